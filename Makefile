@@ -1,0 +1,51 @@
+# Sesame. `make help` says what can be done; what takes more than a line is in .make/.
+
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check check-gen check-go check-contract format generate dev e2e bench rename
+
+help: ## list these lines
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start the server with the demo account; needs Go alone
+	@echo 'Building Sesame. The first time this takes a minute or two; after that, a second.'
+	@go run ./server serve --demo
+
+test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
+	go test ./...
+
+check: check-gen check-go check-contract ## format, vet, lint, contract and generated files; needs Node
+
+check-gen:
+	.make/check-gen
+
+check-go:
+	go vet ./...
+	$(GOLANGCI_LINT) run
+
+check-contract: server/e2e/node_modules
+	$(REDOCLY) lint --config .redocly.yaml --format stylish openapi.yaml
+
+format: ## put every Go file in the format that `make check` wants
+	$(GOLANGCI_LINT) fmt
+
+generate: ## make gen/ from openapi.yaml
+	go generate .
+
+dev: ## run the server, and again after every change of Go, SQL or openapi.yaml
+	@.make/dev
+
+e2e: server/e2e/node_modules ## run the tests that need Chromium and Node, and a short benchmark
+	cd server/e2e && node --test
+	go run ./server/bench -quick
+
+bench: ## measure, and write docs/benchmarks.md
+	go run ./server/bench
+
+rename: ## MODULE=example.com/team/login: give your clone a module path of its own
+	@.make/rename '$(MODULE)'
+
+server/e2e/node_modules: server/e2e/package-lock.json
+	cd server/e2e && npm ci && touch node_modules

@@ -1,0 +1,108 @@
+package docs
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// resource is something to serve. Only the compressed form is kept: nearly every client takes it,
+// and for the others it is unpacked again.
+type resource struct {
+	mediaType string
+	csp       string // Content-Security-Policy, for pages
+	gzipped   []byte
+	digest    string
+}
+
+func newResource(mediaType string, content []byte) (*resource, error) {
+	var b bytes.Buffer
+	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(content); err != nil {
+		return nil, err
+	}
+	if err := w.Close(); err != nil {
+		return nil, err
+	}
+	return gzippedResource(mediaType, bytes.Clone(b.Bytes())), nil
+}
+
+func gzippedResource(mediaType string, gzipped []byte) *resource {
+	sum := sha256.Sum256(gzipped)
+	return &resource{
+		mediaType: mediaType,
+		gzipped:   gzipped,
+		digest:    base64.RawURLEncoding.EncodeToString(sum[:16]),
+	}
+}
+
+// serve answers with the resource that load makes, and calls load once, at the first request.
+// Whatever is in the query is ignored.
+func serve(load func() (*resource, error)) echo.HandlerFunc {
+	load = sync.OnceValues(load)
+	return func(c echo.Context) error {
+		res, err := load()
+		if err != nil {
+			return err
+		}
+		body := res.gzipped
+		etag := res.digest // one per encoding, since a strong tag names exact bytes
+		h := c.Response().Header()
+		if acceptsGzip(c.Request()) {
+			etag += "-gzip"
+			h.Set(echo.HeaderContentEncoding, "gzip")
+		} else if body, err = gunzip(res.gzipped); err != nil {
+			return err
+		}
+		h.Set(echo.HeaderContentType, res.mediaType)
+		h.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+		h.Set("ETag", `"`+etag+`"`)
+		h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
+		// Asking again costs a 304; a page of one version with a script of another costs an evening.
+		h.Set(echo.HeaderCacheControl, "no-cache")
+		if res.csp != "" {
+			h.Set(echo.HeaderContentSecurityPolicy, res.csp)
+		}
+		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
+		return nil
+	}
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3) as far as one coding needs it.
+func acceptsGzip(r *http.Request) bool {
+	accepted := false
+	for item := range strings.SplitSeq(strings.Join(r.Header.Values(echo.HeaderAcceptEncoding), ","), ",") {
+		coding, weight, _ := strings.Cut(item, ";")
+		coding = strings.ToLower(strings.TrimSpace(coding))
+		if coding != "gzip" && coding != "*" {
+			continue
+		}
+		_, q, weighted := strings.Cut(weight, "=")
+		v, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+		accepted = !weighted || err == nil && v > 0
+		if coding == "gzip" { // the name itself overrules the star
+			return accepted
+		}
+	}
+	return accepted
+}
+
+func gunzip(b []byte) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(r)
+}

@@ -1,0 +1,132 @@
+package docs
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// specYAML is the contract as it was written, comments and order included, with base in front of
+// the server's own addresses.
+func specYAML(openAPI []byte, base string) func() (*resource, error) {
+	return func() (*resource, error) {
+		text, err := fillIn(openAPI, base)
+		if err != nil {
+			return nil, err
+		}
+		return newResource("application/yaml", text)
+	}
+}
+
+// specJSON is the same contract in JSON, with its keys in the same order.
+func specJSON(openAPI []byte, base string) func() (*resource, error) {
+	return func() (*resource, error) {
+		text, err := fillIn(openAPI, base)
+		if err != nil {
+			return nil, err
+		}
+		var doc yaml.Node
+		if err := yaml.Unmarshal(text, &doc); err != nil {
+			return nil, err
+		}
+		var compact, indented bytes.Buffer
+		if err := writeJSON(&compact, &doc); err != nil {
+			return nil, err
+		}
+		if err := json.Indent(&indented, compact.Bytes(), "", "  "); err != nil {
+			return nil, err
+		}
+		return newResource("application/json", indented.Bytes())
+	}
+}
+
+// fillIn puts base in front of every address in openAPI that starts with a slash: the servers, the
+// endpoints of the security schemes, and the links in the introduction. It edits the text where the
+// parser found them, because writing the document anew would lose its layout.
+func fillIn(openAPI []byte, base string) ([]byte, error) {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(openAPI, &doc); err != nil {
+		return nil, fmt.Errorf("openapi.yaml: %w", err)
+	}
+	if len(doc.Content) == 0 {
+		return nil, errors.New("openapi.yaml: is empty")
+	}
+	root := doc.Content[0]
+	lines := strings.SplitAfter(string(openAPI), "\n")
+	for _, n := range addresses(root) {
+		if !strings.HasPrefix(n.Value, "/") {
+			continue
+		}
+		at := n.Column - 1
+		if n.Style != 0 || !strings.HasPrefix(lines[n.Line-1][at:], n.Value) {
+			return nil, fmt.Errorf("openapi.yaml:%d: an address must be written plain, without quotes", n.Line)
+		}
+		rest := lines[n.Line-1][at+len(n.Value):]
+		lines[n.Line-1] = lines[n.Line-1][:at] + join(base, n.Value) + rest
+	}
+	// A Markdown link from the root means nothing once the file has left the server.
+	if n := find(root, "info", "description"); n != nil {
+		last := min(n.Line+strings.Count(n.Value, "\n"), len(lines))
+		for i := n.Line - 1; i < last; i++ {
+			lines[i] = strings.ReplaceAll(lines[i], "](/", "]("+base+"/")
+		}
+	}
+	return []byte(strings.Join(lines, "")), nil
+}
+
+// join is base and path without a slash at the end, but never nothing.
+func join(base, path string) string {
+	if joined := strings.TrimSuffix(base+path, "/"); joined != "" {
+		return joined
+	}
+	return "/"
+}
+
+// addresses lists the nodes that hold URLs of this server.
+func addresses(root *yaml.Node) []*yaml.Node {
+	var nodes []*yaml.Node
+	if servers := find(root, "servers"); servers != nil {
+		for _, server := range servers.Content {
+			nodes = append(nodes, find(server, "url"))
+		}
+	}
+	for scheme := range values(find(root, "components", "securitySchemes")) {
+		for flow := range values(find(scheme, "flows")) {
+			nodes = append(nodes, find(flow, "authorizationUrl"), find(flow, "tokenUrl"), find(flow, "refreshUrl"))
+		}
+	}
+	return slices.DeleteFunc(nodes, func(n *yaml.Node) bool { return n == nil })
+}
+
+// find follows the keys down from a mapping; nil if one is missing.
+func find(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		if n == nil || n.Kind != yaml.MappingNode {
+			return nil
+		}
+		var next *yaml.Node
+		for i := 0; i < len(n.Content); i += 2 {
+			if n.Content[i].Value == key {
+				next = n.Content[i+1]
+			}
+		}
+		n = next
+	}
+	return n
+}
+
+// values iterates over what a mapping holds; over nothing if n is nil.
+func values(n *yaml.Node) func(yield func(*yaml.Node) bool) {
+	return func(yield func(*yaml.Node) bool) {
+		for i := 1; n != nil && i < len(n.Content); i += 2 {
+			if !yield(n.Content[i]) {
+				return
+			}
+		}
+	}
+}

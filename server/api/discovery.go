@@ -1,0 +1,42 @@
+package api
+
+import (
+	"context"
+
+	"sesame/gen/api"
+)
+
+// fiveMinutes is how long metadata and keys may be kept by whoever asks for them.
+const fiveMinutes = "public, max-age=300"
+
+// GetMetadata is GET /.well-known/oauth-authorization-server (RFC 8414).
+func (s *Server) GetMetadata(context.Context, api.GetMetadataRequestObject) (api.GetMetadataResponseObject, error) {
+	return api.GetMetadata200JSONResponse{
+		Headers: api.GetMetadata200ResponseHeaders{CacheControl: fiveMinutes},
+		Body: api.Metadata{
+			Issuer:                                 s.PublicURL,
+			TokenEndpoint:                          s.PublicURL + "/token",
+			RevocationEndpoint:                     s.PublicURL + "/token/revoke",
+			JwksURI:                                s.PublicURL + "/.well-known/jwks.json",
+			ServiceDocumentation:                   s.PublicURL + "/docs/",
+			ScopesSupported:                        s.Contract.Scopes(),
+			ResponseTypesSupported:                 []string{},
+			GrantTypesSupported:                    []string{string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken)},
+			TokenEndpointAuthMethodsSupported:      []string{"none"},
+			RevocationEndpointAuthMethodsSupported: []string{"none"},
+		},
+	}, nil
+}
+
+// GetKeys is GET /.well-known/jwks.json (RFC 7517 §5).
+func (s *Server) GetKeys(context.Context, api.GetKeysRequestObject) (api.GetKeysResponseObject, error) {
+	public := s.service.PublicKeys()
+	keys := make([]api.Key, len(public))
+	for i, k := range public {
+		keys[i] = api.Key{Kty: k.Kty, Use: k.Use, Alg: k.Alg, Kid: k.Kid, Crv: &k.Crv, X: &k.X, Y: &k.Y}
+	}
+	return api.GetKeys200JSONResponse{
+		Headers: api.GetKeys200ResponseHeaders{CacheControl: fiveMinutes},
+		Body:    api.KeySet{Keys: keys},
+	}, nil
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/gen/api"
+	"sesame/server/contract"
+	"sesame/server/problem"
+)
+
+const (
+	noStore = "no-store"
+	noCache = "no-cache"
+	// retryAfter is in seconds; a full queue of logins is worked off in about one.
+	retryAfter = "1"
+)
+
+// answers is the error table: for every code its status, and what RFC 6749 §5.2 calls it where the
+// operation speaks OAuth. A code without an OAuth name is told apart by oauthName.
+var answers = map[problem.Code]struct {
+	status int
+	oauth  api.OAuthErrorError
+}{
+	problem.BadRequest:           {http.StatusBadRequest, api.OAuthErrorErrorInvalidRequest},
+	problem.Unauthenticated:      {http.StatusUnauthorized, ""},
+	problem.InvalidToken:         {http.StatusUnauthorized, ""},
+	problem.StaleLogin:           {http.StatusUnauthorized, ""},
+	problem.InsufficientScope:    {http.StatusForbidden, ""},
+	problem.RegistrationClosed:   {http.StatusForbidden, ""},
+	problem.NotFound:             {http.StatusNotFound, ""},
+	problem.MethodNotAllowed:     {http.StatusMethodNotAllowed, ""},
+	problem.UsernameTaken:        {http.StatusConflict, ""},
+	problem.PayloadTooLarge:      {http.StatusRequestEntityTooLarge, api.OAuthErrorErrorInvalidRequest},
+	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, api.OAuthErrorErrorInvalidRequest},
+	problem.ValidationFailed:     {http.StatusUnprocessableEntity, ""},
+	problem.WrongPassword:        {http.StatusUnprocessableEntity, ""},
+	problem.Internal:             {http.StatusInternalServerError, api.OAuthErrorErrorServerError},
+	problem.Unavailable:          {http.StatusServiceUnavailable, api.OAuthErrorErrorTemporarilyUnavailable},
+
+	problem.InvalidRequest:       {http.StatusBadRequest, api.OAuthErrorErrorInvalidRequest},
+	problem.InvalidClient:        {http.StatusUnauthorized, api.OAuthErrorErrorInvalidClient},
+	problem.InvalidGrant:         {http.StatusBadRequest, api.OAuthErrorErrorInvalidGrant},
+	problem.UnsupportedGrantType: {http.StatusBadRequest, api.OAuthErrorErrorUnsupportedGrantType},
+	problem.InvalidScope:         {http.StatusBadRequest, api.OAuthErrorErrorInvalidScope},
+}
+
+// answerError is the one place that answers an error, whoever made it.
+func (s *Server) answerError(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p := asProblem(err)
+	status := answers[p.Code].status
+	op := s.Contract.FindRoute(c.Request().Method, c.Path())
+	header := c.Response().Header()
+	if challenge := challengeFor(p); challenge != "" {
+		header.Set(echo.HeaderWWWAuthenticate, challenge)
+	}
+	if status == http.StatusServiceUnavailable {
+		header.Set(echo.HeaderRetryAfter, retryAfter)
+	}
+	if op != nil && op.OAuthErrors {
+		err = answerOAuth(c, p)
+	} else {
+		header.Set(echo.HeaderContentType, "application/problem+json")
+		err = c.JSON(status, api.Problem{
+			Type: "urn:sesame:problem:" + string(p.Code), Title: http.StatusText(status), Status: int32(status),
+			Detail: p.Detail, Code: api.ErrorCode(p.Code), RequestID: header.Get(echo.HeaderXRequestID), Errors: fieldErrors(p),
+		})
+	}
+	if err != nil { // the client has gone
+		s.Log.Debug("an error could not be answered", "error", err)
+	}
+}
+
+// asProblem finds what the caller may know of an error. A fault is told as a fault and no more.
+func asProblem(err error) *problem.Error {
+	if p, ok := errors.AsType[*problem.Error](err); ok {
+		return p
+	}
+	if e, ok := errors.AsType[*echo.HTTPError](err); ok {
+		switch e.Code {
+		case http.StatusNotFound:
+			return problem.New(problem.NotFound, "There is nothing at this address.")
+		case http.StatusMethodNotAllowed:
+			return problem.New(problem.MethodNotAllowed, "This address does not take the method; Allow lists those that it takes.")
+		case http.StatusBadRequest:
+			return problem.Wrap(problem.BadRequest, "The request cannot be read.", err)
+		}
+	}
+	if errors.Is(err, context.Canceled) {
+		return problem.Wrap(problem.Unavailable, "The request was given up.", err)
+	}
+	return problem.Wrap(problem.Internal, "Something went wrong here. Quote the request id when you ask about it.", err)
+}
+
+func fieldErrors(p *problem.Error) []api.FieldError {
+	fields := make([]api.FieldError, len(p.Fields))
+	for i, f := range p.Fields {
+		fields[i] = api.FieldError{Pointer: f.Pointer, Detail: f.Detail}
+	}
+	return fields
+}
+
+// challengeFor is the WWW-Authenticate of an error (RFC 6750 §3, RFC 9470 §3), or "".
+func challengeFor(p *problem.Error) string {
+	const bearer = `Bearer realm="sesame"`
+	reason := fmt.Sprintf(`, error="%s", error_description="%s"`, p.Code, p.Detail)
+	switch p.Code {
+	case problem.Unauthenticated:
+		return bearer // no error: nothing was presented
+	case problem.InvalidToken:
+		return bearer + reason
+	case problem.StaleLogin:
+		return bearer + reason + `, max_age="600"`
+	case problem.InsufficientScope:
+		return bearer + reason + fmt.Sprintf(`, scope="%s"`, p.Scope)
+	case problem.RegistrationClosed:
+		return bearer + fmt.Sprintf(`, error="%s", scope="%s"`, problem.InsufficientScope, p.Scope)
+	case problem.InvalidClient:
+		return `Basic realm="sesame", charset="UTF-8"`
+	}
+	return ""
+}
+
+// answerOAuth answers as RFC 6749 §5.2 says.
+func answerOAuth(c echo.Context, p *problem.Error) error {
+	answer := answers[p.Code]
+	if answer.oauth == "" {
+		answer.status, answer.oauth = http.StatusBadRequest, oauthName(p)
+	}
+	description := p.Detail
+	if len(p.Fields) > 0 {
+		places := make([]string, len(p.Fields))
+		for i, f := range p.Fields {
+			places[i] = strings.TrimPrefix(f.Pointer, "/") + ": " + f.Detail
+		}
+		description = strings.Join(places, "; ")
+	}
+	c.Response().Header().Set("Cache-Control", noStore)
+	c.Response().Header().Set("Pragma", noCache)
+	return c.JSON(answer.status, api.OAuthError{Error: answer.oauth, ErrorDescription: description})
+}
+
+// oauthName names a form that breaks the contract.
+func oauthName(p *problem.Error) api.OAuthErrorError {
+	if len(p.Fields) == 1 && p.Fields[0].Detail != contract.IsRequired {
+		switch p.Fields[0].Pointer {
+		case "/grant_type":
+			return api.OAuthErrorErrorUnsupportedGrantType
+		case "/scope":
+			return api.OAuthErrorErrorInvalidScope
+		}
+	}
+	return api.OAuthErrorErrorInvalidRequest
+}

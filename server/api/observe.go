@@ -1,0 +1,99 @@
+package api
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/problem"
+)
+
+// observe is the outermost middleware: it names the request, sets the headers that every answer
+// has, turns a panic into an error, answers errors, and writes the one line of the log. That line
+// holds the route and never the address itself, nor any header: people put secrets in both.
+func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	hsts := strings.HasPrefix(s.PublicURL, "https://")
+	return func(c echo.Context) error {
+		start := time.Now()
+		id := requestID()
+		header := c.Response().Header()
+		header.Set(echo.HeaderXRequestID, id)
+		header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+		header.Set(echo.HeaderReferrerPolicy, "no-referrer")
+		if hsts {
+			header.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
+		}
+		err := guarded(next, c)
+		if err != nil {
+			c.Error(err)
+		}
+		s.logRequest(c, id, time.Since(start), err)
+		return nil
+	}
+}
+
+// requestID is a UUIDv7, so that ids sort by time. What the client sends by that name is not used:
+// it could be anything, and somebody else's.
+func requestID() string {
+	id, err := uuid.NewV7()
+	if err != nil { // the random source of the system failed; nothing here needs it to be secret
+		return fmt.Sprintf("t%d", time.Now().UnixNano())
+	}
+	return id.String()
+}
+
+// guarded runs a handler and gives its panic as an error. Only the runtime's own panics are quoted;
+// any other value might be something that a caller sent.
+func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch value := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("panic: %w\n%s", value, stack())
+		default:
+			if value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+				panic(value)
+			}
+			err = fmt.Errorf("panic with a %T\n%s", value, stack())
+		}
+	}()
+	return next(c)
+}
+
+func stack() []byte {
+	text := make([]byte, 8<<10)
+	return text[:runtime.Stack(text, false)]
+}
+
+func (s *Server) logRequest(c echo.Context, id string, took time.Duration, err error) {
+	level := slog.LevelInfo
+	attributes := make([]slog.Attr, 0, 8)
+	attributes = append(attributes,
+		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status), slog.Duration("took", took), slog.String("ip", c.RealIP()))
+	if who := caller(c.Request().Context()); who != nil {
+		attributes = append(attributes, slog.String("user_id", who.User.ID))
+	}
+	if err != nil {
+		p := asProblem(err)
+		attributes = append(attributes, slog.String("error", p.Error()))
+		if p.Code == problem.Internal {
+			level = slog.LevelError
+		}
+	}
+	s.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
+}
+
+// method keeps an invented method, which may be of any length, out of the log.
+func method(m string) string {
+	if len(m) > 10 {
+		return "other"
+	}
+	return m
+}

@@ -1,0 +1,78 @@
+// Package api is the only package that knows Echo and the generated code: it translates between
+// HTTP and the domain, and decides nothing. One file per tag of openapi.yaml; errors.go is the one
+// place from which an error is answered.
+package api
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/gen/api"
+	"sesame/server/auth"
+	"sesame/server/contract"
+)
+
+// Options are what the wiring hands over.
+type Options struct {
+	OpenAPI        []byte
+	PublicURL      string // no trailing slash
+	CheckResponses bool   // compare every answer with the contract, and log what departs from it
+	Log            *slog.Logger
+	// NewService makes the domain for the scopes that the contract declares.
+	NewService func(scopes []string) *auth.Service
+	// Ping reports whether the database can be reached.
+	Ping func(context.Context) error
+}
+
+// Server answers the operations of openapi.yaml.
+type Server struct {
+	Options
+	Contract *contract.Contract
+	service  *auth.Service
+	stopping atomic.Bool
+}
+
+// compile-time proof that every operation has its method
+var _ api.StrictServerInterface = (*Server)(nil)
+
+// Register compiles the contract, puts its operations on e, and makes e answer every error. It
+// fails when the contract cannot be enforced or does not fit the generated code.
+func Register(e *echo.Echo, o Options) (*Server, error) {
+	s := &Server{Options: o}
+	var err error
+	s.Contract, err = contract.Compile(o.OpenAPI, map[string]contract.Scheme{"OAuth2Password": s.bearer})
+	if err != nil {
+		return nil, err
+	}
+	s.service = o.NewService(s.Contract.Scopes())
+	e.HTTPErrorHandler = s.answerError
+	e.Use(s.observe)
+	if o.CheckResponses {
+		e.Use(s.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }))
+	}
+	middlewares := s.Contract.Middlewares()
+	for _, id := range []string{"createToken", "revokeToken"} {
+		middlewares[id] = append(middlewares[id], withClient)
+	}
+	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{OperationMiddlewares: middlewares})
+	if err = s.Contract.CheckRoutes(e.Routes()); err != nil {
+		return nil, fmt.Errorf("the contract and the generated code differ:\n%w", err)
+	}
+	return s, nil
+}
+
+// Service is the domain behind the operations.
+func (s *Server) Service() *auth.Service { return s.service }
+
+// Stop makes the server not ready, so that load balancers send nothing more.
+func (s *Server) Stop() { s.stopping.Store(true) }
+
+// caller is who the contract let in.
+func caller(ctx context.Context) *auth.Caller {
+	c, _ := contract.CallerFrom(ctx).(*auth.Caller)
+	return c
+}

@@ -1,0 +1,134 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/gen/api"
+	"sesame/server/auth"
+	"sesame/server/problem"
+)
+
+// client is what a request to the token endpoints says beside its form.
+type client struct {
+	origin        auth.Origin
+	authorization string
+}
+
+type clientKey struct{}
+
+// withClient hands the address, the user agent and the Authorization header to the handlers of the
+// token endpoints, which see nothing but a context and the form.
+func withClient(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		info := client{
+			origin:        auth.Origin{IPAddress: c.RealIP(), UserAgent: r.UserAgent()},
+			authorization: r.Header.Get("Authorization"),
+		}
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), clientKey{}, info)))
+		return next(c)
+	}
+}
+
+// refuseClient refuses a request that names a client (RFC 6749 §2.3.1): none is registered. An
+// empty client, as Swagger UI sends it, is no client.
+func (c client) refuseClient(formID, formSecret *string) error {
+	inForm := text(formID) != "" || text(formSecret) != ""
+	scheme, encoded, _ := strings.Cut(c.authorization, " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		if inForm {
+			return errClient()
+		}
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return errClient()
+	}
+	id, secret, _ := strings.Cut(string(raw), ":")
+	id, idErr := url.QueryUnescape(id) // the two are form-encoded before they are base64
+	secret, secretErr := url.QueryUnescape(secret)
+	switch {
+	case idErr != nil || secretErr != nil:
+		return errClient()
+	case id == "" && secret == "" && !inForm:
+		return nil
+	case inForm && (id != "" || secret != ""):
+		return problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
+	}
+	return errClient()
+}
+
+func errClient() error {
+	return problem.New(problem.InvalidClient, "The client is unknown or its secret is wrong.")
+}
+
+// CreateToken is POST /token (RFC 6749 §3.2).
+func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequestObject) (api.CreateTokenResponseObject, error) {
+	form := request.Body
+	from, _ := ctx.Value(clientKey{}).(client)
+	if err := from.refuseClient(form.ClientID, form.ClientSecret); err != nil {
+		return nil, err
+	}
+	var tokens auth.Tokens
+	var err error
+	switch form.GrantType {
+	case api.TokenRequestGrantTypePassword:
+		if err = required("username", form.Username, "password", form.Password); err == nil {
+			tokens, err = s.service.Login(ctx, auth.Login{
+				Username: *form.Username, Password: *form.Password, Scope: text(form.Scope), Origin: from.origin,
+			})
+		}
+	case api.TokenRequestGrantTypeRefreshToken:
+		if err = required("refresh_token", form.RefreshToken); err == nil {
+			tokens, err = s.service.Refresh(ctx, *form.RefreshToken, text(form.Scope))
+		}
+	default:
+		err = problem.New(problem.UnsupportedGrantType, "This server does not know the grant type.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return api.CreateToken200JSONResponse{
+		Headers: api.CreateToken200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
+		Body: api.Token{
+			AccessToken: tokens.AccessToken, TokenType: api.TokenTokenTypeBearer,
+			ExpiresIn: int32(tokens.ExpiresIn), RefreshToken: tokens.RefreshToken, Scope: tokens.Scope,
+		},
+	}, nil
+}
+
+// required refuses a grant that lacks one of its parameters, which the schema cannot say per grant.
+// It takes names and values in turn.
+func required(pairs ...any) error {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1].(*string) == nil {
+			return problem.New(problem.InvalidRequest, pairs[i].(string)+": is required")
+		}
+	}
+	return nil
+}
+
+// RevokeToken is POST /token/revoke (RFC 7009).
+func (s *Server) RevokeToken(ctx context.Context, request api.RevokeTokenRequestObject) (api.RevokeTokenResponseObject, error) {
+	from, _ := ctx.Value(clientKey{}).(client)
+	if err := from.refuseClient(request.Body.ClientID, request.Body.ClientSecret); err != nil {
+		return nil, err
+	}
+	if err := s.service.Revoke(ctx, request.Body.Token); err != nil {
+		return nil, err
+	}
+	return api.RevokeToken200Response{}, nil
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

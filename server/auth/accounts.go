@@ -1,0 +1,176 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sesame/server/problem"
+	"sesame/server/store"
+)
+
+// maxLoginAge is how old a login may be for what cannot be undone (RFC 9470).
+const maxLoginAge = 10 * time.Minute
+
+// Registration is a new account. Email and FullName may be empty.
+type Registration struct {
+	Username string
+	Email    string
+	FullName string
+	Password string
+	// What only an administrator decides.
+	EmailVerified bool
+	Scopes        []string
+}
+
+// Register creates an account for anyone while registration is open, else only for a caller with
+// AdminScope; caller is nil for a stranger. Errors: RegistrationClosed, UsernameTaken,
+// ValidationFailed, Unavailable.
+func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) (store.User, error) {
+	if s.RegistrationClosed && (caller == nil || !caller.HasScope(AdminScope)) {
+		e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
+		e.Scope = AdminScope
+		return store.User{}, e
+	}
+	// Only the command line grants scopes and vouches for addresses yet.
+	r.Scopes, r.EmailVerified = nil, false
+	return s.CreateUser(ctx, r)
+}
+
+// CreateUser creates an account as an administrator wants it. Errors: UsernameTaken,
+// ValidationFailed, Unavailable.
+func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, error) {
+	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
+	username, key, err := foldUsername(r.Username)
+	if err != nil {
+		invalid.At("/username", err.Error())
+	}
+	if reason := s.hasher.Check(r.Password); reason != "" {
+		invalid.At("/password", reason)
+	}
+	for _, scope := range r.Scopes {
+		if !slices.Contains(s.Scopes, scope) {
+			invalid.At("/scopes", "names a scope that the contract does not declare")
+		}
+	}
+	if len(invalid.Fields) > 0 {
+		return store.User{}, invalid
+	}
+	hash, err := s.hasher.Hash(ctx, r.Password)
+	if err != nil {
+		return store.User{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return store.User{}, fmt.Errorf("make a user id: %w", err)
+	}
+	now := s.now()
+	user := store.User{
+		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: emailKey(r.Email),
+		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: hash,
+		Scopes: strings.Join(r.Scopes, " "), CreatedAt: now, UpdatedAt: now,
+	}
+	err = s.db.CreateUser(ctx, user)
+	if errors.Is(err, store.ErrConflict) {
+		return store.User{}, problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
+	}
+	return user, err
+}
+
+// now is the time as the database keeps it.
+func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
+
+// UpdateProfile sets the caller's full name; "" clears it.
+func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName string) (store.User, error) {
+	user, err := s.db.SetFullName(ctx, caller.User.ID, fullName, s.now())
+	return user, gone(err)
+}
+
+// DeleteAccount removes the caller's account and ends its sessions. Errors: StaleLogin when the
+// login is older than ten minutes.
+func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
+	if s.Now().Sub(caller.Session.CreatedAt) > maxLoginAge {
+		return problem.New(problem.StaleLogin, "This needs a login that is not older than ten minutes. Log in again.")
+	}
+	return gone(s.db.DeleteUser(ctx, caller.User.ID))
+}
+
+// ChangePassword replaces the caller's password and ends every other session. Errors:
+// WrongPassword, ValidationFailed, Unavailable.
+func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next string) error {
+	if reason := s.hasher.Check(next); reason != "" {
+		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/new_password", reason)
+	}
+	user, err := s.db.UserByID(ctx, caller.User.ID)
+	if err != nil {
+		return gone(err)
+	}
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current)
+	if err != nil {
+		return err
+	}
+	wrong := problem.New(problem.WrongPassword, "The current password is wrong.").
+		At("/current_password", "is not the current password")
+	if !ok {
+		return wrong
+	}
+	hash, err := s.hasher.Hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		// Compared and swapped: of two changes at once, one is told that its password is no longer current.
+		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.now()); err != nil {
+			return err
+		}
+		return q.EndSessionsOf(ctx, user.ID, caller.Session.ID)
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return wrong
+	}
+	return err
+}
+
+// Sessions lists the caller's sessions, the most recently used first.
+func (s *Service) Sessions(ctx context.Context, caller *Caller) ([]store.Session, error) {
+	return s.db.ListSessions(ctx, caller.User.ID, s.Now(), maxSessions)
+}
+
+// EndSession ends one of the caller's sessions. Errors: NotFound.
+func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
+	err := s.db.EndSessionOf(ctx, caller.User.ID, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.New(problem.NotFound, "There is no such session.")
+	}
+	return err
+}
+
+// EndSessions ends all the caller's sessions, the current one included.
+func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
+	return s.db.EndSessionsOf(ctx, caller.User.ID, "")
+}
+
+// Tidy removes sessions that have expired, in small batches, and says how many.
+func (s *Service) Tidy(ctx context.Context) (ended int64, err error) {
+	const batch = 500
+	for {
+		n, err := s.db.EndExpiredSessions(ctx, s.Now(), batch)
+		ended += n
+		if err != nil || n < batch {
+			return ended, err
+		}
+	}
+}
+
+// gone is for an account that is deleted between the check of the token and the work itself.
+func gone(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errInvalidToken(errors.New("the account is gone"))
+	}
+	return err
+}

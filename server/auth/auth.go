@@ -1,0 +1,113 @@
+// Package auth decides: who may log in, what a login is worth, how long it lasts, and what people
+// may do with their own accounts. It knows neither HTTP nor SQL text.
+//
+//	service := auth.New(db, hasher, issuer, refresher, settings)
+//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: "…", Origin: origin})
+//	caller, err := service.Authenticate(ctx, tokens.AccessToken)
+//
+// Errors that a caller may see are *problem.Error; any other error is a fault.
+package auth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"sesame/server/password"
+	"sesame/server/problem"
+	"sesame/server/store"
+	"sesame/server/token"
+)
+
+// FirstParty is the client_id of a login that names no client (RFC 9068 §2.2 wants one).
+const FirstParty = "first-party"
+
+// ownScopes are what every account has over itself.
+var ownScopes = []string{"me:read", "me:write"}
+
+// AdminScope lets its holder create accounts while registration is closed.
+const AdminScope = "users:write"
+
+// Settings are the choices of the operator that matter here.
+type Settings struct {
+	Scopes             []string      // all that the contract declares
+	AccessTTL          time.Duration // of an access token
+	RefreshIdle        time.Duration // a session ends when it is not refreshed for so long
+	RefreshTTL         time.Duration // and so long after the login in any case
+	RefreshGrace       time.Duration // in which a used refresh token may be sent again
+	RegistrationClosed bool
+	Now                func() time.Time
+}
+
+// Service is the domain. It is safe for concurrent use and holds no state of its own: any number
+// of replicas may share a database.
+type Service struct {
+	db        *store.DB
+	hasher    *password.Hasher
+	issuer    *token.Issuer
+	refresher token.Refresher
+	Settings
+}
+
+// New makes a Service.
+func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, refresher token.Refresher, s Settings) *Service {
+	return &Service{db: db, hasher: hasher, issuer: issuer, refresher: refresher, Settings: s}
+}
+
+// Caller is who makes a request: a user, in a session, with the scopes of the token.
+type Caller struct {
+	User    store.User
+	Session store.Session
+	scopes  []string
+}
+
+// HasScope reports whether the caller may use a scope: the token has it, and the user still does.
+func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.scopes, scope) }
+
+// errInvalidToken is all that is told of a token that does not stand.
+func errInvalidToken(cause error) error {
+	return problem.Wrap(problem.InvalidToken, "The access token is expired, revoked or not valid here.", cause)
+}
+
+// Authenticate finds the caller of an access token. The token must verify, its session must stand
+// and its user must be enabled, at this very request: so a logout is effective at once, on every
+// replica. The error is InvalidToken, or a fault of the store.
+func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller, error) {
+	access, err := s.issuer.Verify(accessToken)
+	if err != nil {
+		return nil, errInvalidToken(err)
+	}
+	session, user, err := s.db.SessionWithUser(ctx, access.SessionID, s.Now())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, errInvalidToken(errors.New("the session has ended"))
+	case err != nil:
+		return nil, err
+	case user.ID != access.Subject:
+		return nil, errInvalidToken(errors.New("the session is somebody else's"))
+	case user.Disabled:
+		return nil, errInvalidToken(errors.New("the account is disabled"))
+	}
+	return &Caller{User: user, Session: session, scopes: intersect(strings.Fields(access.Scope), UserScopes(user))}, nil
+}
+
+// UserScopes are what a user may ask for: everybody's own, and those an administrator has granted.
+func UserScopes(u store.User) []string {
+	if u.Scopes == "" {
+		return ownScopes
+	}
+	return append(slices.Clone(ownScopes), strings.Fields(u.Scopes)...)
+}
+
+// intersect keeps those of a that b has too, in the order of a, each once.
+func intersect(a, b []string) []string {
+	kept := make([]string, 0, len(a))
+	for _, s := range a {
+		if slices.Contains(b, s) && !slices.Contains(kept, s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}

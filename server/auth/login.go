@@ -1,0 +1,183 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"sesame/server/problem"
+	"sesame/server/store"
+	"sesame/server/token"
+)
+
+// maxSessions is how many sessions a user may have at a time. A further login ends the one that was
+// not used for the longest time.
+const maxSessions = 100
+
+// Origin is where a login comes from.
+type Origin struct {
+	IPAddress string
+	UserAgent string
+}
+
+// Login is a resource owner password credentials grant (RFC 6749 §4.3.2).
+type Login struct {
+	Username string // or a verified e-mail address
+	Password string
+	Scope    string // space-separated; "" for the scopes of one's own account
+	Origin   Origin
+}
+
+// Tokens answer a grant (RFC 6749 §5.1).
+type Tokens struct {
+	AccessToken  string
+	RefreshToken string
+	Scope        string
+	ExpiresIn    int // seconds
+}
+
+// errWrongCredentials is one answer for an unknown user, a wrong password, a disabled account and
+// an account without a password.
+func errWrongCredentials() error {
+	return problem.New(problem.InvalidGrant, "The username or the password is wrong.")
+}
+
+// Login starts a session. Errors: InvalidGrant, InvalidScope, Unavailable when too many passwords
+// are waiting to be hashed.
+func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
+	user, err := s.findForLogin(ctx, login.Username)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Tokens{}, err
+	}
+	// For an unknown user the hash is empty, and verifying it takes as long as any other.
+	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if !ok || user.Disabled {
+		return Tokens{}, errWrongCredentials()
+	}
+	scope, err := s.grant(login.Scope, user)
+	if err != nil {
+		return Tokens{}, err
+	}
+	if outdated {
+		if user.PasswordHash, err = s.rehash(ctx, user, login.Password); err != nil {
+			return Tokens{}, err
+		}
+	}
+	return s.startSession(ctx, user, scope, login.Origin)
+}
+
+func (s *Service) findForLogin(ctx context.Context, login string) (store.User, error) {
+	if strings.Contains(login, "@") { // no username holds one
+		return s.db.UserByEmail(ctx, emailKey(login))
+	}
+	_, key, err := foldUsername(login)
+	if err != nil {
+		return store.User{}, store.ErrNotFound
+	}
+	return s.db.UserByUsername(ctx, key)
+}
+
+// grant gives the part of the requested scopes that the user has (RFC 6749 §3.3).
+func (s *Service) grant(requested string, user store.User) ([]string, error) {
+	asked := strings.Fields(requested)
+	if len(asked) == 0 {
+		return ownScopes, nil
+	}
+	granted := intersect(asked, intersect(UserScopes(user), s.Scopes))
+	if len(granted) == 0 {
+		return nil, problem.New(problem.InvalidScope, "The account has none of the requested scopes.")
+	}
+	return granted, nil
+}
+
+// rehash replaces a stored hash of an older scheme now that the password is known. It is swapped
+// in only if it is still the one that was verified: a password changed meanwhile wins.
+func (s *Service) rehash(ctx context.Context, user store.User, plain string) (string, error) {
+	hash, err := s.hasher.Hash(ctx, plain)
+	if err != nil {
+		return "", err
+	}
+	err = s.db.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.Now())
+	if errors.Is(err, store.ErrNotFound) {
+		// Somebody was quicker: perhaps another login of the same person, with the same password.
+		now, err := s.db.UserByID(ctx, user.ID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return "", err
+		}
+		if ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain); err != nil || !ok {
+			return "", errors.Join(errWrongCredentials(), err)
+		}
+		return now.PasswordHash, nil
+	}
+	return hash, err
+}
+
+// startSession records a session and makes its first pair of tokens.
+func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, from Origin) (Tokens, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Tokens{}, fmt.Errorf("make a session id: %w", err)
+	}
+	now, refresh := s.Now(), token.NewRefresh(id)
+	session := store.Session{
+		ID: id.String(), UserID: user.ID, ClientID: FirstParty, Scope: strings.Join(scopes, " "),
+		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: printable(from.UserAgent, 256),
+		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
+	}
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.CreateSession(ctx, session, user.PasswordHash); err != nil {
+			return err
+		}
+		return q.TrimSessions(ctx, user.ID, maxSessions)
+	})
+	if errors.Is(err, store.ErrNotFound) { // disabled, deleted or changed since it was read
+		return Tokens{}, errWrongCredentials()
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.tokens(session, scopes, refresh)
+}
+
+// tokens makes the answer to a grant. The refresh token is the session's current one.
+func (s *Service) tokens(session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return Tokens{}, fmt.Errorf("make a token id: %w", err)
+	}
+	now := s.Now()
+	scope := strings.Join(scopes, " ")
+	access, err := s.issuer.Sign(token.Access{
+		ID: id.String(), Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, Scope: scope,
+		AuthTime: session.CreatedAt, IssuedAt: now, ExpiresAt: now.Add(s.AccessTTL),
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{
+		AccessToken: access, RefreshToken: s.refresher.Format(refresh), Scope: scope, ExpiresIn: int(s.AccessTTL.Seconds()),
+	}, nil
+}
+
+// printable is what is kept of a text that a client sent of itself: no control characters, valid
+// UTF-8, and no more than so many bytes.
+func printable(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+			return -1
+		}
+		return r
+	}, text)
+	for len(text) > limit {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}

@@ -1,0 +1,62 @@
+package auth
+
+import (
+	"errors"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/secure/precis"
+	"golang.org/x/text/unicode/norm"
+)
+
+// foldUsername gives a username as it is shown and as it is compared: without differences of width
+// and letter case (RFC 8265 §3). The reason that it may give is for the person who chose the name.
+func foldUsername(name string) (shown, key string, err error) {
+	if shown, err = precis.UsernameCasePreserved.String(name); err == nil {
+		key, err = precis.UsernameCaseMapped.String(name)
+	}
+	if err != nil || strings.Contains(key, "@") {
+		return "", "", errors.New("must be letters, digits and punctuation, without spaces or @")
+	}
+	if !oneScript(key) {
+		return "", "", errors.New("must not mix letters of different scripts")
+	}
+	return shown, key, nil
+}
+
+// eastAsian are the scripts that Chinese, Japanese and Korean write together, with Latin letters
+// among them (Unicode TS #39 §5.2, "Highly Restrictive").
+var eastAsian = [][]*unicode.RangeTable{
+	{unicode.Latin, unicode.Han, unicode.Hiragana, unicode.Katakana},
+	{unicode.Latin, unicode.Han, unicode.Bopomofo},
+	{unicode.Latin, unicode.Han, unicode.Hangul},
+}
+
+// oneScript tells whether the letters of a name belong together: a Cyrillic а between Latin letters
+// is there to deceive.
+func oneScript(name string) bool {
+	allowed := make([][]*unicode.RangeTable, 0, len(unicode.Scripts)+len(eastAsian))
+	allowed = append(allowed, eastAsian...)
+	for _, table := range unicode.Scripts {
+		allowed = append(allowed, []*unicode.RangeTable{table})
+	}
+	for _, r := range name {
+		if unicode.In(r, unicode.Common, unicode.Inherited) {
+			continue
+		}
+		fitting := allowed[:0]
+		for _, tables := range allowed {
+			if unicode.In(r, tables...) {
+				fitting = append(fitting, tables)
+			}
+		}
+		if allowed = fitting; len(allowed) == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// emailKey is how addresses are compared. RFC 5321 lets the local part mind its letter case; no
+// provider of note does, and people type it either way.
+func emailKey(address string) string { return strings.ToLower(norm.NFKC.String(address)) }

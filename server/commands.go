@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"sesame"
+	"sesame/server/auth"
+	"sesame/server/contract"
+	"sesame/server/problem"
+)
+
+// maxPassword is the longest password that is read from standard input, in bytes.
+const maxPassword = 1 << 10
+
+type userCreateCommand struct {
+	Username      string   `arg:"" help:"The new account's name."`
+	Email         string   `help:"The person's address."`
+	EmailVerified bool     `help:"Take the address as confirmed: it then logs in like the username."`
+	FullName      string   `help:"The person's name."`
+	Scope         []string `help:"A scope beyond me:read and me:write, such as users:write; may be repeated."`
+	JSON          bool     `help:"Print the account as JSON."`
+}
+
+// Run creates an account as an administrator, within the bounds of the contract.
+func (c *userCreateCommand) Run(p *program) error {
+	rules, err := contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": nobody})
+	if err != nil {
+		return err
+	}
+	plain, err := p.readPassword()
+	if err != nil {
+		return err
+	}
+	if err = rules.Operation("createUser").CheckBody(c.body(plain)); err != nil {
+		return explain(err)
+	}
+	parts, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer parts.db.Close()
+	user, err := p.service(parts, p.PublicURL, rules.Scopes()).CreateUser(p.ctx, auth.Registration{
+		Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
+		Password: plain, Scopes: c.Scope,
+	})
+	if err != nil {
+		return explain(err)
+	}
+	scopes := auth.UserScopes(user)
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(map[string]any{
+			"id": user.ID, "username": user.Username, "email": user.Email, "email_verified": user.EmailVerified,
+			"full_name": user.FullName, "scopes": scopes, "created_at": user.CreatedAt,
+		})
+	}
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "id\t%s\nusername\t%s\nemail\t%s\nscopes\t%s\n", user.ID, user.Username, user.Email, strings.Join(scopes, " "))
+	return table.Flush()
+}
+
+// body is the account as POST /users would take it.
+func (c *userCreateCommand) body(password string) map[string]any {
+	body := map[string]any{"username": c.Username, "password": password}
+	if c.Email != "" {
+		body["email"] = c.Email
+	}
+	if c.FullName != "" {
+		body["full_name"] = c.FullName
+	}
+	return body
+}
+
+// nobody stands for the server's security schemes where nothing is served.
+func nobody(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
+
+// explain writes an error of the domain as a person at a terminal wants it.
+func explain(err error) error {
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok || len(e.Fields) == 0 {
+		return err
+	}
+	reasons := make([]error, len(e.Fields))
+	for i, f := range e.Fields {
+		reasons[i] = fmt.Errorf("the %s %s", strings.TrimPrefix(f.Pointer, "/"), f.Detail)
+	}
+	return errors.Join(reasons...)
+}
+
+// readPassword asks a person twice, and takes the first line of anything else. It is never an
+// argument: those are visible to everybody on the machine.
+func (p *program) readPassword() (string, error) {
+	if file, ok := p.stdin.(*os.File); ok && isTerminal(file) {
+		return p.askPassword(int(file.Fd()))
+	}
+	text, err := bufio.NewReader(io.LimitReader(p.stdin, maxPassword)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	text = strings.TrimRight(text, "\r\n")
+	switch {
+	case text == "":
+		return "", errors.New("no password on standard input; try: echo 'the password' | sesame user create NAME")
+	case !utf8.ValidString(text):
+		return "", errors.New("the password is not valid UTF-8")
+	}
+	return text, nil
+}
+
+func (p *program) askPassword(terminal int) (string, error) {
+	var typed [2]string
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(p.stderr, prompt)
+		text, err := term.ReadPassword(terminal)
+		fmt.Fprintln(p.stderr)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		typed[i] = string(text)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ")
+	}
+	return typed[0], nil
+}
+
+type migrateCommand struct{}
+
+// Run brings the database up to date.
+func (migrateCommand) Run(p *program) error {
+	parts, err := p.open()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(p.stdout, "The database is up to date.")
+	return parts.db.Close()
+}
+
+type configCommand struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run prints the settings in force as they would be set, secrets masked.
+func (c configCommand) Run(p *program) error {
+	object := map[string]string{}
+	for _, flag := range p.flags {
+		value := fmt.Sprint(flag.Target.Interface())
+		if flag.Tag.Has("secret") && value != "" {
+			value = "********"
+		}
+		name, value := variable(flag.Name), masked(value)
+		object[name] = value
+		if !c.JSON {
+			fmt.Fprintf(p.stdout, "%s=%s\n", name, value)
+		}
+	}
+	if c.JSON {
+		return json.NewEncoder(p.stdout).Encode(object)
+	}
+	return nil
+}
+
+// masked hides the password of an address.
+func masked(value string) string {
+	u, err := url.Parse(value)
+	if err != nil || u.User == nil {
+		return value
+	}
+	return u.Redacted()
+}
+
+type healthcheckCommand struct{}
+
+// Run asks the server at the listening address whether it is ready.
+func (healthcheckCommand) Run(p *program) error {
+	host, port, err := net.SplitHostPort(p.Listen)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Client{Timeout: 5 * time.Second}).Do(request)
+	if err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: status %d", response.StatusCode)
+	}
+	fmt.Fprintln(p.stdout, "ready")
+	return nil
+}

@@ -1,0 +1,173 @@
+// Package config holds the settings of the server. Each has a flag, a variable and a default, and
+// none needs setting to start. The command line parser (kong) fills Settings in; Check reports all
+// that is wrong with it at once.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sesame/server/store"
+)
+
+// Prefix begins the name of every variable: --public-url is SESAME_PUBLIC_URL.
+const Prefix = "SESAME_"
+
+// Settings are what an operator may choose.
+type Settings struct {
+	Listen            string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
+	PublicURL         string   `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
+	DatabaseURL       string   `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
+	MasterKey         string   `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database."`
+	MasterKeyFile     string   `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
+	Audience          string   `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
+	AccessTokenTTL    Duration `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Life of an access token, 1m to 24h."`
+	RefreshIdleTTL    Duration `default:"168h" name:"refresh-idle-ttl" placeholder:"TIME" help:"A session that is not refreshed for so long ends."`
+	RefreshTTL        Duration `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session ends so long after the login, even if it is refreshed."`
+	RefreshGrace      Duration `default:"10s" placeholder:"TIME" help:"Time in which a used refresh token may be sent again, up to 5m."`
+	Registration      string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
+	PasswordMinLength Number   `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
+	PasswordHash      string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
+	Docs              string   `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
+	CheckResponses    string   `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
+	LogFormat         string   `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
+	LogLevel          string   `default:"info" placeholder:"debug|info|warn|error" help:"The least that is logged."`
+}
+
+// Duration is a time.Duration that keeps quiet about a text that it cannot read until Check, so that
+// all faults are reported together.
+type Duration struct {
+	time.Duration
+	unread string
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration{Duration: parsed}
+	if err != nil {
+		d.unread = string(text)
+	}
+	return nil
+}
+
+// Number is an int with the same patience as Duration.
+type Number struct {
+	Value  int
+	unread string
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (n *Number) UnmarshalText(text []byte) error {
+	parsed, err := strconv.Atoi(string(text))
+	*n = Number{Value: parsed}
+	if err != nil {
+		n.unread = string(text)
+	}
+	return nil
+}
+
+// String writes the number.
+func (n Number) String() string { return strconv.Itoa(n.Value) }
+
+// faults collects sentences about settings.
+type faults []error
+
+func (f *faults) add(name, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("%s%s %s", Prefix, name, fmt.Sprintf(format, args...)))
+}
+
+func (f *faults) oneOf(name, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		f.add(name, "is %q; it must be %s", value, strings.Join(allowed, " or "))
+	}
+}
+
+func (f *faults) between(name string, d Duration, low, high time.Duration) {
+	if d.unread != "" {
+		f.add(name, "is %q, which is not a time such as 10m or 168h", d.unread)
+	} else if d.Duration < low || d.Duration > high {
+		f.add(name, "is %v; it must be from %v to %v", d, low, high)
+	}
+}
+
+// Check reports every fault of the settings, each with the variable's name and what it may be.
+func (s *Settings) Check() error {
+	const year = 365 * 24 * time.Hour
+	var f faults
+	if _, port, err := net.SplitHostPort(s.Listen); err != nil || port == "" {
+		f.add("LISTEN", "is %q; it must be HOST:PORT", s.Listen)
+	}
+	if s.PublicURL != "" {
+		if reason := checkPublicURL(s.PublicURL); reason != "" {
+			f.add("PUBLIC_URL", "%s", reason)
+		}
+	}
+	if _, sqlite := store.SQLitePath(s.DatabaseURL); !sqlite {
+		if !strings.HasPrefix(s.DatabaseURL, "postgres://") && !strings.HasPrefix(s.DatabaseURL, "postgresql://") {
+			f.add("DATABASE_URL", "must be sqlite:FILE or postgres://…") // it may hold a password, so it is not quoted
+		} else if s.MasterKey == "" && s.MasterKeyFile == "" {
+			f.add("MASTER_KEY", "must be given with PostgreSQL, the same for every replica; make one with: openssl rand -base64 32")
+		}
+	}
+	if s.MasterKey != "" && s.MasterKeyFile != "" {
+		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both given; give one", Prefix)
+	}
+	f.between("ACCESS_TOKEN_TTL", s.AccessTokenTTL, time.Minute, 24*time.Hour)
+	f.between("REFRESH_TTL", s.RefreshTTL, s.AccessTokenTTL.Duration, 10*year)
+	f.between("REFRESH_IDLE_TTL", s.RefreshIdleTTL, s.AccessTokenTTL.Duration, 10*year)
+	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
+	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
+	if n := s.PasswordMinLength; n.unread != "" || n.Value < 8 || n.Value > 64 {
+		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
+	}
+	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
+	f.oneOf("DOCS", s.Docs, "on", "off")
+	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
+	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")
+	f.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error")
+	return errors.Join(f...)
+}
+
+// checkPublicURL takes http and https addresses without anything behind the path. A slash at the
+// end is refused too: the issuer is compared to the byte, and others will write it without.
+func checkPublicURL(text string) (reason string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return "must be an address such as https://login.example.com"
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return "must have no user, query or fragment"
+	case strings.HasSuffix(text, "/"):
+		return "must not end with a slash"
+	}
+	return ""
+}
+
+// PublicOr gives the public URL, or the one that follows from the address that is listened on.
+func (s *Settings) PublicOr(listening net.Addr) string {
+	if s.PublicURL != "" {
+		return s.PublicURL
+	}
+	host, port, err := net.SplitHostPort(listening.String())
+	if err != nil {
+		return "http://" + listening.String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Loopback reports whether only this machine can reach the listening address.
+func (s *Settings) Loopback() bool {
+	host, _, err := net.SplitHostPort(s.Listen)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+}

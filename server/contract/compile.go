@@ -1,0 +1,165 @@
+package contract
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+const (
+	mediaJSON = "application/json"
+	mediaForm = "application/x-www-form-urlencoded"
+)
+
+// compiler collects what is wrong with a document while it compiles it.
+type compiler struct {
+	doc     *openapi3.T
+	schemes map[string]Scheme
+	scopes  map[string]bool
+	faults  []error
+}
+
+func (c *compiler) fault(format string, args ...any) {
+	c.faults = append(c.faults, fmt.Errorf(format, args...))
+}
+
+// declaredScopes collects the scopes of all OAuth 2 flows.
+func (c *compiler) declaredScopes() {
+	for _, ref := range c.doc.Components.SecuritySchemes {
+		flows := ref.Value.Flows
+		if flows == nil {
+			continue
+		}
+		for _, flow := range []*openapi3.OAuthFlow{flows.Password, flows.ClientCredentials, flows.AuthorizationCode, flows.Implicit} {
+			if flow != nil {
+				for scope := range flow.Scopes {
+					c.scopes[scope] = true
+				}
+			}
+		}
+	}
+}
+
+func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Operation {
+	source := item.GetOperation(method)
+	op := &Operation{ID: source.OperationID, Method: method, Path: path, responses: map[int]response{}}
+	if op.ID == "" {
+		op.ID = method + " " + path
+		c.fault("%s: no operationId", op.ID)
+	}
+	c.security(op, source)
+	for _, ref := range slices.Concat(item.Parameters, source.Parameters) {
+		op.parameters = append(op.parameters, ref.Value)
+		c.schema(op, ref.Value.Name, ref.Value.Schema)
+	}
+	if source.RequestBody != nil {
+		c.body(op, source.RequestBody.Value)
+	}
+	for status, ref := range source.Responses.Map() {
+		c.response(op, status, ref.Value)
+	}
+	if _, ok := op.responses[400].content[mediaJSON]; ok {
+		op.OAuthErrors = true
+	}
+	return op
+}
+
+// security compiles an operation's alternatives. Without a decision, its own or the document's,
+// nobody knows who may call it, so that is a fault and not an open door.
+func (c *compiler) security(op *Operation, source *openapi3.Operation) {
+	alternatives := source.Security
+	if alternatives == nil {
+		if len(c.doc.Security) == 0 {
+			c.fault("%s: no security, neither its own nor the document's; write security: [] if anyone may call it", op.ID)
+			return
+		}
+		alternatives = &c.doc.Security
+	}
+	op.anonymous = len(*alternatives) == 0
+	for _, alternative := range *alternatives {
+		if len(alternative) == 0 { // {}
+			op.anonymous = true
+			continue
+		}
+		var r requirement
+		for _, name := range slices.Sorted(maps.Keys(alternative)) {
+			scheme := c.schemes[name]
+			if c.doc.Components.SecuritySchemes[name] == nil || scheme == nil {
+				c.fault("%s: the security scheme %s is not declared, or the server does not know it", op.ID, name)
+			}
+			for _, scope := range alternative[name] {
+				if !c.scopes[scope] {
+					c.fault("%s: the scope %s is not declared", op.ID, scope)
+				}
+			}
+			r = append(r, struct {
+				scheme Scheme
+				scopes []string
+			}{scheme, alternative[name]})
+		}
+		op.security = append(op.security, r)
+	}
+}
+
+func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
+	if len(source.Content) != 1 {
+		c.fault("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
+		return
+	}
+	for mediaType, content := range source.Content {
+		if mediaType != mediaJSON && mediaType != mediaForm || content.Schema == nil {
+			c.fault("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
+			return
+		}
+		schema := content.Schema.Value
+		// OAuth tells servers to ignore unknown form parameters; an unknown JSON field is a mistake
+		// of the caller, who would otherwise believe that it was heard.
+		closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has
+		if mediaType == mediaJSON && schema.Type.Is(openapi3.TypeObject) && !closed {
+			c.fault("%s: the request body must say additionalProperties: false", op.ID)
+		}
+		c.schema(op, "body", content.Schema)
+		op.body = &body{mediaType: mediaType, required: source.Required, schema: schema}
+	}
+}
+
+func (c *compiler) response(op *Operation, status string, source *openapi3.Response) {
+	code, err := strconv.Atoi(status)
+	if err != nil {
+		c.fault("%s: the answer %q is not a status", op.ID, status)
+		return
+	}
+	r := response{content: map[string]*openapi3.Schema{}, headers: map[string]*openapi3.Schema{}}
+	for mediaType, content := range source.Content {
+		c.schema(op, status, content.Schema)
+		r.content[mediaType] = content.Schema.Value
+	}
+	for name, ref := range source.Headers {
+		r.headers[name] = ref.Value.Schema.Value
+	}
+	op.responses[code] = r
+}
+
+// schema looks for string formats that nothing would check.
+func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) {
+	if ref == nil || ref.Value == nil {
+		c.fault("%s: %s has no schema", op.ID, where)
+		return
+	}
+	s := ref.Value
+	if _, known := formats[s.Format]; s.Format != "" && s.Type.Is(openapi3.TypeString) && !known {
+		c.fault("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
+	}
+	for name, property := range s.Properties {
+		c.schema(op, where+"."+name, property)
+	}
+	if s.Items != nil {
+		c.schema(op, where+"[]", s.Items)
+	}
+	for _, part := range slices.Concat(s.AllOf, s.AnyOf, s.OneOf) {
+		c.schema(op, where, part)
+	}
+}

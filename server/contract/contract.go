@@ -1,0 +1,123 @@
+// Package contract enforces an OpenAPI 3.0 document: what a request may hold, who may make it, and
+// what an answer may look like. The document is compiled once, at start, into one Operation each.
+//
+//	c, err := contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": bearer})
+//	api.RegisterHandlersWithOptions(e, handler, api.RegisterHandlersOptions{OperationMiddlewares: c.Middlewares()})
+//	err = c.CheckRoutes(e.Routes())
+//
+// Compile refuses a document that leaves anything open to guess: an operation without a security
+// decision, a scope or scheme that is not declared, a string format that nobody checks.
+package contract
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// Caller is whoever a Scheme found behind a request.
+type Caller interface {
+	// HasScope reports whether the caller may use a scope of the document.
+	HasScope(scope string) bool
+}
+
+// Scheme reads the credentials of one security scheme from a request and finds their owner. With no
+// credentials of its kind in the request it returns nil and no error; its errors are answered as
+// they are.
+type Scheme func(ctx context.Context, r *http.Request) (Caller, error)
+
+// Contract is a compiled document.
+type Contract struct {
+	operations map[string]*Operation // by operationId
+	scopes     []string
+}
+
+// Operation is one operation of the document, ready to be enforced.
+type Operation struct {
+	ID     string
+	Method string
+	Path   string // as in the document, "/users/{user_id}"
+	// OAuthErrors says that the operation answers errors as RFC 6749 §5.2 has them: its 400 is
+	// application/json, not application/problem+json.
+	OAuthErrors bool
+
+	security   []requirement
+	anonymous  bool // one may come without any credentials
+	parameters []*openapi3.Parameter
+	body       *body
+	responses  map[int]response
+}
+
+// requirement is one alternative of an operation's security: all its schemes, with their scopes.
+type requirement []struct {
+	scheme Scheme
+	scopes []string
+}
+
+// Compile reads a document and binds its security schemes. Every fault of the document is reported,
+// all in one error.
+func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
+	doc, err := openapi3.NewLoader().LoadFromData(document)
+	if err != nil {
+		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+	}
+	if !strings.HasPrefix(doc.OpenAPI, "3.0.") {
+		return nil, fmt.Errorf("the OpenAPI document is %s; 3.0 is what is enforced well", doc.OpenAPI)
+	}
+	c := &compiler{doc: doc, schemes: schemes, scopes: map[string]bool{}}
+	c.declaredScopes()
+	result := &Contract{operations: map[string]*Operation{}, scopes: slices.Sorted(maps.Keys(c.scopes))}
+	for _, path := range slices.Sorted(maps.Keys(doc.Paths.Map())) {
+		item := doc.Paths.Value(path)
+		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
+			op := c.operation(method, path, item)
+			if result.operations[op.ID] != nil {
+				c.fault("%s: the operationId is used twice", op.ID)
+			}
+			result.operations[op.ID] = op
+		}
+	}
+	if err = errors.Join(c.faults...); err != nil {
+		return nil, fmt.Errorf("the OpenAPI document cannot be enforced:\n%w", err)
+	}
+	return result, nil
+}
+
+// Scopes lists the scopes that the document declares, sorted.
+func (c *Contract) Scopes() []string { return c.scopes }
+
+// Operations lists the operations, sorted by their ID.
+func (c *Contract) Operations() []*Operation {
+	list := make([]*Operation, 0, len(c.operations))
+	for _, id := range slices.Sorted(maps.Keys(c.operations)) {
+		list = append(list, c.operations[id])
+	}
+	return list
+}
+
+// Operation gives the operation of that ID, or nil.
+func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
+
+// Public reports whether the operation looks at no credentials at all (security: []).
+func (op *Operation) Public() bool { return op.anonymous && len(op.security) == 0 }
+
+// Anonymous reports whether the operation can be used without credentials.
+func (op *Operation) Anonymous() bool { return op.anonymous }
+
+// Scopes lists the scopes of the first security alternative that has any.
+func (op *Operation) Scopes() []string {
+	for _, r := range op.security {
+		for _, s := range r {
+			if len(s.scopes) > 0 {
+				return s.scopes
+			}
+		}
+	}
+	return nil
+}

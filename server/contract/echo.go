@@ -1,0 +1,123 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+
+	"github.com/labstack/echo/v4"
+)
+
+type callerKey struct{}
+
+// CallerFrom gives the caller that the contract let in, or nil for a stranger.
+func CallerFrom(ctx context.Context) Caller {
+	caller, _ := ctx.Value(callerKey{}).(Caller)
+	return caller
+}
+
+// Middlewares gives the enforcement of every operation, by operationId, as the generated
+// RegisterHandlersOptions.OperationMiddlewares takes it.
+func (c *Contract) Middlewares() map[string][]echo.MiddlewareFunc {
+	all := make(map[string][]echo.MiddlewareFunc, len(c.operations))
+	for id, op := range c.operations {
+		all[id] = []echo.MiddlewareFunc{op.middleware}
+	}
+	return all
+}
+
+// middleware asks first who is calling, then what: a stranger learns nothing from a body.
+func (op *Operation) middleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		caller, err := op.authorize(r.Context(), r)
+		if err != nil {
+			return err
+		}
+		if len(op.parameters) > 0 || op.body != nil {
+			params := make(map[string]string, len(c.ParamNames()))
+			for i, name := range c.ParamNames() {
+				params[name] = c.ParamValues()[i]
+			}
+			if err = op.validate(r, params); err != nil {
+				return err
+			}
+		}
+		if caller != nil {
+			c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
+		}
+		return next(c)
+	}
+}
+
+var pathParameter = regexp.MustCompile(`\{([^}]+)\}`)
+
+// echoPath writes a path of the document as Echo does.
+func echoPath(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }
+
+// FindRoute gives the operation behind an Echo route, or nil.
+func (c *Contract) FindRoute(method, path string) *Operation {
+	for _, op := range c.operations {
+		if op.Method == method && echoPath(op.Path) == path {
+			return op
+		}
+	}
+	return nil
+}
+
+// CheckRoutes reports where the document and the generated routes differ: the code was generated
+// from another document. Call it while no other routes are registered.
+func (c *Contract) CheckRoutes(routes []*echo.Route) error {
+	generated := map[string]bool{}
+	var faults []error
+	for _, route := range routes {
+		generated[route.Method+" "+route.Path] = true
+		if c.FindRoute(route.Method, route.Path) == nil {
+			faults = append(faults, fmt.Errorf("%s %s is in the generated code but not in the OpenAPI document; run: make generate", route.Method, route.Path))
+		}
+	}
+	for _, op := range c.Operations() {
+		if !generated[op.Method+" "+echoPath(op.Path)] {
+			faults = append(faults, fmt.Errorf("%s %s (%s) is in the OpenAPI document but not in the generated code; run: make generate", op.Method, op.Path, op.ID))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// CheckResponses is a middleware that compares every answer with the document and reports what
+// departs from it. The answer goes out unchanged; it is for test runs and staging, not for load.
+func (c *Contract) CheckResponses(report func(error)) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(ctx echo.Context) error {
+			copied := &copyingWriter{ResponseWriter: ctx.Response().Writer}
+			ctx.Response().Writer = copied
+			if err := next(ctx); err != nil {
+				ctx.Error(err) // the answer to an error is checked too
+			}
+			op := c.FindRoute(ctx.Request().Method, ctx.Path())
+			if op == nil {
+				return nil
+			}
+			if err := op.CheckResponse(ctx.Response().Status, ctx.Response().Header(), copied.body.Bytes()); err != nil {
+				report(err)
+			}
+			return nil
+		}
+	}
+}
+
+type copyingWriter struct {
+	http.ResponseWriter
+	body bytes.Buffer
+}
+
+func (w *copyingWriter) Write(p []byte) (int, error) {
+	w.body.Write(p)
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *copyingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

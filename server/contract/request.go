@@ -1,0 +1,247 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"sesame/server/problem"
+)
+
+const (
+	// MaxBody is the largest request body, in bytes.
+	MaxBody = 64 << 10
+	// maxDepth is how deep a JSON body may nest.
+	maxDepth = 32
+)
+
+// body is what an operation takes.
+type body struct {
+	mediaType string
+	required  bool
+	schema    *openapi3.Schema
+}
+
+// authorize finds out who is calling and whether they may. The caller is nil for a stranger.
+func (op *Operation) authorize(ctx context.Context, r *http.Request) (Caller, error) {
+	var refusal error
+	for _, alternative := range op.security {
+		caller, err := alternative.try(ctx, r)
+		if err == nil {
+			return caller, nil
+		}
+		// A refused credential outweighs a missing one, and a missing scope outweighs both: that
+		// caller is known, and learns what to ask for.
+		if refusal == nil || rank(err) > rank(refusal) {
+			refusal = err
+		}
+	}
+	// Credentials that do not stand are refused even where none are needed: whoever sends a token
+	// believes that it counts. One that merely lacks the scope is as good as none.
+	if op.anonymous && (refusal == nil || rank(refusal) != rankRefused) {
+		return nil, nil
+	}
+	return nil, refusal
+}
+
+const (
+	rankMissing = iota
+	rankRefused
+	rankScope
+)
+
+func rank(err error) int {
+	if p, ok := errors.AsType[*problem.Error](err); ok {
+		switch p.Code {
+		case problem.Unauthenticated:
+			return rankMissing
+		case problem.InsufficientScope:
+			return rankScope
+		}
+	}
+	return rankRefused
+}
+
+// try asks for every scheme of one alternative; the last one's caller counts.
+func (r requirement) try(ctx context.Context, request *http.Request) (caller Caller, err error) {
+	for _, part := range r {
+		if caller, err = part.scheme(ctx, request); err != nil {
+			return nil, err
+		}
+		if caller == nil {
+			return nil, problem.New(problem.Unauthenticated, "This operation needs an access token.")
+		}
+		for _, scope := range part.scopes {
+			if !caller.HasScope(scope) {
+				e := problem.New(problem.InsufficientScope, fmt.Sprintf("The access token lacks the scope %s.", scope))
+				e.Scope = scope
+				return nil, e
+			}
+		}
+	}
+	return caller, nil
+}
+
+// validate checks parameters and body. It leaves behind what it has read: a JSON body that knows
+// its validated value, or the parsed form, so that nothing is decoded a second and different way.
+func (op *Operation) validate(r *http.Request, pathParams map[string]string) error {
+	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
+	input := &openapi3filter.RequestValidationInput{
+		Request: r, PathParams: pathParams,
+		Options: &openapi3filter.Options{
+			MultiError: true, SkipSettingDefaults: true,
+			SchemaValidationOptions: []openapi3.SchemaValidationOption{formatOption},
+		},
+	}
+	for _, parameter := range op.parameters {
+		if err := openapi3filter.ValidateParameter(r.Context(), input, parameter); err != nil {
+			addFields(invalid, "/"+parameter.Name, err)
+		}
+	}
+	if op.body != nil {
+		value, err := op.body.read(r)
+		if err != nil {
+			return err
+		}
+		op.body.check(value, invalid)
+	}
+	if len(invalid.Fields) > 0 {
+		return invalid
+	}
+	return nil
+}
+
+// CheckBody holds a JSON value against what the operation takes.
+func (op *Operation) CheckBody(value any) error {
+	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
+	if op.body.check(value, invalid); len(invalid.Fields) > 0 {
+		return invalid
+	}
+	return nil
+}
+
+func (b *body) check(value any, invalid *problem.Error) {
+	err := b.schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsRequest())
+	if err != nil {
+		addFields(invalid, "", err)
+	}
+}
+
+// read gives the body as a JSON value, an object of strings for a form.
+func (b *body) read(r *http.Request) (any, error) {
+	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	encoding := r.Header.Get("Content-Encoding")
+	charset := params["charset"]
+	if err != nil || mediaType != b.mediaType || encoding != "" && !strings.EqualFold(encoding, "identity") ||
+		charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return nil, problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed.", b.mediaType))
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, problem.New(problem.PayloadTooLarge, fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10))
+	}
+	if err != nil {
+		return nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
+	}
+	if b.mediaType == mediaForm {
+		return readForm(r, data)
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, problem.New(problem.BadRequest, "The body is empty.")
+	}
+	value, err := readJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = validated{io.NopCloser(bytes.NewReader(data)), value}
+	return value, nil
+}
+
+// validated is a body that hands out its value, which the generated code takes in place of decoding
+// the text again: encoding/json would fold the case of keys.
+type validated struct {
+	io.ReadCloser
+	value any
+}
+
+// ValidatedValue is what the generated code looks for.
+func (v validated) ValidatedValue() any { return v.value }
+
+// readJSON reads one JSON value (RFC 8259), and refuses what readers disagree about: a key given
+// twice, invalid UTF-8, lone surrogates, a value after the value, absurd depth.
+func readJSON(data []byte) (value any, err error) {
+	decoder := jsontext.NewDecoder(bytes.NewReader(data))
+	for {
+		_, err = decoder.ReadToken()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, malformed(err)
+		}
+		if decoder.StackDepth() > maxDepth {
+			return nil, problem.New(problem.BadRequest, fmt.Sprintf("The JSON nests deeper than %d.", maxDepth))
+		}
+	}
+	if err = json.Unmarshal(data, &value); err != nil {
+		return nil, malformed(err)
+	}
+	return value, nil
+}
+
+func malformed(err error) error {
+	p := problem.Wrap(problem.BadRequest, "The body is not valid JSON.", nil)
+	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
+	if !ok {
+		return p
+	}
+	switch {
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		p.Detail = "The body has a key twice."
+		return p.At(pointer(string(syntax.JSONPointer)), "is given twice")
+	case !utf8.ValidString(string(syntax.JSONPointer)):
+		return p
+	}
+	return p.At(pointer(string(syntax.JSONPointer)), "is not valid JSON")
+}
+
+// readForm reads a form strictly: RFC 6749 §3.2 wants each parameter at most once and treats one
+// without a value as omitted, and nothing of the query may leak in.
+func readForm(r *http.Request, data []byte) (any, error) {
+	if len(r.URL.RawQuery) > 0 {
+		return nil, problem.New(problem.BadRequest, "Parameters belong in the body, not in the query.")
+	}
+	form, err := url.ParseQuery(string(data))
+	if err != nil {
+		return nil, problem.New(problem.BadRequest, "The body is not a valid form.")
+	}
+	value := make(map[string]any, len(form))
+	for name, values := range form {
+		if len(values) > 1 {
+			return nil, problem.New(problem.BadRequest, "A parameter is given twice.").At(pointer("/"+name), "is given twice")
+		}
+		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
+			return nil, problem.New(problem.BadRequest, "The form is not valid UTF-8.")
+		}
+		if values[0] == "" {
+			delete(form, name)
+			continue
+		}
+		value[name] = values[0]
+	}
+	// What the generated code reads next; with both set, net/http parses nothing again.
+	r.Form, r.PostForm = form, form
+	return value, nil
+}

@@ -1,0 +1,84 @@
+package contract
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// response is one documented answer.
+type response struct {
+	content map[string]*openapi3.Schema // by media type; empty for no body
+	headers map[string]*openapi3.Schema
+}
+
+// CheckResponse reports how an answer departs from the document: a status or a media type that is
+// not declared, a header that is missing, a body off its schema. The error holds no value.
+func (op *Operation) CheckResponse(status int, header http.Header, body []byte) error {
+	declared, ok := op.responses[status]
+	if !ok {
+		return fmt.Errorf("%s: the status %d is not documented", op.ID, status)
+	}
+	var faults []error
+	for name, schema := range declared.headers {
+		if err := checkHeader(header.Get(name), schema); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %d: the header %s %w", op.ID, status, name, err))
+		}
+	}
+	if err := declared.checkBody(header.Get("Content-Type"), body); err != nil {
+		faults = append(faults, fmt.Errorf("%s: %d: %w", op.ID, status, err))
+	}
+	return errors.Join(faults...)
+}
+
+func checkHeader(text string, schema *openapi3.Schema) error {
+	if text == "" {
+		return errors.New("is missing")
+	}
+	var value any = text
+	if schema.Type.Is(openapi3.TypeInteger) {
+		if err := json.Unmarshal([]byte(text), &value); err != nil {
+			return errors.New("is not a number")
+		}
+	}
+	return withoutValue(schema.VisitJSON(value, formatOption))
+}
+
+func (r response) checkBody(contentType string, body []byte) error {
+	if len(r.content) == 0 {
+		if len(body) > 0 {
+			return errors.New("the answer has a body, and none is documented")
+		}
+		return nil
+	}
+	mediaType, _, _ := mime.ParseMediaType(contentType)
+	schema, ok := r.content[mediaType]
+	if !ok {
+		return fmt.Errorf("the media type %q is not documented", mediaType)
+	}
+	var value any
+	if err := json.Unmarshal(body, &value); err != nil {
+		return errors.New("the body is not JSON")
+	}
+	return withoutValue(schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsResponse()))
+}
+
+// withoutValue keeps where and what of a validator's error, and drops the value, which it quotes.
+func withoutValue(err error) error {
+	if list, ok := err.(openapi3.MultiError); ok {
+		faults := make([]error, len(list))
+		for i, e := range list {
+			faults[i] = withoutValue(e)
+		}
+		return errors.Join(faults...)
+	}
+	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
+		return fmt.Errorf("/%s breaks %s", strings.Join(e.JSONPointer(), "/"), e.SchemaField)
+	}
+	return err
+}

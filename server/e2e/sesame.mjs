@@ -1,0 +1,65 @@
+// The real server for a test: built from source, started in an empty folder, stopped at the end.
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+// startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
+// it, removes its folder and resolves with its exit code.
+export async function startSesame(env = {}) {
+  const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
+  const binary = join(folder, 'sesame');
+  execFileSync('go', ['build', '-o', binary, './server'], { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'] });
+
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  const server = spawn(binary, ['serve', '--demo'], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: process.env.PATH,
+      HOME: folder,
+      SESAME_LISTEN: `127.0.0.1:${port}`,
+      SESAME_DATABASE_URL: `sqlite:${join(folder, 'sesame.db')}`,
+      SESAME_CHECK_RESPONSES: 'on',
+      SESAME_LOG_FORMAT: 'json',
+      ...env,
+    },
+  });
+  let log = '';
+  for (const stream of [server.stdout, server.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => { log += text; });
+  }
+  // 'close' rather than 'exit': only then has the last line of the log arrived.
+  const closed = new Promise((resolve) => { server.once('close', resolve); });
+  const stop = async () => {
+    server.kill('SIGTERM');
+    const code = await closed;
+    rmSync(folder, { recursive: true, force: true });
+    return code;
+  };
+  for (const deadline = Date.now() + 30_000; ;) {
+    const ready = await fetch(`${origin}/readyz`).then((answer) => answer.ok, () => false);
+    if (ready) return { origin, port, log: () => log, stop };
+    if (server.exitCode !== null || Date.now() > deadline) {
+      await stop();
+      throw new Error(`the server did not become ready:\n${log}`);
+    }
+    await pause(50);
+  }
+}
+
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const probe = createServer().once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

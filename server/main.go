@@ -1,0 +1,100 @@
+// Command sesame is the login server and its tools: sesame serve, user, migrate, config,
+// healthcheck. Run it with --help to see them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"sesame/server/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// commandLine is all that can be typed. Settings come before or after the command.
+type commandLine struct {
+	config.Settings
+
+	Serve serveCommand `cmd:"" default:"withargs" help:"Run the server (the default)."`
+	User  struct {
+		Create userCreateCommand `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
+	} `cmd:"" help:"Manage accounts."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
+	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit with 0 if the server at the listening address is ready."`
+}
+
+// program is what a command works with.
+type program struct {
+	config.Settings
+	ctx            context.Context
+	flags          []*kong.Flag // of the settings
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run is the whole program; its result is the exit code.
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var line commandLine
+	exit := -1
+	parser, err := kong.New(&line,
+		kong.Name("sesame"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }),
+		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
+		kong.Resolvers(variables(getenv)), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "sesame:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, "sesame:", err)
+		return 2
+	}
+	if err = line.Check(); err != nil {
+		fmt.Fprintf(stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return 2
+	}
+	if err = command.Run(&program{line.Settings, ctx, settings(parser), stdin, stdout, stderr}); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(stderr, "sesame:", err)
+		return 1
+	}
+	return 0
+}
+
+// settings are the flags that stand for a setting.
+func settings(parser *kong.Kong) []*kong.Flag {
+	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
+}
+
+// variables reads settings from the environment: --public-url from SESAME_PUBLIC_URL.
+func variables(getenv func(string) string) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if value := getenv(variable(flag.Name)); value != "" {
+			return value, nil
+		}
+		return nil, nil
+	})
+}
+
+func variable(flag string) string {
+	return config.Prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}

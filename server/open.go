@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"sesame/server/auth"
+	"sesame/server/password"
+	"sesame/server/store"
+	"sesame/server/token"
+)
+
+// parts are what serve and the account commands have in common.
+type parts struct {
+	db     *store.DB
+	master token.MasterKey
+	hasher *password.Hasher
+	keys   *token.Keyring
+}
+
+// open opens the database, brings its schema up to date, and opens the signing keys in it.
+func (p *program) open() (*parts, error) {
+	master, err := p.masterKey()
+	if err != nil {
+		return nil, err
+	}
+	hasher, err := password.New(p.PasswordHash, p.PasswordMinLength.Value)
+	if err != nil {
+		return nil, err
+	}
+	db, err := store.Open(p.ctx, p.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = db.Migrate(p.ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	keys, err := auth.LoadKeys(p.ctx, db, master, time.Now())
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &parts{db: db, master: master, hasher: hasher, keys: keys}, nil
+}
+
+// masterKey finds the master key where the settings say, or makes it beside a new SQLite file.
+func (p *program) masterKey() (token.MasterKey, error) {
+	if p.MasterKey != "" {
+		return token.ParseMasterKey(p.MasterKey)
+	}
+	file := p.keyFile()
+	key, err := token.ReadMasterKey(file)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if p.MasterKeyFile != "" {
+		return key, fmt.Errorf("there is no master key file %s", file)
+	}
+	database, _ := store.SQLitePath(p.DatabaseURL)
+	if info, err := os.Stat(database); err == nil && info.Size() > 0 {
+		return key, fmt.Errorf("the database %s is here but its master key %s is not; put the file back, or give %s", database, file, variable("master-key"))
+	}
+	return token.MakeMasterKey(file)
+}
+
+// keyFile is where the master key is kept, if it is kept in a file.
+func (p *program) keyFile() string {
+	if p.MasterKeyFile != "" {
+		return p.MasterKeyFile
+	}
+	database, _ := store.SQLitePath(p.DatabaseURL)
+	return database + ".key"
+}
+
+// service makes the domain.
+func (p *program) service(parts *parts, publicURL string, scopes []string) *auth.Service {
+	audience := p.Audience
+	if audience == "" {
+		audience = publicURL
+	}
+	issuer := token.NewIssuer(publicURL, audience, parts.keys, time.Now)
+	return auth.New(parts.db, parts.hasher, issuer, token.NewRefresher(parts.master), auth.Settings{
+		Scopes: scopes, AccessTTL: p.AccessTokenTTL.Duration, RefreshIdle: p.RefreshIdleTTL.Duration,
+		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
+		RegistrationClosed: p.Registration == "closed", Now: time.Now,
+	})
+}
+
+// tidy removes expired sessions now and then, until the context ends.
+func tidy(ctx context.Context, service *auth.Service, failed func(error)) {
+	ticker := time.NewTicker(10 * time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if _, err := service.Tidy(ctx); err != nil && ctx.Err() == nil {
+				failed(err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}

@@ -1,0 +1,83 @@
+// Package problem is the one error type that the domain and the contract hand to the outside.
+//
+// An Error keeps two audiences apart: Code, Detail and Fields are for the caller, Cause is for the
+// log. Nothing that the caller sent may stand in the public half.
+//
+//	return problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
+//
+// Which status and which challenge a code is answered with is the business of package api.
+package problem
+
+import "fmt"
+
+// Code says what went wrong, for programs. Those that API clients see are the enum ErrorCode of
+// openapi.yaml; those of the token endpoint are RFC 6749 §5.2.
+type Code string
+
+// The codes of openapi.yaml's ErrorCode.
+const (
+	BadRequest           Code = "bad_request"
+	Unauthenticated      Code = "unauthenticated"
+	InvalidToken         Code = "invalid_token"
+	StaleLogin           Code = "insufficient_user_authentication" // RFC 9470 §3
+	InsufficientScope    Code = "insufficient_scope"
+	RegistrationClosed   Code = "registration_closed"
+	NotFound             Code = "not_found"
+	MethodNotAllowed     Code = "method_not_allowed"
+	UsernameTaken        Code = "username_taken"
+	PayloadTooLarge      Code = "payload_too_large"
+	UnsupportedMediaType Code = "unsupported_media_type"
+	ValidationFailed     Code = "validation_failed"
+	WrongPassword        Code = "wrong_password"
+	Internal             Code = "internal_error"
+	Unavailable          Code = "unavailable"
+)
+
+// The codes that only the token endpoints give (RFC 6749 §5.2).
+const (
+	InvalidRequest       Code = "invalid_request"
+	InvalidClient        Code = "invalid_client"
+	InvalidGrant         Code = "invalid_grant"
+	UnsupportedGrantType Code = "unsupported_grant_type"
+	InvalidScope         Code = "invalid_scope"
+)
+
+// FieldError points at one place of the request (RFC 9457 §3.2).
+type FieldError struct {
+	Pointer string // RFC 6901, "/full_name"; for a parameter a slash and its name
+	Detail  string // what is wrong there, without the value
+}
+
+// Error is an answer that is not a success.
+type Error struct {
+	Code   Code
+	Detail string       // one or two sentences for a person
+	Fields []FieldError // where, when it is about places in the request
+	Scope  string       // the scope that was missing, for InsufficientScope
+	Cause  error        // for the log alone
+}
+
+// New makes an Error for the caller.
+func New(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
+
+// Wrap makes an Error whose cause only the log sees.
+func Wrap(code Code, detail string, cause error) *Error {
+	return &Error{Code: code, Detail: detail, Cause: cause}
+}
+
+// At adds a place of the request that is to blame, and returns e.
+func (e *Error) At(pointer, detail string) *Error {
+	e.Fields = append(e.Fields, FieldError{Pointer: pointer, Detail: detail})
+	return e
+}
+
+// Error is for the log; it is never sent to a client.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %v", e.Code, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Detail)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Cause }

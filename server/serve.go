@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/term"
+
+	"sesame"
+	"sesame/docs"
+	"sesame/server/api"
+	"sesame/server/auth"
+	"sesame/server/problem"
+	"sesame/server/store"
+)
+
+const (
+	// maxHeader is 16 KiB together with the 4 KiB that net/http adds of itself.
+	maxHeader = 12 << 10
+	// shutdownTime is what requests in flight get when the server is told to stop.
+	shutdownTime = 10 * time.Second
+)
+
+// The account that --demo makes is the one of FastAPI's tutorial.
+const (
+	demoUsername = "johndoe"
+	demoPassword = "knock-knock"
+)
+
+type serveCommand struct {
+	Demo bool `help:"Make the account johndoe with the password knock-knock; only on loopback."`
+}
+
+// Run serves until the program is told to stop. It is the whole wiring, top to bottom.
+func (c *serveCommand) Run(p *program) error {
+	if c.Demo && !p.Loopback() {
+		return fmt.Errorf("--demo makes an account with a known password, so it needs a loopback address; %s is not one", p.Listen)
+	}
+	log := p.logger()
+	listener, err := net.Listen("tcp", p.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	publicURL := p.PublicOr(listener.Addr())
+	parts, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer parts.db.Close()
+
+	e := echo.New()
+	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For is what a client makes of it
+	server, err := api.Register(e, api.Options{
+		OpenAPI: sesame.OpenAPI, PublicURL: publicURL, CheckResponses: p.CheckResponses == "on",
+		Log: log, Ping: parts.db.Ping,
+		NewService: func(scopes []string) *auth.Service { return p.service(parts, publicURL, scopes) },
+	})
+	if err != nil {
+		return err
+	}
+	if p.Docs == "on" {
+		if err = docs.Register(e, sesame.OpenAPI, publicURL); err != nil {
+			return err
+		}
+	}
+	if c.Demo {
+		if err = makeDemoUser(p.ctx, server.Service()); err != nil {
+			return err
+		}
+	}
+	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
+	p.greet(publicURL, c.Demo)
+	return serve(p.ctx, server, listener, &http.Server{
+		Handler: e, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+	})
+}
+
+// serve answers until ctx ends; then it is not ready any more, and requests in flight are finished.
+func serve(ctx context.Context, s *api.Server, listener net.Listener, server *http.Server) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.Stop()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("some requests were cut off after %v: %w", shutdownTime, err), server.Close())
+	}
+	return nil
+}
+
+// logger writes to standard error, in the format for who is reading.
+func (p *program) logger() *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(p.LogLevel)) // checked with the settings
+	options := &slog.HandlerOptions{Level: level}
+	if p.LogFormat == "text" || p.LogFormat == "auto" && isTerminal(p.stderr) {
+		return slog.New(slog.NewTextHandler(p.stderr, options))
+	}
+	return slog.New(slog.NewJSONHandler(p.stderr, options))
+}
+
+// isTerminal reports whether a person is at the other end of a stream.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+func makeDemoUser(ctx context.Context, service *auth.Service) error {
+	_, err := service.CreateUser(ctx, auth.Registration{
+		Username: demoUsername, Email: "johndoe@example.com", FullName: "John Doe", Password: demoPassword,
+	})
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UsernameTaken {
+		return nil // made at an earlier start
+	}
+	return err
+}
+
+// greet says what a newcomer needs to know.
+func (p *program) greet(publicURL string, demo bool) {
+	data := "PostgreSQL"
+	if file, ok := store.SQLitePath(p.DatabaseURL); ok {
+		data = absolute(file) + " (SQLite)"
+		if p.MasterKey == "" {
+			data += "\n             " + absolute(p.keyFile()) + " (its master key: back up both)"
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nSesame is ready.\n\n")
+	if p.Docs == "on" {
+		fmt.Fprintf(&b, "  Docs       %s/docs/   (press Authorize to log in)\n", publicURL)
+	}
+	if demo {
+		fmt.Fprintf(&b, "  Demo       username %s, password %s\n", demoUsername, demoPassword)
+	}
+	fmt.Fprintf(&b, "  Data       %s\n", data)
+	fmt.Fprintf(&b, "  New user   %s user create NAME   (asks for the password)\n", programName())
+	fmt.Fprintf(&b, "  Stop       Ctrl-C\n\n")
+	_, _ = io.WriteString(p.stdout, b.String())
+}
+
+// programName is how this program is started again.
+func programName() string {
+	if name := os.Args[0]; !strings.Contains(name, "go-build") {
+		return name
+	}
+	return "go run ./server"
+}
+
+func absolute(file string) string {
+	if whole, err := filepath.Abs(file); err == nil {
+		return whole
+	}
+	return file
+}

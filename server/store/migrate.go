@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the schema up to date, and refuses one that is newer than this program. Several
+// processes may do it at once: PostgreSQL holds the others back by a lock, and on SQLite those that
+// come second find the work done.
+func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if db.engine.dialect == "postgres" {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
+		if err != nil {
+			return 0, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
+	if err != nil {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	for try := 1; ; try++ {
+		if applied, err = migrate(ctx, provider); err == nil || try == 5 || errors.Is(err, errNewer) {
+			return applied, err
+		}
+		select { // another process may be at it on the same file
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")
+
+func migrate(ctx context.Context, provider *goose.Provider) (applied int, err error) {
+	current, target, err := provider.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("read the schema version: %w", known(err))
+	case current > target:
+		return 0, errNewer
+	case current == target:
+		return 0, nil
+	}
+	done, err := provider.Up(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("migrate the schema: %w", known(err))
+	}
+	return len(done), nil
+}

@@ -1,0 +1,143 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+// Session is a row of sessions. A session that has ended has no row.
+type Session struct {
+	ID         string
+	UserID     string
+	ClientID   string
+	Scope      string
+	SeedHash   string
+	Generation uint32
+	IPAddress  string
+	UserAgent  string
+	CreatedAt  time.Time
+	LastUsedAt time.Time
+	ExpiresAt  time.Time // unless it is refreshed before
+	EndsAt     time.Time // even if it is
+}
+
+const sessionColumns = `s.id, s.user_id, s.client_id, s.scope, s.seed_hash, s.generation, s.ip_address,
+	s.user_agent, s.created_at, s.last_used_at, s.expires_at, s.ends_at`
+
+func (s *Session) fields() []any {
+	return []any{
+		&s.ID, &s.UserID, &s.ClientID, &s.Scope, &s.SeedHash, &s.Generation, &s.IPAddress,
+		&s.UserAgent, instant{&s.CreatedAt}, instant{&s.LastUsedAt}, instant{&s.ExpiresAt}, instant{&s.EndsAt},
+	}
+}
+
+// CreateSession inserts a session of a user who is there and not disabled; ErrNotFound otherwise,
+// so that a login cannot outrun the account's end. passwordHash is the one that was verified: a
+// login with a password that has just been replaced finds nobody either.
+func (q *Queries) CreateSession(ctx context.Context, s Session, passwordHash string) error {
+	return one(q.write.ExecContext(ctx, `
+		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
+			user_agent, created_at, last_used_at, expires_at, ends_at)
+		SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
+		FROM users u WHERE u.id = $2 AND NOT u.disabled AND u.password_hash = $13`,
+		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
+		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt), passwordHash))
+}
+
+// TrimSessions ends a user's least recently used sessions beyond the newest keep.
+func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) error {
+	_, err := q.write.ExecContext(ctx, `
+		DELETE FROM sessions WHERE id IN (
+			SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET $2)`,
+		userID, keep)
+	return known(err)
+}
+
+// SessionWithUser finds a session that stands at that moment, and whose it is. It is the one read
+// that every request with an access token makes.
+func (q *Queries) SessionWithUser(ctx context.Context, id string, now time.Time) (s Session, u User, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT s.id, s.scope, s.created_at, `+userColumns+`
+		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1 AND s.expires_at > $2`, id, micros(now))
+	err = known(row.Scan(append([]any{&s.ID, &s.Scope, instant{&s.CreatedAt}}, u.fields()...)...))
+	return s, u, err
+}
+
+// SessionByID finds a session, whether or not it has expired, and the scopes of its user.
+func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT `+sessionColumns+`, `+userColumns+`
+		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1`, id)
+	return s, u, known(row.Scan(append(s.fields(), u.fields()...)...))
+}
+
+// AdvanceSession counts a session's refresh from generation to the next. Of several that try the
+// same step exactly one succeeds; ErrNotFound for the others, and when the session has ended or
+// expired or its user is disabled.
+func (q *Queries) AdvanceSession(ctx context.Context, id string, generation uint32, now time.Time, idle time.Duration) error {
+	return one(q.write.ExecContext(ctx, `
+		UPDATE sessions SET generation = generation + 1, last_used_at = $3,
+			expires_at = CASE WHEN ends_at < $4 THEN ends_at ELSE $4 END
+		WHERE id = $1 AND generation = $2 AND expires_at > $3
+			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)`,
+		id, generation, micros(now), micros(now.Add(idle))))
+}
+
+// ListSessions gives a user's sessions that stand at that moment, the most recently used first.
+func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time, limit int) (list []Session, err error) {
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT `+sessionColumns+` FROM sessions s WHERE s.user_id = $1 AND s.expires_at > $2
+		ORDER BY s.last_used_at DESC, s.id DESC LIMIT $3`, userID, micros(now), limit)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s Session
+		if err = rows.Scan(s.fields()...); err != nil {
+			return nil, known(err)
+		}
+		list = append(list, s)
+	}
+	return list, known(rows.Err())
+}
+
+// EndSession removes one session; ErrNotFound when there is none.
+func (q *Queries) EndSession(ctx context.Context, id string) error {
+	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, id))
+}
+
+// EndSessionOf removes one session if it is that user's; ErrNotFound otherwise.
+func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
+	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID))
+}
+
+// EndSessionsOf removes all sessions of a user but the one named by except, which may be "".
+func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
+	return known(err)
+}
+
+// EndExpiredSessions removes up to limit sessions that expired before now.
+func (q *Queries) EndExpiredSessions(ctx context.Context, now time.Time, limit int) (ended int64, err error) {
+	result, err := q.write.ExecContext(ctx, `
+		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 LIMIT $2)`,
+		micros(now), limit)
+	if err != nil {
+		return 0, known(err)
+	}
+	return result.RowsAffected()
+}
+
+// one is for a statement that changes one row or none; none is ErrNotFound.
+func one(result sql.Result, err error) error {
+	if err != nil {
+		return known(err)
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}

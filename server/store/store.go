@@ -1,0 +1,158 @@
+// Package store holds all SQL: one set of queries that SQLite and PostgreSQL both run.
+//
+//	db, err := store.Open(ctx, "sqlite:sesame.db")
+//	user, err := db.UserByID(ctx, id)
+//	err = db.Tx(ctx, func(q *store.Queries) error { … })
+//
+// It decides nothing: rules live in package auth. Its errors are ErrNotFound, ErrConflict,
+// problem.Unavailable, or a fault. Times are UTC and kept to the microsecond.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// DB is an open database. Its Queries commit by themselves; Tx runs several as one.
+type DB struct {
+	Queries
+	read, write *sql.DB
+	engine      engine
+}
+
+// engine is where the two databases differ beyond what SQL hides.
+type engine struct {
+	dialect string
+	begin   func(ctx context.Context) (*sql.Tx, runner, error)
+}
+
+// Queries are the statements, on the database itself or inside one transaction.
+type Queries struct{ read, write runner }
+
+// runner is what *sql.DB, *sql.Tx and prepared have in common.
+type runner interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// SQLitePath gives the file of a sqlite: URL, and whether it is one.
+func SQLitePath(databaseURL string) (file string, ok bool) {
+	file, ok = strings.CutPrefix(databaseURL, "sqlite:")
+	return strings.TrimPrefix(file, "//"), ok
+}
+
+// Open opens the database of a URL, sqlite:FILE or postgres://…, without touching its schema.
+func Open(ctx context.Context, databaseURL string) (*DB, error) {
+	if file, ok := SQLitePath(databaseURL); ok {
+		return openSQLite(ctx, file)
+	}
+	return openPostgres(ctx, databaseURL)
+}
+
+// openSQLite opens one connection that writes, since SQLite has one writer at a time and queueing
+// here is fairer than its busy wait, and a few that read beside it (WAL).
+func openSQLite(ctx context.Context, file string) (*DB, error) {
+	dsn := func(options ...string) string {
+		v := url.Values{"_pragma": append([]string{
+			"busy_timeout(5000)", // other processes on the same file
+			"journal_mode(WAL)",
+			"synchronous(FULL)", // what was acknowledged survives a power cut
+			"foreign_keys(ON)",
+		}, options...)}
+		v.Set("_txlock", "immediate")
+		return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + v.Encode()
+	}
+	write, err := sql.Open("sqlite", dsn())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, err)
+	}
+	write.SetMaxOpenConns(1)
+	if err = write.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, write.Close()))
+	}
+	read, err := sql.Open("sqlite", dsn("query_only(ON)"))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, write.Close()))
+	}
+	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
+	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
+	statements := &prepared{db: write}
+	return &DB{
+		Queries: Queries{read: &prepared{db: read}, write: statements},
+		read:    read, write: write,
+		engine: engine{dialect: "sqlite3", begin: statements.begin},
+	}, nil
+}
+
+func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// address")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = 5 * time.Second
+	}
+	if config.RuntimeParams["statement_timeout"] == "" {
+		config.RuntimeParams["statement_timeout"] = "10s" // no request waits for ever
+	}
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
+	db.SetMaxIdleConns(max(10, 4*runtime.GOMAXPROCS(0)))
+	if err = db.PingContext(ctx); err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, errors.Join(err, db.Close()))
+	}
+	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
+		tx, err := db.BeginTx(ctx, nil)
+		return tx, tx, err
+	}
+	return &DB{
+		Queries: Queries{read: db, write: db},
+		read:    db, write: db,
+		engine: engine{dialect: "postgres", begin: begin},
+	}, nil
+}
+
+// Close ends all connections.
+func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
+
+// Ping reports whether the database can be reached; problem.Unavailable if not.
+func (db *DB) Ping(ctx context.Context) error { return known(db.read.PingContext(ctx)) }
+
+// Tx runs f in one transaction: all of it happens, or nothing.
+func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
+	tx, run, err := db.engine.begin(ctx)
+	if err != nil {
+		return known(err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	if err = f(&Queries{read: run, write: run}); err != nil {
+		return err
+	}
+	return known(tx.Commit())
+}
+
+func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// instant scans microseconds into a time.
+type instant struct{ *time.Time }
+
+// Scan implements sql.Scanner.
+func (i instant) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return fmt.Errorf("a time is stored as %T", value)
+	}
+	*i.Time = time.UnixMicro(n).UTC()
+	return nil
+}

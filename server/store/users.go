@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// User is a row of users. Email, FullName and PasswordHash are empty where the column is null.
+type User struct {
+	ID            string
+	Username      string
+	UsernameKey   string
+	Email         string
+	EmailKey      string
+	EmailVerified bool
+	FullName      string
+	PasswordHash  string
+	Scopes        string
+	Disabled      bool
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+}
+
+// userColumns leaves out what only a login looks at: the password hash and the folded keys.
+const userColumns = `u.id, u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
+	u.scopes, u.disabled, u.created_at, u.updated_at`
+
+func (u *User) fields() []any {
+	return []any{
+		&u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.FullName,
+		&u.Scopes, &u.Disabled, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
+	}
+}
+
+// CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken.
+func (q *Queries) CreateUser(ctx context.Context, u User) error {
+	_, err := q.write.ExecContext(ctx, `
+		INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name,
+			password_hash, scopes, disabled, created_at, updated_at)
+		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12)`,
+		u.ID, u.Username, u.UsernameKey, u.Email, u.EmailKey, u.EmailVerified, u.FullName,
+		u.PasswordHash, u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt))
+	return known(err)
+}
+
+// UserByUsername finds a user, with the password hash, by the folded username.
+func (q *Queries) UserByUsername(ctx context.Context, key string) (User, error) {
+	return q.userForLogin(ctx, `u.username_key = $1`, key)
+}
+
+// UserByEmail finds a user, with the password hash, by a folded address that the user has verified.
+func (q *Queries) UserByEmail(ctx context.Context, key string) (User, error) {
+	return q.userForLogin(ctx, `u.email_key = $1 AND u.email_verified`, key)
+}
+
+// UserByID finds a user, with the password hash.
+func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
+	return q.userForLogin(ctx, `u.id = $1`, id)
+}
+
+func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
+	row := q.read.QueryRowContext(ctx,
+		`SELECT COALESCE(u.password_hash, ''), `+userColumns+` FROM users u WHERE `+where, value)
+	return u, known(row.Scan(append([]any{&u.PasswordHash}, u.fields()...)...))
+}
+
+// SetFullName changes the name, "" to clear it, and returns the user as it is then.
+func (q *Queries) SetFullName(ctx context.Context, id, name string, now time.Time) (u User, err error) {
+	row := q.write.QueryRowContext(ctx, `
+		UPDATE users AS u SET full_name = NULLIF($2, ''), updated_at = $3 WHERE u.id = $1
+		RETURNING `+userColumns, id, name, micros(now))
+	return u, known(row.Scan(u.fields()...))
+}
+
+// ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
+func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string, now time.Time) error {
+	return one(q.write.ExecContext(ctx, `
+		UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2`,
+		id, old, hash, micros(now)))
+}
+
+// DeleteUser removes a user and, by the foreign key, all its sessions.
+func (q *Queries) DeleteUser(ctx context.Context, id string) error {
+	return one(q.write.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id))
+}

@@ -1,0 +1,99 @@
+package token
+
+import (
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// masterKeySize is 256 bits.
+const masterKeySize = 32
+
+// MasterKey is the one secret that an operator keeps. It never encrypts or signs anything itself:
+// each purpose has a key of its own, derived by HKDF (RFC 5869).
+type MasterKey struct{ root []byte }
+
+// String hides the key from every log and format verb.
+func (MasterKey) String() string { return "[master key]" }
+
+// GoString hides the key from %#v.
+func (MasterKey) GoString() string { return "[master key]" }
+
+// derive gives the 256-bit key of one purpose.
+func (k MasterKey) derive(purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, k.root, nil, "sesame "+purpose, 32)
+	if err != nil { // only for lengths that are not ours
+		panic(err)
+	}
+	return key
+}
+
+// ParseMasterKey reads 256 bits in base64, and refuses what cannot have come from a random source:
+// 32 random bytes with fewer than 16 different values do not happen, a typed sample has few.
+func ParseMasterKey(text string) (MasterKey, error) {
+	text = strings.TrimRight(strings.TrimSpace(text), "=")
+	text = strings.NewReplacer("-", "+", "_", "/").Replace(text)
+	root, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return MasterKey{}, errors.New("the master key is not base64; make one with: openssl rand -base64 32")
+	}
+	if len(root) != masterKeySize {
+		return MasterKey{}, fmt.Errorf("the master key has %d bytes and must have %d; make one with: openssl rand -base64 32", len(root), masterKeySize)
+	}
+	distinct := map[byte]bool{}
+	for _, b := range root {
+		distinct[b] = true
+	}
+	if len(distinct) < 16 {
+		return MasterKey{}, errors.New("the master key is a sample, not random; make one with: openssl rand -base64 32")
+	}
+	return MasterKey{root: root}, nil
+}
+
+// ReadMasterKey reads the key from a file that nobody but its owner may read.
+// A missing file is fs.ErrNotExist.
+func ReadMasterKey(file string) (MasterKey, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return MasterKey{}, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return MasterKey{}, fmt.Errorf("the master key file %s can be read by others; run: chmod 600 %s", file, file)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return MasterKey{}, err
+	}
+	key, err := ParseMasterKey(string(text))
+	if err != nil {
+		return MasterKey{}, fmt.Errorf("%s: %w", file, err)
+	}
+	return key, nil
+}
+
+// MakeMasterKey makes a key and keeps it in file, readable by its owner alone. Where two processes
+// do this at once, both end up with the same key: the file appears whole or not at all.
+func MakeMasterKey(file string) (MasterKey, error) {
+	root := make([]byte, masterKeySize)
+	rand.Read(root)
+	temp, err := os.CreateTemp(filepath.Dir(file), ".sesame-key-*") // 0600
+	if err != nil {
+		return MasterKey{}, err
+	}
+	defer os.Remove(temp.Name())
+	_, err = temp.WriteString(base64.StdEncoding.EncodeToString(root) + "\n")
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return MasterKey{}, err
+	}
+	if err = os.Link(temp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {
+		return MasterKey{}, err
+	}
+	return ReadMasterKey(file)
+}

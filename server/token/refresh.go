@@ -1,0 +1,83 @@
+package token
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+
+	"github.com/google/uuid"
+)
+
+// Refresh is a refresh token taken apart: the session it belongs to, how often that session has
+// been refreshed, and 256 random bits that only the holder knows.
+//
+// The text is base64url of session ‖ generation ‖ seed ‖ HMAC of these three. So the next token of
+// a session can be worked out again for a client that lost the answer, though no token is stored;
+// and a token from any earlier generation is recognised as genuine but used, which a guess never is.
+type Refresh struct {
+	SessionID  uuid.UUID
+	Generation uint32
+	seed       [32]byte
+}
+
+const refreshBody = 16 + 4 + 32
+
+// NewRefresh makes the first refresh token of a session.
+func NewRefresh(session uuid.UUID) Refresh {
+	r := Refresh{SessionID: session}
+	rand.Read(r.seed[:])
+	return r
+}
+
+// SeedHash is all that the database keeps of the token: the SHA-256 of its random part, in hex.
+func (r Refresh) SeedHash() string {
+	sum := sha256.Sum256(r.seed[:])
+	return hex.EncodeToString(sum[:])
+}
+
+// Next is the token that replaces r.
+func (r Refresh) Next() Refresh {
+	r.Generation++
+	return r
+}
+
+// Refresher writes and reads refresh tokens.
+type Refresher struct{ key []byte }
+
+// NewRefresher makes a Refresher; all replicas that share the master key understand one another.
+func NewRefresher(master MasterKey) Refresher {
+	return Refresher{key: master.derive("refresh tokens")}
+}
+
+// Format writes r as text.
+func (f Refresher) Format(r Refresh) string {
+	body := make([]byte, 0, refreshBody+sha256.Size)
+	body = append(body, r.SessionID[:]...)
+	body = binary.BigEndian.AppendUint32(body, r.Generation)
+	body = append(body, r.seed[:]...)
+	return base64.RawURLEncoding.EncodeToString(append(body, f.mac(body)...))
+}
+
+// Parse reads a text, and reports whether this server, or one with the same master key, wrote it.
+func (f Refresher) Parse(text string) (Refresh, bool) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(refreshBody+sha256.Size) {
+		return Refresh{}, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || !hmac.Equal(raw[refreshBody:], f.mac(raw[:refreshBody])) {
+		return Refresh{}, false
+	}
+	r := Refresh{Generation: binary.BigEndian.Uint32(raw[16:20])}
+	copy(r.SessionID[:], raw[:16])
+	copy(r.seed[:], raw[20:refreshBody])
+	return r, true
+}
+
+func (f Refresher) mac(body []byte) []byte {
+	h := hmac.New(sha256.New, f.key)
+	h.Write(body)
+	return h.Sum(nil)
+}
