@@ -73,3 +73,5 @@ require (
 )
 
 tool github.com/oapi-codegen/oapi-codegen/v2/cmd/oapi-codegen
+
+replace github.com/swaggo/files/v2 => ./docs/swagger-ui

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -20,7 +21,9 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], world{
+		getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now,
+	})
 	stop()
 	os.Exit(code)
 }
@@ -38,27 +41,35 @@ type commandLine struct {
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit with 0 if the server at the listening address is ready."`
 }
 
+// world is all that the program touches outside itself, files and the network aside; a test brings
+// its own.
+type world struct {
+	getenv         func(string) string
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	now            func() time.Time
+}
+
 // program is what a command works with.
 type program struct {
 	config.Settings
-	ctx            context.Context
-	flags          []*kong.Flag // of the settings
-	stdin          io.Reader
-	stdout, stderr io.Writer
+	world
+	ctx   context.Context
+	flags []*kong.Flag // of the settings
 }
 
 // run is the whole program; its result is the exit code.
-func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, w world) int {
 	var line commandLine
 	exit := -1
 	parser, err := kong.New(&line,
-		kong.Name("sesame"), kong.Writers(stdout, stderr), kong.Exit(func(code int) { exit = code }),
+		kong.Name("sesame"), kong.Writers(w.stdout, w.stderr), kong.Exit(func(code int) { exit = code }),
 		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
-		kong.Resolvers(variables(getenv)), kong.UsageOnError(),
+		kong.Resolvers(variables(w.getenv)), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
 	if err != nil {
-		fmt.Fprintln(stderr, "sesame:", err)
+		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 2
 	}
 	command, err := parser.Parse(args)
@@ -66,15 +77,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "sesame:", err)
+		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 2
 	}
 	if err = line.Check(); err != nil {
-		fmt.Fprintf(stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		fmt.Fprintf(w.stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
-	if err = command.Run(&program{line.Settings, ctx, settings(parser), stdin, stdout, stderr}); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(stderr, "sesame:", err)
+	if err = command.Run(&program{line.Settings, w, ctx, settings(parser)}); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 1
 	}
 	return 0

@@ -39,7 +39,7 @@ func (p *program) open() (*parts, error) {
 	if _, err = db.Migrate(p.ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	keys, err := auth.LoadKeys(p.ctx, db, master, time.Now())
+	keys, err := auth.LoadKeys(p.ctx, db, master, p.now())
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -81,11 +81,11 @@ func (p *program) service(parts *parts, publicURL string, scopes []string) *auth
 	if audience == "" {
 		audience = publicURL
 	}
-	issuer := token.NewIssuer(publicURL, audience, parts.keys, time.Now)
+	issuer := token.NewIssuer(publicURL, audience, parts.keys, p.now)
 	return auth.New(parts.db, parts.hasher, issuer, token.NewRefresher(parts.master), auth.Settings{
 		Scopes: scopes, AccessTTL: p.AccessTokenTTL.Duration, RefreshIdle: p.RefreshIdleTTL.Duration,
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
-		RegistrationClosed: p.Registration == "closed", Now: time.Now,
+		RegistrationClosed: p.Registration == "closed", Now: p.now,
 	})
 }
 

@@ -80,7 +80,7 @@ func (c *serveCommand) Run(p *program) error {
 		}
 	}
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
-	p.greet(publicURL, c.Demo)
+	p.greet(listener.Addr(), publicURL, c.Demo)
 	return serve(p.ctx, server, listener, &http.Server{
 		Handler: e, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -134,7 +134,7 @@ func makeDemoUser(ctx context.Context, service *auth.Service) error {
 }
 
 // greet says what a newcomer needs to know.
-func (p *program) greet(publicURL string, demo bool) {
+func (p *program) greet(listening net.Addr, publicURL string, demo bool) {
 	data := "PostgreSQL"
 	if file, ok := store.SQLitePath(p.DatabaseURL); ok {
 		data = absolute(file) + " (SQLite)"
@@ -150,6 +150,7 @@ func (p *program) greet(publicURL string, demo bool) {
 	if demo {
 		fmt.Fprintf(&b, "  Demo       username %s, password %s\n", demoUsername, demoPassword)
 	}
+	fmt.Fprintf(&b, "  Address    http://%s\n", listening)
 	fmt.Fprintf(&b, "  Data       %s\n", data)
 	fmt.Fprintf(&b, "  New user   %s user create NAME   (asks for the password)\n", programName())
 	fmt.Fprintf(&b, "  Stop       Ctrl-C\n\n")

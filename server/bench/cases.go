@@ -27,8 +27,9 @@ const (
 type benchCase struct {
 	name     string
 	server   *program
-	clients  []*client
 	duration time.Duration
+	connect  func(i int) (*client, error)
+	clients  []*client // from the first round on; a server hangs up on who says nothing for long
 	rounds   []round
 }
 
@@ -44,6 +45,9 @@ func (b *built) measureCases(ctx context.Context, p plan, postgresURL string, pr
 	}
 	fmt.Fprintln(progress, "warming up")
 	for _, c := range s.cases {
+		if err := c.open(); err != nil {
+			return nil, "", fmt.Errorf("%s: %w", c.name, err)
+		}
 		if _, err := c.measure(p.warmUp); err != nil {
 			return nil, "", fmt.Errorf("%s: %w", c.name, err)
 		}
@@ -95,9 +99,7 @@ func (s *setup) prepare(ctx context.Context, b *built, p plan, postgresURL strin
 	if err := s.addBare(b, p, sqlite, sqliteTokens[0].Access); err != nil {
 		return "", err
 	}
-	if err := s.addServer(sqlite, sqliteTokens, p.short, caseMeSQLite, caseRefreshSQLite); err != nil {
-		return "", err
-	}
+	s.addServer(sqlite, sqliteTokens, p.short, caseMeSQLite, caseRefreshSQLite)
 	if postgresURL != "" {
 		postgres, err := b.startServer(ctx, "postgres", postgresURL)
 		if err != nil {
@@ -108,9 +110,7 @@ func (s *setup) prepare(ctx context.Context, b *built, p plan, postgresURL strin
 		if err != nil {
 			return "", fmt.Errorf("prepare PostgreSQL: %w", err)
 		}
-		if err := s.addServer(postgres, postgresTokens, p.short, caseMePostgres, caseRefreshPostgres); err != nil {
-			return "", err
-		}
+		s.addServer(postgres, postgresTokens, p.short, caseMePostgres, caseRefreshPostgres)
 	}
 	return sqliteTokens[0].Access, s.addHashes(b, p, sqlite)
 }
@@ -135,19 +135,17 @@ func (s *setup) addBare(b *built, p plan, sesame *program, token string) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("the bare handler answers %d bytes, Sesame %d", len(got), len(want))
 	}
-	return s.add(caseBare, child, p.short, func(int) (*client, error) { return dial(child.address, request) })
+	s.add(caseBare, child, p.short, func(int) (*client, error) { return dial(child.address, request) })
+	return nil
 }
 
 // addServer adds reading one's own account and refreshing, each connection with a user of its own.
-func (s *setup) addServer(server *program, users []tokens, duration time.Duration, me, refresh string) error {
+func (s *setup) addServer(server *program, users []tokens, duration time.Duration, me, refresh string) {
 	host := server.address
-	err := s.add(me, server, duration, func(i int) (*client, error) {
+	s.add(me, server, duration, func(i int) (*client, error) {
 		return dial(host, get("/users/me", host, users[i].Access))
 	})
-	if err != nil {
-		return err
-	}
-	return s.add(refresh, server, duration, func(i int) (*client, error) {
+	s.add(refresh, server, duration, func(i int) (*client, error) {
 		c, err := dial(host, refreshRequest(host, users[i].Refresh))
 		if err != nil {
 			return nil, err
@@ -172,23 +170,23 @@ func (s *setup) addHashes(b *built, p plan, sesame *program) error {
 		server *program
 	}{{caseHash, child}, {caseLogin, sesame}} {
 		host := c.server.address
-		err := s.add(c.name, c.server, p.long, func(i int) (*client, error) {
+		s.add(c.name, c.server, p.long, func(i int) (*client, error) {
 			return dial(host, loginRequest(host, loginName(i)))
 		})
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }
 
-func (s *setup) add(name string, server *program, duration time.Duration, connect func(i int) (*client, error)) error {
-	c := &benchCase{name: name, server: server, duration: duration}
-	s.cases = append(s.cases, c) // before the connections, so that stop closes those that were made
+func (s *setup) add(name string, server *program, duration time.Duration, connect func(i int) (*client, error)) {
+	s.cases = append(s.cases, &benchCase{name: name, server: server, duration: duration, connect: connect})
+}
+
+// open makes the connections of a case.
+func (c *benchCase) open() error {
 	for i := range connections {
-		client, err := connect(i)
+		client, err := c.connect(i)
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return err
 		}
 		c.clients = append(c.clients, client)
 	}

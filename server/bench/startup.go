@@ -71,10 +71,10 @@ func (b *built) measureMemory(ctx context.Context, p plan, token string) (idle, 
 	if idle, err = server.memory("VmRSS"); err != nil {
 		return 0, 0, err
 	}
-	err = s.add(caseLogin, server, p.peak, func(i int) (*client, error) {
+	s.add(caseLogin, server, p.peak, func(i int) (*client, error) {
 		return dial(server.address, loginRequest(server.address, loginName(i)))
 	})
-	if err != nil {
+	if err := s.cases[0].open(); err != nil {
 		return 0, 0, err
 	}
 	if _, err := s.cases[0].measure(p.peak); err != nil {
