@@ -11,7 +11,7 @@ help: ## list these lines
 
 run: ## start the server with the demo account; needs Go alone
 	@echo 'Building Sesame. The first time this takes a minute or two; after that, a second.'
-	@go run ./server serve --demo
+	@trap 'exit 0' INT; go run ./server serve --demo
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test ./...

@@ -14,8 +14,8 @@ import (
 	echoSwagger "github.com/swaggo/echo-swagger"
 )
 
-// swaggerAssets are the files that the page uses. The library embeds more, such as source maps and
-// a page that loads a demo from elsewhere; those are not served.
+// swaggerAssets are the files that the page uses. Whatever else the library embeds, such as a page
+// that loads a demo from elsewhere, is not served.
 var swaggerAssets = []string{
 	"swagger-ui.css",
 	"swagger-ui-bundle.js",

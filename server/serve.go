@@ -46,6 +46,9 @@ func (c *serveCommand) Run(p *program) error {
 	if c.Demo && !p.Loopback() {
 		return fmt.Errorf("--demo makes an account with a known password, so it needs a loopback address; %s is not one", p.Listen)
 	}
+	if sesame.Stale() {
+		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
+	}
 	log := p.logger()
 	listener, err := net.Listen("tcp", p.Listen)
 	if err != nil {
@@ -62,7 +65,7 @@ func (c *serveCommand) Run(p *program) error {
 	e := echo.New()
 	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For is what a client makes of it
 	server, err := api.Register(e, api.Options{
-		OpenAPI: sesame.OpenAPI, PublicURL: publicURL, CheckResponses: p.CheckResponses == "on",
+		PublicURL: publicURL, CheckResponses: p.CheckResponses == "on",
 		Log: log, Ping: parts.db.Ping,
 		NewService: func(scopes []string) *auth.Service { return p.service(parts, publicURL, scopes) },
 	})
@@ -80,6 +83,7 @@ func (c *serveCommand) Run(p *program) error {
 		}
 	}
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
+	dropStartPages()
 	p.greet(listener.Addr(), publicURL, c.Demo)
 	return serve(p.ctx, server, listener, &http.Server{
 		Handler: e, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),

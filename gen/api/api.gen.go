@@ -5,12 +5,18 @@ package api
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"path"
+	"strings"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
@@ -2729,4 +2735,232 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
 	return nil
+}
+
+// Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
+// Stored as a slice of fixed-width chunks rather than one concatenated
+// const string: with thousands of chunks the chained `+` fold is several
+// times slower for the Go compiler than parsing a slice literal.
+var swaggerSpec = []string{
+	"7H37ctu21u+rYHi+mcb5KFmS78p0ZrtOvOs0cXNiZ7s7UbYEkZCEigRYALSsdjxznub0Pfoo50nOYAEk",
+	"QYqU5Ut2dr9p/0gtiQSBdcNvXbD4mxfwOOGMMCW9/m/ejOCQCPjzBAczckqvyVvKUkXgu5DIQNBEUc68",
+	"vvcWL9GYoDlJFJpwgSb0mqDYXN32fI/c4DiJiNf3knQc0cBHMb5p4Sn5dqfT8XxPkF9SKkjo9ZVIie/J",
+	"YEZirJ8T45s3hE3VzOvvdnxPLRM9ilSCsql3e+t75xymtzqnyxlBEsfEhxl9f3n5brvb7qBAX12ZFOMt",
+	"+PqxM7lQXNTNhM8JkyhOpUKMK00pqa8M0Xhp54OevT89QfsHu0foj9/32t2tlQnCHY+b4HuixPJ4oohY",
+	"neMFCTgLJVIcLTDVc5xwQZCaEcTIjUJKLEtT6q6byYSLGCuv71Gmdnqer6dG4zT2+kedju/FlJlP3XyW",
+	"lCkyJQKmeXV1dZyqGWGKBlg1cDaY4SgibEoM5Y663Q764/dut73f7m75aEHVDCYvCJacZeTd0xftVIj7",
+	"HcGCCH1lFH878CTRUjPwfESE4OLbgUfZNY5oOFSajwNvUyZ0O50aNtzqu2XCmTSKdMrFmIYhYfpDwJki",
+	"TOk/cZJEev2Us+1E8HFE4v/+WXK4LJ+7viM09JPpZEIDSpgayoAnWlRCojCNLMFwEBCp+TsnDEU4mEug",
+	"D1yLYtJfCKpI266NSDWkodf3Ot0jHB72DlpHQW/SOuju4Bbe299tHZDeAdkf9zo7e7ue70mFVSq13O34",
+	"nqIK6FqsLKdCKljf0Ldv19SvmfmtS9D/EmTi9b3/tV2Yp23zq9x+Z8YwVF2VEXet2Kz0BSy6EB6GYyIR",
+	"VXrhjsW7urpqVWWwbiL2lu2qyMKEzozYPIqvMAJcPJxgGpGwylbLLRRyIsG4TKgya+RMCRzAykCQpdf/",
+	"9FtxM1ijGb4mCCsUc6lQr9PRlNE3aTL4XsK1Wgqv721P0igaamJ5t58fKSK9XiEiH1giuJZLPI4IesUU",
+	"Vcu10rJKj6cSloyQCyy1KQjROFVoLAi2ipLR8wUaGXKOkMRLiRYzIkhbT+MtjrThI4/j+BiHQzuXKq/H",
+	"PFwiatgMhECvL348f7zOdgqGfIdD9D5/ejMf3Fk+NQcCzOwuCXx4pj/ohfoIozlZoim9JgypBQ2I/spo",
+	"OWXApV9SIpZbhh0kpPgSVvAIdqRMpknChSLhMNYjDoEoDmcuCAuRO6gezEcp0xQQREoSPppF3T1XZ/IZ",
+	"IVgjujQzauZWwyKeinGuXPIJ8CEkQYQ1woHHIf04H3Ghr3LJcut7P2rDeRJp8/+eTFK5Vn1q+ATKCDug",
+	"2aQDGCozesMa5AAX6JmkbM74gsG8lESSBILADwvB2bS9OX1gDa9gIg0ksg/VFjTMZDWT92ImfuNU/BU8",
+	"3jrRBolHd21NGSq99b13Ak+bF1PcYAC1QWKP3waBOJso4wbMLQxjHXdXNPGmtVgsWtoot1IREaZ1Oqyq",
+	"5hNy2VUErN2OuE7ovwYvc0bcW8dglhQoFhEjAjKNYyyWXt87RgkWOCaKwCpjKqVGub7GLekDOJhKIrSO",
+	"9PVoOcjWkwc9KD/8Sn+FAkFCLXA4kuueOxV4rVXInqz5pZUzwVIuuAhdc3D7hKJShhvAk4oP2Nv6yqJy",
+	"QcQ1EWYVD9JaCQMMzccGleUxUTPKpmih7SNQGgGiQv875YqUDWWo0RZDS54iLOcIj3mqALw/EWOO0QSn",
+	"EWxiPBXyK9P/kvM3WEy/qMl0rVakH6alHzO0v4t+oN99EeNY95ivSucPDF9jGmkX5GGkViROuMCCRsth",
+	"6gzWTHKjGRnSVXiuBd2aPAJRokUbXYolwlNMGZIzLlS0fDp2cI5izJYo4lPKpPYAOQsMQgP0hhUeY0nK",
+	"UDyYkbCNLvBEe9ZIZbP7WuAEolmtPJy17i4n8AXU2MyybRJ1UXrXiHITVzgFT2PXHuc27Lme3ZmdKzKL",
+	"R6/slNdFZkqrewpvoWpg0WWZDBPKQomoyiByxA0M38AU3s2tBC8jjsOh4nwIRqjJv663UI9z4Jy4mPWv",
+	"bbgDaWV8Y6fTzIzVyT+199Zg/j8w7ED6B8Q2LIDMY2EuejS+u5phVY5rPNPGKeaCbLmYLtc6Jxy7NsxJ",
+	"JSI3icaQPhLkms9JqE1c8RwTu3ls/KTrOueaWlzQXyFUt0653EVozmTguUSic46yZVbJkFYYUyIElYgn",
+	"RABjECMklAizEnG+zrKrk74Hpl4jxhmVYAPjjOQS1cR9bXxe6A/YbIH5DYpzxKMQUkZ6R/4SceHN8MYm",
+	"oSkXapS04KH44rH7jWPl9DZDA4I+lGa5VjLy657EtHGOxqlcPgmoeTDWyFcCw8CeewLcq+a0rrQAFljB",
+	"JC0TwacCx7KN9E0SYUEQDiGGwQgweIbZ1MQUCEtjr/+pEj9eNRJV61nKv2gveOjcoefm1yeXBJlSqYyF",
+	"GQYRlzA642o44SnTf2sExMOh/gpHEV/ABZmfPdRCqQev25Ubg6516RCg1zDz12G6FVTmitZn303R7e+u",
+	"JOh875SSKMzBIQ5Dqh+Io3dCm1RF9Y42wZEkvpc4XxW5lbuzgE5upSoIry9+PEfvzK82InDU6W4hyrR8",
+	"2v36BYgHLqIvPsJIRljOEGYhhBA1kduef3dC0s1mfsrnlRuUz/kdfPwzCSDcf5pG0TmOa8T42CRLEiIk",
+	"ZwhyihrPvUAjlkbRCAURwSJLuBUp2GPG0Cv7qTTlns0X50vwPT2QsZ0m95pgpfnt9b1/ffrXYHDT6bQG",
+	"g5vu6WBwc3D6+fl/eTXU/57gSA93L/ZmZu63XNf4vCJP3f276GsHqaPqD2R554zK1P6REWQKKiAxAtJy",
+	"sNc9QH/8vusj++kQ/fH7/lYbXc1oMMvi8xGWCsUkHhPgBpphiUKSEA2/OUOjuVqONIvKFMDRtCrd+zXU",
+	"DcT1JpfNDR68Sx3narnJaKkkm1x2U72od1hz1XKDqyqMnUPmUs/CBzqZ9TXw+YKoewrfnCwNkFYklndt",
+	"i1qSbkEwz8zlvULvsRB4uTp7PXzdZN8ShfXOec/pQrgVrLYc5ra8NH+Huod1BrKYfHdl8r5HpUyN9cxr",
+	"TVJBV2xH3cA/L+ZyqC9+yM1Z6Ubd0sq6+SpO1NK3QJIIYhwclOFkg8wJC8HgalWro8zu/Smjka7ZuYfZ",
+	"6A9c6co4gAyGZlvfgK0PmDyAiw2G7nbuGrtucINIhyEP0pgwZeDNQ2gD2Olx5C0P8aUpW9F2qz0rC6mX",
+	"HkdlmohYw7k1uuI3mIdNqXIv4awzaudk8S7DiyuKe8JTpkyWtqiG8dFihhVgbjUjS43E+0gmONConIWI",
+	"xPxnCvh8QaKAx8SHrxlHc8pCxCcDlg/m5rZMBMy6a7GpopREmTI8piAGYkIyhE5nqj1gJdyE0YLzkDA0",
+	"4wJ2nlwOHTzsCuPefglOHdbBpwbM5ISU77cXkOyee3g8tbmwDHatpjZWkv/VtJ/rURTC51yYuTWVnFVT",
+	"aH8DN6Im9r8ZCQhPoodA9+Y8W50OZApwAi7kPVkapEJoZzBxtOjppLJ7D6lkZFGaxTpY5Kp9lXgrK6oM",
+	"XUtCG324H2g/ZqawFGEJEP1od+8A8LdxiiqEtsGCdcsqogq3vuODPqmoFTWEG0JQx4m+e2d2g051xb4/",
+	"tWzMvHX20ngwVJtduSCiMvlaTSwct+bC5L2jI6cwedeZZV6anMe2aivN4Rl609DiIldpWocBbD1MTbkQ",
+	"D4mWD4w+vD9ruxpUhy/uMgzW1JnZ5+TIZcU3UlZiQ524v8833axCsP9bVVzB/tby8Q3B1wQRjYpRyiKI",
+	"Q+uV4igyWyJGJqREBAltvVQ5SFBjNFZdTzMBUz/VQFu45JusyMo3FZzaCc5raPUGnqWgjkuA3UT5Vua1",
+	"iYGrh4A1IZQ8Tg8hHkEmgshZEbR3oiYfxT9f7y2ug8tfoo/f77I9cfbyH8f6v+964858Z7zzj04Qn6Yf",
+	"/36k/smizsefzvnHn15Hd0/4sHvUq5rkBgirvx7OLAwur2Rk1mFCjSO9nJFdjf3qBeIsWiKM9P0WMQHG",
+	"YoSENqyZr7Z0651aX1UBuKlOqi+IlHZzvs8GKAjWWAKrOlNLmBsFi/h0CniypMghVqSlaFwJeNVCe7s5",
+	"1T5KO5fGIGpVgnqiGIcgvmZDsaONOY8IZmDKISsimydPFYJIEJ1ALtYohaW/YcuDlmHMQmHKUloRu506",
+	"NaHJEIehIFLWztYeUjFpnADHBE0Ejyv2d3evZuAIS4h413PxMouSmZG5yAjw4OUbF+lJXVoTr582yAZW",
+	"DmkkpqHm5gJXN6c661R1GDWjMinMV1LiTWkyvqsgFUqX5G+NRr7D94alOV03giiZ5t9NZkZu1DBIhazz",
+	"Y85TrXZW5/M4j3bc2jU7dTV6fQfdYVLlCdSR7DLbSu5BLNc41+xC6PXVpT1b1dk/3MoCWbX7oY9G9hDV",
+	"//s//3fUrttLVvGkFQLK1hxGy0S4fHiJXpsDfM1o7nB/966DZn5lQ1mZxI8J/iUlL9CUc5MP5gzKRCvL",
+	"2+v2mnS9ASmC8pi1LbTAgD9KQt/EE1qSJFho3dkMlxe7sJuZGAM77p2dKMlEaewSw/yVzdist1E0/wKM",
+	"TwEYncDFykS/5wuXPIng15B5kySauLET53llHn4undKtnVWtc5U0BtJOq6XUMP8yKeaMB/MW/Ptl4wR3",
+	"KHs219JldRN+BOauGo074HWDCbkoG4nMnLjxsp129YhrTPpwlio751lnWVxSDgY3vY7+p6v/2WkNBjd7",
+	"3+l/Xuo/D141EDlL7tfrUfarbxybayLohJIQkVaMaYQskGijTeTmZz5jIa8mi/d276Bqxdw5ClVnuj5I",
+	"Ih7lFzwIJoYUTkOCQtVg99iGd/KxzTerhLgDadihhhkb6h9XnPsso9VNsEwG+CtwCRw8OO8AlTY+Itfa",
+	"5TB5aTiCQcu7+4Z+QgGvG3AwDgKeMgVhdiznek9vyrs9DIwn4WN57yrQvfxb6tbWeH4uFBUeuwx1JM1B",
+	"9CXc7qyoST9O4Pr7ZgTi2hjlMQoiTGOUMkUj63kGnE2oiKvBAMzY3+yndsBjV1ya9GGF2CXZXhvLzMpd",
+	"KtvdxrHmdZbxA6O/pKRIL1ElUUS0KUYBlnAeaUFDNXuhvYrR30a+/r/JPPn2Qgn11ExDSz3uCqVWd/E1",
+	"m+jfBgO5UkXz3zXmviKBjvCtDZprofkAcnVPoXkAu25Xng9p4CAVVC0v9OVmaEht9ZpTgm/4FCK7VM2K",
+	"g2KYhfkW1UYGrT7P8exz+P15CV4+N2i2jS5pMNcmacBcZ2DJU0j6vTAPYlDISoM5CeGnKVFoVN3IRyYj",
+	"OIn4AlbiiqfFMh9E5PW97RJSN/bOjAUV6TjUAvSNRHzBckOpVyCNkyyhns+Ch75nkkYNt5DybZpgsvQk",
+	"LefL/JZnONR+GtQSciG38lvyh4GJgaFNveNdA2ReUWnlrjBgzW5TNErZhGdVuDgAy21kzLuA+lQ9Gxhm",
+	"plQi+9vbIVZYCRzMiWhToiZtLqbbIQ+2ZyqOtsUk0CDMWylH1SJk0i1I73lzQhItAVTkpDLxz5n+h6fK",
+	"+LpWMjgE+WzqXaIAM4Oelu0BG7Dnzy/FElHVfv4cvdMQCj3PfBDy3AcRKlp9VGTNh6PZCJfFGueCPWDP",
+	"RjGeEyRSNoIslTndHfOc/COLxUZF05UcuY0cfD/a8vWPDPGEMITZgBUV6qBLZupmLZoEz7PV6edTZYZf",
+	"8lSv85MeBCe0vcRx9PnZtvtxC4bLr/hZcuZcoT9uoQALsYSw6YCZlO83EuGx5FGqSAZFiewjGidcAH6I",
+	"TQnmOy5VjCEgeJzQkE8Bzk4J02vRlLRHvSeCx3Bbe8CyVkR5EwmkODQ36KNP78lLHnx+ti1IyIMtu2RI",
+	"nMnnz6GiYNRUFj6y8ZndvYMtQx2MpIJWGqOAh2Rkup2ohS2PdygukUwInqPca6BMKui2YLpbjHzb5sLN",
+	"I4+22uic2+ylIAnBSsLGBVFnqf3vAXtldBOSc0BmCiUSaOQm8UYv0C9wDEqz1T36NOECzUiUZKxfcQOe",
+	"P9eoQF+25KkA2zOhQqpWgoVaWuJLyCu0TXr1oNMxnTpsNIkKbbdhWxkw05MJNt4xsZ0lYGAwQd/kD7fa",
+	"uSAITwUhxupGNCDMlB1am/H27HLFYGjBkzwVAQFTYW/ajqlyUoqFtbkmwuQjvE672+7oa6zoen1vp91p",
+	"78AOq2Zgw7fbCxJFLegesP3zYi7b2XmBaVM4wxaMSjpllE3RnCylSTVC5fEVGaMfyBJdEFXUk2610bET",
+	"gTOF6K+vLiVKiEBZjPDFgI3mNBzBOYoZMfWn+zuHSM3SeJwIyvL2EHOybKNTogJjLyRR9iQCCEPW08M0",
+	"58EIRh2w3HCFHIIuetGGEblYn+k9ZkrUD2QpvUqjpV6nc7/jnabk8pMte/VeXfT29j1b3eq9a5lPUMTq",
+	"nf86fiN/mh2mL0+CsLX/9nzx0+nu1fCA8aufTj8eT76f33yU7/9+cvSTnhZUtHqvTmy9aN+TdOpBaao3",
+	"Odz58fXOy97Nafe76eF1Oj5Sb0h3+v3bX/9xsE8OL1N5lL77/vr9P1598KBM1bsZnr769X16FO/sf//m",
+	"fKhSsr939OY8+elqPzlZXig6/+fPP5xdne3hjnf7eeOTFbZIteHM2JwsNdMec/RzpakcPGrPMKnuxpyZ",
+	"2+7xTRfRef1Pn33n8JSdqdV8s2MirdxGijWkxVPNYu8llQHXhsv7rAcsaRWghVapbrNltoy1alYu9Mz3",
+	"mNjW0xrlOtzt7m610cgU5OWaoz+PtK7kQKd0bGtF3PMi3ceKfEPZ7vqwYVaLCxavv73d7R20O+1Ou9s/",
+	"7Bx23PLBhksajNi6attPnxsqXRueAJPdNqfA7lc/2P/kaSSuF7panfopB9EOPC5B3jKY/dxYhdow75AH",
+	"cnu1UHPtMjeuo8yXtrFVyAWtwS5k0v0fbhhsSIhK56AcCvkagzCDAyO/Nmr8MeAd2EgjzqbIAmXb3Uyj",
+	"Z9lGZwpFnM/hvD3j5ng40Z5u+XwaZUGU2vKHFVW3J1ceq+hZSZTH55uftrPPrjvXHdFr0wTtSfl0VqYi",
+	"1k9xmGTnYziktW3ZzKC9zg5azGhE7jgLaHBeBt5RzLWOalw9S1Wo0eaYTCmTtbzRzi1lJhn+H8UePbEl",
+	"gGZb4iUfyCt9z87d97hnPtfx9wRDrQkoYRNf84RNwmXDVmvQYmbt9L5ZSob0TJF1ds49a8xkUL9tLMdC",
+	"pPnvtDOK8XLAcJIQLKA5BngkLTQqtshvs01xhJ798ftue2cLTtpKNMqc6REMPMqvMw+SCgsFHSmN599G",
+	"xwOGmvIhaMHFHAoLkwgHJEPQ2SPa1UmVK6z0zPbzeZV/M7PB1nJZ/5GRBUowFW0EjpyeWKkCDbqVSRIC",
+	"Tfp5HAPu44y00QVhoTZs+kseQVgpw/ZUmzxNf7LQ40qb5X+GUcSlsjPxjb+Kx3IL/DHbplR7z/YZL1CE",
+	"VdapQEM738aK4Uip5q4eXc3IxMSjjIcBpIayJuDkFVUznio0gk19ZBxlk/QjStYF2tCxnOuFaTUqyvLd",
+	"xMIMSzNl7asQcDLtwXL4zdA7e6DNFltH2baSpMEMZmf64bm9rfzshlEpv9xH32FJg5HNM0O3MXOdEXLt",
+	"qPHERFhfQNDFJNSLJniMZ7nzGlfKZAMuLaqwxuM7Hi7XmLPapmvVfhBunLKwBybO6vY6cFPeLggt7q+k",
+	"kG3WtC7jWcTg8/ThbZEZLs/kvf2yaSrV+odKevnhaeJ7NEQoVVbcluPxSqTk9rG7ULlCyCPL17Px3wP6",
+	"I319+uHXs+45PZNn7P1ecHK2fxafdn7oJTvhyeujNlm+/jW8OqM/0rPF28to9vHldHm+fH3UDnoRG8en",
+	"ndAkxN0SoP1O5wmpuFYO3IqZrFDmfkSvb21jzAcYz6/W0Gp3ky291AgQbupueFO5T6e+tbuz4a15Cx+4",
+	"a2/Du4q+kZvilZXWdZuClpVeYOuQi7FUvlMWmrUScXCM6fvu4pjMA22EMxAz63SO2uhqxgGgzHgUyjwk",
+	"FuMl5Feo6sNW43R1Wa0W96vbn42hQXt37aZAu3e9JdqG6SbcYJ4EOAMrB6RUuvXkPUttkxWk910cAQ7P",
+	"+61ovBVJjnqdjo/GJMCpJHa3nmpkQCikNhZ4Wbf9mFG+wPZTa/NfQeYjQwrjJaRiSwR1t4MnsFErBfQV",
+	"A3iPvWD1bMbmG0IDoPZt+fcCSwBxtmeXb0GDlh8iTB+ltveX6fm3mh6NXC1gz0M+dUYHYk/N1uaYLTVn",
+	"tVHJSimtk+x2d0GmmRR7YaLzti4DOr74bs2haTOVZxoHbOSEvkbGCcvTjDbSSQHfqmXfDptuWA3hDxhk",
+	"S8E4msII84CK80RldsSkXFoCWWs9qCkvkYgqH0k+YBkdwIUhUaRHB89xYY9aaINbDA4msBk5QwXZppar",
+	"rsOkKZSpK3cpqiEq3VMcaLxyENOBwJixzVGPU+mzkV3p3m+ZbtWc1+v09lvdbqu3c9nd7Xe7/U7no1us",
+	"lFWHNNOmWthmb2gm2b2aXdn6idrQ7+dyFVjTWh7DhqbQq3aOrSO6uTkuXlmwqS2utgOE+3Ye1cesvpNU",
+	"3s/sfcUUmSvAHTfK6BR/mLZIrCDEv/11JnWLeYp2ZvVUKBCetcF5Rbq2jKhsgL9AK7vdztHjWthVu4GV",
+	"WxiWdgucnX+seZlJ9nv5pSW5mj36nSWdo0IOTjibRDRY/36MysKeqlfnCkF8lBAxwwkECDEzhULOhtne",
+	"GCndGySV8NFur3f3HdkLcb5S6Pm3W3+11O9TOT93W4Ja7zNQVJgUB2kdm29KWGs7K/HMeuWXefgSvpel",
+	"qKEtmdOOUmRf/pAXhJm+zCYlwQUcRYI0konnVppXDiCVwaMwj41qh9Ek0WxNIWb2d9MkMw8/Uol2O92i",
+	"gEur54CN7uoNaOPbMb4Z4in5dr/TyeOa1fdz7R50tvp6voiyAbOV31AOZgqJciNWB6YMOd+S1bzKbkPy",
+	"3dLWuplfZ0Ncf1+xnXwtdajRhQLIlBXByC2Kl+vVwF9TDmE5Un+krwhH+AjL/NDxoqHa4dH5tb8A5+MB",
+	"p0Ec38ivizr/nEoGbKzo2NWMIxyjsybVSrAKZjXtqqAk2mwpE0qi7NgsFlk9o7bRc0IScw1ABFlpyFl2",
+	"zv1SbXqGMC2bv5HQ68RNndsutKabdo35NhL6ljzGE67qEp+gS8GX9xNle+7gS+RKvo5Fyajw77Movf7O",
+	"F7MoOSKamPRuJln/8ZblL4B9b0RhT5DES5QIPqERuRtYb7tJ4yStAxoAi0FwTK+KonjcHGvIqxRMlXp2",
+	"rsJE/G1lRSaFGpObAnrOiM2cQGeVotnKVHvbvD7+B+t755ZNPtDyrfZaW43rlbugeRiN6XRKRPmyzZ3Q",
+	"cmu4jcxlAxB3X6OVNyv/S5utNj84brLS87zU/X9F+N33CDaET+A9ATX3liMqK7L4dd8GWyHDU0VZGumX",
+	"v0vA2pH8XX9BQBI4eNP+k9negst3Gd/8RN+a8MYrFkqbRK43qr4xnkC6xipXwsKL4vjg3XbmOIrymAnA",
+	"XsLCP4GZ+U+XkizPCPyElieOlOQM2sTp/8aNaZmqWqmQIAFhKlqackI4xNVGx6xUTZe9mrrb6azKSUSl",
+	"ahaUe+J32wXg02ZIPm/IZhofuA3V8lt2OvqWXnZL2TriTrfbOgj29lqHeLfb6oQ7k153sosPxwfltlp9",
+	"Ly/xrzbSqs4uf9Sd+N7pGqaXEm0ftvfaHTDmpVZX2kXc2Ki6bbsaDGuupbmHCmdBIdDzl7Y+LnhABIHw",
+	"QdFusF5da4369m/2ryENb++08NBqoGzf82CQcxi8D9FsG+fT+LtUSyORVDyB6mZq3403YDY2qIUwK1Wv",
+	"A9fFDrFxRDibL5V/ku1h16zkwRDRfROPiw7zDnUyDWZ5ddejE6W7BYw75wqd2ic3Y7difk8F29yNY2V9",
+	"/wNd6GyDdtSxaYfOjzVkwL9BPSD6PnI31pE9hUvVi6zKfkbQSNIQDig6Gm60utx8ZNP9jkF1N5xrskGl",
+	"wh55VefTFZf7NQm6/Xw3uQ2RgavNxBLmRQDZKbL8WL95mzM2B4jyk+DbsLNaxtT3FvGRVHhZ2G4fUmWa",
+	"u3ljL/tCn07nCJp7WTrZcq9b/7faggEifDMhp3vGStcOZ7gc/a8OaLYY6/U4EzV1WAtbSmqbzhY9NIwQ",
+	"1g232tiCERLqcVaO6hanZfPXGh24VCiO660+6JQLFHEcojGOMAvglB4LERfBjGQ9Q5yhslNUn2//fwAA",
+	"AP//",
+}
+
+// decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
+// after base64-decoding and flate-decompressing the embedded blob.
+func decodeSpec() ([]byte, error) {
+	encoded := strings.Join(swaggerSpec, "")
+	compressed, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, fmt.Errorf("error base64 decoding spec: %w", err)
+	}
+	zr := flate.NewReader(bytes.NewReader(compressed))
+	var buf bytes.Buffer
+	if _, err := buf.ReadFrom(zr); err != nil {
+		return nil, fmt.Errorf("read flate: %w", err)
+	}
+	if err := zr.Close(); err != nil {
+		return nil, fmt.Errorf("close flate reader: %w", err)
+	}
+
+	return buf.Bytes(), nil
+}
+
+var rawSpec = decodeSpecCached()
+
+// a naive cache of the decoded OpenAPI spec
+func decodeSpecCached() func() ([]byte, error) {
+	data, err := decodeSpec()
+	return func() ([]byte, error) {
+		return data, err
+	}
+}
+
+// Constructs a synthetic filesystem for resolving external references when loading openapi specifications.
+func PathToRawSpec(pathToFile string) map[string]func() ([]byte, error) {
+	res := make(map[string]func() ([]byte, error))
+	if len(pathToFile) > 0 {
+		res[pathToFile] = rawSpec
+	}
+
+	return res
+}
+
+// GetSpec returns the OpenAPI specification corresponding to the generated
+// code in this file. External references in the spec are resolved through
+// PathToRawSpec; externally-referenced files must be embedded in their
+// corresponding Go packages (via the import-mapping feature). URL-based
+// external refs are not supported.
+func GetSpec() (swagger *openapi3.T, err error) {
+	resolvePath := PathToRawSpec("")
+
+	loader := openapi3.NewLoader()
+	loader.IsExternalRefsAllowed = true
+	loader.ReadFromURIFunc = func(loader *openapi3.Loader, url *url.URL) ([]byte, error) {
+		pathToFile := url.String()
+		pathToFile = path.Clean(pathToFile)
+		getSpec, ok := resolvePath[pathToFile]
+		if !ok {
+			err1 := fmt.Errorf("path not found: %s", pathToFile)
+			return nil, err1
+		}
+		return getSpec()
+	}
+	var specData []byte
+	specData, err = rawSpec()
+	if err != nil {
+		return
+	}
+	swagger, err = loader.LoadFromData(specData)
+	if err != nil {
+		return
+	}
+	return
+}
+
+// GetSpecJSON returns the raw JSON bytes of the embedded OpenAPI
+// specification: decompressed but not unmarshaled. External references
+// are not resolved here; the bytes are the spec exactly as embedded by
+// codegen. The result is cached at package init time, so repeated calls
+// are cheap.
+func GetSpecJSON() ([]byte, error) {
+	return rawSpec()
+}
+
+// GetSwagger returns the OpenAPI specification corresponding to the
+// generated code in this file.
+//
+// Deprecated: GetSwagger predates kin-openapi renaming openapi3.Swagger
+// to openapi3.T. Use [GetSpec] instead. This wrapper is retained for
+// backwards compatibility.
+func GetSwagger() (*openapi3.T, error) {
+	return GetSpec()
 }

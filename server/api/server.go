@@ -18,7 +18,6 @@ import (
 
 // Options are what the wiring hands over.
 type Options struct {
-	OpenAPI        []byte
 	PublicURL      string // no trailing slash
 	CheckResponses bool   // compare every answer with the contract, and log what departs from it
 	Log            *slog.Logger
@@ -43,8 +42,11 @@ var _ api.StrictServerInterface = (*Server)(nil)
 // fails when the contract cannot be enforced or does not fit the generated code.
 func Register(e *echo.Echo, o Options) (*Server, error) {
 	s := &Server{Options: o}
-	var err error
-	s.Contract, err = contract.Compile(o.OpenAPI, map[string]contract.Scheme{"OAuth2Password": s.bearer})
+	document, err := api.GetSpecJSON()
+	if err != nil {
+		return nil, fmt.Errorf("unpack the contract: %w", err)
+	}
+	s.Contract, err = contract.Compile(document, map[string]contract.Scheme{"OAuth2Password": s.bearer})
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ type Settings struct {
 	Listen            string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
 	PublicURL         string   `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
 	DatabaseURL       string   `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
-	MasterKey         string   `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database."`
+	MasterKey         string   `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
 	MasterKeyFile     string   `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
 	Audience          string   `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
 	AccessTokenTTL    Duration `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Life of an access token, 1m to 24h."`
