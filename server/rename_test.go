@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestACloneCanBeRenamed renames a copy of this tree as a team would. `make rename` itself checks that
-// all of it still compiles, tests included.
+// TestACloneCanBeRenamed renames a copy of this tree as a team would. `make rename` itself sees that it
+// still builds.
 func TestACloneCanBeRenamed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it builds the whole tree again")

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"unsafe"
 )
 
 // dropStartPages gives back the pages of the program file that only its start has touched: parsing
@@ -35,8 +34,8 @@ func dropStartPages() {
 			continue
 		}
 		if strings.HasSuffix(lines.Text(), " "+self) && mode[1] == '-' {
-			region := unsafe.Slice((*byte)(unsafe.Pointer(from)), to-from) //nolint:govet,gosec // an address of the kernel's, not of Go's heap
-			_ = syscall.Madvise(region, syscall.MADV_DONTNEED)
+			// Addresses of the kernel's, not of Go's heap: no pointer is made of them.
+			_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, from, to-from, syscall.MADV_DONTNEED)
 		}
 	}
 }
