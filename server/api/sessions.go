@@ -25,7 +25,7 @@ func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObje
 			return nil, fmt.Errorf("a session's id: %w", err)
 		}
 		items[i] = api.Session{
-			ID: id, Current: session.ID == who.Session.ID, Scopes: strings.Fields(session.Scope),
+			ID: id, Current: session.ID == who.SessionID, Scopes: strings.Fields(session.Scope),
 			IPAddress: session.IPAddress, UserAgent: session.UserAgent,
 			CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
 		}

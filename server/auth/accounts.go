@@ -94,7 +94,7 @@ func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName st
 // DeleteAccount removes the caller's account and ends its sessions. Errors: StaleLogin when the
 // login is older than ten minutes.
 func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
-	if s.Now().Sub(caller.Session.CreatedAt) > maxLoginAge {
+	if s.Now().Sub(caller.LoggedInAt) > maxLoginAge {
 		return problem.New(problem.StaleLogin, "This needs a login that is not older than ten minutes. Log in again.")
 	}
 	return gone(s.db.DeleteUser(ctx, caller.User.ID))
@@ -128,7 +128,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.now()); err != nil {
 			return err
 		}
-		return q.EndSessionsOf(ctx, user.ID, caller.Session.ID)
+		return q.EndSessionsOf(ctx, user.ID, caller.SessionID)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return wrong

@@ -58,9 +58,10 @@ func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, refresher 
 
 // Caller is who makes a request: a user, in a session, with the scopes of the token.
 type Caller struct {
-	User    store.User
-	Session store.Session
-	scopes  []string
+	User       store.User
+	SessionID  string
+	LoggedInAt time.Time // when the person last proved who they are
+	scopes     []string
 }
 
 // HasScope reports whether the caller may use a scope: the token has it, and the user still does.
@@ -79,7 +80,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller
 	if err != nil {
 		return nil, errInvalidToken(err)
 	}
-	session, user, err := s.db.SessionWithUser(ctx, access.SessionID, s.Now())
+	user, err := s.db.UserOfSession(ctx, access.SessionID, s.Now())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return nil, errInvalidToken(errors.New("the session has ended"))
@@ -90,7 +91,10 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller
 	case user.Disabled:
 		return nil, errInvalidToken(errors.New("the account is disabled"))
 	}
-	return &Caller{User: user, Session: session, scopes: intersect(strings.Fields(access.Scope), UserScopes(user))}, nil
+	return &Caller{
+		User: user, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
+		scopes: intersect(strings.Fields(access.Scope), UserScopes(user)),
+	}, nil
 }
 
 // UserScopes are what a user may ask for: everybody's own, and those an administrator has granted.

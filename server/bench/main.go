@@ -36,7 +36,7 @@ type plan struct {
 
 var (
 	fullPlan = plan{
-		write: true, rounds: 7, short: 1200 * time.Millisecond, long: 3 * time.Second,
+		write: true, rounds: 12, short: 700 * time.Millisecond, long: 1500 * time.Millisecond,
 		warmUp: 500 * time.Millisecond, coldStarts: 21, settle: 4 * time.Second, peak: 4 * time.Second,
 	}
 	quickPlan = plan{

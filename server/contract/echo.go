@@ -94,17 +94,18 @@ func (c *Contract) CheckResponses(report func(error)) echo.MiddlewareFunc {
 		return func(ctx echo.Context) error {
 			copied := &copyingWriter{ResponseWriter: ctx.Response().Writer}
 			ctx.Response().Writer = copied
-			if err := next(ctx); err != nil {
+			err := next(ctx)
+			if err != nil {
 				ctx.Error(err) // the answer to an error is checked too
 			}
 			op := c.FindRoute(ctx.Request().Method, ctx.Path())
 			if op == nil {
-				return nil
+				return err
 			}
-			if err := op.CheckResponse(ctx.Response().Status, ctx.Response().Header(), copied.body.Bytes()); err != nil {
-				report(err)
+			if fault := op.CheckResponse(ctx.Response().Status, ctx.Response().Header(), copied.body.Bytes()); fault != nil {
+				report(fault)
 			}
-			return nil
+			return err
 		}
 	}
 }

@@ -34,6 +34,7 @@ type DB struct {
 type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
+	close   func()
 }
 
 // Queries are the statements, on the database itself or inside one transaction.
@@ -87,11 +88,11 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	statements := &prepared{db: write}
+	writer := newGrouped(&prepared{db: write})
 	return &DB{
-		Queries: Queries{read: &prepared{db: read}, write: statements},
+		Queries: Queries{read: &prepared{db: read}, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: statements.begin},
+		engine: engine{dialect: "sqlite3", begin: writer.begin, close: writer.close},
 	}, nil
 }
 
@@ -119,12 +120,15 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	return &DB{
 		Queries: Queries{read: db, write: db},
 		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin},
+		engine: engine{dialect: "postgres", begin: begin, close: func() {}},
 	}, nil
 }
 
 // Close ends all connections.
-func (db *DB) Close() error { return errors.Join(db.read.Close(), db.write.Close()) }
+func (db *DB) Close() error {
+	db.engine.close()
+	return errors.Join(db.read.Close(), db.write.Close())
+}
 
 // Ping reports whether the database can be reached; problem.Unavailable if not.
 func (db *DB) Ping(ctx context.Context) error { return known(db.read.PingContext(ctx)) }

@@ -22,8 +22,8 @@ type User struct {
 }
 
 // userColumns leaves out what only a login looks at: the password hash and the folded keys.
-const userColumns = `u.id, u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
-	u.scopes, u.disabled, u.created_at, u.updated_at`
+const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.email_verified,
+	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at`
 
 func (u *User) fields() []any {
 	return []any{
@@ -45,29 +45,29 @@ func (q *Queries) CreateUser(ctx context.Context, u User) error {
 
 // UserByUsername finds a user, with the password hash, by the folded username.
 func (q *Queries) UserByUsername(ctx context.Context, key string) (User, error) {
-	return q.userForLogin(ctx, `u.username_key = $1`, key)
+	return q.userForLogin(ctx, `username_key = $1`, key)
 }
 
 // UserByEmail finds a user, with the password hash, by a folded address that the user has verified.
 func (q *Queries) UserByEmail(ctx context.Context, key string) (User, error) {
-	return q.userForLogin(ctx, `u.email_key = $1 AND u.email_verified`, key)
+	return q.userForLogin(ctx, `email_key = $1 AND email_verified`, key)
 }
 
 // UserByID finds a user, with the password hash.
 func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
-	return q.userForLogin(ctx, `u.id = $1`, id)
+	return q.userForLogin(ctx, `id = $1`, id)
 }
 
 func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
 	row := q.read.QueryRowContext(ctx,
-		`SELECT COALESCE(u.password_hash, ''), `+userColumns+` FROM users u WHERE `+where, value)
+		`SELECT COALESCE(password_hash, ''), `+userColumns+` FROM users WHERE `+where, value)
 	return u, known(row.Scan(append([]any{&u.PasswordHash}, u.fields()...)...))
 }
 
 // SetFullName changes the name, "" to clear it, and returns the user as it is then.
 func (q *Queries) SetFullName(ctx context.Context, id, name string, now time.Time) (u User, err error) {
 	row := q.write.QueryRowContext(ctx, `
-		UPDATE users AS u SET full_name = NULLIF($2, ''), updated_at = $3 WHERE u.id = $1
+		UPDATE users SET full_name = NULLIF($2, ''), updated_at = $3 WHERE id = $1
 		RETURNING `+userColumns, id, name, micros(now))
 	return u, known(row.Scan(u.fields()...))
 }

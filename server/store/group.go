@@ -1,0 +1,125 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+)
+
+// maxGroup is how many statements share one commit. What waits longer than a commit of that size
+// takes is better off in the next one.
+const maxGroup = 64
+
+// grouped is the writing side of SQLite. Statements that arrive while a commit is under way are run
+// together in the next transaction: making a commit durable is most of the cost of a write, and is
+// the same for one statement and for many. Each caller waits for the commit that its statement is
+// in, so what was acknowledged is on the disk.
+type grouped struct {
+	*prepared
+	queue chan *job
+	done  chan struct{}
+}
+
+// job is one statement that waits for its turn.
+type job struct {
+	statement *sql.Stmt
+	args      []any
+	result    sql.Result
+	err       error
+	ready     chan struct{}
+}
+
+func newGrouped(p *prepared) *grouped {
+	g := &grouped{prepared: p, queue: make(chan *job, maxGroup), done: make(chan struct{})}
+	go g.run()
+	return g
+}
+
+var errClosed = errors.New("the database is closed")
+
+// ExecContext implements runner.
+func (g *grouped) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	statement, err := g.statement(context.WithoutCancel(ctx), query)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{statement: statement, args: args, ready: make(chan struct{})}
+	select {
+	case g.queue <- j:
+	case <-g.done:
+		return nil, errClosed
+	}
+	select {
+	case <-j.ready:
+		return j.result, j.err
+	case <-g.done:
+		return nil, errClosed
+	}
+}
+
+// close lets nothing more in.
+func (g *grouped) close() { close(g.done) }
+
+func (g *grouped) run() {
+	for {
+		select {
+		case first := <-g.queue:
+			g.commit(g.gather(first))
+		case <-g.done:
+			return
+		}
+	}
+}
+
+// gather takes what is waiting already, and waits for nothing.
+func (g *grouped) gather(first *job) []*job {
+	jobs := []*job{first}
+	for len(jobs) < maxGroup {
+		select {
+		case j := <-g.queue:
+			jobs = append(jobs, j)
+		default:
+			return jobs
+		}
+	}
+	return jobs
+}
+
+// commit runs jobs in one transaction and tells them how it ended. A constraint that one of them
+// breaks undoes that statement alone; any other failure, and one of the commit, undoes and fails
+// them all, so that none is told a success that is not on the disk.
+func (g *grouped) commit(jobs []*job) {
+	defer func() {
+		for _, j := range jobs {
+			close(j.ready)
+		}
+	}()
+	ctx := context.Background()
+	if err := g.transact(ctx, jobs); err != nil {
+		for _, j := range jobs {
+			j.result, j.err = nil, err
+		}
+	}
+}
+
+func (g *grouped) transact(ctx context.Context, jobs []*job) error {
+	tx, err := g.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	for _, j := range jobs {
+		if j.result, j.err = tx.StmtContext(ctx, j.statement).ExecContext(ctx, j.args...); j.err != nil && !isConstraint(j.err) {
+			return j.err
+		}
+	}
+	return tx.Commit()
+}
+
+func isConstraint(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlitelib.SQLITE_CONSTRAINT
+}
