@@ -22,6 +22,7 @@ check-gen:
 	.make/check-gen
 
 check-go:
+	go mod tidy -diff
 	go vet ./...
 	$(GOLANGCI_LINT) run
 

@@ -83,7 +83,8 @@ func (c *serveCommand) Run(p *program) error {
 		}
 	}
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
-	dropStartPages()
+	p.boundMemory(parts.hasher.Memory())
+	go forgetStart()
 	p.greet(listener.Addr(), publicURL, c.Demo)
 	return serve(p.ctx, server, listener, &http.Server{
 		Handler: e, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),

@@ -61,6 +61,9 @@ func New(name string, minLength int) (*Hasher, error) {
 	}, nil
 }
 
+// Memory is what the hashes that run at once take, in bytes.
+func (h *Hasher) Memory() int64 { return int64(cap(h.running)) * h.scheme.memory() }
+
 // Check says why a new password is not acceptable, or nothing. The longest one that it may meet is
 // bounded by the contract.
 func (h *Hasher) Check(password string) (reason string) {
