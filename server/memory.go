@@ -2,17 +2,12 @@ package main
 
 import "runtime/debug"
 
-// ownMemory is what the server takes beside the passwords that it is hashing, with room to spare.
-const ownMemory = 26 << 20
-
-// boundMemory suits the garbage collector to this program: a heap of a few megabytes that now and
-// then gets a block of 19 MiB per core. By itself the collector would run every few hundred requests,
-// since it waits only until a small heap has doubled; and let the blocks pile up, since it waits
-// until a heap with such a block in it has doubled. GOGC and GOMEMLIMIT, where given, count instead.
-func (p *program) boundMemory(hashing int64) {
-	if p.getenv("GOGC") == "" && p.getenv("GOMEMLIMIT") == "" {
+// suitCollector suits the garbage collector to a heap of a few megabytes: left alone it would run
+// every few hundred requests, since it waits only until the heap has doubled. GOGC, where it is
+// given, counts instead. (What a password hash leaves behind is collected by itself.)
+func (p *program) suitCollector() {
+	if p.getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
-		debug.SetMemoryLimit(ownMemory + hashing)
 	}
 }
 

@@ -83,7 +83,7 @@ func (c *serveCommand) Run(p *program) error {
 		}
 	}
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
-	p.boundMemory(parts.hasher.Memory())
+	p.suitCollector()
 	go forgetStart()
 	p.greet(listener.Addr(), publicURL, c.Demo)
 	return serve(p.ctx, server, listener, &http.Server{

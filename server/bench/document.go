@@ -31,8 +31,9 @@ func (f figures) method() string {
   against the contract, the session and the user read at every request, JSON logs into a file.
 - *Bare Echo* is one route that encodes the same struct to the same bytes, and nothing else. *Bare password hash*
   is argon2id with the same parameters (19 MiB, t=2, p=1), as many at a time as there are cores.
-- The cases take turns, %d rounds of %v each (%v where passwords are hashed), after a warm-up. CPU is the median
-  of the rounds, ratios are taken within a round, and p50 and p99 are over all requests of all rounds.
+- The cases take turns, %d rounds of %v each (%v where passwords are hashed), each after a quarter of
+  that which does not count. CPU is the median of the rounds, ratios are taken within a round, and p50 and p99
+  are over all requests of all rounds.
 - SQLite is a file with `+"`synchronous=FULL`"+`; PostgreSQL keeps its safe defaults and is reached over TCP. So a
   refresh waits for the disk, which its latency shows and its CPU does not.
 - A start is timed %d times, from starting the program on an existing SQLite database, its files in the page

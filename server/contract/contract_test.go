@@ -2,7 +2,9 @@ package contract
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame"
+	"sesame/server/problem"
 )
 
 // small is a document with nothing wrong. The tests break it in one place each.
@@ -229,5 +232,73 @@ func bounded(t *testing.T, where string, s *openapi3.Schema) {
 	}
 	for name, property := range s.Properties {
 		bounded(t, where+"."+name, property.Value)
+	}
+}
+
+// holder is a caller with those scopes.
+type holder []string
+
+// HasScope implements Caller.
+func (h holder) HasScope(scope string) bool { return slices.Contains(h, scope) }
+
+// headerScheme finds a caller behind a header: its words are scopes, "bad" is refused.
+func headerScheme(name string) Scheme {
+	return func(_ context.Context, r *http.Request) (Caller, error) {
+		switch value := r.Header.Get(name); value {
+		case "":
+			return nil, nil
+		case "bad":
+			return nil, problem.New(problem.InvalidToken, "bad")
+		default:
+			return holder(strings.Fields(value)), nil
+		}
+	}
+}
+
+// OpenAPI 3.0.3 §4.8.30: one alternative is enough, all schemes of an alternative are needed.
+func TestAlternativesOfSecurity(t *testing.T) {
+	for name, c := range map[string]struct {
+		security, a, b string
+		want           problem.Code // "" for being let in
+		anonymous      bool
+	}{
+		"one scheme":                      {"[{ A: [r] }]", "r", "", "", false},
+		"nobody":                          {"[{ A: [r] }]", "", "r", problem.Unauthenticated, false},
+		"too little":                      {"[{ A: [r, w] }]", "r", "", problem.InsufficientScope, false},
+		"refused":                         {"[{ A: [r] }]", "bad", "", problem.InvalidToken, false},
+		"both, with both":                 {"[{ A: [r], B: [w] }]", "r", "w", "", false},
+		"both, with the first":            {"[{ A: [r], B: [w] }]", "r", "", problem.Unauthenticated, false},
+		"both, with the second":           {"[{ A: [r], B: [w] }]", "", "w", problem.Unauthenticated, false},
+		"both, one refused":               {"[{ A: [r], B: [w] }]", "r", "bad", problem.InvalidToken, false},
+		"either, with the second":         {"[{ A: [r] }, { B: [w] }]", "", "w", "", false},
+		"either, the first refused":       {"[{ A: [r] }, { B: [w] }]", "bad", "w", "", false},
+		"either, none":                    {"[{ A: [r] }, { B: [w] }]", "", "", problem.Unauthenticated, false},
+		"either, one refused":             {"[{ A: [r] }, { B: [w] }]", "", "bad", problem.InvalidToken, false},
+		"either, one with too little":     {"[{ A: [r] }, { B: [w] }]", "bad", "r", problem.InsufficientScope, false},
+		"optional, none":                  {"[{}, { A: [r] }]", "", "", "", true},
+		"optional, with one":              {"[{}, { A: [r] }]", "r", "", "", false},
+		"optional, refused":               {"[{}, { A: [r] }]", "bad", "", problem.InvalidToken, false},
+		"optional, with too little":       {"[{}, { A: [r] }]", "w", "", "", true},
+		"public, whatever is sent":        {"[]", "bad", "bad", "", true},
+		"of the document, where none own": {"", "", "w", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			document := "openapi: 3.0.3\ninfo: { title: t, version: '1' }\nsecurity: [{ B: [w] }]\npaths:\n  /x:\n    get:\n      operationId: getX\n      responses: { '204': { description: d } }\n"
+			if c.security != "" {
+				document += "      security: " + c.security + "\n"
+			}
+			scheme := "{ type: oauth2, flows: { password: { tokenUrl: /t, scopes: { r: read, w: write } } } }"
+			document += "components: { securitySchemes: { A: " + scheme + ", B: " + scheme + " } }"
+			contract, err := Compile([]byte(document), map[string]Scheme{"A": headerScheme("A"), "B": headerScheme("B")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &http.Request{Header: http.Header{"A": {c.a}, "B": {c.b}}}
+			caller, err := contract.Operation("getX").authorize(context.Background(), r)
+			refusal, _ := errors.AsType[*problem.Error](err)
+			if (err == nil) != (c.want == "") || refusal != nil && refusal.Code != c.want || err == nil && (caller == nil) != c.anonymous {
+				t.Errorf("got %v, %v; want %q", caller, err, c.want)
+			}
+		})
 	}
 }

@@ -18,8 +18,6 @@ type scheme interface {
 	current(stored string) bool
 	// dummy is a hash that no password matches, as expensive to verify as a real one.
 	dummy() string
-	// memory is what one hash takes while it is made, in bytes.
-	memory() int64
 }
 
 // verifier is one stored hash, understood.
@@ -37,14 +35,14 @@ func parse(stored string) verifier {
 	return nil
 }
 
-// argon2Params are RFC 9106's m, t and p.
+// argon2Params are RFC 9106's m, in KiB, t and p.
 type argon2Params struct {
-	kibibytes, time uint32
-	threads         uint8
+	memory, time uint32
+	threads      uint8
 }
 
 // argon2Default is OWASP's recommendation: 19 MiB, two passes, one lane.
-var argon2Default = argon2Params{kibibytes: 19 << 10, time: 2, threads: 1}
+var argon2Default = argon2Params{memory: 19 << 10, time: 2, threads: 1}
 
 const (
 	saltBytes, hashBytes = 16, 32
@@ -55,13 +53,13 @@ const (
 )
 
 func (p argon2Params) prefix() string {
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, p.kibibytes, p.time, p.threads)
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, p.memory, p.time, p.threads)
 }
 
 func (p argon2Params) hash(password string) (string, error) {
 	salt := make([]byte, saltBytes)
 	rand.Read(salt)
-	sum := argon2.IDKey([]byte(password), salt, p.time, p.kibibytes, p.threads, hashBytes)
+	sum := argon2.IDKey([]byte(password), salt, p.time, p.memory, p.threads, hashBytes)
 	return p.encode(salt, sum), nil
 }
 
@@ -76,8 +74,6 @@ func (p argon2Params) dummy() string {
 	return p.encode(make([]byte, saltBytes), make([]byte, hashBytes))
 }
 
-func (p argon2Params) memory() int64 { return int64(p.kibibytes) << 10 }
-
 type argon2Hash struct {
 	argon2Params
 	salt, sum []byte
@@ -91,12 +87,12 @@ func parseArgon2(stored string) verifier {
 	var version int
 	var h argon2Hash
 	_, versionErr := fmt.Sscanf(parts[2], "v=%d", &version)
-	_, paramsErr := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.kibibytes, &h.time, &h.threads)
+	_, paramsErr := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.threads)
 	if versionErr != nil || paramsErr != nil || version != argon2.Version {
 		return nil
 	}
-	if h.kibibytes > maxMemory || h.time < 1 || h.threads < 1 || h.threads > maxThreads ||
-		uint64(h.kibibytes)*uint64(h.time) > maxWork {
+	if h.memory > maxMemory || h.time < 1 || h.threads < 1 || h.threads > maxThreads ||
+		uint64(h.memory)*uint64(h.time) > maxWork {
 		return nil
 	}
 	var saltErr, sumErr error
@@ -109,7 +105,7 @@ func parseArgon2(stored string) verifier {
 }
 
 func (h argon2Hash) verify(password string) bool {
-	sum := argon2.IDKey([]byte(password), h.salt, h.time, h.kibibytes, h.threads, uint32(len(h.sum)))
+	sum := argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.sum)))
 	return subtle.ConstantTimeCompare(sum, h.sum) == 1
 }
 
@@ -137,8 +133,6 @@ func (c bcryptCost) current(stored string) bool {
 func (c bcryptCost) dummy() string {
 	return fmt.Sprintf("$2a$%02d$%s", c, strings.Repeat(".", 53))
 }
-
-func (c bcryptCost) memory() int64 { return 4 << 10 }
 
 type bcryptHash string
 

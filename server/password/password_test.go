@@ -1,0 +1,160 @@
+package password
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"sesame/server/problem"
+)
+
+func hasher(t *testing.T, scheme string) *Hasher {
+	t.Helper()
+	h, err := New(scheme, 8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// P7: one hash per core runs, so many wait, and who comes after is told to come back.
+func TestTheQueueIsBounded(t *testing.T) {
+	h := hasher(t, Argon2id)
+	if cap(h.running) != runtime.GOMAXPROCS(0) {
+		t.Errorf("%d run at a time", cap(h.running))
+	}
+	for range cap(h.running) { // every core is busy
+		h.running <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, queueSize)
+	for range queueSize {
+		go func() {
+			_, _, err := h.Verify(ctx, "", "a wooden horse")
+			ended <- err
+		}()
+	}
+	for deadline := time.Now().Add(10 * time.Second); h.waiting.Load() < queueSize; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("only %d are waiting", h.waiting.Load())
+		}
+	}
+	_, hashErr := h.Hash(t.Context(), "a wooden horse")
+	_, _, verifyErr := h.Verify(t.Context(), "", "a wooden horse")
+	for _, err := range []error{hashErr, verifyErr} {
+		if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.Unavailable {
+			t.Errorf("with a full queue: %v", err)
+		}
+	}
+	cancel() // whoever has gone away waits no longer
+	for range queueSize {
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	for range cap(h.running) {
+		<-h.running
+	}
+	if _, err := h.Hash(t.Context(), "a wooden horse"); err != nil || h.waiting.Load() != 0 || len(h.running) != 0 {
+		t.Errorf("%v; %d waiting, %d running", err, h.waiting.Load(), len(h.running))
+	}
+}
+
+// L2: the hash that stands for an unknown user costs what a real one costs, and opens nothing.
+func TestTheDummyIsAsExpensiveAsARealHash(t *testing.T) {
+	for _, name := range []string{Argon2id, Bcrypt} {
+		h := hasher(t, name)
+		if parse(h.dummy) == nil || !h.scheme.current(h.dummy) {
+			t.Errorf("the dummy %s is no hash of the current parameters", h.dummy)
+		}
+		real, err := h.Hash(t.Context(), "a wooden horse")
+		if err != nil || len(real) != len(h.dummy) || !h.scheme.current(real) {
+			t.Errorf("%v: %s beside the dummy %s", err, real, h.dummy)
+		}
+		for _, plain := range []string{"", "a wooden horse", "\x00", h.dummy} {
+			if parse(h.dummy).verify(plain) {
+				t.Errorf("%q matches the dummy", plain)
+			}
+		}
+	}
+}
+
+// L2, P6: whatever is stored, a failure does the work of one hash. The memory that argon2id fills
+// shows that it ran, where its time would only show it on a quiet machine.
+func TestEveryFailureDoesTheWork(t *testing.T) {
+	h := hasher(t, Argon2id)
+	for name, c := range map[string]struct{ stored, plain string }{
+		"an unknown user":     {"", "a wooden horse"},
+		"a corrupt hash":      {"$argon2id$v=19$", "a wooden horse"},
+		"an absurd hash":      {"$argon2id$v=19$m=1073741824,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$c2FsdHNhbHRzYWx0c2FsdA", "a wooden horse"},
+		"another scheme":      {"$md5$x", "a wooden horse"},
+		"a password with NUL": {h.dummy, "a\x00b"},
+		"a wrong password":    {h.dummy, "a wooden horse"},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		ok, outdated, err := h.Verify(t.Context(), c.stored, c.plain)
+		runtime.ReadMemStats(&after)
+		filled := after.TotalAlloc - before.TotalAlloc
+		if want := uint64(argon2Default.memory) << 10; ok || outdated || err != nil || filled < want || filled > 2*want {
+			t.Errorf("%s: %t %v after filling %d bytes, want %d", name, ok, err, filled, want)
+		}
+	}
+}
+
+// P6: what a stored hash may ask for. Parsing costs nothing, so that nothing absurd is begun.
+func TestCeilingsOfStoredHashes(t *testing.T) {
+	const salt, sum = "c2FsdHNhbHRzYWx0c2FsdA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	for stored, understood := range map[string]bool{
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + sum:                    true,
+		"$argon2id$v=19$m=131072,t=5,p=8$" + salt + "$" + sum:                   true,
+		"$argon2id$v=19$m=131073,t=1,p=1$" + salt + "$" + sum:                   false,
+		"$argon2id$v=19$m=131072,t=6,p=1$" + salt + "$" + sum:                   false,
+		"$argon2id$v=19$m=4294967295,t=4294967295,p=1$" + salt + "$" + sum:      false,
+		"$argon2id$v=19$m=4294967296,t=1,p=1$" + salt + "$" + sum:               false,
+		"$argon2id$v=19$m=19456,t=2,p=9$" + salt + "$" + sum:                    false,
+		"$argon2id$v=19$m=19456,t=0,p=1$" + salt + "$" + sum:                    false,
+		"$argon2id$v=19$m=19456,t=2,p=0$" + salt + "$" + sum:                    false,
+		"$argon2id$v=19$m=-1,t=2,p=1$" + salt + "$" + sum:                       false,
+		"$argon2id$v=16$m=19456,t=2,p=1$" + salt + "$" + sum:                    false,
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + sum[:20]:               false,
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + strings.Repeat(sum, 3): false,
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$!":                         false,
+		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + sum + "$x":             false,
+		"$argon2i$v=19$m=19456,t=2,p=1$" + salt + "$" + sum:                     false,
+		"$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW":          true,
+		"$2b$14$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW":          true,
+		"$2y$15$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW":          false,
+		"$2x$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW":          false,
+		"$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOe":           false,
+	} {
+		if (parse(stored) != nil) != understood {
+			t.Errorf("%s is understood: %t", stored, !understood)
+		}
+	}
+}
+
+// P5: a hash of other parameters verifies, and is to be replaced.
+func TestOtherParametersAreOutdated(t *testing.T) {
+	weak, err := argon2Params{memory: 64, time: 1, threads: 1}.hash("a wooden horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cheap, err := bcryptCost(4).hash("a wooden horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{Argon2id, Bcrypt} {
+		for _, stored := range []string{weak, cheap} {
+			if ok, outdated, err := hasher(t, name).Verify(t.Context(), stored, "a wooden horse"); !ok || !outdated || err != nil {
+				t.Errorf("%s: %t %t %v for %s", name, ok, outdated, err, stored)
+			}
+			if ok, outdated, err := hasher(t, name).Verify(t.Context(), stored, "a wooden house"); ok || outdated || err != nil {
+				t.Errorf("%s: %t %t %v for %s and a wrong password", name, ok, outdated, err, stored)
+			}
+		}
+	}
+}
