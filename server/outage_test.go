@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 func get(path string) request { return request{method: "GET", path: path} }
@@ -68,48 +64,4 @@ func adminOf(t *testing.T, databaseURL string) (admin, name string) {
 	name = strings.TrimPrefix(u.Path, "/")
 	u.Path = "/postgres"
 	return u.String(), name
-}
-
-// A6: who is being answered when the server is told to stop gets the answer; nobody else is let in.
-func TestAShutdownFinishesWhatHasBegun(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		s.register(t, "ann")
-		address := strings.TrimPrefix(s.url, "http://")
-		conn, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		body := passwordGrant("ann", horse).form.Encode()
-		fmt.Fprintf(conn, "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", len(body))
-		reader := bufio.NewReader(conn)
-		// The server says 100 when the handler asks for the body: from here on it is in flight.
-		if line, err := reader.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100") {
-			t.Fatalf("%v %s", err, line)
-		}
-		if _, err = reader.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
-		exited := make(chan int, 1)
-		go func() { exited <- s.stop() }()
-		for deadline := time.Now().Add(5 * time.Second); ; {
-			other, err := net.Dial("tcp", address)
-			if err != nil {
-				break
-			}
-			other.Close()
-			if time.Now().After(deadline) {
-				t.Fatal("the server still takes connections")
-			}
-		}
-		fmt.Fprint(conn, body)
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		if code := <-exited; response.StatusCode != 200 || code != 0 {
-			t.Errorf("status %d, exit code %d\n%s", response.StatusCode, code, s.log)
-		}
-	})
 }

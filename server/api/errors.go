@@ -62,6 +62,9 @@ func (s *Server) answerError(err error, c echo.Context) {
 	if challenge := challengeFor(p); challenge != "" {
 		header.Set(echo.HeaderWWWAuthenticate, challenge)
 	}
+	if allow := header.Get(echo.HeaderAllow); allow != "" {
+		header.Set(echo.HeaderAllow, strings.TrimPrefix(allow, "OPTIONS, ")) // which Echo adds of itself
+	}
 	if status == http.StatusServiceUnavailable {
 		header.Set(echo.HeaderRetryAfter, retryAfter)
 	}

@@ -30,7 +30,11 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		header := c.Response().Header()
 		header.Set(echo.HeaderXRequestID, id)
 		maps.Copy(header, fixed)
-		err := guarded(next, c)
+		handler := next
+		if c.Request().Method == http.MethodOptions && c.Get(echo.ContextKeyHeaderAllow) != nil {
+			handler = echo.MethodNotAllowedHandler // Echo would answer it, though no operation declares it
+		}
+		err := guarded(handler, c)
 		if err != nil {
 			c.Error(err)
 		}

@@ -34,7 +34,7 @@ func addFields(p *problem.Error, prefix string, err error) {
 	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
 		where := prefix
 		for _, part := range e.JSONPointer() {
-			where += "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(part)
+			where += "/" + escape(part)
 		}
 		if e.SchemaField == "properties" {
 			addUnknown(p, where, e)
@@ -62,7 +62,7 @@ func addUnknown(p *problem.Error, where string, e *openapi3.SchemaError) {
 	object, _ := e.Value.(map[string]any)
 	for name := range object {
 		if e.Schema.Properties[name] == nil && strings.Contains(e.Reason, fmt.Sprintf("%q", name)) {
-			p.At(pointer(where+"/"+name), "is not a field of this request")
+			p.At(pointer(where+"/"+escape(name)), "is not a field of this request")
 			return
 		}
 	}
@@ -99,6 +99,9 @@ func explain(e *openapi3.SchemaError) string {
 	}
 	return "is not valid"
 }
+
+// escape writes one part of a JSON Pointer (RFC 6901 §3).
+func escape(part string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(part) }
 
 // pointer is fit to be shown: what the caller named is cut to a sane length and to characters that
 // can be seen.

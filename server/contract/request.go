@@ -230,7 +230,7 @@ func readForm(r *http.Request, data []byte) (any, error) {
 	value := make(map[string]any, len(form))
 	for name, values := range form {
 		if len(values) > 1 {
-			return nil, problem.New(problem.BadRequest, "A parameter is given twice.").At(pointer("/"+name), "is given twice")
+			return nil, problem.New(problem.BadRequest, "A parameter is given twice.").At(pointer("/"+escape(name)), "is given twice")
 		}
 		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
 			return nil, problem.New(problem.BadRequest, "The form is not valid UTF-8.")

@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -212,6 +213,8 @@ func TestClaimsOfAccessTokens(t *testing.T) {
 		"nbf with a fraction":      {object{"nbf": raw("1799999999.5")}, false},
 		"nbf a string":             {object{"nbf": "1799999999"}, false},
 		"auth_time a string":       {object{"auth_time": "1800000000"}, false},
+		"an unknown claim":         {object{"x": strings.Repeat("x", 1<<10)}, true},
+		"more than 8 KiB":          {object{"x": strings.Repeat("x", 8<<10)}, false},
 	} {
 		t.Run(name, func(t *testing.T) { f.check(t, f.make(t, nil, c.claims), c.accepted) })
 	}
@@ -275,6 +278,24 @@ func TestForeignSignatures(t *testing.T) {
 			f.check(t, sign(t, c.method, c.key, encode(t, f.header().with(object{"alg": c.method.Alg()}), f.claims())), false)
 		})
 	}
+}
+
+// T1: our own key, but as another algorithm would use it. The curve alone would not give that away.
+func TestAnotherAlgorithmWithOurOwnKey(t *testing.T) {
+	f := newForger(t, atMoment)
+	input := encode(t, f.header().with(object{"alg": "ES384"}), f.claims())
+	digest := sha512.Sum384([]byte(input))
+	r, s, err := ecdsa.Sign(rand.Reader, f.key.private, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := make([]byte, 96)
+	r.FillBytes(signature[:48])
+	s.FillBytes(signature[48:])
+	if err = jwt.SigningMethodES384.Verify(input, signature, f.key.private.Public()); err != nil {
+		t.Fatalf("the library itself refuses it: %v", err)
+	}
+	f.check(t, input+"."+base64.RawURLEncoding.EncodeToString(signature), false)
 }
 
 // A token has one spelling, so that nothing which is kept by its text can be dodged.
