@@ -54,7 +54,7 @@ func (c *userCreateCommand) Run(p *program) error {
 		return err
 	}
 	defer parts.db.Close()
-	user, err := p.service(parts, p.PublicURL, rules.Scopes()).CreateUser(p.ctx, auth.Registration{
+	user, err := p.service(parts, rules.Scopes()).CreateUser(p.ctx, auth.Registration{
 		Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
 		Password: plain, Scopes: c.Scope,
 	})
@@ -156,6 +156,7 @@ type configCommand struct {
 
 // Run prints the settings in force as they would be set, secrets masked.
 func (c configCommand) Run(p *program) error {
+	*p.Settings = p.InForce(p.Listen)
 	object := map[string]string{}
 	for _, flag := range p.flags {
 		value := fmt.Sprint(flag.Target.Interface())

@@ -157,8 +157,10 @@ func TestPasswordsThatAreRefused(t *testing.T) {
 		create(`{"username":"a8","password":"e\u0301e\u0301e\u0301e\u0301"}`).want(422).pointsAt("/password")
 		s.do(t, passwordGrant("a3", strings.Repeat("é", 256))).want(200)
 		s.do(t, passwordGrant("a3", strings.Repeat("é", 255))).want(400, "invalid_grant")
-		s.do(t, request{method: "POST", path: "/token", raw: strings.NewReader("grant_type=password&username=a&password=%ff"),
-			header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}).want(400, "invalid_request")
+		s.do(t, request{
+			method: "POST", path: "/token", raw: strings.NewReader("grant_type=password&username=a&password=%ff"),
+			header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"},
+		}).want(400, "invalid_request")
 	})
 }
 

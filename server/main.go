@@ -52,7 +52,7 @@ type world struct {
 
 // program is what a command works with.
 type program struct {
-	config.Settings
+	*config.Settings
 	world
 	ctx   context.Context
 	flags []*kong.Flag // of the settings
@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string, w world) int {
 		fmt.Fprintf(w.stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
-	if err = command.Run(&program{line.Settings, w, ctx, settings(parser)}); err != nil && !errors.Is(err, context.Canceled) {
+	if err = command.Run(&program{&line.Settings, w, ctx, settings(parser)}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 1
 	}

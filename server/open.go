@@ -51,12 +51,12 @@ func (p *program) masterKey() (token.MasterKey, error) {
 	if p.MasterKey != "" {
 		return token.ParseMasterKey(p.MasterKey)
 	}
-	file := p.keyFile()
+	file := p.InForce(p.Listen).MasterKeyFile
 	key, err := token.ReadMasterKey(file)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if p.MasterKeyFile != "" {
+	if p.MasterKeyFile == file { // given, and perhaps mistyped
 		return key, fmt.Errorf("there is no master key file %s", file)
 	}
 	database, _ := store.SQLitePath(p.DatabaseURL)
@@ -66,22 +66,9 @@ func (p *program) masterKey() (token.MasterKey, error) {
 	return token.MakeMasterKey(file)
 }
 
-// keyFile is where the master key is kept, if it is kept in a file.
-func (p *program) keyFile() string {
-	if p.MasterKeyFile != "" {
-		return p.MasterKeyFile
-	}
-	database, _ := store.SQLitePath(p.DatabaseURL)
-	return database + ".key"
-}
-
 // service makes the domain.
-func (p *program) service(parts *parts, publicURL string, scopes []string) *auth.Service {
-	audience := p.Audience
-	if audience == "" {
-		audience = publicURL
-	}
-	issuer := token.NewIssuer(publicURL, audience, parts.keys, p.now)
+func (p *program) service(parts *parts, scopes []string) *auth.Service {
+	issuer := token.NewIssuer(p.PublicURL, p.Audience, parts.keys, p.now)
 	return auth.New(parts.db, parts.hasher, issuer, token.NewRefresher(parts.master), auth.Settings{
 		Scopes: scopes, AccessTTL: p.AccessTokenTTL.Duration, RefreshIdle: p.RefreshIdleTTL.Duration,
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,

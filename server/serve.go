@@ -50,30 +50,30 @@ func (c *serveCommand) Run(p *program) error {
 		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
 	}
 	log := p.logger()
-	listener, err := net.Listen("tcp", p.Listen)
+	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	publicURL := p.PublicOr(listener.Addr())
 	parts, err := p.open()
 	if err != nil {
 		return err
 	}
 	defer parts.db.Close()
+	*p.Settings = p.InForce(listener.Addr().String())
 
 	e := echo.New()
 	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For is what a client makes of it
 	server, err := api.Register(e, api.Options{
-		PublicURL: publicURL, CheckResponses: p.CheckResponses == "on",
+		PublicURL: p.PublicURL, CheckResponses: p.CheckResponses == "on",
 		Log: log, Ping: parts.db.Ping,
-		NewService: func(scopes []string) *auth.Service { return p.service(parts, publicURL, scopes) },
+		NewService: func(scopes []string) *auth.Service { return p.service(parts, scopes) },
 	})
 	if err != nil {
 		return err
 	}
 	if p.Docs == "on" {
-		if err = docs.Register(e, sesame.OpenAPI, publicURL); err != nil {
+		if err = docs.Register(e, sesame.OpenAPI, p.PublicURL); err != nil {
 			return err
 		}
 	}
@@ -85,7 +85,7 @@ func (c *serveCommand) Run(p *program) error {
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
 	p.suitCollector()
 	go forgetStart()
-	p.greet(listener.Addr(), publicURL, c.Demo)
+	p.greet(listener.Addr(), c.Demo)
 	return serve(p.ctx, server, listener, &http.Server{
 		Handler: e, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -139,18 +139,18 @@ func makeDemoUser(ctx context.Context, service *auth.Service) error {
 }
 
 // greet says what a newcomer needs to know.
-func (p *program) greet(listening net.Addr, publicURL string, demo bool) {
+func (p *program) greet(listening net.Addr, demo bool) {
 	data := "PostgreSQL"
 	if file, ok := store.SQLitePath(p.DatabaseURL); ok {
 		data = absolute(file) + " (SQLite)"
 		if p.MasterKey == "" {
-			data += "\n             " + absolute(p.keyFile()) + " (its master key: back up both)"
+			data += "\n             " + absolute(p.MasterKeyFile) + " (its master key: back up both)"
 		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nSesame is ready.\n\n")
 	if p.Docs == "on" {
-		fmt.Fprintf(&b, "  Docs       %s/docs/   (press Authorize to log in)\n", publicURL)
+		fmt.Fprintf(&b, "  Docs       %s/docs/   (press Authorize to log in)\n", p.PublicURL)
 	}
 	if demo {
 		fmt.Fprintf(&b, "  Demo       username %s, password %s\n", demoUsername, demoPassword)

@@ -152,8 +152,10 @@ func TestNoRefreshOutlivesAnAcknowledgedEnd(t *testing.T) {
 					}
 				})
 			}
-			s.do(t, request{method: "PUT", path: "/users/me/password", token: keeper.AccessToken,
-				json: map[string]string{"current_password": horse, "new_password": horse}}).want(204)
+			s.do(t, request{
+				method: "PUT", path: "/users/me/password", token: keeper.AccessToken,
+				json: map[string]string{"current_password": horse, "new_password": horse},
+			}).want(204)
 			close(ended)
 			wait.Wait()
 		}

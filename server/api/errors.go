@@ -73,7 +73,8 @@ func (s *Server) answerError(err error, c echo.Context) {
 	} else {
 		header.Set(echo.HeaderContentType, "application/problem+json")
 		err = c.JSON(status, api.Problem{
-			Type: "urn:sesame:problem:" + string(p.Code), Title: http.StatusText(status), Status: int32(status),
+			Type: "urn:sesame:problem:" + string(p.Code), Title: http.StatusText(status),
+			Status: int32(status), //nolint:gosec // one of the table's
 			Detail: p.Detail, Code: api.ErrorCode(p.Code), RequestID: header.Get(echo.HeaderXRequestID), Errors: fieldErrors(p),
 		})
 	}

@@ -81,7 +81,7 @@ func (s *Server) logRequest(c echo.Context, id string, took time.Duration, err e
 	attributes := make([]slog.Attr, 0, 8)
 	attributes = append(attributes,
 		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
-		slog.Int("status", c.Response().Status), slog.Duration("took", took), slog.String("ip", c.RealIP()))
+		slog.Int("status", c.Response().Status), slog.Int64("took_us", took.Microseconds()), slog.String("ip", c.RealIP()))
 	if who := caller(c.Request().Context()); who != nil {
 		attributes = append(attributes, slog.String("user_id", who.User.ID))
 	}

@@ -98,7 +98,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 		Headers: api.CreateToken200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
 		Body: api.Token{
 			AccessToken: tokens.AccessToken, TokenType: api.TokenTokenTypeBearer,
-			ExpiresIn: int32(tokens.ExpiresIn), RefreshToken: tokens.RefreshToken, Scope: tokens.Scope,
+			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken, Scope: tokens.Scope,
 		},
 	}, nil
 }

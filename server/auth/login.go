@@ -37,7 +37,7 @@ type Tokens struct {
 	AccessToken  string
 	RefreshToken string
 	Scope        string
-	ExpiresIn    int // seconds
+	ExpiresIn    int32 // seconds
 }
 
 // errWrongCredentials is one answer for an unknown user, a wrong password, a disabled account and
@@ -162,7 +162,7 @@ func (s *Service) tokens(session store.Session, scopes []string, refresh token.R
 		return Tokens{}, err
 	}
 	return Tokens{
-		AccessToken: access, RefreshToken: s.refresher.Format(refresh), Scope: scope, ExpiresIn: int(s.AccessTTL.Seconds()),
+		AccessToken: access, RefreshToken: s.refresher.Format(refresh), Scope: scope, ExpiresIn: int32(s.AccessTTL.Seconds()),
 	}, nil
 }
 

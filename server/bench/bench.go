@@ -30,6 +30,7 @@ func bench(ctx context.Context, p plan, stdout, progress io.Writer) error {
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	busy := loadAverage()
 	fmt.Fprintln(progress, "building the server")
 	b, err := build(ctx, dir)
 	if err != nil {
@@ -49,7 +50,7 @@ func bench(ctx context.Context, p plan, stdout, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f := figures{plan: p, cases: cases, process: own}
+	f := figures{plan: p, cases: cases, process: own, busy: busy}
 	fmt.Fprint(stdout, f.tables())
 	if err := f.failed(); err != nil || !p.write {
 		return err

@@ -14,9 +14,10 @@ func (f figures) document() string {
 	return fmt.Sprintf(`# Benchmarks
 
 `+"`make bench`"+` measured these on %s and wrote this page: %s.
+The load average when it began was %s; above 0.5, other programs have disturbed the figures.
 
 %s
-%s`, time.Now().UTC().Format("2 January 2006"), machine(), f.tables(), f.method())
+%s`, time.Now().UTC().Format("2 January 2006"), machine(), f.busy, f.tables(), f.method())
 }
 
 func (f figures) method() string {
@@ -57,6 +58,9 @@ func machine() string {
 	kernel := match("/proc/sys/kernel/osrelease", `^(\d+\.\d+(?:\.\d+)?)`)
 	return fmt.Sprintf("%d cores of %s, Linux %s, %s", runtime.NumCPU(), model, kernel, runtime.Version())
 }
+
+// loadAverage is how many programs wanted a core in the last minute, on average.
+func loadAverage() string { return match("/proc/loadavg", `^([\d.]+)`) }
 
 // match returns the first group of the pattern in a file.
 func match(path, pattern string) string {

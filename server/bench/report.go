@@ -12,6 +12,7 @@ type figures struct {
 	plan    plan
 	cases   []*benchCase
 	process process
+	busy    string // how many programs wanted a core when the run began
 }
 
 func (f figures) find(name string) *benchCase {

@@ -150,19 +150,24 @@ func checkPublicURL(text string) (reason string) {
 	return ""
 }
 
-// PublicOr gives the public URL, or the one that follows from the address that is listened on.
-func (s *Settings) PublicOr(listening net.Addr) string {
-	if s.PublicURL != "" {
-		return s.PublicURL
+// InForce gives the settings with those filled in that follow from others: the public URL from the
+// address that is listened on, the audience from the public URL, and the master key's file from the
+// database's.
+func (s Settings) InForce(listening string) Settings {
+	if s.PublicURL == "" {
+		host, port, _ := net.SplitHostPort(listening) // checked before
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
+		s.PublicURL = "http://" + net.JoinHostPort(host, port)
 	}
-	host, port, err := net.SplitHostPort(listening.String())
-	if err != nil {
-		return "http://" + listening.String()
+	if s.Audience == "" {
+		s.Audience = s.PublicURL
 	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+	if file, ok := store.SQLitePath(s.DatabaseURL); ok && s.MasterKey == "" && s.MasterKeyFile == "" {
+		s.MasterKeyFile = file + ".key"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return s
 }
 
 // Loopback reports whether only this machine can reach the listening address.

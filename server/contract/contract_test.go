@@ -3,6 +3,7 @@ package contract
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -300,5 +301,48 @@ func TestAlternativesOfSecurity(t *testing.T) {
 				t.Errorf("got %v, %v; want %q", caller, err, c.want)
 			}
 		})
+	}
+}
+
+// A sentence about a body is made from the schema: it never holds what was sent, whatever rule that
+// breaks.
+func TestSentencesAboutBodies(t *testing.T) {
+	document := strings.Replace(small, "properties: { name: { type: string, format: email } }", `properties:
+                short: { type: string, maxLength: 3 }
+                long: { type: string, minLength: 30 }
+                digits: { type: string, pattern: '^[0-9]+$' }
+                color: { type: string, enum: [red] }
+                mail: { type: string, format: email }
+                low: { type: integer, maximum: 9 }
+                high: { type: integer, minimum: 99999999 }
+                even: { type: integer, multipleOf: 2 }
+                above: { type: integer, minimum: 7654321, exclusiveMinimum: true }
+                few: { type: array, maxItems: 1, items: { type: string } }
+                many: { type: array, minItems: 9, items: { type: string } }
+                set: { type: array, uniqueItems: true, items: { type: string } }
+                one: { oneOf: [{ type: integer }, { type: boolean }] }
+                no: { not: { type: string } }
+                deep: { type: object, additionalProperties: false, properties: { a: { type: integer } } }`, 1)
+	c, err := compile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const secret, number = "hunter2-secret", float64(7654321)
+	two := []any{secret, secret}
+	for field, value := range map[string]any{
+		"short": secret, "long": secret, "digits": secret, "color": secret, "mail": secret, "low": number, "high": number,
+		"even": number, "above": number, "few": two, "many": two, "set": two, "one": secret, "no": secret,
+		"deep/a": map[string]any{"a": secret}, "deep/b": map[string]any{"b": secret}, "unknown": secret,
+	} {
+		top, _, _ := strings.Cut(field, "/")
+		p, ok := errors.AsType[*problem.Error](c.Operation("putThing").CheckBody(map[string]any{top: value}))
+		if !ok || p.Code != problem.ValidationFailed || !slices.ContainsFunc(p.Fields, func(f problem.FieldError) bool { return f.Pointer == "/"+field }) {
+			t.Errorf("%s: got %+v", field, p)
+			continue
+		}
+		said := fmt.Sprintf("%+v %v", *p, p)
+		if strings.Contains(said, "secret") || field != "above" && strings.Contains(said, "7654321") || strings.Contains(said, "7.654321e+06") && field != "above" {
+			t.Errorf("%s: the error repeats the value: %s", field, said)
+		}
 	}
 }

@@ -82,8 +82,10 @@ func initialise(ctx context.Context, bin, dir, password string, account account)
 func dataDir(dir string) string { return filepath.Join(dir, "data") }
 
 func arguments(dir string, port int, set settings) []string {
-	args := []string{"-D", dataDir(dir), "-k", dir, "-p", strconv.Itoa(port),
-		"-c", "max_connections=200", "-c", "shared_buffers=32MB"}
+	args := []string{
+		"-D", dataDir(dir), "-k", dir, "-p", strconv.Itoa(port),
+		"-c", "max_connections=200", "-c", "shared_buffers=32MB",
+	}
 	if set.tcp {
 		args = append(args, "-c", "listen_addresses=127.0.0.1")
 	} else {
@@ -105,8 +107,10 @@ func adminURL(dir string, port int, password string, set settings) *url.URL {
 		query.Set("host", dir)
 		query.Set("port", strconv.Itoa(port))
 	}
-	return &url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Host: host,
-		Path: "/postgres", RawQuery: query.Encode()}
+	return &url.URL{
+		Scheme: "postgres", User: url.UserPassword("postgres", password), Host: host,
+		Path: "/postgres", RawQuery: query.Encode(),
+	}
 }
 
 // waitReady returns when the server answers, has ended, or takes too long.

@@ -28,7 +28,11 @@ const sessionColumns = `s.id, s.user_id, s.client_id, s.scope, s.seed_hash, s.ge
 func (s *Session) fields() []any {
 	return []any{
 		&s.ID, &s.UserID, &s.ClientID, &s.Scope, &s.SeedHash, &s.Generation, &s.IPAddress,
-		&s.UserAgent, instant{&s.CreatedAt}, instant{&s.LastUsedAt}, instant{&s.ExpiresAt}, instant{&s.EndsAt},
+		&s.UserAgent,
+		instant{&s.CreatedAt},
+		instant{&s.LastUsedAt},
+		instant{&s.ExpiresAt},
+		instant{&s.EndsAt},
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -73,6 +74,12 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 		}, options...)}
 		v.Set("_txlock", "immediate")
 		return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + v.Encode()
+	}
+	// Password hashes are nobody else's business. SQLite gives its other files the same mode.
+	if created, err := os.OpenFile(file, os.O_CREATE|os.O_RDONLY, 0o600); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	} else if err = created.Close(); err != nil {
+		return nil, err
 	}
 	write, err := sql.Open("sqlite", dsn())
 	if err != nil {

@@ -28,7 +28,9 @@ const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.
 func (u *User) fields() []any {
 	return []any{
 		&u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.FullName,
-		&u.Scopes, &u.Disabled, instant{&u.CreatedAt}, instant{&u.UpdatedAt},
+		&u.Scopes, &u.Disabled,
+		instant{&u.CreatedAt},
+		instant{&u.UpdatedAt},
 	}
 }
 

@@ -67,7 +67,7 @@ func (f Refresher) Parse(text string) (Refresh, bool) {
 		return Refresh{}, false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || !hmac.Equal(raw[refreshBody:], f.mac(raw[:refreshBody])) {
+	if err != nil || len(raw) != refreshBody+sha256.Size || !hmac.Equal(raw[refreshBody:], f.mac(raw[:refreshBody])) {
 		return Refresh{}, false
 	}
 	r := Refresh{Generation: binary.BigEndian.Uint32(raw[16:20])}

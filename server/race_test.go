@@ -1,0 +1,71 @@
+package main
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"sesame/server/store"
+)
+
+// What a request has read may be out of date when it writes. These are the writes that look again;
+// each is tried in the moment that a race would give it, which no race over HTTP does for certain.
+func TestWritesLookAgain(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c, ctx := castFor(t, s), t.Context()
+		now := s.clock.now()
+		login := func(a actor, hash string) error {
+			return c.db.CreateSession(ctx, store.Session{
+				ID: newID(), UserID: a.userID, ClientID: "first-party", Scope: "me:read", SeedHash: "x",
+				CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
+			}, hash)
+		}
+		refresh := func(a actor, generation uint32, at time.Time) error {
+			return c.db.AdvanceSession(ctx, a.sessionID, generation, at, 40*time.Minute)
+		}
+		disabled, ann, gone, bob := c.enter(t), c.enter(t), c.enter(t), c.enter(t)
+		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+disabled.userID+`'`)
+		if err := c.db.DeleteUser(ctx, gone.userID); err != nil {
+			t.Fatal(err)
+		}
+		for _, step := range []struct {
+			name string
+			err  error
+			want error
+		}{
+			{"a login of a disabled user", login(disabled, c.hash), store.ErrNotFound},
+			{"a login of a deleted user", login(gone, c.hash), store.ErrNotFound},
+			{"a login with a password that is replaced", login(ann, "another hash"), store.ErrNotFound},
+			{"a login", login(ann, c.hash), nil},
+			{"a refresh of a disabled user", refresh(disabled, 0, now), store.ErrNotFound},
+			{"a refresh of a deleted user", refresh(gone, 0, now), store.ErrNotFound},
+			{"a refresh after the session's end", refresh(ann, 0, now.Add(2*time.Hour)), store.ErrNotFound},
+			{"a refresh that is ahead", refresh(ann, 1, now), store.ErrNotFound},
+			{"a refresh", refresh(ann, 0, now.Add(30*time.Minute)), nil},
+			{"a refresh that another has made", refresh(ann, 0, now), store.ErrNotFound},
+			{"the next refresh", refresh(ann, 1, now.Add(time.Minute)), nil},
+			{"a password that another has changed", c.db.ReplacePasswordHash(ctx, ann.userID, "another hash", "new", now), store.ErrNotFound},
+			{"an end of somebody else's session", c.db.EndSessionOf(ctx, bob.userID, ann.sessionID), store.ErrNotFound},
+			{"an end of a session that has ended", errors.Join(c.db.EndSession(ctx, bob.sessionID), c.db.EndSession(ctx, bob.sessionID)), store.ErrNotFound},
+		} {
+			if !errors.Is(step.err, step.want) {
+				t.Errorf("%s: got %v, want %v", step.name, step.err, step.want)
+			}
+		}
+	})
+}
+
+// R4: however late a refresh comes, it moves the session's end no further than the login allowed.
+func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		a, now := c.enter(t), s.clock.now()
+		if err := c.db.AdvanceSession(t.Context(), a.sessionID, 0, now.Add(50*time.Minute), 24*time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		session, _, err := c.db.SessionByID(t.Context(), a.sessionID)
+		if err != nil || !session.ExpiresAt.Equal(session.EndsAt) || session.EndsAt.After(now.Add(time.Hour)) {
+			t.Errorf("%v: it expires at %v and ends at %v", err, session.ExpiresAt, session.EndsAt)
+		}
+	})
+}
