@@ -24,8 +24,9 @@ import (
 	"sesame/server/problem"
 )
 
-// maxPassword is the longest password that is read from standard input, in bytes.
-const maxPassword = 1 << 10
+// maxPassword is how much of standard input is read, in bytes; more than any password may have, so
+// that one which is cut off is too long all the same.
+const maxPassword = 4 << 10
 
 type userCreateCommand struct {
 	Username      string   `arg:"" help:"The new account's name."`
@@ -175,10 +176,20 @@ func (c configCommand) Run(p *program) error {
 	return nil
 }
 
-// masked hides the password of an address.
+// masked hides the passwords of an address.
 func masked(value string) string {
 	u, err := url.Parse(value)
-	if err != nil || u.User == nil {
+	if err != nil {
+		return value
+	}
+	query := u.Query()
+	for name := range query {
+		if strings.Contains(strings.ToLower(name), "password") {
+			query.Set(name, "xxxxx") // as Redacted does
+			u.RawQuery = query.Encode()
+		}
+	}
+	if _, has := u.User.Password(); !has && u.RawQuery == "" {
 		return value
 	}
 	return u.Redacted()

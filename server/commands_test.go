@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"sesame/server/config"
 	"sesame/server/store"
@@ -15,10 +18,18 @@ import (
 
 type environment = map[string]string
 
-// fails runs a command that must fail: with a code, a reason for people and nothing for scripts.
+// fails runs a command that must fail: with a code, a reason for people and nothing for scripts. A
+// server that starts where it must not is stopped after a while, and has then not failed.
 func fails(t *testing.T, stdin string, e environment, reason string, args ...string) {
 	t.Helper()
-	stdout, stderr, code := command(t, stdin, e, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	var out, errs bytes.Buffer
+	code := run(ctx, args, world{
+		getenv: func(name string) string { return e[name] },
+		stdin:  strings.NewReader(stdin), stdout: &out, stderr: &errs, now: time.Now,
+	})
+	stdout, stderr := out.String(), errs.String()
 	if code == 0 || stdout != "" || !strings.Contains(stderr, reason) || !strings.HasPrefix(stderr, "sesame: ") {
 		t.Errorf("code %d, printed %q, said %q; want %q", code, stdout, stderr, reason)
 	}

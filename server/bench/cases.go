@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -207,24 +209,27 @@ func loginName(i int) string { return fmt.Sprintf("login-%d", i) }
 // register makes two accounts for each connection: one that logs in again and again, and one whose
 // tokens are returned and whose sessions the logins therefore never crowd out.
 func register(server *program) ([]tokens, error) {
-	host := server.address
-	all := make([]tokens, connections)
+	all, errs := make([]tokens, connections), make([]error, connections)
+	var group sync.WaitGroup
 	for i := range connections {
-		reader := fmt.Sprintf("reader-%d", i)
-		for _, name := range []string{reader, loginName(i)} {
-			body := fmt.Sprintf(`{"username":%q,"password":%q,"email":%q,"full_name":"Ann Example"}`,
-				name, password, name+"@example.com")
-			if _, err := expect(201, host, post("/users", host, "application/json", body)); err != nil {
-				return nil, fmt.Errorf("POST /users: %w", err)
-			}
-		}
-		answer, err := expect(200, host, loginRequest(host, reader))
-		if err != nil {
-			return nil, fmt.Errorf("POST /token: %w", err)
-		}
-		if all[i], err = readTokens(answer); err != nil {
-			return nil, err
+		group.Go(func() { all[i], errs[i] = registerOne(server.address, i) })
+	}
+	group.Wait()
+	return all, errors.Join(errs...)
+}
+
+func registerOne(host string, i int) (tokens, error) {
+	reader := fmt.Sprintf("reader-%d", i)
+	for _, name := range []string{reader, loginName(i)} {
+		body := fmt.Sprintf(`{"username":%q,"password":%q,"email":%q,"full_name":"Ann Example"}`,
+			name, password, name+"@example.com")
+		if _, err := expect(201, host, post("/users", host, "application/json", body)); err != nil {
+			return tokens{}, fmt.Errorf("POST /users: %w", err)
 		}
 	}
-	return all, nil
+	answer, err := expect(200, host, loginRequest(host, reader))
+	if err != nil {
+		return tokens{}, fmt.Errorf("POST /token: %w", err)
+	}
+	return readTokens(answer)
 }

@@ -52,6 +52,10 @@ func isConflict(err error) bool {
 }
 
 func isUnavailable(err error) bool {
+	// Before what the server said: whatever keeps it from letting us in is an outage.
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
+		return true
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		// Connection lost, no resources, shutting down, deadlock, statement timeout.
 		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "53") ||
@@ -63,9 +67,6 @@ func isUnavailable(err error) bool {
 			return true
 		}
 		return false
-	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
 	}
 	if _, ok := errors.AsType[net.Error](err); ok {
 		return true
