@@ -19,6 +19,7 @@ type compiler struct {
 	doc     *openapi3.T
 	schemes map[string]Scheme
 	scopes  map[string]bool
+	checked map[*openapi3.Schema]bool // a schema may hold itself
 	faults  []error
 }
 
@@ -114,15 +115,30 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 			c.fault("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
 			return
 		}
-		schema := content.Schema.Value
-		// OAuth tells servers to ignore unknown form parameters; an unknown JSON field is a mistake
-		// of the caller, who would otherwise believe that it was heard.
-		closed := schema.AdditionalProperties.Has != nil && !*schema.AdditionalProperties.Has
-		if mediaType == mediaJSON && schema.Type.Is(openapi3.TypeObject) && !closed {
-			c.fault("%s: the request body must say additionalProperties: false", op.ID)
-		}
 		c.schema(op, "body", content.Schema)
-		op.body = &body{mediaType: mediaType, required: source.Required, schema: schema}
+		if mediaType == mediaJSON {
+			c.closed(op, "body", content.Schema.Value, map[*openapi3.Schema]bool{})
+		}
+		op.body = &body{mediaType: mediaType, required: source.Required, schema: content.Schema.Value}
+	}
+}
+
+// closed wants every object of a JSON body to say additionalProperties: false. OAuth tells servers to
+// ignore unknown form parameters; an unknown JSON field is a mistake of the caller, who would
+// otherwise believe that it was heard.
+func (c *compiler) closed(op *Operation, where string, s *openapi3.Schema, seen map[*openapi3.Schema]bool) {
+	if seen[s] {
+		return
+	}
+	seen[s] = true
+	if s.Type.Is(openapi3.TypeObject) && (s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has) {
+		c.fault("%s: %s must say additionalProperties: false", op.ID, where)
+	}
+	for name, property := range s.Properties {
+		c.closed(op, where+"."+name, property.Value, seen)
+	}
+	if s.Items != nil {
+		c.closed(op, where+"[]", s.Items.Value, seen)
 	}
 }
 
@@ -150,6 +166,10 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 		return
 	}
 	s := ref.Value
+	if c.checked[s] {
+		return
+	}
+	c.checked[s] = true
 	if _, known := formats[s.Format]; s.Format != "" && s.Type.Is(openapi3.TypeString) && !known {
 		c.fault("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
 	}

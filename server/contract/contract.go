@@ -70,7 +70,7 @@ func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.0.") {
 		return nil, fmt.Errorf("the OpenAPI document is %s; 3.0 is what is enforced well", doc.OpenAPI)
 	}
-	c := &compiler{doc: doc, schemes: schemes, scopes: map[string]bool{}}
+	c := &compiler{doc: doc, schemes: schemes, scopes: map[string]bool{}, checked: map[*openapi3.Schema]bool{}}
 	c.declaredScopes()
 	result := &Contract{operations: map[string]*Operation{}, scopes: slices.Sorted(maps.Keys(c.scopes))}
 	for _, path := range slices.Sorted(maps.Keys(doc.Paths.Map())) {

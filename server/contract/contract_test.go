@@ -79,6 +79,7 @@ func TestCompileRefusesWhatCannotBeEnforced(t *testing.T) {
 		"a media type unknown":      {"        content:\n          application/json:", "        content:\n          application/xml:", "application/xml is not"},
 		"an open body":              {"              additionalProperties: false\n              properties: { name: { type: string, format", "              properties: { name: { type: string, format", "additionalProperties: false"},
 		"a body open by name":       {"additionalProperties: false\n              properties: { name: { type: string, format", "additionalProperties: true\n              properties: { name: { type: string, format", "additionalProperties: false"},
+		"an open object inside":     {"properties: { name: {", "properties: { inner: { type: object }, name: {", "body.inner must say additionalProperties: false"},
 		"an operationId twice":      {"operationId: listThings", "operationId: putThing", "putThing: the operationId is used twice"},
 		"no operationId":            {"operationId: listThings", "summary: list", "GET /things: no operationId"},
 		"an answer without status":  {"'204': { description: nothing } }", "default: { description: nothing } }", `the answer "default" is not a status`},
