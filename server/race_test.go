@@ -21,7 +21,12 @@ func TestWritesLookAgain(t *testing.T) {
 			}, hash)
 		}
 		refresh := func(a actor, generation uint32, at time.Time) error {
-			return c.db.AdvanceSession(ctx, a.sessionID, generation, at, 40*time.Minute)
+			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "x", generation, at, 40*time.Minute)
+			return err
+		}
+		guess := func(a actor) error {
+			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "not the seed", 0, now, time.Hour)
+			return err
 		}
 		disabled, ann, gone, bob := c.enter(t), c.enter(t), c.enter(t), c.enter(t)
 		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+disabled.userID+`'`)
@@ -40,6 +45,7 @@ func TestWritesLookAgain(t *testing.T) {
 			{"a refresh of a disabled user", refresh(disabled, 0, now), store.ErrNotFound},
 			{"a refresh of a deleted user", refresh(gone, 0, now), store.ErrNotFound},
 			{"a refresh after the session's end", refresh(ann, 0, now.Add(2*time.Hour)), store.ErrNotFound},
+			{"a refresh with another seed", guess(ann), store.ErrNotFound},
 			{"a refresh that is ahead", refresh(ann, 1, now), store.ErrNotFound},
 			{"a refresh", refresh(ann, 0, now.Add(30*time.Minute)), nil},
 			{"a refresh that another has made", refresh(ann, 0, now), store.ErrNotFound},
@@ -60,7 +66,7 @@ func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := castFor(t, s)
 		a, now := c.enter(t), s.clock.now()
-		if err := c.db.AdvanceSession(t.Context(), a.sessionID, 0, now.Add(50*time.Minute), 24*time.Hour); err != nil {
+		if _, _, err := c.db.AdvanceSession(t.Context(), a.sessionID, "x", 0, now.Add(50*time.Minute), 24*time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		session, _, err := c.db.SessionByID(t.Context(), a.sessionID)

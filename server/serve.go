@@ -49,6 +49,7 @@ func (c *serveCommand) Run(p *program) error {
 	if sesame.Stale() {
 		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
 	}
+	p.suitCollector()
 	log := p.logger()
 	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
 	if err != nil {
@@ -83,7 +84,6 @@ func (c *serveCommand) Run(p *program) error {
 		}
 	}
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
-	p.suitCollector()
 	go forgetStart()
 	p.greet(listener.Addr(), c.Demo)
 	return serve(p.ctx, server, listener, &http.Server{

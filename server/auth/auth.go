@@ -80,16 +80,12 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller
 	if err != nil {
 		return nil, errInvalidToken(err)
 	}
-	user, err := s.db.UserOfSession(ctx, access.SessionID, s.Now())
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil, errInvalidToken(errors.New("the session has ended"))
-	case err != nil:
+	user, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errInvalidToken(errors.New("no such session, or the account is disabled"))
+	}
+	if err != nil {
 		return nil, err
-	case user.ID != access.Subject:
-		return nil, errInvalidToken(errors.New("the session is somebody else's"))
-	case user.Disabled:
-		return nil, errInvalidToken(errors.New("the account is disabled"))
 	}
 	return &Caller{
 		User: user, SessionID: access.SessionID, LoggedInAt: access.AuthTime,

@@ -26,48 +26,59 @@ func (s *Service) Refresh(ctx context.Context, text, scope string) (Tokens, erro
 	if !ok {
 		return Tokens{}, errRefresh("not one of ours")
 	}
-	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
-	if errors.Is(err, store.ErrNotFound) {
-		return Tokens{}, errRefresh("the session has ended")
+	id, now := presented.SessionID.String(), s.Now()
+	if scope == "" { // nothing to refuse, so the step can be taken before anything is read
+		session, user, err := s.db.AdvanceSession(ctx, id, presented.SeedHash(), presented.Generation, now, s.RefreshIdle)
+		if !errors.Is(err, store.ErrNotFound) {
+			return s.refreshed(session, user, scope, presented, err)
+		}
 	}
-	if err != nil {
-		return Tokens{}, err
-	}
-	now := s.Now()
+	session, user, err := s.db.SessionByID(ctx, id)
 	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return Tokens{}, errRefresh("the session has ended")
+	case err != nil:
+		return Tokens{}, err
 	case session.SeedHash != presented.SeedHash():
 		return Tokens{}, errRefresh("the seed is not the session's")
 	case !session.ExpiresAt.After(now) || user.Disabled:
 		return Tokens{}, errRefresh("the session is expired or the account disabled")
+	case presented.Generation != session.Generation:
+		return s.refreshAgain(ctx, session, user, scope, presented)
+	}
+	if _, err = s.narrow(scope, session, user); err != nil {
+		return Tokens{}, err
+	}
+	next, user, err := s.db.AdvanceSession(ctx, id, session.SeedHash, session.Generation, now, s.RefreshIdle)
+	if errors.Is(err, store.ErrNotFound) { // lost a race: against another use of the token, or the session's end
+		if session, user, err = s.db.SessionByID(ctx, id); err != nil {
+			return Tokens{}, errors.Join(errRefresh("the session has just ended"), unlessNotFound(err))
+		}
+		return s.refreshAgain(ctx, session, user, scope, presented)
+	}
+	return s.refreshed(next, user, scope, presented, err)
+}
+
+// refreshed makes the tokens of a session that has been advanced.
+func (s *Service) refreshed(session store.Session, user store.User, scope string, presented token.Refresh, err error) (Tokens, error) {
+	if err != nil {
+		return Tokens{}, err
 	}
 	scopes, err := s.narrow(scope, session, user)
 	if err != nil {
 		return Tokens{}, err
 	}
-	if presented.Generation == session.Generation {
-		err = s.db.AdvanceSession(ctx, session.ID, presented.Generation, now, s.RefreshIdle)
-		if err == nil {
-			return s.tokens(session, scopes, presented.Next())
-		}
-		if !errors.Is(err, store.ErrNotFound) {
-			return Tokens{}, err
-		}
-		// Lost a race: against another use of the same token, or against the session's end.
-		if session, user, err = s.db.SessionByID(ctx, session.ID); err != nil {
-			return Tokens{}, errors.Join(errRefresh("the session has just ended"), unlessNotFound(err))
-		}
-	}
-	return s.refreshAgain(ctx, session, user, scopes, presented)
+	return s.tokens(session, scopes, presented.Next())
 }
 
 // refreshAgain answers a token that has been used before.
-func (s *Service) refreshAgain(ctx context.Context, session store.Session, user store.User, scopes []string, presented token.Refresh) (Tokens, error) {
+func (s *Service) refreshAgain(ctx context.Context, session store.Session, user store.User, scope string, presented token.Refresh) (Tokens, error) {
 	switch {
 	case user.Disabled || presented.Generation >= session.Generation:
 		// A generation that is yet to come: the database was restored from a backup.
 		return Tokens{}, errRefresh("the session is not at this generation")
 	case presented.Generation+1 == session.Generation && !s.Now().After(session.LastUsedAt.Add(s.RefreshGrace)):
-		return s.tokens(session, scopes, presented.Next())
+		return s.refreshed(session, user, scope, presented, nil)
 	}
 	if err := s.db.EndSession(ctx, session.ID); unlessNotFound(err) != nil {
 		return Tokens{}, err

@@ -71,3 +71,8 @@ func (a account) reaches(dir string) bool {
 		}
 	}
 }
+
+// lock locks a file unless somebody else has it locked.
+func lock(file *os.File) bool {
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
+}

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -147,4 +150,42 @@ func TestStopTwiceLeavesNothing(t *testing.T) {
 	if _, err := os.Stat(server.private.dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the data is still there: %v", err)
 	}
+}
+
+func TestWhatAKilledTestLeftIsRemoved(t *testing.T) {
+	server := start(t, Fast)
+	if server.private == nil {
+		t.Skip("there is no private server: " + EnvURL + " is set")
+	}
+	parent := filepath.Dir(server.private.dir)
+	leave := func(name string, age time.Duration) string {
+		dir := filepath.Join(parent, dirPrefix+name)
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.WriteFile(logFile(dir), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		then := time.Now().Add(-age)
+		if err := os.Chtimes(logFile(dir), then, then); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	abandoned, young := leave("test-abandoned", time.Hour), leave("test-young", 0)
+	long := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(logFile(server.private.dir), long, long); err != nil {
+		t.Fatal(err)
+	}
+	removeAbandoned(parent)
+	if _, err := os.Stat(abandoned); runtime.GOOS == "linux" && !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the abandoned directory is still there: %v", err)
+	}
+	for _, dir := range []string{young, server.private.dir} {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("a directory in use is gone: %v", err)
+		}
+	}
+	createDatabase(t, server)
 }

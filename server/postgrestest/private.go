@@ -28,10 +28,11 @@ func startPrivate(ctx context.Context, set settings) (_ *process, _ *url.URL, er
 	if err != nil {
 		return nil, nil, err
 	}
-	dir, err := makeDir(account)
+	dir, log, err := makeDir(account)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer log.Close()
 	defer func() {
 		if err != nil {
 			os.RemoveAll(dir)
@@ -48,7 +49,7 @@ func startPrivate(ctx context.Context, set settings) (_ *process, _ *url.URL, er
 		return nil, nil, err
 	}
 	server := account.command(context.Background(), dir, filepath.Join(bin, "postgres"), arguments(dir, port, set)...)
-	p, err := startProcess(dir, server)
+	p, err := startProcess(dir, log, server)
 	if err != nil {
 		return nil, nil, err
 	}

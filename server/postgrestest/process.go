@@ -26,13 +26,8 @@ type process struct {
 
 // startProcess runs the server. Where the system can, the server ends when this program does,
 // however that happens.
-func startProcess(dir string, cmd *exec.Cmd) (*process, error) {
+func startProcess(dir string, log *os.File, cmd *exec.Cmd) (*process, error) {
 	// A file and not a pipe: Wait would wait for every backend that holds the pipe's other end.
-	log, err := os.Create(logFile(dir))
-	if err != nil {
-		return nil, fmt.Errorf("create the server's log: %w", err)
-	}
-	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
 	p := &process{dir: dir, cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error)
@@ -111,18 +106,49 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// makeDir makes a directory that the account owns and can reach. A TMPDIR inside a private home
-// directory is one that it cannot reach, and a long one does not fit in a socket's address.
-func makeDir(account account) (string, error) {
+// makeDir makes a directory that the account owns and can reach, and the server's log in it. A TMPDIR
+// inside a private home directory is one that it cannot reach, and a long one does not fit in a
+// socket's address.
+//
+// The log is locked, and stays so until everybody who has it open has ended: this program and the
+// server. A directory whose log is not locked was left by a test that was killed, and is removed.
+func makeDir(account account) (dir string, log *os.File, err error) {
 	parent := os.TempDir()
 	if !account.reaches(parent) || len(parent) > 50 {
 		parent = "/tmp"
 	}
-	dir, err := os.MkdirTemp(parent, "sesame-postgres-")
+	removeAbandoned(parent)
+	dir, err = os.MkdirTemp(parent, dirPrefix)
 	if err != nil {
-		return "", fmt.Errorf("make a directory for PostgreSQL: %w", err)
+		return "", nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
 	}
-	return dir, account.own(dir)
+	if log, err = os.Create(logFile(dir)); err == nil {
+		lock(log)
+		err = account.own(dir)
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return "", nil, fmt.Errorf("make a directory for PostgreSQL: %w", err)
+	}
+	return dir, log, nil
+}
+
+const dirPrefix = "sesame-postgres-"
+
+// removeAbandoned is a courtesy to the disk; what it cannot remove, it leaves.
+func removeAbandoned(parent string) {
+	dirs, _ := filepath.Glob(filepath.Join(parent, dirPrefix+"*"))
+	for _, dir := range dirs {
+		log, err := os.Open(logFile(dir))
+		if err != nil {
+			continue // somebody else's, or not a directory of ours
+		}
+		// Younger than a minute, it may be just about to be locked.
+		if info, err := log.Stat(); err == nil && time.Since(info.ModTime()) > time.Minute && lock(log) {
+			os.RemoveAll(dir)
+		}
+		log.Close()
+	}
 }
 
 // command builds a command that runs as the account, in dir, and knows nothing of our environment:

@@ -27,6 +27,7 @@ type grouped struct {
 type job struct {
 	statement *sql.Stmt
 	args      []any
+	into      []any // where the one row goes, for a statement with RETURNING
 	result    sql.Result
 	err       error
 	ready     chan struct{}
@@ -42,21 +43,32 @@ var errClosed = errors.New("the database is closed")
 
 // ExecContext implements runner.
 func (g *grouped) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	statement, err := g.statement(context.WithoutCancel(ctx), query)
-	if err != nil {
-		return nil, err
+	j := &job{args: args}
+	err := g.do(ctx, j, query)
+	return j.result, err
+}
+
+// queryRow runs a statement with RETURNING and scans its row, or gives sql.ErrNoRows.
+func (g *grouped) queryRow(ctx context.Context, into []any, query string, args ...any) error {
+	return g.do(ctx, &job{args: args, into: into}, query)
+}
+
+// do waits until the commit that a job is in is done.
+func (g *grouped) do(ctx context.Context, j *job, query string) (err error) {
+	if j.statement, err = g.statement(context.WithoutCancel(ctx), query); err != nil {
+		return err
 	}
-	j := &job{statement: statement, args: args, ready: make(chan struct{})}
+	j.ready = make(chan struct{})
 	select {
 	case g.queue <- j:
 	case <-g.done:
-		return nil, errClosed
+		return errClosed
 	}
 	select {
 	case <-j.ready:
-		return j.result, j.err
+		return j.err
 	case <-g.done:
-		return nil, errClosed
+		return errClosed
 	}
 }
 
@@ -112,11 +124,20 @@ func (g *grouped) transact(ctx context.Context, jobs []*job) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	for _, j := range jobs {
-		if j.result, j.err = tx.StmtContext(ctx, j.statement).ExecContext(ctx, j.args...); j.err != nil && !isConstraint(j.err) {
+		j.run(ctx, tx.StmtContext(ctx, j.statement))
+		if j.err != nil && !isConstraint(j.err) && !errors.Is(j.err, sql.ErrNoRows) {
 			return j.err
 		}
 	}
 	return tx.Commit()
+}
+
+func (j *job) run(ctx context.Context, statement *sql.Stmt) {
+	if j.into != nil {
+		j.err = statement.QueryRowContext(ctx, j.args...).Scan(j.into...)
+	} else {
+		j.result, j.err = statement.ExecContext(ctx, j.args...)
+	}
 }
 
 func isConstraint(err error) bool {

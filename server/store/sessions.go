@@ -58,16 +58,21 @@ func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) err
 	return known(err)
 }
 
-// UserOfSession finds whose session it is, if it stands at that moment. It is the one read that
-// every request with an access token makes, so it reads no more than it needs.
-func (q *Queries) UserOfSession(ctx context.Context, id string, now time.Time) (u User, err error) {
+// UserOfSession finds an enabled user in a session of theirs that stands at that moment; ErrNotFound
+// otherwise. It is the one read that every request with an access token makes, and each column
+// costs, so it reads none that is known already.
+func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, err error) {
 	row := q.read.QueryRowContext(ctx, `
-		SELECT `+userColumns+` FROM sessions JOIN users ON users.id = sessions.user_id
-		WHERE sessions.id = $1 AND sessions.expires_at > $2`, id, micros(now))
-	return u, known(row.Scan(u.fields()...))
+		SELECT u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
+			u.scopes, u.created_at, u.updated_at
+		FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.id = $1 AND s.expires_at > $2 AND u.id = $3 AND NOT u.disabled`, id, micros(now), userID)
+	u.ID = userID
+	return u, known(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
+		&u.Scopes, instant{&u.CreatedAt}, instant{&u.UpdatedAt}))
 }
 
-// SessionByID finds a session, whether or not it has expired, and the scopes of its user.
+// SessionByID finds a session, whether or not it has expired, and what its user may ask for.
 func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT `+sessionColumns+`, `+userColumns+`
@@ -75,16 +80,19 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 	return s, u, known(row.Scan(append(s.fields(), u.fields()...)...))
 }
 
-// AdvanceSession counts a session's refresh from generation to the next. Of several that try the
-// same step exactly one succeeds; ErrNotFound for the others, and when the session has ended or
-// expired or its user is disabled.
-func (q *Queries) AdvanceSession(ctx context.Context, id string, generation uint32, now time.Time, idle time.Duration) error {
-	return one(q.write.ExecContext(ctx, `
-		UPDATE sessions SET generation = generation + 1, last_used_at = $3,
-			expires_at = CASE WHEN ends_at < $4 THEN ends_at ELSE $4 END
-		WHERE id = $1 AND generation = $2 AND expires_at > $3
-			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)`,
-		id, generation, micros(now), micros(now.Add(idle))))
+// AdvanceSession counts the refresh of a session from its generation to the next, if it is the
+// holder of the seed who asks, the session stands and its user is enabled. It returns what a new
+// token is made of. Of several that try the same step exactly one succeeds; ErrNotFound for the rest.
+func (q *Queries) AdvanceSession(ctx context.Context, id, seedHash string, generation uint32, now time.Time, idle time.Duration) (s Session, u User, err error) {
+	s.ID = id
+	err = q.writeRow(ctx, []any{&s.UserID, &s.ClientID, &s.Scope, instant{&s.CreatedAt}, &u.Scopes}, `
+		UPDATE sessions SET generation = generation + 1, last_used_at = $4,
+			expires_at = CASE WHEN ends_at < $5 THEN ends_at ELSE $5 END
+		WHERE id = $1 AND seed_hash = $2 AND generation = $3 AND expires_at > $4
+			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)
+		RETURNING user_id, client_id, scope, created_at, (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
+		id, seedHash, generation, micros(now), micros(now.Add(idle)))
+	return s, u, err
 }
 
 // ListSessions gives a user's sessions that stand at that moment, the most recently used first.

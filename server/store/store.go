@@ -153,6 +153,14 @@ func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 	return known(tx.Commit())
 }
 
+// writeRow runs a statement with RETURNING and scans its one row; ErrNotFound when there is none.
+func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
+	if g, ok := q.write.(*grouped); ok {
+		return known(g.queryRow(ctx, into, query, args...))
+	}
+	return known(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
+}
+
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
 // instant scans microseconds into a time.

@@ -68,10 +68,10 @@ func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User
 
 // SetFullName changes the name, "" to clear it, and returns the user as it is then.
 func (q *Queries) SetFullName(ctx context.Context, id, name string, now time.Time) (u User, err error) {
-	row := q.write.QueryRowContext(ctx, `
+	err = q.writeRow(ctx, u.fields(), `
 		UPDATE users SET full_name = NULLIF($2, ''), updated_at = $3 WHERE id = $1
 		RETURNING `+userColumns, id, name, micros(now))
-	return u, known(row.Scan(u.fields()...))
+	return u, err
 }
 
 // ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
