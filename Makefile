@@ -4,7 +4,7 @@ GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-gen check-go check-contract format generate dev e2e bench rename
+.PHONY: help run build test check check-gen check-go check-contract format generate dev e2e bench rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ help: ## list these lines
 run: ## start the server with the demo account; needs Go alone
 	@echo 'Building Sesame. The first time this takes a minute or two; after that, a second.'
 	@trap 'exit 0' INT; go run ./server serve --demo
+
+build: ## make the program, ./sesame: one static file
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o sesame ./server
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test ./...

@@ -179,6 +179,12 @@ func start(t *testing.T, databaseURL string, settings ...string) *server {
 	return s
 }
 
+// wholeLog ends the server, which holds its last lines back for a moment, and gives its log.
+func (s *server) wholeLog() string {
+	s.stop()
+	return s.log.String()
+}
+
 // request is what a test sends.
 type request struct {
 	method, path string

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"golang.org/x/term"
 
 	"sesame"
 	"sesame/docs"
@@ -50,7 +49,8 @@ func (c *serveCommand) Run(p *program) error {
 		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
 	}
 	p.suitCollector()
-	log := p.logger()
+	log, flush := p.logger()
+	defer flush()
 	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
 	if err != nil {
 		return err
@@ -109,23 +109,6 @@ func serve(ctx context.Context, s *api.Server, listener net.Listener, server *ht
 		return errors.Join(fmt.Errorf("some requests were cut off after %v: %w", shutdownTime, err), server.Close())
 	}
 	return nil
-}
-
-// logger writes to standard error, in the format for who is reading.
-func (p *program) logger() *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(p.LogLevel)) // checked with the settings
-	options := &slog.HandlerOptions{Level: level}
-	if p.LogFormat == "text" || p.LogFormat == "auto" && isTerminal(p.stderr) {
-		return slog.New(slog.NewTextHandler(p.stderr, options))
-	}
-	return slog.New(slog.NewJSONHandler(p.stderr, options))
-}
-
-// isTerminal reports whether a person is at the other end of a stream.
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 func makeDemoUser(ctx context.Context, service *auth.Service) error {

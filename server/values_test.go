@@ -46,7 +46,7 @@ func TestNothingThatWasSentIsRepeated(t *testing.T) {
 				}
 			}
 		}
-		if log := s.log.String(); strings.Contains(log, canary) || strings.Contains(log, url.QueryEscape(canary)) {
+		if log := s.wholeLog(); strings.Contains(log, canary) || strings.Contains(log, url.QueryEscape(canary)) {
 			t.Errorf("the log has it:\n%s", log)
 		}
 	}, "SESAME_LOG_LEVEL=debug")
@@ -125,7 +125,7 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 		s.do(t, me(newer.AccessToken)).want(500, "internal_error")
 		s.do(t, passwordGrant("ann", next)).want(500, "server_error")
 		s.do(t, refreshGrant(newer.RefreshToken)).want(500, "server_error")
-		log := s.log.String()
+		log := s.wholeLog()
 		for name, secret := range map[string]string{
 			"a password": horse, "an access token": newer.AccessToken, "its signature": newer.AccessToken[strings.LastIndex(newer.AccessToken, ".")+1:],
 			"a refresh token": newer.RefreshToken, "the first refresh token": tokens.RefreshToken, "a hash": hash,

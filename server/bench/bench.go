@@ -50,7 +50,12 @@ func bench(ctx context.Context, p plan, stdout, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f := figures{plan: p, cases: cases, process: own, busy: busy}
+	fmt.Fprintln(progress, "timing refused logins")
+	refusals, err := b.measureRefusals(ctx, p)
+	if err != nil {
+		return err
+	}
+	f := figures{plan: p, cases: cases, process: own, refusals: refusals, busy: busy}
 	fmt.Fprint(stdout, f.tables())
 	if err := f.failed(); err != nil || !p.write {
 		return err

@@ -1,7 +1,7 @@
 // Program bench measures what Sesame costs beside the least that the same work could cost: a bare
 // Echo handler that answers the same JSON, and a bare password hash.
 //
-//	go run ./server/bench          measures for about two minutes and writes docs/benchmarks.md
+//	go run ./server/bench          measures for about three minutes and writes docs/benchmarks.md
 //	go run ./server/bench -quick   looks that everything can be measured; writes nothing
 //
 // The servers are processes of their own, so the kernel's CPU clock of each says what a request cost
@@ -32,16 +32,17 @@ type plan struct {
 	coldStarts int
 	settle     time.Duration // from start to measuring the memory of an idle server
 	peak       time.Duration // of logins, for the memory that they take
+	refusals   int           // tries of each way in which a login is refused
 }
 
 var (
 	fullPlan = plan{
 		write: true, rounds: 12, short: 700 * time.Millisecond, long: 1500 * time.Millisecond,
-		warmUp: 500 * time.Millisecond, coldStarts: 21, settle: 4 * time.Second, peak: 4 * time.Second,
+		warmUp: 500 * time.Millisecond, coldStarts: 21, settle: 4 * time.Second, peak: 4 * time.Second, refusals: 200,
 	}
 	quickPlan = plan{
 		rounds: 2, short: 250 * time.Millisecond, long: 500 * time.Millisecond,
-		warmUp: 100 * time.Millisecond, coldStarts: 3, settle: time.Second, peak: 500 * time.Millisecond,
+		warmUp: 100 * time.Millisecond, coldStarts: 3, settle: time.Second, peak: 500 * time.Millisecond, refusals: 5,
 	}
 )
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -9,10 +10,11 @@ import (
 
 // figures are everything that a run has measured.
 type figures struct {
-	plan    plan
-	cases   []*benchCase
-	process process
-	busy    string // how many programs wanted a core when the run began
+	plan     plan
+	cases    []*benchCase
+	process  process
+	refusals []*refusal
+	busy     string // how many programs wanted a core when the run began
 }
 
 func (f figures) find(name string) *benchCase {
@@ -36,7 +38,7 @@ func (f figures) failed() error {
 
 // tables is what both the terminal and the document show.
 func (f figures) tables() string {
-	return "## Requests\n\n" + f.requests() + "\n## Aims\n\n" + f.aims()
+	return "## Requests\n\n" + f.requests() + "\n## Refused logins\n\n" + refusalTable(f.refusals) + "\n## Aims\n\n" + f.aims()
 }
 
 func (f figures) requests() string {
@@ -70,18 +72,24 @@ type aim struct {
 
 func (f figures) aims() string {
 	const mib = 1 << 20
-	login, hash := f.find(caseLogin), f.find(caseHash)
+	login, hash, bare := f.find(caseLogin), f.find(caseHash), f.find(caseBare)
 	times := func(v float64) string { return fmt.Sprintf("%.3f", v) }
 	percent := func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
 	mebibytes := func(v float64) string { return fmt.Sprintf("%.1f MiB", v/mib) }
 	all := []aim{
+		{name: "CPU of GET /users/me, SQLite, over that of the bare handler", value: f.find(caseMeSQLite).against(bare, round.cpuPerRequest), show: times, limit: 2.3},
 		{name: "CPU of a refresh, SQLite", value: f.find(caseRefreshSQLite).each(round.cpuPerRequest), show: micro, limit: 150},
 		{name: "CPU of a login, over that of a bare hash", value: login.against(hash, round.cpuPerRequest), show: times, limit: 1.03},
 		{name: "Logins, as a share of the bare hashes in the same time", value: login.against(hash, round.perSecond), show: percent, limit: 0.95, least: true},
+		{name: "Medians of refused logins, apart", value: exactly(apart(f.refusals)), show: percent, limit: 0.05},
 		{name: "Start to the first answer", value: f.process.start, show: func(v float64) string { return fmt.Sprintf("%.1f ms", v) }, limit: 40},
 		{name: "Resident memory, idle", value: exactly(f.process.idle), show: mebibytes, limit: 24 * mib},
 		{name: "Resident memory, peak while logging in", value: exactly(f.process.peak), show: mebibytes, limit: 90 * mib},
 		{name: "Binary", value: exactly(f.process.binaryBytes), show: func(v float64) string { return fmt.Sprintf("%.1f MB", v/1e6) }, limit: 30e6},
+	}
+	if postgres := f.find(caseMePostgres); postgres != nil {
+		me := aim{name: "CPU of GET /users/me, PostgreSQL, over that of the bare handler", value: postgres.against(bare, round.cpuPerRequest), show: times, limit: 4.5}
+		all = slices.Insert(all, 1, me)
 	}
 	rows := [][]string{{"figure", "measured", "low to high", "aim", "met"}}
 	for _, a := range all {
@@ -90,7 +98,7 @@ func (f figures) aims() string {
 	return table(rows)
 }
 
-func exactly(value int64) spread {
+func exactly[N int64 | float64](value N) spread {
 	v := float64(value)
 	return spread{median: v, low: v, high: v}
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+const (
+	// logDelay is how long a line may wait to be written together with others.
+	logDelay = 100 * time.Millisecond
+	// logBuffer is how much may wait, in bytes; what makes it more is written at once.
+	logBuffer = 64 << 10
+)
+
+// logger writes to standard error, in the format for who is reading. The function that it returns
+// writes what is left at the end.
+func (p *program) logger() (log *slog.Logger, flush func()) {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(p.LogLevel)) // checked with the settings
+	options := &slog.HandlerOptions{Level: level}
+	if p.LogFormat == "text" || p.LogFormat == "auto" && isTerminal(p.stderr) {
+		return slog.New(slog.NewTextHandler(p.stderr, options)), func() {}
+	}
+	lines := &lineBuffer{to: p.stderr}
+	return slog.New(slog.NewJSONHandler(lines, options)), lines.flush
+}
+
+// lineBuffer writes lines in batches: a write for each was a fourteenth of what GET /users/me costs.
+// What a crash of the process can lose is the last tenth of a second.
+type lineBuffer struct {
+	mu      sync.Mutex
+	to      io.Writer
+	waiting []byte
+}
+
+// Write takes one line; slog hands over whole ones.
+func (b *lineBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.waiting) == 0 {
+		time.AfterFunc(logDelay, b.flush)
+	}
+	if b.waiting = append(b.waiting, line...); len(b.waiting) >= logBuffer {
+		b.write()
+	}
+	return len(line), nil
+}
+
+func (b *lineBuffer) flush() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.write()
+}
+
+// write needs the lock. There is nobody to tell when standard error cannot be written to.
+func (b *lineBuffer) write() {
+	_, _ = b.to.Write(b.waiting)
+	b.waiting = b.waiting[:0]
+}
+
+// isTerminal reports whether a person is at the other end of a stream.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
