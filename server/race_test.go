@@ -75,3 +75,21 @@ func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
 		}
 	})
 }
+
+// What has expired is removed in batches, and nothing else is.
+func TestExpiredSessionsAreRemoved(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		one, two := c.enter(t), c.enter(t) // two sessions each, of an hour
+		later := s.clock.now().Add(2 * time.Hour)
+		s.sql(t, `UPDATE sessions SET expires_at = expires_at + 7200000000 WHERE user_id = '`+two.userID+`'`)
+		for _, want := range []int64{1, 1, 0} {
+			if n, err := c.db.EndExpiredSessions(t.Context(), later, 1); err != nil || n != want {
+				t.Fatalf("%d removed, want %d: %v", n, want, err)
+			}
+		}
+		if left := s.value(t, `SELECT user_id FROM sessions GROUP BY user_id`); left != two.userID || left == one.userID {
+			t.Errorf("the sessions of %s are left", left)
+		}
+	})
+}
