@@ -38,7 +38,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err)
 		}
-		s.logRequest(c, id, time.Since(start), err)
+		s.logRequest(c, id, start, err)
 		return nil
 	}
 }
@@ -76,23 +76,30 @@ func stack() []byte {
 	return text[:runtime.Stack(text, false)]
 }
 
-func (s *Server) logRequest(c echo.Context, id string, took time.Duration, err error) {
-	level := slog.LevelInfo
-	attributes := make([]slog.Attr, 0, 8)
-	attributes = append(attributes,
-		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
-		slog.Int("status", c.Response().Status), slog.Int64("took_us", took.Microseconds()), slog.String("ip", c.RealIP()))
-	if who := caller(c.Request().Context()); who != nil {
-		attributes = append(attributes, slog.String("user_id", who.User.ID))
-	}
+// logRequest hands the line to the handler itself: a Logger would look up the line of code that it
+// is called from, which is always this one.
+func (s *Server) logRequest(c echo.Context, id string, began time.Time, err error) {
+	level, p := slog.LevelInfo, (*problem.Error)(nil)
 	if err != nil {
-		p := asProblem(err)
-		attributes = append(attributes, slog.String("error", p.Error()))
-		if p.Code == problem.Internal {
+		if p = asProblem(err); p.Code == problem.Internal {
 			level = slog.LevelError
 		}
 	}
-	s.Log.LogAttrs(c.Request().Context(), level, "request", attributes...)
+	ctx, now := c.Request().Context(), time.Now()
+	if !s.Log.Enabled(ctx, level) {
+		return
+	}
+	line := slog.NewRecord(now, level, "request", 0)
+	line.AddAttrs(
+		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status), slog.Int64("took_us", now.Sub(began).Microseconds()), slog.String("ip", c.RealIP()))
+	if who := caller(ctx); who != nil {
+		line.AddAttrs(slog.String("user_id", who.User.ID))
+	}
+	if p != nil {
+		line.AddAttrs(slog.String("error", p.Error()))
+	}
+	_ = s.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
 }
 
 // method keeps an invented method, which may be of any length, out of the log.
