@@ -111,10 +111,11 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain string) (st
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return "", err
 		}
-		if ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain); err != nil || !ok {
-			return "", errors.Join(errWrongCredentials(), err)
+		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain)
+		if err == nil && !ok {
+			err = errWrongCredentials()
 		}
-		return now.PasswordHash, nil
+		return now.PasswordHash, err
 	}
 	return hash, err
 }

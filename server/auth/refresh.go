@@ -26,41 +26,16 @@ func (s *Service) Refresh(ctx context.Context, text, scope string) (Tokens, erro
 	if !ok {
 		return Tokens{}, errRefresh("not one of ours")
 	}
-	id, now := presented.SessionID.String(), s.Now()
-	if scope == "" { // nothing to refuse, so the step can be taken before anything is read
-		session, user, err := s.db.AdvanceSession(ctx, id, presented.SeedHash(), presented.Generation, now, s.RefreshIdle)
-		if !errors.Is(err, store.ErrNotFound) {
-			return s.refreshed(session, user, scope, presented, err)
+	if scope != "" { // a refusal must not use the token up
+		if err := s.checkScope(ctx, presented, scope); err != nil {
+			return Tokens{}, err
 		}
 	}
-	session, user, err := s.db.SessionByID(ctx, id)
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return Tokens{}, errRefresh("the session has ended")
-	case err != nil:
-		return Tokens{}, err
-	case session.SeedHash != presented.SeedHash():
-		return Tokens{}, errRefresh("the seed is not the session's")
-	case !session.ExpiresAt.After(now) || user.Disabled:
-		return Tokens{}, errRefresh("the session is expired or the account disabled")
-	case presented.Generation != session.Generation:
-		return s.refreshAgain(ctx, session, user, scope, presented)
+	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), presented.SeedHash(),
+		presented.Generation, s.Now(), s.RefreshIdle)
+	if errors.Is(err, store.ErrNotFound) {
+		session, user, err = s.usedBefore(ctx, presented)
 	}
-	if _, err = s.narrow(scope, session, user); err != nil {
-		return Tokens{}, err
-	}
-	next, user, err := s.db.AdvanceSession(ctx, id, session.SeedHash, session.Generation, now, s.RefreshIdle)
-	if errors.Is(err, store.ErrNotFound) { // lost a race: against another use of the token, or the session's end
-		if session, user, err = s.db.SessionByID(ctx, id); err != nil {
-			return Tokens{}, errors.Join(errRefresh("the session has just ended"), unlessNotFound(err))
-		}
-		return s.refreshAgain(ctx, session, user, scope, presented)
-	}
-	return s.refreshed(next, user, scope, presented, err)
-}
-
-// refreshed makes the tokens of a session that has been advanced.
-func (s *Service) refreshed(session store.Session, user store.User, scope string, presented token.Refresh, err error) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -71,19 +46,39 @@ func (s *Service) refreshed(session store.Session, user store.User, scope string
 	return s.tokens(session, scopes, presented.Next())
 }
 
-// refreshAgain answers a token that has been used before.
-func (s *Service) refreshAgain(ctx context.Context, session store.Session, user store.User, scope string, presented token.Refresh) (Tokens, error) {
+// checkScope refuses scopes that the session does not have.
+func (s *Service) checkScope(ctx context.Context, presented token.Refresh, scope string) error {
+	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
+	if err == nil {
+		_, err = s.narrow(scope, session, user)
+	}
+	return unlessNotFound(err)
+}
+
+// usedBefore looks at a genuine token that is not its session's current one. Within the grace the
+// session is returned for another answer; a later use ends it.
+func (s *Service) usedBefore(ctx context.Context, presented token.Refresh) (store.Session, store.User, error) {
+	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
+	now := s.Now()
 	switch {
-	case user.Disabled || presented.Generation >= session.Generation:
-		// A generation that is yet to come: the database was restored from a backup.
-		return Tokens{}, errRefresh("the session is not at this generation")
-	case presented.Generation+1 == session.Generation && !s.Now().After(session.LastUsedAt.Add(s.RefreshGrace)):
-		return s.refreshed(session, user, scope, presented, nil)
+	case errors.Is(err, store.ErrNotFound):
+		return session, user, errRefresh("the session has ended")
+	case err != nil:
+		return session, user, err
+	case session.SeedHash != presented.SeedHash():
+		return session, user, errRefresh("the seed is not the session's")
+	case !session.ExpiresAt.After(now) || user.Disabled:
+		return session, user, errRefresh("the session is expired or the account disabled")
+	case presented.Generation >= session.Generation:
+		// One that is yet to come: the database was restored from a backup.
+		return session, user, errRefresh("the session is not at this generation")
+	case presented.Generation+1 == session.Generation && !now.After(session.LastUsedAt.Add(s.RefreshGrace)):
+		return session, user, nil
 	}
-	if err := s.db.EndSession(ctx, session.ID); unlessNotFound(err) != nil {
-		return Tokens{}, err
+	if err = s.db.EndSession(ctx, session.ID); unlessNotFound(err) != nil {
+		return session, user, err
 	}
-	return Tokens{}, errRefresh("reuse after the grace: the session is ended")
+	return session, user, errRefresh("reuse after the grace: the session is ended")
 }
 
 // narrow gives the scopes of a refreshed token: those of the session that the user still has, or
