@@ -144,3 +144,13 @@ func TestAShutdownFinishesWhatHasBegun(t *testing.T) {
 		}
 	})
 }
+
+// Without the pages there is an API and nothing else.
+func TestDocsCanBeSwitchedOff(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t), "SESAME_DOCS=off")
+	for _, path := range []string{"/", "/docs", "/docs/", "/redoc", "/openapi.yaml", "/openapi.json"} {
+		s.do(t, get(path)).want(404, "not_found")
+	}
+	s.newcomer(t, "ann")
+}
