@@ -115,6 +115,7 @@ type copyingWriter struct {
 	body bytes.Buffer
 }
 
+// Write implements http.ResponseWriter.
 func (w *copyingWriter) Write(p []byte) (int, error) {
 	w.body.Write(p)
 	return w.ResponseWriter.Write(p)

@@ -60,12 +60,23 @@ func date(seconds *int64) (*jwt.NumericDate, error) {
 	return jwt.NewNumericDate(time.Unix(*seconds, 0)), nil
 }
 
+// GetExpirationTime and the methods after it implement jwt.Claims.
 func (c claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt) }
-func (c claims) GetIssuedAt() (*jwt.NumericDate, error)       { return date(c.IssuedAt) }
-func (c claims) GetNotBefore() (*jwt.NumericDate, error)      { return date(c.NotBefore) }
-func (c claims) GetIssuer() (string, error)                   { return c.Issuer, nil }
-func (c claims) GetSubject() (string, error)                  { return c.Subject, nil }
-func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
+
+// GetIssuedAt gives iat.
+func (c claims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt) }
+
+// GetNotBefore gives nbf.
+func (c claims) GetNotBefore() (*jwt.NumericDate, error) { return date(c.NotBefore) }
+
+// GetIssuer gives iss.
+func (c claims) GetIssuer() (string, error) { return c.Issuer, nil }
+
+// GetSubject gives sub.
+func (c claims) GetSubject() (string, error) { return c.Subject, nil }
+
+// GetAudience gives aud.
+func (c claims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
 
 // Issuer signs and verifies the access tokens of one issuer for one audience.
 type Issuer struct {
