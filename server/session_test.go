@@ -175,7 +175,6 @@ func TestSessionsEndByThemselves(t *testing.T) {
 			t.Fatal("the session ended before its time")
 		}
 		s.do(t, refreshGrant(idle.RefreshToken)).want(400, "invalid_grant")
-		// 110 minutes from now is less than the idle time, but beyond the end.
 	}, "SESAME_REFRESH_IDLE_TTL=2h", "SESAME_REFRESH_TTL=9h10m1s")
 	t.Run("absolute", func(t *testing.T) {
 		s := start(t, sqliteURL(t), "SESAME_REFRESH_IDLE_TTL=2h", "SESAME_REFRESH_TTL=3h")

@@ -2,21 +2,32 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
+	"golang.org/x/text/width"
 )
+
+// maxUsername counts code points. The contract bounds what is sent; some letters become two when
+// they are normalised, and what is kept must fit too.
+const maxUsername = 64
 
 // foldUsername gives a username as it is shown and as it is compared: without differences of width
 // and letter case (RFC 8265 §3). The reason that it may give is for the person who chose the name.
 func foldUsername(name string) (shown, key string, err error) {
+	name = width.Fold.String(name) // PRECIS does it too, but refuses a name that is all digits before it does
 	if shown, err = precis.UsernameCasePreserved.String(name); err == nil {
 		key, err = precis.UsernameCaseMapped.String(name)
 	}
 	if err != nil || strings.Contains(key, "@") {
 		return "", "", errors.New("must be letters, digits and punctuation, without spaces or @")
+	}
+	if utf8.RuneCountInString(shown) > maxUsername || utf8.RuneCountInString(key) > maxUsername {
+		return "", "", fmt.Errorf("must have at most %d characters in Unicode's normal form", maxUsername)
 	}
 	if !oneScript(key) {
 		return "", "", errors.New("must not mix letters of different scripts")
