@@ -41,9 +41,10 @@ generate: ## make gen/ from openapi.yaml
 dev: ## run the server, and again after every change of Go, SQL or openapi.yaml
 	@.make/dev
 
-e2e: server/e2e/node_modules ## run the tests that need Chromium and Node, and a short benchmark
-	cd server/e2e && node --test
+e2e: server/e2e/node_modules ## try every consumer of the contract: browsers, Postman, SDKs …; and a short benchmark
+	cd server/e2e && rm -f report.txt && node --test *.test.mjs
 	go run ./server/bench -quick
+	@sort server/e2e/report.txt
 
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/bench

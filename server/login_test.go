@@ -267,6 +267,9 @@ func TestTheTokenFormIsReadStrictly(t *testing.T) {
 			{"no refresh token", "/token", "grant_type=refresh_token", form, 400, "invalid_request"},
 			{"bad scope", "/token", good + "&scope=%22", form, 400, "invalid_scope"},
 			{"client in the form", "/token", good + "&client_id=x&client_secret=y", form, 401, "invalid_client"},
+			{"first-party", "/token", good + "&client_id=first-party", form, 200, ""},
+			{"first-party has no secret", "/token", good + "&client_id=first-party&client_secret=y", form, 401, "invalid_client"},
+			{"a secret of nobody", "/token", good + "&client_secret=y", form, 401, "invalid_client"},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				a := s.do(t, request{method: "POST", path: c.path, raw: strings.NewReader(c.body), header: map[string]string{"Content-Type": c.contentType}})
@@ -290,6 +293,8 @@ func TestAClientIsReadFromTheHeader(t *testing.T) {
 			code                 string
 		}{
 			{"empty, as Swagger UI sends it", "Basic Og==", "", 200, ""},
+			{"first-party", "Basic Zmlyc3QtcGFydHk6", "", 200, ""},
+			{"first-party has no secret", "Basic Zmlyc3QtcGFydHk6Zm9v", "", 401, "invalid_client"},
 			{"unknown", "Basic Zm9vOmJhcg==", "", 401, "invalid_client"},
 			{"not base64", "Basic !!", "", 401, "invalid_client"},
 			{"bad escape", "Basic JXp6Og==", "", 401, "invalid_client"},

@@ -266,12 +266,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID Leave empty unless the caller is a registered client.
+	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret The client's secret, where it does not come in the Authorization header.
+	// ClientSecret Leave empty. The client `first-party` has no secret.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -339,12 +339,12 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID Leave empty unless the caller is a registered client.
+	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret The client's secret, where it does not come in the Authorization header.
+	// ClientSecret Leave empty. The client `first-party` has no secret.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -606,8 +606,8 @@ type ClientInterface interface {
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
 	//
-	// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-	// empty client is no client.
+	// A client need not be named. An OAuth library that must name one says `first-party`, which has
+	// no secret, in the form or in the `Authorization: Basic` header.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -629,8 +629,8 @@ type ClientInterface interface {
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
 	//
-	// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-	// empty client is no client.
+	// A client need not be named. An OAuth library that must name one says `first-party`, which has
+	// no secret, in the form or in the `Authorization: Basic` header.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -848,8 +848,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
 //
-// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-// empty client is no client.
+// A client need not be named. An OAuth library that must name one says `first-party`, which has
+// no secret, in the form or in the `Authorization: Basic` header.
 //
 // Takes any type of body and a specified content type.
 //
@@ -881,8 +881,8 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
 //
-// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-// empty client is no client.
+// A client need not be named. An OAuth library that must name one says `first-party`, which has
+// no secret, in the form or in the `Authorization: Basic` header.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1701,8 +1701,8 @@ type ClientWithResponsesInterface interface {
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
 	//
-	// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-	// empty client is no client.
+	// A client need not be named. An OAuth library that must name one says `first-party`, which has
+	// no secret, in the form or in the `Authorization: Basic` header.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1724,8 +1724,8 @@ type ClientWithResponsesInterface interface {
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
 	//
-	// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-	// empty client is no client.
+	// A client need not be named. An OAuth library that must name one says `first-party`, which has
+	// no secret, in the form or in the `Authorization: Basic` header.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3264,8 +3264,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
 //
-// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-// empty client is no client.
+// A client need not be named. An OAuth library that must name one says `first-party`, which has
+// no secret, in the form or in the `Authorization: Basic` header.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3293,8 +3293,8 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
 //
-// Client credentials, in the `Authorization: Basic` header or in the form, are optional; an
-// empty client is no client.
+// A client need not be named. An OAuth library that must name one says `first-party`, which has
+// no secret, in the form or in the `Authorization: Basic` header.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -35,33 +35,41 @@ func withClient(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// refuseClient refuses a request that names a client (RFC 6749 §2.3.1): none is registered. An
-// empty client, as Swagger UI sends it, is no client.
+// refuseClient refuses a request that names a client which it is not (RFC 6749 §2.3.1). The one
+// client there is, auth.FirstParty, is public: it has no secret, and naming it is the same as naming
+// none, for those OAuth libraries that must name one.
 func (c client) refuseClient(formID, formSecret *string) error {
-	inForm := text(formID) != "" || text(formSecret) != ""
-	scheme, encoded, _ := strings.Cut(c.authorization, " ")
-	if !strings.EqualFold(scheme, "Basic") {
-		if inForm {
+	id, secret := text(formID), text(formSecret)
+	if scheme, encoded, _ := strings.Cut(c.authorization, " "); strings.EqualFold(scheme, "Basic") {
+		headerID, headerSecret, err := readBasic(encoded)
+		switch {
+		case err != nil:
 			return errClient()
+		case headerID+headerSecret == "": // as Swagger UI sends it
+		case id+secret != "":
+			return problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
+		default:
+			id, secret = headerID, headerSecret
 		}
-		return nil
 	}
+	if secret != "" || id != "" && id != auth.FirstParty {
+		return errClient()
+	}
+	return nil
+}
+
+// readBasic reads client credentials, which are form-encoded before they are base64.
+func readBasic(encoded string) (id, secret string, err error) {
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return errClient()
+		return "", "", err
 	}
-	id, secret, _ := strings.Cut(string(raw), ":")
-	id, idErr := url.QueryUnescape(id) // the two are form-encoded before they are base64
-	secret, secretErr := url.QueryUnescape(secret)
-	switch {
-	case idErr != nil || secretErr != nil:
-		return errClient()
-	case id == "" && secret == "" && !inForm:
-		return nil
-	case inForm && (id != "" || secret != ""):
-		return problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
+	id, secret, _ = strings.Cut(string(raw), ":")
+	if id, err = url.QueryUnescape(id); err != nil {
+		return "", "", err
 	}
-	return errClient()
+	secret, err = url.QueryUnescape(secret)
+	return id, secret, err
 }
 
 func errClient() error {

@@ -1,0 +1,50 @@
+// What the tests of the consumers share: a consumer is anything that meets Sesame through its contract.
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+// report leaves the consumer's one line for the end of `make e2e`.
+export function report(consumer, version, did) {
+  appendFileSync(join(here, 'report.txt'), `${consumer.padEnd(30)} ${version.padEnd(12)} ${did}\n`);
+}
+
+// run gives what a command printed. Its failure shows all of that.
+export function run(command, args, options = {}) {
+  try {
+    return execFileSync(command, args, {
+      encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], maxBuffer: 64 << 20, timeout: 10 * 60_000, ...options,
+    });
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')}: ${error.message}\n${error.stdout}\n${error.stderr}`);
+  }
+}
+
+// newer reports whether file has changed since stamp was written.
+const newer = (file, stamp) => !existsSync(stamp) || statSync(file).mtimeMs > statSync(stamp).mtimeMs;
+
+// npmInstall installs what the package-lock.json of a folder beside this file pins.
+export function npmInstall(folder) {
+  const path = join(here, folder);
+  const stamp = join(path, 'node_modules', '.installed');
+  if (newer(join(path, 'package-lock.json'), stamp)) {
+    run('npm', ['ci', '--no-audit', '--no-fund'], { cwd: path });
+    writeFileSync(stamp, '');
+  }
+  return path;
+}
+
+// venv makes a Python environment of the requirements.txt of a folder beside this file, and gives its bin/.
+export function venv(folder) {
+  const path = join(here, folder);
+  const requirements = join(path, 'requirements.txt');
+  const stamp = join(path, 'venv', '.installed');
+  if (newer(requirements, stamp)) {
+    run('python3', ['-m', 'venv', '--clear', join(path, 'venv')]);
+    run(join(path, 'venv/bin/pip'), ['install', '--disable-pip-version-check', '--requirement', requirements]);
+    writeFileSync(stamp, '');
+  }
+  return join(path, 'venv/bin');
+}
