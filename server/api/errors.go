@@ -50,14 +50,14 @@ var answers = map[problem.Code]struct {
 	problem.InvalidScope:         {http.StatusBadRequest, api.OAuthErrorErrorInvalidScope},
 }
 
-// answerError is the one place that answers an error, whoever made it.
-func (s *Server) answerError(err error, c echo.Context) {
+// AnswerError is the one place that answers an error, whoever made it.
+func (e *Edge) AnswerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
 	p := asProblem(err)
 	status := answers[p.Code].status
-	op := s.Contract.FindRoute(c.Request().Method, c.Path())
+	op := e.Operation(c)
 	header := c.Response().Header()
 	if challenge := challengeFor(p); challenge != "" {
 		header.Set(echo.HeaderWWWAuthenticate, challenge)
@@ -79,7 +79,7 @@ func (s *Server) answerError(err error, c echo.Context) {
 		})
 	}
 	if err != nil { // the client has gone
-		s.Log.Debug("an error could not be answered", "error", err)
+		e.Log.Debug("an error could not be answered", "error", err)
 	}
 }
 

@@ -12,16 +12,25 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 
+	"sesame/server/contract"
 	"sesame/server/problem"
 )
 
-// observe is the outermost middleware: it names the request, sets the headers that every answer
+// Edge is where every answer leaves: it names requests, answers errors, and keeps the log.
+type Edge struct {
+	PublicURL string // no trailing slash
+	Log       *slog.Logger
+	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
+	Operation func(echo.Context) *contract.Operation
+}
+
+// Observe is the outermost middleware: it names the request, sets the headers that every answer
 // has, turns a panic into an error, answers errors, and writes the one line of the log. That line
 // holds the route and never the address itself, nor any header: people put secrets in both.
-func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	// Written once: a request shares the values, which nobody changes.
 	fixed := http.Header{echo.HeaderXContentTypeOptions: {"nosniff"}, echo.HeaderReferrerPolicy: {"no-referrer"}}
-	if strings.HasPrefix(s.PublicURL, "https://") {
+	if strings.HasPrefix(e.PublicURL, "https://") {
 		fixed.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 	return func(c echo.Context) error {
@@ -38,7 +47,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			c.Error(err)
 		}
-		s.logRequest(c, id, start, err)
+		e.logRequest(c, id, start, err)
 		return nil
 	}
 }
@@ -78,7 +87,7 @@ func stack() []byte {
 
 // logRequest hands the line to the handler itself: a Logger would look up the line of code that it
 // is called from, which is always this one.
-func (s *Server) logRequest(c echo.Context, id string, began time.Time, err error) {
+func (e *Edge) logRequest(c echo.Context, id string, began time.Time, err error) {
 	level, p := slog.LevelInfo, (*problem.Error)(nil)
 	if err != nil {
 		if p = asProblem(err); p.Code == problem.Internal {
@@ -86,7 +95,7 @@ func (s *Server) logRequest(c echo.Context, id string, began time.Time, err erro
 		}
 	}
 	ctx, now := c.Request().Context(), time.Now()
-	if !s.Log.Enabled(ctx, level) {
+	if !e.Log.Enabled(ctx, level) {
 		return
 	}
 	line := slog.NewRecord(now, level, "request", 0)
@@ -99,7 +108,7 @@ func (s *Server) logRequest(c echo.Context, id string, began time.Time, err erro
 	if p != nil {
 		line.AddAttrs(slog.String("error", p.Error()))
 	}
-	_ = s.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
+	_ = e.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
 }
 
 // method keeps an invented method, which may be of any length, out of the log.

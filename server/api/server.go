@@ -51,8 +51,11 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.service = o.NewService(s.Contract.Scopes())
-	e.HTTPErrorHandler = s.answerError
-	e.Use(s.observe)
+	edge := &Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
+		return s.Contract.FindRoute(c.Request().Method, c.Path())
+	}}
+	e.HTTPErrorHandler = edge.AnswerError
+	e.Use(edge.Observe)
 	if o.CheckResponses {
 		e.Use(s.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }))
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -18,6 +19,7 @@ const (
 type compiler struct {
 	doc     *openapi3.T
 	schemes map[string]Scheme
+	foreign bool // what the document leaves open is not a fault
 	scopes  map[string]bool
 	checked map[*openapi3.Schema]bool // a schema may hold itself
 	faults  []error
@@ -27,8 +29,18 @@ func (c *compiler) fault(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Errorf(format, args...))
 }
 
+// open reports what a document leaves open, which only our own must not.
+func (c *compiler) open(format string, args ...any) {
+	if !c.foreign {
+		c.fault(format, args...)
+	}
+}
+
 // declaredScopes collects the scopes of all OAuth 2 flows.
 func (c *compiler) declaredScopes() {
+	if c.doc.Components == nil {
+		c.doc.Components = &openapi3.Components{}
+	}
 	for _, ref := range c.doc.Components.SecuritySchemes {
 		flows := ref.Value.Flows
 		if flows == nil {
@@ -46,13 +58,17 @@ func (c *compiler) declaredScopes() {
 
 func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Operation {
 	source := item.GetOperation(method)
-	op := &Operation{ID: source.OperationID, Method: method, Path: path, responses: map[int]response{}}
+	op := &Operation{ID: source.OperationID, Method: method, Path: path, Document: source, responses: map[int]response{}}
 	if op.ID == "" {
 		op.ID = method + " " + path
-		c.fault("%s: no operationId", op.ID)
+		c.open("%s: no operationId", op.ID)
 	}
 	c.security(op, source)
-	for _, ref := range slices.Concat(item.Parameters, source.Parameters) {
+	// A parameter of the operation stands in for one of its path that has its name and place.
+	inherited := slices.DeleteFunc(slices.Clone(item.Parameters), func(ref *openapi3.ParameterRef) bool {
+		return source.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) != nil
+	})
+	for _, ref := range slices.Concat(inherited, source.Parameters) {
 		op.parameters = append(op.parameters, ref.Value)
 		c.schema(op, ref.Value.Name, ref.Value.Schema)
 	}
@@ -74,7 +90,8 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 	alternatives := source.Security
 	if alternatives == nil {
 		if len(c.doc.Security) == 0 {
-			c.fault("%s: no security, neither its own nor the document's; write security: [] if anyone may call it", op.ID)
+			c.open("%s: no security, neither its own nor the document's; write security: [] if anyone may call it", op.ID)
+			op.anonymous = c.foreign
 			return
 		}
 		alternatives = &c.doc.Security
@@ -93,7 +110,8 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 			}
 			for _, scope := range alternative[name] {
 				if !c.scopes[scope] {
-					c.fault("%s: the scope %s is not declared", op.ID, scope)
+					c.open("%s: the scope %s is not declared", op.ID, scope)
+					c.scopes[scope] = true
 				}
 			}
 			r = append(r, struct {
@@ -107,20 +125,26 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 
 func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 	if len(source.Content) != 1 {
-		c.fault("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
-		return
+		c.open("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
 	}
+	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}}
 	for mediaType, content := range source.Content {
-		if mediaType != mediaJSON && mediaType != mediaForm || content.Schema == nil {
-			c.fault("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
-			return
+		if !isJSON(mediaType) && mediaType != mediaForm || content.Schema == nil {
+			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
+			op.body.schemas[mediaType] = nil
+			continue
 		}
 		c.schema(op, "body", content.Schema)
-		if mediaType == mediaJSON {
+		if isJSON(mediaType) && !c.foreign {
 			c.closed(op, "body", content.Schema.Value, map[*openapi3.Schema]bool{})
 		}
-		op.body = &body{mediaType: mediaType, required: source.Required, schema: content.Schema.Value}
+		op.body.schemas[mediaType] = content.Schema.Value
 	}
+}
+
+// isJSON takes application/json and the types that are written in it (RFC 6839 §3.1).
+func isJSON(mediaType string) bool {
+	return mediaType == mediaJSON || strings.HasSuffix(mediaType, "+json")
 }
 
 // closed wants every object of a JSON body to say additionalProperties: false. OAuth tells servers to
@@ -145,16 +169,21 @@ func (c *compiler) closed(op *Operation, where string, s *openapi3.Schema, seen 
 func (c *compiler) response(op *Operation, status string, source *openapi3.Response) {
 	code, err := strconv.Atoi(status)
 	if err != nil {
-		c.fault("%s: the answer %q is not a status", op.ID, status)
+		c.open("%s: the answer %q is not a status", op.ID, status)
 		return
 	}
 	r := response{content: map[string]*openapi3.Schema{}, headers: map[string]*openapi3.Schema{}}
 	for mediaType, content := range source.Content {
 		c.schema(op, status, content.Schema)
+		if content.Schema == nil {
+			content.Schema = openapi3.NewSchemaRef("", openapi3.NewSchema()) // which takes anything
+		}
 		r.content[mediaType] = content.Schema.Value
 	}
 	for name, ref := range source.Headers {
-		r.headers[name] = ref.Value.Schema.Value
+		if ref.Value.Schema != nil {
+			r.headers[name] = ref.Value.Schema.Value
+		}
 	}
 	op.responses[code] = r
 }
@@ -162,7 +191,7 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 // schema looks for string formats that nothing would check.
 func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) {
 	if ref == nil || ref.Value == nil {
-		c.fault("%s: %s has no schema", op.ID, where)
+		c.open("%s: %s has no schema", op.ID, where)
 		return
 	}
 	s := ref.Value
@@ -171,7 +200,7 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 	}
 	c.checked[s] = true
 	if _, known := formats[s.Format]; s.Format != "" && s.Type.Is(openapi3.TypeString) && !known {
-		c.fault("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
+		c.open("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
 	}
 	for name, property := range s.Properties {
 		c.schema(op, where+"."+name, property)

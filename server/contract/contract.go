@@ -46,6 +46,8 @@ type Operation struct {
 	// OAuthErrors says that the operation answers errors as RFC 6749 §5.2 has them: its 400 is
 	// application/json, not application/problem+json.
 	OAuthErrors bool
+	// Document is the operation as it is written, with every reference resolved.
+	Document *openapi3.Operation
 
 	security   []requirement
 	anonymous  bool // one may come without any credentials
@@ -70,22 +72,37 @@ func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.0.") {
 		return nil, fmt.Errorf("the OpenAPI document is %s; 3.0 is what is enforced well", doc.OpenAPI)
 	}
-	c := &compiler{doc: doc, schemes: schemes, scopes: map[string]bool{}, checked: map[*openapi3.Schema]bool{}}
+	return (&compiler{doc: doc, schemes: schemes}).compile()
+}
+
+// CompileForeign takes a document of others as it comes. What it leaves open is not enforced: an
+// operation without a security decision can be called by anyone, a string format that is not known
+// lets everything through, and so does a body that is neither JSON nor a form. An operation without
+// an operationId, or with one that is not its own, is known as "GET /path".
+func CompileForeign(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
+	return (&compiler{doc: doc, schemes: schemes, foreign: true}).compile()
+}
+
+func (c *compiler) compile() (*Contract, error) {
+	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
 	c.declaredScopes()
-	result := &Contract{operations: map[string]*Operation{}, scopes: slices.Sorted(maps.Keys(c.scopes))}
-	for _, path := range slices.Sorted(maps.Keys(doc.Paths.Map())) {
-		item := doc.Paths.Value(path)
+	result := &Contract{operations: map[string]*Operation{}}
+	paths := c.doc.Paths
+	for _, path := range slices.Sorted(maps.Keys(paths.Map())) {
+		item := paths.Value(path)
 		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
 			op := c.operation(method, path, item)
 			if result.operations[op.ID] != nil {
-				c.fault("%s: the operationId is used twice", op.ID)
+				c.open("%s: the operationId is used twice", op.ID)
+				op.ID = method + " " + path
 			}
 			result.operations[op.ID] = op
 		}
 	}
-	if err = errors.Join(c.faults...); err != nil {
+	if err := errors.Join(c.faults...); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document cannot be enforced:\n%w", err)
 	}
+	result.scopes = slices.Sorted(maps.Keys(c.scopes))
 	return result, nil
 }
 

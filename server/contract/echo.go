@@ -2,7 +2,6 @@ package contract
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,14 +9,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 )
-
-type callerKey struct{}
-
-// CallerFrom gives the caller that the contract let in, or nil for a stranger.
-func CallerFrom(ctx context.Context) Caller {
-	caller, _ := ctx.Value(callerKey{}).(Caller)
-	return caller
-}
 
 // Middlewares gives the enforcement of every operation, by operationId, as the generated
 // RegisterHandlersOptions.OperationMiddlewares takes it.
@@ -29,26 +20,20 @@ func (c *Contract) Middlewares() map[string][]echo.MiddlewareFunc {
 	return all
 }
 
-// middleware asks first who is calling, then what: a stranger learns nothing from a body.
 func (op *Operation) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
-		caller, err := op.authorize(r.Context(), r)
+		var params map[string]string
+		if names := c.ParamNames(); len(names) > 0 {
+			params = make(map[string]string, len(names))
+			for i, name := range names {
+				params[name] = c.ParamValues()[i]
+			}
+		}
+		r, err := op.Admit(c.Request(), params)
 		if err != nil {
 			return err
 		}
-		if len(op.parameters) > 0 || op.body != nil {
-			params := make(map[string]string, len(c.ParamNames()))
-			for i, name := range c.ParamNames() {
-				params[name] = c.ParamValues()[i]
-			}
-			if err = op.validate(r, params); err != nil {
-				return err
-			}
-		}
-		if caller != nil {
-			c.SetRequest(r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)))
-		}
+		c.SetRequest(r)
 		return next(c)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -29,9 +31,35 @@ const (
 
 // body is what an operation takes.
 type body struct {
-	mediaType string
-	required  bool
-	schema    *openapi3.Schema
+	required bool
+	schemas  map[string]*openapi3.Schema // by media type; nil for one that is not looked into
+}
+
+type callerKey struct{}
+
+// CallerFrom gives the caller that the contract let in, or nil for a stranger.
+func CallerFrom(ctx context.Context) Caller {
+	caller, _ := ctx.Value(callerKey{}).(Caller)
+	return caller
+}
+
+// Admit checks a request that was routed to the operation, with the parameters of its path, and gives
+// it back with the caller in its context. It asks first who is calling, then what: a stranger learns
+// nothing from a body.
+func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Request, error) {
+	caller, err := op.authorize(r.Context(), r)
+	if err != nil {
+		return nil, err
+	}
+	if len(op.parameters) > 0 || op.body != nil {
+		if err = op.validate(r, params); err != nil {
+			return nil, err
+		}
+	}
+	if caller == nil {
+		return r, nil
+	}
+	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), nil
 }
 
 // authorize finds out who is calling and whether they may. The caller is nil for a stranger.
@@ -111,11 +139,11 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 		}
 	}
 	if op.body != nil {
-		value, err := op.body.read(r)
+		schema, value, err := op.body.read(r)
 		if err != nil {
 			return err
 		}
-		op.body.check(value, invalid)
+		checkBody(schema, value, invalid)
 	}
 	if len(invalid.Fields) > 0 {
 		return invalid
@@ -126,47 +154,75 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 // CheckBody holds a JSON value against what the operation takes.
 func (op *Operation) CheckBody(value any) error {
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
-	if op.body.check(value, invalid); len(invalid.Fields) > 0 {
+	if checkBody(op.body.schemas[mediaJSON], value, invalid); len(invalid.Fields) > 0 {
 		return invalid
 	}
 	return nil
 }
 
-func (b *body) check(value any, invalid *problem.Error) {
-	err := b.schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsRequest())
+func checkBody(schema *openapi3.Schema, value any, invalid *problem.Error) {
+	if schema == nil {
+		return
+	}
+	err := schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsRequest())
 	if err != nil {
 		addFields(invalid, "", err)
 	}
 }
 
-// read gives the body as a JSON value, an object of strings for a form.
-func (b *body) read(r *http.Request) (any, error) {
-	mediaType, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	encoding := r.Header.Get("Content-Encoding")
-	charset := params["charset"]
-	if err != nil || mediaType != b.mediaType || encoding != "" && !strings.EqualFold(encoding, "identity") ||
-		charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return nil, problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed.", b.mediaType))
+// read gives the body as a JSON value, an object of strings for a form, and the schema that it must
+// fit; no schema for one that is left out or not looked into.
+func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
+	if !b.required && r.ContentLength == 0 {
+		return nil, nil, nil
+	}
+	mediaType, ok := b.mediaType(r.Header)
+	if !ok {
+		types := strings.Join(slices.Sorted(maps.Keys(b.schemas)), " or ")
+		return nil, nil, problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed.", types))
+	}
+	schema := b.schemas[mediaType]
+	if schema == nil {
+		return nil, nil, nil
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, problem.New(problem.PayloadTooLarge, fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10))
+		return nil, nil, problem.New(problem.PayloadTooLarge, fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10))
 	}
 	if err != nil {
-		return nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
+		return nil, nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
 	}
-	if b.mediaType == mediaForm {
-		return readForm(r, data)
+	if mediaType == mediaForm {
+		value, err := readForm(r, data)
+		return schema, value, err
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return nil, problem.New(problem.BadRequest, "The body is empty.")
+		return nil, nil, problem.New(problem.BadRequest, "The body is empty.")
 	}
 	value, err := readJSON(data)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r.Body = validated{io.NopCloser(bytes.NewReader(data)), value}
-	return value, nil
+	return schema, value, nil
+}
+
+// mediaType finds which of the body's media types a request has. A document may declare a range,
+// image/*, which is not looked into.
+func (b *body) mediaType(header http.Header) (string, bool) {
+	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+	encoding, charset := header.Get("Content-Encoding"), params["charset"]
+	if err != nil || encoding != "" && !strings.EqualFold(encoding, "identity") ||
+		charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", false
+	}
+	kind, _, _ := strings.Cut(mediaType, "/")
+	for _, candidate := range []string{mediaType, kind + "/*", "*/*"} {
+		if _, ok := b.schemas[candidate]; ok {
+			return candidate, true
+		}
+	}
+	return "", false
 }
 
 // validated is a body that hands out its value, which the generated code takes in place of decoding
