@@ -138,6 +138,12 @@ var readyLine = regexp.MustCompile(`Address +(http\S+)`)
 // is checked against the contract by the server itself as well, and its log is read at the end.
 func start(t *testing.T, databaseURL string, settings ...string) *server {
 	t.Helper()
+	return launch(t, databaseURL, []string{"serve"}, settings...)
+}
+
+// launch is start for any command that serves.
+func launch(t *testing.T, databaseURL string, args []string, settings ...string) *server {
+	t.Helper()
 	environment := map[string]string{
 		"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": databaseURL, "SESAME_MASTER_KEY": testKey(),
 		"SESAME_CHECK_RESPONSES": "on", "SESAME_LOG_FORMAT": "json",
@@ -153,7 +159,7 @@ func start(t *testing.T, databaseURL string, settings ...string) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	output, exited := newLines(), make(chan int, 1)
 	go func() {
-		exited <- run(ctx, []string{"serve"}, world{
+		exited <- run(ctx, args, world{
 			getenv: func(name string) string { return environment[name] },
 			stdin:  strings.NewReader(""), stdout: output, stderr: s.log, now: s.clock.now,
 		})

@@ -86,15 +86,16 @@ func (c *serveCommand) Run(p *program) error {
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
 	go forgetStart()
 	p.greet(listener.Addr(), c.Demo)
-	return serve(p.ctx, server, listener, &http.Server{
-		Handler: e, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
-	})
+	return serve(p.ctx, listener, e, log, server.Stop)
 }
 
-// serve answers until ctx ends; then it is not ready any more, and requests in flight are finished.
-func serve(ctx context.Context, s *api.Server, listener net.Listener, server *http.Server) error {
+// serve answers until ctx ends; then stopping is called, and requests in flight are finished.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func()) error {
+	server := &http.Server{
+		Handler: handler, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	select {
@@ -102,7 +103,7 @@ func serve(ctx context.Context, s *api.Server, listener net.Listener, server *ht
 		return err
 	case <-ctx.Done():
 	}
-	s.Stop()
+	stopping()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {

@@ -27,6 +27,9 @@ const FirstParty = "first-party"
 // ownScopes are what every account has over itself.
 var ownScopes = []string{"me:read", "me:write"}
 
+// OwnScopes are what a login is given that asks for none.
+func OwnScopes() []string { return slices.Clone(ownScopes) }
+
 // AdminScope lets its holder create accounts while registration is closed.
 const AdminScope = "users:write"
 

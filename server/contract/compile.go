@@ -129,7 +129,7 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 	}
 	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}}
 	for mediaType, content := range source.Content {
-		if !isJSON(mediaType) && mediaType != mediaForm || content.Schema == nil {
+		if !isJSON(mediaType) && mediaType != mediaForm || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
 			op.body.schemas[mediaType] = nil
 			continue
@@ -174,10 +174,12 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 	}
 	r := response{content: map[string]*openapi3.Schema{}, headers: map[string]*openapi3.Schema{}}
 	for mediaType, content := range source.Content {
-		c.schema(op, status, content.Schema)
-		if content.Schema == nil {
-			content.Schema = openapi3.NewSchemaRef("", openapi3.NewSchema()) // which takes anything
+		if content == nil || content.Schema == nil {
+			c.open("%s: %s has no schema", op.ID, status)
+			r.content[mediaType] = openapi3.NewSchema() // which takes anything
+			continue
 		}
+		c.schema(op, status, content.Schema)
 		r.content[mediaType] = content.Schema.Value
 	}
 	for name, ref := range source.Headers {
