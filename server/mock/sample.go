@@ -108,7 +108,7 @@ func sampleString(s *openapi3.Schema) string {
 	if !known {
 		text = "string"
 	}
-	if short := int(min(s.MinLength, 10_000)) - len(text); short > 0 { //nolint:gosec // bounded
+	if short := int(min(s.MinLength, 10_000)) - len(text); short > 0 {
 		text += strings.Repeat("x", short)
 	}
 	if s.MaxLength != nil && uint64(len(text)) > *s.MaxLength {
