@@ -40,6 +40,7 @@ paths:
           image/*: { schema: { type: string, format: binary } }
       responses: { '201': { description: Made. }, default: { description: No., content: { text/plain: { example: 'no luck' } } } }
   /books/{isbn}.json:
+    parameters: [{ name: isbn, in: path, required: true, schema: { type: string, minLength: 99 } }]
     get:
       security: []
       parameters: [{ name: isbn, in: path, required: true, schema: { type: string, format: isbn, minLength: 3 } }]
