@@ -1,6 +1,6 @@
 // The real server for a test: built from source, started in an empty folder, stopped at the end.
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,16 +11,19 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 // startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
 // it, removes its folder and resolves with its exit code.
-export async function startSesame(env = {}) {
+export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = join(folder, 'sesame');
   execFileSync('go', ['build', '-o', binary, './server'], { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'] });
 
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
-  const server = spawn(binary, ['serve', '--demo'], {
+  // Not a pipe: it would fill up, and the server wait, while a test runs a command to its end.
+  const output = join(folder, 'output');
+  const file = openSync(output, 'w');
+  const server = spawn(binary, args, {
     cwd: folder,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['ignore', file, file],
     env: {
       PATH: process.env.PATH,
       HOME: folder,
@@ -31,24 +34,23 @@ export async function startSesame(env = {}) {
       ...env,
     },
   });
-  let log = '';
-  for (const stream of [server.stdout, server.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => { log += text; });
-  }
-  // 'close' rather than 'exit': only then has the last line of the log arrived.
-  const closed = new Promise((resolve) => { server.once('close', resolve); });
+  closeSync(file);
+  let last;
+  const log = () => last ?? readFileSync(output, 'utf8');
+  const ended = new Promise((resolve) => { server.once('exit', resolve); });
   const stop = async () => {
     server.kill('SIGTERM');
-    const code = await closed;
+    const code = await ended;
+    last ??= log();
     rmSync(folder, { recursive: true, force: true });
     return code;
   };
   for (const deadline = Date.now() + 30_000; ;) {
     const ready = await fetch(`${origin}/readyz`).then((answer) => answer.ok, () => false);
-    if (ready) return { origin, port, log: () => log, stop };
+    if (ready) return { origin, port, log, stop };
     if (server.exitCode !== null || Date.now() > deadline) {
       await stop();
-      throw new Error(`the server did not become ready:\n${log}`);
+      throw new Error(`the server did not become ready:\n${log()}`);
     }
     await pause(50);
   }
