@@ -49,6 +49,9 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	for _, name := range swaggerAssets {
 		get("/docs/"+name, serve(swaggerAsset(name)))
 	}
+	get("/docs/page.css", serve(swaggerPart("page.css", "text/css; charset=utf-8")))
+	get("/docs/session.js", serve(swaggerPart("session.js", "application/javascript")))
+	get("/docs/dialog.js", serve(swaggerPart("dialog.js", "application/javascript")))
 	get("/redoc", serve(redocPage))
 	get("/redoc/redoc.standalone.js", serve(redocBundle))
 	return nil
