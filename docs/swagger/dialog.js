@@ -25,10 +25,16 @@
     }, React.createElement(Popup, props));
   };
 
-  // press lets Enter apply what was typed, as in any form.
+  // press lets Enter apply what was typed, as in any form, and Tab go round: the browser would leave
+  // the dialog for its own buttons.
   function press(event) {
-    const { key, target, currentTarget } = event;
-    if (target.matches('a[role=button]') && (key === 'Enter' || key === ' ')) {
+    const { key, shiftKey, target, currentTarget } = event;
+    const stops = [...currentTarget.querySelectorAll('a[href], a[role=button], button, input, select')];
+    const [from, to] = shiftKey ? [stops[0], stops.at(-1)] : [stops.at(-1), stops[0]];
+    if (key === 'Tab' && target === from) {
+      event.preventDefault();
+      to.focus();
+    } else if (target.matches('a[role=button]') && (key === 'Enter' || key === ' ')) {
       event.preventDefault();
       target.click();
     } else if (target.matches('input:not([type=checkbox])') && key === 'Enter') {

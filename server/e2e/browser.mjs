@@ -138,14 +138,13 @@ export async function press(block) {
   await block.getByRole('button', { name: 'Execute' }).click();
   const answer = block.locator('.live-responses-table .response');
   const status = Number.parseInt(await answer.locator('.response-col_status').innerText(), 10);
-  const text = answer.locator('.response-col_description .highlight-code').first();
-  return { status, text: await text.isVisible() ? text.innerText() : '' };
+  const text = answer.locator('.response-col_description .highlight-code pre').first();
+  return { status, text: await text.isVisible() ? await text.innerText() : '' };
 }
 
 // execute tries an operation out with a JSON body, or with none.
 export async function execute(page, id, body) {
   const block = await openOperation(page, id);
   if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body));
-  const { status, text } = await press(block);
-  return { status, text: await text };
+  return press(block);
 }
