@@ -294,6 +294,25 @@ func TestSwaggerUIKeepsNoPasswordAndKnowsOneContract(t *testing.T) {
 	}
 }
 
+func TestOurPluginsStandWhereSwaggerUIPicksThemUp(t *testing.T) {
+	page := string(get(t, common(), "/docs/"))
+	last := -1
+	for _, part := range []string{
+		"swagger-ui-bundle.js", `src="./session.js"`, `src="./dialog.js"`, "<script>", "SwaggerUIBundle.plugins.DownloadUrl",
+	} {
+		at := strings.Index(page, part)
+		if at <= last {
+			t.Errorf("%s is at %d, after something at %d", part, at, last)
+		}
+		last = at
+	}
+	for _, script := range []string{"/docs/session.js", "/docs/dialog.js"} {
+		if !bytes.Contains(get(t, common(), script), []byte("SwaggerUIBundle.plugins.DownloadUrl = [SwaggerUIBundle.plugins.DownloadUrl, plugin]")) {
+			t.Errorf("%s does not add its plugin", script)
+		}
+	}
+}
+
 func TestScriptsOfOtherOriginsMayReadTheContractAlone(t *testing.T) {
 	e := common()
 	for _, want := range served {
