@@ -23,7 +23,7 @@
   function take(login, token) {
     login.token = token;
     login.remember({ auth: { ...login.auth }, token });
-    if (!token.refresh_token) return;
+    if (!token.refresh_token || !token.expires_in) return;
     const life = token.expires_in * 1000 * (1 - margin);
     login.due = Date.now() + life;
     login.timer = setTimeout(refresh, life, login);

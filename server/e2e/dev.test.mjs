@@ -37,12 +37,14 @@ const added =
               example: { status: ok }`) +
   operation('/farewell', 'delete', 'sayFarewell', `'204': { description: Gone. }`);
 
+// A clone may have another module path (make rename).
+const [, module] = readFileSync(join(repository, 'go.mod'), 'utf8').match(/^module (\S+)/m);
 const methods = `package api
 
 import (
 	"context"
 
-	"sesame/gen/api"
+	"${module}/gen/api"
 )
 
 // GetGreeting is GET /greeting.

@@ -220,7 +220,10 @@ test('neither password nor tokens are kept where they could be found', async () 
   assert.match(await state(), /eyJ/);
   assert.doesNotMatch(await state(), /knock-knock/);
 
+  // Neither does the form remember what was typed, when one logs out in the same dialog.
+  await logOut(page);
   const dialog = await openDialog(page);
+  await submitLogin(dialog, demo);
   await dialog.getByRole('button', { name: 'Remove authorization' }).click();
   await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
   await dialog.locator('.errors').waitFor(); // refused, for want of a username
