@@ -24,19 +24,11 @@ import (
 // address. The two pages read a variant that carries only its path, so that they also work for
 // somebody who opens them under another host name, such as localhost.
 func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
-	base, err := url.Parse(publicURL)
+	absolute, prefix, err := addressesOf(publicURL)
 	if err != nil {
-		return fmt.Errorf("docs: public URL: %w", err)
+		return err
 	}
-	if base.Scheme == "" || base.Host == "" {
-		return errors.New("docs: public URL: must be absolute")
-	}
-	absolute := strings.TrimSuffix(publicURL, "/")
-	prefix := strings.TrimSuffix(base.EscapedPath(), "/")
-
-	get := func(path string, h echo.HandlerFunc) {
-		e.Match([]string{http.MethodGet, http.MethodHead}, path, h)
-	}
+	get := func(path string, h echo.HandlerFunc) { get(e, path, h) }
 	toDocs := func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/docs/") }
 	get("/", toDocs)
 	get("/docs", toDocs)
@@ -49,9 +41,28 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	for _, name := range swaggerAssets {
 		get("/docs/"+name, serve(swaggerAsset(name)))
 	}
+	get("/docs/page.css", serve(swaggerPart("page.css", "text/css; charset=utf-8")))
+	get("/docs/session.js", serve(swaggerPart("session.js", "application/javascript")))
+	get("/docs/dialog.js", serve(swaggerPart("dialog.js", "application/javascript")))
 	get("/redoc", serve(redocPage))
 	get("/redoc/redoc.standalone.js", serve(redocBundle))
 	return nil
+}
+
+// addressesOf gives what goes in front of a path: for the world, and for the pages.
+func addressesOf(publicURL string) (absolute, prefix string, err error) {
+	base, err := url.Parse(publicURL)
+	if err != nil {
+		return "", "", fmt.Errorf("docs: public URL: %w", err)
+	}
+	if base.Scheme == "" || base.Host == "" {
+		return "", "", errors.New("docs: public URL: must be absolute")
+	}
+	return strings.TrimSuffix(publicURL, "/"), strings.TrimSuffix(base.EscapedPath(), "/"), nil
+}
+
+func get(e *echo.Echo, path string, h echo.HandlerFunc) {
+	e.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 }
 
 // fromAnywhere lets scripts of every origin read the answer. The contract is public, and importers

@@ -78,6 +78,9 @@ var served = []struct{ path, mediaType, contains string }{
 	{"/docs/swagger-ui.css", "text/css; charset=utf-8", ".swagger-ui"},
 	{"/docs/swagger-ui-bundle.js", "application/javascript", "SwaggerUIBundle"},
 	{"/docs/swagger-ui-standalone-preset.js", "application/javascript", "SwaggerUIStandalonePreset"},
+	{"/docs/page.css", "text/css; charset=utf-8", ".swagger-ui"},
+	{"/docs/session.js", "application/javascript", "refresh_token"},
+	{"/docs/dialog.js", "application/javascript", "showModal"},
 	{"/docs/favicon-16x16.png", "image/png", "PNG"},
 	{"/docs/favicon-32x32.png", "image/png", "PNG"},
 	{"/redoc", "text/html; charset=UTF-8", "<redoc "},
@@ -287,6 +290,25 @@ func TestSwaggerUIKeepsNoPasswordAndKnowsOneContract(t *testing.T) {
 	} {
 		if got := len(regexp.MustCompile(pattern).FindAllString(page, -1)); got != n {
 			t.Errorf("%s is in the page %d times, want %d", pattern, got, n)
+		}
+	}
+}
+
+func TestOurPluginsStandWhereSwaggerUIPicksThemUp(t *testing.T) {
+	page := string(get(t, common(), "/docs/"))
+	last := -1
+	for _, part := range []string{
+		"swagger-ui-bundle.js", `src="./session.js"`, `src="./dialog.js"`, "<script>", "SwaggerUIBundle.plugins.DownloadUrl",
+	} {
+		at := strings.Index(page, part)
+		if at <= last {
+			t.Errorf("%s is at %d, after something at %d", part, at, last)
+		}
+		last = at
+	}
+	for _, script := range []string{"/docs/session.js", "/docs/dialog.js"} {
+		if !bytes.Contains(get(t, common(), script), []byte("SwaggerUIBundle.plugins.DownloadUrl = [SwaggerUIBundle.plugins.DownloadUrl, plugin]")) {
+			t.Errorf("%s does not add its plugin", script)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package docs
 import (
 	"bytes"
 	"crypto/sha256"
+	"embed"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -24,15 +25,23 @@ var swaggerAssets = []string{
 	"favicon-32x32.png",
 }
 
-// The library's head says only "Swagger UI". There is one contract and so nothing to choose in the
-// top bar; and the link under the title leads to the variant for this page, which is of no use
-// outside it: the introduction links to the one with absolute addresses.
-const (
-	swaggerTitle = "<title>Swagger UI</title>"
-	sesameTitle  = `<title>Sesame API</title>
-  <meta name="viewport" content="width=device-width, initial-scale=1">
-  <style>.swagger-ui .topbar, .swagger-ui .info hgroup > a { display: none }</style>`
-)
+// swaggerParts are what we add to the page; swagger/ holds them. The scripts stand between the
+// library's own, since they add plugins to the list that its inline script hands to Swagger UI.
+//
+//go:embed swagger
+var swaggerParts embed.FS
+
+// swaggerEdits is what becomes of the library's page: its head says only "Swagger UI".
+var swaggerEdits = []struct{ old, new string }{
+	{"<title>Swagger UI</title>", `<title>Sesame API</title>
+  <meta name="viewport" content="width=device-width, initial-scale=1">`},
+	{"</head>", `  <link rel="stylesheet" type="text/css" href="./page.css">
+</head>`},
+	{"<script>", `<script src="./session.js"></script>
+<script src="./dialog.js"></script>
+<script>`},
+	{"SwaggerUIBundle.plugins.DownloadUrl", "SwaggerUIBundle.plugins.DownloadUrl"}, // where the plugins join
+}
 
 // csp forbids whatever a page does not need. Both pages put style attributes on elements, which
 // cannot be hashed, so inline style is allowed; inline script is not.
@@ -44,17 +53,20 @@ func swaggerPage() (*resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := bytes.Replace(html, []byte(swaggerTitle), []byte(sesameTitle), 1)
-	if bytes.Equal(page, html) {
-		return nil, errors.New("docs: the page of echo-swagger has another title than expected")
+	page := string(html)
+	for _, edit := range swaggerEdits {
+		if strings.Count(page, edit.old) != 1 {
+			return nil, fmt.Errorf("docs: the page of echo-swagger does not have %s once", edit.old)
+		}
+		page = strings.Replace(page, edit.old, edit.new, 1)
 	}
-	_, script, found := strings.Cut(string(page), "<script>")
+	_, script, _ := strings.Cut(page, "<script>")
 	script, _, closed := strings.Cut(script, "</script>")
-	if !found || !closed {
-		return nil, errors.New("docs: the page of echo-swagger has no inline script")
+	if !closed {
+		return nil, errors.New("docs: the inline script of echo-swagger's page has no end")
 	}
 	sum := sha256.Sum256([]byte(script))
-	res, err := newResource(echo.MIMETextHTMLCharsetUTF8, page)
+	res, err := newResource(echo.MIMETextHTMLCharsetUTF8, []byte(page))
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +77,17 @@ func swaggerPage() (*resource, error) {
 func swaggerAsset(name string) func() (*resource, error) {
 	return func() (*resource, error) {
 		content, mediaType, err := fromLibrary(name)
+		if err != nil {
+			return nil, err
+		}
+		return newResource(mediaType, content)
+	}
+}
+
+// swaggerPart is a file of swagger/.
+func swaggerPart(name, mediaType string) func() (*resource, error) {
+	return func() (*resource, error) {
+		content, err := swaggerParts.ReadFile("swagger/" + name)
 		if err != nil {
 			return nil, err
 		}

@@ -37,13 +37,17 @@ const (
 )
 
 type serveCommand struct {
-	Demo bool `help:"Make the account johndoe with the password knock-knock; only on loopback."`
+	Demo   bool   `help:"Make the account johndoe with the password knock-knock; only on loopback."`
+	Follow string `hidden:"" type:"existingfile" help:"Show this openapi.yaml on the pages, as it is being written; for make dev, only on loopback."`
 }
 
 // Run serves until the program is told to stop. It is the whole wiring, top to bottom.
 func (c *serveCommand) Run(p *program) error {
 	if c.Demo && !p.Loopback() {
 		return fmt.Errorf("--demo makes an account with a known password, so it needs a loopback address; %s is not one", p.Listen)
+	}
+	if c.Follow != "" && !p.Loopback() {
+		return fmt.Errorf("--follow shows a file that is being written, so it needs a loopback address; %s is not one", p.Listen)
 	}
 	if sesame.Stale() {
 		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
@@ -75,6 +79,11 @@ func (c *serveCommand) Run(p *program) error {
 	}
 	if p.Docs == "on" {
 		if err = docs.Register(e, sesame.OpenAPI, p.PublicURL); err != nil {
+			return err
+		}
+	}
+	if p.Docs == "on" && c.Follow != "" {
+		if err = docs.Follow(e, c.Follow, p.PublicURL); err != nil {
 			return err
 		}
 	}

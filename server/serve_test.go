@@ -65,12 +65,14 @@ func TestHealthcheck(t *testing.T) {
 	fails(t, "", environment{"SESAME_LISTEN": strings.TrimPrefix(unready.URL, "http://")}, "status 404", "healthcheck")
 }
 
-func TestDemoIsForLoopbackAlone(t *testing.T) {
+func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0"} {
 		e := environment{"SESAME_LISTEN": address, "SESAME_DATABASE_URL": sqliteURL(t)}
 		fails(t, "", e, "loopback", "serve", "--demo")
+		fails(t, "", e, "loopback", "serve", "--follow", "../openapi.yaml")
 	}
+	fails(t, "", environment{}, "no such file", "serve", "--follow", "there-is-none.yaml")
 	databaseURL := sqliteURL(t)
 	for range 2 { // the second time the account is there
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

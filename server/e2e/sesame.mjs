@@ -56,7 +56,7 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const probe = createServer().once('error', reject);
     probe.listen(0, '127.0.0.1', () => {

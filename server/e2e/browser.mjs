@@ -1,0 +1,150 @@
+// What the tests of the documentation pages share: the real server, Chromium, and what a person does.
+//
+// SESAME_CHROMIUM names another browser than /usr/bin/chromium. With SESAME_UPDATE_IMAGES=1 the
+// pictures in docs/images are replaced by those of this run.
+import assert from 'node:assert/strict';
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { startSesame } from './sesame.mjs';
+
+const screenshots = fileURLToPath(new URL('screenshots', import.meta.url));
+const images = fileURLToPath(new URL('../../docs/images', import.meta.url));
+
+export const demo = { username: 'johndoe', password: 'knock-knock' };
+
+// launch starts Chromium; it asks nobody for anything by itself.
+export const launch = () => chromium.launch({
+  executablePath: process.env.SESAME_CHROMIUM ?? '/usr/bin/chromium',
+  headless: true,
+  args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  ],
+});
+
+// eachWithAPage gives the tests of a file one server, and each of them a page of its own: `at.sesame`,
+// `at.page`. Its options are the server's settings, and the browser's (a viewport, for example).
+export function eachWithAPage({ env = {}, context = {} } = {}) {
+  const at = {};
+  let browser, session;
+  before(async () => {
+    mkdirSync(screenshots, { recursive: true });
+    at.sesame = await startSesame(env);
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    if (at.sesame) await stopSesame(at.sesame);
+  });
+  beforeEach(async () => {
+    session = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
+    at.requests = [];
+    at.complaints = [];
+    session.on('request', (request) => at.requests.push(request));
+    session.on('weberror', (fault) => at.complaints.push(String(fault.error())));
+    session.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) {
+        at.complaints.push(`${message.text()} ${message.location().url}`);
+      }
+    });
+    await session.addInitScript(() => {
+      addEventListener('securitypolicyviolation', (event) => {
+        console.error('violates', event.violatedDirective, event.blockedURI, event.sample);
+      });
+    });
+    at.page = await session.newPage();
+    at.page.setDefaultTimeout(15_000);
+  });
+  afterEach(() => session?.close());
+  return at;
+}
+
+// stopSesame checks what the server says at its end.
+async function stopSesame(sesame) {
+  const code = await sesame.stop();
+  assert.equal(code, 0, `the server ended with ${code}:\n${sesame.log()}`);
+  // The server checks its own answers against the contract here and logs every fault.
+  const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // what follows a greeting
+  assert.deepEqual(log.filter((line) => JSON.parse(line).level === 'ERROR' || JSON.parse(line).status >= 500), []);
+  assert.ok(log.some((line) => line.includes('"/docs/"')), 'the log has no requests');
+  assert.deepEqual(log.filter((line) => line.includes(demo.password)), []);
+}
+
+// assertCalm checks that the page asked nobody but origin for anything, broke none of its own rules, and
+// complained of nothing but the refusals that the test provoked.
+export function assertCalm(at, refusals = [], origin = at.sesame.origin) {
+  const expected = refusals.map(([status, path]) =>
+    `Failed to load resource: the server responded with a status of ${status} ${origin}${path}`);
+  assert.deepEqual(at.complaints, expected);
+  const urls = at.requests.map((request) => request.url());
+  assert.ok(urls.length > 3, 'recorded no requests');
+  assert.deepEqual(urls.filter((url) => !/^(data|blob):/.test(url) && new URL(url).origin !== origin), []);
+}
+
+// screenshot keeps a picture of what is in the window. Those that the documentation shows are named so.
+export async function screenshot(page, name, { shown = false } = {}) {
+  const path = join(screenshots, `${name}.png`);
+  await page.screenshot({ path });
+  if (process.env.SESAME_UPDATE_IMAGES && shown) copyFileSync(path, join(images, `${name}.png`));
+}
+
+export async function openDialog(page) {
+  await page.locator('.auth-wrapper .btn.authorize').first().click();
+  return page.locator('dialog[open]');
+}
+
+export async function submitLogin(dialog, { username, password }) {
+  for (const scope of ['me:read', 'me:write']) await dialog.getByText(scope, { exact: true }).click();
+  await dialog.getByLabel('username:').fill(username);
+  await dialog.getByLabel('password:', { exact: true }).fill(password);
+  await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
+}
+
+// logIn resolves with the token pair that the page was given.
+export async function logIn(page, account = demo) {
+  const dialog = await openDialog(page);
+  const given = page.waitForResponse((response) => response.url().endsWith('/token'));
+  await submitLogin(dialog, account);
+  await dialog.getByRole('heading', { name: 'Authorized', exact: true }).waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  return (await given).json();
+}
+
+export async function logOut(page) {
+  const dialog = await openDialog(page);
+  await dialog.getByRole('button', { name: 'Remove authorization' }).click();
+  await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).waitFor();
+  await dialog.getByRole('button', { name: 'Close' }).click();
+}
+
+// openOperation unfolds one and presses Try it out.
+export async function openOperation(page, id) {
+  const block = page.locator(`[id^="operations-"][id$="-${id}"]`);
+  if (!(await block.locator('.opblock-body').isVisible())) await block.locator('.opblock-summary-control').click();
+  const [tryItOut, execute] = ['Try it out', 'Execute'].map((name) => block.getByRole('button', { name }));
+  await tryItOut.or(execute).waitFor();
+  if (await tryItOut.isVisible()) await tryItOut.click();
+  return block;
+}
+
+// press presses Execute, and resolves with the answer that the page shows.
+export async function press(block) {
+  // Without this the answer before could be taken for the one to come.
+  const clear = block.getByRole('button', { name: 'Clear' });
+  if (await clear.isVisible()) await clear.click();
+  await block.getByRole('button', { name: 'Execute' }).click();
+  const answer = block.locator('.live-responses-table .response');
+  const status = Number.parseInt(await answer.locator('.response-col_status').innerText(), 10);
+  const text = answer.locator('.response-col_description .highlight-code pre').first();
+  return { status, text: await text.isVisible() ? await text.innerText() : '' };
+}
+
+// execute tries an operation out with a JSON body, or with none.
+export async function execute(page, id, body) {
+  const block = await openOperation(page, id);
+  if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body));
+  return press(block);
+}

@@ -1,0 +1,75 @@
+// "Try it out" of every operation that the contract has, each once, through Swagger UI.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press } from './browser.mjs';
+import { report } from './consumer.mjs';
+
+const at = eachWithAPage();
+
+const account = { username: 'trojan', password: 'a wooden horse' };
+const shown = {}; // what the page showed for each operation
+let pair; // the tokens that the page holds
+
+// cases say what is filled in where the examples do not do: `fields` in the rows of a form and of
+// parameters, `body` in the JSON. `login` wants a new login first. The order is that of a life: those
+// that end something come last.
+const cases = {
+  getHealth: {},
+  getReadiness: {},
+  getMetadata: {},
+  getKeys: {},
+  createUser: { body: () => ({ ...account, email: 'trojan@example.com', full_name: 'Ann of Troy' }) },
+  createToken: { fields: () => ({ ...account, refresh_token: '', scope: 'me:read' }) },
+  getMe: { login: true },
+  updateMe: { body: () => ({ full_name: null }) },
+  listSessions: {},
+  endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
+  changePassword: {
+    body: () => {
+      const [current, next] = [account.password, account.password = 'a bigger wooden horse'];
+      return { current_password: current, new_password: next };
+    },
+  },
+  revokeToken: { fields: () => ({ token: pair.refresh_token }) },
+  endSessions: { login: true },
+  deleteMe: { login: true },
+};
+
+async function fillIn(block, { fields, body }) {
+  for (const [name, value] of Object.entries(fields?.() ?? {})) {
+    await block.locator(`:is([data-property-name="${name}"], [data-param-name="${name}"]) input:not([type=checkbox])`).fill(value);
+  }
+  if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body()));
+}
+
+test('every operation can be tried out', async (t) => {
+  const { sesame, page } = at;
+  const contract = await (await fetch(`${sesame.origin}/openapi.json`)).json();
+  const operations = new Map(Object.values(contract.paths).flatMap((path) => Object.values(path))
+    .filter((operation) => operation.operationId).map((operation) => [operation.operationId, operation]));
+  for (const id of operations.keys()) assert.ok(id in cases, `no case for operation ${id}: add it to the cases above`);
+  for (const id of Object.keys(cases)) assert.ok(operations.has(id), `the contract has no operation ${id} any more`);
+
+  await page.goto(`${sesame.origin}/docs/`);
+  for (const [id, example] of Object.entries(cases)) {
+    await t.test(id, async () => {
+      if (example.login) {
+        if (await page.locator('.auth-wrapper .btn.authorize.locked').isVisible()) await logOut(page);
+        pair = await logIn(page, account);
+      }
+      const block = await openOperation(page, id);
+      await fillIn(block, example);
+      const { status, text } = await press(block);
+      const documented = Object.entries(operations.get(id).responses).filter(([code]) => code.startsWith('2'));
+      const [, success] = documented.find(([code]) => Number(code) === status) ?? [];
+      assert.ok(success, `${status} instead of ${documented.map(([code]) => code)}: ${text}`);
+      if (success.content) shown[id] = JSON.parse(text);
+    });
+  }
+  assert.equal(shown.createUser.username, 'trojan');
+  assert.equal(shown.createToken.scope, 'me:read');
+  assert.equal(shown.getMe.id, shown.createUser.id);
+  assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
+  assertCalm(at);
+  report('Swagger UI', '5.18.2', `tried each of ${operations.size} operations out, each with its documented success`);
+});

@@ -1,0 +1,233 @@
+// A login in Swagger UI: refreshed in time, ended on the server, kept nowhere. The page's clock is ours,
+// so that nobody waits for a token to run out.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assertCalm, demo, eachWithAPage, execute, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
+import { report } from './consumer.mjs';
+
+const at = eachWithAPage({ env: { SESAME_ACCESS_TOKEN_TTL: '1m' } });
+
+async function open() {
+  await at.page.clock.install();
+  await at.page.goto(`${at.sesame.origin}/docs/`);
+}
+
+const grants = (type) => at.requests.filter((request) => new URLSearchParams(request.postData()).get('grant_type') === type);
+const refreshed = () => at.page.waitForResponse((response) =>
+  response.url().endsWith('/token') && response.request().postData().includes('grant_type=refresh_token'));
+const lastToken = (path) => at.requests.findLast((request) => request.url().endsWith(path) && request.method() === 'GET')
+  .headers().authorization?.replace('Bearer ', '');
+
+// status is what the server answers to the holder of a token, here and not through the page.
+const status = async (token) =>
+  (await fetch(`${at.sesame.origin}/users/me`, { headers: { Authorization: `Bearer ${token}` } })).status;
+const call = (path, body) => fetch(at.sesame.origin + path, { method: 'POST', body });
+
+async function newAccount(username) {
+  const account = { username, password: 'a wooden horse' };
+  const answer = await fetch(`${at.sesame.origin}/users`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(account),
+  });
+  assert.equal(answer.status, 201);
+  return account;
+}
+
+// sessions are those of an account, the one that asks left out.
+async function sessions(account) {
+  const { access_token: token } = await (await call('/token', new URLSearchParams({ grant_type: 'password', ...account }))).json();
+  const headers = { Authorization: `Bearer ${token}` };
+  const { items } = await (await fetch(`${at.sesame.origin}/users/me/sessions`, { headers })).json();
+  await call('/token/revoke', new URLSearchParams({ token }));
+  return items.filter((session) => !session.current);
+}
+
+test('the token is refreshed before it runs out, again and again', async () => {
+  const { page } = at;
+  await open();
+  const first = await logIn(page);
+  await page.clock.fastForward(45_000);
+  assert.equal((await execute(page, 'getMe')).status, 200);
+  assert.equal(lastToken('/users/me'), first.access_token);
+  assert.equal(grants('refresh_token').length, 0);
+
+  const pairs = [first];
+  for (const seconds of [10, 55]) {
+    const [answer] = await Promise.all([refreshed(), page.clock.fastForward(seconds * 1000)]);
+    assert.equal(answer.status(), 200);
+    const sent = new URLSearchParams(answer.request().postData()).get('refresh_token');
+    assert.equal(sent, pairs.at(-1).refresh_token, 'not the newest refresh token');
+    pairs.push(await answer.json());
+    assert.equal((await execute(page, 'getMe')).status, 200);
+    assert.equal(lastToken('/users/me'), pairs.at(-1).access_token);
+  }
+  assert.equal(new Set(pairs.map((pair) => pair.access_token)).size, 3);
+  assert.equal(grants('refresh_token').length, 2);
+  assertCalm(at);
+});
+
+test('a machine that slept through it refreshes once, before the next requests', async () => {
+  const { page } = at;
+  await open();
+  const first = await logIn(page);
+  const blocks = [await openOperation(page, 'getMe'), await openOperation(page, 'listSessions')];
+  await page.clock.setSystemTime(Date.now() + 10 * 60_000); // no timer fires
+  assert.equal(grants('refresh_token').length, 0);
+
+  await page.evaluate(() => document.querySelectorAll('.btn.execute').forEach((button) => button.click()));
+  for (const block of blocks) {
+    assert.equal(await block.locator('.live-responses-table .response .response-col_status').innerText(), '200');
+  }
+  assert.equal(grants('refresh_token').length, 1);
+  assert.notEqual(lastToken('/users/me'), first.access_token);
+  assert.equal(lastToken('/users/me'), lastToken('/users/me/sessions'));
+  assertCalm(at);
+});
+
+test('a refresh that fails on the way is tried again', async () => {
+  const { page } = at;
+  await open();
+  await logIn(page);
+  await page.route('**/token', (route) => route.abort());
+  await Promise.all([page.waitForEvent('requestfailed'), page.clock.fastForward(55_000)]);
+  await page.unroute('**/token');
+  await page.route('**/token', (route) => route.fulfill({ status: 503, json: { error: 'temporarily_unavailable' } }));
+  const [unavailable] = await Promise.all([refreshed(), page.clock.fastForward(6_000)]);
+  assert.equal(unavailable.status(), 503);
+  await page.unroute('**/token');
+
+  const [answer] = await Promise.all([refreshed(), page.clock.fastForward(6_000)]);
+  assert.equal(answer.status(), 200);
+  assert.equal((await execute(page, 'getMe')).status, 200);
+  assert.equal(lastToken('/users/me'), (await answer.json()).access_token);
+  assert.equal(await page.getByRole('alert').innerText(), '');
+});
+
+test('a session that was ended elsewhere logs the page out, in words', async () => {
+  const { page } = at;
+  await open();
+  const { access_token: token } = await logIn(page);
+  await page.locator('#operations-Health-getReadiness').scrollIntoViewIfNeeded();
+  await call('/token/revoke', new URLSearchParams({ token }));
+  await Promise.all([refreshed(), page.clock.fastForward(55_000)]);
+
+  const message = page.getByRole('alert').getByText('You are logged out');
+  await message.waitFor();
+  assert.ok(await message.evaluate((node) => {
+    const { top, bottom } = node.getBoundingClientRect();
+    return top >= 0 && bottom <= innerHeight && node.contains(document.elementFromPoint(innerWidth / 2, (top + bottom) / 2));
+  }), 'the message is out of sight');
+  await screenshot(page, 'logged-out');
+  await page.locator('.btn.authorize.unlocked').waitFor();
+  assert.equal((await execute(page, 'getMe')).status, 401);
+  assert.equal(lastToken('/users/me'), undefined);
+
+  await logIn(page);
+  assert.equal((await execute(page, 'getMe')).status, 200);
+  assert.equal(await page.getByRole('alert').innerText(), '');
+  assertCalm(at, [['400 (Bad Request)', '/token'], ['401 (Unauthorized)', '/users/me']]);
+});
+
+test('after one has logged out everywhere the refusal can be read, and the page is logged out too', async () => {
+  const { page } = at;
+  await open();
+  await logIn(page, await newAccount('everywhere'));
+  assert.equal((await execute(page, 'endSessions')).status, 204);
+  const { status: refused, text } = await execute(page, 'getMe');
+  assert.equal(refused, 401);
+  assert.match(text, /"code": "invalid_token"/);
+  assert.match(text, /expired, revoked or not valid/);
+  await page.getByRole('alert').getByText('You are logged out').waitFor();
+  await page.locator('.btn.authorize.unlocked').waitFor();
+});
+
+test('Logout in the dialog ends the session on the server', async () => {
+  const { page } = at;
+  await open();
+  const pair = await logIn(page);
+  assert.equal(await status(pair.access_token), 200);
+  const told = page.waitForResponse('**/token/revoke');
+  await logOut(page);
+  assert.equal((await told).status(), 200);
+  assert.equal(await status(pair.access_token), 401);
+  const again = await call('/token', new URLSearchParams({ grant_type: 'refresh_token', refresh_token: pair.refresh_token }));
+  assert.equal(again.status, 400);
+  await page.clock.fastForward(120_000);
+  assert.equal(grants('refresh_token').length, 0, 'the page refreshes what it has given up');
+  assertCalm(at);
+});
+
+test('Logout without a server forgets the tokens and says so', async () => {
+  const { page } = at;
+  await open();
+  await logIn(page);
+  await page.route('**/token/revoke', (route) => route.abort());
+  const dialog = await openDialog(page);
+  await dialog.getByRole('button', { name: 'Remove authorization' }).click();
+  const message = dialog.getByText('the server could not be told');
+  await message.waitFor();
+  await message.scrollIntoViewIfNeeded();
+  await screenshot(page, 'logout-not-told');
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  assert.equal((await execute(page, 'getMe')).status, 401);
+  assert.equal(lastToken('/users/me'), undefined);
+});
+
+test('no login leaves a session behind: pressed twice, out and in again, page reloaded', async () => {
+  const { page } = at;
+  const account = await newAccount('twice');
+  await open();
+  const answers = [];
+  page.on('response', (response) => { if (response.url().endsWith('/token')) answers.push(response); });
+  const dialog = await openDialog(page);
+  await page.route('**/token', async (route) => {
+    const answer = await route.fetch();
+    if (grants('password').length === 1) {
+      // The first answer comes when the second request is under way.
+      await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
+    }
+    await route.fulfill({ response: answer });
+  });
+  const ended = page.waitForResponse('**/token/revoke');
+  await submitLogin(dialog, account);
+  await ended;
+  await page.unroute('**/token');
+  assert.equal(answers.length, 2);
+  assert.equal((await sessions(account)).length, 1);
+  await dialog.getByRole('button', { name: 'Close' }).click();
+  assert.equal((await execute(page, 'getMe')).status, 200);
+
+  const told = page.waitForResponse('**/token/revoke');
+  await logOut(page);
+  await told;
+  await logIn(page, account);
+  assert.equal((await sessions(account)).length, 1);
+
+  await page.reload();
+  for (const deadline = Date.now() + 10_000; (await sessions(account)).length > 0;) {
+    assert.ok(Date.now() < deadline, 'the session outlives the page');
+  }
+});
+
+test('neither password nor tokens are kept where they could be found', async () => {
+  const { page } = at;
+  await open();
+  await logIn(page);
+  const kept = await page.evaluate(async () => JSON.stringify([
+    { ...localStorage }, { ...sessionStorage }, document.cookie, await indexedDB.databases(), await caches.keys(), location.href,
+  ]));
+  assert.ok(!/knock|eyJ/.test(kept), `the browser keeps ${kept}`);
+  const state = () => page.evaluate(() => JSON.stringify(window.ui.getState().get('auth')));
+  assert.match(await state(), /eyJ/);
+  assert.doesNotMatch(await state(), /knock-knock/);
+
+  // Neither does the form remember what was typed, when one logs out in the same dialog.
+  await logOut(page);
+  const dialog = await openDialog(page);
+  await submitLogin(dialog, demo);
+  await dialog.getByRole('button', { name: 'Remove authorization' }).click();
+  await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
+  await dialog.locator('.errors').waitFor(); // refused, for want of a username
+  assert.doesNotMatch(grants('password').at(-1).postData(), /knock/);
+  assert.doesNotMatch(await state(), /eyJ/);
+  report('Swagger UI, login', '5.18.2', 'refreshes in time and after sleep, logs out here and on the server, keeps nothing');
+});
