@@ -95,33 +95,33 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
-// Defines values for OAuthErrorError.
+// Defines values for OAuthErrorCode.
 const (
-	OAuthErrorErrorInvalidClient          OAuthErrorError = "invalid_client"
-	OAuthErrorErrorInvalidGrant           OAuthErrorError = "invalid_grant"
-	OAuthErrorErrorInvalidRequest         OAuthErrorError = "invalid_request"
-	OAuthErrorErrorInvalidScope           OAuthErrorError = "invalid_scope"
-	OAuthErrorErrorServerError            OAuthErrorError = "server_error"
-	OAuthErrorErrorTemporarilyUnavailable OAuthErrorError = "temporarily_unavailable"
-	OAuthErrorErrorUnsupportedGrantType   OAuthErrorError = "unsupported_grant_type"
+	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
+	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
 )
 
-// Valid indicates whether the value is a known member of the OAuthErrorError enum.
-func (e OAuthErrorError) Valid() bool {
+// Valid indicates whether the value is a known member of the OAuthErrorCode enum.
+func (e OAuthErrorCode) Valid() bool {
 	switch e {
-	case OAuthErrorErrorInvalidClient:
+	case OAuthErrorCodeInvalidClient:
 		return true
-	case OAuthErrorErrorInvalidGrant:
+	case OAuthErrorCodeInvalidGrant:
 		return true
-	case OAuthErrorErrorInvalidRequest:
+	case OAuthErrorCodeInvalidRequest:
 		return true
-	case OAuthErrorErrorInvalidScope:
+	case OAuthErrorCodeInvalidScope:
 		return true
-	case OAuthErrorErrorServerError:
+	case OAuthErrorCodeServerError:
 		return true
-	case OAuthErrorErrorTemporarilyUnavailable:
+	case OAuthErrorCodeTemporarilyUnavailable:
 		return true
-	case OAuthErrorErrorUnsupportedGrantType:
+	case OAuthErrorCodeUnsupportedGrantType:
 		return true
 	default:
 		return false
@@ -226,14 +226,14 @@ type NewPassword = string
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	// Error What went wrong, for programs (RFC 6749 §5.2).
-	Error OAuthErrorError `json:"error"`
+	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription What went wrong, for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorError What went wrong, for programs (RFC 6749 §5.2).
-type OAuthErrorError string
+// OAuthErrorCode What went wrong, for programs (RFC 6749 §5.2).
+type OAuthErrorCode string
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -2786,91 +2786,91 @@ var swaggerSpec = []string{
 	"gxtE2g95kMSEKQNvHsIbwE6PY29xiK/N2dJqt6tnaSLV2uMsmTomVkhuxVrxa8zDply5l3JWGbULMn+b",
 	"4sWlhXvKE6ZMYjcvoPHRfIIVYG41IQuNxLtIznCgUTkLEYn5Zwr4fE6igMfEh68ZR1PKQsRHPZYNhqwj",
 	"pqVhImDWXYtN4aUkylTuMQUxEBOSIXQ8Uc0eK+AmjOach4ShCRew82R66OBhVxn3Dwpw6qgKPtVgJiek",
-	"fL+9gKT33MPjqcyFpbBrObWxVC9QTvu5HkWufM6FqVtTylnVhfY3cCMqYv+bsYDwWfQQ6F6fZ6taA+kC",
-	"OAUX8p4iDRIhtDM4c1bR02ll+x5ayci8QMUqWOQu+zLzlmZUGrqShTb6cD/QfsJMLSrCEiD68d7+IeBv",
-	"4xSVGG2DBaumlUcV7nzHB31SVcvLDjeEoI4TvX5ndoNOVfXBvzRszLxx/sJ4MFSbXTknokR85UrMHbf6",
-	"Wub942OnlnnPoTKrZs5iW5XF6fAMvWlodZHLPK3CALZSpqLCiIcEQenQ+3fnTXcFVeGLdYbBmjpDfcaO",
-	"TFd8o2UFMVSp+7ts002LCrtfyuoK9rdSjq8JviGIGFTMRakGCsIZDMEegyI6FFgsTFDWFNpDUYgtvCqG",
-	"DipMybJDasgyZVgrSTP7sS3wqirTsrVcSzRsYuKqQWBFECWL1EOQR5CRIHKSh+2duMkH8c9X+/Ob4OrX",
-	"6MOPe2xfnL/4x4n+90Nn2JruDnf/0Qris+TD34/VP1nU+vDLBf/wy6toPcFH7eNO2SjXgFj9dX9igXBx",
-	"JgMzDxNsHIDY7WzsV88RZ9ECYaTvt5gJUBYjJLSBzWy2hVvXrvvyIoCbqvT6kkhpt+f7bIGCYI0msKoy",
-	"toS5cbCIj8eAKAtLOcSKNBSNSyGvSnBvt6fKR2n30pjEAEcRVBTFOCTaFpktxY425DwimIExh7yIrCee",
-	"KgSxIDqCbKzJzVn+G7E8aBrGMOTGLKEltdutWiZ01sdhKIiUldTaky0mkRNoSzESPN5kY4iwhJh3tRSv",
-	"0jiZGZmLlAEPnr5xkp7UqTUR+3GNbmDlsEZiGmppznF5e6qyTmWXUQsq1cJsJgXZFIjx3QVS4nRB/1as",
-	"yLf43sA04+tGICVd+evZzMit6geJkFWezEWil51d81mkR7tuzYq9uhy/XsN3IKpIQBXLrtKt5B7Mco1z",
-	"xS6EXl1f2QNZrYOjrTSUhU4KISyT9/LRwJ68+n//5/8OmlV7yTKitEpA2YoTbKkKF0880Rtz6q8ezx0d",
-	"7K07neaXNpQlIn6e4V8T8hyNOTcZYc6gULQ0vf12p26t12BFWDxmbnOtMOCRktA3EYWGJDMs9NrZDJnn",
-	"u7CbmxiCOO6dnyjoRGHsgsD8pc3YzLdWNf+CjE8DGZ3gxRJRP/K5Od2Eo4hALOUGsm+SRCM3fuI8ryjF",
-	"T4XDvZVUVe6js9pg2lm5nBroL7JiyngwbcD/XzdWsGa5p7QWLqsi+BGou2w21gDsGiNyWTQTqUFxY2a7",
-	"zfLJ2Jh04QhWejy0yra4rOz1bjst/V9b/7fb6PVu93/Q/73Qfx6+rGFymuCvNn3pr75xbW6IoCNKQkQa",
-	"MaYRslCiiTbRm898wkJeThjv7z1QP0qG0FloVUbtvSTiUR7DgwBkSOFwJSy0ClQf29BPNrb5ZplBazCI",
-	"Haqfiqf6cfkx0iKO3QTlpK5ACUiB6wdnIaAKx0fkRjsjJmcNFp0W9/0NPYgceNcgZBwEPGEKQvBYTvXm",
-	"UpeTexhMn4WPlb27sO7l+VK37sbzM6UoydgVqKNpDtYvIHpnRnXr4xSuv2+2IK6MX56gIMI0RglTNLI+",
-	"acDZiIq4HCbAjP3NfmoGPHbVpW49LDG7oNsr45xpKUxpG9w4Dr3KYr5n9NeE5KknqiSKiLZmKMASzirN",
-	"aagmzzXKGPxt4APagKyUby+UUGvNNOjU4y5xanl3X2E8/9bryaUKm/9eb0sd5VsZUNdK8x706p5K8wBx",
-	"3S09H1LEQSKoWlzqy83QgC879enC13wMUV+qJjXn15ABi9sZ0t2G37cLEHM7A5M0mGqT1GOum7DgCSQE",
-	"n5sHMShypcGUhPDTmCg0KG/wA5MtHEV8DjNx1dNinPci8rreTgHDG3tnxoJqdRxqBfpOIj5nmaHUM5DG",
-	"fZZQ62dBRdczCaWaW0jxNs0wWXiS1vNFdsszHGoPDuoMuZBb2S3Zw8DEwNCmFnLdAKm/VJi5qwxYi9sU",
-	"lFI24tUCN4kTpHeoKSEzLS8qsomZOOZE/8cTZXxWK0cOwTqbRJcowMxgoEWzx3pse/tKLBBVze1t9FYD",
-	"IbSdOttk2weB530+Sprhw7lshItKiDM17LFngxhPCRIJM56JOdod84xZA4uoBnnHlQx/DRyUPtjy9Y8M",
-	"8RlhCLMey2vNQfMN6WYumgXb6ez086kywy94ouf5UQ+CZ7S5wHH06dmO+3ELhsuu+Cw5c67QH7dQgAX4",
-	"fVT2mEneficRHkoeJYqkgJLILqLxjAvY7WNTTPmWSxVjCOydzGjIxwBKx4TpueS+I0QT4bZmj6V9iLIO",
-	"Ekhx6GzQRR/fkRc8+PRsR5CQB1t2ypACk9vbUBswqCvwHtg4y97+4ZbhDkZSQR+NQcBDMjCtTtTcFro7",
-	"HJdIzgieogz7UyYVtFowrS0Gvu1x4WaEB1tNdMFtHlKQGcFKwjYD0WOpPeYee2lWEqTZgM0Uih3QwE3H",
-	"DZ6jX+FAkxare4hJu+cTEs1S0S+B+e1tvYfryxY8EWApHOfZMl9CfqBpEqWHrZZp02GjQlRoKwubQI8Z",
-	"px+2ySGxbSVgYDAY32UPt6tzThAeC0KMjYxoQJgpIDS7iPfm/EobG7ASE6VmsrsDiid5IgLS5GK8Y2/a",
-	"ialykoPeJdS1e753Q4TJK3itZrvZ0tdY1fW63m6z1dyF/VBNwOLuNOckihrQOmDn83wqm2nl/5jUBKdt",
-	"6aekY0bZGE3JQpqkIdQQX5Mh+oks0CVReWXoVhOdOJE0U1L+6vpKohkRKI31Pe+xwZSGAzgRMSGmkvRg",
-	"9wipSRIPZ4KyrDfElCya6IyowNgLSZQ9UwDKkDb0MJ15MIJReywzXCGHxIKetBFEptbnekcYE/UTWUiv",
-	"1GWp02rd76CmKZ78aAtYvZeXnf0Dz9apem8b5hOUo3oXvw1fy18mR8mL0yBsHLy5mP9ytnfdP2T8+pez",
-	"DyejH6e3H+S7v58e/6LJgtpU7+WprfzsepKOPSgy9UZHuz+/2n3RuT1r/zA+ukmGx+o1aY9/fPPbPw4P",
-	"yNFVIo+Ttz/evPvHy/ceFJx6t/2zl7+9S47j3YMfX1/0VUIO9o9fX8x+uT6YnS4uFZ3+8/NP59fn+7jl",
-	"3X3a+IyELTetOf01JQsttMcc4lzqKAeP2jdCqroxE+aOexDTxV9e9+Mn3zkGZSm1K9/smEgvbqPFGoDi",
-	"sRax94LKgGvD5X3SAxZWFeztjUIFZsNsGSuXWbFkM9tjYlsZaxbX0V57b6uJBqa0Lls5+vNAr5UMlhQO",
-	"YC2pe1Zu+1iVrynAXR38S6tqweJ1d3bancNmq9lqtrtHraOWWwhYc0mNEVtVN/vxU03Nas0TgNgdc57r",
-	"fpWA3Y+exs16ost1ph8zyOuA2QJALULPT7X1pDV0hzyQO8sllyunuXFFZDa1ja1Cpmg1diHV7v9ww2AD",
-	"OFQ6R95QyFcYhAkc/fitdsWfAN6BjTTibIwsULatzTR6lk10rlDE+RROzjNuDnoT7ZcWT5pRFkSJLWNY",
-	"Wur2DMpjF3pa3OTx6ebn5uyzq05oR/TGdEB7UjmdF7mI9VMcIVl6jIT0alvUC2i/tYvmExqRNaf6DM5L",
-	"wTuKuV6jGldPEhVqtDkkY8pkpWy0K0qZSWr/R4lHE7YA0GyLteQDZaXv2V1/j3t6c5V8TzHUjMAirJNr",
-	"lnaZcVmz1Rq0mFo7vW8WUhodk2tLT6ynzZcM6rdd5ViItPydlkUxXvQYns0IFtDmAjySBhrkW+T36aY4",
-	"QM/++H2vubsFZ2YlGqTO9AAGHmTXmQdJhYUyDb7A82+ikx5DdVkNNOdiCiWCswgHJEXQ6SOaZaKKlVKa",
-	"soOMruJvhhpsLZf1HxmZoxmmoonAkdOEFSrJoFWZJCHwpJvFMeA+zkgTXRIWasOmv+QRBIFSbE+1ydP8",
-	"J3M9rrTZ+mcYRVwqS4lv/FU8lFvgj9kepdp7ts94jiKs0p4DGtr5NrILh0O1dPXoakJGJnpkPAxgNZQn",
-	"gSSvqZrwRKEBbOoD4yib1B1Rsioshk7kVE9ML6O8wN5NA0ywNCRrX4WAk2mPiMNvht/pA22vCuso2z6S",
-	"NJgAdSdZtzhCwrRhMHSOa6KTNdlrCNvq4QpZZd+MrunosSy77Kdk6CUB7cjMx0GhWqOLfsCSBgNbtVHl",
-	"c5kg/5WFH9bK/MDDxQq7V9mBrdwCwg0/5obDhE/d9gZuhttFq/n9pYyxTZJWJTjz0HqWLbzLE8FFSt7Z",
-	"L+tIKRc8lLLJD88K36MHQqGU4q4YZlciIXeP3a6KJUEeWbyaDP8e0J/pq7P3v523L+i5PGfv9oPT84Pz",
-	"+Kz1U2e2G56+Om6Sxavfwutz+jM9n7+5iiYfXowXF4tXx82gE7FhfNYKTf7brfk5aLWekIsr9cAtkUkr",
-	"Y+7H9OpuNsbOgJX9Zj2s9jbZ+wtdAeGm9oY3Fbt56lvbuxvemnXtgbv2N7wrbyK5KbBZ6la3KbpZav+1",
-	"CuIYS+U7daBp9xAH8Jju8C7gSV3VWtwDwbVW67iJricckMyER6HMYmcxXkDahKou7ElOI5fl8nC/vE/a",
-	"YBs0gdf+DDSF13unbatu4hLmSQBIsHLQTKlBT9bZ1PZVQXqDxhEA9qzFigZmkeSo02r5aEgCnEhit/Wx",
-	"3tEIhRzIHC+qth8zylfYfipt/ktIkaSQYriADGuBoe528AQ2aqlivmQA77EXLB/H2HxDqEHevq33nmMJ",
-	"4MO26fJtRavWHyJM66Sm95fp+beaHg1xLbLPYkNVRgeCVPXW5oQttGS1UTEdXPRSBG/abeiCTP8o9tyE",
-	"8W25BTR58d0SQ9NZKktJ9tjAiZENjLeW5SNtSJRCu1a16Nphkw2LHPweg7QqGEdT72AeUPKyqEzPlBQr",
-	"RiAZrQc1VSMSUeUjyXss5QP4OiSK9OjgYs7t2QptcPPBwQTWI2coDNvUclU1lTT1L1VVLHmRQ6lhigON",
-	"l85eOhAYM7Y56nEKeDayK+37TdMthvM6rc5Bo91udHav2nvddrvban1wa5DSoo963pTr1ewN9Sy7V38r",
-	"WxZRGSP+VCzuqpvLY8RQF6PVXrT1WDc3x/mLDTa1xeUOgHDf7qNal1U3j8pamL0rmSJzBfjtZjE6NR1p",
-	"HXjGiH/7S0+qJvMUHcyquZAjPGuDs5eFaMuIigb4K3Sv22sdP65rXbkBWLFrYWG3wOmBx4pXnqS/F19t",
-	"ki2zR7/ZpHWc68EpZ6OIBqvfolGa2FO151xiiI9mREzwDCKJmJmKImfDbG6MlO4Nkgr4aK/TWX9H+tqc",
-	"bxSj/nLnL1fwfSwm8u4KUOtdCopyk+IgrRPzTQFr7aSVm2nj/KIMX8D3shBetJVw2lGK7Nsqssox04rZ",
-	"5C64gLNHkG8ygd9Sv8oe5Dx4FGZBVO0wmmybLRXEzP5u+mJmcUoq0V6rnVd66eXZY4N17QBtIDzGt308",
-	"Jt8ftFpZALT8Fq+9w9ZWV9OLKOsxW9ANdWOm4igzYlVgyrDzDVlOwOzVZOktb62b+W02xNX35dvJt1oO",
-	"FWshBzLFhWD0FsWL1cvAX1E3YSVSfYYvD0f4CMvslPG8pizi0Ym4vwDn4wGnQRzfyW+LOv+ciwzEWFpj",
-	"1xOOcIzO65bWDKtgUtGhCiqdzZYyoiRKz8likRY+ahs9JWRmrgGIIEs9OIvOuV8oOU8RphXzdxLam7g5",
-	"dtt41jTQrjDfRkPfkMd4wuW1xEfoSvDF/VTZHif4GrmSb2NRUi78+yxKp7v71SxKhohGJg+catZ/vGX5",
-	"C2DfG1HYgyHxAs0EH9GIrAfWO27SeJZUAQ2AxaA4pjlFXmVuzj9k5QymnD09gGEi/rYEI9VCjclNpT1n",
-	"xGZOoJVK3l1lrL1tXh3/g/m9desrH2j5lturLcf1io3PPIyGdDwmonjZ5k5osRvcRuayBoi7b87K+pP/",
-	"tZrtan5w3GSpzXmh4f+S8uevLasNn8CrASruLUZUlnTx274ztsSGp4qy1PIve32AtSPZi/+CgMzghE7z",
-	"T2Z7cymvM77ZQb0V4Y2XLJQ2iVxtVH1jPIF1teWwhIWX+anA9XbmJIqymAnAXsLCP4GZ+U/XkjTPCPKE",
-	"dyE7WpIJaBOn/zs3pmXKb6VCggSEqWhh6g6hqA2q4Nyyu/QF1u1Wa1lPIipVvaLcE7/bw/0fN0PyWQc2",
-	"08/A7aCW3bLb0rd00luK1hG32u3GYbC/3zjCe+1GK9wdddqjPXw0PCz20ep62VmAcuesMnXZo9bie6dN",
-	"mJ5KtHPU3G+2wJgXeltpF3Fjo+r26aoxrNkqzTxUODQKgZ6/VuvjggdEEAgf5P0Fq5drpVHf+WL/6tPw",
-	"bq2Fh1LUon3PgkHOGe8uRLNtnE/j70ItjURS8RmUQVP7Orwes7FBrYRpTXsVuM53iI0jwim9VP5Jtoc9",
-	"M5MHQ0T35TsuOsxa0skkmGTVXY9OlO7lMO6CK3Rmn1yP3XL6ngq2uRvH0vz+B7rQ6QbtLMe6HTo7/5AC",
-	"/5rlAdH3gbuxDuxxXaqep+X4E4IGkoZwktFZ4WZVF3uKbLrfMajuhgNQNqiU2yOv7Hy66nK/3j93n9az",
-	"2zAZpFrPLGF6/6fHzbLz/+YFzticNMqOjO/AzmoFU90yxEdS4UVuu31IlWnpZn287Dt8Wq1j6OVl+WTL",
-	"ve78L5UFA0T4hiCnKcZSMw5nuAz9Lw9othjr9TiEmjqsuS0ltV1m7XCZElYNt9wBA45FKL58pjc/Vpu9",
-	"yejQ5UJ+rm/5QWdcoIjjEA1xhFkAx/lYiLgIJiRtBeIMlR63+nT3/wMAAP//",
+	"fL+9gKT3bBawBv/orjJ2vpnTRPgsegj0rc9TVelQieD7OXSVqb4UVS5nbpbKIcpZTddhyteWc2HqtZVS",
+	"cnWZiw28pHQBnYILek+VCBIhtDM5c1bh02l1+x5azci8QMUqHXXNRll5lmZUGrpKhdLoxf1A/wkztawI",
+	"S4D4x3v7h4DfjVNVYrTVzVXTKqy63Id90qWWly1uCGEdJ3z9zu4Grarqi39p2Jh74/yF8YCoNttyTkSJ",
+	"+EpVzx2/+lro/eNjpxZ6z6Eyq4bOYmOVxe3wDL3paHWRyzytwhC20qaiQomHBEHp0ft35013BVXhk3WG",
+	"0doSQ33GjkxXfKNlBTFUqfu7bNNOixK7X8rqCgauUo6vCb4hiBhUzUWphgrCIQyBUUYRHQosFiaoawr1",
+	"oajEFm4VQw8VpmTZoTVkmTKulaSZ/dwWiFWVedlasCUaNjFx1SCyIgiTRfohSCTISBA5ycP+Ttzlg/jn",
+	"q/35TXD1a/Thxz22L85f/ONE//uhM2xNd4e7/2gF8Vny4e/H6p8san345YJ/+OVVtJ7go/Zxp2yUa0Cw",
+	"/ro/sUC6OJOBmYcJVg5A7HY29qvniLNogTDS91vMBSiNERLawGg228Kta9d9eRHATVV6fUmktPDkPlug",
+	"IFhv11hVGVvC3DhaxMdjQKSFpRxiRRqKxqWQWaVzYLenykdp99SYxABHEVQkxTgk2haZLcWONuQ8IpiB",
+	"MYe8iqwnnioEsSQ6gmyuye1Z/huxPGgaxjDkxiyhJbXbrVomdNbHYSiIlJXU2pMxJhEUaEsxEjzeZGOI",
+	"sISYebUUr9I4mxmZi5QBD56+cbKe1Ck2Ef9xjW5g5bBGYhpqac5xeXuqsk5ll1MLKtXCbCYF2RSI8d0F",
+	"UuJ0Qf9WrMi3+N7ANOPrRiAlXfnr2czIreoHiZC8IuR/kehlZ9d8FinSrl+zYq8ux7/X8B2IKhJQxbKr",
+	"dCu5B7Nc41yxC6FX11f2QFfr4GgrDYWhk0IIzOTNfDSwJ7f+3//5v4Nm1V6yjCitElC24gRcqsLFE1P0",
+	"xpwarMdzRwd76063+aUNZYmIn2f414Q8R2POTUaZMyg0LU1vv92pW+s1WBEWj5nbXCsMuHwk9E1EoiHJ",
+	"DAu9djZD5vku7OY2hiCOe+c3CjpRGLsgMH9pMzbzrVXNvyDj00BGJzqwRNSPfG5OR+EoIhCsuIHsnSTR",
+	"yA1QOM8rSvFT4XBwJVWV++isNhh3Vi7HBvqLrJgyHkwb8P/XjRWsWe4prYXLqgh+BOoum401ALvGiFwW",
+	"zURqUNyg1G6zfLI2Jl04wpUeL62yLS4re73bTkv/19b/7TZ6vdv9H/R/L/Sfhy9rmJwWCFSbvvRX37g2",
+	"N0TQESUhIo0Y0whZKNFEm+jNZz5hIS8nnPf3HqgfJUPoLLQqo/ZeEvEoj+FBADKkcDgTFloFqo9t6Ccb",
+	"23yzzKA1GMQO1U/FU/24/BhqEcdugnJSV6AEpMD1g7MUUMXjI3KjnRGT8waLTov7/oYeRA68axAyDgKe",
+	"MAUhfCynenOpy+k9DKbPwsfK3l1Y9/J8qVu34/mZUpRk7ArU0TQH6xcQvTOjuvVxCtffN9sQV8YvT1AQ",
+	"YRqjhCkaWZ804GxERVwOE2DG/mY/NQMeu+pStx6WmF3Q7ZVxzrSUprQNbhyHXmUx3zP6a0Ly1BVVEkVE",
+	"WzMUYAlnneY0VJPnGmUM/jbwAW1AVsu3F0qo1WYadOpxlzi1vLuvMJ5/6/XkUoXOf6+3pY7yrQyoa6V5",
+	"D3p1T6V5gLjulp4PKeYgEVQtLvXlZmjAl536dONrPoaoL1WTmvNvyIDF7QzpbsPv2wWIuZ2BSRpMtUnq",
+	"MddNWPAEEorPzYMYFMnSYEpC+GlMFBqUN/iByTaOIj6HmbjqaTHOexF5XW+ngOGNvTNjQbU7DrUCfScR",
+	"n7PMUOoZSOM+S6gVtKCi65mEUs0tpHibZpgsPEnr+SK75RkOtQcHdYpcyK3sluxhYGJgaFNLuW6A1F8q",
+	"zNxVBqzFbQpSKRvxaoGbxAnSO9SUkJmWFxXZxEwcc6L/44kyPquVI4dgnU3CSxRgZjDQotljPba9fSUW",
+	"iKrm9jZ6q4EQ2k6dbbLtg8DzPiElzfDhXDfCRSXEmRr22LNBjKcEiYQZz8QcDY95xqyBRVSDvGNLhr8G",
+	"DkofbPn6R4b4jDCEWY/lteqg+YZ0MxfNgu10dvr5VJnhFzzR8/yoB8Ez2lzgOPr0bMf9uAXDZVd8lpw5",
+	"V+iPWyjAAvw+KnvMZEe/kwgPJY8SRVJASWQX0XjGBez2sSnGfMulijEE9k5mNORjAKVjwvRcct8Roolw",
+	"W7PH0j5GWQcKpDh0Ruiij+/ICx58erYjSMiDLTtlSIHJ7W2oLRjUFYgPbJxlb/9wy3AHI6mgD8cg4CEZ",
+	"mFYpam4L5R2OSyRnBE9Rhv0pkwpaNZjWGAPf9shwM+KDrSa64DYPKciMYCVhm4HosdQec4+9NCsJ0mzA",
+	"ZgrFEmjgpuMGz9GvcCBKi9U9BKXd8wmJZqnol8D89rbew/VlC54IsBSO82yZLyE/0DSJ0sNWy7T5sFEh",
+	"KrSVhU2gx4zTD9vkkNi2FDAwGIzvsofb1TknCI8FIcZGRjQgzBQgml3Ee3N+pY0NWImJUjPZ3QHFkzwR",
+	"AWlyMd6xN+3EVDnJQe8S6uI937shwuQVvFaz3Wzpa6zqel1vt9lq7sJ+qCZgcXeacxJFDWg9sPN5PpXN",
+	"9OTAmNQEp23pqKRjRtkYTclCmqQh1CBfkyH6iSzQJVF5ZelWE504kTRTkv7q+kqiGREojfU977HBlIYD",
+	"OFExIaYS9WD3CKlJEg9ngrKst8SULJrojKjA2AtJlD2TAMqQNgQxnX0wglF7LDNcIYfEgp60EUSm1ud6",
+	"RxgT9RNZSK/UpanTat3voKcpvvxoC2C9l5ed/QPP1rl6bxvmE5Szehe/DV/LXyZHyYvTIGwcvLmY/3K2",
+	"d90/ZPz6l7MPJ6Mfp7cf5Lu/nx7/osmC2lbv5amtHO16ko49KFL1Rke7P7/afdG5PWv/MD66SYbH6jVp",
+	"j39889s/Dg/I0VUij5O3P968+8fL9x4UrHq3/bOXv71LjuPdgx9fX/RVQg72j19fzH65PpidLi4Vnf7z",
+	"80/n1+f7uOXdfdr4jIUtV605PTYlCy20xxwCXepIB4/aN0KqujET5o57kNPFX1734yffOUZlKbUr3+yY",
+	"SC9uo8UagOKxFrH3gsqAa8PlfdIDFlYV7O2NQgVnw2wZK5dZseQz22NiW1lrFtfRXntvq4kGpjQvWzn6",
+	"80CvlQyWFA5wLal7Vq77WJWvKeBdHfxLq3LB4nV3dtqdw2ar2Wq2u0eto5ZbSFhzSY0RW1V3+/FTTc1r",
+	"zROA2B1zHux+lYTdj57GzXqiy3WqHzPI64DZAkAtQs9PtfWoNXSHPJA7yyWbK6e5cUVlNrWNrUKmaDV2",
+	"IdXu/3DDYAM4VDpH5lDIVxiECRwd+a12xZ8A3oGNNOJsjCxQtq3RNHqWTXSuUMT5FE7eM24OihPtlxZP",
+	"qlEWRIktY1ha6vYMy2MXelrc5PHp5ufu7LOrTnhH9MZ0UHtSOZ0XuYj1UxwhWXqMhPRqW9QLaL+1i+YT",
+	"GpE1pwINzkvBO4q5XqMaV08SFWq0OSRjymSlbLQrSplJav9HiUcTtgDQbIu15ANlpe/ZXX+Pe/pzlXxP",
+	"MdSMwCKsk2uWdplxWbPVGrSYWju9bxZSGh2Ta0tPvKfNmwzqt13pWIi0/J2WRzFe9BiezQgW0CYDPJIG",
+	"GuRb5PfppjhAz/74fa+5uwVnbiUapM70AAYeZNeZB0mFhTINwsDzb6KTHkN1WQ0052IKJYKzCAckRdDp",
+	"I5plooqVUpqyg4yu4m+GGmwtl/UfGZmjGaaiicCR04QVKsmg1ZkkIfCkm8Ux4D7OSBNdEhZqw6a/5BEE",
+	"gVJsT7XJ0/wncz2utNn6ZxhFXCpLiW/8VTyUW+CP2R6n2nu2z3iOIqzSngUa2vk2sguHS7V09ehqQkYm",
+	"emQ8DGA1lCeBJK+pmvBEoQFs6gPjKJvUHVGyKiyGTuRUT0wvo7xA300DTLA0JGtfhYCTaY+Yw2+G3+kD",
+	"ba8L6yjbPpQ0mAB1J1m3OULCtOEwdJ5ropM12WsI2+rhClll34yu6eixLLvsp2ToJQHtzMzHQaFao4t+",
+	"wJIGA1u1UeVzmSD/lYUf1sr8wMPFCrtX2cGt3ELCDT/mhsOET932CG6G20Wr+f2ljLFNklYlOPPQepYt",
+	"vMsTwUVK3tkv60gpFzyUsskPzwrfo4dCoZTirhhmVyIhd4/droolQR5ZvJoM/x7Qn+mrs/e/nbcv6Lk8",
+	"Z+/2g9Pzg/P4rPVTZ7Ybnr46bpLFq9/C63P6Mz2fv7mKJh9ejBcXi1fHzaATsWF81gpN/tut+TlotZ6Q",
+	"iyv1wC2RSStj7sf06m44xs6Alf1mPbD2Ntn7C10F4ab2hjcVu4HqW9u7G96adf2Bu/Y3vCtvQrkpsFnq",
+	"drcpullqH7YK4hhL5Tt1oGn3EQfwmO7yLuBJXdVa3APBtVbruImuJxyQzIRHocxiZzFeQNqEqi7sSU4j",
+	"mOXycL+8T9pgGzSR1/4MNJXXe6dty27iEuZJAEiwctBMqcFP1hnV9mVBeoPGEQD2rEWLBmaR5KjTavlo",
+	"SAKcSGK39bHe0QiFHMgcL6q2HzPKV9h+Km3+S0iRpJBiuIAMa4Gh7nbwBDZqqWK+ZADvsRcsH8fYfEOo",
+	"Qd6+rfeeYwngw7b58m1Fq9YfIkzrpab3l+n5t5oeDXEtss9iQ1VGB4JU9dbmhC20ZLVRMR1g9FIEb9pt",
+	"CINM/yn23ITxbbkFNInx3RJD05kqS0n22MCJkQ2Mt5blI21IlEK7V7Xo2mGTDYsc/B6DtCoYR1PvYB5Q",
+	"8rKoTM+UFCtGIBmtBzVVIxJR5SPJeyzlA/g6JIr06OBizu3ZCm1w88HBBNYjZygM29RyVTWlNPUvVVUs",
+	"eZFDqeGKA42Xzl46EBgztjnqcQp4NrIr7ftN0y2G8zqtzkGj3W50dq/ae912u9tqfXBrkNKij3relOvV",
+	"7A31LLtXfyxbFlEZI/5ULO6qm8tjxFAXo9VetPVYNzfH+YsRNrXF5Q6CcN/uo1qfVTefylqgvSuZInMF",
+	"+O1mMTo1HWkdeMaIf/tLU6om8xQd0Kq5kCM8a4Ozl41oy4iKBvgrdL/bax0/rutduYFYsethYbfA6YHH",
+	"ilempL8XX42SLbNHvxmldZzrwSlno4gGq9/CUZrYU7X3XGKIj2ZETPAMIomYmYoiZ8NsboyU7g2SCvho",
+	"r9NZf0f62p1vFKP+cucvV/B9LCby7gpQ610KinKT4iCtE/NNAWvtpJWbaeP9ogxfwPeyEF60lXDaUYrs",
+	"2y6yyjHTytnkLriAs0eQbzKB31K/yx7kPHgUZkFU7TCabJstFcTM/m76amZxSirRXqudV3rp5dljg3Xt",
+	"BG0gPMa3fTwm3x+0WlkAtPwWsL3D1lZX04so6zFb0A11Y6biKDNiVWDKsPMNWU7A7NVk6S1vrZv5bTbE",
+	"1ffl28m3Wg4VayEHMsWFYPQWxYvVy8BfUTdhJVJ9hi8PR/gIy+yU8bymLOLRibi/AOfjAadBHN/Jb4s6",
+	"/5yLDMRYWmPXE45wjM7rltYMq2BS0eEKKp3NljKiJErPyWKRFj5qGz0lZGauAYggSz08i865Xyg5TxGm",
+	"FfN3EtqbuDl227jWNOCuMN9GQ9+Qx3jC5bXER+hK8MX9VNkeJ/gauZJvY1FSLvz7LEqnu/vVLEqGiEYm",
+	"D5xq1n+8ZfkLYN8bUdiDIfECzQQf0YisB9Y7btJ4llQBDYDFoDimOUVeZW7OP2TlDKacPT2AYSL+tgQj",
+	"1UKNyU2lPWfEZk6glUreXWWsvW1eHf+D+b116ysfaPmW26stx/WKjc88jIZ0PCaieNnmTmixG9xG5rIG",
+	"iLtv3sr6m/+1mu1qfnDcZKlNeuGFAUvKn7/2rDZ8Aq8WqLi3GFFZ0sVv+87ZEhueKspSy7/s9QPWjmQv",
+	"DgwCMoMTOs0/me3NpbzO+GYH9VaEN16yUNokcrVR9Y3xBNbVlsMSFl7mpwLX25mTKMpiJgB7CQv/BGbm",
+	"P11L0jwjyBPepexoSSagTZz+79yYlim/lQoJEhCmooWpO4SiNqiCc8vu0hdgt1utZT2JqFT1inJP/G4P",
+	"93/cDMlnHdhMPwO3g1p2y25L39JJbylaR9xqtxuHwf5+4wjvtRutcHfUaY/28NHwsNhHq+tlZwHKnbPK",
+	"1GWPWovvnTZheirRzlFzv9kCY17obaVdxI2Nqtunq8awZqs081Dh0CgEev5arY8LHhBBIHyQ9xesXq6V",
+	"Rn3ni/2rT8O7tRYeSlGL9j0LBjlnvLsQzbZxPo2/C7U0EknFZ1AGTe3r9HrMxga1EqY17VXgOt8hNo4I",
+	"p/RS+SfZHvbMTB4MEd2X97joMGtJJ5NgklV3PTpRupfDuAuu0Jl9cj12y+l7KtjmbhxL8/sf6EKnG7Sz",
+	"HOt26Oz8Qwr8a5YHRN8H7sY6sMd1qXqeluNPCBpIGsJJRmeFm1Vd7Cmy6X7HoLobDkDZoFJuj7yy8+mq",
+	"y/16/9x9Ws9uw2SQaj2zhHl3QHrcLDv/b14Ajc1Jo+zI+A7srFYw1S1DfCQVXuS224dUmZZu1sfLvgOo",
+	"1TqGXl6WT7bc687/UlkwQIRvCHKaYiw143CGy9D/8oBmi7Fej0OoqcOa21JS22XWDpcpYdVwyx0w4FiE",
+	"4stnevNjtdmbkA5dLuTn+pYfdMYFijgO0RBHmAVwnI+FiItgQtJWIM5Q6XGrT3f/PwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
