@@ -59,6 +59,23 @@ func ExampleLogin() {
 	// Output: invalid_grant
 }
 
+// A session does no more than golang.org/x/oauth2 does, but for the retry after a 401 and the sign-out.
+func Example_withoutThisPackage() {
+	ctx := context.Background()
+	config := oauth2.Config{Endpoint: oauth2.Endpoint{TokenURL: address + "/token"}}
+	token, err := config.PasswordCredentialsToken(ctx, "johndoe", "knock-knock")
+	if err != nil {
+		panic(err)
+	}
+	response, err := config.Client(ctx, token).Get(address + "/users/me") // refreshes when the time is up
+	if err != nil {
+		panic(err)
+	}
+	defer response.Body.Close()
+	fmt.Println(response.Status)
+	// Output: 200 OK
+}
+
 // The examples run against the real program.
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
