@@ -37,7 +37,7 @@ func TestTheGeneratedClient(t *testing.T) {
 			GrantType: client.TokenRequestGrantTypePassword, Username: &name, Password: &wrong,
 		})
 		must(refused.StatusCode(), 400, err)
-		if refused.JSON400.Error != client.OAuthErrorErrorInvalidGrant {
+		if refused.JSON400.Error != client.OAuthErrorCodeInvalidGrant {
 			t.Errorf("the error is %q", refused.JSON400.Error)
 		}
 		login, err := c.CreateTokenWithFormdataBodyWithResponse(ctx, client.TokenRequest{

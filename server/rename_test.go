@@ -41,7 +41,7 @@ func (s sources) ReadDir(name string) ([]fs.DirEntry, error) {
 	kept := entries[:0]
 	for _, e := range entries {
 		switch name := e.Name(); {
-		case name == ".git", name == "node_modules", name == "screenshots", strings.Contains(name, ".db"):
+		case name == ".git", name == "node_modules", name == "venv", name == "generated", name == "screenshots", strings.Contains(name, ".db"):
 		case e.Type().IsRegular() || e.IsDir():
 			kept = append(kept, e)
 		}

@@ -95,33 +95,33 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
-// Defines values for OAuthErrorError.
+// Defines values for OAuthErrorCode.
 const (
-	OAuthErrorErrorInvalidClient          OAuthErrorError = "invalid_client"
-	OAuthErrorErrorInvalidGrant           OAuthErrorError = "invalid_grant"
-	OAuthErrorErrorInvalidRequest         OAuthErrorError = "invalid_request"
-	OAuthErrorErrorInvalidScope           OAuthErrorError = "invalid_scope"
-	OAuthErrorErrorServerError            OAuthErrorError = "server_error"
-	OAuthErrorErrorTemporarilyUnavailable OAuthErrorError = "temporarily_unavailable"
-	OAuthErrorErrorUnsupportedGrantType   OAuthErrorError = "unsupported_grant_type"
+	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
+	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
 )
 
-// Valid indicates whether the value is a known member of the OAuthErrorError enum.
-func (e OAuthErrorError) Valid() bool {
+// Valid indicates whether the value is a known member of the OAuthErrorCode enum.
+func (e OAuthErrorCode) Valid() bool {
 	switch e {
-	case OAuthErrorErrorInvalidClient:
+	case OAuthErrorCodeInvalidClient:
 		return true
-	case OAuthErrorErrorInvalidGrant:
+	case OAuthErrorCodeInvalidGrant:
 		return true
-	case OAuthErrorErrorInvalidRequest:
+	case OAuthErrorCodeInvalidRequest:
 		return true
-	case OAuthErrorErrorInvalidScope:
+	case OAuthErrorCodeInvalidScope:
 		return true
-	case OAuthErrorErrorServerError:
+	case OAuthErrorCodeServerError:
 		return true
-	case OAuthErrorErrorTemporarilyUnavailable:
+	case OAuthErrorCodeTemporarilyUnavailable:
 		return true
-	case OAuthErrorErrorUnsupportedGrantType:
+	case OAuthErrorCodeUnsupportedGrantType:
 		return true
 	default:
 		return false
@@ -226,14 +226,14 @@ type NewPassword = string
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	// Error What went wrong, for programs (RFC 6749 §5.2).
-	Error OAuthErrorError `json:"error"`
+	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription What went wrong, for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorError What went wrong, for programs (RFC 6749 §5.2).
-type OAuthErrorError string
+// OAuthErrorCode What went wrong, for programs (RFC 6749 §5.2).
+type OAuthErrorCode string
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -2742,136 +2742,136 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H37cts41ueroLhfVcf+KFmS70p11bideNrpxMnGzjiTyCNBJCQhIgE2AFpWp1y1T7P9Hv0o+yRbOAAp",
-	"kCJl+ZLJ9FedP1KWRILAueF3Ljj86gU8TjgjTEmv+9WbEBwSAX8e42BCTug1eUNZqgh8FxIZCJooypnX",
-	"9d7gORoSNCWJQiMu0IheExSbq5ue75EbHCcR8bpekg4jGvgoxjcNPCY/brdanu8J8mtKBQm9rhIp8T0Z",
-	"TEiM9XNifPOasLGaeN2dlu+peaJHkUpQNvZub33vjMP0lud0MSFI4pj4MKOfLy7ebbWbLRToq0uTYrwB",
-	"Xz92JueKi6qZ8ClhEsWpVIhxpSkl9ZUhGs7tfNCz9yfHaG9/5xD98ftus72xNEG443ETfE+UmB+NFBHL",
-	"czwnAWehRIqjGaZ6jiMuCFITghi5UUiJeWFK7VUzGXERY+V1PcrUdsfz9dRonMZe97DV8r2YMvOpnc+S",
-	"MkXGRMA0Ly8vj1I1IUzRAKsazgYTHEWEjYmh3GG73UJ//N5uN/ea7Q0fzaiawOQFwZKzjLy7+qLtEnF/",
-	"IlgQoa+M4h97niRaanqej4gQXPzY8yi7xhEN+0rzseety4R2q1XBhlt9t0w4k0aRTrgY0jAkTH8IOFOE",
-	"Kf0nTpJIr59ytpUIPoxI/N9fJIfL8rnrO0JDP5mORjSghKm+DHiiRSUkCtPIEgwHAZGav1PCUISDqQT6",
-	"wLUoJt2ZoIo07dqIVH0ael2v1T7E4UFnv3EYdEaN/fY2buDdvZ3GPunsk71hp7W9u+P5nlRYpVLL3bbv",
-	"KaqArouV5VRIBesa+nbtmroVM791Cfpfgoy8rve/thbmacv8KrfemTEMVZdlxF0rNit9DoteCA/DMZGI",
-	"Kr1wx+JdXl42yjJYNRF7y1ZZZGFCp0ZsHsVXGAEu7o8wjUhYZqvlFgo5kWBcRlSZNXKmBA5gZSDI0ut+",
-	"/rq4GazRBF8ThBWKuVSo02ppyuibNBl8L+FaLYXX9bZGaRT1NbG826tHikinsxCRDywRXMslHkYEvWSK",
-	"qvlKaVmmx1MJS0bIGZbaFIRomCo0FARbRcno+RwNDDkHSOK5RLMJEaSpp/EGR9rwkcdxfIjDvp1LmddD",
-	"Hs4RNWwGQqBX52/PHq+zrQVDfsIhep8/vZ4P7iyfmgMBZnaXBD480x/0Qn2E0ZTM0ZheE4bUjAZEf2W0",
-	"nDLg0q8pEfMNww4SUnwBK3gEO1Im0yThQpGwH+sR+0AUhzPnhIXIHVQP5qOUaQoIIiUJH82i9q6rM/mM",
-	"EKwRXZgZ1XOrZhFPxThXLvkI+BCSIMIa4cDjkH6cj7jQV7lkufW9t9pwHkfa/L8no1SuVJ8KPoEywg5o",
-	"NukAhsqMXr8COcAFeiYpmzI+YzAvJZEkgSDww0xwNm6uTx9Yw0uYSA2J7EO1BQ0zWc3kfTETINEEw25l",
-	"JoMjNeHpeIIGIyqkaiRYqPkArmGckdK2BUi4cawtFY/u2rMyuHrre+8EHtevcnGDQdoGoj1+fwSqraOl",
-	"a3B9YTGr2L6kojeN2WzW0Na6kYqIMK3sYVlnn5D9roZg7Y/EVdrwPXiZM+LeygezpECxiBgRkGkcYzH3",
-	"ut4RSrDAMVEEVhlTKTX89TWgSR/AQU3EBEs54yJEY4G1LhESSpRKIrRWIczC/Iom+BGgxcVpXeqvUCBI",
-	"qEURR3LVjOAxK+aTP5oL0Od8fo4FuX1CISoiFOBWyW3sbHxnITon4poIs4oH6bOEAfrmY40y85ioCWVj",
-	"NNMmFSiNAISh/51yRYq2NdQAjaE5TxGWU4SHPFWA95+IMUdohNMI9j2eCvmd6X/B+Wssxt/UmLr2LNIP",
-	"09KPGdrbQb/Qn76J2ax6zHel8weGrzGNtNfyMFIrEidcYEGjeT91BqsnudGMDBwrPNWCTmUu6YzPmuhC",
-	"zBEeY8qQnHChovnTsYNzFGM2RxEfUya108hZYEAdAD6s8BBLUkTvwYSETXSOR9oZRyqb3feCLRAAa+QR",
-	"sFV3ObEyoMZ6lm2dQI3Su0aUm7iFH/E0du1xnsau6wye2rkis3j00k55VTCnsLqncDDKBhZdFMkwoiyU",
-	"iKoMVUfcIPc1TOHd3ErwPOI47CvO+2CE6lzyagv1OJ/PCaVZl9xGSJBWxtd2OvXMWJ78Uzt8Neb/A8MO",
-	"2H9AOMRCyzx85uJK4+6rCVbFUMgzbZxiLsiGi+lyrXMiuCsjo1QicpNQod0BQa75lITaxC2eY8I9jw25",
-	"tF1/XlOLC/obRPdWKZe7CM2ZDFYXSHTGUbbMMhnSEmMKhKAS8YQIYIwF15gViPN9ll2e9D0w9QoxzqgE",
-	"GxhnJJeoOu5r4/Ncf8BmC8xvUJwjHoWQZdI78rcIJa+HN9aJZrlQo6AFD8UXj91vHCuntxkaEPShMMuV",
-	"kpFf9ySmjXM0TOX8SUDNg7FGvhIYBvbcY+BeOQ12qQVwgRVMnjMRfCxwLJtI3yQRFgThEKIbjACDJ5iN",
-	"TbSBsDT2up9LIedlI1G2noWUjfaC+84dem5+dT5KkDGVyliYfhBxCaMzrvojnjL9t0ZAPOzrr3AU8Rlc",
-	"kPnZfS2UevCqXbk2TluVQQF69TN/HaZbQmWuaF35blZvb2cpp+d7J5REYQ4OcRhS/UAcvRPapCqqd7QR",
-	"jiTxvcT5apGOuTtx6KRjyoLw6vztGXpnfrURgcNWewNRpuXT7tfPQTzwIi7jI4xkhOUEQidUSYhONj3/",
-	"7hymmwD9nM8rNyhX+R18+IUEkCE4SaPoDMcVYnxk8isJEZIzBGlIjeeeowFLo2iAgohgkeXoFlnbI8bQ",
-	"S/upMOWOTTHnS/A9PZCxnSZdm2Cl+e11vX99/levd9NqNXq9m/ZJr3ezf3K1+V9eBfV/JjjSw92LvZmZ",
-	"+5rrGp+W5Km9dxd97SBVVP2FzO+cUZHabxlBpgYDcikgLfu77X30x+87PrKfDtAfv+9tNNHlhAaTLKQf",
-	"YalQTOIhAW5ADDokCdHwmzM0mKr5QLOoSAEcjcvSvVdB3UBcr3PZ1ODBu9RxqubrjJZKss5lN+WLOgcV",
-	"V83XuKrE2CkkO/UsfKCTWV8Nn8+JuqfwTcncAGlFYnnXtqgl6RYE89Rc3lnoPRYCz5dnr4evmuwborDe",
-	"Oe85XQi3gtWW/dyWF+bvUPegykAuJt9emrzvUSlTYz3z8pRU0CXbUTXwl9lU9vXFD7k5q/aoWlpRN1/G",
-	"iZr7FkgSQYyDgzKcbJA5YSEYXK1qVZTZuT9lNNI1O3c/G/2BK10aB5BB32zra7D1AZMHcLHG0O3WXWNX",
-	"DW4QaT/kQRoTpgy8eQhtADs9jrzFIb41ZUvabrVnaSHV0uOoTB0RKzi3Qlf8GvOwLlXuJZxVRu2MzN5l",
-	"eHFJcY95ypRJ7C4KaHw0m2AFmFtNyFwj8S6SCQ40KmchIjH/QgGfz0gU8Jj48DXjaEpZiPiox/LBkHXE",
-	"NDdMBMy6a7EpvJREmco9piAGYkIyhI4nqtljBdyE0YzzkDA04QJ2nlwOHTzsCuPuXgFOHVTBpxrM5ISU",
-	"77cXkOyee3g8lbmwDHYtpzaW6gXKaT/Xo1gIn3Nh5taUclZ1of013IiK2P96JCA8iR4C3evzbFU6kCnA",
-	"MbiQ92RpkAqhncHE0aKnk8r2PaSSkVlhFqtgkav2ZeItrag0dCUJbfThfqD9iJlaVIQlQPTDnd19wN/G",
-	"KSoR2gYLVi1rEVW49R0f9ElFbVF2uCYEdZzou3dmN+hUVR/8sWFj5o3TF8aDodrsyhkRpclXauLCcauv",
-	"Zd49PHRqmXecWebVzHlsq7I4HZ6hNw0tLnKZplUYwFbKVFQY8ZAgKB368P606WpQFb64yzBYU2dmn5Mj",
-	"lxXfSFmBDVXi/j7fdLOiwu7XsriC/a3k42uCrwkiBhVzUaqBgnAGQ7DHoIgOBRZzE5Q1hfZQFGILr4qh",
-	"gwpTsuyQmmmZMqyVUzP7sS3wqirTsrVcS3NYx8RVg8CKIEoeqYcgjyAjQeRkEbZ34iafxD9f7c6ug4tf",
-	"o08/77BdcfriH0f630+dYWu6Pdz+RyuIT9JPfz9U/2RR69PHM/7p46vo7gkftA87ZaNcA2L11/2JBcLF",
-	"lQzMOkywcQBst6uxXz1HnEVzhJG+32ImQFmMkNAGNvPVFm69U+/LSgA3Vcn1OZHSbs/32QIFwRpNYFVl",
-	"bAlz42ARH48BURZUOcSKNBSNSyGvSnBvt6fKR2n30pjEAEcRVBTFOCTaFpktxY425DwimIExh7yIrJ88",
-	"VQhiQXQE2ViTm7P0N2x50DKMYVgYs5SWxG67Sk1o0sdhKIiUlbO1J1tMIifQlmIkeLzOxhBhCTHvai5e",
-	"ZHEyMzIXGQEevHzjJD2pU2si9uMa2cDKIY3ENNTcnOHy9lRlncouo2ZUJoX5Sgq8KUzGdxWkROmC/K3Q",
-	"yHf43sA0p+taICXT/LvJzMiN6gepkFWezFmq1c7qfB7p0a5bs2KvLsev76A7TKo4gSqSXWRbyT2I5Rrn",
-	"il0Ivbq8sAeyWnsHG1koCx0VQlgm7+WjgT159f/+z/8dNKv2kmVEaYWAshUn2DIRLp54otfm1F89njvY",
-	"27nrdJpf2lCWJvE2wb+m5Dkac24ywpxBoWhpebvtTp2u12BFUB6ztpkWGPBISeibiEJDkgQLrTvrIfPF",
-	"LuzmJobAjnvnJwoyURi7wDB/aTM2660Vzb8g49NARid4sTSpn/nMnG7CUUQglnIN2TdJopEbP3GeV+Ti",
-	"VeFwb+WsKvfRpDaYdlIup4b5F0kxZTyYNuD/NamydnTgDgXPZle4rGqKj8DZDzUU50VTkBkNNy623Syf",
-	"fo1JF45ZZUdAq+yHS7xe76bT0v+19X/bjV7vZvcn/d8L/ef+yxqyZkn8avOW/eob9+WaCDqiJESkEWMa",
-	"IQsXmmgd2fjCJyzk5aTw7s7aMlAyb476VJmqD5KIR/kBD4KFIYUjk6A+FVg9tgGdfGzzzTJJ7kAWdqh+",
-	"xpDqxy0OhxbR6TrYJQP4JXgEDh2ccIDaGh+Ra+1imEw02Gla3M3X9AsWcLoG9+Ig4ClTEFjHcqq3jLpM",
-	"28PAdxI+lveuKt3Ln6VuNY3n50JR4rHLUEfSHARfwOnOiur04xiuv28OIK6MSh6hIMI0RilTNLKeZsDZ",
-	"iIq47Pxjxv5mPzUDHrviUqcPS8QuyPbK6GVW4FLa3NaOLq+ykR8Y/TUli4QSVRJFRFszFGAJJ5BmNFST",
-	"5xo7DP428AFDQK7JtxdKqKBmGkrqcZcotbxnrwiv/63Xk0t1M/99ty11hG9lmFwLzQeQq3sKzQPYdbv0",
-	"fEj8Bqmgan6uLzdDA2rs1CcBX/MxxHKpmtScSkMGAm7m+HUTft8sAMfNHCLSYKpNUo+54H/OU0jzPTcP",
-	"YlC6SoMpCeGnMVFoUN7SByYHOIr4DFbiiqfFMR9E5HW9rQIyN/bOjAU16DjUAvSDRHzGckOpVyCNUyyh",
-	"gs/CiK5n0kQ1t5DibZpgsvAkLefz/JZnONR+GVQPciE38lvyh4GJgaFNheNdA2ReUGHlrjBgzW5TJkrZ",
-	"iFcz3KRDkN6hpoQkml9U5Asz0cmJ/o+nyniilo8cQnA2NS5RgJlBPfNmj/XY5uaFmCOqmpub6J2GPmgz",
-	"c6HJpg8MX3TvKEmGD6etES4KIc7FsMeeDWI8JUikzPgb5sB2zHNiDSyGGiz6qOSIa+Bg78GGr39kiCeE",
-	"Icx6bFFBDpJvpm7Wokmwma1OP58qM/ycp3qdn/UgOKHNOY6jq2db7scNGC6/4ovkzLlCf9xAARbgzVHZ",
-	"YyYl+4NEeCh5lCqSQUgiu4jGCRew28emRPIdlyrGEK47SmjIxwBDx4TptSw8QogRwm3NHruYcZTgMZFI",
-	"TvgMUdVFn89neDwmAn04vXq2FfJAbm1kFcJU+ejze/KCB1fPtgQJeQA/gZpSZakCuS+5uQlFAYO6yu6B",
-	"DbDs7O5vGAJiJBU00BgEPCQD0+NEzWyFu8MUiWRC8BTlDgFlUkGPBdPTYuDb5hZuKniw0URn3CYgBUkI",
-	"VhJ2IggbS+0q99hLo2yQXwNOUKhyQAM3Dzd4jn6Fk0ya8+7pJe2XT0iUZNKxhPA3N/U2ry+b81SAMXG8",
-	"ZssfCYmBpsmQ7rdapj+HDQdRoQ0x7BM9Zrx92EmHxPaTgIHBpvyQP9wq8IwgPBaEGDMa0YAwUzloNhrv",
-	"zemFtkdgSCZKJbK7BbIpeSoC0uRivGVv2oqpcrKC3jkUtHu+d02ESSh4rWa72dLXWOn2ut52s9Xchi1T",
-	"TcAobzVnJIoa0DNg68tsKptZyf+Y1ESlbc2npGNG2RhNyVyabCEUD1+SIfqFzNE5UYuS0I0mOnJCaKaW",
-	"/NXlhUQJESgL8j3vscGUhgM4CjEhpoR0b/sAqUkaDxNBWd4UYkrmTXRCVGBMiiTKHiYAYcg6eZiWPBjB",
-	"qD2W27aQQ0ZBL9owIhfrU71pjIn6hcylV2qv1Gm17ndC01RNfraVq97L887unmcLVL13DfMJ6lC9s9+G",
-	"r+XHyUH64jgIG3tvzmYfT3Yu+/uMX348+XQ0+nl680m+//vx4Uc9LShK9V4e25LPrifp2IPqUm90sP32",
-	"1faLzs1J+6fxwXU6PFSvSXv885vf/rG/Rw4uUnmYvvv5+v0/Xn7woNLUu+mfvPztfXoYb+/9/Pqsr1Ky",
-	"t3v4+iz5eLmXHM/PFZ3+88svp5enu7jl3V6tfTjC1pnWHPuakrlm2mNOby61koNH7RomVd2YM3PLPYHp",
-	"QjSv+/nKd84/2ZlazTebKtLKbaRYY1Q81iz2XlAZcG24vCs9YEGrYPtvFEovG2ZXWalmxVrNfBuKbUms",
-	"Ua6DnfbORhMNTE1drjn680DrSo5cCievlsQ9r7N9rMjXVN6ujvpl5bRg8bpbW+3OfrPVbDXb3YPWQcut",
-	"AKy5pMaIrSqY/XxVU6xa8wSY7JY5yHW/EsDuZ09Da73Q5QLTzzkqdvBuAcMW0elVbSFpzbwBOyzXWq5c",
-	"5tqlkPnS1rYKuaDV2IVMuv/DDYON8VDpnHVDIV9hECZw5uO3Wo0/ArwDG2nE2RhZLG17mmmALZvoVKGI",
-	"8ykcmWfcnPAm2nUtHjGjLIhSW7+wpOr28MljFT2ravL4dP0Dc/bZVUezI3ptWp89KZ9Oi1TE+ikOk+x8",
-	"DIe0ts3rGbTb2kazCY3IHcf5DM7L8D2KudZRjasnqQo12hySMWWykjfaW6XMZLP/o9ijJzYH0GyrtOQD",
-	"eaXv2b77HvfY5ir+HmMoFgElrONrnn1JuKzZag1azKyd3jcLeY6OSbJlR9WzrksG9dt2cixEmv9Or6IY",
-	"z3sMJwnBAvpbgEfSQIPFFvljtikO0LM/ft9pbm/AYVmJBpm/PYCBB/l15kFSYaFMZy8IDjTRUY+hulQH",
-	"mnExhdrAJMIByRB09ohmeVLFEik9s718XsXfzGywtVzWf2RkhhJMRROBI6cnVighgx5lkoRAk24e6oD7",
-	"OCNNdE5YqA2b/pJHECfKsD3VJk/Tn8z0uNKm6Z9hFHGp7Ex846/iodwAf8w2J8Vx/oznKMIqazagoZ1v",
-	"g79wKlRzV4+uJmRkAkzGwwBSQ10ScPKSqglPFRrApj4wjrLJ4BElqyJn6EhO9cK0Gi0q691MwQRLM2Xt",
-	"qxBwMu3ZcPjN0Dt7oG1SYR1l20CSBhOY3VHeJo6QMOsUDC3jmujojrQ1RHb1cIV0sm9G1/PosTyt7GfT",
-	"0CoBfcjMx0GhTKOLfsKSBgNbrlHlc5k8wIWFH9bK/MTD+Qq7V9l6rdz7wY1QLgyHibC6fQ3c1LaLVhf3",
-	"l1LFNnNalfVcRN/zFOLtIh9cnMl7+2XdVMqVDqWk8sOTw/doflCoobgtRuKVSMntY7erYi2QR+avJsO/",
-	"B/QtfXXy4bfT9hk9lafs/W5wfLp3Gp+0fukk2+Hxq8Mmmb/6Lbw8pW/p6ezNRTT59GI8P5u/OmwGnYgN",
-	"45NWaNLgbrHPXqv1hFRcKQdubUxWEnM/ole3sTF2Bqzsd2tetbPO3l9oBwg3tde8qdjGU9/a3l7z1rxd",
-	"D9y1u+Zdi+6R6wKbpTZ166Kbpb5fqyCOsVS+UwCatQ1xAI9pC+8CnsxVrcU9EFxrtQ6b6HLCAclMeBTK",
-	"PHYW4zlkVqjqwp7kdHBZrgv3y/ukDbZB93ftz0A3eL132n7qJi5hngSABCsHzZQ68+QtTW1DFaQ3aBwB",
-	"YM97q2hgFkmOOq2Wj4YkwKkkdlsf6x2NUEiTzPC8avsxo3yD7afS5r+ELEoGKYZzSMIWCOpuB09go5ZK",
-	"5UsG8B57wfI5jPU3hBrk7dtC7xmWAD5sfy7flrJq+SHC9Exqen+Znn+r6dEQ1yL7PDZUZXQgSFVvbY7Y",
-	"XHNWGxXTukWrInjTbicXZBpHsecmjG8rMqC7i+/WFpqWUnnWsscGToxsYLy1PGVpQ6IU+rSqedcOm65Z",
-	"B+H3GGRewTiakgjzgJKXRWV2mKRYVAL5aj2oKSyRkL+TvMcyOoCvQ6JIjw4u5sweqtAGdzE4mMB65Ay1",
-	"Y+tarqpukqZEpqrQZVEHUeqU4kDjpUOXDgTGjK2Pepwan7XsSvt+y3Tr5bxOq7PXaLcbne2L9k633e62",
-	"Wp/cMqWsLqSeNuWSNntDPcnu1djKVk5UxoivivVfdWt5DBvqYrTai7Ye6/rmePFGg3Vtcbn1H9y3/aie",
-	"ZdVdo/LeZe9LpshcAX67UUan7CMrAM8J8W9/20nVYp6idVk1FRYIz9rg/C0h2jKiogH+Bm3rdlqHj2tX",
-	"V+78VWxXWNgtcHbSseJdJ9nvxXea5Gr26FeatA4XcnDM2SiiwerXZ5QW9lR9OZcI4qOEiAlOIJKImSk6",
-	"cjbM5tpI6d4gqYCPdjqdu+/I3pfznWLUX2/95SK/z8VE3m0Bar3PQNHCpDhI68h8U8BaW1lxZ9Yxv8jD",
-	"F/C9LIQXbbGcdpQi+5qKvLjM9GA2uQsu4NAR5JtM4LfUqLIHOQ8ehXkQVTuMJttmqwkxs7+bhph5nJJK",
-	"tNNqL4rBtHr22OCuPoA2EB7jmz4ekx/3Wq08AFp+fdfOfmujq+eLKOsxW/MNpWWm4ig3YlVgypDzDVlO",
-	"wOzUZOktba2b+X02xNX3LbaT76UOFbqwADJFRTByi+L5ajXwV9RNWI5UH95bhCN8hGV+vHhWUxbx6ETc",
-	"X4Dz8YDTII4f5PdFnX9OJQM2lnTscsIRjtFpnWolWAWTitZUUAxttpQRJVF2QBaLrPBR2+gpIYm5BiCC",
-	"LDXfLDrnfqEqPUOYls0/SOhr4ubYbcdZ0zm7wnwbCX1DHuMJl3WJj9CF4PP7ibI9cfAtciXfx6JkVPj3",
-	"WZROd/ubWZQcEY1MHjiTrP94y/IXwL43orBnR+I5SgQf0YjcDay33KRxklYBDYDFIDimK8WiytwckcjL",
-	"GUw5e3ZGw0T8bQlGJoUak5tKe86IzZxAD5VFW5Wx9rZ5dfwP1vfOra98oOVb7qu2HNcrdjzzMBpSOKhQ",
-	"uGx9J7TYBm4tc1kDxN1XZuWNyf/SZqvND46bLPU3L3T6XxL+xfvKasMn8E6AinuLEZUlWfy+L4stkeGp",
-	"oiy19MvfG2DtSP7GvyAgCZzQaf7JbO+Cy3cZ3/ws34rwxksWSptErjaqvjGeQLracljCwvPFwcG77cxR",
-	"FOUxE4C9hIV/AjPzny4lWZ4R+AkvQXakJGfQOk7/D25My5TfSoUECQhT0dzUHUJRG1TBuWV32Zur263W",
-	"spxEVKp6Qbknfrfn/z+vh+Tz1mum5YHbOi2/Zbulb+lktxStI2612439YHe3cYB32o1WuD3qtEc7+GC4",
-	"X2yg1fXyswDlllnl2eWPuhPfO/3B9FKirYPmbrMFxrzQ1Eq7iGsbVbdBV41hzbU091DhXCkEev7S1scF",
-	"D4ggED5YNBasVtdKo7711f7Vp+HtnRYeSlGL9j0PBjnHwLsQzbZxPo2/C7U0EknFEyiDpvY9eD1mY4Na",
-	"CLOa9ipwvdgh1o4IZ/Ol8k+yPeyYlTwYIrpv3XHRYd6LTqbBJK/uenSidGcB4864Qif2yfXYbTG/p4Jt",
-	"7saxtL7/gS50tkE76li3Q+fnHzLgX6MeEH0fuBvrwB7Xpep5Vo4/IWggaQgnGR0NN1pdbDuy7n7HoLob",
-	"DkDZoNLCHnll59MVl/u1B7q9upvchsjA1XpiCdP0PztuppVU4CB7czM2J43yI+NbsLNaxlR3FfGRVHi+",
-	"sN0+pMo0d/PmXvblPa3WITT4snSy5V63/tfKggEifDMhp2/GUr8OZ7gc/S8PaLYY6/U4EzV1WDNbSmrb",
-	"y9rhciGsGm65SQYci1B8+Uzv4lht/gqjfZcKi3N9yw864QJFHIdoiCPMAjjOx0LERTAhWbcQZ6jsuNXV",
-	"7f8PAAD//w==",
+	"7H37cts40u+roHi+qon9UbIk35WaqvU48Y4ziZMTO+tsIq8EkZCEiAQ4AGhZk3LVeZoz7zGPcp7kFBog",
+	"BVKkLF+y2flq8kfKkkiw0d1o/PqC5lcv4HHCGWFKet2v3oTgkAj48xgHE3JCr8kbylJF4LuQyEDQRFHO",
+	"vK73Bs/RkKApSRQacYFG9Jqg2Fzd9HyP3OA4iYjX9ZJ0GNHARzG+aeAx+XG71fJ8T5BfUypI6HWVSInv",
+	"yWBCYqyfE+Ob14SN1cTr7rR8T80TPYpUgrKxd3vre2ccyFum6WJCkMQx8YGiny8u3m21my0U6KtLRDHe",
+	"gK8fS8m54qKKEj4lTKI4lQoxrjSnpL4yRMO5pQc9e39yjPb2dw7RH7/vNtsbSwTCHY8j8D1RYn40UkQs",
+	"03hOAs5CiRRHM0w1jSMuCFITghi5UUiJeYGk9ipKRlzEWHldjzK13fF8TRqN09jrHrZavhdTZj61cyop",
+	"U2RMBJB5eXl5lKoJYYoGWNVINpjgKCJsTAznDtvtFvrj93a7uddsb/hoRtUEiBcES84y9u7qi7ZLzP2J",
+	"YEGEvjKKf+x5kmit6Xk+IkJw8WPPo+waRzTsKy3HnreuENqtVoUYbvXdMuFMmoV0wsWQhiFh+kPAmSJM",
+	"6T9xkkR6/pSzrUTwYUTi//4iOVyW067vCA3/ZDoa0YASpvoy4IlWlZAoTCPLMBwERGr5TglDEQ6mEvgD",
+	"16KYdGeCKtK0cyNS9Wnodb1W+xCHB539xmHQGTX229u4gXf3dhr7pLNP9oad1vbujud7UmGVSq13276n",
+	"qAK+LmaWcyEVrGv427Vz6lZQfusy9L8EGXld739tLczTlvlVbr0zYxiuLuuIO1dsZvocJr1QHoZjIhFV",
+	"euKOxbu8vGyUdbCKEHvLVlllgaBTozaPkiuMABf3R5hGJCyL1UoLhZxIMC4jqswcOVMCBzAzUGTpdT9/",
+	"XdwM1miCrwnCCsVcKtRptTRn9E2aDb6XcL0shdf1tkZpFPU1s7zbq0eqSKezUJEPLBFc6yUeRgS9ZIqq",
+	"+UptWebHUylLxsgZltoUhGiYKjQUBNuFkvHzORoYdg6QxHOJZhMiSFOT8QZH2vCRx0l8iMO+paUs6yEP",
+	"54gaMQMj0Kvzt2ePX7OthUB+wiF6nz+9Xg4ulU8tgQAzu0uCHJ7pD3qiPsJoSuZoTK8JQ2pGA6K/Mquc",
+	"MpDSrykR8w0jDhJSfAEzeIQ4UibTJOFCkbAf6xH7wBRHMueEhcgdVA/mo5RpDggiJQkfLaL2rrtmcooQ",
+	"zBFdGIrqpVUziacSnKuXfARyCEkQYY1w4HFIP85HXOirXLbc+t5bbTiPI23+35NRKlcunwo5wWKEHdBs",
+	"0gEMlRm9fgVygAs0JSmbMj5jQJeSSJJAEPhhJjgbN9fnD8zhJRBSwyL7UG1Bw0xXM31fUAIsmmDYrQwx",
+	"OFITno4naDCiQqpGgoWaD+AaxhkpbVuAhBvH2lLx6K49K4Ort773TuBx/SwXNxikbSDa4/dH4No6q3QN",
+	"qS8sZpXYl5boTWM2mzW0tW6kIiJML/awvGafUPzuCsHaH4mrVsP3kGUuiHsvPqCSAsciYlRApnGMxdzr",
+	"ekcowQLHRBGYZUyl1PDX14AmfYAENRMTLOWMixCNBdZriZBQolQSoVcVwizMr2iCHwGruEjWpf4KBYKE",
+	"WhVxJFdRBI9ZQU/+aC5gPef0ORbk9gmVqIhQQFolt7Gz8Z2V6JyIayLMLB60niUM0DcfaxYzj4maUDZG",
+	"M21SgdMIQBj63ylXpGhbQw3QGJrzFGE5RXjIUwV4/4kEc4RGOI1g3+OpkN+Z/xecv8Zi/E2NqWvPIv0w",
+	"rf2Yob0d9Av96ZuYzarHfFc+f2D4GtNIey0PY7UiccIFFjSa91NnsHqWm5WRgWOFp1rRqcw1nfFZE12I",
+	"OcJjTBmSEy5UNH86cXCOYszmKOJjyqR2GjkLDKgDwIcVHmJJiug9mJCwic7xSDvjSGXUfS/YAgGwRh4B",
+	"W3WXEysDbqxn2dYJ1Ci9a0S5iVv4EU9j1x7naey6zuCppRWZyaOXluRVwZzC7J7CwSgbWHRRZMOIslAi",
+	"qjJUHXGD3NcwhXdLK8HziOOwrzjvgxGqc8mrLdTjfD4nlGZdchshQXoxvrbk1AtjmfindvhqzP8Hhh2w",
+	"/4BwiIWWefjMxZXG3VcTrIqhkGfaOMVckA0X0+WrzongroyMUonITUKFdgcEueZTEmoTt3iOCfc8NuTS",
+	"dv15zS0u6G8Q3Vu1uNxJaMlksLrAojOOsmmW2ZCWBFNgBJWIJ0SAYCy4xqzAnO8z7TLR98DUK9Q44xJs",
+	"YJyRXKPqpK+Nz3P9AZstML9BcY54FEKWSe/I3yKUvB7eWCea5UKNwip4KL547H7jWDm9zdCAoA8FKldq",
+	"Rn7dk5g2ztEwlfMnATUPxhr5TGAY2HOPQXrlNNilVsAFVjB5zkTwscCxbCJ9k0RYEIRDiG4wAgKeYDY2",
+	"0QbC0tjrfi6FnJeNRNl6FlI22gvuO3do2vzqfJQgYyqVsTD9IOISRmdc9Uc8ZfpvjYB42Ndf4SjiM7gg",
+	"87P7Win14FW7cm2ctiqDAvzqZ/46kFtCZa5qXfluVm9vZymn53snlERhDg5xGFL9QBy9E9qkKqp3tBGO",
+	"JPG9xPlqkY65O3HopGPKivDq/O0Zemd+tRGBw1Z7A1Gm9dPu189BPfAiLuMjjGSE5QRCJ1RJiE42Pf/u",
+	"HKabAP2c05UblKv8Dj78QgLIEJykUXSG4wo1PjL5lYQIyRmCNKTGc8/RgKVRNEBBRLDIcnSLrO0RY+il",
+	"/VQguWNTzPkUfE8PZGynSdcmWGl5e13vX5//1evdtFqNXu+mfdLr3eyfXG3+l1fB/Z8JjvRw9xJvZua+",
+	"5muNT0v61N67i792kCqu/kLmd1JU5PZbRpCpwYBcCmjL/m57H/3x+46P7KcD9MfvextNdDmhwSQL6UdY",
+	"KhSTeEhAGhCDDklCNPzmDA2maj7QIipyAEfjsnbvVXA3ENfrXDY1ePCu5ThV83VGSyVZ57Kb8kWdg4qr",
+	"5mtcVRLsFJKdmgof+GTmVyPnc6LuqXxTMjdAWpFY3rUtak26BcU8NZd3FuseC4Hny9Tr4auIfUMU1jvn",
+	"PcmFcCtYbdnPbXmBfoe7B1UGckF8e4l436NSpsZ65uUpqaBLtqNq4C+zqezrix9yc1btUTW14tp8GSdq",
+	"7lsgSQQxDg7KcLJB5oSFYHD1UqvizM79OaORrtm5+9noD5zp0jiADPpmW19DrA8gHsDFGkO3W3eNXTW4",
+	"QaT9kAdpTJgy8OYhvAHs9Dj2Fof41pwtrXa7epYmUq09zpKpY2KF5FasFb/GPKzLlXspZ5VROyOzdxle",
+	"XFq4xzxlyiR2FwU0PppNsALMrSZkrpF4F8kEBxqVsxCRmH+hgM9nJAp4THz4mnE0pSxEfNRj+WDIOmJa",
+	"GiYCZt212BReSqJM5R5TEAMxIRlCxxPV7LECbsJoxnlIGJpwATtProcOHnaVcXevAKcOquBTDWZyQsr3",
+	"2wtIds96AWvwj24rY+frOU2EJ9FDoG99nqpKh0oE38+hq0z1ZahyOXOzVA5Rzmq6DtNibTkXZl5bKSVX",
+	"l7lYw0vKFtAxuKD3VIkgFUI7k4mzCp9Oq9v30GpGZgUqVumoazbKyrM0o9LQVSqURS/uB/qPmKllRVgC",
+	"xD/c2d0H/G6cqhKjrW6umlZh1S182CddaouyxTUhrOOE372zu0Grqvrijw0bc2+cvjAeENVmW86IKBFf",
+	"qeoLx6++Fnr38NCphd5xqMyrofPYWGVxOzxDbzpaXeQyT6swhK20qahQ4iFBUHr04f1p011BVfjkLsNo",
+	"bYmhPmdHriu+0bKCGKrU/X2+aWdFid2vZXUFA1cpx9cEXxNEDKrmolRDBeEQhsAoo4gOBRZzE9Q1hfpQ",
+	"VGILt4qhhwpTsuzQGrJMGddK0sx+bgvEqsq8bC3YEg3rmLhqEFkRhMkj/RAkEmQkiJwswv5O3OWT+Oer",
+	"3dl1cPFr9OnnHbYrTl/840j/+6kzbE23h9v/aAXxSfrp74fqnyxqffp4xj99fBXdTfBB+7BTNso1IFh/",
+	"3Z9YIF2cycDMwwQrByB2Oxv71XPEWTRHGOn7LeYClMYICW1gNJ9t4dY71315EcBNVXp9TqS08OQ+W6Ag",
+	"WG/XWFUZW8LcOFrEx2NApIWlHGJFGorGpZBZpXNgt6fKR2n31JjEAEcRVCTFOCTaFpktxY425DwimIEx",
+	"h7yKrCeeKgSxJDqCbK7J7Vn+G7E8aBrGMCyMWUpLarddtUxo0sdhKIiUldTakzEmERRoSzESPF5nY4iw",
+	"hJh5tRQvsjibGZmLjAEPnr5xsp7UKTYR/3GNbmDlsEZiGmppznB5e6qyTmWXUwsq08J8JgXZFIjx3QVS",
+	"4nRB/1asyHf43sA05+taICVb+XezmZEb1Q9SIXlFyP8s1cvOrvk8UqRdv2bFXl2Of9/BdyCqSEAVyy6y",
+	"reQezHKNc8UuhF5dXtgDXa29g40sFIaOCiEwkzfz0cCe3Pp//+f/DppVe8kyorRKQNmKE3CZChdPTNFr",
+	"c2qwHs8d7O3cdbrNL20oS0S8TfCvKXmOxpybjDJnUGhamt5uu1O31muwIiweM7eZVhhw+Ujom4hEQ5IE",
+	"C7121kPmi13YzW0MQRz3zm8UdKIwdkFg/tJmbOZbq5p/QcangYxOdGCJqJ/5zJyOwlFEIFhxDdk7SaKR",
+	"G6BwnleU4lXhcHAlVZX7aFIbjDspl2MD/UVWTBkPpg34f02urB0duGOBZ9QVLqsi8RE4+6GG4rxoCjKj",
+	"4Qaetpvl07Mx6cIxrewIaZX9cJnX6910Wvq/tv5vu9Hr3ez+pP97of/cf1nD1qwIoNq8Zb/6xn25JoKO",
+	"KAkRacSYRsjChSZaRze+8AkLeTmpvLuztg6UzJuzfKpM1QdJxKP8gAfBwpDCkUtYPhVYPbYBnXxs880y",
+	"S+5AFnaofiaQ6sctDpcW0ek62CUD+CV4BA4dnJCA2hwfkWvtYphMNthpWtzN1/QLFnC6BvfiIOApUxCY",
+	"x3Kqt4y6TN3DwHcSPlb27lK6lz9L3Wocz8+VoiRjV6COpjkIvoDTnRnVrY9juP6+OYS4Mip5hIII0xil",
+	"TNHIepoBZyMq4rLzjxn7m/3UDHjsqkvdelhidkG3V0YvswKZ0ua2dnR5lY38wOivKVkkpKiSKCLamqEA",
+	"SzjBNKOhmjzX2GHwt4EPGAJyVb69UEIFNtNQUo+7xKnlPXtFeP1vvZ5cqrv577ttqaN8K8PkWmk+gF7d",
+	"U2keIK7bpedD4jhIBVXzc325GRpQY6c+ifiajyGWS9Wk5lQbMhBwM8evm/D7ZgE4buYQkQZTbZJ6zAX/",
+	"c55CmvC5eRCD0lcaTEkIP42JQoPylj4wOcRRxGcwE1c9LY75ICKv620VkLmxd2YsqGHHoVagHyTiM5Yb",
+	"Sj0DaZxiCRWAFkZ0PZMmqrmFFG/TDJOFJ2k9n+e3PMOh9sug+pALuZHfkj8MTAwMbSok7xog84IKM3eV",
+	"AWtxmzJTyka8WuAmHYL0DjUlJNHyoiKfmIlOTvR/PFXGE7Vy5BCCs6l1iQLMDOqZN3usxzY3L8QcUdXc",
+	"3ETvNPRBm5kLTTZ9EPii+0dJM3w4rY1wUQlxroY99mwQ4ylBImXG3zAHvmOeM2tgMdRg0YclR1wDB3sP",
+	"Nnz9I0M8IQxh1mOLCnTQfEO6mYtmwWY2O/18qszwc57qeX7Wg+CENuc4jq6ebbkfN2C4/IovkjPnCv1x",
+	"AwVYgDdHZY+ZnOcPEuGh5FGqSAYhiewiGidcwG4fmxLLd1yqGEO47iihIR8DDB0Tpuey8AghRgi3NXvs",
+	"YsZRgsdEIjnhM0RVF30+n+HxmAj04fTq2VbIA7m1kVUYU+Wjz+/JCx5cPdsSJOQB/ATLlCrLFch9yc1N",
+	"KCoY1FWGD2yAZWd3f8MwECOpoAHHIOAhGZgeKWpmK+QdoUgkE4KnKHcIKJMKejSYnhgD3zbHcFPhg40m",
+	"OuM2ASlIQrCSsBNB2FhqV7nHXprFBvk1kASFKgk0cPNwg+foVzgJpSXvnn7SfvmEREmmHUsIf3NTb/P6",
+	"sjlPBRgTx2u28pGQGGiaDOl+q2X6e9hwEBXaEMM+0WPG24eddEhsPwoYGGzKD/nD7QKeEYTHghBjRiMa",
+	"EGYqD81G4705vdD2CAzJRKlEdrdANyVPRUCaXIy37E1bMVVOVtA7h4J4z/euiTAJBa/VbDdb+hqr3V7X",
+	"2262mtuwZaoJGOWt5oxEUQN6Dmx9mU1lMzsyMCY1UWlbMyrpmFE2RlMylyZbCMXHl2SIfiFzdE7UoqR0",
+	"o4mOnBCaqUV/dXkhUUIEyoJ8z3tsMKXhAI5STIgpQd3bPkBqksbDRFCWN5WYknkTnRAVGJMiibKHEUAZ",
+	"sk4gpqUPRjBqj+W2LeSQUdCTNoLI1fpUbxpjon4hc+mV2jN1Wq37nfA0VZefbeWr9/K8s7vn2QJX713D",
+	"fII6Vu/st+Fr+XFykL44DsLG3puz2ceTncv+PuOXH08+HY1+nt58ku//fnz4UZMFRa3ey2NbMtr1JB17",
+	"UJ3qjQ62377aftG5OWn/ND64ToeH6jVpj39+89s/9vfIwUUqD9N3P1+//8fLDx5Uqno3/ZOXv71PD+Pt",
+	"vZ9fn/VVSvZ2D1+fJR8v95Lj+bmi039++eX08nQXt7zbq7UPV9g61ZpjY1My10J7zOnPpVZ08KhdI6Sq",
+	"G3NhbrknOF2I5nU/X/nO+SlLqV35ZlNFenEbLdYYFY+1iL0XVAZcGy7vSg9YWFWw/TcKpZsNs6usXGbF",
+	"Ws98G4ptSa1ZXAc77Z2NJhqYmrx85ejPA71WcuRSOLm1pO55ne5jVb6mcnd11C8rxwWL193aanf2m61m",
+	"q9nuHrQOWm4FYc0lNUZsVcHt56uaYteaJwCxW+Yg2P1KCLufPQ2t9USXC1Q/56jYwbsFDFtEp1e1hag1",
+	"dAN2WK7VXDnNtUsp86mtbRVyRauxC5l2/4cbBhvjodI5K4dCvsIgTODMyG+1K/4I8A5spBFnY2SxtO2J",
+	"pgG2bKJThSLOp3DknnFzQpxo17V4RI2yIEpt/cLSUreHVx670LOqJo9P1z9wZ59ddbQ7otemddqTyum0",
+	"yEWsn+IIydJjJKRX27xeQLutbTSb0IjccRzQ4LwM36OY6zWqcfUkVaFGm0MypkxWykZ7q5SZbPZ/lHg0",
+	"YXMAzbZKSz5QVvqe7bvvcY99rpLvMYZiEViEdXLNsy8JlzVbrUGLmbXT+2Yhz9ExSbbsqHvWtcmgftuO",
+	"joVIy9/pdRTjeY/hJCFYQH8M8EgaaLDYIn/MNsUBevbH7zvN7Q04bCvRIPO3BzDwIL/OPEgqLJTpDAbB",
+	"gSY66jFUl+pAMy6mUBuYRDggGYLOHtEsE1UskdKU7eV0FX8z1GBruaz/yMgMJZiKJgJHThNWKCGDHmeS",
+	"hMCTbh7qgPs4I010TlioDZv+kkcQJ8qwPdUmT/OfzPS40qbpn2EUcaksJb7xV/FQboA/Zpub4jh/xnMU",
+	"YZU1K9DQzrfBXzhVqqWrR1cTMjIBJuNhAKuhLgkkeUnVhKcKDWBTHxhH2WTwiJJVkTN0JKd6YnoZLSrz",
+	"3UzBBEtDsvZVCDiZ9mw5/Gb4nT3QNrmwjrJtQEmDCVB3lLeZIyTMOg1Dy7kmOrojbQ2RXT1cIZ3sm9E1",
+	"HT2Wp5X9jAy9JKCPmfk4KJRpdNFPWNJgYMs1qnwukwe4sPDDWpmfeDhfYfcqW7eVe0e4EcqF4TARVrcv",
+	"gpvadtHq4v5SqthmTquynovoe55CvF3kg4uUvLdf1pFSrnQoJZUfnhy+R/OEQg3FbTESr0RKbh+7XRVr",
+	"gTwyfzUZ/j2gb+mrkw+/nbbP6Kk8Ze93g+PTvdP4pPVLJ9kOj18dNsn81W/h5Sl9S09nby6iyacX4/nZ",
+	"/NVhM+hEbBiftEKTBneLffZarSfk4ko9cGtjspKY+zG9ug2OsTNgZb9b86uddfb+QjtBuKm95k3FNqD6",
+	"1vb2mrfm7X7grt0171p0n1wX2Cy1uVsX3Sz1DVsFcYyl8p0C0KztiAN4TFt5F/Bkrmot7oHgWqt12ESX",
+	"Ew5IZsKjUOaxsxjPIbNCVRf2JKcDzHJduF/eJ22wDbrHa38GusnrvdP2YzdxCfMkACRYOWim1Nknb4lq",
+	"G7IgvUHjCAB73ptFA7NIctRptXw0JAFOJbHb+ljvaIRCmmSG51XbjxnlG2w/lTb/JWRRMkgxnEMStsBQ",
+	"dzt4Ahu1VCpfMoD32AuWz2GsvyHUIG/fFnrPsATwYft7+baUVesPEabnUtP7y/T8W02PhrgW2eexoSqj",
+	"A0GqemtzxOZastqomNYveimCN+12gkGm8RR7bsL4tiIDusP4bm2haUmVZy17bODEyAbGW8tTljYkSqHP",
+	"q5p37bDpmnUQfo9B5hWMoymJMA8oeVlUZodJikUlkK/Wg5rCEgn5O8l7LOMD+DokivTo4GLO7KEKbXAX",
+	"g4MJrEfOUDu2ruWq6kZpSmSqCl0WdRClTisONF46dOlAYMzY+qjHqfFZy6607zdNt17O67Q6e412u9HZ",
+	"vmjvdNvtbqv1yS1TyupC6nlTLmmzN9Sz7F6NsWzlRGWM+KpY/1U3l8eIoS5Gq71o67Gub44Xb0RY1xaX",
+	"WwfCfduP6nlW3XUq7332vmSKzBXgt5vF6JR9ZAXgOSP+7W9LqZrMU7Q+q+bCAuFZG5y/ZURbRlQ0wN+g",
+	"7d1O6/Bx7e7KncOK7Q4LuwXOTjpWvCsl+734TpR8mT36lSitw4UeHHM2imiw+vUbpYk9VV/PJYb4KCFi",
+	"ghOIJGJmio6cDbO5NlK6N0gq4KOdTufuO7L37XynGPXXW3+5yO9zMZF3W4Ba7zNQtDApDtI6Mt8UsNZW",
+	"VtyZddwvyvAFfC8L4UVbLKcdpci+5iIvLjM9nE3uggs4dAT5JhP4LTW67EHOg0dhHkTVDqPJttlqQszs",
+	"76ahZh6npBLttNqLYjC9PHtscFcfQRsIj/FNH4/Jj3utVh4ALb/+a2e/tdHV9CLKeszWfENpmak4yo1Y",
+	"FZgy7HxDlhMwOzVZestb62Z+nw1x9X2L7eR7LYeKtbAAMsWFYPQWxfPVy8BfUTdhJVJ9eG8RjvARlvnx",
+	"4llNWcSjE3F/Ac7HA06DOH6Q3xd1/jkXGYixtMYuJxzhGJ3WLa0Eq2BS0doKiqHNljKiJMoOyGKRFT5q",
+	"Gz0lJDHXAESQpeadRefcL1SlZwjTivkHCX1N3By77VhrOm9XmG+joW/IYzzh8lriI3Qh+Px+qmxPHHyL",
+	"XMn3sSgZF/59FqXT3f5mFiVHRCOTB8406z/esvwFsO+NKOzZkXiOEsFHNCJ3A+stN2mcpFVAA2AxKI7p",
+	"SrGoMjdHJPJyBlPOnp3RMBF/W4KRaaHG5KbSnjNiMyfQQ2XRVmWsvW1eHf+D+b1z6ysfaPmW+6otx/WK",
+	"Hc88jIYUDioULlvfCS22gVvLXNYAcfeVW3lj879Ws13ND46bLPVHL7wpYEn5F+87qw2fwDsFKu4tRlSW",
+	"dPH7vmy2xIanirLU8i9/74C1I/kbA4OAJHBCp/kns70LKd9lfPOzfCvCGy9ZKG0Sudqo+sZ4Autqy2EJ",
+	"C88XBwfvtjNHUZTHTAD2Ehb+CczMf7qWZHlGkCe8RNnRklxA6zj9P7gxLVN+KxUSJCBMRXNTdwhFbVAF",
+	"55bdZW++brday3oSUanqFeWe+N2e//+8HpLPW6+Zlgdu67T8lu2WvqWT3VK0jrjVbjf2g93dxgHeaTda",
+	"4fao0x7t4IPhfrGBVtfLzwKUW2aVqcsfdSe+d/qD6alEWwfN3WYLjHmhqZV2Edc2qm6DrhrDmq/S3EOF",
+	"c6UQ6PlrtT4ueEAEgfDBorFg9XKtNOpbX+1ffRre3mnhoRS1aN/zYJBzDLwL0Wwb59P4u1BLI5FUPIEy",
+	"aGrfo9djNjaolTCraa8C14sdYu2IcEYvlX+S7WHHzOTBENF9a4+LDvNedDINJnl116MTpTsLGHfGFTqx",
+	"T67Hbgv6ngq2uRvH0vz+B7rQ2QbtLMe6HTo//5AB/5rlAdH3gbuxDuxxXaqeZ+X4E4IGkoZwktFZ4WZV",
+	"F9uOrLvfMajuhgNQNqi0sEde2fl01eV+7YFur+5mt2EySLWeWcK8NCA7bqYXqcBB9uZnbE4a5UfGt2Bn",
+	"tYKp7iriI6nwfGG7fUiVaenmzb3sy39arUNo8GX5ZMu9bv2vlQUDRPiGIKdvxlK/Dme4HP0vD2i2GOv1",
+	"OISaOqyZLSW17WXtcLkSVg233CQDjkUovnymd3GsNn8F0r7LhcW5vuUHnXCBIo5DNMQRZgEc52Mh4iKY",
+	"kKxbiDNUdtzq6vb/BwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -91,33 +91,33 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
-// Defines values for OAuthErrorError.
+// Defines values for OAuthErrorCode.
 const (
-	OAuthErrorErrorInvalidClient          OAuthErrorError = "invalid_client"
-	OAuthErrorErrorInvalidGrant           OAuthErrorError = "invalid_grant"
-	OAuthErrorErrorInvalidRequest         OAuthErrorError = "invalid_request"
-	OAuthErrorErrorInvalidScope           OAuthErrorError = "invalid_scope"
-	OAuthErrorErrorServerError            OAuthErrorError = "server_error"
-	OAuthErrorErrorTemporarilyUnavailable OAuthErrorError = "temporarily_unavailable"
-	OAuthErrorErrorUnsupportedGrantType   OAuthErrorError = "unsupported_grant_type"
+	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
+	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
 )
 
-// Valid indicates whether the value is a known member of the OAuthErrorError enum.
-func (e OAuthErrorError) Valid() bool {
+// Valid indicates whether the value is a known member of the OAuthErrorCode enum.
+func (e OAuthErrorCode) Valid() bool {
 	switch e {
-	case OAuthErrorErrorInvalidClient:
+	case OAuthErrorCodeInvalidClient:
 		return true
-	case OAuthErrorErrorInvalidGrant:
+	case OAuthErrorCodeInvalidGrant:
 		return true
-	case OAuthErrorErrorInvalidRequest:
+	case OAuthErrorCodeInvalidRequest:
 		return true
-	case OAuthErrorErrorInvalidScope:
+	case OAuthErrorCodeInvalidScope:
 		return true
-	case OAuthErrorErrorServerError:
+	case OAuthErrorCodeServerError:
 		return true
-	case OAuthErrorErrorTemporarilyUnavailable:
+	case OAuthErrorCodeTemporarilyUnavailable:
 		return true
-	case OAuthErrorErrorUnsupportedGrantType:
+	case OAuthErrorCodeUnsupportedGrantType:
 		return true
 	default:
 		return false
@@ -222,14 +222,14 @@ type NewPassword = string
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	// Error What went wrong, for programs (RFC 6749 §5.2).
-	Error OAuthErrorError `json:"error"`
+	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription What went wrong, for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorError What went wrong, for programs (RFC 6749 §5.2).
-type OAuthErrorError string
+// OAuthErrorCode What went wrong, for programs (RFC 6749 §5.2).
+type OAuthErrorCode string
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {

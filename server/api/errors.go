@@ -25,9 +25,9 @@ const (
 // operation speaks OAuth. A code without an OAuth name is told apart by oauthName.
 var answers = map[problem.Code]struct {
 	status int
-	oauth  api.OAuthErrorError
+	oauth  api.OAuthErrorCode
 }{
-	problem.BadRequest:           {http.StatusBadRequest, api.OAuthErrorErrorInvalidRequest},
+	problem.BadRequest:           {http.StatusBadRequest, api.OAuthErrorCodeInvalidRequest},
 	problem.Unauthenticated:      {http.StatusUnauthorized, ""},
 	problem.InvalidToken:         {http.StatusUnauthorized, ""},
 	problem.StaleLogin:           {http.StatusUnauthorized, ""},
@@ -36,18 +36,18 @@ var answers = map[problem.Code]struct {
 	problem.NotFound:             {http.StatusNotFound, ""},
 	problem.MethodNotAllowed:     {http.StatusMethodNotAllowed, ""},
 	problem.UsernameTaken:        {http.StatusConflict, ""},
-	problem.PayloadTooLarge:      {http.StatusRequestEntityTooLarge, api.OAuthErrorErrorInvalidRequest},
-	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, api.OAuthErrorErrorInvalidRequest},
+	problem.PayloadTooLarge:      {http.StatusRequestEntityTooLarge, api.OAuthErrorCodeInvalidRequest},
+	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, api.OAuthErrorCodeInvalidRequest},
 	problem.ValidationFailed:     {http.StatusUnprocessableEntity, ""},
 	problem.WrongPassword:        {http.StatusUnprocessableEntity, ""},
-	problem.Internal:             {http.StatusInternalServerError, api.OAuthErrorErrorServerError},
-	problem.Unavailable:          {http.StatusServiceUnavailable, api.OAuthErrorErrorTemporarilyUnavailable},
+	problem.Internal:             {http.StatusInternalServerError, api.OAuthErrorCodeServerError},
+	problem.Unavailable:          {http.StatusServiceUnavailable, api.OAuthErrorCodeTemporarilyUnavailable},
 
-	problem.InvalidRequest:       {http.StatusBadRequest, api.OAuthErrorErrorInvalidRequest},
-	problem.InvalidClient:        {http.StatusUnauthorized, api.OAuthErrorErrorInvalidClient},
-	problem.InvalidGrant:         {http.StatusBadRequest, api.OAuthErrorErrorInvalidGrant},
-	problem.UnsupportedGrantType: {http.StatusBadRequest, api.OAuthErrorErrorUnsupportedGrantType},
-	problem.InvalidScope:         {http.StatusBadRequest, api.OAuthErrorErrorInvalidScope},
+	problem.InvalidRequest:       {http.StatusBadRequest, api.OAuthErrorCodeInvalidRequest},
+	problem.InvalidClient:        {http.StatusUnauthorized, api.OAuthErrorCodeInvalidClient},
+	problem.InvalidGrant:         {http.StatusBadRequest, api.OAuthErrorCodeInvalidGrant},
+	problem.UnsupportedGrantType: {http.StatusBadRequest, api.OAuthErrorCodeUnsupportedGrantType},
+	problem.InvalidScope:         {http.StatusBadRequest, api.OAuthErrorCodeInvalidScope},
 }
 
 // AnswerError is the one place that answers an error, whoever made it.
@@ -153,14 +153,14 @@ func answerOAuth(c echo.Context, p *problem.Error) error {
 }
 
 // oauthName names a form that breaks the contract.
-func oauthName(p *problem.Error) api.OAuthErrorError {
+func oauthName(p *problem.Error) api.OAuthErrorCode {
 	if len(p.Fields) == 1 && p.Fields[0].Detail != contract.IsRequired {
 		switch p.Fields[0].Pointer {
 		case "/grant_type":
-			return api.OAuthErrorErrorUnsupportedGrantType
+			return api.OAuthErrorCodeUnsupportedGrantType
 		case "/scope":
-			return api.OAuthErrorErrorInvalidScope
+			return api.OAuthErrorCodeInvalidScope
 		}
 	}
-	return api.OAuthErrorErrorInvalidRequest
+	return api.OAuthErrorCodeInvalidRequest
 }

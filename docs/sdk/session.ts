@@ -1,0 +1,151 @@
+/**
+ * Keeps a login to Sesame alive: asks for the password once, puts the access token into every request,
+ * refreshes it before it runs out, and ends the session at the end. One file without dependencies, for
+ * browsers and Node 20: copy it.
+ *
+ *     const session = await Session.login('https://login.example.com', username, password);
+ *     const response = await session.fetch('https://login.example.com/users/me');
+ *     await session.signOut();
+ *
+ * `session.fetch` goes into every client that takes a `fetch`, such as those of openapi-fetch and
+ * @hey-api/openapi-ts. The tokens are held in memory only, and sent to no origin but the one that the
+ * session was opened at.
+ *
+ * The password grant is for first-party programs: the ones that would show a password field anyway.
+ */
+export class Session {
+  readonly #address: string;
+  readonly #send: typeof fetch;
+  #token!: Token; // never unset after login
+  #refreshing: Promise<Token> | undefined;
+  #ended: Error | undefined; // why there will be no other token
+
+  private constructor(address: string, send: typeof fetch) {
+    this.#address = new URL(address).href.replace(/\/$/, '');
+    this.#send = send;
+  }
+
+  /**
+   * Logs in with a username and a password (RFC 6749 §4.3); the address is the server's, with the path
+   * prefix if it has one. Without scopes the session gets those that everybody has. A refusal is thrown
+   * as an OAuthError.
+   */
+  static async login(
+    address: string, username: string, password: string,
+    { scopes = [], fetch: send = fetch }: { scopes?: readonly string[]; fetch?: typeof fetch } = {},
+  ): Promise<Session> {
+    const session = new Session(address, (input, init) => send(input, init)); // window.fetch wants no other `this`
+    const form: Record<string, string> = { grant_type: 'password', username, password };
+    if (scopes.length > 0) form['scope'] = scopes.join(' ');
+    session.#token = await session.#grant(form);
+    return session;
+  }
+
+  /**
+   * fetch, with the access token. A request that is answered 401 is sent once more with a fresh token.
+   * When the server refuses the refresh, an OAuthError with the code `invalid_grant` is thrown, here and
+   * ever after: the person has to log in again.
+   */
+  readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init);
+    if (new URL(request.url).origin !== new URL(this.#address).origin) return this.#send(request);
+    if (this.#ended) throw this.#ended;
+    const token = Date.now() < this.#token.staleAt ? this.#token : await this.#renew(this.#token);
+    const again = request.clone(); // for a body can be read once
+    const response = await this.#send(authorised(request, token));
+    // Where the person has to type the password again (RFC 9470), no other token helps.
+    if (response.status !== 401 || response.headers.get('WWW-Authenticate')?.includes('insufficient_user_authentication')) {
+      return response;
+    }
+    await response.body?.cancel();
+    return this.#send(authorised(again, await this.#renew(token)));
+  };
+
+  /**
+   * Ends the session on the server (RFC 7009), with all of its tokens. From the call on no request is
+   * sent. If the server could not be told, signOut may be called again.
+   */
+  async signOut(): Promise<void> {
+    this.#ended = new Error('signed out');
+    const response = await this.#post('/token/revoke', { token: this.#token.refreshToken });
+    if (!response.ok) throw await refusal(response);
+  }
+
+  // Replaces a token that has run out or was refused. Whoever comes while it is being replaced waits for
+  // the same answer, and whoever comes with an older one gets the current one: so each refresh token is
+  // used once.
+  async #renew(used: Token): Promise<Token> {
+    if (this.#ended) throw this.#ended;
+    if (used !== this.#token) return this.#token;
+    return this.#refreshing ??= this.#refresh(used.refreshToken);
+  }
+
+  async #refresh(token: string): Promise<Token> {
+    try {
+      const fresh = await this.#grant({ grant_type: 'refresh_token', refresh_token: token });
+      if (this.#ended) throw this.#ended; // signed out meanwhile
+      return this.#token = fresh;
+    } catch (error) {
+      // A server that could not be reached may be asked again.
+      if (error instanceof OAuthError && error.code === 'invalid_grant') this.#ended ??= error;
+      throw this.#ended ?? error;
+    } finally {
+      this.#refreshing = undefined;
+    }
+  }
+
+  async #grant(form: Record<string, string>): Promise<Token> {
+    const response = await this.#post('/token', form);
+    if (!response.ok) throw await refusal(response);
+    const token = await response.json() as { access_token: string; refresh_token: string; expires_in: number };
+    return {
+      accessToken: token.access_token,
+      refreshToken: token.refresh_token,
+      staleAt: Date.now() + token.expires_in * 900, // a tenth of its life before it runs out
+    };
+  }
+
+  #post(path: string, form: Record<string, string>): Promise<Response> {
+    return this.#send(this.#address + path, {
+      method: 'POST',
+      body: new URLSearchParams(form),
+      cache: 'no-store',
+      credentials: 'omit',
+      keepalive: true, // so that signing out survives the page
+      redirect: 'error', // it would take a password or a token along
+      signal: AbortSignal.timeout(30_000),
+    });
+  }
+}
+
+/** A refusal of the token endpoints (RFC 6749 §5.2). */
+export class OAuthError extends Error {
+  override readonly name = 'OAuthError';
+  /** The HTTP status. */
+  readonly status: number;
+  /** RFC 6749's `error`, such as `invalid_grant`; empty if the answer was not the server's. */
+  readonly code: string;
+
+  constructor(status: number, code: string, description: string) {
+    super(description);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+interface Token {
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  /** When to replace it, in the milliseconds of Date.now. */
+  readonly staleAt: number;
+}
+
+function authorised(request: Request, token: Token): Request {
+  request.headers.set('Authorization', `Bearer ${token.accessToken}`);
+  return request;
+}
+
+async function refusal(response: Response): Promise<OAuthError> {
+  const said = await response.json().catch(() => ({})) as { error?: string; error_description?: string };
+  return new OAuthError(response.status, said.error ?? '', said.error_description ?? `the server answered ${response.status}`);
+}

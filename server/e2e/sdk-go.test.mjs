@@ -1,0 +1,52 @@
+// The Go client: what the guide's command makes from the running server is gen/client, which the tests
+// in Go try together with docs/sdk and golang.org/x/oauth2.
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { report, run } from './consumer.mjs';
+import { assertShown, follow, shown } from './guide.mjs';
+import { startSesame } from './sesame.mjs';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+// goTest runs tests of the packages in Go and gives the names of those that passed.
+function goTest(pattern, ...packages) {
+  const events = run('go', ['test', '-count=1', '-json', '-run', pattern, ...packages], { cwd: repository });
+  const ended = events.trim().split('\n').map((line) => JSON.parse(line)).filter(({ Test }) => Test);
+  assert.deepEqual(ended.filter(({ Action }) => Action === 'fail'), []);
+  const passed = ended.filter(({ Action, Test }) => Action === 'pass' && !Test.includes('/')).map(({ Test }) => Test);
+  assert.ok(passed.length > 0, `no test is called ${pattern}`);
+  return passed;
+}
+
+test('oapi-codegen makes gen/client of the served contract', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sesame-go-')); // inside of the module it would be a package of it
+  const sesame = await startSesame();
+  try {
+    writeFileSync(join(folder, 'client.yaml'), shown('client.yaml'));
+    follow('oapi-codegen', sesame.origin, { cwd: folder });
+    assert.equal(readFileSync(join(folder, 'client.gen.go'), 'utf8'), readFileSync(join(repository, 'gen/client/client.gen.go'), 'utf8'));
+  } finally {
+    assert.equal(await sesame.stop(), 0);
+    rmSync(folder, { recursive: true });
+  }
+  const passed = goTest('^TestTheGeneratedClient', './server');
+  const [, version] = /oapi-codegen@v([\d.]+)/.exec(shown('run: oapi-codegen'));
+  report('oapi-codegen (Go)', version, `made gen/client, byte for byte; ${passed.length} tests: login, refresh, null and absent, typed errors`);
+});
+
+test('golang.org/x/oauth2 logs in', () => {
+  goTest('^(TestOAuth2|Example_withoutThisPackage)', './server', './docs/sdk');
+  assertShown('../../docs/sdk/example_test.go', 'oauth2');
+  const version = run('go', ['list', '-m', '-f', '{{.Version}}', 'golang.org/x/oauth2'], { cwd: repository }).trim().slice(1);
+  report('golang.org/x/oauth2', version, 'login without a client and with one, in the form and in the header; refresh; refusals');
+});
+
+test('docs/sdk keeps a login alive', () => {
+  const passed = goTest('^(TestSDK|Example$|ExampleLogin)', './server', './docs/sdk');
+  assertShown('../../docs/sdk/example_test.go');
+  report('docs/sdk (Go)', run('go', ['env', 'GOVERSION']).trim(), `${passed.length} tests: 50 goroutines, 1 refresh; 1 retry on 401; sign-out`);
+});
