@@ -1,5 +1,6 @@
 // Package docs serves the contract to people and to their tools: Swagger UI at /docs/, ReDoc at
-// /redoc, and openapi.yaml itself, as it was written, at /openapi.yaml and /openapi.json.
+// /redoc, openapi.yaml itself, as it was written, at /openapi.yaml and /openapi.json, and a Postman
+// collection made from it at /docs/postman.json.
 //
 //	err := docs.Register(e, sesame.OpenAPI, "https://login.example.com")
 //
@@ -44,6 +45,7 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	get("/openapi.yaml", fromAnywhere(serve(specYAML(openAPI, absolute))))
 	get("/openapi.json", fromAnywhere(serve(specJSON(openAPI, absolute))))
 	get("/docs/openapi.yaml", serve(specYAML(openAPI, prefix)))
+	get("/docs/postman.json", fromAnywhere(serve(postman(openAPI, absolute))))
 
 	get("/docs/", serve(swaggerPage))
 	for _, name := range swaggerAssets {
