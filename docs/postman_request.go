@@ -130,7 +130,7 @@ func (m *requestMaker) body(r *pmRequest, requestBody *yaml.Node, own special) e
 		case "application/x-www-form-urlencoded":
 			r.Body = &pmBody{Mode: "urlencoded"}
 			for name, value := range pairs(example) {
-				pair := pmPair{Key: name, Value: value.Value, Type: "text", Description: text(m.follow(find(properties, name)), "description")}
+				pair := pmPair{Key: name, Value: value.Value, Description: text(m.follow(find(properties, name)), "description")}
 				if own.Values[name] != "" {
 					pair.Value = own.Values[name]
 					delete(own.Values, name)
