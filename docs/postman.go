@@ -133,11 +133,6 @@ func makeCollection(openAPI []byte, base string) (*pmCollection, error) {
 	c.Variable = []pmPair{
 		{Key: "baseUrl", Value: base},
 		{Key: "scope", Value: strings.Join(m.scopes(), " "), Description: "What a login asks for; it gets what the account has."},
-		{Key: "accessToken"},
-		{Key: "refreshToken"},
-		{Key: "grantedScope"},
-		{Key: "renewAt"},
-		{Key: "loggedInAs"},
 	}
 	c.Event = []pmEvent{newEvent("prerequest", script("refusal.js", "common.js", "collection.before.js"))}
 	if c.Item, err = m.folders(); err != nil {
