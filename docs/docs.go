@@ -1,5 +1,6 @@
 // Package docs serves the contract to people and to their tools: Swagger UI at /docs/, ReDoc at
-// /redoc, and openapi.yaml itself, as it was written, at /openapi.yaml and /openapi.json.
+// /redoc, openapi.yaml itself, as it was written, at /openapi.yaml and /openapi.json, and a Postman
+// collection made from it at /docs/postman.json.
 //
 //	err := docs.Register(e, sesame.OpenAPI, "https://login.example.com")
 //
@@ -46,6 +47,17 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	get("/docs/dialog.js", serve(swaggerPart("dialog.js", "application/javascript")))
 	get("/redoc", serve(redocPage))
 	get("/redoc/redoc.standalone.js", serve(redocBundle))
+	return nil
+}
+
+// RegisterCollection adds /docs/postman.json, a collection of requests for Postman. It has scripts that
+// know Sesame's own operations.
+func RegisterCollection(e *echo.Echo, openAPI []byte, publicURL string) error {
+	absolute, _, err := addressesOf(publicURL)
+	if err != nil {
+		return err
+	}
+	get(e, "/docs/postman.json", fromAnywhere(serve(postman(openAPI, absolute))))
 	return nil
 }
 

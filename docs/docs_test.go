@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -26,7 +27,7 @@ const publicURL = "https://login.example.com"
 // common is for the tests that do not care for the address: it compresses everything only once.
 var common = sync.OnceValue(func() *echo.Echo {
 	e := echo.New()
-	if err := docs.Register(e, sesame.OpenAPI, publicURL); err != nil {
+	if err := errors.Join(docs.Register(e, sesame.OpenAPI, publicURL), docs.RegisterCollection(e, sesame.OpenAPI, publicURL)); err != nil {
 		panic(err)
 	}
 	return e
@@ -35,7 +36,7 @@ var common = sync.OnceValue(func() *echo.Echo {
 func newServer(t *testing.T, publicURL string) *echo.Echo {
 	t.Helper()
 	e := echo.New()
-	if err := docs.Register(e, sesame.OpenAPI, publicURL); err != nil {
+	if err := errors.Join(docs.Register(e, sesame.OpenAPI, publicURL), docs.RegisterCollection(e, sesame.OpenAPI, publicURL)); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -87,6 +88,7 @@ var served = []struct{ path, mediaType, contains string }{
 	{"/redoc/redoc.standalone.js", "application/javascript", `"2.5.4"`},
 	{"/openapi.yaml", "application/yaml", "openapi: 3.0.3"},
 	{"/openapi.json", "application/json", `"openapi": "3.0.3"`},
+	{"/docs/postman.json", "application/json", "/json/collection/v2.1.0/collection.json"},
 }
 
 func TestEverythingIsServedOnceInEitherEncoding(t *testing.T) {
@@ -317,7 +319,7 @@ func TestScriptsOfOtherOriginsMayReadTheContractAlone(t *testing.T) {
 	e := common()
 	for _, want := range served {
 		allowed := ""
-		if strings.HasPrefix(want.path, "/openapi.") {
+		if strings.HasPrefix(want.path, "/openapi.") || want.path == "/docs/postman.json" {
 			allowed = "*"
 		}
 		got := do(e, http.MethodGet, want.path, "Origin", "https://other.example").Header.Get("Access-Control-Allow-Origin")

@@ -17,7 +17,7 @@ func Follow(e *echo.Echo, file, publicURL string) error {
 		return err
 	}
 	// Each open page asks twice a second, which must not fill the log: it is answered before that.
-	contract := answer(follow(file, prefix))
+	contract := respond(follow(file, prefix))
 	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if c.Request().URL.Path == "/docs/openapi.yaml" {

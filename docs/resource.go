@@ -49,11 +49,11 @@ func gzippedResource(mediaType string, gzipped []byte) *resource {
 }
 
 // serve answers with the resource that load makes, and calls load once, at the first request.
-func serve(load func() (*resource, error)) echo.HandlerFunc { return answer(sync.OnceValues(load)) }
+func serve(load func() (*resource, error)) echo.HandlerFunc { return respond(sync.OnceValues(load)) }
 
-// answer answers with the resource that load gives at each request. Whatever is in the query is
+// respond answers with the resource that load gives at each request. Whatever is in the query is
 // ignored.
-func answer(load func() (*resource, error)) echo.HandlerFunc {
+func respond(load func() (*resource, error)) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		res, err := load()
 		if err != nil {

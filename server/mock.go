@@ -49,6 +49,11 @@ func (c *mockCommand) Run(p *program) error {
 			return err
 		}
 	}
+	if p.Docs == "on" && c.Spec == "" {
+		if err = docs.RegisterCollection(e, document.OpenAPI, p.PublicURL); err != nil {
+			return err
+		}
+	}
 	p.introduce(m, listener.Addr())
 	return serve(p.ctx, listener, e, log, func() {})
 }

@@ -77,15 +77,8 @@ func (c *serveCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	if p.Docs == "on" {
-		if err = docs.Register(e, sesame.OpenAPI, p.PublicURL); err != nil {
-			return err
-		}
-	}
-	if p.Docs == "on" && c.Follow != "" {
-		if err = docs.Follow(e, c.Follow, p.PublicURL); err != nil {
-			return err
-		}
+	if err = c.showDocs(e, p); err != nil {
+		return err
 	}
 	if c.Demo {
 		if err = makeDemoUser(p.ctx, server.Service()); err != nil {
@@ -96,6 +89,21 @@ func (c *serveCommand) Run(p *program) error {
 	go forgetStart()
 	p.greet(listener.Addr(), c.Demo)
 	return serve(p.ctx, listener, e, log, server.Stop)
+}
+
+func (c *serveCommand) showDocs(e *echo.Echo, p *program) error {
+	if p.Docs == "off" {
+		return nil
+	}
+	if err := docs.Register(e, sesame.OpenAPI, p.PublicURL); err != nil {
+		return err
+	}
+	if c.Follow != "" {
+		if err := docs.Follow(e, c.Follow, p.PublicURL); err != nil {
+			return err
+		}
+	}
+	return docs.RegisterCollection(e, sesame.OpenAPI, p.PublicURL)
 }
 
 // serve answers until ctx ends; then stopping is called, and requests in flight are finished.

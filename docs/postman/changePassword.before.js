@@ -1,0 +1,2 @@
+pm.variables.set('newPassword', random());
+makeGuest();

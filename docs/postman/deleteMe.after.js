@@ -1,0 +1,3 @@
+logInAsGuest(pm.variables.get('guestPassword'), (answer) => {
+  pm.test('nobody can log in to it any more', () => pm.expect(answer.code).to.equal(400));
+});

@@ -1,0 +1,3 @@
+logIn((session) => {
+  pm.variables.set('tokenToRevoke', session.refresh_token);
+});

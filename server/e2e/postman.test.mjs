@@ -1,0 +1,299 @@
+// Postman: its own converter reads the contract as it is served, and newman runs what it made of it; and
+// newman runs the ready collection, as its guide says.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { npmInstall, report, run as execute } from './consumer.mjs';
+import { startSesame } from './sesame.mjs';
+
+const password = 'knock-knock';
+const secret = 'a+b&c=d %é"{{baseUrl'; // shows whether anything on the way takes it for something else
+let packages, require, folder, sesame, newmanVersion;
+let accounts = 0; // that the tests make, and leave
+
+before(async () => {
+  packages = npmInstall('postman');
+  require = createRequire(join(packages, 'package.json'));
+  newmanVersion = require('newman/package.json').version;
+  folder = mkdtempSync(join(tmpdir(), 'sesame-postman-'));
+  sesame = await startSesame();
+});
+
+after(async () => {
+  if (folder) rmSync(folder, { recursive: true, force: true });
+  if (!sesame) return;
+  assert.equal(await sesame.stop(), 0);
+  const lines = logged(sesame);
+  assert.deepEqual(lines.filter((line) => line.level === 'ERROR' || line.status >= 500), []);
+  // Every guest is gone.
+  const count = (method, route, status) =>
+    lines.filter((line) => line.method === method && line.route === route && line.status === status).length;
+  assert.equal(count('POST', '/users', 201) - count('DELETE', '/users/me', 204), accounts);
+  assert.ok(!sesame.log().includes(secret));
+});
+
+const logged = (server) => server.log().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+
+// newman runs a collection, by its address or its file, and resolves with what it reports.
+let runs = 0;
+function newman(collection, ...args) {
+  const results = join(folder, `${runs += 1}.json`);
+  const child = spawn(join(packages, 'node_modules/.bin/newman'), [
+    'run', collection, ...args, '--color', 'off', '--reporters', 'cli,json', '--reporter-json-export', results,
+  ], { stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000 });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });
+  return new Promise((resolve) => child.once('close', (code) => {
+    const { run } = JSON.parse(readFileSync(results));
+    resolve({ code, output, run });
+  }));
+}
+
+// tried are the requests of a run by name. (What a script sends is an execution of its request as well.)
+const tried = (run) => [...new Set(run.executions.map(({ item }) => item.name))].sort();
+
+const as = (username, word) => ['--env-var', `username=${username}`, '--env-var', `password=${word}`];
+
+async function api(method, path, { token, body, form } = {}) {
+  const answer = await fetch(sesame.origin + path, {
+    method,
+    headers: {
+      ...(token && { Authorization: `Bearer ${token}` }),
+      ...(body && { 'Content-Type': 'application/json' }),
+    },
+    body: form ? new URLSearchParams(form) : body && JSON.stringify(body),
+  });
+  const text = await answer.text();
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${text}`);
+  return text && JSON.parse(text);
+}
+
+const login = async (username, word) =>
+  (await api('POST', '/token', { form: { grant_type: 'password', username, password: word } })).access_token;
+
+// operations are those of the contract, with the tag and the name that they must have.
+async function operations() {
+  const contract = await api('GET', '/openapi.json');
+  return Object.values(contract.paths).flatMap((path) => Object.values(path)).filter((o) => o.operationId);
+}
+
+const requestsOf = (collection) => collection.item.flatMap((item) =>
+  item.item.map((request) => ({ ...request, folder: item.name })));
+
+// convert is the command of Postman's converter. The options are those that its import dialog offers.
+function convert(options) {
+  const [contract, collection] = ['openapi.yaml', 'converted.json'].map((name) => join(folder, name));
+  execute(join(packages, 'node_modules/.bin/openapi2postmanv2'), ['-s', contract, '-o', collection, '-O', options]);
+  return JSON.parse(readFileSync(collection));
+}
+
+test('the contract converts into a collection that works as it is', async () => {
+  writeFileSync(join(folder, 'openapi.yaml'), await (await fetch(`${sesame.origin}/openapi.yaml`)).text());
+  const plain = convert('folderStrategy=Paths');
+  const collection = convert('folderStrategy=Tags,parametersResolution=Example');
+  const wanted = {
+    grant_type: 'password_credentials',
+    accessTokenUrl: `${sesame.origin}/token`,
+    scope: 'me:read me:write users:read users:write',
+  };
+  for (const { auth } of [plain, collection]) {
+    assert.equal(auth.type, 'oauth2');
+    const helper = Object.fromEntries(auth.oauth2.map(({ key, value }) => [key, value]));
+    delete helper.redirect_uri; // the refreshUrl; the password grant has no use for it
+    assert.deepEqual(helper, wanted);
+  }
+  assert.equal(collection.variable.find(({ key }) => key === 'baseUrl').value, sesame.origin);
+
+  const requests = requestsOf(collection);
+  assert.deepEqual(
+    requests.map((request) => `${request.folder}: ${request.name}`).sort(),
+    (await operations()).map((operation) => `${operation.tags[0]}: ${operation.summary}`).sort(),
+  );
+  for (const { name, request } of requests) {
+    if (!['POST', 'PUT', 'PATCH'].includes(request.method)) continue;
+    const filled = request.body.mode === 'raw' ? Object.entries(JSON.parse(request.body.raw))
+      : request.body.urlencoded.map(({ key, value }) => [key, value]);
+    assert.ok(filled.length > 0, `${name} has no example`);
+    for (const [key, value] of filled) assert.doesNotMatch(value, /^<.*>$/, `${name} has no example of ${key}`);
+  }
+
+  // Each is sent as it is, but for the token, which the test puts where Get New Access Token puts it.
+  const [username, old, changed] = ['converted', 'a wooden horse', 'a bigger wooden horse'];
+  await api('POST', '/users', { body: { username, password: old } });
+  const file = join(folder, 'with-token.json');
+  const statuses = {};
+  const send = async (token, ...names) => {
+    const use = (auth) => auth?.oauth2?.push({ key: 'accessToken', value: token }, { key: 'addTokenTo', value: 'header' });
+    const copy = structuredClone(collection);
+    [copy, ...requestsOf(copy).map(({ request }) => request)].forEach(({ auth }) => use(auth));
+    writeFileSync(file, JSON.stringify(copy));
+    const { executions } = (await newman(file, ...names.flatMap((name) => ['--folder', name]))).run;
+    for (const { item, response } of executions) statuses[item.name] = response?.code;
+  };
+  const [last, lastButOne] = ['Delete my account', 'Log out everywhere'];
+  await send(await login(username, old), ...requests.map(({ name }) => name).filter((name) => ![last, lastButOne].includes(name)));
+  await send(await login(username, changed), lastButOne);
+  await send(await login(username, changed), last);
+  assert.deepEqual(statuses, {
+    'Log in, or refresh a login': 200,
+    'Log out with a token': 200,
+    'Register an account': 201,
+    'Who am I': 200,
+    'Change my profile': 200,
+    'Change my password': 204,
+    'Where am I logged in': 200,
+    'Log out one session': 404, // the example is nobody's session
+    'What this server can do': 200,
+    'The keys that verify our tokens': 200,
+    'Is the process alive': 200,
+    'Can it serve': 200,
+    [lastButOne]: 204,
+    [last]: 204,
+  });
+  accounts += 1; // Register an account
+
+  report('openapi-to-postmanv2', require('openapi-to-postmanv2/package.json').version,
+    `converted ${requests.length} operations; newman sent all of them as they were`);
+});
+
+test('the ready collection is green, again and again, and leaves nothing behind', async () => {
+  const [username, fullName] = ['postman', 'O\'Neil "{{baseUrl}}" \\ é {'];
+  await api('POST', '/users', { body: { username, password: secret, full_name: fullName } });
+  accounts += 1;
+  const token = await login(username, secret);
+  const sessions = async () => (await api('GET', '/users/me/sessions', { token })).items.map(({ id }) => id);
+  const openBefore = await sessions();
+
+  const url = `${sesame.origin}/docs/postman.json`;
+  const downloaded = join(folder, 'sesame.json');
+  writeFileSync(downloaded, Buffer.from(await (await fetch(url)).arrayBuffer()));
+  const results = [
+    await newman(url, ...as(username, secret)),
+    await newman(url, ...as(username, secret)),
+    await newman(downloaded, ...as(username, secret)),
+    ...await Promise.all([newman(url, ...as(username, secret)), newman(downloaded, ...as(username, secret))]),
+  ];
+  const names = (await operations()).map((operation) => operation.summary).sort();
+  for (const { code, output, run } of results) {
+    assert.equal(code, 0, output);
+    assert.deepEqual(tried(run), names);
+    const tests = run.executions.flatMap(({ assertions }) => assertions ?? []);
+    assert.ok(tests.every((one) => !one.skipped && !one.error), output);
+    const general = new Set(tests.map((one) => one.assertion).filter((name) => name.endsWith(' answers as the contract says')));
+    assert.equal(general.size, names.length, output);
+    assert.ok(!output.includes('deprecated'), output);
+  }
+
+  assert.deepEqual(await sessions(), openBefore);
+  assert.equal((await api('GET', '/users/me', { token })).full_name, fullName);
+  const { stats } = results[0].run;
+  report('newman', newmanVersion, `ran the ready collection ${results.length} times on one server: ` +
+    `${names.length} operations, ${stats.requests.total} requests and ${stats.assertions.total} assertions each time`);
+});
+
+test('the SDK of Postman reads all of the collection', async () => {
+  const { Collection } = require('postman-collection');
+  const served = await api('GET', '/docs/postman.json');
+  const read = new Collection(served).toJSON();
+  assert.equal(read.info.schema, served.info.schema);
+  // It adds ids and defaults; nothing of ours may be lost or changed.
+  const kept = (ours, theirs, path) => {
+    if (ours === null || typeof ours !== 'object') {
+      assert.deepEqual(theirs, ours, path);
+      return;
+    }
+    for (const key of Object.keys(ours)) {
+      if (key === 'raw' && path.endsWith('.url')) continue; // made of the others
+      const there = key === 'description' && theirs[key]?.content !== undefined ? theirs[key].content : theirs[key];
+      kept(ours[key], there, `${path}.${key}`);
+    }
+  };
+  kept(served.item, read.item, 'item');
+  kept(served.auth, read.auth, 'auth');
+  kept(served.event, read.event, 'event');
+});
+
+test('it refreshes a token that is about to expire, and logs in where it cannot', async () => {
+  const collection = await api('GET', '/docs/postman.json');
+  const session = await api('POST', '/token', { form: { grant_type: 'password', username: 'johndoe', password } });
+  const start = (values) => {
+    const { password: word, ...kept } = values;
+    const variable = [...collection.variable, ...Object.entries(kept).map(([key, value]) => ({ key, value }))];
+    const file = join(folder, 'kept.json');
+    writeFileSync(file, JSON.stringify({ ...collection, variable }));
+    return newman(file, '--folder', 'Who am I', ...as('johndoe', word));
+  };
+  const kept = { accessToken: 'expired', refreshToken: session.refresh_token, renewAt: '1', loggedInAs: 'johndoe' };
+  // A wrong password shows that it was not used.
+  const refreshed = await start({ ...kept, password: 'wrong' });
+  assert.equal(refreshed.code, 0, refreshed.output);
+  assert.match(refreshed.output, /POST \S+\/token \[200 OK/);
+
+  const again = await start({ ...kept, refreshToken: 'gone', password });
+  assert.equal(again.code, 0, again.output);
+  assert.match(again.output, /\/token \[400 Bad Request[^]*\/token \[200 OK/);
+
+  const other = await start({ ...kept, renewAt: String(Date.now() + 1e6), loggedInAs: 'somebody', password });
+  assert.equal(other.code, 0, other.output);
+});
+
+test('Postman would keep the tokens, and not the password', async () => {
+  const kept = await new Promise((resolve, reject) => {
+    let variables;
+    require('newman').run({
+      collection: `${sesame.origin}/docs/postman.json`, folder: 'Who am I', reporters: [],
+      envVar: [{ key: 'username', value: 'johndoe' }, { key: 'password', value: password }],
+    }, (error, { run }) => (error ?? run.failures[0]?.error ? reject(error ?? run.failures[0].error) : resolve(variables)))
+      .on('script', (error, { execution }) => { variables = execution.collectionVariables.values; });
+  });
+  const values = Object.fromEntries(kept.map(({ key, value }) => [key, value]));
+  assert.equal(values.loggedInAs, 'johndoe');
+  assert.match(values.accessToken, /^eyJ/);
+  assert.ok(values.refreshToken);
+  assert.ok(!JSON.stringify(kept).includes(password), 'the password is kept');
+});
+
+test('wrong credentials, or none, are one failure in words', async () => {
+  const url = `${sesame.origin}/docs/postman.json`;
+  for (const [args, message, sent] of [
+    [as('johndoe', 'wrong'), /invalid_grant: The username or the password is wrong/, 1],
+    [[...as('johndoe', 'wrong'), '--folder', 'Who am I', '--folder', 'Sessions'], /Logging in as johndoe: 400 invalid_grant/, 1],
+    [[], /Set the variables username and password/, 0],
+  ]) {
+    const { code, output, run } = await newman(url, ...args);
+    assert.equal(code, 1, output);
+    assert.equal(run.failures.length, 1, output);
+    assert.match(run.failures[0].error.message, message);
+    assert.equal(run.stats.requests.total, sent, output);
+  }
+});
+
+test('what the token may not do is refused, and that is fine', async () => {
+  for (const [scope, ...refused] of [
+    ['me:read', 'PATCH /users/me', 'DELETE /users/me/sessions/…'],
+    ['me:write', 'GET /users/me', 'GET /users/me', 'GET /users/me/sessions'],
+  ]) {
+    const { code, output } = await newman(`${sesame.origin}/docs/postman.json`, ...as('johndoe', password),
+      '--env-var', `scope=${scope}`);
+    assert.equal(code, 0, output);
+    const found = [...output.matchAll(/(\w+) http:\/\/[^/]+(\S+) \[403 /g)].map(([, method, path]) =>
+      `${method} ${path.replace(/[0-9a-f-]{36}/, '…')}`);
+    assert.deepEqual(found, refused);
+  }
+});
+
+test('where registration is closed there are no guests, and the rest is green', async () => {
+  const closed = await startSesame({ SESAME_REGISTRATION: 'closed' });
+  try {
+    const { code, output, run } = await newman(`${closed.origin}/docs/postman.json`, ...as('johndoe', password));
+    assert.equal(code, 0, output);
+    const skipped = run.executions.filter(({ assertions }) => assertions?.some((one) => one.skipped)).map(({ item }) => item.name);
+    assert.deepEqual([...new Set(skipped)].sort(), ['Change my password', 'Delete my account', 'Log out everywhere']);
+  } finally {
+    assert.equal(await closed.stop(), 0);
+  }
+});
