@@ -139,17 +139,32 @@ func answerOAuth(c echo.Context, p *problem.Error) error {
 	if answer.oauth == "" {
 		answer.status, answer.oauth = http.StatusBadRequest, oauthName(p)
 	}
+	c.Response().Header().Set("Cache-Control", noStore)
+	c.Response().Header().Set("Pragma", noCache)
+	return c.JSON(answer.status, api.OAuthError{Error: answer.oauth, ErrorDescription: describe(p)})
+}
+
+// describe is an error_description, which holds ASCII without quotation marks and backslashes (RFC 6749
+// §5.2). A pattern does not survive that, and is left out.
+func describe(p *problem.Error) string {
 	description := p.Detail
 	if len(p.Fields) > 0 {
 		places := make([]string, len(p.Fields))
 		for i, f := range p.Fields {
-			places[i] = strings.TrimPrefix(f.Pointer, "/") + ": " + f.Detail
+			detail, _, _ := strings.Cut(f.Detail, "; it must match ")
+			places[i] = strings.TrimPrefix(f.Pointer, "/") + ": " + detail
 		}
 		description = strings.Join(places, "; ")
 	}
-	c.Response().Header().Set("Cache-Control", noStore)
-	c.Response().Header().Set("Pragma", noCache)
-	return c.JSON(answer.status, api.OAuthError{Error: answer.oauth, ErrorDescription: description})
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '"':
+			return '\''
+		case r < ' ' || r > '~' || r == '\\':
+			return -1
+		}
+		return r
+	}, description)
 }
 
 // oauthName names a form that breaks the contract.
