@@ -1,10 +1,11 @@
 # Sesame. `make help` says what can be done; what takes more than a line is in .make/.
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+OASDIFF := go run github.com/oasdiff/oasdiff@v1.36.0
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-gen check-go check-contract format generate dev e2e bench rename
+.PHONY: help run build test check check-gen check-go check-contract check-breaking format generate dev e2e bench rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,7 +20,7 @@ build: ## make the program, ./sesame: one static file
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test ./...
 
-check: check-gen check-go check-contract ## format, vet, lint, contract and generated files; needs Node
+check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node
 
 check-gen:
 	.make/check-gen
@@ -31,6 +32,9 @@ check-go:
 
 check-contract: server/e2e/node_modules
 	$(REDOCLY) lint --config .redocly.yaml --format stylish openapi.yaml
+
+check-breaking:
+	@.make/check-breaking $(OASDIFF)
 
 format: ## put every Go file in the format that `make check` wants
 	$(GOLANGCI_LINT) fmt

@@ -1,0 +1,125 @@
+// `make check-breaking` in a repository with a tagged version: what breaks its clients fails until CHANGELOG.md names it.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { report, run } from './consumer.mjs';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const contract = readFileSync(join(repository, 'openapi.yaml'), 'utf8');
+const patience = { timeout: 170_000 }; // the first run compiles oasdiff
+
+let folder;
+let seen = 0;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'sesame-breaking-'));
+  for (const path of ['.make/check-breaking', 'Makefile', 'openapi.yaml']) cpSync(join(repository, path), join(folder, path));
+  changelog('## [0.1.0] - 2026-11-24', '', 'The first.');
+  git('init', '--quiet');
+  commit();
+});
+
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const git = (...args) => run('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-c', 'commit.gpgsign=false', ...args], { cwd: folder });
+const commit = () => { git('add', '--all'); git('commit', '--quiet', '--message', 'test'); };
+const changelog = (...lines) => writeFileSync(join(folder, 'CHANGELOG.md'), `# Changelog\n\n${lines.join('\n')}\n`);
+const unreleased = (...lines) => changelog('## [Unreleased]', '', ...lines, '', '## [0.1.0] - 2026-11-24', '', 'The first.');
+
+// change replaces a text that is there once, or else the contract has moved away under this test.
+function change(from, to) {
+  const parts = contract.split(from);
+  assert.equal(parts.length, 2, `openapi.yaml has ${parts.length - 1} times: ${from}`);
+  writeFileSync(join(folder, 'openapi.yaml'), parts.join(to));
+}
+
+function check(where = folder) {
+  const { status, stdout, stderr } = spawnSync('make', ['--silent', 'check-breaking'], { cwd: where, encoding: 'utf8', timeout: patience.timeout });
+  return { passed: status === 0, said: stdout + stderr };
+}
+
+// endSessions is the text of a whole operation.
+const endSessions = contract.slice(contract.indexOf('    delete:\n      operationId: endSessions'), contract.indexOf('  /users/me/sessions/{session_id}:'));
+
+const breaks = {
+  'an operation is gone': [endSessions, '\n', ['DELETE /users/me/sessions']],
+  'a field is required': ['required: [username, password]', 'required: [username, password, email]', ['POST /users']],
+  'an enum is narrower': ['enum: [password, refresh_token]', 'enum: [password]', ['POST /token']],
+  'an answer lacks a field': [
+    'required: [id, current, scopes, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n        id: { type: string, format: uuid, maxLength: 36 }\n',
+    'required: [current, scopes, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n',
+    ['GET /users/me/sessions'],
+  ],
+  'a field is of another type': ['email_verified: { type: boolean }', 'email_verified: { type: string, maxLength: 5 }',
+    ['POST /users', 'GET /users/me', 'PATCH /users/me']],
+  'a bound is tighter': ['minLength: 1\n      maxLength: 200', 'minLength: 1\n      maxLength: 100', ['POST /users', 'PATCH /users/me']],
+  'another scope is needed': ["summary: Who am I\n      description: The account that the access token belongs to, as it is now.\n      security:\n        - OAuth2Password: ['me:read']",
+    "summary: Who am I\n      description: The account that the access token belongs to, as it is now.\n      security:\n        - OAuth2Password: ['users:read']", ['GET /users/me']],
+  'nobody may call without a token': ["        - {}\n        - OAuth2Password: ['users:write']", "        - OAuth2Password: ['users:write']", ['POST /users']],
+};
+
+for (const [name, [from, to, operations]] of Object.entries(breaks)) {
+  test(`${name}: fails until it is named`, patience, () => {
+    git('tag', 'v0.1.0');
+    change(from, to);
+    const { passed, said } = check();
+    assert.ok(!passed, said);
+    // What it asks for is what it takes, line by line: one less is one too few.
+    const lines = said.slice(said.indexOf('### Breaking')).match(/^(###|- `).*/gm);
+    assert.deepEqual(lines.slice(1).sort(), operations.map((operation) => `- \`${operation}\`: …`).sort());
+    unreleased(...lines.slice(0, -1));
+    assert.ok(!check().passed);
+    unreleased('### Fixed', '', ...lines.slice(1)); // under another heading it is no warning
+    assert.ok(!check().passed);
+    unreleased(...lines);
+    assert.deepEqual(check(), { passed: true, said: 'check-breaking: what breaks clients of v0.1.0 is named in CHANGELOG.md\n' });
+    seen += 1;
+  });
+}
+
+test('a change that breaks nobody passes without a word in CHANGELOG.md', patience, () => {
+  git('tag', 'v0.1.0');
+  assert.deepEqual(check(), { passed: true, said: 'check-breaking: nothing breaks clients of v0.1.0\n' });
+  change('  /readyz:\n    get:\n      operationId: getReadiness', '  /livez:\n    get:\n      operationId: getLife\n      tags: [Health]\n      summary: Alive\n      description: Alive.\n      security: []\n' +
+    "      responses: { '204': { description: Alive. } }\n\n  /readyz:\n    get:\n      operationId: getReadiness");
+  assert.ok(check().passed);
+  change('minLength: 1\n      maxLength: 200', 'minLength: 1\n      maxLength: 300');
+  assert.ok(check().passed);
+});
+
+test('the section of the version about to be tagged counts; one that is out already does not', patience, () => {
+  git('tag', 'v0.1.0');
+  const [from, to] = breaks['an enum is narrower'];
+  change(from, to);
+  changelog('## [Unreleased]', '', '## [0.2.0] - 2026-12-24', '', '### Breaking', '', '- `POST /token`: log in.', '', '## [0.1.0] - 2026-11-24', '', 'The first.');
+  assert.ok(check().passed);
+  changelog('## [Unreleased]', '', '### Added', '', '- A word.', '', '## [0.1.0] - 2026-11-24', '', '### Breaking', '', '- `POST /token`: log in.');
+  assert.ok(!check().passed);
+  changelog('## [Unreleased]');
+  assert.match(check().said, /no section \[0\.1\.0\], although v0\.1\.0 is tagged/);
+});
+
+test('a repository without a tag says so; a clone that has lost it fails', patience, () => {
+  const alone = { passed: true, said: 'check-breaking: no version is tagged in this repository, so openapi.yaml is compared with nothing\n' };
+  assert.deepEqual(check(), alone);
+  git('tag', 'v0.1.0');
+  unreleased('### Added', '', '- A word.');
+  commit();
+  const clone = join(folder, 'shallow');
+  run('git', ['clone', '--quiet', '--depth', '1', '--no-tags', `file://${folder}`, clone]);
+  const { passed, said } = check(clone);
+  assert.ok(!passed);
+  assert.match(said, /version 0\.1\.0 is in CHANGELOG\.md, but this clone is shallow .*git fetch --unshallow --tags/);
+  run('git', ['fetch', '--quiet', '--unshallow', '--tags'], { cwd: clone });
+  assert.ok(check(clone).passed);
+  rmSync(join(folder, '.git'), { recursive: true });
+  assert.deepEqual(check(), alone);
+
+  assert.equal(seen, Object.keys(breaks).length);
+  const version = readFileSync(join(repository, 'Makefile'), 'utf8').match(/oasdiff@v(\S+)/)[1];
+  report('oasdiff', version, `${seen} kinds of breaking change each failed until CHANGELOG.md named it`);
+});
