@@ -1,6 +1,7 @@
 # Sesame. `make help` says what can be done; what takes more than a line is in .make/.
 
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+OASDIFF := go run github.com/oasdiff/oasdiff@v1.36.0
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
 
 .DEFAULT_GOAL := help
@@ -33,7 +34,7 @@ check-contract: server/e2e/node_modules
 	$(REDOCLY) lint --config .redocly.yaml --format stylish openapi.yaml
 
 check-breaking:
-	.make/check-breaking
+	@.make/check-breaking $(OASDIFF)
 
 format: ## put every Go file in the format that `make check` wants
 	$(GOLANGCI_LINT) fmt

@@ -314,7 +314,7 @@ type Session struct {
 type SessionPage struct {
 	Items []Session `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null when there is no more. One page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
