@@ -178,10 +178,8 @@ func contentExample(content *openapi3.MediaType, name string) any {
 	if content.Example != nil {
 		return content.Example
 	}
-	for _, first := range slices.Sorted(maps.Keys(content.Examples)) {
-		if ref := content.Examples[first]; ref.Value != nil {
-			return ref.Value.Value
-		}
+	if example, ok := firstExample(content.Examples); ok {
+		return example
 	}
 	return sample(content.Schema)
 }
@@ -190,10 +188,18 @@ func headerExample(p *openapi3.Parameter) any {
 	if p.Example != nil {
 		return p.Example
 	}
-	for _, name := range slices.Sorted(maps.Keys(p.Examples)) {
-		if ref := p.Examples[name]; ref.Value != nil {
-			return ref.Value.Value
-		}
+	if example, ok := firstExample(p.Examples); ok {
+		return example
 	}
 	return sample(p.Schema)
+}
+
+// firstExample is the one whose name comes first: a map has no other order.
+func firstExample(examples openapi3.Examples) (any, bool) {
+	for _, name := range slices.Sorted(maps.Keys(examples)) {
+		if ref := examples[name]; ref.Value != nil {
+			return ref.Value.Value, true
+		}
+	}
+	return nil, false
 }
