@@ -49,9 +49,9 @@ func (p *program) open() (*parts, error) {
 // hasher makes the hasher, with the policy for new passwords.
 func (p *program) hasher() (*password.Hasher, error) {
 	var breached *password.BreachList
-	if p.PasswordBreaches != "" {
+	if p.PasswordBreachList != "" {
 		var err error
-		if breached, err = password.OpenBreachList(p.PasswordBreaches); err != nil {
+		if breached, err = password.OpenBreachList(p.PasswordBreachList); err != nil {
 			return nil, err
 		}
 	}

@@ -34,11 +34,12 @@ type Settings struct {
 	Registration      string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
 	PasswordMinLength Number   `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
-	PasswordBreaches  string   `name:"password-breach-list" placeholder:"FILE" help:"Passwords that are refused as stolen: a file of sorted SHA-1 hashes in the format of Have I Been Pwned."`
 	Docs              string   `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
 	CheckResponses    string   `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
 	LogFormat         string   `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
 	LogLevel          string   `default:"info" placeholder:"debug|info|warn|error" help:"The least that is logged."`
+
+	PasswordBreachList string `placeholder:"FILE" help:"Passwords that are refused as stolen: a file of sorted SHA-1 hashes in the format of Have I Been Pwned."`
 }
 
 // Duration is a time.Duration that keeps quiet about a text that it cannot read until Check, so that
