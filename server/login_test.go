@@ -208,7 +208,15 @@ func TestAbsurdHashesFailTheLogin(t *testing.T) {
 		for _, hash := range []string{
 			"$argon2id$v=19$m=1073741824,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
 			"$argon2id$v=19$m=19456,t=1000000000,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-			"$argon2id$v=19$m=19456,t=0,p=0$c2FsdHNhbHRzYWx0c2FsdA$AAAA", "$argon2id$v=19$m=8,t=1,p=1$$", "$argon2id$", "$2a$31$" + strings.Repeat(".", 53), "$2a$", "plain", horse,
+			"$argon2id$v=19$m=19456,t=0,p=0$c2FsdHNhbHRzYWx0c2FsdA$AAAA", "$argon2id$v=19$m=8,t=1,p=1$$", "$argon2id$",
+			"$argon2i$v=19$m=1073741824,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			"argon2$argon2id$v=19$m=1073741824,t=2,p=8$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			"$scrypt$ln=30,r=8,p=1$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			"scrypt$1073741824$salt$8$5$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "scrypt$2$$1$1$", "$scrypt$",
+			"$pbkdf2-sha256$1000000000$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			"$pbkdf2-sha512$1000000000$c2FsdHNhbHRzYWx0c2FsdA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+			"pbkdf2_sha256$1000000000$salt$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "pbkdf2_sha256$1$$", "bcrypt_sha256$$2b$31$" + strings.Repeat(".", 53),
+			"bcrypt$$2b$", "$2a$31$" + strings.Repeat(".", 53), "$2a$", "plain", horse,
 		} {
 			s.sql(t, `UPDATE users SET password_hash = '`+hash+`'`)
 			start := time.Now()

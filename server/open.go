@@ -28,7 +28,7 @@ func (p *program) open() (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	hasher, err := password.New(p.PasswordHash, p.PasswordMinLength.Value)
+	hasher, err := p.hasher()
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +44,18 @@ func (p *program) open() (*parts, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &parts{db: db, master: master, hasher: hasher, keys: keys}, nil
+}
+
+// hasher makes the hasher, with the policy for new passwords.
+func (p *program) hasher() (*password.Hasher, error) {
+	var breached *password.BreachList
+	if p.PasswordBreachList != "" {
+		var err error
+		if breached, err = password.OpenBreachList(p.PasswordBreachList); err != nil {
+			return nil, err
+		}
+	}
+	return password.New(p.PasswordHash, password.NewPolicy(p.PasswordMinLength.Value, breached))
 }
 
 // masterKey finds the master key where the settings say, or makes it beside a new SQLite file.

@@ -214,7 +214,9 @@ type Metadata struct {
 }
 
 // NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-// character is required. The server may be set to want more than eight.
+// character is required. The server may be set to want more than eight. The most common
+// passwords, and those made of the username, the e-mail address or the service's name, are
+// refused.
 //
 // Example: a wooden horse
 type NewPassword = string
@@ -237,7 +239,9 @@ type PasswordChange struct {
 	CurrentPassword string `json:"current_password"`
 
 	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight.
+	// character is required. The server may be set to want more than eight. The most common
+	// passwords, and those made of the username, the e-mail address or the service's name, are
+	// refused.
 	//
 	//
 	// Example: a wooden horse
@@ -410,7 +414,9 @@ type UserCreate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
 	// Password Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight.
+	// character is required. The server may be set to want more than eight. The most common
+	// passwords, and those made of the username, the e-mail address or the service's name, are
+	// refused.
 	//
 	//
 	// Example: a wooden horse

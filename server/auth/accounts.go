@@ -50,7 +50,11 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if err != nil {
 		invalid.At("/username", err.Error())
 	}
-	if reason := s.hasher.Check(r.Password); reason != "" {
+	reason, err := s.hasher.Check(r.Password, r.Username, r.Email)
+	if err != nil {
+		return store.User{}, err
+	}
+	if reason != "" {
 		invalid.At("/password", reason)
 	}
 	for _, scope := range r.Scopes {
@@ -103,7 +107,11 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
 // ChangePassword replaces the caller's password and ends every other session. Errors:
 // WrongPassword, ValidationFailed, Unavailable.
 func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next string) error {
-	if reason := s.hasher.Check(next); reason != "" {
+	reason, err := s.hasher.Check(next, caller.User.Username, caller.User.Email)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
 		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/new_password", reason)
 	}
 	user, err := s.db.UserByID(ctx, caller.User.ID)

@@ -38,6 +38,8 @@ type Settings struct {
 	CheckResponses    string   `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
 	LogFormat         string   `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
 	LogLevel          string   `default:"info" placeholder:"debug|info|warn|error" help:"The least that is logged."`
+
+	PasswordBreachList string `placeholder:"FILE" help:"Passwords that are refused as stolen: a file of sorted SHA-1 hashes in the format of Have I Been Pwned."`
 }
 
 // Duration is a time.Duration that keeps quiet about a text that it cannot read until Check, so that

@@ -1,6 +1,8 @@
-// Package password hashes and verifies passwords, and bounds what that may cost.
+// Package password decides which passwords are acceptable, hashes and verifies them, and bounds what
+// that may cost.
 //
-//	h, _ := password.New(password.Argon2id, 8)
+//	h, _ := password.New(password.Argon2id, password.NewPolicy(8, nil))
+//	reason, err := h.Check("a wooden horse", "ann", "ann@example.com")
 //	stored, err := h.Hash(ctx, "a wooden horse")
 //	ok, outdated, err := h.Verify(ctx, stored, "a wooden horse")
 //
@@ -14,7 +16,6 @@ import (
 	"runtime"
 	"strings"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -42,36 +43,32 @@ func errBusy() error {
 
 // Hasher hashes with one scheme and verifies the hashes of all. It is safe for concurrent use.
 type Hasher struct {
-	scheme    scheme
-	minLength int
-	dummy     string
-	running   chan struct{}
-	waiting   atomic.Int64
+	scheme  scheme
+	policy  *Policy
+	dummy   string
+	running chan struct{}
+	waiting atomic.Int64
 }
 
-// New makes a Hasher for the scheme of that name; minLength counts code points.
-func New(name string, minLength int) (*Hasher, error) {
+// New makes a Hasher for the scheme of that name, and for new passwords that the policy accepts.
+func New(name string, policy *Policy) (*Hasher, error) {
 	s, ok := map[string]scheme{Argon2id: argon2Default, Bcrypt: bcryptDefault}[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown password scheme %q", name)
 	}
 	return &Hasher{
-		scheme: s, minLength: minLength, dummy: s.dummy(),
+		scheme: s, policy: policy, dummy: s.dummy(),
 		running: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}, nil
 }
 
-// Check says why a new password is not acceptable, or nothing. The longest one that it may meet is
-// bounded by the contract.
-func (h *Hasher) Check(password string) (reason string) {
-	password = norm.NFC.String(password)
-	switch {
-	case utf8.RuneCountInString(password) < h.minLength:
-		return fmt.Sprintf("must have at least %d characters", h.minLength)
-	case h.scheme == bcryptDefault && len(password) > bcryptBytes:
-		return fmt.Sprintf("must have at most %d bytes in UTF-8", bcryptBytes)
+// Check says why a new password is not acceptable, as Policy.Check does, or because the scheme cannot
+// hash it.
+func (h *Hasher) Check(password string, names ...string) (reason string, err error) {
+	if h.scheme == bcryptDefault && len(norm.NFC.String(password)) > bcryptBytes {
+		return fmt.Sprintf("must have at most %d bytes in UTF-8", bcryptBytes), nil
 	}
-	return ""
+	return h.policy.Check(password, names...)
 }
 
 // Hash gives the text to store. It waits for a core; problem.Unavailable when the queue is full.
@@ -93,15 +90,23 @@ func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outda
 		return false, false, err
 	}
 	defer release()
-	password = norm.NFC.String(password)
+	normal := norm.NFC.String(password)
 	known := parse(stored)
 	// A NUL ends a password for bcrypt; the contract refuses it, and so does this.
 	if known == nil || strings.ContainsRune(password, 0) {
-		parse(h.dummy).verify(password)
+		parse(h.dummy).verify(normal)
 		return false, false, nil
 	}
-	ok = known.verify(password)
-	return ok, ok && !h.scheme.current(stored), nil
+	ok = known.verify(normal)
+	if h.scheme.current(stored) {
+		return ok, false, nil
+	}
+	// Other programs hash what was typed, and some keyboards type é as two characters. Both spellings
+	// are tried always, so that the time does not tell which was right.
+	if decomposed := norm.NFD.String(password); decomposed != normal {
+		ok = known.verify(decomposed) || ok
+	}
+	return ok, ok, nil
 }
 
 // enter waits for one of the cores.

@@ -1,14 +1,9 @@
 package password
 
 import (
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
-	"fmt"
+	"strconv"
 	"strings"
-
-	"golang.org/x/crypto/argon2"
-	"golang.org/x/crypto/bcrypt"
 )
 
 // scheme makes hashes with one algorithm and one set of parameters.
@@ -23,132 +18,85 @@ type scheme interface {
 // verifier is one stored hash, understood.
 type verifier interface{ verify(password string) bool }
 
+// The ceilings that every scheme has in common; each has its own for memory and work.
+const (
+	maxStored      = 512 // bytes of a stored hash
+	maxSalt        = 64  // bytes
+	minSum, maxSum = 16, 64
+)
+
 // parse understands a stored hash, or gives nil for one that is corrupt, of an unknown scheme, or
 // more expensive than any sane one. What verifying costs is thereby bounded before it starts.
+//
+// The spellings are those of the PHC string format, of passlib and of Django, which has its own for
+// everything.
 func parse(stored string) verifier {
-	switch {
-	case strings.HasPrefix(stored, "$argon2id$"):
-		return parseArgon2(stored)
-	case strings.HasPrefix(stored, "$2a$"), strings.HasPrefix(stored, "$2b$"), strings.HasPrefix(stored, "$2y$"):
-		return parseBcrypt(stored)
+	if len(stored) > maxStored {
+		return nil
+	}
+	for _, format := range formats {
+		if strings.HasPrefix(stored, format.prefix) {
+			return format.parse(stored)
+		}
 	}
 	return nil
 }
 
-// argon2Params are RFC 9106's m, in KiB, t and p.
-type argon2Params struct {
-	memory, time uint32
-	threads      uint8
-}
-
-// argon2Default is OWASP's recommendation: 19 MiB, two passes, one lane.
-var argon2Default = argon2Params{memory: 19 << 10, time: 2, threads: 1}
-
-const (
-	saltBytes, hashBytes = 16, 32
-	// What a stored argon2id hash may ask for: 128 MiB, and no more work than about a second.
-	maxMemory  = 128 << 10
-	maxWork    = 640 << 10 // memory times passes
-	maxThreads = 8
-)
-
-func (p argon2Params) prefix() string {
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$", argon2.Version, p.memory, p.time, p.threads)
-}
-
-func (p argon2Params) hash(password string) (string, error) {
-	salt := make([]byte, saltBytes)
-	rand.Read(salt)
-	sum := argon2.IDKey([]byte(password), salt, p.time, p.memory, p.threads, hashBytes)
-	return p.encode(salt, sum), nil
-}
-
-// encode writes the PHC string format, as every other implementation does.
-func (p argon2Params) encode(salt, sum []byte) string {
-	return p.prefix() + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(sum)
-}
-
-func (p argon2Params) current(stored string) bool { return strings.HasPrefix(stored, p.prefix()) }
-
-func (p argon2Params) dummy() string {
-	return p.encode(make([]byte, saltBytes), make([]byte, hashBytes))
-}
-
-type argon2Hash struct {
-	argon2Params
-	salt, sum []byte
-}
-
-func parseArgon2(stored string) verifier {
-	parts := strings.Split(stored, "$")
-	if len(parts) != 6 {
+var formats = []struct {
+	prefix string
+	parse  func(stored string) verifier
+}{
+	{"$argon2id$", parseArgon2},
+	{"$argon2i$", parseArgon2},
+	{"argon2$argon2", func(s string) verifier { return parseArgon2(strings.TrimPrefix(s, "argon2")) }},
+	{"$2a$", parseBcrypt},
+	{"$2b$", parseBcrypt},
+	{"$2y$", parseBcrypt},
+	{"bcrypt$$2", func(s string) verifier { return parseBcrypt(strings.TrimPrefix(s, "bcrypt$")) }},
+	{"bcrypt_sha256$$2", func(s string) verifier {
+		if h, ok := parseBcrypt(strings.TrimPrefix(s, "bcrypt_sha256$")).(bcryptHash); ok {
+			return bcryptSHA256Hash(h)
+		}
 		return nil
-	}
-	var version int
-	var h argon2Hash
-	_, versionErr := fmt.Sscanf(parts[2], "v=%d", &version)
-	_, paramsErr := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &h.memory, &h.time, &h.threads)
-	if versionErr != nil || paramsErr != nil || version != argon2.Version {
-		return nil
-	}
-	if h.memory > maxMemory || h.time < 1 || h.threads < 1 || h.threads > maxThreads ||
-		uint64(h.memory)*uint64(h.time) > maxWork {
-		return nil
-	}
-	var saltErr, sumErr error
-	h.salt, saltErr = base64.RawStdEncoding.DecodeString(parts[4])
-	h.sum, sumErr = base64.RawStdEncoding.DecodeString(parts[5])
-	if saltErr != nil || sumErr != nil || len(h.salt) > 64 || len(h.sum) < 16 || len(h.sum) > 64 {
-		return nil
-	}
-	return h
+	}},
+	{"$scrypt$", parseScrypt},
+	{"scrypt$", parseDjangoScrypt},
+	{"$pbkdf2-sha256$", parsePBKDF2},
+	{"$pbkdf2-sha512$", parsePBKDF2},
+	{"pbkdf2_sha256$", parseDjangoPBKDF2},
 }
 
-func (h argon2Hash) verify(password string) bool {
-	sum := argon2.IDKey([]byte(password), h.salt, h.time, h.memory, h.threads, uint32(len(h.sum))) //nolint:gosec // 64 at most
-	return subtle.ConstantTimeCompare(sum, h.sum) == 1
-}
-
-// bcryptCost is a bcrypt work factor: 2^cost rounds.
-type bcryptCost int
-
-const (
-	bcryptDefault bcryptCost = 12
-	maxBcrypt     bcryptCost = 14 // about a second
-)
-
-func (c bcryptCost) hash(password string) (string, error) {
-	sum, err := bcrypt.GenerateFromPassword([]byte(password), int(c))
-	if err != nil {
-		return "", fmt.Errorf("bcrypt: %w", err)
+// readParams reads "m=19456,t=2,p=1": those names in that order.
+func readParams(text string, names ...string) (values []uint64, ok bool) {
+	parts := strings.Split(text, ",")
+	if len(parts) != len(names) {
+		return nil, false
 	}
-	return string(sum), nil
-}
-
-func (c bcryptCost) current(stored string) bool {
-	cost, err := bcrypt.Cost([]byte(stored))
-	return err == nil && cost == int(c)
-}
-
-func (c bcryptCost) dummy() string {
-	return fmt.Sprintf("$2a$%02d$%s", c, strings.Repeat(".", 53))
-}
-
-type bcryptHash string
-
-func parseBcrypt(stored string) verifier {
-	cost, err := bcrypt.Cost([]byte(stored))
-	if err != nil || cost > int(maxBcrypt) || len(stored) != 60 {
-		return nil
+	for i, name := range names {
+		digits, found := strings.CutPrefix(parts[i], name+"=")
+		value, ok := readNumber(digits)
+		if !found || !ok {
+			return nil, false
+		}
+		values = append(values, value)
 	}
-	return bcryptHash(stored)
+	return values, true
 }
 
-// verify looks at the whole password: bcrypt itself would take 72 right bytes with any tail.
-func (h bcryptHash) verify(password string) bool {
-	tooLong := len(password) > bcryptBytes
-	if tooLong {
-		password = password[:bcryptBytes]
-	}
-	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil && !tooLong
+// readNumber reads a positive decimal number of 32 bits as a program writes it, so that products of
+// two do not overflow.
+func readNumber(digits string) (value uint64, ok bool) {
+	value, err := strconv.ParseUint(digits, 10, 32)
+	return value, err == nil && value > 0 && digits[0] >= '1' && digits[0] <= '9'
+}
+
+// readSums decodes a salt and a hash of sane lengths.
+func readSums(encoding *base64.Encoding, saltText, sumText string) (salt, sum []byte, ok bool) {
+	salt, saltErr := encoding.DecodeString(saltText)
+	sum, sumErr := encoding.DecodeString(sumText)
+	return salt, sum, saltErr == nil && sumErr == nil && sane(salt, sum)
+}
+
+func sane(salt, sum []byte) bool {
+	return len(salt) <= maxSalt && len(sum) >= minSum && len(sum) <= maxSum
 }

@@ -1,0 +1,63 @@
+package password
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// bcryptCost is a bcrypt work factor: 2^cost rounds.
+type bcryptCost int
+
+const (
+	bcryptDefault bcryptCost = 12
+	maxBcrypt     bcryptCost = 14 // about a second
+)
+
+func (c bcryptCost) hash(password string) (string, error) {
+	sum, err := bcrypt.GenerateFromPassword([]byte(password), int(c))
+	if err != nil {
+		return "", fmt.Errorf("bcrypt: %w", err)
+	}
+	return string(sum), nil
+}
+
+func (c bcryptCost) current(stored string) bool {
+	cost, err := bcrypt.Cost([]byte(stored))
+	return err == nil && cost == int(c)
+}
+
+func (c bcryptCost) dummy() string {
+	return fmt.Sprintf("$2a$%02d$%s", c, strings.Repeat(".", 53))
+}
+
+type bcryptHash string
+
+func parseBcrypt(stored string) verifier {
+	cost, err := bcrypt.Cost([]byte(stored))
+	if err != nil || cost > int(maxBcrypt) || len(stored) != 60 {
+		return nil
+	}
+	return bcryptHash(stored)
+}
+
+// verify looks at the whole password: bcrypt itself would take 72 right bytes with any tail.
+func (h bcryptHash) verify(password string) bool {
+	tooLong := len(password) > bcryptBytes
+	if tooLong {
+		password = password[:bcryptBytes]
+	}
+	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil && !tooLong
+}
+
+// bcryptSHA256Hash is Django's bcrypt_sha256: bcrypt of the password's SHA-256 in hexadecimal, which
+// has no more than 64 bytes and no NUL.
+type bcryptSHA256Hash bcryptHash
+
+func (h bcryptSHA256Hash) verify(password string) bool {
+	sum := sha256.Sum256([]byte(password))
+	return bcryptHash(h).verify(hex.EncodeToString(sum[:]))
+}
