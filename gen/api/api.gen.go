@@ -95,6 +95,24 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IntrospectionTokenType.
+const (
+	IntrospectionTokenTypeBearer       IntrospectionTokenType = "bearer"
+	IntrospectionTokenTypeRefreshToken IntrospectionTokenType = "refresh_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionTokenType enum.
+func (e IntrospectionTokenType) Valid() bool {
+	switch e {
+	case IntrospectionTokenTypeBearer:
+		return true
+	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthErrorCode.
 const (
 	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
@@ -103,6 +121,7 @@ const (
 	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
 	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
 	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
 )
 
@@ -120,6 +139,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeServerError:
 		return true
 	case OAuthErrorCodeTemporarilyUnavailable:
+		return true
+	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
 		return true
@@ -145,13 +166,16 @@ func (e TokenTokenType) Valid() bool {
 
 // Defines values for TokenRequestGrantType.
 const (
-	TokenRequestGrantTypePassword     TokenRequestGrantType = "password"
-	TokenRequestGrantTypeRefreshToken TokenRequestGrantType = "refresh_token"
+	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
+	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
+	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
 
 // Valid indicates whether the value is a known member of the TokenRequestGrantType enum.
 func (e TokenRequestGrantType) Valid() bool {
 	switch e {
+	case TokenRequestGrantTypeClientCredentials:
+		return true
 	case TokenRequestGrantTypePassword:
 		return true
 	case TokenRequestGrantTypeRefreshToken:
@@ -185,6 +209,61 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Introspection RFC 7662 §2.2. A token that is not active has no other member.
+type Introspection struct {
+	// Active Whether the token is good for anything now.
+	Active bool `json:"active"`
+
+	// Aud Who is meant to take it; for a refresh token that is the issuer.
+	Aud *string `json:"aud,omitempty"`
+
+	// ClientID The client that it was issued to.
+	ClientID *string `json:"client_id,omitempty"`
+
+	// Exp When it ends, in seconds since 1970.
+	Exp *int64 `json:"exp,omitempty"`
+
+	// Iat When it was issued.
+	Iat *int64 `json:"iat,omitempty"`
+
+	// Iss The issuer.
+	Iss *string `json:"iss,omitempty"`
+
+	// Jti The id of an access token.
+	Jti *string `json:"jti,omitempty"`
+
+	// Scope The scopes that it has now, space-separated.
+	Scope *string `json:"scope,omitempty"`
+
+	// Sid The session, if it belongs to one.
+	Sid *string `json:"sid,omitempty"`
+
+	// Sub The user's id, or the client_id of a client's own token.
+	Sub *string `json:"sub,omitempty"`
+
+	// TokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+	TokenType *IntrospectionTokenType `json:"token_type,omitempty"`
+
+	// Username Of the person, if it is about one.
+	Username *string `json:"username,omitempty"`
+}
+
+// IntrospectionTokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+type IntrospectionTokenType string
+
+// IntrospectionRequest defines model for IntrospectionRequest.
+type IntrospectionRequest struct {
+	// Token An access or a refresh token.
+	//
+	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	Token string `json:"token"`
+
+	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	//
+	// Example: access_token
+	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
 // Key One public key (RFC 7517 §4, RFC 7518 §6). Which of the last members it has depends on `kty`.
 type Key struct {
 	Alg string  `json:"alg"`
@@ -203,9 +282,11 @@ type KeySet struct {
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	GrantTypesSupported []string `json:"grant_types_supported"`
-	Issuer              string   `json:"issuer"`
-	JwksURI             string   `json:"jwks_uri"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                    string   `json:"issuer"`
+	JwksURI                                   string   `json:"jwks_uri"`
 
 	// ResponseTypesSupported Empty, for there is no authorization endpoint.
 	ResponseTypesSupported                 []string `json:"response_types_supported"`
@@ -270,12 +351,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client `first-party` has no secret.
+	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -330,8 +411,8 @@ type Token struct {
 	// ExpiresIn Seconds that the access token lives.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// RefreshToken Opaque; good for one use.
-	RefreshToken string `json:"refresh_token"`
+	// RefreshToken Opaque; good for one use. A client's own token comes without one.
+	RefreshToken string `json:"refresh_token,omitempty"`
 
 	// Scope The scopes that were granted, space-separated.
 	Scope     string         `json:"scope"`
@@ -343,12 +424,12 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client `first-party` has no secret.
+	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -479,6 +560,9 @@ type Unavailable = Problem
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
 
+// IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
+type IntrospectTokenFormdataRequestBody = IntrospectionRequest
+
 // RevokeTokenFormdataRequestBody defines body for RevokeToken for application/x-www-form-urlencoded ContentType.
 type RevokeTokenFormdataRequestBody = RevocationRequest
 
@@ -508,6 +592,9 @@ type ServerInterface interface {
 	// CreateToken Log in, or refresh a login
 	// (POST /token)
 	CreateToken(ctx echo.Context) error
+	// IntrospectToken Look a token up
+	// (POST /token/introspect)
+	IntrospectToken(ctx echo.Context) error
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx echo.Context) error
@@ -584,6 +671,15 @@ func (w *ServerInterfaceWrapper) CreateToken(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateToken(ctx)
+	return err
+}
+
+// IntrospectToken converts echo context to params.
+func (w *ServerInterfaceWrapper) IntrospectToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.IntrospectToken(ctx)
 	return err
 }
 
@@ -724,6 +820,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
+	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
 	router.GET(options.BaseURL+"/users/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
@@ -1135,6 +1232,136 @@ func (response CreateToken500JSONResponse) VisitCreateTokenResponse(w http.Respo
 type CreateToken503JSONResponse struct{ OAuthUnavailableJSONResponse }
 
 func (response CreateToken503JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectTokenRequestObject struct {
+	Body *IntrospectTokenFormdataRequestBody
+}
+
+type IntrospectTokenResponseObject interface {
+	VisitIntrospectTokenResponse(w http.ResponseWriter) error
+}
+
+type IntrospectToken200ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type IntrospectToken200JSONResponse struct {
+	Body    Introspection
+	Headers IntrospectToken200ResponseHeaders
+}
+
+func (response IntrospectToken200JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken400JSONResponse struct{ OAuthRefusedJSONResponse }
+
+func (response IntrospectToken400JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken401JSONResponse struct{ OAuthClientRefusedJSONResponse }
+
+func (response IntrospectToken401JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response IntrospectToken413JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken415JSONResponse struct{ OAuthMediaTypeJSONResponse }
+
+func (response IntrospectToken415JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response IntrospectToken500JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response IntrospectToken503JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2283,6 +2510,9 @@ type StrictServerInterface interface {
 	// CreateToken Log in, or refresh a login
 	// (POST /token)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
+	// IntrospectToken Look a token up
+	// (POST /token/introspect)
+	IntrospectToken(ctx context.Context, request IntrospectTokenRequestObject) (IntrospectTokenResponseObject, error)
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
@@ -2443,6 +2673,39 @@ func (sh *strictHandler) CreateToken(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateTokenResponseObject); ok {
 		return validResponse.VisitCreateTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// IntrospectToken operation middleware
+func (sh *strictHandler) IntrospectToken(ctx echo.Context) error {
+	var request IntrospectTokenRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body IntrospectTokenFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.IntrospectToken(ctx.Request().Context(), request.(IntrospectTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IntrospectToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(IntrospectTokenResponseObject); ok {
+		return validResponse.VisitIntrospectTokenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2742,137 +3005,158 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39cts29uirYHh/M43zo2RJ/lamM+sm8dZpkubGzrqbKCtBJCShIgEWAC2rHc/cp7l9jz7KfZI7OABJ",
-	"kCJl2XI22980f2QsiQQPzvcXDn/zAh4nnBGmpNf/zZsRHBIBfz7HwYyc0WvyhrJUEfguJDIQNFGUM6/v",
-	"vcFLNCZoThKFJlygCb0mKDZXtz3fIzc4TiLi9b0kHUc08FGMb1p4Sr7d63Q83xPkl5QKEnp9JVLiezKY",
-	"kRjr58T45jVhUzXz+vsd31PLRK8ilaBs6t3e+t5bDuCtwnQ5I0jimPgA0feXl+92u+0OCvTVFaAYb8HX",
-	"20Jyobiog4TPCZMoTqVCjCuNKamvDNF4aeFBT96fPUeHR/sn6I/fD9rdnRUA4Y7tAHxPlFieThQRqzBe",
-	"kICzUCLF0QJTDeOEC4LUjCBGbhRSYlkCqbsOkgkXMVZe36NM7fU8X4NG4zT2+iedju/FlJlP3RxKyhSZ",
-	"EgFgXl1dnaZqRpiiAVYNlA1mOIoImxKDuZNut4P++L3bbR+2uzs+WlA1A+AFwZKzDL0H+qK9CnK/I1gQ",
-	"oa+M4m8HniSaawaej4gQXHw78Ci7xhENh0rTceBtSoRup1NDhlt9t0w4k0aQzrgY0zAkTH8IOFOEKf0n",
-	"TpJI759ytpsIPo5I/N8/Sw6X5bDrO0KDP5lOJjSghKmhDHiiWSUkCtPIIgwHAZGavnPCUISDuQT8wLUo",
-	"Jv2FoIq07d6IVEMaen2v0z3B4XHvqHUS9Cato+4ebuGDw/3WEekdkcNxr7N3sO/5nlRYpVLz3Z7vKaoA",
-	"r8XOciykgvUNfvt2T/0ayG9dhP6XIBOv7/2v3UI97Zpf5e47s4bB6iqPuHvFZqfPYNMF8zAcE4mo0ht3",
-	"NN7V1VWryoN1gNhbdqssCwCdG7bZiq6wAlw8nGAakbBKVkstFHIiQblMqDJ75EwJHMDOgJGl1//0W3Ez",
-	"aKMZviYIKxRzqVCv09GY0TdpNPhewrVYCq/v7U7SKBpqZHm3n7dkkV6vYJEPLBFc8yUeRwS9ZIqq5Vpu",
-	"WcXHYzFLhsgFlloVhGicKjQWBFtByfD5DI0MOkdI4qVEixkRpK3BeIMjrfjIdhQf43BoYanSeszDJaKG",
-	"zIAI9Orix7fby2ynIMh3OETv86c308GF8rEpEGBmrSTQ4Yn+oDfqI4zmZImm9JowpBY0IPorI+WUAZV+",
-	"SYlY7hhykJDiS9jBFuRImUyThAtFwmGsVxwCUhzKXBAWIndRvZiPUqYxIIiUJNyaRN0DV2ZyiBDsEV0a",
-	"iJqp1bCJxyKcy5d8AnQISRBh7eHA45B+nI+40Fe5aLn1vR+14nweafX/nkxSuVZ8augEwggW0BjpAJbK",
-	"lN6wxnOACzQkKZszvmAAl5JIkkAQ+GEhOJu2N8cP7OElANKAIvtQrUHDjFczfi8gARTNMFgrAwyO1Iyn",
-	"0xkaTaiQqpVgoZYjuIZxRipmCzzh1nOtqXh0l83K3NVb33sn8LR5l8UNxtM2Ltr29hGwtomUbkD1QmPW",
-	"kX1FRG9ai8WipbV1KxURYVrYw6rMPiL5XQnBOh6J66Tha9AyJ8S9hQ+gpICxiBgWkGkcY7H0+t4pSrDA",
-	"MVEEdhlTKbX762uHJn0ABTUSEyzlgosQTQXWskRIKFEqidBShTAL8yvaEEeAFJfButJfoUCQULMijuQ6",
-	"iOAxa+DJH80FyHMOn6NBbh+RicoeClCrEjb2dr4yE10QcU2E2cWD5FnCAkPzsUGYeUzUjLIpWmiVCphG",
-	"4ISh/51yRcq6NdQOGkNLniIs5wiPearA338kwpyiCU4jsHs8FfIr4/+S89dYTL+oMnX1WaQfprkfM3S4",
-	"j36g330RtVn3mK+K5w8MX2Ma6ajlYahWJE64wIJGy2HqLNaMciMZmXOs8FwzOpU5pzO+aKNLsUR4iilD",
-	"csaFipaPRw7OUYzZEkV8SpnUQSNngXHqwOHDCo+xJGXvPZiRsI0u8EQH40hl0H0ttwUSYK08A7buLidX",
-	"BtjYTLNtkqhR2mpEuYor4ojH0WvbRRoHbjB4bmFFZvPopQV5XTKntLvHCDCqChZdltEwoSyUiKrMq464",
-	"8dw3UIV3UyvBy4jjcKg4H4ISagrJ6zXUdjGfk0qzIbnNkCAtjK8tOM3EWAX+sQO+BvX/gWHH2X9AOsS6",
-	"lnn6zPUrTbivZliVUyFPtHKKuSA7rk+XS52TwV2bGaUSkZuECh0OCHLN5yTUKq54jkn3bJty6brxvMYW",
-	"F/RXyO6tEy53E5oymVtdQtFbjrJtVtGQVghTQgSViCdEAGGsc41ZCTlfZ9tVoO/hU69h4wxLYMA4IzlH",
-	"NVFfK59n+gM2JjC/QXGOeBRClUlb5C+RSt7M39gkm+W6GiUpeKh/sa29cbScNjM0IOhDCcq1nJFf9yiq",
-	"jXM0TuXyUZyaB/sa+U5gGbC5z4F61TLYlWbAwlcwdc5E8KnAsWwjfZNEWBCEQ8huMAIEnmE2NdkGwtLY",
-	"63+qpJxXlURVe5ZKNjoKHjp3aNj8+nqUIFMqldEwwyDiElZnXA0nPGX6b+0B8XCov8JRxBdwQRZnDzVT",
-	"6sXrrHJjnrauggL4GmbxOoBb8cpc1vrsu1W9w/2Vmp7vnVEShblziMOQ6gfi6J3QKlVRbdEmOJLE9xLn",
-	"q6Icc3fh0CnHVBnh1cWPb9E786vNCJx0ujuIMs2f1l4/A/bARV7GRxjJCMsZpE6okpCdbHv+3TVMtwD6",
-	"KYcrVyif8zv4+GcSQIXgLI2itziuYeNTU19JiJCcIShDan/uGRqxNIpGKIgIFlmNrqjanjKGXtpPJZB7",
-	"tsScb8H39EJGd5pybYKVprfX9/716V+DwU2n0xoMbrpng8HN0dnnp//l1WD/e4Ijvdy9yJupud9yWePz",
-	"Cj91D+/Cr12kDqs/kOWdEJWx/SMjyPRgQC0FuOXooHuE/vh930f20zH64/fDnTa6mtFglqX0IywVikk8",
-	"JkANyEGHJCHa/eYMjeZqOdIkKmMAR9Mqdx/WYDcQ15tcNjf+4F3iOFfLTVZLJdnkspvqRb3jmquWG1xV",
-	"Iewcip0aCh/wZPbXQOcLou7JfHOyNI60IrG8yyxqTroFxjw3l/cKucdC4OUq9Hr5OmDfEIW15bwnuJBu",
-	"Ba0th7kuL8HvYPe4TkEWwHdXgPc9KmVqtGfenpIKuqI76hb+eTGXQ33xQ27Ouj3qtlaWzZdxopa+dSSJ",
-	"ICbAQZmfbDxzwkJQuFrU6jCzf3/MaE/XWO5htvoDd7qyDngGQ2PWNyDrA4AH52KDpbudu9auW9x4pMOQ",
-	"B2lMmDLuzUNwA77TdugtL/GlMVuRdis9Kxup5x5HZJqQWEO5NbLiN6iHTbFyL+asU2pvyeJd5i+uCO5z",
-	"njJlCrtFA42PFjOswOdWM7LUnngfyQQH2itnISIx/5mCf74gUcBj4sPXjKM5ZSHikwHLF0M2ENPUMBkw",
-	"G67FpvFSEmU695iCHIhJyRA6nan2gJX8JowWnIeEoRkXYHlyPnT8YZcZDw5L7tRxnfvU4DM5KeX72QKS",
-	"3bNZwhrio9va3PlmQRPhSVTv+rp7HQxueh39X1f/t6d9xoPv9H8v9J9HL2uxUJGj5spWHddVtni/ELC2",
-	"OJj5oau1npUGimod1A2xCml0LszivEoRr6nWsUFclYnccwha78lEQSqEDj8TR24fTw6695ADRhYlKNZx",
-	"tatoqsyzsqPK0nUslOU77hcmnDLT/YqwhKDgZP/gCDx+E4ZVEG15c922SnJaRL3bCecKorNGxw2dXids",
-	"v9sXcNNcdR3JP7Vslr51/sLETFQrerkgogJ8LasXoWJz9/TByYnTPb3vQJn3T+fZtNp2eHiGNlOaXeQq",
-	"Tuu8DtubU9PTxEOCoFnpw/vztitBdR7NXYrR6hIDfY6OnFd8w2UlMtSx+/vczGdtjP3fquwKCq6Wjq8J",
-	"viaIGD+ci0rXFSRQGAKljCI6FlgsTRrYtPZDG4pt9SonK2pUyWoIbMAyjV9rQTMegG0pq2sMs91jKzBs",
-	"ouLq3c6atE1eG4C0kiATQeSsKBQ4mZqP4p+vDhbXweUv0cfv99mBOH/xj1P977veuDPfG+/9oxPEZ+nH",
-	"v5+of7Ko8/Gnt/zjT6+iuwE+7p70qkq5wW3WXw9n1vUu72Rk9mHSmyMgu92N/eoZ4ixaIoz0/dZLA7+O",
-	"ERLaVGq+29Ktd8p9VQjgpjq+viBSWofmPiZQEKzNNVZ1ypYwN/MW8ekUfNiSKIdYkZaicSXJVhtOWPNU",
-	"+ygd0BqVGOAogh6mGIdE6yJjUuxqY84jghkoc6jEyGbgqUKQfaITqP+aaqDFvyHLg7ZhFEOhzFJaYbu9",
-	"OjGhyRCHoSBS1kJrz9KY0lGgNcVE8HgTwxBhCVn2eipeZpk5szIXGQIevH0Tlj1qGG1qBNMG3sDKQY3E",
-	"NNTUXOCqearTTtUgVRMq48J8JyXalIDxXQGpYLrEf2sk8h2+t2Oa43UjJyWT/LvRzMiNGgapkLymSPA2",
-	"1WJnZT7PLelgsV1jq6sZ8zvwDkCVAahD2WVmSu6BLFc511gh9Orq0h4B6xwe72TJM3RaSpqZSpuPRvas",
-	"1//7P/931K6zJasepWUCytacmctYuHzGil6bc4bN/tzx4f5d5+H8ikFZAeLHBP+SkmdoyrmpQXMGramV",
-	"7R10e02y3uArgvCYvS00w0DIR0Lf5DBakiRYaNnZzDMvrLBbDRkDOe5dESnxRGntEsH8FWNs9tvImn+5",
-	"jI/jMjrZgRWgvucLc54KRxGBZMU11PskiSZugsJ5XpmKn0vHiWuhqrWjSWP67qzawA3wl1ExZzyYt+D/",
-	"DbGycXbgDgHPoCtdVgfiFn72QxXFRVkVZErDTTzttavnbWPSh4Nd2aHTL5J2K9oG6tVb9qtvwpdrIuiE",
-	"khCRVoxphKy70Eab8MbPfMZCXi1DH+xvzAMV9eaIT52q+iCJ2CoOeJBbGFI4pAniU+Orxzahk69tvllF",
-	"yR2ehV1qmBGk/nHFcdSyd7qJ75I5+BX3CAI6OFMB3Tw+Itc6xDC1b9DTtGzNN4wLCne6we/FQcBTpiCV",
-	"j+Vcm4ym2t7DnO8k3Jb2rijdK56lbv+O5+dMUaGxS1CH0xwPvuSnOztqko/ncP19qw5xbVbyFAURpjFK",
-	"maKRjTQDziZUxNXgHzP2N/upHfDYZZcmeVhBdom312Yvs5aainHbOLu8Tkd+YPSXlBQlLKokiojWZijA",
-	"Es48LWioZs+07zD628gHHwKqW769UELPNtOupF53BVOrNntNev1vg4Fc6dT577t1qcN8a9Pkmmk+AF/d",
-	"k2keQK7bledDqTlIBVXLC325WRq8xl5z2fE1n0Iul6pZwzk4ZFzAp7n/+hR+f1pyHJ/mLiIN5lolDZjr",
-	"/C95CoXFZ+ZBDJplaTAnIfw0JQqNqiZ9ZKqOk4gvYCcue1o/5oOIvL63W/LMjb4za0HXOw41A30jEV+w",
-	"XFHqHUgTFEvoGbRuRN8zZaKGW0j5No0wWXqS5vNlfssTHOq4DPoVuZA7+S35w0DFwNKmp/KuBbIoqLRz",
-	"lxmwJrdpTKVswusJbsohSFuoOSGJphcV+cZMdnKm/+OpMpGopSOHFJwtxksUYGa8nmV7wAbs6dNLsURU",
-	"tZ8+Re+064OeZiE0eeoDwYt5IRXO8OF8N8JlJsQ5Gw7Yk1GM5wSJlJl4wxwRj3mOrJH1oUbF5Jbc4xo5",
-	"vvdox9c/MsQTwhBmA1b0rAPnG9DNXjQKnma708+nyiy/5Kne5ye9CE5oe4nj6POTXffjDiyXX/Gz5My5",
-	"Qn/cQQEWEM1ROWCm5vmNRHgseZQqkrmQRPYRjRMuwNrHpinzHZcqxpCuO01oyKfghk4J03spIkLIEcJt",
-	"7QH7lJibMlhCHshd97sdbZhwvnbAo4gEgBnItOZrGeJFfAqVoPHSBl8DpnesiFQy42RTvBqwywVHCZ4S",
-	"ieSMLxBVffTpYoGnUyLQh/MMlp2sHZoqH316T17w4POTXUFCHsBPoCGosgSBspt8+hQ6IEZNbewjm9vZ",
-	"PzjaMbTDSCqYFjIKeEhGZqCLWth2focfJJIJwXOUxyKUSQUDJcwAj5FvJ3m4VfjRThu95bb2KUhCsJJg",
-	"BCFjLXWUPmAvHewAE1Bo6UAjtwQ4eoZ+gWNbmunco1oTLtCMREnGmCvBxdOnmpD6siVPBegxJ2C3rCGh",
-	"JtE2xdmjTscMI7GZKCq0DQATNWAm0QBGfEzs8AxYGNTZN/nDre5YEISnghCjwSMaEGbaJI2N896cX2pV",
-	"CDpsplQi+7sgFpKnIiBtLqa79qbdmCqnIOldQPe+53vXRJhahtdpd9sdfY0VLK/v7bU77T2w1moG9mC3",
-	"vSBR1IIBCbs/L+aynZ1vmJKGhLhtcJV0yiibojlZSlOohE7pKzJGP5AluiCq6H/daaNTJ3tnGudfXV1K",
-	"lBCBsvziswEbzWk4gnMfM2L6ZQ/3jpGapfE4EZTlEzDmZNlGZ0QFRptJouzJCWCGbGyJmT+EEaw6YLla",
-	"DTkUM/SmDSFytj7X9mpK1A9kKb3KLKlep3O/46imRfSTbdP1Xl70Dg49243rvWuZT9B06739dfxa/jQ7",
-	"Tl88D8LW4Zu3i5/O9q+GR4xf/XT28XTy/fzmo3z/9+cnP2mwoAPXe/nc9rf2PUmnHrTSepPjvR9f7b3o",
-	"3Zx1v5seX6fjE/WadKffv/n1H0eH5PgylSfpu++v3//j5QcP2mq9m+HZy1/fpyfx3uH3r98OVUoOD05e",
-	"v01+ujpMni8vFJ3/8+cfzq/OD3DHu/288UkQ21TbcMZtTpaaaNscVV2ZmwePOjBEqrsxJ+aue9zU9Q69",
-	"/qfPvnPYy0JqJd/Yc6SF23Cxdo/xVJPYe0FlwLXi0u7vTQuD2WlNeBTChKfiZ/24ksyBX9IqdaG2jLlb",
-	"K4TlttXcPsa2O9iI3vF+d3+njUamvTCXK/15pCUpd6lKh9BWhCFvOd5WIBqakNenI7POYtCH/d3dbu+o",
-	"3Wl32t3+cee44zZDNlzSoOLW9Q5/+tzQt9vwBAB215xpu183ZP+Tp31+vdHVXttPubvuOOIl57rsNn9u",
-	"7KltgBs8i9W207Xb3LgrNN/axjojZ7QGrZFx93+42rDJJyqdY38o5A9WFzM4HPNroz44BV8JjHDE2RTZ",
-	"EMAOf9NxgWyjc+2U8jnMFmDcHIUnOuIun8WjLIhS23axogjsKZ1t1UDWjOXx+eYnC+2z686wR/TazIh7",
-	"VCqel7GI9VMcElp4aumXw+p7u1pMl820O+jsocWMRuSOI5HGfcyiDBRzLdzaXZ+lKtRO7JhMKZO1ZNPx",
-	"N2WmPv8fRTkN2BJ8cdt3Jh9IRn3P3t33uEdf15H+OYb2F5DeB5A8LzXp+LHefBv/NNOg2haXijo9U1HM",
-	"JgFkQ61MnGGn9bEQadZwRkHFeDlgOEkIFjA+BGKgFhoVZvfbzNCO0JM/ft9v7+3AWWSJRllyYQQLj/Lr",
-	"zIOkwkKZwWmQCWmj0wFDTXUdtOBiDuFvEuGAZD579oh2FahyP5iG7DCHq/ybgQZbfWcjVkYWKMFUtBGE",
-	"jhqwUr8cjICTJASc9PO8DtzHGWmjC8JCrQ71lzyCpFgWTVCtKDX+yUKvK21PwhOMIi6VhcQ3ETIeyx2I",
-	"AO3sVxznz3iGIqyyWQ7amfRtphsO3Wrq6tXVjExMNs3ENIBqaMICSl5RNeOpQiNwFEYmNDflSqJkXZoQ",
-	"ncq53piWsOLgglsWmWFpQNbREYGw1h69h98MvrMH2hkgNjS38zlpMAPoTvMpfISE2SBmmMjXRqd31Ogh",
-	"ja2XK9XOfbO6hmPA8hq6n4GhRQLGvJmPo1JPSh99hyUNRrY3pS7KM0WPS+vSWAX0HQ+Xa1Ri7WS76mgN",
-	"Nx1b6BSTTnbHRrh1fNcDLu6v1MVtmbiuxFuUGvJ66W1R/C5D8t5+2QRKta2jUkF/eCX8HrMlSg0jt+Wy",
-	"gxIpud3WkpUbnzyyfDUb/z2gP9JXZx9+Pe++pefynL0/CJ6fH57HZ50fesle+PzVSZssX/0aXp3TH+n5",
-	"4s1lNPv4Yrp8u3x10g56ERvHZ53Q1PzdzqbDTucRsbiWD9xGoKz/535Ir58SZPQMaNmvNhtsfxO3oDRt",
-	"EW7qbnhTeUqqvrW7t+Gt+TQkuOtgw7uK4Zyb+jwrUwA3dXxWxqqt836MpvKdbtdsKovjC5mp+/W+kP2t",
-	"8IWyyLjRJYJMX6dz0kZXMw5OzoxHocwTeTFeQoWJqj6YK2d2zmp/vF81oTbzB3P3dYAEc/i1WbWT7E0a",
-	"xDwJfBWsHEenMhMpHyZrR9kgbbtxBG5+PtVG+2yR5KjX6fhoTAKcSmIt/lQbO0KhXLTAyzrLZFb5Apap",
-	"1hy8hGpS5m2YgkUZoa6leAT1tXJkoKIb72EmVs+jbG4rGpxy3za8L7AEv8RORvNtS6/mHyLMtKq295dW",
-	"+rdqJe39Wqc/T0XdUx9BuqxZEZ2ypSa61jdmno6WUgjP3fE6yEzzYs9MucE2rcDIHd9tvzRzvvLC7oCN",
-	"nGzdyMR4eVXXJmcpDM9Vy75dNt2wVcQ3FUajN03XiHlAJTajMjtvU+67gZK+XtT03kioM0o+YBkeIEIi",
-	"UaRXh8B0Yc+daF1cLA7asdnfhva6TZVa3YhP00VU1wtUtIpUxtc4DvXKuVTHccaMbe4rOW1QG6mc7v22",
-	"6bYUer1O77DV7bZ6e5fd/X632+90PrqdXFnrTDNuql1/9oZmlN1r2phtLqnNVn8ut8g17WUbMjRli3Xs",
-	"bePczTV18ZqJTdV0dR4j3Le31SC5+lFe+UC59xVVZK6AaN8Io9MZk/XI54j4t7+Cpm4zjzFPrh4LhfNn",
-	"dXD+6hatGVFZAX+BWYL7nZPtZghWx7GVZ0iWrAXODoPWvIAm+738oplczLZ+z0znpOCD55xNIhqsf6dJ",
-	"ZWOPNSx1BSE+SoiY4QTyj5iZvizHYLY3dqLu7T+VXKf9Xu/uO7KXGH2lpPdvt/5qH+SncknxtuSFvc+c",
-	"okKlOE7YqfmmwQ3Lfy0csd2sOTZ7x0GZwC/ge1nKWNpmQx1gRfbFInlznpmabSolXMChLSh8mVxyZbTo",
-	"ACosAJzNi+pA0xQFbTcmZvZ3M8I0T31SifY73aKZTsvugI3umtxoc+sxvhniKfn2sNPJc6rVF67tH3V2",
-	"+hpeRNmA2Z55aM0zbVO5hqvztAw635DVcs9+QzOBxa0NT7+OtVx/X2Frvpas1AhK4eWUpcTwLYqXW8iI",
-	"v6b3w5Kr/mRkkePwEZb52e1FQ2vH1jXBv1zV7V1V46t8I7+uv/rnlEAgY0UAr2Yc4RidP0juEqyCWc0Y",
-	"MmhDN8ZoQkmUHU3GIuv71Np9TkhirgHPQ1YGrZZjfr90HiBzXC0PfCNhoozbC2CnC5sp6TWK37DvG7JN",
-	"gF0VND5Bl4Iv78fn9qzHlyjcfB11k2Hh36duev29L6Zucl9qYorSGWf9x6udv/z2e/si9tROvESJ4BMa",
-	"kS399V23vJ2kdS4KeNvAVWZYSNGBb06u5I0XptU/OzpjChC2WSRjUe3qm1MInBFbyIEDF8W0m6mO8Hl9",
-	"zhE2/87tLn2gWlwdd7eaSywPovMwGlM4xFG6bPPAtzydbyNd2uDfu+9OyyfU/yXqVtQfnKtZGXRfeuXD",
-	"CvMXL65rTNnAyyFq7i1ncVZ48eu+NbiChsfK7DTiL3+BhNUj+asfg4AkcHqp/SdTzAWVt9LM+fnLNSmV",
-	"lyzMDqDVa1zfaFbAa2MvMGHhRXHY824ldBpFeZ4GHGbCwj+BDvpPZ6GsJgr0hFdlOyyUE6iWhfJfN0g0",
-	"fOMm2Uz3sVRIkIAwFS1NbyU07kGnn9tamL38vNvprDJRRKVq5qJ7hgV2oMOnzQKEfJaemWHhzsLLb9nr",
-	"6Ft62S1lvYo73W7rKDg4aB3j/W6rE+5Net3JPj4eH5UnovW9/AxFdQZaFbr8UXeGDc7AN72VaPe4fdDu",
-	"gBkoTSnTkefG6tiduNagknMRzgNfOCgMyaW/RHm7hAURBFIWxaTIB8hyrTnY/c3+NaTh7Z22AXpxy5Yh",
-	"z045h/77kHu3iUft1pc6hiSSiifQB07texYHzCYrNYdm/f51PnthWzbOX2fwUvknMSz7ZicP9jzdtzq5",
-	"Tmc+eVCmwSzvYdu65rtfeIdvuUJn9snNLmEB32N5g65VWdnf/8CwPTPtjjg+yLbnp0OyYKNBdqBWMHJN",
-	"8sgen6bqWXZYYUbQSNIQzo464m9EvjyBZlNLyaD3HQ6V2SxXoay8asDr8tL9JkXdfr6bFoYCQPJmZAnz",
-	"xonsgJ+WYIGD7LXh2BzRyo/w74JNtlSrHzDjI6nwstD6PlT9NOnzOW/2zVGdzgnMerN4yrra/N9qGyOI",
-	"8A1AzgiVldEtznJOBrx+wK6NtBxATb/ZwnbT2knDdjmHB2tnc1XmpcChEcVXz1gXB5nz92cduVhwjkr6",
-	"dbP9Io5DNMYRZgEckWQh4iKYkWxwjLNUdoTr8+3/DwAA//8=",
+	"7H3rctu2tvCrYPidmcY5lExJvirTme2m8a7T3E7s1N2NciSIhCRUJKASoGU145nvab6+Rx/le5IzWABJ",
+	"8CZLlrOz95nmR8aSCBBYa2Hd18Jnx+fRgjPCpHD6n50ZwQGJ4c/n2J+Rc3pDXlOWSALfBUT4MV1IypnT",
+	"d17jFRoTNCcLiSY8RhN6Q1Ckn247rkNucbQIidN3Fsk4pL6LInzbwlPybc/zHNeJyW8JjUng9GWcENcR",
+	"/oxEWL0nwrevCJvKmdM/8FxHrhZqFiFjyqbO3Z3rvOGwvOqarmYECRwRF1b0w9XVu/1O20O+erq0KMZb",
+	"8PWuK7mUPK5bCZ8TJlCUCIkYlwpSQj0ZoPHKrAc9eX/+HB0dH5yiP/84bHf2KguEEbst8D2R8epsIklc",
+	"XeMl8TkLBJIcLTFVa5zwmCA5I4iRW4lkvCosqbNuJRMeR1g6fYcy2es6rloajZLI6Z96nutElOlPnWyV",
+	"lEkyJTEs8/r6+iyRM8Ik9bFswKw/w2FI2JRoyJ12Oh76849Op33U7uy5aEnlDBYfEyw4S8F7qB7qlYD7",
+	"HcExidWTYfTtwBFEUc3AcRGJYx5/O3Aou8EhDYZS4XHgbIqEjufVoOFOjRYLzoQ+SOc8HtMgIEx98DmT",
+	"hEn1J14sQrV/ytn+IubjkET/+avg8Fi2djUi0PATyWRCfUqYHAqfLxSpBERiGhqAYd8nQuF3ThgKsT8X",
+	"AB94FkWkv4ypJG2zNyLkkAZO3/E6pzg46R63Tv3upHXc6eEWPjw6aB2T7jE5Gne93uGB4zpCYpkIRXc9",
+	"15FUAlzznWVQSGLW1/Dtmz31a1Z+ZwP0P2IycfrO/9nP2dO+/lXsv9NzaKhWacTeK9Y7fQabzomH4YgI",
+	"RKXauMXxrq+vW2UarFuIGbJfJllY0IUmm53wCjPAw8MJpiEJymg12EIBJwKYy4RKvUfOZIx92BkQsnD6",
+	"Hz/ng4EbzfANQViiiAuJup6nIKMGKTC4zoKrYxk7fWd/koThUAHLufu0I4l0uzmJfGCLmCu6xOOQoBdM",
+	"UrlaSy1VeDwWsaSAXGKhWEGAxolE45hgc1BSeD5DIw3OERJ4JdByRmLSVst4jUPF+MhuGB/jYGjWUsb1",
+	"mAcrRDWaARDo5eXbN7ufWS9HyHc4QO+ztzfjwV7lY2PAx8xIScDDE/VBbdRFGM3JCk3pDWFILqlP1Ff6",
+	"lFMGWPotIfFqT6ODBBRfwQ52QEfCRLJY8FiSYBipGYcAFAszl4QFyJ5UTeaihCkIxEQIEuyMos6hfWay",
+	"FSHYI7rSK2rGVsMmHgtxNl3yCeAhIH6IlYYDr0PqdS7isXrKBsud67xVjPN5qNj/ezJJxNrjU4MnOIwg",
+	"AbWQ9mGqlOkNazQHeECtJGFzxpcM1iUFEsSPCfywjDmbtjeHD+zhBSykAUSVl7p1rwQQScVQNDgZ0ewF",
+	"qb/UN4QEJGijJ6MJjYVsLXAsV6MBm2H1tJnNRZgFWgGCYTB9rEHb3huwoqQD5bn1XDE3Ht4n5lIN9851",
+	"3sV42gyYfIBWzrVWt7tIBUBvcrA3IJScydZRSuVU37aWy2VLMfhWEoeEKf4QlI/5I1KMfaiwMmGiugP0",
+	"NXCZIWLr8wqrpACxkGgSEEkU4Xjl9J0ztMAxjogksMuICqE0ZlfpQMkDMKiAuMBCLHkcoGmMmYTzI1Ai",
+	"SKxUGTgn6RNtMD3gFBaXda2+Qn5MAkWKOBTrVgSvWbOe7NX6nOfrs5jO3SMSUVGpAWyVLM3u3lcmoksS",
+	"35BY7+JB51nABEP9seEw84jIGWVTtFRcGCCNQG9D/5VwSYylqGFFA8V0GVrxBGExR3jMEwkmwiMh5gxN",
+	"cBKCqORJLL4y/K84f4Xj6RdlpjY/C9XLFPVjho4O0I/0uy/CNute81Xh/IHhG0xDZeg8DNSSRAse45iG",
+	"q2FiTdYMcn0yUn1a4rkidFAGNKUzvmyjq3iF8BRThsSMxzJcPR46OEcRZisU8illQtmZnPkkVXJQgCUe",
+	"Y0GKCr8/UxrOJZ4o+x3JdHXtr6S2gM+slTnN1o2y3GsAjc042ya+HamkRpixuNz0eBy+tptxcmjbjxdm",
+	"rUhvHr0wS17n/yns7jFskjKDRVdFMEwoCwQoxtpoDLlW9jdghfdja4FXIcfBUHI+BCbUZMXXc6jdzETL",
+	"+2aseONUQeowvjLLaUZGdfGPbSM2sP8PDFvK/gM8KEa1zDxutl6pPQRyhmXRe/JEMaeIx2TP1umyU2c5",
+	"fdc6U6lA5HZBY2UOxOSGz0mgWFz+Hu0h2tVL07FdAApaPKa/g0Nw3eGyN6Ewk6rVBRC94SjdZhkMSQkx",
+	"BUBQgfiCxIAYo1xjVgDO19l2edFb6NRryDiFEggwZVqnFNWEfcV8nqkPWIvAbIDkHPEwgMCUkshfwvu8",
+	"mb6xiQPMVjUKp+Ch+sWu8sbickrMUJ+gD4VVrqWM7LlHYW2co3EiVo+i1DxY18h2AtOAzH0O2CtHzq4V",
+	"Aea6gg6NLmI+jXEk2kgNEgjHBOEAvBuMAIJnmE21t4GwJHL6H0te6iqTKHPPQpRHWcFDa4Ram1sfworJ",
+	"lAqpOczQD7mA2RmXwwlPmPpbaUA8GKqvcBjyJTyQ2tlDRZRq8jqp3OjarQu6ALyGqb0Oyy1pZTZpfXLt",
+	"QODRQSUM6DrnlIRBphziIKDqhTh8FyuWKqmSaBMcCuI6C+urPIJzf6zRiuCUCeHl5ds36J3+1XgETr3O",
+	"HqJM0aeR18+APHDul3ERRiLEYgauEyoFxM/ajnt/2NOOmX7M1pUxlE/ZCD7+lfgQVDhPwvANjmrI+EyH",
+	"ZBYkFpwhiFwqfe4ZGrEkDEfIDwmO07BeHug9Ywy9MJ8KS+6aqHS2BddRE2neqSO8CywVvp2+898f/3sw",
+	"uPW81mBw2zkfDG6Pzz89/Q+nBvo/EByq6bZCb8rmPmdnjc9L9NQ5ug++ZpI6qF4ok0ksiK9hec/ainBX",
+	"dHJ8dNRFf/7RbXfbqE61wr6kNwQZlzSXMxKjiERjEitkFPeqn61jUwTGySyISwWacq4lJmYrbfQo+ZLD",
+	"fcx5SDBTe8RJUDcpB78iwUwCF1byShGNJvKYTGIiZqUdqRVQIRK9+iLJ1B047ecf0qAha0GHAfTs2i0H",
+	"swdI8vILDo9q5ie3i1pwMTUdYYFwlVEjTDKHoMwnqHN67KnJ7ayMowM7K6N72Dvwuj3POz49tdIzvGp6",
+	"hutQLJtXkG/oEV8oRD0wt8HLr5I2TBIoM7FGa72Pf2sJVZ91pH4SGZb1UVi6SCywT1qCKH4qNYjuZ+Gi",
+	"iZYEEYJy5iI6QZCwE3I2hQQezso8uVdHSyIZ18+spOc3AtEg02oysgZgmY/fCMSXrBZi9cQLT2ohW3nv",
+	"aAxZOCNzwgvoeIZG5nRqfUI/tFTghSyGkChdU1uYrKClwJygRljD7+emuQJRXejbiSV7UuBTYdwpVdDX",
+	"EE+JWRsueC+zTuPy/c8lNqp3VZWSGRSrDK4oGMnq5Wz8d5++pS/PP/x+0XlDL8QFe3/oP784uojOvR+7",
+	"i17w/OVpm6xe/h5cX9C39GL5+iqc/fL9dPVm9fK07XdDNo7OveDnl6F98i2FyYLJSee0Wxa4a6hlOKOs",
+	"humM9O5SmuBxmUyeIc7CFcJIjddhUa3QmjhqAQb2ZNtiMCOrCgJ/JKstZexbRpBOkoRkB9DNjg87x+jP",
+	"Pw5cZD6doD//ONpro+sZ9WdpzD3EQhpRK1K+E5CFkgqIMzSay9WoRgaH07IuWXcg/Phmk8fmmlvdxzzn",
+	"crXJbIkgmzx2W36oe1Lz1GqDp0p4nUM2klqFC3DS+2vA8yWRW6p6c7LSbitJInGfEaoo6Q7o8kI/3s2l",
+	"BY5jvKquXk1ft9jXRGJlp265XAhuwoEUw8xyKqzfPuJ1sixffKeyeLCocmY3JCwAK6GQT5rEdCNxXz8V",
+	"2JxDbTBusIWDB2wBVJIHLfnX5VwM1cMPGZxmlNZhp8heXkQLuXKN5ylLNEGpY0278lKAKW7xSJCJyQ3X",
+	"pv5umK2Z58ujVSt090/d8e6bu25y7cIaBtxPIsIkTg2zrWGjJeZO4C1O8aUhW2JY5vRUNlJPPY0MwzpL",
+	"TdCtQemaQ+Q2sL5NwbUV1W7LvOoY/BuyfJcqXhUO8JwnTJJA2Yl5tq8L6jQoR3JGVgjHpK/tFQF6E4n4",
+	"rxQ8g0sS+jwiRp3iaE6ZsgoGLJsMGRewQquOvRlHcaSrRASRusyASYi+6GAQodOZbEN6mqWUoSXnAWFo",
+	"xmOQwvcolmB3WHrlSZ3jpsFbYwWzt5OLJB2zWagcPLN3tVH7zdy1hC/CeqebvdfB4Lbrqf866r9eazC4",
+	"PfxO/fe9+vP4RS0USgeyOaemjupKW9zO+VyblpTacdUsk0q2ZzkDK7FiRflTtss3P9PW8NTvXEoqasq9",
+	"2MDPmx7E5+BE35K0/CSOleG9sE7z452Ozhang5FlYRXraN1mP2WSquyoNHUdYaXxl+0MqTOmC3gQFmA2",
+	"nR4cHoNNpN3CJUAbil23rcLpzb3wux3ZqofP1GpsaBZYYYT7VQ077Fbn+Pm5ZXwMrYvvtVVJFfsXy4qb",
+	"rd4llrmumwvADgsOvwOv1uVnonu1Xi94hxJeilxEFaZ1Ss2qyVOn0K7oA6MP7y8KLss6heleN4DJw4fV",
+	"Z+DIaMXVVFZAQx25v8+UhUaPzxo38xkyKk/upaNBG71V2v6SCoJCgm8IItoO4DEq5JKn7jfg5Sik4xjH",
+	"K+3J1OWLkDdrpi46UDbxAJp160T1jdauH21c/6SyAe1t1W64wuI2YY71+vAurrWzX+J/vDxc3vhXv4W/",
+	"/HDADuOL7386U/++6469eW/c+8nzo/Pkl7+fyn+w0Pvl5zf8l39bJ1rRz/poXrRL7ereVnjGBCtB3xiw",
+	"sGKIIZ9OQScuMIEAS9KSNCqFC2vtHCPY1gWzqEA+DkOIkkQ4IIqLaWFUDWHpnBIxXBdtAc9e5oBmXKaE",
+	"WAq/bLMNzVJyNpjQYINQAl0McRDEpC5Ucw1uBpNnp4wOxUImMY82ESkhFpAvUI/Fq9TrqWfmcQqAB29f",
+	"m4WPat/rbIdpA21gaYFGYBqYMNoGAZWy9awQlVJhtpMCbgqLce0DUoJ0gf7WnMh3eGuVNoPrRupNevLv",
+	"BzMjt3LoJ7HgNekObxJ17MyZz5xeyvhs10j5cuz/HrjDoooLqAPZVSpKtgBWIShRIy5fXl+Z+nfv6GQv",
+	"9eqhs4I3T+cMuWhkCt3////9f6N2nSypizYDEVC2pmFASsLFAnN6o5ssNGuCJ0cH9zUDKAfuqsG4Bf4t",
+	"Ic/y3ADOIHzZRmc1QUrk84gIKI2rj9UddipQcJ3b1pS31JctMaeLFl9o3LWy3BpFJJsHhJeK/sD2JMED",
+	"Q8LFOGop2Lltqkgp7mXNXcB/ur9Gyv5LV/3auqrl0Kis9ge+1IF8HIYEvC43kDIlSDixPS3W+8q6nIGH",
+	"XQn3qdDZpXaptVJ90eicPC8XxsGmivCZM+7PW/D/hqDa2MtxD7tJV1d4rG6JO2j969lRM5+5LHKSlOfY",
+	"brVeu9z6JCJ9qLFP+398EafiumwKuyjS1cbUDYnphJIAkVaEaYiM8tJGm9DGr3zGAl5O7zs82JgGStzR",
+	"OlN1nO+DIPFOVsmDlNSAQr8MOD41lkNkHFPZ3PqbKkju0XPMVMMUIfWvyzuDFHXlTTSp1NwoKWtgXkKt",
+	"KmRJu4jcKINHZzkAV6dF3WJDKyVX7hu0cOz7PGESAhVYzBXHbgqBPswUWAS74t4+SltZ19TOi3bcjChK",
+	"OLYRalGaZU8UrAZrR03n4zk8v21MJar1riqtDtMIJUzS0Ni9PmcTGkeVfB7G/mY+tX0e2eTSdB4qwC7Q",
+	"9lovbJqqXBJuG3vJ1/HID4z+lpA8QEelQCFR3Az5WEAt+ZIGcvZM2TSjv41c6AUBsTvXPCigFo4pTVTN",
+	"W4FUVWavCRP8bTAQlQzo/7yfl1rEt9bdr4jmA9DVlkTzAHTdVd4PEXk/ialcXarH9dS6Qcl3WFB/QzUW",
+	"PGVZRw6BRroSJU0B1qdohBYxhWisnJGojV5gf6ZoGtpMmB4TAwY6Y0GSd9s93eYM8r90fQZ4gCAvGiqN",
+	"uDAFSpf6vRGeE6HjqwAG3WtI7ScDwUzKRRbI6zZHkF9xeAe0GKlvpoBegeL7NNP9n8LvTws69VOtGLfR",
+	"FfXnCgADZhtKK55AjPiZfhF0Q5HUn5MAfpoSiUZl/WWkNzgJ+RLQZp9Fo7R9iEOn7+ynWm0uE8xcUDqJ",
+	"A3VajO2YSgWNUPBHCCg8MTpT39GxvYYhpDhMAUwU3qQO9Sob8gQHyiSGohcei71sSPYyoByYWiP+vglS",
+	"i7Gwc5vysUK3rm6ibMLrEa5jWEiJ4zkhC4UvGmcb047hmfpPmdZSdzwEPOoSAHNCBPIx0yreqj1gA/b0",
+	"6VW8QlS2nz5F75Seh56m3gvy1AWE533qSpThQl8hhItEiDMyHLAnI0X2KE6YNrZ0a6KIZ8AaGYVxlHcM",
+	"zNTLkWVojPZc9SNDfEEYwmzA8sJHoHy9dL0XBYKn6e50lYGefsUTtc+PahK8oO0VjsJPT/btj3swXfbE",
+	"r4Iz6wn1cQ/5OAZDl4oB04HqbwTCY8HDRJJUXyaij2i04DGoNpGu7HnHhYwweErPFjTguuPQlDC1l9xY",
+	"BvesZkkD9nGhB6VrCbgv9u3v9iD9OZvb52Goc1e0kzubSyMv5FMI341XxvwcMLVjSYQUKSXriOOAXS05",
+	"WmDF2sSMLxGVffTxcomnUxKjDxfpWvbSmjoqXfTxPfme+5+e7Mck4D78BByCSoMQiJWKp08hmWXUVAs5",
+	"Mm61g8PjPY07jISELnUjxZVHupGgnMXElKhYFCGQWBA8RxnDpkxIaGWmW8eNXNNDzk6pGO210RtuQtYx",
+	"WRAshc5xX2KBBGFqAy8s+AAZUMjPQSM7cjt6hn6D6n9FdnbF/4THaEbCRUqaFVvq6VMjfNSQGDiZ5a8w",
+	"xCEgINTWMfVjz9Nt8IwbkMZKCoBEHjDthQGdZUxM2zaYGBjaN9nLDfdYEoSnMSGah4fUJ0zn/2qR7ry+",
+	"uFLMELiYElWivw8HQ/Ak9kmbx9N9M2g/otKKIztaBDquc0NiHUhyvHan7alnzNFy+k6v7bV7oJzIGUiE",
+	"/faShGEL+nXt/7qci3ZaJjslDdEIk7kt6JQpSTwnK6Hjy1Bwd03G6EeyQpdE5onde210ZrlOdf3ly+sr",
+	"gRYkRqlz99mAjeY0GKVFSboUq3eC5CyJxqBFpHngc7Jqo3Mifc3PBJGmABeIIW2YpztfYgSzDljGWAMO",
+	"kSS1aY2IjKwvlMSaEvkjWQmn1MW063nbdTXRuc8fTf658+Kye3jkmDRz511Lf4JscufN7+NX4ufZSfL9",
+	"cz9oHb1+s/z5/OB6eMz49c/nv5xNfpjf/iLe//356c9qWZBa7rx4bhK3+46g4MV1+s7kpPf2Ze/77u15",
+	"57vpyU0yPpWvSGf6w+vffzo+IidXiThN3v1w8/6nFx8cyBd3bofnL35/n5xGvaMfXr0ZyoQcHZ6+erP4",
+	"+fpo8Xx1Ken8H7/+eHF9cYg95+7TxgXFJlu8oVXCnKwU0nbpeFLp2AyvOtRIqhuYIXPf7lpiK8NO/+Mn",
+	"1+oZYFZqTr6W6Egdbk3FSqvEU4Vi53sqfK4Yl9L2b1sYBE9rwsMAeovmP6vXFc4caCatQm5ySwu8tYew",
+	"mMycScjIpL3ro3dy0DnYa6ORTjrNzpX6PFInKVOqClVhlcOQ5dLveiAasusf4JJtyqMHptnf3+90j9te",
+	"22t3+ifeiaf1wf180NYZqP2PRV/5UJsVn/J0+Po324m6TYur58DrEt4/fmpINl+7fd25YbtM3f5HRxkl",
+	"jlu7/fK3SmNSMKnmkn/MTA/LqCgYCkUT4FNjznjDFkFLqqZVr4XIxsnND4HCxowyO10NrDI90v/ivNI4",
+	"GKmwWmaggD+YR86gsPz3RiZ4BgoiaB4hZ1NkLB/Ta1mZQ6KNLpQuzufQlyv1HJBQELfYx4IyP0xMok+F",
+	"+5kK9115X5o46PD55l05zLvr+j+F9Ea3ZH5ULF4UoYjVWywUmvXU4i9bq+vsqxO9asbdoddDyxkNyT3t",
+	"RLTOnBpXKOKKDygrZZbIQGnuYzKlTNSi7T3BAWU6I+RfCnNqYSswQEyOpHggGtWY3v1j7LYx61D/HEPC",
+	"FZzeB6A8CycC+6vVWbRSnjJbpYAUAnddXUiRdtFKG8Jq48o0x2YBUqRhtVGN8GrA8GJBcAyt98Dwa6FR",
+	"rmt8m2oXI/Tkzz8O2r096Isg0Cj1qYxg4lH2nH6RkDiW0FVfO4Da6GzAUFPsDi15PAerfxFin6SGSvqK",
+	"dnlRpWrvJ3/+cZStq/ibXg02/M4Y6ows0QLTuI3AXlYLK3Z3oEKHlxRM+pk7C8ZxRtrokrBAsUP1JQ/B",
+	"F5iaUFQxSgV/slTzpp0WnmAUciHNSlwklxxJPBZ7YPaaqxZwlL3jGQqxTPugKQ3aNdEMaFijsKtmlzMy",
+	"0U5EmRf8Q9pfDSaryqDB6cFeatXjkqM6dSBTk4+odqfeW++rViLD6nmmC96l1dwa3DnoyUgkY9CnqRRo",
+	"lLmAR3summGh5ode1XozpoqogB87y3QUkf7TkXH/wa6vTfrOCL4bIWxyOL9J1zYl6r0V17AhldxHj8Mw",
+	"z17S30Ir7TY6E3OFfgUyKFDKcbjAsbSbg8SmECpdjOkoaDw05oIA6s9g5Wf5SnW+HyMkAGu7mKqCzu5J",
+	"aoFIDl6JASvkk6ToLLQDb6NyeAIJnTgqS2EKs/gBGxXyx/oIwh4jk0cGTaj1Lm0eRBkaczlTFKeDE+q9",
+	"adezmCfTGaJywKwuFVT28w4xKaVhlpEClXX+B02LV0ZFNVLiOx6s1sit2tbd5d6BdqggZ/w61GH3xbOz",
+	"bGzbLB9fSlAx+Rp1uRZ5zC9LXLjLs1CKK3lvvmxaStk2LKWyPDwl5S6vUS03VjRf69QmffwLLQTzzK+8",
+	"ydu453dax0G30zqdHHmtQ3wwJj3c9Y+DU6eSdOX81hE/TX9iP/6XN772D8PfvKjHDl/+drJ6fchPk464",
+	"kt345+PfXxzgfzjFDKg64zhHhm1PbdEdsJDpdlcMcJo0wN30qWLC5+M35rAzOo887xHJZC2h2xmLaaLi",
+	"dkCv7/OqGb6S9SZ5KGfuJcfN1+n8fLCJ4lropQ+DOhsOKl6boYZ2ehsOzXrdwqjDDUflVy9sqpVXerxv",
+	"qppXmmav0881m3atCoC056alretr2Oq1dfNbrq3bDrFGxT3th+aWtCud6MuTMEAxBvmGxVzretpR2re1",
+	"hDnjS0jQCPmUJxIKrgcsTb1JQ5VZ/+w2eqsLckpS3SQtmbvPKtLdaCDF9mbZZSR1LUxBRaYCjT4PTI+i",
+	"gdNHkHlxNzKKm3YbQCI9esX5fMCwRKP8uI/Si+RWPIE+TZitTKOmfqXpmpL+YwJeCRKgZIGwQEsShlrF",
+	"okrdKVkGoIHVqQk59r6AqqB5S0kYFltW2WLwizHzSnFXUXxsIddq+0w9tnwrtfwr3PyR6sVNMEyH6TRC",
+	"6O/X6FS21Q5LPXZM97zO8VHv1DvpHnmmmZ3+4vgIvlB4bXZXS+r0ncOJNzkan5LWAfb81gHunbZOg2PS",
+	"Og06+Bj3Jsfjw+56cSiKKhH2Op3WsX942DrBB52WF/Qm3c7kAJ+Mjx3Tpm3TJrl1gragZ2Kmcz8oq8UE",
+	"WxmFvBED+vw/kLTqpHiWfZlZlkseQ8LP8i/B/b9QcJeS6T5+uiuJcj7PgtTJ4sHy20R01stuzztto+sZ",
+	"BxN2xsNAZK9W4pRAl9s+2P9WU8Jqza9bdtKYgHqxL6PuzwniWUcX9ZvAG4al5Uq7R0ojHg8YDsGRnAls",
+	"KhAOBUddz3PRmPg4EenlX1POCCIUzvUSr6qaQKEPaVWzoEItXV9XC8+b73HIGUmdDrZTQaf0GK8CdFzQ",
+	"91NKjkbv3l5eIY2jURudGXVABx5sB03qzKt0mB0w9RKAh/b0FFp/jHJU6JFCYp2DoWEB/onOXp3OoCH5",
+	"BfSFWnv+Bew1dYPpbKgiUdXpEDuYZ1VtoWj7bcHTqx0KNtcVGlzfaSdNRYqKXM3dHa4p1VRniMT6PoW2",
+	"8xeD/qdaVjwpnsYH8GTwtzQz4zO2UkhXPFd3fFecCoJgdgN4pO+bYM90JpNJ/4em8K5d3aZvosiyRgds",
+	"ZLl7RjqSkqWMpk2ewUkkV30zbbJh0r2reZ2WHTr/Xr+gFAGhIu2jUKxgAE6mJtVVDAKSGAUfsBQOEIcg",
+	"YSjSFrdL009AyaN8cpAQzQ5TKFTalKnVXUKl6zHqqirypPtSg3XLI1rpVFTWSDflPFZByUYsp7PdNu3i",
+	"LKfrdY9anU6r27vqHPQ7nb7n/WLXxKRFCM2wKddPmQHNINvqPgyTuV6bPvKpWGzUtJdd0NCUk8HIMvVZ",
+	"bM6p87uTN2XT5RuDYFxvp6tO6i+byK48eV9iRfoJiBbpw2il3VttrDUg/un3qtdt5jFuPKmHQq51GR6c",
+	"3UeuOCMqMuAvcNvNgXe62y035QtDirccFaQFTpv81Nyqnv5evD09O2Y7X57uneZ08JyzSUj99Rd1lzb2",
+	"WNd5VQDiogWJZ3gBUX7MtBPBEpjtjZWorfWngup00O3ePyK9mf8rpZZ8vnM/V4qsPhZz/IpG8ftUKcpZ",
+	"iqWEnRkPcb0alv2aK2L7aZlhegtvEcHfw/eiUBJrKpl01FxfXZ1V/mi/tM5H4jE044D0Mp2xUbr8agB5",
+	"TLA4k/2gjG2demdKvTAzv+tLtjJHORXowOvklTrq7A7Y6L67hUwGS4Rvh3hKvj3yvCxO788Ut2JTkpZ7",
+	"HHt7fbVeRNmAmepjqPvRFRkZh6vTtDQ4X5NqUtVBQ56yga0x0b+OtFw/Lpc1X+us1ByUXMspnhJNtyha",
+	"7XBG3DVp5QZd9R1vcj+Pm3sbjA+zJmt858y7v1TV3VVVravosMPX01f/PU8goLF0AK9nHOEIXTzo3C2w",
+	"9Gc17apNcTMkHFESpi2ncJyWlCnuPidkoZ8BzUOUrgIr2vxuodg4VVwNDXwjoMeonXFr7r9DTcFGTb6v",
+	"yS4Gdvmg8Qm6ivlqOzo3VfNfIjHl67CbFAr/PHbT7fe+GLvJdKmJNJebacr6l2c7f+ntW+sipiVAtEKL",
+	"mE9oSHbU1/ft/MRFUqeigLYNVKWbQObFvTqukqU36yritC5fByBMSnZKokrV1yXOnBETzIIU4byL6VRZ",
+	"+Lze5wibf2cXrj2QLVYboFd9icXW5A5GYwoV4oXHNjd8i/3aN+KlDfp9Bn8FsvQO1b+OujnqD/bVVK5i",
+	"LVxKXCF+KnQr9jUuG7i+uGZs0YtTocWdvTndrn25tSksgiYD+tb2tZ6dEhgey7PTCL/sMkDDR/ILP32y",
+	"gNYI7X8zxpxjeSfOnDV3WeNSecGCtLtFPcd1NWcFuDZW3BEWXOadZO5nQmdhmPlpQGGGMP5fVs6OJJTG",
+	"RAGfS2UVWCSUIaiWhLJfN3A0fGM72XSNn5AoJj5hMlzp9EzIb4OCkVRyzzBkisKzHc+rElFIhWymoi3N",
+	"AtMa7+NmBkLWI12n8dk9zrMhPU8N6aZDtsmUs7uQO1nyXrm3dXl12avuNRusRt5qK+H+Sfuw7YEYKHSf",
+	"VpbnxuzY7qTdwJKzI5wZvtCFCJxLfx3l3RwWJCbgsshvAHjAWa4VB/ufzV9DGtzdKxugpKsoGTLvlNVR",
+	"rA++d+N4VGp9IWNIICH5AqotKZuCvwISsrXUvpVpVW2dzp7Llo391+l60/ywf33lVu/kwZon43I44Qkr",
+	"K51ZR3mRQCaczuPbOeZ7kGuHb7hE5+bNzSphvr7H0gZtqVLZ3/9Csz0V7dZxfJBsz2qwU2Oj8fZuLNDI",
+	"Fskj05mJymdpSfCMoJGgAbSlsY6/PvLFXp6bSkoGxYvQusF4uXJm5ZQNXpuWtuu5e/fpflxoDADKm4EV",
+	"65sJ0zYa6gTH2NfpgpBdP4nBr6i7g+2DTDZYq+9e6UJiaM71XYj68US6UH9iZSDnjTfN9cuel/51dKTv",
+	"qTMgTBPe3M+1ORMkdvVardaNlZaR1nSWc7z+ThVjhFl70KloS5NsbC6XMdNZ5FnbALnUpxFqkyWvdnbK",
+	"2ydl11Ef21CwepW4dQ3UQ44DNMYhZj70KGEB4rE/I2nDSmuqtIfCp7v/CQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
