@@ -2,7 +2,7 @@
 // so that nobody waits for a token to run out.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCalm, demo, eachWithAPage, execute, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
+import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const at = eachWithAPage({ env: { SESAME_ACCESS_TOKEN_TTL: '1m' } });
@@ -167,7 +167,7 @@ test('Logout without a server forgets the tokens and says so', async () => {
   await message.waitFor();
   await message.scrollIntoViewIfNeeded();
   await screenshot(page, 'logout-not-told');
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   assert.equal((await execute(page, 'getMe')).status, 401);
   assert.equal(lastToken('/users/me'), undefined);
 });
@@ -193,7 +193,7 @@ test('no login leaves a session behind: pressed twice, out and in again, page re
   await page.unroute('**/token');
   assert.equal(answers.length, 2);
   assert.equal((await sessions(account)).length, 1);
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   assert.equal((await execute(page, 'getMe')).status, 200);
 
   const told = page.waitForResponse('**/token/revoke');
