@@ -156,6 +156,27 @@ test('Logout in the dialog ends the session on the server', async () => {
   assertCalm(at);
 });
 
+test('a login through a service client is refreshed, and ended on the server, with its secret', async () => {
+  const { page, sesame } = at;
+  const client = JSON.parse(sesame.command('client', 'create', 'session', '--json'));
+  await open();
+  const dialog = await openDialog(page);
+  await forPeople(dialog).getByLabel('client_id:').fill(client.client_id);
+  await forPeople(dialog).getByLabel('client_secret:').fill(client.client_secret);
+  const given = page.waitForResponse('**/token');
+  await submitLogin(dialog, demo);
+  const { access_token: token } = await (await given).json();
+  assert.equal(JSON.parse(atob(token.split('.')[1])).client_id, client.client_id);
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
+  const [answer] = await Promise.all([refreshed(), page.clock.fastForward(55_000)]);
+  assert.equal(answer.status(), 200);
+  const told = page.waitForResponse('**/token/revoke');
+  await logOut(page);
+  assert.equal((await told).status(), 200);
+  assert.equal(await status(token), 401);
+  assertCalm(at);
+});
+
 test('Logout without a server forgets the tokens and says so', async () => {
   const { page } = at;
   await open();
