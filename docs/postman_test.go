@@ -25,6 +25,7 @@ type postmanItem struct {
 		Auth                *struct {
 			Type   string
 			Bearer []struct{ Value string }
+			Basic  []struct{ Value string }
 		}
 		Body struct {
 			Raw        string
@@ -161,7 +162,8 @@ func TestTheCollectionCarriesThePublicAddressAndNoSecret(t *testing.T) {
 func TestTheCollectionHarmsNobody(t *testing.T) {
 	want := map[string]string{
 		"updateMe": "", "endSession": "", // see their scripts
-		"deleteMe": "{{guestToken}}", "changePassword": "{{guestToken}}", "endSessions": "{{guestToken}}",
+		"introspectToken": "{{clientId}}", // which only looks
+		"deleteMe":        "{{guestToken}}", "changePassword": "{{guestToken}}", "endSessions": "{{guestToken}}",
 	}
 	for id, r := range requests(t, postman(t, common())) {
 		auth := r.Request.Auth
@@ -169,7 +171,9 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 			continue
 		}
 		token := ""
-		if auth != nil {
+		if auth != nil && auth.Type == "basic" {
+			token = auth.Basic[0].Value
+		} else if auth != nil {
 			token = auth.Bearer[0].Value
 		}
 		if expected, known := want[id]; !known || token != expected {

@@ -39,7 +39,7 @@ type userCreateCommand struct {
 
 // Run creates an account as an administrator, within the bounds of the contract.
 func (c *userCreateCommand) Run(p *program) error {
-	rules, err := contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": nobody})
+	rules, err := compileContract()
 	if err != nil {
 		return err
 	}
@@ -86,14 +86,22 @@ func (c *userCreateCommand) body(password string) map[string]any {
 	return body
 }
 
+// compileContract is for what serves nothing but goes by the contract's rules.
+func compileContract() (*contract.Contract, error) {
+	return contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": nobody, "ClientBasic": nobody})
+}
+
 // nobody stands for the server's security schemes where nothing is served.
 func nobody(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
 
 // explain writes an error of the domain as a person at a terminal wants it.
 func explain(err error) error {
 	e, ok := errors.AsType[*problem.Error](err)
-	if !ok || len(e.Fields) == 0 {
+	if !ok || len(e.Fields) == 0 && e.Cause != nil {
 		return err
+	}
+	if len(e.Fields) == 0 {
+		return errors.New(e.Detail)
 	}
 	reasons := make([]error, len(e.Fields))
 	for i, f := range e.Fields {

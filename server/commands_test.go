@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -290,4 +293,61 @@ func TestMigrateTwiceAndNever(t *testing.T) {
 			fails(t, horse, e, "newer version", args...)
 		}
 	})
+}
+
+func TestClientCommands(t *testing.T) {
+	t.Parallel()
+	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := environment{"SESAME_DATABASE_URL": databaseURL(t), "SESAME_MASTER_KEY": testKey()}
+			if list := succeeds(t, "", e, "client", "list", "--json"); list != "[]\n" {
+				t.Errorf("listed %s", list)
+			}
+			table := succeeds(t, "", e, "client", "create", "billing", "--scope", "users:read", "--scope", "users:write", "--no-password-grant")
+			secret := regexp.MustCompile(`client_secret +([\w-]{43})\n`).FindStringSubmatch(table)
+			if secret == nil || !strings.Contains(table, "users:read users:write") || !regexp.MustCompile(`password grant +no\n`).MatchString(table) {
+				t.Fatalf("printed %s", table)
+			}
+			var made struct {
+				serviceClient
+				Name          string
+				Scopes        []string
+				PasswordGrant bool `json:"password_grant"`
+			}
+			printed := succeeds(t, "", e, "client", "create", "app", "--json")
+			if err := json.Unmarshal([]byte(printed), &made); err != nil || len(made.ID) != 36 || len(made.Secret) != 43 || !made.PasswordGrant || made.Scopes == nil {
+				t.Errorf("%v: printed %s", err, printed)
+			}
+			var row string
+			if err := rawSQL(t.Context(), e["SESAME_DATABASE_URL"], `SELECT name || ' ' || secret_hash FROM clients WHERE id = '`+made.ID+`'`, &row); err != nil {
+				t.Fatal(err)
+			}
+			if sum := sha256.Sum256([]byte(made.Secret)); row != "app "+hex.EncodeToString(sum[:]) {
+				t.Errorf("kept is %s", row)
+			}
+			for _, list := range []string{succeeds(t, "", e, "client", "list"), succeeds(t, "", e, "client", "list", "--json")} {
+				if strings.Contains(list, made.Secret) || strings.Contains(list, secret[1]) || strings.Contains(list, row[4:]) {
+					t.Errorf("the list tells a secret: %s", list)
+				}
+				if !strings.Contains(list, made.ID) || strings.Index(list, "app") > strings.Index(list, "billing") {
+					t.Errorf("listed %s", list)
+				}
+			}
+			for reason, args := range map[string][]string{
+				"is taken": {"create", "app"}, "does not declare": {"create", "x", "--scope", "users:destroy"},
+				"one's own account": {"create", "x", "--scope", "me:read"}, "1 to 64 printable": {"create", ""},
+				"the name must": {"create", strings.Repeat("x", 65)}, "the name ": {"create", "a\nb"}, "There is no client": {"delete", newID()},
+				"expected": {"delete"},
+			} {
+				fails(t, "", e, reason, append([]string{"client"}, args...)...)
+			}
+			fails(t, "", e, "own account", "client", "create", "x", "--scope", "users:read", "--scope", "me:write")
+			succeeds(t, "", e, "client", "delete", made.ID)
+			fails(t, "", e, "There is no client", "client", "delete", made.ID)
+			if list := succeeds(t, "", e, "client", "list", "--json"); strings.Contains(list, made.ID) || !strings.Contains(list, "billing") {
+				t.Errorf("listed %s", list)
+			}
+		})
+	}
 }

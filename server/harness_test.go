@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"sesame"
 	"sesame/gen/api"
 	"sesame/server/contract"
 	"sesame/server/postgrestest"
@@ -38,7 +37,7 @@ var (
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
 		var err error
-		if rules, err = contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": nobody}); err != nil {
+		if rules, err = compileContract(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

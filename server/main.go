@@ -1,4 +1,4 @@
-// Command sesame is the login server and its tools: sesame serve, mock, user, migrate,
+// Command sesame is the login server and its tools: sesame serve, mock, user, client, migrate,
 // config, healthcheck. Run it with --help to see them.
 package main
 
@@ -36,6 +36,11 @@ type commandLine struct {
 	User  struct {
 		Create userCreateCommand `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
 	} `cmd:"" help:"Manage accounts."`
+	Client struct {
+		Create clientCreateCommand `cmd:"" help:"Make a service client. Its secret is shown this once."`
+		List   clientListCommand   `cmd:"" help:"List the service clients."`
+		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and end the sessions that people have through it."`
+	} `cmd:"" help:"Manage the services that may have tokens of their own."`
 	Mock        mockCommand        `cmd:"" help:"Stand in for a server from its OpenAPI document alone: ours, or any other. Needs no database."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
 	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`

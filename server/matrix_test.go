@@ -14,6 +14,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 
 	"sesame"
+	"sesame/gen/api"
 	"sesame/server/contract"
 	"sesame/server/store"
 	"sesame/server/token"
@@ -179,6 +180,9 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 		// Whom the example of createToken logs in.
 		s.do(t, request{method: "POST", path: "/users", json: map[string]string{"username": demoUsername, "password": demoPassword}}).want(201)
 		for _, op := range rules.Operations() {
+			if needsClient(op) {
+				continue // the matrix of clients, below, has it
+			}
 			for _, caller := range callers {
 				t.Run(op.ID+"/"+caller.name, func(t *testing.T) {
 					a := c.enter(t)
@@ -196,6 +200,57 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 					}
 				})
 			}
+		}
+	})
+}
+
+// needsClient reports whether an operation is for service clients alone.
+func needsClient(op *contract.Operation) bool {
+	security := op.Document.Security
+	return security != nil && slices.ContainsFunc(*security, func(r openapi3.SecurityRequirement) bool {
+		_, ok := r["ClientBasic"]
+		return ok
+	})
+}
+
+// T6: every operation that is for service clients, called by everyone.
+func TestEveryClientOperationByEveryCaller(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		right, deleted := s.makeClient(t, "right", "--scope", "users:read"), s.makeClient(t, "deleted")
+		own := decode[api.Token](s.do(t, right.sends(clientGrant(""))).want(200)).AccessToken
+		s.deleteClient(t, deleted)
+		headers := map[string]string{
+			"nobody": "", "garbage": "Basic garbage", "an empty Basic": "Basic Og==", "an unknown client": basicHeader(newID(), right.Secret),
+			"a wrong secret": basicHeader(right.ID, deleted.Secret), "a deleted client": basicHeader(deleted.ID, deleted.Secret),
+			"first-party": basicHeader("first-party", ""), "a client's own token": "Bearer " + own,
+		}
+		found := 0
+		for _, op := range rules.Operations() {
+			if !needsClient(op) {
+				continue
+			}
+			found++
+			a := c.enter(t)
+			call := func(authorization string) *answer {
+				r := exampleOf(t, op, c.owned(a))
+				r.header = map[string]string{"Authorization": authorization}
+				return s.do(t, r)
+			}
+			for _, caller := range callers {
+				headers["a person: "+caller.name] = "Bearer " + caller.token(t, c, c.enter(t), op)
+			}
+			for name, authorization := range headers {
+				t.Run(op.ID+"/"+name, func(t *testing.T) {
+					if got := call(authorization).want(401, "invalid_client"); !strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Basic realm="sesame"`) {
+						t.Errorf("the challenge is %s", got.header.Get("WWW-Authenticate"))
+					}
+				})
+			}
+			call(basicHeader(right.ID, right.Secret)).want(200)
+		}
+		if found == 0 {
+			t.Error("the contract has no such operation")
 		}
 	})
 }

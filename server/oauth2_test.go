@@ -10,6 +10,7 @@ import (
 
 	"github.com/oapi-codegen/nullable"
 	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/clientcredentials"
 
 	"sesame/gen/client"
 )
@@ -64,6 +65,20 @@ func (s *server) useOAuth2(t *testing.T, config *oauth2.Config) {
 	}
 	_, err = config.TokenSource(t.Context(), &oauth2.Token{RefreshToken: old}).Token()
 	wantRefusal(err, "invalid_grant")
+}
+
+// golang.org/x/oauth2 gets a service client's token as it comes.
+func TestOAuth2GetsAClientsToken(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t))
+	c := s.makeClient(t, "billing", "--scope", "users:write")
+	for _, style := range []oauth2.AuthStyle{oauth2.AuthStyleAutoDetect, oauth2.AuthStyleInHeader, oauth2.AuthStyleInParams} {
+		config := clientcredentials.Config{ClientID: c.ID, ClientSecret: c.Secret, TokenURL: s.url + "/token", AuthStyle: style}
+		token, err := config.Token(t.Context())
+		if err != nil || token.RefreshToken != "" || token.Extra("scope") != "users:write" {
+			t.Errorf("%v: got %+v", err, token)
+		}
+	}
 }
 
 // The generated client takes its token from an oauth2.TokenSource, which refreshes it.

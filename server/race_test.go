@@ -21,11 +21,11 @@ func TestWritesLookAgain(t *testing.T) {
 			}, hash)
 		}
 		refresh := func(a actor, generation uint32, at time.Time) error {
-			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "x", generation, at, 40*time.Minute)
+			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "first-party", "x", generation, at, 40*time.Minute)
 			return err
 		}
 		guess := func(a actor) error {
-			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "not the seed", 0, now, time.Hour)
+			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "first-party", "not the seed", 0, now, time.Hour)
 			return err
 		}
 		disabled, ann, gone, bob := c.enter(t), c.enter(t), c.enter(t), c.enter(t)
@@ -66,7 +66,7 @@ func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := castFor(t, s)
 		a, now := c.enter(t), s.clock.now()
-		if _, _, err := c.db.AdvanceSession(t.Context(), a.sessionID, "x", 0, now.Add(50*time.Minute), 24*time.Hour); err != nil {
+		if _, _, err := c.db.AdvanceSession(t.Context(), a.sessionID, "first-party", "x", 0, now.Add(50*time.Minute), 24*time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		session, _, err := c.db.SessionByID(t.Context(), a.sessionID)

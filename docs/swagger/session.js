@@ -41,7 +41,7 @@
     let answer, token;
     try {
       answer = await post(schema.get('refreshUrl') || schema.get('tokenUrl'), {
-        grant_type: 'refresh_token', refresh_token: login.token.refresh_token,
+        grant_type: 'refresh_token', refresh_token: login.token.refresh_token, ...client(login),
       });
       token = answer.ok && await answer.json();
     } catch {} // not reachable
@@ -65,7 +65,7 @@
     clearTimeout(login.timer);
     const address = revocation(login);
     if (!address) return;
-    const answer = await post(address, { token: login.token.refresh_token }).catch(() => null);
+    const answer = await post(address, { token: login.token.refresh_token, ...client(login) }).catch(() => null);
     if (!answer?.ok) {
       tell(login, 'This page has forgotten the login, but the server could not be told: there, the session goes on ' +
         'until it runs out. To end it now, log in again and try “Log out everywhere”.');
@@ -78,6 +78,11 @@
     const contract = system.specSelectors.specJson();
     const path = contract.get('paths').findKey((item) => item.getIn(['post', 'operationId']) === 'revokeToken');
     return path && contract.getIn(['servers', 0, 'url'], '').replace(/\/$/, '') + path;
+  }
+
+  // client is the service client that the login was made through, if one was named: the tokens are its.
+  function client({ auth: { clientId, clientSecret } }) {
+    return clientId ? { client_id: clientId, client_secret: clientSecret || '' } : {};
   }
 
   function post(address, form) {

@@ -95,6 +95,24 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IntrospectionTokenType.
+const (
+	IntrospectionTokenTypeBearer       IntrospectionTokenType = "bearer"
+	IntrospectionTokenTypeRefreshToken IntrospectionTokenType = "refresh_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionTokenType enum.
+func (e IntrospectionTokenType) Valid() bool {
+	switch e {
+	case IntrospectionTokenTypeBearer:
+		return true
+	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthErrorCode.
 const (
 	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
@@ -103,6 +121,7 @@ const (
 	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
 	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
 	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
 )
 
@@ -120,6 +139,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeServerError:
 		return true
 	case OAuthErrorCodeTemporarilyUnavailable:
+		return true
+	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
 		return true
@@ -145,13 +166,16 @@ func (e TokenTokenType) Valid() bool {
 
 // Defines values for TokenRequestGrantType.
 const (
-	TokenRequestGrantTypePassword     TokenRequestGrantType = "password"
-	TokenRequestGrantTypeRefreshToken TokenRequestGrantType = "refresh_token"
+	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
+	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
+	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
 
 // Valid indicates whether the value is a known member of the TokenRequestGrantType enum.
 func (e TokenRequestGrantType) Valid() bool {
 	switch e {
+	case TokenRequestGrantTypeClientCredentials:
+		return true
 	case TokenRequestGrantTypePassword:
 		return true
 	case TokenRequestGrantTypeRefreshToken:
@@ -185,6 +209,61 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Introspection RFC 7662 §2.2. A token that is not active has no other member.
+type Introspection struct {
+	// Active Whether the token is good for anything now.
+	Active bool `json:"active"`
+
+	// Aud Who is meant to take it; for a refresh token that is the issuer.
+	Aud *string `json:"aud,omitempty"`
+
+	// ClientID The client that it was issued to.
+	ClientID *string `json:"client_id,omitempty"`
+
+	// Exp When it ends, in seconds since 1970.
+	Exp *int64 `json:"exp,omitempty"`
+
+	// Iat When it was issued.
+	Iat *int64 `json:"iat,omitempty"`
+
+	// Iss The issuer.
+	Iss *string `json:"iss,omitempty"`
+
+	// Jti The id of an access token.
+	Jti *string `json:"jti,omitempty"`
+
+	// Scope The scopes that it has now, space-separated.
+	Scope *string `json:"scope,omitempty"`
+
+	// Sid The session, if it belongs to one.
+	Sid *string `json:"sid,omitempty"`
+
+	// Sub The user's id, or the client_id of a client's own token.
+	Sub *string `json:"sub,omitempty"`
+
+	// TokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+	TokenType *IntrospectionTokenType `json:"token_type,omitempty"`
+
+	// Username Of the person, if it is about one.
+	Username *string `json:"username,omitempty"`
+}
+
+// IntrospectionTokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+type IntrospectionTokenType string
+
+// IntrospectionRequest defines model for IntrospectionRequest.
+type IntrospectionRequest struct {
+	// Token An access or a refresh token.
+	//
+	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	Token string `json:"token"`
+
+	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	//
+	// Example: access_token
+	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
 // Key One public key (RFC 7517 §4, RFC 7518 §6). Which of the last members it has depends on `kty`.
 type Key struct {
 	Alg string  `json:"alg"`
@@ -203,9 +282,11 @@ type KeySet struct {
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	GrantTypesSupported []string `json:"grant_types_supported"`
-	Issuer              string   `json:"issuer"`
-	JwksURI             string   `json:"jwks_uri"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                    string   `json:"issuer"`
+	JwksURI                                   string   `json:"jwks_uri"`
 
 	// ResponseTypesSupported Empty, for there is no authorization endpoint.
 	ResponseTypesSupported                 []string `json:"response_types_supported"`
@@ -274,12 +355,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client `first-party` has no secret.
+	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -334,8 +415,8 @@ type Token struct {
 	// ExpiresIn Seconds that the access token lives.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// RefreshToken Opaque; good for one use.
-	RefreshToken string `json:"refresh_token"`
+	// RefreshToken Opaque; good for one use. A client's own token comes without one.
+	RefreshToken string `json:"refresh_token,omitempty"`
 
 	// Scope The scopes that were granted, space-separated.
 	Scope     string         `json:"scope"`
@@ -347,12 +428,12 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client `first-party` has no secret.
+	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -485,6 +566,9 @@ type Unavailable = Problem
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
 
+// IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
+type IntrospectTokenFormdataRequestBody = IntrospectionRequest
+
 // RevokeTokenFormdataRequestBody defines body for RevokeToken for application/x-www-form-urlencoded ContentType.
 type RevokeTokenFormdataRequestBody = RevocationRequest
 
@@ -514,6 +598,9 @@ type ServerInterface interface {
 	// CreateToken Log in, or refresh a login
 	// (POST /token)
 	CreateToken(ctx echo.Context) error
+	// IntrospectToken Look a token up
+	// (POST /token/introspect)
+	IntrospectToken(ctx echo.Context) error
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx echo.Context) error
@@ -590,6 +677,15 @@ func (w *ServerInterfaceWrapper) CreateToken(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.CreateToken(ctx)
+	return err
+}
+
+// IntrospectToken converts echo context to params.
+func (w *ServerInterfaceWrapper) IntrospectToken(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.IntrospectToken(ctx)
 	return err
 }
 
@@ -730,6 +826,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
+	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
 	router.GET(options.BaseURL+"/users/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
@@ -1141,6 +1238,136 @@ func (response CreateToken500JSONResponse) VisitCreateTokenResponse(w http.Respo
 type CreateToken503JSONResponse struct{ OAuthUnavailableJSONResponse }
 
 func (response CreateToken503JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectTokenRequestObject struct {
+	Body *IntrospectTokenFormdataRequestBody
+}
+
+type IntrospectTokenResponseObject interface {
+	VisitIntrospectTokenResponse(w http.ResponseWriter) error
+}
+
+type IntrospectToken200ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type IntrospectToken200JSONResponse struct {
+	Body    Introspection
+	Headers IntrospectToken200ResponseHeaders
+}
+
+func (response IntrospectToken200JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken400JSONResponse struct{ OAuthRefusedJSONResponse }
+
+func (response IntrospectToken400JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken401JSONResponse struct{ OAuthClientRefusedJSONResponse }
+
+func (response IntrospectToken401JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response IntrospectToken413JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken415JSONResponse struct{ OAuthMediaTypeJSONResponse }
+
+func (response IntrospectToken415JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response IntrospectToken500JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type IntrospectToken503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response IntrospectToken503JSONResponse) VisitIntrospectTokenResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -2289,6 +2516,9 @@ type StrictServerInterface interface {
 	// CreateToken Log in, or refresh a login
 	// (POST /token)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
+	// IntrospectToken Look a token up
+	// (POST /token/introspect)
+	IntrospectToken(ctx context.Context, request IntrospectTokenRequestObject) (IntrospectTokenResponseObject, error)
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
@@ -2449,6 +2679,39 @@ func (sh *strictHandler) CreateToken(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(CreateTokenResponseObject); ok {
 		return validResponse.VisitCreateTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// IntrospectToken operation middleware
+func (sh *strictHandler) IntrospectToken(ctx echo.Context) error {
+	var request IntrospectTokenRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body IntrospectTokenFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.IntrospectToken(ctx.Request().Context(), request.(IntrospectTokenRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "IntrospectToken")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(IntrospectTokenResponseObject); ok {
+		return validResponse.VisitIntrospectTokenResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2748,141 +3011,163 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39cts22u+tYHjemcZ5KVmSv5XpzLpOvHWauDmxs+4mykoQCUmoSEAFQMtqxzPnak7vo5dyruQMHoAk",
-	"SJGyZDmb7jvNHxlLIkHg+cLv+cDD37yAxzPOCFPS6/7mTQgOiYA/z3AwIef0lrylLFEEvguJDASdKcqZ",
-	"1/Xe4gUaEjQlM4VGXKARvSUoNlc3Pd8jdzieRcTrerNkGNHARzG+a+Ax+Xav1fJ8T5BfEipI6HWVSIjv",
-	"yWBCYqyfE+O7N4SN1cTr7rd8Ty1mehSpBGVj7/7e984iSpg6m+AoImxMluf2PZ8jjAK4DMV4gRiOCaJK",
-	"kmiEnr0/P0OHR/sn6I/fD5odH+nPR4fto53itL/DkgZIEBzF3/Y8SSSOSc/zUTDBQhL1bc/7cH3eOO55",
-	"6y6m3WpVLueSA7WXl3E9IUg/1QcCf399/W633WyhQF9dojHjDfh6O8Je8ivFRdVM+JQwieJEKsS40oyX",
-	"+soQDRd2PiW6tneWJgh3bDfB90SJxelIEbE8xysScBZKpDiaY6rnOOKCIDUhiJE7hZRYFKbUXjWTERcx",
-	"Vl7Xo0ztdTxfT43GSex1TzQTY8rMp3Y2S8oUGRMB07y5uTlN1IQwRQOsajgbpPJrKHfSbrfQH7+3283D",
-	"ZnvHR3OqJjB5QbDkLCXvgb5oryyqBAsiKmSVCMHFtz2Pslsc0bCvNB+3ldh7fbeccSaNXTjnYkjDkDD9",
-	"IeBMEab0n3g2i/T6KWe7M8GHEYn/+2fJ4bJs7vqO0NBPJqMRDbTO9mXAZ1pUQqIwjSzBcBAQqfk7JQxF",
-	"OJhKoA9ci2LSnQuqSNOujUjVp6HX9VrtExwed44aJ0Fn1Dhq7+EGPjjcbxyRzhE5HHZaewf7nu9JhVUi",
-	"tdzt+Z6iCuiaryyjQiJY19C3a9fUrZj5vUvQ/xJk5HW9/7WbW9td86vcfWfGMFRdlhF3rdis9AUsOhce",
-	"bdokokov3DHgNzc3jbIMVk3E3rJbFlmY0IURm634CiPAxf0RphEJy2y13EIhJxKMy4gqs0bOlMABrAwE",
-	"WXrdT7/lN4M1muBbgrBCMZcKdVotMM84UJoMvjfjWi2F1/V2R0kU9TWxvPvPW4pIp5OLyAc2E1zLJR5G",
-	"BL1iiqrFSmlZpsdTCUtKyDmW2hSEaJgoNBQEW0VJ6fkCDQw5B0jihUTzCRGkqafxFkfa8JHtOD7EYd/O",
-	"pczrIQ8XiBo2AyHQ66sfL7fX2VbOkO9wiN5nT6/ngzvLp+ZAgJndJYEPz/QHvVAfYTQlCzSmt4QhNacB",
-	"0V8ZLacMuPRLQsRix7CDhBRfwwq2YEfCZDKbcaFI2I/1iH0gisOZK8JC5A6qB/NRwjQFBJGShFuzqH3g",
-	"6kw2IwRrRNdmRvXcqlnEUzHOlUs+Aj6EJIiwRjjwOKQf5yMu9FUuWe5970dtOA0mfU9GiVypPhV8AmWE",
-	"HdBs0ga3pkavX4EcDLClEiVsyvicwbyURJIEgsAPc8HZuLk+fWANr2AiNSSyD9UWNExlNZX3fCZAogmG",
-	"3cpMBkdqwpPxBA1GVEjVmGGhFgO4hnFGStsWIOHGmbZUPHpoz0rh6r3vvRN4XL/K/AaDtA1E22h/LPsc",
-	"QCWg2jpaugbXc4tZxfYlFb1rzOfzhrbWjUREhGllD8s6+4TsdzUEa38krtKGr8HLjBEbKx/MkgLFImJE",
-	"QCZxjMXC63qnaIYFjokisMqYSqnhr68BTfIIDmoizrCUcy5CNBZY6xIhoUSJJAL8U8zC7Iom+BGgxcVp",
-	"3eivUCBIqCUXR3LVjOAxK+aTPZoL0Odsfo4FuX9CISoiFOBW2R3f+cpCdEXELRFmFY/SZwkD9M3HGmXm",
-	"MVETysZork0qUBoBCEP/O+GKFG1rqAEaQwueICynCA95ogDvPxFjTtEIJxHsezwR8ivT/5rzN1iMv6gx",
-	"de1ZpB+mpR8zdLiPfqDffRGzWfWYr0rnDwzfYhppr+VxpFYknnGBBY0W/cQZrJ7kRjNScKzwVAs6lZmk",
-	"Mz5vomuxQHiMKUNywoWKFk/HDs5RjNkCRXxMmdROI2eBAXUA+LDCQyxJEb0HExI20RUeaWccqXR2Xwu2",
-	"QACskUXAVt3lxMqAGutZtnUCNUrvGlFm4nI/4mns2naexoHrDF7YuSKzePTKTnlVMKewuqdwMMoGFl0X",
-	"yTCiLJSIqhRVR9wg9zVM4cPcmuFFxHHYV5z3wQjVueTVFmo7n88JpVmX3EZIkFbGN3Y69cxYnvxTO3w1",
-	"5v8Dw45v8IhwiIWWWfjMxZXG3VcTrIqhkGfaOMVckB0X02Va50RwV0ZGqUTkbkaFdgcEueVTEmoTlz/H",
-	"hHu2Dbm0XX9eU4sL+itE91Ypl7sIzZkUVhdIdMlRuswyGZISYwqEoBLxGRHAGAuuMSsQ5+ssuzxpgNQK",
-	"R0seB+xMmWQozhGPQt8E6MA05MuDyJ3klZLihKM1wu87T9caUKaZpVTp6RAKicJUORRhWXYPveFjbayy",
-	"nfBrSNIDi9zAb1lhKlJJBJDAGcmoU6dh2sC/0B9wNTMhk6dRz5cI16+H6daJGLpwrmBpHovhtt3TnZ1E",
-	"b+U0IOhDYZYrtS+77km2D87RMJGLJwGOj8Zz2UpgGMA1Z8C9cqrxRgtgjsdMLnkm+FjgWDaRvkkiLAjC",
-	"IUSQGAEGTzAbm4gOYUnsdT+VwvrLhri8Q61hhypzfoKMqVTGzPWDiEsYnXHVH/GE6b81yuRhX3+Fo4jP",
-	"4YI0ltHXQqkHr0I+tbHwqiwV0KufxkRguiXk64rWZ9/NnB7uL+VNfe+ckijMADgOQ6ofiKN3Qtt1RTVq",
-	"GOFIEt+bOV/lKa+Hk7NOyqssCK+vfrxE78yvNupy0mrvIMq0fFpM9ALEA+exLx9hJCMsJxCeokpCBLjp",
-	"+etUNuRJ5k/ZvDKD8jm7gw9/JgFkYc6TKLrEcYUYn5oc1owIyRmCVK/GzC/QgCVRNEBBRLBI86B5ZvyU",
-	"MfTKfipMuWPT+NkSfE8PZGynSYnPsNL89rrevz79q9e7a7Uavd5d+7zXuzs6//z8v7wK6n9PcKSH24i9",
-	"qZn7LdM1Pi3JU/vwIfraQaqo+gNZPDijIrV/ZASZsh3IV4G0HB20j9Afv+/bgpmD9jH64/fDnSa6mdBg",
-	"kqZNIiwVikk8JMANiPOHZEa0i8MZGkzVYqBZVKQAjsZl6T6soG4gbte5bGow90PqOFWLdUZLJFnnsrvy",
-	"RZ3jiqsWa1xVYuwUEsp6Fj7Qyayvhs9XRG0ofFOyMM6KIrF8aFvUknQPgnlhLu/keo+FwIvl2evhqyb7",
-	"liisd84NpwshbbDasp/Z8sL8HeoeVxnIfPLtpcn7HpUyMdYzKwFKBF2yHVUD/zyfyr6++DE3pxU1VUsr",
-	"6uareKYWvgWS2jEAsI5S4GzcA8JCMLha1aoos785ZTTSNTt3Px39kStdGgeQQd9s62uw9RGTB3CxxtDt",
-	"1kNjVw1uEGk/5EESE6YMvHkMbQA7bUfe4hBfmrIlbbfas7SQaulxVKaOiBWcW6Erfo15WJcqGwlnlVG7",
-	"JPN3KV5cUtwznjBlkud5kZL27rECzK0mZKGReBfJGQ40KmchIjH/mQI+n5Mo4DHx4WvG0ZSyEPFRj2WD",
-	"IeuIaW6YKKN112JTqyuJMtWRTEGcyXj2hI4nylwORVQBj2POeiwFvtI8UU24JCjGIUm3+hRx+/CJNGJM",
-	"I+1FCCJl6htZrn5jYKOvF9JjNvXX7LECVsNoznlIGJpwAbtdJvsOBncV4OCwAOGOqyBbDU5zUgWb7T8k",
-	"vWe9RAT4ZPeVOZH1HDXCZ1E13HbX2uvddVr6v7b+b0/j1IPv9H8v9Z9HryqpUNLd+oxllaSXlriZ21mZ",
-	"9E2x73IOb6kwppzfdt263AI4F6a+ZSk5W5fDWsOXS9X8DBzlDYUoSITQLu/MsRVPpwftDfSAkXlhFquk",
-	"2jVuZeFZWlFp6CoRSmMsm7kmp8xUNSMswRE52T84Ai/DuH4lQlvZXLWsgp7mnvZ2yrlE6LSAdU2g7YQK",
-	"HsYfbmitqtL8p4bNvjQuXhrjTfXmIudElCZfKeq5e1pfFX9wcuJUxe87s8zq4rMIXuUxB3iG3hphy1mm",
-	"aRXSsTVXFbVqPCQIitA+vL9ouhpUhaIeMozWlpjZZ+TIZMU3UlZgQ5W4v8+gRVqe2v2tLK5g4Cr5+Ibg",
-	"W4KIwf5clKrpIGjDEBhlFNGhwGJhQs/myAaUF9kSvmKApMKULLvdZlqmoG/l1AyMsKWCVQV/tipwaQ7r",
-	"mLhqqFsRKspyPhDKEmQkiJzkCSAnOvRR/PP1wfw2uP4l+vj9PjsQFy//car/fdcZtqZ7w71/tIL4PPn4",
-	"9xP1Txa1Pv50yT/+9Dp6eMLH7ZNO2SjXQHX9dX9i4X5xJQOzDhNSHQDb7WrsVy8QZ9ECYaTvt8gQsCQj",
-	"JLTh22y1hVsf1PuyEsBNVXJ9RaS0gGaTLVAQrLdrrKqMLWFutC/i4zHg5oIqh1iRhqJxKbBX6cLY7any",
-	"UdqJNiYxwFEEtWmAcimzW4odbch5RDADYw7ZH1k/eaoQRLzoCPL6Jptm6W/Y8qhlGMOQG7OElsRur0pN",
-	"6KxvUXnlbG1q0aSrAm0pRoLH62wMEZYQ2a/m4nUaDTQjc5ES4NHLN67gk7ruJi8xrpENrBzSSExDzc05",
-	"Lm9PVdap7BhrRqVSmK2kwJvCZHxXQUqULsjfCo18hzcGphld1wIpqeY/TGZG7lQ/SITkFYmJy0SrndX5",
-	"LJ6lHdQmgkA0HhM04VEokVZQ41bCk6XZ40ySX3vXKMAMjgQ1K3b5cnz/AY7BcopTryL2dboJbUBm16xX",
-	"7F/o9c21PRTYOjzeSUN96LQQ4jN5QR8N7Om///d//u+gWbULLWNRKz6UrThFmQp/8dQdvTUnT+uR4PHh",
-	"/kMnJP3SVrQ0iR9n+JeEvEBjzk3GnDMIN5SWd9Du1FmJGpQJamfWNteiBs4iCX0TcWlIMsNCa916mD7f",
-	"v93czRDYsXH+piAThbELDPOXtnGz3lrR/AtsPg3YdOIKlefN4YQdjiICYY5byE5KEo3c0IbzvCIXPxfO",
-	"y1fOqnIHntUGG8/LJf0w/yIppowH0wb8vyZV1o4rPKDg6ewKl1VNcQuE/lhDcVU0BanRcENWe83yCeyY",
-	"dOGoX3oM+YsE7PIih2rzlgdkwfG5JYKOKAlLodkmWkc2fuYTFvJy0vxgf20ZKJk3R32qTNUHScRWHsSj",
-	"AGVI4dguqE8Fyo9tKCgb23yzTJIHkIUdqp8ypPpx+QHlIq5dB7ukrkEJWIErCKdsoPbIR+RWOycmfG96",
-	"YhR38zU9ihyI1yDmFI7FeAHF3SMu6jKRj4Pts3Bb3ruqtJEnTN1qI8/PhKLEY5ehjqQ52L+A8J0V1enH",
-	"GVy/ab4iroxnnqIgwjRGCVM0sj5qwNmIirgcNsCM/c1+agY8dsWlTh+WiF2Q7ZVxz7QAqLS5rR2XXmUj",
-	"PzD6S0LyhBtVEkVEWzMUYAmn4OY0VJMXGjsM/jbwAUNALs63F0qo4mcaSupxlyi1vGevCMz/rdeTS3VF",
-	"//2wLXWEb2WAXQvNB5CrDYXmEey6X3o+JMaDRFC1uNKXm6EBNXbqk6S2tBi6n1SfjEQGAj7P8Otz+P15",
-	"ATg+zyAiDabaJPWYC/4XPIE06AvzIAalvTSYkhB+GhOFBuUtfWDylaOIz2ElrnhaHPNBRF7X2y0gc2Pv",
-	"zFhwDgKHWoC+kYjPc79VryB1aqHC0cKIrmcSTDW3kOJtmmCy8CQt54vslmc41H4ZVFdyIXeyW7KHgYmB",
-	"oU0F6EMDpF5QYeWuMGDNblNGS9mIVzPcJFKQ3qGmhMw0v6jIFmbimhP9H0+U8UQtHzkE72ySWYL3DwZ4",
-	"0eyxHnv+/FosEFXN58/RO8hKP09daPLcB4bnHWRKkuHDiX+Ei0KIMzHssWeDGE8JEgkz/oZpGhDzjFgD",
-	"i6EGeS+fDHENHOw92IEMOkN8RhjCrMfyMn+QfDN1sxZNgufp6vTzqTLDL3ii1/lJD4JntLnAcfT52a77",
-	"cQeGy674WXLmXKE/7qAAC/DmqOwxky39RiI8lDxKFEkhJJFdROMZF7Dbx6aE9B2XKsYQ6Dud0ZCPAYaO",
-	"CdNryT1CiC7Cbc0e+zQzN6VzCXkgd93vdvTGhLOxAx5FJADKQIw2G8swL+JjyCENF9b56jEoXSBSyVSS",
-	"Tdqrx67nHCJLEskJnyOquujT1RyPx0SgDxfpXHbS4m2qfPTpPXnJg8/PdgUJeQA/gYWgyjIEEnby+XOo",
-	"1xjUFd0PbGxn/+Box/AOI6mgf8wg4CEZmBY/am4PHzjyIJGcETxFmS9CmVTQYsS0dBn4treLm78f7DTR",
-	"JbdZU0FmBCsJmyDEuqX20nvslGXNJNISDirRfmvft4JvCmDygJu9KOvaA2cB4JYDs6jBaRTxubaarxzK",
-	"g4BRKG5BAzcxOXiBfoFDglqg3YOBIy7QhESzVOiXHJfnz/Vz9WULngiwkU4wwIqdhExJ06SMj1otc4DG",
-	"Rrmo0PsLbH89ZoIYABCGxLZqgYHBVH6DSnUxc4LwWBBidoeIBoSZglGzf3pvL661mQX7OFFqJru7oHKS",
-	"JyIgTS7Gu/am3ZgqJ03qXcE5Bs/3bokwGRav1Ww3W/oaq7Re19trtpp7gATUBPaa3eacRFEDeLn783wq",
-	"m+lJjzGpCdPbUl9Jx4yyMZqShTTpU6gZvyFD9ANZoCui8krgnSY6dSKD5gjB65triWZEoDR2+aLHBlMa",
-	"DuAEzITYVnt7x0hNkng4E5Rl/VamZNFE50QFExvhVfYMCQhD2iTHdLvCCEbtscxkhxyEUC/aMCJTmQu9",
-	"F46J+oEspFfqXNZptTY7/GyKZT/ZgmXv1VXn4NCzdcneu4b5BOXH3uWvwzfyp8lx8vIsCBuHby/nP53v",
-	"3/SPGL/56fzj6ej76d1H+f7vZyc/6WlBLbL36sxW+nY9ScceFBV7o+O9H1/vvezcnbe/Gx/fJsMT9Ya0",
-	"x9+//fUfR4fk+DqRJ8m772/f/+PVBw8KjL27/vmrX98nJ/He4fdvLvsqIYcHJ28uZz/dHM7OFleKTv/5",
-	"8w8XNxcHuOXdf177TIwtL645UTklC820bQ5GLzWdhEcdGCZV3Zgxc9c93OwiT6/76bPvnLGzM7Wab7AC",
-	"0sptpFhDbzzWLPZeUhlwbbg0tL5rYNjSGiM4Eud1nZ/14wo6B5inUajHbZitdKUSFgt4s703tnXSRvWO",
-	"99v7O000MIWWmV7pzwOtSRlcKxx5XFKGrPh6W4WoKcdeHepMa6zBHnZ3d9udo2ar2Wq2u8et45ZbFlpz",
-	"SY2JW1VF/elzTQVzzRNgsrvmdN9mdaHdT572J/RCl6uOP2WugAPyC8C9CMk/11YX18wbUMtyAe7KZa5d",
-	"H5stbW2bkQlajdVIpftPbjZsYItK5wAkCvmjzcUEjgn9WmsPTgErwSYccTZG1r2wrQa1zyGb6EIDXj6F",
-	"ThaMm8YLRHvzxVOJlAVRYotBlgyBPa+0rRlIS8Q8Pl3/jKV9dlXHhIjemo6ET8rFiyIVsX6Kw0I7n0r+",
-	"ZXP1vV2tpot63h209tB8QiPywOFQAx9TDwbFXCu3dgUmiQo1iB2SMWWykm3at6fMVA38qTinJ7YALG6r",
-	"4eQj2ajv2Xv4HvcQ8CrWn2EoygHtfQTLszSW9k2rt2+DT1MLqvfiQsKoY7KVad+JtIWa8TNsb0gWIi0a",
-	"TuOxGC96DM9mBAtoVgM+UAMN8m3323SjHaBnf/y+39zbAU9MokEauBjAwIPsOvMgqbBQpk0fRFma6LTH",
-	"UF3OCM25mIJrPYtwsHQCoFmeVLFKTc/sMJtX8TfrXlp7Z71hRuZohqloInAd9cQKVXzQcFCSEGjSzWJG",
-	"cB9npImuCAu1OYSeCREE3FJvgmpDqelP5npcaesdnmEUcansTHzjfeOh3AEP0HYaxnH2jBcowiprjjDB",
-	"yrdRdDh+rLmrR1cTMlL2+ERWtQKlYcDJG6omPFFoAEBhYNx+kwolSlaFINGpnOqFaQ3Lj3C4KZcJlmbK",
-	"2jsi4NbaJgTwm6F3+kDbcca65rYbLA0mMLvTrOcjIWHa9hv6PzbR6QP5fwiR6+EKeXnfjK7n0WNZft5P",
-	"p6FVApoKmo+DQr1LF0FD9oGte6ny8kxC5dpCGmuAvuPhYoVJrOyjWG7k4oZ6c5tiQtVuBw63RsBFwPn9",
-	"pZy7TUFXpY/zNEaWi73PE+vFmby3X9ZNpVwyUsrOPz7LvkGXjUIxyn0xpaFEQu633cmKRVUeWbyeDP8e",
-	"0B/p6/MPv160L+mFvGDvD4Kzi8OL+Lz1Q2e2F569PmmSxetfw5sL+iO9mL+9jiYfX44Xl4vXJ82gE7Fh",
-	"fN4KTT2BWzV12Go9IRVXyoFbZJTWFm1G9OqeVMbOgJX9ap3o9teBBYXennBTe82bij159a3tvTVvzXpv",
-	"wV0Ha96Vt4JdF/Ms9ZxcF/gsNfFbhX6MpfKdGty0P42Dhcw7HqqxkP0tx0KpZ1wLiSDS12qdNNHNhAPI",
-	"sRWcVvBivIDsFVVd2K6cTk3LVft+eQu1kT94y4N2kOCtD3pbte9NMGEQ8yTAKlg5QKfUgStrXWyb+iC9",
-	"d+MIYH7W30djtkhy1Gm1fDQkAU4ksTv+WG92hEIqao4XVTuTGeUL7EyV28ErCNinaMMkQ4oEdXeKJzBf",
-	"SwcZSrZxg21i+ZTM+ntFDSj3bRn+HEvAJbYPn28LjbX8EGF6ozW9v6zSv9UqafRrQX8WitrQHkG4rN4Q",
-	"nbKFZrq2N6azkNZScM/dRkPI9I5jL0y6wRbEQPMh3y3tNL3SsqRxjw2caN3A+HhZxtgGZym0alaLrh02",
-	"WbMMxTfZS2M3TUWKeUDJN6MyPQVUrOmBcgE9qKnrkZDDlLzHUjqAh0SiSI8OjuncnobBhSQgWMd6vA2l",
-	"e+sataqGsqZCqarOKC9DKTXycQD10mlZBzhjxtbHSk6J1Vomp73ZMt1yRa/T6hw22u1GZ++6vd9tt7ut",
-	"1ke3Siwty6mnTbmi0N5QT7KN+q7ZwpXKaPXnYvld3Vq2YUNdtFj73tbPXd9S5y81WddMl7t/wn17W7XU",
-	"q25qlrXWe18yReYK8PaNMjpVN2n9fUaIf/sLj6oW8xSd9aqpkIM/a4OzkgNtGVHRAH+Bror7rZPtuimW",
-	"G9MVu28WdgucHlGteN1R+nvxtUaZmm39VqPWSS4HZ5yNIhqsfoNOaWFP1Zp3iSA+mhExwTOIP2Jmar6c",
-	"DbO5NojaGD8VoNN+p/PwHekrs75S0Pu3e3+5xvJTMaV4X0Bh71NQlJsUB4Sdmm9qYFj2aw7EdtPC2/SN",
-	"GkUGv4TvZSFiaQsZzek+8xqbrPDP9Gg3mRIu4EAYJL5MLLnUZLXH6pvW2kpPzOzvpplrFvqEwqV2Xqin",
-	"dbfHBg/1sLSx9Rjf9fGYfHvYamUx1fLr/faPWjtdPV9EWY/Zenwo+zMlWZmFq0JahpxvyXK6Z7+mmMDS",
-	"1rqnX2e3XH1fvtd8LV2pUJQc5RS1xMgtihdb6Ii/ovbDsqv61GUe4/ARltmJ8nlNacfWOcG/oOr2UNVg",
-	"lW/k18Wr/5kaCGwsKeDNhCMco4tH6d0Mq2BS0ZANStzNZjSiJEqPPWOR1n1q6z4lZGauAeQhSy1niz6/",
-	"XzhrkAJXKwPfSOhz49YC2D7Lpid/heE34vuWbONglxWNj9C14IvN5NyeI/kSiZuvY25SKvz7zE2nu/fF",
-	"zE2GpUYmKZ1K1p/e7PyF2zfGIvZEULxAM8FHNCJb4vVdN709S6ogCqBtkCrTwiSvwDeHA7LCC1Pqnx7L",
-	"MQkIWyySiqiG+uaEA2fEJnLgMEfeg2esPXxeHXOExb9zq0sfaRaXm/AtxxKL7fE8jIYUDogULlvf8S32",
-	"DFzLltbge/dNfVmv/r9U3ar6I97VA2+qKKbR0oijS2t4/WUQkJmy750ov33l3/S664hgqdBx7duuC4L7",
-	"p3vhdfWrLa+r7Ev6JsoKUi+9n6FA59qRVsTX4BxTxb1F2i4Zjq9L3xIZnubFNyspmL35xJr9ZcVo/oft",
-	"ozmft9pIs6O4KyJgr1iYnkWs3iB9sxECXWtLtwkLr/Jzvw/vGadRlDfN0v4NYeF/wJbxZxehNIUN/ITX",
-	"dDkilDGoUoSyX9eIC33jxkRV2qhbkIAwFS1MKSzUWUJhplsJqrGVvrbdai0LUUSlqpeiDb0429vj03r+",
-	"XNaQ0bQzcRsqZrfstfQtnfSWomXFrXa7cRQcHDSO8X670Qr3Rp32aB8fD4+KbfW6XnbkpdxIrzy77FEP",
-	"enlO10C9lGj3uHnQbMFGUGh1x5IoWtscu237akxyqe+dIObMOMQC/1Ll7eJLRBCIMOXtRh+hy5Xbwe5v",
-	"9q8+De8f3BugdLq4M2TBRKf/QxdSJTZOrL2wQoGXRFLxGZTtU/sS1h6zsWUtoSkMrXKx8r1l7XRDOl8q",
-	"/0M2ln2zkkcndd3XkbmwM2tfKZNgkpUcbp2i38/x4SVX6Nw+uR4U5vN7KjTo7ipL6/sfGGVJt3ZHHR+1",
-	"t2eHeVJ3o0Z3ILUzcLfkgT3tTtWL9GzJhKCBpCEc9XXU36h8sRnRujslg6MKcAbQBiVzY+WV4xOuLG3W",
-	"NOz+88O8MBwAltcTS5hXpaTnMVOvGao7oXZ+JCAMbDou7MKebLlW3WvIR1LhRW71fUjSatZnLf/sK89a",
-	"rRNo+2fplBYh+r9V1rEQ4ZsJOd10lrr4OMM5CYvqLs3W03ImasoD57b42bartsM5MljZpq3UOgfO+Ci+",
-	"fCQ+P3eevfjtyKWCc7LVr2rzGHEcoiGOMAvgRCsLERfBhKQ9hJyh0hN3n+//fwAAAP//",
+	"7H3rctu2tvCrYPidmcY5lExJvirTme2m8a7T3E7s1N2NciSIhCRUJKASoGU145nvab6+Rx/le5IzWABJ",
+	"8CZLlrOz95nmR8aSCBBYa2Hd18Jnx+fRgjPCpHD6n50ZwQGJ4c/n2J+Rc3pDXlOWSALfBUT4MV1IypnT",
+	"d17jFRoTNCcLiSY8RhN6Q1Ckn247rkNucbQIidN3Fsk4pL6LInzbwlPybc/zHNeJyW8JjUng9GWcENcR",
+	"/oxEWL0nwrevCJvKmdM/8FxHrhZqFiFjyqbO3Z3rPA8pYfL5DIchYVNSXdsPfIkw8uExFOEVYjgiiEpB",
+	"wgl68v78OTo6PjhFf/5x2O66SH0+Puoc7xWX/R0W1EcxwWH07cARROCIDBwX+TMcCyK/HTgfrs5bJwNn",
+	"0810PK92O284QLu6jasZQeqtLgD4h6urd/udtod89XQJxoy34OvdAPuGX0oe162EzwkTKEqERIxLhXih",
+	"ngzQeGXWU4JrZ6+yQBix2wLfExmvziaSxNU1XhKfs0AgydESU7XGCY8JkjOCGLmVSMarwpI661Yy4XGE",
+	"pdN3KJO9ruOqpdEoiZz+qUJiRJn+1MlWSZkkUxLDMq+vr88SOSNMUh/LBsz6Kf1qyJ12Oh76849Op33U",
+	"7uy5aEnlDBYfEyw4S8F7qB7qlUmV4JjENbRK4pjH3w4cym5wSIOhVHjclWLv1Gix4ExovnDO4zENAsLU",
+	"B58zSZhUf+LFIlT7p5ztL2I+Dkn0n78KDo9la1cjAg0/kUwm1Fdndih8vlCkEhCJaWgAhn2fCIXfOWEo",
+	"xP5cAHzgWRSR/jKmkrTN3oiQQxo4fcfrnOLgpHvcOvW7k9Zxp4db+PDooHVMusfkaNz1eocHjusIiWUi",
+	"FN31XEdSCXDNd5ZBIYlZX8O3b/bUr1n5nQ3Q/4jJxOk7/2c/57b7+lex/07PoaFapRF7r1jv9BlsOice",
+	"xdoEolJt3GLg19fXrTIN1i3EDNkvkyws6EKTzU54hRng4eEE05AEZbQabKGAEwHMZUKl3iNnMsY+7AwI",
+	"WTj9j5/zwcCNZviGICxRxIVEXc8D9ox9qcDgOguujmXs9J39SRKGQwUs5+7TjiTS7eYk8oEtYq7oEo9D",
+	"gl4wSeVqLbVU4fFYxJICcomFYgUBGicSjWOCzUFJ4fkMjTQ4R0jglUDLGYlJWy3jNQ4V4yO7YXyMg6FZ",
+	"SxnXYx6sENVoBkCgl5dv3+x+Zr0cId/hAL3P3t6MB3uVj40BHzMjJQEPT9QHtVEXYTQnKzSlN4QhuaQ+",
+	"UV/pU04ZYOm3hMSrPY0OElB8BTvYAR0JE8liwWNJgmGkZhwCUCzMXBIWIHtSNZmLEqYgEBMhSLAzijqH",
+	"9pnJVoRgj+hKr6gZWw2beCzE2XTJJ4CHgPghVhoOvA6p17mIx+opGyx3rvNWMU6tk74nk0SsPT41eILD",
+	"CBJQC2mtt6ZMb1ijOWjFlgqUsDnjSwbrkgIJ4scEfljGnE3bm8MH9vACFtIAospL3bpXAoikYiganIxo",
+	"9oLUX+obQgIStNGT0YTGQrYWOJar0YDNsHrazOYizAKtAMEwmD7WoG3vDVhR0oHy3HqumBsP7xNzqYZ7",
+	"5zrvYjxtBkw+QCvnWqvbSqSWzRQALAB6k4O9AaHkTLaOUiqn+ra1XC5bisG3kjgkTPGHoHzMH5Fi7EOF",
+	"lQkT1R2gr4HLDBFbn1dYJQWIhUSTgEiiCMcrp++coQWOcUQkgV1GVAilMbtKB0oegEEFxAUWYsnjAE1j",
+	"zCScH4ESQWIwadU5SZ9og+kBp7C4rGv1FfJjEijKxaFYtyJ4zZr1ZK/W5zxfn8V07h6RiIpKDWCrbMHv",
+	"fWUiuiTxDYn1Lh50ngVMMNQfGw4zj4icUTZFS8WFAdII9Db0XwmXxFiKGlY0UEyXoRVPEBZzhMc8kWAi",
+	"PBJiztAEJyGISp7E4ivD/4rzVzieflFmavOzUL1MUT9m6OgA/Ui/+yJss+41XxXOHxi+wTRUhs7DQC1J",
+	"tOAxjmm4GibWZM0g1ycj1aclnitCB2VAUzrjyza6ilcITzFlSMx4LMPV46GDcxRhtkIhn1ImlJ3JmU9S",
+	"JQcFWOIxFqSo8PszpeFc4omy35FMV9f+SmoL+MxamdNs3SjLvQbQ2IyzbeLbkUpqhBmLy02Px+Fruxkn",
+	"h7b9eGHWivTm0Quz5HX+n8LuHsMmKTNYdFUEw4SyQIBirI3GkGtlfwNWeD+2FngVchwMJedDYEJNVnw9",
+	"h9rNTLS8b8aKN04VpA7jK7OcZmRUF//YNmID+//AsGUbPMCDYlTLzONm65XaQyBnWBa9J08Uc4p4TPZs",
+	"nS47dZbTd60zlQpEbhc0VuZATG74nASKxeXv0R6iXb00HdsFoKDFY/o7OATXHS57EwozqVpdANEbjtJt",
+	"lsGQlBBTAAQViC9IDIgxyjVmBeB8nW2XFw0qtcRhxeIAyZRRhuQc8TBwjdGtWEO+PXD2CV5LKZYHW2n4",
+	"Q+vt6gSUYWYgVXo7eE/CID0ckrAsIIhe8aliVpkk/BqUdM8mt7Bb1rCKlBJBSeCMZNBpOmGKwT9TH3A9",
+	"MiH4p7SeL+Hh30yn28TJaKtzBU7zUB1uV5luSRIlyqlP0IfCKteevuy5RxEfnKNxIlaPojg+WJ/LdgLT",
+	"gF7zHLBXjk5eKwLM9TEdfl7EfBrjSLSRGiQQjgnCAXiQGAEEzzCbao8OYUnk9D+WIgFVRlyWUBvwodow",
+	"YUymVEjN5oZ+yAXMzrgcTnjC1N9Ky+TBUH2Fw5Av4YHUlzFURKkmr9N8Gt3ndYEtgNcw9YnAckuar01a",
+	"n1w72Hp0UAm1us45JWGQKeA4CKh6IQ7fxYqvS6q0hgkOBXGdhfVVHiW7P55rRcnKhPDy8u0b9E7/arwu",
+	"p15nD1Gm6NPoRM+APHDu+3IRRiLEYgbuKSoFxCjbjrtJMkQel/6YrStjKJ+yEXz8K/EhcHOehOEbHNWQ",
+	"8ZkOey1ILDhDEB1WOvMzNGJJGI6QHxIcp6HTPJh+xhh6YT4Vltw1kf9sC66jJtK8U0fRF1gqfDt9578/",
+	"/vdgcOt5rcHgtnM+GNwen396+h9ODfR/IDhU022F3pTNfc7OGp+X6KlzdB98zSR1UL1QZqlYEF/D8p61",
+	"FeGu82mOuujPP7rtbhvVqa/Yl/SGIOP253JGYhSRaExihYziXvWzdWyKwDiZBcqpQFPOtcTEbKUNSyVf",
+	"criPOQ8JZmqPOAnqJuXguyWYSeDCSl4potFEHpNJTMSstCO1AipEoldfJJm6A6djKUMaNGSG6FCLnl27",
+	"PmH2AElefsHhUc385HZRCy6mpiMsEK7SxYRJmBGU+QR1To89Nbmd+XJ0YGe+dA97B16353nHp6dWCoxX",
+	"TYFxHYpl8wryDT3iC4WoB+Y2ePlV0oZJAmWK11gG9/FvLaHqM7vUTyLDsj4KSxeJBfZJSxDFT6UG0f0s",
+	"XDTRkiBCUM5cRCcIkqJCzqaQJMVZmSf36mhJJOP6mZX0/EYgGmRaTUbWACzz8RuB+JLVQqyeeOFJLWQr",
+	"7x2NIdNpZE54AR3P0MicTq1P6IeWCryQKRISpWtqK54VtBSYE9QIa/j93DRXIKoLfTuxZE8KfCqMy6oK",
+	"+hriKTFrwwXvZdZp7kP/c4mN6l1VpWQGxSqDKwpGsno5G//dp2/py/MPv1903tALccHeH/rPL44uonPv",
+	"x+6iFzx/edomq5e/B9cX9C29WL6+Cme/fD9dvVm9PG373ZCNo3Mv+PllaJ98S2GyYHLSOe2WBe4aahnO",
+	"KKthOiO9u5QmeFwmk2eIs3CFMFLjdehZK7QmVl2AgT3ZthjMyKqCwB/JaksZ+5YRpPNqIaEEdLPjw84x",
+	"+vOPA5PRetg5QX/+cbTXRtcz6s/SvIYQC2lErUj5TkAWSiogztBoLlejGhkcTsu6ZN2B8OObTR6ba251",
+	"H/Ocy9UmsyWCbPLYbfmh7knNU6sNnirhdQ4ZX2oVLsBJ768Bz5dEbqnqzclKuwYlicR9RqiipDugywv9",
+	"eDeXFjiO8aq6ejV93WJfE4mVnbrlciGADAdSDDPLqbB++4jXybJ88Z3K4sGiypndkLAArIRCzm4S043E",
+	"ff1UYHMOtcG4wRYOHrAFUEketORfl3MxVA8/ZHCatVuHnSJ7eREt5Mo1nqcsmQelnjbtT0wBprjFI0Em",
+	"Jjdcm/q7YbZmni+PVq3Q3T91x7tv7rrJtQtrGHA/iQiTODXMtoaNlpg7gbc4xZeGbIlhmdNT2Ug99TQy",
+	"DOssNUG3BqVrDpHbwPo2BddWVLst86pj8G/I8l2qeFU4wHOeMEkCZSfmGdUuqNOgHMkZWSEck762VwTo",
+	"TSTiv1LwDC5J6POIGHWKozllyioYsGwyZFzACq06vmkcxZEuLBJE6lIOJiHCpWMKhE5nUj8OGd8+jyLO",
+	"BizVIIV+o5xxQVCEA5KqPamq7sIn0oowDREOgthovtIsgPrkG+2wctVGBizNO4S0Q0sRREvOA8LQjMcg",
+	"+e9RZsHWsXTZkzpnUYOHyEpS2E4Wk3TMZikQ4A2+q83G2MxFTPgirHf02XsdDG67nvqvo/7rtQaD28Pv",
+	"1H/fqz+PX9RCocQEmnOl6ii9tMXtHN616Wap7VjNHqpk8ZYz6xIrYJU/ZbuZcz5iDU993aVksaacmg18",
+	"y+nhfw6O+y1Jy0/iWBn7C4uDPN7p6GxxOhhZFlaxjtZtllcmqcqOSlPXEVYa89nOeDtjujALYQGm2unB",
+	"4THYYdoVXQK0odh12yqc3tzzv9uRrXoVTQ3OhqaIFbq4X72xQ311zqafW8av0br4XrN0qkSOWFZce/Vu",
+	"uMxd3lzYd1hwMh54tW5GE1Gs9bTBO5TABEFUhWmdIrVq8g4qtCv6wOjD+4uCm7ROSbvX9WDqK2D1GTgy",
+	"WnE1lRXQUEfu7zMFpdHLtMa1fZYK2NwzSIM2eqssjCUVBIUE3xBEtO3BY1SoEUhdfsDLUUjHMY5X2nuq",
+	"y1IhH9pMXXTabOJ1NOvWBQgbrV0/2rj+SWUD2sOrXX+FxW3CHOt18F3ceWe/xP94ebi88a9+C3/54YAd",
+	"xhff/3Sm/n3XHXvz3rj3k+dH58kvfz+V/2Ch98vPb/gv/7aOu6Jv99E8d5favb6t8IwJVoK+MUhixS1D",
+	"Pp2CHl5gAgGWpCVpVApR1tpWRrCtC6BRgXwchhCZAa2ZMiOMqmEznccihusiPOBNzJzejMuUEEshn222",
+	"oVlKzgYTGmwQvqCLodHya1drkqR04o2vWMgk5tEmIiXEAnIU6rF4lXpa9cw8TgHw4O1rU/RRfQo6w2La",
+	"QBtYWqARmAYmdLdBEKdssStEpVSY7aSAm8JiXPuAlCBdoL81J/Id3lqlzeC6kXqTnvz7wczIrRz6SSx4",
+	"TYrFm0QdO3PmM0ebMnjbCJz8eErQjIeBQOqAyjykZ0KHOgqmrHXkYwb10O0a/aCcqXAPxmA7xaXXAfsq",
+	"FUJbgLkQQqkRtC+vr0xHBO/oZC/1QaKzgu9RZzi5aGRaH/z///v/Ru06KVQXGwfyoWxNC4mU+IstB+iN",
+	"brvRrEOeHB3c1x6iHGashg4X+LeEPMszGTgD90UbndWEVJHPIyKgWLI+snjYqUDBdW5bU95SX7bEnC5a",
+	"fKFx18oygRSRbB6+XirKBauVBA8MYBejvqXQ7LaJLaUonTV3Af/p/hop+y8t92truZYrpLbLD6Qd4DAk",
+	"4K+5gQQvQcKJ7aOx3lfWAg087NrIT4XWRbVLrdUHFo2u1PNyqSRsqgifOeP+vAX/bwiqjf0j97CbdHWF",
+	"x+qWuIO9sJ4dNfOZyyInSXmO7ZDrtcvNcCLSh64LaUeYL+KOXJf7cVVwN4MZdkNiOqEkKDme22gT2viV",
+	"z1jAy8mIhwcb00CJO1pnqo7zfRAk3smeeZB6G1DooALHp8bmiIxLK5tbf1MFyT16jplqmCKk/nV5r5ii",
+	"lr2JJpUaKiU1DwxTqF6GnG4XkRtlKunghG5PVtQtNrRvcrOgQX9PlcMIr6BobsLjpoDtw4yIRbAr7u2j",
+	"tJVdTu0sbsfNiKKEYxuhFqVZlkjB3rB21HQ+nsPz20Zjolq/rNLqMI1QwiQNjcXsczahcVTJPmLsb+ZT",
+	"2+eRTS5N56EC7AJtr/XfponVJeG2sX99HY/8wOhvCcnDiVQKFBLFzZCPBXQXWNJAzp4pa2j0t5EL3UEg",
+	"0uiaBwVURzKliap5K5Cqyuw1AYa/DQaikq/9n/fzUov41gYKFNF8ALrakmgegK67yvshf8BPYipXl+px",
+	"PbXuTwJtDjdUY8HHlvVoEWik62bShGV9ikZoEVOIHcsZidroBfZniqah8YjpOjJgoDMWJHm33dON7yBb",
+	"TVeTgO8IsrihLooLU051qd8b4TkROjILYNDdp9R+MhDMpFxkIcBuc7zb1KdB05n69hroFSi+TzPd/yn8",
+	"/rSgUz/VinEbXVF/rgAwYLahtOIJRLSf6RdBfxxJ/TkJ4KcpkWhU1l9GeoOTkC8BbfZZNErbhzh0+s5+",
+	"qtXmMsHMBcW0OFCnxdiOqVTQCNX+BCiTMTpT39FRwYYhpDhMAUwU3qQO9Sob8gQHyiSGEh0ei71sSPYy",
+	"oByYWiP+vglSi7Gwc5vysUK3rsWibMLrEa6jX0iJ4zkhC4UvGmcb0y7lmfpPmdZS98AEPOqCBXNCBDhe",
+	"QNqs2gM2YE+fXsUrRGX76VP0DhIMnqbeC/LUBYTnnQtLlOFCpymEi0SIMzIcsCcjRfYoTpg2tnSzqohn",
+	"wBoZhXGU95DM1MuRZWiM9iAZgiG+IAxhNmB5rShQvl663osCwdN0d7omQk+/4ona50c1CV7Q9gpH4acn",
+	"+/bHPZgue+JXwZn1hPq4h3wcg6FLxYDpEPc3AuGx4GEiSaovE9FHNFrwGFSbSNchveNCRhh8rGcLGnDd",
+	"g2pKmNpLbiyDY1ezpAH7uNCD0rUE3Bf79nd7kKydze3zMNSZNto9ns2lkRfyKQT+xitjfg4YZKEQIUVK",
+	"yTpWOWBXSw5OPYHEjC8RlX308XKJp1MSow8X6Vr20gpAKl308T35nvufnuzHJOA+/AQcgkqDEIiyiqdP",
+	"IfVm1FS5OTJutYPD4z2NO4yEhL6FI8WVR7q1pJzFxBTUWBQhkFgQPEcZw6ZMSGhup5sJjlzTVdBOxhjt",
+	"tdEbboLdMVkQLIXOyF9igQRhagNnLGtjlubjUIEOvAPXkL7OZsq9neahrF+kLtFRQw71tkZnYciXim++",
+	"sGAPJEYhUwmN7Hjy6Bn6DXpNKJK2+0tMeIxmJFykZF+x054+NYJNDYmBS1q+EEN4AsJUbR3pP/Y8XYdt",
+	"XIw0VhIGpP2AaQ8P6ENjYpoEwsTALL9BpSSnJUF4GhOi5UNIfcJ0JrRWF5zXF1eK0QKHVGJQ9Pfh0Ame",
+	"xD5p83i6bwbtR1Ra0W1Hi1fHdW5IrMNbjtfutD31jDm2Tt/ptb12DxQfOQNps99ekjBsAS73f13ORTst",
+	"GJ6ShhiJyWEXdMqUlJ+TldBRbyg9vCZj9CNZoUsi8xT3vTY6s9yyuhL15fWVQAsSo9Rx/GzARnMajNLy",
+	"LF2U1jtBcpZEY9BQ0tSwOVm10TmR/sy416UpRQZiSNsz6j6rGMGsA5Yx7YADEapNa0RkR+ZCScMpkT+S",
+	"lXBKPXO7nrddDx2dBf7RZOI7Ly67h0eOSbh33rX0J8ird978Pn4lfp6dJN8/94PW0es3y5/PD66Hx4xf",
+	"/3z+y9nkh/ntL+L935+f/qyWBUn2zovnJoW97wgKHmKn70xOem9f9r7v3p53vpue3CTjU/mKdKY/vP79",
+	"p+MjcnKViNPk3Q8373968cGBzHnndnj+4vf3yWnUO/rh1ZuhTMjR4emrN4ufr48Wz1eXks7/8euPF9cX",
+	"h9hz7j5tXFpt8uYbGnPMyUohbZf+OpV25/CqQ42kuoEZMvftHjm2ou30P35yrVYNZqXm5GttAanDralY",
+	"aax4qlDsfE+FzxXjUpbEbQuDUGtNoLOC07d+Vq8rnDnQelqFLO2WFqZrD2ExrTuTvpEpANBH7+Sgc7DX",
+	"RiOdfpudK/V5pE5SprAV6uMqhyGrKtj1QDTUGTzA3dtUUQBMs7+/3+ket7221+70T7wTT+ua+/mgrXNx",
+	"+x+LfvihNlk+5YUB9W+2U5abFlfPgdel/n/81JB2v3b7uofFdjnL/Y+OMngct3b75W+VNqZgUs2q/5iZ",
+	"NZbBUjBCiubFp8bs+YYtggZWTTBfC5GN07wfAoWNGWV2uhpYZXqk/8V5pXFeUmE1D0EBfzCPnEGJ/e+N",
+	"TPAMFETQPELOpshYVaaztzK1RBtdKD2fz6ELXOqVIKEwGeVZRw/K/DAx6UcV7mdq/XflfWk6o8Pnm/cn",
+	"Me+u6zYW0hvdAPxRsXhRhCJWb7FQaNZTi79sra6zr070qhl3h14PLWc0JPc0VtE6c2q4oYgrPqAsoFki",
+	"A6W5j8mUMlGLtvcEB5TpPJV/Kcypha3AADGZm+KBaFRjevePsRvorEP9cwxpYHB6H4DyLFQJ7K9WZ9FK",
+	"ecpslQJSCAp2dY1I2rMtbT+sjSvTip0FSJGG1bQ3wqsBw4sFwTE0egTDr4VGua7xbapdjNCTP/84aPf2",
+	"wPwUaJT6a0Yw8Sh7Tr9ISBxLuMNBO5fa6GzAUFNcEC15PAePwiLEfqWGpV1eVKnu/cmffxxl6yr+Zmxq",
+	"w++ME4CRJVpgGrcR2MtqYcU+F1To0JWCST9zlcE4zkgbXRIWKHYI/cZC8DOmJhRVjFLBnyzVvGnPiScY",
+	"hVxIsxIXySVHEo/FHpi95mIPHGXveIZCLLPGYjMsXRMpgdY9CrtqdjkjE2kKgLI8KUhGrMFkVRk0OD3Y",
+	"S616XHKCp85parIk1e7Ue+v94EpkWB32dOm/tFqpm/uIRiIZgz5NpUCjzL082nPRDAs1P3RG15sx9VQF",
+	"/Ni5r6OI9J+OjGsRdn1tUoNG8N0IYZNZ+k26tilR7624nVP3S+b/1/ln2N4DNG5vozMxV+hXIINSrRyH",
+	"CxxLu01KbErC0sWY/pXGQ2Ouo6D+DFZ+lq9UZyEyQgKwtotpMOjsnoQZiBLhlRiwQq5Kis5C8/k2Koc+",
+	"kNDprLIUAjGLH7BRITetjyCkMjI5atDyXO/S5kGUoTGXM0VxOvCh3pv2f4t5Mp0hKgfM6tdBZT/vlZNS",
+	"GmYZKYA3sCK9NC1eGRXVSInveLBaI7dqG8WXO1XaYYic8eswit1i0M7gsW2zfHwp+cXkgtTlceTxxCwp",
+	"4i7PcCmu5L35smkpZduwlCbz8HSXu7xat9ys0Xyt06b08S90Y8yzyvJ2d+Oe32kdB91O63Ry5LUO8cGY",
+	"9HDXPw5OnUpCl/NbR/w0/Yn9+F/e+No/DH/zoh47fPnbyer1IT9NOuJKduOfj39/cYD/4RSzq+qM4xwZ",
+	"tj21RZ/EQhbdXTF4alIMd9Onismkj9+ixM4WPfK8RySTtYRuZ0OmSZDbAb2+q7Bm+ErWm8SknLmXHDdf",
+	"p8/4wSaKa+HmBhjU2XBQ8ZIWNbTT23Bo1lkZRh1uOCq/6GNTrbxyo8CmqnmlRfs6/VyzadeqS0i7j1ra",
+	"ur70r15bN7/l2rrtEGtU3NPOcG5Ju9JJxDwJAxRjkG9YzLWupx2lfVtLmDO+hOSPkE95IqH0fMDStJ40",
+	"DJp1a2+jt7pMqCTVTUKUuWmvIt2NBlJs9JZdfVPXzBVUZCrQ6PPAdGsaOH0EWR13I6O4abeBTu9/xfl8",
+	"wLBEo/y4j9JrC1c8gY5VmK1My6p+pf2ckv5jAl4JEqBkgbBASxKGWsWiSt0pWQaggdWpCTn2voCqoHlL",
+	"SRgWm3fZYvCLMfNKyVlRfGwh12o7bj22fCs1PyzcM5PqxU0wTIfpFEXodNjoVLbVDks9dkwfwc7xUe/U",
+	"O+keeaatn/7i+Ai+UHhtdldL6vSdw4k3ORqfktYB9vzWAe6dtk6DY9I6DTr4GPcmx+PD7npxKIoqEfY6",
+	"ndaxf3jYOsEHnZYX9CbdzuQAn4yPHdOwbtN2wXWCtqBnYqbzSiirxQRbGYW8EQP6/D+QtOqkeJbZmVmW",
+	"Sx5DMtHyL8H9v1BwlxL1Pn66K4lyPs+C1MniwfLbRHTWy27PO22j6xkHE9ZUpZlXK3FKoN9vH+x/qz1j",
+	"tRLZLTtpTEC92KFSdyoF8ayji/pN4A3D0nKl3SOlEY8HDIfgSM4ENhUIh4Kjrue5aEx8nIj0qrkpZwQR",
+	"Cud6iVdVTaDQkbWqWVChlq4vR4bnzfc45IykTgfbqaDThYxXAfpA6OwWydHo3dvLK6RxNGqjM6MO6MCD",
+	"7aBJnXmVXrsDpl4C8NCenkJDklGOCj1SSKxzMDQswD/R2avTGTQkv4C+UGvPv4C9pm4wnWlVJKo6HWIH",
+	"86yqLRRtvy14erVvwua6QoPrO+0pqkhRkau5KcY1BaTqDJFY397Rdv5i0P9Uy4onxdP4AJ4M/pZmZnzG",
+	"Vgrpiufq3veKU0EQzG6Fj/TtJuyZzmQypQXQHt+1K+f0bR5ZRuqAjSx3z0hHUrJ01LTdNTiJ5Kpvpk02",
+	"TOh3Na/TskPn9usXlCIgVKTdHYrVEcDJ1KS6QkJAgqTgA5bCAeIQJAxF2ux3aboc4EJ+IUiIZocpFEFt",
+	"ytTqrjzTtR51FRt5Qn+p1bzlEa30TyprpJtyHqtYZSOW09lum3bhl9P1uketTqfV7V11DvqdTt/zfrHr",
+	"bdICh2bYlGuzzIBmkG11M4jJiq9NH/lULGRq2ssuaGjKyWBkmfosNufU+U3dm7Lp8v1UMK6306Uv9ddu",
+	"ZJe/vC+xIv0ERIv0YbRS+q2G3hoQ//Rb/Os28xh3v9RDIde6DA/OspkVZ0RFBvwF7v058E53u++nfHVK",
+	"8X6ogrTAaeuhmjv809+Ld/Vnx2znq/q905wOnnM2Cam//lr40sYe6/K4CkBctCDxDC8gyo+ZdiJYArO9",
+	"sRK1tf5UUJ0Out37R1yYW+m+UmrJ5zv3c6WA62Mxx69oFL9PlaKcpVhK2JnxENerYdmvuSK2n5Ywpnc+",
+	"FxH8PXwvCuW2pkpKR831RelZVZH2S+t8JB5Dow9IL9MZG6VrwAas+Vo1U0aGmfldXzeWOcqhJqKTVwGp",
+	"sztgo/tuWTIZLBG+HeIp+fbI87I4vZ9eZp6Wkhx7e321XkTZgJnKZqgp0tUeGYer07Q0OF+TalLVQUOe",
+	"soGtMdG/jrRcPy6XNV/rrNQclFzLKZ4STbcoWu1wRtw1aeUGXfXddHI/j5t7G4wPsyZrfOfMu79U1d1V",
+	"Va2r6LDD19NX/z1PIKCxdACvZxzhCF086NwtsPRnNY27TeE0JBxREqbtrHCclpQp7j4nZKGfAc1DlC5F",
+	"K9r8bqGQOVVcDQ18I6DzqZ1xa24CRE3BRk2+r8kuBnb5oPEJuor5ajs6NxX5XyIx5euwmxQK/zx20+33",
+	"vhi7yXSpiTTXvGnK+pdnO3/p7VvrIqbdQLRCi5hPaEh21Nf37fzERVKnooC2DVSlW1Pmxb06rpKlN+sq",
+	"4rTmXwcgTEp2SqJK1dfl05wRE8yCFOG8t+pUWfi83ucIm39nF649kC1W27JXfYnFhukORmMK1eeFxzY3",
+	"fItd5DfipQ36fQZ/BbL0Ntm/jro56g+4TR7uUi6G0VKPow1rfSGnTxbS3Ixcvh+87qrbwh3P6V3OmRdr",
+	"Qo3tx5mMsS+b/D+Qoz3DN0RZxSHBQqIT68KRoluoQLg7u4a6XfsScVOlBN0QXkBkY62bqAoRRffQWL8K",
+	"7wp/oUL34K8BdeUG4QKcG2da41+DFgk1Y4uwrTCOrwvfEhge52r2tRDMbrE0bL96MNr/ZnI0x/NOgjTr",
+	"87PGA/aCBWmjk3oB6WpBCHBtLJAkLLjMmwrdLzPOwjBvhqzsG8i6+Mso3ZGE0hA24HOpjDiLhDIE1ZJQ",
+	"9usGfqFvbJ+oTC90iolPmAxXOpsW0hGhvidVtGYYEnvh2Y7nVYkopEI2U9GWVpzpkvhxM3sua7Svsy7t",
+	"RvnZkJ6nhnTTIdskNtqt7J0s17LcIL28uuxV91p5Vjd4tZVw/6R92PZAEBRamLMkDDdmx3Y79gaWXOpn",
+	"HhPdkAp8gX8d5d38SyQm4GHKr5F4wFmuFQf7n81fQxrc3SsboAKvKBkyZ6LVXK4PoRLjJ1ZWWCHBSyAh",
+	"+QKKYymbgnsJ8ue11L6VqRpaZ2LlsmXjcEO63jSd71/fFtE7eXBQl3E5nPCEldXO7FoCkUDiok673DlE",
+	"f5Drh2+4ROfmzc1KYb6+x9IGbalS2d//Qi9LKtqt4/gg2Z6VzKfmRuO181igkS2SR6aRFpXP0gruGUEj",
+	"QQPoImQdf33ki21dN5WUDGpNodOGcUrmzMop+ydsWtqu/fLdp/txoTEAKG8GVqyv1Ey7nqRWM2R3QjHE",
+	"JAY3sG7mtg8y2WCtvpGpC3m8Odd3IUjLE+lCuZCVMJ73YDX3hnte+tfRkb7s0IAwzU90P9emuJDY1Wu1",
+	"unhWuoda01mxjPqLeYwRZu1BZw4uTW64uaHITGeRZ20v7FLLTigll7zaiCvvdpXdo35sQ8FqLePW9dIP",
+	"OQ7QGIeY+dBShgWIx/6MpL1LranSlhef7v4nAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

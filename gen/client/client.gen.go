@@ -91,6 +91,24 @@ func (e HealthStatus) Valid() bool {
 	}
 }
 
+// Defines values for IntrospectionTokenType.
+const (
+	IntrospectionTokenTypeBearer       IntrospectionTokenType = "bearer"
+	IntrospectionTokenTypeRefreshToken IntrospectionTokenType = "refresh_token"
+)
+
+// Valid indicates whether the value is a known member of the IntrospectionTokenType enum.
+func (e IntrospectionTokenType) Valid() bool {
+	switch e {
+	case IntrospectionTokenTypeBearer:
+		return true
+	case IntrospectionTokenTypeRefreshToken:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for OAuthErrorCode.
 const (
 	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
@@ -99,6 +117,7 @@ const (
 	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
 	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
 	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
 )
 
@@ -116,6 +135,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeServerError:
 		return true
 	case OAuthErrorCodeTemporarilyUnavailable:
+		return true
+	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
 		return true
@@ -141,13 +162,16 @@ func (e TokenTokenType) Valid() bool {
 
 // Defines values for TokenRequestGrantType.
 const (
-	TokenRequestGrantTypePassword     TokenRequestGrantType = "password"
-	TokenRequestGrantTypeRefreshToken TokenRequestGrantType = "refresh_token"
+	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
+	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
+	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
 
 // Valid indicates whether the value is a known member of the TokenRequestGrantType enum.
 func (e TokenRequestGrantType) Valid() bool {
 	switch e {
+	case TokenRequestGrantTypeClientCredentials:
+		return true
 	case TokenRequestGrantTypePassword:
 		return true
 	case TokenRequestGrantTypeRefreshToken:
@@ -181,6 +205,61 @@ type Health struct {
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
 
+// Introspection RFC 7662 §2.2. A token that is not active has no other member.
+type Introspection struct {
+	// Active Whether the token is good for anything now.
+	Active bool `json:"active"`
+
+	// Aud Who is meant to take it; for a refresh token that is the issuer.
+	Aud *string `json:"aud,omitempty"`
+
+	// ClientID The client that it was issued to.
+	ClientID *string `json:"client_id,omitempty"`
+
+	// Exp When it ends, in seconds since 1970.
+	Exp *int64 `json:"exp,omitempty"`
+
+	// Iat When it was issued.
+	Iat *int64 `json:"iat,omitempty"`
+
+	// Iss The issuer.
+	Iss *string `json:"iss,omitempty"`
+
+	// Jti The id of an access token.
+	Jti *string `json:"jti,omitempty"`
+
+	// Scope The scopes that it has now, space-separated.
+	Scope *string `json:"scope,omitempty"`
+
+	// Sid The session, if it belongs to one.
+	Sid *string `json:"sid,omitempty"`
+
+	// Sub The user's id, or the client_id of a client's own token.
+	Sub *string `json:"sub,omitempty"`
+
+	// TokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+	TokenType *IntrospectionTokenType `json:"token_type,omitempty"`
+
+	// Username Of the person, if it is about one.
+	Username *string `json:"username,omitempty"`
+}
+
+// IntrospectionTokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+type IntrospectionTokenType string
+
+// IntrospectionRequest defines model for IntrospectionRequest.
+type IntrospectionRequest struct {
+	// Token An access or a refresh token.
+	//
+	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	Token string `json:"token"`
+
+	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	//
+	// Example: access_token
+	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
 // Key One public key (RFC 7517 §4, RFC 7518 §6). Which of the last members it has depends on `kty`.
 type Key struct {
 	Alg string  `json:"alg"`
@@ -199,9 +278,11 @@ type KeySet struct {
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	GrantTypesSupported []string `json:"grant_types_supported"`
-	Issuer              string   `json:"issuer"`
-	JwksURI             string   `json:"jwks_uri"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                    string   `json:"issuer"`
+	JwksURI                                   string   `json:"jwks_uri"`
 
 	// ResponseTypesSupported Empty, for there is no authorization endpoint.
 	ResponseTypesSupported                 []string `json:"response_types_supported"`
@@ -270,12 +351,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client `first-party` has no secret.
+	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -330,8 +411,8 @@ type Token struct {
 	// ExpiresIn Seconds that the access token lives.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// RefreshToken Opaque; good for one use.
-	RefreshToken string `json:"refresh_token"`
+	// RefreshToken Opaque; good for one use. A client's own token comes without one.
+	RefreshToken string `json:"refresh_token,omitempty"`
 
 	// Scope The scopes that were granted, space-separated.
 	Scope     string         `json:"scope"`
@@ -343,12 +424,12 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID Leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client `first-party` has no secret.
+	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -481,6 +562,9 @@ type Unavailable = Problem
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
 
+// IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
+type IntrospectTokenFormdataRequestBody = IntrospectionRequest
+
 // RevokeTokenFormdataRequestBody defines body for RevokeToken for application/x-www-form-urlencoded ContentType.
 type RevokeTokenFormdataRequestBody = RevocationRequest
 
@@ -609,11 +693,17 @@ type ClientInterface interface {
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
 	//
-	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-	// the part that it has, and `scope` in the answer says which.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// A client need not be named. An OAuth library that must name one says `first-party`, which has
-	// no secret, in the form or in the `Authorization: Basic` header.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	//
+	// A person's login need not name a client. An OAuth library that must name one says
+	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+	// belongs to it: no other client can refresh it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -632,22 +722,60 @@ type ClientInterface interface {
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
 	//
-	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-	// the part that it has, and `scope` in the answer says which.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// A client need not be named. An OAuth library that must name one says `first-party`, which has
-	// no secret, in the form or in the `Authorization: Basic` header.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	//
+	// A person's login need not name a client. An OAuth library that must name one says
+	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+	// belongs to it: no other client can refresh it.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /token (the `CreateToken` operationId).
 	CreateTokenWithFormdataBody(ctx context.Context, body CreateTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// IntrospectTokenWithBody Look a token up
+	//
+	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	//
+	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+	// `refresh_token` there.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// IntrospectTokenWithFormdataBody Look a token up
+	//
+	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	//
+	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+	// `refresh_token` there.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RevokeTokenWithBody Log out with a token
 	//
 	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
 	// already revoked is also 200, because it is gone either way.
+	//
+	// A token that was issued to a service client is ended by that client alone, which sends its id
+	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -659,6 +787,10 @@ type ClientInterface interface {
 	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
 	// already revoked is also 200, because it is gone either way.
+	//
+	// A token that was issued to a service client is ended by that client alone, which sends its id
+	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -851,11 +983,17 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
 //
-// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-// the part that it has, and `scope` in the answer says which.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+//     no session and no refresh token, and never `me:*` scopes.
 //
-// A client need not be named. An OAuth library that must name one says `first-party`, which has
-// no secret, in the form or in the `Authorization: Basic` header.
+// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+//
+// A person's login need not name a client. An OAuth library that must name one says
+// `first-party`, which has no secret. A service client sends its id and secret in the
+// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+// belongs to it: no other client can refresh it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -879,16 +1017,23 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
+//
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
 //
-// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-// the part that it has, and `scope` in the answer says which.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+//     no session and no refresh token, and never `me:*` scopes.
 //
-// A client need not be named. An OAuth library that must name one says `first-party`, which has
-// no secret, in the form or in the `Authorization: Basic` header.
+// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+//
+// A person's login need not name a client. An OAuth library that must name one says
+// `first-party`, which has no secret. A service client sends its id and secret in the
+// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+// belongs to it: no other client can refresh it.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -905,11 +1050,63 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 	return c.Client.Do(req)
 }
 
+// IntrospectTokenWithBody Look a token up
+//
+// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+// disabled accounts at once. Only a service client may ask, with its id and secret.
+//
+// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+// `refresh_token` there.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIntrospectTokenRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// IntrospectTokenWithFormdataBody Look a token up
+//
+// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+// disabled accounts at once. Only a service client may ask, with its id and secret.
+//
+// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+// `refresh_token` there.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+func (c *Client) IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewIntrospectTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RevokeTokenWithBody Log out with a token
 //
 // RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 // that it belongs to ends, with every token of that session. A token that is unknown, expired or
 // already revoked is also 200, because it is gone either way.
+//
+// A token that was issued to a service client is ended by that client alone, which sends its id
+// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 //
 // Takes any type of body and a specified content type.
 //
@@ -931,6 +1128,10 @@ func (c *Client) RevokeTokenWithBody(ctx context.Context, contentType string, bo
 // RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 // that it belongs to ends, with every token of that session. A token that is unknown, expired or
 // already revoked is also 200, because it is gone either way.
+//
+// A token that was issued to a service client is ended by that client alone, which sends its id
+// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1289,6 +1490,46 @@ func NewCreateTokenRequestWithBody(server string, contentType string, body io.Re
 	}
 
 	operationPath := fmt.Sprintf("/token")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewIntrospectTokenRequestWithFormdataBody calls the generic IntrospectToken builder with application/x-www-form-urlencoded body
+func NewIntrospectTokenRequestWithFormdataBody(server string, body IntrospectTokenFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewIntrospectTokenRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewIntrospectTokenRequestWithBody constructs an http.Request for the IntrospectToken method, with any body, and a specified content type
+func NewIntrospectTokenRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/token/introspect")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -1704,11 +1945,17 @@ type ClientWithResponsesInterface interface {
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
 	//
-	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-	// the part that it has, and `scope` in the answer says which.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// A client need not be named. An OAuth library that must name one says `first-party`, which has
-	// no secret, in the form or in the `Authorization: Basic` header.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	//
+	// A person's login need not name a client. An OAuth library that must name one says
+	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+	// belongs to it: no other client can refresh it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1727,22 +1974,60 @@ type ClientWithResponsesInterface interface {
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
 	//
-	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-	// the part that it has, and `scope` in the answer says which.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// A client need not be named. An OAuth library that must name one says `first-party`, which has
-	// no secret, in the form or in the `Authorization: Basic` header.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	//
+	// A person's login need not name a client. An OAuth library that must name one says
+	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+	// belongs to it: no other client can refresh it.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /token (the `CreateToken` operationId).
 	CreateTokenWithFormdataBodyWithResponse(ctx context.Context, body CreateTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
 
+	// IntrospectTokenWithBodyWithResponse Look a token up
+	//
+	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	//
+	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+	// `refresh_token` there.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error)
+
+	// IntrospectTokenWithFormdataBodyWithResponse Look a token up
+	//
+	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	//
+	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+	// `refresh_token` there.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+	IntrospectTokenWithFormdataBodyWithResponse(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error)
+
 	// RevokeTokenWithBodyWithResponse Log out with a token
 	//
 	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
 	// already revoked is also 200, because it is gone either way.
+	//
+	// A token that was issued to a service client is ended by that client alone, which sends its id
+	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1754,6 +2039,10 @@ type ClientWithResponsesInterface interface {
 	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
 	// already revoked is also 200, because it is gone either way.
+	//
+	// A token that was issued to a service client is ended by that client alone, which sends its id
+	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2229,6 +2518,147 @@ func (r CreateTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r CreateTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// IntrospectTokenResponse200Headers the declared response headers of an HTTP 200 response for IntrospectToken
+type IntrospectTokenResponse200Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// IntrospectTokenResponse400Headers the declared response headers of an HTTP 400 response for IntrospectToken
+type IntrospectTokenResponse400Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// IntrospectTokenResponse401Headers the declared response headers of an HTTP 401 response for IntrospectToken
+type IntrospectTokenResponse401Headers struct {
+	CacheControl    string
+	Pragma          string
+	WWWAuthenticate string
+}
+
+// IntrospectTokenResponse413Headers the declared response headers of an HTTP 413 response for IntrospectToken
+type IntrospectTokenResponse413Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// IntrospectTokenResponse415Headers the declared response headers of an HTTP 415 response for IntrospectToken
+type IntrospectTokenResponse415Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// IntrospectTokenResponse500Headers the declared response headers of an HTTP 500 response for IntrospectToken
+type IntrospectTokenResponse500Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// IntrospectTokenResponse503Headers the declared response headers of an HTTP 503 response for IntrospectToken
+type IntrospectTokenResponse503Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+type IntrospectTokenResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Introspection
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *OAuthRefused
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *OAuthClientRefused
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *OAuthTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *OAuthMediaType
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *OAuthServerError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *OAuthUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *IntrospectTokenResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *IntrospectTokenResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *IntrospectTokenResponse401Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *IntrospectTokenResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *IntrospectTokenResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *IntrospectTokenResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *IntrospectTokenResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r IntrospectTokenResponse) GetJSON200() *Introspection {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r IntrospectTokenResponse) GetJSON400() *OAuthRefused {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r IntrospectTokenResponse) GetJSON401() *OAuthClientRefused {
+	return r.JSON401
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r IntrospectTokenResponse) GetJSON413() *OAuthTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r IntrospectTokenResponse) GetJSON415() *OAuthMediaType {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r IntrospectTokenResponse) GetJSON500() *OAuthServerError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r IntrospectTokenResponse) GetJSON503() *OAuthUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r IntrospectTokenResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r IntrospectTokenResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r IntrospectTokenResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r IntrospectTokenResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3267,11 +3697,17 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
 //
-// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-// the part that it has, and `scope` in the answer says which.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+//     no session and no refresh token, and never `me:*` scopes.
 //
-// A client need not be named. An OAuth library that must name one says `first-party`, which has
-// no secret, in the form or in the `Authorization: Basic` header.
+// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+//
+// A person's login need not name a client. An OAuth library that must name one says
+// `first-party`, which has no secret. A service client sends its id and secret in the
+// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+// belongs to it: no other client can refresh it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3291,16 +3727,23 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
+//
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
 //
-// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
-// the part that it has, and `scope` in the answer says which.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
+//     no session and no refresh token, and never `me:*` scopes.
 //
-// A client need not be named. An OAuth library that must name one says `first-party`, which has
-// no secret, in the form or in the `Authorization: Basic` header.
+// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
+// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+//
+// A person's login need not name a client. An OAuth library that must name one says
+// `first-party`, which has no secret. A service client sends its id and secret in the
+// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
+// belongs to it: no other client can refresh it.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3313,11 +3756,55 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 	return ParseCreateTokenResponse(rsp)
 }
 
+// IntrospectTokenWithBodyWithResponse Look a token up
+//
+// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+// disabled accounts at once. Only a service client may ask, with its id and secret.
+//
+// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+// `refresh_token` there.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error) {
+	rsp, err := c.IntrospectTokenWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIntrospectTokenResponse(rsp)
+}
+
+// IntrospectTokenWithFormdataBodyWithResponse Look a token up
+//
+// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
+// disabled accounts at once. Only a service client may ask, with its id and secret.
+//
+// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
+// `refresh_token` there.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /token/introspect (the `IntrospectToken` operationId).
+func (c *ClientWithResponses) IntrospectTokenWithFormdataBodyWithResponse(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IntrospectTokenResponse, error) {
+	rsp, err := c.IntrospectTokenWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseIntrospectTokenResponse(rsp)
+}
+
 // RevokeTokenWithBodyWithResponse Log out with a token
 //
 // RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 // that it belongs to ends, with every token of that session. A token that is unknown, expired or
 // already revoked is also 200, because it is gone either way.
+//
+// A token that was issued to a service client is ended by that client alone, which sends its id
+// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3335,6 +3822,10 @@ func (c *ClientWithResponses) RevokeTokenWithBodyWithResponse(ctx context.Contex
 // RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
 // that it belongs to ends, with every token of that session. A token that is unknown, expired or
 // already revoked is also 200, because it is gone either way.
+//
+// A token that was issued to a service client is ended by that client alone, which sends its id
+// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
+// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3881,6 +4372,210 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateTokenResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseIntrospectTokenResponse parses an HTTP response from a IntrospectTokenWithResponse call
+func ParseIntrospectTokenResponse(rsp *http.Response) (*IntrospectTokenResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &IntrospectTokenResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Introspection
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest OAuthRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest OAuthClientRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest OAuthTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest OAuthMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OAuthServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest OAuthUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers IntrospectTokenResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers IntrospectTokenResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers IntrospectTokenResponse401Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 413:
+		var headers IntrospectTokenResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers IntrospectTokenResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers IntrospectTokenResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers IntrospectTokenResponse503Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {

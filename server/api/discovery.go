@@ -9,21 +9,29 @@ import (
 // fiveMinutes is how long metadata and keys may be kept by whoever asks for them.
 const fiveMinutes = "public, max-age=300"
 
+// clientMethods are how a client says who it is at the token endpoints (RFC 7591 §2).
+var clientMethods = []string{"none", "client_secret_basic", "client_secret_post"}
+
 // GetMetadata is GET /.well-known/oauth-authorization-server (RFC 8414).
 func (s *Server) GetMetadata(context.Context, api.GetMetadataRequestObject) (api.GetMetadataResponseObject, error) {
 	return api.GetMetadata200JSONResponse{
 		Headers: api.GetMetadata200ResponseHeaders{CacheControl: fiveMinutes},
 		Body: api.Metadata{
-			Issuer:                                 s.PublicURL,
-			TokenEndpoint:                          s.PublicURL + "/token",
-			RevocationEndpoint:                     s.PublicURL + "/token/revoke",
-			JwksURI:                                s.PublicURL + "/.well-known/jwks.json",
-			ServiceDocumentation:                   s.PublicURL + "/docs/",
-			ScopesSupported:                        s.Contract.Scopes(),
-			ResponseTypesSupported:                 []string{},
-			GrantTypesSupported:                    []string{string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken)},
-			TokenEndpointAuthMethodsSupported:      []string{"none"},
-			RevocationEndpointAuthMethodsSupported: []string{"none"},
+			Issuer:                 s.PublicURL,
+			TokenEndpoint:          s.PublicURL + "/token",
+			RevocationEndpoint:     s.PublicURL + "/token/revoke",
+			IntrospectionEndpoint:  s.PublicURL + "/token/introspect",
+			JwksURI:                s.PublicURL + "/.well-known/jwks.json",
+			ServiceDocumentation:   s.PublicURL + "/docs/",
+			ScopesSupported:        s.Contract.Scopes(),
+			ResponseTypesSupported: []string{},
+			GrantTypesSupported: []string{
+				string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),
+				string(api.TokenRequestGrantTypeClientCredentials),
+			},
+			TokenEndpointAuthMethodsSupported:         clientMethods,
+			RevocationEndpointAuthMethodsSupported:    clientMethods,
+			IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic"},
 		},
 	}, nil
 }

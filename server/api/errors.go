@@ -46,6 +46,7 @@ var answers = map[problem.Code]struct {
 	problem.InvalidRequest:       {http.StatusBadRequest, api.OAuthErrorCodeInvalidRequest},
 	problem.InvalidClient:        {http.StatusUnauthorized, api.OAuthErrorCodeInvalidClient},
 	problem.InvalidGrant:         {http.StatusBadRequest, api.OAuthErrorCodeInvalidGrant},
+	problem.UnauthorizedClient:   {http.StatusBadRequest, api.OAuthErrorCodeUnauthorizedClient},
 	problem.UnsupportedGrantType: {http.StatusBadRequest, api.OAuthErrorCodeUnsupportedGrantType},
 	problem.InvalidScope:         {http.StatusBadRequest, api.OAuthErrorCodeInvalidScope},
 }
@@ -55,9 +56,11 @@ func (e *Edge) AnswerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p := asProblem(err)
+	p, op := asProblem(err), e.Operation(c)
+	if op != nil && op.OAuthErrors && p.Code == problem.Unauthenticated { // RFC 7662 §2.1: it is a client that was wanted
+		p = problem.New(problem.InvalidClient, "This needs a client's id and secret, in the Authorization header.")
+	}
 	status := answers[p.Code].status
-	op := e.Operation(c)
 	header := c.Response().Header()
 	if challenge := challengeFor(p); challenge != "" {
 		header.Set(echo.HeaderWWWAuthenticate, challenge)

@@ -46,7 +46,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpack the contract: %w", err)
 	}
-	s.Contract, err = contract.Compile(document, map[string]contract.Scheme{"OAuth2Password": s.bearer})
+	s.Contract, err = contract.Compile(document, map[string]contract.Scheme{"OAuth2Password": s.bearer, "ClientBasic": s.basic})
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	}
 	middlewares := s.Contract.Middlewares()
 	for _, id := range []string{"createToken", "revokeToken"} {
-		middlewares[id] = append(middlewares[id], withClient)
+		middlewares[id] = append(middlewares[id], withSender)
 	}
 	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{OperationMiddlewares: middlewares})
 	if err = s.Contract.CheckRoutes(e.Routes()); err != nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/base64"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -10,52 +11,78 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/auth"
+	"sesame/server/contract"
 	"sesame/server/problem"
 )
 
-// client is what a request to the token endpoints says beside its form.
-type client struct {
+// sender is what a request to the token endpoints says beside its form.
+type sender struct {
 	origin        auth.Origin
-	authorization string
+	authorization []string
 }
 
-type clientKey struct{}
+type senderKey struct{}
 
-// withClient hands the address, the user agent and the Authorization header to the handlers of the
+// withSender hands the address, the user agent and the Authorization header to the handlers of the
 // token endpoints, which see nothing but a context and the form.
-func withClient(next echo.HandlerFunc) echo.HandlerFunc {
+func withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		info := client{
+		info := sender{
 			origin:        auth.Origin{IPAddress: c.RealIP(), UserAgent: r.UserAgent()},
-			authorization: r.Header.Get("Authorization"),
+			authorization: r.Header["Authorization"],
 		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), clientKey{}, info)))
+		c.SetRequest(r.WithContext(context.WithValue(r.Context(), senderKey{}, info)))
 		return next(c)
 	}
 }
 
-// refuseClient refuses a request that names a client which it is not (RFC 6749 §2.3.1). The one
-// client there is, auth.FirstParty, is public: it has no secret, and naming it is the same as naming
-// none, for those OAuth libraries that must name one.
-func (c client) refuseClient(formID, formSecret *string) error {
-	id, secret := text(formID), text(formSecret)
-	if scheme, encoded, _ := strings.Cut(c.authorization, " "); strings.EqualFold(scheme, "Basic") {
-		headerID, headerSecret, err := readBasic(encoded)
-		switch {
-		case err != nil:
-			return errClient()
-		case headerID+headerSecret == "": // as Swagger UI sends it
-		case id+secret != "":
-			return problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
-		default:
-			id, secret = headerID, headerSecret
+// client finds out which client sends a form (RFC 6749 §2.3.1): from the header or from the form, but
+// never from both.
+func (s *Server) client(ctx context.Context, formID, formSecret *string) (auth.Client, auth.Origin, error) {
+	from, _ := ctx.Value(senderKey{}).(sender)
+	id, secret, err := basicCredentials(from.authorization)
+	switch inForm := text(formID) + text(formSecret); {
+	case err != nil:
+		return auth.Client{}, from.origin, err
+	case id+secret == "": // as Swagger UI sends it
+		id, secret = text(formID), text(formSecret)
+	case inForm != "":
+		return auth.Client{}, from.origin, problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
+	}
+	client, err := s.service.AuthenticateClient(ctx, id, secret)
+	return client, from.origin, err
+}
+
+// basic is the security scheme ClientBasic: a service client that proves itself.
+func (s *Server) basic(ctx context.Context, r *http.Request) (contract.Caller, error) {
+	id, secret, err := basicCredentials(r.Header["Authorization"])
+	if err != nil || id+secret == "" {
+		return nil, err
+	}
+	client, err := s.service.AuthenticateClient(ctx, id, secret)
+	if err == nil && client.ID == "" { // a public client is nobody in particular
+		err = auth.ErrClient()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// basicCredentials are the client's in the Authorization header; both are "" where there are none.
+func basicCredentials(authorization []string) (id, secret string, err error) {
+	if len(authorization) > 1 {
+		return "", "", problem.New(problem.InvalidRequest, "There is more than one Authorization header.")
+	}
+	for _, header := range authorization {
+		if scheme, encoded, _ := strings.Cut(header, " "); strings.EqualFold(scheme, "Basic") {
+			if id, secret, err = readBasic(encoded); err != nil {
+				return "", "", auth.ErrClient()
+			}
 		}
 	}
-	if secret != "" || id != "" && id != auth.FirstParty {
-		return errClient()
-	}
-	return nil
+	return id, secret, nil
 }
 
 // readBasic reads client credentials, which are form-encoded before they are base64.
@@ -72,32 +99,29 @@ func readBasic(encoded string) (id, secret string, err error) {
 	return id, secret, err
 }
 
-func errClient() error {
-	return problem.New(problem.InvalidClient, "The client is unknown or its secret is wrong.")
-}
-
 // CreateToken is POST /token (RFC 6749 §3.2).
 func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequestObject) (api.CreateTokenResponseObject, error) {
 	form := request.Body
-	from, _ := ctx.Value(clientKey{}).(client)
-	if err := from.refuseClient(form.ClientID, form.ClientSecret); err != nil {
+	client, origin, err := s.client(ctx, form.ClientID, form.ClientSecret)
+	if err != nil {
 		return nil, err
 	}
 	var tokens auth.Tokens
-	var err error
 	switch form.GrantType {
 	case api.TokenRequestGrantTypePassword:
 		if form.Username == nil || form.Password == nil { // which the schema cannot say per grant
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
 		}
 		tokens, err = s.service.Login(ctx, auth.Login{
-			Username: *form.Username, Password: *form.Password, Scope: text(form.Scope), Origin: from.origin,
+			Username: *form.Username, Password: *form.Password, Scope: text(form.Scope), Client: client, Origin: origin,
 		})
 	case api.TokenRequestGrantTypeRefreshToken:
 		if form.RefreshToken == nil {
 			return nil, problem.New(problem.InvalidRequest, "The refresh_token grant needs refresh_token.")
 		}
-		tokens, err = s.service.Refresh(ctx, *form.RefreshToken, text(form.Scope))
+		tokens, err = s.service.Refresh(ctx, client, *form.RefreshToken, text(form.Scope))
+	case api.TokenRequestGrantTypeClientCredentials:
+		tokens, err = s.service.ClientCredentials(ctx, client, text(form.Scope))
 	default:
 		err = problem.New(problem.UnsupportedGrantType, "This server does not know the grant type.")
 	}
@@ -115,14 +139,48 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 
 // RevokeToken is POST /token/revoke (RFC 7009).
 func (s *Server) RevokeToken(ctx context.Context, request api.RevokeTokenRequestObject) (api.RevokeTokenResponseObject, error) {
-	from, _ := ctx.Value(clientKey{}).(client)
-	if err := from.refuseClient(request.Body.ClientID, request.Body.ClientSecret); err != nil {
+	client, _, err := s.client(ctx, request.Body.ClientID, request.Body.ClientSecret)
+	if err != nil {
 		return nil, err
 	}
-	if err := s.service.Revoke(ctx, request.Body.Token); err != nil {
+	return api.RevokeToken200Response{}, s.service.Revoke(ctx, client, request.Body.Token)
+}
+
+// IntrospectToken is POST /token/introspect (RFC 7662).
+func (s *Server) IntrospectToken(ctx context.Context, request api.IntrospectTokenRequestObject) (api.IntrospectTokenResponseObject, error) {
+	found, err := s.service.Introspect(ctx, request.Body.Token)
+	if err != nil {
 		return nil, err
 	}
-	return api.RevokeToken200Response{}, nil
+	return api.IntrospectToken200JSONResponse{
+		Headers: api.IntrospectToken200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
+		Body:    introspectionOf(found),
+	}, nil
+}
+
+// introspectionOf shows what is known of a token. What it has not got is left out.
+func introspectionOf(i auth.Introspection) api.Introspection {
+	if !i.Active {
+		return api.Introspection{}
+	}
+	kind := api.IntrospectionTokenTypeBearer
+	if i.Refresh {
+		kind = api.IntrospectionTokenTypeRefreshToken
+	}
+	exp, iat := i.ExpiresAt.Unix(), i.IssuedAt.Unix()
+	return api.Introspection{
+		Active: true, TokenType: &kind, Scope: &i.Scope, Exp: &exp, Iat: &iat,
+		ClientID: orAbsent(i.ClientID), Username: orAbsent(i.Username), Sub: orAbsent(i.Subject),
+		Aud: orAbsent(i.Audience), Iss: orAbsent(i.Issuer), Jti: orAbsent(i.ID), Sid: orAbsent(i.SessionID),
+	}
+}
+
+// orAbsent leaves an empty text out.
+func orAbsent(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 func text(s *string) string {

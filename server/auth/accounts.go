@@ -163,9 +163,13 @@ func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
 	return s.db.EndSessionsOf(ctx, caller.User.ID, "")
 }
 
-// Tidy removes sessions that have expired, in small batches, and says how many.
+// Tidy removes sessions that have expired, in small batches, and says how many. It forgets revoked
+// tokens that have expired as well.
 func (s *Service) Tidy(ctx context.Context) (ended int64, err error) {
 	const batch = 500
+	if err = s.db.ForgetRevokedTokens(ctx, s.Now()); err != nil {
+		return 0, err
+	}
 	for {
 		n, err := s.db.EndExpiredSessions(ctx, s.Now(), batch)
 		ended += n

@@ -59,10 +59,11 @@ func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, refresher 
 	return &Service{db: db, hasher: hasher, issuer: issuer, refresher: refresher, Settings: s}
 }
 
-// Caller is who makes a request: a user, in a session, with the scopes of the token.
+// Caller is who makes a request: a user, in a session, or a client for itself, with the scopes of the
+// token. Of a client there is no User, so it never has the scopes over one's own account.
 type Caller struct {
 	User       store.User
-	SessionID  string
+	SessionID  string    // "" for a client
 	LoggedInAt time.Time // when the person last proved who they are
 	scopes     []string
 }
@@ -83,9 +84,15 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller
 	if err != nil {
 		return nil, errInvalidToken(err)
 	}
+	if access.SessionID == "" {
+		return s.clientCaller(ctx, access)
+	}
 	user, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
+	if err == nil && access.ClientID != FirstParty { // a login may have been under way when its client was deleted
+		_, err = s.db.ClientByID(ctx, access.ClientID)
+	}
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, errInvalidToken(errors.New("no such session, or the account is disabled"))
+		return nil, errInvalidToken(errors.New("no such session or client, or the account is disabled"))
 	}
 	if err != nil {
 		return nil, err
@@ -94,6 +101,18 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller
 		User: user, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
 		scopes: intersect(strings.Fields(access.Scope), UserScopes(user)),
 	}, nil
+}
+
+// clientCaller finds the client of a token of its own. It must not be deleted, nor the token revoked.
+func (s *Service) clientCaller(ctx context.Context, access token.Access) (*Caller, error) {
+	row, err := s.db.ClientOfToken(ctx, access.Subject, access.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errInvalidToken(errors.New("the client is deleted, or the token revoked"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{scopes: intersect(strings.Fields(access.Scope), strings.Fields(row.Scopes))}, nil
 }
 
 // UserScopes are what a user may ask for: everybody's own, and those an administrator has granted.

@@ -29,13 +29,14 @@ type Login struct {
 	Username string // or a verified e-mail address
 	Password string
 	Scope    string // space-separated; "" for the scopes of one's own account
+	Client   Client // that the person logs in through
 	Origin   Origin
 }
 
 // Tokens answer a grant (RFC 6749 §5.1).
 type Tokens struct {
 	AccessToken  string
-	RefreshToken string
+	RefreshToken string // "" for a client's own token (RFC 6749 §4.4.3)
 	Scope        string
 	ExpiresIn    int32 // seconds
 }
@@ -46,9 +47,12 @@ func errWrongCredentials() error {
 	return problem.New(problem.InvalidGrant, "The username or the password is wrong.")
 }
 
-// Login starts a session. Errors: InvalidGrant, InvalidScope, Unavailable when too many passwords
-// are waiting to be hashed.
+// Login starts a session, which belongs to its client. Errors: InvalidGrant, InvalidScope,
+// UnauthorizedClient, Unavailable when too many passwords are waiting to be hashed.
 func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
+	if login.Client.ID != "" && !login.Client.PasswordGrant {
+		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
+	}
 	user, err := s.findForLogin(ctx, login.Username)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Tokens{}, err
@@ -61,7 +65,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if !ok || user.Disabled {
 		return Tokens{}, errWrongCredentials()
 	}
-	scope, err := s.grant(login.Scope, user)
+	scope, err := s.grant(login.Scope, user, login.Client)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -70,7 +74,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 			return Tokens{}, err
 		}
 	}
-	return s.startSession(ctx, user, scope, login.Origin)
+	return s.startSession(ctx, user, scope, login)
 }
 
 func (s *Service) findForLogin(ctx context.Context, login string) (store.User, error) {
@@ -84,15 +88,16 @@ func (s *Service) findForLogin(ctx context.Context, login string) (store.User, e
 	return s.db.UserByUsername(ctx, key)
 }
 
-// grant gives the part of the requested scopes that the user has (RFC 6749 §3.3).
-func (s *Service) grant(requested string, user store.User) ([]string, error) {
+// grant gives the part of the requested scopes that the user has, and the client passes on (RFC 6749
+// §3.3).
+func (s *Service) grant(requested string, user store.User, client Client) ([]string, error) {
 	asked := strings.Fields(requested)
 	if len(asked) == 0 {
 		return ownScopes, nil
 	}
-	granted := intersect(asked, intersect(UserScopes(user), s.Scopes))
+	granted := client.passesOn(intersect(asked, intersect(UserScopes(user), s.Scopes)))
 	if len(granted) == 0 {
-		return nil, problem.New(problem.InvalidScope, "The account has none of the requested scopes.")
+		return nil, problem.New(problem.InvalidScope, "The account has none of the requested scopes, or the client may not have them.")
 	}
 	return granted, nil
 }
@@ -121,14 +126,14 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain string) (st
 }
 
 // startSession records a session and makes its first pair of tokens.
-func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, from Origin) (Tokens, error) {
+func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, login Login) (Tokens, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a session id: %w", err)
 	}
-	now, refresh := s.Now(), token.NewRefresh(id)
+	now, refresh, from := s.Now(), token.NewRefresh(id), login.Origin
 	session := store.Session{
-		ID: id.String(), UserID: user.ID, ClientID: FirstParty, Scope: strings.Join(scopes, " "),
+		ID: id.String(), UserID: user.ID, ClientID: login.Client.id(), Scope: strings.Join(scopes, " "),
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: printable(from.UserAgent, 256),
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}
@@ -147,24 +152,28 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 	return s.tokens(session, scopes, refresh)
 }
 
-// tokens makes the answer to a grant. The refresh token is the session's current one.
+// tokens makes the answer to a person's grant. The refresh token is the session's current one.
 func (s *Service) tokens(session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
+	t, err := s.access(token.Access{
+		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.CreatedAt,
+	}, scopes)
+	t.RefreshToken = s.refresher.Format(refresh)
+	return t, err
+}
+
+// access signs an access token about somebody, from now on.
+func (s *Service) access(about token.Access, scopes []string) (Tokens, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a token id: %w", err)
 	}
-	now := s.Now()
-	scope := strings.Join(scopes, " ")
-	access, err := s.issuer.Sign(token.Access{
-		ID: id.String(), Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, Scope: scope,
-		AuthTime: session.CreatedAt, IssuedAt: now, ExpiresAt: now.Add(s.AccessTTL),
-	})
+	about.ID, about.IssuedAt, about.Scope = id.String(), s.Now(), strings.Join(scopes, " ")
+	about.ExpiresAt = about.IssuedAt.Add(s.AccessTTL)
+	text, err := s.issuer.Sign(about)
 	if err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{
-		AccessToken: access, RefreshToken: s.refresher.Format(refresh), Scope: scope, ExpiresIn: int32(s.AccessTTL.Seconds()),
-	}, nil
+	return Tokens{AccessToken: text, Scope: about.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
 }
 
 // printable is what is kept of a text that a client sent of itself: no control characters, valid

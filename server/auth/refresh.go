@@ -20,21 +20,21 @@ func errRefresh(cause string) error {
 //
 // A token is used once. A second use within the grace gives the same successor, for a client whose
 // answer was lost or that has two tabs; a later one means that two parties hold the token, and the
-// session ends.
-func (s *Service) Refresh(ctx context.Context, text, scope string) (Tokens, error) {
+// session ends. A token of another client is refused and ends nothing: that client has not misused it.
+func (s *Service) Refresh(ctx context.Context, client Client, text, scope string) (Tokens, error) {
 	presented, ok := s.refresher.Parse(text)
 	if !ok {
 		return Tokens{}, errRefresh("not one of ours")
 	}
 	if scope != "" { // a refusal must not use the token up
-		if err := s.checkScope(ctx, presented, scope); err != nil {
+		if err := s.checkScope(ctx, client, presented, scope); err != nil {
 			return Tokens{}, err
 		}
 	}
-	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), presented.SeedHash(),
+	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), client.id(), presented.SeedHash(),
 		presented.Generation, s.Now(), s.RefreshIdle)
 	if errors.Is(err, store.ErrNotFound) {
-		session, user, err = s.usedBefore(ctx, presented)
+		session, user, err = s.usedBefore(ctx, client, presented)
 	}
 	if err != nil {
 		return Tokens{}, err
@@ -47,9 +47,9 @@ func (s *Service) Refresh(ctx context.Context, text, scope string) (Tokens, erro
 }
 
 // checkScope refuses scopes that the session does not have.
-func (s *Service) checkScope(ctx context.Context, presented token.Refresh, scope string) error {
+func (s *Service) checkScope(ctx context.Context, client Client, presented token.Refresh, scope string) error {
 	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
-	if err == nil {
+	if err == nil && session.ClientID == client.id() {
 		_, err = s.narrow(scope, session, user)
 	}
 	return unlessNotFound(err)
@@ -57,7 +57,7 @@ func (s *Service) checkScope(ctx context.Context, presented token.Refresh, scope
 
 // usedBefore looks at a genuine token that is not its session's current one. Within the grace the
 // session is returned for another answer; a later use ends it.
-func (s *Service) usedBefore(ctx context.Context, presented token.Refresh) (store.Session, store.User, error) {
+func (s *Service) usedBefore(ctx context.Context, client Client, presented token.Refresh) (store.Session, store.User, error) {
 	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
 	now := s.Now()
 	switch {
@@ -67,6 +67,8 @@ func (s *Service) usedBefore(ctx context.Context, presented token.Refresh) (stor
 		return session, user, err
 	case session.SeedHash != presented.SeedHash():
 		return session, user, errRefresh("the seed is not the session's")
+	case session.ClientID != client.id():
+		return session, user, errRefresh("it was issued to another client")
 	case !session.ExpiresAt.After(now) || user.Disabled:
 		return session, user, errRefresh("the session is expired or the account disabled")
 	case presented.Generation >= session.Generation:
@@ -95,25 +97,6 @@ func (s *Service) narrow(requested string, session store.Session, user store.Use
 		asked = granted
 	}
 	return intersect(asked, UserScopes(user)), nil
-}
-
-// Revoke ends the session of an access or a refresh token (RFC 7009 §2.1). Whoever holds a token
-// may end it. A token that means nothing here is not an error.
-func (s *Service) Revoke(ctx context.Context, text string) error {
-	sessionID := ""
-	if refresh, ok := s.refresher.Parse(text); ok {
-		session, _, err := s.db.SessionByID(ctx, refresh.SessionID.String())
-		if err != nil || session.SeedHash != refresh.SeedHash() {
-			return unlessNotFound(err)
-		}
-		sessionID = session.ID
-	} else if access, err := s.issuer.Verify(text); err == nil {
-		sessionID = access.SessionID
-	}
-	if sessionID == "" {
-		return nil
-	}
-	return unlessNotFound(s.db.EndSession(ctx, sessionID))
 }
 
 func unlessNotFound(err error) error {

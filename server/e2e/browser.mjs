@@ -91,15 +91,19 @@ export async function screenshot(page, name, { shown = false } = {}) {
   if (process.env.SESAME_UPDATE_IMAGES && shown) copyFileSync(path, join(images, `${name}.png`));
 }
 
+// forPeople is the part of the dialog in which people log in; the other takes a client's id and secret.
+export const [forPeople, forClients] = [0, 1].map((place) => (dialog) => dialog.locator('.auth-container').nth(place));
+
 export async function openDialog(page) {
   await page.locator('.auth-wrapper .btn.authorize').first().click();
   return page.locator('dialog[open]');
 }
 
 export async function submitLogin(dialog, { username, password }) {
+  const part = forPeople(dialog);
   for (const scope of ['me:read', 'me:write']) await dialog.getByText(scope, { exact: true }).click();
-  await dialog.getByLabel('username:').fill(username);
-  await dialog.getByLabel('password:', { exact: true }).fill(password);
+  await part.getByLabel('username:').fill(username);
+  await part.getByLabel('password:', { exact: true }).fill(password);
   await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
 }
 
@@ -108,16 +112,26 @@ export async function logIn(page, account = demo) {
   const dialog = await openDialog(page);
   const given = page.waitForResponse((response) => response.url().endsWith('/token'));
   await submitLogin(dialog, account);
-  await dialog.getByRole('heading', { name: 'Authorized', exact: true }).waitFor();
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  await forPeople(dialog).getByRole('heading', { name: 'Authorized', exact: true }).waitFor();
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   return (await given).json();
 }
 
+// useClient makes the page send a service client's id and secret where the contract wants them.
+export async function useClient(page, { client_id: id, client_secret: secret }) {
+  const part = forClients(await openDialog(page));
+  await part.locator('input[name=username]').fill(id);
+  await part.locator('input[name=password]').fill(secret);
+  await part.getByRole('button', { name: 'Apply credentials' }).click();
+  await part.getByText('Authorized', { exact: true }).waitFor();
+  await part.getByRole('button', { name: 'Close' }).click();
+}
+
 export async function logOut(page) {
-  const dialog = await openDialog(page);
-  await dialog.getByRole('button', { name: 'Remove authorization' }).click();
-  await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).waitFor();
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  const part = forPeople(await openDialog(page));
+  await part.getByRole('button', { name: 'Remove authorization' }).click();
+  await part.getByRole('button', { name: 'Apply given OAuth2 credentials' }).waitFor();
+  await part.getByRole('button', { name: 'Close' }).click();
 }
 
 // openOperation unfolds one and presses Try it out.

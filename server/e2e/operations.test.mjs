@@ -1,7 +1,7 @@
 // "Try it out" of every operation that the contract has, each once, through Swagger UI.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press } from './browser.mjs';
+import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const at = eachWithAPage();
@@ -11,7 +11,7 @@ const shown = {}; // what the page showed for each operation
 let pair; // the tokens that the page holds
 
 // cases say what is filled in where the examples do not do: `fields` in the rows of a form and of
-// parameters, `body` in the JSON. `login` wants a new login first. The order is that of a life: those
+// parameters, `body` in the JSON. `login` wants a new login first, and `client` a service client. The order is that of a life: those
 // that end something come last.
 const cases = {
   getHealth: {},
@@ -23,6 +23,7 @@ const cases = {
   getMe: { login: true },
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
+  introspectToken: { client: true, fields: () => ({ token: pair.access_token }) },
   endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
   changePassword: {
     body: () => {
@@ -57,6 +58,7 @@ test('every operation can be tried out', async (t) => {
         if (await page.locator('.auth-wrapper .btn.authorize.locked').isVisible()) await logOut(page);
         pair = await logIn(page, account);
       }
+      if (example.client) await useClient(page, JSON.parse(sesame.command('client', 'create', 'swagger', '--json')));
       const block = await openOperation(page, id);
       await fillIn(block, example);
       const { status, text } = await press(block);
@@ -70,6 +72,7 @@ test('every operation can be tried out', async (t) => {
   assert.equal(shown.createToken.scope, 'me:read');
   assert.equal(shown.getMe.id, shown.createUser.id);
   assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
+  assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
   assertCalm(at);
   report('Swagger UI', '5.18.2', `tried each of ${operations.size} operations out, each with its documented success`);
 });

@@ -12,7 +12,7 @@ import { startSesame } from './sesame.mjs';
 
 const password = 'knock-knock';
 const secret = 'a+b&c=d %é"{{baseUrl'; // shows whether anything on the way takes it for something else
-let packages, require, folder, sesame, newmanVersion;
+let packages, require, folder, sesame, client, newmanVersion;
 let accounts = 0; // that the tests make, and leave
 
 before(async () => {
@@ -21,6 +21,7 @@ before(async () => {
   newmanVersion = require('newman/package.json').version;
   folder = mkdtempSync(join(tmpdir(), 'sesame-postman-'));
   sesame = await startSesame();
+  client = JSON.parse(sesame.command('client', 'create', 'postman', '--json'));
 });
 
 after(async () => {
@@ -57,6 +58,7 @@ function newman(collection, ...args) {
 const tried = (run) => [...new Set(run.executions.map(({ item }) => item.name))].sort();
 
 const as = (username, word) => ['--env-var', `username=${username}`, '--env-var', `password=${word}`];
+const through = () => ['--env-var', `clientId=${client.client_id}`, '--env-var', `clientSecret=${client.client_secret}`];
 
 async function api(method, path, { token, body, form } = {}) {
   const answer = await fetch(sesame.origin + path, {
@@ -127,7 +129,10 @@ test('the contract converts into a collection that works as it is', async () => 
   const file = join(folder, 'with-token.json');
   const statuses = {};
   const send = async (token, ...names) => {
-    const use = (auth) => auth?.oauth2?.push({ key: 'accessToken', value: token }, { key: 'addTokenTo', value: 'header' });
+    const use = (auth) => {
+      if (auth?.basic) auth.basic = [{ key: 'username', value: client.client_id }, { key: 'password', value: client.client_secret }];
+      auth?.oauth2?.push({ key: 'accessToken', value: token }, { key: 'addTokenTo', value: 'header' });
+    };
     const copy = structuredClone(collection);
     [copy, ...requestsOf(copy).map(({ request }) => request)].forEach(({ auth }) => use(auth));
     writeFileSync(file, JSON.stringify(copy));
@@ -141,6 +146,7 @@ test('the contract converts into a collection that works as it is', async () => 
   assert.deepEqual(statuses, {
     'Log in, or refresh a login': 200,
     'Log out with a token': 200,
+    'Look a token up': 200, // the example is nobody's token
     'Register an account': 201,
     'Who am I': 200,
     'Change my profile': 200,
@@ -171,11 +177,12 @@ test('the ready collection is green, again and again, and leaves nothing behind'
   const url = `${sesame.origin}/docs/postman.json`;
   const downloaded = join(folder, 'sesame.json');
   writeFileSync(downloaded, Buffer.from(await (await fetch(url)).arrayBuffer()));
+  const all = [...as(username, secret), ...through()];
   const results = [
-    await newman(url, ...as(username, secret)),
-    await newman(url, ...as(username, secret)),
-    await newman(downloaded, ...as(username, secret)),
-    ...await Promise.all([newman(url, ...as(username, secret)), newman(downloaded, ...as(username, secret))]),
+    await newman(url, ...all),
+    await newman(url, ...all),
+    await newman(downloaded, ...all),
+    ...await Promise.all([newman(url, ...all), newman(downloaded, ...all)]),
   ];
   const names = (await operations()).map((operation) => operation.summary).sort();
   for (const { code, output, run } of results) {
@@ -293,6 +300,8 @@ test('where registration is closed there are no guests, and the rest is green', 
     assert.equal(code, 0, output);
     const skipped = run.executions.filter(({ assertions }) => assertions?.some((one) => one.skipped)).map(({ item }) => item.name);
     assert.deepEqual([...new Set(skipped)].sort(), ['Change my password', 'Delete my account', 'Log out everywhere']);
+    // What is left out before anything is sent is no execution.
+    assert.match(output, /Look a token up\s+-\s+\[skipped\] Set the variables clientId/);
   } finally {
     assert.equal(await closed.stop(), 0);
   }

@@ -1,7 +1,7 @@
 // Swagger UI for those who have no mouse, and for those who have a phone.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { assertCalm, demo, eachWithAPage, execute, logIn, openDialog, screenshot } from './browser.mjs';
+import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, openDialog, screenshot } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
@@ -152,11 +152,11 @@ describe('on a phone', () => {
     assert.ok(top >= 0 && left >= 0 && bottom <= 844 && right <= 390, `the dialog is at ${[top, right, bottom, left]}`);
     await screenshot(page, 'phone-dialog');
     await dialog.getByText('me:read', { exact: true }).tap();
-    await dialog.getByLabel('username:').fill(demo.username);
-    await dialog.getByLabel('password:', { exact: true }).fill(demo.password);
+    await forPeople(dialog).getByLabel('username:').fill(demo.username);
+    await forPeople(dialog).getByLabel('password:', { exact: true }).fill(demo.password);
     await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).tap();
-    await dialog.getByRole('heading', { name: 'Authorized', exact: true }).waitFor();
-    await dialog.getByRole('button', { name: 'Close' }).tap();
+    await forPeople(dialog).getByRole('heading', { name: 'Authorized', exact: true }).waitFor();
+    await forPeople(dialog).getByRole('button', { name: 'Close' }).tap();
     assert.equal((await execute(page, 'getMe')).status, 200);
     const answer = page.locator('#operations-Accounts-getMe .live-responses-table .response');
     await answer.scrollIntoViewIfNeeded();

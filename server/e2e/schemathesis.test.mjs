@@ -14,12 +14,13 @@ const guide = fileURLToPath(new URL('../../docs/guides/contract-tests.md', impor
 const generated = join(folder, 'generated');
 const bounded = { timeout: 150_000 };
 
-let sesame, contract, version;
+let sesame, contract, version, client;
 const cases = {};
 
 before(async () => {
   venv('schemathesis');
   sesame = await startSesame();
+  client = JSON.parse(sesame.command('client', 'create', 'contract-tests', '--json'));
   contract = await (await fetch(`${sesame.origin}/openapi.json`)).json();
   rmSync(generated, { recursive: true, force: true });
   mkdirSync(generated);
@@ -43,7 +44,7 @@ const [withToken, withoutToken] = readFileSync(guide, 'utf8').split('\n').filter
 async function schemathesis(name, command) {
   const path = join(generated, `${name}.json`);
   const child = spawn('sh', ['-c', `exec env ${command} --no-color --report-json-path ${path}`], {
-    cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], timeout: bounded.timeout,
+    cwd: folder, env: { ...process.env, SESAME_CLIENT: `${client.client_id}:${client.client_secret}` }, stdio: ['ignore', 'pipe', 'pipe'], timeout: bounded.timeout,
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });

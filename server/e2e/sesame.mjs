@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 // startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
-// it, removes its folder and resolves with its exit code.
+// it, removes its folder and resolves with its exit code; `command()` runs another command on the same
+// database and gives what it printed.
 export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = join(folder, 'sesame');
@@ -21,9 +22,8 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   // Not a pipe: it would fill up, and the server wait, while a test runs a command to its end.
   const output = join(folder, 'output');
   const file = openSync(output, 'w');
-  const server = spawn(binary, args, {
+  const world = {
     cwd: folder,
-    stdio: ['ignore', file, file],
     env: {
       PATH: process.env.PATH,
       HOME: folder,
@@ -33,7 +33,9 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
       SESAME_LOG_FORMAT: 'json',
       ...env,
     },
-  });
+  };
+  const server = spawn(binary, args, { ...world, stdio: ['ignore', file, file] });
+  const command = (...words) => execFileSync(binary, words, { ...world, encoding: 'utf8' });
   closeSync(file);
   let last;
   const log = () => last ?? readFileSync(output, 'utf8');
@@ -47,7 +49,7 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   };
   for (const deadline = Date.now() + 30_000; ;) {
     const ready = await fetch(`${origin}/readyz`).then((answer) => answer.ok, () => false);
-    if (ready) return { origin, port, log, stop };
+    if (ready) return { origin, port, log, stop, command };
     if (server.exitCode !== null || Date.now() > deadline) {
       await stop();
       throw new Error(`the server did not become ready:\n${log()}`);

@@ -2,7 +2,7 @@
 // so that nobody waits for a token to run out.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCalm, demo, eachWithAPage, execute, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
+import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const at = eachWithAPage({ env: { SESAME_ACCESS_TOKEN_TTL: '1m' } });
@@ -156,6 +156,27 @@ test('Logout in the dialog ends the session on the server', async () => {
   assertCalm(at);
 });
 
+test('a login through a service client is refreshed, and ended on the server, with its secret', async () => {
+  const { page, sesame } = at;
+  const client = JSON.parse(sesame.command('client', 'create', 'session', '--json'));
+  await open();
+  const dialog = await openDialog(page);
+  await forPeople(dialog).getByLabel('client_id:').fill(client.client_id);
+  await forPeople(dialog).getByLabel('client_secret:').fill(client.client_secret);
+  const given = page.waitForResponse('**/token');
+  await submitLogin(dialog, demo);
+  const { access_token: token } = await (await given).json();
+  assert.equal(JSON.parse(atob(token.split('.')[1])).client_id, client.client_id);
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
+  const [answer] = await Promise.all([refreshed(), page.clock.fastForward(55_000)]);
+  assert.equal(answer.status(), 200);
+  const told = page.waitForResponse('**/token/revoke');
+  await logOut(page);
+  assert.equal((await told).status(), 200);
+  assert.equal(await status(token), 401);
+  assertCalm(at);
+});
+
 test('Logout without a server forgets the tokens and says so', async () => {
   const { page } = at;
   await open();
@@ -167,7 +188,7 @@ test('Logout without a server forgets the tokens and says so', async () => {
   await message.waitFor();
   await message.scrollIntoViewIfNeeded();
   await screenshot(page, 'logout-not-told');
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   assert.equal((await execute(page, 'getMe')).status, 401);
   assert.equal(lastToken('/users/me'), undefined);
 });
@@ -193,7 +214,7 @@ test('no login leaves a session behind: pressed twice, out and in again, page re
   await page.unroute('**/token');
   assert.equal(answers.length, 2);
   assert.equal((await sessions(account)).length, 1);
-  await dialog.getByRole('button', { name: 'Close' }).click();
+  await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   assert.equal((await execute(page, 'getMe')).status, 200);
 
   const told = page.waitForResponse('**/token/revoke');

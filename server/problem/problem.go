@@ -38,6 +38,7 @@ const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidClient        Code = "invalid_client"
 	InvalidGrant         Code = "invalid_grant"
+	UnauthorizedClient   Code = "unauthorized_client"
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	InvalidScope         Code = "invalid_scope"
 )

@@ -81,17 +81,17 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 }
 
 // AdvanceSession counts the refresh of a session from its generation to the next, if it is the
-// holder of the seed who asks, the session stands and its user is enabled. It returns what a new
+// holder of the seed who asks, and its client, the session stands and its user is enabled. It returns what a new
 // token is made of. Of several that try the same step exactly one succeeds; ErrNotFound for the rest.
-func (q *Queries) AdvanceSession(ctx context.Context, id, seedHash string, generation uint32, now time.Time, idle time.Duration) (s Session, u User, err error) {
-	s.ID = id
-	err = q.writeRow(ctx, []any{&s.UserID, &s.ClientID, &s.Scope, instant{&s.CreatedAt}, &u.Scopes}, `
+func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash string, generation uint32, now time.Time, idle time.Duration) (s Session, u User, err error) {
+	s.ID, s.ClientID = id, clientID
+	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, instant{&s.CreatedAt}, &u.Scopes}, `
 		UPDATE sessions SET generation = generation + 1, last_used_at = $4,
 			expires_at = CASE WHEN ends_at < $5 THEN ends_at ELSE $5 END
-		WHERE id = $1 AND seed_hash = $2 AND generation = $3 AND expires_at > $4
+		WHERE id = $1 AND seed_hash = $2 AND generation = $3 AND expires_at > $4 AND client_id = $6
 			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)
-		RETURNING user_id, client_id, scope, created_at, (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
-		id, seedHash, generation, micros(now), micros(now.Add(idle)))
+		RETURNING user_id, scope, created_at, (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
+		id, seedHash, generation, micros(now), micros(now.Add(idle)), clientID)
 	return s, u, err
 }
 

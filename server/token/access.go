@@ -28,12 +28,12 @@ var ErrInvalid = errors.New("invalid access token")
 
 // Access is what an access token says (RFC 9068 §2.2).
 type Access struct {
-	ID        string // jti
-	Subject   string // sub, the user
-	SessionID string // sid
-	ClientID  string // client_id
-	Scope     string // space-separated
-	AuthTime  time.Time
+	ID        string    // jti
+	Subject   string    // sub, the user; or the client
+	SessionID string    // sid, "" for a client's own token
+	ClientID  string    // client_id
+	Scope     string    // space-separated
+	AuthTime  time.Time // zero for a client's own token
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
@@ -46,11 +46,11 @@ type claims struct {
 	ExpiresAt *int64           `json:"exp"`
 	IssuedAt  *int64           `json:"iat"`
 	NotBefore *int64           `json:"nbf,omitempty"`
-	AuthTime  int64            `json:"auth_time"`
+	AuthTime  int64            `json:"auth_time,omitempty"`
 	ID        string           `json:"jti"`
 	ClientID  string           `json:"client_id"`
 	Scope     string           `json:"scope"`
-	SessionID string           `json:"sid"`
+	SessionID string           `json:"sid,omitempty"`
 }
 
 func date(seconds *int64) (*jwt.NumericDate, error) {
@@ -105,15 +105,21 @@ func NewIssuer(issuer, audience string, keys *Keyring, now func() time.Time) *Is
 	}
 }
 
+// Names gives the issuer, and the audience of its tokens.
+func (i *Issuer) Names() (issuer, audience string) { return i.issuer, i.audience }
+
 // Keys is the ring that the issuer signs and verifies with.
 func (i *Issuer) Keys() *Keyring { return i.keys }
 
 // Sign makes the JWT of a.
 func (i *Issuer) Sign(a Access) (string, error) {
-	exp, iat := a.ExpiresAt.Unix(), a.IssuedAt.Unix()
+	exp, iat, authTime := a.ExpiresAt.Unix(), a.IssuedAt.Unix(), int64(0)
+	if !a.AuthTime.IsZero() {
+		authTime = a.AuthTime.Unix()
+	}
 	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims{
 		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{i.audience},
-		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: a.AuthTime.Unix(),
+		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: authTime,
 		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID,
 	})
 	t.Header["typ"], t.Header["kid"] = typeAccess, i.keys.signing.ID
@@ -142,12 +148,16 @@ func (i *Issuer) Verify(text string) (Access, error) {
 	if _, err := i.parser.ParseWithClaims(text, &c, i.key); err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if c.IssuedAt == nil || c.Subject == "" || c.SessionID == "" {
+	// Only a client's own token is without a session (RFC 9068 §2.2: sub is then the client_id).
+	if c.IssuedAt == nil || c.Subject == "" || c.SessionID == "" && c.Subject != c.ClientID {
 		return Access{}, fmt.Errorf("%w: a required claim is missing", ErrInvalid)
 	}
 	a := Access{
 		ID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
-		AuthTime: time.Unix(c.AuthTime, 0), IssuedAt: time.Unix(*c.IssuedAt, 0), ExpiresAt: time.Unix(*c.ExpiresAt, 0),
+		IssuedAt: time.Unix(*c.IssuedAt, 0), ExpiresAt: time.Unix(*c.ExpiresAt, 0),
+	}
+	if c.AuthTime != 0 {
+		a.AuthTime = time.Unix(c.AuthTime, 0)
 	}
 	i.verified.Add(digest, a)
 	return a, nil

@@ -1,0 +1,115 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"sesame/server/problem"
+	"sesame/server/store"
+	"sesame/server/token"
+)
+
+// Introspection is what a token is worth now (RFC 7662 §2.2). One that is not Active says no more.
+type Introspection struct {
+	Active    bool
+	Refresh   bool // a refresh token, which lets nobody in
+	Scope     string
+	ClientID  string
+	Username  string // "" for a client's own token
+	Subject   string
+	Audience  string
+	Issuer    string
+	ID        string // jti; "" for a refresh token
+	SessionID string // "" for a client's own token
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// Introspect looks a token up. Whatever does not stand now is not active; the error is a fault of the
+// store, and never taken for an answer.
+func (s *Service) Introspect(ctx context.Context, text string) (Introspection, error) {
+	if refresh, ok := s.refresher.Parse(text); ok {
+		return s.introspectRefresh(ctx, refresh)
+	}
+	access, err := s.issuer.Verify(text)
+	// The leeway is for the clocks of others; this one has written exp itself.
+	if err != nil || !s.Now().Before(access.ExpiresAt) {
+		return Introspection{}, nil //nolint:nilerr // that it does not verify is the answer
+	}
+	caller, err := s.Authenticate(ctx, text)
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {
+		return Introspection{}, nil
+	}
+	if err != nil {
+		return Introspection{}, err
+	}
+	issuer, audience := s.issuer.Names()
+	return Introspection{
+		Active: true, Scope: strings.Join(caller.scopes, " "), ClientID: access.ClientID, Username: caller.User.Username,
+		Subject: access.Subject, Audience: audience, Issuer: issuer, ID: access.ID, SessionID: access.SessionID,
+		IssuedAt: access.IssuedAt, ExpiresAt: access.ExpiresAt,
+	}, nil
+}
+
+// introspectRefresh looks up a genuine refresh token. Only the one that would be taken next is active.
+func (s *Service) introspectRefresh(ctx context.Context, presented token.Refresh) (Introspection, error) {
+	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
+	if err == nil && session.ClientID != FirstParty {
+		_, err = s.db.ClientByID(ctx, session.ClientID)
+	}
+	if err != nil {
+		return Introspection{}, unlessNotFound(err)
+	}
+	if session.SeedHash != presented.SeedHash() || session.Generation != presented.Generation ||
+		!s.Now().Before(session.ExpiresAt) || user.Disabled {
+		return Introspection{}, nil
+	}
+	issuer, _ := s.issuer.Names()
+	return Introspection{
+		Active: true, Refresh: true, ClientID: session.ClientID, Username: user.Username,
+		Scope:   strings.Join(intersect(strings.Fields(session.Scope), UserScopes(user)), " "),
+		Subject: user.ID, Audience: issuer, Issuer: issuer, SessionID: session.ID,
+		IssuedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
+	}, nil
+}
+
+// Revoke ends the session of an access or a refresh token (RFC 7009 §2.1), or a client's own token. A
+// token that means nothing here is not an error. One that was issued to another client is refused, and
+// goes on. Errors: InvalidGrant.
+func (s *Service) Revoke(ctx context.Context, client Client, text string) error {
+	session, err := s.sessionOf(ctx, text)
+	if err != nil || session.ClientID == "" {
+		return unlessNotFound(err)
+	}
+	if session.ClientID != client.id() {
+		return problem.New(problem.InvalidGrant, "The token was issued to another client.")
+	}
+	if session.ID == "" {
+		access, err := s.issuer.Verify(text)
+		if err != nil {
+			return nil //nolint:nilerr // it has expired meanwhile
+		}
+		return s.db.RevokeToken(ctx, access.ID, access.ExpiresAt.Add(time.Minute)) // past the leeway
+	}
+	return unlessNotFound(s.db.EndSession(ctx, session.ID))
+}
+
+// sessionOf gives the id and the client of the session that a token of ours belongs to. For a client's
+// own token there is only the client, and for what is not ours neither.
+func (s *Service) sessionOf(ctx context.Context, text string) (store.Session, error) {
+	refresh, ok := s.refresher.Parse(text)
+	if !ok {
+		access, err := s.issuer.Verify(text)
+		if err != nil {
+			return store.Session{}, nil //nolint:nilerr // not ours, or gone: which is as good as revoked
+		}
+		return store.Session{ID: access.SessionID, ClientID: access.ClientID}, nil
+	}
+	session, _, err := s.db.SessionByID(ctx, refresh.SessionID.String())
+	if err != nil || session.SeedHash != refresh.SeedHash() {
+		return store.Session{}, err
+	}
+	return session, nil
+}

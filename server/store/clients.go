@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Client is a row of clients.
+type Client struct {
+	ID            string
+	Name          string
+	SecretHash    string
+	Scopes        string
+	PasswordGrant bool
+	CreatedAt     time.Time
+}
+
+const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at`
+
+func (c *Client) fields() []any {
+	return []any{&c.ID, &c.Name, &c.SecretHash, &c.Scopes, &c.PasswordGrant, instant{&c.CreatedAt}}
+}
+
+// CreateClient inserts a client. ErrConflict when the name is taken.
+func (q *Queries) CreateClient(ctx context.Context, c Client) error {
+	_, err := q.write.ExecContext(ctx, `
+		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`,
+		c.ID, c.Name, c.SecretHash, c.Scopes, c.PasswordGrant, micros(c.CreatedAt))
+	return known(err)
+}
+
+// ClientByID finds a client.
+func (q *Queries) ClientByID(ctx context.Context, id string) (c Client, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients c WHERE c.id = $1`, id)
+	return c, known(row.Scan(c.fields()...))
+}
+
+// ClientOfToken finds a client by a token of its own; ErrNotFound when the client is deleted or the
+// token revoked.
+func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Client, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT `+clientColumns+` FROM clients c
+		WHERE c.id = $1 AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.id = $2)`, id, tokenID)
+	return c, known(row.Scan(c.fields()...))
+}
+
+// ListClients gives all clients, sorted by their names.
+func (q *Queries) ListClients(ctx context.Context) (list []Client, err error) {
+	rows, err := q.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients c ORDER BY c.name`)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var c Client
+		if err = rows.Scan(c.fields()...); err != nil {
+			return nil, known(err)
+		}
+		list = append(list, c)
+	}
+	return list, known(rows.Err())
+}
+
+// DeleteClient removes a client; ErrNotFound when there is none.
+func (q *Queries) DeleteClient(ctx context.Context, id string) error {
+	return one(q.write.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))
+}
+
+// EndSessionsOfClient removes all sessions that were opened through a client.
+func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1`, clientID)
+	return known(err)
+}
+
+// RevokeToken notes the id of an access token without a session as revoked, until it expires.
+func (q *Queries) RevokeToken(ctx context.Context, id string, expires time.Time) error {
+	_, err := q.write.ExecContext(ctx, `
+		INSERT INTO revoked_tokens (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, id, micros(expires))
+	return known(err)
+}
+
+// ForgetRevokedTokens removes the ids of tokens that expired before now.
+func (q *Queries) ForgetRevokedTokens(ctx context.Context, now time.Time) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM revoked_tokens WHERE expires_at <= $1`, micros(now))
+	return known(err)
+}
