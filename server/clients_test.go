@@ -504,3 +504,26 @@ func TestMetadataTellsOfClients(t *testing.T) {
 		t.Errorf("got %+v", m)
 	}
 }
+
+// What is kept of a revoked token goes when the token would have expired, and not before.
+func TestRevokedTokensAreForgottenWhenTheyExpire(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c, ctx, now := castFor(t, s), t.Context(), s.clock.now()
+		for id, expires := range map[string]time.Time{"over": now.Add(-time.Second), "not yet": now.Add(time.Second)} {
+			for range 2 { // revoked again
+				if err := c.db.RevokeToken(ctx, id, expires); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := c.db.ForgetRevokedTokens(ctx, now); err != nil {
+			t.Fatal(err)
+		}
+		if left := s.value(t, `SELECT id FROM revoked_tokens`); left != "not yet" {
+			t.Errorf("left is %s", left)
+		}
+		if left := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM revoked_tokens`); left != "1" {
+			t.Errorf("%s are left", left)
+		}
+	})
+}
