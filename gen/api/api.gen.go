@@ -34,6 +34,7 @@ const (
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
+	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable                    ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType           ErrorCode = "unsupported_media_type"
@@ -62,6 +63,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePayloadTooLarge:
 		return true
 	case ErrorCodeRegistrationClosed:
+		return true
+	case ErrorCodeTooManyRequests:
 		return true
 	case ErrorCodeUnauthenticated:
 		return true
@@ -458,6 +461,9 @@ type OAuthRefused = OAuthError
 // OAuthServerError defines model for OAuthServerError.
 type OAuthServerError = OAuthError
 
+// OAuthThrottled defines model for OAuthThrottled.
+type OAuthThrottled = OAuthError
+
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
@@ -466,6 +472,9 @@ type OAuthUnavailable = OAuthError
 
 // ServerError An error as RFC 9457 has it.
 type ServerError = Problem
+
+// Throttled An error as RFC 9457 has it.
+type Throttled = Problem
 
 // TooLarge An error as RFC 9457 has it.
 type TooLarge = Problem
@@ -795,6 +804,17 @@ type OAuthServerErrorJSONResponse struct {
 	Headers OAuthServerErrorResponseHeaders
 }
 
+type OAuthThrottledResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+type OAuthThrottledJSONResponse struct {
+	Body OAuthError
+
+	Headers OAuthThrottledResponseHeaders
+}
+
 type OAuthTooLargeResponseHeaders struct {
 	CacheControl string
 	Pragma       string
@@ -817,6 +837,15 @@ type OAuthUnavailableJSONResponse struct {
 }
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
+
+type ThrottledResponseHeaders struct {
+	RetryAfter int32
+}
+type ThrottledApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ThrottledResponseHeaders
+}
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
 
@@ -1112,6 +1141,23 @@ func (response CreateToken415JSONResponse) VisitCreateTokenResponse(w http.Respo
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateToken429JSONResponse struct{ OAuthThrottledJSONResponse }
+
+func (response CreateToken429JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -1898,6 +1944,23 @@ func (response ChangePassword422ApplicationProblemPlusJSONResponse) VisitChangeP
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangePassword429ApplicationProblemPlusJSONResponse struct {
+	ThrottledApplicationProblemPlusJSONResponse
+}
+
+func (response ChangePassword429ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2742,137 +2805,141 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39cts29uirYHh/M43zo2RJ/lamM+sm8dZpkubGzrqbKCtBJCShIgEWAC2rHc/cp7l9jz7KfZI7OABJ",
-	"kCJl2XI22980f2QsiQQPzvcXDn/zAh4nnBGmpNf/zZsRHBIBfz7HwYyc0WvyhrJUEfguJDIQNFGUM6/v",
-	"vcFLNCZoThKFJlygCb0mKDZXtz3fIzc4TiLi9b0kHUc08FGMb1p4Sr7d63Q83xPkl5QKEnp9JVLiezKY",
-	"kRjr58T45jVhUzXz+vsd31PLRK8ilaBs6t3e+t5bDuCtwnQ5I0jimPgA0feXl+92u+0OCvTVFaAYb8HX",
-	"20Jyobiog4TPCZMoTqVCjCuNKamvDNF4aeFBT96fPUeHR/sn6I/fD9rdnRUA4Y7tAHxPlFieThQRqzBe",
-	"kICzUCLF0QJTDeOEC4LUjCBGbhRSYlkCqbsOkgkXMVZe36NM7fU8X4NG4zT2+iedju/FlJlP3RxKyhSZ",
-	"EgFgXl1dnaZqRpiiAVYNlA1mOIoImxKDuZNut4P++L3bbR+2uzs+WlA1A+AFwZKzDL0H+qK9CnK/I1gQ",
-	"oa+M4m8HniSaawaej4gQXHw78Ci7xhENh0rTceBtSoRup1NDhlt9t0w4k0aQzrgY0zAkTH8IOFOEKf0n",
-	"TpJI759ytpsIPo5I/N8/Sw6X5bDrO0KDP5lOJjSghKmhDHiiWSUkCtPIIgwHAZGavnPCUISDuQT8wLUo",
-	"Jv2FoIq07d6IVEMaen2v0z3B4XHvqHUS9Cato+4ebuGDw/3WEekdkcNxr7N3sO/5nlRYpVLz3Z7vKaoA",
-	"r8XOciykgvUNfvt2T/0ayG9dhP6XIBOv7/2v3UI97Zpf5e47s4bB6iqPuHvFZqfPYNMF8zAcE4mo0ht3",
-	"NN7V1VWryoN1gNhbdqssCwCdG7bZiq6wAlw8nGAakbBKVkstFHIiQblMqDJ75EwJHMDOgJGl1//0W3Ez",
-	"aKMZviYIKxRzqVCv09GY0TdpNPhewrVYCq/v7U7SKBpqZHm3n7dkkV6vYJEPLBFc8yUeRwS9ZIqq5Vpu",
-	"WcXHYzFLhsgFlloVhGicKjQWBFtByfD5DI0MOkdI4qVEixkRpK3BeIMjrfjIdhQf43BoYanSeszDJaKG",
-	"zIAI9Orix7fby2ynIMh3OETv86c308GF8rEpEGBmrSTQ4Yn+oDfqI4zmZImm9JowpBY0IPorI+WUAZV+",
-	"SYlY7hhykJDiS9jBFuRImUyThAtFwmGsVxwCUhzKXBAWIndRvZiPUqYxIIiUJNyaRN0DV2ZyiBDsEV0a",
-	"iJqp1bCJxyKcy5d8AnQISRBh7eHA45B+nI+40Fe5aLn1vR+14nweafX/nkxSuVZ8augEwggW0BjpAJbK",
-	"lN6wxnOACzQkKZszvmAAl5JIkkAQ+GEhOJu2N8cP7OElANKAIvtQrUHDjFczfi8gARTNMFgrAwyO1Iyn",
-	"0xkaTaiQqpVgoZYjuIZxRipmCzzh1nOtqXh0l83K3NVb33sn8LR5l8UNxtM2Ltr29hGwtomUbkD1QmPW",
-	"kX1FRG9ai8WipbV1KxURYVrYw6rMPiL5XQnBOh6J66Tha9AyJ8S9hQ+gpICxiBgWkGkcY7H0+t4pSrDA",
-	"MVEEdhlTKbX762uHJn0ABTUSEyzlgosQTQXWskRIKFEqidBShTAL8yvaEEeAFJfButJfoUCQULMijuQ6",
-	"iOAxa+DJH80FyHMOn6NBbh+RicoeClCrEjb2dr4yE10QcU2E2cWD5FnCAkPzsUGYeUzUjLIpWmiVCphG",
-	"4ISh/51yRcq6NdQOGkNLniIs5wiPearA338kwpyiCU4jsHs8FfIr4/+S89dYTL+oMnX1WaQfprkfM3S4",
-	"j36g330RtVn3mK+K5w8MX2Ma6ajlYahWJE64wIJGy2HqLNaMciMZmXOs8FwzOpU5pzO+aKNLsUR4iilD",
-	"csaFipaPRw7OUYzZEkV8SpnUQSNngXHqwOHDCo+xJGXvPZiRsI0u8EQH40hl0H0ttwUSYK08A7buLidX",
-	"BtjYTLNtkqhR2mpEuYor4ojH0WvbRRoHbjB4bmFFZvPopQV5XTKntLvHCDCqChZdltEwoSyUiKrMq464",
-	"8dw3UIV3UyvBy4jjcKg4H4ISagrJ6zXUdjGfk0qzIbnNkCAtjK8tOM3EWAX+sQO+BvX/gWHH2X9AOsS6",
-	"lnn6zPUrTbivZliVUyFPtHKKuSA7rk+XS52TwV2bGaUSkZuECh0OCHLN5yTUKq54jkn3bJty6brxvMYW",
-	"F/RXyO6tEy53E5oymVtdQtFbjrJtVtGQVghTQgSViCdEAGGsc41ZCTlfZ9tVoO/hU69h4wxLYMA4IzlH",
-	"NVFfK59n+gM2JjC/QXGOeBRClUlb5C+RSt7M39gkm+W6GiUpeKh/sa29cbScNjM0IOhDCcq1nJFf9yiq",
-	"jXM0TuXyUZyaB/sa+U5gGbC5z4F61TLYlWbAwlcwdc5E8KnAsWwjfZNEWBCEQ8huMAIEnmE2NdkGwtLY",
-	"63+qpJxXlURVe5ZKNjoKHjp3aNj8+nqUIFMqldEwwyDiElZnXA0nPGX6b+0B8XCov8JRxBdwQRZnDzVT",
-	"6sXrrHJjnrauggL4GmbxOoBb8cpc1vrsu1W9w/2Vmp7vnVEShblziMOQ6gfi6J3QKlVRbdEmOJLE9xLn",
-	"q6Icc3fh0CnHVBnh1cWPb9E786vNCJx0ujuIMs2f1l4/A/bARV7GRxjJCMsZpE6okpCdbHv+3TVMtwD6",
-	"KYcrVyif8zv4+GcSQIXgLI2itziuYeNTU19JiJCcIShDan/uGRqxNIpGKIgIFlmNrqjanjKGXtpPJZB7",
-	"tsScb8H39EJGd5pybYKVprfX9/716V+DwU2n0xoMbrpng8HN0dnnp//l1WD/e4Ijvdy9yJupud9yWePz",
-	"Cj91D+/Cr12kDqs/kOWdEJWx/SMjyPRgQC0FuOXooHuE/vh930f20zH64/fDnTa6mtFglqX0IywVikk8",
-	"JkANyEGHJCHa/eYMjeZqOdIkKmMAR9Mqdx/WYDcQ15tcNjf+4F3iOFfLTVZLJdnkspvqRb3jmquWG1xV",
-	"Iewcip0aCh/wZPbXQOcLou7JfHOyNI60IrG8yyxqTroFxjw3l/cKucdC4OUq9Hr5OmDfEIW15bwnuJBu",
-	"Ba0th7kuL8HvYPe4TkEWwHdXgPc9KmVqtGfenpIKuqI76hb+eTGXQ33xQ27Ouj3qtlaWzZdxopa+dSSJ",
-	"ICbAQZmfbDxzwkJQuFrU6jCzf3/MaE/XWO5htvoDd7qyDngGQ2PWNyDrA4AH52KDpbudu9auW9x4pMOQ",
-	"B2lMmDLuzUNwA77TdugtL/GlMVuRdis9Kxup5x5HZJqQWEO5NbLiN6iHTbFyL+asU2pvyeJd5i+uCO5z",
-	"njJlCrtFA42PFjOswOdWM7LUnngfyQQH2itnISIx/5mCf74gUcBj4sPXjKM5ZSHikwHLF0M2ENPUMBkw",
-	"G67FpvFSEmU695iCHIhJyRA6nan2gJX8JowWnIeEoRkXYHlyPnT8YZcZDw5L7tRxnfvU4DM5KeX72QKS",
-	"3bNZwhrio9va3PlmQRPhSVTv+rp7HQxueh39X1f/t6d9xoPv9H8v9J9HL2uxUJGj5spWHddVtni/ELC2",
-	"OJj5oau1npUGimod1A2xCml0LszivEoRr6nWsUFclYnccwha78lEQSqEDj8TR24fTw6695ADRhYlKNZx",
-	"tatoqsyzsqPK0nUslOU77hcmnDLT/YqwhKDgZP/gCDx+E4ZVEG15c922SnJaRL3bCecKorNGxw2dXids",
-	"v9sXcNNcdR3JP7Vslr51/sLETFQrerkgogJ8LasXoWJz9/TByYnTPb3vQJn3T+fZtNp2eHiGNlOaXeQq",
-	"Tuu8DtubU9PTxEOCoFnpw/vztitBdR7NXYrR6hIDfY6OnFd8w2UlMtSx+/vczGdtjP3fquwKCq6Wjq8J",
-	"viaIGD+ci0rXFSRQGAKljCI6FlgsTRrYtPZDG4pt9SonK2pUyWoIbMAyjV9rQTMegG0pq2sMs91jKzBs",
-	"ouLq3c6atE1eG4C0kiATQeSsKBQ4mZqP4p+vDhbXweUv0cfv99mBOH/xj1P977veuDPfG+/9oxPEZ+nH",
-	"v5+of7Ko8/Gnt/zjT6+iuwE+7p70qkq5wW3WXw9n1vUu72Rk9mHSmyMgu92N/eoZ4ixaIoz0/dZLA7+O",
-	"ERLaVGq+29Ktd8p9VQjgpjq+viBSWofmPiZQEKzNNVZ1ypYwN/MW8ekUfNiSKIdYkZaicSXJVhtOWPNU",
-	"+ygd0BqVGOAogh6mGIdE6yJjUuxqY84jghkoc6jEyGbgqUKQfaITqP+aaqDFvyHLg7ZhFEOhzFJaYbu9",
-	"OjGhyRCHoSBS1kJrz9KY0lGgNcVE8HgTwxBhCVn2eipeZpk5szIXGQIevH0Tlj1qGG1qBNMG3sDKQY3E",
-	"NNTUXOCqearTTtUgVRMq48J8JyXalIDxXQGpYLrEf2sk8h2+t2Oa43UjJyWT/LvRzMiNGgapkLymSPA2",
-	"1WJnZT7PLelgsV1jq6sZ8zvwDkCVAahD2WVmSu6BLFc511gh9Orq0h4B6xwe72TJM3RaSpqZSpuPRvas",
-	"1//7P/931K6zJasepWUCytacmctYuHzGil6bc4bN/tzx4f5d5+H8ikFZAeLHBP+SkmdoyrmpQXMGramV",
-	"7R10e02y3uArgvCYvS00w0DIR0Lf5DBakiRYaNnZzDMvrLBbDRkDOe5dESnxRGntEsH8FWNs9tvImn+5",
-	"jI/jMjrZgRWgvucLc54KRxGBZMU11PskiSZugsJ5XpmKn0vHiWuhqrWjSWP67qzawA3wl1ExZzyYt+D/",
-	"DbGycXbgDgHPoCtdVgfiFn72QxXFRVkVZErDTTzttavnbWPSh4Nd2aHTL5J2K9oG6tVb9qtvwpdrIuiE",
-	"khCRVoxphKy70Eab8MbPfMZCXi1DH+xvzAMV9eaIT52q+iCJ2CoOeJBbGFI4pAniU+Orxzahk69tvllF",
-	"yR2ehV1qmBGk/nHFcdSyd7qJ75I5+BX3CAI6OFMB3Tw+Itc6xDC1b9DTtGzNN4wLCne6we/FQcBTpiCV",
-	"j+Vcm4ym2t7DnO8k3Jb2rijdK56lbv+O5+dMUaGxS1CH0xwPvuSnOztqko/ncP19qw5xbVbyFAURpjFK",
-	"maKRjTQDziZUxNXgHzP2N/upHfDYZZcmeVhBdom312Yvs5aainHbOLu8Tkd+YPSXlBQlLKokiojWZijA",
-	"Es48LWioZs+07zD628gHHwKqW769UELPNtOupF53BVOrNntNev1vg4Fc6dT577t1qcN8a9Pkmmk+AF/d",
-	"k2keQK7bledDqTlIBVXLC325WRq8xl5z2fE1n0Iul6pZwzk4ZFzAp7n/+hR+f1pyHJ/mLiIN5lolDZjr",
-	"/C95CoXFZ+ZBDJplaTAnIfw0JQqNqiZ9ZKqOk4gvYCcue1o/5oOIvL63W/LMjb4za0HXOw41A30jEV+w",
-	"XFHqHUgTFEvoGbRuRN8zZaKGW0j5No0wWXqS5vNlfssTHOq4DPoVuZA7+S35w0DFwNKmp/KuBbIoqLRz",
-	"lxmwJrdpTKVswusJbsohSFuoOSGJphcV+cZMdnKm/+OpMpGopSOHFJwtxksUYGa8nmV7wAbs6dNLsURU",
-	"tZ8+Re+064OeZiE0eeoDwYt5IRXO8OF8N8JlJsQ5Gw7Yk1GM5wSJlJl4wxwRj3mOrJH1oUbF5Jbc4xo5",
-	"vvdox9c/MsQTwhBmA1b0rAPnG9DNXjQKnma708+nyiy/5Kne5ye9CE5oe4nj6POTXffjDiyXX/Gz5My5",
-	"Qn/cQQEWEM1ROWCm5vmNRHgseZQqkrmQRPYRjRMuwNrHpinzHZcqxpCuO01oyKfghk4J03spIkLIEcJt",
-	"7QH7lJibMlhCHshd97sdbZhwvnbAo4gEgBnItOZrGeJFfAqVoPHSBl8DpnesiFQy42RTvBqwywVHCZ4S",
-	"ieSMLxBVffTpYoGnUyLQh/MMlp2sHZoqH316T17w4POTXUFCHsBPoCGosgSBspt8+hQ6IEZNbewjm9vZ",
-	"PzjaMbTDSCqYFjIKeEhGZqCLWth2focfJJIJwXOUxyKUSQUDJcwAj5FvJ3m4VfjRThu95bb2KUhCsJJg",
-	"BCFjLXWUPmAvHewAE1Bo6UAjtwQ4eoZ+gWNbmunco1oTLtCMREnGmCvBxdOnmpD6siVPBegxJ2C3rCGh",
-	"JtE2xdmjTscMI7GZKCq0DQATNWAm0QBGfEzs8AxYGNTZN/nDre5YEISnghCjwSMaEGbaJI2N896cX2pV",
-	"CDpsplQi+7sgFpKnIiBtLqa79qbdmCqnIOldQPe+53vXRJhahtdpd9sdfY0VLK/v7bU77T2w1moG9mC3",
-	"vSBR1IIBCbs/L+aynZ1vmJKGhLhtcJV0yiibojlZSlOohE7pKzJGP5AluiCq6H/daaNTJ3tnGudfXV1K",
-	"lBCBsvziswEbzWk4gnMfM2L6ZQ/3jpGapfE4EZTlEzDmZNlGZ0QFRptJouzJCWCGbGyJmT+EEaw6YLla",
-	"DTkUM/SmDSFytj7X9mpK1A9kKb3KLKlep3O/46imRfSTbdP1Xl70Dg49243rvWuZT9B06739dfxa/jQ7",
-	"Tl88D8LW4Zu3i5/O9q+GR4xf/XT28XTy/fzmo3z/9+cnP2mwoAPXe/nc9rf2PUmnHrTSepPjvR9f7b3o",
-	"3Zx1v5seX6fjE/WadKffv/n1H0eH5PgylSfpu++v3//j5QcP2mq9m+HZy1/fpyfx3uH3r98OVUoOD05e",
-	"v01+ujpMni8vFJ3/8+cfzq/OD3DHu/288UkQ21TbcMZtTpaaaNscVV2ZmwePOjBEqrsxJ+aue9zU9Q69",
-	"/qfPvnPYy0JqJd/Yc6SF23Cxdo/xVJPYe0FlwLXi0u7vTQuD2WlNeBTChKfiZ/24ksyBX9IqdaG2jLlb",
-	"K4TlttXcPsa2O9iI3vF+d3+njUamvTCXK/15pCUpd6lKh9BWhCFvOd5WIBqakNenI7POYtCH/d3dbu+o",
-	"3Wl32t3+cee44zZDNlzSoOLW9Q5/+tzQt9vwBAB215xpu183ZP+Tp31+vdHVXttPubvuOOIl57rsNn9u",
-	"7KltgBs8i9W207Xb3LgrNN/axjojZ7QGrZFx93+42rDJJyqdY38o5A9WFzM4HPNroz44BV8JjHDE2RTZ",
-	"EMAOf9NxgWyjc+2U8jnMFmDcHIUnOuIun8WjLIhS23axogjsKZ1t1UDWjOXx+eYnC+2z686wR/TazIh7",
-	"VCqel7GI9VMcElp4aumXw+p7u1pMl820O+jsocWMRuSOI5HGfcyiDBRzLdzaXZ+lKtRO7JhMKZO1ZNPx",
-	"N2WmPv8fRTkN2BJ8cdt3Jh9IRn3P3t33uEdf15H+OYb2F5DeB5A8LzXp+LHefBv/NNOg2haXijo9U1HM",
-	"JgFkQ61MnGGn9bEQadZwRkHFeDlgOEkIFjA+BGKgFhoVZvfbzNCO0JM/ft9v7+3AWWSJRllyYQQLj/Lr",
-	"zIOkwkKZwWmQCWmj0wFDTXUdtOBiDuFvEuGAZD579oh2FahyP5iG7DCHq/ybgQZbfWcjVkYWKMFUtBGE",
-	"jhqwUr8cjICTJASc9PO8DtzHGWmjC8JCrQ71lzyCpFgWTVCtKDX+yUKvK21PwhOMIi6VhcQ3ETIeyx2I",
-	"AO3sVxznz3iGIqyyWQ7amfRtphsO3Wrq6tXVjExMNs3ENIBqaMICSl5RNeOpQiNwFEYmNDflSqJkXZoQ",
-	"ncq53piWsOLgglsWmWFpQNbREYGw1h69h98MvrMH2hkgNjS38zlpMAPoTvMpfISE2SBmmMjXRqd31Ogh",
-	"ja2XK9XOfbO6hmPA8hq6n4GhRQLGvJmPo1JPSh99hyUNRrY3pS7KM0WPS+vSWAX0HQ+Xa1Ri7WS76mgN",
-	"Nx1b6BSTTnbHRrh1fNcDLu6v1MVtmbiuxFuUGvJ66W1R/C5D8t5+2QRKta2jUkF/eCX8HrMlSg0jt+Wy",
-	"gxIpud3WkpUbnzyyfDUb/z2gP9JXZx9+Pe++pefynL0/CJ6fH57HZ50fesle+PzVSZssX/0aXp3TH+n5",
-	"4s1lNPv4Yrp8u3x10g56ERvHZ53Q1PzdzqbDTucRsbiWD9xGoKz/535Ir58SZPQMaNmvNhtsfxO3oDRt",
-	"EW7qbnhTeUqqvrW7t+Gt+TQkuOtgw7uK4Zyb+jwrUwA3dXxWxqqt836MpvKdbtdsKovjC5mp+/W+kP2t",
-	"8IWyyLjRJYJMX6dz0kZXMw5OzoxHocwTeTFeQoWJqj6YK2d2zmp/vF81oTbzB3P3dYAEc/i1WbWT7E0a",
-	"xDwJfBWsHEenMhMpHyZrR9kgbbtxBG5+PtVG+2yR5KjX6fhoTAKcSmIt/lQbO0KhXLTAyzrLZFb5Apap",
-	"1hy8hGpS5m2YgkUZoa6leAT1tXJkoKIb72EmVs+jbG4rGpxy3za8L7AEv8RORvNtS6/mHyLMtKq295dW",
-	"+rdqJe39Wqc/T0XdUx9BuqxZEZ2ypSa61jdmno6WUgjP3fE6yEzzYs9MucE2rcDIHd9tvzRzvvLC7oCN",
-	"nGzdyMR4eVXXJmcpDM9Vy75dNt2wVcQ3FUajN03XiHlAJTajMjtvU+67gZK+XtT03kioM0o+YBkeIEIi",
-	"UaRXh8B0Yc+daF1cLA7asdnfhva6TZVa3YhP00VU1wtUtIpUxtc4DvXKuVTHccaMbe4rOW1QG6mc7v22",
-	"6bYUer1O77DV7bZ6e5fd/X632+90PrqdXFnrTDNuql1/9oZmlN1r2phtLqnNVn8ut8g17WUbMjRli3Xs",
-	"bePczTV18ZqJTdV0dR4j3Le31SC5+lFe+UC59xVVZK6AaN8Io9MZk/XI54j4t7+Cpm4zjzFPrh4LhfNn",
-	"dXD+6hatGVFZAX+BWYL7nZPtZghWx7GVZ0iWrAXODoPWvIAm+738oplczLZ+z0znpOCD55xNIhqsf6dJ",
-	"ZWOPNSx1BSE+SoiY4QTyj5iZvizHYLY3dqLu7T+VXKf9Xu/uO7KXGH2lpPdvt/5qH+SncknxtuSFvc+c",
-	"okKlOE7YqfmmwQ3Lfy0csd2sOTZ7x0GZwC/ge1nKWNpmQx1gRfbFInlznpmabSolXMChLSh8mVxyZbTo",
-	"ACosAJzNi+pA0xQFbTcmZvZ3M8I0T31SifY73aKZTsvugI3umtxoc+sxvhniKfn2sNPJc6rVF67tH3V2",
-	"+hpeRNmA2Z55aM0zbVO5hqvztAw635DVcs9+QzOBxa0NT7+OtVx/X2Frvpas1AhK4eWUpcTwLYqXW8iI",
-	"v6b3w5Kr/mRkkePwEZb52e1FQ2vH1jXBv1zV7V1V46t8I7+uv/rnlEAgY0UAr2Yc4RidP0juEqyCWc0Y",
-	"MmhDN8ZoQkmUHU3GIuv71Np9TkhirgHPQ1YGrZZjfr90HiBzXC0PfCNhoozbC2CnC5sp6TWK37DvG7JN",
-	"gF0VND5Bl4Iv78fn9qzHlyjcfB11k2Hh36duev29L6Zucl9qYorSGWf9x6udv/z2e/si9tROvESJ4BMa",
-	"kS399V23vJ2kdS4KeNvAVWZYSNGBb06u5I0XptU/OzpjChC2WSRjUe3qm1MInBFbyIEDF8W0m6mO8Hl9",
-	"zhE2/87tLn2gWlwdd7eaSywPovMwGlM4xFG6bPPAtzydbyNd2uDfu+9OyyfU/yXqVtQfnKtZGXRfeuXD",
-	"CvMXL65rTNnAyyFq7i1ncVZ48eu+NbiChsfK7DTiL3+BhNUj+asfg4AkcHqp/SdTzAWVt9LM+fnLNSmV",
-	"lyzMDqDVa1zfaFbAa2MvMGHhRXHY824ldBpFeZ4GHGbCwj+BDvpPZ6GsJgr0hFdlOyyUE6iWhfJfN0g0",
-	"fOMm2Uz3sVRIkIAwFS1NbyU07kGnn9tamL38vNvprDJRRKVq5qJ7hgV2oMOnzQKEfJaemWHhzsLLb9nr",
-	"6Ft62S1lvYo73W7rKDg4aB3j/W6rE+5Net3JPj4eH5UnovW9/AxFdQZaFbr8UXeGDc7AN72VaPe4fdDu",
-	"gBkoTSnTkefG6tiduNagknMRzgNfOCgMyaW/RHm7hAURBFIWxaTIB8hyrTnY/c3+NaTh7Z22AXpxy5Yh",
-	"z045h/77kHu3iUft1pc6hiSSiifQB07texYHzCYrNYdm/f51PnthWzbOX2fwUvknMSz7ZicP9jzdtzq5",
-	"Tmc+eVCmwSzvYdu65rtfeIdvuUJn9snNLmEB32N5g65VWdnf/8CwPTPtjjg+yLbnp0OyYKNBdqBWMHJN",
-	"8sgen6bqWXZYYUbQSNIQzo464m9EvjyBZlNLyaD3HQ6V2SxXoay8asDr8tL9JkXdfr6bFoYCQPJmZAnz",
-	"xonsgJ+WYIGD7LXh2BzRyo/w74JNtlSrHzDjI6nwstD6PlT9NOnzOW/2zVGdzgnMerN4yrra/N9qGyOI",
-	"8A1AzgiVldEtznJOBrx+wK6NtBxATb/ZwnbT2knDdjmHB2tnc1XmpcChEcVXz1gXB5nz92cduVhwjkr6",
-	"dbP9Io5DNMYRZgEckWQh4iKYkWxwjLNUdoTr8+3/DwAA//8=",
+	"7H39cts29uirYHh/M43zo2RJ/lamM+s68dZp4ubGzrqbKD8JIiEJFQmoAGhZ7XjmPs3te/RR7pPcwQFI",
+	"ghQpS5az6e40f3giiQQPzvcXDn/zAh7POCNMSa/7mzchOCQC/nuGgwk5p7fkLWWJIvBdSGQg6ExRzryu",
+	"9xYv0JCgKZkpNOICjegtQbG5uun5HrnD8SwiXtebJcOIBj6K8V0Dj8m3e62W53uC/JJQQUKvq0RCfE8G",
+	"ExJj/ZwY370hbKwmXne/5XtqMdOrSCUoG3v39753yQG8ZZiuJwRJHBMfIPr++vrdbrvZQoG+ugQU4w34",
+	"eltIrhQXVZDwKWESxYlUiHGlMSX1lSEaLiw86Nn78zN0eLR/gv74/aDZ3lkCEO7YDsD3RInF6UgRsQzj",
+	"FQk4CyVSHM0x1TCOuCBITQhi5E4hJRYFkNqrIBlxEWPldT3K1F7H8zVoNE5ir3vSavleTJn51M6gpEyR",
+	"MREA5s3NzWmiJoQpGmBVQ9lggqOIsDExmDtpt1voj9/b7eZhs73jozlVEwBeECw5S9F7oC/aKyH3O4IF",
+	"EfrKKP6250miuabn+YgIwcW3PY+yWxzRsK80HXveukRot1oVZLjXd8sZZ9II0jkXQxqGhOkPAWeKMKX/",
+	"i2ezSO+fcrY7E3wYkfi/f5YcLstg13eEBn8yGY1oQAlTfRnwmWaVkChMI4swHAREavpOCUMRDqYS8APX",
+	"oph054Iq0rR7I1L1aeh1vVb7BIfHnaPGSdAZNY7ae7iBDw73G0ekc0QOh53W3sG+53tSYZVIzXd7vqeo",
+	"ArzmO8uwkAjWNfjt2j11KyC/dxH6X4KMvK73v3Zz9bRrfpW778waBqvLPOLuFZudvoBN58zDcEwkokpv",
+	"3NF4Nzc3jTIPVgFib9ktsywAdGHYZiu6wgpwcX+EaUTCMlkttVDIiQTlMqLK7JEzJXAAOwNGll7302/5",
+	"zaCNJviWIKxQzKVCnVZLY0bfpNHgezOuxVJ4XW93lERRXyPLu/+8JYt0OjmLfGAzwTVf4mFE0CumqFqs",
+	"5JZlfDwVs6SInGOpVUGIholCQ0GwFZQUny/QwKBzgCReSDSfEEGaGoy3ONKKj2xH8SEO+xaWMq2HPFwg",
+	"asgMiECvr3683F5mWzlBvsMhep89vZ4OLpRPTYEAM2slgQ7P9Ae9UR9hNCULNKa3hCE1pwHRXxkppwyo",
+	"9EtCxGLHkIOEFF/DDrYgR8JkMptxoUjYj/WKfUCKQ5krwkLkLqoX81HCNAYEkZKEW5OofeDKTAYRgj2i",
+	"awNRPbVqNvFUhHP5ko+ADiEJIqw9HHgc0o/zERf6Khct9773o1acZ5FW/+/JKJErxaeCTiCMYAGNkQ5g",
+	"qVTp9Ss8B7hAQ5KwKeNzBnApiSQJBIEf5oKzcXN9/MAeXgEgNSiyD9UaNEx5NeX3HBJA0QSDtTLA4EhN",
+	"eDKeoMGICqkaMyzUYgDXMM5IyWyBJ9w405qKRw/ZrNRdvfe9dwKP63eZ32A8beOibW8fAWvrSOkaVM81",
+	"ZhXZl0T0rjGfzxtaWzcSERGmhT0sy+wTkt+VEKzjkbhKGr4GLTNCbCx8ACUFjEXEsIBM4hiLhdf1TtEM",
+	"CxwTRWCXMZVSu7++dmiSR1BQI3GGpZxzEaKxwFqWCAklSiQRWqoQZmF2RRPiCJDiIlg3+isUCBJqVsSR",
+	"XAURPGYFPNmjuQB5zuBzNMj9EzJR0UMBapXCxs7OV2aiKyJuiTC7eJQ8S1igbz7WCDOPiZpQNkZzrVIB",
+	"0wicMPS/E65IUbeG2kFjaMEThOUU4SFPFPj7T0SYUzTCSQR2jydCfmX8X08EVyp6rA1VJJ5xgQWNFv2E",
+	"4VtMI+2Y18uAIGiu/yjOUYzZwlIjlQTZRDe1yYSnkoyaR0PWR0200rUyOhI8Nt/gMNQ6t4luJkRNiL2O",
+	"M2Jki44nKtXWikfh17KykK9pZAmbVXc5qR2HGzh/g8X4i5pW17pF+mEamZihw330A/3uixjRqsd8Van7",
+	"4IjKv0bukNGTaaik8JQYHk71HuPzJroWC4THmDIkJ1yo6AsIXcTHlEmEFeIsMC4+uP9Y4SGWpBjLBRMS",
+	"NtEVHmmFoZWAge7fULzWs3PrpO2U9iGizODlUeXTWLnt4s4DNzVwYWFFZvPolQV5VWqvsLunCDfL5hZd",
+	"F9EwoiyUiKo0xoq4iePWMYwPk0tx3tdsn+pEWcrQbGMOt82qneSU0tL5Vj/+fQ5mPZWWN/UkeYF6FDzG",
+	"5m4hq2tYwYcpP8OLiOOwr5EF9qcuN1dtnLZL/jg5dUtRmypFGstvLDj1FF4G/qkzPzWW/wPDTtT/CNmz",
+	"MWaWR3cDTJP3UxOsijnRZ5rrYi7IjhvcZQrXKeWsLJFQicjdjAoS+kiQWz4lobZu+XNM3nfb3GvbTexp",
+	"bHFBf4U0/yq96m5CUyaNrwsouuQo3WYZDUmJMAVEaLGcEQGEsVE2ZgXkfJ1tl4HeILhewcYplsB30eoo",
+	"5ag66mu780J/wMb7yW7QWp9HYRZ4fIma0nqu5jppbdfLLEjBY13LbV0NR8tpD4MGBH0oQLmSM7Lrnsp4",
+	"DRO5eBJ/9tGmK9sJLAPu1hlQr1wPv9EMmLuJpuFhJvhY4Fg2kb5JIiyIjns1QzMCBJ5gNjZpR8KS2Ot+",
+	"KtWelpVEWXsWareJJKLv3KFh86sL04KMqVRGw/SDiEtYnXHVH/GE6f9r55eHff0VjiI+hwvShFtfM6Ve",
+	"vMoq1xZsqkqpgK9+6pxoHqvw8JacdJfdPvtuyf9wf6ng73vnlERhFivgMKQaCBy9E1rNKqqt3AhHkvje",
+	"zPkqr9U+3FXg1GrLzPH66sdL9M78atOFJ632DqJM86y14S+AZXCetPURRjLCcgJ5VapMFqXp+Q83OLjd",
+	"EZ8yuDIl8zm7gw9/JgGUD8+TKLrEcQVrn5ri64wIyRmCHgXt3r9AA5ZE0QAFEcEiLeDnLR2njKFX9lMB",
+	"5I7tP8m24Ht6IaNPTS/HDCtNb6/r/c+n/+n17lqtRq931z7v9e6Ozj8//y+vAvvfExzp5TYib6r6fsvk",
+	"j09L/NQ+fAi/dpEqrP5AFg9CVMT2j4wg06AFhVbglqOD9hH64/d9H9lPx+iP3w93tB9Pg0la74uwVCgm",
+	"8ZAANaBAFZIZ0dEYZ2gwVYuBJlERAzgal7n7sAK7gbhd57Kp8REfEsepWqyzWiLJOpfdlS/qHFdctVjj",
+	"qhJhp9AJoaHwAU9mfzV0viJqQ+abkoVxrhWJ5UOmUnPSPTDmhbm8k8s9FgIvlqHXy1cB+5YorK3phuBC",
+	"LQY0uexn+r0Av4Pd4yoFmQPfXgLe96iUidGeWe9aIuiS7qha+Of5VPb1xY+5OW0Fq9paUTZfxTO18K1z",
+	"SQQxQQ9KfWfjrRMWgsLVolaFmf3NMaO9X2PN++nqj9zp0jrgLfSNqV+DrI8AHhyONZZutx5au2px46X2",
+	"Qx4kMWHKuDyPwQ34U9uht7jEl8ZsSdqt9CxtpJp7HJGpQ2IF5VbIil+jHtbFykbMWaXULsn8XepDLgnu",
+	"GU+YMl0feXedj+YTrMAPVxOy0N55F8kZDrSnzkJEYv4zBZ99TqKAx8SHrxlHU8pCxEc9li2GbHCmqWES",
+	"ojaEi01XtiTKtPUyBXkRk6YhdDxRzR4r+E0YzTkPCUMTLsDyZHzo+MguMx4cFtyp4yr3qcZncioMm9kC",
+	"kt6zXv0CYqb7ylLKeoEU4bOo2vV199rr3XVa+k9b/9nTPuPBd/rPS/3fo1eVWCjJUX3Zu4rrSlvcLCys",
+	"7BxI/dDl0t9Sd1W5ScINu3JpdC5MY79Shb+u9LVGXJWK3BkEshsyUZAIoUPSmSO3TycH7Q3kgJF5AYpV",
+	"XO0qmjLzLO2otHQVC6U5kM3ChFNmWuMRlhAUnOwfHIHHb8KwEqItb67aVkFO86h3O+FcQnTaBb2m0+uE",
+	"7Q/7Am7qq+q4wk8Nm7lvXLw0MRPVil7OiSgBX8nqeahYf7Ti4OTEOVqx70CZHa7IMmyVZ2XgGdpMmULN",
+	"Ek6rvA7buFfR8MhDgqCT8cP7i6YrQVUezUOK0eoSA32GjoxXfMNlBTJUsfv7zMynPc7d38rsCgquko5v",
+	"CL4liBg/nItSSyYkUBgCpYwiOhRYLExq2Jz7gR412wdaTFZUqJLlENiAZbpCV4JmPADbb1rVNWpbS5dg",
+	"WEfFVbudFWmbrF4AaSVBRoLISV48cDI1H8U/Xx/Mb4PrX6KP3++zA3Hx8h+n+t93nWFrujfc+0criM+T",
+	"j38/Uf9kUevjT5f840+vo4cBPm6fdMpKucZt1l/3J9b1Lu5kYPZhUp4DILvdjf3qBeIsWiCM9P3WSwO/",
+	"jhES2vRqttvCrQ/KfVkI4KYqvr4iUlqHZhMTKAjW5hqrKmVLmJt5i/h4DD5sQZRDrEhD0biUZKsMJ6x5",
+	"qnxUXg8OcBRBQTjGIdG6yJgUu9qQ84hgBsocqjOyHniqEGSf6AjaAUyF0OLfkOVR2zCKIVdmCS2x3V6V",
+	"mNBZ3/acVUJrmwFMOSnQmmIkeLyOYYiwhMx7NRWv08ycWZmLFAGP3r4Jy540jDZ1g3ENb2DloEZiGmpq",
+	"znHZPFVpp3KQqgmVcmG2kwJtCsD4roCUMF3gvxUS+Q5v7JhmeF3LSUkl/2E0M3Kn+kEiJK8oElwmWuys",
+	"zGe5JR0sNitsdTlj/gDeAagiAFUou05NyQbIcpVzhRVCr2+u7fnQ1uHxTpo8Q6eFpJmpvvloYA+C/r//",
+	"838HzSpbsuxRWiagbMWB2pSFiwcw6a05hFzvzx0f7j90WNYvGZQlIH6c4V8S8gKNOTd1ac6gb720vYN2",
+	"p07Wa3xFEB6zN+h4gpCPhL7JYTQkmWGhZWc9zzy3wm41ZAjk2LgiUuCJwtoFgvlLxtjst5Y1/3IZn8Zl",
+	"dLIDS0B9z+fmsCWOIgLJiluo90kSjdwEhfO8IhU/F2YNVEJVaUdntem78/LpDoC/iIop48G0AX/XxMra",
+	"2YEHBDyFrnBZFYhb+NmPVRRXRVWQKg038bTXLB/Gj0kXTn2mJ9K/SNotbyWoVm/pr74JX26JoCNKQkQa",
+	"MaZRfnxgHd74mU9YyMtl6IP9tXmgpN4c8alSVR8kEVvFAY9yC0MKJ7hBfCp89dgmdLK1zTfLKHnAs7BL",
+	"9VOCVD8uP6te9E7X8V1SB7/kHkFABweuoMPHR+RWhxim9g16mhat+ZpxQe5O1/i9OAh4whSk8rGcapNR",
+	"V9t7nPM9C7elvStKG8Wz1O3p8fyMKUo0dgnqcJrjwRf8dGdHdfJxBtdvWnWIK7OSpyiIMI1RwhSNbKQZ",
+	"cDaiIi4H/5ixv9lPzYDHLrvUycMSsgu8vTJ7mbbUlIzb2tnlVTryA6O/JCQvYVElUUS0NkMBlnDYak5D",
+	"NXmhfYfB3wY++BBQ3fLthRJa+Jl2JfW6S5hattkr0ut/6/XkUqfOfz+sSx3mW5km10zzAfhqQ6Z5BLnu",
+	"l54PpeYgEVQtrvTlZmnwGjv1Zcc3fAy5XKomNYdkkXEBn2f+63P4/XnBcXyeuYg0mGqV1GOu87/gCRQW",
+	"X5gHMWigpcGUhPDTmCg0KJv0gak6jiI+h5247Gn9mA8i8rrebsEzN/rOrAWd8DjUDPSNRHzOMkWpdyBN",
+	"UCyhj9C6EV3PlIlqbiHF2zTCZOFJms8X2S3PcKjjMuhh5ELuZLdkDwMVA0ubPsuHFkijoMLOXWbAmtym",
+	"WZWyEa8muCmHIG2hpoTMNL2oyDZmspMT/YcnykSilo4cUnC2GC9RgJnxehbNHuux58+vxQJR1Xz+HL3T",
+	"rg96nobQ5LkPBM+HCZU4w4fhDwgXmRBnbNhjzwYxnhIkEmbiDTM/IuYZsgbWhxrkY50yj2vg+N6DHV//",
+	"yBCfEYYw67G8jx0434Bu9qJR8DzdnX4+VWb5BU/0Pj/pRfCMNhc4jj4/23U/7sBy2RU/S86cK/THHRRg",
+	"AdEclT1map7fSISHkkeJIqkLSWQX0XjGBVj72DRlvuNSxRjSdaczGvIxuKFjwvRe8ogwPc9K4maPfZqZ",
+	"m1JYQh7IXfe7HW2YcLZ2wKOIBIAZyLRmaxniRXwMlaDhwgZfPaZ3rIhUMuVkU7zqses5RzM8JhLJCZ8j",
+	"qrro09Ucj8dEoA8XKSw7aYs0VT769J685MHnZ7uChDyAn0BDUGUJAmU3+fw5dEAM6lrbBza3s39wtGNo",
+	"h5FUMEpoEPCQDMy0JzW3Lf4OP0gkZwRPURaLUCYVTJsx030Gvh3z41bhBztNdMlt7VOQGcFKghGEjLXU",
+	"UXqPvXKwA0xAoaUDDdwS4OAF+gVO8Wmmc0/ujbhAExLNUsZcCi6eP9eE1JcteCJAjzkBu2UNCTWJpinO",
+	"HrVaZlKRzURRoW0AmKgeM4kGMOJDYifrwMKgzr7Jz20Z3TEnCI8FIUaDRzQgzLRJGhvnvb241qoQdNhE",
+	"qZns7oJYSJ6IgDS5GO/am3ZjqpyCpHcFHf2e790SYWoZXqvZbrb0NVawvK6312w198BaqwnYg93mnERR",
+	"A6an7P48n8pmeuZhTGoS4rbBVdIxo2yMpmQhTaESOqVvyBD9QBboiqi8/3WniU6d7J1ppn99cy3RjAiU",
+	"5hdf9NhgSsMBnAWZENMve7h3jNQkiYczQVk2HmdKFk10TlRgtJkkyp6mAGZIZxqZ4WQYwao9lqnVkEMx",
+	"Q2/aECJj6wttr8ZE/UAW0isNmuu0WpudTjYtop9sm6736qpzcOjZblzvXcN8gqZb7/LX4Rv50+Q4eXkW",
+	"hI3Dt5fzn873b/pHjN/8dP7xdPT99O6jfP/3s5OfNFjQgeu9OrP9rV1P0rEHrbTe6Hjvx9d7Lzt35+3v",
+	"xse3yfBEvSHt8fdvf/3H0SE5vk7kSfLu+9v3/3j1wYO2Wu+uf/7q1/fJSbx3+P2by75KyOHByZvL2U83",
+	"h7OzxZWi03/+/MPFzcUBbnn3n9c+HWKbamvOvU3JQhNtm5PLS0M14VEHhkhVN2bE3HVPH7veodf99Nl3",
+	"DoBZSK3kG3uOtHAbLtbuMR5rEnsvqQy4Vlza/b1rYDA7jRGPQhj/lv+sH1eQOfBLGoUu1IYxdyuFsNi2",
+	"mtnH2HYHG9E73m/v7zTRwLQXZnKlPw+0JGUuVeFg2pIwZC3H2wpETRPy6nRk2lkM+rC7u9vuHDVbzVaz",
+	"3T1uHbfcZsiaS2pU3Kre4U+fa/p2a54AwO6ac26bdUN2P3na59cbXe61/ZS5644jXnCui27z59qe2hq4",
+	"wbNYbjtduc21u0Kzra2tMzJGq9EaKXf/ydWGTT5R6RwFRCF/tLqYwOGYX2v1wSn4SmCEI87GyIYAdjKk",
+	"jgtkE11op5RPYdQE42YyAtERd/F8HmVBlNi2iyVFYE/pbKsG0mYsj0/XP21on1010iCit2aA5JNS8aKI",
+	"Rayf4pDQwlNJvwxW39vVYrqop91Baw/NJzQiDxyTNO5jGmWgmGvh1u76JFGhdmKHZEyZrCSbjr8pM/X5",
+	"PxXlNGAL8MXT04KPJKO+Z+/he9zjsKtIf4ah/QWk9xEkz0pNOn6sNt/GP001qLbFhaJOx1QU0+kA6cQ7",
+	"E2fYUZ4sRJo1nDlxMV70GJ7NCBYwTQZioAYa5Gb329TQDtCzP37fb+7twPlkiQZpcmEACw+y68yDpMJC",
+	"mamKkAlpotMeQ3V1HTTnYgrh7yzCAUl99vQRzTJQxX4wDdlhBlfxNwMNtvrORqyMzNEMU9FEEDpqwAr9",
+	"cjAfUpIQcNLN8jpwH2ekia4IC7U61F/yCJJiaTRBtaLU+Cdzva60PQnPMIq4VBYS30TIeCh3IAK0g6Fx",
+	"nD3jBYqwSuc7aGfSt5luOIirqatXVxMyMtk0E9MAqqEJCygJ55rNZPjyqC53EopJAZkp5L49lmrg1qof",
+	"Yl2jS7hA7YN0yHyP2SnGXZuJV2kDm43EqUT7nRNDgIFzJNtO8YW4m8/BAIGxgTS+ObiBdbTcY2nzSJa6",
+	"KbR2QKJqAibMdsoZbWdmvfhIcnM5RlIJzMbg7o4Ts1DIe6AvIx5MIZnO54wIxBOTD7mhasIThQbgYg1M",
+	"UsMUeomSVQlWdCqnmiU0zPmRjzKoQGwdVxJICNhBBvCbRZR9IC2g0o49psHE0DUbbkpImM63h0GnTXT6",
+	"QHcDFAD0coWuA9+sruHQeLHdB34KhlYmMD3TfBwUunm66DssaTCwXT1V8bEpF11bZ9Cq7u94uFhhTCoH",
+	"hpYHlbiJ7Fwbm0S8O4TD7YBwY4f8/lJHgS2wVxXH8yJNVmm+z9sGipC8t1/WgVJuiCn1Hjy+h2CDSR2F",
+	"Vpv7YsFGiYTcb+sDFFvGPLJ4PRn+PaA/0tfnH369aF/SC3nB3h8EZxeHF/F564fObC88e33SJIvXv4Y3",
+	"F/RHejF/ex1NPr4cLy4Xr0+aQSdiw/i8FZpuCbcn7LDVekIsruQDt4Uq7ZzaDOnV47aMngH79NWG7O2v",
+	"41AVhtjCTe01byoOn9a3tvfWvDWbLQV3Hax5Vz7zWN/WOVn3YdkMs3WdzKWZrOt6mktjDVe5m0bB+U57",
+	"cToax3E+zTtQqp1P+1vufKapiFofFFKrrdZJE91MOHiVEx6FMsucxngBJT2qumDlnAFGywcS/LLPYlOt",
+	"MKlNOwTgj2g/xr5XxOSdzJPAOcTK8SxLg6my0d52nhDSzhKOIK7KRgtpJzmSHHVaLR8NSYATSayLNdY2",
+	"klCoz83xosqgmVW+gEGrtCKvoHyXunemQlREqGtgnkDrLZ3RKKnUDazL8gGg9U1MTRTk2xMGc2ym2dnJ",
+	"hL7todb8Q4QZGdb0/tOV2Z9MK2mn2UZZWe5vQ30E+cl6RXTKFproWt+YoUZaSiEf4s44QmakGnth6ju2",
+	"SwjmHvluv6sZtpZV0nts4KRHByaozsroNhtOYZS5WnTtssmavTm+KekavWnadMwDSsEwlekBp2KjUxqk",
+	"2GYnCYVdyXssxQOEpCSK9OqQCZjbgz5aF+eLg3asd9Ohn3FdpVY1Yte0bVU1X+W9OaV5QY4fvnQQ2PG3",
+	"MWPru1hO39laKqe92TbdHk6v0+ocNtrtRmfvur3fbbe7rdZHt3Uu7VWqx025zdLeUI+yjUa+2W6eyvLA",
+	"52JPYt1etiFDXXqekXkaHq+vqfOX/qyrpstDMeG+va2m+VXPU8um+r0vqSJzBSQJjDA6rUjpoYQMEf/y",
+	"F4JVbeYphvpVYyF3/qwOzl6kpTUjKirgLzDQcb91st0gx/JMvOIgz4K1wOnp24rXgaW/F1/7lYnZ1m/9",
+	"ajnzic84G0U0WP2GqdLGnmpi7RJCfDQjYoJnkPDFzDTCOQazubYTtbH/VIoDOw/fkb5S7itVGX6795cb",
+	"Tz8Va7j3BS/sfeoU5SrFccJOzTc1blj2a+6I7abdyOkbZ4oEfgnfy0Ki03Z36gArsq95yrohzdT6LJ08",
+	"5jyE5K9J3pfmu5oULQBn06k60DTpZ9v+ipn93cyRLSSfW+28e1HLbo8NHhqfaYsZMb7r4zH59rDVylKx",
+	"5ddf7h+1droaXkRZj9lDCpADN31qmYar8rQMOt+S5frafk33hsWtDU+/jrVcfV9ua76WrFQISu7lFKXE",
+	"8C2KF1vIiL+i2caSq/ooap7j8BGW2WH5eU0vzdZF2L9c1e1dVeOrfCO/rr/67ymBQMaSAN5MOMIxuniU",
+	"3M2wCiYVc9+g798YoxElUXoWHIu00VZr9ykhM3MNeB6yNNm2GPP7hQMYqeNqeeAbCSN83OYLO+LZjKqv",
+	"UPyGfd+SbQLssqDxEboWfLEZn9vDNV+i3vN11E2KhX+duul0976Yusl8qZHpAkg560+vdv7y2zf2Rewx",
+	"qXiBZoKPaES29Nd33ar4LKlyUcDbBq4y01nyIw/mqFDW6WLOVqRnlUwBwnbnpCyqXX1z7IMzYgs5cMIl",
+	"Hy801hE+r845wubfue28j1SLy/MFl3OJxcl/HkZDCqdmCpetH/gWxyGupUtr/Hv3TZbZawL+EnUr6o/O",
+	"1Sy9baDw3o0l5s9fI1qbsoE3dFTcW8ziLPHi132HewkNT5XZqcVf9hYPq0eyF/EGAZnBcbHm2oX4zWvw",
+	"fw5V7rzhYhtdnh2RXZGEecXC9IxgtY7281d/1bdrExZe5edxH1Zbp1GUZXbAxSYs/DfQWn92FkqrqEDP",
+	"uY4jHBbKCFTJQtmva6QmvnHTcqZBXCokSECYiham/RU6BKGl0O1htG2fqN1qLTNRRKWq56INAwk7c+PT",
+	"eiFFNu7QjBlxxxVmt+y19C2d9JaiJsatdrtxFBwcNI7xfrvRCvdGnfZoHx8Pj4pD67pedsylPKauDF32",
+	"qAcDDWcmn95KtHvcPGi2wHAUBsnpWHVtBe4OxatR4pkIZ6EynOWGdNRforxdioMIAkmOvEX5EbJcaQ52",
+	"f7P/69Pw/kHbAE2/RcuQ5bOcuQxdyNbbVKUOBAo9RhJJxWfQqk/tm1GhBzxrJbf+TZWXn9uWtTPeKbxU",
+	"/psYln2zk0f7qu7LuEqvODWNTTIJJlnX29ZV4v3cn7zkCp3bJ9c7kTl8T+U/ulZlaX//gYF+atodcXyU",
+	"bc8O8KThSY3sQHVh4JrkgT3hTtWL9DzJhKCBpCEc73XE34h8cUjQupaSQZM9nPuzebFcWXnlENnlpc2G",
+	"ed1/fpgWhgJA8npkCfNSkPQMppZggQPTYAhd3yMBmUgzZWEXbLKlWvUMIB9JhRe51vehTqhJn43isy/3",
+	"arVOYByfxVPaB+f/VtlKQYRvAHKm3CxN13GWc3Lm1TOQbWzmAGo61Oa2/9YOg7bLOTxYOT6tNNIGTqco",
+	"vnwMPj9rnr3i7MjFgnOa1a8avxhxHKIhjjAL4BQrCxEXwYSks32cpdJTdp/v/38AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -30,6 +30,7 @@ const (
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
+	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable                    ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType           ErrorCode = "unsupported_media_type"
@@ -58,6 +59,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePayloadTooLarge:
 		return true
 	case ErrorCodeRegistrationClosed:
+		return true
+	case ErrorCodeTooManyRequests:
 		return true
 	case ErrorCodeUnauthenticated:
 		return true
@@ -454,6 +457,9 @@ type OAuthRefused = OAuthError
 // OAuthServerError defines model for OAuthServerError.
 type OAuthServerError = OAuthError
 
+// OAuthThrottled defines model for OAuthThrottled.
+type OAuthThrottled = OAuthError
+
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
@@ -462,6 +468,9 @@ type OAuthUnavailable = OAuthError
 
 // ServerError An error as RFC 9457 has it.
 type ServerError = Problem
+
+// Throttled An error as RFC 9457 has it.
+type Throttled = Problem
 
 // TooLarge An error as RFC 9457 has it.
 type TooLarge = Problem
@@ -603,6 +612,11 @@ type ClientInterface interface {
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
 	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
+	//
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
 	//
@@ -625,6 +639,11 @@ type ClientInterface interface {
 	//   refresh token is used once: keep the new one. Sending the old one again within a few
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
+	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
 	//
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
@@ -845,6 +864,11 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
 //
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
+//
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
 //
@@ -877,6 +901,11 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
+//
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
 //
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
@@ -1698,6 +1727,11 @@ type ClientWithResponsesInterface interface {
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
 	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
+	//
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
 	//
@@ -1720,6 +1754,11 @@ type ClientWithResponsesInterface interface {
 	//   refresh token is used once: keep the new one. Sending the old one again within a few
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
+	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
 	//
 	// Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 	// the part that it has, and `scope` in the answer says which.
@@ -2119,6 +2158,13 @@ type CreateTokenResponse415Headers struct {
 	Pragma       string
 }
 
+// CreateTokenResponse429Headers the declared response headers of an HTTP 429 response for CreateToken
+type CreateTokenResponse429Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
 // CreateTokenResponse500Headers the declared response headers of an HTTP 500 response for CreateToken
 type CreateTokenResponse500Headers struct {
 	CacheControl string
@@ -2145,6 +2191,8 @@ type CreateTokenResponse struct {
 	JSON413 *OAuthTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *OAuthMediaType
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *OAuthThrottled
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *OAuthServerError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -2159,6 +2207,8 @@ type CreateTokenResponse struct {
 	Headers413 *CreateTokenResponse413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *CreateTokenResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateTokenResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *CreateTokenResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -2188,6 +2238,11 @@ func (r CreateTokenResponse) GetJSON413() *OAuthTooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateTokenResponse) GetJSON415() *OAuthMediaType {
 	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreateTokenResponse) GetJSON429() *OAuthThrottled {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -2795,6 +2850,11 @@ type ChangePasswordResponse403Headers struct {
 	WWWAuthenticate string
 }
 
+// ChangePasswordResponse429Headers the declared response headers of an HTTP 429 response for ChangePassword
+type ChangePasswordResponse429Headers struct {
+	RetryAfter int32
+}
+
 // ChangePasswordResponse503Headers the declared response headers of an HTTP 503 response for ChangePassword
 type ChangePasswordResponse503Headers struct {
 	RetryAfter int32
@@ -2815,6 +2875,8 @@ type ChangePasswordResponse struct {
 	ApplicationProblemJSON415 *MediaType
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Throttled
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *ServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -2823,6 +2885,8 @@ type ChangePasswordResponse struct {
 	Headers401 *ChangePasswordResponse401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *ChangePasswordResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ChangePasswordResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ChangePasswordResponse503Headers
 }
@@ -2855,6 +2919,11 @@ func (r ChangePasswordResponse) GetApplicationProblemJSON415() *MediaType {
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r ChangePasswordResponse) GetApplicationProblemJSON422() *Problem {
 	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ChangePasswordResponse) GetApplicationProblemJSON429() *Throttled {
+	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3261,6 +3330,11 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
 //
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
+//
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
 //
@@ -3289,6 +3363,11 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
+//
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
 //
 // Without `scope` the token gets `me:read me:write`. Asking for more than the account has gives
 // the part that it has, and `scope` in the answer says which.
@@ -3747,6 +3826,13 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest OAuthThrottled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest OAuthServerError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3856,6 +3942,30 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 			headers.Pragma = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreateTokenResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers CreateTokenResponse500Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
@@ -4565,6 +4675,13 @@ func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, e
 		}
 		response.ApplicationProblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Throttled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest ServerError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4602,6 +4719,16 @@ func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, e
 			headers.WWWAuthenticate = value
 		}
 		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers ChangePasswordResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ChangePasswordResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

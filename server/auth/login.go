@@ -46,11 +46,15 @@ func errWrongCredentials() error {
 	return problem.New(problem.InvalidGrant, "The username or the password is wrong.")
 }
 
-// Login starts a session. Errors: InvalidGrant, InvalidScope, Unavailable when too many passwords
-// are waiting to be hashed.
+// Login starts a session. Errors: InvalidGrant, InvalidScope, TooManyRequests after too many failures,
+// Unavailable when too many passwords are waiting to be hashed.
 func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	user, err := s.findForLogin(ctx, login.Username)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Tokens{}, err
+	}
+	try, err := s.begin(ctx, loginKey(login.Username), user.ID, login.Origin)
+	if err != nil {
 		return Tokens{}, err
 	}
 	// For an unknown user the hash is empty, and verifying it takes as long as any other.
@@ -59,7 +63,11 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, err
 	}
 	if !ok || user.Disabled {
-		return Tokens{}, errWrongCredentials()
+		return Tokens{}, s.fail(ctx, try, errWrongCredentials())
+	}
+	// Others may have failed while this one was waiting: who has to wait is not told that it was right.
+	if err = s.look(ctx, try, user.ID); err != nil {
+		return Tokens{}, err
 	}
 	scope, err := s.grant(login.Scope, user)
 	if err != nil {
@@ -70,7 +78,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 			return Tokens{}, err
 		}
 	}
-	return s.startSession(ctx, user, scope, login.Origin)
+	return s.startSession(ctx, user, scope, login.Origin, try)
 }
 
 func (s *Service) findForLogin(ctx context.Context, login string) (store.User, error) {
@@ -121,7 +129,7 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain string) (st
 }
 
 // startSession records a session and makes its first pair of tokens.
-func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, from Origin) (Tokens, error) {
+func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, from Origin, try *attempt) (Tokens, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a session id: %w", err)
@@ -136,7 +144,10 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 		if err := q.CreateSession(ctx, session, user.PasswordHash); err != nil {
 			return err
 		}
-		return q.TrimSessions(ctx, user.ID, maxSessions)
+		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {
+			return err
+		}
+		return s.succeed(ctx, q, try, user.ID)
 	})
 	if errors.Is(err, store.ErrNotFound) { // disabled, deleted or changed since it was read
 		return Tokens{}, errWrongCredentials()
