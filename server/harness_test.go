@@ -105,14 +105,25 @@ var testKey = sync.OnceValue(func() string {
 
 // clock is the time that a server under test goes by.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	stopped time.Time // if set
+	ahead   time.Duration
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stopped.IsZero() {
+		return c.stopped.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
+}
+
+// stop lets time pass by advance alone.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now().Truncate(time.Hour) // a full hour, so that none begins in the middle of a test
 }
 
 func (c *clock) advance(d time.Duration) {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -65,6 +66,14 @@ func (s *Service) look(ctx context.Context, a *attempt, userID string) (err erro
 	return nil
 }
 
+// failLane is fail for a password that is not a login's.
+func (s *Service) failLane(ctx context.Context, lane string, wrong error) error {
+	if err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory)); err != nil {
+		return err
+	}
+	return wrong
+}
+
 // lookAt is look for a password that is not a login's.
 func (s *Service) lookAt(ctx context.Context, lane string) error {
 	blocks, err := s.db.ReadBlocks(ctx, lane, "", "", "", "")
@@ -92,22 +101,23 @@ func (a *attempt) lane() string {
 // fail counts a wrong password and gives the answer to it. Of many tries at once, those that come
 // after the last free one are not told that they were wrong: they have to wait like any other.
 func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
-	now := s.Now()
-	if counted, err := s.db.CountFailure(ctx, store.Throttle{
-		Key: a.address, Free: freeFailuresOfAddress, ClearAt: now.Truncate(addressMemory).Add(addressMemory),
-	}, now); err != nil || !counted && !a.known {
-		return orThrottled(err)
+	if err := s.count(ctx, a.lane(), freeFailures, s.Now().Add(failureMemory)); err != nil {
+		return err
 	}
-	return s.failLane(ctx, a.lane(), wrong)
-}
-
-func (s *Service) failLane(ctx context.Context, lane string, wrong error) error {
-	now := s.Now()
-	counted, err := s.db.CountFailure(ctx, store.Throttle{Key: lane, Free: freeFailures, ClearAt: now.Add(failureMemory)}, now)
-	if err != nil || !counted {
-		return orThrottled(err)
+	err := s.count(ctx, a.address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
+	if err != nil && !(a.known && isThrottled(err)) {
+		return err
 	}
 	return wrong
+}
+
+// count counts a failure; TooManyRequests when the key is blocked by now. That wait has only just begun.
+func (s *Service) count(ctx context.Context, key string, free int, clearAt time.Time) error {
+	counted, err := s.db.CountFailure(ctx, store.Throttle{Key: key, Free: free, ClearAt: clearAt}, s.Now())
+	if err == nil && !counted {
+		err = errThrottled(time.Second)
+	}
+	return err
 }
 
 // succeed clears what the try's own lane has counted, and remembers the address.
@@ -130,12 +140,9 @@ func errThrottled(wait time.Duration) error {
 	return e
 }
 
-// orThrottled is for a failure that could not be counted. The wait has only just begun.
-func orThrottled(err error) error {
-	if err == nil {
-		err = errThrottled(time.Second)
-	}
-	return err
+func isThrottled(err error) bool {
+	p, ok := errors.AsType[*problem.Error](err)
+	return ok && p.Code == problem.TooManyRequests
 }
 
 // loginKey is a login as it is counted: folded as the account's name is, whether or not there is one.
