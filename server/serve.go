@@ -71,7 +71,7 @@ func (c *serveCommand) Run(p *program) error {
 	e.IPExtractor = api.ClientAddress(p.Proxies())
 	server, err := api.Register(e, api.Options{
 		PublicURL: p.PublicURL, CheckResponses: p.CheckResponses == "on",
-		CORSOrigins: p.CORSOrigins.Items(), Log: log, Ping: parts.db.Ping,
+		CORSOrigins: p.CorsOrigins.Items(), Log: log, Ping: parts.db.Ping,
 		NewService: func(scopes []string) *auth.Service { return p.service(parts, scopes) },
 	})
 	if err != nil {

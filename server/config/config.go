@@ -35,7 +35,7 @@ type Settings struct {
 	PasswordMinLength Number   `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
 	TrustedProxies    List     `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
-	CORSOrigins       List     `name:"cors-origins" placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
+	CorsOrigins       List     `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 	Docs              string   `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
 	CheckResponses    string   `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
 	LogFormat         string   `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
@@ -139,7 +139,7 @@ func (s *Settings) Check() error {
 	}
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
-	f.each("CORS_ORIGINS", s.CORSOrigins, checkOrigin)
+	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
 	f.oneOf("DOCS", s.Docs, "on", "off")
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
 	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")
