@@ -136,7 +136,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.now()); err != nil {
 			return err
 		}
-		if err := q.ClearThrottle(ctx, lane); err != nil {
+		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {
 			return err
 		}
 		return q.EndSessionsOf(ctx, user.ID, caller.SessionID)

@@ -16,6 +16,7 @@ const (
 	// after failureMemory without another.
 	freeFailures  = 5
 	failureMemory = 12 * time.Hour
+	longestWait   = 15 * time.Minute
 	// freeFailuresOfAddress is larger because a whole office may share an address. It is per clock hour.
 	freeFailuresOfAddress = 100
 	addressMemory         = time.Hour
@@ -123,7 +124,7 @@ func (s *Service) count(ctx context.Context, key string, free int, clearAt time.
 // succeed clears what the try's own lane has counted, and remembers the address.
 func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt, userID string) error {
 	if a.known && a.blocks.KnownFailures || !a.known && a.blocks.AccountFailures {
-		if err := q.ClearThrottle(ctx, a.lane()); err != nil {
+		if err := q.ClearThrottle(ctx, a.lane(), s.Now()); err != nil {
 			return err
 		}
 	}
@@ -136,7 +137,7 @@ func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt, use
 // errThrottled is one answer for a right and a wrong password, and whatever it is that has to wait.
 func errThrottled(wait time.Duration) error {
 	e := problem.New(problem.TooManyRequests, "There were too many wrong passwords. Wait before the next try.")
-	e.RetryAfter = wait
+	e.RetryAfter = min(wait, longestWait) // however far another replica's clock is ahead
 	return e
 }
 

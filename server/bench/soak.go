@@ -86,7 +86,12 @@ func (b *built) compareSizes(ctx context.Context, progress io.Writer) ([]*benchC
 			return nil, err
 		}
 	}
+	var lasted time.Duration
 	for i := range rounds {
+		if end, _ := ctx.Deadline(); i > 0 && time.Until(end) < 2*lasted { // a slow machine; fewer will do
+			break
+		}
+		began := time.Now()
 		fmt.Fprintf(progress, "comparing sizes, round %d of %d\n", i+1, rounds)
 		for pair := range slices.Chunk(cases, 2) {
 			if i%2 == 1 { // neither is always the first
@@ -101,6 +106,7 @@ func (b *built) compareSizes(ctx context.Context, progress io.Writer) ([]*benchC
 				}
 			}
 		}
+		lasted = time.Since(began)
 	}
 	for _, c := range cases {
 		if n := c.failures(); n > 0 {

@@ -57,9 +57,9 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 	return n > 0, err
 }
 
-// ClearThrottle forgets a count.
-func (q *Queries) ClearThrottle(ctx context.Context, key string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1`, key)
+// ClearThrottle forgets a count, unless the key is blocked by now.
+func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1 AND blocked_until <= $2`, key, micros(now))
 	return known(err)
 }
 
