@@ -106,10 +106,10 @@ func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
 		return err
 	}
 	err := s.count(ctx, a.address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
-	if err != nil && !(a.known && isThrottled(err)) {
-		return err
+	if err == nil || a.known && isThrottled(err) {
+		return wrong
 	}
-	return wrong
+	return err
 }
 
 // count counts a failure; TooManyRequests when the key is blocked by now. That wait has only just begun.

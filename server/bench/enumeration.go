@@ -46,7 +46,7 @@ func (b *built) measureRefusals(ctx context.Context, p plan) ([]*refusal, error)
 			}
 		}
 		for _, way := range ways {
-			request := postForm("/token", server.address, url.Values{
+			request := postForm(server.address, url.Values{
 				"grant_type": {"password"}, "username": {way.username}, "password": {way.password},
 			})
 			began := time.Now()

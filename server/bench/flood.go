@@ -190,7 +190,7 @@ func drip(ctx context.Context, address string, next time.Time, interval time.Dur
 
 func floodRequest(address string, n int64) []byte {
 	form := url.Values{"grant_type": {"password"}, "username": {fmt.Sprintf("nobody-%d", n)}, "password": {password}}
-	request := string(postForm("/token", address, form))
+	request := string(postForm(address, form))
 	from := fmt.Sprintf("X-Forwarded-For: 10.%d.%d.%d\r\n", n>>16&255, n>>8&255, n&255)
 	return []byte(strings.Replace(request, "Accept:", from+"Accept:", 1))
 }
