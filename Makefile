@@ -5,7 +5,7 @@ OASDIFF := go run github.com/oasdiff/oasdiff@v1.36.0
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-gen check-go check-contract check-breaking format generate dev e2e bench rename
+.PHONY: help run build test check check-gen check-go check-contract check-breaking format generate dev e2e bench soak rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ e2e: server/e2e/node_modules ## try every consumer of the contract: browsers, Po
 
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/bench
+
+soak: ## flood a server with logins and fill one with accounts, in two minutes; writes docs/soak.md
+	go run ./server/bench -soak
 
 rename: ## MODULE=example.com/team/login: give your clone a module path of its own
 	@.make/rename '$(MODULE)'

@@ -207,6 +207,7 @@ func TestRedirectsLeadToTheDocs(t *testing.T) {
 	}
 }
 
+// H4: nor can an address make a page show another contract.
 func TestAQueryChangesNothing(t *testing.T) {
 	e := common()
 	for _, want := range served {
@@ -232,6 +233,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	}
 }
 
+// H4.
 func TestPagesForbidEverythingForeign(t *testing.T) {
 	e := common()
 	inline := regexp.MustCompile(`(?s)<script>(.*?)</script>`)
@@ -261,6 +263,7 @@ func TestPagesForbidEverythingForeign(t *testing.T) {
 	}
 }
 
+// H4.
 func TestPagesNameNoOtherOrigin(t *testing.T) {
 	e := common()
 	reference := regexp.MustCompile(`(?:src|href|url)(?:=|: )"([^"]*)"`)

@@ -104,14 +104,38 @@ var testKey = sync.OnceValue(func() string {
 
 // clock is the time that a server under test goes by.
 type clock struct {
-	mu    sync.Mutex
-	ahead time.Duration
+	mu      sync.Mutex
+	stopped time.Time // if set
+	ahead   time.Duration
+	asks    int    // until then is called
+	then    func() // if set
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.asks--; c.asks == 0 {
+		c.then()
+	}
+	if !c.stopped.IsZero() {
+		return c.stopped.Add(c.ahead)
+	}
 	return time.Now().Add(c.ahead)
+}
+
+// at calls f when the server asks for the time for the nth time from now: a place in the midst of a
+// request.
+func (c *clock) at(n int, f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asks, c.then = n, f
+}
+
+// stop lets time pass by advance alone.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now().Truncate(time.Hour) // a full hour, so that none begins in the middle of a test
 }
 
 func (c *clock) advance(d time.Duration) {

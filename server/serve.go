@@ -68,10 +68,10 @@ func (c *serveCommand) Run(p *program) error {
 	*p.Settings = p.InForce(listener.Addr().String())
 
 	e := echo.New()
-	e.IPExtractor = echo.ExtractIPDirect() // X-Forwarded-For is what a client makes of it
+	e.IPExtractor = api.ClientAddress(p.Proxies())
 	server, err := api.Register(e, api.Options{
 		PublicURL: p.PublicURL, CheckResponses: p.CheckResponses == "on",
-		Log: log, Ping: parts.db.Ping,
+		CORSOrigins: p.CorsOrigins.Items(), Log: log, Ping: parts.db.Ping,
 		NewService: func(scopes []string) *auth.Service { return p.service(parts, scopes) },
 	})
 	if err != nil {

@@ -34,6 +34,7 @@ const (
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
+	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable                    ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType           ErrorCode = "unsupported_media_type"
@@ -62,6 +63,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePayloadTooLarge:
 		return true
 	case ErrorCodeRegistrationClosed:
+		return true
+	case ErrorCodeTooManyRequests:
 		return true
 	case ErrorCodeUnauthenticated:
 		return true
@@ -545,6 +548,9 @@ type OAuthRefused = OAuthError
 // OAuthServerError defines model for OAuthServerError.
 type OAuthServerError = OAuthError
 
+// OAuthThrottled defines model for OAuthThrottled.
+type OAuthThrottled = OAuthError
+
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
@@ -553,6 +559,9 @@ type OAuthUnavailable = OAuthError
 
 // ServerError An error as RFC 9457 has it.
 type ServerError = Problem
+
+// Throttled An error as RFC 9457 has it.
+type Throttled = Problem
 
 // TooLarge An error as RFC 9457 has it.
 type TooLarge = Problem
@@ -898,6 +907,17 @@ type OAuthServerErrorJSONResponse struct {
 	Headers OAuthServerErrorResponseHeaders
 }
 
+type OAuthThrottledResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+type OAuthThrottledJSONResponse struct {
+	Body OAuthError
+
+	Headers OAuthThrottledResponseHeaders
+}
+
 type OAuthTooLargeResponseHeaders struct {
 	CacheControl string
 	Pragma       string
@@ -920,6 +940,15 @@ type OAuthUnavailableJSONResponse struct {
 }
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
+
+type ThrottledResponseHeaders struct {
+	RetryAfter int32
+}
+type ThrottledApplicationProblemPlusJSONResponse struct {
+	Body Problem
+
+	Headers ThrottledResponseHeaders
+}
 
 type TooLargeApplicationProblemPlusJSONResponse Problem
 
@@ -1215,6 +1244,23 @@ func (response CreateToken415JSONResponse) VisitCreateTokenResponse(w http.Respo
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
 	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateToken429JSONResponse struct{ OAuthThrottledJSONResponse }
+
+func (response CreateToken429JSONResponse) VisitCreateTokenResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2135,6 +2181,23 @@ func (response ChangePassword422ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
+type ChangePassword429ApplicationProblemPlusJSONResponse struct {
+	ThrottledApplicationProblemPlusJSONResponse
+}
+
+func (response ChangePassword429ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePassword500ApplicationProblemPlusJSONResponse struct {
 	ServerErrorApplicationProblemPlusJSONResponse
 }
@@ -3011,163 +3074,168 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rctu2tvCrYPidmcY5lExJvirTme2m8a7T3E7s1N2NciSIhCRUJKASoGU145nvab6+Rx/le5IzWABJ",
-	"8CZLlrOz95nmR8aSCBBYa2Hd18Jnx+fRgjPCpHD6n50ZwQGJ4c/n2J+Rc3pDXlOWSALfBUT4MV1IypnT",
-	"d17jFRoTNCcLiSY8RhN6Q1Ckn247rkNucbQIidN3Fsk4pL6LInzbwlPybc/zHNeJyW8JjUng9GWcENcR",
-	"/oxEWL0nwrevCJvKmdM/8FxHrhZqFiFjyqbO3Z3rPA8pYfL5DIchYVNSXdsPfIkw8uExFOEVYjgiiEpB",
-	"wgl68v78OTo6PjhFf/5x2O66SH0+Puoc7xWX/R0W1EcxwWH07cARROCIDBwX+TMcCyK/HTgfrs5bJwNn",
-	"0810PK92O284QLu6jasZQeqtLgD4h6urd/udtod89XQJxoy34OvdAPuGX0oe162EzwkTKEqERIxLhXih",
-	"ngzQeGXWU4JrZ6+yQBix2wLfExmvziaSxNU1XhKfs0AgydESU7XGCY8JkjOCGLmVSMarwpI661Yy4XGE",
-	"pdN3KJO9ruOqpdEoiZz+qUJiRJn+1MlWSZkkUxLDMq+vr88SOSNMUh/LBsz6Kf1qyJ12Oh76849Op33U",
-	"7uy5aEnlDBYfEyw4S8F7qB7qlUmV4JjENbRK4pjH3w4cym5wSIOhVHjclWLv1Gix4ExovnDO4zENAsLU",
-	"B58zSZhUf+LFIlT7p5ztL2I+Dkn0n78KDo9la1cjAg0/kUwm1Fdndih8vlCkEhCJaWgAhn2fCIXfOWEo",
-	"xP5cAHzgWRSR/jKmkrTN3oiQQxo4fcfrnOLgpHvcOvW7k9Zxp4db+PDooHVMusfkaNz1eocHjusIiWUi",
-	"FN31XEdSCXDNd5ZBIYlZX8O3b/bUr1n5nQ3Q/4jJxOk7/2c/57b7+lex/07PoaFapRF7r1jv9BlsOice",
-	"xdoEolJt3GLg19fXrTIN1i3EDNkvkyws6EKTzU54hRng4eEE05AEZbQabKGAEwHMZUKl3iNnMsY+7AwI",
-	"WTj9j5/zwcCNZviGICxRxIVEXc8D9ox9qcDgOguujmXs9J39SRKGQwUs5+7TjiTS7eYk8oEtYq7oEo9D",
-	"gl4wSeVqLbVU4fFYxJICcomFYgUBGicSjWOCzUFJ4fkMjTQ4R0jglUDLGYlJWy3jNQ4V4yO7YXyMg6FZ",
-	"SxnXYx6sENVoBkCgl5dv3+x+Zr0cId/hAL3P3t6MB3uVj40BHzMjJQEPT9QHtVEXYTQnKzSlN4QhuaQ+",
-	"UV/pU04ZYOm3hMSrPY0OElB8BTvYAR0JE8liwWNJgmGkZhwCUCzMXBIWIHtSNZmLEqYgEBMhSLAzijqH",
-	"9pnJVoRgj+hKr6gZWw2beCzE2XTJJ4CHgPghVhoOvA6p17mIx+opGyx3rvNWMU6tk74nk0SsPT41eILD",
-	"CBJQC2mtt6ZMb1ijOWjFlgqUsDnjSwbrkgIJ4scEfljGnE3bm8MH9vACFtIAospL3bpXAoikYiganIxo",
-	"9oLUX+obQgIStNGT0YTGQrYWOJar0YDNsHrazOYizAKtAMEwmD7WoG3vDVhR0oHy3HqumBsP7xNzqYZ7",
-	"5zrvYjxtBkw+QCvnWqvbSqSWzRQALAB6k4O9AaHkTLaOUiqn+ra1XC5bisG3kjgkTPGHoHzMH5Fi7EOF",
-	"lQkT1R2gr4HLDBFbn1dYJQWIhUSTgEiiCMcrp++coQWOcUQkgV1GVAilMbtKB0oegEEFxAUWYsnjAE1j",
-	"zCScH4ESQWIwadU5SZ9og+kBp7C4rGv1FfJjEijKxaFYtyJ4zZr1ZK/W5zxfn8V07h6RiIpKDWCrbMHv",
-	"fWUiuiTxDYn1Lh50ngVMMNQfGw4zj4icUTZFS8WFAdII9Db0XwmXxFiKGlY0UEyXoRVPEBZzhMc8kWAi",
-	"PBJiztAEJyGISp7E4ivD/4rzVzieflFmavOzUL1MUT9m6OgA/Ui/+yJss+41XxXOHxi+wTRUhs7DQC1J",
-	"tOAxjmm4GibWZM0g1ycj1aclnitCB2VAUzrjyza6ilcITzFlSMx4LMPV46GDcxRhtkIhn1ImlJ3JmU9S",
-	"JQcFWOIxFqSo8PszpeFc4omy35FMV9f+SmoL+MxamdNs3SjLvQbQ2IyzbeLbkUpqhBmLy02Px+Fruxkn",
-	"h7b9eGHWivTm0Quz5HX+n8LuHsMmKTNYdFUEw4SyQIBirI3GkGtlfwNWeD+2FngVchwMJedDYEJNVnw9",
-	"h9rNTLS8b8aKN04VpA7jK7OcZmRUF//YNmID+//AsGUbPMCDYlTLzONm65XaQyBnWBa9J08Uc4p4TPZs",
-	"nS47dZbTd60zlQpEbhc0VuZATG74nASKxeXv0R6iXb00HdsFoKDFY/o7OATXHS57EwozqVpdANEbjtJt",
-	"lsGQlBBTAAQViC9IDIgxyjVmBeB8nW2XFw0qtcRhxeIAyZRRhuQc8TBwjdGtWEO+PXD2CV5LKZYHW2n4",
-	"Q+vt6gSUYWYgVXo7eE/CID0ckrAsIIhe8aliVpkk/BqUdM8mt7Bb1rCKlBJBSeCMZNBpOmGKwT9TH3A9",
-	"MiH4p7SeL+Hh30yn28TJaKtzBU7zUB1uV5luSRIlyqlP0IfCKteevuy5RxEfnKNxIlaPojg+WJ/LdgLT",
-	"gF7zHLBXjk5eKwLM9TEdfl7EfBrjSLSRGiQQjgnCAXiQGAEEzzCbao8OYUnk9D+WIgFVRlyWUBvwodow",
-	"YUymVEjN5oZ+yAXMzrgcTnjC1N9Ky+TBUH2Fw5Av4YHUlzFURKkmr9N8Gt3ndYEtgNcw9YnAckuar01a",
-	"n1w72Hp0UAm1us45JWGQKeA4CKh6IQ7fxYqvS6q0hgkOBXGdhfVVHiW7P55rRcnKhPDy8u0b9E7/arwu",
-	"p15nD1Gm6NPoRM+APHDu+3IRRiLEYgbuKSoFxCjbjrtJMkQel/6YrStjKJ+yEXz8K/EhcHOehOEbHNWQ",
-	"8ZkOey1ILDhDEB1WOvMzNGJJGI6QHxIcp6HTPJh+xhh6YT4Vltw1kf9sC66jJtK8U0fRF1gqfDt9578/",
-	"/vdgcOt5rcHgtnM+GNwen396+h9ODfR/IDhU022F3pTNfc7OGp+X6KlzdB98zSR1UL1QZqlYEF/D8p61",
-	"FeGu82mOuujPP7rtbhvVqa/Yl/SGIOP253JGYhSRaExihYziXvWzdWyKwDiZBcqpQFPOtcTEbKUNSyVf",
-	"criPOQ8JZmqPOAnqJuXguyWYSeDCSl4potFEHpNJTMSstCO1AipEoldfJJm6A6djKUMaNGSG6FCLnl27",
-	"PmH2AElefsHhUc385HZRCy6mpiMsEK7SxYRJmBGU+QR1To89Nbmd+XJ0YGe+dA97B16353nHp6dWCoxX",
-	"TYFxHYpl8wryDT3iC4WoB+Y2ePlV0oZJAmWK11gG9/FvLaHqM7vUTyLDsj4KSxeJBfZJSxDFT6UG0f0s",
-	"XDTRkiBCUM5cRCcIkqJCzqaQJMVZmSf36mhJJOP6mZX0/EYgGmRaTUbWACzz8RuB+JLVQqyeeOFJLWQr",
-	"7x2NIdNpZE54AR3P0MicTq1P6IeWCryQKRISpWtqK54VtBSYE9QIa/j93DRXIKoLfTuxZE8KfCqMy6oK",
-	"+hriKTFrwwXvZdZp7kP/c4mN6l1VpWQGxSqDKwpGsno5G//dp2/py/MPv1903tALccHeH/rPL44uonPv",
-	"x+6iFzx/edomq5e/B9cX9C29WL6+Cme/fD9dvVm9PG373ZCNo3Mv+PllaJ98S2GyYHLSOe2WBe4aahnO",
-	"KKthOiO9u5QmeFwmk2eIs3CFMFLjdehZK7QmVl2AgT3ZthjMyKqCwB/JaksZ+5YRpPNqIaEEdLPjw84x",
-	"+vOPA5PRetg5QX/+cbTXRtcz6s/SvIYQC2lErUj5TkAWSiogztBoLlejGhkcTsu6ZN2B8OObTR6ba251",
-	"H/Ocy9UmsyWCbPLYbfmh7knNU6sNnirhdQ4ZX2oVLsBJ768Bz5dEbqnqzclKuwYlicR9RqiipDugywv9",
-	"eDeXFjiO8aq6ejV93WJfE4mVnbrlciGADAdSDDPLqbB++4jXybJ88Z3K4sGiypndkLAArIRCzm4S043E",
-	"ff1UYHMOtcG4wRYOHrAFUEketORfl3MxVA8/ZHCatVuHnSJ7eREt5Mo1nqcsmQelnjbtT0wBprjFI0Em",
-	"Jjdcm/q7YbZmni+PVq3Q3T91x7tv7rrJtQtrGHA/iQiTODXMtoaNlpg7gbc4xZeGbIlhmdNT2Ug99TQy",
-	"DOssNUG3BqVrDpHbwPo2BddWVLst86pj8G/I8l2qeFU4wHOeMEkCZSfmGdUuqNOgHMkZWSEck762VwTo",
-	"TSTiv1LwDC5J6POIGHWKozllyioYsGwyZFzACq06vmkcxZEuLBJE6lIOJiHCpWMKhE5nUj8OGd8+jyLO",
-	"BizVIIV+o5xxQVCEA5KqPamq7sIn0oowDREOgthovtIsgPrkG+2wctVGBizNO4S0Q0sRREvOA8LQjMcg",
-	"+e9RZsHWsXTZkzpnUYOHyEpS2E4Wk3TMZikQ4A2+q83G2MxFTPgirHf02XsdDG67nvqvo/7rtQaD28Pv",
-	"1H/fqz+PX9RCocQEmnOl6ii9tMXtHN616Wap7VjNHqpk8ZYz6xIrYJU/ZbuZcz5iDU993aVksaacmg18",
-	"y+nhfw6O+y1Jy0/iWBn7C4uDPN7p6GxxOhhZFlaxjtZtllcmqcqOSlPXEVYa89nOeDtjujALYQGm2unB",
-	"4THYYdoVXQK0odh12yqc3tzzv9uRrXoVTQ3OhqaIFbq4X72xQ311zqafW8av0br4XrN0qkSOWFZce/Vu",
-	"uMxd3lzYd1hwMh54tW5GE1Gs9bTBO5TABEFUhWmdIrVq8g4qtCv6wOjD+4uCm7ROSbvX9WDqK2D1GTgy",
-	"WnE1lRXQUEfu7zMFpdHLtMa1fZYK2NwzSIM2eqssjCUVBIUE3xBEtO3BY1SoEUhdfsDLUUjHMY5X2nuq",
-	"y1IhH9pMXXTabOJ1NOvWBQgbrV0/2rj+SWUD2sOrXX+FxW3CHOt18F3ceWe/xP94ebi88a9+C3/54YAd",
-	"xhff/3Sm/n3XHXvz3rj3k+dH58kvfz+V/2Ch98vPb/gv/7aOu6Jv99E8d5favb6t8IwJVoK+MUhixS1D",
-	"Pp2CHl5gAgGWpCVpVApR1tpWRrCtC6BRgXwchhCZAa2ZMiOMqmEznccihusiPOBNzJzejMuUEEshn222",
-	"oVlKzgYTGmwQvqCLodHya1drkqR04o2vWMgk5tEmIiXEAnIU6rF4lXpa9cw8TgHw4O1rU/RRfQo6w2La",
-	"QBtYWqARmAYmdLdBEKdssStEpVSY7aSAm8JiXPuAlCBdoL81J/Id3lqlzeC6kXqTnvz7wczIrRz6SSx4",
-	"TYrFm0QdO3PmM0ebMnjbCJz8eErQjIeBQOqAyjykZ0KHOgqmrHXkYwb10O0a/aCcqXAPxmA7xaXXAfsq",
-	"FUJbgLkQQqkRtC+vr0xHBO/oZC/1QaKzgu9RZzi5aGRaH/z///v/Ru06KVQXGwfyoWxNC4mU+IstB+iN",
-	"brvRrEOeHB3c1x6iHGashg4X+LeEPMszGTgD90UbndWEVJHPIyKgWLI+snjYqUDBdW5bU95SX7bEnC5a",
-	"fKFx18oygRSRbB6+XirKBauVBA8MYBejvqXQ7LaJLaUonTV3Af/p/hop+y8t92truZYrpLbLD6Qd4DAk",
-	"4K+5gQQvQcKJ7aOx3lfWAg087NrIT4XWRbVLrdUHFo2u1PNyqSRsqgifOeP+vAX/bwiqjf0j97CbdHWF",
-	"x+qWuIO9sJ4dNfOZyyInSXmO7ZDrtcvNcCLSh64LaUeYL+KOXJf7cVVwN4MZdkNiOqEkKDme22gT2viV",
-	"z1jAy8mIhwcb00CJO1pnqo7zfRAk3smeeZB6G1DooALHp8bmiIxLK5tbf1MFyT16jplqmCKk/nV5r5ii",
-	"lr2JJpUaKiU1DwxTqF6GnG4XkRtlKunghG5PVtQtNrRvcrOgQX9PlcMIr6BobsLjpoDtw4yIRbAr7u2j",
-	"tJVdTu0sbsfNiKKEYxuhFqVZlkjB3rB21HQ+nsPz20Zjolq/rNLqMI1QwiQNjcXsczahcVTJPmLsb+ZT",
-	"2+eRTS5N56EC7AJtr/XfponVJeG2sX99HY/8wOhvCcnDiVQKFBLFzZCPBXQXWNJAzp4pa2j0t5EL3UEg",
-	"0uiaBwVURzKliap5K5Cqyuw1AYa/DQaikq/9n/fzUov41gYKFNF8ALrakmgegK67yvshf8BPYipXl+px",
-	"PbXuTwJtDjdUY8HHlvVoEWik62bShGV9ikZoEVOIHcsZidroBfZniqah8YjpOjJgoDMWJHm33dON7yBb",
-	"TVeTgO8IsrihLooLU051qd8b4TkROjILYNDdp9R+MhDMpFxkIcBuc7zb1KdB05n69hroFSi+TzPd/yn8",
-	"/rSgUz/VinEbXVF/rgAwYLahtOIJRLSf6RdBfxxJ/TkJ4KcpkWhU1l9GeoOTkC8BbfZZNErbhzh0+s5+",
-	"qtXmMsHMBcW0OFCnxdiOqVTQCNX+BCiTMTpT39FRwYYhpDhMAUwU3qQO9Sob8gQHyiSGEh0ei71sSPYy",
-	"oByYWiP+vglSi7Gwc5vysUK3rsWibMLrEa6jX0iJ4zkhC4UvGmcb0y7lmfpPmdZS98AEPOqCBXNCBDhe",
-	"QNqs2gM2YE+fXsUrRGX76VP0DhIMnqbeC/LUBYTnnQtLlOFCpymEi0SIMzIcsCcjRfYoTpg2tnSzqohn",
-	"wBoZhXGU95DM1MuRZWiM9iAZgiG+IAxhNmB5rShQvl663osCwdN0d7omQk+/4ona50c1CV7Q9gpH4acn",
-	"+/bHPZgue+JXwZn1hPq4h3wcg6FLxYDpEPc3AuGx4GEiSaovE9FHNFrwGFSbSNchveNCRhh8rGcLGnDd",
-	"g2pKmNpLbiyDY1ezpAH7uNCD0rUE3Bf79nd7kKydze3zMNSZNto9ns2lkRfyKQT+xitjfg4YZKEQIUVK",
-	"yTpWOWBXSw5OPYHEjC8RlX308XKJp1MSow8X6Vr20gpAKl308T35nvufnuzHJOA+/AQcgkqDEIiyiqdP",
-	"IfVm1FS5OTJutYPD4z2NO4yEhL6FI8WVR7q1pJzFxBTUWBQhkFgQPEcZw6ZMSGhup5sJjlzTVdBOxhjt",
-	"tdEbboLdMVkQLIXOyF9igQRhagNnLGtjlubjUIEOvAPXkL7OZsq9neahrF+kLtFRQw71tkZnYciXim++",
-	"sGAPJEYhUwmN7Hjy6Bn6DXpNKJK2+0tMeIxmJFykZF+x054+NYJNDYmBS1q+EEN4AsJUbR3pP/Y8XYdt",
-	"XIw0VhIGpP2AaQ8P6ENjYpoEwsTALL9BpSSnJUF4GhOi5UNIfcJ0JrRWF5zXF1eK0QKHVGJQ9Pfh0Ame",
-	"xD5p83i6bwbtR1Ra0W1Hi1fHdW5IrMNbjtfutD31jDm2Tt/ptb12DxQfOQNps99ekjBsAS73f13ORTst",
-	"GJ6ShhiJyWEXdMqUlJ+TldBRbyg9vCZj9CNZoUsi8xT3vTY6s9yyuhL15fWVQAsSo9Rx/GzARnMajNLy",
-	"LF2U1jtBcpZEY9BQ0tSwOVm10TmR/sy416UpRQZiSNsz6j6rGMGsA5Yx7YADEapNa0RkR+ZCScMpkT+S",
-	"lXBKPXO7nrddDx2dBf7RZOI7Ly67h0eOSbh33rX0J8ird978Pn4lfp6dJN8/94PW0es3y5/PD66Hx4xf",
-	"/3z+y9nkh/ntL+L935+f/qyWBUn2zovnJoW97wgKHmKn70xOem9f9r7v3p53vpue3CTjU/mKdKY/vP79",
-	"p+MjcnKViNPk3Q8373968cGBzHnndnj+4vf3yWnUO/rh1ZuhTMjR4emrN4ufr48Wz1eXks7/8euPF9cX",
-	"h9hz7j5tXFpt8uYbGnPMyUohbZf+OpV25/CqQ42kuoEZMvftHjm2ou30P35yrVYNZqXm5GttAanDralY",
-	"aax4qlDsfE+FzxXjUpbEbQuDUGtNoLOC07d+Vq8rnDnQelqFLO2WFqZrD2ExrTuTvpEpANBH7+Sgc7DX",
-	"RiOdfpudK/V5pE5SprAV6uMqhyGrKtj1QDTUGTzA3dtUUQBMs7+/3+ket7221+70T7wTT+ua+/mgrXNx",
-	"+x+LfvihNlk+5YUB9W+2U5abFlfPgdel/n/81JB2v3b7uofFdjnL/Y+OMngct3b75W+VNqZgUs2q/5iZ",
-	"NZbBUjBCiubFp8bs+YYtggZWTTBfC5GN07wfAoWNGWV2uhpYZXqk/8V5pXFeUmE1D0EBfzCPnEGJ/e+N",
-	"TPAMFETQPELOpshYVaaztzK1RBtdKD2fz6ELXOqVIKEwGeVZRw/K/DAx6UcV7mdq/XflfWk6o8Pnm/cn",
-	"Me+u6zYW0hvdAPxRsXhRhCJWb7FQaNZTi79sra6zr070qhl3h14PLWc0JPc0VtE6c2q4oYgrPqAsoFki",
-	"A6W5j8mUMlGLtvcEB5TpPJV/Kcypha3AADGZm+KBaFRjevePsRvorEP9cwxpYHB6H4DyLFQJ7K9WZ9FK",
-	"ecpslQJSCAp2dY1I2rMtbT+sjSvTip0FSJGG1bQ3wqsBw4sFwTE0egTDr4VGua7xbapdjNCTP/84aPf2",
-	"wPwUaJT6a0Yw8Sh7Tr9ISBxLuMNBO5fa6GzAUFNcEC15PAePwiLEfqWGpV1eVKnu/cmffxxl6yr+Zmxq",
-	"w++ME4CRJVpgGrcR2MtqYcU+F1To0JWCST9zlcE4zkgbXRIWKHYI/cZC8DOmJhRVjFLBnyzVvGnPiScY",
-	"hVxIsxIXySVHEo/FHpi95mIPHGXveIZCLLPGYjMsXRMpgdY9CrtqdjkjE2kKgLI8KUhGrMFkVRk0OD3Y",
-	"S616XHKCp85parIk1e7Ue+v94EpkWB32dOm/tFqpm/uIRiIZgz5NpUCjzL082nPRDAs1P3RG15sx9VQF",
-	"/Ni5r6OI9J+OjGsRdn1tUoNG8N0IYZNZ+k26tilR7624nVP3S+b/1/ln2N4DNG5vozMxV+hXIINSrRyH",
-	"CxxLu01KbErC0sWY/pXGQ2Ouo6D+DFZ+lq9UZyEyQgKwtotpMOjsnoQZiBLhlRiwQq5Kis5C8/k2Koc+",
-	"kNDprLIUAjGLH7BRITetjyCkMjI5atDyXO/S5kGUoTGXM0VxOvCh3pv2f4t5Mp0hKgfM6tdBZT/vlZNS",
-	"GmYZKYA3sCK9NC1eGRXVSInveLBaI7dqG8WXO1XaYYic8eswit1i0M7gsW2zfHwp+cXkgtTlceTxxCwp",
-	"4i7PcCmu5L35smkpZduwlCbz8HSXu7xat9ys0Xyt06b08S90Y8yzyvJ2d+Oe32kdB91O63Ry5LUO8cGY",
-	"9HDXPw5OnUpCl/NbR/w0/Yn9+F/e+No/DH/zoh47fPnbyer1IT9NOuJKduOfj39/cYD/4RSzq+qM4xwZ",
-	"tj21RZ/EQhbdXTF4alIMd9Onismkj9+ixM4WPfK8RySTtYRuZ0OmSZDbAb2+q7Bm+ErWm8SknLmXHDdf",
-	"p8/4wSaKa+HmBhjU2XBQ8ZIWNbTT23Bo1lkZRh1uOCq/6GNTrbxyo8CmqnmlRfs6/VyzadeqS0i7j1ra",
-	"ur70r15bN7/l2rrtEGtU3NPOcG5Ju9JJxDwJAxRjkG9YzLWupx2lfVtLmDO+hOSPkE95IqH0fMDStJ40",
-	"DJp1a2+jt7pMqCTVTUKUuWmvIt2NBlJs9JZdfVPXzBVUZCrQ6PPAdGsaOH0EWR13I6O4abeBTu9/xfl8",
-	"wLBEo/y4j9JrC1c8gY5VmK1My6p+pf2ckv5jAl4JEqBkgbBASxKGWsWiSt0pWQaggdWpCTn2voCqoHlL",
-	"SRgWm3fZYvCLMfNKyVlRfGwh12o7bj22fCs1PyzcM5PqxU0wTIfpFEXodNjoVLbVDks9dkwfwc7xUe/U",
-	"O+keeaatn/7i+Ai+UHhtdldL6vSdw4k3ORqfktYB9vzWAe6dtk6DY9I6DTr4GPcmx+PD7npxKIoqEfY6",
-	"ndaxf3jYOsEHnZYX9CbdzuQAn4yPHdOwbtN2wXWCtqBnYqbzSiirxQRbGYW8EQP6/D+QtOqkeJbZmVmW",
-	"Sx5DMtHyL8H9v1BwlxL1Pn66K4lyPs+C1MniwfLbRHTWy27PO22j6xkHE9ZUpZlXK3FKoN9vH+x/qz1j",
-	"tRLZLTtpTEC92KFSdyoF8ayji/pN4A3D0nKl3SOlEY8HDIfgSM4ENhUIh4Kjrue5aEx8nIj0qrkpZwQR",
-	"Cud6iVdVTaDQkbWqWVChlq4vR4bnzfc45IykTgfbqaDThYxXAfpA6OwWydHo3dvLK6RxNGqjM6MO6MCD",
-	"7aBJnXmVXrsDpl4C8NCenkJDklGOCj1SSKxzMDQswD/R2avTGTQkv4C+UGvPv4C9pm4wnWlVJKo6HWIH",
-	"86yqLRRtvy14erVvwua6QoPrO+0pqkhRkau5KcY1BaTqDJFY397Rdv5i0P9Uy4onxdP4AJ4M/pZmZnzG",
-	"Vgrpiufq3veKU0EQzG6Fj/TtJuyZzmQypQXQHt+1K+f0bR5ZRuqAjSx3z0hHUrJ01LTdNTiJ5Kpvpk02",
-	"TOh3Na/TskPn9usXlCIgVKTdHYrVEcDJ1KS6QkJAgqTgA5bCAeIQJAxF2ux3aboc4EJ+IUiIZocpFEFt",
-	"ytTqrjzTtR51FRt5Qn+p1bzlEa30TyprpJtyHqtYZSOW09lum3bhl9P1uketTqfV7V11DvqdTt/zfrHr",
-	"bdICh2bYlGuzzIBmkG11M4jJiq9NH/lULGRq2ssuaGjKyWBkmfosNufU+U3dm7Lp8v1UMK6306Uv9ddu",
-	"ZJe/vC+xIv0ERIv0YbRS+q2G3hoQ//Rb/Os28xh3v9RDIde6DA/OspkVZ0RFBvwF7v058E53u++nfHVK",
-	"8X6ogrTAaeuhmjv809+Ld/Vnx2znq/q905wOnnM2Cam//lr40sYe6/K4CkBctCDxDC8gyo+ZdiJYArO9",
-	"sRK1tf5UUJ0Out37R1yYW+m+UmrJ5zv3c6WA62Mxx69oFL9PlaKcpVhK2JnxENerYdmvuSK2n5Ywpnc+",
-	"FxH8PXwvCuW2pkpKR831RelZVZH2S+t8JB5Dow9IL9MZG6VrwAas+Vo1U0aGmfldXzeWOcqhJqKTVwGp",
-	"sztgo/tuWTIZLBG+HeIp+fbI87I4vZ9eZp6Wkhx7e321XkTZgJnKZqgp0tUeGYer07Q0OF+TalLVQUOe",
-	"soGtMdG/jrRcPy6XNV/rrNQclFzLKZ4STbcoWu1wRtw1aeUGXfXddHI/j5t7G4wPsyZrfOfMu79U1d1V",
-	"Va2r6LDD19NX/z1PIKCxdACvZxzhCF086NwtsPRnNY27TeE0JBxREqbtrHCclpQp7j4nZKGfAc1DlC5F",
-	"K9r8bqGQOVVcDQ18I6DzqZ1xa24CRE3BRk2+r8kuBnb5oPEJuor5ajs6NxX5XyIx5euwmxQK/zx20+33",
-	"vhi7yXSpiTTXvGnK+pdnO3/p7VvrIqbdQLRCi5hPaEh21Nf37fzERVKnooC2DVSlW1Pmxb06rpKlN+sq",
-	"4rTmXwcgTEp2SqJK1dfl05wRE8yCFOG8t+pUWfi83ucIm39nF649kC1W27JXfYnFhukORmMK1eeFxzY3",
-	"fItd5DfipQ36fQZ/BbL0Ntm/jro56g+4TR7uUi6G0VKPow1rfSGnTxbS3Ixcvh+87qrbwh3P6V3OmRdr",
-	"Qo3tx5mMsS+b/D+Qoz3DN0RZxSHBQqIT68KRoluoQLg7u4a6XfsScVOlBN0QXkBkY62bqAoRRffQWL8K",
-	"7wp/oUL34K8BdeUG4QKcG2da41+DFgk1Y4uwrTCOrwvfEhge52r2tRDMbrE0bL96MNr/ZnI0x/NOgjTr",
-	"87PGA/aCBWmjk3oB6WpBCHBtLJAkLLjMmwrdLzPOwjBvhqzsG8i6+Mso3ZGE0hA24HOpjDiLhDIE1ZJQ",
-	"9usGfqFvbJ+oTC90iolPmAxXOpsW0hGhvidVtGYYEnvh2Y7nVYkopEI2U9GWVpzpkvhxM3sua7Svsy7t",
-	"RvnZkJ6nhnTTIdskNtqt7J0s17LcIL28uuxV91p5Vjd4tZVw/6R92PZAEBRamLMkDDdmx3Y79gaWXOpn",
-	"HhPdkAp8gX8d5d38SyQm4GHKr5F4wFmuFQf7n81fQxrc3SsboAKvKBkyZ6LVXK4PoRLjJ1ZWWCHBSyAh",
-	"+QKKYymbgnsJ8ue11L6VqRpaZ2LlsmXjcEO63jSd71/fFtE7eXBQl3E5nPCEldXO7FoCkUDiok673DlE",
-	"f5Drh2+4ROfmzc1KYb6+x9IGbalS2d//Qi9LKtqt4/gg2Z6VzKfmRuO181igkS2SR6aRFpXP0gruGUEj",
-	"QQPoImQdf33ki21dN5WUDGpNodOGcUrmzMop+ydsWtqu/fLdp/txoTEAKG8GVqyv1Ey7nqRWM2R3QjHE",
-	"JAY3sG7mtg8y2WCtvpGpC3m8Odd3IUjLE+lCuZCVMJ73YDX3hnte+tfRkb7s0IAwzU90P9emuJDY1Wu1",
-	"unhWuoda01mxjPqLeYwRZu1BZw4uTW64uaHITGeRZ20v7FLLTigll7zaiCvvdpXdo35sQ8FqLePW9dIP",
-	"OQ7QGIeY+dBShgWIx/6MpL1LranSlhef7v4nAAD//w==",
+	"7H3rctu2uuirYHj2TONsSpbkuzKd2W4arzrNbcdO3dUo24JISEJFAioBWlYznjlPc/oefZTzJGfwASDB",
+	"myxZzkrXmfZHJ7ZJEPjud3z2Ah7POSNMCq//2ZsSHJIE/vkcB1NyRm/Ia8pSSeB3IRFBQueScub1vdd4",
+	"iUYEzchcojFP0JjeEBTrp9ue75FbHM8j4vW9eTqKaOCjGN+28IR8u9fpeL6XkN9SmpDQ68skJb4ngimJ",
+	"sfpOjG9fETaRU6+/3/E9uZyrVYRMKJt4d3e+9zyihMnnUxxFhE1IdW8/8AXCKIDHUIyXiOGYICoFicbo",
+	"yfuz5+jwaP8E/fnHQbvnI/Xz0WH3aKe47e+woAFKCI7ibweeIALHZOD5KJjiRBD57cD7cHnWOh546x6m",
+	"2+nUHucNB2hXj3E5JUh91QcA/3B5+W632+6gQD1dgjHjLfj1doB9wy8kT+p2wmeECRSnQiLGpUK8UE+G",
+	"aLQ0+ynBtbtT2SC8sd0G3xOZLE/HkiTVPV6QgLNQIMnRAlO1xzFPCJJTghi5lUgmy8KWuqt2MuZJjKXX",
+	"9yiTez3PV1ujcRp7/ROFxJgy/VM32yVlkkxIAtu8uro6TeWUMEkDLBswG1j61ZA76XY76M8/ut32Ybu7",
+	"46MFlVPYfEKw4MyC90A9tFcmVYITktTQKkkSnnw78Ci7wRENr6XC47YUe6feFnPOhJYLZzwZ0TAkTP0Q",
+	"cCYJk+qfeD6P1PkpZ7vzhI8iEv/nr4LDY9ne1Ruhhp9Ix2MaKJ69FgGfK1IJicQ0MgDDQUCEwu+MMBTh",
+	"YCYAPvAsikl/kVBJ2uZsRMhrGnp9r9M9weFx76h1EvTGraPuHm7hg8P91hHpHZHDUa+zd7Dv+Z6QWKZC",
+	"0d2e70kqAa75yTIopAnra/j2zZn6NTu/cwH6HwkZe33vf+3m0nZX/1XsvtNraKhWacQ9K9YnfQaHzolH",
+	"iTaBqFQHdwT41dVVq0yDdRsxr+yWSRY2dK7JZiu8wgrw8PUY04iEZbQabKGQEwHCZUylPiNnMsEBnAwI",
+	"WXj9j5/zl0EaTfENQViimAuJep0OiGccSAUG35tzxZaJ1/d2x2kUXStgeXeftiSRXi8nkQ9snnBFl3gU",
+	"EfSCSSqXK6mlCo/HIhYLyAUWShSEaJRKNEoINoxi4fkMDTU4h0jgpUCLKUlIW23jNY6U4CPbYXyEw2uz",
+	"lzKuRzxcIqrRDIBALy/evtmeZzs5Qr7DIXqffb0ZD+4uHxsDAWZGSwIenqgf1EF9hNGMLNGE3hCG5IIG",
+	"RP1KczllgKXfUpIsdzQ6SEjxJZxgC3SkTKTzOU8kCa9jteI1AMXBzAVhIXIXVYv5KGUKAgkRgoRbo6h7",
+	"4PJMtiMEZ0SXekfN2Go4xGMhzqVLPgY8hCSIsLJw4HNIfc5HPFFPuWC58723SnBqm/Q9GadiJfvU4AmY",
+	"ETSgVtLabrVC77rGctCGLRUoZTPGFwz2JQUSJEgI/GGRcDZprw8fOMML2EgDiCof9es+CSCSSqBocDKi",
+	"xQtS/1K/ISQkYRs9GY5pImRrjhO5HA7YFKunzWo+wizUBhC8BssnGrTtnQErajownlvPlXDj0X1qzlq4",
+	"d773LsGTZsDkL2jjXFt1G6nUspsCgAVAr8PYaxBKLmTrKKXC1betxWLRUgK+lSYRYUo+hGU2f0SKcZkK",
+	"KxcmrmOgr4HLDBEb8yvskgLEIqJJQKRxjJOl1/dO0RwnOCaSwCljKoSymH1lA6UPwKAC4hwLseBJiCYJ",
+	"ZhL4R6BUkARcWsUn9ok2uB7AhcVtXalfoSAhoaJcHIlVO4LPrNhP9mnN5/n+HKFz94hEVDRqAFtlD37n",
+	"KxPRBUluSKJP8SB+FrDAtf6xgZl5TOSUsglaKCkMkEZgt6H/TrkkxlPUsKKhEroMLXmKsJghPOKpBBfh",
+	"kRBzisY4jUBV8jQRXxn+l9OESxk9VO1KEs95ghMaLa9Thm8wjZQt38wDCUEL9T/JOYoxWxpsWE4QbXTV",
+	"GH94LM5o+DQEiuRUCV3Do+OEx/o3OAyVzG2jqylRGlr/FjS04i06mUorrSWPvpJkNiGeVhbjWfWWEw1y",
+	"qIHzVziZfFHV6mq3SH1MARMzdLiPfqTffRElWveZr8p1HxxW+dfwHdJy0npXEs+IpmEr9xhftNFlskR4",
+	"gilDYsoTGX0Bpov4hDKBsEScBcSavCjEEo+wIEX3L5gqe/cCj5XAUEJA7+7fkL3W03PrRPqksiGiTOHl",
+	"jujjaLntXNUDN5pwbvaK9OHRC7PlVdHAwukew0Mtq1t0WQTDmLJQgJukQwgR167fOorxfnRJzq8V2VuZ",
+	"KEpBnW3U4baBuJMcU4o7X6vPv8+32Yyl6qEeJZTQDIKH6NwteHUNLXg/5ud4GXEcXitggf5pCufVK6ft",
+	"4kVOGN5g1ERXkYLyK7OdZgxXN//YwaIGzf+BYSdI8ADeMz5mFnp3HUwdKpRTLIth1CeK6mKekB3XucsE",
+	"rpP9WZlVoQKR2zlNSOijhNzwGQmVdsu/o0PF24Zru24sUEGLJ/R3yAyskqvuIRRmrH9dANEbjuwxy2BI",
+	"S4gpAEKx5ZwkgBjjZWNWAM7XOXZ50+BbSxxVQg9glGSUoYQxj0LfRN+U1M2PB1F/wWspxUllKVf/2vm6",
+	"4oAyzAykSl+HMGoUWuaQhGWVAegVnyg9lRlBX4OS7jnkBgGMFaLCUiLYh0rkW+g0cZjS7c/UD7gemZlz",
+	"9yVSfeuZ8+tkG1xLviBpHmq+b2vOOZpEWXE0IOhDYZcruS977rEMhFEqlo/iMzzYPMhOAsuASfscsFcu",
+	"U7hSBJib4roOZZ7wSYJj0UbqJYFwQhAOIZTMCCB4itlEh3YJS2Ov/7GUEqwK4rKGWkMO1dYLJGRChdRi",
+	"7jqIuIDVGZfXY54y9W/lYPDwWv0KRxFfwAM2qHmtiFItXmf5NObR6jLcAK9rawAqGquxoiuOkEtun3y3",
+	"EuNwv1KH4XtnlERh5o/hMKRqEzh6lyhZL6myJMY4EsT35s6v8hT6/cUeTgq9TBwvL96+Qe/0X01I9qTT",
+	"3UGUKZo1dtIzIBmcB8Z9hJGIsJhC7JpKHalqe/46lVJ50crHbF+ZkPmUvcFHv5IAsrpnaRS9wXENaZ/q",
+	"nPicJIIzBKUjyoV6hoYsjaIhCiKCE1tXkVfanDKGXpifClvumbKg7Ai+pxbS8lSX2MyxVPj2+t7/fPyf",
+	"weC202kNBrfds8Hg9ujs09P/8Gqg/wPBkVpuI/Ra0fc54z8+K9FT9/A++JpF6qB6zmTCxZwEGpb37K0I",
+	"d11sd9hDf/7Ra/faqM6kxYGkNwSZnCAHxykm8YgkChnFs+pn60SXdbhIbttOONdaFLOljjMonZPDfcR5",
+	"RDBTZ8RpWLcoh8QOwUyCZFY6TBGNJvKEjBMipqUTqR1QIVK9+yLJ1DGcTrRe07ChbEznYfXqOi8Cq4dI",
+	"8vIHDg5r1ie381pwMbUcYaHwlX0mTDWdoCwgqHty1FGLu2Vxh/tuWVzvYG+/09vrdI5OTpz6uE61Ps73",
+	"KJbNO8gP9IgfFKIemJvg5VdJGxYJER/XeQv3yW+tterLPtWfRIZlzQoLH4k5DkhLECVPpQbR/SJcNNGS",
+	"IEJQznxExwhCNBFnE6ig5Kwsk/fqaEmko/qVlUb9RiAaZpZORtYALPPjNwLxBauFWD3xwpNa8Va+OxxB",
+	"GeTQcHgBHc/Q0HCntjH0QwsFXigji4iyP7VnzwqWC6wJpoXz+v3SNDcqqht9O3Z0jwU+FSaCWQV9DfGU",
+	"hLWRgvcKa1sY1f9cEqP6VFUtmUGxKuCKipEsX05H/wjoW/ry7MPv59039Fycs/cHwfPzw/P4rPNjb74X",
+	"Pn950ibLl7+HV+f0LT1fvL6Mpr98P1m+Wb48aQe9iI3is07488vI5XzHiHJgctw96ZUV7gpquZ5SViN0",
+	"hvp0liZ4UiaTZ4izaIkwUu/ruhRt5JpClgIM3MU2xWBGVhUE/kiWG+rYt4wgXXQP1WZgmx0ddI/Qn3/s",
+	"m3L3g+4x+vOPw502uprSYGqLniIspFG1wsqdkMyVVkCcoeFMLoc1OjialG3JOoYIkpt1HptpaXWf8JzJ",
+	"5TqrpYKs89ht+aHecc1TyzWeKuF1BuWgahc+wEmfrwHPF0RuaOrNyFKHCyWJxX2OqaKkO6DLc/14L9cW",
+	"OEnwsrp7tXzdZl8TiZXvuuF2oboEGFJcZ95UYf8ui9fpsnzz3crmwaPKhd01YSF4CYWC/jSha6n7+qXA",
+	"D73WTuQaR9h/wBHAJHnQln9dzMS1evghL9uS/jrsFMXLi3gul76JRmWVfshG33SM0QJMSYtHgkxCbrh2",
+	"/7fDbM06Xx6t2qC7f+lu57616xbXYa3rkAdpTJjE1jHbGDZaY24F3uISXxqyJYFluKdykHrqaRQYDi81",
+	"QbcGpSuYyG8QfeuCayOq3VR41Qn4N2TxzhpeFQnwnKdMklD5iXm7hQ/mNBhHckqWCCekr/0VAXYTifmv",
+	"FKKFCxIFPCbGnOJoRpnyCgYsWwyZsLBCq053m+BxrLsOBZG6z4tJyHrpPAOhk6nUj0M7SMDjmLMBy/Kw",
+	"+otyygVBMQ6JNXusqe7DT6QVYxrZeinrvxgq+EYHrHx1kAGzRclQk+wYgmjBeUgYmvIENP89xiz4Oo4t",
+	"e1wXLGqIEDk1K5vpYmLfWa8iBiLEd7XFOeuFjQmfR/WBPvesg8Ftr6P+11X/22sNBrcH36n/fa/+efSi",
+	"FgolIdBcSFlH6aUjbhYEr61Ftb5jtZisUuJfLrtNnSRW/pQbes7liPO6jX+XKkmbSqzWiC1b5n8OwfwN",
+	"SStIk0Q5+3NHgjwed3Q34A5GFoVdrKJ1V+SVSapyotLSdYRl80CbOW+nTHdtIizAVTvZPzgCP0yHokuA",
+	"NhS76lgF7s0j/9uxbDWqaBr01nRFnNTF/eaNm/6rCzb93DJxjdb591qkU6VyxKIS2qsPw2Xh8uau34NC",
+	"kHG/UxtmNFnG2kgbfEMpTF0QVIFpnSG1bIoOKrQr+sDow/vzQpi0zki7N/Rgmq9g9xk4MlrxNZUV0FBH",
+	"7u8zA6UxyrQitH1qFWweGaRhG71VHsaCCoIigm8IItr34AkqNBDZkB/IchTRUYKTpY6e6p51aJYwSxeD",
+	"NutEHc2+dXfSWnvXjzbuf1w5gI7w6tBfYXPrCMd6G3ybcN7pL8k/Xx4sboLL36JffthnB8n59z+dqv++",
+	"6406s73R3k+dID5Lf/nHifwnizq//PyG//JvG7grxnYfLXJ3ocPrmyrPhGCl6BuTJE7eMuKTCdjhBSEQ",
+	"YklaksalFGWtb2UU26oEGhUowFEEmRmwmikzyqiaNtO1LeJ6VYYHoolZ0JtxaQmxlPLZ5BhapORiMKXh",
+	"GukLOr82Vn7tbk3hlC7GCZQIGSc8XkelRFhA3UI9Fi9tpFWvzBMLgAcfX7uijxpT0FUXkwbawNIBjcA0",
+	"NKm7NZI4ZY9dIcpSYXaSAm4Km/FdBilBukB/KzjyHd7YpM3gupZ5Yzn/fjAzciuvgzQRvKbE4k2q2M7w",
+	"fBZoUw5vG0GQH08ImvIoFEgxqMxTeiZ1qLNgyltHAWYwLKFdYx+UKxXuwRgcp7j1OmBfWiW0AZgLKZQa",
+	"Rfvy6tKMS+kcHu/YGCQ6LcQeddWTj4ZmLsr//d//Z9iu00J1uXEgH8pWzJexxF+cR0Jv9EyeZhvy+HD/",
+	"vtkx5TRjNXU4x7+l5FleycAZhC/a6LQmpYoCHhMBndT1mcWDbgUKvnfbmvCW+mVLzOi8xecad62sEkgR",
+	"yfrpa2gOAK+VhA9MYBezvqXU7KaFLaUsnbN2Af/2fI2U/beV+7WtXCcUUjsCDMoOcBQRiNfcQIGXINHY",
+	"jdE43ytbgQYebuP0p8Jcs9qt1toD88ZQ6lm5jxoOVYTPjPFg1oL/rwmqteMj94gbu7vCY3Vb3MJfWC2O",
+	"muXMRVGSWJnjBuT22uVJWTHpw0gWOy7qi4QjV9V+XBbCzeCG3ZCEjikJS4HnNlqHNn7lUxbycjHiwf7a",
+	"NFCSjg5P1Um+D4IkW/kzDzJvQwrjlYB9anyO2IS0srX1b6ogucfOMUtdW4TUfy4fJFW0stexpKyjUjLz",
+	"wDGF0QZQ5+0jcqNcJZ2c0LMLi7bFmv5N7hY02O/WOIzxEnooxzxpStg+zImYh9vi3mWljfxy6lZ2e35G",
+	"FCUcuwh1KM3xRAr+hnOiJv54Ds9vmo2Ja+OyyqrDNEYpkzQyHnPA2ZgmcaX6iLH/Mj+1Ax675NLEDxVg",
+	"F2h7ZfzWFlaXlNva8fVVMvIDo7+lJE8nUilQRJQ0QwEWMNZgQUM5faa8oeF/DX0YHQSZRt88KKBZlilL",
+	"VK1bgVRVZ69IMPzXYCAq9dr/eb8sdYhvZaJAEc0HoKsNieYB6LqrfB/qB4I0oXJ5oR7XS+vhRTADdU0z",
+	"FmJs2QAngYa6l8YWLGsuGqJ5QiF3LKckbqMXOJgqmoapRGYk0YCBzVjQ5L32np6KCdVqusMEYkdQxQ29",
+	"UlyYFqsL/d0Yz4jQmVkAgx5Np86TgWAq5TxLAfaa892mZw0mUtXP3kGvwPB9mtn+T+HvTws29VNtGLfR",
+	"JQ1mCgAD5jpKS55CRvuZ/hAMz5I0mJEQ/jQhEg3L9stQH3Ac8QWgzeVFY7R9SCKv7+1aqzbXCWYtaLDF",
+	"oeIW4ztaraARquMJ0DpjbKa+p7OCDa+Q4msKYKLwJcXUy+yVJzhULjG07fBE7GSvZB8DyoGlNeLvW8B6",
+	"jIWTu5SPFbp1fxZlY16PcJ39QkodzwiZK3zRJDuYDilP1f+Uay31gFzAo25YMBwiIPAC2mbZHrABe/r0",
+	"MlkiKttPn6J3UGDw1EYvyFMfEJ6PNS1Rhg9j6BAuEiHOyHDAngwV2aMkZdrZ0pPsYp4Ba2gMxmE+YDYz",
+	"L4eOozHcgWIIhvicMITZgOX9o0D5euv6LAoET+3pdE+EXn7JU3XOj2oRPKftJY6jT0923R93YLnsiV8F",
+	"Z84T6scdFOAEHF0qBkynuL8RCI8Ej1JJrL1MRB/ReM4TMG1i3Yf0jgsZY4ixns5pyPWAuglh6iy5s2zH",
+	"5JC4PWAf5/olu5eQB2LX/d0OFGtnawc8inSljQ6PZ2tp5EV8Aom/0dK4nwMGVShESGEpWecqB+xywSGo",
+	"J5CY8gWiso8+XizwZEIS9OHc7mXHdgVS6aOP78n3PPj0ZDchIQ/gTyAhqDQIgSyrePoUSm+GTd2cQxNW",
+	"2z842tG4w0hIGGo6VFJ5qOfOymlCTEONQxECiTnBM5QJbMqEhMmXetLo0DcjR91ijOFOG73hJtmdkDnB",
+	"UuiK/AUWSBCmDnDKshmHth6HCrTf2fcN6etqpjzaaR7KhsnqFh31yoE+1vA0ivhCyc0XDuyBxChUKqGh",
+	"m08ePkO/wegRRdLuuJExT9CURHNL9hU/7elTo9jUKwlISScWYghPQJqqrTP9R52O7s02IUaaKA0D2n7A",
+	"dIQH7KERMRNEYWEQlt+gUpHTgiA8SQjR+iGiAWG6ElqbC97r80slaEFCKjUo+rvAdIKnSUDaPJnsmpd2",
+	"Yyqd7Lan1avnezck0ektr9PutjvqGcO2Xt/ba3fae2D4yClom932gkRRC3C5++tiJtq2iXhCGnIkpoZd",
+	"0AlTWn5GlkJnvaH18IqM0I9kiS6IzEvcd9ro1AnL6u7Ul1eXAs1Jgmzg+NmADWc0HNr2LN2UtneM5DSN",
+	"R2Ch2NKwGVm20RmRwdSE16VpTwZisLNb9RBmjGDVAcuEdsiBCNWhNSIyljlX2nBC5I9kKbzSQO1ep7PZ",
+	"SCVdBf7RVOJ7Ly56B4eeKbj33rX0T1BX7735ffRK/Dw9Tr9/HoStw9dvFj+f7V9dHzF+9fPZL6fjH2a3",
+	"v4j3/3h+8rPaFhTZey+emxL2vicoRIi9vjc+3nv7cu/73u1Z97vJ8U06OpGvSHfyw+vffzo6JMeXqThJ",
+	"3/1w8/6nFx88qJz3bq/PXvz+Pj2J9w5/ePXmWqbk8ODk1Zv5z1eH8+fLC0ln//z1x/Or8wPc8e4+rd1u",
+	"bermG4Z1zMhSIW2bcUuVuxDgUwcaSXUvZsjcdUcmuYa21//4yXfGN5idGs7X1gJSzK2pWFmseKJQ7H1P",
+	"RcCV4FKexG0Lg1JrjWHagtd3/qw+V+A5sHpahSrtllamK5mwWNadad/YNABo1jve7+7vtNFQl99mfKV+",
+	"HipOygy2Qn9chRmyroJtGaKhz+AB4d6mjgIQmv3d3W7vqN1pd9rd/nHnuKNtzd38pY1rcfsfi3H4a+2y",
+	"fMobA+q/7JYsN22uXgKvKv3/+Kmh7H7l8fVci81qlvsfPeXweH7t8cu/VdaYgkm1qv5j5tY4DkvBCSm6",
+	"F58aq+cbjggWWLXAfCVE1i7zfggU1haUGXc1iErL0n9xWWmCl1Q4A0VQyB8sI6fQYv97oxA8BQMRLI+I",
+	"swkyXpUZ+69cLdFG58rO5zMYCmijEiQSpqI8m/JBWRClpvyoIv1Mr/+2ss+WM3p8tv7MEvPtuuFzEb3R",
+	"twM8KhbPi1DE6isOCs1+avGX7dX3dhVHL5txd9DZQ4spjcg9w1a0zWwdNxRzJQeUBzRNZags9xGZUCZq",
+	"0fae4JAyXafyl8Kc2tgSHBA7c+SBaFTv7N3/jjtUZxXqn2MoAwPufQDKs1QliL9am0Ub5VbYKgOkkBTs",
+	"6R4RO8fNzibXzpW5p4GFSJGGM9E7xssBw/M5wQnM/QTHr4WGua3xrbUuhujJn3/st/d2wP0UaGjjNUNY",
+	"eJg9pz8kJE4kXPCig0ttdDpgqCkviBY8mUFEYR7hoNLD0i5vqtT3/uTPPw6zfRX/ZnxqI+9MEICRBZpj",
+	"mrQR+MtqY8U5F1To1JWCST8LlcF7nJE2uiAsVOIQZpBFEGe0LhRVglLBnyzUunbmxBOMIi6k2YmP5IIj",
+	"iUdiB9xec+sPjrNvPEMRltmwsSmWvsmUwDgfhV21upySsTQNQFmdFBQjVkBWNQUNRvd3rE+PSyFwG5qm",
+	"pkZSnU19tT4KrhSGM3NPN/5L55YFc1XZUKQjsKapFGiYBZeHOz6aYqHWh0sT9FFMN1UBO27l6zAm/adD",
+	"E1gE6oWJUPrmtvIgaXdOp44k6mu1/Oz0CldK3elgPchPnqDugR31NmDmWp6+yV5JW7xqQi5UoP3eid7h",
+	"0BlmZa6lgQALX4DSBQULqS/deIbnOJEDZsu/sghgoTgL4p1TUNumSlZLeD2J1EeCm7AREjLBbAJ+zSTV",
+	"C4V8ADoi4sEMoM8XjCSIpzqsdmVKqoYAzSHCpiL3G4vVCVEYq4Trbdgqy5vouj3sYh9uw2ijUzFTbKPO",
+	"CC1uOe2rw7vjZRLTSmc3QwtgNnf80GCqcZ7vVFdvMkJCiFIUy4fQ6T2FRpBdw0sxYIUaH8sIhRs92qic",
+	"MkJClwHLUurIbH7AhoWavj6CVNTQ1PbBPRL6lK7spgyNuJwqXtUJI/VdO0sv4elkiqgcMGfOCZX9fMaQ",
+	"5VHMMiaCKGpF62suvjSmvdGu3/FwuULf196+UZ766aZvcoWp00/uuEa38sn1afP3S0VDpoamrv4lz8Nm",
+	"xSR3eWVQcSfvzS+btlL2qUvlRQ8vE7rLu5zLgy/Nr7Vg0oKzMNkyr8bLRweO9oJu6yjsdVsn48NO6wDv",
+	"j8ge7gVH4YlXKYTzfuuKnyY/sR//uzO6Cg6i3zrxHjt4+dvx8vUBP0m74lL2kp+Pfn+xj//pFavS6oIK",
+	"OTJcP3SDmZOF6sO7YtLZlGZuZ4cWi3Aff7SLW2V72Ok8IpmsJHS3itQWj24G9Prh3FrgKxvJFHTlwr0U",
+	"8Po64/r31zH4C9fhwEvdNV8q3nylXu3urflqNqUa3jpY86389iT1Wu9k3Y9l09DXdYIqt7us6wlVLkhY",
+	"5Q5p6e47bSB2AKzjHOkLWOudI/O33Dly44+NfpIdxOeXzFlds83TKEQJBrWIxUyb1jou3XeNixnjC6i1",
+	"ifiEpxI6/QfMVlFZKyy7K6GN3uqurJIxYOrPzK2nFaPAGC7FuXrZNWR183TBI6ECDT8PzHCsgddHUERz",
+	"NzSWso7S6G6KV5zPwGAd5lJiaGfWL3kKA8IwW5oJYf3KtD9lNIwIBIFIiNI5wgItSBRpy4wqK6nkiIHh",
+	"Vmdd5Nj7AhaGFkklHVqcleZqzy+mAyodfkWts4E6rB1w9thqsTRrsnDnlzWnm2BoX9MVoTBYsjGG71or",
+	"jlXtmbGN3aPDvZPOce+wY6Yo6l8cHcIvFF6bswOSen3vYNwZH45OSGsfd4LWPt47aZ2ER6R1EnbxEd4b",
+	"H40Oequ1qChaUrjT7baOgoOD1jHe77Y64d641x3v4+PRkWfmA647sblOPxfMU8x0GQ9ltZhgS2PHN2JA",
+	"8/8DSatO+WeFtJkrv+AJ1G4t/tb3X0Tff13FXaqL/PjprqTK+SyrCUjnD9bfJoG2Wnd3OidtdDXl4Pma",
+	"JkDzaaVOCYxX7kPYwJmGWW389ssxMVO/UBwIqgfDgnrWyVz9JQg+YulELu/R0ognA4YjiNtnCpsKhCPB",
+	"Ua/T8dGIBDgV9trPCWcEEQp8vcDLqiVQGIBbtSyoUFvXF9XD8+b3OOKM2FiFG4vQ1VkmGAFjN3QxkeRo",
+	"+O7txSXSOBq20akxB3Sex43r2NhpZbTxgJlQkm8CRIX5L8McFfpNIbEuedGwgLBGd6fOZtCQ/AL2Qm0Y",
+	"4AWc1cYddWFbkajqbIgtvLqqtVB0GTeQ6dUxFevbCg2ZBjvCVZGiIldzT5Nv+nUVD5FEX6DS9v4W0P9S",
+	"z4qnRW58gEyGME2zMD5lS4V0JXP19QNKUkHO0b2NAOkLZtgzXThmOjnghgLfbVTUF6pkBcADNnSiREOd",
+	"uMqqf+10cYgtyWXfLJuu2T/ha1mndYdupdAfKCWcqLDDNIrNKDYobhpSBNSjCj5gFg6Q9iFRJOxs5YUZ",
+	"KoEL5ZygIZrjrNBztq5Qq7twULfW1DXI5P0Tpcn+TiC1Mq6qbJGuK3mc3qC1RE53s2O6fXZer9M7bHW7",
+	"rd7eZXe/3+32O51f3PYm20/SDJtyK5x5oRlkG13OYpoQaqt1PhX7xprOsg0amkpgGFnYmMX6kvo1jpQS",
+	"3UBMl68Ig/f2trp3p/7mk+z+nfclUaSfgCSTZkang8KZn64Bse0lTc4FPGc8GdEw1HK48dqdusM8xvU7",
+	"9VDIrS4jg7PicSUZUVEAf4Grl/Y7J9tduVS+vaZ4RVdBW2A76cmMa/uYXwbj2b97zqUvWvsBm9192pYO",
+	"nNsan3M2jijUR664fal4sMe6v68CEB/NSTLFcyiqwEwHERyF2V7biNrYfirFsnv3v3FuLgb8SpU8n+/8",
+	"z5V+uY/FksqiU/zeGkW5SHGMsFMTIa43w7K/5obYru0YtffvFxH8PfxeFGoATFOaTrYrs8Vp4tJx6ax8",
+	"YcJ5CMUGukCmdBObLgmov9nOdO1hZv6ub3wrFDt0unnTleLdARved9GVKRiK8e01npBvDzudLL0fTJW0",
+	"YhNiO3eOOjt9tV9E2YCZRnKoudDNNZmEq7O0NDhfk2oN235DWbiBrXHRv462XP1ermu+Fq/UMEpu5RS5",
+	"RNMtipdb8Ii/oorfoKt+eFEe5/HzaIOJYdYU6W9d6Pi3qbq9qaptFZ12+Hr26r8nBwIaSwx4NeUIx+j8",
+	"QXw3xzKY1sxJN33qUKdESWSnh+HEdvAp6T4jZK6fActDlO6gK/r8fqFv3Bquhga+ETBo1i1wNpcxoqZk",
+	"oybf12QbB7vMaHyMLhO+3IzOzQCEL1HP8nXEjYXCv07c9Pp7X0zcZLbUWJpb9TRl/eXFzt92+8a2iJnu",
+	"EC/RPOFjGpEt7fVdt6xxntaZKGBtA1XpSaB5L7XOq2TV5Lpp245Y0AkIUwFvSVSZ+rpbnTNikllQk52P",
+	"sp0oD5/Xxxzh8O/cPsEHisXqFPxqLLE4n97DaESh2b/w2PqOb3Fo/1qytMG+z+CvQGYv9P2b1Q2rP+BC",
+	"f7jOuphGsxFHF9b6/tOAzKW5nLp8RXvdbcOFa7btddpZFGtMje/HmUxwIJviP1DaPcU3RHnFEcFComPn",
+	"fpdiWKhAuFuHhno99x530xQGwydeQGZjZZioChFF99DQUIV3Rb5QoXsfakBducS5AOfGlVbE12AiRc27",
+	"RdhWBMfXhW8JDI9zO/5KCGaXhhqxX2WM9tq1n5uXff41NK9zdfg2qjcbxLQiZvaChXYSTb1K9bXqBEw0",
+	"drASFl7kU5/u1zKnUZRPq1YeEdRp/O3GbklCNukN+Fwot88hoQxBtSSU/XWNSNI3bhRV2hu3EhIQJqOl",
+	"rr+FAkZoJHK7sUxXGOp2OlUiiqiQzVS0od9nxlh+XM8DzG5C0HWa7k0G2St7HfVKz76ySSmke9eAl1Vn",
+	"lifYl3eXfepev9AZ16+OEu0etw/aHVAdhRnzLI2itQW4Oy+/QYiXBs4nRE8Mg+jh36y8XUSKJARiUnkH",
+	"4wN4uVYd7H42/7qm4d29ugFa/YqaIQs/OtP/+pBcMZFl5bcVSsIEEpLPoXuZsgkEpKDiPus0NRZOnVOW",
+	"65a1ExR2v7YA8K/vveiTPDgNzLi8HvOUlQ3V7N4IkUKpoy7U3Dqpv59blG+4RGfmy81mZL6/x7IfXa1S",
+	"Od//h3EZq9oddnyQbs9mGlgHpYF39BhXVyUPzaQzKp/ZFvspQUNBQxjz5LC/Zvni3N11NSWDplYYhWLC",
+	"mLmw8soRDZeWNpuPfffpflxoDADKm4GV6DtP7Vga62dDPSi0T4wTCBzraXu7oJMN1uonzfpQ+ZtLfR/S",
+	"ujyVPjQYOSXm+ZBcc7F7p2P/dXiob6M0ILQVjf7n2qIYkvh6r86Y1cp4V2c5J/tRf3OScducM+haw4Wp",
+	"JjdXSJnlHPKsHVZemqkKPeuSVyel5ePIsovuj1woOLN//LrLDiKOQzTCEWYBzPxhIeJJMCV2uKyzlJ1J",
+	"8unu/wUAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

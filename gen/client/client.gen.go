@@ -30,6 +30,7 @@ const (
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
+	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
 	ErrorCodeUnavailable                    ErrorCode = "unavailable"
 	ErrorCodeUnsupportedMediaType           ErrorCode = "unsupported_media_type"
@@ -58,6 +59,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePayloadTooLarge:
 		return true
 	case ErrorCodeRegistrationClosed:
+		return true
+	case ErrorCodeTooManyRequests:
 		return true
 	case ErrorCodeUnauthenticated:
 		return true
@@ -541,6 +544,9 @@ type OAuthRefused = OAuthError
 // OAuthServerError defines model for OAuthServerError.
 type OAuthServerError = OAuthError
 
+// OAuthThrottled defines model for OAuthThrottled.
+type OAuthThrottled = OAuthError
+
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
@@ -549,6 +555,9 @@ type OAuthUnavailable = OAuthError
 
 // ServerError An error as RFC 9457 has it.
 type ServerError = Problem
+
+// Throttled An error as RFC 9457 has it.
+type Throttled = Problem
 
 // TooLarge An error as RFC 9457 has it.
 type TooLarge = Problem
@@ -692,10 +701,14 @@ type ClientInterface interface {
 	//   refresh token is used once: keep the new one. Sending the old one again within a few
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
-	//
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
+	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -721,10 +734,14 @@ type ClientInterface interface {
 	//   refresh token is used once: keep the new one. Sending the old one again within a few
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
-	//
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
+	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -982,10 +999,14 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
-//
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
+//
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -1017,15 +1038,18 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
-//
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
-//
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
+//
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -1944,10 +1968,14 @@ type ClientWithResponsesInterface interface {
 	//   refresh token is used once: keep the new one. Sending the old one again within a few
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
-	//
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
+	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -1973,10 +2001,14 @@ type ClientWithResponsesInterface interface {
 	//   refresh token is used once: keep the new one. Sending the old one again within a few
 	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 	//   theft and the session ends.
-	//
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
+	//
+	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+	// for the addresses that the account has logged in from before, so that a stranger's guesses do
+	// not lock its owner out.
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -2414,6 +2446,13 @@ type CreateTokenResponse415Headers struct {
 	Pragma       string
 }
 
+// CreateTokenResponse429Headers the declared response headers of an HTTP 429 response for CreateToken
+type CreateTokenResponse429Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
 // CreateTokenResponse500Headers the declared response headers of an HTTP 500 response for CreateToken
 type CreateTokenResponse500Headers struct {
 	CacheControl string
@@ -2440,6 +2479,8 @@ type CreateTokenResponse struct {
 	JSON413 *OAuthTooLarge
 	// JSON415 the response for an HTTP 415 `application/json` response
 	JSON415 *OAuthMediaType
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *OAuthThrottled
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *OAuthServerError
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -2454,6 +2495,8 @@ type CreateTokenResponse struct {
 	Headers413 *CreateTokenResponse413Headers
 	// Headers415 the parsed response headers for an HTTP 415 response
 	Headers415 *CreateTokenResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateTokenResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *CreateTokenResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -2483,6 +2526,11 @@ func (r CreateTokenResponse) GetJSON413() *OAuthTooLarge {
 // GetJSON415 returns the response for an HTTP 415 `application/json` response
 func (r CreateTokenResponse) GetJSON415() *OAuthMediaType {
 	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r CreateTokenResponse) GetJSON429() *OAuthThrottled {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -3231,6 +3279,11 @@ type ChangePasswordResponse403Headers struct {
 	WWWAuthenticate string
 }
 
+// ChangePasswordResponse429Headers the declared response headers of an HTTP 429 response for ChangePassword
+type ChangePasswordResponse429Headers struct {
+	RetryAfter int32
+}
+
 // ChangePasswordResponse503Headers the declared response headers of an HTTP 503 response for ChangePassword
 type ChangePasswordResponse503Headers struct {
 	RetryAfter int32
@@ -3251,6 +3304,8 @@ type ChangePasswordResponse struct {
 	ApplicationProblemJSON415 *MediaType
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Throttled
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *ServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -3259,6 +3314,8 @@ type ChangePasswordResponse struct {
 	Headers401 *ChangePasswordResponse401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *ChangePasswordResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ChangePasswordResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ChangePasswordResponse503Headers
 }
@@ -3291,6 +3348,11 @@ func (r ChangePasswordResponse) GetApplicationProblemJSON415() *MediaType {
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r ChangePasswordResponse) GetApplicationProblemJSON422() *Problem {
 	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ChangePasswordResponse) GetApplicationProblemJSON429() *Throttled {
+	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -3696,10 +3758,14 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
-//
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
+//
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -3727,15 +3793,18 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
-//
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
 //     refresh token is used once: keep the new one. Sending the old one again within a few
 //     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
 //     theft and the session ends.
-//
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
+//
+// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
+// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
+// for the addresses that the account has logged in from before, so that a stranger's guesses do
+// not lock its owner out.
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
@@ -4244,6 +4313,13 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 		}
 		response.JSON415 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest OAuthThrottled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest OAuthServerError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -4353,6 +4429,30 @@ func ParseCreateTokenResponse(rsp *http.Response) (*CreateTokenResponse, error) 
 			headers.Pragma = value
 		}
 		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreateTokenResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers CreateTokenResponse500Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
@@ -5266,6 +5366,13 @@ func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, e
 		}
 		response.ApplicationProblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Throttled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest ServerError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -5303,6 +5410,16 @@ func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, e
 			headers.WWWAuthenticate = value
 		}
 		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers ChangePasswordResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ChangePasswordResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -40,6 +42,7 @@ var answers = map[problem.Code]struct {
 	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, api.OAuthErrorCodeInvalidRequest},
 	problem.ValidationFailed:     {http.StatusUnprocessableEntity, ""},
 	problem.WrongPassword:        {http.StatusUnprocessableEntity, ""},
+	problem.TooManyRequests:      {http.StatusTooManyRequests, api.OAuthErrorCodeTemporarilyUnavailable},
 	problem.Internal:             {http.StatusInternalServerError, api.OAuthErrorCodeServerError},
 	problem.Unavailable:          {http.StatusServiceUnavailable, api.OAuthErrorCodeTemporarilyUnavailable},
 
@@ -68,8 +71,11 @@ func (e *Edge) AnswerError(err error, c echo.Context) {
 	if allow := header.Get(echo.HeaderAllow); allow != "" {
 		header.Set(echo.HeaderAllow, strings.TrimPrefix(allow, "OPTIONS, ")) // which Echo adds of itself
 	}
-	if status == http.StatusServiceUnavailable {
+	switch status {
+	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, retryAfter)
+	case http.StatusTooManyRequests:
+		header.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(math.Ceil(p.RetryAfter.Seconds())))))
 	}
 	if op != nil && op.OAuthErrors {
 		err = answerOAuth(c, p)

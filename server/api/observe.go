@@ -18,8 +18,9 @@ import (
 
 // Edge is where every answer leaves: it names requests, answers errors, and keeps the log.
 type Edge struct {
-	PublicURL string // no trailing slash
-	Log       *slog.Logger
+	PublicURL   string   // no trailing slash
+	CORSOrigins []string // whose pages may call
+	Log         *slog.Logger
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
 }
@@ -33,6 +34,10 @@ func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	if strings.HasPrefix(e.PublicURL, "https://") {
 		fixed.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
+	undeclared := echo.MethodNotAllowedHandler
+	if len(e.CORSOrigins) > 0 {
+		next, undeclared = cors(e.CORSOrigins)(next), cors(e.CORSOrigins)(undeclared)
+	}
 	return func(c echo.Context) error {
 		start := time.Now()
 		id := requestID()
@@ -41,7 +46,7 @@ func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		maps.Copy(header, fixed)
 		handler := next
 		if c.Request().Method == http.MethodOptions && c.Get(echo.ContextKeyHeaderAllow) != nil {
-			handler = echo.MethodNotAllowedHandler // Echo would answer it, though no operation declares it
+			handler = undeclared // Echo would answer it, though no operation declares it
 		}
 		err := guarded(handler, c)
 		if err != nil {

@@ -18,8 +18,9 @@ import (
 
 // Options are what the wiring hands over.
 type Options struct {
-	PublicURL      string // no trailing slash
-	CheckResponses bool   // compare every answer with the contract, and log what departs from it
+	PublicURL      string   // no trailing slash
+	CheckResponses bool     // compare every answer with the contract, and log what departs from it
+	CORSOrigins    []string // whose pages may call
 	Log            *slog.Logger
 	// NewService makes the domain for the scopes that the contract declares.
 	NewService func(scopes []string) *auth.Service
@@ -51,7 +52,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.service = o.NewService(s.Contract.Scopes())
-	edge := &Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
+	edge := &Edge{PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
 		return s.Contract.FindRoute(c.Request().Method, c.Path())
 	}}
 	e.HTTPErrorHandler = edge.AnswerError

@@ -105,7 +105,7 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
 }
 
 // ChangePassword replaces the caller's password and ends every other session. Errors:
-// WrongPassword, ValidationFailed, Unavailable.
+// WrongPassword, ValidationFailed, TooManyRequests after too many wrong ones, Unavailable.
 func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next string) error {
 	reason, err := s.hasher.Check(next, caller.User.Username, caller.User.Email)
 	if err != nil {
@@ -118,6 +118,11 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if err != nil {
 		return gone(err)
 	}
+	// Counted apart from logins, so that a stolen access token locks nobody out.
+	lane := s.Blind.Key("change", user.ID)
+	if err = s.lookAt(ctx, lane); err != nil {
+		return err
+	}
 	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current)
 	if err != nil {
 		return err
@@ -125,7 +130,10 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	wrong := problem.New(problem.WrongPassword, "The current password is wrong.").
 		At("/current_password", "is not the current password")
 	if !ok {
-		return wrong
+		return s.failLane(ctx, lane, wrong)
+	}
+	if err = s.lookAt(ctx, lane); err != nil {
+		return err
 	}
 	hash, err := s.hasher.Hash(ctx, next)
 	if err != nil {
@@ -134,6 +142,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		// Compared and swapped: of two changes at once, one is told that its password is no longer current.
 		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.now()); err != nil {
+			return err
+		}
+		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {
 			return err
 		}
 		return q.EndSessionsOf(ctx, user.ID, caller.SessionID)
@@ -163,20 +174,23 @@ func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
 	return s.db.EndSessionsOf(ctx, caller.User.ID, "")
 }
 
-// Tidy removes sessions that have expired, in small batches, and says how many. It forgets revoked
-// tokens that have expired as well.
-func (s *Service) Tidy(ctx context.Context) (ended int64, err error) {
+// Tidy removes what is over, in small batches: sessions, counts of failures, addresses that nobody
+// logs in from any more, revoked tokens that have expired. It says how many rows.
+func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
 	const batch = 500
 	if err = s.db.ForgetRevokedTokens(ctx, s.Now()); err != nil {
 		return 0, err
 	}
-	for {
-		n, err := s.db.EndExpiredSessions(ctx, s.Now(), batch)
-		ended += n
-		if err != nil || n < batch {
-			return ended, err
+	for _, remove := range []func(context.Context, time.Time, int) (int64, error){
+		s.db.EndExpiredSessions, s.db.ForgetThrottles, s.forgetAddresses,
+	} {
+		for n := int64(batch); n == batch; removed += n {
+			if n, err = remove(ctx, s.Now(), batch); err != nil {
+				return removed, err
+			}
 		}
 	}
+	return removed, nil
 }
 
 // gone is for an account that is deleted between the check of the token and the work itself.

@@ -42,6 +42,7 @@ type Settings struct {
 	RefreshGrace       time.Duration // in which a used refresh token may be sent again
 	RegistrationClosed bool
 	Now                func() time.Time
+	Blind              token.Blind // of what failed logins are counted under
 }
 
 // Service is the domain. It is safe for concurrent use and holds no state of its own: any number

@@ -48,7 +48,8 @@ func errWrongCredentials() error {
 }
 
 // Login starts a session, which belongs to its client. Errors: InvalidGrant, InvalidScope,
-// UnauthorizedClient, Unavailable when too many passwords are waiting to be hashed.
+// UnauthorizedClient, TooManyRequests after too many failures, Unavailable when too many passwords are
+// waiting to be hashed.
 func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if login.Client.ID != "" && !login.Client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
@@ -57,13 +58,21 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Tokens{}, err
 	}
+	try, err := s.begin(ctx, loginKey(login.Username), user.ID, login.Origin)
+	if err != nil {
+		return Tokens{}, err
+	}
 	// For an unknown user the hash is empty, and verifying it takes as long as any other.
 	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
 	if !ok || user.Disabled {
-		return Tokens{}, errWrongCredentials()
+		return Tokens{}, s.fail(ctx, try, errWrongCredentials())
+	}
+	// Others may have failed while this one was waiting: who has to wait is not told that it was right.
+	if err = s.look(ctx, try, user.ID); err != nil {
+		return Tokens{}, err
 	}
 	scope, err := s.grant(login.Scope, user, login.Client)
 	if err != nil {
@@ -74,7 +83,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 			return Tokens{}, err
 		}
 	}
-	return s.startSession(ctx, user, scope, login)
+	return s.startSession(ctx, user, scope, login, try)
 }
 
 func (s *Service) findForLogin(ctx context.Context, login string) (store.User, error) {
@@ -126,7 +135,7 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain string) (st
 }
 
 // startSession records a session and makes its first pair of tokens.
-func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, login Login) (Tokens, error) {
+func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, login Login, try *attempt) (Tokens, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a session id: %w", err)
@@ -141,7 +150,10 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 		if err := q.CreateSession(ctx, session, user.PasswordHash); err != nil {
 			return err
 		}
-		return q.TrimSessions(ctx, user.ID, maxSessions)
+		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {
+			return err
+		}
+		return s.succeed(ctx, q, try, user.ID)
 	})
 	if errors.Is(err, store.ErrNotFound) { // disabled, deleted or changed since it was read
 		return Tokens{}, errWrongCredentials()

@@ -119,18 +119,19 @@ func post(path, host, contentType, body string) []byte {
 		"Content-Type: %s\r\nContent-Length: %d\r\n\r\n%s", path, host, contentType, len(body), body)
 }
 
-func postForm(path, host string, form url.Values) []byte {
-	return post(path, host, "application/x-www-form-urlencoded", form.Encode())
+// postForm asks the token endpoint.
+func postForm(host string, form url.Values) []byte {
+	return post("/token", host, "application/x-www-form-urlencoded", form.Encode())
 }
 
 func loginRequest(host, username string) []byte {
-	return postForm("/token", host, url.Values{
+	return postForm(host, url.Values{
 		"grant_type": {"password"}, "username": {username}, "password": {password},
 	})
 }
 
 func refreshRequest(host, refreshToken string) []byte {
-	return postForm("/token", host, url.Values{
+	return postForm(host, url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {refreshToken},
 	})
 }

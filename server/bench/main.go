@@ -3,6 +3,7 @@
 //
 //	go run ./server/bench          measures for about three minutes and writes docs/benchmarks.md
 //	go run ./server/bench -quick   looks that everything can be measured; writes nothing
+//	go run ./server/bench -soak    floods it with logins, fills it with accounts, and writes docs/soak.md
 //
 // The servers are processes of their own, so the kernel's CPU clock of each says what a request cost
 // it and the load generator, which is this program, is not counted. All cases take turns in short
@@ -65,8 +66,12 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	quick := flags.Bool("quick", false, "measure too little to be true, in 20 seconds, and write nothing")
+	soaking := flags.Bool("soak", false, "flood a server with logins, fill another with accounts, and write docs/soak.md; two minutes at most")
 	if err := flags.Parse(args); err != nil {
 		return 2
+	}
+	if *soaking {
+		return report(stderr, soak(ctx, stdout, stderr))
 	}
 	p := fullPlan
 	if *quick {

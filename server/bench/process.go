@@ -80,18 +80,18 @@ func launchChild(dir string, args ...string) (*program, error) {
 }
 
 // launchServer starts Sesame with everything that is on by default. It does not wait.
-func (b *built) launchServer(name, databaseURL string) (*program, error) {
+func (b *built) launchServer(name, databaseURL string, environment ...string) (*program, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(exec.Command(b.binary, "serve"), filepath.Join(b.dir, name+".log"),
+	p, err := launch(exec.Command(b.binary, "serve"), filepath.Join(b.dir, name+".log"), append(environment,
 		"SESAME_LISTEN="+address,
 		"SESAME_DATABASE_URL="+databaseURL,
 		"SESAME_MASTER_KEY="+b.masterKey,
 		"SESAME_LOG_FORMAT=json",
 		// The issuer, which has to stay the same when a server is started again on another port.
-		"SESAME_PUBLIC_URL=http://127.0.0.1:8080")
+		"SESAME_PUBLIC_URL=http://127.0.0.1:8080")...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -100,8 +100,8 @@ func (b *built) launchServer(name, databaseURL string) (*program, error) {
 }
 
 // startServer starts Sesame and waits until it is ready.
-func (b *built) startServer(ctx context.Context, name, databaseURL string) (*program, error) {
-	p, err := b.launchServer(name, databaseURL)
+func (b *built) startServer(ctx context.Context, name, databaseURL string, environment ...string) (*program, error) {
+	p, err := b.launchServer(name, databaseURL, environment...)
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type Settings struct {
 	Registration      string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
 	PasswordMinLength Number   `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
+	TrustedProxies    List     `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
+	CorsOrigins       List     `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 	Docs              string   `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
 	CheckResponses    string   `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
 	LogFormat         string   `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
@@ -85,6 +87,14 @@ func (f *faults) add(name, format string, args ...any) {
 	*f = append(*f, fmt.Errorf("%s%s %s", Prefix, name, fmt.Sprintf(format, args...)))
 }
 
+func (f *faults) each(name string, list List, check func(string) string) {
+	for _, item := range list.Items() {
+		if reason := check(item); reason != "" {
+			f.add(name, "has %q, which %s", item, reason)
+		}
+	}
+}
+
 func (f *faults) oneOf(name, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
 		f.add(name, "is %q; it must be %s", value, strings.Join(allowed, " or "))
@@ -130,6 +140,8 @@ func (s *Settings) Check() error {
 		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
 	}
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
+	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
+	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
 	f.oneOf("DOCS", s.Docs, "on", "off")
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
 	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")

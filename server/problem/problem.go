@@ -8,7 +8,10 @@
 // Which status and which challenge a code is answered with is the business of package api.
 package problem
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Code says what went wrong, for programs. Those that API clients see are the enum ErrorCode of
 // openapi.yaml; those of the token endpoint are RFC 6749 §5.2.
@@ -29,6 +32,7 @@ const (
 	UnsupportedMediaType Code = "unsupported_media_type"
 	ValidationFailed     Code = "validation_failed"
 	WrongPassword        Code = "wrong_password"
+	TooManyRequests      Code = "too_many_requests"
 	Internal             Code = "internal_error"
 	Unavailable          Code = "unavailable"
 )
@@ -56,6 +60,8 @@ type Error struct {
 	Fields []FieldError // where, when it is about places in the request
 	Scope  string       // the scope that was missing, for InsufficientScope
 	Cause  error        // for the log alone
+	// RetryAfter is how long to wait before the next try, for TooManyRequests.
+	RetryAfter time.Duration
 }
 
 // New makes an Error for the caller.

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// tables is what both the terminal and the document show.
+func (s soaked) tables() string {
+	return "## A flood of logins\n\n" + s.flood.table() + "\n## A hundred thousand accounts\n\n" + s.sizeTable() + "\n## Aims\n\n" + s.aims()
+}
+
+func (f flooded) table() string {
+	loaded := slices.Sorted(slices.Values(f.loaded.latencies))
+	unloaded := slices.Sorted(slices.Values(f.unloaded.latencies))
+	rows := [][]string{
+		{"figure", "without the flood", "in the flood"},
+		{"logins asked for, a second", fmt.Sprintf("%.0f, as many as it can", f.capacity), fmt.Sprintf("%.0f", f.asked)},
+		{"GET /users/me, a second", fmt.Sprintf("%.0f", f.unloaded.perSecond()), fmt.Sprintf("%.0f", f.loaded.perSecond())},
+		{"GET /users/me, p50", milli(percentile(unloaded, 0.5)), milli(percentile(loaded, 0.5))},
+		{"GET /users/me, p99", milli(percentile(unloaded, 0.99)), milli(percentile(loaded, 0.99))},
+		{"GET /healthz, slowest", "", milli(f.healthz[len(f.healthz)-1])},
+		{"resident memory", fmt.Sprintf("%.1f MiB", float64(f.idle)/(1<<20)), fmt.Sprintf("%.1f MiB at most", float64(f.peak)/(1<<20))},
+	}
+	for _, status := range slices.Sorted(maps.Keys(f.statuses)) {
+		rows = append(rows, []string{fmt.Sprintf("logins answered %d", status), "", fmt.Sprint(f.statuses[status])})
+	}
+	return table(rows)
+}
+
+func (s soaked) sizeTable() string {
+	rows := [][]string{{"CPU a request", "100 users, 300 sessions", "100,000 users, 300,000 sessions", "times", "low to high"}}
+	for pair := range slices.Chunk(s.sizes, 2) {
+		times := pair[1].against(pair[0], round.cpuPerRequest)
+		rows = append(rows, []string{
+			pair[0].name[:len(pair[0].name)-len(", few rows")], micro(pair[0].each(round.cpuPerRequest).median),
+			micro(pair[1].each(round.cpuPerRequest).median), fmt.Sprintf("%.3f", times.median), fmt.Sprintf("%.3f to %.3f", times.low, times.high),
+		})
+	}
+	return table(rows)
+}
+
+func (s soaked) aims() string {
+	percent := func(v float64) string { return fmt.Sprintf("%.0f %%", 100*v) }
+	count := func(v float64) string { return fmt.Sprintf("%.0f", v) }
+	times := func(v float64) string { return fmt.Sprintf("%.3f", v) }
+	milliseconds := func(v float64) string { return fmt.Sprintf("%.1f ms", v) }
+	mebibytes := func(v float64) string { return fmt.Sprintf("%.0f MiB", v/(1<<20)) }
+	f, loaded := s.flood, slices.Sorted(slices.Values(s.flood.loaded.latencies))
+	all := []aim{
+		{name: "GET /users/me in a flood: throughput kept, per CPU left over", value: exactly(f.kept()), show: percent, limit: 0.7, least: true},
+		{name: "GET /users/me in a flood: p99", value: exactly(float64(percentile(loaded, 0.99)) / float64(time.Millisecond)), show: milliseconds, limit: 100},
+		{name: "Answers in a flood that are faults", value: exactly(float64(f.faults())), show: count, limit: 0},
+		{name: "Resident memory in a flood, peak", value: exactly(f.peak), show: mebibytes, limit: 128 << 20},
+	}
+	for pair := range slices.Chunk(s.sizes, 2) {
+		all = append(all, aim{
+			name:  "CPU, many rows over few: " + pair[0].name[:len(pair[0].name)-len(", few rows")],
+			value: pair[1].against(pair[0], round.cpuPerRequest), show: times, limit: 1.2,
+		})
+	}
+	rows := [][]string{{"figure", "measured", "low to high", "aim", "met"}}
+	for _, a := range all {
+		rows = append(rows, a.row())
+	}
+	return table(rows)
+}
+
+// document is docs/soak.md.
+func (s soaked) document(busy string) string {
+	return fmt.Sprintf(`# Soak
+
+`+"`make soak`"+` measured these on %s and wrote this page: %s.
+The load average when it began was %s; above 0.5, other programs have disturbed the figures.
+
+%s
+## How it is measured
+
+- The flood is %d times as many logins a second as the server can hash, for %v over %d connections, each login for
+  a name and from an address of its own, so that none is throttled: the worst that a botnet can do. What is over
+  the queue is answered 503 with Retry-After.
+- GET /users/me is asked over %d connections meanwhile, each sending its next request when it has the answer.
+- *CPU left over* is what the server used in the flood, less what its logins and its 503s cost: %s and %s each,
+  measured without readers. Hashing takes most of the CPU, so a small error there is a large one here.
+- The senders, the readers and the server share the machine's cores.
+- The sizes are two SQLite files; what is compared takes turns, %d connections at a time, as in
+  [Benchmarks](benchmarks.md). The rows beside those that are asked for were put in by SQL.
+
+## Again
+
+    make soak    # two minutes at most, stops by itself, loopback only; writes this page
+`, time.Now().UTC().Format("2 January 2006"), machine(), busy, s.tables(), floodTimes, floodTime, floodSenders, floodReaders,
+		micro(s.flood.loginCPU), micro(s.flood.refusalCPU), connections)
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func preflight(origin, path, method string) request {
+	return request{method: "OPTIONS", path: path, header: map[string]string{
+		"Origin": origin, "Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization,content-type",
+	}}
+}
+
+// corsHeaders are the permissions in an answer.
+func corsHeaders(a *answer) (names []string) {
+	for name := range a.header {
+		if strings.HasPrefix(name, "Access-Control-") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+var strangeOrigins = []string{
+	"null", "*", "https://evil.example", "https://app.example.com.evil.example", "https://evil-app.example.com", "https://app.example.com:8443",
+	"http://app.example.com", "HTTPS://APP.EXAMPLE.COM", "https://app.example.com/", "https://sub.app.example.com",
+	"https://app.example.com,http://localhost:3000", "https://appxexample.com",
+}
+
+// H3: pages of the origins that are set may call, without credentials.
+func TestListedOriginsAreLetIn(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		token := s.newcomer(t, "ann").AccessToken
+		for _, origin := range []string{"https://app.example.com", "http://localhost:3000"} {
+			asked := s.do(t, preflight(origin, "/users/me", "PATCH")).want(204)
+			for name, part := range map[string]string{
+				"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Methods": "PATCH",
+				"Access-Control-Allow-Headers": "Authorization", "Access-Control-Max-Age": "600", "Vary": "Origin",
+			} {
+				if !strings.Contains(asked.header.Get(name), part) {
+					t.Errorf("preflight: %s is %q", name, asked.header.Get(name))
+				}
+			}
+			for _, r := range []request{me(token), me("garbage"), patch(token, "{"), passwordGrant("ann", wrong), {method: "GET", path: "/nothing"}, {method: "PUT", path: "/users/me"}} {
+				r.header = map[string]string{"Origin": origin}
+				a := s.do(t, r)
+				if got := a.header.Get("Access-Control-Allow-Origin"); got != origin {
+					t.Errorf("%s %s: Access-Control-Allow-Origin is %q", r.method, r.path, got)
+				}
+				for _, name := range []string{"Retry-After", "WWW-Authenticate", "X-Request-ID"} {
+					if !strings.Contains(strings.ToLower(a.header.Get("Access-Control-Expose-Headers")), strings.ToLower(name)) {
+						t.Errorf("%s is not exposed", name)
+					}
+				}
+				if slices.Contains(corsHeaders(a), "Access-Control-Allow-Credentials") || slices.Contains(corsHeaders(asked), "Access-Control-Allow-Credentials") {
+					t.Error("credentials are allowed")
+				}
+			}
+		}
+	}, "SESAME_CORS_ORIGINS=https://app.example.com, http://localhost:3000")
+}
+
+// H3: every other origin gets no permission, nor anyone where none is set; and OPTIONS is then no
+// operation.
+func TestOtherOriginsGetNoPermission(t *testing.T) {
+	for name, setting := range map[string]string{"some": "https://app.example.com,http://localhost:3000", "none": ""} {
+		t.Run(name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, s *server) {
+				token := s.newcomer(t, "ann").AccessToken
+				for _, origin := range append(strangeOrigins, "") {
+					if a := s.do(t, preflight(origin, "/users/me", "GET")).want(405); len(corsHeaders(a)) > 0 {
+						t.Errorf("%s: preflight has %v", origin, corsHeaders(a))
+					}
+					r := me(token)
+					r.header = map[string]string{"Origin": origin}
+					a := s.do(t, r).want(200)
+					if len(corsHeaders(a)) > 0 {
+						t.Errorf("%s: the answer has %v", origin, corsHeaders(a))
+					}
+					if setting != "" && a.header.Get("Vary") != "Origin" {
+						t.Errorf("%s: Vary is %q", origin, a.header.Get("Vary"))
+					}
+				}
+			}, "SESAME_CORS_ORIGINS="+setting)
+		})
+	}
+}
+
+// H5: every answer says what a browser needs to know, whatever it answers.
+func TestHeadersOfEveryAnswer(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		for _, path := range []string{"/healthz", "/users/me", "/nothing", "/docs/", "/redoc", "/openapi.yaml", "/docs/postman.json", "/.well-known/jwks.json"} {
+			for _, method := range []string{"GET", "DELETE"} {
+				a := s.do(t, request{method: method, path: path})
+				for name, want := range map[string]string{
+					"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Strict-Transport-Security": "max-age=31536000",
+				} {
+					if got := a.header.Get(name); got != want {
+						t.Errorf("%s %s: %s is %q", method, path, name, got)
+					}
+				}
+			}
+		}
+	}, "SESAME_PUBLIC_URL=https://login.example.com")
+}
+
+// H5: HSTS over plain HTTP would be ignored, and is not claimed.
+func TestNoHSTSWithoutTLS(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		if a := s.do(t, request{method: "GET", path: "/healthz"}); a.header.Get("Strict-Transport-Security") != "" {
+			t.Error(a.header)
+		}
+	})
+}

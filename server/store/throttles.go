@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Throttle is what is counted under one key.
+type Throttle struct {
+	Key     string
+	Free    int       // failures that cost no wait
+	ClearAt time.Time // when a count that is made now is forgotten
+}
+
+// Blocks is how a login stands before its password is looked at. A time is 1970 where there is no row.
+type Blocks struct {
+	Account, Known, Address time.Time // until when each is blocked
+	AccountFailures         bool      // whether there is something to clear
+	KnownFailures           bool
+	KnownSince              time.Time // when the account was last noted to log in from the address
+}
+
+// ReadBlocks reads the three counts of a login in one go. userID and knownAddress may be of nobody: the
+// work is the same.
+func (q *Queries) ReadBlocks(ctx context.Context, account, lane, address, userID, knownAddress string) (b Blocks, err error) {
+	var accountFailures, knownFailures int64
+	row := q.read.QueryRowContext(ctx, `
+		SELECT COALESCE(MAX(CASE WHEN key = $1 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $1 THEN failures END), 0),
+			COALESCE(MAX(CASE WHEN key = $2 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $2 THEN failures END), 0),
+			COALESCE(MAX(CASE WHEN key = $3 THEN blocked_until END), 0),
+			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $4 AND address = $5), 0)
+		FROM throttles WHERE key IN ($1, $2, $3)`, account, lane, address, userID, knownAddress)
+	err = known(row.Scan(instant{&b.Account}, &accountFailures, instant{&b.Known}, &knownFailures, instant{&b.Address}, instant{&b.KnownSince}))
+	b.AccountFailures, b.KnownFailures = accountFailures > 0, knownFailures > 0
+	return b, err
+}
+
+// CountFailure counts one failure, unless the key is blocked at that moment: then it changes nothing
+// and reports false. However many do it at once, on however many replicas, no more are counted than
+// the free ones and one after each wait. The waits are 1 s, doubling to 15 min.
+func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (counted bool, err error) {
+	result, err := q.write.ExecContext(ctx, `
+		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, 0, $3)
+		ON CONFLICT (key) DO UPDATE SET
+			failures = CASE WHEN throttles.clear_at <= $4 THEN 1 ELSE throttles.failures + 1 END,
+			blocked_until = CASE
+				WHEN throttles.clear_at <= $4 OR throttles.failures + 1 < throttles.free THEN 0
+				WHEN throttles.failures + 1 >= throttles.free + 10 THEN $4 + 900000000
+				ELSE $4 + (1000000 << (throttles.failures + 1 - throttles.free)) END,
+			clear_at = excluded.clear_at
+		WHERE throttles.blocked_until <= $4`,
+		t.Key, t.Free, micros(t.ClearAt), micros(now))
+	if err != nil {
+		return false, known(err)
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// ClearThrottle forgets a count, unless the key is blocked by now.
+func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1 AND blocked_until <= $2`, key, micros(now))
+	return known(err)
+}
+
+// RememberAddress notes that a user has logged in from an address, and keeps the newest so many.
+func (q *Queries) RememberAddress(ctx context.Context, userID, address string, now time.Time, keep int) error {
+	_, err := q.write.ExecContext(ctx, `
+		INSERT INTO known_addresses (user_id, address, last_used_at) VALUES ($1, $2, $3)
+		ON CONFLICT (user_id, address) DO UPDATE SET last_used_at = excluded.last_used_at`,
+		userID, address, micros(now))
+	if err != nil {
+		return known(err)
+	}
+	_, err = q.write.ExecContext(ctx, `
+		DELETE FROM known_addresses WHERE user_id = $1 AND address IN (
+			SELECT address FROM known_addresses WHERE user_id = $1
+			ORDER BY last_used_at DESC, address LIMIT 1000 OFFSET $2)`, userID, keep)
+	return known(err)
+}
+
+// ForgetThrottles removes up to limit counts that are over.
+func (q *Queries) ForgetThrottles(ctx context.Context, now time.Time, limit int) (forgotten int64, err error) {
+	result, err := q.write.ExecContext(ctx, `
+		DELETE FROM throttles WHERE key IN (
+			SELECT key FROM throttles WHERE clear_at <= $1 AND blocked_until <= $1 LIMIT $2)`, micros(now), limit)
+	if err != nil {
+		return 0, known(err)
+	}
+	return result.RowsAffected()
+}
+
+// ForgetAddresses removes up to limit addresses that were last used before a moment.
+func (q *Queries) ForgetAddresses(ctx context.Context, before time.Time, limit int) (forgotten int64, err error) {
+	result, err := q.write.ExecContext(ctx, `
+		DELETE FROM known_addresses WHERE (user_id, address) IN (
+			SELECT user_id, address FROM known_addresses WHERE last_used_at <= $1 LIMIT $2)`, micros(before), limit)
+	if err != nil {
+		return 0, known(err)
+	}
+	return result.RowsAffected()
+}

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sesame/gen/api"
+)
+
+// The test is the trusted proxy, and names the clients.
+const proxied = "SESAME_TRUSTED_PROXIES=127.0.0.1/32"
+
+const wrong = "not the password"
+
+// from is a request that a client at this address sends.
+func from(address string, r request) request {
+	r.header = map[string]string{"X-Forwarded-For": address}
+	return r
+}
+
+// throttled holds an answer to be a 429 that names this wait in seconds.
+func (a *answer) throttled(wait int) *answer {
+	a.t.Helper()
+	code := "temporarily_unavailable"
+	if a.header.Get("Content-Type") == "application/problem+json" {
+		code = "too_many_requests"
+	}
+	a.want(429, code)
+	if got := a.header.Get("Retry-After"); got != strconv.Itoa(wait) {
+		a.t.Fatalf("Retry-After is %q, want %d", got, wait)
+	}
+	return a
+}
+
+// spend uses up the free failures of an account.
+func (s *server) spend(t *testing.T, name, address string) {
+	t.Helper()
+	for range 5 {
+		s.do(t, from(address, passwordGrant(name, wrong))).want(400, "invalid_grant")
+	}
+}
+
+// inParallel sends requests at once, those again that the full queue of hashes turned away, and
+// counts the answers by status.
+func inParallel(t *testing.T, servers []*server, requests []request) map[int]int {
+	t.Helper()
+	var mu sync.Mutex
+	var wait sync.WaitGroup
+	statuses := map[int]int{}
+	for i, r := range requests {
+		wait.Go(func() {
+			for {
+				a, err := servers[i%len(servers)].try(r)
+				if err == nil && a.status == 503 {
+					continue
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				statuses[a.status]++
+				return
+			}
+		})
+	}
+	wait.Wait()
+	return statuses
+}
+
+// L4, L1: five failures are free, then each costs a wait, 1 s and doubling to 15 min, whether or not
+// there is such an account; a success clears them, and so do 12 h without another.
+func TestWrongPasswordsAreSlowedDown(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.register(t, "ann")
+		for name, other := range map[string]string{
+			"ann": "ANN", "nobody": "NoBody", "no name at all": "no name at all", "nobody@example.com": "NOBODY@example.com",
+		} {
+			s.spend(t, name, "203.0.113.1")
+			for _, wait := range []int{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900} {
+				s.do(t, passwordGrant(name, wrong)).throttled(wait)
+				s.do(t, passwordGrant(other, horse)).throttled(wait)
+				s.clock.advance(time.Duration(wait)*time.Second - time.Microsecond)
+				s.do(t, passwordGrant(name, horse)).throttled(1)
+				s.clock.advance(time.Microsecond)
+				s.do(t, passwordGrant(name, wrong)).want(400, "invalid_grant")
+			}
+			s.do(t, passwordGrant(name, wrong)).throttled(900)
+			s.clock.advance(15 * time.Minute)
+		}
+		s.do(t, passwordGrant("ann", horse)).want(200) // never for good
+		s.spend(t, "ann", "203.0.113.1")               // cleared by the success
+		s.do(t, passwordGrant("ann", horse)).throttled(1)
+		s.clock.advance(12 * time.Hour)
+		s.spend(t, "ann", "203.0.113.1") // cleared by time
+		s.do(t, passwordGrant("ann", horse)).throttled(1)
+	})
+}
+
+// L4: of 100 parallel guesses on two replicas exactly the five free ones are told that they are wrong.
+func TestParallelGuessesAreCountedExactly(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		two := start(t, s.dbURL, "SESAME_PUBLIC_URL="+s.url)
+		s.clock.stop()
+		two.clock.stop()
+		s.register(t, "ann")
+		for _, name := range []string{"ann", "nobody"} {
+			got := inParallel(t, []*server{s, two}, slices.Repeat([]request{passwordGrant(name, wrong)}, 100))
+			if want := map[int]int{400: 5, 429: 95}; !maps.Equal(got, want) {
+				t.Errorf("%s: the answers are %v, want %v", name, got, want)
+			}
+			s.do(t, passwordGrant(name, horse)).throttled(1)
+			two.do(t, passwordGrant(name, horse)).throttled(1)
+		}
+	})
+}
+
+// L4: an address has 100 free failures in an hour, whatever names it tries, and is counted exactly.
+func TestAnAddressIsSlowedDown(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.register(t, "ann")
+		s.register(t, "bob")
+		s.do(t, from("203.0.113.7", passwordGrant("bob", horse))).want(200)
+		guesses := make([]request, 110)
+		for i := range guesses {
+			guesses[i] = from("203.0.113.7", passwordGrant(fmt.Sprintf("nobody-%d", i), wrong))
+		}
+		if got, want := inParallel(t, []*server{s}, guesses), map[int]int{400: 100, 429: 10}; !maps.Equal(got, want) {
+			t.Errorf("the answers are %v, want %v", got, want)
+		}
+		s.do(t, from("203.0.113.7", passwordGrant("ann", horse))).throttled(1)
+		s.do(t, from("203.0.113.7", passwordGrant("nobody", horse))).throttled(1)
+		s.do(t, from("203.0.113.8", passwordGrant("ann", horse))).want(200)
+		// L5: nor does it hold up those who have logged in from there before.
+		s.do(t, from("203.0.113.7", passwordGrant("bob", horse))).want(200)
+		s.clock.advance(time.Hour)
+		s.do(t, from("203.0.113.7", passwordGrant("ann", horse))).want(200)
+	}, proxied)
+}
+
+// L5: a stranger's guesses do not hold up who logs in from where the account has logged in before;
+// and that lane has no more free tries than any other.
+func TestAStrangerLocksNobodyOut(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.register(t, "ann")
+		for home, neighbour := range map[string]string{"198.51.100.1": "198.51.100.1", "2001:db8:1:2::1": "2001:db8:1:2:ffff::2"} {
+			s.do(t, from(home, passwordGrant("ann", horse))).want(200)
+			s.spend(t, "ann", "203.0.113.1")
+			for _, stranger := range []string{"203.0.113.1", "203.0.113.2", "198.51.100.2", "2001:db8:1:3::1"} {
+				s.do(t, from(stranger, passwordGrant("ann", horse))).throttled(1)
+			}
+			s.do(t, from(home, passwordGrant("ann", horse))).want(200)
+			s.do(t, from("203.0.113.1", passwordGrant("ann", horse))).throttled(1) // which cleared the owner's own lane alone
+			s.do(t, from(neighbour, passwordGrant("ann", horse))).want(200)
+			s.spend(t, "ann", home)
+			s.do(t, from(neighbour, passwordGrant("ann", horse))).throttled(1)
+			s.clock.advance(12 * time.Hour)
+		}
+		if known := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM known_addresses`); known != "2" {
+			t.Errorf("%s addresses are known, want 2", known)
+		}
+		s.do(t, from("198.51.100.1", passwordGrant("ann", horse))).want(200)
+		s.spend(t, "ann", "203.0.113.1")
+		s.clock.advance(time.Hour)
+		s.do(t, from("203.0.113.1", passwordGrant("ann", wrong))).want(400)
+		s.clock.advance(181 * 24 * time.Hour) // long not seen there
+		s.spend(t, "ann", "203.0.113.1")
+		s.do(t, from("198.51.100.1", passwordGrant("ann", horse))).throttled(1)
+	}, proxied)
+}
+
+// L6: what is right is not slowed down, however much of it comes at once.
+func TestParallelLoginsAllSucceed(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		for range 4 {
+			s.do(t, passwordGrant("ann", wrong)).want(400)
+		}
+		if got := inParallel(t, []*server{s}, slices.Repeat([]request{passwordGrant("ann", horse)}, 20)); got[200] != 20 {
+			t.Errorf("the answers are %v", got)
+		}
+	})
+}
+
+// L6: a throttled login is answered alike whether the password was right, but for the date and the
+// request id; it starts no session and is itself not counted.
+func TestAThrottledLoginTellsNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.register(t, "ann")
+		s.spend(t, "ann", "")
+		first := s.do(t, passwordGrant("ann", wrong)).throttled(1)
+		for _, again := range []request{passwordGrant("ann", horse), passwordGrant("ann", wrong), passwordGrant("ANN", horse)} {
+			a := s.do(t, again).throttled(1)
+			if string(a.body) != string(first.body) {
+				t.Errorf("%s, then %s", first.body, a.body)
+			}
+			for name := range first.header {
+				if name != "Date" && name != "X-Request-Id" && a.header.Get(name) != first.header.Get(name) {
+					t.Errorf("header %s differs", name)
+				}
+			}
+		}
+		if sessions := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM sessions`); sessions != "0" {
+			t.Errorf("there are %s sessions", sessions)
+		}
+		s.clock.advance(time.Second)
+		s.do(t, passwordGrant("ann", horse)).want(200)
+	})
+}
+
+// L6: a right password whose lane others block while it waits for its hash is not told that it was right.
+func TestARightPasswordThatComesTooLate(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		token := s.newcomer(t, "ann").AccessToken
+		s.do(t, passwordGrant("ann", wrong)).want(400)
+		s.do(t, changePassword(token, wrong, "a bigger wooden horse")).want(422)
+		for name, c := range map[string]struct {
+			request request
+			ask     int // the one after the counts were read for the first time
+		}{
+			"a right one": {passwordGrant("ann", horse), 1}, "a wrong one": {passwordGrant("ann", wrong), 1},
+			"the right current one": {changePassword(token, horse, "a bigger wooden horse"), 3}, // two for the token
+			"a wrong current one":   {changePassword(token, wrong, "a bigger wooden horse"), 3},
+		} {
+			s.sql(t, `UPDATE throttles SET blocked_until = 0`)
+			s.clock.at(c.ask, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) }) // in 2096
+			if a := s.do(t, c.request); a.status != 429 {
+				t.Errorf("%s: got %d %s", name, a.status, a.body)
+			}
+		}
+		s.sql(t, `UPDATE throttles SET blocked_until = 0`)
+		s.do(t, passwordGrant("ann", horse)).want(200)
+	})
+}
+
+// L4: the current password cannot be guessed either, and who tries does not hold up a login.
+func TestGuessesAtTheCurrentPassword(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		token := s.newcomer(t, "ann").AccessToken
+		next := "a bigger wooden horse"
+		for range 5 {
+			s.do(t, changePassword(token, wrong, next)).want(422, "wrong_password")
+		}
+		blocked := s.do(t, changePassword(token, wrong, next)).throttled(1)
+		if right := s.do(t, changePassword(token, horse, next)).throttled(1); !sameButForID(t, blocked, right) {
+			t.Errorf("%s, then %s", blocked.body, right.body)
+		}
+		s.do(t, passwordGrant("ann", horse)).want(200)
+		s.clock.advance(time.Second)
+		s.do(t, changePassword(token, horse, next)).want(204)
+		s.do(t, changePassword(token, wrong, horse)).want(422, "wrong_password")
+		if left := s.value(t, `SELECT CAST(MAX(failures) AS TEXT) FROM throttles`); left != "1" {
+			t.Errorf("%s failures are left of 1", left)
+		}
+	})
+}
+
+// A wrong name may be a password, typed into the wrong field: neither the name nor the address is
+// stored, and not a hash of them that could be found by trying.
+func TestThrottlesSayNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.do(t, passwordGrant("knock-knack", wrong)).want(400)
+		one := s.value(t, `SELECT MIN(key) || MAX(key) FROM throttles`)
+		if len(one) != 64 || strings.Contains(one, "knock") || strings.Contains(one, "127.0.0.1") {
+			t.Errorf("the keys are %s", one)
+		}
+	})
+}
+
+// L7: nobody but a trusted proxy says where a request comes from.
+func TestForwardedAddresses(t *testing.T) {
+	for name, c := range map[string]struct {
+		setting string
+		header  string
+		want    string
+	}{
+		"nobody is trusted":              {"", "203.0.113.9", "127.0.0.1"},
+		"another proxy is trusted":       {"10.0.0.0/8,192.0.2.1/32", "203.0.113.9", "127.0.0.1"},
+		"the proxy is trusted":           {"127.0.0.1/32", "203.0.113.9", "203.0.113.9"},
+		"what the client has made up":    {"127.0.0.1/32", "198.51.100.1, 203.0.113.9", "203.0.113.9"},
+		"a private address made up":      {"127.0.0.1/32", "198.51.100.1, 10.1.1.1", "10.1.1.1"},
+		"two proxies in a row":           {"127.0.0.1/32, 10.0.0.0/8", "198.51.100.1, 203.0.113.9, 10.1.1.1", "203.0.113.9"},
+		"an address that is none":        {"127.0.0.1/32", "203.0.113.9, evil", "127.0.0.1"},
+		"nothing":                        {"127.0.0.1/32", "", "127.0.0.1"},
+		"IPv6":                           {"127.0.0.1/32", "2001:DB8::1", "2001:db8::1"},
+		"a loopback address that is one": {"127.0.0.1/32", "127.0.0.2", "127.0.0.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, s *server) {
+				s.register(t, "ann")
+				token := decode[api.Token](s.do(t, from(c.header, passwordGrant("ann", horse))).want(200)).AccessToken
+				list := decode[api.SessionPage](s.do(t, request{method: "GET", path: "/users/me/sessions", token: token}).want(200))
+				if got := list.Items[0].IPAddress; got != c.want {
+					t.Errorf("the address is %q, want %q", got, c.want)
+				}
+			}, "SESAME_TRUSTED_PROXIES="+c.setting)
+		})
+	}
+}
+
+// L7: without a trusted proxy, other addresses in the header give no more tries.
+func TestAMadeUpAddressGivesNoMoreTries(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.newcomer(t, "ann") // 127.0.0.1 is known from now on
+		for i := range 5 {
+			s.do(t, from(fmt.Sprintf("203.0.113.%d", i), passwordGrant("ann", wrong))).want(400)
+		}
+		s.do(t, from("203.0.113.99", passwordGrant("ann", horse))).throttled(1)
+	})
+}
