@@ -1,5 +1,5 @@
-// Command sesame is the login server and its tools: sesame serve, mock, user, migrate,
-// config, healthcheck. Run it with --help to see them.
+// Command sesame is the login server and its tools: sesame serve, mock, user, keys,
+// migrate, config, healthcheck. Run it with --help to see them.
 package main
 
 import (
@@ -36,6 +36,10 @@ type commandLine struct {
 	User  struct {
 		Create userCreateCommand `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
 	} `cmd:"" help:"Manage accounts."`
+	Keys struct {
+		List   keysListCommand   `cmd:"" help:"List the signing keys."`
+		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new one is published first, and no token is refused."`
+	} `cmd:"" help:"Manage the keys that sign access tokens."`
 	Mock        mockCommand        `cmd:"" help:"Stand in for a server from its OpenAPI document alone: ours, or any other. Needs no database."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
 	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`

@@ -80,8 +80,11 @@ func errInvalidToken(cause error) error {
 // replica. The error is InvalidToken, or a fault of the store.
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller, error) {
 	access, err := s.issuer.Verify(accessToken)
-	if err != nil {
+	if errors.Is(err, token.ErrInvalid) {
 		return nil, errInvalidToken(err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	user, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
 	if errors.Is(err, store.ErrNotFound) {

@@ -109,6 +109,8 @@ func (s *Service) Revoke(ctx context.Context, text string) error {
 		sessionID = session.ID
 	} else if access, err := s.issuer.Verify(text); err == nil {
 		sessionID = access.SessionID
+	} else if !errors.Is(err, token.ErrInvalid) {
+		return err
 	}
 	if sessionID == "" {
 		return nil
