@@ -88,11 +88,7 @@ func tend(ctx context.Context, keys *auth.Keys, log *slog.Logger) {
 	for {
 		select {
 		case <-ticker.C:
-			did, err := keys.Tend(ctx)
-			for _, step := range did {
-				log.Info(step)
-			}
-			if err != nil && ctx.Err() == nil {
+			if err := keys.Tend(ctx); err != nil && ctx.Err() == nil {
 				log.Error("the signing keys could not be read or changed", "error", err)
 			}
 		case <-ctx.Done():

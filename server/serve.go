@@ -65,7 +65,7 @@ func (c *serveCommand) Run(p *program) error {
 		return err
 	}
 	defer parts.db.Close()
-	if err = parts.keys.Start(p.ctx); err != nil {
+	if err = parts.keys.Start(p.ctx, log); err != nil {
 		return err
 	}
 	*p.Settings = p.InForce(listener.Addr().String())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Keys struct {
 	askedErr error
 	tended   time.Time
 	signs    atomic.Bool // this process issues tokens: Start was called
+	log      *slog.Logger
 }
 
 type reading struct {
@@ -69,7 +71,7 @@ type reading struct {
 // OpenKeys opens the signing keys of a database, and makes the first one where there is none. When
 // several replicas do so at once, the database lets one key become the one that signs, for all of them.
 func OpenKeys(ctx context.Context, db *store.DB, master token.MasterKey, s KeySettings) (*Keys, error) {
-	k := &Keys{db: db, master: master, KeySettings: s}
+	k := &Keys{db: db, master: master, KeySettings: s, log: slog.New(slog.DiscardHandler)}
 	rows, err := db.SigningKeys(ctx)
 	if err == nil && len(rows) == 0 {
 		err = k.add(ctx, &db.Queries, store.KeySigning)
@@ -104,6 +106,7 @@ func (k *Keys) LookAgain() (*token.Keyring, error) {
 		ctx, cancel := context.WithTimeout(context.Background(), readTime)
 		defer cancel()
 		_, k.askedErr = k.readLocked(ctx)
+		k.log.Debug("signing keys read: a token names an unknown key")
 		k.asked = now
 	}
 	return k.Current(), k.askedErr

@@ -3,15 +3,16 @@ package auth
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"time"
 
 	"sesame/server/store"
 )
 
-// Start is for a process that issues tokens. It notes how long those live, and where the setting
+// Start is for a process that issues tokens, before it does. It notes how long those live, and where the setting
 // names another algorithm than the newest key's, it publishes a key of that one.
-func (k *Keys) Start(ctx context.Context) error {
+func (k *Keys) Start(ctx context.Context, log *slog.Logger) error {
+	k.log = log
 	k.signs.Store(true)
 	for range 3 { // others may be at it
 		if done, err := k.adopt(ctx); done || err != nil {
@@ -53,48 +54,48 @@ func (k *Keys) adopt(ctx context.Context) (done bool, err error) {
 
 // Tend reads the keys when it is time, and takes the next step in the life of those that are due
 // for it. It is cheap to call every second. Any number of replicas may: one of them takes the step.
-// It reports what it did.
-func (k *Keys) Tend(ctx context.Context) (did []string, err error) {
+func (k *Keys) Tend(ctx context.Context) error {
 	now := k.Now()
 	if age(k.last.Load().at, now) < readEvery && age(k.tended, now) < readEvery || age(k.tended, now) < askEvery {
-		return nil, nil
+		return nil
 	}
 	k.tended = now
 	last, err := k.read(ctx, 0)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		err = k.step(ctx, last.rows, now)
+		k.log.Debug("signing keys read: it is time")
 	}
-	return k.step(ctx, last.rows, now)
+	return err
 }
 
-func (k *Keys) step(ctx context.Context, rows []store.SigningKey, now time.Time) (did []string, err error) {
-	do := func(what, id string, f func(*store.Queries) error) {
+func (k *Keys) step(ctx context.Context, rows []store.SigningKey, now time.Time) (err error) {
+	do := func(id, what string, f func(*store.Queries) error) {
 		if err == nil {
 			var won bool
 			if won, err = k.win(ctx, f); won {
-				did = append(did, fmt.Sprintf("signing key %s is %s", id, what))
+				k.log.Info("signing key "+what, "kid", id)
 			}
 		}
 	}
 	for _, row := range rows {
 		if row.State == store.KeyRetired && !now.Before(row.RemovedAt) {
-			do("removed", row.ID, func(q *store.Queries) error { return q.RemoveSigningKey(ctx, row.ID, store.KeyRetired) })
+			do(row.ID, "removed", func(q *store.Queries) error { return q.RemoveSigningKey(ctx, row.ID, store.KeyRetired) })
 		}
 	}
 	signing := rows[0]
 	switch next := published(rows); {
 	case next != nil && !now.Before(next.SignsFrom):
-		do("retired, and "+next.ID+" signs", signing.ID, func(q *store.Queries) error {
+		do(next.ID, "signs", func(q *store.Queries) error {
 			return succeed(ctx, q, signing.ID, next.ID, now)
 		})
 	case next == nil && k.Rotation > 0 && !now.Before(signing.SignsFrom.Add(k.Rotation-publishFor)):
 		row, err := k.generate(store.KeyPublished)
 		if err != nil {
-			return did, err
+			return err
 		}
-		do("published", row.ID, func(q *store.Queries) error { return follow(ctx, q, signing.ID, row) })
+		do(row.ID, "published", func(q *store.Queries) error { return follow(ctx, q, signing.ID, row) })
 	}
-	return did, err
+	return err
 }
 
 // follow publishes a key that will succeed the one that signs.
