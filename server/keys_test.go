@@ -138,10 +138,14 @@ type traffic struct {
 	t       *testing.T
 	r       replicas
 	refresh string
-	access  []issued // those that have not expired
-	set     map[string]api.Key
-	fetched time.Time
+	access  []issued        // those that have not expired
+	sets    []fetched       // those that verifiers may still have
 	signed  map[string]bool // the kids seen
+}
+
+type fetched struct {
+	keys map[string]api.Key
+	at   time.Time
 }
 
 type issued struct {
@@ -162,6 +166,10 @@ func (c *traffic) round() {
 	}
 	now := c.r[0].clock.now()
 	c.access = slices.DeleteFunc(c.access, func(i issued) bool { return now.After(i.until) })
+	c.sets = slices.DeleteFunc(c.sets, func(f fetched) bool { return now.Sub(f.at) >= 5*time.Minute })
+	for _, s := range c.r {
+		c.sets = append(c.sets, fetched{s.keySet(c.t), now})
+	}
 	for _, i := range c.access {
 		c.verify(i.token)
 		for _, s := range c.r {
@@ -170,19 +178,19 @@ func (c *traffic) round() {
 	}
 }
 
-// verify is the verifier that caches. It never fetches for a kid that it does not know.
+// verify is what verifiers do that have fetched the key set within five minutes, each at another
+// time, and that never fetch for a kid that they do not know.
 func (c *traffic) verify(accessToken string) {
 	t := c.t
 	t.Helper()
-	if now := c.r[0].clock.now(); now.Sub(c.fetched) >= 5*time.Minute {
-		c.set, c.fetched = c.r[len(c.signed)%2].keySet(t), now
-	}
-	id := kid(t, accessToken)
+	id, now := kid(t, accessToken), c.r[0].clock.now()
 	c.signed[id] = true
-	jwk, known := c.set[id]
-	if !known {
-		t.Fatalf("a verifier that keeps the key set for five minutes meets an unknown kid, %v after it fetched", c.r[0].clock.now().Sub(c.fetched))
+	for _, set := range c.sets {
+		if _, known := set.keys[id]; !known {
+			t.Fatalf("a verifier that fetched the key set %v ago meets an unknown kid", now.Sub(set.at))
+		}
 	}
+	jwk := c.sets[0].keys[id]
 	parser := jwt.NewParser(jwt.WithValidMethods([]string{jwk.Alg}), jwt.WithTimeFunc(c.r[0].clock.now), jwt.WithLeeway(30*time.Second))
 	if _, err := parser.Parse(accessToken, func(*jwt.Token) (any, error) { return key(t, jwk), nil }); err != nil {
 		t.Fatal(err)
@@ -330,6 +338,21 @@ func TestKeysRotate(t *testing.T) {
 			t.Errorf("code %d: %s", code, stderr)
 		}
 	}, "SESAME_KEY_ROTATION=0")
+}
+
+// A1, O6: after a leaked master key, as docs/guides/keys.md says: another one, and no signing keys.
+func TestAnotherMasterKey(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		old := s.newcomer(t, "ann")
+		s.stop()
+		s.sql(t, `DELETE FROM signing_keys`)
+		fresh := make([]byte, 32)
+		_, _ = rand.Read(fresh)
+		s = start(t, s.dbURL, "SESAME_MASTER_KEY="+base64.StdEncoding.EncodeToString(fresh))
+		s.do(t, me(old.AccessToken)).want(401, "invalid_token")
+		s.do(t, refreshGrant(old.RefreshToken)).want(400, "invalid_grant")
+		s.do(t, me(s.login(t, "ann").AccessToken)).want(200)
+	})
 }
 
 // T2, O6: a token of a key that this replica has not read yet is good at once; tokens with made-up
