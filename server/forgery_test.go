@@ -190,7 +190,7 @@ func (s *server) issuer(t *testing.T, name, audience string) *token.Issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := auth.LoadKeys(t.Context(), db, master, s.clock.now())
+	keys, err := auth.OpenKeys(t.Context(), db, master, auth.KeySettings{Alg: token.ES256, Now: s.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}

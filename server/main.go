@@ -1,4 +1,4 @@
-// Command sesame is the login server and its tools: sesame serve, mock, user, client, migrate,
+// Command sesame is the login server and its tools: sesame serve, mock, user, client, keys, migrate,
 // config, healthcheck. Run it with --help to see them.
 package main
 
@@ -41,6 +41,10 @@ type commandLine struct {
 		List   clientListCommand   `cmd:"" help:"List the service clients."`
 		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and end the sessions that people have through it."`
 	} `cmd:"" help:"Manage the services that may have tokens of their own."`
+	Keys struct {
+		List   keysListCommand   `cmd:"" help:"List the signing keys."`
+		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new one is published first, and no token is refused."`
+	} `cmd:"" help:"Manage the keys that sign access tokens."`
 	Mock        mockCommand        `cmd:"" help:"Stand in for a server from its OpenAPI document alone: ours, or any other. Needs no database."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
 	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"time"
 
@@ -19,7 +20,7 @@ type parts struct {
 	db     *store.DB
 	master token.MasterKey
 	hasher *password.Hasher
-	keys   *token.Keyring
+	keys   *auth.Keys
 }
 
 // open opens the database, brings its schema up to date, and opens the signing keys in it.
@@ -39,7 +40,9 @@ func (p *program) open() (*parts, error) {
 	if _, err = db.Migrate(p.ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	keys, err := auth.LoadKeys(p.ctx, db, master, p.now())
+	keys, err := auth.OpenKeys(p.ctx, db, master, auth.KeySettings{
+		Alg: p.SigningAlg, Rotation: p.KeyRotation.Duration, TokenTTL: p.AccessTokenTTL.Duration, Now: p.now,
+	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -86,6 +89,24 @@ func (p *program) service(parts *parts, scopes []string) *auth.Service {
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
 		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master),
 	})
+}
+
+// tend keeps the signing keys up to date, until the context ends. It looks every second, and there
+// is something to do each half minute: a clock that is set forward, or a machine that wakes up, is
+// noticed at once.
+func tend(ctx context.Context, keys *auth.Keys, log *slog.Logger) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := keys.Tend(ctx); err != nil && ctx.Err() == nil {
+				log.Error("the signing keys could not be read or changed", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // tidy removes expired sessions now and then, until the context ends.

@@ -65,6 +65,9 @@ func (c *serveCommand) Run(p *program) error {
 		return err
 	}
 	defer parts.db.Close()
+	if err = parts.keys.Start(p.ctx, log); err != nil {
+		return err
+	}
 	*p.Settings = p.InForce(listener.Addr().String())
 
 	e := echo.New()
@@ -85,6 +88,7 @@ func (c *serveCommand) Run(p *program) error {
 			return err
 		}
 	}
+	go tend(p.ctx, parts.keys, log)
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
 	go forgetStart()
 	p.greet(listener.Addr(), c.Demo)

@@ -263,12 +263,15 @@ type IntrospectionRequest struct {
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
-// Key One public key (RFC 7517 §4, RFC 7518 §6). Which of the last members it has depends on `kty`.
+// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Which of the last members it has depends
+// on `kty`: EC has crv, x and y; OKP has crv and x; RSA has n and e.
 type Key struct {
 	Alg string  `json:"alg"`
 	Crv *string `json:"crv,omitempty"`
+	E   *string `json:"e,omitempty"`
 	Kid string  `json:"kid"`
 	Kty string  `json:"kty"`
+	N   *string `json:"n,omitempty"`
 	Use string  `json:"use"`
 	X   *string `json:"x,omitempty"`
 	Y   *string `json:"y,omitempty"`
@@ -664,7 +667,8 @@ type ClientInterface interface {
 	//
 	// The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 	// `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-	// that you do not know.
+	// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
+	// that is kept for no longer than its `Cache-Control` says has it in time.
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 	GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -922,7 +926,8 @@ type ClientInterface interface {
 //
 // The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 // `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-// that you do not know.
+// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
+// that is kept for no longer than its `Cache-Control` says has it in time.
 //
 // Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1923,7 +1928,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 	// `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-	// that you do not know.
+	// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
+	// that is kept for no longer than its `Cache-Control` says has it in time.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3689,7 +3695,8 @@ func (r EndSessionResponse) ContentType() string {
 //
 // The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 // `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-// that you do not know.
+// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
+// that is kept for no longer than its `Cache-Control` says has it in time.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -41,10 +41,21 @@ func (s *Server) GetKeys(context.Context, api.GetKeysRequestObject) (api.GetKeys
 	public := s.service.PublicKeys()
 	keys := make([]api.Key, len(public))
 	for i, k := range public {
-		keys[i] = api.Key{Kty: k.Kty, Use: k.Use, Alg: k.Alg, Kid: k.Kid, Crv: &k.Crv, X: &k.X, Y: &k.Y}
+		keys[i] = api.Key{
+			Kty: k.Kty, Use: k.Use, Alg: k.Alg, Kid: k.Kid,
+			Crv: given(k.Crv), X: given(k.X), Y: given(k.Y), N: given(k.N), E: given(k.E),
+		}
 	}
 	return api.GetKeys200JSONResponse{
 		Headers: api.GetKeys200ResponseHeaders{CacheControl: fiveMinutes},
 		Body:    api.KeySet{Keys: keys},
 	}, nil
+}
+
+// given leaves out a member that a kind of key does not have.
+func given(member string) *string {
+	if member == "" {
+		return nil
+	}
+	return &member
 }

@@ -82,8 +82,11 @@ func errInvalidToken(cause error) error {
 // replica. The error is InvalidToken, or a fault of the store.
 func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller, error) {
 	access, err := s.issuer.Verify(accessToken)
-	if err != nil {
+	if errors.Is(err, token.ErrInvalid) {
 		return nil, errInvalidToken(err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if access.SessionID == "" {
 		return s.clientCaller(ctx, access)

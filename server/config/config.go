@@ -27,6 +27,8 @@ type Settings struct {
 	MasterKey         string   `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
 	MasterKeyFile     string   `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
 	Audience          string   `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
+	SigningAlg        string   `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. A change publishes a key of it at the next start of the server; it signs ten minutes later."`
+	KeyRotation       Duration `default:"720h" placeholder:"TIME" help:"How long a signing key signs, 1h at least and no less than the life of an access token; 0 is for ever."`
 	AccessTokenTTL    Duration `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Life of an access token, 1m to 24h."`
 	RefreshIdleTTL    Duration `default:"168h" name:"refresh-idle-ttl" placeholder:"TIME" help:"A session that is not refreshed for so long ends."`
 	RefreshTTL        Duration `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session ends so long after the login, even if it is refreshed."`
@@ -130,6 +132,11 @@ func (s *Settings) Check() error {
 	}
 	if s.MasterKey != "" && s.MasterKeyFile != "" {
 		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both given; give one", Prefix)
+	}
+	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
+	if s.KeyRotation.unread != "" || s.KeyRotation.Duration != 0 {
+		// A key is kept for the life of its tokens, so the shortest period bounds how many there are.
+		f.between("KEY_ROTATION", s.KeyRotation, max(time.Hour, s.AccessTokenTTL.Duration), 10*year)
 	}
 	f.between("ACCESS_TOKEN_TTL", s.AccessTokenTTL, time.Minute, 24*time.Hour)
 	f.between("REFRESH_TTL", s.RefreshTTL, s.AccessTokenTTL.Duration, 10*year)

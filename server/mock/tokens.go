@@ -39,14 +39,11 @@ type grant struct {
 }
 
 func newTokens(o Options) (*tokens, error) {
-	key, err := token.GenerateKey()
+	key, err := token.GenerateKey(token.ES256)
 	if err != nil {
 		return nil, err
 	}
-	ring, err := token.NewKeyring(key)
-	if err != nil {
-		return nil, err
-	}
+	ring := token.NewKeyring(key)
 	grants, err := lru.New[string, grant](remembered)
 	if err != nil {
 		return nil, err

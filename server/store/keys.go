@@ -2,40 +2,103 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 )
 
-// SigningKey is a row of signing_keys.
+// The states of a signing key, in the order of its life.
+const (
+	KeyPublished = "published"
+	KeySigning   = "signing"
+	KeyRetired   = "retired"
+)
+
+// SigningKey is a row of signing_keys. A time that has not come into question is zero.
 type SigningKey struct {
 	ID         string
 	Alg        string
 	PrivateKey string // sealed
-	Active     bool
+	State      string
 	CreatedAt  time.Time
+	SignsFrom  time.Time
+	RetiredAt  time.Time
+	RemovedAt  time.Time
+	TokenTTL   time.Duration // the longest life of a token that it may have signed
 }
 
-// AddSigningKey inserts a key, unless it would be a second active one of its algorithm.
+// AddSigningKey inserts a key, unless there is another in its state. ErrNotFound says that there is.
 func (q *Queries) AddSigningKey(ctx context.Context, k SigningKey) error {
-	_, err := q.write.ExecContext(ctx, `
-		INSERT INTO signing_keys (id, alg, private_key, active, created_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT DO NOTHING`, k.ID, k.Alg, k.PrivateKey, k.Active, micros(k.CreatedAt))
-	return known(err)
+	return q.changeKey(ctx, `
+		INSERT INTO signing_keys (id, alg, private_key, state, created_at, signs_from, token_ttl)
+		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING id`,
+		k.ID, k.Alg, k.PrivateKey, k.State, micros(k.CreatedAt), micros(k.SignsFrom), k.TokenTTL.Microseconds())
 }
 
-// SigningKeys gives all keys, the active one first.
+// SigningKeys gives all keys: the one that signs, the one that will, and the retired ones, newest first.
 func (q *Queries) SigningKeys(ctx context.Context) (keys []SigningKey, err error) {
-	rows, err := q.read.QueryContext(ctx,
-		`SELECT id, alg, private_key, active, created_at FROM signing_keys ORDER BY active DESC, created_at DESC`)
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT id, alg, private_key, state, created_at, signs_from, retired_at, removed_at, token_ttl FROM signing_keys
+		ORDER BY CASE state WHEN 'signing' THEN 1 WHEN 'published' THEN 2 ELSE 3 END, signs_from DESC`)
 	if err != nil {
 		return nil, known(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var k SigningKey
-		if err = rows.Scan(&k.ID, &k.Alg, &k.PrivateKey, &k.Active, instant{&k.CreatedAt}); err != nil {
+		var retired, removed sql.NullInt64
+		var ttl int64
+		err = rows.Scan(&k.ID, &k.Alg, &k.PrivateKey, &k.State, instant{&k.CreatedAt}, instant{&k.SignsFrom}, &retired, &removed, &ttl)
+		if err != nil {
 			return nil, known(err)
+		}
+		if k.TokenTTL = time.Duration(ttl) * time.Microsecond; k.State == KeyRetired {
+			k.RetiredAt, k.RemovedAt = time.UnixMicro(retired.Int64).UTC(), time.UnixMicro(removed.Int64).UTC()
 		}
 		keys = append(keys, k)
 	}
 	return keys, known(rows.Err())
+}
+
+// HoldSigningKey makes sure, until the transaction ends, that this key is the one that signs: what
+// else would change it waits. ErrNotFound if it no longer is.
+func (q *Queries) HoldSigningKey(ctx context.Context, id string) error {
+	return q.changeKey(ctx, `UPDATE signing_keys SET state = state WHERE id = $1 AND state = 'signing' RETURNING id`, id)
+}
+
+// RetireSigningKey ends the signing of a key. It is kept for the life of its tokens and so long more.
+func (q *Queries) RetireSigningKey(ctx context.Context, id string, now time.Time, more time.Duration) error {
+	return q.changeKey(ctx, `
+		UPDATE signing_keys SET state = 'retired', retired_at = $2, removed_at = $3 + token_ttl
+		WHERE id = $1 AND state = 'signing' RETURNING id`, id, micros(now), micros(now.Add(more)))
+}
+
+// StartSigning lets the published key sign; ErrNotFound if it is no longer there, or signs already.
+func (q *Queries) StartSigning(ctx context.Context, id string, now time.Time) error {
+	return q.changeKey(ctx, `
+		UPDATE signing_keys SET state = 'signing', signs_from = $2 WHERE id = $1 AND state = 'published' RETURNING id`,
+		id, micros(now))
+}
+
+// RaiseTokenTTL notes that tokens of this life are about to be signed; ErrNotFound if the key no
+// longer signs.
+func (q *Queries) RaiseTokenTTL(ctx context.Context, id string, ttl time.Duration) error {
+	return q.changeKey(ctx, `
+		UPDATE signing_keys SET token_ttl = CASE WHEN token_ttl < $2 THEN $2 ELSE token_ttl END
+		WHERE id = $1 AND state = 'signing' RETURNING id`, id, ttl.Microseconds())
+}
+
+// RemoveSigningKey deletes a key in that state; ErrNotFound if it is not there.
+func (q *Queries) RemoveSigningKey(ctx context.Context, id, state string) error {
+	return q.changeKey(ctx, `DELETE FROM signing_keys WHERE id = $1 AND state = $2 RETURNING id`, id, state)
+}
+
+// RemoveSigningKeys deletes all of them.
+func (q *Queries) RemoveSigningKeys(ctx context.Context) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM signing_keys`)
+	return known(err)
+}
+
+func (q *Queries) changeKey(ctx context.Context, query string, args ...any) error {
+	var id string
+	return q.writeRow(ctx, []any{&id}, query, args...)
 }

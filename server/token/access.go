@@ -16,12 +16,15 @@ const (
 	typeAccess = "at+jwt"
 	// maxAccess is the longest text, in bytes, that is looked at; ours have some 600.
 	maxAccess = 8 << 10
-	// leeway is how far two clocks may be apart.
-	leeway = 30 * time.Second
+	// Leeway is how far two clocks may be apart.
+	Leeway = 30 * time.Second
 	// remembered is how many verified tokens are kept: an ES256 check costs as much as several
 	// whole requests. An entry takes about half a KiB.
 	remembered = 8192
 )
+
+// errUnknownKey says that a token names a key which is not in the ring.
+var errUnknownKey = errors.New("unknown kid")
 
 // ErrInvalid says that a text is not an access token of ours that is valid now. It wraps the reason.
 var ErrInvalid = errors.New("invalid access token")
@@ -81,26 +84,32 @@ func (c claims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil
 // Issuer signs and verifies the access tokens of one issuer for one audience.
 type Issuer struct {
 	issuer, audience string
-	keys             *Keyring
+	keys             Keys
 	now              func() time.Time
 	parser           *jwt.Parser
-	verified         *lru.Cache[[sha256.Size]byte, Access]
+	verified         *lru.Cache[[sha256.Size]byte, verified]
+}
+
+// verified is a token that was found good, by that key. It is worth nothing once the key is gone.
+type verified struct {
+	Access
+	keyID string
 }
 
 // NewIssuer makes an Issuer; now tells the time.
-func NewIssuer(issuer, audience string, keys *Keyring, now func() time.Time) *Issuer {
-	verified, err := lru.New[[sha256.Size]byte, Access](remembered)
+func NewIssuer(issuer, audience string, keys Keys, now func() time.Time) *Issuer {
+	cache, err := lru.New[[sha256.Size]byte, verified](remembered)
 	if err != nil { // only for a size below one
 		panic(err)
 	}
 	return &Issuer{
-		issuer: issuer, audience: audience, keys: keys, now: now, verified: verified,
-		// What the library does not check by itself, it is told to: the algorithm is ours alone
-		// (RFC 8725 §3.1), exp must be there, and base64 has one spelling.
+		issuer: issuer, audience: audience, keys: keys, now: now, verified: cache,
+		// What the library does not check by itself, it is told to: the algorithm is one of ours
+		// (RFC 8725 §3.1; find holds it against the key), exp must be there, and base64 has one spelling.
 		parser: jwt.NewParser(
-			jwt.WithValidMethods([]string{ES256}), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+			jwt.WithValidMethods(algorithms), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
-			jwt.WithLeeway(leeway), jwt.WithTimeFunc(now),
+			jwt.WithLeeway(Leeway), jwt.WithTimeFunc(now),
 		),
 	}
 }
@@ -108,22 +117,27 @@ func NewIssuer(issuer, audience string, keys *Keyring, now func() time.Time) *Is
 // Names gives the issuer, and the audience of its tokens.
 func (i *Issuer) Names() (issuer, audience string) { return i.issuer, i.audience }
 
-// Keys is the ring that the issuer signs and verifies with.
-func (i *Issuer) Keys() *Keyring { return i.keys }
+// Keys is the ring that the issuer verifies with now.
+func (i *Issuer) Keys() *Keyring { return i.keys.Current() }
 
 // Sign makes the JWT of a.
 func (i *Issuer) Sign(a Access) (string, error) {
+	ring, err := i.keys.ForSigning()
+	if err != nil {
+		return "", err
+	}
+	key := ring.signing
 	exp, iat, authTime := a.ExpiresAt.Unix(), a.IssuedAt.Unix(), int64(0)
 	if !a.AuthTime.IsZero() {
 		authTime = a.AuthTime.Unix()
 	}
-	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims{
+	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), claims{
 		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{i.audience},
 		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: authTime,
 		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID,
 	})
-	t.Header["typ"], t.Header["kid"] = typeAccess, i.keys.signing.ID
-	text, err := t.SignedString(i.keys.signing.private)
+	t.Header["typ"], t.Header["kid"] = typeAccess, key.ID
+	text, err := t.SignedString(key.private)
 	if err != nil {
 		return "", fmt.Errorf("sign an access token: %w", err)
 	}
@@ -131,26 +145,52 @@ func (i *Issuer) Sign(a Access) (string, error) {
 }
 
 // Verify reads an access token (RFC 9068 §4). It says who the token is about, not whether the
-// session still stands: that is the caller's to look up. Every fault is ErrInvalid.
+// session still stands: that is the caller's to look up. Every fault of the token is ErrInvalid; any
+// other error says that the keys could not be read.
 func (i *Issuer) Verify(text string) (Access, error) {
 	// Go's base64 skips line ends, so that one token would have many spellings.
 	if len(text) > maxAccess || strings.ContainsAny(text, "\r\n") {
 		return Access{}, fmt.Errorf("%w: too long, or not one line", ErrInvalid)
 	}
-	digest := sha256.Sum256([]byte(text))
-	if a, ok := i.verified.Get(digest); ok {
-		if i.now().Before(a.ExpiresAt) {
-			return a, nil
+	ring, digest := i.keys.Current(), sha256.Sum256([]byte(text))
+	if v, ok := i.verified.Get(digest); ok {
+		if _, stands := ring.public[v.keyID]; stands && i.now().Before(v.ExpiresAt) {
+			return v.Access, nil
 		}
 		i.verified.Remove(digest)
 	}
+	v, err := i.verify(text, ring)
+	if errors.Is(err, errUnknownKey) {
+		// Another replica may have made the key, and signed with it, since the ring was read.
+		again, readErr := i.keys.LookAgain()
+		if readErr != nil {
+			return Access{}, readErr
+		}
+		if again != ring {
+			v, err = i.verify(text, again)
+		}
+	}
+	if err != nil {
+		return Access{}, err
+	}
+	i.verified.Add(digest, v)
+	return v.Access, nil
+}
+
+// verify checks a token with the keys of a ring.
+func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	var c claims
-	if _, err := i.parser.ParseWithClaims(text, &c, i.key); err != nil {
-		return Access{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	var keyID string
+	_, err := i.parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) {
+		keyID, _ = t.Header["kid"].(string)
+		return ring.find(t)
+	})
+	if err != nil {
+		return verified{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	// Only a client's own token is without a session (RFC 9068 §2.2: sub is then the client_id).
 	if c.IssuedAt == nil || c.Subject == "" || c.SessionID == "" && c.Subject != c.ClientID {
-		return Access{}, fmt.Errorf("%w: a required claim is missing", ErrInvalid)
+		return verified{}, fmt.Errorf("%w: a required claim is missing", ErrInvalid)
 	}
 	a := Access{
 		ID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
@@ -159,13 +199,12 @@ func (i *Issuer) Verify(text string) (Access, error) {
 	if c.AuthTime != 0 {
 		a.AuthTime = time.Unix(c.AuthTime, 0)
 	}
-	i.verified.Add(digest, a)
-	return a, nil
+	return verified{a, keyID}, nil
 }
 
-// key finds the key that the header names. jku, jwk, x5u and x5c are not looked at: a token does
-// not bring its own key (RFC 8725 §3.10).
-func (i *Issuer) key(t *jwt.Token) (any, error) {
+// find gives the key that the header names, if it is one for the header's algorithm. jku, jwk, x5u
+// and x5c are not looked at: a token does not bring its own key (RFC 8725 §3.10).
+func (r *Keyring) find(t *jwt.Token) (any, error) {
 	if _, ok := t.Header["crit"]; ok {
 		return nil, errors.New("crit names extensions that are not understood") // RFC 7515 §4.1.11
 	}
@@ -175,9 +214,12 @@ func (i *Issuer) key(t *jwt.Token) (any, error) {
 		return nil, errors.New("typ is not at+jwt")
 	}
 	kid, _ := t.Header["kid"].(string)
-	key, ok := i.keys.public[kid]
-	if !ok {
-		return nil, errors.New("unknown kid")
+	key, ok := r.public[kid]
+	switch {
+	case !ok:
+		return nil, errUnknownKey
+	case key.alg != t.Method.Alg():
+		return nil, errors.New("alg is not that of the key")
 	}
-	return key, nil
+	return key.key, nil
 }

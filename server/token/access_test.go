@@ -33,15 +33,11 @@ type forger struct {
 
 func newForger(t *testing.T, now func() time.Time) forger {
 	t.Helper()
-	key, err := GenerateKey()
+	key, err := GenerateKey(ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, err := NewKeyring(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return forger{NewIssuer(testIssuer, testAudience, ring, now), key}
+	return forger{NewIssuer(testIssuer, testAudience, NewKeyring(key), now), key}
 }
 
 func atMoment() time.Time { return moment }
@@ -285,7 +281,7 @@ func TestAnotherAlgorithmWithOurOwnKey(t *testing.T) {
 	f := newForger(t, atMoment)
 	input := encode(t, f.header().with(object{"alg": "ES384"}), f.claims())
 	digest := sha512.Sum384([]byte(input))
-	r, s, err := ecdsa.Sign(rand.Reader, f.key.private, digest[:])
+	r, s, err := ecdsa.Sign(rand.Reader, f.key.private.(*ecdsa.PrivateKey), digest[:])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,7 @@
 // the keys that sign them, and opaque refresh tokens. It knows no database and no HTTP.
 //
 //	keys, _ := token.NewKeyring(key)
-//	issuer := token.NewIssuer("https://login.example", "https://api.example", keys)
+//	issuer := token.NewIssuer("https://login.example", "https://api.example", keys, time.Now)
 //	text, _ := issuer.Sign(token.Access{Subject: userID, …})
 //	access, err := issuer.Verify(text)
 package token
@@ -12,72 +12,110 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 )
 
-// ES256 is the signing algorithm (RFC 7518 §3.4).
-const ES256 = "ES256"
+// The signing algorithms (RFC 7518 §3.3 and §3.4, RFC 8037 §3.1).
+const (
+	ES256 = "ES256"
+	RS256 = "RS256"
+	EdDSA = "EdDSA"
+)
 
-// Key is one signing key. Its ID is the RFC 7638 thumbprint of the public half.
+// algorithms are all that a token may name.
+var algorithms = []string{ES256, RS256, EdDSA}
+
+// rsaBits is the least that RFC 7518 §3.3 allows, and what every verifier can read.
+const rsaBits = 2048
+
+// Key is one signing key, for one algorithm. Its ID is the RFC 7638 thumbprint of the public half.
 type Key struct {
 	ID      string
 	Alg     string
-	private *ecdsa.PrivateKey
+	private crypto.Signer
+	jwk     JWK
 }
 
-// JWK is the public half of a Key (RFC 7517 §4). It has no private member to leak.
+// JWK is the public half of a Key (RFC 7517 §4): X and Y for EC, X for OKP, N and E for RSA. It has
+// no private member to leak.
 type JWK struct {
-	Kty, Use, Alg, Kid, Crv, X, Y string
+	Kty, Use, Alg, Kid, Crv, X, Y, N, E string
 }
 
-// GenerateKey makes a new P-256 key.
-func GenerateKey() (Key, error) {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// GenerateKey makes a new key: P-256 for ES256, RSA for RS256, Ed25519 for EdDSA.
+func GenerateKey(alg string) (Key, error) {
+	var private crypto.Signer
+	var err error
+	switch alg {
+	case ES256:
+		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case RS256:
+		private, err = rsa.GenerateKey(rand.Reader, rsaBits)
+	case EdDSA:
+		_, private, err = ed25519.GenerateKey(rand.Reader)
+	default:
+		err = fmt.Errorf("there is no algorithm %q", alg)
+	}
 	if err != nil {
 		return Key{}, fmt.Errorf("generate a signing key: %w", err)
 	}
 	return newKey(private)
 }
 
-func newKey(private *ecdsa.PrivateKey) (Key, error) {
-	key := Key{Alg: ES256, private: private}
-	jwk, err := key.public()
+// newKey finds the algorithm of a private key: each kind of key has one.
+func newKey(private crypto.Signer) (Key, error) {
+	jwk, err := publicJWK(private.Public())
 	if err != nil {
 		return Key{}, err
 	}
-	// RFC 7638 §3.2: the required members, sorted, without white space.
-	canonical, err := json.Marshal(struct {
-		Crv string `json:"crv"`
-		Kty string `json:"kty"`
-		X   string `json:"x"`
-		Y   string `json:"y"`
-	}{jwk.Crv, jwk.Kty, jwk.X, jwk.Y})
+	// RFC 7638 §3.2 and RFC 8037 §2: the required members, sorted, without white space.
+	members := map[string]string{"kty": jwk.Kty}
+	for name, value := range map[string]string{"crv": jwk.Crv, "x": jwk.X, "y": jwk.Y, "n": jwk.N, "e": jwk.E} {
+		if value != "" {
+			members[name] = value
+		}
+	}
+	canonical, err := json.Marshal(members) // sorts
 	if err != nil {
 		return Key{}, err
 	}
 	sum := sha256.Sum256(canonical)
-	key.ID = base64.RawURLEncoding.EncodeToString(sum[:])
-	return key, nil
+	jwk.Kid = base64.RawURLEncoding.EncodeToString(sum[:])
+	return Key{ID: jwk.Kid, Alg: jwk.Alg, private: private, jwk: jwk}, nil
 }
 
-func (k Key) public() (JWK, error) {
-	point, err := k.private.PublicKey.Bytes() // 0x04, x, y
-	if err != nil {
-		return JWK{}, fmt.Errorf("encode a public key: %w", err)
+func publicJWK(public crypto.PublicKey) (JWK, error) {
+	text := base64.RawURLEncoding.EncodeToString
+	switch public := public.(type) {
+	case *ecdsa.PublicKey:
+		if public.Curve != elliptic.P256() {
+			break
+		}
+		point, err := public.Bytes() // 0x04, x, y
+		if err != nil {
+			return JWK{}, fmt.Errorf("encode a public key: %w", err)
+		}
+		return JWK{Kty: "EC", Use: "sig", Alg: ES256, Crv: "P-256", X: text(point[1:33]), Y: text(point[33:65])}, nil
+	case *rsa.PublicKey:
+		if public.N.BitLen() < rsaBits {
+			break
+		}
+		e := big.NewInt(int64(public.E))
+		return JWK{Kty: "RSA", Use: "sig", Alg: RS256, N: text(public.N.Bytes()), E: text(e.Bytes())}, nil
+	case ed25519.PublicKey:
+		return JWK{Kty: "OKP", Use: "sig", Alg: EdDSA, Crv: "Ed25519", X: text(public)}, nil
 	}
-	x, y := point[1:33], point[33:65]
-	return JWK{
-		Kty: "EC", Use: "sig", Alg: k.Alg, Kid: k.ID, Crv: "P-256",
-		X: base64.RawURLEncoding.EncodeToString(x),
-		Y: base64.RawURLEncoding.EncodeToString(y),
-	}, nil
+	return JWK{}, errors.New("a signing key must be P-256, Ed25519 or RSA with 2048 bits or more")
 }
 
 // Seal encrypts the private half for the database: AES-256-GCM under a key derived from the master
@@ -117,9 +155,9 @@ func Unseal(master MasterKey, id, sealed string) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("decode signing key %s: %w", id, err)
 	}
-	private, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok || private.Curve != elliptic.P256() {
-		return Key{}, fmt.Errorf("signing key %s is not a P-256 key", id)
+	private, ok := parsed.(crypto.Signer)
+	if !ok {
+		return Key{}, fmt.Errorf("signing key %s cannot sign", id)
 	}
 	return newKey(private)
 }
@@ -131,27 +169,3 @@ func sealer(master MasterKey) (cipher.AEAD, error) {
 	}
 	return cipher.NewGCM(block)
 }
-
-// Keyring holds the keys of one server: one signs, all verify. It does not change once made.
-type Keyring struct {
-	signing Key
-	public  map[string]crypto.PublicKey
-	jwks    []JWK
-}
-
-// NewKeyring makes a ring in which signing signs, and it and the others verify.
-func NewKeyring(signing Key, others ...Key) (*Keyring, error) {
-	ring := &Keyring{signing: signing, public: map[string]crypto.PublicKey{}}
-	for _, key := range append([]Key{signing}, others...) {
-		jwk, err := key.public()
-		if err != nil {
-			return nil, err
-		}
-		ring.public[key.ID] = key.private.Public()
-		ring.jwks = append(ring.jwks, jwk)
-	}
-	return ring, nil
-}
-
-// JWKS lists the public keys (RFC 7517 §5).
-func (r *Keyring) JWKS() []JWK { return r.jwks }
