@@ -180,6 +180,7 @@ func TestUnknownKeysCauseOneFetch(t *testing.T) {
 			t.Errorf("got %d", status)
 		}
 	}
+	want(t, call(h, "GET /v1/notes", i.signed(t, key, object{"kid": "later"}, nil), ""), 401, "invalid_token", invalid)
 	if n := i.count() - before; n != 1 {
 		t.Errorf("%d fetches, want 1", n)
 	}
@@ -190,11 +191,14 @@ func TestUnknownKeysCauseOneFetch(t *testing.T) {
 func TestTheOldKeysStayWhileTheIssuerIsDown(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(http.ResponseWriter){
-		"500":           func(w http.ResponseWriter) { w.WriteHeader(500) },
-		"garbage":       func(w http.ResponseWriter) { w.Write([]byte("<html>")) },
-		"no keys":       func(w http.ResponseWriter) { w.Write([]byte(`{"keys":[]}`)) },
-		"a redirect":    func(w http.ResponseWriter) { w.Header().Set("Location", "/elsewhere"); w.WriteHeader(302) },
-		"10 MB":         func(w http.ResponseWriter) { w.Write([]byte(`{"keys":[` + strings.Repeat(" ", 10<<20) + `]}`)) },
+		"500":        func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"garbage":    func(w http.ResponseWriter) { w.Write([]byte("<html>")) },
+		"no keys":    func(w http.ResponseWriter) { w.Write([]byte(`{"keys":[]}`)) },
+		"a redirect": func(w http.ResponseWriter) { w.Header().Set("Location", "/elsewhere"); w.WriteHeader(302) },
+		"10 MB": func(w http.ResponseWriter) { // with a key, that of RFC 7517 A.1
+			w.Write([]byte(`{"pad":"` + strings.Repeat(" ", 10<<20) + `","keys":[{"kty":"EC","crv":"P-256","kid":"1",
+				"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`))
+		},
 		"a cut-off end": func(w http.ResponseWriter) { w.Header().Set("Content-Length", "99"); w.Write([]byte("{")) },
 	} {
 		t.Run(name, func(t *testing.T) {
