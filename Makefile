@@ -5,7 +5,7 @@ OASDIFF := go run github.com/oasdiff/oasdiff@v1.36.0
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-gen check-go check-contract check-breaking format generate dev e2e bench soak rename
+.PHONY: help run build test check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +47,12 @@ dev: ## run the server, and again after every change of Go, SQL or openapi.yaml
 
 e2e: server/e2e/node_modules ## try every consumer of the contract: browsers, Postman, SDKs …; and a short benchmark
 	cd server/e2e && rm -f report.txt && node --test *.test.mjs
+	.make/fuzz 20s
 	go run ./server/bench -quick
 	@sort server/e2e/report.txt
+
+fuzz: ## TIME=20s: try every fuzz target for so long
+	@.make/fuzz '$(TIME)'
 
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/bench

@@ -126,20 +126,14 @@ func challengeFor(p *problem.Error) string {
 	const bearer = `Bearer realm="sesame"`
 	reason := fmt.Sprintf(`, error="%s", error_description="%s"`, p.Code, p.Detail)
 	switch p.Code {
-	case problem.Unauthenticated:
-		return bearer // no error: nothing was presented
-	case problem.InvalidToken:
-		return bearer + reason
 	case problem.StaleLogin:
 		return bearer + reason + `, max_age="600"`
-	case problem.InsufficientScope:
-		return bearer + reason + fmt.Sprintf(`, scope="%s"`, p.Scope)
 	case problem.RegistrationClosed:
 		return bearer + fmt.Sprintf(`, error="%s", scope="%s"`, problem.InsufficientScope, p.Scope)
 	case problem.InvalidClient:
 		return `Basic realm="sesame", charset="UTF-8"`
 	}
-	return ""
+	return contract.Challenge("sesame", p)
 }
 
 // answerOAuth answers as RFC 6749 §5.2 says.

@@ -19,7 +19,8 @@ const (
 type compiler struct {
 	doc     *openapi3.T
 	schemes map[string]Scheme
-	foreign bool // what the document leaves open is not a fault
+	foreign bool // what the document leaves open of its shapes is not a fault
+	anyone  bool // nor is what it leaves open of who may call
 	scopes  map[string]bool
 	checked map[*openapi3.Schema]bool // a schema may hold itself
 	faults  []error
@@ -32,6 +33,13 @@ func (c *compiler) fault(format string, args ...any) {
 // open reports what a document leaves open, which only our own must not.
 func (c *compiler) open(format string, args ...any) {
 	if !c.foreign {
+		c.fault(format, args...)
+	}
+}
+
+// unguarded reports what a document leaves open about who may call.
+func (c *compiler) unguarded(format string, args ...any) {
+	if !c.anyone {
 		c.fault(format, args...)
 	}
 }
@@ -90,8 +98,8 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 	alternatives := source.Security
 	if alternatives == nil {
 		if len(c.doc.Security) == 0 {
-			c.open("%s: no security, neither its own nor the document's; write security: [] if anyone may call it", op.ID)
-			op.anonymous = c.foreign
+			c.unguarded("%s: no security, neither its own nor the document's; write security: [] if anyone may call it", op.ID)
+			op.anonymous = c.anyone
 			return
 		}
 		alternatives = &c.doc.Security
@@ -110,7 +118,7 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 			}
 			for _, scope := range alternative[name] {
 				if !c.scopes[scope] {
-					c.open("%s: the scope %s is not declared", op.ID, scope)
+					c.unguarded("%s: the scope %s is not declared", op.ID, scope)
 					c.scopes[scope] = true
 				}
 			}

@@ -80,6 +80,13 @@ func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 // lets everything through, and so does a body that is neither JSON nor a form. An operation without
 // an operationId, or with one that is not its own, is known as "GET /path".
 func CompileForeign(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
+	return (&compiler{doc: doc, schemes: schemes, foreign: true, anyone: true}).compile()
+}
+
+// CompileService takes the document of another service that is to be guarded. Who may call has to be
+// as plain in it as in our own: an operation without a security decision, a scope that is not declared
+// and a scheme that is not known are faults. What it leaves open of its shapes is not enforced.
+func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
 	return (&compiler{doc: doc, schemes: schemes, foreign: true}).compile()
 }
 

@@ -38,7 +38,7 @@ func (op *Operation) middleware(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-var pathParameter = regexp.MustCompile(`\{([^}]+)\}`)
+var pathParameter = regexp.MustCompile(`\{([^{}]+)\}`)
 
 // echoPath writes a path of the document as Echo does.
 func echoPath(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }

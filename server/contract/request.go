@@ -47,7 +47,7 @@ func CallerFrom(ctx context.Context) Caller {
 // it back with the caller in its context. It asks first who is calling, then what: a stranger learns
 // nothing from a body.
 func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Request, error) {
-	caller, err := op.authorize(r.Context(), r)
+	r, err := op.Authorize(r)
 	if err != nil {
 		return nil, err
 	}
@@ -56,8 +56,14 @@ func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Req
 			return nil, err
 		}
 	}
-	if caller == nil {
-		return r, nil
+	return r, nil
+}
+
+// Authorize is the first half of Admit: it looks at the caller alone.
+func (op *Operation) Authorize(r *http.Request) (*http.Request, error) {
+	caller, err := op.authorize(r.Context(), r)
+	if err != nil || caller == nil {
+		return r, err
 	}
 	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), nil
 }

@@ -39,7 +39,7 @@ type Options struct {
 type Mock struct {
 	Options
 	Contract *contract.Contract
-	routes   []route
+	router   *contract.Router
 	tokens   *tokens
 	edge     *api.Edge
 	// ours are answered by the mock itself, by method and path without the base path: what must be
@@ -61,7 +61,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 		return nil, err
 	}
 	m.tokens.declared = m.Contract.Scopes()
-	if m.routes, err = compileRoutes(o.Document.base, m.Contract.Operations()); err != nil {
+	if m.router, err = contract.NewRouter(o.Document.base, m.Contract.Operations()); err != nil {
 		return nil, err
 	}
 	m.edge = &api.Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
@@ -83,7 +83,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		op, params, allowed := find(m.routes, r.Method, r.URL.EscapedPath())
+		op, params, allowed := m.router.Find(r.Method, r.URL.EscapedPath())
 		switch {
 		case op == nil && allowed == nil:
 			return next(c)

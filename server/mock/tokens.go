@@ -14,7 +14,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/api"
 	"sesame/server/auth"
 	"sesame/server/contract"
 	"sesame/server/problem"
@@ -118,7 +117,7 @@ func apiKey(r *http.Request, s *openapi3.SecurityScheme) string {
 }
 
 func (t *tokens) bearer(_ context.Context, r *http.Request) (contract.Caller, error) {
-	text, err := api.BearerToken(r)
+	text, err := contract.BearerToken(r)
 	if err != nil || text == "" {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package mock
+package contract
 
 import (
 	"cmp"
@@ -7,29 +7,28 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"sesame/server/contract"
 )
 
 // route is an operation's path. Echo's router cannot have all that a document may: text beside a
 // parameter, /files/{name}.json.
 type route struct {
-	op      *contract.Operation
+	op      *Operation
 	pattern *regexp.Regexp
 	names   []string
 }
 
-var parameter = regexp.MustCompile(`\{([^{}]+)\}`)
+// Router finds the operation of a request by the paths of the document.
+type Router struct{ routes []route }
 
-// compileRoutes gives the routes in the order in which they are to be tried: what has fewer
-// parameters and more text is meant more closely.
-func compileRoutes(base string, operations []*contract.Operation) ([]route, error) {
+// NewRouter makes a Router for the operations, which are served under base: "" for the root, no slash
+// at the end. Routes are tried in order: what has fewer parameters and more text is meant more closely.
+func NewRouter(base string, operations []*Operation) (*Router, error) {
 	routes := make([]route, 0, len(operations))
 	for _, op := range operations {
 		r := route{op: op}
 		text := "^" + regexp.QuoteMeta(base)
 		last := 0
-		for _, at := range parameter.FindAllStringSubmatchIndex(op.Path, -1) {
+		for _, at := range pathParameter.FindAllStringSubmatchIndex(op.Path, -1) {
 			text += regexp.QuoteMeta(op.Path[last:at[0]]) + "([^/]+)"
 			r.names = append(r.names, op.Path[at[2]:at[3]])
 			last = at[1]
@@ -44,13 +43,13 @@ func compileRoutes(base string, operations []*contract.Operation) ([]route, erro
 	slices.SortStableFunc(routes, func(a, b route) int {
 		return cmp.Or(cmp.Compare(len(a.names), len(b.names)), cmp.Compare(len(b.op.Path), len(a.op.Path)))
 	})
-	return routes, nil
+	return &Router{routes}, nil
 }
 
-// find gives the operation of a request with its path parameters; without one, the methods that the
+// Find gives the operation of a request with its path parameters; without one, the methods that the
 // path does take, nil for none. path is as it was sent, escapes and all.
-func find(routes []route, method, path string) (op *contract.Operation, params map[string]string, allowed []string) {
-	for _, r := range routes {
+func (t *Router) Find(method, path string) (op *Operation, params map[string]string, allowed []string) {
+	for _, r := range t.routes {
 		values := r.pattern.FindStringSubmatch(path)
 		if values == nil {
 			continue

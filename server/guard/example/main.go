@@ -1,0 +1,82 @@
+// Program example is a service that trusts Sesame's tokens: notes, which last as long as it runs.
+//
+//	go run ./server/guard/example [ISSUER]
+package main
+
+import (
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"sesame/server/guard"
+)
+
+//go:embed openapi.yaml
+var openAPI []byte
+
+func main() {
+	issuer := "http://127.0.0.1:8080"
+	if len(os.Args) > 1 {
+		issuer = os.Args[1]
+	}
+	if err := serve(context.Background(), issuer); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serve(ctx context.Context, issuer string) error {
+	g, err := guard.New(ctx, guard.Options{
+		OpenAPI: openAPI, Issuer: issuer,
+		Audience:         issuer, // what SESAME_AUDIENCE says, which is the public URL unless it is set
+		ValidateRequests: true,
+	})
+	if err != nil {
+		return err
+	}
+	notes := &notebook{of: map[string][]string{}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /notes", notes.list)
+	mux.HandleFunc("POST /notes", notes.add)
+
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cmp.Or(os.Getenv("NOTES_LISTEN"), "127.0.0.1:8090"))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("Notes at http://%s/notes\n", listener.Addr())
+	server := &http.Server{Handler: g.Handler(mux), ReadHeaderTimeout: 5 * time.Second}
+	return server.Serve(listener)
+}
+
+// notebook keeps the notes of each user. Its handlers look at no token: who gets here may do it.
+type notebook struct {
+	mu sync.Mutex
+	of map[string][]string
+}
+
+func (n *notebook) list(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(append([]string{}, n.of[guard.CallerFrom(r.Context()).Subject]...))
+}
+
+func (n *notebook) add(w http.ResponseWriter, r *http.Request) {
+	var note struct{ Text string }
+	if err := json.NewDecoder(r.Body).Decode(&note); err != nil {
+		http.Error(w, "unreadable", http.StatusBadRequest)
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	who := guard.CallerFrom(r.Context()).Subject
+	n.of[who] = append(n.of[who], note.Text)
+	w.WriteHeader(http.StatusNoContent)
+}

@@ -1,0 +1,341 @@
+package guard_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/guard"
+)
+
+const (
+	missing = `Bearer realm="sesame"`
+	invalid = `Bearer realm="sesame", error="invalid_token", error_description="The access token is expired or not valid here."`
+)
+
+func lacks(scope string) string {
+	return `Bearer realm="sesame", error="insufficient_scope", error_description="The access token lacks the scope ` + scope + `.", scope="` + scope + `"`
+}
+
+// O4: who may call is what the document says, with the challenges of RFC 6750 §3, under net/http and
+// under Echo alike.
+func TestTheDocumentIsEnforced(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, nil)
+	e := echo.New()
+	e.Use(g.Echo())
+	for _, route := range []string{"GET /v1/notes", "POST /v1/notes", "GET /v1/notes/:id", "GET /v1/about", "GET /v1/forgotten", "PUT /v1/notes"} {
+		verb, path, _ := strings.Cut(route, " ")
+		e.Add(verb, path, func(c echo.Context) error { whoCalls(c.Response(), c.Request()); return nil })
+	}
+	reader, writer := i.token(t, "first", nil, nil), i.token(t, "first", nil, object{"scope": "notes:write"})
+	for name, h := range map[string]http.Handler{"net/http": g.Handler(http.HandlerFunc(whoCalls)), "echo": e} {
+		t.Run(name, func(t *testing.T) {
+			want(t, call(h, "GET /v1/notes", "", ""), 401, "unauthenticated", missing)
+			want(t, call(h, "GET /v1/notes", "garbage", ""), 401, "invalid_token", invalid)
+			want(t, call(h, "GET /v1/notes", writer, ""), 403, "insufficient_scope", lacks("notes:read"))
+			want(t, call(h, "POST /v1/notes", reader, "{}"), 403, "insufficient_scope", lacks("notes:write"))
+			want(t, call(h, "POST /v1/notes", writer, "{}"), 200, "", "")
+			want(t, call(h, "GET /v1/notes/1", "", ""), 401, "unauthenticated", missing) // the document's security
+			want(t, call(h, "GET /v1/notes/1", writer, ""), 200, "", "")
+			want(t, call(h, "GET /v1/notes?access_token="+reader, "", ""), 400, "bad_request", "")
+			if w := call(h, "GET /v1/notes", reader, ""); w.Code != 200 || w.Body.String() != "ann first-party [notes:read] 1" {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if w := call(h, "GET /v1/about", "", ""); w.Code != 200 || w.Body.String() != "a stranger" {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			// What the document does not know is not there, though the service has it.
+			want(t, call(h, "GET /v1/forgotten", reader, ""), 404, "not_found", "")
+			want(t, call(h, "GET /notes", reader, ""), 404, "not_found", "")
+			want(t, call(h, "GET /v1/notes/", reader, ""), 404, "not_found", "")
+			put := call(h, "PUT /v1/notes", writer, "{}")
+			want(t, put, 405, "method_not_allowed", "")
+			if allow := put.Header().Get("Allow"); allow != "GET, POST" {
+				t.Errorf("Allow is %q", allow)
+			}
+		})
+	}
+	// A router that reads %2F as a slash would go elsewhere than the guard thinks.
+	want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes/1%2fsecret", reader, ""), 404, "not_found", "")
+}
+
+// T1, T2, T3: what a token must be to count at another service.
+func TestTokensThatDoNotStand(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	other := newIssuer(t)
+	now := time.Now()
+	h := served(t, i, func(o *guard.Options) { o.Now = func() time.Time { return now } })
+	good := i.token(t, "first", nil, nil)
+	parts := strings.Split(good, ".")
+	tampered := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + i.URL + `","aud":"` + audience + `","sub":"root"}`))
+	none := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"at+jwt","kid":"first"}`)) + "." + parts[1] + "."
+	for name, token := range map[string]string{
+		"another audience":       i.token(t, "first", nil, object{"aud": "https://api.example"}),
+		"no audience":            i.token(t, "first", nil, object{"aud": nil}),
+		"another issuer's key":   i.signed(t, other.keys["first"], object{"kid": "first"}, nil),
+		"another issuer":         i.token(t, "first", nil, object{"iss": other.URL}),
+		"the issuer and a slash": i.token(t, "first", nil, object{"iss": i.URL + "/"}),
+		"an ID token":            i.token(t, "first", object{"typ": "JWT"}, nil),
+		"no type":                i.signed(t, i.keys["first"], object{"kid": "first", "typ": nil}, nil),
+		"crit":                   i.token(t, "first", object{"crit": []string{"exp"}}, nil),
+		"no kid":                 i.token(t, "first", object{"kid": nil}, nil),
+		"a kid that is a number": i.token(t, "first", object{"kid": 1}, nil),
+		"expired 31 s ago":       i.token(t, "first", nil, object{"exp": now.Unix() - 31}),
+		"no expiry":              i.token(t, "first", nil, object{"exp": nil}),
+		"an expiry in text":      i.token(t, "first", nil, object{"exp": "never"}),
+		"issued in 40 s":         i.token(t, "first", nil, object{"iat": now.Unix() + 40}),
+		"not yet valid":          i.token(t, "first", nil, object{"nbf": now.Unix() + 40}),
+		"no subject":             i.token(t, "first", nil, object{"sub": nil}),
+		"no client":              i.token(t, "first", nil, object{"client_id": nil}),
+		"a changed payload":      parts[0] + "." + tampered + "." + parts[2],
+		"alg none":               none,
+		"without a signature":    parts[0] + "." + parts[1] + ".",
+		"a megabyte of dots":     strings.Repeat(".", 1<<20),
+	} {
+		t.Run(name, func(t *testing.T) { want(t, call(h, "GET /v1/notes", token, ""), 401, "invalid_token", invalid) })
+	}
+	want(t, call(h, "GET /v1/notes", good, ""), 200, "", "")
+	want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, object{"exp": now.Unix() - 29}), ""), 200, "", "")
+	want(t, call(h, "GET /v1/notes", i.token(t, "first", object{"typ": "application/at+jwt"}, nil), ""), 200, "", "")
+	want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, object{"aud": []string{"https://x.example", audience}}), ""), 200, "", "")
+}
+
+// O6: a new key is taken up at its first token, whatever its algorithm, and a burst of tokens costs one
+// fetch and refuses none.
+func TestANewKeyIsTakenUp(t *testing.T) {
+	t.Parallel()
+	_, edwards, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rivest, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]crypto.Signer{"ES256": ecKey(t), "EdDSA": edwards, "RS256": rivest} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t)
+			h := served(t, i, nil)
+			before := i.count()
+			i.change(func() { i.keys["second"] = key })
+			token := i.token(t, "second", nil, nil)
+			for _, status := range inParallel(50, func() int { return call(h, "GET /v1/notes", token, "").Code }) {
+				if status != 200 {
+					t.Errorf("a token of the new key: %d", status)
+				}
+			}
+			if n := i.count() - before; n != 1 {
+				t.Errorf("%d fetches, want 1", n)
+			}
+		})
+	}
+}
+
+func inParallel(n int, do func() int) []int {
+	results, start := make([]int, n), make(chan struct{})
+	var all sync.WaitGroup
+	for k := range results {
+		all.Go(func() { <-start; results[k] = do() })
+	}
+	close(start)
+	all.Wait()
+	return results
+}
+
+// Whoever invents names of keys makes the issuer no work.
+func TestUnknownKeysCauseOneFetch(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	h := served(t, i, nil)
+	before := i.count()
+	key := ecKey(t)
+	var mu sync.Mutex
+	n := 0
+	for _, status := range inParallel(50, func() int {
+		mu.Lock()
+		n++
+		token := i.signed(t, key, object{"kid": strings.Repeat("x", n)}, nil)
+		mu.Unlock()
+		return call(h, "GET /v1/notes", token, "").Code
+	}) {
+		if status != 401 {
+			t.Errorf("got %d", status)
+		}
+	}
+	want(t, call(h, "GET /v1/notes", i.signed(t, key, object{"kid": "later"}, nil), ""), 401, "invalid_token", invalid)
+	if n := i.count() - before; n != 1 {
+		t.Errorf("%d fetches, want 1", n)
+	}
+	want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, nil), ""), 200, "", "")
+}
+
+// While the issuer answers nothing of use, its keys stay.
+func TestTheOldKeysStayWhileTheIssuerIsDown(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]func(http.ResponseWriter){
+		"500":        func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"garbage":    func(w http.ResponseWriter) { w.Write([]byte("<html>")) },
+		"no keys":    func(w http.ResponseWriter) { w.Write([]byte(`{"keys":[]}`)) },
+		"a redirect": func(w http.ResponseWriter) { w.Header().Set("Location", "/elsewhere"); w.WriteHeader(302) },
+		"10 MB": func(w http.ResponseWriter) { // with a key, that of RFC 7517 A.1
+			w.Write([]byte(`{"pad":"` + strings.Repeat(" ", 10<<20) + `","keys":[{"kty":"EC","crv":"P-256","kid":"1",
+				"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}`))
+		},
+		"a cut-off end": func(w http.ResponseWriter) { w.Header().Set("Content-Length", "99"); w.Write([]byte("{")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := newIssuer(t)
+			h := served(t, i, nil)
+			before := i.count()
+			i.change(func() { i.broken = broken })
+			want(t, call(h, "GET /v1/notes", i.signed(t, ecKey(t), object{"kid": "new"}, nil), ""), 401, "invalid_token", invalid)
+			if i.count() == before {
+				t.Error("nothing was fetched")
+			}
+			want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, nil), ""), 200, "", "")
+		})
+	}
+}
+
+// A service that starts before its login server waits for it, for a while.
+func TestTheStartWaitsForTheIssuer(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	tries := 0
+	i.broken = func(w http.ResponseWriter) {
+		if tries++; tries == 2 {
+			i.broken = nil // the third finds it up
+		}
+		w.WriteHeader(503)
+	}
+	h := served(t, i, nil)
+	want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, nil), ""), 200, "", "")
+
+	i.change(func() { i.broken = func(w http.ResponseWriter) { w.WriteHeader(503) } })
+	_, err := guard.New(t.Context(), guard.Options{
+		OpenAPI: []byte(notes), Issuer: i.URL, Audience: audience, StartTimeout: time.Millisecond, Log: slog.New(slog.DiscardHandler),
+	})
+	if err == nil || !strings.Contains(err.Error(), "gives no keys") || !strings.Contains(err.Error(), "503") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A guard refuses to start with a document or settings that leave something open.
+func TestTheGuardRefusesToStart(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for name, c := range map[string]struct {
+		change func(*guard.Options)
+		reason string
+	}{
+		"no security decision": {replace("security: [{ Login: [] }]\npaths", "paths"), "getNote: no security"},
+		"an undeclared scope":  {replace("Login: ['notes:write']", "Login: ['notes:own']"), "createNote: the scope notes:own is not declared"},
+		"an undeclared scheme": {replace("[{ Login: ['notes:write'] }]", "[{ Key: [] }]"), "createNote: the security scheme Key"},
+		"a scheme nobody checks": {
+			replace("  securitySchemes:\n    Login:\n      type: oauth2\n", "  securitySchemes:\n    Login:\n      type: apiKey\n      in: header\n      name: K\n"), "does not know",
+		},
+		"no document":           {func(o *guard.Options) { o.OpenAPI = nil }, "OpenAPI document is missing"},
+		"a document of another": {func(o *guard.Options) { o.OpenAPI = []byte("swagger: '2.0'\n") }, "must be 3"},
+		"no audience":           {func(o *guard.Options) { o.Audience = "" }, "Audience is missing"},
+		"no issuer":             {func(o *guard.Options) { o.Issuer = "" }, "Issuer must be"},
+		"an issuer that says it is another": {func(o *guard.Options) {
+			o.Issuer = strings.Replace(i.URL, "127.0.0.1", "localhost", 1)
+		}, "says that it is"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := guard.Options{
+				OpenAPI: []byte(notes), Issuer: i.URL, Audience: audience, StartTimeout: time.Millisecond, Log: slog.New(slog.DiscardHandler),
+			}
+			c.change(&o)
+			if g, err := guard.New(t.Context(), o); err == nil || !strings.Contains(err.Error(), c.reason) {
+				t.Errorf("got %v %v, want %q", g, err, c.reason)
+			}
+		})
+	}
+}
+
+func replace(old, with string) func(*guard.Options) {
+	return func(o *guard.Options) {
+		changed := strings.Replace(notes, old, with, 1)
+		if changed == notes {
+			panic("the test breaks nothing: " + old)
+		}
+		o.OpenAPI = []byte(changed)
+	}
+}
+
+// Requests are held against the document where that is asked for, and only after the caller.
+func TestRequestsAreValidated(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	h := served(t, i, func(o *guard.Options) { o.ValidateRequests = true })
+	token := i.token(t, "first", nil, object{"scope": "notes:read notes:write"})
+	want(t, call(h, "POST /v1/notes", token, `{"text":"short"}`), 200, "", "")
+	want(t, call(h, "POST /v1/notes", token, `{"text":"too long"}`), 422, "validation_failed", "")
+	want(t, call(h, "POST /v1/notes", token, `{"text":"a","text":"b"}`), 400, "bad_request", "")
+	want(t, call(h, "POST /v1/notes", "", `{"text":"too long"}`), 401, "unauthenticated", missing)
+	want(t, call(h, "GET /v1/notes/1", token, ""), 422, "validation_failed", "")
+	want(t, call(h, "GET /v1/notes/019ad827-9c2f-713a-a564-7e27e6b20354", token, ""), 200, "", "")
+	r := httptest.NewRequest("POST", "/v1/notes", strings.NewReader("text=a"))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	want(t, w, 415, "unsupported_media_type", "")
+}
+
+// A2: nothing of a token stands in the guard's log or answers.
+func TestTheGuardRepeatsNothing(t *testing.T) {
+	t.Parallel()
+	const canary = "Canary7f3a9c"
+	i := newIssuer(t)
+	var log bytes.Buffer
+	h := served(t, i, func(o *guard.Options) {
+		o.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	for _, token := range []string{
+		canary, i.token(t, "first", nil, nil) + canary, i.token(t, "first", object{"alg": canary}, nil), i.token(t, "first", object{"typ": canary}, nil),
+		i.token(t, "first", object{"kid": canary}, nil), i.token(t, "first", nil, object{"aud": canary}), i.token(t, "first", nil, object{"iss": canary}),
+		i.token(t, "first", nil, object{"exp": canary}),
+	} {
+		if w := call(h, "GET /v1/notes?q="+canary, token, ""); w.Code != 401 || strings.Contains(w.Body.String(), canary) {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	}
+	if text := log.String(); strings.Contains(text, canary) || strings.Count(text, "refused") != 8 || !strings.Contains(text, "another audience") {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
+// What another service imports brings no database and nothing generated.
+func TestTheGuardLinksNoServer(t *testing.T) {
+	t.Parallel()
+	output, err := exec.CommandContext(context.Background(), "go", "list", "-deps", ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, unwanted := range []string{"/server/store", "/server/auth", "/server/api", "/gen/", "modernc.org", "pgx", "goose", "swag/v2", "swaggo"} {
+		if strings.Contains(string(output), unwanted) {
+			t.Errorf("it links %s", unwanted)
+		}
+	}
+}

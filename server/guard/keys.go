@@ -1,0 +1,196 @@
+package guard
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/MicahParks/jwkset"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// refreshInterval is how long Sesame lets its keys be kept, and how soon one that it has retired
+	// is forgotten here.
+	refreshInterval = 5 * time.Minute
+	// unknownInterval is how often a key that is not known may cause a refresh: anybody can name one.
+	unknownInterval = 10 * time.Second
+	// fetchTimeout bounds one request to the issuer, and maxDocument its answer, in bytes.
+	fetchTimeout = 5 * time.Second
+	maxDocument  = 1 << 20
+)
+
+var errUnknownKey = errors.New("the kid is not one of the issuer's")
+
+// keys are the issuer's public keys. While the issuer is down, those that were fetched last stay.
+type keys struct {
+	stored  jwkset.Storage
+	refresh func(context.Context)
+	allowed *rate.Limiter
+	flight  singleflight.Group
+	stop    context.CancelFunc
+}
+
+// fetchKeys waits for the issuer: a service and its login server are often started together.
+func fetchKeys(ctx context.Context, o Options) (*keys, error) {
+	starting, cancel := context.WithTimeout(ctx, o.StartTimeout)
+	defer cancel()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		k, err := newKeys(ctx, o)
+		if err == nil {
+			return k, nil
+		}
+		o.Log.Warn("the issuer's keys could not be fetched", "issuer", o.Issuer, "error", err)
+		select {
+		case <-starting.Done():
+			return nil, fmt.Errorf("the issuer %s gives no keys: %w", o.Issuer, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+func newKeys(ctx context.Context, o Options) (*keys, error) {
+	client := bounded(o.Client)
+	address, err := discover(ctx, client, o.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	stored, err := jwkset.NewStorageFromHTTP(address, jwkset.HTTPClientStorageOptions{
+		Ctx: ctx, Client: client, HTTPTimeout: fetchTimeout, RefreshInterval: refreshInterval,
+		Storage: notEmptied{jwkset.NewMemoryStorage()},
+		RefreshErrorHandler: func(ctx context.Context, err error) {
+			o.Log.WarnContext(ctx, "the issuer's keys could not be refreshed; the old ones stay", "issuer", o.Issuer, "error", err)
+		},
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	// The library refreshes when its client is asked for a key that is not there; how often, and for
+	// how many at a time, is decided here.
+	refresher, err := jwkset.NewHTTPClient(jwkset.HTTPClientOptions{
+		HTTPURLs: map[string]jwkset.Storage{address: stored}, RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1),
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &keys{
+		stored: stored, stop: stop, allowed: rate.NewLimiter(rate.Every(unknownInterval), 1),
+		refresh: func(ctx context.Context) { _, _ = refresher.KeyRead(ctx, "") }, // no key has that name
+	}, nil
+}
+
+// find gives a key by its kid. For one that is not known the keys are refreshed once, for all who ask at
+// the same time: right after a rotation those are many, with genuine tokens.
+func (k *keys) find(ctx context.Context, kid string) (jwkset.JWK, error) {
+	jwk, err := k.stored.KeyRead(ctx, kid)
+	if err == nil {
+		return jwk, nil
+	}
+	_, _, _ = k.flight.Do("", func() (any, error) {
+		if k.allowed.Allow() {
+			// Whoever asked first may go away; the others wait for it still.
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
+			defer cancel()
+			k.refresh(ctx)
+		}
+		return nil, nil
+	})
+	return k.stored.KeyRead(ctx, kid)
+}
+
+// notEmptied keeps the keys when the issuer's address answers 200 with none, as a proxy might.
+type notEmptied struct{ jwkset.Storage }
+
+// KeyReplaceAll implements jwkset.Storage.
+func (s notEmptied) KeyReplaceAll(ctx context.Context, set []jwkset.JWK) error {
+	if len(set) == 0 {
+		return errors.New("the answer holds no keys")
+	}
+	return s.Storage.KeyReplaceAll(ctx, set)
+}
+
+// discover reads the issuer's metadata and gives the address of its keys (RFC 8414 §3). Behind a proxy
+// that takes a path away, Sesame answers below that path.
+func discover(ctx context.Context, client *http.Client, issuer string) (string, error) {
+	const wellKnown = "/.well-known/oauth-authorization-server"
+	u, err := url.Parse(issuer)
+	if err != nil {
+		return "", err
+	}
+	path := strings.TrimSuffix(u.Path, "/")
+	u.Path = wellKnown + path
+	address, err := metadata(ctx, client, u.String(), issuer)
+	if err != nil && path != "" {
+		return metadata(ctx, client, strings.TrimSuffix(issuer, "/")+wellKnown, issuer)
+	}
+	return address, err
+}
+
+func metadata(ctx context.Context, client *http.Client, address, issuer string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("%s answers %d", address, response.StatusCode)
+	}
+	var m struct {
+		Issuer string `json:"issuer"`
+		Keys   string `json:"jwks_uri"`
+	}
+	if err = json.NewDecoder(response.Body).Decode(&m); err != nil {
+		return "", fmt.Errorf("%s: %w", address, err)
+	}
+	switch keys, err := url.Parse(m.Keys); {
+	case m.Issuer != issuer: // RFC 8414 §3.3
+		return "", fmt.Errorf("%s says that it is %q, not %q", address, m.Issuer, issuer)
+	case err != nil || keys.Scheme != "https" && (keys.Scheme != "http" || strings.HasPrefix(issuer, "https:")):
+		return "", fmt.Errorf("%s: the jwks_uri %q is not an address to trust", address, m.Keys)
+	}
+	return m.Keys, nil
+}
+
+// bounded is a client whose answers end, and which goes nowhere else than it was told to.
+func bounded(from *http.Client) *http.Client {
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	if from != nil {
+		*client = *from
+	}
+	transport := client.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	client.Transport = limited{transport}
+	return client
+}
+
+type limited struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.RoundTripper.RoundTrip(r)
+	if err == nil {
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(response.Body, maxDocument), response.Body}
+	}
+	return response, err
+}
