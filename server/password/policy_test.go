@@ -1,7 +1,7 @@
 package password
 
 import (
-	"crypto/sha1" //nolint:gosec // the format of the list
+	"crypto/sha1"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,7 +93,7 @@ func TestPasswordsMadeOfNames(t *testing.T) {
 func hashLines(passwords []string, format string) []string {
 	lines := make([]string, len(passwords))
 	for i, password := range passwords {
-		lines[i] = fmt.Sprintf(format, sha1.Sum([]byte(password))) //nolint:gosec // the format of the list
+		lines[i] = fmt.Sprintf(format, sha1.Sum([]byte(password)))
 	}
 	slices.Sort(lines)
 	return lines

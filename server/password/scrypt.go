@@ -28,7 +28,7 @@ func newScrypt(n, r, p uint64) (h scryptHash, ok bool) {
 	if memory := 128 * n * r; memory > maxScryptMemory || memory*p > maxScryptWork {
 		return h, false
 	}
-	return scryptHash{n: int(n), r: int(r), p: int(p)}, true //nolint:gosec // within the ceilings
+	return scryptHash{n: int(n), r: int(r), p: int(p)}, true
 }
 
 // parseScrypt reads passlib's "$scrypt$ln=16,r=8,p=1$salt$sum".
