@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -281,6 +282,21 @@ func TestParallelCommandsMakeOneKey(t *testing.T) {
 		wait.Wait()
 		if states := s.states(t); len(states) != 2 || len(inState(states, store.KeyPublished)) != 1 {
 			t.Errorf("%v", states)
+		}
+		var done atomic.Int64
+		for range 6 {
+			wait.Go(func() {
+				if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--now"); code == 0 {
+					done.Add(1)
+				} else if !strings.Contains(stderr, "rotated by somebody else") {
+					t.Errorf("code %d: %s", code, stderr)
+				}
+			})
+		}
+		wait.Wait()
+		states := s.states(t)
+		if n := len(inState(states, store.KeyRetired)); n == 0 || int64(n) != done.Load() || len(inState(states, store.KeySigning)) != 1 {
+			t.Errorf("%d commands say that they rotated: %v", done.Load(), states)
 		}
 	})
 }
