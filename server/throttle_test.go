@@ -80,7 +80,7 @@ func inParallel(t *testing.T, servers []*server, requests []request) map[int]int
 func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
-		s.register(t, "ann")
+		s.newcomer(t, "ann") // so that its own lane is looked at, and that of strangers for the others
 		for name, other := range map[string]string{
 			"ann": "ANN", "nobody": "NoBody", "no name at all": "no name at all", "nobody@example.com": "NOBODY@example.com",
 		} {
@@ -103,6 +103,22 @@ func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 		s.spend(t, "ann", "203.0.113.1") // cleared by time
 		s.do(t, passwordGrant("ann", horse)).throttled(1)
 	})
+}
+
+// L4: a success clears what strangers' lane has counted, if it came by that lane.
+func TestASuccessFromANewAddressClears(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.register(t, "ann")
+		for i := range 3 {
+			for range 4 {
+				s.do(t, from("203.0.113.1", passwordGrant("ann", wrong))).want(400)
+			}
+			s.do(t, from(fmt.Sprintf("198.51.100.%d", i), passwordGrant("ann", horse))).want(200)
+		}
+		s.spend(t, "ann", "203.0.113.1")
+		s.do(t, from("203.0.113.1", passwordGrant("ann", wrong))).throttled(1)
+	}, proxied)
 }
 
 // L4: of 100 parallel guesses on two replicas exactly the five free ones are told that they are wrong.

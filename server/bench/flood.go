@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -16,36 +15,35 @@ import (
 
 const (
 	floodTime     = 20 * time.Second
-	floodTimes    = 10  // the hash capacity
-	floodSenders  = 200 // more than may wait for a hash
-	floodReaders  = 4
+	floodTimes    = 10                                    // the hash capacity
+	floodSenders  = 200                                   // more than may wait for a hash
+	floodTurns    = 5                                     // in which nobody reads, and then the readers do
 	floodSettings = "SESAME_TRUSTED_PROXIES=127.0.0.1/32" // so that each login comes from an address of its own
 )
 
 // flooded is what a flood of logins did to everybody else.
 type flooded struct {
 	capacity   float64 // logins a second without a flood
-	asked      float64 // logins a second in the flood
-	statuses   map[int]int
-	unloaded   round // GET /users/me without the flood
-	loaded     round // and with it
+	unloaded   round   // GET /users/me without the flood
+	loaded     round   // and with it, all turns
+	kept       spread  // share of the throughput that is kept, see (*flooded).turn
 	healthz    []time.Duration
-	loginCPU   float64 // microseconds that a login costs, without a flood
-	refusalCPU float64 // and a 503, in a flood that has the server for itself
-	idle, peak int64   // resident bytes: before, and the most
+	poured     *poured
+	idle, peak int64 // resident bytes: before, and the most
 }
 
-// kept is the share of its throughput that GET /users/me keeps, for each second of CPU that the logins
-// leave over.
-func (f flooded) kept() float64 {
-	hashed := 0
-	for status, n := range f.statuses {
-		if status != 503 {
-			hashed += n
-		}
+// poured counts the answers to a flood.
+type poured struct{ hashed, refused, faults atomic.Int64 }
+
+func (p *poured) add(status int) {
+	switch {
+	case status == 503:
+		p.refused.Add(1)
+	case status >= 500:
+		p.faults.Add(1)
+	default:
+		p.hashed.Add(1)
 	}
-	left := float64(f.loaded.cpu.Microseconds()) - float64(hashed)*f.loginCPU - float64(f.statuses[503])*f.refusalCPU
-	return f.unloaded.cpuPerRequest() * float64(len(f.loaded.latencies)) / left
 }
 
 // flood measures a server alone, while it hashes all it can, in a flood, and serving others meanwhile.
@@ -70,10 +68,6 @@ func (b *built) flood(ctx context.Context, progress io.Writer) (f flooded, err e
 	if err := readers.open(); err != nil {
 		return f, err
 	}
-	for _, surplus := range readers.clients[floodReaders:] {
-		surplus.conn.Close()
-	}
-	readers.clients = readers.clients[:floodReaders]
 	if _, err := readers.measure(time.Second); err != nil {
 		return f, err
 	}
@@ -91,7 +85,7 @@ func (b *built) flood(ctx context.Context, progress io.Writer) (f flooded, err e
 	if err != nil {
 		return f, err
 	}
-	f.capacity, f.loginCPU = capacity.perSecond(), capacity.cpuPerRequest()
+	f.capacity = capacity.perSecond()
 	if err := f.drown(ctx, server, readers, progress); err != nil {
 		return f, err
 	}
@@ -99,89 +93,121 @@ func (b *built) flood(ctx context.Context, progress io.Writer) (f flooded, err e
 	return f, err
 }
 
-// drown sends the flood: for a while to a server that does nothing else, then to one that is read from.
+// drown sends the flood, and reads in turns.
 func (f *flooded) drown(ctx context.Context, server *program, readers *benchCase, progress io.Writer) error {
 	rate := floodTimes * f.capacity
-	fmt.Fprintf(progress, "flooding with %.0f logins a second\n", rate)
-	before, err := server.cpu()
-	if err != nil {
-		return err
-	}
-	quiet, err := pour(ctx, server.address, rate, 5*time.Second)
-	if err != nil {
-		return err
-	}
-	after, err := server.cpu()
-	if err != nil {
-		return err
-	}
-	hashed := 0
-	for status, n := range quiet {
-		if status != 503 {
-			hashed += n
+	fmt.Fprintf(progress, "flooding with %.0f logins a second for %v, and reading in turns\n", rate, floodTime)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	f.poured = &poured{}
+	var group sync.WaitGroup
+	var floodErr, healthErr, turnErr error
+	group.Go(func() { floodErr = pour(ctx, server.address, rate, f.poured) })
+	group.Go(func() { f.healthz, healthErr = pulse(ctx, server.address) })
+	kept := make([]float64, floodTurns)
+	for i := range kept {
+		if kept[i], turnErr = f.turn(ctx, server, readers); turnErr != nil {
+			break
 		}
 	}
-	f.refusalCPU = max(0, (float64((after-before).Microseconds())-float64(hashed)*f.loginCPU)/float64(max(1, quiet[503])))
-	fmt.Fprintf(progress, "flooding for %v, and reading\n", floodTime)
-	var group sync.WaitGroup
-	var floodErr, readErr, healthErr error
-	group.Go(func() { f.statuses, floodErr = pour(ctx, server.address, rate, floodTime) })
-	group.Go(func() { f.healthz, healthErr = pulse(ctx, server.address, floodTime) })
-	f.loaded, readErr = readers.measure(floodTime)
+	cancel()
 	group.Wait()
-	for _, n := range f.statuses {
-		f.asked += float64(n) / floodTime.Seconds()
-	}
-	return errors.Join(floodErr, readErr, healthErr)
+	f.kept = spreadOf(kept)
+	return errors.Join(floodErr, healthErr, turnErr)
 }
 
-// pour sends logins at a rate, whether or not the last ones are answered, each for a name and from an
-// address of its own, so that none of them is throttled; and counts the answers by status.
-func pour(ctx context.Context, address string, rate float64, duration time.Duration) (map[int]int, error) {
-	ctx, cancel := context.WithTimeout(ctx, duration)
-	defer cancel()
-	var mu sync.Mutex
+// spent is what a server did in a while.
+type spent struct {
+	cpu             time.Duration
+	hashed, refused int64
+}
+
+// during measures what the server does while f runs.
+func (f *flooded) during(server *program, run func() error) (s spent, err error) {
+	before, err := server.cpu()
+	if err != nil {
+		return s, err
+	}
+	hashed, refused := f.poured.hashed.Load(), f.poured.refused.Load()
+	if err := run(); err != nil {
+		return s, err
+	}
+	after, err := server.cpu()
+	return spent{after - before, f.poured.hashed.Load() - hashed, f.poured.refused.Load() - refused}, err
+}
+
+// turn measures the flood alone for a moment, which says what a login costs now, and then with readers.
+// It gives the throughput that reading keeps for each second of CPU that the flood leaves over.
+func (f *flooded) turn(ctx context.Context, server *program, readers *benchCase) (kept float64, err error) {
+	const alone = 3 * floodTime / floodTurns / 8
+	quiet, err := f.during(server, func() error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(alone):
+			return nil
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	var reads round
+	busy, err := f.during(server, func() (err error) {
+		reads, err = readers.measure(floodTime/floodTurns - alone)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	f.loaded.latencies = append(f.loaded.latencies, reads.latencies...)
+	f.loaded.failures += reads.failures
+	f.loaded.elapsed += reads.elapsed
+	// A 503 is taken for as dear as a read: it is a small part.
+	read := f.unloaded.cpuPerRequest()
+	login := (micros(quiet.cpu) - float64(quiet.refused)*read) / float64(max(1, quiet.hashed))
+	left := micros(busy.cpu) - float64(busy.hashed)*login - float64(busy.refused)*read
+	return read * float64(len(reads.latencies)) / left, nil
+}
+
+func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// pour sends logins at a rate until the context ends, whether or not the last ones are answered, each
+// for a name and from an address of its own, so that none of them is throttled.
+func pour(ctx context.Context, address string, rate float64, counts *poured) error {
 	var group sync.WaitGroup
-	statuses, errs := map[int]int{}, []error(nil)
+	errs := make([]error, floodSenders)
 	began := time.Now()
-	for i := range floodSenders {
+	for i := range errs {
 		group.Go(func() {
-			counted, err := drip(ctx, address, began.Add(time.Duration(float64(i)/rate*1e9)), time.Duration(floodSenders/rate*1e9))
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
-			for status, n := range counted {
-				statuses[status] += n
-			}
+			errs[i] = drip(ctx, address, began.Add(time.Duration(float64(i)/rate*1e9)), time.Duration(floodSenders/rate*1e9), counts)
 		})
 	}
 	group.Wait()
-	return statuses, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // drops numbers the logins of a flood.
 var drops atomic.Int64
 
 // drip is one connection of a flood.
-func drip(ctx context.Context, address string, next time.Time, interval time.Duration) (map[int]int, error) {
+func drip(ctx context.Context, address string, next time.Time, interval time.Duration, counts *poured) error {
 	c, err := dial(address, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer c.conn.Close()
-	statuses := map[int]int{}
 	for {
 		select {
 		case <-ctx.Done():
-			return statuses, nil
+			return nil
 		case <-time.After(time.Until(next)):
 		}
 		c.conn.SetDeadline(time.Now().Add(requestTimeout))
 		status, _, err := c.roundTrip(floodRequest(address, drops.Add(1)))
 		if err != nil {
-			return statuses, err
+			return err
 		}
-		statuses[status]++
+		counts.add(status)
 		if next = next.Add(interval); next.Before(time.Now()) {
 			next = time.Now() // it has waited for a hash
 		}
@@ -196,7 +222,7 @@ func floodRequest(address string, n int64) []byte {
 }
 
 // pulse asks for /healthz ten times a second.
-func pulse(ctx context.Context, address string, duration time.Duration) (latencies []time.Duration, err error) {
+func pulse(ctx context.Context, address string) (latencies []time.Duration, err error) {
 	c, err := dial(address, nil)
 	if err != nil {
 		return nil, err
@@ -204,11 +230,9 @@ func pulse(ctx context.Context, address string, duration time.Duration) (latenci
 	defer c.conn.Close()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.After(duration); ; {
+	for {
 		select {
 		case <-ctx.Done():
-			return latencies, ctx.Err()
-		case <-end:
 			slices.Sort(latencies)
 			return latencies, nil
 		case <-tick.C:
@@ -219,14 +243,4 @@ func pulse(ctx context.Context, address string, duration time.Duration) (latenci
 		}
 		latencies = append(latencies, time.Since(began))
 	}
-}
-
-// faults are the answers that a flood must not meet.
-func (f flooded) faults() (n int) {
-	for status := range maps.Keys(f.statuses) {
-		if status >= 500 && status != 503 {
-			n += f.statuses[status]
-		}
-	}
-	return n + f.loaded.failures
 }
