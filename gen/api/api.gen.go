@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"sesame/server/secret"
 	"strings"
 	"time"
 
@@ -221,7 +222,7 @@ type Metadata struct {
 // character is required. The server may be set to want more than eight.
 //
 // Example: a wooden horse
-type NewPassword = string
+type NewPassword = secret.Text
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
@@ -238,7 +239,7 @@ type OAuthErrorCode string
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
-	CurrentPassword string `json:"current_password"`
+	CurrentPassword secret.Text `json:"current_password"`
 
 	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
 	// character is required. The server may be set to want more than eight.
@@ -278,12 +279,12 @@ type RevocationRequest struct {
 	// ClientSecret Leave empty. The client `first-party` has no secret.
 	//
 	// Example:
-	ClientSecret *string `json:"client_secret,omitempty"`
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
 	// Token An access or a refresh token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
-	Token string `json:"token"`
+	Token secret.Text `json:"token"`
 
 	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
 	//
@@ -351,7 +352,7 @@ type TokenRequest struct {
 	// ClientSecret Leave empty. The client `first-party` has no secret.
 	//
 	// Example:
-	ClientSecret *string `json:"client_secret,omitempty"`
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
 	// GrantType How the caller proves itself.
 	//
@@ -361,12 +362,12 @@ type TokenRequest struct {
 	// Password For the password grant.
 	//
 	// Example: knock-knock
-	Password *string `json:"password,omitempty"`
+	Password *secret.Text `json:"password,omitempty"`
 
 	// RefreshToken For the refresh_token grant.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
-	RefreshToken *string `json:"refresh_token,omitempty"`
+	RefreshToken *secret.Text `json:"refresh_token,omitempty"`
 
 	// Scope Space-separated scopes (RFC 6749 §3.3).
 	//
@@ -2742,137 +2743,137 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39cts29uirYHh/M43zo2RJ/lamM+sm8dZpkubGzrqbKCtBJCShIgEWAC2rHc/cp7l9jz7KfZI7OABJ",
-	"kCJl2XI22980f2QsiQQPzvcXDn/zAh4nnBGmpNf/zZsRHBIBfz7HwYyc0WvyhrJUEfguJDIQNFGUM6/v",
-	"vcFLNCZoThKFJlygCb0mKDZXtz3fIzc4TiLi9b0kHUc08FGMb1p4Sr7d63Q83xPkl5QKEnp9JVLiezKY",
-	"kRjr58T45jVhUzXz+vsd31PLRK8ilaBs6t3e+t5bDuCtwnQ5I0jimPgA0feXl+92u+0OCvTVFaAYb8HX",
-	"20Jyobiog4TPCZMoTqVCjCuNKamvDNF4aeFBT96fPUeHR/sn6I/fD9rdnRUA4Y7tAHxPlFieThQRqzBe",
-	"kICzUCLF0QJTDeOEC4LUjCBGbhRSYlkCqbsOkgkXMVZe36NM7fU8X4NG4zT2+iedju/FlJlP3RxKyhSZ",
-	"EgFgXl1dnaZqRpiiAVYNlA1mOIoImxKDuZNut4P++L3bbR+2uzs+WlA1A+AFwZKzDL0H+qK9CnK/I1gQ",
-	"oa+M4m8HniSaawaej4gQXHw78Ci7xhENh0rTceBtSoRup1NDhlt9t0w4k0aQzrgY0zAkTH8IOFOEKf0n",
-	"TpJI759ytpsIPo5I/N8/Sw6X5bDrO0KDP5lOJjSghKmhDHiiWSUkCtPIIgwHAZGavnPCUISDuQT8wLUo",
-	"Jv2FoIq07d6IVEMaen2v0z3B4XHvqHUS9Cato+4ebuGDw/3WEekdkcNxr7N3sO/5nlRYpVLz3Z7vKaoA",
-	"r8XOciykgvUNfvt2T/0ayG9dhP6XIBOv7/2v3UI97Zpf5e47s4bB6iqPuHvFZqfPYNMF8zAcE4mo0ht3",
-	"NN7V1VWryoN1gNhbdqssCwCdG7bZiq6wAlw8nGAakbBKVkstFHIiQblMqDJ75EwJHMDOgJGl1//0W3Ez",
-	"aKMZviYIKxRzqVCv09GY0TdpNPhewrVYCq/v7U7SKBpqZHm3n7dkkV6vYJEPLBFc8yUeRwS9ZIqq5Vpu",
-	"WcXHYzFLhsgFlloVhGicKjQWBFtByfD5DI0MOkdI4qVEixkRpK3BeIMjrfjIdhQf43BoYanSeszDJaKG",
-	"zIAI9Orix7fby2ynIMh3OETv86c308GF8rEpEGBmrSTQ4Yn+oDfqI4zmZImm9JowpBY0IPorI+WUAZV+",
-	"SYlY7hhykJDiS9jBFuRImUyThAtFwmGsVxwCUhzKXBAWIndRvZiPUqYxIIiUJNyaRN0DV2ZyiBDsEV0a",
-	"iJqp1bCJxyKcy5d8AnQISRBh7eHA45B+nI+40Fe5aLn1vR+14nweafX/nkxSuVZ8augEwggW0BjpAJbK",
-	"lN6wxnOACzQkKZszvmAAl5JIkkAQ+GEhOJu2N8cP7OElANKAIvtQrUHDjFczfi8gARTNMFgrAwyO1Iyn",
-	"0xkaTaiQqpVgoZYjuIZxRipmCzzh1nOtqXh0l83K3NVb33sn8LR5l8UNxtM2Ltr29hGwtomUbkD1QmPW",
-	"kX1FRG9ai8WipbV1KxURYVrYw6rMPiL5XQnBOh6J66Tha9AyJ8S9hQ+gpICxiBgWkGkcY7H0+t4pSrDA",
-	"MVEEdhlTKbX762uHJn0ABTUSEyzlgosQTQXWskRIKFEqidBShTAL8yvaEEeAFJfButJfoUCQULMijuQ6",
-	"iOAxa+DJH80FyHMOn6NBbh+RicoeClCrEjb2dr4yE10QcU2E2cWD5FnCAkPzsUGYeUzUjLIpWmiVCphG",
-	"4ISh/51yRcq6NdQOGkNLniIs5wiPearA338kwpyiCU4jsHs8FfIr4/+S89dYTL+oMnX1WaQfprkfM3S4",
-	"j36g330RtVn3mK+K5w8MX2Ma6ajlYahWJE64wIJGy2HqLNaMciMZmXOs8FwzOpU5pzO+aKNLsUR4iilD",
-	"csaFipaPRw7OUYzZEkV8SpnUQSNngXHqwOHDCo+xJGXvPZiRsI0u8EQH40hl0H0ttwUSYK08A7buLidX",
-	"BtjYTLNtkqhR2mpEuYor4ojH0WvbRRoHbjB4bmFFZvPopQV5XTKntLvHCDCqChZdltEwoSyUiKrMq464",
-	"8dw3UIV3UyvBy4jjcKg4H4ISagrJ6zXUdjGfk0qzIbnNkCAtjK8tOM3EWAX+sQO+BvX/gWHH2X9AOsS6",
-	"lnn6zPUrTbivZliVUyFPtHKKuSA7rk+XS52TwV2bGaUSkZuECh0OCHLN5yTUKq54jkn3bJty6brxvMYW",
-	"F/RXyO6tEy53E5oymVtdQtFbjrJtVtGQVghTQgSViCdEAGGsc41ZCTlfZ9tVoO/hU69h4wxLYMA4IzlH",
-	"NVFfK59n+gM2JjC/QXGOeBRClUlb5C+RSt7M39gkm+W6GiUpeKh/sa29cbScNjM0IOhDCcq1nJFf9yiq",
-	"jXM0TuXyUZyaB/sa+U5gGbC5z4F61TLYlWbAwlcwdc5E8KnAsWwjfZNEWBCEQ8huMAIEnmE2NdkGwtLY",
-	"63+qpJxXlURVe5ZKNjoKHjp3aNj8+nqUIFMqldEwwyDiElZnXA0nPGX6b+0B8XCov8JRxBdwQRZnDzVT",
-	"6sXrrHJjnrauggL4GmbxOoBb8cpc1vrsu1W9w/2Vmp7vnVEShblziMOQ6gfi6J3QKlVRbdEmOJLE9xLn",
-	"q6Icc3fh0CnHVBnh1cWPb9E786vNCJx0ujuIMs2f1l4/A/bARV7GRxjJCMsZpE6okpCdbHv+3TVMtwD6",
-	"KYcrVyif8zv4+GcSQIXgLI2itziuYeNTU19JiJCcIShDan/uGRqxNIpGKIgIFlmNrqjanjKGXtpPJZB7",
-	"tsScb8H39EJGd5pybYKVprfX9/716V+DwU2n0xoMbrpng8HN0dnnp//l1WD/e4Ijvdy9yJupud9yWePz",
-	"Cj91D+/Cr12kDqs/kOWdEJWx/SMjyPRgQC0FuOXooHuE/vh930f20zH64/fDnTa6mtFglqX0IywVikk8",
-	"JkANyEGHJCHa/eYMjeZqOdIkKmMAR9Mqdx/WYDcQ15tcNjf+4F3iOFfLTVZLJdnkspvqRb3jmquWG1xV",
-	"Iewcip0aCh/wZPbXQOcLou7JfHOyNI60IrG8yyxqTroFxjw3l/cKucdC4OUq9Hr5OmDfEIW15bwnuJBu",
-	"Ba0th7kuL8HvYPe4TkEWwHdXgPc9KmVqtGfenpIKuqI76hb+eTGXQ33xQ27Ouj3qtlaWzZdxopa+dSSJ",
-	"ICbAQZmfbDxzwkJQuFrU6jCzf3/MaE/XWO5htvoDd7qyDngGQ2PWNyDrA4AH52KDpbudu9auW9x4pMOQ",
-	"B2lMmDLuzUNwA77TdugtL/GlMVuRdis9Kxup5x5HZJqQWEO5NbLiN6iHTbFyL+asU2pvyeJd5i+uCO5z",
-	"njJlCrtFA42PFjOswOdWM7LUnngfyQQH2itnISIx/5mCf74gUcBj4sPXjKM5ZSHikwHLF0M2ENPUMBkw",
-	"G67FpvFSEmU695iCHIhJyRA6nan2gJX8JowWnIeEoRkXYHlyPnT8YZcZDw5L7tRxnfvU4DM5KeX72QKS",
-	"3bNZwhrio9va3PlmQRPhSVTv+rp7HQxueh39X1f/t6d9xoPv9H8v9J9HL2uxUJGj5spWHddVtni/ELC2",
-	"OJj5oau1npUGimod1A2xCml0LszivEoRr6nWsUFclYnccwha78lEQSqEDj8TR24fTw6695ADRhYlKNZx",
-	"tatoqsyzsqPK0nUslOU77hcmnDLT/YqwhKDgZP/gCDx+E4ZVEG15c922SnJaRL3bCecKorNGxw2dXids",
-	"v9sXcNNcdR3JP7Vslr51/sLETFQrerkgogJ8LasXoWJz9/TByYnTPb3vQJn3T+fZtNp2eHiGNlOaXeQq",
-	"Tuu8DtubU9PTxEOCoFnpw/vztitBdR7NXYrR6hIDfY6OnFd8w2UlMtSx+/vczGdtjP3fquwKCq6Wjq8J",
-	"viaIGD+ci0rXFSRQGAKljCI6FlgsTRrYtPZDG4pt9SonK2pUyWoIbMAyjV9rQTMegG0pq2sMs91jKzBs",
-	"ouLq3c6atE1eG4C0kiATQeSsKBQ4mZqP4p+vDhbXweUv0cfv99mBOH/xj1P977veuDPfG+/9oxPEZ+nH",
-	"v5+of7Ko8/Gnt/zjT6+iuwE+7p70qkq5wW3WXw9n1vUu72Rk9mHSmyMgu92N/eoZ4ixaIoz0/dZLA7+O",
-	"ERLaVGq+29Ktd8p9VQjgpjq+viBSWofmPiZQEKzNNVZ1ypYwN/MW8ekUfNiSKIdYkZaicSXJVhtOWPNU",
-	"+ygd0BqVGOAogh6mGIdE6yJjUuxqY84jghkoc6jEyGbgqUKQfaITqP+aaqDFvyHLg7ZhFEOhzFJaYbu9",
-	"OjGhyRCHoSBS1kJrz9KY0lGgNcVE8HgTwxBhCVn2eipeZpk5szIXGQIevH0Tlj1qGG1qBNMG3sDKQY3E",
-	"NNTUXOCqearTTtUgVRMq48J8JyXalIDxXQGpYLrEf2sk8h2+t2Oa43UjJyWT/LvRzMiNGgapkLymSPA2",
-	"1WJnZT7PLelgsV1jq6sZ8zvwDkCVAahD2WVmSu6BLFc511gh9Orq0h4B6xwe72TJM3RaSpqZSpuPRvas",
-	"1//7P/931K6zJasepWUCytacmctYuHzGil6bc4bN/tzx4f5d5+H8ikFZAeLHBP+SkmdoyrmpQXMGramV",
-	"7R10e02y3uArgvCYvS00w0DIR0Lf5DBakiRYaNnZzDMvrLBbDRkDOe5dESnxRGntEsH8FWNs9tvImn+5",
-	"jI/jMjrZgRWgvucLc54KRxGBZMU11PskiSZugsJ5XpmKn0vHiWuhqrWjSWP67qzawA3wl1ExZzyYt+D/",
-	"DbGycXbgDgHPoCtdVgfiFn72QxXFRVkVZErDTTzttavnbWPSh4Nd2aHTL5J2K9oG6tVb9qtvwpdrIuiE",
-	"khCRVoxphKy70Eab8MbPfMZCXi1DH+xvzAMV9eaIT52q+iCJ2CoOeJBbGFI4pAniU+Orxzahk69tvllF",
-	"yR2ehV1qmBGk/nHFcdSyd7qJ75I5+BX3CAI6OFMB3Tw+Itc6xDC1b9DTtGzNN4wLCne6we/FQcBTpiCV",
-	"j+Vcm4ym2t7DnO8k3Jb2rijdK56lbv+O5+dMUaGxS1CH0xwPvuSnOztqko/ncP19qw5xbVbyFAURpjFK",
-	"maKRjTQDziZUxNXgHzP2N/upHfDYZZcmeVhBdom312Yvs5aainHbOLu8Tkd+YPSXlBQlLKokiojWZijA",
-	"Es48LWioZs+07zD628gHHwKqW769UELPNtOupF53BVOrNntNev1vg4Fc6dT577t1qcN8a9Pkmmk+AF/d",
-	"k2keQK7bledDqTlIBVXLC325WRq8xl5z2fE1n0Iul6pZwzk4ZFzAp7n/+hR+f1pyHJ/mLiIN5lolDZjr",
-	"/C95CoXFZ+ZBDJplaTAnIfw0JQqNqiZ9ZKqOk4gvYCcue1o/5oOIvL63W/LMjb4za0HXOw41A30jEV+w",
-	"XFHqHUgTFEvoGbRuRN8zZaKGW0j5No0wWXqS5vNlfssTHOq4DPoVuZA7+S35w0DFwNKmp/KuBbIoqLRz",
-	"lxmwJrdpTKVswusJbsohSFuoOSGJphcV+cZMdnKm/+OpMpGopSOHFJwtxksUYGa8nmV7wAbs6dNLsURU",
-	"tZ8+Re+064OeZiE0eeoDwYt5IRXO8OF8N8JlJsQ5Gw7Yk1GM5wSJlJl4wxwRj3mOrJH1oUbF5Jbc4xo5",
-	"vvdox9c/MsQTwhBmA1b0rAPnG9DNXjQKnma708+nyiy/5Kne5ye9CE5oe4nj6POTXffjDiyXX/Gz5My5",
-	"Qn/cQQEWEM1ROWCm5vmNRHgseZQqkrmQRPYRjRMuwNrHpinzHZcqxpCuO01oyKfghk4J03spIkLIEcJt",
-	"7QH7lJibMlhCHshd97sdbZhwvnbAo4gEgBnItOZrGeJFfAqVoPHSBl8DpnesiFQy42RTvBqwywVHCZ4S",
-	"ieSMLxBVffTpYoGnUyLQh/MMlp2sHZoqH316T17w4POTXUFCHsBPoCGosgSBspt8+hQ6IEZNbewjm9vZ",
-	"PzjaMbTDSCqYFjIKeEhGZqCLWth2focfJJIJwXOUxyKUSQUDJcwAj5FvJ3m4VfjRThu95bb2KUhCsJJg",
-	"BCFjLXWUPmAvHewAE1Bo6UAjtwQ4eoZ+gWNbmunco1oTLtCMREnGmCvBxdOnmpD6siVPBegxJ2C3rCGh",
-	"JtE2xdmjTscMI7GZKCq0DQATNWAm0QBGfEzs8AxYGNTZN/nDre5YEISnghCjwSMaEGbaJI2N896cX2pV",
-	"CDpsplQi+7sgFpKnIiBtLqa79qbdmCqnIOldQPe+53vXRJhahtdpd9sdfY0VLK/v7bU77T2w1moG9mC3",
-	"vSBR1IIBCbs/L+aynZ1vmJKGhLhtcJV0yiibojlZSlOohE7pKzJGP5AluiCq6H/daaNTJ3tnGudfXV1K",
-	"lBCBsvziswEbzWk4gnMfM2L6ZQ/3jpGapfE4EZTlEzDmZNlGZ0QFRptJouzJCWCGbGyJmT+EEaw6YLla",
-	"DTkUM/SmDSFytj7X9mpK1A9kKb3KLKlep3O/46imRfSTbdP1Xl70Dg49243rvWuZT9B06739dfxa/jQ7",
-	"Tl88D8LW4Zu3i5/O9q+GR4xf/XT28XTy/fzmo3z/9+cnP2mwoAPXe/nc9rf2PUmnHrTSepPjvR9f7b3o",
-	"3Zx1v5seX6fjE/WadKffv/n1H0eH5PgylSfpu++v3//j5QcP2mq9m+HZy1/fpyfx3uH3r98OVUoOD05e",
-	"v01+ujpMni8vFJ3/8+cfzq/OD3DHu/288UkQ21TbcMZtTpaaaNscVV2ZmwePOjBEqrsxJ+aue9zU9Q69",
-	"/qfPvnPYy0JqJd/Yc6SF23Cxdo/xVJPYe0FlwLXi0u7vTQuD2WlNeBTChKfiZ/24ksyBX9IqdaG2jLlb",
-	"K4TlttXcPsa2O9iI3vF+d3+njUamvTCXK/15pCUpd6lKh9BWhCFvOd5WIBqakNenI7POYtCH/d3dbu+o",
-	"3Wl32t3+cee44zZDNlzSoOLW9Q5/+tzQt9vwBAB215xpu183ZP+Tp31+vdHVXttPubvuOOIl57rsNn9u",
-	"7KltgBs8i9W207Xb3LgrNN/axjojZ7QGrZFx93+42rDJJyqdY38o5A9WFzM4HPNroz44BV8JjHDE2RTZ",
-	"EMAOf9NxgWyjc+2U8jnMFmDcHIUnOuIun8WjLIhS23axogjsKZ1t1UDWjOXx+eYnC+2z686wR/TazIh7",
-	"VCqel7GI9VMcElp4aumXw+p7u1pMl820O+jsocWMRuSOI5HGfcyiDBRzLdzaXZ+lKtRO7JhMKZO1ZNPx",
-	"N2WmPv8fRTkN2BJ8cdt3Jh9IRn3P3t33uEdf15H+OYb2F5DeB5A8LzXp+LHefBv/NNOg2haXijo9U1HM",
-	"JgFkQ61MnGGn9bEQadZwRkHFeDlgOEkIFjA+BGKgFhoVZvfbzNCO0JM/ft9v7+3AWWSJRllyYQQLj/Lr",
-	"zIOkwkKZwWmQCWmj0wFDTXUdtOBiDuFvEuGAZD579oh2FahyP5iG7DCHq/ybgQZbfWcjVkYWKMFUtBGE",
-	"jhqwUr8cjICTJASc9PO8DtzHGWmjC8JCrQ71lzyCpFgWTVCtKDX+yUKvK21PwhOMIi6VhcQ3ETIeyx2I",
-	"AO3sVxznz3iGIqyyWQ7amfRtphsO3Wrq6tXVjExMNs3ENIBqaMICSl5RNeOpQiNwFEYmNDflSqJkXZoQ",
-	"ncq53piWsOLgglsWmWFpQNbREYGw1h69h98MvrMH2hkgNjS38zlpMAPoTvMpfISE2SBmmMjXRqd31Ogh",
-	"ja2XK9XOfbO6hmPA8hq6n4GhRQLGvJmPo1JPSh99hyUNRrY3pS7KM0WPS+vSWAX0HQ+Xa1Ri7WS76mgN",
-	"Nx1b6BSTTnbHRrh1fNcDLu6v1MVtmbiuxFuUGvJ66W1R/C5D8t5+2QRKta2jUkF/eCX8HrMlSg0jt+Wy",
-	"gxIpud3WkpUbnzyyfDUb/z2gP9JXZx9+Pe++pefynL0/CJ6fH57HZ50fesle+PzVSZssX/0aXp3TH+n5",
-	"4s1lNPv4Yrp8u3x10g56ERvHZ53Q1PzdzqbDTucRsbiWD9xGoKz/535Ir58SZPQMaNmvNhtsfxO3oDRt",
-	"EW7qbnhTeUqqvrW7t+Gt+TQkuOtgw7uK4Zyb+jwrUwA3dXxWxqqt836MpvKdbtdsKovjC5mp+/W+kP2t",
-	"8IWyyLjRJYJMX6dz0kZXMw5OzoxHocwTeTFeQoWJqj6YK2d2zmp/vF81oTbzB3P3dYAEc/i1WbWT7E0a",
-	"xDwJfBWsHEenMhMpHyZrR9kgbbtxBG5+PtVG+2yR5KjX6fhoTAKcSmIt/lQbO0KhXLTAyzrLZFb5Apap",
-	"1hy8hGpS5m2YgkUZoa6leAT1tXJkoKIb72EmVs+jbG4rGpxy3za8L7AEv8RORvNtS6/mHyLMtKq295dW",
-	"+rdqJe39Wqc/T0XdUx9BuqxZEZ2ypSa61jdmno6WUgjP3fE6yEzzYs9MucE2rcDIHd9tvzRzvvLC7oCN",
-	"nGzdyMR4eVXXJmcpDM9Vy75dNt2wVcQ3FUajN03XiHlAJTajMjtvU+67gZK+XtT03kioM0o+YBkeIEIi",
-	"UaRXh8B0Yc+daF1cLA7asdnfhva6TZVa3YhP00VU1wtUtIpUxtc4DvXKuVTHccaMbe4rOW1QG6mc7v22",
-	"6bYUer1O77DV7bZ6e5fd/X632+90PrqdXFnrTDNuql1/9oZmlN1r2phtLqnNVn8ut8g17WUbMjRli3Xs",
-	"bePczTV18ZqJTdV0dR4j3Le31SC5+lFe+UC59xVVZK6AaN8Io9MZk/XI54j4t7+Cpm4zjzFPrh4LhfNn",
-	"dXD+6hatGVFZAX+BWYL7nZPtZghWx7GVZ0iWrAXODoPWvIAm+738oplczLZ+z0znpOCD55xNIhqsf6dJ",
-	"ZWOPNSx1BSE+SoiY4QTyj5iZvizHYLY3dqLu7T+VXKf9Xu/uO7KXGH2lpPdvt/5qH+SncknxtuSFvc+c",
-	"okKlOE7YqfmmwQ3Lfy0csd2sOTZ7x0GZwC/ge1nKWNpmQx1gRfbFInlznpmabSolXMChLSh8mVxyZbTo",
-	"ACosAJzNi+pA0xQFbTcmZvZ3M8I0T31SifY73aKZTsvugI3umtxoc+sxvhniKfn2sNPJc6rVF67tH3V2",
-	"+hpeRNmA2Z55aM0zbVO5hqvztAw635DVcs9+QzOBxa0NT7+OtVx/X2Frvpas1AhK4eWUpcTwLYqXW8iI",
-	"v6b3w5Kr/mRkkePwEZb52e1FQ2vH1jXBv1zV7V1V46t8I7+uv/rnlEAgY0UAr2Yc4RidP0juEqyCWc0Y",
-	"MmhDN8ZoQkmUHU3GIuv71Np9TkhirgHPQ1YGrZZjfr90HiBzXC0PfCNhoozbC2CnC5sp6TWK37DvG7JN",
-	"gF0VND5Bl4Iv78fn9qzHlyjcfB11k2Hh36duev29L6Zucl9qYorSGWf9x6udv/z2e/si9tROvESJ4BMa",
-	"kS399V23vJ2kdS4KeNvAVWZYSNGBb06u5I0XptU/OzpjChC2WSRjUe3qm1MInBFbyIEDF8W0m6mO8Hl9",
-	"zhE2/87tLn2gWlwdd7eaSywPovMwGlM4xFG6bPPAtzydbyNd2uDfu+9OyyfU/yXqVtQfnKtZGXRfeuXD",
-	"CvMXL65rTNnAyyFq7i1ncVZ48eu+NbiChsfK7DTiL3+BhNUj+asfg4AkcHqp/SdTzAWVt9LM+fnLNSmV",
-	"lyzMDqDVa1zfaFbAa2MvMGHhRXHY824ldBpFeZ4GHGbCwj+BDvpPZ6GsJgr0hFdlOyyUE6iWhfJfN0g0",
-	"fOMm2Uz3sVRIkIAwFS1NbyU07kGnn9tamL38vNvprDJRRKVq5qJ7hgV2oMOnzQKEfJaemWHhzsLLb9nr",
-	"6Ft62S1lvYo73W7rKDg4aB3j/W6rE+5Net3JPj4eH5UnovW9/AxFdQZaFbr8UXeGDc7AN72VaPe4fdDu",
-	"gBkoTSnTkefG6tiduNagknMRzgNfOCgMyaW/RHm7hAURBFIWxaTIB8hyrTnY/c3+NaTh7Z22AXpxy5Yh",
-	"z045h/77kHu3iUft1pc6hiSSiifQB07texYHzCYrNYdm/f51PnthWzbOX2fwUvknMSz7ZicP9jzdtzq5",
-	"Tmc+eVCmwSzvYdu65rtfeIdvuUJn9snNLmEB32N5g65VWdnf/8CwPTPtjjg+yLbnp0OyYKNBdqBWMHJN",
-	"8sgen6bqWXZYYUbQSNIQzo464m9EvjyBZlNLyaD3HQ6V2SxXoay8asDr8tL9JkXdfr6bFoYCQPJmZAnz",
-	"xonsgJ+WYIGD7LXh2BzRyo/w74JNtlSrHzDjI6nwstD6PlT9NOnzOW/2zVGdzgnMerN4yrra/N9qGyOI",
-	"8A1AzgiVldEtznJOBrx+wK6NtBxATb/ZwnbT2knDdjmHB2tnc1XmpcChEcVXz1gXB5nz92cduVhwjkr6",
-	"dbP9Io5DNMYRZgEckWQh4iKYkWxwjLNUdoTr8+3/DwAA//8=",
+	"7H39cts29uirYHh/M43zo2RJ/lamM+s68dZp4ubGzrqbKCtBJCShIgEVAC2rHc/cp7l9jz7KfZI7OABJ",
+	"kCJlyXI22980f2QsiQQPzvcXDn/zAh7POCNMSa/7mzchOCQC/jzDwYSc01vylrJEEfguJDIQdKYoZ17X",
+	"e4sXaEjQlMwUGnGBRvSWoNhc3fR8j9zheBYRr+vNkmFEAx/F+K6Bx+TbvVbL8z1BfkmoIKHXVSIhvieD",
+	"CYmxfk6M794QNlYTr7vf8j21mOlVpBKUjb37e9+75ADeMkzXE4IkjokPEH1/ff1ut91soUBfXQKK8QZ8",
+	"vS0kV4qLKkj4lDCJ4kQqxLjSmJL6yhANFxYe9Oz9+Rk6PNo/QX/8ftBs7ywBCHdsB+B7osTidKSIWIbx",
+	"igSchRIpjuaYahhHXBCkJgQxcqeQEosCSO1VkIy4iLHyuh5laq/j+Ro0Giex1z1ptXwvpsx8amdQUqbI",
+	"mAgA8+bm5jRRE8IUDbCqoWwwwVFE2JgYzJ202y30x+/tdvOw2d7x0ZyqCQAvCJacpeg90BftlZD7HcGC",
+	"CH1lFH/b8yTRXNPzfESE4OLbnkfZLY5o2Feajj1vXSK0W60KMtzru+WMM2kE6ZyLIQ1DwvSHgDNFmNJ/",
+	"4tks0vunnO3OBB9GJP7vnyWHyzLY9R2hwZ9MRiMaUMJUXwZ8plklJArTyCIMBwGRmr5TwlCEg6kE/MC1",
+	"KCbduaCKNO3eiFR9Gnpdr9U+weFx56hxEnRGjaP2Hm7gg8P9xhHpHJHDYae1d7Dv+Z5UWCVS892e7ymq",
+	"AK/5zjIsJIJ1DX67dk/dCsjvXYT+lyAjr+v9r91cPe2aX+XuO7OGweoyj7h7xWanL2DTOfMwHBOJqNIb",
+	"dzTezc1No8yDVYDYW3bLLAsAXRi22YqusAJc3B9hGpGwTFZLLRRyIkG5jKgye+RMCRzAzoCRpdf99Ft+",
+	"M2ijCb4lCCsUc6lQp9XSmNE3aTT43oxrsRRe19sdJVHU18jy7j9vySKdTs4iH9hMcM2XeBgR9IopqhYr",
+	"uWUZH0/FLCki51hqVRCiYaLQUBBsBSXF5ws0MOgcIIkXEs0nRJCmBuMtjrTiI9tRfIjDvoWlTOshDxeI",
+	"GjIDItDrqx8vt5fZVk6Q73CI3mdPr6eDC+VTUyDAzFpJoMMz/UFv1EcYTckCjektYUjNaUD0V0bKKQMq",
+	"/ZIQsdgx5CAhxdewgy3IkTCZzGZcKBL2Y71iH5DiUOaKsBC5i+rFfJQwjQFBpCTh1iRqH7gyk0GEYI/o",
+	"2kBUT62aTTwV4Vy+5COgQ0iCCGsPBx6H9ON8xIW+ykXLve/9qBXnWaTV/3sySuRK8amgEwgjWEBjpANY",
+	"KlV6/QrPAS7QkCRsyvicAVxKIkkCQeCHueBs3FwfP7CHVwBIDYrsQ7UGDVNeTfk9hwRQNMFgrQwwOFIT",
+	"nownaDCiQqrGDAu1GMA1jDNSMlvgCTfOtKbi0UM2K3VX733vncDj+l3mNxhP27ho29tHwNo6UroG1XON",
+	"WUX2JRG9a8zn84bW1o1ERIRpYQ/LMvuE5HclBOt4JK6Shq9By4wQGwsfQEkBYxExLCCTOMZi4XW9UzTD",
+	"AsdEEdhlTKXU7q+vHZrkERTUSJxhKedchGgssJYlQkKJEkmEliqEWZhd0YQ4AqS4CNaN/goFgoSaFXEk",
+	"V0EEj1kBT/ZoLkCeM/gcDXL/hExU9FCAWqWwsbPzlZnoiohbIswuHiXPEhbom481wsxjoiaUjdFcq1TA",
+	"NAInDP3vhCtS1K2hdtAYWvAEYTlFeMgTBf7+ExHmFI1wEoHd44mQXxn/15y/wWL8RZWpq88i/TDN/Zih",
+	"w330A/3ui6jNqsd8VTx/YPgW00hHLY9DtSLxjAssaLToJ85i9Sg3kpE6xwpPNaNTmXE64/MmuhYLhMeY",
+	"MiQnXKho8XTk4BzFmC1QxMeUSR00chYYpw4cPqzwEEtS9N6DCQmb6AqPdDCOVArd13JbIAHWyDJgq+5y",
+	"cmWAjfU02zqJGqWtRpSpuDyOeBq9tl2kceAGgxcWVmQ2j15ZkFclcwq7e4oAo6xg0XURDSPKQomoSr3q",
+	"iBvPfQ1V+DC1ZngRcRz2Fed9UEJ1IXm1htou5nNSaTYktxkSpIXxjQWnnhjLwD91wFej/j8w7Dj7j0iH",
+	"WNcyS5+5fqUJ99UEq2Iq5JlWTjEXZMf16TKpczK4KzOjVCJyN6NChwOC3PIpCbWKy59j0j3bplzabjyv",
+	"scUF/RWye6uEy92EpkzqVhdQdMlRus0yGpISYQqIoBLxGRFAGOtcY1ZAztfZdhnoDXzqFWycYgkMGGck",
+	"46g66mvl80J/wMYEZjcozhGPQqgyaYv8JVLJ6/kb62SzXFejIAWP9S+2tTeOltNmhgYEfShAuZIzsuue",
+	"RLVxjoaJXDyJU/NoXyPbCSwDNvcMqFcug91oBsx9BVPnnAk+FjiWTaRvkggLgnAI2Q1GgMATzMYm20BY",
+	"EnvdT6WU87KSKGvPQslGR8F95w4Nm19djxJkTKUyGqYfRFzC6oyr/ognTP+tPSAe9vVXOIr4HC5I4+y+",
+	"Zkq9eJVVrs3TVlVQAF/9NF4HcEtemctan323qne4v1TT871zSqIwcw5xGFL9QBy9E1qlKqot2ghHkvje",
+	"zPkqL8c8XDh0yjFlRnh99eMlemd+tRmBk1Z7B1Gm+dPa6xfAHjjPy/gIIxlhOYHUCVUSspNNz3+4hukW",
+	"QD9lcGUK5XN2Bx/+TAKoEJwnUXSJ4wo2PjX1lRkRkjMEZUjtz71AA5ZE0QAFEcEirdHlVdtTxtAr+6kA",
+	"cseWmLMt+J5eyOhOU66dYaXp7XW9f336V69312o1er279nmvd3d0/vn5f3kV2P+e4EgvtxF5UzX3WyZr",
+	"fFrip/bhQ/i1i1Rh9QeyeBCiIrZ/ZASZHgyopQC3HB20j9Afv+/7yH46Rn/8frjTRDcTGkzSlH6EpUIx",
+	"iYcEqAE56JDMiHa/OUODqVoMNImKGMDRuMzdhxXYDcTtOpdNjT/4kDhO1WKd1RJJ1rnsrnxR57jiqsUa",
+	"V5UIO4Vip4bCBzyZ/dXQ+YqoDZlvShbGkVYklg+ZRc1J98CYF+byTi73WAi8WIZeL18F7FuisLacG4IL",
+	"6VbQ2rKf6fIC/A52j6sUZA58ewl436NSJkZ7Zu0piaBLuqNq4Z/nU9nXFz/m5rTbo2prRdl8Fc/UwreO",
+	"JBHEBDgo9ZONZ05YCApXi1oVZvY3x4z2dI3l7qerP3KnS+uAZ9A3Zn0Nsj4CeHAu1li63Xpo7arFjUfa",
+	"D3mQxIQp4948BjfgO22H3uISXxqzJWm30rO0kWrucUSmDokVlFshK36NelgXKxsxZ5VSuyTzd6m/uCS4",
+	"ZzxhyhR28wYaH80nWIHPrSZkoT3xLpIzHGivnIWIxPxnCv75nEQBj4kPXzOOppSFiI96LFsM2UBMU8Nk",
+	"wGy4FpvGS0mU6dxjCnIgJiVD6Hiimj1W8JswmnMeEoYmXIDlyfjQ8YddZjw4LLhTx1XuU43P5KSUN7MF",
+	"JL1nvYQ1xEf3lbnz9YImwmdRtevr7rXXu+u09H9t/d+e9hkPvtP/vdR/Hr2qxEJJjuorW1VcV9riZiFg",
+	"ZXEw9UOXaz1LDRTlOqgbYuXS6FyYxnmlIl5drWONuCoVuTMIWjdkoiARQoefM0dun04O2hvIASPzAhSr",
+	"uNpVNGXmWdpRaekqFkrzHZuFCafMdL8iLCEoONk/OAKP34RhJURb3ly1rYKc5lHvdsK5hOi00XFNp9cJ",
+	"2x/2Bdw0V1VH8k8Nm6VvXLw0MRPVil7OiSgBX8nqeahY3z19cHLidE/vO1Bm/dNZNq2yHR6eoc2UZhe5",
+	"jNMqr8P25lT0NPGQIGhW+vD+oulKUJVH85BitLrEQJ+hI+MV33BZgQxV7P4+M/NpG2P3tzK7goKrpOMb",
+	"gm8JIsYP56LUdQUJFIZAKaOIDgUWC5MGNq390IZiW72KyYoKVbIcAhuwTOPXStCMB2Bbyqoaw2z32BIM",
+	"66i4arezIm2T1QYgrSTISBA5yQsFTqbmo/jn64P5bXD9S/Tx+312IC5e/uNU//uuM2xN94Z7/2gF8Xny",
+	"8e8n6p8san386ZJ//Ol19DDAx+2TTlkp17jN+uv+xLrexZ0MzD5MenMAZLe7sV+9QJxFC4SRvt96aeDX",
+	"MUJCm0rNdlu49UG5LwsB3FTF11dESuvQbGICBcHaXGNVpWwJczNvER+PwYctiHKIFWkoGpeSbJXhhDVP",
+	"lY/SAa1RiQGOIuhhinFItC4yJsWuNuQ8IpiBModKjKwHnioE2Sc6gvqvqQZa/BuyPGobRjHkyiyhJbbb",
+	"qxITOuvjMBREykpo7VkaUzoKtKYYCR6vYxgiLCHLXk3F6zQzZ1bmIkXAo7dvwrInDaNNjWBcwxtYOaiR",
+	"mIaamnNcNk9V2qkcpGpCpVyY7aRAmwIwvisgJUwX+G+FRL7DGzumGV7XclJSyX8YzYzcqX6QCMkrigSX",
+	"iRY7K/NZbkkHi80KW13OmD+AdwCqCEAVyq5TU7IBslzlXGGF0Ouba3sErHV4vJMmz9BpIWlmKm0+Gtiz",
+	"Xv/v//zfQbPKlix7lJYJKFtxZi5l4eIZK3przhnW+3PHh/sPnYfzSwZlCYgfZ/iXhLxAY85NDZozaE0t",
+	"be+g3amT9RpfEYTH7G2uGQZCPhL6JofRkGSGhZad9Tzz3Aq71ZAhkGPjikiBJwprFwjmLxljs99a1vzL",
+	"ZXwal9HJDiwB9T2fm/NUOIoIJCtuod4nSTRyExTO84pU/Fw4TlwJVaUdndWm787LDdwAfxEVU8aDaQP+",
+	"XxMra2cHHhDwFLrCZVUgfjk/eyPlcVVUD6kicZNRe83yGdyYdOGwV3oQ9Yuk4vJWgmqVl/7qm5Dmlgg6",
+	"oiREpBFjGiHrQjTROvzyM5+wkJdL0wf7a/NFSeU5IlWlvj5IIraKDR7lKoYUDm6CSFX477FN8mRrm2+W",
+	"UfKAt2GX6qcEqX5cfkS16LGu48+kTn/JZYIgD85ZQIePj8itDjtMPRx0Ny1a+DVjhdzFrvGFcRDwhClI",
+	"72M51Wakrt73OId8Fm5Le1eUNopxqdvT4/kZU5Ro7BLU4TTHqy/47s6O6uTjDK7ftBIRV2YqT1EQYRqj",
+	"hCka2egz4GxERVxOCGDG/mY/NQMeu+xSJw9LyC7w9sqMZtpmUzJ4a2ecV+nID4z+kpC8rEWVRBHR2gwF",
+	"WMI5qDkN1eSF9icGfxv44FdAxcu3F0ro42bavdTrLmFq2Y6vSLn/rdeTS907//2wLnWYb2XqXDPNB+Cr",
+	"DZnmEeS6X3o+lJ+DRFC1uNKXm6XBk+zUlyLf8DHkd6ma1JyNQ8YtfJ75tM/h9+cFZ/J55jbSYKpVUo+5",
+	"AcGCJ1BsfGEexKCBlgZTEsJPY6LQoGzSB6YSOYr4HHbisqf1bT6IyOt6uwVv3eg7sxZ0wuNQM9A3EvE5",
+	"yxSl3oE0gbKEPkLrRnQ9UzqquYUUb9MIk4UnaT5fZLc8w6GO1aCHkQu5k92SPQxUDCxt+iwfWiCNjAo7",
+	"d5kBa3KbZlXKRrya4KZEgrSFmhIy0/SiItuYyVhO9H88USY6tXTkkJazBXqJAsyM17No9liPPX9+LRaI",
+	"qubz5+iddn3Q8zSsJs99IHg+Q6TEGT6c+Ua4yIQ4Y8MeezaI8ZQgkTATg5hj4zHPkDWwPtQgn+aSeVwD",
+	"xx8f7Pj6R4b4jDCEWY/lfezA+QZ0sxeNgufp7vTzqTLLL3ii9/lJL4JntLnAcfT52a77cQeWy674WXLm",
+	"XKE/7qAAC4jwqOwxUwf9RiI8lDxKFEldSCK7iMYzLsDax6ZR8x2XKsaQwjud0ZCPwQ0dE6b3kkeJkDeE",
+	"25o99mlmbkphCXkgd93vdrRhwtnaAY8iEgBmIPuarWWIF/ExVIeGCxuQ9ZjesSJSyZSTTUGrx67nHM3w",
+	"mEgkJ3yOqOqiT1dzPB4TgT5cpLDspC3SVPno03vykgefn+0KEvIAfgINQZUlCJTi5PPn0BUxqGttH9h8",
+	"z/7B0Y6hHUZSwQSRQcBDMjBDXtTctvg7/CCRnBE8RVksQplUMGTCDPUY+Ha6h1uZH+w00SW39VBBZgQr",
+	"CUYQsthSR+499srBDjABhTYPNHDLgoMX6Bc4yqWZzj2+NeICTUg0SxlzKbh4/lwTUl+24IkAPeYE8ZY1",
+	"JNQpmqZge9RqmQElNjtFhbYBYKJ6zCQfwIgPiR2oAQuDOvsme7jVHXOC8FgQYjR4RAPCTOuksXHe24tr",
+	"rQpBh02UmsnuLoiF5IkISJOL8a69aTemyilSelfQ0e/53i0Rpr7htZrtZktfYwXL63p7zVZzD6y1moA9",
+	"2G3OSRQ1YGjC7s/zqWymZx7GpCZJbpteJR0zysZoShbSFC+he/qGDNEPZIGuiMp7Ynea6NTJ6Jlm+tc3",
+	"1xLNiEBpzvFFjw2mNBzAWZAJMT20h3vHSE2SeDgTlGVTMaZk0UTnRAVGm0mi7GkKYIZ0lImZSYQRrNpj",
+	"mVoNORQ49KYNITK2vtD2akzUD2QhvdJ8qU6rtdkRVdM2+sm27nqvrjoHh57t0PXeNcwnaMT1Ln8dvpE/",
+	"TY6Tl2dB2Dh8ezn/6Xz/pn/E+M1P5x9PR99P7z7K938/O/lJgwVdud6rM9vz2vUkHXvQXuuNjvd+fL33",
+	"snN33v5ufHybDE/UG9Ief//2138cHZLj60SeJO++v33/j1cfPGi19e76569+fZ+cxHuH37+57KuEHB6c",
+	"vLmc/XRzODtbXCk6/efPP1zcXBzglnf/ee3TIbbRtubc25QsNNG2Ob66NEsPHnVgiFR1Y0bMXfcIqusd",
+	"et1Pn33nAJiF1Eq+sedIC7fhYu0e47EmsfeSyoBrxaXd37sGBrPTGPEohKlP+c/6cQWZA7+kUehMbRhz",
+	"t1IIi62smX2MbcewEb3j/fb+ThMNTMthJlf680BLUuZSFQ6mLQlD1oa8rUDUNCavTlGm3cagD7u7u+3O",
+	"UbPVbDXb3ePWccttkKy5pEbFreon/vS5ppe35gkA7K4557ZZh2T3k6d9fr3R5f7bT5m77jjiBee66DZ/",
+	"ru2zrYEbPIvlVtSV21y7UzTb2to6I2O0Gq2Rcvd/uNqwyScqnaOAKOSPVhcTODDza60+OAVfCYxwxNkY",
+	"2RDADoTTcYFsogvtlPIpzBtg3ByPJzriLp7PoyyIEtuKsaQI7MmdbdVA2qDl8en6pw3ts6vOtUf01syN",
+	"e1IqXhSxiPVTHBJaeCrpl8Hqe7taTBf1tDto7aH5hEbkgWOSxn1MowwUcy3c2l2fJCrUTuyQjCmTlWTT",
+	"8Tdlpmb/H0U5DdgCfHHbiyYfSUZ9z97D97jHYVeR/gxDSwxI7yNInpWfdPxYbb6Nf5pqUG2LC0Wdjqky",
+	"ptMB0kFXJs6wE/xYiDRrOOOhYrzoMTybESxgpAjEQA00yM3ut6mhHaBnf/y+39zbgfPJEg3S5MIAFh5k",
+	"15kHSYWFMsPUIBPSRKc9hurqOmjOxRTC31mEA5L67OkjmmWgij1iGrLDDK7ibwYabPWdjVgZmaMZpqKJ",
+	"IHTUgBV66GAsnCQh4KSb5XXgPs5IE10RFmp1qL/kESTF0miCakWp8U/mel1p+xSeYRRxqSwkvomQ8VDu",
+	"QARo58HiOHvGCxRhlc530M6kbzPdcBBXU1evriZkZLJpJqYBVENjFlDyhqoJTxQagKMwMKG5KWESJavS",
+	"hOhUTvXGtITlhxncssgESwOyjo4IhLX2OD78ZvCdPtDOBbGhuZ3ZSYMJQHeaTeYjJEyHM8OUviY6faBu",
+	"D2lsvVyhnu6b1TUcPZbV1f0UDC0SMPrNfBwU+lS66DssaTCw/SpVUZ4pelxbl8YqoO94uFihEiun3ZXH",
+	"bbjp2FynmHSyO0rCre27HnB+f6lWbsvEVSXevNSQ1Uvv84J4EZL39ss6UMqtHqWq+uOr4xvMmyg0kdwX",
+	"yw5KJOR+W0tWbIbyyOL1ZPj3gP5IX59/+PWifUkv5AV7fxCcXRxexOetHzqzvfDs9UmTLF7/Gt5c0B/p",
+	"xfztdTT5+HK8uFy8PmkGnYgN4/NWaPoA3G6nw1brCbG4kg/c5qC0J2gzpFdPDjJ6BrTsV5sXtr+OW1CY",
+	"wAg3tde8qTg5Vd/a3lvz1mxCEtx1sOZd+cDOdX2epcmA6zo+S6PWVnk/RlP5TgdsOqnF8YXMJP5qX8j+",
+	"lvtCaWRc6xJBpq/VOmmimwkHJ2fCo1BmibwYL6DCRFUXzJUzT2e5Z94vm1Cb+YNZ/DpAgtn82qza6fYm",
+	"DWKeBL4KVo6jU5qTlA2YteNtkLbdOAI3P5t0o322SHLUabV8NCQBTiSxFn+sjR2hUC6a40WVZTKrfAHL",
+	"VGkOXkE1KfU2TMGiiFDXUjyB+lo6RlDSjRuYieUzKuvbihqn3LdN8HMswS+x09J82+ar+YcIM8Gq6f2l",
+	"lf6tWkl7v9bpz1JRG+ojSJfVK6JTttBE1/rGzNjRUgrhuTtyB5kJX+yFKTfYphUYw+O7LZlm9ldW2O2x",
+	"gZOtG5gYL6vq2uQshYG6atG1yyZrtor4psJo9KbpGjEPKMVmVKZncIp9N1DS14ua3hsJdUbJeyzFA0RI",
+	"JIr06hCYzu1ZFK2L88VBO9b729Bet65Sqxr7abqIqnqB8laR0kgbx6FeOqvqOM6YsfV9JacNai2V095s",
+	"m25LoddpdQ4b7Xajs3fd3u+2291W66PbyZW2ztTjptz1Z2+oR9lGE8hsc0lltvpzsUWubi/bkKEuW6xj",
+	"bxvnrq+p81dPrKumyzMa4b69rYbLVY/3yobMvS+pInMFRPtGGJ3OmLRvPkPEv/21NFWbeYoZc9VYyJ0/",
+	"q4Oz17lozYiKCvgLzBfcb51sN1ewPKKtOFeyYC1wekC04qU06e/Fl89kYrb1u2daJzkfnHE2imiw+j0n",
+	"pY091QDVJYT4aEbEBM8g/4iZ6ctyDGZzbSdqY/+p4DrtdzoP35G+2OgrJb1/u/eX+yA/FUuK9wUv7H3q",
+	"FOUqxXHCTs03NW5Y9mvuiO2mzbHpew+KBH4J38tCxtI2G+oAK7IvG8ma88wkbVMp4QIOckHhy+SSS+NG",
+	"e1BhAeBsXlQHmqYoaLsxMbO/m7GmWeqTSrTfaufNdFp2e2zw0DRHm1uP8V0fj8m3h61WllMtv4Rt/6i1",
+	"09XwIsp6zPbMQ2ueaZvKNFyVp2XQ+ZYsl3v2a5oJLG5tePp1rOXq+3Jb87VkpUJQci+nKCWGb1G82EJG",
+	"/BW9H5Zc1acl8xyHj7DMznPPa1o7tq4J/uWqbu+qGl/lG/l1/dU/pwQCGUsCeDPhCMfo4lFyN8MqmFSM",
+	"JoM2dGOMRpRE6XFlLNK+T63dp4TMzDXgecjS8NVizO8XzgOkjqvlgW8kTJlxewHsxGEzOb1C8Rv2fUu2",
+	"CbDLgsZH6FrwxWZ8bs96fInCzddRNykW/n3qptPd+2LqJvOlRqYonXLWf7za+ctv39gXsad24gWaCT6i",
+	"EdnSX991y9uzpMpFAW8buMoMEMk78M3JlazxwrT6p0dnTAHCNoukLKpdfXMKgTNiCzlw4CKfgDPWET6v",
+	"zjnC5t+53aWPVIvLI/CWc4nF4XQeRkMKhzgKl60f+BYn9q2lS2v8e/d9atnU+r9E3Yr6o3M1S8PvC6+B",
+	"WGL+/GV2tSkbeGFExb3FLM4SL37dNwmX0PBUmZ1a/GUvlbB6JHsdZBCQGZxeav7JFHNO5a00c3b+ckVK",
+	"5RUL0wNo1RrXN5oV8FrbC0xYeJUf9nxYCZ1GUZanAYeZsPBPoIP+01korYkCPeH12Q4LZQSqZKHs1zUS",
+	"Dd+4STbTfSwVEiQgTEUL01sJjXvQ6ee2FqYvRG+3WstMFFGp6rlow7DADnT4tF6AkM3XMzMs3Pl42S17",
+	"LX1LJ72lqFdxq91uHAUHB41jvN9utMK9Uac92sfHw6PilLSul52hKM9FK0OXPerBsMEZAqe3Eu0eNw+a",
+	"LTADhcllOvJcWx27U9hqVHImwlngCweFIbn0lyhvl7AggkDKIp8e+QhZrjQHu7/Zv/o0vH/QNkAvbtEy",
+	"ZNkp59B/F3LvNvGo3fpCx5BEUvEZ9IFT++7FHrPJSs2hab9/lc+e25a189cpvFT+SQzLvtnJoz1P901P",
+	"rtOZTSOUSTDJeti2rvnu597hJVfo3D653iXM4Xsqb9C1Kkv7+x8Ytqem3RHHR9n27HRIGmzUyA7UCgau",
+	"SR7Y49NUvUgPK0wIGkgawtlRR/yNyBcn0KxrKRn0vsOhMpvlypWVVw54XV7abFLU/eeHaWEoACSvR5Yw",
+	"b6FID/hpCRY4SF8ljs0RrewI/y7YZEu16gEzPpIKL3Kt70PVT5M+m/Nm3ybVap3ArDeLp7Srzf+tsjGC",
+	"CN8A5IxQWRrd4iznZMCrh+7aSMsB1PSbzW03rZ0+bJdzeLByNldpXgocGlF8+Yx1fpA5e6fWkYsF56ik",
+	"XzXvL+I4REMcYRbAEUkWIi6CCUkHxzhLpUe4Pt///wAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

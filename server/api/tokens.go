@@ -11,6 +11,7 @@ import (
 	"sesame/gen/api"
 	"sesame/server/auth"
 	"sesame/server/problem"
+	"sesame/server/secret"
 )
 
 // client is what a request to the token endpoints says beside its form.
@@ -38,21 +39,21 @@ func withClient(next echo.HandlerFunc) echo.HandlerFunc {
 // refuseClient refuses a request that names a client which it is not (RFC 6749 §2.3.1). The one
 // client there is, auth.FirstParty, is public: it has no secret, and naming it is the same as naming
 // none, for those OAuth libraries that must name one.
-func (c client) refuseClient(formID, formSecret *string) error {
-	id, secret := text(formID), text(formSecret)
+func (c client) refuseClient(formID *string, formSecret *secret.Text) error {
+	id, given := text(formID), hidden(formSecret).Reveal()
 	if scheme, encoded, _ := strings.Cut(c.authorization, " "); strings.EqualFold(scheme, "Basic") {
 		headerID, headerSecret, err := readBasic(encoded)
 		switch {
 		case err != nil:
 			return errClient()
 		case headerID+headerSecret == "": // as Swagger UI sends it
-		case id+secret != "":
+		case id+given != "":
 			return problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
 		default:
-			id, secret = headerID, headerSecret
+			id, given = headerID, headerSecret
 		}
 	}
-	if secret != "" || id != "" && id != auth.FirstParty {
+	if given != "" || id != "" && id != auth.FirstParty {
 		return errClient()
 	}
 	return nil
@@ -107,8 +108,8 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 	return api.CreateToken200JSONResponse{
 		Headers: api.CreateToken200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
 		Body: api.Token{
-			AccessToken: tokens.AccessToken, TokenType: api.TokenTokenTypeBearer,
-			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken, Scope: tokens.Scope,
+			AccessToken: tokens.AccessToken.Reveal(), TokenType: api.TokenTokenTypeBearer,
+			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken.Reveal(), Scope: tokens.Scope,
 		},
 	}, nil
 }
@@ -123,6 +124,14 @@ func (s *Server) RevokeToken(ctx context.Context, request api.RevokeTokenRequest
 		return nil, err
 	}
 	return api.RevokeToken200Response{}, nil
+}
+
+// hidden reads a secret that may be left out.
+func hidden(s *secret.Text) secret.Text {
+	if s == nil {
+		return secret.Text{}
+	}
+	return *s
 }
 
 func text(s *string) string {

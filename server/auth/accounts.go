@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -22,7 +23,7 @@ type Registration struct {
 	Username string
 	Email    string
 	FullName string
-	Password string
+	Password secret.Text
 	// What only an administrator decides.
 	EmailVerified bool
 	Scopes        []string
@@ -50,7 +51,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if err != nil {
 		invalid.At("/username", err.Error())
 	}
-	if reason := s.hasher.Check(r.Password); reason != "" {
+	if reason := s.hasher.Check(r.Password.Reveal()); reason != "" {
 		invalid.At("/password", reason)
 	}
 	for _, scope := range r.Scopes {
@@ -61,7 +62,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if len(invalid.Fields) > 0 {
 		return store.User{}, invalid
 	}
-	hash, err := s.hasher.Hash(ctx, r.Password)
+	hash, err := s.hasher.Hash(ctx, r.Password.Reveal())
 	if err != nil {
 		return store.User{}, err
 	}
@@ -102,15 +103,15 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
 
 // ChangePassword replaces the caller's password and ends every other session. Errors:
 // WrongPassword, ValidationFailed, Unavailable.
-func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next string) error {
-	if reason := s.hasher.Check(next); reason != "" {
+func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next secret.Text) error {
+	if reason := s.hasher.Check(next.Reveal()); reason != "" {
 		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/new_password", reason)
 	}
 	user, err := s.db.UserByID(ctx, caller.User.ID)
 	if err != nil {
 		return gone(err)
 	}
-	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current)
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current.Reveal())
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if !ok {
 		return wrong
 	}
-	hash, err := s.hasher.Hash(ctx, next)
+	hash, err := s.hasher.Hash(ctx, next.Reveal())
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -27,15 +28,15 @@ type Origin struct {
 // Login is a resource owner password credentials grant (RFC 6749 §4.3.2).
 type Login struct {
 	Username string // or a verified e-mail address
-	Password string
+	Password secret.Text
 	Scope    string // space-separated; "" for the scopes of one's own account
 	Origin   Origin
 }
 
 // Tokens answer a grant (RFC 6749 §5.1).
 type Tokens struct {
-	AccessToken  string
-	RefreshToken string
+	AccessToken  secret.Text
+	RefreshToken secret.Text
 	Scope        string
 	ExpiresIn    int32 // seconds
 }
@@ -54,7 +55,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, err
 	}
 	// For an unknown user the hash is empty, and verifying it takes as long as any other.
-	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password)
+	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password.Reveal())
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -99,8 +100,8 @@ func (s *Service) grant(requested string, user store.User) ([]string, error) {
 
 // rehash replaces a stored hash of an older scheme now that the password is known. It is swapped
 // in only if it is still the one that was verified: a password changed meanwhile wins.
-func (s *Service) rehash(ctx context.Context, user store.User, plain string) (string, error) {
-	hash, err := s.hasher.Hash(ctx, plain)
+func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (string, error) {
+	hash, err := s.hasher.Hash(ctx, plain.Reveal())
 	if err != nil {
 		return "", err
 	}
@@ -111,7 +112,7 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain string) (st
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return "", err
 		}
-		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain)
+		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain.Reveal())
 		if err == nil && !ok {
 			err = errWrongCredentials()
 		}
@@ -163,7 +164,7 @@ func (s *Service) tokens(session store.Session, scopes []string, refresh token.R
 		return Tokens{}, err
 	}
 	return Tokens{
-		AccessToken: access, RefreshToken: s.refresher.Format(refresh), Scope: scope, ExpiresIn: int32(s.AccessTTL.Seconds()),
+		AccessToken: secret.New(access), RefreshToken: s.refresher.Text(refresh), Scope: scope, ExpiresIn: int32(s.AccessTTL.Seconds()),
 	}, nil
 }
 

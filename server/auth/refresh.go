@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -21,8 +22,8 @@ func errRefresh(cause string) error {
 // A token is used once. A second use within the grace gives the same successor, for a client whose
 // answer was lost or that has two tabs; a later one means that two parties hold the token, and the
 // session ends.
-func (s *Service) Refresh(ctx context.Context, text, scope string) (Tokens, error) {
-	presented, ok := s.refresher.Parse(text)
+func (s *Service) Refresh(ctx context.Context, text secret.Text, scope string) (Tokens, error) {
+	presented, ok := s.refresher.Parse(text.Reveal())
 	if !ok {
 		return Tokens{}, errRefresh("not one of ours")
 	}
@@ -99,15 +100,15 @@ func (s *Service) narrow(requested string, session store.Session, user store.Use
 
 // Revoke ends the session of an access or a refresh token (RFC 7009 §2.1). Whoever holds a token
 // may end it. A token that means nothing here is not an error.
-func (s *Service) Revoke(ctx context.Context, text string) error {
+func (s *Service) Revoke(ctx context.Context, text secret.Text) error {
 	sessionID := ""
-	if refresh, ok := s.refresher.Parse(text); ok {
+	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
 		session, _, err := s.db.SessionByID(ctx, refresh.SessionID.String())
 		if err != nil || session.SeedHash != refresh.SeedHash() {
 			return unlessNotFound(err)
 		}
 		sessionID = session.ID
-	} else if access, err := s.issuer.Verify(text); err == nil {
+	} else if access, err := s.issuer.Verify(text.Reveal()); err == nil {
 		sessionID = access.SessionID
 	}
 	if sessionID == "" {
