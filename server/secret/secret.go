@@ -16,18 +16,19 @@ const mark = "[secret]"
 
 // Text is a secret text. The zero value is the empty one, which prints as nothing: that a secret is
 // missing may be known. The text is behind a pointer, because fmt looks into the unexported fields of
-// structs without asking their methods; of a pointer it shows the address.
-type Text struct{ text *string }
+// structs without asking their methods; of a pointer it shows the address. It is an array, because that
+// is what the generated code can read a form into.
+type Text [1]*string
 
 // New makes a Text.
 func New(text string) Text { return Text{&text} }
 
 // Reveal gives the text itself.
 func (t Text) Reveal() string {
-	if t.text == nil {
+	if t[0] == nil {
 		return ""
 	}
-	return *t.text
+	return *t[0]
 }
 
 // Empty reports whether there is no text.
