@@ -47,7 +47,7 @@ func TestKeysAndTokensPrintNothing(t *testing.T) {
 			all.Write(encoded)
 			slog.New(slog.NewTextHandler(&all, nil)).Info("x", "value", c.value)
 			slog.New(slog.NewJSONHandler(&all, nil)).Info("x", "value", c.value)
-			numbers := strings.Trim(fmt.Sprint(c.bytes), "[]")
+			numbers := strings.Trim(fmt.Sprintf("%d", c.bytes), "[]")
 			for _, spelling := range []string{
 				string(c.bytes), hex.EncodeToString(c.bytes), strings.ToUpper(hex.EncodeToString(c.bytes)), numbers,
 				base64.StdEncoding.EncodeToString(c.bytes), strings.ReplaceAll(numbers, " ", ", "),
