@@ -2,7 +2,7 @@
 // may do with their own accounts. It knows neither HTTP nor SQL text.
 //
 //	service := auth.New(db, hasher, issuer, refresher, settings)
-//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: "…", Origin: origin})
+//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: secret.New("…"), Origin: origin})
 //	caller, err := service.Authenticate(ctx, tokens.AccessToken)
 //
 // Errors that a caller may see are *problem.Error; any other error is a fault.
