@@ -20,18 +20,18 @@ type clientCreateCommand struct {
 // Run makes a service client and prints its secret, which nobody can see again.
 func (c *clientCreateCommand) Run(p *program) error {
 	return p.withService(func(s *auth.Service) error {
-		client, secret, err := s.CreateClient(p.ctx, auth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
+		client, made, err := s.CreateClient(p.ctx, auth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
 		if err != nil {
 			return explain(err)
 		}
 		if c.JSON {
 			shown := clientObject(client)
-			shown["client_secret"] = secret
+			shown["client_secret"] = made.Reveal()
 			return json.NewEncoder(p.stdout).Encode(shown)
 		}
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(table, "client_id\t%s\nclient_secret\t%s\nname\t%s\nscopes\t%s\npassword grant\t%s\n",
-			client.ID, secret, client.Name, strings.Join(client.Scopes, " "), yesOrNo(client.PasswordGrant))
+			client.ID, made.Reveal(), client.Name, strings.Join(client.Scopes, " "), yesOrNo(client.PasswordGrant))
 		if err = table.Flush(); err != nil {
 			return err
 		}

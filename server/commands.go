@@ -22,6 +22,7 @@ import (
 	"sesame/server/auth"
 	"sesame/server/contract"
 	"sesame/server/problem"
+	"sesame/server/secret"
 )
 
 // maxPassword is how much of standard input is read, in bytes; more than any password may have, so
@@ -57,7 +58,7 @@ func (c *userCreateCommand) Run(p *program) error {
 	defer parts.db.Close()
 	user, err := p.service(parts, rules.Scopes()).CreateUser(p.ctx, auth.Registration{
 		Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
-		Password: plain, Scopes: c.Scope,
+		Password: secret.New(plain), Scopes: c.Scope,
 	})
 	if err != nil {
 		return explain(err)

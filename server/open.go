@@ -63,8 +63,8 @@ func (p *program) hasher() (*password.Hasher, error) {
 
 // masterKey finds the master key where the settings say, or makes it beside a new SQLite file.
 func (p *program) masterKey() (token.MasterKey, error) {
-	if p.MasterKey != "" {
-		return token.ParseMasterKey(p.MasterKey)
+	if !p.MasterKey.Empty() {
+		return token.ParseMasterKey(p.MasterKey.Reveal())
 	}
 	file := p.InForce(p.Listen).MasterKeyFile
 	key, err := token.ReadMasterKey(file)

@@ -20,6 +20,7 @@ import (
 	"sesame/server/api"
 	"sesame/server/auth"
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -135,7 +136,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 
 func makeDemoUser(ctx context.Context, service *auth.Service) error {
 	_, err := service.CreateUser(ctx, auth.Registration{
-		Username: demoUsername, Email: "johndoe@example.com", FullName: "John Doe", Password: demoPassword,
+		Username: demoUsername, Email: "johndoe@example.com", FullName: "John Doe", Password: secret.New(demoPassword),
 	})
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UsernameTaken {
 		return nil // made at an earlier start
@@ -148,7 +149,7 @@ func (p *program) greet(listening net.Addr, demo bool) {
 	data := "PostgreSQL"
 	if file, ok := store.SQLitePath(p.DatabaseURL); ok {
 		data = absolute(file) + " (SQLite)"
-		if p.MasterKey == "" {
+		if p.MasterKey.Empty() {
 			data += "\n             " + absolute(p.MasterKeyFile) + " (its master key: back up both)"
 		}
 	}

@@ -32,7 +32,7 @@ func carrying(value any) any {
 
 // A2: nothing that was sent stands in an error or in the log, wherever it was put.
 func TestNothingThatWasSentIsRepeated(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
+	inEachFormat(t, func(t *testing.T, s *server) {
 		c := castFor(t, s)
 		for _, op := range rules.Operations() {
 			a := c.enter(t)
@@ -49,7 +49,15 @@ func TestNothingThatWasSentIsRepeated(t *testing.T) {
 		if log := s.wholeLog(); strings.Contains(log, canary) || strings.Contains(log, url.QueryEscape(canary)) {
 			t.Errorf("the log has it:\n%s", log)
 		}
-	}, "SESAME_LOG_LEVEL=debug")
+	})
+}
+
+// inEachFormat is onEachEngine with a log that holds everything, in either format.
+func inEachFormat(t *testing.T, test func(t *testing.T, s *server)) {
+	t.Helper()
+	for _, format := range []string{"json", "text"} {
+		t.Run(format, func(t *testing.T) { onEachEngine(t, test, "SESAME_LOG_LEVEL=debug", "SESAME_LOG_FORMAT="+format) })
+	}
 }
 
 // canariesIn gives variants of a request that carry the canary, each in other places.
@@ -111,7 +119,7 @@ func canariesIn(t *testing.T, good request) []request {
 
 // A2: what a login deals with does not reach the log either, nor does the whole life of a session.
 func TestTheLogHoldsNoSecrets(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
+	inEachFormat(t, func(t *testing.T, s *server) {
 		next := "another " + horse
 		tokens := s.newcomer(t, "ann")
 		newer := decode[api.Token](s.do(t, refreshGrant(tokens.RefreshToken)).want(200))
@@ -135,7 +143,7 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 				t.Errorf("the log has %s:\n%s", name, log)
 			}
 		}
-	}, "SESAME_LOG_LEVEL=debug")
+	})
 }
 
 // No text, however odd, is a fault of the server; PostgreSQL refuses NUL where SQLite does not.

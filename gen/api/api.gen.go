@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"sesame/server/secret"
 	"strings"
 	"time"
 
@@ -259,7 +260,7 @@ type IntrospectionRequest struct {
 	// Token An access or a refresh token.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
-	Token string `json:"token"`
+	Token secret.Text `json:"token"`
 
 	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
 	//
@@ -310,7 +311,7 @@ type Metadata struct {
 // refused.
 //
 // Example: a wooden horse
-type NewPassword = string
+type NewPassword = secret.Text
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
@@ -327,7 +328,7 @@ type OAuthErrorCode string
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
-	CurrentPassword string `json:"current_password"`
+	CurrentPassword secret.Text `json:"current_password"`
 
 	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
 	// character is required. The server may be set to want more than eight. The most common
@@ -369,12 +370,12 @@ type RevocationRequest struct {
 	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
-	ClientSecret *string `json:"client_secret,omitempty"`
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
 	// Token An access or a refresh token.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
-	Token string `json:"token"`
+	Token secret.Text `json:"token"`
 
 	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
 	//
@@ -442,7 +443,7 @@ type TokenRequest struct {
 	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
 	//
 	// Example:
-	ClientSecret *string `json:"client_secret,omitempty"`
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
 	// GrantType How the caller proves itself.
 	//
@@ -452,12 +453,12 @@ type TokenRequest struct {
 	// Password For the password grant.
 	//
 	// Example: knock-knock
-	Password *string `json:"password,omitempty"`
+	Password *secret.Text `json:"password,omitempty"`
 
 	// RefreshToken For the refresh_token grant.
 	//
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
-	RefreshToken *string `json:"refresh_token,omitempty"`
+	RefreshToken *secret.Text `json:"refresh_token,omitempty"`
 
 	// Scope Space-separated scopes (RFC 6749 §3.3).
 	//
@@ -3151,95 +3152,95 @@ var swaggerSpec = []string{
 	"GeLSOTzesTFIdFqIPepaLB8NzbSW//u//8+wXaeF6jL2QD6UrZh6Y4m/OCWF3uhJQc025PHh/n0TbcrJ",
 	"z2pCc45/S8mzvL6CMwhftNFpTaIXBTwmAvq76/OdB90KFHzvtjXhLfVlS8zovMXnGnetrD5JEcn6SXVo",
 	"WQCvlYQPTKsXc9GlhPGm5Tal3KHz7AL+7f4aKftvK/drW7lOKKR2MBkUQ+AoIhCvuYGyM0GisRujcd5X",
-	"tgINPNx27k+FaWu1S621B+aNodSzcnc3bKoInxnjwawF/68JqrXjI/eIG7u6wmV1S9zCX1gtjprlzEVR",
-	"kliZ4wbk9trl+V0x6cOgGDvE6ouEI1dVpFwWws3ght2QhI4pCUuB5zZahzZ+5VMW8nKJ5MH+2jRQko4O",
-	"T9VJvg+CJFv5Mw8yb0MKQ5+AfWp8jtiEtLJn62+qILnHzjGPurYIqX9dPt6qaGWvY0lZR6Vk5oFjCgMX",
-	"oPrcR+RGuUo6OaEnKhZtizX9m9wtaLDfrXEY4yV0do550pSwfZgTMQ+3xb3LShv55dStN/f8jChKOHYR",
-	"6lCa44kU/A1nR0388Ryu3zQbE9fGZZVVh2mMUiZpZDzmgLMxTeJKTRRj/2U+tQMeu+TSxA8VYBdoe2X8",
-	"1pZ7l5Tb2vH1VTLyA6O/pSRPJ1IpUESUNEMBFjBsYUFDOX2mvKHhfw19GGgEmUbfXCighZcpS1Q9twKp",
-	"qs5ekWD4r8FAVKrI//N+WeoQ38pEgSKaD0BXGxLNA9B1V3k/1A8EaULl8kJdrh+tRyrBZNY1zViIsWVj",
-	"pQQa6g4fW0atuWiI5gmF3LGckriNXuBgqmgaZiWZQUkDBjZjQZP32nt6VidUzem+F4gdQW05dHBxYRq/",
-	"LvR7YzwjQmdmAQx6YJ7aTwaCqZTzLAXYa853m046mJNVPxEIvQLD92lm+z+F358WbOqn2jBuo0sazBQA",
-	"Bsx1lJY8hYz2M/0iGOklaTAjIfw0IRINy/bLUG9wHPEFoM3lRWO0fUgir+/tWqs21wnmWdD2i0PFLcZ3",
-	"tFpBI1THE6Chx9hMfU9nBRtuIcXbFMBE4U2KqZfZLU9wqFxiaCbiidjJbsleBpQDj9aIv+8B1mMs7Nyl",
-	"fKzQrbvGKBvzeoTr7BdS6nhGyFzhiybZxnRIear+U6611GN7AY+6jcJwiIDAC2ibZXvABuzp08tkiahs",
-	"P32K3kGBwVMbvSBPfUB4Pmy1RBk+DMdDuEiEOCPDAXsyVGSPkpRpZ0vP14t5BqyhMRiH+djbzLwcOo7G",
-	"cAeKIRjic8IQZgOWd7UC5eul670oEDy1u9OdGvrxS56qfX5UD8Fz2l7iOPr0ZNf9uAOPy674VXDmXKE+",
-	"7qAAJ+DoUjFgOsX9jUB4JHiUSmLtZSL6iMZznoBpE+vuqHdcyBhDjPV0TkOux+ZNCFN7yZ1lO7yHxO0B",
-	"+zjXN9m1hDwQu+53O1BCnj074FGkK210eDx7lkZexCeQ+Bstjfs5YFCFQoQUlpJ1rnLALhccgnoCiSlf",
-	"ICr76OPFAk8mJEEfzu1admyvIpU++viefM+DT092ExLyAH4CCUGlQQhkWcXTp1B6M2zqMR2asNr+wdGO",
-	"xh1GQsKo1aGSykM9DVdOE2LafByKEEjMCZ6hTGBTJiTM49TzT4e+GYTqFmMMd9roDTfJ7oTMCZZC9wks",
-	"sECCMLWBU5ZNXrT1OFSg/c6+b0hfVzPl0U5zUTbiVjcOqVsO9LaGp1HEF0puvnBgDyRGoVIJDd188vAZ",
-	"+g0GoiiSdoegjHmCpiSaW7Kv+GlPnxrFpm5JQEo6sRBDeALSVG2d6T/qdHTHuAkx0kRpGND2A6YjPGAP",
-	"jYiZawoPBmH5DSoVOS0IwpOEmNrviAaE6UpobS54r88vlaAFCanUoOjvAtMJniYBafNksmtu2o2pdLLb",
-	"nlavnu/dkESnt7xOu9vuqGsM23p9b6/dae+B4SOnoG122wsSRS3A5e6vi5lo29bmCWnIkZjKekEnTGn5",
-	"GVkKnfWGhsgrMkI/kiW6IDIvvN9po1MnLKt7Zl9eXQo0JwmygeNnAzac0XBom8Z0q9zeMZLTNB6BhWJL",
-	"w2Zk2UZnRAZTE16XpmkaiMFOlNWjoTGCpw5YJrRDDkSoNt3X60+4xBLCtYws7KxOnWrKe/ftCBcqYfPC",
-	"R4IrfiTSPJuK/DgAxlHEWTYfQxnLw8KQIzN8WNeQgK1EY0MXGQefK+U8IfJHshReaep4r9PZbO6ULkr/",
-	"aJoMvBcXvYNDz/QSeO9a+hN0A3hvfh+9Ej9Pj9Pvnwdh6/D1m8XPZ/tX10eMX/189svp+IfZ7S/i/T+e",
-	"n/yslgWtAd6L56aivu8JCgFrr++Nj/fevtz7vnd71v1ucnyTjk7kK9Kd/PD695+ODsnxZSpO0nc/3Lz/",
-	"6cUHDwr5vdvrsxe/v09P4r3DH169uZYpOTw4efVm/vPV4fz58kLS2T9//fH86vwAd7y7T2v3pJsy/oaJ",
-	"JjOyVGjcZiZV5cAIeNWBRlLdjRkyd925Uq7d7/U/fvKdGRdmpUYQaeMFKVmjmUoZ0HiiUOx9T0XAlRxV",
-	"js1tC4OObY1hJIXXd35WryuIADDCWoWi8ZbW7StlQrHKPDMGYtOPoCXB8X53f6eNhroaOGNz9XmoGDuz",
-	"HwtNhBVmyJoctmWIhraHB0SfmxocQIb3d3e7vaN2p91pd/vHneOONn1385s2Lg3ufyymBa61B/Up71Oo",
-	"f7NbQd20uHqFsKoT4eOnhi6AldvXwz82K6Huf/SU/+X5tdsvf6uMQwWTapH/x8zLcvyngk9U9HY+NRbz",
-	"N2wRDMJqvftKiKxddf4QKKwtKDPuahCVlqX/4rLSxFKpcKauoJA/WEZOYQ7B741C8BTsVTCElNpHxskz",
-	"ZyMoz0+00blyO/gMJifaIAmJhClwz0ahUBZEqamGqkg/MxBhW9lnqys9Plt/sIt5d92Evoje6CMUHhWL",
-	"50UoYvUWB4VmPbX4y9bqe7uKo5fNuDvo7KHFlEbknok02oS3fiSKuZIDygCcpjJUjsSITCgTtWh7T3BI",
-	"mS6b+UthTi1sCRarHczyQDSqe/buv8edPLQK9c/BaNbc+wCUZ5lTEH+1Nov2EaywVQZIIUfZ0y0rdtid",
-	"HeCufT1zmAULkSINZ+x5jJcDhudzghMYjgp+aAsNc1vjW2tdDNGTP//Yb+/tgDcs0NCGj4bw4GF2nX6R",
-	"kDiRcAqOjnW10emAoaY0JVrwZAYBjnmEg0pLTbu8qNJwgCd//nGYrav4m3HxjbwzMQnlNc0xTdoI3He1",
-	"sOIwECp0Jk3BpJ9F7qy31UYXhIVKHMKgtgjCntajo0pQKviThXquHczxBKOIC2lW4iO54EjikdgBL9wc",
-	"jYTj7B3PUIRlNpFtiqVvEjcw80hhVz1dTslYmn6krGwLaiMrIKuaggaj+zs2xIBLEXkbKaemZFPtTb21",
-	"PiivFIYzmFBPR5DOURTmPLehSEdgTYOTmcW6hzu+8i7V8+FkCb0V09xVwI5biDuMSf/p0MQ5gXphbJY+",
-	"3q48bdsdZqoDm/rsMT/bvcKVUnc6dwDykyeoe2B96gEzZxf1TTJN2lpaEwGiAu33TvQKh87EL+M+Q7yH",
-	"L0DpgoKFTJzug8NznMgBs9VoWUCyUCsG4dcpqG1TtKslvPb1wcXXUSwkZIKVQ/+NQJNUPyjkA9AREQ9m",
-	"AH2+YCRBPNVRvitT4TUEaA4RNgXC31isTojCWCV7YKNoWRpHlxFiF/twZEgbnYqZYhu1R+i4y2lfbd6d",
-	"wZOYzj67GFoAszkIiQZTjfN8pbqYlBESQtCkWM2ETu+pe4JkH16KASuUHFlGKBx70kblDBYSuipZljJZ",
-	"ZvEDNiyUGPYRZMaGptQQDtvQu3RlN2VoxOVU8arOX6n32oGDCU8nU0TlgDnDYKjs54OYLI9iljERBHUr",
-	"Wl9z8aUx7Y12/Y6HyxX6vvaIkvJoVDeblCtMnQ1zZ1q6hViuT5vfX6phMiU9deU4eVo4q225ywuViit5",
-	"b75sWkrZpy5VOz28aukub7ouTwc1X2vBpAVnYfxnXhyYz1cc7QXd1lHY67ZOxoed1gHeH5E93AuOwhOv",
-	"Upfn/dYVP01+Yj/+d2d0FRxEv3XiPXbw8rfj5esDfpJ2xaXsJT8f/f5iH//TKxbJ1QUVcmS4fugGgzkL",
-	"xZB3xRy4qRTdzg4t1gQ//vwbt+j3sNN5RDJZSehuUautZd0M6PUTzLXAVzaSqS/LhXsp4PV1zjTYX8fg",
-	"L5wZBDd117ypeDyYurW7t+at2ShvuOtgzbvyI6bUbb2TdV+WjYxf1wmqHIGzridUOUVilTukpbvvdKXY",
-	"KbmOc6RPqa13jsxvuXPkxh8b/SQ7rdAvmbO6hJynUYgSDGoRi5k2rXVcuu8aFzPGF1D6E/EJTyUMHhgw",
-	"W9RlrbDsQIk2equbxErGgCmHM0fDVowCY7gUhw9mZ7XVDR0Gj4QKNPw8MBPEBl4fQU3P3dBYyjpKo5s7",
-	"XnE+A4N1mEuJoc0KLXkKU9QwW5oxav3KSERlNIwIBIFIiNI5wgItSBRpy4wqK6nkiIHhVmdd5Nj7AhaG",
-	"FkklHVocKOdqzy+mAyoNh0Wts4E6rJ0C99hqsTSQs3AwmjWnm2Bob9MFqjB9szGG71orjlXtmdmW3aPD",
-	"vZPOce+wY0ZN6i+ODuELhdfm7ICkXt87GHfGh6MT0trHnaC1j/dOWifhEWmdhF18hPfGR6OD3motKoqW",
-	"FO50u62j4OCgdYz3u61OuDfudcf7+Hh05JkhiuuOta7TzwXzFDNdVURZLSbY0tjxjRjQ/P9A0qpT/lld",
-	"b+bKL3gCpWSLv/X9F9H3X1dxl8o0P366K6lyPstKFNL5g/W3SaCt1t2dzkkbXU05eL6mJ9G8WqlTAjOo",
-	"+xA2cEaGVvvQ/XJMzJY8FKam6um5oJ51Mle/CYKPWDqRy3u0NOLJgOEI4vaZwqYC4Uhw1Ot0fDQiAU6F",
-	"PRt1whlBhAJfL/CyagkUpgRXLQsq1NL1af5wvfkeR5wRG6twYxG6WMwEI3QFB9Q2SY6G795eXCKNo2Eb",
-	"nRpzQOd53LiOjZ1W5j8PmAkl+SZAVBhHM8xRoe8UEusKHA0LCGt0d+psBg3JL2Av1IYBXsBebdxR19kV",
-	"iarOhtjCq6taC0WXcQOZXp2asb6t0JBpsHNuFSkqcjWHWfmmfdgUCwGi297fAvpf6lnxtMiND5DJEKZp",
-	"FsanbKmQrmSuPqNBSSrIObpHNiB9Cg97puvYTGMJHOPgu32T+tSZrB55wIZOlGioE1dZMbIdwQ6xJbns",
-	"m8ema7Zz+FrWad2hOzv0C0oJJyrsbI9ib4wNipv+GAHlsYIPmIUDpH1IFAk7gHphZlzgQnUpaIjmOCu0",
-	"wK0r1OpOZdSdPnX9Onk7R+n4AyeQWpmeVbZI15U8TqvSWiKnu9k23bY/r9fpHba63VZv77K73+92+53O",
-	"L263lW1vaYZNuTPP3NAMso1OsDE9EbXVOp+KbWxNe9kGDU0lMIwsbMxifUn9GkdKiW4gpsvnqMF9e1sd",
-	"TlR/PEx2SNH7kijSV0CSSTOj09DhDJnXgNj2JCvnlKIznoxoGGo53Hg2Ud1mHuOMonoo5FaXkcFZLbuS",
-	"jKgogL/A+VT7nZPtzqUqH/FTPMesoC2wHTxlpsd9zE/M8ezvnnMyjtZ+wGZ3n7alA+dIy+ecjSMK9ZEr",
-	"jqgqbuyxDjmsAMRHc5JM8RyKKjDTQQRHYbbXNqI2tp9Kseze/Xecm9MTv1Ilz+c7/3Olfe9jsaSy6BS/",
-	"t0ZRLlIcI+zURIjrzbDs19wQ27UNrBGRNa2s38P3olADYHrkdLJdmS1OT5mOS2flCxPOQyg20AUypePq",
-	"dElA/fF/pokQM/O7PhavUOzQ6eY9YIp3B2x432lgpmAoxrfXeEK+Pex0svR+MFXSik2IbSQ66uz01XoR",
-	"ZQNm+tqh5kL3+mQSrs7S0uB8Tao1bPsNZeEGtsZF/zracvV9ua75WrxSwyi5lVPkEk23KF5uwSP+iip+",
-	"g676WUp5nMfPow0mhllTpL91oePfpur2pqq2VXTa4evZq/+eHAhoLDHg1ZQjHKPzB/HdHMtgWjO23bTN",
-	"Q50SJZEdZoYT21CopPuMkLm+BiwPUTqor+jz+4U2dmu4Ghr4RsDcW7fA2ZxYiZqSjZp8X5NtHOwyo/Ex",
-	"ukz4cjM6N/MYvkQ9y9cRNxYK/zpx0+vvfTFxk9lSY2mOHtSU9ZcXO3/b7RvbImbYRLxE84SPaUS2tNd3",
-	"3bLGeVpnooC1DVSlB5Pmrd06r5JVk+secjvxQScgTAW8JVFl6uvmec6ISWZBTXY+WXeiPHxeH3OEzb9z",
-	"+wQfKBarQ/mrscTiuHwPoxGF2QOFy9Z3fItnCKwlSxvs+wz+CmT21OO/Wd2w+maxGl1uM+WJLKbRbMTR",
-	"hbU+JDYgc2lO8C6fY193JHPhLHJ75ngWxRpT4/txJhMcyKb4D5R2T/ENUV5xRLCQ6Ng5bqYYFioQ7tah",
-	"oV7PPezeNIXBLIwXkNlYGSaqQkTRPTQ0VOFdkS9U6N6HGlBXTrouwLnxSSviazAgo+beImwrguPrwrcE",
-	"hg1yrfcE4hohmJ2s6oxsKDJGe+3az83LPv8amtc5X30b1ZvNhVoRM3vBQjsYp16l+lp1AiYaO1gJCy/y",
-	"IVT3a5nTKMqHZyuPCOo0/nZjtyQhm/QGfC6U2+eQUIagWhLKfl0jkvSNG0WV9gCwhASEyWip62+hgBEa",
-	"idxuLNMVhrqdTpWIIipkMxVt6PeZqZof1/MAs4MZdJ2me7BCdsteR93Ss7dsUgrpHn3gZdWZ5YH65dVl",
-	"r7rXL3ROD1BbiXaP2wftDqiOwsh7lkbR2gLcHd/fIMRL8+8TogeYQfTwb1beLiJFEgIxqbyD8QG8XKsO",
-	"dj+bv65peHevboBWv6JmyMKPzjDCPiRXTGRZ+W2FkjCBhORz6F6mbAIBKai4zzpNjYVT55TlumXtBIVd",
-	"ry0A/Ot7L3onD04DMy6vxzxlZUM1O8ZCpFDqqAs1t07q7+cW5Rsu0Zl5c7MZma/vsexHV6tU9vf/YVzG",
-	"qnaHHR+k27OZBtZBaeAdPVXWVclDM3iNyme2xX5K0FDQEMY8OeyvWb44BnhdTcmgqRVGoZgwZi6svHJE",
-	"w6WlzcZ13326HxcaA4DyZmAl+ghWO5bG+tlQDwrtE+MEAsd6+N8u6GSDtfrBtz5U/uZS34e0Lk+lDw1G",
-	"Tol5PrPXnH7f6di/Dg/14ZgGhLai0f9cWxRDEl+v1Zn6Wpk26zzOyX7UH+Rk3DZnD7rWcGGqyc2JVuZx",
-	"DnnWzk4vjXiFnnXJq5PS8nFkBgowojB/jzP7x687eyHiOEQjHGEWwMwfFiKeBFNiZ906j7IzST7d/b8A",
+	"tgINPNx27k+FaWu1S621B+aNodSzcnc3bKoInxnjwawF/68JqrXjI/eIG7u6wmV1S/xy/kKNiGqWPRdF",
+	"6WLlkBuk22uXZ3rFpA/DY+xgqy8SolxVpXJZCEGDa3ZDEjqmJCwFo9toHXr5lU9ZyMtlkwf7a9NFSWI6",
+	"fFYnDT8Ikmzl4zzI5A0pDIIClqrxQ2IT5sqerb+pguQe28c86toipP51+cirouW9jnVlnZeS6QfOKgxh",
+	"gIp0H5Eb5T7phIWesli0N9b0eXJXocGmtwZjjJfQ7TnmSVMS92GOxTzcFvcuK23kq1O3Bt3zM6Io4dhF",
+	"qENpjndS8EGcHTXxx3O4ftMMTVwbq1WWHqYxSpmkkfGiA87GNIkrdVKM/Zf51A547JJLEz9UgF2g7ZUx",
+	"XVsCXlJ4a8fcV8nID4z+lpI8xUilQBFR0gwFWMAAhgUN5fSZ8pCG/zX0YcgRZB99c6GAtl6mrFP13Aqk",
+	"qnp8RdLhvwYDUaks/8/7ZalDfCuTB4poPgBdbUg0D0DXXeX9UFMQpAmVywt1uX60HrME01rXNG0h7paN",
+	"mhJoqLt+bGm15qIhmicU8slySuI2eoGDqaJpmJ9khicNGNiRBU3ea+/p+Z1QSad7YSCeBPXm0NXFhWkG",
+	"u9DvjfGMCJ2tBTDoIXpqPxkIplLOs7RgrzkHbrrrYHZW/ZQg9AqM4aeZP/AUfn9asLOfamO5jS5pMFMA",
+	"GDDXeVryFLLcz/SLYMyXpMGMhPDThEg0LNsvQ73BccQXgDaXF40h9yGJvL63ay3dXCeYZ0ErMA4Vtxh/",
+	"0moFjVAdY4AmH2Mz9T2dKWy4hRRvUwAThTcppl5mtzzBoXKTocGIJ2InuyV7GVAOPFoj/r4HWC+ysHOX",
+	"8rFCt+4ko2zM6xGuM2JIqeMZIXOFL5pkG9Nh5qn6T7nbUo/yBTzq1grDIQKCMaBtlu0BG7CnTy+TJaKy",
+	"/fQpegdFB09tRIM89QHh+QDWEmX4MDAP4SIR4owMB+zJUJE9SlKmHTA9cy/mGbCGxmAc5qNwM/Ny6Dgf",
+	"wx0okGCIzwlDmA1Y3ukKlK+XrveiQPDU7k53b+jHL3mq9vlRPQTPaXuJ4+jTk1334w48LrviV8GZc4X6",
+	"uIMCnIDzS8WA6bT3NwLhkeBRKom1l4noIxrPeQKmTaw7pt5xIWMMcdfTOQ25HqU3IUztJXeg7UAfErcH",
+	"7ONc32TXEvJA7Lrf7UBZefbsgEeRrr7RIfPsWRp5EZ9AMnC0NC7pgEFlChFSWErW+csBu1xwCPQJJKZ8",
+	"gajso48XCzyZkAR9OLdr2bH9i1T66ON78j0PPj3ZTUjIA/gJJASVBiGQeRVPn0I5zrCp73RoQm37B0c7",
+	"GncYCQnjV4dKKg/1hFw5TYhp/XEoQiAxJ3iGMoFNmZAwo1PPRB36ZjiqW6Ax3GmjN9wkwBMyJ1gK3Tuw",
+	"wAIJwtQGTlk2jdHW6FCB9jv7viF9XeGUR0DNRdnYW91MpG450NsankYRXyi5+cKBPZAYheolNHRzzMNn",
+	"6DcYkqJI2h2MMuYJmpJobsm+4qc9fWoUm7olASnpxEcM4QlIXbV19v+o09Fd5CbsSBOlYUDbD5iO+oA9",
+	"NCJm1ik8GITlN6hU+LQgCE8SYurBIxoQpqujtbngvT6/VIIWJKRSg6K/C0wneJoEpM2Tya65aTem0sl4",
+	"e1q9er53QxKd8vI67W67o64xbOv1vb12p70Hho+cgrbZbS9IFLUAl7u/LmaibdudJ6Qhb2Kq7QWdMKXl",
+	"Z2QpdCYcmiSvyAj9SJbogsi8GH+njU6dUK3uo315dSnQnCTIBpOfDdhwRsOhbSTT7XN7x0hO03gEFoot",
+	"F5uRZRudERlMTchdmkZqIAY7ZVaPi8YInjpgmdAOORCh2nRfrz/hEksI4TKysPM7dfop7+e3Y12ohM0L",
+	"Hwmu+JFI82wq8iMCGEcRZ9nMDGUsDwuDj8xAYl1XArYSjQ1dZBx8rpTzhMgfyVJ4pUnkvU5ns1lUulD9",
+	"o2k88F5c9A4OPdNf4L1r6U/QIeC9+X30Svw8PU6/fx6ErcPXbxY/n+1fXR8xfvXz2S+n4x9mt7+I9/94",
+	"fvKzWha0C3gvnpsq+74nKASxvb43Pt57+3Lv+97tWfe7yfFNOjqRr0h38sPr3386OiTHl6k4Sd/9cPP+",
+	"pxcfPCju926vz178/j49ifcOf3j15lqm5PDg5NWb+c9Xh/PnywtJZ//89cfzq/MD3PHuPq3dp25K+xum",
+	"nMzIUqFxmzlVlUMk4FUHGkl1N2bI3HVnTbl2v9f/+Ml35l6YlRpBpI0XpGSNZiplQOOJQrH3PRUBV3JU",
+	"OTa3LQw6tjWGMRVe3/lZva4gAsAIaxUKyVtat6+UCcXK88wYiE2PgpYEx/vd/Z02GuoK4YzN1eehYuzM",
+	"fiw0FlaYIWt82JYhGlohHhCRbmp6ABne393t9o7anXan3e0fd4472vTdzW/auFy4/7GYKrjWHtSnvHeh",
+	"/s1uVXXT4uoVwqruhI+fGjoDVm5fDwTZrKy6/9FT/pfn126//K0yDhVMqoX/HzMvy/GfCj5R0dv51Fjg",
+	"37BFMAirNfArIbJ2JfpDoLC2oMy4q0FUWpb+i8tKE0ulwpnEgkL+YBk5hdkEvzcKwVOwV8EQUmofGSfP",
+	"nJegPD/RRufK7eAzmKZogyQkEqboPRuPQlkQpaZCqiL9zJCEbWWfrbj0+Gz9YS/m3XVT+yJ6o49VeFQs",
+	"nhehiNVbHBSa9dTiL1ur7+0qjl424+6gs4cWUxqRe6bUaBPe+pEo5koOKANwmspQORIjMqFM1KLtPcEh",
+	"ZbqU5i+FObWwJVisdljLA9Go7tm7/x53GtEq1D8Ho1lz7wNQnmVTQfzV2izaR7DCVhkghRxlT7ex2AF4",
+	"dqi79vXMARcsRIo0nFHoMV4OGJ7PCU5gYCr4oS00zG2Nb611MURP/vxjv723A96wQEMbPhrCg4fZdfpF",
+	"QuJEwsk4OtbVRqcDhprSlGjBkxkEOOYRDiptNu3yokoDA578+cdhtq7ib8bFN/LOxCSU1zTHNGkjcN/V",
+	"wooDQqjQmTQFk34WubPeVhtdEBYqcQjD2yIIe1qPjipBqeBPFuq5dljHE4wiLqRZiY/kgiOJR2IHvHBz",
+	"XBKOs3c8QxGW2ZS2KZa+SdzAHCSFXfV0OSVjaXqUslIuqJesgKxqChqM7u/YEAMuReRtpJyaMk61N/XW",
+	"+qC8UhjOsEI9MUE6x1OYM96GIh2BNQ1OZhbrHu74yrtUz4fTJvRWTMNXATtuce4wJv2nQxPnBOqFUVr6",
+	"yLvyBG53wKkObOrzyPxs9wpXSt3p3AHIT56g7oH1qQfMnGfUN8k0aetrTQSICrTfO9ErHDpTwIz7DPEe",
+	"vgClCwoWMnG6Nw7PcSIHzFaoZQHJQv0YhF+noLZNIa+W8NrXBxdfR7GQkAlWDv03Ak1S/aCQD0BHRDyY",
+	"AfT5gpEE8VRH+a5M1dcQoDlE2BQNf2OxOiEKY5XsgY2iZWkcXVqIXezDMSJtdCpmim3UHqELL6d9tXl3",
+	"Lk9iuv3sYmgBzOZwJBpMNc7zleoCU0ZICEGTYoUTOr2nFgqSfXgpBqxQhmQZoXAUShuVM1hI6EplWcpk",
+	"mcUP2LBQdthHkBkbmvJDOIBD79KV3ZShEZdTxas6f6Xea4cQJjydTBGVA+YMiKGynw9nsjyKWcZEENSt",
+	"aH3NxZfGtDfa9TseLlfo+9pjS8rjUt1sUq4wdTbMnXPpFme5Pm1+f6muyZT01JXj5GnhrLblLi9eKq7k",
+	"vfmyaSlln7pUAfXwSqa7vBG7PDHUfK0FkxachZGgecFgPnNxtBd0W0dhr9s6GR92Wgd4f0T2cC84Ck+8",
+	"Sq2e91tX/DT5if34353RVXAQ/daJ99jBy9+Ol68P+EnaFZeyl/x89PuLffxPr1g4VxdUyJHh+qEbDOss",
+	"FEjeFXPgpnp0Ozu0WCf8+DNx3ELgw07nEclkJaG7ha62vnUzoNdPNdcCX9lIpr4sF+6lgNfXOedgfx2D",
+	"v3COENzUXfOm4pFh6tbu3pq3ZuO94a6DNe/Kj51St/VO1n1ZNkZ+XSeocizOup5Q5WSJVe6Qlu6+06li",
+	"J+c6zpE+ubbeOTK/5c6RG39s9JPsBEO/ZM7qsnKeRiFKMKhFLGbatNZx6b5rXMwYX0DpT8QnPJUwjGDA",
+	"bFGXtcKyQyba6K1uHCsZA6YczhwXWzEKjOFSHEiYnd9WN4gYPBIq0PDzwEwVG3h9BDU9d0NjKesojW74",
+	"eMX5DAzWYS4lhjYrtOQpTFbDbGlGq/UrYxKV0TAiEAQiIUrnCAu0IFGkLTOqrKSSIwaGW511kWPvC1gY",
+	"WiSVdGhxyJyrPb+YDqg0IRa1zgbqsHYy3GOrxdKQzsJhadacboKhvU0XqMJEzsYYvmutOFa1Z+Zddo8O",
+	"9046x73Djhk/qb84OoQvFF6bswOSen3vYNwZH45OSGsfd4LWPt47aZ2ER6R1EnbxEd4bH40Oequ1qCha",
+	"UrjT7baOgoOD1jHe77Y64d641x3v4+PRkWcGK6476rpOPxfMU8x0VRFltZhgS2PHN2JA8/8DSatO+Wd1",
+	"vZkrv+AJlJIt/tb3X0Tff13FXSrT/PjprqTK+SwrUUjnD9bfJoG2Wnd3OidtdDXl4PmaPkXzaqVOCcyl",
+	"7kPYwBkjWu1N98sxMVvyUJikqifqgnrWyVz9Jgg+YulELu/R0ognA4YjiNtnCpsKhCPBUa/T8dGIBDgV",
+	"9rzUCWcEEQp8vcDLqiVQmBxctSyoUEvXJ/zD9eZ7HHFGbKzCjUXoYjETjNAVHFDbJDkavnt7cYk0joZt",
+	"dGrMAZ3nceM6NnZamQk9YCaU5JsAUWFEzTBHhb5TSKwrcDQsIKzR3amzGTQkv4C9UBsGeAF7tXFHXWdX",
+	"JKo6G2ILr65qLRRdxg1kenWSxvq2QkOmwc6+VaSoyNUccOWblmJTLASIbnt/C+h/qWfF0yI3PkAmQ5im",
+	"WRifsqVCupK5+twGJakg5+ge44D0yTzsma5jM40lcLSD7/ZS6pNosnrkARs6UaKhTlxlxch2LDvEluSy",
+	"bx6brtnO4WtZp3WH7uzQLyglnKiw8z6KvTE2KG76YwSUxwo+YBYOkPYhUSTsUOqFmXuBC9WloCGa46zQ",
+	"AreuUKs7qVF3+tT16+TtHKUjEZxAamWiVtkiXVfyOK1Ka4mc7mbbdNv+vF6nd9jqdlu9vcvufr/b7Xc6",
+	"v7jdVra9pRk25c48c0MzyDY61cb0RNRW63wqtrE17WUbNDSVwDCysDGL9SX1axwpJbqBmC6frQb37W11",
+	"YFH9kTHZwUXvS6JIXwFJJs2MTkOHM3heA2Lb062ck4vOeDKiYajlcON5RXWbeYxzi+qhkFtdRgZntexK",
+	"MqKiAP4CZ1btd062O6uqfOxP8WyzgrbAdhiVmSj3MT9Fx7O/e85pOVr7AZvdfdqWDpxjLp9zNo4o1Eeu",
+	"OLaquLHHOviwAhAfzUkyxXMoqsBMBxEchdle24ja2H4qxbJ7999xbk5U/EqVPJ/v/M+V9r2PxZLKolP8",
+	"3hpFuUhxjLBTEyGuN8OyX3NDbNc2sEZE1rSyfg/fi0INgOmR08l2ZbY4PWU6Lp2VL0w4D6HYQBfIlI6w",
+	"0yUB9UcCmiZCzMzv+qi8QrFDp5v3gCneHbDhfSeEmYKhGN9e4wn59rDTydL7wVRJKzYhtpHoqLPTV+tF",
+	"lA2Y6WuHmgvd65NJuDpLS4PzNanWsO03lIUb2BoX/etoy9X35brma/FKDaPkVk6RSzTdoni5BY/4K6r4",
+	"Dbrq5yvlcR4/jzaYGGZNkf7WhY5/m6rbm6raVtFph69nr/57ciCgscSAV1OOcIzOH8R3cyyDac0od9M2",
+	"D3VKlER2wBlObEOhku4zQub6GrA8ROnwvqLP7xfa2K3hamjgGwGzcN0CZ3OKJWpKNmryfU22cbDLjMbH",
+	"6DLhy83o3Mxj+BL1LF9H3Fgo/OvETa+/98XETWZLjaU5jlBT1l9e7Pxtt29si5hhE/ESzRM+phHZ0l7f",
+	"dcsa52mdiQLWNlCVHlaat3brvEpWTa57yO3EB52AMBXwlkSVqa+b5zkjJpkFNdn5tN2J8vB5fcwRNv/O",
+	"7RN8oFisDuqvxhKLI/Q9jEYUZg8ULlvf8S2eK7CWLG2w7zP4K5DZk5D/ZnXD6pvFanS5zZQnsphGsxFH",
+	"F9b64NiAzKU51bt8tn3dMc2F88ntOeRZFGtMje/HmUxwIJviP1DaPcU3RHnFEcFComPnCJpiWKhAuFuH",
+	"hno99wB80xQGszBeQGZjZZioChFF99DQUIV3Rb5QoXsfakBdOf26AOfGJ62Ir8GAjJp7i7CtCI6vC98S",
+	"GDbItd4TiGuEYHbaqjOyocgY7bVrPzcv+/xraF7nzPVtVG82F2pFzOwFC+1gnHqV6mvVCZho7GAlLLzI",
+	"h1Ddr2VOoygfqK08IqjT+NuN3ZKEbNIb8LlQbp9DQhmCakko+3WNSNI3bhRV2kPBEhIQJqOlrr+FAkZo",
+	"JHK7sUxXGOp2OlUiiqiQzVS0od9npmp+XM8DzA5r0HWa7mEL2S17HXVLz96ySSmkexyCl1Vnlofsl1eX",
+	"vepev9A5UUBtJdo9bh+0O6A6CmPwWRpFawtwd6R/gxAvzcRPiB5gBtHDv1l5u4gUSQjEpPIOxgfwcq06",
+	"2P1s/rqm4d29ugFa/YqaIQs/OsMI+5BcMZFl5bcVSsIEEpLPoXuZsgkEpKDiPus0NRZOnVOW65a1ExR2",
+	"vbYA8K/vveidPDgNzLi8HvOUlQ3V7GgLkUKpoy7U3Dqpv59blG+4RGfmzc1mZL6+x7IfXa1S2d//h3EZ",
+	"q9oddnyQbs9mGlgHpYF39FRZVyUPzeA1Kp/ZFvspQUNBQxjz5LC/ZvniGOB1NSWDplYYhWLCmLmw8soR",
+	"DZeWNhvXfffpflxoDADKm4GV6GNZ7Vga62dDPSi0T4wTCBzr4X+7oJMN1uoH3/pQ+ZtLfR/SujyVPjQY",
+	"OSXm+cxecyJ+p2P/OjzUB2YaENqKRv9zbVEMSXy9Vmfqa2XarPM4J/tRf7iTcducPehaw4WpJjenXJnH",
+	"OeRZOzu9NOIVetYlr05Ky8eRGSjAiML8Pc7sH7/uPIaI4xCNcIRZADN/WIh4EkyJnXXrPMrOJPl09/8C",
 	"AAD//w==",
 }
 

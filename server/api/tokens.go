@@ -13,6 +13,7 @@ import (
 	"sesame/server/auth"
 	"sesame/server/contract"
 	"sesame/server/problem"
+	"sesame/server/secret"
 )
 
 // sender is what a request to the token endpoints says beside its form.
@@ -39,28 +40,29 @@ func withSender(next echo.HandlerFunc) echo.HandlerFunc {
 
 // client finds out which client sends a form (RFC 6749 §2.3.1): from the header or from the form, but
 // never from both.
-func (s *Server) client(ctx context.Context, formID, formSecret *string) (auth.Client, auth.Origin, error) {
+func (s *Server) client(ctx context.Context, formID *string, formSecret *secret.Text) (auth.Client, auth.Origin, error) {
 	from, _ := ctx.Value(senderKey{}).(sender)
-	id, secret, err := basicCredentials(from.authorization)
-	switch inForm := text(formID) + text(formSecret); {
+	id, given, err := basicCredentials(from.authorization)
+	inForm := hidden(formSecret)
+	switch {
 	case err != nil:
 		return auth.Client{}, from.origin, err
-	case id+secret == "": // as Swagger UI sends it
-		id, secret = text(formID), text(formSecret)
-	case inForm != "":
+	case id == "" && given.Empty(): // as Swagger UI sends it
+		id, given = text(formID), inForm
+	case text(formID) != "" || !inForm.Empty():
 		return auth.Client{}, from.origin, problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
 	}
-	client, err := s.service.AuthenticateClient(ctx, id, secret)
+	client, err := s.service.AuthenticateClient(ctx, id, given)
 	return client, from.origin, err
 }
 
 // basic is the security scheme ClientBasic: a service client that proves itself.
 func (s *Server) basic(ctx context.Context, r *http.Request) (contract.Caller, error) {
-	id, secret, err := basicCredentials(r.Header["Authorization"])
-	if err != nil || id+secret == "" {
+	id, given, err := basicCredentials(r.Header["Authorization"])
+	if err != nil || id == "" && given.Empty() {
 		return nil, err
 	}
-	client, err := s.service.AuthenticateClient(ctx, id, secret)
+	client, err := s.service.AuthenticateClient(ctx, id, given)
 	if err == nil && client.ID == "" { // a public client is nobody in particular
 		err = auth.ErrClient()
 	}
@@ -70,33 +72,33 @@ func (s *Server) basic(ctx context.Context, r *http.Request) (contract.Caller, e
 	return client, nil
 }
 
-// basicCredentials are the client's in the Authorization header; both are "" where there are none.
-func basicCredentials(authorization []string) (id, secret string, err error) {
+// basicCredentials are the client's in the Authorization header; both are empty where there are none.
+func basicCredentials(authorization []string) (id string, given secret.Text, err error) {
 	if len(authorization) > 1 {
-		return "", "", problem.New(problem.InvalidRequest, "There is more than one Authorization header.")
+		return "", secret.Text{}, problem.New(problem.InvalidRequest, "There is more than one Authorization header.")
 	}
 	for _, header := range authorization {
 		if scheme, encoded, _ := strings.Cut(header, " "); strings.EqualFold(scheme, "Basic") {
-			if id, secret, err = readBasic(encoded); err != nil {
-				return "", "", auth.ErrClient()
+			if id, given, err = readBasic(encoded); err != nil {
+				return "", secret.Text{}, auth.ErrClient()
 			}
 		}
 	}
-	return id, secret, nil
+	return id, given, nil
 }
 
 // readBasic reads client credentials, which are form-encoded before they are base64.
-func readBasic(encoded string) (id, secret string, err error) {
+func readBasic(encoded string) (id string, given secret.Text, err error) {
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
-		return "", "", err
+		return "", secret.Text{}, err
 	}
-	id, secret, _ = strings.Cut(string(raw), ":")
+	id, escaped, _ := strings.Cut(string(raw), ":")
 	if id, err = url.QueryUnescape(id); err != nil {
-		return "", "", err
+		return "", secret.Text{}, err
 	}
-	secret, err = url.QueryUnescape(secret)
-	return id, secret, err
+	plain, err := url.QueryUnescape(escaped)
+	return id, secret.New(plain), err
 }
 
 // CreateToken is POST /token (RFC 6749 §3.2).
@@ -131,8 +133,8 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 	return api.CreateToken200JSONResponse{
 		Headers: api.CreateToken200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
 		Body: api.Token{
-			AccessToken: tokens.AccessToken, TokenType: api.TokenTokenTypeBearer,
-			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken, Scope: tokens.Scope,
+			AccessToken: tokens.AccessToken.Reveal(), TokenType: api.TokenTokenTypeBearer,
+			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken.Reveal(), Scope: tokens.Scope,
 		},
 	}, nil
 }
@@ -181,6 +183,14 @@ func orAbsent(s string) *string {
 		return nil
 	}
 	return &s
+}
+
+// hidden reads a secret that may be left out.
+func hidden(s *secret.Text) secret.Text {
+	if s == nil {
+		return secret.Text{}
+	}
+	return *s
 }
 
 func text(s *string) string {

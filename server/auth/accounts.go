@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -22,7 +23,7 @@ type Registration struct {
 	Username string
 	Email    string
 	FullName string
-	Password string
+	Password secret.Text
 	// What only an administrator decides.
 	EmailVerified bool
 	Scopes        []string
@@ -50,7 +51,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if err != nil {
 		invalid.At("/username", err.Error())
 	}
-	reason, err := s.hasher.Check(r.Password, r.Username, r.Email)
+	reason, err := s.hasher.Check(r.Password.Reveal(), r.Username, r.Email)
 	if err != nil {
 		return store.User{}, err
 	}
@@ -65,7 +66,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if len(invalid.Fields) > 0 {
 		return store.User{}, invalid
 	}
-	hash, err := s.hasher.Hash(ctx, r.Password)
+	hash, err := s.hasher.Hash(ctx, r.Password.Reveal())
 	if err != nil {
 		return store.User{}, err
 	}
@@ -106,8 +107,8 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
 
 // ChangePassword replaces the caller's password and ends every other session. Errors:
 // WrongPassword, ValidationFailed, TooManyRequests after too many wrong ones, Unavailable.
-func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next string) error {
-	reason, err := s.hasher.Check(next, caller.User.Username, caller.User.Email)
+func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, next secret.Text) error {
+	reason, err := s.hasher.Check(next.Reveal(), caller.User.Username, caller.User.Email)
 	if err != nil {
 		return err
 	}
@@ -123,7 +124,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if err = s.lookAt(ctx, lane); err != nil {
 		return err
 	}
-	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current)
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current.Reveal())
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if err = s.lookAt(ctx, lane); err != nil {
 		return err
 	}
-	hash, err := s.hasher.Hash(ctx, next)
+	hash, err := s.hasher.Hash(ctx, next.Reveal())
 	if err != nil {
 		return err
 	}

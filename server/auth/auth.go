@@ -2,8 +2,8 @@
 // may do with their own accounts. It knows neither HTTP nor SQL text.
 //
 //	service := auth.New(db, hasher, issuer, refresher, settings)
-//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: "…", Origin: origin})
-//	caller, err := service.Authenticate(ctx, tokens.AccessToken)
+//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: secret.New("…"), Origin: origin})
+//	caller, err := service.Authenticate(ctx, tokens.AccessToken.Reveal())
 //
 // Errors that a caller may see are *problem.Error; any other error is a fault.
 package auth

@@ -18,6 +18,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -61,8 +62,8 @@ func clientOf(row store.Client) Client {
 
 // hashSecret is what the database keeps of a client's secret. A fast hash will do, unlike for
 // passwords: a secret is made here of 256 random bits, and nobody guesses among so many.
-func hashSecret(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
+func hashSecret(text secret.Text) string {
+	sum := sha256.Sum256([]byte(text.Reveal()))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -78,7 +79,7 @@ const maxClientName = 64
 
 // CreateClient registers a service client and gives its secret, which is not kept and cannot be shown
 // again. Errors: ValidationFailed, Unavailable.
-func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, string, error) {
+func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret.Text, error) {
 	invalid := problem.New(problem.ValidationFailed, "The client cannot be made.")
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if n.Name == "" || n.Name != strings.TrimSpace(n.Name) || !utf8.ValidString(n.Name) ||
@@ -94,24 +95,24 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, string
 		}
 	}
 	if len(invalid.Fields) > 0 {
-		return Client{}, "", invalid
+		return Client{}, secret.Text{}, invalid
 	}
 	id, err := uuid.NewV7()
 	if err != nil {
-		return Client{}, "", fmt.Errorf("make a client id: %w", err)
+		return Client{}, secret.Text{}, fmt.Errorf("make a client id: %w", err)
 	}
 	var random [32]byte
 	rand.Read(random[:])
-	secret := base64.RawURLEncoding.EncodeToString(random[:])
+	made := secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
 	row := store.Client{
-		ID: id.String(), Name: n.Name, SecretHash: hashSecret(secret), Scopes: strings.Join(intersect(n.Scopes, n.Scopes), " "),
+		ID: id.String(), Name: n.Name, SecretHash: hashSecret(made), Scopes: strings.Join(intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
 	}
 	err = s.db.CreateClient(ctx, row)
 	if errors.Is(err, store.ErrConflict) {
-		return Client{}, "", invalid.At("/name", "is taken")
+		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
 	}
-	return clientOf(row), secret, err
+	return clientOf(row), made, err
 }
 
 // Clients lists the service clients, sorted by their names.
@@ -146,8 +147,8 @@ func ErrClient() error {
 
 // AuthenticateClient finds out which client an id and a secret belong to (RFC 6749 §2.3.1). Neither
 // of them, and FirstParty without a secret, is the zero Client. Errors: InvalidClient.
-func (s *Service) AuthenticateClient(ctx context.Context, id, secret string) (Client, error) {
-	if secret == "" && (id == "" || id == FirstParty) {
+func (s *Service) AuthenticateClient(ctx context.Context, id string, given secret.Text) (Client, error) {
+	if given.Empty() && (id == "" || id == FirstParty) {
 		return Client{}, nil
 	}
 	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id { // of which not all is text for a database
@@ -158,7 +159,7 @@ func (s *Service) AuthenticateClient(ctx context.Context, id, secret string) (Cl
 		return Client{}, err
 	}
 	// For an unknown client the stored hash is empty, which no hash is.
-	if subtle.ConstantTimeCompare([]byte(row.SecretHash), []byte(hashSecret(secret))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(row.SecretHash), []byte(hashSecret(given))) != 1 {
 		return Client{}, ErrClient()
 	}
 	return clientOf(row), nil

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -29,11 +30,11 @@ type Introspection struct {
 
 // Introspect looks a token up. Whatever does not stand now is not active; the error is a fault of the
 // store, and never taken for an answer.
-func (s *Service) Introspect(ctx context.Context, text string) (Introspection, error) {
-	if refresh, ok := s.refresher.Parse(text); ok {
+func (s *Service) Introspect(ctx context.Context, text secret.Text) (Introspection, error) {
+	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
 		return s.introspectRefresh(ctx, refresh)
 	}
-	access, err := s.issuer.Verify(text)
+	access, err := s.issuer.Verify(text.Reveal())
 	if err != nil && !errors.Is(err, token.ErrInvalid) {
 		return Introspection{}, err
 	}
@@ -41,7 +42,7 @@ func (s *Service) Introspect(ctx context.Context, text string) (Introspection, e
 	if err != nil || !s.Now().Before(access.ExpiresAt) {
 		return Introspection{}, nil //nolint:nilerr // that it does not verify is the answer
 	}
-	caller, err := s.Authenticate(ctx, text)
+	caller, err := s.Authenticate(ctx, text.Reveal())
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {
 		return Introspection{}, nil
 	}
@@ -81,7 +82,7 @@ func (s *Service) introspectRefresh(ctx context.Context, presented token.Refresh
 // Revoke ends the session of an access or a refresh token (RFC 7009 §2.1), or a client's own token. A
 // token that means nothing here is not an error. One that was issued to another client is refused, and
 // goes on. Errors: InvalidGrant.
-func (s *Service) Revoke(ctx context.Context, client Client, text string) error {
+func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) error {
 	session, err := s.sessionOf(ctx, text)
 	if err != nil || session.ClientID == "" {
 		return unlessNotFound(err)
@@ -90,7 +91,7 @@ func (s *Service) Revoke(ctx context.Context, client Client, text string) error 
 		return problem.New(problem.InvalidGrant, "The token was issued to another client.")
 	}
 	if session.ID == "" {
-		access, err := s.issuer.Verify(text)
+		access, err := s.issuer.Verify(text.Reveal())
 		if err != nil {
 			return unlessInvalid(err) // it has expired meanwhile
 		}
@@ -101,10 +102,10 @@ func (s *Service) Revoke(ctx context.Context, client Client, text string) error 
 
 // sessionOf gives the id and the client of the session that a token of ours belongs to. For a client's
 // own token there is only the client, and for what is not ours neither.
-func (s *Service) sessionOf(ctx context.Context, text string) (store.Session, error) {
-	refresh, ok := s.refresher.Parse(text)
+func (s *Service) sessionOf(ctx context.Context, text secret.Text) (store.Session, error) {
+	refresh, ok := s.refresher.Parse(text.Reveal())
 	if !ok {
-		access, err := s.issuer.Verify(text)
+		access, err := s.issuer.Verify(text.Reveal())
 		if err != nil {
 			return store.Session{}, unlessInvalid(err) // not ours, or gone: which is as good as revoked
 		}

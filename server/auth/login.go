@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -27,7 +28,7 @@ type Origin struct {
 // Login is a resource owner password credentials grant (RFC 6749 §4.3.2).
 type Login struct {
 	Username string // or a verified e-mail address
-	Password string
+	Password secret.Text
 	Scope    string // space-separated; "" for the scopes of one's own account
 	Client   Client // that the person logs in through
 	Origin   Origin
@@ -35,8 +36,8 @@ type Login struct {
 
 // Tokens answer a grant (RFC 6749 §5.1).
 type Tokens struct {
-	AccessToken  string
-	RefreshToken string // "" for a client's own token (RFC 6749 §4.4.3)
+	AccessToken  secret.Text
+	RefreshToken secret.Text // empty for a client's own token (RFC 6749 §4.4.3)
 	Scope        string
 	ExpiresIn    int32 // seconds
 }
@@ -63,7 +64,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, err
 	}
 	// For an unknown user the hash is empty, and verifying it takes as long as any other.
-	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password)
+	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password.Reveal())
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -113,8 +114,8 @@ func (s *Service) grant(requested string, user store.User, client Client) ([]str
 
 // rehash replaces a stored hash of an older scheme now that the password is known. It is swapped
 // in only if it is still the one that was verified: a password changed meanwhile wins.
-func (s *Service) rehash(ctx context.Context, user store.User, plain string) (string, error) {
-	hash, err := s.hasher.Hash(ctx, plain)
+func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (string, error) {
+	hash, err := s.hasher.Hash(ctx, plain.Reveal())
 	if err != nil {
 		return "", err
 	}
@@ -125,7 +126,7 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain string) (st
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return "", err
 		}
-		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain)
+		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain.Reveal())
 		if err == nil && !ok {
 			err = errWrongCredentials()
 		}
@@ -169,7 +170,7 @@ func (s *Service) tokens(session store.Session, scopes []string, refresh token.R
 	t, err := s.access(token.Access{
 		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.CreatedAt,
 	}, scopes)
-	t.RefreshToken = s.refresher.Format(refresh)
+	t.RefreshToken = s.refresher.Text(refresh)
 	return t, err
 }
 
@@ -185,7 +186,7 @@ func (s *Service) access(about token.Access, scopes []string) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	return Tokens{AccessToken: text, Scope: about.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
+	return Tokens{AccessToken: secret.New(text), Scope: about.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
 }
 
 // printable is what is kept of a text that a client sent of itself: no control characters, valid

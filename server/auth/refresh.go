@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -21,8 +22,8 @@ func errRefresh(cause string) error {
 // A token is used once. A second use within the grace gives the same successor, for a client whose
 // answer was lost or that has two tabs; a later one means that two parties hold the token, and the
 // session ends. A token of another client is refused and ends nothing: that client has not misused it.
-func (s *Service) Refresh(ctx context.Context, client Client, text, scope string) (Tokens, error) {
-	presented, ok := s.refresher.Parse(text)
+func (s *Service) Refresh(ctx context.Context, client Client, text secret.Text, scope string) (Tokens, error) {
+	presented, ok := s.refresher.Parse(text.Reveal())
 	if !ok {
 		return Tokens{}, errRefresh("not one of ours")
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -21,27 +22,27 @@ const Prefix = "SESAME_"
 
 // Settings are what an operator may choose.
 type Settings struct {
-	Listen            string   `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
-	PublicURL         string   `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
-	DatabaseURL       string   `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
-	MasterKey         string   `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
-	MasterKeyFile     string   `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
-	Audience          string   `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
-	SigningAlg        string   `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. A change publishes a key of it at the next start of the server; it signs ten minutes later."`
-	KeyRotation       Duration `default:"720h" placeholder:"TIME" help:"How long a signing key signs, 1h at least and no less than the life of an access token; 0 is for ever."`
-	AccessTokenTTL    Duration `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Life of an access token, 1m to 24h."`
-	RefreshIdleTTL    Duration `default:"168h" name:"refresh-idle-ttl" placeholder:"TIME" help:"A session that is not refreshed for so long ends."`
-	RefreshTTL        Duration `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session ends so long after the login, even if it is refreshed."`
-	RefreshGrace      Duration `default:"10s" placeholder:"TIME" help:"Time in which a used refresh token may be sent again, up to 5m."`
-	Registration      string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
-	PasswordMinLength Number   `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
-	PasswordHash      string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
-	TrustedProxies    List     `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
-	CorsOrigins       List     `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
-	Docs              string   `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
-	CheckResponses    string   `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
-	LogFormat         string   `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
-	LogLevel          string   `default:"info" placeholder:"debug|info|warn|error" help:"The least that is logged."`
+	Listen            string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
+	PublicURL         string      `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
+	DatabaseURL       string      `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
+	MasterKey         secret.Text `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
+	MasterKeyFile     string      `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
+	Audience          string      `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
+	SigningAlg        string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. A change publishes a key of it at the next start of the server; it signs ten minutes later."`
+	KeyRotation       Duration    `default:"720h" placeholder:"TIME" help:"How long a signing key signs, 1h at least and no less than the life of an access token; 0 is for ever."`
+	AccessTokenTTL    Duration    `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Life of an access token, 1m to 24h."`
+	RefreshIdleTTL    Duration    `default:"168h" name:"refresh-idle-ttl" placeholder:"TIME" help:"A session that is not refreshed for so long ends."`
+	RefreshTTL        Duration    `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session ends so long after the login, even if it is refreshed."`
+	RefreshGrace      Duration    `default:"10s" placeholder:"TIME" help:"Time in which a used refresh token may be sent again, up to 5m."`
+	Registration      string      `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
+	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
+	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
+	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
+	CorsOrigins       List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
+	Docs              string      `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
+	CheckResponses    string      `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
+	LogFormat         string      `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
+	LogLevel          string      `default:"info" placeholder:"debug|info|warn|error" help:"The least that is logged."`
 
 	PasswordBreachList string `placeholder:"FILE" help:"Passwords that are refused as stolen: a file of sorted SHA-1 hashes in the format of Have I Been Pwned."`
 }
@@ -126,11 +127,11 @@ func (s *Settings) Check() error {
 	if _, sqlite := store.SQLitePath(s.DatabaseURL); !sqlite {
 		if !strings.HasPrefix(s.DatabaseURL, "postgres://") && !strings.HasPrefix(s.DatabaseURL, "postgresql://") {
 			f.add("DATABASE_URL", "must be sqlite:FILE or postgres://…") // it may hold a password, so it is not quoted
-		} else if s.MasterKey == "" && s.MasterKeyFile == "" {
+		} else if s.MasterKey.Empty() && s.MasterKeyFile == "" {
 			f.add("MASTER_KEY", "must be given with PostgreSQL, the same for every replica; make one with: openssl rand -base64 32")
 		}
 	}
-	if s.MasterKey != "" && s.MasterKeyFile != "" {
+	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
 		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both given; give one", Prefix)
 	}
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
@@ -185,7 +186,7 @@ func (s Settings) InForce(listening string) Settings {
 	if s.Audience == "" {
 		s.Audience = s.PublicURL
 	}
-	if file, ok := store.SQLitePath(s.DatabaseURL); ok && s.MasterKey == "" && s.MasterKeyFile == "" {
+	if file, ok := store.SQLitePath(s.DatabaseURL); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
 		s.MasterKeyFile = file + ".key"
 	}
 	return s

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 
 	"github.com/google/uuid"
+
+	"sesame/server/secret"
 )
 
 // Refresh is a refresh token taken apart: the session it belongs to, how often that session has
@@ -52,13 +54,13 @@ func NewRefresher(master MasterKey) Refresher {
 	return Refresher{key: master.derive("refresh tokens")}
 }
 
-// Format writes r as text.
-func (f Refresher) Format(r Refresh) string {
+// Text writes r as text.
+func (f Refresher) Text(r Refresh) secret.Text {
 	body := make([]byte, 0, refreshBody+sha256.Size)
 	body = append(body, r.SessionID[:]...)
 	body = binary.BigEndian.AppendUint32(body, r.Generation)
 	body = append(body, r.seed[:]...)
-	return base64.RawURLEncoding.EncodeToString(append(body, f.mac(body)...))
+	return secret.New(base64.RawURLEncoding.EncodeToString(append(body, f.mac(body)...)))
 }
 
 // Parse reads a text, and reports whether this server, or one with the same master key, wrote it.
