@@ -109,8 +109,10 @@ function exported({ auth, variable, ...collection }) {
 test('the runner of Apidog runs the ready collection', async () => {
   const collection = await (await fetch(`${sesame.origin}/docs/postman.json`)).json();
   writeFileSync(join(folder, 'sesame.apidog-cli.json'), JSON.stringify(exported(collection)));
+  const client = JSON.parse(sesame.command('client', 'create', 'apidog', '--json'));
   const run = (password) => apidog('run', 'sesame.apidog-cli.json', '-r', 'cli,json', '--out-dir', 'reports', '--out-file', password,
-    '--env-var', 'username=johndoe', '--env-var', `password=${password}`, '--color', 'off');
+    '--env-var', 'username=johndoe', '--env-var', `password=${password}`,
+    '--env-var', `clientId=${client.client_id}`, '--env-var', `clientSecret=${client.client_secret}`, '--color', 'off');
   const { code, output } = await run('knock-knock');
   assert.equal(code, 0, output);
   const operations = collection.item.flatMap((item) => item.item).length;
