@@ -35,12 +35,9 @@ func (s *Service) Introspect(ctx context.Context, text secret.Text) (Introspecti
 		return s.introspectRefresh(ctx, refresh)
 	}
 	access, err := s.issuer.Verify(text.Reveal())
-	if err != nil && !errors.Is(err, token.ErrInvalid) {
-		return Introspection{}, err
-	}
 	// The leeway is for the clocks of others; this one has written exp itself.
 	if err != nil || !s.Now().Before(access.ExpiresAt) {
-		return Introspection{}, nil //nolint:nilerr // that it does not verify is the answer
+		return Introspection{}, unlessInvalid(err)
 	}
 	caller, err := s.Authenticate(ctx, text.Reveal())
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {

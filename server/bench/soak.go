@@ -86,6 +86,20 @@ func (b *built) compareSizes(ctx context.Context, progress io.Writer) ([]*benchC
 			return nil, err
 		}
 	}
+	if err := inTurns(ctx, cases, rounds, progress); err != nil {
+		return nil, err
+	}
+	for _, c := range cases {
+		if n := c.failures(); n > 0 {
+			return nil, fmt.Errorf("%s: %d answers were not 200\n%s", c.name, n, c.server.log())
+		}
+	}
+	return cases, nil
+}
+
+// inTurns measures pairs of cases, few rows and many, one after the other, in as many rounds as there is
+// time for.
+func inTurns(ctx context.Context, cases []*benchCase, rounds int, progress io.Writer) error {
 	var lasted time.Duration
 	for i := range rounds {
 		if end, _ := ctx.Deadline(); i > 0 && time.Until(end) < 2*lasted { // a slow machine; fewer will do
@@ -99,21 +113,16 @@ func (b *built) compareSizes(ctx context.Context, progress io.Writer) ([]*benchC
 			}
 			for _, c := range pair {
 				if err := ctx.Err(); err != nil {
-					return nil, err
+					return err
 				}
 				if err := c.turn(); err != nil {
-					return nil, fmt.Errorf("%s: %w\n%s", c.name, err, c.server.log())
+					return fmt.Errorf("%s: %w\n%s", c.name, err, c.server.log())
 				}
 			}
 		}
 		lasted = time.Since(began)
 	}
-	for _, c := range cases {
-		if n := c.failures(); n > 0 {
-			return nil, fmt.Errorf("%s: %d answers were not 200\n%s", c.name, n, c.server.log())
-		}
-	}
-	return cases, nil
+	return nil
 }
 
 // fill makes accounts and sessions until there are so many, as nobody could by logging in.

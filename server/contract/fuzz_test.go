@@ -49,7 +49,7 @@ func FuzzForm(f *testing.F) {
 	f.Add([]byte("a=b"), "a=c")
 	f.Fuzz(func(t *testing.T, data []byte, query string) {
 		if len(data) > MaxBody {
-			t.Skip()
+			t.Skip("no more than this is ever read")
 		}
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.URL.RawQuery = query
@@ -113,7 +113,7 @@ func FuzzJSON(f *testing.F) {
 	b := &body{required: true, schemas: map[string]*openapi3.Schema{mediaJSON: openapi3.NewSchema()}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > MaxBody {
-			t.Skip()
+			t.Skip("no more than this is ever read")
 		}
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(data))
 		r.Header.Set("Content-Type", mediaJSON)
