@@ -11,6 +11,7 @@ import (
 
 	"sesame/server/store"
 	"sesame/server/token"
+	"sesame/server/token/atjwt"
 )
 
 // A key is published, signs, is retired, and is removed, and no valid token is refused anywhere
@@ -29,7 +30,7 @@ const (
 	maxSkew    = 30 * time.Second
 	publishFor = 10 * time.Minute
 	maxAge     = time.Minute
-	retireFor  = maxAge + maxSkew + token.Leeway
+	retireFor  = maxAge + maxSkew + atjwt.Leeway
 	// askEvery is how often tokens that name an unknown key may make a replica read at once: anybody
 	// can write such tokens.
 	askEvery = 5 * time.Second

@@ -28,6 +28,7 @@ import (
 
 	"sesame/server/contract"
 	"sesame/server/problem"
+	"sesame/server/token/atjwt"
 )
 
 // Options say what to guard, and whose tokens to trust.
@@ -74,7 +75,7 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	g := &Guard{Options: o}
-	g.parser = newParser(o)
+	g.parser = atjwt.NewParser(o.Issuer, o.Audience, o.Now)
 	doc, err := openapi3.NewLoader().LoadFromData(o.OpenAPI)
 	if err != nil {
 		return nil, fmt.Errorf("guard: read the OpenAPI document: %w", err)

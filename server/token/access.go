@@ -4,20 +4,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"sesame/server/token/atjwt"
 )
 
 const (
-	// typeAccess is the media type in the header's typ (RFC 9068 §2.1).
-	typeAccess = "at+jwt"
-	// maxAccess is the longest text, in bytes, that is looked at; ours have some 600.
-	maxAccess = 8 << 10
-	// Leeway is how far two clocks may be apart.
-	Leeway = 30 * time.Second
 	// remembered is how many verified tokens are kept: an ES256 check costs as much as several
 	// whole requests. An entry takes about half a KiB.
 	remembered = 8192
@@ -40,46 +35,6 @@ type Access struct {
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
-
-// claims is the JSON form. Times are whole seconds: a fraction or a string does not decode.
-type claims struct {
-	Issuer    string           `json:"iss"`
-	Subject   string           `json:"sub"`
-	Audience  jwt.ClaimStrings `json:"aud"`
-	ExpiresAt *int64           `json:"exp"`
-	IssuedAt  *int64           `json:"iat"`
-	NotBefore *int64           `json:"nbf,omitempty"`
-	AuthTime  int64            `json:"auth_time,omitempty"`
-	ID        string           `json:"jti"`
-	ClientID  string           `json:"client_id"`
-	Scope     string           `json:"scope"`
-	SessionID string           `json:"sid,omitempty"`
-}
-
-func date(seconds *int64) (*jwt.NumericDate, error) {
-	if seconds == nil {
-		return nil, nil
-	}
-	return jwt.NewNumericDate(time.Unix(*seconds, 0)), nil
-}
-
-// GetExpirationTime and the methods after it implement jwt.Claims.
-func (c claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt) }
-
-// GetIssuedAt gives iat.
-func (c claims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt) }
-
-// GetNotBefore gives nbf.
-func (c claims) GetNotBefore() (*jwt.NumericDate, error) { return date(c.NotBefore) }
-
-// GetIssuer gives iss.
-func (c claims) GetIssuer() (string, error) { return c.Issuer, nil }
-
-// GetSubject gives sub.
-func (c claims) GetSubject() (string, error) { return c.Subject, nil }
-
-// GetAudience gives aud.
-func (c claims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
 
 // Issuer signs and verifies the access tokens of one issuer for one audience.
 type Issuer struct {
@@ -104,13 +59,7 @@ func NewIssuer(issuer, audience string, keys Keys, now func() time.Time) *Issuer
 	}
 	return &Issuer{
 		issuer: issuer, audience: audience, keys: keys, now: now, verified: cache,
-		// What the library does not check by itself, it is told to: the algorithm is one of ours
-		// (RFC 8725 §3.1; find holds it against the key), exp must be there, and base64 has one spelling.
-		parser: jwt.NewParser(
-			jwt.WithValidMethods(algorithms), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
-			jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
-			jwt.WithLeeway(Leeway), jwt.WithTimeFunc(now),
-		),
+		parser: atjwt.NewParser(issuer, audience, now),
 	}
 }
 
@@ -131,12 +80,12 @@ func (i *Issuer) Sign(a Access) (string, error) {
 	if !a.AuthTime.IsZero() {
 		authTime = a.AuthTime.Unix()
 	}
-	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), claims{
+	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), &atjwt.Claims{
 		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{i.audience},
 		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: authTime,
 		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID,
 	})
-	t.Header["typ"], t.Header["kid"] = typeAccess, key.ID
+	t.Header["typ"], t.Header["kid"] = atjwt.Type, key.ID
 	text, err := t.SignedString(key.private)
 	if err != nil {
 		return "", fmt.Errorf("sign an access token: %w", err)
@@ -148,9 +97,8 @@ func (i *Issuer) Sign(a Access) (string, error) {
 // session still stands: that is the caller's to look up. Every fault of the token is ErrInvalid; any
 // other error says that the keys could not be read.
 func (i *Issuer) Verify(text string) (Access, error) {
-	// Go's base64 skips line ends, so that one token would have many spellings.
-	if len(text) > maxAccess || strings.ContainsAny(text, "\r\n") {
-		return Access{}, fmt.Errorf("%w: too long, or not one line", ErrInvalid)
+	if err := atjwt.CheckText(text); err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	ring, digest := i.keys.Current(), sha256.Sum256([]byte(text))
 	if v, ok := i.verified.Get(digest); ok {
@@ -179,7 +127,7 @@ func (i *Issuer) Verify(text string) (Access, error) {
 
 // verify checks a token with the keys of a ring.
 func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
-	var c claims
+	var c atjwt.Claims
 	var keyID string
 	_, err := i.parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) {
 		keyID, _ = t.Header["kid"].(string)
@@ -202,16 +150,10 @@ func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	return verified{a, keyID}, nil
 }
 
-// find gives the key that the header names, if it is one for the header's algorithm. jku, jwk, x5u
-// and x5c are not looked at: a token does not bring its own key (RFC 8725 §3.10).
+// find gives the key that the header names, if it is one for the header's algorithm.
 func (r *Keyring) find(t *jwt.Token) (any, error) {
-	if _, ok := t.Header["crit"]; ok {
-		return nil, errors.New("crit names extensions that are not understood") // RFC 7515 §4.1.11
-	}
-	typ, _ := t.Header["typ"].(string)
-	typ = strings.TrimPrefix(strings.ToLower(typ), "application/") // RFC 9068 §4
-	if typ != typeAccess {
-		return nil, errors.New("typ is not at+jwt")
+	if err := atjwt.CheckHeader(t); err != nil {
+		return nil, err
 	}
 	kid, _ := t.Header["kid"].(string)
 	key, ok := r.public[kid]

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"sesame/server/token/atjwt"
 )
 
 const (
@@ -61,7 +63,7 @@ func (o object) with(changes object) object {
 	return o
 }
 
-func (f forger) header() object { return object{"alg": ES256, "typ": typeAccess, "kid": f.key.ID} }
+func (f forger) header() object { return object{"alg": ES256, "typ": atjwt.Type, "kid": f.key.ID} }
 
 func (f forger) claims() object {
 	return object{
@@ -145,7 +147,7 @@ func TestHeadersOfAccessTokens(t *testing.T) {
 		"typ empty":                        {object{"typ": ""}, false},
 		"typ missing":                      {object{"typ": absent}, false},
 		"typ a number":                     {object{"typ": 1}, false},
-		"typ an array":                     {object{"typ": []string{typeAccess}}, false},
+		"typ an array":                     {object{"typ": []string{atjwt.Type}}, false},
 		"crit unknown":                     {object{"crit": []string{"exp"}}, false},
 		"crit with b64":                    {object{"crit": []string{"b64"}, "b64": false}, false},
 		"crit empty":                       {object{"crit": []string{}}, false},

@@ -23,6 +23,8 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+
+	"sesame/server/token/atjwt"
 )
 
 // The signing algorithms (RFC 7518 §3.3 and §3.4, RFC 8037 §3.1).
@@ -33,7 +35,7 @@ const (
 )
 
 // algorithms are all that a token may name.
-var algorithms = []string{ES256, RS256, EdDSA}
+var algorithms = atjwt.Algorithms
 
 // rsaBits is the least that RFC 7518 §3.3 allows, and what every verifier can read.
 const rsaBits = 2048
