@@ -20,6 +20,9 @@ const (
 	maxLength = 256
 	// maxFiller is how many digits and signs around a name are still "a few": a name, a date, a sign.
 	maxFiller = 10
+	// minPart is how many letters of a name between signs are a word of their own. Of the letters that
+	// stand alone in a random name, many a random password is made.
+	minPart = 3
 )
 
 // common is a sorted list, a password a line, in lower case; common/README.md says where it comes
@@ -104,7 +107,11 @@ func madeOf(folded string, names []string) bool {
 	for _, name := range names {
 		name = fold(localPart(name))
 		words = append(words, onlyLetters(name)) // ann.lee as annlee
-		words = append(words, strings.FieldsFunc(name, func(r rune) bool { return !isLetter(r) })...)
+		for _, part := range strings.FieldsFunc(name, func(r rune) bool { return !isLetter(r) }) {
+			if utf8.RuneCountInString(part) >= minPart {
+				words = append(words, part)
+			}
+		}
 	}
 	return isConcatenation(letters, words)
 }

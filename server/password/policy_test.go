@@ -78,6 +78,9 @@ func TestPasswordsMadeOfNames(t *testing.T) {
 		{"example.community", []string{"ann", "ann@example.com"}, false},
 		{"ann 8271 9945 3304", []string{"ann"}, false},
 		{"a wooden horse", []string{"ann", "ann@example.com"}, false},
+		{"lililili88", []string{"li"}, true},
+		{"li.wu.88", []string{"li.wu"}, true},
+		{"8f3a07f9a1d26f5a", []string{"st-90f1a2d4c7ab"}, false}, // one letter is no name
 		{"knock-knock", []string{"johndoe", "johndoe@example.com"}, false},
 		{"9182731455", []string{"273", ""}, false},
 		{"!#%&/()=?+", []string{"", "@"}, false},

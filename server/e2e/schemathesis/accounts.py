@@ -41,7 +41,7 @@ class Accounts:
 
 
 def register(base, scope="me:read me:write"):
-    who = {"username": f"st-{secrets.token_hex(8)}", "password": secrets.token_hex(8)}
+    who = {"username": f"st-{secrets.token_hex(8)}", "password": secrets.token_hex(16)}
     requests.post(f"{base}/users", json=who, timeout=10).raise_for_status()
     login = {"grant_type": "password", "scope": scope, **who}
     answer = requests.post(f"{base}/token", data=login, timeout=10)
