@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -255,6 +256,8 @@ func TestSlowRequestsAreDropped(t *testing.T) {
 	}
 }
 
+var pathParameter = regexp.MustCompile(`\{[^}]+\}`)
+
 // H6: every path of the contract with every method that it does not have.
 func TestUndeclaredMethods(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
@@ -267,7 +270,7 @@ func TestUndeclaredMethods(t *testing.T) {
 				if slices.Contains(declared[path], method) {
 					continue
 				}
-				a := s.do(t, request{method: method, path: strings.ReplaceAll(path, "{session_id}", newID())})
+				a := s.do(t, request{method: method, path: pathParameter.ReplaceAllString(path, newID())})
 				if a.status != 405 {
 					t.Errorf("%s %s: got %d %s, want 405", method, path, a.status, a.body)
 				}
@@ -286,8 +289,8 @@ func TestUnknownPaths(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
 		for _, path := range []string{
-			"/nothing", "/users/", "/users/me/", "/Users/me", "/users/ME", "//users/me", "/users//me", "/users/%6de", "/users/me%00", "/users%2fme",
-			"/users/me/../me", "/./users/me", "/users/me;x=1", "/users/me/sessions/a/b", "/users/me/sessions/", "/users/" + newID(),
+			"/nothing", "/users/", "/users/me/", "/Users/me", "//users/me", "/users//me", "/users%2fme",
+			"/users/me/../me", "/./users/me", "/users/me/sessions/a/b", "/users/me/sessions/", "/users/" + newID() + "/", "/users/" + newID() + "/a", "/users/me/nothing",
 			"/.well-known", "/.well-known/openid-configuration", "/token/", "/token/introspect", "/healthz/x", "/debug/pprof/", "/metrics",
 			"/openapi.yml", "/.git/config", "/" + url.PathEscape(strings.Repeat("é", 1000)),
 		} {
@@ -295,6 +298,9 @@ func TestUnknownPaths(t *testing.T) {
 			if a.status != 404 && a.status != 405 { // 405: the path is one of a DELETE
 				t.Errorf("%s: got %d %s", path, a.status, a.body)
 			}
+		}
+		for _, id := range []string{"ME", "%6de", "me%00", "me;x=1", "me%2fsessions", newID()} { // somebody else's, if anybody's
+			s.do(t, request{method: "GET", path: "/users/" + id, token: token}).want(403, "insufficient_scope")
 		}
 		s.do(t, request{method: "GET", path: "/users/me?anything=1", token: token}).want(200)
 	})

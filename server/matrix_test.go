@@ -132,7 +132,7 @@ func (c *cast) token(t *testing.T, a actor, scopes []string, expires time.Time) 
 
 // owned are the things of an actor that a path can name.
 func (c *cast) owned(a actor) map[string]string {
-	return map[string]string{"session_id": a.otherSessionID}
+	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID}
 }
 
 // beyond are all scopes of the contract but these.
@@ -279,8 +279,8 @@ func TestOtherPeoplesThingsAreNotFound(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := castFor(t, s)
 		for _, op := range rules.Operations() {
-			if !strings.Contains(op.Path, "{") {
-				continue
+			if !strings.Contains(op.Path, "{") || strings.HasPrefix(op.Scopes()[0], "users:") {
+				continue // for administrators nothing is somebody else's
 			}
 			t.Run(op.ID, func(t *testing.T) {
 				owner, stranger := c.enter(t), c.enter(t)

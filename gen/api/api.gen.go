@@ -31,6 +31,7 @@ const (
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
+	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
@@ -56,6 +57,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeInternalError:
 		return true
 	case ErrorCodeInvalidToken:
+		return true
+	case ErrorCodeLastAdministrator:
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
@@ -493,6 +496,31 @@ type User struct {
 	Username  string    `json:"username"`
 }
 
+// UserAdministration What an administrator may change.
+type UserAdministration struct {
+	// Disabled Whether the account may log in no more.
+	//
+	// Example: false
+	Disabled *bool `json:"disabled,omitempty"`
+
+	// Email A new one is a claim until it is confirmed; `null` clears it.
+	//
+	// Example: ann@example.com
+	Email nullable.Nullable[string] `json:"email,omitempty"`
+
+	// FullName As the person writes it; `null` clears it.
+	//
+	// Example: Ann Example
+	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
+
+	// Scopes What the account may ask for beyond `me:read` and `me:write`, which every account has, named
+	// here or not.
+	//
+	//
+	// Example: ["users:read"]
+	Scopes *[]string `json:"scopes,omitempty"`
+}
+
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
 	// Email A claim until it is confirmed.
@@ -520,6 +548,14 @@ type UserCreate struct {
 	Username string `json:"username"`
 }
 
+// UserPage defines model for UserPage.
+type UserPage struct {
+	Items []User `json:"items"`
+
+	// NextCursor Null when there is no more.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
 	// FullName As the person writes it; `null` clears it.
@@ -528,17 +564,29 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// Limit defines model for Limit.
+type Limit = int32
+
 // Forbidden An error as RFC 9457 has it.
 type Forbidden = Problem
 
 // Invalid An error as RFC 9457 has it.
 type Invalid = Problem
 
+// LastAdministrator An error as RFC 9457 has it.
+type LastAdministrator = Problem
+
 // Malformed An error as RFC 9457 has it.
 type Malformed = Problem
 
 // MediaType An error as RFC 9457 has it.
 type MediaType = Problem
+
+// NoSuchUser An error as RFC 9457 has it.
+type NoSuchUser = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
 type OAuthClientRefused = OAuthError
@@ -576,6 +624,21 @@ type Unauthenticated = Problem
 // Unavailable An error as RFC 9457 has it.
 type Unavailable = Problem
 
+// ListUsersParams defines parameters for ListUsers.
+type ListUsersParams struct {
+	// Limit How many items a page has at most; 50 if it is not said.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. It is good for the same list, narrowed in the same way.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// Q How the username or the e-mail address begins, in any letter case.
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// Disabled Only accounts that are disabled, or only those that are not.
+	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+}
+
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
 
@@ -593,6 +656,9 @@ type UpdateMeJSONRequestBody = UserUpdate
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
+type UpdateUserJSONRequestBody = UserAdministration
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
@@ -617,6 +683,9 @@ type ServerInterface interface {
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx echo.Context) error
+	// ListUsers List the accounts
+	// (GET /users)
+	ListUsers(ctx echo.Context, params ListUsersParams) error
 	// CreateUser Register an account
 	// (POST /users)
 	CreateUser(ctx echo.Context) error
@@ -641,6 +710,15 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID openapi_types.UUID) error
+	// DeleteUser Delete an account
+	// (DELETE /users/{user_id})
+	DeleteUser(ctx echo.Context, userID openapi_types.UUID) error
+	// GetUser Read an account
+	// (GET /users/{user_id})
+	GetUser(ctx echo.Context, userID openapi_types.UUID) error
+	// UpdateUser Change an account
+	// (PATCH /users/{user_id})
+	UpdateUser(ctx echo.Context, userID openapi_types.UUID) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -708,6 +786,45 @@ func (w *ServerInterfaceWrapper) RevokeToken(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeToken(ctx)
+	return err
+}
+
+// ListUsers converts echo context to params.
+func (w *ServerInterfaceWrapper) ListUsers(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListUsersParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "q" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "q", ctx.QueryParams(), &params.Q, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter q: %s", err))
+	}
+
+	// ------------- Optional query parameter "disabled" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "disabled", ctx.QueryParams(), &params.Disabled, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter disabled: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListUsers(ctx, params)
 	return err
 }
 
@@ -790,6 +907,54 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	return err
 }
 
+// DeleteUser converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteUser(ctx, userID)
+	return err
+}
+
+// GetUser converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUser(ctx, userID)
+	return err
+}
+
+// UpdateUser converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID openapi_types.UUID
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
 // This is a simple interface which specifies echo.Route addition functions which
 // are present on both echo.Echo and echo.Group, since we want to allow using
 // either of them for path registration
@@ -840,10 +1005,14 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
 	router.GET(options.BaseURL+"/users/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.PATCH(options.BaseURL+"/users/me", wrapper.UpdateMe, options.OperationMiddlewares["updateMe"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
+	router.PATCH(options.BaseURL+"/users/:user_id", wrapper.UpdateUser, options.OperationMiddlewares["updateUser"]...)
 	router.PUT(options.BaseURL+"/users/me/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
@@ -866,9 +1035,13 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 
 type InvalidApplicationProblemPlusJSONResponse Problem
 
+type LastAdministratorApplicationProblemPlusJSONResponse Problem
+
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
+
+type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
 type OAuthClientRefusedResponseHeaders struct {
 	CacheControl    string
@@ -1546,6 +1719,127 @@ func (response RevokeToken503JSONResponse) VisitRevokeTokenResponse(w http.Respo
 	return err
 }
 
+type ListUsersRequestObject struct {
+	Params ListUsersParams
+}
+
+type ListUsersResponseObject interface {
+	VisitListUsersResponse(w http.ResponseWriter) error
+}
+
+type ListUsers200JSONResponse UserPage
+
+func (response ListUsers200JSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsers400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUsers400ApplicationProblemPlusJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsers401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListUsers401ApplicationProblemPlusJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsers403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListUsers403ApplicationProblemPlusJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsers422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListUsers422ApplicationProblemPlusJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsers500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListUsers500ApplicationProblemPlusJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListUsers503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListUsers503ApplicationProblemPlusJSONResponse) VisitListUsersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type CreateUserRequestObject struct {
 	Body *CreateUserJSONRequestBody
 }
@@ -1554,15 +1848,23 @@ type CreateUserResponseObject interface {
 	VisitCreateUserResponse(w http.ResponseWriter) error
 }
 
-type CreateUser201JSONResponse User
+type CreateUser201ResponseHeaders struct {
+	Location string
+}
+
+type CreateUser201JSONResponse struct {
+	Body    User
+	Headers CreateUser201ResponseHeaders
+}
 
 func (response CreateUser201JSONResponse) VisitCreateUserResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
-	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
 		return err
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
 	w.WriteHeader(201)
 	_, err := buf.WriteTo(w)
 	return err
@@ -1779,6 +2081,22 @@ func (response DeleteMe403ApplicationProblemPlusJSONResponse) VisitDeleteMeRespo
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
 	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteMe409ApplicationProblemPlusJSONResponse struct {
+	LastAdministratorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteMe409ApplicationProblemPlusJSONResponse) VisitDeleteMeResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2566,6 +2884,476 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 	return err
 }
 
+type DeleteUserRequestObject struct {
+	UserID openapi_types.UUID `json:"user_id"`
+}
+
+type DeleteUserResponseObject interface {
+	VisitDeleteUserResponse(w http.ResponseWriter) error
+}
+
+type DeleteUser204Response struct {
+}
+
+func (response DeleteUser204Response) VisitDeleteUserResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser400ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser401ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser403ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser404ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser409ApplicationProblemPlusJSONResponse struct {
+	LastAdministratorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser409ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser422ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser500ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteUser503ApplicationProblemPlusJSONResponse) VisitDeleteUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserRequestObject struct {
+	UserID openapi_types.UUID `json:"user_id"`
+}
+
+type GetUserResponseObject interface {
+	VisitGetUserResponse(w http.ResponseWriter) error
+}
+
+type GetUser200JSONResponse User
+
+func (response GetUser200JSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser400ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser401ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser403ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser404ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser422ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser500ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetUser503ApplicationProblemPlusJSONResponse) VisitGetUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUserRequestObject struct {
+	UserID openapi_types.UUID `json:"user_id"`
+	Body   *UpdateUserJSONRequestBody
+}
+
+type UpdateUserResponseObject interface {
+	VisitUpdateUserResponse(w http.ResponseWriter) error
+}
+
+type UpdateUser200JSONResponse User
+
+func (response UpdateUser200JSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser400ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser401ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser403ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser404ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser409ApplicationProblemPlusJSONResponse struct {
+	LastAdministratorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser409ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser413ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser415ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser422ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser500ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateUser503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys The keys that verify our tokens
@@ -2589,6 +3377,9 @@ type StrictServerInterface interface {
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
+	// ListUsers List the accounts
+	// (GET /users)
+	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
 	// CreateUser Register an account
 	// (POST /users)
 	CreateUser(ctx context.Context, request CreateUserRequestObject) (CreateUserResponseObject, error)
@@ -2613,6 +3404,15 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// DeleteUser Delete an account
+	// (DELETE /users/{user_id})
+	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
+	// GetUser Read an account
+	// (GET /users/{user_id})
+	GetUser(ctx context.Context, request GetUserRequestObject) (GetUserResponseObject, error)
+	// UpdateUser Change an account
+	// (PATCH /users/{user_id})
+	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -2812,6 +3612,31 @@ func (sh *strictHandler) RevokeToken(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
 		return validResponse.VisitRevokeTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListUsers operation middleware
+func (sh *strictHandler) ListUsers(ctx echo.Context, params ListUsersParams) error {
+	var request ListUsersRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListUsers(ctx.Request().Context(), request.(ListUsersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListUsers")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListUsersResponseObject); ok {
+		return validResponse.VisitListUsersResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3073,175 +3898,290 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 	return nil
 }
 
+// DeleteUser operation middleware
+func (sh *strictHandler) DeleteUser(ctx echo.Context, userID openapi_types.UUID) error {
+	var request DeleteUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteUser(ctx.Request().Context(), request.(DeleteUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteUserResponseObject); ok {
+		return validResponse.VisitDeleteUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetUser operation middleware
+func (sh *strictHandler) GetUser(ctx echo.Context, userID openapi_types.UUID) error {
+	var request GetUserRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUser(ctx.Request().Context(), request.(GetUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUserResponseObject); ok {
+		return validResponse.VisitGetUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateUser operation middleware
+func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID) error {
+	var request UpdateUserRequestObject
+
+	request.UserID = userID
+
+	var body UpdateUserJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateUser(ctx.Request().Context(), request.(UpdateUserRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateUser")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateUserResponseObject); ok {
+		return validResponse.VisitUpdateUserResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rctu2uuirYHj2TONsSpbkuzKd2W4arzrNbcdO3dUo24JISEJFAioBWlYznjlPc/oefZTzJGfwASDB",
-	"myxZzkrXmeZHxpJ4Ab77HZ+9gMdzzgiTwut/9qYEhySBP5/jYErO6A15TVkqCXwXEhEkdC4pZ17fe42X",
-	"aETQjMwlGvMEjekNQbG+uu35HrnF8TwiXt+bp6OIBj6K8W0LT8i3e52O53sJ+S2lCQm9vkxS4nsimJIY",
-	"q/fE+PYVYRM59fr7Hd+Ty7l6ipAJZRPv7s73nkeUMPl8iqOIsAmpru0HvkAYBXAZivESMRwTRKUg0Rg9",
-	"eX/2HB0e7Z+gP/84aPd8pD4fHXaPdorL/g4LGqCE4Cj+duAJInBMBp6PgilOBJHfDrwPl2et44G37ma6",
-	"nU7tdt5wgHZ1G5dTgtRbfQDwD5eX73a77Q4K1NUlGDPegq+3A+wbfiF5UrcSPiNMoDgVEjEuFeKFujJE",
-	"o6VZTwmu3Z3KAuGO7Rb4nshkeTqWJKmu8YIEnIUCSY4WmKo1jnlCkJwSxMitRDJZFpbUXbWSMU9iLL2+",
-	"R5nc63m+WhqN09jrnygkxpTpT91slZRJMiEJLPPq6uo0lVPCJA2wbMBsYOlXQ+6k2+2gP//odtuH7e6O",
-	"jxZUTmHxCcGCMwveA3XRXplUCU5IUkOrJEl48u3Ao+wGRzS8lgqP21LsnbpbzDkTWi6c8WREw5Aw9SHg",
-	"TBIm1Z94Po/U/ilnu/OEjyIS/+evgsNl2drVHaGGn0jHYxoonr0WAZ8rUgmJxDQyAMNBQITC74wwFOFg",
-	"JgA+cC2KSX+RUEnaZm9EyGsaen2v0z3B4XHvqHUS9Mato+4ebuGDw/3WEekdkcNRr7N3sO/5npBYpkLR",
-	"3Z7vSSoBrvnOMiikCetr+PbNnvo1K79zAfofCRl7fe9/7ebSdlf/Knbf6WdoqFZpxN0r1jt9BpvOiUeJ",
-	"NoGoVBt3BPjV1VWrTIN1CzG37JZJFhZ0rslmK7zCE+Di6zGmEQnLaDXYQiEnAoTLmEq9R85kggPYGRCy",
-	"8PofP+c3gzSa4huCsEQxFxL1Oh0QzziQCgy+N+eKLROv7+2O0yi6VsDy7j5tSSK9Xk4iH9g84You8Sgi",
-	"6AWTVC5XUksVHo9FLBaQCyyUKAjRKJVolBBsGMXC8xkaanAOkcBLgRZTkpC2WsZrHCnBR7bD+AiH12Yt",
-	"ZVyPeLhEVKMZAIFeXrx9sz3PdnKEfIdD9D57ezMe3FU+NgYCzIyWBDw8UR/URn2E0Yws0YTeEIbkggZE",
-	"faW5nDLA0m8pSZY7Gh0kpPgSdrAFOlIm0vmcJ5KE17F64jUAxcHMBWEhch+qHuajlCkIJEQIEm6Nou6B",
-	"yzPZihDsEV3qFTVjq2ETj4U4ly75GPAQkiDCysKB1yH1Oh/xRF3lguXO994qwalt0vdknIqV7FODJ2BG",
-	"0IBaSWu71Qq96xrLQRu2VKCUzRhfMFiXFEiQICHwwyLhbNJeHz6whxewkAYQVV7q170SQCSVQNHgZESL",
-	"F6T+Ut8QEpKwjZ4MxzQRsjXHiVwOB2yK1dXmaT7CLNQGENwGj080aNs7A1bUdGA8t54r4caj+9SctXDv",
-	"fO9dgifNgMlv0Ma5tuo2UqllNwUAC4Beh7HXIJRcyNZRSoWrb1uLxaKlBHwrTSLClHwIy2z+iBTjMhVW",
-	"Lkxcx0BfA5cZIjbmV1glBYhFRJOASOMYJ0uv752iOU5wTCSBXcZUCGUx+8oGSh+AQQXEORZiwZMQTRLM",
-	"JPCPQKkgCbi0ik/sFW1wPYALi8u6Ul+hICGholwciVUrgtesWE/2as3n+focoXP3iERUNGoAW2UPfucr",
-	"E9EFSW5IonfxIH4W8IBr/bGBmXlM5JSyCVooKQyQRmC3of9OuSTGU9SwoqESugwteYqwmCE84qkEF+GR",
-	"EHOKxjiNQFXyNBFfGf6X04RLGT1U7UoSz3mCExotr1OGbzCNlC3fzAMJQQv1n+QcxZgtDTYsJ4g2umqM",
-	"PzwWZzS8GgJFcqqEruHRccJj/Q0OQyVz2+hqSpSG1t+Chla8RSdTaaW15NFXkswmxNPKYjyr7nKiQQ41",
-	"cP4KJ5Mvqlpd7RaplylgYoYO99GP9LsvokTrXvNVue6Dwyr/Gr5DWk5a70riGdE0bOUe44s2ukyWCE8w",
-	"ZUhMeSKjL8B0EZ9QJhCWiLOAWJMXhVjiERak6P4FU2XvXuCxEhhKCOjV/Ruy13p6bp1In1Q2RJQpvNwR",
-	"fRwtt52reuBGE87NWpHePHphlrwqGljY3WN4qGV1iy6LYBhTFgpwk3QIIeLa9VtHMd6PLsn5tSJ7KxNF",
-	"KaizjTrcNhB3kmNKcedr9fr3+TKbsVTd1KOEEppB8BCduwWvrqEF78f8HC8jjsNrBSzQP03hvHrltF28",
-	"yAnDG4ya6CpSUH5lltOM4eriHztY1KD5PzDsBAkewHvGx8xC766DqUOFcoplMYz6RFFdzBOy4zp3mcB1",
-	"sj8rsypUIHI7pwkJfZSQGz4jodJu+Xt0qHjbcG3XjQUqaPGE/g6ZgVVy1d2Ewoz1rwsgesOR3WYZDGkJ",
-	"MQVAKLackwQQY7xszArA+TrbLi8afGuJo0roAYySjDKUMOZR6Jvom5K6+fYg6i94LaU4qSzl6l87b1cc",
-	"UIaZgVTp7RBGjULLHJKwrDIAveITpacyI+hrUNI9m9wggLFCVFhKBPtQiXwLnSYOU7r9mfqA65GZOXdf",
-	"ItW3njm/TrbBteQLkuah5vu25pyjSZQVRwOCPhRWuZL7susey0AYpWL5KD7Dg82DbCfwGDBpnwP2ymUK",
-	"V4oAc1Nc16HMEz5JcCzaSN0kEE4IwiGEkhkBBE8xm+jQLmFp7PU/llKCVUFc1lBryKHaeoGETKiQWsxd",
-	"BxEX8HTG5fWYp0z9rRwMHl6rr3AU8QVcYIOa14oo1cPrLJ/GPFpdhhvgdW0NQEVjNVZ0xRFyye2T71Zi",
-	"HO5X6jB874ySKMz8MRyGVC0CR+8SJeslVZbEGEeC+N7c+SpPod9f7OGk0MvE8fLi7Rv0Tv9qQrInne4O",
-	"okzRrLGTngHJ4Dww7iOMRITFFGLXVOpIVdvz16mUyotWPmbryoTMp+wOPvqVBJDVPUuj6A2Oa0j7VOfE",
-	"5yQRnCEoHVEu1DM0ZGkUDVEQEZzYuoq80uaUMfTCfCosuWfKgrIt+J56kJanusRmjqXCt9f3/ufj/wwG",
-	"t51OazC47Z4NBrdHZ5+e/odXA/0fCI7U4zZCrxV9nzP+47MSPXUP74OveUgdVM+ZTLiYk0DD8p61FeGu",
-	"i+0Oe+jPP3rtXhvVmbQ4kPSGIJMT5OA4xSQekUQho7hXfW2d6LIOF8lt2wnnWotittRxBqVzcriPOI8I",
-	"ZmqPOA3rHsohsUMwkyCZlQ5TRKOJPCHjhIhpaUdqBVSIVK++SDJ1DKcTrdc0bCgb03lY/XSdF4Gnh0jy",
-	"8gsODmueT27nteBi6nGEhcJX9pkw1XSCsoCg7slRRz3cLYs73HfL4noHe/ud3l6nc3Ry4tTHdar1cb5H",
-	"sWxeQb6hR3yhEPXA3AQvv0ra8JAQ8XGdt3Cf/NZaq77sU/0kMixrVlj4SMxxQFqCKHkqNYjuF+GiiZYE",
-	"EYJy5iM6RhCiiTibQAUlZ2WZvFdHSyId1T9ZadRvBKJhZulkZA3AMh+/EYgvWC3E6okXrtSKt/Le4QjK",
-	"IIeGwwvoeIaGhju1jaEvWijwQhlZRJT9qT17VrBc4JlgWji33y9Nc6OiutC3Y0f3WOBTYSKYVdDXEE9J",
-	"WBspeK+wtoVR/c8lMap3VdWSGRSrAq6oGMny5XT0j4C+pS/PPvx+3n1Dz8U5e38QPD8/PI/POj/25nvh",
-	"85cnbbJ8+Xt4dU7f0vPF68to+sv3k+Wb5cuTdtCL2Cg+64Q/v4xczneMKAcmx92TXlnhrqCW6yllNUJn",
-	"qHdnaYInZTJ5hjiLlggjdb+uS9FGrilkKcDAfdimGMzIqoLAH8lyQx37lhGki+6h2gxss6OD7hH68499",
-	"U+5+0D1Gf/5xqD8dd/bUb72dNrqa0mBqS6AiLKRRvMJKoZDMlY4YMM7QcCaXwz568Rx+CZIbH90CiJbP",
-	"0Nsf39lv4avbZ+j9xakWZPAFaUMhT0mbR5OyVVrHWkFys85lZJ2LZlo43ierZ3K5ztNYxaju7dfLhnWe",
-	"dlu+qHdcc9VyjatK1DaDIlW1Ch9grsHQQH0XRG5ogM7IUgcxJYnFfe6you874JZzfXkv12E4SfCyunr1",
-	"+LrFviYSK496w+VCzQuICXGd+XiF9buCp07D5ovvVhYPfl4ugq8JC8F3KbQZpAldywipfxR4x9fatV1j",
-	"C/sP2AIYSg9a8q+LmbhWFz/kZttoUIedotB7Ec/l0jcxsqz+ENmYoI58WoApuf1IkEnIDddBie0wW/Oc",
-	"L49WbWbe/+hu575n1z1cB9uuQx6kMWESW3dxY9hoPb4VeIuP+NKQLQkswz2VjdRTT6PAcHipCbo1KF3B",
-	"RH6D6FsXXBtR7abCq07AvyGLd9YcrEiA5zxlkoTKe82bQHww8sFkk1OyRDghfe1FCW2GxPxXCjHMBYkC",
-	"HhNj5HE0o0z5KgOWPQyZYLVCq07Cm5B2rHshBZG6+4xJyMXp7Aehk6nUl0OTSsDjmLMBy7LD+o1yygVB",
-	"MQ6JNb+sA+HDJ9KKMY1sFZf1qgwVfKPDaL7ayIDZUmkwsBzzFC04DwlDU56A5r/HxAYPzLGwj+tCWA1x",
-	"K6eSZjNdTOw969XpQNz6rrZkaL1gNuHzqD786O51MLjtddR/XfXfXmswuD34Tv33vfrz6EUtFEpCoLm8",
-	"s47SS1vcLDRfWyFrPdpqiVul8aBcDJw6qbX8KjcgnssR53YblS/VtzYVfq0R8bbM/xxSDBuSVpAmCWEy",
-	"j8q7CaytuaO7AXcwsiisYhWtuyKvTFKVHZUeXUdYNju1mUt5ynQvKcICXMaT/YMjcOZ0gLwEaEOxq7ZV",
-	"4N48H7Edy1Y9QNM2uKYr4iRU7jdv3KRkXQjs55aJtrTOv9cinSqVIxaVgGN9cDAL4jf3Ih8UQp/7ndrg",
-	"p8l91sb/4B1KYeoypQpM6wypZVPMUqFd0QdGH96fF4K3dUbavQER0xIGq8/AkdGKr6msgIY6cn+fGSiN",
-	"sa8VAfdTq2DzeCUN2+it8jAWVBAUEXxDENG+B09Qoa3JBiJBlqOIjhKcLHVMV3fSQwuHeXQxlLROLNSs",
-	"W/dMrbV2fWnj+seVDei4sw5IFha3jnCst8G3CTKe/pL88+XB4ia4/C365Yd9dpCcf//Tqfr3XW/Ume2N",
-	"9n7qBPFZ+ss/TuQ/WdT55ec3/Jd/23BiMeL8aPHECx3031R5JgQrRd+YunGyqRGfTMAOLwiBEEvSkjQu",
-	"JU5rfSuj2Fal9ahAAY4iyBeB1UyZUUbVZJ6uuBHXq/JOBGpobSiecWkJsZSI2mQbWqTkYjCl4RpJFTq/",
-	"NlZ+7WpNOZcuEQqUCBknPF5HpURYQDVFPRYvbcRXP5knFgAP3r52RR81pqBrQSYNtIGlAxqBaWgSimuk",
-	"lsoeu0KUpcJsJwXcFBbjuwxSgnSB/lZw5Du8sUmbwXUt88Zy/v1gZuRWXgdpInhN4cebVLGd4fks0KYc",
-	"3jaC1AOeEDTlUSiQYlCZJxpNQlPn5pS3jgLMYIRDu8Y+KNdP3IMx2E5x6XXAvrRKaAMwFxI7NYr25dWl",
-	"GeLSOTzesTFIdFqIPepaLB8NzbSW//u//8+wXaeF6jL2QD6UrZh6Y4m/OCWF3uhJQc025PHh/n0TbcrJ",
-	"z2pCc45/S8mzvL6CMwhftNFpTaIXBTwmAvq76/OdB90KFHzvtjXhLfVlS8zovMXnGnetrD5JEcn6SXVo",
-	"WQCvlYQPTKsXc9GlhPGm5Tal3KHz7AL+7f4aKftvK/drW7lOKKR2MBkUQ+AoIhCvuYGyM0GisRujcd5X",
-	"tgINPNx27k+FaWu1S621B+aNodSzcnc3bKoInxnjwawF/68JqrXjI/eIG7u6wmV1S/xy/kKNiGqWPRdF",
-	"6WLlkBuk22uXZ3rFpA/DY+xgqy8SolxVpXJZCEGDa3ZDEjqmJCwFo9toHXr5lU9ZyMtlkwf7a9NFSWI6",
-	"fFYnDT8Ikmzl4zzI5A0pDIIClqrxQ2IT5sqerb+pguQe28c86toipP51+cirouW9jnVlnZeS6QfOKgxh",
-	"gIp0H5Eb5T7phIWesli0N9b0eXJXocGmtwZjjJfQ7TnmSVMS92GOxTzcFvcuK23kq1O3Bt3zM6Io4dhF",
-	"qENpjndS8EGcHTXxx3O4ftMMTVwbq1WWHqYxSpmkkfGiA87GNIkrdVKM/Zf51A547JJLEz9UgF2g7ZUx",
-	"XVsCXlJ4a8fcV8nID4z+lpI8xUilQBFR0gwFWMAAhgUN5fSZ8pCG/zX0YcgRZB99c6GAtl6mrFP13Aqk",
-	"qnp8RdLhvwYDUaks/8/7ZalDfCuTB4poPgBdbUg0D0DXXeX9UFMQpAmVywt1uX60HrME01rXNG0h7paN",
-	"mhJoqLt+bGm15qIhmicU8slySuI2eoGDqaJpmJ9khicNGNiRBU3ea+/p+Z1QSad7YSCeBPXm0NXFhWkG",
-	"u9DvjfGMCJ2tBTDoIXpqPxkIplLOs7RgrzkHbrrrYHZW/ZQg9AqM4aeZP/AUfn9asLOfamO5jS5pMFMA",
-	"GDDXeVryFLLcz/SLYMyXpMGMhPDThEg0LNsvQ73BccQXgDaXF40h9yGJvL63ay3dXCeYZ0ErMA4Vtxh/",
-	"0moFjVAdY4AmH2Mz9T2dKWy4hRRvUwAThTcppl5mtzzBoXKTocGIJ2InuyV7GVAOPFoj/r4HWC+ysHOX",
-	"8rFCt+4ko2zM6xGuM2JIqeMZIXOFL5pkG9Nh5qn6T7nbUo/yBTzq1grDIQKCMaBtlu0BG7CnTy+TJaKy",
-	"/fQpegdFB09tRIM89QHh+QDWEmX4MDAP4SIR4owMB+zJUJE9SlKmHTA9cy/mGbCGxmAc5qNwM/Ny6Dgf",
-	"wx0okGCIzwlDmA1Y3ukKlK+XrveiQPDU7k53b+jHL3mq9vlRPQTPaXuJ4+jTk1334w48LrviV8GZc4X6",
-	"uIMCnIDzS8WA6bT3NwLhkeBRKom1l4noIxrPeQKmTaw7pt5xIWMMcdfTOQ25HqU3IUztJXeg7UAfErcH",
-	"7ONc32TXEvJA7Lrf7UBZefbsgEeRrr7RIfPsWRp5EZ9AMnC0NC7pgEFlChFSWErW+csBu1xwCPQJJKZ8",
-	"gajso48XCzyZkAR9OLdr2bH9i1T66ON78j0PPj3ZTUjIA/gJJASVBiGQeRVPn0I5zrCp73RoQm37B0c7",
-	"GncYCQnjV4dKKg/1hFw5TYhp/XEoQiAxJ3iGMoFNmZAwo1PPRB36ZjiqW6Ax3GmjN9wkwBMyJ1gK3Tuw",
-	"wAIJwtQGTlk2jdHW6FCB9jv7viF9XeGUR0DNRdnYW91MpG450NsankYRXyi5+cKBPZAYheolNHRzzMNn",
-	"6DcYkqJI2h2MMuYJmpJobsm+4qc9fWoUm7olASnpxEcM4QlIXbV19v+o09Fd5CbsSBOlYUDbD5iO+oA9",
-	"NCJm1ik8GITlN6hU+LQgCE8SYurBIxoQpqujtbngvT6/VIIWJKRSg6K/C0wneJoEpM2Tya65aTem0sl4",
-	"e1q9er53QxKd8vI67W67o64xbOv1vb12p70Hho+cgrbZbS9IFLUAl7u/LmaibdudJ6Qhb2Kq7QWdMKXl",
-	"Z2QpdCYcmiSvyAj9SJbogsi8GH+njU6dUK3uo315dSnQnCTIBpOfDdhwRsOhbSTT7XN7x0hO03gEFoot",
-	"F5uRZRudERlMTchdmkZqIAY7ZVaPi8YInjpgmdAOORCh2nRfrz/hEksI4TKysPM7dfop7+e3Y12ohM0L",
-	"Hwmu+JFI82wq8iMCGEcRZ9nMDGUsDwuDj8xAYl1XArYSjQ1dZBx8rpTzhMgfyVJ4pUnkvU5ns1lUulD9",
-	"o2k88F5c9A4OPdNf4L1r6U/QIeC9+X30Svw8PU6/fx6ErcPXbxY/n+1fXR8xfvXz2S+n4x9mt7+I9/94",
-	"fvKzWha0C3gvnpsq+74nKASxvb43Pt57+3Lv+97tWfe7yfFNOjqRr0h38sPr3386OiTHl6k4Sd/9cPP+",
-	"pxcfPCju926vz178/j49ifcOf3j15lqm5PDg5NWb+c9Xh/PnywtJZ//89cfzq/MD3PHuPq3dp25K+xum",
-	"nMzIUqFxmzlVlUMk4FUHGkl1N2bI3HVnTbl2v9f/+Ml35l6YlRpBpI0XpGSNZiplQOOJQrH3PRUBV3JU",
-	"OTa3LQw6tjWGMRVe3/lZva4gAsAIaxUKyVtat6+UCcXK88wYiE2PgpYEx/vd/Z02GuoK4YzN1eehYuzM",
-	"fiw0FlaYIWt82JYhGlohHhCRbmp6ABne393t9o7anXan3e0fd4472vTdzW/auFy4/7GYKrjWHtSnvHeh",
-	"/s1uVXXT4uoVwqruhI+fGjoDVm5fDwTZrKy6/9FT/pfn126//K0yDhVMqoX/HzMvy/GfCj5R0dv51Fjg",
-	"37BFMAirNfArIbJ2JfpDoLC2oMy4q0FUWpb+i8tKE0ulwpnEgkL+YBk5hdkEvzcKwVOwV8EQUmofGSfP",
-	"nJegPD/RRufK7eAzmKZogyQkEqboPRuPQlkQpaZCqiL9zJCEbWWfrbj0+Gz9YS/m3XVT+yJ6o49VeFQs",
-	"nhehiNVbHBSa9dTiL1ur7+0qjl424+6gs4cWUxqRe6bUaBPe+pEo5koOKANwmspQORIjMqFM1KLtPcEh",
-	"ZbqU5i+FObWwJVisdljLA9Go7tm7/x53GtEq1D8Ho1lz7wNQnmVTQfzV2izaR7DCVhkghRxlT7ex2AF4",
-	"dqi79vXMARcsRIo0nFHoMV4OGJ7PCU5gYCr4oS00zG2Nb611MURP/vxjv723A96wQEMbPhrCg4fZdfpF",
-	"QuJEwsk4OtbVRqcDhprSlGjBkxkEOOYRDiptNu3yokoDA578+cdhtq7ib8bFN/LOxCSU1zTHNGkjcN/V",
-	"wooDQqjQmTQFk34WubPeVhtdEBYqcQjD2yIIe1qPjipBqeBPFuq5dljHE4wiLqRZiY/kgiOJR2IHvHBz",
-	"XBKOs3c8QxGW2ZS2KZa+SdzAHCSFXfV0OSVjaXqUslIuqJesgKxqChqM7u/YEAMuReRtpJyaMk61N/XW",
-	"+qC8UhjOsEI9MUE6x1OYM96GIh2BNQ1OZhbrHu74yrtUz4fTJvRWTMNXATtuce4wJv2nQxPnBOqFUVr6",
-	"yLvyBG53wKkObOrzyPxs9wpXSt3p3AHIT56g7oH1qQfMnGfUN8k0aetrTQSICrTfO9ErHDpTwIz7DPEe",
-	"vgClCwoWMnG6Nw7PcSIHzFaoZQHJQv0YhF+noLZNIa+W8NrXBxdfR7GQkAlWDv03Ak1S/aCQD0BHRDyY",
-	"AfT5gpEE8VRH+a5M1dcQoDlE2BQNf2OxOiEKY5XsgY2iZWkcXVqIXezDMSJtdCpmim3UHqELL6d9tXl3",
-	"Lk9iuv3sYmgBzOZwJBpMNc7zleoCU0ZICEGTYoUTOr2nFgqSfXgpBqxQhmQZoXAUShuVM1hI6EplWcpk",
-	"mcUP2LBQdthHkBkbmvJDOIBD79KV3ZShEZdTxas6f6Xea4cQJjydTBGVA+YMiKGynw9nsjyKWcZEENSt",
-	"aH3NxZfGtDfa9TseLlfo+9pjS8rjUt1sUq4wdTbMnXPpFme5Pm1+f6muyZT01JXj5GnhrLblLi9eKq7k",
-	"vfmyaSlln7pUAfXwSqa7vBG7PDHUfK0FkxachZGgecFgPnNxtBd0W0dhr9s6GR92Wgd4f0T2cC84Ck+8",
-	"Sq2e91tX/DT5if34353RVXAQ/daJ99jBy9+Ol68P+EnaFZeyl/x89PuLffxPr1g4VxdUyJHh+qEbDOss",
-	"FEjeFXPgpnp0Ozu0WCf8+DNx3ELgw07nEclkJaG7ha62vnUzoNdPNdcCX9lIpr4sF+6lgNfXOedgfx2D",
-	"v3COENzUXfOm4pFh6tbu3pq3ZuO94a6DNe/Kj51St/VO1n1ZNkZ+XSeocizOup5Q5WSJVe6Qlu6+06li",
-	"J+c6zpE+ubbeOTK/5c6RG39s9JPsBEO/ZM7qsnKeRiFKMKhFLGbatNZx6b5rXMwYX0DpT8QnPJUwjGDA",
-	"bFGXtcKyQyba6K1uHCsZA6YczhwXWzEKjOFSHEiYnd9WN4gYPBIq0PDzwEwVG3h9BDU9d0NjKesojW74",
-	"eMX5DAzWYS4lhjYrtOQpTFbDbGlGq/UrYxKV0TAiEAQiIUrnCAu0IFGkLTOqrKSSIwaGW511kWPvC1gY",
-	"WiSVdGhxyJyrPb+YDqg0IRa1zgbqsHYy3GOrxdKQzsJhadacboKhvU0XqMJEzsYYvmutOFa1Z+Zddo8O",
-	"9046x73Djhk/qb84OoQvFF6bswOSen3vYNwZH45OSGsfd4LWPt47aZ2ER6R1EnbxEd4bH40Oequ1qCha",
-	"UrjT7baOgoOD1jHe77Y64d641x3v4+PRkWcGK6476rpOPxfMU8x0VRFltZhgS2PHN2JA8/8DSatO+Wd1",
-	"vZkrv+AJlJIt/tb3X0Tff13FXSrT/PjprqTK+SwrUUjnD9bfJoG2Wnd3OidtdDXl4PmaPkXzaqVOCcyl",
-	"7kPYwBkjWu1N98sxMVvyUJikqifqgnrWyVz9Jgg+YulELu/R0ognA4YjiNtnCpsKhCPBUa/T8dGIBDgV",
-	"9rzUCWcEEQp8vcDLqiVQmBxctSyoUEvXJ/zD9eZ7HHFGbKzCjUXoYjETjNAVHFDbJDkavnt7cYk0joZt",
-	"dGrMAZ3nceM6NnZamQk9YCaU5JsAUWFEzTBHhb5TSKwrcDQsIKzR3amzGTQkv4C9UBsGeAF7tXFHXWdX",
-	"JKo6G2ILr65qLRRdxg1kenWSxvq2QkOmwc6+VaSoyNUccOWblmJTLASIbnt/C+h/qWfF0yI3PkAmQ5im",
-	"WRifsqVCupK5+twGJakg5+ge44D0yTzsma5jM40lcLSD7/ZS6pNosnrkARs6UaKhTlxlxch2LDvEluSy",
-	"bx6brtnO4WtZp3WH7uzQLyglnKiw8z6KvTE2KG76YwSUxwo+YBYOkPYhUSTsUOqFmXuBC9WloCGa46zQ",
-	"AreuUKs7qVF3+tT16+TtHKUjEZxAamWiVtkiXVfyOK1Ka4mc7mbbdNv+vF6nd9jqdlu9vcvufr/b7Xc6",
-	"v7jdVra9pRk25c48c0MzyDY61cb0RNRW63wqtrE17WUbNDSVwDCysDGL9SX1axwpJbqBmC6frQb37W11",
-	"YFH9kTHZwUXvS6JIXwFJJs2MTkOHM3heA2Lb062ck4vOeDKiYajlcON5RXWbeYxzi+qhkFtdRgZntexK",
-	"MqKiAP4CZ1btd062O6uqfOxP8WyzgrbAdhiVmSj3MT9Fx7O/e85pOVr7AZvdfdqWDpxjLp9zNo4o1Eeu",
-	"OLaquLHHOviwAhAfzUkyxXMoqsBMBxEchdle24ja2H4qxbJ7999xbk5U/EqVPJ/v/M+V9r2PxZLKolP8",
-	"3hpFuUhxjLBTEyGuN8OyX3NDbNc2sEZE1rSyfg/fi0INgOmR08l2ZbY4PWU6Lp2VL0w4D6HYQBfIlI6w",
-	"0yUB9UcCmiZCzMzv+qi8QrFDp5v3gCneHbDhfSeEmYKhGN9e4wn59rDTydL7wVRJKzYhtpHoqLPTV+tF",
-	"lA2Y6WuHmgvd65NJuDpLS4PzNanWsO03lIUb2BoX/etoy9X35brma/FKDaPkVk6RSzTdoni5BY/4K6r4",
-	"Dbrq5yvlcR4/jzaYGGZNkf7WhY5/m6rbm6raVtFph69nr/57ciCgscSAV1OOcIzOH8R3cyyDac0od9M2",
-	"D3VKlER2wBlObEOhku4zQub6GrA8ROnwvqLP7xfa2K3hamjgGwGzcN0CZ3OKJWpKNmryfU22cbDLjMbH",
-	"6DLhy83o3Mxj+BL1LF9H3Fgo/OvETa+/98XETWZLjaU5jlBT1l9e7Pxtt29si5hhE/ESzRM+phHZ0l7f",
-	"dcsa52mdiQLWNlCVHlaat3brvEpWTa57yO3EB52AMBXwlkSVqa+b5zkjJpkFNdn5tN2J8vB5fcwRNv/O",
-	"7RN8oFisDuqvxhKLI/Q9jEYUZg8ULlvf8S2eK7CWLG2w7zP4K5DZk5D/ZnXD6pvFanS5zZQnsphGsxFH",
-	"F9b64NiAzKU51bt8tn3dMc2F88ntOeRZFGtMje/HmUxwIJviP1DaPcU3RHnFEcFComPnCJpiWKhAuFuH",
-	"hno99wB80xQGszBeQGZjZZioChFF99DQUIV3Rb5QoXsfakBdOf26AOfGJ62Ir8GAjJp7i7CtCI6vC98S",
-	"GDbItd4TiGuEYHbaqjOyocgY7bVrPzcv+/xraF7nzPVtVG82F2pFzOwFC+1gnHqV6mvVCZho7GAlLLzI",
-	"h1Ddr2VOoygfqK08IqjT+NuN3ZKEbNIb8LlQbp9DQhmCakko+3WNSNI3bhRV2kPBEhIQJqOlrr+FAkZo",
-	"JHK7sUxXGOp2OlUiiqiQzVS0od9npmp+XM8DzA5r0HWa7mEL2S17HXVLz96ySSmkexyCl1Vnlofsl1eX",
-	"vepev9A5UUBtJdo9bh+0O6A6CmPwWRpFawtwd6R/gxAvzcRPiB5gBtHDv1l5u4gUSQjEpPIOxgfwcq06",
-	"2P1s/rqm4d29ugFa/YqaIQs/OsMI+5BcMZFl5bcVSsIEEpLPoXuZsgkEpKDiPus0NRZOnVOW65a1ExR2",
-	"vbYA8K/vveidPDgNzLi8HvOUlQ3V7GgLkUKpoy7U3Dqpv59blG+4RGfmzc1mZL6+x7IfXa1S2d//h3EZ",
-	"q9oddnyQbs9mGlgHpYF39FRZVyUPzeA1Kp/ZFvspQUNBQxjz5LC/ZvniGOB1NSWDplYYhWLCmLmw8soR",
-	"DZeWNhvXfffpflxoDADKm4GV6GNZ7Vga62dDPSi0T4wTCBzr4X+7oJMN1uoH3/pQ+ZtLfR/SujyVPjQY",
-	"OSXm+cxecyJ+p2P/OjzUB2YaENqKRv9zbVEMSXy9Vmfqa2XarPM4J/tRf7iTcducPehaw4WpJjenXJnH",
-	"OeRZOzu9NOIVetYlr05Ky8eRGSjAiML8Pc7sH7/uPIaI4xCNcIRZADN/WIh4EkyJnXXrPMrOJPl09/8C",
-	"AAD//w==",
+	"7H3rctu2uuirYHj2TONsSpbkuzKd2W6arDrNbcdO3dUo24JISEJFAQoBWlY7njlPc/oefZTzJGfwASDB",
+	"m67OSrtO+iNT2yQIfPju19+9gE9nnBEmhdf93RsTHJIY/vcpDsbkOb0lryhLJIHfhUQEMZ1JypnX9V7h",
+	"BRoQNCEziYY8RkN6S9BUP930fI/c4eksIl7XmyWDiAY+muK7Bh6Rbw9aLc/3YvIpoTEJva6ME+J7IhiT",
+	"KVbfmeK7l4SN5NjrHrZ8Ty5mahUhY8pG3v297z2NKGHy6RhHEWEjUt7bD3yOMArgMTTFC8TwlCAqBYmG",
+	"6NG750/R8cnhGfrzj6Nmx0fq55Pj9sleftvfYUEDFBMcTb/teYIIPCU9z0fBGMeCyG973vur543Tnrfu",
+	"YdqtVuVxXvIA640Xz3E9JjFBckwQDgKeMIloAbZjKWfd/f1256TZaraa7e5p67S1nwgSi/1W+wyHp52T",
+	"xlnQGTZO2ge4gY+ODxsnpHNCjged1sHR4dK9D3k8xdLreklMPd89SqfmKK85IE75JFdjghQAfcCVH66u",
+	"3u63my0UqKcLR2K8Ab/eDUde80vJ46qd8AlhAk0TIRHjUuGwUE+GaLAw+ymgSHuvtEF4Y7cNviMyXpwP",
+	"JYnLe7wkAWehQJKjOaZqj0NuEIGRO4lkvMhtqb3WLVImDzr6Huk0mXrdM3WJU8r0T+10l5RJMiIxbPP6",
+	"+vo8kWPCJA2wrLnZwJKihtxZu91Cf/7RbjePm+09H82pHMPmY4IFZxa8R+qhgyLVERyTuILsSBzz+Nue",
+	"R9ktjmh4I9U97kp89743wzGeEmn5XhILHlefsq9gfxPAE33Eh3CkGR4Rcz9NdKEIFI04DwHNpUF6FFEh",
+	"fcRwHPM5CRFl2Z/mGK6Sqo98Ski88HxPcSuv6+kveTUHOjaXlx6wkrXQKZXV/HGK2QJRSaYCYX2KMRYI",
+	"SzTlQj5BRy1Eh4jCgRSZCEzD3E0dtap3HcEn10PA9koEvFfXK2acCS2DnvN4QMOQALMMOJOEwfnwbBZR",
+	"zUb3ZzEfRGT6n78KzVPTLas3Qr2+SIZDGij5cCMCPlO0HBKJaWTuGgcBEYoAJ4ShCAcToa9MPYumpDuP",
+	"qSRNg3xEyBsael1vTY4rJJaJUIzhwPcklYD42clSMCQx62oC6JozdSt2fu/C+j9iMvS63v/azyT7vv6r",
+	"2H+r19BQLaO3e1asT/oEDp1Rt7pigahUB3eUhevr60aRSVRtxLyyX+QpsKELTdc73SusAA/fDDGNSFi8",
+	"VnNbKOREo/WQSn1GzmSMAzgZcBrhdT/8nr0M4mKMb4mlENRptUAVwAHwDt+bcYW2sdf19odJFN0APdx/",
+	"3BFFOp0MRd6zWcwVXuJBRNAzJqlcLMWWMjweClksIOdYKF4dokEi0SAm2BCKhecT1Nfg7COBFwLNlUbT",
+	"VNt4iYU8DxXxCxljqZnu1jcfYSFvcG653NVToRiZ2pl6EuWebKJXeEKQ4FMy4OECkUgQxBlBQxoLuTuR",
+	"n2U3+JSzYUQDufTWKs7yUNeWqZEZLAhT6BTCiUFS90F91CyuD3f1CkeKiZPdqHOAwxsDySJdAtyNpAGk",
+	"RS8u37zeHfStDPTf4RC9S79eD313lw9NLQFmRuUEmnmkflAH9RFGE7JAI3pLGJJzGhD1K82RjbYAYnZP",
+	"XwcJKb6CE+xwHQkTyWzGY0nCm6la8QaA4tzMJWEhchdVi/koYQoCMRGChDtfUfvI5W/pjhCcEV3pHdXf",
+	"Vs0hHuriXLw0Cl9IgggrcwE+h9TnfMRj9ZQLFm2CJMH4vSC7sTbG5c2QJ6wozGKid4ZEEowtZe9OMofZ",
+	"fbzmEj03X66/gmx/DwT1moPd+94bpTZo6/8dGSZiKUOqgCiIItD/tA2hPQRW5N9UGDbahUAFStiE8TmD",
+	"m5YCCRLEBP4wjzkbNdc/O5zhGWykBulKH/WrPglIJzNoKe4NP6n/U78hJCRhEz3qgxhrzHAsF/0eU1q+",
+	"gi2s5iPMQs314TVYPtagbe71WF7PA9u+8VSJdh6tUvKsAX7ve29jPKoHTPaC9h1oo3MjhbLoEALAAqDX",
+	"YZVrIEomtqowpcQn7xrz+byhRGYjiSPCFCWHRcb5gBjjsimsTM9pFUv6EneZXsTG9Aq7pACxiGgUEMl0",
+	"iuOF1/XOUWq2q1NOqRDK5PWVBZBscYNXYMkLMedxiEYxZhLoRyClCoHzUNGJfaIJtjVQYX5b1+pXKIhJ",
+	"qDAXR2LZjuAzS/aTftp4EtL9OUzn/gGRKK/Sw20VfaV7XxiJLkl8S2J9iq3oWcACN/rHGmLmUyLHlI3Q",
+	"XHFhgDQCqwX9d8IlMY4sDSsaKqbL0IInCIsJwgOeSDCQH+hiztEQJxEoHzyJxReG/9U45lJG24pdSaYz",
+	"HuOYRoubhOFbTCNletTTQEzQHDzgnGt/lb4NSwmiia5r3aMPRRk1nzYOPsV0DY0OYz7Vv8FhqHhuE12P",
+	"iZLQ+rcgoRVt0dE4datJHn0hzmw80I3UBb3sLcdZ7WAD5y9xPPqsotWVbpH6mAImZuj4EP1Iv/ssQrTq",
+	"M1+U6t47pPKvoTuk+aS1VyWeEI3Dlu8xPm+iq3iB8AhThsSYxzL6DEQX8RFl4JXmLCBW5UUhlniABckb",
+	"1MFY6buXeKgYhmICend/Q/JaT86t4+eWSoeIUoGXmfYPI+V2MzaPXP/Mhdkr0odHz8yWl/nCc6d7COuz",
+	"KG7RVR4MQ8pCAWaSdspEXJt+6wjG1dclOb9RaG95oihb/FuLw13d0I4TU1HnK/X5d9k262+pfKgHcRPU",
+	"g2AbmbsDra4hBVff/AwvIo7DGwUskD91DtJq4bSbB84JQpkbNbEFpKD80myn/obLm39o91uN5H/PsOMk",
+	"2IL2jI2ZBp5cA1M7X+UYy7xj+pHCuimPyZ5r3KUM1wlOL40pUoHI3YzGJPRRTG75hIRKumXf0YGSXb15",
+	"bde7qqDFY/obCVfwVfcQ6masfZ0D0WuO7DGLYEgKF1MMxfAZieFijJWNWQ44X+bYxU2DbS1xVHI9gFKS",
+	"YoZixjwKfeN9U1w3Ox7EvASvxBQnkKtM/Rvn64oCijAzkCp8HRzTUWiJQxKW5mChl3yk5FSqBH0JTFpx",
+	"yA0cGEtYhcVE0A8Vy7fQqaMwJdufqB9w9WWmxt3nCHSvp86vE79xNfkcp9lWfd9VnXMkidLiaEDQ+9wu",
+	"l1Jf+txDKQiDRCwexGbYWj1ITwLLgEr7FG6vnOmHpaOK6zS5WcxHMZ6KJlIvCYRjgnAIrmRG4ILHmI20",
+	"a5ewZOp1PxSCrGVGXJRQa/ChymyZmIx0dJpydhNEXMDqbqxKGRg8vFG/wlHE5/CAdWreKKRUi1cG7qvU",
+	"odpwZVXSBwDxxmqFCvEqVOuSdeTi4MdcvuPxYSm7yveeUxKFqZGGw5CqTeDobawEgKRKvRjiSBDfmzm/",
+	"yrJKVieoOVklRYx5cfnmNXqr/2r8tGet9h6iTCGyUZ6eAB7hzFvuI4xEhMUYHNpUavdVM5/dWZeomiXa",
+	"fUj3lXKej+kbfPArCSB4/jyJoteQFlbc/blOQJiRWHCGINVA2VVPUJ8lUdRHQURwbFONsuzAc8bQM/NT",
+	"MSG1mA2nFtJMVqcFzrBU9+11vf/58D+93l2r1ej17trPe727k+cfH/+HVwH9HwiO1HIbXa/lh7+nRMkn",
+	"BXxqH6+Cr1mkCqoXTMZczEhgk4aX7i0Pd53rfNxBf/7RaXaaqErPxYGktzodkHHEwZqakumAxOoy8mfV",
+	"z1ZmLhsrjGQKb5oYidlCOx+UIMrgPuA8IpipM+IkrFqUQ7SHYCaBXSvBppBGI3lMhjER48KJ1A6oEIne",
+	"/aocZt/T0dcbGtakuurgrF5dB0tg9RBJXvzA0XHF+uRuVgkuppYjLBS+UtqEyQAWlAUEtc9OWmpxN5Py",
+	"+NDNpOwcHRy2Oget1snZmZNS2SqnVPoexbJ+B9mBHvCDQlQDc5N7+VXSmkVCxIdVJsQq/q1FWXWquvqT",
+	"SG9Zk8LcR2KGA9IQRPFTqUG0moWLOlwSRAjKmW8ybQck4mwEWd+cFXnyQRUuiWRQvbISs98IRMNU/UnR",
+	"GoBlfvxGID5nlRCrRl54Ugve0nf7A0jd7hsKz13HE9Q31KkVD/3QXIEXMisjopRSbe6znDoDa4K+4by+",
+	"mptmmkZ5o2+GjuzxszRn7dYsg74CeQrM2nDBlcza5p91fy+wUX2qspRMoVhmcHnBSBYvxoN/BPQNffH8",
+	"/W8X7df0Qlywd0fB04vji+nz1o+d2UH49MVZkyxe/BZeX9A39GL+6ioa//L9aPF68eKsGXQiNpg+b4U/",
+	"v4hcyneUKAcmp+2zzor0cxdbbsaUVTCdvj6dxQkeF9HkCeIsWiCM1Ps6WUVrvia7JQcDd7FNbzBFq9IF",
+	"/kgWG8rYN4wgXfMESX2gm50ctU/Qn38cmmqjo/Yp+vOPY/3TaetA/a2z10TXYxqMbaYZZGdqwSssFwrJ",
+	"TMmIHuMM9Sdy0e+iZ0/hL0F866M7ANHiCXrz41v7W/jV3RP07vJcMzL4BWlCdk9BmkejolZaRVpBfLvO",
+	"Y2SdhyaaOa7i1RO5WGc1VlKqO4fVvGGd1e6KD3VOK55arPFUAdsmkLetduEDzDUYarDvksgNFdAJWWjP",
+	"piRTscqGVvh9D9RyoR/vZDIMxzFelHevlq/a7CsisTKzN9wuJMIAmxA3qY2X27/LeKokbLb5dmnzYOdl",
+	"LPiGsBBsly0K3OqWApP5Rtu7axzhcIsjgKK01ZZ/nU/EjXp4m5dt7U3V7eSZ3rPpTC58W/aUpnBaR6F2",
+	"h1qAQcXTw0AmJremfHK3m61Y5/Nfq1YzVy/dbq1au2px7YG7CXmQTAmTaY3pxrDRcnwn8OaX+NyQLTAs",
+	"Qz2lg1RjTy3DcGipDroVV7qEiPwa1rcuuDbC2k2ZVxWDf03mb606WOIAT3nCpK5uzOqifFDyQWWTY7JA",
+	"OCZdbUUJrYZM+a8UHJtzEgV8SoySx9GEMmWr9Fi6GDIebHWtOjJv/NxTXYouiNQVs0xCgE6HRAgdjaV+",
+	"HOq2Aj6dctZjachYf1GOuSBoikNi1S9rQPjwE2lMMY1sape1qgwWfKPdaL46SI/Z/GlQsBz1FM05DwlD",
+	"Yx6D5F+hYoMF5mjYp1UurBq/lZNes5ksJvad9ZJ3wJl9X5lHtJ6Hm/BZVO1+dM/a6911WuqftvrnoNHr",
+	"3R19p/75Xv3vybNKKBSYQH3OZxWmF464mb++Mm3WWrTlvLdSNUIxQzhx4m3ZU65DPOMjzuvWVV9Ieq3L",
+	"BlvD422J/ynEHTZErSCJY8Jk5pV3o1o7U0d7A+pgZJ7bxTJcd1leEaVKJyosXYVYNmS1mUl5znT9O8IC",
+	"TMazw6MTMOa0g7wAaIOxy46Vo94sHrEbyZYtQFNJu6Yp4gRUVqs3bqSyygX2c8N4WxoX32uWTpXIEfOS",
+	"w7HaOZg68evL149yrs/DVqXz0wREK/1/8A0lMHXuUgmmVYrUos5nqa5d4QdG799d5Jy3VUraSoeIqbyD",
+	"3afgSHHF11iWu4YqdH+XKii1vq8lDvdzK2AzfyUNm+iNsjDmVBAUEXxLENG2B49RrtbJOiKBl6OIDmIc",
+	"L7RPV3f/gLoOs3TelbSOL9TsWxdSrbV3/Wjt/oelA2i/s3ZI5ja3DnOs1sF3cTKe/xL/88XR/Da4+hT9",
+	"8sMhO4ovvv/pXP33XWfQmhwMDn5qBdPnyS//OJP/ZFHrl59f81/+tu7EvMf5wfyJl9rpv6nwjAlWgr42",
+	"dONEUyM+GoEenmMCIZakIem0EDittK2MYFsW1qMCBTiKIF4EWjNlRhiVg3k6DUfcLIs7EUisdTuOGPgX",
+	"AlGbHEOzlIwNJjRcI6hCZzdGy1/WkEnnDQWKhQxjPl1HpECqg7IMKgFxZT2+emUeWwBsfXxtij6oT0En",
+	"iIxqcANLBzQC09AEFNcILRUtdnVRFgvTk+TuJrcZ3yWQAqRz+LeEIt/ijVXaFK5rqTeW8leD2Wk0VIbz",
+	"60SRnaH51NE2hQZEEHqAXj48CgVSBCqzQKMJaOrYHPSBCDCDribNCv2gmD+x4sbgOPmtVwH7ygqhDcCc",
+	"C+xUCNoX11em8VTr+HQvbb10nvM96gQtH/VNh6n/+7//T79ZJYWqIvaAPpQt6dRlkT/fOIje6u5m9Trk",
+	"6fHhqiZIxeBnOaA5w58S8iTLr+AM3BdNdF4R6EUBnxIBRd/V8c6jdgkKvnfXGPGG+mVDTOiswWf67hpp",
+	"fpJCkvWD6lDHAFYrCbcMq+dj0YWA8abpNoXYobN27v7t+Wox+6uW+6W1XMcVUtn3DJIhcBQR8NfcQtqZ",
+	"INHQ9dE43ytqgQYebo33x1yzy8qtVuoDs1pX6vNiyTccKg+fCePBpAH/rgmqtf0jK9iN3V3usaotfj57",
+	"oYJF1fOeyzx3sXzIddIdNIt9CKekCz16bK+3z+KiXJalcpVzQYNpdktiOqQkLDijm2gdfPmVj1nIi2mT",
+	"R4dr40WBYzp0VsUNbdubrW2crVTekEJvNCCpCjtkatxc6dr6N2WQrNB9zFI39kKqP5d1gctr3utoV9Z4",
+	"Kah+YKxCZwZIU/cRuVXmkw5Y6Ca3eX1jTZsnMxVqdHqrME7xAkpAhzyuC+JuZ1jMwl3v3iWljWx16iam",
+	"e36KFIU7di/UwTTHOsnZIM6J6ujDaX+3eSbvtVXl3dx5uB9dFVD2C7vEUZ+t6950pCuIrHnh8hOzpyVE",
+	"VlQUGJnb3kRKHcF0ihImaWRM/oCzIY2nJFyVA44Z+y/zUzPgUxfbtybnHKkudVHbjPYtiQYNyIKzEPWN",
+	"fOmDE6pvpUzfR3NIAVOEvkgXGGPhA3mHPaZ7PEEdUyHC+MHTjfvUugrnaolzhZ9tGamuYQgAZtzf1+D8",
+	"U6CRTaOSdTi1BI12RpqHQZKt4kzL9IL3jH5KSBZWp1KgiCgJjgIsADXmNJTjJ4ps+//V96HbF0TcffOg",
+	"gPp2piwytW4JUmXddUmg7b96PVGqpvjP1fqDw3CXBswU0nx21wxoK5/PL1MA6OfzrqhzvAfBsyG4tsDt",
+	"MoVD0lGQxFQuLtXjemndnA266a9p+wJPTBvUCdTXtYK29kKL2T6axRQSTuSYTJvoGQ7GCubQdc20XOsx",
+	"MDRzqn6neaCbkgOf1bISHM5QkAK1oFyYEtJL/d0pnhChmS2AQTczVedJQTCWcpbmDXTqk2RMTS503Kvu",
+	"LYZegrX8OHUYPIa/P84Z4o+1Nd1EVzSYKAD0mOtdWfAE0mCe6A9Bc0BJgwkJ4U8jIlMBlBo4fX3AYcTn",
+	"cG0u4zKW3vs48rrevjWFM/ln1oIGAhg6yRqHkxVg+kK1ExJKA41R1fV0KkHNKyT/miPezJfyYvJRThcS",
+	"e+kr6ccAc2BpffGrFrBuptzJXczH6rp1/SllQ1594TpkjpS+PiFkpu6LxunBdBxqrP7hidQ+OnOPuvbK",
+	"UIgAby2oo4tmj/XY48dX8UKpR48fo7eQlfTYujzJYx8uPGtaXsAMHxqXIpxHQpyiYY896iu0R3HCtIdG",
+	"9z6d8hRYfWNR9rP+/qn92Xe8E/09yKBiiM8IQ5j1WFYfD5ivt67PokDw2J5Ol3fp5Rc8Uef8oBbBM9pc",
+	"4Gn08dG+++MeLJc+8avgzHlC/biHAhyDd4yKHtN5Md8IhAeCR4kk1qAmoovodMZjUOOmuqTyLRdyiiEw",
+	"cz6jIdcNOEeEqbNkHjbbBoxMmz32YaZfsnsJeSD23d/taW3Yrh3wKNLpeTqmlq6lLy/iI8gWGCyMz6rH",
+	"IHWNCCksJusEhx67mnOIBAgkxnyOqOyiD5dzPBqRGL2/sHvZs1XPVProwzvyPQ8+PtqPScgD+BNwCCrN",
+	"hUBqhnj8GPL1+nXV6n3jiz88OtnTd4eRkNCyvK+4cl93lZfjmJjaQAcjBBIzgicoZdiUCQm9knUf8b5v",
+	"Goq7GVz9vSZ6zU2GTExmBEuhi4vmWCBBmDrAOUt7uNokPirQYevQN6ivUyCzEIl5KG0Vr6sN1StHpk/2",
+	"eRTxueKbzxzYA4pRSG9EfTcJpf8EfYLWSgql3XZKyiwYk2hm0b7kyHn82Ag29UoMXNJxoBrEExDbbur0",
+	"oJNWS/eeMHEJGisJA9K+x7RbGJTHATE9p2FhYJbfoEJm5JwgPIqJKRiJaECYLp8wAx9eXVwpRgscUolB",
+	"0d0HohM8iQPS5PFo37y0P6XSSYnxtHj1fO+WxDom7rWa7WZLPWPI1ut6B81W8wC0RDkGabPfnJMoasBd",
+	"7v86n4imbZIwIjWBVVOOI+iIKSk/IQuhU2WgivqaDNCPZIEuicyqdfaa6NyJ5ejq+xfXVwLNSIxstOlJ",
+	"j/UnNOzbSlNdX3twiuQ4mQ5AQ7H5pBOyaKLnRAZjE5OTpv0CIIPt9q1HLGAEq/ZYyrRDDkioDt3V+4+5",
+	"xBJiPI5lrePTWRcQ2wyKSji88JHgih6JNGtTkY1wYhxFnKWddpRl0c+1SzNN/HXiGehKdGrwIqXgCyWc",
+	"R0T+SBbCK0zv6LRam3Ww05UsH0xlkvfssnN07JkCJO9tQ/8EJUTe698GL8XP49Pk+6dB2Dh+9Xr+8/PD",
+	"65sTxq9/fv7L+fCHyd0v4t0/np79rLYF9UTes6emDKfrCQpRLq/rDU8P3rw4+L5z97z93ej0NhmcyZek",
+	"Pfrh1W8/nRyT06tEnCVvf7h999Oz9x5U/3h3N8+f/fYuOZseHP/w8vWNTMjx0dnL17Ofr49nTxeXkk7+",
+	"+euPF9cXR7jl3X9cu7uFqf2p6Y00IQt1jbt0tysN+YJPHelLqnoxvcx9t0Odq/d73Q8ffadbjtmpYURa",
+	"eUGK12iiUgo0Hqkr9r6nIuCKjyrD5q6BQcY2htDcxus6f1afy7EAUMIauUqThpbtS3lCvjQlVQampohJ",
+	"c4LTw/bhXhP1dQlBSubqZxgBlOqPucrjEjGklVG7EkRNrdQWIau6qqiakWKw2H720sb1BN0P+Vjijbag",
+	"PmbFTdVfdssu6jZXLRCWlS99+FhTOrT0+LqN0GZ1F90PnrK/PL/y+MXfKuVQwaRcGfQhtbIc+ylnE+Wt",
+	"nY+1FUA1RwSFsFwksxQia5eqbAOFtRllSl01rNKS9F+cVxq/MRVO/yYU8q155Bial/xWywTPQV8FRUiJ",
+	"fWSMPDNjSFl+AkaaRZxPoAerdZKQSJiqmLSpEmVBlJgUyhL3M11UduV9NiXb45P1W0SZb1f1+ozorR5F",
+	"9KC3eJGHIlZfca7Q7Kfy/tK9+t6+ouhF/d0dtQ7QfEwjsqK3lVbhrR2JplzxAaUAjhMZKkNiQEaUicpr",
+	"e0dwSJnOtftL3Zza2AI0VtvNactrVO8crH7H7WG27OqfgtKsqXeLK0/TLYD9Veos2kawzFYpILkkho6u",
+	"c7NtM+0oCG3rmUFDLEQKNZwBClO86DE8mxEcQ5tlsEMbqJ/pGt9a7aKPHv35x2HzYA+sYaFHRSmTxcSx",
+	"0uf0h4TEsYRpctrX1UTnPYbq8hjQnMcTcHDMIhyU6vCaxU0VOoo8+vOP43Rf+b8ZE9/wO+OTUFbTDNO4",
+	"icB8VxvLdxCiQofaFUy6qefOWltNdElYqNghtHyM9AAtY9FRxSgV/MlcrWu7+TzCKOJCmp34SM45kngg",
+	"9sAKF9lUSPONJyjCMu3tOMbSN1Eu6J6mbletLsdkKE0RY5rrCQnVJZCVVUFzo4d71sWACx556ymnJs9b",
+	"nU19tdoprwSG0+JUt1SRzlAbM4O3L5IBaNNgZKa+7v6er6xLtT7MqNFHMRWhudtxs/f7U9J93Dd+TsBe",
+	"aMCnRxIX+/a7bZG1Y1MPWfXT06u7UuJOxw6Af/IYtY+sTd1jZgZg10QepU3ANx4gKtBh50zvsO/0DjTm",
+	"M/h7+ByErp0ZGpjiWTzDsewxm8KaOiRzCaY2Jpxl+msOr219MPG1FwsJGWNl0H8j0CjRC4W8BzIi4sEE",
+	"oM/njMSIJ9rLd23SQvsAzT7CpqrgG3urI6JurBQ9sF60NIyjc4+xe/swfKiJzsVEkY06I5TpZrivDu82",
+	"7opNObDdDM2B2QwUpMFY33m2U52BzggJwWmST4FE5yuSJSEyiheix3J5ipYQcgOUmqgYwUJClzLIQiTL",
+	"bL7H+rm85C6CyFjf5CfD2B59Spd3U4YGXI4Vrer4lfqubV0a82Q0RlT2mNNBispu1r3N0ihmKRFRWeW3",
+	"0VR8ZVR7I12/4+FiibyvHHZUbLLsRpMygamjYW53XDd707Vps/cLiY8m568qXy+LoafJb/dZdmN+J+/M",
+	"L+u2UrSpCymS26c63medGop9hs2vNWPSjDPXSDjLKM46tQ4OgnbjJOy0G2fD41bjCB8OyAHuBCfhmVdK",
+	"5vU+tcVPo5/Yj//dGlwHR9Gn1vSAHb34dLp4dcTPkra4kp3455Pfnh3if3r5zNoqp0J2Ga4dukGL31wG",
+	"9X0+Bm7Sy3fTQ/OFBA/fNMutFIAo/4OhyVJEdzPhbQL8ZkCvnoWgGb7SkUwCasbcCw6vLzMd5XAdhT83",
+	"fQxeaq/5Un7QoHq1fbDmq+lQAHjraM23smF16rXO2bofS4dPrGsElYZprWsJlebRLDOHNHf3nVI222/b",
+	"MY70OP5q48j8LTOOXP9jrZ1kW5z6BXVW153wJApRjEEsYjHRqrX2S3dd5WLC+BzypCI+4omEbiU9ZlMo",
+	"rRaWjqZpoje6srSgDJjUPzMDv6QUGMUl37E0nfpY1b4cLBIqUP/3nmk72PO6SOfc9Y2mrL00uiLsJecT",
+	"UFj7GZfo26jQgifQehGzhem92C31UVVKw4CAE4iEKJkhLNCcRJHWzKjSkgqGGChuVdpFdnufQcPQLKkg",
+	"Q/NdKF3p+dlkQKlKOS91NhCHla0jH1osFrr45kYsWnW6Dob2NZ3BBi17a334rrbiaNWeaYjbPjk+OGud",
+	"do5bpj+t/sXJMfxC3Wt9dEBSr+sdDVvD48EZaRziVtA4xAdnjbPwhDTOwjY+wQfDk8FRZ7kUFXlNCrfa",
+	"7cZJcHTUOMWH7UYrPBh22sNDfDo48Uzn1XUb5FfJ55x6ipnOKqKs8ibYwujxtTdgcm63Q60q4Z/mMKem",
+	"/JzHkEo2/yrvP4u8/7KCu5Cm+eHjfUGU80maopDMtpbfJoC2XHa3WmdNdD3mYPmaQmbzaSVOCTSu74Lb",
+	"wOkzXG5e4Rd9YjblIddqWbfcBvGsg7n6S+B8xNLxXK6Q0ojHPYYj8NunApsKhCPBUafV8tGABDgRdsry",
+	"iDOCCAW6nuNFWRPItRYvaxZUqK2TEA2MA8P8HkecEeurcH0ROlnMOCN0BgfkNkmO+m/fXF4hfUf9Jjo3",
+	"6oCO87h+Hes7LTWN7zHjSvKNgyjXw6qfXYV+U0isM3A0LMCt0d6r0hk0JD+DvlDpBngGZ7V+R51nl0eq",
+	"Kh1iB6uurC3kTcYNeHq51c76ukJNpME2x1aoqNDVjMXzTW67SRaCi256Xxn0v9Sy4kmeGrfgyeCmqQ0x",
+	"QlRE8QGtAYK541vnJI/BWTk0ucxWlxE+5BCPCAL3s6RT0kV9p2qhn7pBbQxEANMSqG8e8B1/MPjp1XKW",
+	"nzHDMKcUfNnMyffMulr0mOW0oDXBEHSd3zziTXQNqZuf+r7x7+t0/zn8myZD66ioNdp86+HngvSYftTG",
+	"rIDdAiOt4l4RFfI9QNn30oCbzmirQofskf2XVCdLrnzwqa4GUU9WF7sX54gXgm76qHCxMHE1KyUq1gVB",
+	"yo/X9T4lJFaKu1FeP3kuhypWUW3Voq98GG1dW6NbRzdigqw9biZ/RQu3ekM9wLisKlusOkeuotMep1jf",
+	"eP9xVx+kqUf6kK939jqtznGj3W50Dq7ah912u9tq/eKWmdqdm1K4ioK2YkmyecGp7CmMz9loxpep9ajM",
+	"QvqYr9+tO0vR4PlYKKhiSRStLe3SsrBKzyWwID5MMWZ96fQKR0px2EA0FadQwntrcPznPB7QMCRMe/s6",
+	"q9+4MJMqv1Cuw++l6qZ8xWnBZKAiF7B0cz0Lhc+VgqrwDIzCEpVZTAvFgZVloGeSKX0aMmPcEWVIT51k",
+	"T3S2takVhbFlvtsSRE9ZTKtmeqzvxDL6Or0iZah2uhBEQOSia5ZN1qzQ9LVGri0cXaypP1Dg0FTYtnX5",
+	"clcbujUlrwIkleA9ZuEAyQkkioSdrTI3dd44VwMBdkx9NBBqI9dVvaumkNdyrHrW5IT7So1hi2xkE45h",
+	"qo/XUozbmx3z/3duvsk11CVqMjK37KLgZXppTJtV/qL0ufUdRg/J8bce5lk9TjEd6vmuwMr0E5BKUe4B",
+	"kc1fsoDcbfKrM9Uzk1nLZnlWHeYhZnpWQyHzLRgenlZsKc6K8gz8M8xzPWyd7TbHtTgSMz/3NydtsO3J",
+	"ahorf8iGSXr2754zNFLbeECmWnPdBQ+cEfBPORtGFKoAlox0zR/soYaClwDioxmJx3gmtA2jXeU5O2Zd",
+	"V8HGXoJCxPZvoMMp06pOjTP8P6/HvbNKVcZSXE3OKnfVOpz9a+Zu2Lc9LSIiK7pbfA+/F7lMN1MJrlPK",
+	"lNrjVE7r6GuapDfiPISUOp0GWhjvrBPfqsdlm1J5zMzf9RjpXEpfq51VOiva7bH+qum5tr0LvrvBI/Lt",
+	"cauVJrEFY8Wt2IjYctmT1l7XdNzpMdPeCfwO2sORcrgqTU2D8xUpZ2of1hQ/GdgaR/Rf3z5qrZEN8RIL",
+	"eZ4bJfwXspQy/SpPXxrj0XSxA3X5S6rczEVXNyjN4iB+5o03Mb6KIradCwG+Ksm7K8lay8mcsn952v0L",
+	"UWCVo+J6zBGeoout6G6GZTCumIVk2spAHi8lUej4LHXBvZILE0Jm+hntqC50Pst7G/xcmxer8hoc+EbA",
+	"MAm3AMjMhkd1yTgafV+RXUz7IqHxIbqK+WIzPDf9ij5HvueXYTcWCv86dtPpHnw2dpNqYUNpOgTa/oJ/",
+	"dZXhq8a/qS5imjFNF2gW8yGNyI6a/r6b9j9LqlQU0NMBq3S3/6z1ic47SKutdI8V2xFJB+hNhZhFUWUk",
+	"6OYynBGT7AE1S9m4ihEnAvFqbycc/q1bR78lWyxPuip7MfMzqDyMBhR68+QeW99kzg/mWouX1lgGKfwV",
+	"yLQM+UrqKalv5uXR6ahjHst8mon1dbqwVmJb6eYzaJWUK/TQfiLgItqnNsQ0yjsIr6AfN+Br5v8aUmM1",
+	"ciZjHMg6zxGUPo3xLUTtI4KFRKfODMe8QymHuDs7lTqdzKn0npmiaegV9QxiKksdTGWIKLyHgr8yvEv8",
+	"hQpdG1gBavi9O9YtB+falZZ45qCBVMW7ediWGMeXhW8BDBvkIq1w4dVC0LdJCk5LozxhNNeujdi8LOKv",
+	"IXkzzNhJ9KZ9E5d4256x0DaOqxapvhadcBO1HR4ICy+zJo2rpcx5FGUTaZRFBHmMX83YHVHIJoXBfc6V",
+	"2eegUHpBlSiU/nUNT9I3rv9V2qm6MQkIk9FC16dAZhUU2rrVyqZqGrVbrWZlplQ9Fn3WHJt02pmuY3Cn",
+	"laWvHLTUKx37yialAu48MS+tXihOqSruLv3USrvQGcmljhLtnzaPmq0d02vcmVg1TLwwVComusEneA+/",
+	"kvJuHikSE/BJZRX+W9BypTjY/9383w0N71fKBiiFz0uG1P3oNOvtQljGeJaV3ZZLmRZISD6D7h6UjcAh",
+	"BRVpaYan0XCqjLJMtqwd2rD7tQnyf4PYxuFOAWTG5c2QJ6yoqKY9yEUCpQC6kGHndIDDTKN8zSV6br5c",
+	"r0Zm+3so/dGVKqXz/Rv6Zaxod8hxK9leSEGupR3ddd0VyX3TmJTKJ7YFzZigvqAhtEF0yF+TfD53eF1J",
+	"yaDpA7QKM27MjFl5RY+Gi0ubzbuBHpyGNf4O8nMFL3yQqHQ64DOXrdNjmctefz7sosPWGcxyLLRErwxq",
+	"o/qYtrrGHuvb4HC/Nk1dP5Em+v17BpAPV7/xml8mwdgOg9g+5vz3zuZdFqauTgLZKp23pidhoeRkjbh0",
+	"Nd5+jUz/yyPTf5eA9Da84N8uPx/mZzwgOa/ULTL/QZ+G/bwakQw2UiOWk0eFGmGE/IPqEJ87+P89cBtl",
+	"MTkDm5XGoWttMw+a7UByrmsWsgZq0CQQz/ECmbqptA+oa3Yhpe+lxQq6Ni+9KmvA4YVtNO8UDqxRkABl",
+	"zdWaj+92etN/JyzXXcWMWXATeH3oR2LLAAfEacnCeIyitPgLQKE1qdrkh10rG+oD/xmHzhHgJky2SGFf",
+	"0yPqZZ5fmHz3NVfiL60df03M2EIBNxGiB5PYq3ejNwCHrvcXxFpo2M7lNtQMLQOgw46SOel8mH1wS5tt",
+	"V89G86E5ROb49CEnmifShx5UTheSbKybj2zjEPN/x8cdmOdsCNwWvZfKim1yu6/36gwGKw0kc5ZzEgDX",
+	"K5rX7VyhztyRaM78z2KNiv1QUcuqGNwaExsodUCm6wrnpr+JGaFqFnUcQpWTSwtDx6CLquTl2R3ZgAwD",
+	"dBiak33H6UbvV40QjzgO0QBHmAXQhZ6FiMfBmNjpa85Stkv2x/v/FwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -22,7 +22,9 @@ func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestOb
 		return nil, err
 	}
 	shown, err := userOf(user)
-	return api.CreateUser201JSONResponse(shown), err
+	return api.CreateUser201JSONResponse{
+		Body: shown, Headers: api.CreateUser201ResponseHeaders{Location: s.PublicURL + "/users/" + user.ID},
+	}, err
 }
 
 // GetMe is GET /users/me. The contract has just read the account, so it is not read again.

@@ -38,6 +38,7 @@ var answers = map[problem.Code]struct {
 	problem.NotFound:             {http.StatusNotFound, ""},
 	problem.MethodNotAllowed:     {http.StatusMethodNotAllowed, ""},
 	problem.UsernameTaken:        {http.StatusConflict, ""},
+	problem.LastAdministrator:    {http.StatusConflict, ""},
 	problem.PayloadTooLarge:      {http.StatusRequestEntityTooLarge, api.OAuthErrorCodeInvalidRequest},
 	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, api.OAuthErrorCodeInvalidRequest},
 	problem.ValidationFailed:     {http.StatusUnprocessableEntity, ""},

@@ -60,7 +60,10 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	if o.CheckResponses {
 		e.Use(s.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }))
 	}
-	middlewares := s.Contract.Middlewares()
+	middlewares, err := s.Contract.Middlewares()
+	if err != nil {
+		return nil, err
+	}
 	for _, id := range []string{"createToken", "revokeToken"} {
 		middlewares[id] = append(middlewares[id], withSender)
 	}

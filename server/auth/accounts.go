@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,10 +57,9 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if reason != "" {
 		invalid.At("/password", reason)
 	}
-	for _, scope := range r.Scopes {
-		if !slices.Contains(s.Scopes, scope) {
-			invalid.At("/scopes", "names a scope that the contract does not declare")
-		}
+	granted, err := s.grantable(r.Scopes)
+	if p, ok := errors.AsType[*problem.Error](err); ok {
+		invalid.Fields = append(invalid.Fields, p.Fields...)
 	}
 	if len(invalid.Fields) > 0 {
 		return store.User{}, invalid
@@ -78,7 +76,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	user := store.User{
 		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: emailKey(r.Email),
 		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: hash,
-		Scopes: strings.Join(r.Scopes, " "), CreatedAt: now, UpdatedAt: now,
+		Scopes: strings.Join(granted, " "), CreatedAt: now, UpdatedAt: now,
 	}
 	err = s.db.CreateUser(ctx, user)
 	if errors.Is(err, store.ErrConflict) {
@@ -97,12 +95,12 @@ func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName st
 }
 
 // DeleteAccount removes the caller's account and ends its sessions. Errors: StaleLogin when the
-// login is older than ten minutes.
+// login is older than ten minutes, LastAdministrator.
 func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
 	if s.Now().Sub(caller.LoggedInAt) > maxLoginAge {
 		return problem.New(problem.StaleLogin, "This needs a login that is not older than ten minutes. Log in again.")
 	}
-	return gone(s.db.DeleteUser(ctx, caller.User.ID))
+	return gone(s.deleteUser(ctx, caller.User.ID))
 }
 
 // ChangePassword replaces the caller's password and ends every other session. Errors:

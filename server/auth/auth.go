@@ -30,7 +30,8 @@ var ownScopes = []string{"me:read", "me:write"}
 // OwnScopes are what a login is given that asks for none.
 func OwnScopes() []string { return slices.Clone(ownScopes) }
 
-// AdminScope lets its holder create accounts while registration is closed.
+// AdminScope lets its holder create, change and delete accounts. Of the enabled accounts that hold it, one
+// always stays.
 const AdminScope = "users:write"
 
 // Settings are the choices of the operator that matter here.
@@ -43,6 +44,7 @@ type Settings struct {
 	RegistrationClosed bool
 	Now                func() time.Time
 	Blind              token.Blind // of what failed logins are counted under
+	Cursors            token.Cursors
 }
 
 // Service is the domain. It is safe for concurrent use and holds no state of its own: any number

@@ -6,36 +6,65 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 )
 
 // Middlewares gives the enforcement of every operation, by operationId, as the generated
 // RegisterHandlersOptions.OperationMiddlewares takes it.
-func (c *Contract) Middlewares() map[string][]echo.MiddlewareFunc {
+func (c *Contract) Middlewares() (map[string][]echo.MiddlewareFunc, error) {
+	router, err := NewRouter("", c.Operations())
+	if err != nil {
+		return nil, err
+	}
 	all := make(map[string][]echo.MiddlewareFunc, len(c.operations))
 	for id, op := range c.operations {
-		all[id] = []echo.MiddlewareFunc{op.middleware}
+		all[id] = []echo.MiddlewareFunc{op.middleware(router)}
 	}
-	return all
+	return all, nil
 }
 
-func (op *Operation) middleware(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		var params map[string]string
-		if names := c.ParamNames(); len(names) > 0 {
-			params = make(map[string]string, len(names))
-			for i, name := range names {
-				params[name] = c.ParamValues()[i]
+func (op *Operation) middleware(router *Router) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error { return op.serve(c, router, next) }
+	}
+}
+
+func (op *Operation) serve(c echo.Context, router *Router, next echo.HandlerFunc) error {
+	var params map[string]string
+	if names := c.ParamNames(); len(names) > 0 {
+		params = make(map[string]string, len(names))
+		for i, name := range names {
+			params[name] = c.ParamValues()[i]
+			if strings.Contains(params[name], "/") {
+				if err := op.misrouted(c, router); err != nil {
+					return err
+				}
 			}
 		}
-		r, err := op.Admit(c.Request(), params)
-		if err != nil {
-			return err
-		}
-		c.SetRequest(r)
-		return next(c)
 	}
+	r, err := op.Admit(c.Request(), params)
+	if err != nil {
+		return err
+	}
+	c.SetRequest(r)
+	return next(c)
+}
+
+// misrouted looks again where a request has led whose path is longer than the operation's: to Echo, a
+// parameter at the end of a route is all the rest of the path.
+func (op *Operation) misrouted(c echo.Context, router *Router) error {
+	found, _, allowed := router.Find(op.Method, c.Request().URL.EscapedPath())
+	if found == op {
+		return nil
+	}
+	c.SetPath("") // it is no operation's
+	if len(allowed) == 0 {
+		return echo.ErrNotFound
+	}
+	c.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
+	return echo.ErrMethodNotAllowed
 }
 
 var pathParameter = regexp.MustCompile(`\{([^{}]+)\}`)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -29,7 +30,7 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		options = append(options, goose.WithSessionLocker(locker))
+		options = append(options, goose.WithSessionLocker(locker), goose.WithGoMigrations(bytewise()))
 	}
 	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
 	if err != nil {
@@ -45,6 +46,19 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// bytewise makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does, whatever
+// the database's own language is: only then is a prefix a range of an index.
+func bytewise() *goose.Migration {
+	run := func(collation string) *goose.GoFunc {
+		return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `ALTER TABLE users ALTER COLUMN username_key TYPE TEXT COLLATE "`+collation+`",
+				ALTER COLUMN email_key TYPE TEXT COLLATE "`+collation+`"`)
+			return err
+		}}
+	}
+	return goose.NewGoMigration(8, run("C"), run("default"))
 }
 
 var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")

@@ -81,6 +81,39 @@ func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string,
 		id, old, hash, micros(now)))
 }
 
+// UserChange is what an administrator changes of a user; nil keeps.
+type UserChange struct {
+	FullName *string // "" clears
+	Email    *string // "" clears; another than before is not verified
+	EmailKey *string // folded; nil with Email
+	Disabled *bool
+	Scopes   *string
+}
+
+// UpdateUser changes a user and returns it as it is then; ErrNotFound when there is none.
+func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now time.Time) (u User, err error) {
+	err = q.writeRow(ctx, u.fields(), `
+		UPDATE users SET full_name = NULLIF(COALESCE($2, full_name), ''),
+			email = NULLIF(COALESCE($3, email), ''), email_key = NULLIF(COALESCE($4, email_key), ''),
+			email_verified = email_verified AND COALESCE($4, email_key) = email_key,
+			disabled = COALESCE($5, disabled), scopes = COALESCE($6, scopes), updated_at = $7
+		WHERE id = $1 RETURNING `+userColumns,
+		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now))
+	return u, err
+}
+
+// CountOtherAdministrators counts the enabled users, besides one, who hold a scope. Inside a
+// transaction nobody else changes that number until it ends.
+func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides string) (n int64, err error) {
+	if _, err = q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`); err != nil {
+		return 0, known(err)
+	}
+	row := q.read.QueryRowContext(ctx, `
+		SELECT COUNT(*) FROM users WHERE scopes <> '' AND NOT disabled AND id <> $1
+			AND ' ' || scopes || ' ' LIKE '% ' || $2 || ' %'`, besides, scope)
+	return n, known(row.Scan(&n))
+}
+
 // DeleteUser removes a user and, by the foreign key, all its sessions.
 func (q *Queries) DeleteUser(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id))

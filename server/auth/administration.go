@@ -1,0 +1,160 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sesame/server/problem"
+	"sesame/server/store"
+)
+
+// UserQuery narrows the list of accounts.
+type UserQuery struct {
+	Prefix   string // of the username or the address, in any letter case; "" for all
+	Disabled *bool
+	Cursor   string // "" for the first page
+	Limit    int
+}
+
+// ListUsers gives a page of the accounts, and the cursor of the next, or "". Errors: BadRequest for a
+// cursor that is not of this list.
+func (s *Service) ListUsers(ctx context.Context, query UserQuery) (users []store.User, next string, err error) {
+	name := "users " + query.Prefix
+	if query.Disabled != nil {
+		name = fmt.Sprintf("users %t %s", *query.Disabled, query.Prefix)
+	}
+	list := store.UserList{Prefix: emailKey(query.Prefix), Disabled: query.Disabled, Limit: query.Limit + 1}
+	if query.Cursor != "" {
+		if list.After, err = s.readUserPlace(name, query.Cursor); err != nil {
+			return nil, "", err
+		}
+	}
+	if users, err = s.db.ListUsers(ctx, list); err != nil || len(users) <= query.Limit {
+		return users, "", err
+	}
+	users = users[:query.Limit]
+	last := users[query.Limit-1]
+	place := store.UserPlace{Key: last.UsernameKey, ID: last.ID}
+	if !strings.HasPrefix(last.UsernameKey, list.Prefix) {
+		place = store.UserPlace{ByEmail: true, Key: last.EmailKey, ID: last.ID}
+	}
+	return users, s.Cursors.Text(name, fmt.Sprintf("%t %s %s", place.ByEmail, place.ID, place.Key)), nil
+}
+
+func (s *Service) readUserPlace(name, cursor string) (place store.UserPlace, err error) {
+	text, err := s.Cursors.Read(name, cursor)
+	if err != nil {
+		return place, problem.Wrap(problem.BadRequest, "The cursor is not one of this list.", err).At("/cursor", "is not one of this list")
+	}
+	parts := strings.SplitN(text, " ", 3)
+	if len(parts) != 3 {
+		return place, errors.New("a cursor of ours has no three parts")
+	}
+	byEmail, err := strconv.ParseBool(parts[0])
+	return store.UserPlace{ByEmail: byEmail, ID: parts[1], Key: parts[2]}, err
+}
+
+// User finds an account. Errors: NotFound.
+func (s *Service) User(ctx context.Context, id string) (store.User, error) {
+	user, err := s.db.UserByID(ctx, id)
+	return user, noSuchUser(err)
+}
+
+// UserChange is what an administrator changes of an account; nil keeps.
+type UserChange struct {
+	FullName *string // "" clears
+	Email    *string // "" clears
+	Disabled *bool
+	Scopes   []string // beyond those that every account has; those may be named all the same
+}
+
+// UpdateUser changes an account. Who is disabled has no session left when it returns. Errors: NotFound,
+// LastAdministrator, ValidationFailed.
+func (s *Service) UpdateUser(ctx context.Context, id string, c UserChange) (user store.User, err error) {
+	change := store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
+	if c.Email != nil {
+		change.EmailKey = new(emailKey(*c.Email))
+	}
+	if c.Scopes != nil {
+		granted, err := s.grantable(c.Scopes)
+		if err != nil {
+			return store.User{}, err
+		}
+		change.Scopes = new(strings.Join(granted, " "))
+	}
+	if change == (store.UserChange{}) {
+		return s.User(ctx, id)
+	}
+	disables := c.Disabled != nil && *c.Disabled
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if disables || change.Scopes != nil && !slices.Contains(c.Scopes, AdminScope) {
+			if err := keepAnAdministrator(ctx, q, id); err != nil {
+				return err
+			}
+		}
+		if user, err = q.UpdateUser(ctx, id, change, s.now()); err != nil {
+			return err
+		}
+		if disables {
+			return q.EndSessionsOf(ctx, id, "")
+		}
+		return nil
+	})
+	return user, noSuchUser(err)
+}
+
+// grantable are the scopes of a list that can be put on an account: each once, without those that every
+// account has.
+func (s *Service) grantable(scopes []string) (granted []string, err error) {
+	for i, scope := range scopes {
+		if !slices.Contains(s.Scopes, scope) {
+			return nil, problem.New(problem.ValidationFailed, "The request does not fit the contract.").
+				At("/scopes/"+strconv.Itoa(i), "is not a scope that the contract declares")
+		}
+	}
+	return slices.DeleteFunc(intersect(scopes, s.Scopes), func(scope string) bool { return slices.Contains(ownScopes, scope) }), nil
+}
+
+// keepAnAdministrator refuses to go on when this is the last administrator, whom nobody else could
+// bring back.
+func keepAnAdministrator(ctx context.Context, q *store.Queries, id string) error {
+	user, err := q.UserByID(ctx, id)
+	if err != nil || user.Disabled || !slices.Contains(strings.Fields(user.Scopes), AdminScope) {
+		return err
+	}
+	others, err := q.CountOtherAdministrators(ctx, AdminScope, id)
+	if err == nil && others == 0 {
+		err = problem.New(problem.LastAdministrator, "This is the last administrator. Make somebody else one first.")
+	}
+	return err
+}
+
+// DeleteUser removes an account and ends its sessions. caller is nil at the command line. Errors:
+// NotFound, LastAdministrator; for one's own account StaleLogin when the login is older than ten minutes.
+func (s *Service) DeleteUser(ctx context.Context, caller *Caller, id string) error {
+	if caller != nil && caller.User.ID == id {
+		return s.DeleteAccount(ctx, caller)
+	}
+	return noSuchUser(s.deleteUser(ctx, id))
+}
+
+func (s *Service) deleteUser(ctx context.Context, id string) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := keepAnAdministrator(ctx, q, id); err != nil {
+			return err
+		}
+		return q.DeleteUser(ctx, id)
+	})
+}
+
+// noSuchUser is for an account that somebody else named.
+func noSuchUser(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.New(problem.NotFound, "There is no such account.")
+	}
+	return err
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// UserList asks for users. They come by username; with a Prefix, then come those whose address alone
+// begins with it, by address.
+type UserList struct {
+	Prefix   string // folded; "" for all
+	Disabled *bool  // only those that are, or are not
+	After    UserPlace
+	Limit    int
+}
+
+// UserPlace is behind one user of a UserList; the zero value is the list's beginning.
+type UserPlace struct {
+	ByEmail bool   // among those whose address alone fits
+	Key     string // the user's folded username, or address
+	ID      string
+}
+
+// ListUsers gives the users behind a place. Each part of the list is a range of one index, so a page
+// costs the same wherever it is, and however many users there are.
+func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err error) {
+	end, narrowed := l.Prefix+"\U0010FFFF", "" // above whatever begins with the prefix
+	if l.Disabled != nil {
+		// Spelt out and not a parameter, because an index has this condition.
+		narrowed = map[bool]string{true: " AND disabled", false: " AND NOT disabled"}[*l.Disabled]
+	}
+	begin := UserPlace{Key: l.Prefix}
+	if !l.After.ByEmail {
+		from := begin
+		if l.After.ID != "" {
+			from = l.After
+		}
+		users, err = q.listUsers(ctx, `(username_key, id) > ($1, $2) AND username_key < $3`+narrowed+`
+			ORDER BY username_key LIMIT $4`, from.Key, from.ID, end, l.Limit)
+	}
+	if err != nil || l.Prefix == "" || len(users) == l.Limit {
+		return users, err
+	}
+	from := begin
+	if l.After.ByEmail {
+		from = l.After
+	}
+	more, err := q.listUsers(ctx, `email_key IS NOT NULL AND (email_key, id) > ($1, $2) AND email_key < $3
+			AND NOT (username_key >= $4 AND username_key < $3)`+narrowed+`
+		ORDER BY email_key, id LIMIT $5`, from.Key, from.ID, end, l.Prefix, l.Limit-len(users))
+	return append(users, more...), err
+}
+
+func (q *Queries) listUsers(ctx context.Context, where string, args ...any) (users []User, err error) {
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT username_key, COALESCE(email_key, ''), `+userColumns+` FROM users WHERE `+where, args...)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u User
+		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey}, u.fields()...)...); err != nil {
+			return nil, fmt.Errorf("read a user: %w", known(err))
+		}
+		users = append(users, u)
+	}
+	return users, known(rows.Err())
+}
