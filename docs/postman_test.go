@@ -162,6 +162,7 @@ func TestTheCollectionCarriesThePublicAddressAndNoSecret(t *testing.T) {
 func TestTheCollectionHarmsNobody(t *testing.T) {
 	want := map[string]string{
 		"updateMe": "", "endSession": "", // see their scripts
+		"updateUser": "", "deleteUser": "", // whose account is looked at below
 		"introspectToken": "{{clientId}}", // which only looks
 		"deleteMe":        "{{guestToken}}", "changePassword": "{{guestToken}}", "endSessions": "{{guestToken}}",
 	}
@@ -178,6 +179,11 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		}
 		if expected, known := want[id]; !known || token != expected {
 			t.Errorf("%s is sent with the token %q; is it harmless?", id, token)
+		}
+		for _, parameter := range r.Request.URL.Variable {
+			if parameter.Key == "user_id" && parameter.Value != "{{guestId}}" {
+				t.Errorf("%s is sent to the account %s; is it harmless?", id, parameter.Value)
+			}
 		}
 	}
 }

@@ -66,6 +66,7 @@ func TestAccountsAreListed(t *testing.T) {
 		s.insert(t, c, "x3", "", false)
 		for query, want := range map[string]string{
 			"":                             "Ann anna b bob model root x1 x2 x3 zoe Émile",
+			"q=&cursor=":                   "Ann anna b bob model root x1 x2 x3 zoe Émile",
 			"limit=1":                      "Ann anna b bob model root x1 x2 x3 zoe Émile",
 			"limit=100":                    "Ann anna b bob model root x1 x2 x3 zoe Émile",
 			"limit=2&q=ann":                "Ann anna x1 x2",
@@ -149,7 +150,7 @@ func TestForgedCursors(t *testing.T) {
 		} {
 			get(query).want(400, "bad_request")
 		}
-		for _, query := range []string{"limit=0", "limit=101", "limit=x", "limit=1e1", "disabled=x", "q=", "q=%00", "cursor=" + strings.Repeat("A", 601)} {
+		for _, query := range []string{"limit=0", "limit=101", "limit=x", "limit=1e1", "disabled=x", "disabled=", "q=%00", "cursor=" + strings.Repeat("A", 601)} {
 			get(query).want(422, "validation_failed")
 		}
 	})

@@ -12,80 +12,19 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
 	"golang.org/x/term"
 
 	"sesame"
-	"sesame/server/auth"
 	"sesame/server/contract"
 	"sesame/server/problem"
-	"sesame/server/secret"
 )
 
 // maxPassword is how much of standard input is read, in bytes; more than any password may have, so
 // that one which is cut off is too long all the same.
 const maxPassword = 4 << 10
-
-type userCreateCommand struct {
-	Username      string   `arg:"" help:"The new account's name."`
-	Email         string   `help:"The person's address."`
-	EmailVerified bool     `help:"Take the address as confirmed: it then logs in like the username."`
-	FullName      string   `help:"The person's name."`
-	Scope         []string `help:"A scope beyond me:read and me:write, such as users:write; may be repeated."`
-	JSON          bool     `help:"Print the account as JSON."`
-}
-
-// Run creates an account as an administrator, within the bounds of the contract.
-func (c *userCreateCommand) Run(p *program) error {
-	rules, err := compileContract()
-	if err != nil {
-		return err
-	}
-	plain, err := p.readPassword()
-	if err != nil {
-		return err
-	}
-	if err = rules.Operation("createUser").CheckBody(c.body(plain)); err != nil {
-		return explain(err)
-	}
-	parts, err := p.open()
-	if err != nil {
-		return err
-	}
-	defer parts.db.Close()
-	user, err := p.service(parts, rules.Scopes()).CreateUser(p.ctx, auth.Registration{
-		Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
-		Password: secret.New(plain), Scopes: c.Scope,
-	})
-	if err != nil {
-		return explain(err)
-	}
-	scopes := auth.UserScopes(user)
-	if c.JSON {
-		return json.NewEncoder(p.stdout).Encode(map[string]any{
-			"id": user.ID, "username": user.Username, "email": user.Email, "email_verified": user.EmailVerified,
-			"full_name": user.FullName, "scopes": scopes, "created_at": user.CreatedAt,
-		})
-	}
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "id\t%s\nusername\t%s\nemail\t%s\nscopes\t%s\n", user.ID, user.Username, user.Email, strings.Join(scopes, " "))
-	return table.Flush()
-}
-
-// body is the account as POST /users would take it.
-func (c *userCreateCommand) body(password string) map[string]any {
-	body := map[string]any{"username": c.Username, "password": password}
-	if c.Email != "" {
-		body["email"] = c.Email
-	}
-	if c.FullName != "" {
-		body["full_name"] = c.FullName
-	}
-	return body
-}
 
 // compileContract is for what serves nothing but goes by the contract's rules.
 func compileContract() (*contract.Contract, error) {

@@ -32,10 +32,8 @@ func main() {
 type commandLine struct {
 	config.Settings
 
-	Serve serveCommand `cmd:"" default:"withargs" help:"Run the server (the default)."`
-	User  struct {
-		Create userCreateCommand `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
-	} `cmd:"" help:"Manage accounts."`
+	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server (the default)."`
+	User   userCommands `cmd:"" help:"Manage accounts."`
 	Client struct {
 		Create clientCreateCommand `cmd:"" help:"Make a service client. Its secret is shown this once."`
 		List   clientListCommand   `cmd:"" help:"List the service clients."`

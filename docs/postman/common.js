@@ -87,18 +87,24 @@ function logInAsGuest(password, then) {
   send('POST', '/token', { form }, then);
 }
 
-// makeGuest registers the guest, and logs in as it. The request is skipped where nobody can register.
-function makeGuest() {
+// registerGuest makes the guest's account. The request is skipped where it cannot be made.
+function registerGuest(then) {
   nameGuest();
   const json = { username: pm.variables.get('guestName'), password: pm.variables.get('guestPassword') };
   send('POST', '/users', { json }, (created) => {
     if (created.code === 403) return skip('Registration is closed, so there is no guest to do this to.');
     if (created.code !== 201) return giveUp(`Registering a guest: ${refusal(created)}`);
-    logInAsGuest(json.password, (answer) => {
-      if (answer.code === 200) pm.variables.set('guestToken', answer.json().access_token);
-      else giveUp(`Logging in as the guest: ${refusal(answer)}`);
-    });
+    pm.variables.set('guestId', created.json().id);
+    if (then) then(json);
   });
+}
+
+// makeGuest registers the guest, and logs in as it.
+function makeGuest() {
+  registerGuest(({ password }) => logInAsGuest(password, (answer) => {
+    if (answer.code === 200) pm.variables.set('guestToken', answer.json().access_token);
+    else giveUp(`Logging in as the guest: ${refusal(answer)}`);
+  }));
 }
 
 // removeGuest deletes the guest, whose password is now this one.

@@ -624,10 +624,11 @@ type ListUsersParams struct {
 	// Limit How many items a page has at most; 50 if it is not said.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before. It is good for the same list, narrowed in the same way.
+	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
+	// narrowed in the same way.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q How the username or the e-mail address begins, in any letter case.
+	// Q How the username or the e-mail address begins, in any letter case; empty for all.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
 	// Disabled Only accounts that are disabled, or only those that are not.

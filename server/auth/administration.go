@@ -8,7 +8,10 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -64,6 +67,32 @@ func (s *Service) User(ctx context.Context, id string) (store.User, error) {
 	return user, noSuchUser(err)
 }
 
+// FindUser finds an account by its id, its username or its confirmed address. Errors: NotFound.
+func (s *Service) FindUser(ctx context.Context, account string) (store.User, error) {
+	if _, err := uuid.Parse(account); err == nil {
+		if user, err := s.db.UserByID(ctx, account); !errors.Is(err, store.ErrNotFound) {
+			return user, err
+		}
+	}
+	user, err := s.findForLogin(ctx, account)
+	return user, noSuchUser(err)
+}
+
+// CountOldHashes counts the accounts whose password hash the next login replaces.
+func (s *Service) CountOldHashes(ctx context.Context) (old int64, err error) {
+	if old, err = s.db.CountHashes(ctx, ""); err != nil {
+		return 0, err
+	}
+	for _, prefix := range s.hasher.Prefixes() {
+		current, err := s.db.CountHashes(ctx, prefix)
+		if err != nil {
+			return 0, err
+		}
+		old -= current
+	}
+	return old, nil
+}
+
 // UserChange is what an administrator changes of an account; nil keeps.
 type UserChange struct {
 	FullName *string // "" clears
@@ -105,6 +134,51 @@ func (s *Service) UpdateUser(ctx context.Context, id string, c UserChange) (user
 		return nil
 	})
 	return user, noSuchUser(err)
+}
+
+// Grant puts scopes on an account, besides those that it has, or takes them away. Errors: NotFound,
+// LastAdministrator, ValidationFailed.
+func (s *Service) Grant(ctx context.Context, id string, scopes []string, revoke bool) (store.User, error) {
+	user, err := s.User(ctx, id)
+	if err != nil {
+		return user, err
+	}
+	has := strings.Fields(user.Scopes)
+	if _, err = s.grantable(scopes); err != nil {
+		return user, err
+	}
+	if revoke {
+		has = slices.DeleteFunc(has, func(scope string) bool { return slices.Contains(scopes, scope) })
+	} else {
+		has = append(has, scopes...)
+	}
+	return s.UpdateUser(ctx, id, UserChange{Scopes: has})
+}
+
+// SetPassword replaces an account's password, whatever it was, and ends its sessions. Errors: NotFound,
+// ValidationFailed, Unavailable.
+func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) error {
+	user, err := s.User(ctx, id)
+	if err != nil {
+		return err
+	}
+	reason, err := s.hasher.Check(next.Reveal(), user.Username, user.Email)
+	if err != nil {
+		return err
+	}
+	if reason != "" {
+		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/password", reason)
+	}
+	hash, err := s.hasher.Hash(ctx, next.Reveal())
+	if err != nil {
+		return err
+	}
+	return noSuchUser(s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.SetPasswordHash(ctx, id, hash, s.now()); err != nil {
+			return err
+		}
+		return q.EndSessionsOf(ctx, id, "")
+	}))
 }
 
 // grantable are the scopes of a list that can be put on an account: each once, without those that every

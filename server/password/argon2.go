@@ -43,7 +43,7 @@ func (p argon2Params) encode(salt, sum []byte) string {
 	return p.prefix() + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(sum)
 }
 
-func (p argon2Params) current(stored string) bool { return strings.HasPrefix(stored, p.prefix()) }
+func (p argon2Params) prefixes() []string { return []string{p.prefix()} }
 
 func (p argon2Params) dummy() string {
 	return p.encode(make([]byte, saltBytes), make([]byte, hashBytes))

@@ -25,9 +25,8 @@ func (c bcryptCost) hash(password string) (string, error) {
 	return string(sum), nil
 }
 
-func (c bcryptCost) current(stored string) bool {
-	cost, err := bcrypt.Cost([]byte(stored))
-	return err == nil && cost == int(c)
+func (c bcryptCost) prefixes() []string {
+	return []string{fmt.Sprintf("$2a$%02d$", c), fmt.Sprintf("$2b$%02d$", c), fmt.Sprintf("$2y$%02d$", c)}
 }
 
 func (c bcryptCost) dummy() string {

@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -98,7 +99,7 @@ func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outda
 		return false, false, nil
 	}
 	ok = known.verify(normal)
-	if h.scheme.current(stored) {
+	if slices.ContainsFunc(h.Prefixes(), func(prefix string) bool { return strings.HasPrefix(stored, prefix) }) {
 		return ok, false, nil
 	}
 	// Other programs hash what was typed, and some keyboards type é as two characters. Both spellings
@@ -108,6 +109,13 @@ func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outda
 	}
 	return ok, ok, nil
 }
+
+// Prefixes are how the stored hashes begin that need not be replaced.
+func (h *Hasher) Prefixes() []string { return h.scheme.prefixes() }
+
+// Known reports whether a stored hash can be verified: it is of a scheme that is read here, whole, and not
+// absurdly expensive.
+func Known(stored string) bool { return parse(stored) != nil }
 
 // enter waits for one of the cores.
 func (h *Hasher) enter(ctx context.Context) (release func(), err error) {

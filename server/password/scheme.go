@@ -9,8 +9,8 @@ import (
 // scheme makes hashes with one algorithm and one set of parameters.
 type scheme interface {
 	hash(password string) (string, error)
-	// current tells whether a stored hash was made with this very scheme.
-	current(stored string) bool
+	// prefixes are how a hash begins that was made with this very scheme.
+	prefixes() []string
 	// dummy is a hash that no password matches, as expensive to verify as a real one.
 	dummy() string
 }

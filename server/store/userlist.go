@@ -12,6 +12,7 @@ type UserList struct {
 	Disabled *bool  // only those that are, or are not
 	After    UserPlace
 	Limit    int
+	WithHash bool // read the password hashes too
 }
 
 // UserPlace is behind one user of a UserList; the zero value is the list's beginning.
@@ -35,7 +36,7 @@ func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err 
 		if l.After.ID != "" {
 			from = l.After
 		}
-		users, err = q.listUsers(ctx, `(username_key, id) > ($1, $2) AND username_key < $3`+narrowed+`
+		users, err = q.listUsers(ctx, l.WithHash, `(username_key, id) > ($1, $2) AND username_key < $3`+narrowed+`
 			ORDER BY username_key LIMIT $4`, from.Key, from.ID, end, l.Limit)
 	}
 	if err != nil || l.Prefix == "" || len(users) == l.Limit {
@@ -45,22 +46,26 @@ func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err 
 	if l.After.ByEmail {
 		from = l.After
 	}
-	more, err := q.listUsers(ctx, `email_key IS NOT NULL AND (email_key, id) > ($1, $2) AND email_key < $3
+	more, err := q.listUsers(ctx, l.WithHash, `email_key IS NOT NULL AND (email_key, id) > ($1, $2) AND email_key < $3
 			AND NOT (username_key >= $4 AND username_key < $3)`+narrowed+`
 		ORDER BY email_key, id LIMIT $5`, from.Key, from.ID, end, l.Prefix, l.Limit-len(users))
 	return append(users, more...), err
 }
 
-func (q *Queries) listUsers(ctx context.Context, where string, args ...any) (users []User, err error) {
+func (q *Queries) listUsers(ctx context.Context, withHash bool, where string, args ...any) (users []User, err error) {
+	hash := `''`
+	if withHash {
+		hash = `COALESCE(password_hash, '')`
+	}
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT username_key, COALESCE(email_key, ''), `+userColumns+` FROM users WHERE `+where, args...)
+		SELECT username_key, COALESCE(email_key, ''), `+hash+`, `+userColumns+` FROM users WHERE `+where, args...)
 	if err != nil {
 		return nil, known(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var u User
-		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey}, u.fields()...)...); err != nil {
+		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey, &u.PasswordHash}, u.fields()...)...); err != nil {
 			return nil, fmt.Errorf("read a user: %w", known(err))
 		}
 		users = append(users, u)

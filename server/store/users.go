@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -34,15 +35,20 @@ func (u *User) fields() []any {
 	}
 }
 
-// CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken.
+// CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken; a transaction
+// goes on all the same.
 func (q *Queries) CreateUser(ctx context.Context, u User) error {
-	_, err := q.write.ExecContext(ctx, `
+	err := one(q.write.ExecContext(ctx, `
 		INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name,
 			password_hash, scopes, disabled, created_at, updated_at)
-		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12)`,
+		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12)
+		ON CONFLICT DO NOTHING`,
 		u.ID, u.Username, u.UsernameKey, u.Email, u.EmailKey, u.EmailVerified, u.FullName,
-		u.PasswordHash, u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt))
-	return known(err)
+		u.PasswordHash, u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt)))
+	if errors.Is(err, ErrNotFound) {
+		return ErrConflict
+	}
+	return err
 }
 
 // UserByUsername finds a user, with the password hash, by the folded username.
@@ -79,6 +85,17 @@ func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string,
 	return one(q.write.ExecContext(ctx, `
 		UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2`,
 		id, old, hash, micros(now)))
+}
+
+// SetPasswordHash stores a new hash, whatever there was; ErrNotFound when there is no such user.
+func (q *Queries) SetPasswordHash(ctx context.Context, id, hash string, now time.Time) error {
+	return one(q.write.ExecContext(ctx, `UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1`, id, hash, micros(now)))
+}
+
+// CountHashes counts the users whose password hash begins like that. It reads every user.
+func (q *Queries) CountHashes(ctx context.Context, prefix string) (n int64, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE SUBSTR(password_hash, 1, LENGTH($1)) = $1`, prefix)
+	return n, known(row.Scan(&n))
 }
 
 // UserChange is what an administrator changes of a user; nil keeps.
