@@ -11,15 +11,19 @@ const shown = {}; // what the page showed for each operation
 let pair; // the tokens that the page holds
 
 // cases say what is filled in where the examples do not do: `fields` in the rows of a form and of
-// parameters, `body` in the JSON. `login` wants a new login first, and `client` a service client. The order is that of a life: those
+// parameters, `body` in the JSON. `before` comes first, `login` wants a new login first, and `client` a service client. The order is that of a life: those
 // that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
   getMetadata: {},
   getKeys: {},
-  createUser: { body: () => ({ ...account, email: 'trojan@example.com', full_name: 'Ann of Troy' }) },
-  createToken: { fields: () => ({ ...account, refresh_token: '', scope: 'me:read' }) },
+  createUser: { body: () => ({ username: 'trojan', password: account.password, email: 'trojan@example.com', full_name: 'Ann of Troy' }) },
+  listUsers: { before: promote, login: true, fields: () => ({ q: 'tro' }) },
+  getUser: { fields: () => ({ user_id: shown.createUser.id }) },
+  updateUser: { fields: () => ({ user_id: shown.createUser.id }), body: () => ({ scopes: ['users:read', 'users:write'] }) },
+  deleteUser: { before: invite, fields: () => ({ user_id: guest.id }) },
+  createToken: { fields: () => ({ username: account.username, password: account.password, refresh_token: '', scope: 'me:read' }) },
   getMe: { login: true },
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
@@ -35,6 +39,21 @@ const cases = {
   endSessions: { login: true },
   deleteMe: { login: true },
 };
+
+// promote makes the account an administrator, and the demo account too, for the last one could not be deleted.
+function promote() {
+  account.scopes = ['me:read', 'me:write', 'users:read', 'users:write'];
+  for (const username of [account.username, 'johndoe']) at.sesame.command('user', 'grant', username, 'users:read', 'users:write');
+}
+
+// invite registers somebody whom nobody will miss.
+let guest;
+async function invite() {
+  const answer = await fetch(`${at.sesame.origin}/users`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'guest', password: account.password }),
+  });
+  guest = await answer.json();
+}
 
 async function fillIn(block, { fields, body }) {
   for (const [name, value] of Object.entries(fields?.() ?? {})) {
@@ -54,6 +73,7 @@ test('every operation can be tried out', async (t) => {
   await page.goto(`${sesame.origin}/docs/`);
   for (const [id, example] of Object.entries(cases)) {
     await t.test(id, async () => {
+      await example.before?.();
       if (example.login) {
         if (await page.locator('.auth-wrapper .btn.authorize.locked').isVisible()) await logOut(page);
         pair = await logIn(page, account);
@@ -72,6 +92,8 @@ test('every operation can be tried out', async (t) => {
   assert.equal(shown.createToken.scope, 'me:read');
   assert.equal(shown.getMe.id, shown.createUser.id);
   assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
+  assert.deepEqual(shown.listUsers.items.map(({ username }) => username), ['trojan']);
+  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 4]);
   assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
   assertCalm(at);
   report('Swagger UI', '5.18.2', `tried each of ${operations.size} operations out, each with its documented success`);
