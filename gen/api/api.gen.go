@@ -84,6 +84,57 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for EventKind.
+const (
+	EventKindAccountCreated   EventKind = "account_created"
+	EventKindAccountDeleted   EventKind = "account_deleted"
+	EventKindClientCreated    EventKind = "client_created"
+	EventKindClientDeleted    EventKind = "client_deleted"
+	EventKindKeyRotated       EventKind = "key_rotated"
+	EventKindLogin            EventKind = "login"
+	EventKindLoginFailed      EventKind = "login_failed"
+	EventKindLoginThrottled   EventKind = "login_throttled"
+	EventKindLogout           EventKind = "logout"
+	EventKindLogoutEverywhere EventKind = "logout_everywhere"
+	EventKindPasswordChanged  EventKind = "password_changed"
+	EventKindRefreshReused    EventKind = "refresh_reused"
+	EventKindWrongPassword    EventKind = "wrong_password"
+)
+
+// Valid indicates whether the value is a known member of the EventKind enum.
+func (e EventKind) Valid() bool {
+	switch e {
+	case EventKindAccountCreated:
+		return true
+	case EventKindAccountDeleted:
+		return true
+	case EventKindClientCreated:
+		return true
+	case EventKindClientDeleted:
+		return true
+	case EventKindKeyRotated:
+		return true
+	case EventKindLogin:
+		return true
+	case EventKindLoginFailed:
+		return true
+	case EventKindLoginThrottled:
+		return true
+	case EventKindLogout:
+		return true
+	case EventKindLogoutEverywhere:
+		return true
+	case EventKindPasswordChanged:
+		return true
+	case EventKindRefreshReused:
+		return true
+	case EventKindWrongPassword:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk HealthStatus = "ok"
@@ -191,6 +242,75 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // ErrorCode What went wrong, for programs. Codes are added, never changed.
 type ErrorCode string
+
+// Event Something that happened. A field is null where there is nothing to say, or it is not known.
+type Event struct {
+	// Actor Who did it: the id of a user or of a service client, `command line`, or `schedule`. Null where it was
+	// anybody: a refused login is not the owner's.
+	Actor nullable.Nullable[string] `json:"actor"`
+	At    time.Time                 `json:"at"`
+
+	// ClientID The client that was used.
+	ClientID nullable.Nullable[string] `json:"client_id"`
+
+	// ID Sorts by time.
+	ID openapi_types.UUID `json:"id"`
+
+	// IPAddress Where the request came from.
+	IPAddress nullable.Nullable[string] `json:"ip_address"`
+
+	// Kind What happened. Kinds are added, so be ready for one that you do not know.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
+	//   of that name, which is not kept, for it may be a password.
+	// - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
+	//   of waiting.
+	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+	//   ended.
+	// - `wrong_password`: somebody who was logged in gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`: as it says.
+	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
+	// - `key_rotated`: another key signs from now on.
+	Kind EventKind `json:"kind"`
+
+	// SessionID The session that began, ended, or was used.
+	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
+
+	// UserAgent What it said it was.
+	UserAgent nullable.Nullable[string] `json:"user_agent"`
+
+	// UserID Whose account.
+	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
+
+	// Username The account's name as it was then.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// EventKind What happened. Kinds are added, so be ready for one that you do not know.
+//
+//   - `login`: somebody logged in.
+//   - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
+//     of that name, which is not kept, for it may be a password.
+//   - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
+//     of waiting.
+//   - `logout`, `logout_everywhere`: a session, or every one, was ended.
+//   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+//     ended.
+//   - `wrong_password`: somebody who was logged in gave a wrong current password.
+//   - `password_changed`, `account_created`, `account_deleted`: as it says.
+//   - `client_created`, `client_deleted`: a service client, named by `client_id`.
+//   - `key_rotated`: another key signs from now on.
+type EventKind string
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Items []Event `json:"items"`
+
+	// NextCursor Null when there is no more.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -528,6 +648,12 @@ type UserUpdate struct {
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 }
 
+// Cursor defines model for Cursor.
+type Cursor = string
+
+// Limit defines model for Limit.
+type Limit = int32
+
 // Forbidden An error as RFC 9457 has it.
 type Forbidden = Problem
 
@@ -576,6 +702,30 @@ type Unauthenticated = Problem
 // Unavailable An error as RFC 9457 has it.
 type Unavailable = Problem
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Limit How many items a page has at most; 50 if it is not said.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. It is good for the same list, narrowed in the same way.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// UserID Only events of this account, which may be deleted.
+	UserID *openapi_types.UUID `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Kind Only events of this kind.
+	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// ListMyEventsParams defines parameters for ListMyEvents.
+type ListMyEventsParams struct {
+	// Limit How many items a page has at most; 50 if it is not said.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before. It is good for the same list, narrowed in the same way.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
 
@@ -602,6 +752,9 @@ type ServerInterface interface {
 	// GetMetadata What this server can do
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx echo.Context) error
+	// ListEvents What happened to all accounts
+	// (GET /events)
+	ListEvents(ctx echo.Context, params ListEventsParams) error
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
@@ -629,6 +782,9 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListMyEvents What happened to my account
+	// (GET /users/me/events)
+	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
@@ -663,6 +819,45 @@ func (w *ServerInterfaceWrapper) GetMetadata(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMetadata(ctx)
+	return err
+}
+
+// ListEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEvents(ctx, params)
 	return err
 }
 
@@ -744,6 +939,31 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListMyEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMyEventsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMyEvents(ctx, params)
 	return err
 }
 
@@ -848,6 +1068,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
+	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
@@ -1060,6 +1282,127 @@ func (response GetMetadata500ApplicationProblemPlusJSONResponse) VisitGetMetadat
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventsRequestObject struct {
+	Params ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200JSONResponse EventPage
+
+func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents400ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents401ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents403ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents422ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents500ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2073,6 +2416,127 @@ func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeRespo
 	return err
 }
 
+type ListMyEventsRequestObject struct {
+	Params ListMyEventsParams
+}
+
+type ListMyEventsResponseObject interface {
+	VisitListMyEventsResponse(w http.ResponseWriter) error
+}
+
+type ListMyEvents200JSONResponse EventPage
+
+func (response ListMyEvents200JSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents400ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents401ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents403ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents422ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents500ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -2574,6 +3038,9 @@ type StrictServerInterface interface {
 	// GetMetadata What this server can do
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx context.Context, request GetMetadataRequestObject) (GetMetadataResponseObject, error)
+	// ListEvents What happened to all accounts
+	// (GET /events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -2601,6 +3068,9 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListMyEvents What happened to my account
+	// (GET /users/me/events)
+	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
@@ -2667,6 +3137,31 @@ func (sh *strictHandler) GetMetadata(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMetadataResponseObject); ok {
 		return validResponse.VisitGetMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
+	var request ListEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx.Request().Context(), request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		return validResponse.VisitListEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -2956,6 +3451,31 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 	return nil
 }
 
+// ListMyEvents operation middleware
+func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParams) error {
+	var request ListMyEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMyEvents(ctx.Request().Context(), request.(ListMyEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMyEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMyEventsResponseObject); ok {
+		return validResponse.VisitListMyEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -3078,170 +3598,192 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rctu2uuirYHj2TONsSpbkuzKd2W4arzrNbcdO3dUo24JISEJFAioBWlYznjlPc/oefZTzJGfwASDB",
-	"myxZzkrXmeZHxpJ4Ab77HZ+9gMdzzgiTwut/9qYEhySBP5/jYErO6A15TVkqCXwXEhEkdC4pZ17fe42X",
-	"aETQjMwlGvMEjekNQbG+uu35HrnF8TwiXt+bp6OIBj6K8W0LT8i3e52O53sJ+S2lCQm9vkxS4nsimJIY",
-	"q/fE+PYVYRM59fr7Hd+Ty7l6ipAJZRPv7s73nkeUMPl8iqOIsAmpru0HvkAYBXAZivESMRwTRKUg0Rg9",
-	"eX/2HB0e7Z+gP/84aPd8pD4fHXaPdorL/g4LGqCE4Cj+duAJInBMBp6PgilOBJHfDrwPl2et44G37ma6",
-	"nU7tdt5wgHZ1G5dTgtRbfQDwD5eX73a77Q4K1NUlGDPegq+3A+wbfiF5UrcSPiNMoDgVEjEuFeKFujJE",
-	"o6VZTwmu3Z3KAuGO7Rb4nshkeTqWJKmu8YIEnIUCSY4WmKo1jnlCkJwSxMitRDJZFpbUXbWSMU9iLL2+",
-	"R5nc63m+WhqN09jrnygkxpTpT91slZRJMiEJLPPq6uo0lVPCJA2wbMBsYOlXQ+6k2+2gP//odtuH7e6O",
-	"jxZUTmHxCcGCMwveA3XRXplUCU5IUkOrJEl48u3Ao+wGRzS8lgqP21LsnbpbzDkTWi6c8WREw5Aw9SHg",
-	"TBIm1Z94Po/U/ilnu/OEjyIS/+evgsNl2drVHaGGn0jHYxoonr0WAZ8rUgmJxDQyAMNBQITC74wwFOFg",
-	"JgA+cC2KSX+RUEnaZm9EyGsaen2v0z3B4XHvqHUS9Mato+4ebuGDw/3WEekdkcNRr7N3sO/5npBYpkLR",
-	"3Z7vSSoBrvnOMiikCetr+PbNnvo1K79zAfofCRl7fe9/7ebSdlf/Knbf6WdoqFZpxN0r1jt9BpvOiUeJ",
-	"NoGoVBt3BPjV1VWrTIN1CzG37JZJFhZ0rslmK7zCE+Di6zGmEQnLaDXYQiEnAoTLmEq9R85kggPYGRCy",
-	"8PofP+c3gzSa4huCsEQxFxL1Oh0QzziQCgy+N+eKLROv7+2O0yi6VsDy7j5tSSK9Xk4iH9g84You8Sgi",
-	"6AWTVC5XUksVHo9FLBaQCyyUKAjRKJVolBBsGMXC8xkaanAOkcBLgRZTkpC2WsZrHCnBR7bD+AiH12Yt",
-	"ZVyPeLhEVKMZAIFeXrx9sz3PdnKEfIdD9D57ezMe3FU+NgYCzIyWBDw8UR/URn2E0Yws0YTeEIbkggZE",
-	"faW5nDLA0m8pSZY7Gh0kpPgSdrAFOlIm0vmcJ5KE17F64jUAxcHMBWEhch+qHuajlCkIJEQIEm6Nou6B",
-	"yzPZihDsEV3qFTVjq2ETj4U4ly75GPAQkiDCysKB1yH1Oh/xRF3lguXO994qwalt0vdknIqV7FODJ2BG",
-	"0IBaSWu71Qq96xrLQRu2VKCUzRhfMFiXFEiQICHwwyLhbNJeHz6whxewkAYQVV7q170SQCSVQNHgZESL",
-	"F6T+Ut8QEpKwjZ4MxzQRsjXHiVwOB2yK1dXmaT7CLNQGENwGj080aNs7A1bUdGA8t54r4caj+9SctXDv",
-	"fO9dgifNgMlv0Ma5tuo2UqllNwUAC4Beh7HXIJRcyNZRSoWrb1uLxaKlBHwrTSLClHwIy2z+iBTjMhVW",
-	"Lkxcx0BfA5cZIjbmV1glBYhFRJOASOMYJ0uv752iOU5wTCSBXcZUCGUx+8oGSh+AQQXEORZiwZMQTRLM",
-	"JPCPQKkgCbi0ik/sFW1wPYALi8u6Ul+hICGholwciVUrgtesWE/2as3n+focoXP3iERUNGoAW2UPfucr",
-	"E9EFSW5IonfxIH4W8IBr/bGBmXlM5JSyCVooKQyQRmC3of9OuSTGU9SwoqESugwteYqwmCE84qkEF+GR",
-	"EHOKxjiNQFXyNBFfGf6X04RLGT1U7UoSz3mCExotr1OGbzCNlC3fzAMJQQv1n+QcxZgtDTYsJ4g2umqM",
-	"PzwWZzS8GgJFcqqEruHRccJj/Q0OQyVz2+hqSpSG1t+Chla8RSdTaaW15NFXkswmxNPKYjyr7nKiQQ41",
-	"cP4KJ5Mvqlpd7RaplylgYoYO99GP9LsvokTrXvNVue6Dwyr/Gr5DWk5a70riGdE0bOUe44s2ukyWCE8w",
-	"ZUhMeSKjL8B0EZ9QJhCWiLOAWJMXhVjiERak6P4FU2XvXuCxEhhKCOjV/Ruy13p6bp1In1Q2RJQpvNwR",
-	"fRwtt52reuBGE87NWpHePHphlrwqGljY3WN4qGV1iy6LYBhTFgpwk3QIIeLa9VtHMd6PLsn5tSJ7KxNF",
-	"KaizjTrcNhB3kmNKcedr9fr3+TKbsVTd1KOEEppB8BCduwWvrqEF78f8HC8jjsNrBSzQP03hvHrltF28",
-	"yAnDG4ya6CpSUH5lltOM4eriHztY1KD5PzDsBAkewHvGx8xC766DqUOFcoplMYz6RFFdzBOy4zp3mcB1",
-	"sj8rsypUIHI7pwkJfZSQGz4jodJu+Xt0qHjbcG3XjQUqaPGE/g6ZgVVy1d2Ewoz1rwsgesOR3WYZDGkJ",
-	"MQVAKLackwQQY7xszArA+TrbLi8afGuJo0roAYySjDKUMOZR6Jvom5K6+fYg6i94LaU4qSzl6l87b1cc",
-	"UIaZgVTp7RBGjULLHJKwrDIAveITpacyI+hrUNI9m9wggLFCVFhKBPtQiXwLnSYOU7r9mfqA65GZOXdf",
-	"ItW3njm/TrbBteQLkuah5vu25pyjSZQVRwOCPhRWuZL7susey0AYpWL5KD7Dg82DbCfwGDBpnwP2ymUK",
-	"V4oAc1Nc16HMEz5JcCzaSN0kEE4IwiGEkhkBBE8xm+jQLmFp7PU/llKCVUFc1lBryKHaeoGETKiQWsxd",
-	"BxEX8HTG5fWYp0z9rRwMHl6rr3AU8QVcYIOa14oo1cPrLJ/GPFpdhhvgdW0NQEVjNVZ0xRFyye2T71Zi",
-	"HO5X6jB874ySKMz8MRyGVC0CR+8SJeslVZbEGEeC+N7c+SpPod9f7OGk0MvE8fLi7Rv0Tv9qQrInne4O",
-	"okzRrLGTngHJ4Dww7iOMRITFFGLXVOpIVdvz16mUyotWPmbryoTMp+wOPvqVBJDVPUuj6A2Oa0j7VOfE",
-	"5yQRnCEoHVEu1DM0ZGkUDVEQEZzYuoq80uaUMfTCfCosuWfKgrIt+J56kJanusRmjqXCt9f3/ufj/wwG",
-	"t51OazC47Z4NBrdHZ5+e/odXA/0fCI7U4zZCrxV9nzP+47MSPXUP74OveUgdVM+ZTLiYk0DD8p61FeGu",
-	"i+0Oe+jPP3rtXhvVmbQ4kPSGIJMT5OA4xSQekUQho7hXfW2d6LIOF8lt2wnnWotittRxBqVzcriPOI8I",
-	"ZmqPOA3rHsohsUMwkyCZlQ5TRKOJPCHjhIhpaUdqBVSIVK++SDJ1DKcTrdc0bCgb03lY/XSdF4Gnh0jy",
-	"8gsODmueT27nteBi6nGEhcJX9pkw1XSCsoCg7slRRz3cLYs73HfL4noHe/ud3l6nc3Ry4tTHdar1cb5H",
-	"sWxeQb6hR3yhEPXA3AQvv0ra8JAQ8XGdt3Cf/NZaq77sU/0kMixrVlj4SMxxQFqCKHkqNYjuF+GiiZYE",
-	"EYJy5iM6RhCiiTibQAUlZ2WZvFdHSyId1T9ZadRvBKJhZulkZA3AMh+/EYgvWC3E6okXrtSKt/Le4QjK",
-	"IIeGwwvoeIaGhju1jaEvWijwQhlZRJT9qT17VrBc4JlgWji33y9Nc6OiutC3Y0f3WOBTYSKYVdDXEE9J",
-	"WBspeK+wtoVR/c8lMap3VdWSGRSrAq6oGMny5XT0j4C+pS/PPvx+3n1Dz8U5e38QPD8/PI/POj/25nvh",
-	"85cnbbJ8+Xt4dU7f0vPF68to+sv3k+Wb5cuTdtCL2Cg+64Q/v4xczneMKAcmx92TXlnhrqCW6yllNUJn",
-	"qHdnaYInZTJ5hjiLlggjdb+uS9FGrilkKcDAfdimGMzIqoLAH8lyQx37lhGki+6h2gxss6OD7hH68499",
-	"U+5+0D1Gf/5xqD8dd/bUb72dNrqa0mBqS6AiLKRRvMJKoZDMlY4YMM7QcCaXwz568Rx+CZIbH90CiJbP",
-	"0Nsf39lv4avbZ+j9xakWZPAFaUMhT0mbR5OyVVrHWkFys85lZJ2LZlo43ierZ3K5ztNYxaju7dfLhnWe",
-	"dlu+qHdcc9VyjatK1DaDIlW1Ch9grsHQQH0XRG5ogM7IUgcxJYnFfe6you874JZzfXkv12E4SfCyunr1",
-	"+LrFviYSK496w+VCzQuICXGd+XiF9buCp07D5ovvVhYPfl4ugq8JC8F3KbQZpAldywipfxR4x9fatV1j",
-	"C/sP2AIYSg9a8q+LmbhWFz/kZttoUIedotB7Ec/l0jcxsqz+ENmYoI58WoApuf1IkEnIDddBie0wW/Oc",
-	"L49WbWbe/+hu575n1z1cB9uuQx6kMWESW3dxY9hoPb4VeIuP+NKQLQkswz2VjdRTT6PAcHipCbo1KF3B",
-	"RH6D6FsXXBtR7abCq07AvyGLd9YcrEiA5zxlkoTKe82bQHww8sFkk1OyRDghfe1FCW2GxPxXCjHMBYkC",
-	"HhNj5HE0o0z5KgOWPQyZYLVCq07Cm5B2rHshBZG6+4xJyMXp7Aehk6nUl0OTSsDjmLMBy7LD+o1yygVB",
-	"MQ6JNb+sA+HDJ9KKMY1sFZf1qgwVfKPDaL7ayIDZUmkwsBzzFC04DwlDU56A5r/HxAYPzLGwj+tCWA1x",
-	"K6eSZjNdTOw969XpQNz6rrZkaL1gNuHzqD786O51MLjtddR/XfXfXmswuD34Tv33vfrz6EUtFEpCoLm8",
-	"s47SS1vcLDRfWyFrPdpqiVul8aBcDJw6qbX8KjcgnssR53YblS/VtzYVfq0R8bbM/xxSDBuSVpAmCWEy",
-	"j8q7CaytuaO7AXcwsiisYhWtuyKvTFKVHZUeXUdYNju1mUt5ynQvKcICXMaT/YMjcOZ0gLwEaEOxq7ZV",
-	"4N48H7Edy1Y9QNM2uKYr4iRU7jdv3KRkXQjs55aJtrTOv9cinSqVIxaVgGN9cDAL4jf3Ih8UQp/7ndrg",
-	"p8l91sb/4B1KYeoypQpM6wypZVPMUqFd0QdGH96fF4K3dUbavQER0xIGq8/AkdGKr6msgIY6cn+fGSiN",
-	"sa8VAfdTq2DzeCUN2+it8jAWVBAUEXxDENG+B09Qoa3JBiJBlqOIjhKcLHVMV3fSQwuHeXQxlLROLNSs",
-	"W/dMrbV2fWnj+seVDei4sw5IFha3jnCst8G3CTKe/pL88+XB4ia4/C365Yd9dpCcf//Tqfr3XW/Ume2N",
-	"9n7qBPFZ+ss/TuQ/WdT55ec3/Jd/23BiMeL8aPHECx3031R5JgQrRd+YunGyqRGfTMAOLwiBEEvSkjQu",
-	"JU5rfSuj2Fal9ahAAY4iyBeB1UyZUUbVZJ6uuBHXq/JOBGpobSiecWkJsZSI2mQbWqTkYjCl4RpJFTq/",
-	"NlZ+7WpNOZcuEQqUCBknPF5HpURYQDVFPRYvbcRXP5knFgAP3r52RR81pqBrQSYNtIGlAxqBaWgSimuk",
-	"lsoeu0KUpcJsJwXcFBbjuwxSgnSB/lZw5Du8sUmbwXUt88Zy/v1gZuRWXgdpInhN4cebVLGd4fks0KYc",
-	"3jaC1AOeEDTlUSiQYlCZJxpNQlPn5pS3jgLMYIRDu8Y+KNdP3IMx2E5x6XXAvrRKaAMwFxI7NYr25dWl",
-	"GeLSOTzesTFIdFqIPepaLB8NzbSW//u//8+wXaeF6jL2QD6UrZh6Y4m/OCWF3uhJQc025PHh/n0TbcrJ",
-	"z2pCc45/S8mzvL6CMwhftNFpTaIXBTwmAvq76/OdB90KFHzvtjXhLfVlS8zovMXnGnetrD5JEcn6SXVo",
-	"WQCvlYQPTKsXc9GlhPGm5Tal3KHz7AL+7f4aKftvK/drW7lOKKR2MBkUQ+AoIhCvuYGyM0GisRujcd5X",
-	"tgINPNx27k+FaWu1S621B+aNodSzcnc3bKoInxnjwawF/68JqrXjI/eIG7u6wmV1S/xy/kKNiGqWPRdF",
-	"6WLlkBuk22uXZ3rFpA/DY+xgqy8SolxVpXJZCEGDa3ZDEjqmJCwFo9toHXr5lU9ZyMtlkwf7a9NFSWI6",
-	"fFYnDT8Ikmzl4zzI5A0pDIIClqrxQ2IT5sqerb+pguQe28c86toipP51+cirouW9jnVlnZeS6QfOKgxh",
-	"gIp0H5Eb5T7phIWesli0N9b0eXJXocGmtwZjjJfQ7TnmSVMS92GOxTzcFvcuK23kq1O3Bt3zM6Io4dhF",
-	"qENpjndS8EGcHTXxx3O4ftMMTVwbq1WWHqYxSpmkkfGiA87GNIkrdVKM/Zf51A547JJLEz9UgF2g7ZUx",
-	"XVsCXlJ4a8fcV8nID4z+lpI8xUilQBFR0gwFWMAAhgUN5fSZ8pCG/zX0YcgRZB99c6GAtl6mrFP13Aqk",
-	"qnp8RdLhvwYDUaks/8/7ZalDfCuTB4poPgBdbUg0D0DXXeX9UFMQpAmVywt1uX60HrME01rXNG0h7paN",
-	"mhJoqLt+bGm15qIhmicU8slySuI2eoGDqaJpmJ9khicNGNiRBU3ea+/p+Z1QSad7YSCeBPXm0NXFhWkG",
-	"u9DvjfGMCJ2tBTDoIXpqPxkIplLOs7RgrzkHbrrrYHZW/ZQg9AqM4aeZP/AUfn9asLOfamO5jS5pMFMA",
-	"GDDXeVryFLLcz/SLYMyXpMGMhPDThEg0LNsvQ73BccQXgDaXF40h9yGJvL63ay3dXCeYZ0ErMA4Vtxh/",
-	"0moFjVAdY4AmH2Mz9T2dKWy4hRRvUwAThTcppl5mtzzBoXKTocGIJ2InuyV7GVAOPFoj/r4HWC+ysHOX",
-	"8rFCt+4ko2zM6xGuM2JIqeMZIXOFL5pkG9Nh5qn6T7nbUo/yBTzq1grDIQKCMaBtlu0BG7CnTy+TJaKy",
-	"/fQpegdFB09tRIM89QHh+QDWEmX4MDAP4SIR4owMB+zJUJE9SlKmHTA9cy/mGbCGxmAc5qNwM/Ny6Dgf",
-	"wx0okGCIzwlDmA1Y3ukKlK+XrveiQPDU7k53b+jHL3mq9vlRPQTPaXuJ4+jTk1334w48LrviV8GZc4X6",
-	"uIMCnIDzS8WA6bT3NwLhkeBRKom1l4noIxrPeQKmTaw7pt5xIWMMcdfTOQ25HqU3IUztJXeg7UAfErcH",
-	"7ONc32TXEvJA7Lrf7UBZefbsgEeRrr7RIfPsWRp5EZ9AMnC0NC7pgEFlChFSWErW+csBu1xwCPQJJKZ8",
-	"gajso48XCzyZkAR9OLdr2bH9i1T66ON78j0PPj3ZTUjIA/gJJASVBiGQeRVPn0I5zrCp73RoQm37B0c7",
-	"GncYCQnjV4dKKg/1hFw5TYhp/XEoQiAxJ3iGMoFNmZAwo1PPRB36ZjiqW6Ax3GmjN9wkwBMyJ1gK3Tuw",
-	"wAIJwtQGTlk2jdHW6FCB9jv7viF9XeGUR0DNRdnYW91MpG450NsankYRXyi5+cKBPZAYheolNHRzzMNn",
-	"6DcYkqJI2h2MMuYJmpJobsm+4qc9fWoUm7olASnpxEcM4QlIXbV19v+o09Fd5CbsSBOlYUDbD5iO+oA9",
-	"NCJm1ik8GITlN6hU+LQgCE8SYurBIxoQpqujtbngvT6/VIIWJKRSg6K/C0wneJoEpM2Tya65aTem0sl4",
-	"e1q9er53QxKd8vI67W67o64xbOv1vb12p70Hho+cgrbZbS9IFLUAl7u/LmaibdudJ6Qhb2Kq7QWdMKXl",
-	"Z2QpdCYcmiSvyAj9SJbogsi8GH+njU6dUK3uo315dSnQnCTIBpOfDdhwRsOhbSTT7XN7x0hO03gEFoot",
-	"F5uRZRudERlMTchdmkZqIAY7ZVaPi8YInjpgmdAOORCh2nRfrz/hEksI4TKysPM7dfop7+e3Y12ohM0L",
-	"Hwmu+JFI82wq8iMCGEcRZ9nMDGUsDwuDj8xAYl1XArYSjQ1dZBx8rpTzhMgfyVJ4pUnkvU5ns1lUulD9",
-	"o2k88F5c9A4OPdNf4L1r6U/QIeC9+X30Svw8PU6/fx6ErcPXbxY/n+1fXR8xfvXz2S+n4x9mt7+I9/94",
-	"fvKzWha0C3gvnpsq+74nKASxvb43Pt57+3Lv+97tWfe7yfFNOjqRr0h38sPr3386OiTHl6k4Sd/9cPP+",
-	"pxcfPCju926vz178/j49ifcOf3j15lqm5PDg5NWb+c9Xh/PnywtJZ//89cfzq/MD3PHuPq3dp25K+xum",
-	"nMzIUqFxmzlVlUMk4FUHGkl1N2bI3HVnTbl2v9f/+Ml35l6YlRpBpI0XpGSNZiplQOOJQrH3PRUBV3JU",
-	"OTa3LQw6tjWGMRVe3/lZva4gAsAIaxUKyVtat6+UCcXK88wYiE2PgpYEx/vd/Z02GuoK4YzN1eehYuzM",
-	"fiw0FlaYIWt82JYhGlohHhCRbmp6ABne393t9o7anXan3e0fd4472vTdzW/auFy4/7GYKrjWHtSnvHeh",
-	"/s1uVXXT4uoVwqruhI+fGjoDVm5fDwTZrKy6/9FT/pfn126//K0yDhVMqoX/HzMvy/GfCj5R0dv51Fjg",
-	"37BFMAirNfArIbJ2JfpDoLC2oMy4q0FUWpb+i8tKE0ulwpnEgkL+YBk5hdkEvzcKwVOwV8EQUmofGSfP",
-	"nJegPD/RRufK7eAzmKZogyQkEqboPRuPQlkQpaZCqiL9zJCEbWWfrbj0+Gz9YS/m3XVT+yJ6o49VeFQs",
-	"nhehiNVbHBSa9dTiL1ur7+0qjl424+6gs4cWUxqRe6bUaBPe+pEo5koOKANwmspQORIjMqFM1KLtPcEh",
-	"ZbqU5i+FObWwJVisdljLA9Go7tm7/x53GtEq1D8Ho1lz7wNQnmVTQfzV2izaR7DCVhkghRxlT7ex2AF4",
-	"dqi79vXMARcsRIo0nFHoMV4OGJ7PCU5gYCr4oS00zG2Nb611MURP/vxjv723A96wQEMbPhrCg4fZdfpF",
-	"QuJEwsk4OtbVRqcDhprSlGjBkxkEOOYRDiptNu3yokoDA578+cdhtq7ib8bFN/LOxCSU1zTHNGkjcN/V",
-	"wooDQqjQmTQFk34WubPeVhtdEBYqcQjD2yIIe1qPjipBqeBPFuq5dljHE4wiLqRZiY/kgiOJR2IHvHBz",
-	"XBKOs3c8QxGW2ZS2KZa+SdzAHCSFXfV0OSVjaXqUslIuqJesgKxqChqM7u/YEAMuReRtpJyaMk61N/XW",
-	"+qC8UhjOsEI9MUE6x1OYM96GIh2BNQ1OZhbrHu74yrtUz4fTJvRWTMNXATtuce4wJv2nQxPnBOqFUVr6",
-	"yLvyBG53wKkObOrzyPxs9wpXSt3p3AHIT56g7oH1qQfMnGfUN8k0aetrTQSICrTfO9ErHDpTwIz7DPEe",
-	"vgClCwoWMnG6Nw7PcSIHzFaoZQHJQv0YhF+noLZNIa+W8NrXBxdfR7GQkAlWDv03Ak1S/aCQD0BHRDyY",
-	"AfT5gpEE8VRH+a5M1dcQoDlE2BQNf2OxOiEKY5XsgY2iZWkcXVqIXezDMSJtdCpmim3UHqELL6d9tXl3",
-	"Lk9iuv3sYmgBzOZwJBpMNc7zleoCU0ZICEGTYoUTOr2nFgqSfXgpBqxQhmQZoXAUShuVM1hI6EplWcpk",
-	"mcUP2LBQdthHkBkbmvJDOIBD79KV3ZShEZdTxas6f6Xea4cQJjydTBGVA+YMiKGynw9nsjyKWcZEENSt",
-	"aH3NxZfGtDfa9TseLlfo+9pjS8rjUt1sUq4wdTbMnXPpFme5Pm1+f6muyZT01JXj5GnhrLblLi9eKq7k",
-	"vfmyaSlln7pUAfXwSqa7vBG7PDHUfK0FkxachZGgecFgPnNxtBd0W0dhr9s6GR92Wgd4f0T2cC84Ck+8",
-	"Sq2e91tX/DT5if34353RVXAQ/daJ99jBy9+Ol68P+EnaFZeyl/x89PuLffxPr1g4VxdUyJHh+qEbDOss",
-	"FEjeFXPgpnp0Ozu0WCf8+DNx3ELgw07nEclkJaG7ha62vnUzoNdPNdcCX9lIpr4sF+6lgNfXOedgfx2D",
-	"v3COENzUXfOm4pFh6tbu3pq3ZuO94a6DNe/Kj51St/VO1n1ZNkZ+XSeocizOup5Q5WSJVe6Qlu6+06li",
-	"J+c6zpE+ubbeOTK/5c6RG39s9JPsBEO/ZM7qsnKeRiFKMKhFLGbatNZx6b5rXMwYX0DpT8QnPJUwjGDA",
-	"bFGXtcKyQyba6K1uHCsZA6YczhwXWzEKjOFSHEiYnd9WN4gYPBIq0PDzwEwVG3h9BDU9d0NjKesojW74",
-	"eMX5DAzWYS4lhjYrtOQpTFbDbGlGq/UrYxKV0TAiEAQiIUrnCAu0IFGkLTOqrKSSIwaGW511kWPvC1gY",
-	"WiSVdGhxyJyrPb+YDqg0IRa1zgbqsHYy3GOrxdKQzsJhadacboKhvU0XqMJEzsYYvmutOFa1Z+Zddo8O",
-	"9046x73Djhk/qb84OoQvFF6bswOSen3vYNwZH45OSGsfd4LWPt47aZ2ER6R1EnbxEd4bH40Oequ1qCha",
-	"UrjT7baOgoOD1jHe77Y64d641x3v4+PRkWcGK6476rpOPxfMU8x0VRFltZhgS2PHN2JA8/8DSatO+Wd1",
-	"vZkrv+AJlJIt/tb3X0Tff13FXSrT/PjprqTK+SwrUUjnD9bfJoG2Wnd3OidtdDXl4PmaPkXzaqVOCcyl",
-	"7kPYwBkjWu1N98sxMVvyUJikqifqgnrWyVz9Jgg+YulELu/R0ognA4YjiNtnCpsKhCPBUa/T8dGIBDgV",
-	"9rzUCWcEEQp8vcDLqiVQmBxctSyoUEvXJ/zD9eZ7HHFGbKzCjUXoYjETjNAVHFDbJDkavnt7cYk0joZt",
-	"dGrMAZ3nceM6NnZamQk9YCaU5JsAUWFEzTBHhb5TSKwrcDQsIKzR3amzGTQkv4C9UBsGeAF7tXFHXWdX",
-	"JKo6G2ILr65qLRRdxg1kenWSxvq2QkOmwc6+VaSoyNUccOWblmJTLASIbnt/C+h/qWfF0yI3PkAmQ5im",
-	"WRifsqVCupK5+twGJakg5+ge44D0yTzsma5jM40lcLSD7/ZS6pNosnrkARs6UaKhTlxlxch2LDvEluSy",
-	"bx6brtnO4WtZp3WH7uzQLyglnKiw8z6KvTE2KG76YwSUxwo+YBYOkPYhUSTsUOqFmXuBC9WloCGa46zQ",
-	"AreuUKs7qVF3+tT16+TtHKUjEZxAamWiVtkiXVfyOK1Ka4mc7mbbdNv+vF6nd9jqdlu9vcvufr/b7Xc6",
-	"v7jdVra9pRk25c48c0MzyDY61cb0RNRW63wqtrE17WUbNDSVwDCysDGL9SX1axwpJbqBmC6frQb37W11",
-	"YFH9kTHZwUXvS6JIXwFJJs2MTkOHM3heA2Lb062ck4vOeDKiYajlcON5RXWbeYxzi+qhkFtdRgZntexK",
-	"MqKiAP4CZ1btd062O6uqfOxP8WyzgrbAdhiVmSj3MT9Fx7O/e85pOVr7AZvdfdqWDpxjLp9zNo4o1Eeu",
-	"OLaquLHHOviwAhAfzUkyxXMoqsBMBxEchdle24ja2H4qxbJ7999xbk5U/EqVPJ/v/M+V9r2PxZLKolP8",
-	"3hpFuUhxjLBTEyGuN8OyX3NDbNc2sEZE1rSyfg/fi0INgOmR08l2ZbY4PWU6Lp2VL0w4D6HYQBfIlI6w",
-	"0yUB9UcCmiZCzMzv+qi8QrFDp5v3gCneHbDhfSeEmYKhGN9e4wn59rDTydL7wVRJKzYhtpHoqLPTV+tF",
-	"lA2Y6WuHmgvd65NJuDpLS4PzNanWsO03lIUb2BoX/etoy9X35brma/FKDaPkVk6RSzTdoni5BY/4K6r4",
-	"Dbrq5yvlcR4/jzaYGGZNkf7WhY5/m6rbm6raVtFph69nr/57ciCgscSAV1OOcIzOH8R3cyyDac0od9M2",
-	"D3VKlER2wBlObEOhku4zQub6GrA8ROnwvqLP7xfa2K3hamjgGwGzcN0CZ3OKJWpKNmryfU22cbDLjMbH",
-	"6DLhy83o3Mxj+BL1LF9H3Fgo/OvETa+/98XETWZLjaU5jlBT1l9e7Pxtt29si5hhE/ESzRM+phHZ0l7f",
-	"dcsa52mdiQLWNlCVHlaat3brvEpWTa57yO3EB52AMBXwlkSVqa+b5zkjJpkFNdn5tN2J8vB5fcwRNv/O",
-	"7RN8oFisDuqvxhKLI/Q9jEYUZg8ULlvf8S2eK7CWLG2w7zP4K5DZk5D/ZnXD6pvFanS5zZQnsphGsxFH",
-	"F9b64NiAzKU51bt8tn3dMc2F88ntOeRZFGtMje/HmUxwIJviP1DaPcU3RHnFEcFComPnCJpiWKhAuFuH",
-	"hno99wB80xQGszBeQGZjZZioChFF99DQUIV3Rb5QoXsfakBdOf26AOfGJ62Ir8GAjJp7i7CtCI6vC98S",
-	"GDbItd4TiGuEYHbaqjOyocgY7bVrPzcv+/xraF7nzPVtVG82F2pFzOwFC+1gnHqV6mvVCZho7GAlLLzI",
-	"h1Ddr2VOoygfqK08IqjT+NuN3ZKEbNIb8LlQbp9DQhmCakko+3WNSNI3bhRV2kPBEhIQJqOlrr+FAkZo",
-	"JHK7sUxXGOp2OlUiiqiQzVS0od9npmp+XM8DzA5r0HWa7mEL2S17HXVLz96ySSmkexyCl1Vnlofsl1eX",
-	"vepev9A5UUBtJdo9bh+0O6A6CmPwWRpFawtwd6R/gxAvzcRPiB5gBtHDv1l5u4gUSQjEpPIOxgfwcq06",
-	"2P1s/rqm4d29ugFa/YqaIQs/OsMI+5BcMZFl5bcVSsIEEpLPoXuZsgkEpKDiPus0NRZOnVOW65a1ExR2",
-	"vbYA8K/vveidPDgNzLi8HvOUlQ3V7GgLkUKpoy7U3Dqpv59blG+4RGfmzc1mZL6+x7IfXa1S2d//h3EZ",
-	"q9oddnyQbs9mGlgHpYF39FRZVyUPzeA1Kp/ZFvspQUNBQxjz5LC/ZvniGOB1NSWDplYYhWLCmLmw8soR",
-	"DZeWNhvXfffpflxoDADKm4GV6GNZ7Vga62dDPSi0T4wTCBzr4X+7oJMN1uoH3/pQ+ZtLfR/SujyVPjQY",
-	"OSXm+cxecyJ+p2P/OjzUB2YaENqKRv9zbVEMSXy9Vmfqa2XarPM4J/tRf7iTcducPehaw4WpJjenXJnH",
-	"OeRZOzu9NOIVetYlr05Ky8eRGSjAiML8Pc7sH7/uPIaI4xCNcIRZADN/WIh4EkyJnXXrPMrOJPl09/8C",
-	"AAD//w==",
+	"7H3rctu21uirYHi+mcb5KFmS78p0Zrtpsuvcd+zUbaN8FkRCEioSUAnQstrxzHma0/foo5wnOYMFgARv",
+	"lmQ5O91nkh8ZSyJxWVhY98sfXsDjOWeESeH1//CmBIckgT+f4mBKntNr8pqyVBL4LiQiSOhcUs68vvca",
+	"L9GIoBmZSzTmCRrTa4Ji/XTb8z1yg+N5RLy+N09HEQ18FOObFp6Qb/c6Hc/3EvJbShMSen2ZpMT3RDAl",
+	"MVbzxPjmFWETOfX6+x3fk8u5GkXIhLKJd3vre08jSph8OsVRRNiEVNf2A18gjAJ4DMV4iRiOCaJSkGiM",
+	"Hr1//hQdHu2foL/+PGj3fKQ+Hx12j3aKy/4OCxqghOAo/nbgCSJwTAaej4IpTgSR3w68DxfPW8cDb93N",
+	"dDud2u284QDt6jYupgSpWX0A8A8XF+92u+0OCtTTJRgz3oKvtwPsG34ueVK3Ej4jTKA4FRIxLtXBC/Vk",
+	"iEZLs54SXLs7lQXCG9st8D2RyfJ0LElSXeM5CTgLBZIcLTBVaxzzhCA5JYiRG4lksiwsqXvXSsY8ibH0",
+	"+h5lcq/n+WppNE5jr3+iDjGmTH/qZqukTJIJSWCZl5eXp6mcEiZpgGXDyQYWfzXkTrrdDvrrz263fdju",
+	"7vhoQeUUFp8QLDiz4D1QD+2VUZXghCQ1uEqShCffDjzKrnFEwyupznFbjL31vTlOcEykJRZpInhSv8uh",
+	"gv1VAE8MER/DluZ4Qsz5tNGZRFSgCechoLk0SI8iKqSPGE4SviAhoiz/aYGLR+n15j/+fPNyjx/Mfvvl",
+	"u4787TDuTn/8/vTm7eXz2dvvz/ZeXT5bvL54Ld/0zha/nHf2f774ufPq4sXszcXz6PU/n+39/HsUv/6X",
+	"53tUrfu3lCRLz/cU1fD6nl681wCjQ4MPGczq8PYVjamsp1MxZktEJYkFwhowUywQlijmQj5BBx1Ex4gC",
+	"jNTNE5iGhb0fdOpXHcGU6+F0dyVO3yqMEXPOhOYFz3kyomFImPoQcCYJg/3h+TxSOE85250nfBSR+L9/",
+	"FRwey5as3gj1+CIdj2mg6PSVCPhckYeQSEwjgz44CIhQd3pGGIpwMBMaC9SzKCb9RUIlaRt8JkJe0dDr",
+	"e53uCQ6Pe0etk6A3bh1193ALHxzut45I74gcjnqdvYN9BRqJZSoUrdnzPUkloFK+swwMacL6+k71zZ76",
+	"NSu/dWH9XwkZe33vf+3mHHZX/yp23+kxNFSrN8bdK9Y7fQKbzgmGOmKBqFQbd5j25eVlq0x36hZiXtkt",
+	"kylY0JkmFVudK4wAD1+NMY1IWD5Wc1oo5ESj9ZhKvUfOZIID2BkQL+H1P/6RvwwcaIqvib0hqNfpAEvG",
+	"AZAj35tzhbaJ1/d2x2kUXcF9uP20JYr0ejmKfGDzhCu8xKOIoGdMUrm8E1uq8HgoZLGAXGChyH+IRqlE",
+	"o4Rgc1EsPJ+goQbnEAm8FGgxJQlpq2W8xpEiDGS7Ex/h8MqspXzWIx4uLfUCQKAX52/fbH9nO/mBfIdD",
+	"9D6bvfkc3FU+9AkEmBnJCM7hkfqgNuojjGZkiXgC9N3wTTSh14QhuaABUU/oS294HFBy9W2MQ9JK50hz",
+	"oB19XiSk+AK2uMV5pUyk8zlPJAmvYjXiFUDNObpzwkLkDqoG81HKFIgSIgQJtz7D7oF7qbIVIdgjutAr",
+	"aj7Ohk081Mm6iGsEl5AEEVZiL0yH1HS+OlkqkAuWW997qyirVlTek3Eq7rxfNecEtxVYpJbctDJjqeJV",
+	"jTiptR0qUMpmjC8YrEsKJEiQEPhhkXA2aa8PH9jDM1hIA4gqk/p1UwKIpKI4GpyMaPqD1F/qG0JCErbR",
+	"o+GYJkK25jiRy+GAKUGIcTOajzALtVQMr8HwiQZte2fAiqwQNKrWU0X9eLSKD1q159b33iV40gyY/AWt",
+	"sWlRfyOeW9ZdAbAA6HUu9hqIklPhOkyp3Oqb1mKxaCkO0EqTiDBFH8LyNX9AjHEvFVYCf1x3gb7EWWYH",
+	"sfF9hVVSgFhENAqINI5xsvT63qlD9KlAMRVCaQW+EpLSe5zgBehPQix4EqJJgpmE+yNQKkgCdg51T+wT",
+	"bVA/4BYWl3WpvkJBQkKFuTgSd60IprljPdnURn/L1ucQndsHRKKi1AOnVTbr7HxhJDonyTVJ9C7udZ8F",
+	"DHClPzZcZh4TOaVsghaKCgOkEQh26F8pl8SYDzSsaKiILkNLniIsZgiPeCpBh3iggzlFY5xGwCp5mogv",
+	"DP+LacKljO7LdiWJ5zzBCY2WVynD15hGSthvvgMJQQv1n+Rcq/T6NOxNEG102WiUeqib0TC1Masoomvu",
+	"6Djhsf4Gh6GiuW10OSWKQ+tvgUOru0Un08zyIHn0hSizsfu1MsPfXW85JkIHGzh/hZPJZ2WtLneL1GQK",
+	"mJihw330kn73WZho3TRf9NZ9cK7Kv+feIU0nrfol8YxoHLZ0j/FFG10kS4QnmDIkpjyR0We4dBGfUAaG",
+	"O84CYkVeFGKJR1iQon4YTJW8e47HimAoIqBX9x94vdbjc+uYAqWSIaKM4eWK6MNwue1U1QPX3HBm1or0",
+	"5tEzs+S7zIWF3T2Ehlpmt+iiCIYxZaEANUkbFSKuVb91GOPq45KcXym0tzRRlKw+27DDbS11J/lJqdv5",
+	"Wk3/Pl9m8ylVN/UgpoRmENyH525xV9fggqtPfo6XEcfhlQIW8J8me189c9rOXuTY6c2JGvMrUlB+ZZbT",
+	"fMLVxT+0saiB839g2DES3OPuGR0zs827CqY2HsoplkU76yOFdTFPyI6r3GUE13EJ3ul2oQKRmzlNSOij",
+	"hFzzGQkVd8vn0bbkbe25XdcWqKDFE/o7uA7uoqvuJtTJWP26AKI3HNltlsGQlg6mAAh1LeckgYMxWjZm",
+	"BeB8mW2XFw26tcRRxfQAQkmGGYoY8yj0jfVNUd18e+AWELwWUxxfl1L1r5zZ1Q0ow8xAqjQ7mFGj0F4O",
+	"SVgWLoJe8YniU5kQ9CUwacUmNzBg3EEqLCaCfKhIvoVO0w1TvP2Jdh7UHmam3H0OX+B64vw63gZXki9Q",
+	"mvuK79uKcw4nUVIcDQj6UFjlnbcve+6hBIRRKpYPojPcWzzIdgLDgEj7FE6vHLRwqRAwF8V1cNI84ZME",
+	"x6KN1EsC4YQgHIIpmRE44ClmE23aJSyNvf7Hks+wSojLHGoNOlQbUJCQCRVSk7mrIOICRmdcXo15ytTf",
+	"SsHg4ZX6CkcRX8AD1qh5pZBSDV4n+TT60epc4ACvKysAKhyrkaIripCLbp/8QujJfiXWxPeeXdsrGoZU",
+	"zY+jd4ki85IqIWKMI0HKGJirWEBdpng+J0xh2ykaUxKBHZelUZQzDuvKMW9xxT60IT+j9eAPUuc9d6b/",
+	"w8OBrIsVupxyFNIQUdmHO0BDpdlgMC0DrVQfhLmp2u3ko2HA4xizEEWUkSHMP1RIHKYRGbbRm3zJFIzF",
+	"A4bZUklqfYQzw7Emq1bgVjxxwUjyjWiDT6kEbgUFTQ512FQF/FgWQm1CLElL0pgUh6qJbvM9vasrLd81",
+	"+trghJSikBpPiTNs7+BwjSXWTXDOEynQaInUWtWo2Q7SlIbFWfYO6wadXxlbYt3ZWnEjd5bHBKyQ7XuA",
+	"eEZZuIrcwi14qR5UdI0IoS5iE2TN7xq0IzLBzEeEAfHiSQHWK6Cycumaak3MDa2hq1RHeBl8vdfxwhx1",
+	"W72ccgGiPU+ZfKjd6GizOqiaib4xZmcszKYUIrDNz/3WjVn86MGCsWIcgA75tp1l+YbYuFergA0FtC2c",
+	"zqdsfj76lQQyo6wvDfLVnF1ONl+C7cXhgYLbwJAlsMtM8lvyFIU8o5ftARuwFhoCTRr2keAxAc0y4pMJ",
+	"BEG2898NYxn2iz43BeKC292eBAopRCyFbXRJ5ZSn0mgz6sd+0UE/YEjHPGAJx6d0BhpMM9pO5lIzfqoD",
+	"rEcEoluM09FZo7TmpmE/E2EBCdKEkRDhBV4irGSQRlPREzCowmRKCAIKZZa3wFRSNsnm46kc+vavKyV3",
+	"LIH8w9zm3AEq8JM6BR8WA5ddj5KQcULE9Coh6s4PDaNQXxlt2JIDGDHgLIQFOfABccGGso6ljt0zk6t1",
+	"O5MVBQL3vBdTDjNl544mEPRmgBOkSaKYQRHi9tOVEbYULMzxXgUJUWKV+1VIIiL1HoUmPEuhBzLXxXnH",
+	"fOO8UmHGCk0gHnyY3bahHm5GllcJl9i8qaQGkkBQlKATJrQ7ivEF4kwzXSshArp4vueie/Yxwyz9DU9l",
+	"9odz9CD/uUdaJ4eVAQeUowA35xsDg5yq5I8UoaRoU77ztWW3d1hb6O6U34oyFYQPF/5YyRvVdDG+OdMv",
+	"dJ04b5wkeKl+diK3qxTPylbMpRtgbCqTdjX0hrQdFlVcQB1Bfq5k08z1sAG8rAa6OtjdCSctQ+DF+ds3",
+	"6J3+1UQfnHS6O4gypZ4Zk+ATIARO4J+vbk6ExRTCNKjU3LEEs6ZMERdIdl2ZPl0LoTSK3tRy6FMdHzon",
+	"ieAMQRi1IgJP0FCd1RAFEcGJjTHOA+1PGUPPzKeibFINgy8f+hxLpdp4fe9/Pv7PYHDT6bQGg5vu88Hg",
+	"5uj5p8f/5dVA/weCIzXcRsdrtfw/MkLCZ6Xr1z1cBV8zSB1Uz5hMuJiTQMNyI1VLJxsd9tBff/baPaVh",
+	"Va23OJD0WucBMI40tYxJPCJJrTpFr2u1dOtbILkZN0uywGypNTclc+RwH3EeEcxAj0nrJUiIYSJYKSJc",
+	"m2sU0mgkLzLKzFCltDkhUr36IspsqQYZgRJGD5HkdfJyZXxyM68FF1PDERYKX7FbYbKJBFXCR/fkqFOQ",
+	"mCmTh/tuCkXvYG+/09vrdI5OTpxcik41l8L3KJbNK8g39IAT1mllFxuey6+SNgyiVfWqYXwVu9MGmnqV",
+	"TP0kslPWV2HhIzHHAWkJouiprOi/DSRcrFD8fJNiMyIRZxPIIOOsTJNrtV6RjupHVqrENwLRMBPCM7TW",
+	"pgz98RuB+ILVQqweeeFJbWOqzDscQRrY0NzwwnE8ySVb+KwfWijwQkpFRCRiXDuxWMFIB2M6UpS2xq2k",
+	"pndph2/HDu/x8/wm7ayvgr4GeUrE2lDBlcTaJgn0/yiRUb2rKpfMoFglcEXGSJYvpqN/BvQtffH8w+9n",
+	"3Tf0TJyx9wfB07PDs/h552Vvvhc+fXHSJssXv4eXZ/QtPVu8voimv3w/Wb5ZvjhpB72IjeLnnfCnF5F7",
+	"8x051YHJcfektyLvzMWWqymtszkM9e4sTvCkjCZK+YqWCCP1vg7B1vZcE7NdgIE72KYnmKFV5QBfkuWG",
+	"PPYtI0gnHYOSAbLZ0UH3CP31575J9z3oHqO//jzUn447e+q33k4bXYIWZ6L9IyykYbzCUqGQzBWPGDDO",
+	"0HAml8M+evYUfgmSax/dAIiWT9Dbl+/st/DVzRP0/vxUEzL4gmhVp8TNo0lZKq27WkFyvc5jZJ2HZpo4",
+	"rqLVM7lcZzRWEap7+/W0YZ3RbsoP9Y5rnlqu8VQJ22aQsKVW4QPMNRgasO+cyA0F0BlZrq+OKfwuKGO9",
+	"ii5WXr0avm6xr4nEIZZ4w+VCeDeQCXGVuTMK63cJTx2HdTXJqiJJXRJ8RVgIukvBTp4mdC0hpH4ocARd",
+	"aS/OGlvYv8cWQFC615J/XczElXr4Pi/bpNu60ykSvWfxXC59a3fKNHLr/tZOfgswRbcfCDIJueba/7bd",
+	"ydaM8/mPVYuZq4fudlaNXTe4NpBdhTxIY8IkturixrDRfHwr8BaH+NyQLRt09O2pbKQeexoJhnOXmqBb",
+	"c6R3XCK/gfStC66NsHZT4lVH4N+QxTsrDlYowFOeMqmNxXlCtA9CPohsckqWCCekr7UoocWQmP9KwVWx",
+	"IFHAY2KEPI5mlCldZcCywZCJy1DHquNNTfSG8QAIInX1DSbBEqgDfQidTKV+HBK2Ax7HnA1YZuDXM0rw",
+	"TsU4JFb8sgqED59IK8Y0sgkLVqsyWGCcTL7ayIDZrEBtS87FU7TgPCQMTXkCnH+FiA0amCNhH9eZsBrs",
+	"Vk7Q+Ga8mNh31gtJhxCN29ro+PXiNgifR/XmR3evg8FNr6P+66r/9lqDwc3Bd+q/79WfR89qoVAiAs2Z",
+	"THWYXtriZlEotclgVqOtZnNUcmzLeW+pE0WWP+XGfuR0xHndBqCUUrmachzWcBDYy/8U/BQbopZxGuWO",
+	"DzdWa+vb0d3gdjCyKKziLlx3SV4ZpSo7Kg1dh1g2EGszlfKU6Vo6CAtQGU/2D45AmdMG8hKgDcbe6YRx",
+	"b2/uj9juylY1QFNCY01VxHGorBZv3Pi7OhPYTy1jbWmdfa9JOlUsRywqBsd642BmxG+uW3NQMH3ud2qN",
+	"nybMr9b+B3Mohqkj8iswrROklk02S3XsCj8w+vD+rBhfUSOkrTSImOoHsPoMHBmu+BrLCsdQh+7vMwGl",
+	"0fZ1h8H9tOTlBZNmG71VGsaCCoIigq8JIlr34AkqZPBbQyTQchTRUYKTpbbp6kpiEBdihi6aktaxhZp1",
+	"6/IAa61dP9q4/nFlA9rurA2ShcWtQxzrZfBtjIynvyQ/vzhYXAcXv0W//LDPDpKz7388Vf++6406s73R",
+	"3o+dIH6e/vLPE/kzizq//PSG//Ifa04sWpwfzJ54ro3+mzJP7eS/anTdON7UPFjHBfxGoYCasd3l1qMC",
+	"BTiKwF8EUjNlhhlVnXk6uFxc3eV3IpAu5pYaM/AvOaI22YYmKZ8nlFCHEt0VSFgZOMICAofrT/HCWnz1",
+	"yDyxALj39rUq+qA2hZUBhDloVsQRrhFeZ7Ew20lzvJzvXpASpAv4d8eN/OyBL/bmf77QFwSuByjix6NQ",
+	"IHVBnfAv49DMo+5QgBmUM2vXyAefJ2jmwjKhDcBccOzUMNoXlxemiGXn8HgnK+N4WrA96rQDHw1Ntcr/",
+	"+7//z7Bdx4XqPPaAPpTdUfXTIn+xYiC91pVSm2XI48P9VdUPy87PqkNzjn9LyZM8voIzMF+00WmNoxcF",
+	"PCYCShnV+zsPuhUo+N5Na8Jb6suWmNF5i8/12bWy+CSFJOs71SE7F7RWiE+9j1u96IsuOYw3Dbcp+Q6d",
+	"sQvnb/fXiNlfpdwvLeU6ppDagqcQDIGjiIC95hrCzgSJxq6NxpmvLAXmQZdZ5aJPhWrTtUutlQfmjabU",
+	"5+VCRrCpInxmjAezFvy/JqjWto+sIDd2dYXH6pb4+fSFGhLVTHvOi9TF0iHXSLfXLtc0jkkfCinaIq+f",
+	"xUS5KochN0GDanZNEjqmJCwZo9toHXz5lU9ZyMthkwf7a+NFiWI696yOGn4QJNlKx7mXyGtTDCCmpqqH",
+	"xMbMlY2tv6mCZGXuCbx4ZQ+kfrq8/GtR8l5HuqpPk3oDyqoO/59gynxErpX6pB0Wusq8uE/6VK4qNMj0",
+	"VmCM8RIKm4x50uTEvZ9iMQ+3PXv3Km2kq5ezdixSlM7YPVAH0xztpKCDODtquh9P4flNPTRxra1WSXqY",
+	"xihlkkZGiw44G9MkrsRJMfYP86kd8NhFl6b7UAF2AbfvtOnaEPASw1vb5n4XjfzA6G8pyV2MVAoUEUXN",
+	"UIAF1Bpb0FBOnygNafiPoQ/1PMH76JsHBVSwYUo6VeNWIFXl43c4Hf4xGIhKZPl/r6alDvLd6TxQSPMB",
+	"8GpDpLnHcd1W5oeYgiBNqFyeq8f10LqiKHSrWFO0BbtbVlVVoKFOcLeh1foWDdE8oeBPllMSt9EzrNOb",
+	"oFSoqRM6YCBHFjh5r72n+xdAJJ1OqMkzhaGAARcm++1czxvjGTHptgAGXVBa7ScDwVTKeeYW7DX7wE0h",
+	"CSgTW18QE70CYfhxpg88ht8fF+Tsx1pYbqMLGswUAAbMVZ6WPAUv9xM9EVS0lTSYkRB+mhCJhmX5Zag3",
+	"OI74Ao7NvYtGkPuQRF7f27WSbs4TzFhQ9QaH6rYYfdJwBT83MIBP/xo6uvheJjv1Pe0xrL6qXwB80CMY",
+	"UiwKM+p8OfcVHEVmHvQIh0p7hhR7noidbIRsbkAoeE3jQ2m8ygBWuSwAxL0QWGGBrqVA2ZjX44F2lCHF",
+	"pWeEzNUx0iTbp7Y+T9V/SguXusMJHK/OuDAXR4CNBpjQEtIzHz++SJaIyvbjx+gdxCI8toYO8tgHPMh7",
+	"FJQQxoeS0SatPcPNPHNywB4N1W1AScq0XqarTsc8A9bQyJHDvENIJnUOHZ1kuANxEwzxOWEIswHLa73A",
+	"hdBL13tRIHhsd6eTOvTwS56qfX5Ug+A5bS9xHH16tOt+3IHhsid+FZw5T6iPOyjACejEVAyY9oZ/IxAe",
+	"CR6lklgxmog+ovGcJyDxxDqR6h0XMsZgjj2d05DrrNYJYWovuV5tS1qSuD1gH+f6JbuWkAdi1/1uB6LN",
+	"s7EDHkU6KEdb0rOx9OFFfAI+wtHSaKoDBgErREhhMVm7NQfsYsHB/ieQmPIFVDP4eL7AkwlJ0Iczu5Yd",
+	"W8GDSh99fE++58GnR7sJCXkAPwHhoNIcCDhkxePHEKUzbKq8MjQWuP2Dox19dhgJCR0KhopYD3Uiqpwm",
+	"xGQEORghkJgTPEMZHadMSChjr9sGDH3TP8CN2xjutNEbbvziCZkTLIVOKVhggQRhagOnLKtHbkN3qED7",
+	"nX3foL4OfMoNo+ahrDOEzjFSrxzobQ1Po4gvFDl95sAeUIxCUBMauq7n4RP0G5QJVCjtlgYc8wRNSTS3",
+	"aF9R3x4/NvxOvZIA0XTMJgbxBHi02joo4KjT0XWUjDWSJorxgBAwYNoYBGLSiJj6/zAwEMtvUCkeakEQ",
+	"niTEhIlHNCBMB02b/i6vzy4UoQUKqbij6O/CpRM8TQLS5slk17y0G1PpOMI9zXU937smifaEeZ12t91R",
+	"z5hr6/W9vXanvQfykJwCE9ptL0gUteAsd39dzETbFvyZkAZ3ignCF3TCFPOfkaXQDnLInbwkI/SSLNE5",
+	"kXmM/k4bnToWXJ1F/+LyQqA5SZC1MT8ZsOGMhkObX6az6vaOkZym8QgEFxtFNiPLNnpOZDA1lnhpSgkB",
+	"MtjOC7qjCkYw6oDV5eb39fp1Om8bnSJGFraCvfZK5RWtbGFDKnWKM1QAwGpyMzYVeec0xlHEWVY1TsnQ",
+	"w0LpT9OzQ4ebgAhFY4MX2Q0+U7x6QuRLshReqVlPr9PZrBqrjl//aPIRvGfnvYNDz6QdeO9a+hMkDnhv",
+	"fh+9Ej9Nj9PvnwZh6/D1m8VPz/cvr44Yv/zp+S+n4x9mN7+I9/98evKTWhZkEXjPnprg+74nKNi2vb43",
+	"Pt57+2Lv+97N8+53k+PrdHQiX5Hu5IfXv/94dEiOL1Jxkr774fr9j88+eBDz791cPX/2+/v0JN47/OHV",
+	"myuZksODk1dv5j9dHs6fLs8lnf3868uzy7MD3PFuP61dqclE/DfU+YOsdSK3qdRa6a0HUx3oQ6p7MTvM",
+	"XbfaqqsOeP2Pn3yn8ptZqSFEWnhBitboS6XkajxRR+x9T0XAFR1V+s5NCwOPbY2hUJvXd35W0xVIAAhh",
+	"rUJ8eUvz9jtpQjEgPRMGYpO6oCnB8X53f6eNhjpwOLvm6jM0Ecvkx0K+YeUyZPkQ216IhgyJexiqm3Ih",
+	"gIb3d3e7vaN2p91pd/vHneOOFn1385c2jiLufyx6EK60YvUpT2mon9kNtm5aXD1DuCtp4eOnhoSBO7ev",
+	"S+JtFm3d/+gptczza7df/lYJhwom1XyAj5ny5ahTBRWpqO18aoz7b9giCITV0Pg7IbJ2gPp9oLA2ocxu",
+	"VwOptFf6b04rjYmVCqcWIQr5vWmk0b6baCAIrSMeLr8RKCEBT0LfJBsqhUJLmKb740LXo8qSkhnPq/UU",
+	"qpcJY4dQQowRMIzgQm6gi2LRCCR8YA5tdMq0Dq/UP3CVg/BhK0SZzoxaGWFGrcFiwIYRFfL1EuqICEWc",
+	"62QR9cwza4hw+0V+rD+4/JFd3S3x1l/5oGk8qZ4sZ4BGS2ueyEJPra1EW6ZMzoKp1VI0O65ZTbKu7WJe",
+	"hqqm8eJazoD1djOjrLRoWyynblWmRtZ699qpnabb5m3DOY2D4mNW+G9d4ALAep3eYavbbfX2Lrr7/W63",
+	"3+n8Uijn1fcclczTTpt8Btzp7rWORh3SOsaH+61eeNAlHXwUnIy7xVimvpeRWVtRLAeoWz6uMHa3dRQc",
+	"HLSO8X631Qn3xr3ueB8fj46KoVHQQDTaPW4ftDtOnbK1AZFb38Ecro6kEJ7E0ii63ehsIdCqtqQ8hC5p",
+	"+YpJAZWr99ehtXkTQXiju/qNckFseG9v9Xt5e071Rq+3+g3b0PJefEO9s7fWbvKSsEVe80fFZv3RlR4+",
+	"3VaZkS0kp2g+jiJLuVyx3VDWWn5kfgNmNIX6Ob83cqNTMJ6AVq7YDDIWR9PfEiUpE8AHIs5n0NzCGvJJ",
+	"JExiVlatlrIgSk0Ub0UUN4V8tiUnNivA47P1a++aueswXnG9tvfQIsVZEYpYzeIcnllP7eFla/W9XagX",
+	"2Hx2B509xcsisqJosLYnWaMmirkSShFGYprKkC8YGhElQ9Qe23uCQ8p0uOff6uTeZ7UUbe3c9pe64YWj",
+	"fwoWHC1K3uPIs4gfkMVrFWhtsLKSv6LWhTiank61tP0IbI89bXg0DUlZqEsp5p3pYrwcMEV2cALlFm0h",
+	"ylzx/TYrU4ge/fXnfntvB0yzAg0tgxrCwFkVwqGeSEicSJHXX2yj0wFDTaE0aMGTGVjb5xEOKqmg7fKi",
+	"SkVtHv3152G2ruJvxt5s6J0xkDOyQHNMkzYCsVwtrFjEippijwom/cyNZE1/bXROWKjrJhOoxs4ZseZF",
+	"qgilgj9ZqHFtQalHGEVcSLMSH8kFRxKPxA6YhEXe5NzM8QQ0A1s0f4qlb4ILsjqTanQoNWnyaPOCtoSF",
+	"ogKyql3CnOj+jrV3V4s7ZtUtwUGi9qZmrXccK4bh9I7QVX2k0y0UnCjo0VCkIzDtgMUzLxq546OpUjOQ",
+	"bv6pt2KSkgun4yaQDGPSfzw0TjfAXqhsjsb0mlQaorn9ZrSXjUMtUT/bPRT2xEYd0/STJ6h7YA28A2b6",
+	"T/dNwIe0OSDGHUEF2u+d6BUOnaLsxpYLzge+AKZrFa3A5G9jJcwOmI2izrxjhRhn8AVOCxVCgcJrwzPY",
+	"m7VLBQmZYDYBI9sk1QOFfAA8IuLBDKAPJa+VFgiQs9VhhwDNIcImseUbe6oTok6s4uG2Lp0s1ECHv2P3",
+	"9KGraxudipm6NmqPkCme477avFs7LjEZ6XYxtABm08yaBlN95vlKdRIEIyQERbgYhas03zvjdSEgBS+V",
+	"suuGytqLUOhM20blKAskdDaNLEVbmMUP2LAQGt9HEL0xNCHyUEZd79Kl3ZShEZdTdVd1jIWa1/aESHg6",
+	"mSIqB8yxF1DZzwsI2juKWXaJwMNY4fr6Fl8YO5Phrt/xcHkHv6/tIlvuXuNGPOQMU0dsuG1H3ABir6ZK",
+	"ayX21oSd1oWMOsqTjb+8zQNsiyt5b75sWkrZwFuK0r1/tO1tXiyk3MDFfG1rLSvCWejQ4ijCmTo52gu6",
+	"raOw122djA87rQO8PyJ7uBcchSdeJZ7c+60rfpz8yF7+qzO6DA6i3zrxHjt48dvx8vUBP0m74kL2kp+O",
+	"fn+2j3/2isHddRbu/DBco+gGvVMKQfy3xTgtk+GwnRxazGV5+LptbrIK1L59MDS5E9HdZAybg7EZ0Ost",
+	"AprgKxnJxEDnxL3kffkybSfXMk8U2jqva6Go6eCuXu3urflq1m0N3jpY8628CzjYN07WnSwrhr2uElTp",
+	"UryuJlRp9HmXOqSpu+9kU9oq8I5ydKGdkrXKkfktV45cZ1ijnmSr7PolcVanPvE0ClGCgS1iMdOitXaS",
+	"9l3hYsb4Aiyuuqo4BNcNmA08zswytudnG73Vyc0lYcCEbBujfkUoMIJLsWhu1k6/ri8UaCRUoOEfA1P5",
+	"cuD1EcSd3g6NpKytNDop8RXnMxBYhzmVGNoQhSVPofqn6YyCKKvWvFdCw4iAEYiEKJ0jLNCCRJGWzKiS",
+	"kkqKGAhuddJFfnqfQcLQJKnEQ4uFUF3u+dl4QCVRvsh1NmCHtdVLH5otlgpJF3rXW3G6CYb2NZ1EAVWj",
+	"Gx3KzWZ7qMncPTrcO+kc9w47pkSy/uLoEL4AK32jq1pSr+8djDvjw9EJae3jTtDax3snrZPwiLROwi4+",
+	"wnvjo9FB724uKjax8UPx33Wt+HX8uWrbh3jW2pNgSyPHN56Avv/3RK065p/lnmSq/IInEO68+MrvPwu/",
+	"/7KMu5RK8LHkmlBcJIuXS+f35t8mmuNu3t3pnLTR5ZSD5mty6c3Uip0SpjuFTeg1cUpdV+un+GWbmI2/",
+	"KzjWddV3YM86skjPZBvg5JbLFVwa8WTAcKT7/FiGTQXCkeCo1+n4aEQCnApiTHgTzggiFO71Ai+rkkCh",
+	"un1VsqCmdQ007lLPm+9xpFvbgK3CtUXoyGVjjNDhhBBoKzkavnt7foH0GQ3b6NSIA9rP49p1rO200rdg",
+	"wIwpyTcGokIZtWF+FPpNIbEOB9WwALNGd6dOZtCQ/AzyQq0Z4BkLc2u1CfouIlWdDLGFVleVFooq4wY0",
+	"vVrtaX1ZocHTYOuzK1RU6Gr6jfum7IWJXIWDXt9f/JVAP4hmxdPibbwHTQYzTTMxPmVLdeiK5uo2mopS",
+	"gc/R7aqJdKNk9kQHVZvkR+i06bv5/roxcJYcM2BDx0o01I6rLDPGtg4B25Jc9s2w6Zoph76mdZp36OxD",
+	"PUHJ4USFrUlVzN+0RnGTwykgV0PwAbNwALcPiSJhGycsTG0mXEh10G0wG+2skKa9LlGrMWeZbNS6nNI8",
+	"5bDUtscxpFaqPpYl0nUpj5NOuxbJ6W62TTc1vSkqKM89NymYzbApZ4+bF5pBtlGTYZO3Vxs6+qmYat20",
+	"l22OoSkek5FF3v3xS0T23Lt/dH0H36yP9PsSKdJPgJNJX0Ynu9BpjmLbYG7XbNxpJJ3HJt3VPrpuMw/R",
+	"RroeCrnUZWhwllilKCMqEuDP0EJ8v3OyXevwchfmYqv5ArfAtmCiqXr6Me/05tnfPaejm+Z+cM10oOM2",
+	"eHCS48FTzsYRhWD9O7qIFzf2II3Ey+wTg/w2J8kUzyGowvZedBhme20hamP5qWTL/g+I1bv1m8P1DP0u",
+	"KsXvrVCUkxRHCDu1gXu1Ylj2ay6I7doiCxGRNeUWvofvRSEGwORva2e7ElucBGdtl87CFyachxBsoANk",
+	"cOY9BhVOhwTA4kywSZ7PZhLdMTO/6/61hWCHTjdPSFZ3d8CGqxq2m4ChGN9c4Qn59rDTydz7wVRRKzYh",
+	"Nqv1qLPTV+tFlA2Yqb0CMRc68TSjcHWSlgbna1KNYdu/s3WxVdH/9nGwf5e41lzKKd4SjbcoXm5xR/w7",
+	"UsrMcdXXAMztPH5ubTA2zJqMsa0DHb+KqtuLqlpW+UZ8WXn1P/MG1oeVc4RjdHavezfHMpjWtBsxpV0g",
+	"TomSyBbhxInNblfUfUbIXD8DkocoNZgt6vx+odSKFVzzRvJK2nIDnE27ZtTkbNTo+5pso2CXLxofo4uE",
+	"LzfDc1Mz6HPEs3wZcmOh8O8jN73+3mcjN5kspRvRTy1m/f0TYL7K7ZvKIqYQUrxE84SPaUS2lNdX5Xte",
+	"FCgYX7DGrM++Seb0s+ROzqBOmo4+8W0xLa3Sj5ZoMeVxe8CGTjpYKT7WhzIsUOPL/O47obYQAj3Hk8xV",
+	"xIwvKqYQJsx4MmC2sAu2uaLWhaXpuUlWgp7QYBhuo1Mnr8Btax2SIMKJIdegcJh9arlMGK1Cv6A5iFzQ",
+	"gDRll9oM1M+fX/o1C/JrFuTXLMh/m6xaSoGsVRvXTYDMyLQbfT5P6wg1GEWA+eu+B3k5KO3+zpJ+dN0p",
+	"WyVO+4lNopKVJAgLhS64xRkxMQeQOpM37phwokherWsICP07t7bIPaXXas+vqsun2I3Lw2hEoV5Z4bH1",
+	"7ZPFFmVribwNZpgM/gpkWtT/KpFl930zk7qOipzyRBajHaxjyIW1YtY4CMgcyscV8g20UR5IiXZgjDGN",
+	"it6YC6hMDviaOxvG1JjoOJMJDmSTmR4ycKb4miAsUUSwkOjY6WZZtN4XEHdrC36vl1vwPzCTuwv1856B",
+	"A/pOa34VIgrvIe+sCu8KfaFCp6jVgBq+dxvcFeDcONIdbhAoqlfzbhG2FcLxZeFbAsMGITEr/CWNEPRt",
+	"i1GnzFvxYrTXDtHfPDr/76Eg5ZixlYaUlZa9w7XxjIW2mGY9S/U164STaCw0QFh4ntexXc1lTqPIKZ2b",
+	"EB1O99XauCUK2dgkOM+FUvccFMoOqBaFsl/XMPh/4zq7pO0vnJCAMBktdZoEKEaQ7+kmzZrkXdTtdNq1",
+	"umUzFt1b81vHUJf1fdPh9G7ftuyVvY56pWdf2UQfa9T1ip3RSqvLplppvmtQ97ZT1tzuYA1EvNReKyG6",
+	"6DE4eb5e5e2UMZIQcB3kieb3uMu17GD3j9ymcLuSN0BGdpEzZF4ip55535Ywg8IrLCxG7gokJJ9DkQnK",
+	"JmCIgsSozBpmJJw6pSznLWv7ke16bZz231970Tu5d7QO4/JqzFNWFlSzLnkihYh0HU+/dezVfi5RvuES",
+	"PTczN4uR+foeSn50uUplf/8fms8ta3eu4714e8li23h3dIMKlyUPTbFmKp/YSihTgoaChlAa1rn++so3",
+	"lPZbwSkZ1B6AilXG7OgYQMsWjS2K/X1afRb6BODIm4EFlStlVsrS6tkQtg9ZbuME/Hu6YPgu8GRzavU9",
+	"NHxI0MipPvgh1NH7kAfqZALl7T98ZJN3zF+Hh7r3vgGhDTyvVDi0YVS+XqvTKaLSsMIZznFS1/eJNWqb",
+	"swcdEr4wST+mYa4ZzkHPOhhrt41CsUWlSJtZiDOYtUH6tR2dSh0moEqJ5NVCzXk1ZANQqJCez+KUHvXr",
+	"usRFHIdohCPMAqjyxkLEk2BKbKsNZyhbherT7f8LAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

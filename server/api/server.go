@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
@@ -61,8 +62,10 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		e.Use(s.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }))
 	}
 	middlewares := s.Contract.Middlewares()
-	for _, id := range []string{"createToken", "revokeToken"} {
-		middlewares[id] = append(middlewares[id], withSender)
+	for _, op := range s.Contract.Operations() {
+		if op.Method != http.MethodGet { // which changes nothing, so that nothing is recorded of it
+			middlewares[op.ID] = append(middlewares[op.ID], withSender)
+		}
 	}
 	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{OperationMiddlewares: middlewares})
 	if err = s.Contract.CheckRoutes(e.Routes()); err != nil {
