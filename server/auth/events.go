@@ -26,10 +26,10 @@ const (
 	EventWrongPassword    EventKind = "wrong_password" // of somebody who is logged in; as many as the throttle counts
 	EventPasswordChanged  EventKind = "password_changed"
 	EventAccountCreated   EventKind = "account_created"
-	EventAccountDeleted       EventKind = "account_deleted"
-	EventClientCreated        EventKind = "client_created"
-	EventClientDeleted        EventKind = "client_deleted"
-	EventKeyRotated           EventKind = "key_rotated"
+	EventAccountDeleted   EventKind = "account_deleted"
+	EventClientCreated    EventKind = "client_created"
+	EventClientDeleted    EventKind = "client_deleted"
+	EventKeyRotated       EventKind = "key_rotated"
 )
 
 // Who did it, where it was neither a user nor a client.
