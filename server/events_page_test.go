@@ -127,7 +127,7 @@ func TestQueriesAreReadStrictly(t *testing.T) {
 			"limit=": {422, "/limit"}, "limit": {422, "/limit"}, "limit=0x10": {422, "/limit"}, "limit=99999999999999999999": {422, "/limit"}, "limit=5%20": {422, "/limit"},
 			"kind=": {422, "/kind"}, "kind=LOGIN": {422, "/kind"}, "kind=login,logout": {422, "/kind"}, "kind=%00": {422, "/kind"},
 			"user_id=me": {422, "/user_id"}, "user_id=%7B" + newID() + "%7D": {422, "/user_id"}, "user_id=": {422, "/user_id"},
-			"cursor=": {422, "/cursor"}, "cursor=" + strings.Repeat("A", 601): {422, "/cursor"},
+			"cursor=": {200, ""}, "cursor=" + strings.Repeat("A", 601): {422, "/cursor"},
 			"limit=1&limit=1": {400, "/limit"}, "kind=login&kind=logout": {400, "/kind"}, "kind=login&k%69nd=login": {400, "/kind"}, "cursor=a&cursor=": {400, "/cursor"},
 			"kind=%ff": {400, "/kind"}, "kind=%zz": {400, ""}, "kind=login;limit=1": {400, ""}, "limit=1;limit=2": {400, ""},
 			"kinds=login": {422, ""}, "KIND=login": {422, ""}, "kind[]=login": {422, ""}, "=": {422, ""}, "password=" + canary: {422, ""}, canary: {422, ""},
@@ -174,8 +174,9 @@ func TestRefusedLoginsDoNotFloodTheRecord(t *testing.T) {
 			for wait := range 3 {
 				s.clock.advance(time.Second << wait)
 				s.do(t, from("203.0.113.1", passwordGrant(name, wrong))).want(400)
-				for range 3 {
-					s.do(t, from("203.0.113.2", passwordGrant(name, horse))).want(429)
+				turnedAway := slices.Repeat([]request{from("203.0.113.2", passwordGrant(name, horse))}, 30)
+				if got := inParallel(t, []*server{s}, turnedAway); got[429] != 30 {
+					t.Errorf("%s: %v", name, got)
 				}
 			}
 			if failed, throttled := recorded("login_failed"), recorded("login_throttled"); failed != "8" || throttled != "4" {

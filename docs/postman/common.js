@@ -48,6 +48,17 @@ function logIn(then) {
   });
 }
 
+// actAsAdministrator logs the administrator in whose name and password were given, or skips the request.
+function actAsAdministrator() {
+  const [username, password] = ['adminUsername', 'adminPassword'].map((name) => pm.variables.get(name));
+  if (!username || !password) return skip('Set the variables adminUsername and adminPassword to try what only an administrator may do.');
+  const form = { grant_type: 'password', username, password, scope: 'users:read users:write' };
+  send('POST', '/token', { form }, (answer) => {
+    if (answer.code === 200) pm.variables.set('adminToken', answer.json().access_token);
+    else giveUp(`Logging in as ${username}: ${refusal(answer)}`);
+  });
+}
+
 // keep makes a session the one that the requests use. The password is not kept.
 function keep(session) {
   const values = {

@@ -702,7 +702,8 @@ type ListEventsParams struct {
 	// Limit How many items a page has at most; 50 if it is not said.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before. It is good for the same list, narrowed in the same way.
+	// Cursor The `next_cursor` of the page before; leave empty for the first. It is good for the same list,
+	// narrowed in the same way.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
@@ -717,7 +718,8 @@ type ListMyEventsParams struct {
 	// Limit How many items a page has at most; 50 if it is not said.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before. It is good for the same list, narrowed in the same way.
+	// Cursor The `next_cursor` of the page before; leave empty for the first. It is good for the same list,
+	// narrowed in the same way.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 

@@ -99,9 +99,9 @@ export async function openDialog(page) {
   return page.locator('dialog[open]');
 }
 
-export async function submitLogin(dialog, { username, password }) {
+export async function submitLogin(dialog, { username, password, scopes = ['me:read', 'me:write'] }) {
   const part = forPeople(dialog);
-  for (const scope of ['me:read', 'me:write']) await dialog.getByText(scope, { exact: true }).click();
+  for (const scope of scopes) await dialog.getByText(scope, { exact: true }).click();
   await part.getByLabel('username:').fill(username);
   await part.getByLabel('password:', { exact: true }).fill(password);
   await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();

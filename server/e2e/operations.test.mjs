@@ -6,12 +6,14 @@ import { report } from './consumer.mjs';
 
 const at = eachWithAPage();
 
+const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
 const shown = {}; // what the page showed for each operation
 let pair; // the tokens that the page holds
 
 // cases say what is filled in where the examples do not do: `fields` in the rows of a form and of
-// parameters, `body` in the JSON. `login` wants a new login first, and `client` a service client. The order is that of a life: those
+// parameters, `body` in the JSON. `login` wants a new login first, of the
+// account unless it names another, and `client` a service client. The order is that of a life: those
 // that end something come last.
 const cases = {
   getHealth: {},
@@ -23,6 +25,7 @@ const cases = {
   getMe: { login: true },
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
+  listMyEvents: { fields: () => ({ limit: '1' }) },
   introspectToken: { client: true, fields: () => ({ token: pair.access_token }) },
   endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
   changePassword: {
@@ -34,6 +37,7 @@ const cases = {
   revokeToken: { fields: () => ({ token: pair.refresh_token }) },
   endSessions: { login: true },
   deleteMe: { login: true },
+  listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id }) },
 };
 
 async function fillIn(block, { fields, body }) {
@@ -51,12 +55,13 @@ test('every operation can be tried out', async (t) => {
   for (const id of operations.keys()) assert.ok(id in cases, `no case for operation ${id}: add it to the cases above`);
   for (const id of Object.keys(cases)) assert.ok(operations.has(id), `the contract has no operation ${id} any more`);
 
+  sesame.createUser(administrator);
   await page.goto(`${sesame.origin}/docs/`);
   for (const [id, example] of Object.entries(cases)) {
     await t.test(id, async () => {
       if (example.login) {
         if (await page.locator('.auth-wrapper .btn.authorize.locked').isVisible()) await logOut(page);
-        pair = await logIn(page, account);
+        pair = await logIn(page, example.login === true ? account : example.login);
       }
       if (example.client) await useClient(page, JSON.parse(sesame.command('client', 'create', 'swagger', '--json')));
       const block = await openOperation(page, id);
@@ -73,6 +78,8 @@ test('every operation can be tried out', async (t) => {
   assert.equal(shown.getMe.id, shown.createUser.id);
   assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
   assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
+  assert.deepEqual(shown.listMyEvents.items.map(({ kind }) => kind), ['login']);
+  assert.ok(shown.listEvents.items.length > 2 && shown.listEvents.items.every((event) => event.kind === 'login' && event.username === 'trojan'));
   assertCalm(at);
   report('Swagger UI', '5.18.2', `tried each of ${operations.size} operations out, each with its documented success`);
 });

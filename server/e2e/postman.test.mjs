@@ -22,6 +22,7 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sesame-postman-'));
   sesame = await startSesame();
   client = JSON.parse(sesame.command('client', 'create', 'postman', '--json'));
+  sesame.createUser(administrator);
 });
 
 after(async () => {
@@ -58,7 +59,9 @@ function newman(collection, ...args) {
 const tried = (run) => [...new Set(run.executions.map(({ item }) => item.name))].sort();
 
 const as = (username, word) => ['--env-var', `username=${username}`, '--env-var', `password=${word}`];
-const through = () => ['--env-var', `clientId=${client.client_id}`, '--env-var', `clientSecret=${client.client_secret}`];
+const administrator = { username: 'admin', password: secret, scopes: ['users:read'] };
+const through = () => ['--env-var', 'adminUsername=admin', '--env-var', `adminPassword=${secret}`,
+  '--env-var', `clientId=${client.client_id}`, '--env-var', `clientSecret=${client.client_secret}`];
 
 async function api(method, path, { token, body, form } = {}) {
   const answer = await fetch(sesame.origin + path, {
@@ -152,6 +155,8 @@ test('the contract converts into a collection that works as it is', async () => 
     'Change my profile': 200,
     'Change my password': 204,
     'Where am I logged in': 200,
+    'What happened to my account': 200,
+    'What happened to all accounts': 403, // the account is no administrator
     'Log out one session': 404, // the example is nobody's session
     'What this server can do': 200,
     'The keys that verify our tokens': 200,
@@ -282,7 +287,7 @@ test('wrong credentials, or none, are one failure in words', async () => {
 test('what the token may not do is refused, and that is fine', async () => {
   for (const [scope, ...refused] of [
     ['me:read', 'PATCH /users/me', 'DELETE /users/me/sessions/…'],
-    ['me:write', 'GET /users/me', 'GET /users/me', 'GET /users/me/sessions'],
+    ['me:write', 'GET /users/me', 'GET /users/me', 'GET /users/me/sessions', 'GET /users/me/events'],
   ]) {
     const { code, output } = await newman(`${sesame.origin}/docs/postman.json`, ...as('johndoe', password),
       '--env-var', `scope=${scope}`);
@@ -301,6 +306,7 @@ test('where registration is closed there are no guests, and the rest is green', 
     const skipped = run.executions.filter(({ assertions }) => assertions?.some((one) => one.skipped)).map(({ item }) => item.name);
     assert.deepEqual([...new Set(skipped)].sort(), ['Change my password', 'Delete my account', 'Log out everywhere']);
     // What is left out before anything is sent is no execution.
+    assert.match(output, /What happened to all accounts\s+-\s+\[skipped\] Set the variables adminUsername/);
     assert.match(output, /Look a token up\s+-\s+\[skipped\] Set the variables clientId/);
   } finally {
     assert.equal(await closed.stop(), 0);
