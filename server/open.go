@@ -88,6 +88,7 @@ func (p *program) service(parts *parts, scopes []string) *auth.Service {
 		Scopes: scopes, AccessTTL: p.AccessTokenTTL.Duration, RefreshIdle: p.RefreshIdleTTL.Duration,
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
 		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
+		EventRetention: p.EventRetention.Duration,
 	})
 }
 

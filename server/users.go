@@ -159,7 +159,7 @@ func (c *userEnableCommand) Run(p *program) error { return p.setDisabled(c.userS
 
 func (p *program) setDisabled(c userShowCommand, disabled bool) error {
 	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
-		return s.UpdateUser(p.ctx, user.ID, auth.UserChange{Disabled: &disabled})
+		return s.UpdateUser(p.ctx, nil, user.ID, auth.UserChange{Disabled: &disabled})
 	})
 }
 

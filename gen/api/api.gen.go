@@ -87,6 +87,69 @@ func (e ErrorCode) Valid() bool {
 	}
 }
 
+// Defines values for EventKind.
+const (
+	EventKindAccountCreated   EventKind = "account_created"
+	EventKindAccountDeleted   EventKind = "account_deleted"
+	EventKindAccountDisabled  EventKind = "account_disabled"
+	EventKindAccountEnabled   EventKind = "account_enabled"
+	EventKindClientCreated    EventKind = "client_created"
+	EventKindClientDeleted    EventKind = "client_deleted"
+	EventKindKeyRotated       EventKind = "key_rotated"
+	EventKindLogin            EventKind = "login"
+	EventKindLoginFailed      EventKind = "login_failed"
+	EventKindLoginThrottled   EventKind = "login_throttled"
+	EventKindLogout           EventKind = "logout"
+	EventKindLogoutEverywhere EventKind = "logout_everywhere"
+	EventKindPasswordChanged  EventKind = "password_changed"
+	EventKindProfileChanged   EventKind = "profile_changed"
+	EventKindRefreshReused    EventKind = "refresh_reused"
+	EventKindScopesChanged    EventKind = "scopes_changed"
+	EventKindWrongPassword    EventKind = "wrong_password"
+)
+
+// Valid indicates whether the value is a known member of the EventKind enum.
+func (e EventKind) Valid() bool {
+	switch e {
+	case EventKindAccountCreated:
+		return true
+	case EventKindAccountDeleted:
+		return true
+	case EventKindAccountDisabled:
+		return true
+	case EventKindAccountEnabled:
+		return true
+	case EventKindClientCreated:
+		return true
+	case EventKindClientDeleted:
+		return true
+	case EventKindKeyRotated:
+		return true
+	case EventKindLogin:
+		return true
+	case EventKindLoginFailed:
+		return true
+	case EventKindLoginThrottled:
+		return true
+	case EventKindLogout:
+		return true
+	case EventKindLogoutEverywhere:
+		return true
+	case EventKindPasswordChanged:
+		return true
+	case EventKindProfileChanged:
+		return true
+	case EventKindRefreshReused:
+		return true
+	case EventKindScopesChanged:
+		return true
+	case EventKindWrongPassword:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for HealthStatus.
 const (
 	HealthStatusOk HealthStatus = "ok"
@@ -194,6 +257,77 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // ErrorCode What went wrong, for programs. Codes are added, never changed.
 type ErrorCode string
+
+// Event Something that happened. A field is null where there is nothing to say, or it is not known.
+type Event struct {
+	// Actor Who did it: the id of a user or of a service client, `command line`, or `schedule`. Null where it was
+	// anybody: a refused login is not the owner's.
+	Actor nullable.Nullable[string] `json:"actor"`
+	At    time.Time                 `json:"at"`
+
+	// ClientID The client that was used.
+	ClientID nullable.Nullable[string] `json:"client_id"`
+
+	// ID Sorts by time.
+	ID openapi_types.UUID `json:"id"`
+
+	// IPAddress Where the request came from.
+	IPAddress nullable.Nullable[string] `json:"ip_address"`
+
+	// Kind What happened. Kinds are added, so be ready for one that you do not know.
+	//
+	// - `login`: somebody logged in.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
+	//   of that name, which is not kept, for it may be a password.
+	// - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
+	//   of waiting.
+	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+	//   ended.
+	// - `wrong_password`: somebody who was logged in gave a wrong current password.
+	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+	//   `account_enabled`, `scopes_changed`, `profile_changed`: as it says.
+	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
+	// - `key_rotated`: another key signs from now on.
+	Kind EventKind `json:"kind"`
+
+	// SessionID The session that began, ended, or was used.
+	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
+
+	// UserAgent What it said it was.
+	UserAgent nullable.Nullable[string] `json:"user_agent"`
+
+	// UserID Whose account.
+	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
+
+	// Username The account's name as it was then.
+	Username nullable.Nullable[string] `json:"username"`
+}
+
+// EventKind What happened. Kinds are added, so be ready for one that you do not know.
+//
+//   - `login`: somebody logged in.
+//   - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
+//     of that name, which is not kept, for it may be a password.
+//   - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
+//     of waiting.
+//   - `logout`, `logout_everywhere`: a session, or every one, was ended.
+//   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+//     ended.
+//   - `wrong_password`: somebody who was logged in gave a wrong current password.
+//   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
+//     `account_enabled`, `scopes_changed`, `profile_changed`: as it says.
+//   - `client_created`, `client_deleted`: a service client, named by `client_id`.
+//   - `key_rotated`: another key signs from now on.
+type EventKind string
+
+// EventPage defines model for EventPage.
+type EventPage struct {
+	Items []Event `json:"items"`
+
+	// NextCursor Null when there is no more.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // FieldError defines model for FieldError.
 type FieldError struct {
@@ -624,6 +758,22 @@ type Unauthenticated = Problem
 // Unavailable An error as RFC 9457 has it.
 type Unavailable = Problem
 
+// ListEventsParams defines parameters for ListEvents.
+type ListEventsParams struct {
+	// Limit How many items a page has at most; 50 if it is not said.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
+	// narrowed in the same way.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
+
+	// UserID Only events of this account, which may be deleted.
+	UserID *openapi_types.UUID `form:"user_id,omitempty" json:"user_id,omitempty"`
+
+	// Kind Only events of this kind.
+	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
 	// Limit How many items a page has at most; 50 if it is not said.
@@ -638,6 +788,16 @@ type ListUsersParams struct {
 
 	// Disabled Only accounts that are disabled, or only those that are not.
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
+}
+
+// ListMyEventsParams defines parameters for ListMyEvents.
+type ListMyEventsParams struct {
+	// Limit How many items a page has at most; 50 if it is not said.
+	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
+	// narrowed in the same way.
+	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
@@ -669,6 +829,9 @@ type ServerInterface interface {
 	// GetMetadata What this server can do
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx echo.Context) error
+	// ListEvents What happened to all accounts
+	// (GET /events)
+	ListEvents(ctx echo.Context, params ListEventsParams) error
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
@@ -699,6 +862,9 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ListMyEvents What happened to my account
+	// (GET /users/me/events)
+	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
@@ -742,6 +908,45 @@ func (w *ServerInterfaceWrapper) GetMetadata(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMetadata(ctx)
+	return err
+}
+
+// ListEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListEventsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// ------------- Optional query parameter "user_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "user_id", ctx.QueryParams(), &params.UserID, runtime.BindQueryParameterOptions{Type: "string", Format: "uuid"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "kind" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "kind", ctx.QueryParams(), &params.Kind, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter kind: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListEvents(ctx, params)
 	return err
 }
 
@@ -862,6 +1067,31 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ListMyEvents converts echo context to params.
+func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ListMyEventsParams
+	// ------------- Optional query parameter "limit" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "limit", ctx.QueryParams(), &params.Limit, runtime.BindQueryParameterOptions{Type: "integer", Format: "int32"})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter limit: %s", err))
+	}
+
+	// ------------- Optional query parameter "cursor" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "cursor", ctx.QueryParams(), &params.Cursor, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter cursor: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListMyEvents(ctx, params)
 	return err
 }
 
@@ -1018,6 +1248,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
+	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
@@ -1234,6 +1466,127 @@ func (response GetMetadata500ApplicationProblemPlusJSONResponse) VisitGetMetadat
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEventsRequestObject struct {
+	Params ListEventsParams
+}
+
+type ListEventsResponseObject interface {
+	VisitListEventsResponse(w http.ResponseWriter) error
+}
+
+type ListEvents200JSONResponse EventPage
+
+func (response ListEvents200JSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents400ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents401ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents403ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents422ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents500ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListEvents503ApplicationProblemPlusJSONResponse) VisitListEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2392,6 +2745,127 @@ func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeRespo
 	return err
 }
 
+type ListMyEventsRequestObject struct {
+	Params ListMyEventsParams
+}
+
+type ListMyEventsResponseObject interface {
+	VisitListMyEventsResponse(w http.ResponseWriter) error
+}
+
+type ListMyEvents200JSONResponse EventPage
+
+func (response ListMyEvents200JSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents400ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents401ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents403ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents422ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents500ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListMyEvents503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEventsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -3363,6 +3837,9 @@ type StrictServerInterface interface {
 	// GetMetadata What this server can do
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx context.Context, request GetMetadataRequestObject) (GetMetadataResponseObject, error)
+	// ListEvents What happened to all accounts
+	// (GET /events)
+	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
@@ -3393,6 +3870,9 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ListMyEvents What happened to my account
+	// (GET /users/me/events)
+	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
@@ -3468,6 +3948,31 @@ func (sh *strictHandler) GetMetadata(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMetadataResponseObject); ok {
 		return validResponse.VisitGetMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListEvents operation middleware
+func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
+	var request ListEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListEvents(ctx.Request().Context(), request.(ListEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListEventsResponseObject); ok {
+		return validResponse.VisitListEventsResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -3782,6 +4287,31 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 	return nil
 }
 
+// ListMyEvents operation middleware
+func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParams) error {
+	var request ListMyEventsRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListMyEvents(ctx.Request().Context(), request.(ListMyEventsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListMyEvents")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListMyEventsResponseObject); ok {
+		return validResponse.VisitListMyEventsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -4002,188 +4532,208 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rctu2uuirYHj2TONsSpbkuzKd2W6arDrNbcdO3dUo24JISEJFAQoBWlY7njlPc/oefZTzJGfwASDB",
-	"m67OSrtO+iNT2yQIfPju19+9gE9nnBEmhdf93RsTHJIY/vcpDsbkOb0lryhLJIHfhUQEMZ1JypnX9V7h",
-	"BRoQNCEziYY8RkN6S9BUP930fI/c4eksIl7XmyWDiAY+muK7Bh6Rbw9aLc/3YvIpoTEJva6ME+J7IhiT",
-	"KVbfmeK7l4SN5NjrHrZ8Ty5mahUhY8pG3v297z2NKGHy6RhHEWEjUt7bD3yOMArgMTTFC8TwlCAqBYmG",
-	"6NG750/R8cnhGfrzj6Nmx0fq55Pj9sleftvfYUEDFBMcTb/teYIIPCU9z0fBGMeCyG973vur543Tnrfu",
-	"YdqtVuVxXvIA640Xz3E9JjFBckwQDgKeMIloAbZjKWfd/f1256TZaraa7e5p67S1nwgSi/1W+wyHp52T",
-	"xlnQGTZO2ge4gY+ODxsnpHNCjged1sHR4dK9D3k8xdLreklMPd89SqfmKK85IE75JFdjghQAfcCVH66u",
-	"3u63my0UqKcLR2K8Ab/eDUde80vJ46qd8AlhAk0TIRHjUuGwUE+GaLAw+ymgSHuvtEF4Y7cNviMyXpwP",
-	"JYnLe7wkAWehQJKjOaZqj0NuEIGRO4lkvMhtqb3WLVImDzr6Huk0mXrdM3WJU8r0T+10l5RJMiIxbPP6",
-	"+vo8kWPCJA2wrLnZwJKihtxZu91Cf/7RbjePm+09H82pHMPmY4IFZxa8R+qhgyLVERyTuILsSBzz+Nue",
-	"R9ktjmh4I9U97kp89743wzGeEmn5XhILDjeCo4jPn01ncvETjhJiFy8fvq+u5CaAF/uID+GkMzwi5tqe",
-	"IKJWAcRXfxrSWEh4oIkuFEWjEedh+md1XhRRIf0eYziO+ZyEiLLsb3O8aPZYDmie71G1nU8JiRee7yl2",
-	"53U9vSevBiLHNdyITqmsZqlTzBaISjIVCOsTjrFAWKIpF/IJOmohOkQUjqQoS2Aa5i73qFW9zwg+uR7O",
-	"tlfi7L3CCDHjTGix9ZzHAxqGBPhrwJkkDM6HZ7OIas67P4v5ICLT//xVaDacblm9Eer1RTIc0kCJlBsR",
-	"8Jki/5BITCODBzgIiFA0OyEMRTiYCH1n6lk0Jd15TCVpGnwlQt7Q0Ot6azJpIbFMhOIlB74nqYRrz06W",
-	"giGJWVfTTNecqVux83sX1v8Rk6HX9f7XfqYM7Ou/iv23eg0N1TLqu2fF+qRP4NAZQ1BXLBCV6uCOfnF9",
-	"fd0o8pWqjZhX9otsCDZ0oVnBTvcKK8DDN0NMIxIWr9XcFgo50Wg9pFKfkTMZ4wBOBsxJeN0Pv2cvg4QZ",
-	"41tiKQR1Wi3QHnAA7Mb3Zlyhbex1vf1hEkU3QA/3H3dEkU4nQ5H3bBZzhZd4EBH0jEkqF0uxpQyPh0IW",
-	"C8g5Foq9h2iQSDSICTaEYuH5BPU1OPtI4IVAc6UENdU2XmIhz0NF/ELGWGo+vfXNR1jIG5xbLnf1VChG",
-	"pnamnkS5J5voFZ4QJPiUDHi4QCQSBHFmmPvuRH6W3eBTzoYRDeTSW6s4y0NdW6Z5ZrAgTKFTCCcG4d4H",
-	"jVOzuD7c1SscKSZOdqPOAQ5vDCSLdAlwN5IGkBa9uHzzenfQtzLQf4dD9C79ej303V0+NLUEmBktFWjm",
-	"kfpBHdRHGE3IAo3oLWFIzmlA1K80RzbqAojZPX0dJKT4Ck6ww3UkTCSzGY8lCW+masUbAIpzM5eEhchd",
-	"VC3mo4QpCMRECBLufEXtI5e/pTtCcEZ0pXdUf1s1h3ioi3Px0iiDIQkirCwM+BxSn/MRj9VTLli01ZIE",
-	"4/eC7MbaGJc3Q56wojCLid4ZEkkwtpS9O8kcZvfxmkv03Hy5/gqy/T0Q1GsOdu97b5TaoB0G78gwEUsZ",
-	"UgVEQRSB/qfNDu1UsCL/psIW0l4HKlDCJozPGdy0FEiQICbwh3nM2ai5/tnhDM9gIzVIV/qoX/VJQDqZ",
-	"QUtxb/hJ/Z/6DSEhCZvoUR/EWGOGY7no95jS8hVsYTUfYRZqrg+vwfKxBm1zDwyToh+p8VSJdh6tUvKs",
-	"zX7ve29jPKoHTPaCdjdoO3UjhbLoQwLAAqDXYZVrIEomtqowpcQn7xrz+byhRGYjiSPCFCWHRcb5gBjj",
-	"simsjM9pFUv6EneZXsTG9Aq7pACxiGgUEMl0iuOF1/XOUWrpq1NOqRDK5PWVBZBscYNXYOULMedxiEYx",
-	"ZhLoRyClCoG/UdGJfaIJtjVQYX5b1+pXKIhJqDAXR2LZjuAzS/aTftr4EtL9OUzn/gGRKK/Sw20V3at7",
-	"XxiJLkl8S2J9iq3oWcACN/rHGmLmUyLHlI3QXHFhgDQCqwX9d8IlMb4vDSsaKqbL0IInCIsJwgOeSDCQ",
-	"H+hiztEQJxEoHzyJxReG/9U45lJG24pdSaYzHuOYRoubhOFbTCNletTTQEzQHJzmnGt/lb4NSwmiia5r",
-	"PaoPRRk1nzYuPsV0DY0OYz7Vv8FhqHhuE12PiZLQ+rcgoRVt0dE4datJHn0hzmyc1o3Ua73sLce/7WAD",
-	"5y9xPPqsotWVbpH6mAImZuj4EP1Iv/ssQrTqM1+U6t47pPKvoTuk+aS1VyWeEI3Dlu8xPm+iq3iB8AhT",
-	"hsSYxzL6DEQX8RFl4JXmLCBW5UUhlniABckb1MFY6buXeKgYhmICend/Q/JaT86t4+eWSoeIUoGXmfYP",
-	"I+V2MzaPXP/Mhdkr0odHz8yWl/nCc6d7COuzKG7RVR4MQ8pCAWaSdspEXJt+6wjG1dclOb9RaG95oihb",
-	"/FuLw13d0I4TU1HnK/X5d9k262+pfKgHcRPUg2AbmbsDra4hBVff/AwvIo7DGwUskD91DtJq4bSbB84J",
-	"QpkbNbEFpKD80myn/obLm39o91uN5H/PsOMk2IL2jI2ZBp5cA1M7X+UYy7xj+pHCuimPyZ5r3KUM14ln",
-	"L40pUoHI3YzGJPRRTG75hIRKumXf0YGSXb15bde7qqDFY/obCVfwVfcQ6masfZ0D0WuO7DGLYEgKF1MM",
-	"xfAZieFijJWNWQ44X+bYxU2DbS1xVHI9gFKSYoZixjwKfeN9U1w3Ox7EvASvxBQnkKtM/Rvn64oCijAz",
-	"kCp8HRzTUWiJQxKWpm2hl3yk5FSqBH0JTFpxyA0cGEtYhcVE0A8Vy7fQqaMwJdufqB9w9WWmxt3nCHSv",
-	"p86vE79xNfkcp9lWfd9VnXMkidLiaEDQ+9wul1Jf+txDKQiDRCwexGbYWj1ITwLLgEr7FG6vnByIpaOK",
-	"68y6WcxHMZ6KJlIvCYRjgnAIrmRG4ILHmI20a5ewZOp1PxSCrGVGXJRQa/ChymyZmIx0dJpydhNEXMDq",
-	"bqxKGRg8vFG/gvQreMA6NW8UUqrFKwP3VepQbbiyKukDgHhjtUKFeBWqdck6cnHwYy5F8viwlF3le88p",
-	"icLUSMNhSNUmcPQ2VgJAUqVeDHEkiO/NnF9lWSWrc9qcrJIixry4fPMavdV/NX7as1Z7D1GmENkoT08A",
-	"j3DmLfcRRiLCYgwObSq1+6qZTwity23NcvM+pPtKOc/H9A0++JUEEDx/nkTRa0gLK+7+XCcgzEgsOEOQ",
-	"aqDsqieoz5Io6qMgIji2qUZZbtw5Y+iZ+amYwwqZZOkRfE8tpJmsTvabYanu2+t6//Phf3q9u1ar0evd",
-	"tZ/3encnzz8+/g+vAvo/EByp5Ta6XssPf0+Jkk8K+NQ+XgVfs0gVVC+YjLmYkcDmGS/dWx7uOj36uIP+",
-	"/KPT7DRRlZ6LA0lvdTog44iDNTUl0wGJ1WXkz6qfrUx2NlYYyRTeNDUSs4V2PihBlMF9wHlEMFNnxElY",
-	"tSiHaA/BTAK7VoJNIY1G8pgMYyLGhROpHVAhEr37VWnPvqejrzc0rMmO1cFZvboOlsDqIZK8+IGj44r1",
-	"yd2sElxMLUdYKHyltAmTNCwoCwhqn5201OJuJuXxoZtJ2Tk6OGx1Dlqtk7MzJ6WyVU6p9D2KZf0OsgM9",
-	"4AeFqAbmJvfyq6Q1i4SID6tMiFX8W4uy6ux29SeR3rImhbmPxAwHpCGI4qdSg2g1Cxd1uCSIEJQz32Ta",
-	"DkjE2QgSxTkr8uSDKlwSyaB6ZSVmvxGIhqn6k6I1AMv8+I1AfM4qIVaNvPCkFryl7/YHkO3dNxSeu44n",
-	"qG+oUyse+qG5Ai9kVkZEKaXa3Gc5dQbWBH3DeX01N800jfJG3wwd2eNnac7arVkGfQXyFJi14YIrmbXN",
-	"P+v+XmCj+lRlKZlCsczg8oKRLF6MB/8I6Bv64vn73y7ar+mFuGDvjoKnF8cX0+etHzuzg/Dpi7MmWbz4",
-	"Lby+oG/oxfzVVTT+5fvR4vXixVkz6ERsMH3eCn9+EbmU7yhRDkxO22edosBdgi03Y8oqmE5fn87iBI+L",
-	"aPIEcRYtEEbqfZ2sojVfk92Sg4G72KY3mKJV6QJ/JIsNZewbRpAuk4KkPtDNTo7aJ+jPPw5NgdJR+xT9",
-	"+cex/um0daD+1tlrousxDcY20wyyM7XgFZYLhWSmZESPcYb6E7nod9Gzp/CXIL710R2AaPEEvfnxrf0t",
-	"/OruCXp3ea4ZGfyC6LKDgjSPRkWttIq0gvh2ncfIOg9NNHNcxasncrHOaqykVHcOq3nDOqvdFR/qnFY8",
-	"tVjjqQK2TSBvW+3CB5hrMNRg3yWRGyqgE7LQnk1JpmKVDa3w+x6o5UI/3slkGI5jvCjvXi1ftdlXRGJl",
-	"Zm+4XUiEATYhblIbL7d/l/FUSdhs8+3S5sHOy1jwDWEh2C5b1MTVLQUm8422d9c4wuEWRwBFaast/zqf",
-	"iBv18DYv29qbqtvJMz0orvJt4VOawmkdhdodagGm+PYDQSYmt6bicrebrVjn81+rVjNXL91urVq7anHt",
-	"gbsJeZBMCZNpWerGsNFyfCfw5pf43JAtMCxDPaWDVGNPLcNwaKkOuhVXuoSI/BrWty64NsLaTZlXFYN/",
-	"TeZvrTpY4gBPecKkLm/M6qJ8UPJBZZNjskA4Jl1tRQmthkz5rxQcm3MSBXxKjJLH0YQyZav0WLoYMh5s",
-	"da06Mm/83FNdvS6I1EW2TEKATodECB2NpX4c6rYCPp1y1mNpyFh/UY65IGiKQ2LVL2tA+PATaUwxjWxq",
-	"l7WqDBZ8o91ovjpIj9n86UJdJ0ZzzkPC0JjHIPlXqNhggTka9mmVC6vGb+Wk12wmi4l9Z73kHXBm31fm",
-	"Ea3n4SZ8FlW7H92z9np3nZb6p63+OWj0endH36l/vlf/e/KsEgoFJlCf81mF6YUjbuavr0ybtRZtOe+t",
-	"VI1QzBBOnHhb9pTrEM/4iPO6ddUXkl7rssHW8Hhb4n8KcYcNUStI4pgwmXnl3ajWztTR3oA6GJnndrEM",
-	"112WV0Sp0okKS1chlg1ZbWZSnjNdMo+wAJPx7PDoBIw57SAvANpg7LJj5ag3i0fsRrJlC9BU0q5pijgB",
-	"ldXqjRuprHKB/dww3pbGxfeapVMlcsS85HCsdg6mTvz68vWjnOvzsFXp/DQB0Ur/H3xDCUydu1SCaZUi",
-	"tajzWaprV/iB0ft3FznnbZWSttIhYirvYPcpOFJc8TWW5a6hCt3fpQpKre9ricP93ArYzF9JwyZ6oyyM",
-	"ORUERQTfEt2SATyduVon64gEXo4iOohxvNA+Xd0wBOo6zNLNYg+Glb5Qs29dSLXW3vWjtfsflg6g/c7a",
-	"IZnb3DrMsVoH38XJeP5L/M8XR/Pb4OpT9MsPh+wovvj+p3P133edQWtyMDj4qRVMnye//ONM/pNFrV9+",
-	"fs1/+du6E/Me5wfzJ15qp/+mwjMmWAn62tCNE02N+GgEeniOCYRYkoak00LgtNK2MoJtWViPChTgKIJ4",
-	"EWjNlBlhVA7m6TQccbMs7kQgsdbtOGLgXwhEbXIMzVIyNpjQcI2gCp3dGC1/WQ8nnTcUKBYyjPl0HZEC",
-	"qQ7KMqgExJX1+OqVeWwBsPXxtSn6oD4FnSAyqsENLB3QCExDE1BcI7RUtNjVRVksTE+Su5vcZnyXQAqQ",
-	"zuHfEop8izdWaVO4rqXeWMpfDWanCVEZzq8TRXaG5lNHmzJ4mwhCD9DLh0ehQIpAZRZoNAFNHZuDPhAB",
-	"ZtDVpFmhHxTzJ1bcGBwnv/UqYF9ZIbQBmHOBnQpB++L6yvSqah2f7qXNl85zvkedoOWjvmlK9X//9//p",
-	"N6ukUFXEHtCHsiXNvSzy5xsH0VvdEK1ehzw9PlzVBKkY/CwHNGf4U0KeZPkVnIH7oonOKwK9KOBTIqDo",
-	"uzreedQuQcH37hoj3lC/bIgJnTX4TN9dI81PUkiyflAd6hjAaiXhlmH1fCy6EDDeNN2mEDt01s7dvz1f",
-	"LWZ/1XK/tJbruEIq+55BMgSOIgL+mltIOxMkGro+Gud7RS3QwMOt8f6Y649ZudVKfWBW60p9Xiz5hkPl",
-	"4TNhPJg04N81QbW2f2QFu7G7yz1WtcXPZy9UsKh63nOZ5y6WD7lOuoNmsXXhlHShR4/t9fZZXJTLslSu",
-	"ci5oMM1uSUyHlIQFZ3QTrYMvv/IxC3kxbfLocG28KHBMh86quKFte7O1jbOVyhtS6I0GJFVhh0yNmytd",
-	"W/+mDJIVuo9Z6sZeSPXnsi5wec17He3KGi8F1Q+MVejMAGnqPiK3ynzSAQvdFzevb6xp82SmQo1ObxXG",
-	"KV5ACeiQx3VB3O0Mi1m46927pLSRrU7dxHTPT5GicMfuhTqY5lgnORvEOVEdfTjt7zbP5L22qrybOw/3",
-	"o6sCyn5hlzjqs3Xdm450BZE1L1x+Yva0hMiKigIjc9ubSKkjmE5RwiSNjMkfcDak8ZSEq3LAMWP/ZX5q",
-	"BnzqYvvW5Jwj1aUuapvRviXRoAFZcBaivpEvfXBC9a2U6ftoDilgitAX6QJjLHwg77DHdI8nqGMqRBg/",
-	"eLpxn1pX4Vwtca7wsy0j1TUMAcCM+/sanH8KNLJpVLIOp5ag0c5I8zBIslWcaZle8J7RTwnJwupUChQR",
-	"JcFRgAWgxpyGcvxEkW3/v/o+dPuCiLtvHhRQ386URabWLUGqrLsuCbT9V68nStUU/7laf3AY7tKAmUKa",
-	"z+6aAW3l8/llCgD9fN4VdY73IHg2BNcWuF2mcEg6CpKYysWlelwvrZuzQQP+NW1f4IlpgzqB+rpW0NZe",
-	"aDHbR7OYQsKJHJNpEz3DwVjBHLqumZZrPab7c7uqfqd5oPuYA5/VshIczlCQArWgXJgS0kv93SmeEKGZ",
-	"LYBBNzNV50lBMJZyluYNdOqTZExNLnTcq+4thl6Ctfw4dRg8hr8/zhnij7U13URXNJgoAPSY611Z8ATS",
-	"YJ7oD0FzQEmDCQnhTyMiUwGUGjh9fcBhxOdwbS7jMpbe+zjyut6+NYUz+WfWggYCGDrJGoeTFWD6QrUT",
-	"EkoDjVHV9XQqQc0rJP+aI97Ml/Ji8lFOFxJ76SvpxwBzYGl98asWsG6m3MldzMfqunX9KWVDXn3hOmSO",
-	"lL4+IWSm7ovG6cF0HGqs/uGJ1D46c4+69spQiABvLaiji2aP9djjx1fxQqlHjx+jt5CV9Ni6PMljHy48",
-	"a1pewAwfGpcinEdCnKJhjz3qK7RHccK0h0b3Pp3yFFh9Y1H2s5EAqf3Zd7wT/T3IoGKIzwhDmPVYVh8P",
-	"mK+3rs+iQPDYnk6Xd+nlFzxR5/ygFsEz2lzgafTx0b774x4slz7xq+DMeUL9uIcCHIN3jIoe03kx3wiE",
-	"B4JHiSTWoCaii+h0xmNQ46a6pPItF3KKITBzPqMh1w04R4Sps2QeNtsGjEybPfZhpl+yewl5IPbd3+1p",
-	"bdiuHfAo0ul5OqaWrqUvL+IjyBYYLIzPqscgdY0IKSwm6wSHHruac4gECCTGfI6o7KIPl3M8GpEYvb+w",
-	"e9mzVc9U+ujDO/I9Dz4+2o9JyAP4E3AIKs2FQGqGePwY8vX6ddXqfeOLPzw62dN3h5GQ0LK8r7hyX3eV",
-	"l+OYmNpAByMEEjOCJyhl2JQJCb2SdR/xvm8airsZXP29JnrNTYZMTGYES6GLi+ZYIEGYOsA5S3u42iQ+",
-	"KtBh69A3qK9TILMQiXkobRWvqw3VK0emT/Z5FPG54pvPHNgDilFIb0R9Nwml/wR9gtZKCqXddkrKLBiT",
-	"aGbRvuTIefzYCDb1Sgxc0nGgGsQTENtu6vSgk1ZL954wcQkaKwkD0r7HtFsYlMcBMT2nYWFglt+gQmbk",
-	"nCA8iokpGIloQJgunzADH15dXClGCxxSiUHR3QeiEzyJA9Lk8WjfvLQ/pdJJifG0ePV875bEOibutZrt",
-	"Zks9Y8jW63oHzVbzALREOQZps9+ckyhqwF3u/zqfiKZtkjAiNYFVU44j6IgpKT8hC6FTZaCK+poM0I9k",
-	"gS6JzKp19pro3Inl6Or7F9dXAs1IjGy06UmP9Sc07NtKU11fe3CK5DiZDkBDsfmkE7JooudEBmMTk5Om",
-	"/QIgg+32rUcsYASr9ljKtEMOSKgO3dX7j7nEEmI8jmWt49NZFxDbDIpKOLzwkeCKHok0a1ORTX1iHEWc",
-	"pZ12lGXRz7VLM038deIZ6Ep0avAipeALJZxHRP5IFsIrTO/otFqbdbDTlSwfTGWS9+yyc3TsmQIk721D",
-	"/wQlRN7r3wYvxc/j0+T7p0HYOH71ev7z88PrmxPGr39+/sv58IfJ3S/i3T+env2stgX1RN6zp6YMp+sJ",
-	"ClEur+sNTw/evDj4vnP3vP3d6PQ2GZzJl6Q9+uHVbz+dHJPTq0ScJW9/uH3307P3HlT/eHc3z5/99i45",
-	"mx4c//Dy9Y1MyPHR2cvXs5+vj2dPF5eSTv75648X1xdHuOXdf1y7u4Wp/anpjTQhC3WNu3S3K80Fg08d",
-	"6UuqejG9zH23Q52r93vdDx99p1uO2alhRFp5QYrXaKJSCjQeqSv2vqci4IqPKsPmroFBxjaG0NzG6zp/",
-	"Vp/LsQBQwhq5SpOGlu1LeUK+NCVVBqamiElzgtPD9uFeE/V1CUFK5upnGA+U6o+5yuMSMaSVUbsSRE2t",
-	"1BYhq7qqqJopZLDYfvbSxvUE3Q/5WOKNtqA+ZsVN1V92yy7qNlctEJaVL334WFM6tPT4uo3QZnUX3Q+e",
-	"sr88v/L4xd8q5VDBpFwZ9CG1shz7KWcT5a2dj7UVQDVHBIWwXCSzFCJrl6psA4W1GWVKXTWs0pL0X5xX",
-	"Gr8xFU7/JhTyrXnkGJqX/FbLBM9BXwVFSIl9ZIw8M2NIWX4ChppFnE+gB6t1kpBImKqYtKkSZUGUmBTK",
-	"EvczXVR25X02Jdvjk/VbRJlvV/X6jOitHkX0oLd4kYciVl9xrtDsp/L+0r363r6i6EX93R21DtB8TCOy",
-	"oreVVuGtHYmmXPEBpQCOExkqQ2JARpSJymt7R3BImc61+0vdnNqYHsFnuzlteY3qnYPV77g9zJZd/VNQ",
-	"mjX1bnHlaboFsL9KnUXbCJbZKgUkl8TQ0XVutm2mHQWhbT0zaIiFSKGGM0Bhihc9hmczgmNoswx2aAP1",
-	"M13jW6td9NGjP/84bB7sgTUs9KgoZbKYOFb6nP6QkDiWME1O+7qa6LzHUF0eA5rzeAIOjlmEg1IdXrO4",
-	"qUJHkUd//nGc7iv/N2PiG35nfBLKapphGjcRmO9qY/kOQlToULuCSTf13Flrq4kuCQsVO4SWj5EeoGUs",
-	"OqoYpYI/mat1bTefRxhFXEizEx/JOUcSD8QeWOEiGwtpvvEERVimvR3HWPomygXd09TtqtXlmAylKWJM",
-	"cz0hoboEsrIqaG70cM+6GHDBI2895dTkeauzqa9WO+WVwHBanOqWKtIZamPG9vZFMgBtGozM1Nfd3/OV",
-	"danWhxk1+iimIjR3O272fn9Kuo/7xs8J2AsN+PQU42LffrctsnZs6rmsfnp6dVdK3OnYAfBPHqP2kbWp",
-	"e8zMAOyayKO0CfjGA0QFOuyc6R32nd6BxnwGfw+fg9C1U0MDUzyLZziWPWZTWFOHZC7B1MaEs0x/zeG1",
-	"rQ8mvvZiISFjrAz6bwQaJXqhkPdARkQ8mAD0+ZyRGPFEe/muTVpoH6DZR9hUFXxjb3VE1I2VogfWi5aG",
-	"cXTuMXZvH4YPNdG5mCiyUWeEMt0M99Xh3cZdsSkHtpuhOTCbgYI0GOs7z3aqM9AZISE4TfIpkOh8RbIk",
-	"REbxQvRYLk/REkJugFITFSNYSOhSBlmIZJnN91g/l5fcRRAZ65v8ZBjbo0/p8m7K0IDLsaJVHb9S37Wt",
-	"S2OejMaIyh5zOkhR2c26t1kaxSwlIiqr/Daaiq+Mam+k63c8XCyR95XDjopNlt1oUiYwdTTM7Y7rZm+6",
-	"Nm32fiHx0eT8VeXrZTH0NPntPstuzO/knfll3VaKNnUhRXL7VMf7rFNDsc+w+bVmTJpx5hoJZxnFWafW",
-	"wUHQbpyEnXbjbHjcahzhwwE5wJ3gJDzzSsm83qe2+Gn0E/vxv1uD6+Ao+tSaHrCjF59OF6+O+FnSFley",
-	"E/988tuzQ/xPL59ZW+VUyC7DtUM3aPGby6C+z8fATXr5bnpovpDg4ZtmuZUCEOV/MDRZiuhuJrxNgN8M",
-	"6NWzEDTDVzqSSUDNmHvB4fVlpqMcrqPw56aPwUvtNV/KDxpUr7YP1nw1HQoAbx2t+VY2rE691jlb92Pp",
-	"8Il1jaDSMK11LaHSPJpl5pDm7r5Tymb7bTvGkZ7gX20cmb9lxpHrf6y1k2yLU7+gzuq6E55EIYoxiEUs",
-	"Jlq11n7prqtcTBifQ55UxEc8kdCtpMdsCqXVwtLRNE30RleWFpQBk/pnxuaXlAKjuOQ7lqZTH6val4NF",
-	"QgXq/94zbQd7XhfpnLu+0ZS1l0ZXhL3kfAIKaz/jEn0bFVrwBFovYrYwvRe7pT6qSmkYEHACkRAlM4QF",
-	"mpMo0poZVVpSwRADxa1Ku8hu7zNoGJolFWRovgulKz0/mwwoVSnnpc4G4rCydeRDi8VCF9/ciEWrTtfB",
-	"0L6mM9igZW+tD9/VVhyt2jMNcdsnxwdnrdPOccv0p9W/ODmGX6h7rY8OSOp1vaNha3g8OCONQ9wKGof4",
-	"4KxxFp6QxlnYxif4YHgyOOosl6Iir0nhVrvdOAmOjhqn+LDdaIUHw057eIhPByee6by6boP8KvmcU08x",
-	"01lFlFXeBFsYPb72BkzO7XaoVSX80xzm1JSf8xhSyeZf5f1nkfdfVnAX0jQ/fLwviHI+SVMUktnW8tsE",
-	"0JbL7lbrrImuxxwsX1PIbD6txCmBxvVdcBs4fYbLzSv8ok/MpjzkWi3rltsgnnUwV38JnI9YOp7LFVIa",
-	"8bjHcAR++1RgU4FwJDjqtFo+GpAAJ8JOWR5xRhChQNdzvChrArnW4mXNggq1dRKigXFgmN/jiDNifRWu",
-	"L0InixlnhM7ggNwmyVH/7ZvLK6TvqN9E50Yd0HEe169jfaelpvE9ZlxJvnEQ5XpY9bOr0G8KiXUGjoYF",
-	"uDXae1U6g4bkZ9AXKt0Az+Cs1u+o8+zySFWlQ+xg1ZW1hbzJuAFPL7faWV9XqIk02ObYChUVupqxeL7J",
-	"bTfJQnDRTe8rg/6XWlY8yVPjFjwZ3DS1IUaIiig+oDVAMHd865zkMTgrhyaX2eoywocc4hFB4H6WdEq6",
-	"qO9ULfRTN6iNgQhgWgL1zQO+4w8GP71azvIzZhjmlIIvmzn5nllXix6znBa0JhiCrvObR7yJriF181Pf",
-	"N/59ne4/h3/TZGgdFbVGm289/FyQHtOP2pgVsFtgpFXcK6JCvgco+14acNMZbVXokD2y/5LqZMmVDz7V",
-	"1SDqSRizA414f9IsSivm1TXwxfHihVichgDcNwxizSqMnujaA21dR1Gpap+qr3xKSKyUe6PgfvJcLrZ1",
-	"AXKp8QXY3NYU1zGPmCBrpZt5YNHCrelQDzAuq4oZq3aeq/O0ByhWPd5/3NUzaaqUPuSroL1Oq3PcaLcb",
-	"nYOr9mG33e62Wr+4xad256ZArqLMrViobF5w6n0KQ3U2mvxlKkAqc5M+5qt6685SNIM+FsqsWBJFa8vA",
-	"tFis0p8JjIkPU4xZX2a9wpFSJzYQWMXZlPDeGnLgOY8HNAwJ0z7Azuo3Lsz8yi+UAfF7qeYpX4daMCSo",
-	"yIUx3QzQQjl0pfgqPAMDskRlbtNC8WVlL+hJZUrLhnwZd3AZ0rMo2ROdg20qSGGYme82CtGzF9Namh7r",
-	"OxGOvk66SPmpnTkEcRG56JplkzXrNn2tp2u7R5dw6g8UGDQVtpldvgjWBnRNIawA+SV4j1k4QMoCiSJh",
-	"J67MTfU3zlVGgHVTHyOEisl1FfKq2eS1HKueNTlBwFK72CIb2YRjmJrktdTl9mbH/P+dm29yDXXpm4zM",
-	"Lbso+J5eGoNnlRcpfW59N9JDcvytR3xWD1lMR32+K7Ay/QQkWJQ7Q2RTmSwgd5sH68z6zGTWsgmfVYd5",
-	"iEmf1VDIPA6Gh6d1XIqzojwD/wxTXg9bZ7tNdy0OysxPA85JG2w7tZp2yx+yEZOe/bvnjJLUlh+QqdZc",
-	"d8EDZzD8U86GEYXagCWDXvMHe6hR4SWA+GhG4jGeCW3CaAe6I3CbazsQNvYdFOK4fwMdTplWdWqc4f95",
-	"Pe6dVaoyluJqcla5q9bh7F8zJ8S+7XQREVnR8+J7+L3I5b+Z+nCdaKbUHqeeWsdk09S9EechJNrp5NDC",
-	"0GedDlc9RNsU0GNm/q6HS+cS/VrtrP5Z0W6P9VfN1LVNX/DdDR6Rb49brTS1LRgrbsVGxBbRnrT2uqYP",
-	"T4+Zpk/gjdB+j5TDVWlqGpyvSDl/+7CmJMrA1rin//r2UWuNHImXWMjz3IDhv5CllOlXefrSGI+mix2o",
-	"y19S+2YuurptaRYd8TMfvYn8VZS27Vwe8FVJ3l1J1lpO5qr9y9PuX4gCqxwV12OO8BRdbEV3MyyDccWE",
-	"JNNsBrJ7KYlCx2epy/CVXJgQMtPPaPd1oR9a3tvg55q/WJXX4MA3AkZMuGVBZmI8qkvR0ej7iuxi2hcJ",
-	"jQ/RVcwXm+G56WL0ObJAvwy7sVD417GbTvfgs7GbVAsbStM30HYd/KurDF81/k11EdOiabpAs5gPaUR2",
-	"1PT33WKAWVKlooCeDlilZwBkDVF0NkJag6U7r9g+STpsb+rGLIoqI0G3nOGMmBQQqGTKhliMOBGIV3s7",
-	"4fBv3er6Ldlief5V2YuZn0zlYTSg0LEn99j6JnN+XNdavLTGMkjhr0CmZchXUk9JfTMvj05SHfNY5pNP",
-	"rK/ThbUS20o3n0EDpVz5h/YTARfRPrUhplHeQXgFXboBXzP/15Aaq5EzGeNA1nmOoCBqjG8hlh8RLCQ6",
-	"dSY75h1KOcTd2anU6WROpffMlFJDB6lnEFNZ6mAqQ0ThPZQBluFd4i9U6IrBClDD791hbzk41660xDMH",
-	"baUq3s3DtsQ4vix8C2DYIENphQuvFoK+zVFwGh3lCaO5dsXE5sUSfw3Jm2HGTqI37aa4xNv2jIW2nVy1",
-	"SPW16ISbqO37QFh4mbVuXC1lzqMom1OjLCLIbvxqxu6IQjZVDO5zrsw+B4XSC6pEofSva3iSvnH9r9LO",
-	"2o1JQJiMFrpqBfKtoPzWrWE2tdSo3Wo1K/On6rHos+bYpDPQdBKVO8MsfeWgpV7p2Fc2KSBwp4x5aU1D",
-	"cXZVcXfpp1bahc6gLnWUaP+0edRs7Zhe407KqmHihVFTMdFtP8F7+JWUd/NIkZiATyqr+9+ClivFwf7v",
-	"5v9uaHi/UjZAgXxeMqTuR6eFbxfCMsazrOy2XCK1QELyGfT8oGwEDimoU0vzPo2GU2WUZbJl7dCG3a9N",
-	"m/8bxDYOdwogMy5vhjxhRUU17UwuEigQ0OUNO6cDHGYa5Wsu0XPz5Xo1MtvfQ+mPrlQpne/f0C9jRbtD",
-	"jlvJ9kJici3t6F7srkjum3alVD6xjWnGBPUFDaE5okP+muTzucLrSkoGrSCggZhxY2bMyit6NFxc2mwK",
-	"DnTmNKzxd5CfK3jhg0Sl07GfuWydHstc9vrzYRcdts5gwmOhUXplUBvVx7TVNfZY3waH+7XJ6/qJNNHv",
-	"3zOAfLj6jdf8MgnGdkTE9jHnv3c277IwdXUSyFbpvDWdCguFKGvEpavx9mtk+l8emf67BKS34QX/dvn5",
-	"MFXjAcl5pW6R+Q/6NOzn1YhksJEasZw8KtQII+QfVIf43MH/74HbKIvJGeOsNA5dgZt50GxfknNds5C1",
-	"VYPWgXiOF8jUTaXdQV2zCyl9Ly1W0BV76VVZAw4vbPt5p3BgjYIEKHau1nx8t/+b/jthuZ4rZviCm8Dr",
-	"Q5cSWxw4IE6jFsZjFKXFXwAKrUnVJj/sWtlQH/jPOHSOADdhskUK+5oeUS/z/MI8vK+5En9p7fhrYsYW",
-	"CriJED2YxF69G70BOHS9vyDWQsP2M7ehZmgkAH13lMxJp8bsg1vabLt6YpoPLSMyx6cPOdE8kT50pnJ6",
-	"k2TD3nxk24mY/zs+7sCUZ0PgthS+VFZsk9t9vVdnXFhpTJmznJMAuF4pvW7yCtXnjkRzpoIWa1Tsh4pa",
-	"VsU415jYQKkDMl1XODddT8xgVbOo4xCqnGdaGEUGvVUlL0/0yMZmGKDDKJ3sO06Per9qsHjEcYgGOMIs",
-	"gN70LEQ8DsbEzmRzlrK9sz/e/78AAAD//w==",
+	"7H37chs3s+eroGZPVSyfIUVSd7q+qqM49hc7vh1bjvLF9BHBGZBENASYASiacblqn2bzHnmUfZItdAMz",
+	"mJtISnKcfOv8kbKGcwEajb73Dx+DSM7mUjChVdD/GEwZjVkK/3xIoyl7zK/Ycy4WmsG1mKko5XPNpQj6",
+	"wXO6IiNGLtlck7FMyZhfMTLDu9tBGLAPdDZPWNAP5otRwqOQzOiHFp2wf+x1OkEYpOzXBU9ZHPR1umBh",
+	"oKIpm1HznRn98IyJiZ4G/f1OGOjV3LxF6ZSLSfDpUxg8TDgT+uGUJgkTE1Yd2/dySSiJ4DYyoysi6IwR",
+	"rhVLxuTe68cPyeHR/gn54/eDdi8k5u+jw+7RTnHY31LFI5Iymsz+MQgUU3TGBkFIoilNFdP/GARvzx63",
+	"jgfBppPpdjq103kmI4oDL8/jfMpSRvSUERpFciE04SXaTrWe93d3u72jdqfdaXf7x53jzu5CsVTtdron",
+	"ND7uHbVOot64ddTdoy16cLjfOmK9I3Y46nX2DvavHftYpjOqg36wSHkQ+lPpNUzlhQTGqc7kbMqIIWAI",
+	"vPL92dmr3W67QyJzd2lKQrbg8u145IV8o2VaNxJ5yYQis4XSREhteFiZO2MyWtnxlFiku1MZIDxxuwG+",
+	"ZjpdnY41S6tjfMMiKWJFtCRLys0Yx9IygmAfNNHpqjCk7karyIXe6+E68tliFvRPzCLOuMC/utkoudBs",
+	"wlIY5vn5+elCT5nQPKK6YWUjtxWRcifdbof88Xu32z5sd3dCsuR6CoNPGVVSOPIemJv2yruO0ZSlNduO",
+	"palM/zEIuLiiCY8vtFnH226+T2EwpymdMe3k3iJVElaEJolcPprN9epHmiyYe3l18kOzJBcRPDgkcgwz",
+	"ndMJs8v2gDDzFmB889OYp0rDDW3yxOxoMpEyzn428yUJVzocCEHTVC5ZTLjIf1vSVXsgCkQLwoCb4fy6",
+	"YOkqCAMj7oJ+gGMKGihy2CCN+IzrepE6o2JFuGYzRSjOcEoVoZrMpNIPyEGH8DHhMCWzsxTlcWFxDzr1",
+	"40zgk5vxbHctz34yHKHmUihUW49lOuJxzEC+RlJoJmB+dD5POEre3XkqRwmb/ecvCsVwNmTzRIzvV4vx",
+	"mEdGpVyoSM7N9o+ZpjyxfECjiCmzZy+ZIAmNLhWumbmXzFh/mXLN2pZfmdIXPA76wYZCWmmqF8rIkr0w",
+	"0FzDsuczy8iwSEUf90zfzqlfM/JPPq3/I2XjoB/8r93cGNjFX9XuK3wHUrXK+v5cKc70AUw6FwhmiRXh",
+	"2kzcsy/Oz89bZblSNxD7yG5ZDMGAnqAouNW6whvg5osx5QmLy8tqV4vEkiFbj7nGOUqhUxrBzEA4qaD/",
+	"7mP+MGiYKb1iboeQXqcD1gONQNyEwVwatk2DfrA7XiTJBeyHT+9vySK9Xs4ib8U8lYYv6Shh5JHQXK+u",
+	"5ZYqPe6KWRwhl1QZ8R6T0UKTUcqo3SiOng/IEMk5JIquFFkaI6hthvGMKn0am82vdEo1yukbr3xClb6g",
+	"hdcVlp4rI8jMyMydpHBnmzynl4woOWMjGa8ISxQjUljhfvtNfpKv4EMpxgmP9LWrVjOXu1q23PLMacGE",
+	"YacYZgzKfQgWJ4q4IazVc5oYIc5utztHNL6wlCzvS6C71TTAtOTpm5cvbk/6Tk76b2lMXmdfb6a+P8q7",
+	"3i0RFdZKhT1zz/xhJhoSSi7ZisgUdLG1YciEXzFB9JJHzNyBAtpaD6B1zdUZjVlrMSdoH+zgerGY0zOY",
+	"4i3WayHUYj6XqWbxxcy88QKo5i3dGyZi4r/UvCwkC2FIlDKlWHzrNewe+AIwGxGBOZIzHFHzcjZM4q5W",
+	"1mdcay3GLEqocUHgc8R8LjQryxXxyYJuzSKavlXsdrJPSH0xlgtR1nYpw5ERtYimbuvffk/t5+vxQmry",
+	"2H65eQny8d0R1Rsm9ikMXhq7AiMKr9l4oa6VWDUUBV0FBiL6JRh1cDbBRY2zhGEJrshCXAq5FLDSWhHF",
+	"opTBD8tUikl787nDHB7BQBqYrvLRsO6TwHQ6p5YR7/CX+Ze5wljM4ja5NwQ915rTVK+GA2HcAENbeFtI",
+	"qIhRLcBj8PoUSdveAc+lHGhqPTS6XybrrEDn1H8Kg1cpnTQTJn8A4xHoyG5lcZaDTEBYIPQmonIDRsn1",
+	"Wh2nVOTkh9ZyuWwZndpapAkTZifHZcF5hxzjiylqvNNZnUj6EmuZLcTW+xVGyYFiCUMWUIvZjKaroB+c",
+	"emqUKzLjShmfODQuwuIGK3gGYQClljKNySSlQsP+UcTYShCQNPvE3dEG5xt2YXFY5+YSiVIWG86libpu",
+	"RPCZa8aTfdoGG7LxeULn0x0yUdHmh9Uqx193vjATvWHpFUtxFjfazwpecIF/NmxmOWN6ysWELI0UBkoT",
+	"cGvIfy+kZjY4hrTisRG6gqzkglB1SehILjR40He0MKdkTBcJGB9ykaovTP+zaSq1Tm6qdjWbzWVKU56s",
+	"LhaCXlGeGN+keQ+kjCwhqi4lBrRwNdxOUG1y3hhyvaud0fBpGwM0Qtfu0XEqZ3iFxrGRuW1yPmVGQ+NV",
+	"0NBmb/HJNIu7aZl8Iclso9qtLKx93VNeANzjBimf0XTyWVWrr90S8zFDTCrI4T75gX/7WZRo3We+6K57",
+	"622VP2ffEZSTzqHV9JIhDzu5J+SyTc7SFaETygVRU5nq5DNsukROuICwtRQRcyYviammI6pY0eOOpsbe",
+	"fUPHRmAYIYCj+xtur8303CaBcG1siCRTeLlrfzda7nbO5oEfwHlix0pw8uSRHfJ1wfLC7O7C+yyrW3JW",
+	"JMOYi1iBm4RhmkSi67eJYly/XFrKC8P2Tiaqqsd/Y3V42zi1F+U0u/O5+fzrfJjNq1Sd1J2ECZpJcBOd",
+	"e4u9uoEWXL/yc7pKJI0vDLFA/zRFUOuV0+0icF6Wyq6oTT4QQ+VndjjNK1wd/F2H3xo0/1tBvSDBDfae",
+	"9TGzzJTvYGI4Vk+pLkau7xmum8mU7fjOXSZwvYT3tUlHrgj7MOcpi0OSsit5yWKj3fLvYCblttG8rh9d",
+	"NdSSKf+NxWvkqj8JszLOvy6Q6IUkbpplMixKC1PO1cg5S2FhrJdNRYE4X2ba5UGDb61pUgk9gFGScYYR",
+	"xjKJQxt9M1I3nx4kxZSs5RQv02tc/Qvv62YHlGlmKVX6OgSmk9htDs1EVtdFnsmJ0VOZEfQlOGnNJLcI",
+	"YFwjKhwngn1oRL6jTtMOM7r9AaZjahczc+4+RyZ8M3N+k/yNb8kXJM1NzffbmnOeJjFWHI8YeVsY5bW7",
+	"L7vvrgyE0UKt7sRnuLF5kM0EXgMm7UNYvWr1INWeKY6ld/NUTlI6U21iHlKEpozQGELJgsECT6mYYGiX",
+	"icUs6L8rZWGrgrisoTaQQ7XlNCmbYPqaS3ERJVLB2/1clXEwZHxhLkF9FtzggpoXhinNy2sz+3XmUGO6",
+	"sq4qBIh44axCw3g1pnXFO/J58H2hhvJwv1J+FQaPrty+jWNuvk+TV6mR/Zoby2JME1UpQsv9LhA5Uzqf",
+	"M2FY8JSMOUsguCsWSZJrE5ffsU9Jo1Mwup8pAEgSGSaYe5//GNDIll2UWU2SmMeE6z5sDB4bd4dCvBkE",
+	"qPlD2e2LuaiQDCM5m1ERk4QLNoTvDw1nx4uEDdvkRT5kDhHkgaBiZcy3PqFZNBllrbPCjaJcCpZ+o7BE",
+	"rkRuQwWUkVjMVyE/1YXqs5hq1tJ8xoqvqinoDAOc1QUafY0JOFgh4z0sbPrEL6o9ONxgiHUfeCNTrcho",
+	"RcxYzVvzyt0Fj4tf2Tuse+n8wgYYrytCzmsSZgxCk+0bkPiSi3idDIZd8AO36V+mlNmITZS1vyNpR2xC",
+	"RUiYAIkm0wKt11Bl7dBRlE3sDq0RthyLHi2/3mh54Rt1Uz2fSsX8lPxdzAYLMD82l/18Y2PRVNlJGUYQ",
+	"26/7J79M910AA6ZGmwA75NP2hhVaYeNvrQI3FNi2sDrvs+/L0S8s0plk/cEyX83a5WLzBwjIeIpRSVd/",
+	"g1W8mTm4kgsSy0xetgdiIFpkCDJp2M/LwxI5mUAVbzv/3SqWYb+YiDMkLuTiswKsmEMRX9wm51xP5UJb",
+	"F8f82C9m7QeCYGkJ1bB8xpHg0TST7Wyu0Rrg2B4xYlBEZDOR3hi1i0EN+5ldC0ywSAWLCV3SFaHGMGmM",
+	"Hz2AKCt8zFhGIKHs8JaUay4m2ffkQg9D968LY4ysQPzDt+26A1XgJ7MKIQwGNju+JWXjlKnpRcrMnh9a",
+	"RWEuWRfZiQN4YyRFDAPy6AM2hCvGHmssZ7UfN+P2PlY0CPz1Xk4lfClbdzKBOlBLnGiRpkYZFCnu/rqw",
+	"FpihhV3eiyhlxtbyL8UsYeVLlkOGoRlpdtlW65k7wdJS/hfmqRzzhGWX+narGy8Tx2V3nzcEe8WNoF+j",
+	"2w3XQUfFMNu8Q3zdJVtdpFJT+6QxQlgKpWyKT4TClJeQSyKFLXO3Vihwn7HuvN2T/ZkxKl6RC539w+Mk",
+	"sDF9Dqkz68rrAIKosAzeFUsD/4pdBO+SXQCocPfpj9aVT/5c2OWfKlLbiMycghublK8oRhOvNSuLph4U",
+	"+hf+sVZlm8/N6Icn+EDXazCgaUpX5mevWaIqiJ3JJ3xxBoGxssYxr95S5cCgigOo0xOPjcmcpUm2oJfz",
+	"lte3nXiF32UKPH3z8gV5hb/aSomTTneHcGFcSRu+fADyySv7DM0OTKiaQkkJ16i0SzRraj/zieTGlfn+",
+	"tRRaJMmLWsPhFGuE5yxVUhCoBjbC5AEZmrUakihhNHXdAHn7yqkQ5JH9q9xmBs0e2RSqiz6n2nhcQT/4",
+	"n3f/Mxh86HRag8GH7uPB4MPR4/f3/yOoof73jCbmdVstr4tIfMwEkrwsbb/u4Tr62pfUUfWJ0KlUcxa5",
+	"VsAtPEDsYDzskT9+77V7xvGrRppppPkVduwISVDqzthsxNJaL49f1UYUXB6E5SHnrHuJihU6lMYUyuk+",
+	"kjJhVIB7tag3bKHeilHjH0kMLRmmQSYv6u8sqGacTKUWOPp1nYlbeWfWzoW3x0TLOjO+8n72YV5LLmFe",
+	"x0SsQmMFKNvXp7ixibonR52CIc+FPtz3m516B3v7nd5ep3N0cuJ1PXWqXU9hwKluHkE+oTv8YJ2zeLbl",
+	"uvyiecNLMIJQDeKvU3cYTKr3FEH7ZquMW2EZEjWnEWspZuSprrjlDSJcrfFHQ9sMN2KJFBPo5ZSiLJNr",
+	"nXG1GNW/2Xg43yjC48w3yNgaIyz45zeKyKWopVg988KdGPqqfHc4gobMod3hheV4kBvc8DfetDTkhean",
+	"hGkiJCbcRCGgCO/0rDGMHK6Vptc5rS/Hnu4J805ELCyokr6GeUrC2krBtcLatYj0P5bEKM6qqiUzKlYF",
+	"XFExstXT6eifEX/Jnz5++9uT7gv+RD0Rrw+ih08On8wed37ozffih09P2mz19Lf4/Al/yZ8sn58l05+/",
+	"m6xerJ6etKNeIkazx534p6eJv/M9e9ejyXH3pFdWuNdwy8WU14VChjg7xxMyLbOJ8QmTFaHEPI/l4hh7",
+	"tvXlBRr4L9t2BTO2qizgD2y1pY59KRhBJANwVsA2OzroHpE/ft+3GAIH3WPyx++H+NdxZ8/81ttpk3Nw",
+	"Lm2vBzRQoeJVTgrFbG50xEBIQYaXejXsk0cP4ZcovQrJByDR6gF5+cMrdxUufXhAXr85RUEGFxi6TCVt",
+	"nkzKVmnd1orSq01uY5vcdInCcZ2svtSrTd4mKkZ1b79eNmzytg/lm3rHNXetNrirxG2X0FppRhECzZEM",
+	"Ddz3huktDdBLttrcHTP8XXDGehVfrDx68/q6wT5nmsZU0y2HC6XoICbURZZlKYzfFzx1Gtb3JKuOJPdF",
+	"8AUTMfguN4CtaHoVJK0uMOO0wRT2bzAFMJRuNORflpfqwtx8k4dde3zd6hSFHuAfhC4clnnkLlWPBQmO",
+	"YEZu3xFlUnZlQVFut7I17/n8y2qDPGtf3e2se3fdyzHQdhHLaDFjQmfIMVvTBvX4rchbfMXnpmw5oIO7",
+	"pzKReu5pFBjeXmqibs2SXrOJwgbRtym5tuLabYVXnYB/wZavnDlYkQAP5UJojGHn0AUhGPlgsukpWxGa",
+	"sj56UQrNkJn8hUMGZcmSSM6YNfIkueTC+CoDkb2M2BoSs6xYG2srTWxiQjGNODhCQyQQi5IYn0w13g7Q",
+	"CpGczaQYiCzvgF/UkDSb0Zg588s5ECH8xVozyhPXXOG8KssFNvcVmokMhOtgLEGvULKUMmaCTGUKmn+N",
+	"iQ0emGdhH9eFsBriVl6B+3a6mLlnNiufh3KST7WV/JvVmDA5T+rDj/5cB4MPvY75X9f8b681GHw4+Nb8",
+	"7zvzz6NHtVQoCYHmrqs6Ti9NcbuKmdrGNefRVjtPKv3A5R69hVfxlt/ll6TkcsR73BXLlNrOmvoxNkgQ",
+	"uM3/EHIQW7KWzWXlCRS/ruzWu6O7xe4QbFkYxXW87ou8MktVZlR6dR1juaKx7VzKU4GoVoQqcBlP9g+O",
+	"wJnDAHmJ0JZjr03C+Ls3z0fcbstWPUALdrOhK+IlVNabN36tYF0I7KeWjba0nnyHIp0blaOWlYBjfXAw",
+	"C+I3I0wdFEKf+53a4KctSayN/8E3jMLE7oEKTesMqVVTzNIsu+EPSt6+flIs+6gx0tYGRCz2BYw+I0fG",
+	"KyFyWWEZ6tj9dWagNMa+rgm4n5ayxRDSbJOXxsNYcsVIwugVQ9Q0rArz0QZcIBJkOUn4KKXpCmO6iOkH",
+	"5Sr21e0yTNraWKgdN0IZbDR2vLVx/OPKBDDujAHJwuA2EY71NvhtgoynP6f/enqwvIrOfk1+/n5fHKRP",
+	"vvvx1Pz3bW/Uudwb7f3YiWaPFz//80T/SySdn396IX/+24YTixHnO4snvsGg/7bKE5P8F42pGy+bmtcQ",
+	"+YTfqkIRFdt1aT2uSESTBPJFYDVzYZVRNZmHhfDq4rq8E4PWNh8U0NK/lIjaZhooUj5PhSNWOF1X31h5",
+	"MRQbG8+glhBnLuKLb5apI8CNp4+u6J3GFNbWNeakWVPeuEHVn+PCbCbNZXyhv0FKlC7w3zU78rMXvrid",
+	"//lKXwikHgBuUyaxImaDelVpNqGZFwOSiAoAHmzX2Aefp2jmzCmhLchcSOzUKNqn52cWTrZzeLyT4aOe",
+	"FmKP2CIRkqHFjf2///v/DNt1WqguYw/sw8U1+LuO+YvYnvwKMYubbcjjw/11OKXl5Gc1oTmnvy7Yg7y+",
+	"QgoIX7TJaU2il0RyxhTALtXnOw+6FSqEwYfWRLbMxZa65POWnOPatbL6JMMkmyfVoZMYvFYom71JWr2Y",
+	"iy4ljLcttynlDr13F9bfza+Rs79auV/ayvVCIbXQxFAMQZOEQbzmCsrOFEvGfozG+17ZCsyLLjOUpfcF",
+	"CPvaodbaA/PGUOrjMugSTKpIn0sho8sW/H9DUm0cH1kjbtzoCrfVDfHz+Qs1IqpZ9rwpShcnh/wg3V67",
+	"jC4+Y32A0XRwzJ8lRLmutSIPQYNrdsVSPuYsLgWj22QTfvlFTkUsy2WTB/sb80VJYnr7rE4aOuDJG/s4",
+	"NzJ5s5Lq/sc6P2Rmw1zZu/FKlSRrW2LgwQu3IPWfy4Gai5b3JtZVfffWC3BWsSthQrkICbsy7hMmLPDo",
+	"CnWTrq7cVWiw6Z3BOKMrAGEZy7QpiXszx2Ie33bt/a20la9ebiZyTFFaY39BPU7zvJOCD+LNqGl/eAjV",
+	"21fynjtT3u9ehfXBDoFqXNjfHM3Vuv5KJ9jD71XWZ/LEjumaTVY2FARbOnRQY45QPiMLoXliXf5IijFP",
+	"ZyxeVwNOhfgv+1c7kjOf22+8nQtb9doQtatov+GmISO2kiImQ6tfhhCEGjotM3T9Rdi45F4wpco2ygwE",
+	"oqwCkkApw/guQGxt817Dc42bc02c7bqtuoEjAJzx6VMDzz+EPbJtVrKJp65ho1szzd0wyY3yTNfZBW8F",
+	"/3XB8rQ614okzGhwElEFrLHksZ4+MNt2+F/DEPB2IeMe2hsVIEwJ45GZ91YoVbVdr0m0/ddgoCrdFP+5",
+	"3n7wBO61CTPDNJ89NAPWyr9BS5KZx1tQPFuS6wa8Xd3hUHQULVKuV2/M7fhqhEeGM7I29H1BJmYQ0YoM",
+	"Ea3D9V6gmh2Secqh4ERP2axNHlFsywTcYwt6PBB4hI5v6vfae3jUEMhZ1JU5wgGgsUhlu3bf4Hdn9JJZ",
+	"mAAgA543YOaTkWCq9TyrG+g1F8lYVBzAvK5H9yXPwFu+nwUM7sPv9wuO+H30ptvkjEeXhgAD4UdXVnIB",
+	"ZTAP8EMAz615dMli+GnCdKaAMgdniBMcJ3IJy+YLLuvpvU2ToB/sOlc413/2XQDhReGwBxtwsgoszCOQ",
+	"UPRzBefIhUHmXPUDLCmoPooPAD/gG6ytpgpfLKpL8whNEvsdcq9gIqmd7A3Zt4Gh4DHkh9L7Ki9w0acC",
+	"QfwNQQ0XIDAMF2NZzweYSSfGjL9kbG6WkafZPDE9NTX/kwuNoTu7vNiSZTeOgiAuWKkraCu/f/8sXRmr",
+	"6f598gqKle67SCi7HwIf5McNlRgmhBMFLBxHxpt5x/dA3Bua3UDShcDADR5KMJMZsYbW0Rzmh3llbunQ",
+	"C1oMd6CwShA5Z4JQMRA5cBVsCBw6zsWQ4L6bHXZ94etXcmHm+c68hM55e0Vnyft7u/6fO/C67I5flBTe",
+	"HebPHRLRFIJmXA0Elst8owgdKZksNHN+NlN9wmdzmYJ1N8NOy1dS6RmFfM3pnMcSu/EnTJi55IE3h8/L",
+	"Zu2BeDfHh9xYYhmpXf/aDhrJ7t2RTBKs2sNUW/YuXLxETqCIYLSyoayBgIo2prRynIx1DwNxtpSQIFBE",
+	"TeUSUFjevVnSyYSl5O0TN5YdB0fEdUjevWbfyej9vd2UxTKCn0BwcG0XBCo21P37UMY3bIKRGtoQ/f7B",
+	"0Q6uHSVKw2FDQyOsh9hAr6cpsy2DHkcoouaMXpJMjnOhNJxygicADUN7FJBf2DXcaZMX0hbOpGzOqFbY",
+	"c7SkiigmzARORXa4gqvt44rsd/ZDy/pYGZlnTuxN2SFP2IRoHjmwJ9ycJolcGnH6yKM9sBiHqkcy9GtT",
+	"hg/Ir4B5aljaxzk13sKUJXPH9pX4zv37Vt+ZR1IQml5c1TKegpR3G6uGjjodBIWz6QqeGsUDRsBAYLQY",
+	"bMoRs8fDwItBWH5DSgWTS0boJGW2jyThERPYVWGPanv+5MwIWpCQRjuq/i5sOiUXacTaMp3s2od2Z1x7",
+	"lTIBat0gDK5YiqnyoNPutjvmHrttg36w1+6098B41FNQQrvtJUuSFqzl7i/LS9V26GUT1pBvtV06ik+E",
+	"Uf6XbKWwggaaq8/ZiPzAVuQN03kTz06bnHopHkT/eHp+psicpcQloR4MxPCSx0PXgIptt3vHRE8XsxEY",
+	"Lq7M9JKt2uQx09HUpuq0xUUDZnAH8+DhaJTAWweiDlOkj+PHfv82KTjcmLbO4fkcSivXiKUAyCXUfNy+",
+	"m6v8vFYhSSJFBoFpHI5hAcfYHr+F9WhgQvGZ5YtsBz8xunrC9A9spYLSuXu9Tmc7aGlscHlnG5aCR296",
+	"B4eB7UsKXrXwL+gsCl78NnqmfpoeL757GMWtw+cvlj893j+/OBLy/KfHP5+Ov7/88LN6/c+HJz+ZYUGb",
+	"UfDooe3O6QeKQ/Ir6Afj472XT/e+63143P12cny1GJ3oZ6w7+f75bz8eHbLjs4U6Wbz6/ur1j4/eBtAU",
+	"FHy4ePzot9eLk9ne4ffPXlzoBTs8OHn2Yv7T+eH84eqN5pf/+uWHJ+dPDmgn+PR+Y9g52xLUAFoK8BhM",
+	"3wZ2unKiL3zqABep7sFsMXd96GjfHQj6796HHoylHakVRGi8ECNrcFMZu5pOzBIH33EVSSNHjb/zoUVB",
+	"x7bGgDoZ9L2fzecKIgCMsFahAaWFuv1amVDsWMmMgZntbUJJcLzf3d9pkyF2FmTb3PwNB3tm9mOhIbmy",
+	"GbKGqdtuiIYWqhtkspqapRrOD4aX7eYPbd1m0H9XTDFeoGP1Pu95qv+y343RNLh6hXBdV9O79w0dRddO",
+	"H/E9t2vH6L8LjFsWhLXTL181xqGhSbVh6F3mfHnuVMFFKno77xsbgxqmCAZhtXfmWops3MFyEypsLCiz",
+	"3dUgKt2W/ovLShtO5soDViWxvLGMtN53kwwEo3Uk49U3iqQskmkc2m5k41CghWkPal4ijl6GWiBkjjJW",
+	"QF1UNg5hjBhrYFjDhX3gCsIDfhBIhaAc2uRUoA9v3D+opQHjwyHb2TOR0RkR1q2haiCGCVf6+QqAhpQR",
+	"znW2iLnnkQtE+Ec7v6tfuPyWXTz4+FO49kZ7RrS5s9winqxceCKrTXexEoxM2aYmC+ZUjNFuCI1bd4Jy",
+	"Dp9Xd3r7JtnCzWZzyUVp0A6Vq25UFttvs33tYT7iCbi30Zw2PPwuAyzdlLhAsF6nd9jqdlu9vbPufr/b",
+	"7Xc6PxdgCPuB55IFmNXNv0A73b3W0ajDWsf0cL/Viw+6rEOPopNxt1js2A8yMeuQEHOC+rCXhXd3W0fR",
+	"wUHrmO53W514b9zrjvfp8eioWDsJp38nu8ftg3bHw1fcmBB5qgJyB2ZJCnFysUiST1utLYT7a8/HgNpG",
+	"tK+EVgDDv7+JrM3PmIUnuuufKKP7w3N765/LT9o2T/R6659wZ1PfSG+YZ/Y2mk2Ob13UNR8rMetiHvFT",
+	"VRk5AEwj82mSOMnlm+1WstbqI/sbKKMpAGz91qiNTiF4Al65UTPERhztUdUkXQgFeiCR8hJO6nGBfJYo",
+	"27mZQW9zESULW+ZfMcUt0tdtxYlrGwrk5eZA4vbbdRxvtF47uGuT4kmRitR8xVs8O57axcvGGga7gHPa",
+	"vHYHnT2jyxK2BgEd40kuqElm0hilhBI1XehYLgUZMWND1C7ba0ZjLrAe/C+1cq8zDFiH+d3+Uju8sPQP",
+	"IYKDpuQNljwrCQRbvNaBxoCVs/yNtC4U2vWwF9sdruIODMXAoz2vWsQIAZsfszmjq4EwYoemABPrAHRz",
+	"x/cfGbwquffH7/vtvR0IzSo8cdwoKFtrkd2HH1KapsaodImXNjkdCNJUa0eWMr2EaPs8oVGlV7xdHlQJ",
+	"9ereH78fZuMq/mbjzVbe2QC5YEsypzxtEzDLzcCKKHfcgtQamvSzNJIL/bXJGyZixHtncLSEFMyFF7kR",
+	"lIb+bGne6xDn7lGSSKXtSEKil5JoOlI7EBJGwQFZUfuNB+AZuBNAplSHthIjw8c1bweIXNtonwNxMxGr",
+	"CsmqcQm7ovs7Lt5dRZHNUHkhQWLmBsC2tYljozC8g3AQ9kt7Rx9DEoXcG6rFCEI7EPHM0Wl3QjI1bgbB",
+	"k4xxKha1oLA6fofZcMb694c26QbcC8c0kDG/YpXTHf3DszDLJgEDOcxmD4DE1LpjKD9lSroHLsA7EFQD",
+	"3kHfVsdo1yRm0xFckf3eCY5w6J0wYWO5kHyQS1C6ztGKLMADNcbsQLg2iyw7VmiCcHVLHrIxSHgMPEO8",
+	"GVMqROmUigkE2SYLfFEsB6AjEhldAvUBqt94gUA5h2qNIMVDQm3n2zduVSfMrFglw+1SOlmpAfbHUH/1",
+	"4YjqNjlVl2bbmDkClETO+2byPrhkaiEr3GB4gcxATGBOXPN8pNglJRiLwREulukbz/fagn6o3qEr4+z6",
+	"tfRuIxSO2W6TcpUFUdhup0vVFnbwAzEs9M70CVRvDG0PDRz/gLP0ZTcXZCT11OxVrLEw33UH3KRyMZkS",
+	"rgfCixdw3c8RRt0epSLbRFzXOe64i89snMlq129lvLpG39ceiV0+isuveMgVJlZs+Gco+R0GQQ0cdKU4",
+	"39al19WUe86TK9D+lFfgF0fy2l5sGko5wFsq4795Of6nHE2ofBqVveww4o3gLBw35TnCmTs52ou6raO4",
+	"122djA87rQO6P2J7tBcdxSdBpeEk+LWrfpz8KH74787oPDpIfu3M9sTB01+PV88P5Mmiq850L/3p6LdH",
+	"+/RfQbH7oy7CnS+GHxTd4iCoQpfPp2Kdlm2Bup0dWmx2u3tgR7+bDSrR7oxNrmV0v1vLNWltR/T6iAAK",
+	"fGMj2SaJXLiXsi9f5gzdjcIThTPqN41QwENYXOc/2t3b8NHs6Eh46mDDp56zmNMzs4wQ3zjZ9GMZ6v6m",
+	"TlDlyPVNPaHKqcXXuUMo3UOv3dqdXuE5R2eYlKx1juxvuXPkJ8Ma/SQHwx2WzFnsjZSLJCYpBbVI1SWa",
+	"1pgk7fvGxaWQS4i44vEFUFw3EK7MPwvLuAOM2+Qloh+UjAFbnm6D+hWjwBouRVRtWzMT1h5yBx4JV2T4",
+	"cWChcQdBn2Bd+NBayhilwa7lZ1JegsE6zKXE0JUorOQC4IHtiU6Ei+pZHcZoGDEIArGYLOaEKrJkSYKW",
+	"GTdWUskRA8OtzrrIV+8zWBgokko6tIiU7GvPz6YDKkgaRa2zhTqshTe+a7VYQpr37Y/MnG6ioXsMq6wB",
+	"Vr4xodwctgfQ9u7R4d5J57h32LEY6njh6BAuQJS+MVWtedAPDsad8eHohLX2aSdq7dO9k9ZJfMRaJ3GX",
+	"HtG98dHooHe9FlXbxPgBHXzTKH6dfq7G9qGetXYlxMra8Y0rYPtCbsZadco/67PJXPmlTKHceflV338W",
+	"ff9lFXepleBdKTVhtEhWL7eY31h/22qO63V3p3PSJudTCZ6vBduwnzbqlAk84XDCr5iHhV8FWArLMTFX",
+	"f1dIrOOxEKCesbIIv+QO7sojl2u0NJHpQNAEzydzCpsrQhMlSa/TCcmIRXShmA3hTaRghHHY10u6qloC",
+	"heMvqpYFt0duwYGD5n57nSZ4JBfEKvxYBFYu22AElhNCoa2WZPjq5Zszgms0bJNTaw5gnseP67jYaeVg",
+	"k4GwoaTQBogKOIvDfCnwSaUploMiLSCs0d2psxmQkp/BXqgNAzwScR6ttkXfRaaqsyFu4dVVrYWiy7iF",
+	"TK/CwW1uKzRkGtwBDoYVDbvKMRywHNr+K1u5Cgu9eb74q4C+E89KLoq78QYyGcI0GxUrOXcndMFJmUKw",
+	"cmwba5wto0JoaJkwAuFnzWesT4ZeycIwC4O6HIgCoaXI0N4QevFgiNOb1zl5JqzAnHGIZQuv+SBHXhoI",
+	"J2nBalIAygMCaCLx2EYy/HUY2vg+tqQt4f9ZZw5mRZ3TFroIv1RsIPBWl7MCcQuCtKkQ6i1Q+c+og4LD",
+	"mAEs/kcUUWiY1+O0ZHO1qYZSLg4pAOtNxcrvgn2A/XHoXSdJBVmmrgbp10IB0o1BMmqLozJXHHMeKcvO",
+	"6LSnxicrv+/Q3CCkrmu4rxt5AYvATaDcmX+XpVI+UkdTDVSONmBHbpu4a1qxy2Aa9gGvJ7V08NtW58Pb",
+	"LsXaQtn3ReSJprncaYlT1tB8bYWT45ivNU5/eo3TM64KaUy/rqkE2VGrvkr3wCGOqra2aWXksvEX8Dx7",
+	"Y2VDvYx/vL2xY+SciQfYEGRRDuDI+9AHsxKM2cwxcPxADL0MxxCLLjJ56s7Fg7yIXvXtaxcbYguEaKej",
+	"34MwA/iBkoDmygGuFoEaXELXgjUo0F9KDoSjA5QssCRR7lSwpUUooYU2PTx6vjFHCF39mxrkNQKvWWI1",
+	"iyYvCViBNC+LkW0khsXN2Mhc7m43zf/fpfk2y9DUSyDY0j9x3Ys9PbMOz7ooUnbf5mGku5T4Dezid/CW",
+	"2QZg5gNfVl2gXMphwvvB65IowzugwKKKXpSfHOgI6aO8b8wjtpJvv7OXN5XmOiuz2Rap6GOBUN9Os183",
+	"mY35w0H711YD1lEhjzhYGZ41FRvJSooCvMhV5+fnrVNvKddx1/n5eeF2y2Qnt1p6t5EuoNTLX/WzKRam",
+	"5dqGOjRxeyTAu/wY5MD9HnjHHaPnB9sULdfb8MFJzgcPpRgnHBrVmtmgNLG74ICK+qUQu5izdErnCl0Y",
+	"DKB7Cre9cQBh69hBKY/7N7DhjGvVZMZZ+V+04147oyoXKb4l54y7ehvO/ZoHIXYdGlPCdA0u03dwXRXq",
+	"3yx2CRaaGbPHA/fAnGxWujeRMoZCOywOpVnlFIQvsRwOBmcLLfNebgvyQoX9HcBeioV+nW4OxmH27kAM",
+	"uVCL8ZhHkPHCbpBcPnApHDAZ/XBBJ+wfh51OVtoWTY20EhPmEB2OOjt9ixU3EBaYEKIRGPfIJFydpYbk",
+	"fM6q9dv7Df25lrY2PP3X9486G9RIPKNKn/qq8K/kKeX2VXF/IceT2eoWuyu8phHbLnQ9tHaeHQnzGL3N",
+	"/NX0Wd+6PeCrkXx7IxmtnDxU+5ffu3+hHVjfjCUJnZEnN9p3c6qjac0pfhYQDap7OUtiL2aJmDBGL1wy",
+	"Nsd7MHxdwuwsRhvCAkCZM3ktD3yj4Bgkvy0IMbhi0lSig+z7nN3GtS9vNDkmZ6lcbcfnFmnvc1SBfhlx",
+	"46jw54mbXn/vs4mbzAoba4tt65Bx/+omw1eLf1tbxMIHzlZknsoxT9gtLf11KAlnBQkml6IRK6FvIRDC",
+	"DBJBCoBixZrN0EFQYjBgtCLLqZy1B6IuI0nuKCE5EF5GEhEWSulIbPElM0YFhKTb5NTrxvOKKkjMooSm",
+	"VlyDq2LniXaZsv4IPoAaRC95xJpSkQ634fNnI79iB3zFDviaV/vTbNUScECt27gpbEAmpv2erfmiTlBD",
+	"OAWUPx4nloMoYtFY1iqLaI0OWxWrq2x7r7MkmIgVwlRKwWylHjSc5ufhTSQzIq82KQWC/pWPyHVD67V6",
+	"lG412VQ85DagZMQB5bNw2+aRzeLJvxuZvA0BnIz+hmRo6n+1yLL9vl0wHnsJpjLVxRpBl5LyaW2UNY0i",
+	"NgfQ1UKXHobzQZRg6mNMeVLM45zBgT/Ar3maYsxtcE8KndJINwX4oW91Sq+g5CphVGly7B0SX4z7Fxj3",
+	"1rH/Xi+P/b8VFvECUGcfQer72jxAlSKG76Fbu0rvinzhChu7a0gN1/1zowt0bnzTNQkUgKKtebZI24rg",
+	"+LL0LZFhi0LSNZmWRgqGrpTMA0ctboz2xo1t2/e0/TUcpJwzbuUhZYDs1yRFHonYQVDXq9QQVSesRCM8",
+	"DxPxmxz9fb2WOU0SD3A+ZViE/jXaeEsWchW9sJ5L4+55LJQtUC0LZb9uEPD/xk+TISCQ0sa9ZkInK2wu",
+	"BMcIUBJ8qAkLeUG6nU671rds5qLPWgqZHaeMta7+ccjZI3sd80jPPbKNP9bo6xUPHC6NLvvU2vBdg7t3",
+	"O2fNP3S3QYiXTq1NGR4VAEmer1v5ds4YSxmkDnJ4lhvs5Vp1sPsxjyl8WqsbAMekqBmyLJF3CkjfAX9C",
+	"ObuIi/0uiigt5wDNxMUEAlHQTpxFw6yFU+eU5bpl4wy0G6/rbvobpKD3b1XnI6S+GMuFKBuq2SFHagF9",
+	"XNiFduuqrf3conwhNXlsv9xsRubjuyv70dcqlfn9G4bPnWr3tuONdHspYtu4d/BYJ18lD+0RB1w/cPhh",
+	"U0aGiscAqO5tf9zyDYC4azSlAMQewHm0YUcvAFqOaNwCIvd9Lho/2qDop89ePHQGmQeli0WVA5FnVi2Y",
+	"cJ/sd07gsPjSWUu1tUekufQoRLhlV8MzbOwxwjuyeux/zzqf/fVPvJBvFtHUnTZ389Kgv3fTxXXVRPW1",
+	"ejfqumgAlC31C25QPlTPt18LiP70AqK/S93QTWTBv10bFRzMd4fbea1tkccPhjweFs2IxWgrM2IDXP2i",
+	"GZHD6t+dDfG5a7S+A2ljPKZ8lcDiQKCEPILm4KNOsbUsR78EhFe6pCti21szEGff7SLG3st6yrCxOlsq",
+	"58DRlTuyyuvv2qBvDDAp6i2f0IfpxN+ZKEBj2QPb/D6LEMCkXMnEiHl4WkKmJMl6dIEUaEk11qjdtgGt",
+	"uT4rl9CFDbiNkC3vsK9VbM06Lywdrf21pO0vbR1/rZ+7gQFuM0R3prHXjwYHAJNujhekV67gDIssbKoZ",
+	"8F4AHs3onOykyV0IS9th1x++HAKyTx74hFI8Ihc6BABBD0IqPzc6JA71yf7r8LC3087Vv0MsqaA/uB6k",
+	"EMfqHTFcOenYe51Xp70Z4glicQNIiKfRzCdtH0+5ldB9qGxlfaxgrLGUuUSpRzJs/15acCqjh/OXegGh",
+	"uiXFQkkjpZeVw0Qy0IPsZa7qp2Zk1ZOQAU1by+qBgvmpfXb94CTP/CveEVmVDz0GtU9jMqIJFRGcRiJi",
+	"ItNoytyR0N6r3GkJ7z/9vwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -47,7 +47,7 @@ func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestOb
 	if body.Scopes != nil {
 		change.Scopes = *body.Scopes
 	}
-	user, err := s.service.UpdateUser(ctx, request.UserID.String(), change)
+	user, err := s.service.UpdateUser(ctx, caller(ctx), request.UserID.String(), change)
 	if err != nil {
 		return nil, err
 	}

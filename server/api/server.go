@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
@@ -64,8 +65,10 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, id := range []string{"createToken", "revokeToken"} {
-		middlewares[id] = append(middlewares[id], withSender)
+	for _, op := range s.Contract.Operations() {
+		if op.Method != http.MethodGet { // which changes nothing, so that nothing is recorded of it
+			middlewares[op.ID] = append(middlewares[op.ID], withSender)
+		}
 	}
 	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{OperationMiddlewares: middlewares})
 	if err = s.Contract.CheckRoutes(e.Routes()); err != nil {

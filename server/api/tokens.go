@@ -16,44 +16,35 @@ import (
 	"sesame/server/secret"
 )
 
-// sender is what a request to the token endpoints says beside its form.
-type sender struct {
-	origin        auth.Origin
-	authorization []string
-}
+type authorizationKey struct{}
 
-type senderKey struct{}
-
-// withSender hands the address, the user agent and the Authorization header to the handlers of the
-// token endpoints, which see nothing but a context and the form.
+// withSender hands on what a handler cannot see, for it is given nothing but a context and the body: where
+// the request comes from, which the domain records, and the Authorization header, which the token endpoints
+// read as RFC 6749 says.
 func withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		info := sender{
-			origin:        auth.Origin{IPAddress: c.RealIP(), UserAgent: r.UserAgent()},
-			authorization: r.Header["Authorization"],
-		}
-		c.SetRequest(r.WithContext(context.WithValue(r.Context(), senderKey{}, info)))
+		ctx := auth.WithOrigin(r.Context(), auth.Origin{IPAddress: c.RealIP(), UserAgent: r.UserAgent()})
+		c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, r.Header["Authorization"])))
 		return next(c)
 	}
 }
 
 // client finds out which client sends a form (RFC 6749 §2.3.1): from the header or from the form, but
 // never from both.
-func (s *Server) client(ctx context.Context, formID *string, formSecret *secret.Text) (auth.Client, auth.Origin, error) {
-	from, _ := ctx.Value(senderKey{}).(sender)
-	id, given, err := basicCredentials(from.authorization)
+func (s *Server) client(ctx context.Context, formID *string, formSecret *secret.Text) (auth.Client, error) {
+	authorization, _ := ctx.Value(authorizationKey{}).([]string)
+	id, given, err := basicCredentials(authorization)
 	inForm := hidden(formSecret)
 	switch {
 	case err != nil:
-		return auth.Client{}, from.origin, err
+		return auth.Client{}, err
 	case id == "" && given.Empty(): // as Swagger UI sends it
 		id, given = text(formID), inForm
 	case text(formID) != "" || !inForm.Empty():
-		return auth.Client{}, from.origin, problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
+		return auth.Client{}, problem.New(problem.InvalidRequest, "Client credentials are in the header and in the form; use one.")
 	}
-	client, err := s.service.AuthenticateClient(ctx, id, given)
-	return client, from.origin, err
+	return s.service.AuthenticateClient(ctx, id, given)
 }
 
 // basic is the security scheme ClientBasic: a service client that proves itself.
@@ -104,7 +95,7 @@ func readBasic(encoded string) (id string, given secret.Text, err error) {
 // CreateToken is POST /token (RFC 6749 §3.2).
 func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequestObject) (api.CreateTokenResponseObject, error) {
 	form := request.Body
-	client, origin, err := s.client(ctx, form.ClientID, form.ClientSecret)
+	client, err := s.client(ctx, form.ClientID, form.ClientSecret)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +106,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
 		}
 		tokens, err = s.service.Login(ctx, auth.Login{
-			Username: *form.Username, Password: *form.Password, Scope: text(form.Scope), Client: client, Origin: origin,
+			Username: *form.Username, Password: *form.Password, Scope: text(form.Scope), Client: client,
 		})
 	case api.TokenRequestGrantTypeRefreshToken:
 		if form.RefreshToken == nil {
@@ -141,7 +132,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 
 // RevokeToken is POST /token/revoke (RFC 7009).
 func (s *Server) RevokeToken(ctx context.Context, request api.RevokeTokenRequestObject) (api.RevokeTokenResponseObject, error) {
-	client, _, err := s.client(ctx, request.Body.ClientID, request.Body.ClientSecret)
+	client, err := s.client(ctx, request.Body.ClientID, request.Body.ClientSecret)
 	if err != nil {
 		return nil, err
 	}

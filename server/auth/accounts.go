@@ -26,6 +26,7 @@ type Registration struct {
 	// What only an administrator decides.
 	EmailVerified bool
 	Scopes        []string
+	By            *Caller // who registers somebody else; nil for the person, and at the command line
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
@@ -38,7 +39,7 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 		return store.User{}, e
 	}
 	// Only the command line grants scopes and vouches for addresses yet.
-	r.Scopes, r.EmailVerified = nil, false
+	r.Scopes, r.EmailVerified, r.By = nil, false, caller
 	return s.CreateUser(ctx, r)
 }
 
@@ -78,7 +79,12 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: hash,
 		Scopes: strings.Join(granted, " "), CreatedAt: now, UpdatedAt: now,
 	}
-	err = s.db.CreateUser(ctx, user)
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.CreateUser(ctx, user); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventAccountCreated, user, r.By)
+	})
 	if errors.Is(err, store.ErrConflict) {
 		return store.User{}, problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
 	}
@@ -90,7 +96,7 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 
 // UpdateProfile sets the caller's full name; "" clears it.
 func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName string) (store.User, error) {
-	user, err := s.db.SetFullName(ctx, caller.User.ID, fullName, s.now())
+	user, err := s.updateUser(ctx, caller, caller.User.ID, store.UserChange{FullName: &fullName})
 	return user, gone(err)
 }
 
@@ -100,7 +106,7 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
 	if s.Now().Sub(caller.LoggedInAt) > maxLoginAge {
 		return problem.New(problem.StaleLogin, "This needs a login that is not older than ten minutes. Log in again.")
 	}
-	return gone(s.deleteUser(ctx, caller.User.ID))
+	return gone(s.deleteUser(ctx, caller, caller.User.ID))
 }
 
 // ChangePassword replaces the caller's password and ends every other session. Errors:
@@ -129,7 +135,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	wrong := problem.New(problem.WrongPassword, "The current password is wrong.").
 		At("/current_password", "is not the current password")
 	if !ok {
-		return s.failLane(ctx, lane, wrong)
+		return s.failLane(ctx, caller, lane, wrong)
 	}
 	if err = s.lookAt(ctx, lane); err != nil {
 		return err
@@ -146,7 +152,10 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {
 			return err
 		}
-		return q.EndSessionsOf(ctx, user.ID, caller.SessionID)
+		if err := q.EndSessionsOf(ctx, user.ID, caller.SessionID); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventPasswordChanged, user, caller)
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return wrong
@@ -161,7 +170,14 @@ func (s *Service) Sessions(ctx context.Context, caller *Caller) ([]store.Session
 
 // EndSession ends one of the caller's sessions. Errors: NotFound.
 func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
-	err := s.db.EndSessionOf(ctx, caller.User.ID, id)
+	err := s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndSessionOf(ctx, caller.User.ID, id); err != nil {
+			return err
+		}
+		by := *caller
+		by.SessionID = id
+		return s.record(ctx, q, EventLogout, caller.User, &by)
+	})
 	if errors.Is(err, store.ErrNotFound) {
 		return problem.New(problem.NotFound, "There is no such session.")
 	}
@@ -170,18 +186,23 @@ func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) err
 
 // EndSessions ends all the caller's sessions, the current one included.
 func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
-	return s.db.EndSessionsOf(ctx, caller.User.ID, "")
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndSessionsOf(ctx, caller.User.ID, ""); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventLogoutEverywhere, caller.User, caller)
+	})
 }
 
 // Tidy removes what is over, in small batches: sessions, counts of failures, addresses that nobody
-// logs in from any more, revoked tokens that have expired. It says how many rows.
+// logs in from any more, old events, revoked tokens that have expired. It says how many rows.
 func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
 	const batch = 500
 	if err = s.db.ForgetRevokedTokens(ctx, s.Now()); err != nil {
 		return 0, err
 	}
 	for _, remove := range []func(context.Context, time.Time, int) (int64, error){
-		s.db.EndExpiredSessions, s.db.ForgetThrottles, s.forgetAddresses,
+		s.db.EndExpiredSessions, s.db.ForgetThrottles, s.forgetAddresses, s.forgetEvents,
 	} {
 		for n := int64(batch); n == batch; removed += n {
 			if n, err = remove(ctx, s.Now(), batch); err != nil {

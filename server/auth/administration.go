@@ -101,9 +101,9 @@ type UserChange struct {
 	Scopes   []string // beyond those that every account has; those may be named all the same
 }
 
-// UpdateUser changes an account. Who is disabled has no session left when it returns. Errors: NotFound,
+// UpdateUser changes an account; by is nil at the command line. Who is disabled has no session left when it returns. Errors: NotFound,
 // LastAdministrator, ValidationFailed.
-func (s *Service) UpdateUser(ctx context.Context, id string, c UserChange) (user store.User, err error) {
+func (s *Service) UpdateUser(ctx context.Context, by *Caller, id string, c UserChange) (user store.User, err error) {
 	change := store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
 	if c.Email != nil {
 		change.EmailKey = new(emailKey(*c.Email))
@@ -118,10 +118,20 @@ func (s *Service) UpdateUser(ctx context.Context, id string, c UserChange) (user
 	if change == (store.UserChange{}) {
 		return s.User(ctx, id)
 	}
-	disables := c.Disabled != nil && *c.Disabled
+	user, err = s.updateUser(ctx, by, id, change)
+	return user, noSuchUser(err)
+}
+
+func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change store.UserChange) (user store.User, err error) {
+	disables := change.Disabled != nil && *change.Disabled
+	disrobes := change.Scopes != nil && !slices.Contains(strings.Fields(*change.Scopes), AdminScope)
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if disables || change.Scopes != nil && !slices.Contains(c.Scopes, AdminScope) {
-			if err := keepAnAdministrator(ctx, q, id); err != nil {
+		before, err := q.UserByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		if disables || disrobes {
+			if err = keepAnAdministrator(ctx, q, before); err != nil {
 				return err
 			}
 		}
@@ -129,14 +139,39 @@ func (s *Service) UpdateUser(ctx context.Context, id string, c UserChange) (user
 			return err
 		}
 		if disables {
-			return q.EndSessionsOf(ctx, id, "")
+			if err = q.EndSessionsOf(ctx, id, ""); err != nil {
+				return err
+			}
 		}
-		return nil
+		return s.recordChanges(ctx, q, before, user, by)
 	})
-	return user, noSuchUser(err)
+	return user, err
 }
 
-// Grant puts scopes on an account, besides those that it has, or takes them away. Errors: NotFound,
+// recordChanges notes what is not as it was before.
+func (s *Service) recordChanges(ctx context.Context, q *store.Queries, before, after store.User, by *Caller) error {
+	var kinds []EventKind
+	if before.FullName != after.FullName || before.Email != after.Email {
+		kinds = append(kinds, EventProfileChanged)
+	}
+	if before.Scopes != after.Scopes {
+		kinds = append(kinds, EventScopesChanged)
+	}
+	if !before.Disabled && after.Disabled {
+		kinds = append(kinds, EventAccountDisabled)
+	}
+	if before.Disabled && !after.Disabled {
+		kinds = append(kinds, EventAccountEnabled)
+	}
+	for _, kind := range kinds {
+		if err := s.record(ctx, q, kind, after, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Grant is what the command line does: it puts scopes on an account, besides those that it has, or takes them away. Errors: NotFound,
 // LastAdministrator, ValidationFailed.
 func (s *Service) Grant(ctx context.Context, id string, scopes []string, revoke bool) (store.User, error) {
 	user, err := s.User(ctx, id)
@@ -152,10 +187,10 @@ func (s *Service) Grant(ctx context.Context, id string, scopes []string, revoke 
 	} else {
 		has = append(has, scopes...)
 	}
-	return s.UpdateUser(ctx, id, UserChange{Scopes: has})
+	return s.UpdateUser(ctx, nil, id, UserChange{Scopes: has})
 }
 
-// SetPassword replaces an account's password, whatever it was, and ends its sessions. Errors: NotFound,
+// SetPassword is what the command line does: it replaces an account's password, whatever it was, and ends its sessions. Errors: NotFound,
 // ValidationFailed, Unavailable.
 func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) error {
 	user, err := s.User(ctx, id)
@@ -177,7 +212,10 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 		if err := q.SetPasswordHash(ctx, id, hash, s.now()); err != nil {
 			return err
 		}
-		return q.EndSessionsOf(ctx, id, "")
+		if err := q.EndSessionsOf(ctx, id, ""); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventPasswordChanged, user, nil)
 	}))
 }
 
@@ -195,12 +233,11 @@ func (s *Service) grantable(scopes []string) (granted []string, err error) {
 
 // keepAnAdministrator refuses to go on when this is the last administrator, whom nobody else could
 // bring back.
-func keepAnAdministrator(ctx context.Context, q *store.Queries, id string) error {
-	user, err := q.UserByID(ctx, id)
-	if err != nil || user.Disabled || !slices.Contains(strings.Fields(user.Scopes), AdminScope) {
-		return err
+func keepAnAdministrator(ctx context.Context, q *store.Queries, user store.User) error {
+	if user.Disabled || !slices.Contains(strings.Fields(user.Scopes), AdminScope) {
+		return nil
 	}
-	others, err := q.CountOtherAdministrators(ctx, AdminScope, id)
+	others, err := q.CountOtherAdministrators(ctx, AdminScope, user.ID)
 	if err == nil && others == 0 {
 		err = problem.New(problem.LastAdministrator, "This is the last administrator. Make somebody else one first.")
 	}
@@ -213,15 +250,22 @@ func (s *Service) DeleteUser(ctx context.Context, caller *Caller, id string) err
 	if caller != nil && caller.User.ID == id {
 		return s.DeleteAccount(ctx, caller)
 	}
-	return noSuchUser(s.deleteUser(ctx, id))
+	return noSuchUser(s.deleteUser(ctx, caller, id))
 }
 
-func (s *Service) deleteUser(ctx context.Context, id string) error {
+func (s *Service) deleteUser(ctx context.Context, by *Caller, id string) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := keepAnAdministrator(ctx, q, id); err != nil {
+		user, err := q.UserByID(ctx, id)
+		if err != nil {
 			return err
 		}
-		return q.DeleteUser(ctx, id)
+		if err = keepAnAdministrator(ctx, q, user); err != nil {
+			return err
+		}
+		if err = q.DeleteUser(ctx, id); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventAccountDeleted, user, by)
 	})
 }
 

@@ -2,7 +2,8 @@
 // may do with their own accounts. It knows neither HTTP nor SQL text.
 //
 //	service := auth.New(db, hasher, issuer, refresher, settings)
-//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: secret.New("…"), Origin: origin})
+//	ctx = auth.WithOrigin(ctx, auth.Origin{IPAddress: "203.0.113.7", UserAgent: "curl"})
+//	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: secret.New("…")})
 //	caller, err := service.Authenticate(ctx, tokens.AccessToken.Reveal())
 //
 // Errors that a caller may see are *problem.Error; any other error is a fault.
@@ -45,6 +46,7 @@ type Settings struct {
 	Now                func() time.Time
 	Blind              token.Blind // of what failed logins are counted under
 	Cursors            token.Cursors
+	EventRetention     time.Duration // how long an event is kept
 }
 
 // Service is the domain. It is safe for concurrent use and holds no state of its own: any number
@@ -66,6 +68,7 @@ func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, refresher 
 // token. Of a client there is no User, so it never has the scopes over one's own account.
 type Caller struct {
 	User       store.User
+	ClientID   string    // that the token was issued to: the client itself, or whom the user logged in through
 	SessionID  string    // "" for a client
 	LoggedInAt time.Time // when the person last proved who they are
 	scopes     []string
@@ -73,6 +76,14 @@ type Caller struct {
 
 // HasScope reports whether the caller may use a scope: the token has it, and the user still does.
 func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.scopes, scope) }
+
+// id is who it is: the user, or else the client.
+func (c *Caller) id() string {
+	if c.User.ID == "" {
+		return c.ClientID
+	}
+	return c.User.ID
+}
 
 // errInvalidToken is all that is told of a token that does not stand.
 func errInvalidToken(cause error) error {
@@ -104,7 +115,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller
 		return nil, err
 	}
 	return &Caller{
-		User: user, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
+		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
 		scopes: intersect(strings.Fields(access.Scope), UserScopes(user)),
 	}, nil
 }
@@ -118,7 +129,7 @@ func (s *Service) clientCaller(ctx context.Context, access token.Access) (*Calle
 	if err != nil {
 		return nil, err
 	}
-	return &Caller{scopes: intersect(strings.Fields(access.Scope), strings.Fields(row.Scopes))}, nil
+	return &Caller{ClientID: row.ID, scopes: intersect(strings.Fields(access.Scope), strings.Fields(row.Scopes))}, nil
 }
 
 // UserScopes are what a user may ask for: everybody's own, and those an administrator has granted.

@@ -108,7 +108,12 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 		ID: id.String(), Name: n.Name, SecretHash: hashSecret(made), Scopes: strings.Join(intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
 	}
-	err = s.db.CreateClient(ctx, row)
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.CreateClient(ctx, row); err != nil {
+			return err
+		}
+		return recordEvent(ctx, q, EventClientCreated, store.Event{Actor: byCommandLine, ClientID: row.ID}, s.Now())
+	})
 	if errors.Is(err, store.ErrConflict) {
 		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
 	}
@@ -132,7 +137,10 @@ func (s *Service) DeleteClient(ctx context.Context, id string) error {
 		if err := q.DeleteClient(ctx, id); err != nil {
 			return err
 		}
-		return q.EndSessionsOfClient(ctx, id)
+		if err := q.EndSessionsOfClient(ctx, id); err != nil {
+			return err
+		}
+		return recordEvent(ctx, q, EventClientDeleted, store.Event{Actor: byCommandLine, ClientID: id}, s.Now())
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return problem.New(problem.NotFound, "There is no client with this id.")

@@ -43,6 +43,9 @@ func (s *Service) Import(ctx context.Context, users []ImportedUser) (each []erro
 			if errors.Is(err, store.ErrConflict) {
 				each[i], err = whyNot(ctx, q, row)
 			}
+			if err == nil && each[i] == nil {
+				err = s.record(ctx, q, EventAccountCreated, row, nil)
+			}
 			if err != nil {
 				return err
 			}

@@ -94,7 +94,16 @@ func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) e
 		}
 		return s.db.RevokeToken(ctx, access.ID, access.ExpiresAt.Add(time.Minute)) // past the leeway
 	}
-	return unlessNotFound(s.db.EndSession(ctx, session.ID))
+	return unlessNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
+		_, user, err := q.SessionByID(ctx, session.ID)
+		if err != nil {
+			return err
+		}
+		if err = q.EndSession(ctx, session.ID); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventLogout, user, &Caller{User: user, ClientID: session.ClientID, SessionID: session.ID})
+	}))
 }
 
 // sessionOf gives the id and the client of the session that a token of ours belongs to. For a client's

@@ -19,19 +19,12 @@ import (
 // not used for the longest time.
 const maxSessions = 100
 
-// Origin is where a login comes from.
-type Origin struct {
-	IPAddress string
-	UserAgent string
-}
-
 // Login is a resource owner password credentials grant (RFC 6749 §4.3.2).
 type Login struct {
 	Username string // or a verified e-mail address
 	Password secret.Text
 	Scope    string // space-separated; "" for the scopes of one's own account
 	Client   Client // that the person logs in through
-	Origin   Origin
 }
 
 // Tokens answer a grant (RFC 6749 §5.1).
@@ -59,7 +52,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Tokens{}, err
 	}
-	try, err := s.begin(ctx, loginKey(login.Username), user.ID, login.Origin)
+	try, err := s.begin(ctx, loginKey(login.Username), user, login.Client)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -72,7 +65,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, s.fail(ctx, try, errWrongCredentials())
 	}
 	// Others may have failed while this one was waiting: who has to wait is not told that it was right.
-	if err = s.look(ctx, try, user.ID); err != nil {
+	if err = s.look(ctx, try); err != nil {
 		return Tokens{}, err
 	}
 	scope, err := s.grant(login.Scope, user, login.Client)
@@ -141,7 +134,8 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a session id: %w", err)
 	}
-	now, refresh, from := s.Now(), token.NewRefresh(id), login.Origin
+	now, refresh := s.Now(), token.NewRefresh(id)
+	from, _ := originOf(ctx)
 	session := store.Session{
 		ID: id.String(), UserID: user.ID, ClientID: login.Client.id(), Scope: strings.Join(scopes, " "),
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: printable(from.UserAgent, 256),
@@ -154,7 +148,10 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {
 			return err
 		}
-		return s.succeed(ctx, q, try, user.ID)
+		if err := s.succeed(ctx, q, try); err != nil {
+			return err
+		}
+		return s.record(ctx, q, EventLogin, user, &Caller{User: user, ClientID: session.ClientID, SessionID: session.ID})
 	})
 	if errors.Is(err, store.ErrNotFound) { // disabled, deleted or changed since it was read
 		return Tokens{}, errWrongCredentials()

@@ -78,7 +78,15 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 	case presented.Generation+1 == session.Generation && !now.After(session.LastUsedAt.Add(s.RefreshGrace)):
 		return session, user, nil
 	}
-	if err = s.db.EndSession(ctx, session.ID); unlessNotFound(err) != nil {
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndSession(ctx, session.ID); err != nil {
+			return err
+		}
+		// Two hold the token, and nobody knows which of them this is.
+		e := store.Event{UserID: user.ID, Username: user.Username, ClientID: session.ClientID, SessionID: session.ID}
+		return recordEvent(ctx, q, EventRefreshReused, e, now)
+	})
+	if unlessNotFound(err) != nil {
 		return session, user, err
 	}
 	return session, user, errRefresh("reuse after the grace: the session is ended")

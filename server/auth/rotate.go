@@ -86,7 +86,7 @@ func (k *Keys) step(ctx context.Context, rows []store.SigningKey, now time.Time)
 	switch next := published(rows); {
 	case next != nil && !now.Before(next.SignsFrom):
 		do(next.ID, "signs", func(q *store.Queries) error {
-			return succeed(ctx, q, signing.ID, next.ID, now)
+			return succeed(ctx, q, signing.ID, next.ID, now, bySchedule)
 		})
 	case next == nil && k.Rotation > 0 && !now.Before(signing.SignsFrom.Add(k.Rotation-publishFor)):
 		row, err := k.generate(store.KeyPublished)
@@ -107,11 +107,14 @@ func follow(ctx context.Context, q *store.Queries, signing string, row store.Sig
 }
 
 // succeed lets the published key sign instead of the old one.
-func succeed(ctx context.Context, q *store.Queries, old, next string, now time.Time) error {
+func succeed(ctx context.Context, q *store.Queries, old, next string, now time.Time, by string) error {
 	if err := q.RetireSigningKey(ctx, old, now, retireFor); err != nil {
 		return err
 	}
-	return q.StartSigning(ctx, next, now)
+	if err := q.StartSigning(ctx, next, now); err != nil {
+		return err
+	}
+	return recordEvent(ctx, q, EventKeyRotated, store.Event{Actor: by}, now)
 }
 
 // win makes a change in one transaction, and reports whether it was made here: store.ErrNotFound says
@@ -179,12 +182,12 @@ func (k *Keys) RotateNow(ctx context.Context) error {
 	next, signing := published(last.rows), last.rows[0].ID
 	won, err := k.win(ctx, func(q *store.Queries) error {
 		if next != nil {
-			return succeed(ctx, q, signing, next.ID, k.Now())
+			return succeed(ctx, q, signing, next.ID, k.Now(), byCommandLine)
 		}
 		if err := follow(ctx, q, signing, row); err != nil {
 			return err
 		}
-		return succeed(ctx, q, signing, row.ID, k.Now())
+		return succeed(ctx, q, signing, row.ID, k.Now(), byCommandLine)
 	})
 	return outrun(won, err)
 }
@@ -207,7 +210,10 @@ func (k *Keys) Revoke(ctx context.Context) error {
 		if err := q.RemoveSigningKeys(ctx); err != nil {
 			return err
 		}
-		return q.AddSigningKey(ctx, row)
+		if err := q.AddSigningKey(ctx, row); err != nil {
+			return err
+		}
+		return recordEvent(ctx, q, EventKeyRotated, store.Event{Actor: byCommandLine}, k.Now())
 	})
 	return outrun(won, err)
 }

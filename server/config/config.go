@@ -37,6 +37,7 @@ type Settings struct {
 	Registration      string      `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
 	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
+	EventRetention    Duration    `default:"2160h" placeholder:"TIME" help:"How long the record of what happened to accounts is kept, 24h to 87600h."`
 	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
 	CorsOrigins       List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 	Docs              string      `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
@@ -143,6 +144,7 @@ func (s *Settings) Check() error {
 	f.between("REFRESH_TTL", s.RefreshTTL, s.AccessTokenTTL.Duration, 10*year)
 	f.between("REFRESH_IDLE_TTL", s.RefreshIdleTTL, s.AccessTokenTTL.Duration, 10*year)
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
+	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
 	if n := s.PasswordMinLength; n.unread != "" || n.Value < 8 || n.Value > 64 {
 		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")

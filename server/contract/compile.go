@@ -78,6 +78,9 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	})
 	for _, ref := range slices.Concat(inherited, source.Parameters) {
 		op.parameters = append(op.parameters, ref.Value)
+		if ref.Value.In == openapi3.ParameterInQuery && !c.foreign {
+			op.query = append(op.query, ref.Value.Name)
+		}
 		c.schema(op, ref.Value.Name, ref.Value.Schema)
 	}
 	if source.RequestBody != nil {

@@ -52,6 +52,7 @@ type Operation struct {
 	security   []requirement
 	anonymous  bool // one may come without any credentials
 	parameters []*openapi3.Parameter
+	query      []string // the names of those in the query, where it may have no others
 	body       *body
 	responses  map[int]response
 }

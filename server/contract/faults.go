@@ -52,6 +52,10 @@ func addFields(p *problem.Error, prefix string, err error) {
 			p.At(prefix, IsRequired)
 			return
 		}
+		if e.Parameter != nil && e.Parameter.Schema != nil && e.Parameter.Schema.Value.Type != nil { // it cannot be read as its type
+			p.At(prefix, "must be "+strings.Join(e.Parameter.Schema.Value.Type.Slice(), " or "))
+			return
+		}
 	}
 	p.At(prefix, "is not valid")
 }

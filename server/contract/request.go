@@ -131,6 +131,9 @@ func (r requirement) try(ctx context.Context, request *http.Request) (caller Cal
 // validate checks parameters and body. It leaves behind what it has read: a JSON body that knows
 // its validated value, or the parsed form, so that nothing is decoded a second and different way.
 func (op *Operation) validate(r *http.Request, pathParams map[string]string) error {
+	if err := op.checkQuery(r.URL.RawQuery); err != nil {
+		return err
+	}
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
 	input := &openapi3filter.RequestValidationInput{
 		Request: r, PathParams: pathParams,

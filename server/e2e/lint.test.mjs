@@ -100,6 +100,7 @@ const broken = {
     ({ components: { responses } }) => { responses.Unauthenticated.headers = responses.Unavailable.headers; },
     ({ components: { responses } }) => { responses.Forbidden.headers = responses.Unavailable.headers; },
   ],
+  'rule/operation-with-parameters-documents-its-refusals': ({ paths }) => { delete paths['/users/me/events'].get.responses[422]; },
   'rule/time-to-wait-comes-with-503': ({ components: { responses } }) => { delete responses.OAuthUnavailable.headers['Retry-After']; },
   'rule/error-is-a-problem': [
     ({ components: { responses } }) => { rename(responses.ServerError.content, 'application/json'); },

@@ -161,6 +161,8 @@ test('the contract converts into a collection that works as it is', async () => 
     'Change my profile': 200,
     'Change my password': 204,
     'Where am I logged in': 200,
+    'What happened to my account': 200,
+    'What happened to all accounts': 200,
     'Log out one session': 404, // the example is nobody's session
     'What this server can do': 200,
     'The keys that verify our tokens': 200,
@@ -292,8 +294,8 @@ test('wrong credentials, or none, are one failure in words', async () => {
 test('what the token may not do is refused, and that is fine', async () => {
   const administration = ['GET /users', 'GET /users/…', 'PATCH /users/…', 'DELETE /users/…'];
   for (const [scope, ...refused] of [
-    ['me:read', 'PATCH /users/me', ...administration, 'DELETE /users/me/sessions/…'],
-    ['me:write', 'GET /users/me', 'GET /users/me', ...administration, 'GET /users/me/sessions'],
+    ['me:read', 'PATCH /users/me', ...administration, 'DELETE /users/me/sessions/…', 'GET /events'],
+    ['me:write', 'GET /users/me', 'GET /users/me', ...administration, 'GET /users/me/sessions', 'GET /users/me/events', 'GET /events'],
   ]) {
     const { code, output } = await newman(`${sesame.origin}/docs/postman.json`, ...as('johndoe', password),
       '--env-var', `scope=${scope}`);

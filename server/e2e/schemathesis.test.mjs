@@ -16,10 +16,12 @@ const bounded = { timeout: 150_000 };
 
 let sesame, contract, version, client;
 const cases = {};
+const administrator = { username: 'contract-tests', password: 'a wooden horse' };
 
 before(async () => {
   venv('schemathesis');
   sesame = await startSesame();
+  sesame.createUser({ ...administrator, scopes: ['users:read', 'users:write'] });
   client = JSON.parse(sesame.command('client', 'create', 'contract-tests', '--json'));
   contract = await (await fetch(`${sesame.origin}/openapi.json`)).json();
   rmSync(generated, { recursive: true, force: true });
@@ -44,7 +46,11 @@ const [withToken, withoutToken] = readFileSync(guide, 'utf8').split('\n').filter
 async function schemathesis(name, command) {
   const path = join(generated, `${name}.json`);
   const child = spawn('sh', ['-c', `exec env ${command} --no-color --report-json-path ${path}`], {
-    cwd: folder, env: { ...process.env, SESAME_CLIENT: `${client.client_id}:${client.client_secret}` }, stdio: ['ignore', 'pipe', 'pipe'], timeout: bounded.timeout,
+    cwd: folder, env: {
+      ...process.env,
+      SESAME_CLIENT: `${client.client_id}:${client.client_secret}`,
+      SESAME_ADMIN: `${administrator.username}:${administrator.password}`,
+    }, stdio: ['ignore', 'pipe', 'pipe'], timeout: bounded.timeout,
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });

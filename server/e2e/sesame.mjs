@@ -11,7 +11,7 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 // startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
 // it, removes its folder and resolves with its exit code; `command()` runs another command on the same
-// database and gives what it printed.
+// database and gives what it printed; `createUser()` makes an account with further scopes.
 export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = join(folder, 'sesame');
@@ -36,6 +36,8 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   };
   const server = spawn(binary, args, { ...world, stdio: ['ignore', file, file] });
   const command = (...words) => execFileSync(binary, words, { ...world, encoding: 'utf8' });
+  const createUser = ({ username, password, scopes = [] }) => execFileSync(binary,
+    ['user', 'create', username, ...scopes.flatMap((scope) => ['--scope', scope])], { ...world, input: password, encoding: 'utf8' });
   closeSync(file);
   let last;
   const log = () => last ?? readFileSync(output, 'utf8');
@@ -49,7 +51,7 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   };
   for (const deadline = Date.now() + 30_000; ;) {
     const ready = await fetch(`${origin}/readyz`).then((answer) => answer.ok, () => false);
-    if (ready) return { origin, port, log, stop, command };
+    if (ready) return { origin, port, log, stop, command, createUser };
     if (server.exitCode !== null || Date.now() > deadline) {
       await stop();
       throw new Error(`the server did not become ready:\n${log()}`);

@@ -99,7 +99,7 @@ func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outda
 		return false, false, nil
 	}
 	ok = known.verify(normal)
-	if slices.ContainsFunc(h.Prefixes(), func(prefix string) bool { return strings.HasPrefix(stored, prefix) }) {
+	if h.current(stored) {
 		return ok, false, nil
 	}
 	// Other programs hash what was typed, and some keyboards type é as two characters. Both spellings
@@ -112,6 +112,11 @@ func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outda
 
 // Prefixes are how the stored hashes begin that need not be replaced.
 func (h *Hasher) Prefixes() []string { return h.scheme.prefixes() }
+
+// current tells whether a stored hash was made with the hasher's own scheme.
+func (h *Hasher) current(stored string) bool {
+	return slices.ContainsFunc(h.Prefixes(), func(prefix string) bool { return strings.HasPrefix(stored, prefix) })
+}
 
 // Known reports whether a stored hash can be verified: it is of a scheme that is read here, whole, and not
 // absurdly expensive.

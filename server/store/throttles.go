@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -55,6 +56,23 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
+}
+
+// Untold reports whether the block of a key has no event yet. Most tries that are turned away ask this, and
+// write nothing.
+func (q *Queries) Untold(ctx context.Context, key string) (untold bool, err error) {
+	err = known(q.read.QueryRowContext(ctx, `SELECT told < blocked_until FROM throttles WHERE key = $1`, key).Scan(&untold))
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return untold, err
+}
+
+// TellBlock notes that the block of a key has an event. Of several that try it one succeeds; ErrNotFound
+// for the rest.
+func (q *Queries) TellBlock(ctx context.Context, key string) error {
+	return one(q.write.ExecContext(ctx, `
+		UPDATE throttles SET told = blocked_until WHERE key = $1 AND told < blocked_until`, key))
 }
 
 // ClearThrottle forgets a count, unless the key is blocked by now.

@@ -72,14 +72,6 @@ func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User
 	return u, known(row.Scan(append([]any{&u.PasswordHash}, u.fields()...)...))
 }
 
-// SetFullName changes the name, "" to clear it, and returns the user as it is then.
-func (q *Queries) SetFullName(ctx context.Context, id, name string, now time.Time) (u User, err error) {
-	err = q.writeRow(ctx, u.fields(), `
-		UPDATE users SET full_name = NULLIF($2, ''), updated_at = $3 WHERE id = $1
-		RETURNING `+userColumns, id, name, micros(now))
-	return u, err
-}
-
 // ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
 func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string, now time.Time) error {
 	return one(q.write.ExecContext(ctx, `

@@ -1,7 +1,9 @@
 """Throwaway accounts: some operations end the session or the account that calls them."""
 
 import base64
+import functools
 import json
+import os
 import secrets
 from dataclasses import dataclass
 
@@ -17,8 +19,14 @@ class Account:
 
     @property
     def session_id(self):
-        claims = self.token.split(".")[1]
-        return json.loads(base64.urlsafe_b64decode(claims + "=="))["sid"]
+        return self._claims()["sid"]
+
+    @property
+    def user_id(self):
+        return self._claims()["sub"]
+
+    def _claims(self):
+        return json.loads(base64.urlsafe_b64decode(self.token.split(".")[1] + "=="))
 
 
 class Accounts:
@@ -43,8 +51,19 @@ class Accounts:
 def register(base, scope="me:read me:write"):
     who = {"username": f"st-{secrets.token_hex(8)}", "password": secrets.token_hex(16)}
     requests.post(f"{base}/users", json=who, timeout=10).raise_for_status()
-    login = {"grant_type": "password", "scope": scope, **who}
+    return log_in(base, who["username"], who["password"], scope)
+
+
+def log_in(base, username, password, scope):
+    login = {"grant_type": "password", "username": username, "password": password, "scope": scope}
     answer = requests.post(f"{base}/token", data=login, timeout=10)
     answer.raise_for_status()
     pair = answer.json()
-    return Account(who["username"], who["password"], pair["access_token"], pair["refresh_token"])
+    return Account(username, password, pair["access_token"], pair["refresh_token"])
+
+
+@functools.cache
+def administrator(base):
+    """The account of SESAME_ADMIN, which outlives the run."""
+    username, _, password = os.environ["SESAME_ADMIN"].partition(":")
+    return log_in(base, username, password, "users:read users:write")

@@ -1,0 +1,81 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"time"
+)
+
+// Event is a row of events. A text is empty where there is none.
+type Event struct {
+	ID        string // a UUIDv7
+	At        time.Time
+	Kind      string
+	UserID    string
+	Username  string
+	Actor     string
+	ClientID  string
+	SessionID string
+	IPAddress string
+	UserAgent string
+}
+
+// RecordEvent inserts an event.
+func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
+	_, err := q.write.ExecContext(ctx, `
+		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.IPAddress, e.UserAgent)
+	return known(err)
+}
+
+// EventQuery narrows the list of events. What is empty does not.
+type EventQuery struct {
+	UserID string
+	Kind   string
+	Before string // the id of an event: only those that were recorded before it
+	Limit  int
+}
+
+// ListEvents gives events, the latest first.
+func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (list []Event, err error) {
+	args, where := []any{query.Limit}, ""
+	for _, c := range [...]struct{ column, value string }{
+		{"user_id =", query.UserID},
+		{"kind =", query.Kind},
+		{"id <", query.Before},
+	} {
+		if c.value != "" {
+			args = append(args, c.value)
+			where += " AND " + c.column + " $" + strconv.Itoa(len(args))
+		}
+	}
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent
+		FROM events WHERE TRUE`+where+` ORDER BY id DESC LIMIT $1`, args...)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var e Event
+		err = rows.Scan(&e.ID, instant{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID,
+			&e.SessionID, &e.IPAddress, &e.UserAgent)
+		if err != nil {
+			return nil, known(err)
+		}
+		list = append(list, e)
+	}
+	return list, known(rows.Err())
+}
+
+// ForgetEvents removes those of the limit oldest events that happened before a moment. It looks at no
+// more of them, so it takes the same time however many there are.
+func (q *Queries) ForgetEvents(ctx context.Context, before time.Time, limit int) (forgotten int64, err error) {
+	result, err := q.write.ExecContext(ctx, `
+		DELETE FROM events WHERE at < $1 AND id IN (SELECT id FROM events ORDER BY id LIMIT $2)`, micros(before), limit)
+	if err != nil {
+		return 0, known(err)
+	}
+	return result.RowsAffected()
+}
