@@ -99,11 +99,21 @@ func TestForgedCursorsAreRefused(t *testing.T) {
 		flipped := []byte(genuine)
 		flipped[0] = map[bool]byte{true: 'B', false: 'A'}[flipped[0] == 'A']
 		for _, c := range []struct{ token, path, cursor string }{
-			{ann, "/users/me/events", string(flipped)}, {ann, "/users/me/events", genuine + "A"}, {ann, "/users/me/events", genuine[:len(genuine)-1]},
-			{ann, "/users/me/events", "x"}, {ann, "/users/me/events", newID()}, {ann, "/users/me/events", "ÿ'; DROP TABLE events; --"},
-			{ann, "/users/me/events", "\x00"}, {ann, "/users/me/events", strings.Repeat("A", 600)},
-			{bob, "/users/me/events", genuine}, {ann, "/users/me/events", all}, {root, "/events", genuine}, {root, "/events", logins},
-			{root, "/events?kind=logout", logins}, {root, "/events?kind=login", all}, {root, "/events?user_id=" + id + "&kind=login", logins},
+			{ann, "/users/me/events", string(flipped)},
+			{ann, "/users/me/events", genuine + "A"},
+			{ann, "/users/me/events", genuine[:len(genuine)-1]},
+			{ann, "/users/me/events", "x"},
+			{ann, "/users/me/events", newID()},
+			{ann, "/users/me/events", "ÿ'; DROP TABLE events; --"},
+			{ann, "/users/me/events", "\x00"},
+			{ann, "/users/me/events", strings.Repeat("A", 600)},
+			{bob, "/users/me/events", genuine},
+			{ann, "/users/me/events", all},
+			{root, "/events", genuine},
+			{root, "/events", logins},
+			{root, "/events?kind=logout", logins},
+			{root, "/events?kind=login", all},
+			{root, "/events?user_id=" + id + "&kind=login", logins},
 		} {
 			separator := "?"
 			if strings.Contains(c.path, "?") {

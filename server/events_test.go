@@ -161,11 +161,6 @@ var deeds = []struct {
 		s.do(t, here(amend(root, ann, map[string]any{"scopes": []string{"users:read"}, "full_name": nil}))).want(200)
 		return s.administers(t, root, ann)
 	}},
-	{"profile_changed", "by oneself", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		token := s.logInHere(t, ann).AccessToken
-		s.do(t, here(request{method: "PATCH", path: "/users/me", token: token, json: map[string]any{"full_name": "Ann"}})).want(200)
-		return own(ann, s.access(t, token).SessionID)
-	}},
 	{"profile_changed", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.do(t, here(amend(root, ann, map[string]any{"email": "lee@example.com"}))).want(200)
 		return s.administers(t, root, ann)

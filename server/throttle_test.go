@@ -153,6 +153,10 @@ func TestAnAddressIsSlowedDown(t *testing.T) {
 		if got, want := inParallel(t, []*server{s}, guesses), map[int]int{400: 100, 429: 10}; !maps.Equal(got, want) {
 			t.Errorf("the answers are %v, want %v", got, want)
 		}
+		// No more of them are recorded than are counted, and one of those that had to wait.
+		if recorded := s.value(t, `SELECT COUNT(*) || ' ' || SUM(CASE WHEN kind = 'login_failed' THEN 1 ELSE 0 END) FROM events WHERE kind LIKE 'login_%'`); recorded != "101 100" {
+			t.Errorf("%s refused logins are recorded", recorded)
+		}
 		s.do(t, from("203.0.113.7", passwordGrant("ann", horse))).throttled(1)
 		s.do(t, from("203.0.113.7", passwordGrant("nobody", horse))).throttled(1)
 		s.do(t, from("203.0.113.8", passwordGrant("ann", horse))).want(200)

@@ -281,7 +281,8 @@ type Event struct {
 	//   ended.
 	// - `wrong_password`: somebody who was logged in gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-	//   `account_enabled`, `scopes_changed`, `profile_changed`: as it says.
+	//   `account_enabled`, `scopes_changed`: as it says.
+	// - `profile_changed`: somebody else changed the name or the address.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
 	// - `key_rotated`: another key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -311,7 +312,8 @@ type Event struct {
 //     ended.
 //   - `wrong_password`: somebody who was logged in gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-//     `account_enabled`, `scopes_changed`, `profile_changed`: as it says.
+//     `account_enabled`, `scopes_changed`: as it says.
+//   - `profile_changed`: somebody else changed the name or the address.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
 //   - `key_rotated`: another key signs from now on.
 type EventKind string

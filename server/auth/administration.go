@@ -151,7 +151,8 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 // recordChanges notes what is not as it was before.
 func (s *Service) recordChanges(ctx context.Context, q *store.Queries, before, after store.User, by *Caller) error {
 	var kinds []EventKind
-	if before.FullName != after.FullName || before.Email != after.Email {
+	// What people change of themselves is no news to them, and could be repeated without end.
+	if byOther := by == nil || by.User.ID != after.ID; byOther && (before.FullName != after.FullName || before.Email != after.Email) {
 		kinds = append(kinds, EventProfileChanged)
 	}
 	if before.Scopes != after.Scopes {

@@ -30,7 +30,7 @@ const (
 	EventAccountDisabled  EventKind = "account_disabled"
 	EventAccountEnabled   EventKind = "account_enabled"
 	EventScopesChanged    EventKind = "scopes_changed"
-	EventProfileChanged   EventKind = "profile_changed" // name or address
+	EventProfileChanged   EventKind = "profile_changed" // name or address, by somebody else
 	EventClientCreated    EventKind = "client_created"
 	EventClientDeleted    EventKind = "client_deleted"
 	EventKeyRotated       EventKind = "key_rotated"

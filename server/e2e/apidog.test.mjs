@@ -110,9 +110,12 @@ test('the runner of Apidog runs the ready collection', async () => {
   const collection = await (await fetch(`${sesame.origin}/docs/postman.json`)).json();
   writeFileSync(join(folder, 'sesame.apidog-cli.json'), JSON.stringify(exported(collection)));
   const client = JSON.parse(sesame.command('client', 'create', 'apidog', '--json'));
+  const administrator = { username: 'admin', password: 'a wooden horse', scopes: ['users:read'] };
+  sesame.createUser(administrator);
   const run = (password) => apidog('run', 'sesame.apidog-cli.json', '-r', 'cli,json', '--out-dir', 'reports', '--out-file', password,
     '--env-var', 'username=johndoe', '--env-var', `password=${password}`,
-    '--env-var', `clientId=${client.client_id}`, '--env-var', `clientSecret=${client.client_secret}`, '--color', 'off');
+    '--env-var', `clientId=${client.client_id}`, '--env-var', `clientSecret=${client.client_secret}`,
+    '--env-var', `adminUsername=${administrator.username}`, '--env-var', `adminPassword=${administrator.password}`, '--color', 'off');
   const { code, output } = await run('knock-knock');
   assert.equal(code, 0, output);
   const operations = collection.item.flatMap((item) => item.item).length;
