@@ -55,11 +55,12 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if login.Client.ID != "" && !login.Client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
-	user, err := s.findForLogin(ctx, login.Username)
+	name := loginKey(login.Username)
+	user, err := s.findForLogin(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Tokens{}, err
 	}
-	try, err := s.begin(ctx, loginKey(login.Username), user.ID, login.Origin)
+	try, err := s.begin(ctx, name, user, login.Origin)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -72,7 +73,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, s.fail(ctx, try, errWrongCredentials())
 	}
 	// Others may have failed while this one was waiting: who has to wait is not told that it was right.
-	if err = s.look(ctx, try, user.ID); err != nil {
+	if err = s.look(ctx, try); err != nil {
 		return Tokens{}, err
 	}
 	scope, err := s.grant(login.Scope, user, login.Client)
@@ -87,15 +88,11 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	return s.startSession(ctx, user, scope, login, try)
 }
 
-func (s *Service) findForLogin(ctx context.Context, login string) (store.User, error) {
-	if strings.Contains(login, "@") { // no username holds one
-		return s.db.UserByEmail(ctx, emailKey(login))
+func (s *Service) findForLogin(ctx context.Context, name string) (store.User, error) {
+	if isEmail(name) {
+		return s.db.UserByEmail(ctx, name)
 	}
-	_, key, err := foldUsername(login)
-	if err != nil {
-		return store.User{}, store.ErrNotFound
-	}
-	return s.db.UserByUsername(ctx, key)
+	return s.db.UserByUsername(ctx, name)
 }
 
 // grant gives the part of the requested scopes that the user has, and the client passes on (RFC 6749
@@ -154,7 +151,7 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {
 			return err
 		}
-		return s.succeed(ctx, q, try, user.ID)
+		return s.succeed(ctx, q, try, user)
 	})
 	if errors.Is(err, store.ErrNotFound) { // disabled, deleted or changed since it was read
 		return Tokens{}, errWrongCredentials()

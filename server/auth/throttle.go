@@ -1,10 +1,10 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
-	"strings"
 	"time"
 
 	"sesame/server/problem"
@@ -31,25 +31,39 @@ const (
 // in from before is in a lane of its own: a stranger's failures do not hold it up, nor do those of
 // others at that address, and it has no more free tries than the stranger.
 type attempt struct {
-	name, knownLane, address, knownAddress string // keys
-	blocks                                 store.Blocks
-	known                                  bool // whether the known lane is the one
+	store.Lanes
+	userID       string // "" for an unknown name
+	knownAddress string // a key
+	blocks       store.Blocks
+	known        bool // whether the known lane is the one
 }
 
-// begin reads how a try stands; TooManyRequests when it has to wait. userID is "" for an unknown name,
-// for which the work is the same.
-func (s *Service) begin(ctx context.Context, name, userID string, from Origin) (*attempt, error) {
-	address := network(from.IPAddress)
+// begin reads how a try stands; TooManyRequests when it has to wait. user is nobody for an unknown
+// name, for which the work is the same.
+//
+// Failures are counted under the account's username, so all its names share one count, and it is the
+// count that the name had before there was an account and has when there is none any more. An e-mail
+// address may come to belong to an account, or cease to; so what it was tried for is counted beside.
+func (s *Service) begin(ctx context.Context, name string, user store.User, from Origin) (*attempt, error) {
+	account, address := cmp.Or(user.UsernameKey, name), network(from.IPAddress)
 	a := &attempt{
-		name: s.Blind.Key("account", name), knownLane: s.Blind.Key("account", name, "from", address),
-		address: s.Blind.Key("address", address), knownAddress: s.Blind.Key("known", address),
+		Lanes: store.Lanes{
+			Account: s.Blind.Key("account", account), Known: s.Blind.Key("account", account, "from", address),
+			Address: s.Blind.Key("address", address),
+		},
+		userID: user.ID, knownAddress: s.Blind.Key("known", address),
 	}
-	return a, s.look(ctx, a, userID)
+	if isEmail(name) {
+		a.Email = s.emailLane(name)
+	}
+	return a, s.look(ctx, a)
 }
+
+func (s *Service) emailLane(key string) string { return s.Blind.Key("email", key) }
 
 // look reads how a try stands now.
-func (s *Service) look(ctx context.Context, a *attempt, userID string) (err error) {
-	if a.blocks, err = s.db.ReadBlocks(ctx, a.name, a.knownLane, a.address, userID, a.knownAddress); err != nil {
+func (s *Service) look(ctx context.Context, a *attempt) (err error) {
+	if a.blocks, err = s.db.ReadBlocks(ctx, a.Lanes, a.userID, a.knownAddress); err != nil {
 		return err
 	}
 	now := s.Now()
@@ -77,7 +91,7 @@ func (s *Service) failLane(ctx context.Context, lane string, wrong error) error 
 
 // lookAt is look for a password that is not a login's.
 func (s *Service) lookAt(ctx context.Context, lane string) error {
-	blocks, err := s.db.ReadBlocks(ctx, lane, "", "", "", "")
+	blocks, err := s.db.ReadBlocks(ctx, store.Lanes{Account: lane}, "", "")
 	if err != nil {
 		return err
 	}
@@ -91,21 +105,22 @@ func (s *Service) forgetAddresses(ctx context.Context, now time.Time, limit int)
 	return s.db.ForgetAddresses(ctx, now.Add(-knownAddressTTL), limit)
 }
 
-// lane is the key that the account's failures are counted under.
-func (a *attempt) lane() string {
-	if a.known {
-		return a.knownLane
-	}
-	return a.name
-}
-
 // fail counts a wrong password and gives the answer to it. Of many tries at once, those that come
 // after the last free one are not told that they were wrong: they have to wait like any other.
 func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
-	if err := s.count(ctx, a.lane(), freeFailures, s.Now().Add(failureMemory)); err != nil {
-		return err
+	lanes := []string{a.Account}
+	switch {
+	case a.known:
+		lanes = []string{a.Known}
+	case a.Email != "":
+		lanes = append(lanes, a.Email)
 	}
-	err := s.count(ctx, a.address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
+	for _, lane := range lanes {
+		if err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory)); err != nil {
+			return err
+		}
+	}
+	err := s.count(ctx, a.Address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
 	if err == nil || a.known && isThrottled(err) {
 		return wrong
 	}
@@ -121,15 +136,26 @@ func (s *Service) count(ctx context.Context, key string, free int, clearAt time.
 	return err
 }
 
-// succeed clears what the try's own lane has counted, and remembers the address.
-func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt, userID string) error {
-	if a.known && a.blocks.KnownFailures || !a.known && a.blocks.AccountFailures {
-		if err := q.ClearThrottle(ctx, a.lane(), s.Now()); err != nil {
+// succeed clears what the try's own lane has counted, by whichever of the account's names, and
+// remembers the address.
+func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt, user store.User) error {
+	var lanes []string
+	switch {
+	case a.known && a.blocks.KnownFailures:
+		lanes = []string{a.Known}
+	case !a.known && a.blocks.AccountFailures:
+		lanes = []string{a.Account}
+		if user.EmailVerified {
+			lanes = append(lanes, s.emailLane(user.EmailKey))
+		}
+	}
+	for _, lane := range lanes {
+		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {
 			return err
 		}
 	}
 	if now := s.Now(); now.Sub(a.blocks.KnownSince) > knownAddressStep {
-		return q.RememberAddress(ctx, userID, a.knownAddress, now, maxKnownAddresses)
+		return q.RememberAddress(ctx, user.ID, a.knownAddress, now, maxKnownAddresses)
 	}
 	return nil
 }
@@ -144,17 +170,6 @@ func errThrottled(wait time.Duration) error {
 func isThrottled(err error) bool {
 	p, ok := errors.AsType[*problem.Error](err)
 	return ok && p.Code == problem.TooManyRequests
-}
-
-// loginKey is a login as it is counted: folded as the account's name is, whether or not there is one.
-func loginKey(login string) string {
-	if strings.Contains(login, "@") {
-		return emailKey(login)
-	}
-	if _, key, err := foldUsername(login); err == nil {
-		return key
-	}
-	return login
 }
 
 // network is an address as it is counted: of IPv6 the first 64 bits, which is what one customer has.
