@@ -119,11 +119,10 @@ func TestClosedRegistrationRefusesStrangers(t *testing.T) {
 // A verified address logs in like the username; only an administrator can vouch for one yet.
 func TestAVerifiedAddressLogsIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		_, stderr, code := s.sesame(t, horse+"\n", "user", "create", "ann", "--email", "Ann@Example.com", "--email-verified")
-		if code != 0 {
-			t.Fatal(stderr)
+		s.createVerified(t, "Ann")
+		for _, address := range []string{"Ann@example.com", "ann@example.com", "ANN@EXAMPLE.COM"} {
+			s.do(t, passwordGrant(address, horse)).want(200)
 		}
-		s.do(t, passwordGrant("ann@example.com", horse)).want(200)
 	})
 }
 
@@ -226,22 +225,6 @@ func TestAbsurdHashesFailTheLogin(t *testing.T) {
 				t.Errorf("%s took %v", hash, took)
 			}
 		}
-	})
-}
-
-// L6: parallel right logins all succeed.
-func TestParallelLoginsSucceed(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		s.register(t, "ann")
-		var wait sync.WaitGroup
-		for range 20 {
-			wait.Go(func() {
-				if a, err := s.try(passwordGrant("ann", horse)); err != nil || a.status != 200 {
-					t.Errorf("%v %+v", err, a)
-				}
-			})
-		}
-		wait.Wait()
 	})
 }
 
