@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,41 @@ func TestWritesLookAgain(t *testing.T) {
 			if !errors.Is(step.err, step.want) {
 				t.Errorf("%s: got %v, want %v", step.name, step.err, step.want)
 			}
+		}
+	})
+}
+
+// T7: a login with the old password that comes while the password is being changed waits for the change,
+// and fails; its session would otherwise be one that the change has not seen.
+func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c, now := castFor(t, s), s.clock.now()
+		a := c.enter(t)
+		login := make(chan error, 1)
+		err := c.db.Tx(t.Context(), func(q *store.Queries) error {
+			if err := q.ReplacePasswordHash(t.Context(), a.userID, c.hash, "another hash", now); err != nil {
+				return err
+			}
+			go func() {
+				login <- c.db.Tx(t.Context(), func(q *store.Queries) error {
+					return q.CreateSession(t.Context(), store.Session{ID: newID(), UserID: a.userID, ExpiresAt: now, EndsAt: now}, c.hash)
+				})
+			}()
+			for postgres := !strings.HasPrefix(s.dbURL, "sqlite:"); postgres && len(login) == 0; { // SQLite has one writer
+				if s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) != "0" {
+					break
+				}
+			}
+			return q.EndSessionsOf(t.Context(), a.userID, "")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = <-login; !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("the login: %v", err)
+		}
+		if left := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM sessions WHERE user_id = '`+a.userID+`'`); left != "0" {
+			t.Errorf("%s sessions are left", left)
 		}
 	})
 }

@@ -46,6 +46,14 @@ func (s *server) spend(t *testing.T, name, address string) {
 	}
 }
 
+// createVerified makes an account whose address logs in too.
+func (s *server) createVerified(t *testing.T, name string) {
+	t.Helper()
+	if _, stderr, code := s.sesame(t, horse+"\n", "user", "create", name, "--email", name+"@example.com", "--email-verified"); code != 0 {
+		t.Fatal(stderr)
+	}
+}
+
 // inParallel sends requests at once, those again that the full queue of hashes turned away, and
 // counts the answers by status.
 func inParallel(t *testing.T, servers []*server, requests []request) map[int]int {
@@ -102,6 +110,61 @@ func TestWrongPasswordsAreSlowedDown(t *testing.T) {
 		s.clock.advance(12 * time.Hour)
 		s.spend(t, "ann", "203.0.113.1") // cleared by time
 		s.do(t, passwordGrant("ann", horse)).throttled(1)
+	})
+}
+
+// L4: an account's username and its verified address lead to one count, whichever of them is tried, and
+// on however many replicas; a success by either clears it. L1: an unknown address is counted alike.
+func TestEveryNameOfAnAccountCounts(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		s.createVerified(t, "ann")
+		for name, other := range map[string]string{"ann": "ANN@example.com", "ann@example.com": "Ann"} {
+			s.spend(t, name, "203.0.113.1")
+			s.do(t, passwordGrant(other, wrong)).throttled(1)
+			s.do(t, passwordGrant(other, horse)).throttled(1)
+			s.clock.advance(time.Second)
+			s.do(t, passwordGrant(other, wrong)).want(400)
+			s.do(t, passwordGrant(name, horse)).throttled(2)
+			s.clock.advance(2 * time.Second)
+			s.do(t, from("203.0.113.2", passwordGrant(other, horse))).want(200)
+			s.sql(t, `DELETE FROM known_addresses`)
+			for _, cleared := range []string{name, other, name, other, name} {
+				s.do(t, passwordGrant(cleared, wrong)).want(400)
+			}
+			s.do(t, passwordGrant(other, horse)).throttled(1)
+			s.sql(t, `DELETE FROM throttles`)
+		}
+		guesses := append(slices.Repeat([]request{passwordGrant("ann", wrong)}, 50), slices.Repeat([]request{passwordGrant("ann@example.com", wrong)}, 50)...)
+		if got, want := inParallel(t, []*server{s}, guesses), map[int]int{400: 5, 429: 95}; !maps.Equal(got, want) {
+			t.Errorf("the answers are %v, want %v", got, want)
+		}
+	}, proxied)
+}
+
+// L1, L3: who holds a name down sees nothing change when an account of that name is made, when its
+// address is verified, and when it is deleted.
+func TestACountOutlivesTheAccount(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		for _, name := range []string{"ann", "ann@example.com"} {
+			wait := 1
+			hold := func() {
+				t.Helper()
+				s.do(t, passwordGrant(name, wrong)).throttled(wait)
+				s.clock.advance(time.Duration(wait) * time.Second)
+				s.do(t, passwordGrant(name, wrong)).want(400)
+				wait *= 2
+				s.do(t, passwordGrant(name, wrong)).throttled(wait)
+			}
+			s.spend(t, name, "")
+			hold()
+			s.createVerified(t, "ann")
+			hold()
+			s.sql(t, `DELETE FROM users`)
+			hold()
+			s.sql(t, `DELETE FROM throttles`)
+		}
 	})
 }
 

@@ -48,11 +48,12 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if login.Client.ID != "" && !login.Client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
-	user, err := s.findForLogin(ctx, login.Username)
+	name := loginKey(login.Username)
+	user, err := s.findForLogin(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Tokens{}, err
 	}
-	try, err := s.begin(ctx, loginKey(login.Username), user, login.Client)
+	try, err := s.begin(ctx, name, user, login.Client)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -80,15 +81,11 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	return s.startSession(ctx, user, scope, login, try)
 }
 
-func (s *Service) findForLogin(ctx context.Context, login string) (store.User, error) {
-	if strings.Contains(login, "@") { // no username holds one
-		return s.db.UserByEmail(ctx, emailKey(login))
+func (s *Service) findForLogin(ctx context.Context, name string) (store.User, error) {
+	if isEmail(name) {
+		return s.db.UserByEmail(ctx, name)
 	}
-	_, key, err := foldUsername(login)
-	if err != nil {
-		return store.User{}, store.ErrNotFound
-	}
-	return s.db.UserByUsername(ctx, key)
+	return s.db.UserByUsername(ctx, name)
 }
 
 // grant gives the part of the requested scopes that the user has, and the client passes on (RFC 6749

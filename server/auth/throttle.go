@@ -1,9 +1,9 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
-	"strings"
 	"time"
 
 	"sesame/server/problem"
@@ -30,39 +30,51 @@ const (
 // in from before is in a lane of its own: a stranger's failures do not hold it up, nor do those of
 // others at that address, and it has no more free tries than the stranger.
 type attempt struct {
-	user                                   store.User // the zero User for an unknown name, which is told nowhere: it may be a password
-	client                                 Client
-	name, knownLane, address, knownAddress string // keys
-	blocks                                 store.Blocks
-	known                                  bool // whether the known lane is the one
+	store.Lanes
+	user         store.User // the zero User for an unknown name, which is told nowhere: it may be a password
+	client       Client
+	knownAddress string // a key
+	blocks       store.Blocks
+	known        bool // whether the known lane is the one
 }
 
 // begin reads how a try stands; TooManyRequests when it has to wait. For an unknown name, which has the
 // zero User, the work is the same.
+//
+// Failures are counted under the account's username, so all its names share one count, and it is the
+// count that the name had before there was an account and has when there is none any more. An e-mail
+// address may come to belong to an account, or cease to; so what it was tried for is counted beside.
 func (s *Service) begin(ctx context.Context, name string, user store.User, client Client) (*attempt, error) {
 	from, _ := originOf(ctx)
-	address := network(from.IPAddress)
+	account, address := cmp.Or(user.UsernameKey, name), network(from.IPAddress)
 	a := &attempt{
-		user: user, client: client,
-		name: s.Blind.Key("account", name), knownLane: s.Blind.Key("account", name, "from", address),
-		address: s.Blind.Key("address", address), knownAddress: s.Blind.Key("known", address),
+		Lanes: store.Lanes{
+			Account: s.Blind.Key("account", account), Known: s.Blind.Key("account", account, "from", address),
+			Address: s.Blind.Key("address", address),
+		},
+		user: user, client: client, knownAddress: s.Blind.Key("known", address),
+	}
+	if isEmail(name) {
+		a.Email = s.emailLane(name)
 	}
 	return a, s.look(ctx, a)
 }
 
+func (s *Service) emailLane(key string) string { return s.Blind.Key("email", key) }
+
 // look reads how a try stands now.
 func (s *Service) look(ctx context.Context, a *attempt) (err error) {
-	if a.blocks, err = s.db.ReadBlocks(ctx, a.name, a.knownLane, a.address, a.user.ID, a.knownAddress); err != nil {
+	if a.blocks, err = s.db.ReadBlocks(ctx, a.Lanes, a.user.ID, a.knownAddress); err != nil {
 		return err
 	}
 	now := s.Now()
 	a.known = a.blocks.KnownSince.After(now.Add(-knownAddressTTL))
-	key, until := a.name, a.blocks.Account
+	key, until := a.Account, a.blocks.Account
 	switch {
 	case a.known:
-		key, until = a.knownLane, a.blocks.Known
+		key, until = a.Known, a.blocks.Known
 	case a.blocks.Address.After(until):
-		key, until = a.address, a.blocks.Address
+		key, until = a.Address, a.blocks.Address
 	}
 	if until.After(now) {
 		return s.throttled(ctx, a, key, until.Sub(now))
@@ -113,7 +125,7 @@ func (s *Service) failLane(ctx context.Context, caller *Caller, lane string, wro
 
 // lookAt is look for a password that is not a login's.
 func (s *Service) lookAt(ctx context.Context, lane string) error {
-	blocks, err := s.db.ReadBlocks(ctx, lane, "", "", "", "")
+	blocks, err := s.db.ReadBlocks(ctx, store.Lanes{Account: lane}, "", "")
 	if err != nil {
 		return err
 	}
@@ -127,27 +139,28 @@ func (s *Service) forgetAddresses(ctx context.Context, now time.Time, limit int)
 	return s.db.ForgetAddresses(ctx, now.Add(-knownAddressTTL), limit)
 }
 
-// lane is the key that the account's failures are counted under.
-func (a *attempt) lane() string {
-	if a.known {
-		return a.knownLane
-	}
-	return a.name
-}
-
 // fail counts a wrong password and gives the answer to it. Of many tries at once, those that come
 // after the last free one are not told that they were wrong: they have to wait like any other.
 func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
-	counted, err := s.count(ctx, a.lane(), freeFailures, s.Now().Add(failureMemory))
-	if err == nil && !counted {
-		return s.throttled(ctx, a, a.lane(), justBlocked)
+	lanes := []string{a.Account}
+	switch {
+	case a.known:
+		lanes = []string{a.Known}
+	case a.Email != "":
+		lanes = append(lanes, a.Email)
 	}
-	if err != nil {
-		return err
+	for _, lane := range lanes {
+		counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
+		if err != nil {
+			return err
+		}
+		if !counted {
+			return s.throttled(ctx, a, lane, justBlocked)
+		}
 	}
-	counted, err = s.count(ctx, a.address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
+	counted, err := s.count(ctx, a.Address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
 	if err == nil && !counted && !a.known {
-		return s.throttled(ctx, a, a.address, justBlocked)
+		return s.throttled(ctx, a, a.Address, justBlocked)
 	}
 	if err == nil {
 		err = s.recordTry(ctx, &s.db.Queries, EventLoginFailed, a)
@@ -166,10 +179,21 @@ func (s *Service) count(ctx context.Context, key string, free int, clearAt time.
 	return s.db.CountFailure(ctx, store.Throttle{Key: key, Free: free, ClearAt: clearAt}, s.Now())
 }
 
-// succeed clears what the try's own lane has counted, and remembers the address.
+// succeed clears what the try's own lane has counted, by whichever of the account's names, and
+// remembers the address.
 func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt) error {
-	if a.known && a.blocks.KnownFailures || !a.known && a.blocks.AccountFailures {
-		if err := q.ClearThrottle(ctx, a.lane(), s.Now()); err != nil {
+	var lanes []string
+	switch {
+	case a.known && a.blocks.KnownFailures:
+		lanes = []string{a.Known}
+	case !a.known && a.blocks.AccountFailures:
+		lanes = []string{a.Account}
+		if a.user.EmailVerified {
+			lanes = append(lanes, s.emailLane(a.user.EmailKey))
+		}
+	}
+	for _, lane := range lanes {
+		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {
 			return err
 		}
 	}
@@ -184,17 +208,6 @@ func errThrottled(wait time.Duration) error {
 	e := problem.New(problem.TooManyRequests, "There were too many wrong passwords. Wait before the next try.")
 	e.RetryAfter = min(wait, longestWait) // however far another replica's clock is ahead
 	return e
-}
-
-// loginKey is a login as it is counted: folded as the account's name is, whether or not there is one.
-func loginKey(login string) string {
-	if strings.Contains(login, "@") {
-		return emailKey(login)
-	}
-	if _, key, err := foldUsername(login); err == nil {
-		return key
-	}
-	return login
 }
 
 // network is an address as it is counted: of IPv6 the first 64 bits, which is what one customer has.

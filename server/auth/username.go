@@ -71,3 +71,18 @@ func oneScript(name string) bool {
 // emailKey is how addresses are compared. RFC 5321 lets the local part mind its letter case; no
 // provider of note does, and people type it either way.
 func emailKey(address string) string { return strings.ToLower(norm.NFKC.String(address)) }
+
+// loginKey is a login as it is looked up and counted, whether or not there is such an account. What can
+// be no name finds nobody.
+func loginKey(login string) string {
+	if isEmail(login) {
+		return emailKey(login)
+	}
+	if _, key, err := foldUsername(login); err == nil {
+		return key
+	}
+	return login
+}
+
+// isEmail tells an address from a username, which holds no @.
+func isEmail(login string) bool { return strings.Contains(login, "@") }

@@ -21,9 +21,11 @@ var argon2Default = argon2Params{memory: 19 << 10, time: 2, threads: 1}
 
 const (
 	saltBytes, hashBytes = 16, 32
-	// What a stored argon2 hash may ask for: 128 MiB, and no more work than about a second.
+	// What a stored argon2 hash may ask for: 128 MiB, and about a fifth of a second of work, which is the
+	// default of PHP, 64 MiB and four passes. Passes over little memory cost much more than it tells.
 	maxMemory  = 128 << 10
-	maxWork    = 640 << 10 // memory times passes
+	maxWork    = 256 << 10 // memory times passes
+	maxPasses  = 16
 	maxThreads = 8
 )
 
@@ -70,10 +72,14 @@ func parseArgon2(stored string) verifier {
 		return nil
 	}
 	params, ok := readParams(parts[3], "m", "t", "p")
-	if !ok || params[0] > maxMemory || params[2] > maxThreads || params[0]*params[1] > maxWork {
+	if !ok {
 		return nil
 	}
-	h.argon2Params = argon2Params{memory: uint32(params[0]), time: uint32(params[1]), threads: uint8(params[2])} //nolint:gosec // within the ceilings
+	memory, passes, threads := params[0], params[1], params[2]
+	if memory < 8*threads || memory > maxMemory || passes > maxPasses || memory*passes > maxWork || threads > maxThreads {
+		return nil
+	}
+	h.argon2Params = argon2Params{memory: uint32(memory), time: uint32(passes), threads: uint8(threads)} //nolint:gosec // within the ceilings
 	if h.salt, h.sum, ok = readSums(base64.RawStdEncoding, parts[4], parts[5]); !ok {
 		return nil
 	}

@@ -14,7 +14,8 @@ type bcryptCost int
 
 const (
 	bcryptDefault bcryptCost = 12
-	maxBcrypt     bcryptCost = 14 // about a second
+	maxBcrypt     bcryptCost = 14 // about a second, and yet what some have chosen
+	bcryptBase64             = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
 
 func (c bcryptCost) hash(password string) (string, error) {
@@ -37,8 +38,8 @@ type bcryptHash string
 
 func parseBcrypt(stored string) verifier {
 	cost, err := bcrypt.Cost([]byte(stored))
-	if err != nil || cost > int(maxBcrypt) || len(stored) != 60 {
-		return nil
+	if err != nil || cost > int(maxBcrypt) || len(stored) != 60 || strings.ContainsFunc(stored[7:], func(r rune) bool { return !strings.ContainsRune(bcryptBase64, r) }) {
+		return nil // the library would see what is no base64 too, but after no work at all
 	}
 	return bcryptHash(stored)
 }

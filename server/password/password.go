@@ -66,10 +66,15 @@ func New(name string, policy *Policy) (*Hasher, error) {
 // Check says why a new password is not acceptable, as Policy.Check does, or because the scheme cannot
 // hash it.
 func (h *Hasher) Check(password string, names ...string) (reason string, err error) {
-	if h.scheme == bcryptDefault && len(norm.NFC.String(password)) > bcryptBytes {
+	if h.tooLong(norm.NFC.String(password)) {
 		return fmt.Sprintf("must have at most %d bytes in UTF-8", bcryptBytes), nil
 	}
 	return h.policy.Check(password, names...)
+}
+
+// tooLong tells whether the scheme would not see the whole of a password.
+func (h *Hasher) tooLong(normal string) bool {
+	return h.scheme == bcryptDefault && len(normal) > bcryptBytes
 }
 
 // Hash gives the text to store. It waits for a core; problem.Unavailable when the queue is full.
@@ -83,7 +88,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify compares a password with a stored hash, and reports whether that hash should be replaced
-// by a new one. With an empty, corrupt or absurdly expensive stored hash it fails, after the time
+// by a new one, if the scheme can make one of this password. With an empty, corrupt or absurdly expensive stored hash it fails, after the time
 // that an ordinary failure takes: who asks cannot tell these cases from a wrong password.
 func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outdated bool, err error) {
 	release, err := h.enter(ctx)
@@ -107,7 +112,7 @@ func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outda
 	if decomposed := norm.NFD.String(password); decomposed != normal {
 		ok = known.verify(decomposed) || ok
 	}
-	return ok, ok, nil
+	return ok, ok && !h.tooLong(normal), nil
 }
 
 // Prefixes are how the stored hashes begin that need not be replaced.

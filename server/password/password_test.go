@@ -90,6 +90,8 @@ func TestEveryFailureDoesTheWork(t *testing.T) {
 	h := hasher(t, Argon2id)
 	for name, c := range map[string]struct{ stored, plain string }{
 		"an unknown user":     {"", "a wooden horse"},
+		"a corrupt bcrypt":    {"$2b$04$" + strings.Repeat("!", 53), "a wooden horse"},
+		"one in parts":        {"bcrypt_sha256$$2b$04$" + strings.Repeat(".", 21) + "\n" + strings.Repeat(".", 31), "a wooden horse"},
 		"a corrupt hash":      {"$argon2id$v=19$", "a wooden horse"},
 		"an absurd hash":      {"$argon2id$v=19$m=1073741824,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$c2FsdHNhbHRzYWx0c2FsdA", "a wooden horse"},
 		"another scheme":      {"$md5$x", "a wooden horse"},
@@ -112,9 +114,14 @@ func TestCeilingsOfStoredHashes(t *testing.T) {
 	const salt, sum = "c2FsdHNhbHRzYWx0c2FsdA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for stored, understood := range map[string]bool{
 		"$argon2id$v=19$m=19456,t=2,p=1$" + salt + "$" + sum:                         true,
-		"$argon2id$v=19$m=131072,t=5,p=8$" + salt + "$" + sum:                        true,
+		"$argon2id$v=19$m=131072,t=2,p=8$" + salt + "$" + sum:                        true,
+		"$argon2id$v=19$m=65536,t=4,p=4$" + salt + "$" + sum:                         true,
+		"$argon2id$v=19$m=65536,t=5,p=4$" + salt + "$" + sum:                         false,
+		"$argon2id$v=19$m=64,t=16,p=8$" + salt + "$" + sum:                           true,
+		"$argon2id$v=19$m=64,t=17,p=8$" + salt + "$" + sum:                           false, // whatever little memory
+		"$argon2id$v=19$m=63,t=1,p=8$" + salt + "$" + sum:                            false, // RFC 9106: 8 for each lane
 		"$argon2id$v=19$m=131073,t=1,p=1$" + salt + "$" + sum:                        false,
-		"$argon2id$v=19$m=131072,t=6,p=1$" + salt + "$" + sum:                        false,
+		"$argon2id$v=19$m=131072,t=3,p=1$" + salt + "$" + sum:                        false,
 		"$argon2id$v=19$m=4294967295,t=4294967295,p=1$" + salt + "$" + sum:           false,
 		"$argon2id$v=19$m=4294967296,t=1,p=1$" + salt + "$" + sum:                    false,
 		"$argon2id$v=19$m=19456,t=2,p=9$" + salt + "$" + sum:                         false,
@@ -139,7 +146,10 @@ func TestCeilingsOfStoredHashes(t *testing.T) {
 		"$scrypt$ln=31,r=8,p=1$" + salt + "$" + sum:                                  false,
 		"$scrypt$ln=64,r=8,p=1$" + salt + "$" + sum:                                  false,
 		"$scrypt$ln=1,r=4294967295,p=4294967295$" + salt + "$" + sum:                 false,
-		"$scrypt$ln=14,r=8,p=11$" + salt + "$" + sum:                                 false,
+		"$scrypt$ln=14,r=8,p=8$" + salt + "$" + sum:                                  true,
+		"$scrypt$ln=14,r=8,p=9$" + salt + "$" + sum:                                  false,
+		"$scrypt$ln=13,r=8,p=16$" + salt + "$" + sum:                                 true,
+		"$scrypt$ln=1,r=1,p=17$" + salt + "$" + sum:                                  false, // whatever little memory
 		"$scrypt$ln=14,r=8,p=0$" + salt + "$" + sum:                                  false,
 		"scrypt$16384$salt$8$5$" + sum + "=":                                         true,
 		"scrypt$16383$salt$8$5$" + sum + "=":                                         false,

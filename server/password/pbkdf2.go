@@ -11,7 +11,8 @@ import (
 )
 
 // What a stored PBKDF2 hash may ask for: rounds, counted once for each block of the sum, that take
-// about a second. Django 6.0 takes 1.2 million of SHA-256; OWASP's figure for SHA-512 is 210,000.
+// about a third of a second. Django 6.0 takes 1.2 million of SHA-256, and more with every version; OWASP's
+// figure for SHA-512 is 210,000.
 const (
 	maxSHA256Rounds = 2_000_000
 	maxSHA512Rounds = 500_000

@@ -8,11 +8,13 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// What a stored scrypt hash may ask for, in bytes: the memory of RFC 7914's N and r, and as much
-// mixing of it, p times, as takes about a second.
+// What a stored scrypt hash may ask for: 128 MiB, the memory of RFC 7914's N and r times p, for about a
+// third of a second. That is OWASP's figure, N=2^17 and r=8. The bounds of r and p are for what is
+// mixed little and expanded much.
 const (
-	maxScryptMemory = 128 << 20
-	maxScryptWork   = 160 << 20
+	maxScrypt      = 128 << 20
+	maxScryptBlock = 32 // r
+	maxScryptLanes = 16 // p
 )
 
 type scryptHash struct {
@@ -22,10 +24,7 @@ type scryptHash struct {
 
 // newScrypt checks the parameters; N is a power of two.
 func newScrypt(n, r, p uint64) (h scryptHash, ok bool) {
-	if n < 2 || n&(n-1) != 0 || n > maxScryptMemory || r > maxScryptMemory || p > maxScryptWork {
-		return h, false
-	}
-	if memory := 128 * n * r; memory > maxScryptMemory || memory*p > maxScryptWork {
+	if n < 2 || n&(n-1) != 0 || r > maxScryptBlock || p > maxScryptLanes || 128*n*r*p > maxScrypt {
 		return h, false
 	}
 	return scryptHash{n: int(n), r: int(r), p: int(p)}, true

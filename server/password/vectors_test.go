@@ -96,12 +96,12 @@ func FuzzParseHash(f *testing.F) {
 		case nil:
 			return
 		case argon2Hash:
-			if h.memory > maxMemory || uint64(h.memory)*uint64(h.time) > maxWork || h.time < 1 || h.threads < 1 || h.threads > maxThreads {
+			if h.memory > maxMemory || uint64(h.memory)*uint64(h.time) > maxWork || h.time < 1 || h.time > maxPasses || h.threads < 1 || h.threads > maxThreads {
 				t.Errorf("argon2 may ask for %+v", h.argon2Params)
 			}
 			cheap = uint64(h.memory)*uint64(h.time) <= 1<<12
 		case scryptHash:
-			if h.n < 2 || h.r < 1 || h.p < 1 || 128*h.n*h.r > maxScryptMemory || 128*h.n*h.r*h.p > maxScryptWork {
+			if h.n < 2 || h.r < 1 || h.p < 1 || h.r > maxScryptBlock || h.p > maxScryptLanes || 128*h.n*h.r*h.p > maxScrypt {
 				t.Errorf("scrypt may ask for N=%d, r=%d, p=%d", h.n, h.r, h.p)
 			}
 			cheap = 128*h.n*h.r*h.p <= 1<<20

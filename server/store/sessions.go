@@ -38,15 +38,22 @@ func (s *Session) fields() []any {
 
 // CreateSession inserts a session of a user who is there and not disabled; ErrNotFound otherwise,
 // so that a login cannot outrun the account's end. passwordHash is the one that was verified: a
-// login with a password that has just been replaced finds nobody either.
+// login with a password that has just been replaced finds nobody either. In a transaction, the row of
+// the user is held until its end: a change of the password that is under way is waited for, and one
+// that begins meanwhile sees the session, and ends it.
 func (q *Queries) CreateSession(ctx context.Context, s Session, passwordHash string) error {
-	return one(q.write.ExecContext(ctx, `
+	err := one(q.write.ExecContext(ctx, `
+		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled AND password_hash = $2`, s.UserID, passwordHash))
+	if err != nil {
+		return err
+	}
+	_, err = q.write.ExecContext(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
 			user_agent, created_at, last_used_at, expires_at, ends_at)
-		SELECT $1, u.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
-		FROM users u WHERE u.id = $2 AND NOT u.disabled AND u.password_hash = $13`,
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
-		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt), passwordHash))
+		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt))
+	return known(err)
 }
 
 // TrimSessions ends a user's least recently used sessions beyond the newest keep.

@@ -13,24 +13,32 @@ type Throttle struct {
 	ClearAt time.Time // when a count that is made now is forgotten
 }
 
+// Lanes are the keys that a login's failures are counted under; "" is one that does not matter.
+type Lanes struct {
+	Account string
+	Email   string // what was typed, if it was an address
+	Known   string // the account, from an address of the network that it has logged in from before
+	Address string // of the network
+}
+
 // Blocks is how a login stands before its password is looked at. A time is 1970 where there is no row.
 type Blocks struct {
-	Account, Known, Address time.Time // until when each is blocked
+	Account, Known, Address time.Time // until when each is blocked; Account is the later of Account and Email
 	AccountFailures         bool      // whether there is something to clear
 	KnownFailures           bool
 	KnownSince              time.Time // when the account was last noted to log in from the address
 }
 
-// ReadBlocks reads the three counts of a login in one go. userID and knownAddress may be of nobody: the
-// work is the same.
-func (q *Queries) ReadBlocks(ctx context.Context, account, lane, address, userID, knownAddress string) (b Blocks, err error) {
+// ReadBlocks reads the counts of a login in one go. userID and knownAddress may be of nobody: the work
+// is the same.
+func (q *Queries) ReadBlocks(ctx context.Context, lanes Lanes, userID, knownAddress string) (b Blocks, err error) {
 	var accountFailures, knownFailures int64
 	row := q.read.QueryRowContext(ctx, `
-		SELECT COALESCE(MAX(CASE WHEN key = $1 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $1 THEN failures END), 0),
-			COALESCE(MAX(CASE WHEN key = $2 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $2 THEN failures END), 0),
-			COALESCE(MAX(CASE WHEN key = $3 THEN blocked_until END), 0),
-			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $4 AND address = $5), 0)
-		FROM throttles WHERE key IN ($1, $2, $3)`, account, lane, address, userID, knownAddress)
+		SELECT COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN failures END), 0),
+			COALESCE(MAX(CASE WHEN key = $3 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $3 THEN failures END), 0),
+			COALESCE(MAX(CASE WHEN key = $4 THEN blocked_until END), 0),
+			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $5 AND address = $6), 0)
+		FROM throttles WHERE key IN ($1, $2, $3, $4)`, lanes.Account, lanes.Email, lanes.Known, lanes.Address, userID, knownAddress)
 	err = known(row.Scan(instant{&b.Account}, &accountFailures, instant{&b.Known}, &knownFailures, instant{&b.Address}, instant{&b.KnownSince}))
 	b.AccountFailures, b.KnownFailures = accountFailures > 0, knownFailures > 0
 	return b, err

@@ -51,25 +51,25 @@ func (q *Queries) CreateUser(ctx context.Context, u User) error {
 	return err
 }
 
-// UserByUsername finds a user, with the password hash, by the folded username.
+// UserByUsername finds a user, with what only a login looks at, by the folded username.
 func (q *Queries) UserByUsername(ctx context.Context, key string) (User, error) {
 	return q.userForLogin(ctx, `username_key = $1`, key)
 }
 
-// UserByEmail finds a user, with the password hash, by a folded address that the user has verified.
+// UserByEmail finds a user, with what only a login looks at, by a folded address that the user has verified.
 func (q *Queries) UserByEmail(ctx context.Context, key string) (User, error) {
 	return q.userForLogin(ctx, `email_key = $1 AND email_verified`, key)
 }
 
-// UserByID finds a user, with the password hash.
+// UserByID finds a user, with what only a login looks at.
 func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
 	return q.userForLogin(ctx, `id = $1`, id)
 }
 
 func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
 	row := q.read.QueryRowContext(ctx,
-		`SELECT COALESCE(password_hash, ''), `+userColumns+` FROM users WHERE `+where, value)
-	return u, known(row.Scan(append([]any{&u.PasswordHash}, u.fields()...)...))
+		`SELECT COALESCE(password_hash, ''), username_key, COALESCE(email_key, ''), `+userColumns+` FROM users WHERE `+where, value)
+	return u, known(row.Scan(append([]any{&u.PasswordHash, &u.UsernameKey, &u.EmailKey}, u.fields()...)...))
 }
 
 // ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
