@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
+	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -94,7 +95,7 @@ func (s *server) insert(t *testing.T, c *cast, username, email string, disabled 
 	t.Helper()
 	err := c.db.CreateUser(t.Context(), store.User{
 		ID: newID(), Username: username, UsernameKey: strings.ToLower(username), Email: email, EmailKey: strings.ToLower(email),
-		PasswordHash: c.hash, Disabled: disabled, CreatedAt: s.clock.now(), UpdatedAt: s.clock.now(),
+		PasswordHash: secret.New(c.hash), Disabled: disabled, CreatedAt: s.clock.now(), UpdatedAt: s.clock.now(),
 	})
 	if err != nil {
 		t.Fatal(err)

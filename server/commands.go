@@ -109,6 +109,9 @@ func (c configCommand) Run(p *program) error {
 	object := map[string]string{}
 	for _, flag := range p.flags {
 		value := fmt.Sprint(flag.Target.Interface())
+		if flag.Target.Addr().Interface() == &p.DatabaseURL { // which file or server it is is no secret
+			value = p.DatabaseURL.Reveal()
+		}
 		if flag.Tag.Has("secret") && value != "" {
 			value = "********"
 		}

@@ -16,6 +16,7 @@ import (
 	"sesame"
 	"sesame/gen/api"
 	"sesame/server/contract"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -90,7 +91,7 @@ func castFor(t *testing.T, s *server) *cast {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cast{s, db, s.issuer(t, s.url, s.url), user.PasswordHash}
+	return &cast{s, db, s.issuer(t, s.url, s.url), user.PasswordHash.Reveal()}
 }
 
 // actor is a user with two sessions: the one that calls, and another.
@@ -103,7 +104,7 @@ func (c *cast) enter(t *testing.T) actor {
 	t.Helper()
 	a, now := actor{newID(), newID(), newID()}, c.s.clock.now()
 	user := store.User{
-		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: c.hash,
+		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
 		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now,
 	}
 	if err := c.db.CreateUser(t.Context(), user); err != nil {

@@ -33,7 +33,7 @@ func (p *program) open() (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(p.ctx, p.DatabaseURL)
+	db, err := store.Open(p.ctx, p.DatabaseURL.Reveal())
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (p *program) masterKey() (token.MasterKey, error) {
 	if p.MasterKeyFile == file { // given, and perhaps mistyped
 		return key, fmt.Errorf("there is no master key file %s", file)
 	}
-	database, _ := store.SQLitePath(p.DatabaseURL)
+	database, _ := store.SQLitePath(p.DatabaseURL.Reveal())
 	if info, err := os.Stat(database); err == nil && info.Size() > 0 {
 		return key, fmt.Errorf("the database %s is here but its master key %s is not; put the file back, or give %s", database, file, variable("master-key"))
 	}

@@ -147,7 +147,7 @@ func makeDemoUser(ctx context.Context, service *auth.Service) error {
 // greet says what a newcomer needs to know.
 func (p *program) greet(listening net.Addr, demo bool) {
 	data := "PostgreSQL"
-	if file, ok := store.SQLitePath(p.DatabaseURL); ok {
+	if file, ok := store.SQLitePath(p.DatabaseURL.Reveal()); ok {
 		data = absolute(file) + " (SQLite)"
 		if p.MasterKey.Empty() {
 			data += "\n             " + absolute(p.MasterKeyFile) + " (its master key: back up both)"

@@ -317,7 +317,7 @@ func addSessions(ctx context.Context, q *store.Queries, user string, n int, now 
 		err = q.CreateSession(ctx, store.Session{
 			ID: newID(), UserID: user, ClientID: "first-party", Scope: "me:read", SeedHash: "x",
 			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
-		}, owner.PasswordHash)
+		}, owner.PasswordHash.Reveal())
 	}
 	return err
 }

@@ -199,7 +199,7 @@ func (c *userExportCommand) Run(p *program) (err error) {
 		err := s.ExportUsers(p.ctx, func(u store.User) error {
 			return encoder.Encode(exported{
 				Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName, Disabled: u.Disabled,
-				PasswordHash: u.PasswordHash, Scopes: strings.Fields(u.Scopes), CreatedAt: u.CreatedAt.Format(timeFormat),
+				PasswordHash: u.PasswordHash.Reveal(), Scopes: strings.Fields(u.Scopes), CreatedAt: u.CreatedAt.Format(timeFormat),
 			})
 		})
 		return errors.Join(err, buffered.Flush())

@@ -76,7 +76,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	now := s.now()
 	user := store.User{
 		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: emailKey(r.Email),
-		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: hash,
+		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: secret.New(hash),
 		Scopes: strings.Join(granted, " "), CreatedAt: now, UpdatedAt: now,
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
@@ -128,7 +128,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if err = s.lookAt(ctx, lane); err != nil {
 		return err
 	}
-	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash, current.Reveal())
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), current.Reveal())
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		// Compared and swapped: of two changes at once, one is told that its password is no longer current.
-		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.now()); err != nil {
+		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash.Reveal(), hash, s.now()); err != nil {
 			return err
 		}
 		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {

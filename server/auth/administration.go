@@ -74,7 +74,7 @@ func (s *Service) FindUser(ctx context.Context, account string) (store.User, err
 			return user, err
 		}
 	}
-	user, err := s.findForLogin(ctx, account)
+	user, err := s.findForLogin(ctx, loginKey(account))
 	return user, noSuchUser(err)
 }
 

@@ -78,7 +78,7 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal error) {
 	}
 	return store.User{
 		ID: id.String(), Username: username, UsernameKey: key, Email: u.Email, EmailKey: emailKey(u.Email),
-		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash.Reveal(),
+		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash,
 		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now,
 	}, nil
 }

@@ -58,7 +58,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, err
 	}
 	// For an unknown user the hash is empty, and verifying it takes as long as any other.
-	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash, login.Password.Reveal())
+	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), login.Password.Reveal())
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -104,25 +104,25 @@ func (s *Service) grant(requested string, user store.User, client Client) ([]str
 
 // rehash replaces a stored hash of an older scheme now that the password is known. It is swapped
 // in only if it is still the one that was verified: a password changed meanwhile wins.
-func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (string, error) {
+func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (secret.Text, error) {
 	hash, err := s.hasher.Hash(ctx, plain.Reveal())
 	if err != nil {
-		return "", err
+		return secret.Text{}, err
 	}
-	err = s.db.ReplacePasswordHash(ctx, user.ID, user.PasswordHash, hash, s.Now())
+	err = s.db.ReplacePasswordHash(ctx, user.ID, user.PasswordHash.Reveal(), hash, s.Now())
 	if errors.Is(err, store.ErrNotFound) {
 		// Somebody was quicker: perhaps another login of the same person, with the same password.
 		now, err := s.db.UserByID(ctx, user.ID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return "", err
+			return secret.Text{}, err
 		}
-		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash, plain.Reveal())
+		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash.Reveal(), plain.Reveal())
 		if err == nil && !ok {
 			err = errWrongCredentials()
 		}
 		return now.PasswordHash, err
 	}
-	return hash, err
+	return secret.New(hash), err
 }
 
 // startSession records a session and makes its first pair of tokens.
@@ -139,7 +139,7 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.CreateSession(ctx, session, user.PasswordHash); err != nil {
+		if err := q.CreateSession(ctx, session, user.PasswordHash.Reveal()); err != nil {
 			return err
 		}
 		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {

@@ -24,7 +24,7 @@ const Prefix = "SESAME_"
 type Settings struct {
 	Listen            string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
 	PublicURL         string      `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
-	DatabaseURL       string      `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
+	DatabaseURL       secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
 	MasterKey         secret.Text `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
 	MasterKeyFile     string      `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
 	Audience          string      `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
@@ -125,8 +125,8 @@ func (s *Settings) Check() error {
 			f.add("PUBLIC_URL", "%s", reason)
 		}
 	}
-	if _, sqlite := store.SQLitePath(s.DatabaseURL); !sqlite {
-		if !strings.HasPrefix(s.DatabaseURL, "postgres://") && !strings.HasPrefix(s.DatabaseURL, "postgresql://") {
+	if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite {
+		if url := s.DatabaseURL.Reveal(); !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
 			f.add("DATABASE_URL", "must be sqlite:FILE or postgres://…") // it may hold a password, so it is not quoted
 		} else if s.MasterKey.Empty() && s.MasterKeyFile == "" {
 			f.add("MASTER_KEY", "must be given with PostgreSQL, the same for every replica; make one with: openssl rand -base64 32")
@@ -188,7 +188,7 @@ func (s Settings) InForce(listening string) Settings {
 	if s.Audience == "" {
 		s.Audience = s.PublicURL
 	}
-	if file, ok := store.SQLitePath(s.DatabaseURL); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
+	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
 		s.MasterKeyFile = file + ".key"
 	}
 	return s

@@ -14,6 +14,7 @@ import (
 	"sesame/server/auth"
 	"sesame/server/config"
 	"sesame/server/secret"
+	"sesame/server/store"
 )
 
 const canary = "Canary7f3a9c"
@@ -30,7 +31,8 @@ func TestASecretPrintsItselfNowhere(t *testing.T) {
 		"itself": text, "a pointer": &text, "a slice": []secret.Text{text}, "a map": map[string]secret.Text{"k": text},
 		"a struct": inside{text, text}, "an error": fmt.Errorf("with %v and %w", text, errors.New(text.String())),
 		"a login": auth.Login{Username: "ann", Password: text}, "a registration": &auth.Registration{Password: text},
-		"tokens": auth.Tokens{AccessToken: text, RefreshToken: text}, "settings": config.Settings{MasterKey: text},
+		"tokens": auth.Tokens{AccessToken: text, RefreshToken: text}, "settings": config.Settings{MasterKey: text, DatabaseURL: text},
+		"a row": store.User{PasswordHash: text}, "a caller": &auth.Caller{User: store.User{PasswordHash: text}}, "an import": auth.ImportedUser{PasswordHash: text},
 		"a form": api.TokenRequest{Password: &text, RefreshToken: &text, ClientSecret: &text},
 		"a body": api.UserCreate{Username: "ann", Password: text}, "a change": api.PasswordChange{CurrentPassword: text, NewPassword: text},
 		"a revocation": api.RevocationRequest{Token: text},

@@ -22,6 +22,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"sesame/server/secret"
 )
 
 // DB is an open database. Its Queries commit by themselves; Tx runs several as one.
@@ -162,6 +164,19 @@ func (q *Queries) writeRow(ctx context.Context, into []any, query string, args .
 }
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
+
+// hidden scans a text that must not be shown.
+type hidden struct{ *secret.Text }
+
+// Scan implements sql.Scanner.
+func (h hidden) Scan(value any) error {
+	text, ok := value.(string)
+	if !ok {
+		return fmt.Errorf("a secret is stored as %T", value)
+	}
+	*h.Text = secret.New(text)
+	return nil
+}
 
 // instant scans microseconds into a time.
 type instant struct{ *time.Time }

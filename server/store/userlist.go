@@ -65,7 +65,7 @@ func (q *Queries) listUsers(ctx context.Context, withHash bool, where string, ar
 	defer rows.Close()
 	for rows.Next() {
 		var u User
-		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey, &u.PasswordHash}, u.fields()...)...); err != nil {
+		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey, hidden{&u.PasswordHash}}, u.fields()...)...); err != nil {
 			return nil, fmt.Errorf("read a user: %w", known(err))
 		}
 		users = append(users, u)

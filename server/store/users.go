@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"sesame/server/secret"
 )
 
 // User is a row of users. Email, FullName and PasswordHash are empty where the column is null.
@@ -15,7 +17,7 @@ type User struct {
 	EmailKey      string
 	EmailVerified bool
 	FullName      string
-	PasswordHash  string
+	PasswordHash  secret.Text
 	Scopes        string
 	Disabled      bool
 	CreatedAt     time.Time
@@ -44,7 +46,7 @@ func (q *Queries) CreateUser(ctx context.Context, u User) error {
 		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12)
 		ON CONFLICT DO NOTHING`,
 		u.ID, u.Username, u.UsernameKey, u.Email, u.EmailKey, u.EmailVerified, u.FullName,
-		u.PasswordHash, u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt)))
+		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt)))
 	if errors.Is(err, ErrNotFound) {
 		return ErrConflict
 	}
@@ -69,7 +71,7 @@ func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
 func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
 	row := q.read.QueryRowContext(ctx,
 		`SELECT COALESCE(password_hash, ''), username_key, COALESCE(email_key, ''), `+userColumns+` FROM users WHERE `+where, value)
-	return u, known(row.Scan(append([]any{&u.PasswordHash, &u.UsernameKey, &u.EmailKey}, u.fields()...)...))
+	return u, known(row.Scan(append([]any{hidden{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey}, u.fields()...)...))
 }
 
 // ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
