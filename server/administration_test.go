@@ -251,13 +251,13 @@ func TestTheLastAdministratorStays(t *testing.T) {
 		reader := s.register(t, "reader").ID.String()
 		s.change(t, token, reader, map[string]any{"scopes": []string{"users:read"}}).want(200)
 		refused() // who only reads is no administrator
-		second, other := s.administrator(t, "second")
+		second, _ := s.administrator(t, "second")
 		s.change(t, token, second, map[string]any{"disabled": true}).want(200)
 		refused() // nor is one who cannot log in
 		s.change(t, token, second, map[string]any{"disabled": false}).want(200)
 		s.change(t, token, root, map[string]any{"scopes": []string{}}).want(200)
 		s.change(t, token, root, map[string]any{"full_name": "Root"}).want(403, "insufficient_scope")
-		other = decode[api.Token](s.do(t, adminGrant("second")).want(200)).AccessToken
+		other := decode[api.Token](s.do(t, adminGrant("second")).want(200)).AccessToken
 		s.do(t, request{method: "DELETE", path: "/users/" + root, token: other}).want(204)
 		s.do(t, request{method: "GET", path: "/users/" + root, token: other}).want(404, "not_found")
 		s.do(t, request{method: "DELETE", path: "/users/" + root, token: other}).want(404, "not_found")

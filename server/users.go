@@ -209,8 +209,13 @@ func (p *program) printUser(u store.User, asJSON bool) error {
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	for _, row := range [][2]string{
-		{"id", u.ID}, {"username", u.Username}, {"email", emailState(u)}, {"full name", u.FullName}, {"state", state(u)},
-		{"scopes", strings.Join(auth.UserScopes(u), " ")}, {"created", u.CreatedAt.Format(time.RFC3339)},
+		{"id", u.ID},
+		{"username", u.Username},
+		{"email", emailState(u)},
+		{"full name", u.FullName},
+		{"state", state(u)},
+		{"scopes", strings.Join(auth.UserScopes(u), " ")},
+		{"created", u.CreatedAt.Format(time.RFC3339)},
 	} {
 		fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
 	}

@@ -38,7 +38,8 @@ type mapping struct {
 var mappings = map[string]mapping{
 	"sesame": {
 		[]string{"username"},
-		[]string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "created_at"}, false,
+		[]string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "created_at"},
+		false,
 		func(f fields) (auth.ImportedUser, error) {
 			u := auth.ImportedUser{Username: f["username"], Email: f["email"], FullName: f["full_name"], Scopes: strings.Fields(f["scopes"])}
 			err := f.fill(&u, "password_hash", "created_at", flag{"disabled", &u.Disabled}, flag{"email_verified", &u.EmailVerified})
@@ -47,7 +48,9 @@ var mappings = map[string]mapping{
 	},
 	// https://github.com/fastapi/full-stack-fastapi-template: the address is the login.
 	"fastapi-template": {
-		[]string{"email", "hashed_password"}, []string{"full_name", "is_active", "created_at"}, true,
+		[]string{"email", "hashed_password"},
+		[]string{"full_name", "is_active", "created_at"},
+		true,
 		func(f fields) (auth.ImportedUser, error) {
 			active := true
 			u := auth.ImportedUser{Username: nameOf(f["email"]), Email: f["email"], FullName: f["full_name"], EmailVerified: true}
@@ -58,7 +61,9 @@ var mappings = map[string]mapping{
 	},
 	// https://github.com/fastapi-users/fastapi-users: the address is the login, and may be confirmed or not.
 	"fastapi-users": {
-		[]string{"email", "hashed_password"}, []string{"is_active", "is_verified"}, true,
+		[]string{"email", "hashed_password"},
+		[]string{"is_active", "is_verified"},
+		true,
 		func(f fields) (auth.ImportedUser, error) {
 			active := true
 			u := auth.ImportedUser{Username: nameOf(f["email"]), Email: f["email"]}
@@ -68,7 +73,9 @@ var mappings = map[string]mapping{
 		},
 	},
 	"django": {
-		[]string{"username", "password"}, []string{"first_name", "last_name", "email", "is_active", "date_joined"}, true,
+		[]string{"username", "password"},
+		[]string{"first_name", "last_name", "email", "is_active", "date_joined"},
+		true,
 		func(f fields) (auth.ImportedUser, error) {
 			if strings.HasPrefix(f["password"], "!") { // Django's mark of an account without a password
 				f["password"] = ""
@@ -132,7 +139,8 @@ func readTime(text string) (t time.Time, err error) {
 func readJSONLines(in *bufio.Reader, m mapping, take func(record) error) error {
 	for line := 1; ; line++ {
 		text, tooLong, err := readLine(in)
-		if err != nil && !errors.Is(err, io.EOF) {
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return err
 		}
 		if text = bytes.TrimSpace(text); len(text) > 0 || tooLong {
@@ -144,7 +152,7 @@ func readJSONLines(in *bufio.Reader, m mapping, take func(record) error) error {
 				return err
 			}
 		}
-		if err != nil {
+		if last {
 			return nil
 		}
 	}
