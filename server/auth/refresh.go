@@ -78,7 +78,8 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 	case presented.Generation+1 == session.Generation && !now.After(session.LastUsedAt.Add(s.RefreshGrace)):
 		return session, user, nil
 	}
-	if err = s.db.EndSession(ctx, session.ID); unlessNotFound(err) != nil {
+	// Even if the caller hangs up.
+	if err = s.db.EndSession(context.WithoutCancel(ctx), session.ID); unlessNotFound(err) != nil {
 		return session, user, err
 	}
 	return session, user, errRefresh("reuse after the grace: the session is ended")

@@ -128,8 +128,9 @@ func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
 }
 
 // count counts a failure; TooManyRequests when the key is blocked by now. That wait has only just begun.
+// Who hangs up before the answer is counted too, or guessing many at once and leaving would be free.
 func (s *Service) count(ctx context.Context, key string, free int, clearAt time.Time) error {
-	counted, err := s.db.CountFailure(ctx, store.Throttle{Key: key, Free: free, ClearAt: clearAt}, s.Now())
+	counted, err := s.db.CountFailure(context.WithoutCancel(ctx), store.Throttle{Key: key, Free: free, ClearAt: clearAt}, s.Now())
 	if err == nil && !counted {
 		err = errThrottled(time.Second)
 	}
