@@ -267,7 +267,7 @@ func TestUserCreate(t *testing.T) {
 		"a long name":                {horse, "the username", []string{strings.Repeat("e", 65)}},
 		"the same name":              {horse, "is taken", []string{"Ann"}},
 		"the same name in capitals":  {horse, "is taken", []string{"ANN"}},
-		"a verified address again":   {horse, "", []string{"eve", "--email", "BOB@example.com", "--email-verified"}},
+		"a verified address again":   {horse, "the email is verified", []string{"eve", "--email", "BOB@example.com", "--email-verified"}},
 		"no address":                 {horse, "the email", []string{"eve", "--email", "eve"}},
 		"a control character":        {horse, "the full_name", []string{"eve", "--full-name", "a\nb"}},
 		"an unknown scope":           {horse, "the scopes", []string{"eve", "--scope", "users:destroy"}},

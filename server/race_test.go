@@ -1,12 +1,21 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
+	"sesame/server/auth"
+	"sesame/server/password"
+	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
+	"sesame/server/token"
 )
 
 // What a request has read may be out of date when it writes. These are the writes that look again;
@@ -93,6 +102,49 @@ func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 		}
 		if left := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM sessions WHERE user_id = '`+a.userID+`'`); left != "0" {
 			t.Errorf("%s sessions are left", left)
+		}
+	})
+}
+
+// L4, R2: who hangs up before the answer has guessed, or used a token twice, all the same.
+func TestHangingUpUndoesNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		a := c.enter(t)
+		hasher, err := password.New(password.Argon2id, password.NewPolicy(8, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		refresher := token.NewRefresher(token.MasterKey{})
+		used := token.NewRefresh(uuid.MustParse(a.sessionID))
+		s.sql(t, fmt.Sprintf(`UPDATE sessions SET seed_hash = '%s', generation = 2 WHERE id = '%s'`, used.SeedHash(), a.sessionID))
+		for name, ask := range map[string]func(ctx context.Context, service *auth.Service) error{
+			"a guess": func(ctx context.Context, service *auth.Service) error {
+				_, err := service.Login(ctx, auth.Login{Username: a.userID, Password: secret.New(wrong)})
+				return err
+			},
+			"a token that was used": func(ctx context.Context, service *auth.Service) error {
+				_, err := service.Refresh(ctx, auth.Client{}, refresher.Text(used), "")
+				return err
+			},
+		} {
+			ctx, hangUp := context.WithCancel(t.Context())
+			asks := 0
+			err := ask(ctx, auth.New(c.db, hasher, c.issuer, refresher, auth.Settings{Now: func() time.Time {
+				if asks++; asks == 2 { // after the hash, or the look at the session
+					hangUp()
+				}
+				return time.Now()
+			}}))
+			if p, ok := errors.AsType[*problem.Error](err); ctx.Err() == nil || !ok || p.Code != problem.InvalidGrant {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if counts := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM throttles`); counts != "2" {
+			t.Errorf("there are %s counts, want those of the account and of the address", counts)
+		}
+		if left := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM sessions WHERE id = '`+a.sessionID+`'`); left != "0" {
+			t.Error("the session stands")
 		}
 	})
 }

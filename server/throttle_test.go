@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"sesame/gen/api"
 )
 
 // The test is the trusted proxy, and names the clients.
@@ -135,8 +133,8 @@ func TestEveryNameOfAnAccountCounts(t *testing.T) {
 			s.do(t, passwordGrant(other, horse)).throttled(1)
 			s.sql(t, `DELETE FROM throttles`)
 		}
-		guesses := append(slices.Repeat([]request{passwordGrant("ann", wrong)}, 50), slices.Repeat([]request{passwordGrant("ann@example.com", wrong)}, 50)...)
-		if got, want := inParallel(t, []*server{s}, guesses), map[int]int{400: 5, 429: 95}; !maps.Equal(got, want) {
+		guesses := slices.Repeat([]request{passwordGrant("ann", wrong), passwordGrant("ann@example.com", wrong)}, 20)
+		if got, want := inParallel(t, []*server{s}, guesses), map[int]int{400: 5, 429: 35}; !maps.Equal(got, want) {
 			t.Errorf("the answers are %v, want %v", got, want)
 		}
 	}, proxied)
@@ -359,48 +357,5 @@ func TestThrottlesSayNothing(t *testing.T) {
 		if len(one) != 64 || strings.Contains(one, "knock") || strings.Contains(one, "127.0.0.1") {
 			t.Errorf("the keys are %s", one)
 		}
-	})
-}
-
-// L7: nobody but a trusted proxy says where a request comes from.
-func TestForwardedAddresses(t *testing.T) {
-	for name, c := range map[string]struct {
-		setting string
-		header  string
-		want    string
-	}{
-		"nobody is trusted":              {"", "203.0.113.9", "127.0.0.1"},
-		"another proxy is trusted":       {"10.0.0.0/8,192.0.2.1/32", "203.0.113.9", "127.0.0.1"},
-		"the proxy is trusted":           {"127.0.0.1/32", "203.0.113.9", "203.0.113.9"},
-		"what the client has made up":    {"127.0.0.1/32", "198.51.100.1, 203.0.113.9", "203.0.113.9"},
-		"a private address made up":      {"127.0.0.1/32", "198.51.100.1, 10.1.1.1", "10.1.1.1"},
-		"two proxies in a row":           {"127.0.0.1/32, 10.0.0.0/8", "198.51.100.1, 203.0.113.9, 10.1.1.1", "203.0.113.9"},
-		"an address that is none":        {"127.0.0.1/32", "203.0.113.9, evil", "127.0.0.1"},
-		"nothing":                        {"127.0.0.1/32", "", "127.0.0.1"},
-		"IPv6":                           {"127.0.0.1/32", "2001:DB8::1", "2001:db8::1"},
-		"a loopback address that is one": {"127.0.0.1/32", "127.0.0.2", "127.0.0.2"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			onEachEngine(t, func(t *testing.T, s *server) {
-				s.register(t, "ann")
-				token := decode[api.Token](s.do(t, from(c.header, passwordGrant("ann", horse))).want(200)).AccessToken
-				list := decode[api.SessionPage](s.do(t, request{method: "GET", path: "/users/me/sessions", token: token}).want(200))
-				if got := list.Items[0].IPAddress; got != c.want {
-					t.Errorf("the address is %q, want %q", got, c.want)
-				}
-			}, "SESAME_TRUSTED_PROXIES="+c.setting)
-		})
-	}
-}
-
-// L7: without a trusted proxy, other addresses in the header give no more tries.
-func TestAMadeUpAddressGivesNoMoreTries(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		s.clock.stop()
-		s.newcomer(t, "ann") // 127.0.0.1 is known from now on
-		for i := range 5 {
-			s.do(t, from(fmt.Sprintf("203.0.113.%d", i), passwordGrant("ann", wrong))).want(400)
-		}
-		s.do(t, from("203.0.113.99", passwordGrant("ann", horse))).throttled(1)
 	})
 }

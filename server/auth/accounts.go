@@ -86,6 +86,10 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 		return s.record(ctx, q, EventAccountCreated, user, r.By)
 	})
 	if errors.Is(err, store.ErrConflict) {
+		// No stranger gets this far with an address: only an administrator vouches for one.
+		if _, err := s.db.UserByUsername(ctx, key); user.EmailVerified && errors.Is(err, store.ErrNotFound) {
+			return store.User{}, invalid.At("/email", "is verified by another account")
+		}
 		return store.User{}, problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
 	}
 	return user, err

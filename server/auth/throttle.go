@@ -110,6 +110,7 @@ func (s *Service) recordTry(ctx context.Context, q *store.Queries, kind EventKin
 
 // failLane is fail for a password that is not a login's, but proves that the caller is still who logged in.
 func (s *Service) failLane(ctx context.Context, caller *Caller, lane string, wrong error) error {
+	ctx = context.WithoutCancel(ctx)
 	counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
 	if err == nil && !counted {
 		return errThrottled(justBlocked)
@@ -141,7 +142,10 @@ func (s *Service) forgetAddresses(ctx context.Context, now time.Time, limit int)
 
 // fail counts a wrong password and gives the answer to it. Of many tries at once, those that come
 // after the last free one are not told that they were wrong: they have to wait like any other.
+//
+// Who hangs up before the answer is counted too, or guessing many at once and leaving would be free.
 func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
+	ctx = context.WithoutCancel(ctx)
 	lanes := []string{a.Account}
 	switch {
 	case a.known:

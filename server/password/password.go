@@ -88,8 +88,9 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 }
 
 // Verify compares a password with a stored hash, and reports whether that hash should be replaced
-// by a new one, if the scheme can make one of this password. With an empty, corrupt or absurdly expensive stored hash it fails, after the time
-// that an ordinary failure takes: who asks cannot tell these cases from a wrong password.
+// by a new one, if the scheme can make one of this password. With an empty, corrupt or absurdly
+// expensive stored hash it fails, after the time that an ordinary failure takes: who asks cannot tell
+// these cases from a wrong password.
 func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outdated bool, err error) {
 	release, err := h.enter(ctx)
 	if err != nil {

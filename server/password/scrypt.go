@@ -24,7 +24,7 @@ type scryptHash struct {
 
 // newScrypt checks the parameters; N is a power of two.
 func newScrypt(n, r, p uint64) (h scryptHash, ok bool) {
-	if n < 2 || n&(n-1) != 0 || r > maxScryptBlock || p > maxScryptLanes || 128*n*r*p > maxScrypt {
+	if n < 2 || n&(n-1) != 0 || n > maxScrypt || r > maxScryptBlock || p > maxScryptLanes || 128*n*r*p > maxScrypt {
 		return h, false
 	}
 	return scryptHash{n: int(n), r: int(r), p: int(p)}, true //nolint:gosec // within the ceilings
