@@ -43,6 +43,7 @@ type Settings struct {
 	RegistrationClosed bool
 	Now                func() time.Time
 	Blind              token.Blind // of what failed logins are counted under
+	Outbox             *Outbox     // for mails
 }
 
 // Service is the domain. It is safe for concurrent use and holds no state of its own: any number
