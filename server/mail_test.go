@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -201,16 +203,17 @@ func TestAMailThatFailsIsTriedAgain(t *testing.T) {
 	withMail(t, smtptest.Options{Rcpt: busy}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.clock.stop()
 		s.mustEnqueue(t, s.resetMail("bob@example.com"))
-		wait := time.Minute
-		for tries := 1; tries <= 8; tries++ {
-			s.untilLogged(t, again, tries)
+		for i, wait := range []time.Duration{time.Minute, 2 * time.Minute, time.Hour} {
+			s.untilLogged(t, again, i+1)
 			until(t, "the mail is let go", func() bool { return s.value(t, `SELECT CAST(claimed_until AS TEXT) FROM mails`) == "0" })
 			due := s.value(t, `SELECT CAST(next_try_at AS TEXT) FROM mails`)
 			if want := fmt.Sprint(s.clock.now().Add(wait).UnixMicro()); due != want {
-				t.Fatalf("after try %d it is due at %s, want %s", tries, due, want)
+				t.Fatalf("after try %d it is due at %s, want %s", i+1, due, want)
+			}
+			if i == 1 {
+				s.sql(t, `UPDATE mails SET attempts = 6`) // the seventh is the first that is followed by an hour
 			}
 			s.clock.advance(wait)
-			wait = min(2*wait, time.Hour)
 		}
 		s.clock.advance(24 * time.Hour)
 		s.untilLogged(t, givenUp, 1)
@@ -436,4 +439,19 @@ func TestAnExpiredCodeIsNotMailed(t *testing.T) {
 			t.Error(s.log)
 		}
 	})
+}
+
+// Faulty templates stop the start, and are all named.
+func TestFaultyMailTemplatesStopTheStart(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for _, name := range []string{"new_login.txt", "reset_password.html", "welcome.txt"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("Subject: x\n\nx"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MAIL_TEMPLATES": folder}
+	for _, name := range []string{"new_login.html", "reset_password.txt", "welcome.txt"} {
+		fails(t, "", e, name)
+	}
 }

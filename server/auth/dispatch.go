@@ -22,7 +22,7 @@ const (
 	mailLease = 2 * time.Minute
 	// lookEvery is how often the database is asked for mails that are due again, or that another process
 	// left.
-	lookEvery = 2 * time.Second
+	lookEvery = time.Second
 	// finishTime is what mails under way get when the server stops.
 	finishTime = 8 * time.Second
 	// A mail that fails is due again after firstPause, doubling to longestPause, and given up when it is
