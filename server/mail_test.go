@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -354,6 +355,54 @@ func TestAKilledReplicasMailIsSentAfterItsLease(t *testing.T) {
 		s.clock.advance(2 * time.Minute)
 		s.untilNoneWaits(t)
 		wantRecipients(t, post, "ann@example.com", "bob@example.com")
+	})
+}
+
+// C6: what claims meet in the database, many at a time.
+func TestParallelClaimsTakeEachMailOnce(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		db, ctx, now := castFor(t, s).db, t.Context(), s.clock.now()
+		s.stop() // what follows is ours alone
+		const mails = 200
+		err := db.Tx(ctx, func(q *store.Queries) (err error) {
+			for i := 0; i < mails && err == nil; i++ {
+				err = q.EnqueueMail(ctx, store.Mail{ID: fmt.Sprint(i), CreatedAt: now})
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wait sync.WaitGroup
+		claimed := make(chan string, 10*mails)
+		for range 8 {
+			wait.Go(func() {
+				for len(claimed) < mails {
+					got, err := db.ClaimMails(ctx, now, now.Add(time.Minute), 4)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					for _, m := range got {
+						claimed <- m.ID
+					}
+				}
+			})
+		}
+		wait.Wait()
+		close(claimed)
+		seen := map[string]int{}
+		for id := range claimed {
+			seen[id]++
+		}
+		for id, n := range seen {
+			if n > 1 {
+				t.Errorf("mail %s was claimed %d times", id, n)
+			}
+		}
+		if len(seen) != mails {
+			t.Errorf("%d mails were claimed", len(seen))
+		}
 	})
 }
 
