@@ -174,6 +174,10 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 // The names of all settings, as variables.
 func settingNames() (names []string) {
 	for field := range reflect.TypeFor[config.Settings]().Fields() {
+		if flag := field.Tag.Get("name"); flag != "" {
+			names = append(names, variable(flag))
+			continue
+		}
 		var name strings.Builder
 		for i, r := range field.Name { // PublicURL is PUBLIC_URL
 			if i > 0 && r <= 'Z' && field.Name[i-1] >= 'a' {

@@ -102,8 +102,8 @@ func (p *program) sendMails(parts *parts, log *slog.Logger) (finish func(), err 
 		return nil, err
 	}
 	var sender mail.Sender = mail.Log{To: log}
-	if !p.SmtpURL.Empty() {
-		if sender, err = mail.NewSMTP(p.SmtpURL, p.MailFrom); err != nil {
+	if !p.SMTPURL.Empty() {
+		if sender, err = mail.NewSMTP(p.SMTPURL, p.MailFrom); err != nil {
 			return nil, err
 		}
 	}

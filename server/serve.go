@@ -168,7 +168,7 @@ func (p *program) greet(listening net.Addr, demo bool) {
 	}
 	fmt.Fprintf(&b, "  Address    http://%s\n", listening)
 	fmt.Fprintf(&b, "  Data       %s\n", data)
-	if p.SmtpURL.Empty() {
+	if p.SMTPURL.Empty() {
 		fmt.Fprintf(&b, "  Mails      are written to the log (%s is not set)\n", variable("smtp-url"))
 	}
 	fmt.Fprintf(&b, "  New user   %s user create NAME   (asks for the password)\n", programName())

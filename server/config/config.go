@@ -38,7 +38,7 @@ type Settings struct {
 	Registration      string      `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
 	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
-	SmtpURL           secret.Text `secret:"" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
+	SMTPURL           secret.Text `secret:"" name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
 	MailFrom          string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, HOST being that of the public URL)"`
 	MailTemplates     string      `placeholder:"FOLDER" help:"Templates of your own for mails. (default: the built-in ones)"`
 	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
@@ -152,8 +152,8 @@ func (s *Settings) Check() error {
 		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
 	}
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
-	if !s.SmtpURL.Empty() {
-		if reason := mail.CheckURL(s.SmtpURL.Reveal()); reason != "" {
+	if !s.SMTPURL.Empty() {
+		if reason := mail.CheckURL(s.SMTPURL.Reveal()); reason != "" {
 			f.add("SMTP_URL", "%s", reason) // it may hold a password, so it is not quoted
 		}
 	}

@@ -52,7 +52,7 @@ func render(t *testing.T, folder string, m mail.Mail) mail.Message {
 func TestTemplateFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := mail.NewTemplates(folder(t, map[string]string{
-		"confirm_email.txt":        "Subject: x\n\n{{.Nmae}}",
+		"confirm_email.txt":        "Subject: x\n\n{{.NoSuch}}",
 		"confirm_email.html":       "x",
 		"reset_password.txt":       "Subject: x\n\nx", // without its HTML
 		"password_changed.txt":     "no subject",
@@ -67,7 +67,7 @@ func TestTemplateFaultsAreReportedTogether(t *testing.T) {
 	if err == nil {
 		t.Fatal("they are taken")
 	}
-	for _, part := range []string{"Nmae", "reset_password.html", "password_changed.txt must begin", "Rare", "new_login.txt", "new-login.txt is not"} {
+	for _, part := range []string{"NoSuch", "reset_password.html", "password_changed.txt must begin", "Rare", "new_login.txt", "new-login.txt is not"} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("it does not tell of %s:\n%v", part, err)
 		}

@@ -114,8 +114,8 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 }
 
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
-	if s.to = to; s.server.Options.Rcpt != nil {
-		return s.server.Options.Rcpt(to)
+	if s.to = to; s.server.Rcpt != nil {
+		return s.server.Rcpt(to)
 	}
 	return nil
 }
@@ -125,8 +125,8 @@ func (s *session) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	if s.server.Options.Data != nil {
-		if err = s.server.Options.Data(s.to, string(data)); err != nil {
+	if s.server.Data != nil {
+		if err = s.server.Data(s.to, string(data)); err != nil {
 			return err
 		}
 	}
