@@ -3,7 +3,7 @@
 //
 //	templates, err := mail.NewTemplates("", "https://login.example")
 //	sender, err := mail.NewSMTP(secret.New("smtp://user:password@mail.example"), "Sesame <no-reply@example.com>")
-//	message, err := templates.Render(mail.Mail{Kind: mail.ResetPassword, To: "ann@example.com", Fields: mail.Fields{…}}, time.Now())
+//	message, err := templates.Render(id, mail.Mail{Kind: mail.ResetPassword, To: "ann@example.com", Fields: mail.Fields{…}}, time.Now())
 //	err = sender.Send(ctx, message)
 package mail
 
