@@ -152,6 +152,7 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 		"SESAME_REFRESH_GRACE": "6m", "SESAME_REGISTRATION": "maybe", "SESAME_PASSWORD_MIN_LENGTH": "seven",
 		"SESAME_SIGNING_ALG": "HS256", "SESAME_KEY_ROTATION": "monthly",
 		"SESAME_PASSWORD_HASH": "md5", "SESAME_DOCS": "yes", "SESAME_CHECK_RESPONSES": "yes", "SESAME_LOG_FORMAT": "xml", "SESAME_LOG_LEVEL": "loud",
+		"SESAME_SMTP_URL": "smtp://u:db-secret@mail.example/x", "SESAME_MAIL_FROM": "nobody",
 	}
 	for _, args := range [][]string{{"serve"}, {"migrate"}, {"config"}, {"user", "create", "ann"}} {
 		for name := range faulty {
@@ -173,6 +174,10 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 // The names of all settings, as variables.
 func settingNames() (names []string) {
 	for field := range reflect.TypeFor[config.Settings]().Fields() {
+		if flag := field.Tag.Get("name"); flag != "" {
+			names = append(names, variable(flag))
+			continue
+		}
 		var name strings.Builder
 		for i, r := range field.Name { // PublicURL is PUBLIC_URL
 			if i > 0 && r <= 'Z' && field.Name[i-1] >= 'a' {
@@ -188,7 +193,7 @@ func settingNames() (names []string) {
 func TestConfigShowsEverySettingAndNoSecret(t *testing.T) {
 	t.Parallel()
 	for _, database := range []string{"postgres://u:db-secret@h/d", "postgres://u@h/d?password=db-secret", "postgres://h/d?sslmode=require&sslpassword=db-secret&user=u"} {
-		e := environment{"SESAME_DATABASE_URL": database, "SESAME_MASTER_KEY": testKey(), "SESAME_PUBLIC_URL": "https://login.example"}
+		e := environment{"SESAME_DATABASE_URL": database, "SESAME_MASTER_KEY": testKey(), "SESAME_PUBLIC_URL": "https://login.example", "SESAME_SMTP_URL": "smtp://u:db-secret@mail.example"}
 		text, asJSON := succeeds(t, "", e, "config"), succeeds(t, "", e, "config", "--json")
 		var object map[string]string
 		if err := json.Unmarshal([]byte(asJSON), &object); err != nil {
@@ -200,7 +205,8 @@ func TestConfigShowsEverySettingAndNoSecret(t *testing.T) {
 				t.Errorf("%s is not shown, or not the same", name)
 			}
 		}
-		if len(object) != len(settingNames()) || object["SESAME_PUBLIC_URL"] != "https://login.example" || object["SESAME_ACCESS_TOKEN_TTL"] != "10m0s" {
+		if len(object) != len(settingNames()) || object["SESAME_PUBLIC_URL"] != "https://login.example" || object["SESAME_ACCESS_TOKEN_TTL"] != "10m0s" ||
+			object["SESAME_MAIL_FROM"] != "Sesame <no-reply@login.example>" {
 			t.Errorf("got %v", object)
 		}
 		for _, secret := range []string{testKey(), testKey()[:20], "db-secret"} {

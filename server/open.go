@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sesame/server/auth"
+	"sesame/server/mail"
 	"sesame/server/password"
 	"sesame/server/store"
 	"sesame/server/token"
@@ -21,6 +22,7 @@ type parts struct {
 	master token.MasterKey
 	hasher *password.Hasher
 	keys   *auth.Keys
+	outbox *auth.Outbox
 }
 
 // open opens the database, brings its schema up to date, and opens the signing keys in it.
@@ -46,7 +48,7 @@ func (p *program) open() (*parts, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &parts{db: db, master: master, hasher: hasher, keys: keys}, nil
+	return &parts{db: db, master: master, hasher: hasher, keys: keys, outbox: auth.NewOutbox(master, p.now)}, nil
 }
 
 // hasher makes the hasher, with the policy for new passwords.
@@ -89,7 +91,30 @@ func (p *program) service(parts *parts, scopes []string) *auth.Service {
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
 		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
 		EventRetention: p.EventRetention.Duration,
+		Outbox: parts.outbox,
 	})
+}
+
+// sendMails starts to send what is in the outbox. The function that it returns waits until that has
+// stopped; it stops when the program is told to, or then.
+func (p *program) sendMails(parts *parts, log *slog.Logger) (finish func(), err error) {
+	templates, err := mail.NewTemplates(p.MailTemplates, p.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	var sender mail.Sender = mail.Log{To: log}
+	if !p.SMTPURL.Empty() {
+		if sender, err = mail.NewSMTP(p.SMTPURL, p.MailFrom); err != nil {
+			return nil, err
+		}
+	}
+	ctx, stop := context.WithCancel(p.ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		(&auth.Dispatcher{Outbox: parts.outbox, DB: parts.db, Sender: sender, Templates: templates, Log: log}).Run(ctx)
+	}()
+	return func() { stop(); <-stopped }, nil
 }
 
 // tend keeps the signing keys up to date, until the context ends. It looks every second, and there

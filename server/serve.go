@@ -89,6 +89,11 @@ func (c *serveCommand) Run(p *program) error {
 			return err
 		}
 	}
+	finishMails, err := p.sendMails(parts, log)
+	if err != nil {
+		return err
+	}
+	defer finishMails()
 	go tend(p.ctx, parts.keys, log)
 	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
 	go forgetStart()
@@ -163,6 +168,9 @@ func (p *program) greet(listening net.Addr, demo bool) {
 	}
 	fmt.Fprintf(&b, "  Address    http://%s\n", listening)
 	fmt.Fprintf(&b, "  Data       %s\n", data)
+	if p.SMTPURL.Empty() {
+		fmt.Fprintf(&b, "  Mails      are written to the log (%s is not set)\n", variable("smtp-url"))
+	}
 	fmt.Fprintf(&b, "  New user   %s user create NAME   (asks for the password)\n", programName())
 	fmt.Fprintf(&b, "  Stop       Ctrl-C\n\n")
 	_, _ = io.WriteString(p.stdout, b.String())

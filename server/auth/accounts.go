@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sesame/server/mail"
 	"sesame/server/problem"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -157,6 +158,9 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 			return err
 		}
 		if err := q.EndSessionsOf(ctx, user.ID, caller.SessionID); err != nil {
+			return err
+		}
+		if err := s.notify(ctx, q, mail.PasswordChanged, user); err != nil {
 			return err
 		}
 		return s.record(ctx, q, EventPasswordChanged, user, caller)

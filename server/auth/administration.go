@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sesame/server/mail"
 	"sesame/server/problem"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -214,6 +215,9 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 			return err
 		}
 		if err := q.EndSessionsOf(ctx, id, ""); err != nil {
+			return err
+		}
+		if err := s.notify(ctx, q, mail.PasswordChanged, user); err != nil {
 			return err
 		}
 		return s.record(ctx, q, EventPasswordChanged, user, nil)

@@ -47,6 +47,7 @@ type Settings struct {
 	Blind              token.Blind // of what failed logins are counted under
 	Cursors            token.Cursors
 	EventRetention     time.Duration // how long an event is kept
+	Outbox             *Outbox       // for mails
 }
 
 // Service is the domain. It is safe for concurrent use and holds no state of its own: any number

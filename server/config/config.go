@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"sesame/server/mail"
 	"sesame/server/secret"
 	"sesame/server/store"
 )
@@ -38,6 +39,9 @@ type Settings struct {
 	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
 	EventRetention    Duration    `default:"2160h" placeholder:"TIME" help:"How long the record of what happened to accounts is kept, 24h to 87600h."`
+	SMTPURL           secret.Text `secret:"" name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
+	MailFrom          string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, HOST being that of the public URL)"`
+	MailTemplates     string      `placeholder:"FOLDER" help:"Templates of your own for mails. (default: the built-in ones)"`
 	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
 	CorsOrigins       List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 	Docs              string      `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
@@ -150,6 +154,16 @@ func (s *Settings) Check() error {
 		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
 	}
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
+	if !s.SMTPURL.Empty() {
+		if reason := mail.CheckURL(s.SMTPURL.Reveal()); reason != "" {
+			f.add("SMTP_URL", "%s", reason) // it may hold a password, so it is not quoted
+		}
+	}
+	if s.MailFrom != "" {
+		if reason := mail.CheckFrom(s.MailFrom); reason != "" {
+			f.add("MAIL_FROM", "%s", reason)
+		}
+	}
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
 	f.oneOf("DOCS", s.Docs, "on", "off")
@@ -175,8 +189,8 @@ func checkPublicURL(text string) (reason string) {
 }
 
 // InForce gives the settings with those filled in that follow from others: the public URL from the
-// address that is listened on, the audience from the public URL, and the master key's file from the
-// database's.
+// address that is listened on, the audience and the sender of mails from the public URL, and the
+// master key's file from the database's.
 func (s Settings) InForce(listening string) Settings {
 	if s.PublicURL == "" {
 		host, port, _ := net.SplitHostPort(listening) // checked before
@@ -188,10 +202,22 @@ func (s Settings) InForce(listening string) Settings {
 	if s.Audience == "" {
 		s.Audience = s.PublicURL
 	}
+	if s.MailFrom == "" {
+		s.MailFrom = "Sesame <no-reply@" + mailHost(s.PublicURL) + ">"
+	}
 	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
 		s.MasterKeyFile = file + ".key"
 	}
 	return s
+}
+
+// mailHost is the host of an address, where that is a name that mails can come from.
+func mailHost(publicURL string) string {
+	u, err := url.Parse(publicURL)
+	if err != nil || net.ParseIP(u.Hostname()) != nil || mail.CheckFrom("no-reply@"+u.Hostname()) != "" {
+		return "localhost"
+	}
+	return u.Hostname()
 }
 
 // Loopback reports whether only this machine can reach the listening address.

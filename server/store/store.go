@@ -41,7 +41,10 @@ type engine struct {
 }
 
 // Queries are the statements, on the database itself or inside one transaction.
-type Queries struct{ read, write runner }
+type Queries struct {
+	read, write runner
+	committed   *[]func() // inside a transaction: what follows it
+}
 
 // runner is what *sql.DB, *sql.Tx and prepared have in common.
 type runner interface {
@@ -149,10 +152,26 @@ func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 		return known(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
-	if err = f(&Queries{read: run, write: run}); err != nil {
+	var committed []func()
+	if err = f(&Queries{read: run, write: run, committed: &committed}); err != nil {
 		return err
 	}
-	return known(tx.Commit())
+	if err = tx.Commit(); err != nil {
+		return known(err)
+	}
+	for _, then := range committed {
+		then()
+	}
+	return nil
+}
+
+// AfterCommit calls then when the transaction is committed, or at once where there is none.
+func (q *Queries) AfterCommit(then func()) {
+	if q.committed == nil {
+		then()
+		return
+	}
+	*q.committed = append(*q.committed, then)
 }
 
 // writeRow runs a statement with RETURNING and scans its one row; ErrNotFound when there is none.

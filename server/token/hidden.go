@@ -27,6 +27,9 @@ func (r *Keyring) Format(f fmt.State, _ rune) {
 func (Blind) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[key of blind keys]") }
 
 // Format implements fmt.Formatter.
+func (Box) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[key of sealed texts]") }
+
+// Format implements fmt.Formatter.
 func (Refresher) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[refresh token key]") }
 
 // Format implements fmt.Formatter.

@@ -27,6 +27,7 @@ func TestKeysAndTokensPrintNothing(t *testing.T) {
 	refresh := NewRefresh(uuid.New())
 	refresher := NewRefresher(master)
 	blind := NewBlind(master)
+	box := NewBox(master, "a purpose")
 	type held struct {
 		value any
 		bytes []byte
@@ -34,6 +35,7 @@ func TestKeysAndTokensPrintNothing(t *testing.T) {
 	cases := map[string]held{
 		"the master key": {master, root}, "its pointer": {&master, root}, "the key of blind keys": {blind, blind.key},
 		"a refresh token": {refresh, refresh.seed[:]}, "the key of refresh tokens": {refresher, refresher.key},
+		"the key of sealed texts": {box, master.derive("a purpose")},
 	}
 	for _, alg := range algorithms {
 		key, err := GenerateKey(alg)

@@ -9,8 +9,6 @@ package token
 
 import (
 	"crypto"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -120,20 +118,13 @@ func publicJWK(public crypto.PublicKey) (JWK, error) {
 	return JWK{}, errors.New("a signing key must be P-256, Ed25519 or RSA with 2048 bits or more")
 }
 
-// Seal encrypts the private half for the database: AES-256-GCM under a key derived from the master
-// key, bound to the key's ID so that rows cannot be swapped.
+// Seal encrypts the private half for the database, bound to the key's ID so that rows cannot be swapped.
 func (k Key) Seal(master MasterKey) (string, error) {
 	plain, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
 		return "", fmt.Errorf("encode a private key: %w", err)
 	}
-	aead, err := sealer(master)
-	if err != nil {
-		return "", err
-	}
-	nonce := make([]byte, aead.NonceSize())
-	rand.Read(nonce)
-	return base64.StdEncoding.EncodeToString(aead.Seal(nonce, nonce, plain, []byte(k.ID))), nil
+	return keyBox(master).Seal(plain, k.ID), nil
 }
 
 // ErrWrongMasterKey says that a sealed key cannot be opened.
@@ -141,15 +132,10 @@ var ErrWrongMasterKey = errors.New("the master key does not open the signing key
 
 // Unseal is the inverse of Seal.
 func Unseal(master MasterKey, id, sealed string) (Key, error) {
-	aead, err := sealer(master)
-	if err != nil {
-		return Key{}, err
-	}
-	box, err := base64.StdEncoding.DecodeString(sealed)
-	if err != nil || len(box) < aead.NonceSize() {
+	plain, err := keyBox(master).Open(sealed, id)
+	if errors.Is(err, errCorrupt) {
 		return Key{}, fmt.Errorf("signing key %s is corrupt in the database", id)
 	}
-	plain, err := aead.Open(nil, box[:aead.NonceSize()], box[aead.NonceSize():], []byte(id))
 	if err != nil {
 		return Key{}, ErrWrongMasterKey
 	}
@@ -164,10 +150,4 @@ func Unseal(master MasterKey, id, sealed string) (Key, error) {
 	return newKey(private)
 }
 
-func sealer(master MasterKey) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(master.derive("signing keys"))
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCM(block)
-}
+func keyBox(master MasterKey) Box { return NewBox(master, "signing keys") }
