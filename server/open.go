@@ -91,7 +91,7 @@ func (p *program) service(parts *parts, scopes []string) *auth.Service {
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
 		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
 		EventRetention: p.EventRetention.Duration,
-		Outbox: parts.outbox,
+		Outbox:         parts.outbox,
 	})
 }
 

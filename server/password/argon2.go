@@ -79,7 +79,7 @@ func parseArgon2(stored string) verifier {
 	if memory < 8*threads || memory > maxMemory || passes > maxPasses || memory*passes > maxWork || threads > maxThreads {
 		return nil
 	}
-	h.argon2Params = argon2Params{memory: uint32(memory), time: uint32(passes), threads: uint8(threads)}
+	h.argon2Params = argon2Params{memory: uint32(memory), time: uint32(passes), threads: uint8(threads)} //nolint:gosec,nolintlint // within the ceilings, which gosec sees at times
 	if h.salt, h.sum, ok = readSums(base64.RawStdEncoding, parts[4], parts[5]); !ok {
 		return nil
 	}

@@ -27,7 +27,7 @@ func newScrypt(n, r, p uint64) (h scryptHash, ok bool) {
 	if n < 2 || n&(n-1) != 0 || n > maxScrypt || r > maxScryptBlock || p > maxScryptLanes || 128*n*r*p > maxScrypt {
 		return h, false
 	}
-	return scryptHash{n: int(n), r: int(r), p: int(p)}, true //nolint:gosec // within the ceilings
+	return scryptHash{n: int(n), r: int(r), p: int(p)}, true //nolint:gosec,nolintlint // within the ceilings, which gosec sees at times
 }
 
 // parseScrypt reads passlib's "$scrypt$ln=16,r=8,p=1$salt$sum".
