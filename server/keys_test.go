@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"reflect"
 	"slices"
@@ -22,7 +23,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"sesame/gen/api"
+	"sesame/server/auth"
 	"sesame/server/store"
+	"sesame/server/token"
 )
 
 // onTwoReplicas runs a test against two servers on one database, on each engine.
@@ -464,4 +467,59 @@ func (s *server) noPrivateMember(t *testing.T) {
 			}
 		}
 	}
+}
+
+// O6: replicas that find a step due in the same moment. Each round lets them go together, so that nearly every
+// round they meet; whoever comes second must see that it does.
+func TestReplicasThatMeetTakeOneStep(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		master, err := token.ParseMasterKey(testKey())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ahead time.Duration
+		now := func() time.Time { return s.clock.now().Add(ahead) }
+		said := &lockedBuffer{}
+		replicas := make([]*auth.Keys, 6)
+		for i := range replicas {
+			db, err := store.Open(t.Context(), s.dbURL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { db.Close() })
+			replicas[i], err = auth.OpenKeys(t.Context(), db, master, auth.KeySettings{Alg: "ES256", Rotation: time.Hour, TokenTTL: time.Minute, Now: now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err = replicas[i].Start(t.Context(), slog.New(slog.NewTextHandler(said, nil))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const rounds = 5
+		for range rounds {
+			for _, wait := range []time.Duration{51 * time.Minute, 11 * time.Minute} { // one is published, then it signs
+				ahead += wait
+				together := make(chan struct{})
+				var all sync.WaitGroup
+				for _, keys := range replicas {
+					all.Go(func() {
+						<-together
+						if err := keys.Tend(t.Context()); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				close(together)
+				all.Wait()
+			}
+			if states := s.states(t); len(inState(states, store.KeySigning)) != 1 || len(inState(states, store.KeyPublished)) != 0 {
+				t.Fatalf("%v", states)
+			}
+		}
+		for _, step := range []string{"signing key published", "signing key signs"} {
+			if n := strings.Count(said.String(), step); n != rounds {
+				t.Errorf("%s %d times, want %d", step, n, rounds)
+			}
+		}
+	}, "SESAME_KEY_ROTATION=0")
 }
