@@ -8,6 +8,7 @@ for administrators.
 import base64
 import os
 import secrets
+import uuid
 
 import schemathesis
 from accounts import Accounts, administrator, register
@@ -29,6 +30,13 @@ def base_of(case):
 
 def security_of(case):
     return case.operation.definition.raw.get("security", case.operation.schema.raw_schema["security"])
+
+
+def is_uuid(value):
+    try:
+        return str(uuid.UUID(value)) == value
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 def scopes_of(case):
@@ -149,7 +157,8 @@ if not ANONYMOUS:
             case.body["username"] = f"st-{secrets.token_hex(8)}"
 
     def fill_session(case, me):
-        if case.meta.phase.name != "stateful":  # where the id comes from the list of sessions
+        # In a stateful run the id comes from a list; events have some without one.
+        if case.meta.phase.name != "stateful" or not is_uuid(case.path_parameters["session_id"]):
             case.path_parameters["session_id"] = me.session_id
 
     def fill_page(case, me):
