@@ -234,31 +234,6 @@ func TestARotationRefusesNoToken(t *testing.T) {
 	}, "SESAME_KEY_ROTATION=1h", "SESAME_ACCESS_TOKEN_TTL=5m")
 }
 
-// O6: when two replicas find a step due at once, one takes it.
-func TestTwoReplicasRotateAtOnce(t *testing.T) {
-	onTwoReplicas(t, func(t *testing.T, r replicas) {
-		r.advance(t, time.Hour)
-		until(t, "a key is published", func() bool { return len(inState(r[0].states(t), store.KeyPublished)) == 1 })
-		if n := len(r[0].states(t)); n != 2 {
-			t.Errorf("%d keys, want 2", n)
-		}
-		r.advance(t, 11*time.Minute)
-		until(t, "it signs", func() bool { return len(inState(r[0].states(t), store.KeyRetired)) == 1 })
-		if states := r[0].states(t); len(states) != 2 || len(inState(states, store.KeySigning)) != 1 {
-			t.Errorf("%v", states)
-		}
-		published, signs := 0, 0
-		for _, s := range r {
-			log := s.wholeLog()
-			published += strings.Count(log, "signing key published")
-			signs += strings.Count(log, "signing key signs")
-		}
-		if published != 1 || signs != 1 {
-			t.Errorf("the replicas published %d keys and let %d sign", published, signs)
-		}
-	}, "SESAME_KEY_ROTATION=1h")
-}
-
 // keyList is what keys list --json prints.
 type keyList struct {
 	Keys []struct {
