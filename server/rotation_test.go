@@ -132,3 +132,21 @@ func TestARetiredKeyOutlivesItsTokensWhereverTheClocksAre(t *testing.T) {
 		}
 	})
 }
+
+// T2: a database that answers late is not asked once more by each of those who wait for it. To look at
+// the clock takes four seconds here, so a reading does.
+func TestALateReadingServesThoseWhoWaited(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.stop()
+		c := &clock{}
+		c.stop()
+		r := s.replica(t, func() time.Time { c.advance(4 * time.Second); return c.now() })
+		first, err := r.LookAgain()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if second, err := r.LookAgain(); err != nil || second != first {
+			t.Errorf("it has read again, %v", err)
+		}
+	})
+}

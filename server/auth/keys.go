@@ -104,12 +104,12 @@ func (k *Keys) ForSigning() (*token.Keyring, error) {
 func (k *Keys) LookAgain() (*token.Keyring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := k.Now(); k.asked.IsZero() || age(k.asked, now) >= askEvery {
+	if k.asked.IsZero() || age(k.asked, k.Now()) >= askEvery {
 		ctx, cancel := context.WithTimeout(context.Background(), readTime)
 		defer cancel()
 		_, k.askedErr = k.readLocked(ctx)
 		k.log.Debug("signing keys read: a token names an unknown key")
-		k.asked = now
+		k.asked = k.Now() // those who waited for a slow database do not each ask it again
 	}
 	return k.Current(), k.askedErr
 }
