@@ -104,6 +104,8 @@ func TestTokensThatDoNotStand(t *testing.T) {
 		"not yet valid":          i.token(t, "first", nil, object{"nbf": now.Unix() + 40}),
 		"no subject":             i.token(t, "first", nil, object{"sub": nil}),
 		"no client":              i.token(t, "first", nil, object{"client_id": nil}),
+		"no issue time":          i.token(t, "first", nil, object{"iat": nil}),
+		"no token id":            i.token(t, "first", nil, object{"jti": nil}),
 		"a changed payload":      parts[0] + "." + tampered + "." + parts[2],
 		"alg none":               none,
 		"without a signature":    parts[0] + "." + parts[1] + ".",
