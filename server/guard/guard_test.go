@@ -71,8 +71,34 @@ func TestTheDocumentIsEnforced(t *testing.T) {
 			}
 		})
 	}
-	// A router that reads %2F as a slash would go elsewhere than the guard thinks.
-	want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes/1%2fsecret", reader, ""), 404, "not_found", "")
+	// A router or a proxy that reads %2F as a slash, or goes up where it reads .., would go elsewhere than
+	// the guard thinks.
+	for _, path := range []string{"/v1/notes/1%2fsecret", "/v1/notes/1%5Csecret", "/v1/notes/..", "/v1/notes/.", "/v1/notes/%2e%2E", "/v1/notes/.%2e"} {
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET "+path, reader, ""), 404, "not_found", "")
+	}
+	want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes/..1", reader, ""), 200, "", "")
+}
+
+// A colon in a path of the document is text, and in one of Echo a parameter unless it is escaped: neither
+// is taken for the other.
+func TestAColonInAPathIsText(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, func(o *guard.Options) {
+		replace("  /about:\n", "  /notes:purge:\n    post:\n      security: [{ Login: ['notes:write'] }]\n      responses: { '200': { description: ok } }\n"+
+			"  /notes:z:\n    post:\n      security: []\n      responses: { '200': { description: ok } }\n  /about:\n")(o)
+	})
+	reader, writer := i.token(t, "first", nil, nil), i.token(t, "first", nil, object{"scope": "notes:write"})
+	serve := func(c echo.Context) error { whoCalls(c.Response(), c.Request()); return nil }
+	escaped, careless := echo.New(), echo.New()
+	escaped.Use(g.Echo())
+	escaped.POST(`/v1/notes\:purge`, serve)
+	careless.Use(g.Echo())
+	careless.POST("/v1/notes:purge", serve)
+	want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "POST /v1/notes:purge", reader, ""), 403, "insufficient_scope", lacks("notes:write"))
+	want(t, call(escaped, "POST /v1/notes:purge", reader, ""), 403, "insufficient_scope", lacks("notes:write"))
+	want(t, call(escaped, "POST /v1/notes:purge", writer, ""), 200, "", "")
+	want(t, call(careless, "POST /v1/notes:purge", "", ""), 404, "not_found", "")
 }
 
 // T1, T2, T3: what a token must be to count at another service.
@@ -255,6 +281,7 @@ func TestTheGuardRefusesToStart(t *testing.T) {
 		"a scheme nobody checks": {
 			replace("  securitySchemes:\n    Login:\n      type: oauth2\n", "  securitySchemes:\n    Login:\n      type: apiKey\n      in: header\n      name: K\n"), "does not know",
 		},
+		"one address twice":     {replace("  /about:\n", "  /notes/{other}:\n    get:\n      responses: { '200': { description: ok } }\n  /about:\n"), "is there twice"},
 		"no document":           {func(o *guard.Options) { o.OpenAPI = nil }, "OpenAPI document is missing"},
 		"a document of another": {func(o *guard.Options) { o.OpenAPI = []byte("swagger: '2.0'\n") }, "must be 3"},
 		"no audience":           {func(o *guard.Options) { o.Audience = "" }, "Audience is missing"},
