@@ -135,7 +135,12 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 	if len(source.Content) != 1 {
 		c.open("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
 	}
-	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}}
+	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}, query: map[string]bool{}}
+	for _, parameter := range op.parameters {
+		if parameter.In == openapi3.ParameterInQuery {
+			op.body.query[parameter.Name] = true
+		}
+	}
 	for mediaType, content := range source.Content {
 		if !isJSON(mediaType) && mediaType != mediaForm || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)

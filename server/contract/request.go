@@ -33,6 +33,7 @@ const (
 type body struct {
 	required bool
 	schemas  map[string]*openapi3.Schema // by media type; nil for one that is not looked into
+	query    map[string]bool             // what may stand in the query beside a form
 }
 
 type callerKey struct{}
@@ -199,7 +200,7 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 		return nil, nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
 	}
 	if mediaType == mediaForm {
-		value, err := readForm(r, data)
+		value, err := b.readForm(r, data)
 		return schema, value, err
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
@@ -281,8 +282,10 @@ func malformed(err error) error {
 
 // readForm reads a form strictly: RFC 6749 §3.2 wants each parameter at most once and treats one
 // without a value as omitted, and nothing of the query may leak in.
-func readForm(r *http.Request, data []byte) (any, error) {
-	if len(r.URL.RawQuery) > 0 {
+func (b *body) readForm(r *http.Request, data []byte) (any, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	undeclared := func(name string) bool { return !b.query[name] }
+	if len(query) == 0 && r.URL.RawQuery != "" || err != nil || slices.ContainsFunc(slices.Collect(maps.Keys(query)), undeclared) {
 		return nil, problem.New(problem.BadRequest, "Parameters belong in the body, not in the query.")
 	}
 	form, err := url.ParseQuery(string(data))
@@ -303,7 +306,8 @@ func readForm(r *http.Request, data []byte) (any, error) {
 		}
 		value[name] = values[0]
 	}
-	// What the generated code reads next; with both set, net/http parses nothing again.
-	r.Form, r.PostForm = form, form
+	// What the generated code reads next; with both set, net/http parses nothing again. Who hands the
+	// request on reads the body.
+	r.Form, r.PostForm, r.Body = form, form, io.NopCloser(bytes.NewReader(data))
 	return value, nil
 }

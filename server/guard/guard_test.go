@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -330,6 +332,35 @@ func TestRequestsAreValidated(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	want(t, w, 415, "unsupported_media_type", "")
+}
+
+// What was validated reaches the service whole: as a form, and as bytes for a service that hands it on.
+func TestAFormReachesTheService(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, func(o *guard.Options) {
+		o.ValidateRequests = true
+		replace("application/json", "application/x-www-form-urlencoded")(o)
+		o.OpenAPI = bytes.Replace(o.OpenAPI, []byte("operationId: createNote"), []byte(
+			"operationId: createNote\n      parameters: [{ name: draft, in: query, schema: { type: boolean } }]"), 1)
+	})
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprint(w, r.PostFormValue("text"), " ", string(body), " ", r.URL.Query().Get("draft"), " ", err)
+	}))
+	post := func(path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", path, strings.NewReader("text=a"))
+		r.Header.Set("Authorization", "Bearer "+i.token(t, "first", nil, object{"scope": "notes:write"}))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	if w := post("/v1/notes?draft=true"); w.Code != 200 || w.Body.String() != "a text=a true <nil>" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	want(t, post("/v1/notes?draft=maybe"), 422, "validation_failed", "")
+	want(t, post("/v1/notes?text=b"), 400, "bad_request", "")
 }
 
 // A2: nothing of a token stands in the guard's log or answers.
