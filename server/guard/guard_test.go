@@ -361,6 +361,14 @@ func TestAFormReachesTheService(t *testing.T) {
 	}
 	want(t, post("/v1/notes?draft=maybe"), 422, "validation_failed", "")
 	want(t, post("/v1/notes?text=b"), 400, "bad_request", "")
+
+	// A form has texts alone: how it writes a number or a list is not looked into.
+	h = served(t, i, func(o *guard.Options) {
+		o.ValidateRequests = true
+		replace("application/json", "application/x-www-form-urlencoded")(o)
+		o.OpenAPI = bytes.Replace(o.OpenAPI, []byte("type: string, maxLength: 5"), []byte("type: array, items: { type: integer }"), 1)
+	})
+	want(t, post("/v1/notes"), 200, "", "")
 }
 
 // A2: nothing of a token stands in the guard's log or answers.
