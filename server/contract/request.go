@@ -121,7 +121,7 @@ func (r requirement) try(ctx context.Context, request *http.Request) (caller Cal
 		for _, scope := range part.scopes {
 			if !caller.HasScope(scope) {
 				e := problem.New(problem.InsufficientScope, fmt.Sprintf("The access token lacks the scope %s.", scope))
-				e.Scope = scope
+				e.Scope = strings.Join(part.scopes, " ") // all that are needed
 				return nil, e
 			}
 		}

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"sesame/server/token/atjwt"
 )
 
 // A2: keys, and refresh tokens taken apart, print nothing of what they hold.
@@ -35,7 +37,7 @@ func TestKeysAndTokensPrintNothing(t *testing.T) {
 		"the master key": {master, root}, "its pointer": {&master, root}, "the key of blind keys": {blind, blind.key},
 		"a refresh token": {refresh, refresh.seed[:]}, "the key of refresh tokens": {refresher, refresher.key},
 	}
-	for _, alg := range algorithms {
+	for _, alg := range atjwt.Algorithms {
 		key, err := GenerateKey(alg)
 		if err != nil {
 			t.Fatal(err)
