@@ -36,11 +36,17 @@ type body struct {
 	query    map[string]bool             // what may stand in the query beside a form
 }
 
-type callerKey struct{}
+type callersKey struct{}
 
-// CallerFrom gives the caller that the contract let in, or nil for a stranger.
-func CallerFrom(ctx context.Context) Caller {
-	caller, _ := ctx.Value(callerKey{}).(Caller)
+// CallerFrom gives the caller of that type whom the contract let in, or zero: for a stranger, and where no
+// scheme of the operation finds such callers.
+func CallerFrom[T Caller](ctx context.Context) (caller T) {
+	callers, _ := ctx.Value(callersKey{}).([]Caller)
+	for _, c := range callers {
+		if c, ok := c.(T); ok {
+			return c
+		}
+	}
 	return caller
 }
 
@@ -62,20 +68,20 @@ func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Req
 
 // Authorize is the first half of Admit: it looks at the caller alone.
 func (op *Operation) Authorize(r *http.Request) (*http.Request, error) {
-	caller, err := op.authorize(r.Context(), r)
-	if err != nil || caller == nil {
+	callers, err := op.authorize(r.Context(), r)
+	if err != nil || callers == nil {
 		return r, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), nil
+	return r.WithContext(context.WithValue(r.Context(), callersKey{}, callers)), nil
 }
 
-// authorize finds out who is calling and whether they may. The caller is nil for a stranger.
-func (op *Operation) authorize(ctx context.Context, r *http.Request) (Caller, error) {
+// authorize finds out who is calling and whether they may. There are no callers for a stranger.
+func (op *Operation) authorize(ctx context.Context, r *http.Request) ([]Caller, error) {
 	var refusal error
 	for _, alternative := range op.security {
-		caller, err := alternative.try(ctx, r)
+		callers, err := alternative.try(ctx, r)
 		if err == nil {
-			return caller, nil
+			return callers, nil
 		}
 		// A refused credential outweighs a missing one, and a missing scope outweighs both: that
 		// caller is known, and learns what to ask for.
@@ -109,10 +115,12 @@ func rank(err error) int {
 	return rankRefused
 }
 
-// try asks for every scheme of one alternative; the last one's caller counts.
-func (r requirement) try(ctx context.Context, request *http.Request) (caller Caller, err error) {
+// try asks for every scheme of one alternative, and gives a caller for each.
+func (r requirement) try(ctx context.Context, request *http.Request) ([]Caller, error) {
+	callers := make([]Caller, 0, len(r))
 	for _, part := range r {
-		if caller, err = part.scheme(ctx, request); err != nil {
+		caller, err := part.scheme(ctx, request)
+		if err != nil {
 			return nil, err
 		}
 		if caller == nil {
@@ -125,8 +133,9 @@ func (r requirement) try(ctx context.Context, request *http.Request) (caller Cal
 				return nil, e
 			}
 		}
+		callers = append(callers, caller)
 	}
-	return caller, nil
+	return callers, nil
 }
 
 // validate checks parameters and body. It leaves behind what it has read: a JSON body that knows

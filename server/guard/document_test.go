@@ -2,6 +2,7 @@ package guard_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sesame/server/contract"
 	"sesame/server/guard"
 )
 
@@ -103,4 +105,39 @@ func TestAFormReachesTheService(t *testing.T) {
 		o.OpenAPI = bytes.Replace(o.OpenAPI, []byte("type: string, maxLength: 5"), []byte("type: array, items: { type: integer }"), 1)
 	})
 	want(t, post("/v1/notes"), 200, "", "")
+}
+
+type machine struct{}
+
+func (machine) HasScope(string) bool { return true }
+
+// Where the document wants a token and something else, the caller is the token's, whatever the names are.
+func TestATokenAndAKeyTogether(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for _, name := range []string{"Alpha", "Zeta"} { // before and after Login
+		h := served(t, i, func(o *guard.Options) {
+			replace("Login: ['notes:write']", "Login: ['notes:write'], "+name+": []")(o)
+			o.OpenAPI = append(o.OpenAPI, "    "+name+": { type: apiKey, in: header, name: X-Key }\n"...)
+			o.Schemes = map[string]contract.Scheme{name: func(_ context.Context, r *http.Request) (contract.Caller, error) {
+				if r.Header.Get("X-Key") == "" {
+					return nil, nil
+				}
+				return machine{}, nil
+			}}
+		})
+		writer := i.token(t, "first", nil, object{"scope": "notes:write"})
+		want(t, call(h, "POST /v1/notes", writer, "{}"), 401, "unauthenticated", missing)
+		r := httptest.NewRequest("POST", "/v1/notes", nil)
+		r.Header.Set("X-Key", "k")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		want(t, w, 401, "unauthenticated", missing)
+		r.Header.Set("Authorization", "Bearer "+writer)
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 200 || w.Body.String() != "ann first-party [notes:write] 1" {
+			t.Errorf("with %s: %d %s", name, w.Code, w.Body)
+		}
+	}
 }

@@ -27,10 +27,7 @@ type Caller struct {
 func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
 // CallerFrom gives the caller of a guarded request, or nil for a stranger, whom the document lets in.
-func CallerFrom(ctx context.Context) *Caller {
-	caller, _ := contract.CallerFrom(ctx).(*Caller)
-	return caller
-}
+func CallerFrom(ctx context.Context) *Caller { return contract.CallerFrom[*Caller](ctx) }
 
 // claims keeps those that have no field as well.
 type claims struct {
