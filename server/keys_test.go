@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"math/big"
 	"reflect"
 	"slices"
@@ -23,9 +22,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"sesame/gen/api"
-	"sesame/server/auth"
 	"sesame/server/store"
-	"sesame/server/token"
 )
 
 // onTwoReplicas runs a test against two servers on one database, on each engine.
@@ -237,31 +234,6 @@ func TestARotationRefusesNoToken(t *testing.T) {
 	}, "SESAME_KEY_ROTATION=1h", "SESAME_ACCESS_TOKEN_TTL=5m")
 }
 
-// O6: when two replicas find a step due at once, one takes it.
-func TestTwoReplicasRotateAtOnce(t *testing.T) {
-	onTwoReplicas(t, func(t *testing.T, r replicas) {
-		r.advance(t, time.Hour)
-		until(t, "a key is published", func() bool { return len(inState(r[0].states(t), store.KeyPublished)) == 1 })
-		if n := len(r[0].states(t)); n != 2 {
-			t.Errorf("%d keys, want 2", n)
-		}
-		r.advance(t, 11*time.Minute)
-		until(t, "it signs", func() bool { return len(inState(r[0].states(t), store.KeyRetired)) == 1 })
-		if states := r[0].states(t); len(states) != 2 || len(inState(states, store.KeySigning)) != 1 {
-			t.Errorf("%v", states)
-		}
-		published, signs := 0, 0
-		for _, s := range r {
-			log := s.wholeLog()
-			published += strings.Count(log, "signing key published")
-			signs += strings.Count(log, "signing key signs")
-		}
-		if published != 1 || signs != 1 {
-			t.Errorf("the replicas published %d keys and let %d sign", published, signs)
-		}
-	}, "SESAME_KEY_ROTATION=1h")
-}
-
 // keyList is what keys list --json prints.
 type keyList struct {
 	Keys []struct {
@@ -467,59 +439,4 @@ func (s *server) noPrivateMember(t *testing.T) {
 			}
 		}
 	}
-}
-
-// O6: replicas that find a step due in the same moment. Each round lets them go together, so that nearly every
-// round they meet; whoever comes second must see that it does.
-func TestReplicasThatMeetTakeOneStep(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		master, err := token.ParseMasterKey(testKey())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var ahead time.Duration
-		now := func() time.Time { return s.clock.now().Add(ahead) }
-		said := &lockedBuffer{}
-		replicas := make([]*auth.Keys, 6)
-		for i := range replicas {
-			db, err := store.Open(t.Context(), s.dbURL)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			replicas[i], err = auth.OpenKeys(t.Context(), db, master, auth.KeySettings{Alg: "ES256", Rotation: time.Hour, TokenTTL: time.Minute, Now: now})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err = replicas[i].Start(t.Context(), slog.New(slog.NewTextHandler(said, nil))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		const rounds = 5
-		for range rounds {
-			for _, wait := range []time.Duration{51 * time.Minute, 11 * time.Minute} { // one is published, then it signs
-				ahead += wait
-				together := make(chan struct{})
-				var all sync.WaitGroup
-				for _, keys := range replicas {
-					all.Go(func() {
-						<-together
-						if err := keys.Tend(t.Context()); err != nil {
-							t.Error(err)
-						}
-					})
-				}
-				close(together)
-				all.Wait()
-			}
-			if states := s.states(t); len(inState(states, store.KeySigning)) != 1 || len(inState(states, store.KeyPublished)) != 0 {
-				t.Fatalf("%v", states)
-			}
-		}
-		for _, step := range []string{"signing key published", "signing key signs"} {
-			if n := strings.Count(said.String(), step); n != rounds {
-				t.Errorf("%s %d times, want %d", step, n, rounds)
-			}
-		}
-	}, "SESAME_KEY_ROTATION=0")
 }

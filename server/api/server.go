@@ -84,7 +84,4 @@ func (s *Server) Service() *auth.Service { return s.service }
 func (s *Server) Stop() { s.stopping.Store(true) }
 
 // caller is who the contract let in.
-func caller(ctx context.Context) *auth.Caller {
-	c, _ := contract.CallerFrom(ctx).(*auth.Caller)
-	return c
-}
+func caller(ctx context.Context) *auth.Caller { return contract.CallerFrom[*auth.Caller](ctx) }

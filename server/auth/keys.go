@@ -23,14 +23,15 @@ import (
 // publishFor is ten, so that readings may fail for four of them.
 //
 // A replica signs with what it has read no longer than maxAge ago, else it reads first. So maxAge
-// after a key was retired the last token is signed with it, which verifies until its life and the
-// leeway are over, by a clock that may be maxSkew behind. The sum without the life is retireFor.
+// after a key was retired the last token is signed with it, by a clock that may be maxSkew ahead of the
+// one that retired it. The token verifies until its life and the leeway are over, and the clock by which
+// the key is removed may be maxSkew ahead of the verifier's. The sum without the life is retireFor.
 const (
 	readEvery  = 30 * time.Second
 	maxSkew    = 30 * time.Second
 	publishFor = 10 * time.Minute
 	maxAge     = time.Minute
-	retireFor  = maxAge + maxSkew + atjwt.Leeway
+	retireFor  = maxAge + 2*maxSkew + atjwt.Leeway
 	// askEvery is how often tokens that name an unknown key may make a replica read at once: anybody
 	// can write such tokens.
 	askEvery = 5 * time.Second
@@ -103,12 +104,12 @@ func (k *Keys) ForSigning() (*token.Keyring, error) {
 func (k *Keys) LookAgain() (*token.Keyring, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := k.Now(); k.asked.IsZero() || age(k.asked, now) >= askEvery {
+	if k.asked.IsZero() || age(k.asked, k.Now()) >= askEvery {
 		ctx, cancel := context.WithTimeout(context.Background(), readTime)
 		defer cancel()
 		_, k.askedErr = k.readLocked(ctx)
 		k.log.Debug("signing keys read: a token names an unknown key")
-		k.asked = now
+		k.asked = k.Now() // those who waited for a slow database do not each ask it again
 	}
 	return k.Current(), k.askedErr
 }

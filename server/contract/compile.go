@@ -138,7 +138,12 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 	if len(source.Content) != 1 {
 		c.open("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
 	}
-	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}}
+	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}, query: map[string]bool{}}
+	for _, parameter := range op.parameters {
+		if parameter.In == openapi3.ParameterInQuery {
+			op.body.query[parameter.Name] = true
+		}
+	}
 	for mediaType, content := range source.Content {
 		if !isJSON(mediaType) && mediaType != mediaForm || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
@@ -146,11 +151,27 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 			continue
 		}
 		c.schema(op, "body", content.Schema)
+		if mediaType == mediaForm && !ofTexts(content.Schema.Value) {
+			c.open("%s: a form is an object of strings", op.ID)
+			op.body.schemas[mediaType] = nil
+			continue
+		}
 		if isJSON(mediaType) && !c.foreign {
 			c.closed(op, "body", content.Schema.Value, map[*openapi3.Schema]bool{})
 		}
 		op.body.schemas[mediaType] = content.Schema.Value
 	}
+}
+
+// ofTexts reports whether a form can be held against a schema as it is sent. How one writes a number or a
+// list is a matter of its own (encoding), which is not looked into.
+func ofTexts(s *openapi3.Schema) bool {
+	for _, property := range s.Properties {
+		if !property.Value.Type.Is(openapi3.TypeString) {
+			return false
+		}
+	}
+	return len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0
 }
 
 // isJSON takes application/json and the types that are written in it (RFC 6839 §3.1).

@@ -33,13 +33,20 @@ const (
 type body struct {
 	required bool
 	schemas  map[string]*openapi3.Schema // by media type; nil for one that is not looked into
+	query    map[string]bool             // what may stand in the query beside a form
 }
 
-type callerKey struct{}
+type callersKey struct{}
 
-// CallerFrom gives the caller that the contract let in, or nil for a stranger.
-func CallerFrom(ctx context.Context) Caller {
-	caller, _ := ctx.Value(callerKey{}).(Caller)
+// CallerFrom gives the caller of that type whom the contract let in, or zero: for a stranger, and where no
+// scheme of the operation finds such callers.
+func CallerFrom[T Caller](ctx context.Context) (caller T) {
+	callers, _ := ctx.Value(callersKey{}).([]Caller)
+	for _, c := range callers {
+		if c, ok := c.(T); ok {
+			return c
+		}
+	}
 	return caller
 }
 
@@ -61,20 +68,20 @@ func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Req
 
 // Authorize is the first half of Admit: it looks at the caller alone.
 func (op *Operation) Authorize(r *http.Request) (*http.Request, error) {
-	caller, err := op.authorize(r.Context(), r)
-	if err != nil || caller == nil {
+	callers, err := op.authorize(r.Context(), r)
+	if err != nil || callers == nil {
 		return r, err
 	}
-	return r.WithContext(context.WithValue(r.Context(), callerKey{}, caller)), nil
+	return r.WithContext(context.WithValue(r.Context(), callersKey{}, callers)), nil
 }
 
-// authorize finds out who is calling and whether they may. The caller is nil for a stranger.
-func (op *Operation) authorize(ctx context.Context, r *http.Request) (Caller, error) {
+// authorize finds out who is calling and whether they may. There are no callers for a stranger.
+func (op *Operation) authorize(ctx context.Context, r *http.Request) ([]Caller, error) {
 	var refusal error
 	for _, alternative := range op.security {
-		caller, err := alternative.try(ctx, r)
+		callers, err := alternative.try(ctx, r)
 		if err == nil {
-			return caller, nil
+			return callers, nil
 		}
 		// A refused credential outweighs a missing one, and a missing scope outweighs both: that
 		// caller is known, and learns what to ask for.
@@ -108,10 +115,12 @@ func rank(err error) int {
 	return rankRefused
 }
 
-// try asks for every scheme of one alternative; the last one's caller counts.
-func (r requirement) try(ctx context.Context, request *http.Request) (caller Caller, err error) {
+// try asks for every scheme of one alternative, and gives a caller for each.
+func (r requirement) try(ctx context.Context, request *http.Request) ([]Caller, error) {
+	callers := make([]Caller, 0, len(r))
 	for _, part := range r {
-		if caller, err = part.scheme(ctx, request); err != nil {
+		caller, err := part.scheme(ctx, request)
+		if err != nil {
 			return nil, err
 		}
 		if caller == nil {
@@ -120,12 +129,13 @@ func (r requirement) try(ctx context.Context, request *http.Request) (caller Cal
 		for _, scope := range part.scopes {
 			if !caller.HasScope(scope) {
 				e := problem.New(problem.InsufficientScope, fmt.Sprintf("The access token lacks the scope %s.", scope))
-				e.Scope = scope
+				e.Scope = strings.Join(part.scopes, " ") // all that are needed
 				return nil, e
 			}
 		}
+		callers = append(callers, caller)
 	}
-	return caller, nil
+	return callers, nil
 }
 
 // validate checks parameters and body. It leaves behind what it has read: a JSON body that knows
@@ -202,7 +212,7 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 		return nil, nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
 	}
 	if mediaType == mediaForm {
-		value, err := readForm(r, data)
+		value, err := b.readForm(r, data)
 		return schema, value, err
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
@@ -284,8 +294,10 @@ func malformed(err error) error {
 
 // readForm reads a form strictly: RFC 6749 §3.2 wants each parameter at most once and treats one
 // without a value as omitted, and nothing of the query may leak in.
-func readForm(r *http.Request, data []byte) (any, error) {
-	if len(r.URL.RawQuery) > 0 {
+func (b *body) readForm(r *http.Request, data []byte) (any, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	undeclared := func(name string) bool { return !b.query[name] }
+	if len(query) == 0 && r.URL.RawQuery != "" || err != nil || slices.ContainsFunc(slices.Collect(maps.Keys(query)), undeclared) {
 		return nil, problem.New(problem.BadRequest, "Parameters belong in the body, not in the query.")
 	}
 	form, err := url.ParseQuery(string(data))
@@ -306,7 +318,8 @@ func readForm(r *http.Request, data []byte) (any, error) {
 		}
 		value[name] = values[0]
 	}
-	// What the generated code reads next; with both set, net/http parses nothing again.
-	r.Form, r.PostForm = form, form
+	// What the generated code reads next; with both set, net/http parses nothing again. Who hands the
+	// request on reads the body.
+	r.Form, r.PostForm, r.Body = form, form, io.NopCloser(bytes.NewReader(data))
 	return value, nil
 }

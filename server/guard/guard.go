@@ -62,7 +62,7 @@ type Options struct {
 type Guard struct {
 	Options
 	router *contract.Router
-	routes map[string]*contract.Operation // by method and shape of the path, as Echo knows it
+	routes map[string]*contract.Operation // by method and path, with {} for each parameter
 	keys   *keys
 	parser *jwt.Parser
 }
@@ -99,7 +99,11 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	}
 	g.routes = map[string]*contract.Operation{}
 	for _, op := range compiled.Operations() {
-		g.routes[op.Method+" "+shape(base+op.Path)] = op
+		route := op.Method + " " + base + pathParameter.ReplaceAllString(op.Path, "{}")
+		if g.routes[route] != nil {
+			return nil, fmt.Errorf("guard: %s %s is there twice, with other names for its parameters", op.Method, op.Path)
+		}
+		g.routes[route] = op
 	}
 	if g.keys, err = fetchKeys(ctx, g.Options); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -151,19 +155,23 @@ func (g *Guard) Close() { g.keys.stop() }
 
 // Handler lets what the document allows through to next. What it does not know is answered with 404
 // or 405, so that no route is open because it was forgotten. Paths that two routers might read in
-// two ways, with an escaped slash, are not known.
+// two ways, with an escaped slash or with dots for a part, are not known.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.EscapedPath()
-		if lower := strings.ToLower(path); strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") {
+		if ambiguous(r.URL) {
 			g.answer(w, r, nil, errNotFound())
 			return
 		}
-		op, params, allowed := g.router.Find(r.Method, path)
+		op, params, allowed := g.router.Find(r.Method, r.URL.EscapedPath())
 		if admitted := g.admit(w, r, op, params, allowed); admitted != nil {
 			next.ServeHTTP(w, admitted)
 		}
 	})
+}
+
+func ambiguous(u *url.URL) bool {
+	escaped, parts := strings.ToLower(u.EscapedPath()), strings.Split(u.Path, "/")
+	return strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") || slices.Contains(parts, ".") || slices.Contains(parts, "..")
 }
 
 // Echo is Handler for Echo's Use, on the whole server or on a group. The operation is that of the route
@@ -171,7 +179,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 func (g *Guard) Echo() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			r, route := c.Request(), shape(c.Path())
+			r, route := c.Request(), documented(c.Path())
 			op := g.routes[r.Method+" "+route]
 			params := map[string]string{}
 			var allowed []string
@@ -194,14 +202,22 @@ func (g *Guard) Echo() echo.MiddlewareFunc {
 
 var pathParameter = regexp.MustCompile(`\{([^{}]+)\}`)
 
-var anyParameter = regexp.MustCompile(`\{[^{}]+\}|:[^/]+`)
+var echoParameter = regexp.MustCompile(`\\:|:[^/]+`)
 
-// shape is a path without the names of its parameters, which Echo and the document may call otherwise.
-func shape(path string) string { return anyParameter.ReplaceAllString(path, ":") }
+// documented writes a path of Echo as a document does, without the names of its parameters, which the two
+// may call otherwise. An escaped colon is text.
+func documented(path string) string {
+	return echoParameter.ReplaceAllStringFunc(path, func(part string) string {
+		if part == `\:` {
+			return ":"
+		}
+		return "{}"
+	})
+}
 
-func (g *Guard) methods(shape string) (allowed []string) {
+func (g *Guard) methods(path string) (allowed []string) {
 	for route := range g.routes {
-		if method, path, _ := strings.Cut(route, " "); path == shape {
+		if method, known, _ := strings.Cut(route, " "); known == path {
 			allowed = append(allowed, method)
 		}
 	}

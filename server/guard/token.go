@@ -27,10 +27,7 @@ type Caller struct {
 func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
 // CallerFrom gives the caller of a guarded request, or nil for a stranger, whom the document lets in.
-func CallerFrom(ctx context.Context) *Caller {
-	caller, _ := contract.CallerFrom(ctx).(*Caller)
-	return caller
-}
+func CallerFrom(ctx context.Context) *Caller { return contract.CallerFrom[*Caller](ctx) }
 
 // claims keeps those that have no field as well.
 type claims struct {
@@ -68,9 +65,6 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	_, err := g.parser.ParseWithClaims(text, c, func(t *jwt.Token) (any, error) { return g.key(ctx, t) })
 	if err != nil {
 		return nil, err
-	}
-	if c.Subject == "" || c.IssuedAt == nil || c.ClientID == "" {
-		return nil, errors.New("a required claim is missing")
 	}
 	return &Caller{Subject: c.Subject, ClientID: c.ClientID, Scopes: strings.Fields(c.Scope), Claims: c.all}, nil
 }

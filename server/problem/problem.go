@@ -59,7 +59,7 @@ type Error struct {
 	Code   Code
 	Detail string       // one or two sentences for a person
 	Fields []FieldError // where, when it is about places in the request
-	Scope  string       // the scope that was missing, for InsufficientScope
+	Scope  string       // what is needed, space-separated, for InsufficientScope
 	Cause  error        // for the log alone
 	// RetryAfter is how long to wait before the next try, for TooManyRequests.
 	RetryAfter time.Duration

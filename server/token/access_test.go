@@ -204,6 +204,8 @@ func TestClaimsOfAccessTokens(t *testing.T) {
 		"exp an array":             {object{"exp": []int{1_800_000_600}}, false},
 		"exp true":                 {object{"exp": true}, false},
 		"iat missing":              {object{"iat": absent}, false},
+		"jti missing":              {object{"jti": absent}, false},
+		"client_id missing":        {object{"client_id": absent}, false},
 		"iat null":                 {object{"iat": nil}, false},
 		"iat with a fraction":      {object{"iat": raw("1800000000.5")}, false},
 		"iat a string":             {object{"iat": "1800000000"}, false},

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+
+	"sesame/server/token/atjwt"
 )
 
 // A2: keys, and refresh tokens taken apart, print nothing of what they hold.
@@ -37,7 +39,7 @@ func TestKeysAndTokensPrintNothing(t *testing.T) {
 		"a refresh token": {refresh, refresh.seed[:]}, "the key of refresh tokens": {refresher, refresher.key},
 		"the key of sealed texts": {box, master.derive("a purpose")},
 	}
-	for _, alg := range algorithms {
+	for _, alg := range atjwt.Algorithms {
 		key, err := GenerateKey(alg)
 		if err != nil {
 			t.Fatal(err)

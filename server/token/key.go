@@ -1,7 +1,7 @@
 // Package token makes and reads every token that Sesame knows: access tokens (JWTs per RFC 9068),
 // the keys that sign them, and opaque refresh tokens. It knows no database and no HTTP.
 //
-//	keys, _ := token.NewKeyring(key)
+//	keys := token.NewKeyring(key)
 //	issuer := token.NewIssuer("https://login.example", "https://api.example", keys, time.Now)
 //	text, _ := issuer.Sign(token.Access{Subject: userID, …})
 //	access, err := issuer.Verify(text)
@@ -21,8 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-
-	"sesame/server/token/atjwt"
 )
 
 // The signing algorithms (RFC 7518 §3.3 and §3.4, RFC 8037 §3.1).
@@ -31,9 +29,6 @@ const (
 	RS256 = "RS256"
 	EdDSA = "EdDSA"
 )
-
-// algorithms are all that a token may name.
-var algorithms = atjwt.Algorithms
 
 // rsaBits is the least that RFC 7518 §3.3 allows, and what every verifier can read.
 const rsaBits = 2048

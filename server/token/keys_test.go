@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"sesame/server/token/atjwt"
 )
 
 func generate(t testing.TB, alg string) Key {
@@ -30,7 +32,7 @@ func TestEachKeyHasOneAlgorithm(t *testing.T) {
 	keys := map[string]Key{ES256: generate(t, ES256), RS256: generate(t, RS256), EdDSA: generate(t, EdDSA)}
 	f := forger{NewIssuer(testIssuer, testAudience, NewKeyring(keys[ES256], keys[RS256], keys[EdDSA]), atMoment), keys[ES256]}
 	for signer, key := range keys {
-		for _, named := range algorithms {
+		for _, named := range atjwt.Algorithms {
 			for verifier, other := range keys {
 				input := encode(t, f.header().with(object{"alg": named, "kid": other.ID}), f.claims())
 				text := sign(t, jwt.GetSigningMethod(signer), key.private, input)
@@ -55,7 +57,7 @@ func TestSealedKeysOfEachAlgorithm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, alg := range algorithms {
+	for _, alg := range atjwt.Algorithms {
 		key := generate(t, alg)
 		sealed, err := key.Seal(master)
 		if err != nil {

@@ -20,12 +20,6 @@ const masterKeySize = 32
 // each purpose has a key of its own, derived by HKDF (RFC 5869).
 type MasterKey struct{ root []byte }
 
-// String hides the key from every log and format verb.
-func (MasterKey) String() string { return "[master key]" }
-
-// GoString hides the key from %#v.
-func (MasterKey) GoString() string { return "[master key]" }
-
 // derive gives the 256-bit key of one purpose.
 func (k MasterKey) derive(purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, k.root, nil, "sesame "+purpose, 32)

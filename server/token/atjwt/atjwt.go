@@ -40,6 +40,15 @@ type Claims struct {
 	SessionID string           `json:"sid,omitempty"`
 }
 
+// Validate implements jwt.ClaimsValidator: of the claims that RFC 9068 §2.2 requires, those that the
+// parser does not look at must be there.
+func (c *Claims) Validate() error {
+	if c.Subject == "" || c.ClientID == "" || c.ID == "" || c.IssuedAt == nil {
+		return errors.New("a required claim is missing")
+	}
+	return nil
+}
+
 func date(seconds *int64) (*jwt.NumericDate, error) {
 	if seconds == nil {
 		return nil, nil

@@ -1,0 +1,143 @@
+package guard_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/contract"
+	"sesame/server/guard"
+)
+
+// A colon in a path of the document is text, and in one of Echo a parameter unless it is escaped: neither
+// is taken for the other.
+func TestAColonInAPathIsText(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, func(o *guard.Options) {
+		replace("  /about:\n", "  /notes:purge:\n    post:\n      security: [{ Login: ['notes:write'] }]\n      responses: { '200': { description: ok } }\n"+
+			"  /notes:z:\n    post:\n      security: []\n      responses: { '200': { description: ok } }\n  /about:\n")(o)
+	})
+	reader, writer := i.token(t, "first", nil, nil), i.token(t, "first", nil, object{"scope": "notes:write"})
+	serve := func(c echo.Context) error { whoCalls(c.Response(), c.Request()); return nil }
+	escaped, careless := echo.New(), echo.New()
+	escaped.Use(g.Echo())
+	escaped.POST(`/v1/notes\:purge`, serve)
+	careless.Use(g.Echo())
+	careless.POST("/v1/notes:purge", serve)
+	want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "POST /v1/notes:purge", reader, ""), 403, "insufficient_scope", lacks("notes:write"))
+	want(t, call(escaped, "POST /v1/notes:purge", reader, ""), 403, "insufficient_scope", lacks("notes:write"))
+	want(t, call(escaped, "POST /v1/notes:purge", writer, ""), 200, "", "")
+	want(t, call(careless, "POST /v1/notes:purge", "", ""), 404, "not_found", "")
+}
+
+// RFC 6750 §3: the challenge names every scope that is needed. A caller who asked for the missing one alone
+// would come back without the other.
+func TestAChallengeNamesAllScopes(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	h := served(t, i, replace("Login: ['notes:write']", "Login: ['notes:read', 'notes:write']"))
+	for lacking, has := range map[string]string{"notes:write": "notes:read", "notes:read": "notes:write"} {
+		challenge := strings.Replace(lacks(lacking), `scope="`+lacking, `scope="notes:read notes:write`, 1)
+		want(t, call(h, "POST /v1/notes", i.token(t, "first", nil, object{"scope": has}), "{}"), 403, "insufficient_scope", challenge)
+	}
+}
+
+// Requests are held against the document where that is asked for, and only after the caller.
+func TestRequestsAreValidated(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	h := served(t, i, func(o *guard.Options) { o.ValidateRequests = true })
+	token := i.token(t, "first", nil, object{"scope": "notes:read notes:write"})
+	want(t, call(h, "POST /v1/notes", token, `{"text":"short"}`), 200, "", "")
+	want(t, call(h, "POST /v1/notes", token, `{"text":"too long"}`), 422, "validation_failed", "")
+	want(t, call(h, "POST /v1/notes", token, `{"text":"a","text":"b"}`), 400, "bad_request", "")
+	want(t, call(h, "POST /v1/notes", "", `{"text":"too long"}`), 401, "unauthenticated", missing)
+	want(t, call(h, "GET /v1/notes/1", token, ""), 422, "validation_failed", "")
+	want(t, call(h, "GET /v1/notes/019ad827-9c2f-713a-a564-7e27e6b20354", token, ""), 200, "", "")
+	r := httptest.NewRequest("POST", "/v1/notes", strings.NewReader("text=a"))
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	want(t, w, 415, "unsupported_media_type", "")
+}
+
+// What was validated reaches the service whole: as a form, and as bytes for a service that hands it on.
+func TestAFormReachesTheService(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, func(o *guard.Options) {
+		o.ValidateRequests = true
+		replace("application/json", "application/x-www-form-urlencoded")(o)
+		o.OpenAPI = bytes.Replace(o.OpenAPI, []byte("operationId: createNote"), []byte(
+			"operationId: createNote\n      parameters: [{ name: draft, in: query, schema: { type: boolean } }]"), 1)
+	})
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		fmt.Fprint(w, r.PostFormValue("text"), " ", string(body), " ", r.URL.Query().Get("draft"), " ", err)
+	}))
+	post := func(path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("POST", path, strings.NewReader("text=a"))
+		r.Header.Set("Authorization", "Bearer "+i.token(t, "first", nil, object{"scope": "notes:write"}))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	if w := post("/v1/notes?draft=true"); w.Code != 200 || w.Body.String() != "a text=a true <nil>" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	want(t, post("/v1/notes?draft=maybe"), 422, "validation_failed", "")
+	want(t, post("/v1/notes?text=b"), 400, "bad_request", "")
+
+	// A form has texts alone: how it writes a number or a list is not looked into.
+	h = served(t, i, func(o *guard.Options) {
+		o.ValidateRequests = true
+		replace("application/json", "application/x-www-form-urlencoded")(o)
+		o.OpenAPI = bytes.Replace(o.OpenAPI, []byte("type: string, maxLength: 5"), []byte("type: array, items: { type: integer }"), 1)
+	})
+	want(t, post("/v1/notes"), 200, "", "")
+}
+
+type machine struct{}
+
+func (machine) HasScope(string) bool { return true }
+
+// Where the document wants a token and something else, the caller is the token's, whatever the names are.
+func TestATokenAndAKeyTogether(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for _, name := range []string{"Alpha", "Zeta"} { // before and after Login
+		h := served(t, i, func(o *guard.Options) {
+			replace("Login: ['notes:write']", "Login: ['notes:write'], "+name+": []")(o)
+			o.OpenAPI = append(o.OpenAPI, "    "+name+": { type: apiKey, in: header, name: X-Key }\n"...)
+			o.Schemes = map[string]contract.Scheme{name: func(_ context.Context, r *http.Request) (contract.Caller, error) {
+				if r.Header.Get("X-Key") == "" {
+					return nil, nil
+				}
+				return machine{}, nil
+			}}
+		})
+		writer := i.token(t, "first", nil, object{"scope": "notes:write"})
+		want(t, call(h, "POST /v1/notes", writer, "{}"), 401, "unauthenticated", missing)
+		r := httptest.NewRequest("POST", "/v1/notes", nil)
+		r.Header.Set("X-Key", "k")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		want(t, w, 401, "unauthenticated", missing)
+		r.Header.Set("Authorization", "Bearer "+writer)
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != 200 || w.Body.String() != "ann first-party [notes:write] 1" {
+			t.Errorf("with %s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
