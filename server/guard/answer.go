@@ -5,8 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"sesame/server/contract"
 	"sesame/server/problem"
 )
@@ -48,7 +46,7 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, op *contract.Oper
 		p = problem.New(problem.Internal, "Something went wrong here.")
 	}
 	if op != nil {
-		g.Log.DebugContext(r.Context(), "refused", "operation", op.ID, "code", string(p.Code), "reason", reason(p.Cause))
+		g.Log.DebugContext(r.Context(), "refused", "operation", op.ID, "error", p.Error())
 	}
 	status := statuses[p.Code]
 	b := body{Type: "urn:sesame:problem:" + string(p.Code), Title: http.StatusText(status), Status: status, Detail: p.Detail, Code: p.Code}
@@ -62,21 +60,4 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, op *contract.Oper
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(b) // it can only fail when the client has gone
-}
-
-// reason says why a token does not stand, in words of our own: the library's quote the token.
-func reason(cause error) string {
-	for known, text := range map[error]string{
-		jwt.ErrTokenExpired: "expired", jwt.ErrTokenNotValidYet: "not valid yet", jwt.ErrTokenUsedBeforeIssued: "issued in the future",
-		jwt.ErrTokenInvalidIssuer: "another issuer", jwt.ErrTokenInvalidAudience: "another audience", errUnknownKey: "unknown kid",
-		jwt.ErrTokenMalformed: "malformed",
-	} {
-		if errors.Is(cause, known) {
-			return text
-		}
-	}
-	if cause == nil {
-		return ""
-	}
-	return "the signature, the algorithm, the type or a claim is wrong"
 }

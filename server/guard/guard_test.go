@@ -301,13 +301,13 @@ func TestTheGuardRepeatsNothing(t *testing.T) {
 	for _, token := range []string{
 		canary, i.token(t, "first", nil, nil) + canary, i.token(t, "first", object{"alg": canary}, nil), i.token(t, "first", object{"typ": canary}, nil),
 		i.token(t, "first", object{"kid": canary}, nil), i.token(t, "first", nil, object{"aud": canary}), i.token(t, "first", nil, object{"iss": canary}),
-		i.token(t, "first", nil, object{"exp": canary}),
+		i.token(t, "first", nil, object{"exp": canary}), i.token(t, "first", nil, object{"exp": 4242424242.4242}),
 	} {
 		if w := call(h, "GET /v1/notes?q="+canary, token, ""); w.Code != 401 || strings.Contains(w.Body.String(), canary) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 	}
-	if text := log.String(); strings.Contains(text, canary) || strings.Count(text, "refused") != 8 || !strings.Contains(text, "another audience") {
+	if text := log.String(); strings.Contains(text, canary) || strings.Contains(text, "4242424242") || strings.Count(text, "refused") != 9 || !strings.Contains(text, "another audience") {
 		t.Errorf("the log is\n%s", text)
 	}
 }

@@ -27,8 +27,6 @@ const (
 	maxDocument  = 1 << 20
 )
 
-var errUnknownKey = errors.New("the kid is not one of the issuer's")
-
 // keys are the issuer's public keys. While the issuer is down, those that were fetched last stay.
 type keys struct {
 	stored  jwkset.Storage

@@ -51,7 +51,7 @@ func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, e
 	}
 	caller, err := g.verify(ctx, text)
 	if err != nil {
-		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", err)
+		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
 	}
 	return caller, nil
 }
@@ -76,11 +76,11 @@ func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	}
 	kid, _ := t.Header["kid"].(string)
 	if kid == "" {
-		return nil, errUnknownKey
+		return nil, atjwt.ErrUnknownKey
 	}
 	jwk, err := g.keys.find(ctx, kid)
 	if err != nil {
-		return nil, errUnknownKey
+		return nil, atjwt.ErrUnknownKey
 	}
 	if m := jwk.Marshal(); m.ALG != "" && m.ALG.String() != t.Method.Alg() || m.USE != "" && m.USE.String() != "sig" {
 		return nil, errors.New("the key is for something else")

@@ -18,9 +18,6 @@ const (
 	remembered = 8192
 )
 
-// errUnknownKey says that a token names a key which is not in the ring.
-var errUnknownKey = errors.New("unknown kid")
-
 // ErrInvalid says that a text is not an access token of ours that is valid now. It wraps the reason.
 var ErrInvalid = errors.New("invalid access token")
 
@@ -108,7 +105,7 @@ func (i *Issuer) Verify(text string) (Access, error) {
 		i.verified.Remove(digest)
 	}
 	v, err := i.verify(text, ring)
-	if errors.Is(err, errUnknownKey) {
+	if errors.Is(err, atjwt.ErrUnknownKey) {
 		// Another replica may have made the key, and signed with it, since the ring was read.
 		again, readErr := i.keys.LookAgain()
 		if readErr != nil {
@@ -119,7 +116,7 @@ func (i *Issuer) Verify(text string) (Access, error) {
 		}
 	}
 	if err != nil {
-		return Access{}, err
+		return Access{}, fmt.Errorf("%w: %s", ErrInvalid, atjwt.Reason(err))
 	}
 	i.verified.Add(digest, v)
 	return v.Access, nil
@@ -134,11 +131,11 @@ func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 		return ring.find(t)
 	})
 	if err != nil {
-		return verified{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return verified{}, err
 	}
 	// Only a client's own token is without a session (RFC 9068 §2.2: sub is then the client_id).
 	if c.SessionID == "" && c.Subject != c.ClientID {
-		return verified{}, fmt.Errorf("%w: it has no session", ErrInvalid)
+		return verified{}, errors.New("it has no session")
 	}
 	a := Access{
 		ID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
@@ -159,7 +156,7 @@ func (r *Keyring) find(t *jwt.Token) (any, error) {
 	key, ok := r.public[kid]
 	switch {
 	case !ok:
-		return nil, errUnknownKey
+		return nil, atjwt.ErrUnknownKey
 	case key.alg != t.Method.Alg():
 		return nil, errors.New("alg is not that of the key")
 	}

@@ -113,6 +113,25 @@ func (f forger) check(t *testing.T, text string, accepted bool) {
 	}
 }
 
+// A2: why a token does not stand is told in words of our own; the library's quote what is in it.
+func TestARefusedTokenIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	f := newForger(t, atMoment)
+	for _, canary := range []any{4242424242.4242, "Canary", []string{"Canary"}, object{"Canary": "Canary"}} {
+		for name := range f.claims() {
+			if _, err := f.issuer.Verify(f.make(t, nil, object{name: canary})); err != nil && (strings.Contains(err.Error(), "4242424242") || strings.Contains(err.Error(), "Canary")) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		for name := range f.header() {
+			_, err := f.issuer.Verify(f.make(t, object{name: canary}, nil))
+			if !errors.Is(err, ErrInvalid) || strings.Contains(err.Error(), "4242424242") || strings.Contains(err.Error(), "Canary") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
 func TestASignedTokenIsReadBack(t *testing.T) {
 	f := newForger(t, atMoment)
 	in := Access{

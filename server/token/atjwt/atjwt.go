@@ -24,6 +24,9 @@ const (
 // could also sign (RFC 8725 §3.1).
 var Algorithms = []string{"ES256", "RS256", "EdDSA"}
 
+// ErrUnknownKey says that a token names a key which is not there.
+var ErrUnknownKey = errors.New("unknown kid")
+
 // Claims is the JSON form (RFC 9068 §2.2). Times are whole seconds: a fraction or a string does not
 // decode.
 type Claims struct {
@@ -105,4 +108,25 @@ func CheckHeader(t *jwt.Token) error {
 		return errors.New("typ is not at+jwt")
 	}
 	return nil
+}
+
+// Reason says why a token does not stand, in words of our own: the library's quote the token.
+func Reason(err error) string {
+	for _, known := range []struct {
+		err  error
+		text string
+	}{
+		{ErrUnknownKey, ErrUnknownKey.Error()},
+		{jwt.ErrTokenMalformed, "malformed"},
+		{jwt.ErrTokenExpired, "expired"},
+		{jwt.ErrTokenNotValidYet, "not valid yet"},
+		{jwt.ErrTokenUsedBeforeIssued, "issued in the future"},
+		{jwt.ErrTokenInvalidIssuer, "another issuer"},
+		{jwt.ErrTokenInvalidAudience, "another audience"},
+	} {
+		if errors.Is(err, known.err) {
+			return known.text
+		}
+	}
+	return "the signature, the algorithm, the type or a claim is wrong"
 }
