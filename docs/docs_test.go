@@ -166,6 +166,19 @@ func TestUnchangedIsNotSentAgain(t *testing.T) {
 	}
 }
 
+// Nobody needs a part of a page, and net/http would answer what is wrong with such a request in its own way.
+func TestPartsAndPreconditionsAreNotLookedAt(t *testing.T) {
+	for _, header := range [][]string{{"Range", "bytes=0-1,3-4"}, {"Range", "bytes=99999999-"}, {"Range", "nonsense"}, {"If-Match", `"x"`}} {
+		for _, encoding := range []string{"identity", "gzip"} {
+			plain := do(common(), http.MethodGet, "/docs/page.css", "Accept-Encoding", encoding)
+			res := do(common(), http.MethodGet, "/docs/page.css", append(header, "Accept-Encoding", encoding)...)
+			if res.StatusCode != http.StatusOK || !bytes.Equal(read(t, res), read(t, plain)) {
+				t.Errorf("%v, %s: %s", header, encoding, res.Status)
+			}
+		}
+	}
+}
+
 func TestCompressionIsNegotiated(t *testing.T) {
 	e := common()
 	for accept, want := range map[string]string{

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"io"
 	"net/http"
 	"strconv"
@@ -59,17 +60,21 @@ func respond(load func() (*resource, error)) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		body := res.gzipped
+		body, size := io.ReadSeeker(bytes.NewReader(res.gzipped)), len(res.gzipped)
 		etag := res.digest // one per encoding, since a strong tag names exact bytes
 		h := c.Response().Header()
 		if acceptsGzip(c.Request()) {
 			etag += "-gzip"
 			h.Set(echo.HeaderContentEncoding, "gzip")
-		} else if body, err = gunzip(res.gzipped); err != nil {
-			return err
+		} else {
+			size = plainSize(res.gzipped)
+			body = &unpacked{res.gzipped, size, nil}
+		}
+		for _, name := range []string{"Range", "If-Match"} { // of no use here, and their errors would be net/http's
+			c.Request().Header.Del(name)
 		}
 		h.Set(echo.HeaderContentType, res.mediaType)
-		h.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+		h.Set(echo.HeaderContentLength, strconv.Itoa(size))
 		h.Set("ETag", `"`+etag+`"`)
 		h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
 		// Asking again costs a 304; a page of one version with a script of another costs an evening.
@@ -77,7 +82,7 @@ func respond(load func() (*resource, error)) echo.HandlerFunc {
 		if res.csp != "" {
 			h.Set(echo.HeaderContentSecurityPolicy, res.csp)
 		}
-		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, bytes.NewReader(body))
+		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, body)
 		return nil
 	}
 }
@@ -99,6 +104,29 @@ func acceptsGzip(r *http.Request) bool {
 		}
 	}
 	return accepted
+}
+
+// unpacked reads what is compressed as it is sent: a whole copy for each client would let slow ones fill
+// the memory. It knows the two places that net/http seeks: the end, for the size, and the start.
+type unpacked struct {
+	gzipped []byte
+	size    int
+	io.Reader
+}
+
+// Seek implements io.Seeker.
+func (u *unpacked) Seek(_ int64, whence int) (int64, error) {
+	if whence == io.SeekEnd {
+		return int64(u.size), nil
+	}
+	r, err := gzip.NewReader(bytes.NewReader(u.gzipped))
+	u.Reader = r
+	return 0, err
+}
+
+// plainSize is how many bytes there were before they were compressed (RFC 1952 §2.3.1, ISIZE).
+func plainSize(gzipped []byte) int {
+	return int(binary.LittleEndian.Uint32(gzipped[len(gzipped)-4:]))
 }
 
 func gunzip(b []byte) ([]byte, error) {

@@ -196,6 +196,14 @@ func TestMediaTypes(t *testing.T) {
 				s.do(t, request{method: "PATCH", path: "/users/me", token: token, raw: strings.NewReader("{}"), header: header}).want(c.status)
 			})
 		}
+		for twice, status := range map[string]int{ // the second counts as much as the first
+			"Content-Type: application/json\r\nContent-Type: text/plain":                             415,
+			"Content-Type: application/json\r\nContent-Encoding: identity\r\nContent-Encoding: gzip": 415,
+		} {
+			if got := s.rawStatus(t, "PATCH /users/me HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "+token+"\r\nContent-Length: 2\r\n"+twice+"\r\n\r\n{}"); got != status {
+				t.Errorf("%s: got %d", twice, got)
+			}
+		}
 	})
 }
 
@@ -214,6 +222,7 @@ func TestHeadersAreBounded(t *testing.T) {
 			"17 KiB in many fields": {head(many(17 << 4)), 431},
 			"an address of 17 KiB":  {"GET /" + strings.Repeat("x", 17<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n", 431},
 			"no host":               {"GET /healthz HTTP/1.1\r\n\r\n", 400},
+			"an asterisk":           {"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404},
 			"a body of two lengths": {"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", 400},
 		} {
 			if status := s.rawStatus(t, c.text); status != c.status {

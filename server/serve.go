@@ -122,6 +122,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 		Handler: handler, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past all that follows
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

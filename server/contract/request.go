@@ -227,10 +227,11 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 }
 
 // mediaType finds which of the body's media types a request has. A document may declare a range,
-// image/*, which is not looked into.
+// image/*, which is not looked into. A header that is given twice is one with a comma (RFC 9110 §5.3),
+// which is no media type.
 func (b *body) mediaType(header http.Header) (string, bool) {
-	mediaType, params, err := mime.ParseMediaType(header.Get("Content-Type"))
-	encoding, charset := header.Get("Content-Encoding"), params["charset"]
+	mediaType, params, err := mime.ParseMediaType(strings.Join(header["Content-Type"], ","))
+	encoding, charset := strings.Join(header["Content-Encoding"], ","), params["charset"]
 	if err != nil || encoding != "" && !strings.EqualFold(encoding, "identity") ||
 		charset != "" && !strings.EqualFold(charset, "utf-8") {
 		return "", false
