@@ -156,6 +156,11 @@ func TestBodiesAreBounded(t *testing.T) {
 				})
 			}
 		}
+		// What says that it will be too long is not waited for.
+		head := "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
+		if status := s.rawStatus(t, head+"1000000\r\n\r\n"); status != 413 {
+			t.Errorf("a body that is announced: got %d", status)
+		}
 	})
 }
 

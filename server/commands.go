@@ -20,6 +20,8 @@ import (
 	"sesame"
 	"sesame/server/contract"
 	"sesame/server/problem"
+	"sesame/server/secret"
+	"sesame/server/store"
 )
 
 // maxPassword is how much of standard input is read, in bytes; more than any password may have, so
@@ -108,14 +110,10 @@ func (c configCommand) Run(p *program) error {
 	*p.Settings = p.InForce(p.Listen)
 	object := map[string]string{}
 	for _, flag := range p.flags {
-		value := fmt.Sprint(flag.Target.Interface())
-		if flag.Target.Addr().Interface() == &p.DatabaseURL { // which file or server it is is no secret
-			value = p.DatabaseURL.Reveal()
+		name, value := variable(flag.Name), fmt.Sprint(flag.Target.Interface())
+		if flag.Name == "database-url" { // which says more than that there is one
+			value = masked(p.DatabaseURL)
 		}
-		if flag.Tag.Has("secret") && value != "" {
-			value = "********"
-		}
-		name, value := variable(flag.Name), masked(value)
 		object[name] = value
 		if !c.JSON {
 			fmt.Fprintf(p.stdout, "%s=%s\n", name, value)
@@ -127,22 +125,26 @@ func (c configCommand) Run(p *program) error {
 	return nil
 }
 
-// masked hides the passwords of an address.
-func masked(value string) string {
-	u, err := url.Parse(value)
-	if err != nil {
-		return value
+// masked is an address without its passwords. Of one that cannot be read nothing is shown: who knows
+// where a password stands in it?
+func masked(address secret.Text) string {
+	if _, sqlite := store.SQLitePath(address.Reveal()); sqlite {
+		return address.Reveal()
 	}
-	query := u.Query()
+	u, err := url.Parse(address.Reveal())
+	if err != nil || u.Fragment != "" {
+		return address.String()
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return address.String()
+	}
 	for name := range query {
 		if strings.Contains(strings.ToLower(name), "password") {
 			query.Set(name, "xxxxx") // as Redacted does
-			u.RawQuery = query.Encode()
 		}
 	}
-	if _, has := u.User.Password(); !has && u.RawQuery == "" {
-		return value
-	}
+	u.RawQuery = query.Encode()
 	return u.Redacted()
 }
 

@@ -192,7 +192,10 @@ func settingNames() (names []string) {
 
 func TestConfigShowsEverySettingAndNoSecret(t *testing.T) {
 	t.Parallel()
-	for _, database := range []string{"postgres://u:db-secret@h/d", "postgres://u@h/d?password=db-secret", "postgres://h/d?sslmode=require&sslpassword=db-secret&user=u"} {
+	for _, database := range []string{
+		"postgres://u:db-secret@h/d", "postgres://u@h/d?password=db-secret", "postgres://h/d?sslmode=require&sslpassword=db-secret&user=u",
+		"postgres://u:db-secret%@h/d", "postgres://u:db-secret/x@h/d", "postgres://h/d?password=db-secret;x", "postgres://u:#db-secret@h/d",
+	} {
 		e := environment{"SESAME_DATABASE_URL": database, "SESAME_MASTER_KEY": testKey(), "SESAME_PUBLIC_URL": "https://login.example", "SESAME_SMTP_URL": "smtp://u:db-secret@mail.example"}
 		text, asJSON := succeeds(t, "", e, "config"), succeeds(t, "", e, "config", "--json")
 		var object map[string]string

@@ -134,30 +134,26 @@ func fill(ctx context.Context, file string, users, sessions int) error {
 	defer db.Close()
 	const random = `lower(hex(randomblob(16)))`
 	const counting = `WITH RECURSIVE n(i) AS (SELECT 1 WHERE $1 > 0 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
-	const countSessions = `SELECT COUNT(*) FROM sessions`
 	now := time.Now().UnixMicro()
 	for _, step := range []struct {
 		count, insert string
 		wanted        int
+		more          []any
 	}{
 		{`SELECT COUNT(*) FROM users`, `
 			INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name, password_hash, scopes, disabled, created_at, updated_at)
 			` + counting + `SELECT ` + random + `, 'user-' || i, 'user-' || i, 'user-' || i || '@example.org', 'user-' || i || '@example.org',
-				TRUE, 'Some Body', '$argon2id$', '', FALSE, $2, $2 FROM n`, users},
-		{countSessions, `
+				TRUE, 'Some Body', '$argon2id$', '', FALSE, $2, $2 FROM n`, users, nil},
+		{`SELECT COUNT(*) FROM sessions`, `
 			INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address, user_agent, created_at, last_used_at, expires_at, ends_at)
 			` + counting + `SELECT ` + random + `, (SELECT id FROM users WHERE username_key = 'user-' || (1 + i % $3)),
-				'first-party', 'me:read me:write', ` + random + `, 0, '192.0.2.1', 'bench', $2 - i, $2 - i, $2 + 86400000000 + i, $2 + 864000000000 FROM n`, sessions},
+				'first-party', 'me:read me:write', ` + random + `, 0, '192.0.2.1', 'bench', $2 - i, $2 - i, $2 + 86400000000 + i, $2 + 864000000000 FROM n`, sessions, []any{users - 2*connections}},
 	} {
 		var have int
 		if err := db.QueryRowContext(ctx, step.count).Scan(&have); err != nil {
 			return fmt.Errorf("count: %w", err)
 		}
-		args := []any{step.wanted - have, now}
-		if step.count == countSessions {
-			args = append(args, users-2*connections)
-		}
-		if _, err := db.ExecContext(ctx, step.insert, args...); err != nil {
+		if _, err := db.ExecContext(ctx, step.insert, append([]any{step.wanted - have, now}, step.more...)...); err != nil {
 			return fmt.Errorf("fill the database: %w", err)
 		}
 	}

@@ -26,7 +26,7 @@ type Settings struct {
 	Listen            string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
 	PublicURL         string      `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
 	DatabaseURL       secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
-	MasterKey         secret.Text `secret:"" placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
+	MasterKey         secret.Text `placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
 	MasterKeyFile     string      `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
 	Audience          string      `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
 	SigningAlg        string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. A change publishes a key of it at the next start of the server; it signs ten minutes later."`
@@ -39,7 +39,7 @@ type Settings struct {
 	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
 	EventRetention    Duration    `default:"2160h" placeholder:"TIME" help:"How long the record of what happened to accounts is kept, 24h to 87600h."`
-	SMTPURL           secret.Text `secret:"" name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
+	SMTPURL           secret.Text `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
 	MailFrom          string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, HOST being that of the public URL)"`
 	MailTemplates     string      `placeholder:"FOLDER" help:"Templates of your own for mails. (default: the built-in ones)"`
 	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`

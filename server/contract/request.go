@@ -204,12 +204,9 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	if schema == nil {
 		return nil, nil, nil
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, nil, problem.New(problem.PayloadTooLarge, fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10))
-	}
+	data, err := readBody(r)
 	if err != nil {
-		return nil, nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
+		return nil, nil, err
 	}
 	if mediaType == mediaForm {
 		value, err := b.readForm(r, data)
@@ -224,6 +221,22 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	}
 	r.Body = validated{io.NopCloser(bytes.NewReader(data)), value}
 	return schema, value, nil
+}
+
+// readBody reads no more than MaxBody, and waits for nothing of a body that is announced as larger.
+func readBody(r *http.Request) ([]byte, error) {
+	tooLarge := problem.New(problem.PayloadTooLarge, fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10))
+	if r.ContentLength > MaxBody {
+		return nil, tooLarge
+	}
+	data, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, MaxBody))
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return nil, tooLarge
+	}
+	if err != nil {
+		return nil, problem.Wrap(problem.BadRequest, "The body ended before it was complete.", err)
+	}
+	return data, nil
 }
 
 // mediaType finds which of the body's media types a request has. A document may declare a range,
