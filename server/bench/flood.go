@@ -26,7 +26,7 @@ type flooded struct {
 	capacity   float64 // logins a second without a flood
 	unloaded   round   // GET /users/me without the flood
 	loaded     round   // and with it, all turns
-	kept       spread  // share of the throughput that is kept, see (*flooded).turn
+	kept       spread  // share of the throughput that is kept, see turn.kept: all turns, and the least and the most of one
 	healthz    []time.Duration
 	poured     *poured
 	idle, peak int64 // resident bytes: before, and the most
@@ -105,14 +105,21 @@ func (f *flooded) drown(ctx context.Context, server *program, readers *benchCase
 	group.Go(func() { floodErr = pour(ctx, server.address, rate, f.poured) })
 	group.Go(func() { f.healthz, healthErr = pulse(ctx, server.address) })
 	kept := make([]float64, floodTurns)
+	var all turn
 	for i := range kept {
-		if kept[i], turnErr = f.turn(ctx, server, readers); turnErr != nil {
+		var one turn
+		if one, turnErr = f.turn(ctx, server, readers); turnErr != nil {
 			break
 		}
+		kept[i] = one.kept(f.unloaded.cpuPerRequest())
+		all.quiet.add(one.quiet)
+		all.busy.add(one.busy)
+		all.reads += one.reads
 	}
 	cancel()
 	group.Wait()
 	f.kept = spreadOf(kept)
+	f.kept.median = all.kept(f.unloaded.cpuPerRequest()) // the end of a turn cuts hashes off, which matters less in all of them
 	return errors.Join(floodErr, healthErr, turnErr)
 }
 
@@ -122,7 +129,13 @@ type spent struct {
 	hashed, refused int64
 }
 
-// during measures what the server does while f runs.
+func (s *spent) add(more spent) {
+	s.cpu += more.cpu
+	s.hashed += more.hashed
+	s.refused += more.refused
+}
+
+// during measures what the server does while run runs.
 func (f *flooded) during(server *program, run func() error) (s spent, err error) {
 	before, err := server.cpu()
 	if err != nil {
@@ -136,11 +149,15 @@ func (f *flooded) during(server *program, run func() error) (s spent, err error)
 	return spent{after - before, f.poured.hashed.Load() - hashed, f.poured.refused.Load() - refused}, err
 }
 
-// turn measures the flood alone for a moment, which says what a login costs now, and then with readers.
-// It gives the throughput that reading keeps for each second of CPU that the flood leaves over.
-func (f *flooded) turn(ctx context.Context, server *program, readers *benchCase) (kept float64, err error) {
+// turn is the flood alone for a moment, which says what a login costs now, and then with readers.
+type turn struct {
+	quiet, busy spent
+	reads       int
+}
+
+func (f *flooded) turn(ctx context.Context, server *program, readers *benchCase) (t turn, err error) {
 	const alone = 3 * floodTime / floodTurns / 8
-	quiet, err := f.during(server, func() error {
+	t.quiet, err = f.during(server, func() error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -149,24 +166,26 @@ func (f *flooded) turn(ctx context.Context, server *program, readers *benchCase)
 		}
 	})
 	if err != nil {
-		return 0, err
+		return t, err
 	}
 	var reads round
-	busy, err := f.during(server, func() (err error) {
+	t.busy, err = f.during(server, func() (err error) {
 		reads, err = readers.measure(floodTime/floodTurns - alone)
 		return err
 	})
-	if err != nil {
-		return 0, err
-	}
+	t.reads = len(reads.latencies)
 	f.loaded.latencies = append(f.loaded.latencies, reads.latencies...)
 	f.loaded.failures += reads.failures
 	f.loaded.elapsed += reads.elapsed
-	// A 503 is taken for as dear as a read: it is a small part.
-	read := f.unloaded.cpuPerRequest()
-	login := (micros(quiet.cpu) - float64(quiet.refused)*read) / float64(max(1, quiet.hashed))
-	left := micros(busy.cpu) - float64(busy.hashed)*login - float64(busy.refused)*read
-	return read * float64(len(reads.latencies)) / left, nil
+	return t, err
+}
+
+// kept is the throughput that reading keeps for each second of CPU that the flood leaves over. read is what
+// a read costs without a flood; a 503 is taken for as dear, since it is a small part.
+func (t turn) kept(read float64) float64 {
+	login := (micros(t.quiet.cpu) - float64(t.quiet.refused)*read) / float64(max(1, t.quiet.hashed))
+	left := micros(t.busy.cpu) - float64(t.busy.hashed)*login - float64(t.busy.refused)*read
+	return read * float64(t.reads) / left
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -80,7 +80,7 @@ The load average when it began was %s; above 0.5, other programs have disturbed 
   the queue is answered 503 with Retry-After.
 - GET /users/me is asked over %d connections meanwhile, each sending its next request when it has the answer.
 - *CPU left over* is what the server used, less what its logins and its 503s cost. A login's cost is measured in the
-  same flood while nobody reads, in turns with the reading: %d turns, of which the median counts. Hashing takes most of
+  same flood while nobody reads, in turns with the reading: %d turns, counted together. Hashing takes most of
   the CPU, so a small error there is a larger one here.
 - The senders, the readers and the server share the machine's cores.
 - The sizes are two SQLite files; what is compared takes turns, %d connections at a time, as in
