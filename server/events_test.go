@@ -13,6 +13,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
+	"sesame/server/auth"
 )
 
 const home = "198.51.100.9"
@@ -164,6 +165,29 @@ var deeds = []struct {
 	{"profile_changed", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.do(t, here(amend(root, ann, map[string]any{"email": "lee@example.com"}))).want(200)
 		return s.administers(t, root, ann)
+	}},
+	{"email_confirmed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET email = 'ann@example.com', email_key = 'ann@example.com' WHERE id = '`+ann.ID.String()+`'`)
+		s.plantCode(t, ann.Username, auth.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.do(t, here(confirmEmail(ann.Username))).want(204)
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+	}},
+	{"email_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantCode(t, ann.Username, auth.ToConfirm, ann.ID.String(), "ann@example.org")
+		s.do(t, here(confirmEmail(ann.Username))).want(204)
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+	}},
+	{"email_lost", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net' WHERE id = '`+ann.ID.String()+`'`)
+		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "owner", "password": horse}}).want(201))
+		s.plantCode(t, ann.Username, auth.ToConfirm, owner.ID.String(), "ann@example.net")
+		s.do(t, here(confirmEmail(ann.Username))).want(204)
+		return trace{ann.ID.String(), "", "", ""}
+	}},
+	{"password_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantCode(t, ann.Username, auth.ToReset, ann.ID.String(), ann.Username+"@example.com")
+		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
 	}},
 	{"password_changed", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)

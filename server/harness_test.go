@@ -274,7 +274,9 @@ func (s *server) try(r request) (*answer, error) {
 		q.Header.Set("Authorization", "Bearer "+r.token)
 	}
 	for name, value := range r.header {
-		q.Header.Set(name, value)
+		if q.Header.Set(name, value); name == "Host" {
+			q.Host = value
+		}
 	}
 	response, err := s.client.Do(q)
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"sesame"
 	"sesame/gen/api"
+	"sesame/server/auth"
 	"sesame/server/contract"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -105,7 +106,7 @@ func (c *cast) enter(t *testing.T) actor {
 	a, now := actor{newID(), newID(), newID()}, c.s.clock.now()
 	user := store.User{
 		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
-		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now,
+		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
 	}
 	if err := c.db.CreateUser(t.Context(), user); err != nil {
 		t.Fatal(err)
@@ -129,6 +130,22 @@ func (c *cast) token(t *testing.T, a actor, scopes []string, expires time.Time) 
 		ID: newID(), Subject: a.userID, SessionID: a.sessionID, ClientID: "first-party",
 		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), IssuedAt: c.s.clock.now(), ExpiresAt: expires,
 	})
+}
+
+// mailCodes makes the code in the examples good for an actor.
+func (c *cast) mailCodes(t *testing.T, a actor, r request) {
+	t.Helper()
+	body, _ := r.json.(map[string]any)
+	code, ok := body["code"].(string)
+	if !ok {
+		return
+	}
+	c.s.sql(t, `DELETE FROM one_time_codes`)
+	purpose := auth.ToConfirm
+	if body["new_password"] != nil {
+		purpose = auth.ToReset
+	}
+	c.s.plantCode(t, code, purpose, a.userID, a.userID+"@example.com")
 }
 
 // owned are the things of an actor that a path can name.
@@ -189,6 +206,7 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 					a := c.enter(t)
 					r := exampleOf(t, op, c.owned(a))
 					r.token = caller.token(t, c, a, op)
+					c.mailCodes(t, c.enter(t), r)
 					got := s.do(t, r)
 					letIn := caller.status == 0 || op.Public() || op.Anonymous() && caller.stands ||
 						caller.code == "insufficient_scope" && len(op.Scopes()) == 0
@@ -329,7 +347,11 @@ func TestPublicOperations(t *testing.T) {
 			either = append(either, op.ID)
 		}
 	}
-	if want := []string{"createToken", "getHealth", "getKeys", "getMetadata", "getReadiness", "revokeToken"}; !slices.Equal(public, want) {
+	want := []string{
+		"confirmEmail", "confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getReadiness",
+		"requestPasswordReset", "revokeToken",
+	}
+	if !slices.Equal(public, want) {
 		t.Errorf("public are %v, want %v", public, want)
 	}
 	if want := []string{"createUser"}; !slices.Equal(either, want) {

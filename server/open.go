@@ -91,7 +91,8 @@ func (p *program) service(parts *parts, scopes []string) *auth.Service {
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
 		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
 		EventRetention: p.EventRetention.Duration,
-		Outbox:         parts.outbox,
+		Outbox:         parts.outbox, NewLoginMails: p.NewLoginMails == "on",
+		ConfirmURL: p.VerifyURL, ResetURL: p.ResetURL,
 	})
 }
 

@@ -86,7 +86,7 @@ func testFunctions(t *testing.T) map[string]bool {
 }
 
 // secretName is how what must be hidden is called in requests.
-var secretName = regexp.MustCompile(`(^|_)(password|token|secret)$`)
+var secretName = regexp.MustCompile(`(^|_)(password|token|secret|code)$`)
 
 // A2: what a request may hold that must not be seen has the format password, by which the generated code
 // takes it as a secret.Text. No answer has it: that type would put a mark in its place.

@@ -27,13 +27,16 @@ import (
 // Defines values for ErrorCode.
 const (
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
+	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
 	ErrorCodeInternalError                  ErrorCode = "internal_error"
+	ErrorCodeInvalidCode                    ErrorCode = "invalid_code"
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
+	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
@@ -50,11 +53,15 @@ func (e ErrorCode) Valid() bool {
 	switch e {
 	case ErrorCodeBadRequest:
 		return true
+	case ErrorCodeEmailTaken:
+		return true
 	case ErrorCodeInsufficientScope:
 		return true
 	case ErrorCodeInsufficientUserAuthentication:
 		return true
 	case ErrorCodeInternalError:
+		return true
+	case ErrorCodeInvalidCode:
 		return true
 	case ErrorCodeInvalidToken:
 		return true
@@ -63,6 +70,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNotFound:
+		return true
+	case ErrorCodeNothingToConfirm:
 		return true
 	case ErrorCodePayloadTooLarge:
 		return true
@@ -95,6 +104,9 @@ const (
 	EventKindAccountEnabled   EventKind = "account_enabled"
 	EventKindClientCreated    EventKind = "client_created"
 	EventKindClientDeleted    EventKind = "client_deleted"
+	EventKindEmailChanged     EventKind = "email_changed"
+	EventKindEmailConfirmed   EventKind = "email_confirmed"
+	EventKindEmailLost        EventKind = "email_lost"
 	EventKindKeyRotated       EventKind = "key_rotated"
 	EventKindLogin            EventKind = "login"
 	EventKindLoginFailed      EventKind = "login_failed"
@@ -102,6 +114,7 @@ const (
 	EventKindLogout           EventKind = "logout"
 	EventKindLogoutEverywhere EventKind = "logout_everywhere"
 	EventKindPasswordChanged  EventKind = "password_changed"
+	EventKindPasswordReset    EventKind = "password_reset"
 	EventKindProfileChanged   EventKind = "profile_changed"
 	EventKindRefreshReused    EventKind = "refresh_reused"
 	EventKindScopesChanged    EventKind = "scopes_changed"
@@ -123,6 +136,12 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindClientDeleted:
 		return true
+	case EventKindEmailChanged:
+		return true
+	case EventKindEmailConfirmed:
+		return true
+	case EventKindEmailLost:
+		return true
 	case EventKindKeyRotated:
 		return true
 	case EventKindLogin:
@@ -136,6 +155,8 @@ func (e EventKind) Valid() bool {
 	case EventKindLogoutEverywhere:
 		return true
 	case EventKindPasswordChanged:
+		return true
+	case EventKindPasswordReset:
 		return true
 	case EventKindProfileChanged:
 		return true
@@ -255,6 +276,26 @@ func (e TokenRequestGrantType) Valid() bool {
 	}
 }
 
+// CurrentPassword Example: a wooden horse
+type CurrentPassword = secret.Text
+
+// EmailChange defines model for EmailChange.
+type EmailChange struct {
+	// Email Example: ann@example.org
+	Email string `json:"email"`
+
+	// Password Example: a wooden horse
+	Password CurrentPassword `json:"password"`
+}
+
+// EmailConfirmation defines model for EmailConfirmation.
+type EmailConfirmation struct {
+	// Code The `code` of the link in the mail.
+	//
+	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
+	Code MailedCode `json:"code"`
+}
+
 // ErrorCode What went wrong, for programs. Codes are added, never changed.
 type ErrorCode string
 
@@ -288,6 +329,9 @@ type Event struct {
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as it says.
 	// - `profile_changed`: somebody else changed the name or the address.
+	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
+	// - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
 	// - `key_rotated`: another key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -319,6 +363,9 @@ type Event struct {
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as it says.
 //   - `profile_changed`: somebody else changed the name or the address.
+//   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
+//   - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+//   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
 //   - `key_rotated`: another key signs from now on.
 type EventKind string
@@ -426,6 +473,11 @@ type KeySet struct {
 	Keys []Key `json:"keys"`
 }
 
+// MailedCode The `code` of the link in the mail.
+//
+// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
+type MailedCode = secret.Text
+
 // Metadata defines model for Metadata.
 type Metadata struct {
 	GrantTypesSupported                       []string `json:"grant_types_supported"`
@@ -467,7 +519,7 @@ type OAuthErrorCode string
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
-	CurrentPassword secret.Text `json:"current_password"`
+	CurrentPassword CurrentPassword `json:"current_password"`
 
 	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
 	// character is required. The server may be set to want more than eight. The most common
@@ -477,6 +529,29 @@ type PasswordChange struct {
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
+}
+
+// PasswordReset defines model for PasswordReset.
+type PasswordReset struct {
+	// Code The `code` of the link in the mail.
+	//
+	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
+	Code MailedCode `json:"code"`
+
+	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
+	// character is required. The server may be set to want more than eight. The most common
+	// passwords, and those made of the username, the e-mail address or the service's name, are
+	// refused.
+	//
+	//
+	// Example: a wooden horse
+	NewPassword NewPassword `json:"new_password"`
+}
+
+// PasswordResetRequest defines model for PasswordResetRequest.
+type PasswordResetRequest struct {
+	// Email Example: ann@example.com
+	Email string `json:"email"`
 }
 
 // Problem An error as RFC 9457 has it.
@@ -639,7 +714,7 @@ type UserAdministration struct {
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one is a claim until it is confirmed; `null` clears it.
+	// Email A new one is a claim until it is confirmed, for which it is mailed a code; `null` clears it.
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
@@ -711,6 +786,9 @@ type Forbidden = Problem
 
 // Invalid An error as RFC 9457 has it.
 type Invalid = Problem
+
+// InvalidCode An error as RFC 9457 has it.
+type InvalidCode = Problem
 
 // LastAdministrator An error as RFC 9457 has it.
 type LastAdministrator = Problem
@@ -802,6 +880,15 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
+type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
+type RequestPasswordResetJSONRequestBody = PasswordResetRequest
+
+// ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
+type ConfirmPasswordResetJSONRequestBody = PasswordReset
+
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
 
@@ -817,6 +904,9 @@ type CreateUserJSONRequestBody = UserCreate
 // UpdateMeJSONRequestBody defines body for UpdateMe for application/json ContentType.
 type UpdateMeJSONRequestBody = UserUpdate
 
+// ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
+type ChangeEmailJSONRequestBody = EmailChange
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
 
@@ -831,12 +921,21 @@ type ServerInterface interface {
 	// GetMetadata What this server can do
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx echo.Context) error
+	// ConfirmEmail Confirm an e-mail address
+	// (POST /email-verifications/confirm)
+	ConfirmEmail(ctx echo.Context) error
 	// ListEvents What happened to all accounts
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// RequestPasswordReset Mail me a code to choose a new password
+	// (POST /password-resets)
+	RequestPasswordReset(ctx echo.Context) error
+	// ConfirmPasswordReset Choose a new password
+	// (POST /password-resets/confirm)
+	ConfirmPasswordReset(ctx echo.Context) error
 	// GetReadiness Can it serve
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -864,6 +963,12 @@ type ServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx echo.Context) error
+	// ChangeEmail Change my e-mail address
+	// (PUT /users/me/email)
+	ChangeEmail(ctx echo.Context) error
+	// RequestEmailVerification Mail me a code to confirm my address
+	// (POST /users/me/email/verification)
+	RequestEmailVerification(ctx echo.Context) error
 	// ListMyEvents What happened to my account
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
@@ -913,6 +1018,15 @@ func (w *ServerInterfaceWrapper) GetMetadata(ctx echo.Context) error {
 	return err
 }
 
+// ConfirmEmail converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmEmail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmEmail(ctx)
+	return err
+}
+
 // ListEvents converts echo context to params.
 func (w *ServerInterfaceWrapper) ListEvents(ctx echo.Context) error {
 	var err error
@@ -958,6 +1072,24 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// RequestPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) RequestPasswordReset(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RequestPasswordReset(ctx)
+	return err
+}
+
+// ConfirmPasswordReset converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmPasswordReset(ctx)
 	return err
 }
 
@@ -1069,6 +1201,24 @@ func (w *ServerInterfaceWrapper) UpdateMe(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateMe(ctx)
+	return err
+}
+
+// ChangeEmail converts echo context to params.
+func (w *ServerInterfaceWrapper) ChangeEmail(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ChangeEmail(ctx)
+	return err
+}
+
+// RequestEmailVerification converts echo context to params.
+func (w *ServerInterfaceWrapper) RequestEmailVerification(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RequestEmailVerification(ctx)
 	return err
 }
 
@@ -1247,6 +1397,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/users/:user_id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/users/:user_id", wrapper.UpdateUser, options.OperationMiddlewares["updateUser"]...)
 	router.PUT(options.BaseURL+"/users/me/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
+	router.PUT(options.BaseURL+"/users/me/email", wrapper.ChangeEmail, options.OperationMiddlewares["changeEmail"]...)
+	router.POST(options.BaseURL+"/users/me/email/verification", wrapper.RequestEmailVerification, options.OperationMiddlewares["requestEmailVerification"]...)
+	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
+	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
+	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -1269,6 +1424,8 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 }
 
 type InvalidApplicationProblemPlusJSONResponse Problem
+
+type InvalidCodeApplicationProblemPlusJSONResponse Problem
 
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
 
@@ -1472,6 +1629,133 @@ func (response GetMetadata500ApplicationProblemPlusJSONResponse) VisitGetMetadat
 	return err
 }
 
+type ConfirmEmailRequestObject struct {
+	Body *ConfirmEmailJSONRequestBody
+}
+
+type ConfirmEmailResponseObject interface {
+	VisitConfirmEmailResponse(w http.ResponseWriter) error
+}
+
+type ConfirmEmail204Response struct {
+}
+
+func (response ConfirmEmail204Response) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmEmail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail400ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail409ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmEmail409ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail413ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail415ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail422ApplicationProblemPlusJSONResponse struct {
+	InvalidCodeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail422ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail500ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail503ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListEventsRequestObject struct {
 	Params ListEventsParams
 }
@@ -1626,6 +1910,246 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordResetRequestObject struct {
+	Body *RequestPasswordResetJSONRequestBody
+}
+
+type RequestPasswordResetResponseObject interface {
+	VisitRequestPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type RequestPasswordReset202Response struct {
+}
+
+func (response RequestPasswordReset202Response) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RequestPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset400ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset413ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset415ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset422ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset500ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RequestPasswordReset503ApplicationProblemPlusJSONResponse) VisitRequestPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordResetRequestObject struct {
+	Body *ConfirmPasswordResetJSONRequestBody
+}
+
+type ConfirmPasswordResetResponseObject interface {
+	VisitConfirmPasswordResetResponse(w http.ResponseWriter) error
+}
+
+type ConfirmPasswordReset204Response struct {
+}
+
+func (response ConfirmPasswordReset204Response) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type ConfirmPasswordReset400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasswordReset400ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordReset409ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmPasswordReset409ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordReset413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasswordReset413ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordReset415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasswordReset415ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordReset422ApplicationProblemPlusJSONResponse struct {
+	InvalidCodeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasswordReset422ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordReset500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasswordReset500ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmPasswordReset503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -2747,6 +3271,296 @@ func (response UpdateMe503ApplicationProblemPlusJSONResponse) VisitUpdateMeRespo
 	return err
 }
 
+type ChangeEmailRequestObject struct {
+	Body *ChangeEmailJSONRequestBody
+}
+
+type ChangeEmailResponseObject interface {
+	VisitChangeEmailResponse(w http.ResponseWriter) error
+}
+
+type ChangeEmail202Response struct {
+}
+
+func (response ChangeEmail202Response) VisitChangeEmailResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type ChangeEmail400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail400ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail401ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail403ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail413ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail415ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail422ApplicationProblemPlusJSONResponse Problem
+
+func (response ChangeEmail422ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail429ApplicationProblemPlusJSONResponse struct {
+	ThrottledApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail429ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail500ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ChangeEmail503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ChangeEmail503ApplicationProblemPlusJSONResponse) VisitChangeEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerificationRequestObject struct {
+}
+
+type RequestEmailVerificationResponseObject interface {
+	VisitRequestEmailVerificationResponse(w http.ResponseWriter) error
+}
+
+type RequestEmailVerification202Response struct {
+}
+
+func (response RequestEmailVerification202Response) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+	w.WriteHeader(202)
+	return nil
+}
+
+type RequestEmailVerification400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RequestEmailVerification400ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RequestEmailVerification401ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RequestEmailVerification403ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification409ApplicationProblemPlusJSONResponse Problem
+
+func (response RequestEmailVerification409ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RequestEmailVerification413ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RequestEmailVerification500ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RequestEmailVerification503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RequestEmailVerification503ApplicationProblemPlusJSONResponse) VisitRequestEmailVerificationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListMyEventsRequestObject struct {
 	Params ListMyEventsParams
 }
@@ -3839,12 +4653,21 @@ type StrictServerInterface interface {
 	// GetMetadata What this server can do
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx context.Context, request GetMetadataRequestObject) (GetMetadataResponseObject, error)
+	// ConfirmEmail Confirm an e-mail address
+	// (POST /email-verifications/confirm)
+	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
 	// ListEvents What happened to all accounts
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
 	// GetHealth Is the process alive
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// RequestPasswordReset Mail me a code to choose a new password
+	// (POST /password-resets)
+	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
+	// ConfirmPasswordReset Choose a new password
+	// (POST /password-resets/confirm)
+	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
 	// GetReadiness Can it serve
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -3872,6 +4695,12 @@ type StrictServerInterface interface {
 	// UpdateMe Change my profile
 	// (PATCH /users/me)
 	UpdateMe(ctx context.Context, request UpdateMeRequestObject) (UpdateMeResponseObject, error)
+	// ChangeEmail Change my e-mail address
+	// (PUT /users/me/email)
+	ChangeEmail(ctx context.Context, request ChangeEmailRequestObject) (ChangeEmailResponseObject, error)
+	// RequestEmailVerification Mail me a code to confirm my address
+	// (POST /users/me/email/verification)
+	RequestEmailVerification(ctx context.Context, request RequestEmailVerificationRequestObject) (RequestEmailVerificationResponseObject, error)
 	// ListMyEvents What happened to my account
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
@@ -3956,6 +4785,52 @@ func (sh *strictHandler) GetMetadata(ctx echo.Context) error {
 	return nil
 }
 
+// ConfirmEmail operation middleware
+func (sh *strictHandler) ConfirmEmail(ctx echo.Context) error {
+	var request ConfirmEmailRequestObject
+
+	var body ConfirmEmailJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmEmail(ctx.Request().Context(), request.(ConfirmEmailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmEmail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmEmailResponseObject); ok {
+		return validResponse.VisitConfirmEmailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListEvents operation middleware
 func (sh *strictHandler) ListEvents(ctx echo.Context, params ListEventsParams) error {
 	var request ListEventsRequestObject
@@ -3998,6 +4873,98 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RequestPasswordReset operation middleware
+func (sh *strictHandler) RequestPasswordReset(ctx echo.Context) error {
+	var request RequestPasswordResetRequestObject
+
+	var body RequestPasswordResetJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestPasswordReset(ctx.Request().Context(), request.(RequestPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RequestPasswordResetResponseObject); ok {
+		return validResponse.VisitRequestPasswordResetResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmPasswordReset operation middleware
+func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
+	var request ConfirmPasswordResetRequestObject
+
+	var body ConfirmPasswordResetJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmPasswordReset(ctx.Request().Context(), request.(ConfirmPasswordResetRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmPasswordReset")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmPasswordResetResponseObject); ok {
+		return validResponse.VisitConfirmPasswordResetResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -4289,6 +5256,75 @@ func (sh *strictHandler) UpdateMe(ctx echo.Context) error {
 	return nil
 }
 
+// ChangeEmail operation middleware
+func (sh *strictHandler) ChangeEmail(ctx echo.Context) error {
+	var request ChangeEmailRequestObject
+
+	var body ChangeEmailJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ChangeEmail(ctx.Request().Context(), request.(ChangeEmailRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ChangeEmail")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ChangeEmailResponseObject); ok {
+		return validResponse.VisitChangeEmailResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RequestEmailVerification operation middleware
+func (sh *strictHandler) RequestEmailVerification(ctx echo.Context) error {
+	var request RequestEmailVerificationRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RequestEmailVerification(ctx.Request().Context(), request.(RequestEmailVerificationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RequestEmailVerification")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RequestEmailVerificationResponseObject); ok {
+		return validResponse.VisitRequestEmailVerificationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListMyEvents operation middleware
 func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParams) error {
 	var request ListMyEventsRequestObject
@@ -4534,208 +5570,232 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H37chs3s+eroGZPVSyfIUVSd7q+qqM49hc7vh1bjvLF9BHBGZBENASYASiacblqn2bzHnmUfZItdAMz",
-	"mJtISnKcfOv8kbKGcwEajb73Dx+DSM7mUjChVdD/GEwZjVkK/3xIoyl7zK/Ycy4WmsG1mKko5XPNpQj6",
-	"wXO6IiNGLtlck7FMyZhfMTLDu9tBGLAPdDZPWNAP5otRwqOQzOiHFp2wf+x1OkEYpOzXBU9ZHPR1umBh",
-	"oKIpm1HznRn98IyJiZ4G/f1OGOjV3LxF6ZSLSfDpUxg8TDgT+uGUJgkTE1Yd2/dySSiJ4DYyoysi6IwR",
-	"rhVLxuTe68cPyeHR/gn54/eDdi8k5u+jw+7RTnHY31LFI5Iymsz+MQgUU3TGBkFIoilNFdP/GARvzx63",
-	"jgfBppPpdjq103kmI4oDL8/jfMpSRvSUERpFciE04SXaTrWe93d3u72jdqfdaXf7x53jzu5CsVTtdron",
-	"ND7uHbVOot64ddTdoy16cLjfOmK9I3Y46nX2DvavHftYpjOqg36wSHkQ+lPpNUzlhQTGqc7kbMqIIWAI",
-	"vPL92dmr3W67QyJzd2lKQrbg8u145IV8o2VaNxJ5yYQis4XSREhteFiZO2MyWtnxlFiku1MZIDxxuwG+",
-	"ZjpdnY41S6tjfMMiKWJFtCRLys0Yx9IygmAfNNHpqjCk7karyIXe6+E68tliFvRPzCLOuMC/utkoudBs",
-	"wlIY5vn5+elCT5nQPKK6YWUjtxWRcifdbof88Xu32z5sd3dCsuR6CoNPGVVSOPIemJv2yruO0ZSlNduO",
-	"palM/zEIuLiiCY8vtFnH226+T2EwpymdMe3k3iJVElaEJolcPprN9epHmiyYe3l18kOzJBcRPDgkcgwz",
-	"ndMJs8v2gDDzFmB889OYp0rDDW3yxOxoMpEyzn428yUJVzocCEHTVC5ZTLjIf1vSVXsgCkQLwoCb4fy6",
-	"YOkqCAMj7oJ+gGMKGihy2CCN+IzrepE6o2JFuGYzRSjOcEoVoZrMpNIPyEGH8DHhMCWzsxTlcWFxDzr1",
-	"40zgk5vxbHctz34yHKHmUihUW49lOuJxzEC+RlJoJmB+dD5POEre3XkqRwmb/ecvCsVwNmTzRIzvV4vx",
-	"mEdGpVyoSM7N9o+ZpjyxfECjiCmzZy+ZIAmNLhWumbmXzFh/mXLN2pZfmdIXPA76wYZCWmmqF8rIkr0w",
-	"0FzDsuczy8iwSEUf90zfzqlfM/JPPq3/I2XjoB/8r93cGNjFX9XuK3wHUrXK+v5cKc70AUw6FwhmiRXh",
-	"2kzcsy/Oz89bZblSNxD7yG5ZDMGAnqAouNW6whvg5osx5QmLy8tqV4vEkiFbj7nGOUqhUxrBzEA4qaD/",
-	"7mP+MGiYKb1iboeQXqcD1gONQNyEwVwatk2DfrA7XiTJBeyHT+9vySK9Xs4ib8U8lYYv6Shh5JHQXK+u",
-	"5ZYqPe6KWRwhl1QZ8R6T0UKTUcqo3SiOng/IEMk5JIquFFkaI6hthvGMKn0am82vdEo1yukbr3xClb6g",
-	"hdcVlp4rI8jMyMydpHBnmzynl4woOWMjGa8ISxQjUljhfvtNfpKv4EMpxgmP9LWrVjOXu1q23PLMacGE",
-	"YacYZgzKfQgWJ4q4IazVc5oYIc5utztHNL6wlCzvS6C71TTAtOTpm5cvbk/6Tk76b2lMXmdfb6a+P8q7",
-	"3i0RFdZKhT1zz/xhJhoSSi7ZisgUdLG1YciEXzFB9JJHzNyBAtpaD6B1zdUZjVlrMSdoH+zgerGY0zOY",
-	"4i3WayHUYj6XqWbxxcy88QKo5i3dGyZi4r/UvCwkC2FIlDKlWHzrNewe+AIwGxGBOZIzHFHzcjZM4q5W",
-	"1mdcay3GLEqocUHgc8R8LjQryxXxyYJuzSKavlXsdrJPSH0xlgtR1nYpw5ERtYimbuvffk/t5+vxQmry",
-	"2H65eQny8d0R1Rsm9ikMXhq7AiMKr9l4oa6VWDUUBV0FBiL6JRh1cDbBRY2zhGEJrshCXAq5FLDSWhHF",
-	"opTBD8tUikl787nDHB7BQBqYrvLRsO6TwHQ6p5YR7/CX+Ze5wljM4ja5NwQ915rTVK+GA2HcAENbeFtI",
-	"qIhRLcBj8PoUSdveAc+lHGhqPTS6XybrrEDn1H8Kg1cpnTQTJn8A4xHoyG5lcZaDTEBYIPQmonIDRsn1",
-	"Wh2nVOTkh9ZyuWwZndpapAkTZifHZcF5hxzjiylqvNNZnUj6EmuZLcTW+xVGyYFiCUMWUIvZjKaroB+c",
-	"emqUKzLjShmfODQuwuIGK3gGYQClljKNySSlQsP+UcTYShCQNPvE3dEG5xt2YXFY5+YSiVIWG86libpu",
-	"RPCZa8aTfdoGG7LxeULn0x0yUdHmh9Uqx193vjATvWHpFUtxFjfazwpecIF/NmxmOWN6ysWELI0UBkoT",
-	"cGvIfy+kZjY4hrTisRG6gqzkglB1SehILjR40He0MKdkTBcJGB9ykaovTP+zaSq1Tm6qdjWbzWVKU56s",
-	"LhaCXlGeGN+keQ+kjCwhqi4lBrRwNdxOUG1y3hhyvaud0fBpGwM0Qtfu0XEqZ3iFxrGRuW1yPmVGQ+NV",
-	"0NBmb/HJNIu7aZl8Iclso9qtLKx93VNeANzjBimf0XTyWVWrr90S8zFDTCrI4T75gX/7WZRo3We+6K57",
-	"622VP2ffEZSTzqHV9JIhDzu5J+SyTc7SFaETygVRU5nq5DNsukROuICwtRQRcyYviammI6pY0eOOpsbe",
-	"fUPHRmAYIYCj+xtur8303CaBcG1siCRTeLlrfzda7nbO5oEfwHlix0pw8uSRHfJ1wfLC7O7C+yyrW3JW",
-	"JMOYi1iBm4RhmkSi67eJYly/XFrKC8P2Tiaqqsd/Y3V42zi1F+U0u/O5+fzrfJjNq1Sd1J2ECZpJcBOd",
-	"e4u9uoEWXL/yc7pKJI0vDLFA/zRFUOuV0+0icF6Wyq6oTT4QQ+VndjjNK1wd/F2H3xo0/1tBvSDBDfae",
-	"9TGzzJTvYGI4Vk+pLkau7xmum8mU7fjOXSZwvYT3tUlHrgj7MOcpi0OSsit5yWKj3fLvYCblttG8rh9d",
-	"NdSSKf+NxWvkqj8JszLOvy6Q6IUkbpplMixKC1PO1cg5S2FhrJdNRYE4X2ba5UGDb61pUgk9gFGScYYR",
-	"xjKJQxt9M1I3nx4kxZSs5RQv02tc/Qvv62YHlGlmKVX6OgSmk9htDs1EVtdFnsmJ0VOZEfQlOGnNJLcI",
-	"YFwjKhwngn1oRL6jTtMOM7r9AaZjahczc+4+RyZ8M3N+k/yNb8kXJM1NzffbmnOeJjFWHI8YeVsY5bW7",
-	"L7vvrgyE0UKt7sRnuLF5kM0EXgMm7UNYvWr1INWeKY6ld/NUTlI6U21iHlKEpozQGELJgsECT6mYYGiX",
-	"icUs6L8rZWGrgrisoTaQQ7XlNCmbYPqaS3ERJVLB2/1clXEwZHxhLkF9FtzggpoXhinNy2sz+3XmUGO6",
-	"sq4qBIh44axCw3g1pnXFO/J58H2hhvJwv1J+FQaPrty+jWNuvk+TV6mR/Zoby2JME1UpQsv9LhA5Uzqf",
-	"M2FY8JSMOUsguCsWSZJrE5ffsU9Jo1Mwup8pAEgSGSaYe5//GNDIll2UWU2SmMeE6z5sDB4bd4dCvBkE",
-	"qPlD2e2LuaiQDCM5m1ERk4QLNoTvDw1nx4uEDdvkRT5kDhHkgaBiZcy3PqFZNBllrbPCjaJcCpZ+o7BE",
-	"rkRuQwWUkVjMVyE/1YXqs5hq1tJ8xoqvqinoDAOc1QUafY0JOFgh4z0sbPrEL6o9ONxgiHUfeCNTrcho",
-	"RcxYzVvzyt0Fj4tf2Tuse+n8wgYYrytCzmsSZgxCk+0bkPiSi3idDIZd8AO36V+mlNmITZS1vyNpR2xC",
-	"RUiYAIkm0wKt11Bl7dBRlE3sDq0RthyLHi2/3mh54Rt1Uz2fSsX8lPxdzAYLMD82l/18Y2PRVNlJGUYQ",
-	"26/7J79M910AA6ZGmwA75NP2hhVaYeNvrQI3FNi2sDrvs+/L0S8s0plk/cEyX83a5WLzBwjIeIpRSVd/",
-	"g1W8mTm4kgsSy0xetgdiIFpkCDJp2M/LwxI5mUAVbzv/3SqWYb+YiDMkLuTiswKsmEMRX9wm51xP5UJb",
-	"F8f82C9m7QeCYGkJ1bB8xpHg0TST7Wyu0Rrg2B4xYlBEZDOR3hi1i0EN+5ldC0ywSAWLCV3SFaHGMGmM",
-	"Hz2AKCt8zFhGIKHs8JaUay4m2ffkQg9D968LY4ysQPzDt+26A1XgJ7MKIQwGNju+JWXjlKnpRcrMnh9a",
-	"RWEuWRfZiQN4YyRFDAPy6AM2hCvGHmssZ7UfN+P2PlY0CPz1Xk4lfClbdzKBOlBLnGiRpkYZFCnu/rqw",
-	"FpihhV3eiyhlxtbyL8UsYeVLlkOGoRlpdtlW65k7wdJS2Rf6dl8bl9IOIpVjnjDvjmKNo72OgUAvkezS",
-	"U/ASu1+9Qdsrbsz9GmvAvA16MIbZdh/i6y7Z6iKVmtonjdnCUih+U3wiFCbJhFwSKWxhvLVbgV+NPejt",
-	"t+zPjLXxilzo7B8e74FV6vNUnSFYXjkQXYWF865YGvhX7LJ5l+ySQU28v2Joj/krlIvH/FNFahshm1Nw",
-	"YyP0FcX447WGaNE4hNaAwj/WKnnzuRn98AQf6HotCTRN6cr87LVXVEW3MxKFLwAhlFbWUebVWyopGFRx",
-	"AHWa5bExsrPEyhb0cv71+kYVr1S8TIGnb16+IK/wV1tbcdLp7hAujPNpA54PQKJ5haKh2YEJVVMoQuEa",
-	"1XyJZk0Naz6R3LiyaEEthRZJ8qLW1DjFquI5S5UUBOqHjUR6QIZmrYYkShhNXf9A3vByKgR5ZP8qN6ZB",
-	"e0g2heqiz6k2PlrQD/7n3f8MBh86ndZg8KH7eDD4cPT4/f3/CGqo/z2jiXndVsvrYhgfM4EkL0vbr3u4",
-	"jr72JXVUfSJ0KtWcRa55cAufEXseD3vkj9977Z5xFauxaRppfoU9PkISlLozNhuxtNYv5Fe1MQiXOWF5",
-	"kDrrd6JihS6oMZ5yuo+kTBgV4JAt6k1hqNBi1HhUEoNRhmmQyYsaPwvDGbdUqQWOfl0v41b+nLWM4e0x",
-	"0bLO8K+8n32Y15JLmNcxEavQ2A3KdgIqbqyo7slRp2D6c6EP9/32qN7B3n6nt9fpHJ2ceH1SnWqfVBhw",
-	"qptHkE/oDj9Y516ebbkuv2je8BKMOVTD/uvUHYaf6n1L0L7ZKuNWWIZEzWnEWooZeaorjnyDCFdrPNjQ",
-	"ts+NWCLFBLo/pSjL5Fr3XS1G9W82PtE3ivA48yYytsaYDP75jSJyKWopVs+8cCcGyyrfHY6ghXNod3hh",
-	"OR7kJjr8jTctDXmhXSphmgiJKTpRCEHCOz1rDGONa6XpdW7uy7Gne8K8dxFLEaqkr2GekrC2UnCtsHZN",
-	"Jf2PJTGKs6pqyYyKVQFXVIxs9XQ6+mfEX/Knj9/+9qT7gj9RT8Trg+jhk8Mns8edH3rzvfjh05M2Wz39",
-	"LT5/wl/yJ8vnZ8n05+8mqxerpyftqJeI0exxJ/7paeLvfM/e9Why3D3plRXuNdxyMeV1wZMhzs7xhEzL",
-	"bGK8yGRFKDHPY4E5RqttRXqBBv7Ltl3BjK0qC/gDW22pY18KRhD7AJwVsM2ODrpH5I/f9y3qwEH3mPzx",
-	"+yH+ddzZM7/1dtrkHNxR2x0CLVeoeJWTQjGbGx0xEFKQ4aVeDfvk0UP4JUqvQvIBSLR6QF7+8MpdhUsf",
-	"HpDXb05RkMEFhi5TSZsnk7JVWre1ovRqk9vYJjddonBcJ6sv9WqTt4mKUd3br5cNm7ztQ/mm3nHNXasN",
-	"7ipx2yU0Y5pRhEBzJEMD971heksD9JKtNnfHDH8XnLFexRcrj968vm6wz5mmMdV0y+FC8TqICXWR5WUK",
-	"4/cFT52G9T3JqiPJfRF8wUQMvssNgC6aXgVprgvMUW0whf0bTAEMpRsN+ZflpbowN9/kYddQX7c6RaEH",
-	"iAmhC6BlHrlL7mMJgyOYkdt3RJmUXVkYldutbM17Pv+y2iDP2ld3O+veXfdyDLRdxDJazJjQGdbM1rRB",
-	"PX4r8hZf8bkpWw7o4O6pTKSeexoFhreXmqhbs6TXbKKwQfRtSq6tuHZb4VUn4F+w5StnDlYkwEO5EBqj",
-	"3jnYQQhGPphsespWhKasj16UQjNkJn/hkHNZsiSSM2aNPEkuuTC+ykBkLyO26sQsK1bT2toUm8pQTCNy",
-	"jtAQCcQyJsYnU423AxhDJGczKQYiy1TgFzWk2WY0Zs78cg5ECH+x1ozyxMW7nVdlucBmy0IzkYFwPY8l",
-	"sBZKllLGTJCpTEHzrzGxwQPzLOzjuhBWQ9zKK4nfThcz98xmBfdQgPKptvZ/s6oUJudJffjRn+tg8KHX",
-	"Mf/rmv/ttQaDDwffmv99Z/559KiWCiUh0NynVcfppSluV2NT2+rmPNpqr0qlg7jc1bfwauTyu/willyO",
-	"eI+78ppSo1pTB8cGCQK3+R9CDmJL1rLZrzyB4lei3Xp3dLfYHYItC6O4jtd9kVdmqcqMSq+uYyxXZrad",
-	"S3kqEAeLUAUu48n+wRE4cxggLxHacuy1SRh/9+b5iNtt2aoHaOFxNnRFvITKevPGry6sC4H91LLRltaT",
-	"71Ckc6Ny1LIScKwPDmZB/GZMqoNC6HO/Uxv8tEWMtfE/+IZRmNhvUKFpnSG1aopZmmU3/EHJ29dPioUi",
-	"NUba2oCIRcuA0WfkyHglRC4rLEMdu7/ODJTG2Nc1AffTUrYYQppt8tJ4GEuuGEkYvWKIs4Z1ZD4+gQtE",
-	"giwnCR+lNF1hTBdRAKHAxb66XQZWWxsLteNG8IONxo63No5/XJkAxp0xIFkY3CbCsd4Gv02Q8fTn9F9P",
-	"D5ZX0dmvyc/f74uD9Ml3P56a/77tjTqXe6O9HzvR7PHi53+e6H+JpPPzTy/kz3/bcGIx4nxn8cQ3GPTf",
-	"Vnlikv+iMXXjZVPzqiOf8FvVNKJiuy6txxWJaJJAvgisZi6sMqom87B0Xl1cl3di0Aznwwha+pcSUdtM",
-	"A0XK56mJxJqo6yoiKy+G8mTjGdQS4sxFfPHNMnUEuPH00RW905jC2krInDRrCiI3qBN0XJjNpLnwL/Q3",
-	"SInSBf67Zkd+9sIXt/M/X+kLgdQDAHTKJFbEbFCvjs0mNPPyQRJRAVCF7Rr74PMUzZw5JbQFmQuJnRpF",
-	"+/T8zALQdg6PdzJE1dNC7BGbKkIytEiz//d//59hu04L1WXsgX24uAax1zF/EQ2UXyHKcbMNeXy4vw7Z",
-	"tJz8rCY05/TXBXuQ11dIAeGLNjmtSfSSSM6YAqCm+nznQbdChTD40JrIlrnYUpd83pJzXLtWVp9kmGTz",
-	"pDr0HoPXCoW2N0mrF3PRpYTxtuU2pdyh9+7C+rv5NXL2Vyv3S1u5XiikFswYiiFokjCI11xB2ZliydiP",
-	"0XjfK1uBedFlhsv0vgB6XzvUWntg3hhKfVyGaYJJFelzKWR02YL/b0iqjeMja8SNG13htrohfj5/oUZE",
-	"NcueN0Xp4uSQH6Tba5fxyGesD8CbDsD5s4Qo1zVj5CFocM2uWMrHnMWlYHSbbMIvv8ipiGW5bPJgf2O+",
-	"KElMb5/VSUMHVXljH+dGJm9WUt3/WOeHzGyYK3s3XqmSZG0TDTx44Rak/nM5tHPR8t7Euqrv93oBzir2",
-	"MUwoFyFhV8Z9Gud1+VzdpA8sdxUabHpnMM7oCmBbxjJtSuLezLGYx7dde38rbeWrl9uPHFOU1thfUI/T",
-	"PO+k4IN4M2raHx6m9faVvOfOlPf7XWF9sEOgGhf2N0dzta6/0gl2/XuV9Zk8sWO6ZpOVDQXBlg5P1Jgj",
-	"lM/IQmieWJc/kmLM0xmL19WAUyH+y/7VjuTM5/Ybb+fCVr02RO0q2m+4aciIraSIydDqlyEEoYZOywxd",
-	"RxK2OrkXTKmyjTIDgbisgD1QyjC+CxCN27zX8Fzj5lwTZ7tuq27gCABnfPrUwPMPYY9sm5Vs4qlr2OjW",
-	"THM3THKjPNN1dsFbwX9dsDytzrUiCTManERUAWsseaynD8y2Hf7XMASEXsi4h/ZGBZhUwnhk5r0VSlVt",
-	"12sSbf81GKhKN8V/rrcfPIF7bcLMMM1nD82AtfJv0JJk5vEWFM+W5LoBb1d3OBQdRYuU69Ubczu+GgGV",
-	"4VStDX1fkIkZqLQiQ8T3cL0XqGaHZJ5yKDjRUzZrk0cUGzkBKdnCJA8EHrrjm/q99h4eTgRyFnVljokA",
-	"+C1S2T7fN/jdGb1kFlgAyIAnFJj5ZCSYaj3P6gZ6zUUyFkcHULLr8YDJM/CW72cBg/vw+/2CI34fvek2",
-	"OePRpSHAQPjRlZVcQBnMA/wQAHprHl2yGH6aMJ0poMzBGeIEx4lcwrL5gst6em/TJOgHu84VzvWffReA",
-	"flE4HsIGnKwCC/MIJBT9XMHJc2GQOVf9AEsKqo/iA8AP+AZrq6nCF4vq0jxCk8R+h9wrmEhqJ3tD9m1g",
-	"KHgM+aH0vsoLXPSpQBB/Q1DDBQglw8VY1vMBZtKJMeMvGZubZeRpNk9MT03N/+RCY+jOLi+2ZNmNoyCI",
-	"C1bqChrR798/S1fGarp/n7yCYqX7LhLK7ofAB/kBRSWGCeEMAgvgkfFm3iM+EPeGZjeQdCEwcIPHGMxk",
-	"RqyhdTSH+fFfmVs69IIWwx0orBJEzpkgVAxEDnUFGwKHjnMxJLjvZoddX/j6lVyYeb4zL6Fz3l7RWfL+",
-	"3q7/5w68LrvjFyWFd4f5c4dENIWgGVcDgeUy3yhCR0omC501OTPVJ3w2lylYdzPstHwllZ5RyNecznks",
-	"sX9/woSZSx54c4i+bNYeiHdzfMiNJZaR2vWv7aCR7N4dySTBqj1MtWXvwsVL5ASKCEYrG8oaCKhoY0or",
-	"x8lY9zAQZ0sJCQJF1FQuAbfl3ZslnUxYSt4+cWPZcQBGXIfk3Wv2nYze39tNWSwj+AkEB9d2QaBiQ92/",
-	"D2V8wybgqaEN0e8fHO3g2lGiNBxPNDTCeogt93qaMtsy6HGEImrO6CXJ5DgXSsO5KHhm0DC0hwf5hV3D",
-	"nTZ5IW3hTMrmjGqFPUdLqohiwkzgVGTHMbjaPq7Ifmc/tKyPlZF55sTelB0LhU2I5pEDeybOaZLIpRGn",
-	"jzzaA4txqHokQ782ZfiA/AooqYalfWRU4y1MWTJ3bF+J79y/b/WdeSQFoenFVS3jKUh5t7Fq6KjTQRg5",
-	"m67gqVE8YAQMBEaLwaYcMXugDLwYhOU3pFQwuWSETlJm+0gSHjGBXRX2cLfnT86MoAUJabSj6u/CplNy",
-	"kUasLdPJrn1od8a1VykToNYNwuCKpZgqDzrtbrtj7rHbNugHe+1Oew+MRz0FJbTbXrIkacFa7v6yvFRt",
-	"h3c2YQ35Vtulo/hEGOV/yVYKK2igufqcjcgPbEXeMJ038ey0yamX4kG8kKfnZ4rMWUpcEurBQAwveTx0",
-	"DajYdrt3TPR0MRuB4eLKTC/Zqk0eMx1NbapOWyQ1YAZ3lA8ep0YJvHUg6lBI+jh+7Pdvk4LDjWnrHNDP",
-	"4bpyjVgKgHVCzcftu7nKT3gVkiRSZKCZxuEYFpCP7YFdWI8GJhSfWb7IdvATo6snTP/AVioondTX63S2",
-	"A6PGBpd3tmEpePSmd3AY2L6k4FUL/4LOouDFb6Nn6qfp8eK7h1HcOnz+YvnT4/3ziyMhz396/PPp+PvL",
-	"Dz+r1/98ePKTGRa0GQWPHtrunH6gOCS/gn4wPt57+XTvu96Hx91vJ8dXi9GJfsa6k++f//bj0SE7Pluo",
-	"k8Wr769e//jobQBNQcGHi8ePfnu9OJntHX7/7MWFXrDDg5NnL+Y/nR/OH67eaH75r19+eHL+5IB2gk/v",
-	"Nwaqsy1BDTCnAI/B9G2AqitnAMOnDnCR6h7MFnPXB5v23YGg/+596AFf2pFaQYTGCzGyBjeVsavpxCxx",
-	"8B1XkTRy1Pg7H1oUdGxrDDiVQd/72XyuIALACGsVGlBaqNuvlQnFjpXMGJjZ3iaUBMf73f2dNhliZ0G2",
-	"zc3fcBRoZj8WGpIrmyFrmLrthmhoobpBJqupWarhxGF42W7+0NZtBv13xRTjBTpW7/Oep/ov+90YTYOr",
-	"VwjXdTW9e9/QUXTt9BERdLt2jP67wLhlQVg7/fJVYxwamlQbht5lzpfnThVcpKK3876xMahhimAQVntn",
-	"rqXIxh0sN6HCxoIy210NotJt6b+4rLThZK48KFYSyxvLSOt9N8lAMFpHMl59o0jKIpnGoe1GNg4FWpj2",
-	"aOclIu9lqAVC5rhkBZxGZeMQxoixBoY1XNgHriA84AeBVAjKoU1OBfrwxv2DWhowPhwWnj1FGZ0RYd0a",
-	"qgZimHCln68AaEgZ4Vxni5h7HrlAhH8Y9Lv6hctv2cWjkj+Fa2+0p0qbO8st4snKhSey2nQXK8HIlG1q",
-	"smBOxRjthmC6dWcu54B7dee9b5It3Gw2l1yUBu1QuepGZdEAN9vXHkoknpl7G81pw8PvMojTTYkLBOt1",
-	"eoetbrfV2zvr7ve73X6n83MBuLAfeC5ZgFnd/Au0091rHY06rHVMD/dbvfigyzr0KDoZd4vFjv0gE7MO",
-	"OzEnqA+UWXh3t3UUHRy0jul+t9WJ98a97nifHo+OirWTcF54snvcPmh3PETGjQmRpyogd2CWpBAnF4sk",
-	"+bTV2kK4v/ZEDahtRPtKaAXA/fubyNr8VFp4orv+ifJ5APDc3vrn8rO5zRO93von3GnWN9Ib5pm9jWaT",
-	"I2IXdc3HSsy6mEf8VFVGDjLTyHyaJE5y+Wa7lay1+sj+BspoCgBbvzVqo1MInoBXbtQMsRFHe7g1SRdC",
-	"gR5IpLyEs31cIJ8lynZuZmDdXETJwpb5V0xxi/R1W3Hi2oYCebk59Lj9dh3HG63XDu7apHhSpCI1X/EW",
-	"z46ndvGysYbBLiCjNq/dQWfP6LKErcFMx3iSC2qSmTRGKaFETRc6lktBRszYELXL9prRmAusB/9Lrdzr",
-	"DDXWoYS3v9QOLyz9Q4jgoCl5gyXPSgLBFq91oDFg5Sx/I60LhXY97MV2x7G4I0Yx8GhPuBYxgsbmB3PO",
-	"6GogjNihKQDLOsjd3PH9RwbISu798ft+e28HQrMKzyg3CsrWWmT34YeUpqkxKl3ipU1OB4I01dqRpUwv",
-	"Ido+T2hU6RVvlwdVQr2698fvh9m4ir/ZeLOVdzZALtiSzClP2wTMcjOwIsodt7C2hib9LI3kQn9t8oaJ",
-	"GBHiGRxGIQVz4UVuBKWhP1ua9zrEuXuUJFJpO5KQ6KUkmo7UDoSEUXBAVtR+4wF4Bu7MkCnVoa3EyBB1",
-	"zdsBVNc22ufQ3UzEqkKyalzCruj+jot3V1FkMxxfSJCYuQEUbm3i2CgM7+gchP3S3mHJkEQh94ZqMYLQ",
-	"DkQ8c3TanZBMjZtB8OxjnIpFLSisjt9hNpyx/v2hTboB98LBDmTMr1jlPEj/uC3MsklATQ6z2QOEMbXu",
-	"GMpPmZLugQvwDgTVgHfQt9Ux2jWJ2XQEV2S/d4IjHHpnUthYLiQf5BKUrnO0IgvwQI0xOxDjIgQwKzZB",
-	"uLolDwsZJDwGniHejCkVonRKxQSCbJMFviiWA9ARiYwugfoA7m+8QKCcw8FGWOMhobbz7Ru3qhNmVqyS",
-	"4XYpnazUAPtjqL/6cKh1m5yqS7NtzBwBSiLnfTN5H1wytZAVbjC8QGYgJjAnrnk+UuySEozF4AgXy/SN",
-	"53ttQT9U79CVcXb9Wnq3EQoHc7dJucqCKGy306VqCzv4gRgWemf6BKo3hraHBg6MwFn6spsLMpJ6avYq",
-	"1liY77ojcVK5mEwJ1wPhxQu47ucIo26PUpFtIq7rHHfcxWc2zmS167cyXl2j72sP0S4f3uVXPOQKEys2",
-	"/FOX/A6DoAYOulKcb+vS62rKPefJFWh/yivwiyN5bS82DaUc4C2V8d+8HP9TjiZUPr/KXnao8kZwFg6o",
-	"8hzhzJ0c7UXd1lHc67ZOxoed1gHdH7E92ouO4pOg0nAS/NpVP05+FD/8d2d0Hh0kv3Zme+Lg6a/Hq+cH",
-	"8mTRVWe6l/509NujffqvoNj9URfhzhfDD4pucXRUocvnU7FOy7ZA3c4OLTa73T2wo9/NBpVod8Ym1zK6",
-	"363lmrS2I3p9RAAFvrGRbJNELtxL2Zcvc+ruRuGJwqn2m0Yo4CEsrvMf7e5t+Gh22CQ8dbDhU89ZzOmZ",
-	"WUaIb5xs+rEMdX9TJ6hySPumnlDlnOPr3CGU7qHXbu3Ou/CcozNMStY6R/a33Dnyk2GNfpKD4Q5L5iz2",
-	"RspFEpOUglqk6hJNa0yS9n3j4lLIJURc8fgCKK4bCFfmn4Vl3JHHbfIS0Q9KxoAtT7dB/YpRYA2XIqq2",
-	"rZkJa4/FA4+EKzL8OLDQuIOgT7AufGgtZYzSYNfyMykvwWAd5lJi6EoUVnIB8MD2DCjCRfV0D2M0jBgE",
-	"gVhMFnNCFVmyJEHLjBsrqeSIgeFWZ13kq/cZLAwUSSUdWkRK9rXnZ9MBFSSNotbZQh3WwhvftVosIc37",
-	"9kdmTjfR0D2GVdYAK9+YUG4O2wNoe/focO+kc9w77FgMdbxwdAgXIErfmKrWPOgHB+PO+HB0wlr7tBO1",
-	"9uneSeskPmKtk7hLj+je+Gh00Ltei6ptYvyADr5pFL9OP1dj+1DPWrsSYmXt+MYVsH0hN2OtOuWf9dlk",
-	"rvxSplDuvPyq7z+Lvv+yirvUSvCulJowWiSrl1vMb6y/bTXH9bq70zlpk/OpBM/Xgm3YTxt1ygSeiTjh",
-	"V8zDwq8CLIXlmJirvysk1vFYCFDPWFmEX3JHfeWRyzVamsh0IGiCJ5o5hc0VoYmSpNfphGTEIrpQzIbw",
-	"JlIwwjjs6yVdVS2BwvEXVcuC20O64IhCc7+9ThM8xAtiFX4sAiuXbTACywmh0FZLMnz18s0ZwTUatsmp",
-	"NQcwz+PHdVzstHKwyUDYUFJoA0QFnMVhvhT4pNIUy0GRFhDW6O7U2QxIyc9gL9SGAR6JOI9W26LvIlPV",
-	"2RC38Oqq1kLRZdxCplfh4Da3FRoyDe4AB8OKhl3lGI5kDm3/la1chYXePF/8VUDfiWclF8XdeAOZDGGa",
-	"jYqVnLsTuuCkTCFYObaNNc6WUSE0tEwYgfCz5jPWJ0OvZGGYhUFdDkSB0FJkaG8IvXgwxOnN65w8E1Zg",
-	"zjjEsoXXfJAjLw2Ek7RgNSkA5QEBNJF40CMZ/joMbXwfW9KW8P+sMwezos5pC12EXyo2EHiry1mBuAVB",
-	"2lQI9Rao/GfUQcHxzQAW/yOKKDTM63FasrnaVEMpF4cUgPWmYuV3wT7A/jj0rpOkgixTV4P0a6EA6cYg",
-	"GbXFUZkrjjmPlGWnetpz5pOV33dobhBS1zXc1428gEXgJlDuzL/LUikfqaOpBipHG7Ajt03cNa3YZTAN",
-	"+4DXk1o6+G2rE+Vtl2Jtoez7IvJE01zutMQpa2i+tsLJcczXGqc/vcbpGVeFNKZf11SC7KhVX6V74BBH",
-	"VVvbtDJy2fgLeAK+sbKhXsY/EN/YMXLOxANsCLIoB3BIfuiDWQnGbOYYOH4ghl6GY4hFF5k8defiQV5E",
-	"r/r2tYsNsQVCtNPR70GYAfxASUBz5QBXi0ANLqFrwRoU6C8lB8LRAUoWWJIodyrY0iKU0EKbHh5W35gj",
-	"hK7+TQ3yGoHXLLGaRZOXBKxAmpfFyDYSw+JmbGQud7eb5v/v0nybZWjqJRBs6Z/R7sWenlmHZ10UKbtv",
-	"8zDSXUr8BnbxO3jLbAMw84Evqy5QLuUw4f3gdUmU4R1QYFFFL8pPDnSE9FHeN+YRW8m339nLm0pznZXZ",
-	"bItU9LFAqG+n2a+bzMb84aD9a6sB66iQRxysDM+aio1kJUUBXuSq8/Pz1qm3lOu46/z8vHC7ZbKTWy29",
-	"20gXUOrlr/rZFAvTcm1DHZq4PRLgXX4McuB+D7zjjtHzg22Klutt+OAk54OHUowTDo1qzWxQmthdcEBF",
-	"/VKIXcxZOqVzhS4MBtA9hdveOICwdeyglMf9G9hwxrVqMuOs/C/aca+dUZWLFN+Sc8ZdvQ3nfs2DELsO",
-	"jSlhugaX6Tu4rgr1bxa7BAvNjNnjgXtgTjYr3ZtIGUOhHRaH0qxyCsKXWA4Hg7OFlnkvtwV5ocL+DmAv",
-	"xUK/TjcH4zB7dyCGXKjFeMwjyHhhN0guH7gUDpiMfrigE/aPw04nK22LpkZaiQlziA5HnZ2+xYobCAtM",
-	"CNEIjHtkEq7OUkNyPmfV+u39hv5cS1sbnv7r+0edDWoknlGlT31V+FfylHL7qri/kOPJbHWL3RVe04ht",
-	"F7oeWjvPjoR5jN5m/mr6rG/dHvDVSL69kYxWTh6q/cvv3b/QDqxvxpKEzsiTG+27OdXRtOYUPwuIBtW9",
-	"nCWxF7NETBijFy4Zm+M9GL4uYXYWow1hAaDMmbyWB75RcAyS3xaEGFwxaSrRQfZ9zm7j2pc3mhyTs1Su",
-	"tuNzi7T3OapAv4y4cVT488RNr7/32cRNZoWNtcW2dci4f3WT4avFv60tYuEDZysyT+WYJ+yWlv46lISz",
-	"ggSTS9GIldC3EAhhBokgBUCxYs1m6CAoMRgwWpHlVM7aA1GXkSR3lJAcCC8jiQgLpXQktviSGaMCQtJt",
-	"cup143lFFSRmUUJTK67BVbHzRLtMWX8EH0ANopc8Yk2pSIfb8PmzkV+xA75iB3zNq/1ptmoJOKDWbdwU",
-	"NiAT037P1nxRJ6ghnALKH48Ty0EUsWgsa5VFtEaHrYrVVba911kSTMQKYSqlYLZSDxpO8/PwJpIZkVeb",
-	"lAJB/8pH5Lqh9Vo9SreabCoechtQMuKA8lm4bfPIZvHk341M3oYATkZ/QzI09b9aZNl+3y4Yj70EU5nq",
-	"Yo2gS0n5tDbKmkYRmwPoaqFLD8P5IEow9TGmPCnmcc7gwB/g1zxNMeY2uCeFTmmkmwL80Lc6pVdQcpUw",
-	"qjQ59g6JL8b9C4x769h/r5fH/t8Ki3gBqLOPIPV9bR6gShHD99CtXaV3Rb5whY3dNaSG6/650QU6N77p",
-	"mgQKQNHWPFukbUVwfFn6lsiwRSHpmkxLIwVDV0rmgaMWN0Z748a27Xva/hoOUs4Zt/KQMkD2a5Iij0Ts",
-	"IKjrVWqIqhNWohGeh4n4TY7+vl7LnCaJBzifMixC/xptvCULuYpeWM+lcfc8FsoWqJaFsl83CPh/46fJ",
-	"EBBIaeNeM6GTFTYXgmMEKAk+1ISFvCDdTqdd61s2c9FnLYXMjlPGWlf/OOTskb2OeaTnHtnGH2v09YoH",
-	"DpdGl31qbfiuwd27nbPmH7rbIMRLp9amDI8KgCTP1618O2eMpQxSBzk8yw32cq062P2YxxQ+rdUNgGNS",
-	"1AxZlsg7BaTvgD+hnF3ExX4XRZSWc4Bm4mICgShoJ86iYdbCqXPKct2ycQbajdd1N/0NUtD7t6rzEVJf",
-	"jOVClA3V7JAjtYA+LuxCu3XV1n5uUb6Qmjy2X242I/Px3ZX96GuVyvz+DcPnTrV72/FGur0UsW3cO3is",
-	"k6+Sh/aIA64fOPywKSNDxWMAVPe2P275BkDcNZpSAGIP4DzasKMXAC1HNG4Bkfs+F40fbVD002cvHjqD",
-	"zIPSxaLKgcgzqxZMuE/2OydwWHzprKXa2iPSXHoUItyyq+EZNvYY4R1ZPfa/Z53P/vonXsg3i2jqTpu7",
-	"eWnQ37vp4rpqovpavRt1XTQAypb6BTcoH6rn268FRH96AdHfpW7oJrLg366NCg7mu8PtvNa2yOMHQx4P",
-	"i2bEYrSVGbEBrn7RjMhh9e/OhvjcNVrfgbQxHlO+SmBxIFBCHkFz8FGn2FqWo18Cwitd0hWx7a0ZiLPv",
-	"dhFj72U9ZdhYnS2Vc+Doyh1Z5fV3bdA3BpgU9ZZP6MN04u9MFKCx7IFtfp9FCGBSrmRixDw8LSFTkmQ9",
-	"ukAKtKQaa9Ru24DWXJ+VS+jCBtxGyJZ32NcqtmadF5aO1v5a0vaXto6/1s/dwAC3GaI709jrR4MDgEk3",
-	"xwvSK1dwhkUWNtUMeC8Aj2Z0TnbS5C6Epe2w6w9fDgHZJw98QikekQsdAoCgByGVnxsdEof6ZP91eNjb",
-	"aefq3yGWVNAfXA9SiGP1jhiunHTsvc6r094M8QSxuAEkxNNo5pO2j6fcSug+VLayPlYw1ljKXKLUIxm2",
-	"fy8tOJXRw/lLvYBQ3ZJioaSR0svKYSIZ6EH2Mlf1UzOy6knIgKatZfVAwfzUPrt+cJJn/hXviKzKhx6D",
-	"2qcxGdGEighOIxExkWk0Ze5IaO9V7rSE95/+XwAAAP//",
+	"7L37cttGti/8Kl34dlUib5AiqTtdU7U1jjyR49u25CgT01tsAk0SEdjNoBuiGZervqc58x7zKOdJTvVa",
+	"3UADBHiVY89s54+UBeLSl9Xrvn7roxeIyVRwxpX0uh+9MaMhS+CfT2gwZk+je/Yi4qlicC1kMkiiqYoE",
+	"97reCzonA0bu2FSRoUjIMLpnZIJ3Nz3fYx/oZBozr+tN00EcBT6Z0A8NOmJ/OWi1PN9L2O9plLDQ66ok",
+	"Zb4ngzGbUP2dCf3wnPGRGnvdw5bvqflUv0WqJOIj79Mn33sSR4yrJ2Max4yP2OLYfhQzQkkAt5EJnRNO",
+	"J4xESrJ4SL5/8/QJOT45PCP//MdRs+MT/ffJcftkrzjsv1IZBSRhNJ78pedJJumE9TyfBGOaSKb+0vPe",
+	"Xj9tnPa8dSfTbrUqp/NcBBQHXp7HzZgljKgxIzQIRMoViUprO1Zq2t3fb3dOmq1mq9nunrZOW/upZInc",
+	"b7XPaHjaOWmcBZ1h46R9QBv06PiwccI6J+x40GkdHB0uHftQJBOqvK6XJpHnu1Pp1EzlpQDCWZzJ9ZgR",
+	"vYA+0MqP19ev99vNFgn03aUpcdGAy7vRyEtxpURSNRJxx7gkk1QqwoXSNCz1nSEZzM14SiTS3lsYIDyx",
+	"2wDfMJXMz4eKJYtjvGKB4KEkSpAZjfQYh8IQAmcfFFHJvDCk9lq7GHF10MF9jCbpxOue6U2cRBz/amej",
+	"jLhiI5bAMG9ubs5TNWZcRQFVNTsb2KOIK3fWbrfIP//RbjePm+09n8wiNYbBJ4xKwe3yHumbDsqnjtGE",
+	"JRXHjiWJSP7S8yJ+T+MovFV6H3c9fJ98b0oTOmHK8r00kQJ2hMaxmF1Mpmr+M41TZl++OPm+3pLbAB7s",
+	"EzGEmU7piJlte0yYfgsQvv5pGCVSwQ1NcqlPNBkJEWY/6/mSOJLK73FOk0TMWEginv82o/NmjxcWzfO9",
+	"SA/n95Qlc8/3NLvzuh6OyatZkeMabhRNIlXNUieUz0mk2EQSijMcU0moIhMh1WNy1CLRkEQwJX2yJI3C",
+	"wuYetarHGcMn16PZ9kqa/aQpQk4Flyi2nopkEIUhA/4aCK4Yh/nR6TSOkPPuTxMxiNnkP3+TyIazIesn",
+	"Qny/TIfDKNAi5VYGYqqPf8gUjWJDBzQImNRn9o5xEtPgTuKe6XvJhHVnSaRY09Ark+o2Cr2utyaTloqq",
+	"VGpecuB7KlKw7fnMsmVIE97FM9M1c+pWjPyTu9b/kbCh1/X+v/1cGdjHX+X+a3wHruoi6btzpTjTxzDp",
+	"nCHoLZYkUnrijn5xc3PTKPOVqoGYR/bLbAgGdImsYKd9hTfAzbdDGsUsLG+r2S0SCoZkPYwUzlFwldAA",
+	"ZgbMSXrddx/zh0HCjOk9syeEdFot0B5oAOzG96ZCk23idb39YRrHt3AePr3fkUQ6nZxE3vJpIjRd0kHM",
+	"yAVXkZovpZbF9XgoYrELOaNSs/eQDFJFBgmj5qDY9XxM+ricfSLpXJKZVoKaXr7fT2DndjrLKELgz9J2",
+	"62uagc0SwUc+DDaVLPSJSPRlJQQRcdgk5/IOWDblQo1ZQiY0iusowfBDzebhPfoPzUonqEQ4VAAj+rIE",
+	"UFich9r7mlUtLiqszWxMFQlAzmmtIdqQRJ5Tqc5DLR+kSqhCUb41ocRUqltaeF2BXCIJwx8zou8khTub",
+	"5AW9Y0SKCRuIcE5YLBkR3Mj/3eXAWb7HTwQfxlGglu5rxVweandz4yRfC8Y1wYUwY9jJPhglKAX7sFcv",
+	"aKzlPNuNgQ9oeGtWsnyWYd3N4QOiJs+uXr3cfelb+dL/lYbkTfb1+tV3R/nQDDWg3BgywFa/13/oifqE",
+	"kjs216dKq2tGzSWj6J5xomZRwPQdKMONggmKmb46oSFrpFOCKuQe7hcLI3oNU9xhv1Iu0+lUJIqFtxP9",
+	"xltYNWfrrhgPiftS/TKfpFwvUcKkZOHOe9g+cllkNiICcyTXOKL67ayZxEPtrEu4xqAIWRBTbaXC54j+",
+	"nJVJ7rKg5ZsG47eS7cb7uFC3Q5HyskKUMBwZkWkwtkd/9zN1mO/HS6HIU/Pl+i3Ix/dAq14zsU++90qr",
+	"nuh0esOGWnAtWdmKFQVZ5eod8CqrLNxWiEv0XEWSpPyOixmHnVaSSBYkTGWStLn+3GEOFzCQOhld/qhf",
+	"9UkgOpWvlmbv8Jf+l77CWMjCJvm+D3KuMaWJmvd7XFuKem3hbT6hPESxAI/B6xNc2uYeGLdlX2TjiZb9",
+	"Il5lKFi/zyffe53QUf3C5A+gywp9HRsZJWU/JCwsLPQ6rHINQsnlWhWlLPDJD43ZbNbQMrWRJjHj+iSH",
+	"Zcb5gBTjsimqteFJFUv6EnuZbcTG5xVGGcGKxQxJQKaTCU3mXtc7d8RoJMkkkjLiI8/XVmS6xQ5eg6dI",
+	"yplIQjJKKFdwfkA5TsBnrc+JvaMJ/hk4hcVh3ehLJEhYqCmXxnLZiOAzS8aTfdr4o7LxOUzn0wMSUdEs",
+	"hN0qu+j3vjARXbHkniU4i63Os4QX3OKfNYdZTJgaR3xEZpoLw0oTMGvIf6dCMeM/xbWKQs10OZmLlFB5",
+	"R+hApAqcLA+0MedkSNMYlA+RJvILr//1OBFKxduKXcUmU5HQJIrntymn9zSKtW1SfwYSRmYQeBECfZ64",
+	"G/YkyCa5qfXKP9TJqPm0cRNrpmvO6DARE7xCw1Dz3Ca5GTPwScBVkND6bEWjceaaVSL+QpzZBD4aWeRj",
+	"2VNOjMShBiGe02T0WUWrK91i/TG9mJST40PyU/TXzyJEqz7zRU/dW+eo/DnnjiCftAatoncMadjyPS5m",
+	"TXKdzAkd0YgTORaJij/DoYvFKOIQ2RA8YFblJSFVdEAlK1rcwVjru1d0qBmGZgI4un/B47WenFvHv6q0",
+	"DhFnAi837R9Gyu1mbB65DpxLM1aCkycXZsjLHKSF2T2E9VkWt+S6uAzDiIcSzCR008QCTb91BOPq7VJC",
+	"3GqytzxRLlr8W4vDXT3ZjpdTn84X+vNv8mHW79LipB7ETVC/BNvI3B3O6hpScPXOT+k8FjS81YsF8qfO",
+	"g1otnHbzwDmBTLOjJjxB9Co/N8Op3+HFwT+0+61G8r/l1HESbHH2jI2ZBS9dAxPdsWpMVdFz/b0NGO25",
+	"xl0poAUPL41LR5KwD9MoYaFPEnYv7jAIk38HIym7evParndVr5ZIoj9YuFbgCSehd8ba14UleimInWZ5",
+	"GdLSxpRjNWLKEtgYY2VTXlicLzPt8qDBtlY0XnA9gFKSUUYWM5tlOWL59CAoJkUlpTjJANrUv3W+rk9A",
+	"ec3MSpW+Do7pOLSHQzGepf6R52Kk5VSmBH0JSloxyQ0cGEtYhaVE0A81y7erU3fCtGx/jOGYys3MjLvP",
+	"kSyxnjq/TvzG1eQLnGZb9X1Xdc6RJFqLiwJG3hZGufT0Zfc9lIIwSOX8QWyGrdWDbCY2py1hXL02ykph",
+	"Wz1KZkKEjJOxSKReqyz1yio3pczPo2PIv8ry6nxvSpXWiL2u9z/v/qfX+9BqvX/0H95CbpnvXUxoFD8Z",
+	"U5OzS8Mw0stG49eJ5l0q0pJxSGPJfG/qXProsQlQWWHgnP+X+aspkpE7cry7NOzDigFNnSVZtuHlFcQc",
+	"M5t1+C77YPa+99nHxOA3Fqh89oIPIz1Mk++7wRoEJu1l2UBfQMoOJMiUxwiPV45LmzE2p6acf0yVY6lh",
+	"8u40EaOETmST6IckoQkjNIRIA2dw/mGHMfWPpxP98WKQflFOlxWYNcRUZUJewkaY3RAJfhvEQsLb3VCm",
+	"tj9FeKsvQYYn3GB93reaZ+mXVyZ+wC5nt3ABhuytErcBbioQwKJCXRvwrko9g3W+dY5eKVepylZbMLdd",
+	"pva+cAyOq07Bxb0VBMuIsc5dDTJsTKdTxjVPOyfDiMUQLeBpHOfqiQ0YmqeEVlIwXJRpFBB11GRTJHwa",
+	"mDyeMnEKEkYhiVQXOG0UavuZQgADJLL+Qxp5gMFNn/QDMZlQHpI44qwP3+/rwxOmMes3yct8yBGEJHqc",
+	"8rm2B7qEZuEJFN7WrNOa14yz5DuJabml5dargEIXE4gXlp+qQsZrSBVrqGjCiq+qSCL3PZzVLVoRtRFd",
+	"2CGbctWsYOcrh1j1gSuRKEkGc6LH2nTZb5pGJaFxcFz10umt8VgvK3zIk1wmDHzdzS2W+C7iK3k8nIKf",
+	"IpNPwKTU57JuZc3vuLQDNqLcJ4yHJk/QXesVq7Jy6Mj8RuaEVrDnCBOtDb1utb3wjaqp3oyFZG6Ox0PM",
+	"BpO+P9bnkX1nghtUmklpQuCb73tJAMKAqZY/QA75tJ1h+YbZuEerQA0Fsi3sTqVozWiqeu9ytvkTePgc",
+	"USqFTejCyoHMvpiLlIQi45fNHu/xBukDT+p383zDWIxGUDnQzH83cqbfLUZ29RIXkjuyjL4wgrzRsElu",
+	"IjUWqTI2s/6xW0wD6XGCuUpUwfZpyzQKxhlvZ1OF+kOEJVkDBllpJrTtjFFZp2a/mxlKQARpwllI6IzO",
+	"CdWabq1D8jG47eFjWtUGDmWGN6ORivgo+55IVd+3/7rV6ssc2D982+w7rAr8pHcBs1fhsONbEjZMmBzf",
+	"Jkyf+b4RFPqS8blk2a76jYHgIQzIWR9QKWwByFBhCr35uB6387GifuDu92ws4EvZvpMR5J6bxQlQhS2t",
+	"uP3r1uhsei3M9t4GCdPamXspZDErXzIU0vf1SLPLJv1T3wm6mcy+0DXnWtK5NINIxDCKmXNHMWnWXEfP",
+	"spOZYOOd8BJUzowmhh82l7K3Os/ASk0Tca+3J1JjyHjURwMyld03xkKqimcFj+ckiGk00YdVKxTFMY/z",
+	"9yvDpTE7NkpkaekTJpkCsuFsVjyUgea/VSN8bOjRyiGHQgzjcnbPXLGb161Qi/SyQgFcP+N7fXzdHZvf",
+	"JkJR86TJdr9jcyKjEZcYfuZiRgQ3VUlG5YeDq1Vph/Fkf2ZnHK+IVGX/cA4hKPTu4apSkMskDDy8QMHO",
+	"FbMG7hVDv84lQ7tQkOSSLiqmLqlmRkFGd/mV0h2ajtzRwq7nciYfanG3tLTKd2Btbf413djEhrquwj9W",
+	"akv6cxP64RIfaDv1ZDRJ6Fz/7NTGLcpAq21zV5KAk7ss7PWrN5T2MKjiAKpE9FNtrWQhzw3Wy3q+VlcZ",
+	"OhUe5RV4dvXqJXmNv5qsp7NWe49EXAngOZqjPMZCkzz3zNcnOKZyDIwnUqgvldasrtrYXSQ7rsyPV7lC",
+	"aRy/rNTZzjHff8oSKTiBzH7N2h+Tvt6rPgliRhNb/JV7bs45Jxfmr3JVcdm3VN70RV9To9f70H7a6304",
+	"eVrjdvqR0Vi/bqPttd7FjxlDE3el49c+XrW+5iVVq3rJVSLklAVreYKK644F68cd8s9/dJodbXMvRo1o",
+	"oKJ7lENcEFOjxCYDllQa2NF9pfvHxjRZHj7KilUpn6Mtr7XQfN0HQsSMcrBs02qbAnInGdWmqUA3sSYa",
+	"JPKi6pQ5yLV9L2WKo19ViL6RYWxMDHh7SJSosqAW3s8+TCuXi+vXMR5KXytg0pRxy0iro+2zk1bBhoq4",
+	"Oj50a1s7RweHrc5Bq3VyduYUubYWi1x9L6KqfgT5hB7wg1V2+vWG+/Kbimpegs6bxYDcKnGHnr9qIx2k",
+	"d7bLeBRmPpFTGrCGZJqfqgWPSA0LlytcAb6pfR6wWPARlO4LXubJlX4QmQ6q36yNy+8kicLMLMvIGp1b",
+	"+Od3kogZr1yxauKFO9EJufDd/gDq7/vmhBe243Fu68DfeBMU7EGta8wU4QKD57zg/YV3OtocunlXctNl",
+	"/oJXQ0f2+HnhOSYJLS59BfGUmLXhgiuZtS336n4ssVGc1aKUzFZxkcEVBSObPxsP/hZEr6JnT9/+cdl+",
+	"GV3KS/7mKHhyeXw5edr6qTM9CJ88O2uy+bM/wpvL6FV0OXtxHY9//WE0fzl/dtYMOjEfTJ62wl+exatj",
+	"Oafts05Z4C6hlttxVOWF6uPsLE2IpEwmj9FaokQ/j8YSBgpMrUhhDdyXbbqDGVktbOBPbL6hjH3FGUHg",
+	"GjB2QDc7OWqfkH/+49BAxhy1T8k//3GMf522DvRvnb0muQG73tRtQTEkCl5puVDIplpG9LjgpH+n5v0u",
+	"uXgCvwTJvU8+wBLNH5NXP722V+HSh8fkzdU5MjK4wNDkKknzeFTWSquOVpDcr3MbW+emO2SOq3j1nZqv",
+	"8za+oFR3Dqt5wzpv+1C+qXNacdd8jbtK1HYHhdQpBE31muMy1FDfFVMbKqB3bL6+Oabpu2CMdRZssfLo",
+	"9eurBuuEECulUj8QIctwTuKI39msxKwEPjvM94PT1wdPh62/3bWnPx/80Zo8Obo7mR8m//17JzidXJ2F",
+	"x+qX8bNZ+/mvYo3I86J1sLCNL5iiIVV0w7WGmhjgcfI2C9YVFt/lmlXqgWsGL1rBkSs/bhkPwfDaAmKp",
+	"7lUQHr3F2OYaUzjcYgqg5W015N9md/JW37zNwxbKpWp3isQJWD2+daNm7gSbM4SZUXbBNJ0+0Mok7N4A",
+	"eO22sxXv+fzbajxcK1/dbq16d9XL0ct4G4ognTCusqyHjdcGlZCdlrf4is+9smVvFJ6ehYlUU08tw3DO",
+	"Ut3qVmzpkkPk17C+dZdrI6rdlHlVSaeXbObmMRU5wBORcoWxjxxmxwcLBfRNNWZzQhPWRRNQog41Eb9F",
+	"EHmbsTgQE2Y0VEHuIq4NrR7PXkZMMpveVkzSNylvJqAlmULMNq7AjYnZkSwajRXeDjBAgZhMBO/xLF6F",
+	"X1QQbJ3QkFnhaq0fH/5iDS1gsyiEhQtDKjAxU19PpMdtKXUJJmzXXK/TDXK9nEqbDVO97DPr1fE8MTA1",
+	"FSVF62UzMTGNq32n7lx7vQ+dlv5fW//voNHrfTj6q/7fD/qfJxeVq1DOEqst/6yi9NIUN8vNqqygteb4",
+	"YgncAjBBuVg4dVJv87vczKacjziP27SsUv1rXWHYGtENe/i3yiI0MdDbrdP+fI+z2dqPu7xqIRuvPJTS",
+	"q6sowr7sDYSOPm/y4APOFBPXNpud42N5uCzRQEy2yBKtTPWsnIDJCt7Mz3DOEdmSUAl+hLPDoxOw8DFq",
+	"svkuFrhiHqTajRUuugUMzNma9qkTZVutNrrJ4FUW6C8NQx6Nyx9QVEZalMvZghe62mOcRXbqUSaPCv7w",
+	"w1alR9zknFc6heEbWhHB8rCFNa1SUOd1jmxAT6OSUPL2zWUxDatC+V3pJTPgRjD6bDkyWvHtiXW2oYrc",
+	"32SKX61DdEkU5ryUggB+7iZ5pS23WSQZiRm9Z4icilmaLpyM9U6DjCRxNEhoMkdHP+L6QvqYeXWzDJW6",
+	"0kFuxo1YNWuNHW+tHf9wYQIYjEAvdWFw66hk1bbNLp7n81+Tvz87mt0H17/Hv/54yI+Syx9+Ptf//bUz",
+	"aN0dDA5+bgWTp+mvfztTf+dx69dfXopf/2V9zMUwxIM5ma8wErSpZMbMj9vaeJ4TYs9z+tyF3yhjGPWO",
+	"ZbHeSJKAxjEEEcEaibgRRosRXqx0krfLgpEMapddYGCz/qXo5CbTQJbyeTKOMeNwWb7xwouhXEBbXJUL",
+	"cW3DAPhmkdgF2Hr6aOI/qK9mZZ5xvjQr0o3XyMK1VJjNpD6t1ncPSGmlC/S35ER+9mwoe/I/Xz4UgXgU",
+	"QG6LOJREH1AnS9REufPkXBJQDuDDzQr94PNkUl1bIbTBMheifRWC9tnNtYGUbx2f7mUY6ecFny7WwPmk",
+	"b7Dj/+///3/6zSopVJXGAeQT8SUY/Jb4i/je0T32LajXIU+PD1dhlZcj4otR7in9PWWP86QbwcEt1CTn",
+	"FdF/EogJk5AuWh0EP2ovrILvfWiMRENfbMi7aNoQU9y7Rpa0polk/UwLgIoAbwCksW+Ta1FMUChlEWya",
+	"g1UKKDvvLuy/nV8tZX/Tcr+0luu4mCrbE0CGDI1jlmDqtTQdX1zfl/O9shaYZ+JmMHrvC21sKod6vKqu",
+	"tDjOp2VUPZhUcX3uuAjuGvD/NZdqba/sCnZjR1e4rWqIn89eqGBR9bznqshdLB9ynZ8HzXKHkQnrAk6y",
+	"bcnwWVy/q0qdctc+mGb3LImGEQtLTv4mWYdefhNjHgpW4cpaky5KHNM5Z1Xc0CILb23jbKXyZnn63Y9V",
+	"doj1/K307q0sUcN0fbsh1Z/LmzUUNe91tKvqasqXYKxildCIRtwn7F6bT8O86iWS21RZ5qZCjU5vFcYJ",
+	"nQPK1lAkdcHx7QyLabjr3rtHaSNbvVzcZ4mitMfuhjqU5lgnBRvEmVHd+XBaEGye3n1jVXm3/hz2B4tK",
+	"Fv3C7uGoT+F2dzpGkBan3CLjJ2ZMSw5ZWVHgbGbhnykWRZGUqyg2Jn9WHOObhFEoe4OfTEkTNUVNy+sG",
+	"tvDlrzyLhZO81INtqyC2PFNkwOaCh6RvxE8ffFR9K4T6thwQ67rsC8ZUmuKsHkeUbUCSKQV233nYW0G/",
+	"V5Nk7dld4YZbdpLXsBOAcD59qjkST+AIbRvRKZPcEirbmWgehki2ip0tUxve8uj3lOXZDJGSJGZawJOA",
+	"SiCNWRSq8WN9qvv/1fcBbx0SHXxzowSEQa4NNv3ehZVaVG2XIL38V68nFypw/nO1euHw46UBQU00n91z",
+	"A8rMv0EZm57HW5BLGy7XFrS9eMIh1ytIk0jNr/Tt+GqEx4c2mmuaxlhIa1sESNJHtCZbr4NSuE+mSQR5",
+	"PmrMJk1yQbGKGnDvDeh9j2OXPdcS6DQPsBsh8FkUpTkgCeSwCmmK7K/wuxN6xwyqBywD9pvR88mWYKzU",
+	"NEvX6NTnJhlUNCjlrUZ3J8/BmH6U+RMewe+PCnb6IzS2m+Q6Cu70AvS463yZixSyjx7jh6A9g4qCOxbC",
+	"TyOmMgGU2T99nOAwFjPYNpdxGUPwbRJ7XW/fWsq5/DPvAghHCs1+jD/KCDA/d1BCrtU9tJr1vcz26nqY",
+	"ybH4KD4A9IBvMKqcLHyxKC71IzSOzXfI9wUNSu5lb8i+DQQFjyE9lN638ALrnCosiHsgqKYCBAaL+FBU",
+	"0wEG2onW8u8Ym2JZeDZPjF6N9f9EqtCzZ7YXy/jMwZHg4wUldg4oEI8eXSdzrTU9ekReQ47YI+soZY98",
+	"oIO8I2GJYHzoKGPQczLazAEaevz7vj4NJEk5+nWwKc1EZIvVN3ZoP+/3mVmtfcen0d+DfDZOxJRxQnmP",
+	"58CFcCBw6DgXvQSP7OywUhBfPxepnuc7/RI6jZpzOonff7/v/rkHr8vu+E0K7tyh/9wjAU3ApxbJHscs",
+	"pe8koQMp4lRlFf9Mdkk0mYoEtLsJVue+FlJNKIRzzqdRKBA8Y8S4nkvul7P47GzS7PF3U3zIjiUUgdx3",
+	"r+2hDm3fHYg4xmRJjMRl78LNi8UIcgwGc+Pp6nFIJGRSSUvJmBbR49czAfEDSeRYzAA06d3VjI5GLCFv",
+	"L+1Y9iwcXaR88u4N+0EE77/fT1goAvgJGEekzIZAQod89AiyJ/t1MIJ948E/PDrZs1AGUkE7OqwlQLwL",
+	"NU6YKTN1KEISOWX0jmR8POJSQZcr7AAHOA/lfLr+XpO8FCavJmFTRpXEOrUZlUQyridwzrPmOjalMpLk",
+	"sHXoG9LHhNQ8sGJuyvpAYuGqfuTIdDg7j2Mx0+z0wll7ILEIkk1J301d6T8mvwPmtSZpF+daWwtjFk8t",
+	"2S+4fx49MvJOP5IA03TcrobwEKOiiUlFJ60WgoKaaEaUaMEDSkCPozMZdMoBM+3B4MXALL8jpTzVGSN0",
+	"lDBTexRHAeNYiWO6ub64vNaMFjiklo6yuw+HToo0CQCrb988tD+JlJNI46HU9XzvniUYSfdazXazpe8x",
+	"x9bregfNVvMAlEc1BiG035yxOG7AXu7/NruTTYteOWI14VhT2SWjEdfC/47NJSbYQEH+DRuQn9icXDGV",
+	"F37tNcm5EwFCsJ5nN9eSTFlCbIzqcY/376Kwb4uWsVT74JSocToZgOJis3vv2LxJnjIVjE0kTxlcTCAG",
+	"25gN+6dSAm/t8SoIoC6OHzEimqRgj2NUO4dntSjdkUL8DgAaovrj5t2RzFu6c0FiwTMIZG1w9As49qb9",
+	"IqargQoVTQxdZCf4UsvqEVM/sbn0Sq15O63WZq0FsCjqnSly8y6uOkfHnqll81438C+oRvNe/jF4Ln8Z",
+	"n6Y/PAnCxvGLl7Nfnh7e3J5wcfPL01/Phz/effhVvvnbk7Nf9LCgNM27eGIqurqejCA25nW94enBq2cH",
+	"P3Q+PG3/dXR6nw7O1HPWHv344o+fT47Z6XUqz9LXP96/+fnirQeFZN6H26cXf7xJzyYHxz8+f3mrUnZ8",
+	"dPb85fSXm+Ppk/mViu7+/ttPlzeXR7TlfXq/NuyoKSOrAa0GSBamdmk7sND0Hz51hJtU9WC2mftu6wDX",
+	"HPC67977DoyxGalhRKi8EM1r8FBpvZqO9BZ7P0QyEJqPanvnQ4OCjG0MAXXY6zo/688VWAAoYY1C3U8D",
+	"ZftSnlAsFMqUgYkpKUNOcHrYPtxrkj4WdGTHXP8NNXGZ/lgoYl84DFmd2q4HoqZybYtAV12NGvDw7v5+",
+	"u3PSbDVbzXb3tHXaQtV3P39o4+qO7rtiBPIWDav3ealZ9ZfdIpi6wVULhGXFZO/e1xRyLZ0+4jtvVgXT",
+	"fedps8zzK6dfvqqVQ70mi3Va7zLjyzGnCiZS0dp5X1uPVTNFUAgXS5aWrsjahUPbrMLajDI7XTWs0h7p",
+	"r5xXGndyJB1gbRKKrXkk+DsbGPVAYpX7FrpW2/1CVnDGt5LZ3stYmIQ4ZF3QBhzFWRXwGx1UMD8zU+Lo",
+	"jpXqmgC/SPa4gY1gsWTfySa5VGQmkjtp2u9o7TrSKlFI501yMxagcbgQbKhBgdlqhhQLiX3ntRJ9XVGp",
+	"DOanBBN3xLI0crPSIJ1A089ePMN0RkkGqVICoHBMi0Nt+OEge7x/dXF1/uLi9ueLN5dP/3779s3zvu98",
+	"Y47tXV5NGeidkdJrkTmhQBmDT8uAcm78tTDYCZ1X6VVm+y6MJ9ukbP9VhPPNxIhthr9Bvfbap3ER9/pT",
+	"0ctp8otKgvCwRkrnJOd4/D/53uE6Ry9vOQ1PnO2EhF/Eg86Q8M8NRp4Tw8mHWuzU9qc3AXeH/CCNi1bM",
+	"NQdphAVvH6zeoqyxDTxwtMaeZr1W9ROdzuonLrE8zRbJbM609TNrTMVtQrCM0ZvDQSgv5X84rP4NW8bp",
+	"s1+R0aObtU7ZBe+E5rffSZKwQCShb6BKFJMKXQnIz9Bp4kAacZGjvxbQsKVxOGtr1ViSxkJlHyIJfmDX",
+	"2y99sAKa5Jyjs5aIVEFOJcoVgzisBQGU3FIo6kX/FZU93o8jqV7MAYVQai28ijnqey6sxzkDz0P7sWrj",
+	"8lv2n0fomlh54xMMyeg7y/gx8dz6obMaJesUxxCEKRo2SI/FYNyanCDSn4Km7Z5v/S85rHF+vDfLGllv",
+	"NncRLw3aQn5WjcpgLq8pMnIs7k/vdzWRTBzwXQYkv+7iwoJ1Wp3jRrvd6Bxctw+77Xa31fq1AA/d9Rzf",
+	"m4fZPfkXaKt90DgZtFjjlB4fNjrhUZu16ElwNmwXk967XqZPW4TqfEFdOPLCu9uNk+DoqHFKD9uNVngw",
+	"7LSHh/R0cFLMoe96QZrE+6fNo2bLwb1eeyHymDQEifWWFAKiPI3jTxvtLcR1KxvhWU0JiW1ryd5eizsX",
+	"Gy/p59bg6k9FMojCECXoJvLmS8majwvByWLCyKdFq8MCk2ueT+PYci5XIBnOWimOzG8gjMaAvvlHrTQ6",
+	"By85uF+1mCEmtDRNBPhQkpSjQRALcQctOW3EVhsLfrHHTsSDODXlXgs+FwMDuis7scqXJ+7WV6HMt6so",
+	"Xku9pvfQtuNlcRWp/oqzeWY8lZuXjdX39q0XqQFwxbLeTMzKVEdgNAkyw9YBVlvXcrwLGOVFFTFSiK4e",
+	"S5YhmOuBY/heCZPoE6msw6LWLkyWhUyDsVvz4jRa9AlnEaimgznqoRiM4SK7oqIJy8AhFUT6tTpihtzj",
+	"I6awkyNqZMaDbqJDgD8/tAirgPkRKZuwPxZpAgCgKOdd6zmDhEP/fI+PhAirlBdjFxRr/new8Ewm1UI+",
+	"1PpWQFV9/lqWXGeRXC6HOSJ6jmgydDYT19moSLMkUopx1EBnvskXJNBpExTGGZ1vKyq+Lpvkq7BHXoDH",
+	"gdll1qdwLOA4FyDqt7ROSjxlaxeUX/IO4blrkosCMr45c5ZFIDYvAvxkbT6hqrbHI/447+aDbfliAMUH",
+	"YLvM75SNREtPmfmTZPYpJOfcmRMVbGIhmuQ8B//JbsnMKUbv3flmXVB28GRReSez4jl3C6tcV28uri6u",
+	"N/RcLfFNPRgH28JHVUYx8SgZRJDyUABC2o4H7uTGyrZfEwe2CvBtitRCX4dv7q2v3b2FxzGSZCImUIz3",
+	"zdtV7+16QFkC/ZHqbYuj1oHWwWK2ohUnHj2bXWU2kVAix6kKxYyTARtFXFaaFW8YDSOOzrqvyrJ4k/WO",
+	"sr0Cm1/H/kMqCcqnLUySrHSx3hDBzBkbgtTSq1AQ2EEsPiv+KWQO2+aVz65evTScmAbjvOeGVkV7XJvF",
+	"NAHFwzbeyiPwf8naMpHv//mPw+bBHpoVpG8dKKboI7vPdA5SNFEy7zcF+gGpqwk0kbGIk2lMgwWswGZ5",
+	"UCXI9u//+Y/jbFzF34xpY+xxk6mHhzSyepUeWLFFQ2SaW+k16Wb5rDYHqUmuGA+xTySDHsfa8DF5Tjas",
+	"N2Qz/V7bLuF7SmIhlRmJT9RMEEUHcg9y05yQnPnGY/Bc21bUY6p8a1zYvlr67dBaywAtMlfAyoUlW0yQ",
+	"MDt6uGcT7xZbKGXdvCBTE1UqUpPB3iSXyunIjpj1OcC/yeYk3/dlOoAcE0i9ylsz7flaFOn3c5FNxaBW",
+	"FnbHRcLpT1j3Ud9k/wL1nudWbKmDmtnCDwqSQR0T189mD43MqAkXIP8UCWkf2UyzHqcK8C67pkxHWTAb",
+	"Y4pHkhx2znCEfafVsUkqgyxIMQOnkA0EBAbgk05ponp8WGwExopgDZnEzjuiAYfHDLhcPadEqkRrYMl3",
+	"koxSfFEoeiAjYhHcweqjUSBSDCjbbnjY3Kyv9WRA6PnO7io4DxZT7W1uaVbzgDge1N39Hh9T2STn8k4f",
+	"Gz1HgBLNaV9P3u2MkhinhB1MVFhmWEwgTtzzfKSI5sIZC8FtUoQTIOcrgAegjIjOZY8Xav7tQTCNZyxk",
+	"QLncg0iEBVKlsg8z+B7vFzA+ugTKSPoG6wPaxuIsXd4dcTIQaqzPKhZ76O/aTuuJSEdjEqked+JZkerm",
+	"7XHsGaU8O0SRqrRs4BRfm4SX9QyaD43ZbNaAGpU0iU2ZiqMALJRe5AITS0fcZv4uEoJX0QttAUTA1M9X",
+	"1b47zn1bSP4pRwoojuSNuVg3lHKmWQluYHvYgE85mnRxRBld2d6SmnG643MDNZn9MTgI2o2TsNNunA2P",
+	"W40jejhgB7QTnIRn3gIwhvd7W/48+pn/9N+twU1wFP/emhzwo2e/n85fHImztC2vVSf55eSPi0P6d6+I",
+	"UlGVapdvhpud5fRsX6XxFdBI1rJBN9RDi6A8D9+VxEXdgZK4ByOTpYTuospYMJnNFr06YoUMX+tIBswh",
+	"Z+6lNNBtc81eiislEoYgo3RUP9r8AXg/jnctzwGw+jfoglo7ggYPYZWf++g6di88urHxC0+VLOCzdT+W",
+	"tZxc1wiCx7axhODBdc0h5O6+Awtnu946xtE1ZkdXGkfmt9w4crNya+0k20POL6mziOEk0jgkCUXnh7xD",
+	"1RqztbuucnHHxQwcn9i7E6r8etzCEWRhQ60ngs1EXiFKY0kZMHXyJulkQSkwikuxJZwp3vEJspPQJ5iN",
+	"G+qVBIskkqT/sWf6OvW8LsEC9b7RlDGKiOhqz4W4A4W1n3OJvq2VmIsUeluZTvAk4os9frXSMGAQpGQh",
+	"SaeESjJjcZynOJZ7Z4HiVqVd5Lv3GTQMZEklGVps8+VKz88mAxYQP4tSZwNxWNmb66HFYqlNoqt/ZOp0",
+	"3Rrax7DcG3oi1ma216eVQMfB9snxwVnrtHPcMg0A8cLJMVyALJLanHkVeV3vaNgaHg/OWOOQtoLGIT04",
+	"a5yFJ6xxFrbpCT0YngyOOsulqNwkBwVa263r9q2Sz4u5J1BYW7kTfG70+NodMAAV25FWlfDPAD8yU34m",
+	"Eqi7nn2T959F3n9ZwV3CNHhXSp3RUiQr3EunW8tvU1ayXHa3WmcQkwTL14CCmk9rccqgM3AX3AZOI8dF",
+	"IGi/7BOzhYCFxE+Mm4J4xggVfsk2/M89lyukNBFJj9MY/PaZwI4kobEUpNNq+WTAAppKZlx4I8EZMZkc",
+	"Mzpf1AQKvVsXNYvItOrHpA+q7HUaYyt/8FW4vggsoTbOCIy9hialpf/61dU1wT3qN8m5UQcwD8n161jf",
+	"6UJX3h43riTfOIgKfTb6+Vbgk1JRrEvFtQC3RnuvOltEr+Rn0Bcq3QAXMFfrd8Tq8yJRVekQO1h1i9pC",
+	"0WTcgKcvwtavryvURBps99EZxXwhMSQiTaRvgGBMCS1s9Pqh3G8M+kEsK5EWT+MWPBncNGsl01tzx7fO",
+	"SZGAs3JoED6sLiOzxApwP6towrqk76TU9jM3qI2BSGBakvTNDb7jDwY/vX6d5Wc29W0SSczRyFEQ8gSr",
+	"HrecFrQmCeDBwIBGokluANDg975vM/EgnQ+T+jKIEIyKWqPNtx5+IVmPF/P/gN0CI61L1H8Lq/xn5OnT",
+	"OBYzaBb4M7IoVMyr8WSzuZpQQykWhysA+0353IXjeoxAPWhdx/ECAm5VjvzvhQT5rcE8K5P3M1McYx4J",
+	"I9ZKB9cDFNM5AEj6Bi5UFTBg1cgLmIl2AmUEwYdM5XcRRety9HNURDPyuhzIRdBP84ADjuWdc04uzFDK",
+	"Wf4r8lkMXFJlxe77IkJm3VweNAU/Q1ZbmoFvKeZbDv6fnoP/PJKFMKabd1+CFq0UX6V7Pvk1hsQ5n2OC",
+	"s9bFR5HUzAvzZfBPg8oUSUgxfGxrYCEUGwsofXVAtzljJnIMFN/jfSfC0ceki4yfmtzfCOIiat41r03X",
+	"BDn0UU9HuwfxDvEDJQYdSdsYpogYaQO6JptLgvwyigImvY6pVtcziFITZ5UiWylIamBxLG0q6cxgrdIC",
+	"ohDYP/VRRAAg/Ax53cuYVyEhstQSssxoNuEpBuJzLYW6vWHy5/9yfr/JNtTBHnA2yyori96p58YkWuVn",
+	"yu5b39H0kDJh61RWl5vdIudyU1rflJgd3gEpGIs4zKbGw1nI3XJcD/Ic11yqLUtyrZrMQyS7Vq9C7pMw",
+	"XD7DP9O8lxRZfJGqbm5uGufOVq6irpubm8Lthsh2y2K2B2kxkfl6jKlruTyiti+aaW747mN+t/1ds08L",
+	"eIy2IRxT1G3/zFzn0sQeggIWBDQF78aUJWM6lWjkoIvdEcnNb1U0uZanja86Rc/w/6Km98aqXTlLcXU9",
+	"q/5Va3n219xNsW+Bo2OmKiCkf4DrBbAWC7OKqWhaMXJwSDFqmyX3Qa0auTTVcjZMbR2cmDAHgzOpmDns",
+	"nMGjpdz8Dri0xVTAVjvHDdVnt8f7EZfpcBgFEBPDeuacP0SCWwx1+uGWjthfjlutLPktGGtuxUfMgk+e",
+	"tPa6BvW+x02LBfBXoGck43BVmhou5wvmrQ1SkhckjqD9zdduQbXWyKJ4TqU6d0Xh12RL5fpV8XwhxZPJ",
+	"fIfT5S/BjDMbXd0kLI+f+LkX38QGKyDhdi4g+KYk764ko5aTO3O/+rP7FZ3AajgBQeiEXG517qZUBePF",
+	"k/fEYLdjoTiLQ8erifC1Wi7cMTbFe9DBXWovUvRH+AUsdavy5oBmWk9zC4dMzR6pS+JB8n3BdjHtywdN",
+	"DMl1Iuab0blpCvA58kS/DLuxq/DnsZtO9+CzsZtMCxsq06XH9vj52lWGbxr/prqI6XQwmZNpIoZRzHbU",
+	"9Pez7jjTtEI/eQFF6XkNv63KyurTDcJXFIxtasMShMg+NsMArAyXMzZ7/G1e3gO5IZhYWUxeQG4r4jD/",
+	"fB40dxpE2ap7U9VmDgOU3ADqB123Itd3nLz2pQY7/nHJ9LD1ZE1yrm0D47rdDf6ji+uRdRexfuTMnWJD",
+	"u+4AABygylMMq7AzyGMV6xXJaKlDeEOURxjoLqggbk31nwD+8W/ILrf2lEEJ4K1TTeR4yhgxLbsLwAXw",
+	"xBKHGYDxVDxb9KFlV3f2oXU6uQ/tLTfYR9Bo4gKCTEv9aaXpP5Q/bWG9fFKsWkSb0DoJ1iln2LyS4asQ",
+	"erXQltvLvn1XVC3Jl3Qidppfm5AeVCJjKuJjRG8wxb0WpgqqkCOlNyxm8C/MYmySczJMEywaRCQYqMUG",
+	"5Msc38mFk3pocdLjJXlSJc/qYaWAW//sLt7/dv68Y5jB7MytErcWz6jEQF2NhYvSaQCmUOpjaGnzz4dR",
+	"qZjMA7HDrDveWvPeRm5+7fywAlvLoP9O5jvC/ua8cTn+73XBsyFmvBYFuGvAff0MnUpw6CaJ1V6+7aKH",
+	"XGgw15xz0uzxqlxG8kCpjD3u5DIidnApkRHBK8mEUQ7JLJpd5zgeTjo2CVkQ08S4cYCrmnmiv1aaOAU+",
+	"gJ4lNYsCVpfEaBGJP38e4zdU3G+ouN8y8v40H3YJErcynLQuIG7Gpl20h0oPzjV4XKosKFNukoHsIOah",
+	"bQ9Zi3xo8A05MzU+AFUDmm9A4xixWwWvd0G8dpsKbQvjh1O5XZaE9nlQ+zbxTqwP2/fN9bCl6wGrkMci",
+	"UcXqousSRqUV1jQI2BT6RhbwPQwqpGYlmBI1BMOorH4bes3Tl4bGk6kHndBA1fkxAPFmTO+hWCNm2rY7",
+	"1XuvnzElC7kvo0C4X9afsbgimu7BBbG43rXenYql/lJ+ogXG8XX5iz49lMeodgUzz5HT37F4MP7tfUgV",
+	"cJFbeY+yntJLkqUueChLcKxFkeqj6ISdqAWeZzy8yhtYr5Yy53Hs9MxO2I4QsP8LsxAqScjWAsJ+zrS5",
+	"55BQtkGVJJT9ukYi0Hdu+hxCiUqlzWvGVTxHWBIwjNA36LiEDFgeabdazUrbsp6KPmsRleFGtkrOYjcV",
+	"Hjlo6Uc69pFN7LFaWy+mEnL+KkeXfWplWL/G3NvNWDNbUWeuXee19E5iCnQ7h+Svb0d5N2MM4sATcpkD",
+	"O25xlivFwf7H3KfwaaVsAATEomTIssegrbjtlGVaWkEhLA+LlfKSSCWmAOoK4QmWMAAiyrxhRsOpMspy",
+	"2bJ2Zqodr8VF+BdwzB/u6pi/HYqUlxXVzBMNTUQsfsXOrvbDXKN8KRR5ar681NduxvdQ+mMp0FCc379h",
+	"Wo0V7c5x3Eq2lzy2tWcHfMN9VyT3TZf2SD122pr0ZRRCT2jn+OORr2n1tkJScsD6hA5Gxu3oOEDLHo0d",
+	"mr+9z1njR+MU/fTZiwqubdy0UGzV43nGpWmT1yWHrbMmecVZkctW1ySQ+pIEHxsJ2tz+fi06Ad6R1Wn+",
+	"e+b/H65+4qW4SoMxJjPuUjLwr12uvazKoLqGZ6t67ZpWaSWkkTXKCqrp9lthwZ9eWPCvUk+wDS/4twNg",
+	"eMNo+JDHeaVukfsP+lHYL6oR6WAjNWKNjrFFNSJvGPtwOsTnrt34AbiNtpic/n9a40CItdyDZoFnzxGU",
+	"IsfNh94QdEbnxADjZO1fXLMLGthnaBSYt5ttlTXg6Fy/38mtxrYiKxEn8o5eC5qP7wL84++MF0B1MX27",
+	"UH/tAwxt1viQOUi8XCTQEt+2lxdThppUbe3KrsAU9XUbOYcuHMBNmGz5hH2rbqmXeX5hmb+Vunzl2vG3",
+	"upotFHATIXowib16NDgAmHS9vyDvwIhJFibUDEUvAKysZY4+bolmGvvgljbDLr/QwsRLRee54xNS8YhI",
+	"lQ/Q4w74LNa9H58cnvnE4sWafx0fd/aaufi3WId+Xdq0j2PVchlPLBFl69t5nVO/uSD7TaYj5WWYJpFU",
+	"txjNMJlMynYgQuZ8K89/9NfDZcSOQQBl6EhPPT2DJVCGM7GTKmt0HxeQoFnCbFDW2R4EqZoZCF0t8/OX",
+	"Os6nKvLBpEwtEWYLLbkzaLbsZTbDqGJkWgcymUGAjSux548SBtGfiDSxugxQzelh+9DQylH7xKWVHyJZ",
+	"u+JPQcWgIRnQmPIAenrzkIgkGDPD4NwB255u7z/9vwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -58,6 +58,11 @@ func (s *Server) ChangePassword(ctx context.Context, request api.ChangePasswordR
 	return api.ChangePassword204Response{}, err
 }
 
+// ChangeEmail is PUT /users/me/email.
+func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequestObject) (api.ChangeEmailResponseObject, error) {
+	return api.ChangeEmail202Response{}, s.service.ChangeEmail(ctx, caller(ctx), request.Body.Email, request.Body.Password)
+}
+
 // userOf shows an account as the contract has it.
 func userOf(u store.User) (api.User, error) {
 	id, err := uuid.Parse(u.ID)

@@ -74,6 +74,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	if err = s.Contract.CheckRoutes(e.Routes()); err != nil {
 		return nil, fmt.Errorf("the contract and the generated code differ:\n%w", err)
 	}
+	s.registerPages(e)
 	return s, nil
 }
 

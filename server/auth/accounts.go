@@ -28,6 +28,7 @@ type Registration struct {
 	EmailVerified bool
 	Scopes        []string
 	By            *Caller // who registers somebody else; nil for the person, and at the command line
+	confirm       bool    // whether the address is asked to confirm itself
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
@@ -40,7 +41,7 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 		return store.User{}, e
 	}
 	// Only the command line grants scopes and vouches for addresses yet.
-	r.Scopes, r.EmailVerified, r.By = nil, false, caller
+	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
 	return s.CreateUser(ctx, r)
 }
 
@@ -84,6 +85,11 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 		if err := q.CreateUser(ctx, user); err != nil {
 			return err
 		}
+		if r.confirm && user.Email != "" {
+			if err := s.mailConfirmation(ctx, q, user, user.Email); err != nil {
+				return err
+			}
+		}
 		return s.record(ctx, q, EventAccountCreated, user, r.By)
 	})
 	if errors.Is(err, store.ErrConflict) {
@@ -124,25 +130,8 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if reason != "" {
 		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/new_password", reason)
 	}
-	user, err := s.db.UserByID(ctx, caller.User.ID)
+	user, lane, err := s.checkPassword(ctx, caller, current, "/current_password")
 	if err != nil {
-		return gone(err)
-	}
-	// Counted apart from logins, so that a stolen access token locks nobody out.
-	lane := s.Blind.Key("change", user.ID)
-	if err = s.lookAt(ctx, lane); err != nil {
-		return err
-	}
-	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), current.Reveal())
-	if err != nil {
-		return err
-	}
-	wrong := problem.New(problem.WrongPassword, "The current password is wrong.").
-		At("/current_password", "is not the current password")
-	if !ok {
-		return s.failLane(ctx, caller, lane, wrong)
-	}
-	if err = s.lookAt(ctx, lane); err != nil {
 		return err
 	}
 	hash, err := s.hasher.Hash(ctx, next.Reveal())
@@ -160,15 +149,43 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		if err := q.EndSessionsOf(ctx, user.ID, caller.SessionID); err != nil {
 			return err
 		}
-		if err := s.notify(ctx, q, mail.PasswordChanged, user); err != nil {
+		if err := q.DropCodes(ctx, user.ID, ""); err != nil {
+			return err
+		}
+		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {
 			return err
 		}
 		return s.record(ctx, q, EventPasswordChanged, user, caller)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return wrong
+		return errWrongPassword("/current_password")
 	}
 	return err
+}
+
+func errWrongPassword(pointer string) error {
+	return problem.New(problem.WrongPassword, "The current password is wrong.").At(pointer, "is not the current password")
+}
+
+// checkPassword makes the caller prove again who they are. It gives the account with the hash that was verified, and
+// where failures are counted: apart from logins, so that a stolen access token locks nobody out. pointer says
+// where in the request the password stands.
+func (s *Service) checkPassword(ctx context.Context, caller *Caller, given secret.Text, pointer string) (user store.User, lane string, err error) {
+	if user, err = s.db.UserByID(ctx, caller.User.ID); err != nil {
+		return user, "", gone(err)
+	}
+	lane = s.changeLane(user.ID)
+	if err = s.lookAt(ctx, lane); err != nil {
+		return user, lane, err
+	}
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), given.Reveal())
+	if err == nil && !ok {
+		err = s.failLane(ctx, caller, lane, errWrongPassword(pointer))
+	}
+	if err != nil {
+		return user, lane, err
+	}
+	return user, lane, s.lookAt(ctx, lane) // others may have failed meanwhile
 }
 
 // Sessions lists the caller's sessions, the most recently used first.
@@ -202,7 +219,7 @@ func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
 	})
 }
 
-// Tidy removes what is over, in small batches: sessions, counts of failures, addresses that nobody
+// Tidy removes what is over, in small batches: sessions, codes, counts of failures, addresses that nobody
 // logs in from any more, old events, revoked tokens that have expired. It says how many rows.
 func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
 	const batch = 500
@@ -210,7 +227,7 @@ func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
 		return 0, err
 	}
 	for _, remove := range []func(context.Context, time.Time, int) (int64, error){
-		s.db.EndExpiredSessions, s.db.ForgetThrottles, s.forgetAddresses, s.forgetEvents,
+		s.db.EndExpiredSessions, s.db.ForgetCodes, s.db.ForgetThrottles, s.forgetAddresses, s.forgetEvents,
 	} {
 		for n := int64(batch); n == batch; removed += n {
 			if n, err = remove(ctx, s.Now(), batch); err != nil {

@@ -144,9 +144,29 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 				return err
 			}
 		}
+		if err = s.readdress(ctx, q, before, user); err != nil {
+			return err
+		}
 		return s.recordChanges(ctx, q, before, user, by)
 	})
 	return user, err
+}
+
+// readdress does what follows from another address that an administrator has given an account: what was
+// mailed before is worth nothing, the old address is told, and the new one is asked to confirm itself.
+func (s *Service) readdress(ctx context.Context, q *store.Queries, before, after store.User) error {
+	if after.Disabled || emailKey(after.Email) != before.EmailKey {
+		if err := q.DropCodes(ctx, after.ID, ""); err != nil {
+			return err
+		}
+	}
+	if emailKey(after.Email) == before.EmailKey {
+		return nil
+	}
+	if err := s.notify(ctx, q, mail.EmailChanged, before, after.Email); err != nil || after.Email == "" {
+		return err
+	}
+	return s.mailConfirmation(ctx, q, after, after.Email)
 }
 
 // recordChanges notes what is not as it was before.
@@ -217,7 +237,10 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 		if err := q.EndSessionsOf(ctx, id, ""); err != nil {
 			return err
 		}
-		if err := s.notify(ctx, q, mail.PasswordChanged, user); err != nil {
+		if err := q.DropCodes(ctx, id, ""); err != nil {
+			return err
+		}
+		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {
 			return err
 		}
 		return s.record(ctx, q, EventPasswordChanged, user, nil)

@@ -48,6 +48,9 @@ type Settings struct {
 	Cursors            token.Cursors
 	EventRetention     time.Duration // how long an event is kept
 	Outbox             *Outbox       // for mails
+	NewLoginMails      bool          // whether the owner is told of a login from an address that is not known
+	ConfirmURL         string        // of the pages that mailed links open; the code is added as a parameter
+	ResetURL           string
 }
 
 // Service is the domain. It is safe for concurrent use and holds no state of its own: any number

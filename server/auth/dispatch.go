@@ -109,7 +109,7 @@ func (d *Dispatcher) send(ctx context.Context, row store.Mail) (err error) {
 		}
 	}()
 	m, err := d.Outbox.open(row)
-	if err != nil {
+	if err != nil || m.Kind == mail.ToNobody {
 		return err
 	}
 	message, err := d.Templates.Render(row.ID, m, d.Outbox.now())

@@ -31,6 +31,10 @@ const (
 	EventAccountEnabled   EventKind = "account_enabled"
 	EventScopesChanged    EventKind = "scopes_changed"
 	EventProfileChanged   EventKind = "profile_changed" // name or address, by somebody else
+	EventEmailConfirmed   EventKind = "email_confirmed"
+	EventEmailChanged     EventKind = "email_changed" // by its owner, who has confirmed the new one
+	EventEmailLost        EventKind = "email_lost"    // somebody else has proven that it is theirs
+	EventPasswordReset    EventKind = "password_reset"
 	EventClientCreated    EventKind = "client_created"
 	EventClientDeleted    EventKind = "client_deleted"
 	EventKeyRotated       EventKind = "key_rotated"

@@ -54,14 +54,14 @@ func (o *Outbox) wake() {
 }
 
 // notify tells the owner of an account what has just been done to it, if they have confirmed their address: to
-// any other one it would go to somebody else.
-func (s *Service) notify(ctx context.Context, q *store.Queries, kind mail.Kind, user store.User) error {
+// any other one it would go to somebody else. newEmail is for EmailChanged alone.
+func (s *Service) notify(ctx context.Context, q *store.Queries, kind mail.Kind, user store.User, newEmail string) error {
 	if !user.EmailVerified {
 		return nil
 	}
 	from, _ := originOf(ctx)
 	return s.Outbox.Add(ctx, q, mail.Mail{Kind: kind, To: user.Email, Fields: mail.Fields{
-		Username: user.Username, FullName: user.FullName, When: s.now(), IPAddress: from.IPAddress, UserAgent: printable(from.UserAgent, 256),
+		Username: user.Username, FullName: user.FullName, When: s.now(), IPAddress: from.IPAddress, UserAgent: printable(from.UserAgent, 256), NewEmail: newEmail,
 	}})
 }
 

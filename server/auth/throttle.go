@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"sesame/server/mail"
 	"sesame/server/problem"
 	"sesame/server/store"
 )
@@ -47,20 +48,26 @@ type attempt struct {
 func (s *Service) begin(ctx context.Context, name string, user store.User, client Client) (*attempt, error) {
 	from, _ := originOf(ctx)
 	account, address := cmp.Or(user.UsernameKey, name), network(from.IPAddress)
-	a := &attempt{
-		Lanes: store.Lanes{
-			Account: s.Blind.Key("account", account), Known: s.Blind.Key("account", account, "from", address),
-			Address: s.Blind.Key("address", address),
-		},
-		user: user, client: client, knownAddress: s.Blind.Key("known", address),
-	}
+	a := &attempt{Lanes: s.lanesOf(account, address), user: user, client: client, knownAddress: s.knownAddress(address)}
 	if isEmail(name) {
 		a.Email = s.emailLane(name)
 	}
 	return a, s.look(ctx, a)
 }
 
+func (s *Service) lanesOf(account, address string) store.Lanes {
+	return store.Lanes{
+		Account: s.Blind.Key("account", account), Known: s.Blind.Key("account", account, "from", address),
+		Address: s.Blind.Key("address", address),
+	}
+}
+
 func (s *Service) emailLane(key string) string { return s.Blind.Key("email", key) }
+
+// changeLane is for guesses of somebody who is logged in.
+func (s *Service) changeLane(userID string) string { return s.Blind.Key("change", userID) }
+
+func (s *Service) knownAddress(address string) string { return s.Blind.Key("known", address) }
 
 // look reads how a try stands now.
 func (s *Service) look(ctx context.Context, a *attempt) (err error) {
@@ -202,9 +209,29 @@ func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt) err
 		}
 	}
 	if now := s.Now(); now.Sub(a.blocks.KnownSince) > knownAddressStep {
+		if err := s.tellOfNewPlace(ctx, q, a); err != nil {
+			return err
+		}
 		return q.RememberAddress(ctx, a.user.ID, a.knownAddress, now, maxKnownAddresses)
 	}
 	return nil
+}
+
+// tellOfNewPlace mails the owner when a login comes from an address that is not known, and others are. Of
+// many in a row it tells of the first.
+func (s *Service) tellOfNewPlace(ctx context.Context, q *store.Queries, a *attempt) error {
+	if !s.NewLoginMails || a.known || !a.user.EmailVerified {
+		return nil
+	}
+	others, err := q.KnowsAddresses(ctx, a.user.ID)
+	if err != nil || !others {
+		return err
+	}
+	may, err := q.CountMail(ctx, s.Blind.Key("new place", a.user.ID), s.Now())
+	if err != nil || !may {
+		return err
+	}
+	return s.notify(ctx, q, mail.NewLogin, a.user, "")
 }
 
 // errThrottled is one answer for a right and a wrong password, and whatever it is that has to wait.

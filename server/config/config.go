@@ -4,6 +4,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -42,6 +43,9 @@ type Settings struct {
 	SMTPURL           secret.Text `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
 	MailFrom          string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, HOST being that of the public URL)"`
 	MailTemplates     string      `placeholder:"FOLDER" help:"Templates of your own for mails. (default: the built-in ones)"`
+	VerifyURL         string      `name:"verify-url" placeholder:"URL" help:"Page of yours that mailed links open to confirm an address; the code is added as ?code=…. (default: a page of the server's own)"`
+	ResetURL          string      `name:"reset-url" placeholder:"URL" help:"The same, to choose a new password."`
+	NewLoginMails     string      `default:"on" placeholder:"on|off" help:"Whether the owner of an account is told by mail of a login from an address that is not known."`
 	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
 	CorsOrigins       List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 	Docs              string      `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
@@ -164,6 +168,12 @@ func (s *Settings) Check() error {
 			f.add("MAIL_FROM", "%s", reason)
 		}
 	}
+	for name, page := range map[string]string{"VERIFY_URL": s.VerifyURL, "RESET_URL": s.ResetURL} {
+		if reason := checkPage(page); page != "" && reason != "" {
+			f.add(name, "%s", reason)
+		}
+	}
+	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
 	f.oneOf("DOCS", s.Docs, "on", "off")
@@ -188,8 +198,20 @@ func checkPublicURL(text string) (reason string) {
 	return ""
 }
 
+// checkPage takes the address of a page that a code is added to.
+func checkPage(text string) (reason string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
+		return "must be the address of a page, such as https://app.example.com/reset"
+	case u.Query().Has("code"):
+		return "must not have the parameter code, which is added to it"
+	}
+	return ""
+}
+
 // InForce gives the settings with those filled in that follow from others: the public URL from the
-// address that is listened on, the audience and the sender of mails from the public URL, and the
+// address that is listened on, the audience, mailed links and the sender of mails from the public URL, and the
 // master key's file from the database's.
 func (s Settings) InForce(listening string) Settings {
 	if s.PublicURL == "" {
@@ -202,6 +224,8 @@ func (s Settings) InForce(listening string) Settings {
 	if s.Audience == "" {
 		s.Audience = s.PublicURL
 	}
+	s.VerifyURL = cmp.Or(s.VerifyURL, s.PublicURL+"/confirm-email")
+	s.ResetURL = cmp.Or(s.ResetURL, s.PublicURL+"/reset-password")
 	if s.MailFrom == "" {
 		s.MailFrom = "Sesame <no-reply@" + mailHost(s.PublicURL) + ">"
 	}

@@ -28,10 +28,14 @@ const (
 	PasswordChanged   Kind = "password_changed"    // by who knows the old one
 	PasswordResetDone Kind = "password_reset_done" // by who had the code
 	EmailChanged      Kind = "email_changed"       // to NewEmail; told to the old address
+	EmailInUse        Kind = "email_in_use"        // somebody wants to use it for another account
 	NewLogin          Kind = "new_login"           // from an address that is not known
 )
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, NewLogin}
+// ToNobody is never sent: it is left where a mail would tell what must not be told.
+const ToNobody Kind = "to_nobody"
+
+var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin}
 
 // Mail is a mail that is not written yet.
 type Mail struct {

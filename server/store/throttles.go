@@ -66,6 +66,27 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 	return n > 0, err
 }
 
+// CountMail counts a mail, unless the last one was less than a minute ago, or was the fifth with less than
+// an hour between each and the next: then it changes nothing and reports false, until an hour has passed.
+// So there are never more than five in an hour, and whenever one is refused, the last is not older.
+func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (counted bool, err error) {
+	const atOnce = 5
+	result, err := q.write.ExecContext(ctx, `
+		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, $5, $3)
+		ON CONFLICT (key) DO UPDATE SET
+			failures = CASE WHEN throttles.clear_at <= $4 THEN 1 ELSE throttles.failures + 1 END,
+			blocked_until = CASE
+				WHEN throttles.clear_at <= $4 OR throttles.failures + 1 < throttles.free THEN $5
+				ELSE $3 END,
+			clear_at = $3
+		WHERE throttles.blocked_until <= $4`, key, atOnce, micros(now.Add(time.Hour)), micros(now), micros(now.Add(time.Minute)))
+	if err != nil {
+		return false, known(err)
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
 // Untold reports whether the block of a key has no event yet. Most tries that are turned away ask this, and
 // write nothing.
 func (q *Queries) Untold(ctx context.Context, key string) (untold bool, err error) {
@@ -87,6 +108,18 @@ func (q *Queries) TellBlock(ctx context.Context, key string) error {
 func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1 AND blocked_until <= $2`, key, micros(now))
 	return known(err)
+}
+
+// DropThrottle forgets a count and the block that came of it.
+func (q *Queries) DropThrottle(ctx context.Context, key string) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1`, key)
+	return known(err)
+}
+
+// KnowsAddresses reports whether a user has logged in from anywhere that is remembered.
+func (q *Queries) KnowsAddresses(ctx context.Context, userID string) (any bool, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $1)`, userID)
+	return any, known(row.Scan(&any))
 }
 
 // RememberAddress notes that a user has logged in from an address, and keeps the newest so many.

@@ -37,6 +37,13 @@ func (u *User) fields() []any {
 	}
 }
 
+// loginColumns have that as well.
+const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), ` + userColumns
+
+func (u *User) loginFields() []any {
+	return append([]any{hidden{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey}, u.fields()...)
+}
+
 // CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken; a transaction
 // goes on all the same.
 func (q *Queries) CreateUser(ctx context.Context, u User) error {
@@ -69,9 +76,14 @@ func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
 }
 
 func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
-	row := q.read.QueryRowContext(ctx,
-		`SELECT COALESCE(password_hash, ''), username_key, COALESCE(email_key, ''), `+userColumns+` FROM users WHERE `+where, value)
-	return u, known(row.Scan(append([]any{hidden{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey}, u.fields()...)...))
+	row := q.read.QueryRowContext(ctx, `SELECT `+loginColumns+` FROM users WHERE `+where, value)
+	return u, known(row.Scan(u.loginFields()...))
+}
+
+// LockUser is UserByID that, in a transaction, holds the row until its end: nobody else changes it meanwhile.
+func (q *Queries) LockUser(ctx context.Context, id string) (u User, err error) {
+	err = q.writeRow(ctx, u.loginFields(), `UPDATE users SET updated_at = updated_at WHERE id = $1 RETURNING `+loginColumns, id)
+	return u, err
 }
 
 // ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
@@ -113,11 +125,18 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 	return u, err
 }
 
+// TakeTurn holds, until the end of the transaction, everybody else back who takes a turn. Who also holds
+// users takes it first.
+func (q *Queries) TakeTurn(ctx context.Context) error {
+	_, err := q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`)
+	return known(err)
+}
+
 // CountOtherAdministrators counts the enabled users, besides one, who hold a scope. Inside a
 // transaction nobody else changes that number until it ends.
 func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides string) (n int64, err error) {
-	if _, err = q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`); err != nil {
-		return 0, known(err)
+	if err = q.TakeTurn(ctx); err != nil {
+		return 0, err
 	}
 	row := q.read.QueryRowContext(ctx, `
 		SELECT COUNT(*) FROM users WHERE scopes <> '' AND NOT disabled AND id <> $1

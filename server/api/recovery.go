@@ -1,0 +1,27 @@
+package api
+
+import (
+	"context"
+
+	"sesame/gen/api"
+)
+
+// RequestEmailVerification is POST /users/me/email/verification.
+func (s *Server) RequestEmailVerification(ctx context.Context, _ api.RequestEmailVerificationRequestObject) (api.RequestEmailVerificationResponseObject, error) {
+	return api.RequestEmailVerification202Response{}, s.service.RequestEmailVerification(ctx, caller(ctx))
+}
+
+// ConfirmEmail is POST /email-verifications/confirm.
+func (s *Server) ConfirmEmail(ctx context.Context, request api.ConfirmEmailRequestObject) (api.ConfirmEmailResponseObject, error) {
+	return api.ConfirmEmail204Response{}, s.service.ConfirmEmail(ctx, request.Body.Code)
+}
+
+// RequestPasswordReset is POST /password-resets.
+func (s *Server) RequestPasswordReset(ctx context.Context, request api.RequestPasswordResetRequestObject) (api.RequestPasswordResetResponseObject, error) {
+	return api.RequestPasswordReset202Response{}, s.service.RequestPasswordReset(ctx, request.Body.Email)
+}
+
+// ConfirmPasswordReset is POST /password-resets/confirm.
+func (s *Server) ConfirmPasswordReset(ctx context.Context, request api.ConfirmPasswordResetRequestObject) (api.ConfirmPasswordResetResponseObject, error) {
+	return api.ConfirmPasswordReset204Response{}, s.service.ResetPassword(ctx, request.Body.Code, request.Body.NewPassword)
+}
