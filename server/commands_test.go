@@ -153,6 +153,7 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 		"SESAME_SIGNING_ALG": "HS256", "SESAME_KEY_ROTATION": "monthly",
 		"SESAME_PASSWORD_HASH": "md5", "SESAME_DOCS": "yes", "SESAME_CHECK_RESPONSES": "yes", "SESAME_LOG_FORMAT": "xml", "SESAME_LOG_LEVEL": "loud",
 		"SESAME_SMTP_URL": "smtp://u:db-secret@mail.example/x", "SESAME_MAIL_FROM": "nobody",
+		"SESAME_VERIFY_URL": "app.example/confirm", "SESAME_RESET_URL": "https://app.example/reset?code=1", "SESAME_NEW_LOGIN_MAILS": "no",
 	}
 	for _, args := range [][]string{{"serve"}, {"migrate"}, {"config"}, {"user", "create", "ann"}} {
 		for name := range faulty {

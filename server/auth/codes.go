@@ -36,9 +36,10 @@ const (
 	maxLosers = 100
 )
 
-// mayMail reports whether an address may be written to on somebody's demand, and counts it. Who asks is
-// not told, or they would learn what others ask for.
-func (s *Service) mayMail(ctx context.Context, q *store.Queries, key string) (bool, error) {
+// mayMail reports whether an address may be mailed a code for some purpose on somebody's demand, and counts it.
+// Who asks is not told, or they would learn what others ask for. Each purpose is counted apart: or who
+// registers accounts with somebody else's address would keep them from resetting their password.
+func (s *Service) mayMail(ctx context.Context, q *store.Queries, purpose Purpose, key string) (bool, error) {
 	from, _ := originOf(ctx)
 	lane := s.Blind.Key("mails from", network(from.IPAddress))
 	counted, err := q.CountFailure(ctx, store.Throttle{
@@ -47,7 +48,7 @@ func (s *Service) mayMail(ctx context.Context, q *store.Queries, key string) (bo
 	if err != nil || !counted {
 		return false, err
 	}
-	return q.CountMail(ctx, s.Blind.Key("mails to", key), s.Now())
+	return q.CountMail(ctx, s.Blind.Key("mails to", string(purpose), key), s.Now())
 }
 
 // mailCode mails a link with a new code that c.UserID may use for c.Purpose; of nobody, which is "", the

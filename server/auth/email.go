@@ -14,7 +14,7 @@ import (
 // written to now. Where somebody else has confirmed it, they are told, and nobody can confirm it; the work is the same.
 func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, user store.User, address string) error {
 	key := emailKey(address)
-	may, err := s.mayMail(ctx, q, key)
+	may, err := s.mayMail(ctx, q, ToConfirm, key)
 	if err != nil || !may {
 		return err
 	}

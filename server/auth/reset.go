@@ -15,7 +15,7 @@ import (
 func (s *Service) RequestPasswordReset(ctx context.Context, address string) error {
 	key := emailKey(address)
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		may, err := s.mayMail(ctx, q, key)
+		may, err := s.mayMail(ctx, q, ToReset, key)
 		if err != nil || !may {
 			return err
 		}
