@@ -51,11 +51,11 @@ func bench(ctx context.Context, p plan, stdout, progress io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(progress, "timing refused logins")
-	refusals, err := b.measureRefusals(ctx, p)
+	alike, err := b.measureEnumeration(ctx, p)
 	if err != nil {
 		return err
 	}
-	f := figures{plan: p, cases: cases, process: own, refusals: refusals, busy: busy}
+	f := figures{plan: p, cases: cases, process: own, alike: alike, busy: busy}
 	fmt.Fprint(stdout, f.tables())
 	if err := f.failed(); err != nil || !p.write {
 		return err

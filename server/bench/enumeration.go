@@ -11,74 +11,90 @@ import (
 	"sesame/server/store"
 )
 
-// refusal is one way in which a login is refused. Who measures how long it takes must not learn which
-// it was.
-type refusal struct {
-	name, username, password string
-	took                     []time.Duration
+// alike is one way in which something is answered alike. Who measures how long it takes must not learn which it
+// was.
+type alike struct {
+	name    string
+	status  int
+	request []byte
+	took    []time.Duration
 }
 
-// measureRefusals times refused logins one after the other, the ways taking turns.
-func (b *built) measureRefusals(ctx context.Context, p plan) ([]*refusal, error) {
+// enumeration are the requests that must not tell who has an account.
+type enumeration struct{ logins, resets []*alike }
+
+// measureEnumeration times them one after the other, the ways taking turns.
+func (b *built) measureEnumeration(ctx context.Context, p plan) (e enumeration, err error) {
 	server, err := b.startServer(ctx, "refusals", b.sqliteURL())
 	if err != nil {
-		return nil, err
+		return e, err
 	}
 	defer server.stop()
-	ways := []*refusal{
-		{name: "wrong password", username: loginName(0), password: "not the password"},
-		{name: "unknown user", username: "nobody-of-that-name", password: password},
-		{name: "disabled account", username: loginName(1), password: password},
-		{name: "account without password", username: loginName(2), password: password},
+	login := func(name, username, password string) *alike {
+		form := url.Values{"grant_type": {"password"}, "username": {username}, "password": {password}}
+		return &alike{name: name, status: 400, request: postForm(server.address, form)}
 	}
-	if err := b.cripple(ctx, ways[2].username, ways[3].username); err != nil {
-		return nil, err
+	reset := func(name, username string) *alike {
+		return &alike{name: name, status: 202, request: post("/password-resets", server.address, "application/json", `{"email":"`+username+`@example.org"}`)}
+	}
+	e.logins = []*alike{
+		login("wrong password", loginName(0), "not the password"),
+		login("unknown user", "nobody-of-that-name", password),
+		login("disabled account", loginName(1), password),
+		login("account without password", loginName(2), password),
+	}
+	e.resets = []*alike{
+		reset("confirmed address", loginName(0)),
+		reset("unknown address", "nobody-of-that-name"),
+		reset("disabled account", loginName(1)),
+	}
+	if err := b.cripple(ctx, loginName(0), loginName(1), loginName(2)); err != nil {
+		return e, err
 	}
 	client, err := dial(server.address, nil)
 	if err != nil {
-		return nil, err
+		return e, err
 	}
 	defer client.conn.Close()
-	for i := range p.refusals {
-		if i%4 == 0 { // before the fifth of each
-			if err := b.forgive(ctx); err != nil {
-				return nil, err
-			}
+	for range p.refusals {
+		if err := b.forgive(ctx); err != nil {
+			return e, err
 		}
-		for _, way := range ways {
-			request := postForm(server.address, url.Values{
-				"grant_type": {"password"}, "username": {way.username}, "password": {way.password},
-			})
+		for _, way := range slices.Concat(e.logins, e.resets) {
 			began := time.Now()
-			status, body, err := client.roundTrip(request)
-			if way.took = append(way.took, time.Since(began)); err != nil || status != 400 {
-				return nil, fmt.Errorf("%s: status %d, %w\n%s", way.name, status, err, body)
+			status, body, err := client.roundTrip(way.request)
+			if way.took = append(way.took, time.Since(began)); err != nil || status != way.status {
+				return e, fmt.Errorf("%s: status %d, %w\n%s", way.name, status, err, body)
 			}
 		}
 	}
-	return ways, nil
+	return e, nil
 }
 
-// cripple disables one account and takes the password of another, which no operation does yet.
-func (b *built) cripple(ctx context.Context, disabled, passwordless string) error {
+// cripple confirms the address of two accounts, disables the second, and takes the password of the third, which no
+// operation does.
+func (b *built) cripple(ctx context.Context, confirmed, disabled, passwordless string) error {
 	file, _ := store.SQLitePath(b.sqliteURL())
 	db, err := openFile(file)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	for statement, username := range map[string]string{
-		`UPDATE users SET disabled = TRUE WHERE username_key = $1`:      disabled,
-		`UPDATE users SET password_hash = NULL WHERE username_key = $1`: passwordless,
+	const confirm = `UPDATE users SET email = $1 || '@example.org', email_key = $1 || '@example.org', email_verified = TRUE WHERE username_key = $1`
+	for _, change := range []struct{ statement, username string }{
+		{`UPDATE users SET password_hash = NULL WHERE username_key = $1`, passwordless},
+		{`UPDATE users SET disabled = TRUE WHERE username_key = $1`, disabled},
+		{confirm, confirmed},
+		{confirm, disabled},
 	} {
-		if _, err := db.ExecContext(ctx, statement, username); err != nil {
-			return fmt.Errorf("change %s: %w", username, err)
+		if _, err := db.ExecContext(ctx, change.statement, change.username); err != nil {
+			return fmt.Errorf("change %s: %w", change.username, err)
 		}
 	}
 	return nil
 }
 
-// forgive forgets all failures: refused logins are timed here, not throttled ones.
+// forgive forgets all that was counted: what is throttled is not timed here.
 func (b *built) forgive(ctx context.Context) error {
 	file, _ := store.SQLitePath(b.sqliteURL())
 	db, err := openFile(file)
@@ -107,7 +123,7 @@ func median(took []time.Duration) time.Duration {
 }
 
 // apart is how far the slowest median is above the quickest, as a share of it.
-func apart(ways []*refusal) float64 {
+func apart(ways []*alike) float64 {
 	low, high := median(ways[0].took), median(ways[0].took)
 	for _, way := range ways {
 		low, high = min(low, median(way.took)), max(high, median(way.took))
@@ -115,8 +131,8 @@ func apart(ways []*refusal) float64 {
 	return float64(high-low) / float64(low)
 }
 
-func refusalTable(ways []*refusal) string {
-	rows := [][]string{{"a login refused for", "tries", "median"}}
+func alikeTable(title string, ways []*alike) string {
+	rows := [][]string{{title, "tries", "median"}}
 	for _, way := range ways {
 		rows = append(rows, []string{way.name, fmt.Sprint(len(way.took)), milli(median(way.took))})
 	}

@@ -33,7 +33,7 @@ type plan struct {
 	coldStarts int
 	settle     time.Duration // from start to measuring the memory of an idle server
 	peak       time.Duration // of logins, for the memory that they take
-	refusals   int           // tries of each way in which a login is refused
+	refusals   int           // tries of each way in which a login is refused, or a reset asked for
 }
 
 var (

@@ -10,11 +10,11 @@ import (
 
 // figures are everything that a run has measured.
 type figures struct {
-	plan     plan
-	cases    []*benchCase
-	process  process
-	refusals []*refusal
-	busy     string // how many programs wanted a core when the run began
+	plan    plan
+	cases   []*benchCase
+	process process
+	alike   enumeration
+	busy    string // how many programs wanted a core when the run began
 }
 
 func (f figures) find(name string) *benchCase {
@@ -38,7 +38,7 @@ func (f figures) failed() error {
 
 // tables is what both the terminal and the document show.
 func (f figures) tables() string {
-	return "## Requests\n\n" + f.requests() + "\n## Refused logins\n\n" + refusalTable(f.refusals) + "\n## Aims\n\n" + f.aims()
+	return "## Requests\n\n" + f.requests() + "\n## Answered alike\n\n" + alikeTable("a login refused for", f.alike.logins) + "\n" + alikeTable("a reset asked for", f.alike.resets) + "\n## Aims\n\n" + f.aims()
 }
 
 func (f figures) requests() string {
@@ -81,7 +81,8 @@ func (f figures) aims() string {
 		{name: "CPU of a refresh, SQLite", value: f.find(caseRefreshSQLite).each(round.cpuPerRequest), show: micro, limit: 150},
 		{name: "CPU of a login, over that of a bare hash", value: login.against(hash, round.cpuPerRequest), show: times, limit: 1.03},
 		{name: "Logins, as a share of the bare hashes in the same time", value: login.against(hash, round.perSecond), show: percent, limit: 0.95, least: true},
-		{name: "Medians of refused logins, apart", value: exactly(apart(f.refusals)), show: percent, limit: 0.05},
+		{name: "Medians of refused logins, apart", value: exactly(apart(f.alike.logins)), show: percent, limit: 0.05},
+		{name: "Medians of resets asked for, apart", value: exactly(apart(f.alike.resets)), show: percent, limit: 0.05},
 		{name: "Start to the first answer", value: f.process.start, show: func(v float64) string { return fmt.Sprintf("%.1f ms", v) }, limit: 40},
 		{name: "Resident memory, idle", value: exactly(f.process.idle), show: mebibytes, limit: 24 * mib},
 		{name: "Resident memory, peak while logging in", value: exactly(f.process.peak), show: mebibytes, limit: 90 * mib},
