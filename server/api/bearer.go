@@ -10,7 +10,7 @@ import (
 // bearer is the security scheme OAuth2Password.
 func (s *Server) bearer(ctx context.Context, r *http.Request) (contract.Caller, error) {
 	token, err := contract.BearerToken(r)
-	if err != nil || token == "" {
+	if err != nil || token.Empty() {
 		return nil, err
 	}
 	caller, err := s.service.Authenticate(ctx, token)

@@ -25,16 +25,24 @@ func withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
 		ctx := auth.WithOrigin(r.Context(), auth.Origin{IPAddress: c.RealIP(), UserAgent: r.UserAgent()})
-		c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, r.Header["Authorization"])))
+		c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, authorization(r))))
 		return next(c)
 	}
+}
+
+// authorization are the headers of that name, which are secret.
+func authorization(r *http.Request) (headers []secret.Text) {
+	for _, text := range r.Header["Authorization"] {
+		headers = append(headers, secret.New(text))
+	}
+	return headers
 }
 
 // client finds out which client sends a form (RFC 6749 §2.3.1): from the header or from the form, but
 // never from both.
 func (s *Server) client(ctx context.Context, formID *string, formSecret *secret.Text) (auth.Client, error) {
-	authorization, _ := ctx.Value(authorizationKey{}).([]string)
-	id, given, err := basicCredentials(authorization)
+	headers, _ := ctx.Value(authorizationKey{}).([]secret.Text)
+	id, given, err := basicCredentials(headers)
 	inForm := hidden(formSecret)
 	switch {
 	case err != nil:
@@ -49,7 +57,7 @@ func (s *Server) client(ctx context.Context, formID *string, formSecret *secret.
 
 // basic is the security scheme ClientBasic: a service client that proves itself.
 func (s *Server) basic(ctx context.Context, r *http.Request) (contract.Caller, error) {
-	id, given, err := basicCredentials(r.Header["Authorization"])
+	id, given, err := basicCredentials(authorization(r))
 	if err != nil || id == "" && given.Empty() {
 		return nil, err
 	}
@@ -64,12 +72,12 @@ func (s *Server) basic(ctx context.Context, r *http.Request) (contract.Caller, e
 }
 
 // basicCredentials are the client's in the Authorization header; both are empty where there are none.
-func basicCredentials(authorization []string) (id string, given secret.Text, err error) {
-	if len(authorization) > 1 {
+func basicCredentials(headers []secret.Text) (id string, given secret.Text, err error) {
+	if len(headers) > 1 {
 		return "", secret.Text{}, problem.New(problem.InvalidRequest, "There is more than one Authorization header.")
 	}
-	for _, header := range authorization {
-		if scheme, encoded, _ := strings.Cut(header, " "); strings.EqualFold(scheme, "Basic") {
+	for _, header := range headers {
+		if scheme, encoded, _ := strings.Cut(header.Reveal(), " "); strings.EqualFold(scheme, "Basic") {
 			if id, given, err = readBasic(encoded); err != nil {
 				return "", secret.Text{}, auth.ErrClient()
 			}

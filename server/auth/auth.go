@@ -4,7 +4,7 @@
 //	service := auth.New(db, hasher, issuer, refresher, settings)
 //	ctx = auth.WithOrigin(ctx, auth.Origin{IPAddress: "203.0.113.7", UserAgent: "curl"})
 //	tokens, err := service.Login(ctx, auth.Login{Username: "ann", Password: secret.New("…")})
-//	caller, err := service.Authenticate(ctx, tokens.AccessToken.Reveal())
+//	caller, err := service.Authenticate(ctx, tokens.AccessToken)
 //
 // Errors that a caller may see are *problem.Error; any other error is a fault.
 package auth
@@ -18,6 +18,7 @@ import (
 
 	"sesame/server/password"
 	"sesame/server/problem"
+	"sesame/server/secret"
 	"sesame/server/store"
 	"sesame/server/token"
 )
@@ -97,8 +98,8 @@ func errInvalidToken(cause error) error {
 // Authenticate finds the caller of an access token. The token must verify, its session must stand
 // and its user must be enabled, at this very request: so a logout is effective at once, on every
 // replica. The error is InvalidToken, or a fault of the store.
-func (s *Service) Authenticate(ctx context.Context, accessToken string) (*Caller, error) {
-	access, err := s.issuer.Verify(accessToken)
+func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*Caller, error) {
+	access, err := s.issuer.Verify(accessToken.Reveal())
 	if errors.Is(err, token.ErrInvalid) {
 		return nil, errInvalidToken(err)
 	}

@@ -105,7 +105,7 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 	rand.Read(random[:])
 	made := secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
 	row := store.Client{
-		ID: id.String(), Name: n.Name, SecretHash: hashSecret(made), Scopes: strings.Join(intersect(n.Scopes, n.Scopes), " "),
+		ID: id.String(), Name: n.Name, SecretHash: secret.New(hashSecret(made)), Scopes: strings.Join(intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
@@ -167,7 +167,7 @@ func (s *Service) AuthenticateClient(ctx context.Context, id string, given secre
 		return Client{}, err
 	}
 	// For an unknown client the stored hash is empty, which no hash is.
-	if subtle.ConstantTimeCompare([]byte(row.SecretHash), []byte(hashSecret(given))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(row.SecretHash.Reveal()), []byte(hashSecret(given))) != 1 {
 		return Client{}, ErrClient()
 	}
 	return clientOf(row), nil

@@ -39,7 +39,7 @@ func (s *Service) Introspect(ctx context.Context, text secret.Text) (Introspecti
 	if err != nil || !s.Now().Before(access.ExpiresAt) {
 		return Introspection{}, unlessInvalid(err)
 	}
-	caller, err := s.Authenticate(ctx, text.Reveal())
+	caller, err := s.Authenticate(ctx, text)
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {
 		return Introspection{}, nil
 	}

@@ -7,29 +7,30 @@ import (
 	"strings"
 
 	"sesame/server/problem"
+	"sesame/server/secret"
 )
 
 // BearerToken reads the access token from the Authorization header (RFC 6750 §2.1), and from nowhere
-// else: in a query it would end up in logs and histories. It is "" where there is none.
-func BearerToken(r *http.Request) (string, error) {
+// else: in a query it would end up in logs and histories. It is empty where there is none.
+func BearerToken(r *http.Request) (token secret.Text, err error) {
 	if r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
-		return "", problem.New(problem.BadRequest, "Send the access token in the Authorization header, not in the query.")
+		return token, problem.New(problem.BadRequest, "Send the access token in the Authorization header, not in the query.")
 	}
 	headers := r.Header["Authorization"]
 	if len(headers) == 0 {
-		return "", nil
+		return token, nil
 	}
 	if len(headers) > 1 {
-		return "", problem.New(problem.BadRequest, "There is more than one Authorization header.")
+		return token, problem.New(problem.BadRequest, "There is more than one Authorization header.")
 	}
-	scheme, token, _ := strings.Cut(headers[0], " ")
+	scheme, text, _ := strings.Cut(headers[0], " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return "", nil
+		return token, nil
 	}
-	if token == "" {
-		return "", problem.Wrap(problem.InvalidToken, "The Authorization header holds no token.", errors.New("empty"))
+	if text == "" {
+		return token, problem.Wrap(problem.InvalidToken, "The Authorization header holds no token.", errors.New("empty"))
 	}
-	return token, nil
+	return secret.New(text), nil
 }
 
 // Challenge is the WWW-Authenticate of a refused access token, or "" for any other error (RFC 6750 §3).

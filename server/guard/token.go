@@ -46,10 +46,10 @@ func (c *claims) UnmarshalJSON(text []byte) error {
 // bearer is the check of every security scheme that means an access token.
 func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, error) {
 	text, err := contract.BearerToken(r)
-	if err != nil || text == "" {
+	if err != nil || text.Empty() {
 		return nil, err
 	}
-	caller, err := g.verify(ctx, text)
+	caller, err := g.verify(ctx, text.Reveal())
 	if err != nil {
 		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired or not valid here.", errors.New(atjwt.Reason(err)))
 	}

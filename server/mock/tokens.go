@@ -118,10 +118,10 @@ func apiKey(r *http.Request, s *openapi3.SecurityScheme) string {
 
 func (t *tokens) bearer(_ context.Context, r *http.Request) (contract.Caller, error) {
 	text, err := contract.BearerToken(r)
-	if err != nil || text == "" {
+	if err != nil || text.Empty() {
 		return nil, err
 	}
-	access, err := t.issuer.Verify(text)
+	access, err := t.issuer.Verify(text.Reveal())
 	if err != nil {
 		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired, or not one of this mock.", err)
 	}

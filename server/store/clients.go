@@ -3,13 +3,15 @@ package store
 import (
 	"context"
 	"time"
+
+	"sesame/server/secret"
 )
 
 // Client is a row of clients.
 type Client struct {
 	ID            string
 	Name          string
-	SecretHash    string
+	SecretHash    secret.Text // SHA-256, in hex
 	Scopes        string
 	PasswordGrant bool
 	CreatedAt     time.Time
@@ -18,7 +20,7 @@ type Client struct {
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at`
 
 func (c *Client) fields() []any {
-	return []any{&c.ID, &c.Name, &c.SecretHash, &c.Scopes, &c.PasswordGrant, instant{&c.CreatedAt}}
+	return []any{&c.ID, &c.Name, hidden{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, instant{&c.CreatedAt}}
 }
 
 // CreateClient inserts a client. ErrConflict when the name is taken.
@@ -26,7 +28,7 @@ func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`,
-		c.ID, c.Name, c.SecretHash, c.Scopes, c.PasswordGrant, micros(c.CreatedAt))
+		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt))
 	return known(err)
 }
 
