@@ -118,6 +118,7 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 		refresher := token.NewRefresher(token.MasterKey{})
 		used := token.NewRefresh(uuid.MustParse(a.sessionID))
 		s.sql(t, fmt.Sprintf(`UPDATE sessions SET seed_hash = '%s', generation = 2 WHERE id = '%s'`, used.SeedHash(), a.sessionID))
+		s.sql(t, `DELETE FROM throttles`)
 		for name, ask := range map[string]func(ctx context.Context, service *auth.Service) error{
 			"a guess": func(ctx context.Context, service *auth.Service) error {
 				_, err := service.Login(ctx, auth.Login{Username: a.userID, Password: secret.New(wrong)})
