@@ -91,8 +91,10 @@ type session struct {
 
 var refused = &smtp.SMTPError{Code: 535, EnhancedCode: smtp.EnhancedCode{5, 7, 8}, Message: "no"}
 
+// AuthMechanisms implements smtp.AuthSession.
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
 
+// Auth implements smtp.AuthSession.
 func (s *session) Auth(string) (sasl.Server, error) {
 	return sasl.NewPlainServer(func(_, username, password string) error {
 		if s.server.Password != "" && (username != "sesame" || password != s.server.Password) {
@@ -103,6 +105,7 @@ func (s *session) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
+// Mail implements smtp.Session.
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	if s.from = from; s.server.Password != "" && !s.in {
 		return &smtp.SMTPError{Code: 530, EnhancedCode: smtp.EnhancedCode{5, 7, 0}, Message: "log in"}
@@ -113,6 +116,7 @@ func (s *session) Mail(from string, _ *smtp.MailOptions) error {
 	return nil
 }
 
+// Rcpt implements smtp.Session.
 func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	if s.to = to; s.server.Rcpt != nil {
 		return s.server.Rcpt(to)
@@ -120,6 +124,7 @@ func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
 	return nil
 }
 
+// Data implements smtp.Session.
 func (s *session) Data(r io.Reader) error {
 	data, err := io.ReadAll(r)
 	if err != nil {
@@ -141,7 +146,10 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-func (s *session) Reset()        {}
+// Reset implements smtp.Session.
+func (s *session) Reset() {}
+
+// Logout implements smtp.Session.
 func (s *session) Logout() error { return nil }
 
 // read takes a mail with two parts apart.
