@@ -516,8 +516,8 @@ func TestRevokedTokensAreForgottenWhenTheyExpire(t *testing.T) {
 				}
 			}
 		}
-		if err := c.db.ForgetRevokedTokens(ctx, now); err != nil {
-			t.Fatal(err)
+		if n, err := c.db.ForgetRevokedTokens(ctx, now, 500); n != 1 || err != nil {
+			t.Fatal(n, err)
 		}
 		if left := s.value(t, `SELECT id FROM revoked_tokens`); left != "not yet" {
 			t.Errorf("left is %s", left)

@@ -136,7 +136,7 @@ func tend(ctx context.Context, keys *auth.Keys, log *slog.Logger) {
 	}
 }
 
-// tidy removes expired sessions now and then, until the context ends.
+// tidy removes what is over now and then, until the context ends.
 func tidy(ctx context.Context, service *auth.Service, failed func(error)) {
 	ticker := time.NewTicker(10 * time.Minute)
 	defer ticker.Stop()

@@ -173,7 +173,7 @@ func TestExpiredSessionsAreRemoved(t *testing.T) {
 		later := s.clock.now().Add(2 * time.Hour)
 		s.sql(t, `UPDATE sessions SET expires_at = expires_at + 7200000000 WHERE user_id = '`+two.userID+`'`)
 		for _, want := range []int64{1, 1, 0} {
-			if n, err := c.db.EndExpiredSessions(t.Context(), later, 1); err != nil || n != want {
+			if n, err := c.db.ForgetSessions(t.Context(), later, 1); err != nil || n != want {
 				t.Fatalf("%d removed, want %d: %v", n, want, err)
 			}
 		}

@@ -95,7 +95,7 @@ func (c *serveCommand) Run(p *program) error {
 	}
 	defer finishMails()
 	go tend(p.ctx, parts.keys, log)
-	go tidy(p.ctx, server.Service(), func(err error) { log.Error("expired sessions could not be removed", "error", err) })
+	go tidy(p.ctx, server.Service(), func(err error) { log.Error("not all that is over could be removed", "error", err) })
 	go forgetStart()
 	p.greet(listener.Addr(), c.Demo)
 	return serve(p.ctx, listener, e, log, server.Stop)

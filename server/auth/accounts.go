@@ -219,25 +219,6 @@ func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
 	})
 }
 
-// Tidy removes what is over, in small batches: sessions, codes, counts of failures, addresses that nobody
-// logs in from any more, old events, revoked tokens that have expired. It says how many rows.
-func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
-	const batch = 500
-	if err = s.db.ForgetRevokedTokens(ctx, s.Now()); err != nil {
-		return 0, err
-	}
-	for _, remove := range []func(context.Context, time.Time, int) (int64, error){
-		s.db.EndExpiredSessions, s.db.ForgetCodes, s.db.ForgetThrottles, s.forgetAddresses, s.forgetEvents,
-	} {
-		for n := int64(batch); n == batch; removed += n {
-			if n, err = remove(ctx, s.Now(), batch); err != nil {
-				return removed, err
-			}
-		}
-	}
-	return removed, nil
-}
-
 // gone is for an account that is deleted between the check of the token and the work itself.
 func gone(err error) error {
 	if errors.Is(err, store.ErrNotFound) {

@@ -81,9 +81,3 @@ func (q *Queries) RevokeToken(ctx context.Context, id string, expires time.Time)
 		INSERT INTO revoked_tokens (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, id, micros(expires))
 	return known(err)
 }
-
-// ForgetRevokedTokens removes the ids of tokens that expired before now.
-func (q *Queries) ForgetRevokedTokens(ctx context.Context, now time.Time) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM revoked_tokens WHERE expires_at <= $1`, micros(now))
-	return known(err)
-}

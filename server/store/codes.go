@@ -51,16 +51,6 @@ func (q *Queries) DropCodes(ctx context.Context, userID, purpose string) error {
 	return known(err)
 }
 
-// ForgetCodes removes up to limit codes that have expired.
-func (q *Queries) ForgetCodes(ctx context.Context, now time.Time, limit int) (forgotten int64, err error) {
-	result, err := q.write.ExecContext(ctx, `
-		DELETE FROM one_time_codes WHERE hash IN (SELECT hash FROM one_time_codes WHERE expires_at <= $1 LIMIT $2)`, micros(now), limit)
-	if err != nil {
-		return 0, known(err)
-	}
-	return result.RowsAffected()
-}
-
 // UserToReset finds the enabled user whose password a folded address may reset: who has confirmed it, or
 // else who was the first to claim it.
 func (q *Queries) UserToReset(ctx context.Context, emailKey string) (User, error) {

@@ -68,14 +68,3 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (list []Even
 	}
 	return list, known(rows.Err())
 }
-
-// ForgetEvents removes those of the limit oldest events that happened before a moment. It looks at no
-// more of them, so it takes the same time however many there are.
-func (q *Queries) ForgetEvents(ctx context.Context, before time.Time, limit int) (forgotten int64, err error) {
-	result, err := q.write.ExecContext(ctx, `
-		DELETE FROM events WHERE at < $1 AND id IN (SELECT id FROM events ORDER BY id LIMIT $2)`, micros(before), limit)
-	if err != nil {
-		return 0, known(err)
-	}
-	return result.RowsAffected()
-}

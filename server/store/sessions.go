@@ -137,17 +137,6 @@ func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) erro
 	return known(err)
 }
 
-// EndExpiredSessions removes up to limit sessions that expired before now.
-func (q *Queries) EndExpiredSessions(ctx context.Context, now time.Time, limit int) (ended int64, err error) {
-	result, err := q.write.ExecContext(ctx, `
-		DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 LIMIT $2)`,
-		micros(now), limit)
-	if err != nil {
-		return 0, known(err)
-	}
-	return result.RowsAffected()
-}
-
 // one is for a statement that changes one row or none; none is ErrNotFound.
 func one(result sql.Result, err error) error {
 	if err != nil {

@@ -43,6 +43,7 @@ type engine struct {
 // Queries are the statements, on the database itself or inside one transaction.
 type Queries struct {
 	read, write runner
+	skipLocked  string    // what ends a SELECT that passes over rows that others hold; SQLite has one writer
 	committed   *[]func() // inside a transaction: what follows it
 }
 
@@ -130,7 +131,7 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 		return tx, tx, err
 	}
 	return &DB{
-		Queries: Queries{read: db, write: db},
+		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{dialect: "postgres", begin: begin, close: func() {}},
 	}, nil
@@ -153,7 +154,7 @@ func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	var committed []func()
-	if err = f(&Queries{read: run, write: run, committed: &committed}); err != nil {
+	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed}); err != nil {
 		return err
 	}
 	if err = tx.Commit(); err != nil {

@@ -137,25 +137,3 @@ func (q *Queries) RememberAddress(ctx context.Context, userID, address string, n
 			ORDER BY last_used_at DESC, address LIMIT 1000 OFFSET $2)`, userID, keep)
 	return known(err)
 }
-
-// ForgetThrottles removes up to limit counts that are over.
-func (q *Queries) ForgetThrottles(ctx context.Context, now time.Time, limit int) (forgotten int64, err error) {
-	result, err := q.write.ExecContext(ctx, `
-		DELETE FROM throttles WHERE key IN (
-			SELECT key FROM throttles WHERE clear_at <= $1 AND blocked_until <= $1 LIMIT $2)`, micros(now), limit)
-	if err != nil {
-		return 0, known(err)
-	}
-	return result.RowsAffected()
-}
-
-// ForgetAddresses removes up to limit addresses that were last used before a moment.
-func (q *Queries) ForgetAddresses(ctx context.Context, before time.Time, limit int) (forgotten int64, err error) {
-	result, err := q.write.ExecContext(ctx, `
-		DELETE FROM known_addresses WHERE (user_id, address) IN (
-			SELECT user_id, address FROM known_addresses WHERE last_used_at <= $1 LIMIT $2)`, micros(before), limit)
-	if err != nil {
-		return 0, known(err)
-	}
-	return result.RowsAffected()
-}

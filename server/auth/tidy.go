@@ -1,0 +1,46 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// tidyBatch is how many rows one commit removes.
+const tidyBatch = 500
+
+// Tidy removes what is over, in small batches: sessions, codes, counts of failures, addresses that nobody
+// logs in from any more, old events, revoked tokens that have expired. It says how many rows. What cannot be
+// removed keeps nothing else from being removed.
+//
+// After each batch it waits for as long as that took: on SQLite, where one writes at a time, at least half of
+// the time is everybody else's, however much there is to remove and however slow the disk is.
+func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
+	for _, forget := range []func(context.Context, time.Time, int) (int64, error){
+		s.db.ForgetSessions, s.db.ForgetCodes, s.db.ForgetThrottles, s.forgetAddresses, s.forgetEvents, s.db.ForgetRevokedTokens,
+	} {
+		n, failed := s.forgetAll(ctx, forget)
+		removed += n
+		err = errors.Join(err, failed)
+	}
+	return removed, err
+}
+
+// forgetAll removes batches until one is not full, or the context ends.
+func (s *Service) forgetAll(ctx context.Context, forget func(context.Context, time.Time, int) (int64, error)) (removed int64, err error) {
+	for {
+		if err = ctx.Err(); err != nil { // SQLite does not look
+			return removed, err
+		}
+		begun := time.Now()
+		n, err := forget(ctx, s.Now(), tidyBatch)
+		removed += n
+		if err != nil || n < tidyBatch {
+			return removed, err
+		}
+		select {
+		case <-time.After(time.Since(begun)):
+		case <-ctx.Done():
+		}
+	}
+}
