@@ -35,6 +35,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" { // see process
+		main()
+	}
 	os.Exit(func() int {
 		var err error
 		if rules, err = compileContract(); err != nil {
