@@ -304,6 +304,8 @@ func TestMigrateTwiceAndNever(t *testing.T) {
 			e["SESAME_LISTEN"] = "127.0.0.1:0"
 			fails(t, horse, e, "newer version", args...)
 		}
+		s.sql(t, `DELETE FROM goose_db_version WHERE version_id IN (5, 99999)`) // as if it had come after the others
+		fails(t, "", e, "give it the next free number", "serve")
 	})
 }
 

@@ -71,6 +71,10 @@ func migrate(ctx context.Context, provider *goose.Provider) (applied int, err er
 	case current > target:
 		return 0, errNewer
 	case current == target:
+		// Unless one was passed over, since it came later with a lower number: that is an error here.
+		if _, err = provider.HasPending(ctx); err != nil {
+			return 0, fmt.Errorf("a migration has not run, though later ones have; give it the next free number: %w", known(err))
+		}
 		return 0, nil
 	}
 	done, err := provider.Up(ctx)
