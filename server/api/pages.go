@@ -88,7 +88,7 @@ func (s *Server) registerPages(e *echo.Echo) {
 			ask: func(username string) page {
 				return page{
 					Title: "Choose a new password",
-					Text:  []string{"It will be that of your account " + username + ". Wherever you are logged in, you will have to log in again."},
+					Text:  []string{"It is for your account " + username + ". You will have to log in again wherever you are logged in."},
 					Form:  &pageForm{Button: "Set the password", AsksPassword: true, Username: username},
 				}
 			},
@@ -142,7 +142,9 @@ func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
 	status, text := answers[refused.Code].status, refused.Detail
 	switch refused.Code { //nolint:exhaustive // there are no others
 	case problem.InvalidCode, problem.EmailTaken:
-		return render(c, status, page{Title: "This link is not good", Text: []string{"It was used, is too old, or is not whole. Ask for another mail."}})
+		return render(c, status, page{Title: "This link is no longer good", Text: []string{
+			"It was used already, is too old, or was not copied whole. If it was you who used it, all is done. If not, ask for another mail.",
+		}})
 	case problem.Unavailable:
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
 	case problem.ValidationFailed:
@@ -153,6 +155,9 @@ func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
 
 func (p codePage) form(c echo.Context, status int, username string, code secret.Text, fault string) error {
 	shown := p.ask(username)
+	if username == "" { // the database cannot be asked whose it is
+		shown.Text = nil
+	}
 	shown.Fault = fault
 	shown.Form.Action, shown.Form.Code = p.path, code.Reveal()
 	return render(c, status, shown)

@@ -49,6 +49,10 @@ func (p *Policy) Check(password string, names ...string) (reason string, err err
 	normal := norm.NFC.String(password)
 	folded := fold(normal)
 	switch {
+	case !utf8.ValidString(password): // JSON has none of that, but forms have
+		return "must be text in UTF-8", nil
+	case strings.ContainsRune(password, 0): // bcrypt would not see the rest
+		return "must not hold a NUL", nil
 	case utf8.RuneCountInString(normal) < p.minLength:
 		return fmt.Sprintf("must have at least %d characters", p.minLength), nil
 	case utf8.RuneCountInString(password) > maxLength:
