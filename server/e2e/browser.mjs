@@ -1,4 +1,4 @@
-// What the tests of the documentation pages share: the real server, Chromium, and what a person does.
+// What the tests of pages share: the real server, Chromium, and what a person does.
 //
 // SESAME_CHROMIUM names another browser than /usr/bin/chromium. With SESAME_UPDATE_IMAGES=1 the
 // pictures in docs/images are replaced by those of this run.
@@ -26,18 +26,19 @@ export const launch = () => chromium.launch({
 });
 
 // eachWithAPage gives the tests of a file one server, and each of them a page of its own: `at.sesame`,
-// `at.page`. Its options are the server's settings, and the browser's (a viewport, for example).
-export function eachWithAPage({ env = {}, context = {} } = {}) {
+// `at.page`. Its options are the server's settings, the browser's (a viewport, for example), and a path that
+// the tests visit. Settings may be a function, for what is known only when the tests begin.
+export function eachWithAPage({ env = {}, context = {}, path = '/docs/' } = {}) {
   const at = {};
   let browser, session;
   before(async () => {
     mkdirSync(screenshots, { recursive: true });
-    at.sesame = await startSesame(env);
+    at.sesame = await startSesame(typeof env === 'function' ? env() : env);
     browser = await launch();
   });
   after(async () => {
     await browser?.close();
-    if (at.sesame) await stopSesame(at.sesame);
+    if (at.sesame) await stopSesame(at.sesame, path);
   });
   beforeEach(async () => {
     session = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...context });
@@ -63,13 +64,13 @@ export function eachWithAPage({ env = {}, context = {} } = {}) {
 }
 
 // stopSesame checks what the server says at its end.
-async function stopSesame(sesame) {
+async function stopSesame(sesame, path) {
   const code = await sesame.stop();
   assert.equal(code, 0, `the server ended with ${code}:\n${sesame.log()}`);
   // The server checks its own answers against the contract here and logs every fault.
   const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // what follows a greeting
   assert.deepEqual(log.filter((line) => JSON.parse(line).level === 'ERROR' || JSON.parse(line).status >= 500), []);
-  assert.ok(log.some((line) => line.includes('"/docs/"')), 'the log has no requests');
+  assert.ok(log.some((line) => line.includes(`"${path}"`)), 'the log has no requests');
   assert.deepEqual(log.filter((line) => line.includes(demo.password)), []);
 }
 
@@ -80,7 +81,7 @@ export function assertCalm(at, refusals = [], origin = at.sesame.origin) {
     `Failed to load resource: the server responded with a status of ${status} ${origin}${path}`);
   assert.deepEqual(at.complaints, expected);
   const urls = at.requests.map((request) => request.url());
-  assert.ok(urls.length > 3, 'recorded no requests');
+  assert.ok(urls.length > 0, 'recorded no requests');
   assert.deepEqual(urls.filter((url) => !/^(data|blob):/.test(url) && new URL(url).origin !== origin), []);
 }
 

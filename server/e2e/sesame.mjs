@@ -9,14 +9,24 @@ import { fileURLToPath } from 'node:url';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
-// startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
-// it, removes its folder and resolves with its exit code; `command()` runs another command on the same
-// database and gives what it printed; `createUser()` makes an account with further scopes.
-export async function startSesame(env = {}, args = ['serve', '--demo']) {
+let built;
+
+// build makes the program, once for a test file.
+function build() {
+  if (built) return built;
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const binary = join(folder, 'sesame');
   execFileSync('go', ['build', '-o', binary, './server'], { cwd: repository, stdio: ['ignore', 'inherit', 'inherit'] });
+  return (built = binary);
+}
 
+// startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
+// it, removes its folder and resolves with its exit code; `command()` runs another command on the same
+// database and gives what it printed; `createUser()` makes an account, with a confirmed address and further scopes.
+export async function startSesame(env = {}, args = ['serve', '--demo']) {
+  const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
+  const binary = build();
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   // Not a pipe: it would fill up, and the server wait, while a test runs a command to its end.
@@ -36,8 +46,8 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   };
   const server = spawn(binary, args, { ...world, stdio: ['ignore', file, file] });
   const command = (...words) => execFileSync(binary, words, { ...world, encoding: 'utf8' });
-  const createUser = ({ username, password, scopes = [] }) => execFileSync(binary,
-    ['user', 'create', username, ...scopes.flatMap((scope) => ['--scope', scope])], { ...world, input: password, encoding: 'utf8' });
+  const createUser = ({ username, password, email, scopes = [] }) => execFileSync(binary,
+    ['user', 'create', username, ...email ? ['--email', email, '--email-verified'] : [], ...scopes.flatMap((scope) => ['--scope', scope])], { ...world, input: password, encoding: 'utf8' });
   closeSync(file);
   let last;
   const log = () => last ?? readFileSync(output, 'utf8');
@@ -57,6 +67,13 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
       throw new Error(`the server did not become ready:\n${log()}`);
     }
     await pause(50);
+  }
+}
+
+// until waits for something to be so.
+export async function until(what, holds, seconds = 15) {
+  for (const deadline = Date.now() + seconds * 1000; !(await holds()); await pause(50)) {
+    if (Date.now() > deadline) throw new Error(`after ${seconds} s it is not so that ${what}`);
   }
 }
 
