@@ -208,7 +208,7 @@ describe('the pages', () => {
         const { height: target } = await page.getByRole('button').boundingBox();
         assert.ok(target >= 44, `the button is ${target} high`);
         for (const [name, mail] of Object.entries({ confirm, reset })) {
-          await page.goto('about:blank'); // which has no policy
+          await page.goto('about:blank'); // which has no policy of ours
           await page.setContent(mail.HTML);
           await show(name);
         }
