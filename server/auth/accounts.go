@@ -149,7 +149,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		if err := q.EndSessionsOf(ctx, user.ID, caller.SessionID); err != nil {
 			return err
 		}
-		if err := q.DropCodes(ctx, user.ID, ""); err != nil {
+		if err := s.dropCodes(ctx, q, user.ID, provenKey(user)); err != nil {
 			return err
 		}
 		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {

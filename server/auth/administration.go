@@ -127,7 +127,12 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 	disables := change.Disabled != nil && *change.Disabled
 	disrobes := change.Scopes != nil && !slices.Contains(strings.Fields(*change.Scopes), AdminScope)
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		before, err := q.UserByID(ctx, id)
+		if disables || disrobes {
+			if err := q.TakeTurn(ctx); err != nil {
+				return err
+			}
+		}
+		before, err := q.LockUser(ctx, id) // or it is not what is changed
 		if err != nil {
 			return err
 		}
@@ -156,7 +161,7 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 // mailed before is worth nothing, the old address is told, and the new one is asked to confirm itself.
 func (s *Service) readdress(ctx context.Context, q *store.Queries, before, after store.User) error {
 	if after.Disabled || emailKey(after.Email) != before.EmailKey {
-		if err := q.DropCodes(ctx, after.ID, ""); err != nil {
+		if err := q.DropCodes(ctx, after.ID); err != nil {
 			return err
 		}
 	}
@@ -237,7 +242,7 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 		if err := q.EndSessionsOf(ctx, id, ""); err != nil {
 			return err
 		}
-		if err := q.DropCodes(ctx, id, ""); err != nil {
+		if err := s.dropCodes(ctx, q, id, provenKey(user)); err != nil {
 			return err
 		}
 		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {

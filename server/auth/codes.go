@@ -48,7 +48,29 @@ func (s *Service) mayMail(ctx context.Context, q *store.Queries, purpose Purpose
 	if err != nil || !counted {
 		return false, err
 	}
-	return q.CountMail(ctx, s.Blind.Key("mails to", string(purpose), key), s.Now())
+	return q.CountMail(ctx, s.mailLane(purpose, key), s.Now())
+}
+
+// mailLane is where the mails to an address are counted.
+func (s *Service) mailLane(purpose Purpose, key string) string {
+	return s.Blind.Key("mails to", string(purpose), key)
+}
+
+// dropCodes makes all codes of a user worthless. To an address that they have confirmed another one may be mailed at
+// once: whoever gets no mail has one whose code is good.
+func (s *Service) dropCodes(ctx context.Context, q *store.Queries, userID, confirmed string) error {
+	if err := q.DropCodes(ctx, userID); err != nil || confirmed == "" {
+		return err
+	}
+	return q.DropThrottle(ctx, s.mailLane(ToReset, confirmed))
+}
+
+// provenKey is the address that a user has confirmed, folded, or "".
+func provenKey(user store.User) string {
+	if !user.EmailVerified {
+		return ""
+	}
+	return user.EmailKey
 }
 
 // mailCode mails a link with a new code that c.UserID may use for c.Purpose; of nobody, which is "", the
@@ -135,11 +157,11 @@ func (s *Service) prove(ctx context.Context, q *store.Queries, before store.User
 			return after, err
 		}
 	}
-	if err = q.DropCodes(ctx, after.ID, ""); err != nil {
+	if err = s.dropCodes(ctx, q, after.ID, c.EmailKey); err != nil {
 		return after, err
 	}
 	switch {
-	case before.EmailKey != c.EmailKey:
+	case before.Email != c.Email: // in its letter case, perhaps: to some mail servers that is another address
 		if err = s.notify(ctx, q, mail.EmailChanged, before, c.Email); err != nil {
 			return after, err
 		}

@@ -15,11 +15,15 @@ import (
 func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, user store.User, address string) error {
 	key := emailKey(address)
 	may, err := s.mayMail(ctx, q, ToConfirm, key)
-	if err != nil || !may {
+	if err != nil {
 		return err
 	}
-	// Of two changes of an address that are under way the later one counts.
-	if err = q.DropCodes(ctx, user.ID, string(ToConfirm)); err != nil {
+	// Of two changes of an address that are under way the later one counts, even if it is not mailed now.
+	stays := ""
+	if !may {
+		stays = key
+	}
+	if err = q.DropCodesFor(ctx, user.ID, string(ToConfirm), stays); err != nil || !may {
 		return err
 	}
 	m := mail.Mail{Kind: mail.ConfirmEmail, To: address, Fields: mail.Fields{Username: user.Username, FullName: user.FullName}}

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 
 	"sesame/server/mail"
 	"sesame/server/problem"
@@ -15,23 +14,36 @@ import (
 func (s *Service) RequestPasswordReset(ctx context.Context, address string) error {
 	key := emailKey(address)
 	return s.db.Tx(ctx, func(q *store.Queries) error {
+		// Whoever writes a user's row and counts writes the row first, or two would wait for each other.
+		user, err := s.lockToReset(ctx, q, key)
+		if err != nil {
+			return err
+		}
 		may, err := s.mayMail(ctx, q, ToReset, key)
 		if err != nil || !may {
 			return err
 		}
-		user, err := q.UserToReset(ctx, key)
-		if err == nil || errors.Is(err, store.ErrNotFound) {
-			user, err = q.LockUser(ctx, user.ID) // or it might be deleted before its code is there
-		}
 		m := mail.Mail{Kind: mail.ResetPassword, To: user.Email, Fields: mail.Fields{Username: user.Username, FullName: user.FullName}}
-		if errors.Is(err, store.ErrNotFound) || err == nil && user.EmailKey != key {
-			m, user, err = mail.Mail{Kind: mail.ToNobody, To: address}, store.User{}, nil
-		}
-		if err != nil {
-			return err
+		if user.ID == "" {
+			m = mail.Mail{Kind: mail.ToNobody, To: address}
 		}
 		return s.mailCode(ctx, q, m, store.Code{Purpose: string(ToReset), UserID: user.ID, Email: m.To, EmailKey: key})
 	})
+}
+
+// lockToReset finds whose password an address may reset, and holds the row: the zero User is nobody.
+func (s *Service) lockToReset(ctx context.Context, q *store.Queries, key string) (store.User, error) {
+	user, err := q.UserToReset(ctx, key)
+	if unlessNotFound(err) != nil {
+		return user, err
+	}
+	if user, err = q.LockUser(ctx, user.ID); unlessNotFound(err) != nil {
+		return user, err
+	}
+	if err != nil || user.Disabled || user.EmailKey != key { // deleted or changed meanwhile
+		return store.User{}, nil
+	}
+	return user, nil
 }
 
 // ResetPassword uses a code to replace its user's password and ends every session. Who has the code reads the

@@ -44,10 +44,17 @@ func (c *Code) fields() []any {
 	return []any{&c.Hash, &c.Purpose, &c.UserID, &c.Email, &c.EmailKey, instant{&c.ExpiresAt}}
 }
 
-// DropCodes removes the codes of a user, for every purpose or, given one, for that.
-func (q *Queries) DropCodes(ctx context.Context, userID, purpose string) error {
+// DropCodes removes the codes of a user.
+func (q *Queries) DropCodes(ctx context.Context, userID string) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE user_id = $1`, userID)
+	return known(err)
+}
+
+// DropCodesFor removes the codes of a user for one purpose, but for those that were mailed to an address, which may
+// be "".
+func (q *Queries) DropCodesFor(ctx context.Context, userID, purpose, exceptEmailKey string) error {
 	_, err := q.write.ExecContext(ctx, `
-		DELETE FROM one_time_codes WHERE user_id = $1 AND ($2 = '' OR purpose = $2)`, userID, purpose)
+		DELETE FROM one_time_codes WHERE user_id = $1 AND purpose = $2 AND email_key <> $3`, userID, purpose, exceptEmailKey)
 	return known(err)
 }
 
