@@ -157,6 +157,26 @@ func TestAResetWaitsBeforeItCounts(t *testing.T) {
 	})
 }
 
+// L3: a reset that is refused touches no account, so that the time that it takes tells nothing of one.
+func TestARefusedResetTouchesNobody(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		s.do(t, requestReset("ann@example.com")).want(202)
+		if strings.HasPrefix(s.dbURL, "sqlite:") { // which has one writer, whatever is written
+			s.do(t, requestReset("ann@example.com")).want(202)
+			return
+		}
+		err := s.open(t).Tx(t.Context(), func(q *store.Queries) error {
+			_, err := q.LockUser(t.Context(), ann.ID.String())
+			s.do(t, requestReset("ann@example.com")).want(202)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // L5, C7: whatever ends the codes, the next reset is mailed, however many a stranger has asked for before.
 func TestAResetIsMailedWhenTheLastCodeHasEnded(t *testing.T) {
 	const next = "a bigger wooden horse"

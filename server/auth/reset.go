@@ -13,14 +13,20 @@ import (
 // address of nobody, or of a disabled account, the work and the answer are the same, and no mail is sent.
 func (s *Service) RequestPasswordReset(ctx context.Context, address string) error {
 	key := emailKey(address)
+	may := false
+	// By itself: who holds a user may be waiting for a count, and what is refused must touch no user, or the time
+	// that it takes would tell that there is one.
+	err := s.db.Tx(ctx, func(q *store.Queries) (err error) {
+		may, err = s.mayMail(ctx, q, ToReset, key)
+		return err
+	})
+	if err != nil || !may {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // who hangs up now would have used a mail up that nobody gets
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		// Whoever writes a user's row and counts writes the row first, or two would wait for each other.
 		user, err := s.lockToReset(ctx, q, key)
 		if err != nil {
-			return err
-		}
-		may, err := s.mayMail(ctx, q, ToReset, key)
-		if err != nil || !may {
 			return err
 		}
 		m := mail.Mail{Kind: mail.ResetPassword, To: user.Email, Fields: mail.Fields{Username: user.Username, FullName: user.FullName}}
