@@ -265,6 +265,18 @@ func TestAnotherSpellingIsAnotherAddress(t *testing.T) {
 	})
 }
 
+// C5: a reset is the owner's, even if somebody claimed the address before.
+func TestAResetGoesToTheOwner(t *testing.T) {
+	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "eve", "password": horse, "email": "ann@example.com"}}).want(201)
+		s.createVerified(t, "ann")
+		s.do(t, requestReset("ann@example.com")).want(202)
+		s.do(t, resetPassword(mailedCode(t, post, "ann@example.com", 2), "a bigger wooden horse")).want(204)
+		s.do(t, passwordGrant("ann", "a bigger wooden horse")).want(200)
+		s.do(t, passwordGrant("eve", horse)).want(200)
+	})
+}
+
 // P3: the page takes no password that no login could send.
 func TestThePageTakesTextAlone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
