@@ -25,6 +25,8 @@ func (s *server) ask(t *testing.T, email, from string) *answer {
 // a mail is sent to those alone who may have it.
 func TestAResetTellsNobodyWhoHasAnAccount(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		s.stop()
+		s = start(t, s.dbURL, "SESAME_SMTP_URL="+post.URL, "SESAME_LOG_LEVEL=debug")
 		s.register(t, "ann")
 		s.register(t, "bob")
 		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username = 'bob'`)
@@ -44,6 +46,7 @@ func TestAResetTellsNobodyWhoHasAnAccount(t *testing.T) {
 			}
 		}
 		s.untilNoneWaits(t)
+		s.untilLogged(t, `"kind":"to_nobody"`, 2)
 		wantRecipients(t, post, "ann@example.com", "bob@example.com", "ann@example.com")
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM one_time_codes WHERE purpose = 'reset' AND user_id IS NULL`); n != "2" {
 			t.Errorf("%s codes are nobody's, not 2", n)
