@@ -43,13 +43,10 @@ func (s *Service) lockToReset(ctx context.Context, q *store.Queries, key string)
 	if unlessNotFound(err) != nil {
 		return user, err
 	}
-	if user, err = q.LockUser(ctx, user.ID); unlessNotFound(err) != nil {
-		return user, err
+	if user, err = q.LockUser(ctx, user.ID); user.Disabled || user.EmailKey != key { // deleted or changed meanwhile
+		user = store.User{}
 	}
-	if err != nil || user.Disabled || user.EmailKey != key { // deleted or changed meanwhile
-		return store.User{}, nil
-	}
-	return user, nil
+	return user, unlessNotFound(err)
 }
 
 // ResetPassword uses a code to replace its user's password and ends every session. Who has the code reads the
