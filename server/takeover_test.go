@@ -106,6 +106,18 @@ func TestWhatUsesACodeLooksAgain(t *testing.T) {
 	}
 }
 
+// C2: a code is of no use to a disabled account, even if it is still there.
+func TestADisabledAccountUsesNoCode(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		s.plantCode(t, "x", auth.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.meanwhile(t, confirmEmail("x"), func(q *store.Queries) error {
+			return disabled(t.Context(), q, ann.ID.String())
+		}, nil).want(422, "invalid_code")
+		s.do(t, confirmEmail("x")).want(422, "invalid_code")
+	})
+}
+
 // readdressed, disabled and deleted are what an administrator does to an account.
 func readdressed(ctx context.Context, q *store.Queries, id string) error {
 	_, err := q.UpdateUser(ctx, id, store.UserChange{Email: new("lee@example.org"), EmailKey: new("lee@example.org")}, time.Now())
