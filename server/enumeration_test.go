@@ -265,8 +265,13 @@ func TestMailsThatANetworkAsksForAreCounted(t *testing.T) {
 		}
 		s.ask(t, "ann@example.com", "203.0.113.7")
 		s.ask(t, "bob@example.com", "203.0.113.8")
+		// An administrator is not held back, wherever they are.
+		_, root := s.administrator(t, "root")
+		r := request{method: "POST", path: "/users", token: root, json: map[string]any{"username": "lee", "password": horse, "email": "lee@example.com"}}
+		r.header = map[string]string{"X-Forwarded-For": "203.0.113.7"}
+		s.do(t, r).want(201)
 		s.untilNoneWaits(t)
-		wantRecipients(t, post, "ann@example.com", "bob@example.com", "bob@example.com")
+		wantRecipients(t, post, "ann@example.com", "bob@example.com", "bob@example.com", "lee@example.com")
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM one_time_codes WHERE purpose = 'reset'`); n != "101" {
 			t.Errorf("%s codes were made", n)
 		}

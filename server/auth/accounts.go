@@ -86,7 +86,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 			return err
 		}
 		if r.confirm && user.Email != "" {
-			if err := s.mailConfirmation(ctx, q, user, user.Email); err != nil {
+			if err := s.mailConfirmation(ctx, q, r.By, user, user.Email); err != nil {
 				return err
 			}
 		}

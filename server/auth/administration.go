@@ -149,7 +149,7 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 				return err
 			}
 		}
-		if err = s.readdress(ctx, q, before, user); err != nil {
+		if err = s.readdress(ctx, q, by, before, user); err != nil {
 			return err
 		}
 		return s.recordChanges(ctx, q, before, user, by)
@@ -159,7 +159,7 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 
 // readdress does what follows from another address that an administrator has given an account: what was
 // mailed before is worth nothing, the old address is told, and the new one is asked to confirm itself.
-func (s *Service) readdress(ctx context.Context, q *store.Queries, before, after store.User) error {
+func (s *Service) readdress(ctx context.Context, q *store.Queries, by *Caller, before, after store.User) error {
 	if after.Disabled || emailKey(after.Email) != before.EmailKey {
 		if err := q.DropCodes(ctx, after.ID); err != nil {
 			return err
@@ -171,7 +171,7 @@ func (s *Service) readdress(ctx context.Context, q *store.Queries, before, after
 	if err := s.notify(ctx, q, mail.EmailChanged, before, after.Email); err != nil || after.Email == "" {
 		return err
 	}
-	return s.mailConfirmation(ctx, q, after, after.Email)
+	return s.mailConfirmation(ctx, q, by, after, after.Email)
 }
 
 // recordChanges notes what is not as it was before.

@@ -12,9 +12,9 @@ import (
 
 // mailConfirmation asks whoever reads the mails of an address whether it is the user's, if the address may be
 // written to now. Where somebody else has confirmed it, they are told, and nobody can confirm it; the work is the same.
-func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, user store.User, address string) error {
+func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, by *Caller, user store.User, address string) error {
 	key := emailKey(address)
-	may, err := s.mayMail(ctx, q, ToConfirm, key)
+	may, err := s.mayMail(ctx, q, by, ToConfirm, key)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (s *Service) RequestEmailVerification(ctx context.Context, caller *Caller) 
 		if user.Email == "" || user.EmailVerified {
 			return problem.New(problem.NothingToConfirm, "The account has no e-mail address, or it is confirmed already.")
 		}
-		return s.mailConfirmation(ctx, q, user, user.Email)
+		return s.mailConfirmation(ctx, q, caller, user, user.Email)
 	}))
 }
 
@@ -71,7 +71,7 @@ func (s *Service) ChangeEmail(ctx context.Context, caller *Caller, address strin
 		if err = q.ClearThrottle(ctx, lane, s.Now()); err != nil {
 			return err
 		}
-		return s.mailConfirmation(ctx, q, now, address)
+		return s.mailConfirmation(ctx, q, caller, now, address)
 	}))
 }
 

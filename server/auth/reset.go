@@ -17,7 +17,7 @@ func (s *Service) RequestPasswordReset(ctx context.Context, address string) erro
 	// By itself: who holds a user may be waiting for a count, and what is refused must touch no user, or the time
 	// that it takes would tell that there is one.
 	err := s.db.Tx(ctx, func(q *store.Queries) (err error) {
-		may, err = s.mayMail(ctx, q, ToReset, key)
+		may, err = s.mayMail(ctx, q, nil, ToReset, key)
 		return err
 	})
 	if err != nil || !may {
