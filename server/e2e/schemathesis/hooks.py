@@ -108,6 +108,11 @@ class EveryOperationSucceeds:
 
 # What no generator can know, for operations that would refuse everything else: what to do with a case, for
 # the account that calls now, or for nobody.
+def fill_registration(case, me):
+    if case.meta.phase.name != "fuzzing":  # else a username that is taken hides everything after it
+        case.body["username"] = f"st-{secrets.token_hex(8)}"
+
+
 def fill_confirmation(case, me):
     case.body["code"] = code(base_of(case), "confirm")
 
@@ -116,7 +121,7 @@ def fill_reset(case, me):
     case.body["code"] = code(base_of(case), "reset")
 
 
-FILL = {"confirmEmail": fill_confirmation, "confirmPasswordReset": fill_reset}
+FILL = {"createUser": fill_registration, "confirmEmail": fill_confirmation, "confirmPasswordReset": fill_reset}
 
 
 @schemathesis.hook
@@ -183,10 +188,6 @@ if not ANONYMOUS:
     def fill_email_change(case, me):
         case.body["password"] = me.password
 
-    def fill_registration(case, me):
-        if case.meta.phase.name != "fuzzing":  # else a username that is taken hides everything after it
-            case.body["username"] = f"st-{secrets.token_hex(8)}"
-
     def fill_session(case, me):
         # In a stateful run the id comes from a list; events have some without one.
         if case.meta.phase.name != "stateful" or not is_uuid(case.path_parameters["session_id"]):
@@ -210,7 +211,6 @@ if not ANONYMOUS:
         "revokeToken": fill_revocation,
         "changePassword": fill_password,
         "changeEmail": fill_email_change,
-        "createUser": fill_registration,
         "endSession": fill_session,
         "listEvents": fill_page,
         "listMyEvents": fill_page,
