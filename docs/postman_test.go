@@ -165,6 +165,7 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 		"updateUser": "", "deleteUser": "", // whose account is looked at below
 		"introspectToken": "{{clientId}}", // which only looks
 		"deleteMe":        "{{guestToken}}", "changePassword": "{{guestToken}}", "endSessions": "{{guestToken}}",
+		"changeEmail": "{{guestToken}}", "requestEmailVerification": "{{guestToken}}",
 	}
 	for id, r := range requests(t, postman(t, common())) {
 		auth := r.Request.Auth

@@ -87,10 +87,10 @@ function logInAsGuest(password, then) {
   send('POST', '/token', { form }, then);
 }
 
-// registerGuest makes the guest's account. The request is skipped where it cannot be made.
-function registerGuest(then) {
+// registerGuest makes the guest's account, with more in it or not. The request is skipped where it cannot be made.
+function registerGuest(then, more = {}) {
   nameGuest();
-  const json = { username: pm.variables.get('guestName'), password: pm.variables.get('guestPassword') };
+  const json = { username: pm.variables.get('guestName'), password: pm.variables.get('guestPassword'), ...more };
   send('POST', '/users', { json }, (created) => {
     if (created.code === 403) return skip('Registration is closed, so there is no guest to do this to.');
     if (created.code !== 201) return giveUp(`Registering a guest: ${refusal(created)}`);
@@ -100,11 +100,11 @@ function registerGuest(then) {
 }
 
 // makeGuest registers the guest, and logs in as it.
-function makeGuest() {
+function makeGuest(more) {
   registerGuest(({ password }) => logInAsGuest(password, (answer) => {
     if (answer.code === 200) pm.variables.set('guestToken', answer.json().access_token);
     else giveUp(`Logging in as the guest: ${refusal(answer)}`);
-  }));
+  }), more);
 }
 
 // removeGuest deletes the guest, whose password is now this one.

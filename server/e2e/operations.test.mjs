@@ -8,13 +8,16 @@ const at = eachWithAPage();
 
 const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
+const forgetful = { username: 'paris', password: 'an apple of gold', email: 'paris@example.com' }; // registered without a mail
+const changed = 'trojan@example.org';
 const shown = {}; // what the page showed for each operation
 let pair; // the tokens that the page holds
+let code; // of a mail
 
 // cases say what is filled in where the examples do not do: `fields` in the rows of a form and of
 // parameters, `body` in the JSON. `before` comes first, `login` wants a new login, of the account unless
-// it names another, and `client` a service client. The order is that of a life: those
-// that end something come last.
+// it names another, `client` a service client, and `code` the one of the last mail to an address. The order is
+// that of a life: those that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
@@ -27,6 +30,11 @@ const cases = {
   deleteUser: { before: invite, fields: () => ({ user_id: guest.id }) },
   createToken: { fields: () => ({ username: account.username, password: account.password, refresh_token: '', scope: 'me:read' }) },
   getMe: { login: true },
+  requestEmailVerification: {},
+  changeEmail: { body: () => ({ email: changed, password: account.password }) },
+  confirmEmail: { code: changed, body: () => ({ code }) },
+  requestPasswordReset: { body: () => ({ email: forgetful.email }) },
+  confirmPasswordReset: { code: forgetful.email, body: () => ({ code, new_password: forgetful.password = 'an apple of discord' }) },
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
   listMyEvents: { fields: () => ({ limit: '1' }) },
@@ -74,7 +82,7 @@ test('every operation can be tried out', async (t) => {
   for (const id of operations.keys()) assert.ok(id in cases, `no case for operation ${id}: add it to the cases above`);
   for (const id of Object.keys(cases)) assert.ok(operations.has(id), `the contract has no operation ${id} any more`);
 
-  sesame.createUser(administrator);
+  [administrator, forgetful].forEach(sesame.createUser);
   await page.goto(`${sesame.origin}/docs/`);
   for (const [id, example] of Object.entries(cases)) {
     await t.test(id, async () => {
@@ -83,14 +91,16 @@ test('every operation can be tried out', async (t) => {
         if (await page.locator('.auth-wrapper .btn.authorize.locked').isVisible()) await logOut(page);
         pair = await logIn(page, example.login === true ? account : example.login);
       }
+      if (example.code) code = await sesame.mailedCode(example.code);
       if (example.client) await useClient(page, JSON.parse(sesame.command('client', 'create', 'swagger', '--json')));
       const block = await openOperation(page, id);
       await fillIn(block, example);
       const { status, text } = await press(block);
-      const documented = Object.entries(operations.get(id).responses).filter(([code]) => code.startsWith('2'));
-      const [, success] = documented.find(([code]) => Number(code) === status) ?? [];
-      assert.ok(success, `${status} instead of ${documented.map(([code]) => code)}: ${text}`);
+      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2'));
+      const [, success] = documented.find(([each]) => Number(each) === status) ?? [];
+      assert.ok(success, `${status} instead of ${documented.map(([each]) => each)}: ${text}`);
       if (success.content) shown[id] = JSON.parse(text);
+      await block.locator('.opblock-summary-control').click(); // with all unfolded the page gets slow
     });
   }
   assert.equal(shown.createUser.username, 'trojan');
@@ -100,7 +110,11 @@ test('every operation can be tried out', async (t) => {
   assert.deepEqual(shown.listUsers.items.map(({ username }) => username), ['trojan']);
   assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 4]);
   assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
-  assert.deepEqual(shown.listMyEvents.items.map(({ kind }) => kind), ['login']);
+  assert.deepEqual([shown.updateMe.email, shown.updateMe.email_verified], [changed, true]);
+  assert.deepEqual(shown.listMyEvents.items.map(({ kind }) => kind), ['email_changed']);
+  const { email: username, password } = forgetful;
+  const login = await fetch(`${sesame.origin}/token`, { method: 'POST', body: new URLSearchParams({ grant_type: 'password', username, password }) });
+  assert.equal(login.status, 200, 'the reset password does not log in');
   assert.ok(shown.listEvents.items.length > 2 && shown.listEvents.items.every((event) => event.kind === 'login' && event.username === 'trojan'));
   assertCalm(at);
   report('Swagger UI', '5.18.2', `tried each of ${operations.size} operations out, each with its documented success`);

@@ -23,7 +23,8 @@ function build() {
 
 // startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
 // it, removes its folder and resolves with its exit code; `command()` runs another command on the same
-// database and gives what it printed; `createUser()` makes an account, with a confirmed address and further scopes.
+// database and gives what it printed; `createUser()` makes an account, with a confirmed address and further scopes;
+// `mailedCode()` resolves with the code that an address was mailed last, by way of the log; `database` is the file.
 export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = build();
@@ -32,13 +33,14 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   // Not a pipe: it would fill up, and the server wait, while a test runs a command to its end.
   const output = join(folder, 'output');
   const file = openSync(output, 'w');
+  const database = join(folder, 'sesame.db');
   const world = {
     cwd: folder,
     env: {
       PATH: process.env.PATH,
       HOME: folder,
       SESAME_LISTEN: `127.0.0.1:${port}`,
-      SESAME_DATABASE_URL: `sqlite:${join(folder, 'sesame.db')}`,
+      SESAME_DATABASE_URL: `sqlite:${database}`,
       SESAME_CHECK_RESPONSES: 'on',
       SESAME_LOG_FORMAT: 'json',
       ...env,
@@ -51,6 +53,15 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   closeSync(file);
   let last;
   const log = () => last ?? readFileSync(output, 'utf8');
+  const mailedCode = async (address) => {
+    let code;
+    await until(`a code is mailed to ${address}`, () => {
+      const lines = log().split('\n').slice(0, -1).filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+      [, code] = /[?&]code=([\w-]+)/.exec(lines.findLast((line) => line.to === address)?.text) ?? [];
+      return code;
+    });
+    return code;
+  };
   const ended = new Promise((resolve) => { server.once('exit', resolve); });
   const stop = async () => {
     server.kill('SIGTERM');
@@ -61,7 +72,7 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   };
   for (const deadline = Date.now() + 30_000; ;) {
     const ready = await fetch(`${origin}/readyz`).then((answer) => answer.ok, () => false);
-    if (ready) return { origin, port, log, stop, command, createUser };
+    if (ready) return { origin, port, database, log, stop, command, createUser, mailedCode };
     if (server.exitCode !== null || Date.now() > deadline) {
       await stop();
       throw new Error(`the server did not become ready:\n${log()}`);

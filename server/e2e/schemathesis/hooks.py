@@ -2,7 +2,7 @@
 
 SESAME_ANONYMOUS=1 makes the same run without any token. SESAME_CLIENT=ID:SECRET is the service client that
 calls the operations which are for clients, SESAME_ADMIN=USERNAME:PASSWORD the account that calls those which are
-for administrators.
+for administrators. SESAME_DATABASE=FILE is the server's SQLite file, for the codes of mails that nobody reads.
 """
 
 import base64
@@ -11,12 +11,13 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, register
+from accounts import Accounts, administrator, code, newcomer, register
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_CLIENT", "").encode()).decode()
+SETS_PASSWORD = ("createUser", "changePassword", "confirmPasswordReset")
 accounts = Accounts()
 
 
@@ -64,7 +65,7 @@ def before_load_schema(context, raw_schema):
 def filter_failure(context, failure, case, response):
     # Which letters make a username (PRECIS, one script), and which passwords are guessed first, is beyond a
     # pattern: the contract says so in words.
-    if isinstance(failure, RejectedPositiveData) and name_of(case) in ("createUser", "changePassword") and response.status_code == 422:
+    if isinstance(failure, RejectedPositiveData) and name_of(case) in SETS_PASSWORD and response.status_code == 422:
         errors = response.json()["errors"]
         return any(e["pointer"] != "/username" and not e["detail"].endswith("guessed first") for e in errors)
     return True
@@ -105,6 +106,39 @@ class EveryOperationSucceeds:
         assert not never, "never answered 2xx: " + ", ".join(never)
 
 
+# What no generator can know, for operations that would refuse everything else: what to do with a case, for
+# the account that calls now, or for nobody.
+def fill_registration(case, me):
+    if case.meta.phase.name != "fuzzing":  # else a username that is taken hides everything after it
+        case.body["username"] = f"st-{secrets.token_hex(8)}"
+
+
+def fill_confirmation(case, me):
+    case.body["code"] = code(base_of(case), "confirm")
+
+
+def fill_reset(case, me):
+    case.body["code"] = code(base_of(case), "reset")
+
+
+FILL = {"createUser": fill_registration, "confirmEmail": fill_confirmation, "confirmPasswordReset": fill_reset}
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    # Cases are made in advance: their token may be gone by now.
+    authorization = case.headers.get("Authorization", "")
+    ours = authorization.removeprefix("Bearer ") in accounts.tokens
+    fill = FILL.get(name_of(case))
+    if not ours and fill is None:
+        return
+    me = None if ANONYMOUS else accounts.living(base_of(case))
+    if ours:
+        case.headers["Authorization"] = f"Bearer {me.token}"
+    if fill and case.meta is not None and case.meta.generation.mode.is_positive:
+        fill(case, me)
+
+
 if not ANONYMOUS:
 
     @schemathesis.auth(refresh_interval=None)
@@ -130,12 +164,11 @@ if not ANONYMOUS:
             lacking = scopes_of(case)
             if response.status_code >= 300 or not lacking or case.operation.label in self.proven:
                 return
-            token = register(base_of(case), " ".join({"me:read", "me:write"} - lacking)).token
+            token = newcomer(base_of(case), " ".join({"me:read", "me:write"} - lacking)).token
             answer = case.derive(headers={**case.headers, "Authorization": f"Bearer {token}"}).call()
             assert answer.status_code == 403, f"answered {answer.status_code} without the scope {lacking}"
             self.proven.add(case.operation.label)
 
-    # What no generator can know, for operations that would refuse everything else.
     def fill_login(case, me):
         # Other clients are refused, as the anonymous run sees.
         case.body = {key: value for key, value in case.body.items() if not key.startswith("client_")}
@@ -152,9 +185,8 @@ if not ANONYMOUS:
     def fill_password(case, me):
         case.body["current_password"] = me.password
 
-    def fill_registration(case, me):
-        if case.meta.phase.name != "fuzzing":  # else a username that is taken hides everything after it
-            case.body["username"] = f"st-{secrets.token_hex(8)}"
+    def fill_email_change(case, me):
+        case.body["password"] = me.password
 
     def fill_session(case, me):
         # In a stateful run the id comes from a list; events have some without one.
@@ -166,18 +198,19 @@ if not ANONYMOUS:
 
     def fill_user(case, me):
         # Somebody else: the administrator must outlive the run.
-        case.path_parameters["user_id"] = register(base_of(case)).user_id
+        user, _ = register(base_of(case))
+        case.path_parameters["user_id"] = user["id"]
 
     def fill_change(case, me):
         fill_user(case, me)
         if "scopes" in case.body:  # which must be declared
             case.body["scopes"] = ["users:read"]
 
-    FILL = {
+    FILL |= {
         "createToken": fill_login,
         "revokeToken": fill_revocation,
         "changePassword": fill_password,
-        "createUser": fill_registration,
+        "changeEmail": fill_email_change,
         "endSession": fill_session,
         "listEvents": fill_page,
         "listMyEvents": fill_page,
@@ -186,20 +219,6 @@ if not ANONYMOUS:
         "updateUser": fill_change,
         "deleteUser": fill_user,
     }
-
-    @schemathesis.hook
-    def before_call(context, case, kwargs):
-        # Cases are made in advance: their token may be gone by now.
-        authorization = case.headers.get("Authorization", "")
-        ours = authorization.removeprefix("Bearer ") in accounts.tokens
-        fill = FILL.get(name_of(case))
-        if not ours and fill is None:
-            return
-        me = accounts.living(base_of(case))
-        if ours:
-            case.headers["Authorization"] = f"Bearer {me.token}"
-        if fill and case.meta is not None and case.meta.generation.mode.is_positive:
-            fill(case, me)
 
     @schemathesis.hook
     def after_call(context, case, response):

@@ -1,0 +1,1 @@
+removeGuest(pm.variables.get('guestPassword'));

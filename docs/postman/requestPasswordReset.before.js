@@ -1,0 +1,1 @@
+nameGuest(); // who is not registered
