@@ -12,18 +12,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { copyTree, report, repository } from './consumer.mjs';
+import { copyTree, npmInstall, report, repository } from './consumer.mjs';
 import { freePort } from './sesame.mjs';
 
 const guide = readFileSync(join(repository, 'docs/guides/adding-an-endpoint.md'), 'utf8');
 const address = '127.0.0.1:8080'; // what the guide calls the server
 
-let folder, here, env, running;
+let folder, here, env, running, newman, newmanVersion;
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sesame-endpoint-'));
   copyTree(folder);
   symlinkSync(join(repository, 'server/e2e/node_modules'), join(folder, 'server/e2e/node_modules'));
+  const packages = join(npmInstall('postman'), 'node_modules'); // what npx would fetch
+  newman = join(packages, '.bin/newman');
+  newmanVersion = JSON.parse(readFileSync(join(packages, 'newman/package.json'))).version;
   here = `127.0.0.1:${await freePort()}`;
   env = { ...process.env, SESAME_LISTEN: here };
   delete env.NODE_TEST_CONTEXT; // a test that the guide runs is one of its own
@@ -106,7 +109,8 @@ async function follow({ language, block, says }, next) {
   const [, file, where, neighbour] = /In `([^`]+)`, (above|below) the line `([^`]+)`:$/.exec(says) ?? [];
   if (file) return insert(file, where, neighbour, block);
   assert.equal(language, 'sh', `nobody knows what to do with this block: ${says}\n${block}`);
-  const command = block.replaceAll(address, here);
+  const command = block.replaceAll(address, here).replaceAll(`npx newman@${newmanVersion} `, `${newman} `);
+  assert.doesNotMatch(command, /npx /, 'another version of newman is installed');
   return says.endsWith('in a terminal of its own:') ? serve(command) : execute(command, next);
 }
 
@@ -118,6 +122,10 @@ test('the guide to a new endpoint does what it says', async (t) => {
     await follow(step, steps[i + 1]);
     t.diagnostic(`${((performance.now() - began) / 1000).toFixed(1)} s: ${step.section}: ${step.says.slice(-60)}`);
   }
+  // `make e2e` would want to see these.
+  const operations = readFileSync(join(folder, 'openapi.yaml'), 'utf8').match(/(?<=operationId: )\w+/g);
+  const cases = readFileSync(join(folder, 'server/e2e/operations.test.mjs'), 'utf8').match(/^  \w+(?=: \{)/gm).map(one);
+  assert.deepEqual(operations.filter((name) => !cases.includes(name)), [], 'without a case in operations.test.mjs');
   assert.ok(steps.length > 20, `read only ${steps.length} blocks`);
   report('docs/guides/adding-an-endpoint', '-', `followed in a copy of the tree, ${steps.length} blocks of it`);
 });
