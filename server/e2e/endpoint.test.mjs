@@ -122,10 +122,12 @@ test('the guide to a new endpoint does what it says', async (t) => {
     await follow(step, steps[i + 1]);
     t.diagnostic(`${((performance.now() - began) / 1000).toFixed(1)} s: ${step.section}: ${step.says.slice(-60)}`);
   }
-  // `make e2e` would want to see these.
-  const operations = readFileSync(join(folder, 'openapi.yaml'), 'utf8').match(/(?<=operationId: )\w+/g);
-  const cases = readFileSync(join(folder, 'server/e2e/operations.test.mjs'), 'utf8').match(/^  \w+(?=: \{)/gm).map(one);
-  assert.deepEqual(operations.filter((name) => !cases.includes(name)), [], 'without a case in operations.test.mjs');
+  // The browser's test would miss a case.
+  const names = (root, file, pattern) => readFileSync(join(root, file), 'utf8').match(pattern).map(one);
+  const operations = (root) => names(root, 'openapi.yaml', /(?<=operationId: )\w+/g);
+  const added = operations(folder).filter((name) => !operations(repository).includes(name));
+  const cases = names(folder, 'server/e2e/operations.test.mjs', /^  \w+(?=: \{)/gm);
+  assert.ok(added.length > 0 && added.every((name) => cases.includes(name)), `operations.test.mjs lacks one of ${added}`);
   assert.ok(steps.length > 20, `read only ${steps.length} blocks`);
   report('docs/guides/adding-an-endpoint', '-', `followed in a copy of the tree, ${steps.length} blocks of it`);
 });
