@@ -1,10 +1,13 @@
 // What the tests of the consumers share: a consumer is anything that meets Sesame through its contract.
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, existsSync, statSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
+
+// repository is its root.
+export const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 // report leaves the consumer's one line for the end of `make e2e`.
 export function report(consumer, version, did) {
@@ -19,6 +22,14 @@ export function run(command, args, options = {}) {
     });
   } catch (error) {
     throw new Error(`${command} ${args.join(' ')}: ${error.message}\n${error.stdout}\n${error.stderr}`);
+  }
+}
+
+// copyTree copies what belongs to the repository, as it is in the working copy, into a folder.
+export function copyTree(folder) {
+  const files = run('git', ['-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: repository });
+  for (const file of files.split('\0').filter((name) => name && existsSync(join(repository, name)))) {
+    cpSync(join(repository, file), join(folder, file), { preserveTimestamps: true });
   }
 }
 

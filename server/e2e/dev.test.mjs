@@ -2,18 +2,16 @@
 // terminal, within five seconds. On a machine that does other things as well, such as running the other
 // tests, it may be twenty; SESAME_TEST_STRICT_TIME=1 wants the five.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { execute, launch, logIn } from './browser.mjs';
-import { report } from './consumer.mjs';
+import { copyTree, report, repository } from './consumer.mjs';
 import { freePort } from './sesame.mjs';
 
-const repository = fileURLToPath(new URL('../..', import.meta.url));
 const limit = process.env.SESAME_TEST_STRICT_TIME === '1' ? 5_000 : 20_000;
 
 const operation = (path, method, id, status) => `  ${path}:
@@ -63,8 +61,7 @@ let terminal = '';
 
 before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sesame-dev-'));
-  const tracked = execFileSync('git', ['-c', 'safe.directory=*', 'ls-files', '-z'], { cwd: repository, encoding: 'utf8' });
-  for (const file of tracked.split('\0').filter(Boolean)) cpSync(join(repository, file), join(folder, file));
+  copyTree(folder);
 
   const port = await freePort();
   origin = `http://127.0.0.1:${port}`;
