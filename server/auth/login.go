@@ -48,6 +48,9 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if login.Client.ID != "" && !login.Client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
+	if err := s.hasher.Busy(); err != nil {
+		return Tokens{}, err
+	}
 	name := loginKey(login.Username)
 	user, err := s.findForLogin(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {

@@ -128,6 +128,15 @@ func (h *Hasher) current(stored string) bool {
 // absurdly expensive.
 func Known(stored string) bool { return parse(stored) != nil }
 
+// Busy is problem.Unavailable when the queue is full, so that nothing need be prepared for a hash that would be
+// refused.
+func (h *Hasher) Busy() error {
+	if h.waiting.Load() >= queueSize {
+		return errBusy()
+	}
+	return nil
+}
+
 // enter waits for one of the cores.
 func (h *Hasher) enter(ctx context.Context) (release func(), err error) {
 	release = func() {
