@@ -18,7 +18,7 @@ build: ## make the program, ./sesame: one static file
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o sesame ./server
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
-	go test ./...
+	go test -timeout 20m ./...
 
 check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node
 
