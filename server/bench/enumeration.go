@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"time"
@@ -23,7 +24,7 @@ type alike struct {
 // enumeration are the requests that must not tell who has an account.
 type enumeration struct{ logins, resets []*alike }
 
-// measureEnumeration times them one after the other, the ways taking turns.
+// measureEnumeration times them one after the other, the ways taking turns in any order.
 func (b *built) measureEnumeration(ctx context.Context, p plan) (e enumeration, err error) {
 	server, err := b.startServer(ctx, "refusals", b.sqliteURL())
 	if err != nil {
@@ -60,7 +61,9 @@ func (b *built) measureEnumeration(ctx context.Context, p plan) (e enumeration, 
 		if err := b.forgive(ctx); err != nil {
 			return e, err
 		}
-		for _, way := range slices.Concat(e.logins, e.resets) {
+		ways := slices.Concat(e.logins, e.resets)
+		for _, n := range rand.Perm(len(ways)) { // what one leaves to be done slows another each time
+			way := ways[n]
 			began := time.Now()
 			status, body, err := client.roundTrip(way.request)
 			if way.took = append(way.took, time.Since(began)); err != nil || status != way.status {
