@@ -140,7 +140,7 @@ func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
 		return err
 	}
 	status, text := answers[refused.Code].status, refused.Detail
-	switch refused.Code { //nolint:exhaustive // there are no others
+	switch refused.Code {
 	case problem.InvalidCode, problem.EmailTaken:
 		return render(c, status, page{Title: "This link is no longer good", Text: []string{
 			"It was used already, is too old, or was not copied whole. If it was you who used it, all is done. If not, ask for another mail.",

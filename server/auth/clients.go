@@ -60,7 +60,14 @@ func clientOf(row store.Client) Client {
 	}
 }
 
-// hashSecret is what the database keeps of a client's secret. A fast hash will do, unlike for
+// newSecret makes a secret of 256 random bits: a client's, or a code that is mailed.
+func newSecret() secret.Text {
+	var random [32]byte
+	rand.Read(random[:])
+	return secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
+}
+
+// hashSecret is what the database keeps of such a secret. A fast hash will do, unlike for
 // passwords: a secret is made here of 256 random bits, and nobody guesses among so many.
 func hashSecret(text secret.Text) string {
 	sum := sha256.Sum256([]byte(text.Reveal()))
@@ -101,9 +108,7 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 	if err != nil {
 		return Client{}, secret.Text{}, fmt.Errorf("make a client id: %w", err)
 	}
-	var random [32]byte
-	rand.Read(random[:])
-	made := secret.New(base64.RawURLEncoding.EncodeToString(random[:]))
+	made := newSecret()
 	row := store.Client{
 		ID: id.String(), Name: n.Name, SecretHash: secret.New(hashSecret(made)), Scopes: strings.Join(intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),

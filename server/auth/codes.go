@@ -2,10 +2,6 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"net/url"
 	"time"
@@ -78,9 +74,7 @@ func provenKey(user store.User) string {
 // mailCode mails a link with a new code that c.UserID may use for c.Purpose; of nobody, which is "", the
 // code is good for nothing, and the work is the same.
 func (s *Service) mailCode(ctx context.Context, q *store.Queries, m mail.Mail, c store.Code) error {
-	var random [32]byte
-	rand.Read(random[:])
-	code := base64.RawURLEncoding.EncodeToString(random[:])
+	code := newSecret()
 	page, ttl := s.ConfirmURL, confirmTTL
 	if Purpose(c.Purpose) == ToReset {
 		page, ttl = s.ResetURL, resetTTL
@@ -90,20 +84,14 @@ func (s *Service) mailCode(ctx context.Context, q *store.Queries, m mail.Mail, c
 		return err
 	}
 	query := link.Query()
-	query.Set("code", code)
+	query.Set("code", code.Reveal())
 	link.RawQuery = query.Encode()
-	c.Hash, c.ExpiresAt = hashCode(secret.New(code)), s.now().Add(ttl)
+	c.Hash, c.ExpiresAt = hashSecret(code), s.now().Add(ttl)
 	if err = q.CreateCode(ctx, c); err != nil {
 		return err
 	}
 	m.Link, m.ExpiresAt = secret.New(link.String()), c.ExpiresAt
 	return s.Outbox.Add(ctx, q, m)
-}
-
-// hashCode is what the database keeps of a code; a fast hash will do, as for a client's secret.
-func hashCode(code secret.Text) string {
-	sum := sha256.Sum256([]byte(code.Reveal()))
-	return hex.EncodeToString(sum[:])
 }
 
 func errInvalidCode(cause error) error {
@@ -118,7 +106,7 @@ func (s *Service) CodeUser(ctx context.Context, purpose Purpose, code secret.Tex
 }
 
 func (s *Service) findCode(ctx context.Context, purpose Purpose, code secret.Text) (c store.Code, user store.User, err error) {
-	if c, err = s.db.FindCode(ctx, hashCode(code), string(purpose), s.Now()); err == nil {
+	if c, err = s.db.FindCode(ctx, hashSecret(code), string(purpose), s.Now()); err == nil {
 		user, err = s.db.UserByID(ctx, c.UserID)
 	}
 	if err == nil && user.Disabled {

@@ -58,13 +58,13 @@ func (q *Queries) DropCodesFor(ctx context.Context, userID, purpose, exceptEmail
 	return known(err)
 }
 
-// UserToReset finds the enabled user whose password a folded address may reset: who has confirmed it, or
+// UserToReset finds the user whose password a folded address may reset: who has confirmed it, or
 // else who was the first to claim it.
 func (q *Queries) UserToReset(ctx context.Context, emailKey string) (User, error) {
 	// Each is the first entry of an index, however many claim the address.
 	return q.userForLogin(ctx, `id = COALESCE(
 		(SELECT id FROM users WHERE email_key = $1 AND email_verified),
-		(SELECT id FROM users WHERE email_key = $1 ORDER BY id LIMIT 1)) AND NOT disabled`, emailKey)
+		(SELECT id FROM users WHERE email_key = $1 ORDER BY id LIMIT 1))`, emailKey)
 }
 
 // ProveEmail gives an enabled user an address that they have proven to be theirs; ErrConflict when another
