@@ -136,10 +136,6 @@ func TestAClientProvesItself(t *testing.T) {
 		}}
 		s.do(t, encoded).want(200)
 		s.do(t, c.posts(clientGrant(""))).want(200)
-		s.do(t, c.sends(c.posts(clientGrant("")))).want(400, "invalid_request")
-		named := c.sends(clientGrant(""))
-		named.form.Set("client_id", c.ID)
-		s.do(t, named).want(400, "invalid_request")
 		s.do(t, c.sends(passwordGrant("ann", "not the password"))).want(400, "invalid_grant")
 		s.do(t, c.sends(request{method: "POST", path: "/token?client_id=x", form: clientGrant("").form})).want(400, "invalid_request")
 
@@ -161,6 +157,58 @@ func TestAClientProvesItself(t *testing.T) {
 					s.do(t, wrong.posts(clientGrant(""))).want(401, "invalid_client")
 				}
 			})
+		}
+	})
+}
+
+// O3: a client that authenticates in the header may repeat its id in the form, as libraries do, but must not name
+// another client nor bring a second secret (RFC 6749 §2.3.1). An empty parameter is no parameter.
+func TestAFormMayRepeatTheClientOfTheHeader(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		c := s.makeClient(t, "billing", "--scope", "users:read")
+		other := s.makeClient(t, "shipping", "--scope", "users:read")
+		fresh := func() (access, refresh string) {
+			tokens := c.login(t, s, "ann")
+			return tokens.AccessToken, tokens.RefreshToken
+		}
+		// Each takes a token of its own, for some of them use it up.
+		operations := map[string]func() request{
+			"a client's token": func() request { return clientGrant("") },
+			"a login":          func() request { return passwordGrant("ann", horse) },
+			"a refresh":        func() request { _, refresh := fresh(); return refreshGrant(refresh) },
+			"a revocation":     func() request { access, _ := fresh(); return revocation(access) },
+			"an introspection": func() request { access, _ := fresh(); return introspection(access) },
+		}
+		for name, operation := range operations {
+			t.Run(name, func(t *testing.T) {
+				for beside, expected := range map[string]struct {
+					form   url.Values
+					status int
+					code   string
+				}{
+					"the same id":            {url.Values{"client_id": {c.ID}}, 200, ""},
+					"empty parameters":       {url.Values{"client_id": {""}, "client_secret": {""}}, 200, ""},
+					"another client":         {url.Values{"client_id": {other.ID}}, 400, "invalid_request"},
+					"first-party":            {url.Values{"client_id": {"first-party"}}, 400, "invalid_request"},
+					"capitals":               {url.Values{"client_id": {strings.ToUpper(c.ID)}}, 400, "invalid_request"},
+					"the same id and secret": {url.Values{"client_id": {c.ID}, "client_secret": {c.Secret}}, 400, "invalid_request"},
+					"a secret alone":         {url.Values{"client_secret": {c.Secret}}, 400, "invalid_request"},
+				} {
+					r := c.sends(operation())
+					r.form = maps.Clone(r.form)
+					maps.Copy(r.form, expected.form)
+					if a := s.do(t, r); a.status != expected.status || a.code() != expected.code {
+						t.Errorf("%s beside the header: got %d %s", beside, a.status, a.body)
+					}
+				}
+			})
+		}
+		// An empty header is no client, so the form is where it is.
+		for _, r := range []request{clientGrant(""), revocation("x")} {
+			r = c.posts(r)
+			r.header = map[string]string{"Authorization": "Basic Og=="}
+			s.do(t, r).want(200)
 		}
 	})
 }
@@ -335,8 +383,8 @@ func TestIntrospection(t *testing.T) {
 		if aud, err := claims.GetAudience(); err != nil || aud[0] != said["aud"] {
 			t.Errorf("aud is %v and not %v", said["aud"], aud)
 		}
-		refresh := c.looksUp(t, s, tokens.RefreshToken)
-		if *refresh.TokenType != api.IntrospectionTokenTypeRefreshToken || *refresh.Sid != claims["sid"] || *refresh.Username != "ann" || refresh.Jti != nil || *refresh.Aud != s.url {
+		refresh, theirs := c.looksUp(t, s, through.RefreshToken), c.looksUp(t, s, through.AccessToken)
+		if *refresh.TokenType != api.IntrospectionTokenTypeRefreshToken || *refresh.Sid != *theirs.Sid || *refresh.Username != "ann" || refresh.Jti != nil || *refresh.Aud != s.url {
 			t.Errorf("of a refresh token it says %+v", refresh)
 		}
 		if got := c.looksUp(t, s, through.AccessToken); *got.ClientID != c.ID {
@@ -352,18 +400,18 @@ func TestIntrospection(t *testing.T) {
 // introspectsOthers is about tokens that do not stand.
 func (s *server) introspectsOthers(t *testing.T, c serviceClient, userID string) {
 	t.Helper()
-	tokens := s.login(t, "ann")
+	tokens := c.login(t, s, "ann")
 	for _, nonsense := range []string{"x", tokens.AccessToken + "A", tokens.RefreshToken[:50], strings.Repeat(".", 8000), "\x00"} {
 		c.seesNothing(t, s, nonsense)
 	}
-	next := decode[api.Token](s.do(t, refreshGrant(tokens.RefreshToken)).want(200))
+	next := decode[api.Token](s.do(t, c.sends(refreshGrant(tokens.RefreshToken))).want(200))
 	c.seesNothing(t, s, tokens.RefreshToken) // used
 	c.looksUp(t, s, next.RefreshToken)
-	s.do(t, revocation(next.RefreshToken)).want(200)
+	s.do(t, c.sends(revocation(next.RefreshToken))).want(200)
 	c.seesNothing(t, s, next.RefreshToken)
 	c.seesNothing(t, s, next.AccessToken)
 
-	disabled := s.login(t, "ann")
+	disabled := c.login(t, s, "ann")
 	s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+userID+`'`)
 	c.seesNothing(t, s, disabled.AccessToken)
 	c.seesNothing(t, s, disabled.RefreshToken)
@@ -374,6 +422,40 @@ func (s *server) introspectsOthers(t *testing.T, c serviceClient, userID string)
 	c.looksUp(t, s, disabled.RefreshToken)
 	s.clock.advance(7 * 24 * time.Hour)
 	c.seesNothing(t, s, disabled.RefreshToken)
+}
+
+// A refresh token is looked up by the client that it was issued to and by no other; nobody is first-party here.
+func TestARefreshTokenIsLookedUpByItsClientAlone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		a, b := s.makeClient(t, "a"), s.makeClient(t, "b")
+		theirs, ours := a.login(t, s, "ann"), s.login(t, "ann")
+		a.looksUp(t, s, theirs.RefreshToken)
+		b.seesNothing(t, s, theirs.RefreshToken)
+		for _, c := range []serviceClient{a, b} {
+			c.seesNothing(t, s, ours.RefreshToken)
+			c.looksUp(t, s, ours.AccessToken) // an API has to look at the tokens of others
+			c.looksUp(t, s, theirs.AccessToken)
+		}
+		s.do(t, a.sends(refreshGrant(theirs.RefreshToken))).want(200) // being looked up has not used it
+	})
+}
+
+// A scope at introspection narrows the answer at other servers. Here it is refused: ignoring it would answer
+// active where they answer inactive.
+func TestAScopeAtIntrospectionIsRefused(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		token := s.newcomer(t, "ann").AccessToken
+		c := s.makeClient(t, "billing")
+		for scope, status := range map[string]int{"users:write": 400, "me:read": 400, " ": 400, "\x00": 400, "": 200} {
+			r := c.sends(introspection(token))
+			r.form.Set("scope", scope)
+			a := s.do(t, r).want(status)
+			if status == 400 && (a.code() != "invalid_request" || !strings.Contains(string(a.body), "scope of the response")) {
+				t.Errorf("%q is answered with %s", scope, a.body)
+			}
+		}
+	})
 }
 
 // O2, O3: only a client may ask, and in a form.
@@ -420,7 +502,7 @@ func TestAClientRevokesItsOwnTokens(t *testing.T) {
 			for _, r := range []request{b.sends(revocation(token)), b.posts(revocation(token)), revocation(token)} {
 				s.do(t, r).want(400, "invalid_grant")
 			}
-			b.looksUp(t, s, token)
+			a.looksUp(t, s, token)
 		}
 		s.do(t, a.sends(revocation(ours.AccessToken))).want(400, "invalid_grant")
 		s.do(t, me(ours.AccessToken)).want(200)

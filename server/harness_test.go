@@ -313,7 +313,7 @@ func checkAnswer(method, path string, a *answer) error {
 		return errors.New("the answer has no X-Request-ID")
 	}
 	if op := findOperation(method, path); op != nil {
-		return op.CheckResponse(a.status, a.header, a.body)
+		return errors.Join(checkCaching(op, a), op.CheckResponse(a.status, a.header, a.body))
 	}
 	if a.status < 400 || method == http.MethodHead {
 		return nil // the pages of package docs
@@ -321,6 +321,19 @@ func checkAnswer(method, path string, a *answer) error {
 	var p api.Problem
 	if err := json.Unmarshal(a.body, &p); err != nil || !p.Code.Valid() || a.header.Get("Content-Type") != "application/problem+json" {
 		return fmt.Errorf("%d is not answered with a problem", a.status)
+	}
+	return nil
+}
+
+// checkCaching reports a response that a cache could keep, other than the two that declare it (N12). So every test
+// that speaks to an operation looks for this.
+func checkCaching(op *contract.Operation, a *answer) error {
+	want := "no-store"
+	if a.status == 200 && (op.ID == "getMetadata" || op.ID == "getKeys") {
+		want = "public, max-age=300"
+	}
+	if got := a.header.Values("Cache-Control"); !slices.Equal(got, []string{want}) {
+		return fmt.Errorf("%s: %d: Cache-Control is %q, want %q", op.ID, a.status, got, want)
 	}
 	return nil
 }

@@ -314,7 +314,10 @@ func TestAClientIsReadFromTheHeader(t *testing.T) {
 			{"unknown", "Basic Zm9vOmJhcg==", "", 401, "invalid_client"},
 			{"not base64", "Basic !!", "", 401, "invalid_client"},
 			{"bad escape", "Basic JXp6Og==", "", 401, "invalid_client"},
-			{"both", "Basic Zm9vOmJhcg==", "foo", 400, "invalid_request"},
+			{"another id in the form", "Basic Zm9vOmJhcg==", "bar", 400, "invalid_request"},
+			{"the same id in the form, and unknown", "Basic Zm9vOmJhcg==", "foo", 401, "invalid_client"},
+			{"first-party in both", "Basic Zmlyc3QtcGFydHk6", "first-party", 200, ""},
+			{"empty, with an id in the form", "Basic Og==", "first-party", 200, ""},
 			{"a bearer token is not a client", "Bearer abc", "", 200, ""},
 		} {
 			t.Run(c.name, func(t *testing.T) {

@@ -224,6 +224,35 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 	})
 }
 
+// N12: no response to a caller may be stored, whether the operation succeeds or refuses. The check itself is in do.
+func TestResponsesToCallersAreNotStored(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		client := s.makeClient(t, "right", "--scope", "users:read")
+		for _, op := range rules.Operations() {
+			t.Run(op.ID, func(t *testing.T) {
+				a := c.enter(t)
+				r := exampleOf(t, op, c.owned(a))
+				s.do(t, r) // with no credentials
+				r.header = map[string]string{"Authorization": "Bearer " + c.token(t, a, op.Scopes(), s.clock.now().Add(time.Minute))}
+				if needsClient(op) {
+					r = client.sends(r)
+				}
+				s.do(t, r)
+				r.form, r.json, r.raw = nil, nil, strings.NewReader("{")
+				r.header["Content-Type"] = "application/json"
+				s.do(t, r) // with a body that is not valid
+			})
+		}
+		for path, want := range map[string]string{"/openapi.yaml": "no-cache", "/docs/": "no-cache", "/docs/swagger-ui-bundle.js": "no-cache", "/nowhere": "no-store"} {
+			a, err := s.try(request{method: "GET", path: path})
+			if err != nil || a.header.Get("Cache-Control") != want {
+				t.Errorf("%s: Cache-Control is %q, want %q (%v)", path, a.header.Get("Cache-Control"), want, err)
+			}
+		}
+	})
+}
+
 // needsClient reports whether an operation is for service clients alone.
 func needsClient(op *contract.Operation) bool {
 	security := op.Document.Security

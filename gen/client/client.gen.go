@@ -438,7 +438,22 @@ type IntrospectionTokenType string
 
 // IntrospectionRequest defines model for IntrospectionRequest.
 type IntrospectionRequest struct {
-	// Token An access or a refresh token.
+	// ClientID Leave empty, or repeat the id of the `Authorization` header.
+	//
+	// Example:
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Leave empty. The client authenticates in the `Authorization` header, and a second secret is refused.
+	//
+	// Example:
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Scope Refused if it is not empty. Compare the `scope` of the answer instead.
+	//
+	// Example:
+	Scope *string `json:"scope,omitempty"`
+
+	// Token An access token, or a refresh token that was issued to the client that asks.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token string `json:"token"`
@@ -1125,8 +1140,9 @@ type ClientInterface interface {
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
-	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-	// belongs to it: no other client can refresh it.
+	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+	// through a client belongs to it: no other client can refresh it.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1158,8 +1174,9 @@ type ClientInterface interface {
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
-	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-	// belongs to it: no other client can refresh it.
+	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+	// through a client belongs to it: no other client can refresh it.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -1169,11 +1186,15 @@ type ClientInterface interface {
 	// IntrospectTokenWithBody Look a token up
 	//
 	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	// disabled accounts at once. Only a service client may ask, with its id and secret in the
+	// `Authorization: Basic` header.
 	//
-	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-	// `refresh_token` there.
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	//
+	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+	// Compare the `scope` of the answer with the scopes that your operation needs.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1183,11 +1204,15 @@ type ClientInterface interface {
 	// IntrospectTokenWithFormdataBody Look a token up
 	//
 	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	// disabled accounts at once. Only a service client may ask, with its id and secret in the
+	// `Authorization: Basic` header.
 	//
-	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-	// `refresh_token` there.
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	//
+	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+	// Compare the `scope` of the answer with the scopes that your operation needs.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -1682,8 +1707,9 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
-// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-// belongs to it: no other client can refresh it.
+// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+// through a client belongs to it: no other client can refresh it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1725,8 +1751,9 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
-// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-// belongs to it: no other client can refresh it.
+// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+// through a client belongs to it: no other client can refresh it.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1746,11 +1773,15 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // IntrospectTokenWithBody Look a token up
 //
 // RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret.
+// disabled accounts at once. Only a service client may ask, with its id and secret in the
+// `Authorization: Basic` header.
 //
-// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-// `refresh_token` there.
+// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+//
+// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+// Compare the `scope` of the answer with the scopes that your operation needs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1770,11 +1801,15 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // IntrospectTokenWithFormdataBody Look a token up
 //
 // RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret.
+// disabled accounts at once. Only a service client may ask, with its id and secret in the
+// `Authorization: Basic` header.
 //
-// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-// `refresh_token` there.
+// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+//
+// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+// Compare the `scope` of the answer with the scopes that your operation needs.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -3480,8 +3515,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
-	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-	// belongs to it: no other client can refresh it.
+	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+	// through a client belongs to it: no other client can refresh it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3513,8 +3549,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
-	// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-	// belongs to it: no other client can refresh it.
+	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+	// through a client belongs to it: no other client can refresh it.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3524,11 +3561,15 @@ type ClientWithResponsesInterface interface {
 	// IntrospectTokenWithBodyWithResponse Look a token up
 	//
 	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	// disabled accounts at once. Only a service client may ask, with its id and secret in the
+	// `Authorization: Basic` header.
 	//
-	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-	// `refresh_token` there.
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	//
+	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+	// Compare the `scope` of the answer with the scopes that your operation needs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3538,11 +3579,15 @@ type ClientWithResponsesInterface interface {
 	// IntrospectTokenWithFormdataBodyWithResponse Look a token up
 	//
 	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret.
+	// disabled accounts at once. Only a service client may ask, with its id and secret in the
+	// `Authorization: Basic` header.
 	//
-	// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-	// `refresh_token` there.
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	//
+	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+	// Compare the `scope` of the answer with the scopes that your operation needs.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -6685,8 +6730,9 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
-// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-// belongs to it: no other client can refresh it.
+// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+// through a client belongs to it: no other client can refresh it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6724,8 +6770,9 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
-// `Authorization: Basic` header or in the form, never in both (§2.3.1). A login through it
-// belongs to it: no other client can refresh it.
+// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
+// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
+// through a client belongs to it: no other client can refresh it.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6741,11 +6788,15 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // IntrospectTokenWithBodyWithResponse Look a token up
 //
 // RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret.
+// disabled accounts at once. Only a service client may ask, with its id and secret in the
+// `Authorization: Basic` header.
 //
-// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-// `refresh_token` there.
+// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+//
+// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+// Compare the `scope` of the answer with the scopes that your operation needs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6761,11 +6812,15 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // IntrospectTokenWithFormdataBodyWithResponse Look a token up
 //
 // RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret.
+// disabled accounts at once. Only a service client may ask, with its id and secret in the
+// `Authorization: Basic` header.
 //
-// A token that is unknown, expired, revoked or used is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token can be looked up as well, and is
-// `refresh_token` there.
+// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
+// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+//
+// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
+// Compare the `scope` of the answer with the scopes that your operation needs.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -69,6 +69,7 @@ func (e *Edge) AnswerError(err error, c echo.Context) {
 	}
 	status := answers[p.Code].status
 	header := c.Response().Header()
+	header.Set(echo.HeaderCacheControl, noStore) // whatever the handler meant for its success
 	if challenge := challengeFor(p); challenge != "" {
 		header.Set(echo.HeaderWWWAuthenticate, challenge)
 	}
@@ -146,7 +147,6 @@ func answerOAuth(c echo.Context, p *problem.Error) error {
 	if answer.oauth == "" {
 		answer.status, answer.oauth = http.StatusBadRequest, oauthName(p)
 	}
-	c.Response().Header().Set("Cache-Control", noStore)
 	c.Response().Header().Set("Pragma", noCache)
 	return c.JSON(answer.status, api.OAuthError{Error: answer.oauth, ErrorDescription: describe(p)})
 }

@@ -29,8 +29,11 @@ type Edge struct {
 // has, turns a panic into an error, answers errors, and writes the one line of the log. That line
 // holds the route and never the address itself, nor any header: people put secrets in both.
 func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
-	// Written once: a request shares the values, which nobody changes.
-	fixed := http.Header{echo.HeaderXContentTypeOptions: {"nosniff"}, echo.HeaderReferrerPolicy: {"no-referrer"}}
+	// Written once: a request shares the values, which nobody changes. No response may be stored unless its handler
+	// says otherwise, as those of the key set and of the documentation pages do.
+	fixed := http.Header{
+		echo.HeaderXContentTypeOptions: {"nosniff"}, echo.HeaderReferrerPolicy: {"no-referrer"}, echo.HeaderCacheControl: {noStore},
+	}
 	if strings.HasPrefix(e.PublicURL, "https://") {
 		fixed.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 	}

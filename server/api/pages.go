@@ -168,8 +168,6 @@ func render(c echo.Context, status int, p page) error {
 	if err := pageTemplate.Execute(&html, p); err != nil {
 		return err
 	}
-	header := c.Response().Header()
-	header.Set(echo.HeaderContentSecurityPolicy, pagePolicy)
-	header.Set(echo.HeaderCacheControl, noStore)
+	c.Response().Header().Set(echo.HeaderContentSecurityPolicy, pagePolicy)
 	return c.HTMLBlob(status, html.Bytes())
 }

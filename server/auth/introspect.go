@@ -28,11 +28,11 @@ type Introspection struct {
 	ExpiresAt time.Time
 }
 
-// Introspect looks a token up. Whatever does not stand now is not active; the error is a fault of the
-// store, and never taken for an answer.
-func (s *Service) Introspect(ctx context.Context, text secret.Text) (Introspection, error) {
+// Introspect looks a token up for a client: any access token, and refresh tokens that were issued to that
+// client. Every other token is not active; the error is a fault of the store, and never taken for an answer.
+func (s *Service) Introspect(ctx context.Context, client Client, text secret.Text) (Introspection, error) {
 	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
-		return s.introspectRefresh(ctx, refresh)
+		return s.introspectRefresh(ctx, client, refresh)
 	}
 	access, err := s.issuer.Verify(text.Reveal())
 	// The leeway is for the clocks of others; this one has written exp itself.
@@ -54,16 +54,15 @@ func (s *Service) Introspect(ctx context.Context, text secret.Text) (Introspecti
 	}, nil
 }
 
-// introspectRefresh looks up a genuine refresh token. Only the one that would be taken next is active.
-func (s *Service) introspectRefresh(ctx context.Context, presented token.Refresh) (Introspection, error) {
+// introspectRefresh looks up a genuine refresh token. Only the one that its session accepts next is active. A
+// refresh token goes from its client to this server and to nobody else, so no other client has a reason to ask
+// about it; one that does has found or stolen it, and must not learn whether it works (RFC 7662 §4).
+func (s *Service) introspectRefresh(ctx context.Context, client Client, presented token.Refresh) (Introspection, error) {
 	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
-	if err == nil && session.ClientID != FirstParty {
-		_, err = s.db.ClientByID(ctx, session.ClientID)
-	}
 	if err != nil {
 		return Introspection{}, unlessNotFound(err)
 	}
-	if session.SeedHash != presented.SeedHash() || session.Generation != presented.Generation ||
+	if session.ClientID != client.id() || session.SeedHash != presented.SeedHash() || session.Generation != presented.Generation ||
 		!s.Now().Before(session.ExpiresAt) || user.Disabled {
 		return Introspection{}, nil
 	}

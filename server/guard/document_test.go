@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -138,6 +139,48 @@ func TestATokenAndAKeyTogether(t *testing.T) {
 		h.ServeHTTP(w, r)
 		if w.Code != 200 || w.Body.String() != "ann first-party [notes:write] 1" {
 			t.Errorf("with %s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// N12: what a service answers to a caller is not stored, unless the service says so itself; what it answers to
+// everybody is its own affair.
+func TestGuardedResponsesAreNotStored(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, nil)
+	reader := i.token(t, "first", nil, nil)
+	own := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private, max-age=60")
+		whoCalls(w, r)
+	}
+	handlers := map[string][2]http.Handler{"net/http": {g.Handler(http.HandlerFunc(whoCalls)), g.Handler(http.HandlerFunc(own))}}
+	var withEcho [2]http.Handler
+	for n, handler := range []http.HandlerFunc{whoCalls, own} {
+		e := echo.New()
+		e.Use(g.Echo())
+		for _, path := range []string{"/v1/notes", "/v1/about"} {
+			e.GET(path, echo.WrapHandler(handler))
+		}
+		withEcho[n] = e
+	}
+	handlers["echo"] = withEcho
+	for name, pair := range handlers {
+		plain, deciding := pair[0], pair[1]
+		for _, c := range []struct {
+			what, token string
+			h           http.Handler
+			want        []string
+		}{
+			{"GET /v1/notes", reader, plain, []string{"no-store"}},
+			{"GET /v1/notes", reader, deciding, []string{"private, max-age=60"}},
+			{"GET /v1/notes", "", deciding, []string{"no-store"}}, // the guard's refusal
+			{"GET /v1/about", "", plain, nil},
+			{"GET /v1/about", "", deciding, []string{"private, max-age=60"}},
+		} {
+			if got := call(c.h, c.what, c.token, "").Header().Values("Cache-Control"); !slices.Equal(got, c.want) {
+				t.Errorf("%s: %s with the token %q: Cache-Control is %q, want %q", name, c.what, c.token, got, c.want)
+			}
 		}
 	}
 }

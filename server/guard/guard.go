@@ -7,7 +7,8 @@
 //	})
 //	http.ListenAndServe(addr, g.Handler(mux)) // or, with Echo: e.Use(g.Echo())
 //
-// A handler asks guard.CallerFrom(r.Context()) who is calling.
+// A handler asks guard.CallerFrom(r.Context()) who is calling. What it answers where the document wants a caller
+// carries Cache-Control: no-store, unless the handler sets another value.
 package guard
 
 import (
@@ -242,6 +243,9 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, op *contract.Opera
 			admitted, err = op.Authorize(r)
 		}
 		if err == nil {
+			if !op.Public() { // a default, which the handler replaces by setting its own
+				w.Header().Set("Cache-Control", "no-store")
+			}
 			return admitted
 		}
 	}

@@ -182,6 +182,10 @@ if not ANONYMOUS:
     def fill_revocation(case, me):
         case.body = {"token": me.refresh_token}
 
+    def fill_introspection(case, me):
+        # A scope is refused, and so are another client and a second secret beside the header.
+        case.body = {key: value for key, value in case.body.items() if key in ("token", "token_type_hint")}
+
     def fill_password(case, me):
         case.body["current_password"] = me.password
 
@@ -209,6 +213,7 @@ if not ANONYMOUS:
     FILL |= {
         "createToken": fill_login,
         "revokeToken": fill_revocation,
+        "introspectToken": fill_introspection,
         "changePassword": fill_password,
         "changeEmail": fill_email_change,
         "endSession": fill_session,
