@@ -29,7 +29,7 @@ type userImportCommand struct {
 type importOutcome struct {
 	Read    int             `json:"read"`
 	Created int             `json:"created"`
-	Present int             `json:"present"` // were here already, and stay as they are
+	Present int             `json:"present"` // of accounts that exist already, and stay as they are
 	Refused []refusedRecord `json:"refused"`
 }
 
@@ -38,8 +38,8 @@ type refusedRecord struct {
 	Reason string `json:"reason"`
 }
 
-// Run creates the accounts of a file that are not here yet. What cannot be taken is named by its line; the
-// rest is created, and the command can be run again.
+// Run creates the accounts of a file that do not exist yet. It names each line that it refuses, with the reason, and
+// creates the rest; running it again changes nothing. With a refused line the exit code is 1.
 func (c *userImportCommand) Run(p *program) error {
 	in, name := p.stdin, strings.ToLower(c.File)
 	if c.File != "-" {
@@ -60,7 +60,7 @@ func (c *userImportCommand) Run(p *program) error {
 		return err
 	}
 	return p.withService(func(s *auth.Service) error {
-		i := &importer{program: p, command: c, service: s, shape: rules.Operation("createUser")}
+		i := &importer{program: p, command: c, into: s.NewImporter(), shape: rules.Operation("createUser")}
 		err := read(bufio.NewReaderSize(in, 1<<16), convert, i.take)
 		if err == nil {
 			err = i.flush()
@@ -84,7 +84,7 @@ type importer struct {
 	*program
 	importOutcome
 	command *userImportCommand
-	service *auth.Service
+	into    *auth.Importer
 	shape   *contract.Operation
 	batch   []record
 }
@@ -116,9 +116,9 @@ func (i *importer) take(r record) error {
 func (i *importer) flush() error {
 	users := make([]auth.ImportedUser, len(i.batch))
 	for n, r := range i.batch {
-		users[n] = r.user
+		users[n], users[n].Line = r.user, r.line
 	}
-	each, err := i.service.Import(i.ctx, users)
+	each, err := i.into.Add(i.ctx, users)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,11 @@ type User struct {
 	Disabled      bool
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	ImportedAs    string // see ImportedAs; only CreateUser looks at it
 }
+
+// ImportedBefore is the ImportedAs of accounts that were imported before the column existed.
+const ImportedBefore = "unknown"
 
 // userColumns leaves out what only a login looks at: the password hash and the folded keys.
 const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.email_verified,
@@ -49,15 +53,21 @@ func (u *User) loginFields() []any {
 func (q *Queries) CreateUser(ctx context.Context, u User) error {
 	err := one(q.write.ExecContext(ctx, `
 		INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name,
-			password_hash, scopes, disabled, created_at, updated_at)
-		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12)
+			password_hash, scopes, disabled, created_at, updated_at, imported_as)
+		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12, NULLIF($13, ''))
 		ON CONFLICT DO NOTHING`,
 		u.ID, u.Username, u.UsernameKey, u.Email, u.EmailKey, u.EmailVerified, u.FullName,
-		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt)))
+		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), u.ImportedAs))
 	if errors.Is(err, ErrNotFound) {
 		return ErrConflict
 	}
 	return err
+}
+
+// ImportedAs says which record of an import made a user: a digest, ImportedBefore, or "" for none.
+func (q *Queries) ImportedAs(ctx context.Context, id string) (digest string, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(imported_as, '') FROM users WHERE id = $1`, id)
+	return digest, known(row.Scan(&digest))
 }
 
 // UserByUsername finds a user, with what only a login looks at, by the folded username.
