@@ -30,8 +30,11 @@ func (c *clientCreateCommand) Run(p *program) error {
 			return json.NewEncoder(p.stdout).Encode(shown)
 		}
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(table, "client_id\t%s\nclient_secret\t%s\nname\t%s\nscopes\t%s\npassword grant\t%s\n",
-			client.ID, made.Reveal(), client.Name, strings.Join(client.Scopes, " "), yesOrNo(client.PasswordGrant))
+		row(table, "client_id", client.ID)
+		row(table, "client_secret", made.Reveal())
+		row(table, "name", client.Name)
+		row(table, "scopes", strings.Join(client.Scopes, " "))
+		row(table, "password grant", yesOrNo(client.PasswordGrant))
 		if err = table.Flush(); err != nil {
 			return err
 		}
@@ -59,9 +62,9 @@ func (c *clientListCommand) Run(p *program) error {
 			return json.NewEncoder(p.stdout).Encode(list)
 		}
 		table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprint(table, "client_id\tname\tscopes\tpassword grant\tcreated\n")
+		row(table, "client_id", "name", "scopes", "password grant", "created")
 		for _, client := range clients {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", client.ID, client.Name, strings.Join(client.Scopes, " "),
+			row(table, client.ID, client.Name, strings.Join(client.Scopes, " "),
 				yesOrNo(client.PasswordGrant), client.CreatedAt.Format(time.RFC3339))
 		}
 		return table.Flush()

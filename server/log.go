@@ -65,6 +65,9 @@ func (b *lineBuffer) write() {
 
 // isTerminal reports whether a person is at the other end of a stream.
 func isTerminal(stream any) bool {
+	if visible, ok := stream.(*visibleWriter); ok {
+		stream = visible.to
+	}
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -76,6 +76,7 @@ func run(ctx context.Context, args []string, w world) int {
 		kong.Resolvers(variables(w.getenv)), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
+	w.stdout, w.stderr = &visibleWriter{to: w.stdout}, &visibleWriter{to: w.stderr}
 	if err != nil {
 		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 2

@@ -120,10 +120,10 @@ func (p *program) userTable(asJSON bool) (print func(store.User), end func(oldHa
 		}
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprint(table, "username\tid\temail\tstate\tscopes\tcreated\n")
+	row(table, "username", "id", "email", "state", "scopes", "created")
 	count := 0
 	print = func(u store.User) {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", u.Username, u.ID, emailState(u), state(u), granted(u), u.CreatedAt.Format(time.RFC3339))
+		row(table, u.Username, u.ID, emailState(u), state(u), granted(u), u.CreatedAt.Format(time.RFC3339))
 		if count++; count%1000 == 0 {
 			table.Flush() // else a million accounts would be kept until the end
 		}
@@ -208,7 +208,7 @@ func (p *program) printUser(u store.User, asJSON bool) error {
 		return json.NewEncoder(p.stdout).Encode(userObject(u))
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	for _, row := range [][2]string{
+	for _, line := range [][]string{
 		{"id", u.ID},
 		{"username", u.Username},
 		{"email", emailState(u)},
@@ -217,7 +217,7 @@ func (p *program) printUser(u store.User, asJSON bool) error {
 		{"scopes", strings.Join(auth.UserScopes(u), " ")},
 		{"created", u.CreatedAt.Format(time.RFC3339)},
 	} {
-		fmt.Fprintf(table, "%s\t%s\n", row[0], row[1])
+		row(table, line...)
 	}
 	return table.Flush()
 }

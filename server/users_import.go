@@ -11,6 +11,7 @@ import (
 
 	"sesame/server/auth"
 	"sesame/server/contract"
+	"sesame/server/names"
 	"sesame/server/store"
 )
 
@@ -140,7 +141,7 @@ func (i *importer) refuse(line int, reason error) {
 	text := strings.ReplaceAll(reason.Error(), "\n", "; ")
 	i.Refused = append(i.Refused, refusedRecord{line, text})
 	if !i.command.JSON {
-		fmt.Fprintf(i.stderr, "line %d: %s\n", line, text)
+		fmt.Fprintf(i.stderr, "line %d: %s\n", line, names.Visible(text))
 	}
 }
 
@@ -189,7 +190,7 @@ func (c *userExportCommand) Run(p *program) (err error) {
 			return err
 		}
 		defer func() { err = errors.Join(err, file.Close()) }()
-		out = file
+		out = &visibleWriter{to: file} // somebody will look at it in a terminal
 	}
 	buffered := bufio.NewWriter(out)
 	encoder := json.NewEncoder(buffered)

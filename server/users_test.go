@@ -134,7 +134,7 @@ eve
 			refused[r.Line] = r.Reason
 		}
 		for line, reason := range map[int]string{
-			4: "belongs to another account", 5: "the username", 6: "so is that of line 1", 7: "the email", 8: "password_hash", 9: "password_hash",
+			4: "belongs to another account", 5: "the username", 6: "that of line 1", 7: "the email", 8: "password_hash", 9: "password_hash",
 			10: "created_at", 11: "disabled", 12: "scopes", 13: "user_name", 14: "key twice", 15: "username", 16: "username is missing", 17: "no JSON", 18: "too long",
 		} {
 			if !strings.Contains(refused[line], reason) {

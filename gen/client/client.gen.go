@@ -381,7 +381,8 @@ type FieldError struct {
 	Pointer string `json:"pointer"`
 }
 
-// FullName As the person writes it; `null` clears it.
+// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
+// characters, direction marks or other invisible characters but the joiners between two characters.
 //
 // Example: Ann Example
 type FullName = string
@@ -729,7 +730,9 @@ type UserAdministration struct {
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it.
+	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
+	// characters, direction marks or other invisible characters but the joiners between two characters.
+	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
@@ -749,7 +752,9 @@ type UserCreate struct {
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it.
+	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
+	// characters, direction marks or other invisible characters but the joiners between two characters.
+	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
@@ -763,7 +768,9 @@ type UserCreate struct {
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
 
-	// Username Unique whatever its letter case or width; no `@`, no spaces, letters of one script.
+	// Username Unique whatever its letter case or width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Names of
+	// authority, such as `admin` and `support`, and names that look like them are for administrators to give.
+	//
 	//
 	// Example: ann
 	Username string `json:"username"`
@@ -779,7 +786,9 @@ type UserPage struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// FullName As the person writes it; `null` clears it.
+	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
+	// characters, direction marks or other invisible characters but the joiners between two characters.
+	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`

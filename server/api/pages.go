@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/auth"
+	"sesame/server/names"
 	"sesame/server/problem"
 	"sesame/server/secret"
 )
@@ -44,10 +45,14 @@ const maxPageForm = 8 << 10
 // page is what is shown.
 type page struct {
 	Title string
-	Text  []string
+	Text  []paragraph
 	Fault string
 	Form  *pageForm
 }
+
+// paragraph is a text, around a name that somebody has chosen: it stands apart from the text, in whatever direction it is
+// written.
+type paragraph struct{ Before, Name, After string }
 
 type pageForm struct {
 	Action, Code, Button string
@@ -74,28 +79,30 @@ func (s *Server) registerPages(e *echo.Echo) {
 			ask: func(username string) page {
 				return page{
 					Title: "Confirm your e-mail address",
-					Text:  []string{"Is this the address of your account " + username + "? Then press the button. If you have no such account, close this page."},
-					Form:  &pageForm{Button: "Confirm the address"},
+					Text: []paragraph{{
+						"Is this the address of your account ", username, "? Then press the button. If you have no such account, close this page.",
+					}},
+					Form: &pageForm{Button: "Confirm the address"},
 				}
 			},
 			use: func(ctx context.Context, code secret.Text, _ func(string) string) error {
 				return s.service.ConfirmEmail(ctx, code)
 			},
-			done: page{Title: "Your address is confirmed", Text: []string{"You can close this page."}},
+			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page."}}},
 		},
 		{
 			path: "reset-password", purpose: auth.ToReset,
 			ask: func(username string) page {
 				return page{
 					Title: "Choose a new password",
-					Text:  []string{"It is for your account " + username + ". You will have to log in again wherever you are logged in."},
+					Text:  []paragraph{{"It is for your account ", username, ". You will have to log in again wherever you are logged in."}},
 					Form:  &pageForm{Button: "Set the password", AsksPassword: true, Username: username},
 				}
 			},
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
 				return s.service.ResetPassword(ctx, code, secret.New(form("new_password")))
 			},
-			done: page{Title: "Your password is changed", Text: []string{"Log in with the new one. You can close this page."}},
+			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one. You can close this page."}}},
 		},
 	} {
 		p.service = s.service
@@ -142,9 +149,9 @@ func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
 	status, text := answers[refused.Code].status, refused.Detail
 	switch refused.Code {
 	case problem.InvalidCode, problem.EmailTaken:
-		return render(c, status, page{Title: "This link is no longer good", Text: []string{
-			"It was used already, is too old, or was not copied whole. If it was you who used it, all is done. If not, ask for another mail.",
-		}})
+		return render(c, status, page{Title: "This link is no longer good", Text: []paragraph{{
+			Before: "It was used already, is too old, or was not copied whole. If it was you who used it, all is done. If not, ask for another mail.",
+		}}})
 	case problem.Unavailable:
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
 	case problem.ValidationFailed:
@@ -154,7 +161,7 @@ func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
 }
 
 func (p codePage) form(c echo.Context, status int, username string, code secret.Text, fault string) error {
-	shown := p.ask(username)
+	shown := p.ask(names.Visible(username))
 	if username == "" { // the database cannot be asked whose it is
 		shown.Text = nil
 	}

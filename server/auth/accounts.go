@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/mail"
+	"sesame/server/names"
 	"sesame/server/problem"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -29,6 +30,7 @@ type Registration struct {
 	Scopes        []string
 	By            *Caller // who registers somebody else; nil for the person, and at the command line
 	confirm       bool    // whether the address is asked to confirm itself
+	stranger      bool    // whether names of authority are refused
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
@@ -42,6 +44,7 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 	}
 	// Only the command line grants scopes and vouches for addresses yet.
 	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
+	r.stranger = caller == nil || !caller.HasScope(AdminScope)
 	return s.CreateUser(ctx, r)
 }
 
@@ -49,9 +52,15 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 // ValidationFailed, Unavailable.
 func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, error) {
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
-	username, key, err := foldUsername(r.Username)
-	if err != nil {
+	username, key, err := newUsername(r.Username)
+	switch {
+	case err != nil:
 		invalid.At("/username", err.Error())
+	case r.stranger && (names.Reserved(username) || names.Reserved(key)): // a capital looks like other letters
+		invalid.At("/username", "is reserved, or looks like a name that is; an administrator may give it")
+	}
+	if err = names.CheckFullName(r.FullName); err != nil {
+		invalid.At("/full_name", err.Error())
 	}
 	reason, err := s.hasher.Check(r.Password.Reveal(), r.Username, r.Email)
 	if err != nil {
@@ -105,7 +114,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 // now is the time as the database keeps it.
 func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microsecond) }
 
-// UpdateProfile sets the caller's full name; "" clears it.
+// UpdateProfile sets the caller's full name; "" clears it. Errors: ValidationFailed.
 func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName string) (store.User, error) {
 	user, err := s.updateUser(ctx, caller, caller.User.ID, store.UserChange{FullName: &fullName})
 	return user, gone(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/mail"
+	"sesame/server/names"
 	"sesame/server/problem"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -124,6 +125,11 @@ func (s *Service) UpdateUser(ctx context.Context, by *Caller, id string, c UserC
 }
 
 func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change store.UserChange) (user store.User, err error) {
+	if change.FullName != nil {
+		if err := names.CheckFullName(*change.FullName); err != nil {
+			return user, problem.New(problem.ValidationFailed, "The request does not fit the contract.").At("/full_name", err.Error())
+		}
+	}
 	disables := change.Disabled != nil && *change.Disabled
 	disrobes := change.Scopes != nil && !slices.Contains(strings.Fields(*change.Scopes), AdminScope)
 	err = s.db.Tx(ctx, func(q *store.Queries) error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sesame/server/names"
 	"sesame/server/password"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -76,7 +77,7 @@ func (i *Importer) collision(row store.User) error {
 		return fmt.Errorf("the username is that of line %d", line)
 	}
 	if line, taken := i.emails[row.EmailKey]; taken && row.EmailVerified {
-		return fmt.Errorf("the email is confirmed, and so is that of line %d, which is the same", line)
+		return fmt.Errorf("the confirmed email is that of line %d", line)
 	}
 	return nil
 }
@@ -101,9 +102,12 @@ func (s *Service) importRow(ctx context.Context, q *store.Queries, row store.Use
 
 // importedRow checks what the contract's shapes do not.
 func (s *Service) importedRow(u ImportedUser) (row store.User, refusal error) {
-	username, key, err := foldUsername(u.Username)
+	username, key, err := newUsername(u.Username)
 	if err != nil {
 		return row, fmt.Errorf("the username %w", err)
+	}
+	if err = names.CheckFullName(u.FullName); err != nil {
+		return row, fmt.Errorf("the full_name %w", err)
 	}
 	if !u.PasswordHash.Empty() && !password.Known(u.PasswordHash.Reveal()) {
 		return row, errors.New("the password_hash is of no kind that can be verified here, or damaged, or absurdly expensive")
@@ -156,8 +160,7 @@ func (s *Service) whyNot(ctx context.Context, q *store.Queries, row store.User) 
 	if same {
 		return ErrPresent, nil
 	}
-	return fmt.Errorf("the username belongs to another account, which was created on %s: no import made it of this record, and "+
-		"neither its confirmed address nor its password hash is the record's; rename one of the two, or delete that account",
+	return fmt.Errorf("the username belongs to another account, created on %s; rename one of the two, or delete that account",
 		there.CreatedAt.UTC().Format(time.DateOnly)), nil
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sesame/server/names"
 	"sesame/server/problem"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -186,11 +187,11 @@ func (s *Service) access(about token.Access, scopes []string) (Tokens, error) {
 	return Tokens{AccessToken: secret.New(text), Scope: about.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
 }
 
-// printable is what is kept of a text that a client sent of itself: no control characters, valid
-// UTF-8, and no more than so many bytes.
+// printable is what is kept of a text that a client sent of itself: what can be seen, in valid UTF-8, and no more than
+// so many bytes.
 func printable(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == utf8.RuneError {
+		if !names.Printable(r) || r == utf8.RuneError {
 			return -1
 		}
 		return r

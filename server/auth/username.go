@@ -10,6 +10,8 @@ import (
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/width"
+
+	"sesame/server/names"
 )
 
 // maxUsername counts code points. The contract bounds what is sent; some letters become two when
@@ -33,6 +35,14 @@ func foldUsername(name string) (shown, key string, err error) {
 		return "", "", errors.New("must not mix letters of different scripts")
 	}
 	return shown, key, nil
+}
+
+// newUsername is foldUsername for a name that is about to be taken. Accounts that have another are found all the same.
+func newUsername(name string) (shown, key string, err error) {
+	if shown, key, err = foldUsername(name); err == nil {
+		err = names.CheckUsername(shown)
+	}
+	return shown, key, err
 }
 
 // eastAsian are the scripts that Chinese, Japanese and Korean write together, with Latin letters

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
@@ -63,7 +64,8 @@ var formatOption = func() openapi3.SchemaValidationOption {
 // part, no address literal.
 func isEmail(s string) bool {
 	address, err := mail.ParseAddress(s)
-	if err != nil || address.Address != s || strings.ContainsAny(s, "\"[") {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) } // control characters and direction marks, which net/mail takes
+	if err != nil || address.Address != s || strings.ContainsAny(s, "\"[") || strings.ContainsFunc(s, unprintable) {
 		return false
 	}
 	local, domain, _ := strings.Cut(s, "@")

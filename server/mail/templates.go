@@ -8,12 +8,13 @@ import (
 	"html/template"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	text "text/template"
 	"time"
-	"unicode"
 
+	"sesame/server/names"
 	"sesame/server/secret"
 )
 
@@ -136,8 +137,8 @@ func (t *Templates) Render(id string, m Mail, now time.Time) (Message, error) {
 		return Message{}, fmt.Errorf("this version has no mail %q", m.Kind)
 	}
 	v := view{
-		Username: clean(m.Username), FullName: clean(m.FullName), Link: m.Link.Reveal(), PublicURL: t.publicURL,
-		IPAddress: clean(m.IPAddress), UserAgent: clean(m.UserAgent), NewEmail: clean(m.NewEmail),
+		Username: named(m.Username), FullName: named(m.FullName), Link: m.Link.Reveal(), PublicURL: t.publicURL,
+		IPAddress: clean(m.IPAddress), UserAgent: unlinked(m.UserAgent), NewEmail: clean(m.NewEmail),
 	}
 	if !m.ExpiresAt.IsZero() {
 		left := m.ExpiresAt.Sub(now)
@@ -166,9 +167,9 @@ func inWords(d time.Duration) string {
 	return fmt.Sprintf("%d %s", count, unit)
 }
 
-// breaks reports whether a character could begin another line, or turn the writing of one round.
+// breaks reports whether a character could begin another line, turn the writing of one round, or cannot be seen.
 func breaks(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
+	return !names.Printable(r) && r != '\u200c' && r != '\u200d' // joiners, which some scripts need
 }
 
 // clean makes one line of a text that somebody else has chosen.
@@ -180,3 +181,13 @@ func clean(s string) string {
 		return r
 	}, s)
 }
+
+// named is clean for a name. One of an older version may be an address on the web; no name that is registered now has a
+// colon or a slash.
+func named(s string) string { return strings.ReplaceAll(clean(s), "://", " ") }
+
+// linkParts are what mail programs go by when they make a link of a text: a scheme, and a dot before a letter.
+var linkParts = regexp.MustCompile(`://|[.。．｡]+(\pL)`)
+
+// unlinked is clean for a text of whoever sent a request, who may be an attacker: no mail program makes a link of it.
+func unlinked(s string) string { return linkParts.ReplaceAllString(clean(s), " $1") }

@@ -109,6 +109,23 @@ func TestNamesInMailsStayInTheirLine(t *testing.T) {
 	}
 }
 
+// N11: what somebody else has chosen is no link in a mail, not even the name of an account from before names were checked.
+func TestTextsOfOthersAreNoLinks(t *testing.T) {
+	t.Parallel()
+	own := folder(t, map[string]string{"new_login.txt": "Subject: Hello {{.Username}} at {{.PublicURL}}\n\n{{.Username}}|{{.FullName}}|{{.UserAgent}}", "new_login.html": "x"})
+	for text, want := range map[string]string{
+		"https://evil.example/reset":           "https evil.example/reset|https evil.example/reset|https evil example/reset",
+		"ann.lee":                              "ann.lee|ann.lee|ann lee",
+		"curl/8.5.0":                           "curl/8.5.0|curl/8.5.0|curl/8.5.0",
+		"Bot/2.1 (+http://www.evil.рф/a.html)": "Bot/2.1 (+http www.evil.рф/a.html)|Bot/2.1 (+http www.evil.рф/a.html)|Bot/2.1 (+http www evil рф/a html)",
+	} {
+		got := render(t, own, mail.Mail{Kind: mail.NewLogin, Fields: mail.Fields{Username: text, FullName: text, UserAgent: text}})
+		if got.Text.Reveal() != want || !strings.HasSuffix(got.Subject, "at https://login.example") {
+			t.Errorf("%q: %q %q, want %q", text, got.Subject, got.Text.Reveal(), want)
+		}
+	}
+}
+
 func TestWhatIsLeftOfACode(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1_000_000_000, 0)
