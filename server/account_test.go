@@ -28,7 +28,7 @@ func TestRegisteringAnAccount(t *testing.T) {
 			"username": "Ann", "password": horse, "email": "Ann@Example.com", "full_name": "Ann Example",
 		}).want(201))
 		if whole.ID.Version() != 7 || whole.Username != "Ann" || whole.Email.MustGet() != "Ann@Example.com" || whole.EmailVerified ||
-			whole.FullName.MustGet() != "Ann Example" || whole.Disabled || !slices.Equal(whole.Scopes, []string{"me:read", "me:write"}) ||
+			whole.FullName.MustGet() != "Ann Example" || whole.Disabled || !slices.Equal(whole.Scopes, []string{"me:read", "me:write", "me:delete"}) ||
 			whole.CreatedAt.Before(before.Truncate(time.Microsecond)) || !whole.UpdatedAt.Equal(whole.CreatedAt) {
 			t.Errorf("got %+v", whole)
 		}
@@ -221,7 +221,9 @@ func TestParallelPasswordChanges(t *testing.T) {
 func TestDeletingTheAccountTakesAFreshLogin(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		remove := func(token string) *answer { return s.do(t, request{method: "DELETE", path: "/users/me", token: token}) }
-		tokens, bob := s.newcomer(t, "ann"), s.newcomer(t, "bob")
+		s.register(t, "ann")
+		s.register(t, "bob")
+		tokens, bob := s.loginToDelete(t, "ann"), s.loginToDelete(t, "bob")
 		s.clock.advance(9 * time.Minute)
 		refreshed := decode[api.Token](s.do(t, refreshGrant(tokens.RefreshToken)).want(200))
 		remove(bob.AccessToken).want(204)
@@ -232,7 +234,7 @@ func TestDeletingTheAccountTakesAFreshLogin(t *testing.T) {
 			t.Errorf("the challenge is %s", challenge)
 		}
 		s.do(t, me(refreshed.AccessToken)).want(200)
-		again := s.login(t, "ann")
+		again := s.loginToDelete(t, "ann")
 		remove(again.AccessToken).want(204)
 		s.refusesAll(t, again)
 		s.refusesAll(t, refreshed)

@@ -101,7 +101,9 @@ func (p *program) withService(do func(*auth.Service) error) error {
 		return err
 	}
 	defer parts.db.Close()
-	return do(p.service(parts, rules.Scopes()))
+	service := p.service(parts, rules.Scopes(), nil)
+	defer service.Close()
+	return do(service)
 }
 
 // clientObject is a client as a script reads it, without its secret.

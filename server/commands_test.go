@@ -253,7 +253,7 @@ func TestUserCreate(t *testing.T) {
 	}
 	printed := succeeds(t, horse+"\r\nsecond line\n", e, "user", "create", "bob", "--json", "--email", "bob@example.com", "--email-verified",
 		"--scope", "users:read", "--scope", "users:write", "--full-name", "Bob")
-	if err := json.Unmarshal([]byte(printed), &user); err != nil || len(user.ID) != 36 || user.Username != "bob" || !user.EmailVerified || len(user.Scopes) != 4 {
+	if err := json.Unmarshal([]byte(printed), &user); err != nil || len(user.ID) != 36 || user.Username != "bob" || !user.EmailVerified || len(user.Scopes) != 5 {
 		t.Errorf("%v: printed %s", err, printed)
 	}
 	if strings.Contains(table+printed, horse) || strings.Contains(table+printed, "argon2") {

@@ -245,7 +245,8 @@ func TestEventsHoldNoSecrets(t *testing.T) {
 // A deed and its event are there together, or neither is.
 func TestNothingIsDoneUnrecorded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		tokens := s.newcomer(t, "ann")
+		s.register(t, "ann")
+		tokens := s.loginToDelete(t, "ann")
 		session := s.access(t, tokens.AccessToken).SessionID
 		state := func() string {
 			return s.value(t, `SELECT MAX(id) || MAX(password_hash) || (SELECT MAX(id) FROM sessions) || (SELECT COUNT(*) FROM sessions) || COUNT(*) FROM users`)

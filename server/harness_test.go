@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -19,8 +20,10 @@ import (
 	"time"
 
 	"sesame/gen/api"
+	"sesame/server/auth"
 	"sesame/server/contract"
 	"sesame/server/postgrestest"
+	"sesame/server/store"
 	"sesame/server/token"
 )
 
@@ -112,13 +115,17 @@ type clock struct {
 	ahead   time.Duration
 	asks    int    // until then is called
 	then    func() // if set
+	where   string // only asks inside this function count, if set
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.asks--; c.asks == 0 {
-		c.then()
+	if c.where == "" || strings.Contains(string(debug.Stack()), c.where+"(") {
+		if c.asks--; c.asks == 0 {
+			c.where = ""
+			c.then()
+		}
 	}
 	if !c.stopped.IsZero() {
 		return c.stopped.Add(c.ahead)
@@ -131,7 +138,14 @@ func (c *clock) now() time.Time {
 func (c *clock) at(n int, f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asks, c.then = n, f
+	c.asks, c.then, c.where = n, f, ""
+}
+
+// inside is at for a function of the server, whatever else asks meanwhile.
+func (c *clock) inside(function string, n int, f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asks, c.then, c.where = n, f, function
 }
 
 // stop lets time pass by advance alone.
@@ -398,6 +412,12 @@ func refreshGrant(token string) request {
 func (s *server) login(t *testing.T, username string) api.Token {
 	t.Helper()
 	return decode[api.Token](s.do(t, passwordGrant(username, horse)).want(200))
+}
+
+// loginToDelete is login with every scope that an account has over itself: one has to ask for me:delete.
+func (s *server) loginToDelete(t *testing.T, username string) api.Token {
+	t.Helper()
+	return decode[api.Token](s.do(t, withScope(passwordGrant(username, horse), strings.Join(auth.UserScopes(store.User{}), " "))).want(200))
 }
 
 // newcomer registers and logs in.

@@ -17,9 +17,9 @@ const (
 	logBuffer = 64 << 10
 )
 
-// logger writes to standard error, in the format for who is reading. The function that it returns
-// writes what is left at the end.
-func (p *program) logger() (log *slog.Logger, flush func()) {
+// logger writes to standard error, in the format for whoever reads it. The function that it returns writes what
+// is left, after all that logs has ended.
+func (p *program) logger() (log *slog.Logger, end func()) {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(p.LogLevel)) // checked with the settings
 	options := &slog.HandlerOptions{Level: level}
@@ -27,7 +27,7 @@ func (p *program) logger() (log *slog.Logger, flush func()) {
 		return slog.New(slog.NewTextHandler(p.stderr, options)), func() {}
 	}
 	lines := &lineBuffer{to: p.stderr}
-	return slog.New(slog.NewJSONHandler(lines, options)), lines.flush
+	return slog.New(slog.NewJSONHandler(lines, options)), lines.close
 }
 
 // lineBuffer writes lines in batches: a write for each was a fourteenth of what GET /users/me costs.
@@ -36,30 +36,53 @@ type lineBuffer struct {
 	mu      sync.Mutex
 	to      io.Writer
 	waiting []byte
+	timer   *time.Timer    // set while lines wait
+	flushes sync.WaitGroup // that the timer has begun, or will
+	closed  bool
 }
 
 // Write takes one line; slog hands over whole ones.
 func (b *lineBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.waiting) == 0 {
-		time.AfterFunc(logDelay, b.flush)
-	}
-	if b.waiting = append(b.waiting, line...); len(b.waiting) >= logBuffer {
+	b.waiting = append(b.waiting, line...)
+	switch {
+	case len(b.waiting) >= logBuffer || b.closed:
 		b.write()
+	case b.timer == nil:
+		b.flushes.Add(1)
+		b.timer = time.AfterFunc(logDelay, b.flush)
 	}
 	return len(line), nil
 }
 
+// flush is what the timer does.
 func (b *lineBuffer) flush() {
+	defer b.flushes.Done()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.timer = nil
 	b.write()
+}
+
+// close writes what waits and returns when no timer will write any more. Lines after that are written at once.
+func (b *lineBuffer) close() {
+	b.mu.Lock()
+	b.closed = true
+	if b.timer != nil && b.timer.Stop() {
+		b.timer = nil
+		b.flushes.Done()
+	}
+	b.write()
+	b.mu.Unlock()
+	b.flushes.Wait()
 }
 
 // write needs the lock. There is nobody to tell when standard error cannot be written to.
 func (b *lineBuffer) write() {
-	_, _ = b.to.Write(b.waiting)
+	if len(b.waiting) > 0 {
+		_, _ = b.to.Write(b.waiting)
+	}
 	b.waiting = b.waiting[:0]
 }
 

@@ -23,14 +23,14 @@ import (
 )
 
 // withMail runs a test against a fresh server and a mail server of its own, on each database engine.
-func withMail(t *testing.T, o smtptest.Options, test func(t *testing.T, s *server, post *smtptest.Server)) {
+func withMail(t *testing.T, o smtptest.Options, test func(t *testing.T, s *server, post *smtptest.Server), settings ...string) {
 	t.Helper()
 	t.Parallel()
 	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			post := smtptest.Start(t, "127.0.0.1:0", o)
-			test(t, start(t, databaseURL(t), "SESAME_SMTP_URL="+post.URL), post)
+			test(t, start(t, databaseURL(t), append([]string{"SESAME_SMTP_URL=" + post.URL}, settings...)...), post)
 		})
 	}
 }

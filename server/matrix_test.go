@@ -114,9 +114,9 @@ func (c *cast) enter(t *testing.T) actor {
 	}
 	for _, id := range []string{a.sessionID, a.otherSessionID} {
 		err := c.db.CreateSession(t.Context(), store.Session{
-			ID: id, UserID: a.userID, ClientID: "first-party", Scope: "me:read", SeedHash: "x",
+			ID: id, UserID: a.userID, ClientID: "first-party", Scope: strings.Join(rules.Scopes(), " "), SeedHash: "x",
 			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
-		}, c.hash)
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,7 +36,7 @@ func (c *mockCommand) Run(p *program) error {
 		Log: log, Now: p.now,
 	}
 	if c.Spec == "" {
-		options.DefaultScopes = auth.OwnScopes()
+		options.DefaultScopes = auth.DefaultScopes()
 	}
 	e := echo.New()
 	e.IPExtractor = echo.ExtractIPDirect()

@@ -83,8 +83,8 @@ func (p *program) masterKey() (token.MasterKey, error) {
 	return token.MakeMasterKey(file)
 }
 
-// service makes the domain.
-func (p *program) service(parts *parts, scopes []string) *auth.Service {
+// service makes the domain. log may be nil.
+func (p *program) service(parts *parts, scopes []string, log *slog.Logger) *auth.Service {
 	issuer := token.NewIssuer(p.PublicURL, p.Audience, parts.keys, p.now)
 	return auth.New(parts.db, parts.hasher, issuer, token.NewRefresher(parts.master), auth.Settings{
 		Scopes: scopes, AccessTTL: p.AccessTokenTTL.Duration, RefreshIdle: p.RefreshIdleTTL.Duration,
@@ -92,13 +92,12 @@ func (p *program) service(parts *parts, scopes []string) *auth.Service {
 		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
 		EventRetention: p.EventRetention.Duration,
 		Outbox:         parts.outbox, NewLoginMails: p.NewLoginMails == "on",
-		ConfirmURL: p.VerifyURL, ResetURL: p.ResetURL,
+		ConfirmURL: p.VerifyURL, ResetURL: p.ResetURL, Log: log,
 	})
 }
 
-// sendMails starts to send what is in the outbox. The function that it returns waits until that has
-// stopped; it stops when the program is told to, or then.
-func (p *program) sendMails(parts *parts, log *slog.Logger) (finish func(), err error) {
+// dispatcher makes what sends the mails in the outbox.
+func (p *program) dispatcher(parts *parts, log *slog.Logger) (*auth.Dispatcher, error) {
 	templates, err := mail.NewTemplates(p.MailTemplates, p.PublicURL)
 	if err != nil {
 		return nil, err
@@ -109,13 +108,7 @@ func (p *program) sendMails(parts *parts, log *slog.Logger) (finish func(), err 
 			return nil, err
 		}
 	}
-	ctx, stop := context.WithCancel(p.ctx)
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		(&auth.Dispatcher{Outbox: parts.outbox, DB: parts.db, Sender: sender, Templates: templates, Log: log}).Run(ctx)
-	}()
-	return func() { stop(); <-stopped }, nil
+	return &auth.Dispatcher{Outbox: parts.outbox, DB: parts.db, Sender: sender, Templates: templates, Log: log}, nil
 }
 
 // tend keeps the signing keys up to date, until the context ends. It looks every second, and there
@@ -137,14 +130,14 @@ func tend(ctx context.Context, keys *auth.Keys, log *slog.Logger) {
 }
 
 // tidy removes what is over now and then, until the context ends.
-func tidy(ctx context.Context, service *auth.Service, failed func(error)) {
+func tidy(ctx context.Context, service *auth.Service, log *slog.Logger) {
 	ticker := time.NewTicker(10 * time.Minute)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			if _, err := service.Tidy(ctx); err != nil && ctx.Err() == nil {
-				failed(err)
+				log.Error("cleanup failed", "error", err)
 			}
 		case <-ctx.Done():
 			return

@@ -25,10 +25,8 @@ func TestWritesLookAgain(t *testing.T) {
 		c, ctx := castFor(t, s), t.Context()
 		now := s.clock.now()
 		login := func(a actor, hash string) error {
-			return c.db.CreateSession(ctx, store.Session{
-				ID: newID(), UserID: a.userID, ClientID: "first-party", Scope: "me:read", SeedHash: "x",
-				CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
-			}, hash)
+			_, err := c.db.LockForLogin(ctx, a.userID, hash)
+			return err
 		}
 		refresh := func(a actor, generation uint32, at time.Time) error {
 			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "first-party", "x", generation, at, 40*time.Minute)
@@ -84,7 +82,10 @@ func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 			}
 			go func() {
 				login <- c.db.Tx(t.Context(), func(q *store.Queries) error {
-					return q.CreateSession(t.Context(), store.Session{ID: newID(), UserID: a.userID, ExpiresAt: now, EndsAt: now}, c.hash)
+					if _, err := q.LockForLogin(t.Context(), a.userID, c.hash); err != nil {
+						return err
+					}
+					return q.CreateSession(t.Context(), store.Session{ID: newID(), UserID: a.userID, ExpiresAt: now, EndsAt: now})
 				})
 			}()
 			for postgres := !strings.HasPrefix(s.dbURL, "sqlite:"); postgres && len(login) == 0; { // SQLite has one writer

@@ -31,6 +31,7 @@ var perishable = []struct{ table, columns, values string }{
 		"'%[1]s-' || i, %[3]d, 'login', '', '', '', '', '', '', ''",
 	},
 	{"revoked_tokens", "id, expires_at", "'%[1]s-' || i, %[3]d"},
+	{"reserved_usernames", "username_key, reserved_until", "'%[1]s-' || i, %[3]d"},
 }
 
 // fill makes n rows of each kind that are over at a moment.
@@ -45,7 +46,7 @@ func fill(t *testing.T, s *server, name, userID string, n int, at time.Time) {
 // rows counts those that fill has made under a name.
 func rows(t *testing.T, s *server, table, name string) string {
 	t.Helper()
-	key := map[string]string{"one_time_codes": "hash", "throttles": "key", "known_addresses": "address"}[table]
+	key := map[string]string{"one_time_codes": "hash", "throttles": "key", "known_addresses": "address", "reserved_usernames": "username_key"}[table]
 	if key == "" {
 		key = "id"
 	}

@@ -118,7 +118,7 @@ func TestSDKRepeatsARequestOnce(t *testing.T) {
 func TestSDKDoesNotRefreshForALoginThatIsTooOld(t *testing.T) {
 	t.Parallel()
 	s := start(t, sqliteURL(t), "SESAME_ACCESS_TOKEN_TTL=30m")
-	session, w := openSession(t, s)
+	session, w := openSession(t, s, "me:read", "me:delete")
 	s.clock.advance(11 * time.Minute)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, s.url+"/users/me", nil)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -42,7 +43,9 @@ type serveCommand struct {
 	Follow string `hidden:"" type:"existingfile" help:"Show this openapi.yaml on the pages, as it is being written; for make dev, only on loopback."`
 }
 
-// Run serves until the program is told to stop. It is the whole wiring, top to bottom.
+// Run serves until the program is told to stop. It is the whole wiring, top to bottom. What is deferred runs
+// from the bottom up: first the requests end, then the workers, then what is left to record, then the database
+// is closed, and last the log is written.
 func (c *serveCommand) Run(p *program) error {
 	if c.Demo && !p.Loopback() {
 		return fmt.Errorf("--demo makes an account with a known password, so it needs a loopback address; %s is not one", p.Listen)
@@ -54,8 +57,8 @@ func (c *serveCommand) Run(p *program) error {
 		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
 	}
 	p.suitCollector()
-	log, flush := p.logger()
-	defer flush()
+	log, endLog := p.logger()
+	defer endLog()
 	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
 	if err != nil {
 		return err
@@ -76,11 +79,12 @@ func (c *serveCommand) Run(p *program) error {
 	server, err := api.Register(e, api.Options{
 		PublicURL: p.PublicURL, CheckResponses: p.CheckResponses == "on",
 		CORSOrigins: p.CorsOrigins.Items(), Log: log, Ping: parts.db.Ping,
-		NewService: func(scopes []string) *auth.Service { return p.service(parts, scopes) },
+		NewService: func(scopes []string) *auth.Service { return p.service(parts, scopes, log) },
 	})
 	if err != nil {
 		return err
 	}
+	defer server.Service().Close()
 	if err = c.showDocs(e, p); err != nil {
 		return err
 	}
@@ -89,14 +93,17 @@ func (c *serveCommand) Run(p *program) error {
 			return err
 		}
 	}
-	finishMails, err := p.sendMails(parts, log)
+	mails, err := p.dispatcher(parts, log)
 	if err != nil {
 		return err
 	}
-	defer finishMails()
-	go tend(p.ctx, parts.keys, log)
-	go tidy(p.ctx, server.Service(), func(err error) { log.Error("not all that is over could be removed", "error", err) })
-	go forgetStart()
+	ctx, stop := context.WithCancel(p.ctx)
+	var workers sync.WaitGroup
+	defer func() { stop(); workers.Wait() }()
+	workers.Go(func() { mails.Run(ctx) })
+	workers.Go(func() { tend(ctx, parts.keys, log) })
+	workers.Go(func() { tidy(ctx, server.Service(), log) })
+	workers.Go(forgetStart)
 	p.greet(listener.Addr(), c.Demo)
 	return serve(p.ctx, listener, e, log, server.Stop)
 }
@@ -116,10 +123,31 @@ func (c *serveCommand) showDocs(e *echo.Echo, p *program) error {
 	return docs.RegisterCollection(e, sesame.OpenAPI, p.PublicURL)
 }
 
-// serve answers until ctx ends; then stopping is called, and requests in flight are finished.
+// inFlight is a handler that can be waited for, which http.Server does not do after Close.
+type inFlight struct {
+	http.Handler
+	requests sync.RWMutex // read-locked by each
+}
+
+// ServeHTTP implements http.Handler.
+func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.requests.TryRLock() { // after wait, on a connection that is closed
+		panic(http.ErrAbortHandler)
+	}
+	defer h.requests.RUnlock()
+	h.Handler.ServeHTTP(w, r)
+}
+
+// wait returns when no request is being answered any more, and lets none begin after that.
+func (h *inFlight) wait() { h.requests.Lock() }
+
+// serve answers until ctx ends; then stopping is called, and requests in flight are finished, or cut off after
+// shutdownTime. None is being answered when it returns.
 func serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func()) error {
+	counted := &inFlight{Handler: handler}
+	defer counted.wait()
 	server := &http.Server{
-		Handler: handler, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler: counted, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past all that follows
@@ -128,16 +156,18 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	go func() { failed <- server.Serve(listener) }()
 	select {
 	case err := <-failed:
-		return err
+		return errors.Join(err, server.Close())
 	case <-ctx.Done():
 	}
 	stopping()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("some requests were cut off after %v: %w", shutdownTime, err), server.Close())
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("some requests were cut off after %v: %w", shutdownTime, err), server.Close())
 	}
-	return nil
+	<-failed // which says that the server was closed
+	return err
 }
 
 func makeDemoUser(ctx context.Context, service *auth.Service) error {

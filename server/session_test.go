@@ -309,15 +309,14 @@ func insertSessions(t *testing.T, s *server, user string, n int) {
 }
 
 func addSessions(ctx context.Context, q *store.Queries, user string, n int, now time.Time) error {
-	owner, err := q.UserByID(ctx, user)
 	for range n {
+		err := q.CreateSession(ctx, store.Session{
+			ID: newID(), UserID: user, ClientID: "first-party", Scope: "me:read", SeedHash: "x",
+			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
+		})
 		if err != nil {
 			return err
 		}
-		err = q.CreateSession(ctx, store.Session{
-			ID: newID(), UserID: user, ClientID: "first-party", Scope: "me:read", SeedHash: "x",
-			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
-		}, owner.PasswordHash.Reveal())
 	}
-	return err
+	return nil
 }

@@ -30,7 +30,7 @@ type userCreateCommand struct {
 	Email         string   `help:"The person's address."`
 	EmailVerified bool     `help:"Take the address as confirmed: it then logs in like the username."`
 	FullName      string   `help:"The person's name."`
-	Scope         []string `help:"A scope beyond me:read and me:write, such as users:write; may be repeated."`
+	Scope         []string `help:"A scope such as users:write, beyond the me: scopes that every account has; may be repeated."`
 	JSON          bool     `help:"Print the account as JSON."`
 }
 
@@ -172,7 +172,11 @@ type userGrantCommand struct {
 // Run grants scopes, or takes them away.
 func (c *userGrantCommand) Run(p *program) error {
 	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
-		return s.Grant(p.ctx, user.ID, c.Scopes, c.Revoke)
+		change := auth.UserChange{Grant: c.Scopes}
+		if c.Revoke {
+			change = auth.UserChange{Revoke: c.Scopes}
+		}
+		return s.UpdateUser(p.ctx, nil, user.ID, change)
 	})
 }
 

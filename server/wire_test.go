@@ -49,11 +49,11 @@ func (w *wire) want(t *testing.T, counts map[string]int) {
 }
 
 // openSession registers ann and logs her in. The wire has forgotten the login.
-func openSession(t *testing.T, s *server) (*sdk.Session, *wire) {
+func openSession(t *testing.T, s *server, scopes ...string) (*sdk.Session, *wire) {
 	t.Helper()
 	s.register(t, "ann")
 	w := &wire{seen: map[string]int{}}
-	session, err := sdk.Login(w.context(t), s.url, "ann", horse)
+	session, err := sdk.Login(w.context(t), s.url, "ann", horse, scopes...)
 	if err != nil {
 		t.Fatal(err)
 	}

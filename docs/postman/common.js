@@ -81,9 +81,9 @@ function nameGuest() {
   pm.variables.set('guestPassword', random());
 }
 
-// logInAsGuest tries a password of the guest.
+// logInAsGuest tries a password of the guest. Its token may delete the guest's account, which a login has to ask for.
 function logInAsGuest(password, then) {
-  const form = { grant_type: 'password', username: pm.variables.get('guestName'), password };
+  const form = { grant_type: 'password', username: pm.variables.get('guestName'), password, scope: 'me:read me:write me:delete' };
   send('POST', '/token', { form }, then);
 }
 

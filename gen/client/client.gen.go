@@ -108,6 +108,7 @@ const (
 	EventKindLoginThrottled   EventKind = "login_throttled"
 	EventKindLogout           EventKind = "logout"
 	EventKindLogoutEverywhere EventKind = "logout_everywhere"
+	EventKindPasswordAccepted EventKind = "password_accepted"
 	EventKindPasswordChanged  EventKind = "password_changed"
 	EventKindPasswordReset    EventKind = "password_reset"
 	EventKindProfileChanged   EventKind = "profile_changed"
@@ -148,6 +149,8 @@ func (e EventKind) Valid() bool {
 	case EventKindLogout:
 		return true
 	case EventKindLogoutEverywhere:
+		return true
+	case EventKindPasswordAccepted:
 		return true
 	case EventKindPasswordChanged:
 		return true
@@ -317,6 +320,10 @@ type Event struct {
 	//   of that name, which is not kept, for it may be a password.
 	// - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
 	//   of waiting.
+	// - `password_accepted`: somebody gave the correct password, but the request started no session and
+	//   changed no password: for example the account is disabled, the login asked for scopes that the
+	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
+	//   one network the server records the first five, then one after each wait, up to 15 minutes.
 	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 	//   ended.
@@ -351,6 +358,10 @@ type Event struct {
 //     of that name, which is not kept, for it may be a password.
 //   - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
 //     of waiting.
+//   - `password_accepted`: somebody gave the correct password, but the request started no session and
+//     changed no password: for example the account is disabled, the login asked for scopes that the
+//     account lacks, the server was overloaded, or the request was for another e-mail address. From
+//     one network the server records the first five, then one after each wait, up to 15 minutes.
 //   - `logout`, `logout_everywhere`: a session, or every one, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 //     ended.
@@ -737,8 +748,9 @@ type UserAdministration struct {
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Scopes What the account may ask for beyond `me:read` and `me:write`, which every account has, named
-	// here or not.
+	// Scopes What the account may ask for beyond the `me:` scopes, which every account has, named here or
+	// not. A scope that is missing here is taken from the account's sessions too: to use it again
+	// after another grant, the person has to log in again.
 	//
 	//
 	// Example: ["users:read"]
@@ -1146,6 +1158,7 @@ type ClientInterface interface {
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
@@ -1180,6 +1193,7 @@ type ClientInterface interface {
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
@@ -1294,10 +1308,13 @@ type ClientInterface interface {
 
 	// DeleteMe Delete my account
 	//
-	// Deletes the account and ends all its sessions, at once and for good. It takes a login that is
-	// not older than ten minutes; with an older one the answer is 401 with the code
-	// `insufficient_user_authentication` and `max_age=600` in the challenge (RFC 9470): log in
-	// again, then repeat the call.
+	// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+	// `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
+	// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+	// and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
+	//
+	// The server mails the owner if the address is confirmed, and reserves the username for 30 days:
+	// until then only an administrator can give it to a new account.
 	//
 	// Corresponds with DELETE /users/me (the `DeleteMe` operationId).
 	DeleteMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1422,7 +1439,8 @@ type ClientInterface interface {
 	//
 	// Deletes the account and ends all its sessions, at once and for good. The last administrator
 	// cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-	// `deleteMe` does.
+	// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
+	// username for 30 days, during which administrators alone can use it again.
 	//
 	// Corresponds with DELETE /users/{user_id} (the `DeleteUser` operationId).
 	DeleteUser(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1713,6 +1731,7 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
+// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
@@ -1757,6 +1776,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
+// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
@@ -1951,10 +1971,13 @@ func (c *Client) CreateUser(ctx context.Context, body CreateUserJSONRequestBody,
 
 // DeleteMe Delete my account
 //
-// Deletes the account and ends all its sessions, at once and for good. It takes a login that is
-// not older than ten minutes; with an older one the answer is 401 with the code
-// `insufficient_user_authentication` and `max_age=600` in the challenge (RFC 9470): log in
-// again, then repeat the call.
+// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+// `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
+// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+// and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
+//
+// The server mails the owner if the address is confirmed, and reserves the username for 30 days:
+// until then only an administrator can give it to a new account.
 //
 // Corresponds with DELETE /users/me (the `DeleteMe` operationId).
 func (c *Client) DeleteMe(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2209,7 +2232,8 @@ func (c *Client) EndSession(ctx context.Context, sessionID openapi_types.UUID, r
 //
 // Deletes the account and ends all its sessions, at once and for good. The last administrator
 // cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-// `deleteMe` does.
+// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
+// username for 30 days, during which administrators alone can use it again.
 //
 // Corresponds with DELETE /users/{user_id} (the `DeleteUser` operationId).
 func (c *Client) DeleteUser(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3521,6 +3545,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
@@ -3555,6 +3580,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
+	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 	//
 	// A person's login need not name a client. An OAuth library that must name one says
 	// `first-party`, which has no secret. A service client sends its id and secret in the
@@ -3671,10 +3697,13 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteMeWithResponse Delete my account
 	//
-	// Deletes the account and ends all its sessions, at once and for good. It takes a login that is
-	// not older than ten minutes; with an older one the answer is 401 with the code
-	// `insufficient_user_authentication` and `max_age=600` in the challenge (RFC 9470): log in
-	// again, then repeat the call.
+	// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+	// `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
+	// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+	// and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
+	//
+	// The server mails the owner if the address is confirmed, and reserves the username for 30 days:
+	// until then only an administrator can give it to a new account.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3813,7 +3842,8 @@ type ClientWithResponsesInterface interface {
 	//
 	// Deletes the account and ends all its sessions, at once and for good. The last administrator
 	// cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-	// `deleteMe` does.
+	// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
+	// username for 30 days, during which administrators alone can use it again.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6736,6 +6766,7 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
+// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
@@ -6776,6 +6807,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //
 // Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
 // has. Asking for more gives the part that is there, and `scope` in the answer says which.
+// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
 //
 // A person's login need not name a client. An OAuth library that must name one says
 // `first-party`, which has no secret. A service client sends its id and secret in the
@@ -6940,10 +6972,13 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, body C
 
 // DeleteMeWithResponse Delete my account
 //
-// Deletes the account and ends all its sessions, at once and for good. It takes a login that is
-// not older than ten minutes; with an older one the answer is 401 with the code
-// `insufficient_user_authentication` and `max_age=600` in the challenge (RFC 9470): log in
-// again, then repeat the call.
+// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+// `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
+// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+// and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
+//
+// The server mails the owner if the address is confirmed, and reserves the username for 30 days:
+// until then only an administrator can give it to a new account.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7160,7 +7195,8 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, sessio
 //
 // Deletes the account and ends all its sessions, at once and for good. The last administrator
 // cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-// `deleteMe` does.
+// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
+// username for 30 days, during which administrators alone can use it again.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -30,7 +30,7 @@ type Registration struct {
 	Scopes        []string
 	By            *Caller // who registers somebody else; nil for the person, and at the command line
 	confirm       bool    // whether the address is asked to confirm itself
-	stranger      bool    // whether names of authority are refused
+	stranger      bool    // whether names of authority and of deleted accounts are refused
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
@@ -94,6 +94,14 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 		if err := q.CreateUser(ctx, user); err != nil {
 			return err
 		}
+		// After the insert, which waits for a deletion of that name that is under way.
+		reserved, err := q.UsernameReserved(ctx, key, now)
+		if err != nil {
+			return err
+		}
+		if reserved && r.stranger {
+			return store.ErrConflict
+		}
 		if r.confirm && user.Email != "" {
 			if err := s.mailConfirmation(ctx, q, r.By, user, user.Email); err != nil {
 				return err
@@ -116,7 +124,7 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 
 // UpdateProfile sets the caller's full name; "" clears it. Errors: ValidationFailed.
 func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName string) (store.User, error) {
-	user, err := s.updateUser(ctx, caller, caller.User.ID, store.UserChange{FullName: &fullName})
+	user, err := s.updateUser(ctx, caller, caller.User.ID, UserChange{FullName: &fullName})
 	return user, gone(err)
 }
 
@@ -143,13 +151,27 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 	if err != nil {
 		return err
 	}
+	// The password is correct: a client that hangs up now would hide the guess.
+	ctx = context.WithoutCancel(ctx)
+	if err = s.changePassword(ctx, caller, user, next, lane); err != nil {
+		s.accepted(ctx, eventBy(caller))
+	}
+	return err
+}
+
+// changePassword replaces a password that was verified.
+func (s *Service) changePassword(ctx context.Context, caller *Caller, verified store.User, next secret.Text, lane string) error {
 	hash, err := s.hasher.Hash(ctx, next.Reveal())
 	if err != nil {
 		return err
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		// Compared and swapped: of two changes at once, one is told that its password is no longer current.
-		if err := q.ReplacePasswordHash(ctx, user.ID, user.PasswordHash.Reveal(), hash, s.now()); err != nil {
+		// Of two changes at once, one is told that its password is no longer current.
+		user, err := q.LockForLogin(ctx, verified.ID, verified.PasswordHash.Reveal())
+		if err != nil {
+			return err
+		}
+		if err := q.SetPasswordHash(ctx, user.ID, hash, s.now()); err != nil {
 			return err
 		}
 		if err := q.ClearThrottle(ctx, lane, s.Now()); err != nil {
@@ -194,7 +216,11 @@ func (s *Service) checkPassword(ctx context.Context, caller *Caller, given secre
 	if err != nil {
 		return user, lane, err
 	}
-	return user, lane, s.lookAt(ctx, lane) // others may have failed meanwhile
+	ctx = context.WithoutCancel(ctx)
+	if err = s.lookAt(ctx, lane); err != nil { // others have failed meanwhile
+		s.accepted(ctx, eventBy(caller))
+	}
+	return user, lane, err
 }
 
 // Sessions lists the caller's sessions, the most recently used first.

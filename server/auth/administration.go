@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -95,54 +96,73 @@ func (s *Service) CountOldHashes(ctx context.Context) (old int64, err error) {
 	return old, nil
 }
 
-// UserChange is what an administrator changes of an account; nil keeps.
+// UserChange is what an administrator changes of an account; nil keeps. The scopes are those beyond the ones
+// that every account has; those may be named all the same.
 type UserChange struct {
 	FullName *string // "" clears
 	Email    *string // "" clears
 	Disabled *bool
-	Scopes   []string // beyond those that every account has; those may be named all the same
+	Scopes   []string // in place of those before
+	Grant    []string // besides those
+	Revoke   []string // and without these
 }
 
-// UpdateUser changes an account; by is nil at the command line. Who is disabled has no session left when it returns. Errors: NotFound,
-// LastAdministrator, ValidationFailed.
+// UpdateUser changes an account; by is nil at the command line. An account that is disabled has no session left
+// when it returns, and a session no scope that was revoked. Errors: NotFound, LastAdministrator, ValidationFailed.
 func (s *Service) UpdateUser(ctx context.Context, by *Caller, id string, c UserChange) (user store.User, err error) {
+	for _, scopes := range []*[]string{&c.Scopes, &c.Grant, &c.Revoke} {
+		if *scopes == nil {
+			continue
+		}
+		if *scopes, err = s.grantable(*scopes); err != nil {
+			return store.User{}, err
+		}
+	}
+	if c.FullName == nil && c.Email == nil && c.Disabled == nil && !c.changesScopes() {
+		return s.User(ctx, id)
+	}
+	user, err = s.updateUser(ctx, by, id, c)
+	return user, noSuchUser(err)
+}
+
+func (c UserChange) changesScopes() bool { return c.Scopes != nil || c.Grant != nil || c.Revoke != nil }
+
+// scopesAfter gives the scopes that the change makes of those before it.
+func (c UserChange) scopesAfter(before []string) []string {
+	if c.Scopes != nil {
+		before = c.Scopes
+	}
+	after := slices.Concat(before, c.Grant)
+	return slices.DeleteFunc(intersect(after, after), func(scope string) bool { return slices.Contains(c.Revoke, scope) })
+}
+
+func (s *Service) updateUser(ctx context.Context, by *Caller, id string, c UserChange) (user store.User, err error) {
+	disables := c.Disabled != nil && *c.Disabled
 	change := store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
 	if c.Email != nil {
 		change.EmailKey = new(emailKey(*c.Email))
 	}
-	if c.Scopes != nil {
-		granted, err := s.grantable(c.Scopes)
-		if err != nil {
-			return store.User{}, err
-		}
-		change.Scopes = new(strings.Join(granted, " "))
-	}
-	if change == (store.UserChange{}) {
-		return s.User(ctx, id)
-	}
-	user, err = s.updateUser(ctx, by, id, change)
-	return user, noSuchUser(err)
-}
-
-func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change store.UserChange) (user store.User, err error) {
-	if change.FullName != nil {
-		if err := names.CheckFullName(*change.FullName); err != nil {
+	if c.FullName != nil {
+		if err := names.CheckFullName(*c.FullName); err != nil {
 			return user, problem.New(problem.ValidationFailed, "The request does not fit the contract.").At("/full_name", err.Error())
 		}
 	}
-	disables := change.Disabled != nil && *change.Disabled
-	disrobes := change.Scopes != nil && !slices.Contains(strings.Fields(*change.Scopes), AdminScope)
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if disables || disrobes {
-			if err := q.TakeTurn(ctx); err != nil {
+		if c.Disabled != nil || c.changesScopes() {
+			if err := q.LockAdministration(ctx); err != nil {
 				return err
 			}
 		}
-		before, err := q.LockUser(ctx, id) // or it is not what is changed
+		before, err := q.LockUser(ctx, id) // what is read from here on stays so
 		if err != nil {
 			return err
 		}
-		if disables || disrobes {
+		had := strings.Fields(before.Scopes)
+		has := c.scopesAfter(had)
+		if c.changesScopes() {
+			change.Scopes = new(strings.Join(has, " "))
+		}
+		if disables || c.changesScopes() && !slices.Contains(has, AdminScope) {
 			if err = keepAnAdministrator(ctx, q, before); err != nil {
 				return err
 			}
@@ -150,10 +170,8 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 		if user, err = q.UpdateUser(ctx, id, change, s.now()); err != nil {
 			return err
 		}
-		if disables {
-			if err = q.EndSessionsOf(ctx, id, ""); err != nil {
-				return err
-			}
+		if err = endWhatIsRevoked(ctx, q, id, disables, had, has); err != nil {
+			return err
 		}
 		if err = s.readdress(ctx, q, by, before, user); err != nil {
 			return err
@@ -161,6 +179,23 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 		return s.recordChanges(ctx, q, before, user, by)
 	})
 	return user, err
+}
+
+// endWhatIsRevoked ends the sessions of a disabled account, or takes revoked scopes from them: what was revoked
+// once does not come back when it is granted again, except by a new login.
+func endWhatIsRevoked(ctx context.Context, q *store.Queries, id string, disables bool, had, has []string) error {
+	if disables {
+		return q.EndSessionsOf(ctx, id, "")
+	}
+	for _, scope := range had {
+		if slices.Contains(has, scope) {
+			continue
+		}
+		if err := q.RevokeScope(ctx, id, scope); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readdress does what follows from another address that an administrator has given an account: what was
@@ -204,27 +239,8 @@ func (s *Service) recordChanges(ctx context.Context, q *store.Queries, before, a
 	return nil
 }
 
-// Grant is what the command line does: it puts scopes on an account, besides those that it has, or takes them away. Errors: NotFound,
-// LastAdministrator, ValidationFailed.
-func (s *Service) Grant(ctx context.Context, id string, scopes []string, revoke bool) (store.User, error) {
-	user, err := s.User(ctx, id)
-	if err != nil {
-		return user, err
-	}
-	has := strings.Fields(user.Scopes)
-	if _, err = s.grantable(scopes); err != nil {
-		return user, err
-	}
-	if revoke {
-		has = slices.DeleteFunc(has, func(scope string) bool { return slices.Contains(scopes, scope) })
-	} else {
-		has = append(has, scopes...)
-	}
-	return s.UpdateUser(ctx, nil, id, UserChange{Scopes: has})
-}
-
-// SetPassword is what the command line does: it replaces an account's password, whatever it was, and ends its sessions. Errors: NotFound,
-// ValidationFailed, Unavailable.
+// SetPassword is what the command line does: it replaces an account's password, whatever it was, and ends its
+// sessions. Errors: NotFound, ValidationFailed, Unavailable.
 func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) error {
 	user, err := s.User(ctx, id)
 	if err != nil {
@@ -242,6 +258,9 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 		return err
 	}
 	return noSuchUser(s.db.Tx(ctx, func(q *store.Queries) error {
+		if user, err = q.LockUser(ctx, id); err != nil { // the address may have changed since the hash was begun
+			return err
+		}
 		if err := q.SetPasswordHash(ctx, id, hash, s.now()); err != nil {
 			return err
 		}
@@ -267,11 +286,11 @@ func (s *Service) grantable(scopes []string) (granted []string, err error) {
 				At("/scopes/"+strconv.Itoa(i), "is not a scope that the contract declares")
 		}
 	}
-	return slices.DeleteFunc(intersect(scopes, s.Scopes), func(scope string) bool { return slices.Contains(ownScopes, scope) }), nil
+	return slices.DeleteFunc(intersect(scopes, s.Scopes), func(scope string) bool { return slices.Contains(accountScopes, scope) }), nil
 }
 
 // keepAnAdministrator refuses to go on when this is the last administrator, whom nobody else could
-// bring back.
+// bring back. The user was read under the administration lock.
 func keepAnAdministrator(ctx context.Context, q *store.Queries, user store.User) error {
 	if user.Disabled || !slices.Contains(strings.Fields(user.Scopes), AdminScope) {
 		return nil
@@ -283,7 +302,11 @@ func keepAnAdministrator(ctx context.Context, q *store.Queries, user store.User)
 	return err
 }
 
-// DeleteUser removes an account and ends its sessions. caller is nil at the command line. Errors:
+// usernameRest is how long the name of a deleted account is kept from strangers. Others go on taking it for the
+// person who had it, in links and lists of theirs, until they have learnt of the deletion.
+const usernameRest = 30 * 24 * time.Hour
+
+// DeleteUser removes an account and ends its sessions; its owner is mailed. caller is nil at the command line. Errors:
 // NotFound, LastAdministrator; for one's own account StaleLogin when the login is older than ten minutes.
 func (s *Service) DeleteUser(ctx context.Context, caller *Caller, id string) error {
 	if caller != nil && caller.User.ID == id {
@@ -294,7 +317,10 @@ func (s *Service) DeleteUser(ctx context.Context, caller *Caller, id string) err
 
 func (s *Service) deleteUser(ctx context.Context, by *Caller, id string) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		user, err := q.UserByID(ctx, id)
+		if err := q.LockAdministration(ctx); err != nil {
+			return err
+		}
+		user, err := q.LockUser(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -302,6 +328,12 @@ func (s *Service) deleteUser(ctx context.Context, by *Caller, id string) error {
 			return err
 		}
 		if err = q.DeleteUser(ctx, id); err != nil {
+			return err
+		}
+		if err = q.ReserveUsername(ctx, user.UsernameKey, s.now().Add(usernameRest)); err != nil {
+			return err
+		}
+		if err = s.notify(ctx, q, mail.AccountDeleted, user, ""); err != nil {
 			return err
 		}
 		return s.record(ctx, q, EventAccountDeleted, user, by)

@@ -12,6 +12,7 @@ package auth
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -26,11 +27,16 @@ import (
 // FirstParty is the client_id of a login that names no client (RFC 9068 §2.2 wants one).
 const FirstParty = "first-party"
 
-// ownScopes are what every account has over itself.
-var ownScopes = []string{"me:read", "me:write"}
+var (
+	// accountScopes are what every account may ask for over itself.
+	accountScopes = []string{"me:read", "me:write", "me:delete"}
+	// defaultScopes are those of a login that asks for none. What cannot be undone is not among them, so
+	// that a stolen token of an ordinary login does not do it.
+	defaultScopes = accountScopes[:2]
+)
 
-// OwnScopes are what a login is given that asks for none.
-func OwnScopes() []string { return slices.Clone(ownScopes) }
+// DefaultScopes are the scopes of a login that asks for none.
+func DefaultScopes() []string { return slices.Clone(defaultScopes) }
 
 // AdminScope lets its holder create, change and delete accounts. Of the enabled accounts that hold it, one
 // always stays.
@@ -52,22 +58,30 @@ type Settings struct {
 	NewLoginMails      bool          // whether the owner is told of a login from an address that is not known
 	ConfirmURL         string        // of the pages that mailed links open; the code is added as a parameter
 	ResetURL           string
+	Log                *slog.Logger // of what no answer tells; nil for none
 }
 
-// Service is the domain. It is safe for concurrent use and holds no state of its own: any number
-// of replicas may share a database.
+// Service is the domain. It is safe for concurrent use. Of its own it holds only what it has still to record:
+// any number of replicas may share a database.
 type Service struct {
-	db        *store.DB
-	hasher    *password.Hasher
-	issuer    *token.Issuer
-	refresher token.Refresher
+	db         *store.DB
+	hasher     *password.Hasher
+	issuer     *token.Issuer
+	refresher  token.Refresher
+	background background
 	Settings
 }
 
-// New makes a Service.
+// New makes a Service. Close it before the database.
 func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, refresher token.Refresher, s Settings) *Service {
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
 	return &Service{db: db, hasher: hasher, issuer: issuer, refresher: refresher, Settings: s}
 }
+
+// Close waits for what is still to be recorded of requests that were answered, for a few seconds at most.
+func (s *Service) Close() { s.background.close() }
 
 // Caller is who makes a request: a user, in a session, or a client for itself, with the scopes of the
 // token. Of a client there is no User, so it never has the scopes over one's own account.
@@ -79,7 +93,7 @@ type Caller struct {
 	scopes     []string
 }
 
-// HasScope reports whether the caller may use a scope: the token has it, and the user still does.
+// HasScope reports whether the caller may use a scope: the token has it, and the session and the user still do.
 func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.scopes, scope) }
 
 // id is who it is: the user, or else the client.
@@ -109,7 +123,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*C
 	if access.SessionID == "" {
 		return s.clientCaller(ctx, access)
 	}
-	user, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
+	user, granted, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
 	if err == nil && access.ClientID != FirstParty { // a login may have been under way when its client was deleted
 		_, err = s.db.ClientByID(ctx, access.ClientID)
 	}
@@ -121,7 +135,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*C
 	}
 	return &Caller{
 		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
-		scopes: intersect(strings.Fields(access.Scope), UserScopes(user)),
+		scopes: intersect(intersect(strings.Fields(access.Scope), strings.Fields(granted)), UserScopes(user)),
 	}, nil
 }
 
@@ -140,9 +154,9 @@ func (s *Service) clientCaller(ctx context.Context, access token.Access) (*Calle
 // UserScopes are what a user may ask for: everybody's own, and those an administrator has granted.
 func UserScopes(u store.User) []string {
 	if u.Scopes == "" {
-		return ownScopes
+		return slices.Clone(accountScopes)
 	}
-	return append(slices.Clone(ownScopes), strings.Fields(u.Scopes)...)
+	return append(slices.Clone(accountScopes), strings.Fields(u.Scopes)...)
 }
 
 // intersect keeps those of a that b has too, in the order of a, each once.

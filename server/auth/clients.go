@@ -45,13 +45,13 @@ func (c Client) id() string {
 // operations that a client calls with its id and secret.
 func (c Client) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
-// passesOn gives the part of a person's scopes that a token through this client may have. Those of
-// one's own account come with any login; the others the client must have been given too.
+// passesOn gives the part of a person's scopes that a token through this client may have. The default ones
+// come with any login; the others, me:delete among them, the client must have been given too.
 func (c Client) passesOn(scopes []string) []string {
 	if c.ID == "" {
 		return scopes
 	}
-	return intersect(scopes, append(OwnScopes(), c.Scopes...))
+	return intersect(scopes, append(DefaultScopes(), c.Scopes...))
 }
 
 func clientOf(row store.Client) Client {
@@ -95,7 +95,8 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 	}
 	for _, scope := range n.Scopes {
 		switch {
-		case slices.Contains(ownScopes, scope) || strings.HasPrefix(scope, "me:"):
+		case slices.Contains(accountScopes, scope) && !slices.Contains(defaultScopes, scope): // to pass on alone
+		case slices.Contains(defaultScopes, scope) || strings.HasPrefix(scope, "me:"):
 			invalid.At("/scopes", "names a scope over one's own account, which a client has not got")
 		case !slices.Contains(s.Scopes, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
@@ -189,6 +190,7 @@ func (s *Service) ClientCredentials(_ context.Context, client Client, scope stri
 		asked = client.Scopes
 	}
 	granted := intersect(asked, intersect(client.Scopes, s.Scopes))
+	granted = slices.DeleteFunc(granted, func(scope string) bool { return slices.Contains(accountScopes, scope) }) // it has no account
 	if len(granted) == 0 {
 		return Tokens{}, problem.New(problem.InvalidScope, "The client has none of the requested scopes.")
 	}

@@ -121,7 +121,7 @@ func (s *Service) findCode(ctx context.Context, purpose Purpose, code secret.Tex
 // useCode uses a code that was found, in the transaction of what it is for: nobody else changes its user, or
 // whose an address is, until the end of that. The user is as it was before.
 func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code) (user store.User, err error) {
-	if err = q.TakeTurn(ctx); err != nil {
+	if err = q.LockAdministration(ctx); err != nil {
 		return user, err
 	}
 	if user, err = q.LockUser(ctx, c.UserID); err != nil {

@@ -60,6 +60,9 @@ func (s *Service) ChangeEmail(ctx context.Context, caller *Caller, address strin
 	if err != nil {
 		return err
 	}
+	// Until somebody confirms the address nothing else tells the owner that the password was given.
+	ctx = context.WithoutCancel(ctx)
+	defer s.accepted(ctx, eventBy(caller))
 	return gone(s.db.Tx(ctx, func(q *store.Queries) error {
 		now, err := q.LockUser(ctx, user.ID)
 		if err != nil {

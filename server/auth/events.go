@@ -18,8 +18,9 @@ type EventKind string
 // What is recorded. A further kind is a line here and one in openapi.yaml.
 const (
 	EventLogin            EventKind = "login"
-	EventLoginFailed      EventKind = "login_failed"    // as many as the throttle counts
-	EventLoginThrottled   EventKind = "login_throttled" // one for each block
+	EventLoginFailed      EventKind = "login_failed"      // as many as the throttle counts
+	EventLoginThrottled   EventKind = "login_throttled"   // one for each block
+	EventPasswordAccepted EventKind = "password_accepted" // the correct one, and no other event came of it; repeats are folded
 	EventLogout           EventKind = "logout"
 	EventLogoutEverywhere EventKind = "logout_everywhere"
 	EventRefreshReused    EventKind = "refresh_reused"

@@ -66,23 +66,34 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	if !ok || user.Disabled {
+	if !ok {
 		return Tokens{}, s.fail(ctx, try, errWrongCredentials())
 	}
-	// Others may have failed while this one was waiting: who has to wait is not told that it was right.
-	if err = s.look(ctx, try); err != nil {
-		return Tokens{}, err
-	}
-	scope, err := s.grant(login.Scope, user, login.Client)
+	// The password is correct: from here on a client that hangs up stops nothing, or that would hide the guess.
+	ctx = context.WithoutCancel(ctx)
+	tokens, err := s.admit(ctx, user, login, outdated, try)
 	if err != nil {
-		return Tokens{}, err
+		s.accepted(ctx, try.event())
+	}
+	return tokens, err
+}
+
+// admit starts a session for somebody whose password is correct, unless something else is in the way.
+func (s *Service) admit(ctx context.Context, user store.User, login Login, outdated bool, try *attempt) (tokens Tokens, err error) {
+	if user.Disabled {
+		return tokens, s.fail(ctx, try, errWrongCredentials())
+	}
+	// Others may have failed while this one was waiting for its hash. Then the answer must not tell that the
+	// password was correct.
+	if err = s.look(ctx, try); err != nil {
+		return tokens, err
 	}
 	if outdated {
 		if user.PasswordHash, err = s.rehash(ctx, user, login.Password); err != nil {
-			return Tokens{}, err
+			return tokens, err
 		}
 	}
-	return s.startSession(ctx, user, scope, login, try)
+	return s.startSession(ctx, user, login, try)
 }
 
 func (s *Service) findForLogin(ctx context.Context, name string) (store.User, error) {
@@ -97,7 +108,7 @@ func (s *Service) findForLogin(ctx context.Context, name string) (store.User, er
 func (s *Service) grant(requested string, user store.User, client Client) ([]string, error) {
 	asked := strings.Fields(requested)
 	if len(asked) == 0 {
-		return ownScopes, nil
+		return DefaultScopes(), nil
 	}
 	granted := client.passesOn(intersect(asked, intersect(UserScopes(user), s.Scopes)))
 	if len(granted) == 0 {
@@ -106,10 +117,13 @@ func (s *Service) grant(requested string, user store.User, client Client) ([]str
 	return granted, nil
 }
 
-// rehash replaces a stored hash of an older scheme now that the password is known. It is swapped
-// in only if it is still the one that was verified: a password changed meanwhile wins.
+// rehash replaces a stored hash of an older scheme now that the password is known, and gives the one that is
+// stored then. It is swapped in only if it is still the one that was verified: a password changed meanwhile wins.
 func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (secret.Text, error) {
 	hash, err := s.hasher.Hash(ctx, plain.Reveal())
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.Unavailable {
+		return user.PasswordHash, nil // the queue is full; another login will replace it
+	}
 	if err != nil {
 		return secret.Text{}, err
 	}
@@ -129,8 +143,9 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text
 	return secret.New(hash), err
 }
 
-// startSession records a session and makes its first pair of tokens.
-func (s *Service) startSession(ctx context.Context, user store.User, scopes []string, login Login, try *attempt) (Tokens, error) {
+// startSession records a session and makes its first pair of tokens. Its scopes are those that the user has at
+// that moment: one that was revoked since the user was read would come back with a later grant.
+func (s *Service) startSession(ctx context.Context, user store.User, login Login, try *attempt) (Tokens, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a session id: %w", err)
@@ -138,12 +153,21 @@ func (s *Service) startSession(ctx context.Context, user store.User, scopes []st
 	now, refresh := s.Now(), token.NewRefresh(id)
 	from, _ := originOf(ctx)
 	session := store.Session{
-		ID: id.String(), UserID: user.ID, ClientID: login.Client.id(), Scope: strings.Join(scopes, " "),
+		ID: id.String(), UserID: user.ID, ClientID: login.Client.id(),
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: printable(from.UserAgent, 256),
 		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}
+	var scopes []string
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.CreateSession(ctx, session, user.PasswordHash.Reveal()); err != nil {
+		now, err := q.LockForLogin(ctx, user.ID, user.PasswordHash.Reveal())
+		if err != nil {
+			return err
+		}
+		if scopes, err = s.grant(login.Scope, now, login.Client); err != nil {
+			return err
+		}
+		session.Scope = strings.Join(scopes, " ")
+		if err := q.CreateSession(ctx, session); err != nil {
 			return err
 		}
 		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {

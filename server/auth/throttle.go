@@ -75,7 +75,7 @@ func (s *Service) look(ctx context.Context, a *attempt) (err error) {
 		return err
 	}
 	now := s.Now()
-	a.known = a.blocks.KnownSince.After(now.Add(-knownAddressTTL))
+	a.known = knownAt(a.blocks, now)
 	key, until := a.Account, a.blocks.Account
 	switch {
 	case a.known:
@@ -87,6 +87,11 @@ func (s *Service) look(ctx context.Context, a *attempt) (err error) {
 		return s.throttled(ctx, a, key, until.Sub(now))
 	}
 	return nil
+}
+
+// knownAt reports whether the account had logged in from the address recently enough.
+func knownAt(blocks store.Blocks, now time.Time) bool {
+	return blocks.KnownSince.After(now.Add(-knownAddressTTL))
 }
 
 // throttled is the answer to a try that has to wait. The first that a block turns away is recorded.
@@ -111,8 +116,11 @@ func (s *Service) throttled(ctx context.Context, a *attempt, key string, wait ti
 
 // recordTry notes a login that was refused. Who it was is not known.
 func (s *Service) recordTry(ctx context.Context, q *store.Queries, kind EventKind, a *attempt) error {
-	e := store.Event{UserID: a.user.ID, Username: a.user.Username, ClientID: a.client.id()}
-	return recordEvent(ctx, q, kind, e, s.Now())
+	return recordEvent(ctx, q, kind, a.event(), s.Now())
+}
+
+func (a *attempt) event() store.Event {
+	return store.Event{UserID: a.user.ID, Username: a.user.Username, ClientID: a.client.id()}
 }
 
 // failLane is fail for a password that is not a login's, but proves that the caller is still who logged in.
@@ -209,7 +217,7 @@ func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt) err
 		}
 	}
 	if now := s.Now(); now.Sub(a.blocks.KnownSince) > knownAddressStep {
-		if err := s.tellOfNewPlace(ctx, q, a); err != nil {
+		if err := s.tellOfNewPlace(ctx, q, a.user, a.known); err != nil {
 			return err
 		}
 		return q.RememberAddress(ctx, a.user.ID, a.knownAddress, now, maxKnownAddresses)
@@ -217,21 +225,21 @@ func (s *Service) succeed(ctx context.Context, q *store.Queries, a *attempt) err
 	return nil
 }
 
-// tellOfNewPlace mails the owner when a login comes from an address that is not known, and others are. Of
-// many in a row it tells of the first.
-func (s *Service) tellOfNewPlace(ctx context.Context, q *store.Queries, a *attempt) error {
-	if !s.NewLoginMails || a.known || !a.user.EmailVerified {
+// tellOfNewPlace mails the owner when somebody gave the correct password from an address that is not known, and
+// others are. Of many in a row it mails the first.
+func (s *Service) tellOfNewPlace(ctx context.Context, q *store.Queries, user store.User, known bool) error {
+	if !s.NewLoginMails || known || !user.EmailVerified {
 		return nil
 	}
-	others, err := q.KnowsAddresses(ctx, a.user.ID)
+	others, err := q.KnowsAddresses(ctx, user.ID)
 	if err != nil || !others {
 		return err
 	}
-	may, err := q.CountMail(ctx, s.Blind.Key("new place", a.user.ID), s.Now())
+	may, err := q.CountMail(ctx, s.Blind.Key("new place", user.ID), s.Now())
 	if err != nil || !may {
 		return err
 	}
-	return s.notify(ctx, q, mail.NewLogin, a.user, "")
+	return s.notify(ctx, q, mail.NewLogin, user, "")
 }
 
 // errThrottled is one answer for a right and a wrong password, and whatever it is that has to wait.

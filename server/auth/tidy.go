@@ -10,14 +10,15 @@ import (
 const tidyBatch = 500
 
 // Tidy removes what is over, in small batches: sessions, codes, counts of failures, addresses that nobody
-// logs in from any more, old events, revoked tokens that have expired. It says how many rows. What cannot be
-// removed keeps nothing else from being removed.
+// logs in from any more, old events, revoked tokens that have expired, reservations of usernames. It says how
+// many rows. What cannot be removed keeps nothing else from being removed.
 //
 // After each batch it waits for as long as that took: on SQLite, where one writes at a time, at least half of
 // the time is everybody else's, however much there is to remove and however slow the disk is.
 func (s *Service) Tidy(ctx context.Context) (removed int64, err error) {
 	for _, forget := range []func(context.Context, time.Time, int) (int64, error){
 		s.db.ForgetSessions, s.db.ForgetCodes, s.db.ForgetThrottles, s.forgetAddresses, s.forgetEvents, s.db.ForgetRevokedTokens,
+		s.db.ForgetReservedUsernames,
 	} {
 		n, failed := s.forgetAll(ctx, forget)
 		removed += n

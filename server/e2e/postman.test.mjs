@@ -74,7 +74,7 @@ async function api(method, path, { token, body, form } = {}) {
   return text && JSON.parse(text);
 }
 
-const scope = 'me:read me:write users:read users:write';
+const scope = 'me:read me:write me:delete users:read users:write';
 const login = async (username, word) =>
   (await api('POST', '/token', { form: { grant_type: 'password', username, password: word, scope } })).access_token;
 

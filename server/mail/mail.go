@@ -29,13 +29,14 @@ const (
 	PasswordResetDone Kind = "password_reset_done" // by who had the code
 	EmailChanged      Kind = "email_changed"       // to NewEmail; told to the old address
 	EmailInUse        Kind = "email_in_use"        // somebody wants to use it for another account
-	NewLogin          Kind = "new_login"           // from an address that is not known
+	NewLogin          Kind = "new_login"           // the password was given at an address that is not known
+	AccountDeleted    Kind = "account_deleted"
 )
 
 // ToNobody is never sent: it is left where a mail would tell what must not be told.
 const ToNobody Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin}
+var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted}
 
 // Mail is a mail that is not written yet.
 type Mail struct {

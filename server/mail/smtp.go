@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -117,12 +118,18 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	var closing sync.WaitGroup // the closing of each connection, which the end of the context begins
+	defer closing.Wait()
 	defer cancel()
 	dial := func(connecting context.Context, network, _ string) (net.Conn, error) {
 		conn, err := s.dial(connecting, network)
 		if err == nil {
 			// The library looks at the context while it connects, and closes not every connection.
-			context.AfterFunc(ctx, func() { conn.Close() })
+			closing.Add(1)
+			context.AfterFunc(ctx, func() {
+				defer closing.Done()
+				conn.Close()
+			})
 		}
 		return conn, err
 	}

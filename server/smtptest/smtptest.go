@@ -38,9 +38,11 @@ type Server struct {
 	URL     string // smtp://127.0.0.1:…
 	Address string
 	Options
-	server *smtp.Server
-	mu     sync.Mutex
-	mails  []Mail
+	server   *smtp.Server
+	listener net.Listener
+	serving  sync.WaitGroup
+	mu       sync.Mutex
+	mails    []Mail
 }
 
 // Mail is one that the server has taken.
@@ -67,13 +69,18 @@ func Start(t testing.TB, address string, o Options) *Server {
 		s.URL = "smtps://" + s.Address
 		listener = tls.NewListener(listener, o.TLS)
 	}
-	go s.server.Serve(listener) //nolint:errcheck // ends with Close
+	s.listener = listener
+	s.serving.Go(func() { s.server.Serve(listener) }) //nolint:errcheck // ends with Close
 	t.Cleanup(s.Stop)
 	return s
 }
 
 // Stop ends the server and every connection.
-func (s *Server) Stop() { s.server.Close() }
+func (s *Server) Stop() {
+	s.server.Close()
+	s.listener.Close() // which the server has not taken, if it has just been started
+	s.serving.Wait()
+}
 
 // Mails gives what was taken so far.
 func (s *Server) Mails() []Mail {

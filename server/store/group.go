@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync"
 
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
@@ -19,8 +20,10 @@ const maxGroup = 64
 // in, so what was acknowledged is on the disk.
 type grouped struct {
 	*prepared
-	queue chan *job
-	done  chan struct{}
+	queue  chan *job
+	mu     sync.RWMutex // read-locked while a job is queued, so that close leaves none behind
+	closed bool
+	writer sync.WaitGroup
 }
 
 // job is one statement that waits for its turn.
@@ -34,8 +37,8 @@ type job struct {
 }
 
 func newGrouped(p *prepared) *grouped {
-	g := &grouped{prepared: p, queue: make(chan *job, maxGroup), done: make(chan struct{})}
-	go g.run()
+	g := &grouped{prepared: p, queue: make(chan *job, maxGroup)}
+	g.writer.Go(g.run)
 	return g
 }
 
@@ -53,36 +56,42 @@ func (g *grouped) queryRow(ctx context.Context, into []any, query string, args .
 	return g.do(ctx, &job{args: args, into: into}, query)
 }
 
-// do waits until the commit that a job is in is done.
+// do waits until the commit that a job is in is done. From when it is queued until then the job belongs to
+// the writer, so nothing else ends the wait.
 func (g *grouped) do(ctx context.Context, j *job, query string) (err error) {
 	if j.statement, err = g.statement(context.WithoutCancel(ctx), query); err != nil {
 		return err
 	}
 	j.ready = make(chan struct{})
-	select {
-	case g.queue <- j:
-	case <-g.done:
+	if !g.enqueue(j) {
 		return errClosed
 	}
-	select {
-	case <-j.ready:
-		return j.err
-	case <-g.done:
-		return errClosed
-	}
+	<-j.ready
+	return j.err
 }
 
-// close lets nothing more in.
-func (g *grouped) close() { close(g.done) }
+func (g *grouped) enqueue(j *job) bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closed {
+		return false
+	}
+	g.queue <- j
+	return true
+}
+
+// close refuses further jobs and waits until those that were queued are committed.
+func (g *grouped) close() {
+	g.mu.Lock()
+	g.closed = true
+	g.mu.Unlock()
+	close(g.queue)
+	g.writer.Wait()
+}
 
 func (g *grouped) run() {
-	for {
-		select {
-		case first := <-g.queue:
-			g.commit(g.gather(first))
-		case <-g.done:
-			return
-		}
+	for first := range g.queue {
+		g.commit(g.gather(first))
 	}
 }
 
@@ -91,7 +100,10 @@ func (g *grouped) gather(first *job) []*job {
 	jobs := []*job{first}
 	for len(jobs) < maxGroup {
 		select {
-		case j := <-g.queue:
+		case j, open := <-g.queue:
+			if !open {
+				return jobs
+			}
 			jobs = append(jobs, j)
 		default:
 			return jobs

@@ -36,18 +36,20 @@ func (s *Session) fields() []any {
 	}
 }
 
-// CreateSession inserts a session of a user who is there and not disabled; ErrNotFound otherwise,
-// so that a login cannot outrun the account's end. passwordHash is the one that was verified: a
-// login with a password that has just been replaced finds nobody either. In a transaction, the row of
-// the user is held until its end: a change of the password that is under way is waited for, and one
-// that begins meanwhile sees the session, and ends it.
-func (q *Queries) CreateSession(ctx context.Context, s Session, passwordHash string) error {
-	err := one(q.write.ExecContext(ctx, `
-		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled AND password_hash = $2`, s.UserID, passwordHash))
-	if err != nil {
-		return err
-	}
-	_, err = q.write.ExecContext(ctx, `
+// LockForLogin locks the row of an enabled user whose password hash is still the one that was verified, and
+// reads it; ErrNotFound otherwise. In a transaction, a change of the account that is under way is waited for,
+// and one that begins meanwhile sees the session that the transaction creates. So a login does not outlive
+// the account, its password or a scope that it was about to get.
+func (q *Queries) LockForLogin(ctx context.Context, userID, passwordHash string) (u User, err error) {
+	err = q.writeRow(ctx, u.loginFields(), `
+		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled AND password_hash = $2
+		RETURNING `+loginColumns, userID, passwordHash)
+	return u, err
+}
+
+// CreateSession inserts a session, in the transaction that holds its user by LockForLogin.
+func (q *Queries) CreateSession(ctx context.Context, s Session) error {
+	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
 			user_agent, created_at, last_used_at, expires_at, ends_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
@@ -65,18 +67,19 @@ func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) err
 	return known(err)
 }
 
-// UserOfSession finds an enabled user in a session of theirs that stands at that moment; ErrNotFound
-// otherwise. It is the one read that every request with an access token makes, and each column
+// UserOfSession finds an enabled user in a valid session of theirs, and the scopes of that session;
+// ErrNotFound otherwise. It is the one read that every request with an access token makes, and each column
 // costs, so it reads none that is known already.
-func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, err error) {
+func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, scope string, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
-			u.scopes, u.created_at, u.updated_at
+			u.scopes, u.created_at, u.updated_at, s.scope
 		FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.id = $1 AND s.expires_at > $2 AND u.id = $3 AND NOT u.disabled`, id, micros(now), userID)
 	u.ID = userID
-	return u, known(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
-		&u.Scopes, instant{&u.CreatedAt}, instant{&u.UpdatedAt}))
+	err = known(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
+		&u.Scopes, instant{&u.CreatedAt}, instant{&u.UpdatedAt}, &scope))
+	return u, scope, err
 }
 
 // SessionByID finds a session, whether or not it has expired, and what its user may ask for.
@@ -134,6 +137,14 @@ func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
 // EndSessionsOf removes all sessions of a user but the one named by except, which may be "".
 func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
+	return known(err)
+}
+
+// RevokeScope takes a scope from every session of a user, so that a later grant does not bring it back there.
+func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
+	const without = `TRIM(REPLACE(' ' || scope || ' ', ' ' || $2 || ' ', ' '))`
+	_, err := q.write.ExecContext(ctx, `
+		UPDATE sessions SET scope = `+without+` WHERE user_id = $1 AND scope <> `+without, userID, scope)
 	return known(err)
 }
 

@@ -135,19 +135,18 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 	return u, err
 }
 
-// TakeTurn holds, until the end of the transaction, everybody else back who takes a turn. Who also holds
-// users takes it first.
-func (q *Queries) TakeTurn(ctx context.Context) error {
+// LockAdministration locks the administration row until the transaction ends. Transactions that change who
+// is an administrator, or whose an address is, take it before they read anything, and so run one after the
+// other. Lock order: before any users row, which comes before the rows that belong to the user (sessions,
+// codes, throttles, known addresses).
+func (q *Queries) LockAdministration(ctx context.Context) error {
 	_, err := q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`)
 	return known(err)
 }
 
-// CountOtherAdministrators counts the enabled users, besides one, who hold a scope. Inside a
-// transaction nobody else changes that number until it ends.
+// CountOtherAdministrators counts the enabled users, besides one, who hold a scope. A transaction that
+// decides by this number has to hold the administration lock: otherwise another one can lower it meanwhile.
 func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides string) (n int64, err error) {
-	if err = q.TakeTurn(ctx); err != nil {
-		return 0, err
-	}
 	row := q.read.QueryRowContext(ctx, `
 		SELECT COUNT(*) FROM users WHERE scopes <> '' AND NOT disabled AND id <> $1
 			AND ' ' || scopes || ' ' LIKE '% ' || $2 || ' %'`, besides, scope)

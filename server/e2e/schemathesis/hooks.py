@@ -18,6 +18,7 @@ ANONYMOUS = os.environ.get("SESAME_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
 CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_CLIENT", "").encode()).decode()
 SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset")
+OWN_SCOPES = {"me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
 
 
@@ -146,7 +147,7 @@ if not ANONYMOUS:
         def get(self, case, context):
             if is_for_clients(case):
                 return CLIENT
-            if not scopes_of(case) <= {"me:read", "me:write"}:
+            if not scopes_of(case) <= OWN_SCOPES:
                 return f"Bearer {administrator(base_of(case)).token}"
             return f"Bearer {accounts.living(base_of(case)).token}" if security_of(case) else None
 
@@ -164,7 +165,7 @@ if not ANONYMOUS:
             lacking = scopes_of(case)
             if response.status_code >= 300 or not lacking or case.operation.label in self.proven:
                 return
-            token = newcomer(base_of(case), " ".join({"me:read", "me:write"} - lacking)).token
+            token = newcomer(base_of(case), " ".join(OWN_SCOPES - lacking)).token
             answer = case.derive(headers={**case.headers, "Authorization": f"Bearer {token}"}).call()
             assert answer.status_code == 403, f"answered {answer.status_code} without the scope {lacking}"
             self.proven.add(case.operation.label)

@@ -1,0 +1,26 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// ReserveUsername keeps a folded username from being registered by a stranger until a moment.
+func (q *Queries) ReserveUsername(ctx context.Context, key string, until time.Time) error {
+	_, err := q.write.ExecContext(ctx, `
+		INSERT INTO reserved_usernames (username_key, reserved_until) VALUES ($1, $2)
+		ON CONFLICT (username_key) DO UPDATE SET reserved_until = excluded.reserved_until`, key, micros(until))
+	return known(err)
+}
+
+// UsernameReserved reports whether a folded username is reserved at that moment.
+func (q *Queries) UsernameReserved(ctx context.Context, key string, now time.Time) (reserved bool, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM reserved_usernames WHERE username_key = $1 AND reserved_until > $2)`, key, micros(now))
+	return reserved, known(row.Scan(&reserved))
+}
+
+// ForgetReservedUsernames removes reservations that have expired.
+func (q *Queries) ForgetReservedUsernames(ctx context.Context, now time.Time, limit int) (forgotten int64, err error) {
+	return q.forget(ctx, "reserved_usernames", "username_key", "reserved_until <= $1", "reserved_until", now, limit)
+}
