@@ -26,6 +26,7 @@ import (
 
 // Defines values for ErrorCode.
 const (
+	ErrorCodeAccountRequired                ErrorCode = "account_required"
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
@@ -37,6 +38,7 @@ const (
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
+	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
@@ -51,6 +53,8 @@ const (
 // Valid indicates whether the value is a known member of the ErrorCode enum.
 func (e ErrorCode) Valid() bool {
 	switch e {
+	case ErrorCodeAccountRequired:
+		return true
 	case ErrorCodeBadRequest:
 		return true
 	case ErrorCodeEmailTaken:
@@ -72,6 +76,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
+		return true
+	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
 		return true
@@ -294,6 +300,11 @@ type EmailConfirmation struct {
 	//
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
+
+	// Password The current password of the account that the code is for. Not needed with an access token of that account.
+	//
+	// Example: a wooden horse
+	Password *secret.Text `json:"password,omitempty"`
 }
 
 // ErrorCode What went wrong, for programs. Codes are added, never changed.
@@ -325,12 +336,13 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 	//   ended.
-	// - `wrong_password`: somebody who was logged in gave a wrong current password.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as it says.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-	// - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+	// - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
+	//   30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
 	// - `key_rotated`: another key signs from now on.
@@ -359,12 +371,13 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every one, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 //     ended.
-//   - `wrong_password`: somebody who was logged in gave a wrong current password.
+//   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as it says.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-//   - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+//   - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
+//     30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
 //   - `key_rotated`: another key signs from now on.
@@ -546,6 +559,11 @@ type PasswordReset struct {
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
+
+	// Username Which account the new password is for. Needed where several have the address of the code.
+	//
+	// Example: ann
+	Username *string `json:"username,omitempty"`
 }
 
 // PasswordResetRequest defines model for PasswordResetRequest.
@@ -714,7 +732,9 @@ type UserAdministration struct {
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one is a claim until it is confirmed, for which it is mailed a code; `null` clears it.
+	// Email A new one, be it another spelling of the former, has to be confirmed, for which it is mailed a code. It does
+	// not expire, and nobody loses it to another account's proof. `null` clears it.
+	//
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
@@ -734,7 +754,7 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email A claim until it is confirmed.
+	// Email A claim until it is confirmed, which expires after 30 days.
 	//
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
@@ -786,9 +806,6 @@ type Forbidden = Problem
 
 // Invalid An error as RFC 9457 has it.
 type Invalid = Problem
-
-// InvalidCode An error as RFC 9457 has it.
-type InvalidCode = Problem
 
 // LastAdministrator An error as RFC 9457 has it.
 type LastAdministrator = Problem
@@ -1425,8 +1442,6 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 
 type InvalidApplicationProblemPlusJSONResponse Problem
 
-type InvalidCodeApplicationProblemPlusJSONResponse Problem
-
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
 
 type MalformedApplicationProblemPlusJSONResponse Problem
@@ -1661,6 +1676,23 @@ func (response ConfirmEmail400ApplicationProblemPlusJSONResponse) VisitConfirmEm
 	return err
 }
 
+type ConfirmEmail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail401ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ConfirmEmail409ApplicationProblemPlusJSONResponse Problem
 
 func (response ConfirmEmail409ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
@@ -1707,9 +1739,7 @@ func (response ConfirmEmail415ApplicationProblemPlusJSONResponse) VisitConfirmEm
 	return err
 }
 
-type ConfirmEmail422ApplicationProblemPlusJSONResponse struct {
-	InvalidCodeApplicationProblemPlusJSONResponse
-}
+type ConfirmEmail422ApplicationProblemPlusJSONResponse Problem
 
 func (response ConfirmEmail422ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
 
@@ -1719,6 +1749,23 @@ func (response ConfirmEmail422ApplicationProblemPlusJSONResponse) VisitConfirmEm
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail429ApplicationProblemPlusJSONResponse struct {
+	ThrottledApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail429ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5568,234 +5615,244 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L39ctu2tjd8Kxi+Z6ZNDiVL/rYye+Z4p8mu03yd2Km7G+VYEAlJqClAJSAraicz79U8vY9eynMlz2At",
-	"gAQpUp9Ok71P+kcnlkQQWADW9/qt34NIjidSMKFV0Pk9GDEasxT++ZhGI/aU37EXXEw1g89ipqKUTzSX",
-	"IugEL+ic9Bm5ZRNNBjIlA37HyBh/3QzCgH2g40nCgk4wmfYTHoVkTD806JD97aDVCsIgZb9OecrioKPT",
-	"KQsDFY3YmJr3jOmH50wM9SjoHLbCQM8nZhSlUy6GwcePYfA44UzoxyOaJEwM2eLcvpczQkkEPyNjOieC",
-	"jhnhWrFkQL598/QxOT45PCN//nHU3A+J+fvkuH3yoDjtv1PFI5Iymoz/1g0UU3TMukFIohFNFdN/6wZv",
-	"r542TrvBuotpt1qVy3kuI4oTL6/jesRSRvSIERpFcio04SXajrSedPb22vsnzVaz1Wx3Tlunrb2pYqna",
-	"a7XPaHy6f9I4i/YHjZP2AW3Qo+PDxgnbP2HH/f3WwdHh0rkPZDqmOugE05QHob+U/ZqlvJRwcBZXcjVi",
-	"xBAwhLPy/dXV6712s0Ui8+vSkoRswMe7nZGX8lLLtGom8pYJRcZTpYmQ2pxhZX4Zk/7czqd0RNoPFiYI",
-	"T+w2wTdMp/PzgWbp4hwvWSRFrIiWZEa5meNA2oMg2AdNdDovTKm91i5yoQ/2cR/5eDoOOmdmE8dc4F/t",
-	"bJZcaDZkKUzz+vr6fKpHTGgeUV2zs5G7iki5s3a7Rf78o91uHjfbD0Iy43oEk08ZVVI48h6ZHx2Ubx2j",
-	"KUsrrh1LU5n+rRtwcUcTHt9os4+7Xr6PYTChKR0z7fjeNFUSdoQmiZw9GU/0/EeaTJkbfHHxPbMlNxE8",
-	"2CNyACud0CGz2/aIMDMKHHzz1YCnSsMPmuTC3GgylDLOvjbrJQlXOuwKQdNUzlhMuMi/m9F5sysKRAvC",
-	"gJvp/Dpl6TwIA8Pugk6AcwpqKHJcw434mOtqljqmYk64ZmNFKK5wRBWhmoyl0o/IUYvwAeGwJHOzFOVx",
-	"YXOPWtXzTOCV653Z9soz+9GcCDWRQqHYeirTPo9jBvw1kkIzAeujk0nCkfPuTVLZT9j4P39RyIazKZsn",
-	"YhxfTQcDHhmRcqMiOTHXP2aa8sSeAxpFTJk7e8sESWh0q3DPzG/JmHVmKdesac8rU/qGx0EnWJNJK031",
-	"VBlechAGmmvY9nxlGRmmqejgnenYNXUqZv7Rp/V/pGwQdIL/by9XBvbwW7X3GsdAqi4efX+tFFf6CBad",
-	"MwSzxYpwbRbu6RfX19eNMl+pmoh9ZK/MhmBCF8gKdtpXGAF+fDOgPGFxeVvtbpFYMjzWA65xjVLolEaw",
-	"MmBOKui8+z1/GCTMiN4xd0PIfqsF2gONgN2EwUSaY5sGnWBvME2SG7gPH9/veET29/Mj8lZMUmnOJe0n",
-	"jDwRmuv50tOySI/7OiyOkDOqDHuPSX+qST9l1F4UR89HpIfk7BFF54rMjBLUDPL9fgw7t9NdRhECf5a2",
-	"23xmGNgslWIYwmSnisUhkan5WEtJZBI3ybm6BZZNhdQjlpIx5UndSbD80LB5GMf8YVjpGJUI7xTAjD7v",
-	"ASgQ5772voaqRaICbWYjqkkEcs5oDXzDI/KcKn0eG/mgdEo1ivKtD0pClb6hheEKx4UrmP6IEfNLUvhl",
-	"k7ygt4woOWZ9Gc8JSxQjUlj5v7scOMv3+LEUg4RHeum+VqzlvnY3N05yWjBhDlwMK4ad7IFRglKwB3v1",
-	"giZGzrPdGHifxjeWkuW7DHS3lw8ONXl2+erl7qRv5aT/O43Jm+zt9dT3Z3nfDDWiwhoywFa/NX+YhYaE",
-	"kls2N7fKqGtWzSVDfscE0TMeMfMLlOFWwQTFzHw6pjFrTCcEVcgHuF8s5vQKlrjDfk2Fmk4mMtUsvhmb",
-	"EW+Aat7WXTIRE39QM1hIpsKQKGVKsXjnPWwf+SwymxGBNZIrnFH9dtYs4r521j+41qCIWZRQY6XC64h5",
-	"nZNJPlnQ8p1Go7eK7cb7hNQ3AzkVZYUoZTgzoqbRyF393e/UYb4fL6UmT+2b67cgn989Ub1mYR/D4JVR",
-	"PdHp9IYNjOBaQtkKioKs8vUOGMopCzcV4hI9V1yRqbgVciZgp7UiikUp05kkba6/dljDE5hInYwuvzSs",
-	"eiUcOp1Ty7B3+Mv8y3zCWMziJvm2B3KuMaGpnve6wliKhrYwWkioiFEswGMwfIqkbT4A47bsi2w8NrJf",
-	"JqsMBef3+RgGr1M6rCdM/gC6rNDXsZFRUvZDAmGB0OuwyjUOSi7Xqk7KAp/80JjNZg0jUxvTNGHC3OS4",
-	"zDjv8cT4bIoabXhcxZI+x15mG7HxfYVZcqBYwvAIqOl4TNN50AnOPTHKFRlzpbgYBqGxIqdb7OAVeIqU",
-	"msk0JsOUCg33B5TjFHzW5p64XzTBPwO3sDita/MRiVIWm5NLE7VsRvCaJfPJXm39Udn8PKbz8R4PUdEs",
-	"hN0qu+gffOZDdMnSO5biKra6zwoGuME/ay6zHDM94mJIZoYLA6UJmDXkv6dSM+s/RVrx2DBdQeZySqi6",
-	"JbQvpxqcLPe0MedkQKcJKB9ymqrPTP+rUSq1TrYVu5qNJzKlKU/mN1NB7yhPjG1SfwdSRmYQeJESfZ64",
-	"G+4mqCa5rvXK39fNqHm1dRMbpmvv6CCVY/yExrHhuU1yPWLgk4BPQUKbu8WHo8w1q2XymTizDXw0ssjH",
-	"sqe8GIl3GqR8TtPhJxWtvnRLzMsMMakgx4fkB/73TyJEq17zWW/dW++q/DX3jiCfdAatprcMz7Dje0LO",
-	"muQqnRM6pFwQNZKpTj7BpUvkkAuIbEgRMafykphq2qeKFS3uaGT03Us6MAzDMAGc3b/g9VpPzq3jX9VG",
-	"h0gygZeb9vcj5XYzNo98B86FnSvBxZMndsrLHKSF1d2H9VkWt+SqSIYBF7ECMwndNIlE028dwbh6u7SU",
-	"N+bYO56oFi3+rcXhrp5sz8tpbucL8/o3+TTrd2lxUffiJqgnwTYyd4e7uoYUXL3zEzpPJI1vDLFA/tR5",
-	"UKuF024eOC+QaXfUhieIofJzO536HV6c/H2732ok/1tBPSfBFnfP2phZ8NI3MNEdq0dUFz3X37qA0QPf",
-	"uCsFtODhpXFprgj7MOEpi0OSsjt5i0GY/D0YSdnVm9f2vauGWjLlv7F4rcATLsLsjLOvCyR6KYlbZpkM",
-	"09LGlGM1csJS2BhrZVNRIM7nWXZ50mBba5osuB5AKclORhYzm2U5YvnyICimZOVJ8ZIBjKl/473d3IAy",
-	"zSylSm8Hx3QSu8uhmchS/8hzOTRyKlOCPsdJWrHIDRwYS1iFO4mgHxqW76hTd8OMbH+E4ZjKzcyMu0+R",
-	"LLGeOr9O/MbX5AucZlv1fVd1zpMkRovjESNvC7Ncevuy392XgtCfqvm92AxbqwfZSlxOW8qEfm2VlcK2",
-	"BpTMpIyZICOZKkOrLPXKKTelzM+jY8i/yvLqwmBCtdGIg07wP+/+p9v90Gq9f/gfwUJuWRg8GVOePB5R",
-	"m7NL45gbstHkdWp4l+ZGMg5oolgYTLyPfg/YGE5ZYeJC/Jf9qynToT9z/HVp2ocVE5p4JFm24WUKYo6Z",
-	"yzp8l70wG+999jLZ/4VFOl+9FANupmnzfTegQWTTXpZN9AWk7ECCTHmO8HjlvIwZ43JqyvnHVHuWGibv",
-	"TlI5TOlYNYl5SBGaMkJjiDQIBvcfdhhT/8R0bF5eDNIvyumyArOGmKpMyEvZELMbuBQ3USIVjO6HMo39",
-	"KeMb8xFkeMIPnM/7xvAsM3hl4gfscvYTIcGQvdHyJsJNhQOwqFDXBryrUs+Azjfe1SvlKlXZagvmts/U",
-	"3heuwXHVLXhy5wTBssNY564GGTaikwkThqedkwFnCUQLxDRJcvXEBQztU9IoKRguyjQKiDqaY1M8+DSy",
-	"eTzlwylJzGPCdQc4LY+N/UwhgAES2fyhrDzA4GZIepEcj6mIScIF68H7e+byxNOE9ZrkZT5lDiGJrqBi",
-	"buyBDqFZeAKFtzPrjOY1Eyz9RmFabonchgoodDGBeIH8VBcyXmOqWUPzMSsOVZFEHga4qhu0ImojurBD",
-	"LuWqWcHOV06x6gWXMtWK9OfEzLXps9/plJeExsFx1aCTG+uxXlb4kCe5jBn4uptbkPiWi5U8Hm7BD9zm",
-	"EzClzL2so6z9HknbZ0MqQsJEbPMEfVqvoMrKqSPzG9obWsGeOSZa2/O61fbCO6qWej2Sivk5HvexGkz6",
-	"/r0+j+wbG9ygyi7KHASx+b6XBCBMmBr5A8chX7Y3rdAyG/9qFU5D4dgWdqdStGZnqnrvcrb5A3j4PFGq",
-	"pEvowsqBzL6YyymJZcYvm13RFQ3SA57U6+T5hokcDqFyoJl/b+VMr1OM7BoSF5I7soy+mEPeaNwk11yP",
-	"5FRbm9l82SmmgXQFwVwlqmH7jGXKo1HG29lEo/7AsSSrzyArzYa2vTlq59TsdTJDCQ7BNBUsJnRG54Qa",
-	"TbfWIfkI3PbwMqNqA4ey05tRrrkYZu+TU90L3b9ujPoyB/YP77b7DlSBr8wuYPYqXHYcJWWDlKnRTcrM",
-	"ne9ZQWE+sj6XLNvVjBhJEcOEPPqASuEKQAYaU+jty828vZcV9QN/v2cjCW/K9p0MIffcEidCFbZEcffX",
-	"jdXZDC3s9t5EKTPamf9RzBJW/siekF5oZpp9bNM/zS9BN1PZGzr2Xis6V3YSqRzwhHm/KCbN2s/Rs+xl",
-	"Jrh4JwyCypnVxPDF9qNsVO8ZoNQklXdme7geQcajuRqQqeyPmEilK56VIpmTKKF8bC6rUSiKcx7l42vL",
-	"pTE7lqeqRPqUKabh2Ag2K17KyPDfqhk+sufRySHvhFjG5e2e/cRtXqdCLTJkhQK4Xsb3ejjcLZvfpFJT",
-	"+6TNdr9lc6L4UCgMPws5I1LYqiSr8sPFNaq0x3iyP7M7jp/Iqc7+4V1CUOj9y1WlIJePMPDwwgn2PrE0",
-	"8D+x59f7yJ5dKEjyjy4qpv5RzYyC7Nzln5R+Yc6RP1vY9VzO5FMt7paRVvkOrK3Nv6Ybm9hQ11X4x0pt",
-	"ybxuTD9c4ANtr56Mpimdm6+92rhFGei0beFLEnByl4W9GXpDaQ+TKk6gSkQ/NdZKFvLcgF7O87W6ytCr",
-	"8ChT4Nnlq5fkNX5rs57OWu0HhAstgecYjvIIC03y3LPQ3OCEqhEwHq5RXyrRrK7a2CeSm1fmx6uk0DRJ",
-	"XlbqbOeY7z9hqZKCQGa/Ye2PSM/sVY9ECaOpK/7KPTfnQpAn9q9yVXHZt1Te9EVfU6Pb/dB+2u1+OHla",
-	"43b6ntHEDLfR9jrv4u8ZQ5O3pevXPl5FXztIFVUvhE6lmrBoLU9Qke5YsH68T/78Y7+5b2zuxagRjTS/",
-	"QzkkJLE1SmzcZ2mlgc3vKt0/LqbJ8vBRVqxKxRxteaOF5nTvS5kwKsCynVbbFJA7yagxTSW6ic2hwUNe",
-	"VJ0yB7mx75Wa4uxXFaJvZBhbEwNGj4mWVRbUwvjsw6SSXMIMx0SsQqOAKVvGrbhRR9tnJ62CDcWFPj70",
-	"a1v3jw4OW/sHrdbJ2ZlX5NpaLHINA051/QzyBd3jC6vs9KsN9+UXzWsGQefNYkBulbhDz1+1kQ7SO9tl",
-	"vAqzkKgJjVhDMcNP9YJHpIaFqxWugNDWPvdZIsUQSvelKPPkSj+ImvarRzbG5TeK8Dgzy7Jjjc4t/PMb",
-	"ReRMVFKs+vDCL9EJufDeXh/q73v2hhe241Fu68Df+CMo2INa14RpIiQGz0XB+wtjetocunlXctNl/oJX",
-	"A0/2hHnhOSYJLZK+4vCUmLXlgiuZtSv36vxeYqO4qkUpmVFxkcEVBSObPxv1/xHxV/zZ07e/XbRf8gt1",
-	"Id4cRY8vji/GT1s/7E8O4sfPzpps/uy3+PqCv+IXsxdXyejn74bzl/NnZ81oPxH98dNW/NOzZHUs57R9",
-	"tl8WuEtOy82IV3mherg6dyZkWj4mj9BaosQ8j8YSBgpsrUiBBv5gm+5gdqwWNvAHNt9Qxr4SjCBwDRg7",
-	"oJudHLVPyJ9/HFrImKP2Kfnzj2P867R1YL7bf9Ak12DX27otKIZEwascF4rZxMiIrpCC9G71vNchTx7D",
-	"N1F6F5IPQKL5I/Lqh9fuU/jowyPy5vIcGRl8wNDkKknzZFjWSquuVpTerfMzts6PbpE5ruLVt3q+zmhi",
-	"QaneP6zmDeuM9qH8o/3Til/N1/hV6bTdQiH1FIKmhuZIhprTd8n0hgroLZuvb46Z810wxvYXbLHy7M3w",
-	"VZP1QoiVUqkXyZhlOCcJF7cuKzErgc8u813/9PXB00HrH7ftyY8Hv7XGj49uT+aH6X//uh+dji/P4mP9",
-	"0+jZrP38Z7lG5HnROljYxhdM05hquiGtoSYGeJy6yYJ1BeL7XLNKPfDN4EUrmPvy44aJGAyvLSCW6oaC",
-	"8OgNxjbXWMLhFksALW+rKf8yu1U35sfbPOygXKp2p3g4AasndG7UzJ3gcoYwM8oRzJzTe6JMyu4sgNdu",
-	"O1sxzqffVuvhWjl0u7Vq7KrB0ct4E8toOmZCZ1kPG9MGlZCdyFsc4lNTtuyNwtuzsJDq01PLMLy7VEfd",
-	"ii1dconCGta3Lrk2OrWbMq8q6fSSzfw8piIHeCynQmPsI4fZCcFCAX1Tj9ic0JR10ARUqEON5S8cIm8z",
-	"lkRyzKyGKsktF8bQ6opsMGKT2cy2YpK+TXmzAS3FNGK2CQ1uTMyOZHw40vhzgAGK5HgsRVdk8Sp8o4Zg",
-	"65jGzAlXZ/2E8BdrGAGbRSEcXBieAhszDc1CusKVUpdgwnbN9TrdINfLq7TZMNXLPbNeHc9jC1NTUVK0",
-	"XjYTk5Ok2nfqr7Xb/bDfMv9rm/8dNLrdD0d/N//7zvzz5EklFcpZYrXln1UnvbTEzXKzKitonTm+WAK3",
-	"AExQLhaeeqm3+a/8zKacj3iPu7SsUv1rXWHYGtENd/m3yiK0MdCbrdP+wkCw2dqP+7xqIRuvPJXS0FUn",
-	"wg32BkJHnzZ58B5Xiolrm63O87HcX5ZoJMdbZIlWpnpWLsBmBW/mZzgXiGxJqAI/wtnh0QlY+Bg12XwX",
-	"C1wxD1LtxgoX3QIW5mxN+9SLsq1WG/1k8CoL9KeGPR6Ni+9QVHIjytVswQtd7THOIjv1KJNHBX/4YavS",
-	"I25zziudwvAOo4hgedgCTasU1HmdIxvQ06gilLx9c1FMw6pQfld6ySy4Ecw+I0d2VkJ3Y71tqDrubzLF",
-	"r9YhuiQKc15KQQA/d5O8MpbbjCtGEkbvGCKnYpamDyfjvNMgI0nC+ylN5+joR1xfSB+zQzfLUKkrHeR2",
-	"3ohVs9bc8ae18x8sLACDEeilLkxuHZWs2rbZxfN8/nP6z2dHs7vo6tfk5+8PxVF68d2P5+a/v+/3W7cH",
-	"/YMfW9H46fTnf5zpf4qk9fNPL+XP/7I+5mIY4t6czJcYCdpUMmPmx01tPM8Lsec5fT7hN8oYRr1jWayX",
-	"KxLRJIEgIlgjXFhhtBjhxUondbMsGMmgdtkHBrb0L0UnN1kGspRPk3GMGYfL8o0XBoZyAWNxVRLiyoUB",
-	"cGSZOgJsvXw08e/VV7MyzzgnzYp04zWycN0pzFZSn1Yb+hekROnC+VtyIz95NpS7+Z8uH4pAPAogt2US",
-	"K2IuqJclaqPceXIuiagA8OFmhX7waTKprpwQ2oDMhWhfhaB9dn1lIeVbx6cPMoz084JPF2vgQtKz2PH/",
-	"9///P71mlRSqSuOA48PFEgx+d/iL+N78DvsW1OuQp8eHq7DKyxHxxSj3hP46ZY/ypBspwC3UJOcV0X8S",
-	"yTFTkC5aHQQ/ai9QIQw+NIayYT5sqFs+acgJ7l0jS1ozh2T9TAuAigBvAKSxb5NrUUxQKGURbJqDVQoo",
-	"e2MX9t+tr/Zkf9VyP7eW67mYKtsTQIYMTRKWYuq1sh1ffN+X976yFphn4mYweu8LbWwqp3q8qq60OM+n",
-	"ZVQ9WFSRPrdCRrcN+P+apFrbK7uC3bjZFX5WNcVPZy9UsKh63nNZ5C6OD/nOz4NmucPImHUAJ9m1ZPgk",
-	"rt9VpU65ax9MszuW8gFnccnJ3yTrnJdf5EjEklW4stY8FyWO6d2zKm7okIW3tnG2UnmzPP3O71V2iPP8",
-	"rfTurSxRw3R9tyHVr8ubNRQ173W0q+pqypdgrGKV0JByERJ2Z8ynQV71wtU2VZa5qVCj0zuFcUzngLI1",
-	"kGldcHw7w2IS77r3/lXayFYvF/e5Q1HaY39DvZPmWScFG8RbUd398FoQbJ7efe1Ueb/+HPYHi0oW/cL+",
-	"5ahP4fZ3OkGQFq/cIuMndk5LLllZURBs5uCfKRZFkanQPLEmf1YcE9qEUSh7g69sSRO1RU3L6wa28OWv",
-	"vIuFm7zUg+2qILa8U6TP5lLEpGfFTw98VD0nhHquHBDrutwAI6pscVZXIMo2IMmUArvvAuytYMY1R7L2",
-	"7q5wwy27yWvYCXBwPn6suRKP4QptG9EpH7klp2znQ3M/h2Sr2NkyteGt4L9OWZ7NwLUiCTMCnkRUwdGY",
-	"8ViPHplb3fuvXgh465DoENofKkAYFMZgM+MuUGpRtV2C9PJf3a5aqMD5z9XqhcePlwYEzaH55J4bUGb+",
-	"DcrYzDreglzakFxbnO3FGw65XtE05Xp+aX6OQyM8PrTRXNM0xkJa1yJAkR6iNbl6HZTCPTJJOeT56BEb",
-	"N8kTilXUgHtvQe+7Arvs+ZbAfvMAuxECn0VRmgOSQA6rVLbI/hLfO6a3zKJ6ABmw34xZT0aCkdaTLF1j",
-	"vz43yaKiQSlvNbo7eQ7G9MPMn/AQvn9YsNMforHdJFc8ujUE6Arf+TKXU8g+eoQvgvYMmke3LIavhkxn",
-	"Aiizf3q4wEEiZ7BtPuOyhuDbNAk6wZ6zlHP5Z8cCCEcKzX6sP8oKsDB3UEKu1R20mg2DzPbqBJjJsfgo",
-	"PgDnAUewqpwqvLEoLs0jNEnse8i3BQ1KPchGyN4NBwoew/NQGm9hAOecKhDEvxDUnAIEBuNiIKvPAQba",
-	"idHybxmbYFl4tk6MXo3M/+RUo2fPbi+W8dmLo8DHC0rsHFAgHj68SudGa3r4kLyGHLGHzlHKHoZwDvKO",
-	"hKUDE0JHGYuek53NHKChK77tmdtA0qlAvw42pRnLjFg9a4f28n6fmdXa83wavQeQzyaInDBBqOiKHLgQ",
-	"LgROHddiSPDQrQ4rBXH4uZyadb4zg9AJb87pOHn/7Z7/5wMYLvvFL0oK7xfmzwckoin41LjqCsxS+kYR",
-	"2lcymeqs4p+pDuHjiUxBuxtjde5rqfSYQjjnfMJjieAZQybMWnK/nMNnZ+NmV7yb4ENuLrGM1J7/2QPU",
-	"od3YkUwSTJbESFw2Fm5eIoeQY9CfW09XV0AiIVNauZOMaRFdcTWTED9QRI3kDECT3l3O6HDIUvL2ws3l",
-	"gYOj4zok796w72T0/tu9lMUygq+AcXBtNwQSOtTDh5A92auDEexZD/7h0ckDB2WgNLSjw1oCxLvQo5TZ",
-	"MlPvRCiiJozekoyPc6E0dLnCDnCA81DOp+s9aJKX0ubVpGzCqFZYpzajiigmzALORdZcx6VUckUOW4eh",
-	"PfqYkJoHVuyPsj6QWLhqHjmyHc7Ok0TODDt94tEejhiHZFPS81NXeo/Ir4B5bY60j3NtrIURSybu2C+4",
-	"fx4+tPLOPJIC0/TcrvbgIUZFE5OKTlotBAW10QyeGsEDSkBXoDMZdMo+s+3BYGBglt+QUp7qjBE6TJmt",
-	"PUp4xARW4thuri8urgyjBQ5ppKPq7MGlU3KaRoDVt2cf2htz7SXSBCh1gzC4YylG0oNWs91smd/Yaxt0",
-	"goNmq3kAyqMegRDaa85YkjRgL/d+md2qpkOvHLKacKyt7FJ8KIzwv2VzhQk2UJB/zfrkBzYnl0znhV8P",
-	"muTciwAhWM+z6ytFJiwlLkb1qCt6tzzuuaJlLNU+OCV6NB33QXFx2b23bN4kT5mORjaSpy0uJhwG15gN",
-	"+6dSAqN2RRUEUAfnjxgRTVKwxzGqncOzOpRurhG/A4CGqHm5HZurvKW7kCSRIoNANgZHr4Bjb9svYroa",
-	"qFB8bM9FdoMvjKweMv0Dm6ug1Jp3v9XarLUAFkW9s0VuwZPL/aPjwNayBa8b+BdUowUvf+s/Vz+NTqff",
-	"PY7ixvGLl7Ofnh5e35wIef3T05/PB9/ffvhZvfnH47OfzLSgNC148thWdHUCxSE2FnSCwenBq2cH3+1/",
-	"eNr++/D0bto/089Ze/j9i99+PDlmp1dTdTZ9/f3dmx+fvA2gkCz4cPP0yW9vpmfjg+Pvn7+80VN2fHT2",
-	"/OXkp+vjyeP5pea3//zlh4vriyPaCj6+Xxt21JaR1YBWAyQL07u0HVho+g+vOsJNqnow28w9v3WAbw4E",
-	"nXfvQw/G2M7UMiJUXojhNXipjF5Nh2aLg++4iqTho8be+dCgIGMbA0AdDjre1+Z1BRYASlijUPfTQNm+",
-	"lCcUC4UyZWBsS8qQE5wetg8fNEkPCzqya27+hpq4TH8sFLEvXIasTm3XC1FTubZFoKuuRg14eGdvr71/",
-	"0mw1W81257R12kLVdy9/aOPqjs67YgTyBg2r93mpWfWb/SKYuslVC4RlxWTv3tcUci1dPuI7b1YF03kX",
-	"GLMsCCuXX/7UKIeGJot1Wu8y48szpwomUtHaeV9bj1WzRFAIF0uWllJk7cKhbaiwNqPMblcNq3RX+gvn",
-	"ldadzJUHrE1iuTWPBH9nA6MeeFjVnoOuNXa/VBWc8a1irvcyFiYhDlkHtAFPcdYF/EYPFSzMzJSE37JS",
-	"XRPgF6musLARLFHsG9UkF5rMZHqrbPsdo11zoxLFdN4k1yMJGocPwYYaFJitdkqJVNh33ijRVxWVymB+",
-	"KjBxhyxLI7eUBukEmn428AzTGRXpT7WWAIVjWxwaww8n2RW9yyeX5y+e3Pz45M3F03/evH3zvBd675hj",
-	"e5dXEwZ6J9eGFpkTCpQxeLWKqBDWXwuTHdN5lV5lt++J9WTblO2/y3i+mRhxzfA3qNde+zYu4l5/LHo5",
-	"bX5RSRAe1kjp/Mh5Hv+PYXC4ztXLW07DE2c7IeEX8aAzJPxzi5HnxXDyqRY7tf3lTcD9Kd9L46IVa81B",
-	"GoHg7YPVW5Q1toEHjtbY06zXqnlif3/1ExdYnuaKZDZn2uaZNZbiNyFYxujt5SBUlPI/PFb/hi3j9Nm3",
-	"yOjRzVqn7IJ3wvDbbxRJWSTTOLRQJZopja4E5GfoNPEgjYTM0V8LaNjKOpyNtWotSWuhsg9cgR/Y9/ar",
-	"EKyAJjkX6KwlcqohpxLlikUcNoIASm4pFPWi/4qqruglXOkXc0AhVEYLr2KO5jdPnMc5A89D+7Fq4/Kf",
-	"7D3n6JpY+cPHGJIxvyzjxyRz54fOapScUxxDELZo2CI9FoNxa3ICbl4FTduD0Plfcljj/HpvljWy3mpu",
-	"uShN2kF+Vs3KYi6vKTJyLO6P73c1kWwc8F0GJL8ucYFg+63940a73dg/uGofdtrtTqv1cwEeuhN4vrcA",
-	"s3vyN9BW+6Bx0m+xxik9Pmzsx0dt1qIn0dmgXUx67wSZPu0QqnOC+nDkhbHbjZPo6KhxSg/bjVZ8MNhv",
-	"Dw7paf+kmEPfCaJpmuydNo+aLQ/3em1C5DFpCBKbLSkERMU0ST5utLcQ161shOc0JTxsW0v29lrcudh4",
-	"yTy3Bld/KtM+j2OUoJvIm88la35fCE4WE0Y+LlodDpjc8HyaJI5z+QLJctZKcWS/A2E0AvTN32ql0Tl4",
-	"ycH9asQMsaGlSSrBh5JOBRoEiZS30JLTRWyNsRAWe+xwESVTW+614HOxMKC7shOnfAXydn0Vyr676sQb",
-	"qdcM7tt2vChSkZq3eJtn51O5edlcw2DPeZEaAFes6s3ErEx1CEaTJDNsHeC0dSPHO4BRXlQRuUZ09USx",
-	"DMHcTBzD91raRB+usw6LRruwWRZqGo38mhev0WJIBOOgmvbnqIdiMEbI7BPNxywDh9QQ6TfqiJ1yVwyZ",
-	"xk6OqJFZD7qNDgH+/MAhrALmB9cuYX8kpykAgKKc963nDBIO/fNdMZQyrlJerF1QrPnfwcKzmVQL+VDr",
-	"WwFV9flrWXL7i8flYpAjoueIJgNvM5HOVkWapVxrJlADnYU2X5BAp01QGGd0vq2o+LJski/CHnkBHgfm",
-	"yGxu4UjCdS5A1G9pnZR4ytYuqLDkHcJ71yRPCsj49s45FoHYvAjwk7X5hKraruDiUd7NB9vyJQCKD8B2",
-	"md8pm4mRnirzJ6nsVXicc2cOL9jEUjbJeQ7+k/0kM6cYvfPXm3VB2cGTRdWtyorn/C2scl29eXL55GpD",
-	"z9US39S9cbAtfFRlFJOAkj6HlIcCENJ2PHAnN1a2/eZwYKuA0KVILfR1+Ore+tLdW3gduSJjOYZivL9U",
-	"smzRfdghyRQjs06qGi3KKCah61zqmg8v6T1sUUMKDUHdeBZkxjXCwbZvWdvTJjm3WS+uvUiGJGpRZt7l",
-	"7RaCFdPLstGDPZgR+g92aUG+73egtQo1ZC9ht+q1ehpHriMjYr8tUr7Q+iWD8I/YBBKlHuXiwHB2zZME",
-	"CFCxHVVNBQt7svxNS6huNFYr4jwYOz87CNVdmjIynEJkBNX44q4UOPLn3Z1FWt1PY+AlR7948jNg91Wb",
-	"8kV4qe9RB4S+ZvU+gaPWgTlMCVvRQhdFpsuKtMyXUKJGUx3LmSB9NuRCVboD3jAac4FO9i/KI/Am6/nm",
-	"enx+IfsPKWCoV27hSshKjusdCJjx5lIHDLMpFPLuI4amU9spZPy7prPPLl+9tBoUjUZ5rxxjQnYFnUwY",
-	"TcFgcA3z8syZv2Xt1Mi3f/5x2Dx4gO4A0nOOT1uslf3OdvzSNNUq7xMHej2pq+W1EW0uyCSh0QLGZ7M8",
-	"qVKrhW///OM4m1fxO+uSsH40m2GLl5Q7e8hMrNhahTuGJCLWyfLQXe5gk1wyEWN/Vwa9yQ37t/mJLhw/",
-	"YDMzrmtz8i0liREMOJOQ6JkkmvbVA8gp9ULp9h2PIOLkWsiPqA6dU8D1wzOjQ0s8C5DKfMVYLZBsMbHJ",
-	"7ujhA5cwu9j6LOvCBxnWaAqRmsqTJrnQKqcf9prIG3PYLGzybU9N+5AbBimTeUu1B6FRIc34QmZLsWiz",
-	"hd3xEax6Y9Z52LNZ+3B6z3PvU6nzod3CDxqSuD3XVJitHhoQUhvmQ/4pU9I+chmiXUE1CPiOLa/TDoTK",
-	"utC4Iof7ZzjDntei3CaDQvaynIEz1wXwIgvMSyc01V0xKDbwY0WQlUzTzjsZAofHzNXcrKZE6dRYTuk3",
-	"yiocisSyCzIikdEtUB+NeTnFRBDXxRKbEvaMfQvIWt+4XQWn32KJjMsJz2qVEH+H+rvfFSOqQJc118as",
-	"ESCA87NvFu93NEqtM9FNhhfIDMSEw4l7ns8UUZgEYzHoCUUYEHK+AjAEyv/oXHVFAavDXQTbMMpBfZTL",
-	"tIhCOC9dKteyk++KXgGbp0Og/KtnMXpA+8FV+rybC9KXemTuKhZpmffiKvUoldPhiHDdFV4cmutO3tbK",
-	"3VEqskvEdaVHAm7xlU1UW88R8aExm80aUFs2TRNbXla2pvySqVxgYsmXr6P7CCZBRQ/DBfAPi3tRhVnh",
-	"BeUcAMTHHOGjOJM39sO6qZQzREswIdvDfXzMUeCLM8rOlesJaxhnwZzxAqyZUdA/iNqNk3i/3TgbHLca",
-	"R/Swzw7ofnQSnwULgDbBr2314/BH8cN/t/rX0VHya2t8II6e/Xo6f3Ekz6ZtdaX3059OfntySP8ZFNFl",
-	"qlJk883wsyo3MBgKKEJr+Y421EOLYFr3303IR8uCUtZ7OyZLD7qPBuVAoDYjenWkGRm+0ZEsCEvO3Evp",
-	"29vmiL6Ul1qmDMGB6bB+tvkDMD7Ody2PH7D6N+g6XjvyDQ9hda7/6Dr+Knh0Y6cVPFXyXJ2t+7KsVey6",
-	"RhA8to0lBA+uaw4hdw89OEfXrdozjq6wqqHSOLLf5caRn01faye53o9hSZ1F7DU5TWKSUnRaqltUrbHK",
-	"ouMrF7dCziBggT13oTq3KxyMSBbuN3oi2EzkFaKrlpQBi29hk8UWlAKruBRbOdqiu5AgO4lDgln04BoB",
-	"i4Qr0vu9a/uxdYMOQWCJntWUMfqPqIjPpbwFhbWXc4meq3Gayyn0pKNibpvSLfbmNkpDn0FyAYvJdEKo",
-	"IjOWJHlqcrnnHShuVdpFvnufQMNAllSSocX2fL70/GQyYAGptyh1NhCHlT317lssltqb+vpHpk7X0dA9",
-	"hjAN0Mu0tiKlPh0MOoW2T44Pzlqn+8ct27gTPzg5hg8g+6u21kXzoBMcDVqD4/4ZaxzSVtQ4pAdnjbP4",
-	"hDXO4jY9oQeDk/7R/nIpqjbJHYOWlOv6Yqvk82LOGBTEV+6EmFs9vnYHLLDMdkerSvhnQD2ZKT+TKeAl",
-	"zL7K+08i7z+v4C5hkbwrpbwZKZIV3E4nW8tvWw62XHa3WmeQSwCWrwXzta824pRBR+8OuA28BqyLAO5h",
-	"2SfmCngLCduY7wDiGSPL+CZwPlLteS5XSGki066gCfjtM4HNFaGJkmS/1QpJn0V0qph14Q2lYMRmYM3o",
-	"fFETKPRcXtQsuMLYNyZrUe0+p4kUzPkqfF8EQh9YZwTmTMQ2Fa33+tXlFcE96jXJuVUHMH/Q9+s43+lC",
-	"N+2usK6k0DqICv1xevlW4JNKU6wnR1qAW6P9oDrLy1DyE+gLlW6AJ7BW53dE1IjioarSIXaw6ha1haLJ",
-	"uAFPX2w3sb6uUBNpcF2DZzQLbsppqkIL4GRL32Gj10/B+Mqg78WyktPibdyCJ4ObZq0iGGfuhM45KVNw",
-	"Vg4sMo/TZVSWEAXuZ83HrEN6Xip8L3ODuhiIAqalSM/+IPT8weCnN8M5fuZSVsdcYW5Vjl6SJ0Z2heO0",
-	"oDUpAP0GBjSUTXINQCS/9kKXQQtpuJiMm0H7YFTUGW2h8/BLxbqimLcL7BYYaV2BzVug8l9RX0OTRM6g",
-	"yeePyKJQMa/Ggc7WakMNpVgcUgD2m4q5D6P3CAG20LpOkgXk6qrall8LhS1bg/BWFt1kpjjGPFJGnJUO",
-	"rgcogvWAy8wPhNRVgJ5VMy9gnboFlJE/77MEx0cCrqutydFM7czrcpcXwXrtAx6oXXAuBHlip1KuzlmR",
-	"ZGJhzior7d8XkW3r1nKvpTMZIuLSyhl3Yr7WzvzltTPPuSqEMf16mRIkcKX4Kv3mY1hjSJyLORYmGF18",
-	"yJVhXpgvg39aNDWuIDX4katdh1BsIiEDzwPLF4zZyDGc+K7oeRGOHiZdZPzU5uxziIvoeccOO10TnDRE",
-	"PR3tHsQpxReUGDRXrqFTEenVBXRtFqYC+WUVBUxWH1GjrmfQwjbOqmRGKUhqYEmiXAr4zGIk0wISGNg/",
-	"9VFEAA79BPUYy5hXIZG51Mq1zGg24SkWmncthbq9YdL2/3J+v8k21KUSCjbLKqKL3qnn1iRa5WfKfre+",
-	"o+k+ZcLWKeg+N7tBzuWns74pMTv8BaYTL+Cn29osj5C75aYf5ImnuVRblm1atZj7yDatpkLuk7BcPsMt",
-	"NLyXFFl88VRdX183zr2tXHW6rq+vCz+3h2y36gN3kRYLEK5GmLqWyyPq+hlWJy67Ebwk5Oya7pyAvHGN",
-	"Qmlh95VvvECQkExYOqIThUYOutg9kdz8Wv2Wa3nG+KpT9Cz/L2p6b5zalbMUX9dz6l+1lue+zd0Uew7w",
-	"PWG6Avr9O/i8ALLk4JExFc0oRh5+MEZts+Q+qDElF7bK1YWpnYMTE+ZgcjYVM4eLtDjSVNjvAU+6mArY",
-	"aud4v+budkWPCzUdDHgEMTHEIcj5A5fC9T6gH27okP3tuNXKkt+ikeFWYsgcaOxJ60HHdqvoCtsaBfwV",
-	"6BnJOFyVpobkfMGCtcGF8kLiIbSt+tItqNYaWRTPqdLnvij8kmypXL8q3i888WQ83+F2hUuwHu1GVzf3",
-	"y+MnYe7Ft7HBCijHnQsIvirJuyvJqOXkztwv/u5+QTewGgZEEjomF1vduwnV0Wjx5j22PRcQ4IElsefV",
-	"RNhpIxduGZvgb9DBXWoLVPRHhIUeCE7lzYEIjZ7mFw7ZWltSl8SDx/cF28W0L180OSBXqZxvds5tM49P",
-	"kSf6ediNo8Jfx272OwefjN1kWthA2+5arjfXl64yfNX4N9VFbIeS8ZxMUjngCdtR09/LulpNphX6yQsA",
-	"k8ixN1xVVoYrYZH5eDRyqQ1LkF172MQGMG58ztjsird5eQ/khmBiZTF5AbmtTOL89XnQ3Gvs5tAybFWb",
-	"vQxQcgNoPXTdSvrQc/K6QW3Ph0cl08PVkzXJubENrOt2N9ieDtIj6wrk/MiZO8WFdv0JAKhHlacYqLAz",
-	"OGsV65XpcKlDeEN0VpjoLmg+PhbCXwDa82/ILrf2lEEJ4I1XTVSEYMBW+4XqcnhiBb6Crni26EP7Qor4",
-	"S8u/L3/aAr2yWn0vRiQyJ8E65QybVzJ8EUKvFpJ2e9m354uqJfmSXsTO8Gsb0oNKZExFfISoK7a418HL",
-	"QRUy12bDEgb/wizGJjkng2mKRYOI4AS12IBYm+Oy+TBw9y1OuqIkT6rkWT0cHHDrH33i/W/nzzuGGezO",
-	"3Gh543DISgzU11iELN0GRLIpQXzZs/nXwx9VLOae2GHW1XKtdW8jN790fliBiWdRu8fzHeG6c964HLf7",
-	"quDZkDNRi97dsaDcYYYqJwV0gcVqr9B1v0Qu1J8bzjludkVVLiO5p1TGrvByGRHzu5TIiKCzZMyogGQW",
-	"w65zHA8vHZvELEpoat04wFXtOtFfq2ycAh9Az5Ke8YjVJTE6JPFPn8f4Fc36K5r114y8v8yHXYKyrgwn",
-	"rQtknbFpH+2h0oNzBR6XKgvKlptkIDuIVerautYillpcUsFsjQ9A1YDmG1GAgmOG5dW7IF77zcC2hd/E",
-	"pdwsS0L7NGibm3gn1ofb/Op62AU/Uo1kqjeFMdwGrtCe1zx9aWA9mWbSKY10nR8DEG9G9A6KNRJmbLtT",
-	"s/fmGVuy8C8DShiik6cCsLPOu1NB6s/lJ1pgHF+Wv+j+EB/rKFhAebR9WSsAHv+dfUgVcJFbeY+yXvBL",
-	"kqWeiFiVYJSLIjVE0Qk7Udswgon4Mm88v1rKnCeJ1+s+ZTtCN/8vzEKoPEKuFhD2c2bMPe8IZRtUeYSy",
-	"b9dIBPrGT5/LEG5TFjGhkznCkoBhhL5BzyVkwfJIu9VqVtqW9afokxZRWW7kquQcdlPhkYOWeWTfPbKJ",
-	"PVZr6yVUQc5f5eyyV60M69eYe7sZa3Yr6sy1q7yW3ktMkRNw4M6+XuVdjTGIA4/JRQ7suMVdrhQHe7/n",
-	"PoWPK2UDICAWJUOWPSZnIu9wZ1vRQSGsiIuV8oooLScA6grhCZYyACLKvGFWw6kyynLZsnZmqpuvw0X4",
-	"F3DMH+7qmL8ZyKkoK6qZJxqa/zj8ip1d7Ye5RvlSavLUvnmpr93O7770x1Kgobi+f8O0Gifaveu4lWwv",
-	"eWxr7w74hnu+SO5hv0rC9SOvHVFP8Rh6uXvXH698TYvGFZJSANYndB6zbkfPAVr2aOzQtPF9zhp/t07R",
-	"j5+8qODKxU0LxVZdkWdc2vaWHXLYOmuSV4IVuWx1TQKpL0kIsQGoy+3v1aIT4C+yOs1/z/z/w9VPvJSX",
-	"02iEyYy7lAz8a5drL6syqK7h2apeu6bFYQlpZI2ygupz+7Ww4C8vLPhXqSfYhhf82wEwvGE0vs/rvFK3",
-	"yP0HPR73imrEtL+RGrFGp+eiGpE3er4/HeJT1258B9zGWExe306jcSDEWu5Bc8Cz5whKkePmQ28IOqNz",
-	"YoFxsvYvvtlFjL6XoVFg3m62Vc6Ao3MzvpdbjW1FViJO5J34FjSf0Af4x++ZKIDqYvp2of46BBjarGEp",
-	"85B4hUxJkqH7AClQk6qtXdkVmKK+biPn0IULuAmTLd+wr9Ut9TIvLJD5a6nLF64df62r2UIBtxGie5PY",
-	"q2eDE4BF1/sL8s6pmGRhQ81Q9ALAykbmmOuWGqaxB25pO+3ygA4mXmk6zx2fkIpH5FSHAD3ugc9i3fvx",
-	"yeFZSBxerP3X8fH+g2Yu/h3WYViXNh3iXI1cxhtLZNn69obz6jcXZL/NdKSiDNMk0+rWwBkmk03ZjmTM",
-	"vHfl+Y/heriM2DEIoAw96WmWZ7EEynAmblFlje73BSRoljIXlPW2B0GqZhZC18j8fFDP+VR1fDAp00iE",
-	"2UIr/QyaLRvMZRhVzMzoQDYzCLBxFfb80dIi+hM5TZ0uA6fm9LB9aM/KUfvEPyvfcVVL8aegYtCY9GlC",
-	"RQS9+EVMZBqNmGVw/oRdT7f3H/9fAAAA//8=",
+	"7L39ctu2tjd8Kxi9Z6Z1DiVL/rY8e+Z4p86u03yd2Km7G+VYEAlJrClAJcAoaiYz79U8vY9eynMlz2At",
+	"AAQpUpZku0l70j86sSSCwAKwvtdvfWyEYjIVnHElG92PjTGjEUvhn49pOGZP4vfsecwzxeCziMkwjacq",
+	"FrzRbTynczJg5IZNFRmKlAzj94xM8NetRtBgH+hkmrBGtzHNBkkcBmRCPzTpiP1jt91uBI2U/ZrFKYsa",
+	"XZVmLGjIcMwmVL9nQj88Y3ykxo3uXjtoqPlUjyJVGvNR49OnoPE4iRlXj8c0SRgfscW5fS9mhJIQfkYm",
+	"dE44nTASK8mSIfn29ZPH5OBw75j88ft+aycg+u/Dg87hVnHa/6QyDknKaDL5R68hmaQT1msEJBzTVDL1",
+	"j17jzeWT5lGvsepiOu125XKeiZDixMvruBqzlBE1ZoSGoci4InGJtmOlpt3t7c7OYavdarc63aP2UXs7",
+	"kyyV2+3OMY2Odg6bx+HOsHnY2aVNun+w1zxkO4fsYLDT3t3fWzr3oUgnVDW6jSyNG4G/lJ2apbwQcHAW",
+	"V3I5ZkQTMICz8v3l5avtTqtNQv3r0pK4aMLHdzsjL8SFEmnVTMQN45JMMqkIF0qfYal/GZHB3MyndEQ6",
+	"WwsThCfuNsHXTKXz06Fi6eIcL1goeCSJEmRGYz3HoTAHgbMPiqh0XphSZ6VdjLna3cF9jCfZpNE91ps4",
+	"iTn+1XGzjLliI5bCNK+urk4zNWZcxSFVNTsb2quIlDvudNrkj987ndZBq7MVkFmsxjD5lFEpuCXvvv7R",
+	"bvnWMZqytOLasTQV6T96jZi/p0kcXSu9j3e9fJ+CxpSmdMKU5XtZKgXsCE0SMTubTNX8R5pkzA6+uPi+",
+	"3pLrEB7sEzGElU7piJltOyFMjwIHX381jFOp4Actcq5vNBkJEbmv9XpJEksV9DinaSpmLCIxz7+b0Xmr",
+	"xwtEawSNWE/n14yl80bQ0Oyu0W3gnBo1FDmo4UbxJFbVLHVC+ZzEik0kobjCMZWEKjIRUp2Q/TaJhySG",
+	"JembJWkcFTZ3v109zwReudqZ7dx6Zj/pEyGngksUW09EOoijiAF/DQVXjMP66HSaxMh5t6epGCRs8p+/",
+	"SGTDbsr6iQjHl9lwGIdapFzLUEz19Y+YonFizgENQyb1nb1hnCQ0vJG4Z/q3ZMK6szRWrGXOK5PqOo4a",
+	"3caKTFoqqjKpeclu0FCxgm3PV+bIkKW8i3ema9bUrZj5J5/W/5GyYaPb+P+2c2VgG7+V269wDKTq4tH3",
+	"10pxpSew6Jwh6C2WJFZ64Z5+cXV11SzzlaqJmEe2y2wIJnSOrOBO+wojwI+vhzROWFTeVrNbJBIMj/Uw",
+	"VrhGwVVKQ1gZMCfZ6L79mD8MEmZM3zN7Q8hOuw3aAw2B3QSNqdDHNm10G9vDLEmu4T58enfHI7Kzkx+R",
+	"N3yaCn0u6SBh5IyrWM2XnpZFetzXYbGEnFGp2XtEBpkig5RRc1EsPU9IH8nZJ5LOJZlpJailp/GMSnUa",
+	"6csvVUoV8umNdz6hUl3TwnCFrY+lZmR6ZvqXpPDLFnlObxiRYsIGIpoTlkhGBDfM/e6X/DjfwceCD5M4",
+	"VEt3rWIt97VtueaZ04JxfZwiWDEI9z5onMji+rBXz2mimTi72+0c0OjaULJ8L4HuRtLAoSVPL16+uDvp",
+	"2znp/0kj8tq9vZ76/izv+7aElBstFe7Mt/oPvdCAUHLD5kSkIIuNDkNG8XvGiZrFIdO/QAZttAeQuvrT",
+	"CY1YM5sS1A+2cL9YFNNLWOId9ivjMptORapYdD3RI14D1bytu2A8Iv6gerCAZFyTKGVSsujOe9jZ9xmg",
+	"mxGBNZJLnFH9dtYs4r521j+4RluMWJhQbYLA64h+XaB3NpbEJwuaNVk4fiPZ3XgfF+p6KDJelnYpw5kR",
+	"mYVje/Xvfqf28v14IRR5Yt5cvwX5/O6J6jUL+xQ0Xmq9Aj0Kr9kwk0s5VgVFQVaBgoh2CXodrE5wXWEs",
+	"oVsiliTjN1zMOOy0kkSyMGXwxSwVfNRafe2whjOYSM2hW3hpUPVKOHQqp5Zm7/CX/pf+hLGIRS3ybR/k",
+	"XHNKUzXv97g2AzRtYbSAUB6hWIDHYPgUSdvaAsul7GhqPtayXyS3aYHWqP8UNF6ldFRPmPwB9EegIbuW",
+	"xll2MgFhgdCrsMoVDkou16pOygKf/NCczWZNLVObWZowrm9yVGac93hifDZFtXU6qWJJn2Mv3UasfV9h",
+	"ljFQLGF4BGQ2mdB03ug2Tj0xGksyiaXUNnGgTYRsgx28BDeAlDORRmSUUq7g/kiidSVwSOp7Yn/RAuMb",
+	"bmFxWlf6IxKmLNInlyZy2YzgNUvm415tnA1ufh7T+XSPh6io88Nulf2vW5/5EF2w9D1LcRUb3WcJA1zj",
+	"nzWXWUyYGsd8RGaaCwOlCZg15L8zoZhxjiGt4kgzXU7mIiNU3hA6EJkCC/qeNuaUDGmWgPIhslR+Zvpf",
+	"jlOhVLKp2FVsMhUpTeNkfp1x+p7GibZN6u9AysgMvOpCoEMLd8PeBNkiV7Uu1/u6GTWvNj5AzXTNHR2m",
+	"YoKf0CjSPLdFrsZMS2j8FCS0vlvxaOz8bkokn4kzG69207m1lz3lOcC90yDEM5qOHlS0+tIt0S/TxKSc",
+	"HOyRH+J/PogQrXrNZ711b7yr8ufcO4J80hq0it4wPMOW73Exa5HLdE7oiMacyLFIVfIAly4Ro5iD21rw",
+	"kFmVl0RU0QGVrGhxh2Ot717QoWYYmgng7P6C12s1ObeKI1xpHSJxAi837e9Hyt3N2Nz3HTjnZq4EF0/O",
+	"zJSXOcsLq7sP67MsbsllkQzDmEcSzCR00yQCTb9VBOPt26WEuNbH3vJEuWjxbywO7+qn9ryc+nY+169/",
+	"nU+zfpcWF3UvboJ6Emwic+9wV1eQgrfv/JTOE0Gja00skD91HtRq4XQ3D5wXpTI7aoIPRFP5mZlO/Q4v",
+	"Tv6+3W81kv8Np56TYIO7Z2xMF5nyDUx0x6oxVUXP9bf61E1EyrZ8484xXC/gvTToGEvCPkzjlEUBSdl7",
+	"ccMiLd3y92Ak5a7evI7vXdXUEmn8G4tu4av+IvTOWPu6QKIXgthllsmQlTamHKsRU5bCxhgrm/ICcT7P",
+	"ssuTBtta0WTB9QBKiTsZmhmLJAqM901z3Xx5EBSTovKkeJFebepfe2/XN6BMM0Op0tvBMZ1E9nIoxl1e",
+	"F3kmRlpOOSXoc5ykWxa5hgNjCauwJxH0Q83yLXXqbpiW7ScYjqncTGfcPUQkfDV1fpX4ja/JFzjNpur7",
+	"XdU5T5JoLS4OGXlTmOXS2+d+d18KwiCT83uxGTZWD9xKbMJSyrh6ZZSVwrY2KJkJETFOxiKVmlYur8Yq",
+	"N6W0vv0DSK5xSVNBY0qV1ogb3cb/vP2fXu9Du/3u0X80FhKHgsbZhMbJ4zE1CZk0imJNNpq8SjXvUrGW",
+	"jEOaSBY0pt5HHxtsAqesMHHO/8v81RLpyJ85/ro07b2KCU09kizb8DIFMYHIppS9dS90471zLxODX1io",
+	"8tULPoz1NE0y5xo0wPu3fKLPIR/jsf5laXkV8R5cVO7gNZFGG80H5oRZFxGEdoYibZEXQpkYD8ZvSjIU",
+	"B6HKDwx+jsNW2iCgXeWmaBvusaFsObOWKs9MxbTUaSpGKZ3IFtEPSUJTRmgEYRbOgPnB8cakNp5N9MuL",
+	"GQqLSkpZe1tBRlemmqVshKkdseDXYSIkjO7HcbXxLaJr/RHkLsIPrMP/WjNsPXhl1gsccfcTLsCKv1bi",
+	"OsQTDad/0ZqojfZXJVUBna+9o+ACpnqD8vN87bY2aJhz5n9UZc8uuCR8xv+ucOgOqjjF2XsrLJdd2DqX",
+	"PtyIMZ1OGdd8/5QMY5ZARIVnSZKrcDaoap4SWpHDkJrTuiAyq09XkTnQ0OQ6lc+wIFEckVh14SrHcMsp",
+	"BHlAa9F/SCMzMQAckH4oJhPKI5LEnPXh/X3NYKIsYf0WeZFPOYawTY9TPtc2U5dQF8JBBceavlo7nXGW",
+	"fiMxL7VEbk0FVEwwg3aB/FQVUj4jqlhTxRNWHKoiizpo4Kqu4zouiFFv2CFtsmcmZlnmQrdOseoFFyJV",
+	"kgzmRM+15fO7LItLvG73oGrQ6bXx6i/L/M8TgSYM4gGtDUh8E/Nb5SDcgh9ik3PBpNTXt46y5nsk7YCN",
+	"KA8I48AqRVqg9S1UuXXqyCNH5oZWcPEYM43Ned1oe+EdVUu9GgvJfHF3H6vBrOeP9bl235gAEJVmUfog",
+	"8PX3vSQnYcJUiyk4DvmyvWkFhtn4V6twGgrHtrA7lRLYnanqvcvZ5g/gBfUkrhQ26Q1T550NNhcZiYTj",
+	"l60e7/Em6QNP6nfznMxEjEaQOt/KvzfiqN8tRr81iQsJME5PimLInI1a5CpWY5EpoxPpL7vFVJkeJ05B",
+	"4lDqMhvH4djxdjZVqGbEWJM0YJC5Z8L/3hyVdfz2u86YhEOQpZxFhM7onFBtDdQ6bU8gtAEv0+YIcCgz",
+	"vRmNVcxH7n0iU/3A/utaazlzYP/wbrPvQBX4Su9CAJOBy46jpGyYMjm+Tpm+830jKPRHRm207ABGDAWP",
+	"YEIefUDzsBUQQ4U55Oblet7ey4pqhL/fs7GAN7l9h2mPaQQZj3rbQdkNyAhysg3NyooyvsUpI0bj0ySy",
+	"ykiYMq3b+R9FLGHlj8zB6Qd6Ae5jkzmrfwmanXRv6JrrLulcmkmkYhgnzPtFMd/YfI5OeS+pw4aKYRBU",
+	"7Ywehy82H7lRvWeAgNNUvNe7BhaATzp/xERIVfHshKUsmZMwofFE32KtaRRnPc7foAz7xtTiOJUBOlNw",
+	"O2OtKGni7bZJROfgXAm0vM31lcDpTiQRfKQ1dLtQMmAhzTTz5saZZa+0nkD+M6oVMpYSOWVJ4i6Gp4xK",
+	"puBIczYrMoxQy4YqMp2Yu2JlpHd6DVP1jpD5xJ6gboXKpvcWqtP6jif3cbgbNr9OhaLmSbOUGzYnMh5x",
+	"iekDXMyI4KZkyFgtwFS0NeAxRfen4z/4iciU+4fHIMAm8S9+lY5fvkeeTm9o4H1iaOB/Yi6R95G5QFAt",
+	"5N8fVJr9++LsGrfZ+SelX+jDXDRBJFO5DMynWtwtLUnzHVjZ0nhF13aRQNFV4R+3anL6dRP64Rwf6HjF",
+	"XjRN6Vx/7RWuLcpnawlwX8pBkKKsiOih19REYFLFCVSpD0+0JeVC1mvQy3ouby8B9IpwyhR4evHyBXmF",
+	"35qsteN2Z4vEXAlgfJpPnYDY8lLwA32DEyrHwPtihbpciWZ1pcA+key8nB+2kkJZkryo1CdPsV5jylIp",
+	"OIHKDC1fTkhf71WfhAmjqa3Myr04p5yTM/NXueS37K4pb/qi+6bZ633oPOn1Phw+qXEbfs9ooodba3ut",
+	"d/ijY2jipnT9Oge30dcMUkXVc65SIacsXMmTV6Q7VpMf7JA/ft9p7bRIVdSPhip+j6KQC4Jce8ImA5ZW",
+	"Gv/x+0oPlo1Jszz85ypJKZ+jn0FryDndB0IkjHKwurNqewdyXxnVZrNAN78+NHjIi2qdC3CMNXeQGc7+",
+	"tirxtYx2Y/7A6BFRosq6WxiffZhWkovr4RiPZEBibjRRSWSsVeXO8WG7YN/FXB3s+YWnO/u7e+2d3Xb7",
+	"8PjYq0BtL1agBo2YqvoZ5Au6xxdW+RAu19yXX1RcMwg6lhYDqreJO3ReVjsQQHq7XcarMAuInNKQNSXT",
+	"/FQteGtqWLi8xU0RmMLkAdNqItTVC17myZU+GpkNqkfWhu83ksSRMxndsUbHG/75jSRixispVn144Zfo",
+	"R114b38AxfF9c8ML23GS22HwN/5opskLhagJU1azxlCUc2DDmJ42h57qW7npMl/Gy6Ene4K8KhyTvBZJ",
+	"X3F4SszacMFbmbUt1+t+LLFRXNWilHRUXGRwRcHI5k/Hg3+F8cv46ZM3v513XsTn8py/3g8fnx+cT560",
+	"f9iZ7kaPnx632Pzpb9HVefwyPp89v0zGP383mr+YPz1uhTsJH0yetKOfnia3h0eOOsc7ZYG75LRcj+Mq",
+	"D1kfV2fPhEjLx+SECJ7MCSX6ebTXMNZhan2KIR5vsHV30B2rhQ38gc3XlLEvOSOIKgPGDuhmh/udQ/LH",
+	"73sGz2W/c0T++P0A/zpq7+rvdrZa5Ap8DiYaBsWsKHil5UIRm2oZ0eOCk/6Nmve75OwxGo3p+4B8ABLN",
+	"T8jLH17ZT+GjDyfk9cUpMjL4gKHJVZLmyaislVZdrTB9v8rP2Co/ukHmeBuvvlHzVUbjC0r1zl41b1hl",
+	"tA/lH+0cVfxqvsKvSqftBsrcM4hDapojGWpO3wVTayqgN2y+ujmmz3fBGNtZsMXKs9fDV03WCwFXSqV+",
+	"KCLmQEiSmN/YrFJt5xYv8/vB0avdJ8P2v2460x93f2tPHu/fHM730v/+dSc8mlwcRwfqp/HTWefZz2KF",
+	"YO6idbCwjc+ZohFVdE1aQ00T8Dh57eKNBeL7XLNKPfDN4EUrOPblxzXjERheG+Af1Q0FEd5rDM+usIS9",
+	"DZYAWt5GU/5ldiOv9Y83edjirFTtTvFwApBOYF28zp1gc74ws80STJ/Te6JMyt4bdK277WzFOA+/rcbD",
+	"devQnfZtY1cNjl7G60iE2YRx5bJW1qYNKiF3Im9xiIembNkbhbdnYSHVp6eWYXh3qY66FVu65BIFNaxv",
+	"VXKtdWrXZV5V0ukFm72qzUp6LDKuEMoqx8AJwEIBfVON2ZzQlHXRBJSoQ03ELzFEBWcsCcWEGQ1VkJuY",
+	"a0Orx91gxCQj6m3FIguTsmiCbZIpBFTjCtyYmN3K4tFY4c8BoycUk4ngPe5iafhGBYHgCY2YFa7W+gng",
+	"L9bUAtaFQiyWF54CE88N9EJ63JbClzC87po+dbRGrp5XKbVmqp59ZrU6LJurVlEStlpCFhPTpNp36q+1",
+	"1/uw09b/6+j/7TZ7vQ/7/9T/+07/8/BslSSy+vLdqpNeWuJ66WWVFdDWHF8sYVwAligXe2de6nT+Kz85",
+	"K+cj3uM2s6xUv1xX2LdCdMNe/o2yQE0g9nrjtM2gwdls5cd9XrWQUFieSmnoqhNhB3sNoaOHTv7ceKXL",
+	"vDZoGucZoqwY83RJoiZBFNQ4qXk3TRDnzA8GGy4JYeMin+MVroMlaaD/1evJhVjCf66YFbruxnnuo/tL",
+	"YA7FZIME5sos5MoFmIT19VwopxwRNQmV4CI53ts/BOcFBoTWP6AFhp/H3+7G5Rc9HgZob0XT2wsg3q4R",
+	"+3UKVcb1T01zPJrn3+H5jrWWImcLDvZqZ7gLWtWjW+4XXP177UpnvymHqPR3wzu0joWViws0rdK953U+",
+	"esgNp5JQ8ub1eTH7rUKvv9UBaHC3YPaOHO6sBPbGettQddxfO5221te7JMB0WsquABd+i7zURukslowk",
+	"THMyhuaqSEkB6cg63kH8kyQepDSdYwwD8YQha88M3SpDtN7q+zfzRhilleaOP62d/3BhARhn4Wxhcqto",
+	"m9Vm212c6qc/p/9+uj97H17+mvz8/R7fT8+/+/FU//fPnUH7Znew+2M7nDzJfv7Xsfo3T9o///RC/PyX",
+	"dZ8XIyz35j+/wCDXukoHJrVc14YqveyBPJXSJ/xaidqoUi0LY8eShDRJMI1MG1oxN8JoMXiNRXjyelmc",
+	"lUFZvQ9IbOhfCryuswxkKQ+T6I2JnsvSvBcGhmIObUxWEuLSRjhwZJFaAmy8fPRe3Ksb6tb07pw0t2R5",
+	"r5D8bE+hW0l9NnPgX5ASpQvnb8mNfPBEL3vzHy7Vi0CoDaC+RRJJoi+ol5xrAvh5TjQJKQdjoFWhHzxM",
+	"ktilFUJrkLkQyKwQtE+vLg2UffvgaMths58W3NVYnhmQvsGs/7/////pt6qkUFWGChyfmC/B/reHv4gr",
+	"Hr/Hfgn1OuTRwd5tGOnlYP9iAH9Kf83YSZ5PJDh4vFrktCKxgYRiwiRkwlbH9/c7C1QIGh+aI9HUHzbl",
+	"TTxtiinuXdPl4+lDsnoSCaCYgKMDqgc2SSMp5l6UEiTWTS8rxcq9sQv7b9dXe7K/armfW8v1vGeVbRHA",
+	"z0GThKWY2C5Npxnfree9r6wF5knGDuHxXaF9TuVUD24reS7O80kZ8BEWVaTPDRfhTRP+vyKpVnY438Ju",
+	"7OwKP6ua4sPZCxUsqp73XBS5i+VDvl93t1XubDJhXYDwtq0gHsSrfVuFWR61ANPsPUvjYcyiUvyiRVY5",
+	"L7+IMY8Eq3BlbVbH7d2zKm5oQa83tnE2UnldCUL3Y5UdYj1/t3r3bq0MxEoEuyHVr8ubRBQ171W0q+oi",
+	"1hdgrGJx1ojGPCDsvTafhnlVUSw3KW7NTYUand4qjBM6BwC4oUjr4v6bGRbT6K5771+ltWz1ck2lPRSl",
+	"PfY31DtpnnVSsEG8FdXdD687xvqZ61dWlffRAWB/sF5m0S/sX4767HR/pxPED/IqSRw/MXNacsnKigJn",
+	"MyxIHEC1ermUy8YgoA9FGoBWoKCq1FUEBSZLFuoQwU9g6rgoRi7IOTZ+6QG8C6ptNgRtikwlyHs9sH1/",
+	"XsU7TYUYthYrLsqh3/WDBbde9gKrWOoitxUkG15aMmBzwSPSN/KtD+TpWynXt2WeWBPnFeGZwrYeR4R5",
+	"QFEqUeZtA/uK6HH1ma9lDrf4+ZaxihUMETiZnz7V3LnHcEc3DRmVzzRUTpKMqzgxJ9I7rIaSaD2YGmBT",
+	"Hdm664m6nxN070HJNzz+NWN5mkisJEmYVi9ISCWcm1kcqfGJ5in9/+oH0IgAMkgC80MIRmoDFsf9POFI",
+	"TxosDUfqE/XgfiNQpf4G9YF6HW9AKq5Jrg3O9uL1hyS6MEtjNb/QP8ehsW8ENA9d0TDHImnbO0OSPsKY",
+	"2UIo1AH6ZJrGkEClxmzSImcUS+ehIYTpBtHj2FvQt0N2WrvYgxFYBwryHIUGkoOFNMgKF/jeCb1hBsoF",
+	"yICNmPR6HAnGSk1dHsxOfdKXgQuEGunqtgfkGZjyj5w34xF8/6jgJXiEpn6LXMbhjSZAj/uun7nIIK3r",
+	"BF8EfUtUHN6wCL4aMeWkk7O++rjAYSJmsG0+4zJm6Js0aXQb29ZOz4WjGQuwTSl0wTLeMCPdgtw9Ckls",
+	"76HBbtBwll+3gSkyi4/iA3AecASjSMrCG4uyVD9Ck8S8h3xb0N/klhvBvRsOFDyG56E03sIA1jVWIIh/",
+	"Iag+BYiYF/OhqD4HGOYHXIYbxqZY8u/WiVrVWP9PZAr9imZ7jVaHF0eChxlU6DlAfzx6dJnOtVL16BF5",
+	"Baknj6yblj0K4BzkfRhLByaAVksGMsmdzRyVo8e/7evbQNKMo1cJuzVNhCNW31jB/bzLqbOZ+55Hpb8F",
+	"iYKciCnjhPIezxE94ULg1HEtmgSP7OqwBBOHn4tMr/OtHoRO49acTpJ33277f27BcO4Xv0jBvV/oP7dI",
+	"SFPw6MWyxzH96xtJ6ECKJFMuhYfJLoknU5GC6jfBsudXQqoJhWDS6TSOBCKmjBjXa8m9grZxAZu0evzt",
+	"FB+yc4lEKLf9z7agNsyNHYokwSxUjAO6sXDzEjGCDIfB3PjZehwyNJlU0p5kTMro8cuZgOiFJHIsZoCU",
+	"9fZiRkcjlpI353YuWxanMVYBefuafSfCd99upywSIXwFjAPUdr0hkE4iHz2CtNR+Hb5m38QP9vYPtyxG",
+	"hFTQhRGLNBDkRI1TZup3vRMhtQ1Db4jj4zGXCtq/YWtEQPEoJyr2t1rkhTBZPSmbMqokFgDOqCSScb2A",
+	"U+66TtlMrViSvfZeYI4+ZvrmYR3zI9f9EiuC9SP7pvXfaZKImWanZx7t4YjFkMVL+n7iTP+E/Apg8PpI",
+	"+wDw2pQYs2Rqj/2C8+nRIyPv9CMpME3P6WsOnoR4fAtTmg7bbUTLNbGUONWCB5SAHkdXNuiUA2b65sHA",
+	"wCy/IaUE4BkjdJQyU9SVxCHjWOJketg+P7/UjBY4pJaOsrsNl06KLA0BxHLbPLQ9iZWXxtNAqdsIGu9Z",
+	"inH8RrvVabX1b8y1bXQbu612axeURzUGIbTdmrEkacJebv8yu5EtC+s6YjXBYFMyJ+MR18L/hs0lpvcA",
+	"0sEVG5Af2JxcMJVX1G21yKkXf0KEpqdXl5JMWUpshOykx/s3cdS31eBYA797RNQ4mwxAcbHG+A2bt8gT",
+	"psKxiSMqAxgLh8F2LMSusZTAqD1ehfvUxfkj+EaLOG+AngPG1HPcYgtfHysERgF0KapfbsaOZd7IPgeT",
+	"gQRxbXD0Cw0eTF9STJYDFSqemHPhbvC5ltUjpn5gc9koNSTeabfX67mB1WZvTfVg4+xiZ/+gYYoEG6+a",
+	"+BeU+TVe/DZ4Jn8aH2XfPQ6j5sHzF7OfnuxdXR9ycfXTk59Ph9/ffPhZvv7X4+Of9LSg5q9x9tiUynUb",
+	"MobIXKPbGB7tvny6+93Ohyedf46O3meDY/WMdUbfP//tx8MDdnSZyePs1ffvX/949qYBFXqND9dPzn57",
+	"nR1Pdg++f/biWmXsYP/42YvpT1cH08fzCxXf/PuXH86vzvdpu/Hp3cp4vKY+rwbNHbBumLpLPw748ZP4",
+	"PXuOhwVftY+bVPWg28xtv6eGbw40um/fBR6+t5mpYUSovBDNa/BSab2ajvQWN76LZSg0H9X2zocmBRnb",
+	"HAKCUaPrfa1fV2ABoIQ1CwVVTZTtS3lCsQLLKQMTU6uHnOBor7O31SJ9rJRx11z/DcWGTn8soAMsXAZX",
+	"AHjXC1FTErhBmK2u+A94eHd7u7Nz2Gq32q1O96h91EbVdzt/aO2yme7bYvzzGg2rd3kNX/Wb/eqiuslV",
+	"C4RlVXpv39VUyC1dPgKfr1de1H3b0GZZI6hcfvlTrRxqmiwWwL11xpdnThVMpKK186620K1miaAQLtaC",
+	"LaXIyhVZm1BhZUbpblcNq7RX+gvnlcbXHEsPcZ5EYmMeCf7OJsZc8LDKbQtrrO1+ISs44xvJZA6PDXge",
+	"epguaAOe4qwKoJ0e3FrgzJQkvmGlgjEAhoKYgoPF+0ZCrGEm0htp+lIhAB6hJKJzk/tg32UEiQ+2h9oU",
+	"mLBmeomQzFotLpvbJCjMxmjVSFcb7io2XAj4suz0dzB9WmnUvCYoANTi0D2+CnK4BU2WhUAB+HK1SeHg",
+	"HYMihVvkQtjIS6ht6IGpyVPCusmNW8ESYVjC80RMZJVSreBprdF1qDTJSyzWhM7nYnAi84LAAJNPvOPh",
+	"YFpb5DR35NgBc28CnGSAJMw/AqQ5a94ZL12Pm7XIQkWNEsLtZbmyH7wKEgYeMVebYC4QEl7e5NTI1yLS",
+	"wND84uzi9PnZ9Y9nr8+f/Pv6zetn/YBQvWwccI69q15OGdgOsdIrcY5EUKjhPTKknBufO8xsQudVurFZ",
+	"4pmJRpht+KeI5uupAqZxxXpgBrmzr1x2uTK3XQT8/1T0YpvstZKis1ejheUsxYV7oB3R3iqsNe+1D090",
+	"bn+i3OUInju+U+uQIoa8ax1yWgyKltA3C60t79xOxusnpncmicPlffv9Kd9Lp7db1pozVyB4Z/f2jXKd",
+	"wOCB/RXOgmtOrZ/Y2dmwgZWt+CraMLZZhLbBR0JEgW1+Y/tXLWlfZap7Cj1l7HimGMziBNtG06ZzTouc",
+	"Gv+QjbA7MBNTDfY2R3xs3DI9F9RtbMOMPr27axe7Hb+J0TQVWuqBnw8bnq3UFgunUt8VC6M1RnirasFs",
+	"chC/kSeFxh5SxUmC/b8qdqeq60Le0JHxqOjRLnYRwSSyRUlvMCVrNifvL5LDaZcUBfeG4oY5tv15N22R",
+	"Zp9Kke/irVlosr2AMm7zVdfZuQWs3WJrL685Q83utcj5sHIWML25yLCodyjSkVAKamoC56ktqzBdPJW1",
+	"isvyy1pUo3384C9u80tkv59mY0t4YZEVnlQ1bjc8A1RW08Nds/7jFaSLQ3reyIrTz+yupGzkbbiKlt/H",
+	"T8HHhSDy29yyf/epYBsafUszjWLCqmcdvmbLjEP3LdqGGJmt849BQEMbG99IkrIQFGaEjVPaZIDog1Gf",
+	"Z9gHw8FLcpF3CSh0TZEmRk0n2laCS2Oc2uxDLCF07CcIyAAch2BZwGyJyBQUgaAp6q6yQvgTCgArGPKi",
+	"ssf7SSzV8zkgQss+iWWVLq5/c2aD1A7IGK9q1dbmP9l+FmM049YfPsYsDv3LMpZfMreha1dUbeULZi0Y",
+	"ABeDul3M31nx8sf6Vb9meucDG7LJ21/kF3i9NNfVVnMT89KkLfx61axMb44VrZC8Zwuyxbt4VU3q0FvX",
+	"cGhV4gLBdto7B81Op7mze9nZ63Y63Xb750IbkW7DC9c1MB05fwNtd3abh4M2ax7Rg73mTrTfYW16GB4P",
+	"O8UqvW7DueBsJ5OcoH7bmsLYneZhuL/fPKJ7nWY72h3udIZ79GhwWCz66zbCLE22j1r7rbbXH2VlQuRp",
+	"bJBXprekkEPFsyT5tNbeQipYZVNpa5jjYfvTjcUV+P4TkQ7iKELjypgiy584N21zP5c0qhBFfgLqp0VH",
+	"pW1gA/m/SeIcdJ5AMpy1UhyZ70AYjQEJ/bdaaXQKgXVwvmkxQ0w2itFfSJpx9CEmQtxAe3ub5MUSaVCq",
+	"XL/KmIdJZurTF8I0BpL9ruzE6lsNcbO6dW3eXXXitdRrNe7b3XxepCLVb/E2z8yncvPcXINcO22CNizr",
+	"PctO1RsJBpqCpymjZxhHWNDctQ1rml8selFtC7jyF86VyCLMkLdIZjNsbGU0dMpNf2GRQncc4xeEMDoX",
+	"C68t+jW0WQABwB4vvB7c0pDu7vVPN5miMgvHftWw10U9IBx9sNBaTa8JE0q4cJ9gOyMLHa4gXRFcr2Y5",
+	"I6awTTuqiCYLwGS4QNL00MLvAyBcrGzJ41hkKaDDo+JhrbEe9wGDTZIBsKoqdcoYJ0VEqDu4OE2u+EJS",
+	"9+qWRxXE0Uruyp3FA3w+zFv2+GhP1Et/1IQ2SpvW47XxCDrxLDCFFQT66IMKO6PzTYXXn+ZA+6KlVoGd",
+	"PQeXO7NkVoKEYwFXvQDmtaG9VOJyG8fRglKIy148k/xq0/jQ2Wcfdbp0HtSxoaozZD+24VKp1y22fPCK",
+	"dmKvSdhJ3r8S7ewEWi2Bh5FcjQUkiNnMT5gKxM00+6kOnEEopFS5oc33gGQ8QWa7zEus2eVpzvhNdpJD",
+	"jVwSfOrxHr8qgLK5aGEZnS0gfauqmmQm5HeGs0H7j7zjXay8cBhOPsAkbMOaY0n2dnbyJmeWq7jaH0zn",
+	"yqYg75yTb4KbsnxF9xDt8vOky6h2eQSsx20I7PXZxdmljYCR1QJgS0Jc9yYHNgp1FZECG5QMYsh+3Szq",
+	"VVzLXSJevgPLtOMKbLb8Qu+0TY2brxGtPyuihddT8w4xAVSILz3AZQMMC976QnYHhYyBMj9dx01f0cI6",
+	"j6/Qeak0ZrYSBGeNMx0ymgdQVELEsEso5/pK8Z2iI905KT6vI32BMPr0fQ07fp6wI6JeL1K+fPqweVnI",
+	"plDJUHUPNAEqtqOqI3xhT5a/aQnV8bSjbpADePvp++ZSpYyMMia1EgWOyOKuFOTk592dRVr9yVGmoJLz",
+	"FHckKHWbXcYvW1+EafT4Hg0haEtd76rbb+/qU5ewotctpAAjgG2tw7HVeGx9k5GdhBI5zlQkZpwM2Cjm",
+	"stJL95rRKOYY+/qiHHWvXctuc4W+lP2HYg40Ezbw8Dnoonq/HmYw2CRgfRMKgEA72GbAmqAUancDU4P0",
+	"9OLlC6MA03CctxMlEzrvcTqdMpqC1Wz7nec58P9w6ZLk2z9+32vtbqFPzDfyAJPBS6uEkmNFUyXzNt8t",
+	"ctrjpA4TyOSmxpxMExoutEFolSdV6kb37R+/H7h5Fb8zjjnj3jZZl3hJ49QZ96TUfTK2nIuHrOsqSm0V",
+	"UItcMB5pQw3M+wSqdG2lkU2sHbKZHtd2gvyWkkRLEJxJQNRMEEUHcguqw2SeYWvecQKBYFMmpHmfbUft",
+	"2pnr0aGjubM9PbtGLpBssUTB7Ojeli19W+wO7ZqoQyIsWrKkpoa8Rc6VzOmH7fjy3oWmnpJ825fZAKo8",
+	"oPgp7zq9FaBTmQDIglmKachR2B0fCbc/Yd1HfVN/C6f3NPfBlhrXmy38oKAc03PQBm710D+emug78k+R",
+	"ks6+rfXqcapAE+gaFA1lwWx9b8UxzrD/mql03oQJGU8I1CGKGcRYbFw9NL1L6JSmqsdL/qeqlKyx34ge",
+	"OTzWoOWZsnke8jfSaCaSRAKhZhIR3gD10TMlMszjti4ZbB7fJ9Qg9H5jdxVc34vF7ra606EOII4n9Xe/",
+	"x8eQwixv9LXRa4QuKfnZ14v3m75aKBw7mbhA5tythHuezxTRXDljEegURThBcnoL8CAAedC57PEC5p+9",
+	"CKanroUMLAMuEImwwKoEvGAm3+P9AsZnlwCQQ99gfYKaxB2okOXdMScDocb6riLcgn4vrlKNU5GNxiRW",
+	"Pe6lh8Sqm3f+tXeUcneJLEZQyaEEt/jSlJys5kf60JzNZk1AicjSxABFlI3h6tw1BG/wlXkfCbFR0eZ9",
+	"AUTQ4OdVYd95sXILJPcpRwoszuS1+bBuKuVarxLc4OawgZ/yRlnFGblzhYwJGWfB7vHyHpz1MNgNO83D",
+	"aKfTPB4etJv7dG/AdulOeBgdNxaAMRu/duSPox/5D//dHlyF+8mv7cku33/669H8+b44zjryUu2kPx3+",
+	"drZH/90oolRWFbvlm+HXR61hWRTQSFdy/a2phxZBee+/4aqPugugNPd2TJYedB9V1oLJrkf06gQQZPha",
+	"RzJgjjlzLxViblrt9UJcKJEybDJCR/WzzR+A8XG+KzlsgdW/xtjGygkp8BDi7PiPruJuhEfX9jnCUyXH",
+	"4/GqL1s7xxIe28QSggdXNYeQuwceLDyhxOZRWePoEuuTK40j811uHPl1sbV2km2PH5TUWcRwFlkSkZSi",
+	"z1neoGqN9dJdX7m44WIGgbdEjESmAGenxy0cYR74ogptJvISuzSUlAEDY2dyOBeUAqO4FLvdG/iMwMCw",
+	"RQHBeljwoYBFEkvS/9gzLat7jS5B/Li+0ZQxKQfR1Z8JcQMKaz/nEn2LVjAXGbTtpnxu+nZ3F3rwa6Vh",
+	"wCDnh0Ukm+alebbIsNwWHBS3Ku0i370H0DCQJZVkaDH135eeDyYDFjp+FKXOGuKwsu34fYtFQzvofV7S",
+	"P5w6XUdD+xgCrtEsWlJbXp+lyT5MG93O4cHucfto56AdNGKq7AeHB/ABJGXWVq2ruNFt7A/bw4PBMWvu",
+	"0XbY3KO7x83j6JA1j6MOPaS7w8PB/s5yKSrXSemErv2rOm2r5PNiKidAW1XuBLeJCrU7YPAjNztaVcLf",
+	"4XE6U34mUkA+m32V9w8i7z+v4C6hCr4tZaJqKeKgc7LpxvLbADssl93t9rGXGINNQcyrtThlWuyoLrgN",
+	"vOKuxUZQQdknlmf0eYYy5u6AeMbEgGI5ee65vEVKE5H2OE3Ab+8EdiwJTaQgO+12QAYspBlUzOvPR4Iz",
+	"UwsOGWoLmsCMSgKQHZj6W9YsYompC5iyCNmQ8DlNoMAKfRW+LwJBzIwzAlNgIpMh2n/18uKS4B71W+TU",
+	"qAOY1uv7dazvtEgKLlSPG1dSYBxEhRai/Xwr8EmpKCJDIS3ArdHZqk511JR8AH2h0g1wBmu1fkfEfyse",
+	"qiod4g5W3aK2UDQZ1+Dpi23rVtcVaiINgelupY+iiYKKLJWBgWI1IFaYptr4yqD/VMtKZMXbuAFPBjfN",
+	"SrVp1twJrHNSpOCsHBowDKvLSJfPBu5nFU9Yl/S9CpW+c4PaGIgEpiVJ3/wg8PzB4KfXw7k0P8MwJ7HE",
+	"1LgchzDPDu5xy2lBa5LQPAgY0EhgziHp/9oPjH/fz1Z3WTIYFbVGW2A9/EKyHi8ltmt2C4y0ru7tDVD5",
+	"zyh7o0kiZmeTqZr/iCwKFfPqfjJurSbUUIrFIQVgvymf+4DYJwiVi9Z1kix0wKkqOfu1UG+2cTOPylq4",
+	"ImINTRmxVjq4HqB7ogdBTKHiQFU1BqiaeaFngl1AuYPAfVbG+R1F6kre8q4IZuZ1CfyLTT/MAx48deOU",
+	"c3JmplIumrslG8UAFldiZr0rdsioW8u9VrQ5bPOlBW2FrJGvJW1/Zknbs1gWwph+GVuptUil+Cr95lNQ",
+	"Y0ic8jmW52hdfBRLzbwwXwb/NLjIsYRM7xPEBjU59YmAVD2v6RZnzESO4cT3eN+LcPQx6cLxU1O4EkNc",
+	"RM27ZthsxTYDAerpaPdgxwF8QYlBx9I2hi02dLABXQeUENsKcluxMaZaXXeNSEycVQpHKUhqYEkibTnD",
+	"zFRX0QKmL9g/9VFEaAHwAEVJy5hXPezSIqNZh6eYDhwrKdSdNXPu/5fz+3W2oS7nkLOZAyooeqeeGZPo",
+	"Nj+T+93qjqb7lAkbVxD43OwaOZef9/q6xOzwF5h3vNCHaeiwdiwh71ZasJtnqOZSbVlaatVi7iMttZoK",
+	"uU/CcHmHQK55Lymy+OKpurq6ap56W3nb6bq6uir83ByyuxWP2Iu0WD8C8DwFeURtX/TqDGc7woPk8K9d",
+	"YlJa2H0lJi8QJCBTlo7pVKKRgy52TyS3vpaA3gajUwDCLWp6r63albMUX9ez6l+1lme/zd0U27Z1U8JU",
+	"RROn7+BzuVCNB/5PmqBi5HUCwaitS+4bCRFBKh6mj1KXW2VqIzVXgMmZVMwc+P3EVi2a76EzTDEVsN3J",
+	"O3dgrXc/5jIbDuMQYmIID5Lzh1hw2+KMfrimI/aPg3bbJb+FY82t+IjZ9g+H7a2u6XrX46bFIvgr0DPi",
+	"OFyVpobkfM4aK8NI5uX0I2h/+6VbUO0VsiieUalOfVH4JdlSdUhVeOLJZH6H2xUsQW33gRYWmoTn8ZMg",
+	"9+Kb2GAFKPudCwi+Ksl3V5IteGOu4H3hd/cLuoHV6DyC0Ak53+jeTakKx4s377Hpngb5vzFLIs+riQ1k",
+	"tFy4YWyKv0EH90mx/2fRHxEUuplZlTfHQtR6ml84ZEqlSV0SDx5fc6c3NO3LF00MyWUq5uudc9OW7yHy",
+	"RD8Pu7FU+PPYzU5398HYjdPChsp06bU9fr90leGrxr+uLmJ6DU7mZJqKYZywO2r626557TSr0E+eAyhK",
+	"DkBjq7Ic9ogBzIzDsU1tWNKjoY/tKAHoqdAKoMff5OU9kBuCiZXF5AXktiKJ8tfnQXOvs66FfjFVbeYy",
+	"5JAqdFUghMBz8tpBDbz/Scn0sPVkLXKqbYN7Aa/qIj1cf0/rR3buFB+0xRW0YWuBRU8xUOHOEP1VrFek",
+	"o/vE4YeJ3gXSyq9k/hOQq/6G7HJjT9kyIGtGwixNGVeLINorQEqXn/1LAErfkz9tCeh4HiPizknw10CL",
+	"3kjo1SJFby77tn1RtSRf0ovYaX5tQnpQiYypiCcImmOKe2djYQpHJeRBCnB46n9hFmOLnJJhluaoaCmD",
+	"WmyDRmbBCe8RC3FBnPR4SZ5UybN6TETg1j/6xPvfzp/vGGYwO3OtxLUF4ysx0CK6f+k2IORNCazOnM0/",
+	"H72qYjH3xA5df/qV1r2J3PzS+WEFMKQB05/M74iin/PG5XD6lwXPhpjxWlD9rsHKDxx2vuBMBrbaK7B9",
+	"7JELDeaac05aPV6Vy0juKZWxx71cRoTiLyUyIhY0oCdCMgsCOVocDy8dm0QsTGhq3Dg+vCP6a6WJU+AD",
+	"6FlSszhkdUmMFuD/4fMYv4LMfwWZ/5qR96f5sEsI85XhpFXx5R2b9tEeKj04l+BxqbKgTLmJA9k583B6",
+	"l6DvGpBdblG7sWej1nxDCphxTLO8ehfEK7+t76boqbiU62VJaA8DlrqOd2J1tNSvroe7wH/KsUjVuniH",
+	"m+Aa2v6iLn1paDyZetIpDdVSNE8AbqaKJEzbdkd67/UzpmThL4NeGKCTpwLZs867s2bDs4f0Ey0wjr9r",
+	"A7I6CjrPkWH7VfCcf3MfUgVc5EbeI5vjtCxZ6iwHwK8WqQGKTtiJ2j4ujEcX9mWrSJnTJHEZWBDQvhvy",
+	"9v/CLITKI2RrAWE/oaGKd4TcBlUeIfftColA3/jpcw4KN2Uh4yqZIywJGEaFFtVjCggp8NtOu92qtC3r",
+	"T9GDFlEZbmSr5Cx2U+GR3bZ+ZMc+so49VmvrJVRCzl/l7Nyrbg3r15h7dzPWzFbUmWuXeS29l5gipuDA",
+	"nX29ync1xiAOPCHnObDjBne5Uhxsf8x9Cp9ulQ2AgFiUDC57TMx43njSdIjEpiNRsVJeEqnEFEBdITzB",
+	"UgZARM4bZjScKqMsly0rZ6ba+VpchL+AY37vro7566HIeFlRdZ5oaIFl8Svu7GrfyzXKF0KRJ+bNS33t",
+	"Zn73pT+WAg3F9f0N02qsaPeu40ayveSxrb074Bvu+yK5bxrrxOrE68nVl3HUxzbcRXAoWdM59RZJyQHr",
+	"ExoCGrej5wAtezTu0Ev1Xc4aPxqn6KcHLyq4tHHTQrFVj+cZl6brbJfstY9b5CVnRS5bXZNA6ksSAuzL",
+	"a3P7+7XoBPgLV6f598z/37v9iRfiIgvHmMx4l5KBv3a59rIqg+oano3qtWs6j5aQRlYoK6g+t18LC/70",
+	"woK/Sj3BJrzgbwfA8JrR6D6v8626Re4/6MdRv6hGZIO11IgVGrAX1Yi8//r96RAPXbvxHXAbbTF53Wu1",
+	"xoEQa7kHzQLPniIoRY6bD70h6IzOiQHGce1ffLOLaH3PoVFg3q7bKmvA0bke38utxrYityJO5I0VFzSf",
+	"wAf4x+/L3X8hfbtQfx0ADK1r28s8JF4uUpI4dB8gBWpStbUrdwWmqK/byDl04QKuw2TLN+xrdUu9zAsK",
+	"ZP5a6vKFa8df62o2UMBNhOjeJPbts8EJwKLr/QV5I1xMsjChZih6AWBlLXP0dUs109gGt7SZdnlACxMv",
+	"FZ3njk9IxSMiUwFAj3vgs1j3fnC4dxwQixdr/nVwsLPVysW/xToM6tKmA5yrlst4Y4koW9/ecF795oLs",
+	"N5mOlJdhmkRa3R/bYTKZlO1QRMx7V57/GKyGy4gdgwDK0JOeenkGS6AMZ2IXVdboPi4gQbOU2aCstz0I",
+	"UjUzELpa5ueDes6nquODSZlaIszK+Uc5NJsbzGYYVcxM60AmMwiwcSX2/FHCIPoTkaVWl4FTc7TX2TNn",
+	"Zb9z6J+V72JZS/EnoGLQiAxoQnnIUvR2izQcM8Pg/Anbnm7vPv2/AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -28,7 +28,8 @@ type Registration struct {
 	EmailVerified bool
 	Scopes        []string
 	By            *Caller // who registers somebody else; nil for the person, and at the command line
-	confirm       bool    // whether the address is asked to confirm itself
+	confirm       bool    // whether the address is mailed a code that confirms it
+	claimed       bool    // whether nobody vouches for the address
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
@@ -42,6 +43,7 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 	}
 	// Only the command line grants scopes and vouches for addresses yet.
 	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
+	r.claimed = caller == nil || !caller.HasScope(AdminScope)
 	return s.CreateUser(ctx, r)
 }
 
@@ -60,6 +62,10 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if reason != "" {
 		invalid.At("/password", reason)
 	}
+	address, err := emailKey(r.Email)
+	if err != nil {
+		return store.User{}, err
+	}
 	granted, err := s.grantable(r.Scopes)
 	if p, ok := errors.AsType[*problem.Error](err); ok {
 		invalid.Fields = append(invalid.Fields, p.Fields...)
@@ -77,9 +83,12 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	}
 	now := s.now()
 	user := store.User{
-		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: emailKey(r.Email),
+		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: address,
 		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: secret.New(hash),
 		Scopes: strings.Join(granted, " "), CreatedAt: now, UpdatedAt: now,
+	}
+	if r.claimed && r.Email != "" {
+		user.EmailClaimedAt = now
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.CreateUser(ctx, user); err != nil {
@@ -149,7 +158,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		if err := q.EndSessionsOf(ctx, user.ID, caller.SessionID); err != nil {
 			return err
 		}
-		if err := s.dropCodes(ctx, q, user.ID, provenKey(user)); err != nil {
+		if err := s.endCodes(ctx, q, user); err != nil {
 			return err
 		}
 		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {

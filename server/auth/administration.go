@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/mail"
+	"sesame/server/mailbox"
 	"sesame/server/problem"
 	"sesame/server/secret"
 	"sesame/server/store"
@@ -31,7 +32,7 @@ func (s *Service) ListUsers(ctx context.Context, query UserQuery) (users []store
 	if query.Disabled != nil {
 		name = fmt.Sprintf("users %t %s", *query.Disabled, query.Prefix)
 	}
-	list := store.UserList{Prefix: emailKey(query.Prefix), Disabled: query.Disabled, Limit: query.Limit + 1}
+	list := store.UserList{Prefix: namePrefix(query.Prefix), EmailPrefix: mailbox.Prefix(query.Prefix), Disabled: query.Disabled, Limit: query.Limit + 1}
 	if query.Cursor != "" {
 		if list.After, err = s.readUserPlace(name, query.Cursor); err != nil {
 			return nil, "", err
@@ -107,7 +108,11 @@ type UserChange struct {
 func (s *Service) UpdateUser(ctx context.Context, by *Caller, id string, c UserChange) (user store.User, err error) {
 	change := store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
 	if c.Email != nil {
-		change.EmailKey = new(emailKey(*c.Email))
+		key, err := emailKey(*c.Email)
+		if err != nil {
+			return store.User{}, err
+		}
+		change.EmailKey = &key
 	}
 	if c.Scopes != nil {
 		granted, err := s.grantable(c.Scopes)
@@ -157,15 +162,16 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, change 
 	return user, err
 }
 
-// readdress does what follows from another address that an administrator has given an account: what was
-// mailed before is worth nothing, the old address is told, and the new one is asked to confirm itself.
+// readdress does what follows from another address that an administrator has given an account, be it another spelling of
+// the same one, which some mail servers deliver to somebody else: it ends every code, tells the old address, and asks the
+// new one for a confirmation.
 func (s *Service) readdress(ctx context.Context, q *store.Queries, by *Caller, before, after store.User) error {
-	if after.Disabled || emailKey(after.Email) != before.EmailKey {
-		if err := q.DropCodes(ctx, after.ID); err != nil {
+	if after.Disabled || after.Email != before.Email {
+		if err := s.endCodes(ctx, q, after); err != nil {
 			return err
 		}
 	}
-	if emailKey(after.Email) == before.EmailKey {
+	if after.Email == before.Email {
 		return nil
 	}
 	if err := s.notify(ctx, q, mail.EmailChanged, before, after.Email); err != nil || after.Email == "" {
@@ -242,7 +248,7 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 		if err := q.EndSessionsOf(ctx, id, ""); err != nil {
 			return err
 		}
-		if err := s.dropCodes(ctx, q, id, provenKey(user)); err != nil {
+		if err := s.endCodes(ctx, q, user); err != nil {
 			return err
 		}
 		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {

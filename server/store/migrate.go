@@ -18,20 +18,23 @@ var migrations embed.FS
 
 // Migrate brings the schema up to date, and refuses one that is newer than this program. Several
 // processes may do it at once: PostgreSQL holds the others back by a lock, and on SQLite those that
-// come second find the work done.
-func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
+// come second find the work done. warn is told what a person should know of a change to an account.
+func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return 0, err
 	}
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	inGo := []*goose.Migration{addresses(warn)}
 	if db.engine.dialect == "postgres" {
 		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
 		if err != nil {
 			return 0, err
 		}
-		options = append(options, goose.WithSessionLocker(locker), goose.WithGoMigrations(bytewise()))
+		options = append(options, goose.WithSessionLocker(locker))
+		inGo = append(inGo, bytewise())
 	}
+	options = append(options, goose.WithGoMigrations(inGo...))
 	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
