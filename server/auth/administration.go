@@ -177,6 +177,10 @@ func (s *Service) readdress(ctx context.Context, q *store.Queries, by *Caller, b
 	if err := s.notify(ctx, q, mail.EmailChanged, before, after.Email); err != nil || after.Email == "" {
 		return err
 	}
+	// The codes that were mailed there for this account have just ended, so none stands in for a mail that is refused.
+	if err := q.DropThrottle(ctx, s.confirmLane(after.ID, after.EmailKey)); err != nil {
+		return err
+	}
 	return s.mailConfirmation(ctx, q, by, after, after.Email)
 }
 
