@@ -184,6 +184,8 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
 	case problem.TooManyRequests:
 		c.Response().Header().Set(echo.HeaderRetryAfter, seconds(refused.RetryAfter))
+	case problem.WrongPassword: // the page says what else there is
+		shown.Fault = "This is not the password of this account."
 	case problem.PasswordRequired:
 		shown.Fault = "Enter the password of this account."
 	case problem.AccountRequired:
