@@ -234,6 +234,9 @@ func TestParallelResetsOfSeveralAccounts(t *testing.T) {
 		for i := range 4 {
 			s.claims(t, fmt.Sprint("ann", i))
 		}
+		if _, stderr, code := s.sesame(t, horse, "user", "create", "given", "--email", ownAddress); code != 0 {
+			t.Fatal(stderr)
+		}
 		s.plantCode(t, "x", auth.ToReset, "", ownAddress)
 		s.plantCode(t, "y", auth.ToReset, "", ownAddress)
 		var wait sync.WaitGroup
@@ -253,7 +256,15 @@ func TestParallelResetsOfSeveralAccounts(t *testing.T) {
 		if statuses[0] != 204 || statuses[1] != 422 || statuses[11] != 422 {
 			t.Errorf("the answers are %v", statuses)
 		}
-		s.do(t, resetPassword("y", "the biggest wooden horse")).want(422, "invalid_code")
+		s.do(t, resetOf("given", "y", "the biggest wooden horse")).want(422, "invalid_code")
+		for _, code := range []string{"v", "w"} { // nor when the address is confirmed by another account
+			s.plantCode(t, code, auth.ToReset, "", ownAddress)
+		}
+		s.clock.advance(time.Second)
+		s.do(t, resetOf("given", "v", "the biggest wooden horse")).want(204)
+		for i := range 4 {
+			s.do(t, resetOf(fmt.Sprint("ann", i), "w", "the biggest wooden horse")).want(422, "invalid_code")
+		}
 	})
 }
 
