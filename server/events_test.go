@@ -187,13 +187,14 @@ var deeds = []struct {
 		return trace{ann.ID.String(), ann.ID.String(), "", ""}
 	}},
 	{"email_lost", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net' WHERE id = '`+ann.ID.String()+`'`)
+		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net', email_claimed_at = 4000000000000000 WHERE id = '`+ann.ID.String()+`'`)
 		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "owner", "password": horse}}).want(201))
 		s.plantCode(t, ann.Username, auth.ToConfirm, owner.ID.String(), "ann@example.net")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID.String(), "", "", ""}
 	}},
 	{"password_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET email = username || '@example.com', email_key = username || '@example.com' WHERE id = '`+ann.ID.String()+`'`)
 		s.plantCode(t, ann.Username, auth.ToReset, ann.ID.String(), ann.Username+"@example.com")
 		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
 		return trace{ann.ID.String(), ann.ID.String(), "", ""}

@@ -39,7 +39,7 @@ func (p *program) open() (*parts, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err = db.Migrate(p.ctx); err != nil {
+	if _, err = db.Migrate(p.ctx, func(warning string) { fmt.Fprintln(p.stderr, "sesame:", warning) }); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	keys, err := auth.OpenKeys(p.ctx, db, master, auth.KeySettings{

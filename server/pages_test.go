@@ -29,7 +29,7 @@ func open(path, code string) request { return get(path + "?code=" + url.QueryEsc
 func press(path, code, password string) request {
 	form := url.Values{"code": {code}}
 	if password != "" {
-		form.Set("new_password", password)
+		form.Set(map[string]string{confirmPage: "password", resetPage: "new_password"}[path], password)
 	}
 	return request{method: "POST", path: path, form: form}
 }
@@ -104,9 +104,10 @@ func TestOpeningAPageUsesNothing(t *testing.T) {
 				s.page(t, head).want(200)
 			}
 			s.do(t, passwordGrant("ann", horse)).want(200)
-			s.page(t, press(path, anyCode, "a bigger wooden horse")).want(200).shows("You can close this page.")
+			password := map[string]string{confirmPage: horse, resetPage: "a bigger wooden horse"}[path]
+			s.page(t, press(path, anyCode, password)).want(200).shows("You can close this page.")
 			s.page(t, open(path, anyCode)).want(422).shows(noLonger)
-			s.page(t, press(path, anyCode, "a bigger wooden horse")).want(422).shows(noLonger)
+			s.page(t, press(path, anyCode, password)).want(422).shows(noLonger)
 			if confirmed := s.value(t, `SELECT CASE WHEN email_verified THEN 'yes' ELSE 'no' END FROM users`); confirmed != "yes" {
 				t.Errorf("%s: the address is confirmed: %s", path, confirmed)
 			}
@@ -128,6 +129,7 @@ func TestOpeningAPageUsesNothing(t *testing.T) {
 func TestThePageRefusesAPassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
+		s.sql(t, `UPDATE users SET email = 'lee@example.com', email_key = 'lee@example.com'`)
 		s.plantCode(t, anyCode, auth.ToReset, ann.ID.String(), "lee@example.com")
 		for password, reason := range map[string]string{
 			"":                        "must have at least 8 characters",
@@ -183,7 +185,7 @@ func TestPagesOfCodesThatAreNone(t *testing.T) {
 			}
 		}
 		s.page(t, open(resetPage, good)).want(200)
-		s.page(t, press(confirmPage, other, "")).want(200)
+		s.page(t, press(confirmPage, other, horse)).want(200)
 	})
 }
 
@@ -245,12 +247,12 @@ func TestAPageThatIsTooBusyAsksAgain(t *testing.T) {
 		var users, codes []string
 		for i := range flood {
 			sum := sha256.Sum256(fmt.Append(nil, "code", i))
-			users = append(users, fmt.Sprintf(`('u%d', 'user%d', 'user%d', FALSE, '', FALSE, 0, 0)`, i, i, i))
-			codes = append(codes, fmt.Sprintf(`('%s', 'reset', 'u%d', 'u%d@example.com', 'u%d@example.com', %d)`,
-				hex.EncodeToString(sum[:]), i, i, i, s.clock.now().Add(time.Hour).UnixMicro()))
+			users = append(users, fmt.Sprintf(`('u%d', 'user%d', 'user%d', 'u%d@example.com', 'u%d@example.com', FALSE, '', FALSE, 0, 0)`, i, i, i, i, i))
+			codes = append(codes, fmt.Sprintf(`('%s', 'reset', 'u%d@example.com', 'u%d@example.com', %d)`,
+				hex.EncodeToString(sum[:]), i, i, s.clock.now().Add(time.Hour).UnixMicro()))
 		}
-		s.sql(t, `INSERT INTO users (id, username, username_key, email_verified, scopes, disabled, created_at, updated_at) VALUES `+strings.Join(users, ", "))
-		s.sql(t, `INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at) VALUES `+strings.Join(codes, ", "))
+		s.sql(t, `INSERT INTO users (id, username, username_key, email, email_key, email_verified, scopes, disabled, created_at, updated_at) VALUES `+strings.Join(users, ", "))
+		s.sql(t, `INSERT INTO one_time_codes (hash, purpose, email, email_key, expires_at) VALUES `+strings.Join(codes, ", "))
 		answers := make([]*answer, flood)
 		ended := make(chan int, flood)
 		for i := range flood {

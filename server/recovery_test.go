@@ -17,8 +17,16 @@ import (
 	"sesame/server/smtptest"
 )
 
-func confirmEmail(code string) request {
-	return request{method: "POST", path: "/email-verifications/confirm", json: map[string]any{"code": code}}
+// confirmEmail confirms an address for an account that register made.
+func confirmEmail(code string) request { return confirmWith(code, "", horse) }
+
+// confirmWith confirms an address, with a token and a password that may be "".
+func confirmWith(code, token, password string) request {
+	body := map[string]any{"code": code}
+	if password != "" {
+		body["password"] = password
+	}
+	return request{method: "POST", path: "/email-verifications/confirm", token: token, json: body}
 }
 
 func requestReset(email string) request {
@@ -29,6 +37,13 @@ func resetPassword(code, next string) request {
 	return request{method: "POST", path: "/password-resets/confirm", json: map[string]any{"code": code, "new_password": next}}
 }
 
+// resetOf is resetPassword for one of several accounts.
+func resetOf(username, code, next string) request {
+	r := resetPassword(code, next)
+	r.json.(map[string]any)["username"] = username
+	return r
+}
+
 func changeEmail(token, email, password string) request {
 	return request{method: "PUT", path: "/users/me/email", token: token, json: map[string]any{"email": email, "password": password}}
 }
@@ -37,12 +52,12 @@ func requestVerification(token string) request {
 	return request{method: "POST", path: "/users/me/email/verification", token: token}
 }
 
-// plantCode makes a code as if it had been mailed.
+// plantCode makes a code as if it had been mailed: for an account, or to reset a password for any that has the address.
 func (s *server) plantCode(t *testing.T, code string, purpose auth.Purpose, userID, email string) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(code))
-	s.sql(t, fmt.Sprintf(`INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at) VALUES ('%s', '%s', '%s', '%s', '%s', %d)`,
-		hex.EncodeToString(sum[:]), purpose, userID, email, email, s.clock.now().Add(time.Hour).UnixMicro()))
+	s.sql(t, fmt.Sprintf(`INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at) VALUES ('%s', '%s', %s, '%s', '%s', %d)`,
+		hex.EncodeToString(sum[:]), purpose, map[auth.Purpose]string{auth.ToConfirm: "'" + userID + "'", auth.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
 }
 
 // mails waits until a number of mails have come to an address, and gives them.
@@ -120,10 +135,14 @@ func TestAConfirmedAddressLogsIn(t *testing.T) {
 func TestParallelUsesOfACodeGiveOneSuccess(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID.String()
-		for name, use := range map[auth.Purpose]func(i int) request{
-			auth.ToConfirm: func(int) request { return confirmEmail("x") },
-			auth.ToReset:   func(i int) request { return resetPassword("x", fmt.Sprint("password of ", i)) },
+		for _, each := range []struct {
+			name auth.Purpose
+			use  func(i int) request
+		}{
+			{auth.ToConfirm, func(int) request { return confirmEmail("x") }},
+			{auth.ToReset, func(i int) request { return resetPassword("x", fmt.Sprint("password of ", i)) }},
 		} {
+			name, use := each.name, each.use
 			s.sql(t, `DELETE FROM one_time_codes`)
 			s.plantCode(t, "x", name, ann, "ann@example.com")
 			var wait sync.WaitGroup

@@ -26,6 +26,7 @@ import (
 
 // Defines values for ErrorCode.
 const (
+	ErrorCodeAccountRequired                ErrorCode = "account_required"
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
@@ -37,6 +38,7 @@ const (
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
+	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
@@ -51,6 +53,8 @@ const (
 // Valid indicates whether the value is a known member of the ErrorCode enum.
 func (e ErrorCode) Valid() bool {
 	switch e {
+	case ErrorCodeAccountRequired:
+		return true
 	case ErrorCodeBadRequest:
 		return true
 	case ErrorCodeEmailTaken:
@@ -72,6 +76,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
+		return true
+	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
 		return true
@@ -297,6 +303,11 @@ type EmailConfirmation struct {
 	//
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
+
+	// Password The current password of the account that the code is for. Not needed with an access token of that account.
+	//
+	// Example: a wooden horse
+	Password *secret.Text `json:"password,omitempty"`
 }
 
 // ErrorCode What went wrong, for programs. Codes are added, never changed.
@@ -332,12 +343,13 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 	//   ended.
-	// - `wrong_password`: somebody who was logged in gave a wrong current password.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as it says.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-	// - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+	// - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
+	//   30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
 	// - `key_rotated`: another key signs from now on.
@@ -370,12 +382,13 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every one, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 //     ended.
-//   - `wrong_password`: somebody who was logged in gave a wrong current password.
+//   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as it says.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-//   - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+//   - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
+//     30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
 //   - `key_rotated`: another key signs from now on.
@@ -573,6 +586,11 @@ type PasswordReset struct {
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
+
+	// Username Which account the new password is for. Needed where several have the address of the code.
+	//
+	// Example: ann
+	Username *string `json:"username,omitempty"`
 }
 
 // PasswordResetRequest defines model for PasswordResetRequest.
@@ -741,7 +759,9 @@ type UserAdministration struct {
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one is a claim until it is confirmed, for which it is mailed a code; `null` clears it.
+	// Email A new one, be it another spelling of the former, has to be confirmed, for which it is mailed a code. It does
+	// not expire, and nobody loses it to another account's proof. `null` clears it.
+	//
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
@@ -764,7 +784,7 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email A claim until it is confirmed.
+	// Email A claim until it is confirmed, which expires after 30 days.
 	//
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
@@ -822,9 +842,6 @@ type Forbidden = Problem
 
 // Invalid An error as RFC 9457 has it.
 type Invalid = Problem
-
-// InvalidCode An error as RFC 9457 has it.
-type InvalidCode = Problem
 
 // LastAdministrator An error as RFC 9457 has it.
 type LastAdministrator = Problem
@@ -1461,8 +1478,6 @@ type ForbiddenApplicationProblemPlusJSONResponse struct {
 
 type InvalidApplicationProblemPlusJSONResponse Problem
 
-type InvalidCodeApplicationProblemPlusJSONResponse Problem
-
 type LastAdministratorApplicationProblemPlusJSONResponse Problem
 
 type MalformedApplicationProblemPlusJSONResponse Problem
@@ -1697,6 +1712,23 @@ func (response ConfirmEmail400ApplicationProblemPlusJSONResponse) VisitConfirmEm
 	return err
 }
 
+type ConfirmEmail401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail401ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ConfirmEmail409ApplicationProblemPlusJSONResponse Problem
 
 func (response ConfirmEmail409ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
@@ -1743,9 +1775,7 @@ func (response ConfirmEmail415ApplicationProblemPlusJSONResponse) VisitConfirmEm
 	return err
 }
 
-type ConfirmEmail422ApplicationProblemPlusJSONResponse struct {
-	InvalidCodeApplicationProblemPlusJSONResponse
-}
+type ConfirmEmail422ApplicationProblemPlusJSONResponse Problem
 
 func (response ConfirmEmail422ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
 
@@ -1755,6 +1785,23 @@ func (response ConfirmEmail422ApplicationProblemPlusJSONResponse) VisitConfirmEm
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmEmail429ApplicationProblemPlusJSONResponse struct {
+	ThrottledApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmEmail429ApplicationProblemPlusJSONResponse) VisitConfirmEmailResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -5604,248 +5651,258 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37cttGti/8Kl34dlVib5AiqTtdU7UVR5rI8W1bcpSJ6S02gSaJCOxm0A3RjMtV39OceY95lPMkp3qt",
-	"bqABArzKY89s5w9HJHHpy+p1X7/10QvEZCo440p63Y/emNGQJfDnUxqM2UV0z15EPFUMvguZDJJoqiLB",
-	"va73gs7JgJE7NlVkKBIyjO4ZmeDVTc/32Ac6mcbM63rTdBBHgU8m9EODjthf9lstz/cS9kcaJSz0uipJ",
-	"me/JYMwmVL9nQj88Z3ykxl73oOV7aj7VT5EqifjI+/TJ957GEePq6ZjGMeMjtji2n8SMUBLAZWRC54TT",
-	"CSORkiweku/fXDwlR8cHp+Qffz9sdnyiPx8ftY8fFYf9A5VRQBJG48lfep5kkk5Yz/NJMKaJZOovPe/t",
-	"9UXjpOetO5l2q1U5necioDjw8jxuxixhRI0ZoUEgUq5IVFrbsVLT7t5eu3PcbDVbzXb3pHXS2kslS+Re",
-	"q31Kw5POceM06Awbx+192qCHRweNY9Y5ZkeDTmv/8GDp2IcimVDldb00iTzfnUqnZiovBRDO4kyux4zo",
-	"BfSBVn66vn691262SKCvLk2JiwZ8vRuNvBRXSiRVIxF3jEsySaUiXChNw1JfGZLB3IynRCLtRwsDhDt2",
-	"G+AbppL52VCxZHGMVywQPJRECTKjkR7jUBhC4OyDIiqZF4bUXmsXI672O7iP0SSdeN1TvYmTiOOndjbK",
-	"iCs2YgkM8+bm5ixVY8ZVFFBVs7OBPYq4cqftdov84+/tdvOo2X7kk1mkxjD4hFEpuF3eQ33RfvnUMZqw",
-	"pOLYsSQRyV96XsTvaRyFt0rv466H75PvTWlCJ0xZvpcmUsCO0DgWs/PJVM1/oXHK7MMXJ9/XW3IbwI19",
-	"IoYw0ykdMbNtTwjTTwHC1z8No0QquKBJLvWJJiMhwuxnPV8SR1L5Pc5pkogZC0nE899mdN7s8cKieb4X",
-	"6eH8kbJk7vmeZnde18MxeTUrclTDjaJJpKpZ6oTyOYkUm0hCcYZjKglVZCKkekIOWyQakgimpE+WpFFY",
-	"2NzDVvU4Y3jlejTbXkmznzRFyKngEsXWhUgGURgy4K+B4IpxmB+dTuMIOe/eNBGDmE3+83eJbDgbsr4j",
-	"xOfLdDiMAi1SbmUgpvr4h0zRKDZ0QIOASX1m7xgnMQ3uJO6ZvpZMWHeWRIo1Db0yqW6j0Ot6azJpqahK",
-	"peYl+76nIgXbns8sW4Y04V08M10zp27FyD+5a/0fCRt6Xe//28uVgT38Ve69xmfgqi6SvjtXijN9ApPO",
-	"GYLeYkkipSfu6Bc3NzeNMl+pGoi5Za/MhmBAl8gKdtpXeAJcfDukUczC8raa3SKhYEjWw0jhHAVXCQ1g",
-	"ZsCcpNd99zG/GSTMmN4ze0JIp9UC7YEGwG58byo02SZe19sbpnF8C+fh0/sdSaTTyUnkLZ8mQtMlHcSM",
-	"nHMVqflSallcj4ciFruQMyo1ew/JIFVkkDBqDopdzyekj8vZJ5LOJZlpJajp5fv9FHZup7OMIgQ+lrZb",
-	"f6cZ2CwRfOTDYFPJQp+IRH+thCAiDpvkTN4By6ZcqDFLyIRGcR0lGH6o2Tw8R3/QrHSCSoRDBTCiL0sA",
-	"hcV5qL2vWdXiosLazMZUkQDknNYaog1J5DmV6izU8kGqhCoU5VsTSkyluqWFxxXIJZIw/DEj+kpSuLJJ",
-	"XtA7RqSYsIEI54TFkhHBjfzfXQ6c5nv8VPBhHAVq6b5WzOWhdjc3TvK1YFwTXAgzhp3sg1GCUrAPe/WC",
-	"xlrOs90Y+ICGt2Yly2cZ1t0cPiBq8uzq1cvdl76VL/0PNCRvsrfXr747yodmqAHlxpABtvq9/qAn6hNK",
-	"7thcnyqtrhk1l4yie8aJmkUB01egDDcKJihm+tsJDVkjnRJUIR/hfrEwotcwxR32K+UynU5Folh4O9FP",
-	"vIVVc7buivGQuA/VD/NJyvUSJUxKFu68h+1Dl0VmIyIwR3KNI6rfzppJPNTOuoRrDIqQBTHVViq8jujX",
-	"WZnkLgtavmkwfivZbryPC3U7FCkvK0QJw5ERmQZje/R3P1MH+X68FIpcmDfXb0E+vgda9ZqJffK9V1r1",
-	"RKfTGzbUgmvJylasKMgqV++AR1ll4bZCXKLnKpIk5XdczDjstJJEsiBhKpOkzfXnDnM4h4HUyejyS/2q",
-	"VwLRqXy1NHuHT/ov/Q1jIQub5Ps+yLnGlCZq3u9xbSnqtYWn+YTyEMUC3AaPT3Bpm4/AuC37IhtPtewX",
-	"8SpDwfp9Pvne64SO6hcmvwFdVujr2MgoKfshYWFhoddhlWsQSi7XqihlgU9+aMxms4aWqY00iRnXJzks",
-	"M84HpBiXTVGtDU+qWNKX2MtsIzY+rzDKCFYsZkgCMp1MaDL3ut6ZI0YjSSaRlBEfeb62ItMtdvAaPEVS",
-	"zkQSklFCuYLzA8pxAj5rfU7sFU3wz8ApLA7rRn9FgoSFmnJpLJeNCF6zZDzZq40/Khufw3Q+PSARFc1C",
-	"2K2yi/7RFyaiK5bcswRnsdV5lvCAW/xYc5jFhKlxxEdkprkwrDQBs4b8dyoUM/5TXKso1EyXk7lICZV3",
-	"hA5EqsDJ8kAbc0aGNI1B+RBpIr/w+l+PE6FUvK3YVWwyFQlNonh+m3J6T6NY2yb1ZyBhZAaBFyHQ54m7",
-	"YU+CbJKbWq/8Q52MmlcbN7FmuuaMDhMxwW9oGGqe2yQ3YwY+CfgWJLQ+W9FonLlmlYi/EGc2gY9GFvlY",
-	"dpcTI3GoQYjnNBl9VtHqSrdYv0wvJuXk6ID8HP3wWYRo1Wu+6Kl76xyVf865I8gnrUGr6B1DGrZ8j4tZ",
-	"k1wnc0JHNOJEjkWi4s9w6GIxijhENgQPmFV5SUgVHVDJihZ3MNb67hUdaoahmQCO7l/weK0n59bxryqt",
-	"Q8SZwMtN+4eRcrsZm4euA+fSjJXg5Mm5GfIyB2lhdg9hfZbFLbkuLsMw4qEEMwndNLFA028dwbh6u5QQ",
-	"t5rsLU+Uixb/1uJwV0+24+XUp/OFfv2bfJj1u7Q4qQdxE9QvwTYyd4ezuoYUXL3zUzqPBQ1v9WKB/Knz",
-	"oFYLp908cE4g0+yoCU8QvcrPzXDqd3hx8A/tfquR/G85dZwEW5w9Y2NmwUvXwER3rBpTVfRcf28DRo9c",
-	"464U0IKbl8alI0nYh2mUsNAnCbsXdxiEyd+DkZRdvXlt17uqV0sk0Z8sXCvwhJPQO2Pt68ISvRTETrO8",
-	"DGlpY8qxGjFlCWyMsbIpLyzOl5l2edBgWysaL7geQCnJKCOLmc2yHLF8ehAUk6KSUpxkAG3q3zpv1yeg",
-	"vGZmpUpvB8d0HNrDoRjPUv/IczHScipTgr4EJa2Y5AYOjCWswlIi6Iea5dvVqTthWrY/wXBM5WZmxt3n",
-	"SJZYT51fJ37javIFTrOt+r6rOudIEq3FRQEjbwujXHr6suseSkEYpHL+IDbD1upBNhOb05Ywrl4bZaWw",
-	"rR4lMyFCxslYJFKvVZZ6ZZWbUubn4RHkX2V5db43pUprxF7X+593/9PrfWi13j/+D28ht8z3zic0ip+O",
-	"qcnZpWEY6WWj8etE8y4Vack4pLFkvjd1vvrosQlQWWHgnP+X+dQUycgdOV5dGvZBxYCmzpIs2/DyCmKO",
-	"mc06fJe9MHve++xlYvA7C1Q+e8GHkR6myffdYA0Ck/aybKAvIGUHEmTKY4TbK8elzRibU1POP6bKsdQw",
-	"eXeaiFFCJ7JJ9E2S0IQRGkKkgTM4/7DDmPrH04l+eTFIvyinywrMGmKqMiEvYSPMbogEvw1iIeHpbihT",
-	"258ivNVfQYYnXGB93reaZ+mHVyZ+wC5nl3ABhuytErcBbioQwKJCXRvwrko9g3W+dY5eKVepylZbMLdd",
-	"pva+cAyOqk7B+b0VBMuIsc5dDTJsTKdTxjVPOyPDiMUQLeBpHOfqiQ0YmruEVlIwXJRpFBB11GRTJHwa",
-	"mDyeMnEKEkYhiVQXOG0UavuZQgADJLL+II08wOCmT/qBmEwoD0kccdaH9/f14QnTmPWb5GU+5AhCEj1O",
-	"+VzbA11Cs/AECm9r1mnNa8ZZ8p3EtNzScutVQKGLCcQLy09VIeM1pIo1VDRhxUdVJJH7Hs7qFq2I2ogu",
-	"7JBNuWpWsPOVQ6x6wZVIlCSDOdFjbbrsN02jktDYP6p66PTWeKyXFT7kSS4TBr7u5hZLfBfxlTweTsHP",
-	"kcknYFLqc1m3suZ3XNoBG1HuE8ZDkyforvWKVVk5dGR+I3NCK9hzhInWhl632l54R9VUb8ZCMjfH4yFm",
-	"g0nfH+vzyL4zwQ0qzaQ0IfDN970kAGHAVMsfIId82s6wfMNs3KNVoIYC2RZ2p1K0ZjRVvXc52/wZPHyO",
-	"KJXCJnRh5UBmX8xFSkKR8ctmj/d4g/SBJ/W7eb5hLEYjqBxo5r8bOdPvFiO7eokLyR1ZRl8YQd5o2CQ3",
-	"kRqLVBmbWf/YLaaB9DjBXCWqYPu0ZRoF44y3s6lC/SHCkqwBg6w0E9p2xqisU7PfzQwlIII04SwkdEbn",
-	"hGpNt9Yh+QTc9vAyrWoDhzLDm9FIRXyE77M33NIgYFMFb8zWb0TvmUk6TRIWqOzxPiQuu7xJKgrJY5Df",
-	"goyB8lC/0ahC+hd7exfHhZprqbYrW2/funm1IS21CalvAi1H4hKrMUzJ3gs5+HiXscL0kol7lmh9xPAl",
-	"VQq3u/nLrKG1mzyGeJGICawZZ4QzNRPJnfv0hAUQjswLWobRPYMBcLgHdwiWX6+5T9KpFvrtw8xRYLdc",
-	"pKrv279utQY5BwkM22/WE4YPP+mHYwIx8Ft8SsKGCZPj24Rptts3slp/ZdxeWcKxfmIgeAg04ZAoaHW2",
-	"Bmeonpi5wsv1MjgvK6poLsnMxgLelB09JCJq6DNAK6JE9BkRGlrRa2F29TZImFaQ3a9CFrPyV4Zo+r4e",
-	"afa1ycDVVyLhZG/oGtYq6dxswzQRwyhmzhXFvGVLx+Dcd5JDLLnAQ1A/Nsowvth8lT3VuQdWapqIe709",
-	"kRpD0qnmTpAs7j4xFlJV3Ct4PCdBTKOJJm+t0xXHPM6fr4ygxATlKJGlpU+YZArIhrNZkS8GWgRWjfCJ",
-	"oUd74h0KMbLD2T3zjd28boVmqpcVahD7mejp4+Pu2Pw2EYqaO82BvWNzIqMRl5gBwMWMCG4Kw4zVBfxD",
-	"WzMO788+ZmzWsVszRohXiVRlfzgHE+ws98BV2S1lsgbRWqBq5xuzLu43hqadrww9Q52YS85oL7jkm9lq",
-	"GS3m35Su0LTljhYoIRf/+VCLO6iViHxX1jayXtONPR9Qblf4Y6USq183oR8u8Ya2U+ZHk4TO9c9OyeKi",
-	"amKNIO4KeIg9lHUw/egNlTAYVHEAVZrThTYis0j0ButlHZKriz+dwpvyCjy7evWSvMZfTTLaaav9iERc",
-	"CeBDmss8QfmZpwT6+lTHVI6BGUUK1djSmtUVgbuLZMeVuVcrVyiN45eVqvQZiuUpS6TgBAouNLt/Qvp6",
-	"r/okiBlNoCaPvBSkv6cZVLcPpnCv17dCcSbSOCQTeqcFWBzxO60+RSZ1lwusxRFxj+cVbT4JI60qaXY4",
-	"ocmdBDMcuFXE7yMZDWLmFMBletTvIuLwmakZg9oE4VxWLnY945ycm0/lovSya7JMnAVX5V63B/99aLUa",
-	"vd6H9kWv9+H4Qv95etHrpa2j9tNeL+20Wj/g/87xfxfwv85JA/+P3x618OOR/vXi/OKixgX6E6OxHttG",
-	"NG093R8zzi7uSjynfbSKqMxDqkjpUu+knOLObegIQvCEow75x987zU6TVEUwaaCiexTIXBiCmLDJgCWV",
-	"zp7ovtIVaePrLA9lZoXTlM/Rr6QtonzdB0LEjHLwsqTV9i3k8TLKFTjiNbXrk4Inu6hDZsGasWaJMsXR",
-	"rwJF2MhJY8xdeHpIlKiy5heezz5MK5eL68cxHkpfa6LSQArISJtG7dPjVsGej7g6OnDrrDuH+wetzn6r",
-	"dXx66hRctxYLrn0voqp+BPmEHvCFVT6j6w335XcV1TwEHYmLweFVMh690NUOI8d0i5Q5CjOfyCkNWEMy",
-	"LUTUgneuRm7JFW4p39ThD1gs+AhgJAQvC6JKn5xMB9VPTiVLvpMkyg3JjKzR0Yofv5NEzHjlilUTL1yJ",
-	"DvGF9/YHgAXRNye8sB1PcqMPPuNFUDwKddcxU4QLTOTghUgEPNNRYTHksJKbLvNdvRo6AtfPQRAwYW1x",
-	"6SuIp8SsDRdcyaxt6WH3YzlYVM90njNtlAImBWxmwqYMHQqG8vVf/TMTaof4RJ9gnLFZRp1Yub9mHFj2",
-	"s3QsmPRmuKEbH5I26616TKiQZHZ9Xq5k64nKY14nwLnu0TblJUXcCzOdp2IypcaLjRZ4hg5CuZyBUiQV",
-	"o+GyVa3hAEi0i5pf8ZD4pE6MFaSMc5zxVyrvSpg8bP5sPPhrEL2Knl28/fOy/TK6lJf8zWHw9PLocnLR",
-	"+rkz3Q+fPjttsvmzP8Oby+hVdDl7cR2Pf/txNH85f3baDDoxH0wuWuGvz+LVm3DSPu2UdbklvON2HFX5",
-	"x/u4GJZDaAW3yDSeoBOBEn2/0WwhhGmq2Apr4D5s0/OcMZmF4/wzm2+ocb3ijCCkFvgAwDw5Pmwfk3/8",
-	"/cCAWR22T8g//n6En05a+/q3zqMmuQHN3hAhlGmjGiatTArZVGsMPS446d+peb9Lzp/CL0Fy75MPsETz",
-	"J+TVz6/tt/DVhyfkzdUZijX4gqHWXtLt4lHZMKvkGcn9OpexdS66Qw64SnLfqfk6T+MLdmXnoFpSrPO0",
-	"D+WLOicVV83XuKpEbXcA8ZBCOodec1yGGuq7YmpDc+SOzdf3SGj6LvgjOgvuiPLo9eOrBuskN1TqKP1A",
-	"hDmPBZPVSI4MnCM7zPeDk9f7F8PWX+/a01/2/2xNnh7eHc8Pkv/+oxOcTK5OwyP16/jZrP38N7GGyFg0",
-	"PBe28QVTNKSKbrjWUK0HPE7eZmkEhcV3uWaVqHA9QYuOoMjVJm4ZD8H3sAX4W92jIHHjFrMu1pjCwRZT",
-	"AJ1/qyH/PruTt/ribW62IFNVu1MkznPUtYbFymlCXXWG2AXTdPpAK5OwewMtuNvOVjzn82+rcfKufHS7",
-	"terZVQ9H5/ttKIJ0wrjK8rE2XhtUQnZa3uIjPvfKlh2yeHoWJlJNPbUMwzlLdatbsaVLDpFfw/rWXa6N",
-	"qHZT5lUlnV6ymZthWeQAT0XKFYYEXXeptldB31RjNic0YV10CEjUoSbi9whyAmYsDsSEZb7Xu4hrS83x",
-	"vRKTZqu3FS0pE6g1oXbJFKJJcgWefMzbZtForPByACgLxGQieI9nkXR8o4I0kAkNmRWu1hbGiHMxdmwd",
-	"BIYKTDaHryfS49YoK/l0d81CPdkgC9WpAdwwCdXes16F4VMDoFVR7LheniUT07g6fODOtdf70Gnpf9r6",
-	"n/1Gr/fh8Af9z4/6z+PzylUo56/WFqZXUXppiptljVbW9lvnzGJx7gJkShnGIHWKAvKr3JzLnI84t9uE",
-	"0VJlfl3J6hoBPnv4t8pvNqkBt1snJPseZ7O1b3d51UKecHkopUdXUYR92BuInn7etOYHnCmm1G42O8fj",
-	"9nD564GYbJG/XpmEXjkBU6+wmZ/hjCPmLqES/AinB4fHYOFjBe7mu1jginmcdjdWuOgWMACMa9qnTqB5",
-	"tdrolqlUWaC/Ngx5NC5/RFEZSePsWyt+kMX56vFvDwvRkYNWZXzEVMNUhgjgHVoRwcLVhTWtUlDndWEN",
-	"wHWkklDy9s1lMUG0Qvld6SUzsGsw+mw5Mlrx7Yl1tqGK3N9kit827vGzUmYORD2a5JW23GaRZCQu+c8L",
-	"QFc2VgEyksTRIKHJHL2qiDgOia3m0Q/uTq8YO15aO/7hwgQwNIUxi9395isd1Yse6uKLz35L/vbscHYf",
-	"XP8R//bTAT9MLn/85Uz/90Nn0LrbH+z/0gomF+lvfz1Vf+Nx67dfX4rf/mV9zMWg1IM5ma8wLripZMbk",
-	"p9va6K6TZZJnG7sLv1EtA+odyyL/kSQBjWOIXoA1EnEjjBbj/ViDKW+XhaYZoCq4oRuz/qVY9SbTQJby",
-	"eWohMB94WSXEwoOhkElbXJULcW3DAPhkCAbCAmw9fTTxH9RXs7ICIl+aFYUQa9QHWCrMZlKf8O+7B6S0",
-	"0gX6W3IiP3tCoD35ny8lkEA8CpoBiDiURB9QJ3na5DzkZQMkoBxg0ZsV+sHnSSa8tkJog2UuRPsqBO2z",
-	"m2vT7KJ1dPIo695QCFFnEeq+6Wrxf////9NvVkmhqqQeIJ+IL+kOYom/2HkguseOKvU65MnRwaouCuX8",
-	"iMWchyn9I2VP8hQswcEt1CRnFbkgJBATJiGLujol4rC9sAq+96ExEg39ZUPeRdOGmOLeNbK8TU0k6+fd",
-	"AIgNeAOgwGabzJtiukopp2TTjLxSQNl5dmH/7fxqKfublvultVzHxVTZOAUSLGgcswQrEqTpReX6vpz3",
-	"lbXAPBk9A/h8X2iwVTnUo1UV78VxXpTxPmFSxfW54yK4a8C/ay7V2l7ZFezmIitfci6rGuLnsxcqWFQ9",
-	"77kqchfLh1zn536z3PtowrqA4G6bxXwW1++qIszctQ+m2T1LomHEwsUCsTXo5Xcx5qFgFa6sNemixDGd",
-	"c1bFDS3m+dY2zlYqb1aq0v1YZYdYz99K797K4lmsWLEbUv26vI1MUfNeR7uqrvN+CcYqFs+NaMR9wu61",
-	"+TTMi8EiuU39d24q1Oj0VmGc0Dng/w1FUhcc386wmIa77r17lDay1ctlx5YoSnvsbqhDaY51UrBBnBnV",
-	"nQ+nOcrmyf43VpV3kTFgf7CuatEv7B6O+oR+d6djhI9yKo4yfmLGtOSQlRUFzmYWmJ5irSBJuYpiY/Jn",
-	"9WG+SR+GalD4yVT6UVPrt1A6Uwxfbu7LX3kWCyd5qQfbFgJteabIgM2hInbMSH/Cun0jrGwhEJY52hvH",
-	"VNpaRYT9T3qcC6XVfux0ZsskDHgbsfaiqbBFtGK31j83FIXoEiU0r9GbANymx7GQ2FY9ggTwXc+T1uSU",
-	"sGSDMErF6PI7D1vPaNmqz0UtA1nhC1zGTtYwVoB6P32qOZdP4RxvG1Yq0/0SUt+Zch+GUrcK4C3TXd7y",
-	"6I+U5SkVkZIkZlrLIAGVULE8i0I1fqJZS/+/+n5F5RsXJv/CN7dKgGTl2o7Ub2qSl9DOTgx7NuyszQts",
-	"GCJJH/hiH3y8fROA7huXL9wHZyMW4o7EEYCjsQnkd4A55fJUIOlRdM8WEiV4hVt4CRzXf9kiN1ld5/b+",
-	"P1drXY6YWhon1WT82R1aoOP9GxS46nm8BXG94XJtcdoWeQ6kwAWpJt8rfTk+GvuZQN/jNT0GWHZve7pI",
-	"0kd4PVtNgMpJn0yTCNKfNME3yTlFzAVoVGK6lPQ4oki4BlKnuY/tY0EMoYaRI0hBaq+QRuBc4Xsn9I6Z",
-	"glFYBmwQpueTLcFYqWmWxdKpT9kyMJZQ+F/djoNg9crjzM3yGH5/XHBfPM6qW6LgDlE7XJ/UXKSQlPUE",
-	"XwT9dFQU3LEQfhoxBTK5YBb2cYLDWMxg21xWauzjt0nsdb0960DI1YIJ62IJu9f1foQ/NHszrjojkwEl",
-	"DaVl13uj37xwiZ9LbchUu4cW4nAfWq5dD/NgFm/FG4Bs8AlGEZaFNxaVDqjwiWPzHvJ9kVc+yp6QvRvo",
-	"zjc0A7fjrEvPXXiQdfEV1s89P5rrdxD4MeJDUU02mK5AtK10x9gUMSey+aJAGOt/RKrQP2qoAXUcc84k",
-	"eMrBFJgDys/jx9fJXOuejx+T15Bp99i6m9ljH8gm7zhboi8fOoYZdLSMlHMAnh7/vg+13knK0TuGTccm",
-	"IlusvrHm+3k/58z27zueof4jCwMzZZxQ3uM5MC2cHxw6zkUvwWM7O6y+xcfPRarn+U4/hE6j5pxO4vff",
-	"77kfH8Hjsit+l4I7V+iPj0hAE/BMRrLHMdfrO0noQIo4VRmcCJNdEk20tEaRDGX+r4VUEwpBsbNpFAoE",
-	"RxoxrueSezczjXbS7PF3U7zJjiUUgdxzv3uEloh9diDiOKuXD1n+LKspjCBTYzA3/sIeh3RMJpW0lIzJ",
-	"JT1+PRMQhZFEjsUMQPHeXc3oaMQS8vbSjuWRhRuNlE/evWE/iuD993sJC0UAPwGfiZTZEEiLkY8fg47S",
-	"r4OJ7Zs4yMHh8SOLkyIVtBvFigwE01HjhJnSbYciJJFTRu9IxvZNTRz5Hjt8AohMOSux/wiQCzA7CcsX",
-	"JdZ+zqi2J7iewBnPmqfZxNRIkoPWgS0YxLTePDxlLsr6/GIxuL7l0HSwPItjMdPc99xZeyCxCFJ2Sd9N",
-	"AOo/IX9ATwNN0m4fA63tjVk8hfbfNJbCPqLH+4U2EV1iW833fcI+BGyqskCTmgnirCLMwvQIzIwlAH+2",
-	"h2vBVff4sRHCemAJsGjHRW7IG2F2mpgAdtxqIbS0iTxFiZaGoJn0ODr+QfUeMNNkEh4MrPk7UsopnjFC",
-	"RwkzCm4cBYxj1ZTpCf7i8lqzdeDDWmTL7h4cbSnSJADE1z1z094kUk7Sk4eqgOd79yzBrAev1Ww3W/oa",
-	"wxy8rrffbDX3QaNVY5CMe80Zi+MGUMze77M72bQYyCNWEzo3VXgyGnGtkdyxucRkKMAPuWED8jObkyum",
-	"8iK9R01y5kTrEPLt2c211OYssfHEJz3ev4vCvoUbQJCF/ROixulkANqUzcS+Y/MmuWAqGJuoqzGckeRs",
-	"e080PyiBp/Z4FZBcF8ePkDbanHd8J5iBkIN8214PkUIIIoCro/rl5tmRBMA3oC6ujXOeAelru6xI5qaJ",
-	"L6YWgl4XTQxdZBR+qTWDEVM/s7n0Sg3eO63WZg1qsIDtnSlI9M6vOodHnqk79F438BNUDnov/xw8l7+O",
-	"T9IfnwZh4+jFy9mvFwc3t8dc3Px68dvZ8Ke7D7/JN399evqrHhaUEXrnT031XdeTEcQxva43PNl/9Wz/",
-	"x86Hi/YPo5P7dHCqnrP26KcXf/5yfMROrlN5mr7+6f7NL+dvPSj68z7cXpz/+SY9newf/fT85a1K2dHh",
-	"6fOX019vjqZP51cquvvb7z9f3lwe0pb36f3a4NWm5K+m9QGgSjG1S/MauPgiumcvkFjwVYe4SVU3Zpu5",
-	"5zagcW0Ur/vuve+A4ZuRGkaEKhLRvAYPlVb26UhvsfdjJAOhubU2wj40KEjyxhCw67UKnP2sX1dgAaDq",
-	"NQo1Wg3UIJbyhGJRV6ZyTEz5H3KCk4P2waMm6WPxTXbM9WeoX8y01AL8xMJhyGoKdz0QNVWGWwQl6+oJ",
-	"gYd39/baneNmq9lqtrsnrZMWKth7+U0bV+J03xWjxbdo7b3PywKr3+wWLNUNrlogLCv8e/e+puhu6fSx",
-	"S8BmFUvdd562FT2/cvrlb7UKqtdksabunWMR5mafY8gVjLOinfW+to6uZrqggi6Wmi1dnbULvrZZkbWZ",
-	"ZnbSatimPd5fOd80YYBIOq0aSCi25pfgIm5gtAoJV+5ZMPTuRw8WedFRK5nt5o8FZQir2AXNwFHVi1EC",
-	"B+TQzwwj60V1gtYAvSZ73IC/sFiy7yRo2jMBiGTQ0E3r85FWj0I6b5KbsQDtw0WURG0KDGUzpFhISNwA",
-	"hfq6osIcDF4JRvWIZen/ZqVRQRdm6vDgGaahAg6aEgBoZZrmalMTB9nj/avzq7MX57e/nL+5vPjb7ds3",
-	"z/u+8445Ngx7NWWgg0ZKr0XmJQPFDF4tA8q5cWjDYCd0XqVjme07N85/k2r/gwjnm4kU0y1kkzr7tU/j",
-	"YieFT0U3rMkLKwnFgxqJnZOcEyT55HsH6xy9FzQeCoCYhDtOd+qtUuwwkPVWOTP2nBODy4da7P25c78d",
-	"p+GaXuE4AqFc30DFHfKDtMJbMdcccxYWvL2/eouyVmlww+Eae5p179Z3dDqr77jEskJb3LQ509b3rDEV",
-	"t63NMkZvDgehvJS347D6N2wZp89+RUaPDt46xRf8IZrfficNMrQBsKaKATR0IhXyM3TTOMBkXOR44oX+",
-	"CtJ4xLXlaqxKY62yD5EED7QbjpA+WARNcsbRTUxEqiAXFuWKwbDXggBKpSkUY6PHjMoe78eRVC/mAKAq",
-	"tUZexRz1NefW153hfqItWbVx+SV7zyN0U6y88CnGjPSVZdyfeG494FltmXXHY4zEFHsbkNpipHdNThDp",
-	"V/2R6p33rS8mB8rPj/dm2T7rzeYu4qVBWwTjqlEZFP81RUbe3eHT+13NJROofJe1Jll3cWHBOq3OUaPd",
-	"bnT2r9sH3Xa722r9Vmg40PUcP5yHWVn5G2irvd84HrRY44QeHTQ64WGbtehxcDpsF4sVul6mT9ueB/mC",
-	"ug0uCs9uN46Dw8PGCT1oN1rh/rDTHh7Qk8Fxsfah6wVpEu+dNA+bLaeTwtoLkYfxIaKtt6QQseVpHH/a",
-	"aG8h8FzZWtVqSkhsW0v29lrcudjKT9+3Ble/EMkgCkOUoJvImy8laz4uRE+LOTafFq0O2+pC83wax5Zz",
-	"uQLJcNZKcWR+A2E0BgzdP2ul0Rn45cEVq8UMMcGsaSLAn5KkHA2CWIg7aPJsQ8raWPCLXdsiHsSpKdNb",
-	"8L8YMN9d2YlVvjxxt74KZd5dRfFa6jW9h7YdL4urSPVbnM0z46ncvGysvrdnPUoNQFqX9WZiVl48AqNJ",
-	"kBk2o7HaupbjXWi5UFQRI4XNImLJsoYMeZcKJUxuVKSynr1auzBpIJjJw92WHLZ1r084i0A1HcxdEEcu",
-	"sm9UNGEZxKuCVAStjpgh9/iIKewNjBqZ8aabeBSkuQ0tTjJgtUTKFlqMRZoAjC/Kedd6zqD80Fff4yMh",
-	"wirlxdgFRayGHSw8k3y2kEK2vhVQhauwliXXWSSXy2He4CFHohk6m4nrbFSkWRIpxThqoDPf5HkS6N0M",
-	"CuOMzrcVFV+XTfJV2CMvwOPA7DLrUzgWcJwLHTe2tE5KPGVrF5Rf8g7huWuS80KjD4vhalgEImwjMFPW",
-	"OBqqoXs84k/y/nDY6DWGHh8ASJj5nbKRaOkpM3+SzF6F5Jw7c6KCTSxEk5zloE3ZJZk5xei9O9+sr9YO",
-	"niwq72QWi3a3sMp19eb86vx6Q8/VEt/Ug3GwLXxUZfQZj5JBBEkWBQCr7XjgTm6sbPs1cWCXE98mZy20",
-	"qfnm3vra3Vt4HCNJJmICRZT/VMmyRT97iwBUjNJaqaq1KK2Y+LYXtm1nv6SbvUF7KbSYts8z4EC2rxc2",
-	"Es0aaTfJmcmzsakwGQKsQQd6l3eK8VYML0vg9/ZgROg/2IEIOx23p7lRqCFf6pyrCEz+1V3yA9vjFzH7",
-	"Fle+0Mkqa8QRsCmkZj3JxYHm7CqKY1iAiu2oalNb2JPlb1qy6lpjNSLOgR90M4VQ3aUJI6MUIiOoxhd3",
-	"pcCRv+zuLK7Vw7SaX0L6RcrP2jOs2pSvwkv9gDogdMqs9wkctvY1MZmOi/VN2VFkZlVKyHwJJXKcqlDM",
-	"OBmwUcRlpTvgDaNhxNHJ/lV5BN5kXURt1+ivZP8hHQz1yi1cCVmpeL0DAbPfbOqAZjaFAuwOYp9atZ1C",
-	"SYJtY/7s6tVLo0HRYJy3+dImZI/T6ZTRBAwG24I1z6L5S9Ydknz/j78fNPcfoTuA9K3j0xQJZdeZBoaK",
-	"JkrmbS9Bryd1Ndgmoh1xMo1psIDN2iwPqtQw5ft//P0oG1fxN+OSMH40k9OLhzSy9pAeWLGzRGQZEg9Y",
-	"N8t8t3mETXLFeIgdw5lmVdgmFHMVbTh+yGb6ubZZ0feUxFow4Eh8SHpVdCAfQX6pE0o373gCESeTaKjt",
-	"FN86BWx7T/106PBpgG2ZqxjLhSVbTHIyO3rwyCbPLnZyzJqKQk43mkKkpjSmSS6VzNcPO8Y4/Tgw75t8",
-	"35fpAPLEIH0y7xD5yNcqpH5+sfms/ljYHRd5rD9h3ce2zBOo9yz3PpV66Zot/KAgbdxxTfnZ7KHvCjVh",
-	"PuSfInE6vfY4VSDgu6YiUVnwMNsHRZKDzimOsP+GqWTegAGZxFDIlxYzcObaAF5gAJXplCaqx4fFfqSs",
-	"CI6Tadp5Y1bg8JjFmpvVlEiVaMsp+U4ahUOSUECBK4lFcAerj8a8SDERxPZFth1eqKlL/c7uKjj9Fmt4",
-	"bBZ6VkyFuEnU3f0eH1MJuqw+NnqOAN2c076evNuXLDHORDuYqLDMsJhAnM0e72d5X1nHvz5+fsH6gE0n",
-	"faA3KMXGqaQ8hoREtzWxtD2dB3NiuE6Pn+WLgBfq54EKUkSGIWcrMGSg9JLOZY8X4FvsiE1HOYv+Ui5R",
-	"IxIR3lSpVM2sS48XOwp1CZS+2cZCoFjhAmqxgC2w4aOFdbI/gVPRaaOkz3mPO6f0SWaHOF8agI1+ITGt",
-	"D4veLwEhA9PBcjg9S1jTHlfjRKSjcV6K4oTVI9XNe+1ZlkN5xhMgjWnRwQJM6drk3a3nV/nQmM1mDajl",
-	"S5PYlPOVjUO3RC2X/1hi55ocLpCOV9FNdgGDxsCvVEGnODFGi0PyKQeaKY7kjfmybijl5NcSWs32qDOf",
-	"8mYExRFltGybpms5ULDOnHhxZuMM9oN24zjstBunw6NW45AeDNg+7QTH4am3gKvk/dGWv4x+4T//d2tw",
-	"ExzGf7Qm+/zw2R8n8xeH4jRty2vVSX49/vP8gP7NK4IcVWX/5pvhJoluYP8UwKzWcoVtqFYXMd0evqmV",
-	"C9oGpcMPRiZLCd0FJbNYZJstenXgHJm+VvkMq8plVSkzfduU15fiSomEIUY1HdWPNr8Bno/jXcuBCeLF",
-	"tGlbO5APN2E1tHvrOu43uHVjHxzcVXLEna77sqyR97o2Hdy2jWEHN65r3SF39x1UUUKJzT+xtt41FmxU",
-	"2nrmt9zWcwsFas0+25DWL2nnCAEITY0Tij5YeYeWAhaQdF1d6Y6LGcRfsPs5lDn3uEWzybIXtNoLJiB5",
-	"hSC/JQXEwKyY3LctFRGjUjmPBAiJdFpRJ+Jndk1B+3cREPO+fwaEjpzxOWoKPe48BErRjW5pKil9giwu",
-	"9AkWLYD3CR2wWm352DOdK3telyDeSd9YI5hhgYihz4W4A6Ogn7Ouvq0pm4sUundSPjftO7sLPQyjBYsV",
-	"tV+zUiX1F436wdwojVJMbHcUSThNEgPQZ41MJ3KGZZ9lZazZ46t7O2Y10qVq7CSv2kQtu0oPy+n8M+hi",
-	"SC4lbaPYONLVMz6btFyA1i7K5w0Uh8qWqA+tQJS6U7uaWmbs1K2hvQ0BRKAVdW1ZUn0eIDR6bh8f7Z+2",
-	"TjpHLdN3Gb84PoIvIO2vtuBJRV7XOxy2hkeDU9Y4oK2gcUD3Txun4TFrnIZtekz3h8eDw85yfUNukjQI",
-	"HYXXdcJXaTKLyYKAvVC5E5aP1e+AAWHajrSq1KQMWSvjTDORAJLH7Jtm9Fk0oy+r4pRQct6Vch21aMuq",
-	"rtPp1pqOqQlcruW0WqeQRAJOPYO+bV6ttQTGQ/ADjKJ75vTPXuy44JedobaKu+BSwEQXkGuod+CbQOxR",
-	"5bisS/3yy7oDQMbRGAI2mRoRSURC6LRaPhmwgBoQOGjyzxkxqXczOjcyvraZ8YIOFklMesAsPaqyHtOx",
-	"4Mx6klxPEaJsGA0Nk2VCk4PYf/3q6prgHvVBccqqzIoOPes0Ly4FF6rHjQ/RN57BQkOrfr4VeKdUFEEF",
-	"cC3ADdR+VJ3ep1fyM+gLlQ6Tc9NzGx3OCFBSJKoqHWIH+3dRWyga1xvw9MX+MOvrCjUhJtv0fUazqLZI",
-	"E/Sg5vgHsNHr5958Y9APYoOKtHgat+DJ4NBaq/rJGoa+NT5EAq7koQGBsrqMzDLhIO6gognrkr5TA9HP",
-	"bENrl0hgWpL0zQW+EwiAAI1+nOVnNld5EklMqsuBcvKM2B63nBa0Jgko/cCARsK4u/t/9H2bOg3515iF",
-	"naFIYTjcmre+De0IyXq8mLAN7BYYaV1l1VtY5X9GYRWNYzGDrry/IItCxbwauD2bq4kxlYKwuAKw35TP",
-	"XcjJJwj9hn6IOF6Amq8qavqjUNG0NWp2ZbVV5rTAYFfCiPVngJMGqp8dSD19AReqCoG3auQFcGI7gTJU",
-	"70PWXrnQ3XVFVTn8sBl5XdL6Irq2ucGBW/TOOCfnZijlsqwV2UUGgO9dNcRCjsHwvghLXTevB62fynA7",
-	"l5ZPWer5VkD1Ty+geh7JQizbLZoq4XlXirLSNZ/8GqPijM+xOkXr5aNIakaGSVP40bitIgn54U8sgAHE",
-	"42MBXkCn0wV4t3IXWI/3nbhQHzNvMt5qCjciiCapedc8Nl0T1NdHnR1tIMT3xReUmHUkbTe2IkKyjeqb",
-	"VFwJsswoDVixMKZadc9wwU2wXYpspSCzhcWxtHUAMwNwTgsAdGAL1cdeAd72MxTlLGNkhWz2Uh/mMqPZ",
-	"hKcYSOu1lOv2hpn733j/VltSl1vK2SwrkS96rZ4bU2mV/ym7bn0H1EPKh61rElzOdotczM1vflNifHgF",
-	"5pcvNEIwxXrOQu5WrLCfZyLnEm5Z+nHVZB4i/bh6FXJfheH4GXSm5sOkyO6LVHVzc9M4c7ZyFXXd3NwU",
-	"LjdEtls5ij1IixUp12PMZcxlE7WNSasz2e0TnKz07JjunJG+cdFKaWIPlYC+sCA+mbJkTKcSjR90vTvi",
-	"GcwKcIm4dZi5087gVFhTGapY91skpPOvEt3liymL2p6r0xcNFFtRYXxjtTfqgnpnKqPVIquVRftr7vnY",
-	"s/0WEDi8rDYijngBsMuCfGNao9avHPRrDJlniaJQr0wuVYXCuJijaDIIiCmljufG8eZkIlpHLF7ouF4J",
-	"TNEkBzPe4yY/1bg6KDcXYOC7kJ3aaucBXdAH+xGX6XAYBRCsQ2SMnEFFgvdRI+1P6IdbOmJ/OWq1soB0",
-	"MNb8ko+YRU4+bj3qFjqYGEeKk1OoWWxWr2kqMbFI1CkwHRYryAoNbvRoEgZ3yqJfQy+bOXbdHndSdFFV",
-	"Lku5gHIMKUQK/e2u8lCh2NqsUm9tQK68+H4ELfq+doOztUaqznMq1Zm7jl+T6enooEVGYloETOY7sBF/",
-	"CViqKxEWOpnmsSc/j4CYuGoFFurOVTffjIqHNSpQK8yd4l/9Qf6KjmM1jo4gdEIutzqDU6qC8eIpfGq6",
-	"qiBCCotDxzuMGO5abtwxNjWCBgIFpX5oRV+OX+hyYk0Ep9+XosqtvDPF6sQkcC0cbiRfc763dIuUD50Y",
-	"kutEzDejc9Ou53NkJn8Z1mNX4cuwnk53/7OxnkwNHSrTYtA2KPzadYlvJs8Srlhp7JhGQ5M5mSZiGMVs",
-	"R1NnL+uqN00r9JYXoHTnQDa2xDEDaTEwl1BRhekiS2CS+9iyCnRpl0s2e/xtrohDvg1m0BYTQpDzijjM",
-	"X58nIjjKv4WeMTmq5jBA/RpAX9F1YSl8x1luH2patjwpGU22EqpJzniPW6NkNwysLq5H1gPM+uMzV5QN",
-	"l7sDAIScKo87rMLOSMdVbFgko6WO9Q2hjmGgu0BjuWbhPwEB69+QXW7tZYR62lunlq2IZ5ImCeOqANUA",
-	"d6wAK1EV9xb9j18JIkZp+g/li1xYrwz4wvF+8Mx7sE4xzeZ1NF+F0KvFd95e9u25ompJDqoT+dT82oRG",
-	"oawf0zufIISRqZS3WI1Q0h8pvWExg78wM7RJzsgwTbBkFeHQANgA4J9zkEMXU/GhxUmPl+RJlTyrx1YE",
-	"bv2Lu3j/2/nzjiEaszO3StxaUL8SA3U1Fi5KpwFhoUp4eYY2//lYYhWTeSB2mPWwXWve28jNr50fVgBM",
-	"Ggj8yXxH7PucNy4Hwb8ueDnEjNdC4XcNwr2fFZoJDj2nsdbQ9i01sJJQuCYmzR6vyg8lD5Qe2uNOfigC",
-	"6JeSQxHBmUwY5ZAUpNl1DorjxllMH8LQ9n7Xzx5ilSA1OTh5aSF6mdQsClhdYqiF5f/8uaHfoOG/QcN/",
-	"y2z8p/mzS7jwlWGmdVHhMzbtYo1UenCuweNSZUGZyHGGWIXAv7Yrcy38rwH55czUTQHuE2i+AQVcRaZZ",
-	"Xr0L4rXbZW9bLFucyu2yZL7PA127iXdifezab66HXcBY5VgkalNM0G2wPw295qlfQ+PJ1INOaKDq/BiA",
-	"8TSm91AAEzNt253ovdf3mDKQfxmETx+dPBXot3XenYql/lJ+ogXG8XX5ix4OPrVuBQuQqabhcQVa6r+z",
-	"D6kCe3Ur75FN8lqWLXbOQ1nCJC+KVB9FJ+xEbfcVxsMr+7J1pMxZHGcpaBDc3g0H/X9hRkIlCdn6StjP",
-	"mTb3HBLKNqiShLJf10gQ+s7NH8zgohMWMK7iOaKOgmGEvkHHJWSQJ0m71WpW2pb1VPRZC9MMN7KVhxY5",
-	"rHDLfkvf0rG3bGKP1dp6MZWQrlg5uuxVS0P87+vNvd2MNbMVdebadY5P4CSpiCk4cGffjvKuxhjEgSfk",
-	"MkdJ3eIsV4qDvY+5T+HTStkAmJ9FyZBlkokZz9tFmr6OUFwMya0FwCupxBQQkiE8wRIGiFOZN8xoOFVG",
-	"WS5b1k5ZteO1WBP/Ao75g10d87dDkfKyopp5oqGTlsUE2dnVfpBrlC+FIhfmzUt97WZ8D6U/lgINxfn9",
-	"G6bVWNHuHMetZHvJY1t7dsA33HdFch+bv5JIPXF6e/VlFALYmnP88cjX9DtdISk5IM1CGz/jdnQcoGWP",
-	"xg4dUN/nrPGjcYp++uxVFdc2blpI4e/xPPvS1OB0yUHrtElecVbksgYffnU1hQX79rGbbg4lDYgP5KGq",
-	"Fnq8qmzBJ2EKYWhTJOJO1iJPBJQTAyoEJRb1pQpZDe6/Z7HCweo7XoqrNBhjguUu9Q3/2qX4lWzRVERU",
-	"F1ZtVYtf08O0hCizRglENd1+K4L4okUQ/yq1D9vwhX87oI03jIYPebRX6j65f6MPbQJcNScdbKTmrNHW",
-	"vajm5F3dH07H+dx1Jj8C59GS3qkn1hoRwurlHj4Ly3yGtaR5kwxoBENndE4MGFLW68k1C4nWRzPUEcwr",
-	"zrbKGph0rp/v5H5jD6GVyCJ5280Fzcx3u3ng74wXIKcNJrFbW++DbpN1J2YOTjUXCYkzRCdYCtT0auts",
-	"dgUgqa8xybl14QBuwmTLJ+xbJc568s8vLPm3spyvXGv+VgO0hWJuolkPJr1XjwYHgEDytb6NvGUyJoSY",
-	"sDgU6ACwtpY/+rglmoHsgQvdDLv8QNtQQSpoAWCctJA2SESqfGwLkIMPI7rA0fHBqU8sXrD56+io86iZ",
-	"qwIW69KvS/H2caxaRuOJJaLsKXAe59SdLugBJiuT8jI0l0iqe4JnOFwmvTwQIXPeledq+uvhcmKrMICy",
-	"dCSpnp7pyVeGrbGTKmt3HxeQwFnCbADZ2R4EJpsZCGUt//OHOo6yKvLBBFItHWblXKkcji97mM2GqhiZ",
-	"1odMFhNgI0vsyKWE6X1BRJpYvQao5uSgfWBo5bB97NLKj5GsXfELUDdoSAY0pjxgCXrmRRKMmXXHOI+y",
-	"zRzff/p/AQAA//8=",
+	"7L37chu3si/8Kih+uyqx95AiqTtVq2orjrQix7dty1FWTG8RnAHJiYYAM8CIZlyu+p7mrPdYj3Ke5BS6",
+	"AQxmOEORlBwnazt/OCI5F6DRaPT11x8boZjOBGdcyUbvY2PCaMRS+PMJDSfsPL5lz2OeKQbfRUyGaTxT",
+	"seCNXuM5XZAhIzdspshIpGQU3zIyxatbjaDBPtDpLGGNXmOWDZM4DMiUfmjSMfvbbrvdCBop+y2LUxY1",
+	"eirNWNCQ4YRNqX7PlH54xvhYTRq9vXbQUIuZfopUaczHjU+fgsaTJGZcPZnQJGF8zJbH9oOYE0pCuIxM",
+	"6YJwOmUkVpIlI/Lt6/Mn5OBw75j865/7rW5A9OfDg87ho+Kwv6MyDknKaDL9W78hmaRT1m8EJJzQVDL1",
+	"t37j7eV586jfWHcynXa7cjrPREhx4OV5XE1YyoiaMELDUGRckbhE24lSs97OTqd72Gq32q1O76h91N7J",
+	"JEvlTrtzTKOj7mHzOOyOmoedXdqk+wd7zUPWPWQHw257d39v5dhHIp1S1eg1sjRuBP5UujVTeSGAcZZn",
+	"cjlhRBMwAF754fLy1U6n1Sahvro0JS6a8PX9eOSFeKNEWjUSccO4JNNMKsKF0jws9ZURGS7MeEos0nm0",
+	"NEC4434DfM1UujgdKZYuj/ENCwWPJFGCzGmsxzgShhE4+6CISheFIXXWWsWYq90urmM8zaaN3rFexGnM",
+	"8VPHjTLmio1ZCsO8uro6zdSEcRWHVNWsbGi3IlLuuNNpk3/9s9NpHbQ6jwIyj9UEBp8yKgW35N3XF+2W",
+	"dx2jKUsrth1LU5H+rd+I+S1N4uha6XW87+b7FDRmNKVTpqzcy1IpYEVokoj52XSmFj/RJGP24cuTH+gl",
+	"uQ7hxgERI5jpjI6ZWbYTwvRTgPH1T6M4lQouaJELvaPJWIjI/aznS5JYqqDPOU1TMWcRiXn+25wuWn1e",
+	"IFojaMR6OL9lLF00goYWd41eA8fUqKHIQY00iqexqhapU8oXJFZsKgnFGU6oJFSRqZDqhOy3STwiMUxJ",
+	"7yxJ46iwuPvt6nEm8Mr1eLZzJ89+0hwhZ4JLPLbORTqMo4iBfA0FV4zD/OhslsQoeXdmqRgmbPqfv0oU",
+	"w27I+o4Iny+z0SgO9ZFyLUMx09s/YorGieEDGoZM6j17wzhJaHgjcc30tWTKevM0Vqxl+JVJdR1HjV5j",
+	"TSEtFVWZ1LJkN2ioWMGy5zNzZMhS3sM90zNz6lWM/JNP6/9I2ajRa/x/O7kysIO/yp1X+Ayk6jLr+3Ol",
+	"ONMTmHQuEPQSSxIrPXFPv7i6umqW5UrVQMwtO2UxBAO6QFFwr3WFJ8DF1yMaJywqL6tZLRIJhmw9ihXO",
+	"UXCV0hBmBsJJNnrvPuY3wwkzobfM7hDSbbdBe6AhiJugMROabdNGr7EzypLkGvbDp/f3ZJFuN2eRt3yW",
+	"Cs2XdJgwcsZVrBYruWWZHg/FLJaQcyq1eI/IMFNkmDJqNoql5wkZIDkHRNKFJHOtBLX0MJ5RqU4jvfml",
+	"SqlCOb31yidUqmtaeFxh6WOpBZkemb6SFK5skef0hhEppmwoogVhiWREcCPc77/Jj/MVfCL4KIlDtXLV",
+	"KubyUMuWa545LRjX7BTBjOFwH4DGiSJuAGv1nCZaiLP77c4hja4NJcv7EuhuThpgWvL0zcsX9yd9Oyf9",
+	"dzQir93b66nvj/Khd0tIudFSYc98qz/oiQaEkhu2ICKFs9joMGQc3zJO1DwOmb4CBbTRHuDU1d9OacSa",
+	"2YygfvAI14tFMb2EKd5jvTIus9lMpIpF11P9xGugmrd0bxiPiP9Q/bCAZFyTKGVSsujea9jZ9wWgGxGB",
+	"OZJLHFH9ctZM4qFW1mdcoy1GLEyoNkHgdUS/LtArG0vikwXNmiycvJXsfrKPC3U9Ehkvn3Ypw5ERmYUT",
+	"u/Xvv6f28vV4IRQ5N2+uX4J8fA9E9ZqJfQoaL7VegR6F12yUyZUSq4KicFaBgoh2CXodrE5wXWEsoVsi",
+	"liTjN1zMOay0kkSyMGXwwzwVfNxaf+4whzMYSA3TLb00qHolMJ3KqaXFO3zSf+lvGItY1CLfDuCca85o",
+	"qhaDPtdmgKYtPC0glEd4LMBt8PgUSdt6BJZL2dHUfKLPfpHcpQVao/5T0HiV0nE9YfIb0B+BhuxGGmfZ",
+	"yQSEBUKvIyrXYJT8XKvilCU5+aE5n8+b+kxtZmnCuN7JUVlwPiDH+GKKaut0WiWSvsRauoXYeL/CKGOg",
+	"WMKQBWQ2ndJ00eg1Tr1jNJZkGkupbeJAmwjZFit4CW4AKecijcg4pVzB/pFE60rgkNT7xF7RAuMbdmFx",
+	"WFf6KxKmLNKcSxO5akTwmhXjca82zgY3Pk/ofHpAJirq/LBaZf/roy/MRG9YestSnMVW+1nCA67xY81m",
+	"FlOmJjEfk7mWwkBpAmYN+e9MKGacY0irONJCl5OFyAiVN4QORabAgn6ghTklI5oloHyILJVfmP6Xk1Qo",
+	"lWx77Co2nYmUpnGyuM44vaVxom2T+j2QMjIHr7oQ6NDC1bA7QbbIVa3L9aF2Rs2rjQ9QC12zR0epmOI3",
+	"NIq0zG2RqwnTJzR+Cye03lvxeOL8bkokX0gyG69207m1V93lOcA9bhDiGU3Hn/Vo9U+3RL9ME5NycrBH",
+	"foy/+yyHaNVrvuiue+ttlT9m3xGUk9agVfSGIQ9bucfFvEUu0wWhYxpzIiciVcln2HSJGMcc3NaCh8yq",
+	"vCSiig6pZEWLO5xoffcNHWmBoYUAju4vuL3WO+fWcYQrrUMk7sDLTfuHOeXuZ2zu+w6cCzNWgpMnZ2bI",
+	"q5zlhdk9hPVZPm7JZZEMo5hHEswkdNMkAk2/dQ7Gu5dLCXGt2d7KRLls8W99HN7XT+15OfXufK5f/zof",
+	"Zv0qLU/qQdwE9STY5sy9x15d4xS8e+VndJEIGl1rYsH5U+dBrT6c7ueB86JUZkVN8IFoKj8zw6lf4eXB",
+	"P7T7rebkf8up5yTYYu8ZG9NFpnwDE92xakJV0XP9rea6qUjZI9+4cwLXC3ivDDrGkrAPszhlUUBSditu",
+	"WKRPt/w9GEm5rzev43tXNbVEGv/Oojvkqj8JvTLWvi6Q6IUgdpplMmSlhSnHasSMpbAwxsqmvECcLzPt",
+	"8qDBtlY0WXI9gFLiOEMLY5FEgfG+aambTw+CYlJUcooX6dWm/rX3dr0DyjQzlCq9HRzTSWQ3h2Lc5XWR",
+	"Z2KszymnBH0JTrpjkhs4MFaICsuJoB9qkW+pU7fD9Nl+guGYysV0xt3niISvp86vE7/xNfmCpNlWfb+v",
+	"OuedJFqLi0NG3hZGuXL3ueseSkEYZnLxIDbD1uqBm4lNWEoZV6+MslJY1gYlcyEixslEpFLTyuXVWOWm",
+	"lNa3fwDJNS5pKmjMqNIacaPX+J93/9Pvf2i33z/+j8ZS4lDQOJvSOHkyoSYhk0ZRrMlGk1epll0q1ifj",
+	"iCaSBY2Z99XHBpsClxUGzvl/mU8tkY79kePVpWHvVQxo5pFk1YKXKYgJRDal7J17oXvee/cyMfyVhSqf",
+	"veCjWA/TJHNuQAPcf6sH+hzyMZ7oK0vTq4j34KRyB6+JNNpoPggnzLqIILQzEmmLvBDKxHgwflM6Q/Eh",
+	"VPmBwS/BbKUFAtpVLoq24Z4YypYza6nyzFRMS52lYpzSqWwRfZMkNGWERhBm4QyEH7A3JrXxbKpfXsxQ",
+	"WFZSytrbGmd0ZapZysaY2hELfh0mQsLT/TiuNr5FdK2/gtxFuMA6/K+1wNYPr8x6ARZ3l3ABVvy1Etch",
+	"cjRw/7I1URvtr0qqAjpfe6zgAqZ6gXJ+vnZLGzQMn/lfVdmzSy4JX/C/LzDdQZWkOLu1h+WqDVvn0ocd",
+	"MaGzGeNa7p+SUcwSiKjwLElyFc4GVc1dQityGFJzWhdEZjV3FYUDDU2uU5mHBYniiMSqB1s5hl1OIcgD",
+	"Wov+IM2ZiQHggAxCMZ1SHpEk5mwA7x9oARNlCRu0yIt8yDGEbfqc8oW2mXqEuhAOKjjW9NXa6Zyz9BuJ",
+	"eaklcmsqoGKCGbRL5KeqkPIZUcWaKp6y4qMqsqiDBs7qOq6Tghj1hhXSJntmYpZlKXTnEKte8EakSpLh",
+	"guixtnx5l2VxSdbtHlQ9dHZtvPqrMv/zRKApg3hAawsS38T8znMQdsGPscm5YFLq7VtHWfM7knbIxpQH",
+	"hHEQlSIt0PoOqtw5dJSRY7NDK6R4jJnGhl+3Wl54R9VUryZCMv+4e4jZYNbzx/pcu29MAIhKMynNCHzz",
+	"dS+dkzBgqo8pYId82t6wAiNs/K1V4IYC2xZWp/IEdjxVvXa52PwRvKDeiSuFTXrD1Hlngy1ERiLh5GWr",
+	"z/u8SQYgkwa9PCczEeMxpM638t/NcTToFaPfmsSFBBinJ0UxZM5GLXIVq4nIlNGJ9I+9YqpMnxOnIHEo",
+	"dZlP4nDiZDubKVQzYqxJGjLI3DPhf2+Myjp+Bz1nTAITZClnEaFzuiBUWwO1TtsTCG3Ay7Q5AhLKDG9O",
+	"YxXzMb7Pnblay5speKOj35jeMqMipikLc10ygMxdXzZJRSHBDnKAUDBQHuk3Go1J/2Jv7+G4UG8sFTc5",
+	"egfWFR5zQqU2s/VNoAxJp7zqF9h7IQkd7zKWqiaZuGWpVluMXFKllAT9TKpPZJYS1tRKUB5nPU/FFGjG",
+	"GeFMzUV64z89ZSGEbPOKjlF8y2AAHO7BFQLya5oHJJvpQ7+z75wpdslFpgaB/etaK5oLOIFh+Q09Yfjw",
+	"k354AKMHeYtPSdkoZXJynTItdgfmrNZfGc3dSmR4Yih4BDzhsSgof7YIZaROzFzh5ZoM3suKmpzPMvOJ",
+	"gDe5rQfDntAIkk71zgN7I0DeooZty7ZKiTcNC2kSWX0wTJlWr/2vIpaw8leGlwaBnoD72iQv6yuRn9wb",
+	"ekbiSrowqzNLxShOmHdFMeXbsjfERby8GstF8BDUro0qjS82X7mnevcAAWepuNWrBkaYTzr/iYmQquLe",
+	"KUtZsiBhQuOp5nut7BVHPcnfoMwJitndcSoD9GfhcsZaV9XE222TiC7AvxVolSdXGQOnvpJE8LE2kuxE",
+	"yZCFNNPnJzf+RLtZ9QDyy+wOlDOWJMuyKWWSKWBpzuZFmR3q47mKTCdmr1hp5HGvOdc8FjLfWA7qVWjN",
+	"em2hQHDgjsUBPu6GLa5Toai500zlhi2IjMdcYgYHF3MiuKnaMoYjyDZtkHnnkvvojgDfMLJCGq8SmXJ/",
+	"eEIDTEVfGFSZXuW95Zlahi7eN4Yu/jdmY3lfmU0FRVz+nkJbxt9Dztx0DJB/U7pCM3jRMpRM5apJPtTi",
+	"CmoFJ1+VtQ3AV3RjzxXUwhX+uFPB1q+b0g8XeEPHq8GjaUoX+mevnnBZbbIGGveVD4gdlfVD/egNFUQY",
+	"VHEAVVrduTZwXSbBBvSyDuW7KzO92qgyBZ6+efmCvMJfTTLhcbvziMRcCRCGWnad4Nmep3QGelcnVE5A",
+	"HsYKVewSzeoqtH0i2XE593glhbIkeVGp5p+iyjBjqRScQMGMPnNOyECv1YCECaMpFMyRF4IMdrSA6g3A",
+	"TO/3B/bAnossiciU3uhTNIn5jVbtYpN6zQXWUomkz/Nys4BEsVbjtDic0vRGgosApFXMb2MZDxPmVac5",
+	"He9XEXP4zNScQW2J8C4rV6Keck7OzKdyxXjZ21dmzoL3b6fXh/8+tNvNfv9D57zf/3B4rv88Pu/3s/ZB",
+	"50m/n3Xb7e/wf2f4v3P4X/eoif/Hbw/a+PFA/3p+dn5e48L+gdFEj20jnraRio9OsoubkszpHNzFVOYh",
+	"Vax0oVdSznDlNnRSIbLBQZf865/dVrdFqiLQNFTxLeoEXBiGmLLpkKWVjqj4ttKbavMjWB6KdlXNlC/Q",
+	"56WttZzuQyESRjl4gLJq2xvysBnlCgIpmtv1TsGdXdRvXbBtokWizHD0dyEWbORAMqY4PD0iSlR5Gpae",
+	"zz7MKsnF9eMYj2RAYm5UcklkrM22zvFhu+BriLk62POLoLv7u3vt7m67fXh87FVDt5eroYNGTFX9CPIJ",
+	"PeALq/xZlxuuy68qrnkIOjmXg/t3nfHoSK92ZnlmZazMVpgHRM5oyJqS6UNELXkOa84teYfLLDBF8kOm",
+	"9WXAeBC8fBBV+gtlNqx+ciZZ+o0kcW7kOrZGJzB+/EYSMeeVFKtmXrgSffpL7x0MAahhYHZ4YTlOcoMU",
+	"PuNFc01eKIpOmLImBoZFXTAFnumpsBg1uVOarvKrvRx5B26QIxRgwuEy6SuYpySsjRS8U1jb0tHex3Kw",
+	"r17oPGPaMgbACFjMlM2YidTFLog3ODWpEhBiGRCME7fKkBB3rq8ZB5ZtrRwLJi0aaeiHuKTNWqweEyok",
+	"zueQl5vZerDymNeJGa67tU15UBGUwkzniZjOqPGwoxvAQXdQLuegFEnFaLSKqjUSAJl2WfMrbpKA1B1j",
+	"hVPG284m9ipvSoA5bPF0Mvx7GL+Mn56//f2i8yK+kBf89X745OLgYnre/rE7242ePD1uscXT36Ori/hl",
+	"fDF/fplMfvl+vHixeHrcCrsJH07P29HPT5O7F+Goc9wt63IrZMf1JK7y3Q+QGFZCaAW3KDROiODJglCi",
+	"7zeaLURhTRViMfjsPWzT/eyEzNJ2/pEtNtS4XnJGEO8KfABgnhzudw7Jv/65Z5Cm9jtH5F//PMBPR+1d",
+	"/Vv3UYtcgWZvmBDK7FENk/ZMithMawx9LjgZ3KjFoEfOnqAvJb0NyAcg0eKEvPzxlf0WvvpwQl6/OcVj",
+	"Db5gqLWXdLtkXDbMKmVGervOZWydi25QAt51ct+oxTpP40t2ZXev+qRY52kfyhd1jyquWqxxVYnbbgCA",
+	"I4MMCU1zJEMN971hakNz5IYt1vdIaP4u+CO6S+6I8uj146sG6yWnVOoog1BEuYwFk9WcHFMaJ8XNfDs8",
+	"erV7Pmr//aYz+2n39/b0yf7N4WIv/e/fuuHR9M1xdKB+njydd579ItY4MpYNz6VlfM4UjaiiG9Iaqi1B",
+	"xslrlwlRIL4vNauOCt8TtOwIin1t4prxCHwPWyCz1T0Kck+uMXFkjSnsbTEF0Pm3GvKv8xt5rS/e5maL",
+	"AFW1OkXmPENda1SsfCfUV2eIJZjm0weiTMpuDe7f/Va24jmff1mNk/fOR3fadz276uHofL+ORJhNGVcu",
+	"n25j2qASci/yFh/xuSlbdsji7lmaSDX31AoMby/VUbdiSVdsoqBG9K1Lro24dlPhVXU6vWDzV7X5kk9E",
+	"xhWC7PnuUm2vgr6pJmxBaMp66BCQqENNxa8x5CvMWRKKKXO+15uYa0vN870SkyatlxUtKRNENmkAkimE",
+	"euQKPPmYd8/i8UTh5YAeForpVPA+d1F+fKOCFJUpjZg9XK0tjNHwYlzbOggMF5hMk0BPpM+tUVby6d43",
+	"sfNogyxir4ZzwyRie896FaI2i7aiWHW9VFEmZkl1+MCfa7//odvW/3T0P7vNfv/D/nf6n+/1n4dn66S3",
+	"1gMLVHF6aYqbJb5WYjNY58xycfUS5E0ZhiLzijryq/y00VyOeLfbnNcSskJdyfEaAT67+bfKTzf5Cddb",
+	"J5QHDc7ma9/uy6qlVOfyUEqPruII+7DXED393GnpW890lQ8PTeM8d50VUwFc+rpJXQc1TmrZTRNEYPRz",
+	"JIyUhGyKopzjFa6DFQnq/9Xvy3KA6v1/rpmvvunCec7EhyutCMV0i9KKyvqIygmYUprNXCinHLF+CZXg",
+	"Ijne2z8E5wUWh2/OoAWBn4eg7yfllz0eBgJ0TdPbi6HfrRH7FVRVxvXPTcMezYvvkb9jafyYa4VGXAiz",
+	"Hnd3vxD42WtXhn5MoVZl9APeoXUsrKleommV7r2oi9hA1QqVhJK3ry+KebkVev2dDkCDCAijd+RwvBLY",
+	"HestQxW7v3Y67Tae/9NS0hEEdFrkpTZK57FkJCmFBgoYbDYMA8c/SeJhStMFOowR6Rzyic2jHzxSUDF2",
+	"vLR2/KOlCWDUjbOHCQnc6YNfdr4XX3z6S/qPp/vz2/Dyt+SXH/b4fnrx/U+n+r/vusP2ze5w96d2OD3P",
+	"fvn7sfoHT9q//PxC/PKXdZ8X420P5j9/gyHPTZUOzOu6rg1cewk0eZK3T/iNSkhQpVqV1BBLEtIkwexK",
+	"bWjF3BxGy6kMWB4sr1dF3RkAfvhRKUP/Uhh+k2mgSPk8JSiYhr2qAGXpwVBmpo3JSkJc2ggHPhninECA",
+	"raeP3osHdUPdWXiSk+aO+pM1yjIsF7qZ1NdZBP4GKVG6wH8rduRnz3W0O//zZTsSCLVBEwKRRJLoDerl",
+	"rJt0jrxag4SUgzHQqtAPPk+e5KU9hDYgcyGQWXHQPr26NE022gdHj1zXiEL03QXfB6abxv/9///PoFV1",
+	"ClXlKwH7xHxFVxLL/MWOB/EtdnKp1yGPDvbu6t5QTv1YTueY0d8ydpJnlwkOHq8WOa1IcyGhmDIJCeLV",
+	"2R77nSUqBI0PzbFo6i+b8iaeNcUM167pUlI1k6yfUgT4SuDogLqmbZKKipk4pXSZTZMNS7Fy79mF9bfz",
+	"q+Xsr1rul9ZyPe9ZZcMW8HPQJGEp1ntI0wPLd+t57ytrgXmevcOefV9o7FU51IO7wBiK4zwvQ9HCpIr0",
+	"ueEivGnCv2uSam2H8x3i5txVjXmXVQ3x89kLFSKqXva8KUoXK4d8v+5uq9xzacp60FzANqn5LF7tu2pf",
+	"86gFmGa3LI1HMYuW6/LW4JdfxYRHglW4srZDmPD2WZU0tHD8W9s4W6m8rgqn97HKDrGevzu9e3fWLGMx",
+	"jl2Q6tfl7WuKmvc62lV1ef0LMFaxZnFMYx4QdqvNp1FebBfLbcruc1OhRqe3CuOULgCaciTSurj/dobF",
+	"LLrv2vtbaSNbvVztbZmitMb+gnqc5lknBRvEm1Hd/vD69mxex3BlVXkftwTWB0vGlv3C/uaor1XwVzpB",
+	"ZDOvmMrJEzOmFZusrChwNsc63SHgaJQrHG0MAjrkpAFoBQrq3V1RXGBypqE8F/wEpryRYuSCXGBLqj4A",
+	"T6HaZkPQpvxdwnmvH2zfn+MLzFIhRq3loqNy6HfzYMGdm70gKla6yG0R1ZablgzZAiqdJ4wMpqw3MKeh",
+	"LaLCElGvJtXWeWLLixRIq+0KbOFmS0wMcCGxBqmpnEakbh/DIbdEhejpZcgkcoMWZ32OBeJ2aeCICXzX",
+	"lmGKxEfcKy7Puwa2XdKHt954tRLqDmfjKnm1hjUE2+PTp5qN/wQExbZxq/LGgqpmknEVJ2ZbeDvGLCua",
+	"MKYA31Qut+7L1g/Dxg8eGX3L498ylueqxEqShGkdh4RUQj36PI7U5EQLtsF/DYKKkkIuTGJLYG6FGKm2",
+	"q/FNLfICmviJUd/G87Vxg510JBmAVB6A7BmYyP7AiCK4DzZOIsQNSWJADWRTSJwBY86X6MDv4/iWVYih",
+	"zSKztnpQVhcQrhOl9Q7JlVFazeOf3Z0GGua/QeWwnsdbUBY2JNcWu21ZIEFuYZhp9n2jL8dHY6Mf6Pa8",
+	"pr8CIRVssyNJBog7acs0UDUakFkaQ16ZZvgWOaMItAEdfEz7nj5H6BDfPOu2drFpLggz1G9y2DDImRbS",
+	"nEZv8L1TesNMJS6QATvn6fk4EkyUmrn0oG59LpzBdwVEheo+NQTLgh47J89j+P1xwXny2JUNxeENQrX4",
+	"HrGFyCDb7QRfBI2mVBzesAh+GjMFB3bBKB3gBEeJmMOy+aLUWOdv06TRa+xY90WuM0xZD7EBGr3G9/CH",
+	"Fm/GUWgObEDQw6O013it37x0SZAf6ZACeAuN0+E+tJt7DUwwWr4VbwC2wScYNVwW3ljUSKB0KknMe8i3",
+	"RVn5yD3BvRv4LjA8A7fjrEvPXXqQdTAW6OfvHy31u4iIGvORqGYbTJYA0JcbxmaIJ+LmiwfCRP8jMoXe",
+	"WcMNRjfGfSbBTw+GyAKgnR4/vkwXWjV9/Ji8ggSex9bZzR4HwDZ5n90SfwXQSs9A4jlWzlGX+vzbARTR",
+	"pxlH3xx245sKR6yB8SUM8i7WzvMw8PxSg0cW+2fGOKG8z3PEZtg/OHSciybBYzs7LGvGxy9Epuf5Tj+E",
+	"zuLWgk6T99/u+B8fwePcFb9Kwb0r9MdHJKQp+EVj2eeYRPeNJHQoRZIplwjFZI/EU31a45EM+AmvhFRT",
+	"CiG501kcCUTEGjOu55L7Vp26O231+bsZ3mTHEolQ7vjfPYJ6S/fsUCSJAyKIWP4sqymMIU9kuDDeyj6H",
+	"PFcmlbScjKktfX45FxADkkROxByQEN+9mdPxmKXk7YUdyyOLwxurgLx7zb4X4ftvd1IWiRB+AjkDxo9e",
+	"EEjKkY8fg44yqMNPHpgozN7+4SMLQCMVdNnFUhdEUFKTlJmaeI8jpLYE6Q1xYt8UG5JvsfUtQASV0z0H",
+	"jwASAnOjsC5UYlHtnGpjg+sJnHLXVdDmu8WS7LX3bCUm5kvnwTFzketujFX2+pZ909r1NEnEXEvfM4/2",
+	"wGIx5EKTgZ9+NDghv0GzD83SfoMPre1NWDIDy5UmUthH9Pmg0D+lR2yD/UFA2IeQzZQLc6m5IB4VYRam",
+	"eaazpAAV3W6uJUfh48fmENYDS0FEew56w94ScidamH522G4j5rqJe8WpPg1BM+lzDDuA6j1kpvsqPBhE",
+	"8zeklKw9Z4SOU2YU3CQOGcdyNNMJ/fnFpRbrIIf1kS17O7C1pcjSEKCQd8xNO9NYeSlXDVQFGkHjlqWY",
+	"c9Fotzqttr7GCIdGr7Hbard2QaNVEzgZd1pzliRN4JidX+c3smXBwcesJnBvyhtlPOZaI7lhC4mpWADM",
+	"csWG5Ee2IG+YyqsfH7XIqRcrRJy/p1eXUtu6xEYzT/p8cBNHA4vjgOgVu0dETbLpELQp6zi5YYsWOWcq",
+	"nJiYr7GqkeVs31s0PyiBp/Z5FXpgD8ePWEHa1jeeGz0GzH/I0e9tE5RYIbYTYBRS/XLz7FgCyh9wV46H",
+	"Bcn82i4rsrnpbo2JjaDXxVPDF47DL7RmMGbqR7aQjVJb+267vVnnJqwMfGcqPRtnb7r7Bw1T0Nl41cRP",
+	"UJLZePH78Jn8eXKUff8kjJoHz1/Mfz7fu7o+5OLq5/NfTkc/3Hz4Rb7++5Pjn/WwoD6zcfbElDX2GjKG",
+	"KGqj1xgd7b58uvt998N557vx0W02PFbPWGf8w/Pffzo8YEeXmTzOXv1w+/qns7cNqKZsfLg+P/v9dXY8",
+	"3T344dmLa5Wxg/3jZy9mP18dzJ4s3qj45h+//nhxdbFP241P79dGdTe1lDU9QQCui6n7dHWCi8/jW/Yc",
+	"mQVftY+LVHWjW8wdvzOTb6M0eu/eB16XCDNSI4hQRSJa1uCm0so+Heslbnwfy1Boaa2NsA9NCid5cwQg",
+	"bFoFdj/r1xVEAKh6zULxWxM1iJUyoVgt51SOqamrRElwtNfZe9QiA6xqcttcf4bCUKelFnA9ljaDK9a8",
+	"74aoKd/cIiRaV6gJMry3s9PpHrbarXar0ztqH7VRwd7Jb9q4xKn3rhirvkZr731eb1n9Zr8SrG5w1QfC",
+	"qopKzaWV1Ywrp4/tMzYrBeu9a2hbsRFUTr/8rVZBNU2WixXfeRZhbvZ5hlzBOCvaWe9rCxRrpgsq6HIN",
+	"30rqrF1Jtw1F1haabqfViE27vf/kctPECGLp9TAhkdhaXoKLuImxMmRcuWOB8nsfG0DkZUetZDJvuACo",
+	"PPoxPdAMPFW9GELw0CMDZxhZL6oXMgdMO4gFOZTPbyRo2nMBUG/Q6RDxPAklEV2YnBX7LnOo+NihqFmB",
+	"0WyGlwgIYIBu7bLwTWLJfIJ2lHQ1/a7SxoXuL8vBGoc6qhVILXeCAkQvPrrP1+lFYWH4JXiO0GOEWORg",
+	"xDi02qBI4RZ5I2zELNRW+9DUUiphIwvGkWGJMCohRCPKvkqpVva0BukAhk3SGYs1ofOxGNjbvJAzwKQh",
+	"jz0c8HeLnOYuJPvA3H8BnAwIq/lXAJJpDUrjRuxzMxdZqIRSQri1LCMygB9DwoPHzNWUmA3kgGgcNfK5",
+	"iDQwNH9z9ub0+dn1T2evL87/cf329bNBQKieNj5wgd0QX84Y2BGx0jNxnk5QruE9MqScm6AEjGxKF1V6",
+	"spnimQngmGX4TkSLzdQC0wppMxCK3BtZLpddW9out5D5VHSzm6zDktKzV6OR5SLFRcigwd3eOqL1OU0g",
+	"Nh3hHZ277yj3zYP7ju/VjKrYlcQ1ozotBrNLYMKFZsn3blDmdajUK5PEoKzVd5zyh/wgvUPvmGsuXIHg",
+	"nd27F8r1loQb9tfgBRbF9FJPWd/R7W7ZEtFW6hXtGdt+SNvjYyGiwLZTsx0RVzRENFVZhS5l9nmmiM/C",
+	"nmOfFdeLrUVOjUfKOo0cCI2p4nuXg9U27hiei4M3dmBEn97fty9q12+LN0uFPvXAs4gtNNdqtIhDqe+z",
+	"iOEkc3ir6oPZ5I5+I08KraKkipMEO0pWrE5VH5+8RTAz+Rg1fakw+W/5pMdqm7rFyTtW5Q0aSooC88I8",
+	"3oI5sf1lF22ZZp9KyQLFXeNXPlf3rbB5xpus3BJMeLFZpNfup2b1WuRiVDkKGN5CZFiMPRLpWCgFtVCB",
+	"8w2XVZgecmWt4rJ6sxbVaB/6/E+3+CWyP0z7yhWysCgKT0g5n9ZLcdIqq74ZT5fu8RqniwOu38qK0/fs",
+	"rqVs5I0di5bfx0/Bx6Uo97vcsn//qWAbGn1LC41iorFnHb5mq4xD9yvahhgTrvOVQQhFGxvfSNNBxDQ6",
+	"oYpBC5FUKqM+z7GzkgOJ5SLvO1PowyVNEJ1Ota2EIRF0cLMPsYSgtZ/BIANwIoJlAaMlIlNQvIOmqNvK",
+	"BqeTAjAOBtmo7PNBEkv1fAFg9nJAYlmli+trzmx43GGw41atWtr8kp1nMUY27rzwCaaZ6CvLGIzJwgbN",
+	"XTG8PV8wrcIA75iGAcXksDU3f6xf9VumVz6w4Zu8oVK+gTdLT15vNjcxLw3adpOoGpXp9rSmFZJ3AUOx",
+	"eB8Pq8lteuda2K1LXCBYt909aHY6ze7uZWev1+n02u1fCo2peg0vdNfANPL8DbTd2W0eDtuseUQP9prd",
+	"aL/D2vQwPB51itWVvYZzwdneWDlB/UZohWd3mofh/n7ziO51mu1od9TtjPbo0fCwWKzZa4RZmuwctfZb",
+	"ba/j1tqEyDP/IAlOL0khyYtnSfJpo7WFXLUqU8NZ+shsf7ixuIbcPxfpMI4iNK6MKbL6jgvTiP1LnUYV",
+	"R5Gfs/tp2VFpW6JB3naSOAeddyAZyVp5HJnf4DCaQD+D32tPo1MI5YPzTR8zxOS/GP2FpBlHH2IixI0k",
+	"VLksNJZIgy7mOiDHPEwygyuwFLIxjRXuK06svtUQN+tb1+bdVRyvT71W46HdzRdFKlL9Fm/xzHgqF8+N",
+	"Nci10yZow7Les+xUvbFg0iJGG9mGnmF8wpLmrm1Y07dn2Ytqm4qWf3CuRBZhZYNFoJtjq0SjoVNu8jRE",
+	"Cs2+jF8QQupcLL226NfQZgEEA/u88HpwS2NvFK+KA1NZMRuZ+xYs2AHQRp+jDxaadeYI31y4b7BBnm0A",
+	"oCCfElyvZjpjBjkhxjVKTUaAyamBPPORbaIBQH6xsqWqE5Gl0OMBFQ9rjfW5D/RsEg5AVFWpU8Y4KSJ5",
+	"3cPFadLrl/Lg17c8qqCp1nJXdpcZ+GKUdyDzUbqol3ipCW2UNq3Ha+MRdOJ5YApi9P0C8yzmdLHt4fWH",
+	"OdD+1KdWQZw9B5c7s2RWgoQTAVu9AMK2pb1UknJbx9GCUojLbjyTdmsTB9HZZ291unQe1LGhqjMUP7Z/",
+	"XKl7OjZu8YqtYq/n4UneERnt7AQ6x4GHkVxNBCSL2VxTGArEzbT4qQ6cQSikVOyizfeAZDxBYbvKSxxD",
+	"DZMT/CZTyaF9rgg+9XmfXxXA9Fy0sIyqF5CBVVVNYhPKOyPZoIlP3kM1Vl44DAcfYJa4bb4gyV63m/ds",
+	"tFLFNcDC1C5sqamck2+Ki7J6Rg8Q7fIztMtohHkErM9tCOz12ZuzSxsBI+sFwFaEuB7sHNgq1FVEeGxQ",
+	"Mowh33a7qFdxLveJePkOLNNJMLB5+kutILc1br5GtP6oiBZuTy07xBTQPP7sAS4bYFjy1heyOyhkDJTl",
+	"6SZu+rJMLMRX6KJUuzNfCzq1xpkO2c1DKGchYtQjlHO9pXi36Eh3Toov60hfIozmvq9hxy8TdkS08mXK",
+	"l7kPWxCGbAa1E1X7QBOgYjngfZg26JrnFtZk9ZtWUB25HXWDHHjdT+U3myplZJwxqZUocEQWV6VwTn7Z",
+	"1Vmm1R8cZQoqJU9xRYJS8+xV8rL1pzCNnjygIaRtgEW9q26/vau5zjTMd163kAL8wxBsiHBiNR4HRoBn",
+	"J6FETjIViTknQzaOuaz00r1mNIo5xr7+VI46PbAFyE2zhf4s6w+FHWgmbOHhc5BT9X49zGCwScB6JxSA",
+	"nLrYHsKaoBSKiwNTj/T0zcsXRgGm4STvhEymdNHndDZjNAWrGayiJhnk+fB/c+mS5Nt//XOvtfsIfWK+",
+	"kQfl/l5aJdREK5oqCTUxoGy3yGmfkzosJ5ObGnMyS2i41L6iVR5Uqafkt//654EbV/E345gz7m2TdYmb",
+	"NE6dcU9KzfdiK7l4yHquhtVWBLXIG8YjbaiBeZ9AfbCtOrKJtSM218+1/Vy/pSTRJwiOJIDyNUWH8hFU",
+	"isk8w9a84wQCwaZkSMs+213fYIyIVD9dTdgotz09u0YukWy5XMGs6N4jWwa33OzegM4YrFu0ZElNkXuL",
+	"XCiZ0w+banotC7GCk3w7kNkQKj6gECpvov8oQKcyARQKMxXTSKWwOj6C8WDKeo8tmgtw72nug4VzKD+s",
+	"zRJ+UFAA6jloAzd7aE1JTfQd5adISWff1n31OVWgCfQM8IiyIMS+t+IYRzh4zVS6aMKAjCcEKh/FHGIs",
+	"Nq4emp4zdEZT1ecl/1NVStaEej4mlPBYj5ZnyuZ5yN9Io5lIEgmECEpEeAPUR8+UyDCP27pkbBNMauBn",
+	"vrGrCq7v5Wp8W0/qYBEQf5X6q9/nE0hhljd62+g5QnebnPf15P3WzRbCyA4mLpA5dyu1+nzgKjicT2iA",
+	"n5+zAaSEyQD4DSCdcCrGXZbj9jqnTqzIcEGM1Onz05wIeKF+HqgrRYRJcnoHFiWAqNCF7PMCDKQdsWm6",
+	"bVEky2ATRCJStCqBThi69Hmx6WqPAIiF7b0KGhh3OFPofYOPFh7W/gSeda/TrN7nfe7t0hNnsHhfGqC+",
+	"QaHEZABEH5R6xYDQQWALPUugaZ+rSSqy8SQvKveyXWLVy9uRW5FDuZMJFqqq5B8DoXRpKmjWc4t9aM7n",
+	"8yagcmRpYoA5yrZ9dSoegmX4tokPyOmXkXn+siKWpYFxrIJg9EL/Fs/wUw5YWRzJa/Nl3VDKZWwl1Mvt",
+	"0Ss/5f3aiiNyvByYDabPgYIZ56VxOGNouBt2modRt9M8Hh20m/t0b8h2aTc8jI4bS/isjd868qfxT/zH",
+	"/24Pr8L95Lf2dJfvP/3taPF8XxxnHXmpuunPh7+f7dF/NIpgqVV1fPli+OVeGxhKBVDctTyZG6rVRWzo",
+	"h+/764M/AwjQg7HJSkb3wY0tpvFmRK/OZ0Ghr1U+I6rys6pUY7pt8doL8UaJlGGvGzquH21+Azwfx7uW",
+	"/xmOF9PJeu38GrgJcY38W9fxnsKtG7tQ4a6SH/V43ZdtnDIKt21j2MGN61p3KN0DrzsBocSmhVlb7xJL",
+	"ryttPfNbbuv5Jb+1Zh+iHhx0g5J2jlDiIksiklJ0ocsbtBSwFLzn60o3XMwhjpiIscgUABb1uUXFzON4",
+	"VKEJSF5is5CSAmLQFE1K6paKiFGpvEcCGFw2q6j4DpxdU9D+fST1vDW6AbMmp9xEdvvcewiAShnd0mCi",
+	"BAYcMAoIlh+Dmwo9tVpt+dg3zf37jR5BWMOBsUYw8Qk7DzwT4gaMgkEuugYWHWIhMpIwcNWiXc57S23e",
+	"4yWLFbVfQ6mS+otG/XBhlEYppraBpCScpqkB+rZGZt5d39ThlZWxVp/f3f7eoR2VcJXSHH8FtewqPSzn",
+	"88+giyG7lLSNYs2Hr2d8ttNyqUVP8XzeQHG48Iv/P5cCYWinubusqTljp46G9jaEAqRZtAJgoD49l32Y",
+	"NXqdw4Pd4/ZR96AdNGKq7BeHB/AFZOPWQheouNFr7I/ao4PhMWvu0XbY3KO7x83j6JA1j6MOPaS7o8Ph",
+	"fne1viE3yeWV2XB9b32VJrOcwwsoapUrYeVY/QoYrNXtWKtKTXIAuk4yzUUKmHzzr5rRZ9GMvqyKU8K7",
+	"fFdKQdZHm8NPymZbazoG3WO1ltNuH3sZUdjFx7xaawmMR+AHGMe3zKvqW+7cFpSdoXkqp+dSwKQtONdQ",
+	"7yjiCOQua/NDne4AyNA0gYCNUyNiiZhm3XY7IEMWUoP1HEsy1oqISUCd04U54713zKn0lJolHSyWmLOC",
+	"uaqQBgvf0wQq64xS4HmKEC/PaGiY+xSZ1ODBq5dvLgmu0QAUJ4cXUXToWad5kRRcqD43PsTAeAYLPX8H",
+	"+VLgnVJRhAdDWoAbqPOoOsdVU/Iz6AuVDpMzmKt1OCPUYJGpqnSIe9i/y9pC0bjeQKYv95lcX1eoCTEF",
+	"ph2dZkUT/hZZih7UHMkM85MbXwX0H2qDiqy4G7eQyeDQWqso0RqGgTU+RAqu5JFBQbG6jHSJjBB3UPGU",
+	"9cjAK00aONvQ2iUShJYkA3NB4AUCIECjH+fyO43AnMYScyJzyMs8LbzPraQFrUlCty8QQGNh3N2D3waB",
+	"Cez4ZQouPQrD4da8DWxoR0jW56WKBi1uQZDWFTy+BSr/EfWONEnE/Gw6U4ufUEShYl7dAMrN1cSYSkFY",
+	"pACsN+ULHzz+BEGc0Q+RJEstq6pqDX8rFBpu3X2nsgiyCFWkzVfrzwAnDbQ79cCxKZSaqKpOHlUjLzQ5",
+	"sRMot/x4yJJIvwVQXa1j3sbEjLyucmO5S4+5wQNOb5xyTs7MUMrVknekIRko7XfVYGk5mtr7Ynubunk9",
+	"aFmjQ+BfWdVYSB36Wtf4R9Y1PotlIZbt1zKW+gJVHmWlaz4FNUbFKV9gjZbWy8ex1IIMk6bwo3FbxRLS",
+	"/U8QLNYUViQCvIBexzzwbuUusD4feHGhAWbeONlqqpdiiCapRc88NluzPUeAOjvaQNipA19QEtaxtF2d",
+	"i41QbFTfoWXEFkbAlu1MqFbdXRchE2yXwlEKMltYkkhb0zI3JXa0ACUNtlB97BUaVXyGyrRVgqwee2tZ",
+	"0GwiU0znmrWU686GhRdfZf9WS1KXhMrZ3CFXFL1Wz4ypdJf/yV23vgPqIc+HrUtKfMl2jVLMT4R+XRJ8",
+	"eAUmoi81VBs58CVLyPvVmuzmKcv5CbcqT7lqMg+Rp1xNhdxXYSS+A8HXcpgUxX2Rq66urpqn3lLexV1X",
+	"V1eFyw2T3a+ayG6k5YIiwGsqnE3URLprUt7tEz5LUcfGNUeliT1UpvoSQQIyY+mEziQaP+h6945nLFKk",
+	"pWLk3Gln4GOsqQyl3K7f2Ndy4jsgmQqgykWF8bXV3qjfnsepjFaLrFYW7a+552PHdk7DFkBltRE7Asml",
+	"yk5wqdIE9Suvjw2GzF2i6FiICNI6lxXG5RxFk0FgAQWShXG8eZmI1hGLF3quVwJTNMnBjPe5yU81rg7K",
+	"zQUY+C5kp7Y7eUAX9MFBzGU2GsUhBOsQsCYXULHgA9RIB1P64ZqO2d8O2m0XkA4nWl7yMbM9UA7bj3qF",
+	"RoXGkeLlFGoR68pvTWEtFjt71dKjcv2H19zPAlmk1mfktrMmm9l2vT73UnRRVS6fciHlGFIwvTELykOF",
+	"YmuzShtrQ6/mEBRjaPX9Zzc422uk6jyjUp36dPwzmZ6eDloUJKbZ13RxDzESrGh74J8IRnzkwJN57CnI",
+	"IyAmrlrR1eDeVTdfjYqHNSos+mmuEP/JN/KfaDtWw1sJQqfkYqs9OKMqnCzvwiemPyLkScUsiTzvMHZj",
+	"0ufGDWMzc9BAoOCk2Pi46MsJCv0KrYngtfVVVPmVdwZrgJgErqXNjexr9veWbpHyphMjcpmKxWZ8bhpv",
+	"fo7M5C8jeiwVvozo6fZ2P5vocWroSJlW5bbR+Z9dl/hq8qyQitUQtNiuc7ogs1SM4oTd09TZcc2zZ1mF",
+	"3vIclO4czcmWODogH4M+CxVVmC6youHJAJvPgi5d6KvR529zRRzybTCDtpgQgpJXJFH++jwRwVP+LY6S",
+	"yVE1myHHJ6LroooEnrPcPtT0yjgpGU22EqpFTnmfPwwSXA/p4br5Wn+8c0X5CEiuOhT7dCx73IEK9+53",
+	"USWGRTp+yKYWMND74MP5ZuEfAAP3bygut/YyrkKFZyTM0pRxtYxIvwY+e/nevwQ6+wP5Ilcg+OfeD+68",
+	"B38N6PWtDr1a2PXtz74d/6hakYPqRT61vDahUSjrx/TOE0SgMpXy84kwVdgScksFOIv1X5gZ2iKnZJSl",
+	"OcRgygDYwED7WaTPBwQWXTpO+rx0nlSdZ/UAoyCtf/KJ979dPt8zRGNW5lqJa4tsWRKgxVYZpd2A+FEl",
+	"5EfDm388FFzFZB5IHKYGjGu9eW9zbv7Z5WEFyqrpTDFd3LMlRS4bV/emuCx4OcSc13ao6JnGE4ErNBOc",
+	"ycDWGgZGPzcQqVC4JqatPq/KDyUPlB7a515+KPa1KCWHIrA6QJFCUhCiolpQHD/OYjqKo0vHx0pFP64s",
+	"lBail0nN45DVJYbabhmfPzf0a8eGrx0bvmY2/mH+7FK7hsow07rNGpyY9rFGKj04l+BxqbKgTOTYIVad",
+	"eaDXK6CsDWI1txD42ABVa74hBQBGpkVevQvild8ve1soYpzK9apkvs+DPLyJd2J96OGvrof7YOnKiUjV",
+	"puCh24CE2ma9LvVrZDyZetApDdVKaFxAQaeKJEzbdkd67fU9pgzkLwMFGqCTpwImt867s2H3wM/pJ1oS",
+	"HP+u3fzqKOg8R0bsV2Hd/pv7kCqwV7fyHtkkr1XZYmd5N4nqIzXAoxNWorYpEuPRG/uydU6Z0yRxKWgQ",
+	"3L4fjP3/woyEShay9ZWwntCdyGMht0CVLOR+XSNB6Bs/f9DhSqcsZFwlC0QdBcOo0O99QgGfB67ttNut",
+	"Stuynos+a2GakUa28tAihxVu2W3rW7r2lk3ssVpbL6ES0hUrR+detTLE/77e3LufsWaWos5cu8zxCbwk",
+	"FTEDB+7861a+rzEGceApuchRUrfYy5XHwc7H3Kfw6c6zATA/iyeDyyQTc553cTXtVrGDT1QGvJJKzAAh",
+	"GcITLGWAOOW8YUbDqTLK8rNl7ZRVO16LNfEXcMzv3dcxfz0SGS8rqs4TDf3kLCbIvV3te7lG+UIocm7e",
+	"vNLXbsb3UPpjKdBQnN+/YVqNPdq97bjV2V7y2NbuHfAND/wjeWC6VMXqxGtwN5BxNMCe9kXALVnThviO",
+	"k5ID0ix01zRuR88BWvZo3KMx8ftcNH40TtFPn72q4tLGTQsp/H2eZ1+aGpwe2Wsft8hLzopS1uDD311N",
+	"YcG+A2xynUNJA+IDeaiqhT6vKlsISJRBGNoUifiTtcgTIeXEgApBiUV9qYKrwf33LFbYu/uOF+JNFk4w",
+	"wfI+9Q1/7VL8SrFoKiKqC6u2qsWvaS1cQpRZowSimm+/FkF80SKIv0rtwzZy4d8OaOM1o9FDbu07dZ/c",
+	"vzGANgG+mpMNN1JzVm+VCjXHRmYfUsf53HUm34Pk0Se9V0+sNSKE1cs9fBaW+RRrSfMmGdAIhs7pghgw",
+	"JNfryTcLidZHHeoI5hW7pbIGJl3o53u539hD6E5kkbyL6pJmFvjdPPD3cqtvxCT2a+sD0G1cj27m4VRz",
+	"kZLEIToBKVDTq62zuS8ASX2NSS6tCxtwEyFb3mFfK3HWO/+CAsm/luX8ybXmrzVAWyjmJpr1YKf33aPB",
+	"ASCQfK1vI++AjQkhJiwOBToArK3PH73dUi1AdsCFboZdfqBtqCAVtAAwTlpIGyQiUwG2BcjBhxFd4OBw",
+	"7zggFi/Y/HVw0H3UylUBi3UZ1KV4BzhWfUbjjiWi7CnwHufVnS7pASYrk/IyNJdIqxvjOxwuk14eioh5",
+	"78pzNYP1cDmxVRhAWXonqZ6e6clXhq2xkyprdx+XkMBZymwA2VseBCabGwhlff7nD/UcZVXsgwmk+nSY",
+	"l3Olcjg+9zCbDVUxMq0PmSwmwEaW2JFLCdP7gogstXoNcM3RXmfP8Mp+59Dnle9jWUvxc1A3aESGNKE8",
+	"ZCl65kUaTph1x3iPss0c33/6fwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

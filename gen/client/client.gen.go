@@ -21,6 +21,7 @@ import (
 
 // Defines values for ErrorCode.
 const (
+	ErrorCodeAccountRequired                ErrorCode = "account_required"
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
@@ -32,6 +33,7 @@ const (
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
+	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
@@ -46,6 +48,8 @@ const (
 // Valid indicates whether the value is a known member of the ErrorCode enum.
 func (e ErrorCode) Valid() bool {
 	switch e {
+	case ErrorCodeAccountRequired:
+		return true
 	case ErrorCodeBadRequest:
 		return true
 	case ErrorCodeEmailTaken:
@@ -67,6 +71,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
+		return true
+	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
 		return true
@@ -292,6 +298,11 @@ type EmailConfirmation struct {
 	//
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
+
+	// Password The current password of the account that the code is for. Not needed with an access token of that account.
+	//
+	// Example: a wooden horse
+	Password *string `json:"password,omitempty"`
 }
 
 // ErrorCode What went wrong, for programs. Codes are added, never changed.
@@ -327,12 +338,13 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 	//   ended.
-	// - `wrong_password`: somebody who was logged in gave a wrong current password.
+	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as it says.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-	// - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+	// - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
+	//   30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
 	// - `key_rotated`: another key signs from now on.
@@ -365,12 +377,13 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every one, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
 //     ended.
-//   - `wrong_password`: somebody who was logged in gave a wrong current password.
+//   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as it says.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-//   - `email_lost`: the address was only claimed, and somebody else has proven that it is theirs.
+//   - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
+//     30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
 //   - `key_rotated`: another key signs from now on.
@@ -568,6 +581,11 @@ type PasswordReset struct {
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
+
+	// Username Which account the new password is for. Needed where several have the address of the code.
+	//
+	// Example: ann
+	Username *string `json:"username,omitempty"`
 }
 
 // PasswordResetRequest defines model for PasswordResetRequest.
@@ -736,7 +754,9 @@ type UserAdministration struct {
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one is a claim until it is confirmed, for which it is mailed a code; `null` clears it.
+	// Email A new one, be it another spelling of the former, has to be confirmed, for which it is mailed a code. It does
+	// not expire, and nobody loses it to another account's proof. `null` clears it.
+	//
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
@@ -759,7 +779,7 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email A claim until it is confirmed.
+	// Email A claim until it is confirmed, which expires after 30 days.
 	//
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
@@ -817,9 +837,6 @@ type Forbidden = Problem
 
 // Invalid An error as RFC 9457 has it.
 type Invalid = Problem
-
-// InvalidCode An error as RFC 9457 has it.
-type InvalidCode = Problem
 
 // LastAdministrator An error as RFC 9457 has it.
 type LastAdministrator = Problem
@@ -1038,10 +1055,16 @@ type ClientInterface interface {
 	// ConfirmEmailWithBody Confirm an e-mail address
 	//
 	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 	//
-	// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-	// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+	// password, leaves the code as it was. An account without a password can use a password reset instead, which
+	// confirms the address too.
+	//
+	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+	// page of yours. Opening it uses nothing, so that scanners of mail may.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1051,10 +1074,16 @@ type ClientInterface interface {
 	// ConfirmEmail Confirm an e-mail address
 	//
 	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 	//
-	// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-	// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+	// password, leaves the code as it was. An account without a password can use a password reset instead, which
+	// confirms the address too.
+	//
+	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+	// page of yours. Opening it uses nothing, so that scanners of mail may.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1079,10 +1108,11 @@ type ClientInterface interface {
 
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
 	//
-	// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-	// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-	// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-	// good.
+	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+	// of the last one is valid.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1091,10 +1121,11 @@ type ClientInterface interface {
 
 	// RequestPasswordReset Mail me a code to choose a new password
 	//
-	// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-	// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-	// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-	// good.
+	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+	// of the last one is valid.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1103,11 +1134,15 @@ type ClientInterface interface {
 
 	// ConfirmPasswordResetWithBody Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-	// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-	// password that is refused leaves the code as it was.
+	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+	// refused leaves the code as it was.
 	//
-	// The link in the mail opens a page of this server that asks for the new password, or, with
+	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	//
+	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 	//
 	// Takes any type of body and a specified content type.
@@ -1117,11 +1152,15 @@ type ClientInterface interface {
 
 	// ConfirmPasswordReset Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-	// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-	// password that is refused leaves the code as it was.
+	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+	// refused leaves the code as it was.
 	//
-	// The link in the mail opens a page of this server that asks for the new password, or, with
+	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	//
+	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1521,10 +1560,16 @@ func (c *Client) GetMetadata(ctx context.Context, reqEditors ...RequestEditorFn)
 // ConfirmEmailWithBody Confirm an e-mail address
 //
 // Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 //
-// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+// password, leaves the code as it was. An account without a password can use a password reset instead, which
+// confirms the address too.
+//
+// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+// page of yours. Opening it uses nothing, so that scanners of mail may.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1544,10 +1589,16 @@ func (c *Client) ConfirmEmailWithBody(ctx context.Context, contentType string, b
 // ConfirmEmail Confirm an e-mail address
 //
 // Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 //
-// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+// password, leaves the code as it was. An account without a password can use a password reset instead, which
+// confirms the address too.
+//
+// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+// page of yours. Opening it uses nothing, so that scanners of mail may.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1602,10 +1653,11 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // RequestPasswordResetWithBody Mail me a code to choose a new password
 //
-// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-// good.
+// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+// of the last one is valid.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1624,10 +1676,11 @@ func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType s
 
 // RequestPasswordReset Mail me a code to choose a new password
 //
-// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-// good.
+// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+// of the last one is valid.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1646,11 +1699,15 @@ func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordR
 
 // ConfirmPasswordResetWithBody Choose a new password
 //
-// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-// password that is refused leaves the code as it was.
+// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+// refused leaves the code as it was.
 //
-// The link in the mail opens a page of this server that asks for the new password, or, with
+// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+//
+// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 // `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 //
 // Takes any type of body and a specified content type.
@@ -1670,11 +1727,15 @@ func (c *Client) ConfirmPasswordResetWithBody(ctx context.Context, contentType s
 
 // ConfirmPasswordReset Choose a new password
 //
-// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-// password that is refused leaves the code as it was.
+// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+// refused leaves the code as it was.
 //
-// The link in the mail opens a page of this server that asks for the new password, or, with
+// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+//
+// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 // `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 //
 // Takes a body of the `application/json` content type.
@@ -3419,10 +3480,16 @@ type ClientWithResponsesInterface interface {
 	// ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 	//
 	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 	//
-	// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-	// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+	// password, leaves the code as it was. An account without a password can use a password reset instead, which
+	// confirms the address too.
+	//
+	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+	// page of yours. Opening it uses nothing, so that scanners of mail may.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3432,10 +3499,16 @@ type ClientWithResponsesInterface interface {
 	// ConfirmEmailWithResponse Confirm an e-mail address
 	//
 	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 	//
-	// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-	// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+	// password, leaves the code as it was. An account without a password can use a password reset instead, which
+	// confirms the address too.
+	//
+	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+	// page of yours. Opening it uses nothing, so that scanners of mail may.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3464,10 +3537,11 @@ type ClientWithResponsesInterface interface {
 
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 	//
-	// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-	// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-	// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-	// good.
+	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+	// of the last one is valid.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3476,10 +3550,11 @@ type ClientWithResponsesInterface interface {
 
 	// RequestPasswordResetWithResponse Mail me a code to choose a new password
 	//
-	// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-	// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-	// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-	// good.
+	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+	// of the last one is valid.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3488,11 +3563,15 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithBodyWithResponse Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-	// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-	// password that is refused leaves the code as it was.
+	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+	// refused leaves the code as it was.
 	//
-	// The link in the mail opens a page of this server that asks for the new password, or, with
+	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	//
+	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3502,11 +3581,15 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithResponse Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-	// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-	// password that is refused leaves the code as it was.
+	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+	// refused leaves the code as it was.
 	//
-	// The link in the mail opens a page of this server that asks for the new password, or, with
+	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	//
+	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -3998,6 +4081,16 @@ func (r GetMetadataResponse) ContentType() string {
 	return ""
 }
 
+// ConfirmEmailResponse401Headers the declared response headers of an HTTP 401 response for ConfirmEmail
+type ConfirmEmailResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ConfirmEmailResponse429Headers the declared response headers of an HTTP 429 response for ConfirmEmail
+type ConfirmEmailResponse429Headers struct {
+	RetryAfter int32
+}
+
 // ConfirmEmailResponse503Headers the declared response headers of an HTTP 503 response for ConfirmEmail
 type ConfirmEmailResponse503Headers struct {
 	RetryAfter int32
@@ -4008,6 +4101,8 @@ type ConfirmEmailResponse struct {
 	HTTPResponse *http.Response
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
 	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
 	ApplicationProblemJSON409 *Problem
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
@@ -4015,11 +4110,17 @@ type ConfirmEmailResponse struct {
 	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
 	ApplicationProblemJSON415 *MediaType
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
-	ApplicationProblemJSON422 *InvalidCode
+	ApplicationProblemJSON422 *Problem
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Throttled
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *ServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
 	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ConfirmEmailResponse401Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *ConfirmEmailResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *ConfirmEmailResponse503Headers
 }
@@ -4027,6 +4128,11 @@ type ConfirmEmailResponse struct {
 // GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
 func (r ConfirmEmailResponse) GetApplicationProblemJSON400() *Malformed {
 	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ConfirmEmailResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
 }
 
 // GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
@@ -4045,8 +4151,13 @@ func (r ConfirmEmailResponse) GetApplicationProblemJSON415() *MediaType {
 }
 
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
-func (r ConfirmEmailResponse) GetApplicationProblemJSON422() *InvalidCode {
+func (r ConfirmEmailResponse) GetApplicationProblemJSON422() *Problem {
 	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r ConfirmEmailResponse) GetApplicationProblemJSON429() *Throttled {
+	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -6586,10 +6697,16 @@ func (c *ClientWithResponses) GetMetadataWithResponse(ctx context.Context, reqEd
 // ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 //
 // Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 //
-// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+// password, leaves the code as it was. An account without a password can use a password reset instead, which
+// confirms the address too.
+//
+// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+// page of yours. Opening it uses nothing, so that scanners of mail may.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6605,10 +6722,16 @@ func (c *ClientWithResponses) ConfirmEmailWithBodyWithResponse(ctx context.Conte
 // ConfirmEmailWithResponse Confirm an e-mail address
 //
 // Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Who has only claimed the same address loses it.
+// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
 //
-// The link in the mail opens a page of this server that does the same when its button is pressed, or, with
-// `SESAME_VERIFY_URL`, a page of yours. Opening it uses nothing, so that scanners of mail may.
+// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
+// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
+// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
+// password, leaves the code as it was. An account without a password can use a password reset instead, which
+// confirms the address too.
+//
+// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
+// page of yours. Opening it uses nothing, so that scanners of mail may.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6655,10 +6778,11 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 
 // RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 //
-// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-// good.
+// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+// of the last one is valid.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6673,10 +6797,11 @@ func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx conte
 
 // RequestPasswordResetWithResponse Mail me a code to choose a new password
 //
-// The code goes to whose address it is: who has confirmed it, or else who was the first to claim it. Whether
-// there is such an account is not told, neither by the answer nor by the time that it takes. An address
-// gets one mail a minute, and after five has to wait for an hour, in which the code of the last one is
-// good.
+// The code goes to the address, and resets the password of any enabled account that has it: the account that has
+// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
+// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
+// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
+// of the last one is valid.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6691,11 +6816,15 @@ func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Conte
 
 // ConfirmPasswordResetWithBodyWithResponse Choose a new password
 //
-// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-// password that is refused leaves the code as it was.
+// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+// refused leaves the code as it was.
 //
-// The link in the mail opens a page of this server that asks for the new password, or, with
+// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+//
+// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 // `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -6711,11 +6840,15 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithBodyWithResponse(ctx conte
 
 // ConfirmPasswordResetWithResponse Choose a new password
 //
-// Uses the code of a mail, once, within an hour. Every session of the account ends, and nobody is logged
-// in; the owner is told by mail. Who has the code reads the mails of the address, so that is confirmed too. A
-// password that is refused leaves the code as it was.
+// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
+// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
+// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
+// refused leaves the code as it was.
 //
-// The link in the mail opens a page of this server that asks for the new password, or, with
+// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
+// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+//
+// The link in the mail opens a page of this server that asks for the account and the new password, or, with
 // `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -7380,6 +7513,13 @@ func ParseConfirmEmailResponse(rsp *http.Response) (*ConfirmEmailResponse, error
 		}
 		response.ApplicationProblemJSON400 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
 		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -7402,11 +7542,18 @@ func ParseConfirmEmailResponse(rsp *http.Response) (*ConfirmEmailResponse, error
 		response.ApplicationProblemJSON415 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
-		var dest InvalidCode
+		var dest Problem
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
 		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Throttled
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest ServerError
@@ -7425,6 +7572,26 @@ func ParseConfirmEmailResponse(rsp *http.Response) (*ConfirmEmailResponse, error
 	}
 
 	switch {
+	case rsp.StatusCode == 401:
+		var headers ConfirmEmailResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 429:
+		var headers ConfirmEmailResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ConfirmEmailResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -46,6 +47,8 @@ var answers = map[problem.Code]struct {
 	problem.ValidationFailed:     {http.StatusUnprocessableEntity, ""},
 	problem.WrongPassword:        {http.StatusUnprocessableEntity, ""},
 	problem.InvalidCode:          {http.StatusUnprocessableEntity, ""},
+	problem.PasswordRequired:     {http.StatusUnprocessableEntity, ""},
+	problem.AccountRequired:      {http.StatusUnprocessableEntity, ""},
 	problem.TooManyRequests:      {http.StatusTooManyRequests, api.OAuthErrorCodeTemporarilyUnavailable},
 	problem.Internal:             {http.StatusInternalServerError, api.OAuthErrorCodeServerError},
 	problem.Unavailable:          {http.StatusServiceUnavailable, api.OAuthErrorCodeTemporarilyUnavailable},
@@ -80,7 +83,7 @@ func (e *Edge) AnswerError(err error, c echo.Context) {
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, retryAfter)
 	case http.StatusTooManyRequests:
-		header.Set(echo.HeaderRetryAfter, strconv.Itoa(max(1, int(math.Ceil(p.RetryAfter.Seconds())))))
+		header.Set(echo.HeaderRetryAfter, seconds(p.RetryAfter))
 	}
 	if op != nil && op.OAuthErrors {
 		err = answerOAuth(c, p)
@@ -96,6 +99,9 @@ func (e *Edge) AnswerError(err error, c echo.Context) {
 		e.Log.Debug("an error could not be answered", "error", err)
 	}
 }
+
+// seconds writes a time of waiting for Retry-After.
+func seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
 // asProblem finds what the caller may know of an error. A fault is told as a fault and no more.
 func asProblem(err error) *problem.Error {

@@ -27,7 +27,7 @@ import (
 var pageHTML string
 
 var (
-	pageTemplate = template.Must(template.New("page").Parse(pageHTML))
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"visible": names.Visible}).Parse(pageHTML))
 	// pagePolicy lets a page have its own style and send its form here, and nothing else.
 	pagePolicy = fmt.Sprintf(
 		"default-src 'none'; style-src 'sha256-%s'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -56,17 +56,27 @@ type paragraph struct{ Before, Name, After string }
 
 type pageForm struct {
 	Action, Code, Button string
-	AsksPassword         bool
-	Username             string // for password managers
+	Password             passwordField
+	Username             string   // for password managers; also the account that was chosen
+	Accounts             []string // of which one is to be chosen; nil where there is nothing to choose
+	AsksUsername         bool     // there are too many to choose from
+	NamesNoAccount       bool     // the fault is that none was chosen
 }
+
+// passwordField is one of a form.
+type passwordField struct{ Name, Label, Autocomplete string }
+
+var (
+	currentPassword = passwordField{"password", "Password of this account", "current-password"}
+	newPassword     = passwordField{"new_password", "New password", "new-password"}
+)
 
 // codePage is a page for a code of some purpose.
 type codePage struct {
-	service *auth.Service
-	path    string
-	purpose auth.Purpose
-	// ask is the page with the form, for the user whose code it is.
-	ask func(username string) page
+	path string
+	// find gives the page with the form for a code, without using it. With an error it gives the page all the same, but
+	// without what it tells of an account.
+	find func(ctx context.Context, code secret.Text) (page, error)
 	// use uses the code.
 	use  func(ctx context.Context, code secret.Text, form func(name string) string) error
 	done page
@@ -75,45 +85,62 @@ type codePage struct {
 func (s *Server) registerPages(e *echo.Echo) {
 	for _, p := range []codePage{
 		{
-			path: "confirm-email", purpose: auth.ToConfirm,
-			ask: func(username string) page {
-				return page{
-					Title: "Confirm your e-mail address",
-					Text: []paragraph{{
-						"Is this the address of your account ", username, "? Then press the button. If you have no such account, close this page.",
-					}},
-					Form: &pageForm{Button: "Confirm the address"},
-				}
-			},
-			use: func(ctx context.Context, code secret.Text, _ func(string) string) error {
-				return s.service.ConfirmEmail(ctx, code)
+			path: "confirm-email", find: s.askToConfirm,
+			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
+				return s.service.ConfirmEmail(ctx, auth.Confirmation{Code: code, Password: secret.New(form("password"))})
 			},
 			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page."}}},
 		},
 		{
-			path: "reset-password", purpose: auth.ToReset,
-			ask: func(username string) page {
-				return page{
-					Title: "Choose a new password",
-					Text:  []paragraph{{"It is for your account ", username, ". You will have to log in again wherever you are logged in."}},
-					Form:  &pageForm{Button: "Set the password", AsksPassword: true, Username: username},
-				}
-			},
+			path: "reset-password", find: s.askToReset,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
-				return s.service.ResetPassword(ctx, code, secret.New(form("new_password")))
+				return s.service.ResetPassword(ctx, code, form("username"), secret.New(form("new_password")))
 			},
 			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one. You can close this page."}}},
 		},
 	} {
-		p.service = s.service
 		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+p.path, p.open)
 		e.POST("/"+p.path, p.submit, withSender)
 	}
 }
 
+func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, error) {
+	shown := page{Title: "Confirm your e-mail address", Form: &pageForm{Button: "Confirm the address", Password: currentPassword}}
+	c, user, err := s.service.CodeToConfirm(ctx, code)
+	if err == nil {
+		shown.Form.Username = user.Username
+		shown.Text = []paragraph{
+			{"Is " + c.Email + " the address of your account ", names.Visible(user.Username), "? Then enter the password of that account. If you have no such account, close this page."},
+			{Before: "If the account has no password, or you have forgotten it, ask for a password reset instead. That confirms the address too."},
+		}
+	}
+	return shown, err
+}
+
+func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error) {
+	const everywhere = " You will have to log in again wherever you are logged in."
+	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword}}
+	users, err := s.service.CodeToReset(ctx, code)
+	switch {
+	case err != nil:
+	case len(users) == 1:
+		shown.Form.Username = users[0].Username
+		shown.Text = []paragraph{{"It is for your account ", names.Visible(users[0].Username), "." + everywhere}}
+	case len(users) > auth.MaxNamed:
+		shown.Form.AsksUsername = true
+		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. Enter the username of yours." + everywhere}}
+	default:
+		for _, user := range users {
+			shown.Form.Accounts = append(shown.Form.Accounts, user.Username)
+		}
+		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. Choose the one that the new password is for." + everywhere}}
+	}
+	return shown, err
+}
+
 // open shows the page of a code, and uses nothing.
 func (p codePage) open(c echo.Context) error {
-	return p.show(c, secret.New(c.QueryParam("code")), nil)
+	return p.show(c, secret.New(c.QueryParam("code")), "", nil)
 }
 
 // submit is the button.
@@ -128,25 +155,31 @@ func (p codePage) submit(c echo.Context) error {
 	}
 	code := secret.New(r.PostForm.Get("code"))
 	if err := p.use(r.Context(), code, r.PostForm.Get); err != nil {
-		return p.show(c, code, err)
+		return p.show(c, code, r.PostForm.Get("username"), err)
 	}
 	return render(c, http.StatusOK, p.done)
 }
 
-// show shows the form, with what was wrong with it, or says that the code is not good.
-func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
-	user, err := p.service.CodeUser(c.Request().Context(), p.purpose, code)
+// show shows the form, with what was wrong with it, or says that the code is not valid. chosen is the account that was
+// chosen before.
+func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault error) error {
+	shown, err := p.find(c.Request().Context(), code)
 	if err == nil {
 		err = fault
 	}
+	shown.Form.Action, shown.Form.Code = p.path, code.Reveal()
+	if shown.Form.Username == "" {
+		shown.Form.Username = chosen
+	}
 	if err == nil {
-		return p.form(c, http.StatusOK, user.Username, code, "")
+		return render(c, http.StatusOK, shown)
 	}
 	refused, ok := errors.AsType[*problem.Error](err)
 	if !ok {
 		return err
 	}
-	status, text := answers[refused.Code].status, refused.Detail
+	status := answers[refused.Code].status
+	shown.Fault = refused.Detail
 	switch refused.Code {
 	case problem.InvalidCode, problem.EmailTaken:
 		return render(c, status, page{Title: "This link is no longer good", Text: []paragraph{{
@@ -154,19 +187,20 @@ func (p codePage) show(c echo.Context, code secret.Text, fault error) error {
 		}}})
 	case problem.Unavailable:
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
+	case problem.TooManyRequests:
+		c.Response().Header().Set(echo.HeaderRetryAfter, seconds(refused.RetryAfter))
+	case problem.WrongPassword: // the page says what else there is
+		shown.Fault = "This is not the password of this account."
+	case problem.PasswordRequired:
+		shown.Fault = "Enter the password of this account."
+	case problem.AccountRequired:
+		shown.Form.NamesNoAccount, shown.Fault = true, "Choose one of these accounts."
+		if shown.Form.AsksUsername {
+			shown.Fault = "Enter the username of an account that has this e-mail address."
+		}
 	case problem.ValidationFailed:
-		text = "The password " + refused.Fields[0].Detail + "."
+		shown.Fault = "The password " + refused.Fields[0].Detail + "."
 	}
-	return p.form(c, status, user.Username, code, text)
-}
-
-func (p codePage) form(c echo.Context, status int, username string, code secret.Text, fault string) error {
-	shown := p.ask(names.Visible(username))
-	if username == "" { // the database cannot be asked whose it is
-		shown.Text = nil
-	}
-	shown.Fault = fault
-	shown.Form.Action, shown.Form.Code = p.path, code.Reveal()
 	return render(c, status, shown)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sesame/gen/api"
+	"sesame/server/auth"
 )
 
 // RequestEmailVerification is POST /users/me/email/verification.
@@ -13,7 +14,9 @@ func (s *Server) RequestEmailVerification(ctx context.Context, _ api.RequestEmai
 
 // ConfirmEmail is POST /email-verifications/confirm.
 func (s *Server) ConfirmEmail(ctx context.Context, request api.ConfirmEmailRequestObject) (api.ConfirmEmailResponseObject, error) {
-	return api.ConfirmEmail204Response{}, s.service.ConfirmEmail(ctx, request.Body.Code)
+	return api.ConfirmEmail204Response{}, s.service.ConfirmEmail(ctx, auth.Confirmation{
+		Code: request.Body.Code, Caller: caller(ctx), Password: hidden(request.Body.Password),
+	})
 }
 
 // RequestPasswordReset is POST /password-resets.
@@ -23,5 +26,5 @@ func (s *Server) RequestPasswordReset(ctx context.Context, request api.RequestPa
 
 // ConfirmPasswordReset is POST /password-resets/confirm.
 func (s *Server) ConfirmPasswordReset(ctx context.Context, request api.ConfirmPasswordResetRequestObject) (api.ConfirmPasswordResetResponseObject, error) {
-	return api.ConfirmPasswordReset204Response{}, s.service.ResetPassword(ctx, request.Body.Code, request.Body.NewPassword)
+	return api.ConfirmPasswordReset204Response{}, s.service.ResetPassword(ctx, request.Body.Code, text(request.Body.Username), request.Body.NewPassword)
 }

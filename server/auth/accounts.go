@@ -29,8 +29,8 @@ type Registration struct {
 	EmailVerified bool
 	Scopes        []string
 	By            *Caller // who registers somebody else; nil for the person, and at the command line
-	confirm       bool    // whether the address is asked to confirm itself
-	stranger      bool    // whether names of authority and of deleted accounts are refused
+	confirm       bool    // whether the address is mailed a code that confirms it
+	stranger      bool    // whether names of authority and of deleted accounts are refused, and nobody vouches for the address
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
@@ -69,6 +69,10 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if reason != "" {
 		invalid.At("/password", reason)
 	}
+	address, err := emailKey(r.Email)
+	if err != nil {
+		return store.User{}, err
+	}
 	granted, err := s.grantable(r.Scopes)
 	if p, ok := errors.AsType[*problem.Error](err); ok {
 		invalid.Fields = append(invalid.Fields, p.Fields...)
@@ -86,9 +90,12 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	}
 	now := s.now()
 	user := store.User{
-		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: emailKey(r.Email),
+		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: address,
 		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: secret.New(hash),
 		Scopes: strings.Join(granted, " "), CreatedAt: now, UpdatedAt: now,
+	}
+	if r.stranger && r.Email != "" {
+		user.EmailClaimedAt = now
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.CreateUser(ctx, user); err != nil {
@@ -180,7 +187,7 @@ func (s *Service) changePassword(ctx context.Context, caller *Caller, verified s
 		if err := q.EndSessionsOf(ctx, user.ID, caller.SessionID); err != nil {
 			return err
 		}
-		if err := s.dropCodes(ctx, q, user.ID, provenKey(user)); err != nil {
+		if err := s.endCodes(ctx, q, user); err != nil {
 			return err
 		}
 		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/uuid"
 
 	"sesame/server/mail"
+	"sesame/server/mailbox"
 	"sesame/server/names"
 	"sesame/server/problem"
 	"sesame/server/secret"
@@ -33,7 +34,7 @@ func (s *Service) ListUsers(ctx context.Context, query UserQuery) (users []store
 	if query.Disabled != nil {
 		name = fmt.Sprintf("users %t %s", *query.Disabled, query.Prefix)
 	}
-	list := store.UserList{Prefix: emailKey(query.Prefix), Disabled: query.Disabled, Limit: query.Limit + 1}
+	list := store.UserList{Prefix: namePrefix(query.Prefix), EmailPrefix: mailbox.Prefix(query.Prefix), Disabled: query.Disabled, Limit: query.Limit + 1}
 	if query.Cursor != "" {
 		if list.After, err = s.readUserPlace(name, query.Cursor); err != nil {
 			return nil, "", err
@@ -140,7 +141,11 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, c UserC
 	disables := c.Disabled != nil && *c.Disabled
 	change := store.UserChange{FullName: c.FullName, Email: c.Email, Disabled: c.Disabled}
 	if c.Email != nil {
-		change.EmailKey = new(emailKey(*c.Email))
+		key, err := emailKey(*c.Email)
+		if err != nil {
+			return store.User{}, err
+		}
+		change.EmailKey = &key
 	}
 	if c.FullName != nil {
 		if err := names.CheckFullName(*c.FullName); err != nil {
@@ -198,18 +203,23 @@ func endWhatIsRevoked(ctx context.Context, q *store.Queries, id string, disables
 	return nil
 }
 
-// readdress does what follows from another address that an administrator has given an account: what was
-// mailed before is worth nothing, the old address is told, and the new one is asked to confirm itself.
+// readdress does what follows from another address that an administrator has given an account, be it another spelling of
+// the same one, which some mail servers deliver to somebody else: it ends every code, tells the old address, and asks the
+// new one for a confirmation.
 func (s *Service) readdress(ctx context.Context, q *store.Queries, by *Caller, before, after store.User) error {
-	if after.Disabled || emailKey(after.Email) != before.EmailKey {
-		if err := q.DropCodes(ctx, after.ID); err != nil {
+	if after.Disabled || after.Email != before.Email {
+		if err := s.endCodes(ctx, q, after); err != nil {
 			return err
 		}
 	}
-	if emailKey(after.Email) == before.EmailKey {
+	if after.Email == before.Email {
 		return nil
 	}
 	if err := s.notify(ctx, q, mail.EmailChanged, before, after.Email); err != nil || after.Email == "" {
+		return err
+	}
+	// The codes that were mailed there for this account have just ended, so none stands in for a mail that is refused.
+	if err := q.DropThrottle(ctx, s.confirmLane(after.ID, after.EmailKey)); err != nil {
 		return err
 	}
 	return s.mailConfirmation(ctx, q, by, after, after.Email)
@@ -267,7 +277,7 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 		if err := q.EndSessionsOf(ctx, id, ""); err != nil {
 			return err
 		}
-		if err := s.dropCodes(ctx, q, id, provenKey(user)); err != nil {
+		if err := s.endCodes(ctx, q, user); err != nil {
 			return err
 		}
 		if err := s.notify(ctx, q, mail.PasswordChanged, user, ""); err != nil {

@@ -23,20 +23,19 @@ const (
 
 const (
 	confirmTTL = 24 * time.Hour
-	// resetTTL is what CountMail keeps the next mail back for at most: who gets no further mail has one whose code is good.
+	// resetTTL is the longest time for which CountMail refuses the next mail: a person who gets no further mail has one
+	// whose code is valid.
 	resetTTL = time.Hour
-	// freeMailsOfNetwork may be asked for from one address of the network in a clock hour, to whomever.
+	// freeMailsOfNetwork may be asked for from one address of the network in a clock hour, to any addresses.
 	freeMailsOfNetwork = 100
-	// maxLosers lose an address, at most, when somebody proves that it is theirs. There is nothing that
-	// the rest could do with it.
-	maxLosers = 100
+	// maxClaimants lose an address, at most, when somebody proves that it is theirs. The others' claims expire.
+	maxClaimants = 100
 )
 
-// mayMail reports whether an address may be mailed a code for some purpose, and counts it. by is who asks, or nil.
-// Who asks is not told, or they would learn what others ask for. Each purpose is counted apart: or who
-// registers accounts with somebody else's address would keep them from resetting their password.
-// Administrators may do so for as many as they like.
-func (s *Service) mayMail(ctx context.Context, q *store.Queries, by *Caller, purpose Purpose, key string) (bool, error) {
+// mayMail reports whether a mail that somebody asks for may be sent, and counts it: for the network that the request
+// comes from, and under lane, which says what is counted beside it. by is who asks, or nil. The answer to the request
+// must be the same either way, or it would tell what others ask for. For administrators the network is not counted.
+func (s *Service) mayMail(ctx context.Context, q *store.Queries, by *Caller, lane string) (bool, error) {
 	if by == nil || !by.HasScope(AdminScope) {
 		from, _ := originOf(ctx)
 		counted, err := q.CountFailure(ctx, store.Throttle{
@@ -46,33 +45,39 @@ func (s *Service) mayMail(ctx context.Context, q *store.Queries, by *Caller, pur
 			return false, err
 		}
 	}
-	return q.CountMail(ctx, s.mailLane(purpose, key), s.Now())
+	return q.CountMail(ctx, lane, s.Now())
 }
 
-// mailLane is where the mails to an address are counted.
-func (s *Service) mailLane(purpose Purpose, key string) string {
-	return s.Blind.Key("mails to", string(purpose), key)
+// confirmLane counts the mails that ask whether an address is a user's. Each account has its own: a stranger whose
+// accounts claim the address does not use up the mails of its owner.
+func (s *Service) confirmLane(userID, key string) string {
+	return s.Blind.Key("mails to", string(ToConfirm), userID, key)
 }
 
-// dropCodes makes all codes of a user worthless. To an address that they have confirmed another one may be mailed at
-// once: whoever gets no mail has one whose code is good.
-func (s *Service) dropCodes(ctx context.Context, q *store.Queries, userID, confirmed string) error {
-	if err := q.DropCodes(ctx, userID); err != nil || confirmed == "" {
+// inUseLane counts the mails that tell the owner of a confirmed address that somebody gave it for another account. All
+// accounts share one: they would say the same.
+func (s *Service) inUseLane(key string) string { return s.Blind.Key("mails to", "in use", key) }
+
+// resetLane counts the mails with which an address resets a password. What is asked for while no account has the address
+// is counted apart, for it sends no mail: or a stranger could keep the mails from a person who is about to get an account.
+func (s *Service) resetLane(key string, known bool) string {
+	if !known {
+		return s.Blind.Key("mails to", "nobody", key)
+	}
+	return s.Blind.Key("mails to", string(ToReset), key)
+}
+
+// endCodes ends every code that serves a user. Unless the user merely claims the address, a reset may be mailed there at
+// once: a person who gets no further mail has one whose code is valid. A claim would otherwise allow its maker to have
+// any number of mails sent to a stranger.
+func (s *Service) endCodes(ctx context.Context, q *store.Queries, user store.User) error {
+	if err := q.EndCodes(ctx, user.ID, s.Now()); err != nil || user.EmailKey == "" || user.MerelyClaimed() {
 		return err
 	}
-	return q.DropThrottle(ctx, s.mailLane(ToReset, confirmed))
+	return q.DropThrottle(ctx, s.resetLane(user.EmailKey, true))
 }
 
-// provenKey is the address that a user has confirmed, folded, or "".
-func provenKey(user store.User) string {
-	if !user.EmailVerified {
-		return ""
-	}
-	return user.EmailKey
-}
-
-// mailCode mails a link with a new code that c.UserID may use for c.Purpose; of nobody, which is "", the
-// code is good for nothing, and the work is the same.
+// mailCode mails a link with a new code for c.Purpose.
 func (s *Service) mailCode(ctx context.Context, q *store.Queries, m mail.Mail, c store.Code) error {
 	code := newSecret()
 	page, ttl := s.ConfirmURL, confirmTTL
@@ -99,65 +104,66 @@ func errInvalidCode(cause error) error {
 		At("/code", "is not good, or not any more")
 }
 
-// CodeUser finds whose a code is, without using it. Errors: InvalidCode.
-func (s *Service) CodeUser(ctx context.Context, purpose Purpose, code secret.Text) (store.User, error) {
-	_, user, err := s.findCode(ctx, purpose, code)
-	return user, err
-}
-
-func (s *Service) findCode(ctx context.Context, purpose Purpose, code secret.Text) (c store.Code, user store.User, err error) {
-	if c, err = s.db.FindCode(ctx, hashSecret(code), string(purpose), s.Now()); err == nil {
-		user, err = s.db.UserByID(ctx, c.UserID)
-	}
-	if err == nil && user.Disabled {
-		err = store.ErrNotFound
-	}
+// findCode finds a valid code. Errors: InvalidCode.
+func (s *Service) findCode(ctx context.Context, purpose Purpose, code secret.Text) (store.Code, error) {
+	c, err := s.db.FindCode(ctx, hashSecret(code), string(purpose), s.Now())
 	if errors.Is(err, store.ErrNotFound) {
 		err = errInvalidCode(err)
 	}
-	return c, user, err
+	return c, err
 }
 
-// useCode uses a code that was found, in the transaction of what it is for: nobody else changes its user, or
-// whose an address is, until the end of that. The user is as it was before.
-func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code) (user store.User, err error) {
+// useCode uses a code that was found for a user, in the transaction of what it is for: until the end of that, nobody
+// else changes the user, or whose an address is. The user is as it was before.
+func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, userID string) (user store.User, err error) {
 	if err = q.LockAdministration(ctx); err != nil {
 		return user, err
 	}
-	if user, err = q.LockUser(ctx, c.UserID); err != nil {
+	if user, err = q.LockUser(ctx, userID); err != nil {
 		return user, err
 	}
 	_, err = q.UseCode(ctx, c.Hash, c.Purpose, s.Now())
 	return user, err
 }
 
-// prove makes the address that a code was mailed to its user's own, in the transaction that has used it.
-// The other codes of the user, and everybody's for that address, are worth nothing then; who only claimed
-// the address loses it.
-func (s *Service) prove(ctx context.Context, q *store.Queries, before store.User, c store.Code) (after store.User, err error) {
-	if after, err = q.ProveEmail(ctx, before.ID, c.Email, c.EmailKey, s.now()); err != nil {
-		return after, err
-	}
-	losers, err := q.TakeEmail(ctx, c.EmailKey, s.now(), maxLosers)
+// prove makes the address that a code was mailed to its user's own, in the transaction that has used the code. It ends
+// the other codes of the user, and every code for that address, and takes the address from the accounts that merely
+// claim it. An account whose address an operator has given keeps it, unconfirmed.
+func (s *Service) prove(ctx context.Context, q *store.Queries, before store.User, c store.Code) error {
+	after, err := q.ProveEmail(ctx, before.ID, c.Email, c.EmailKey, s.now())
 	if err != nil {
-		return after, err
+		return err
 	}
-	for _, loser := range losers {
-		if err = recordEvent(ctx, q, EventEmailLost, store.Event{UserID: loser.ID, Username: loser.Username}, s.Now()); err != nil {
-			return after, err
-		}
+	claimants, err := q.TakeEmail(ctx, c.EmailKey, s.now(), maxClaimants)
+	if err != nil {
+		return err
 	}
-	if err = s.dropCodes(ctx, q, after.ID, c.EmailKey); err != nil {
-		return after, err
+	if err = s.recordLost(ctx, q, claimants); err != nil {
+		return err
+	}
+	after.EmailKey = c.EmailKey
+	if err = s.endCodes(ctx, q, after); err != nil {
+		return err
 	}
 	switch {
 	case before.Email != c.Email: // in its letter case, perhaps: to some mail servers that is another address
 		if err = s.notify(ctx, q, mail.EmailChanged, before, c.Email); err != nil {
-			return after, err
+			return err
 		}
-		return after, s.record(ctx, q, EventEmailChanged, after, nil)
+		return s.record(ctx, q, EventEmailChanged, after, nil)
 	case !before.EmailVerified:
-		return after, s.record(ctx, q, EventEmailConfirmed, after, nil)
+		return s.record(ctx, q, EventEmailConfirmed, after, nil)
 	}
-	return after, nil
+	return nil
+}
+
+// recordLost notes that accounts have lost the address that they claimed.
+func (s *Service) recordLost(ctx context.Context, q *store.Queries, claimants []store.User) error {
+	for _, claimant := range claimants {
+		e := store.Event{UserID: claimant.ID, Username: claimant.Username}
+		if err := recordEvent(ctx, q, EventEmailLost, e, s.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

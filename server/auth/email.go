@@ -10,11 +10,25 @@ import (
 	"sesame/server/store"
 )
 
-// mailConfirmation asks whoever reads the mails of an address whether it is the user's, if the address may be
-// written to now. Where somebody else has confirmed it, they are told, and nobody can confirm it; the work is the same.
+// mailConfirmation asks whoever reads the mails of an address whether it is the user's, if a mail may be sent now.
+// Where somebody else has confirmed the address, their account is told instead, and nobody can confirm it; the work is
+// the same. The mail shows no name: the account may be a stranger's, who chose its names for the reader.
 func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, by *Caller, user store.User, address string) error {
-	key := emailKey(address)
-	may, err := s.mayMail(ctx, q, by, ToConfirm, key)
+	key, err := emailKey(address)
+	if err != nil {
+		return err
+	}
+	m, lane := mail.Mail{Kind: mail.ConfirmEmail, To: address}, s.confirmLane(user.ID, key)
+	c := store.Code{Purpose: string(ToConfirm), UserID: user.ID, Email: address, EmailKey: key}
+	owner, err := q.UserByEmail(ctx, key)
+	if unlessNotFound(err) != nil {
+		return err
+	}
+	if err == nil && owner.ID != user.ID {
+		c.UserID, lane = "", s.inUseLane(key)
+		m = mail.Mail{Kind: mail.EmailInUse, To: owner.Email, Fields: mail.Fields{Username: owner.Username, FullName: owner.FullName, When: s.now()}}
+	}
+	may, err := s.mayMail(ctx, q, by, lane)
 	if err != nil {
 		return err
 	}
@@ -23,18 +37,8 @@ func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, by *Ca
 	if !may {
 		stays = key
 	}
-	if err = q.DropCodesFor(ctx, user.ID, string(ToConfirm), stays); err != nil || !may {
+	if err = q.EndOtherCodes(ctx, user.ID, string(ToConfirm), stays); err != nil || !may {
 		return err
-	}
-	m := mail.Mail{Kind: mail.ConfirmEmail, To: address, Fields: mail.Fields{Username: user.Username, FullName: user.FullName}}
-	c := store.Code{Purpose: string(ToConfirm), UserID: user.ID, Email: address, EmailKey: key}
-	owner, err := q.UserByEmail(ctx, key)
-	if unlessNotFound(err) != nil {
-		return err
-	}
-	if err == nil && owner.ID != user.ID {
-		c.UserID = ""
-		m = mail.Mail{Kind: mail.EmailInUse, To: owner.Email, Fields: mail.Fields{Username: owner.Username, FullName: owner.FullName, When: s.now()}}
 	}
 	return s.mailCode(ctx, q, m, c)
 }
@@ -54,7 +58,7 @@ func (s *Service) RequestEmailVerification(ctx context.Context, caller *Caller) 
 }
 
 // ChangeEmail mails a code to another address, which becomes the caller's when the code is used. Errors:
-// WrongPassword, TooManyRequests after too many wrong ones, Unavailable.
+// WrongPassword, TooManyRequests after too many wrong ones, ValidationFailed, Unavailable.
 func (s *Service) ChangeEmail(ctx context.Context, caller *Caller, address string, password secret.Text) error {
 	user, lane, err := s.checkPassword(ctx, caller, password, "/password")
 	if err != nil {
@@ -78,22 +82,109 @@ func (s *Service) ChangeEmail(ctx context.Context, caller *Caller, address strin
 	}))
 }
 
-// ConfirmEmail uses a code to make the address that it was mailed to its user's own. Errors: InvalidCode,
-// EmailTaken when somebody else was quicker.
-func (s *Service) ConfirmEmail(ctx context.Context, code secret.Text) error {
-	c, _, err := s.findCode(ctx, ToConfirm, code)
+// Confirmation is a use of a code that was mailed to an address. Whoever has the code reads the mails of the address;
+// that the account is theirs as well, Caller or Password must prove.
+type Confirmation struct {
+	Code     secret.Text
+	Caller   *Caller     // who makes the request, or nil
+	Password secret.Text // of the account that the code is for; may be empty for its own Caller
+}
+
+// ConfirmEmail uses a code to make the address that it was mailed to its account's own. Without the proof of the
+// account, a person who follows the link in a mail would confirm their address for a stranger, who has made an account
+// with it. Errors: InvalidCode, PasswordRequired, WrongPassword, TooManyRequests after too many wrong ones, EmailTaken
+// when somebody else was quicker, Unavailable. All but the first leave the code as it was.
+func (s *Service) ConfirmEmail(ctx context.Context, given Confirmation) error {
+	c, user, err := s.CodeToConfirm(ctx, given.Code)
 	if err != nil {
 		return err
 	}
-	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		user, err := s.useCode(ctx, q, c)
+	own := given.Caller != nil && given.Caller.User.ID == user.ID
+	if !own {
+		if err = s.checkConfirmer(ctx, user, c, given.Password); err != nil {
+			return err
+		}
+	}
+	return codeError(s.db.Tx(ctx, func(q *store.Queries) error {
+		before, err := s.useCode(ctx, q, c, c.UserID)
 		if err != nil {
 			return err
 		}
-		_, err = s.prove(ctx, q, user, c)
+		if !own {
+			if before.PasswordHash.Reveal() != user.PasswordHash.Reveal() { // changed meanwhile
+				return errWrongConfirmer()
+			}
+			if err = q.ClearThrottle(ctx, s.confirmerLane(c), s.Now()); err != nil {
+				return err
+			}
+		}
+		return s.prove(ctx, q, before, c)
+	}))
+}
+
+// CodeToConfirm finds a code that confirms an address, and the account that it is for, without using it. Errors:
+// InvalidCode.
+func (s *Service) CodeToConfirm(ctx context.Context, code secret.Text) (c store.Code, user store.User, err error) {
+	if c, err = s.findCode(ctx, ToConfirm, code); err != nil {
+		return c, user, err
+	}
+	user, err = s.db.UserByID(ctx, c.UserID)
+	if err == nil && user.Disabled {
+		err = store.ErrNotFound
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		err = errInvalidCode(err)
+	}
+	return c, user, err
+}
+
+// checkConfirmer makes whoever has a code prove by the password that the account is theirs. Wrong passwords are counted
+// apart from those of a person who is logged in: a code that went to a mistyped address holds up nobody but its reader.
+func (s *Service) checkConfirmer(ctx context.Context, user store.User, c store.Code, password secret.Text) error {
+	if password.Empty() {
+		return problem.New(problem.PasswordRequired, "Send the password of the account, or an access token of it.").
+			At("/password", "is needed without an access token of the account")
+	}
+	lane := s.confirmerLane(c)
+	if err := s.lookAt(ctx, lane); err != nil {
 		return err
-	})
-	return codeError(err)
+	}
+	// For an account without a password the hash is empty: none is right, after the same work.
+	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), password.Reveal())
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return s.failConfirmer(ctx, user, lane)
+	}
+	return s.lookAt(ctx, lane) // others may have failed meanwhile
+}
+
+// failConfirmer counts a wrong password. Whose it was is not known.
+func (s *Service) failConfirmer(ctx context.Context, user store.User, lane string) error {
+	ctx = context.WithoutCancel(ctx)
+	counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
+	if err == nil && !counted {
+		return errThrottled(justBlocked)
+	}
+	if err == nil {
+		err = recordEvent(ctx, &s.db.Queries, EventWrongPassword, store.Event{UserID: user.ID, Username: user.Username}, s.Now())
+	}
+	if err != nil {
+		return err
+	}
+	return errWrongConfirmer()
+}
+
+func (s *Service) confirmerLane(c store.Code) string {
+	return s.Blind.Key("confirm", c.UserID, c.EmailKey)
+}
+
+// errWrongConfirmer is one answer for a wrong password and an account without one.
+func errWrongConfirmer() error {
+	return problem.New(problem.WrongPassword,
+		"This is not the password of the account. If the account has none, or you have forgotten it, ask for a password reset: that confirms the address too.").
+		At("/password", "is not the account's password")
 }
 
 // codeError is for what keeps a code that was found from being used after all.

@@ -120,15 +120,19 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal error) {
 	if err != nil {
 		return row, fmt.Errorf("make a user id: %w", err)
 	}
+	address, err := emailKey(u.Email)
+	if err != nil {
+		return row, errors.New("the email is not an e-mail address")
+	}
 	now := s.now()
 	if u.CreatedAt.IsZero() || u.CreatedAt.After(now) {
 		u.CreatedAt = now
 	}
 	return store.User{
-		ID: id.String(), Username: username, UsernameKey: key, Email: u.Email, EmailKey: emailKey(u.Email),
+		ID: id.String(), Username: username, UsernameKey: key, Email: u.Email, EmailKey: address,
 		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash,
 		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now,
-		ImportedAs: recordDigest(key, emailKey(u.Email), u.PasswordHash),
+		ImportedAs: recordDigest(key, address, u.PasswordHash),
 	}, nil
 }
 

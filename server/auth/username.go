@@ -11,7 +11,9 @@ import (
 	"golang.org/x/text/unicode/norm"
 	"golang.org/x/text/width"
 
+	"sesame/server/mailbox"
 	"sesame/server/names"
+	"sesame/server/problem"
 )
 
 // maxUsername counts code points. The contract bounds what is sent; some letters become two when
@@ -78,15 +80,31 @@ func oneScript(name string) bool {
 	return true
 }
 
-// emailKey is how addresses are compared. RFC 5321 lets the local part mind its letter case; no
-// provider of note does, and people type it either way.
-func emailKey(address string) string { return strings.ToLower(norm.NFKC.String(address)) }
+// emailKey is what an address is compared by; that of no address, "", is "". The contract has checked the address
+// already, wherever it came from. Errors: ValidationFailed.
+func emailKey(address string) (string, error) {
+	if address == "" {
+		return "", nil
+	}
+	key, err := mailbox.Key(address)
+	if err != nil {
+		return "", problem.Wrap(problem.ValidationFailed, "The request does not fit the contract.", err).At("/email", "must be an e-mail address")
+	}
+	return key, nil
+}
 
-// loginKey is a login as it is looked up and counted, whether or not there is such an account. What can
-// be no name finds nobody.
+// namePrefix is what the keys of the usernames begin with that begin with a text.
+func namePrefix(text string) string { return strings.ToLower(norm.NFKC.String(text)) }
+
+// loginKey is a login as it is looked up and counted, whether or not there is such an account. A text that is
+// neither an address nor a username is its own key: it finds nobody, but for an address that was stored by a version
+// that accepted it.
 func loginKey(login string) string {
 	if isEmail(login) {
-		return emailKey(login)
+		if key, err := emailKey(login); err == nil {
+			return key
+		}
+		return login
 	}
 	if _, key, err := foldUsername(login); err == nil {
 		return key

@@ -2,14 +2,13 @@ package contract
 
 import (
 	"errors"
-	"net/mail"
 	"net/url"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/google/uuid"
+
+	"sesame/server/mailbox"
 )
 
 // formats are the string formats that a document may use, each with its check. The text of an error
@@ -19,7 +18,10 @@ var formats = map[string]format{
 		_, err := uuid.Parse(s)
 		return err == nil && len(s) == 36
 	}},
-	"email": {"an e-mail address", isEmail},
+	"email": {"an e-mail address, without invisible characters", func(s string) bool {
+		_, err := mailbox.Key(s)
+		return err == nil
+	}},
 	"uri": {"an absolute URI", func(s string) bool {
 		u, err := url.Parse(s)
 		return err == nil && u.IsAbs()
@@ -59,15 +61,3 @@ var formatOption = func() openapi3.SchemaValidationOption {
 	}
 	return openapi3.WithStringFormatValidators(all)
 }()
-
-// isEmail takes a bare address as people have them: no display name, no comments, no quoted local
-// part, no address literal.
-func isEmail(s string) bool {
-	address, err := mail.ParseAddress(s)
-	unprintable := func(r rune) bool { return !unicode.IsPrint(r) } // control characters and direction marks, which net/mail takes
-	if err != nil || address.Address != s || strings.ContainsAny(s, "\"[") || strings.ContainsFunc(s, unprintable) {
-		return false
-	}
-	local, domain, _ := strings.Cut(s, "@")
-	return len(local) <= 64 && strings.Contains(strings.Trim(domain, "."), ".")
-}

@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode"
 
+	"sesame/server/mailbox"
 	"sesame/server/secret"
 )
 
@@ -45,7 +46,8 @@ type Mail struct {
 	Fields
 }
 
-// Fields are what a mail tells. Those that its kind has no use for are empty.
+// Fields are what a mail tells. Those that its kind has no use for are empty, and so are the names in a mail to an address
+// that nobody has confirmed: a stranger may have chosen them for its reader.
 type Fields struct {
 	Username  string
 	FullName  string
@@ -86,14 +88,14 @@ func CheckFrom(text string) (reason string) {
 	return ""
 }
 
-// recipient reads a bare address. The contract lets no other in; what was stored before it did, or by
-// hand, is looked at again here.
+// recipient gives a bare address as the mail server is given it, its domain in ASCII. The contract lets no other
+// address in; this checks it again, for it may have been stored before or by hand.
 func recipient(text string) (*mail.Address, error) {
-	address, err := mail.ParseAddress(text)
-	if err != nil || address.Address != text || !printable(text) {
+	address, err := mailbox.Deliverable(text)
+	if err != nil {
 		return nil, errAddress
 	}
-	return address, nil
+	return &mail.Address{Address: address}, nil
 }
 
 // printable reports whether nothing in a text could begin another line.

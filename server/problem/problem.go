@@ -36,6 +36,8 @@ const (
 	ValidationFailed     Code = "validation_failed"
 	WrongPassword        Code = "wrong_password"
 	InvalidCode          Code = "invalid_code"
+	PasswordRequired     Code = "password_required"
+	AccountRequired      Code = "account_required"
 	TooManyRequests      Code = "too_many_requests"
 	Internal             Code = "internal_error"
 	Unavailable          Code = "unavailable"

@@ -9,7 +9,7 @@ import (
 type Code struct {
 	Hash      string
 	Purpose   string
-	UserID    string // "" for nobody's
+	UserID    string // "" where whoever has the address may use it, and for nobody's
 	Email     string // that it was mailed to
 	EmailKey  string // folded
 	ExpiresAt time.Time
@@ -23,66 +23,109 @@ func (q *Queries) CreateCode(ctx context.Context, c Code) error {
 	return known(err)
 }
 
-// FindCode finds a code that is somebody's and good at that moment, and leaves it; ErrNotFound otherwise.
+// FindCode finds a code that is valid at that moment, and leaves it; ErrNotFound otherwise.
 func (q *Queries) FindCode(ctx context.Context, hash, purpose string, now time.Time) (c Code, err error) {
-	row := q.read.QueryRowContext(ctx, `SELECT `+codeColumns+` FROM one_time_codes WHERE `+goodCode, hash, purpose, micros(now))
+	row := q.read.QueryRowContext(ctx, `SELECT `+codeColumns+` FROM one_time_codes WHERE `+validCode, hash, purpose, micros(now))
 	return c, known(row.Scan(c.fields()...))
 }
 
-// UseCode is FindCode that takes the code away: of many who try at once, one gets it.
+// UseCode is FindCode that deletes the code: of many who try at once, one gets it.
 func (q *Queries) UseCode(ctx context.Context, hash, purpose string, now time.Time) (c Code, err error) {
-	err = q.writeRow(ctx, c.fields(), `DELETE FROM one_time_codes WHERE `+goodCode+` RETURNING `+codeColumns, hash, purpose, micros(now))
+	err = q.writeRow(ctx, c.fields(), `DELETE FROM one_time_codes WHERE `+validCode+` RETURNING `+codeColumns, hash, purpose, micros(now))
 	return c, err
 }
 
 const (
-	codeColumns = `hash, purpose, user_id, email, email_key, expires_at`
-	goodCode    = `hash = $1 AND purpose = $2 AND expires_at > $3 AND user_id IS NOT NULL`
+	codeColumns = `hash, purpose, COALESCE(user_id, ''), email, email_key, expires_at`
+	validCode   = `hash = $1 AND purpose = $2 AND expires_at > $3`
 )
 
 func (c *Code) fields() []any {
 	return []any{&c.Hash, &c.Purpose, &c.UserID, &c.Email, &c.EmailKey, instant{&c.ExpiresAt}}
 }
 
-// DropCodes removes the codes of a user.
-func (q *Queries) DropCodes(ctx context.Context, userID string) error {
+// EndCodes ends every code that serves a user: it deletes those that are the user's own, and those that were mailed to
+// an address reset the user's password only if they are made after now.
+func (q *Queries) EndCodes(ctx context.Context, userID string, now time.Time) error {
+	if _, err := q.write.ExecContext(ctx, `UPDATE users SET codes_from = $2 WHERE id = $1`, userID, micros(now)); err != nil {
+		return known(err)
+	}
 	_, err := q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE user_id = $1`, userID)
 	return known(err)
 }
 
-// DropCodesFor removes the codes of a user for one purpose, but for those that were mailed to an address, which may
-// be "".
-func (q *Queries) DropCodesFor(ctx context.Context, userID, purpose, exceptEmailKey string) error {
+// EndCodesTo deletes the codes for one purpose that were mailed to a folded address.
+func (q *Queries) EndCodesTo(ctx context.Context, purpose, emailKey string) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE email_key = $1 AND purpose = $2`, emailKey, purpose)
+	return known(err)
+}
+
+// EndOtherCodes deletes the codes of a user for one purpose, except those that were mailed to a folded address, which
+// may be "".
+func (q *Queries) EndOtherCodes(ctx context.Context, userID, purpose, exceptEmailKey string) error {
 	_, err := q.write.ExecContext(ctx, `
 		DELETE FROM one_time_codes WHERE user_id = $1 AND purpose = $2 AND email_key <> $3`, userID, purpose, exceptEmailKey)
 	return known(err)
 }
 
-// UserToReset finds the user whose password a folded address may reset: who has confirmed it, or
-// else who was the first to claim it.
-func (q *Queries) UserToReset(ctx context.Context, emailKey string) (User, error) {
-	// Each is the first entry of an index, however many claim the address.
-	return q.userForLogin(ctx, `id = COALESCE(
-		(SELECT id FROM users WHERE email_key = $1 AND email_verified),
-		(SELECT id FROM users WHERE email_key = $1 ORDER BY id LIMIT 1))`, emailKey)
+// UsersToReset finds the enabled users whose password a code may reset that was made at a moment and mailed to a folded
+// address: the one who has confirmed the address, then those whom an operator gave it, then, unless an enabled user has
+// confirmed it, those who claim it; of each kind the oldest first. usernameKey narrows it to one of them, "" does not.
+func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.Time, usernameKey string, limit int) (users []User, err error) {
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT `+loginColumns+` FROM users
+		WHERE email_key = $1 AND NOT disabled AND codes_from < $2 AND ($3 = '' OR username_key = $3)
+			AND (email_verified OR email_claimed_at IS NULL OR NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = $1 AND o.email_verified AND NOT o.disabled))
+		ORDER BY email_verified DESC, CASE WHEN email_claimed_at IS NULL THEN 0 ELSE 1 END, id LIMIT $4`,
+		emailKey, micros(made), usernameKey, limit)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u User
+		if err = rows.Scan(u.loginFields()...); err != nil {
+			return nil, known(err)
+		}
+		users = append(users, u)
+	}
+	return users, known(rows.Err())
 }
 
 // ProveEmail gives an enabled user an address that they have proven to be theirs; ErrConflict when another
 // user has confirmed it, ErrNotFound when the user is gone or disabled.
 func (q *Queries) ProveEmail(ctx context.Context, id, email, emailKey string, now time.Time) (u User, err error) {
 	err = q.writeRow(ctx, u.fields(), `
-		UPDATE users SET email = $2, email_key = $3, email_verified = TRUE, updated_at = $4
+		UPDATE users SET email = $2, email_key = $3, email_verified = TRUE, email_claimed_at = NULL, updated_at = $4
 		WHERE id = $1 AND NOT disabled RETURNING `+userColumns, id, email, emailKey, micros(now))
 	return u, err
 }
 
-// TakeEmail takes an address from up to limit users who only claimed it, and gives their ids and names; it
+// TakeEmail takes an address from up to limit users who merely claim it, and gives their ids and names; it
 // removes every code that was mailed there.
-func (q *Queries) TakeEmail(ctx context.Context, emailKey string, now time.Time, limit int) (losers []User, err error) {
+func (q *Queries) TakeEmail(ctx context.Context, emailKey string, now time.Time, limit int) (claimants []User, err error) {
+	claimants, err = q.dropClaims(ctx, `
+		SELECT id FROM users WHERE email_key = $2 AND email_claimed_at IS NOT NULL AND NOT email_verified ORDER BY id LIMIT $3`, micros(now), emailKey, limit)
+	if err != nil {
+		return nil, err
+	}
+	_, err = q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE email_key = $1`, emailKey)
+	return claimants, known(err)
+}
+
+// ExpireClaims takes the addresses from up to limit users who claimed them before a moment and have not confirmed them,
+// and gives their ids and names. On PostgreSQL it skips the rows that others have locked, so it is no part of a deadlock.
+func (q *Queries) ExpireClaims(ctx context.Context, before, now time.Time, limit int) (claimants []User, err error) {
+	return q.dropClaims(ctx, `
+		SELECT id FROM users WHERE email_claimed_at < $2 AND NOT email_verified ORDER BY email_claimed_at LIMIT $3`+q.skipLocked, micros(now), micros(before), limit)
+}
+
+// dropClaims takes the addresses from the users that a query finds and who still merely claim them. now is its $1.
+func (q *Queries) dropClaims(ctx context.Context, ids string, now int64, args ...any) (claimants []User, err error) {
 	rows, err := q.write.QueryContext(ctx, `
-		UPDATE users SET email = NULL, email_key = NULL, updated_at = $2
-		WHERE id IN (SELECT id FROM users WHERE email_key = $1 AND NOT email_verified ORDER BY id LIMIT $3)
-		RETURNING id, username`, emailKey, micros(now), limit)
+		WITH batch AS MATERIALIZED (`+ids+`)
+		UPDATE users SET email = NULL, email_key = NULL, email_claimed_at = NULL, updated_at = $1
+		WHERE email_claimed_at IS NOT NULL AND NOT email_verified AND id IN (SELECT id FROM batch) RETURNING id, username`, append([]any{now}, args...)...)
 	if err != nil {
 		return nil, known(err)
 	}
@@ -92,11 +135,7 @@ func (q *Queries) TakeEmail(ctx context.Context, emailKey string, now time.Time,
 		if err = rows.Scan(&u.ID, &u.Username); err != nil {
 			return nil, known(err)
 		}
-		losers = append(losers, u)
+		claimants = append(claimants, u)
 	}
-	if err = rows.Err(); err != nil {
-		return nil, known(err)
-	}
-	_, err = q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE email_key = $1`, emailKey)
-	return losers, known(err)
+	return claimants, known(rows.Err())
 }

@@ -18,21 +18,9 @@ var migrations embed.FS
 
 // Migrate brings the schema up to date, and refuses one that is newer than this program. Several
 // processes may do it at once: PostgreSQL holds the others back by a lock, and on SQLite those that
-// come second find the work done.
-func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return 0, err
-	}
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
-	if db.engine.dialect == "postgres" {
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
-		if err != nil {
-			return 0, err
-		}
-		options = append(options, goose.WithSessionLocker(locker), goose.WithGoMigrations(bytewise()))
-	}
-	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
+// come second find the work done. warn is told what a person should know of a change to an account.
+func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err error) {
+	provider, err := db.migrations(warn)
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
 	}
@@ -46,6 +34,26 @@ func (db *DB) Migrate(ctx context.Context) (applied int, err error) {
 			return 0, ctx.Err()
 		}
 	}
+}
+
+// migrations are all of them, in SQL and in Go.
+func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	inGo := []*goose.Migration{addresses(warn)}
+	if db.engine.dialect == "postgres" {
+		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+		inGo = append(inGo, bytewise())
+	}
+	options = append(options, goose.WithGoMigrations(inGo...))
+	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
 }
 
 // bytewise makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does, whatever

@@ -185,6 +185,14 @@ func (q *Queries) writeRow(ctx context.Context, into []any, query string, args .
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
+// orNull is a time for a column that may be null: the zero time is.
+func orNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return micros(t)
+}
+
 // hidden scans a text that must not be shown.
 type hidden struct{ *secret.Text }
 
@@ -198,11 +206,14 @@ func (h hidden) Scan(value any) error {
 	return nil
 }
 
-// instant scans microseconds into a time.
+// instant scans microseconds into a time; null leaves it as it is.
 type instant struct{ *time.Time }
 
 // Scan implements sql.Scanner.
 func (i instant) Scan(value any) error {
+	if value == nil {
+		return nil
+	}
 	n, ok := value.(int64)
 	if !ok {
 		return fmt.Errorf("a time is stored as %T", value)

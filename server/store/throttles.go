@@ -122,6 +122,12 @@ func (q *Queries) KnowsAddresses(ctx context.Context, userID string) (any bool, 
 	return any, known(row.Scan(&any))
 }
 
+// ForgetKnownAddresses forgets from where a user has logged in.
+func (q *Queries) ForgetKnownAddresses(ctx context.Context, userID string) error {
+	_, err := q.write.ExecContext(ctx, `DELETE FROM known_addresses WHERE user_id = $1`, userID)
+	return known(err)
+}
+
 // RememberAddress notes that a user has logged in from an address, and keeps the newest so many.
 func (q *Queries) RememberAddress(ctx context.Context, userID, address string, now time.Time, keep int) error {
 	_, err := q.write.ExecContext(ctx, `

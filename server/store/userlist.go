@@ -6,13 +6,14 @@ import (
 )
 
 // UserList asks for users. They come by username; with a Prefix, then come those whose address alone
-// begins with it, by address.
+// begins with EmailPrefix, by address.
 type UserList struct {
-	Prefix   string // folded; "" for all
-	Disabled *bool  // only those that are, or are not
-	After    UserPlace
-	Limit    int
-	WithHash bool // read the password hashes too
+	Prefix      string // of the folded username; "" for all
+	EmailPrefix string // of the folded address; "" if Prefix is
+	Disabled    *bool  // only those that are, or are not
+	After       UserPlace
+	Limit       int
+	WithHash    bool // read the password hashes too
 }
 
 // UserPlace is behind one user of a UserList; the zero value is the list's beginning.
@@ -25,30 +26,30 @@ type UserPlace struct {
 // ListUsers gives the users behind a place. Each part of the list is a range of one index, so a page
 // costs the same wherever it is, and however many users there are.
 func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err error) {
-	end, narrowed := l.Prefix+"\U0010FFFF", "" // above whatever begins with the prefix
+	const last = "\U0010FFFF" // a prefix with this behind it is above whatever begins with the prefix
+	narrowed := ""
 	if l.Disabled != nil {
 		// Spelt out and not a parameter, because an index has this condition.
 		narrowed = map[bool]string{true: " AND disabled", false: " AND NOT disabled"}[*l.Disabled]
 	}
-	begin := UserPlace{Key: l.Prefix}
 	if !l.After.ByEmail {
-		from := begin
+		from := UserPlace{Key: l.Prefix}
 		if l.After.ID != "" {
 			from = l.After
 		}
 		users, err = q.listUsers(ctx, l.WithHash, `(username_key, id) > ($1, $2) AND username_key < $3`+narrowed+`
-			ORDER BY username_key LIMIT $4`, from.Key, from.ID, end, l.Limit)
+			ORDER BY username_key LIMIT $4`, from.Key, from.ID, l.Prefix+last, l.Limit)
 	}
 	if err != nil || l.Prefix == "" || len(users) == l.Limit {
 		return users, err
 	}
-	from := begin
+	from := UserPlace{Key: l.EmailPrefix}
 	if l.After.ByEmail {
 		from = l.After
 	}
 	more, err := q.listUsers(ctx, l.WithHash, `email_key IS NOT NULL AND (email_key, id) > ($1, $2) AND email_key < $3
-			AND NOT (username_key >= $4 AND username_key < $3)`+narrowed+`
-		ORDER BY email_key, id LIMIT $5`, from.Key, from.ID, end, l.Prefix, l.Limit-len(users))
+			AND NOT (username_key >= $4 AND username_key < $5)`+narrowed+`
+		ORDER BY email_key, id LIMIT $6`, from.Key, from.ID, l.EmailPrefix+last, l.Prefix, l.Prefix+last, l.Limit-len(users))
 	return append(users, more...), err
 }
 

@@ -8,22 +8,27 @@ import (
 	"sesame/server/secret"
 )
 
-// User is a row of users. Email, FullName and PasswordHash are empty where the column is null.
+// User is a row of users. Email, FullName and PasswordHash are empty where the column is null, and EmailClaimedAt is zero.
 type User struct {
-	ID            string
-	Username      string
-	UsernameKey   string
-	Email         string
-	EmailKey      string
-	EmailVerified bool
-	FullName      string
-	PasswordHash  secret.Text
-	Scopes        string
-	Disabled      bool
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-	ImportedAs    string // see ImportedAs; only CreateUser looks at it
+	ID             string
+	Username       string
+	UsernameKey    string
+	Email          string
+	EmailKey       string
+	EmailVerified  bool
+	EmailClaimedAt time.Time // when a person claimed the address; zero if it is confirmed, or an operator gave it
+	FullName       string
+	PasswordHash   secret.Text
+	Scopes         string
+	Disabled       bool
+	CreatedAt      time.Time
+	UpdatedAt      time.Time
+	ImportedAs     string // see ImportedAs; only CreateUser looks at it
 }
+
+// MerelyClaimed reports whether nobody has vouched for the address: neither its owner nor an operator. (A server of the
+// version before leaves EmailClaimedAt as it is when the owner does.)
+func (u *User) MerelyClaimed() bool { return !u.EmailVerified && !u.EmailClaimedAt.IsZero() }
 
 // ImportedBefore is the ImportedAs of accounts that were imported before the column existed.
 const ImportedBefore = "unknown"
@@ -41,11 +46,11 @@ func (u *User) fields() []any {
 	}
 }
 
-// loginColumns have that as well.
-const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), ` + userColumns
+// loginColumns have that as well, and whether the address is a claim.
+const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), users.email_claimed_at, ` + userColumns
 
 func (u *User) loginFields() []any {
-	return append([]any{hidden{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey}, u.fields()...)
+	return append([]any{hidden{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey, instant{&u.EmailClaimedAt}}, u.fields()...)
 }
 
 // CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken; a transaction
@@ -53,11 +58,11 @@ func (u *User) loginFields() []any {
 func (q *Queries) CreateUser(ctx context.Context, u User) error {
 	err := one(q.write.ExecContext(ctx, `
 		INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name,
-			password_hash, scopes, disabled, created_at, updated_at, imported_as)
-		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12, NULLIF($13, ''))
+			password_hash, scopes, disabled, created_at, updated_at, email_claimed_at, imported_as)
+		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12, $13, NULLIF($14, ''))
 		ON CONFLICT DO NOTHING`,
 		u.ID, u.Username, u.UsernameKey, u.Email, u.EmailKey, u.EmailVerified, u.FullName,
-		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), u.ImportedAs))
+		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), orNull(u.EmailClaimedAt), u.ImportedAs))
 	if errors.Is(err, ErrNotFound) {
 		return ErrConflict
 	}
@@ -117,7 +122,7 @@ func (q *Queries) CountHashes(ctx context.Context, prefix string) (n int64, err 
 // UserChange is what an administrator changes of a user; nil keeps.
 type UserChange struct {
 	FullName *string // "" clears
-	Email    *string // "" clears; another than before is not verified
+	Email    *string // "" clears; one that differs from the former in any byte is neither verified nor a claim
 	EmailKey *string // folded; nil with Email
 	Disabled *bool
 	Scopes   *string
@@ -125,12 +130,13 @@ type UserChange struct {
 
 // UpdateUser changes a user and returns it as it is then; ErrNotFound when there is none.
 func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now time.Time) (u User, err error) {
-	err = q.writeRow(ctx, u.fields(), `
+	err = q.writeRow(ctx, u.loginFields(), `
 		UPDATE users SET full_name = NULLIF(COALESCE($2, full_name), ''),
 			email = NULLIF(COALESCE($3, email), ''), email_key = NULLIF(COALESCE($4, email_key), ''),
-			email_verified = email_verified AND COALESCE($4, email_key) = email_key,
+			email_verified = email_verified AND COALESCE($3, email) = email,
+			email_claimed_at = CASE WHEN COALESCE($3, email) = email THEN email_claimed_at END,
 			disabled = COALESCE($5, disabled), scopes = COALESCE($6, scopes), updated_at = $7
-		WHERE id = $1 RETURNING `+userColumns,
+		WHERE id = $1 RETURNING `+loginColumns,
 		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now))
 	return u, err
 }

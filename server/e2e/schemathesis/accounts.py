@@ -77,17 +77,18 @@ def administrator(base):
 
 
 def code(base, purpose):
-    """A code of a new account, as if it had been mailed: to "confirm" its address, or to "reset" its password.
+    """A code for a new account, as if it had been mailed, and the account's password: to "confirm" the address, or to
+    "reset" the password of any account that has it.
 
     Nobody reads mails here, and an address gets one a minute. So the code is put where the server keeps what it has
     mailed: into the SQLite file that SESAME_DATABASE names.
     """
-    user, _ = register(base)
+    user, password = register(base)
     code = secrets.token_urlsafe(32)
     row = {
         "hash": hashlib.sha256(code.encode()).hexdigest(),
         "purpose": purpose,
-        "user_id": user["id"],
+        "user_id": user["id"] if purpose == "confirm" else None,
         "email": user["email"],
         "email_key": user["email"],
         "expires_at": int(time.time() + 600) * 1_000_000,
@@ -96,4 +97,4 @@ def code(base, purpose):
     with closing(sqlite3.connect(f"{file}?mode=rw", uri=True, timeout=10)) as database, database:
         names = ", ".join(row), ", ".join(f":{name}" for name in row)
         database.execute("INSERT INTO one_time_codes ({}) VALUES ({})".format(*names), row)
-    return code
+    return code, password

@@ -115,11 +115,12 @@ def fill_registration(case, me):
 
 
 def fill_confirmation(case, me):
-    case.body["code"] = code(base_of(case), "confirm")
+    case.body["code"], case.body["password"] = code(base_of(case), "confirm")
 
 
 def fill_reset(case, me):
-    case.body["code"] = code(base_of(case), "reset")
+    case.body["code"], _ = code(base_of(case), "reset")
+    case.body.pop("username", None)  # no other account has the address
 
 
 FILL = {"createUser": fill_registration, "confirmEmail": fill_confirmation, "confirmPasswordReset": fill_reset}
