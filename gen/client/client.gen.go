@@ -1095,7 +1095,7 @@ type ClientInterface interface {
 
 	// GetReadiness Can it serve
 	//
-	// 503 while the database cannot be reached, and from the moment a shutdown begins.
+	// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1642,7 +1642,7 @@ func (c *Client) ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordR
 
 // GetReadiness Can it serve
 //
-// 503 while the database cannot be reached, and from the moment a shutdown begins.
+// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3448,7 +3448,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse Can it serve
 	//
-	// 503 while the database cannot be reached, and from the moment a shutdown begins.
+	// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6647,7 +6647,7 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithResponse(ctx context.Conte
 
 // GetReadinessWithResponse Can it serve
 //
-// 503 while the database cannot be reached, and from the moment a shutdown begins.
+// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
