@@ -93,7 +93,7 @@ type migrateCommand struct{}
 
 // Run brings the database up to date.
 func (migrateCommand) Run(p *program) error {
-	parts, err := p.open()
+	parts, err := p.create()
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,10 @@ import (
 	"regexp"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +41,11 @@ var (
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" { // see process
+		if uid, err := strconv.Atoi(os.Getenv(asUser)); err == nil {
+			if err := syscall.Setuid(uid); err != nil {
+				panic(err)
+			}
+		}
 		main()
 	}
 	os.Exit(func() int {
@@ -187,6 +194,7 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 	environment := map[string]string{
 		"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": databaseURL, "SESAME_MASTER_KEY": testKey(),
 		"SESAME_CHECK_RESPONSES": "on", "SESAME_LOG_FORMAT": "json",
+		"SESAME_SMTP_URL": "log:", // many tests have a public URL, where it must be said
 	}
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")
@@ -200,8 +208,8 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 	output, exited := newLines(), make(chan int, 1)
 	go func() {
 		exited <- run(ctx, args, world{
-			getenv: func(name string) string { return environment[name] },
-			stdin:  strings.NewReader(""), stdout: output, stderr: s.log, now: s.clock.now,
+			getenv: func(name string) string { return environment[name] }, environ: environ(environment),
+			stdin: strings.NewReader(""), stdout: output, stderr: s.log, now: s.clock.now,
 		})
 		output.Close()
 	}()
@@ -437,10 +445,18 @@ func command(t *testing.T, stdin string, environment map[string]string, args ...
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = run(t.Context(), args, world{
-		getenv: func(name string) string { return environment[name] },
-		stdin:  strings.NewReader(stdin), stdout: &out, stderr: &errs, now: time.Now,
+		getenv: func(name string) string { return environment[name] }, environ: environ(environment),
+		stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, now: time.Now,
 	})
 	return out.String(), errs.String(), code
+}
+
+// environ is an environment as os.Environ gives it.
+func environ(environment map[string]string) (list []string) {
+	for name, value := range environment {
+		list = append(list, name+"="+value)
+	}
+	return list
 }
 
 // lockedBuffer is a bytes.Buffer for many writers.

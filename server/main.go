@@ -17,12 +17,13 @@ import (
 	"github.com/alecthomas/kong"
 
 	"sesame/server/config"
+	"sesame/server/secret"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], world{
-		getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now,
+		getenv: os.Getenv, environ: os.Environ(), stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, now: time.Now,
 	})
 	stop()
 	os.Exit(code)
@@ -53,6 +54,7 @@ type commandLine struct {
 // its own.
 type world struct {
 	getenv         func(string) string
+	environ        []string // NAME=value of all variables
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	now            func() time.Time
@@ -70,10 +72,11 @@ type program struct {
 func run(ctx context.Context, args []string, w world) int {
 	var line commandLine
 	exit := -1
+	var flags []*kong.Flag
 	parser, err := kong.New(&line,
 		kong.Name("sesame"), kong.Writers(w.stdout, w.stderr), kong.Exit(func(code int) { exit = code }),
 		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
-		kong.Resolvers(variables(w.getenv)), kong.UsageOnError(),
+		kong.Resolvers(variables(w.getenv, &flags)), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
 	w.stdout, w.stderr = &visibleWriter{to: w.stdout}, &visibleWriter{to: w.stderr}
@@ -81,6 +84,7 @@ func run(ctx context.Context, args []string, w world) int {
 		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 2
 	}
+	flags = settings(parser)
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help
 		return exit
@@ -89,11 +93,11 @@ func run(ctx context.Context, args []string, w world) int {
 		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 2
 	}
-	if err = line.Check(); err != nil {
+	if err = errors.Join(checkVariables(w.environ, flags), line.Check()); err != nil {
 		fmt.Fprintf(w.stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
-	if err = command.Run(&program{&line.Settings, w, ctx, settings(parser)}); err != nil && !errors.Is(err, context.Canceled) {
+	if err = command.Run(&program{&line.Settings, w, ctx, flags}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w.stderr, "sesame:", err)
 		return 1
 	}
@@ -105,10 +109,29 @@ func settings(parser *kong.Kong) []*kong.Flag {
 	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
 }
 
-// variables reads settings from the environment: --public-url from SESAME_PUBLIC_URL.
-func variables(getenv func(string) string) kong.Resolver {
+// checkVariables finds variables that are no settings, and in every setting what cannot be part of a value.
+func checkVariables(environ []string, flags []*kong.Flag) error {
+	known := make([]string, len(flags))
+	var texts []error
+	for i, flag := range flags {
+		known[i] = variable(flag.Name)
+		switch value := flag.Target.Interface().(type) {
+		case string:
+			texts = append(texts, config.CheckText(known[i], value))
+		case config.List:
+			texts = append(texts, config.CheckText(known[i], string(value)))
+		case secret.Text:
+			texts = append(texts, config.CheckText(known[i], value.Reveal()))
+		}
+	}
+	return errors.Join(append(config.CheckNames(environ, known), texts...)...)
+}
+
+// variables reads settings from the environment: --public-url from SESAME_PUBLIC_URL. Flags of a command, such
+// as --demo or --revoke, are said each time.
+func variables(getenv func(string) string, settings *[]*kong.Flag) kong.Resolver {
 	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if value := getenv(variable(flag.Name)); value != "" {
+		if value := getenv(variable(flag.Name)); value != "" && slices.Contains(*settings, flag) {
 			return value, nil
 		}
 		return nil, nil

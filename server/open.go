@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sesame/server/auth"
+	"sesame/server/config"
 	"sesame/server/mail"
 	"sesame/server/password"
 	"sesame/server/store"
@@ -25,30 +26,75 @@ type parts struct {
 	outbox *auth.Outbox
 }
 
-// open opens the database, brings its schema up to date, and opens the signing keys in it.
-func (p *program) open() (*parts, error) {
-	master, err := p.masterKey()
-	if err != nil {
-		return nil, err
-	}
+// create opens the database for serve and migrate: it makes the SQLite file, the master key and the first
+// signing key where there are none, and brings the schema up to date.
+func (p *program) create() (*parts, error) { return p.openAs(true) }
+
+// open opens the database for every other command. It makes nothing: in the wrong folder, an empty database
+// would be taken for one that has lost its accounts.
+func (p *program) open() (*parts, error) { return p.openAs(false) }
+
+// openAs checks everything that it can before it writes anything.
+func (p *program) openAs(creates bool) (*parts, error) {
 	hasher, err := p.hasher()
 	if err != nil {
 		return nil, err
 	}
-	db, err := store.Open(p.ctx, p.DatabaseURL.Reveal())
+	if err = p.checkDatabase(creates); err != nil {
+		return nil, err
+	}
+	master, err := p.masterKey(creates)
 	if err != nil {
 		return nil, err
 	}
-	if _, err = db.Migrate(p.ctx, func(warning string) { fmt.Fprintln(p.stderr, "sesame:", warning) }); err != nil {
-		return nil, errors.Join(err, db.Close())
+	db, err := p.openDatabase(creates)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := auth.OpenKeys(p.ctx, db, master, auth.KeySettings{
-		Alg: p.SigningAlg, Rotation: p.KeyRotation.Duration, TokenTTL: p.AccessTokenTTL.Duration, Now: p.now,
+		Alg: p.SigningAlg, Rotation: p.KeyRotation.Duration, TokenTTL: p.AccessTokenTTL.Duration, Now: p.now, Existing: !creates,
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return &parts{db: db, master: master, hasher: hasher, keys: keys, outbox: auth.NewOutbox(master, p.now)}, nil
+}
+
+// openDatabase opens a database with the schema of this program.
+func (p *program) openDatabase(creates bool) (db *store.DB, err error) {
+	if creates {
+		if db, err = store.Create(p.ctx, p.DatabaseURL.Reveal()); err == nil {
+			_, err = db.Migrate(p.ctx, func(warning string) { fmt.Fprintln(p.stderr, "sesame:", warning) })
+		}
+	} else {
+		if db, err = store.Open(p.ctx, p.DatabaseURL.Reveal()); err == nil {
+			err = db.CheckSchema(p.ctx)
+		}
+	}
+	if err != nil && db != nil {
+		err = errors.Join(err, db.Close())
+	}
+	return db, err
+}
+
+// checkDatabase looks at the files of an SQLite database before they are opened or made.
+func (p *program) checkDatabase(creates bool) error {
+	file, ok := store.SQLitePath(p.DatabaseURL.Reveal())
+	if !ok {
+		return nil
+	}
+	exists, err := store.CheckFiles(file)
+	if err != nil || creates {
+		return err
+	}
+	if info, err := os.Stat(file); exists && err == nil && info.Size() == 0 {
+		return fmt.Errorf("the database %s is empty; make its tables with: sesame migrate (sesame serve does it too)", absolute(file))
+	}
+	if !exists {
+		return fmt.Errorf("there is no database %s; name yours with %s, or make one with: sesame migrate (sesame serve makes one too)",
+			absolute(file), variable("database-url"))
+	}
+	return nil
 }
 
 // hasher makes the hasher, with the policy for new passwords.
@@ -64,9 +110,13 @@ func (p *program) hasher() (*password.Hasher, error) {
 }
 
 // masterKey finds the master key where the settings say, or makes it beside a new SQLite file.
-func (p *program) masterKey() (token.MasterKey, error) {
+func (p *program) masterKey(creates bool) (token.MasterKey, error) {
 	if !p.MasterKey.Empty() {
-		return token.ParseMasterKey(p.MasterKey.Reveal())
+		key, err := token.ParseMasterKey(p.MasterKey.Reveal())
+		if err != nil {
+			err = fmt.Errorf("%s: %w", variable("master-key"), err)
+		}
+		return key, err
 	}
 	file := p.InForce(p.Listen).MasterKeyFile
 	key, err := token.ReadMasterKey(file)
@@ -74,11 +124,12 @@ func (p *program) masterKey() (token.MasterKey, error) {
 		return key, err
 	}
 	if p.MasterKeyFile == file { // given, and perhaps mistyped
-		return key, fmt.Errorf("there is no master key file %s", file)
+		return key, fmt.Errorf("there is no master key file %s; %s names it", file, variable("master-key-file"))
 	}
 	database, _ := store.SQLitePath(p.DatabaseURL.Reveal())
-	if info, err := os.Stat(database); err == nil && info.Size() > 0 {
-		return key, fmt.Errorf("the database %s is here but its master key %s is not; put the file back, or give %s", database, file, variable("master-key"))
+	if info, err := os.Stat(database); !creates || err == nil && info.Size() > 0 {
+		return key, fmt.Errorf("the database %s is here but its master key %s is not; put the file back, or give %s",
+			absolute(database), absolute(file), variable("master-key"))
 	}
 	return token.MakeMasterKey(file)
 }
@@ -96,19 +147,20 @@ func (p *program) service(parts *parts, scopes []string, log *slog.Logger) *auth
 	})
 }
 
-// dispatcher makes what sends the mails in the outbox.
-func (p *program) dispatcher(parts *parts, log *slog.Logger) (*auth.Dispatcher, error) {
-	templates, err := mail.NewTemplates(p.MailTemplates, p.PublicURL)
+// dispatcher makes what sends the mails in the outbox, but for the outbox and the database, by the settings in
+// force. It fails for templates that cannot be used.
+func (p *program) dispatcher(s config.Settings, log *slog.Logger) (*auth.Dispatcher, error) {
+	templates, err := mail.NewTemplates(s.MailTemplates, s.PublicURL)
 	if err != nil {
 		return nil, err
 	}
 	var sender mail.Sender = mail.Log{To: log}
-	if !p.SMTPURL.Empty() {
-		if sender, err = mail.NewSMTP(p.SMTPURL, p.MailFrom); err != nil {
+	if !s.MailsToLog() {
+		if sender, err = mail.NewSMTP(s.SMTPURL, s.MailFrom); err != nil {
 			return nil, err
 		}
 	}
-	return &auth.Dispatcher{Outbox: parts.outbox, DB: parts.db, Sender: sender, Templates: templates, Log: log}, nil
+	return &auth.Dispatcher{Sender: sender, Templates: templates, Log: log}, nil
 }
 
 // tend keeps the signing keys up to date, until the context ends. It looks every second, and there

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -117,11 +120,11 @@ func TestNoHSTSWithoutTLS(t *testing.T) {
 	})
 }
 
-// L7: nobody but a trusted proxy says where a request comes from.
+// L7, N16: nobody but a trusted proxy says where a request comes from, in whatever form it writes the address.
 func TestForwardedAddresses(t *testing.T) {
 	for name, c := range map[string]struct {
 		setting string
-		header  string
+		header  string // several are separated by a line break
 		want    string
 	}{
 		"nobody is trusted":              {"", "203.0.113.9", "127.0.0.1"},
@@ -131,14 +134,33 @@ func TestForwardedAddresses(t *testing.T) {
 		"a private address made up":      {"127.0.0.1/32", "198.51.100.1, 10.1.1.1", "10.1.1.1"},
 		"two proxies in a row":           {"127.0.0.1/32, 10.0.0.0/8", "198.51.100.1, 203.0.113.9, 10.1.1.1", "203.0.113.9"},
 		"an address that is none":        {"127.0.0.1/32", "203.0.113.9, evil", "127.0.0.1"},
+		"none behind a second proxy":     {"127.0.0.1/32,10.0.0.0/8", "203.0.113.9, unknown, 10.1.1.1", "127.0.0.1"},
+		"none further left":              {"127.0.0.1/32", "evil, 203.0.113.9", "203.0.113.9"},
 		"nothing":                        {"127.0.0.1/32", "", "127.0.0.1"},
 		"IPv6":                           {"127.0.0.1/32", "2001:DB8::1", "2001:db8::1"},
 		"a loopback address that is one": {"127.0.0.1/32", "127.0.0.2", "127.0.0.2"},
+		"proxies alone":                  {"127.0.0.1/32,10.0.0.0/8", "10.1.1.1:99, 10.2.2.2", "10.1.1.1"},
+		"a port":                         {"127.0.0.1/32", "198.51.100.1:1, 203.0.113.7:51234", "203.0.113.7"},
+		"IPv6 with a port":               {"127.0.0.1/32", "[2001:db8::1]:443", "2001:db8::1"},
+		"IPv6 in brackets":               {"127.0.0.1/32", "[2001:db8::1]", "2001:db8::1"},
+		"IPv6 with a zone":               {"127.0.0.1/32", "fe80::1%eth0", "fe80::1"},
+		"IPv6 with a zone and a port":    {"127.0.0.1/32", "[fe80::1%25eth0]:443", "fe80::1"},
+		"a proxy with a zone":            {"127.0.0.1/32,fe80::/10", "203.0.113.7, [fe80::1%eth0]:443", "203.0.113.7"},
+		"IPv4 written as IPv6":           {"127.0.0.1/32", "::ffff:203.0.113.7", "203.0.113.7"},
+		"that with a port":               {"127.0.0.1/32", "[::ffff:203.0.113.7]:443", "203.0.113.7"},
+		"a proxy written as IPv6":        {"127.0.0.1/32,10.0.0.0/8", "203.0.113.7:1, [::ffff:10.1.1.1]:443", "203.0.113.7"},
+		"a second proxy with a port":     {"127.0.0.1/32,10.0.0.0/8", "203.0.113.7:1, 10.1.1.1:8443", "203.0.113.7"},
+		"white space and empty elements": {"127.0.0.1/32", " , 198.51.100.1 ,\t203.0.113.7:1 , ,", "203.0.113.7"},
+		"several headers":                {"127.0.0.1/32,10.0.0.0/8", "198.51.100.1\n203.0.113.7:1, 10.2.2.2\n10.1.1.1:8443", "203.0.113.7"},
+		"a port that is none":            {"127.0.0.1/32", "203.0.113.7:99999", "127.0.0.1"},
+		"an open bracket":                {"127.0.0.1/32", "[2001:db8::1", "127.0.0.1"},
+		"too long":                       {"127.0.0.1/32", strings.Repeat("9", 5000), "127.0.0.1"},
+		"a script":                       {"127.0.0.1/32", "fe80::1%<script>", "fe80::1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, s *server) {
 				s.register(t, "ann")
-				token := decode[api.Token](s.do(t, from(c.header, passwordGrant("ann", horse))).want(200)).AccessToken
+				token := s.loginThrough(t, strings.Split(c.header, "\n"))
 				list := decode[api.SessionPage](s.do(t, request{method: "GET", path: "/users/me/sessions", token: token}).want(200))
 				if got := list.Items[0].IPAddress; got != c.want {
 					t.Errorf("the address is %q, want %q", got, c.want)
@@ -146,6 +168,27 @@ func TestForwardedAddresses(t *testing.T) {
 			}, "SESAME_TRUSTED_PROXIES="+c.setting)
 		})
 	}
+}
+
+// loginThrough logs ann in with these headers of a proxy.
+func (s *server) loginThrough(t *testing.T, forwarded []string) (token string) {
+	t.Helper()
+	q, err := http.NewRequest(http.MethodPost, s.url+"/token", strings.NewReader(passwordGrant("ann", horse).form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	q.Header["X-Forwarded-For"] = forwarded
+	response, err := s.client.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	var tokens api.Token
+	if err = json.NewDecoder(response.Body).Decode(&tokens); err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%v: status %d", err, response.StatusCode)
+	}
+	return tokens.AccessToken
 }
 
 // L7: without a trusted proxy, other addresses in the header give no more tries.
@@ -158,4 +201,35 @@ func TestAMadeUpAddressGivesNoMoreTries(t *testing.T) {
 		}
 		s.do(t, from("203.0.113.99", passwordGrant("ann", horse))).throttled(1)
 	})
+}
+
+// N16: an X-Forwarded-For that is ignored is warned of once, whoever sends how many.
+func TestAnUnnamedProxyIsWarnedOfOnce(t *testing.T) {
+	t.Parallel()
+	const warning = "X-Forwarded-For is ignored"
+	for setting, times := range map[string]int{"": 1, "10.0.0.0/8": 1, "127.0.0.1/32": 0} {
+		s := start(t, sqliteURL(t), "SESAME_TRUSTED_PROXIES="+setting)
+		s.do(t, get("/healthz")).want(200)
+		if strings.Contains(s.log.String(), warning) {
+			t.Error("a request without the header is warned of")
+		}
+		done := make(chan error)
+		for i := range 20 {
+			go func() {
+				a, err := s.try(request{method: "GET", path: "/healthz", header: map[string]string{"X-Forwarded-For": fmt.Sprintf("203.0.113.%d", i)}})
+				if err == nil && a.status != http.StatusOK {
+					err = fmt.Errorf("status %d", a.status)
+				}
+				done <- err
+			}()
+		}
+		for range 20 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if log := s.wholeLog(); strings.Count(log, warning) != times || times > 0 && !regexp.MustCompile(warning+`.*"from":"127\.0\.0\.1"`).MatchString(log) {
+			t.Errorf("%q: the log has\n%s", setting, log)
+		}
+	}
 }

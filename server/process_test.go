@@ -14,20 +14,30 @@ import (
 // asProgram makes the test's own file be the program: TestMain looks at it.
 const asProgram = "SESAME_TEST_AS_PROGRAM"
 
+// asUser makes that program give its rights up for those of a user.
+const asUser = "SESAME_TEST_AS_USER"
+
 // process makes a command of the program that runs as a process of its own, as in production: what one
 // process sees of another's locks on a file is not what it sees of its own.
 func process(t *testing.T, databaseURL string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), asProgram+"=1", "SESAME_LISTEN=127.0.0.1:0", "SESAME_DATABASE_URL="+databaseURL,
-		"SESAME_MASTER_KEY="+testKey(), "SESAME_CHECK_RESPONSES=on", "SESAME_LOG_FORMAT=json")
+		"SESAME_MASTER_KEY="+testKey(), "SESAME_CHECK_RESPONSES=on", "SESAME_LOG_FORMAT=json", "SESAME_SMTP_URL=log:")
 	return c
 }
 
 // spawn is start as a process of its own.
 func spawn(t *testing.T, databaseURL string, settings ...string) *server {
 	t.Helper()
-	s := &server{t: t, dbURL: databaseURL, clock: &clock{}, log: &lockedBuffer{}, client: &http.Client{
+	s, _ := spawnPID(t, databaseURL, settings...)
+	return s
+}
+
+// spawnPID is spawn that tells which process it is.
+func spawnPID(t *testing.T, databaseURL string, settings ...string) (s *server, pid int) {
+	t.Helper()
+	s = &server{t: t, dbURL: databaseURL, clock: &clock{}, log: &lockedBuffer{}, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: time.Minute,
 	}}
 	c, output := process(t, databaseURL, "serve"), newLines()
@@ -58,7 +68,7 @@ func spawn(t *testing.T, databaseURL string, settings ...string) *server {
 			t.Errorf("an answer departs from the contract:\n%s", s.log)
 		}
 	})
-	return s
+	return s, c.Process.Pid
 }
 
 // spawnCommand runs a command as a process of its own.

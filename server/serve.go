@@ -20,8 +20,6 @@ import (
 	"sesame/docs"
 	"sesame/server/api"
 	"sesame/server/auth"
-	"sesame/server/problem"
-	"sesame/server/secret"
 	"sesame/server/store"
 )
 
@@ -32,29 +30,18 @@ const (
 	shutdownTime = 10 * time.Second
 )
 
-// The account that --demo makes is the one of FastAPI's tutorial.
-const (
-	demoUsername = "johndoe"
-	demoPassword = "knock-knock"
-)
-
 type serveCommand struct {
 	Demo   bool   `help:"Make the account johndoe with the password knock-knock; only on loopback."`
 	Follow string `hidden:"" type:"existingfile" help:"Show this openapi.yaml on the pages, as it is being written; for make dev, only on loopback."`
 }
 
-// Run serves until the program is told to stop. It is the whole wiring, top to bottom. What is deferred runs
-// from the bottom up: first the requests end, then the workers, then what is left to record, then the database
-// is closed, and last the log is written.
+// Run serves until the program is told to stop. It is the whole wiring, top to bottom. What can be checked is
+// checked before the database is opened, which may make files. What is deferred runs from the bottom up: first
+// the requests end, then the workers, then what is left to record, then the database is closed, and last the log
+// is written.
 func (c *serveCommand) Run(p *program) error {
-	if c.Demo && !p.Loopback() {
-		return fmt.Errorf("--demo makes an account with a known password, so it needs a loopback address; %s is not one", p.Listen)
-	}
-	if c.Follow != "" && !p.Loopback() {
-		return fmt.Errorf("--follow shows a file that is being written, so it needs a loopback address; %s is not one", p.Listen)
-	}
-	if sesame.Stale() {
-		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
+	if err := c.check(p); err != nil {
+		return err
 	}
 	p.suitCollector()
 	log, endLog := p.logger()
@@ -64,21 +51,29 @@ func (c *serveCommand) Run(p *program) error {
 		return err
 	}
 	defer listener.Close()
-	parts, err := p.open()
+	settings := p.InForce(listener.Addr().String())
+	mails, err := p.dispatcher(settings, log)
+	if err != nil {
+		return err
+	}
+	parts, err := p.create()
 	if err != nil {
 		return err
 	}
 	defer parts.db.Close()
+	if err = parts.db.Ready(p.ctx); err != nil {
+		return fmt.Errorf("the database %s cannot be written to: %w", p.databaseName(), err)
+	}
 	if err = parts.keys.Start(p.ctx, log); err != nil {
 		return err
 	}
-	*p.Settings = p.InForce(listener.Addr().String())
+	*p.Settings = settings
 
 	e := echo.New()
-	e.IPExtractor = api.ClientAddress(p.Proxies())
+	e.IPExtractor = api.ClientAddress(p.Proxies(), log)
 	server, err := api.Register(e, api.Options{
 		PublicURL: p.PublicURL, CheckResponses: p.CheckResponses == "on",
-		CORSOrigins: p.CorsOrigins.Items(), Log: log, Ping: parts.db.Ping,
+		CORSOrigins: p.CorsOrigins.Items(), Log: log, Ready: parts.db.Ready,
 		NewService: func(scopes []string) *auth.Service { return p.service(parts, scopes, log) },
 	})
 	if err != nil {
@@ -88,15 +83,10 @@ func (c *serveCommand) Run(p *program) error {
 	if err = c.showDocs(e, p); err != nil {
 		return err
 	}
-	if c.Demo {
-		if err = makeDemoUser(p.ctx, server.Service()); err != nil {
-			return err
-		}
-	}
-	mails, err := p.dispatcher(parts, log)
-	if err != nil {
+	if err = c.demoAccount(p.ctx, server.Service(), log); err != nil {
 		return err
 	}
+	mails.Outbox, mails.DB = parts.outbox, parts.db
 	ctx, stop := context.WithCancel(p.ctx)
 	var workers sync.WaitGroup
 	defer func() { stop(); workers.Wait() }()
@@ -104,8 +94,31 @@ func (c *serveCommand) Run(p *program) error {
 	workers.Go(func() { tend(ctx, parts.keys, log) })
 	workers.Go(func() { tidy(ctx, server.Service(), log) })
 	workers.Go(forgetStart)
+	p.warn(log)
 	p.greet(listener.Addr(), c.Demo)
 	return serve(p.ctx, listener, e, log, server.Stop)
+}
+
+// check finds what the settings and flags say that must not be together.
+func (c *serveCommand) check(p *program) error {
+	if c.Demo && !p.Loopback() {
+		return fmt.Errorf("--demo makes an account with a known password, so the server must be on loopback alone; %s", p.Reach())
+	}
+	if c.Follow != "" && !p.Loopback() {
+		return fmt.Errorf("--follow shows a file that is being written, so the server must be on loopback alone; %s", p.Reach())
+	}
+	if sesame.Stale() {
+		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")
+	}
+	return p.CheckReach()
+}
+
+// warn logs what the settings allow and an operator may not know.
+func (p *program) warn(log *slog.Logger) {
+	if p.Plain() {
+		log.Warn("passwords and tokens cross the network unencrypted: the public URL is not https; put a proxy with TLS in front and set "+
+			variable("public-url"), "public_url", p.PublicURL, "listen", p.Listen)
+	}
 }
 
 func (c *serveCommand) showDocs(e *echo.Echo, p *program) error {
@@ -170,21 +183,11 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	return err
 }
 
-func makeDemoUser(ctx context.Context, service *auth.Service) error {
-	_, err := service.CreateUser(ctx, auth.Registration{
-		Username: demoUsername, Email: "johndoe@example.com", FullName: "John Doe", Password: secret.New(demoPassword),
-	})
-	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UsernameTaken {
-		return nil // made at an earlier start
-	}
-	return err
-}
-
 // greet says what a newcomer needs to know.
 func (p *program) greet(listening net.Addr, demo bool) {
-	data := "PostgreSQL"
-	if file, ok := store.SQLitePath(p.DatabaseURL.Reveal()); ok {
-		data = absolute(file) + " (SQLite)"
+	data := p.databaseName()
+	if _, ok := store.SQLitePath(p.DatabaseURL.Reveal()); ok {
+		data += " (SQLite)"
 		if p.MasterKey.Empty() {
 			data += "\n             " + absolute(p.MasterKeyFile) + " (its master key: back up both)"
 		}
@@ -199,8 +202,8 @@ func (p *program) greet(listening net.Addr, demo bool) {
 	}
 	fmt.Fprintf(&b, "  Address    http://%s\n", listening)
 	fmt.Fprintf(&b, "  Data       %s\n", data)
-	if p.SMTPURL.Empty() {
-		fmt.Fprintf(&b, "  Mails      are written to the log (%s is not set)\n", variable("smtp-url"))
+	if p.MailsToLog() {
+		fmt.Fprintf(&b, "  Mails      are written to the log (%s names no mail server)\n", variable("smtp-url"))
 	}
 	fmt.Fprintf(&b, "  New user   %s user create NAME   (asks for the password)\n", programName())
 	fmt.Fprintf(&b, "  Stop       Ctrl-C\n\n")
@@ -213,6 +216,14 @@ func programName() string {
 		return name
 	}
 	return "go run ./server"
+}
+
+// databaseName says which database is meant, without a password.
+func (p *program) databaseName() string {
+	if file, ok := store.SQLitePath(p.DatabaseURL.Reveal()); ok {
+		return absolute(file)
+	}
+	return "PostgreSQL"
 }
 
 func absolute(file string) string {

@@ -72,6 +72,12 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 		fails(t, "", e, "loopback", "serve", "--demo")
 		fails(t, "", e, "loopback", "serve", "--follow", "../openapi.yaml")
 	}
+	// N13: a proxy may make a loopback address public.
+	for _, address := range []string{"https://login.example", "http://192.0.2.1:8080", "http://localhost.example", "https://127.0.0.1.example"} {
+		e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_PUBLIC_URL": address, "SESAME_DATABASE_URL": sqliteURL(t), "SESAME_SMTP_URL": "log:"}
+		fails(t, "", e, "SESAME_PUBLIC_URL is "+address, "serve", "--demo")
+		fails(t, "", e, "SESAME_PUBLIC_URL is "+address, "serve", "--follow", "../openapi.yaml")
+	}
 	fails(t, "", environment{}, "no such file", "serve", "--follow", "there-is-none.yaml")
 	databaseURL := sqliteURL(t)
 	for range 2 { // the second time the account is there
@@ -80,8 +86,8 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 		e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": databaseURL}
 		go func() {
 			exited <- run(ctx, []string{"serve", "--demo"}, world{
-				getenv: func(name string) string { return e[name] },
-				stdin:  strings.NewReader(""), stdout: output, stderr: log, now: time.Now,
+				getenv: func(name string) string { return e[name] }, environ: environ(e),
+				stdin: strings.NewReader(""), stdout: output, stderr: log, now: time.Now,
 			})
 			output.Close()
 		}()

@@ -180,23 +180,23 @@ type exported struct {
 	CreatedAt     string   `json:"created_at"`
 }
 
-// Run writes all accounts.
-func (c *userExportCommand) Run(p *program) (err error) {
-	out := p.stdout
-	if c.File != "-" {
-		// Password hashes are nobody else's business.
-		file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
+// Run writes all accounts. The file is made when the database is open, so that a mistake leaves none.
+func (c *userExportCommand) Run(p *program) error {
+	return p.withService(func(s *auth.Service) (err error) {
+		out := p.stdout
+		if c.File != "-" {
+			// Password hashes are nobody else's business.
+			file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, file.Close()) }()
+			out = &visibleWriter{to: file} // somebody will look at it in a terminal
 		}
-		defer func() { err = errors.Join(err, file.Close()) }()
-		out = &visibleWriter{to: file} // somebody will look at it in a terminal
-	}
-	buffered := bufio.NewWriter(out)
-	encoder := json.NewEncoder(buffered)
-	encoder.SetEscapeHTML(false)
-	return p.withService(func(s *auth.Service) error {
-		err := s.ExportUsers(p.ctx, func(u store.User) error {
+		buffered := bufio.NewWriter(out)
+		encoder := json.NewEncoder(buffered)
+		encoder.SetEscapeHTML(false)
+		err = s.ExportUsers(p.ctx, func(u store.User) error {
 			return encoder.Encode(exported{
 				Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName, Disabled: u.Disabled,
 				PasswordHash: u.PasswordHash.Reveal(), Scopes: strings.Fields(u.Scopes), CreatedAt: u.CreatedAt.Format(timeFormat),

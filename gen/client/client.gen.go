@@ -1170,7 +1170,7 @@ type ClientInterface interface {
 
 	// GetReadiness Can it serve
 	//
-	// 503 while the database cannot be reached, and from the moment a shutdown begins.
+	// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1755,7 +1755,7 @@ func (c *Client) ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordR
 
 // GetReadiness Can it serve
 //
-// 503 while the database cannot be reached, and from the moment a shutdown begins.
+// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3599,7 +3599,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetReadinessWithResponse Can it serve
 	//
-	// 503 while the database cannot be reached, and from the moment a shutdown begins.
+	// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6864,7 +6864,7 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithResponse(ctx context.Conte
 
 // GetReadinessWithResponse Can it serve
 //
-// 503 while the database cannot be reached, and from the moment a shutdown begins.
+// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
 //
 // Returns a wrapper object for the known response body format(s).
 //

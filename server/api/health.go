@@ -17,7 +17,7 @@ func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObje
 	if s.stopping.Load() {
 		return nil, problem.New(problem.Unavailable, "The server is shutting down.")
 	}
-	if err := s.Ping(ctx); err != nil {
+	if err := s.Ready(ctx); err != nil {
 		return nil, err
 	}
 	return api.GetReadiness200JSONResponse{Status: api.HealthStatusOk}, nil

@@ -25,8 +25,8 @@ type Options struct {
 	Log            *slog.Logger
 	// NewService makes the domain for the scopes that the contract declares.
 	NewService func(scopes []string) *auth.Service
-	// Ping reports whether the database can be reached.
-	Ping func(context.Context) error
+	// Ready reports whether the database can be read and written.
+	Ready func(context.Context) error
 }
 
 // Server answers the operations of openapi.yaml.

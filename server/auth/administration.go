@@ -249,6 +249,24 @@ func (s *Service) recordChanges(ctx context.Context, q *store.Queries, before, a
 	return nil
 }
 
+// HasPassword finds an account by its username and reports whether that is its password, without counting a
+// failure: it is for passwords that are public. There may be no such account; then its ID is "".
+func (s *Service) HasPassword(ctx context.Context, username string, plain secret.Text) (user store.User, ok bool, err error) {
+	_, key, err := foldUsername(username)
+	if err != nil {
+		return user, false, err
+	}
+	user, err = s.db.UserByUsername(ctx, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return store.User{}, false, nil
+	}
+	if err != nil || user.PasswordHash.Empty() {
+		return user, false, err
+	}
+	ok, _, err = s.hasher.Verify(ctx, user.PasswordHash.Reveal(), plain.Reveal())
+	return user, ok, err
+}
+
 // SetPassword is what the command line does: it replaces an account's password, whatever it was, and ends its
 // sessions. Errors: NotFound, ValidationFailed, Unavailable.
 func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) error {

@@ -47,6 +47,7 @@ type KeySettings struct {
 	Rotation time.Duration // how long a key signs; 0 is for ever
 	TokenTTL time.Duration // of the tokens that this process signs
 	Now      func() time.Time
+	Existing bool // make no first key: an error where there is none
 }
 
 // Keys are the signing keys of a database, as last read. It implements token.Keys.
@@ -75,7 +76,7 @@ type reading struct {
 func OpenKeys(ctx context.Context, db *store.DB, master token.MasterKey, s KeySettings) (*Keys, error) {
 	k := &Keys{db: db, master: master, KeySettings: s, log: slog.New(slog.DiscardHandler)}
 	rows, err := db.SigningKeys(ctx)
-	if err == nil && len(rows) == 0 {
+	if err == nil && len(rows) == 0 && !s.Existing {
 		err = k.add(ctx, &db.Queries, store.KeySigning)
 	}
 	if unlessNotFound(err) != nil {

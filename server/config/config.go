@@ -26,7 +26,7 @@ const Prefix = "SESAME_"
 type Settings struct {
 	Listen            string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
 	PublicURL         string      `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
-	DatabaseURL       secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE or postgres://…"`
+	DatabaseURL       secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE is an absolute path) or postgres://…"`
 	MasterKey         secret.Text `placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
 	MasterKeyFile     string      `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
 	Audience          string      `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
@@ -40,7 +40,7 @@ type Settings struct {
 	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
 	EventRetention    Duration    `default:"2160h" placeholder:"TIME" help:"How long the record of what happened to accounts is kept, 24h to 87600h."`
-	SMTPURL           secret.Text `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. (default: mails are written to the log)"`
+	SMTPURL           secret.Text `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. log: writes mails to the log, links that reset passwords included. (default: log: where only this machine can reach the server; elsewhere it must be set)"`
 	MailFrom          string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, HOST being that of the public URL)"`
 	MailTemplates     string      `placeholder:"FOLDER" help:"Templates of your own for mails. (default: the built-in ones)"`
 	VerifyURL         string      `name:"verify-url" placeholder:"URL" help:"Page of yours that mailed links open to confirm an address; the code is added as ?code=…. (default: a page of the server's own)"`
@@ -125,20 +125,18 @@ func (f *faults) between(name string, d Duration, low, high time.Duration) {
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
 	var f faults
-	if _, port, err := net.SplitHostPort(s.Listen); err != nil || port == "" {
-		f.add("LISTEN", "is %q; it must be HOST:PORT", s.Listen)
+	if _, port, err := net.SplitHostPort(s.Listen); err != nil || !isPort(port, 0) {
+		f.add("LISTEN", "is %q; it must be HOST:PORT, with a port from 0 to 65535", s.Listen)
 	}
 	if s.PublicURL != "" {
 		if reason := checkPublicURL(s.PublicURL); reason != "" {
 			f.add("PUBLIC_URL", "%s", reason)
 		}
 	}
-	if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite {
-		if url := s.DatabaseURL.Reveal(); !strings.HasPrefix(url, "postgres://") && !strings.HasPrefix(url, "postgresql://") {
-			f.add("DATABASE_URL", "must be sqlite:FILE or postgres://…") // it may hold a password, so it is not quoted
-		} else if s.MasterKey.Empty() && s.MasterKeyFile == "" {
-			f.add("MASTER_KEY", "must be given with PostgreSQL, the same for every replica; make one with: openssl rand -base64 32")
-		}
+	if reason := store.CheckURL(s.DatabaseURL.Reveal()); reason != "" {
+		f.add("DATABASE_URL", "%s", reason)
+	} else if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite && s.MasterKey.Empty() && s.MasterKeyFile == "" {
+		f.add("MASTER_KEY", "must be given with PostgreSQL, the same for every replica; make one with: openssl rand -base64 32")
 	}
 	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
 		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both given; give one", Prefix)
@@ -158,7 +156,7 @@ func (s *Settings) Check() error {
 		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
 	}
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
-	if !s.SMTPURL.Empty() {
+	if !s.MailsToLog() {
 		if reason := mail.CheckURL(s.SMTPURL.Reveal()); reason != "" {
 			f.add("SMTP_URL", "%s", reason) // it may hold a password, so it is not quoted
 		}
@@ -175,6 +173,9 @@ func (s *Settings) Check() error {
 	}
 	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
+	if reason := checkTrust(s.Proxies()); reason != "" {
+		f.add("TRUSTED_PROXIES", "%s", reason)
+	}
 	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
 	f.oneOf("DOCS", s.Docs, "on", "off")
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
@@ -188,8 +189,10 @@ func (s *Settings) Check() error {
 func checkPublicURL(text string) (reason string) {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		return "must be an address such as https://login.example.com"
+	case !validPort(u):
+		return "has a port that is not from 1 to 65535"
 	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
 		return "must have no user, query or fragment"
 	case strings.HasSuffix(text, "/"):
@@ -202,8 +205,10 @@ func checkPublicURL(text string) (reason string) {
 func checkPage(text string) (reason string) {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil:
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil:
 		return "must be the address of a page, such as https://app.example.com/reset"
+	case !validPort(u):
+		return "has a port that is not from 1 to 65535"
 	case u.Query().Has("code"):
 		return "must not have the parameter code, which is added to it"
 	}
@@ -244,9 +249,58 @@ func mailHost(publicURL string) string {
 	return u.Hostname()
 }
 
-// Loopback reports whether only this machine can reach the listening address.
-func (s *Settings) Loopback() bool {
-	host, _, err := net.SplitHostPort(s.Listen)
+// logMails is the SMTPURL by which an operator chooses to have mails in the log.
+const logMails = "log:"
+
+// MailsToLog reports whether mails are written to the log instead of being sent.
+func (s *Settings) MailsToLog() bool {
+	return s.SMTPURL.Empty() || s.SMTPURL.Reveal() == logMails
+}
+
+// CheckReach returns an error where people beyond this machine can reach a server whose mails, with the links
+// that reset passwords, would end in its log though nobody has asked for that.
+func (s *Settings) CheckReach() error {
+	if !s.SMTPURL.Empty() || s.Loopback() {
+		return nil
+	}
+	return fmt.Errorf("%sSMTP_URL is not set, and people beyond this machine can reach the server (%s); "+
+		"set it to your mail server, smtp://user:password@host:587, or to %s to have every mail in the log, "+
+		"links that reset passwords included", Prefix, s.Reach(), logMails)
+}
+
+// Loopback reports whether only this machine can reach the server: whether both the listening address and
+// the public URL, if it is set, are loopback addresses. Behind a proxy the first alone says nothing.
+func (s *Settings) Loopback() bool { return s.Reach() == "" }
+
+// Reach names the setting by which others than this machine can reach the server, or "".
+func (s *Settings) Reach() string {
+	if host, _, err := net.SplitHostPort(s.Listen); err != nil || !isLoopback(host) {
+		return fmt.Sprintf("%sLISTEN is %s", Prefix, s.Listen)
+	}
+	if u, err := url.Parse(s.PublicURL); s.PublicURL != "" && (err != nil || !isLoopback(u.Hostname())) {
+		return fmt.Sprintf("%sPUBLIC_URL is %s", Prefix, s.PublicURL)
+	}
+	return ""
+}
+
+// Plain reports whether passwords and tokens of people beyond this machine cross the network unencrypted, as
+// far as the settings say.
+func (s *Settings) Plain() bool {
+	return !strings.HasPrefix(s.PublicURL, "https://") && !s.Loopback()
+}
+
+func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
-	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// isPort reports whether a text is the number of a port.
+func isPort(text string, least uint64) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port >= least
+}
+
+// validPort reports whether a URL has a port that can be connected to, or none. url.Parse takes any number.
+func validPort(u *url.URL) bool {
+	return isPort(u.Port(), 1) || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
 }

@@ -1,6 +1,6 @@
 // What the tests of pages share: the real server, Chromium, and what a person does.
 //
-// SESAME_CHROMIUM names another browser than /usr/bin/chromium. With SESAME_UPDATE_IMAGES=1 the
+// SESAME_TEST_CHROMIUM names another browser than /usr/bin/chromium. With SESAME_TEST_UPDATE_IMAGES=1 the
 // pictures in docs/images are replaced by those of this run.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
@@ -17,7 +17,7 @@ export const demo = { username: 'johndoe', password: 'knock-knock' };
 
 // launch starts Chromium; it asks nobody for anything by itself.
 export const launch = () => chromium.launch({
-  executablePath: process.env.SESAME_CHROMIUM ?? '/usr/bin/chromium',
+  executablePath: process.env.SESAME_TEST_CHROMIUM ?? '/usr/bin/chromium',
   headless: true,
   args: [
     '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
@@ -89,7 +89,7 @@ export function assertCalm(at, refusals = [], origin = at.sesame.origin) {
 export async function screenshot(page, name, { shown = false } = {}) {
   const path = join(screenshots, `${name}.png`);
   await page.screenshot({ path });
-  if (process.env.SESAME_UPDATE_IMAGES && shown) copyFileSync(path, join(images, `${name}.png`));
+  if (process.env.SESAME_TEST_UPDATE_IMAGES && shown) copyFileSync(path, join(images, `${name}.png`));
 }
 
 // forPeople is the part of the dialog in which people log in; the other takes a client's id and secret.

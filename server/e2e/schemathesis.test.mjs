@@ -48,9 +48,9 @@ async function schemathesis(name, command) {
   const child = spawn('sh', ['-c', `exec env ${command} --no-color --report-json-path ${path}`], {
     cwd: folder, env: {
       ...process.env,
-      SESAME_CLIENT: `${client.client_id}:${client.client_secret}`,
-      SESAME_ADMIN: `${administrator.username}:${administrator.password}`,
-      SESAME_DATABASE: sesame.database,
+      SESAME_TEST_CLIENT: `${client.client_id}:${client.client_secret}`,
+      SESAME_TEST_ADMIN: `${administrator.username}:${administrator.password}`,
+      SESAME_TEST_DATABASE: sesame.database,
     }, stdio: ['ignore', 'pipe', 'pipe'], timeout: bounded.timeout,
   });
   let output = '';

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -51,19 +51,30 @@ func isConflict(err error) bool {
 	return false
 }
 
+// unavailable are the SQLSTATEs, and their classes, after which trying again may help.
+var unavailable = []string{
+	"08",             // connection lost
+	"25006",          // read-only
+	"25P03", "25P04", // a transaction took too long
+	"40001", "40P01", // serialization failure, deadlock
+	"53",    // no resources, such as a full disk
+	"55P03", // lock timeout
+	"57",    // shutting down, statement timeout
+	"58",    // the operating system failed
+}
+
 func isUnavailable(err error) bool {
 	// Before what the server said: whatever keeps it from letting us in is an outage.
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
 		return true
 	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		// Connection lost, no resources, shutting down, deadlock, statement timeout.
-		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "53") ||
-			strings.HasPrefix(e.Code, "57") || e.Code == "40P01"
+		return slices.Contains(unavailable, e.Code) || slices.Contains(unavailable, e.Code[:min(2, len(e.Code))])
 	}
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff {
-		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR:
+		switch e.Code() & 0xff { // the rest is the extended code
+		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_PROTOCOL, // too many at once
+			sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN:
 			return true
 		}
 		return false

@@ -29,11 +29,20 @@ func TestWhatTheDriversSay(t *testing.T) {
 		{pg("57P01"), busy}, // shutting down
 		{pg("57014"), busy}, // took too long
 		{pg("40P01"), busy}, // deadlock
+		{pg("40001"), busy}, // serialization failure
+		{pg("25006"), busy}, // read-only
+		{pg("25P03"), busy}, // idle in a transaction
+		{pg("53100"), busy}, // disk full
+		{pg("55P03"), busy}, // lock timeout
+		{pg("58030"), busy}, // I/O error
 		{driver.ErrBadConn, busy},
 		{io.ErrUnexpectedEOF, busy},
 		{context.DeadlineExceeded, busy},
 		{pg("23503"), nil}, // a foreign key
 		{pg("42P01"), nil}, // no such table
+		{pg("25001"), nil}, // a transaction in a transaction
+		{pg("5"), nil},     // no SQLSTATE at all
+		{pg(""), nil},
 		{pg("22021"), nil}, // NUL in a text
 		{context.Canceled, nil},
 		{errors.New("else"), nil},

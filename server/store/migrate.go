@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -56,6 +57,54 @@ func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
 }
 
+// CheckSchema returns an error unless the schema is the one of this program. Unlike Migrate it changes
+// nothing: not even an empty database gets a table.
+func (db *DB) CheckSchema(ctx context.Context) error {
+	provider, err := db.migrations(func(string) {})
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	applied, err := db.appliedMigrations(ctx)
+	if err != nil {
+		return fmt.Errorf("read the schema version: %w", err)
+	}
+	var latest int64
+	for _, source := range provider.ListSources() {
+		if latest = source.Version; !slices.Contains(applied, latest) {
+			err = errOlder
+		}
+	}
+	if len(applied) > 0 && slices.Max(applied) > latest {
+		err = errNewer
+	}
+	return err
+}
+
+// appliedMigrations lists the versions that goose has noted in the database.
+func (db *DB) appliedMigrations(ctx context.Context) (versions []int64, err error) {
+	var tables int
+	look := `SELECT COUNT(to_regclass('goose_db_version'))`
+	if db.engine.dialect == "sqlite3" {
+		look = `SELECT COUNT(*) FROM sqlite_master WHERE name = 'goose_db_version'`
+	}
+	if err = db.read.QueryRowContext(ctx, look).Scan(&tables); err != nil || tables == 0 {
+		return nil, known(err)
+	}
+	rows, err := db.read.QueryContext(ctx, `SELECT version_id FROM goose_db_version WHERE is_applied`)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var version int64
+		if err = rows.Scan(&version); err != nil {
+			return nil, known(err)
+		}
+		versions = append(versions, version)
+	}
+	return versions, known(rows.Err())
+}
+
 // bytewise makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does, whatever
 // the database's own language is: only then is a prefix a range of an index.
 func bytewise() *goose.Migration {
@@ -68,6 +117,8 @@ func bytewise() *goose.Migration {
 	}
 	return goose.NewGoMigration(8, run("C"), run("default"))
 }
+
+var errOlder = errors.New("the schema of the database is older than this version of sesame; bring it up to date with: sesame migrate")
 
 var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")
 

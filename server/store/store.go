@@ -13,13 +13,13 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
-	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -31,12 +31,14 @@ type DB struct {
 	Queries
 	read, write *sql.DB
 	engine      engine
+	ready       readiness
 }
 
 // engine is where the two databases differ beyond what SQL hides.
 type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
+	look    func(ctx context.Context) error // reads something, and fails where the server says that it is read-only
 	close   func()
 }
 
@@ -54,18 +56,23 @@ type runner interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// SQLitePath gives the file of a sqlite: URL, and whether it is one.
-func SQLitePath(databaseURL string) (file string, ok bool) {
-	file, ok = strings.CutPrefix(databaseURL, "sqlite:")
-	return strings.TrimPrefix(file, "//"), ok
-}
-
-// Open opens the database of a URL, sqlite:FILE or postgres://…, without touching its schema.
+// Open opens the existing database of a URL, sqlite:FILE or postgres://…, without touching its schema. It is
+// an error that matches fs.ErrNotExist if there is no such file.
 func Open(ctx context.Context, databaseURL string) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		return openSQLite(ctx, file)
 	}
 	return openPostgres(ctx, databaseURL)
+}
+
+// Create is Open that makes the SQLite file if there is none.
+func Create(ctx context.Context, databaseURL string) (*DB, error) {
+	if file, ok := SQLitePath(databaseURL); ok {
+		if err := createFile(file); err != nil {
+			return nil, err
+		}
+	}
+	return Open(ctx, databaseURL)
 }
 
 // openSQLite opens one connection that writes, since SQLite has one writer at a time and queueing
@@ -79,12 +86,14 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 			"foreign_keys(ON)",
 		}, options...)}
 		v.Set("_txlock", "immediate")
+		v.Set("mode", "rw") // SQLite must not create the file: its mode would hang on the umask
 		return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + v.Encode()
 	}
-	// Password hashes are nobody else's business. SQLite gives its other files the same mode.
-	if created, err := os.OpenFile(file, os.O_CREATE|os.O_RDONLY, 0o600); err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
-	} else if err = created.Close(); err != nil {
+	exists, err := CheckFiles(file)
+	if err == nil && !exists {
+		err = fmt.Errorf("open the database %s: %w", file, fs.ErrNotExist)
+	}
+	if err != nil {
 		return nil, err
 	}
 	write, err := sql.Open("sqlite", dsn())
@@ -93,7 +102,10 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	}
 	write.SetMaxOpenConns(1)
 	if err = write.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, write.Close()))
+		if isUnavailable(err) {
+			err = fmt.Errorf("%w; SQLite must be able to write to the file and to its folder", err)
+		}
+		return nil, fmt.Errorf("open the database %s: %w", file, errors.Join(err, write.Close()))
 	}
 	read, err := sql.Open("sqlite", dsn("query_only(ON)"))
 	if err != nil {
@@ -101,11 +113,16 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	writer := newGrouped(&prepared{db: write})
+	reader, writer := &prepared{db: read}, newGrouped(&prepared{db: write})
+	look := func(ctx context.Context) error {
+		var changes int64
+		return reader.QueryRowContext(ctx, `SELECT changes FROM administration`).Scan(&changes)
+	}
 	return &DB{
-		Queries: Queries{read: &prepared{db: read}, write: writer},
+		Queries: Queries{read: reader, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, close: writer.close},
+		engine: engine{dialect: "sqlite3", begin: writer.begin, look: look, close: writer.close},
+		ready:  readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
 
@@ -120,6 +137,11 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	if config.RuntimeParams["statement_timeout"] == "" {
 		config.RuntimeParams["statement_timeout"] = "10s" // no request waits for ever
 	}
+	if config.ValidateConnect == nil {
+		// A standby, or a session that starts read-only, is of no use: it would stay in the pool and refuse
+		// writes after the database itself takes them again. Of several hosts, the one that takes writes is used.
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
 	db.SetMaxIdleConns(max(10, 4*runtime.GOMAXPROCS(0)))
@@ -130,10 +152,19 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 		tx, err := db.BeginTx(ctx, nil)
 		return tx, tx, err
 	}
+	look := func(ctx context.Context) error {
+		var readOnly string
+		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
+		if err == nil && readOnly != "off" {
+			err = errReadOnly
+		}
+		return err
+	}
 	return &DB{
 		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin, close: func() {}},
+		engine: engine{dialect: "postgres", begin: begin, look: look, close: func() {}},
+		ready:  readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
 
@@ -142,9 +173,6 @@ func (db *DB) Close() error {
 	db.engine.close()
 	return errors.Join(db.read.Close(), db.write.Close())
 }
-
-// Ping reports whether the database can be reached; problem.Unavailable if not.
-func (db *DB) Ping(ctx context.Context) error { return known(db.read.PingContext(ctx)) }
 
 // Tx runs f in one transaction: all of it happens, or nothing.
 func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {

@@ -7,14 +7,21 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sesame/server/secret"
 )
 
-// masterKeySize is 256 bits.
-const masterKeySize = 32
+const (
+	// masterKeySize is 256 bits.
+	masterKeySize = 32
+	// maxKeyFile is how much of a key file is read, in bytes.
+	maxKeyFile = 4 << 10
+)
 
 // MasterKey is the one secret that an operator keeps. It never encrypts or signs anything itself:
 // each purpose has a key of its own, derived by HKDF (RFC 5869).
@@ -51,17 +58,25 @@ func ParseMasterKey(text string) (MasterKey, error) {
 	return MasterKey{root: root}, nil
 }
 
-// ReadMasterKey reads the key from a file that nobody but its owner may read.
+// ReadMasterKey reads the key from a file that only its owner and its group may read.
 // A missing file is fs.ErrNotExist.
 func ReadMasterKey(file string) (MasterKey, error) {
-	info, err := os.Stat(file)
+	opened, err := os.Open(file)
 	if err != nil {
 		return MasterKey{}, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return MasterKey{}, fmt.Errorf("the master key file %s can be read by others; run: chmod 600 %s", file, file)
+	defer opened.Close()
+	info, err := opened.Stat()
+	switch {
+	case err != nil:
+		return MasterKey{}, err
+	case info.IsDir():
+		return MasterKey{}, fmt.Errorf("the master key file %s is a folder", file)
+	case secret.OpenToOthers(info):
+		return MasterKey{}, fmt.Errorf("every user of this machine has access to the master key file %s (mode %04o); run: chmod 600 %s, or mount the secret with mode 0440",
+			file, info.Mode().Perm(), file)
 	}
-	text, err := os.ReadFile(file)
+	text, err := io.ReadAll(io.LimitReader(opened, maxKeyFile))
 	if err != nil {
 		return MasterKey{}, err
 	}
@@ -77,13 +92,13 @@ func ReadMasterKey(file string) (MasterKey, error) {
 func MakeMasterKey(file string) (MasterKey, error) {
 	root := make([]byte, masterKeySize)
 	rand.Read(root)
-	temp, err := os.CreateTemp(filepath.Dir(file), ".sesame-key-*") // 0600
+	temp, err := os.CreateTemp(filepath.Dir(file), ".sesame-key-*")
 	if err != nil {
 		return MasterKey{}, err
 	}
 	defer os.Remove(temp.Name())
 	_, err = temp.WriteString(base64.StdEncoding.EncodeToString(root) + "\n")
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+	if err = errors.Join(err, temp.Chmod(0o600), temp.Sync(), temp.Close()); err != nil { // 0600 whatever the umask
 		return MasterKey{}, err
 	}
 	if err = os.Link(temp.Name(), file); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -71,8 +71,8 @@ def log_in(base, username, password, scope):
 
 @functools.cache
 def administrator(base):
-    """The account of SESAME_ADMIN, which outlives the run."""
-    username, _, password = os.environ["SESAME_ADMIN"].partition(":")
+    """The account of SESAME_TEST_ADMIN, which outlives the run."""
+    username, _, password = os.environ["SESAME_TEST_ADMIN"].partition(":")
     return log_in(base, username, password, "users:read users:write")
 
 
@@ -81,7 +81,7 @@ def code(base, purpose):
     "reset" the password of any account that has it.
 
     Nobody reads mails here, and an address gets one a minute. So the code is put where the server keeps what it has
-    mailed: into the SQLite file that SESAME_DATABASE names.
+    mailed: into the SQLite file that SESAME_TEST_DATABASE names.
     """
     user, password = register(base)
     code = secrets.token_urlsafe(32)
@@ -93,7 +93,7 @@ def code(base, purpose):
         "email_key": user["email"],
         "expires_at": int(time.time() + 600) * 1_000_000,
     }
-    file = pathlib.Path(os.environ["SESAME_DATABASE"]).absolute().as_uri()
+    file = pathlib.Path(os.environ["SESAME_TEST_DATABASE"]).absolute().as_uri()
     with closing(sqlite3.connect(f"{file}?mode=rw", uri=True, timeout=10)) as database, database:
         names = ", ".join(row), ", ".join(f":{name}" for name in row)
         database.execute("INSERT INTO one_time_codes ({}) VALUES ({})".format(*names), row)

@@ -1,8 +1,8 @@
 """What schemathesis must know of Sesame and cannot read from openapi.yaml, and three checks of our own.
 
-SESAME_ANONYMOUS=1 makes the same run without any token. SESAME_CLIENT=ID:SECRET is the service client that
-calls the operations which are for clients, SESAME_ADMIN=USERNAME:PASSWORD the account that calls those which are
-for administrators. SESAME_DATABASE=FILE is the server's SQLite file, for the codes of mails that nobody reads.
+SESAME_TEST_ANONYMOUS=1 makes the same run without any token. SESAME_TEST_CLIENT=ID:SECRET is the service client that
+calls the operations which are for clients, SESAME_TEST_ADMIN=USERNAME:PASSWORD the account that calls those which are
+for administrators. SESAME_TEST_DATABASE=FILE is the server's SQLite file, for the codes of mails that nobody reads.
 """
 
 import base64
@@ -14,9 +14,9 @@ import schemathesis
 from accounts import Accounts, administrator, code, newcomer, register
 from schemathesis.openapi.checks import RejectedPositiveData
 
-ANONYMOUS = os.environ.get("SESAME_ANONYMOUS") == "1"
+ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
 SCHEME = "OAuth2Password"
-CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_CLIENT", "").encode()).decode()
+CLIENT = "Basic " + base64.b64encode(os.environ.get("SESAME_TEST_CLIENT", "").encode()).decode()
 SETS_TEXT = ("createUser", "updateMe", "updateUser", "changePassword", "confirmPasswordReset")
 OWN_SCOPES = {"me:read", "me:write", "me:delete"}  # those of every account
 accounts = Accounts()
