@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"regexp"
@@ -313,9 +315,65 @@ func TestUnknownPaths(t *testing.T) {
 				t.Errorf("%s: got %d %s", path, a.status, a.body)
 			}
 		}
-		for _, id := range []string{"ME", "%6de", "me%00", "me;x=1", "me%2fsessions", newID()} { // somebody else's, if anybody's
+		for _, id := range []string{"ME", "me;x=1", "%256de", newID()} { // somebody else's, if anybody's
 			s.do(t, request{method: "GET", path: "/users/" + id, token: token}).want(403, "insufficient_scope")
 		}
+		for _, id := range []string{"me%00", "me%2fsessions", "me%5c", "..", "%2e%2e", ".", "%ff", newID() + "%2f"} { // nobody's
+			s.do(t, request{method: "GET", path: "/users/" + id, token: token}).want(404, "not_found")
+		}
 		s.do(t, request{method: "GET", path: "/users/me?anything=1", token: token}).want(200)
+	})
+}
+
+// N1, H6: an operation is the same one in every spelling of its path. Whatever else a path is made of, it opens
+// nothing to a stranger but the public operations.
+func TestEverySpellingIsTheSameOperation(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		random := rand.New(rand.NewPCG(1, 1))
+		type answered struct {
+			status    int
+			code      string
+			challenge string
+		}
+		ask := func(method, path string) answered {
+			a, err := s.try(request{method: method, path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return answered{a.status, a.code(), a.header.Get("WWW-Authenticate")}
+		}
+		respelled := func(path string) string {
+			var spelled strings.Builder
+			for _, b := range []byte(path) {
+				if b != '/' && random.IntN(3) == 0 {
+					fmt.Fprintf(&spelled, []string{"%%%02x", "%%%02X"}[random.IntN(2)], b)
+				} else {
+					spelled.WriteByte(b)
+				}
+			}
+			return spelled.String()
+		}
+		for _, op := range rules.Operations() {
+			path := pathParameter.ReplaceAllString(op.Path, newID())
+			plain := ask(op.Method, path)
+			if !op.Anonymous() && plain.status != 401 {
+				t.Errorf("%s: got %+v without a token", op.ID, plain)
+			}
+			for range 5 {
+				if spelled := respelled(path); ask(op.Method, spelled) != plain {
+					t.Errorf("%s %s: got %+v, want %+v", op.Method, spelled, ask(op.Method, spelled), plain)
+				}
+			}
+			for _, odd := range []string{"/", "//", "/..", "/./", "%2f", "%5c", "%00", "/%2e%2e/", "%ff"} {
+				at := 1 + random.IntN(len(path))
+				spelled := respelled(path[:at]) + odd + respelled(path[at:])
+				if a := ask(op.Method, spelled); a.status < 300 || a.status == 422 {
+					t.Errorf("%s %s: got %+v", op.Method, spelled, a)
+				}
+			}
+		}
+		me := s.newcomer(t, "ann").AccessToken
+		s.do(t, request{method: "GET", path: "/users/%6de", token: me}).want(200)
+		s.do(t, request{method: "GET", path: "/%75sers/m%65/sess%69ons", token: me}).want(200)
 	})
 }

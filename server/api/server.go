@@ -57,6 +57,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return s.Contract.FindRoute(c.Request().Method, c.Path())
 	}}
 	e.HTTPErrorHandler = edge.AnswerError
+	e.Pre(contract.PlainPaths)
 	e.Use(edge.Observe)
 	if o.CheckResponses {
 		e.Use(s.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }))

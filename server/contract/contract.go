@@ -35,6 +35,7 @@ type Scheme func(ctx context.Context, r *http.Request) (Caller, error)
 // Contract is a compiled document.
 type Contract struct {
 	operations map[string]*Operation // by operationId
+	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     []string
 }
 
@@ -94,7 +95,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
 	c.declaredScopes()
-	result := &Contract{operations: map[string]*Operation{}}
+	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}}
 	paths := c.doc.Paths
 	for _, path := range slices.Sorted(maps.Keys(paths.Map())) {
 		item := paths.Value(path)
@@ -105,6 +106,7 @@ func (c *compiler) compile() (*Contract, error) {
 				op.ID = method + " " + path
 			}
 			result.operations[op.ID] = op
+			result.routes[method+" "+echoPath(path)] = op
 		}
 	}
 	if err := errors.Join(c.faults...); err != nil {

@@ -5,14 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 )
 
 // Middlewares gives the enforcement of every operation, by operationId, as the generated
-// RegisterHandlersOptions.OperationMiddlewares takes it.
+// RegisterHandlersOptions.OperationMiddlewares takes it. It fails for paths that Echo cannot serve, or
+// between which it might not choose as the document means.
 func (c *Contract) Middlewares() (map[string][]echo.MiddlewareFunc, error) {
 	router, err := NewRouter("", c.Operations())
 	if err != nil {
@@ -20,6 +20,9 @@ func (c *Contract) Middlewares() (map[string][]echo.MiddlewareFunc, error) {
 	}
 	all := make(map[string][]echo.MiddlewareFunc, len(c.operations))
 	for id, op := range c.operations {
+		if t, err := newTemplate("", op.Path); err != nil || !t.isEchoRoute(echoPath(op.Path)) {
+			return nil, fmt.Errorf("%s: Echo cannot route this path: write its text decoded, without *, without a colon at the beginning of a segment and without text beside a parameter", op.Path)
+		}
 		all[id] = []echo.MiddlewareFunc{op.middleware(router)}
 	}
 	return all, nil
@@ -27,60 +30,76 @@ func (c *Contract) Middlewares() (map[string][]echo.MiddlewareFunc, error) {
 
 func (op *Operation) middleware(router *Router) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error { return op.serve(c, router, next) }
-	}
-}
-
-func (op *Operation) serve(c echo.Context, router *Router, next echo.HandlerFunc) error {
-	var params map[string]string
-	if names := c.ParamNames(); len(names) > 0 {
-		params = make(map[string]string, len(names))
-		for i, name := range names {
-			params[name] = c.ParamValues()[i]
-			if strings.Contains(params[name], "/") {
-				if err := op.misrouted(c, router); err != nil {
-					return err
-				}
+		return func(c echo.Context) error {
+			r := c.Request()
+			found := router.Find(r.Method, r.URL)
+			if found.Operation != op {
+				return misrouted(c, found)
 			}
+			r, err := op.Admit(r, found.Params())
+			if err != nil {
+				return err
+			}
+			c.SetRequest(r)
+			return next(c)
 		}
 	}
-	r, err := op.Admit(c.Request(), params)
-	if err != nil {
-		return err
-	}
-	c.SetRequest(r)
-	return next(c)
 }
 
-// misrouted looks again where a request has led whose path is longer than the operation's: to Echo, a
-// parameter at the end of a route is all the rest of the path.
-func (op *Operation) misrouted(c echo.Context, router *Router) error {
-	found, _, allowed := router.Find(op.Method, c.Request().URL.EscapedPath())
-	if found == op {
-		return nil
-	}
+// misrouted answers a request that Echo has led to the handler of another operation than the document has
+// for it: to Echo, a parameter at the end of a route is all the rest of the path.
+func misrouted(c echo.Context, found Match) error {
 	c.SetPath("") // it is no operation's
-	if len(allowed) == 0 {
+	if len(found.Allowed) == 0 {
 		return echo.ErrNotFound
 	}
-	c.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
+	c.Response().Header().Set(echo.HeaderAllow, strings.Join(found.Allowed, ", "))
 	return echo.ErrMethodNotAllowed
 }
 
-var pathParameter = regexp.MustCompile(`\{([^{}]+)\}`)
+// PlainPaths is a middleware for Echo's Pre. Echo compares a path with its routes as it was sent where that
+// differs from how Go would escape it; the document means the decoded path.
+func PlainPaths(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		*r = *Plain(r) // in place: Echo routes the request that it was given
+		return next(c)
+	}
+}
 
-// echoPath writes a path of the document as Echo does.
-func echoPath(path string) string { return pathParameter.ReplaceAllString(path, ":$1") }
+// echoPath writes a path of the document as the generated code registers it with Echo.
+func echoPath(path string) string {
+	return pathParameter.ReplaceAllString(strings.ReplaceAll(path, ":", `\:`), ":$1")
+}
 
-// FindRoute gives the operation behind an Echo route, or nil.
-func (c *Contract) FindRoute(method, path string) *Operation {
-	for _, op := range c.operations {
-		if op.Method == method && echoPath(op.Path) == path {
-			return op
+// isEchoRoute reports whether a route of Echo is the template's, whatever it calls the parameters.
+func (t *template) isEchoRoute(route string) bool {
+	parts := strings.Split(route, "/")[1:] // nothing is left of "", which is no route
+	if len(parts) != len(t.segments) {
+		return false
+	}
+	for i, s := range t.segments {
+		switch {
+		case !s.isText() && (s.isMixed() || !strings.HasPrefix(parts[i], ":")):
+			return false
+		case s.isText() && (parts[i] != strings.ReplaceAll(s.text, ":", `\:`) || !s.echoTakes()):
+			return false
 		}
 	}
-	return nil
+	return true
 }
+
+// echoTakes reports whether Echo can route a text. To it a * is the rest of the path, and a colon at the
+// beginning, though escaped, is confused with a parameter in the same place.
+func (s segment) echoTakes() bool {
+	return !strings.Contains(s.text, "*") && !strings.HasPrefix(s.text, ":")
+}
+
+// IsEchoRoute reports whether a route of Echo, as echo.Context.Path gives it, is that of the operation.
+func (m Match) IsEchoRoute(route string) bool { return m.route.isEchoRoute(route) }
+
+// FindRoute gives the operation behind an Echo route, or nil.
+func (c *Contract) FindRoute(method, path string) *Operation { return c.routes[method+" "+path] }
 
 // CheckRoutes reports where the document and the generated routes differ: the code was generated
 // from another document. Call it while no other routes are registered.

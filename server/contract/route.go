@@ -2,72 +2,181 @@ package contract
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
+	"maps"
+	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
-// route is an operation's path. Echo's router cannot have all that a document may: text beside a
-// parameter, /files/{name}.json.
+// Router finds the operation of a request by the paths of the document. A path is decoded once and
+// compared segment by segment, so that every spelling of it leads to one operation.
+type Router struct {
+	routes map[int][]*route // by their number of segments; the more specific before the less specific
+}
+
+// route is a path of the document with its operations by method.
 type route struct {
-	op      *Operation
-	pattern *regexp.Regexp
-	names   []string
+	*template
+	operations map[string]*Operation
 }
 
-// Router finds the operation of a request by the paths of the document.
-type Router struct{ routes []route }
+// Match is what a Router has found.
+type Match struct {
+	Operation *Operation // nil if none has this path and method
+	Allowed   []string   // without an operation, the methods that the path has; nil if it is unknown
+	Values    []string   // of the path's parameters, in their order, decoded
 
-// NewRouter makes a Router for the operations, which are served under base: "" for the root, no slash
-// at the end. Routes are tried in order: what has fewer parameters and more text is meant more closely.
+	route  *route
+	router *Router
+}
+
+// NewRouter makes a Router for operations that are served under base, a path as in an address, "" for the
+// root. It refuses paths between which routers might choose differently, and those that common routers
+// cannot serve: what it finds is the operation whose handler any router runs that prefers text to parameters.
 func NewRouter(base string, operations []*Operation) (*Router, error) {
-	routes := make([]route, 0, len(operations))
-	for _, op := range operations {
-		r := route{op: op}
-		text := "^" + regexp.QuoteMeta(base)
-		last := 0
-		for _, at := range pathParameter.FindAllStringSubmatchIndex(op.Path, -1) {
-			text += regexp.QuoteMeta(op.Path[last:at[0]]) + "([^/]+)"
-			r.names = append(r.names, op.Path[at[2]:at[3]])
-			last = at[1]
-		}
-		pattern, err := regexp.Compile(text + regexp.QuoteMeta(op.Path[last:]) + "$")
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", op.Path, err)
-		}
-		r.pattern = pattern
-		routes = append(routes, r)
+	r, err := NewForeignRouter(base, operations)
+	if err != nil {
+		return nil, err
 	}
-	slices.SortStableFunc(routes, func(a, b route) int {
-		return cmp.Or(cmp.Compare(len(a.names), len(b.names)), cmp.Compare(len(b.op.Path), len(a.op.Path)))
-	})
-	return &Router{routes}, nil
+	var faults []error
+	for _, routes := range r.routes {
+		for i, a := range routes {
+			if fault := a.check(); fault != nil {
+				faults = append(faults, fault)
+				continue
+			}
+			for _, b := range routes[:i] {
+				if reason := a.conflict(b); reason != "" {
+					faults = append(faults, fmt.Errorf("%s and %s %s", b.path, a.path, reason))
+				}
+			}
+		}
+	}
+	slices.SortFunc(faults, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) })
+	return r, errors.Join(faults...)
 }
 
-// Find gives the operation of a request with its path parameters; without one, the methods that the
-// path does take, nil for none. path is as it was sent, escapes and all.
-func (t *Router) Find(method, path string) (op *Operation, params map[string]string, allowed []string) {
-	for _, r := range t.routes {
-		values := r.pattern.FindStringSubmatch(path)
-		if values == nil {
-			continue
-		}
-		if r.op.Method != method {
-			allowed = append(allowed, r.op.Method)
-			continue
-		}
-		params = make(map[string]string, len(r.names))
-		for i, name := range r.names {
-			value, err := url.PathUnescape(values[i+1])
+// NewForeignRouter takes the paths of a document as they come: text may stand beside a parameter, and where
+// two paths match a request, the one with fewer parameters wins, then the one with more text, then the first
+// in alphabetical order. Use it where no other router follows.
+func NewForeignRouter(base string, operations []*Operation) (*Router, error) {
+	byPath := map[string]*route{}
+	r := &Router{routes: map[int][]*route{}}
+	var faults []error
+	for _, op := range operations {
+		known := byPath[op.Path]
+		if known == nil {
+			t, err := newTemplate(base, op.Path)
 			if err != nil {
-				value = values[i+1]
+				faults = append(faults, err)
+				continue
 			}
-			params[strings.TrimSpace(name)] = value
+			known = &route{t, map[string]*Operation{}}
+			byPath[op.Path] = known
+			r.routes[len(t.segments)] = append(r.routes[len(t.segments)], known)
 		}
-		return r.op, params, nil
+		known.operations[op.Method] = op
+	}
+	for _, routes := range r.routes {
+		slices.SortFunc(routes, func(a, b *route) int {
+			return cmp.Or(cmp.Compare(len(a.names()), len(b.names())), cmp.Compare(b.textLength(), a.textLength()), cmp.Compare(a.path, b.path))
+		})
+	}
+	return r, errors.Join(faults...)
+}
+
+// conflict says why routers might choose differently between two paths, if they might.
+func (r *route) conflict(other *route) string {
+	const undecided = "both match some requests, and neither is more specific: http.ServeMux refuses them, and other routers choose differently"
+	switch r.relationTo(other.template) {
+	case same:
+		return "are the same path, in another spelling or with other names for its parameters"
+	case overlapping:
+		for method := range r.operations {
+			if other.operations[method] != nil || method == http.MethodGet && other.operations[http.MethodHead] != nil ||
+				method == http.MethodHead && other.operations[http.MethodGet] != nil {
+				return undecided
+			}
+		}
+	case wider:
+		if r.operations[http.MethodHead] != nil && other.operations[http.MethodGet] != nil { // which takes HEAD, too
+			return undecided
+		}
+	case narrower:
+		return other.conflict(r)
+	}
+	return ""
+}
+
+// Find gives the operation that a request is for. A path that two routers might read in two ways is unknown.
+func (t *Router) Find(method string, u *url.URL) Match {
+	segments, ok := readPath(u)
+	if !ok {
+		return Match{}
+	}
+	var allowed []string
+	for _, r := range t.routes[len(segments)] {
+		values, matches := r.match(segments)
+		if !matches {
+			continue
+		}
+		if op := r.operations[method]; op != nil {
+			return Match{Operation: op, Values: values, route: r, router: t}
+		}
+		allowed = slices.AppendSeq(allowed, maps.Keys(r.operations))
 	}
 	slices.Sort(allowed)
-	return nil, nil, slices.Compact(allowed)
+	return Match{Allowed: slices.Compact(allowed)}
+}
+
+// Params gives the parameters of the path by their names.
+func (m Match) Params() map[string]string {
+	params := make(map[string]string, len(m.Values))
+	for i, name := range m.route.names() {
+		params[name] = m.Values[i]
+	}
+	return params
+}
+
+// readPath splits the path of a request into its decoded segments. It fails for a path that routers and
+// proxies disagree about.
+func readPath(u *url.URL) (segments []string, ok bool) {
+	// url.URL has decoded the path once already; a slash that was escaped has become one among others.
+	if u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || !utf8.ValidString(u.Path) ||
+		u.RawPath != "" && strings.Count(u.EscapedPath(), "/") != strings.Count(u.Path, "/") {
+		return nil, false
+	}
+	segments = strings.Split(u.Path[1:], "/")
+	for i, s := range segments {
+		if !readAlike(s, i == len(segments)-1) {
+			return nil, false
+		}
+	}
+	return segments, true
+}
+
+// readAlike reports whether every router and proxy reads a decoded segment as text. Only the last may be
+// empty: there a slash ends the path.
+func readAlike(s string, last bool) bool {
+	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' }
+	return s != "." && s != ".." && (s != "" || last) && !strings.ContainsFunc(s, odd)
+}
+
+// Plain gives a request whose path is spelled in the one way that every router reads alike. For a path
+// that Find does not know it gives the request as it is.
+func Plain(r *http.Request) *http.Request {
+	if r.URL.RawPath == "" {
+		return r
+	}
+	if _, ok := readPath(r.URL); !ok {
+		return r
+	}
+	plain, u := *r, *r.URL
+	u.RawPath = "" // the decoded path says it all, since it hides no slash
+	plain.URL, plain.RequestURI = &u, u.RequestURI()
+	return &plain
 }

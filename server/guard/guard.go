@@ -9,6 +9,10 @@
 //
 // A handler asks guard.CallerFrom(r.Context()) who is calling. What it answers where the document wants a caller
 // carries Cache-Control: no-store, unless the handler sets another value.
+//
+// The guard decodes the path of a request once and authorises the operation that the document has there.
+// The router behind it gets the path in one spelling, which every router reads alike; Echo, which has
+// chosen a route before, must have chosen that of the operation.
 package guard
 
 import (
@@ -18,8 +22,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -42,8 +44,8 @@ type Options struct {
 	// Audience is what must stand in a token's aud (SESAME_AUDIENCE).
 	Audience string
 
-	// BasePath is put before the paths of the document. Without it, it is the path of the document's
-	// first server; "/" says that there is none.
+	// BasePath is put before the paths of the document, and written as in an address. Without it, it is the
+	// path of the document's first server; "/" says that there is none.
 	BasePath string
 	// ValidateRequests refuses parameters and bodies that do not fit the document as well.
 	ValidateRequests bool
@@ -63,14 +65,13 @@ type Options struct {
 type Guard struct {
 	Options
 	router *contract.Router
-	routes map[string]*contract.Operation // by method and path, with {} for each parameter
 	keys   *keys
 	parser *jwt.Parser
 }
 
 // New reads the document and fetches the issuer's keys. It fails when the document leaves open who may
-// call an operation, names a scope that it does not declare, or uses a scheme that nobody checks; and
-// when the issuer gives no keys in time. The keys are refreshed until ctx ends or Close is called.
+// call an operation, names a scope that it does not declare, or uses a scheme that nobody checks; when
+// routers might choose differently between its paths; and when the issuer gives no keys in time. The keys are refreshed until ctx ends or Close is called.
 func New(ctx context.Context, o Options) (*Guard, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -88,23 +89,12 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
-	base := o.BasePath
-	if base == "" {
-		if base, err = doc.Servers.BasePath(); err != nil {
-			return nil, fmt.Errorf("guard: the address of the document's first server: %w", err)
-		}
-	}
-	base = strings.TrimSuffix(base, "/")
-	if g.router, err = contract.NewRouter(base, compiled.Operations()); err != nil {
+	base, err := o.basePath(doc)
+	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
-	g.routes = map[string]*contract.Operation{}
-	for _, op := range compiled.Operations() {
-		route := op.Method + " " + base + pathParameter.ReplaceAllString(op.Path, "{}")
-		if g.routes[route] != nil {
-			return nil, fmt.Errorf("guard: %s %s is there twice, with other names for its parameters", op.Method, op.Path)
-		}
-		g.routes[route] = op
+	if g.router, err = contract.NewRouter(base, compiled.Operations()); err != nil {
+		return nil, fmt.Errorf("guard: the OpenAPI document leaves open which operation a request is for:\n%w", err)
 	}
 	if g.keys, err = fetchKeys(ctx, g.Options); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -154,91 +144,86 @@ func (g *Guard) schemes(doc *openapi3.T) map[string]contract.Scheme {
 // Close stops the refreshing of keys.
 func (g *Guard) Close() { g.keys.stop() }
 
+// basePath gives what is put before the paths, without a slash at the end.
+func (o *Options) basePath(doc *openapi3.T) (string, error) {
+	base := o.BasePath
+	if base == "" {
+		decoded, err := doc.Servers.BasePath()
+		if err != nil {
+			return "", fmt.Errorf("the address of the document's first server: %w", err)
+		}
+		base = (&url.URL{Path: decoded}).EscapedPath()
+	}
+	if !strings.HasPrefix(base, "/") || strings.ContainsAny(base, "?#{}") {
+		return "", fmt.Errorf("the base path %q must be a path such as /v1", base)
+	}
+	return strings.TrimSuffix(base, "/"), nil
+}
+
 // Handler lets what the document allows through to next. What it does not know is answered with 404
 // or 405, so that no route is open because it was forgotten. Paths that two routers might read in
-// two ways, with an escaped slash or with dots for a part, are not known.
+// two ways, with an escaped slash or with dots for a part, are not known. A router behind next must prefer
+// text to parameters, as http.ServeMux, Echo and chi do, and nothing may change the method or the path
+// on the way to it. Where next is an http.ServeMux, the guard looks that its pattern is the operation's.
 func (g *Guard) Handler(next http.Handler) http.Handler {
+	mux, _ := next.(*http.ServeMux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if ambiguous(r.URL) {
-			g.answer(w, r, nil, errNotFound())
-			return
+		found := g.router.Find(r.Method, r.URL)
+		r = contract.Plain(r)
+		if mux != nil && found.Operation != nil {
+			if _, pattern := mux.Handler(r); pattern != "" && !found.IsServeMuxPattern(pattern) {
+				g.misrouted(r, found, pattern)
+				found = contract.Match{}
+			}
 		}
-		op, params, allowed := g.router.Find(r.Method, r.URL.EscapedPath())
-		if admitted := g.admit(w, r, op, params, allowed); admitted != nil {
+		if admitted := g.admit(w, r, found); admitted != nil {
 			next.ServeHTTP(w, admitted)
 		}
 	})
 }
 
-func ambiguous(u *url.URL) bool {
-	escaped, parts := strings.ToLower(u.EscapedPath()), strings.Split(u.Path, "/")
-	return strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") || slices.Contains(parts, ".") || slices.Contains(parts, "..")
-}
-
-// Echo is Handler for Echo's Use, on the whole server or on a group. The operation is that of the route
-// which Echo has chosen.
+// Echo is Handler for Echo's Use, on the whole server or on a group. The route that Echo has chosen must be
+// that of the operation, so in Pre, where Echo has chosen none, everything is 404.
 func (g *Guard) Echo() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
-			r, route := c.Request(), documented(c.Path())
-			op := g.routes[r.Method+" "+route]
-			params := map[string]string{}
-			var allowed []string
-			if op != nil {
-				for i, name := range pathParameter.FindAllStringSubmatch(op.Path, -1) {
-					params[name[1]] = c.ParamValues()[i]
-				}
-			} else {
-				allowed = g.methods(route)
+			r := c.Request()
+			found := g.router.Find(r.Method, r.URL)
+			if found.Operation != nil && !found.IsEchoRoute(c.Path()) {
+				g.misrouted(r, found, c.Path())
+				found = contract.Match{}
 			}
-			admitted := g.admit(c.Response(), r, op, params, allowed)
+			admitted := g.admit(c.Response(), contract.Plain(r), found)
 			if admitted == nil {
 				return nil // is answered
 			}
 			c.SetRequest(admitted)
+			c.SetParamValues(found.Values...) // decoded, as the plain path is
 			return next(c)
 		}
 	}
 }
 
-var pathParameter = regexp.MustCompile(`\{([^{}]+)\}`)
-
-var echoParameter = regexp.MustCompile(`\\:|:[^/]+`)
-
-// documented writes a path of Echo as a document does, without the names of its parameters, which the two
-// may call otherwise. An escaped colon is text.
-func documented(path string) string {
-	return echoParameter.ReplaceAllStringFunc(path, func(part string) string {
-		if part == `\:` {
-			return ":"
-		}
-		return "{}"
-	})
-}
-
-func (g *Guard) methods(path string) (allowed []string) {
-	for route := range g.routes {
-		if method, known, _ := strings.Cut(route, " "); known == path {
-			allowed = append(allowed, method)
-		}
-	}
-	slices.Sort(allowed)
-	return allowed
+// misrouted tells the log why an operation of the document is not found. The path itself may hold secrets.
+func (g *Guard) misrouted(r *http.Request, found contract.Match, route string) {
+	g.Log.DebugContext(r.Context(), "refused: the router has chosen another route than the operation's",
+		"operation", found.Operation.ID, "path", found.Operation.Path, "route", route)
 }
 
 // admit gives the request with its caller, or answers it and gives nil.
-func (g *Guard) admit(w http.ResponseWriter, r *http.Request, op *contract.Operation, params map[string]string, allowed []string) *http.Request {
+func (g *Guard) admit(w http.ResponseWriter, r *http.Request, found contract.Match) *http.Request {
 	var err error
+	op := found.Operation
 	switch {
-	case op == nil && len(allowed) > 0:
-		w.Header().Set("Allow", strings.Join(allowed, ", "))
+	case op == nil && len(found.Allowed) > 0:
+		w.Header().Set("Allow", strings.Join(found.Allowed, ", "))
 		err = problem.New(problem.MethodNotAllowed, "This address does not take the method; Allow lists those that it takes.")
 	case op == nil:
-		err = errNotFound()
+		err = problem.New(problem.NotFound, "There is nothing at this address.")
 	default:
 		var admitted *http.Request
 		if g.ValidateRequests {
-			admitted, err = op.Admit(r, params)
+			admitted, err = op.Admit(r, found.Params())
 		} else {
 			admitted, err = op.Authorize(r)
 		}
@@ -252,5 +237,3 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, op *contract.Opera
 	g.answer(w, r, op, err)
 	return nil
 }
-
-func errNotFound() error { return problem.New(problem.NotFound, "There is nothing at this address.") }

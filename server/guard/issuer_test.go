@@ -74,7 +74,7 @@ type issuer struct {
 	broken  func(w http.ResponseWriter) // answers for the keys while it is set
 }
 
-func newIssuer(t *testing.T) *issuer {
+func newIssuer(t testing.TB) *issuer {
 	t.Helper()
 	i := &issuer{keys: map[string]crypto.Signer{"first": ecKey(t)}}
 	i.Server = httptest.NewServer(http.HandlerFunc(i.serve))
@@ -82,7 +82,7 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-func ecKey(t *testing.T) crypto.Signer {
+func ecKey(t testing.TB) crypto.Signer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -192,7 +192,7 @@ func whoCalls(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, "a stranger")
 }
 
-func newGuard(t *testing.T, i *issuer, change func(*guard.Options)) *guard.Guard {
+func newGuard(t testing.TB, i *issuer, change func(*guard.Options)) *guard.Guard {
 	t.Helper()
 	o := guard.Options{OpenAPI: []byte(notes), Issuer: i.URL, Audience: audience, Log: slog.New(slog.DiscardHandler)}
 	if change != nil {

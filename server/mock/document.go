@@ -22,7 +22,7 @@ type Document struct {
 	OpenAPI []byte
 
 	openAPI *openapi3.T
-	base    string // path under which the operations are served; no slash at the end
+	base    string // path under which the operations are served, as in an address; no slash at the end
 }
 
 // Read takes a document whose addresses are paths already, such as our own contract.
@@ -34,20 +34,36 @@ func Read(text []byte) (*Document, error) {
 	return &Document{OpenAPI: text, openAPI: doc}, nil
 }
 
-// Load reads a document of others, YAML or JSON, OpenAPI 3.0 or 3.1, and the files that it refers to.
+// Load reads a document of others, YAML or JSON, OpenAPI 3.0 or 3.1, and the files of its folder that it
+// refers to. It reads no file outside that folder, whatever the document and the links in the folder say,
+// and fetches nothing: the mock serves what it reads.
 func Load(file string) (*Document, error) {
-	text, err := os.ReadFile(file)
+	folder, err := os.OpenRoot(filepath.Dir(file))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	defer folder.Close()
+	name := filepath.Base(file)
+	text, err := read(folder, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	loader := openapi3.NewLoader()
-	loader.IsExternalRefsAllowed = true
-	loader.ReadFromURIFunc = openapi3.ReadFromFile // and from nowhere else
-	relative, err := relativePath(file)
-	if err != nil {
-		return nil, err
+	loader.ReadFromURIFunc = func(_ *openapi3.Loader, ref *url.URL) ([]byte, error) {
+		refused := func(err error) error {
+			return fmt.Errorf("$ref %s: %w; only files in the folder of the document are read: bundle it into one file", ref, err)
+		}
+		if ref.Scheme != "" || ref.Host != "" {
+			return nil, refused(errors.New("is an address"))
+		}
+		text, err := read(folder, filepath.FromSlash(ref.Path))
+		if err != nil {
+			return nil, refused(err)
+		}
+		return text, nil
 	}
-	doc, err := loader.LoadFromFile(relative)
+	// A relative path, since flatten never ends with an absolute one.
+	doc, err := loader.LoadFromDataWithPath(text, &url.URL{Path: name})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -67,7 +83,7 @@ func Load(file string) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: the address of its first server: %w", file, err)
 	}
-	base = strings.TrimSuffix(base, "/")
+	base = strings.TrimSuffix((&url.URL{Path: base}).EscapedPath(), "/")
 	leadHere(tree.Content[0], base+"/")
 	if text, err = yaml.Marshal(&tree); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
@@ -75,17 +91,16 @@ func Load(file string) (*Document, error) {
 	return &Document{OpenAPI: text, openAPI: doc, base: base}, nil
 }
 
-// relativePath is for flatten: the library looks for ever for a name for what an absolute path holds.
-func relativePath(file string) (string, error) {
-	absolute, err := filepath.Abs(file)
+// read reads a regular file of the folder. A link may lead only to another file in it.
+func read(folder *os.Root, name string) ([]byte, error) {
+	info, err := folder.Stat(name)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	here, err := os.Getwd()
-	if err != nil {
-		return "", err
+	if !info.Mode().IsRegular() { // a named pipe would block the start
+		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	return filepath.Rel(here, absolute)
+	return folder.ReadFile(name)
 }
 
 // Title is the name that the document gives itself.
@@ -124,13 +139,13 @@ func (d *Document) tokenPaths() []string {
 	return paths
 }
 
-// pathOf takes the path of an address, which may be relative.
+// pathOf takes the path of an address, which may be relative, as it is written there.
 func pathOf(address string) (string, bool) {
 	u, err := url.Parse(address)
 	if err != nil || address == "" {
 		return "", false
 	}
-	return "/" + strings.Trim(u.Path, "/"), true
+	return "/" + strings.Trim(u.EscapedPath(), "/"), true
 }
 
 func refersToFiles(n *yaml.Node) bool {

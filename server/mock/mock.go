@@ -11,6 +11,7 @@ package mock
 
 import (
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -42,9 +43,8 @@ type Mock struct {
 	router   *contract.Router
 	tokens   *tokens
 	edge     *api.Edge
-	// ours are answered by the mock itself, by method and path without the base path: what must be
-	// true for tokens to work.
-	ours map[string]func(http.ResponseWriter, *http.Request, *answer) (*answer, error)
+	// ours are answered by the mock itself, by path and method: what must be true for tokens to work.
+	ours map[string]map[string]handler
 }
 
 // operationKey is where a request keeps the operation that it was routed to.
@@ -61,7 +61,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 		return nil, err
 	}
 	m.tokens.declared = m.Contract.Scopes()
-	if m.router, err = contract.NewRouter(o.Document.base, m.Contract.Operations()); err != nil {
+	if m.router, err = contract.NewForeignRouter(o.Document.base, m.Contract.Operations()); err != nil {
 		return nil, err
 	}
 	m.edge = &api.Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
@@ -69,53 +69,79 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 		return op
 	}}
 	e.HTTPErrorHandler = m.edge.AnswerError
-	// A front end is served from somewhere else while it is built.
-	e.Use(middleware.CORSWithConfig(middleware.CORSConfig{
-		AllowOrigins:  []string{"*"},
-		ExposeHeaders: []string{"X-Request-ID", "WWW-Authenticate", "Retry-After", "Location", "Preference-Applied"},
-	}))
+	m.registerOurs()
 	e.Use(m.edge.Observe, m.serve)
-	m.registerOurs(e)
 	return m, nil
 }
 
-// serve answers the operations of the document, and leaves the rest to the routes of Echo.
+var everyOrigin = middleware.CORSWithConfig(middleware.CORSConfig{
+	AllowOrigins:  []string{"*"},
+	ExposeHeaders: []string{"X-Request-ID", "WWW-Authenticate", "Retry-After", "Location", "Preference-Applied"},
+})
+
+// serve answers the operations of the document and the mock's own, and leaves the rest to the routes of
+// Echo. Scripts of every origin may call operations, for a front end is served from somewhere else while it
+// is built; pages and documents they may not read.
 func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r := c.Request()
-		op, params, allowed := m.router.Find(r.Method, r.URL.EscapedPath())
-		switch {
-		case op == nil && allowed == nil:
-			return next(c)
-		case op == nil:
-			c.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
-			return echo.ErrMethodNotAllowed
+		r := contract.Plain(c.Request())
+		found := m.router.Find(r.Method, r.URL)
+		var own map[string]handler
+		if r.URL.RawPath == "" {
+			own = m.ours[r.URL.Path]
 		}
-		c.Set(operationKey, op)
-		c.SetPath(op.Path)
-		wish, err := readPrefer(r.Header.Values("Prefer"))
+		if found.Operation == nil && found.Allowed == nil && own == nil {
+			return next(c)
+		}
+		return everyOrigin(func(c echo.Context) error { return m.answer(c, r, found, own) })(c)
+	}
+}
+
+func (m *Mock) answer(c echo.Context, r *http.Request, found contract.Match, own map[string]handler) error {
+	switch h := own[r.Method]; {
+	case found.Operation != nil:
+		return m.operate(c, r, found, h)
+	case h != nil:
+		c.SetPath(r.URL.Path)
+		a, err := h(c.Response(), r, newAnswer(http.StatusOK))
 		if err != nil {
 			return err
 		}
-		if wish != (preference{}) {
-			a, err := m.preferred(op, wish)
-			if err != nil {
-				return err
-			}
-			return a.send(c)
-		}
-		admitted, err := op.Admit(r, params)
+		return a.send(c)
+	}
+	allowed := slices.Sorted(maps.Keys(own))
+	allowed = slices.Compact(slices.Sorted(slices.Values(append(allowed, found.Allowed...))))
+	c.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
+	return echo.ErrMethodNotAllowed
+}
+
+// operate answers an operation of the document; own is the mock's answer, if it has one.
+func (m *Mock) operate(c echo.Context, r *http.Request, found contract.Match, own handler) error {
+	op := found.Operation
+	c.Set(operationKey, op)
+	c.SetPath(op.Path)
+	wish, err := readPrefer(r.Header.Values("Prefer"))
+	if err != nil {
+		return err
+	}
+	if wish != (preference{}) {
+		a, err := m.preferred(op, wish)
 		if err != nil {
-			return m.refuse(c, op, err)
-		}
-		a := success(op)
-		if own := m.ours[op.Method+" "+op.Path]; own != nil {
-			if a, err = own(c.Response(), admitted, a); err != nil {
-				return m.refuse(c, op, err)
-			}
+			return err
 		}
 		return a.send(c)
 	}
+	admitted, err := op.Admit(r, found.Params())
+	if err != nil {
+		return m.refuse(c, op, err)
+	}
+	a := success(op)
+	if own != nil {
+		if a, err = own(c.Response(), admitted, a); err != nil {
+			return m.refuse(c, op, err)
+		}
+	}
+	return a.send(c)
 }
 
 // refuse answers an error as Sesame does where the document allows it, and else with the document's

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"mime"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -18,20 +19,22 @@ const (
 	metadataPath = "/.well-known/oauth-authorization-server"
 )
 
+// handler answers at an address of the mock's own. documented is what the document's operation there, if it
+// has one, answers.
+type handler = func(w http.ResponseWriter, r *http.Request, documented *answer) (*answer, error)
+
 // registerOurs takes over what must be true for tokens to work: the token endpoints, the keys, the
 // metadata. Where the document has an operation at such a path, the contract is checked first.
-func (m *Mock) registerOurs(e *echo.Echo) {
-	type handler = func(http.ResponseWriter, *http.Request, *answer) (*answer, error)
-	m.ours = map[string]handler{}
+func (m *Mock) registerOurs() {
+	m.ours = map[string]map[string]handler{}
 	take := func(method, path string, h handler) {
-		m.ours[method+" "+strings.TrimPrefix(path, m.Document.base)] = h
-		e.Add(method, path, func(c echo.Context) error {
-			a, err := h(c.Response(), c.Request(), newAnswer(http.StatusOK))
-			if err != nil {
-				return err
-			}
-			return a.send(c)
-		})
+		if decoded, err := url.PathUnescape(path); err == nil {
+			path = decoded
+		}
+		if m.ours[path] == nil {
+			m.ours[path] = map[string]handler{}
+		}
+		m.ours[path][method] = h
 	}
 	for _, path := range m.TokenPaths() {
 		take(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request, documented *answer) (*answer, error) {
