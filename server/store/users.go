@@ -22,7 +22,7 @@ type User struct {
 	Disabled      bool
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
-	ImportedAs    string // see ImportedAs; only CreateUser looks at it
+	ImportedAs    string // written by CreateUser, read by the query of that name
 }
 
 // ImportedBefore is the ImportedAs of accounts that were imported before the column existed.

@@ -20,8 +20,8 @@ def add(look_alike, prototype):
         prototypes[ord(look_alike)] = plain
 
 
-# Letters whose name says what they look like, and which the file leaves out: ᴀ, ɗ. Where it has them, it knows better.
-named = re.compile(r"LATIN (?:LETTER SMALL CAPITAL|SMALL LETTER(?: DOTLESS| SCRIPT)?) ([A-Z])(?: WITH .*)?")
+# Letters whose name says what they look like, and which the file leaves out: ᴀ, ɗ, ɛ. Where it has them, it knows better.
+named = re.compile(r"LATIN (?:LETTER SMALL CAPITAL|SMALL LETTER(?: [A-Z]+)?) ([A-Z])(?: WITH .*)?")
 for code in range(0x80, sys.maxunicode):
     if match := named.fullmatch(unicodedata.name(chr(code), "")):
         add(chr(code), match[1].lower())
