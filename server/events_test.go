@@ -188,7 +188,7 @@ var deeds = []struct {
 	}},
 	{"email_lost", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net', email_claimed_at = 4000000000000000 WHERE id = '`+ann.ID.String()+`'`)
-		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "owner", "password": horse}}).want(201))
+		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "holder", "password": horse}}).want(201))
 		s.plantCode(t, ann.Username, auth.ToConfirm, owner.ID.String(), "ann@example.net")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID.String(), "", "", ""}

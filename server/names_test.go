@@ -41,7 +41,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 				t.Errorf("%q: an import refuses %v", name, refused)
 			}
 		}
-		s.do(t, request{method: "PATCH", path: "/users/me", token: token, json: map[string]any{"full_name": "محمد‌رضا"}}).want(200)
+		s.do(t, request{method: "PATCH", path: "/users/me", token: token, json: map[string]any{"full_name": "محمد\u200cرضا"}}).want(200)
 		s.do(t, request{method: "PATCH", path: "/users/me", token: token, json: map[string]any{"full_name": nil}}).want(200)
 		// An address is text that others see as well.
 		for _, address := range []string{"a\u202eb@example.com", "a\u0085b@example.com", "ann@ex\u200bample.com"} {
@@ -129,12 +129,27 @@ func TestATerminalGetsNoControlCharacters(t *testing.T) {
 			args  []string
 			lines int // that a person is shown; 0: however many
 		}{
-			{"", []string{"user", "list"}, 5}, {"", []string{"user", "show", id}, 7}, {"", []string{"user", "disable", id}, 7}, {"", []string{"user", "enable", id}, 7},
-			{"", []string{"user", "grant", id, "users:read"}, 7}, {horse, []string{"user", "set-password", id}, 7}, {horse, []string{"user", "create", "x" + hostile}, 0},
-			{lines, []string{"user", "import", "-"}, 0}, {"", []string{"user", "show", hostile}, 0},
-			{"", []string{"client", "list"}, 2}, {"", []string{"client", "create", hostile}, 0}, {"", []string{"client", "delete", hostile}, 0}, {"", []string{"client", "delete", c.ID}, 1},
-			{"", []string{"keys", "list"}, 0}, {"", []string{"migrate"}, 1}, {"", []string{"config"}, 0}, {"", []string{"user", "export"}, 0}, {"", []string{"user", "export", file}, 0},
-			{"", []string{"mock", hostile}, 0}, {"", []string{"serve", "--listen", hostile}, 0}, {"", []string{hostile}, 0},
+			{"", []string{"user", "list"}, 5},
+			{"", []string{"user", "show", id}, 7},
+			{"", []string{"user", "disable", id}, 7},
+			{"", []string{"user", "enable", id}, 7},
+			{"", []string{"user", "grant", id, "users:read"}, 7},
+			{horse, []string{"user", "set-password", id}, 7},
+			{horse, []string{"user", "create", "x" + hostile}, 0},
+			{lines, []string{"user", "import", "-"}, 0},
+			{"", []string{"user", "show", hostile}, 0},
+			{"", []string{"client", "list"}, 2},
+			{"", []string{"client", "create", hostile}, 0},
+			{"", []string{"client", "delete", hostile}, 0},
+			{"", []string{"client", "delete", c.ID}, 1},
+			{"", []string{"keys", "list"}, 0},
+			{"", []string{"migrate"}, 1},
+			{"", []string{"config"}, 0},
+			{"", []string{"user", "export"}, 0},
+			{"", []string{"user", "export", file}, 0},
+			{"", []string{"mock", hostile}, 0},
+			{"", []string{"serve", "--listen", hostile}, 0},
+			{"", []string{hostile}, 0},
 		} {
 			stdout, stderr, _ := s.sesame(t, command.stdin, command.args...)
 			where := fmt.Sprintf("%.40q", command.args)

@@ -28,7 +28,7 @@ func (w *visibleWriter) Write(p []byte) (int, error) {
 	if len(w.rest) == 0 && !slices.ContainsFunc(p, unusual) {
 		return w.to.Write(p)
 	}
-	text := append(w.rest, p...)
+	text := slices.Concat(w.rest, p)
 	whole := len(text)
 	for i := max(0, whole-utf8.UTFMax+1); i < len(text); i++ {
 		if utf8.RuneStart(text[i]) && !utf8.FullRune(text[i:]) {

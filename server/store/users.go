@@ -23,7 +23,7 @@ type User struct {
 	Disabled       bool
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
-	ImportedAs     string // see ImportedAs; only CreateUser looks at it
+	ImportedAs     string // written by CreateUser, read by the query of that name
 }
 
 // MerelyClaimed reports whether nobody has vouched for the address: neither its owner nor an operator. (A server of the

@@ -12,7 +12,7 @@ prototypes = {}  # of characters, as code points
 def add(look_alike, prototype):
     # Without its marks, as names are compared: ł is l with a stroke.
     plain = "".join(c for c in unicodedata.normalize("NFD", prototype) if not unicodedata.category(c).startswith("M"))
-    if not (plain.isascii() and plain.isalnum()):
+    if not (plain.isascii() and plain.replace("!", "l").isalnum()):  # an exclamation mark is read as l or i
         return
     if look_alike.isascii() or unicodedata.category(look_alike).startswith("M"):
         return
@@ -20,8 +20,9 @@ def add(look_alike, prototype):
         prototypes[ord(look_alike)] = plain
 
 
-# Letters whose name says what they look like, and which the file leaves out: ᴀ, ɗ. Where it has them, it knows better.
-named = re.compile(r"LATIN (?:LETTER SMALL CAPITAL|SMALL LETTER(?: DOTLESS| SCRIPT)?) ([A-Z])(?: WITH .*)?")
+# Letters whose name says what they look like, and which the file leaves out: ᴀ, ɗ, ɛ. Where it has them, it knows better.
+named = re.compile(r"LATIN (?:LETTER SMALL CAPITAL|SMALL LETTER(?: [A-Z]+)?) ([A-Z])(?: WITH .*)?")
+add("ð", "d")
 for code in range(0x80, sys.maxunicode):
     if match := named.fullmatch(unicodedata.name(chr(code), "")):
         add(chr(code), match[1].lower())
