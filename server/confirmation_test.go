@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -107,9 +109,21 @@ func TestManyClaimsHideNobody(t *testing.T) {
 	})
 }
 
-// N3, N11: a mail to an address that nobody has confirmed shows no name that a stranger chose.
+// N3, N11: a mail to an address that nobody has confirmed shows no name that a stranger chose, not even in templates that
+// would show one.
 func TestMailsToAClaimedAddressShowNoName(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		folder := t.TempDir()
+		for _, kind := range []string{"confirm_email", "reset_password"} {
+			for ending, start := range map[string]string{".txt": "Subject: Hello {{.Username}}\n\n", ".html": ""} {
+				text := start + "{{.Link}} {{.Username}} {{.FullName}}"
+				if err := os.WriteFile(filepath.Join(folder, kind+ending), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.stop()
+		s = start(t, s.dbURL, "SESAME_SMTP_URL="+post.URL, "SESAME_MAIL_TEMPLATES="+folder)
 		const name, full = "call-555-0199-now", "Your bank http://evil.example"
 		s.create(t, map[string]any{"username": name, "password": horse, "email": ownAddress, "full_name": full}).want(201)
 		confirm := mailedCode(t, post, ownAddress, 1)
