@@ -231,7 +231,7 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 	if reason != "" {
 		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/password", reason)
 	}
-	hash, err := s.hasher.Hash(ctx, next.Reveal())
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), next.Reveal())
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ const (
 	confirmTTL = 24 * time.Hour
 	// resetTTL is what CountMail keeps the next mail back for at most: who gets no further mail has one whose code is good.
 	resetTTL = time.Hour
-	// freeMailsOfNetwork may be asked for from one address of the network in a clock hour, to whomever.
+	// freeMailsOfNetwork may be asked for from one IPv4 address or IPv6 /64 in a clock hour, to whomever.
 	freeMailsOfNetwork = 100
 	// maxLosers lose an address, at most, when somebody proves that it is theirs. There is nothing that
 	// the rest could do with it.
@@ -38,12 +38,11 @@ const (
 // Administrators may do so for as many as they like.
 func (s *Service) mayMail(ctx context.Context, q *store.Queries, by *Caller, purpose Purpose, key string) (bool, error) {
 	if by == nil || !by.HasScope(AdminScope) {
-		from, _ := originOf(ctx)
-		counted, err := q.CountFailure(ctx, store.Throttle{
-			Key: s.Blind.Key("mails from", network(from.IPAddress)), Free: freeMailsOfNetwork, ClearAt: s.Now().Truncate(time.Hour).Add(time.Hour),
-		}, s.Now())
-		if err != nil || !counted {
-			return false, err
+		for _, n := range s.networkCounters(mailsAskedFor, networkOf(ctx), freeMailsOfNetwork) {
+			counted, err := q.CountFailure(ctx, store.Throttle{Key: n.key, Free: n.free, ClearAt: s.Now().Truncate(time.Hour).Add(time.Hour)}, s.Now())
+			if err != nil || !counted {
+				return false, err
+			}
 		}
 	}
 	return q.CountMail(ctx, s.mailLane(purpose, key), s.Now())
