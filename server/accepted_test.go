@@ -13,6 +13,7 @@ import (
 	"sesame/gen/api"
 	"sesame/server/auth"
 	"sesame/server/mail"
+	"sesame/server/network"
 	"sesame/server/password"
 	"sesame/server/secret"
 	"sesame/server/smtptest"
@@ -145,9 +146,9 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 		"the client hangs up": func(_ context.Context, _ *password.Hasher, hangUp func()) { hangUp() },
 		"the queue is full": func(ctx context.Context, hasher *password.Hasher, _ func()) {
 			for range 200 {
-				go hasher.Verify(ctx, "", wrong) //nolint:errcheck // it only waits
+				go hasher.Verify(ctx, network.Network{}, "", wrong) //nolint:errcheck // it only waits
 			}
-			for hasher.Busy() == nil {
+			for hasher.Busy(network.Network{}) == nil {
 				runtime.Gosched()
 			}
 		},
@@ -192,7 +193,7 @@ func hashOf(t *testing.T, scheme, plain string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash, err := hasher.Hash(t.Context(), plain)
+	hash, err := hasher.Hash(t.Context(), network.Network{}, plain)
 	if err != nil {
 		t.Fatal(err)
 	}

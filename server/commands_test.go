@@ -148,7 +148,7 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 	faulty := environment{
 		"SESAME_LISTEN": "nowhere", "SESAME_PUBLIC_URL": "ftp://x", "SESAME_DATABASE_URL": "mysql://root:db-secret@x/y",
 		"SESAME_ACCESS_TOKEN_TTL": "ten minutes", "SESAME_REFRESH_IDLE_TTL": "-1s", "SESAME_REFRESH_TTL": "-1h",
-		"SESAME_REFRESH_GRACE": "6m", "SESAME_REGISTRATION": "maybe", "SESAME_PASSWORD_MIN_LENGTH": "seven",
+		"SESAME_REFRESH_GRACE": "6m", "SESAME_REGISTRATION": "maybe", "SESAME_REGISTRATION_LIMIT": "many", "SESAME_PASSWORD_MIN_LENGTH": "seven",
 		"SESAME_SIGNING_ALG": "HS256", "SESAME_KEY_ROTATION": "monthly",
 		"SESAME_PASSWORD_HASH": "md5", "SESAME_DOCS": "yes", "SESAME_CHECK_RESPONSES": "yes", "SESAME_LOG_FORMAT": "xml", "SESAME_LOG_LEVEL": "loud",
 		"SESAME_SMTP_URL": "smtp://u:db-secret@mail.example/x", "SESAME_MAIL_FROM": "nobody",
@@ -163,6 +163,7 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 		"SESAME_PUBLIC_URL": "https://login.example/", "SESAME_PASSWORD_MIN_LENGTH": "7", "SESAME_ACCESS_TOKEN_TTL": "59s", "SESAME_LISTEN": "8080",
 		"SESAME_SIGNING_ALG": "es256", "SESAME_KEY_ROTATION": "59m",
 		"SESAME_REFRESH_IDLE_TTL": "9m", "SESAME_REFRESH_TTL": "9m", // less than an access token's life
+		"SESAME_REGISTRATION_LIMIT": "-1",
 	} {
 		fails(t, "", environment{name: value}, name, "config")
 	}

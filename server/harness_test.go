@@ -194,7 +194,8 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 	environment := map[string]string{
 		"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": databaseURL, "SESAME_MASTER_KEY": testKey(),
 		"SESAME_CHECK_RESPONSES": "on", "SESAME_LOG_FORMAT": "json",
-		"SESAME_SMTP_URL": "log:", // many tests have a public URL, where it must be said
+		"SESAME_SMTP_URL":           "log:", // many tests have a public URL, where it must be said
+		"SESAME_REGISTRATION_LIMIT": "0",    // every account of a test is registered from 127.0.0.1
 	}
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")

@@ -140,7 +140,7 @@ func (p *program) service(parts *parts, scopes []string, log *slog.Logger) *auth
 	return auth.New(parts.db, parts.hasher, issuer, token.NewRefresher(parts.master), auth.Settings{
 		Scopes: scopes, AccessTTL: p.AccessTokenTTL.Duration, RefreshIdle: p.RefreshIdleTTL.Duration,
 		RefreshTTL: p.RefreshTTL.Duration, RefreshGrace: p.RefreshGrace.Duration,
-		RegistrationClosed: p.Registration == "closed", Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
+		RegistrationClosed: p.Registration == "closed", RegistrationLimit: p.RegistrationLimit.Value, Now: p.now, Blind: token.NewBlind(parts.master), Cursors: token.NewCursors(parts.master),
 		EventRetention: p.EventRetention.Duration,
 		Outbox:         parts.outbox, NewLoginMails: p.NewLoginMails == "on",
 		ConfirmURL: p.VerifyURL, ResetURL: p.ResetURL, Log: log,

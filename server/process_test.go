@@ -23,7 +23,7 @@ func process(t *testing.T, databaseURL string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
 	c.Env = append(os.Environ(), asProgram+"=1", "SESAME_LISTEN=127.0.0.1:0", "SESAME_DATABASE_URL="+databaseURL,
-		"SESAME_MASTER_KEY="+testKey(), "SESAME_CHECK_RESPONSES=on", "SESAME_LOG_FORMAT=json", "SESAME_SMTP_URL=log:")
+		"SESAME_MASTER_KEY="+testKey(), "SESAME_CHECK_RESPONSES=on", "SESAME_LOG_FORMAT=json", "SESAME_SMTP_URL=log:", "SESAME_REGISTRATION_LIMIT=0")
 	return c
 }
 

@@ -1328,6 +1328,10 @@ type ClientInterface interface {
 	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 	// is mailed there, so registering tells nobody whether an address is known.
 	//
+	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
@@ -1339,6 +1343,10 @@ type ClientInterface interface {
 	// `users:write`. The username is the identity: it is unique whatever its letter case or width,
 	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 	// is mailed there, so registering tells nobody whether an address is known.
+	//
+	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1993,6 +2001,10 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 // is mailed there, so registering tells nobody whether an address is known.
 //
+// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /users (the `CreateUser` operationId).
@@ -2014,6 +2026,10 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 // `users:write`. The username is the identity: it is unique whatever its letter case or width,
 // and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 // is mailed there, so registering tells nobody whether an address is known.
+//
+// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3761,6 +3777,10 @@ type ClientWithResponsesInterface interface {
 	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 	// is mailed there, so registering tells nobody whether an address is known.
 	//
+	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users (the `CreateUser` operationId).
@@ -3772,6 +3792,10 @@ type ClientWithResponsesInterface interface {
 	// `users:write`. The username is the identity: it is unique whatever its letter case or width,
 	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 	// is mailed there, so registering tells nobody whether an address is known.
+	//
+	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5129,6 +5153,11 @@ type CreateUserResponse403Headers struct {
 	WWWAuthenticate string
 }
 
+// CreateUserResponse429Headers the declared response headers of an HTTP 429 response for CreateUser
+type CreateUserResponse429Headers struct {
+	RetryAfter int32
+}
+
 // CreateUserResponse503Headers the declared response headers of an HTTP 503 response for CreateUser
 type CreateUserResponse503Headers struct {
 	RetryAfter int32
@@ -5153,6 +5182,8 @@ type CreateUserResponse struct {
 	ApplicationProblemJSON415 *MediaType
 	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
 	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON429 the response for an HTTP 429 `application/problem+json` response
+	ApplicationProblemJSON429 *Problem
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *ServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -5163,6 +5194,8 @@ type CreateUserResponse struct {
 	Headers401 *CreateUserResponse401Headers
 	// Headers403 the parsed response headers for an HTTP 403 response
 	Headers403 *CreateUserResponse403Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *CreateUserResponse429Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
 	Headers503 *CreateUserResponse503Headers
 }
@@ -5205,6 +5238,11 @@ func (r CreateUserResponse) GetApplicationProblemJSON415() *MediaType {
 // GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
 func (r CreateUserResponse) GetApplicationProblemJSON422() *Invalid {
 	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON429 returns the response for an HTTP 429 `application/problem+json` response
+func (r CreateUserResponse) GetApplicationProblemJSON429() *Problem {
+	return r.ApplicationProblemJSON429
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -7074,6 +7112,10 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 // is mailed there, so registering tells nobody whether an address is known.
 //
+// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /users (the `CreateUser` operationId).
@@ -7091,6 +7133,10 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // `users:write`. The username is the identity: it is unique whatever its letter case or width,
 // and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
 // is mailed there, so registering tells nobody whether an address is known.
+//
+// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
+// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
+// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8748,6 +8794,13 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 		}
 		response.ApplicationProblemJSON422 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest ServerError
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -8795,6 +8848,16 @@ func ParseCreateUserResponse(rsp *http.Response) (*CreateUserResponse, error) {
 			headers.WWWAuthenticate = value
 		}
 		response.Headers403 = &headers
+	case rsp.StatusCode == 429:
+		var headers CreateUserResponse429Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers CreateUserResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {

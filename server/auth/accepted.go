@@ -38,11 +38,10 @@ func (s *Service) accepted(ctx context.Context, e store.Event) {
 // recordAccepted folds repeats: of one account and one network it records the first five, then one after each
 // wait, as failures are counted. So somebody who knows the password cannot fill the record with it.
 func (s *Service) recordAccepted(ctx context.Context, e store.Event) error {
-	from, _ := originOf(ctx)
-	address, now := network(from.IPAddress), s.Now()
+	from, now := networkOf(ctx), s.Now()
 	return s.db.Tx(ctx, func(q *store.Queries) error {
 		counted, err := q.CountFailure(ctx, store.Throttle{
-			Key: s.Blind.Key("accepted", e.UserID, "from", address), Free: freeFailures, ClearAt: now.Add(failureMemory),
+			Key: s.Blind.Key("accepted", e.UserID, "from", from.Subnet), Free: freeFailures, ClearAt: now.Add(failureMemory),
 		}, now)
 		if err != nil || !counted {
 			return err
@@ -54,7 +53,7 @@ func (s *Service) recordAccepted(ctx context.Context, e store.Event) error {
 		if err != nil { // deleted meanwhile, and told of that
 			return unlessNotFound(err)
 		}
-		blocks, err := q.ReadBlocks(ctx, store.Lanes{}, user.ID, s.knownAddress(address))
+		blocks, err := q.ReadBlocks(ctx, store.Lanes{}, user.ID, s.knownAddress(from))
 		if err != nil {
 			return err
 		}

@@ -34,13 +34,21 @@ type Registration struct {
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
-// AdminScope; caller is nil for a stranger. Errors: RegistrationClosed, UsernameTaken,
-// ValidationFailed, Unavailable.
+// AdminScope; caller is nil for a stranger. Errors: RegistrationClosed, TooManyRequests after too many
+// registrations from the caller's network, UsernameTaken, ValidationFailed, Unavailable.
 func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) (store.User, error) {
-	if s.RegistrationClosed && (caller == nil || !caller.HasScope(AdminScope)) {
-		e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
-		e.Scope = AdminScope
-		return store.User{}, e
+	if caller == nil || !caller.HasScope(AdminScope) {
+		if s.RegistrationClosed {
+			e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
+			e.Scope = AdminScope
+			return store.User{}, e
+		}
+		if err := s.hasher.Busy(networkOf(ctx)); err != nil {
+			return store.User{}, err
+		}
+		if err := s.countRegistration(ctx); err != nil {
+			return store.User{}, err
+		}
 	}
 	// Only the command line grants scopes and vouches for addresses yet.
 	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
@@ -80,7 +88,7 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	if len(invalid.Fields) > 0 {
 		return store.User{}, invalid
 	}
-	hash, err := s.hasher.Hash(ctx, r.Password.Reveal())
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), r.Password.Reveal())
 	if err != nil {
 		return store.User{}, err
 	}
@@ -168,7 +176,7 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 
 // changePassword replaces a password that was verified.
 func (s *Service) changePassword(ctx context.Context, caller *Caller, verified store.User, next secret.Text, lane string) error {
-	hash, err := s.hasher.Hash(ctx, next.Reveal())
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), next.Reveal())
 	if err != nil {
 		return err
 	}
@@ -216,7 +224,7 @@ func (s *Service) checkPassword(ctx context.Context, caller *Caller, given secre
 	if err = s.lookAt(ctx, lane); err != nil {
 		return user, lane, err
 	}
-	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), given.Reveal())
+	ok, _, err := s.hasher.Verify(ctx, networkOf(ctx), user.PasswordHash.Reveal(), given.Reveal())
 	if err == nil && !ok {
 		err = s.failLane(ctx, caller, lane, errWrongPassword(pointer))
 	}

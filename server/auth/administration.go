@@ -263,7 +263,7 @@ func (s *Service) HasPassword(ctx context.Context, username string, plain secret
 	if err != nil || user.PasswordHash.Empty() {
 		return user, false, err
 	}
-	ok, _, err = s.hasher.Verify(ctx, user.PasswordHash.Reveal(), plain.Reveal())
+	ok, _, err = s.hasher.Verify(ctx, networkOf(ctx), user.PasswordHash.Reveal(), plain.Reveal())
 	return user, ok, err
 }
 
@@ -281,7 +281,7 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 	if reason != "" {
 		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/password", reason)
 	}
-	hash, err := s.hasher.Hash(ctx, next.Reveal())
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), next.Reveal())
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,7 @@ type Settings struct {
 	RefreshTTL         time.Duration // and so long after the login in any case
 	RefreshGrace       time.Duration // in which a used refresh token may be sent again
 	RegistrationClosed bool
+	RegistrationLimit  int // of tries to register from one network in an hour; 0 is no limit
 	Now                func() time.Time
 	Blind              token.Blind // of what failed logins are counted under
 	Cursors            token.Cursors

@@ -26,7 +26,7 @@ const (
 	// resetTTL is the longest time for which CountMail refuses the next mail: a person who gets no further mail has one
 	// whose code is valid.
 	resetTTL = time.Hour
-	// freeMailsOfNetwork may be asked for from one address of the network in a clock hour, to any addresses.
+	// freeMailsOfNetwork may be asked for from one IPv4 address or IPv6 /64 in a clock hour, to any addresses.
 	freeMailsOfNetwork = 100
 	// maxClaimants lose an address, at most, when somebody proves that it is theirs. The others' claims expire.
 	maxClaimants = 100
@@ -37,12 +37,11 @@ const (
 // must be the same either way, or it would tell what others ask for. For administrators the network is not counted.
 func (s *Service) mayMail(ctx context.Context, q *store.Queries, by *Caller, lane string) (bool, error) {
 	if by == nil || !by.HasScope(AdminScope) {
-		from, _ := originOf(ctx)
-		counted, err := q.CountFailure(ctx, store.Throttle{
-			Key: s.Blind.Key("mails from", network(from.IPAddress)), Free: freeMailsOfNetwork, ClearAt: s.Now().Truncate(time.Hour).Add(time.Hour),
-		}, s.Now())
-		if err != nil || !counted {
-			return false, err
+		for _, n := range s.networkCounters(mailsAskedFor, networkOf(ctx), freeMailsOfNetwork) {
+			counted, err := q.CountFailure(ctx, store.Throttle{Key: n.key, Free: n.free, ClearAt: s.Now().Truncate(time.Hour).Add(time.Hour)}, s.Now())
+			if err != nil || !counted {
+				return false, err
+			}
 		}
 	}
 	return q.CountMail(ctx, lane, s.Now())

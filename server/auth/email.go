@@ -150,7 +150,7 @@ func (s *Service) checkConfirmer(ctx context.Context, user store.User, c store.C
 		return err
 	}
 	// For an account without a password the hash is empty: none is right, after the same work.
-	ok, _, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), password.Reveal())
+	ok, _, err := s.hasher.Verify(ctx, networkOf(ctx), user.PasswordHash.Reveal(), password.Reveal())
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"sesame/server/network"
 	"sesame/server/problem"
 	"sesame/server/store"
 )
@@ -64,6 +65,15 @@ func WithOrigin(ctx context.Context, from Origin) context.Context {
 func originOf(ctx context.Context) (from Origin, isRequest bool) {
 	from, isRequest = ctx.Value(originKey{}).(Origin)
 	return from, isRequest
+}
+
+// networkOf is the network that a request comes from; the command line is one of its own.
+func networkOf(ctx context.Context) network.Network {
+	from, isRequest := originOf(ctx)
+	if !isRequest {
+		return network.Network{}
+	}
+	return network.Of(from.IPAddress)
 }
 
 // record notes what happened to an account. q is the transaction of the deed, so that there is neither

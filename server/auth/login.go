@@ -49,7 +49,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if login.Client.ID != "" && !login.Client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
-	if err := s.hasher.Busy(); err != nil {
+	if err := s.hasher.Busy(networkOf(ctx)); err != nil {
 		return Tokens{}, err
 	}
 	name := loginKey(login.Username)
@@ -61,8 +61,7 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
-	// For an unknown user the hash is empty, and verifying it takes as long as any other.
-	ok, outdated, err := s.hasher.Verify(ctx, user.PasswordHash.Reveal(), login.Password.Reveal())
+	ok, outdated, err := s.verify(ctx, name, user, login.Password)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -120,7 +119,7 @@ func (s *Service) grant(requested string, user store.User, client Client) ([]str
 // rehash replaces a stored hash of an older scheme now that the password is known, and gives the one that is
 // stored then. It is swapped in only if it is still the one that was verified: a password changed meanwhile wins.
 func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (secret.Text, error) {
-	hash, err := s.hasher.Hash(ctx, plain.Reveal())
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), plain.Reveal())
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.Unavailable {
 		return user.PasswordHash, nil // the queue is full; another login will replace it
 	}
@@ -134,7 +133,7 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return secret.Text{}, err
 		}
-		ok, _, err := s.hasher.Verify(ctx, now.PasswordHash.Reveal(), plain.Reveal())
+		ok, _, err := s.hasher.Verify(ctx, networkOf(ctx), now.PasswordHash.Reveal(), plain.Reveal())
 		if err == nil && !ok {
 			err = errWrongCredentials()
 		}

@@ -81,7 +81,7 @@ func (s *Service) ResetPassword(ctx context.Context, code secret.Text, username 
 	if reason != "" { // the code is still valid
 		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/new_password", reason)
 	}
-	hash, err := s.hasher.Hash(ctx, next.Reveal())
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), next.Reveal())
 	if err != nil {
 		return err
 	}
@@ -177,12 +177,12 @@ func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User
 // letIn forgets the failures that would keep a user waiting, and takes the address of the network that the request comes
 // from for one that they have logged in from: there no stranger's guesses can hold them up again.
 func (s *Service) letIn(ctx context.Context, q *store.Queries, user store.User, c store.Code) error {
-	from, _ := originOf(ctx)
-	lanes := s.lanesOf(user.UsernameKey, network(from.IPAddress))
+	from := networkOf(ctx)
+	lanes := s.lanesOf(user.UsernameKey, from)
 	for _, lane := range []string{lanes.Account, lanes.Known, s.emailLane(c.EmailKey), s.changeLane(user.ID)} {
 		if err := q.DropThrottle(ctx, lane); err != nil {
 			return err
 		}
 	}
-	return q.RememberAddress(ctx, user.ID, s.knownAddress(network(from.IPAddress)), s.Now(), maxKnownAddresses)
+	return q.RememberAddress(ctx, user.ID, s.knownAddress(from), s.Now(), maxKnownAddresses)
 }

@@ -3,10 +3,10 @@ package auth
 import (
 	"cmp"
 	"context"
-	"net/netip"
 	"time"
 
 	"sesame/server/mail"
+	"sesame/server/network"
 	"sesame/server/problem"
 	"sesame/server/store"
 )
@@ -20,6 +20,13 @@ const (
 	// freeFailuresOfAddress is larger because a whole office may share an address. It is per clock hour.
 	freeFailuresOfAddress = 100
 	addressMemory         = time.Hour
+	// siteAllowance is how many times more than one of its subnets an IPv6 site may do: some providers give each
+	// customer a subnet, and others a whole site.
+	siteAllowance = 10
+	// failedLogins, mailsAskedFor and registrations are what is counted of networks.
+	failedLogins  = "address"
+	mailsAskedFor = "mails from"
+	registrations = "registrations from"
 	// maxKnownAddresses of an account are kept, for so long after a login from there.
 	maxKnownAddresses = 20
 	knownAddressTTL   = 180 * 24 * time.Hour
@@ -46,20 +53,36 @@ type attempt struct {
 // count that the name had before there was an account and has when there is none any more. An e-mail
 // address may come to belong to an account, or cease to; so what it was tried for is counted beside.
 func (s *Service) begin(ctx context.Context, name string, user store.User, client Client) (*attempt, error) {
-	from, _ := originOf(ctx)
-	account, address := cmp.Or(user.UsernameKey, name), network(from.IPAddress)
-	a := &attempt{Lanes: s.lanesOf(account, address), user: user, client: client, knownAddress: s.knownAddress(address)}
+	account, from := cmp.Or(user.UsernameKey, name), networkOf(ctx)
+	a := &attempt{Lanes: s.lanesOf(account, from), user: user, client: client, knownAddress: s.knownAddress(from)}
 	if isEmail(name) {
 		a.Email = s.emailLane(name)
 	}
 	return a, s.look(ctx, a)
 }
 
-func (s *Service) lanesOf(account, address string) store.Lanes {
-	return store.Lanes{
-		Account: s.Blind.Key("account", account), Known: s.Blind.Key("account", account, "from", address),
-		Address: s.Blind.Key("address", address),
+func (s *Service) lanesOf(account string, from network.Network) store.Lanes {
+	lanes := store.Lanes{Account: s.Blind.Key("account", account), Known: s.Blind.Key("account", account, "from", from.Subnet)}
+	counters := s.networkCounters(failedLogins, from, freeFailuresOfAddress)
+	if lanes.Address = counters[0].key; len(counters) > 1 {
+		lanes.Site = counters[1].key
 	}
+	return lanes
+}
+
+// networkCounter is where something is counted that a network does, and how much of it is free.
+type networkCounter struct {
+	key  string
+	free int
+}
+
+// networkCounters are those of a subnet and, if it is not the whole of it, of its site.
+func (s *Service) networkCounters(what string, from network.Network, free int) []networkCounter {
+	counters := []networkCounter{{s.Blind.Key(what, from.Subnet), free}}
+	if from.Nested() {
+		counters = append(counters, networkCounter{s.Blind.Key(what, from.Site), siteAllowance * free})
+	}
+	return counters
 }
 
 func (s *Service) emailLane(key string) string { return s.Blind.Key("email", key) }
@@ -67,7 +90,7 @@ func (s *Service) emailLane(key string) string { return s.Blind.Key("email", key
 // changeLane is for guesses of somebody who is logged in.
 func (s *Service) changeLane(userID string) string { return s.Blind.Key("change", userID) }
 
-func (s *Service) knownAddress(address string) string { return s.Blind.Key("known", address) }
+func (s *Service) knownAddress(from network.Network) string { return s.Blind.Key("known", from.Subnet) }
 
 // look reads how a try stands now.
 func (s *Service) look(ctx context.Context, a *attempt) (err error) {
@@ -80,8 +103,13 @@ func (s *Service) look(ctx context.Context, a *attempt) (err error) {
 	switch {
 	case a.known:
 		key, until = a.Known, a.blocks.Known
-	case a.blocks.Address.After(until):
-		key, until = a.Address, a.blocks.Address
+	default:
+		if a.blocks.Address.After(until) {
+			key, until = a.Address, a.blocks.Address
+		}
+		if a.blocks.Site.After(until) {
+			key, until = a.Site, a.blocks.Site
+		}
 	}
 	if until.After(now) {
 		return s.throttled(ctx, a, key, until.Sub(now))
@@ -177,14 +205,16 @@ func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
 			return s.throttled(ctx, a, lane, justBlocked)
 		}
 	}
-	counted, err := s.count(ctx, a.Address, freeFailuresOfAddress, s.Now().Truncate(addressMemory).Add(addressMemory))
-	if err == nil && !counted && !a.known {
-		return s.throttled(ctx, a, a.Address, justBlocked)
+	for _, n := range s.networkCounters(failedLogins, networkOf(ctx), freeFailuresOfAddress) {
+		counted, err := s.count(ctx, n.key, n.free, s.Now().Truncate(addressMemory).Add(addressMemory))
+		if err == nil && !counted && !a.known {
+			return s.throttled(ctx, a, n.key, justBlocked)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = s.recordTry(ctx, &s.db.Queries, EventLoginFailed, a)
-	}
-	if err != nil {
+	if err := s.recordTry(ctx, &s.db.Queries, EventLoginFailed, a); err != nil {
 		return err
 	}
 	return wrong
@@ -242,21 +272,47 @@ func (s *Service) tellOfNewPlace(ctx context.Context, q *store.Queries, user sto
 	return s.notify(ctx, q, mail.NewLogin, user, "")
 }
 
+// registrationWindow begins with a network's first try to register, and SESAME_REGISTRATION_LIMIT is for all of it.
+const registrationWindow = time.Hour
+
+// countRegistration counts a try to register, or gives TooManyRequests. Every try counts, whatever comes of it, and
+// before its password is hashed: one that finds a username taken tells as much as one that succeeds, and costs as much.
+// A try that is refused costs one read and writes nothing, so that a flood of them keeps no writer waiting.
+func (s *Service) countRegistration(ctx context.Context) error {
+	if s.RegistrationLimit == 0 {
+		return nil
+	}
+	counters, now := s.networkCounters(registrations, networkOf(ctx), s.RegistrationLimit), s.Now()
+	for _, n := range counters {
+		until, err := s.db.UsedUpUntil(ctx, n.key, n.free)
+		if err != nil {
+			return err
+		}
+		if until.After(now) {
+			return errTooManyRegistrations(until.Sub(now))
+		}
+	}
+	for _, n := range counters {
+		counted, err := s.db.CountUse(ctx, store.Throttle{Key: n.key, Free: n.free, ClearAt: now.Add(registrationWindow)}, now)
+		if err != nil {
+			return err
+		}
+		if !counted { // others were quicker
+			return errTooManyRegistrations(justBlocked)
+		}
+	}
+	return nil
+}
+
+func errTooManyRegistrations(wait time.Duration) error {
+	e := problem.New(problem.TooManyRequests, "There were too many registrations from this network. Wait before the next try.")
+	e.RetryAfter = min(wait, registrationWindow) // however far another replica's clock is ahead
+	return e
+}
+
 // errThrottled is one answer for a right and a wrong password, and whatever it is that has to wait.
 func errThrottled(wait time.Duration) error {
 	e := problem.New(problem.TooManyRequests, "There were too many wrong passwords. Wait before the next try.")
 	e.RetryAfter = min(wait, longestWait) // however far another replica's clock is ahead
 	return e
-}
-
-// network is an address as it is counted: of IPv6 the first 64 bits, which is what one customer has.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	if ip = ip.Unmap().WithZone(""); ip.Is6() {
-		return netip.PrefixFrom(ip, 64).Masked().String()
-	}
-	return ip.String()
 }

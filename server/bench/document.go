@@ -39,15 +39,18 @@ func (f figures) method() string {
   refresh waits for the disk, which its latency shows and its CPU does not.
 - A start is timed %d times, from starting the program on an existing SQLite database, its files in the page
   cache, to the first 200 of `+"`GET /users/me`"+`.
+- Imported hashes are of bcrypt with a work factor of %d. Where half of the hashes are imported, each try is of another name; a
+  refusal is slow that takes twice the time of the quickest tenth. Of %d names each, the two shares are 15 points apart by
+  chance once in 400 runs.
 - Idle memory is VmRSS, %v after one `+"`GET /users/me`"+`; peak memory is VmHWM after %v of logins.
-`, connections, p.rounds, p.short, p.long, p.coldStarts, p.settle, p.peak)
+`, connections, p.rounds, p.short, p.long, p.coldStarts, importedCost, p.refusals, p.settle, p.peak)
 	if f.find(caseMePostgres) == nil {
 		text += "- PostgreSQL was not installed where this was measured.\n"
 	}
 	return text + `
 ## Again
 
-    make bench                           # about two minutes, writes this page
+    make bench                           # about four minutes, writes this page
     go run ./server/bench -quick         # 20 seconds: does it all still run? The figures mean little
 `
 }

@@ -22,7 +22,11 @@ type alike struct {
 }
 
 // enumeration are the requests that must not tell who has an account.
-type enumeration struct{ logins, resets []*alike }
+type enumeration struct {
+	logins, resets []*alike
+	imported       []*alike // logins where all hashes were imported
+	mixed          []*alike // and where every second one was, each try with another name
+}
 
 // measureEnumeration times them one after the other, the ways taking turns in any order.
 func (b *built) measureEnumeration(ctx context.Context, p plan) (e enumeration, err error) {
@@ -52,26 +56,37 @@ func (b *built) measureEnumeration(ctx context.Context, p plan) (e enumeration, 
 	if err := b.cripple(ctx, loginName(0), loginName(1), loginName(2)); err != nil {
 		return e, err
 	}
-	client, err := dial(server.address, nil)
-	if err != nil {
+	if err := inTurn(ctx, server, b.sqliteURL(), p.refusals, slices.Concat(e.logins, e.resets), func(int) {}); err != nil {
 		return e, err
 	}
+	err = b.measureImported(ctx, p, &e)
+	return e, err
+}
+
+// inTurn times each way so many times, the ways taking turns in any order: what one leaves to be done slows another each
+// time. prepare makes the requests of a try where they change.
+func inTurn(ctx context.Context, server *program, databaseURL string, tries int, ways []*alike, prepare func(i int)) error {
+	client, err := dial(server.address, nil)
+	if err != nil {
+		return err
+	}
 	defer client.conn.Close()
-	for range p.refusals {
-		if err := b.forgive(ctx); err != nil {
-			return e, err
+	file, _ := store.SQLitePath(databaseURL)
+	for i := range tries {
+		if err := forgive(ctx, file); err != nil {
+			return err
 		}
-		ways := slices.Concat(e.logins, e.resets)
-		for _, n := range rand.Perm(len(ways)) { // what one leaves to be done slows another each time
+		prepare(i)
+		for _, n := range rand.Perm(len(ways)) {
 			way := ways[n]
 			began := time.Now()
 			status, body, err := client.roundTrip(way.request)
 			if way.took = append(way.took, time.Since(began)); err != nil || status != way.status {
-				return e, fmt.Errorf("%s: status %d, %w\n%s", way.name, status, err, body)
+				return fmt.Errorf("%s: status %d, %w\n%s", way.name, status, err, body)
 			}
 		}
 	}
-	return e, nil
+	return nil
 }
 
 // cripple confirms the address of two accounts, disables the second, and takes the password of the third, which no
@@ -98,8 +113,7 @@ func (b *built) cripple(ctx context.Context, confirmed, disabled, passwordless s
 }
 
 // forgive forgets all that was counted: what is throttled is not timed here.
-func (b *built) forgive(ctx context.Context) error {
-	file, _ := store.SQLitePath(b.sqliteURL())
+func forgive(ctx context.Context, file string) error {
 	db, err := openFile(file)
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -235,9 +234,7 @@ func drip(ctx context.Context, address string, next time.Time, interval time.Dur
 
 func floodRequest(address string, n int64) []byte {
 	form := url.Values{"grant_type": {"password"}, "username": {fmt.Sprintf("nobody-%d", n)}, "password": {password}}
-	request := string(postForm(address, form))
-	from := fmt.Sprintf("X-Forwarded-For: 10.%d.%d.%d\r\n", n>>16&255, n>>8&255, n&255)
-	return []byte(strings.Replace(request, "Accept:", from+"Accept:", 1))
+	return sentFrom(fmt.Sprintf("10.%d.%d.%d", n>>16&255, n>>8&255, n&255), postForm(address, form))
 }
 
 // pulse asks for /healthz ten times a second.

@@ -66,7 +66,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	quick := flags.Bool("quick", false, "measure too little to be true, in 20 seconds, and write nothing")
-	soaking := flags.Bool("soak", false, "flood a server with logins, fill another with accounts, and write docs/soak.md; two minutes at most")
+	soaking := flags.Bool("soak", false, "flood a server with logins, fill another with accounts, and write docs/soak.md; three minutes at most")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,9 @@ func (f figures) failed() error {
 
 // tables is what both the terminal and the document show.
 func (f figures) tables() string {
-	return "## Requests\n\n" + f.requests() + "\n## Answered alike\n\n" + alikeTable("a login refused for", f.alike.logins) + "\n" + alikeTable("a reset asked for", f.alike.resets) + "\n## Aims\n\n" + f.aims()
+	return "## Requests\n\n" + f.requests() + "\n## Answered alike\n\n" + alikeTable("a login refused for", f.alike.logins) + "\n" +
+		alikeTable("a login refused where all hashes are imported, for", f.alike.imported) + "\n" + mixedTable(f.alike.mixed) + "\n" +
+		alikeTable("a reset asked for", f.alike.resets) + "\n## Aims\n\n" + f.aims()
 }
 
 func (f figures) requests() string {
@@ -82,6 +85,8 @@ func (f figures) aims() string {
 		{name: "CPU of a login, over that of a bare hash", value: login.against(hash, round.cpuPerRequest), show: times, limit: 1.03},
 		{name: "Logins, as a share of the bare hashes in the same time", value: login.against(hash, round.perSecond), show: percent, limit: 0.95, least: true},
 		{name: "Medians of refused logins, apart", value: exactly(apart(f.alike.logins)), show: percent, limit: 0.05},
+		{name: "Medians of refused logins where all hashes are imported, apart", value: exactly(apart(f.alike.imported)), show: percent, limit: 0.05},
+		{name: "Slow refusals where half of the hashes are imported, apart", value: exactly(math.Abs(slowShare(f.alike.mixed[0]) - slowShare(f.alike.mixed[1]))), show: percent, limit: 0.15},
 		{name: "Medians of resets asked for, apart", value: exactly(apart(f.alike.resets)), show: percent, limit: 0.05},
 		{name: "Start to the first answer", value: f.process.start, show: func(v float64) string { return fmt.Sprintf("%.1f ms", v) }, limit: 40},
 		{name: "Resident memory, idle", value: exactly(f.process.idle), show: mebibytes, limit: 24 * mib},

@@ -11,15 +11,16 @@ import (
 )
 
 // soakTime is the most that a soak takes, the building of the server included.
-const soakTime = 2 * time.Minute
+const soakTime = 3 * time.Minute
 
 // soaked is what a soak has seen.
 type soaked struct {
-	flood flooded
-	sizes []*benchCase // in pairs: few rows, many rows
+	flood    flooded
+	networks []*unfair
+	sizes    []*benchCase // in pairs: few rows, many rows
 }
 
-// soak floods a server with logins, compares one that has much to remember with one that has little,
+// soak floods a server with logins from everywhere and from one network, compares one that has much to remember with one that has little,
 // and writes docs/soak.md. It stops by itself.
 func soak(ctx context.Context, stdout, progress io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, soakTime)
@@ -37,6 +38,9 @@ func soak(ctx context.Context, stdout, progress io.Writer) error {
 	}
 	var result soaked
 	if result.flood, err = b.flood(ctx, progress); err != nil {
+		return err
+	}
+	if result.networks, err = b.fairness(ctx, progress); err != nil {
 		return err
 	}
 	if result.sizes, err = b.compareSizes(ctx, progress); err != nil {

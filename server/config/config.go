@@ -37,6 +37,7 @@ type Settings struct {
 	RefreshTTL        Duration    `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session ends so long after the login, even if it is refreshed."`
 	RefreshGrace      Duration    `default:"10s" placeholder:"TIME" help:"Time in which a used refresh token may be sent again, up to 5m."`
 	Registration      string      `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
+	RegistrationLimit Number      `default:"60" placeholder:"N" help:"Tries to register from one network (an IPv4 address or an IPv6 /64; ten times as many from a /48) in an hour; 0 is no limit. Callers with users:write are not counted."`
 	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
 	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
 	EventRetention    Duration    `default:"2160h" placeholder:"TIME" help:"How long the record of what happened to accounts is kept, 24h to 87600h."`
@@ -152,6 +153,9 @@ func (s *Settings) Check() error {
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
 	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
+	if n := s.RegistrationLimit; n.unread != "" || n.Value < 0 || n.Value > 1_000_000 {
+		f.add("REGISTRATION_LIMIT", "must be a number from 0 to 1000000; 0 is no limit")
+	}
 	if n := s.PasswordMinLength; n.unread != "" || n.Value < 8 || n.Value > 64 {
 		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
 	}

@@ -43,6 +43,7 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
       SESAME_DATABASE_URL: `sqlite:${database}`,
       SESAME_CHECK_RESPONSES: 'on',
       SESAME_LOG_FORMAT: 'json',
+      SESAME_REGISTRATION_LIMIT: '0', // every account of a test is registered from 127.0.0.1
       ...env,
     },
   };

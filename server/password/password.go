@@ -3,11 +3,12 @@
 //
 //	h, _ := password.New(password.Argon2id, password.NewPolicy(8, nil))
 //	reason, err := h.Check("a wooden horse", "ann", "ann@example.com")
-//	stored, err := h.Hash(ctx, "a wooden horse")
-//	ok, outdated, err := h.Verify(ctx, stored, "a wooden horse")
+//	stored, err := h.Hash(ctx, network.Of("203.0.113.7"), "a wooden horse")
+//	ok, outdated, err := h.Verify(ctx, network.Of("203.0.113.7"), stored, "a wooden horse")
 //
 // Passwords are compared in Unicode NFC, so that two keyboards that spell é differently both log
-// in; nothing else about them is changed. At most one hash per core runs at a time.
+// in; nothing else about them is changed. At most one hash per core runs at a time, and the networks that
+// ask for hashes share the cores equally (queue.go).
 package password
 
 import (
@@ -16,10 +17,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"time"
 
 	"golang.org/x/text/unicode/norm"
 
+	"sesame/server/network"
 	"sesame/server/problem"
 )
 
@@ -29,13 +31,8 @@ const (
 	Bcrypt   = "bcrypt"
 )
 
-const (
-	// queueSize is how many may wait for a core. At 31 ms a hash and two cores the last of them
-	// waits for about a second; who comes after is told to come back.
-	queueSize = 64
-	// bcryptBytes is all of a password that bcrypt looks at.
-	bcryptBytes = 72
-)
+// bcryptBytes is all of a password that bcrypt looks at.
+const bcryptBytes = 72
 
 // errBusy says that too many hashes are waiting already.
 func errBusy() error {
@@ -44,11 +41,10 @@ func errBusy() error {
 
 // Hasher hashes with one scheme and verifies the hashes of all. It is safe for concurrent use.
 type Hasher struct {
-	scheme  scheme
-	policy  *Policy
-	dummy   string
-	running chan struct{}
-	waiting atomic.Int64
+	scheme scheme
+	policy *Policy
+	dummy  string
+	queue  *queue
 }
 
 // New makes a Hasher for the scheme of that name, and for new passwords that the policy accepts.
@@ -59,7 +55,7 @@ func New(name string, policy *Policy) (*Hasher, error) {
 	}
 	return &Hasher{
 		scheme: s, policy: policy, dummy: s.dummy(),
-		running: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		queue: newQueue(runtime.GOMAXPROCS(0), queueSize, time.Now),
 	}, nil
 }
 
@@ -77,9 +73,10 @@ func (h *Hasher) tooLong(normal string) bool {
 	return h.scheme == bcryptDefault && len(normal) > bcryptBytes
 }
 
-// Hash gives the text to store. It waits for a core; problem.Unavailable when the queue is full.
-func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	release, err := h.enter(ctx)
+// Hash gives the text to store. It waits for a core; problem.Unavailable when the queue has no room for the
+// network.
+func (h *Hasher) Hash(ctx context.Context, from network.Network, password string) (string, error) {
+	release, err := h.enter(ctx, from)
 	if err != nil {
 		return "", err
 	}
@@ -91,8 +88,8 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // by a new one, if the scheme can make one of this password. With an empty, corrupt or absurdly
 // expensive stored hash it fails, after the time that an ordinary failure takes: who asks cannot tell
 // these cases from a wrong password.
-func (h *Hasher) Verify(ctx context.Context, stored, password string) (ok, outdated bool, err error) {
-	release, err := h.enter(ctx)
+func (h *Hasher) Verify(ctx context.Context, from network.Network, stored, password string) (ok, outdated bool, err error) {
+	release, err := h.enter(ctx, from)
 	if err != nil {
 		return false, false, err
 	}
@@ -128,37 +125,26 @@ func (h *Hasher) current(stored string) bool {
 // absurdly expensive.
 func Known(stored string) bool { return parse(stored) != nil }
 
-// Busy is problem.Unavailable when the queue is full, so that nothing need be prepared for a hash that would be
-// refused.
-func (h *Hasher) Busy() error {
-	if h.waiting.Load() >= queueSize {
+// Busy is problem.Unavailable when the queue has no room for a network, so that nothing need be prepared for a hash
+// that would be refused.
+func (h *Hasher) Busy(from network.Network) error {
+	if h.queue.full(from) {
 		return errBusy()
 	}
 	return nil
 }
 
 // enter waits for one of the cores.
-func (h *Hasher) enter(ctx context.Context) (release func(), err error) {
-	release = func() {
+func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(), err error) {
+	leave, err := h.queue.enter(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
 		// The hash has left 19 MiB of garbage. Collected now, they serve the next hash; left to
 		// pile up, every hash would fault new pages in, for a tenth of its time, and memory would
 		// peak at twice as much.
 		runtime.GC()
-		<-h.running
-	}
-	select {
-	case h.running <- struct{}{}:
-		return release, nil
-	default:
-	}
-	defer h.waiting.Add(-1)
-	if h.waiting.Add(1) > queueSize {
-		return nil, errBusy()
-	}
-	select {
-	case h.running <- struct{}{}:
-		return release, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+		leave()
+	}, nil
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sesame/server/problem"
+	"sesame/server/network"
 )
 
 func hasher(t *testing.T, scheme string) *Hasher {
@@ -20,48 +20,71 @@ func hasher(t *testing.T, scheme string) *Hasher {
 	return h
 }
 
-// P7: one hash per core runs, so many wait, and who comes after is told to come back.
+// P7, N2: one hash per core runs, so many wait, and who comes after is told to come back, unless another network has
+// filled the queue.
 func TestTheQueueIsBounded(t *testing.T) {
-	h := hasher(t, Argon2id)
-	if cap(h.running) != runtime.GOMAXPROCS(0) {
-		t.Errorf("%d run at a time", cap(h.running))
+	h, flood, other := hasher(t, Argon2id), network.Of("203.0.113.1"), network.Of("203.0.113.2")
+	cores := runtime.GOMAXPROCS(0)
+	leave := make([]func(), cores)
+	for i := range leave { // every core is busy
+		var err error
+		if leave[i], err = h.queue.enter(t.Context(), flood); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for range cap(h.running) { // every core is busy
-		h.running <- struct{}{}
+	waiting := func() int {
+		h.queue.mu.Lock()
+		defer h.queue.mu.Unlock()
+		return h.queue.root.waiting
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, queueSize)
 	for range queueSize {
 		go func() {
-			_, _, err := h.Verify(ctx, "", "a wooden horse")
+			_, _, err := h.Verify(ctx, flood, "", "a wooden horse")
 			ended <- err
 		}()
 	}
-	for deadline := time.Now().Add(10 * time.Second); h.waiting.Load() < queueSize; runtime.Gosched() {
+	for deadline := time.Now().Add(10 * time.Second); waiting() < queueSize; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("only %d are waiting", h.waiting.Load())
+			t.Fatalf("only %d are waiting", waiting())
 		}
 	}
-	left, leave := context.WithCancel(t.Context())
-	leave() // so that whoever is let in to wait, against the rule, does not do so for ever
-	_, hashErr := h.Hash(left, "a wooden horse")
-	_, _, verifyErr := h.Verify(left, "", "a wooden horse")
-	for _, err := range []error{hashErr, verifyErr} {
-		if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.Unavailable {
+	left, leaving := context.WithCancel(t.Context())
+	leaving() // so that whoever is let in to wait, against the rule, does not do so for ever
+	_, hashErr := h.Hash(left, flood, "a wooden horse")
+	_, _, verifyErr := h.Verify(left, flood, "", "a wooden horse")
+	for _, err := range []error{hashErr, verifyErr, h.Busy(flood)} {
+		if !isBusy(err) {
 			t.Errorf("with a full queue: %v", err)
 		}
 	}
+	if err := h.Busy(other); err != nil {
+		t.Errorf("another network is told: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() {
+		_, err := h.Hash(t.Context(), other, "a wooden horse")
+		done <- err
+	}()
+	if err := <-ended; !isBusy(err) { // one of the flood has made room
+		t.Error(err)
+	}
+	leave[0]() // and the next core is the newcomer's
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 	cancel() // whoever has gone away waits no longer
-	for range queueSize {
-		if err := <-ended; !errors.Is(err, context.Canceled) {
+	for range queueSize - 1 {
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	}
-	for range cap(h.running) {
-		<-h.running
+	for _, leave := range leave[1:] {
+		leave()
 	}
-	if _, err := h.Hash(t.Context(), "a wooden horse"); err != nil || h.waiting.Load() != 0 || len(h.running) != 0 {
-		t.Errorf("%v; %d waiting, %d running", err, h.waiting.Load(), len(h.running))
+	if _, err := h.Hash(t.Context(), flood, "a wooden horse"); err != nil || h.queue.root.waiting != 0 || h.queue.free != cores {
+		t.Errorf("%v; %d waiting, %d cores free", err, h.queue.root.waiting, h.queue.free)
 	}
 }
 
@@ -72,7 +95,7 @@ func TestTheDummyIsAsExpensiveAsARealHash(t *testing.T) {
 		if parse(h.dummy) == nil || !h.current(h.dummy) {
 			t.Errorf("the dummy %s is no hash of the current parameters", h.dummy)
 		}
-		real, err := h.Hash(t.Context(), "a wooden horse")
+		real, err := h.Hash(t.Context(), network.Network{}, "a wooden horse")
 		if err != nil || len(real) != len(h.dummy) || !h.current(real) {
 			t.Errorf("%v: %s beside the dummy %s", err, real, h.dummy)
 		}
@@ -100,7 +123,7 @@ func TestEveryFailureDoesTheWork(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		ok, outdated, err := h.Verify(t.Context(), c.stored, c.plain)
+		ok, outdated, err := h.Verify(t.Context(), network.Network{}, c.stored, c.plain)
 		runtime.ReadMemStats(&after)
 		filled := after.TotalAlloc - before.TotalAlloc
 		if want := uint64(argon2Default.memory) << 10; ok || outdated || err != nil || filled < want || filled > 2*want {
@@ -194,10 +217,10 @@ func TestOtherParametersAreOutdated(t *testing.T) {
 	}
 	for _, name := range []string{Argon2id, Bcrypt} {
 		for _, stored := range []string{weak, cheap} {
-			if ok, outdated, err := hasher(t, name).Verify(t.Context(), stored, "a wooden horse"); !ok || !outdated || err != nil {
+			if ok, outdated, err := hasher(t, name).Verify(t.Context(), network.Network{}, stored, "a wooden horse"); !ok || !outdated || err != nil {
 				t.Errorf("%s: %t %t %v for %s", name, ok, outdated, err, stored)
 			}
-			if ok, outdated, err := hasher(t, name).Verify(t.Context(), stored, "a wooden house"); ok || outdated || err != nil {
+			if ok, outdated, err := hasher(t, name).Verify(t.Context(), network.Network{}, stored, "a wooden house"); ok || outdated || err != nil {
 				t.Errorf("%s: %t %t %v for %s and a wrong password", name, ok, outdated, err, stored)
 			}
 		}

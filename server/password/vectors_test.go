@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sesame/server/network"
 )
 
 // vector is a hash that another library made; testdata/README.md says how.
@@ -36,7 +38,7 @@ func TestHashesOfOtherLibraries(t *testing.T) {
 		if strings.HasPrefix(v.Hash, "$2") || strings.HasPrefix(v.Hash, "bcrypt$") { // P4: those took any tail
 			ours = ours && len(v.Password) <= bcryptBytes
 		}
-		ok, outdated, err := h.Verify(t.Context(), v.Hash, v.Password)
+		ok, outdated, err := h.Verify(t.Context(), network.Network{}, v.Hash, v.Password)
 		if ok != ours || outdated != ours || err != nil {
 			t.Errorf("%s, %s: %t %t %v, want %t", v.Maker, v.Case, ok, outdated, err, ours)
 		}
@@ -45,7 +47,7 @@ func TestHashesOfOtherLibraries(t *testing.T) {
 			continue
 		}
 		for _, wrong := range []string{"", v.Password + " ", v.Password + "\x00", strings.ToUpper(v.Password)} {
-			if ok, _, err := h.Verify(t.Context(), v.Hash, wrong); ok || err != nil {
+			if ok, _, err := h.Verify(t.Context(), network.Network{}, v.Hash, wrong); ok || err != nil {
 				t.Errorf("%s, %s: %q verifies: %v", v.Maker, v.Case, wrong, err)
 			}
 		}
@@ -72,7 +74,7 @@ func TestHashesOfEitherSpellingVerifyBoth(t *testing.T) {
 			continue
 		}
 		for spelling, typed := range spellings {
-			if ok, outdated, err := h.Verify(t.Context(), v.Hash, typed); !ok || !outdated || err != nil {
+			if ok, outdated, err := h.Verify(t.Context(), network.Network{}, v.Hash, typed); !ok || !outdated || err != nil {
 				t.Errorf("%s, made of %s, typed %s: %t %t %v", v.Maker, v.Case, spelling, ok, outdated, err)
 			}
 		}

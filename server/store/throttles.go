@@ -18,15 +18,16 @@ type Lanes struct {
 	Account string
 	Email   string // what was typed, if it was an address
 	Known   string // the account, from an address of the network that it has logged in from before
-	Address string // of the network
+	Address string // of the network: an IPv4 address, or an IPv6 /64
+	Site    string // the /48 around that; "" for IPv4
 }
 
 // Blocks is how a login stands before its password is looked at. A time is 1970 where there is no row.
 type Blocks struct {
-	Account, Known, Address time.Time // until when each is blocked; Account is the later of Account and Email
-	AccountFailures         bool      // whether there is something to clear
-	KnownFailures           bool
-	KnownSince              time.Time // when the account was last noted to log in from the address
+	Account, Known, Address, Site time.Time // until when each is blocked; Account is the later of Account and Email
+	AccountFailures               bool      // whether there is something to clear
+	KnownFailures                 bool
+	KnownSince                    time.Time // when the account was last noted to log in from the address
 }
 
 // ReadBlocks reads the counts of a login in one go. userID and knownAddress may be of nobody: the work
@@ -36,10 +37,10 @@ func (q *Queries) ReadBlocks(ctx context.Context, lanes Lanes, userID, knownAddr
 	row := q.read.QueryRowContext(ctx, `
 		SELECT COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN failures END), 0),
 			COALESCE(MAX(CASE WHEN key = $3 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $3 THEN failures END), 0),
-			COALESCE(MAX(CASE WHEN key = $4 THEN blocked_until END), 0),
-			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $5 AND address = $6), 0)
-		FROM throttles WHERE key IN ($1, $2, $3, $4)`, lanes.Account, lanes.Email, lanes.Known, lanes.Address, userID, knownAddress)
-	err = known(row.Scan(instant{&b.Account}, &accountFailures, instant{&b.Known}, &knownFailures, instant{&b.Address}, instant{&b.KnownSince}))
+			COALESCE(MAX(CASE WHEN key = $4 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $5 THEN blocked_until END), 0),
+			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $6 AND address = $7), 0)
+		FROM throttles WHERE key IN ($1, $2, $3, $4, $5)`, lanes.Account, lanes.Email, lanes.Known, lanes.Address, lanes.Site, userID, knownAddress)
+	err = known(row.Scan(instant{&b.Account}, &accountFailures, instant{&b.Known}, &knownFailures, instant{&b.Address}, instant{&b.Site}, instant{&b.KnownSince}))
 	b.AccountFailures, b.KnownFailures = accountFailures > 0, knownFailures > 0
 	return b, err
 }
@@ -64,6 +65,31 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
+}
+
+// CountUse counts one use of what Free uses are allowed of until ClearAt, unless they are used up: then it changes nothing
+// and reports false. However many do it at once, on however many replicas, no more are counted. The first use sets
+// ClearAt for those that follow.
+func (q *Queries) CountUse(ctx context.Context, t Throttle, now time.Time) (counted bool, err error) {
+	result, err := q.write.ExecContext(ctx, `
+		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, 0, $3)
+		ON CONFLICT (key) DO UPDATE SET
+			failures = CASE WHEN throttles.clear_at <= $4 THEN 1 ELSE throttles.failures + 1 END,
+			free = excluded.free,
+			clear_at = CASE WHEN throttles.clear_at <= $4 THEN excluded.clear_at ELSE throttles.clear_at END
+		WHERE throttles.failures < $2 OR throttles.clear_at <= $4`,
+		t.Key, t.Free, micros(t.ClearAt), micros(now))
+	if err != nil {
+		return false, known(err)
+	}
+	n, err := result.RowsAffected()
+	return n > 0, err
+}
+
+// UsedUpUntil gives when what CountUse counts may be used again; a time in the past if it may be used now.
+func (q *Queries) UsedUpUntil(ctx context.Context, key string, free int) (until time.Time, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(clear_at), 0) FROM throttles WHERE key = $1 AND failures >= $2`, key, free)
+	return until, known(row.Scan(instant{&until}))
 }
 
 // CountMail counts a mail, unless the last one was less than a minute ago, or was the fifth with less than

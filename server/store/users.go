@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sesame/server/secret"
@@ -93,6 +94,39 @@ func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
 func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT `+loginColumns+` FROM users WHERE `+where, value)
 	return u, known(row.Scan(u.loginFields()...))
+}
+
+// HashesFrom gives the ids and the password hashes of up to limit users, the next ones from a point of 12 hexadecimal
+// digits on, in an order that is random but fixed. The order is a circle.
+func (q *Queries) HashesFrom(ctx context.Context, point string, limit int) (users []User, err error) {
+	for _, part := range []string{`>= $1`, `< $1`} {
+		if len(users) == limit {
+			break
+		}
+		more, err := q.hashesWhere(ctx, `SUBSTR(id, 25) `+part, point, limit-len(users))
+		if err != nil {
+			return nil, err
+		}
+		users = append(users, more...)
+	}
+	return users, nil
+}
+
+func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit int) (users []User, err error) {
+	rows, err := q.read.QueryContext(ctx, `SELECT id, password_hash FROM users
+		WHERE password_hash IS NOT NULL AND `+where+` ORDER BY SUBSTR(id, 25) LIMIT $2`, point, limit)
+	if err != nil {
+		return nil, known(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var u User
+		if err = rows.Scan(&u.ID, hidden{&u.PasswordHash}); err != nil {
+			return nil, fmt.Errorf("read a password hash: %w", known(err))
+		}
+		users = append(users, u)
+	}
+	return users, known(rows.Err())
 }
 
 // LockUser is UserByID that, in a transaction, holds the row until its end: nobody else changes it meanwhile.
