@@ -126,18 +126,28 @@ type clock struct {
 }
 
 func (c *clock) now() time.Time {
+	if then := c.due(); then != nil {
+		then()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.where == "" || strings.Contains(string(debug.Stack()), c.where+"(") {
-		if c.asks--; c.asks == 0 {
-			c.where = ""
-			c.then()
-		}
-	}
 	if !c.stopped.IsZero() {
 		return c.stopped.Add(c.ahead)
 	}
 	return time.Now().Add(c.ahead)
+}
+
+// due counts an ask, and gives what is to be done at it.
+func (c *clock) due() (then func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asks == 0 || c.where != "" && !strings.Contains(string(debug.Stack()), c.where+"(") {
+		return nil
+	}
+	if c.asks--; c.asks == 0 {
+		return c.then
+	}
+	return nil
 }
 
 // at calls f when the server asks for the time for the nth time from now: a place in the midst of a
