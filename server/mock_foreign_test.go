@@ -187,11 +187,38 @@ func TestTheMockKeepsTheLookOfADocument(t *testing.T) {
 	}
 }
 
+// N18: scripts of other origins may call operations. They may not read the document, which may be private.
+func TestOtherOriginsMayCallOperationsAlone(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]*server{"another's": startLibrary(t), "our own": startMock(t)} {
+		for path, allowed := range map[string]string{
+			"/v2/books": "*", "/users/me": "*", "/token": "*", "/oauth/token": "*", "/.well-known/jwks.json": "*", "/.well-known/oauth-authorization-server": "*",
+			"/openapi.yaml": "", "/openapi.json": "", "/docs/": "", "/docs/openapi.yaml": "", "/docs/postman.json": "", "/redoc": "", "/": "", "/nowhere": "",
+		} {
+			for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT"} {
+				a, err := s.try(request{method: method, path: path, header: map[string]string{"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := a.header.Get("Access-Control-Allow-Origin")
+				if a.status == 404 && got == "" { // it belongs to the other document
+					continue
+				}
+				if got != allowed {
+					t.Errorf("%s: %s %s allows the origin %q, want %q", name, method, path, got, allowed)
+				}
+			}
+		}
+	}
+}
+
 func TestTheMockSaysWhatIsWrongWithADocument(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, stderr string }{
 		"not YAML":          {"]", "bad.yaml"},
 		"Swagger 2":         {"swagger: '2.0'\ninfo: {}\npaths: {}", "is not OpenAPI 3"},
+		"a $ref outside":    {strings.Replace(library, "book.yaml", "../nowhere.yaml", 1), "$ref ../nowhere.yaml: "},
+		"a $ref elsewhere":  {strings.Replace(library, "book.yaml", "http://127.0.0.1:9/x.yaml", 1), "only files in the folder of the document are read"},
 		"a dangling $ref":   {strings.Replace(library, "book.yaml", "nowhere.yaml", 1), "nowhere.yaml"},
 		"an unknown scheme": {"openapi: 3.0.0\npaths: { /a: { get: { security: [{ x: [] }], responses: {} } } }", "the security scheme x is not declared"},
 		"nothing at all":    {"", "is not OpenAPI 3"},

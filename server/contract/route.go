@@ -145,10 +145,14 @@ func (m Match) Params() map[string]string {
 // readPath splits the path of a request into its decoded segments. It fails for a path that routers and
 // proxies disagree about.
 func readPath(u *url.URL) (segments []string, ok bool) {
-	// url.URL has decoded the path once already; a slash that was escaped has become one among others.
-	if u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || !utf8.ValidString(u.Path) ||
-		u.RawPath != "" && strings.Count(u.EscapedPath(), "/") != strings.Count(u.Path, "/") {
+	if u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || !utf8.ValidString(u.Path) {
 		return nil, false
+	}
+	if u.RawPath != "" { // how it was sent, where that is not how Go would escape it
+		decoded, err := url.PathUnescape(u.RawPath)
+		if err != nil || decoded != u.Path || strings.Count(u.RawPath, "/") != strings.Count(u.Path, "/") { // a slash was escaped
+			return nil, false
+		}
 	}
 	segments = strings.Split(u.Path[1:], "/")
 	for i, s := range segments {

@@ -74,7 +74,7 @@ func TestTheDocumentIsEnforced(t *testing.T) {
 	// the guard thinks.
 	for _, path := range []string{
 		"/v1/notes/1%2fsecret", "/v1/notes/1%5Csecret", "/v1/notes/..", "/v1/notes/.", "/v1/notes/%2e%2E", "/v1/notes/.%2e", "/v1//notes", "//v1/notes",
-		"/v1/notes%2f1", "/v1/notes/%00", "/v1/notes/a%0ab", "/v1/notes/a%7f", "/v1/notes/%ff", "/v1/notes/%c0%af", "/v1%2fnotes",
+		"/v1/notes%2f1", "/v1/notes/%00", "/v1/notes/a%0ab", "/v1/notes/a%7f", "/v1/notes/%ff", "/v1/notes/%c0%af", "/v1%2fnotes", "/v1/notes/ö%2fsecret",
 	} {
 		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET "+path, reader, ""), 404, "not_found", "")
 	}

@@ -80,8 +80,8 @@ var everyOrigin = middleware.CORSWithConfig(middleware.CORSConfig{
 })
 
 // serve answers the operations of the document and the mock's own, and leaves the rest to the routes of
-// Echo. Scripts of every origin may call operations, for a front end is served from somewhere else while it
-// is built; pages and documents they may not read.
+// Echo. Scripts of every origin may call operations, since a front end is served from somewhere else while
+// it is built. They may not read the rest: a document that is not public yet is served there.
 func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := contract.Plain(c.Request())
@@ -91,6 +91,7 @@ func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
 			own = m.ours[r.URL.Path]
 		}
 		if found.Operation == nil && found.Allowed == nil && own == nil {
+			c.Response().Before(func() { c.Response().Header().Del(echo.HeaderAccessControlAllowOrigin) })
 			return next(c)
 		}
 		return everyOrigin(func(c echo.Context) error { return m.answer(c, r, found, own) })(c)
