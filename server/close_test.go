@@ -119,7 +119,7 @@ func TestClosingWaitsForTheWriter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = db.Migrate(t.Context()); err != nil {
+	if _, err = db.Migrate(t.Context(), func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	file, _ := store.SQLitePath(url)

@@ -75,10 +75,6 @@ func TestAFullQueueRefusesNoOtherNetwork(t *testing.T) {
 	}, proxied)
 }
 
-func registration(name string) request {
-	return request{method: "POST", path: "/users", json: map[string]any{"username": name, "password": horse}}
-}
-
 // registered sends a registration from an address and wants this status, and with 429 this wait in seconds.
 func (s *server) registered(t *testing.T, address string, r request, status, wait int) {
 	t.Helper()

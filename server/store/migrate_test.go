@@ -15,7 +15,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, db *DB)) {
 	t.Helper()
 	run := func(name string, databaseURL func(t *testing.T) string) {
 		t.Run(name, func(t *testing.T) {
-			db, err := Open(t.Context(), databaseURL(t))
+			db, err := Create(t.Context(), databaseURL(t))
 			if err != nil {
 				t.Fatal(err)
 			}
