@@ -12,7 +12,7 @@ import (
 
 type clientCreateCommand struct {
 	Name            string   `arg:"" help:"What the client is called."`
-	Scope           []string `help:"A scope that the client may have, such as users:write; may be repeated."`
+	Scope           []string `help:"A scope that the client may have, such as users:write, or may pass on, such as me:delete; may be repeated."`
 	NoPasswordGrant bool     `help:"People may not log in through the client."`
 	JSON            bool     `help:"Print the client as JSON."`
 }

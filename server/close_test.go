@@ -115,7 +115,7 @@ func TestStoppingWaitsForTheWorkers(t *testing.T) {
 func TestClosingWaitsForTheWriter(t *testing.T) {
 	before := goroutines()
 	url := sqliteURL(t)
-	db, err := store.Open(t.Context(), url)
+	db, err := store.Create(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +167,11 @@ func TestWritesThatRaceWithTheEnd(t *testing.T) {
 	t.Parallel()
 	for range 10 {
 		url := sqliteURL(t)
-		db, err := store.Open(t.Context(), url)
+		db, err := store.Create(t.Context(), url)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = db.Migrate(t.Context()); err != nil {
+		if _, err = db.Migrate(t.Context(), func(string) {}); err != nil {
 			t.Fatal(err)
 		}
 		var writers sync.WaitGroup

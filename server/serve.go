@@ -179,7 +179,9 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	if err != nil {
 		err = errors.Join(fmt.Errorf("some requests were cut off after %v: %w", shutdownTime, err), server.Close())
 	}
-	<-failed // which says that the server was closed
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
 	return err
 }
 
