@@ -66,7 +66,7 @@ func (b *built) fairness(ctx context.Context, progress io.Writer) (all []*unfair
 
 // run floods, and lets somebody else log in now and then.
 func (u *unfair) run(ctx context.Context, address string) error {
-	request := func(i int64) []byte { return loginRequest(address, loginName(0)) }
+	request := func(int64) []byte { return loginRequest(address, loginName(0)) }
 	if strings.HasPrefix(u.name, "registrations") {
 		request = func(i int64) []byte {
 			return post("/users", address, "application/json", fmt.Sprintf(`{"username":"flood-%d","password":%q}`, i, password))
