@@ -35,8 +35,8 @@ type Match struct {
 }
 
 // NewRouter makes a Router for operations that are served under base, a path as in an address, "" for the
-// root. It refuses paths between which routers might choose differently, and those that common routers
-// cannot serve: what it finds is the operation whose handler any router runs that prefers text to parameters.
+// root. It refuses paths between which routers might choose differently, and paths that common routers
+// cannot serve. Every router that prefers text to parameters then chooses the operation that Find gives.
 func NewRouter(base string, operations []*Operation) (*Router, error) {
 	r, err := NewForeignRouter(base, operations)
 	if err != nil {
@@ -83,7 +83,7 @@ func NewForeignRouter(base string, operations []*Operation) (*Router, error) {
 	}
 	for _, routes := range r.routes {
 		slices.SortFunc(routes, func(a, b *route) int {
-			return cmp.Or(cmp.Compare(len(a.names()), len(b.names())), cmp.Compare(b.textLength(), a.textLength()), cmp.Compare(a.path, b.path))
+			return cmp.Or(cmp.Compare(len(a.names), len(b.names)), cmp.Compare(b.textLength(), a.textLength()), cmp.Compare(a.path, b.path))
 		})
 	}
 	return r, errors.Join(faults...)
@@ -136,7 +136,7 @@ func (t *Router) Find(method string, u *url.URL) Match {
 // Params gives the parameters of the path by their names.
 func (m Match) Params() map[string]string {
 	params := make(map[string]string, len(m.Values))
-	for i, name := range m.route.names() {
+	for i, name := range m.route.names {
 		params[name] = m.Values[i]
 	}
 	return params
@@ -180,7 +180,11 @@ func Plain(r *http.Request) *http.Request {
 		return r
 	}
 	plain, u := *r, *r.URL
-	u.RawPath = "" // the decoded path says it all, since it hides no slash
-	plain.URL, plain.RequestURI = &u, u.RequestURI()
+	u.RawPath = "" // the decoded path is enough, since none of its slashes was escaped
+	plain.URL = &u
+	sent, _, _ := strings.Cut(r.RequestURI, "?")
+	if prefix, ok := strings.CutSuffix(sent, r.URL.RawPath); ok { // which http.StripPrefix takes off the URL alone
+		plain.RequestURI = prefix + u.RequestURI()
+	}
 	return &plain
 }

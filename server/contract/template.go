@@ -12,6 +12,7 @@ import (
 type template struct {
 	path     string // as in the document
 	segments []segment
+	names    []string // of its parameters, in their order
 }
 
 // segment is one of three: text, a parameter, or, in the documents of others, both side by side.
@@ -35,7 +36,8 @@ func newTemplate(base, path string) (*template, error) {
 		}
 	}
 	for text := range strings.SplitSeq(path[1:], "/") {
-		t.segments = append(t.segments, newSegment(text))
+		s := newSegment(text)
+		t.segments, t.names = append(t.segments, s), append(t.names, s.names...)
 	}
 	for i, s := range t.segments {
 		if s.isText() && !readAlike(s.text, i == len(t.segments)-1) {
@@ -97,13 +99,6 @@ func (t *template) match(segments []string) (values []string, ok bool) {
 	return values, true
 }
 
-func (t *template) names() (names []string) {
-	for _, s := range t.segments {
-		names = append(names, s.names...)
-	}
-	return names
-}
-
 // textLength orders what has equally many parameters.
 func (t *template) textLength() (n int) {
 	for _, s := range t.segments {
@@ -119,9 +114,7 @@ func (t *template) check() error {
 			return fmt.Errorf("%s: a parameter must be a whole segment: http.ServeMux and Echo cannot route text beside one", t.path)
 		}
 	}
-	names := t.names()
-	slices.Sort(names)
-	if len(slices.Compact(names)) < len(t.names()) {
+	if names := slices.Sorted(slices.Values(t.names)); len(slices.Compact(names)) < len(t.names) {
 		return fmt.Errorf("%s: a parameter is named twice", t.path)
 	}
 	return nil

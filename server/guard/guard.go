@@ -71,7 +71,8 @@ type Guard struct {
 
 // New reads the document and fetches the issuer's keys. It fails when the document leaves open who may
 // call an operation, names a scope that it does not declare, or uses a scheme that nobody checks; when
-// routers might choose differently between its paths; and when the issuer gives no keys in time. The keys are refreshed until ctx ends or Close is called.
+// routers might choose differently between its paths; and when the issuer gives no keys in time. The keys
+// are refreshed until ctx ends or Close is called.
 func New(ctx context.Context, o Options) (*Guard, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -160,11 +161,11 @@ func (o *Options) basePath(doc *openapi3.T) (string, error) {
 	return strings.TrimSuffix(base, "/"), nil
 }
 
-// Handler lets what the document allows through to next. What it does not know is answered with 404
-// or 405, so that no route is open because it was forgotten. Paths that two routers might read in
-// two ways, with an escaped slash or with dots for a part, are not known. A router behind next must prefer
-// text to parameters, as http.ServeMux, Echo and chi do, and nothing may change the method or the path
-// on the way to it. Where next is an http.ServeMux, the guard looks that its pattern is the operation's.
+// Handler passes the requests that the document allows to next. Routes missing from the document get 404
+// or 405, so that no route is open because it was forgotten; so do paths that two routers might read
+// differently, with an escaped slash or with dots for a segment. A router behind next must prefer text to
+// parameters, as http.ServeMux, Echo and chi do, and nothing may change the method or the path on the way
+// to it. If next is an http.ServeMux, the guard checks that the pattern it chooses is the operation's.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	mux, _ := next.(*http.ServeMux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -204,7 +205,7 @@ func (g *Guard) Echo() echo.MiddlewareFunc {
 	}
 }
 
-// misrouted tells the log why an operation of the document is not found. The path itself may hold secrets.
+// misrouted logs why an operation of the document gets 404. The path that was sent may hold secrets.
 func (g *Guard) misrouted(r *http.Request, found contract.Match, route string) {
 	g.Log.DebugContext(r.Context(), "refused: the router has chosen another route than the operation's",
 		"operation", found.Operation.ID, "path", found.Operation.Path, "route", route)
