@@ -133,7 +133,7 @@ func TestClaimsAfterTheOwner(t *testing.T) {
 		}
 		reset := s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
 		s.do(t, resetOf("eve0", reset, "a bigger wooden horse")).want(422, "account_required")
-		s.page(t, open(resetPage, reset)).want(200).shows("your account ann")
+		s.page(t, open(resetPage, reset)).want(200).shows("your account <bdi>ann</bdi>")
 		s.do(t, resetPassword(reset, "a bigger wooden horse")).want(204)
 		s.owns(t, "ann", "a bigger wooden horse")
 	})
@@ -289,7 +289,7 @@ func TestStrangersEndNobodysCodes(t *testing.T) {
 			eve := s.claims(t, name)
 			s.plantCode(t, code, auth.ToReset, "", ownAddress)
 			s.do(t, resetPassword(code, horse)).want(422, "account_required")
-			end(eve, s.login(t, name).AccessToken)
+			end(eve, decode[api.Token](s.do(t, withScope(passwordGrant(name, horse), "me:write me:delete")).want(200)).AccessToken)
 			s.do(t, resetOf(name, code, "the biggest wooden horse")).want(422, "account_required")
 			s.do(t, resetPassword(code, "short")).want(422, "validation_failed") // ann's alone
 		}

@@ -91,18 +91,18 @@ func TestRegistrationsOfANetworkAreCounted(t *testing.T) {
 		s.clock.stop()
 		s.clock.advance(40 * time.Minute) // the hour is not one of the clock
 		n := 0
-		next := func() request { n++; return registration(fmt.Sprint("new-", n)) }
+		next := func() request { n++; return registration(fmt.Sprint("person-", n)) }
 		const here, neighbour = "203.0.113.7", "203.0.113.8"
 		s.registered(t, here, next(), 201, 0)
 		s.clock.advance(10 * time.Minute)
-		s.registered(t, here, registration("NEW-1"), 409, 0)
+		s.registered(t, here, registration("PERSON-1"), 409, 0)
 		s.registered(t, here, request{method: "POST", path: "/users", json: map[string]any{"username": "ann", "password": "password"}}, 422, 0)
 		s.registered(t, here, next(), 201, 0)
-		for _, r := range []request{next(), registration("new-1")} { // which would be a conflict
+		for _, r := range []request{next(), registration("person-1")} { // which would be a conflict
 			s.registered(t, here, r, 429, 50*60)
 		}
 		s.registered(t, neighbour, next(), 201, 0)
-		s.do(t, from(here, passwordGrant("new-1", horse))).want(200) // those who have an account are not concerned
+		s.do(t, from(here, passwordGrant("person-1", horse))).want(200) // those who have an account are not concerned
 		_, root := s.administrator(t, "root")
 		byRoot := next()
 		byRoot.token = root
@@ -137,7 +137,7 @@ func TestRegistrationsOfASiteAreCounted(t *testing.T) {
 		try := func(address string, status int) {
 			t.Helper()
 			n++
-			s.registered(t, address, registration(fmt.Sprint("new-", n)), status, 3600)
+			s.registered(t, address, registration(fmt.Sprint("person-", n)), status, 3600)
 		}
 		try("2001:db8:1:1::1", 201)
 		try("2001:db8:1:1:ffff::2", 429)
