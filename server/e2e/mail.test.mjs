@@ -376,7 +376,7 @@ async function makeTrouble() {
     await until(`${++count} mails have failed`, () => failures(sesame, again).length === count);
   }
   await trouble.mailpit.refuse('Recipient', 550);
-  await register(sesame, 'unknown');
+  await register(sesame, 'nowhere');
   await until('a mail is given up', () => failures(sesame, 'a mail is given up').length === 1);
   await trouble.mailpit.refuse();
 }
@@ -389,7 +389,7 @@ test('mails that met trouble arrive once, a minute later', async () => {
     assert.equal(logged.length, 1, name);
     linkIn(mail, sesame.origin);
   }
-  assert.equal(await mailpit.count('unknown@example.com'), 0);
+  assert.equal(await mailpit.count('nowhere@example.com'), 0);
   const said = [...failures(sesame, again), ...failures(sesame, 'a mail is given up')];
   assert.deepEqual(said.map((line) => line.kind), Array(4).fill('confirm_email'));
   for (const [i, words] of [/cannot be reached/, /says 451/, /says 550/, /says 550/].entries()) assert.match(said[i].error, words);

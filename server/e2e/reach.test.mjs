@@ -114,7 +114,9 @@ describe('with the keyboard alone', () => {
     await keyboard.press('Enter');
     await tabTo('.scopes a[data-all]');
     await keyboard.press('Enter');
-    assert.equal(await page.locator('.scopes input:checked').count(), 4);
+    const scopes = await page.locator('.scopes input').count();
+    assert.ok(scopes > 1);
+    assert.equal(await page.locator('.scopes input:checked').count(), scopes);
     await tabTo('#oauth_username', 'Shift+Tab');
     await keyboard.type(demo.username);
     await tabTo('#oauth_password');
