@@ -30,8 +30,7 @@ type Match struct {
 	Allowed   []string   // without an operation, the methods that the path has; nil if it is unknown
 	Values    []string   // of the path's parameters, in their order, decoded
 
-	route  *route
-	router *Router
+	route *route
 }
 
 // NewRouter makes a Router for operations that are served under base, a path as in an address, "" for the
@@ -125,7 +124,7 @@ func (t *Router) Find(method string, u *url.URL) Match {
 			continue
 		}
 		if op := r.operations[method]; op != nil {
-			return Match{Operation: op, Values: values, route: r, router: t}
+			return Match{Operation: op, Values: values, route: r}
 		}
 		allowed = slices.AppendSeq(allowed, maps.Keys(r.operations))
 	}

@@ -171,9 +171,12 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		found := g.router.Find(r.Method, r.URL)
 		r = contract.Plain(r)
 		if mux != nil && found.Operation != nil {
-			if _, pattern := mux.Handler(r); pattern != "" && !found.IsServeMuxPattern(pattern) {
-				g.misrouted(r, found, pattern)
-				found = contract.Match{}
+			if _, pattern := mux.Handler(r); pattern != "" {
+				routed := g.router.FindInServeMux(r.Method, r.URL, pattern)
+				if routed.Operation == nil {
+					g.misrouted(r, found, pattern)
+				}
+				found = routed
 			}
 		}
 		if admitted := g.admit(w, r, found); admitted != nil {
