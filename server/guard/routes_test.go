@@ -210,3 +210,32 @@ func TestPathsThatCannotBeDecided(t *testing.T) {
 		}
 	}
 }
+
+// N1: a path or an operation that the document has on another server is not let through under the base path.
+func TestServersOfAnOperationAreElsewhere(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	const document = `
+openapi: 3.0.3
+info: { title: t, version: '1' }
+servers: [{ url: 'https://api.example/gr%%C3%%B6%%C3%%9Fe/' }]
+paths:
+  /a:
+    %s
+    get: { security: [], responses: { '200': { description: ok } }, %s }
+`
+	for servers, refused := range map[string]bool{
+		"": false, "servers: [{ url: 'https://files.example/größe' }]": false, "servers: [{ url: /größe }]": false,
+		"servers: [{ url: 'https://api.example/v2' }]": true, "servers: [{ url: 'https://api.example' }]": true, "servers: [{ url: /größe }, { url: /v2 }]": true,
+	} {
+		for _, text := range []string{fmt.Sprintf(document, servers, ""), fmt.Sprintf(document, "", servers)} {
+			g, err := guard.New(t.Context(), guard.Options{OpenAPI: []byte(text), Issuer: i.URL, Audience: audience})
+			if err == nil {
+				g.Close()
+			}
+			if (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "/a has a server of its own") {
+				t.Errorf("%s: got %v", text, err)
+			}
+		}
+	}
+}
