@@ -61,7 +61,8 @@ func NewRouter(base string, operations []*Operation) (*Router, error) {
 
 // NewForeignRouter takes the paths of a document as they come: text may stand beside a parameter, and where
 // two paths match a request, the one with fewer parameters wins, then the one with more text, then the first
-// in alphabetical order. Use it where no other router follows.
+// in alphabetical order. Use it where no other router follows. The error names the paths that no request can reach; the
+// Router finds the others nonetheless.
 func NewForeignRouter(base string, operations []*Operation) (*Router, error) {
 	byPath := map[string]*route{}
 	r := &Router{routes: map[int][]*route{}}
