@@ -119,9 +119,9 @@ func (s *Service) grant(requested string, user store.User, client Client) ([]str
 // rehash replaces a stored hash of an older scheme now that the password is known, and gives the one that is
 // stored then. It is swapped in only if it is still the one that was verified: a password changed meanwhile wins.
 func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text) (secret.Text, error) {
-	hash, err := s.hasher.Hash(ctx, networkOf(ctx), plain.Reveal())
+	hash, err := s.hasher.HashSoon(ctx, networkOf(ctx), plain.Reveal())
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.Unavailable {
-		return user.PasswordHash, nil // the queue is full; another login will replace it
+		return user.PasswordHash, nil // others want the cores; another login will replace it
 	}
 	if err != nil {
 		return secret.Text{}, err

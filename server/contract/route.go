@@ -30,8 +30,7 @@ type Match struct {
 	Allowed   []string   // without an operation, the methods that the path has; nil if it is unknown
 	Values    []string   // of the path's parameters, in their order, decoded
 
-	route  *route
-	router *Router
+	route *route
 }
 
 // NewRouter makes a Router for operations that are served under base, a path as in an address, "" for the
@@ -62,7 +61,8 @@ func NewRouter(base string, operations []*Operation) (*Router, error) {
 
 // NewForeignRouter takes the paths of a document as they come: text may stand beside a parameter, and where
 // two paths match a request, the one with fewer parameters wins, then the one with more text, then the first
-// in alphabetical order. Use it where no other router follows.
+// in alphabetical order. Use it where no other router follows. The error names the paths that no request can reach; the
+// Router finds the others nonetheless.
 func NewForeignRouter(base string, operations []*Operation) (*Router, error) {
 	byPath := map[string]*route{}
 	r := &Router{routes: map[int][]*route{}}
@@ -125,7 +125,7 @@ func (t *Router) Find(method string, u *url.URL) Match {
 			continue
 		}
 		if op := r.operations[method]; op != nil {
-			return Match{Operation: op, Values: values, route: r, router: t}
+			return Match{Operation: op, Values: values, route: r}
 		}
 		allowed = slices.AppendSeq(allowed, maps.Keys(r.operations))
 	}

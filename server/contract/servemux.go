@@ -1,31 +1,37 @@
 package contract
 
-import "strings"
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
 
-// IsServeMuxPattern reports whether the handler of an http.ServeMux pattern is the operation's. It is not
-// where the pattern is narrower than the operation's path, for then the document does not know of it, or is
-// the path of another operation. It may be wider: a handler for /, or a router that is mounted at /v1/.
-func (m Match) IsServeMuxPattern(pattern string) bool {
-	if i := strings.IndexAny(pattern, " \t"); i >= 0 { // after its method
+// FindInServeMux gives the operation that the handler of an http.ServeMux pattern, which the mux has chosen for a request,
+// is for. A pattern for GET takes HEAD as well: then it is GET's. There is none where the pattern is narrower than the
+// operation's path, for then the document does not know of it, or is another path of the document: the operation's own
+// handler is missing. It may be wider: a handler for /, or a router that is mounted at /v1/.
+func (t *Router) FindInServeMux(method string, u *url.URL, pattern string) Match {
+	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
+		if pattern[:i] == http.MethodGet && method == http.MethodHead {
+			method = http.MethodGet
+		}
 		pattern = pattern[i:]
 	}
 	_, path, ok := strings.Cut(pattern, "/") // after its host
-	if !ok {
-		return false
+	found := t.Find(method, u)
+	if !ok || found.Operation == nil {
+		return Match{}
 	}
 	parts := strings.Split(path, "/")
-	if ok, _ := m.route.inServeMux(parts); !ok {
-		return false
+	if all, _ := found.route.inServeMux(parts); !all {
+		return Match{}
 	}
-	for _, other := range m.router.routes[len(parts)] {
-		if other.operations[m.Operation.Method] == nil || other == m.route {
-			continue
-		}
-		if _, exactly := other.inServeMux(parts); exactly {
-			return false
+	for _, other := range t.routes[len(parts)] {
+		if _, exactly := other.inServeMux(parts); exactly && other != found.route {
+			return Match{}
 		}
 	}
-	return true
+	return found
 }
 
 // inServeMux reports whether the segments of a pattern take every path of the template, and whether they take

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -145,20 +146,40 @@ func (g *Guard) schemes(doc *openapi3.T) map[string]contract.Scheme {
 // Close stops the refreshing of keys.
 func (g *Guard) Close() { g.keys.stop() }
 
-// basePath gives what is put before the paths, without a slash at the end.
+// basePath gives what is put before the paths, without a slash at the end. It fails for a path or an operation with
+// servers of its own that are elsewhere: what the service has under the base path is another operation.
 func (o *Options) basePath(doc *openapi3.T) (string, error) {
 	base := o.BasePath
 	if base == "" {
-		decoded, err := doc.Servers.BasePath()
-		if err != nil {
+		var err error
+		if base, err = pathOf(doc.Servers); err != nil {
 			return "", fmt.Errorf("the address of the document's first server: %w", err)
 		}
-		base = (&url.URL{Path: decoded}).EscapedPath()
 	}
 	if !strings.HasPrefix(base, "/") || strings.ContainsAny(base, "?#{}") {
 		return "", fmt.Errorf("the base path %q must be a path such as /v1", base)
 	}
-	return strings.TrimSuffix(base, "/"), nil
+	base = strings.TrimSuffix(base, "/")
+	for path, item := range doc.Paths.Map() {
+		own := []openapi3.Servers{item.Servers}
+		for _, operation := range item.Operations() {
+			if operation.Servers != nil {
+				own = append(own, *operation.Servers)
+			}
+		}
+		for _, server := range slices.Concat(own...) {
+			if elsewhere, err := pathOf(openapi3.Servers{server}); err != nil || strings.TrimSuffix(elsewhere, "/") != base {
+				return "", fmt.Errorf("%s has a server of its own, %s, whose path is not the base path %q: give it a document of its own", path, server.URL, base)
+			}
+		}
+	}
+	return base, nil
+}
+
+// pathOf gives the path of the first server as it is written in an address.
+func pathOf(servers openapi3.Servers) (string, error) {
+	decoded, err := servers.BasePath()
+	return (&url.URL{Path: decoded}).EscapedPath(), err
 }
 
 // Handler passes the requests that the document allows to next. Routes missing from the document get 404
@@ -172,9 +193,12 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		found := g.router.Find(r.Method, r.URL)
 		r = contract.Plain(r)
 		if mux != nil && found.Operation != nil {
-			if _, pattern := mux.Handler(r); pattern != "" && !found.IsServeMuxPattern(pattern) {
-				g.misrouted(r, found, pattern)
-				found = contract.Match{}
+			if _, pattern := mux.Handler(r); pattern != "" {
+				routed := g.router.FindInServeMux(r.Method, r.URL, pattern)
+				if routed.Operation == nil {
+					g.misrouted(r, found, pattern)
+				}
+				found = routed
 			}
 		}
 		if admitted := g.admit(w, r, found); admitted != nil {

@@ -135,6 +135,32 @@ func TestAHandlerRunsForItsOwnOperation(t *testing.T) {
 	}
 }
 
+// N1: where the handler of an operation is missing, http.ServeMux may choose that of another one with another method. A
+// handler for GET takes HEAD as well, and then the caller needs what GET needs.
+func TestAHandlerOfAnotherMethodDoesNotStandIn(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, onPaths(map[string]string{
+		"HEAD /a/b": "", "GET /a/{x}": "notes:write", "POST /c/d": "", "GET /c/{x}": "notes:write", "HEAD /e": "", "GET /f/{x}": "notes:write", "HEAD /f/g": "notes:read",
+	}))
+	mux := http.NewServeMux()
+	for _, pattern := range []string{"GET /v1/a/{x}", "/v1/c/{x}", "GET /v1/e", "GET /v1/f/{x}", "HEAD /v1/f/g"} {
+		mux.Handle(pattern, says("ran"))
+	}
+	h := g.Handler(mux)
+	writer := i.token(t, "first", nil, object{"scope": "notes:write"})
+	for request, statuses := range map[string][2]int{ // without a token, and with one that may do what GET does
+		"HEAD /v1/a/b": {401, 200}, "GET /v1/a/b": {401, 200}, "HEAD /v1/a/x": {405, 405}, "POST /v1/c/d": {404, 404}, "GET /v1/c/d": {401, 200},
+		"HEAD /v1/e": {404, 404}, "HEAD /v1/f/g": {401, 403}, "GET /v1/f/g": {401, 200},
+	} {
+		for n, token := range []string{"", writer} {
+			if w := call(h, request, token, ""); w.Code != statuses[n] {
+				t.Errorf("%s, token %q: got %d %s, want %d", request, token, w.Code, w.Body, statuses[n])
+			}
+		}
+	}
+}
+
 // N1: a document whose paths routers might read differently stops the start, with their names.
 func TestPathsThatCannotBeDecided(t *testing.T) {
 	t.Parallel()
@@ -181,6 +207,35 @@ func TestPathsThatCannotBeDecided(t *testing.T) {
 		}
 		if (err == nil) != (refused == "") || err != nil && !strings.Contains(err.Error(), refused) {
 			t.Errorf("the base path %s: got %v, want %q", base, err, refused)
+		}
+	}
+}
+
+// N1: a path or an operation that the document has on another server is not let through under the base path.
+func TestServersOfAnOperationAreElsewhere(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	const document = `
+openapi: 3.0.3
+info: { title: t, version: '1' }
+servers: [{ url: 'https://api.example/gr%%C3%%B6%%C3%%9Fe/' }]
+paths:
+  /a:
+    %s
+    get: { security: [], responses: { '200': { description: ok } }, %s }
+`
+	for servers, refused := range map[string]bool{
+		"": false, "servers: [{ url: 'https://files.example/größe' }]": false, "servers: [{ url: /größe }]": false,
+		"servers: [{ url: 'https://api.example/v2' }]": true, "servers: [{ url: 'https://api.example' }]": true, "servers: [{ url: /größe }, { url: /v2 }]": true,
+	} {
+		for _, text := range []string{fmt.Sprintf(document, servers, ""), fmt.Sprintf(document, "", servers)} {
+			g, err := guard.New(t.Context(), guard.Options{OpenAPI: []byte(text), Issuer: i.URL, Audience: audience})
+			if err == nil {
+				g.Close()
+			}
+			if (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "/a has a server of its own") {
+				t.Errorf("%s: got %v", text, err)
+			}
 		}
 	}
 }

@@ -41,8 +41,10 @@ type Mock struct {
 	Options
 	Contract *contract.Contract
 	router   *contract.Router
-	tokens   *tokens
-	edge     *api.Edge
+	// unreachable names the paths of the document that no request can have; the others are served all the same.
+	unreachable error
+	tokens      *tokens
+	edge        *api.Edge
 	// ours are answered by the mock itself, by path and method: what must be true for tokens to work.
 	ours map[string]map[string]handler
 }
@@ -61,9 +63,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 		return nil, err
 	}
 	m.tokens.declared = m.Contract.Scopes()
-	if m.router, err = contract.NewForeignRouter(o.Document.base, m.Contract.Operations()); err != nil {
-		return nil, err
-	}
+	m.router, m.unreachable = contract.NewForeignRouter(o.Document.base, m.Contract.Operations())
 	m.edge = &api.Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
 		op, _ := c.Get(operationKey).(*contract.Operation)
 		return op
@@ -193,10 +193,13 @@ func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, erro
 	return a, nil
 }
 
-// Faults lists where the document's examples break its own schemas, and where there is none and none
-// could be made: what the mock answers there is not what the document promises.
+// Faults lists the paths that no request can reach, and where the document's examples break its own schemas, or
+// there is none and none could be made: what the mock answers there is not what the document promises.
 func (m *Mock) Faults() []error {
 	var faults []error
+	if m.unreachable != nil {
+		faults = append(faults, m.unreachable)
+	}
 	for _, op := range m.Contract.Operations() {
 		for _, code := range statuses(op) {
 			status := statusOf(code)

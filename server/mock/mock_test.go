@@ -122,3 +122,31 @@ func TestTheMockFindsEverySpelling(t *testing.T) {
 		}
 	}
 }
+
+// A document of others may have a path that no request can reach. The mock names it, and serves the rest.
+func TestAnUnreachablePathStopsNoOther(t *testing.T) {
+	t.Parallel()
+	document, err := Read([]byte(`
+openapi: 3.0.3
+info: { title: t, version: '1' }
+paths:
+  /a//b: { get: { responses: { '200': { description: d } } } }
+  /c: { get: { responses: { '200': { description: d } } } }`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := echo.New()
+	m, err := Register(e, Options{Document: document, PublicURL: "http://127.0.0.1", AccessTTL: time.Minute, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if faults := fmt.Sprint(m.Faults()); !strings.Contains(faults, `/a//b: no request can reach the segment ""`) {
+		t.Errorf("the faults are %s", faults)
+	}
+	for target, status := range map[string]int{"/c": 200, "/a//b": 404} {
+		recorder := httptest.NewRecorder()
+		if e.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, target, nil)); recorder.Code != status {
+			t.Errorf("%s: got %d, want %d", target, recorder.Code, status)
+		}
+	}
+}

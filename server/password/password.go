@@ -13,6 +13,7 @@ package password
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -30,6 +31,10 @@ const (
 	Argon2id = "argon2id"
 	Bcrypt   = "bcrypt"
 )
+
+// patience is how long HashSoon waits. A network that has just used a core for an expensive hash is behind all others:
+// among many it would otherwise wait for many times what that hash took.
+const patience = 500 * time.Millisecond
 
 // bcryptBytes is all of a password that bcrypt looks at.
 const bcryptBytes = 72
@@ -82,6 +87,17 @@ func (h *Hasher) Hash(ctx context.Context, from network.Network, password string
 	}
 	defer release()
 	return h.scheme.hash(norm.NFC.String(password))
+}
+
+// HashSoon is Hash for a caller who can do without: problem.Unavailable when there is no core within patience.
+func (h *Hasher) HashSoon(ctx context.Context, from network.Network, password string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	stored, err := h.Hash(ctx, from, password)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errBusy()
+	}
+	return stored, err
 }
 
 // Verify compares a password with a stored hash, and reports whether that hash should be replaced

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"sesame/server/network"
@@ -364,6 +365,36 @@ func TestTheMemoryOfNetworksIsBounded(t *testing.T) {
 	if most != maxChildren {
 		t.Errorf("%d sites were remembered, want %d", most, maxChildren)
 	}
+}
+
+// N2: the login of somebody whose hash is old is not held up by the new one, for which its network, having had much, waits
+// until all others have had as much.
+func TestARehashDoesNotHoldALoginUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := New(Bcrypt, NewPolicy(8, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		others, mine := network.Of("203.0.113.1"), network.Of("198.51.100.1")
+		running, _ := h.queue.join(others)
+		for h.queue.free > 0 {
+			h.queue.join(others)
+		}
+		begun := time.Now()
+		if _, err = h.HashSoon(t.Context(), mine, "a wooden horse"); !isBusy(err) || time.Since(begun) != patience {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+		if h.queue.root.waiting > 0 {
+			t.Error("it waits still")
+		}
+		h.queue.leave(running)
+		if stored, err := h.HashSoon(t.Context(), mine, "a wooden horse"); err != nil || !Known(stored) {
+			t.Errorf("with a free core: %v", err)
+		}
+		if h.queue.free != 1 {
+			t.Errorf("%d cores are free", h.queue.free)
+		}
+	})
 }
 
 // P7: of many that come at once, some of whom give up, no more run than there are cores, and every core comes back.
