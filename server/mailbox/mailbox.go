@@ -74,7 +74,8 @@ func parse(address string) (local, domain string, err error) {
 		return "", "", ErrInvalid
 	}
 	domain, err = domains.ToASCII(address[at+1:])
-	if err != nil || !strings.Contains(domain, ".") || len(local)+1+len(domain) > maxAddress {
+	// An ideographic full stop at the end becomes a dot, which would give the domain a second key.
+	if err != nil || !strings.Contains(domain, ".") || strings.HasSuffix(domain, ".") || len(local)+1+len(domain) > maxAddress {
 		return "", "", ErrInvalid
 	}
 	// An A-label must be the one that its own Unicode form gives, or one domain would have two keys.

@@ -46,7 +46,7 @@ func TestReservedNames(t *testing.T) {
 	for _, name := range []string{
 		"admin", "ADMIN", "Administrator", "root", "support", "postmaster", "sesame", "null", "me",
 		"admi\u0307n", "ɑdmin", "admın", "аdmin", "аԁmіn", "adm1n", "admln", "ADMlN", "adrnin", "aclmin", "admín", "ⓐdmin", "ａｄｍｉｎ", "𝐚𝐝𝐦𝐢𝐧", "ᴀᴅᴍɪɴ", "ʀᴏᴏᴛ", "ꜱᴜᴘᴘᴏʀᴛ", "ꜱʏꜱᴛᴇᴍ", "ʜᴇʟᴘ", "hɛlp", "a\u200bdmin",
-		"4dmin", "3veryone", "m0derat0r", "r00t", "rооt", "rοοt", "supp0rt", "5upport", "$upport", "suρρort", "ТЕАМ", "vvebmaster", "he1p", "heIp", "hełp", "åðmin", "ǃnfo",
+		"4dmin", "3veryone", "m0derat0r", "r00t", "rооt", "rοοt", "supp0rt", "5upport", "$upport", "suρρort", "ТЕАМ", "теам", "ѕуѕтем", "ꮪꭼꮪꭺꮇꭼ", "ⲛⲟⲥ", "vvebmaster", "he1p", "heIp", "hełp", "åðmin", "ǃnfo",
 		"ad.min", "a-d-m-i-n", "_admin_", "admin.", "no-reply", "mailer-daemon", "sesame-support", "support.team", "Sesame_5upp0rt", "admi\u0307n-support", "a\u3164dmin", "!nfo",
 	} {
 		if !names.Reserved(name) {
@@ -54,7 +54,7 @@ func TestReservedNames(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"ann", "johndoe", "admin2", "adminah", "ann-admin", "rooty", "mel", "meme", "infoo", "администратор", "山田", "...", "", "emil", "noor", "adam", "guest", "st-0123456789abcdef",
+		"ann", "johndoe", "admin2", "adminah", "ann-admin", "rooty", "mel", "meme", "infoo", "администратор", "маша", "иван", "νίκος", "山田", "...", "", "emil", "noor", "adam", "guest", "st-0123456789abcdef",
 	} {
 		if names.Reserved(name) {
 			t.Errorf("%q is reserved", name)

@@ -76,7 +76,12 @@ var reservedSkeletons = sync.OnceValue(func() map[string]bool {
 
 // Reserved reports whether a username looks like a name of authority, or is made of nothing but such names: "ɑdmin",
 // "Adm1n", "ad.min", "sesame-support". Names that only contain one, such as "admin2" or "ann-admin", are not reserved.
-func Reserved(name string) bool {
+//
+// The capitals count too: many small letters of Cherokee, Cyrillic and Coptic are small capitals ("теам", "ꮪꭼꮪꭺꮇꭼ"), and
+// their prototypes are those of the capitals alone.
+func Reserved(name string) bool { return looksReserved(name) || looksReserved(strings.ToUpper(name)) }
+
+func looksReserved(name string) bool {
 	set := reservedSkeletons()
 	parts := strings.FieldsFunc(skeleton(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
 	return set[strings.Join(parts, "")] ||

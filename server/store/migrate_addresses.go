@@ -92,17 +92,17 @@ func rekey(ctx context.Context, tx *sql.Tx, table, primary string, then func(ctx
 	}
 }
 
-// markClaims finds the addresses that a person claimed: a stranger, or somebody who was logged in and is no
-// administrator, has created the account, and no administrator has changed it since. Where the record of events does not
-// tell, the address counts as given. The claims begin at now: their 30 days must not be over already.
+// markClaims finds the addresses that a person claimed: an account that still exists and is no administrator's, mostly
+// itself, has created the account, and no administrator has changed it since. Where the record of events does not tell,
+// or names an account or a client that was deleted since, the address counts as given: an address that an administrator
+// gave must not expire. The claims begin at now: their 30 days must not be over already.
 func markClaims(now time.Time) func(ctx context.Context, tx *sql.Tx, first, last string) error {
 	return func(ctx context.Context, tx *sql.Tx, first, last string) error {
 		_, err := tx.ExecContext(ctx, `
 			UPDATE users SET email_claimed_at = $1
 			WHERE id >= $2 AND id <= $3 AND email IS NOT NULL AND NOT email_verified AND ' ' || scopes || ' ' NOT LIKE '% users:write %'
-				AND EXISTS (SELECT 1 FROM events e WHERE e.user_id = users.id AND e.kind = 'account_created' AND e.actor <> 'command line'
-					AND NOT EXISTS (SELECT 1 FROM users a WHERE a.id = e.actor AND ' ' || a.scopes || ' ' LIKE '% users:write %')
-					AND NOT EXISTS (SELECT 1 FROM clients c WHERE c.id = e.actor))
+				AND EXISTS (SELECT 1 FROM events e JOIN users a ON a.id = e.actor
+					WHERE e.user_id = users.id AND e.kind = 'account_created' AND ' ' || a.scopes || ' ' NOT LIKE '% users:write %')
 				AND NOT EXISTS (SELECT 1 FROM events e WHERE e.user_id = users.id AND e.kind = 'profile_changed')`, micros(now), first, last)
 		return err
 	}

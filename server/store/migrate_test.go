@@ -81,6 +81,7 @@ func TestAddressesAreMigrated(t *testing.T) {
 			{"11", "eleven@example.com", "eleven@example.com", false, "", 0, "06"}, // by somebody who is logged in
 			{"12", "twelve@example.com", "twelve@example.com", false, "", 0, "12"}, // changed since
 			{"13", "", "", false, "", 0, "13"},
+			{"14", "fourteen@example.com", "fourteen@example.com", false, "", 0, "99"}, // by an administrator who was deleted since
 		} {
 			exec(`INSERT INTO users (id, username, username_key, email, email_key, email_verified, scopes, disabled, created_at, updated_at)
 				VALUES ($1, $1, $1, NULLIF($2, ''), NULLIF($3, ''), $4, $5, FALSE, $6, $6)`, u.id, u.email, u.key, u.verified, u.scopes, u.created)
