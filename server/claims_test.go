@@ -133,7 +133,7 @@ func TestClaimsAfterTheOwner(t *testing.T) {
 		}
 		reset := s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
 		s.do(t, resetOf("eve0", reset, "a bigger wooden horse")).want(422, "account_required")
-		s.page(t, open(resetPage, reset)).want(200).shows("your account ann")
+		s.page(t, open(resetPage, reset)).want(200).shows("your account <bdi>ann</bdi>")
 		s.do(t, resetPassword(reset, "a bigger wooden horse")).want(204)
 		s.owns(t, "ann", "a bigger wooden horse")
 	})

@@ -28,7 +28,7 @@ func TestAConfirmationNeedsTheAccount(t *testing.T) {
 			s.do(t, confirmWith(code, token, "")).want(422, "password_required").pointsAt("/password")
 		}
 		s.do(t, confirmWith(code, "garbage", "the wooden horse of eve")).want(401, "invalid_token")
-		s.page(t, open(confirmPage, code)).want(200).shows("your account eve").shows(ownAddress)
+		s.page(t, open(confirmPage, code)).want(200).shows("your account <bdi>eve</bdi>").shows(ownAddress)
 		s.page(t, press(confirmPage, code, "")).want(422).keepsForm(code).shows("Enter the password")
 		s.do(t, confirmWith(code, ann, horse)).want(422, "wrong_password").pointsAt("/password")
 		s.do(t, confirmWith(code, reader, horse)).want(422, "wrong_password")
