@@ -35,3 +35,16 @@ func TestOpenWaitsForAnotherStart(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// N19: PostgreSQL ends a transaction whose replica has gone, and with it the locks that every other replica waits for.
+func TestATransactionThatHangsEnds(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, db *DB) {
+		if db.engine.dialect != "postgres" {
+			return // a process that ends lets go of the file
+		}
+		var limit string
+		if err := db.read.QueryRowContext(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&limit); err != nil || limit != "30s" {
+			t.Errorf("%v: it may hang for %s", err, limit)
+		}
+	})
+}

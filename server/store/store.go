@@ -153,6 +153,9 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	if config.RuntimeParams["statement_timeout"] == "" {
 		config.RuntimeParams["statement_timeout"] = "10s" // no request waits for ever
 	}
+	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // no replica that is cut off keeps its locks
+	}
 	if config.ValidateConnect == nil {
 		// A standby, or a session that starts read-only, is of no use: it would stay in the pool and refuse
 		// writes after the database itself takes them again. Of several hosts, the one that takes writes is used.
