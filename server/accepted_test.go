@@ -97,6 +97,40 @@ func TestACorrectPasswordIsNeverCheckedInSilence(t *testing.T) {
 	}
 }
 
+// N6: the reader of a mistyped address, who has a code for the account, cannot check its password in silence either.
+func TestAConfirmationChecksNoPasswordInSilence(t *testing.T) {
+	const address = "lee@example.org"
+	for name, fails := range map[string]struct {
+		prepare func(t *testing.T, s *server, code string)
+		status  int
+	}{
+		"others fail meanwhile": {func(t *testing.T, s *server, code string) {
+			s.do(t, confirmWith(code, "", wrong)).want(422, "wrong_password")
+			s.clock.inside("(*Service).checkConfirmer", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+		}, 429},
+		"the address is another account's": {func(t *testing.T, s *server, _ string) {
+			s.create(t, map[string]any{"username": "lee", "password": horse})
+			s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`', email_verified = TRUE WHERE username = 'lee'`)
+		}, 409},
+		"the database fails": {func(t *testing.T, s *server, _ string) {
+			s.clock.inside("(*Service).checkConfirmer", 1, func() { s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`) })
+		}, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+				s.createVerified(t, "ann")
+				session := decode[api.Token](s.do(t, from(home, passwordGrant("ann", horse))).want(200))
+				id := s.access(t, session.AccessToken).Subject
+				s.do(t, from(home, changeEmail(session.AccessToken, address, horse))).want(202)
+				code := mailedCode(t, post, address, 1)
+				fails.prepare(t, s, code)
+				s.do(t, from(stranger, confirmWith(code, "", horse))).want(fails.status)
+				until(t, "it is recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "1" })
+			}, proxied)
+		})
+	}
+}
+
 // N6: a refused login makes no place a known one, so that the next one there is told of again.
 func TestARefusedLoginMakesNoPlaceKnown(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {

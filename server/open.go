@@ -118,6 +118,10 @@ func (p *program) masterKey(creates bool) (token.MasterKey, error) {
 		}
 		return key, err
 	}
+	// Before the key, which another process that starts now makes before it writes to the database.
+	database, _ := store.SQLitePath(p.DatabaseURL.Reveal())
+	info, err := os.Stat(database)
+	written := err == nil && info.Size() > 0
 	file := p.InForce(p.Listen).MasterKeyFile
 	key, err := token.ReadMasterKey(file)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -126,8 +130,7 @@ func (p *program) masterKey(creates bool) (token.MasterKey, error) {
 	if p.MasterKeyFile == file { // given, and perhaps mistyped
 		return key, fmt.Errorf("there is no master key file %s; %s names it", file, variable("master-key-file"))
 	}
-	database, _ := store.SQLitePath(p.DatabaseURL.Reveal())
-	if info, err := os.Stat(database); !creates || err == nil && info.Size() > 0 {
+	if !creates || written {
 		return key, fmt.Errorf("the database %s is here but its master key %s is not; put the file back, or give %s",
 			absolute(database), absolute(file), variable("master-key"))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/postgrestest"
+	"sesame/server/store"
 )
 
 func get(path string) request { return request{method: "GET", path: path} }
@@ -189,6 +190,29 @@ func TestReadinessSeldomWrites(t *testing.T) {
 			t.Errorf("200 questions caused %d writes, want at most %d", n, most)
 		}
 	})
+}
+
+// N19: a transaction that holds the administration row, as one of a replica that was cut off does, makes no other
+// replica not ready.
+func TestALockMakesNoServerUnready(t *testing.T) {
+	t.Parallel()
+	s := start(t, postgresURL(t))
+	db := s.open(t)
+	err := db.Tx(t.Context(), func(q *store.Queries) error {
+		if err := q.LockAdministration(t.Context()); err != nil {
+			return err
+		}
+		time.Sleep(1100 * time.Millisecond) // until readiness would write again
+		began := time.Now()
+		s.do(t, get("/readyz")).want(200)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // adminOf gives the address of the server's own database, and the name of the test's.

@@ -99,19 +99,33 @@ func (s *Service) ConfirmEmail(ctx context.Context, given Confirmation) error {
 	if err != nil {
 		return err
 	}
-	own := given.Caller != nil && given.Caller.User.ID == user.ID
-	if !own {
-		if err = s.checkConfirmer(ctx, user, c, given.Password); err != nil {
-			return err
-		}
+	if given.Caller != nil && given.Caller.User.ID == user.ID {
+		return s.confirmEmail(ctx, c, nil)
 	}
+	if err = s.checkConfirmer(ctx, user, c, given.Password); err != nil {
+		return err
+	}
+	// The password is correct: a client that hangs up now, or a code that fails, would hide the guess.
+	ctx = context.WithoutCancel(ctx)
+	if err = s.lookAt(ctx, s.confirmerLane(c)); err == nil { // others may have failed meanwhile
+		err = s.confirmEmail(ctx, c, &user)
+	}
+	if err != nil {
+		s.accepted(ctx, store.Event{UserID: user.ID, Username: user.Username})
+	}
+	return err
+}
+
+// confirmEmail uses a code that was found. verified is the account with the hash that a password was compared with; nil
+// where none was needed.
+func (s *Service) confirmEmail(ctx context.Context, c store.Code, verified *store.User) error {
 	return codeError(s.db.Tx(ctx, func(q *store.Queries) error {
 		before, err := s.useCode(ctx, q, c, c.UserID)
 		if err != nil {
 			return err
 		}
-		if !own {
-			if before.PasswordHash.Reveal() != user.PasswordHash.Reveal() { // changed meanwhile
+		if verified != nil {
+			if before.PasswordHash.Reveal() != verified.PasswordHash.Reveal() { // changed meanwhile
 				return errWrongConfirmer()
 			}
 			if err = q.ClearThrottle(ctx, s.confirmerLane(c), s.Now()); err != nil {
@@ -157,7 +171,7 @@ func (s *Service) checkConfirmer(ctx context.Context, user store.User, c store.C
 	if !ok {
 		return s.failConfirmer(ctx, user, lane)
 	}
-	return s.lookAt(ctx, lane) // others may have failed meanwhile
+	return nil
 }
 
 // failConfirmer counts a wrong password. Whose it was is not known.

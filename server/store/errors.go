@@ -41,6 +41,12 @@ func known(err error) error {
 	return err
 }
 
+// isBusy reports whether another process holds the lock of an SQLite file.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlitelib.SQLITE_BUSY
+}
+
 func isConflict(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return e.Code == "23505"

@@ -40,8 +40,10 @@ func (db *DB) Ready(ctx context.Context) error {
 	if !db.ready.written.IsZero() && time.Since(db.ready.written) < writtenFor {
 		return nil
 	}
-	// The number has no meaning: its row is a lock (see migration 7).
-	if _, err := db.Queries.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`); err != nil {
+	// The number has no meaning: its row is a lock (see migration 7). Where somebody holds it, this neither waits
+	// nor writes: a transaction that hangs, of a replica that is gone, would make every other one not ready.
+	if _, err := db.Queries.write.ExecContext(ctx, `
+		UPDATE administration SET changes = changes + 1 WHERE id IN (SELECT id FROM administration`+db.skipLocked+`)`); err != nil {
 		return unready(err)
 	}
 	db.ready.written = time.Now()

@@ -101,8 +101,8 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
 	write.SetMaxOpenConns(1)
-	if err = write.PingContext(ctx); err != nil {
-		if isUnavailable(err) {
+	if err = connect(ctx, write); err != nil {
+		if isUnavailable(err) && !isBusy(err) {
 			err = fmt.Errorf("%w; SQLite must be able to write to the file and to its folder", err)
 		}
 		return nil, fmt.Errorf("open the database %s: %w", file, errors.Join(err, write.Close()))
@@ -126,6 +126,22 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	}, nil
 }
 
+// connect opens the first connection to an SQLite file. While another process makes the same file it tries
+// again: busy_timeout does not cover the change to the write-ahead log.
+func connect(ctx context.Context, db *sql.DB) error {
+	for try := 1; ; try++ {
+		err := db.PingContext(ctx)
+		if !isBusy(err) || try == 50 {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
@@ -136,6 +152,9 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	}
 	if config.RuntimeParams["statement_timeout"] == "" {
 		config.RuntimeParams["statement_timeout"] = "10s" // no request waits for ever
+	}
+	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // no replica that is cut off keeps its locks
 	}
 	if config.ValidateConnect == nil {
 		// A standby, or a session that starts read-only, is of no use: it would stay in the pool and refuse
