@@ -16,9 +16,6 @@ import (
 	"sesame/server/store"
 )
 
-// maxLoginAge is how old a login may be for what cannot be undone (RFC 9470).
-const maxLoginAge = 10 * time.Minute
-
 // Registration is a new account. Email and FullName may be empty.
 type Registration struct {
 	Username string
@@ -59,7 +56,42 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 // CreateUser creates an account as an administrator wants it. Errors: UsernameTaken,
 // ValidationFailed, Unavailable.
 func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, error) {
-	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
+	user, err := s.checkRegistration(r)
+	if err != nil {
+		return store.User{}, err
+	}
+	hash, err := s.hasher.Hash(ctx, networkOf(ctx), r.Password.Reveal())
+	if err != nil {
+		return store.User{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return store.User{}, fmt.Errorf("make a user id: %w", err)
+	}
+	now := s.now()
+	user.ID, user.PasswordHash, user.CreatedAt, user.UpdatedAt = id.String(), secret.New(hash), now, now
+	if r.stranger && r.Email != "" {
+		user.EmailClaimedAt = now
+	}
+	err = s.db.Tx(ctx, func(q *store.Queries) error { return s.insertUser(ctx, q, r, user) })
+	if errors.Is(err, store.ErrConflict) {
+		// No stranger gets this far with an address: only an administrator vouches for one.
+		if _, err := s.db.UserByUsername(ctx, user.UsernameKey); user.EmailVerified && errors.Is(err, store.ErrNotFound) {
+			return store.User{}, errInvalidRegistration().At("/email", "is verified by another account")
+		}
+		return store.User{}, problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
+	}
+	return user, err
+}
+
+func errInvalidRegistration() *problem.Error {
+	return problem.New(problem.ValidationFailed, "The request does not fit the contract.")
+}
+
+// checkRegistration checks what the contract's shapes do not, and gives the account as it will be, without an id and
+// a password.
+func (s *Service) checkRegistration(r Registration) (user store.User, err error) {
+	invalid := errInvalidRegistration()
 	username, key, err := newUsername(r.Username)
 	switch {
 	case err != nil:
@@ -72,66 +104,47 @@ func (s *Service) CreateUser(ctx context.Context, r Registration) (store.User, e
 	}
 	reason, err := s.hasher.Check(r.Password.Reveal(), r.Username, r.Email)
 	if err != nil {
-		return store.User{}, err
+		return user, err
 	}
 	if reason != "" {
 		invalid.At("/password", reason)
 	}
 	address, err := emailKey(r.Email)
 	if err != nil {
-		return store.User{}, err
+		return user, err
 	}
 	granted, err := s.grantable(r.Scopes)
 	if p, ok := errors.AsType[*problem.Error](err); ok {
 		invalid.Fields = append(invalid.Fields, p.Fields...)
 	}
 	if len(invalid.Fields) > 0 {
-		return store.User{}, invalid
+		return user, invalid
 	}
-	hash, err := s.hasher.Hash(ctx, networkOf(ctx), r.Password.Reveal())
+	return store.User{
+		Username: username, UsernameKey: key, Email: r.Email, EmailKey: address, EmailVerified: r.EmailVerified && r.Email != "",
+		FullName: r.FullName, Scopes: strings.Join(granted, " "),
+	}, nil
+}
+
+// insertUser creates the account, mails the code that confirms its address, and records it. Errors: store.ErrConflict.
+func (s *Service) insertUser(ctx context.Context, q *store.Queries, r Registration, user store.User) error {
+	if err := q.CreateUser(ctx, user); err != nil {
+		return err
+	}
+	// After the insert, which waits for a deletion of that name that is under way.
+	reserved, err := q.UsernameReserved(ctx, user.UsernameKey, user.CreatedAt)
 	if err != nil {
-		return store.User{}, err
+		return err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return store.User{}, fmt.Errorf("make a user id: %w", err)
+	if reserved && r.stranger {
+		return store.ErrConflict
 	}
-	now := s.now()
-	user := store.User{
-		ID: id.String(), Username: username, UsernameKey: key, Email: r.Email, EmailKey: address,
-		EmailVerified: r.EmailVerified && r.Email != "", FullName: r.FullName, PasswordHash: secret.New(hash),
-		Scopes: strings.Join(granted, " "), CreatedAt: now, UpdatedAt: now,
-	}
-	if r.stranger && r.Email != "" {
-		user.EmailClaimedAt = now
-	}
-	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.CreateUser(ctx, user); err != nil {
+	if r.confirm && user.Email != "" {
+		if err := s.mailConfirmation(ctx, q, r.By, user, user.Email); err != nil {
 			return err
 		}
-		// After the insert, which waits for a deletion of that name that is under way.
-		reserved, err := q.UsernameReserved(ctx, key, now)
-		if err != nil {
-			return err
-		}
-		if reserved && r.stranger {
-			return store.ErrConflict
-		}
-		if r.confirm && user.Email != "" {
-			if err := s.mailConfirmation(ctx, q, r.By, user, user.Email); err != nil {
-				return err
-			}
-		}
-		return s.record(ctx, q, EventAccountCreated, user, r.By)
-	})
-	if errors.Is(err, store.ErrConflict) {
-		// No stranger gets this far with an address: only an administrator vouches for one.
-		if _, err := s.db.UserByUsername(ctx, key); user.EmailVerified && errors.Is(err, store.ErrNotFound) {
-			return store.User{}, invalid.At("/email", "is verified by another account")
-		}
-		return store.User{}, problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
 	}
-	return user, err
+	return s.record(ctx, q, EventAccountCreated, user, r.By)
 }
 
 // now is the time as the database keeps it.
@@ -141,15 +154,6 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 func (s *Service) UpdateProfile(ctx context.Context, caller *Caller, fullName string) (store.User, error) {
 	user, err := s.updateUser(ctx, caller, caller.User.ID, UserChange{FullName: &fullName})
 	return user, gone(err)
-}
-
-// DeleteAccount removes the caller's account and ends its sessions. Errors: StaleLogin when the
-// login is older than ten minutes, LastAdministrator.
-func (s *Service) DeleteAccount(ctx context.Context, caller *Caller) error {
-	if s.Now().Sub(caller.LoggedInAt) > maxLoginAge {
-		return problem.New(problem.StaleLogin, "This needs a login that is not older than ten minutes. Log in again.")
-	}
-	return gone(s.deleteUser(ctx, caller, caller.User.ID))
 }
 
 // ChangePassword replaces the caller's password and ends every other session. Errors:

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -328,44 +327,6 @@ func keepAnAdministrator(ctx context.Context, q *store.Queries, user store.User)
 		err = problem.New(problem.LastAdministrator, "This is the last administrator. Make somebody else one first.")
 	}
 	return err
-}
-
-// usernameRest is how long the name of a deleted account is kept from strangers. Others go on taking it for the
-// person who had it, in links and lists of theirs, until they have learnt of the deletion.
-const usernameRest = 30 * 24 * time.Hour
-
-// DeleteUser removes an account and ends its sessions; its owner is mailed. caller is nil at the command line. Errors:
-// NotFound, LastAdministrator; for one's own account StaleLogin when the login is older than ten minutes.
-func (s *Service) DeleteUser(ctx context.Context, caller *Caller, id string) error {
-	if caller != nil && caller.User.ID == id {
-		return s.DeleteAccount(ctx, caller)
-	}
-	return noSuchUser(s.deleteUser(ctx, caller, id))
-}
-
-func (s *Service) deleteUser(ctx context.Context, by *Caller, id string) error {
-	return s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.LockAdministration(ctx); err != nil {
-			return err
-		}
-		user, err := q.LockUser(ctx, id)
-		if err != nil {
-			return err
-		}
-		if err = keepAnAdministrator(ctx, q, user); err != nil {
-			return err
-		}
-		if err = q.DeleteUser(ctx, id); err != nil {
-			return err
-		}
-		if err = q.ReserveUsername(ctx, user.UsernameKey, s.now().Add(usernameRest)); err != nil {
-			return err
-		}
-		if err = s.notify(ctx, q, mail.AccountDeleted, user, ""); err != nil {
-			return err
-		}
-		return s.record(ctx, q, EventAccountDeleted, user, by)
-	})
 }
 
 // noSuchUser is for an account that somebody else named.

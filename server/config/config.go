@@ -114,6 +114,12 @@ func (f *faults) oneOf(name, value string, allowed ...string) {
 	}
 }
 
+func (f *faults) number(name string, n Number, low, high int) {
+	if n.unread != "" || n.Value < low || n.Value > high {
+		f.add(name, "must be a number from %d to %d", low, high)
+	}
+}
+
 func (f *faults) between(name string, d Duration, low, high time.Duration) {
 	if d.unread != "" {
 		f.add(name, "is %q, which is not a time such as 10m or 168h", d.unread)
@@ -153,12 +159,8 @@ func (s *Settings) Check() error {
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
 	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
-	if n := s.RegistrationLimit; n.unread != "" || n.Value < 0 || n.Value > 1_000_000 {
-		f.add("REGISTRATION_LIMIT", "must be a number from 0 to 1000000; 0 is no limit")
-	}
-	if n := s.PasswordMinLength; n.unread != "" || n.Value < 8 || n.Value > 64 {
-		f.add("PASSWORD_MIN_LENGTH", "must be a number from 8 to 64")
-	}
+	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000) // 0 is no limit
+	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
 	if !s.MailsToLog() {
 		if reason := mail.CheckURL(s.SMTPURL.Reveal()); reason != "" {
