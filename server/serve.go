@@ -28,6 +28,10 @@ const (
 	maxHeader = 12 << 10
 	// shutdownTime is what requests in flight get when the server is told to stop.
 	shutdownTime = 10 * time.Second
+	// requestTime ends a request that waits for a database which answers nothing, before writeTime cuts its
+	// connection. So the server stops within that time, too.
+	requestTime = 20 * time.Second
+	writeTime   = 30 * time.Second
 )
 
 type serveCommand struct {
@@ -136,7 +140,7 @@ func (c *serveCommand) showDocs(e *echo.Echo, p *program) error {
 	return docs.RegisterCollection(e, sesame.OpenAPI, p.PublicURL)
 }
 
-// inFlight is a handler that can be waited for, which http.Server does not do after Close.
+// inFlight is a handler that can be waited for, which http.Server does not do after Close. Each request has a deadline.
 type inFlight struct {
 	http.Handler
 	requests sync.RWMutex // read-locked by each
@@ -148,7 +152,9 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer h.requests.RUnlock()
-	h.Handler.ServeHTTP(w, r)
+	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+	defer cancel()
+	h.Handler.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // wait returns when no request is being answered any more, and lets none begin after that.
@@ -162,7 +168,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	server := &http.Server{
 		Handler: counted, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		WriteTimeout: writeTime, IdleTimeout: 2 * time.Minute,
 		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past all that follows
 	}
 	failed := make(chan error, 1)

@@ -87,6 +87,13 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 			refused(name, value, name)
 		}
 	}
+	for value, reason := range map[string]string{
+		"https://login.example?": "no user, query", "https://login.example#": "fragment", "https://login.example/a b": "space", "HTTPS://login.example": "small letters",
+	} {
+		refused("SESAME_PUBLIC_URL", value, reason)
+	}
+	refused("SESAME_CORS_ORIGINS", "https://münchen.example", "xn--")
+	refused("SESAME_CORS_ORIGINS", "https://app.example:08443", "zeros")
 	refused("SESAME_DATABASE_URL", "postgres://u:x@127.0.0.1:99999/d", "not a valid address")
 	for value, reason := range map[string]string{
 		"sqlite::memory:": "in memory", "sqlite://:memory:": "sqlite::memory:", "sqlite:": "names no file", "sqlite://": "names no file", "sqlite:////": "names no file",

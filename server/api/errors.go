@@ -121,6 +121,9 @@ func asProblem(err error) *problem.Error {
 	if errors.Is(err, context.Canceled) {
 		return problem.Wrap(problem.Unavailable, "The request was given up.", err)
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return problem.Wrap(problem.Unavailable, "The server could not answer in time. Try again shortly.", err)
+	}
 	return problem.Wrap(problem.Internal, "Something went wrong here. Quote the request id when you ask about it.", err)
 }
 

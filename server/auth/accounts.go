@@ -171,7 +171,8 @@ func (s *Service) ChangePassword(ctx context.Context, caller *Caller, current, n
 		return err
 	}
 	// The password is correct: a client that hangs up now would hide the guess.
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	if err = s.changePassword(ctx, caller, user, next, lane); err != nil {
 		s.accepted(ctx, eventBy(caller))
 	}
@@ -235,7 +236,8 @@ func (s *Service) checkPassword(ctx context.Context, caller *Caller, given secre
 	if err != nil {
 		return user, lane, err
 	}
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	if err = s.lookAt(ctx, lane); err != nil { // others have failed meanwhile
 		s.accepted(ctx, eventBy(caller))
 	}

@@ -1,6 +1,9 @@
 package auth
 
-import "sync"
+import (
+	"context"
+	"sync"
+)
 
 // background runs work that the answer to a request does not wait for. Its owner waits for it, by close.
 type background struct {
@@ -25,4 +28,14 @@ func (b *background) close() {
 	b.closed = true
 	b.mu.Unlock()
 	b.work.Wait()
+}
+
+// finishing is a context for the rest of a request that a client which hangs up must not stop. It ends at the
+// request's deadline all the same, so that a database which answers nothing holds no request for ever.
+func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if ctx = context.WithoutCancel(ctx); !ok {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, deadline)
 }

@@ -65,7 +65,8 @@ func (s *Service) ChangeEmail(ctx context.Context, caller *Caller, address strin
 		return err
 	}
 	// Until somebody confirms the address nothing else tells the owner that the password was given.
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	defer s.accepted(ctx, eventBy(caller))
 	return gone(s.db.Tx(ctx, func(q *store.Queries) error {
 		now, err := q.LockUser(ctx, user.ID)
@@ -106,7 +107,8 @@ func (s *Service) ConfirmEmail(ctx context.Context, given Confirmation) error {
 		return err
 	}
 	// The password is correct: a client that hangs up now, or a code that fails, would hide the guess.
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	if err = s.lookAt(ctx, s.confirmerLane(c)); err == nil { // others may have failed meanwhile
 		err = s.confirmEmail(ctx, c, &user)
 	}
@@ -176,7 +178,8 @@ func (s *Service) checkConfirmer(ctx context.Context, user store.User, c store.C
 
 // failConfirmer counts a wrong password. Whose it was is not known.
 func (s *Service) failConfirmer(ctx context.Context, user store.User, lane string) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
 	if err == nil && !counted {
 		return errThrottled(justBlocked)

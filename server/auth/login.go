@@ -69,7 +69,8 @@ func (s *Service) Login(ctx context.Context, login Login) (Tokens, error) {
 		return Tokens{}, s.fail(ctx, try, errWrongCredentials())
 	}
 	// The password is correct: from here on a client that hangs up stops nothing, or that would hide the guess.
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	tokens, err := s.admit(ctx, user, login, outdated, try)
 	if err != nil {
 		s.accepted(ctx, try.event())

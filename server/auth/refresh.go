@@ -78,7 +78,8 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 	case presented.Generation+1 == session.Generation && !now.After(session.LastUsedAt.Add(s.RefreshGrace)):
 		return session, user, nil
 	}
-	ctx = context.WithoutCancel(ctx) // even if the caller hangs up
+	ctx, done := finishing(ctx) // even if the caller hangs up
+	defer done()
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.EndSession(ctx, session.ID); err != nil {
 			return err

@@ -153,7 +153,8 @@ func (a *attempt) event() store.Event {
 
 // failLane is fail for a password that is not a login's, but proves that the caller is still who logged in.
 func (s *Service) failLane(ctx context.Context, caller *Caller, lane string, wrong error) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
 	if err == nil && !counted {
 		return errThrottled(justBlocked)
@@ -188,7 +189,8 @@ func (s *Service) forgetAddresses(ctx context.Context, now time.Time, limit int)
 //
 // Who hangs up before the answer is counted too, or guessing many at once and leaving would be free.
 func (s *Service) fail(ctx context.Context, a *attempt, wrong error) error {
-	ctx = context.WithoutCancel(ctx)
+	ctx, done := finishing(ctx)
+	defer done()
 	lanes := []string{a.Account}
 	switch {
 	case a.known:

@@ -199,8 +199,10 @@ func checkPublicURL(text string) (reason string) {
 		return "must be an address such as https://login.example.com"
 	case !validPort(u):
 		return "has a port that is not from 1 to 65535"
-	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return "must have no user, query or fragment"
+	case !strings.HasPrefix(text, u.Scheme+"://"):
+		return "must begin with " + u.Scheme + ":// in small letters"
+	case strings.ContainsAny(text, "?# ") || u.User != nil:
+		return "must have no user, query, fragment or space"
 	case strings.HasSuffix(text, "/"):
 		return "must not end with a slash"
 	}

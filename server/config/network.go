@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // List is comma-separated texts.
@@ -114,6 +115,10 @@ func checkOrigin(text string) (reason string) {
 		return "has a port that is not from 1 to 65535"
 	case strings.ContainsAny(u.Host, "*?"):
 		return "must be exact, without wildcards"
+	case strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }):
+		return "must have the ASCII form of its name (xn--…), as browsers send it"
+	case strings.HasPrefix(u.Port(), "0"):
+		return "must have a port without zeros before it, as browsers send it"
 	case strings.ToLower(text) != text:
 		return "must be in small letters, as browsers send it"
 	case u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443":
