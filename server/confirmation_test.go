@@ -69,8 +69,8 @@ func TestConfirmingWithoutAPassword(t *testing.T) {
 	})
 }
 
-// N3: however many accounts a stranger makes with the address, the owner of one that an operator made comes first on the
-// page, and by its name it is reached at once.
+// N3: however many accounts a stranger makes with the address, the owner of one that an operator made is named it first, and
+// never has to know its username.
 func TestManyClaimsHideNobody(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		for i := range auth.MaxNamed - 1 {
@@ -90,10 +90,22 @@ func TestManyClaimsHideNobody(t *testing.T) {
 		s.page(t, choose).want(422).keepsForm(anyCode).shows(`value="ann" required checked`).shows("at least 8 characters")
 
 		s.claims(t, "eve-again")
-		s.page(t, open(resetPage, anyCode)).want(200).shows(`type="text" id="username"`)
+		page = s.page(t, open(resetPage, anyCode)).want(200).shows(`type="text" id="username"`).shows(`type="radio" name="username" value="ann">`)
 		a := s.do(t, resetPassword(anyCode, "a bigger wooden horse")).want(422, "account_required")
-		if strings.Contains(string(a.body), "eve") {
-			t.Errorf("the answer is %s", a.body)
+		if strings.Contains(string(a.body), "eve") || strings.Contains(string(page.body), `value="eve`) || !strings.Contains(string(a.body), "must be one of: ann; or the username") {
+			t.Errorf("the answer is %s, and the page\n%s", a.body, page.body)
+		}
+		typed := press(resetPage, anyCode, "short")
+		typed.form.Set("username", "ann")
+		s.page(t, typed).want(422).keepsForm(anyCode).shows(`value="ann" checked`).shows(`id="username" name="typed_username" autocomplete`)
+		typed.form.Set("typed_username", "eve0") // since a radio button cannot be cleared
+		s.page(t, typed).want(422).keepsForm(anyCode).shows(`id="username" name="typed_username" value="eve0"`).shows("at least 8 characters")
+		typed.form.Set("typed_username", "nobody")
+		s.page(t, typed).want(422).keepsForm(anyCode).shows("or enter the username of another one")
+		s.sql(t, `UPDATE users SET email_claimed_at = 1 WHERE username = 'ann'`) // with nobody to name
+		a = s.do(t, resetPassword(anyCode, "a bigger wooden horse")).want(422, "account_required")
+		if page = s.page(t, open(resetPage, anyCode)).want(200); strings.Contains(string(a.body)+string(page.body), `value="ann"`) || !strings.Contains(string(a.body), "must be the username") {
+			t.Errorf("the answer is %s, and the page\n%s", a.body, page.body)
 		}
 		for _, name := range []string{"", "nobody", "a b", "\x00", "\xff", "ann@example.com", strings.Repeat("a", 4000)} {
 			choose.form.Set("username", name)

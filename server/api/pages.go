@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -11,6 +12,7 @@ import (
 	"html/template"
 	"net/http"
 	"regexp"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -57,11 +59,14 @@ type paragraph struct{ Before, Name, After string }
 type pageForm struct {
 	Action, Code, Button string
 	Password             passwordField
-	Username             string   // for password managers; also the account that was chosen
+	Username             string   // for password managers; also the account that was chosen or typed
 	Accounts             []string // of which one is to be chosen; nil where there is nothing to choose
-	AsksUsername         bool     // there are too many to choose from
+	AsksUsername         bool     // there are more than these
 	NamesNoAccount       bool     // the fault is that none was chosen
 }
+
+// Typed reports whether the username is none of those to choose from.
+func (f *pageForm) Typed() bool { return !slices.Contains(f.Accounts, f.Username) }
 
 // passwordField is one of a form.
 type passwordField struct{ Name, Label, Autocomplete string }
@@ -94,7 +99,7 @@ func (s *Server) registerPages(e *echo.Echo) {
 		{
 			path: "reset-password", find: s.askToReset,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
-				return s.service.ResetPassword(ctx, code, form("username"), secret.New(form("new_password")))
+				return s.service.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
 			},
 			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one. You can close this page."}}},
 		},
@@ -126,14 +131,20 @@ func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error)
 	case len(users) == 1:
 		shown.Form.Username = users[0].Username
 		shown.Text = []paragraph{{"It is for your account ", names.Visible(users[0].Username), "." + everywhere}}
-	case len(users) > auth.MaxNamed:
-		shown.Form.AsksUsername = true
-		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. Enter the username of yours." + everywhere}}
 	default:
-		for _, user := range users {
+		named, all := auth.Named(users)
+		for _, user := range named {
 			shown.Form.Accounts = append(shown.Form.Accounts, user.Username)
 		}
-		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. Choose the one that the new password is for." + everywhere}}
+		shown.Form.AsksUsername = !all
+		instruction := "Choose the one that the new password is for."
+		switch {
+		case len(named) == 0:
+			instruction = "Enter the username of yours."
+		case !all:
+			instruction = "Choose the one that the new password is for, or enter its username."
+		}
+		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. " + instruction + everywhere}}
 	}
 	return shown, err
 }
@@ -155,9 +166,15 @@ func (p codePage) submit(c echo.Context) error {
 	}
 	code := secret.New(r.PostForm.Get("code"))
 	if err := p.use(r.Context(), code, r.PostForm.Get); err != nil {
-		return p.show(c, code, r.PostForm.Get("username"), err)
+		return p.show(c, code, chosen(r.PostForm.Get), err)
 	}
 	return render(c, http.StatusOK, p.done)
+}
+
+// chosen gives the username of a form: what was typed, or else the account that was selected, since a radio button cannot be
+// cleared.
+func chosen(form func(name string) string) string {
+	return cmp.Or(form("typed_username"), form("username"))
 }
 
 // show shows the form, with what was wrong with it, or says that the code is not valid. chosen is the account that was
@@ -195,7 +212,10 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 		shown.Fault = "Enter the password of this account."
 	case problem.AccountRequired:
 		shown.Form.NamesNoAccount, shown.Fault = true, "Choose one of these accounts."
-		if shown.Form.AsksUsername {
+		switch {
+		case shown.Form.AsksUsername && shown.Form.Accounts != nil:
+			shown.Fault = "Choose one of these accounts, or enter the username of another one that has this e-mail address."
+		case shown.Form.AsksUsername:
 			shown.Fault = "Enter the username of an account that has this e-mail address."
 		}
 	case problem.ValidationFailed:

@@ -2,7 +2,7 @@ package auth
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -125,15 +125,30 @@ func (s *Service) userToReset(ctx context.Context, code secret.Text, username st
 	return c, user, errAccountRequired(users)
 }
 
+// Named chooses which accounts of a code are named to its reader, and reports whether those are all. Of too many it names
+// those whose address somebody vouched for: a stranger's claims, however many, do not hide an account whose username its
+// owner never chose, such as an imported one.
+func Named(users []store.User) (named []store.User, all bool) {
+	if len(users) <= MaxNamed {
+		return users, true
+	}
+	vouched := slices.DeleteFunc(slices.Clone(users), func(u store.User) bool { return u.MerelyClaimed() })
+	return vouched[:min(len(vouched), MaxNamed)], false
+}
+
 // errAccountRequired names the accounts: whoever has the code reads the mails of their address.
 func errAccountRequired(users []store.User) error {
-	reason := "must be the username of an account that has this address"
-	if len(users) <= MaxNamed {
-		names := make([]string, len(users))
-		for i, user := range users {
-			names[i] = user.Username
-		}
-		reason = fmt.Sprintf("must be one of: %s", strings.Join(names, ", "))
+	named, all := Named(users)
+	usernames := make([]string, len(named))
+	for i, user := range named {
+		usernames[i] = user.Username
+	}
+	reason := "must be one of: " + strings.Join(usernames, ", ")
+	switch {
+	case len(named) == 0:
+		reason = "must be the username of an account that has this address"
+	case !all:
+		reason += "; or the username of another account that has this address"
 	}
 	return problem.New(problem.AccountRequired, "Say with username which account the new password is for.").At("/username", reason)
 }
