@@ -4,8 +4,10 @@ GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v
 OASDIFF := go run github.com/oasdiff/oasdiff@v1.36.0
 REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/node_modules/.bin/redocly
 
+RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
+
 .DEFAULT_GOAL := help
-.PHONY: help run build test check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
+.PHONY: help run build test race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +21,10 @@ build: ## make the program, ./sesame: one static file
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test -timeout 20m ./...
+
+race: ## run what is most parallel under the race detector; needs a C compiler
+	go test -race ./server/contract ./server/guard ./server/mail ./server/password ./server/store ./server/token
+	go test -race ./server -run '$(RACE_PRONE)'
 
 check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node
 
