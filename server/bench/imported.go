@@ -33,14 +33,14 @@ func (b *built) measureImported(ctx context.Context, p plan, e *enumeration) (er
 // that nobody has.
 func (b *built) refuseImported(ctx context.Context, p plan, name string, names int, foreign func(i int) bool) ([]*alike, error) {
 	databaseURL := "sqlite:" + filepath.Join(b.dir, name+".db")
-	if err := b.importHashes(ctx, databaseURL, p.refusals, foreign); err != nil {
-		return nil, err
-	}
-	server, err := b.startServer(ctx, name, databaseURL)
+	server, err := b.startServer(ctx, name, databaseURL) // which makes the database
 	if err != nil {
 		return nil, err
 	}
 	defer server.stop()
+	if err := b.importHashes(ctx, databaseURL, p.refusals, foreign); err != nil {
+		return nil, err
+	}
 	wrong, unknown := &alike{name: "wrong password", status: 400}, &alike{name: "unknown user", status: 400}
 	refused := func(username string) []byte {
 		return postForm(server.address, url.Values{"grant_type": {"password"}, "username": {username}, "password": {"not the password"}})
@@ -52,7 +52,7 @@ func (b *built) refuseImported(ctx context.Context, p plan, name string, names i
 	})
 }
 
-// importHashes makes a database of so many accounts by sesame user import.
+// importHashes makes so many accounts by sesame user import.
 func (b *built) importHashes(ctx context.Context, databaseURL string, accounts int, foreign func(i int) bool) error {
 	old, err := bcrypt.GenerateFromPassword([]byte(password), importedCost)
 	if err != nil {
