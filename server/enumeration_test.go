@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -338,4 +339,28 @@ func TestALoginFromANewPlaceIsTold(t *testing.T) {
 			})
 		})
 	}
+}
+
+// L3: every claim of an address does the same work, whether or not somebody has confirmed it: the second of two accounts
+// that claim one address within a minute too.
+func TestEveryClaimDoesTheSameWork(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.createVerified(t, "ann") // ann@example.com
+		written := func() string {
+			return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) || ' codes, ' || (SELECT COUNT(*) FROM throttles) || ' counters' FROM one_time_codes`)
+		}
+		claimed := func(address string, names ...string) (steps []string) {
+			s.sql(t, `DELETE FROM one_time_codes`)
+			s.sql(t, `DELETE FROM throttles`)
+			for _, name := range names {
+				s.create(t, map[string]any{"username": name, "password": horse, "email": address}).want(201)
+				steps = append(steps, written())
+			}
+			return steps
+		}
+		known, unknown := claimed("ann@example.com", "eve", "bea"), claimed("nobody@example.com", "joe", "kim")
+		if !slices.Equal(known, unknown) {
+			t.Errorf("for a confirmed address %v, for an unknown one %v", known, unknown)
+		}
+	})
 }

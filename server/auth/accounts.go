@@ -231,7 +231,7 @@ func (s *Service) checkPassword(ctx context.Context, caller *Caller, given secre
 	}
 	ok, _, err := s.hasher.Verify(ctx, networkOf(ctx), user.PasswordHash.Reveal(), given.Reveal())
 	if err == nil && !ok {
-		err = s.failLane(ctx, caller, lane, errWrongPassword(pointer))
+		err = s.failLane(ctx, eventBy(caller), lane, errWrongPassword(pointer))
 	}
 	if err != nil {
 		return user, lane, err

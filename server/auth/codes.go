@@ -57,6 +57,10 @@ func (s *Service) confirmLane(userID, key string) string {
 // accounts share one: they would say the same.
 func (s *Service) inUseLane(key string) string { return s.Blind.Key("mails to", "in use", key) }
 
+// claimsLane is counted in place of inUseLane for an address that nobody else has confirmed, and limits nothing: without
+// it, the second claim of an address would tell by its work whether somebody has confirmed it.
+func (s *Service) claimsLane(key string) string { return s.Blind.Key("mails to", "claims", key) }
+
 // resetLane counts the mails with which an address resets a password. What is asked for while no account has the address
 // is counted apart, for it sends no mail: or a stranger could keep the mails from a person who is about to get an account.
 func (s *Service) resetLane(key string, known bool) string {

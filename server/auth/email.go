@@ -18,19 +18,27 @@ func (s *Service) mailConfirmation(ctx context.Context, q *store.Queries, by *Ca
 	if err != nil {
 		return err
 	}
-	m, lane := mail.Mail{Kind: mail.ConfirmEmail, To: address}, s.confirmLane(user.ID, key)
+	may, err := s.mayMail(ctx, q, by, s.confirmLane(user.ID, key))
+	if err != nil {
+		return err
+	}
+	m, shared := mail.Mail{Kind: mail.ConfirmEmail, To: address}, s.claimsLane(key)
 	c := store.Code{Purpose: string(ToConfirm), UserID: user.ID, Email: address, EmailKey: key}
 	owner, err := q.UserByEmail(ctx, key)
 	if unlessNotFound(err) != nil {
 		return err
 	}
-	if err == nil && owner.ID != user.ID {
-		c.UserID, lane = "", s.inUseLane(key)
+	inUse := err == nil && owner.ID != user.ID
+	if inUse {
+		c.UserID, shared = "", s.inUseLane(key)
 		m = mail.Mail{Kind: mail.EmailInUse, To: owner.Email, Fields: mail.Fields{Username: owner.Username, FullName: owner.FullName, When: s.now()}}
 	}
-	may, err := s.mayMail(ctx, q, by, lane)
+	mayTell, err := q.CountMail(ctx, shared, s.Now())
 	if err != nil {
 		return err
+	}
+	if inUse && !mayTell {
+		m = mail.Mail{Kind: mail.ToNobody, To: address}
 	}
 	// Of two changes of an address that are under way the later one counts, even if it is not mailed now.
 	stays := ""
@@ -171,26 +179,10 @@ func (s *Service) checkConfirmer(ctx context.Context, user store.User, c store.C
 		return err
 	}
 	if !ok {
-		return s.failConfirmer(ctx, user, lane)
+		// Whose password it was is not known, so the event has no actor.
+		return s.failLane(ctx, store.Event{UserID: user.ID, Username: user.Username}, lane, errWrongConfirmer())
 	}
 	return nil
-}
-
-// failConfirmer counts a wrong password. Whose it was is not known.
-func (s *Service) failConfirmer(ctx context.Context, user store.User, lane string) error {
-	ctx, done := finishing(ctx)
-	defer done()
-	counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
-	if err == nil && !counted {
-		return errThrottled(justBlocked)
-	}
-	if err == nil {
-		err = recordEvent(ctx, &s.db.Queries, EventWrongPassword, store.Event{UserID: user.ID, Username: user.Username}, s.Now())
-	}
-	if err != nil {
-		return err
-	}
-	return errWrongConfirmer()
 }
 
 func (s *Service) confirmerLane(c store.Code) string {

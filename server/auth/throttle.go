@@ -151,8 +151,8 @@ func (a *attempt) event() store.Event {
 	return store.Event{UserID: a.user.ID, Username: a.user.Username, ClientID: a.client.id()}
 }
 
-// failLane is fail for a password that is not a login's, but proves that the caller is still who logged in.
-func (s *Service) failLane(ctx context.Context, caller *Caller, lane string, wrong error) error {
+// failLane is fail for a password that is not a login's. It records e as EventWrongPassword and returns wrong.
+func (s *Service) failLane(ctx context.Context, e store.Event, lane string, wrong error) error {
 	ctx, done := finishing(ctx)
 	defer done()
 	counted, err := s.count(ctx, lane, freeFailures, s.Now().Add(failureMemory))
@@ -160,7 +160,7 @@ func (s *Service) failLane(ctx context.Context, caller *Caller, lane string, wro
 		return errThrottled(justBlocked)
 	}
 	if err == nil {
-		err = s.record(ctx, &s.db.Queries, EventWrongPassword, caller.User, caller)
+		err = recordEvent(ctx, &s.db.Queries, EventWrongPassword, e, s.Now())
 	}
 	if err != nil {
 		return err
