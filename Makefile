@@ -23,8 +23,8 @@ test: ## run every test that needs Go alone; on PostgreSQL too, where it is inst
 	go test -timeout 20m ./...
 
 race: ## run what is most parallel under the race detector; needs a C compiler
-	go test -race ./server/contract ./server/guard ./server/mail ./server/password ./server/store ./server/token
-	go test -race ./server -run '$(RACE_PRONE)'
+	go test -race ./server/internal/contract ./server/guard ./server/internal/mail ./server/internal/password ./server/internal/store ./server/internal/token
+	go test -race ./server/apitest -run '$(RACE_PRONE)'
 
 check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node
 
@@ -54,17 +54,17 @@ dev: ## run the server, and again after every change of Go, SQL or openapi.yaml
 e2e: server/e2e/node_modules ## try every consumer of the contract: browsers, Postman, SDKs …; and a short benchmark
 	cd server/e2e && rm -f report.txt && node --test *.test.mjs
 	.make/fuzz 20s
-	go run ./server/bench -quick
+	go run ./server/internal/bench -quick
 	@sort server/e2e/report.txt
 
 fuzz: ## TIME=20s: try every fuzz target for so long
 	@.make/fuzz '$(TIME)'
 
 bench: ## measure, and write docs/benchmarks.md
-	go run ./server/bench
+	go run ./server/internal/bench
 
 soak: ## flood a server with logins and fill one with accounts, in three minutes; writes docs/soak.md
-	go run ./server/bench -soak
+	go run ./server/internal/bench -soak
 
 rename: ## MODULE=example.com/team/login: give your clone a module path of its own
 	@.make/rename '$(MODULE)'

@@ -123,7 +123,7 @@ test('make dev shows a new operation and names what is missing, at once', async 
   assert.ok(named < limit, `named by the compiler after ${named} ms`);
 
   // Written as listed, they answer, and the page goes on with the login that it had.
-  writeFileSync(join(folder, 'server/api/greeting.go'), methods);
+  writeFileSync(join(folder, 'server/internal/httpapi/greeting.go'), methods);
   await until('the new operation answers', 120_000, () => fetch(`${origin}/greeting`).then((answer) => answer.ok, () => false));
   assert.equal((await execute(page, 'getGreeting')).status, 200);
   assert.equal((await execute(page, 'sayFarewell')).status, 204);

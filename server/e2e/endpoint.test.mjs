@@ -48,8 +48,8 @@ const steps = guide.split(/^## /m).flatMap((section) =>
 
 function create(file, block) {
   if (file.includes('NNNNN')) {
-    const taken = [...readdirSync(join(folder, 'server/store/migrations')),
-      ...readFileSync(join(folder, 'server/store/migrate.go'), 'utf8').match(/(?<=NewGoMigration\()\d+/g) ?? []];
+    const taken = [...readdirSync(join(folder, 'server/internal/store/migrations')),
+      ...readFileSync(join(folder, 'server/internal/store/migrate.go'), 'utf8').match(/(?<=NewGoMigration\()\d+/g) ?? []];
     file = file.replace('NNNNN', String(1 + Math.max(...taken.map((name) => parseInt(name, 10)))).padStart(5, '0'));
   }
   assert.ok(!existsSync(join(folder, file)), `${file} is there already`);

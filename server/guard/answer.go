@@ -5,8 +5,8 @@ import (
 	"errors"
 	"net/http"
 
-	"sesame/server/contract"
-	"sesame/server/problem"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/problem"
 )
 
 // statuses has what Admit refuses with. Anything else is a fault.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/contract"
 	"sesame/server/guard"
+	"sesame/server/internal/contract"
 )
 
 // A colon in a path of the document is text, and in one of Echo a parameter unless it is escaped: neither

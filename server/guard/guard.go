@@ -30,9 +30,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/contract"
-	"sesame/server/problem"
-	"sesame/server/token/atjwt"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/token/atjwt"
 )
 
 // Options say what to guard, and whose tokens to trust.

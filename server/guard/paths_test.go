@@ -17,8 +17,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/contract"
 	"sesame/server/guard"
+	"sesame/server/internal/contract"
 )
 
 // service is a random document, with a handler for each of its operations.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/contract"
 	"sesame/server/guard"
+	"sesame/server/internal/contract"
 )
 
 // onPaths makes the document one of these operations, each "METHOD /path" with the scope that it needs, or

@@ -10,9 +10,9 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"sesame/server/contract"
-	"sesame/server/problem"
-	"sesame/server/token/atjwt"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/token/atjwt"
 )
 
 // Caller is who an access token speaks for (RFC 9068 §2.2).

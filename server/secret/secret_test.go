@@ -11,10 +11,10 @@ import (
 	"testing"
 
 	"sesame/gen/api"
-	"sesame/server/auth"
-	"sesame/server/config"
+	"sesame/server/internal/auth"
+	"sesame/server/internal/config"
+	"sesame/server/internal/store"
 	"sesame/server/secret"
-	"sesame/server/store"
 )
 
 const canary = "Canary7f3a9c"

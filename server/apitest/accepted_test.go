@@ -1,0 +1,248 @@
+package apitest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sesame/gen/api"
+	"sesame/server/internal/auth"
+	"sesame/server/internal/mail"
+	"sesame/server/internal/network"
+	"sesame/server/internal/password"
+	"sesame/server/internal/smtptest"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+const stranger = "203.0.113.77"
+
+// acceptedFrom says how many events say that the correct password of an account was given at an address.
+func (s *server) acceptedFrom(t *testing.T, userID, address string) string {
+	t.Helper()
+	return s.value(t, fmt.Sprintf(`SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted' AND user_id = '%s' AND ip_address = '%s'`, userID, address))
+}
+
+// guesses are requests from a new place with the correct password of ann, who has logged in at home, each with
+// what keeps it from starting a session or changing the password. A request is made to fail in its middle by
+// what happens when the server asks for the time.
+var guesses = map[string]struct {
+	prepare func(t *testing.T, s *server, id, token string)
+	request func(token string) request
+	status  int
+}{
+	"a scope that the account lacks": {nil, func(string) request { return withScope(passwordGrant("ann", horse), "users:write") }, 400},
+	"an unknown scope":               {nil, func(string) request { return withScope(passwordGrant("ann", horse), "invented") }, 400},
+	"a disabled account": {func(t *testing.T, s *server, id, _ string) {
+		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+id+`'`)
+	}, logsIn, 400},
+	"an account that others throttle meanwhile": {func(t *testing.T, s *server, _, _ string) {
+		s.do(t, from(stranger, passwordGrant("ann", wrong))).want(400)
+		s.clock.inside("(*Service).Login", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+	}, logsIn, 429},
+	"an account that is disabled meanwhile": {func(t *testing.T, s *server, id, _ string) {
+		s.clock.inside("(*Service).Login", 2, func() { s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+id+`'`) })
+	}, logsIn, 400},
+	"a password that is changed meanwhile": {func(t *testing.T, s *server, id, _ string) {
+		s.clock.inside("(*Service).Login", 2, func() { s.sql(t, `UPDATE users SET password_hash = 'another' WHERE id = '`+id+`'`) })
+	}, logsIn, 400},
+	"a database that fails": {func(t *testing.T, s *server, _, _ string) {
+		s.sql(t, `ALTER TABLE sessions RENAME TO lost`)
+	}, logsIn, 500},
+	"a change of the address": {nil, func(token string) request { return changeEmail(token, "lee@example.org", horse) }, 202},
+	"a change of the address that fails": {func(t *testing.T, s *server, _, _ string) {
+		s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`)
+	}, func(token string) request { return changeEmail(token, "lee@example.org", horse) }, 500},
+	"a change of the password that fails": {func(t *testing.T, s *server, _, _ string) {
+		s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`)
+	}, changesPassword, 500},
+	"a change of the password that others throttle meanwhile": {func(t *testing.T, s *server, _, token string) {
+		s.do(t, changePassword(token, wrong, "a bigger wooden horse")).want(422)
+		s.clock.inside("(*Service).checkPassword", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+	}, changesPassword, 429},
+}
+
+func logsIn(string) request { return passwordGrant("ann", horse) }
+
+func changesPassword(token string) request {
+	return changePassword(token, horse, "a bigger wooden horse")
+}
+
+// N6: whatever becomes of a request with the correct password, the password's owner finds it in the record, with
+// where it came from, and is mailed that it was given at a new place.
+func TestACorrectPasswordIsNeverCheckedInSilence(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(guesses)) {
+		guess := guesses[name]
+		t.Run(name, func(t *testing.T) {
+			withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+				s.createVerified(t, "ann")
+				session := decode[api.Token](s.do(t, from(home, passwordGrant("ann", horse))).want(200))
+				id := s.access(t, session.AccessToken).Subject
+				if guess.prepare != nil {
+					guess.prepare(t, s, id, session.AccessToken)
+				}
+				s.do(t, from(stranger, guess.request(session.AccessToken))).want(guess.status)
+				until(t, "it is recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "1" })
+				told := mailsTo(t, post, "ann@example.com", 1)[0]
+				if told.Subject != "A login from a new place" || !strings.Contains(told.Text, stranger) {
+					t.Errorf("the owner is told: %s\n%s", told.Subject, told.Text)
+				}
+			}, proxied)
+		})
+	}
+}
+
+// N6: the reader of a mistyped address, who has a code for the account, cannot check its password in silence either.
+func TestAConfirmationChecksNoPasswordInSilence(t *testing.T) {
+	const address = "lee@example.org"
+	for name, fails := range map[string]struct {
+		prepare func(t *testing.T, s *server, code string)
+		status  int
+	}{
+		"others fail meanwhile": {func(t *testing.T, s *server, code string) {
+			s.do(t, confirmWith(code, "", wrong)).want(422, "wrong_password")
+			s.clock.inside("(*Service).checkConfirmer", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+		}, 429},
+		"the address is another account's": {func(t *testing.T, s *server, _ string) {
+			s.create(t, map[string]any{"username": "lee", "password": horse})
+			s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`', email_verified = TRUE WHERE username = 'lee'`)
+		}, 409},
+		"the database fails": {func(t *testing.T, s *server, _ string) {
+			s.clock.inside("(*Service).checkConfirmer", 1, func() { s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`) })
+		}, 500},
+	} {
+		t.Run(name, func(t *testing.T) {
+			withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+				s.createVerified(t, "ann")
+				session := decode[api.Token](s.do(t, from(home, passwordGrant("ann", horse))).want(200))
+				id := s.access(t, session.AccessToken).Subject
+				s.do(t, from(home, changeEmail(session.AccessToken, address, horse))).want(202)
+				code := mailedCode(t, post, address, 1)
+				fails.prepare(t, s, code)
+				s.do(t, from(stranger, confirmWith(code, "", horse))).want(fails.status)
+				until(t, "it is recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "1" })
+			}, proxied)
+		})
+	}
+}
+
+// N6: a refused login makes no place a known one, so that the next one there is told of again.
+func TestARefusedLoginMakesNoPlaceKnown(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.createVerified(t, "ann")
+		s.do(t, from(stranger, withScope(passwordGrant("ann", horse), "users:write"))).want(400, "invalid_scope")
+		s.stop() // which waits for the record
+		if known := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM known_addresses`); known != "0" {
+			t.Errorf("%s places are known", known)
+		}
+		if recorded := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted'`); recorded != "1" {
+			t.Errorf("%s events are recorded at the server's end", recorded)
+		}
+	}, proxied)
+}
+
+// N6, P7: somebody who knows the password cannot fill the record with it: of one network the first five are recorded,
+// then one after each wait. Another network is counted apart, so that its first is recorded too.
+func TestAcceptedPasswordsDoNotFloodTheRecord(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		id := s.register(t, "ann").ID.String()
+		try := func(n int, address string) {
+			t.Helper()
+			r := from(address, withScope(passwordGrant("ann", horse), "users:write"))
+			if got := inParallel(t, []*server{s}, slices.Repeat([]request{r}, n)); got[400] != n {
+				t.Errorf("the answers are %v", got)
+			}
+		}
+		try(20, stranger)
+		until(t, "five are recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "5" })
+		try(1, "203.0.113.78")
+		until(t, "another network is recorded", func() bool { return s.acceptedFrom(t, id, "203.0.113.78") == "1" })
+		s.clock.advance(time.Second)
+		try(5, stranger)
+		until(t, "one more is recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "6" })
+		s.stop()
+		if n := s.acceptedFrom(t, id, stranger); n != "6" {
+			t.Errorf("%s are recorded of 25, want 6", n)
+		}
+	}, proxied)
+}
+
+// N6: a client that hangs up once its password was verified stops neither the login nor its record, and a queue
+// that is full by the time an old hash would be replaced keeps nobody from logging in.
+func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
+	for name, meanwhile := range map[string]func(ctx context.Context, hasher *password.Hasher, hangUp func()){
+		"the client hangs up": func(_ context.Context, _ *password.Hasher, hangUp func()) { hangUp() },
+		"the queue is full": func(ctx context.Context, hasher *password.Hasher, _ func()) {
+			for range 200 {
+				go hasher.Verify(ctx, network.Network{}, "", wrong)
+			}
+			for hasher.Busy(network.Network{}) == nil {
+				runtime.Gosched()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onEachEngine(t, func(t *testing.T, s *server) {
+				c := castFor(t, s)
+				a := c.enter(t)
+				s.sql(t, `UPDATE users SET password_hash = '`+hashOf(t, password.Bcrypt, horse)+`' WHERE id = '`+a.userID+`'`)
+				hasher, err := password.New(password.Argon2id, password.NewPolicy(8, nil))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, hangUp := context.WithCancel(t.Context())
+				defer hangUp()
+				asks := 0
+				service := auth.New(c.db, hasher, c.issuer, token.NewRefresher(token.MasterKey{}), auth.Settings{
+					Scopes: rules.Scopes(), AccessTTL: time.Minute, RefreshIdle: time.Hour, RefreshTTL: time.Hour,
+					Now: func() time.Time {
+						if asks++; asks == 2 { // after the hash
+							meanwhile(t.Context(), hasher, hangUp)
+						}
+						return time.Now()
+					},
+				})
+				tokens, err := service.Login(ctx, auth.Login{Username: a.userID, Password: secret.New(horse)})
+				if err != nil || tokens.AccessToken.Empty() {
+					t.Errorf("the login: %v", err)
+				}
+				if logins := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'login' AND user_id = '`+a.userID+`'`); logins != "1" {
+					t.Errorf("%s logins are recorded", logins)
+				}
+				service.Close()
+			})
+		})
+	}
+}
+
+func hashOf(t *testing.T, scheme, plain string) string {
+	t.Helper()
+	hasher, err := password.New(scheme, password.NewPolicy(8, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	hash, err := hasher.Hash(t.Context(), network.Network{}, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return hash
+}
+
+// N6: the mail is true of a login and of a try alike.
+func TestTheMailOfANewPlaceSpeaksOfThePassword(t *testing.T) {
+	t.Parallel()
+	templates, err := mail.NewTemplates("", "https://login.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := templates.Render("x", mail.Mail{Kind: mail.NewLogin, To: "ann@example.com", Fields: mail.Fields{Username: "ann"}}, time.Now())
+	if err != nil || !strings.Contains(message.Text.Reveal(), "logged in, or tried to, with the correct password") {
+		t.Errorf("%v: %s", err, message.Text.Reveal())
+	}
+}

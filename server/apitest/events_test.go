@@ -1,0 +1,373 @@
+package apitest
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	"sesame/gen/api"
+	"sesame/server/internal/auth"
+)
+
+const home = "198.51.100.9"
+
+// here is a request from home, by a browser.
+func here(r request) request {
+	r.header = map[string]string{"X-Forwarded-For": home, "User-Agent": "browser/1 (é)"}
+	return r
+}
+
+func eventPage(t *testing.T, s *server, token, path string) api.EventPage {
+	t.Helper()
+	r := get(path)
+	r.token = token
+	return decode[api.EventPage](s.do(t, r).want(200))
+}
+
+// kindsOf are the kinds of events, the latest first.
+func kindsOf(events []api.Event) (kinds []string) {
+	for _, e := range events {
+		kinds = append(kinds, string(e.Kind))
+	}
+	return kinds
+}
+
+// said is what an event says of itself, where it says something.
+func said[T any](n nullable.Nullable[T]) string {
+	if value, err := n.Get(); err == nil {
+		return fmt.Sprint(value)
+	}
+	return ""
+}
+
+// trace is what an event must say. About its address it must say home, or nothing at the command line.
+type trace struct{ user, actor, client, session string }
+
+// deeds are one or more for each kind of event. Each is done to an account of its own, and gives what must
+// be recorded; root is an administrator.
+var deeds = []struct {
+	kind, name string
+	do         func(t *testing.T, s *server, ann api.User, root string) trace
+}{
+	{"login", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		return own(ann, s.access(t, s.logInHere(t, ann).AccessToken).SessionID)
+	}},
+	{"login", "through a client", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		c := s.makeClient(t, "shop "+ann.Username)
+		token := decode[api.Token](s.do(t, here(c.posts(passwordGrant(ann.Username, horse)))).want(200)).AccessToken
+		return trace{ann.ID.String(), ann.ID.String(), c.ID, s.access(t, token).SessionID}
+	}},
+	{"login_failed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.do(t, here(passwordGrant(ann.Username, wrong))).want(400)
+		return trace{ann.ID.String(), "", "first-party", ""}
+	}},
+	{"login_failed", "a disabled account", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+ann.ID.String()+`'`)
+		s.do(t, here(passwordGrant(ann.Username, horse))).want(400)
+		return trace{ann.ID.String(), "", "first-party", ""}
+	}},
+	{"login_throttled", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.spend(t, ann.Username, home)
+		s.do(t, here(passwordGrant(ann.Username, horse))).want(429)
+		return trace{ann.ID.String(), "", "first-party", ""}
+	}},
+	{"password_accepted", "a scope that the account lacks", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.do(t, here(withScope(passwordGrant(ann.Username, horse), "users:write"))).want(400, "invalid_scope")
+		return trace{ann.ID.String(), "", "first-party", ""}
+	}},
+	{"password_accepted", "another address is asked for", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		s.do(t, here(changeEmail(token, ann.Username+"@example.org", horse))).want(202)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"logout", "of one session", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token, other := s.logInHere(t, ann).AccessToken, s.access(t, s.logInHere(t, ann).AccessToken).SessionID
+		s.do(t, here(request{method: "DELETE", path: "/users/me/sessions/" + other, token: token})).want(204)
+		return own(ann, other)
+	}},
+	{"logout", "with a refresh token", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann)
+		for range 2 { // the second ends nothing
+			s.do(t, here(revocation(token.RefreshToken))).want(200)
+		}
+		return own(ann, s.access(t, token.AccessToken).SessionID)
+	}},
+	{"logout", "with an access token", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		s.do(t, here(revocation(token))).want(200)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"logout_everywhere", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		s.do(t, here(request{method: "DELETE", path: "/users/me/sessions", token: token})).want(204)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"refresh_reused", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		first := s.logInHere(t, ann)
+		second := decode[api.Token](s.do(t, here(refreshGrant(first.RefreshToken))).want(200))
+		s.do(t, here(refreshGrant(second.RefreshToken))).want(200)
+		for range 2 { // the second finds no session
+			s.do(t, here(refreshGrant(first.RefreshToken))).want(400, "invalid_grant")
+		}
+		return trace{ann.ID.String(), "", "first-party", s.access(t, first.AccessToken).SessionID}
+	}},
+	{"wrong_password", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		s.do(t, here(changePassword(token, wrong, "a bigger wooden horse"))).want(422)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"password_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		s.do(t, here(changePassword(token, horse, "a bigger wooden horse"))).want(204)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"account_created", "by oneself", func(_ *testing.T, _ *server, ann api.User, _ string) trace {
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+	}},
+	{"account_created", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
+		r := request{method: "POST", path: "/users", token: root, json: map[string]string{"username": ann.Username + "-2", "password": horse}}
+		made := decode[api.User](s.do(t, here(r)).want(201))
+		who := s.access(t, root)
+		return trace{made.ID.String(), who.Subject, "first-party", who.SessionID}
+	}},
+	{"account_created", "by a client", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		c := s.makeClient(t, "importer", "--scope", "users:write")
+		token := decode[api.Token](s.do(t, c.sends(clientGrant(""))).want(200)).AccessToken
+		r := request{method: "POST", path: "/users", token: token, json: map[string]string{"username": ann.Username + "-2", "password": horse}}
+		return trace{decode[api.User](s.do(t, here(r)).want(201)).ID.String(), c.ID, c.ID, ""}
+	}},
+	{"account_created", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sesame(t, horse, "user", "create", ann.Username+"-2")
+		return trace{s.value(t, `SELECT id FROM users WHERE username = '`+ann.Username+`-2'`), "command line", "", ""}
+	}},
+	{"account_deleted", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := decode[api.Token](s.do(t, here(withScope(passwordGrant(ann.Username, horse), "me:delete"))).want(200)).AccessToken
+		s.do(t, here(request{method: "DELETE", path: "/users/me", token: token})).want(204)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"account_deleted", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID.String(), token: root})).want(204)
+		return s.administers(t, root, ann)
+	}},
+	{"account_disabled", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		for range 2 { // the second changes nothing
+			s.do(t, here(amend(root, ann, map[string]any{"disabled": true}))).want(200)
+		}
+		return s.administers(t, root, ann)
+	}},
+	{"account_enabled", "at the command line", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.do(t, here(amend(root, ann, map[string]any{"disabled": true}))).want(200)
+		s.sesame(t, "", "user", "enable", ann.Username)
+		return trace{ann.ID.String(), "command line", "", ""}
+	}},
+	{"scopes_changed", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.do(t, here(amend(root, ann, map[string]any{"scopes": []string{"users:read"}, "full_name": nil}))).want(200)
+		return s.administers(t, root, ann)
+	}},
+	{"profile_changed", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.do(t, here(amend(root, ann, map[string]any{"email": "lee@example.com"}))).want(200)
+		return s.administers(t, root, ann)
+	}},
+	{"email_confirmed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET email = 'ann@example.com', email_key = 'ann@example.com' WHERE id = '`+ann.ID.String()+`'`)
+		s.plantCode(t, ann.Username, auth.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.do(t, here(confirmEmail(ann.Username))).want(204)
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+	}},
+	{"email_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantCode(t, ann.Username, auth.ToConfirm, ann.ID.String(), "ann@example.org")
+		s.do(t, here(confirmEmail(ann.Username))).want(204)
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+	}},
+	{"email_lost", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net', email_claimed_at = 4000000000000000 WHERE id = '`+ann.ID.String()+`'`)
+		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "holder", "password": horse}}).want(201))
+		s.plantCode(t, ann.Username, auth.ToConfirm, owner.ID.String(), "ann@example.net")
+		s.do(t, here(confirmEmail(ann.Username))).want(204)
+		return trace{ann.ID.String(), "", "", ""}
+	}},
+	{"password_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sql(t, `UPDATE users SET email = username || '@example.com', email_key = username || '@example.com' WHERE id = '`+ann.ID.String()+`'`)
+		s.plantCode(t, ann.Username, auth.ToReset, ann.ID.String(), ann.Username+"@example.com")
+		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
+		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+	}},
+	{"password_changed", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)
+		return trace{ann.ID.String(), "command line", "", ""}
+	}},
+	{"account_created", "by import", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.sesame(t, `{"username":"`+ann.Username+`-2"}`, "user", "import", "-")
+		return trace{s.value(t, `SELECT id FROM users WHERE username = '`+ann.Username+`-2'`), "command line", "", ""}
+	}},
+	{"client_created", "", func(t *testing.T, s *server, _ api.User, _ string) trace {
+		return trace{"", "command line", s.makeClient(t, "created").ID, ""}
+	}},
+	{"client_deleted", "", func(t *testing.T, s *server, _ api.User, _ string) trace {
+		c := s.makeClient(t, "deleted")
+		s.deleteClient(t, c)
+		return trace{"", "command line", c.ID, ""}
+	}},
+	{"key_rotated", "at once", func(t *testing.T, s *server, _ api.User, _ string) trace {
+		s.sesame(t, "", "keys", "rotate", "--now")
+		return trace{"", "command line", "", ""}
+	}},
+	{"key_rotated", "and the others revoked", func(t *testing.T, s *server, _ api.User, _ string) trace {
+		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
+		return trace{"", "command line", "", ""}
+	}},
+}
+
+func (s *server) logInHere(t *testing.T, who api.User) api.Token {
+	t.Helper()
+	return decode[api.Token](s.do(t, here(passwordGrant(who.Username, horse))).want(200))
+}
+
+func amend(token string, who api.User, fields map[string]any) request {
+	return request{method: "PATCH", path: "/users/" + who.ID.String(), token: token, json: fields}
+}
+
+// administers is what an administrator does to somebody's account.
+func (s *server) administers(t *testing.T, root string, who api.User) trace {
+	t.Helper()
+	by := s.access(t, root)
+	return trace{who.ID.String(), by.Subject, "first-party", by.SessionID}
+}
+
+// own is what somebody does who is logged in.
+func own(who api.User, session string) trace {
+	return trace{who.ID.String(), who.ID.String(), "first-party", session}
+}
+
+// Every kind of event that the contract has is recorded, once for each deed: who, when, from where, by whom. R2:
+// and so the reuse of a refresh token.
+func TestEveryKindOfEventIsRecorded(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		_, root := s.administrator(t, "root")
+		var kinds []any
+		for i, deed := range deeds {
+			if !slices.Contains(kinds, any(deed.kind)) {
+				kinds = append(kinds, deed.kind)
+			}
+			t.Run(deed.kind+"/"+deed.name, func(t *testing.T) {
+				before := len(eventPage(t, s, root, "/events?limit=100&kind="+deed.kind).Items)
+				began := time.Now()
+				ann := decode[api.User](s.do(t, here(request{method: "POST", path: "/users", json: map[string]string{
+					"username": fmt.Sprintf("ann%d", i), "password": horse,
+				}})).want(201))
+				want := deed.do(t, s, ann, root)
+				if strings.HasSuffix(deed.name, "revoked") {
+					root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "me:read users:read users:write")).want(200)).AccessToken
+				}
+				var page []api.Event
+				until(t, "it is recorded", func() bool { // password_accepted comes after the answer
+					page = eventPage(t, s, root, "/events?limit=100&kind="+deed.kind).Items
+					page = page[:len(page)-before]
+					page = slices.DeleteFunc(page, func(e api.Event) bool { return said(e.UserID) != want.user })
+					return len(page) > 0
+				})
+				e := page[0]
+				if got := (trace{said(e.UserID), said(e.Actor), said(e.ClientID), said(e.SessionID)}); got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+				if e.At.Before(began.Truncate(time.Microsecond)) || e.At.After(time.Now()) {
+					t.Errorf("it was at %v, not after %v", e.At, began)
+				}
+				address, agent := home, "browser/1 (é)"
+				if said(e.Actor) == "command line" {
+					address, agent = "", ""
+				}
+				if said(e.IPAddress) != address || said(e.UserAgent) != agent {
+					t.Errorf("it came from %q, %q", said(e.IPAddress), said(e.UserAgent))
+				}
+				if name := said(e.Username); (name == "") != (want.user == "") || !strings.HasPrefix(name, fmt.Sprintf("ann%d", i)) && want.user != "" {
+					t.Errorf("the name is %q", name)
+				}
+				if n := count(page, deed.kind); n != 1 && !strings.HasPrefix(deed.kind, "login") {
+					t.Errorf("it is recorded %d times", n)
+				}
+			})
+		}
+		if enum := document().Components.Schemas["EventKind"].Value.Enum; !slices.Equal(kinds, enum) {
+			t.Errorf("there are deeds of %v, and the contract has %v", kinds, enum)
+		}
+	}, proxied)
+}
+
+func withScope(r request, scope string) request {
+	r.form = maps.Clone(r.form)
+	r.form.Set("scope", scope)
+	return r
+}
+
+func count(events []api.Event, kind string) (n int) {
+	for _, e := range events {
+		if string(e.Kind) == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// A key that begins to sign because its time has come is recorded as well, by the replica that lets it.
+func TestARotationByScheduleIsRecorded(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		_, root := s.administrator(t, "root")
+		s.sesame(t, "", "keys", "rotate")
+		if page := eventPage(t, s, root, "/events?kind=key_rotated"); len(page.Items) > 0 {
+			t.Errorf("a published key is recorded as one that signs: %v", page.Items)
+		}
+		s.clock.advance(9 * time.Minute)
+		s.clock.advance(70 * time.Second)
+		root = decode[api.Token](s.do(t, withScope(passwordGrant("root", horse), "users:read")).want(200)).AccessToken
+		var events []api.Event
+		until(t, "the key signs", func() bool {
+			events = eventPage(t, s, root, "/events?kind=key_rotated").Items
+			return len(events) > 0
+		})
+		if len(events) != 1 || said(events[0].Actor) != "schedule" || said(events[0].IPAddress) != "" {
+			t.Errorf("%+v", events)
+		}
+	})
+}
+
+// One sees one's own events and nobody else's, not even those of somebody who had the name before.
+func TestEventsOfOthersAreNotSeen(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		first := s.loginToDelete(t, "ann").AccessToken
+		s.newcomer(t, "bob")
+		s.do(t, request{method: "DELETE", path: "/users/me", token: first}).want(204)
+		_, root := s.administrator(t, "root") // who may use the name at once
+		s.do(t, request{method: "POST", path: "/users", token: root, json: map[string]string{"username": "ANN", "password": horse}}).want(201)
+		second := s.login(t, "ANN").AccessToken
+		mine := eventPage(t, s, second, "/users/me/events").Items
+		if got, want := kindsOf(mine), []string{"login", "account_created"}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		gone := s.access(t, first).Subject
+		for _, e := range eventPage(t, s, root, "/events?user_id="+strings.ToUpper(gone)).Items {
+			if said(e.UserID) != gone || said(e.Username) != "ann" {
+				t.Errorf("%+v", e)
+			}
+		}
+		if got, want := kindsOf(eventPage(t, s, root, "/events?user_id="+gone).Items), []string{"account_deleted", "login", "account_created"}; !slices.Equal(got, want) {
+			t.Errorf("of the deleted account there are %v, want %v", got, want)
+		}
+		if got := eventPage(t, s, root, "/events?user_id="+uuid.NewString()).Items; len(got) > 0 {
+			t.Errorf("of nobody there are %v", got)
+		}
+		for _, path := range []string{"/events", "/events?user_id=" + url.QueryEscape(s.access(t, second).Subject)} {
+			r := get(path)
+			r.token = second
+			s.do(t, r).want(403, "insufficient_scope")
+		}
+	})
+}

@@ -1,0 +1,95 @@
+package apitest
+
+import (
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// freezable puts a proxy in front of a PostgreSQL that, once frozen, passes nothing on and closes nothing: a network
+// that has gone.
+func freezable(t *testing.T, databaseURL string) (proxied string, freeze func()) {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	var frozen atomic.Bool
+	pass := func(to, from net.Conn) {
+		for buffer := make([]byte, 64<<10); ; {
+			n, err := from.Read(buffer)
+			for frozen.Load() && t.Context().Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+			if _, failed := to.Write(buffer[:n]); err != nil || failed != nil {
+				to.Close()
+				return
+			}
+		}
+	}
+	network, target, query := "tcp", u.Host, u.Query()
+	if folder := query.Get("host"); folder != "" {
+		network, target = "unix", folder+"/.s.PGSQL."+query.Get("port")
+		query.Del("host")
+		query.Del("port")
+		u.RawQuery = query.Encode()
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial(network, target)
+			if err != nil {
+				client.Close()
+				return
+			}
+			go pass(server, client)
+			go pass(client, server)
+		}
+	}()
+	u.Host = listener.Addr().String()
+	return u.String(), func() { frozen.Store(true) }
+}
+
+// A6, N19: a request that waits for a database which answers nothing more gets 503 within a bounded time, even if it is
+// one that a client's leaving does not end, and the server stops.
+func TestAFrozenDatabaseHoldsNobodyForEver(t *testing.T) {
+	t.Parallel()
+	databaseURL, freeze := freezable(t, postgresURL(t))
+	s := start(t, databaseURL)
+	s.register(t, "ann")
+	reached, stopped := make(chan struct{}), make(chan struct{})
+	s.clock.inside("(*Service).fail", 1, func() { freeze(); close(reached) })
+	var wait sync.WaitGroup
+	defer wait.Wait()
+	wait.Go(func() {
+		if a, err := s.try(passwordGrant("ann", wrong)); err != nil || a.status != 503 {
+			t.Errorf("the login that is under way: %+v %v", a, err)
+		}
+	})
+	<-reached
+	for _, r := range []request{get("/readyz"), passwordGrant("ann", horse)} {
+		wait.Go(func() {
+			if a, err := s.try(r); err != nil || a.status != 503 {
+				t.Errorf("%s: %+v %v", r.path, a, err)
+			}
+		})
+	}
+	wait.Wait()
+	go func() { s.stop(); close(stopped) }()
+	select {
+	case <-stopped:
+	case <-time.After(20 * time.Second):
+		t.Error("the server does not stop")
+	}
+}

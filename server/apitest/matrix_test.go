@@ -1,0 +1,390 @@
+package apitest
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"sesame"
+	"sesame/gen/api"
+	"sesame/server/internal/auth"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// The matrix is made from the contract: every operation, called with what its examples say, by every
+// kind of caller. An operation is covered the day it is written, if it has the examples that it must
+// have anyway; one whose path names a new kind of thing is added to (*cast).owned.
+
+// document is the contract with its examples, which the compiled one does not keep.
+var document = sync.OnceValue(func() *openapi3.T {
+	doc, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
+	if err != nil {
+		panic(err)
+	}
+	return doc
+})
+
+// exampleOf writes the request that the examples of an operation make. owned are the values of path
+// parameters.
+func exampleOf(t *testing.T, op *contract.Operation, owned map[string]string) request {
+	t.Helper()
+	source := document().Paths.Value(op.Path).GetOperation(op.Method)
+	r := request{method: op.Method, path: op.Path}
+	for name, value := range owned {
+		r.path = strings.ReplaceAll(r.path, "{"+name+"}", value)
+	}
+	if strings.Contains(r.path, "{") {
+		t.Fatalf("%s: nobody knows a value for %s; add it to (*cast).owned", op.ID, r.path)
+	}
+	if source.RequestBody == nil {
+		return r
+	}
+	for mediaType, content := range source.RequestBody.Value.Content {
+		example := content.Example
+		if len(content.Examples) > 0 {
+			example = content.Examples[slices.Sorted(maps.Keys(content.Examples))[0]].Value.Value
+		}
+		object, ok := example.(map[string]any)
+		if !ok {
+			t.Fatalf("%s: the request body has no example", op.ID)
+		}
+		if mediaType == "application/json" {
+			r.json = object
+			continue
+		}
+		r.form = url.Values{}
+		for name, value := range object {
+			r.form.Set(name, fmt.Sprint(value))
+		}
+	}
+	return r
+}
+
+// cast makes callers without logging them in, which would take a hash each.
+type cast struct {
+	s      *server
+	db     *store.DB
+	issuer *token.Issuer
+	hash   string // of horse
+}
+
+// castFor is for tests with many callers.
+func castFor(t *testing.T, s *server) *cast {
+	t.Helper()
+	db, err := store.Open(t.Context(), s.dbURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	// Without an address, which would be mailed.
+	model := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "model", "password": horse}}).want(201))
+	user, err := db.UserByID(t.Context(), model.ID.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cast{s, db, s.issuer(t, s.url, s.url), user.PasswordHash.Reveal()}
+}
+
+// actor is a user with two sessions: the one that calls, and another.
+type actor struct {
+	userID, sessionID, otherSessionID string
+}
+
+// enter makes a user who may ask for every scope, and logs it in twice.
+func (c *cast) enter(t *testing.T) actor {
+	t.Helper()
+	a, now := actor{newID(), newID(), newID()}, c.s.clock.now()
+	user := store.User{
+		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
+		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
+	}
+	if err := c.db.CreateUser(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{a.sessionID, a.otherSessionID} {
+		err := c.db.CreateSession(t.Context(), store.Session{
+			ID: id, UserID: a.userID, ClientID: "first-party", Scope: strings.Join(rules.Scopes(), " "), SeedHash: "x",
+			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// token gives an access token of the actor's first session.
+func (c *cast) token(t *testing.T, a actor, scopes []string, expires time.Time) string {
+	t.Helper()
+	return c.s.signed(t, c.issuer, token.Access{
+		ID: newID(), Subject: a.userID, SessionID: a.sessionID, ClientID: "first-party",
+		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), IssuedAt: c.s.clock.now(), ExpiresAt: expires,
+	})
+}
+
+// mailCodes makes the code in the examples good for an actor.
+func (c *cast) mailCodes(t *testing.T, a actor, r request) {
+	t.Helper()
+	body, _ := r.json.(map[string]any)
+	code, ok := body["code"].(string)
+	if !ok {
+		return
+	}
+	c.s.sql(t, `DELETE FROM one_time_codes`)
+	purpose := auth.ToConfirm
+	if body["new_password"] != nil {
+		purpose = auth.ToReset
+	}
+	c.s.plantCode(t, code, purpose, a.userID, a.userID+"@example.com")
+}
+
+// owned are the things of an actor that a path can name.
+func (c *cast) owned(a actor) map[string]string {
+	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID}
+}
+
+// beyond are all scopes of the contract but these.
+func beyond(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(rules.Scopes()), func(s string) bool { return slices.Contains(scopes, s) })
+}
+
+// callers are the kinds of caller. Each gives a token for an operation, and what becomes of it where
+// the operation needs a caller: a status, or 0 for being let in.
+var callers = []struct {
+	name  string
+	token func(t *testing.T, c *cast, a actor, op *contract.Operation) string
+	// stands says that the token is one, so that where none is needed it does no harm.
+	stands bool
+	status int
+	code   string
+}{
+	{"no token", func(*testing.T, *cast, actor, *contract.Operation) string { return "" }, true, 401, "unauthenticated"},
+	{"a garbage token", func(*testing.T, *cast, actor, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token"},
+	{"an expired token", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(-31*time.Second))
+	}, false, 401, "invalid_token"},
+	{"an ended session", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+		if err := c.db.EndSession(t.Context(), a.sessionID); err != nil {
+			t.Fatal(err)
+		}
+		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
+	}, false, 401, "invalid_token"},
+	{"a disabled user", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+		c.s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+a.userID+`'`)
+		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
+	}, false, 401, "invalid_token"},
+	{"too few scopes", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+		return c.token(t, a, beyond(op.Scopes()), c.s.clock.now().Add(time.Minute))
+	}, true, 403, "insufficient_scope"},
+	{"the right token", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
+	}, true, 0, ""},
+}
+
+// T6: every operation, called by everyone.
+func TestEveryOperationByEveryCaller(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		// Whom the example of createToken logs in.
+		s.do(t, request{method: "POST", path: "/users", json: map[string]string{"username": demoUsername, "password": demoPassword}}).want(201)
+		for _, op := range rules.Operations() {
+			if needsClient(op) {
+				continue // the matrix of clients, below, has it
+			}
+			for _, caller := range callers {
+				t.Run(op.ID+"/"+caller.name, func(t *testing.T) {
+					a := c.enter(t)
+					r := exampleOf(t, op, c.owned(a))
+					r.token = caller.token(t, c, a, op)
+					c.mailCodes(t, c.enter(t), r)
+					got := s.do(t, r)
+					letIn := caller.status == 0 || op.Public() || op.Anonymous() && caller.stands ||
+						caller.code == "insufficient_scope" && len(op.Scopes()) == 0
+					switch {
+					case !letIn:
+						got.want(caller.status, caller.code)
+						checkChallenge(t, op, caller.code, got)
+					case got.status/100 != 2 && got.status != 409: // 409: an earlier caller has used the example
+						t.Errorf("got %d %s, want to be let in", got.status, got.body)
+					}
+				})
+			}
+		}
+	})
+}
+
+// N12: no response to a caller may be stored, whether the operation succeeds or refuses. The check itself is in do.
+func TestResponsesToCallersAreNotStored(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		client := s.makeClient(t, "right", "--scope", "users:read")
+		for _, op := range rules.Operations() {
+			t.Run(op.ID, func(t *testing.T) {
+				a := c.enter(t)
+				r := exampleOf(t, op, c.owned(a))
+				s.do(t, r) // with no credentials
+				r.header = map[string]string{"Authorization": "Bearer " + c.token(t, a, op.Scopes(), s.clock.now().Add(time.Minute))}
+				if needsClient(op) {
+					r = client.sends(r)
+				}
+				s.do(t, r)
+				r.form, r.json, r.raw = nil, nil, strings.NewReader("{")
+				r.header["Content-Type"] = "application/json"
+				s.do(t, r) // with a body that is not valid
+			})
+		}
+		for path, want := range map[string]string{"/openapi.yaml": "no-cache", "/docs/": "no-cache", "/docs/swagger-ui-bundle.js": "no-cache", "/nowhere": "no-store"} {
+			a, err := s.try(request{method: "GET", path: path})
+			if err != nil || a.header.Get("Cache-Control") != want {
+				t.Errorf("%s: Cache-Control is %q, want %q (%v)", path, a.header.Get("Cache-Control"), want, err)
+			}
+		}
+	})
+}
+
+// needsClient reports whether an operation is for service clients alone.
+func needsClient(op *contract.Operation) bool {
+	security := op.Document.Security
+	return security != nil && slices.ContainsFunc(*security, func(r openapi3.SecurityRequirement) bool {
+		_, ok := r["ClientBasic"]
+		return ok
+	})
+}
+
+// T6: every operation that is for service clients, called by everyone.
+func TestEveryClientOperationByEveryCaller(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		right, deleted := s.makeClient(t, "right", "--scope", "users:read"), s.makeClient(t, "deleted")
+		own := decode[api.Token](s.do(t, right.sends(clientGrant(""))).want(200)).AccessToken
+		s.deleteClient(t, deleted)
+		headers := map[string]string{
+			"nobody": "", "garbage": "Basic garbage", "an empty Basic": "Basic Og==", "an unknown client": basicHeader(newID(), right.Secret),
+			"a wrong secret": basicHeader(right.ID, deleted.Secret), "a deleted client": basicHeader(deleted.ID, deleted.Secret),
+			"first-party": basicHeader("first-party", ""), "a client's own token": "Bearer " + own,
+		}
+		found := 0
+		for _, op := range rules.Operations() {
+			if !needsClient(op) {
+				continue
+			}
+			found++
+			a := c.enter(t)
+			call := func(authorization string) *answer {
+				r := exampleOf(t, op, c.owned(a))
+				r.header = map[string]string{"Authorization": authorization}
+				return s.do(t, r)
+			}
+			for _, caller := range callers {
+				headers["a person: "+caller.name] = "Bearer " + caller.token(t, c, c.enter(t), op)
+			}
+			for name, authorization := range headers {
+				t.Run(op.ID+"/"+name, func(t *testing.T) {
+					if got := call(authorization).want(401, "invalid_client"); !strings.HasPrefix(got.header.Get("WWW-Authenticate"), `Basic realm="sesame"`) {
+						t.Errorf("the challenge is %s", got.header.Get("WWW-Authenticate"))
+					}
+				})
+			}
+			call(basicHeader(right.ID, right.Secret)).want(200)
+		}
+		if found == 0 {
+			t.Error("the contract has no such operation")
+		}
+	})
+}
+
+// checkChallenge holds a 401 or 403 against RFC 6750 §3.
+func checkChallenge(t *testing.T, op *contract.Operation, code string, a *answer) {
+	t.Helper()
+	challenge := a.header.Get("WWW-Authenticate")
+	wanted := map[string]string{
+		"unauthenticated":    `Bearer realm="sesame"`,
+		"invalid_token":      `Bearer realm="sesame", error="invalid_token"`,
+		"insufficient_scope": `Bearer realm="sesame", error="insufficient_scope"`,
+	}[code]
+	if !strings.HasPrefix(challenge, wanted) || code == "unauthenticated" && challenge != wanted {
+		t.Errorf("the challenge is %s", challenge)
+	}
+	if code == "insufficient_scope" && !slices.ContainsFunc(op.Scopes(), func(scope string) bool {
+		return strings.Contains(challenge, `scope="`+scope+`"`)
+	}) {
+		t.Errorf("the challenge names no scope of the operation: %s", challenge)
+	}
+}
+
+// T6: what belongs to somebody else is not there, and stays as it is.
+func TestOtherPeoplesThingsAreNotFound(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c := castFor(t, s)
+		for _, op := range rules.Operations() {
+			if !strings.Contains(op.Path, "{") || strings.HasPrefix(op.Scopes()[0], "users:") {
+				continue // for administrators nothing is somebody else's
+			}
+			t.Run(op.ID, func(t *testing.T) {
+				owner, stranger := c.enter(t), c.enter(t)
+				r := exampleOf(t, op, c.owned(owner))
+				r.token = c.token(t, stranger, op.Scopes(), s.clock.now().Add(time.Minute))
+				theirs := s.do(t, r).want(404, "not_found")
+				nowhere := c.owned(owner)
+				for name := range nowhere {
+					nowhere[name] = newID()
+				}
+				r = exampleOf(t, op, nowhere)
+				r.token = c.token(t, stranger, op.Scopes(), s.clock.now().Add(time.Minute))
+				if nothing := s.do(t, r).want(404, "not_found"); !sameButForID(t, theirs, nothing) {
+					t.Error("somebody else's thing is answered otherwise than one that does not exist")
+				}
+				if left := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM sessions WHERE user_id = '`+owner.userID+`'`); left != "2" {
+					t.Errorf("%s sessions are left of 2", left)
+				}
+			})
+		}
+	})
+}
+
+// sameButForID compares two problems without their request ids.
+func sameButForID(t *testing.T, a, b *answer) bool {
+	t.Helper()
+	var both [2]map[string]any
+	for i, text := range [][]byte{a.body, b.body} {
+		if err := json.Unmarshal(text, &both[i]); err != nil {
+			t.Fatal(err)
+		}
+		delete(both[i], "request_id")
+	}
+	return fmt.Sprint(both[0]) == fmt.Sprint(both[1])
+}
+
+// What is open is opened by name: whoever opens another operation says so here.
+func TestPublicOperations(t *testing.T) {
+	t.Parallel()
+	var public, either []string
+	for _, op := range rules.Operations() {
+		if op.Public() {
+			public = append(public, op.ID)
+		} else if op.Anonymous() {
+			either = append(either, op.ID)
+		}
+	}
+	want := []string{
+		"confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getReadiness",
+		"requestPasswordReset", "revokeToken",
+	}
+	if !slices.Equal(public, want) {
+		t.Errorf("public are %v, want %v", public, want)
+	}
+	if want := []string{"confirmEmail", "createUser"}; !slices.Equal(either, want) {
+		t.Errorf("with or without a caller go %v, want %v", either, want)
+	}
+}

@@ -1,0 +1,319 @@
+package apitest
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"html"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"sesame/server/internal/auth"
+)
+
+const (
+	confirmPage = "/confirm-email"
+	resetPage   = "/reset-password"
+	noLonger    = "This link is no longer good"
+	anyCode     = "vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo"
+)
+
+// open is a request for the page of a code.
+func open(path, code string) request { return get(path + "?code=" + url.QueryEscape(code)) }
+
+// press is the button of a page.
+func press(path, code, password string) request {
+	form := url.Values{"code": {code}}
+	if password != "" {
+		form.Set(map[string]string{confirmPage: "password", resetPage: "new_password"}[path], password)
+	}
+	return request{method: "POST", path: path, form: form}
+}
+
+var styleElement = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
+
+// page sends a request that a page answers, and checks what holds for each of them.
+func (s *server) page(t *testing.T, r request) *answer {
+	t.Helper()
+	a, err := s.try(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.t = t
+	checkPage(t, a, r.method == "HEAD")
+	return a
+}
+
+func checkPage(t *testing.T, a *answer, isHead bool) {
+	t.Helper()
+	policy := a.header.Get("Content-Security-Policy")
+	if !isHead {
+		style := styleElement.FindSubmatch(a.body)
+		if style == nil {
+			t.Fatalf("%d is answered with no page: %s", a.status, a.body)
+		}
+		sum := sha256.Sum256(style[1])
+		want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+			"'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+		if policy != want {
+			t.Errorf("the policy is %q, not %q", policy, want)
+		}
+	}
+	for name, value := range map[string]string{
+		"Content-Type": "text/html; charset=UTF-8", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+		"Referrer-Policy": "no-referrer", "Set-Cookie": "",
+	} {
+		if got := a.header.Get(name); got != value {
+			t.Errorf("%s is %q", name, got)
+		}
+	}
+	if foreign := regexp.MustCompile(`(?i)<script|<link|<img|style=|\son\w+=|https?:`).Find(a.body); foreign != nil || strings.Contains(policy, "unsafe") {
+		t.Errorf("the page has %q, its policy is %q", foreign, policy)
+	}
+}
+
+// shows fails the test unless a page has a text.
+func (a *answer) shows(text string) *answer {
+	a.t.Helper()
+	if !strings.Contains(html.UnescapeString(string(a.body)), text) {
+		a.t.Fatalf("the page does not show %q\n%s", text, a.body)
+	}
+	return a
+}
+
+// keepsForm fails the test unless a page has the form of a code.
+func (a *answer) keepsForm(code string) *answer {
+	a.t.Helper()
+	return a.shows(`name="code" value="` + code + `"`).shows(`role="alert"`)
+}
+
+// Opening a page uses nothing, however often; its button does, once.
+func TestOpeningAPageUsesNothing(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		for path, purpose := range map[string]auth.Purpose{confirmPage: auth.ToConfirm, resetPage: auth.ToReset} {
+			s.plantCode(t, anyCode, purpose, ann.ID.String(), "ann@example.com")
+			for range 2 {
+				s.page(t, open(path, anyCode)).want(200).shows("ann").shows(anyCode)
+				head := open(path, anyCode)
+				head.method = "HEAD"
+				s.page(t, head).want(200)
+			}
+			s.do(t, passwordGrant("ann", horse)).want(200)
+			password := map[string]string{confirmPage: horse, resetPage: "a bigger wooden horse"}[path]
+			s.page(t, press(path, anyCode, password)).want(200).shows("You can close this page.")
+			s.page(t, open(path, anyCode)).want(422).shows(noLonger)
+			s.page(t, press(path, anyCode, password)).want(422).shows(noLonger)
+			if confirmed := s.value(t, `SELECT CASE WHEN email_verified THEN 'yes' ELSE 'no' END FROM users`); confirmed != "yes" {
+				t.Errorf("%s: the address is confirmed: %s", path, confirmed)
+			}
+			s.sql(t, `UPDATE users SET email_verified = FALSE`)
+			if path == resetPage {
+				s.do(t, passwordGrant("ann", horse)).want(400)
+				s.do(t, passwordGrant("ann", "a bigger wooden horse")).want(200)
+			}
+			s.sesame(t, horse, "user", "set-password", "ann")
+		}
+		if log := s.wholeLog(); strings.Contains(log, anyCode) || strings.Contains(log, "wooden") {
+			t.Errorf("the log shows a secret:\n%s", log)
+		}
+	})
+}
+
+// A password that is refused leaves the code as it was, and the page says why. What no contract has looked at
+// can be any bytes.
+func TestThePageRefusesAPassword(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		s.sql(t, `UPDATE users SET email = 'lee@example.com', email_key = 'lee@example.com'`)
+		s.plantCode(t, anyCode, auth.ToReset, ann.ID.String(), "lee@example.com")
+		for password, reason := range map[string]string{
+			"":                        "must have at least 8 characters",
+			"short":                   "must have at least 8 characters",
+			"password1":               "most common passwords",
+			"ann-2026-":               "made of the username",
+			"lee-2026-":               "made of the username",
+			strings.Repeat("ä", 257):  "must have at most 256 characters",
+			"a wooden\x00horse":       "must not hold a NUL",
+			"a wooden horse\x00":      "must not hold a NUL",
+			"a wooden \xff horse":     "must be text in UTF-8",
+			"a wooden \xed\xa0\x80 h": "must be text in UTF-8", // a lone surrogate
+		} {
+			a := s.page(t, press(resetPage, anyCode, password)).want(422).keepsForm(anyCode).shows("The password ").shows(reason)
+			if len(password) > 5 && strings.Contains(html.UnescapeString(string(a.body)), password) {
+				t.Errorf("the page repeats %q", password)
+			}
+		}
+		s.do(t, passwordGrant("ann", horse)).want(200)
+		longest := strings.Repeat("🐎", 256)
+		s.page(t, press(resetPage, anyCode, longest)).want(200)
+		s.do(t, passwordGrant("ann", longest)).want(200)
+	})
+}
+
+// What is no code, or not for this, or sent in a way that no form sends it, is not good; and no page shows it.
+func TestPagesOfCodesThatAreNone(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		const good, other = anyCode, "another"
+		s.plantCode(t, good, auth.ToReset, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, other, auth.ToConfirm, ann.ID.String(), "ann@example.com")
+		twice := press(resetPage, good, "a bigger wooden horse")
+		twice.form["code"] = []string{"garbage", good}
+		multipart := request{
+			method: "POST", path: resetPage, header: map[string]string{"Content-Type": "multipart/form-data; boundary=x"},
+			raw: strings.NewReader("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n" + good + "\r\n--x--\r\n"),
+		}
+		for _, r := range []request{
+			get(resetPage), open(resetPage, ""), open(resetPage, "garbage"), open(resetPage, good+" "), open(resetPage, good[1:]),
+			open(resetPage, `"><b>`), open(resetPage, "\x00"), open(resetPage, "\xff"), open(resetPage, strings.Repeat("x", 8000)),
+			get(resetPage + "?code=garbage&code=" + good), get(resetPage + "?Code=" + good), get(resetPage + "?code=%zz"),
+			open(resetPage, other), open(confirmPage, good),
+			press(resetPage, "", "a bigger wooden horse"), press(resetPage, "garbage", "a bigger wooden horse"), press(resetPage, other, "a bigger wooden horse"),
+			press(confirmPage, good, ""), press(confirmPage, "\x00\xff", ""), twice, multipart,
+			{method: "POST", path: resetPage, json: map[string]any{"code": good, "new_password": "a bigger wooden horse"}},
+			{method: "POST", path: resetPage + "?new_password=a+bigger+wooden+horse&code=" + good},
+			{method: "POST", path: confirmPage + "?code=" + other, form: url.Values{"x": {"y"}}},
+		} {
+			a := s.page(t, r).want(422).shows(noLonger)
+			if strings.Contains(string(a.body), "<form") || strings.Contains(string(a.body), "ann") || strings.Contains(string(a.body), good) {
+				t.Errorf("%s %s is answered with\n%s", r.method, r.path, a.body)
+			}
+		}
+		s.page(t, open(resetPage, good)).want(200)
+		s.page(t, press(confirmPage, other, horse)).want(200)
+	})
+}
+
+// What a page does not take is answered as everywhere else.
+func TestPagesTakeOneForm(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		s.plantCode(t, anyCode, auth.ToReset, ann.ID.String(), "ann@example.com")
+		s.do(t, press(resetPage, anyCode, strings.Repeat("x", 8<<10))).want(413, "payload_too_large")
+		s.do(t, request{method: "POST", path: resetPage, raw: strings.NewReader("code=%zz"), header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}).
+			want(400, "bad_request")
+		for _, path := range []string{confirmPage, resetPage} {
+			for _, method := range []string{"PUT", "PATCH", "DELETE", "OPTIONS"} {
+				if a := s.do(t, request{method: method, path: path + "?code=" + anyCode}).want(405, "method_not_allowed"); a.header.Get("Allow") != "GET, HEAD, POST" {
+					t.Errorf("%s %s allows %q", method, path, a.header.Get("Allow"))
+				}
+			}
+			s.do(t, get(path+"/x")).want(404, "not_found")
+		}
+		s.page(t, open(resetPage, anyCode)).want(200)
+	})
+}
+
+// Nothing that is shown can be more than text.
+func TestPagesEscapeWhatTheyShow(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		const name, code = `<b id="x" title='y'>&amp;`, `"><b id='x'>&amp;`
+		s.sql(t, `UPDATE users SET username = '`+strings.ReplaceAll(name, "'", "''")+`'`)
+		s.plantCode(t, code, auth.ToReset, ann.ID.String(), "ann@example.com")
+		a := s.page(t, press(resetPage, code, "short")).want(422).shows("your account <bdi>" + name + "</bdi>").keepsForm(code)
+		if tag := regexp.MustCompile(`<b\b`).Find(a.body); tag != nil {
+			t.Errorf("the page has a tag of another's:\n%s", a.body)
+		}
+	})
+}
+
+// A disabled account's codes are good for nothing.
+func TestPagesOfADisabledAccount(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		for path, purpose := range map[string]auth.Purpose{confirmPage: auth.ToConfirm, resetPage: auth.ToReset} {
+			s.plantCode(t, path, purpose, ann.ID.String(), "ann@example.com")
+			s.page(t, open(path, path)).want(200)
+			s.sql(t, `UPDATE users SET disabled = TRUE`)
+			s.page(t, open(path, path)).want(422).shows(noLonger)
+			s.page(t, press(path, path, "a bigger wooden horse")).want(422).shows(noLonger)
+			s.sql(t, `UPDATE users SET disabled = FALSE`)
+			s.page(t, open(path, path)).want(200) // it was not used
+		}
+		s.do(t, passwordGrant("ann@example.com", horse)).want(400)
+	})
+}
+
+// Of more passwords than can be hashed, those over the queue are asked for again, and their codes are still good.
+func TestAPageThatIsTooBusyAsksAgain(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		const flood = 200
+		var users, codes []string
+		for i := range flood {
+			sum := sha256.Sum256(fmt.Append(nil, "code", i))
+			users = append(users, fmt.Sprintf(`('u%d', 'user%d', 'user%d', 'u%d@example.com', 'u%d@example.com', FALSE, '', FALSE, 0, 0)`, i, i, i, i, i))
+			codes = append(codes, fmt.Sprintf(`('%s', 'reset', 'u%d@example.com', 'u%d@example.com', %d)`,
+				hex.EncodeToString(sum[:]), i, i, s.clock.now().Add(time.Hour).UnixMicro()))
+		}
+		s.sql(t, `INSERT INTO users (id, username, username_key, email, email_key, email_verified, scopes, disabled, created_at, updated_at) VALUES `+strings.Join(users, ", "))
+		s.sql(t, `INSERT INTO one_time_codes (hash, purpose, email, email_key, expires_at) VALUES `+strings.Join(codes, ", "))
+		answers := make([]*answer, flood)
+		ended := make(chan int, flood)
+		for i := range flood {
+			go func() {
+				a, err := s.try(press(resetPage, fmt.Sprint("code", i), "a bigger wooden horse"))
+				if err != nil {
+					t.Error(err)
+				}
+				answers[i] = a
+				ended <- i
+			}()
+		}
+		refused := -1
+		for range flood {
+			i := <-ended
+			a := answers[i]
+			if a == nil {
+				continue
+			}
+			a.t = t
+			checkPage(t, a, false)
+			if a.status == 200 {
+				continue
+			}
+			refused = i
+			a.want(503).keepsForm(fmt.Sprint("code", i)).shows(fmt.Sprint("user", i)).shows("Try again")
+			if a.header.Get("Retry-After") != "1" {
+				t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+			}
+		}
+		if refused < 0 {
+			t.Fatal("none was refused")
+		}
+		s.page(t, press(resetPage, fmt.Sprint("code", refused), "a bigger wooden horse")).want(200)
+		s.do(t, passwordGrant(fmt.Sprint("user", refused), "a bigger wooden horse")).want(200)
+	})
+}
+
+// While the database is cut off a page keeps the code, and does not say that it is not good.
+func TestAPageWithoutADatabase(t *testing.T) {
+	t.Parallel()
+	s := start(t, postgresURL(t))
+	ann := s.register(t, "ann")
+	s.plantCode(t, anyCode, auth.ToReset, ann.ID.String(), "ann@example.com")
+	admin, name := adminOf(t, s.dbURL)
+	for _, statement := range []string{
+		`ALTER DATABASE ` + name + ` ALLOW_CONNECTIONS false`,
+		fmt.Sprintf(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '%s'`, name),
+	} {
+		if err := rawSQL(t.Context(), admin, statement, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, r := range []request{open(resetPage, anyCode), press(resetPage, anyCode, "a bigger wooden horse")} {
+		a := s.page(t, r).want(503).keepsForm(anyCode).shows("Try again")
+		if a.header.Get("Retry-After") != "1" || strings.Contains(string(a.body), "your account") {
+			t.Errorf("Retry-After is %q\n%s", a.header.Get("Retry-After"), a.body)
+		}
+	}
+	if err := rawSQL(t.Context(), admin, `ALTER DATABASE `+name+` ALLOW_CONNECTIONS true`, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.page(t, press(resetPage, anyCode, "a bigger wooden horse")).want(200)
+}

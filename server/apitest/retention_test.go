@@ -1,0 +1,237 @@
+package apitest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sesame/gen/api"
+	"sesame/server/internal/auth"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+)
+
+// perishable is what is removed when it is over: how n rows of each table are made that are over at a
+// moment, in microseconds. An event's id sorts by time, as a UUIDv7 does.
+var perishable = []struct{ table, columns, values string }{
+	{
+		"sessions", "id, user_id, client_id, scope, seed_hash, generation, ip_address, user_agent, created_at, last_used_at, expires_at, ends_at",
+		"'%[1]s-' || i, '%[2]s', '', '', '', 0, '', '', 0, 0, %[3]d, %[3]d",
+	},
+	{"one_time_codes", "hash, purpose, user_id, email, email_key, expires_at", "'%[1]s-' || i, '', '%[2]s', '', '', %[3]d"},
+	{"throttles", "key, failures, free, blocked_until, clear_at", "'%[1]s-' || i, 7, 5, %[3]d, %[3]d"},
+	{"known_addresses", "user_id, address, last_used_at", "'%[2]s', '%[1]s-' || i, %[3]d"},
+	{
+		"events", "id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent",
+		"'%[1]s-' || i, %[3]d, 'login', '', '', '', '', '', '', ''",
+	},
+	{"revoked_tokens", "id, expires_at", "'%[1]s-' || i, %[3]d"},
+	{"reserved_usernames", "username_key, reserved_until", "'%[1]s-' || i, %[3]d"},
+}
+
+// fill makes n rows of each kind that are over at a moment.
+func fill(t *testing.T, s *server, name, userID string, n int, at time.Time) {
+	t.Helper()
+	for _, p := range perishable {
+		s.sql(t, fmt.Sprintf(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO %s (%s) SELECT %s FROM n`,
+			n, p.table, p.columns, fmt.Sprintf(p.values, name, userID, at.UnixMicro())))
+	}
+}
+
+// rows counts those that fill has made under a name.
+func rows(t *testing.T, s *server, table, name string) string {
+	t.Helper()
+	key := map[string]string{"one_time_codes": "hash", "throttles": "key", "known_addresses": "address", "reserved_usernames": "username_key"}[table]
+	if key == "" {
+		key = "id"
+	}
+	return s.value(t, fmt.Sprintf(`SELECT CAST(COUNT(*) AS TEXT) FROM %s WHERE %s LIKE '%s-%%'`, table, key, name))
+}
+
+// tidier is a service that only tidies; at is called for the time, before each batch.
+func tidier(db *store.DB, at func() time.Time) *auth.Service {
+	return auth.New(db, nil, nil, token.Refresher{}, auth.Settings{Now: at, EventRetention: 24 * time.Hour})
+}
+
+// answered fails the test, but does not end it, unless a request has succeeded.
+func answered(t *testing.T, a *answer, err error) bool {
+	switch {
+	case err != nil:
+		t.Error(err)
+	case a.status != 200:
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	return err == nil && a.status == 200
+}
+
+// Thousands of rows of each kind go, by two replicas at once, and nobody who logs in or refreshes meanwhile
+// is refused. What is not over stays.
+func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		const over, kept = 4_001, 3
+		ann := s.register(t, "ann").ID.String()
+		fill(t, s, "00", ann, over, time.UnixMicro(1))
+		fill(t, s, "kept", ann, kept, time.Now().Add(time.Hour))
+		ends := make(chan struct{})
+		var tidying, people sync.WaitGroup
+		removed := make(chan int64, 2)
+		for range cap(removed) {
+			service := tidier(s.open(t), time.Now)
+			tidying.Go(func() {
+				n, err := service.Tidy(t.Context())
+				if err != nil {
+					t.Error(err)
+				}
+				removed <- n
+			})
+		}
+		each := func(n int, ask func(i int) bool) {
+			for i := range n {
+				people.Go(func() {
+					for ask(i) {
+						select {
+						case <-ends:
+							return
+						default:
+						}
+					}
+				})
+			}
+		}
+		tokens := make([]api.Token, 4)
+		for i := range tokens {
+			tokens[i] = s.newcomer(t, "visitor-"+strconv.Itoa(i))
+		}
+		each(len(tokens), func(i int) bool {
+			a, err := s.try(refreshGrant(tokens[i].RefreshToken))
+			if !answered(t, a, err) {
+				return false
+			}
+			tokens[i] = decode[api.Token](a)
+			return true
+		})
+		each(2, func(i int) bool {
+			a, err := s.try(passwordGrant("visitor-"+strconv.Itoa(i), horse))
+			return answered(t, a, err)
+		})
+		tidying.Wait()
+		close(ends)
+		people.Wait()
+		// A replica stops where the other holds all that it finds; the next round would go on.
+		if _, err := tidier(s.open(t), time.Now).Tidy(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, p := range perishable {
+			if gone, left := rows(t, s, p.table, "00"), rows(t, s, p.table, "kept"); gone != "0" || left != strconv.Itoa(kept) {
+				t.Errorf("%s: %s are left that are over, and %s of %d that are not", p.table, gone, left, kept)
+			}
+		}
+		if first, second := <-removed, <-removed; first+second > over*int64(len(perishable)) {
+			t.Errorf("%d and %d were removed of %d", first, second, over*len(perishable))
+		}
+		for _, own := range tokens {
+			s.do(t, refreshGrant(own.RefreshToken)).want(200)
+		}
+	})
+}
+
+// No commit removes more than 500 rows, and between two of them the work can be stopped.
+func TestTidyingGoesByBatches(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		const over = 1_203
+		fill(t, s, "00", s.register(t, "ann").ID.String(), over, time.UnixMicro(1))
+		count := func() int {
+			sum := ""
+			for _, p := range perishable {
+				sum += ` + (SELECT COUNT(*) FROM ` + p.table + `)`
+			}
+			n, err := strconv.Atoi(s.value(t, `SELECT CAST(0`+sum+` AS TEXT)`))
+			if err != nil {
+				t.Error(err)
+			}
+			return n
+		}
+		db, total := s.open(t), count()
+		var batches []int
+		ctx, stop := context.WithCancel(t.Context())
+		watched := func(stopAt int) *auth.Service {
+			before := count()
+			return tidier(db, func() time.Time {
+				now := count()
+				batches, before = append(batches, before-now), now
+				if len(batches) == stopAt {
+					stop()
+				}
+				return time.Now()
+			})
+		}
+		// The time is asked for before each batch. Whoever stops it before the second sees that one still.
+		if n, err := watched(2).Tidy(ctx); !errors.Is(err, context.Canceled) || n > 1_000 || n < 500 {
+			t.Errorf("stopped: %d removed, %v", n, err)
+		}
+		batches = nil
+		if _, err := watched(0).Tidy(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, n := range batches {
+			if n > 500 {
+				t.Errorf("a batch of %d", n)
+			}
+		}
+		if left := count(); len(batches) < 3*len(perishable)-2 || left != total-over*len(perishable) {
+			t.Errorf("batches of %v; %d are left of %d", batches, left, total)
+		}
+	})
+}
+
+// A table that cannot be tidied keeps no other from it.
+func TestOneFailingTableKeepsNothingElse(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann").ID.String()
+		for _, broken := range perishable {
+			fill(t, s, "00", ann, 3, time.UnixMicro(1))
+			s.sql(t, `ALTER TABLE `+broken.table+` RENAME TO lost`)
+			_, err := tidier(s.open(t), time.Now).Tidy(t.Context())
+			s.sql(t, `ALTER TABLE lost RENAME TO `+broken.table)
+			if err == nil || !strings.Contains(err.Error(), broken.table) {
+				t.Errorf("without %s: %v", broken.table, err)
+			}
+			for _, p := range perishable {
+				if left := rows(t, s, p.table, "00"); p != broken && left != "0" {
+					t.Errorf("without %s: %s of %s are left", broken.table, left, p.table)
+				}
+			}
+			if n, err := tidier(s.open(t), time.Now).Tidy(t.Context()); n != 3 || err != nil {
+				t.Errorf("with %s again: %d, %v", broken.table, n, err)
+			}
+		}
+	})
+}
+
+// L4: who tidies waits for nobody: not for a count that is being started anew, nor for one whose owner would
+// wait for it in turn. That count stays.
+func TestTidyingWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	s := start(t, postgresURL(t))
+	fill(t, s, "00", s.register(t, "ann").ID.String(), 3, time.UnixMicro(1))
+	db, now := s.open(t), time.Now()
+	err := db.Tx(t.Context(), func(q *store.Queries) error {
+		counted, err := q.CountFailure(t.Context(), store.Throttle{Key: "00-2", Free: 5, ClearAt: now.Add(time.Hour)}, now)
+		if err != nil || !counted {
+			return fmt.Errorf("counted: %v, %w", counted, err)
+		}
+		_, err = tidier(s.open(t), time.Now).Tidy(t.Context())
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := s.value(t, `SELECT key || failures FROM throttles WHERE key LIKE '00-%'`); left != "00-21" || rows(t, s, "throttles", "00") != "1" {
+		t.Errorf("left is %s, of %s", left, rows(t, s, "throttles", "00"))
+	}
+}

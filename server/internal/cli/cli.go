@@ -1,0 +1,137 @@
+// Package cli is the command line: it reads the settings and runs one command.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"sesame/server/internal/config"
+	"sesame/server/secret"
+)
+
+// CommandLine is all that can be typed. Settings come before or after the command.
+type CommandLine struct {
+	config.Settings
+
+	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server (the default)."`
+	User   userCommands `cmd:"" help:"Manage accounts."`
+	Client struct {
+		Create clientCreateCommand `cmd:"" help:"Make a service client. Its secret is shown this once."`
+		List   clientListCommand   `cmd:"" help:"List the service clients."`
+		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and end the sessions that people have through it."`
+	} `cmd:"" help:"Manage the services that may have tokens of their own."`
+	Keys struct {
+		List   keysListCommand   `cmd:"" help:"List the signing keys."`
+		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new one is published first, and no token is refused."`
+	} `cmd:"" help:"Manage the keys that sign access tokens."`
+	Mock        mockCommand        `cmd:"" help:"Stand in for a server from its OpenAPI document alone: ours, or any other. Needs no database."`
+	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
+	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Exit with 0 if the server at the listening address is ready."`
+}
+
+// Env is what the program uses of its process: variables, standard streams and the clock. A test passes its own.
+type Env struct {
+	Getenv         func(string) string
+	Environ        []string // NAME=value of all variables
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Now            func() time.Time
+}
+
+// program is what a command works with.
+type program struct {
+	*config.Settings
+	Env
+	ctx   context.Context
+	flags []*kong.Flag // of the settings
+}
+
+// Main runs the program as its process was started, until it ends or is interrupted.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return Run(ctx, os.Args[1:], Env{
+		Getenv: os.Getenv, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
+	})
+}
+
+// Run is the whole program; its result is the exit code.
+func Run(ctx context.Context, args []string, w Env) int {
+	var line CommandLine
+	exit := -1
+	var flags []*kong.Flag
+	parser, err := kong.New(&line,
+		kong.Name("sesame"), kong.Writers(w.Stdout, w.Stderr), kong.Exit(func(code int) { exit = code }),
+		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
+		kong.Resolvers(variables(w.Getenv, &flags)), kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	w.Stdout, w.Stderr = &visibleWriter{to: w.Stdout}, &visibleWriter{to: w.Stderr}
+	if err != nil {
+		fmt.Fprintln(w.Stderr, "sesame:", err)
+		return 2
+	}
+	flags = settings(parser)
+	command, err := parser.Parse(args)
+	if exit >= 0 { // --help
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(w.Stderr, "sesame:", err)
+		return 2
+	}
+	if err = errors.Join(checkVariables(w.Environ, flags), line.Check()); err != nil {
+		fmt.Fprintf(w.Stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return 2
+	}
+	if err = command.Run(&program{&line.Settings, w, ctx, flags}); err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(w.Stderr, "sesame:", err)
+		return 1
+	}
+	return 0
+}
+
+// settings are the flags that stand for a setting.
+func settings(parser *kong.Kong) []*kong.Flag {
+	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
+}
+
+// checkVariables finds variables that are no settings, and in every setting what cannot be part of a value.
+func checkVariables(environ []string, flags []*kong.Flag) error {
+	known := make([]string, len(flags))
+	var texts []error
+	for i, flag := range flags {
+		known[i] = config.Variable(flag.Name)
+		switch value := flag.Target.Interface().(type) {
+		case string:
+			texts = append(texts, config.CheckText(known[i], value))
+		case config.List:
+			texts = append(texts, config.CheckText(known[i], string(value)))
+		case secret.Text:
+			texts = append(texts, config.CheckText(known[i], value.Reveal()))
+		}
+	}
+	return errors.Join(append(config.CheckNames(environ, known), texts...)...)
+}
+
+// variables reads settings from the environment: --public-url from SESAME_PUBLIC_URL. Flags of a command, such
+// as --demo or --revoke, are said each time.
+func variables(getenv func(string) string, settings *[]*kong.Flag) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if value := getenv(config.Variable(flag.Name)); value != "" && slices.Contains(*settings, flag) {
+			return value, nil
+		}
+		return nil, nil
+	})
+}

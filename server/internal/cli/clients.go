@@ -1,0 +1,125 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sesame/server/internal/auth"
+)
+
+type clientCreateCommand struct {
+	Name            string   `arg:"" help:"What the client is called."`
+	Scope           []string `help:"A scope that the client may have, such as users:write, or may pass on, such as me:delete; may be repeated."`
+	NoPasswordGrant bool     `help:"People may not log in through the client."`
+	JSON            bool     `help:"Print the client as JSON."`
+}
+
+// Run makes a service client and prints its secret, which nobody can see again.
+func (c *clientCreateCommand) Run(p *program) error {
+	return p.withService(func(s *auth.Service) error {
+		client, made, err := s.CreateClient(p.ctx, auth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
+		if err != nil {
+			return explain(err)
+		}
+		if c.JSON {
+			shown := clientObject(client)
+			shown["client_secret"] = made.Reveal()
+			return json.NewEncoder(p.Stdout).Encode(shown)
+		}
+		table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+		row(table, "client_id", client.ID)
+		row(table, "client_secret", made.Reveal())
+		row(table, "name", client.Name)
+		row(table, "scopes", strings.Join(client.Scopes, " "))
+		row(table, "password grant", yesOrNo(client.PasswordGrant))
+		if err = table.Flush(); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.Stdout, "\nKeep the secret now: it is not stored, and not shown again.")
+		return err
+	})
+}
+
+type clientListCommand struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run lists the service clients.
+func (c *clientListCommand) Run(p *program) error {
+	return p.withService(func(s *auth.Service) error {
+		clients, err := s.Clients(p.ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			list := make([]map[string]any, len(clients))
+			for i, client := range clients {
+				list[i] = clientObject(client)
+			}
+			return json.NewEncoder(p.Stdout).Encode(list)
+		}
+		table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+		row(table, "client_id", "name", "scopes", "password grant", "created")
+		for _, client := range clients {
+			row(table, client.ID, client.Name, strings.Join(client.Scopes, " "),
+				yesOrNo(client.PasswordGrant), client.CreatedAt.Format(time.RFC3339))
+		}
+		return table.Flush()
+	})
+}
+
+type clientDeleteCommand struct {
+	ID   string `arg:"" help:"The client_id."`
+	JSON bool   `help:"Print JSON."`
+}
+
+// Run deletes a service client.
+func (c *clientDeleteCommand) Run(p *program) error {
+	return p.withService(func(s *auth.Service) error {
+		if err := s.DeleteClient(p.ctx, c.ID); err != nil {
+			return explain(err)
+		}
+		if c.JSON {
+			return json.NewEncoder(p.Stdout).Encode(map[string]any{"client_id": c.ID, "deleted": true})
+		}
+		_, err := fmt.Fprintf(p.Stdout, "The client %s is deleted; its tokens stop here at once.\n", c.ID)
+		return err
+	})
+}
+
+// withService runs a command on the domain, with the scopes that the contract declares.
+func (p *program) withService(do func(*auth.Service) error) error {
+	rules, err := compileContract()
+	if err != nil {
+		return err
+	}
+	parts, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer parts.db.Close()
+	service := p.service(parts, rules.Scopes(), nil)
+	defer service.Close()
+	return do(service)
+}
+
+// clientObject is a client as a script reads it, without its secret.
+func clientObject(c auth.Client) map[string]any {
+	scopes := c.Scopes
+	if scopes == nil {
+		scopes = []string{}
+	}
+	return map[string]any{
+		"client_id": c.ID, "name": c.Name, "scopes": scopes, "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
+	}
+}
+
+func yesOrNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

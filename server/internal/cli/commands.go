@@ -1,0 +1,177 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
+
+	"sesame"
+	"sesame/server/internal/config"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/secret"
+)
+
+// maxPassword is how much of standard input is read, in bytes; more than any password may have, so
+// that one which is cut off is too long all the same.
+const maxPassword = 4 << 10
+
+// compileContract is for what serves nothing but goes by the contract's rules.
+func compileContract() (*contract.Contract, error) {
+	return contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": nobody, "ClientBasic": nobody})
+}
+
+// nobody stands for the server's security schemes where nothing is served.
+func nobody(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
+
+// explain writes an error of the domain as a person at a terminal wants it.
+func explain(err error) error {
+	e, ok := errors.AsType[*problem.Error](err)
+	if !ok || len(e.Fields) == 0 && e.Cause != nil {
+		return err
+	}
+	if len(e.Fields) == 0 {
+		return errors.New(e.Detail)
+	}
+	reasons := make([]error, len(e.Fields))
+	for i, f := range e.Fields {
+		reasons[i] = fmt.Errorf("the %s %s", strings.TrimPrefix(f.Pointer, "/"), f.Detail)
+	}
+	return errors.Join(reasons...)
+}
+
+// readPassword asks a person twice, and takes the first line of anything else. It is never an
+// argument: those are visible to everybody on the machine.
+func (p *program) readPassword() (string, error) {
+	if file, ok := p.Stdin.(*os.File); ok && isTerminal(file) {
+		return p.askPassword(int(file.Fd()))
+	}
+	text, err := bufio.NewReader(io.LimitReader(p.Stdin, maxPassword)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the password: %w", err)
+	}
+	text = strings.TrimRight(text, "\r\n")
+	switch {
+	case text == "":
+		return "", errors.New("no password on standard input; try: echo 'the password' | sesame user create NAME")
+	case !utf8.ValidString(text):
+		return "", errors.New("the password is not valid UTF-8")
+	}
+	return text, nil
+}
+
+func (p *program) askPassword(terminal int) (string, error) {
+	var typed [2]string
+	for i, prompt := range []string{"Password: ", "Again: "} {
+		fmt.Fprint(p.Stderr, prompt)
+		text, err := term.ReadPassword(terminal)
+		fmt.Fprintln(p.Stderr)
+		if err != nil {
+			return "", fmt.Errorf("read the password: %w", err)
+		}
+		typed[i] = string(text)
+	}
+	if typed[0] != typed[1] {
+		return "", errors.New("the two passwords differ")
+	}
+	return typed[0], nil
+}
+
+type migrateCommand struct{}
+
+// Run brings the database up to date.
+func (migrateCommand) Run(p *program) error {
+	parts, err := p.create()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(p.Stdout, "The database is up to date.")
+	return parts.db.Close()
+}
+
+type configCommand struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run prints the settings in force as they would be set, secrets masked.
+func (c configCommand) Run(p *program) error {
+	*p.Settings = p.InForce(p.Listen)
+	object := map[string]string{}
+	for _, flag := range p.flags {
+		name, value := config.Variable(flag.Name), fmt.Sprint(flag.Target.Interface())
+		if flag.Name == "database-url" { // which says more than that there is one
+			value = masked(p.DatabaseURL)
+		}
+		object[name] = value
+		if !c.JSON {
+			fmt.Fprintf(p.Stdout, "%s=%s\n", name, value)
+		}
+	}
+	if c.JSON {
+		return json.NewEncoder(p.Stdout).Encode(object)
+	}
+	return nil
+}
+
+// masked is an address without its passwords. Of one that cannot be read nothing is shown: who knows
+// where a password stands in it?
+func masked(address secret.Text) string {
+	if _, sqlite := store.SQLitePath(address.Reveal()); sqlite {
+		return address.Reveal()
+	}
+	u, err := url.Parse(address.Reveal())
+	if err != nil || u.Fragment != "" {
+		return address.String()
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return address.String()
+	}
+	for name := range query {
+		if strings.Contains(strings.ToLower(name), "password") {
+			query.Set(name, "xxxxx") // as Redacted does
+		}
+	}
+	u.RawQuery = query.Encode()
+	return u.Redacted()
+}
+
+type healthcheckCommand struct{}
+
+// Run asks the server at the listening address whether it is ready.
+func (healthcheckCommand) Run(p *program) error {
+	host, port, err := net.SplitHostPort(p.Listen)
+	if err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := (&http.Client{Timeout: 5 * time.Second}).Do(request)
+	if err != nil {
+		return fmt.Errorf("not ready: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: status %d", response.StatusCode)
+	}
+	fmt.Fprintln(p.Stdout, "ready")
+	return nil
+}

@@ -1,0 +1,97 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"sesame/server/internal/auth"
+	"sesame/server/internal/store"
+)
+
+type keysListCommand struct {
+	JSON bool `help:"Print JSON."`
+}
+
+// Run lists the signing keys.
+func (c *keysListCommand) Run(p *program) error {
+	parts, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer parts.db.Close()
+	return p.printKeys(parts.keys, c.JSON)
+}
+
+type keysRotateCommand struct {
+	Now    bool `help:"Let the new key sign at once. Services that keep the key set may refuse its tokens for five minutes."`
+	Revoke bool `help:"With --now: remove all other keys. Every access token signed so far is refused; sessions stay, and a refresh gives a good one."`
+	JSON   bool `help:"Print the keys as JSON."`
+}
+
+// Run replaces the signing key, or begins to.
+func (c *keysRotateCommand) Run(p *program) error {
+	if c.Revoke && !c.Now {
+		return errors.New("--revoke removes the key that signs, so it needs --now")
+	}
+	parts, err := p.open()
+	if err != nil {
+		return err
+	}
+	defer parts.db.Close()
+	switch {
+	case c.Revoke:
+		err = parts.keys.Revoke(p.ctx)
+	case c.Now:
+		err = parts.keys.RotateNow(p.ctx)
+	default:
+		err = parts.keys.Rotate(p.ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return p.printKeys(parts.keys, c.JSON)
+}
+
+// listedKey is a key as keys list shows it.
+type listedKey struct {
+	ID        string     `json:"kid"`
+	Alg       string     `json:"alg"`
+	State     string     `json:"state"`
+	CreatedAt time.Time  `json:"created_at"`
+	SignsFrom time.Time  `json:"signs_from"`
+	RetiresAt *time.Time `json:"retires_at"` // ends signing; null: not planned
+	RemovedAt *time.Time `json:"removed_at"` // ends verifying; null: not yet known
+}
+
+func (p *program) printKeys(keys *auth.Keys, asJSON bool) error {
+	rows := keys.List()
+	listed := make([]listedKey, len(rows))
+	for i, row := range rows {
+		listed[i] = listedKey{ID: row.ID, Alg: row.Alg, State: row.State, CreatedAt: row.CreatedAt, SignsFrom: row.SignsFrom}
+		if row.State == store.KeyRetired {
+			listed[i].RetiresAt, listed[i].RemovedAt = &row.RetiredAt, &row.RemovedAt
+		} else if at := keys.RetiresAt(row); !at.IsZero() {
+			listed[i].RetiresAt = &at
+		}
+	}
+	if asJSON {
+		return json.NewEncoder(p.Stdout).Encode(map[string]any{"keys": listed})
+	}
+	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "KID\tALG\tSTATE\tCREATED\tSIGNS FROM\tRETIRES AT\tREMOVED AT")
+	for _, k := range listed {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Alg, k.State,
+			moment(&k.CreatedAt), moment(&k.SignsFrom), moment(k.RetiresAt), moment(k.RemovedAt))
+	}
+	return table.Flush()
+}
+
+func moment(t *time.Time) string {
+	if t == nil {
+		return "-"
+	}
+	return t.Format(time.RFC3339)
+}

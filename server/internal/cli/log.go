@@ -1,0 +1,96 @@
+package cli
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+const (
+	// logDelay is how long a line may wait to be written together with others.
+	logDelay = 100 * time.Millisecond
+	// logBuffer is how much may wait, in bytes; what makes it more is written at once.
+	logBuffer = 64 << 10
+)
+
+// logger writes to standard error, in the format for whoever reads it. The function that it returns writes what
+// is left, after all that logs has ended.
+func (p *program) logger() (log *slog.Logger, end func()) {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(p.LogLevel)) // checked with the settings
+	options := &slog.HandlerOptions{Level: level}
+	if p.LogFormat == "text" || p.LogFormat == "auto" && isTerminal(p.Stderr) {
+		return slog.New(slog.NewTextHandler(p.Stderr, options)), func() {}
+	}
+	lines := &lineBuffer{to: p.Stderr}
+	return slog.New(slog.NewJSONHandler(lines, options)), lines.close
+}
+
+// lineBuffer writes lines in batches: a write for each was a fourteenth of what GET /users/me costs.
+// What a crash of the process can lose is the last tenth of a second.
+type lineBuffer struct {
+	mu      sync.Mutex
+	to      io.Writer
+	waiting []byte
+	timer   *time.Timer    // set while lines wait
+	flushes sync.WaitGroup // that the timer has begun, or will
+	closed  bool
+}
+
+// Write takes one line; slog hands over whole ones.
+func (b *lineBuffer) Write(line []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = append(b.waiting, line...)
+	switch {
+	case len(b.waiting) >= logBuffer || b.closed:
+		b.write()
+	case b.timer == nil:
+		b.flushes.Add(1)
+		b.timer = time.AfterFunc(logDelay, b.flush)
+	}
+	return len(line), nil
+}
+
+// flush is what the timer does.
+func (b *lineBuffer) flush() {
+	defer b.flushes.Done()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.timer = nil
+	b.write()
+}
+
+// close writes what waits and returns when no timer will write any more. Lines after that are written at once.
+func (b *lineBuffer) close() {
+	b.mu.Lock()
+	b.closed = true
+	if b.timer != nil && b.timer.Stop() {
+		b.timer = nil
+		b.flushes.Done()
+	}
+	b.write()
+	b.mu.Unlock()
+	b.flushes.Wait()
+}
+
+// write needs the lock. There is nobody to tell when standard error cannot be written to.
+func (b *lineBuffer) write() {
+	if len(b.waiting) > 0 {
+		_, _ = b.to.Write(b.waiting)
+	}
+	b.waiting = b.waiting[:0]
+}
+
+// isTerminal reports whether a person is at the other end of a stream.
+func isTerminal(stream any) bool {
+	if visible, ok := stream.(*visibleWriter); ok {
+		stream = visible.to
+	}
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}

@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame"
+	"sesame/docs"
+	"sesame/server/internal/auth"
+	"sesame/server/internal/mock"
+)
+
+type mockCommand struct {
+	Spec string `placeholder:"FILE" help:"The OpenAPI document to stand in for, YAML or JSON. (default: Sesame's own)"`
+}
+
+// Run answers from a contract until the program is told to stop.
+func (c *mockCommand) Run(p *program) error {
+	document, err := c.document()
+	if err != nil {
+		return err
+	}
+	log, flush := p.logger()
+	defer flush()
+	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	*p.Settings = p.InForce(listener.Addr().String())
+	options := mock.Options{
+		Document: document, PublicURL: p.PublicURL, Audience: p.Audience, AccessTTL: p.AccessTokenTTL.Duration,
+		Log: log, Now: p.Now,
+	}
+	if c.Spec == "" {
+		options.DefaultScopes = auth.DefaultScopes()
+	}
+	e := echo.New()
+	e.IPExtractor = echo.ExtractIPDirect()
+	m, err := mock.Register(e, options)
+	if err != nil {
+		return err
+	}
+	if p.Docs == "on" {
+		if err = docs.Register(e, document.OpenAPI, p.PublicURL); err != nil {
+			return err
+		}
+	}
+	if p.Docs == "on" && c.Spec == "" {
+		if err = docs.RegisterCollection(e, document.OpenAPI, p.PublicURL); err != nil {
+			return err
+		}
+	}
+	p.introduce(m, listener.Addr())
+	return serve(p.ctx, listener, e, log, func() {})
+}
+
+func (c *mockCommand) document() (*mock.Document, error) {
+	if c.Spec == "" {
+		return mock.Read(sesame.OpenAPI)
+	}
+	return mock.Load(c.Spec)
+}
+
+// introduce says what a newcomer to the mock needs to know.
+func (p *program) introduce(m *mock.Mock, listening net.Addr) {
+	fmt.Fprintf(p.Stdout, "\nA mock of %s is ready: examples for answers, nothing is kept.\n\n", m.Document.Title())
+	if p.Docs == "on" {
+		fmt.Fprintf(p.Stdout, "  Docs       %s/docs/\n", p.PublicURL)
+	}
+	fmt.Fprintf(p.Stdout, "  Address    http://%s\n", listening)
+	if base := m.Document.Base(); base != "" {
+		fmt.Fprintf(p.Stdout, "  Operations %s%s/…\n", p.PublicURL, base)
+	}
+	fmt.Fprintf(p.Stdout, "  Tokens     %s%s   (any credentials)\n", p.PublicURL, strings.Join(m.TokenPaths(), ", "))
+	fmt.Fprintf(p.Stdout, "  Choose     Prefer: code=429, or code=401, example=NAME\n")
+	fmt.Fprintf(p.Stdout, "  Stop       Ctrl-C\n\n")
+	for _, fault := range m.Faults() {
+		fmt.Fprintf(p.Stdout, "  ! %s\n", strings.ReplaceAll(fault.Error(), "\n", "\n    "))
+	}
+}

@@ -1,0 +1,256 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"sesame/server/internal/auth"
+	"sesame/server/internal/store"
+	"sesame/server/secret"
+)
+
+// userCommands manage accounts, as an administrator would, on the machine itself.
+type userCommands struct {
+	Create      userCreateCommand      `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
+	List        userListCommand        `cmd:"" help:"List the accounts, and how many have a password hash of an older kind."`
+	Show        userShowCommand        `cmd:"" help:"Show an account."`
+	Disable     userDisableCommand     `cmd:"" help:"Disable an account, and end its sessions."`
+	Enable      userEnableCommand      `cmd:"" help:"Enable an account that was disabled."`
+	Grant       userGrantCommand       `cmd:"" help:"Grant scopes to an account, or take them away."`
+	SetPassword userSetPasswordCommand `cmd:"" help:"Set an account's password, and end its sessions. It is asked for, or read from standard input."`
+	Import      userImportCommand      `cmd:"" help:"Create accounts from a file, with the password hashes that they had elsewhere."`
+	Export      userExportCommand      `cmd:"" help:"Write all accounts, with their password hashes, as JSON lines that import reads."`
+}
+
+type userCreateCommand struct {
+	Username      string   `arg:"" help:"The new account's name."`
+	Email         string   `help:"The person's address."`
+	EmailVerified bool     `help:"Take the address as confirmed: it then logs in like the username."`
+	FullName      string   `help:"The person's name."`
+	Scope         []string `help:"A scope such as users:write, beyond the me: scopes that every account has; may be repeated."`
+	JSON          bool     `help:"Print the account as JSON."`
+}
+
+// Run creates an account as an administrator, within the bounds of the contract.
+func (c *userCreateCommand) Run(p *program) error {
+	rules, err := compileContract()
+	if err != nil {
+		return err
+	}
+	plain, err := p.readPassword()
+	if err != nil {
+		return err
+	}
+	if err = rules.Operation("createUser").CheckBody(userBody(c.Username, c.Email, c.FullName, plain)); err != nil {
+		return explain(err)
+	}
+	return p.withService(func(s *auth.Service) error {
+		user, err := s.CreateUser(p.ctx, auth.Registration{
+			Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
+			Password: secret.New(plain), Scopes: c.Scope,
+		})
+		if err != nil {
+			return explain(err)
+		}
+		return p.printUser(user, c.JSON)
+	})
+}
+
+// userBody is an account as POST /users would take it.
+func userBody(username, email, fullName, password string) map[string]any {
+	body := map[string]any{"username": username, "password": password}
+	if email != "" {
+		body["email"] = email
+	}
+	if fullName != "" {
+		body["full_name"] = fullName
+	}
+	return body
+}
+
+type userListCommand struct {
+	Prefix   string `name:"q" placeholder:"TEXT" help:"Only those whose username or address begins with it."`
+	Disabled *bool  `negatable:"" help:"Only those that are disabled, or with --no-disabled only the others."`
+	JSON     bool   `help:"Print JSON."`
+}
+
+// Run lists the accounts, a page of the database at a time.
+func (c *userListCommand) Run(p *program) error {
+	return p.withService(func(s *auth.Service) error {
+		print, end := p.userTable(c.JSON)
+		query := auth.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
+		for {
+			users, next, err := s.ListUsers(p.ctx, query)
+			if err != nil {
+				return err
+			}
+			for _, user := range users {
+				print(user)
+			}
+			if query.Cursor = next; next == "" {
+				break
+			}
+		}
+		old, err := s.CountOldHashes(p.ctx)
+		if err != nil {
+			return err
+		}
+		return end(old)
+	})
+}
+
+// userTable writes accounts as they come, and at the end how many old hashes there are.
+func (p *program) userTable(asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
+	if asJSON {
+		separator := `{"users":[`
+		print = func(u store.User) {
+			text, _ := json.Marshal(userObject(u)) // texts, booleans and times
+			fmt.Fprintf(p.Stdout, "%s\n%s", separator, text)
+			separator = ","
+		}
+		return print, func(old int64) error {
+			if separator != "," {
+				fmt.Fprint(p.Stdout, separator)
+			}
+			_, err := fmt.Fprintf(p.Stdout, "\n],\"old_hashes\":%d}\n", old)
+			return err
+		}
+	}
+	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	row(table, "username", "id", "email", "state", "scopes", "created")
+	count := 0
+	print = func(u store.User) {
+		row(table, u.Username, u.ID, emailState(u), state(u), granted(u), u.CreatedAt.Format(time.RFC3339))
+		if count++; count%1000 == 0 {
+			table.Flush() // else a million accounts would be kept until the end
+		}
+	}
+	return print, func(old int64) error {
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(p.Stdout, "\n%d accounts listed. %d of all have a password hash of an older kind, which the next login replaces.\n", count, old)
+		return err
+	}
+}
+
+type userShowCommand struct {
+	Account string `arg:"" help:"The username, the id, or the confirmed address."`
+	JSON    bool   `help:"Print JSON."`
+}
+
+// Run shows an account.
+func (c *userShowCommand) Run(p *program) error {
+	return p.onUser(c.Account, c.JSON, func(_ *auth.Service, user store.User) (store.User, error) { return user, nil })
+}
+
+type userDisableCommand struct{ userShowCommand }
+
+// Run disables an account.
+func (c *userDisableCommand) Run(p *program) error { return p.setDisabled(c.userShowCommand, true) }
+
+type userEnableCommand struct{ userShowCommand }
+
+// Run enables an account.
+func (c *userEnableCommand) Run(p *program) error { return p.setDisabled(c.userShowCommand, false) }
+
+func (p *program) setDisabled(c userShowCommand, disabled bool) error {
+	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
+		return s.UpdateUser(p.ctx, nil, user.ID, auth.UserChange{Disabled: &disabled})
+	})
+}
+
+type userGrantCommand struct {
+	userShowCommand
+	Scopes []string `arg:"" name:"scope" help:"Scopes such as users:write."`
+	Revoke bool     `help:"Take them away."`
+}
+
+// Run grants scopes, or takes them away.
+func (c *userGrantCommand) Run(p *program) error {
+	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
+		change := auth.UserChange{Grant: c.Scopes}
+		if c.Revoke {
+			change = auth.UserChange{Revoke: c.Scopes}
+		}
+		return s.UpdateUser(p.ctx, nil, user.ID, change)
+	})
+}
+
+type userSetPasswordCommand struct{ userShowCommand }
+
+// Run sets a password.
+func (c *userSetPasswordCommand) Run(p *program) error {
+	plain, err := p.readPassword()
+	if err != nil {
+		return err
+	}
+	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
+		return user, s.SetPassword(p.ctx, user.ID, secret.New(plain))
+	})
+}
+
+// onUser finds an account, does something to it, and prints it.
+func (p *program) onUser(account string, asJSON bool, do func(*auth.Service, store.User) (store.User, error)) error {
+	return p.withService(func(s *auth.Service) error {
+		user, err := s.FindUser(p.ctx, account)
+		if err == nil {
+			user, err = do(s, user)
+		}
+		if err != nil {
+			return explain(err)
+		}
+		return p.printUser(user, asJSON)
+	})
+}
+
+func (p *program) printUser(u store.User, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(p.Stdout).Encode(userObject(u))
+	}
+	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
+	for _, line := range [][]string{
+		{"id", u.ID},
+		{"username", u.Username},
+		{"email", emailState(u)},
+		{"full name", u.FullName},
+		{"state", state(u)},
+		{"scopes", strings.Join(auth.UserScopes(u), " ")},
+		{"created", u.CreatedAt.Format(time.RFC3339)},
+	} {
+		row(table, line...)
+	}
+	return table.Flush()
+}
+
+// userObject is an account as a script reads it, in the words of the contract.
+func userObject(u store.User) map[string]any {
+	return map[string]any{
+		"id": u.ID, "username": u.Username, "email": u.Email, "email_verified": u.EmailVerified, "full_name": u.FullName,
+		"disabled": u.Disabled, "scopes": auth.UserScopes(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
+	}
+}
+
+func emailState(u store.User) string {
+	if u.EmailVerified {
+		return u.Email + " (confirmed)"
+	}
+	return u.Email
+}
+
+func state(u store.User) string {
+	if u.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
+func granted(u store.User) string {
+	if u.Scopes == "" {
+		return "-"
+	}
+	return u.Scopes
+}

@@ -1,0 +1,49 @@
+package contract
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"sesame/server/internal/problem"
+	"sesame/server/secret"
+)
+
+// BearerToken reads the access token from the Authorization header (RFC 6750 §2.1), and from nowhere
+// else: in a query it would end up in logs and histories. It is empty where there is none.
+func BearerToken(r *http.Request) (token secret.Text, err error) {
+	if r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
+		return token, problem.New(problem.BadRequest, "Send the access token in the Authorization header, not in the query.")
+	}
+	headers := r.Header["Authorization"]
+	if len(headers) == 0 {
+		return token, nil
+	}
+	if len(headers) > 1 {
+		return token, problem.New(problem.BadRequest, "There is more than one Authorization header.")
+	}
+	scheme, text, _ := strings.Cut(headers[0], " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return token, nil
+	}
+	if text == "" {
+		return token, problem.Wrap(problem.InvalidToken, "The Authorization header holds no token.", errors.New("empty"))
+	}
+	return secret.New(text), nil
+}
+
+// Challenge is the WWW-Authenticate of a refused access token, or "" for any other error (RFC 6750 §3).
+func Challenge(realm string, p *problem.Error) string {
+	bearer := fmt.Sprintf(`Bearer realm="%s"`, realm)
+	reason := fmt.Sprintf(`, error="%s", error_description="%s"`, p.Code, p.Detail)
+	switch p.Code {
+	case problem.Unauthenticated:
+		return bearer // no error: nothing was presented
+	case problem.InvalidToken:
+		return bearer + reason
+	case problem.InsufficientScope:
+		return bearer + reason + fmt.Sprintf(`, scope="%s"`, p.Scope)
+	}
+	return ""
+}

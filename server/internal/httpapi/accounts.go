@@ -1,0 +1,91 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	"sesame/gen/api"
+	"sesame/server/internal/auth"
+	"sesame/server/internal/store"
+)
+
+// CreateUser is POST /users.
+func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
+	body := request.Body
+	user, err := s.service.Register(ctx, caller(ctx), auth.Registration{
+		Username: body.Username, Email: text(body.Email), FullName: orEmpty(body.FullName), Password: body.Password,
+	})
+	if err != nil {
+		return nil, err
+	}
+	shown, err := userOf(user)
+	return api.CreateUser201JSONResponse{
+		Body: shown, Headers: api.CreateUser201ResponseHeaders{Location: s.PublicURL + "/users/" + user.ID},
+	}, err
+}
+
+// GetMe is GET /users/me. The contract has just read the account, so it is not read again.
+func (s *Server) GetMe(ctx context.Context, _ api.GetMeRequestObject) (api.GetMeResponseObject, error) {
+	shown, err := userOf(caller(ctx).User)
+	return api.GetMe200JSONResponse(shown), err
+}
+
+// UpdateMe is PATCH /users/me: null clears, absent keeps.
+func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject) (api.UpdateMeResponseObject, error) {
+	who := caller(ctx)
+	user := who.User
+	var err error
+	if request.Body.FullName.IsSpecified() {
+		if user, err = s.service.UpdateProfile(ctx, who, orEmpty(request.Body.FullName)); err != nil {
+			return nil, err
+		}
+	}
+	shown, err := userOf(user)
+	return api.UpdateMe200JSONResponse(shown), err
+}
+
+// DeleteMe is DELETE /users/me.
+func (s *Server) DeleteMe(ctx context.Context, _ api.DeleteMeRequestObject) (api.DeleteMeResponseObject, error) {
+	return api.DeleteMe204Response{}, s.service.DeleteAccount(ctx, caller(ctx))
+}
+
+// ChangePassword is PUT /users/me/password.
+func (s *Server) ChangePassword(ctx context.Context, request api.ChangePasswordRequestObject) (api.ChangePasswordResponseObject, error) {
+	err := s.service.ChangePassword(ctx, caller(ctx), request.Body.CurrentPassword, request.Body.NewPassword)
+	return api.ChangePassword204Response{}, err
+}
+
+// ChangeEmail is PUT /users/me/email.
+func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequestObject) (api.ChangeEmailResponseObject, error) {
+	return api.ChangeEmail202Response{}, s.service.ChangeEmail(ctx, caller(ctx), request.Body.Email, request.Body.Password)
+}
+
+// userOf shows an account as the contract has it.
+func userOf(u store.User) (api.User, error) {
+	id, err := uuid.Parse(u.ID)
+	if err != nil {
+		return api.User{}, fmt.Errorf("the user's id: %w", err)
+	}
+	return api.User{
+		ID: id, Username: u.Username, Email: orNull(u.Email), EmailVerified: u.EmailVerified,
+		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: auth.UserScopes(u),
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+	}, nil
+}
+
+// orNull shows an empty text as null.
+func orNull(s string) nullable.Nullable[string] {
+	if s == "" {
+		return nullable.NewNullNullable[string]()
+	}
+	return nullable.NewNullableWithValue(s)
+}
+
+// orEmpty reads null, and absence, as an empty text.
+func orEmpty(n nullable.Nullable[string]) string {
+	s, _ := n.Get()
+	return s
+}

@@ -1,0 +1,81 @@
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/labstack/echo/v4"
+)
+
+// ClientAddress finds the address of a client: that of its connection, or, behind proxies of these networks,
+// the last one in X-Forwarded-For that is not a proxy's. A client can write what stands further left, and the
+// whole header where it does not come through a trusted proxy: the first such header is logged, because a
+// proxy that nobody has named makes all its clients one address.
+func ClientAddress(proxies []netip.Prefix, log *slog.Logger) echo.IPExtractor {
+	trusted := func(a netip.Addr) bool {
+		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	var once sync.Once
+	return func(r *http.Request) string {
+		peer, ok := parseAddress(r.RemoteAddr)
+		if !ok {
+			return ""
+		}
+		header := r.Header.Values(echo.HeaderXForwardedFor)
+		if len(header) == 0 {
+			return peer.String()
+		}
+		if !trusted(peer) {
+			once.Do(func() {
+				log.Warn("X-Forwarded-For is ignored, because it comes from an address that is not in SESAME_TRUSTED_PROXIES; "+
+					"if that is your proxy, name it, or all its clients count as one address. This is logged once.", "from", peer.String())
+			})
+			return peer.String()
+		}
+		return forwarded(header, peer, trusted).String()
+	}
+}
+
+// forwarded walks from the proxy towards the client. What cannot be read ends the walk, and leaves the proxy:
+// it is unknown where the request came from before. If every address is a proxy's, the first one is the client.
+func forwarded(header []string, peer netip.Addr, trusted func(netip.Addr) bool) netip.Addr {
+	client := peer
+	for _, line := range slices.Backward(header) {
+		for {
+			comma := strings.LastIndexByte(line, ',')
+			if element := strings.Trim(line[comma+1:], " \t"); element != "" { // RFC 9110 §5.6.1.2: empty ones mean nothing
+				address, ok := parseAddress(element)
+				if !ok {
+					return peer
+				}
+				if client = address; !trusted(address) {
+					return client
+				}
+			}
+			if comma < 0 {
+				break
+			}
+			line = line[:comma]
+		}
+	}
+	return client
+}
+
+// parseAddress reads an address with or without a port, which Azure and IIS write into X-Forwarded-For, and
+// with or without brackets. The zone of an IPv6 address means something only to the machine that wrote it.
+func parseAddress(text string) (netip.Addr, bool) {
+	if port, err := netip.ParseAddrPort(text); err == nil {
+		return port.Addr().Unmap().WithZone(""), true
+	}
+	if bare, ok := strings.CutPrefix(text, "["); ok {
+		if text, ok = strings.CutSuffix(bare, "]"); !ok {
+			return netip.Addr{}, false
+		}
+	}
+	address, err := netip.ParseAddr(text)
+	return address.Unmap().WithZone(""), err == nil
+}

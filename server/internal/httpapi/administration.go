@@ -1,0 +1,76 @@
+package httpapi
+
+import (
+	"context"
+
+	"github.com/oapi-codegen/nullable"
+
+	"sesame/gen/api"
+	"sesame/server/internal/auth"
+)
+
+// pageLimit is how many items a page has when nobody says.
+const pageLimit = 50
+
+// ListUsers is GET /users.
+func (s *Server) ListUsers(ctx context.Context, request api.ListUsersRequestObject) (api.ListUsersResponseObject, error) {
+	q := request.Params
+	users, next, err := s.service.ListUsers(ctx, auth.UserQuery{
+		Prefix: text(q.Q), Disabled: q.Disabled, Cursor: text(q.Cursor), Limit: limit(q.Limit),
+	})
+	if err != nil {
+		return nil, err
+	}
+	items := make([]api.User, len(users))
+	for i, user := range users {
+		if items[i], err = userOf(user); err != nil {
+			return nil, err
+		}
+	}
+	return api.ListUsers200JSONResponse{Items: items, NextCursor: orNull(next)}, nil
+}
+
+// GetUser is GET /users/{user_id}.
+func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) (api.GetUserResponseObject, error) {
+	user, err := s.service.User(ctx, request.UserID.String())
+	if err != nil {
+		return nil, err
+	}
+	shown, err := userOf(user)
+	return api.GetUser200JSONResponse(shown), err
+}
+
+// UpdateUser is PATCH /users/{user_id}: null clears, absent keeps.
+func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestObject) (api.UpdateUserResponseObject, error) {
+	body := request.Body
+	change := auth.UserChange{FullName: ifGiven(body.FullName), Email: ifGiven(body.Email), Disabled: body.Disabled}
+	if body.Scopes != nil {
+		change.Scopes = *body.Scopes
+	}
+	user, err := s.service.UpdateUser(ctx, caller(ctx), request.UserID.String(), change)
+	if err != nil {
+		return nil, err
+	}
+	shown, err := userOf(user)
+	return api.UpdateUser200JSONResponse(shown), err
+}
+
+// DeleteUser is DELETE /users/{user_id}.
+func (s *Server) DeleteUser(ctx context.Context, request api.DeleteUserRequestObject) (api.DeleteUserResponseObject, error) {
+	return api.DeleteUser204Response{}, s.service.DeleteUser(ctx, caller(ctx), request.UserID.String())
+}
+
+// ifGiven is nil for what is absent, and an empty text for null.
+func ifGiven(n nullable.Nullable[string]) *string {
+	if !n.IsSpecified() {
+		return nil
+	}
+	return new(orEmpty(n))
+}
+
+func limit(n *int32) int {
+	if n == nil {
+		return pageLimit
+	}
+	return int(*n)
+}

@@ -1,0 +1,128 @@
+package httpapi
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/internal/contract"
+	"sesame/server/internal/problem"
+)
+
+// Edge is where every answer leaves: it names requests, answers errors, and keeps the log.
+type Edge struct {
+	PublicURL   string   // no trailing slash
+	CORSOrigins []string // whose pages may call
+	Log         *slog.Logger
+	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
+	Operation func(echo.Context) *contract.Operation
+}
+
+// Observe is the outermost middleware: it names the request, sets the headers that every answer
+// has, turns a panic into an error, answers errors, and writes the one line of the log. That line
+// holds the route and never the address itself, nor any header: people put secrets in both.
+func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
+	// Written once: a request shares the values, which nobody changes. No response may be stored unless its handler
+	// says otherwise, as those of the key set and of the documentation pages do.
+	fixed := http.Header{
+		echo.HeaderXContentTypeOptions: {"nosniff"}, echo.HeaderReferrerPolicy: {"no-referrer"}, echo.HeaderCacheControl: {noStore},
+	}
+	if strings.HasPrefix(e.PublicURL, "https://") {
+		fixed.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
+	}
+	undeclared := echo.MethodNotAllowedHandler
+	if len(e.CORSOrigins) > 0 {
+		next, undeclared = cors(e.CORSOrigins)(next), cors(e.CORSOrigins)(undeclared)
+	}
+	return func(c echo.Context) error {
+		start := time.Now()
+		id := requestID()
+		header := c.Response().Header()
+		header.Set(echo.HeaderXRequestID, id)
+		maps.Copy(header, fixed)
+		handler := next
+		if c.Request().Method == http.MethodOptions && c.Get(echo.ContextKeyHeaderAllow) != nil {
+			handler = undeclared // Echo would answer it, though no operation declares it
+		}
+		err := guarded(handler, c)
+		if err != nil {
+			c.Error(err)
+		}
+		e.logRequest(c, id, start, err)
+		return nil
+	}
+}
+
+// requestID is a UUIDv7, so that ids sort by time. What the client sends by that name is not used:
+// it could be anything, and somebody else's.
+func requestID() string {
+	id, err := uuid.NewV7()
+	if err != nil { // the random source of the system failed; nothing here needs it to be secret
+		return fmt.Sprintf("t%d", time.Now().UnixNano())
+	}
+	return id.String()
+}
+
+// guarded runs a handler and gives its panic as an error. Only the runtime's own panics are quoted;
+// any other value might be something that a caller sent.
+func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		switch value := recover().(type) {
+		case nil:
+		case runtime.Error:
+			err = fmt.Errorf("panic: %w\n%s", value, stack())
+		default:
+			if value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+				panic(value)
+			}
+			err = fmt.Errorf("panic with a %T\n%s", value, stack())
+		}
+	}()
+	return next(c)
+}
+
+func stack() []byte {
+	text := make([]byte, 8<<10)
+	return text[:runtime.Stack(text, false)]
+}
+
+// logRequest hands the line to the handler itself: a Logger would look up the line of code that it
+// is called from, which is always this one.
+func (e *Edge) logRequest(c echo.Context, id string, began time.Time, err error) {
+	level, p := slog.LevelInfo, (*problem.Error)(nil)
+	if err != nil {
+		if p = asProblem(err); p.Code == problem.Internal {
+			level = slog.LevelError
+		}
+	}
+	ctx, now := c.Request().Context(), time.Now()
+	if !e.Log.Enabled(ctx, level) {
+		return
+	}
+	line := slog.NewRecord(now, level, "request", 0)
+	line.AddAttrs(
+		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
+		slog.Int("status", c.Response().Status), slog.Int64("took_us", now.Sub(began).Microseconds()), slog.String("ip", c.RealIP()))
+	if who := caller(ctx); who != nil {
+		line.AddAttrs(slog.String("user_id", who.User.ID))
+	}
+	if p != nil {
+		line.AddAttrs(slog.String("error", p.Error()))
+	}
+	_ = e.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
+}
+
+// method keeps an invented method, which may be of any length, out of the log.
+func method(m string) string {
+	if len(m) > 10 {
+		return "other"
+	}
+	return m
+}

@@ -1,0 +1,234 @@
+package httpapi
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"regexp"
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/internal/auth"
+	"sesame/server/internal/names"
+	"sesame/server/internal/problem"
+	"sesame/server/secret"
+)
+
+// The pages that mailed links open. They are no operations: a person reads them, without any script. Opening
+// one uses nothing, since scanners of mail open links too; its button does.
+
+//go:embed pages/page.html
+var pageHTML string
+
+var (
+	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"visible": names.Visible}).Parse(pageHTML))
+	// pagePolicy lets a page have its own style and send its form here, and nothing else.
+	pagePolicy = fmt.Sprintf(
+		"default-src 'none'; style-src 'sha256-%s'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+		digest(regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(pageHTML)[1]))
+)
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// maxPageForm is more than a code and a password take.
+const maxPageForm = 8 << 10
+
+// page is what is shown.
+type page struct {
+	Title string
+	Text  []paragraph
+	Fault string
+	Form  *pageForm
+}
+
+// paragraph is a text, around a name that somebody has chosen: it stands apart from the text, in whatever direction it is
+// written.
+type paragraph struct{ Before, Name, After string }
+
+type pageForm struct {
+	Action, Code, Button string
+	Password             passwordField
+	Username             string   // for password managers; also the account that was chosen or typed
+	Accounts             []string // of which one is to be chosen; nil where there is nothing to choose
+	AsksUsername         bool     // there are more than these
+	NamesNoAccount       bool     // the fault is that none was chosen
+}
+
+// Typed reports whether the username is none of those to choose from.
+func (f *pageForm) Typed() bool { return !slices.Contains(f.Accounts, f.Username) }
+
+// passwordField is one of a form.
+type passwordField struct{ Name, Label, Autocomplete string }
+
+var (
+	currentPassword = passwordField{"password", "Password of this account", "current-password"}
+	newPassword     = passwordField{"new_password", "New password", "new-password"}
+)
+
+// codePage is a page for a code of some purpose.
+type codePage struct {
+	path string
+	// find gives the page with the form for a code, without using it. With an error it gives the page all the same, but
+	// without what it tells of an account.
+	find func(ctx context.Context, code secret.Text) (page, error)
+	// use uses the code.
+	use  func(ctx context.Context, code secret.Text, form func(name string) string) error
+	done page
+}
+
+func (s *Server) registerPages(e *echo.Echo) {
+	for _, p := range []codePage{
+		{
+			path: "confirm-email", find: s.askToConfirm,
+			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
+				return s.service.ConfirmEmail(ctx, auth.Confirmation{Code: code, Password: secret.New(form("password"))})
+			},
+			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page."}}},
+		},
+		{
+			path: "reset-password", find: s.askToReset,
+			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
+				return s.service.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
+			},
+			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one. You can close this page."}}},
+		},
+	} {
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+p.path, p.open)
+		e.POST("/"+p.path, p.submit, withSender)
+	}
+}
+
+func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, error) {
+	shown := page{Title: "Confirm your e-mail address", Form: &pageForm{Button: "Confirm the address", Password: currentPassword}}
+	c, user, err := s.service.CodeToConfirm(ctx, code)
+	if err == nil {
+		shown.Form.Username = user.Username
+		shown.Text = []paragraph{
+			{"Is " + c.Email + " the address of your account ", names.Visible(user.Username), "? Then enter the password of that account. If you have no such account, close this page."},
+			{Before: "If the account has no password, or you have forgotten it, ask for a password reset instead. That confirms the address too."},
+		}
+	}
+	return shown, err
+}
+
+func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error) {
+	const everywhere = " You will have to log in again wherever you are logged in."
+	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword}}
+	users, err := s.service.CodeToReset(ctx, code)
+	switch {
+	case err != nil:
+	case len(users) == 1:
+		shown.Form.Username = users[0].Username
+		shown.Text = []paragraph{{"It is for your account ", names.Visible(users[0].Username), "." + everywhere}}
+	default:
+		named, all := auth.Named(users)
+		for _, user := range named {
+			shown.Form.Accounts = append(shown.Form.Accounts, user.Username)
+		}
+		shown.Form.AsksUsername = !all
+		instruction := "Choose the one that the new password is for."
+		switch {
+		case len(named) == 0:
+			instruction = "Enter the username of yours."
+		case !all:
+			instruction = "Choose the one that the new password is for, or enter its username."
+		}
+		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. " + instruction + everywhere}}
+	}
+	return shown, err
+}
+
+// open shows the page of a code, and uses nothing.
+func (p codePage) open(c echo.Context) error {
+	return p.show(c, secret.New(c.QueryParam("code")), "", nil)
+}
+
+// submit is the button.
+func (p codePage) submit(c echo.Context) error {
+	r := c.Request()
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxPageForm)
+	if err := r.ParseForm(); err != nil {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			return problem.New(problem.PayloadTooLarge, "The form is too large.")
+		}
+		return problem.Wrap(problem.BadRequest, "The form cannot be read.", err)
+	}
+	code := secret.New(r.PostForm.Get("code"))
+	if err := p.use(r.Context(), code, r.PostForm.Get); err != nil {
+		return p.show(c, code, chosen(r.PostForm.Get), err)
+	}
+	return render(c, http.StatusOK, p.done)
+}
+
+// chosen gives the username of a form: what was typed, or else the account that was selected, since a radio button cannot be
+// cleared.
+func chosen(form func(name string) string) string {
+	return cmp.Or(form("typed_username"), form("username"))
+}
+
+// show shows the form, with what was wrong with it, or says that the code is not valid. chosen is the account that was
+// chosen before.
+func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault error) error {
+	shown, err := p.find(c.Request().Context(), code)
+	if err == nil {
+		err = fault
+	}
+	shown.Form.Action, shown.Form.Code = p.path, code.Reveal()
+	if shown.Form.Username == "" {
+		shown.Form.Username = chosen
+	}
+	if err == nil {
+		return render(c, http.StatusOK, shown)
+	}
+	refused, ok := errors.AsType[*problem.Error](err)
+	if !ok {
+		return err
+	}
+	status := answers[refused.Code].status
+	shown.Fault = refused.Detail
+	switch refused.Code {
+	case problem.InvalidCode, problem.EmailTaken:
+		return render(c, status, page{Title: "This link is no longer good", Text: []paragraph{{
+			Before: "It was used already, is too old, or was not copied whole. If it was you who used it, all is done. If not, ask for another mail.",
+		}}})
+	case problem.Unavailable:
+		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
+	case problem.TooManyRequests:
+		c.Response().Header().Set(echo.HeaderRetryAfter, seconds(refused.RetryAfter))
+	case problem.WrongPassword: // the page says what else there is
+		shown.Fault = "This is not the password of this account."
+	case problem.PasswordRequired:
+		shown.Fault = "Enter the password of this account."
+	case problem.AccountRequired:
+		shown.Form.NamesNoAccount, shown.Fault = true, "Choose one of these accounts."
+		switch {
+		case shown.Form.AsksUsername && shown.Form.Accounts != nil:
+			shown.Fault = "Choose one of these accounts, or enter the username of another one that has this e-mail address."
+		case shown.Form.AsksUsername:
+			shown.Fault = "Enter the username of an account that has this e-mail address."
+		}
+	case problem.ValidationFailed:
+		shown.Fault = "The password " + refused.Fields[0].Detail + "."
+	}
+	return render(c, status, shown)
+}
+
+func render(c echo.Context, status int, p page) error {
+	var html bytes.Buffer
+	if err := pageTemplate.Execute(&html, p); err != nil {
+		return err
+	}
+	c.Response().Header().Set(echo.HeaderContentSecurityPolicy, pagePolicy)
+	return c.HTMLBlob(status, html.Bytes())
+}

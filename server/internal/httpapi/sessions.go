@@ -1,0 +1,44 @@
+package httpapi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/oapi-codegen/nullable"
+
+	"sesame/gen/api"
+)
+
+// ListSessions is GET /users/me/sessions. An account has no more than one page of them.
+func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObject) (api.ListSessionsResponseObject, error) {
+	who := caller(ctx)
+	sessions, err := s.service.Sessions(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	items := make([]api.Session, len(sessions))
+	for i, session := range sessions {
+		id, err := uuid.Parse(session.ID)
+		if err != nil {
+			return nil, fmt.Errorf("a session's id: %w", err)
+		}
+		items[i] = api.Session{
+			ID: id, Current: session.ID == who.SessionID, Scopes: strings.Fields(session.Scope),
+			IPAddress: session.IPAddress, UserAgent: session.UserAgent,
+			CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
+		}
+	}
+	return api.ListSessions200JSONResponse{Items: items, NextCursor: nullable.NewNullNullable[string]()}, nil
+}
+
+// EndSession is DELETE /users/me/sessions/{session_id}.
+func (s *Server) EndSession(ctx context.Context, request api.EndSessionRequestObject) (api.EndSessionResponseObject, error) {
+	return api.EndSession204Response{}, s.service.EndSession(ctx, caller(ctx), request.SessionID.String())
+}
+
+// EndSessions is DELETE /users/me/sessions.
+func (s *Server) EndSessions(ctx context.Context, _ api.EndSessionsRequestObject) (api.EndSessionsResponseObject, error) {
+	return api.EndSessions204Response{}, s.service.EndSessions(ctx, caller(ctx))
+}

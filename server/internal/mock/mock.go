@@ -1,0 +1,218 @@
+// Package mock stands in for a server from its OpenAPI document alone, so that a front end can be
+// built before the back end. It validates requests and checks tokens and scopes as the real server
+// would (package contract), and answers with the document's examples.
+//
+//	document, err := mock.Load("openapi.yaml")
+//	m, err := mock.Register(e, mock.Options{Document: document, PublicURL: "http://127.0.0.1:8080", …})
+//
+// The token endpoint takes any credentials and issues real, signed tokens. A request may choose its
+// answer: Prefer: code=429 or Prefer: code=422, example=wrong (RFC 7240).
+package mock
+
+import (
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"sesame/server/internal/contract"
+	"sesame/server/internal/httpapi"
+)
+
+// Options are what the wiring hands over.
+type Options struct {
+	Document  *Document
+	PublicURL string // no trailing slash; the issuer of the tokens
+	Audience  string
+	AccessTTL time.Duration
+	// DefaultScopes are those of a token for which none was asked; nil for all that are declared.
+	DefaultScopes []string
+	Log           *slog.Logger
+	Now           func() time.Time
+}
+
+// Mock answers for a server that is not there.
+type Mock struct {
+	Options
+	Contract *contract.Contract
+	router   *contract.Router
+	// unreachable names the paths of the document that no request can have; the others are served all the same.
+	unreachable error
+	tokens      *tokens
+	edge        *httpapi.Edge
+	// ours are answered by the mock itself, by path and method: what must be true for tokens to work.
+	ours map[string]map[string]handler
+}
+
+// operationKey is where a request keeps the operation that it was routed to.
+const operationKey = "mock.operation"
+
+// Register puts the mock on e. It looks at every request before e's own routes do.
+func Register(e *echo.Echo, o Options) (*Mock, error) {
+	m := &Mock{Options: o}
+	var err error
+	if m.tokens, err = newTokens(o); err != nil {
+		return nil, err
+	}
+	if m.Contract, err = contract.CompileForeign(o.Document.openAPI, m.tokens.schemes(o.Document.openAPI)); err != nil {
+		return nil, err
+	}
+	m.tokens.declared = m.Contract.Scopes()
+	m.router, m.unreachable = contract.NewForeignRouter(o.Document.base, m.Contract.Operations())
+	m.edge = &httpapi.Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
+		op, _ := c.Get(operationKey).(*contract.Operation)
+		return op
+	}}
+	e.HTTPErrorHandler = m.edge.AnswerError
+	m.registerOurs()
+	e.Use(m.edge.Observe, m.serve)
+	return m, nil
+}
+
+var everyOrigin = middleware.CORSWithConfig(middleware.CORSConfig{
+	AllowOrigins:  []string{"*"},
+	ExposeHeaders: []string{"X-Request-ID", "WWW-Authenticate", "Retry-After", "Location", "Preference-Applied"},
+})
+
+// serve answers the operations of the document and the mock's own, and leaves the rest to the routes of
+// Echo. Scripts of every origin may call operations, since a front end is served from somewhere else while
+// it is built. They may not read the rest: a document that is not public yet is served there.
+func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := contract.Plain(c.Request())
+		found := m.router.Find(r.Method, r.URL)
+		var own map[string]handler
+		if r.URL.RawPath == "" {
+			own = m.ours[r.URL.Path]
+		}
+		if found.Operation == nil && found.Allowed == nil && own == nil {
+			c.Response().Before(func() { c.Response().Header().Del(echo.HeaderAccessControlAllowOrigin) })
+			return next(c)
+		}
+		return everyOrigin(func(c echo.Context) error { return m.answer(c, r, found, own) })(c)
+	}
+}
+
+func (m *Mock) answer(c echo.Context, r *http.Request, found contract.Match, own map[string]handler) error {
+	switch h := own[r.Method]; {
+	case found.Operation != nil:
+		return m.operate(c, r, found, h)
+	case h != nil:
+		c.SetPath(r.URL.Path)
+		a, err := h(c.Response(), r, newAnswer(http.StatusOK))
+		if err != nil {
+			return err
+		}
+		return a.send(c)
+	}
+	allowed := slices.Sorted(maps.Keys(own))
+	allowed = slices.Compact(slices.Sorted(slices.Values(append(allowed, found.Allowed...))))
+	c.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
+	return echo.ErrMethodNotAllowed
+}
+
+// operate answers an operation of the document; own is the mock's answer, if it has one.
+func (m *Mock) operate(c echo.Context, r *http.Request, found contract.Match, own handler) error {
+	op := found.Operation
+	c.Set(operationKey, op)
+	c.SetPath(op.Path)
+	wish, err := readPrefer(r.Header.Values("Prefer"))
+	if err != nil {
+		return err
+	}
+	if wish != (preference{}) {
+		a, err := m.preferred(op, wish)
+		if err != nil {
+			return err
+		}
+		return a.send(c)
+	}
+	admitted, err := op.Admit(r, found.Params())
+	if err != nil {
+		return m.refuse(c, op, err)
+	}
+	a := success(op)
+	if own != nil {
+		if a, err = own(c.Response(), admitted, a); err != nil {
+			return m.refuse(c, op, err)
+		}
+	}
+	return a.send(c)
+}
+
+// refuse answers an error as Sesame does where the document allows it, and else with the document's
+// own example of that status: a front end gets to see what the real server will say. What was wrong
+// is in the log either way.
+func (m *Mock) refuse(c echo.Context, op *contract.Operation, err error) error {
+	ours := newAnswer(0)
+	probe := c.Echo().NewContext(c.Request(), ours)
+	probe.Set(operationKey, op)
+	ours.header = c.Response().Header().Clone()
+	m.edge.AnswerError(err, probe)
+	answer := ours
+	if op.CheckResponse(ours.status, ours.header, ours.body.Bytes()) != nil {
+		for _, status := range []int{ours.status, http.StatusBadRequest} {
+			if documented := responseFor(op, status); documented != nil {
+				answer = compose(documented, status, "")
+				break
+			}
+		}
+	}
+	if fault := answer.send(c); fault != nil {
+		return fault
+	}
+	return err // is answered already; the log has it
+}
+
+// preferred is the answer that a request has chosen.
+func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, error) {
+	var a *answer
+	if wish.code == 0 {
+		a = success(op)
+		wish.code = a.status
+	}
+	documented := responseFor(op, wish.code)
+	switch {
+	case documented != nil && wish.example != "" && !slices.Contains(exampleNames(documented), wish.example):
+		return nil, badPreference("there is no such example for %s and this status; there is: %s",
+			op.ID, strings.Join(exampleNames(documented), ", "))
+	case documented != nil:
+		a = compose(documented, wish.code, wish.example)
+	case wish.code >= 400 && wish.example == "":
+		a = undocumented(wish.code) // a proxy in between may answer so
+	default:
+		return nil, badPreference("there is no such answer of %s in the contract; there is: %s",
+			op.ID, strings.Join(statuses(op), ", "))
+	}
+	a.header.Set("Preference-Applied", wish.String())
+	return a, nil
+}
+
+// Faults lists the paths that no request can reach, and where the document's examples break its own schemas, or
+// there is none and none could be made: what the mock answers there is not what the document promises.
+func (m *Mock) Faults() []error {
+	var faults []error
+	if m.unreachable != nil {
+		faults = append(faults, m.unreachable)
+	}
+	for _, op := range m.Contract.Operations() {
+		for _, code := range statuses(op) {
+			status := statusOf(code)
+			documented := responseFor(op, status)
+			for _, name := range append([]string{""}, exampleNames(documented)...) {
+				a := compose(documented, status, name)
+				a.header.Set(echo.HeaderXRequestID, "x") // which the edge adds
+				if err := op.CheckResponse(a.status, a.header, a.body.Bytes()); err != nil && isNumber(code) {
+					faults = append(faults, err)
+					break
+				}
+			}
+		}
+	}
+	return faults
+}

@@ -1,0 +1,96 @@
+package mock
+
+import (
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/internal/contract"
+	"sesame/server/internal/problem"
+)
+
+const (
+	keysPath     = "/.well-known/jwks.json"
+	metadataPath = "/.well-known/oauth-authorization-server"
+)
+
+// handler answers at an address of the mock's own. documented is what the document's operation there, if it
+// has one, answers.
+type handler = func(w http.ResponseWriter, r *http.Request, documented *answer) (*answer, error)
+
+// registerOurs takes over what must be true for tokens to work: the token endpoints, the keys, the
+// metadata. Where the document has an operation at such a path, the contract is checked first.
+func (m *Mock) registerOurs() {
+	m.ours = map[string]map[string]handler{}
+	take := func(method, path string, h handler) {
+		if decoded, err := url.PathUnescape(path); err == nil {
+			path = decoded
+		}
+		if m.ours[path] == nil {
+			m.ours[path] = map[string]handler{}
+		}
+		m.ours[path][method] = h
+	}
+	for _, path := range m.TokenPaths() {
+		take(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request, documented *answer) (*answer, error) {
+			if mediaType, _, _ := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); mediaType != echo.MIMEApplicationForm {
+				return nil, problem.New(problem.UnsupportedMediaType, "Send application/x-www-form-urlencoded.")
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, contract.MaxBody)
+			if err := r.ParseForm(); err != nil {
+				return nil, problem.Wrap(problem.BadRequest, "The body is not a valid form.", errors.New("ParseForm"))
+			}
+			return m.tokens.issue(w.Header(), r.PostForm.Get, documented)
+		})
+	}
+	take(http.MethodGet, keysPath, func(_ http.ResponseWriter, _ *http.Request, documented *answer) (*answer, error) {
+		documented.setJSON(echo.MIMEApplicationJSON, m.tokens.keys())
+		return documented, nil
+	})
+	take(http.MethodGet, metadataPath, func(_ http.ResponseWriter, _ *http.Request, documented *answer) (*answer, error) {
+		documented.setJSON(echo.MIMEApplicationJSON, m.metadata(documented))
+		return documented, nil
+	})
+}
+
+// TokenPaths are where tokens are issued: what the document says, else /token.
+func (m *Mock) TokenPaths() []string {
+	if paths := m.Document.tokenPaths(); len(paths) > 0 {
+		return paths
+	}
+	return []string{"/token"}
+}
+
+// keys is the JWK set (RFC 7517 §5).
+func (t *tokens) keys() any {
+	var keys []map[string]string
+	for _, k := range t.issuer.Keys().JWKS() {
+		keys = append(keys, map[string]string{"kty": k.Kty, "use": k.Use, "alg": k.Alg, "kid": k.Kid, "crv": k.Crv, "x": k.X, "y": k.Y})
+	}
+	return map[string]any{"keys": keys}
+}
+
+// metadata is that of RFC 8414: the documented example, with what is true of the mock.
+func (m *Mock) metadata(documented *answer) map[string]any {
+	body := map[string]any{}
+	_ = json.Unmarshal(documented.body.Bytes(), &body)
+	if was, ok := body["issuer"].(string); ok {
+		for name, value := range body {
+			if address, ok := value.(string); ok && strings.HasPrefix(address, was) {
+				body[name] = m.PublicURL + strings.TrimPrefix(address, was)
+			}
+		}
+	}
+	body["issuer"], body["jwks_uri"] = m.PublicURL, m.PublicURL+keysPath
+	body["token_endpoint"] = m.PublicURL + m.TokenPaths()[0]
+	body["scopes_supported"] = m.Contract.Scopes()
+	if body["response_types_supported"] == nil {
+		body["response_types_supported"] = []string{}
+	}
+	return body
+}

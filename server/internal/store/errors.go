@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+
+	"sesame/server/internal/problem"
+)
+
+// What a query can end with, other than a fault of ours.
+var (
+	// ErrNotFound says that no row fits.
+	ErrNotFound = errors.New("not found")
+	// ErrConflict says that a unique value exists already.
+	ErrConflict = errors.New("conflict")
+)
+
+// known turns what the two drivers say into this package's errors; for a database that cannot be
+// reached, or is too busy, that is problem.Unavailable: trying again may help.
+func known(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case isConflict(err):
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	case isUnavailable(err):
+		return problem.Wrap(problem.Unavailable, "The server cannot take this request now. Try again shortly.", err)
+	}
+	return err
+}
+
+// isBusy reports whether another process holds the lock of an SQLite file.
+func isBusy(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && e.Code()&0xff == sqlitelib.SQLITE_BUSY
+}
+
+func isConflict(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "23505"
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE || e.Code() == sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY
+	}
+	return false
+}
+
+// unavailable are the SQLSTATEs, and their classes, after which trying again may help.
+var unavailable = []string{
+	"08",             // connection lost
+	"25006",          // read-only
+	"25P03", "25P04", // a transaction took too long
+	"40001", "40P01", // serialization failure, deadlock
+	"53",    // no resources, such as a full disk
+	"55P03", // lock timeout
+	"57",    // shutting down, statement timeout
+	"58",    // the operating system failed
+}
+
+func isUnavailable(err error) bool {
+	// Before what the server said: whatever keeps it from letting us in is an outage.
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
+		return true
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return slices.Contains(unavailable, e.Code) || slices.Contains(unavailable, e.Code[:min(2, len(e.Code))])
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff { // the rest is the extended code
+		case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_PROTOCOL, // too many at once
+			sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_CANTOPEN:
+			return true
+		}
+		return false
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
+}

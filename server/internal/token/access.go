@@ -1,0 +1,164 @@
+package token
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"sesame/server/internal/token/atjwt"
+)
+
+const (
+	// remembered is how many verified tokens are kept: an ES256 check costs as much as several
+	// whole requests. An entry takes about half a KiB.
+	remembered = 8192
+)
+
+// ErrInvalid says that a text is not an access token of ours that is valid now. It wraps the reason.
+var ErrInvalid = errors.New("invalid access token")
+
+// Access is what an access token says (RFC 9068 §2.2).
+type Access struct {
+	ID        string    // jti
+	Subject   string    // sub, the user; or the client
+	SessionID string    // sid, "" for a client's own token
+	ClientID  string    // client_id
+	Scope     string    // space-separated
+	AuthTime  time.Time // zero for a client's own token
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// Issuer signs and verifies the access tokens of one issuer for one audience.
+type Issuer struct {
+	issuer, audience string
+	keys             Keys
+	now              func() time.Time
+	parser           *jwt.Parser
+	verified         *lru.Cache[[sha256.Size]byte, verified]
+}
+
+// verified is a token that was found good, by that key. It is worth nothing once the key is gone.
+type verified struct {
+	Access
+	keyID string
+}
+
+// NewIssuer makes an Issuer; now tells the time.
+func NewIssuer(issuer, audience string, keys Keys, now func() time.Time) *Issuer {
+	cache, err := lru.New[[sha256.Size]byte, verified](remembered)
+	if err != nil { // only for a size below one
+		panic(err)
+	}
+	return &Issuer{
+		issuer: issuer, audience: audience, keys: keys, now: now, verified: cache,
+		parser: atjwt.NewParser(issuer, audience, now),
+	}
+}
+
+// Names gives the issuer, and the audience of its tokens.
+func (i *Issuer) Names() (issuer, audience string) { return i.issuer, i.audience }
+
+// Keys is the ring that the issuer verifies with now.
+func (i *Issuer) Keys() *Keyring { return i.keys.Current() }
+
+// Sign makes the JWT of a.
+func (i *Issuer) Sign(a Access) (string, error) {
+	ring, err := i.keys.ForSigning()
+	if err != nil {
+		return "", err
+	}
+	key := ring.signing
+	exp, iat, authTime := a.ExpiresAt.Unix(), a.IssuedAt.Unix(), int64(0)
+	if !a.AuthTime.IsZero() {
+		authTime = a.AuthTime.Unix()
+	}
+	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), &atjwt.Claims{
+		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{i.audience},
+		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: authTime,
+		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID,
+	})
+	t.Header["typ"], t.Header["kid"] = atjwt.Type, key.ID
+	text, err := t.SignedString(key.private)
+	if err != nil {
+		return "", fmt.Errorf("sign an access token: %w", err)
+	}
+	return text, nil
+}
+
+// Verify reads an access token (RFC 9068 §4). It says who the token is about, not whether the
+// session still stands: that is the caller's to look up. Every fault of the token is ErrInvalid; any
+// other error says that the keys could not be read.
+func (i *Issuer) Verify(text string) (Access, error) {
+	if err := atjwt.CheckText(text); err != nil {
+		return Access{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	ring, digest := i.keys.Current(), sha256.Sum256([]byte(text))
+	if v, ok := i.verified.Get(digest); ok {
+		if _, stands := ring.public[v.keyID]; stands && i.now().Before(v.ExpiresAt) {
+			return v.Access, nil
+		}
+		i.verified.Remove(digest)
+	}
+	v, err := i.verify(text, ring)
+	if errors.Is(err, atjwt.ErrUnknownKey) {
+		// Another replica may have made the key, and signed with it, since the ring was read.
+		again, readErr := i.keys.LookAgain()
+		if readErr != nil {
+			return Access{}, readErr
+		}
+		if again != ring {
+			v, err = i.verify(text, again)
+		}
+	}
+	if err != nil {
+		return Access{}, fmt.Errorf("%w: %s", ErrInvalid, atjwt.Reason(err))
+	}
+	i.verified.Add(digest, v)
+	return v.Access, nil
+}
+
+// verify checks a token with the keys of a ring.
+func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
+	var c atjwt.Claims
+	var keyID string
+	_, err := i.parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) {
+		keyID, _ = t.Header["kid"].(string)
+		return ring.find(t)
+	})
+	if err != nil {
+		return verified{}, err
+	}
+	// Only a client's own token is without a session (RFC 9068 §2.2: sub is then the client_id).
+	if c.SessionID == "" && c.Subject != c.ClientID {
+		return verified{}, errors.New("it has no session")
+	}
+	a := Access{
+		ID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
+		IssuedAt: time.Unix(*c.IssuedAt, 0), ExpiresAt: time.Unix(*c.ExpiresAt, 0),
+	}
+	if c.AuthTime != 0 {
+		a.AuthTime = time.Unix(c.AuthTime, 0)
+	}
+	return verified{a, keyID}, nil
+}
+
+// find gives the key that the header names, if it is one for the header's algorithm.
+func (r *Keyring) find(t *jwt.Token) (any, error) {
+	if err := atjwt.CheckHeader(t); err != nil {
+		return nil, err
+	}
+	kid, _ := t.Header["kid"].(string)
+	key, ok := r.public[kid]
+	switch {
+	case !ok:
+		return nil, atjwt.ErrUnknownKey
+	case key.alg != t.Method.Alg():
+		return nil, errors.New("alg is not that of the key")
+	}
+	return key.key, nil
+}
