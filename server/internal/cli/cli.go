@@ -15,8 +15,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sesame/server/internal/app"
 	"sesame/server/internal/config"
-	"sesame/server/secret"
 )
 
 // CommandLine is all that can be typed. Settings come before or after the command.
@@ -49,6 +49,11 @@ type Env struct {
 	Now            func() time.Time
 }
 
+// options are what the wiring takes from the command line.
+func (p *program) options() app.Options {
+	return app.Options{Settings: *p.Settings, Now: p.Now, Warn: func(text string) { fmt.Fprintln(p.Stderr, "sesame:", text) }}
+}
+
 // program is what a command works with.
 type program struct {
 	*config.Settings
@@ -74,10 +79,10 @@ func Run(ctx context.Context, args []string, w Env) int {
 	parser, err := kong.New(&line,
 		kong.Name("sesame"), kong.Writers(w.Stdout, w.Stderr), kong.Exit(func(code int) { exit = code }),
 		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
-		kong.Resolvers(variables(w.Getenv, &flags)), kong.UsageOnError(),
+		kong.Resolvers(config.Resolver(w.Getenv, &flags)), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
-	w.Stdout, w.Stderr = &visibleWriter{to: w.Stdout}, &visibleWriter{to: w.Stderr}
+	w.Stdout, w.Stderr = &app.VisibleWriter{To: w.Stdout}, &app.VisibleWriter{To: w.Stderr}
 	if err != nil {
 		fmt.Fprintln(w.Stderr, "sesame:", err)
 		return 2
@@ -91,7 +96,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		fmt.Fprintln(w.Stderr, "sesame:", err)
 		return 2
 	}
-	if err = errors.Join(checkVariables(w.Environ, flags), line.Check()); err != nil {
+	if err = errors.Join(config.CheckVariables(w.Environ, flags), line.Check()); err != nil {
 		fmt.Fprintf(w.Stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
@@ -105,33 +110,4 @@ func Run(ctx context.Context, args []string, w Env) int {
 // settings are the flags that stand for a setting.
 func settings(parser *kong.Kong) []*kong.Flag {
 	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
-}
-
-// checkVariables finds variables that are no settings, and in every setting what cannot be part of a value.
-func checkVariables(environ []string, flags []*kong.Flag) error {
-	known := make([]string, len(flags))
-	var texts []error
-	for i, flag := range flags {
-		known[i] = config.Variable(flag.Name)
-		switch value := flag.Target.Interface().(type) {
-		case string:
-			texts = append(texts, config.CheckText(known[i], value))
-		case config.List:
-			texts = append(texts, config.CheckText(known[i], string(value)))
-		case secret.Text:
-			texts = append(texts, config.CheckText(known[i], value.Reveal()))
-		}
-	}
-	return errors.Join(append(config.CheckNames(environ, known), texts...)...)
-}
-
-// variables reads settings from the environment: --public-url from SESAME_PUBLIC_URL. Flags of a command, such
-// as --demo or --revoke, are said each time.
-func variables(getenv func(string) string, settings *[]*kong.Flag) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if value := getenv(config.Variable(flag.Name)); value != "" && slices.Contains(*settings, flag) {
-			return value, nil
-		}
-		return nil, nil
-	})
 }

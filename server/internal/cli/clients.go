@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sesame/server/internal/app"
 	"sesame/server/internal/auth"
 )
 
@@ -96,14 +97,12 @@ func (p *program) withService(do func(*auth.Service) error) error {
 	if err != nil {
 		return err
 	}
-	parts, err := p.open()
+	a, err := app.Open(p.ctx, p.options())
 	if err != nil {
 		return err
 	}
-	defer parts.db.Close()
-	service := p.service(parts, rules.Scopes(), nil)
-	defer service.Close()
-	return do(service)
+	defer a.Close()
+	return do(a.Service(rules.Scopes()))
 }
 
 // clientObject is a client as a script reads it, without its secret.

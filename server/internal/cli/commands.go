@@ -18,6 +18,7 @@ import (
 	"golang.org/x/term"
 
 	"sesame"
+	"sesame/server/internal/app"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
@@ -56,7 +57,7 @@ func explain(err error) error {
 // readPassword asks a person twice, and takes the first line of anything else. It is never an
 // argument: those are visible to everybody on the machine.
 func (p *program) readPassword() (string, error) {
-	if file, ok := p.Stdin.(*os.File); ok && isTerminal(file) {
+	if file, ok := p.Stdin.(*os.File); ok && app.IsTerminal(file) {
 		return p.askPassword(int(file.Fd()))
 	}
 	text, err := bufio.NewReader(io.LimitReader(p.Stdin, maxPassword)).ReadString('\n')
@@ -94,12 +95,12 @@ type migrateCommand struct{}
 
 // Run brings the database up to date.
 func (migrateCommand) Run(p *program) error {
-	parts, err := p.create()
+	a, err := app.Create(p.ctx, p.options())
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(p.Stdout, "The database is up to date.")
-	return parts.db.Close()
+	return a.Close()
 }
 
 type configCommand struct {

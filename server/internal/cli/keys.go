@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"sesame/server/internal/app"
 	"sesame/server/internal/auth"
 	"sesame/server/internal/store"
 )
@@ -17,12 +18,12 @@ type keysListCommand struct {
 
 // Run lists the signing keys.
 func (c *keysListCommand) Run(p *program) error {
-	parts, err := p.open()
+	a, err := app.Open(p.ctx, p.options())
 	if err != nil {
 		return err
 	}
-	defer parts.db.Close()
-	return p.printKeys(parts.keys, c.JSON)
+	defer a.Close()
+	return p.printKeys(a.Keys, c.JSON)
 }
 
 type keysRotateCommand struct {
@@ -36,23 +37,23 @@ func (c *keysRotateCommand) Run(p *program) error {
 	if c.Revoke && !c.Now {
 		return errors.New("--revoke removes the key that signs, so it needs --now")
 	}
-	parts, err := p.open()
+	a, err := app.Open(p.ctx, p.options())
 	if err != nil {
 		return err
 	}
-	defer parts.db.Close()
+	defer a.Close()
 	switch {
 	case c.Revoke:
-		err = parts.keys.Revoke(p.ctx)
+		err = a.Keys.Revoke(p.ctx)
 	case c.Now:
-		err = parts.keys.RotateNow(p.ctx)
+		err = a.Keys.RotateNow(p.ctx)
 	default:
-		err = parts.keys.Rotate(p.ctx)
+		err = a.Keys.Rotate(p.ctx)
 	}
 	if err != nil {
 		return err
 	}
-	return p.printKeys(parts.keys, c.JSON)
+	return p.printKeys(a.Keys, c.JSON)
 }
 
 // listedKey is a key as keys list shows it.

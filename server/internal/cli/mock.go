@@ -9,6 +9,7 @@ import (
 
 	"sesame"
 	"sesame/docs"
+	"sesame/server/internal/app"
 	"sesame/server/internal/auth"
 	"sesame/server/internal/mock"
 )
@@ -23,7 +24,7 @@ func (c *mockCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	log, flush := p.logger()
+	log, flush := app.NewLog(*p.Settings, p.Stderr)
 	defer flush()
 	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
 	if err != nil {
@@ -39,7 +40,6 @@ func (c *mockCommand) Run(p *program) error {
 		options.DefaultScopes = auth.DefaultScopes()
 	}
 	e := echo.New()
-	e.IPExtractor = echo.ExtractIPDirect()
 	m, err := mock.Register(e, options)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (c *mockCommand) Run(p *program) error {
 		}
 	}
 	p.introduce(m, listener.Addr())
-	return serve(p.ctx, listener, e, log, func() {})
+	return app.Serve(p.ctx, listener, e, log, func() {})
 }
 
 func (c *mockCommand) document() (*mock.Document, error) {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"sesame/server/internal/app"
 	"sesame/server/internal/auth"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/names"
@@ -191,7 +192,7 @@ func (c *userExportCommand) Run(p *program) error {
 				return err
 			}
 			defer func() { err = errors.Join(err, file.Close()) }()
-			out = &visibleWriter{to: file} // somebody will look at it in a terminal
+			out = &app.VisibleWriter{To: file} // somebody will look at it in a terminal
 		}
 		buffered := bufio.NewWriter(out)
 		encoder := json.NewEncoder(buffered)

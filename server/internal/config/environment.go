@@ -1,9 +1,14 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"sesame/server/secret"
 )
 
 // Variable is the variable of a flag: SESAME_PUBLIC_URL for public-url.
@@ -110,3 +115,53 @@ func CheckText(name, value string) error {
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
+
+// FromEnv reads the settings from variables in the form of os.Environ, as the command line does: unknown variables with
+// the prefix and values that cannot be used are errors, all in one.
+func FromEnv(environ []string) (Settings, error) {
+	var s Settings
+	values := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	var flags []*kong.Flag
+	parser, err := kong.New(&s, kong.NoDefaultHelp(), kong.Resolvers(Resolver(func(name string) string { return values[name] }, &flags)))
+	if err != nil {
+		return s, err
+	}
+	flags = parser.Model.Flags
+	if _, err = parser.Parse(nil); err != nil {
+		return s, err
+	}
+	return s, errors.Join(CheckVariables(environ, flags), s.Check())
+}
+
+// Resolver reads the flags of settings from variables: --public-url from SESAME_PUBLIC_URL.
+func Resolver(getenv func(string) string, settings *[]*kong.Flag) kong.Resolver {
+	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+		if value := getenv(Variable(flag.Name)); value != "" && slices.Contains(*settings, flag) {
+			return value, nil
+		}
+		return nil, nil
+	})
+}
+
+// CheckVariables finds variables with the prefix that are no settings, and characters in values that cannot be part
+// of any.
+func CheckVariables(environ []string, settings []*kong.Flag) error {
+	known := make([]string, len(settings))
+	var texts []error
+	for i, flag := range settings {
+		known[i] = Variable(flag.Name)
+		switch value := flag.Target.Interface().(type) {
+		case string:
+			texts = append(texts, CheckText(known[i], value))
+		case List:
+			texts = append(texts, CheckText(known[i], string(value)))
+		case secret.Text:
+			texts = append(texts, CheckText(known[i], value.Reveal()))
+		}
+	}
+	return errors.Join(append(CheckNames(environ, known), texts...)...)
+}

@@ -2,7 +2,9 @@
 // what an answer may look like. The document is compiled once, at start, into one Operation each.
 //
 //	c, err := contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": bearer})
-//	api.RegisterHandlersWithOptions(e, handler, api.RegisterHandlersOptions{OperationMiddlewares: c.Middlewares()})
+//	enforce, err := c.Enforce()
+//	e.Use(enforce)
+//	api.RegisterHandlers(e, handlers)
 //	err = c.CheckRoutes(e.Routes())
 //
 // Compile refuses a document that leaves anything open to guess: an operation without a security
@@ -34,6 +36,7 @@ type Scheme func(ctx context.Context, r *http.Request) (Caller, error)
 
 // Contract is a compiled document.
 type Contract struct {
+	Title      string                // of the document
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     []string
@@ -95,7 +98,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
 	c.declaredScopes()
-	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}}
+	result := &Contract{Title: c.doc.Info.Title, operations: map[string]*Operation{}, routes: map[string]*Operation{}}
 	paths := c.doc.Paths
 	for _, path := range slices.Sorted(maps.Keys(paths.Map())) {
 		item := paths.Value(path)

@@ -10,40 +10,37 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Middlewares gives the enforcement of every operation, by operationId, as the generated
-// RegisterHandlersOptions.OperationMiddlewares takes it. It fails for paths that Echo cannot serve, or
-// between which it might not choose as the document means.
-func (c *Contract) Middlewares() (map[string][]echo.MiddlewareFunc, error) {
+// Enforce gives the middleware that admits requests to the operations of the document, for Echo's Use. It fails for
+// paths that Echo cannot serve, or between which it might not choose as the document means. The route that Echo has
+// chosen must be that of the operation. Requests that neither are for an operation, nor were routed to one, pass.
+func (c *Contract) Enforce() (echo.MiddlewareFunc, error) {
 	router, err := NewRouter("", c.Operations())
 	if err != nil {
 		return nil, err
 	}
-	all := make(map[string][]echo.MiddlewareFunc, len(c.operations))
-	for id, op := range c.operations {
+	for _, op := range c.operations {
 		if t, err := newTemplate("", op.Path); err != nil || !t.isEchoRoute(echoPath(op.Path)) {
 			return nil, fmt.Errorf("%s: Echo cannot route this path: write its text decoded, without *, without a colon at the beginning of a segment and without text beside a parameter", op.Path)
 		}
-		all[id] = []echo.MiddlewareFunc{op.middleware(router)}
 	}
-	return all, nil
-}
-
-func (op *Operation) middleware(router *Router) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			r := c.Request()
-			found := router.Find(r.Method, r.URL)
-			if found.Operation != op {
-				return misrouted(c, found)
+		return func(ctx echo.Context) error {
+			r := ctx.Request()
+			found, routed := router.Find(r.Method, r.URL), c.FindRoute(r.Method, ctx.Path())
+			if found.Operation != routed {
+				return misrouted(ctx, found)
 			}
-			r, err := op.Admit(r, found.Params())
+			if routed == nil {
+				return next(ctx)
+			}
+			r, err := routed.Admit(r, found.Params())
 			if err != nil {
 				return err
 			}
-			c.SetRequest(r)
-			return next(c)
+			ctx.SetRequest(r)
+			return next(ctx)
 		}
-	}
+	}, nil
 }
 
 // misrouted answers a request that Echo has led to the handler of another operation than the document has
@@ -101,20 +98,37 @@ func (m Match) IsEchoRoute(route string) bool { return m.route.isEchoRoute(route
 // FindRoute gives the operation behind an Echo route, or nil.
 func (c *Contract) FindRoute(method, path string) *Operation { return c.routes[method+" "+path] }
 
-// CheckRoutes reports where the document and the generated routes differ: the code was generated
-// from another document. Call it while no other routes are registered.
+// EchoRoutes lists the paths of the operations as Echo has them.
+func (c *Contract) EchoRoutes() []string {
+	var routes []string
+	for _, op := range c.operations {
+		routes = append(routes, echoPath(op.Path))
+	}
+	return routes
+}
+
+// CheckRoutes reports the operations of the document that none of these routes serves.
 func (c *Contract) CheckRoutes(routes []*echo.Route) error {
-	generated := map[string]bool{}
-	var faults []error
+	served := map[string]bool{}
 	for _, route := range routes {
-		generated[route.Method+" "+route.Path] = true
-		if c.FindRoute(route.Method, route.Path) == nil {
-			faults = append(faults, fmt.Errorf("%s %s is in the generated code but not in the OpenAPI document; run: make generate", route.Method, route.Path))
+		served[route.Method+" "+route.Path] = true
+	}
+	var faults []error
+	for _, op := range c.Operations() {
+		if !served[op.Method+" "+echoPath(op.Path)] {
+			faults = append(faults, fmt.Errorf("%s %s (%s) is in the OpenAPI document, but no handler is registered for it", op.Method, op.Path, op.ID))
 		}
 	}
-	for _, op := range c.Operations() {
-		if !generated[op.Method+" "+echoPath(op.Path)] {
-			faults = append(faults, fmt.Errorf("%s %s (%s) is in the OpenAPI document but not in the generated code; run: make generate", op.Method, op.Path, op.ID))
+	return errors.Join(faults...)
+}
+
+// CheckGenerated reports the routes of generated code that are not in the document: the code was generated from
+// another one.
+func (c *Contract) CheckGenerated(routes []*echo.Route) error {
+	var faults []error
+	for _, route := range routes {
+		if c.FindRoute(route.Method, route.Path) == nil {
+			faults = append(faults, fmt.Errorf("%s %s is in the generated code, but not in the OpenAPI document", route.Method, route.Path))
 		}
 	}
 	return errors.Join(faults...)

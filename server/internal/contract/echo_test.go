@@ -64,16 +64,17 @@ func onEcho(paths ...string) (*echo.Echo, error) {
 	if err != nil {
 		return nil, err
 	}
-	middlewares, err := c.Middlewares()
+	enforce, err := c.Enforce()
 	if err != nil {
 		return nil, err
 	}
 	e := echo.New()
 	e.Pre(PlainPaths)
+	e.Use(enforce)
 	for _, op := range c.Operations() {
 		e.GET(echoPath(op.Path), func(c echo.Context) error {
 			return c.String(http.StatusOK, op.Path+" "+strings.Join(c.ParamValues(), " "))
-		}, middlewares[op.ID]...)
+		})
 	}
 	return e, c.CheckRoutes(e.Routes())
 }

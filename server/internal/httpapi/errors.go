@@ -62,11 +62,11 @@ var answers = map[problem.Code]struct {
 }
 
 // AnswerError is the one place that answers an error, whoever made it.
-func (e *Edge) AnswerError(err error, c echo.Context) {
+func (m *Middleware) AnswerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p, op := asProblem(err), e.Operation(c)
+	p, op := asProblem(err), m.Operation(c)
 	if op != nil && op.OAuthErrors && p.Code == problem.Unauthenticated { // RFC 7662 §2.1: it is a client that was wanted
 		p = problem.New(problem.InvalidClient, "This needs a client's id and secret, in the Authorization header.")
 	}
@@ -96,7 +96,7 @@ func (e *Edge) AnswerError(err error, c echo.Context) {
 		})
 	}
 	if err != nil { // the client has gone
-		e.Log.Debug("an error could not be answered", "error", err)
+		m.Log.Debug("an error could not be answered", "error", err)
 	}
 }
 

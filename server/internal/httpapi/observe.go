@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,30 +17,33 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// Edge is where every answer leaves: it names requests, answers errors, and keeps the log.
-type Edge struct {
-	PublicURL   string   // no trailing slash
-	CORSOrigins []string // whose pages may call
+// Middleware gives requests an id, answers errors, and writes the log.
+type Middleware struct {
+	PublicURL   string                       // no trailing slash
+	CORSOrigins []string                     // whose pages may call
+	ClientIP    func(r *http.Request) string // the address of the client of a request
 	Log         *slog.Logger
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
+	// Foreign reports whether the handler of an operation is none of Sesame's; nil if none is.
+	Foreign func(*contract.Operation) bool
 }
 
 // Observe is the outermost middleware: it names the request, sets the headers that every answer
 // has, turns a panic into an error, answers errors, and writes the one line of the log. That line
 // holds the route and never the address itself, nor any header: people put secrets in both.
-func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
+func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	// Written once: a request shares the values, which nobody changes. No response may be stored unless its handler
 	// says otherwise, as those of the key set and of the documentation pages do.
 	fixed := http.Header{
 		echo.HeaderXContentTypeOptions: {"nosniff"}, echo.HeaderReferrerPolicy: {"no-referrer"}, echo.HeaderCacheControl: {noStore},
 	}
-	if strings.HasPrefix(e.PublicURL, "https://") {
+	if strings.HasPrefix(m.PublicURL, "https://") {
 		fixed.Set(echo.HeaderStrictTransportSecurity, "max-age=31536000")
 	}
 	undeclared := echo.MethodNotAllowedHandler
-	if len(e.CORSOrigins) > 0 {
-		next, undeclared = cors(e.CORSOrigins)(next), cors(e.CORSOrigins)(undeclared)
+	if len(m.CORSOrigins) > 0 {
+		next, undeclared = cors(m.CORSOrigins)(next), cors(m.CORSOrigins)(undeclared)
 	}
 	return func(c echo.Context) error {
 		start := time.Now()
@@ -53,11 +57,23 @@ func (e *Edge) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		err := guarded(handler, c)
 		if err != nil {
-			c.Error(err)
+			m.answer(err, c)
 		}
-		e.logRequest(c, id, start, err)
+		m.logRequest(c, id, start, err)
 		return nil
 	}
+}
+
+// answer answers an error. What a handler of somebody else's operation returns goes to the error handler of that Echo
+// server; the errors of the contract are answered here, whoever's the operation is.
+func (m *Middleware) answer(err error, c echo.Context) {
+	if op := m.Operation(c); op != nil && m.Foreign != nil && m.Foreign(op) {
+		if _, ok := errors.AsType[*problem.Error](err); !ok {
+			c.Error(err)
+			return
+		}
+	}
+	m.AnswerError(err, c)
 }
 
 // requestID is a UUIDv7, so that ids sort by time. What the client sends by that name is not used:
@@ -95,7 +111,7 @@ func stack() []byte {
 
 // logRequest hands the line to the handler itself: a Logger would look up the line of code that it
 // is called from, which is always this one.
-func (e *Edge) logRequest(c echo.Context, id string, began time.Time, err error) {
+func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err error) {
 	level, p := slog.LevelInfo, (*problem.Error)(nil)
 	if err != nil {
 		if p = asProblem(err); p.Code == problem.Internal {
@@ -103,20 +119,20 @@ func (e *Edge) logRequest(c echo.Context, id string, began time.Time, err error)
 		}
 	}
 	ctx, now := c.Request().Context(), time.Now()
-	if !e.Log.Enabled(ctx, level) {
+	if !m.Log.Enabled(ctx, level) {
 		return
 	}
 	line := slog.NewRecord(now, level, "request", 0)
 	line.AddAttrs(
 		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
-		slog.Int("status", c.Response().Status), slog.Int64("took_us", now.Sub(began).Microseconds()), slog.String("ip", c.RealIP()))
+		slog.Int("status", c.Response().Status), slog.Int64("took_us", now.Sub(began).Microseconds()), slog.String("ip", m.ClientIP(c.Request())))
 	if who := caller(ctx); who != nil {
 		line.AddAttrs(slog.String("user_id", who.User.ID))
 	}
 	if p != nil {
 		line.AddAttrs(slog.String("error", p.Error()))
 	}
-	_ = e.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
+	_ = m.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
 }
 
 // method keeps an invented method, which may be of any length, out of the log.

@@ -39,7 +39,8 @@ func TestAPanicTellsNothing(t *testing.T) {
 			t.Run(name+" in "+format, func(t *testing.T) {
 				var log bytes.Buffer
 				e := echo.New()
-				edge := &Edge{
+				edge := &Middleware{
+					ClientIP:  echo.ExtractIPDirect(),
 					Log:       slog.New(handler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 					Operation: func(echo.Context) *contract.Operation { return nil },
 				}

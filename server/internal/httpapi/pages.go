@@ -105,7 +105,7 @@ func (s *Server) registerPages(e *echo.Echo) {
 		},
 	} {
 		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+p.path, p.open)
-		e.POST("/"+p.path, p.submit, withSender)
+		e.POST("/"+p.path, p.submit)
 	}
 }
 

@@ -1,6 +1,9 @@
-// Package api is the only package that knows Echo and the generated code: it translates between
-// HTTP and the domain, and decides nothing. One file per tag of openapi.yaml; errors.go is the one
-// place from which an error is answered.
+// Package httpapi translates between HTTP and the domain, and decides nothing. It puts Sesame's operations and the
+// pages behind mailed links on an Echo server, and enforces the contract there.
+//
+// A request passes through Middleware (request id, log, CORS, then the contract: is it valid, who calls, may they),
+// the generated decoding, and one method of Server, which calls the domain. An error returns unchanged to Middleware,
+// which answers it. One file per tag of openapi.yaml.
 package httpapi
 
 import (
@@ -19,68 +22,74 @@ import (
 
 // Options are what the wiring hands over.
 type Options struct {
-	PublicURL      string   // no trailing slash
-	CheckResponses bool     // compare every answer with the contract, and log what departs from it
-	CORSOrigins    []string // whose pages may call
+	Contract       *contract.Contract // Sesame's, or one that holds it
+	Service        *auth.Service
+	PublicURL      string                       // no trailing slash
+	CheckResponses bool                         // compare every answer with the contract, and log what departs from it
+	CORSOrigins    []string                     // whose pages may call
+	ClientIP       func(r *http.Request) string // the address of the client of a request
 	Log            *slog.Logger
-	// NewService makes the domain for the scopes that the contract declares.
-	NewService func(scopes []string) *auth.Service
 	// Ready reports whether the database can be read and written.
 	Ready func(context.Context) error
+	// Owns reports whether a route of Echo is Sesame's or of the contract; the middleware leaves others alone.
+	// nil means all, and whatever has no route.
+	Owns func(route string) bool
 }
 
 // Server answers the operations of openapi.yaml.
 type Server struct {
 	Options
-	Contract *contract.Contract
-	service  *auth.Service
-	stopping atomic.Bool
+	service    *auth.Service
+	middleware *Middleware
+	stopping   atomic.Bool
 }
 
 // compile-time proof that every operation has its method
 var _ api.StrictServerInterface = (*Server)(nil)
 
-// Register compiles the contract, puts its operations on e, and makes e answer every error. It
-// fails when the contract cannot be enforced or does not fit the generated code.
+// Register puts the operations and pages on e, and the middleware that enforces the contract. It fails when the
+// contract cannot be enforced or does not fit the generated code.
 func Register(e *echo.Echo, o Options) (*Server, error) {
-	s := &Server{Options: o}
-	document, err := api.GetSpecJSON()
-	if err != nil {
-		return nil, fmt.Errorf("unpack the contract: %w", err)
+	s := &Server{Options: o, service: o.Service}
+	generated := echo.New()
+	for _, router := range []*echo.Echo{generated, e} {
+		api.RegisterHandlers(router, api.NewStrictHandler(s, nil))
 	}
-	s.Contract, err = contract.Compile(document, map[string]contract.Scheme{"OAuth2Password": s.bearer, "ClientBasic": s.basic})
-	if err != nil {
-		return nil, err
-	}
-	s.service = o.NewService(s.Contract.Scopes())
-	edge := &Edge{PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
-		return s.Contract.FindRoute(c.Request().Method, c.Path())
-	}}
-	e.HTTPErrorHandler = edge.AnswerError
-	e.Pre(contract.PlainPaths)
-	e.Use(edge.Observe)
-	if o.CheckResponses {
-		e.Use(s.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }))
-	}
-	middlewares, err := s.Contract.Middlewares()
-	if err != nil {
-		return nil, err
-	}
-	for _, op := range s.Contract.Operations() {
-		if op.Method != http.MethodGet { // which changes nothing, so that nothing is recorded of it
-			middlewares[op.ID] = append(middlewares[op.ID], withSender)
-		}
-	}
-	api.RegisterHandlersWithOptions(e, api.NewStrictHandler(s, nil), api.RegisterHandlersOptions{OperationMiddlewares: middlewares})
-	if err = s.Contract.CheckRoutes(e.Routes()); err != nil {
-		return nil, fmt.Errorf("the contract and the generated code differ:\n%w", err)
+	if err := o.Contract.CheckGenerated(generated.Routes()); err != nil {
+		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
 	s.registerPages(e)
+	enforce, err := o.Contract.Enforce()
+	if err != nil {
+		return nil, err
+	}
+	own := map[*contract.Operation]bool{}
+	for _, route := range generated.Routes() {
+		own[o.Contract.FindRoute(route.Method, route.Path)] = true
+	}
+	s.middleware = &Middleware{
+		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Foreign: func(op *contract.Operation) bool { return !own[op] },
+		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
+	}
+	e.Pre(contract.PlainPaths)
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		enforced := enforce(s.withSender(next))
+		if o.CheckResponses {
+			enforced = o.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) })(enforced)
+		}
+		observed := s.middleware.Observe(enforced)
+		return func(c echo.Context) error {
+			if o.Owns == nil || o.Owns(c.Path()) {
+				return observed(c)
+			}
+			return next(c)
+		}
+	})
 	return s, nil
 }
 
-// Service is the domain behind the operations.
-func (s *Server) Service() *auth.Service { return s.service }
+// AnswerError answers an error, for Echo's HTTPErrorHandler.
+func (s *Server) AnswerError(err error, c echo.Context) { s.middleware.AnswerError(err, c) }
 
 // Stop makes the server not ready, so that load balancers send nothing more.
 func (s *Server) Stop() { s.stopping.Store(true) }

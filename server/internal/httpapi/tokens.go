@@ -18,14 +18,16 @@ import (
 
 type authorizationKey struct{}
 
-// withSender hands on what a handler cannot see, for it is given nothing but a context and the body: where
-// the request comes from, which the domain records, and the Authorization header, which the token endpoints
-// read as RFC 6749 says.
-func withSender(next echo.HandlerFunc) echo.HandlerFunc {
+// withSender puts into the context what a generated handler cannot see: where the request comes from, which the
+// domain records, and the Authorization header, which the token endpoints read as RFC 6749 says. A GET changes
+// nothing, so nothing is recorded of it.
+func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		ctx := auth.WithOrigin(r.Context(), auth.Origin{IPAddress: c.RealIP(), UserAgent: r.UserAgent()})
-		c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, authorization(r))))
+		if r.Method != http.MethodGet {
+			ctx := auth.WithOrigin(r.Context(), auth.Origin{IPAddress: s.ClientIP(r), UserAgent: r.UserAgent()})
+			c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, authorization(r))))
+		}
 		return next(c)
 	}
 }
@@ -65,22 +67,6 @@ func clientCredentials(ctx context.Context, formID *string, formSecret *secret.T
 		return "", secret.Text{}, problem.New(problem.InvalidRequest, "The client_id of the form is not the client of the Authorization header.")
 	}
 	return id, given, nil
-}
-
-// basic is the security scheme ClientBasic: a service client that proves itself.
-func (s *Server) basic(ctx context.Context, r *http.Request) (contract.Caller, error) {
-	id, given, err := basicCredentials(authorization(r))
-	if err != nil || id == "" && given.Empty() {
-		return nil, err
-	}
-	client, err := s.service.AuthenticateClient(ctx, id, given)
-	if err == nil && client.ID == "" { // a public client is nobody in particular
-		err = auth.ErrClient()
-	}
-	if err != nil {
-		return nil, err
-	}
-	return client, nil
 }
 
 // basicCredentials are the client's in the Authorization header; both are empty where there are none.

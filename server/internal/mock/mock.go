@@ -44,7 +44,7 @@ type Mock struct {
 	// unreachable names the paths of the document that no request can have; the others are served all the same.
 	unreachable error
 	tokens      *tokens
-	edge        *httpapi.Edge
+	middleware  *httpapi.Middleware
 	// ours are answered by the mock itself, by path and method: what must be true for tokens to work.
 	ours map[string]map[string]handler
 }
@@ -64,13 +64,13 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 	}
 	m.tokens.declared = m.Contract.Scopes()
 	m.router, m.unreachable = contract.NewForeignRouter(o.Document.base, m.Contract.Operations())
-	m.edge = &httpapi.Edge{PublicURL: o.PublicURL, Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
+	m.middleware = &httpapi.Middleware{PublicURL: o.PublicURL, ClientIP: echo.ExtractIPDirect(), Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
 		op, _ := c.Get(operationKey).(*contract.Operation)
 		return op
 	}}
-	e.HTTPErrorHandler = m.edge.AnswerError
+	e.HTTPErrorHandler = m.middleware.AnswerError
 	m.registerOurs()
-	e.Use(m.edge.Observe, m.serve)
+	e.Use(m.middleware.Observe, m.serve)
 	return m, nil
 }
 
@@ -153,7 +153,7 @@ func (m *Mock) refuse(c echo.Context, op *contract.Operation, err error) error {
 	probe := c.Echo().NewContext(c.Request(), ours)
 	probe.Set(operationKey, op)
 	ours.header = c.Response().Header().Clone()
-	m.edge.AnswerError(err, probe)
+	m.middleware.AnswerError(err, probe)
 	answer := ours
 	if op.CheckResponse(ours.status, ours.header, ours.body.Bytes()) != nil {
 		for _, status := range []int{ours.status, http.StatusBadRequest} {

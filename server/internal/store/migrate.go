@@ -25,6 +25,10 @@ func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err 
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
 	}
+	return migrateRetrying(ctx, provider)
+}
+
+func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int, err error) {
 	for try := 1; ; try++ {
 		if applied, err = migrate(ctx, provider); err == nil || try == 5 || errors.Is(err, errNewer) {
 			return applied, err
@@ -43,18 +47,26 @@ func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	options, err := db.migrationOptions()
+	if err != nil {
+		return nil, err
+	}
 	inGo := []*goose.Migration{addresses(warn)}
 	if db.engine.dialect == "postgres" {
-		locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, goose.WithSessionLocker(locker))
 		inGo = append(inGo, bytewise())
 	}
 	options = append(options, goose.WithGoMigrations(inGo...))
 	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
+}
+
+// migrationOptions are those of every provider. On PostgreSQL, processes that migrate at once take turns.
+func (db *DB) migrationOptions() ([]goose.ProviderOption, error) {
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
+	if db.engine.dialect != "postgres" {
+		return options, nil
+	}
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
+	return append(options, goose.WithSessionLocker(locker)), err
 }
 
 // CheckSchema returns an error unless the schema is the one of this program. Unlike Migrate it changes

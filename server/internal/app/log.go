@@ -1,4 +1,4 @@
-package cli
+package app
 
 import (
 	"io"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"sesame/server/internal/config"
 )
 
 const (
@@ -17,16 +19,16 @@ const (
 	logBuffer = 64 << 10
 )
 
-// logger writes to standard error, in the format for whoever reads it. The function that it returns writes what
-// is left, after all that logs has ended.
-func (p *program) logger() (log *slog.Logger, end func()) {
+// NewLog makes a logger that writes to a stream in the format of the settings. The function that it returns writes
+// what is buffered; call it when nothing logs any more.
+func NewLog(s config.Settings, to io.Writer) (log *slog.Logger, end func()) {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(p.LogLevel)) // checked with the settings
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked with the settings
 	options := &slog.HandlerOptions{Level: level}
-	if p.LogFormat == "text" || p.LogFormat == "auto" && isTerminal(p.Stderr) {
-		return slog.New(slog.NewTextHandler(p.Stderr, options)), func() {}
+	if s.LogFormat == "text" || s.LogFormat == "auto" && IsTerminal(to) {
+		return slog.New(slog.NewTextHandler(to, options)), func() {}
 	}
-	lines := &lineBuffer{to: p.Stderr}
+	lines := &lineBuffer{to: to}
 	return slog.New(slog.NewJSONHandler(lines, options)), lines.close
 }
 
@@ -86,10 +88,10 @@ func (b *lineBuffer) write() {
 	b.waiting = b.waiting[:0]
 }
 
-// isTerminal reports whether a person is at the other end of a stream.
-func isTerminal(stream any) bool {
-	if visible, ok := stream.(*visibleWriter); ok {
-		stream = visible.to
+// IsTerminal reports whether a person is at the other end of a stream.
+func IsTerminal(stream any) bool {
+	if wrapper, ok := stream.(interface{ Unwrap() io.Writer }); ok {
+		stream = wrapper.Unwrap()
 	}
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))

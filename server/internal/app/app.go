@@ -1,0 +1,193 @@
+// Package app is the wiring of the login server without its HTTP layer: it opens the database, finds the master
+// key, reads the signing keys and makes the domain. Package login puts HTTP in front of it, and the commands of
+// package cli use it as it is.
+//
+//	a, err := app.Create(ctx, app.Options{Settings: settings})
+//	defer a.Close()
+//	service := a.Service(scopes)
+//
+// Whatever it opens, Close closes; whatever goroutine it starts, Close waits for.
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sesame/server/internal/auth"
+	"sesame/server/internal/config"
+	"sesame/server/internal/mail"
+	"sesame/server/internal/password"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+)
+
+// Options are the settings and what the program takes from its process.
+type Options struct {
+	config.Settings
+	Listening string           // HOST:PORT in place of the setting, where its port is 0
+	Now       func() time.Time // default: time.Now
+	Log       *slog.Logger     // default: none
+	Warn      func(string)     // for what a person should know of a migration; default: Log
+}
+
+// App is an open login server. Its settings are those in force.
+type App struct {
+	Options
+	DB   *store.DB
+	Keys *auth.Keys
+
+	keyFileGiven bool // whether the settings name the file of the master key
+
+	master  token.MasterKey
+	hasher  *password.Hasher
+	outbox  *auth.Outbox
+	mails   *auth.Dispatcher // only after Create
+	service *auth.Service    // once it is made
+	workers sync.WaitGroup
+	stop    context.CancelFunc // ends the workers, once they are started
+}
+
+// Create opens the database for serve and migrate: it makes the SQLite file, the master key and the first
+// signing key where there are none, and migrates the schema.
+func Create(ctx context.Context, o Options) (*App, error) { return open(ctx, o, true) }
+
+// Open opens the database for every other command. It makes nothing: in the wrong folder, an empty database
+// would be mistaken for one that has lost its accounts.
+func Open(ctx context.Context, o Options) (*App, error) { return open(ctx, o, false) }
+
+// open checks everything that it can before it writes anything.
+func open(ctx context.Context, o Options, creates bool) (*App, error) {
+	a := &App{Options: o, keyFileGiven: o.MasterKeyFile != "", stop: func() {}}
+	a.Settings = o.InForce(cmp.Or(o.Listening, o.Listen))
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	a.Log = cmp.Or(a.Log, slog.New(slog.DiscardHandler))
+	if a.Warn == nil {
+		a.Warn = func(text string) { a.Log.Warn(text) }
+	}
+	var err error
+	if a.hasher, err = a.newHasher(); err != nil {
+		return nil, err
+	}
+	if creates {
+		if a.mails, err = a.newDispatcher(); err != nil {
+			return nil, err
+		}
+	}
+	if err = a.checkDatabase(creates); err != nil {
+		return nil, err
+	}
+	if a.master, err = a.masterKey(creates); err != nil {
+		return nil, err
+	}
+	if a.DB, err = a.openDatabase(ctx, creates); err != nil {
+		return nil, err
+	}
+	a.outbox = auth.NewOutbox(a.master, a.Now)
+	a.Keys, err = auth.OpenKeys(ctx, a.DB, a.master, auth.KeySettings{
+		Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration, Now: a.Now, Existing: !creates,
+	})
+	if err != nil {
+		return nil, errors.Join(err, a.DB.Close())
+	}
+	return a, nil
+}
+
+// Service makes the domain, for the scopes that the contract declares. Call it once.
+func (a *App) Service(scopes []string) *auth.Service {
+	issuer := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now)
+	a.service = auth.New(a.DB, a.hasher, issuer, token.NewRefresher(a.master), auth.Settings{
+		Scopes: scopes, AccessTTL: a.AccessTokenTTL.Duration, RefreshIdle: a.RefreshIdleTTL.Duration,
+		RefreshTTL: a.RefreshTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
+		RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value, Now: a.Now,
+		Blind: token.NewBlind(a.master), Cursors: token.NewCursors(a.master),
+		EventRetention: a.EventRetention.Duration,
+		Outbox:         a.outbox, NewLoginMails: a.NewLoginMails == "on",
+		ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Log: a.Log,
+	})
+	return a.service
+}
+
+// CheckReady returns an error unless the database takes writes, and brings the signing keys up to date.
+func (a *App) CheckReady(ctx context.Context) error {
+	if err := a.DB.Ready(ctx); err != nil {
+		return fmt.Errorf("the database %s cannot be written to: %w", a.DatabaseName(), err)
+	}
+	return a.Keys.Start(ctx, a.Log)
+}
+
+// Start starts what runs beside the requests: sending mails, rotating keys, deleting expired rows. It ends with
+// Close. It needs Create and Service.
+func (a *App) Start(ctx context.Context) {
+	ctx, a.stop = context.WithCancel(ctx)
+	a.mails.Outbox, a.mails.DB = a.outbox, a.DB
+	a.workers.Go(func() { a.mails.Run(ctx) })
+	// A clock that is set forward, or a machine that wakes up, is noticed within a second.
+	a.workers.Go(func() { a.every(ctx, time.Second, "the signing keys could not be read or changed", a.Keys.Tend) })
+	a.workers.Go(func() {
+		a.every(ctx, 10*time.Minute, "cleanup failed", func(ctx context.Context) error {
+			_, err := a.service.Tidy(ctx)
+			return err
+		})
+	})
+	a.workers.Go(freeStartMemory)
+}
+
+// every calls a job now and then until the context ends, and logs its errors.
+func (a *App) every(ctx context.Context, period time.Duration, failed string, job func(context.Context) error) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if err := job(ctx); err != nil && ctx.Err() == nil {
+				a.Log.Error(failed, "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Close ends the workers, waits for what is still to be recorded, and closes the database.
+func (a *App) Close() error {
+	a.stop()
+	a.workers.Wait()
+	if a.service != nil {
+		a.service.Close()
+	}
+	return a.DB.Close()
+}
+
+// newHasher makes the hasher, with the policy for new passwords.
+func (a *App) newHasher() (*password.Hasher, error) {
+	var breached *password.BreachList
+	if a.PasswordBreachList != "" {
+		var err error
+		if breached, err = password.OpenBreachList(a.PasswordBreachList); err != nil {
+			return nil, err
+		}
+	}
+	return password.New(a.PasswordHash, password.NewPolicy(a.PasswordMinLength.Value, breached))
+}
+
+// newDispatcher makes what sends the mails in the outbox. It fails for templates that cannot be used.
+func (a *App) newDispatcher() (*auth.Dispatcher, error) {
+	templates, err := mail.NewTemplates(a.MailTemplates, a.PublicURL)
+	if err != nil {
+		return nil, err
+	}
+	var sender mail.Sender = mail.Log{To: a.Log}
+	if !a.MailsToLog() {
+		if sender, err = mail.NewSMTP(a.SMTPURL, a.MailFrom); err != nil {
+			return nil, err
+		}
+	}
+	return &auth.Dispatcher{Sender: sender, Templates: templates, Log: a.Log}, nil
+}

@@ -1,0 +1,74 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+const (
+	// maxHeader is 16 KiB together with the 4 KiB that net/http adds of itself.
+	maxHeader = 12 << 10
+	// shutdownTime is what requests in flight get when the server is told to stop.
+	shutdownTime = 10 * time.Second
+	// requestTime ends a request that waits for a database which answers nothing, before writeTime cuts its
+	// connection. So the server stops within that time, too.
+	requestTime = 20 * time.Second
+	writeTime   = 30 * time.Second
+)
+
+// inFlight is a handler that can be waited for, which http.Server does not do after Close. Each request has a deadline.
+type inFlight struct {
+	http.Handler
+	requests sync.RWMutex // read-locked by each
+}
+
+// ServeHTTP implements http.Handler.
+func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.requests.TryRLock() { // after wait, on a connection that is closed
+		panic(http.ErrAbortHandler)
+	}
+	defer h.requests.RUnlock()
+	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+	defer cancel()
+	h.Handler.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// wait returns when no request is being answered any more, and lets none begin after that.
+func (h *inFlight) wait() { h.requests.Lock() }
+
+// Serve answers until ctx ends; then stopping is called, and requests in flight are finished, or cut off after
+// shutdownTime. None is being answered when it returns.
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func()) error {
+	counted := &inFlight{Handler: handler}
+	defer counted.wait()
+	server := &http.Server{
+		Handler: counted, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: writeTime, IdleTimeout: 2 * time.Minute,
+		DisableGeneralOptionsHandler: true, // which would answer OPTIONS * past all that follows
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, server.Close())
+	case <-ctx.Done():
+	}
+	stopping()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("some requests were cut off after %v: %w", shutdownTime, err), server.Close())
+	}
+	if ended := <-failed; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
+	}
+	return err
+}

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+)
+
+// The database as code beside Sesame uses it, for tables of its own.
+
+// Engine is sqlite or postgres.
+func (db *DB) Engine() string { return strings.TrimSuffix(db.engine.dialect, "3") }
+
+// Pool is the pool for a statement outside a transaction. On SQLite every statement but a SELECT goes to the one
+// connection that writes.
+func (db *DB) Pool(query string) *sql.DB {
+	if word, _, _ := strings.Cut(strings.TrimSpace(query), " "); strings.EqualFold(word, "SELECT") {
+		return db.read
+	}
+	return db.write
+}
+
+// TxSQL is Tx for statements of other code.
+func (db *DB) TxSQL(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, _, err := db.engine.begin(ctx)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	if err = f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// MigrateService brings other code's tables up to date, in a table of versions of its own.
+func (db *DB) MigrateService(ctx context.Context, files fs.FS) (applied int, err error) {
+	options, err := db.migrationOptions()
+	if err != nil {
+		return 0, err
+	}
+	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, append(options, goose.WithTableName("service_migrations"))...)
+	if err != nil {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	applied, err = migrateRetrying(ctx, provider)
+	if errors.Is(err, errNewer) {
+		err = errors.New("the tables of the service were made by a newer version of it (see the table service_migrations); start that version, or restore an older copy")
+	}
+	return applied, err
+}
+
+// IsConflict reports whether a statement failed because a unique value exists already.
+func IsConflict(err error) bool { return isConflict(err) }
+
+// Classify gives an error of other code's statement as this package's: problem.Unavailable where trying again may help.
+func Classify(err error) error {
+	if isUnavailable(err) {
+		return known(err)
+	}
+	return err
+}

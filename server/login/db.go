@@ -1,0 +1,50 @@
+package login
+
+import (
+	"context"
+	"database/sql"
+	"io/fs"
+
+	"sesame/server/internal/store"
+)
+
+// DB is the database, for tables of your own beside Sesame's. One SQL text serves both engines if it keeps to what
+// both know: $1 placeholders, TEXT and BIGINT columns, RETURNING, ON CONFLICT. A table may refer to users(id).
+type DB struct{ db *store.DB }
+
+// DB is the database that the server uses.
+func (a *App) DB() *DB { return &DB{a.app.DB} }
+
+// Engine is sqlite or postgres.
+func (d *DB) Engine() string { return d.db.Engine() }
+
+// Migrate brings your tables up to date with the SQL files of a folder, named and written as goose has them
+// (00001_notes.sql, with -- +goose Up). Which of them ran is recorded in the table service_migrations, apart from
+// Sesame's own. Replicas that start together wait for each other.
+func (d *DB) Migrate(ctx context.Context, migrations fs.FS) error {
+	_, err := d.db.MigrateService(ctx, migrations)
+	return err
+}
+
+// ExecContext runs a statement that returns no rows, and commits it.
+func (d *DB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return d.db.Pool(query).ExecContext(ctx, query, args...)
+}
+
+// QueryContext runs a statement that returns rows. On SQLite only a SELECT runs beside a write, so close the rows of
+// another statement before the next write.
+func (d *DB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return d.db.Pool(query).QueryContext(ctx, query, args...)
+}
+
+// QueryRowContext runs a statement that returns one row.
+func (d *DB) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return d.db.Pool(query).QueryRowContext(ctx, query, args...)
+}
+
+// Tx runs f in one transaction, which is committed if f returns nil and rolled back otherwise. SQLite has one writer
+// at a time, and its transactions begin as writers, so keep f short and use only tx in it.
+func (d *DB) Tx(ctx context.Context, f func(tx *sql.Tx) error) error { return d.db.TxSQL(ctx, f) }
+
+// IsConflict reports whether a statement failed because a unique value exists already, on either engine.
+func IsConflict(err error) bool { return store.IsConflict(err) }

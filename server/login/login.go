@@ -1,0 +1,128 @@
+// Package login is Sesame inside a program of your own: accounts, sessions, tokens and their documentation beside your
+// operations, as one contract.
+//
+//	settings, err := login.FromEnv(os.Environ())      // those of `sesame serve`
+//	app, err := login.Open(ctx, settings)
+//	defer app.Close()
+//	e := echo.New()
+//	err = app.Mount(e, openAPI)                       // Sesame's operations and pages; enforces your openapi.yaml
+//	api.RegisterHandlers(e, api.NewStrictHandler(notes, nil))
+//	err = app.Serve(ctx, e)
+//
+// In a handler, Person(ctx) is the person who calls. DB gives your code the database and transactions, on SQLite and
+// on PostgreSQL alike.
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"sesame/server/internal/app"
+	"sesame/server/internal/config"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/httpapi"
+)
+
+// Settings are the settings of `sesame serve`; sesame --help describes each.
+type Settings = config.Settings
+
+// FromEnv reads the settings from variables in the form of os.Environ, NAME=value. It fails for a SESAME_ variable
+// that is no setting, and for values that cannot be used, and names all of them.
+func FromEnv(environ []string) (Settings, error) { return config.FromEnv(environ) }
+
+// App is a login server that other code shares. It is safe for concurrent use once it is mounted.
+type App struct {
+	*options
+	app      *app.App
+	listener net.Listener
+	endLog   func()
+
+	contract *contract.Contract // once it is mounted
+	http     *httpapi.Server
+}
+
+// Option is a choice of the program, beyond the settings of its operator.
+type Option func(*options)
+
+type options struct {
+	log    *slog.Logger
+	output io.Writer
+	now    func() time.Time
+	demo   bool
+}
+
+// Log makes the server log to a logger of the program's. The default writes to standard error, in the format of
+// SESAME_LOG_FORMAT.
+func Log(log *slog.Logger) Option { return func(o *options) { o.log = log } }
+
+// Output replaces standard error, to which the default logger writes.
+func Output(w io.Writer) Option { return func(o *options) { o.output = w } }
+
+// Clock replaces time.Now, for tests.
+func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
+
+// Demo creates the account johndoe with the password knock-knock. Open fails with it unless only this machine can
+// reach the server.
+func Demo(demo bool) Option { return func(o *options) { o.demo = demo } }
+
+// Open listens at SESAME_LISTEN, opens the database, which it creates or migrates where that is needed, and reads the
+// signing keys. What can be checked is checked before anything is created.
+func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) {
+	o := &options{output: &app.VisibleWriter{To: os.Stderr}, now: time.Now}
+	for _, set := range opts {
+		set(o)
+	}
+	if o.demo && !settings.Loopback() {
+		return nil, fmt.Errorf("the demo account has a known password, so the server must be on loopback alone; %s", settings.Reach())
+	}
+	if err := errors.Join(settings.Check(), settings.CheckReach()); err != nil {
+		return nil, err
+	}
+	endLog := func() {}
+	if o.log == nil {
+		o.log, endLog = app.NewLog(settings, o.output)
+	}
+	a, err := open(ctx, settings, o)
+	if err != nil {
+		endLog()
+		return nil, err
+	}
+	a.endLog = endLog
+	return a, nil
+}
+
+func open(ctx context.Context, settings Settings, o *options) (*App, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", settings.Listen)
+	if err != nil {
+		return nil, err
+	}
+	a, err := app.Create(ctx, app.Options{
+		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,
+		Warn: func(text string) { fmt.Fprintln(o.output, "sesame:", text) },
+	})
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	if err = a.CheckReady(ctx); err != nil {
+		return nil, errors.Join(err, a.Close(), listener.Close())
+	}
+	return &App{options: o, app: a, listener: listener}, nil
+}
+
+// Close ends what runs beside the requests, waits for what is still to be recorded, and closes the database and the
+// listener. Call it after Serve has returned.
+func (a *App) Close() error {
+	err := a.app.Close()
+	_ = a.listener.Close() // Serve has closed it, if it ran
+	a.endLog()
+	return err
+}
+
+// URL is the address by which clients know the server, without a slash at the end: SESAME_PUBLIC_URL.
+func (a *App) URL() string { return a.app.PublicURL }

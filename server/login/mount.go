@@ -1,0 +1,93 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame"
+	"sesame/docs"
+	"sesame/server/internal/contract"
+	"sesame/server/internal/httpapi"
+	"sesame/server/internal/openapi"
+	"sesame/server/internal/store"
+)
+
+// Mount puts Sesame's operations and pages on e, and the middleware that enforces the contract: Sesame's and openAPI,
+// your openapi.yaml, as one. The contract is served at /openapi.yaml and /openapi.json and shown at /docs/ and /redoc.
+// openAPI may be nil.
+//
+// Every operation of openAPI is enforced wherever its handler comes from, so register it after Mount in any way:
+// requests that do not fit the document, or whose caller may not make them, do not reach it. Your other routes,
+// middleware and error handler are left alone. The error handler gets what your handlers return; AnswerError is one
+// that answers as Sesame does.
+//
+// Mount fails when the two documents collide, when the contract leaves open who may call an operation, and when the
+// generated code is of another contract.
+func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
+	if a.http != nil {
+		return errors.New("the login server is mounted already")
+	}
+	document := sesame.OpenAPI
+	if openAPI != nil {
+		var err error
+		if document, err = openapi.Merge(openapi.Document{Name: "openapi.yaml", Text: openAPI}, openapi.Document{Name: "Sesame's openapi.yaml", Text: sesame.OpenAPI}); err != nil {
+			return err
+		}
+	}
+	schemes := &httpapi.Schemes{}
+	var err error
+	if a.contract, err = contract.Compile(document, schemes.ByName()); err != nil {
+		return err
+	}
+	schemes.Service = a.app.Service(a.contract.Scopes())
+
+	before := routesOf(e)
+	owned := map[string]bool{}
+	options := httpapi.Options{
+		Contract: a.contract, Service: schemes.Service,
+		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
+		ClientIP: httpapi.ClientAddress(a.app.Proxies(), a.log), Log: a.log, Ready: a.app.DB.Ready,
+	}
+	if openAPI != nil {
+		options.Owns = func(route string) bool { return owned[route] }
+	} else {
+		defer func() { e.HTTPErrorHandler = a.AnswerError }()
+	}
+	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
+		e.IPExtractor = options.ClientIP
+	}
+	if a.http, err = httpapi.Register(e, options); err != nil {
+		return err
+	}
+	if a.app.Docs == "on" {
+		if err = errors.Join(docs.Register(e, document, a.app.PublicURL), docs.RegisterCollection(e, document, a.app.PublicURL)); err != nil {
+			return err
+		}
+	}
+	for route := range routesOf(e) {
+		owned[route] = !before[route]
+	}
+	for _, route := range a.contract.EchoRoutes() {
+		owned[route] = true
+	}
+	if err = a.app.Demo(context.Background(), a.demo); err != nil {
+		return fmt.Errorf("the demo account: %w", err)
+	}
+	return nil
+}
+
+// AnswerError answers an error as Sesame's operations do, with application/problem+json (RFC 9457). Set it as
+// Echo's HTTPErrorHandler after Mount, if you have none of your own. An error of the database is 503 where trying again may
+// help; any other error that is not known is 500, and its text goes to the log alone.
+func (a *App) AnswerError(err error, c echo.Context) { a.http.AnswerError(store.Classify(err), c) }
+
+func routesOf(e *echo.Echo) map[string]bool {
+	routes := map[string]bool{}
+	for _, route := range e.Routes() {
+		routes[route.Path] = true
+	}
+	return routes
+}

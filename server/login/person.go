@@ -1,0 +1,46 @@
+package login
+
+import (
+	"context"
+
+	"sesame/server/internal/auth"
+	"sesame/server/internal/contract"
+)
+
+// User is a person who calls an operation.
+type User struct {
+	ID            string // a UUID, which never changes and is never given to another account
+	Username      string
+	Email         string // "" if none is given
+	EmailVerified bool
+	FullName      string
+	SessionID     string
+	ClientID      string // the client that the person logged in through; "first-party" for none
+	caller        *auth.Caller
+}
+
+// HasScope reports whether the access token of the request carries a scope.
+func (u User) HasScope(scope string) bool { return u.caller.HasScope(scope) }
+
+// Person is the person who calls the operation that ctx belongs to. There is none where a service client calls, even
+// if it has the scope, and where the operation lets anyone in who has no token.
+func Person(ctx context.Context) (User, bool) {
+	caller := contract.CallerFrom[*auth.Caller](ctx)
+	if caller == nil || caller.User.ID == "" {
+		return User{}, false
+	}
+	u := caller.User
+	return User{
+		ID: u.ID, Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName,
+		SessionID: caller.SessionID, ClientID: caller.ClientID, caller: caller,
+	}, true
+}
+
+// Client is the client_id of the service client that calls for itself the operation that ctx belongs to.
+func Client(ctx context.Context) (id string, ok bool) {
+	caller := contract.CallerFrom[*auth.Caller](ctx)
+	if caller == nil || caller.User.ID != "" {
+		return "", false
+	}
+	return caller.ClientID, true
+}

@@ -1,0 +1,60 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/internal/app"
+	"sesame/server/internal/config"
+	"sesame/server/internal/store"
+)
+
+// Serve answers requests until ctx ends; then it finishes those in flight, for at most ten seconds. It fails if an
+// operation of the contract has no handler.
+func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
+	if a.http == nil {
+		return errors.New("the login server must be mounted before it serves")
+	}
+	if err := a.contract.CheckRoutes(e.Routes()); err != nil {
+		return err
+	}
+	if a.app.Plain() {
+		a.log.Warn("passwords and tokens cross the network unencrypted: the public URL is not https; put a proxy with TLS in front and set "+
+			config.Variable("public-url"), "public_url", a.app.PublicURL, "listen", a.app.Listen)
+	}
+	a.app.Start(ctx)
+	return app.Serve(ctx, a.listener, e, a.log, a.http.Stop)
+}
+
+// Greet writes what a person at a terminal needs to know of a server that is about to serve, and more lines.
+func (a *App) Greet(w io.Writer, more ...string) {
+	data := a.app.DatabaseName()
+	if _, ok := store.SQLitePath(a.app.DatabaseURL.Reveal()); ok {
+		data += " (SQLite)"
+		if a.app.MasterKey.Empty() {
+			data += "\n             " + a.app.KeyFileName() + " (its master key: back up both)"
+		}
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%s is ready.\n\n", a.contract.Title)
+	if a.app.Docs == "on" {
+		fmt.Fprintf(&b, "  Docs       %s/docs/   (press Authorize to log in)\n", a.app.PublicURL)
+	}
+	if a.demo {
+		fmt.Fprintf(&b, "  Demo       username %s, password %s\n", app.DemoUsername, app.DemoPassword)
+	}
+	fmt.Fprintf(&b, "  Address    http://%s\n", a.listener.Addr())
+	fmt.Fprintf(&b, "  Data       %s\n", data)
+	if a.app.MailsToLog() {
+		fmt.Fprintf(&b, "  Mails      are written to the log (%s names no mail server)\n", config.Variable("smtp-url"))
+	}
+	for _, line := range append(more, "Stop       Ctrl-C") {
+		fmt.Fprintf(&b, "  %s\n", line)
+	}
+	_, _ = io.WriteString(w, b.String()+"\n")
+}
