@@ -39,7 +39,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	}
 	schemes := &httpapi.Schemes{}
 	var err error
-	if a.contract, err = contract.Compile(document, schemes.ByName()); err != nil {
+	if a.contract, err = contract.CompileShared(document, schemes.ByName(), httpapi.Serves); err != nil {
 		return err
 	}
 	schemes.Service = a.app.Service(a.contract.Scopes())

@@ -34,6 +34,7 @@ type CommandLine struct {
 		List   keysListCommand   `cmd:"" help:"List the signing keys."`
 		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new one is published first, and no token is refused."`
 	} `cmd:"" help:"Manage the keys that sign access tokens."`
+	New         newCommand         `cmd:"" help:"Write a small project with login inside, to build a service of your own on."`
 	Mock        mockCommand        `cmd:"" help:"Stand in for a server from its OpenAPI document alone: ours, or any other. Needs no database."`
 	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
 	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`

@@ -19,8 +19,9 @@ const (
 type compiler struct {
 	doc     *openapi3.T
 	schemes map[string]Scheme
-	foreign bool // what the document leaves open of its shapes is not a fault
-	anyone  bool // nor is what it leaves open of who may call
+	own     func(method, route string) bool // nil if no operation is the server's own
+	foreign bool                            // of the operation that is being compiled: what the document leaves open of its shapes is not a fault
+	anyone  bool                            // nor is what it leaves open of who may call
 	scopes  map[string]bool
 	checked map[*openapi3.Schema]bool // a schema may hold itself
 	faults  []error
@@ -66,7 +67,7 @@ func (c *compiler) declaredScopes() {
 
 func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Operation {
 	source := item.GetOperation(method)
-	op := &Operation{ID: source.OperationID, Method: method, Path: path, Document: source, responses: map[int]response{}}
+	op := &Operation{ID: source.OperationID, Method: method, Path: path, Foreign: c.foreign, Document: source, responses: map[int]response{}}
 	if op.ID == "" {
 		op.ID = method + " " + path
 		c.open("%s: no operationId", op.ID)
@@ -89,7 +90,7 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	for status, ref := range source.Responses.Map() {
 		c.response(op, status, ref.Value)
 	}
-	if _, ok := op.responses[400].content[mediaJSON]; ok {
+	if _, ok := op.responses[400].content[mediaJSON]; ok && (c.own == nil || !c.foreign) {
 		op.OAuthErrors = true
 	}
 	return op

@@ -50,6 +50,8 @@ type Operation struct {
 	// OAuthErrors says that the operation answers errors as RFC 6749 §5.2 has them: its 400 is
 	// application/json, not application/problem+json.
 	OAuthErrors bool
+	// Foreign says that the operation is none of the server's own.
+	Foreign bool
 	// Document is the operation as it is written, with every reference resolved.
 	Document *openapi3.Operation
 
@@ -70,6 +72,13 @@ type requirement []struct {
 // Compile reads a document and binds its security schemes. Every fault of the document is reported,
 // all in one error.
 func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
+	return CompileShared(document, schemes, func(string, string) bool { return true })
+}
+
+// CompileShared is Compile for a document that holds operations of others, too: their security is as strict as that of
+// the server's own, but what the document leaves open of their shapes is not enforced. own reports whether an operation is
+// the server's, by its method and its path as Echo has it.
+func CompileShared(document []byte, schemes map[string]Scheme, own func(method, route string) bool) (*Contract, error) {
 	doc, err := openapi3.NewLoader().LoadFromData(document)
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
@@ -77,7 +86,7 @@ func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 	if !strings.HasPrefix(doc.OpenAPI, "3.0.") {
 		return nil, fmt.Errorf("the OpenAPI document is %s; 3.0 is what is enforced well", doc.OpenAPI)
 	}
-	return (&compiler{doc: doc, schemes: schemes}).compile()
+	return (&compiler{doc: doc, schemes: schemes, own: own}).compile()
 }
 
 // CompileForeign takes a document of others as it comes. What it leaves open is not enforced: an
@@ -85,14 +94,14 @@ func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 // lets everything through, and so does a body that is neither JSON nor a form. An operation without
 // an operationId, or with one that is not its own, is known as "GET /path".
 func CompileForeign(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
-	return (&compiler{doc: doc, schemes: schemes, foreign: true, anyone: true}).compile()
+	return (&compiler{doc: doc, schemes: schemes, anyone: true}).compile()
 }
 
 // CompileService takes the document of another service that is to be guarded. Who may call has to be
 // as plain in it as in our own: an operation without a security decision, a scope that is not declared
 // and a scheme that is not known are faults. What it leaves open of its shapes is not enforced.
 func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
-	return (&compiler{doc: doc, schemes: schemes, foreign: true}).compile()
+	return (&compiler{doc: doc, schemes: schemes}).compile()
 }
 
 func (c *compiler) compile() (*Contract, error) {
@@ -103,6 +112,7 @@ func (c *compiler) compile() (*Contract, error) {
 	for _, path := range slices.Sorted(maps.Keys(paths.Map())) {
 		item := paths.Value(path)
 		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
+			c.foreign = c.own == nil || !c.own(method, echoPath(path))
 			op := c.operation(method, path, item)
 			if result.operations[op.ID] != nil {
 				c.open("%s: the operationId is used twice", op.ID)

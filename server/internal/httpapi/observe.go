@@ -25,8 +25,6 @@ type Middleware struct {
 	Log         *slog.Logger
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
-	// Foreign reports whether the handler of an operation is none of Sesame's; nil if none is.
-	Foreign func(*contract.Operation) bool
 }
 
 // Observe is the outermost middleware: it names the request, sets the headers that every answer
@@ -67,7 +65,7 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 // answer answers an error. What a handler of somebody else's operation returns goes to the error handler of that Echo
 // server; the errors of the contract are answered here, whoever's the operation is.
 func (m *Middleware) answer(err error, c echo.Context) {
-	if op := m.Operation(c); op != nil && m.Foreign != nil && m.Foreign(op) {
+	if op := m.Operation(c); op != nil && op.Foreign {
 		if _, ok := errors.AsType[*problem.Error](err); !ok {
 			c.Error(err)
 			return

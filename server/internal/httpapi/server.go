@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
@@ -51,11 +53,8 @@ var _ api.StrictServerInterface = (*Server)(nil)
 // contract cannot be enforced or does not fit the generated code.
 func Register(e *echo.Echo, o Options) (*Server, error) {
 	s := &Server{Options: o, service: o.Service}
-	generated := echo.New()
-	for _, router := range []*echo.Echo{generated, e} {
-		api.RegisterHandlers(router, api.NewStrictHandler(s, nil))
-	}
-	if err := o.Contract.CheckGenerated(generated.Routes()); err != nil {
+	api.RegisterHandlers(e, api.NewStrictHandler(s, nil))
+	if err := o.Contract.CheckGenerated(generated()); err != nil {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
 	s.registerPages(e)
@@ -63,12 +62,8 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	own := map[*contract.Operation]bool{}
-	for _, route := range generated.Routes() {
-		own[o.Contract.FindRoute(route.Method, route.Path)] = true
-	}
 	s.middleware = &Middleware{
-		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Foreign: func(op *contract.Operation) bool { return !own[op] },
+		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log,
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)
@@ -86,6 +81,18 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		}
 	})
 	return s, nil
+}
+
+// generated are the routes of the generated code.
+var generated = sync.OnceValue(func() []*echo.Route {
+	e := echo.New()
+	api.RegisterHandlers(e, nil) // which only takes their names
+	return e.Routes()
+})
+
+// Serves reports whether an operation is Sesame's, by its method and its path as Echo has it.
+func Serves(method, route string) bool {
+	return slices.ContainsFunc(generated(), func(r *echo.Route) bool { return r.Method == method && r.Path == route })
 }
 
 // AnswerError answers an error, for Echo's HTTPErrorHandler.
