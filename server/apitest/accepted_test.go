@@ -200,7 +200,7 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 				defer hangUp()
 				asks := 0
 				service := auth.New(c.db, hasher, c.issuer, token.NewRefresher(token.MasterKey{}), auth.Settings{
-					Scopes: rules.Scopes(), AccessTTL: time.Minute, RefreshIdle: time.Hour, RefreshTTL: time.Hour,
+					Scopes: domainScopes(), AccessTTL: time.Minute, RefreshIdle: time.Hour, RefreshTTL: time.Hour,
 					Now: func() time.Time {
 						if asks++; asks == 2 { // after the hash
 							meanwhile(t.Context(), hasher, hangUp)

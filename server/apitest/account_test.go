@@ -252,7 +252,7 @@ func TestDiscovery(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
 		metadata := decode[api.Metadata](s.do(t, request{method: "GET", path: "/.well-known/oauth-authorization-server"}).want(200))
-		if !slices.Equal(metadata.ScopesSupported, rules.Scopes()) {
+		if !slices.Equal(metadata.ScopesSupported, rules.Scopes().Declared) {
 			t.Errorf("the scopes are %v", metadata.ScopesSupported)
 		}
 		for _, address := range []string{metadata.TokenEndpoint, metadata.RevocationEndpoint, metadata.JwksURI} {

@@ -102,7 +102,7 @@ func TestStoppingWaitsForTheWorkers(t *testing.T) {
 			}
 			<-entered
 			go func() { s.stop(); close(stopped) }()
-			untilWaiting(t, "server.(*serveCommand).Run", stopped)
+			untilWaiting(t, "app.(*App).Close", stopped)
 			close(release)
 			<-stopped
 			leaked(t, before)
@@ -215,7 +215,7 @@ func TestAClosedServiceStartsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		service := auth.New(c.db, hasher, c.issuer, token.NewRefresher(token.MasterKey{}), auth.Settings{Now: time.Now, Scopes: rules.Scopes()})
+		service := auth.New(c.db, hasher, c.issuer, token.NewRefresher(token.MasterKey{}), auth.Settings{Now: time.Now, Scopes: domainScopes()})
 		service.Close()
 		service.Close() // which is harmless
 		_, _ = service.Login(t.Context(), auth.Login{Username: a.userID, Password: secret.New(horse), Scope: "invented"})

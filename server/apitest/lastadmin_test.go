@@ -34,7 +34,7 @@ func (c *cast) administration(t *testing.T) *auth.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.New(c.s.open(t), nil, nil, token.Refresher{}, auth.Settings{Now: time.Now, Scopes: rules.Scopes(), Outbox: auth.NewOutbox(master, time.Now)})
+	return auth.New(c.s.open(t), nil, nil, token.Refresher{}, auth.Settings{Now: time.Now, Scopes: domainScopes(), Outbox: auth.NewOutbox(master, time.Now)})
 }
 
 func (s *server) clientToken(t *testing.T, scopes ...string) string {

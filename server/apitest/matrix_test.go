@@ -114,7 +114,7 @@ func (c *cast) enter(t *testing.T) actor {
 	}
 	for _, id := range []string{a.sessionID, a.otherSessionID} {
 		err := c.db.CreateSession(t.Context(), store.Session{
-			ID: id, UserID: a.userID, ClientID: "first-party", Scope: strings.Join(rules.Scopes(), " "), SeedHash: "x",
+			ID: id, UserID: a.userID, ClientID: "first-party", Scope: strings.Join(rules.Scopes().Declared, " "), SeedHash: "x",
 			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
 		})
 		if err != nil {
@@ -156,7 +156,7 @@ func (c *cast) owned(a actor) map[string]string {
 
 // beyond are all scopes of the contract but these.
 func beyond(scopes []string) []string {
-	return slices.DeleteFunc(slices.Clone(rules.Scopes()), func(s string) bool { return slices.Contains(scopes, s) })
+	return slices.DeleteFunc(slices.Clone(rules.Scopes().Declared), func(s string) bool { return slices.Contains(scopes, s) })
 }
 
 // callers are the kinds of caller. Each gives a token for an operation, and what becomes of it where

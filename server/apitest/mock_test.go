@@ -86,7 +86,7 @@ func contractDocument(t *testing.T) *openapi3.T {
 func TestTheMockAnswersEveryOperation(t *testing.T) {
 	t.Parallel()
 	s := startMock(t)
-	all := s.mockToken(t, strings.Join(rules.Scopes(), " ")).AccessToken
+	all := s.mockToken(t, strings.Join(rules.Scopes().Declared, " ")).AccessToken
 	for _, op := range rules.Operations() {
 		t.Run(op.ID, func(t *testing.T) {
 			r := exampleRequest(t, op)
@@ -107,7 +107,7 @@ func TestTheMockAnswersEveryOperation(t *testing.T) {
 			r.token = all[:len(all)-4] + "AAAA"
 			s.do(t, r).want(401, "invalid_token")
 			for _, scope := range op.Scopes() {
-				others := slices.DeleteFunc(slices.Clone(rules.Scopes()), func(s string) bool { return s == scope })
+				others := slices.DeleteFunc(slices.Clone(rules.Scopes().Declared), func(s string) bool { return s == scope })
 				r.token = s.mockToken(t, strings.Join(others, " ")).AccessToken
 				s.do(t, r).want(403, "insufficient_scope")
 			}

@@ -38,7 +38,7 @@ func TestNothingThatWasSentIsRepeated(t *testing.T) {
 		for _, op := range rules.Operations() {
 			a := c.enter(t)
 			good := exampleOf(t, op, c.owned(a))
-			good.token = c.token(t, a, rules.Scopes(), s.clock.now().Add(1e9))
+			good.token = c.token(t, a, rules.Scopes().Declared, s.clock.now().Add(1e9))
 			for _, r := range canariesIn(t, good) {
 				answer := s.do(t, r)
 				all := fmt.Sprint(answer.header) + string(answer.body)

@@ -42,7 +42,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if a.contract, err = contract.CompileShared(document, schemes.ByName(), httpapi.Serves); err != nil {
 		return err
 	}
-	schemes.Service = a.app.Service(a.contract.Scopes())
+	schemes.Service = a.app.Service(a.contract)
 
 	before := routesOf(e)
 	owned := map[string]bool{}

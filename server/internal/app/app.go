@@ -4,7 +4,7 @@
 //
 //	a, err := app.Create(ctx, app.Options{Settings: settings})
 //	defer a.Close()
-//	service := a.Service(scopes)
+//	service := a.Service(rules) // the compiled contract
 //
 // Whatever it opens, Close closes; whatever goroutine it starts, Close waits for.
 package app
@@ -20,6 +20,7 @@ import (
 
 	"sesame/server/internal/auth"
 	"sesame/server/internal/config"
+	"sesame/server/internal/contract"
 	"sesame/server/internal/mail"
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
@@ -99,11 +100,16 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	return a, nil
 }
 
-// Service makes the domain, for the scopes that the contract declares. Call it once.
-func (a *App) Service(scopes []string) *auth.Service {
+// Service makes the domain, for the scopes of the contract. Call it once.
+func (a *App) Service(rules *contract.Contract) *auth.Service {
+	scopes := rules.Scopes()
 	issuer := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now)
 	a.service = auth.New(a.DB, a.hasher, issuer, token.NewRefresher(a.master), auth.Settings{
-		Scopes: scopes, AccessTTL: a.AccessTokenTTL.Duration, RefreshIdle: a.RefreshIdleTTL.Duration,
+		Scopes: auth.Scopes{
+			Declared: scopes.Declared, Default: scopes.Default, OnRequest: scopes.OnRequest, PeopleOnly: scopes.PeopleOnly,
+			Admin: adminScope(rules),
+		},
+		AccessTTL: a.AccessTokenTTL.Duration, RefreshIdle: a.RefreshIdleTTL.Duration,
 		RefreshTTL: a.RefreshTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
 		RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value, Now: a.Now,
 		Blind: token.NewBlind(a.master), Cursors: token.NewCursors(a.master),
@@ -113,6 +119,9 @@ func (a *App) Service(scopes []string) *auth.Service {
 	})
 	return a.service
 }
+
+// adminScope is the scope that changing an account needs.
+func adminScope(rules *contract.Contract) string { return rules.Operation("updateUser").Scopes()[0] }
 
 // CheckReady returns an error unless the database takes writes, and brings the signing keys up to date.
 func (a *App) CheckReady(ctx context.Context) error {

@@ -31,13 +31,13 @@ type Registration struct {
 }
 
 // Register creates an account for anyone while registration is open, else only for a caller with
-// AdminScope; caller is nil for a stranger. Errors: RegistrationClosed, TooManyRequests after too many
+// the scope of administrators; caller is nil for a stranger. Errors: RegistrationClosed, TooManyRequests after too many
 // registrations from the caller's network, UsernameTaken, ValidationFailed, Unavailable.
 func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) (store.User, error) {
-	if caller == nil || !caller.HasScope(AdminScope) {
+	if caller == nil || !caller.HasScope(s.Scopes.Admin) {
 		if s.RegistrationClosed {
 			e := problem.New(problem.RegistrationClosed, "Registration is closed. Ask an administrator for an account.")
-			e.Scope = AdminScope
+			e.Scope = s.Scopes.Admin
 			return store.User{}, e
 		}
 		if err := s.hasher.Busy(networkOf(ctx)); err != nil {
@@ -49,7 +49,7 @@ func (s *Service) Register(ctx context.Context, caller *Caller, r Registration) 
 	}
 	// Only the command line grants scopes and vouches for addresses yet.
 	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
-	r.stranger = caller == nil || !caller.HasScope(AdminScope)
+	r.stranger = caller == nil || !caller.HasScope(s.Scopes.Admin)
 	return s.CreateUser(ctx, r)
 }
 

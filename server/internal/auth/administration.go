@@ -166,8 +166,8 @@ func (s *Service) updateUser(ctx context.Context, by *Caller, id string, c UserC
 		if c.changesScopes() {
 			change.Scopes = new(strings.Join(has, " "))
 		}
-		if disables || c.changesScopes() && !slices.Contains(has, AdminScope) {
-			if err = keepAnAdministrator(ctx, q, before); err != nil {
+		if disables || c.changesScopes() && !slices.Contains(has, s.Scopes.Admin) {
+			if err = s.keepAnAdministrator(ctx, q, before); err != nil {
 				return err
 			}
 		}
@@ -308,21 +308,21 @@ func (s *Service) SetPassword(ctx context.Context, id string, next secret.Text) 
 // account has.
 func (s *Service) grantable(scopes []string) (granted []string, err error) {
 	for i, scope := range scopes {
-		if !slices.Contains(s.Scopes, scope) {
+		if !slices.Contains(s.Scopes.Declared, scope) {
 			return nil, problem.New(problem.ValidationFailed, "The request does not fit the contract.").
 				At("/scopes/"+strconv.Itoa(i), "is not a scope that the contract declares")
 		}
 	}
-	return slices.DeleteFunc(intersect(scopes, s.Scopes), func(scope string) bool { return slices.Contains(accountScopes, scope) }), nil
+	return slices.DeleteFunc(intersect(scopes, s.Scopes.Declared), func(scope string) bool { return slices.Contains(s.Scopes.everybodys(), scope) }), nil
 }
 
 // keepAnAdministrator refuses to go on when this is the last administrator, whom nobody else could
 // bring back. The user was read under the administration lock.
-func keepAnAdministrator(ctx context.Context, q *store.Queries, user store.User) error {
-	if user.Disabled || !slices.Contains(strings.Fields(user.Scopes), AdminScope) {
+func (s *Service) keepAnAdministrator(ctx context.Context, q *store.Queries, user store.User) error {
+	if user.Disabled || !slices.Contains(strings.Fields(user.Scopes), s.Scopes.Admin) {
 		return nil
 	}
-	others, err := q.CountOtherAdministrators(ctx, AdminScope, user.ID)
+	others, err := q.CountOtherAdministrators(ctx, s.Scopes.Admin, user.ID)
 	if err == nil && others == 0 {
 		err = problem.New(problem.LastAdministrator, "This is the last administrator. Make somebody else one first.")
 	}

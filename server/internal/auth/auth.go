@@ -27,24 +27,22 @@ import (
 // FirstParty is the client_id of a login that names no client (RFC 9068 §2.2 wants one).
 const FirstParty = "first-party"
 
-var (
-	// accountScopes are what every account may ask for over itself.
-	accountScopes = []string{"me:read", "me:write", "me:delete"}
-	// defaultScopes are those of a login that asks for none. What cannot be undone is not among them, so
-	// that a stolen token of an ordinary login does not do it.
-	defaultScopes = accountScopes[:2]
-)
+// Scopes are the scopes of the contract, and who has them.
+type Scopes struct {
+	Declared   []string
+	Default    []string // every person has them, and a login that asks for none gets them
+	OnRequest  []string // every person has them, but a login must ask for them
+	PeopleOnly []string // a service client never has them for itself
+	// Admin lets its holder create, change and delete accounts. Of the enabled accounts that hold it, one always stays.
+	Admin string
+}
 
-// DefaultScopes are the scopes of a login that asks for none.
-func DefaultScopes() []string { return slices.Clone(defaultScopes) }
-
-// AdminScope lets its holder create, change and delete accounts. Of the enabled accounts that hold it, one
-// always stays.
-const AdminScope = "users:write"
+// everybodys are the scopes that every person has.
+func (s Scopes) everybodys() []string { return slices.Concat(s.Default, s.OnRequest) }
 
 // Settings are the choices of the operator that matter here.
 type Settings struct {
-	Scopes             []string      // all that the contract declares
+	Scopes             Scopes
 	AccessTTL          time.Duration // of an access token
 	RefreshIdle        time.Duration // a session ends when it is not refreshed for so long
 	RefreshTTL         time.Duration // and so long after the login in any case
@@ -136,7 +134,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*C
 	}
 	return &Caller{
 		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
-		scopes: intersect(intersect(strings.Fields(access.Scope), strings.Fields(granted)), UserScopes(user)),
+		scopes: intersect(intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.UserScopes(user)),
 	}, nil
 }
 
@@ -152,12 +150,15 @@ func (s *Service) clientCaller(ctx context.Context, access token.Access) (*Calle
 	return &Caller{ClientID: row.ID, scopes: intersect(strings.Fields(access.Scope), strings.Fields(row.Scopes))}, nil
 }
 
-// UserScopes are what a user may ask for: everybody's own, and those an administrator has granted.
-func UserScopes(u store.User) []string {
-	if u.Scopes == "" {
-		return slices.Clone(accountScopes)
+// UserScopes are what a user may ask for: those that every person has, and those that an administrator has granted.
+func (s *Service) UserScopes(u store.User) []string {
+	scopes := s.Scopes.everybodys()
+	for _, scope := range strings.Fields(u.Scopes) {
+		if !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
 	}
-	return append(slices.Clone(accountScopes), strings.Fields(u.Scopes)...)
+	return scopes
 }
 
 // intersect keeps those of a that b has too, in the order of a, each once.

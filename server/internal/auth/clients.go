@@ -47,11 +47,11 @@ func (c Client) HasScope(scope string) bool { return slices.Contains(c.Scopes, s
 
 // passesOn gives the part of a person's scopes that a token through this client may have. The default ones
 // come with any login; the others, me:delete among them, the client must have been given too.
-func (c Client) passesOn(scopes []string) []string {
+func (s *Service) passesOn(c Client, scopes []string) []string {
 	if c.ID == "" {
 		return scopes
 	}
-	return intersect(scopes, append(DefaultScopes(), c.Scopes...))
+	return intersect(scopes, slices.Concat(s.Scopes.Default, c.Scopes))
 }
 
 func clientOf(row store.Client) Client {
@@ -95,11 +95,10 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 	}
 	for _, scope := range n.Scopes {
 		switch {
-		case slices.Contains(accountScopes, scope) && !slices.Contains(defaultScopes, scope): // to pass on alone
-		case slices.Contains(defaultScopes, scope) || strings.HasPrefix(scope, "me:"):
-			invalid.At("/scopes", "names a scope over one's own account, which a client has not got")
-		case !slices.Contains(s.Scopes, scope):
+		case !slices.Contains(s.Scopes.Declared, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
+		case slices.Contains(s.Scopes.PeopleOnly, scope) && slices.Contains(s.Scopes.Default, scope): // the others it may pass on
+			invalid.At("/scopes", "names a scope over one's own account, which a client has not got")
 		}
 	}
 	if len(invalid.Fields) > 0 {
@@ -189,8 +188,8 @@ func (s *Service) ClientCredentials(_ context.Context, client Client, scope stri
 	if len(asked) == 0 {
 		asked = client.Scopes
 	}
-	granted := intersect(asked, intersect(client.Scopes, s.Scopes))
-	granted = slices.DeleteFunc(granted, func(scope string) bool { return slices.Contains(accountScopes, scope) }) // it has no account
+	granted := intersect(asked, intersect(client.Scopes, s.Scopes.Declared))
+	granted = slices.DeleteFunc(granted, func(scope string) bool { return slices.Contains(s.Scopes.PeopleOnly, scope) }) // it has no account
 	if len(granted) == 0 {
 		return Tokens{}, problem.New(problem.InvalidScope, "The client has none of the requested scopes.")
 	}

@@ -36,7 +36,7 @@ const (
 // comes from, and under lane, which says what is counted beside it. by is who asks, or nil. The answer to the request
 // must be the same either way, or it would tell what others ask for. For administrators the network is not counted.
 func (s *Service) mayMail(ctx context.Context, q *store.Queries, by *Caller, lane string) (bool, error) {
-	if by == nil || !by.HasScope(AdminScope) {
+	if by == nil || !by.HasScope(s.Scopes.Admin) {
 		for _, n := range s.networkCounters(mailsAskedFor, networkOf(ctx), freeMailsOfNetwork) {
 			counted, err := q.CountFailure(ctx, store.Throttle{Key: n.key, Free: n.free, ClearAt: s.Now().Truncate(time.Hour).Add(time.Hour)}, s.Now())
 			if err != nil || !counted {

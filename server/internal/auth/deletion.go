@@ -43,7 +43,7 @@ func (s *Service) deleteUser(ctx context.Context, by *Caller, id string) error {
 		if err != nil {
 			return err
 		}
-		if err = keepAnAdministrator(ctx, q, user); err != nil {
+		if err = s.keepAnAdministrator(ctx, q, user); err != nil {
 			return err
 		}
 		if err = q.DeleteUser(ctx, id); err != nil {

@@ -69,7 +69,7 @@ func (s *Service) introspectRefresh(ctx context.Context, client Client, presente
 	issuer, _ := s.issuer.Names()
 	return Introspection{
 		Active: true, Refresh: true, ClientID: session.ClientID, Username: user.Username,
-		Scope:   strings.Join(intersect(strings.Fields(session.Scope), UserScopes(user)), " "),
+		Scope:   strings.Join(intersect(strings.Fields(session.Scope), s.UserScopes(user)), " "),
 		Subject: user.ID, Audience: issuer, Issuer: issuer, SessionID: session.ID,
 		IssuedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
 	}, nil

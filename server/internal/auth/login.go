@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -108,9 +109,9 @@ func (s *Service) findForLogin(ctx context.Context, name string) (store.User, er
 func (s *Service) grant(requested string, user store.User, client Client) ([]string, error) {
 	asked := strings.Fields(requested)
 	if len(asked) == 0 {
-		return DefaultScopes(), nil
+		return slices.Clone(s.Scopes.Default), nil
 	}
-	granted := client.passesOn(intersect(asked, intersect(UserScopes(user), s.Scopes)))
+	granted := s.passesOn(client, intersect(asked, intersect(s.UserScopes(user), s.Scopes.Declared)))
 	if len(granted) == 0 {
 		return nil, problem.New(problem.InvalidScope, "The account has none of the requested scopes, or the client may not have them.")
 	}

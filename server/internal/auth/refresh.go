@@ -107,7 +107,7 @@ func (s *Service) narrow(requested string, session store.Session, user store.Use
 	if len(asked) == 0 {
 		asked = granted
 	}
-	return intersect(asked, UserScopes(user)), nil
+	return intersect(asked, s.UserScopes(user)), nil
 }
 
 func unlessNotFound(err error) error {

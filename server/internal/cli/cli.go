@@ -26,6 +26,8 @@ type CommandLine struct {
 	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server (the default)."`
 	User   userCommands `cmd:"" help:"Manage accounts."`
 	Client struct {
+		Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's."`
+
 		Create clientCreateCommand `cmd:"" help:"Make a service client. Its secret is shown this once."`
 		List   clientListCommand   `cmd:"" help:"List the service clients."`
 		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and end the sessions that people have through it."`
@@ -61,6 +63,8 @@ type program struct {
 	Env
 	ctx   context.Context
 	flags []*kong.Flag // of the settings
+	// contract is the file of the user's own openapi.yaml, or "".
+	contract string
 }
 
 // Main runs the program as its process was started, until it ends or is interrupted.
@@ -101,7 +105,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		fmt.Fprintf(w.Stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
-	if err = command.Run(&program{&line.Settings, w, ctx, flags}); err != nil && !errors.Is(err, context.Canceled) {
+	if err = command.Run(&program{&line.Settings, w, ctx, flags, line.User.Contract + line.Client.Contract}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w.Stderr, "sesame:", err)
 		return 1
 	}

@@ -93,7 +93,7 @@ func (c *clientDeleteCommand) Run(p *program) error {
 
 // withService runs a command on the domain, with the scopes that the contract declares.
 func (p *program) withService(do func(*auth.Service) error) error {
-	rules, err := compileContract()
+	rules, err := p.rules()
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (p *program) withService(do func(*auth.Service) error) error {
 		return err
 	}
 	defer a.Close()
-	return do(a.Service(rules.Scopes()))
+	return do(a.Service(rules))
 }
 
 // clientObject is a client as a script reads it, without its secret.

@@ -21,6 +21,8 @@ import (
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
+	"sesame/server/internal/httpapi"
+	"sesame/server/internal/openapi"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
@@ -30,9 +32,20 @@ import (
 // that one which is cut off is too long all the same.
 const maxPassword = 4 << 10
 
-// compileContract is for what serves nothing but goes by the contract's rules.
-func compileContract() (*contract.Contract, error) {
-	return contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": nobody, "ClientBasic": nobody})
+// rules is the contract, for commands that serve nothing but go by it: Sesame's, and the user's own beside it if there
+// is one.
+func (p *program) rules() (*contract.Contract, error) {
+	document := sesame.OpenAPI
+	if p.contract != "" {
+		text, err := os.ReadFile(p.contract)
+		if err != nil {
+			return nil, err
+		}
+		if document, err = openapi.Merge(openapi.Document{Name: p.contract, Text: text}, openapi.Document{Name: "Sesame's openapi.yaml", Text: document}); err != nil {
+			return nil, err
+		}
+	}
+	return contract.CompileShared(document, map[string]contract.Scheme{"OAuth2Password": nobody, "ClientBasic": nobody}, httpapi.Serves)
 }
 
 // nobody stands for the server's security schemes where nothing is served.

@@ -10,7 +10,6 @@ import (
 	"sesame"
 	"sesame/docs"
 	"sesame/server/internal/app"
-	"sesame/server/internal/auth"
 	"sesame/server/internal/mock"
 )
 
@@ -35,9 +34,6 @@ func (c *mockCommand) Run(p *program) error {
 	options := mock.Options{
 		Document: document, PublicURL: p.PublicURL, Audience: p.Audience, AccessTTL: p.AccessTokenTTL.Duration,
 		Log: log, Now: p.Now,
-	}
-	if c.Spec == "" {
-		options.DefaultScopes = auth.DefaultScopes()
 	}
 	e := echo.New()
 	m, err := mock.Register(e, options)

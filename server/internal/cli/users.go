@@ -14,6 +14,8 @@ import (
 
 // userCommands manage accounts, as an administrator would, on the machine itself.
 type userCommands struct {
+	Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's: its scopes can be granted, too."`
+
 	Create      userCreateCommand      `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
 	List        userListCommand        `cmd:"" help:"List the accounts, and how many have a password hash of an older kind."`
 	Show        userShowCommand        `cmd:"" help:"Show an account."`
@@ -30,13 +32,13 @@ type userCreateCommand struct {
 	Email         string   `help:"The person's address."`
 	EmailVerified bool     `help:"Take the address as confirmed: it then logs in like the username."`
 	FullName      string   `help:"The person's name."`
-	Scope         []string `help:"A scope such as users:write, beyond the me: scopes that every account has; may be repeated."`
+	Scope         []string `help:"A scope such as users:write, beyond those that every account has; may be repeated."`
 	JSON          bool     `help:"Print the account as JSON."`
 }
 
 // Run creates an account as an administrator, within the bounds of the contract.
 func (c *userCreateCommand) Run(p *program) error {
-	rules, err := compileContract()
+	rules, err := p.rules()
 	if err != nil {
 		return err
 	}
@@ -55,7 +57,7 @@ func (c *userCreateCommand) Run(p *program) error {
 		if err != nil {
 			return explain(err)
 		}
-		return p.printUser(user, c.JSON)
+		return p.printUser(s, user, c.JSON)
 	})
 }
 
@@ -80,7 +82,7 @@ type userListCommand struct {
 // Run lists the accounts, a page of the database at a time.
 func (c *userListCommand) Run(p *program) error {
 	return p.withService(func(s *auth.Service) error {
-		print, end := p.userTable(c.JSON)
+		print, end := p.userTable(s, c.JSON)
 		query := auth.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
 		for {
 			users, next, err := s.ListUsers(p.ctx, query)
@@ -103,11 +105,11 @@ func (c *userListCommand) Run(p *program) error {
 }
 
 // userTable writes accounts as they come, and at the end how many old hashes there are.
-func (p *program) userTable(asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
+func (p *program) userTable(s *auth.Service, asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
 	if asJSON {
 		separator := `{"users":[`
 		print = func(u store.User) {
-			text, _ := json.Marshal(userObject(u)) // texts, booleans and times
+			text, _ := json.Marshal(userObject(s, u)) // texts, booleans and times
 			fmt.Fprintf(p.Stdout, "%s\n%s", separator, text)
 			separator = ","
 		}
@@ -203,13 +205,13 @@ func (p *program) onUser(account string, asJSON bool, do func(*auth.Service, sto
 		if err != nil {
 			return explain(err)
 		}
-		return p.printUser(user, asJSON)
+		return p.printUser(s, user, asJSON)
 	})
 }
 
-func (p *program) printUser(u store.User, asJSON bool) error {
+func (p *program) printUser(s *auth.Service, u store.User, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(p.Stdout).Encode(userObject(u))
+		return json.NewEncoder(p.Stdout).Encode(userObject(s, u))
 	}
 	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
 	for _, line := range [][]string{
@@ -218,7 +220,7 @@ func (p *program) printUser(u store.User, asJSON bool) error {
 		{"email", emailState(u)},
 		{"full name", u.FullName},
 		{"state", state(u)},
-		{"scopes", strings.Join(auth.UserScopes(u), " ")},
+		{"scopes", strings.Join(s.UserScopes(u), " ")},
 		{"created", u.CreatedAt.Format(time.RFC3339)},
 	} {
 		row(table, line...)
@@ -227,10 +229,10 @@ func (p *program) printUser(u store.User, asJSON bool) error {
 }
 
 // userObject is an account as a script reads it, in the words of the contract.
-func userObject(u store.User) map[string]any {
+func userObject(s *auth.Service, u store.User) map[string]any {
 	return map[string]any{
 		"id": u.ID, "username": u.Username, "email": u.Email, "email_verified": u.EmailVerified, "full_name": u.FullName,
-		"disabled": u.Disabled, "scopes": auth.UserScopes(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
+		"disabled": u.Disabled, "scopes": s.UserScopes(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
 	}
 }
 

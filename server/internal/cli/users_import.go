@@ -57,7 +57,7 @@ func (c *userImportCommand) Run(p *program) error {
 	if c.Format == "csv" || c.Format == "auto" && strings.HasSuffix(name, ".csv") {
 		read = readCSV
 	}
-	rules, err := compileContract()
+	rules, err := p.rules()
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ type compiler struct {
 	foreign bool                            // of the operation that is being compiled: what the document leaves open of its shapes is not a fault
 	anyone  bool                            // nor is what it leaves open of who may call
 	scopes  map[string]bool
+	who     Scopes                    // all but Declared
 	checked map[*openapi3.Schema]bool // a schema may hold itself
 	faults  []error
 }
@@ -42,26 +43,6 @@ func (c *compiler) open(format string, args ...any) {
 func (c *compiler) unguarded(format string, args ...any) {
 	if !c.anyone {
 		c.fault(format, args...)
-	}
-}
-
-// declaredScopes collects the scopes of all OAuth 2 flows.
-func (c *compiler) declaredScopes() {
-	if c.doc.Components == nil {
-		c.doc.Components = &openapi3.Components{}
-	}
-	for _, ref := range c.doc.Components.SecuritySchemes {
-		flows := ref.Value.Flows
-		if flows == nil {
-			continue
-		}
-		for _, flow := range []*openapi3.OAuthFlow{flows.Password, flows.ClientCredentials, flows.AuthorizationCode, flows.Implicit} {
-			if flow != nil {
-				for scope := range flow.Scopes {
-					c.scopes[scope] = true
-				}
-			}
-		}
 	}
 }
 

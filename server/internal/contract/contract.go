@@ -39,7 +39,7 @@ type Contract struct {
 	Title      string                // of the document
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
-	scopes     []string
+	scopes     Scopes
 }
 
 // Operation is one operation of the document, ready to be enforced.
@@ -125,12 +125,13 @@ func (c *compiler) compile() (*Contract, error) {
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document cannot be enforced:\n%w", err)
 	}
-	result.scopes = slices.Sorted(maps.Keys(c.scopes))
+	result.scopes = c.who
+	result.scopes.Declared = slices.Sorted(maps.Keys(c.scopes))
 	return result, nil
 }
 
-// Scopes lists the scopes that the document declares, sorted.
-func (c *Contract) Scopes() []string { return c.scopes }
+// Scopes are the scopes that the document declares.
+func (c *Contract) Scopes() Scopes { return c.scopes }
 
 // Operations lists the operations, sorted by their ID.
 func (c *Contract) Operations() []*Operation {

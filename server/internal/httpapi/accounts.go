@@ -21,7 +21,7 @@ func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestOb
 	if err != nil {
 		return nil, err
 	}
-	shown, err := userOf(user)
+	shown, err := s.userOf(user)
 	return api.CreateUser201JSONResponse{
 		Body: shown, Headers: api.CreateUser201ResponseHeaders{Location: s.PublicURL + "/users/" + user.ID},
 	}, err
@@ -29,7 +29,7 @@ func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestOb
 
 // GetMe is GET /users/me. The contract has just read the account, so it is not read again.
 func (s *Server) GetMe(ctx context.Context, _ api.GetMeRequestObject) (api.GetMeResponseObject, error) {
-	shown, err := userOf(caller(ctx).User)
+	shown, err := s.userOf(caller(ctx).User)
 	return api.GetMe200JSONResponse(shown), err
 }
 
@@ -43,7 +43,7 @@ func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject
 			return nil, err
 		}
 	}
-	shown, err := userOf(user)
+	shown, err := s.userOf(user)
 	return api.UpdateMe200JSONResponse(shown), err
 }
 
@@ -64,14 +64,14 @@ func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequest
 }
 
 // userOf shows an account as the contract has it.
-func userOf(u store.User) (api.User, error) {
+func (s *Server) userOf(u store.User) (api.User, error) {
 	id, err := uuid.Parse(u.ID)
 	if err != nil {
 		return api.User{}, fmt.Errorf("the user's id: %w", err)
 	}
 	return api.User{
 		ID: id, Username: u.Username, Email: orNull(u.Email), EmailVerified: u.EmailVerified,
-		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: auth.UserScopes(u),
+		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: s.service.UserScopes(u),
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}, nil
 }

@@ -23,7 +23,7 @@ func (s *Server) ListUsers(ctx context.Context, request api.ListUsersRequestObje
 	}
 	items := make([]api.User, len(users))
 	for i, user := range users {
-		if items[i], err = userOf(user); err != nil {
+		if items[i], err = s.userOf(user); err != nil {
 			return nil, err
 		}
 	}
@@ -36,7 +36,7 @@ func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) 
 	if err != nil {
 		return nil, err
 	}
-	shown, err := userOf(user)
+	shown, err := s.userOf(user)
 	return api.GetUser200JSONResponse(shown), err
 }
 
@@ -51,7 +51,7 @@ func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestOb
 	if err != nil {
 		return nil, err
 	}
-	shown, err := userOf(user)
+	shown, err := s.userOf(user)
 	return api.UpdateUser200JSONResponse(shown), err
 }
 

@@ -23,7 +23,7 @@ func (s *Server) GetMetadata(context.Context, api.GetMetadataRequestObject) (api
 			IntrospectionEndpoint:  s.PublicURL + "/token/introspect",
 			JwksURI:                s.PublicURL + "/.well-known/jwks.json",
 			ServiceDocumentation:   s.PublicURL + "/docs/",
-			ScopesSupported:        s.Contract.Scopes(),
+			ScopesSupported:        s.Contract.Scopes().Declared,
 			ResponseTypesSupported: []string{},
 			GrantTypesSupported: []string{
 				string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),

@@ -30,10 +30,8 @@ type Options struct {
 	PublicURL string // no trailing slash; the issuer of the tokens
 	Audience  string
 	AccessTTL time.Duration
-	// DefaultScopes are those of a token for which none was asked; nil for all that are declared.
-	DefaultScopes []string
-	Log           *slog.Logger
-	Now           func() time.Time
+	Log       *slog.Logger
+	Now       func() time.Time
 }
 
 // Mock answers for a server that is not there.
@@ -62,7 +60,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 	if m.Contract, err = contract.CompileForeign(o.Document.openAPI, m.tokens.schemes(o.Document.openAPI)); err != nil {
 		return nil, err
 	}
-	m.tokens.declared = m.Contract.Scopes()
+	m.tokens.scopes = m.Contract.Scopes()
 	m.router, m.unreachable = contract.NewForeignRouter(o.Document.base, m.Contract.Operations())
 	m.middleware = &httpapi.Middleware{PublicURL: o.PublicURL, ClientIP: echo.ExtractIPDirect(), Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
 		op, _ := c.Get(operationKey).(*contract.Operation)

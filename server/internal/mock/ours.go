@@ -88,7 +88,7 @@ func (m *Mock) metadata(documented *answer) map[string]any {
 	}
 	body["issuer"], body["jwks_uri"] = m.PublicURL, m.PublicURL+keysPath
 	body["token_endpoint"] = m.PublicURL + m.TokenPaths()[0]
-	body["scopes_supported"] = m.Contract.Scopes()
+	body["scopes_supported"] = m.Contract.Scopes().Declared
 	if body["response_types_supported"] == nil {
 		body["response_types_supported"] = []string{}
 	}

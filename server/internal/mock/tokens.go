@@ -26,9 +26,9 @@ const remembered = 10_000
 // tokens issues the mock's tokens and checks them. Its key lives as long as the process.
 type tokens struct {
 	Options
-	issuer   *token.Issuer
-	declared []string // every scope of the document
-	grants   *lru.Cache[string, grant]
+	issuer *token.Issuer
+	scopes contract.Scopes
+	grants *lru.Cache[string, grant]
 }
 
 // grant is what a refresh token stands for.
@@ -171,18 +171,19 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 	return documented, nil
 }
 
+// defaults are the scopes of a token for which none was asked: all, where the document does not say.
 func (t *tokens) defaults() []string {
-	if t.DefaultScopes != nil {
-		return t.DefaultScopes
+	if len(t.scopes.Default) > 0 {
+		return t.scopes.Default
 	}
-	return t.declared
+	return t.scopes.Declared
 }
 
 // granted are those of the scopes asked for that the document declares.
 func (t *tokens) granted(asked string) string {
 	var granted []string
 	for _, scope := range strings.Fields(asked) {
-		if slices.Contains(t.declared, scope) && !slices.Contains(granted, scope) {
+		if slices.Contains(t.scopes.Declared, scope) && !slices.Contains(granted, scope) {
 			granted = append(granted, scope)
 		}
 	}

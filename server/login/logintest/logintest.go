@@ -12,6 +12,8 @@ package logintest
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,8 +54,14 @@ func OnEachEngine(t *testing.T, mount Mount, test func(t *testing.T, s *Server),
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, Start(t, mount, append(settings, "SESAME_DATABASE_URL="+postgresURL(t), "SESAME_MASTER_KEY="+strings.Repeat("A", 43)+"=")...))
+		test(t, Start(t, mount, append(settings, "SESAME_DATABASE_URL="+postgresURL(t), "SESAME_MASTER_KEY="+randomKey())...))
 	})
+}
+
+func randomKey() string {
+	var key [32]byte
+	rand.Read(key[:])
+	return base64.StdEncoding.EncodeToString(key[:])
 }
 
 // Start runs a server on a free port until the test ends, and fails the test if it does not start or does not end
