@@ -13,12 +13,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 )
 
-// Register adds the documentation's routes to e. It does not keep a copy of openAPI.
+// Register adds the documentation's routes to e. It does not keep a copy of openAPI. A route for / is added only
+// where there is none.
 //
 // publicURL is the absolute address under which the world sees the server; its path, if it has one,
 // is the prefix that a reverse proxy takes off. /openapi.yaml and /openapi.json carry it in every
@@ -31,7 +33,9 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	}
 	get := func(path string, h echo.HandlerFunc) { get(e, path, h) }
 	toDocs := func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/docs/") }
-	get("/", toDocs)
+	if !slices.ContainsFunc(e.Routes(), func(r *echo.Route) bool { return r.Path == "/" }) {
+		get("/", toDocs)
+	}
 	get("/docs", toDocs)
 
 	get("/openapi.yaml", fromAnywhere(serve(specYAML(openAPI, absolute))))

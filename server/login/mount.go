@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -67,8 +68,13 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 			return err
 		}
 	}
-	for route := range routesOf(e) {
-		owned[route] = !before[route]
+	for route, handler := range routesOf(e) {
+		if theirs, known := before[route]; known && theirs != handler {
+			return fmt.Errorf("the route %s is Sesame's; give yours another path", route)
+		} else if !known {
+			_, path, _ := strings.Cut(route, " ")
+			owned[path] = true
+		}
 	}
 	for _, route := range a.contract.EchoRoutes() {
 		owned[route] = true
@@ -84,10 +90,11 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 // help; any other error that is not known is 500, and its text goes to the log alone.
 func (a *App) AnswerError(err error, c echo.Context) { a.http.AnswerError(store.Classify(err), c) }
 
-func routesOf(e *echo.Echo) map[string]bool {
-	routes := map[string]bool{}
+// routesOf names the handler of each route, by its method and path.
+func routesOf(e *echo.Echo) map[string]string {
+	routes := map[string]string{}
 	for _, route := range e.Routes() {
-		routes[route.Path] = true
+		routes[route.Method+" "+route.Path] = route.Name
 	}
 	return routes
 }

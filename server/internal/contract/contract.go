@@ -107,7 +107,10 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
 	c.declaredScopes()
-	result := &Contract{Title: c.doc.Info.Title, operations: map[string]*Operation{}, routes: map[string]*Operation{}}
+	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}}
+	if c.doc.Info != nil {
+		result.Title = c.doc.Info.Title
+	}
 	paths := c.doc.Paths
 	for _, path := range slices.Sorted(maps.Keys(paths.Map())) {
 		item := paths.Value(path)

@@ -134,16 +134,17 @@ func (c *Contract) CheckGenerated(routes []*echo.Route) error {
 	return errors.Join(faults...)
 }
 
-// CheckResponses is a middleware that compares every answer with the document and reports what
-// departs from it. The answer goes out unchanged; it is for test runs and staging, not for load.
-func (c *Contract) CheckResponses(report func(error)) echo.MiddlewareFunc {
+// CheckResponses is a middleware that compares every answer with the document and reports what departs from it. The
+// answer goes out unchanged; it is for test runs and staging, not for load. answer answers an error, so that this is
+// compared too.
+func (c *Contract) CheckResponses(report func(error), answer func(error, echo.Context)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ctx echo.Context) error {
 			copied := &copyingWriter{ResponseWriter: ctx.Response().Writer}
 			ctx.Response().Writer = copied
 			err := next(ctx)
 			if err != nil {
-				ctx.Error(err) // the answer to an error is checked too
+				answer(err, ctx)
 			}
 			op := c.FindRoute(ctx.Request().Method, ctx.Path())
 			if op == nil {

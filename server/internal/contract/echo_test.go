@@ -34,7 +34,7 @@ func TestAnswersOfARunningServerAreChecked(t *testing.T) {
 					passed = next(c)
 					return nil
 				}
-			}, compiled(t).CheckResponses(func(err error) { reported = append(reported, err) }))
+			}, compiled(t).CheckResponses(func(err error) { reported = append(reported, err) }, func(err error, c echo.Context) { c.Error(err) }))
 			e.GET("/things", c.handler)
 			e.GET("/elsewhere", c.handler)
 			for _, path := range []string{"/things", "/elsewhere"} { // the second is no operation

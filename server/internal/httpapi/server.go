@@ -70,7 +70,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		enforced := enforce(s.withSender(next))
 		if o.CheckResponses {
-			enforced = o.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) })(enforced)
+			enforced = o.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }, s.middleware.answer)(enforced)
 		}
 		observed := s.middleware.Observe(enforced)
 		return func(c echo.Context) error {

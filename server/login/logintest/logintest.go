@@ -29,6 +29,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"sesame/server/internal/cli"
 	"sesame/server/internal/postgrestest"
 	"sesame/server/login"
 )
@@ -40,6 +41,9 @@ const Password = "a wooden horse"
 type Server struct {
 	URL string // http://127.0.0.1:PORT
 	App *login.App
+	Log *Log // what it has logged, as text
+
+	environ []string
 }
 
 // Mount puts operations on a server: what a program does between login.Open and Serve.
@@ -74,7 +78,7 @@ func Start(t *testing.T, mount Mount, settings ...string) *Server {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	log := &faults{}
+	log := &Log{}
 	app, err := login.Open(ctx, parsed, login.Log(slog.New(slog.NewTextHandler(log, nil))))
 	if err != nil {
 		cancel()
@@ -97,7 +101,7 @@ func Start(t *testing.T, mount Mount, settings ...string) *Server {
 			t.Errorf("an answer departs from the contract:\n%s", text)
 		}
 	})
-	return &Server{URL: app.URL(), App: app}
+	return &Server{app.URL(), app, log, environ}
 }
 
 // Token registers an account, where there is none of that name, and logs in. With scopes it asks for these alone.
@@ -174,24 +178,44 @@ func (r *Response) JSON(t *testing.T, into any) {
 	}
 }
 
-// faults is a log for many writers.
-type faults struct {
+// Sesame runs a command of the program sesame on the server's database, and gives what it prints: user grant, for
+// example.
+func (s *Server) Sesame(t *testing.T, args ...string) (output string, err error) {
+	t.Helper()
+	values := map[string]string{}
+	for _, variable := range s.environ {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	var out strings.Builder
+	code := cli.Run(t.Context(), args, cli.Env{
+		Getenv: func(name string) string { return values[name] }, Environ: s.environ,
+		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Now: time.Now,
+	})
+	if code != 0 {
+		err = fmt.Errorf("exit code %d", code)
+	}
+	return out.String(), err
+}
+
+// Log is text that many write.
+type Log struct {
 	mu sync.Mutex
 	b  strings.Builder
 }
 
 // Write implements io.Writer.
-func (f *faults) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.b.Write(p)
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
 }
 
 // String is what was written so far.
-func (f *faults) String() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.b.String()
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
 
 // postgresURL makes a database that is dropped when the test ends.
