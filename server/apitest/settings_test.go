@@ -88,7 +88,7 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 		}
 	}
 	for value, reason := range map[string]string{
-		"https://login.example?": "no user, query", "https://login.example#": "fragment", "https://login.example/a b": "space", "HTTPS://login.example": "small letters",
+		"https://login.example?": "no user, query", "https://login.example#": "fragment", "https://login.example/a b": "space", "HTTPS://login.example": "lower case",
 	} {
 		refused("SESAME_PUBLIC_URL", value, reason)
 	}

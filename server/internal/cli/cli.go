@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -80,11 +79,10 @@ func Main() int {
 func Run(ctx context.Context, args []string, w Env) int {
 	var line CommandLine
 	exit := -1
-	var flags []*kong.Flag
 	parser, err := kong.New(&line,
 		kong.Name("sesame"), kong.Writers(w.Stdout, w.Stderr), kong.Exit(func(code int) { exit = code }),
 		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
-		kong.Resolvers(config.Resolver(w.Getenv, &flags)), kong.UsageOnError(),
+		config.Variables(w.Getenv), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)
 	w.Stdout, w.Stderr = &app.VisibleWriter{To: w.Stdout}, &app.VisibleWriter{To: w.Stderr}
@@ -92,7 +90,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		fmt.Fprintln(w.Stderr, "sesame:", err)
 		return 2
 	}
-	flags = settings(parser)
+	flags := config.Flags(parser)
 	command, err := parser.Parse(args)
 	if exit >= 0 { // --help
 		return exit
@@ -102,7 +100,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		return 2
 	}
 	if err = errors.Join(config.CheckVariables(w.Environ, flags), line.Check()); err != nil {
-		fmt.Fprintf(w.Stderr, "sesame: some settings are wrong:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		fmt.Fprintf(w.Stderr, "sesame: invalid settings:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
 	if err = command.Run(&program{&line.Settings, w, ctx, flags, line.User.Contract + line.Client.Contract}); err != nil && !errors.Is(err, context.Canceled) {
@@ -110,9 +108,4 @@ func Run(ctx context.Context, args []string, w Env) int {
 		return 1
 	}
 	return 0
-}
-
-// settings are the flags that stand for a setting.
-func settings(parser *kong.Kong) []*kong.Flag {
-	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
 }

@@ -1,6 +1,8 @@
-// Package config holds the settings of the server. Each has a flag, a variable and a default, and
-// none needs setting to start. The command line parser (kong) fills Settings in; Check reports all
-// that is wrong with it at once.
+// Package config holds the settings of the server. Each has a flag, a variable and a default, and none needs to be set.
+//
+// The command line parser (kong) fills Settings in, from flags and from variables (Variables). FromEnv does the same for
+// a program that has no flags. Check reports every invalid setting at once; InForce fills in the defaults
+// that follow from other settings.
 package config
 
 import (
@@ -19,49 +21,63 @@ import (
 	"sesame/server/secret"
 )
 
-// Prefix begins the name of every variable: --public-url is SESAME_PUBLIC_URL.
+// Prefix is the prefix of every variable: SESAME_PUBLIC_URL sets --public-url.
 const Prefix = "SESAME_"
 
-// Settings are what an operator may choose.
+// Settings are the choices of an operator. The help text of a field is its documentation; its variable is the name of its
+// flag in capitals after SESAME_. The zero value is not valid: FromEnv(nil) returns the defaults.
 type Settings struct {
-	Listen            string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on; port 0 takes a free one."`
-	PublicURL         string      `placeholder:"URL" help:"Address that clients know the server by: the issuer, and the addresses in the served contract. (default: http:// and the listening address)"`
-	DatabaseURL       secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE is an absolute path) or postgres://…"`
-	MasterKey         secret.Text `placeholder:"BASE64" help:"256 bits in base64 that protect the signing keys in the database. Others on the machine can see a flag: give the variable or the file."`
-	MasterKeyFile     string      `placeholder:"FILE" help:"File that holds the master key. (default: beside the SQLite file, made at the first start)"`
-	Audience          string      `placeholder:"URL" help:"aud of access tokens: what services that verify them expect. (default: the public URL)"`
-	SigningAlg        string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. A change publishes a key of it at the next start of the server; it signs ten minutes later."`
-	KeyRotation       Duration    `default:"720h" placeholder:"TIME" help:"How long a signing key signs, 1h at least and no less than the life of an access token; 0 is for ever."`
-	AccessTokenTTL    Duration    `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Life of an access token, 1m to 24h."`
-	RefreshIdleTTL    Duration    `default:"168h" name:"refresh-idle-ttl" placeholder:"TIME" help:"A session that is not refreshed for so long ends."`
-	RefreshTTL        Duration    `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session ends so long after the login, even if it is refreshed."`
-	RefreshGrace      Duration    `default:"10s" placeholder:"TIME" help:"Time in which a used refresh token may be sent again, up to 5m."`
-	Registration      string      `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
-	RegistrationLimit Number      `default:"60" placeholder:"N" help:"Tries to register from one network (an IPv4 address or an IPv6 /64; ten times as many from a /48) in an hour; 0 is no limit. Callers with users:write are not counted."`
-	PasswordMinLength Number      `default:"8" placeholder:"N" help:"Characters that a new password must have, 8 to 64; NIST says 15 where a password is the only factor."`
-	PasswordHash      string      `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes; hashes of the other one are read, and replaced at the next login."`
-	EventRetention    Duration    `default:"2160h" placeholder:"TIME" help:"How long the record of what happened to accounts is kept, 24h to 87600h."`
-	SMTPURL           secret.Text `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…; others on the machine can see a flag. log: writes mails to the log, links that reset passwords included. (default: log: where only this machine can reach the server; elsewhere it must be set)"`
-	MailFrom          string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, HOST being that of the public URL)"`
-	MailTemplates     string      `placeholder:"FOLDER" help:"Templates of your own for mails. (default: the built-in ones)"`
-	VerifyURL         string      `name:"verify-url" placeholder:"URL" help:"Page of yours that mailed links open to confirm an address; the code is added as ?code=…. (default: a page of the server's own)"`
-	ResetURL          string      `name:"reset-url" placeholder:"URL" help:"The same, to choose a new password."`
-	NewLoginMails     string      `default:"on" placeholder:"on|off" help:"Whether the owner of an account is told by mail of a login from an address that is not known."`
-	TrustedProxies    List        `placeholder:"CIDR,…" help:"Networks of your own reverse proxies, whose X-Forwarded-For names the client. (default: none)"`
-	CorsOrigins       List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
-	Docs              string      `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
-	CheckResponses    string      `default:"off" placeholder:"on|off" help:"Compare every answer with the contract and log what departs from it; for staging."`
-	LogFormat         string      `default:"auto" placeholder:"auto|text|json" help:"auto is text on a terminal and json elsewhere."`
-	LogLevel          string      `default:"info" placeholder:"debug|info|warn|error" help:"The least that is logged."`
+	// The addresses of the server, its database and its keys.
 
-	PasswordBreachList string `placeholder:"FILE" help:"Passwords that are refused as stolen: a file of sorted SHA-1 hashes in the format of Have I Been Pwned."`
+	Listen         string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. With port 0 the system chooses a free port."`
+	PublicURL      string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// and the listening address)"`
+	DatabaseURL    secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE for an absolute path) or postgres://…"`
+	MasterKey      secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
+	MasterKeyFile  string      `placeholder:"FILE" help:"File that holds the master key. (default: a file beside the SQLite database, created at the first start)"`
+	Audience       string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
+	SigningAlg     string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
+	KeyRotation    Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
+	TrustedProxies List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
+	CorsOrigins    List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
+
+	// The lifetime of tokens and sessions.
+
+	AccessTokenTTL Duration `default:"10m" name:"access-token-ttl" placeholder:"TIME" help:"Lifetime of an access token, 1m to 24h."`
+	RefreshIdleTTL Duration `default:"168h" name:"refresh-idle-ttl" placeholder:"TIME" help:"A session expires when it has not been refreshed for this long."`
+	RefreshTTL     Duration `default:"720h" name:"refresh-ttl" placeholder:"TIME" help:"A session expires this long after the login, even if it is refreshed."`
+	RefreshGrace   Duration `default:"10s" placeholder:"TIME" help:"How long a client may retry with a refresh token that it has already used, up to 5m."`
+
+	// Accounts and passwords.
+
+	Registration       string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
+	RegistrationLimit  Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
+	PasswordMinLength  Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
+	PasswordHash       string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
+	PasswordBreachList string   `placeholder:"FILE" help:"File of stolen passwords to refuse: sorted SHA-1 hashes in the format of Have I Been Pwned. (default: none)"`
+	EventRetention     Duration `default:"2160h" placeholder:"TIME" help:"How long the security events of accounts are kept, 24h to 87600h."`
+
+	// Mails.
+
+	SMTPURL       secret.Text `name:"smtp-url" placeholder:"URL" help:"Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…. Other users of the machine can read flags, so set the variable. log: writes mails to the log, including the links that reset passwords. (default: log: if only this machine can reach the server; otherwise required)"`
+	MailFrom      string      `placeholder:"ADDRESS" help:"Sender of mails. (default: Sesame <no-reply@HOST>, with the host of the public URL)"`
+	MailTemplates string      `placeholder:"FOLDER" help:"Folder of your own mail templates. (default: the built-in templates)"`
+	VerifyURL     string      `name:"verify-url" placeholder:"URL" help:"Your page that confirms an email address. Mailed links open it with ?code=… added. (default: a page of the server)"`
+	ResetURL      string      `name:"reset-url" placeholder:"URL" help:"Your page that sets a new password. Mailed links open it with ?code=… added. (default: a page of the server)"`
+	NewLoginMails string      `default:"on" placeholder:"on|off" help:"Whether to mail the owner of an account after a login from an unknown IP address."`
+
+	// Documentation and diagnostics.
+
+	Docs           string `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
+	CheckResponses string `default:"off" placeholder:"on|off" help:"Whether to compare each answer with the contract and to log the differences; for staging."`
+	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
+	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged."`
 }
 
-// Duration is a time.Duration that keeps quiet about a text that it cannot read until Check, so that
-// all faults are reported together.
+// Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
+// invalid settings together.
 type Duration struct {
 	time.Duration
-	unread string
+	invalid string
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -69,15 +85,15 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	*d = Duration{Duration: parsed}
 	if err != nil {
-		d.unread = string(text)
+		d.invalid = string(text)
 	}
 	return nil
 }
 
-// Number is an int with the same patience as Duration.
+// Number is an int that, like Duration, reports a text that it cannot parse in Check.
 type Number struct {
-	Value  int
-	unread string
+	Value   int
+	invalid string
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
@@ -85,7 +101,7 @@ func (n *Number) UnmarshalText(text []byte) error {
 	parsed, err := strconv.Atoi(string(text))
 	*n = Number{Value: parsed}
 	if err != nil {
-		n.unread = string(text)
+		n.invalid = string(text)
 	}
 	return nil
 }
@@ -93,7 +109,7 @@ func (n *Number) UnmarshalText(text []byte) error {
 // String writes the number.
 func (n Number) String() string { return strconv.Itoa(n.Value) }
 
-// faults collects sentences about settings.
+// faults collects one error for each invalid setting.
 type faults []error
 
 func (f *faults) add(name, format string, args ...any) {
@@ -115,20 +131,26 @@ func (f *faults) oneOf(name, value string, allowed ...string) {
 }
 
 func (f *faults) number(name string, n Number, low, high int) {
-	if n.unread != "" || n.Value < low || n.Value > high {
+	if n.invalid != "" || n.Value < low || n.Value > high {
 		f.add(name, "must be a number from %d to %d", low, high)
 	}
 }
 
 func (f *faults) between(name string, d Duration, low, high time.Duration) {
-	if d.unread != "" {
-		f.add(name, "is %q, which is not a time such as 10m or 168h", d.unread)
+	if d.invalid != "" {
+		f.add(name, "is %q; it must be a duration such as 10m or 168h", d.invalid)
 	} else if d.Duration < low || d.Duration > high {
 		f.add(name, "is %v; it must be from %v to %v", d, low, high)
 	}
 }
 
-// Check reports every fault of the settings, each with the variable's name and what it may be.
+func (f *faults) page(name, page string) {
+	if reason := checkPage(page); page != "" && reason != "" {
+		f.add(name, "%s", reason)
+	}
+}
+
+// Check reports every invalid setting, with the name of its variable and the values that are allowed.
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
 	var f faults
@@ -143,14 +165,14 @@ func (s *Settings) Check() error {
 	if reason := store.CheckURL(s.DatabaseURL.Reveal()); reason != "" {
 		f.add("DATABASE_URL", "%s", reason)
 	} else if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite && s.MasterKey.Empty() && s.MasterKeyFile == "" {
-		f.add("MASTER_KEY", "must be given with PostgreSQL, the same for every replica; make one with: openssl rand -base64 32")
+		f.add("MASTER_KEY", "is required with PostgreSQL, and every replica must have the same one; create it with: openssl rand -base64 32")
 	}
 	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
-		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both given; give one", Prefix)
+		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both set; set only one", Prefix)
 	}
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
-	if s.KeyRotation.unread != "" || s.KeyRotation.Duration != 0 {
-		// A key is kept for the life of its tokens, so the shortest period bounds how many there are.
+	if s.KeyRotation.invalid != "" || s.KeyRotation.Duration != 0 {
+		// A key stays published until its last token expires, so the shortest period bounds the number of keys.
 		f.between("KEY_ROTATION", s.KeyRotation, max(time.Hour, s.AccessTokenTTL.Duration), 10*year)
 	}
 	f.between("ACCESS_TOKEN_TTL", s.AccessTokenTTL, time.Minute, 24*time.Hour)
@@ -159,12 +181,12 @@ func (s *Settings) Check() error {
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
 	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
-	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000) // 0 is no limit
+	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
 	if !s.MailsToLog() {
 		if reason := mail.CheckURL(s.SMTPURL.Reveal()); reason != "" {
-			f.add("SMTP_URL", "%s", reason) // it may hold a password, so it is not quoted
+			f.add("SMTP_URL", "%s", reason) // not quoted, since it may contain a password
 		}
 	}
 	if s.MailFrom != "" {
@@ -172,11 +194,8 @@ func (s *Settings) Check() error {
 			f.add("MAIL_FROM", "%s", reason)
 		}
 	}
-	for name, page := range map[string]string{"VERIFY_URL": s.VerifyURL, "RESET_URL": s.ResetURL} {
-		if reason := checkPage(page); page != "" && reason != "" {
-			f.add(name, "%s", reason)
-		}
-	}
+	f.page("VERIFY_URL", s.VerifyURL)
+	f.page("RESET_URL", s.ResetURL)
 	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	if reason := checkTrust(s.Proxies()); reason != "" {
@@ -190,45 +209,12 @@ func (s *Settings) Check() error {
 	return errors.Join(f...)
 }
 
-// checkPublicURL takes http and https addresses without anything behind the path. A slash at the
-// end is refused too: the issuer is compared to the byte, and others will write it without.
-func checkPublicURL(text string) (reason string) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
-		return "must be an address such as https://login.example.com"
-	case !validPort(u):
-		return "has a port that is not from 1 to 65535"
-	case !strings.HasPrefix(text, u.Scheme+"://"):
-		return "must begin with " + u.Scheme + ":// in small letters"
-	case strings.ContainsAny(text, "?# ") || u.User != nil:
-		return "must have no user, query, fragment or space"
-	case strings.HasSuffix(text, "/"):
-		return "must not end with a slash"
-	}
-	return ""
-}
-
-// checkPage takes the address of a page that a code is added to.
-func checkPage(text string) (reason string) {
-	u, err := url.Parse(text)
-	switch {
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil:
-		return "must be the address of a page, such as https://app.example.com/reset"
-	case !validPort(u):
-		return "has a port that is not from 1 to 65535"
-	case u.Query().Has("code"):
-		return "must not have the parameter code, which is added to it"
-	}
-	return ""
-}
-
-// InForce gives the settings with those filled in that follow from others: the public URL from the
-// address that is listened on, the audience, mailed links and the sender of mails from the public URL, and the
-// master key's file from the database's.
+// InForce returns the settings with the derived defaults filled in: the public URL from the address that the server
+// listens on; the audience, the mailed links and the sender of mails from the public URL; the file of the master key
+// from the file of the database.
 func (s Settings) InForce(listening string) Settings {
 	if s.PublicURL == "" {
-		host, port, _ := net.SplitHostPort(listening) // checked before
+		host, port, _ := net.SplitHostPort(listening) // Check has validated it
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			host = "localhost"
 		}
@@ -248,7 +234,7 @@ func (s Settings) InForce(listening string) Settings {
 	return s
 }
 
-// mailHost is the host of an address, where that is a name that mails can come from.
+// mailHost is the host of a URL if mails can come from it, and localhost otherwise.
 func mailHost(publicURL string) string {
 	u, err := url.Parse(publicURL)
 	if err != nil || net.ParseIP(u.Hostname()) != nil || mail.CheckFrom("no-reply@"+u.Hostname()) != "" {
@@ -257,30 +243,30 @@ func mailHost(publicURL string) string {
 	return u.Hostname()
 }
 
-// logMails is the SMTPURL by which an operator chooses to have mails in the log.
+// logMails is the SMTPURL that writes mails to the log.
 const logMails = "log:"
 
-// MailsToLog reports whether mails are written to the log instead of being sent.
+// MailsToLog reports whether the server writes mails to the log instead of sending them.
 func (s *Settings) MailsToLog() bool {
 	return s.SMTPURL.Empty() || s.SMTPURL.Reveal() == logMails
 }
 
-// CheckReach returns an error where people beyond this machine can reach a server whose mails, with the links
-// that reset passwords, would end in its log though nobody has asked for that.
+// CheckReach returns an error if other machines can reach the server and SMTPURL is not set: the server would write links
+// that reset passwords to its log without the operator having chosen that.
 func (s *Settings) CheckReach() error {
 	if !s.SMTPURL.Empty() || s.Loopback() {
 		return nil
 	}
-	return fmt.Errorf("%sSMTP_URL is not set, and people beyond this machine can reach the server (%s); "+
-		"set it to your mail server, smtp://user:password@host:587, or to %s to have every mail in the log, "+
-		"links that reset passwords included", Prefix, s.Reach(), logMails)
+	return fmt.Errorf("%sSMTP_URL is not set, and other machines can reach the server (%s); "+
+		"set it to your mail server, smtp://user:password@host:587, or to %s to write every mail to the log, "+
+		"including links that reset passwords", Prefix, s.Reach(), logMails)
 }
 
-// Loopback reports whether only this machine can reach the server: whether both the listening address and
-// the public URL, if it is set, are loopback addresses. Behind a proxy the first alone says nothing.
+// Loopback reports whether only this machine can reach the server: both the listening address and the public URL, if
+// it is set, must be loopback addresses, because a proxy makes a loopback listener public.
 func (s *Settings) Loopback() bool { return s.Reach() == "" }
 
-// Reach names the setting by which others than this machine can reach the server, or "".
+// Reach names the setting through which other machines can reach the server, or returns "".
 func (s *Settings) Reach() string {
 	if host, _, err := net.SplitHostPort(s.Listen); err != nil || !isLoopback(host) {
 		return fmt.Sprintf("%sLISTEN is %s", Prefix, s.Listen)
@@ -291,24 +277,7 @@ func (s *Settings) Reach() string {
 	return ""
 }
 
-// Plain reports whether passwords and tokens of people beyond this machine cross the network unencrypted, as
-// far as the settings say.
+// Plain reports whether, according to the settings, passwords and tokens cross the network unencrypted.
 func (s *Settings) Plain() bool {
 	return !strings.HasPrefix(s.PublicURL, "https://") && !s.Loopback()
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
-}
-
-// isPort reports whether a text is the number of a port.
-func isPort(text string, least uint64) bool {
-	port, err := strconv.ParseUint(text, 10, 16)
-	return err == nil && port >= least
-}
-
-// validPort reports whether a URL has a port that can be connected to, or none. url.Parse takes any number.
-func validPort(u *url.URL) bool {
-	return isPort(u.Port(), 1) || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
 }

@@ -4,11 +4,40 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 )
 
-// N15: trust in everybody is refused however it is split, and trust in all but one client is not.
-func TestTrustInEverybodyIsFound(t *testing.T) {
+func TestSettingsFromVariables(t *testing.T) {
+	t.Parallel()
+	s, err := FromEnv(nil)
+	if err != nil || s.Listen != "127.0.0.1:8080" || s.AccessTokenTTL.Duration != 10*time.Minute || s.RegistrationLimit.Value != 60 || s.Docs != "on" {
+		t.Errorf("the defaults are %+v, %v", s, err)
+	}
+	s, err = FromEnv([]string{
+		"SESAME_LISTEN=[::1]:0", "SESAME_MASTER_KEY=YQ==", "SESAME_REFRESH_IDLE_TTL=20m", "SESAME_CORS_ORIGINS=https://a.example, https://b.example",
+		"SESAME_DOCS=", "SESAME_TEST_POSTGRES=x", "OTHER=x", "PATH",
+	})
+	if err != nil || s.Listen != "[::1]:0" || s.MasterKey.Reveal() != "YQ==" || s.RefreshIdleTTL.Duration != 20*time.Minute || len(s.CorsOrigins.Items()) != 2 || s.Docs != "on" {
+		t.Errorf("the settings are %+v, %v", s, err)
+	}
+	_, err = FromEnv([]string{"SESAME_LISTN=x", "SESAME_DOCS=off\n", "SESAME_REGISTRATION=maybe", "SESAME_HELP=true", "SESAME_KEY_ROTATION=monthly"})
+	if err == nil {
+		t.Fatal("invalid settings are accepted")
+	}
+	for _, part := range []string{
+		"SESAME_LISTN is not a setting; did you mean SESAME_LISTEN?", "SESAME_DOCS begins or ends with white space", `SESAME_REGISTRATION is "maybe"; it must be open or closed`,
+		"SESAME_HELP is not a setting", `SESAME_KEY_ROTATION is "monthly"; it must be a duration`,
+	} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the error does not contain %q:\n%v", part, err)
+		}
+	}
+}
+
+// N15: networks that together hold every client are refused however they are split; all but one address are accepted.
+func TestTrustInEveryClientIsRefused(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, all := range []string{"0.0.0.0/0", "::/0", "2000::/3"} {
@@ -26,10 +55,10 @@ func TestTrustInEverybodyIsFound(t *testing.T) {
 			}
 			random.Shuffle(len(parts), func(i, j int) { parts[i], parts[j] = parts[j], parts[i] })
 			if checkTrust(parts) == "" {
-				t.Fatalf("%v is taken", parts)
+				t.Fatalf("%v is accepted", parts)
 			}
 			if checkTrust(append(parts, netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fc00::/7"))) == "" {
-				t.Fatalf("%v is taken with others", parts)
+				t.Fatalf("%v is accepted with others", parts)
 			}
 			client := netip.MustParseAddr("203.0.113.7")
 			if all != "0.0.0.0/0" {
@@ -45,7 +74,7 @@ func TestTrustInEverybodyIsFound(t *testing.T) {
 	}
 }
 
-// without takes one address out of networks.
+// without removes one address from networks.
 func without(networks []netip.Prefix, a netip.Addr) (rest []netip.Prefix) {
 	for _, p := range networks {
 		for p.Contains(a) && !p.IsSingleIP() {
@@ -71,7 +100,7 @@ func TestTheNearestName(t *testing.T) {
 		"SESAME_": "", "SESAME_QQQQQQ": "", "SESAME_X": "", "SESAME_A_NAME_THAT_IS_FAR_FROM_ALL": "",
 	} {
 		if got := nearest(name, known); got != want {
-			t.Errorf("%s is taken for %q, want %q", name, got, want)
+			t.Errorf("the nearest name to %s is %q, want %q", name, got, want)
 		}
 	}
 }

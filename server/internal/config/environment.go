@@ -11,17 +11,17 @@ import (
 	"sesame/server/secret"
 )
 
-// Variable is the variable of a flag: SESAME_PUBLIC_URL for public-url.
+// Variable returns the name of the variable that sets a flag: SESAME_PUBLIC_URL for public-url.
 func Variable(flag string) string {
 	return Prefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// TestPrefix begins the variables of this repository's own tests. The program ignores them.
-const TestPrefix = Prefix + "TEST_"
+// testPrefix is the prefix of the variables of this repository's tests, which the program ignores.
+const testPrefix = Prefix + "TEST_"
 
-// CheckNames returns an error for each variable of an environment ("NAME=value") that has the prefix of the
-// settings and is not one of known, so that a misspelled setting is not ignored.
-func CheckNames(environ, known []string) []error {
+// checkNames returns an error for each variable that has the prefix of the settings and is not one of known, so that
+// the server does not ignore a misspelled setting.
+func checkNames(environ, known []string) []error {
 	var names []string
 	for _, variable := range environ {
 		if name, _, _ := strings.Cut(variable, "="); strings.HasPrefix(name, Prefix) {
@@ -31,20 +31,20 @@ func CheckNames(environ, known []string) []error {
 	slices.Sort(names)
 	var f []error
 	for _, name := range slices.Compact(names) {
-		if slices.Contains(known, name) || strings.HasPrefix(name, TestPrefix) || fromKubernetes(name, names) {
+		if slices.Contains(known, name) || strings.HasPrefix(name, testPrefix) || fromKubernetes(name, names) {
 			continue
 		}
 		text := name + " is not a setting; sesame --help lists them"
 		if near := nearest(name, known); near != "" {
 			text = fmt.Sprintf("%s is not a setting; did you mean %s?", name, near)
 		}
-		f = append(f, fmt.Errorf("%s", text))
+		f = append(f, errors.New(text))
 	}
 	return f
 }
 
-// fromKubernetes reports whether Kubernetes has set a variable: it describes each Service of the namespace to
-// each container, and one called sesame, or sesame-db, has the prefix of our settings.
+// fromKubernetes reports whether Kubernetes has set a variable. It sets variables for each Service of a namespace in
+// each container, and those of a Service called sesame, or sesame-db, have the prefix of the settings.
 func fromKubernetes(name string, names []string) bool {
 	for _, other := range names {
 		service, ok := strings.CutSuffix(other, "_SERVICE_HOST")
@@ -60,8 +60,8 @@ func fromKubernetes(name string, names []string) bool {
 	return false
 }
 
-// nearest returns the name that begins like a given one, or that the fewest typing errors turn into it; "" if
-// that is too many.
+// nearest returns the known name that was probably meant: one that begins with the given name, or else the one with the
+// smallest edit distance, or "" if none is near.
 func nearest(name string, known []string) (near string) {
 	for _, candidate := range known {
 		if name != Prefix && strings.HasPrefix(candidate, name+"_") {
@@ -77,7 +77,7 @@ func nearest(name string, known []string) (near string) {
 	return near
 }
 
-// distance is the number of characters to insert, delete or replace (Levenshtein).
+// distance returns the Levenshtein distance: the number of bytes to insert, delete or replace.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {
@@ -97,27 +97,26 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-// CheckText returns an error for a value with what belongs to the file or the command that sets it: quotes,
-// which docker --env-file and systemd's shell-like files do not all remove, or a line break. It does not
-// quote the value, which may be a secret.
-func CheckText(name, value string) error {
+// checkText returns an error for a value with quotes or line breaks, which belong to the file that sets the variable:
+// docker --env-file, for example, does not remove quotes. The error does not contain the value, which may be a secret.
+func checkText(name, value string) error {
 	switch {
-	case name == Prefix+"MAIL_FROM": // a name may have quotes
+	case name == Prefix+"MAIL_FROM": // the name of the sender may have quotes
 		return nil
 	case strings.Contains(value, `"`) || strings.HasPrefix(value, "'") || strings.HasSuffix(value, "'"):
-		return fmt.Errorf("%s has quotes in its value; leave them out, they are not removed here", name)
+		return fmt.Errorf("%s has quotes in its value, which the server would not remove; leave them out", name)
 	case name == Prefix+"MASTER_KEY": // read from files, which end with a line break
 		return nil
 	case strings.TrimSpace(value) != value || strings.ContainsFunc(value, isControl):
-		return fmt.Errorf("%s has white space at an end of its value, or a control character in it", name)
+		return fmt.Errorf("%s begins or ends with white space, or contains a control character; remove it", name)
 	}
 	return nil
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
-// FromEnv reads the settings from variables in the form of os.Environ, as the command line does: unknown variables with
-// the prefix and values that cannot be used are errors, all in one.
+// FromEnv reads the settings from variables in the form of os.Environ, NAME=value, exactly as the command line does:
+// with the same defaults, and with one error that names every unknown SESAME_ variable and every invalid value.
 func FromEnv(environ []string) (Settings, error) {
 	var s Settings
 	values := map[string]string{}
@@ -125,30 +124,34 @@ func FromEnv(environ []string) (Settings, error) {
 		name, value, _ := strings.Cut(variable, "=")
 		values[name] = value
 	}
-	var flags []*kong.Flag
-	parser, err := kong.New(&s, kong.NoDefaultHelp(), kong.Resolvers(Resolver(func(name string) string { return values[name] }, &flags)))
+	parser, err := kong.New(&s, kong.NoDefaultHelp(), Variables(func(name string) string { return values[name] }))
 	if err != nil {
 		return s, err
 	}
-	flags = parser.Model.Flags
 	if _, err = parser.Parse(nil); err != nil {
 		return s, err
 	}
-	return s, errors.Join(CheckVariables(environ, flags), s.Check())
+	return s, errors.Join(CheckVariables(environ, Flags(parser)), s.Check())
 }
 
-// Resolver reads the flags of settings from variables: --public-url from SESAME_PUBLIC_URL.
-func Resolver(getenv func(string) string, settings *[]*kong.Flag) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		if value := getenv(Variable(flag.Name)); value != "" && slices.Contains(*settings, flag) {
+// Variables is a parser's option that reads the settings from variables: --public-url from SESAME_PUBLIC_URL. The flags
+// of a single command are no settings and have no variable.
+func Variables(getenv func(string) string) kong.Option {
+	return kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
+		if value := getenv(Variable(flag.Name)); value != "" && path.App != nil && flag.Name != "help" {
 			return value, nil
 		}
 		return nil, nil
-	})
+	}))
 }
 
-// CheckVariables finds variables with the prefix that are no settings, and characters in values that cannot be part
-// of any.
+// Flags returns the flags of a parser that are settings.
+func Flags(parser *kong.Kong) []*kong.Flag {
+	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
+}
+
+// CheckVariables returns one error for all variables with the prefix of the settings that are no settings, and for all
+// values with characters that no setting can have.
 func CheckVariables(environ []string, settings []*kong.Flag) error {
 	known := make([]string, len(settings))
 	var texts []error
@@ -156,12 +159,12 @@ func CheckVariables(environ []string, settings []*kong.Flag) error {
 		known[i] = Variable(flag.Name)
 		switch value := flag.Target.Interface().(type) {
 		case string:
-			texts = append(texts, CheckText(known[i], value))
+			texts = append(texts, checkText(known[i], value))
 		case List:
-			texts = append(texts, CheckText(known[i], string(value)))
+			texts = append(texts, checkText(known[i], string(value)))
 		case secret.Text:
-			texts = append(texts, CheckText(known[i], value.Reveal()))
+			texts = append(texts, checkText(known[i], value.Reveal()))
 		}
 	}
-	return errors.Join(append(CheckNames(environ, known), texts...)...)
+	return errors.Join(append(checkNames(environ, known), texts...)...)
 }

@@ -1,17 +1,19 @@
 package config
 
 import (
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
 
-// List is comma-separated texts.
+// List is a list of texts that are separated by commas.
 type List string
 
-// Items are the texts of a list, without the white space around them.
+// Items returns the texts of a list without the white space around them.
 func (l List) Items() []string {
 	if strings.TrimSpace(string(l)) == "" {
 		return nil
@@ -23,7 +25,7 @@ func (l List) Items() []string {
 	return items
 }
 
-// Proxies are the networks of the trusted proxies that checkNetwork accepts.
+// Proxies returns the networks of the trusted proxies.
 func (s *Settings) Proxies() []netip.Prefix {
 	var networks []netip.Prefix
 	for _, item := range s.TrustedProxies.Items() {
@@ -34,26 +36,26 @@ func (s *Settings) Proxies() []netip.Prefix {
 	return networks
 }
 
-const trustsEverybody = "trusts every client: any of them could spoof its IP address"
+const trustsEveryClient = "trusts every client: any of them could spoof its IP address"
 
-// checkNetwork returns why a text is not a network of proxies, or "". Bits beyond the prefix are mistakes:
-// 10.1.2.3/8 may be meant to be less than 10.0.0.0/8.
+// checkNetwork returns why a text cannot be a network of proxies, or "". It refuses bits beyond the prefix, because
+// the operator may have meant fewer addresses: 10.1.2.3/8 would trust all of 10.0.0.0/8.
 func checkNetwork(text string) (reason string) {
 	prefix, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
 		return "is not a network such as 10.0.0.0/8 or 192.0.2.1/32"
 	case prefix.Addr().Is4In6():
-		return "is an IPv4 network in the form of IPv6; write it as IPv4, such as 10.0.0.0/8"
+		return "is an IPv4 network in IPv6 notation; write it as IPv4, such as 10.0.0.0/8"
 	case prefix.Masked() != prefix:
 		return "has bits beyond its prefix; write " + prefix.Masked().String()
 	case prefix.Bits() == 0:
-		return trustsEverybody
+		return trustsEveryClient
 	}
 	return ""
 }
 
-// Where clients of the internet can come from: all of IPv4 but notClients, and the unicast space of IPv6.
+// Clients on the internet have addresses in all of IPv4 except notClients, and in the unicast space of IPv6.
 var (
 	allIPv4     = netip.MustParsePrefix("0.0.0.0/0")
 	unicastIPv6 = netip.MustParsePrefix("2000::/3")
@@ -64,19 +66,19 @@ var (
 	}
 )
 
-// checkTrust returns why the networks are no trust in some proxies but in everybody, however the whole is
-// split, or "".
+// checkTrust returns a reason if the networks together hold every address that a client can have, however the space is
+// split into networks, or "".
 func checkTrust(networks []netip.Prefix) (reason string) {
 	if slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Bits() == 0 }) {
-		return "" // checkNetwork names it
+		return "" // checkNetwork reports it
 	}
 	if covered(allIPv4, append(slices.Clone(notClients), networks...)) || covered(unicastIPv6, networks) {
-		return "is a list of networks that together " + strings.Replace(trustsEverybody, "trusts", "trust", 1)
+		return "is a list of networks that together " + strings.Replace(trustsEveryClient, "trusts", "trust", 1)
 	}
 	return ""
 }
 
-// covered reports whether networks hold every address of a space.
+// covered reports whether the networks together hold every address of a space.
 func covered(space netip.Prefix, networks []netip.Prefix) bool {
 	overlap := false
 	for _, network := range networks {
@@ -92,37 +94,86 @@ func covered(space netip.Prefix, networks []netip.Prefix) bool {
 	return covered(lower, networks) && covered(upper, networks)
 }
 
-// halves splits a network in two.
+// halves splits a network into two of the same size.
 func halves(p netip.Prefix) (lower, upper netip.Prefix) {
 	bits := p.Bits()
 	bytes := p.Addr().AsSlice()
 	lower = netip.PrefixFrom(p.Addr(), bits+1)
 	bytes[bits/8] |= 0x80 >> (bits % 8)
-	second, _ := netip.AddrFromSlice(bytes) // it has the length of an address
+	second, _ := netip.AddrFromSlice(bytes) // never fails: bytes came from an address
 	return lower, netip.PrefixFrom(second, bits+1)
 }
 
-// checkOrigin says why a text is not an origin as browsers send it (RFC 6454 §6.2), or nothing. It is
-// compared to the byte, so a default port and capitals would never match.
+// checkOrigin returns why a text is not an origin in the form that browsers send (RFC 6454 §6.2), or "". Origins are
+// compared byte for byte, so a default port or capitals would never match.
 func checkOrigin(text string) (reason string) {
 	u, err := url.Parse(text)
 	switch {
 	case text == "*":
-		return "would let the pages of everybody in; name each origin"
+		return "would allow every origin; list each origin"
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != text:
 		return "must be an origin such as https://app.example.com, without a path or a slash at the end"
 	case !validPort(u):
 		return "has a port that is not from 1 to 65535"
 	case strings.ContainsAny(u.Host, "*?"):
-		return "must be exact, without wildcards"
+		return "must not contain wildcards"
 	case strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII }):
-		return "must have the ASCII form of its name (xn--…), as browsers send it"
+		return "must have its host name in ASCII (xn--…), as browsers send it"
 	case strings.HasPrefix(u.Port(), "0"):
-		return "must have a port without zeros before it, as browsers send it"
+		return "must have a port without leading zeros, as browsers send it"
 	case strings.ToLower(text) != text:
-		return "must be in small letters, as browsers send it"
+		return "must be in lower case, as browsers send it"
 	case u.Scheme == "http" && u.Port() == "80" || u.Scheme == "https" && u.Port() == "443":
-		return "must leave the default port out, as browsers do"
+		return "must omit the default port, as browsers do"
 	}
 	return ""
+}
+
+// checkPublicURL returns why a text cannot be the public URL, or "". A slash at the end is refused because issuers are
+// compared byte for byte, and other services would configure it without the slash.
+func checkPublicURL(text string) (reason string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return "must be a URL such as https://login.example.com"
+	case !validPort(u):
+		return "has a port that is not from 1 to 65535"
+	case !strings.HasPrefix(text, u.Scheme+"://"):
+		return "must begin with " + u.Scheme + ":// in lower case"
+	case strings.ContainsAny(text, "?# ") || u.User != nil:
+		return "must have no user, query, fragment or space"
+	case strings.HasSuffix(text, "/"):
+		return "must not end with a slash"
+	}
+	return ""
+}
+
+// checkPage returns why a text cannot be the URL of a page to which a code is added, or "".
+func checkPage(text string) (reason string) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil:
+		return "must be the URL of a page, such as https://app.example.com/reset"
+	case !validPort(u):
+		return "has a port that is not from 1 to 65535"
+	case u.Query().Has("code"):
+		return "must not have the parameter code, which the server adds"
+	}
+	return ""
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}
+
+// isPort reports whether a text is a port number that is not less than a minimum.
+func isPort(text string, minimum uint64) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port >= minimum
+}
+
+// validPort reports whether a URL has no port or one from 1 to 65535. url.Parse accepts any number.
+func validPort(u *url.URL) bool {
+	return isPort(u.Port(), 1) || u.Port() == "" && !strings.HasSuffix(u.Host, ":")
 }
