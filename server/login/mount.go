@@ -34,7 +34,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	document := sesame.OpenAPI
 	if openAPI != nil {
 		var err error
-		if document, err = openapi.Merge(openapi.Document{Name: "openapi.yaml", Text: openAPI}, openapi.Document{Name: "Sesame's openapi.yaml", Text: sesame.OpenAPI}); err != nil {
+		if document, err = openapi.AddLogin(openapi.Document{Name: "openapi.yaml", Text: openAPI}); err != nil {
 			return err
 		}
 	}

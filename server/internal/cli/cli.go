@@ -2,6 +2,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,7 +104,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 		fmt.Fprintf(w.Stderr, "sesame: invalid settings:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 		return 2
 	}
-	if err = command.Run(&program{&line.Settings, w, ctx, flags, line.User.Contract + line.Client.Contract}); err != nil && !errors.Is(err, context.Canceled) {
+	if err = command.Run(&program{&line.Settings, w, ctx, flags, cmp.Or(line.User.Contract, line.Client.Contract, line.Mock.Contract)}); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(w.Stderr, "sesame:", err)
 		return 1
 	}

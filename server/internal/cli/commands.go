@@ -32,18 +32,23 @@ import (
 // that one which is cut off is too long all the same.
 const maxPassword = 4 << 10
 
-// rules is the contract, for commands that serve nothing but go by it: Sesame's, and the user's own beside it if there
-// is one.
+// document is the contract: Sesame's, merged with the user's own document if --contract names one.
+func (p *program) document() ([]byte, error) {
+	if p.contract == "" {
+		return sesame.OpenAPI, nil
+	}
+	text, err := os.ReadFile(p.contract)
+	if err != nil {
+		return nil, err
+	}
+	return openapi.AddLogin(openapi.Document{Name: p.contract, Text: text})
+}
+
+// rules is the compiled contract, for commands that check arguments against it.
 func (p *program) rules() (*contract.Contract, error) {
-	document := sesame.OpenAPI
-	if p.contract != "" {
-		text, err := os.ReadFile(p.contract)
-		if err != nil {
-			return nil, err
-		}
-		if document, err = openapi.Merge(openapi.Document{Name: p.contract, Text: text}, openapi.Document{Name: "Sesame's openapi.yaml", Text: document}); err != nil {
-			return nil, err
-		}
+	document, err := p.document()
+	if err != nil {
+		return nil, err
 	}
 	return contract.CompileShared(document, map[string]contract.Scheme{"OAuth2Password": nobody, "ClientBasic": nobody}, httpapi.Serves)
 }

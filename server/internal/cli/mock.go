@@ -7,19 +7,19 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"sesame"
 	"sesame/docs"
 	"sesame/server/internal/app"
 	"sesame/server/internal/mock"
 )
 
 type mockCommand struct {
-	Spec string `placeholder:"FILE" help:"The OpenAPI document to stand in for, YAML or JSON. (default: Sesame's own)"`
+	Spec     string `placeholder:"FILE" xor:"document" help:"The OpenAPI document to stand in for, YAML or JSON. (default: Sesame's own)"`
+	Contract string `type:"existingfile" placeholder:"FILE" xor:"document" help:"Your own openapi.yaml, to stand in for a server that has its operations beside Sesame's."`
 }
 
 // Run answers from a contract until the program is told to stop.
 func (c *mockCommand) Run(p *program) error {
-	document, err := c.document()
+	document, err := c.document(p)
 	if err != nil {
 		return err
 	}
@@ -54,11 +54,15 @@ func (c *mockCommand) Run(p *program) error {
 	return app.Serve(p.ctx, listener, e, log, func() {})
 }
 
-func (c *mockCommand) document() (*mock.Document, error) {
-	if c.Spec == "" {
-		return mock.Read(sesame.OpenAPI)
+func (c *mockCommand) document(p *program) (*mock.Document, error) {
+	if c.Spec != "" {
+		return mock.Load(c.Spec)
 	}
-	return mock.Load(c.Spec)
+	text, err := p.document()
+	if err != nil {
+		return nil, err
+	}
+	return mock.Read(text)
 }
 
 // introduce says what a newcomer to the mock needs to know.

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"sesame"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -21,6 +23,11 @@ import (
 type Document struct {
 	Name string
 	Text []byte // YAML or JSON
+}
+
+// AddLogin merges a service's document with Sesame's.
+func AddLogin(service Document) ([]byte, error) {
+	return Merge(service, Document{Name: "Sesame's openapi.yaml", Text: sesame.OpenAPI})
 }
 
 // merger collects everything that keeps two documents apart.
