@@ -63,7 +63,7 @@ fuzz: ## TIME=20s: try every fuzz target for so long
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/internal/bench
 
-soak: ## flood a server with logins and fill one with accounts, in three minutes; writes docs/soak.md
+soak: ## flood servers with requests and fill one with accounts, in about two minutes; writes docs/soak.md
 	go run ./server/internal/bench -soak
 
 rename: ## MODULE=example.com/team/login: give your clone a module path of its own

@@ -1,10 +1,16 @@
+//go:build linux
+
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,166 +18,174 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"sesame/server/internal/postgrestest"
 )
 
-const (
-	startTimeout = 20 * time.Second
-	stopTimeout  = 10 * time.Second
-)
-
-// program is a running server.
-type program struct {
-	address string // host and port
-	cmd     *exec.Cmd
-	logFile string
-	exited  chan struct{} // closed when it has ended
+// bench is what a run needs before anything is measured.
+type bench struct {
+	plan
+	ctx      context.Context
+	module   string // the folder with go.mod
+	dir      string // temporary
+	program  string // the server of this tree
+	key      string // the master key
+	postgres *postgrestest.Server
+	running  []*process
 }
 
-// launch starts a program with this environment and no other, so that no SESAME_* or GOGC of the
-// caller's changes what is measured. What it prints goes to a file, as in production.
-func launch(cmd *exec.Cmd, logFile string, environment ...string) (*program, error) {
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+// newBench compiles the server as a release is compiled.
+func newBench(ctx context.Context, p plan) (*bench, error) {
+	b := &bench{plan: p, ctx: ctx}
+	var err error
+	if b.dir, err = os.MkdirTemp("", "sesame-bench-"); err != nil {
+		return b, err
+	}
+	var key [32]byte
+	rand.Read(key[:])
+	b.key, b.program = base64.StdEncoding.EncodeToString(key[:]), filepath.Join(b.dir, "sesame")
+	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
-		return nil, fmt.Errorf("open a log: %w", err)
+		return b, err
 	}
-	defer log.Close()
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(logFile)}, environment...)
-	cmd.Stderr = log
-	if cmd.Stdout == nil {
-		cmd.Stdout = log
+	b.module = strings.TrimSpace(string(module))
+	compile := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.program, "./server")
+	compile.Dir, compile.Env = b.module, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := compile.CombinedOutput(); err != nil {
+		return b, fmt.Errorf("build the server: %w\n%s", err, out)
 	}
-	cmd.SysProcAttr = attributes()
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start: %w", err)
+	// PostgreSQL keeps its safe defaults and is reached over TCP, as in production.
+	b.postgres, err = postgrestest.Start(ctx, postgrestest.OverTCP)
+	if errors.Is(err, postgrestest.ErrNotInstalled) && os.Getenv("SESAME_TEST_REQUIRE_ALL") != "1" {
+		fmt.Fprintln(os.Stderr, "without PostgreSQL:", err)
+		err = nil
 	}
-	p := &program{cmd: cmd, logFile: logFile, exited: make(chan struct{})}
-	go func() {
-		cmd.Wait()
-		close(p.exited)
-	}()
-	return p, nil
+	return b, err
 }
 
-// launchChild starts this very program as one of those to compare with.
-func launchChild(dir string, args ...string) (*program, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+func (b *bench) close() {
+	for _, p := range b.running {
+		p.stop()
 	}
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("make a pipe: %w", err)
+	b.running = nil
+	if b.postgres != nil {
+		b.postgres.Stop()
+		b.postgres = nil
 	}
-	defer reader.Close()
-	cmd := exec.Command(self, args...)
-	cmd.Stdout = writer
-	p, err := launch(cmd, filepath.Join(dir, args[0]+".log"))
-	writer.Close()
+	os.RemoveAll(b.dir)
+}
+
+// process is a running server.
+type process struct {
+	url    string
+	cmd    *exec.Cmd
+	output *bytes.Buffer // its log; read it when the process has ended
+	exited chan struct{}
+}
+
+// start runs a program until the bench ends, with these variables and no others.
+func (b *bench) start(program string, args []string, url string, environ ...string) (*process, error) {
+	p := &process{url: url, cmd: exec.Command(program, args...), output: &bytes.Buffer{}, exited: make(chan struct{})}
+	log, err := os.Create(filepath.Join(b.dir, fmt.Sprintf("%d.log", len(b.running)))) // not a pipe, as in production
 	if err != nil {
 		return nil, err
 	}
-	line, err := bufio.NewReader(reader).ReadString('\n')
-	if err != nil {
-		p.stop()
-		return nil, fmt.Errorf("%s did not say where it listens: %w", args[0], err)
+	defer log.Close()
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(environ, "PATH="+os.Getenv("PATH"), "HOME="+b.dir), log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
 	}
-	p.address = strings.TrimSpace(line)
+	b.running = append(b.running, p)
+	go func() { p.cmd.Wait(); close(p.exited) }()
 	return p, nil
 }
 
-// launchServer starts Sesame with everything that is on by default. It does not wait.
-func (b *built) launchServer(name, databaseURL string, environment ...string) (*program, error) {
+// server runs Sesame with everything that is on by default, and waits until it is ready.
+func (b *bench) server(program, database string, settings ...string) (*process, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	p, err := launch(exec.Command(b.binary, "serve"), filepath.Join(b.dir, name+".log"), append(environment,
-		"SESAME_LISTEN="+address,
-		"SESAME_DATABASE_URL="+databaseURL,
-		"SESAME_MASTER_KEY="+b.masterKey,
-		"SESAME_LOG_FORMAT=json",
-		// The issuer, which has to stay the same when a server is started again on another port.
-		"SESAME_PUBLIC_URL=http://127.0.0.1:8080")...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	p.address = address
-	return p, nil
-}
-
-// startServer starts Sesame and waits until it is ready.
-func (b *built) startServer(ctx context.Context, name, databaseURL string, environment ...string) (*program, error) {
-	p, err := b.launchServer(name, databaseURL, environment...)
+	p, err := b.start(program, []string{"serve"}, "http://"+address, append(settings, "SESAME_LISTEN="+address, "SESAME_DATABASE_URL="+database,
+		"SESAME_MASTER_KEY="+b.key, "SESAME_LOG_FORMAT=json", "SESAME_REGISTRATION_LIMIT=0", "SESAME_TRUSTED_PROXIES=127.0.0.1/32",
+		"SESAME_PUBLIC_URL=http://127.0.0.1:8080", "SESAME_SMTP_URL=log:")...) // the issuer stays the same at another port
 	if err != nil {
 		return nil, err
 	}
-	if err := p.waitFor(ctx, "/readyz", ""); err != nil {
-		p.stop()
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return p, nil
+	return p, p.wait("/readyz", "")
 }
 
-// waitFor repeats a GET until its answer is 200.
-func (p *program) waitFor(ctx context.Context, path, token string) error {
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	for {
-		_, err := expect(200, p.address, get(path, p.address, token))
-		if err == nil {
+// wait asks until the answer is 200.
+func (p *process) wait(path, token string) error {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Microsecond) {
+		if status, _, err := send(http.DefaultClient, request{"GET", p.url + path, token, "", ""}, ""); err == nil && status == 200 {
 			return nil
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("it ended at start:\n%s", p.log())
-		case <-ctx.Done():
-			return fmt.Errorf("GET %s: %w (%w)\n%s", path, err, ctx.Err(), p.log())
-		case <-time.After(200 * time.Microsecond):
+			return errors.New("the server ended at its start")
+		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("GET %s is not answered", path)
 		}
 	}
 }
 
-// stop asks the program to end, and makes it.
-func (p *program) stop() {
+func (p *process) stop() {
 	p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.exited:
-	case <-time.After(stopTimeout):
+	case <-time.After(15 * time.Second):
 		p.cmd.Process.Kill()
 		<-p.exited
 	}
 }
 
-// memory returns a figure of /proc/PID/status in bytes: VmRSS, what is resident now, or VmHWM, the
-// most that ever was.
-func (p *program) memory(field string) (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("read a program's memory: %w", err)
+// cpu is the CPU time that the process has used, user and system, by the kernel's clock in nanoseconds.
+func (p *process) cpu() time.Duration {
+	const scheduler = 2 // CPUCLOCK_SCHED
+	var spec unix.Timespec
+	if err := unix.ClockGettime(int32(^p.cmd.Process.Pid<<3|scheduler), &spec); err != nil {
+		return 0 // it has ended; the requests fail too
 	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, field+":"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
-			return kib << 10, err
-		}
-	}
-	return 0, fmt.Errorf("/proc/PID/status has no %s", field)
+	return time.Duration(spec.Nano())
 }
 
-// log returns the end of what the program printed, for an error message.
-func (p *program) log() string {
-	content, err := os.ReadFile(p.logFile)
-	if err != nil {
-		return err.Error()
+// memory is a figure of /proc/PID/status in MiB: VmRSS, what is resident now, or VmHWM, the most that was.
+func (p *process) memory(field string) float64 {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	for line := range strings.Lines(string(status)) {
+		if value, ok := strings.CutPrefix(line, field+":"); ok {
+			kib, _ := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
+			return kib / 1024
+		}
 	}
-	return string(content[max(0, len(content)-2000):])
+	return 0
 }
 
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
+		return "", err
 	}
 	defer listener.Close()
 	return listener.Addr().String(), nil
+}
+
+// sqlite is the URL of a database in the temporary folder.
+func (b *bench) sqlite(name string) string { return "sqlite:" + filepath.Join(b.dir, name+".db") }
+
+// users imports accounts, as JSON lines.
+func (b *bench) users(program, database, lines string) error {
+	cmd := exec.CommandContext(b.ctx, program, "user", "import", "-")
+	cmd.Env = []string{"SESAME_DATABASE_URL=" + database, "SESAME_MASTER_KEY=" + b.key}
+	cmd.Stdin = strings.NewReader(lines)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("user import: %w\n%s", err, out)
+	}
+	return nil
 }

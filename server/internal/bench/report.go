@@ -1,139 +1,187 @@
+//go:build linux
+
 package main
 
 import (
 	"fmt"
-	"math"
+	"os"
+	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// figures are everything that a run has measured.
-type figures struct {
-	plan    plan
-	cases   []*benchCase
-	process process
-	alike   enumeration
-	busy    string // how many programs wanted a core when the run began
+// spread is the median of some values, and the quartiles around it.
+type spread struct{ median, low, high float64 }
+
+func spreadOf(values []float64) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	at := func(share float64) float64 { return sorted[int(share*float64(len(sorted)-1)+0.5)] }
+	return spread{at(0.5), at(0.25), at(0.75)}
 }
 
-func (f figures) find(name string) *benchCase {
-	for _, c := range f.cases {
-		if c.name == name {
-			return c
-		}
+// micros is the CPU time of a request of a round, in microseconds.
+func (r round) micros() float64 { return float64(r.cpu) / 1e3 / float64(len(r.took)) }
+
+func (c *bcase) cpu() spread {
+	values := make([]float64, len(c.rounds))
+	for i, r := range c.rounds {
+		values[i] = r.micros()
 	}
-	return nil
+	return spreadOf(values)
 }
 
-// failed says that there were answers other than 200: such a run has measured something else.
-func (f figures) failed() error {
-	for _, c := range f.cases {
-		if n := c.failures(); n > 0 {
-			return fmt.Errorf("%s: %d answers were not 200\n%s", c.name, n, c.server.log())
-		}
+// over compares the CPU time of two cases, round by round.
+func (c *bcase) over(other *bcase) spread {
+	values := make([]float64, len(c.rounds))
+	for i, r := range c.rounds {
+		values[i] = r.micros() / other.rounds[i].micros()
 	}
-	return nil
+	return spreadOf(values)
 }
 
-// tables is what both the terminal and the document show.
-func (f figures) tables() string {
-	return "## Requests\n\n" + f.requests() + "\n## Answered alike\n\n" + alikeTable("a login refused for", f.alike.logins) + "\n" +
-		alikeTable("a login refused where all hashes are imported, for", f.alike.imported) + "\n" + mixedTable(f.alike.mixed) + "\n" +
-		alikeTable("a reset asked for", f.alike.resets) + "\n## Aims\n\n" + f.aims()
-}
+func (s spread) times() string { return fmt.Sprintf("%.3f (%.3f to %.3f)", s.median, s.low, s.high) }
 
-func (f figures) requests() string {
-	rows := [][]string{{"case", "CPU a request", "low to high", "times bare", "low to high", "p50", "p99", "requests/s", "failures"}}
-	bare := f.find(caseBare)
-	for _, c := range f.cases {
-		cpu := c.each(round.cpuPerRequest)
-		ratio, ratioSpread := "", ""
-		if c.duration == bare.duration { // the cases that do not hash
-			r := c.against(bare, round.cpuPerRequest)
-			ratio, ratioSpread = fmt.Sprintf("%.2f", r.median), fmt.Sprintf("%.2f to %.2f", r.low, r.high)
-		}
-		latencies := c.latencies()
-		rows = append(rows, []string{
-			c.name, micro(cpu.median), micro(cpu.low) + " to " + micro(cpu.high), ratio, ratioSpread,
-			milli(percentile(latencies, 0.50)), milli(percentile(latencies, 0.99)),
-			fmt.Sprintf("%.0f", c.each(round.perSecond).median), fmt.Sprint(c.failures()),
-		})
+func (s spread) micros() string {
+	if s.median > 1000 {
+		return fmt.Sprintf("%.2f ms", s.median/1000)
 	}
-	return table(rows)
-}
-
-// aim is one figure beside what it should be.
-type aim struct {
-	name  string
-	value spread
-	show  func(float64) string
-	limit float64 // none if 0
-	least bool    // whether the limit is the least and not the most
-}
-
-func (f figures) aims() string {
-	const mib = 1 << 20
-	login, hash, bare := f.find(caseLogin), f.find(caseHash), f.find(caseBare)
-	times := func(v float64) string { return fmt.Sprintf("%.3f", v) }
-	percent := func(v float64) string { return fmt.Sprintf("%.1f %%", 100*v) }
-	mebibytes := func(v float64) string { return fmt.Sprintf("%.1f MiB", v/mib) }
-	all := []aim{
-		{name: "CPU of GET /users/me, SQLite, over that of the bare handler", value: f.find(caseMeSQLite).against(bare, round.cpuPerRequest), show: times, limit: 2.3},
-		{name: "CPU of a refresh, SQLite", value: f.find(caseRefreshSQLite).each(round.cpuPerRequest), show: micro, limit: 150},
-		{name: "CPU of a login, over that of a bare hash", value: login.against(hash, round.cpuPerRequest), show: times, limit: 1.03},
-		{name: "Logins, as a share of the bare hashes in the same time", value: login.against(hash, round.perSecond), show: percent, limit: 0.95, least: true},
-		{name: "Medians of refused logins, apart", value: exactly(apart(f.alike.logins)), show: percent, limit: 0.05},
-		{name: "Medians of refused logins where all hashes are imported, apart", value: exactly(apart(f.alike.imported)), show: percent, limit: 0.05},
-		{name: "Slow refusals where half of the hashes are imported, apart", value: exactly(math.Abs(slowShare(f.alike.mixed[0]) - slowShare(f.alike.mixed[1]))), show: percent, limit: 0.15},
-		{name: "Medians of resets asked for, apart", value: exactly(apart(f.alike.resets)), show: percent, limit: 0.05},
-		{name: "Start to the first answer", value: f.process.start, show: func(v float64) string { return fmt.Sprintf("%.1f ms", v) }, limit: 40},
-		{name: "Resident memory, idle", value: exactly(f.process.idle), show: mebibytes, limit: 24 * mib},
-		{name: "Resident memory, peak while logging in", value: exactly(f.process.peak), show: mebibytes, limit: 90 * mib},
-		{name: "Binary", value: exactly(f.process.binaryBytes), show: func(v float64) string { return fmt.Sprintf("%.1f MB", v/1e6) }, limit: 36e6},
-	}
-	if postgres := f.find(caseMePostgres); postgres != nil {
-		me := aim{name: "CPU of GET /users/me, PostgreSQL, over that of the bare handler", value: postgres.against(bare, round.cpuPerRequest), show: times, limit: 4.5}
-		all = slices.Insert(all, 1, me)
-	}
-	rows := [][]string{{"figure", "measured", "low to high", "aim", "met"}}
-	for _, a := range all {
-		rows = append(rows, a.row())
-	}
-	return table(rows)
-}
-
-func exactly[N int64 | float64](value N) spread {
-	v := float64(value)
-	return spread{median: v, low: v, high: v}
-}
-
-func (a aim) row() []string {
-	relation, met := "at most ", a.value.median <= a.limit
-	if a.least {
-		relation, met = "at least ", a.value.median >= a.limit
-	}
-	between := ""
-	if a.value.low != a.value.high {
-		between = a.show(a.value.low) + " to " + a.show(a.value.high)
-	}
-	verdict := "no"
-	if met {
-		verdict = "yes"
-	}
-	return []string{a.name, a.show(a.value.median), between, relation + a.show(a.limit), verdict}
-}
-
-// micro shows microseconds, as milliseconds where there are many.
-func micro(v float64) string {
-	if v >= 1000 {
-		return fmt.Sprintf("%.2f ms", v/1000)
-	}
-	return fmt.Sprintf("%.1f µs", v)
+	return fmt.Sprintf("%.1f µs", s.median)
 }
 
 func milli(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }
+
+// ratioTable shows pairs of cases: the second over the first.
+func ratioTable(pairs [][2]*bcase) string {
+	rows := [][]string{{"operation", "CPU a request", "and", "ratio (quartiles)"}}
+	for _, p := range pairs {
+		rows = append(rows, []string{p[0].name, p[0].cpu().micros(), p[1].cpu().micros(), p[1].over(p[0]).times()})
+	}
+	return table(rows)
+}
+
+// figures are what a run has measured.
+type figures struct {
+	busy                       string
+	cases                      []*bcase // the first two are the bare ones
+	starts                     []float64
+	idle, peak, binary         float64
+	groups                     []*group
+	flood, network, sizes, aim [][]string // of a soak
+}
+
+func (f *figures) find(name string) *bcase {
+	i := slices.IndexFunc(f.cases, func(c *bcase) bool { return c.name == name })
+	if i < 0 {
+		return nil
+	}
+	return f.cases[i]
+}
+
+// bound adds a row to the aims: a figure that must be at most, or at least, a limit.
+func (f *figures) bound(name string, value float64, relation string, limit float64, format string) {
+	met := map[bool]string{true: "yes", false: "no"}[value <= limit && relation == "at most" || value >= limit && relation == "at least"]
+	f.aim = append(f.aim, []string{name, fmt.Sprintf(format, value), relation + " " + fmt.Sprintf(format, limit), met})
+}
+
+func (f *figures) tables() string {
+	rows := [][]string{{"case", "CPU a request", "times bare (quartiles)", "p50", "p99", "requests/s"}}
+	for _, c := range f.cases {
+		var took []time.Duration
+		var elapsed time.Duration
+		for _, r := range c.rounds {
+			took, elapsed = append(took, r.took...), elapsed+r.elapsed
+		}
+		slices.Sort(took)
+		bare := f.cases[0]
+		if strings.HasPrefix(c.name, "Login") || c == f.cases[1] {
+			bare = f.cases[1]
+		}
+		rows = append(rows, []string{c.name, c.cpu().micros(), c.over(bare).times(), milli(percentile(took, 0.5)), milli(percentile(took, 0.99)),
+			fmt.Sprintf("%.0f", float64(len(took))/elapsed.Seconds())})
+	}
+	text := "## Requests\n\n" + table(rows) + "\n## Answered alike\n\n"
+	f.bound("CPU of GET /users/me, SQLite, over that of the bare handler", f.find("GET /users/me, SQLite").over(f.cases[0]).median, "at most", 2.3, "%.3f")
+	if c := f.find("GET /users/me, PostgreSQL"); c != nil {
+		f.bound("CPU of GET /users/me, PostgreSQL, over that of the bare handler", c.over(f.cases[0]).median, "at most", 4.5, "%.3f")
+	}
+	f.bound("CPU of a refresh, SQLite", f.find("Refresh, SQLite").cpu().median, "at most", 150, "%.1f µs")
+	f.bound("CPU of a login, over that of a bare hash", f.find("Login, SQLite").over(f.cases[1]).median, "at most", 1.03, "%.3f")
+	for _, g := range f.groups {
+		rows := [][]string{{g.title, "tries", "median", "slow"}}
+		for _, k := range g.kinds {
+			rows = append(rows, []string{k.name, fmt.Sprint(len(k.took)), milli(percentile(k.took, 0.5)), fmt.Sprintf("%.0f %%", 100*k.slow())})
+		}
+		text += table(rows) + "\n"
+		limit, what := 5.0, "Medians apart: "
+		if g.mixed() {
+			limit, what = 15, "Shares of slow answers apart: "
+		}
+		f.bound(what+strings.TrimSuffix(strings.TrimSuffix(g.title, " for"), ","), 100*g.apart(), "at most", limit, "%.1f %%")
+	}
+	f.bound("Start to the first answer", spreadOf(f.starts).median, "at most", 40, "%.1f ms")
+	f.bound("Resident memory, idle", f.idle, "at most", 36, "%.1f MiB")
+	f.bound("Resident memory, peak while logging in", f.peak, "at most", 90, "%.1f MiB")
+	f.bound("Binary", f.binary, "at most", 36, "%.1f MB")
+	return text + "## Aims\n\n" + f.aims()
+}
+
+func (f *figures) aims() string {
+	return table(append([][]string{{"figure", "measured", "aim", "met"}}, f.aim...))
+}
+
+// document is docs/benchmarks.md.
+func (f *figures) document(p plan) string {
+	f.aim = nil
+	return heading("Benchmarks", "bench", f.busy) + f.tables() + fmt.Sprintf(`
+## How it is measured
+
+- Over %d loopback connections, each of which sends its next request when it has the answer to the last one.
+- Every server is a process of its own. *CPU* is what the kernel's clock says that this process used, user and system,
+  divided by the requests; the load generator and PostgreSQL are not in it. They share the cores with the server, so
+  requests/s says more about the machine than about Sesame.
+- Sesame is compiled with `+"`-trimpath -ldflags='-s -w'`"+` and runs with everything on: the contract, the session and the
+  user read at every request, JSON logs into a file.
+- *Bare Echo* is one route that encodes the same struct. *Bare password hash* is argon2id with the same parameters
+  (19 MiB, t=2, p=1), as many at a time as there are cores.
+- The cases take turns, %d rounds of %v each (%v where passwords are hashed), each after a quarter of that which does not
+  count. Ratios are taken within a round; the quartiles are those of the rounds.
+- SQLite is a file with `+"`synchronous=FULL`"+`; PostgreSQL keeps its safe defaults and is reached over TCP.
+- Each refused try is for another name and from another address. Imported hashes are of bcrypt with a work factor of %d. An
+  answer is slow that takes twice as long as the quickest tenth; two shares of %d tries are 15 points apart by chance once in
+  400 runs.
+- A start is timed %d times, from starting the program on an existing SQLite file to the first 200 of `+"`GET /users/me`"+`.
+- Idle memory is VmRSS some seconds after one request; peak memory is VmHWM after a few seconds of logins.
+
+To compare two builds, operation by operation: `+"`go run ./server/internal/bench -base PROGRAM`"+`.
+`, connections, p.rounds, p.short, p.long, importedCost, p.tries, p.starts)
+}
+
+func heading(title, target, busy string) string {
+	return fmt.Sprintf("# %s\n\n`make %s` measured these on %s and wrote this page: %s.\nThe load average when it began was %s; above 0.5, other programs have disturbed the figures.\n\n",
+		title, target, time.Now().UTC().Format("2 January 2006"), machine(), busy)
+}
+
+// machine describes what the figures were measured on.
+func machine() string {
+	model := "an unknown processor"
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			model = strings.TrimSpace(value)
+		}
+	}
+	kernel, _ := exec.Command("uname", "-sr").Output()
+	return fmt.Sprintf("%d cores of %s, %s, %s", runtime.NumCPU(), model, strings.TrimSpace(string(kernel)), runtime.Version())
+}
+
+func loadAverage() string {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
+}
 
 // table lays rows out as Markdown, the first as the head, in columns that a terminal shows straight.
 func table(rows [][]string) string {
@@ -149,10 +197,10 @@ func table(rows [][]string) string {
 			fmt.Fprintf(&text, "| %s%s ", cell, strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
 		}
 		text.WriteString("|\n")
+		for i := 0; n == 0 && i < len(widths); i++ {
+			text.WriteString("|" + strings.Repeat("-", widths[i]+2))
+		}
 		if n == 0 {
-			for _, width := range widths {
-				text.WriteString("|" + strings.Repeat("-", width+2))
-			}
 			text.WriteString("|\n")
 		}
 	}
