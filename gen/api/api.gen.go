@@ -304,101 +304,103 @@ type EmailConfirmation struct {
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
 
-	// Password The current password of the account that the code is for. Not needed with an access token of that account.
+	// Password The current password of the account that the code is for. Not required with an access token of that account.
 	//
 	// Example: a wooden horse
 	Password *secret.Text `json:"password,omitempty"`
 }
 
-// ErrorCode What went wrong, for programs. Codes are added, never changed.
+// ErrorCode Error code for programs. Codes are added, never changed.
 type ErrorCode string
 
-// Event Something that happened. A field is null where there is nothing to say, or it is not known.
+// Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor Who did it: the id of a user or of a service client, `command line`, or `schedule`. Null where it was
-	// anybody: a refused login is not the owner's.
+	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
 
-	// ClientID The client that was used.
+	// ClientID The client of the request.
 	ClientID nullable.Nullable[string] `json:"client_id"`
 
-	// ID Sorts by time.
+	// ID A UUIDv7, which sorts by time.
 	ID openapi_types.UUID `json:"id"`
 
-	// IPAddress Where the request came from.
+	// IPAddress The network address of the request.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
 
-	// Kind What happened. Kinds are added, so be ready for one that you do not know.
+	// Kind What happened. Kinds are added, so clients must accept unknown ones.
 	//
 	// - `login`: somebody logged in.
-	// - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
-	//   of that name, which is not kept, for it may be a password.
-	// - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
-	//   of waiting.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
 	// - `password_accepted`: somebody gave the correct password, but the request started no session and
 	//   changed no password: for example the account is disabled, the login asked for scopes that the
 	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
 	//   one network the server records the first five, then one after each wait, up to 15 minutes.
-	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
-	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-	//   `account_enabled`, `scopes_changed`: as it says.
+	//   `account_enabled`, `scopes_changed`: as the name says.
 	// - `profile_changed`: somebody else changed the name or the address.
-	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-	// - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
-	//   30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
-	// - `key_rotated`: another key signs from now on.
+	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
 
-	// SessionID The session that began, ended, or was used.
+	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
 
-	// UserAgent What it said it was.
+	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
 
-	// UserID Whose account.
+	// UserID The account that the event is about.
 	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
 
-	// Username The account's name as it was then.
+	// Username The username at that time.
 	Username nullable.Nullable[string] `json:"username"`
 }
 
-// EventKind What happened. Kinds are added, so be ready for one that you do not know.
+// EventKind What happened. Kinds are added, so clients must accept unknown ones.
 //
 //   - `login`: somebody logged in.
-//   - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
-//     of that name, which is not kept, for it may be a password.
-//   - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
-//     of waiting.
+//   - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+//     unknown. Unknown names are not stored, because they may be passwords.
+//   - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+//     period.
 //   - `password_accepted`: somebody gave the correct password, but the request started no session and
 //     changed no password: for example the account is disabled, the login asked for scopes that the
 //     account lacks, the server was overloaded, or the request was for another e-mail address. From
 //     one network the server records the first five, then one after each wait, up to 15 minutes.
-//   - `logout`, `logout_everywhere`: a session, or every one, was ended.
-//   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+//   - `logout`, `logout_everywhere`: a session, or every session, was ended.
+//   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-//     `account_enabled`, `scopes_changed`: as it says.
+//     `account_enabled`, `scopes_changed`: as the name says.
 //   - `profile_changed`: somebody else changed the name or the address.
-//   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-//   - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
-//     30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
+//   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+//   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+//     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+//     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
-//   - `key_rotated`: another key signs from now on.
+//   - `key_rotated`: a new key signs from now on.
 type EventKind string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
 	Items []Event `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -410,8 +412,8 @@ type FieldError struct {
 	Pointer string `json:"pointer"`
 }
 
-// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-// characters, direction marks or other invisible characters but the joiners between two characters.
+// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+// control characters, direction marks or other invisible characters except joiners between two characters.
 //
 // Example: Ann Example
 type FullName = string
@@ -426,19 +428,19 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
-	// Active Whether the token is good for anything now.
+	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
-	// Aud Who is meant to take it; for a refresh token that is the issuer.
+	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
 
-	// Exp When it ends, in seconds since 1970.
+	// Exp When it expires, in seconds since 1970.
 	Exp *int64 `json:"exp,omitempty"`
 
-	// Iat When it was issued.
+	// Iat When it was issued, in seconds since 1970.
 	Iat *int64 `json:"iat,omitempty"`
 
 	// Iss The issuer.
@@ -447,55 +449,55 @@ type Introspection struct {
 	// Jti The id of an access token.
 	Jti *string `json:"jti,omitempty"`
 
-	// Scope The scopes that it has now, space-separated.
+	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
-	// Sid The session, if it belongs to one.
+	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
 	// Sub The user's id, or the client_id of a client's own token.
 	Sub *string `json:"sub,omitempty"`
 
-	// TokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+	// TokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 	TokenType *IntrospectionTokenType `json:"token_type,omitempty"`
 
-	// Username Of the person, if it is about one.
+	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
 
-// IntrospectionTokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+// IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
 
 // IntrospectionRequest defines model for IntrospectionRequest.
 type IntrospectionRequest struct {
-	// ClientID Leave empty, or repeat the id of the `Authorization` header.
+	// ClientID Leave it empty, or repeat the id of the `Authorization` header.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client authenticates in the `Authorization` header, and a second secret is refused.
+	// ClientSecret Leave it empty. The client authenticates in the `Authorization` header, and a second secret is refused.
 	//
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Scope Refused if it is not empty. Compare the `scope` of the answer instead.
+	// Scope Refused unless it is empty. Compare the `scope` of the response instead.
 	//
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the client that asks.
+	// Token An access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
 
-	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	// TokenTypeHint `access_token` or `refresh_token`; a hint that is never required.
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
-// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Which of the last members it has depends
-// on `kty`: EC has crv, x and y; OKP has crv and x; RSA has n and e.
+// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
+// and y; OKP has crv and x; RSA has n and e.
 type Key struct {
 	Alg string  `json:"alg"`
 	Crv *string `json:"crv,omitempty"`
@@ -526,7 +528,7 @@ type Metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	JwksURI                                   string   `json:"jwks_uri"`
 
-	// ResponseTypesSupported Empty, for there is no authorization endpoint.
+	// ResponseTypesSupported Empty, because there is no authorization endpoint.
 	ResponseTypesSupported                 []string `json:"response_types_supported"`
 	RevocationEndpoint                     string   `json:"revocation_endpoint"`
 	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -536,24 +538,23 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-// character is required. The server may be set to want more than eight. The most common
-// passwords, and those made of the username, the e-mail address or the service's name, are
-// refused.
+// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+// is required. The operator may require more than eight. The most common passwords, and those made of
+// the username, the e-mail address or the service's name, are refused.
 //
 // Example: a wooden horse
 type NewPassword = secret.Text
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error What went wrong, for programs (RFC 6749 §5.2).
+	// Error Error code for programs (RFC 6749 §5.2).
 	Error OAuthErrorCode `json:"error"`
 
-	// ErrorDescription What went wrong, for people.
+	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode What went wrong, for programs (RFC 6749 §5.2).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2).
 type OAuthErrorCode string
 
 // PasswordChange defines model for PasswordChange.
@@ -561,10 +562,9 @@ type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
 	CurrentPassword CurrentPassword `json:"current_password"`
 
-	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
@@ -578,16 +578,15 @@ type PasswordReset struct {
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
 
-	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
 
-	// Username Which account the new password is for. Needed where several have the address of the code.
+	// Username The account to set the password of. Required if several accounts have the address of the code.
 	//
 	// Example: ann
 	Username *string `json:"username,omitempty"`
@@ -599,16 +598,16 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
-// Problem An error as RFC 9457 has it.
+// Problem An error (RFC 9457).
 type Problem struct {
-	// Code What went wrong, for programs. Codes are added, never changed.
+	// Code Error code for programs. Codes are added, never changed.
 	Code ErrorCode `json:"code"`
 
-	// Detail What went wrong, for people.
+	// Detail Explanation for people.
 	Detail string       `json:"detail"`
 	Errors []FieldError `json:"errors,omitempty"`
 
-	// RequestID The X-Request-ID of this answer.
+	// RequestID The X-Request-ID of this response.
 	RequestID string `json:"request_id"`
 	Status    int32  `json:"status"`
 
@@ -621,12 +620,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
+	// ClientSecret A service client's secret. Otherwise leave it empty; `first-party` has none.
 	//
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
@@ -636,7 +635,7 @@ type RevocationRequest struct {
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
 
-	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	// TokenTypeHint `access_token` or `refresh_token`; a hint that is never required.
 	//
 	// Example: refresh_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
@@ -647,21 +646,21 @@ type Session struct {
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
-	// Current Whether this call was made in it.
+	// Current Whether this request belongs to the session.
 	Current bool `json:"current"`
 
-	// ExpiresAt When it ends if it is not refreshed.
+	// ExpiresAt When it expires unless it is refreshed.
 	ExpiresAt time.Time          `json:"expires_at"`
 	ID        openapi_types.UUID `json:"id"`
 
-	// IPAddress Where the login came from.
+	// IPAddress The network address of the login.
 	IPAddress string `json:"ip_address"`
 
-	// LastUsedAt The last login or refresh.
+	// LastUsedAt The time of the last login or refresh.
 	LastUsedAt time.Time `json:"last_used_at"`
 	Scopes     []string  `json:"scopes"`
 
-	// UserAgent What the login said it was.
+	// UserAgent The User-Agent of the login.
 	UserAgent string `json:"user_agent"`
 }
 
@@ -669,7 +668,7 @@ type Session struct {
 type SessionPage struct {
 	Items []Session `json:"items"`
 
-	// NextCursor Null when there is no more. One page holds all the sessions that an account can have.
+	// NextCursor Always null, because one page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -678,13 +677,13 @@ type Token struct {
 	// AccessToken A JWT (RFC 9068) for the Authorization header, `Bearer …`.
 	AccessToken string `json:"access_token"`
 
-	// ExpiresIn Seconds that the access token lives.
+	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// RefreshToken Opaque; good for one use. A client's own token comes without one.
+	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
 	RefreshToken string `json:"refresh_token,omitempty"`
 
-	// Scope The scopes that were granted, space-separated.
+	// Scope The granted scopes, space-separated.
 	Scope     string         `json:"scope"`
 	TokenType TokenTokenType `json:"token_type"`
 }
@@ -694,17 +693,17 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
+	// ClientSecret A service client's secret. Otherwise leave it empty; `first-party` has none.
 	//
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// GrantType How the caller proves itself.
+	// GrantType How the caller authenticates.
 	//
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type"`
@@ -730,7 +729,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType How the caller proves itself.
+// TokenRequestGrantType How the caller authenticates.
 //
 // Example: password
 type TokenRequestGrantType string
@@ -743,39 +742,39 @@ type User struct {
 	EmailVerified bool                      `json:"email_verified"`
 	FullName      nullable.Nullable[string] `json:"full_name"`
 
-	// ID Never used again, even if the name is.
+	// ID Unique for ever; not reused even if the username is.
 	ID openapi_types.UUID `json:"id"`
 
-	// Scopes What the account may ask for.
+	// Scopes The scopes that a login can ask for.
 	Scopes    []string  `json:"scopes"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Username  string    `json:"username"`
 }
 
-// UserAdministration What an administrator may change.
+// UserAdministration The fields that an administrator can change.
 type UserAdministration struct {
-	// Disabled Whether the account may log in no more.
+	// Disabled Whether logins are refused.
 	//
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one, be it another spelling of the former, has to be confirmed, for which it is mailed a code. It does
-	// not expire, and nobody loses it to another account's proof. `null` clears it.
+	// Email A new address, even another spelling of the old one, must be confirmed with a code that is mailed there. It
+	// does not expire, and another account's confirmation does not remove it. `null` clears it.
 	//
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Scopes What the account may ask for beyond the `me:` scopes, which every account has, named here or
-	// not. A scope that is missing here is taken from the account's sessions too: to use it again
-	// after another grant, the person has to log in again.
+	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
+	// that is not listed is also removed from the account's sessions: to use it after another grant, the
+	// person has to log in again.
 	//
 	//
 	// Example: ["users:read"]
@@ -784,29 +783,28 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email A claim until it is confirmed, which expires after 30 days.
+	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days.
 	//
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Password Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// Password The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
 
-	// Username Unique whatever its letter case or width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Names of
-	// authority, such as `admin` and `support`, and names that look like them are for administrators to give.
+	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
+	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
 	//
 	//
 	// Example: ann
@@ -817,14 +815,14 @@ type UserCreate struct {
 type UserPage struct {
 	Items []User `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
@@ -837,22 +835,22 @@ type Cursor = string
 // Limit defines model for Limit.
 type Limit = int32
 
-// Forbidden An error as RFC 9457 has it.
+// Forbidden An error (RFC 9457).
 type Forbidden = Problem
 
-// Invalid An error as RFC 9457 has it.
+// Invalid An error (RFC 9457).
 type Invalid = Problem
 
-// LastAdministrator An error as RFC 9457 has it.
+// LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
 
-// Malformed An error as RFC 9457 has it.
+// Malformed An error (RFC 9457).
 type Malformed = Problem
 
-// MediaType An error as RFC 9457 has it.
+// MediaType An error (RFC 9457).
 type MediaType = Problem
 
-// NoSuchUser An error as RFC 9457 has it.
+// NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
@@ -876,28 +874,28 @@ type OAuthTooLarge = OAuthError
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
 
-// ServerError An error as RFC 9457 has it.
+// ServerError An error (RFC 9457).
 type ServerError = Problem
 
-// Throttled An error as RFC 9457 has it.
+// Throttled An error (RFC 9457).
 type Throttled = Problem
 
-// TooLarge An error as RFC 9457 has it.
+// TooLarge An error (RFC 9457).
 type TooLarge = Problem
 
-// Unauthenticated An error as RFC 9457 has it.
+// Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
 
-// Unavailable An error as RFC 9457 has it.
+// Unavailable An error (RFC 9457).
 type Unavailable = Problem
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
@@ -909,27 +907,27 @@ type ListEventsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q How the username or the e-mail address begins, in any letter case; empty for all.
+	// Q Prefix of the username or the e-mail address, in any letter case; empty for all accounts.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// Disabled Only accounts that are disabled, or only those that are not.
+	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -5673,262 +5671,262 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L39ctu2tjd8Kxi9Z6ZNDiVL8rc8e+a4qb3rNklzEqfubpRjQSQksaYAlQCtqJ3MvFfz7PvYl/JcyTNY",
-	"CwBBipQl2W7SfdI/UkviB7CwsLA+f+uPRiimM8EZV7LR+6MxYTRiKfz5jIYTdh7fshcxzxSD7yImwzSe",
-	"qVjwRq/xgi7IkJEbNlNkJFIyim8ZmeLVrUbQYB/odJawRq8xy4ZJHAZkSj806Zj9bbfdbgSNlP2WxSmL",
-	"Gj2VZixoyHDCplS/Z0o/PGd8rCaN3l47aKjFTD9FqjTm48bHj0HjWRIzrp5NaJIwPmbLY/tOzAklIVxG",
-	"pnRBOJ0yEivJkhH5+vX5M3JwuHdM/vXP/VY3IPrz4UHn8Elx2N9QGYckZTSZ/q3fkEzSKes3AhJOaCqZ",
-	"+lu/8fbyvHnUb6w7mU67XTmd5yKkOPDyPK4mLGVETRihYSgyrkhcou1EqVlvZ6fTPWy1W+1Wp3fUPmrv",
-	"ZJKlcqfdOabRUfeweRx2R83Dzi5t0v2DveYh6x6yg2G3vbu/t3LsI5FOqWr0GlkaNwJ/Kt2aqbwUwDjL",
-	"M7mcMKIJGACvfHd5+Wqn02qTUF9dmhIXTfj6fjzyUrxRIq0aibhhXJJpJhXhQmkelvrKiAwXZjwlFuk8",
-	"WRog3HG/Ab5mKl2cjhRLl8f4hoWCR5IoQeY01mMcCcMInH1QRKWLwpA6a61izNVuF9cxnmbTRu9YL+I0",
-	"5vip40YZc8XGLIVhXl1dnWZqwriKQ6pqVja0WxEpd9zptMm//tnptA5anScBmcdqAoNPGZWCW/Lu64t2",
-	"y7uO0ZSlFduOpalI/9ZvxPyWJnF0rfQ63nfzfQwaM5rSKVNW7mWpFLAiNEnE/Gw6U4ufaJIx+/DlyQ/0",
-	"klyHcOOAiBHMdEbHzCzbCWH6KcD4+qdRnEoFF7TIhd7RZCxE5H7W8yVJLFXQ55ymqZiziMQ8/21OF60+",
-	"LxCtETRiPZzfMpYuGkFDi7tGr4FjatRQ5KBGGsXTWFWL1CnlCxIrNpWE4gwnVBKqyFRIdUL22yQekRim",
-	"pHeWpHFUWNz9dvU4E3jlejzbuZNnP2qOkDPBJR5b5yIdxlHEQL6GgivGYX50NktilLw7s1QMEzb9z18l",
-	"imE3ZH1HhM+X2WgUh/pIuZahmOntHzFF48TwAQ1DJvWevWGcJDS8kbhm+loyZb15GivWMvzKpLqOo0av",
-	"saaQloqqTGpZshs0VKxg2fOZOTJkKe/hnumZOfUqRv7Rp/V/pGzU6DX+v51cGdjBX+XOK3wGUnWZ9f25",
-	"UpzpCUw6Fwh6iSWJlZ64p19cXV01y3KlaiDmlp2yGIIBXaAouNe6whPg4usRjRMWlZfVrBaJBEO2HsUK",
-	"5yi4SmkIMwPhJBu9d3/kN8MJM6G3zO4Q0m23QXugIYiboDETmm3TRq+xM8qS5Br2w8f392SRbjdnkbd8",
-	"lgrNl3SYMHLGVawWK7llmR4PxSyWkHMqtXiPyDBTZJgyajaKpecJGSA5B0TShSRzrQS19DCeU6lOI735",
-	"pUqpQjm99conVKprWnhcYeljqQWZHpm+khSubJEX9IYRKaZsKKIFYYlkRHAj3O+/yY/zFXwm+CiJQ7Vy",
-	"1Srm8lDLlmueOS0Y1+wUwYzhcB+AxokibgBr9YImWoiz++3OIY2uDSXL+xLobk4aYFry/ZsfX96f9O2c",
-	"9N/QiLx2b6+nvj/Kh94tIeVGS4U987X+oCcaEEpu2IKIFM5io8OQcXzLOFHzOGT6ChTQRnuAU1d/O6UR",
-	"a2YzgvrBE1wvFsX0EqZ4j/XKuMxmM5EqFl1P9ROvgWre0r1hPCL+Q/XDApJxTaKUScmie69hZ98XgG5E",
-	"BOZILnFE9ctZM4mHWlmfcY22GLEwodoEgdcR/bpAr2wsiU8WNGuycPJWsvvJPi7U9UhkvHzapQxHRmQW",
-	"TuzWv/+e2svX46VQ5Ny8uX4J8vE9ENVrJvYxaPyo9Qr0KLxmo0yulFgVFIWzChREtEvQ62B1gusKYwnd",
-	"ErEkGb/hYs5hpZUkkoUpgx/mqeDj1vpzhzmcwUBqmG7ppUHVK4HpVE4tLd7hk/5Lf8NYxKIW+XoA51xz",
-	"RlO1GPS5NgM0beFpAaE8wmMBboPHp0ja1hOwXMqOpuYzffaL5C4t0Br1H4PGq5SO6wmT34D+CDRkN9I4",
-	"y04mICwQeh1RuQaj5OdaFacsyckPzfl83tRnajNLE8b1To7KgvMBOcYXU1Rbp9MqkfQp1tItxMb7FUYZ",
-	"A8UShiwgs+mUpotGr3HqHaOxJNNYSm0TB9pEyLZYwUtwA0g5F2lExinlCvaPJFpXAoek3if2ihYY37AL",
-	"i8O60l+RMGWR5lyayFUjgtesGI97tXE2uPF5QufjAzJRUeeH1Sr7X598YiZ6w9JbluIsttrPEh5wjR9r",
-	"NrOYMjWJ+ZjMtRQGShMwa8h/Z0Ix4xxDWsWRFrqcLERGqLwhdCgyBRb0Ay3MKRnRLAHlQ2Sp/MT0v5yk",
-	"Qqlk22NXselMpDSNk8V1xuktjRNtm9TvgZSROXjVhUCHFq6G3QmyRa5qXa4PtTNqXm18gFromj06SsUU",
-	"v6FRpGVui1xNmD6h8Vs4ofXeiscT53dTIvlEktl4tZvOrb3qLs8B7nGDEM9pOn7Uo9U/3RL9Mk1MysnB",
-	"Hvkh/uZRDtGq13zSXffW2yp/zr4jKCetQavoDUMetnKPi3mLXKYLQsc05kRORKqSR9h0iRjHHNzWgofM",
-	"qrwkoooOqWRFizucaH33DR1pgaGFAI7uL7i91jvn1nGEK61DJO7Ay037hznl7mds7vsOnAszVoKTJ2dm",
-	"yKuc5YXZPYT1WT5uyWWRDKOYRxLMJHTTJAJNv3UOxruXSwlxrdneykS5bPFvfRze10/teTn17nyhX/86",
-	"H2b9Ki1P6kHcBPUk2ObMvcdeXeMUvHvlZ3SRCBpda2LB+VPnQa0+nO7ngfOiVGZFTfCBaCo/N8OpX+Hl",
-	"wT+0+63m5H/Lqeck2GLvGRvTRaZ8AxPdsWpCVdFz/bXmuqlI2RPfuHMC1wt4rww6xpKwD7M4ZVFAUnYr",
-	"blikT7f8PRhJua83r+N7VzW1RBr/zqI75Ko/Cb0y1r4ukOilIHaaZTJkpYUpx2rEjKWwMMbKprxAnE8z",
-	"7fKgwbZWNFlyPYBS4jhDC2ORRIHxvmmpm08PgmJSVHKKF+nVpv6193a9A8o0M5QqvR0c00lkN4di3OV1",
-	"kedirM8ppwR9Ck66Y5IbODBWiArLiaAfapFvqVO3w/TZfoLhmMrFdMbdY0TC11Pn14nf+Jp8QdJsq77f",
-	"V53zThKtxcUhI28Lo1y5+9x1D6UgDDO5eBCbYWv1wM3EJiyljKtXRlkpLGuDkrkQEeNkIlKpaeXyaqxy",
-	"U0rr2z+A5BqXNBU0ZlRpjbjRa/zPu//p9z+02++f/kdjKXEoaJxNaZw8m1CTkEmjKNZko8mrVMsuFeuT",
-	"cUQTyYLGzPvqjwabApcVBs75f5lPLZGO/ZHj1aVh71UMaOaRZNWClymICUQ2peyde6F73nv3MjH8lYUq",
-	"n73go1gP0yRzbkAD3H+rB/oC8jGe6StL06uI9+CkcgeviTTaaD4IJ8y6iCC0MxJpi7wUysR4MH5TOkPx",
-	"IVT5gcFPwWylBQLaVS6KtuGeGcqWM2up8sxUTEudpWKc0qlsEX2TJDRlhEYQZuEMhB+wNya18WyqX17M",
-	"UFhWUsra2xpndGWqWcrGmNoRC34dJkLC0/04rja+RXStv4LcRbjAOvyvtcDWD6/MegEWd5dwAVb8tRLX",
-	"IXI0cP+yNVEb7a9KqgI6X3us4AKmeoFyfr52Sxs0DJ/5X1XZs0suCV/wvy8w3UGVpDi7tYflqg1b59KH",
-	"HTGhsxnjWu6fklHMEoio8CxJchXOBlXNXUIrchhSc1oXRGY1dxWFAw1NrlOZhwWJ4ojEqgdbOYZdTiHI",
-	"A1qL/iDNmYkB4IAMQjGdUh6RJOZsAO8faAETZQkbtMjLfMgxhG36nPKFtpl6hLoQDio41vTV2umcs/Qr",
-	"iXmpJXJrKqBighm0S+SnqpDyGVHFmiqesuKjKrKogwbO6jquk4IY9YYV0iZ7ZmKWZSl05xCrXvBGpEqS",
-	"4YLosbZ8eZdlcUnW7R5UPXR2bbz6qzL/80SgKYN4QGsLEt/E/M5zEHbBD7HJuWBS6u1bR1nzO5J2yMaU",
-	"B4RxEJUiLdD6DqrcOXSUkWOzQyukeIyZxoZft1peeEfVVK8mQjL/uHuI2WDW8x/1uXZfmQAQlWZSmhH4",
-	"5uteOidhwFQfU8AO+bS9YQVG2Phbq8ANBbYtrE7lCex4qnrtcrH5A3hBvRNXCpv0hqnzzgZbiIxEwsnL",
-	"Vp/3eZMMQCYNenlOZiLGY0idb+W/m+No0CtGvzWJCwkwTk+KYsicjVrkKlYTkSmjE+kfe8VUmT4nTkHi",
-	"UOoyn8ThxMl2NlOoZsRYkzRkkLlnwv/eGJV1/A56zpgEJshSziJC53RBqLYGap22JxDagJdpcwQklBne",
-	"nMYq5mN8nztztZY3U/BGR78xvWVGRUxTFua6ZACZu75skopCgh3kAKFgoDzSbzQak/7F3t7DcaHeWCpu",
-	"cvQOrCs85oRKbWbrm0AZkk551S+w90ISOt5lLFVNMnHLUq22GLmkSikJ+plUn8gsJayplaA8znqeiinQ",
-	"jDPCmZqL9MZ/espCCNnmFR2j+JbBADjcgysE5Nc0D0g204d+Z985U+ySi0wNAvvXtVY0F3ACw/IbesLw",
-	"4Sf98ABGD/IWn5KyUcrk5DplWuwOzFmtvzKau5XI8MRQ8Ah4wmNRUP5sEcpInZi5wss1GbyXFTU5n2Xm",
-	"EwFvclsPhj2hESSd6p0H9kaAvEUN25ZtlRJvGhbSJLL6YJgyrV77X0UsYeWvDC8NAj0B97VJXtZXIj+5",
-	"N/SMxJV0YVZnlopRnDDvimLKt2VviIt4eTWWi+AhqF0bVRpfbL5yT/XuAQLOUnGrVw2MMJ90/hMTIVXF",
-	"vVOWsmRBwoTGU833WtkrjnqSv0GZExSzu+NUBujPwuWMta6qibfbJhFdgH8r0CpPrjIGTn0lieBjbSTZ",
-	"iZIhC2mmz09u/Il2s+oB5JfZHShnLEmWZVPKJFPA0pzNizI71MdzFZlOzF6x0sjjXnOueSxkvrEc1KvQ",
-	"mvXaQoHgwB2LA3zcDVtcp0JRc6eZyg1bEBmPucQMDi7mRHBTtWUMR5Bt2iDzziX30R0BvmFkhTReJTLl",
-	"/vCEBpiKvjCoMr3Ke8sztQxdvG8MXfxvzMbyvjKbCoq4/D2Ftoy/h5y56Rgg/6Z0hWbwomUomcpVk3yo",
-	"xRXUCk6+KmsbgK/oxp4rqIUr/HGngq1fN6UfLvCGjleDR9OULvTPXj3hstpkDTTuKx8QOyrrh/rRGyqI",
-	"MKjiAKq0unNt4LpMgg3oZR3Kd1dmerVRZQp8/+bHl+QV/mqSCY/bnSck5kqAMNSy6wTP9jylM9C7OqFy",
-	"AvIwVqhil2hWV6HtE8mOy7nHKymUJcnLSjX/FFWGGUul4AQKZvSZc0IGeq0GJEwYTaFgjrwUZLCjBVRv",
-	"AGZ6vz+wB/ZcZElEpvRGn6JJzG+0aheb1GsusJZKJH2el5sFJIq1GqfF4ZSmNxJcBCCtYn4by3iYMK86",
-	"zel4v4qYw2em5gxqS4R3WbkS9ZRzcmY+lSvGy96+MnMWvH87vT7896Hdbvb7Hzrn/f6Hw3P95/F5v5+1",
-	"DzrP+v2s225/g/87w/+dw/+6R038P3570MaPB/rX87Pz8xoX9neMJnpsG/G0jVT84SS7uCnJnM7BXUxl",
-	"HlLFShd6JeUMV25DJxUiGxx0yb/+2W11W6QqAk1DFd+iTsCFYYgpmw5ZWumIim8rvak2P4LloWhX1Uz5",
-	"An1e2lrL6T4UImGUgwcoq7a9IQ+bUa4gkKK5Xe8U3NlF/dYF2yZaJMoMR38XYsFGDiRjisPTI6JEladh",
-	"6fnsw6ySXFw/jvFIBiTmRiWXRMbabOscH7YLvoaYq4M9vwi6u7+71+7uttuHx8deNXR7uRo6aMRU1Y8g",
-	"n9ADvrDKn3W54br8quKah6CTczm4f9cZj470ameWZ1bGymyFeUDkjIasKZk+RNSS57Dm3JJ3uMwCUyQ/",
-	"ZFpfBowHwcsHUaW/UGbD6idnkqVfSRLnRq5ja3QC48evJBFzXkmxauaFK9Gnv/TewRCAGgZmhxeW4yQ3",
-	"SOEzXjTX5IWi6IQpa2JgWNQFU+CZngqLUZM7pekqv9qPI+/ADXKEAkw4XCZ9BfOUhLWRgncKa1s62vuj",
-	"HOyrFzrPmbaMATACFjNlM2YidbEL4g1OTaoEhFgGBOPErTIkxJ3ra8aBZVsrx4JJi0Ya+iEuabMWq8eE",
-	"ConzOeTlZrYerDzmdWKG625tUx5UBKUw03kmpjNqPOzoBnDQHZTLOShFUjEaraJqjQRApl3W/IqbJCB1",
-	"x1jhlPG2s4m9ypsSYA5bfD8Z/j2Mf4y/P3/7+0XnZXwhL/jr/fDZxcHF9Lz9Q3e2Gz37/rjFFt//Hl1d",
-	"xD/GF/MXl8nkl2/Hi5eL749bYTfhw+l5O/r5++TuRTjqHHfLutwK2XE9iat89wMkhpUQWsEtCo0TIniy",
-	"IJTo+41mC1FYU4VYDD57D9t0Pzshs7Sdf2CLDTWuHzkjiHcFPgAwTw73O4fkX//cM0hT+50j8q9/HuCn",
-	"o/au/q37pEWuQLM3TAhl9qiGSXsmRWymNYY+F5wMbtRi0CNnz9CXkt4G5AOQaHFCfvzhlf0WvvpwQl6/",
-	"OcVjDb5gqLWXdLtkXDbMKmVGervOZWydi25QAt51ct+oxTpP40t2ZXev+qRY52kfyhd1jyquWqxxVYnb",
-	"bgCAI4MMCU1zJEMN971hakNz5IYt1vdIaP4u+CO6S+6I8uj146sG6yWnVOoog1BEuYwFk9WcHFMaJ8XN",
-	"fDs8erV7Pmr//aYz+2n39/b02f7N4WIv/e/fuuHR9M1xdKB+nnw/7zz/RaxxZCwbnkvL+IIpGlFFN6Q1",
-	"VFuCjJPXLhOiQHxfalYdFb4naNkRFPvaxDXjEfgetkBmq3sU5J5cY+LIGlPY22IKoPNvNeRf5zfyWl+8",
-	"zc0WAapqdYrMeYa61qhY+U6or84QSzDNpw9EmZTdGty/+61sxXMef1mNk/fOR3fadz276uHofL+ORJhN",
-	"GVcun25j2qASci/yFh/x2JQtO2Rx9yxNpJp7agWGt5fqqFuxpCs2UVAj+tYl10Zcu6nwqjqdXrL5q9p8",
-	"yWci4wpB9nx3qbZXQd9UE7YgNGU9dAhI1KGm4tcY8hXmLAnFlDnf603MtaXm+V6JSZPWy4qWlAkimzQA",
-	"yRRCPXIFnnzMu2fxeKLwckAPC8V0Knifuyg/vlFBisqURswertYWxmh4Ma5tHQSGC0ymSaAn0ufWKCv5",
-	"dO+b2Hm0QRaxV8O5YRKxvWe9ClGbRVtRrLpeqigTs6Q6fODPtd//0G3rfzr6n91mv/9h/xv9z7f6z8Oz",
-	"ddJb64EFqji9NMXNEl8rsRmsc2a5uHoJ8qYMQ5F5RR35VX7aaC5HvNttzmsJWaGu5HiNAJ/d/Fvlp5v8",
-	"hOutE8qDBmfztW/3ZdVSqnN5KKVHV3GEfdhriJ4+dlr61jNd5cND0zjPXWfFVACXvm5S10GNk1p20wQR",
-	"GP0cCSMlIZuiKOd4hetgRYL6f/X7shygev+fa+arb7pwnjPx4UorQjHdorSisj6icgKmlGYzF8opR6xf",
-	"QiW4SI739g/BeYHF4ZszaEHg5yHo+0n5ZY+HgQBd0/T2Yuh3a8R+BVWVcf1z07BH8+Jb5O9YGj/mWqER",
-	"F8Ksx93dLwR+9tqVoR9TqFUZ/YB3aB0La6qXaFqley/qIjZQtUIloeTt64tiXm6FXn+nA9AgAsLoHTkc",
-	"rwR2x3rLUMXur51Ou43n/7SUdAQBnRb5URul81gykpRCAwUMNhuGgeOfJPEwpekCHcaIdA75xObRDx4p",
-	"qBg7Xlo7/tHSBDDqxtnDhATu9MEvO9+LLz79Jf3H9/vz2/Dyt+SX7/b4fnrx7U+n+r9vusP2ze5w96d2",
-	"OD3Pfvn7sfoHT9q//PxS/PKXdZ8X420P5j9/gyHPTZUOzOu6rg1cewk0eZK3T/iNSkhQpVqV1BBLEtIk",
-	"wexKbWjF3BxGy6kMWB4sr1dF3RkAfvhRKUP/Uhh+k2mgSHmcEhRMw15VgLL0YCgz08ZkJSEubYQDnwxx",
-	"TiDA1tNH78WDuqHuLDzJSXNH/ckaZRmWC91M6ussAn+DlChd4L8VO/LRcx3tzn+8bEcCoTZoQiCSSBK9",
-	"Qb2cdZPOkVdrkJByMAZaFfrB4+RJXtpDaAMyFwKZFQft91eXpslG++DoiesaUYi+u+D7wHTT+L////8Z",
-	"tKpOoap8JWCfmK/oSmKZv9jxIL7FTi71OuTRwd5d3RvKqR/L6Rwz+lvGTvLsMsHB49UipxVpLiQUUyYh",
-	"Qbw622O/s0SFoPGhORZN/WVT3sSzppjh2jVdSqpmkvVTigBfCRwdUNe0TVJRMROnlC6zabJhKVbuPbuw",
-	"/nZ+tZz9Rcv91Fqu5z2rbNgCfg6aJCzFeg9pemD5bj3vfWUtMM+zd9iz7wuNvSqHenAXGENxnOdlKFqY",
-	"VJE+N1yEN034d01Sre1wvkPcnLuqMe+yqiE+nr1QIaLqZc+bonSxcsj36+62yj2XpqwHzQVsk5pH8Wrf",
-	"VfuaRy3ANLtlaTyKWbRcl7cGv/wqJjwSrMKVtR3ChLfPqqShhePf2sbZSuV1VTi9P6rsEOv5u9O7d2fN",
-	"Mhbj2AWpfl3evqaoea+jXVWX178EYxVrFsc05gFht9p8GuXFdrHcpuw+NxVqdHqrME7pAqApRyKti/tv",
-	"Z1jMovuuvb+VNrLVy9XelilKa+wvqMdpnnVSsEG8GdXtD69vz+Z1DFdWlfdxS2B9sGRs2S/sb476WgV/",
-	"pRNENvOKqZw8MWNascnKigJnc6zTHQKORrnC0cYgoENOGoBWoKDe3RXFBSZnGspzwU9gyhspRi7IBbak",
-	"6gPwFKptNgRtyt8lnPf6wfb9Ob7ALBVi1FouOiqHfjcPFty52QuiYqWL3BZRbblpyZAtoNJ5wshgynoD",
-	"cxraIiosEfVqUm2dJ7a8SIG02q7AFm62xMQAFxJrkJrKaUTq9jEccktUiJ5ehkwiN2hx1udYIG6XBo6Y",
-	"wHdtGaZIfMS94vK8a2DbJX14641XK6HucDaukldrWEOwPT5+rNn4z0BQbBu3Km8sqGomGVdxYraFt2PM",
-	"sqIJYwrwTeVy675s/TBs/OCR0bc8/i1jea5KrCRJmNZxSEgl1KPP40hNTrRgG/zXIKgoKeTCJLYE5laI",
-	"kWq7Gt/UIi+hiZ8Y9W08Xxs32ElHkgFI5QHInoGJ7A+MKIL7YOMkQtyQJAbUQDaFxBkw5nyJDvw+jm9Z",
-	"hRjaLDJrqwdldQHhOlFa75BcGaXVPP7o7jTQMP8NKof1PN6CsrAhubbYbcsCCXILw0yz7xt9OT4aG/1A",
-	"t+c1/RUIqWCbHUkyQNxJW6aBqtGAzNIY8so0w7fIGUWgDejgY9r39DlCh/jmWbe1i01zQZihfpPDhkHO",
-	"tJDmNHqD753SG2YqcYEM2DlPz8eRYKLUzKUHdetz4Qy+KyAqVPepIVgW9NQ5eZ7C708LzpOnrmwoDm8Q",
-	"qsX3iC1EBtluJ/giaDSl4vCGRfDTmCk4sAtG6QAnOErEHJbNF6XGOn+bJo1eY8e6L3KdYcp6iA3Q6DW+",
-	"hT+0eDOOQnNgA4IeHqW9xmv95qVLgvxIhxTAW2icDveh3dxrYILR8q14A7ANPsGo4bLwxqJGAqVTSWLe",
-	"Q74uyson7gnu3cB3geEZuB1nXXru0oOsg7FAP3//aKnfRUTUmI9ENdtgsgSAvtwwNkM8ETdfPBAm+h+R",
-	"KfTOGm4wujHuMwl+ejBEFgDt9PTpZbrQqunTp+QVJPA8tc5u9jQAtsn77Jb4K4BWegYSz7FyjrrU518P",
-	"oIg+zTj65rAb31Q4Yg2ML2GQd7F2noeB55caPLHYPzPGCeV9niM2w/7BoeNcNAme2tlhWTM+fiEyPc93",
-	"+iF0FrcWdJq8/3rH//gEHueu+FUK7l2hPz4hIU3BLxrLPsckuq8koUMpkky5RCgmeySe6tMaj2TAT3gl",
-	"pJpSCMmdzuJIICLWmHE9l9y36tTdaavP383wJjuWSIRyx//uCdRbumeHIkkcEEHE8mdZTWEMeSLDhfFW",
-	"9jnkuTKppOVkTG3p88u5gBiQJHIi5oCE+O7NnI7HLCVvL+xYnlgc3lgF5N1r9q0I33+9k7JIhPATyBkw",
-	"fvSCQFKOfPoUdJRBHX7ywERh9vYPn1gAGqmgyy6WuiCCkpqkzNTEexwhtSVIb4gT+6bYkHyNrW8BIqic",
-	"7jl4ApAQmBuFdaESi2rnVBsbXE/glLuugjbfLZZkr71nKzExXzoPjpmLXHdjrLLXt+yb1q6nSSLmWvqe",
-	"ebQHFoshF5oM/PSjwQn5DZp9aJb2G3xobW/CkhlYrjSRwj6izweF/ik9YhvsDwLCPoRsplyYS80F8agI",
-	"szDNM50lBajodnMtOQqfPjWHsB5YCiLac9Ab9paQO9HC9LPDdhsx103cK071aQiaSZ9j2AFU7yEz3Vfh",
-	"wSCavyKlZO05I3ScMqPgJnHIOJajmU7oLy4utVgHOayPbNnbga0tRZaGAIW8Y27amcbKS7lqoCrQCBq3",
-	"LMWci0a71Wm19TVGODR6jd1Wu7ULGq2awMm405qzJGkCx+z8Or+RLQsOPmY1gXtT3ijjMdcayQ1bSEzF",
-	"AmCWKzYkP7AFecNUXv34pEVOvVgh4vx9f3Upta1LbDTzpM8HN3E0sDgOiF6xe0TUJJsOQZuyjpMbtmiR",
-	"c6bCiYn5GqsaWc72vUXzgxJ4ap9XoQf2cPyIFaRtfeO50WPA/Icc/d42QYkVYjsBRiHVLzfPjiWg/AF3",
-	"5XhYkMyv7bIim5vu1pjYCHpdPDV84Tj8QmsGY6Z+YAvZKLW177bbm3VuwsrAd6bSs3H2prt/0DAFnY1X",
-	"TfwEJZmNl78Pn8ufJ0fZt8/CqHnw4uX85/O9q+tDLq5+Pv/ldPTdzYdf5Ou/Pzv+WQ8L6jMbZ89MWWOv",
-	"IWOIojZ6jdHR7o/f737b/XDe+WZ8dJsNj9Vz1hl/9+L3nw4P2NFlJo+zV9/dvv7p7G0DqikbH67Pz35/",
-	"nR1Pdw++e/7yWmXsYP/4+cvZz1cHs2eLNyq++cevP1xcXezTduPj+7VR3U0tZU1PEIDrYuo+XZ3g4vP4",
-	"lr1AZsFX7eMiVd3oFnPH78zk2yiN3rv3gdclwozUCCJUkYiWNbiptLJPx3qJG9/GMhRaWmsj7EOTwkne",
-	"HAEIm1aB3c/6dQURAKpes1D81kQNYqVMKFbLOZVjauoqURIc7XX2nrTIAKua3DbXn6Ew1GmpBVyPpc3g",
-	"ijXvuyFqyje3CInWFWqCDO/t7HS6h612q93q9I7aR21UsHfymzYuceq9K8aqr9Hae5/XW1a/2a8Eqxtc",
-	"9YGwqqJSc2llNePK6WP7jM1KwXrvGtpWbASV0y9/q1VQTZPlYsV3nkWYm32eIVcwzop21vvaAsWa6YIK",
-	"ulzDt5I6a1fSbUORtYWm22k1YtNu789cbpoYQSy9HiYkElvLS3ARNzFWhowrdyxQfu+PBhB52VErmcwb",
-	"LgAqj35MDzQDT1UvhhA89MjAGUbWi+qFzAHTDmJBDuXzKwma9lwA1Bt0OkQ8T0JJRBcmZ8W+yxwqPnYo",
-	"alZgNJvhJQICGKBbuyx8k1gyn6AdJV1Nv6u0caH7y3KwxqGOagVSy52gANGLj+7zdXpRWBh+CZ4j9Bgh",
-	"FjkYMQ6tNihSuEXeCBsxC7XVPjS1lErYyIJxZFgijEoI0Yiyr1KqlT2tQTqAYZN0xmJN6HwsBvY2L+QM",
-	"MGnIYw8H/N0ip7kLyT4w918AJwPCav4VgGRag9K4EfvczEUWKqGUEG4ty4gM4MeQ8OAxczUlZgM5IBpH",
-	"jXwuIg0Mzd+cvTl9cXb909nri/N/XL99/XwQEKqnjQ9cYDfEH2cM7IhY6Zk4Tyco1/AeGVLOTVACRjal",
-	"iyo92UzxzARwzDJ8I6LFZmqBaYW0GQhF7o0sl8uuLW2XW8h8LLrZTdZhSenZq9HIcpHiImTQ4G5vHdH6",
-	"giYQm47wjs7dd5T75sF9x/dqRlXsSuKaUZ0Wg9klMOFCs+R7NyjzOlTqlUliUNbqO075Q36Q3qF3zDUX",
-	"rkDwzu7dC+V6S8IN+2vwAotieqmnrO/odrdsiWgr9Yr2jG0/pO3xsRBRYNup2Y6IKxoimqqsQpcy+zxT",
-	"xGdhz7HPiuvF1iKnxiNlnUYOhMZU8b3LwWobdwzPxcEbOzCij+/v2xe167fFm6VCn3rgWcQWmms1WsSh",
-	"1PdZxHCSObxV9cFscke/kieFVlFSxUmCHSUrVqeqj0/eIpiZfIyavlSY/Ld80mO1Td3i5B2r8gYNJUWB",
-	"eWEeb8Gc2P60i7ZMs4+lZIHirvErn6v7Vtg8401WbgkmvNgs0mv3U7N6LXIxqhwFDG8hMizGHol0LJSC",
-	"WqjA+YbLKkwPubJWcVm9WYtqtA99/tktfonsD9O+coUsLIrCE1LOp/VSnLTKqm/G06V7vMbp4oDrt7Li",
-	"9D27aykbeWPHouX3x8fgj6Uo97vcsn//sWAbGn1LC41iorFnHb5mq4xD9yvahhgTrvOVQQhFGxtfSdNB",
-	"xDQ6oYpBC5FUKqM+z7GzkgOJ5SLvO1PowyVNEJ1Ota2EIRF0cLMPsYSgtZ/BIANwIoJlAaMlIlNQvIOm",
-	"qNvKBqeTAjAOBtmo7PNBEkv1YgFg9nJAYlmli+trzmx43GGw41atWtr8kp3nMUY27rzwGaaZ6CvLGIzJ",
-	"wgbNXTG8PV8wrcIA75iGAcXksDU3f6xf9VumVz6w4Zu8oVK+gTdLT15vNjcxLw3adpOoGpXp9rSmFZJ3",
-	"AUOxeB8Pq8lteuda2K1LXCBYt909aHY6ze7uZWev1+n02u1fCo2peg0vdNfANPL8DbTd2W0eDtuseUQP",
-	"9prdaL/D2vQwPB51itWVvYZzwdneWDlB/UZohWd3mofh/n7ziO51mu1od9TtjPbo0fCwWKzZa4RZmuwc",
-	"tfZbba/j1tqEyDP/IAlOL0khyYtnSfJxo7WFXLUqU8NZ+shsf7qxuIbcPxfpMI4iNK6MKbL6jgvTiP1T",
-	"nUYVR5Gfs/tx2VFpW6JB3naSOAeddyAZyVp5HJnf4DCaQD+D32tPo1MI5YPzTR8zxOS/GP2FpBlHH2Ii",
-	"xI0kVLksNJZIgy7mOiDHPEwygyuwFLIxjRXuK06svtUQN+tb1+bdVRyvT71W46HdzRdFKlL9Fm/xzHgq",
-	"F8+NNci10yZow7Les+xUvbFg0iJGG9mGnmF8wpLmrm1Y07dn2Ytqm4qWf3CuRBZhZYNFoJtjq0SjoVNu",
-	"8jRECs2+jF8QQupcLL226NfQZgEEA/u88HpwS2NvFK+KA1NZMRuZ+xYs2AHQRp+jDxaadeYI31y4b7BB",
-	"nm0AoCCfElyvZjpjBjkhxjVKTUaAyamBPPORbaIBQH6xsqWqE5Gl0OMBFQ9rjfW5D/RsEg5AVFWpU8Y4",
-	"KSJ53cPFadLrl/Lg17c8qqCp1nJXdpcZ+GKUdyDzUbqol3ipCW2UNq3Ha+MRdOJ5YApi9P0C8yzmdLHt",
-	"4fWnOdA+61OrIM5egMudWTIrQcKJgK1eAGHb0l4qSbmt42hBKcRlN55Ju7WJg+jss7c6XToP6thQ1RmK",
-	"H9s/rtQ9HRu3eMVWsdfz8CTviIx2dgKd48DDSK4mApLFbK4pDAXiZlr8VAfOIBRSKnbR5ntAMp6gsF3l",
-	"JY6hhskJfpOp5NA+VwSf+rzPrwpgei5aWEbVC8jAqqomsQnlnZFs0MQn76EaKy8choMPMEvcNl+QZK/b",
-	"zXs2WqniGmBhahe21FTOyTfFRVk9oweIdvkZ2mU0wjwC1uc2BPb67M3ZpY2AkfUCYCtCXA92DmwV6ioi",
-	"PDYoGcaQb7td1Ks4l/tEvHwHlukkGNg8/aVWkNsaN18iWn9WRAu3p5YdYgpoHp97gMsGGJa89YXsDgoZ",
-	"A2V5uombviwTC/EVuijV7szXgk6tcaZDdvMQylmIGPUI5VxvKd4tOtKdk+LTOtKXCKO570vY8dOEHRGt",
-	"fJnyZe7DFoQhm0HtRNU+0ASoWA54H6YNuua5hTVZ/aYVVEduR90gB173U/nNpkoZGWdMaiUKHJHFVSmc",
-	"k592dZZp9SdHmYJKyVNckaDUPHuVvGx9FqbRswc0hLQNsKh31e23dzXXmYb5zusWUoB/GIINEU6Q7MZA",
-	"RuXH4RLgMUookZNMRWLOyZCNYy4rHXavGY1ijmGwz8pnpwe2ABFqdtPnwgpQ44EWwxbOPoc+Ve/iw2QG",
-	"mw+sN0UB06mLnSKsNUqhzjgwpUnfv/nxpdGFaTjJmyKTKV30OZ3NGE3BgAYDqUkGeWr831zmJPn6X//c",
-	"a+0+QfeYb+9B5b+XYQnl0YqmSkJ5DOjdLXLa56QO1smkqcaczBIaLnWyaJUHVWov+fW//nngxlX8zfjo",
-	"jKfbJGDifo1TZ+eTUh++2AoxHrKeK2e1xUEt8obxSNtsYOknUCpsC5Bsju2IzfVzbWvXrylJ9GGCIwmg",
-	"kk3RoXwCRWMyT7Y17ziBmLCpHtJi0DbaN3AjItVPVxM2ys1Qz8SRSyRbrlwwK7r3xFbELfe9N/gzBvYW",
-	"jVpSU+/eIhdK5vTD/ppe90Is5iRfD2Q2hOIPqInK++k/CdC/TACQwkzF9FQprI4PZjyYst5TC+wC3Hua",
-	"u2PhSMrPbbOEHxTUgnq+2sDNHrpUUhOIR/kpUtLZtyVgfU4VKAU9g0GiLB6x77g4xhEOXjOVLpowIOMU",
-	"gSJIMYdwiw2xh6b9DJ3RVPV5yRVVlZ01oZ67CSU8lqblSbN5SvJX0igpkkQC0YISEd4A9dFJJTJM6bbe",
-	"GdsPkxokmq/sqoIXfLkw35aWOoQEhGKl/ur3+QSymeWN3jZ6jtDoJud9PXm/i7NFM7KDiQtkzj1MrT4f",
-	"uGIO5x4a4OcXbADZYTIAfgN0J5yK8ZzlEL7OvxMrMlwQI3X6/DQnAl6onweaSxFskpzeAUsJeCp0Ifu8",
-	"gAhpR2z6b1tAyTLuBJEIGq1K+BOGLn1e7L/aI4BnYduwgjLGHeQUOuLgo0WKtT+Bk91rOqv3eZ97u/TE",
-	"2S7elwazb1CoNhkA0QeltjEgdBDjQs8SaNrnapKKbDzJ68u9xJdY9fLO5FbkUO5kgkWtKrnKQChdmmKa",
-	"9TxkH5rz+bwJAB1ZmhiMjrKZX52Vh7gZvpniY3P6FWWe66wIa2kQHavQGL0sAAtt+DHHriyO5LX5sm4o",
-	"5Yq2EgDm9kCWH/PWbcUROV4OzAbT50DBovMyOpxdNNwNO83DqNtpHo8O2s19ujdku7QbHkbHjSWo1sZv",
-	"HfnT+Cf+w3+3h1fhfvJbe7rL97//7WjxYl8cZx15qbrpz4e/n+3RfzSKuKlVJX35YviVXxvYTAV83LWc",
-	"mhuq1UWY6IdvAezjQAMe0IOxyUpG93GOLbzxZkSvTm1Boa9VPiOq8rOqVG66bR3bS/FGiZRh2xs6rh9t",
-	"fgM8H8e7lisajhfT1HrtVBu4CSGO/FvXcaTCrRt7U+Gukkv1eN2XbZw9CrdtY9jBjetadyjdA69RAaHE",
-	"ZohZW+8Sq7ArbT3zW27r+dW/tWYfAiAcdIOSdo6o4iJLIpJS9KbLG7QUsCq85+tKN1zMIaSYiLHIFGAX",
-	"9bkFyMxDelShCUh+xL4hJQXEACua7NQtFRGjUnmPBFy4bFZR/B04u6ag/fug6nmXdINrTU65CfL2ufcQ",
-	"wJcyuqWBRwkMTmAUEKxEBtcJOm212vJH3/T57zd6BBEOB8YawRwobELwXIgbMAoGuegaWKCIhchIwsBr",
-	"i3Y57y11fI+XLFbUfg2lSuovGvXDhVEapZjaXpKScJqmBvPbGpl5o31TkldWxlp9fncnfAd8VIJYSnMo",
-	"FtSyq/SwnM8fQRdDdilpG8XyD1/PeLTTcqlbT/F83kBxuPBxAB5LgTC009xd1tScsVNHQ3sbogLSLFqB",
-	"NVCfqcs+zBq9zuHB7nH7qHvQDhoxVfaLwwP4AhJza1EMVNzoNfZH7dHB8Jg192g7bO7R3ePmcXTImsdR",
-	"hx7S3dHhcL+7Wt+Qm6T1ymy4vuO+SpNZTucFQLXKlbByrH4FDOzqdqxVpSY5LF0nmeYiBXi++RfN6FE0",
-	"o0+r4pSgL9+VspH10eaglLLZ1pqOAfpYreW028dechQ29DGv1loC4xH4AcbxLfMK/JabuAVlZ2ie1em5",
-	"FDB/C8411DuKkAK5y9r8UKc7AEg0TSB249SIWCK8WbfdDsiQhdTAPseSjLUiYnJR53RhznjvHXMqPaVm",
-	"SQeLJaavYNoqZMTC9zSBIjujFHieIoTOMxoapkFFJkt48OrHN5cE12gAipODjig69KzTvEgKLlSfGx9i",
-	"YDyDhfa/g3wp8E6pKCKFIS3ADdR5Up3uqin5CPpCpcPkDOZqHc6IOlhkqiod4h7277K2UDSuN5Dpyy0n",
-	"19cVakJMgelMp1nRRMJFlqIHNQc1w1TlxhcB/afaoCIr7sYtZDI4tNaqT7SGYWCND5GCK3lkAFGsLiNd",
-	"TiPEHVQ8ZT0y8KqUBs42tHaJBKElycBcEHiBAAjQ6Me5VE8jMKexxPTIHP0yzxDvcytpQWuS0PgLBNBY",
-	"GHf34LdBYAI7fsWCy5TCcLg1bwMb2hGS9XmpuEGLWxCkdbWPb4HKf0bpI00SMT+bztTiJxRRqJhX94Jy",
-	"czUxplIQFikA6035wseRP0E8Z/RDJMlS96qqssPfCjWHWzfiqayHLKIWafPV+jPASQOdTz2cbApVJ6qq",
-	"qUfVyAv9TuwEyt0/HrI60u8GVFf2mHc0MSOvK+JYbthjbvAw1BunnJMzM5Ry4eQdGUkGVftdNW5aDqz2",
-	"vtjppm5eD1rh6MD4VxY4FrKIvpQ4/pkljs9jWYhl+2WNpRZBlUdZ6ZqPQY1RccoXWK6l9fJxLLUgw/wp",
-	"/GjcVrGEzP8TxI01NRaJAC+g1zwPvFu5C6zPB15caICZN062mkKmGKJJatEzj83W7NQRoM6ONhA27cAX",
-	"lIR1LG2D52JPFBvVd8AZsUUUsBU8E6pVd9dQyATbpXCUgswWliTSlrfMTbUdLaBKgy1kbBjO1FykN0Bw",
-	"lS7IQRsUAUn8Yhzs6S9GinFba+qKBOEcg9RKfJVLeM1PeOzlCWgwvfslXuTjhT755OLV7Z6dWZ9j4d7F",
-	"q9sDsnOwd0Io2dk7cjOD0jOYmp1LizwDNjG6Q4E37NFjszzqQ9XQ4uMRavpWyf161LJlubyJCDY9f9ay",
-	"RToblqx8OSq3WpK69F3O5g7zo+jke24sy7vcde669f11D3mcbl2M4x8E1yj0/RTy16VzAq/AFP6lVnQj",
-	"B1tlCXm/Kp3dPNk7VwhWZXhXTeYhMryrqZC7dswB6doH6GOrKAFLXHV1ddU89ZbyLu66uroqXG6Y7H51",
-	"WHYjLZdiAdJV4SinJjGgpljAPuFRymE2rtYqTeyhcvyXCBKQGUsndGbOd4xUeNoMlnfSUhl37uM0wDvW",
-	"swBF8K5T2+dZiG2yGLbmOSXE9ZTyhY29ylK9Ssowpq2EIPq6gqIqbR4/wN2B6tIiVxS82hBq9lNb7y1+",
-	"uh7bXQpBXujhvM6HXc9/y5N8EBa0JFHQckTlmuoyWUoV4CXp4ymGK/rbGwSHGtK6pe0cYWKUr99UIj8t",
-	"NcLfPbirD/6WKNiPhp9WQEAvmnSv7VpQv5eWM+qsnVdtztlfc9/kjm1ziP26youE7bvkUhk2BD1oghaQ",
-	"13QKk1pcKvdYiAgSr5dNuuUsYpPjY9E/koVxjXu5wjZUghd6wRECUzTp+4z3uckgN85Iys0FmJpSMGPa",
-	"nTzlAiy2QcxlNhrFIYTTEV0qPxNjwQdoMw6m9MM1HbO/HbTbLmUknOgjmo+ZbVh02H7SK3QVNa5OL+tX",
-	"n+quVt5UwSMygQdtMCoXa3mdOC3qTGq9uu4E0WQzkr7X514SPRqzZcUqpByDfqaRbUFfrbClbN53Y22c",
-	"5BwvZgx9+T93l1B7jWS651SqU5+On5NzyDN7ioLEdOabLu4hRoIVPUp8JcSIjxwlNo8OB3mM0mQ+VLQg",
-	"uXdd3Bc79mHtWAtVnNtgn/lG/oy2YzUWnSB0Si622oMzqsLJ8i58ZpqZQiZjzJLIi99g6zR9btwwNjMH",
-	"DYTyTopdyove1qDQXNRapV4PbkWVXyZrgEGISbFc2tzIvmZ/b+mJK286MSKXqVhsxuemS+5j1A58GtFj",
-	"qfBpRE+3t/toosepoSMs2LRc9vnrEl/gzlZIxWq8aOytO12QWSpGccLuaersuE73s6xCb3kBSncOvWaL",
-	"kB3qloGKhppHTOha0Z1ogJ2iQZcuNMHp87e5Ig4ZcZjjXkzZQskrkih/fZ4q5Cn/FvTMZJGbzZCDidF1",
-	"IYACL5xlH2oa25yUjCZbq9gip7zPHwa20QSZXOttGzFz3k8frszVb2NTneUgD1Dh3s1pqsSwSMcP2YEG",
-	"BnofMEffLPwTMBv/DcXl1k7GVS0cGAmzNGVcLbePWKOZQvnev0QrhQdyf69ot5F7P7jzHvw1+iRsdejV",
-	"9kjY/uzb8Y+qFVniXm6CltcmeQGANzAB+wT9wAbLYj4RBidBQva3gPiE/gtzt1vklIyyNMcDTRlAjxgc",
-	"TgvL+4AowEvHSZ+XzpOq86weDRik9U8+8f63y+d7RgXNylwrcW1haEsCtNjXprQbEOytBNNqePPPx22s",
-	"mMwDicPUIOetN+9tzs3PXR5WQCKbNjLTxT37x+SycXUjmcuCl0PMeW07mZ7pEhO4UlDBmQxsNXBg9HOD",
-	"ZwylpWLa6vOqDG7yQAncfe5lcGMTmlL6NnZBANxgSNtDCGMLW+XHWUz7f3Tp+MDG6MeVheJf9DKpeRyy",
-	"utRt29rm8bO3v7RX+dJe5Uvu8Z/mzy71VqkMM63bWcWJaR8NqNKDcwkelyoLykSOHabcmYdQvwJ33sDL",
-	"c9uvArsVa803pICWyrTIq3dBvPKb22+LG45TuV6VP/o4MOGbeCfWxwn/4nq4D/C1nIhUbYr0uw2ir+2s",
-	"7bINR8aTqQed0lCtxLGGlgVUkYRp2+5Ir72+xxRq/WVwewN08lRgWtd5dzZs9fmYfqIlwfHv2nqzjoLO",
-	"c2TEfhUw9b+5D6kCKHkr75FN8lqVLXaWt36pPlIDPDphJWo7mDEevbEvW+eUOU0Sl4IGwe379Zz4X5iR",
-	"UMlCtgIa1hNaiXks5BaokoXcr2skCH3l5w86EPiUhYyrZIG4wGAYoW/QcwkZbFjSabdblbZlPRc9aumo",
-	"kUY2Q9Vi+xVu2W3rW7r2lk3ssVpbL6ES0hUrR+detTLE/77e3LufsWaWos5cu8wRRLwkFTEDB+78y1a+",
-	"rzEGceApuchxjLfYy5XHwc4fuU/h451nA6DyFk8Gl0km5jxvuWx6I2O7ragMSSeVmAGGOYQnWMoAE855",
-	"w4yGU2WU5WfL2imrdrwWDeYv4Jjfu69j/nokMh4tl0ygJxqaP1rUnnu72vdyjfKlUOTcvHmlr92M76H0",
-	"x1KgoTi/f8O0Gnu0e9txq7O95LGt3TvgGx74R/LAtJSL1YnXjXIg42iAJcdFSDxZ0zP8jpOSAxY0tMI1",
-	"bkfPAbpWLcl6XcTf56LxD+MU/fjoVRWXNm5aSOHv8zz70pR99che+7hFfuSsKGVNB4e7qyksHH+AHelz",
-	"sHfAZCEPVbXQ51VlCwGJMghDmyIRf7IWGyaknBjYLyixqC9VcGXf/57FCnt33/FSvMnCCSZY3qe+4a8N",
-	"llEpFk1FRHVh1VZoGTV9wEuYT2uUQFTz7ZciiE9aBPFXqX3YRi7820HhvGY0esitfafuk/s3BtDIw1dz",
-	"suFGas7qrVKh5tjI7EPqOI9dZ/ItSB590nsl7FojQuDL3MNngdNPsZY0b2MDrZronC6IgStz3dh8s5Bo",
-	"fdThAmFesVsqa2DSBcLWzH3dZQ3sn7zl8ZJmFvj9dvD3cl/+ZUCbAHQb11CfeUjyXKQkcZhrQArU9Grr",
-	"bO6LeVNfY5JL68IG3ETIlnfYl0qc9c6/oEDyL2U5n7nW/KUGaAvF3ESzHuz0vns0OABs9VDr28jb1WNC",
-	"iAmLQ4EOQN/r80dvt1QLkB1woZthlx9oW55IBU06jJMW0gaJyFSAjTtyeHBEFzg43DsOiEX0Nn8dHHSf",
-	"tHJVwKLRBnUp3gGOVZ/RuGOJKHsKvMd5dadLeoDJyqS8DJ4nUhJWNW91SHkmvTwUEfPeledqBush52Iz",
-	"PwCb9U5SPT3TNbOMlGQnVdbu/ljC6mcpswFkb3kQOnBuQM71+Z8/1HOUVbEPJpDq02FezpXKATPdw2w2",
-	"VMXItD5kspgAvVxizzwlTHcaIrLU6jXANUd7nT3DK/udQ59Xvo1lLcXPQd2gERnShPKQpeiZF2k4YdYd",
-	"4z3Ktlt9//H/BQAA//8=",
+	"7H39ctu2tu+rYHTPTJMcSpbkb3n2zHFTZ9dpkubETtPdKMeCSEhCTQEqAVpWO5m5T3P3e+xHuU9yB2sB",
+	"JEiRsiQ7Tbpv+kdjSfzAx8L6Xr/1RyOU05kUTGjV6P3RmDAasQT+fErDCXvGb9hLLlLN4LuIqTDhM82l",
+	"aPQaL+mCDBkJzYURGcmEjPgNI1O8vtUIGuyWTmcxa/Qas3QY8zAgU3rbpGP2t912uxE0EvZbyhMWNXo6",
+	"SVnQUOGETal505TevmBirCeN3l47aOjFzDxF6YSLcePjx6DxNOZM6KcTGsdMjNny6L6Xc0JJCJeRkApC",
+	"Uz1hQvOQakYevXn2lBwc7h2Tf/1zv9UNiPl8eNA5fFwc97dU8ZAkjMbTv/Ubiik6Zf1GQMIJTRTTf+s3",
+	"3l4+ax71G+vOptNuV87nhQwpjrw8kcsJI2/fvCByRPSEERqGMhW6OMyJ1rPezk6ne9hqt9qtTu+ofdTe",
+	"SRVL1E67c0yjo+5h8zjsjpqHnV3apPsHe81D1j1kB8Nue3d/b+XoRzKZUt3oNdKENwJ/Mt2aybySQD3V",
+	"czFLGAC5fH95+Xqn02ojCZUoRsgmfH0/MnklL7RMKkYCA1RkmipNhNREmcuIltdMqBJ1dB4vjQyuvt/I",
+	"3jCdLE5HmiXLg7tgoRSRIlqSOeWaDNkIRjdhRLBbTXSyKAyps9b2caF3u7iBfJpOG71js3tTLvBTJxsl",
+	"F5qNWQLDfPfu3al3cKq3NHTHEFfuuNNpk3/9s9NpHbQ6jwMy53oCg08YVVK45d03F+2WDxyjCUsqThxL",
+	"Epn8rd/g4obGPLqCrbrvufsYNGY0oVOmHddLEyVhR2gcy/nZdKYXP9E4Ze7hy5MfmC25CuHGgTuls4Td",
+	"cJkqMqNjdkKYeQ7QvPlxxBOl4ZcWOdeEKwJTIlLE+UVm3iTmSvdFtn7w3YjHZrStvigsXCNocDOk31KW",
+	"LBpBQ9Cp+RrH1ahZlYMaZsSnXFcxfCAcItLpkCVmqlyzqSIzlsBsyKOIjWgaa7LfLm7rfrt6dDG8aD1q",
+	"7dxJrR8NLaiZFArF1TOZDHkUMWCqoRSaCZgVnc1ijux2Z5bIYcym//mrQt6bDdncEeHzVToa8dAIkisV",
+	"ypk5+BHTlMeWAmgYMqWQeZCYhtcKd8tcS6asN0+4Zi1LqUzpKx41eo01+bLSVKfKcJHdoKG5hs3OZ5Yt",
+	"Q5qIHp6Wnp1Tr2LkH/21/o+EjRq9xv/ayZWAHfxV7bzGZ+CqLhO9P1eKMz2BSeeswGyxIhwkladXvHv3",
+	"rlnmKFUDsbfslBkQDOgcmcC99hWeABdfjSiPWVTeVrtbJJJMgYwYcY1zlEInNEQZbNiSavTe/5HfDEJl",
+	"Qm8YoZpMpdKk226DykBDYDRBYyYN2SaNXmNnlMbxFZyHjx/uSSLdbk4ib8UskYYu6TBm5ExorhcrqWV5",
+	"PR6KWJYWckp1OCks5QkZ4EoOgOcpyydZHKmWGccLqvRpZE6/0gnVyKK33vqYKn1FC48r7D1XhimbIZgr",
+	"SeHKFnlJrxlRcsqGMloQFitGpLBc/f6n/DjfwqdSjGIe6pXbVjGXh9o3q2oW1oIJQ08RzBjk0gC0TORx",
+	"A9irlzQ2XJzd73gOaXRlV7J8MGHdOZISSs7nFz++uv/St/Ol/5ZG5E329vrV90f50MclpMLMcMjIzBgb",
+	"EXlkPpqpBoSShM0Y1Swi12xBpBHAVo8xPyJ75gL2DWSu+XYkkzGLCKoEj3GvWMTpJUzvHnuVCpXOZjLR",
+	"LLqamidewYp523bBRET8h5qHBSQVZnkSphSL7r1/nX2f+2UjIjBHcokjqt/Kmkk81K76RGuVxIiFMU1Y",
+	"ROB1xLwuMFvJFfGXBc2YNJy8Vex+fE9IfTWSqSiLuoThyIhKw4lvYd7vPO3l+/FKavLMvrl+C/LxPdCq",
+	"10zsY9D40SgV6ER4w0apWsmtKlYUpBVoh2iOoKPBKQRXFTYSeiK4Iqm4FnIuYKe1IoqFCYMf5okU49b6",
+	"c4c5nMFAaohu6aVB1SuB6AxByhlLYMZEMBap3H9CRWQucMspWKsvHg1A4jVnNNGLAZlQXGh4dAB3cEUS",
+	"XFsUFea+x2C2lP1MzadGD5DxXcqgM+c/Bo3XCR3XL1F+A3oi0JLdSPEse5hgiWHJ12Gaa5BMLt2qaGaJ",
+	"Y9425/N500jWZprETJgzHZVZ6APSjs+wQHZMq5jT59jLbCM2PrkwSg4rFjMkAZVOpzRZNHqN01yGmllO",
+	"uVLGIA6MpZBusYNmEWdUqblMIjJOqND2WBmNySj8cEjcFS2wvOE8Fof1znxFwoRFhnJprFaNCF6zYjzZ",
+	"q+2Jz8bnsZ+PD0hETpeZ05wXlHyvjz8zEV2w5IYlOIutzrOCB1zhx5rDLKdMT7gYk7lhp7DSxPDTFvnv",
+	"VGpmvWO4Vjwi8wkTZCFTQtU1oUOZajCkH2hjTgV605weghP4zNtwOUmk1vG2cliz6UwmNOHx4ioV9Iby",
+	"2Bgq9UchYWTOwOUryZSKhd0UdyBUi7yrdb0+1AGpebX1ARrea4/qKJFT+w3Tc5lcExpFhgW3CJ4y9Hrl",
+	"FnbCbhiNDR0ZsY23gslGDftOEhbq1meSw+D4bmae71V3eT5yj1CkfEGT8ScVvr78i83LzBJSQQ72yA/8",
+	"208iZqte81kP5FvvFP05R9IyImf4anrNkHIdZxRy3iKXyYLQMeWCqIlMdPwJzmMsx1woQjWRImSZehxR",
+	"TYdUMc8yTxhEP50fX9GR4SiGS+AY/4KHbD15uI7fXBtdI84EY+4MeBhpeD/zdN9395zbsRKcPDmzQ17l",
+	"Wy/M7iHs1RqxTC4YTcIJGG6xHGcBonyB4ACsIz/v3jQt5ZU5Ao4/qmVPwdZS877Obc8zak7qS/P6N/kw",
+	"6/dqeVIP4l6oXYKHEsn3OMRrCMm7iWFGF7Gk0ZVZPxBPdY7Yatl1P2eeF+2ym2yDGMQs/As7nPpNXx78",
+	"Q3vyahSDt8LPNNniOFojNYtweRaqIPb7gLDbGU9YZGRTwm7kNYvQ6+tbhxkn9kLmK4OXXLnnBtlTZeI5",
+	"2oFL39sx2PEdtWa1ZMJ/Z9EdDNefhNkZZ6AXluiVrF2GtLQx5ZDPkvdLFBbn80y7PGgwzjWNl3wXoLMY",
+	"YsR4jZRExlEmLLK5VZKHFyZOFUuuvFfiLcWFcs7B4ivBsR1H7kRoJrJUMPJCjgkXuUr0Ocjnjklu4PZY",
+	"wR8c+YHOaLi7W52qY2V9sifmb7pyA33q/BTx9PV0/XUCQb6aX+Az2+r299XyPDlilDseMvK2MMqVZy+7",
+	"7qGEh10Gs6E3LDESyhDFgxkYW6sM2fxcGlTChH5tdZrCZjcomUsZMUEmMlFmBbOcHacDlbIE9w8gcSdL",
+	"xQoaM6qN+tzoNf7n/f/0+7ft9ocn/9FYSkUKGmdTyuOnE2pTPGkUcbOYNH6dmAOhuZGWIxorFjRm3ld/",
+	"NNgUaK8wcCH+y35qyWTsjxyvLg17r2JAM29JVpFBeQUxOcklqr3PXpg970P2Mjn8lYU6n70UI26GabND",
+	"N1gDPJWrB/oScj2emitL06sIJ+Gkcq9xMScVmRemdUQQKhrJpEVegfKLU8dAUEmy4mOors5t/fPIrbRF",
+	"sHqV22KstKd2bYurBD/h9A3nniVynNCpahFzuSI0YYRGcOQFA3YIpA1xFCbSqXltMfFhWWkpa3NriO/K",
+	"FLaEjTFjhEtxFcZSwdP9ELGx0mV0Zb6CbEi4wEUQrgwLNw+vTKYB8s4uERLM/Sstr0KkZqD8ZeuiNpGg",
+	"KlkL7K4rjwiyWKzZmpyWr7JNDRqWwvyvqkzeJd+FLwo+FMjtoIpLnN048bnqsJbMf5KwUCYRiwgzt7fI",
+	"KWZAgXKVxjHhI8K9LCojmhc2JGc+gzJhKKnIBGho06WWzzPPTrDZVfMoZUWkjfvCqYx4RLgOyCCU0ykV",
+	"EYm5YAMQWgPDRaI0ZoMWeZUP0Y83U9UXI1BwXPwHFJ2AzCfcJoHJuWAJaJUwD8icm9KIYYpraa3NSqCe",
+	"ggm5S2tPdSGPNKKaNTWfsuKjKpKygwbO+orXsT9cFLtkllxaFdznzjFWveGUvH17/t3NoVsZJROtyHBB",
+	"zOBbPt9LU17iebsHVS+ZXdkoQfV0SqGE1fNaa+mvubhTMMLR+IHbHA+mlDnTdStuf0c6VJoaxhAQJpzS",
+	"NKcQTY3WWJ47B4+sc2wPbkUNhmJJ83T8QBQAb6ub9pI8BYZgjhV4Px9qtpiEXTWAPELtBmFpcDOKKAlU",
+	"GCg1Ug0IJV8EbziB5Vf+YSzQSYGuC7tWKaozalua5zszrwmdzZgw+rW5qCCglbQH3laJGI1lpvPsHcFU",
+	"qy/6okkGwNEGvTwpNJbjMYsIF638dyu4Br1i4N2QcDELx+1+xCF3N2qRd1xPZKqt3mR+xIfAFnHVF8QN",
+	"q0Xe2vFh+rWZT1beEgVkyEKaKvDMLsgUC7hyz6U3WO3cyYNeZpv6QXxqDIdaN/BJLsukCBlUCMwp11yM",
+	"zWBnLOEywtdlUhrXF16YrePYiAJUKMFBmr0hIMNUF9zgljtgDhJyDSoi8zarY5lf3O090M6sjllYdK6y",
+	"dQ8w6xWmTtW1rXED9UllR9O8wN0L6fCB57uHFauw8/ysCJCNRkFiCWFNozblsd1niZyaF0iRc2vv6bjG",
+	"yqspGfEbBgMA+rSbZCxIWP2ApDNjPHb2M8+M23GZ6kHg/royquliPmEJg9236wnDh5/yb8wMgB3jkxI2",
+	"SpiaXCXMEAncbL+ymr5j2PDUUIoIOIsTebCMilCY0kif2MnCu8w6eG8qKn8+zcwnEl6TnUEY94Sad07h",
+	"CIJ+HiBxUUu6ZdOmRJyWhswaORUyTCD/1v8qYjErf2WJaRCYCWRf2zRqcyUSVPaGnp0+Hm5FF3aTZokc",
+	"8Zh51xVT0B2VZ7c6bmKJCR6CarnVwfH19qvsqd49NjRhL7amm7+G/kNjqbS9PRX5Tf6jEjaVNz4XcnTv",
+	"DlB+G9eYHgn3CanhHBdGwgXZbZOILtQJkUlgFKVcGw2sFiokiaUYG0Mruzl/uXVXurdPqCq+xg1PzVgc",
+	"czEu0UTCFNNA44LNiww9nEhlqH1pxU6KB8inaCvvPLKy3ziqwqPo6+cB7HQEc8/E5QAfd80WV4nU1N1p",
+	"xnjNFkTxsVCYUCLknEhhC8ms9Qnszlh1nsjKPmZCwbeuHN/Gq2Sqsz88PgL2ps8bquy38mnz7DW7Kt43",
+	"dlX8b+xR876yxwwqzPxThkaSf54ymzXb/vyb0hWG0ovmpWI6V1jyoRb3z6g9+Z6sbUW+phu7vqAqr/DH",
+	"nQq5ed2U3p7jDR2vLJAmCV2Yn70yx2VlCow/KfI6EahuLCmM5qkbaowwnuK7q9S8Z8ZOzlIWNlgq56K+",
+	"u1bUq9kqT/75xY+vyGv81WY3Hrc7jwkXWsKKGC59gpK+WKehYqommCutMdurtGZ15eL+IrlxZQ73yhVK",
+	"4/hVpb5/iuJmxhIlBYE6HkW4PiEDs1cDEsaMJlDIR841mcg4Ar462DEsqjcAN0C/P3AyfC7TOCJTes0M",
+	"D6Yk5uIa08GF7IsQU1+8YriARNyodoYbTmlyrSByAnyXixuu+DBm3uWE3YIa/qvkwnwcMj1nTBA9l95V",
+	"5eLYUyHImf1UrmAvOwvLFFpwHu70+vDfbbvd7PdvO8/6/dvDZ+bP42f9fto+6Dzt99Nuu/0t/nOG/zyD",
+	"f7pHTfwXvz1o48cD8+uzs2fPanzg3zMam7FtRNguAPJHxtnldYnndA7uoiz7kCp6Ojf7qGa4cRt6uhBr",
+	"4aBL/vXPbqvbIqdWOfQjiTTU/Ia5qgKkhymbDjFPdcnDxW9YlYXnUi1YHt/GOLaQ81a+1kMpY0YFeI/S",
+	"GpvcnDEjrI3WzWeGsbsTXdRwzcu4UikO9C6whHV9Trg0qA7B0yOiZZXjYen57HZWuTLCPA6jkiogXFh9",
+	"XBHFjcXWOT5sF/wMXOiDPb8eu7u/u9fu7rbbh8fHXmF2e7kwO2hwqusHkc/p04+jzhe2yY79qvkqd2pF",
+	"2sBdgh5d8kvPPNcqs0tQfwmImtGQNRUzYkSj4+tuyaWqqOscCoGsHYd+W3PapCjLoErnokqH9a6jbxTh",
+	"ubWbUTisjv34jSJyLiqXqJqO4UoMByy9dzAE1IiBNaYL63+SW6XweVB1ap3wgvIJ4Dj4iEJcBt7hKbIY",
+	"gLmTp67ra4NNKLAqTHWkVjTfTUgl7m3Z4p3c29W59v4ohw/rWdMLZoxnw0GmM70IMAtpxqy7Mo8rDE5t",
+	"egbEbgYEg8+tMnLFnbtvh4LVZXcNBzPwXOmaFz5TriS2eliopmSeibxKzjq9loa9TiRy3cNua5lIKmJD",
+	"u2i/2uk8ldMZtfmU6C8Y5D5om2fIhdKMRquWtoY7IB0v64XFcxSQSmFHSzIJTzwFe9luQXFIbPF8Mvx7",
+	"yH/kz5+9/f2884qfq3PxZj98en5wPn3W/qE7242ePj9uscXz36N35/xHfj5/eRlPfvluvHi1eH7cCrux",
+	"GE6ftaOfn8d3b8JR57hbVvFWMJerCa8KAAxwKRwLMTpvkaucEErMrbkSw9BFh+exFNL2Hrbpqc64ztKh",
+	"/oEtNlTEfhSMIDIXuAbAdDnc7xySf/1zz0Ji7XeOyL/+eYCfjtq75rfuYzxhqI8pErEZE5Ex/wbXejHo",
+	"kbOnIErC5CYgt31hTtXihPz4w2v3NRy02xPy5uIUVTz4wgb8SspdPC6bZ5UMIrlZ5zK2zkXXyPHuktrX",
+	"erHO08SSddndqxYS6zzttnxR96jiqsUaV5Xo6hrgQVLIsDBrjstQQ2cXTG9oj1yzxfouCUPJBYdEd8kf",
+	"UR69eXzVYL30lkrpOwhllHNTY6w6GTGlPC4e25vh0evdZ6P23687s592f29Pn+5fHy72kv/+rRseTS+O",
+	"owP98+T5vPPiF7mGcFi2PJe28SXTNKKabrjWoMUAN1NXWT5FYfF9/lglEnxX0LIniPvawxUTEXggtoCK",
+	"q3sUZLBcYfrJGlPY22IKoO9vNeRf59fqyly8zc1OXFftTimTCBUrL2CXgRlQX3khbtEMrT7Q6iTsxsIR",
+	"3m93K57z6bfWenrvfHSnfdezqx6O/verSIbplAmdZeVtvDaoctxreYuP+NQrW3bN4glamkg19dQyDe88",
+	"1a1uxZauOEhBDftbd7k2otpNGViVhHrF5q9XZl3GsGMIvJAKDTFN3yMKPocFueYisv4BherUVP7KCRdh",
+	"nEYsOjGcw1xjrs/u7gubgg1KKmh1mGguE0gPsD+RKZZzUUEYH0+01f+k0iSU06kUeeg/sGAhUmESF5Gj",
+	"vtAFOxcyWgqhbucqsATwDfrCA0hfcMZXyaV737TQow2ykL2y0Q2TkN096xWluizcivrYJfFwO4upQAkA",
+	"maZMzuLq6IE/zX7/tts2/+uY/+02+/3b/W/N/74zfx6erZMXWw90UEXepdmtmzFbiRLhXDHLRdxLMDxl",
+	"QIzUKxTJr/LzTXO24d3ukmVLGA91pc1rBPXcWd8qqd16A6+2zkIPGoLN177dZ01L2dHloZQeXUUL7mFv",
+	"IGL6qXPZt57pXR67LD1PEsV0MZ1LjlpQlArJ7nxEFLthCY3dPQqzW/0kC2t6QD5FkcOJCufAisT2/+r3",
+	"VTky9eE/18xz33T3PKfhwxVlhHK6RVFGZWVF5QRsac6GedmuLBuxjff2ESN8c+ossPg88Lw1X192blgs",
+	"0jWtbC9ofrfi6xdhVZ2Jn5uWIprn3yFJg2KBStpaMZAsYFkPAbxfiPDstStjPLbaqzKdGN5h1CfMd1xa",
+	"1SoluzLicOmKXKgilLx9c17Mya1Q4O/061l8Qhh9thwZoQTumHobUUXjbzLldRu3/mkpwQgCOS3yo7E+",
+	"51wZXXTJ72+s0yIUHB+RhUwTAqKfxHyY0GRhodYhqbjSMfwAYYCK4eOl9VM4IVUwdoI9jK//Ttf6sk+9",
+	"+OLTX5J/PN+f34SXv8W/fL8n9pPz7346Nf992x22r3eHuz+1w+mz9Je/H+t/iLj9y8+v5C9/Wb94MbL2",
+	"YI7xC4xybqpwYB7XVW3o2suayfO9/YXfqPQE1alVSQxeseyQxVKMlYu32DBudUaDjfFfrQrB22uKwSe7",
+	"G6Xqik0mhSzmT6pbgRTFdSQNFKwZk7JySQDdnE9Z9liqtE0ChyAnrMnWK4KejAd1SW1et1K1UlX8q6p8",
+	"w9FpNpX6eozAP0KlZS+Q5Yoz+8mzHx1vuGf+42k8pwss08t9tlIw7IuASXM0jv3TamsI8poO6FJjzINW",
+	"hfLwafImL5182mB9C8HLChH8/N2lVZXbB0ePMwSKQsQ9C7gPbL+P//u//8+gVSWgqvKZgG54xctf8BHz",
+	"z24R2yRLLSrnExWVzKODvbs6TZRzQJYG8uOM/pYydIVhwtnI4kGkirXI6VCZ44iJKHfmw+x3ltYhaNw2",
+	"x7Jpvmyqaz5ryhnuXjNLUjVkUp9tYBgDODxYdL/UomJaTilXZtN8w1Jc3Ht2Yd/drGop+qvq+/lVX8+d",
+	"Vtmby+WJsKSYouP7+bz3lVXDPNk+g8X9UGg4VjnUg7sgHYrjfFZGyYVJFdfnWsjwugn/X3Op1nY738Fk",
+	"nmXVZN5lVUP8dEZEBWuq5zkXRf7iKul8R+9uq9wPasp6CaNR1kbnkzi410/RA459wxI+4ixartdbg15+",
+	"lRMRSVbh1toOpcI7Z1X80PUM2Nrw2UrNzUpxen9UWSTOC3inp+/OMmasyHEbUv26vMFOUdteR6+qLtV/",
+	"K/hvKcYrjDV7YvH9IH+P3RhdI0dVsDW62xTw58ZChSvLK0N19bnQ5VBdA+pKTTLAdhbGLLovQfjnayOr",
+	"vlwd7iiltPH+Lnvk51kpBVvEm1HdofG6DW1e4XCZdS/KlXwfIQW2CuvKln3J/uGp9gU4fFovOurzGDuk",
+	"FQevrDsINndcLEAKLtc+OpVaxtD7J0CdZsiW60PBLeq8Pbb0USO667nuiwy+BBU6m3NbLAT9Jis7RWvB",
+	"w9CcStBgWsvVSeX48OZxhTt5QYGTrHStu2qrO05xPl97nodsIbHXBhlMWW+QKeeYn47Fo17BagDtshgC",
+	"M1qoxhY5xdv6wq+osRdyY4gq6YpxHbR4YSzWQO0RLUHH5dqWkrt9AqETYP27dYEZ7VFLQKjNkP6KW/K+",
+	"ga2ijDw3x66WP93hlFzFrdYwjOB0fPxYc+yfApvYNqxVFhP54UiF5jFU+SHaTaqYytIMs+JgtyncAmJl",
+	"hI84FaXC59Z9Cf5hCPzBY6woXgOSsDFNotj6+GJm1CMSUoWNM+Y80hPIahn81yCoqEcU0mbDBPZeeIwx",
+	"wvFlLfKjiBd9UeDMCljzmN+4BoZy5PLtjNGHfYQUGcBNAxjIwOYQDGyZI9wG2xdLeU1iDlCHbFrBoTaL",
+	"77riQ1Vdf7hOrNeTpCtjveYofHLfG+imf+3CYzOFt6BMbLhSW5y0ZZYFCYlhakjzwlyOj8bGRdC5ek03",
+	"B9Bt1rlJkQECYWbds4EnDsgs4eAwAmImZzScWIy/adO2I+oLxCHxbbpuaxe7ACPEByg9wNQAAR6SraWy",
+	"GsMFvndKr5mt4YVlwH6AZj7ZEky0nmXpRd36BDqLPAu6SXXfHYLFQ08y39AT+P1JweHyJKss4uE1yj1f",
+	"A1/IlMyp0Cf4IgHIrzy8ZhH8NGYaxHnBkh3gBEexnMO2+WzUmvRvk7jRa+w4n0euSUxZD1EFGr3Gd/CH",
+	"4WvWh2gFOQD4obDtNd6YNy9dEuS+aEgYvIE+8HAfGtu9BqYpLd+KNwDZ4BOsmq4KbyzqK6DpxbF9D3lU",
+	"ZLyPsydk7wa6CyzNwO0469Jzlx7k/JKF9fPPj+HoXYRo5WIkq8kGUy8AQGZKBR0DF+dJNmPX5EylWeNw",
+	"IAarOOMxQ3kCdsoC4KKePLlMFkZfffKEvIb41RPnGmdPAqCavHtwibwC6BFIaJGSaUbLffFoAJX3SSoG",
+	"9tgq22pwKrP1GlgfxCDvzJ15LAaeP2vw2GEJzcAi6IscIhuOEA4f50Nkqp/YGZ5PjTy0k3xv7qYz3lrQ",
+	"afzh0Y7/8TE8J7viVyWFd4X5+BhaxFJgE1z1BSbifaMIHSoZpzrLo2KqRzi+1/AnBF94LZWeUojcnc54",
+	"JBFka8yEmUbujc2UYCOj38/wJjeaSIZqx//uMejQ2bNDGccZfkHE8mc5HWAMGSc01dKYMyGNQekwWj5T",
+	"WllazlJl+uJyLkGKKaImzlFq2+T2yPuLOR2PWULenruxPXaAwFwH5P0b9p0MPzzaSVgkQ/gJuA4YSGZv",
+	"IOFHPXkC1uOgDt554GU7OcNOaWgljBUziM2kJwmzxO8Rh5EJcSznJJMCtjiRPMIuv4A7VM4eHTxukVfS",
+	"5lphMakiKh1OuTZCB1DLjVA4FRkG24xiXvRee8/VbmLOtfOLwAWZEm31NLxj37avPTUjNbz4rLAPYM9Q",
+	"QQZ+YtPghPwGDUq4LjYlGcmETFg8A4gMMK8ATGhQ6PfSI0I2AYhtEDgYCxcd03NJvPVD5R/bg2ZGF6yA",
+	"4yFLXsYnT6wwJp5TP0OwkyJe9GzuBSi3esITIwRBIcGYBTDfb/oi70OFNHDYbj9GWRXzkAmsU7MN3F+e",
+	"Xxq2DXzWiGTV24Hjq2SahICyvGNv2ply7aVnNVDUN4LGDUswO6PRbnVabXONZQCNXmO31W7tgrKqJyD5",
+	"dlpzFsdN2P+dX+fXquXQyMdVYZE3TKeJsAgnWOmo+FgYzeOaLRSmbwF+yzs2JD+wBblgOi+EfNwip14M",
+	"EV0uz99dYs97F+Q86YvBNY8GrlEy4lvsHhE9SadD0Jqc++SaLVrmNYogDlCPjJjrha2YtuDnQFuuiy8S",
+	"Yl84oodXGRvfITpxhVNTE+cH8LD3XSsWrhH5CXANqc1bRedACAjjAM9iwbIg0d/YqkUCHhCAAVaOJWOi",
+	"iEBwSCCQjITPjQowZtpMtVFqy99ttzdrKIW1g+9tLWjj7KK7f9CwJZ+N1038BEWbjVe/D1+onydH6XdP",
+	"w6h58PLV/Odne++uDoV89/OzX05H31/f/qLe/P3p8c9mWFDB2Th7agsfew3FIbba6DVGR7s/Pt/9rnv7",
+	"rPPt+OgmHR7rF6wz/v7l7z8dHrCjy1Qdp6+/v3nz09nbBtRbNm6vnp39/iY9nu4efP/i1ZVO2cH+8YtX",
+	"s5/fHcyeLi40v/7Hrz+cvzvfp+3Gxw9r48nbassaOHlA9GL36uUGFz/jN+wlUgy+ah83qerGbDN3/FZR",
+	"vjHS6L3/EHjdKexILV9DZYgYloOnymj1dGy2uPEdV6E0jNhYW7dNCkK7OQKgNqPrZj+b1xV4Aeh0zUJp",
+	"XBOVhbWYQ7GmLtMyprYCE1nC0V5n73GLDLD2KTvv5jOUkGZqaQH9Y+lQZGWd9z0YNYWeWwRO60o6gan3",
+	"dnY63cNWu9VudXpH7aM2atQ7+U0bF0L13hcD2ldo3n3IKzOr3+zXi9UNrlpCrKq9NNRaWfO4cvrYyWOz",
+	"grHe+4YxDhtB5fTL3xqt06zJcknje88EzO08z3IrWGNFw+pDbRljzXRBy1yu9Fu5OmvX222zImszz+yk",
+	"1bBPd7y/cP75DsFmufK6qJBIbs03wR/cxOAZEq7accD8vT8asMhL3NL2oVCF4hWrZ0PMZ07zeI9E8FoH",
+	"RVuA2DWDjz23DNcOHw5N577wr7TjgphPlnU/lwAUB80ZrU+ckogubLJLXm2DBrmIjSZM+bQw9lhCaAM0",
+	"6uzJs0TeMJXz8MxHP5S3rrMb5uAiKLTR9eEe9OurCZ+VumIEpZ4XfVHZ9AI/GGVvkHmIEOMc10jlyKMD",
+	"P6fHwQOREID3hozoBD1PxgLuuxCE0XjRfeGmj9lnSifU6HzfqKz7BjnNAYrBm8W4eVs+GFqCew4yE6sv",
+	"bK06ljNBQoSX4Dh3ONa57ZLiFNxHwNJ05mIOC1xFeVJmO1eGbQCHhYLnjllWjWLPDi66ulaZ8ZXPQyZ2",
+	"twYXZxenL8+ufjp7c/7sH1dv37wYBIQa2wgfaAwm1SI/zhjYEn5bBn8F8lxQGJYKqQDUQnComFG7eSyp",
+	"CXbOZzZyYzfkWxktNlMRbGOmzaArcldkucx2bc673LrmY9HHbvMTSwrQXk2c1G469/CIodne3jps9iWN",
+	"RxIgXeGOzt13lHv4wX3H92qNVeyIkrXGOi1BIE8KkMtAty696N5907wGmmZnYg6KW33/K3/ID9PgdPVc",
+	"c7BqWPDO7t0blfW5hBv216AFFnF6aaZs7uh2t2zP6Or9ijaOa3tk8fwhHwhw5me210xdZ0Zb21VomFZ6",
+	"mENOD2zHF9sgrkVOrf/JuYky3BpbDfg+R7lt2FSAsZT4HEDaFAso7294CLeNHRjRxw/37dna9Vv1zRJp",
+	"BCB4EbGX51odH3EotQ0fUTpl7hJhUXY9NG4FYJ1+XyqleRxjZnbFrlQ1DsqbFzObn1HTBAtzBJcbXGHH",
+	"4rpNYSyyGTR5n4dSfyzmBXa8jcp49efdrOU1+1hKDSgelWz1eF37C5eOvMnOLUGKFxtXWvJfsXstcj6q",
+	"HAUMbyFTrN8eyWQstYbiqSDzAJf1mB7qGrXqy+pDWszJ8WHSv7jNLy37w7TSvJuhnpByvi1XxDIJUFbN",
+	"XShLusdryJIM3X4r+83cs7uWapE3lSzafH98DP5YCmi/z236Dx8LVqHVrgy3KCYie3bhG7bKLMx+RasQ",
+	"w7/reMtsBFeOIJ7rrC3bMIVqBq1IEqV9MBg4C1i4aOwqIfNeNjaJsS9sYiNG6/1GNkEpbUEF4FBskTM7",
+	"klTHGNYAE8cd5tcQRsNqQdD3+2IQc6VfLvC+QZXqbS44c6HwDK4dD2nV3uaX7LzgGOW488KnmFJirixD",
+	"MsYLb3lRAcwMSTCHbNse21agmAS25rHn5lW/pWbrAxfKyZsx5Ud3s4zl9WZzzUVp0K7nRNWobKeoNY2O",
+	"vLcYMsT7OFdtCtP7rIPeuosLC9Ztdw+anU6zu3vZ2et1Or12+5dCU6tew4vTNTDPPH8DbXd2m4fDNmse",
+	"0YO9Zjfa77A2PQyPR51ixWWvkXnfXF+tfEH99mqFZ3eah+H+fvOI7nWa7Wh31O2M9ujR8LBYwNlrhGkS",
+	"7xy19lttr1vX2guRZ/hBrpvZkkIul0jj+ONGewspaVWWRWbpI7H96bbhGoz/mUyGPIrQlrKWx+o7zm0P",
+	"+M8ljipkkZ/B+3HZR+naqRkG70sGTyJZzlopj+xvII0m0PXg9zvFUbfdJtDtSYxd5ySrvZAkFQoi8uGE",
+	"hdd5zhmLFQswB/3G1vG7zsuV8RrbgOG+DMXpWg15vb45bd9dox+5mXKYrOBW3XlQ5/N5cVGpkbPeftoB",
+	"Vu5nNvggV1WboBqrej9zpvfhhUvaurFXbV+fZd+pp2L3llsTFx0OXNs0nFw9GUvosgApPFRkUHjoGOQj",
+	"o7SUX11+ZoA+4WKGmnl4X4ALGjupOKu1AOEtoOWVQviBhN0wGisyz5tYIAAopiALz10rMqtizCDXg/UF",
+	"6oM2C8Amx0AK/4jfoDcS7RoHmT+RaRKQKDWS3GvNChvhIyHAc10bjSrtyVohRaivezgwbW79Unr7+iZG",
+	"FWzVWs7IbjVxOuc4ambQ+6pFTjNbxYZA+Mj3fJdo08U7YqMvItYGtnnfUm79aa6yL1pgFdjWS0OoWHEN",
+	"BUmShBMpIdrgt2vb0lYqcbO7o2cX5mSWO8UttYfLmygtx7fcGTWkg6FnlzuIfj8MnZinYMNl359Kzgpd",
+	"50pt25lwsJ1CwgihRkLTRKsTr0Ez+iWw8nW4QD8juZywvrgzcgZZR7rGkU+0lIGDnqErfcSGdZ72hWtC",
+	"mq1kZfAFwkPna0DwBWTgVNWBpRLsg5I1XuXai34JvwdsUGDhAKe61+3mjR4dj8n6Y2F5CDbi1Jlvb4rZ",
+	"zbXTeIAol5+FDU0iPVLMI1994UJfb84uzi5d5ItsGPhaEdJ6MMmwVWirCArZoGTIIZ12uyhXcS73iXD5",
+	"LizbcDBwSfneyZ1k/Va3tXC+RrEeOIpVGcEithMOlLNg8+wvPaTlogsFV/3FXbxzE+98mScWwip0USrS",
+	"QXaZa9BFjmWTnet86K462UgyOeoRKoQ5TqJb9J9nHorP6z9fWhhDdV9DjJ8hxIho5svLXiY9bFFolH/z",
+	"qk0OAXyPyYJZd93Cpqx+1YplR1pH9aAamd0eqYSRccqUIR3wQRa3pSAhP+/2LK/VnxVaCioZTnErgLzv",
+	"VC5bX4Q19PQBbZ+E0Whxt2Nuv71rCM7213cONhJSYZZxyJzNi5E6DtFULVHpMZYPoURNUh0ZRdvoE0M2",
+	"Tqvzqd8wGnGBga8vykVnBrYAzmnP0JdCDVDegabCFq68DI+q3oGHeQsu99ewpQLKUxdTKaF7PRTTGQ01",
+	"sPVJzy9+fGV1XxpO8obJZEoXfUFnM0YToBCwjJpkkKfB/y1LkSSP/vXPvdbuY2IUP+UbeFCyn12HL0Jj",
+	"F+piEEnVWJmkDujJmudckFlMw4zpule0yoMq9Z989K9/HmTjKv7mrHs8Qe608sQa8GZMxQZ8WUNbD1+w",
+	"R6DILONgYMleMBHZHFCH4eKKjVz+7IjNzQtc/9VHlMRGjDjyCqBITdOhepyNMFNxs/ecQvwXofEsR0TX",
+	"1wgsT/MCJiJVgK0tr9dyiYLdzr3HrsZtuRO+lW250zarf0WzltRUtbfIuVblnpt521LCtWLxiDwaqHQI",
+	"FR+Qipt3238cYK0fAbwJa6ZZX0qpxyh8CyQ+mLLeEwfuAmR8mjtni8m1yu7jrYYaTwuzMqfgkhDMNauk",
+	"NuIOL+nsZ+VfVIMy0OsLRCDRDrk4bxypyF73GEc3eMN0smjCYAZE0YUiEzknLmZv3toir4r4u0yBv7wv",
+	"cq+xbwZm0MiuEg0EJLW9bBJ7eHhC5FxYNxGklHuJyaisqL6IJCLZyPDag1KRKeZwO2eN65DpMqO/cdsL",
+	"3vHlOnxXOpoBIuDVNI5dETaOsS8sdiM5HxUqP/PmOB6oIYDz5O1cxxjKwJRz/BGxQ3Cs6Nbpi2xXYq4w",
+	"9jHN+2O75HCM/GcepQF+fskGkEemAkx45x7Yb+4Jsvnup/na4AXmTljcIkwlORUlLEvYnhzQ0vIc1RcF",
+	"MEk3Ntu/20FRltEniAJmYPaygEKRrUexUWuPAKqF69cKZgouupEf6K6Djw5e1v1kexllDWoNH+gL7xSf",
+	"ZLaN96WF+xsUSlAGgTkxg1ILGmBQiHQBPNCsaV/oSSLT8SSvM/dwu7nu5Z3NHUuiIuMZDtGq5EMDpnVp",
+	"K2zWc53dNufzeRNgOtIktkgdZeu/OlMP0TN8K8aH9fTLzDyfWhER04JBVgE5evkBDhXxYw57WRzJG/tl",
+	"3VDKZW4l7MztMTA/5l3fiiMq03LB1vPSPDKLabgbdpqHUbfTPB4dtJv7dG/Idmk3PIyOG0v4ro3fOuqn",
+	"8U/ih/9uD9+F+/Fv7emu2H/+29Hi5b48TjvqUneTnw9/P9uj/2gU0VarSvzyffArwTawpgq4ums5OjdU",
+	"vYuw0g/fJtjHjQZAoAejkJU07uMjO1jkzRa9Ot8FJYLRDS2XyqRXufx027q2V/LCqJHYOIeO60eb3wDP",
+	"x/Gu5ZoGyWIbX6+dfwM3IcaRf+s6rlW4dWP/KtxVcrIer/uyjXNK4bZtjD+4cV0LEBl74LU0cCiinj14",
+	"idXZlfag/S23B/1q4FrT0M8htZ0EoCkP2FAugx/RFw4Ouo8DUFkyJB0LiQdqii0iz3B32FSx+AaU6Utf",
+	"u03YKGahBjVHphoj7w5hM/faQJVgyBASbsm6APUhRPx+roK+yGryqrQWslJpseqX92BAiUtnFdXjQRas",
+	"K1gSdiXmmBDiGq+joWI0toWro/QeAohUFvDBhi+D3NmF8eTIYppHqOL80W/QUPMb1m/0CKImDqxlg3lU",
+	"Ru9tkacTFl73xSDndAOn6oOSDP4yt7k9a72VrFgYVskWtgtV1JCto8CFUpNEzlXRnJGCKDllNg6qAq9/",
+	"vy3tK6turb5Yp8F+hpVUQmZKcuAW1L+r9Lb8cHwC3Q1JpqSdFEtIfOXkk4nYpW5BRaG+gbZx7oMJfCqt",
+	"w66dofCyZpcZR3Vr6G5DLEGaRisAC+pzftntrNHrHB7sHrePugftoMGpdl8cHsAXkOJbC4WgeaPX2B+1",
+	"RwfDY9bco+2wuUd3j5vH0SFrHkcdekh3R4fD/e5qJUVtkiCs0uH6cYAq9Wc5MRhg2Cp3wvGy+h2wcK7b",
+	"kVZtcKAsmzJD/qtG9Uk0qs+rGpUwM9+XUptfGAHttJN0trWGZAFDVmhHmNVVVITa7ePH6L/16gKXhWgP",
+	"9BHngMSULhBZqFY4jDYLOpD7ucWSOgAPjyHKkykGuX80VpJ02+28sp07hOk+ylViU1vndGFFON6MOgtV",
+	"nsqypGeFVGBkyKojRhkbWp9T0dHrO44wjdfqYFRlSUlaksHrHy8uyY7VKHLdyHrpiq6/XMRnZZfWK+Rc",
+	"f4H1IRa6Cw9yNQ3vU5ounF8e3EKdx9WZsmaWn0AfqHSgnMFEHX0MF7B2BQqq0hHuYRQvawNFi3sDnr3c",
+	"1HJ9XaAuNmXDubhLLkEBMxbART+nG1SRfGW7D2KRylS7pNgMRGhDTgvurTtj035tirMsZBL54Qino6gg",
+	"7+MGgQnI5kJ+PPDKmQZZlCCzGKgiA/ejloACnMVyzPMyO8ZyzCmHaIrw8C+9FHI+QtYFIIR9YftZGIK1",
+	"lYBkyqiAiLv1hA9+M6zJTXMOwYcsvWrI8lJLDskizNVs2hiRVKwv8C4X+DRsta5k8i2s/J9RMQkohGfT",
+	"mV78hPwKtfDiVr9O2IjflmOzrmK4GNANAKBVLHyM+RNEfEZ71SOXpe5YVVWLvxVKFrdu9FNNvigWl30Y",
+	"j8wyPCYQCI7zGhkpmCKPQE1+XNUmpGr8hQYqbhrlfiIPWWLp9xyqq53M+6LYkdeVhiy3BbI3eKDrjVMh",
+	"yJkdSrn68o7cJgvD/b4ady0HZvtQbJ1TN68HLZPMgPtXVknmxPy1TvJPrpN8wVUB28GvjSz1HKoUdqVr",
+	"PgY1xsSpWBi5hYHPMVeGr2E6Fn60HiuOYFQn9jdU5sNYKpcDZ8PZ4NnK3V99MfACSQNM58nbXUHcacQt",
+	"+HhW58+t+3GN9h59Af09ULXG/qnY6QNfVUrI4YhwDJo85dOlbisZBAfXfpuivEGO36cIshDcmnEx9tsP",
+	"3TAaZyV5VPgDACPKWjyuRbFZfZ0syEEb1AYEAsdCHqOCR2xE01hDWxFj1o3S2KbM9lYnavTFWpka+UA4",
+	"qBLnr2/28rbJif3qgOwc7J0QSnb2jrIRa2Mt4pip2R/NRIs8BVqwSkOBACCp1CwRpnVE9bFraPrxCeoB",
+	"V3H3ejyzZe67CaO1zYLWMkY6Gxa3fBWIW21JnUcPOpzZitmiC++FNS3vcsZl163vjXtIobl1yY7P7q+Q",
+	"s/sp529K0gCvwJz/pbZ1owKe4/1reXbz5PBc7K/KCK+azENkhFevQu7YsVIw78cl46jIAUtU9e7du+ap",
+	"t5V3Ude7d+8Kl1siu1+1ljtIywVbAIfltaeEdFSxorjAPeGTFM9sXNNVmthD1QQsLUhAZiyZ0JkV3Og6",
+	"9DQV8BdhUpf1aIoi4sCcqsw8516XqqyD25dZvW0THLYmPC3l1ZSKhYuxqlKRS8Iweq2lJOa6gk6qXAsV",
+	"AMYD/aVF3lGuXVjZT4i9Nw/qerR3KSV5aYbzJh92PREuT/JB6NAtiU44+rAz9X1pWUq14SUW5GmIVfXo",
+	"mOVtdcW6pc22tnOEOVO+klOJFLXUT3/34K52+lsCZn8ywLUCWHrRenvj9oL6fbYy+82ZdNWWm/s1d1Tu",
+	"uPaH2MurvEnY2kstlW9D7IPGsR/yUYRPp+bMaxYvjJEEnT1crU0qIkjPP9cVltxySrHrKGzxRDCbmGs/",
+	"jdiFTvBCv9EozNfmQxsrwqaiW6ckFfYCzEgp2TftTh6EgQqtARcqHY14CDF0BKfK5SSXYoDRn8GU3l7R",
+	"MfvbQbudJYuEEyO2xZi5bkaH7ce9QotS6+z0UoONpM9K7m0xPcKleEgIo1owA1fBAXeqou/RLJxl/MV8",
+	"fLRdq3oEQ68erjFY5uuwFfaVSwNvrI2q7DzLKgeT+9L9Qe01Mu9eUKVP/aX8kjxDnjVUZC22j990cQ/G",
+	"ElSHPS7LQEiWoeQIs3liemAjqHCY5zX9S+5daPfVvH1Y8xbtEw/E/0s/yF/QcaxGs5OETsn5VmdwRnU4",
+	"qWigYVufmsNn+LpwLeKNxLhmbGZFDAT5TkoNzileXHS0Bl4+osMyY8WkJa+VhlUFLLoIdAqrEiNIwvaM",
+	"b+mkKx88OSKXiVxsRuu2r+6nKDb4POzHrcLnYT/d3u4nYz+ZcgpVjFb1EmP25esTX5HTVnDGathp7MY7",
+	"XZBZIkc8Zvc0gHay7vmztEJ3eQm6d47i5qqaM2gzm+K1oqdR1ueWIj5a1oQa0jVyjPUM0sZTzbm26VxO",
+	"K0KoPwf5I+PINwMyfDTLfe0psEBkdN3+F4EXuvKfavvinCzZTa6mEdujltEgyTZgkDYClfXpdjEyG3+q",
+	"G0FtPxtYiXu3s6niwTIZP2TPGhjonwAQ6QDvlkAgSRG8zy8aLVHQV/a6JeDVmi0j8kTwpXYVazRvKN/7",
+	"l2jd8ECe9BXtPQrc0uLI/oV6NGwlKWv7M2wvMHd8UVefU27Fp+UbiDFq3VdZSZjXuM/6BsopIgAEIhOE",
+	"H8QscbREjCTGTIqEARiKymMciAfyoOKoL6rl0SqBWIdQDNz+J38Rv/L3Ld1xWzNfu5tXWl45BN0SAy72",
+	"4VnK2wRXdBFN1pYu/PlAkxWTeSh2WlqF5em7eo1Sd7xNxe+XzlErQJ1tE5zp4p7db3Luun4bnNx0kHNh",
+	"W08sN8HpYYxEBVkdqvvs1yRbmwTZ2Xwi+2JKI2YRYGqzzck9k80NQy1km8MkvFxz7Ojgp5a/teDHGOeY",
+	"YRZ6nqgNmWB2onWp4q79zqfPFv/aBeZrF5iv2c1/mtO81AKmMpa1bgOYjCH70ESVLqJLgNKrMrlsjDpD",
+	"pzvz8PJXgOGf+A/rgypqOAYXaXX5C/Lu137T/W0xzfGdV6syVj8NhPkmfo/1Mcy/eijuA8mtJjLRm4IR",
+	"b4M57CyaLL9xxK0PQwqd0FCvxNlGRD9NYmbMviOz9+YeWw72l0EWDtAXVIG5XecE2rAD6ad0Jy0xjn/X",
+	"jqB1K5g5mFwDkwro7H9zL1MFrvNW/iWXUbYqNe1MRKrUm6LcBxkyFWEnRBinEbaqLApOJqIL97J1pMxp",
+	"HOf5bsB27tcM4//DbIdKGnLF17Ch8wlL/KBetkOVNJT9Wpd8VG0wu10Mcrz6hIVM6HiBWOxgF6H/0HN+",
+	"WDhb0mm3W5WmZT05fdLaVMuWXF6sAxss3LLbNrd03S2bmGO1pl5MFWRFVo4ue9XKFIIP9dbe/Ww1uxV1",
+	"1loBZ8fu2teDfF8LjCUMEpdy3OUtTnKlNNj5I3ckfLxTNCA0dUEwZDlq4D1y3QsvEJQbPUaI6GIzE9HB",
+	"VMC9sxnwrC/Ar+XUVsAQXyFc1s6Ifbg2S3+eB37vvh74q5FMRbRcocERujkFtB2EC7q3T30v1ylfSU2e",
+	"2TevdKrb8X0iX3pxfv+G+TpOtnsncivhXvLU1h4eRQY8GuBRHfgieXBigxWIsmgukiP/wOMhr2lofoeA",
+	"FABHDV16rbPRc3uuVbiyXovzDzlv/MO6Qj/+uSUclza+2hdL5QL2SpvM3yN77eMWgRFwMbZYlTnvtZUg",
+	"q0s4+oavuG4Cge2i70HO43juWyeB+URVhRKlnrRYKeHPG5aIWCAyqOmor43Ias//basj9u6+45W8SMMJ",
+	"ZnPep6Dirw3NUckqbQlGdW3XVtgcKy0i6MHirOU7qy6qifdr3cVnrbv46yRqbM4Z/u2gd94wGj3k4b5T",
+	"I8rdHQPoMeKrP+lwI/Vn9VGpUH9cnPYhdZ9PXNryHTAeI+y9MnqjKPVFQUvKwNpPM6RQ4BU+1LezFEnJ",
+	"UAzIfEI1u2FJ0SFlwdIVUXSBwDlzX29JRZ5gtAJcKO/VTJUu6ilBpmBlCXIOoc1NdRlWJwDlxqVsDFlf",
+	"ZLBvQiYklsqm8MH8UeGrLem5L/JOfTlLzqkLh28TBls+XV+LftaTfUFhyb9WAH3hOvPXcqMt1HIb4Xow",
+	"yX33aHAA2EGi1tuR99nPiv3RwoWIuTlnieEcO+BGt+MtP8n1YbF+TkgJJDK16AquM0gBEPzgcO84IA4a",
+	"3P51cNAFcE97rB0ibgWCKOJXOPObRoE9qNgYBQ2gsqfAe7JX57qkBNhUTCrK8HwyIWFVA1qHxWczpkMZ",
+	"Me9VeX5mUBUHdPiJ2CSm5BPwRamZpW37WQZscpMqq3ZL28RV5rbJVyePWmRP8hxmVUSD2ZWwx6MCoqy9",
+	"3eU/Ld38kmkaUU1hELN0GPOQXLOFqmiQU+yMAyRztNfZs4Sy3zn0CeU7rmoXGRq74BtiSSMypDEVIaR4",
+	"iojIJJwwt97eE12j2A8f/18AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
