@@ -329,7 +329,7 @@ type Event struct {
 	// IPAddress The network address of the request.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
 
-	// Kind What happened. Kinds are added, so clients must accept unknown ones.
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
 	//
 	// - `login`: somebody logged in.
 	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
@@ -369,7 +369,7 @@ type Event struct {
 	Username nullable.Nullable[string] `json:"username"`
 }
 
-// EventKind What happened. Kinds are added, so clients must accept unknown ones.
+// EventKind The kind of an event. Kinds are added, so clients must accept unknown ones.
 //
 //   - `login`: somebody logged in.
 //   - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
@@ -966,19 +966,19 @@ type UpdateUserJSONRequestBody = UserAdministration
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetKeys The keys that verify our tokens
+	// GetKeys Read the public signing keys
 	// (GET /.well-known/jwks.json)
 	GetKeys(ctx echo.Context) error
-	// GetMetadata What this server can do
+	// GetMetadata Read the server metadata
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx echo.Context) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
-	// ListEvents What happened to all accounts
+	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
-	// GetHealth Is the process alive
+	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
@@ -987,10 +987,10 @@ type ServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx echo.Context) error
-	// GetReadiness Can it serve
+	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
-	// CreateToken Log in, or refresh a login
+	// CreateToken Log in or refresh
 	// (POST /token)
 	CreateToken(ctx echo.Context) error
 	// IntrospectToken Look a token up
@@ -1020,7 +1020,7 @@ type ServerInterface interface {
 	// RequestEmailVerification Mail me a code to confirm my address
 	// (POST /users/me/email/verification)
 	RequestEmailVerification(ctx echo.Context) error
-	// ListMyEvents What happened to my account
+	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
 	// ChangePassword Change my password
@@ -1029,7 +1029,7 @@ type ServerInterface interface {
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
-	// ListSessions Where am I logged in
+	// ListSessions List my sessions
 	// (GET /users/me/sessions)
 	ListSessions(ctx echo.Context) error
 	// EndSession Log out one session
@@ -4748,19 +4748,19 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetKeys The keys that verify our tokens
+	// GetKeys Read the public signing keys
 	// (GET /.well-known/jwks.json)
 	GetKeys(ctx context.Context, request GetKeysRequestObject) (GetKeysResponseObject, error)
-	// GetMetadata What this server can do
+	// GetMetadata Read the server metadata
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx context.Context, request GetMetadataRequestObject) (GetMetadataResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
-	// ListEvents What happened to all accounts
+	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
-	// GetHealth Is the process alive
+	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
@@ -4769,10 +4769,10 @@ type StrictServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
-	// GetReadiness Can it serve
+	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
-	// CreateToken Log in, or refresh a login
+	// CreateToken Log in or refresh
 	// (POST /token)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
 	// IntrospectToken Look a token up
@@ -4802,7 +4802,7 @@ type StrictServerInterface interface {
 	// RequestEmailVerification Mail me a code to confirm my address
 	// (POST /users/me/email/verification)
 	RequestEmailVerification(ctx context.Context, request RequestEmailVerificationRequestObject) (RequestEmailVerificationResponseObject, error)
-	// ListMyEvents What happened to my account
+	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
 	// ChangePassword Change my password
@@ -4811,7 +4811,7 @@ type StrictServerInterface interface {
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
-	// ListSessions Where am I logged in
+	// ListSessions List my sessions
 	// (GET /users/me/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
 	// EndSession Log out one session
@@ -5671,262 +5671,262 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39ctu2tu+rYHTPTJMcSpbkb3n2zHFTZ9dpkubETtPdKMeCSEhCTQEqAVpWO5m5T3P3e+xHuU9yB2sB",
-	"JEiRsiQ7Tbpv+kdjSfzAx8L6Xr/1RyOU05kUTGjV6P3RmDAasQT+fErDCXvGb9hLLlLN4LuIqTDhM82l",
-	"aPQaL+mCDBkJzYURGcmEjPgNI1O8vtUIGuyWTmcxa/Qas3QY8zAgU3rbpGP2t912uxE0EvZbyhMWNXo6",
-	"SVnQUOGETal505TevmBirCeN3l47aOjFzDxF6YSLcePjx6DxNOZM6KcTGsdMjNny6L6Xc0JJCJeRkApC",
-	"Uz1hQvOQakYevXn2lBwc7h2Tf/1zv9UNiPl8eNA5fFwc97dU8ZAkjMbTv/Ubiik6Zf1GQMIJTRTTf+s3",
-	"3l4+ax71G+vOptNuV87nhQwpjrw8kcsJI2/fvCByRPSEERqGMhW6OMyJ1rPezk6ne9hqt9qtTu+ofdTe",
-	"SRVL1E67c0yjo+5h8zjsjpqHnV3apPsHe81D1j1kB8Nue3d/b+XoRzKZUt3oNdKENwJ/Mt2aybySQD3V",
-	"czFLGAC5fH95+Xqn02ojCZUoRsgmfH0/MnklL7RMKkYCA1RkmipNhNREmcuIltdMqBJ1dB4vjQyuvt/I",
-	"3jCdLE5HmiXLg7tgoRSRIlqSOeWaDNkIRjdhRLBbTXSyKAyps9b2caF3u7iBfJpOG71js3tTLvBTJxsl",
-	"F5qNWQLDfPfu3al3cKq3NHTHEFfuuNNpk3/9s9NpHbQ6jwMy53oCg08YVVK45d03F+2WDxyjCUsqThxL",
-	"Epn8rd/g4obGPLqCrbrvufsYNGY0oVOmHddLEyVhR2gcy/nZdKYXP9E4Ze7hy5MfmC25CuHGgTuls4Td",
-	"cJkqMqNjdkKYeQ7QvPlxxBOl4ZcWOdeEKwJTIlLE+UVm3iTmSvdFtn7w3YjHZrStvigsXCNocDOk31KW",
-	"LBpBQ9Cp+RrH1ahZlYMaZsSnXFcxfCAcItLpkCVmqlyzqSIzlsBsyKOIjWgaa7LfLm7rfrt6dDG8aD1q",
-	"7dxJrR8NLaiZFArF1TOZDHkUMWCqoRSaCZgVnc1ijux2Z5bIYcym//mrQt6bDdncEeHzVToa8dAIkisV",
-	"ypk5+BHTlMeWAmgYMqWQeZCYhtcKd8tcS6asN0+4Zi1LqUzpKx41eo01+bLSVKfKcJHdoKG5hs3OZ5Yt",
-	"Q5qIHp6Wnp1Tr2LkH/21/o+EjRq9xv/ayZWAHfxV7bzGZ+CqLhO9P1eKMz2BSeeswGyxIhwkladXvHv3",
-	"rlnmKFUDsbfslBkQDOgcmcC99hWeABdfjSiPWVTeVrtbJJJMgYwYcY1zlEInNEQZbNiSavTe/5HfDEJl",
-	"Qm8YoZpMpdKk226DykBDYDRBYyYN2SaNXmNnlMbxFZyHjx/uSSLdbk4ib8UskYYu6TBm5ExorhcrqWV5",
-	"PR6KWJYWckp1OCks5QkZ4EoOgOcpyydZHKmWGccLqvRpZE6/0gnVyKK33vqYKn1FC48r7D1XhimbIZgr",
-	"SeHKFnlJrxlRcsqGMloQFitGpLBc/f6n/DjfwqdSjGIe6pXbVjGXh9o3q2oW1oIJQ08RzBjk0gC0TORx",
-	"A9irlzQ2XJzd73gOaXRlV7J8MGHdOZISSs7nFz++uv/St/Ol/5ZG5E329vrV90f50MclpMLMcMjIzBgb",
-	"EXlkPpqpBoSShM0Y1Swi12xBpBHAVo8xPyJ75gL2DWSu+XYkkzGLCKoEj3GvWMTpJUzvHnuVCpXOZjLR",
-	"LLqamidewYp523bBRET8h5qHBSQVZnkSphSL7r1/nX2f+2UjIjBHcokjqt/Kmkk81K76RGuVxIiFMU1Y",
-	"ROB1xLwuMFvJFfGXBc2YNJy8Vex+fE9IfTWSqSiLuoThyIhKw4lvYd7vPO3l+/FKavLMvrl+C/LxPdCq",
-	"10zsY9D40SgV6ER4w0apWsmtKlYUpBVoh2iOoKPBKQRXFTYSeiK4Iqm4FnIuYKe1IoqFCYMf5okU49b6",
-	"c4c5nMFAaohu6aVB1SuB6AxByhlLYMZEMBap3H9CRWQucMspWKsvHg1A4jVnNNGLAZlQXGh4dAB3cEUS",
-	"XFsUFea+x2C2lP1MzadGD5DxXcqgM+c/Bo3XCR3XL1F+A3oi0JLdSPEse5hgiWHJ12Gaa5BMLt2qaGaJ",
-	"Y9425/N500jWZprETJgzHZVZ6APSjs+wQHZMq5jT59jLbCM2PrkwSg4rFjMkAZVOpzRZNHqN01yGmllO",
-	"uVLGIA6MpZBusYNmEWdUqblMIjJOqND2WBmNySj8cEjcFS2wvOE8Fof1znxFwoRFhnJprFaNCF6zYjzZ",
-	"q+2Jz8bnsZ+PD0hETpeZ05wXlHyvjz8zEV2w5IYlOIutzrOCB1zhx5rDLKdMT7gYk7lhp7DSxPDTFvnv",
-	"VGpmvWO4Vjwi8wkTZCFTQtU1oUOZajCkH2hjTgV605weghP4zNtwOUmk1vG2cliz6UwmNOHx4ioV9Iby",
-	"2Bgq9UchYWTOwOUryZSKhd0UdyBUi7yrdb0+1AGpebX1ARrea4/qKJFT+w3Tc5lcExpFhgW3CJ4y9Hrl",
-	"FnbCbhiNDR0ZsY23gslGDftOEhbq1meSw+D4bmae71V3eT5yj1CkfEGT8ScVvr78i83LzBJSQQ72yA/8",
-	"208iZqte81kP5FvvFP05R9IyImf4anrNkHIdZxRy3iKXyYLQMeWCqIlMdPwJzmMsx1woQjWRImSZehxR",
-	"TYdUMc8yTxhEP50fX9GR4SiGS+AY/4KHbD15uI7fXBtdI84EY+4MeBhpeD/zdN9395zbsRKcPDmzQ17l",
-	"Wy/M7iHs1RqxTC4YTcIJGG6xHGcBonyB4ACsIz/v3jQt5ZU5Ao4/qmVPwdZS877Obc8zak7qS/P6N/kw",
-	"6/dqeVIP4l6oXYKHEsn3OMRrCMm7iWFGF7Gk0ZVZPxBPdY7Yatl1P2eeF+2ym2yDGMQs/As7nPpNXx78",
-	"Q3vyahSDt8LPNNniOFojNYtweRaqIPb7gLDbGU9YZGRTwm7kNYvQ6+tbhxkn9kLmK4OXXLnnBtlTZeI5",
-	"2oFL39sx2PEdtWa1ZMJ/Z9EdDNefhNkZZ6AXluiVrF2GtLQx5ZDPkvdLFBbn80y7PGgwzjWNl3wXoLMY",
-	"YsR4jZRExlEmLLK5VZKHFyZOFUuuvFfiLcWFcs7B4ivBsR1H7kRoJrJUMPJCjgkXuUr0Ocjnjklu4PZY",
-	"wR8c+YHOaLi7W52qY2V9sifmb7pyA33q/BTx9PV0/XUCQb6aX+Az2+r299XyPDlilDseMvK2MMqVZy+7",
-	"7qGEh10Gs6E3LDESyhDFgxkYW6sM2fxcGlTChH5tdZrCZjcomUsZMUEmMlFmBbOcHacDlbIE9w8gcSdL",
-	"xQoaM6qN+tzoNf7n/f/0+7ft9ocn/9FYSkUKGmdTyuOnE2pTPGkUcbOYNH6dmAOhuZGWIxorFjRm3ld/",
-	"NNgUaK8wcCH+y35qyWTsjxyvLg17r2JAM29JVpFBeQUxOcklqr3PXpg970P2Mjn8lYU6n70UI26GabND",
-	"N1gDPJWrB/oScj2emitL06sIJ+Gkcq9xMScVmRemdUQQKhrJpEVegfKLU8dAUEmy4mOors5t/fPIrbRF",
-	"sHqV22KstKd2bYurBD/h9A3nniVynNCpahFzuSI0YYRGcOQFA3YIpA1xFCbSqXltMfFhWWkpa3NriO/K",
-	"FLaEjTFjhEtxFcZSwdP9ELGx0mV0Zb6CbEi4wEUQrgwLNw+vTKYB8s4uERLM/Sstr0KkZqD8ZeuiNpGg",
-	"KlkL7K4rjwiyWKzZmpyWr7JNDRqWwvyvqkzeJd+FLwo+FMjtoIpLnN048bnqsJbMf5KwUCYRiwgzt7fI",
-	"KWZAgXKVxjHhI8K9LCojmhc2JGc+gzJhKKnIBGho06WWzzPPTrDZVfMoZUWkjfvCqYx4RLgOyCCU0ykV",
-	"EYm5YAMQWgPDRaI0ZoMWeZUP0Y83U9UXI1BwXPwHFJ2AzCfcJoHJuWAJaJUwD8icm9KIYYpraa3NSqCe",
-	"ggm5S2tPdSGPNKKaNTWfsuKjKpKygwbO+orXsT9cFLtkllxaFdznzjFWveGUvH17/t3NoVsZJROtyHBB",
-	"zOBbPt9LU17iebsHVS+ZXdkoQfV0SqGE1fNaa+mvubhTMMLR+IHbHA+mlDnTdStuf0c6VJoaxhAQJpzS",
-	"NKcQTY3WWJ47B4+sc2wPbkUNhmJJ83T8QBQAb6ub9pI8BYZgjhV4Px9qtpiEXTWAPELtBmFpcDOKKAlU",
-	"GCg1Ug0IJV8EbziB5Vf+YSzQSYGuC7tWKaozalua5zszrwmdzZgw+rW5qCCglbQH3laJGI1lpvPsHcFU",
-	"qy/6okkGwNEGvTwpNJbjMYsIF638dyu4Br1i4N2QcDELx+1+xCF3N2qRd1xPZKqt3mR+xIfAFnHVF8QN",
-	"q0Xe2vFh+rWZT1beEgVkyEKaKvDMLsgUC7hyz6U3WO3cyYNeZpv6QXxqDIdaN/BJLsukCBlUCMwp11yM",
-	"zWBnLOEywtdlUhrXF16YrePYiAJUKMFBmr0hIMNUF9zgljtgDhJyDSoi8zarY5lf3O090M6sjllYdK6y",
-	"dQ8w6xWmTtW1rXED9UllR9O8wN0L6fCB57uHFauw8/ysCJCNRkFiCWFNozblsd1niZyaF0iRc2vv6bjG",
-	"yqspGfEbBgMA+rSbZCxIWP2ApDNjPHb2M8+M23GZ6kHg/royquliPmEJg9236wnDh5/yb8wMgB3jkxI2",
-	"SpiaXCXMEAncbL+ymr5j2PDUUIoIOIsTebCMilCY0kif2MnCu8w6eG8qKn8+zcwnEl6TnUEY94Sad07h",
-	"CIJ+HiBxUUu6ZdOmRJyWhswaORUyTCD/1v8qYjErf2WJaRCYCWRf2zRqcyUSVPaGnp0+Hm5FF3aTZokc",
-	"8Zh51xVT0B2VZ7c6bmKJCR6CarnVwfH19qvsqd49NjRhL7amm7+G/kNjqbS9PRX5Tf6jEjaVNz4XcnTv",
-	"DlB+G9eYHgn3CanhHBdGwgXZbZOILtQJkUlgFKVcGw2sFiokiaUYG0Mruzl/uXVXurdPqCq+xg1PzVgc",
-	"czEu0UTCFNNA44LNiww9nEhlqH1pxU6KB8inaCvvPLKy3ziqwqPo6+cB7HQEc8/E5QAfd80WV4nU1N1p",
-	"xnjNFkTxsVCYUCLknEhhC8ms9Qnszlh1nsjKPmZCwbeuHN/Gq2Sqsz88PgL2ps8bquy38mnz7DW7Kt43",
-	"dlX8b+xR876yxwwqzPxThkaSf54ymzXb/vyb0hWG0ovmpWI6V1jyoRb3z6g9+Z6sbUW+phu7vqAqr/DH",
-	"nQq5ed2U3p7jDR2vLJAmCV2Yn70yx2VlCow/KfI6EahuLCmM5qkbaowwnuK7q9S8Z8ZOzlIWNlgq56K+",
-	"u1bUq9kqT/75xY+vyGv81WY3Hrc7jwkXWsKKGC59gpK+WKehYqommCutMdurtGZ15eL+IrlxZQ73yhVK",
-	"4/hVpb5/iuJmxhIlBYE6HkW4PiEDs1cDEsaMJlDIR841mcg4Ar462DEsqjcAN0C/P3AyfC7TOCJTes0M",
-	"D6Yk5uIa08GF7IsQU1+8YriARNyodoYbTmlyrSByAnyXixuu+DBm3uWE3YIa/qvkwnwcMj1nTBA9l95V",
-	"5eLYUyHImf1UrmAvOwvLFFpwHu70+vDfbbvd7PdvO8/6/dvDZ+bP42f9fto+6Dzt99Nuu/0t/nOG/zyD",
-	"f7pHTfwXvz1o48cD8+uzs2fPanzg3zMam7FtRNguAPJHxtnldYnndA7uoiz7kCp6Ojf7qGa4cRt6uhBr",
-	"4aBL/vXPbqvbIqdWOfQjiTTU/Ia5qgKkhymbDjFPdcnDxW9YlYXnUi1YHt/GOLaQ81a+1kMpY0YFeI/S",
-	"GpvcnDEjrI3WzWeGsbsTXdRwzcu4UikO9C6whHV9Trg0qA7B0yOiZZXjYen57HZWuTLCPA6jkiogXFh9",
-	"XBHFjcXWOT5sF/wMXOiDPb8eu7u/u9fu7rbbh8fHXmF2e7kwO2hwqusHkc/p04+jzhe2yY79qvkqd2pF",
-	"2sBdgh5d8kvPPNcqs0tQfwmImtGQNRUzYkSj4+tuyaWqqOscCoGsHYd+W3PapCjLoErnokqH9a6jbxTh",
-	"ubWbUTisjv34jSJyLiqXqJqO4UoMByy9dzAE1IiBNaYL63+SW6XweVB1ap3wgvIJ4Dj4iEJcBt7hKbIY",
-	"gLmTp67ra4NNKLAqTHWkVjTfTUgl7m3Z4p3c29W59v4ohw/rWdMLZoxnw0GmM70IMAtpxqy7Mo8rDE5t",
-	"egbEbgYEg8+tMnLFnbtvh4LVZXcNBzPwXOmaFz5TriS2eliopmSeibxKzjq9loa9TiRy3cNua5lIKmJD",
-	"u2i/2uk8ldMZtfmU6C8Y5D5om2fIhdKMRquWtoY7IB0v64XFcxSQSmFHSzIJTzwFe9luQXFIbPF8Mvx7",
-	"yH/kz5+9/f2884qfq3PxZj98en5wPn3W/qE7242ePj9uscXz36N35/xHfj5/eRlPfvluvHi1eH7cCrux",
-	"GE6ftaOfn8d3b8JR57hbVvFWMJerCa8KAAxwKRwLMTpvkaucEErMrbkSw9BFh+exFNL2Hrbpqc64ztKh",
-	"/oEtNlTEfhSMIDIXuAbAdDnc7xySf/1zz0Ji7XeOyL/+eYCfjtq75rfuYzxhqI8pErEZE5Ex/wbXejHo",
-	"kbOnIErC5CYgt31hTtXihPz4w2v3NRy02xPy5uIUVTz4wgb8SspdPC6bZ5UMIrlZ5zK2zkXXyPHuktrX",
-	"erHO08SSddndqxYS6zzttnxR96jiqsUaV5Xo6hrgQVLIsDBrjstQQ2cXTG9oj1yzxfouCUPJBYdEd8kf",
-	"UR69eXzVYL30lkrpOwhllHNTY6w6GTGlPC4e25vh0evdZ6P23687s592f29Pn+5fHy72kv/+rRseTS+O",
-	"owP98+T5vPPiF7mGcFi2PJe28SXTNKKabrjWoMUAN1NXWT5FYfF9/lglEnxX0LIniPvawxUTEXggtoCK",
-	"q3sUZLBcYfrJGlPY22IKoO9vNeRf59fqyly8zc1OXFftTimTCBUrL2CXgRlQX3khbtEMrT7Q6iTsxsIR",
-	"3m93K57z6bfWenrvfHSnfdezqx6O/verSIbplAmdZeVtvDaoctxreYuP+NQrW3bN4glamkg19dQyDe88",
-	"1a1uxZauOEhBDftbd7k2otpNGViVhHrF5q9XZl3GsGMIvJAKDTFN3yMKPocFueYisv4BherUVP7KCRdh",
-	"nEYsOjGcw1xjrs/u7gubgg1KKmh1mGguE0gPsD+RKZZzUUEYH0+01f+k0iSU06kUeeg/sGAhUmESF5Gj",
-	"vtAFOxcyWgqhbucqsATwDfrCA0hfcMZXyaV737TQow2ykL2y0Q2TkN096xWluizcivrYJfFwO4upQAkA",
-	"maZMzuLq6IE/zX7/tts2/+uY/+02+/3b/W/N/74zfx6erZMXWw90UEXepdmtmzFbiRLhXDHLRdxLMDxl",
-	"QIzUKxTJr/LzTXO24d3ukmVLGA91pc1rBPXcWd8qqd16A6+2zkIPGoLN177dZ01L2dHloZQeXUUL7mFv",
-	"IGL6qXPZt57pXR67LD1PEsV0MZ1LjlpQlArJ7nxEFLthCY3dPQqzW/0kC2t6QD5FkcOJCufAisT2/+r3",
-	"VTky9eE/18xz33T3PKfhwxVlhHK6RVFGZWVF5QRsac6GedmuLBuxjff2ESN8c+ossPg88Lw1X192blgs",
-	"0jWtbC9ofrfi6xdhVZ2Jn5uWIprn3yFJg2KBStpaMZAsYFkPAbxfiPDstStjPLbaqzKdGN5h1CfMd1xa",
-	"1SoluzLicOmKXKgilLx9c17Mya1Q4O/061l8Qhh9thwZoQTumHobUUXjbzLldRu3/mkpwQgCOS3yo7E+",
-	"51wZXXTJ72+s0yIUHB+RhUwTAqKfxHyY0GRhodYhqbjSMfwAYYCK4eOl9VM4IVUwdoI9jK//Ttf6sk+9",
-	"+OLTX5J/PN+f34SXv8W/fL8n9pPz7346Nf992x22r3eHuz+1w+mz9Je/H+t/iLj9y8+v5C9/Wb94MbL2",
-	"YI7xC4xybqpwYB7XVW3o2suayfO9/YXfqPQE1alVSQxeseyQxVKMlYu32DBudUaDjfFfrQrB22uKwSe7",
-	"G6Xqik0mhSzmT6pbgRTFdSQNFKwZk7JySQDdnE9Z9liqtE0ChyAnrMnWK4KejAd1SW1et1K1UlX8q6p8",
-	"w9FpNpX6eozAP0KlZS+Q5Yoz+8mzHx1vuGf+42k8pwss08t9tlIw7IuASXM0jv3TamsI8poO6FJjzINW",
-	"hfLwafImL5182mB9C8HLChH8/N2lVZXbB0ePMwSKQsQ9C7gPbL+P//u//8+gVSWgqvKZgG54xctf8BHz",
-	"z24R2yRLLSrnExWVzKODvbs6TZRzQJYG8uOM/pYydIVhwtnI4kGkirXI6VCZ44iJKHfmw+x3ltYhaNw2",
-	"x7Jpvmyqaz5ryhnuXjNLUjVkUp9tYBgDODxYdL/UomJaTilXZtN8w1Jc3Ht2Yd/drGop+qvq+/lVX8+d",
-	"Vtmby+WJsKSYouP7+bz3lVXDPNk+g8X9UGg4VjnUg7sgHYrjfFZGyYVJFdfnWsjwugn/X3Op1nY738Fk",
-	"nmXVZN5lVUP8dEZEBWuq5zkXRf7iKul8R+9uq9wPasp6CaNR1kbnkzi410/RA459wxI+4ixartdbg15+",
-	"lRMRSVbh1toOpcI7Z1X80PUM2Nrw2UrNzUpxen9UWSTOC3inp+/OMmasyHEbUv26vMFOUdteR6+qLtV/",
-	"K/hvKcYrjDV7YvH9IH+P3RhdI0dVsDW62xTw58ZChSvLK0N19bnQ5VBdA+pKTTLAdhbGLLovQfjnayOr",
-	"vlwd7iiltPH+Lnvk51kpBVvEm1HdofG6DW1e4XCZdS/KlXwfIQW2CuvKln3J/uGp9gU4fFovOurzGDuk",
-	"FQevrDsINndcLEAKLtc+OpVaxtD7J0CdZsiW60PBLeq8Pbb0USO667nuiwy+BBU6m3NbLAT9Jis7RWvB",
-	"w9CcStBgWsvVSeX48OZxhTt5QYGTrHStu2qrO05xPl97nodsIbHXBhlMWW+QKeeYn47Fo17BagDtshgC",
-	"M1qoxhY5xdv6wq+osRdyY4gq6YpxHbR4YSzWQO0RLUHH5dqWkrt9AqETYP27dYEZ7VFLQKjNkP6KW/K+",
-	"ga2ijDw3x66WP93hlFzFrdYwjOB0fPxYc+yfApvYNqxVFhP54UiF5jFU+SHaTaqYytIMs+JgtyncAmJl",
-	"hI84FaXC59Z9Cf5hCPzBY6woXgOSsDFNotj6+GJm1CMSUoWNM+Y80hPIahn81yCoqEcU0mbDBPZeeIwx",
-	"wvFlLfKjiBd9UeDMCljzmN+4BoZy5PLtjNGHfYQUGcBNAxjIwOYQDGyZI9wG2xdLeU1iDlCHbFrBoTaL",
-	"77riQ1Vdf7hOrNeTpCtjveYofHLfG+imf+3CYzOFt6BMbLhSW5y0ZZYFCYlhakjzwlyOj8bGRdC5ek03",
-	"B9Bt1rlJkQECYWbds4EnDsgs4eAwAmImZzScWIy/adO2I+oLxCHxbbpuaxe7ACPEByg9wNQAAR6SraWy",
-	"GsMFvndKr5mt4YVlwH6AZj7ZEky0nmXpRd36BDqLPAu6SXXfHYLFQ08y39AT+P1JweHyJKss4uE1yj1f",
-	"A1/IlMyp0Cf4IgHIrzy8ZhH8NGYaxHnBkh3gBEexnMO2+WzUmvRvk7jRa+w4n0euSUxZD1EFGr3Gd/CH",
-	"4WvWh2gFOQD4obDtNd6YNy9dEuS+aEgYvIE+8HAfGtu9BqYpLd+KNwDZ4BOsmq4KbyzqK6DpxbF9D3lU",
-	"ZLyPsydk7wa6CyzNwO0469Jzlx7k/JKF9fPPj+HoXYRo5WIkq8kGUy8AQGZKBR0DF+dJNmPX5EylWeNw",
-	"IAarOOMxQ3kCdsoC4KKePLlMFkZfffKEvIb41RPnGmdPAqCavHtwibwC6BFIaJGSaUbLffFoAJX3SSoG",
-	"9tgq22pwKrP1GlgfxCDvzJ15LAaeP2vw2GEJzcAi6IscIhuOEA4f50Nkqp/YGZ5PjTy0k3xv7qYz3lrQ",
-	"afzh0Y7/8TE8J7viVyWFd4X5+BhaxFJgE1z1BSbifaMIHSoZpzrLo2KqRzi+1/AnBF94LZWeUojcnc54",
-	"JBFka8yEmUbujc2UYCOj38/wJjeaSIZqx//uMejQ2bNDGccZfkHE8mc5HWAMGSc01dKYMyGNQekwWj5T",
-	"WllazlJl+uJyLkGKKaImzlFq2+T2yPuLOR2PWULenruxPXaAwFwH5P0b9p0MPzzaSVgkQ/gJuA4YSGZv",
-	"IOFHPXkC1uOgDt554GU7OcNOaWgljBUziM2kJwmzxO8Rh5EJcSznJJMCtjiRPMIuv4A7VM4eHTxukVfS",
-	"5lphMakiKh1OuTZCB1DLjVA4FRkG24xiXvRee8/VbmLOtfOLwAWZEm31NLxj37avPTUjNbz4rLAPYM9Q",
-	"QQZ+YtPghPwGDUq4LjYlGcmETFg8A4gMMK8ATGhQ6PfSI0I2AYhtEDgYCxcd03NJvPVD5R/bg2ZGF6yA",
-	"4yFLXsYnT6wwJp5TP0OwkyJe9GzuBSi3esITIwRBIcGYBTDfb/oi70OFNHDYbj9GWRXzkAmsU7MN3F+e",
-	"Xxq2DXzWiGTV24Hjq2SahICyvGNv2ply7aVnNVDUN4LGDUswO6PRbnVabXONZQCNXmO31W7tgrKqJyD5",
-	"dlpzFsdN2P+dX+fXquXQyMdVYZE3TKeJsAgnWOmo+FgYzeOaLRSmbwF+yzs2JD+wBblgOi+EfNwip14M",
-	"EV0uz99dYs97F+Q86YvBNY8GrlEy4lvsHhE9SadD0Jqc++SaLVrmNYogDlCPjJjrha2YtuDnQFuuiy8S",
-	"Yl84oodXGRvfITpxhVNTE+cH8LD3XSsWrhH5CXANqc1bRedACAjjAM9iwbIg0d/YqkUCHhCAAVaOJWOi",
-	"iEBwSCCQjITPjQowZtpMtVFqy99ttzdrKIW1g+9tLWjj7KK7f9CwJZ+N1038BEWbjVe/D1+onydH6XdP",
-	"w6h58PLV/Odne++uDoV89/OzX05H31/f/qLe/P3p8c9mWFDB2Th7agsfew3FIbba6DVGR7s/Pt/9rnv7",
-	"rPPt+OgmHR7rF6wz/v7l7z8dHrCjy1Qdp6+/v3nz09nbBtRbNm6vnp39/iY9nu4efP/i1ZVO2cH+8YtX",
-	"s5/fHcyeLi40v/7Hrz+cvzvfp+3Gxw9r48nbassaOHlA9GL36uUGFz/jN+wlUgy+ah83qerGbDN3/FZR",
-	"vjHS6L3/EHjdKexILV9DZYgYloOnymj1dGy2uPEdV6E0jNhYW7dNCkK7OQKgNqPrZj+b1xV4Aeh0zUJp",
-	"XBOVhbWYQ7GmLtMyprYCE1nC0V5n73GLDLD2KTvv5jOUkGZqaQH9Y+lQZGWd9z0YNYWeWwRO60o6gan3",
-	"dnY63cNWu9VudXpH7aM2atQ7+U0bF0L13hcD2ldo3n3IKzOr3+zXi9UNrlpCrKq9NNRaWfO4cvrYyWOz",
-	"grHe+4YxDhtB5fTL3xqt06zJcknje88EzO08z3IrWGNFw+pDbRljzXRBy1yu9Fu5OmvX222zImszz+yk",
-	"1bBPd7y/cP75DsFmufK6qJBIbs03wR/cxOAZEq7accD8vT8asMhL3NL2oVCF4hWrZ0PMZ07zeI9E8FoH",
-	"RVuA2DWDjz23DNcOHw5N577wr7TjgphPlnU/lwAUB80ZrU+ckogubLJLXm2DBrmIjSZM+bQw9lhCaAM0",
-	"6uzJs0TeMJXz8MxHP5S3rrMb5uAiKLTR9eEe9OurCZ+VumIEpZ4XfVHZ9AI/GGVvkHmIEOMc10jlyKMD",
-	"P6fHwQOREID3hozoBD1PxgLuuxCE0XjRfeGmj9lnSifU6HzfqKz7BjnNAYrBm8W4eVs+GFqCew4yE6sv",
-	"bK06ljNBQoSX4Dh3ONa57ZLiFNxHwNJ05mIOC1xFeVJmO1eGbQCHhYLnjllWjWLPDi66ulaZ8ZXPQyZ2",
-	"twYXZxenL8+ufjp7c/7sH1dv37wYBIQa2wgfaAwm1SI/zhjYEn5bBn8F8lxQGJYKqQDUQnComFG7eSyp",
-	"CXbOZzZyYzfkWxktNlMRbGOmzaArcldkucx2bc673LrmY9HHbvMTSwrQXk2c1G469/CIodne3jps9iWN",
-	"RxIgXeGOzt13lHv4wX3H92qNVeyIkrXGOi1BIE8KkMtAty696N5907wGmmZnYg6KW33/K3/ID9PgdPVc",
-	"c7BqWPDO7t0blfW5hBv216AFFnF6aaZs7uh2t2zP6Or9ijaOa3tk8fwhHwhw5me210xdZ0Zb21VomFZ6",
-	"mENOD2zHF9sgrkVOrf/JuYky3BpbDfg+R7lt2FSAsZT4HEDaFAso7294CLeNHRjRxw/37dna9Vv1zRJp",
-	"BCB4EbGX51odH3EotQ0fUTpl7hJhUXY9NG4FYJ1+XyqleRxjZnbFrlQ1DsqbFzObn1HTBAtzBJcbXGHH",
-	"4rpNYSyyGTR5n4dSfyzmBXa8jcp49efdrOU1+1hKDSgelWz1eF37C5eOvMnOLUGKFxtXWvJfsXstcj6q",
-	"HAUMbyFTrN8eyWQstYbiqSDzAJf1mB7qGrXqy+pDWszJ8WHSv7jNLy37w7TSvJuhnpByvi1XxDIJUFbN",
-	"XShLusdryJIM3X4r+83cs7uWapE3lSzafH98DP5YCmi/z236Dx8LVqHVrgy3KCYie3bhG7bKLMx+RasQ",
-	"w7/reMtsBFeOIJ7rrC3bMIVqBq1IEqV9MBg4C1i4aOwqIfNeNjaJsS9sYiNG6/1GNkEpbUEF4FBskTM7",
-	"klTHGNYAE8cd5tcQRsNqQdD3+2IQc6VfLvC+QZXqbS44c6HwDK4dD2nV3uaX7LzgGOW488KnmFJirixD",
-	"MsYLb3lRAcwMSTCHbNse21agmAS25rHn5lW/pWbrAxfKyZsx5Ud3s4zl9WZzzUVp0K7nRNWobKeoNY2O",
-	"vLcYMsT7OFdtCtP7rIPeuosLC9Ztdw+anU6zu3vZ2et1Or12+5dCU6tew4vTNTDPPH8DbXd2m4fDNmse",
-	"0YO9Zjfa77A2PQyPR51ixWWvkXnfXF+tfEH99mqFZ3eah+H+fvOI7nWa7Wh31O2M9ujR8LBYwNlrhGkS",
-	"7xy19lttr1vX2guRZ/hBrpvZkkIul0jj+ONGewspaVWWRWbpI7H96bbhGoz/mUyGPIrQlrKWx+o7zm0P",
-	"+M8ljipkkZ/B+3HZR+naqRkG70sGTyJZzlopj+xvII0m0PXg9zvFUbfdJtDtSYxd5ySrvZAkFQoi8uGE",
-	"hdd5zhmLFQswB/3G1vG7zsuV8RrbgOG+DMXpWg15vb45bd9dox+5mXKYrOBW3XlQ5/N5cVGpkbPeftoB",
-	"Vu5nNvggV1WboBqrej9zpvfhhUvaurFXbV+fZd+pp2L3llsTFx0OXNs0nFw9GUvosgApPFRkUHjoGOQj",
-	"o7SUX11+ZoA+4WKGmnl4X4ALGjupOKu1AOEtoOWVQviBhN0wGisyz5tYIAAopiALz10rMqtizCDXg/UF",
-	"6oM2C8Amx0AK/4jfoDcS7RoHmT+RaRKQKDWS3GvNChvhIyHAc10bjSrtyVohRaivezgwbW79Unr7+iZG",
-	"FWzVWs7IbjVxOuc4ambQ+6pFTjNbxYZA+Mj3fJdo08U7YqMvItYGtnnfUm79aa6yL1pgFdjWS0OoWHEN",
-	"BUmShBMpIdrgt2vb0lYqcbO7o2cX5mSWO8UttYfLmygtx7fcGTWkg6FnlzuIfj8MnZinYMNl359Kzgpd",
-	"50pt25lwsJ1CwgihRkLTRKsTr0Ez+iWw8nW4QD8juZywvrgzcgZZR7rGkU+0lIGDnqErfcSGdZ72hWtC",
-	"mq1kZfAFwkPna0DwBWTgVNWBpRLsg5I1XuXai34JvwdsUGDhAKe61+3mjR4dj8n6Y2F5CDbi1Jlvb4rZ",
-	"zbXTeIAol5+FDU0iPVLMI1994UJfb84uzi5d5ItsGPhaEdJ6MMmwVWirCArZoGTIIZ12uyhXcS73iXD5",
-	"LizbcDBwSfneyZ1k/Va3tXC+RrEeOIpVGcEithMOlLNg8+wvPaTlogsFV/3FXbxzE+98mScWwip0USrS",
-	"QXaZa9BFjmWTnet86K462UgyOeoRKoQ5TqJb9J9nHorP6z9fWhhDdV9DjJ8hxIho5svLXiY9bFFolH/z",
-	"qk0OAXyPyYJZd93Cpqx+1YplR1pH9aAamd0eqYSRccqUIR3wQRa3pSAhP+/2LK/VnxVaCioZTnErgLzv",
-	"VC5bX4Q19PQBbZ+E0Whxt2Nuv71rCM7213cONhJSYZZxyJzNi5E6DtFULVHpMZYPoURNUh0ZRdvoE0M2",
-	"Tqvzqd8wGnGBga8vykVnBrYAzmnP0JdCDVDegabCFq68DI+q3oGHeQsu99ewpQLKUxdTKaF7PRTTGQ01",
-	"sPVJzy9+fGV1XxpO8obJZEoXfUFnM0YToBCwjJpkkKfB/y1LkSSP/vXPvdbuY2IUP+UbeFCyn12HL0Jj",
-	"F+piEEnVWJmkDujJmudckFlMw4zpule0yoMq9Z989K9/HmTjKv7mrHs8Qe608sQa8GZMxQZ8WUNbD1+w",
-	"R6DILONgYMleMBHZHFCH4eKKjVz+7IjNzQtc/9VHlMRGjDjyCqBITdOhepyNMFNxs/ecQvwXofEsR0TX",
-	"1wgsT/MCJiJVgK0tr9dyiYLdzr3HrsZtuRO+lW250zarf0WzltRUtbfIuVblnpt521LCtWLxiDwaqHQI",
-	"FR+Qipt3238cYK0fAbwJa6ZZX0qpxyh8CyQ+mLLeEwfuAmR8mjtni8m1yu7jrYYaTwuzMqfgkhDMNauk",
-	"NuIOL+nsZ+VfVIMy0OsLRCDRDrk4bxypyF73GEc3eMN0smjCYAZE0YUiEzknLmZv3toir4r4u0yBv7wv",
-	"cq+xbwZm0MiuEg0EJLW9bBJ7eHhC5FxYNxGklHuJyaisqL6IJCLZyPDag1KRKeZwO2eN65DpMqO/cdsL",
-	"3vHlOnxXOpoBIuDVNI5dETaOsS8sdiM5HxUqP/PmOB6oIYDz5O1cxxjKwJRz/BGxQ3Cs6Nbpi2xXYq4w",
-	"9jHN+2O75HCM/GcepQF+fskGkEemAkx45x7Yb+4Jsvnup/na4AXmTljcIkwlORUlLEvYnhzQ0vIc1RcF",
-	"MEk3Ntu/20FRltEniAJmYPaygEKRrUexUWuPAKqF69cKZgouupEf6K6Djw5e1v1kexllDWoNH+gL7xSf",
-	"ZLaN96WF+xsUSlAGgTkxg1ILGmBQiHQBPNCsaV/oSSLT8SSvM/dwu7nu5Z3NHUuiIuMZDtGq5EMDpnVp",
-	"K2zWc53dNufzeRNgOtIktkgdZeu/OlMP0TN8K8aH9fTLzDyfWhER04JBVgE5evkBDhXxYw57WRzJG/tl",
-	"3VDKZW4l7MztMTA/5l3fiiMq03LB1vPSPDKLabgbdpqHUbfTPB4dtJv7dG/Idmk3PIyOG0v4ro3fOuqn",
-	"8U/ih/9uD9+F+/Fv7emu2H/+29Hi5b48TjvqUneTnw9/P9uj/2gU0VarSvzyffArwTawpgq4ums5OjdU",
-	"vYuw0g/fJtjHjQZAoAejkJU07uMjO1jkzRa9Ot8FJYLRDS2XyqRXufx027q2V/LCqJHYOIeO60eb3wDP",
-	"x/Gu5ZoGyWIbX6+dfwM3IcaRf+s6rlW4dWP/KtxVcrIer/uyjXNK4bZtjD+4cV0LEBl74LU0cCiinj14",
-	"idXZlfag/S23B/1q4FrT0M8htZ0EoCkP2FAugx/RFw4Ouo8DUFkyJB0LiQdqii0iz3B32FSx+AaU6Utf",
-	"u03YKGahBjVHphoj7w5hM/faQJVgyBASbsm6APUhRPx+roK+yGryqrQWslJpseqX92BAiUtnFdXjQRas",
-	"K1gSdiXmmBDiGq+joWI0toWro/QeAohUFvDBhi+D3NmF8eTIYppHqOL80W/QUPMb1m/0CKImDqxlg3lU",
-	"Ru9tkacTFl73xSDndAOn6oOSDP4yt7k9a72VrFgYVskWtgtV1JCto8CFUpNEzlXRnJGCKDllNg6qAq9/",
-	"vy3tK6turb5Yp8F+hpVUQmZKcuAW1L+r9Lb8cHwC3Q1JpqSdFEtIfOXkk4nYpW5BRaG+gbZx7oMJfCqt",
-	"w66dofCyZpcZR3Vr6G5DLEGaRisAC+pzftntrNHrHB7sHrePugftoMGpdl8cHsAXkOJbC4WgeaPX2B+1",
-	"RwfDY9bco+2wuUd3j5vH0SFrHkcdekh3R4fD/e5qJUVtkiCs0uH6cYAq9Wc5MRhg2Cp3wvGy+h2wcK7b",
-	"kVZtcKAsmzJD/qtG9Uk0qs+rGpUwM9+XUptfGAHttJN0trWGZAFDVmhHmNVVVITa7ePH6L/16gKXhWgP",
-	"9BHngMSULhBZqFY4jDYLOpD7ucWSOgAPjyHKkykGuX80VpJ02+28sp07hOk+ylViU1vndGFFON6MOgtV",
-	"nsqypGeFVGBkyKojRhkbWp9T0dHrO44wjdfqYFRlSUlaksHrHy8uyY7VKHLdyHrpiq6/XMRnZZfWK+Rc",
-	"f4H1IRa6Cw9yNQ3vU5ounF8e3EKdx9WZsmaWn0AfqHSgnMFEHX0MF7B2BQqq0hHuYRQvawNFi3sDnr3c",
-	"1HJ9XaAuNmXDubhLLkEBMxbART+nG1SRfGW7D2KRylS7pNgMRGhDTgvurTtj035tirMsZBL54Qino6gg",
-	"7+MGgQnI5kJ+PPDKmQZZlCCzGKgiA/ejloACnMVyzPMyO8ZyzCmHaIrw8C+9FHI+QtYFIIR9YftZGIK1",
-	"lYBkyqiAiLv1hA9+M6zJTXMOwYcsvWrI8lJLDskizNVs2hiRVKwv8C4X+DRsta5k8i2s/J9RMQkohGfT",
-	"mV78hPwKtfDiVr9O2IjflmOzrmK4GNANAKBVLHyM+RNEfEZ71SOXpe5YVVWLvxVKFrdu9FNNvigWl30Y",
-	"j8wyPCYQCI7zGhkpmCKPQE1+XNUmpGr8hQYqbhrlfiIPWWLp9xyqq53M+6LYkdeVhiy3BbI3eKDrjVMh",
-	"yJkdSrn68o7cJgvD/b4ady0HZvtQbJ1TN68HLZPMgPtXVknmxPy1TvJPrpN8wVUB28GvjSz1HKoUdqVr",
-	"PgY1xsSpWBi5hYHPMVeGr2E6Fn60HiuOYFQn9jdU5sNYKpcDZ8PZ4NnK3V99MfACSQNM58nbXUHcacQt",
-	"+HhW58+t+3GN9h59Af09ULXG/qnY6QNfVUrI4YhwDJo85dOlbisZBAfXfpuivEGO36cIshDcmnEx9tsP",
-	"3TAaZyV5VPgDACPKWjyuRbFZfZ0syEEb1AYEAsdCHqOCR2xE01hDWxFj1o3S2KbM9lYnavTFWpka+UA4",
-	"qBLnr2/28rbJif3qgOwc7J0QSnb2jrIRa2Mt4pip2R/NRIs8BVqwSkOBACCp1CwRpnVE9bFraPrxCeoB",
-	"V3H3ejyzZe67CaO1zYLWMkY6Gxa3fBWIW21JnUcPOpzZitmiC++FNS3vcsZl163vjXtIobl1yY7P7q+Q",
-	"s/sp529K0gCvwJz/pbZ1owKe4/1reXbz5PBc7K/KCK+azENkhFevQu7YsVIw78cl46jIAUtU9e7du+ap",
-	"t5V3Ude7d+8Kl1siu1+1ljtIywVbAIfltaeEdFSxorjAPeGTFM9sXNNVmthD1QQsLUhAZiyZ0JkV3Og6",
-	"9DQV8BdhUpf1aIoi4sCcqsw8516XqqyD25dZvW0THLYmPC3l1ZSKhYuxqlKRS8Iweq2lJOa6gk6qXAsV",
-	"AMYD/aVF3lGuXVjZT4i9Nw/qerR3KSV5aYbzJh92PREuT/JB6NAtiU44+rAz9X1pWUq14SUW5GmIVfXo",
-	"mOVtdcW6pc22tnOEOVO+klOJFLXUT3/34K52+lsCZn8ywLUCWHrRenvj9oL6fbYy+82ZdNWWm/s1d1Tu",
-	"uPaH2MurvEnY2kstlW9D7IPGsR/yUYRPp+bMaxYvjJEEnT1crU0qIkjPP9cVltxySrHrKGzxRDCbmGs/",
-	"jdiFTvBCv9EozNfmQxsrwqaiW6ckFfYCzEgp2TftTh6EgQqtARcqHY14CDF0BKfK5SSXYoDRn8GU3l7R",
-	"MfvbQbudJYuEEyO2xZi5bkaH7ce9QotS6+z0UoONpM9K7m0xPcKleEgIo1owA1fBAXeqou/RLJxl/MV8",
-	"fLRdq3oEQ68erjFY5uuwFfaVSwNvrI2q7DzLKgeT+9L9Qe01Mu9eUKVP/aX8kjxDnjVUZC22j990cQ/G",
-	"ElSHPS7LQEiWoeQIs3liemAjqHCY5zX9S+5daPfVvH1Y8xbtEw/E/0s/yF/QcaxGs5OETsn5VmdwRnU4",
-	"qWigYVufmsNn+LpwLeKNxLhmbGZFDAT5TkoNzileXHS0Bl4+osMyY8WkJa+VhlUFLLoIdAqrEiNIwvaM",
-	"b+mkKx88OSKXiVxsRuu2r+6nKDb4POzHrcLnYT/d3u4nYz+ZcgpVjFb1EmP25esTX5HTVnDGathp7MY7",
-	"XZBZIkc8Zvc0gHay7vmztEJ3eQm6d47i5qqaM2gzm+K1oqdR1ueWIj5a1oQa0jVyjPUM0sZTzbm26VxO",
-	"K0KoPwf5I+PINwMyfDTLfe0psEBkdN3+F4EXuvKfavvinCzZTa6mEdujltEgyTZgkDYClfXpdjEyG3+q",
-	"G0FtPxtYiXu3s6niwTIZP2TPGhjonwAQ6QDvlkAgSRG8zy8aLVHQV/a6JeDVmi0j8kTwpXYVazRvKN/7",
-	"l2jd8ECe9BXtPQrc0uLI/oV6NGwlKWv7M2wvMHd8UVefU27Fp+UbiDFq3VdZSZjXuM/6BsopIgAEIhOE",
-	"H8QscbREjCTGTIqEARiKymMciAfyoOKoL6rl0SqBWIdQDNz+J38Rv/L3Ld1xWzNfu5tXWl45BN0SAy72",
-	"4VnK2wRXdBFN1pYu/PlAkxWTeSh2WlqF5em7eo1Sd7xNxe+XzlErQJ1tE5zp4p7db3Luun4bnNx0kHNh",
-	"W08sN8HpYYxEBVkdqvvs1yRbmwTZ2Xwi+2JKI2YRYGqzzck9k80NQy1km8MkvFxz7Ojgp5a/teDHGOeY",
-	"YRZ6nqgNmWB2onWp4q79zqfPFv/aBeZrF5iv2c1/mtO81AKmMpa1bgOYjCH70ESVLqJLgNKrMrlsjDpD",
-	"pzvz8PJXgOGf+A/rgypqOAYXaXX5C/Lu137T/W0xzfGdV6syVj8NhPkmfo/1Mcy/eijuA8mtJjLRm4IR",
-	"b4M57CyaLL9xxK0PQwqd0FCvxNlGRD9NYmbMviOz9+YeWw72l0EWDtAXVIG5XecE2rAD6ad0Jy0xjn/X",
-	"jqB1K5g5mFwDkwro7H9zL1MFrvNW/iWXUbYqNe1MRKrUm6LcBxkyFWEnRBinEbaqLApOJqIL97J1pMxp",
-	"HOf5bsB27tcM4//DbIdKGnLF17Ch8wlL/KBetkOVNJT9Wpd8VG0wu10Mcrz6hIVM6HiBWOxgF6H/0HN+",
-	"WDhb0mm3W5WmZT05fdLaVMuWXF6sAxss3LLbNrd03S2bmGO1pl5MFWRFVo4ue9XKFIIP9dbe/Ww1uxV1",
-	"1loBZ8fu2teDfF8LjCUMEpdy3OUtTnKlNNj5I3ckfLxTNCA0dUEwZDlq4D1y3QsvEJQbPUaI6GIzE9HB",
-	"VMC9sxnwrC/Ar+XUVsAQXyFc1s6Ifbg2S3+eB37vvh74q5FMRbRcocERujkFtB2EC7q3T30v1ylfSU2e",
-	"2TevdKrb8X0iX3pxfv+G+TpOtnsncivhXvLU1h4eRQY8GuBRHfgieXBigxWIsmgukiP/wOMhr2lofoeA",
-	"FABHDV16rbPRc3uuVbiyXovzDzlv/MO6Qj/+uSUclza+2hdL5QL2SpvM3yN77eMWgRFwMbZYlTnvtZUg",
-	"q0s4+oavuG4Cge2i70HO43juWyeB+URVhRKlnrRYKeHPG5aIWCAyqOmor43Ias//basj9u6+45W8SMMJ",
-	"ZnPep6Dirw3NUckqbQlGdW3XVtgcKy0i6MHirOU7qy6qifdr3cVnrbv46yRqbM4Z/u2gd94wGj3k4b5T",
-	"I8rdHQPoMeKrP+lwI/Vn9VGpUH9cnPYhdZ9PXNryHTAeI+y9MnqjKPVFQUvKwNpPM6RQ4BU+1LezFEnJ",
-	"UAzIfEI1u2FJ0SFlwdIVUXSBwDlzX29JRZ5gtAJcKO/VTJUu6ilBpmBlCXIOoc1NdRlWJwDlxqVsDFlf",
-	"ZLBvQiYklsqm8MH8UeGrLem5L/JOfTlLzqkLh28TBls+XV+LftaTfUFhyb9WAH3hOvPXcqMt1HIb4Xow",
-	"yX33aHAA2EGi1tuR99nPiv3RwoWIuTlnieEcO+BGt+MtP8n1YbF+TkgJJDK16AquM0gBEPzgcO84IA4a",
-	"3P51cNAFcE97rB0ibgWCKOJXOPObRoE9qNgYBQ2gsqfAe7JX57qkBNhUTCrK8HwyIWFVA1qHxWczpkMZ",
-	"Me9VeX5mUBUHdPiJ2CSm5BPwRamZpW37WQZscpMqq3ZL28RV5rbJVyePWmRP8hxmVUSD2ZWwx6MCoqy9",
-	"3eU/Ld38kmkaUU1hELN0GPOQXLOFqmiQU+yMAyRztNfZs4Sy3zn0CeU7rmoXGRq74BtiSSMypDEVIaR4",
-	"iojIJJwwt97eE12j2A8f/18AAAD//w==",
+	"7H3rchu3tuaroDinKpFPkyKpO1W76iiOtCPHdnwsOc6O6SOCbJBE1ASYBloUk3LVPM3s99iPMk8yhbWA",
+	"bnSzmzdJcbLH+RGLZF9wWVj39a3fawM5mUrBhFa1zu+1MaMhi+HP53QwZhf8jr3iItEMvguZGsR8qrkU",
+	"tU7tFZ2TPiMDc2FIhjImQ37HyASvb9SCGrunk2nEap3aNOlHfBCQCb2v0xH7216zWQtqMfs14TELax0d",
+	"JyyoqcGYTah504Tev2RipMe1zn4zqOn51DxF6ZiLUe3Tp6D2POJM6OdjGkVMjNji6L6TM0LJAC4jAyoI",
+	"TfSYCc0HVDPy9duL5+TwaP+E/OufB412QMzno8PW0U5+3N9QxQckZjSa/K1bU0zRCevWAjIY01gx/bdu",
+	"7d31Rf24W1t3Nq1ms3Q+L+WA4siLE7keM/Lu7Usih0SPGaGDgUyEzg9zrPW0s7vbah81mo1mo9U5bh43",
+	"dxPFYrXbbJ3Q8Lh9VD8ZtIf1o9YerdODw/36EWsfscN+u7l3sL909EMZT6iudWpJzGuBP5l2xWReS6Ce",
+	"8rmYJQyAXL67vn6z22o0kYQKFCNkHb5+GJm8lldaxiUjgQEqMkmUJkJqosxlRMtbJlSBOlo7CyODqx82",
+	"srdMx/OzoWbx4uCu2ECKUBEtyYxyTfpsCKMbMyLYvSY6nueG1Fpr+7jQe23cQD5JJrXOidm9CRf4qZWO",
+	"kgvNRiyGYb5///7MOzjlWzpwxxBX7qTVapJ//bPVahw2WjsBmXE9hsHHjCop3PIemIv2igeO0ZjFJSeO",
+	"xbGM/9atcXFHIx7ewFY99Nx9CmpTGtMJ047rJbGSsCM0iuTsfDLV8x9plDD38MXJ98yW3Azgxp47pdOY",
+	"3XGZKDKlI3ZKmHkO0Lz5cchjpeGXBrnUhCsCUyJSRNlFZt4k4kp3Rbp+8N2QR2a0ja7ILVwtqHEzpF8T",
+	"Fs9rQU3Qifkax1WrWJXDCmbEJ1yXMXwgHCKSSZ/FZqpcs4kiUxbDbMjXIRvSJNLkoJnf1oNm+egieNF6",
+	"1NpaSa2fDC2oqRQKxdWFjPs8DBkw1YEUmgmYFZ1OI47sdncay37EJv/5i0Lemw7Z3BHi81UyHPKBESQ3",
+	"aiCn5uCHTFMeWQqggwFTCpkHiejgVuFumWvJhHVmMdesYSmVKX3Dw1qntiZfVprqRBkushfUNNew2dnM",
+	"0mVIYtHB09Kxc+qUjPyTv9b/EbNhrVP7X7uZErCLv6rdN/gMXNVFovfnSnGmpzDpjBWYLVaEg6Ty9Ir3",
+	"79/XixylbCD2lt0iA4IBXSITeNC+whPg4psh5RELi9tqd4uEkimQEUOucY5S6JgOUAYbtqRqnQ+/ZzeD",
+	"UBnTO0aoJhOpNGk3m6Ay0AEwmqA2lYZs41qntjtMougGzsOnjw8kkXY7I5F3YhpLQ5e0HzFyLjTX86XU",
+	"srgej0UsCws5oXowzi3lKenhSvaA5ynLJ1kUqoYZx0uq9FloTr/SMdXIorfe+ogqfUNzj8vtPVeGKZsh",
+	"mCtJ7soGeUVvGVFywvoynBMWKUaksFz94af8JNvC51IMIz7QS7etZC6PtW9W1cytBROGnkKYMcilHmiZ",
+	"yON6sFevaGS4OHvY8ezT8MauZPFgwrpzJCWUnC+ufnj98KVvZkv/DQ3J2/Tt1avvj/Kxj8uACjPDPiNT",
+	"Y2yE5Gvz0Uw1IJTEbMqoZiG5ZXMijQC2eoz5EdkzF7BvIHPNt0MZj1hIUCXYwb1iIafXML0H7FUiVDKd",
+	"yliz8GZinngDK+Zt2xUTIfEfah4WkESY5YmZUix88P61Dnzul46IwBzJNY6oeisrJvFYu+oTrVUSQzaI",
+	"aMxCAq8j5nWB2UquiL8saMYkg/E7xR7G94TUN0OZiKKoixmOjKhkMPYtzIedp/1sP15LTS7sm6u3IBvf",
+	"I616xcQ+BbUfjFKBToS3bJiopdyqZEVBWoF2iOYIOhqcQnBTYiOhJ4IrkohbIWcCdlorotggZvDDLJZi",
+	"1Fh/7jCHcxhIBdEtvDQoeyUQnSFIOWUxzJgIxkKV+U+oCM0FbjkFa3TF1z2QePUpjfW8R8YUFxoeHcAd",
+	"XJEY1xZFhblvB8yWop+p/tzoATJapQw6c/5TUHsT01H1EmU3oCcCLdmNFM+ihwmWGJZ8Haa5Bslk0q2M",
+	"ZhY45n19NpvVjWStJ3HEhDnTYZGFPiLt+AwLZMekjDl9jr1MN2Ljkwuj5LBiEUMSUMlkQuN5rVM7y2So",
+	"meWEK2UM4sBYCskWO2gWcUqVmsk4JKOYCm2PldGYjMIPh8Rd0QDLG85jfljvzVdkELPQUC6N1LIRwWuW",
+	"jCd9tT3x6fg89vPpEYnI6TIzmvGCgu915zMT0RWL71iMs9jqPCt4wA1+rDjMcsL0mIsRmRl2CitNDD9t",
+	"kP9OpGbWO4ZrxUMyGzNB5jIhVN0S2peJBkP6kTbmTKA3zekhOIHPvA3X41hqHW0rhzWbTGVMYx7NbxJB",
+	"7yiPjKFSfRRiRmYMXL6STKiY201xB0I1yPtK1+tjHZCKV1sfoOG99qgOYzmx3zA9k/EtoWFoWHCD4ClD",
+	"r1dmYcfsjtHI0JER23grmGzUsO84ZgPd+ExyGBzf9dTzvewuz0fuEYqUL2k8elLh68u/yLzMLCEV5HCf",
+	"fM+/eRIxW/aaz3og33mn6I85kpYROcNX01uGlOs4o5CzBrmO54SOKBdEjWWsoyc4j5EccaEI1USKAUvV",
+	"45Bq2qeKeZZ5zCD66fz4ig4NRzFcAsf4Fzxk68nDdfzm2ugaUSoYM2fA40jDh5mnB76759KOleDkybkd",
+	"8jLfem52j2GvVohlcsVoPBiD4RbJURogyhYIDsA68nP1pmkpb8wRcPxRLXoKtpaaD3Vue55Rc1Jfmde/",
+	"zYZZvVeLk3oU90LlEjyWSH7AIV5DSK4mhimdR5KGN2b9QDxVOWLLZdfDnHletMtusg1iELPwL+1wqjd9",
+	"cfCP7cmrUAzeCT/TZIvjaI3UNMLlWaiC2O8Dwu6nPGahkU0xu5O3LESvr28dppzYC5kvDV5y5Z4bpE+V",
+	"sedoBy79YMdgy3fUmtWSMf+NhSsYrj8JszPOQM8t0WtZuQxJYWOKIZ8F75fILc7nmXZx0GCcaxot+C5A",
+	"ZzHEiPEaKYmMwlRYpHMrJQ8vTJwoFt94r8Rb8gvlnIP5V4JjOwrdidBMpKlg5KUcES4ylehzkM+KSW7g",
+	"9ljCHxz5gc5ouLtbnbJjZX2yp+ZvunQDfep8inj6err+OoEgX83P8ZltdfuHanmeHDHKHR8w8i43yqVn",
+	"L73usYSHXQazoXcsNhLKEMWjGRhbqwzp/FwaVMyEfmN1mtxm1yiZSRkyQcYyVmYF05wdpwMVsgQPDiFx",
+	"J03FCmpTqo36XOvU/ufD/3S7983mx2f/UVtIRQpq5xPKo+djalM8aRhys5g0ehObA6G5kZZDGikW1Kbe",
+	"V7/X2ARoLzdwIf7LfmrIeOSPHK8uDHu/ZEBTb0mWkUFxBTE5ySWqfUhfmD7vY/oy2f+FDXQ2eymG3AzT",
+	"ZodusAZ4KpcP9BXkejw3VxamVxJOwkllXuN8TioyL0zrCCFUNJRxg7wG5RenjoGggmTFx1Bdntv6x5Fb",
+	"YYtg9Uq3xVhpz+3a5lcJfsLpG849jeUophPVIOZyRWjMCA3hyAsG7BBIG+IoTCQT89p84sOi0lLU5tYQ",
+	"36UpbDEbYcYIl+JmEEkFT/dDxMZKl+GN+QqyIeECF0G4MSzcPLw0mQbIO71ESDD3b7S8GSA1A+UvWheV",
+	"iQRlyVpgd914RJDGYs3WZLR8k25qULMU5n9VZvIu+C58UfAxR26HZVzi/M6Jz2WHtWD+k5gNZByykDBz",
+	"e4OcYQYUKFdJFBE+JNzLojKieW5DcuYzKBOGkvJMgA5sutTieebpCTa7ah6lrIi0cV84lSEPCdcB6Q3k",
+	"ZEJFSCIuWA+EVs9wkTCJWK9BXmdD9OPNVHXFEBQcF/8BRScgszG3SWByJlgMWiXMAzLnJjRkmOJaWGuz",
+	"EqinYELuwtpTncsjDalmdc0nLP+okqTsoIazvuFV7A8XxS6ZJZdGCfdZOcayN5yRd+8uv707ciujZKwV",
+	"6c+JGXzD53tJwgs8b++w7CXTGxslKJ9OIZSwfF5rLf0tFysFIxyN77nN8WBKmTNdteL2d6RDpalhDAFh",
+	"wilNMwrR1HCN5Vk5eGSdI3twS2owFIvrZ6NHogB4W9W0F+QpMARzrMD7+VizxSTssgFkEWo3CEuDm1FE",
+	"QaDCQKmRakAo2SJ4wwksv/IPY45OcnSd27VSUZ1SW+k8zTjMblLheK65NienlbTn3haLGMVlqrMkHsFU",
+	"oyu6ok56wNh6nSw3NJKjEQsJF43sdyu/ep18/N1Qcj4ZxxFByCGFN2yQ91yPZaKt+mR+xIfATnHVFcQN",
+	"q0He2fFhFraZT1rlEgakzwY0UeCgnZMJ1nFlDkxvsNp5lXud1ET1Y/nU2A+V3uDTTKRJMWBQKDCjXHMx",
+	"MoOdspjLEF+XCmtcX3hhuo4jIxFQrwQ/afqGgPQTnfOGWyaBqUjIPKgIzdusqmV+cbd3QEmzqmZu0blK",
+	"1z3A5FeYOlW3ttQNtCiVnlDzAncvZMUHngsfVqzE3POTI0BEGj2JxYTVjfaUhXgvYjkxL5AiY9re03GN",
+	"lVdaMuR3DAYA9Gk3yRiSsPoBSabGhmwdpA4at+My0b3A/XVjNNT5bMxiBrtv1xOGDz9l35gZAFfGJ8Vs",
+	"GDM1vomZIRK42X5lFX7Ht+GpAylCYDBO8sEyKkJhSkN9aicL7zLr4L0prwP6NDMbS3hNegZh3GNq3jmB",
+	"IwhqeoDERS3pFi2cAnFaGjJr5DTJQQxpuP5XIYtY8StLTL3ATCD92mZTmyuRoNI3dOz08XArOrebNI3l",
+	"kEfMuy6fie6oPL3VcRNLTPAQ1M6tKo6vt1+lT/XusREKe7G14Pw19B8aSaXt7YnIbvIfFbOJvPO5kKN7",
+	"d4Cy27jGLEm4T0gN5zg3Ei7IXpOEdK5OiYwDoy9lSmlglVEhSSTFyNhb6c3Zy63X0r19TFX+NW54asqi",
+	"iItRgSZippgGGhdslmfog7FUhtoXVuw0f4B8irZizyMr+42jKjyKvpoewE6HMPdUavbwcbdsfhNLTd2d",
+	"Zoy3bE4UHwmFeSVCzogUtp7MGqHA7oxx54ms9GMqFHwjy/FtvEomOv3D4yNgdvq8ocyMK542z2yzq+J9",
+	"Y1fF/8YeNe8re8yg0Mw/ZWgr+ecpNV3T7c++KVxhKD1vZSqmM70lG2p+/4z2k+3J2sbkG7qxBwyK83J/",
+	"rNTLzesm9P4Sb2h51YE0junc/OxVOy7qVGADSpGVi0CRY0FvNE/dUHGE8eTfXabtXRhzOc1c2GCpnKd6",
+	"dcmoV7pVnPyLqx9ekzf4q01yPGm2dggXWsKKGC59ipI+X66hIqrGmDKtMemrsGZVVeP+IrlxpX730hVK",
+	"ouh1qdp/huJmymIlBYFyHkW4PiU9s1c9MogYjaGej1xqMpZRCHy1t2tYVKcH3oBut+dk+EwmUUgm9JYZ",
+	"HkxJxMUtZoUL2RUDzIDxauICEnKj2hluOKHxrYIACvBdLu644v2IeZcTdg9q+C+SC/Oxz/SMMUH0THpX",
+	"FWtkz4Qg5/ZTsZC96DMsUmjOh7jb6cJ/981mvdu9b110u/dHF+bPk4tuN2ketp53u0m72fwG/znHfy7g",
+	"n/ZxHf/Fbw+b+PHQ/HpxfnFR4Qr/jtHIjG0jwnZxkN9Tzi5vCzyndbiKsuxDyujp0uyjmuLGbejwQsiF",
+	"wzb51z/bjXaDnFnl0A8o0oHmd8wVFyA9TNikj+mqC44ufldC2e/TjAuWhbkxnC3krJGtdV/KiFEBTqSk",
+	"wmI0Z8wIa6N186lh7O5E5zVc8zKuVIIDXYWZsK7rCZcG1SF4eki0LPM/LDyf3U9LV0aYx2FwUgWEC6uP",
+	"K6K4sdhaJ0fNnLuBC32475dltw/29pvtvWbz6OTEq89uLtZnBzVOdfUgsjk9/TiqXGKb7Ngvmi/zqpZk",
+	"D6wS9OiZX3jmpVapXYL6S0DUlA5YXTEjRjT6v1ZLLlVGXZdQD2TtOHTfmtMmRVEGlfoYVdKv9iB9pQjP",
+	"rN2UwmF17MevFJEzUbpE5XQMV2JUYOG9vT6AR/SsMZ1b/9PMKoXPvbJT64QXVFEAx8FH5MIz8A5PkcU4",
+	"zEqeuq7LDTYhx6ow45Fa0byakArc27LFldzblbt2fi9GEatZ00tmjGfDQSZTPQ8wGWnKrNcyCy/0zmyW",
+	"BoRwegRj0I0igMXK3bdDwSKzVcPBRDxXweZF0ZSrjC0fFqopqWciK5azTq+FYa8TkFz3sNuSJpKIyNAu",
+	"2q92Os/lZEptWiX6C3qZK9qmG3KhNKPhsqWt4A5Ix4t6Yf4cBaRU2NGCTMITT8FetluQHxKbvxj3/z7g",
+	"P/AXF+9+u2y95pfqUrw9GDy/PLycXDS/b0/3wucvThps/uK38P0l/4Ffzl5dR+Ofvx3NX89fnDQG7Uj0",
+	"JxfN8KcX0epNOG6dtIsq3hLmcjPmZXGAHi6FYyFG581zlVNCibk1U2IYuujwPBYi297DNj3VKddZONTf",
+	"s/mGitgPghEE6ALXAJguRwetI/Kvf+5bZKyD1jH51z8P8dNxc8/81t7BE4b6mCIhmzIRGvOvd6vnvQ45",
+	"fw6iZBDfBeS+K8ypmp+SH75/476Gg3Z/St5enaGKB1/YuF9BuYtGRfOslEHEd+tcxta56BY53iqpfavn",
+	"6zxNLFiX7f1yIbHO0+6LF7WPS66ar3FVga5uASUkgUQLs+a4DBV0dsX0hvbILZuv75IwlJxzSLQX/BHF",
+	"0ZvHlw3Wy3Iplb69gQwzbmqMVScjJpRH+WN71z9+s3cxbP79tjX9ce+35uT5we3RfD/+71/bg+PJ1Ul4",
+	"qH8av5i1Xv4s1xAOi5bnwja+YpqGVNMN1xq0GOBm6iZNq8gtvs8fy0SC7wpa9ARxX3u4YSIED8QWiHFV",
+	"j4JElhvMQlljCvtbTAH0/a2G/MvsVt2Yi7e52Ynrst0pJBShYuUF7FJMA+orL8QtmqHVR1qdmN1ZVMKH",
+	"7W7Jc55+a62nd+WjW81Vzy57OPrfb0I5SCZM6DQ5b+O1QZXjQcubf8RTr2zRNYsnaGEi5dRTyTS881S1",
+	"uiVbuuQgBRXsb93l2ohqN2VgZRLqNZu9WZp8GcGOIf5CIjTENH2PKPgc5pDSYP0DCtWpifyFEy4GURKy",
+	"8NRwDpf2kN7dFTYTG5RU0Oow31zGkB5gfyITrOqigjA+Gmur/0mlyUBOJlJkof/AYoZIhblcRA67Qufs",
+	"XEhsyYW6navAEsBX6AsPIH3BGV8Fl+5Ds0OPN0hG9qpHN8xFdvesV5vqknFLymQXxMP9NKICJQAknDI5",
+	"jcqjB/40u937dtP8r2X+t1fvdu8PvjH/+9b8eXS+TnpsNd5BGXkXZrdu4mwpWIRzxSzWci+g8RRxMRKv",
+	"XiS7yk87zdiGd7vLmS1APVRVOK8R1HNnfavcdusNvNk6GT2oCTZb+3afNS0kSReHUnh0GS24h72FiOlT",
+	"p7RvPdNVHrs0S08SxXQ+nUsOG1CbCjnvfEgUu2Mxjdw9CpNc/SQLa3pAPkWew4kS58CS/Pb/6nZVMTL1",
+	"8T/XTHffdPc8p+Hj1WYM5GSL2ozSAovSCdgKnQ3Ts111NkIc7x8gVPjm1Jlj8VngeWu+vujcsJCka1rZ",
+	"XtB8teLr12KVnYmf6pYi6pffIkmDYoFK2loxkDRgWY0EfJCL8Ow3S2M8tuirNKsY3mHUJ8x3XFjVMiW7",
+	"NOJw7WpdqCKUvHt7mU/NLVHgV/r1LEwhjD5djpRQAndMvY0oo/G3qfK6jVv/rJBgBIGcBvnBWJ8zrowu",
+	"uuD3N9ZpHhGOD8lcJjEB0U8i3o9pPLeI65BbXOoYfoQwQMnw8dLqKZySMjQ7wR7H17/Stb7oU8+/+Ozn",
+	"+B8vDmZ3g+tfo5+/2xcH8eW3P56Z/75p95u3e/29H5uDyUXy899P9D9E1Pz5p9fy57+sXzwfWXs0x/gV",
+	"Rjk3VTgwj+umMnTtZc1k+d7+wm9UgYLq1LIkBq9mts8iKUbKxVtsGLc8o8HG+G+WheDtNfngk92NQpHF",
+	"JpNCFvMHla9AiuI6kgbq1oxJWbokAHLOJyx9LFXaJoFDkBPWZOsVQU/Go7qkNi9fKVupMv5VVsXh6DSd",
+	"SnVZRuAfocKy58hyyZl98uxHxxsemP94Fs3oHKv1Mp+tFAzbI2DSHI0i/7TaGoKspgOa1RjzoFGiPDxN",
+	"3uS1k08brG8ueFkigl+8v7aqcvPweCcFoshF3NOAe8+2/fi///v/9BplAqosnwnohpe8/CUfMv/s5iFO",
+	"0tSiYj5RXsk8Ptxf1XCimAOyMJAfpvTXhKErDBPOhhYWIlGsQc76yhxHTERZmQ9z0FpYh6B2Xx/Juvmy",
+	"rm75tC6nuHv1NEnVkEl1toFhDODwYOHDUovyaTmFXJlN8w0LcXHv2bl9d7OqpOgvqu/nV309d1ppiy6X",
+	"J8LifIqO7+fz3ldUDbNk+xQd92Ou71jpUA9XITvkx3lRBMuFSeXX51bIwW0d/r/mUq3tdl7BZC7SajLv",
+	"srIhPp0RUcKaqnnOVZ6/uEo639G71yi2hZqwTsxomHbTeRIH9/opesCx71jMh5yFi/V6a9DLL3IsQslK",
+	"3FrbgVV456yMH7rWAVsbPlupuWkpTuf3MovEeQFXevpWVjNjRY7bkPLXZX128tr2OnpVecX+O8F/TTBe",
+	"YazZUwvzB/l77M7oGhm4gq3R3aaOPzMWSlxZXhmqq8+FZofqFsBXKpIBtrMwpuFDCcI/XxtZ9cUicUcp",
+	"hY33d9kjP89Kydki3oyqDo3XdGjzCofrtIlRpuT7QCmwVVhXtuhL9g9PuS/AwdR60VGfx9ghLTl4Rd1B",
+	"sJnjYgFScLH20anUMoIWQAHqNH22WB8KblHn7bGljxpBXi91V6QoJqjQ2ZzbfCHoV2nZKVoLHpTmRIIG",
+	"01isTirGhzePK6zkBTlOstS17qqtVpzibL72PPfZXGLLDdKbsE4vVc4xPx2LR72C1QC6ZjHEZ7SIjQ1y",
+	"hrd1hV9RYy/kxhBV0hXjOoTx3FisgdohWoKOy7UtJXf7BEInwPp36wIz2qOWAFSbAv7lt+RDDTtGGXlu",
+	"jl0lf1rhlFzGrdYwjOB0fPpUceyfA5vYNqxVFBPZ4UiE5hFU+SHoTaKYStMM0+Jgtync4mKlhD+m06kt",
+	"KM4KnxsPJfjHIfBHj7GieA1IzEY0DiPr44uYUY/IgCrsnzHjoR5DVkvvv3pBST2ikDYbJrD3wmOMEY4v",
+	"a5AfRDTvihxnVsCaR/zO9TGUQ5dvZ4w+bCekSA9u6sFAejaHoGfLHOE22L5IylsScUA8ZJMSDrVZfNcV",
+	"H6ry+sN1Yr2eJF0a6zVH4cl9b6Cb/rULj80U3oEyseFKbXHSFlkWJCQOEkOaV+ZyfDT2L4IG1mu6OYBu",
+	"0wZOivQQDzNtog08sUemMQeHERAzOaeDsYX6m9RtV6KuQBwS36ZrN/awGTBCfIDSA0wNgOAh2VoqqzFc",
+	"4Xsn9JbZGl5YBmwLaOaTLsFY62maXtSuTqCzALSgm5S33yFYPPQs9Q09g9+f5Rwuz9LKIj64Rbnna+Bz",
+	"mZAZFfoUXyQAAJYPblkIP42YBnGes2R7OMFhJGewbT4btSb9uziqdWq7zueRaRIT1kFUgVqn9i38Yfia",
+	"9SFaQQ44fihsO7W35s0LlwSZLxoSBu+gHTzch8Z2p4ZpSou34g1ANvgEq6ar3Bvz+gpoelFk30O+zjPe",
+	"nfQJ6buB7gJLM3A7zrrw3IUHOb9kbv3882M4ehuRWrkYynKywdQLAJCZUEFHwMV5nM7Y9TpTSdo/HIjB",
+	"Ks54zFCegJ0yB7ioZ8+u47nRV589I28gfvXMucbZswCoJmsiXCCvAFoFEpqnZJrScld83YPK+zgRPXts",
+	"le04OJHpevWsD6KXNehOPRY9z5/V23FYQlOwCLoiQ8qGI4TDx/kQmehndoaXEyMP7SQ/mLvplDfmdBJ9",
+	"/HrX/7gDz0mv+EVJ4V1hPu5Ap1gKbIKrrsBEvK8UoX0lo0SneVRMdQjH9xr+hOALb6TSEwqRu7MpDyWC",
+	"bI2YMNPIvLGpEmxk9Icp3uRGE8qB2vW/2wEdOn32QEZRil8QsuxZTgcYQcYJTbQ05syARqB0GC2fKa0s",
+	"LaepMl1xPZMgxRRRY+cotd1yO+TD1YyORiwm7y7d2HYcLjDXAfnwln0rBx+/3o1ZKAfwE3AdMJDM3kDC",
+	"j3r2DKzHXhXKc8/LdnKGndLQURgrZhCbSY9jZonfIw4jE6JIzkgqBWxxIvkam/0C7lAxe7S30yCvpc21",
+	"wmJSRVTSn3BthA6AlxuhcCZSDLYpxbzo/ea+q93EnGvnF4ELUiXa6ml4x4HtYntmRmp48XluH8CeoYL0",
+	"/MSm3in5FfqUcJ3vTTKUMRmzaAoQGWBeAZhQL9f2pUOErAMQWy9wMBYuOqZnknjrh8o/dglNjS5YAcdD",
+	"FryMz55ZYUw8p36KYCdFNO/Y3AtQbvWYx0YIgkKCMQtgvl91RdaOCmngqNncQVkV8QETWKdm+7i/urw2",
+	"bBv4rBHJqrMLx1fJJB4A2PKuvWl3wrWXnlVDUV8LancsxuyMWrPRajTNNZYB1Dq1vUazsQfKqh6D5Ntt",
+	"zFgU1WH/d3+Z3aqGAyUflYVF3jKdxMIinGClo+IjYTSPWzZXmL4F+C3vWZ98z+bkiumsEHKnQc68GCK6",
+	"XF68v8bW9y7IedoVvVse9ly/ZMS32DsmepxM+qA1OffJLZs3zGsUQRygDhky1xJbMW0x0IG2XDNfJMSu",
+	"cEQPrzI2vkN04gqnpsbOD+BB8LuOLFwj8hPgGlKbt4rOgQEAjQM8iwXLgkR/Y6vmCbhHAA1YOZaMiSIC",
+	"MSKBQFISvjQqwIhpM9VaoTt/u9ncrK8U1g5+sLWgtfOr9sFhzZZ81t7U8RMUbdZe/9Z/qX4aHyffPh+E",
+	"9cNXr2c/Xey/vzkS8v1PFz+fDb+7vf9Zvf3785OfzLCggrN2/twWPnZqikNstdapDY/3fnix9237/qL1",
+	"zej4Lumf6JesNfru1W8/Hh2y4+tEnSRvvrt7++P5uxrUW9buby7Of3ubnEz2Dr97+fpGJ+zw4OTl6+lP",
+	"7w+nz+dXmt/+45fvL99fHtBm7dPHtWHlbbVlBao8IHqxB7V0g4sv+B17hRSDrzrATSq7Md3MXb9jlG+M",
+	"1DofPgZekwrQBSuOoFHp6cjsb+1brgbScGFjat3XKUjs+hBQ2oyim/5s3pVjBKDQ1XN1cXXUFNbiDPmC",
+	"ulTFmNjyS+QHx/ut/Z0G6WHhU3rYzWeoH0110hz0x8KJSGs6H3oqKqo8t4iaVtVzAkfv7O622keNZqPZ",
+	"aHWOm8dNVKd3s5s2roLqfMhHs2/QtvuYlWWWv9kvFqsaXLl4WFZ4aUi1tOBx6fSxm8dm1WKdDzVjGdaC",
+	"0ukXvzUqp1mTxXrGD579lxl5ntmWM8XyVtXHyhrGiumCirlY5rd0ddYutttmRdbmnOlJq+Cd7nj/VZin",
+	"RX2dZAxkO8YJ3uA6hs6QctWuQ+fv/F6DVV5gl7YZhcqVrlgtGyI+M5pFeyRC1zog2hzArjGHI88pw7VD",
+	"h0PDuSv8K+24IOKT5tzPJMDEQYdG6xGnJKRzm+qS1dqgOS4iowdTPsmNPZIQ2AB9On3yNJZ3TGVMPPXQ",
+	"9+W9a++GGbgICW00fbgHvfpqzKeF1hhBofFFV5R2vsAPRtXrpf4hBDrHNVIZ7mjPz+hx4EBkALB7fUZ0",
+	"jH4nY/92XQDCCFt0XrjpY+6Z0jE1Gt9XKm3BQc4yeGLwZTFu3pYNhhbAnoPUwOoKW6mOxUyQDuGlN84c",
+	"inVmuSQ4BfcRkDSdsZiBApdRnpTpzhVBG8BdoeC5I5bWotjTg4uublVqemXzkLHdrd7V+dXZq/ObH8/f",
+	"Xl784+bd25e9gFBjGeEDjbmkGuSHKQM1xu/N4K9AlgkKw1IDKgCzENwpZtRuHgt6gp3zuY3b2A35Robz",
+	"zXQE251pM+CKzBFZLLJdm/Uu9q/5lPew2+zEgga0XxEltZvOPTRi6Li3vw6ffUWjoQRAV7ijtfqOYiM/",
+	"uO/kQf2x8m1R0v5YZwUA5HEOcBno1iUXPbh5mtdF0+xMxEFzq26C5Q/5cbqcLp9rBlUNC97aW71RabNL",
+	"uOFgDVpgIafXZsrmjnZ7yx6NrtovE9LXXu8ji+YP2UCAMj+1DWeq2jPayq5c17TCwxxuemDbvtgucQ1y",
+	"Zr1PzkmUotbYWsAPGcZtzSYCjKTE5wDOpphDcX/Nw7et7cKIPn18aOPWtt+vbxpLIwDBh4gNPddq+4hD",
+	"qez6iNIpdZYIi7HrYXErgOr0m1MpzaMI87JLdqWse1DWwZjZ7IyKTliYIbjY5QrbFldtCmOhzZ/JujwU",
+	"mmQxL6zjbVTKqz/vZi2u2adCYkD+qKSrx6uaX7hk5E12bgFQPN+90pL/kt1rkMth6ShgeHOZYPX2UMYj",
+	"qTWUTgWp/7eox3RQ16hUX5Yf0nxGjg+S/qfb/MKyP04/zdUM9ZQUs225IpZJgLJq7kJZ0j5ZQ5ak2PZb",
+	"GXDmnr21VIuss2Te6Pv9U/D7Qjj7Q2bUf/yUMwutdgUdbHJpyJ5d+JYtMwvTX9EqxODvOu4yG7+VQ4jm",
+	"OmvLtkuhmkEjklhpHwoGzgKWLRq7Ssisk41NYewKm9aIsXq/jU1QSFpQAbgOG+TcjiTREQY1wMRxh/kN",
+	"BNGwVhD0/a7oRVzpV3O8r1emepsLzl0gPAVrx0NatrfZJbsvOcY4Vl74HBNKzJVFQMZo7i0vKoCpIQnm",
+	"kG3aY5sK5FPA1jz23Lzq18RsfeACOVlHpuzobpavvN5sbrkoDNp1nCgblW0XtabRkTUYQ4b4EO+qTWD6",
+	"kLbRW3dxYcHazfZhvdWqt/euW/udVqvTbP6c62zVqXlRuhpmmWdvoM3WXv2o32T1Y3q4X2+HBy3WpEeD",
+	"k2ErX2/ZqaXuN9dcK1tQv8da7tmt+tHg4KB+TPdb9Wa4N2y3hvv0uH+UL9/s1AZJHO0eNw4aTa9l19oL",
+	"keX3Qaab2ZJcJpdIoujTRnsLCWlllkVq6SOx/eG24RqM/0LGfR6GaEtZy2P5HZe2EfznEkclssjP381L",
+	"o5cc3GFRlkPkZJDlpaUSyP4G8mcMXQ5+WymA2s0mge5OYuQ6JVl9hcSJUBCBH4zZ4DbLMWORYgHmnN/Z",
+	"un3XcLk0RGMbLjyUhTjtqiZv1zeg7bsrNCI3Uw6TFdwqOI/qb35uFi/rQOgvrretdpyl25rOIch01Dro",
+	"xKrawZwqfHjhgppuDFXbzmfRaerp1p3FxsR5TwPXNvsm00tGEporQOYOFSkCHnoE+dBoK8VXF58ZoDM4",
+	"n5hmHt4V4HvGBirOXM0hdwvodKUQdSBmd4xGisyy3hWI+4mZx8Lz04rUnBgxSPFgXYGKoA3+25wYyNwf",
+	"8jt0Q6JB45DyxzKJAxImRoR7jVlhI3wABHiu655RpjZZ8yOP8PUAz6VNqV/Ial/ftihDq1rLC9kuJ07n",
+	"FUeVDFpeNchZaqTY2Acf+i7vAm26QEdkFEWE2MAm71sKrD/MR/anllQ57vXKECoWWkMdkiSDsZQQZvC7",
+	"tG1pJBW42eqw2ZU5mcUGcQtd4bLeSYuBLXdGDelg0NmlDKLDD2Mm5inYbtl3pJLzXLO5QtN2Jhxap5Aw",
+	"QiiN0DTW6tRrz4wOCSx47c/RwUiux6wrVobMINlIV3jwiZYycIgzdKlz2LDOs65wvUfTlSyNukBc6HIN",
+	"5L2A9JyO2rNUgu1P0n6rXHthL+G3fg1yLBxQVPfb7ay/o+MxaVssrArB/ps6depNMKm5chqPEN7yk6+h",
+	"N6RHilnIqytczOvt+dX5tQt5kQ0jXktiWY8mGbaKaeWxIGuU9Dlk0W4X3srP5SGhLd93ZfsMBi4X3zu5",
+	"47TN6ramzZfw1SOHr0pDV8QqzVDFgq2z/+yxLBdWyPnor1bxzk3c8kWemIun0HmhNgfZZaZB5zmWzXGu",
+	"cp67omQjyeSwQ6gQ5jiJdt5xnromPq/jfGFhDNV9iS1+htgigpgvLnuR9LAzoVH+zas2OQTwPaYJpk11",
+	"c5uy/FVLlh1pHdWDckB2e6RiRkYJU4Z0wPmY35achPy827O4Vn9UTCkoZTj5rQDyXqlcNv4U1tDzR7R9",
+	"YkbD+Wr/3EFzzxCcbavv/GxkQIVZxj5zNi+G6DiEUbVEpcdYPoQSNU50aBRto0/02Sgpz6R+y2jIBUa8",
+	"/lSeOjOwOXBOe4b+NNSQ8+xZkwHdEOF8C+deCkxV7dLDFAaXB2wYVQ7uqY1ZldDGHqrqjM4a2EKlF1c/",
+	"vLbaMB2Ms87JZELnXUGnU0ZjoBmwleqkl6XE/y3NliRf/+uf+429HWJUQeWbfFC7n16HL0LzFwpkEFLV",
+	"2J2kCvHJGuxckGlEBykbdq9oFAdVaET59b/+eZiOK/+bs/fxTLnzy2Nr0psx5TvxpZ1tPaDBDoFqs5Sn",
+	"gW17xURo00EdmIurOnKptEM2My9wjVi/piQygsURXADVapr21U46wlTpTd9zBqFgxMizPBKdYUOwRc0L",
+	"mAhVDr+2uF6L5Qp2O/d3XLHbYkt8K+0yN25aCIuGLqkob2+QS62KzTez/qWEa8WiIfm6p5I+VH9AVm7W",
+	"dn8nwKI/AsAT1nCz3pVCs1H4Fki8N2GdZw7lBcj4LHPX5vNsld3Hew3FnhZvZUbBSSGY61pJbfAdXtI6",
+	"SOvAqAb1oNMVCEWiHYRx1kFSkf32CY6u95bpeF6HwfSIonNFxnJGXPjevLVBXueBeJkCD3pXZH5k3zBM",
+	"MZJdSRqITGqb2sT28PCYyJmwjiPILvdylFF9UV0RSoS0kYNbD1NFJpjO7dw3rlWmS5L+ym0v+MsXC/Jd",
+	"DWmKjIBX0yhy1dg4xq6wII7kcpgrAc265HjohoDSk/V1HWFwA7PP8UcEEcGxoqOnK9JdibjCaMgka5Tt",
+	"8sQxCSD1MfXw8yvWg5QyFWDuO/dQfzPfkE19P8vWBi8wd8Li5vEqyZkogFrC9mTIlpbnqK7IoUq6sdlG",
+	"3g6TsghDQRQwA7OXOTiKdD3yHVs7BOAtXONWMFxw0Y38QAcefHQ4s+4n29Qo7VRr+EBXeKf4NLV2vC8t",
+	"7l8vV47SC8yJ6RV60QCDQsgL4IFmTbtCj2OZjMZZwbkH4M11J2tx7lgSFSnPcNBWBa8aMK1rW22znjPt",
+	"vj6bzeqA15HEkYXsKPoDypP2EEbDt2t8fE+/5MzzsuWhMS0qZBmio5cq4OARP2X4l/mRvLVfVg2lWPJW",
+	"ANHcHgzzU9b+LT+iIi3nrD8v4yO1ofp7g1b9KGy36ifDw2b9gO732R5tD47Ck9oC0Gvt15b6cfSj+P6/",
+	"m/33g4Po1+ZkTxy8+PV4/upAniQtda3b8U9Hv53v03/U8rCrZeV+2T74VWEb2Fc5gN21XJ8bKuN5fOnH",
+	"7xfsA0gDMtCjUchSGveBkh0+8maLXp76ghLB6IaWS6XSq1iKum2N22t5ZdRI7KBDR9WjzW6A5+N413JW",
+	"g2SxHbDXTsWBmxDsyL91HWcr3LqxxxXuKrhdT9Z92cbppXDbNuYg3LiuTWjxkbLWBp4ZCFRXkbpjf8vM",
+	"QL8guNIi9LNIbScBaMoDppPL4Uf0hcPD9k4AmkqKpGMh8UA7QUSdDHeHTRSL7kCHvvaV2pgNIzbQoN3I",
+	"RGMI3iFsZu4bqBMcMISEWzAqQGsYIH4/V0FXpFV5ZcoKWaqrWK3LezCgxCXTkgLyII3a5QwIuxIzzAxx",
+	"jdfRPjGK2txVUnoPAUQqC/hg45hB5vXCwHJoMc1D1Gx+79boQPM71q11CKIm9qxBg3lVRt1tEPAqdEUv",
+	"Y3A9p+GDbgyOM7e5HWu0FYxXGFbBBLYLlVeMrX/AxVTjWM5U3oqRgig5cd4NFXj9+21xX1Fja3TFOg32",
+	"U6ykAjJTnAG3oNpdpq5lh+MJVDYkmYJSki8i8XWSJ5OsC92C8rJ8AyXj0scTeCplw66dofCiQpfaRFVr",
+	"6G5DLEGahEswC6qzftn9tNZpHR3unTSP24fNoMapdl8cHcIXkORbiYagea1TOxg2h4f9E1bfp81BfZ/u",
+	"ndRPwiNWPwlb9IjuDY/6B+3luonaJEVYJf31AwJlWs9iajDAsJXuhONl1Ttg4Vy3I63KKEFRNqX2+xdF",
+	"6kkUqc+rERUwMz8Uk5uNgHbaSTLdWkOymCFLtCNM78orQs3myQ66bb3KwEUh2gF9xPkdMbcLRBaqFQ6j",
+	"zcIOZO5tsaAOwMMjiAmkikHmFo2UJO1mM6tt5w5huotyldgc1xmdWxGON6POQpWnsizoWQMqMERk1RGj",
+	"jPWtqynv3/X9RZjPa3UwqtLsJC1J780PV9dk12oUmW5knXN5j18m4tPCS+sMch6/wLoOc92Fe5mahvcp",
+	"TefOHQ/eoNZOecqsmeUT6AOlfpNzmKijj/4c1i5HQWU6wgNs4UVtIG9ob8CzF5tarq8LVIWkbFwXd8ll",
+	"KmDqAnjmZ3SDOpIvbPdRDFGZaJcdm+IIbchpwau1Mkjt1y06y0LGoR+FcDqKCrI+bhCPgLQu5Mc9r6Cp",
+	"lwYHUouBKtJzP2oJKMBpCMc8L7VjLMeccAiiCA//0ssl50NkXQBC2BW2n4UhWFsLSCaMCgi9Wwd471fD",
+	"mtw0ZxBzSPOs+iwrtuSQNcJc1aYNDUnFugLvcvFOw1ariibfwcr/ETWTgEJ4Ppnq+Y/Ir1ALz2/1m5gN",
+	"+X0xJOtqhvNx3AAAWsXcx5g/RcRntFc9clnojlVWt/hrrmhx60Y/5eSLYnHRh/G1WYYdAvHfKCuWkYIp",
+	"8jWoyTtlbULKxp9roOKmUewn8phFln7Poarqyawvih15VY3IYlsge4MHul47E4Kc26EU6y9XJDlZGO4P",
+	"5dBrGTbbx3zrnKp5PWqhZArcv7ROMiPmL5WSn6NS0ouN+0V1hZ5DpcKucM2noMKYOBNzI7cw3jniyvA1",
+	"zMvCj9ZjxRGO6tT+hsr8IJLKJcPZKDZ4tjL3V1f0vPhRD7N4snZXEG4acgs+nlb6c+t+XKO9R1dAfw9U",
+	"rbF/Knb6wFcV8nA4IhyDJk/5ZKHbSgrCwbXfpihrkOP3KYLkA7dmXIz89kN3jEZpbR4V/gDAiLIWj2tR",
+	"bFZfx3Ny2AS1AYHAsaLHqOAhG9Ik0tBWxJh1wySyubOd5fkZXbFWgkY2EA6qxOWbu/2sbXJsvzoku4f7",
+	"p4SS3f3jdMTaWIs4Zmr2RzPRIM+BFqzSkCMAyC41S4TZHGF1yBqafjxBYeAy7l6NaLbIfTdhtLZZ0FrG",
+	"SGvDKpcvAnGrLany6EGHM1s6m3fhvbSm5SpnXHrd+t64xxSaW9fu+Oz+Bjm7n3v+tiAN8ApM/l9oWzfM",
+	"ITo+vKhnL8sSz8T+stTwssk8Rmp4+Spkjh0rBbN+XDIK8xywQFXv37+vn3lbuYq63r9/n7vcEtnDyrbc",
+	"QVqs3AJALK89JWShiiVVBu4JT1JFs3FxV2Fij1UcsLAgAZmyeEynVnCj69DTVMBfhLlc1qMp8tADM6pS",
+	"85x7XarSDm5/zjJum9ewNeFpKW8mVMxdjFUVql1ihtFrLSUx1+V0UuVaqAA0HugvDfKecu3Cyn4e7IN5",
+	"UNujvWspySsznLfZsKuJcHGSj0KHbkl0zNGHnarvC8tSKBIvsCBPQywrTMfkbqsrVi1turWtY0yV8pWc",
+	"UqyohX76e4er2ulviZn9ZJBrObz0TwUwbrsX1O+zldpvzqQrt9zcr5mjcte1P8ReXsVNwtZeaqGOG2If",
+	"NIr8kI8ifDIxZ16zaG6MJOjs4YpuEhFCVv6lLrHkFjOJXUdhCyyCScRc+9nDLnSCF/qNRmG+Ng3aWBE2",
+	"A906JamwF2BGSsG+abayIAyUavW4UMlwyAcQQ0d4qkxOcil6GP3pTej9DR2xvx02m2myyGBsxLYYMdfN",
+	"6Ki508m1KLXOTi8j2Ej6tPbeQa4DbooHiTCsRDVwhRtwp8r7Hs3CWcafT8NH27WsRzD06uEag2W+Dlti",
+	"X7ns79rauMrOs6wyOLk/uz+ouUbC3Uuq9Jm/lH8mz5BnDeVZi+3jN5k/gLEE5WGP6yIikmUoGcZslo8e",
+	"2AgqHOZZRQuTB1fcfTFvH9e8RfvEg/H/sx/kP9FxLPPSvh9LQifkcqszOKV6MC5poWFbn5rDZ/i6cC3i",
+	"jcS4ZWxqRQwE+U4LDc4pXpx3tAZePqIDNWP5pCWvmYZVBSzMCHQKKxMjSML2jG/ppCsePDkk17Gcb0br",
+	"tq/uU9QYfB7241bh87CfdmfvydhPqpxC8aJVvcSI/fn1iS8Qaks4YznwNHbjnczJNJZDDuL0IQbQbto9",
+	"f5qU6C6vQPfO4NxcMXOKcWZTvJZ0NUr73FIESkubUEO6RoaynmLbeKo51zady2lFiPnnsH9kFPpmQAqU",
+	"ZrmvPQUWkYyu2wEj8EJX/lNtZ5zTBbvJlTJie9QiLCTZBhXSRqDSPt0uRmbjT1UjqOxoAyvx4IY2ZTxY",
+	"xqPH7FoDA/0DkCId8t0CGiTJo/j5taIFCvrCXrdEvlqzaUSWCL7QsGKN9g3Fe/8SzRseyZO+pMFHjlta",
+	"QNm/UJeGrSRlZYeG7QXmri/qqnPKrfi0fAPBRq37Ki0J81r3Wd9AMUUE8D9kjDiEmCWOloiRxJhJETPA",
+	"QFFZjANhQB5VHHVFuTxaJhCroIqB2//oL+IX/r6lO25r5mt380bLGwelW2DA+U48C3mb4IrOw8ra0oU/",
+	"HnGyZDKPxU4Lq7A4fVevUeiPt6n4/bNz1BJ0Z9sGZzJ/YP+bjLuu3wgnMx3kTNjWB4ttcDoYI1FBWofq",
+	"Pvs1ydYmQXY2G8uumNCQWeCXymxz8sBkc8NQc9nmMAkv13xMp1Mm/NTydxYFGeMcU8xCzxK1IRPMTrQq",
+	"Vdw14Hn6bPEvfWC+9IH5kt38BznNIbV5Mt++B0zKg30QolKv0DWA5pVZWTYsneLQnXtY+UuA8E/9h3VB",
+	"+zRMgoukvOIF2fUbv9X+tnjm+M6bZUmqTwNfvomrY3388i9OiYfAcauxjPWmQMTb4A07IyZNaRxy67aQ",
+	"Qsd0oJdibCN2nyYRM5besdl7c4+tAPvLoAoH6P4pwduu8vts2Hb0KT1IC4zj37UNaNUKpj4l17ykBDb7",
+	"39yxVILpvJVLySWRLctGOxehKvSlKDY/huRE2AkxiJIQ+1PmBScT4ZV72TpS5iyKshQ3YDsPa4Tx/2GC",
+	"QykNuXpr2NDZmMV+HC/doVIaSn+tyjcqt5HdLgYZVn3MBkzoaI447GAKocvQ83dY4FrSajYbpdZkNTk9",
+	"aTmqZUsuFdbBCuZu2WuaW9rulk0ssErrLqIKEiFLR5e+amnWwMdqA+9h5pndiioDLQetY3fty0F+HKNL",
+	"Zadg01NcKgl2f8/8Bp9WigUEoM4JhTQlDZxFrmvhFUJvo4MIAVxsIiL6k3IwdzbhnXUFuLGcygpI4UsE",
+	"y9oJsI/XXumPc7jvP9ThfjOUiQgXCzI4AjQnAK6D6EAPdqHvZ/rka6nJhX3zUh+6Hd8Tuc7z8/s3TM9x",
+	"ct07kVsJ9oJjtvLwKNLjYQ+Pas8Xx71TG5tAUEVzkRz6Bx4PeUUH8xXCUQDoNDTptb5Fz8u5Vp3Kej3N",
+	"P2a88Xfr+fz0x1ZsXNtwalcsVAfYK23ufofsN08aBEbAxchCU2a81xZ+LK/Y6Bq+4noGBLZtvgcsj+N5",
+	"aFkEpg+V1UUUetFiYYQ/b1giYnHHoISjuhQiLTX/ty2G2F99x2t5lQzGmLz5kPqJvzYSRymrtBUX5aVc",
+	"W0FxLLWGoNOKs5RXFlmUE++XMovPWmbx18nL2Jwz/Nsh7bxlNHzMw71SI8pcHT3oJOKrP0l/I/Vn+VEp",
+	"UX9cWPYxdZ8nrmT5FhiPEfZe1bxRlLoipyWl2OxnKTAo8Aof2dtZiqRgKAZkNqaa3bE474yy2OiKKDpH",
+	"nJyZr7ckIssnWoIllPVopkrn9ZQgVbDSfDgHyOamuoiiE4By4zI0+qwrUpQ3IWMSSWUz9mD+qPBVVvA8",
+	"FGinunol49S5w7cJgy2eri81PuvJviC35F8Kfv7kOvOX6qIt1HIb3Xo0yb16NDgAbBhR6e3I+uuntf1o",
+	"4UK03Jyz2HCOXXCh2/EWn4TdVgLn54QMQCITC6bgGoHk8L8Pj/ZPAuKQwO1fh4dtwPK0x9oB4JYAhiJc",
+	"hTO/aRjYg4p9UNAAKnoKvCd7Za0LSoDNvKSiiMYnYzIoazzroPdsgvRAhsx7VZaOGZTFAB1cIvaEKfgE",
+	"fFFqZmmbexbxmdykiqrdwjZxlbptstXJIhbpkzyHWRnRYDIl7PEwByBrb3e5Tws3v2KahlRTGMQ06Ud8",
+	"QG7ZXJX0w8k3wgGSOd5v7VtCOWgd+YTyLVeViwx9XPANkaQh6dOIigFkdIqQyHgwZm69vSe6drAfP/2/",
+	"AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

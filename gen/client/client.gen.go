@@ -324,7 +324,7 @@ type Event struct {
 	// IPAddress The network address of the request.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
 
-	// Kind What happened. Kinds are added, so clients must accept unknown ones.
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
 	//
 	// - `login`: somebody logged in.
 	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
@@ -364,7 +364,7 @@ type Event struct {
 	Username nullable.Nullable[string] `json:"username"`
 }
 
-// EventKind What happened. Kinds are added, so clients must accept unknown ones.
+// EventKind The kind of an event. Kinds are added, so clients must accept unknown ones.
 //
 //   - `login`: somebody logged in.
 //   - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
@@ -1033,7 +1033,7 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetKeys The keys that verify our tokens
+	// GetKeys Read the public signing keys
 	//
 	// Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 	// `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
@@ -1043,7 +1043,7 @@ type ClientInterface interface {
 	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 	GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetMetadata What this server can do
+	// GetMetadata Read the server metadata
 	//
 	// Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 	//
@@ -1086,7 +1086,7 @@ type ClientInterface interface {
 	// Corresponds with POST /email-verifications/confirm (the `ConfirmEmail` operationId).
 	ConfirmEmail(ctx context.Context, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListEvents What happened to all accounts
+	// ListEvents List all events
 	//
 	// Returns the events of all accounts, the latest first, and those that belong to no account: refused
 	// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
@@ -1095,7 +1095,7 @@ type ClientInterface interface {
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetHealth Is the process alive
+	// GetHealth Check that the process runs
 	//
 	// Returns 200 as long as the process runs. It checks nothing else, not even the database.
 	//
@@ -1162,14 +1162,14 @@ type ClientInterface interface {
 	// Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 	ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetReadiness Can it serve
+	// GetReadiness Check that the server is ready
 	//
 	// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateTokenWithBody Log in, or refresh a login
+	// CreateTokenWithBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
@@ -1204,7 +1204,7 @@ type ClientInterface interface {
 	// Corresponds with POST /token (the `CreateToken` operationId).
 	CreateTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateTokenWithFormdataBody Log in, or refresh a login
+	// CreateTokenWithFormdataBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
@@ -1424,7 +1424,7 @@ type ClientInterface interface {
 	// Corresponds with POST /users/me/email/verification (the `RequestEmailVerification` operationId).
 	RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListMyEvents What happened to my account
+	// ListMyEvents List my events
 	//
 	// Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
 	// made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
@@ -1460,7 +1460,7 @@ type ClientInterface interface {
 	// Corresponds with DELETE /users/me/sessions (the `EndSessions` operationId).
 	EndSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSessions Where am I logged in
+	// ListSessions List my sessions
 	//
 	// Returns the account's sessions, the most recently used first. An account has at most 100.
 	//
@@ -1521,7 +1521,7 @@ type ClientInterface interface {
 	UpdateUser(ctx context.Context, userID openapi_types.UUID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetKeys The keys that verify our tokens
+// GetKeys Read the public signing keys
 //
 // Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 // `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
@@ -1541,7 +1541,7 @@ func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 	return c.Client.Do(req)
 }
 
-// GetMetadata What this server can do
+// GetMetadata Read the server metadata
 //
 // Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 //
@@ -1614,7 +1614,7 @@ func (c *Client) ConfirmEmail(ctx context.Context, body ConfirmEmailJSONRequestB
 	return c.Client.Do(req)
 }
 
-// ListEvents What happened to all accounts
+// ListEvents List all events
 //
 // Returns the events of all accounts, the latest first, and those that belong to no account: refused
 // logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
@@ -1633,7 +1633,7 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 	return c.Client.Do(req)
 }
 
-// GetHealth Is the process alive
+// GetHealth Check that the process runs
 //
 // Returns 200 as long as the process runs. It checks nothing else, not even the database.
 //
@@ -1750,7 +1750,7 @@ func (c *Client) ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordR
 	return c.Client.Do(req)
 }
 
-// GetReadiness Can it serve
+// GetReadiness Check that the server is ready
 //
 // Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 //
@@ -1767,7 +1767,7 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// CreateTokenWithBody Log in, or refresh a login
+// CreateTokenWithBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
@@ -1812,7 +1812,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
-// CreateTokenWithFormdataBody Log in, or refresh a login
+// CreateTokenWithFormdataBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
@@ -2182,7 +2182,7 @@ func (c *Client) RequestEmailVerification(ctx context.Context, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// ListMyEvents What happened to my account
+// ListMyEvents List my events
 //
 // Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
 // made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
@@ -2258,7 +2258,7 @@ func (c *Client) EndSessions(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// ListSessions Where am I logged in
+// ListSessions List my sessions
 //
 // Returns the account's sessions, the most recently used first. An account has at most 100.
 //
@@ -3460,7 +3460,7 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetKeysWithResponse The keys that verify our tokens
+	// GetKeysWithResponse Read the public signing keys
 	//
 	// Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 	// `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
@@ -3472,7 +3472,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 	GetKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKeysResponse, error)
 
-	// GetMetadataWithResponse What this server can do
+	// GetMetadataWithResponse Read the server metadata
 	//
 	// Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 	//
@@ -3517,7 +3517,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /email-verifications/confirm (the `ConfirmEmail` operationId).
 	ConfirmEmailWithResponse(ctx context.Context, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmEmailResponse, error)
 
-	// ListEventsWithResponse What happened to all accounts
+	// ListEventsWithResponse List all events
 	//
 	// Returns the events of all accounts, the latest first, and those that belong to no account: refused
 	// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
@@ -3528,7 +3528,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
 
-	// GetHealthWithResponse Is the process alive
+	// GetHealthWithResponse Check that the process runs
 	//
 	// Returns 200 as long as the process runs. It checks nothing else, not even the database.
 	//
@@ -3597,7 +3597,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 	ConfirmPasswordResetWithResponse(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetResponse, error)
 
-	// GetReadinessWithResponse Can it serve
+	// GetReadinessWithResponse Check that the server is ready
 	//
 	// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 	//
@@ -3606,7 +3606,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
-	// CreateTokenWithBodyWithResponse Log in, or refresh a login
+	// CreateTokenWithBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
@@ -3641,7 +3641,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /token (the `CreateToken` operationId).
 	CreateTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
 
-	// CreateTokenWithFormdataBodyWithResponse Log in, or refresh a login
+	// CreateTokenWithFormdataBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
@@ -3869,7 +3869,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /users/me/email/verification (the `RequestEmailVerification` operationId).
 	RequestEmailVerificationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RequestEmailVerificationResponse, error)
 
-	// ListMyEventsWithResponse What happened to my account
+	// ListMyEventsWithResponse List my events
 	//
 	// Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
 	// made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
@@ -3909,7 +3909,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /users/me/sessions (the `EndSessions` operationId).
 	EndSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EndSessionsResponse, error)
 
-	// ListSessionsWithResponse Where am I logged in
+	// ListSessionsWithResponse List my sessions
 	//
 	// Returns the account's sessions, the most recently used first. An account has at most 100.
 	//
@@ -6682,7 +6682,7 @@ func (r UpdateUserResponse) ContentType() string {
 	return ""
 }
 
-// GetKeysWithResponse The keys that verify our tokens
+// GetKeysWithResponse Read the public signing keys
 //
 // Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
 // `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
@@ -6700,7 +6700,7 @@ func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, reqEditor
 	return ParseGetKeysResponse(rsp)
 }
 
-// GetMetadataWithResponse What this server can do
+// GetMetadataWithResponse Read the server metadata
 //
 // Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 //
@@ -6763,7 +6763,7 @@ func (c *ClientWithResponses) ConfirmEmailWithResponse(ctx context.Context, body
 	return ParseConfirmEmailResponse(rsp)
 }
 
-// ListEventsWithResponse What happened to all accounts
+// ListEventsWithResponse List all events
 //
 // Returns the events of all accounts, the latest first, and those that belong to no account: refused
 // logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
@@ -6780,7 +6780,7 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 	return ParseListEventsResponse(rsp)
 }
 
-// GetHealthWithResponse Is the process alive
+// GetHealthWithResponse Check that the process runs
 //
 // Returns 200 as long as the process runs. It checks nothing else, not even the database.
 //
@@ -6879,7 +6879,7 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithResponse(ctx context.Conte
 	return ParseConfirmPasswordResetResponse(rsp)
 }
 
-// GetReadinessWithResponse Can it serve
+// GetReadinessWithResponse Check that the server is ready
 //
 // Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 //
@@ -6894,7 +6894,7 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
-// CreateTokenWithBodyWithResponse Log in, or refresh a login
+// CreateTokenWithBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
@@ -6935,7 +6935,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 	return ParseCreateTokenResponse(rsp)
 }
 
-// CreateTokenWithFormdataBodyWithResponse Log in, or refresh a login
+// CreateTokenWithFormdataBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
@@ -7253,7 +7253,7 @@ func (c *ClientWithResponses) RequestEmailVerificationWithResponse(ctx context.C
 	return ParseRequestEmailVerificationResponse(rsp)
 }
 
-// ListMyEventsWithResponse What happened to my account
+// ListMyEventsWithResponse List my events
 //
 // Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
 // made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
@@ -7317,7 +7317,7 @@ func (c *ClientWithResponses) EndSessionsWithResponse(ctx context.Context, reqEd
 	return ParseEndSessionsResponse(rsp)
 }
 
-// ListSessionsWithResponse Where am I logged in
+// ListSessionsWithResponse List my sessions
 //
 // Returns the account's sessions, the most recently used first. An account has at most 100.
 //
