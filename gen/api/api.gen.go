@@ -304,101 +304,103 @@ type EmailConfirmation struct {
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
 
-	// Password The current password of the account that the code is for. Not needed with an access token of that account.
+	// Password The current password of the account that the code is for. Not required with an access token of that account.
 	//
 	// Example: a wooden horse
 	Password *secret.Text `json:"password,omitempty"`
 }
 
-// ErrorCode What went wrong, for programs. Codes are added, never changed.
+// ErrorCode Error code for programs. Codes are added, never changed.
 type ErrorCode string
 
-// Event Something that happened. A field is null where there is nothing to say, or it is not known.
+// Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor Who did it: the id of a user or of a service client, `command line`, or `schedule`. Null where it was
-	// anybody: a refused login is not the owner's.
+	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
 
-	// ClientID The client that was used.
+	// ClientID The client of the request.
 	ClientID nullable.Nullable[string] `json:"client_id"`
 
-	// ID Sorts by time.
+	// ID A UUIDv7, which sorts by time.
 	ID openapi_types.UUID `json:"id"`
 
-	// IPAddress Where the request came from.
+	// IPAddress The network address of the request.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
 
-	// Kind What happened. Kinds are added, so be ready for one that you do not know.
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
 	//
 	// - `login`: somebody logged in.
-	// - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
-	//   of that name, which is not kept, for it may be a password.
-	// - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
-	//   of waiting.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
 	// - `password_accepted`: somebody gave the correct password, but the request started no session and
 	//   changed no password: for example the account is disabled, the login asked for scopes that the
 	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
 	//   one network the server records the first five, then one after each wait, up to 15 minutes.
-	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
-	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-	//   `account_enabled`, `scopes_changed`: as it says.
+	//   `account_enabled`, `scopes_changed`: as the name says.
 	// - `profile_changed`: somebody else changed the name or the address.
-	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-	// - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
-	//   30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
-	// - `key_rotated`: another key signs from now on.
+	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
 
-	// SessionID The session that began, ended, or was used.
+	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
 
-	// UserAgent What it said it was.
+	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
 
-	// UserID Whose account.
+	// UserID The account that the event is about.
 	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
 
-	// Username The account's name as it was then.
+	// Username The username at that time.
 	Username nullable.Nullable[string] `json:"username"`
 }
 
-// EventKind What happened. Kinds are added, so be ready for one that you do not know.
+// EventKind The kind of an event. Kinds are added, so clients must accept unknown ones.
 //
 //   - `login`: somebody logged in.
-//   - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
-//     of that name, which is not kept, for it may be a password.
-//   - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
-//     of waiting.
+//   - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+//     unknown. Unknown names are not stored, because they may be passwords.
+//   - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+//     period.
 //   - `password_accepted`: somebody gave the correct password, but the request started no session and
 //     changed no password: for example the account is disabled, the login asked for scopes that the
 //     account lacks, the server was overloaded, or the request was for another e-mail address. From
 //     one network the server records the first five, then one after each wait, up to 15 minutes.
-//   - `logout`, `logout_everywhere`: a session, or every one, was ended.
-//   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+//   - `logout`, `logout_everywhere`: a session, or every session, was ended.
+//   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-//     `account_enabled`, `scopes_changed`: as it says.
+//     `account_enabled`, `scopes_changed`: as the name says.
 //   - `profile_changed`: somebody else changed the name or the address.
-//   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-//   - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
-//     30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
+//   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+//   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+//     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+//     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
-//   - `key_rotated`: another key signs from now on.
+//   - `key_rotated`: a new key signs from now on.
 type EventKind string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
 	Items []Event `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -410,8 +412,8 @@ type FieldError struct {
 	Pointer string `json:"pointer"`
 }
 
-// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-// characters, direction marks or other invisible characters but the joiners between two characters.
+// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+// control characters, direction marks or other invisible characters except joiners between two characters.
 //
 // Example: Ann Example
 type FullName = string
@@ -426,19 +428,19 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
-	// Active Whether the token is good for anything now.
+	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
-	// Aud Who is meant to take it; for a refresh token that is the issuer.
+	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
 
-	// Exp When it ends, in seconds since 1970.
+	// Exp When it expires, in seconds since 1970.
 	Exp *int64 `json:"exp,omitempty"`
 
-	// Iat When it was issued.
+	// Iat When it was issued, in seconds since 1970.
 	Iat *int64 `json:"iat,omitempty"`
 
 	// Iss The issuer.
@@ -447,55 +449,55 @@ type Introspection struct {
 	// Jti The id of an access token.
 	Jti *string `json:"jti,omitempty"`
 
-	// Scope The scopes that it has now, space-separated.
+	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
-	// Sid The session, if it belongs to one.
+	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
 	// Sub The user's id, or the client_id of a client's own token.
 	Sub *string `json:"sub,omitempty"`
 
-	// TokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+	// TokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 	TokenType *IntrospectionTokenType `json:"token_type,omitempty"`
 
-	// Username Of the person, if it is about one.
+	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
 
-// IntrospectionTokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+// IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
 
 // IntrospectionRequest defines model for IntrospectionRequest.
 type IntrospectionRequest struct {
-	// ClientID Leave empty, or repeat the id of the `Authorization` header.
+	// ClientID Leave it empty, or repeat the id of the `Authorization` header.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client authenticates in the `Authorization` header, and a second secret is refused.
+	// ClientSecret Leave it empty. The client authenticates in the `Authorization` header, and a second secret is refused.
 	//
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// Scope Refused if it is not empty. Compare the `scope` of the answer instead.
+	// Scope Refused unless it is empty. Compare the `scope` of the response instead.
 	//
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the client that asks.
+	// Token An access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token secret.Text `json:"token"`
 
-	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	// TokenTypeHint `access_token` or `refresh_token`; a hint that is never required.
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
-// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Which of the last members it has depends
-// on `kty`: EC has crv, x and y; OKP has crv and x; RSA has n and e.
+// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
+// and y; OKP has crv and x; RSA has n and e.
 type Key struct {
 	Alg string  `json:"alg"`
 	Crv *string `json:"crv,omitempty"`
@@ -526,7 +528,7 @@ type Metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	JwksURI                                   string   `json:"jwks_uri"`
 
-	// ResponseTypesSupported Empty, for there is no authorization endpoint.
+	// ResponseTypesSupported Empty, because there is no authorization endpoint.
 	ResponseTypesSupported                 []string `json:"response_types_supported"`
 	RevocationEndpoint                     string   `json:"revocation_endpoint"`
 	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -536,24 +538,23 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-// character is required. The server may be set to want more than eight. The most common
-// passwords, and those made of the username, the e-mail address or the service's name, are
-// refused.
+// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+// is required. The operator may require more than eight. The most common passwords, and those made of
+// the username, the e-mail address or the service's name, are refused.
 //
 // Example: a wooden horse
 type NewPassword = secret.Text
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error What went wrong, for programs (RFC 6749 §5.2).
+	// Error Error code for programs (RFC 6749 §5.2).
 	Error OAuthErrorCode `json:"error"`
 
-	// ErrorDescription What went wrong, for people.
+	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode What went wrong, for programs (RFC 6749 §5.2).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2).
 type OAuthErrorCode string
 
 // PasswordChange defines model for PasswordChange.
@@ -561,10 +562,9 @@ type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
 	CurrentPassword CurrentPassword `json:"current_password"`
 
-	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
@@ -578,16 +578,15 @@ type PasswordReset struct {
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
 
-	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
 
-	// Username Which account the new password is for. Needed where several have the address of the code.
+	// Username The account to set the password of. Required if several accounts have the address of the code.
 	//
 	// Example: ann
 	Username *string `json:"username,omitempty"`
@@ -599,16 +598,16 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
-// Problem An error as RFC 9457 has it.
+// Problem An error (RFC 9457).
 type Problem struct {
-	// Code What went wrong, for programs. Codes are added, never changed.
+	// Code Error code for programs. Codes are added, never changed.
 	Code ErrorCode `json:"code"`
 
-	// Detail What went wrong, for people.
+	// Detail Explanation for people.
 	Detail string       `json:"detail"`
 	Errors []FieldError `json:"errors,omitempty"`
 
-	// RequestID The X-Request-ID of this answer.
+	// RequestID The X-Request-ID of this response.
 	RequestID string `json:"request_id"`
 	Status    int32  `json:"status"`
 
@@ -621,12 +620,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
+	// ClientSecret A service client's secret. Otherwise leave it empty; `first-party` has none.
 	//
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
@@ -636,7 +635,7 @@ type RevocationRequest struct {
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token secret.Text `json:"token"`
 
-	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	// TokenTypeHint `access_token` or `refresh_token`; a hint that is never required.
 	//
 	// Example: refresh_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
@@ -647,21 +646,21 @@ type Session struct {
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
-	// Current Whether this call was made in it.
+	// Current Whether this request belongs to the session.
 	Current bool `json:"current"`
 
-	// ExpiresAt When it ends if it is not refreshed.
+	// ExpiresAt When it expires unless it is refreshed.
 	ExpiresAt time.Time          `json:"expires_at"`
 	ID        openapi_types.UUID `json:"id"`
 
-	// IPAddress Where the login came from.
+	// IPAddress The network address of the login.
 	IPAddress string `json:"ip_address"`
 
-	// LastUsedAt The last login or refresh.
+	// LastUsedAt The time of the last login or refresh.
 	LastUsedAt time.Time `json:"last_used_at"`
 	Scopes     []string  `json:"scopes"`
 
-	// UserAgent What the login said it was.
+	// UserAgent The User-Agent of the login.
 	UserAgent string `json:"user_agent"`
 }
 
@@ -669,7 +668,7 @@ type Session struct {
 type SessionPage struct {
 	Items []Session `json:"items"`
 
-	// NextCursor Null when there is no more. One page holds all the sessions that an account can have.
+	// NextCursor Always null, because one page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -678,13 +677,13 @@ type Token struct {
 	// AccessToken A JWT (RFC 9068) for the Authorization header, `Bearer …`.
 	AccessToken string `json:"access_token"`
 
-	// ExpiresIn Seconds that the access token lives.
+	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// RefreshToken Opaque; good for one use. A client's own token comes without one.
+	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
 	RefreshToken string `json:"refresh_token,omitempty"`
 
-	// Scope The scopes that were granted, space-separated.
+	// Scope The granted scopes, space-separated.
 	Scope     string         `json:"scope"`
 	TokenType TokenTokenType `json:"token_type"`
 }
@@ -694,17 +693,17 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
+	// ClientSecret A service client's secret. Otherwise leave it empty; `first-party` has none.
 	//
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// GrantType How the caller proves itself.
+	// GrantType How the caller authenticates.
 	//
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type"`
@@ -730,7 +729,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType How the caller proves itself.
+// TokenRequestGrantType How the caller authenticates.
 //
 // Example: password
 type TokenRequestGrantType string
@@ -743,39 +742,39 @@ type User struct {
 	EmailVerified bool                      `json:"email_verified"`
 	FullName      nullable.Nullable[string] `json:"full_name"`
 
-	// ID Never used again, even if the name is.
+	// ID Unique for ever; not reused even if the username is.
 	ID openapi_types.UUID `json:"id"`
 
-	// Scopes What the account may ask for.
+	// Scopes The scopes that a login can ask for.
 	Scopes    []string  `json:"scopes"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Username  string    `json:"username"`
 }
 
-// UserAdministration What an administrator may change.
+// UserAdministration The fields that an administrator can change.
 type UserAdministration struct {
-	// Disabled Whether the account may log in no more.
+	// Disabled Whether logins are refused.
 	//
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one, be it another spelling of the former, has to be confirmed, for which it is mailed a code. It does
-	// not expire, and nobody loses it to another account's proof. `null` clears it.
+	// Email A new address, even another spelling of the old one, must be confirmed with a code that is mailed there. It
+	// does not expire, and another account's confirmation does not remove it. `null` clears it.
 	//
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Scopes What the account may ask for beyond the `me:` scopes, which every account has, named here or
-	// not. A scope that is missing here is taken from the account's sessions too: to use it again
-	// after another grant, the person has to log in again.
+	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
+	// that is not listed is also removed from the account's sessions: to use it after another grant, the
+	// person has to log in again.
 	//
 	//
 	// Example: ["users:read"]
@@ -784,29 +783,28 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email A claim until it is confirmed, which expires after 30 days.
+	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days.
 	//
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Password Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// Password The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
 
-	// Username Unique whatever its letter case or width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Names of
-	// authority, such as `admin` and `support`, and names that look like them are for administrators to give.
+	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
+	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
 	//
 	//
 	// Example: ann
@@ -817,14 +815,14 @@ type UserCreate struct {
 type UserPage struct {
 	Items []User `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
@@ -837,22 +835,22 @@ type Cursor = string
 // Limit defines model for Limit.
 type Limit = int32
 
-// Forbidden An error as RFC 9457 has it.
+// Forbidden An error (RFC 9457).
 type Forbidden = Problem
 
-// Invalid An error as RFC 9457 has it.
+// Invalid An error (RFC 9457).
 type Invalid = Problem
 
-// LastAdministrator An error as RFC 9457 has it.
+// LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
 
-// Malformed An error as RFC 9457 has it.
+// Malformed An error (RFC 9457).
 type Malformed = Problem
 
-// MediaType An error as RFC 9457 has it.
+// MediaType An error (RFC 9457).
 type MediaType = Problem
 
-// NoSuchUser An error as RFC 9457 has it.
+// NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
@@ -876,28 +874,28 @@ type OAuthTooLarge = OAuthError
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
 
-// ServerError An error as RFC 9457 has it.
+// ServerError An error (RFC 9457).
 type ServerError = Problem
 
-// Throttled An error as RFC 9457 has it.
+// Throttled An error (RFC 9457).
 type Throttled = Problem
 
-// TooLarge An error as RFC 9457 has it.
+// TooLarge An error (RFC 9457).
 type TooLarge = Problem
 
-// Unauthenticated An error as RFC 9457 has it.
+// Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
 
-// Unavailable An error as RFC 9457 has it.
+// Unavailable An error (RFC 9457).
 type Unavailable = Problem
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
@@ -909,27 +907,27 @@ type ListEventsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q How the username or the e-mail address begins, in any letter case; empty for all.
+	// Q Prefix of the username or the e-mail address, in any letter case; empty for all accounts.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// Disabled Only accounts that are disabled, or only those that are not.
+	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -968,19 +966,19 @@ type UpdateUserJSONRequestBody = UserAdministration
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetKeys The keys that verify our tokens
+	// GetKeys Read the public signing keys
 	// (GET /.well-known/jwks.json)
 	GetKeys(ctx echo.Context) error
-	// GetMetadata What this server can do
+	// GetMetadata Read the server metadata
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx echo.Context) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
-	// ListEvents What happened to all accounts
+	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx echo.Context, params ListEventsParams) error
-	// GetHealth Is the process alive
+	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
@@ -989,10 +987,10 @@ type ServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx echo.Context) error
-	// GetReadiness Can it serve
+	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
-	// CreateToken Log in, or refresh a login
+	// CreateToken Log in or refresh
 	// (POST /token)
 	CreateToken(ctx echo.Context) error
 	// IntrospectToken Look a token up
@@ -1022,7 +1020,7 @@ type ServerInterface interface {
 	// RequestEmailVerification Mail me a code to confirm my address
 	// (POST /users/me/email/verification)
 	RequestEmailVerification(ctx echo.Context) error
-	// ListMyEvents What happened to my account
+	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
 	// ChangePassword Change my password
@@ -1031,7 +1029,7 @@ type ServerInterface interface {
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
-	// ListSessions Where am I logged in
+	// ListSessions List my sessions
 	// (GET /users/me/sessions)
 	ListSessions(ctx echo.Context) error
 	// EndSession Log out one session
@@ -4750,19 +4748,19 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetKeys The keys that verify our tokens
+	// GetKeys Read the public signing keys
 	// (GET /.well-known/jwks.json)
 	GetKeys(ctx context.Context, request GetKeysRequestObject) (GetKeysResponseObject, error)
-	// GetMetadata What this server can do
+	// GetMetadata Read the server metadata
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx context.Context, request GetMetadataRequestObject) (GetMetadataResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
-	// ListEvents What happened to all accounts
+	// ListEvents List all events
 	// (GET /events)
 	ListEvents(ctx context.Context, request ListEventsRequestObject) (ListEventsResponseObject, error)
-	// GetHealth Is the process alive
+	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
@@ -4771,10 +4769,10 @@ type StrictServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
-	// GetReadiness Can it serve
+	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
-	// CreateToken Log in, or refresh a login
+	// CreateToken Log in or refresh
 	// (POST /token)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
 	// IntrospectToken Look a token up
@@ -4804,7 +4802,7 @@ type StrictServerInterface interface {
 	// RequestEmailVerification Mail me a code to confirm my address
 	// (POST /users/me/email/verification)
 	RequestEmailVerification(ctx context.Context, request RequestEmailVerificationRequestObject) (RequestEmailVerificationResponseObject, error)
-	// ListMyEvents What happened to my account
+	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
 	// ChangePassword Change my password
@@ -4813,7 +4811,7 @@ type StrictServerInterface interface {
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
-	// ListSessions Where am I logged in
+	// ListSessions List my sessions
 	// (GET /users/me/sessions)
 	ListSessions(ctx context.Context, request ListSessionsRequestObject) (ListSessionsResponseObject, error)
 	// EndSession Log out one session
@@ -5673,262 +5671,262 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L39ctu2tjd8Kxi9Z6ZNDiVL8rc8e+a4qb3rNklzEqfubpRjQSQksaYAlQCtqJ3MvFfz7PvYl/JcyTNY",
-	"CwBBipQl2W7SfdI/UkviB7CwsLA+f+uPRiimM8EZV7LR+6MxYTRiKfz5jIYTdh7fshcxzxSD7yImwzSe",
-	"qVjwRq/xgi7IkJEbNlNkJFIyim8ZmeLVrUbQYB/odJawRq8xy4ZJHAZkSj806Zj9bbfdbgSNlP2WxSmL",
-	"Gj2VZixoyHDCplS/Z0o/PGd8rCaN3l47aKjFTD9FqjTm48bHj0HjWRIzrp5NaJIwPmbLY/tOzAklIVxG",
-	"pnRBOJ0yEivJkhH5+vX5M3JwuHdM/vXP/VY3IPrz4UHn8Elx2N9QGYckZTSZ/q3fkEzSKes3AhJOaCqZ",
-	"+lu/8fbyvHnUb6w7mU67XTmd5yKkOPDyPK4mLGVETRihYSgyrkhcou1EqVlvZ6fTPWy1W+1Wp3fUPmrv",
-	"ZJKlcqfdOabRUfeweRx2R83Dzi5t0v2DveYh6x6yg2G3vbu/t3LsI5FOqWr0GlkaNwJ/Kt2aqbwUwDjL",
-	"M7mcMKIJGACvfHd5+Wqn02qTUF9dmhIXTfj6fjzyUrxRIq0aibhhXJJpJhXhQmkelvrKiAwXZjwlFuk8",
-	"WRog3HG/Ab5mKl2cjhRLl8f4hoWCR5IoQeY01mMcCcMInH1QRKWLwpA6a61izNVuF9cxnmbTRu9YL+I0",
-	"5vip40YZc8XGLIVhXl1dnWZqwriKQ6pqVja0WxEpd9zptMm//tnptA5anScBmcdqAoNPGZWCW/Lu64t2",
-	"y7uO0ZSlFduOpalI/9ZvxPyWJnF0rfQ63nfzfQwaM5rSKVNW7mWpFLAiNEnE/Gw6U4ufaJIx+/DlyQ/0",
-	"klyHcOOAiBHMdEbHzCzbCWH6KcD4+qdRnEoFF7TIhd7RZCxE5H7W8yVJLFXQ55ymqZiziMQ8/21OF60+",
-	"LxCtETRiPZzfMpYuGkFDi7tGr4FjatRQ5KBGGsXTWFWL1CnlCxIrNpWE4gwnVBKqyFRIdUL22yQekRim",
-	"pHeWpHFUWNz9dvU4E3jlejzbuZNnP2qOkDPBJR5b5yIdxlHEQL6GgivGYX50NktilLw7s1QMEzb9z18l",
-	"imE3ZH1HhM+X2WgUh/pIuZahmOntHzFF48TwAQ1DJvWevWGcJDS8kbhm+loyZb15GivWMvzKpLqOo0av",
-	"saaQloqqTGpZshs0VKxg2fOZOTJkKe/hnumZOfUqRv7Rp/V/pGzU6DX+v51cGdjBX+XOK3wGUnWZ9f25",
-	"UpzpCUw6Fwh6iSWJlZ64p19cXV01y3KlaiDmlp2yGIIBXaAouNe6whPg4usRjRMWlZfVrBaJBEO2HsUK",
-	"5yi4SmkIMwPhJBu9d3/kN8MJM6G3zO4Q0m23QXugIYiboDETmm3TRq+xM8qS5Br2w8f392SRbjdnkbd8",
-	"lgrNl3SYMHLGVawWK7llmR4PxSyWkHMqtXiPyDBTZJgyajaKpecJGSA5B0TShSRzrQS19DCeU6lOI735",
-	"pUqpQjm99conVKprWnhcYeljqQWZHpm+khSubJEX9IYRKaZsKKIFYYlkRHAj3O+/yY/zFXwm+CiJQ7Vy",
-	"1Srm8lDLlmueOS0Y1+wUwYzhcB+AxokibgBr9YImWoiz++3OIY2uDSXL+xLobk4aYFry/ZsfX96f9O2c",
-	"9N/QiLx2b6+nvj/Kh94tIeVGS4U987X+oCcaEEpu2IKIFM5io8OQcXzLOFHzOGT6ChTQRnuAU1d/O6UR",
-	"a2YzgvrBE1wvFsX0EqZ4j/XKuMxmM5EqFl1P9ROvgWre0r1hPCL+Q/XDApJxTaKUScmie69hZ98XgG5E",
-	"BOZILnFE9ctZM4mHWlmfcY22GLEwodoEgdcR/bpAr2wsiU8WNGuycPJWsvvJPi7U9UhkvHzapQxHRmQW",
-	"TuzWv/+e2svX46VQ5Ny8uX4J8vE9ENVrJvYxaPyo9Qr0KLxmo0yulFgVFIWzChREtEvQ62B1gusKYwnd",
-	"ErEkGb/hYs5hpZUkkoUpgx/mqeDj1vpzhzmcwUBqmG7ppUHVK4HpVE4tLd7hk/5Lf8NYxKIW+XoA51xz",
-	"RlO1GPS5NgM0beFpAaE8wmMBboPHp0ja1hOwXMqOpuYzffaL5C4t0Br1H4PGq5SO6wmT34D+CDRkN9I4",
-	"y04mICwQeh1RuQaj5OdaFacsyckPzfl83tRnajNLE8b1To7KgvMBOcYXU1Rbp9MqkfQp1tItxMb7FUYZ",
-	"A8UShiwgs+mUpotGr3HqHaOxJNNYSm0TB9pEyLZYwUtwA0g5F2lExinlCvaPJFpXAoek3if2ihYY37AL",
-	"i8O60l+RMGWR5lyayFUjgtesGI97tXE2uPF5QufjAzJRUeeH1Sr7X598YiZ6w9JbluIsttrPEh5wjR9r",
-	"NrOYMjWJ+ZjMtRQGShMwa8h/Z0Ix4xxDWsWRFrqcLERGqLwhdCgyBRb0Ay3MKRnRLAHlQ2Sp/MT0v5yk",
-	"Qqlk22NXselMpDSNk8V1xuktjRNtm9TvgZSROXjVhUCHFq6G3QmyRa5qXa4PtTNqXm18gFromj06SsUU",
-	"v6FRpGVui1xNmD6h8Vs4ofXeiscT53dTIvlEktl4tZvOrb3qLs8B7nGDEM9pOn7Uo9U/3RL9Mk1MysnB",
-	"Hvkh/uZRDtGq13zSXffW2yp/zr4jKCetQavoDUMetnKPi3mLXKYLQsc05kRORKqSR9h0iRjHHNzWgofM",
-	"qrwkoooOqWRFizucaH33DR1pgaGFAI7uL7i91jvn1nGEK61DJO7Ay037hznl7mds7vsOnAszVoKTJ2dm",
-	"yKuc5YXZPYT1WT5uyWWRDKOYRxLMJHTTJAJNv3UOxruXSwlxrdneykS5bPFvfRze10/teTn17nyhX/86",
-	"H2b9Ki1P6kHcBPUk2ObMvcdeXeMUvHvlZ3SRCBpda2LB+VPnQa0+nO7ngfOiVGZFTfCBaCo/N8OpX+Hl",
-	"wT+0+63m5H/Lqeck2GLvGRvTRaZ8AxPdsWpCVdFz/bXmuqlI2RPfuHMC1wt4rww6xpKwD7M4ZVFAUnYr",
-	"blikT7f8PRhJua83r+N7VzW1RBr/zqI75Ko/Cb0y1r4ukOilIHaaZTJkpYUpx2rEjKWwMMbKprxAnE8z",
-	"7fKgwbZWNFlyPYBS4jhDC2ORRIHxvmmpm08PgmJSVHKKF+nVpv6193a9A8o0M5QqvR0c00lkN4di3OV1",
-	"kedirM8ppwR9Ck66Y5IbODBWiArLiaAfapFvqVO3w/TZfoLhmMrFdMbdY0TC11Pn14nf+Jp8QdJsq77f",
-	"V53zThKtxcUhI28Lo1y5+9x1D6UgDDO5eBCbYWv1wM3EJiyljKtXRlkpLGuDkrkQEeNkIlKpaeXyaqxy",
-	"U0rr2z+A5BqXNBU0ZlRpjbjRa/zPu//p9z+02++f/kdjKXEoaJxNaZw8m1CTkEmjKNZko8mrVMsuFeuT",
-	"cUQTyYLGzPvqjwabApcVBs75f5lPLZGO/ZHj1aVh71UMaOaRZNWClymICUQ2peyde6F73nv3MjH8lYUq",
-	"n73go1gP0yRzbkAD3H+rB/oC8jGe6StL06uI9+CkcgeviTTaaD4IJ8y6iCC0MxJpi7wUysR4MH5TOkPx",
-	"IVT5gcFPwWylBQLaVS6KtuGeGcqWM2up8sxUTEudpWKc0qlsEX2TJDRlhEYQZuEMhB+wNya18WyqX17M",
-	"UFhWUsra2xpndGWqWcrGmNoRC34dJkLC0/04rja+RXStv4LcRbjAOvyvtcDWD6/MegEWd5dwAVb8tRLX",
-	"IXI0cP+yNVEb7a9KqgI6X3us4AKmeoFyfr52Sxs0DJ/5X1XZs0suCV/wvy8w3UGVpDi7tYflqg1b59KH",
-	"HTGhsxnjWu6fklHMEoio8CxJchXOBlXNXUIrchhSc1oXRGY1dxWFAw1NrlOZhwWJ4ojEqgdbOYZdTiHI",
-	"A1qL/iDNmYkB4IAMQjGdUh6RJOZsAO8faAETZQkbtMjLfMgxhG36nPKFtpl6hLoQDio41vTV2umcs/Qr",
-	"iXmpJXJrKqBighm0S+SnqpDyGVHFmiqesuKjKrKogwbO6jquk4IY9YYV0iZ7ZmKWZSl05xCrXvBGpEqS",
-	"4YLosbZ8eZdlcUnW7R5UPXR2bbz6qzL/80SgKYN4QGsLEt/E/M5zEHbBD7HJuWBS6u1bR1nzO5J2yMaU",
-	"B4RxEJUiLdD6DqrcOXSUkWOzQyukeIyZxoZft1peeEfVVK8mQjL/uHuI2WDW8x/1uXZfmQAQlWZSmhH4",
-	"5uteOidhwFQfU8AO+bS9YQVG2Phbq8ANBbYtrE7lCex4qnrtcrH5A3hBvRNXCpv0hqnzzgZbiIxEwsnL",
-	"Vp/3eZMMQCYNenlOZiLGY0idb+W/m+No0CtGvzWJCwkwTk+KYsicjVrkKlYTkSmjE+kfe8VUmT4nTkHi",
-	"UOoyn8ThxMl2NlOoZsRYkzRkkLlnwv/eGJV1/A56zpgEJshSziJC53RBqLYGap22JxDagJdpcwQklBne",
-	"nMYq5mN8nztztZY3U/BGR78xvWVGRUxTFua6ZACZu75skopCgh3kAKFgoDzSbzQak/7F3t7DcaHeWCpu",
-	"cvQOrCs85oRKbWbrm0AZkk551S+w90ISOt5lLFVNMnHLUq22GLmkSikJ+plUn8gsJayplaA8znqeiinQ",
-	"jDPCmZqL9MZ/espCCNnmFR2j+JbBADjcgysE5Nc0D0g204d+Z985U+ySi0wNAvvXtVY0F3ACw/IbesLw",
-	"4Sf98ABGD/IWn5KyUcrk5DplWuwOzFmtvzKau5XI8MRQ8Ah4wmNRUP5sEcpInZi5wss1GbyXFTU5n2Xm",
-	"EwFvclsPhj2hESSd6p0H9kaAvEUN25ZtlRJvGhbSJLL6YJgyrV77X0UsYeWvDC8NAj0B97VJXtZXIj+5",
-	"N/SMxJV0YVZnlopRnDDvimLKt2VviIt4eTWWi+AhqF0bVRpfbL5yT/XuAQLOUnGrVw2MMJ90/hMTIVXF",
-	"vVOWsmRBwoTGU833WtkrjnqSv0GZExSzu+NUBujPwuWMta6qibfbJhFdgH8r0CpPrjIGTn0lieBjbSTZ",
-	"iZIhC2mmz09u/Il2s+oB5JfZHShnLEmWZVPKJFPA0pzNizI71MdzFZlOzF6x0sjjXnOueSxkvrEc1KvQ",
-	"mvXaQoHgwB2LA3zcDVtcp0JRc6eZyg1bEBmPucQMDi7mRHBTtWUMR5Bt2iDzziX30R0BvmFkhTReJTLl",
-	"/vCEBpiKvjCoMr3Ke8sztQxdvG8MXfxvzMbyvjKbCoq4/D2Ftoy/h5y56Rgg/6Z0hWbwomUomcpVk3yo",
-	"xRXUCk6+KmsbgK/oxp4rqIUr/HGngq1fN6UfLvCGjleDR9OULvTPXj3hstpkDTTuKx8QOyrrh/rRGyqI",
-	"MKjiAKq0unNt4LpMgg3oZR3Kd1dmerVRZQp8/+bHl+QV/mqSCY/bnSck5kqAMNSy6wTP9jylM9C7OqFy",
-	"AvIwVqhil2hWV6HtE8mOy7nHKymUJcnLSjX/FFWGGUul4AQKZvSZc0IGeq0GJEwYTaFgjrwUZLCjBVRv",
-	"AGZ6vz+wB/ZcZElEpvRGn6JJzG+0aheb1GsusJZKJH2el5sFJIq1GqfF4ZSmNxJcBCCtYn4by3iYMK86",
-	"zel4v4qYw2em5gxqS4R3WbkS9ZRzcmY+lSvGy96+MnMWvH87vT7896Hdbvb7Hzrn/f6Hw3P95/F5v5+1",
-	"DzrP+v2s225/g/87w/+dw/+6R038P3570MaPB/rX87Pz8xoX9neMJnpsG/G0jVT84SS7uCnJnM7BXUxl",
-	"HlLFShd6JeUMV25DJxUiGxx0yb/+2W11W6QqAk1DFd+iTsCFYYgpmw5ZWumIim8rvak2P4LloWhX1Uz5",
-	"An1e2lrL6T4UImGUgwcoq7a9IQ+bUa4gkKK5Xe8U3NlF/dYF2yZaJMoMR38XYsFGDiRjisPTI6JEladh",
-	"6fnsw6ySXFw/jvFIBiTmRiWXRMbabOscH7YLvoaYq4M9vwi6u7+71+7uttuHx8deNXR7uRo6aMRU1Y8g",
-	"n9ADvrDKn3W54br8quKah6CTczm4f9cZj470ameWZ1bGymyFeUDkjIasKZk+RNSS57Dm3JJ3uMwCUyQ/",
-	"ZFpfBowHwcsHUaW/UGbD6idnkqVfSRLnRq5ja3QC48evJBFzXkmxauaFK9Gnv/TewRCAGgZmhxeW4yQ3",
-	"SOEzXjTX5IWi6IQpa2JgWNQFU+CZngqLUZM7pekqv9qPI+/ADXKEAkw4XCZ9BfOUhLWRgncKa1s62vuj",
-	"HOyrFzrPmbaMATACFjNlM2YidbEL4g1OTaoEhFgGBOPErTIkxJ3ra8aBZVsrx4JJi0Ya+iEuabMWq8eE",
-	"ConzOeTlZrYerDzmdWKG625tUx5UBKUw03kmpjNqPOzoBnDQHZTLOShFUjEaraJqjQRApl3W/IqbJCB1",
-	"x1jhlPG2s4m9ypsSYA5bfD8Z/j2Mf4y/P3/7+0XnZXwhL/jr/fDZxcHF9Lz9Q3e2Gz37/rjFFt//Hl1d",
-	"xD/GF/MXl8nkl2/Hi5eL749bYTfhw+l5O/r5++TuRTjqHHfLutwK2XE9iat89wMkhpUQWsEtCo0TIniy",
-	"IJTo+41mC1FYU4VYDD57D9t0Pzshs7Sdf2CLDTWuHzkjiHcFPgAwTw73O4fkX//cM0hT+50j8q9/HuCn",
-	"o/au/q37pEWuQLM3TAhl9qiGSXsmRWymNYY+F5wMbtRi0CNnz9CXkt4G5AOQaHFCfvzhlf0WvvpwQl6/",
-	"OcVjDb5gqLWXdLtkXDbMKmVGervOZWydi25QAt51ct+oxTpP40t2ZXev+qRY52kfyhd1jyquWqxxVYnb",
-	"bgCAI4MMCU1zJEMN971hakNz5IYt1vdIaP4u+CO6S+6I8uj146sG6yWnVOoog1BEuYwFk9WcHFMaJ8XN",
-	"fDs8erV7Pmr//aYz+2n39/b02f7N4WIv/e/fuuHR9M1xdKB+nnw/7zz/RaxxZCwbnkvL+IIpGlFFN6Q1",
-	"VFuCjJPXLhOiQHxfalYdFb4naNkRFPvaxDXjEfgetkBmq3sU5J5cY+LIGlPY22IKoPNvNeRf5zfyWl+8",
-	"zc0WAapqdYrMeYa61qhY+U6or84QSzDNpw9EmZTdGty/+61sxXMef1mNk/fOR3fadz276uHofL+ORJhN",
-	"GVcun25j2qASci/yFh/x2JQtO2Rx9yxNpJp7agWGt5fqqFuxpCs2UVAj+tYl10Zcu6nwqjqdXrL5q9p8",
-	"yWci4wpB9nx3qbZXQd9UE7YgNGU9dAhI1KGm4tcY8hXmLAnFlDnf603MtaXm+V6JSZPWy4qWlAkimzQA",
-	"yRRCPXIFnnzMu2fxeKLwckAPC8V0Knifuyg/vlFBisqURswertYWxmh4Ma5tHQSGC0ymSaAn0ufWKCv5",
-	"dO+b2Hm0QRaxV8O5YRKxvWe9ClGbRVtRrLpeqigTs6Q6fODPtd//0G3rfzr6n91mv/9h/xv9z7f6z8Oz",
-	"ddJb64EFqji9NMXNEl8rsRmsc2a5uHoJ8qYMQ5F5RR35VX7aaC5HvNttzmsJWaGu5HiNAJ/d/Fvlp5v8",
-	"hOutE8qDBmfztW/3ZdVSqnN5KKVHV3GEfdhriJ4+dlr61jNd5cND0zjPXWfFVACXvm5S10GNk1p20wQR",
-	"GP0cCSMlIZuiKOd4hetgRYL6f/X7shygev+fa+arb7pwnjPx4UorQjHdorSisj6icgKmlGYzF8opR6xf",
-	"QiW4SI739g/BeYHF4ZszaEHg5yHo+0n5ZY+HgQBd0/T2Yuh3a8R+BVWVcf1z07BH8+Jb5O9YGj/mWqER",
-	"F8Ksx93dLwR+9tqVoR9TqFUZ/YB3aB0La6qXaFqley/qIjZQtUIloeTt64tiXm6FXn+nA9AgAsLoHTkc",
-	"rwR2x3rLUMXur51Ou43n/7SUdAQBnRb5URul81gykpRCAwUMNhuGgeOfJPEwpekCHcaIdA75xObRDx4p",
-	"qBg7Xlo7/tHSBDDqxtnDhATu9MEvO9+LLz79Jf3H9/vz2/Dyt+SX7/b4fnrx7U+n+r9vusP2ze5w96d2",
-	"OD3Pfvn7sfoHT9q//PxS/PKXdZ8X420P5j9/gyHPTZUOzOu6rg1cewk0eZK3T/iNSkhQpVqV1BBLEtIk",
-	"wexKbWjF3BxGy6kMWB4sr1dF3RkAfvhRKUP/Uhh+k2mgSHmcEhRMw15VgLL0YCgz08ZkJSEubYQDnwxx",
-	"TiDA1tNH78WDuqHuLDzJSXNH/ckaZRmWC91M6ussAn+DlChd4L8VO/LRcx3tzn+8bEcCoTZoQiCSSBK9",
-	"Qb2cdZPOkVdrkJByMAZaFfrB4+RJXtpDaAMyFwKZFQft91eXpslG++DoiesaUYi+u+D7wHTT+L////8Z",
-	"tKpOoap8JWCfmK/oSmKZv9jxIL7FTi71OuTRwd5d3RvKqR/L6Rwz+lvGTvLsMsHB49UipxVpLiQUUyYh",
-	"Qbw622O/s0SFoPGhORZN/WVT3sSzppjh2jVdSqpmkvVTigBfCRwdUNe0TVJRMROnlC6zabJhKVbuPbuw",
-	"/nZ+tZz9Rcv91Fqu5z2rbNgCfg6aJCzFeg9pemD5bj3vfWUtMM+zd9iz7wuNvSqHenAXGENxnOdlKFqY",
-	"VJE+N1yEN034d01Sre1wvkPcnLuqMe+yqiE+nr1QIaLqZc+bonSxcsj36+62yj2XpqwHzQVsk5pH8Wrf",
-	"VfuaRy3ANLtlaTyKWbRcl7cGv/wqJjwSrMKVtR3ChLfPqqShhePf2sbZSuV1VTi9P6rsEOv5u9O7d2fN",
-	"Mhbj2AWpfl3evqaoea+jXVWX178EYxVrFsc05gFht9p8GuXFdrHcpuw+NxVqdHqrME7pAqApRyKti/tv",
-	"Z1jMovuuvb+VNrLVy9XelilKa+wvqMdpnnVSsEG8GdXtD69vz+Z1DFdWlfdxS2B9sGRs2S/sb476WgV/",
-	"pRNENvOKqZw8MWNascnKigJnc6zTHQKORrnC0cYgoENOGoBWoKDe3RXFBSZnGspzwU9gyhspRi7IBbak",
-	"6gPwFKptNgRtyt8lnPf6wfb9Ob7ALBVi1FouOiqHfjcPFty52QuiYqWL3BZRbblpyZAtoNJ5wshgynoD",
-	"cxraIiosEfVqUm2dJ7a8SIG02q7AFm62xMQAFxJrkJrKaUTq9jEccktUiJ5ehkwiN2hx1udYIG6XBo6Y",
-	"wHdtGaZIfMS94vK8a2DbJX14641XK6HucDaukldrWEOwPT5+rNn4z0BQbBu3Km8sqGomGVdxYraFt2PM",
-	"sqIJYwrwTeVy675s/TBs/OCR0bc8/i1jea5KrCRJmNZxSEgl1KPP40hNTrRgG/zXIKgoKeTCJLYE5laI",
-	"kWq7Gt/UIi+hiZ8Y9W08Xxs32ElHkgFI5QHInoGJ7A+MKIL7YOMkQtyQJAbUQDaFxBkw5nyJDvw+jm9Z",
-	"hRjaLDJrqwdldQHhOlFa75BcGaXVPP7o7jTQMP8NKof1PN6CsrAhubbYbcsCCXILw0yz7xt9OT4aG/1A",
-	"t+c1/RUIqWCbHUkyQNxJW6aBqtGAzNIY8so0w7fIGUWgDejgY9r39DlCh/jmWbe1i01zQZihfpPDhkHO",
-	"tJDmNHqD753SG2YqcYEM2DlPz8eRYKLUzKUHdetz4Qy+KyAqVPepIVgW9NQ5eZ7C708LzpOnrmwoDm8Q",
-	"qsX3iC1EBtluJ/giaDSl4vCGRfDTmCk4sAtG6QAnOErEHJbNF6XGOn+bJo1eY8e6L3KdYcp6iA3Q6DW+",
-	"hT+0eDOOQnNgA4IeHqW9xmv95qVLgvxIhxTAW2icDveh3dxrYILR8q14A7ANPsGo4bLwxqJGAqVTSWLe",
-	"Q74uyson7gnu3cB3geEZuB1nXXru0oOsg7FEvw/NiAF0vd7hljbebN/rSwRv2oQwvMoQGn7E/Imm4Mmi",
-	"5hmBf4u/ZfVB00UQ1piPRDWn4vMBZ+aGsRlCmDgS4xk00f+ITKFD2DCgUcdxa0sIDYDtswA0qadPL9OF",
-	"1oafPiWvIGfoqfWvs6cBcGre2rfE0gF07zMofG735EBPff71AOr204yjOxAbAE6FW5+BcV8M8sbZztkx",
-	"8FxhgycWbmjGOKG8z3OQaNiyOHSciybBUzs7rKTGxy9Epuf5Tj+EzuLWgk6T91/v+B+fwOPcFb9Kwb0r",
-	"9McnJKQpuGJj2eeYt/eVJHQoRZIpl3vFZI/EU60goBYAkA2vhFRTClHA01kcCQThGjOu55K7c52GPW31",
-	"+bsZ3mTHEolQ7vjfPYEST/fsUCSJwz6IWP4sq5yMITVluDAO0j6H1FomlbSbB7Np+vxyLiDsJImciDmA",
-	"L757M6fjMUvJ2ws7licW+jdWAXn3mn0rwvdf76QsEiH8BKIN7C29IJAHJJ8+BbVoUAfZPDCBn739wycW",
-	"80YqaOyL1TUI2qQmKTNl+B5HSG180hviThpT30i+xm67gEpUzjAdPAEUCkzHwlJUiXW8c6rtG64ncMpd",
-	"I0ObYhdLstfes8WfmKKdx+PMRa6hMhb261v2TTfZ0yQRcy3wzzzaA4vFkH5NBn7G0+CE/Ab9RTRL+z1F",
-	"tII5YckMjGWaSGEf0eeDQsuWHrE9/QcBYR9CNlMusqbmgnhUhFmYfp3OeAMgdru5lnyTT5+ac18PLIVT",
-	"wYsJGPaWkK7Rwoy3w3YbYd5NqC1O9QEMylCfY6QDtP0hMw1f4cFwGnxFSvnhc0boOGVGp07ikHGsgDPN",
-	"119cXOqTBES/1hJkbwe2thRZGgL68o65aWcaKy/Lq4HaRyNo3LIU0zwa7Van1dbXGOHQ6DV2W+3WLijR",
-	"agKH8U5rzpKkCRyz8+v8RrYsHvmY1eQKmIpKGY+5VoJu2EJi9hdgwVyxIfmBLcgbpvKCyyctcuqFJxFa",
-	"8PurS6nNa2IDqCd9PriJo4GFjkDAjN0joibZdAgKnPXV3LBFi5wzFU5MmNkY8shyttUuWjyUwFP7vAqw",
-	"sIfjR3iiFnHOIj0GTLnIAfdt35VYIZwUwCJS/XLz7FgCsCBwVw7BBfUD2hQssrlpqI25lKBKxlPDF47D",
-	"L7QyMmbqB7aQjVIn/W67vVmzKCxGfGeKSxtnb7r7Bw1TQ9p41cRPUAXaePn78Ln8eXKUffssjJoHL17O",
-	"fz7fu7o+5OLq5/NfTkff3Xz4Rb7++7Pjn/WwoCS0cfbMVFL2GjKGwG2j1xgd7f74/e633Q/nnW/GR7fZ",
-	"8Fg9Z53xdy9+/+nwgB1dZvI4e/Xd7eufzt42oICz8eH6/Oz319nxdPfgu+cvr1XGDvaPn7+c/Xx1MHu2",
-	"eKPim3/8+sPF1cU+bTc+vl8bSN6Ub9a0IQGEMKbu00gKLj6Pb9kLZBZ81T4uUtWNbjF3/GZQvlnU6L17",
-	"H3iNKcxIjSBCFYloWYObStsXdKyXuPFtLEOhpTVqfhRO8uYIcN+01u1+1q8riABQ9ZqFersmahArZUKx",
-	"QM+pHFNTyomS4Givs/ekRQZYSOW2uf4MtahOMS5AiSxtBlcfet8NUVMxukUUtq42FGR4b2en0z1stVvt",
-	"Vqd31D5qo06/k9+0cVVV710xPH6NBub7vMSz+s1+8Vnd4KoPhFVFnJpLKwsoV04fO3ZsVn3We9fQ5mkj",
-	"qJx++VutgmqaLNdH+rZRUG0JefZg0bR7X1sTWTNdUEGXywZXUmft4r1tKLK20HQ7rUZs2u39mctNE5aI",
-	"pdc2hURia3kJXukmhueQceWOxebv/dEAIi/7hiWTeY8HAALSj+mBZuCp6sWohQdYGTjDyDpuvSg9wOhB",
-	"+MkBi34lQdOeC0CXg+aKCCFKKInowqTJ2HeZQ8WHK0XNCoxmM7xEQMwEdGuX+G9yWeYTtKOkgxFwxT0u",
-	"W+CyHB9yQKdagdRyJyigAuOj+3yd9hcW+V+CswqdVAh/DkaMA8gNihRukTfCBulCbbUPTfmmEjaYYRwZ",
-	"lgijEig1AvurlGplT2uQDtPY5LmxWBM6H4tB2s1rRwPMU/LYw2GNt8hp7rWyD8z9F8DJAOqafwW4nNag",
-	"NJ7LPjdzkYXiKyWEW8syCAT4MSQ8eMxcGYvZQA77xlEjn4tIA0PzN2dvTl+cXf909vri/B/Xb18/HwSE",
-	"6mnjAxfYgPHHGQM7IlZ6Js65Cso1vEeGlHMTB4GRTemiSk82UzwzMSOzDN+IaLGZWmC6L22Ge5E7QMsV",
-	"umtL2+WuNR+Lnn2T6FhSevZqNLJcpLigHPTU21tHtL6gCYTDI7yjc/cd5VZ9cN/xvfpfFRuhuP5Xp8X4",
-	"eQm/uNCf+d490bymmHplkhiUtfomV/6QH6Rd6R1zzYUrELyze/dCuXaWcMP+GrzAophe6inrO7rdLbsw",
-	"2uLAoj1jOx5pe3wsRBTYDm62CeOKHoymEKzQGM0+z9QNWqR1bO3i2r+1yKnxSFmnkcO9MYWD73J83MYd",
-	"w3Oh98YOjOjj+/u2Yu36nfhmqdCnHngWsWvnWr0dcSj1rR0xgmUOb1V9MJt01a/kSaE7lVRxkmATy4rV",
-	"qWodlHclZiYFpKYVFuYbLp/0WOBTtzh5k6y8J0RJUWBeZMlbMCe2P+2iLdPsYyk/obhr/GLr6lYZNrV5",
-	"k5VbQiYv9qf0OgzVrF6LXIwqRwHDW4gM679HIh0LpaD8KnC+4bIK00OurFVcVm/Wohrto61/dotfIvvD",
-	"dMxcIQuLovCElFN4vawqrbLqm/F06R6vcbo4rPytrDh9z+5aykbeS7Jo+f3xMfhjKbD+zouTfizYhkbf",
-	"0kKjmNvsWYev2Srj0P2KtiGGoet8ZRBC0cbGV9I0LTG9Vahi0LUklcqoz3Ns5uRwabnIW90UWn9JE7en",
-	"U20rYUgEHdzsQywhTu4nTcgAnIhgWcBoicgU1AuhKeq2soEGpYDFg0E2Kvt8kMRSvVgAfr4ckFhW6eL6",
-	"mjMbkXew77hVq5Y2v2TneYyRjTsvfIaZLfrKMuxjsrBxeld/b88XzOQwWD+mR0ExH23NzR/rV/2W6ZUP",
-	"bPgm7+GUb+DNMqLXm81NzEuDtg0sqkZlGkytaYXkjcdQLN7Hw2rSqd65rnnrEhcI1m13D5qdTrO7e9nZ",
-	"63U6vXb7l0IvrF7DC901MHM9fwNtd3abh8M2ax7Rg71mN9rvsDY9DI9HnWJBZ6/hXHC2HVdOUL/3WuHZ",
-	"neZhuL/fPKJ7nWY72h11O6M9ejQ8LNaH9hphliY7R639Vttr8rU2IfJkQ8i700tSyCvjWZJ83GhtIT2u",
-	"ytRwlj4y259uLK4h989FOoyjCI0rY4qsvuPC9H7/VKdRxVHkpwl/XHZU2i5skCqeJM5B5x1IRrJWHkfm",
-	"NziMJtBC4ffa0+gUQvngfNPHDDH5L0Z/IWnG0YeYCHEjCVUu8Y0l0gCauabLMQ+TzEAZLIVsTC+H+4oT",
-	"q281xM361rV5dxXH61Ov1Xhod/NFkYpUv8VbPDOeysVzYw1y7bQJ2rCs9yw7VW8smLQg1Ua2oWcYn7Ck",
-	"uWsb1rQKWvai2j6m5R+cK5FFWExhQe/m2J3RaOiUmzwNkUJ/MeMXhJA6F0uvLfo1tFkAwcA+L7we3NLY",
-	"jsUrHMHsWUyA5r4FC3YAdO7n6IOF/qA5qDgX7hvsyWd7DihI4QTXq5nOmEFOiHGNUpMRYHJqILV9ZPt2",
-	"AHZgrGx17ERkKbSVQMXDWmN97mNLm4QDEFVV6pQxTorgYfdwcZqM/qXU+/Utjyo0rLXcld1lBr4Y5U3P",
-	"fGAw6uV6akIbpU3r8dp4BJ14HpgaHH2/wDyLOV1se3j9aQ60z/rUKoizF+ByZ5bMSpBwImCrF3DftrSX",
-	"SlJu6zhaUApx2Y1nMn1t4iA6++ytTpfOgzo2VHWG4se2rCs1bMdeMV59V+y1WTzJmzCjnZ1AszrwMJKr",
-	"iYBkMZtrCkOBuJkWP9WBMwiFlOprtPkekIwnKGxXeYljKJtygt9kKjmA0RXBpz7v86sCfp+LFpaB/AIy",
-	"sKqqSWxCeWckG/QNytu2xsoLh+HgA0xMt/0eJNnrdvM2kVaquJ5bmNqFXTyVc/JNcVFWz+gBol1+UngZ",
-	"ADGPgPW5DYG9PntzdmkjYGS9ANiKENeDnQNbhbqKoJINSoYx5NtuF/UqzuU+ES/fgWWaFwa2NGCp++S2",
-	"xs2XiNafFdHC7allh5gCgMjnHuCyAYYlb30hu4NCxkBZnm7ipi/LxEJ8hS5K5ULztdBaa5zpkN08hAoa",
-	"IkY9QjnXW4p3i45056T4tI70JcJo7vsSdvw0YUcESF+mfJn7sOthyGZQO1G1DzQBKpYD3odpg65fb2FN",
-	"Vr9pBdWR21E3yLHe/VR+s6lSRsYZk1qJAkdkcVUK5+SnXZ1lWv3JUaagUvIUVyQo9eteJS9bn4Vp9OwB",
-	"DSFtAyzqXXX77V3NdaZHv/O6hRQQJ4ZgQ4QTJLsxkFH5cVAIeIwSSuQkU5GYczJk45jLSofda0ajmGMY",
-	"7LPy2emBLUCEmt30ubAC1HigxbCFs88BXtW7+DCZweYD601RgJHqYnMKa41SKG0OTGnS929+fGl0YRpO",
-	"8j7MZEoXfU5nM0ZTMKDBQGqSQZ4a/zeXOUm+/tc/91q7T9A95tt7ADbgZVhCRbaiqZJQHgN6d4uc9jmp",
-	"Q5IyaaoxJ7OEhkvNM1rlQZU6Wn79r38euHEVfzM+OuPpNgmYuF/j1Nn5pNT6L7ZCjIes58pZbXFQi7xh",
-	"PNI2G1j6CVQn2wIkm2M7YnP9XNtN9mtKEn2Y4EgCqGRTdCifQNGYzJNtzTtOICZsqoe0GLS9/Q3CiUj1",
-	"09WEjXIz1DNx5BLJlisXzIruPbEVccut9g3kjUHaRaOW1JTYt8iFkjn9sKWn1zARiznJ1wOZDaH4A2qi",
-	"8hb+TwL0LxPAwDBTMW1cCqvj4ycPpqz31GLJAPee5u5YOJLyc9ss4QcFtaCerzZws4fGmNQE4lF+ipR0",
-	"9m0JWJ9TBUpBz8CeKAuB7DsujnGEg9dMpYsmDMg4RaAIUswh3GJD7KHpeENnNFV9XnJFVWVnTajnbkIJ",
-	"j6VpedJsnpL8lTRKiiSRQICiRIQ3QH10UokMU7qtd8a24KQG/OYru6rgBV/GArClpQ6UAdFfqb/6fT6B",
-	"bGZ5o7eNniP01sl5X0/ebxxtAZTsYOICmXMPU6vPB66Yw7mHBvj5BRtAdpgMgN8AUAqnYjxnOWqw8+/E",
-	"igwXxEidPj/NiYAX6ueB5lLEtySndyBhAoQLXcg+L4BQ2hGblt8Ww7IMdUEk4lSrEuSFoUufF1u+9ghA",
-	"aNjOr6CMcYdyhY44+GjBae1P4GT3+tzqfd7n3i49cbaL96WBCRwUqk0GQPRBqVMNCB2E1dCzBJr2uZqk",
-	"IhtP8vpyL/ElVr28GboVOZQ7mWCBskquMhBKl6aYZj0P2YfmfD5vAiZIliYGFqRs5ldn5SFUh2+m+HCg",
-	"fkWZ5zorImkaEMkqAEgvC8CiKX7M4TKLI3ltvqwbSrmirYS5uT125se8W1xxRI6XA7PB9DlQsOi8jA5n",
-	"Fw13w07zMOp2msejg3Zzn+4N2S7thofRcWMJHbbxW0f+NP6J//Df7eFVuJ/81p7u8v3vfztavNgXx1lH",
-	"Xqpu+vPh72d79B+NIlRrVUlfvhh+5dcGNlMBknctp+aGanURmfrhuw770NMAQfRgbLKS0X1oZYuovBnR",
-	"q1NbUOhrlc+IqvysKpWbblvH9lK8USJl2GmHjutHm98Az8fxruWKhuPF9NFeO9UGbkJUJf/WdRypcOvG",
-	"3lS4q+RSPV73ZRtnj8Jt2xh2cOO61h1K98DrjUAosRli1ta7xCrsSlvP/Jbben71b63ZhwAIB92gpJ0j",
-	"kLnIkoikFL3p8gYtBawK7/m60g0XcwgpJmIsMgVwSX1uMTnzkB5VaAKSH7FVSUkBMViOJjt1S0XEqFTe",
-	"IwGKLptVFH8Hzq4paP8+jnvemN1AaZNTboK8fe49BCCtjG5p4FECA00YBQQrkcF1gk5brbb80W/QUMW3",
-	"rN/oEQRVHBhrBHOgsO/BcyFuwCgY5KJrYIEiFiIjCQOvLdrlvLfUZD5eslhR+zWUKqm/aNQPF0ZplGJq",
-	"21dKwmmaGphxa2Tmvf1NSV5ZGWv1+d3N9x3wUQliKc2hWFDLrtLDcj5/BF0M2aWkbRTLP3w949FOy6UG",
-	"QcXzeQPF4cLHAXgsBcLQTnN3WVNzxk4dDe1tCERIs2gF1kB9pi77MGv0OocHu8fto+5BO2jEVNkvDg/g",
-	"C0jMrUUxUHGj19gftUcHw2PW3KPtsLlHd4+bx9Ehax5HHXpId0eHw/3uan1DbpLWK7Ph+o77Kk1mOZ0X",
-	"ANUqV8LKsfoVMEiv27FWlZrk4HudZJqLFBAB5180o0fRjD6tilNC23xXykbWR5uDUspmW2s6BuhjtZbT",
-	"bh97yVHYQ8i8WmsJjEfgBxjHt8wr8FvuGxeUnaF5VqfnUsD8LTjXUO8oQgrkLmvzQ53uALjUNIHYjVMj",
-	"YonwZt12OyBDFlKDNB1LMtaKiMlFndOFOeO9d8yp9JSaJR0slpi+gmmrkBEL39MEiuyMUuB5ihA6z2ho",
-	"mAYVmSzhwasf31wSXKMBKE4OOqLo0LNO8yIpuFB9bnyIgfEMFjoOD/KlwDuloogUhrQAN1DnSXW6q6bk",
-	"I+gLlQ6TM5irdTgj6mCRqap0iHvYv8vaQtG43kCmL3e5XF9XqAkxBaYZnmZFEwkXWYoe1BzUDFOVG18E",
-	"9J9qg4qsuBu3kMng0FqrPtEahoE1PkQKruSRAUSxuox0OY0Qd1DxlPXIwKtSGjjb0NolEoSWJANzQeAF",
-	"AiBAox/nUj2NwJzGEtMjc/TLPEO8z62kBa1JQq8xEEBjYdzdg98GgQns+BULLlMKw+HWvA1saEdI1uel",
-	"4gYtbkGQ1tU+vgUq/xmljzRJxPxsOlOLn1BEoWJe3X7KzdXEmEpBWKQArDflCx+6/gQhpNEPkSRLDbOq",
-	"yg5/K9Qcbt37p7IesohapM1X688AJw00W/WguSlUnaiqPiJVIy+0WLETKDccecjqSL8BUV3ZY95ExYy8",
-	"rohjuUeQucGDbW+cck7OzFDKhZN3ZCQZIO+7EaSLzXXq5vWgFY4O/39lgWMhi+hLieOfWeL4PJaFWLZf",
-	"1ljqSlR5lJWu+RjUGBWnfIHlWlovH8dSCzLMn8KPxm0VS8j8P0HcWFNjkQjwAnr9+sC7lbvA+nzgxYUG",
-	"mHnjZKspZIohmqQWPfPYbM3mIAHq7GgDYZ8QfEFJWMfS9pQutmGxUX0HnBFbRAFbwTOhWnV3PYxMsF0K",
-	"RynIbGFJIm15y9xU29ECqjTYQsaG4UzNRXoDBFfpghy0QRGQxC/G0YeHJGKkGLe1pq5IEM4xSK3EV7mE",
-	"1/yEx/ahgAbTu1/iRT5eaM1PLl7d7tmZ9TkW7l28uj0gOwd7J4SSnb0jNzMoPYOp2bm0yDNgE6M7FHjD",
-	"Hj02y6M+VA1dRR6hpm+V3K9HLVuWy5uIYNNmaC1bpLNhycqXo3KrJalL3+Vs7jA/ik6+58ayvMtd565b",
-	"31/3kMfp1sU4/kFwjULfTyF/XTon8ApM4V/qfjdysFWWkPer0tnNk71zhWBVhnfVZB4iw7uaCrlrxxyQ",
-	"rn2APraKErDEVVdXV81Tbynv4q6rq6vC5YbJ7leHZTfScikWIF0VjnJqEgNqigXsEx6lHGbjaq3SxB4q",
-	"x3+JIAGZsXRCZ+Z8x0iFp81geSctlXHnPk4DvGM9C1AE75rDfZ6F2CaLYWueU0JcTylf2NirLNWrpAxj",
-	"2koIoq8rKKrS5vED3B2oLi1yRcGrDaFmP7X13uKn67HdpRDkhR7O63zY9fy3PMkHYUFLEgUtR1SuqS6T",
-	"pVQBXpI+nmK4oqW+QXCoIa1b2s4RJkb5+k0l8tNS7/3dg7ta72+Jgv1o+GkFBPSiSffargX123c5o87a",
-	"edXmnP01903u2M6K2CKsvEjYMUwulWFD0IMmaAF5TacwqcWlco+FiCDxetmkW84iNjk+Fv0jWRjXuJcr",
-	"bEMleKEXHCEwRZO+z3ifmwxy44yk3FyAqSkFM6bdyVMuwGIbxFxmo1EcQjgd0aXyMzEWfIA242BKP1zT",
-	"MfvbQbvtUkbCiT6i+ZjZhkWH7Se9QiNT4+r0sn71qe5q5U0VPCITeNAGo3Kxltf806LOpNar604QTTYj",
-	"6Xt97iXRozFbVqxCyjHoZ3rnFvTVClvK5n031sZJzvFixoKzz98l1F4jme45lerUp+Pn5Bzye8wVBIlp",
-	"Bjhd3EOMBCt6lPhKiBEfOUpsHh0O8hilyXyoaEFy77q4L3bsw9qxFqo4t8E+8438GW3Haiw6QeiUXGy1",
-	"B2dUhZPlXfjM9E+FTMaYJZEXv8HWafrcuGFsZg4aCOWdFBujF72tQaGfqbVKvbbfiiq/TNYAgxCTYrm0",
-	"uZF9zf7e0hNX3nRiRC5TsdiMz01j3seoHfg0osdS4dOInm5v99FEj1NDR1iwabns89clvsCdrZCK1XjR",
-	"2M53uiCzVIzihN3T1NlxzfVnWYXe8gKU7hx6zRYhO9QtAxUNNY+Y0LWiO9EAm1ODLl1ogtPnb3NFHDLi",
-	"MMe9mLKFklckUf76PFXIU/4t6JnJIjebIQcTo+tCAAVeOMs+1DS2OSkZTbZWsUVOeZ8/DGyjCTK5bt82",
-	"Yua8nz5cmavfxqY6y0EeoMK9m9NUiWGRjh+yAw0M9D5gjr5Z+CdgNv4bisutnYyrWjgwEmZpyrhabh+x",
-	"RjOF8r1/iVYKD+T+XtFuI/d+cOc9+Gv0Sdjq0KvtkbD92bfjH1UrssS93AQtr03yAgBvYAL2CfqBDZbF",
-	"fCIMToKE7G8B8Qn9F+Zut8gpGWVpjgeaMoAeMTicFpb3AVGAl46TPi+dJ1XnWT0aMEjrn3zi/W+Xz/eM",
-	"CpqVuVbi2sLQlgRosa9NaTcg2FsJptXw5p+P21gxmQcSh6lBzltv3tucm5+7PKyARDZtZKaLe/aPyWXj",
-	"6kYylwUvh5jz2nYyPdMlJnCloIIzGdhq4MDo5wbPGEpLxbTV51UZ3OSBErj73MvgxiY0pfRt7IIAuMGQ",
-	"tocQxha2yo+zmPb/6NLxgY3RjysLxb/oZVLzOGR1qdu2tc3jZ29/aa/ypb3Kl9zjP82fXeqtUhlmWrez",
-	"ihPTPhpQpQfnEjwuVRaUiRw7TLkzD6F+Be68gZfntl8FdivWmm9IAS2VaZFX74J45Te33xY3HKdyvSp/",
-	"9HFgwjfxTqyPE/7F9XAf4Gs5EanaFOl3G0Rf21nbZRuOjCdTDzqloVqJYw0tC6giCdO23ZFee32PKdT6",
-	"y+D2BujkqcC0rvPubNjq8zH9REuC49+19WYdBZ3nyIj9KmDqf3MfUgVQ8lbeI5vktSpb7Cxv/VJ9pAZ4",
-	"dMJK1HYwYzx6Y1+2zilzmiQuBQ2C2/frOfG/MCOhkoVsBTSsJ7QS81jILVAlC7lf10gQ+srPH3Qg8CkL",
-	"GVfJAnGBwTBC36DnEjLYsKTTbrcqbct6LnrU0lEjjWyGqsX2K9yy29a3dO0tm9hjtbZeQiWkK1aOzr1q",
-	"ZYj/fb25dz9jzSxFnbl2mSOIeEkqYgYO3PmXrXxfYwziwFNykeMYb7GXK4+DnT9yn8LHO88GQOUtngwu",
-	"k0zMed5y2fRGxnZbURmSTioxAwxzCE+wlAEmnPOGGQ2nyijLz5a1U1bteC0azF/AMb93X8f89UhkPFou",
-	"mUBPNDR/tKg993a17+Ua5UuhyLl580pfuxnfQ+mPpUBDcX7/hmk19mj3tuNWZ3vJY1u7d8A3PPCP5IFp",
-	"KRerE68b5UDG0QBLjouQeLKmZ/gdJyUHLGhohWvcjp4DdK1akvW6iL/PReMfxin68dGrKi5t3LSQwt/n",
-	"efalKfvqkb32cYv8yFlRypoODndXU1g4/gA70udg74DJQh6qaqHPq8oWAhJlEIY2RSL+ZC02TEg5MbBf",
-	"UGJRX6rgyr7/PYsV9u6+46V4k4UTTLC8T33DXxsso1IsmoqI6sKqrdAyavqAlzCf1iiBqObbL0UQn7QI",
-	"4q9S+7CNXPi3g8J5zWj0kFv7Tt0n928MoJGHr+Zkw43UnNVbpULNsZHZh9RxHrvO5FuQPPqk90rYtUaE",
-	"wJe5h88Cp59iLWnexgZaNdE5XRADV+a6sflmIdH6qMMFwrxit1TWwKQLhK2Z+7rLGtg/ecvjJc0s8Pvt",
-	"4O/lvvzLgDYB6DauoT7zkOS5SEniMNeAFKjp1dbZ3Bfzpr7GJJfWhQ24iZAt77AvlTjrnX9BgeRfynI+",
-	"c635Sw3QFoq5iWY92Ol992hwANjqoda3kberx4QQExaHAh2Avtfnj95uqRYgO+BCN8MuP9C2PJEKmnQY",
-	"Jy2kDRKRqQAbd+Tw4IgucHC4dxwQi+ht/jo46D5p5aqARaMN6lK8AxyrPqNxxxJR9hR4j/PqTpf0AJOV",
-	"SXkZPE+kJKxq3uqQ8kx6eSgi5r0rz9UM1kPOxWZ+ADbrnaR6eqZrZhkpyU6qrN39sYTVz1JmA8je8iB0",
-	"4NyAnOvzP3+o5yirYh9MINWnw7ycK5UDZrqH2WyoipFpfchkMQF6ucSeeUqY7jREZKnVa4BrjvY6e4ZX",
-	"9juHPq98G8taip+DukEjMqQJ5SFL0TMv0nDCrDvGe5Rtt/r+4/8LAAD//w==",
+	"7H3rchu3tuaroDinKpFPkyKpO1W76iiOtCPHdnwsOc6O6SOCbJBE1ASYBloUk3LVPM3s99iPMk8yhbWA",
+	"bnSzmzdJcbLH+RGLZF9wWVj39a3fawM5mUrBhFa1zu+1MaMhi+HP53QwZhf8jr3iItEMvguZGsR8qrkU",
+	"tU7tFZ2TPiMDc2FIhjImQ37HyASvb9SCGrunk2nEap3aNOlHfBCQCb2v0xH7216zWQtqMfs14TELax0d",
+	"JyyoqcGYTah504Tev2RipMe1zn4zqOn51DxF6ZiLUe3Tp6D2POJM6OdjGkVMjNji6L6TM0LJAC4jAyoI",
+	"TfSYCc0HVDPy9duL5+TwaP+E/OufB412QMzno8PW0U5+3N9QxQckZjSa/K1bU0zRCevWAjIY01gx/bdu",
+	"7d31Rf24W1t3Nq1ms3Q+L+WA4siLE7keM/Lu7Usih0SPGaGDgUyEzg9zrPW0s7vbah81mo1mo9U5bh43",
+	"dxPFYrXbbJ3Q8Lh9VD8ZtIf1o9YerdODw/36EWsfscN+u7l3sL909EMZT6iudWpJzGuBP5l2xWReS6Ce",
+	"8rmYJQyAXL67vn6z22o0kYQKFCNkHb5+GJm8lldaxiUjgQEqMkmUJkJqosxlRMtbJlSBOlo7CyODqx82",
+	"srdMx/OzoWbx4uCu2ECKUBEtyYxyTfpsCKMbMyLYvSY6nueG1Fpr+7jQe23cQD5JJrXOidm9CRf4qZWO",
+	"kgvNRiyGYb5///7MOzjlWzpwxxBX7qTVapJ//bPVahw2WjsBmXE9hsHHjCop3PIemIv2igeO0ZjFJSeO",
+	"xbGM/9atcXFHIx7ewFY99Nx9CmpTGtMJ047rJbGSsCM0iuTsfDLV8x9plDD38MXJ98yW3Azgxp47pdOY",
+	"3XGZKDKlI3ZKmHkO0Lz5cchjpeGXBrnUhCsCUyJSRNlFZt4k4kp3Rbp+8N2QR2a0ja7ILVwtqHEzpF8T",
+	"Fs9rQU3Qifkax1WrWJXDCmbEJ1yXMXwgHCKSSZ/FZqpcs4kiUxbDbMjXIRvSJNLkoJnf1oNm+egieNF6",
+	"1NpaSa2fDC2oqRQKxdWFjPs8DBkw1YEUmgmYFZ1OI47sdncay37EJv/5i0Lemw7Z3BHi81UyHPKBESQ3",
+	"aiCn5uCHTFMeWQqggwFTCpkHiejgVuFumWvJhHVmMdesYSmVKX3Dw1qntiZfVprqRBkushfUNNew2dnM",
+	"0mVIYtHB09Kxc+qUjPyTv9b/EbNhrVP7X7uZErCLv6rdN/gMXNVFovfnSnGmpzDpjBWYLVaEg6Ty9Ir3",
+	"79/XixylbCD2lt0iA4IBXSITeNC+whPg4psh5RELi9tqd4uEkimQEUOucY5S6JgOUAYbtqRqnQ+/ZzeD",
+	"UBnTO0aoJhOpNGk3m6Ay0AEwmqA2lYZs41qntjtMougGzsOnjw8kkXY7I5F3YhpLQ5e0HzFyLjTX86XU",
+	"srgej0UsCws5oXowzi3lKenhSvaA5ynLJ1kUqoYZx0uq9FloTr/SMdXIorfe+ogqfUNzj8vtPVeGKZsh",
+	"mCtJ7soGeUVvGVFywvoynBMWKUaksFz94af8JNvC51IMIz7QS7etZC6PtW9W1cytBROGnkKYMcilHmiZ",
+	"yON6sFevaGS4OHvY8ezT8MauZPFgwrpzJCWUnC+ufnj98KVvZkv/DQ3J2/Tt1avvj/Kxj8uACjPDPiNT",
+	"Y2yE5Gvz0Uw1IJTEbMqoZiG5ZXMijQC2eoz5EdkzF7BvIHPNt0MZj1hIUCXYwb1iIafXML0H7FUiVDKd",
+	"yliz8GZinngDK+Zt2xUTIfEfah4WkESY5YmZUix88P61Dnzul46IwBzJNY6oeisrJvFYu+oTrVUSQzaI",
+	"aMxCAq8j5nWB2UquiL8saMYkg/E7xR7G94TUN0OZiKKoixmOjKhkMPYtzIedp/1sP15LTS7sm6u3IBvf",
+	"I616xcQ+BbUfjFKBToS3bJiopdyqZEVBWoF2iOYIOhqcQnBTYiOhJ4IrkohbIWcCdlorotggZvDDLJZi",
+	"1Fh/7jCHcxhIBdEtvDQoeyUQnSFIOWUxzJgIxkKV+U+oCM0FbjkFa3TF1z2QePUpjfW8R8YUFxoeHcAd",
+	"XJEY1xZFhblvB8yWop+p/tzoATJapQw6c/5TUHsT01H1EmU3oCcCLdmNFM+ihwmWGJZ8Haa5Bslk0q2M",
+	"ZhY45n19NpvVjWStJ3HEhDnTYZGFPiLt+AwLZMekjDl9jr1MN2Ljkwuj5LBiEUMSUMlkQuN5rVM7y2So",
+	"meWEK2UM4sBYCskWO2gWcUqVmsk4JKOYCm2PldGYjMIPh8Rd0QDLG85jfljvzVdkELPQUC6N1LIRwWuW",
+	"jCd9tT3x6fg89vPpEYnI6TIzmvGCgu915zMT0RWL71iMs9jqPCt4wA1+rDjMcsL0mIsRmRl2CitNDD9t",
+	"kP9OpGbWO4ZrxUMyGzNB5jIhVN0S2peJBkP6kTbmTKA3zekhOIHPvA3X41hqHW0rhzWbTGVMYx7NbxJB",
+	"7yiPjKFSfRRiRmYMXL6STKiY201xB0I1yPtK1+tjHZCKV1sfoOG99qgOYzmx3zA9k/EtoWFoWHCD4ClD",
+	"r1dmYcfsjtHI0JER23grmGzUsO84ZgPd+ExyGBzf9dTzvewuz0fuEYqUL2k8elLh68u/yLzMLCEV5HCf",
+	"fM+/eRIxW/aaz3og33mn6I85kpYROcNX01uGlOs4o5CzBrmO54SOKBdEjWWsoyc4j5EccaEI1USKAUvV",
+	"45Bq2qeKeZZ5zCD66fz4ig4NRzFcAsf4Fzxk68nDdfzm2ugaUSoYM2fA40jDh5mnB76759KOleDkybkd",
+	"8jLfem52j2GvVohlcsVoPBiD4RbJURogyhYIDsA68nP1pmkpb8wRcPxRLXoKtpaaD3Vue55Rc1Jfmde/",
+	"zYZZvVeLk3oU90LlEjyWSH7AIV5DSK4mhimdR5KGN2b9QDxVOWLLZdfDnHletMtusg1iELPwL+1wqjd9",
+	"cfCP7cmrUAzeCT/TZIvjaI3UNMLlWaiC2O8Dwu6nPGahkU0xu5O3LESvr28dppzYC5kvDV5y5Z4bpE+V",
+	"sedoBy79YMdgy3fUmtWSMf+NhSsYrj8JszPOQM8t0WtZuQxJYWOKIZ8F75fILc7nmXZx0GCcaxot+C5A",
+	"ZzHEiPEaKYmMwlRYpHMrJQ8vTJwoFt94r8Rb8gvlnIP5V4JjOwrdidBMpKlg5KUcES4ylehzkM+KSW7g",
+	"9ljCHxz5gc5ouLtbnbJjZX2yp+ZvunQDfep8inj6err+OoEgX83P8ZltdfuHanmeHDHKHR8w8i43yqVn",
+	"L73usYSHXQazoXcsNhLKEMWjGRhbqwzp/FwaVMyEfmN1mtxm1yiZSRkyQcYyVmYF05wdpwMVsgQPDiFx",
+	"J03FCmpTqo36XOvU/ufD/3S7983mx2f/UVtIRQpq5xPKo+djalM8aRhys5g0ehObA6G5kZZDGikW1Kbe",
+	"V7/X2ARoLzdwIf7LfmrIeOSPHK8uDHu/ZEBTb0mWkUFxBTE5ySWqfUhfmD7vY/oy2f+FDXQ2eymG3AzT",
+	"ZodusAZ4KpcP9BXkejw3VxamVxJOwkllXuN8TioyL0zrCCFUNJRxg7wG5RenjoGggmTFx1Bdntv6x5Fb",
+	"YYtg9Uq3xVhpz+3a5lcJfsLpG849jeUophPVIOZyRWjMCA3hyAsG7BBIG+IoTCQT89p84sOi0lLU5tYQ",
+	"36UpbDEbYcYIl+JmEEkFT/dDxMZKl+GN+QqyIeECF0G4MSzcPLw0mQbIO71ESDD3b7S8GSA1A+UvWheV",
+	"iQRlyVpgd914RJDGYs3WZLR8k25qULMU5n9VZvIu+C58UfAxR26HZVzi/M6Jz2WHtWD+k5gNZByykDBz",
+	"e4OcYQYUKFdJFBE+JNzLojKieW5DcuYzKBOGkvJMgA5sutTieebpCTa7ah6lrIi0cV84lSEPCdcB6Q3k",
+	"ZEJFSCIuWA+EVs9wkTCJWK9BXmdD9OPNVHXFEBQcF/8BRScgszG3SWByJlgMWiXMAzLnJjRkmOJaWGuz",
+	"EqinYELuwtpTncsjDalmdc0nLP+okqTsoIazvuFV7A8XxS6ZJZdGCfdZOcayN5yRd+8uv707ciujZKwV",
+	"6c+JGXzD53tJwgs8b++w7CXTGxslKJ9OIZSwfF5rLf0tFysFIxyN77nN8WBKmTNdteL2d6RDpalhDAFh",
+	"wilNMwrR1HCN5Vk5eGSdI3twS2owFIvrZ6NHogB4W9W0F+QpMARzrMD7+VizxSTssgFkEWo3CEuDm1FE",
+	"QaDCQKmRakAo2SJ4wwksv/IPY45OcnSd27VSUZ1SW+k8zTjMblLheK65NienlbTn3haLGMVlqrMkHsFU",
+	"oyu6ok56wNh6nSw3NJKjEQsJF43sdyu/ep18/N1Qcj4ZxxFByCGFN2yQ91yPZaKt+mR+xIfATnHVFcQN",
+	"q0He2fFhFraZT1rlEgakzwY0UeCgnZMJ1nFlDkxvsNp5lXud1ET1Y/nU2A+V3uDTTKRJMWBQKDCjXHMx",
+	"MoOdspjLEF+XCmtcX3hhuo4jIxFQrwQ/afqGgPQTnfOGWyaBqUjIPKgIzdusqmV+cbd3QEmzqmZu0blK",
+	"1z3A5FeYOlW3ttQNtCiVnlDzAncvZMUHngsfVqzE3POTI0BEGj2JxYTVjfaUhXgvYjkxL5AiY9re03GN",
+	"lVdaMuR3DAYA9Gk3yRiSsPoBSabGhmwdpA4at+My0b3A/XVjNNT5bMxiBrtv1xOGDz9l35gZAFfGJ8Vs",
+	"GDM1vomZIRK42X5lFX7Ht+GpAylCYDBO8sEyKkJhSkN9aicL7zLr4L0prwP6NDMbS3hNegZh3GNq3jmB",
+	"IwhqeoDERS3pFi2cAnFaGjJr5DTJQQxpuP5XIYtY8StLTL3ATCD92mZTmyuRoNI3dOz08XArOrebNI3l",
+	"kEfMuy6fie6oPL3VcRNLTPAQ1M6tKo6vt1+lT/XusREKe7G14Pw19B8aSaXt7YnIbvIfFbOJvPO5kKN7",
+	"d4Cy27jGLEm4T0gN5zg3Ei7IXpOEdK5OiYwDoy9lSmlglVEhSSTFyNhb6c3Zy63X0r19TFX+NW54asqi",
+	"iItRgSZippgGGhdslmfog7FUhtoXVuw0f4B8irZizyMr+42jKjyKvpoewE6HMPdUavbwcbdsfhNLTd2d",
+	"Zoy3bE4UHwmFeSVCzogUtp7MGqHA7oxx54ms9GMqFHwjy/FtvEomOv3D4yNgdvq8ocyMK542z2yzq+J9",
+	"Y1fF/8YeNe8re8yg0Mw/ZWgr+ecpNV3T7c++KVxhKD1vZSqmM70lG2p+/4z2k+3J2sbkG7qxBwyK83J/",
+	"rNTLzesm9P4Sb2h51YE0junc/OxVOy7qVGADSpGVi0CRY0FvNE/dUHGE8eTfXabtXRhzOc1c2GCpnKd6",
+	"dcmoV7pVnPyLqx9ekzf4q01yPGm2dggXWsKKGC59ipI+X66hIqrGmDKtMemrsGZVVeP+IrlxpX730hVK",
+	"ouh1qdp/huJmymIlBYFyHkW4PiU9s1c9MogYjaGej1xqMpZRCHy1t2tYVKcH3oBut+dk+EwmUUgm9JYZ",
+	"HkxJxMUtZoUL2RUDzIDxauICEnKj2hluOKHxrYIACvBdLu644v2IeZcTdg9q+C+SC/Oxz/SMMUH0THpX",
+	"FWtkz4Qg5/ZTsZC96DMsUmjOh7jb6cJ/981mvdu9b110u/dHF+bPk4tuN2ketp53u0m72fwG/znHfy7g",
+	"n/ZxHf/Fbw+b+PHQ/HpxfnFR4Qr/jtHIjG0jwnZxkN9Tzi5vCzyndbiKsuxDyujp0uyjmuLGbejwQsiF",
+	"wzb51z/bjXaDnFnl0A8o0oHmd8wVFyA9TNikj+mqC44ufldC2e/TjAuWhbkxnC3krJGtdV/KiFEBTqSk",
+	"wmI0Z8wIa6N186lh7O5E5zVc8zKuVIIDXYWZsK7rCZcG1SF4eki0LPM/LDyf3U9LV0aYx2FwUgWEC6uP",
+	"K6K4sdhaJ0fNnLuBC32475dltw/29pvtvWbz6OTEq89uLtZnBzVOdfUgsjk9/TiqXGKb7Ngvmi/zqpZk",
+	"D6wS9OiZX3jmpVapXYL6S0DUlA5YXTEjRjT6v1ZLLlVGXZdQD2TtOHTfmtMmRVEGlfoYVdKv9iB9pQjP",
+	"rN2UwmF17MevFJEzUbpE5XQMV2JUYOG9vT6AR/SsMZ1b/9PMKoXPvbJT64QXVFEAx8FH5MIz8A5PkcU4",
+	"zEqeuq7LDTYhx6ow45Fa0byakArc27LFldzblbt2fi9GEatZ00tmjGfDQSZTPQ8wGWnKrNcyCy/0zmyW",
+	"BoRwegRj0I0igMXK3bdDwSKzVcPBRDxXweZF0ZSrjC0fFqopqWciK5azTq+FYa8TkFz3sNuSJpKIyNAu",
+	"2q92Os/lZEptWiX6C3qZK9qmG3KhNKPhsqWt4A5Ix4t6Yf4cBaRU2NGCTMITT8FetluQHxKbvxj3/z7g",
+	"P/AXF+9+u2y95pfqUrw9GDy/PLycXDS/b0/3wucvThps/uK38P0l/4Ffzl5dR+Ofvx3NX89fnDQG7Uj0",
+	"JxfN8KcX0epNOG6dtIsq3hLmcjPmZXGAHi6FYyFG581zlVNCibk1U2IYuujwPBYi297DNj3VKddZONTf",
+	"s/mGitgPghEE6ALXAJguRwetI/Kvf+5bZKyD1jH51z8P8dNxc8/81t7BE4b6mCIhmzIRGvOvd6vnvQ45",
+	"fw6iZBDfBeS+K8ypmp+SH75/476Gg3Z/St5enaGKB1/YuF9BuYtGRfOslEHEd+tcxta56BY53iqpfavn",
+	"6zxNLFiX7f1yIbHO0+6LF7WPS66ar3FVga5uASUkgUQLs+a4DBV0dsX0hvbILZuv75IwlJxzSLQX/BHF",
+	"0ZvHlw3Wy3Iplb69gQwzbmqMVScjJpRH+WN71z9+s3cxbP79tjX9ce+35uT5we3RfD/+71/bg+PJ1Ul4",
+	"qH8av5i1Xv4s1xAOi5bnwja+YpqGVNMN1xq0GOBm6iZNq8gtvs8fy0SC7wpa9ARxX3u4YSIED8QWiHFV",
+	"j4JElhvMQlljCvtbTAH0/a2G/MvsVt2Yi7e52Ynrst0pJBShYuUF7FJMA+orL8QtmqHVR1qdmN1ZVMKH",
+	"7W7Jc55+a62nd+WjW81Vzy57OPrfb0I5SCZM6DQ5b+O1QZXjQcubf8RTr2zRNYsnaGEi5dRTyTS881S1",
+	"uiVbuuQgBRXsb93l2ohqN2VgZRLqNZu9WZp8GcGOIf5CIjTENH2PKPgc5pDSYP0DCtWpifyFEy4GURKy",
+	"8NRwDpf2kN7dFTYTG5RU0Oow31zGkB5gfyITrOqigjA+Gmur/0mlyUBOJlJkof/AYoZIhblcRA67Qufs",
+	"XEhsyYW6navAEsBX6AsPIH3BGV8Fl+5Ds0OPN0hG9qpHN8xFdvesV5vqknFLymQXxMP9NKICJQAknDI5",
+	"jcqjB/40u937dtP8r2X+t1fvdu8PvjH/+9b8eXS+TnpsNd5BGXkXZrdu4mwpWIRzxSzWci+g8RRxMRKv",
+	"XiS7yk87zdiGd7vLmS1APVRVOK8R1HNnfavcdusNvNk6GT2oCTZb+3afNS0kSReHUnh0GS24h72FiOlT",
+	"p7RvPdNVHrs0S08SxXQ+nUsOG1CbCjnvfEgUu2Mxjdw9CpNc/SQLa3pAPkWew4kS58CS/Pb/6nZVMTL1",
+	"8T/XTHffdPc8p+Hj1WYM5GSL2ozSAovSCdgKnQ3Ts111NkIc7x8gVPjm1Jlj8VngeWu+vujcsJCka1rZ",
+	"XtB8teLr12KVnYmf6pYi6pffIkmDYoFK2loxkDRgWY0EfJCL8Ow3S2M8tuirNKsY3mHUJ8x3XFjVMiW7",
+	"NOJw7WpdqCKUvHt7mU/NLVHgV/r1LEwhjD5djpRQAndMvY0oo/G3qfK6jVv/rJBgBIGcBvnBWJ8zrowu",
+	"uuD3N9ZpHhGOD8lcJjEB0U8i3o9pPLeI65BbXOoYfoQwQMnw8dLqKZySMjQ7wR7H17/Stb7oU8+/+Ozn",
+	"+B8vDmZ3g+tfo5+/2xcH8eW3P56Z/75p95u3e/29H5uDyUXy899P9D9E1Pz5p9fy57+sXzwfWXs0x/gV",
+	"Rjk3VTgwj+umMnTtZc1k+d7+wm9UgYLq1LIkBq9mts8iKUbKxVtsGLc8o8HG+G+WheDtNfngk92NQpHF",
+	"JpNCFvMHla9AiuI6kgbq1oxJWbokAHLOJyx9LFXaJoFDkBPWZOsVQU/Go7qkNi9fKVupMv5VVsXh6DSd",
+	"SnVZRuAfocKy58hyyZl98uxHxxsemP94Fs3oHKv1Mp+tFAzbI2DSHI0i/7TaGoKspgOa1RjzoFGiPDxN",
+	"3uS1k08brG8ueFkigl+8v7aqcvPweCcFoshF3NOAe8+2/fi///v/9BplAqosnwnohpe8/CUfMv/s5iFO",
+	"0tSiYj5RXsk8Ptxf1XCimAOyMJAfpvTXhKErDBPOhhYWIlGsQc76yhxHTERZmQ9z0FpYh6B2Xx/Juvmy",
+	"rm75tC6nuHv1NEnVkEl1toFhDODwYOHDUovyaTmFXJlN8w0LcXHv2bl9d7OqpOgvqu/nV309d1ppiy6X",
+	"J8LifIqO7+fz3ldUDbNk+xQd92Ou71jpUA9XITvkx3lRBMuFSeXX51bIwW0d/r/mUq3tdl7BZC7SajLv",
+	"srIhPp0RUcKaqnnOVZ6/uEo639G71yi2hZqwTsxomHbTeRIH9/opesCx71jMh5yFi/V6a9DLL3IsQslK",
+	"3FrbgVV456yMH7rWAVsbPlupuWkpTuf3MovEeQFXevpWVjNjRY7bkPLXZX128tr2OnpVecX+O8F/TTBe",
+	"YazZUwvzB/l77M7oGhm4gq3R3aaOPzMWSlxZXhmqq8+FZofqFsBXKpIBtrMwpuFDCcI/XxtZ9cUicUcp",
+	"hY33d9kjP89Kydki3oyqDo3XdGjzCofrtIlRpuT7QCmwVVhXtuhL9g9PuS/AwdR60VGfx9ghLTl4Rd1B",
+	"sJnjYgFScLH20anUMoIWQAHqNH22WB8KblHn7bGljxpBXi91V6QoJqjQ2ZzbfCHoV2nZKVoLHpTmRIIG",
+	"01isTirGhzePK6zkBTlOstS17qqtVpzibL72PPfZXGLLDdKbsE4vVc4xPx2LR72C1QC6ZjHEZ7SIjQ1y",
+	"hrd1hV9RYy/kxhBV0hXjOoTx3FisgdohWoKOy7UtJXf7BEInwPp36wIz2qOWAFSbAv7lt+RDDTtGGXlu",
+	"jl0lf1rhlFzGrdYwjOB0fPpUceyfA5vYNqxVFBPZ4UiE5hFU+SHoTaKYStMM0+Jgtync4mKlhD+m06kt",
+	"KM4KnxsPJfjHIfBHj7GieA1IzEY0DiPr44uYUY/IgCrsnzHjoR5DVkvvv3pBST2ikDYbJrD3wmOMEY4v",
+	"a5AfRDTvihxnVsCaR/zO9TGUQ5dvZ4w+bCekSA9u6sFAejaHoGfLHOE22L5IylsScUA8ZJMSDrVZfNcV",
+	"H6ry+sN1Yr2eJF0a6zVH4cl9b6Cb/rULj80U3oEyseFKbXHSFlkWJCQOEkOaV+ZyfDT2L4IG1mu6OYBu",
+	"0wZOivQQDzNtog08sUemMQeHERAzOaeDsYX6m9RtV6KuQBwS36ZrN/awGTBCfIDSA0wNgOAh2VoqqzFc",
+	"4Xsn9JbZGl5YBmwLaOaTLsFY62maXtSuTqCzALSgm5S33yFYPPQs9Q09g9+f5Rwuz9LKIj64Rbnna+Bz",
+	"mZAZFfoUXyQAAJYPblkIP42YBnGes2R7OMFhJGewbT4btSb9uziqdWq7zueRaRIT1kFUgVqn9i38Yfia",
+	"9SFaQQ44fihsO7W35s0LlwSZLxoSBu+gHTzch8Z2p4ZpSou34g1ANvgEq6ar3Bvz+gpoelFk30O+zjPe",
+	"nfQJ6buB7gJLM3A7zrrw3IUHOb9kYf3u67ZNsTnhbm282X40l0hRd2lleJVdaPgRszHqUkTzimcE/i3+",
+	"kTVCpI3gsFwMZTml4vMBs2ZCBR2B4OBxusiuvZpK0pblQH9WV8eTjSIMTKM5IFQ9e3Ydz42K/OwZeQMh",
+	"s2fOG8+eBUCoWd/iAkUH0J2Q0Pzhoenx6Yqve1DsHyeiZzmFsk0OJzLdop51e/SynuCpk6TnudB6Ow6+",
+	"aApGSFdk4NxwanH4OB8iE/3MzvByYkSwneQHczed8sacTqKPX+/6H3fgOekVvygpvCvMxx1oTkuBM3HV",
+	"FZj795UitK9klOg0dYupDuH4XsMSEe/hjVR6QiFYeDbloURcrxETZhqZAzjVu41a8GGKN7nRhHKgdv3v",
+	"dkBtT589kFGUQiaELHuWUztGkORCEy2NBTWgEeg5xrBgSit7fNLsnK64nkkQnIqosfPN2ga9HfLhakZH",
+	"IxaTd5dubDsOipjrgHx4y76Vg49f78YslAP4CRgd2GRmbyDHSD17BgZrrwpYuuclWDlbUmloYoxFOggH",
+	"pccxs8TvEYcRQ1EkZyQVPLYeknyN/YUB6qiYsNrbaZDX0qZ3Yf2qIirpT7g2cg7w0o0cOhMp7NuUYir2",
+	"fnPflYtimrdzxcAFqd5uVUO848A2zj0zIzXs/zy3D2BCUUF6fi5V75T8Cq1RuM63QxnKmIxZNAVUDrDo",
+	"AL+ol+s00yFC1gH7rRc45AwXkNMzSbz1Q3sDG5Omdh6sgOMhC47NZ8+s/CdeHCEFzTNMsmPTPUCf1mMe",
+	"G7kLOhCGSYDff9UVWQcspIGjZnMHxWPEB0xgaZxtHf/q8tpICmDtRgtQnV04vkom8QDwnXftTbsTrr2M",
+	"sBpqF7WgdsdiTAipNRutRtNcYxlArVPbazQbe6Af6zEI293GjEVRHfZ/95fZrWo4HPRRWSTmLdNJLCyo",
+	"ChZXKj4SRtm5ZXOFGWMAGfOe9cn3bE6umM5qL3ca5MwLW6KX58X7a+y27+Kqp13Ru+Vhz7VoRkiNvWOi",
+	"x8mkD4qa89jcsnnDvEYRhB7qkCFzXbgV0xZ2HWjL9Q9GQuwKR/TwqgY5S0GkuMKpqbFzPXio/64JDNcI",
+	"NgVQitSmyqI/YgDY5oAIY/G5oLbAmMd5Au4RACBWjiVjbopAWEogkJSEL43WMWLaTNUrEIEtbDebm7Wy",
+	"wnLFD7b8tHZ+1T44rNkq09qbOn6COtHa69/6L9VP4+Pk2+eDsH746vXsp4v99zdHQr7/6eLns+F3t/c/",
+	"q7d/f37ykxkWFI3Wzp/bWstOTXEI59Y6teHx3g8v9r5t31+0vhkd3yX9E/2StUbfvfrtx6NDdnydqJPk",
+	"zXd3b388f1eDEs/a/c3F+W9vk5PJ3uF3L1/f6IQdHpy8fD396f3h9Pn8SvPbf/zy/eX7ywParH36uDaS",
+	"vS3wrACyBxAx9qAucnDxBb9jr5Bi8FUHuEllN6abues3qfLtn1rnw8fA64sB6mfFETRWBB2Z/a19y9VA",
+	"Gi6M+h0FiV0fAjCc0a3Tn827cowAFLp6rhSvjprCWpwhX8OXqhgTW/GJ/OB4v7W/0yA9rLVKD7v5DCWr",
+	"qRqcQxtZOBFpGelDT0VFYekWgdqqElLg6J3d3Vb7qNFsNButznHzuIka/G5208aFV50P+QD6DZqTH7NK",
+	"0PI3+/VpVYMrFw/Laj0NqZbWWC6dPjYQ2axArfOhZozRWlA6/eK3RuU0a7JYQulbQkG53eNZf3lD7mNl",
+	"2WTFdEHFXKwsXLo6a9f3bbMia3PO9KRV8E53vP8qzNMCzU4yBrId4wQHdB2jdUi5atc1BOj8XoNVXmCX",
+	"tv+FylXLWC0bgkwzmgWYJKLlOuzbHKavMYcjzw/EtQOkQ8O5K/wr7bggyJSm+c8kINNBU0jrhKckpHOb",
+	"XZOV96A5LiKjB1M+yY09khBLAX06ffI0lndMZUw8DQr05b3rKIdJv4hCbTR9uAcDCWrMp4VuHEGh10ZX",
+	"lDbbwA9G1eulLinEVsc1UhnUac9PInJ4RGQASH99RnSMri5j/3ZdzMMIW3ReuOljupvSMTUa31cq7fpB",
+	"zjJEZHCfMW7elg2GFvClg9TA6gpbHI/1U5CB4WVUzhxwdma5JDgF9xHAO52xmOEQl1GelOnOFXEiwF2h",
+	"4Lkjlpa/2NODi65uVWp6ZfOQsd2t3tX51dmr85sfz99eXvzj5t3bl72AUGMZ4QONuaQa5IcpAzXGbwfh",
+	"r0CWfArDUgMqACYR3Clm1G4eC3qCnfO5DRXZDflGhvPNdATbEGozrIzM91ms612b9S62zPmUd+rbhMiC",
+	"BrRfEZi1m849AGRo8re/Dp99RaOhBAxZuKO1+o5i70C47+RBLbnynVjSllxnBczlcQ7jGejW5TM9uF+b",
+	"17jT7EzEQXOr7rvlD/lxGqsun2uGjg0L3tpbvVFpf0244WANWmAhp9dmyuaOdnvLtpCuwDAT0tdeuyXb",
+	"QAASkADYfmp73FR1hLTFZLlGbYWHOaj2wHaasY3pGuTMep+ckygFyrHlhx8yWN2azT0YSYnPAWhPMQc8",
+	"gZoHqVvbhRF9+vjQXrFtv0XgNJZGAIIPEXuIrtVpEodS2WgSpVPqLBEW1teD/1aADur3w1KaRxGmgpfs",
+	"SlnDoqxpMrMJIRXNtzApcbGxFnZKrtoUxkKbspM1lij05WJeJMnbqJRXf97NWlyzT4VchPxRSVePV/Xb",
+	"cPnPm+zcAoZ5vmGmJf8lu9cgl8PSUcDw5jLBgvGhjEdSa6jWClL/b1GP6aCuUam+LD+k+SQgH5f9T7f5",
+	"hWV/nBaeqxnqKSkm+HJFLJMAZdXchbKkfbKGLEnh9Lcy4Mw9e2upFlkzy7zR9/un4PeFCPoHLyD6KWcW",
+	"Wu0KmubkMp89u/AtW2YWpr+iVYjx5nXcZTZkLIcQQHbWlu3QQjWD3iex0j76DJwFrJQ0dpWQWfMcmzXZ",
+	"FTaTEtMD/M45QSFPQgXgOmyQczuSREcY1AATxx3mNxBEw/JE0Pe7ohdxpV/N8b5emeptLjh3sfcUHx4P",
+	"adneZpfsvuQY41h54XPMYTFXFjEgo7m3vKgApoYkmEO2T5DtY5DPOlvz2HPzql8Ts/WBC+RkTaCyo7tZ",
+	"ivR6s7nlojBo1+SibFS2Q9WaRkfW0wwZ4kO8qzZn6kPauW/dxYUFazfbh/VWq97eu27td1qtTrP5c66Z",
+	"VqfmRelqmNievYE2W3v1o36T1Y/p4X69HR60WJMeDU6GrXyJZ6eWut9cP69sQf22brlnt+pHg4OD+jHd",
+	"b9Wb4d6w3Rru0+P+Ub5itFMbJHG0e9w4aDS9LmFrL0SWUgjJdWZLcsljIomiTxvtLeTAlVkWqaWPxPaH",
+	"24ZrMP4LGfd5GKItZS2P5Xdc2t7zn0sclcgiP2U4L41ecnCHRVnakpNBlpeWSiD7G8ifMTRW+G2lAGo3",
+	"mwQaSomRa85k9RUSJ0JBBH4wZoPbLK2NRYoFmOZ+Z6ECXI/n0hCN7fHwUBbitKuavF3fgLbvrtCI3Ew5",
+	"TFZwq+A8qr/5uVm8rOmhv7jettpxlm5rOocg01HroBOragdzqvDhhQtqujFUbQehRaepp1t3Fnsh5z0N",
+	"XNvsm0wvGUno5wCZO1SkoHvoEeRDo60UX118ZoDO4HwunHl4V4DvGXu2OHM1BxYuoLmWQqCDmN0xGiky",
+	"y9plINQoJjsLz08rUnNixCDFg3UFKoI2+G9zYqBYYMjv0A2JBo0D5x/LJA5ImBgR7vWChY3wMRfgua5h",
+	"R5naZM2PPKjYAzyXNot/IZF+fduiDCBrLS9ku5w4nVccVTLostUgZ6mRYmMffOi7vAu06QIdkVEUEdUD",
+	"+8pvKbD+MB/Zn1pS5bjXK0OoWNsNpU+SDMZSQpjBbwy3pZFU4Garw2ZX5mQWe9ItNKLL2jUtBrbcGTWk",
+	"g0FnlzKIDj+MmZinYIdn35FKznP97Qp94plwAKFCwgihGkPTWKtTryM0OiSwxrY/RwcjuR6zrlgZMoNk",
+	"I13hwSdaysCB3NClzmHDOs+6wrU7TVeyNOoCcaHLNcD+AtJzOmrPUgl2XElbvHLthb2E3202yLFwAG7d",
+	"b7ezlpKOx6SduLAQBVt+6tSpN8E86sppPEJ4y8/3hnaUHilmIa+ucDGvt+dX59cu5EU2jHgtiWU9mmTY",
+	"KqaVh5+sUdLnkEW7XXgrP5eHhLZ835VtbRi49H/v5I7Tzq7bmjZfwlePHL4qDV0RqzRD4Qx26/6zx7Jc",
+	"WCHno79axTs3ccsXeWIunkLnhXIgZJeZBp3nWDbHucp57uqgjSSTww6hQpjjJNp5x3nqmvi8jvOFhTFU",
+	"9yW2+Blii4ibvrjsRdLDZohG+Tev2uQQwPeYJpj28c1tyvJXLVl2pHVUD8ox4O2RihkZJUwZ0gHnY35b",
+	"chLy827P4lr9UTGloJTh5LcCyHulctn4U1hDzx/R9okZDeer/XMHzT1DcLaTv/OzkQEVZhn7zNm8GKLj",
+	"EEbVEpUeY/kQStQ40aFRtI0+0WejpDyT+i2jIRcY8fpTeerMwObAOe0Z+tNQQ86zZ00GdEOE8y2ceykW",
+	"VrVLD1MYXB6wYVQ5hKk2ZlVC53yoqjM6a2ALlV5c/fDaasN0MM6aNZMJnXcFnU4ZjYFmwFaqk16WEv+3",
+	"NFuSfP2vf+439naIUQWVb/IBXEB6Hb4IzV8okEEUV2N3kiqQKWuwc0GmER2kbNi9olEcVKH35df/+udh",
+	"Oq78b87exzPlzi+PrUlvxpRv/pc20/WwDTsEqs1Snga27RUToU0HdfgxrurIpdIO2cy8wPV+/ZqSyAgW",
+	"R3ABVKtp2lc76QhTpTd9zxmEghGWz/JIdIYNwRY1L2AiVDnI3OJ6LZYr2O3c33HFbotd+K20y9y4aSEs",
+	"GrqkoqK+QS61Kvb7zFqmEq4Vi4bk655K+lD9AVm5Waf/nQCL/ghgXVjDzXpXCv1N4Vsg8d6EdZ45YBkg",
+	"47PMXZvPs1V2H+81FHtaiJcZBSeFYK5RJrXBd3hJ6yCtA6Ma1INOVyD6iXaoyVnTSkX22yc4ut5bpuN5",
+	"HQbTI4rOFRnLGXHhe/PWBnmdx/5lCjzoXZH5kX3DMIVldiVpIDKp7aMT28PDYyJnwjqOILvcy1FG9UV1",
+	"RSgRRUcObj0YF5lgOrdz37junC5J+iu3veAvX8QAcDWkKRgDXk2jyFVj4xi7wuJGksthrgQ0a8zjASoC",
+	"MFDWSnaEwQ3MPscfEbcEx4qOnq5IdyXiCqMhk6w3t8sTxySA1MfUw8+vWA9SylSAue/cAxrOfEM29f0s",
+	"Wxu8wNwJi5uHyCRnooCjCduTgWlanqO6Igdk6cZme4c7GMwi8gVRwAzMXuYQMNL1yDeJ7RBA1HC9YsFw",
+	"wUU38gMdePDRQdu6n2wfpbQ5ruEDXeGd4tPU2vG+tFCDvVw5Si8wJ6ZXaH8DDApRNoAHmjXtCj2OZTIa",
+	"ZwXnHmY4152sq7pjSVSkPMOhaRW8asC0rm21zXrOtPv6bDarA0RIEkcWJaToDyhP2kPkDt+u8SFF/ZIz",
+	"z8uWR+O0QJRlIJJeqoBDZPyUQW7mR/LWflk1lGLJWwG3c3v8zU9Zx7n8iIq0nLP+vIyP1Ibq7w1a9aOw",
+	"3aqfDA+b9QO632d7tD04Ck9qC9iytV9b6sfRj+L7/2723w8Ool+bkz1x8OLX4/mrA3mStNS1bsc/Hf12",
+	"vk//UcsjvZaV+2X74FeFbWBf5TB913J9bqiM5yGtH79FsY9ZDWBEj0YhS2ncx2Z2kMybLXp56gtKBKMb",
+	"Wi6VSq9iKeq2NW6v5ZVRI7FpDx1Vjza7AZ6P413LWQ2SxTbdXjsVB25CfCX/1nWcrXDrxh5XuKvgdj1Z",
+	"92Ubp5fCbduYg3DjujahhWTKuil4ZiBQXUXqjv0tMwP9guBKi9DPIrXNC6APEJhOLocf0RcOD9s7AWgq",
+	"KZKOReED7QQRdTLcHTZRLLoDHfraV2pjNozYQIN2IxONIXgH6pm5b6BOcMAQhW7BqACtYYAtA7gKuiKt",
+	"yitTVshSXcVqXd6DAZgumZYUkAdp1C5nQNiVmGFmiOv1jvaJUdTmrpLSewiAYFnABxvHDDKvFwaWQwuj",
+	"HqJm83u3Rgea37FurUMQqLFnDRrMqzLqboOAV6ErehmD6zkNH3RjcJy5ze1Yo61gvMKwCiawXai8Ymz9",
+	"Ay6mGsdypvJWjBREyYnzbqjANk8BRx8W9xU1tkZXrNPTP8VKKiAzxRlwC6rdZepadjieQGVDkikoJfki",
+	"El8neTLJutCgKC/LN1AyLn08gadSNuzaGQovKnSpTVS1hu42hC+kSbgEs6A665fdT2ud1tHh3knzuH3Y",
+	"DGqcavfF0SF8AUm+lWgImtc6tYNhc3jYP2H1fdoc1Pfp3kn9JDxi9ZOwRY/o3vCof9BerpuoTVKEVdJf",
+	"PyBQpvUspgYDDFvpTjheVr0DFkF2O9KqjBIUZVNqv39RpJ5Ekfq8GlEBpvNDMbnZCGinnSTTrTUkixmy",
+	"RDvC9K68ItRsnuyg29arDFwUoh3QR5zfEXO7QGShWuEw2izsQObeFgvqADw8gphAqhhkbtFISdJuNrPa",
+	"du5ArbsoV4nNcZ3RuRXheDPqLFR5KsuCnjWgAkNEVh0xyljfupry/l3fX4T5vFYHoyrNTtKS9N78cHVN",
+	"dq1GkelG1jmX9/hlIj4tvLTOIOfxC6zrMNfQuJepaXif0nTu3PHgDWrtlKfMmlk+gT5Q6jc5h4k6+ujP",
+	"Ye1yFFSmIzzAFl7UBvKG9gY8e7GP5vq6QFVIysZ1cZdcpgKmLoBnfkY3qCP5wnYfxRCViXbZsSmO0Iac",
+	"FrxaK4PUft2isyxkHPpRCKejqCBrHQfxCEjrQn7c8wqaemlwILUYqCI996OWADychnDM81I7xnLMCYcg",
+	"ivDwL71ccj5E1gUghF1hW2gYgrW1gGTCqIDQu3WA9341rMlNcwYxhzTPqs+yYksOWSPMVW3a0JBUrCvw",
+	"LhfvNGy1qmjyHaz8H1EzCSiE55Opnv+I/Aq18PxWv4nZkN8XQ7KuZjgfxw0AoFXMfVj7UwSZRnvVI5eF",
+	"hlxldYu/5ooWt+4tVE6+KBYXfRhfm2XYIRD/jbJiGSmYIl+DmrxT1pmkbPy5ni1uGsUWJo9ZZOm3Oaqq",
+	"nsxasdiRV9WILHYisjd4OO+1MyHIuR1Ksf5yRZKTRf5eDTmd79ZTNa9HLZRMewUsrZPMiPlLpeTnqJT0",
+	"YuN+UV2hzVGpsCtc8ymoMCbOxNzILYx3jrgyfA3zsvCj9VhxhKM6tb+hMj+IpHLJcDaKDZ6tzP3VFT0v",
+	"ftTDLJ6swxaEm4bcgo+nlf7cuh/X6CjSFdBSBFVrbNmKzUXwVYU8HI4Ix6DJUz5ZaPCSgnBw7XdGynry",
+	"+K2RIPnArRkXI7/j0R2jUVqbR4U/ADCirMXjuiKb1dfxnBw2QW1AIHCs6DEquEXAh04mxqwbJpHNne0s",
+	"z8/oirUSNLKBcFAlLt/c7WedmmP71SHZPdw/JZTs7h+nI9bGWsQxU7M/mokGeQ60YJWGHAFAdqlZIszm",
+	"CKtD1tBn5AkKA5dx92pEs0Xuuwmjtf2J1jJGWhtWuXwRiFttSZVHD5qq2dLZvAvvpTUtVznj0uvW98Y9",
+	"ptDcunbHZ/c3yNn93PO3BWmAV2Dy/0KnvGEO0fHhRT17WZZ4JvaXpYaXTeYxUsPLVyFz7FgpmLUAk1GY",
+	"54AFqnr//n39zNvKVdT1/v373OWWyB5WtuUO0mLlFgBieR0xIQtVLKkycE94kiqajYu7ChN7rOKAhQUJ",
+	"yJTFYzq1ghtdh56mAv4izOWyHk2Rhx6YUZWa59xrjJU2jftzlnHbvIatCU9LeTOhYu5irKpQ7RIzjF5r",
+	"KYm5LqeTKtdCBaDxQH9pkPeUaxdW9vNgH8yD2h7tXUtJXpnhvM2GXU2Ei5N8FDp0S6Jjjj7sVH1fWJZC",
+	"kXiBBXkaYllhOiZ3W12xamnTrW0dY6qUr+SUYkUttPDfO1zVwX9LzOwng1zL4aV/KoBx272gfmuv1H5z",
+	"Jl255eZ+zRyVu67jIrYPK24SdhNTC3XcEPugUeSHfBThk4k585pFc2MkQWcPV3STiBCy8i91iSW3mEns",
+	"mhhbYBFMIubazx52oRO80O9tCvO1adDGirAZ6NYpSYW9ADNSCvZNs5UFYaBUq8eFSoZDPoAYOsJTZXKS",
+	"S9HD6E9vQu9v6Ij97bDZTJNFBmMjtsWIuW5GR82dTq4rqnV2ehnBRtKntfcOch1wUzxIhGElqoEr3IA7",
+	"Vd73aBbOMv58Gj7armVtiaFXD9cYLPN12BL7ymV/19bGVXaeZZXByf3Z/UHNNRLuXlKlz/yl/DN5hvyO",
+	"dDnWYlsHTuYPYCxBedjjuoiIZBlKhjGb5aMHNoIKh3lW0cLkwRV3X8zbxzVv0T7xYPz/7Af5T3Qcy7y0",
+	"78eS0Am53OoMTqkejEtaaNhuq+bwGb4uXFd6IzFuGZtaEQNBvtNCT3WKF+cdrYGXj+hAzVg+aclrpmFV",
+	"AQszAp3CysQIkrA941s66YoHTw7JdSznm9G6beX7FDUGn4f9uFX4POyn3dl7MvaTKqdQvGhVLzFif359",
+	"4guE2hLOWA48jQ2AJ3MyjeWQgzh9iAG0mzbsnyYlussr0L0zODdXzJxinNkUryVdjdI+txSB0tK+15Cu",
+	"kaGsp9g2nmrOtU3ncloRYv457B8Zhb4ZkAKlWe5rT4FFJKPrdsAIvNCV/1TbGed0wW5ypYzYHrUIC0m2",
+	"QYW0Eai0NbiLkdn4U9UIKjvawEo8uKFNGQ+W8egxu9bAQP8ApEiHfLeABknyKH5+rWiBgr6w1y2Rr9Zs",
+	"GpElgi80rFijfUPx3r9E84ZH8qQvafCR45YWUPYv1KVhK0lZ2aFhe4G564u66pxyKz4t30CwUeu+SkvC",
+	"vNZ91jdQTBEB/A8ZIw4hZomjJWIkMWZSxAwwUFQW40AYkEcVR11RLo+WCcQqqGLg9j/6i/iFv2/pjtua",
+	"+drdvNHyxkHpFhhwvhPPQt4muKLzsLK2dOGPR5wsmcxjsdPCKixO39VrFPrjbSp+/+wctQTd2bbBmcwf",
+	"2P8m467rN8LJTAc5E7b1wWIbnA7GSFSQ1qG6z35NsrVJkJ3NxrIrJjRkFvilMtucPDDZ3DDUXLY5TMLL",
+	"NR/T6ZQJP7X8nUVBxjjHFLPQs0RtyASzE61KFXcNeJ4+W/xLH5gvfWC+ZDf/QU5zSG2ezLfvAZPyYB+E",
+	"qNQrdA2geWVWlg1Lpzh05x5W/hIg/FP/YV3QPg2T4CIpr3hBdv3Gb7W/LZ45vvNmWZLq08CXb+LqWB+/",
+	"/ItT4iFw3GosY70pEPE2eMPOiElTGofcui2k0DEd6KUY24jdp0nEjKV3bPbe3GMrwP4yqMIBun9K8Lar",
+	"/D4bth19Sg/SAuP4d20DWrWCqU/JNS8pgc3+N3cslWA6b+VScklky7LRzkWoCn0pis2PITkRdkIMoiTE",
+	"/pR5wclEeOVeto6UOYuiLMUN2M7DGmH8f5jgUEpDrt4aNnQ2ZrEfx0t3qJSG0l+r8o3KbWS3i0GGVR+z",
+	"ARM6miMOO5hC6DL0/B0WuJa0ms1GqTVZTU5PWo5q2ZJLhXWwgrlb9prmlra7ZRMLrNK6i6iCRMjS0aWv",
+	"Wpo18LHawHuYeWa3ospAy0Hr2F37cpAfx+hS2SnY9BSXSoLd3zO/waeVYgEBqHNCIU1JA2eR61p4hdDb",
+	"6CBCABebiIj+pBzMnU14Z10BbiynsgJS+BLBsnYC7OO1V/rjHO77D3W43wxlIsLFggyOAM0JgOsgOtCD",
+	"Xej7mT75WmpyYd+81Idux/dErvP8/P4N03OcXPdO5FaCveCYrTw8ivR42MOj2vPFce/UxiYQVNFcJIf+",
+	"gcdDXtHBfIVwFAA6DU16rW/R83KuVaeyXk/zjxlv/N16Pj/9sRUb1zac2hUL1QH2Spu73yH7zZMGgRFw",
+	"MbLQlBnvtYUfyys2uoavuJ4BgW2b7wHL43geWhaB6UNldRGFXrRYGOHPG5aIWNwxKOGoLoVIS83/bYsh",
+	"9lff8VpeJYMxJm8+pH7ir43EUcoqbcVFeSnXVlAcS60h6LTiLOWVRRblxPulzOKzlln8dfIyNucM/3ZI",
+	"O28ZDR/zcK/UiDJXRw86ifjqT9LfSP1ZflRK1B8Xln1M3eeJK1m+BcZjhL1XNW8Upa7IaUkpNvtZCgwK",
+	"vMJH9naWIikYigGZjalmdyzOO6MsNroiis4RJ2fm6y2JyPKJlmAJZT2aqdJ5PSVIFaw0H84BsrmpLqLo",
+	"BKDcuAyNPuuKFOVNyJhEUtmMPZg/KnyVFTwPBdqprl7JOHXu8G3CYIun60uNz3qyL8gt+ZeCnz+5zvyl",
+	"umgLtdxGtx5Ncq8eDQ4AG0ZUejuy/vppbT9auBAtN+csNpxjF1zodrzFJ2G3lcD5OSEDkMjEgim4RiA5",
+	"/O/Do/2TgDgkcPvX4WEbsDztsXYAuCWAoQhX4cxvGgb2oGIfFDSAip4C78leWeuCEmAzL6koovHJmAzK",
+	"Gs866D2bID2QIfNelaVjBmUxQAeXiD1hCj4BX5SaWdrmnkV8Jjepomq3sE1cpW6bbHWyiEX6JM9hVkY0",
+	"mEwJezzMAcja213u08LNr5imIdUUBjFN+hEfkFs2VyX9cPKNcIBkjvdb+5ZQDlpHPqF8y1XlIkMfF3xD",
+	"JGlI+jSiYgAZnSIkMh6MmVtv74muHezHT/8vAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -299,101 +299,103 @@ type EmailConfirmation struct {
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
 
-	// Password The current password of the account that the code is for. Not needed with an access token of that account.
+	// Password The current password of the account that the code is for. Not required with an access token of that account.
 	//
 	// Example: a wooden horse
 	Password *string `json:"password,omitempty"`
 }
 
-// ErrorCode What went wrong, for programs. Codes are added, never changed.
+// ErrorCode Error code for programs. Codes are added, never changed.
 type ErrorCode string
 
-// Event Something that happened. A field is null where there is nothing to say, or it is not known.
+// Event A recorded event. A field is null if it does not apply or is not known.
 type Event struct {
-	// Actor Who did it: the id of a user or of a service client, `command line`, or `schedule`. Null where it was
-	// anybody: a refused login is not the owner's.
+	// Actor The id of the user or service client that did it, `command line`, or `schedule`. Null if it is unknown, as
+	// for a refused login, which the owner need not have made.
 	Actor nullable.Nullable[string] `json:"actor"`
 	At    time.Time                 `json:"at"`
 
-	// ClientID The client that was used.
+	// ClientID The client of the request.
 	ClientID nullable.Nullable[string] `json:"client_id"`
 
-	// ID Sorts by time.
+	// ID A UUIDv7, which sorts by time.
 	ID openapi_types.UUID `json:"id"`
 
-	// IPAddress Where the request came from.
+	// IPAddress The network address of the request.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
 
-	// Kind What happened. Kinds are added, so be ready for one that you do not know.
+	// Kind The kind of an event. Kinds are added, so clients must accept unknown ones.
 	//
 	// - `login`: somebody logged in.
-	// - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
-	//   of that name, which is not kept, for it may be a password.
-	// - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
-	//   of waiting.
+	// - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+	//   unknown. Unknown names are not stored, because they may be passwords.
+	// - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+	//   period.
 	// - `password_accepted`: somebody gave the correct password, but the request started no session and
 	//   changed no password: for example the account is disabled, the login asked for scopes that the
 	//   account lacks, the server was overloaded, or the request was for another e-mail address. From
 	//   one network the server records the first five, then one after each wait, up to 15 minutes.
-	// - `logout`, `logout_everywhere`: a session, or every one, was ended.
-	// - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
+	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-	//   `account_enabled`, `scopes_changed`: as it says.
+	//   `account_enabled`, `scopes_changed`: as the name says.
 	// - `profile_changed`: somebody else changed the name or the address.
-	// - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-	// - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
-	//   30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
+	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
-	// - `key_rotated`: another key signs from now on.
+	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
 
-	// SessionID The session that began, ended, or was used.
+	// SessionID The session that started, ended, or was used.
 	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
 
-	// UserAgent What it said it was.
+	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
 
-	// UserID Whose account.
+	// UserID The account that the event is about.
 	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
 
-	// Username The account's name as it was then.
+	// Username The username at that time.
 	Username nullable.Nullable[string] `json:"username"`
 }
 
-// EventKind What happened. Kinds are added, so be ready for one that you do not know.
+// EventKind The kind of an event. Kinds are added, so clients must accept unknown ones.
 //
 //   - `login`: somebody logged in.
-//   - `login_failed`: the password was wrong, or the account disabled. Without an account: there is none
-//     of that name, which is not kept, for it may be a password.
-//   - `login_throttled`: a login was turned away after too many wrong passwords; once for each time
-//     of waiting.
+//   - `login_failed`: the password was wrong, or the account disabled. Without an account: the name is
+//     unknown. Unknown names are not stored, because they may be passwords.
+//   - `login_throttled`: a login was refused after too many wrong passwords; recorded once per waiting
+//     period.
 //   - `password_accepted`: somebody gave the correct password, but the request started no session and
 //     changed no password: for example the account is disabled, the login asked for scopes that the
 //     account lacks, the server was overloaded, or the request was for another e-mail address. From
 //     one network the server records the first five, then one after each wait, up to 15 minutes.
-//   - `logout`, `logout_everywhere`: a session, or every one, was ended.
-//   - `refresh_reused`: a refresh token was used a second time, which is taken for theft; the session
+//   - `logout`, `logout_everywhere`: a session, or every session, was ended.
+//   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
-//     `account_enabled`, `scopes_changed`: as it says.
+//     `account_enabled`, `scopes_changed`: as the name says.
 //   - `profile_changed`: somebody else changed the name or the address.
-//   - `email_confirmed`, `email_changed`: the address was proven with a mailed code.
-//   - `email_lost`: the address was merely claimed, and somebody else has proven that it is theirs, or nobody within
-//     30 days; or, by `schedule`, it is no longer confirmed because an older account has confirmed another spelling.
+//   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
+//   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
+//     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
+//     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `client_created`, `client_deleted`: a service client, named by `client_id`.
-//   - `key_rotated`: another key signs from now on.
+//   - `key_rotated`: a new key signs from now on.
 type EventKind string
 
 // EventPage defines model for EventPage.
 type EventPage struct {
 	Items []Event `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -405,8 +407,8 @@ type FieldError struct {
 	Pointer string `json:"pointer"`
 }
 
-// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-// characters, direction marks or other invisible characters but the joiners between two characters.
+// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+// control characters, direction marks or other invisible characters except joiners between two characters.
 //
 // Example: Ann Example
 type FullName = string
@@ -421,19 +423,19 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
-	// Active Whether the token is good for anything now.
+	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
-	// Aud Who is meant to take it; for a refresh token that is the issuer.
+	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
 
-	// Exp When it ends, in seconds since 1970.
+	// Exp When it expires, in seconds since 1970.
 	Exp *int64 `json:"exp,omitempty"`
 
-	// Iat When it was issued.
+	// Iat When it was issued, in seconds since 1970.
 	Iat *int64 `json:"iat,omitempty"`
 
 	// Iss The issuer.
@@ -442,55 +444,55 @@ type Introspection struct {
 	// Jti The id of an access token.
 	Jti *string `json:"jti,omitempty"`
 
-	// Scope The scopes that it has now, space-separated.
+	// Scope Its current scopes, space-separated.
 	Scope *string `json:"scope,omitempty"`
 
-	// Sid The session, if it belongs to one.
+	// Sid Its session, if it has one.
 	Sid *string `json:"sid,omitempty"`
 
 	// Sub The user's id, or the client_id of a client's own token.
 	Sub *string `json:"sub,omitempty"`
 
-	// TokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+	// TokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 	TokenType *IntrospectionTokenType `json:"token_type,omitempty"`
 
-	// Username Of the person, if it is about one.
+	// Username The username, if the token is about a person.
 	Username *string `json:"username,omitempty"`
 }
 
-// IntrospectionTokenType `bearer` for an access token; `refresh_token` for what must let nobody in.
+// IntrospectionTokenType `bearer` for an access token; `refresh_token` for a refresh token, which grants no access.
 type IntrospectionTokenType string
 
 // IntrospectionRequest defines model for IntrospectionRequest.
 type IntrospectionRequest struct {
-	// ClientID Leave empty, or repeat the id of the `Authorization` header.
+	// ClientID Leave it empty, or repeat the id of the `Authorization` header.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret Leave empty. The client authenticates in the `Authorization` header, and a second secret is refused.
+	// ClientSecret Leave it empty. The client authenticates in the `Authorization` header, and a second secret is refused.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
 
-	// Scope Refused if it is not empty. Compare the `scope` of the answer instead.
+	// Scope Refused unless it is empty. Compare the `scope` of the response instead.
 	//
 	// Example:
 	Scope *string `json:"scope,omitempty"`
 
-	// Token An access token, or a refresh token that was issued to the client that asks.
+	// Token An access token, or a refresh token that was issued to the calling client.
 	//
 	// Example: eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
 	Token string `json:"token"`
 
-	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	// TokenTypeHint `access_token` or `refresh_token`; a hint that is never required.
 	//
 	// Example: access_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
 }
 
-// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). Which of the last members it has depends
-// on `kty`: EC has crv, x and y; OKP has crv and x; RSA has n and e.
+// Key One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). The members depend on `kty`: EC has crv, x
+// and y; OKP has crv and x; RSA has n and e.
 type Key struct {
 	Alg string  `json:"alg"`
 	Crv *string `json:"crv,omitempty"`
@@ -521,7 +523,7 @@ type Metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	JwksURI                                   string   `json:"jwks_uri"`
 
-	// ResponseTypesSupported Empty, for there is no authorization endpoint.
+	// ResponseTypesSupported Empty, because there is no authorization endpoint.
 	ResponseTypesSupported                 []string `json:"response_types_supported"`
 	RevocationEndpoint                     string   `json:"revocation_endpoint"`
 	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
@@ -531,24 +533,23 @@ type Metadata struct {
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 }
 
-// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-// character is required. The server may be set to want more than eight. The most common
-// passwords, and those made of the username, the e-mail address or the service's name, are
-// refused.
+// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+// is required. The operator may require more than eight. The most common passwords, and those made of
+// the username, the e-mail address or the service's name, are refused.
 //
 // Example: a wooden horse
 type NewPassword = string
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error What went wrong, for programs (RFC 6749 §5.2).
+	// Error Error code for programs (RFC 6749 §5.2).
 	Error OAuthErrorCode `json:"error"`
 
-	// ErrorDescription What went wrong, for people.
+	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode What went wrong, for programs (RFC 6749 §5.2).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2).
 type OAuthErrorCode string
 
 // PasswordChange defines model for PasswordChange.
@@ -556,10 +557,9 @@ type PasswordChange struct {
 	// CurrentPassword Example: a wooden horse
 	CurrentPassword CurrentPassword `json:"current_password"`
 
-	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
@@ -573,16 +573,15 @@ type PasswordReset struct {
 	// Example: vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo
 	Code MailedCode `json:"code"`
 
-	// NewPassword Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
 	NewPassword NewPassword `json:"new_password"`
 
-	// Username Which account the new password is for. Needed where several have the address of the code.
+	// Username The account to set the password of. Required if several accounts have the address of the code.
 	//
 	// Example: ann
 	Username *string `json:"username,omitempty"`
@@ -594,16 +593,16 @@ type PasswordResetRequest struct {
 	Email string `json:"email"`
 }
 
-// Problem An error as RFC 9457 has it.
+// Problem An error (RFC 9457).
 type Problem struct {
-	// Code What went wrong, for programs. Codes are added, never changed.
+	// Code Error code for programs. Codes are added, never changed.
 	Code ErrorCode `json:"code"`
 
-	// Detail What went wrong, for people.
+	// Detail Explanation for people.
 	Detail string       `json:"detail"`
 	Errors []FieldError `json:"errors,omitempty"`
 
-	// RequestID The X-Request-ID of this answer.
+	// RequestID The X-Request-ID of this response.
 	RequestID string `json:"request_id"`
 	Status    int32  `json:"status"`
 
@@ -616,12 +615,12 @@ type Problem struct {
 
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
-	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
+	// ClientSecret A service client's secret. Otherwise leave it empty; `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
@@ -631,7 +630,7 @@ type RevocationRequest struct {
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	Token string `json:"token"`
 
-	// TokenTypeHint `access_token` or `refresh_token`; only a hint, and never needed.
+	// TokenTypeHint `access_token` or `refresh_token`; a hint that is never required.
 	//
 	// Example: refresh_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
@@ -642,21 +641,21 @@ type Session struct {
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
-	// Current Whether this call was made in it.
+	// Current Whether this request belongs to the session.
 	Current bool `json:"current"`
 
-	// ExpiresAt When it ends if it is not refreshed.
+	// ExpiresAt When it expires unless it is refreshed.
 	ExpiresAt time.Time          `json:"expires_at"`
 	ID        openapi_types.UUID `json:"id"`
 
-	// IPAddress Where the login came from.
+	// IPAddress The network address of the login.
 	IPAddress string `json:"ip_address"`
 
-	// LastUsedAt The last login or refresh.
+	// LastUsedAt The time of the last login or refresh.
 	LastUsedAt time.Time `json:"last_used_at"`
 	Scopes     []string  `json:"scopes"`
 
-	// UserAgent What the login said it was.
+	// UserAgent The User-Agent of the login.
 	UserAgent string `json:"user_agent"`
 }
 
@@ -664,7 +663,7 @@ type Session struct {
 type SessionPage struct {
 	Items []Session `json:"items"`
 
-	// NextCursor Null when there is no more. One page holds all the sessions that an account can have.
+	// NextCursor Always null, because one page holds all the sessions that an account can have.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
@@ -673,13 +672,13 @@ type Token struct {
 	// AccessToken A JWT (RFC 9068) for the Authorization header, `Bearer …`.
 	AccessToken string `json:"access_token"`
 
-	// ExpiresIn Seconds that the access token lives.
+	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// RefreshToken Opaque; good for one use. A client's own token comes without one.
+	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
 	RefreshToken string `json:"refresh_token,omitempty"`
 
-	// Scope The scopes that were granted, space-separated.
+	// Scope The granted scopes, space-separated.
 	Scope     string         `json:"scope"`
 	TokenType TokenTokenType `json:"token_type"`
 }
@@ -689,17 +688,17 @@ type TokenTokenType string
 
 // TokenRequest defines model for TokenRequest.
 type TokenRequest struct {
-	// ClientID A service client's id. Otherwise leave empty, or `first-party` for an OAuth library that must name a client.
+	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
 	//
 	// Example:
 	ClientID *string `json:"client_id,omitempty"`
 
-	// ClientSecret A service client's secret. Otherwise leave empty, for `first-party` has none.
+	// ClientSecret A service client's secret. Otherwise leave it empty; `first-party` has none.
 	//
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
 
-	// GrantType How the caller proves itself.
+	// GrantType How the caller authenticates.
 	//
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type"`
@@ -725,7 +724,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType How the caller proves itself.
+// TokenRequestGrantType How the caller authenticates.
 //
 // Example: password
 type TokenRequestGrantType string
@@ -738,39 +737,39 @@ type User struct {
 	EmailVerified bool                      `json:"email_verified"`
 	FullName      nullable.Nullable[string] `json:"full_name"`
 
-	// ID Never used again, even if the name is.
+	// ID Unique for ever; not reused even if the username is.
 	ID openapi_types.UUID `json:"id"`
 
-	// Scopes What the account may ask for.
+	// Scopes The scopes that a login can ask for.
 	Scopes    []string  `json:"scopes"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Username  string    `json:"username"`
 }
 
-// UserAdministration What an administrator may change.
+// UserAdministration The fields that an administrator can change.
 type UserAdministration struct {
-	// Disabled Whether the account may log in no more.
+	// Disabled Whether logins are refused.
 	//
 	// Example: false
 	Disabled *bool `json:"disabled,omitempty"`
 
-	// Email A new one, be it another spelling of the former, has to be confirmed, for which it is mailed a code. It does
-	// not expire, and nobody loses it to another account's proof. `null` clears it.
+	// Email A new address, even another spelling of the old one, must be confirmed with a code that is mailed there. It
+	// does not expire, and another account's confirmation does not remove it. `null` clears it.
 	//
 	//
 	// Example: ann@example.com
 	Email nullable.Nullable[string] `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Scopes What the account may ask for beyond the `me:` scopes, which every account has, named here or
-	// not. A scope that is missing here is taken from the account's sessions too: to use it again
-	// after another grant, the person has to log in again.
+	// Scopes The account's scopes beyond the `me:` scopes, which every account has, listed here or not. A scope
+	// that is not listed is also removed from the account's sessions: to use it after another grant, the
+	// person has to log in again.
 	//
 	//
 	// Example: ["users:read"]
@@ -779,29 +778,28 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email A claim until it is confirmed, which expires after 30 days.
+	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days.
 	//
 	// Example: ann@example.com
 	Email *string `json:"email,omitempty"`
 
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
 	FullName nullable.Nullable[FullName] `json:"full_name,omitempty"`
 
-	// Password Counted in characters, whatever they are: spaces and emoji are welcome, and no kind of
-	// character is required. The server may be set to want more than eight. The most common
-	// passwords, and those made of the username, the e-mail address or the service's name, are
-	// refused.
+	// Password The length is counted in characters of any kind, spaces and emoji included; no kind of character
+	// is required. The operator may require more than eight. The most common passwords, and those made of
+	// the username, the e-mail address or the service's name, are refused.
 	//
 	//
 	// Example: a wooden horse
 	Password NewPassword `json:"password"`
 
-	// Username Unique whatever its letter case or width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Names of
-	// authority, such as `admin` and `support`, and names that look like them are for administrators to give.
+	// Username Unique, regardless of letter case and width; no `@`, `/`, `:` or `\`, no spaces, letters of one script. Only
+	// administrators can give names of authority, such as `admin` and `support`, and names that look like them.
 	//
 	//
 	// Example: ann
@@ -812,14 +810,14 @@ type UserCreate struct {
 type UserPage struct {
 	Items []User `json:"items"`
 
-	// NextCursor Null when there is no more.
+	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// FullName As the person writes it; `null` clears it. No `/`, `:` or `\`, which would make a link of it, and no control
-	// characters, direction marks or other invisible characters but the joiners between two characters.
+	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
+	// control characters, direction marks or other invisible characters except joiners between two characters.
 	//
 	//
 	// Example: Ann Example
@@ -832,22 +830,22 @@ type Cursor = string
 // Limit defines model for Limit.
 type Limit = int32
 
-// Forbidden An error as RFC 9457 has it.
+// Forbidden An error (RFC 9457).
 type Forbidden = Problem
 
-// Invalid An error as RFC 9457 has it.
+// Invalid An error (RFC 9457).
 type Invalid = Problem
 
-// LastAdministrator An error as RFC 9457 has it.
+// LastAdministrator An error (RFC 9457).
 type LastAdministrator = Problem
 
-// Malformed An error as RFC 9457 has it.
+// Malformed An error (RFC 9457).
 type Malformed = Problem
 
-// MediaType An error as RFC 9457 has it.
+// MediaType An error (RFC 9457).
 type MediaType = Problem
 
-// NoSuchUser An error as RFC 9457 has it.
+// NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
 // OAuthClientRefused defines model for OAuthClientRefused.
@@ -871,28 +869,28 @@ type OAuthTooLarge = OAuthError
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
 
-// ServerError An error as RFC 9457 has it.
+// ServerError An error (RFC 9457).
 type ServerError = Problem
 
-// Throttled An error as RFC 9457 has it.
+// Throttled An error (RFC 9457).
 type Throttled = Problem
 
-// TooLarge An error as RFC 9457 has it.
+// TooLarge An error (RFC 9457).
 type TooLarge = Problem
 
-// Unauthenticated An error as RFC 9457 has it.
+// Unauthenticated An error (RFC 9457).
 type Unauthenticated = Problem
 
-// Unavailable An error as RFC 9457 has it.
+// Unavailable An error (RFC 9457).
 type Unavailable = Problem
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
@@ -904,27 +902,27 @@ type ListEventsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Q How the username or the e-mail address begins, in any letter case; empty for all.
+	// Q Prefix of the username or the e-mail address, in any letter case; empty for all accounts.
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// Disabled Only accounts that are disabled, or only those that are not.
+	// Disabled Return only disabled accounts (true) or only enabled ones (false).
 	Disabled *bool `form:"disabled,omitempty" json:"disabled,omitempty"`
 }
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
-	// Limit How many items a page has at most; 50 if it is not said.
+	// Limit Maximum number of items per page (default 50).
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before; empty for the first page. It is good for the same list,
-	// narrowed in the same way.
+	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
+	// with the same filters.
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -1035,36 +1033,35 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetKeys The keys that verify our tokens
+	// GetKeys Read the public signing keys
 	//
-	// The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
-	// `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-	// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
-	// that is kept for no longer than its `Cache-Control` says has it in time.
+	// Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
+	// `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
+	// unknown `kid`. A new key is published here ten minutes before it signs, so a set that is cached no
+	// longer than its `Cache-Control` allows contains it in time.
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 	GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetMetadata What this server can do
+	// GetMetadata Read the server metadata
 	//
-	// The authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
+	// Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetMetadata` operationId).
 	GetMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ConfirmEmailWithBody Confirm an e-mail address
 	//
-	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+	// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+	// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 	//
-	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-	// password, leaves the code as it was. An account without a password can use a password reset instead, which
-	// confirms the address too.
+	// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+	// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+	// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+	// use the code. For an account without a password use a password reset instead, which confirms the address too.
 	//
 	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-	// page of yours. Opening it uses nothing, so that scanners of mail may.
+	// page of yours. Opening it does not use the code, because mail scanners open links too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1073,46 +1070,44 @@ type ClientInterface interface {
 
 	// ConfirmEmail Confirm an e-mail address
 	//
-	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+	// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+	// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 	//
-	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-	// password, leaves the code as it was. An account without a password can use a password reset instead, which
-	// confirms the address too.
+	// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+	// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+	// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+	// use the code. For an account without a password use a password reset instead, which confirms the address too.
 	//
 	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-	// page of yours. Opening it uses nothing, so that scanners of mail may.
+	// page of yours. Opening it does not use the code, because mail scanners open links too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /email-verifications/confirm (the `ConfirmEmail` operationId).
 	ConfirmEmail(ctx context.Context, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListEvents What happened to all accounts
+	// ListEvents List all events
 	//
-	// Everybody's record, the latest first, with what belongs to no account: refused logins with names
-	// that do not exist, service clients, keys. An event outlives its account. It is read in pages as
-	// `listMyEvents` is.
+	// Returns the events of all accounts, the latest first, and those that belong to no account: refused
+	// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
+	// `listMyEvents`.
 	//
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetHealth Is the process alive
+	// GetHealth Check that the process runs
 	//
-	// Answers as long as the process runs. It looks at nothing else, the database included.
+	// Returns 200 as long as the process runs. It checks nothing else, not even the database.
 	//
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
 	//
-	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-	// of the last one is valid.
+	// The code resets the password of any enabled account that has the address: the account that has confirmed it
+	// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+	// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+	// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1121,11 +1116,10 @@ type ClientInterface interface {
 
 	// RequestPasswordReset Mail me a code to choose a new password
 	//
-	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-	// of the last one is valid.
+	// The code resets the password of any enabled account that has the address: the account that has confirmed it
+	// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+	// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+	// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1134,16 +1128,16 @@ type ClientInterface interface {
 
 	// ConfirmPasswordResetWithBody Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-	// refused leaves the code as it was.
+	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+	// refused password does not use the code.
 	//
-	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+	// is 422 `account_required`, which names up to ten of them and does not use the code.
 	//
 	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
-	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+	// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1152,54 +1146,54 @@ type ClientInterface interface {
 
 	// ConfirmPasswordReset Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-	// refused leaves the code as it was.
+	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+	// refused password does not use the code.
 	//
-	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+	// is 422 `account_required`, which names up to ten of them and does not use the code.
 	//
 	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
-	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+	// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 	ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetReadiness Can it serve
+	// GetReadiness Check that the server is ready
 	//
-	// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
+	// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateTokenWithBody Log in, or refresh a login
+	// CreateTokenWithBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username.
-	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-	//   refresh token is used once: keep the new one. Sending the old one again within a few
-	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-	//   theft and the session ends.
-	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
+	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+	//   ends the session.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-	// for the addresses that the account has logged in from before, so that a stranger's guesses do
-	// not lock its owner out.
+	// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+	// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+	// which the account has logged in before have a counter of their own, so that a stranger's guesses
+	// do not lock its owner out.
 	//
-	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
-	// A person's login need not name a client. An OAuth library that must name one says
+	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -1210,31 +1204,31 @@ type ClientInterface interface {
 	// Corresponds with POST /token (the `CreateToken` operationId).
 	CreateTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateTokenWithFormdataBody Log in, or refresh a login
+	// CreateTokenWithFormdataBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username.
-	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-	//   refresh token is used once: keep the new one. Sending the old one again within a few
-	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-	//   theft and the session ends.
-	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
+	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+	//   ends the session.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-	// for the addresses that the account has logged in from before, so that a stranger's guesses do
-	// not lock its owner out.
+	// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+	// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+	// which the account has logged in before have a counter of their own, so that a stranger's guesses
+	// do not lock its owner out.
 	//
-	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
-	// A person's login need not name a client. An OAuth library that must name one says
+	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -1247,16 +1241,16 @@ type ClientInterface interface {
 
 	// IntrospectTokenWithBody Look a token up
 	//
-	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret in the
-	// `Authorization: Basic` header.
+	// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+	// with its id and secret in the `Authorization: Basic` header.
 	//
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
-	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-	// Compare the `scope` of the answer with the scopes that your operation needs.
+	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+	// Compare the `scope` of the response with the scopes that your operation needs.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1265,16 +1259,16 @@ type ClientInterface interface {
 
 	// IntrospectTokenWithFormdataBody Look a token up
 	//
-	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret in the
-	// `Authorization: Basic` header.
+	// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+	// with its id and secret in the `Authorization: Basic` header.
 	//
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
-	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-	// Compare the `scope` of the answer with the scopes that your operation needs.
+	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+	// Compare the `scope` of the response with the scopes that your operation needs.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -1283,13 +1277,13 @@ type ClientInterface interface {
 
 	// RevokeTokenWithBody Log out with a token
 	//
-	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-	// already revoked is also 200, because it is gone either way.
+	// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+	// of that session. An unknown, expired or already revoked token is also 200, because it is not
+	// valid either way.
 	//
-	// A token that was issued to a service client is ended by that client alone, which sends its id
-	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+	// A token that was issued to a service client can be revoked only by that client, which sends its id
+	// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+	// client, gets `invalid_grant`, and the token stays valid (§2.1).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1298,13 +1292,13 @@ type ClientInterface interface {
 
 	// RevokeTokenWithFormdataBody Log out with a token
 	//
-	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-	// already revoked is also 200, because it is gone either way.
+	// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+	// of that session. An unknown, expired or already revoked token is also 200, because it is not
+	// valid either way.
 	//
-	// A token that was issued to a service client is ended by that client alone, which sends its id
-	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+	// A token that was issued to a service client can be revoked only by that client, which sends its id
+	// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+	// client, gets `invalid_grant`, and the token stays valid (§2.1).
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -1313,24 +1307,24 @@ type ClientInterface interface {
 
 	// ListUsers List the accounts
 	//
-	// Everybody's accounts, in the order of their usernames, a page at a time: `next_cursor` in the
-	// answer, sent as `cursor`, gives the next page, which neither misses nor repeats an account
-	// because others come and go. With `q`, first those whose username begins with it, then those
-	// whose address alone does.
+	// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+	// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
+	// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
+	// whose address does.
 	//
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateUserWithBody Register an account
 	//
-	// Anyone may register while registration is open; when it is closed, the caller needs the scope
-	// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-	// is mailed there, so registering tells nobody whether an address is known.
+	// Anyone may register while registration is open; while it is closed, the caller needs the scope
+	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+	// that is mailed there, so registering does not reveal whether an address is known.
 	//
-	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+	// times as often. Callers with `users:write` are not counted.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1339,14 +1333,14 @@ type ClientInterface interface {
 
 	// CreateUser Register an account
 	//
-	// Anyone may register while registration is open; when it is closed, the caller needs the scope
-	// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-	// is mailed there, so registering tells nobody whether an address is known.
+	// Anyone may register while registration is open; while it is closed, the caller needs the scope
+	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+	// that is mailed there, so registering does not reveal whether an address is known.
 	//
-	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+	// times as often. Callers with `users:write` are not counted.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1355,9 +1349,9 @@ type ClientInterface interface {
 
 	// DeleteMe Delete my account
 	//
-	// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+	// Deletes the account and ends all its sessions immediately. This cannot be undone. It needs the scope
 	// `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
-	// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+	// minutes. With an older one the response is 401 with the code `insufficient_user_authentication`
 	// and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
 	//
 	// The server mails the owner if the address is confirmed, and reserves the username for 30 days:
@@ -1375,8 +1369,8 @@ type ClientInterface interface {
 
 	// UpdateMeWithBody Change my profile
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. The username, the
-	// scopes and the account's state cannot be changed here.
+	// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+	// and the state of the account cannot be changed here.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1385,8 +1379,8 @@ type ClientInterface interface {
 
 	// UpdateMe Change my profile
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. The username, the
-	// scopes and the account's state cannot be changed here.
+	// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+	// and the state of the account cannot be changed here.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1395,12 +1389,12 @@ type ClientInterface interface {
 
 	// ChangeEmailWithBody Change my e-mail address
 	//
-	// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-	// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 	//
-	// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-	// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-	// answer is the same too.
+	// If another account has confirmed the address, its owner is notified instead; the response is the same.
+	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+	// the response is the same too.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1409,12 +1403,12 @@ type ClientInterface interface {
 
 	// ChangeEmail Change my e-mail address
 	//
-	// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-	// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 	//
-	// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-	// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-	// answer is the same too.
+	// If another account has confirmed the address, its owner is notified instead; the response is the same.
+	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+	// the response is the same too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1423,27 +1417,26 @@ type ClientInterface interface {
 
 	// RequestEmailVerification Mail me a code to confirm my address
 	//
-	// Registering has mailed one already; this is for who has lost it or let it expire. A further code replaces
-	// the last one. An address gets one mail a minute, and after five has to wait for an hour: then nothing is
-	// mailed, and the answer is the same.
+	// Mails another code, if the one that was mailed at the registration is lost or has expired. The new code
+	// replaces the last one. An address gets one mail a minute, and after five mails none for an hour: then
+	// nothing is mailed, and the response is the same.
 	//
 	// Corresponds with POST /users/me/email/verification (the `RequestEmailVerification` operationId).
 	RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListMyEvents What happened to my account
+	// ListMyEvents List my events
 	//
-	// The account's own record, the latest first: logins, refused ones, logouts, changes, and by whom.
-	// `next_cursor` in the answer, sent as `cursor`, gives the next page, which neither misses nor
-	// repeats an event because others happen meanwhile. A parameter that is not declared here is
-	// refused, as is one that is given twice.
+	// Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
+	// made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
+	// nor repeats an event if others happen meanwhile. Unknown and repeated parameters are refused.
 	//
 	// Corresponds with GET /users/me/events (the `ListMyEvents` operationId).
 	ListMyEvents(ctx context.Context, params *ListMyEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangePasswordWithBody Change my password
 	//
-	// Takes the current password and a new one. Every other session of the account ends; the one
-	// that made this call goes on.
+	// Takes the current password and a new one. Every other session of the account ends; the current
+	// one continues.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1452,8 +1445,8 @@ type ClientInterface interface {
 
 	// ChangePassword Change my password
 	//
-	// Takes the current password and a new one. Every other session of the account ends; the one
-	// that made this call goes on.
+	// Takes the current password and a new one. Every other session of the account ends; the current
+	// one continues.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1467,43 +1460,43 @@ type ClientInterface interface {
 	// Corresponds with DELETE /users/me/sessions (the `EndSessions` operationId).
 	EndSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSessions Where am I logged in
+	// ListSessions List my sessions
 	//
-	// The account's sessions, the most recently used first. An account has at most 100.
+	// Returns the account's sessions, the most recently used first. An account has at most 100.
 	//
 	// Corresponds with GET /users/me/sessions (the `ListSessions` operationId).
 	ListSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EndSession Log out one session
 	//
-	// Ends one session of the caller's own account: its access and refresh tokens stop working here
-	// at the next request.
+	// Ends one session of the caller's own account. Sesame refuses its access and refresh tokens from the
+	// next request on.
 	//
 	// Corresponds with DELETE /users/me/sessions/{session_id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, sessionID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteUser Delete an account
 	//
-	// Deletes the account and ends all its sessions, at once and for good. The last administrator
-	// cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-	// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
-	// username for 30 days, during which administrators alone can use it again.
+	// Deletes the account and ends all its sessions immediately. This cannot be undone. The last
+	// administrator cannot be deleted: 409. Deleting your own account needs a login that is not older than
+	// ten minutes, as for `deleteMe`. The server mails the owner if the address is confirmed, and reserves
+	// the username for 30 days, during which only administrators can use it again.
 	//
 	// Corresponds with DELETE /users/{user_id} (the `DeleteUser` operationId).
 	DeleteUser(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetUser Read an account
 	//
-	// Anybody's account, as it is now.
+	// Returns one account, as it is now.
 	//
 	// Corresponds with GET /users/{user_id} (the `GetUser` operationId).
 	GetUser(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UpdateUserWithBody Change an account
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-	// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-	// account's tokens say. A new address is a claim until its owner confirms it.
+	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -1515,9 +1508,9 @@ type ClientInterface interface {
 
 	// UpdateUser Change an account
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-	// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-	// account's tokens say. A new address is a claim until its owner confirms it.
+	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -1528,12 +1521,12 @@ type ClientInterface interface {
 	UpdateUser(ctx context.Context, userID openapi_types.UUID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetKeys The keys that verify our tokens
+// GetKeys Read the public signing keys
 //
-// The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
-// `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
-// that is kept for no longer than its `Cache-Control` says has it in time.
+// Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
+// `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
+// unknown `kid`. A new key is published here ten minutes before it signs, so a set that is cached no
+// longer than its `Cache-Control` allows contains it in time.
 //
 // Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1548,9 +1541,9 @@ func (c *Client) GetKeys(ctx context.Context, reqEditors ...RequestEditorFn) (*h
 	return c.Client.Do(req)
 }
 
-// GetMetadata What this server can do
+// GetMetadata Read the server metadata
 //
-// The authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
+// Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 //
 // Corresponds with GET /.well-known/oauth-authorization-server (the `GetMetadata` operationId).
 func (c *Client) GetMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1567,17 +1560,16 @@ func (c *Client) GetMetadata(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // ConfirmEmailWithBody Confirm an e-mail address
 //
-// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 //
-// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-// password, leaves the code as it was. An account without a password can use a password reset instead, which
-// confirms the address too.
+// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+// use the code. For an account without a password use a password reset instead, which confirms the address too.
 //
 // The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-// page of yours. Opening it uses nothing, so that scanners of mail may.
+// page of yours. Opening it does not use the code, because mail scanners open links too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1596,17 +1588,16 @@ func (c *Client) ConfirmEmailWithBody(ctx context.Context, contentType string, b
 
 // ConfirmEmail Confirm an e-mail address
 //
-// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 //
-// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-// password, leaves the code as it was. An account without a password can use a password reset instead, which
-// confirms the address too.
+// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+// use the code. For an account without a password use a password reset instead, which confirms the address too.
 //
 // The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-// page of yours. Opening it uses nothing, so that scanners of mail may.
+// page of yours. Opening it does not use the code, because mail scanners open links too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1623,11 +1614,11 @@ func (c *Client) ConfirmEmail(ctx context.Context, body ConfirmEmailJSONRequestB
 	return c.Client.Do(req)
 }
 
-// ListEvents What happened to all accounts
+// ListEvents List all events
 //
-// Everybody's record, the latest first, with what belongs to no account: refused logins with names
-// that do not exist, service clients, keys. An event outlives its account. It is read in pages as
-// `listMyEvents` is.
+// Returns the events of all accounts, the latest first, and those that belong to no account: refused
+// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
+// `listMyEvents`.
 //
 // Corresponds with GET /events (the `ListEvents` operationId).
 func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1642,9 +1633,9 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 	return c.Client.Do(req)
 }
 
-// GetHealth Is the process alive
+// GetHealth Check that the process runs
 //
-// Answers as long as the process runs. It looks at nothing else, the database included.
+// Returns 200 as long as the process runs. It checks nothing else, not even the database.
 //
 // Corresponds with GET /healthz (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1661,11 +1652,10 @@ func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (
 
 // RequestPasswordResetWithBody Mail me a code to choose a new password
 //
-// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-// of the last one is valid.
+// The code resets the password of any enabled account that has the address: the account that has confirmed it
+// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1684,11 +1674,10 @@ func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType s
 
 // RequestPasswordReset Mail me a code to choose a new password
 //
-// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-// of the last one is valid.
+// The code resets the password of any enabled account that has the address: the account that has confirmed it
+// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1707,16 +1696,16 @@ func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordR
 
 // ConfirmPasswordResetWithBody Choose a new password
 //
-// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-// refused leaves the code as it was.
+// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+// refused password does not use the code.
 //
-// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+// is 422 `account_required`, which names up to ten of them and does not use the code.
 //
 // The link in the mail opens a page of this server that asks for the account and the new password, or, with
-// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1735,16 +1724,16 @@ func (c *Client) ConfirmPasswordResetWithBody(ctx context.Context, contentType s
 
 // ConfirmPasswordReset Choose a new password
 //
-// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-// refused leaves the code as it was.
+// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+// refused password does not use the code.
 //
-// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+// is 422 `account_required`, which names up to ten of them and does not use the code.
 //
 // The link in the mail opens a page of this server that asks for the account and the new password, or, with
-// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1761,9 +1750,9 @@ func (c *Client) ConfirmPasswordReset(ctx context.Context, body ConfirmPasswordR
 	return c.Client.Do(req)
 }
 
-// GetReadiness Can it serve
+// GetReadiness Check that the server is ready
 //
-// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
+// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 //
 // Corresponds with GET /readyz (the `GetReadiness` operationId).
 func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1778,31 +1767,31 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// CreateTokenWithBody Log in, or refresh a login
+// CreateTokenWithBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
-//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-//     refresh token is used once: keep the new one. Sending the old one again within a few
-//     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-//     theft and the session ends.
-//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+//     refresh token is valid for one use: store the new one. Sending the old one again within a few
+//     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+//     ends the session.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
 //
-// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-// for the addresses that the account has logged in from before, so that a stranger's guesses do
-// not lock its owner out.
+// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+// which the account has logged in before have a counter of their own, so that a stranger's guesses
+// do not lock its owner out.
 //
-// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
-// A person's login need not name a client. An OAuth library that must name one says
+// A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -1823,31 +1812,31 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
-// CreateTokenWithFormdataBody Log in, or refresh a login
+// CreateTokenWithFormdataBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
-//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-//     refresh token is used once: keep the new one. Sending the old one again within a few
-//     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-//     theft and the session ends.
-//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+//     refresh token is valid for one use: store the new one. Sending the old one again within a few
+//     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+//     ends the session.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
 //
-// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-// for the addresses that the account has logged in from before, so that a stranger's guesses do
-// not lock its owner out.
+// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+// which the account has logged in before have a counter of their own, so that a stranger's guesses
+// do not lock its owner out.
 //
-// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
-// A person's login need not name a client. An OAuth library that must name one says
+// A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -1870,16 +1859,16 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 
 // IntrospectTokenWithBody Look a token up
 //
-// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret in the
-// `Authorization: Basic` header.
+// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+// with its id and secret in the `Authorization: Basic` header.
 //
 // A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
-// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-// Compare the `scope` of the answer with the scopes that your operation needs.
+// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+// Compare the `scope` of the response with the scopes that your operation needs.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1898,16 +1887,16 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 
 // IntrospectTokenWithFormdataBody Look a token up
 //
-// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret in the
-// `Authorization: Basic` header.
+// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+// with its id and secret in the `Authorization: Basic` header.
 //
 // A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
-// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-// Compare the `scope` of the answer with the scopes that your operation needs.
+// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+// Compare the `scope` of the response with the scopes that your operation needs.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1926,13 +1915,13 @@ func (c *Client) IntrospectTokenWithFormdataBody(ctx context.Context, body Intro
 
 // RevokeTokenWithBody Log out with a token
 //
-// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-// already revoked is also 200, because it is gone either way.
+// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+// of that session. An unknown, expired or already revoked token is also 200, because it is not
+// valid either way.
 //
-// A token that was issued to a service client is ended by that client alone, which sends its id
-// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+// A token that was issued to a service client can be revoked only by that client, which sends its id
+// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+// client, gets `invalid_grant`, and the token stays valid (§2.1).
 //
 // Takes any type of body and a specified content type.
 //
@@ -1951,13 +1940,13 @@ func (c *Client) RevokeTokenWithBody(ctx context.Context, contentType string, bo
 
 // RevokeTokenWithFormdataBody Log out with a token
 //
-// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-// already revoked is also 200, because it is gone either way.
+// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+// of that session. An unknown, expired or already revoked token is also 200, because it is not
+// valid either way.
 //
-// A token that was issued to a service client is ended by that client alone, which sends its id
-// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+// A token that was issued to a service client can be revoked only by that client, which sends its id
+// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+// client, gets `invalid_grant`, and the token stays valid (§2.1).
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1976,10 +1965,10 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 
 // ListUsers List the accounts
 //
-// Everybody's accounts, in the order of their usernames, a page at a time: `next_cursor` in the
-// answer, sent as `cursor`, gives the next page, which neither misses nor repeats an account
-// because others come and go. With `q`, first those whose username begins with it, then those
-// whose address alone does.
+// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
+// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
+// whose address does.
 //
 // Corresponds with GET /users (the `ListUsers` operationId).
 func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1996,14 +1985,14 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 
 // CreateUserWithBody Register an account
 //
-// Anyone may register while registration is open; when it is closed, the caller needs the scope
-// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-// is mailed there, so registering tells nobody whether an address is known.
+// Anyone may register while registration is open; while it is closed, the caller needs the scope
+// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+// that is mailed there, so registering does not reveal whether an address is known.
 //
-// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+// times as often. Callers with `users:write` are not counted.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2022,14 +2011,14 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 
 // CreateUser Register an account
 //
-// Anyone may register while registration is open; when it is closed, the caller needs the scope
-// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-// is mailed there, so registering tells nobody whether an address is known.
+// Anyone may register while registration is open; while it is closed, the caller needs the scope
+// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+// that is mailed there, so registering does not reveal whether an address is known.
 //
-// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+// times as often. Callers with `users:write` are not counted.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2048,9 +2037,9 @@ func (c *Client) CreateUser(ctx context.Context, body CreateUserJSONRequestBody,
 
 // DeleteMe Delete my account
 //
-// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+// Deletes the account and ends all its sessions immediately. This cannot be undone. It needs the scope
 // `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
-// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+// minutes. With an older one the response is 401 with the code `insufficient_user_authentication`
 // and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
 //
 // The server mails the owner if the address is confirmed, and reserves the username for 30 days:
@@ -2088,8 +2077,8 @@ func (c *Client) GetMe(ctx context.Context, reqEditors ...RequestEditorFn) (*htt
 
 // UpdateMeWithBody Change my profile
 //
-// Changes the fields that are given and keeps the others; `null` clears. The username, the
-// scopes and the account's state cannot be changed here.
+// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+// and the state of the account cannot be changed here.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2108,8 +2097,8 @@ func (c *Client) UpdateMeWithBody(ctx context.Context, contentType string, body 
 
 // UpdateMe Change my profile
 //
-// Changes the fields that are given and keeps the others; `null` clears. The username, the
-// scopes and the account's state cannot be changed here.
+// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+// and the state of the account cannot be changed here.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2128,12 +2117,12 @@ func (c *Client) UpdateMe(ctx context.Context, body UpdateMeJSONRequestBody, req
 
 // ChangeEmailWithBody Change my e-mail address
 //
-// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 //
-// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-// answer is the same too.
+// If another account has confirmed the address, its owner is notified instead; the response is the same.
+// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+// the response is the same too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2152,12 +2141,12 @@ func (c *Client) ChangeEmailWithBody(ctx context.Context, contentType string, bo
 
 // ChangeEmail Change my e-mail address
 //
-// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 //
-// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-// answer is the same too.
+// If another account has confirmed the address, its owner is notified instead; the response is the same.
+// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+// the response is the same too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2176,9 +2165,9 @@ func (c *Client) ChangeEmail(ctx context.Context, body ChangeEmailJSONRequestBod
 
 // RequestEmailVerification Mail me a code to confirm my address
 //
-// Registering has mailed one already; this is for who has lost it or let it expire. A further code replaces
-// the last one. An address gets one mail a minute, and after five has to wait for an hour: then nothing is
-// mailed, and the answer is the same.
+// Mails another code, if the one that was mailed at the registration is lost or has expired. The new code
+// replaces the last one. An address gets one mail a minute, and after five mails none for an hour: then
+// nothing is mailed, and the response is the same.
 //
 // Corresponds with POST /users/me/email/verification (the `RequestEmailVerification` operationId).
 func (c *Client) RequestEmailVerification(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2193,12 +2182,11 @@ func (c *Client) RequestEmailVerification(ctx context.Context, reqEditors ...Req
 	return c.Client.Do(req)
 }
 
-// ListMyEvents What happened to my account
+// ListMyEvents List my events
 //
-// The account's own record, the latest first: logins, refused ones, logouts, changes, and by whom.
-// `next_cursor` in the answer, sent as `cursor`, gives the next page, which neither misses nor
-// repeats an event because others happen meanwhile. A parameter that is not declared here is
-// refused, as is one that is given twice.
+// Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
+// made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
+// nor repeats an event if others happen meanwhile. Unknown and repeated parameters are refused.
 //
 // Corresponds with GET /users/me/events (the `ListMyEvents` operationId).
 func (c *Client) ListMyEvents(ctx context.Context, params *ListMyEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2215,8 +2203,8 @@ func (c *Client) ListMyEvents(ctx context.Context, params *ListMyEventsParams, r
 
 // ChangePasswordWithBody Change my password
 //
-// Takes the current password and a new one. Every other session of the account ends; the one
-// that made this call goes on.
+// Takes the current password and a new one. Every other session of the account ends; the current
+// one continues.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2235,8 +2223,8 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 
 // ChangePassword Change my password
 //
-// Takes the current password and a new one. Every other session of the account ends; the one
-// that made this call goes on.
+// Takes the current password and a new one. Every other session of the account ends; the current
+// one continues.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2270,9 +2258,9 @@ func (c *Client) EndSessions(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// ListSessions Where am I logged in
+// ListSessions List my sessions
 //
-// The account's sessions, the most recently used first. An account has at most 100.
+// Returns the account's sessions, the most recently used first. An account has at most 100.
 //
 // Corresponds with GET /users/me/sessions (the `ListSessions` operationId).
 func (c *Client) ListSessions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2289,8 +2277,8 @@ func (c *Client) ListSessions(ctx context.Context, reqEditors ...RequestEditorFn
 
 // EndSession Log out one session
 //
-// Ends one session of the caller's own account: its access and refresh tokens stop working here
-// at the next request.
+// Ends one session of the caller's own account. Sesame refuses its access and refresh tokens from the
+// next request on.
 //
 // Corresponds with DELETE /users/me/sessions/{session_id} (the `EndSession` operationId).
 func (c *Client) EndSession(ctx context.Context, sessionID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2307,10 +2295,10 @@ func (c *Client) EndSession(ctx context.Context, sessionID openapi_types.UUID, r
 
 // DeleteUser Delete an account
 //
-// Deletes the account and ends all its sessions, at once and for good. The last administrator
-// cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
-// username for 30 days, during which administrators alone can use it again.
+// Deletes the account and ends all its sessions immediately. This cannot be undone. The last
+// administrator cannot be deleted: 409. Deleting your own account needs a login that is not older than
+// ten minutes, as for `deleteMe`. The server mails the owner if the address is confirmed, and reserves
+// the username for 30 days, during which only administrators can use it again.
 //
 // Corresponds with DELETE /users/{user_id} (the `DeleteUser` operationId).
 func (c *Client) DeleteUser(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2327,7 +2315,7 @@ func (c *Client) DeleteUser(ctx context.Context, userID openapi_types.UUID, reqE
 
 // GetUser Read an account
 //
-// Anybody's account, as it is now.
+// Returns one account, as it is now.
 //
 // Corresponds with GET /users/{user_id} (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2344,9 +2332,9 @@ func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEdit
 
 // UpdateUserWithBody Change an account
 //
-// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-// account's tokens say. A new address is a claim until its owner confirms it.
+// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -2368,9 +2356,9 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 
 // UpdateUser Change an account
 //
-// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-// account's tokens say. A new address is a claim until its owner confirms it.
+// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -3472,21 +3460,21 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetKeysWithResponse The keys that verify our tokens
+	// GetKeysWithResponse Read the public signing keys
 	//
-	// The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
-	// `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-	// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
-	// that is kept for no longer than its `Cache-Control` says has it in time.
+	// Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
+	// `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
+	// unknown `kid`. A new key is published here ten minutes before it signs, so a set that is cached no
+	// longer than its `Cache-Control` allows contains it in time.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetKeys` operationId).
 	GetKeysWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKeysResponse, error)
 
-	// GetMetadataWithResponse What this server can do
+	// GetMetadataWithResponse Read the server metadata
 	//
-	// The authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
+	// Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3495,17 +3483,16 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 	//
-	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+	// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+	// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 	//
-	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-	// password, leaves the code as it was. An account without a password can use a password reset instead, which
-	// confirms the address too.
+	// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+	// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+	// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+	// use the code. For an account without a password use a password reset instead, which confirms the address too.
 	//
 	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-	// page of yours. Opening it uses nothing, so that scanners of mail may.
+	// page of yours. Opening it does not use the code, because mail scanners open links too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3514,37 +3501,36 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmEmailWithResponse Confirm an e-mail address
 	//
-	// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-	// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+	// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+	// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 	//
-	// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-	// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-	// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-	// password, leaves the code as it was. An account without a password can use a password reset instead, which
-	// confirms the address too.
+	// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+	// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+	// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+	// use the code. For an account without a password use a password reset instead, which confirms the address too.
 	//
 	// The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-	// page of yours. Opening it uses nothing, so that scanners of mail may.
+	// page of yours. Opening it does not use the code, because mail scanners open links too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /email-verifications/confirm (the `ConfirmEmail` operationId).
 	ConfirmEmailWithResponse(ctx context.Context, body ConfirmEmailJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmEmailResponse, error)
 
-	// ListEventsWithResponse What happened to all accounts
+	// ListEventsWithResponse List all events
 	//
-	// Everybody's record, the latest first, with what belongs to no account: refused logins with names
-	// that do not exist, service clients, keys. An event outlives its account. It is read in pages as
-	// `listMyEvents` is.
+	// Returns the events of all accounts, the latest first, and those that belong to no account: refused
+	// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
+	// `listMyEvents`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /events (the `ListEvents` operationId).
 	ListEventsWithResponse(ctx context.Context, params *ListEventsParams, reqEditors ...RequestEditorFn) (*ListEventsResponse, error)
 
-	// GetHealthWithResponse Is the process alive
+	// GetHealthWithResponse Check that the process runs
 	//
-	// Answers as long as the process runs. It looks at nothing else, the database included.
+	// Returns 200 as long as the process runs. It checks nothing else, not even the database.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3553,11 +3539,10 @@ type ClientWithResponsesInterface interface {
 
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 	//
-	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-	// of the last one is valid.
+	// The code resets the password of any enabled account that has the address: the account that has confirmed it
+	// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+	// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+	// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3566,11 +3551,10 @@ type ClientWithResponsesInterface interface {
 
 	// RequestPasswordResetWithResponse Mail me a code to choose a new password
 	//
-	// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-	// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-	// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-	// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-	// of the last one is valid.
+	// The code resets the password of any enabled account that has the address: the account that has confirmed it
+	// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+	// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+	// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3579,16 +3563,16 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithBodyWithResponse Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-	// refused leaves the code as it was.
+	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+	// refused password does not use the code.
 	//
-	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+	// is 422 `account_required`, which names up to ten of them and does not use the code.
 	//
 	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
-	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+	// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3597,56 +3581,56 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmPasswordResetWithResponse Choose a new password
 	//
-	// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-	// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-	// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-	// refused leaves the code as it was.
+	// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+	// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+	// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+	// refused password does not use the code.
 	//
-	// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-	// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+	// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+	// is 422 `account_required`, which names up to ten of them and does not use the code.
 	//
 	// The link in the mail opens a page of this server that asks for the account and the new password, or, with
-	// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+	// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /password-resets/confirm (the `ConfirmPasswordReset` operationId).
 	ConfirmPasswordResetWithResponse(ctx context.Context, body ConfirmPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmPasswordResetResponse, error)
 
-	// GetReadinessWithResponse Can it serve
+	// GetReadinessWithResponse Check that the server is ready
 	//
-	// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
+	// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
-	// CreateTokenWithBodyWithResponse Log in, or refresh a login
+	// CreateTokenWithBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username.
-	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-	//   refresh token is used once: keep the new one. Sending the old one again within a few
-	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-	//   theft and the session ends.
-	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
+	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+	//   ends the session.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-	// for the addresses that the account has logged in from before, so that a stranger's guesses do
-	// not lock its owner out.
+	// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+	// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+	// which the account has logged in before have a counter of their own, so that a stranger's guesses
+	// do not lock its owner out.
 	//
-	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
-	// A person's login need not name a client. An OAuth library that must name one says
+	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -3657,31 +3641,31 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /token (the `CreateToken` operationId).
 	CreateTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateTokenResponse, error)
 
-	// CreateTokenWithFormdataBodyWithResponse Log in, or refresh a login
+	// CreateTokenWithFormdataBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 	// appear once.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username.
-	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-	//   refresh token is used once: keep the new one. Sending the old one again within a few
-	//   seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-	//   theft and the session ends.
-	// - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
+	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+	//   ends the session.
+	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
 	//
-	// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-	// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-	// for the addresses that the account has logged in from before, so that a stranger's guesses do
-	// not lock its owner out.
+	// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+	// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+	// which the account has logged in before have a counter of their own, so that a stranger's guesses
+	// do not lock its owner out.
 	//
-	// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-	// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-	// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+	// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
-	// A person's login need not name a client. An OAuth library that must name one says
+	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -3694,16 +3678,16 @@ type ClientWithResponsesInterface interface {
 
 	// IntrospectTokenWithBodyWithResponse Look a token up
 	//
-	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret in the
-	// `Authorization: Basic` header.
+	// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+	// with its id and secret in the `Authorization: Basic` header.
 	//
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
-	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-	// Compare the `scope` of the answer with the scopes that your operation needs.
+	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+	// Compare the `scope` of the response with the scopes that your operation needs.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3712,16 +3696,16 @@ type ClientWithResponsesInterface interface {
 
 	// IntrospectTokenWithFormdataBodyWithResponse Look a token up
 	//
-	// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-	// disabled accounts at once. Only a service client may ask, with its id and secret in the
-	// `Authorization: Basic` header.
+	// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+	// with its id and secret in the `Authorization: Basic` header.
 	//
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-	// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
-	// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-	// Compare the `scope` of the answer with the scopes that your operation needs.
+	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+	// Compare the `scope` of the response with the scopes that your operation needs.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3730,13 +3714,13 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeTokenWithBodyWithResponse Log out with a token
 	//
-	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-	// already revoked is also 200, because it is gone either way.
+	// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+	// of that session. An unknown, expired or already revoked token is also 200, because it is not
+	// valid either way.
 	//
-	// A token that was issued to a service client is ended by that client alone, which sends its id
-	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+	// A token that was issued to a service client can be revoked only by that client, which sends its id
+	// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+	// client, gets `invalid_grant`, and the token stays valid (§2.1).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3745,13 +3729,13 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeTokenWithFormdataBodyWithResponse Log out with a token
 	//
-	// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-	// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-	// already revoked is also 200, because it is gone either way.
+	// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+	// of that session. An unknown, expired or already revoked token is also 200, because it is not
+	// valid either way.
 	//
-	// A token that was issued to a service client is ended by that client alone, which sends its id
-	// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-	// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+	// A token that was issued to a service client can be revoked only by that client, which sends its id
+	// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+	// client, gets `invalid_grant`, and the token stays valid (§2.1).
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3760,10 +3744,10 @@ type ClientWithResponsesInterface interface {
 
 	// ListUsersWithResponse List the accounts
 	//
-	// Everybody's accounts, in the order of their usernames, a page at a time: `next_cursor` in the
-	// answer, sent as `cursor`, gives the next page, which neither misses nor repeats an account
-	// because others come and go. With `q`, first those whose username begins with it, then those
-	// whose address alone does.
+	// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+	// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
+	// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
+	// whose address does.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3772,14 +3756,14 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithBodyWithResponse Register an account
 	//
-	// Anyone may register while registration is open; when it is closed, the caller needs the scope
-	// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-	// is mailed there, so registering tells nobody whether an address is known.
+	// Anyone may register while registration is open; while it is closed, the caller needs the scope
+	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+	// that is mailed there, so registering does not reveal whether an address is known.
 	//
-	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+	// times as often. Callers with `users:write` are not counted.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3788,14 +3772,14 @@ type ClientWithResponsesInterface interface {
 
 	// CreateUserWithResponse Register an account
 	//
-	// Anyone may register while registration is open; when it is closed, the caller needs the scope
-	// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-	// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-	// is mailed there, so registering tells nobody whether an address is known.
+	// Anyone may register while registration is open; while it is closed, the caller needs the scope
+	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+	// that is mailed there, so registering does not reveal whether an address is known.
 	//
-	// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-	// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-	// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+	// times as often. Callers with `users:write` are not counted.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3804,9 +3788,9 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteMeWithResponse Delete my account
 	//
-	// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+	// Deletes the account and ends all its sessions immediately. This cannot be undone. It needs the scope
 	// `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
-	// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+	// minutes. With an older one the response is 401 with the code `insufficient_user_authentication`
 	// and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
 	//
 	// The server mails the owner if the address is confirmed, and reserves the username for 30 days:
@@ -3828,8 +3812,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateMeWithBodyWithResponse Change my profile
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. The username, the
-	// scopes and the account's state cannot be changed here.
+	// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+	// and the state of the account cannot be changed here.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3838,8 +3822,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateMeWithResponse Change my profile
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. The username, the
-	// scopes and the account's state cannot be changed here.
+	// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+	// and the state of the account cannot be changed here.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3848,12 +3832,12 @@ type ClientWithResponsesInterface interface {
 
 	// ChangeEmailWithBodyWithResponse Change my e-mail address
 	//
-	// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-	// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 	//
-	// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-	// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-	// answer is the same too.
+	// If another account has confirmed the address, its owner is notified instead; the response is the same.
+	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+	// the response is the same too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3862,12 +3846,12 @@ type ClientWithResponsesInterface interface {
 
 	// ChangeEmailWithResponse Change my e-mail address
 	//
-	// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-	// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+	// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+	// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 	//
-	// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-	// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-	// answer is the same too.
+	// If another account has confirmed the address, its owner is notified instead; the response is the same.
+	// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+	// the response is the same too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3876,21 +3860,20 @@ type ClientWithResponsesInterface interface {
 
 	// RequestEmailVerificationWithResponse Mail me a code to confirm my address
 	//
-	// Registering has mailed one already; this is for who has lost it or let it expire. A further code replaces
-	// the last one. An address gets one mail a minute, and after five has to wait for an hour: then nothing is
-	// mailed, and the answer is the same.
+	// Mails another code, if the one that was mailed at the registration is lost or has expired. The new code
+	// replaces the last one. An address gets one mail a minute, and after five mails none for an hour: then
+	// nothing is mailed, and the response is the same.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/me/email/verification (the `RequestEmailVerification` operationId).
 	RequestEmailVerificationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RequestEmailVerificationResponse, error)
 
-	// ListMyEventsWithResponse What happened to my account
+	// ListMyEventsWithResponse List my events
 	//
-	// The account's own record, the latest first: logins, refused ones, logouts, changes, and by whom.
-	// `next_cursor` in the answer, sent as `cursor`, gives the next page, which neither misses nor
-	// repeats an event because others happen meanwhile. A parameter that is not declared here is
-	// refused, as is one that is given twice.
+	// Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
+	// made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
+	// nor repeats an event if others happen meanwhile. Unknown and repeated parameters are refused.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3899,8 +3882,8 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithBodyWithResponse Change my password
 	//
-	// Takes the current password and a new one. Every other session of the account ends; the one
-	// that made this call goes on.
+	// Takes the current password and a new one. Every other session of the account ends; the current
+	// one continues.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3909,8 +3892,8 @@ type ClientWithResponsesInterface interface {
 
 	// ChangePasswordWithResponse Change my password
 	//
-	// Takes the current password and a new one. Every other session of the account ends; the one
-	// that made this call goes on.
+	// Takes the current password and a new one. Every other session of the account ends; the current
+	// one continues.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3926,9 +3909,9 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /users/me/sessions (the `EndSessions` operationId).
 	EndSessionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*EndSessionsResponse, error)
 
-	// ListSessionsWithResponse Where am I logged in
+	// ListSessionsWithResponse List my sessions
 	//
-	// The account's sessions, the most recently used first. An account has at most 100.
+	// Returns the account's sessions, the most recently used first. An account has at most 100.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3937,8 +3920,8 @@ type ClientWithResponsesInterface interface {
 
 	// EndSessionWithResponse Log out one session
 	//
-	// Ends one session of the caller's own account: its access and refresh tokens stop working here
-	// at the next request.
+	// Ends one session of the caller's own account. Sesame refuses its access and refresh tokens from the
+	// next request on.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3947,10 +3930,10 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteUserWithResponse Delete an account
 	//
-	// Deletes the account and ends all its sessions, at once and for good. The last administrator
-	// cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-	// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
-	// username for 30 days, during which administrators alone can use it again.
+	// Deletes the account and ends all its sessions immediately. This cannot be undone. The last
+	// administrator cannot be deleted: 409. Deleting your own account needs a login that is not older than
+	// ten minutes, as for `deleteMe`. The server mails the owner if the address is confirmed, and reserves
+	// the username for 30 days, during which only administrators can use it again.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3959,7 +3942,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetUserWithResponse Read an account
 	//
-	// Anybody's account, as it is now.
+	// Returns one account, as it is now.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3968,9 +3951,9 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change an account
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-	// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-	// account's tokens say. A new address is a claim until its owner confirms it.
+	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -3982,9 +3965,9 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change an account
 	//
-	// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-	// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-	// account's tokens say. A new address is a claim until its owner confirms it.
+	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
 	// disabled nor lose that scope: 409.
@@ -6699,12 +6682,12 @@ func (r UpdateUserResponse) ContentType() string {
 	return ""
 }
 
-// GetKeysWithResponse The keys that verify our tokens
+// GetKeysWithResponse Read the public signing keys
 //
-// The public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
-// `kid` is the RFC 7638 thumbprint of the key. Fetch the set again when a token names a `kid`
-// that you do not know: keys rotate. A new one is here ten minutes before it signs, so a set
-// that is kept for no longer than its `Cache-Control` says has it in time.
+// Returns the public signing keys as a JSON Web Key Set (RFC 7517). Access tokens are JWTs per RFC 9068;
+// `kid` is the RFC 7638 thumbprint of the key. Keys rotate: fetch the set again when a token has an
+// unknown `kid`. A new key is published here ten minutes before it signs, so a set that is cached no
+// longer than its `Cache-Control` allows contains it in time.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6717,9 +6700,9 @@ func (c *ClientWithResponses) GetKeysWithResponse(ctx context.Context, reqEditor
 	return ParseGetKeysResponse(rsp)
 }
 
-// GetMetadataWithResponse What this server can do
+// GetMetadataWithResponse Read the server metadata
 //
-// The authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
+// Returns the authorization server's metadata (RFC 8414). `issuer` is the `iss` of every access token.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6734,17 +6717,16 @@ func (c *ClientWithResponses) GetMetadataWithResponse(ctx context.Context, reqEd
 
 // ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 //
-// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 //
-// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-// password, leaves the code as it was. An account without a password can use a password reset instead, which
-// confirms the address too.
+// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+// use the code. For an account without a password use a password reset instead, which confirms the address too.
 //
 // The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-// page of yours. Opening it uses nothing, so that scanners of mail may.
+// page of yours. Opening it does not use the code, because mail scanners open links too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6759,17 +6741,16 @@ func (c *ClientWithResponses) ConfirmEmailWithBodyWithResponse(ctx context.Conte
 
 // ConfirmEmailWithResponse Confirm an e-mail address
 //
-// Uses the code of a mail: its address is the account's from now on, logs in like the username, and is
-// nobody else's. It works once, within a day. Other accounts that merely claim the same address lose it.
+// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
+// account can confirm it. The code works once, within a day. Other accounts that only claim the address lose it.
 //
-// The code proves who reads the mails of the address. That the account is theirs as well, the request proves
-// with an access token of that account that has `me:write`, or with `password`, the account's. So nobody can
-// be made to confirm their address for the account of a stranger. A request without either, or with a wrong
-// password, leaves the code as it was. An account without a password can use a password reset instead, which
-// confirms the address too.
+// The code proves access to the mailbox. The request must also prove ownership of the account, with an access
+// token of that account that has `me:write`, or with its `password`. Otherwise a person could be tricked into
+// confirming their address for a stranger's account. A request with neither, or with a wrong password, does not
+// use the code. For an account without a password use a password reset instead, which confirms the address too.
 //
 // The link in the mail opens a page of this server that asks for the password, or, with `SESAME_VERIFY_URL`, a
-// page of yours. Opening it uses nothing, so that scanners of mail may.
+// page of yours. Opening it does not use the code, because mail scanners open links too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6782,11 +6763,11 @@ func (c *ClientWithResponses) ConfirmEmailWithResponse(ctx context.Context, body
 	return ParseConfirmEmailResponse(rsp)
 }
 
-// ListEventsWithResponse What happened to all accounts
+// ListEventsWithResponse List all events
 //
-// Everybody's record, the latest first, with what belongs to no account: refused logins with names
-// that do not exist, service clients, keys. An event outlives its account. It is read in pages as
-// `listMyEvents` is.
+// Returns the events of all accounts, the latest first, and those that belong to no account: refused
+// logins with unknown names, service clients, keys. Events outlive their account. Pages work as for
+// `listMyEvents`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6799,9 +6780,9 @@ func (c *ClientWithResponses) ListEventsWithResponse(ctx context.Context, params
 	return ParseListEventsResponse(rsp)
 }
 
-// GetHealthWithResponse Is the process alive
+// GetHealthWithResponse Check that the process runs
 //
-// Answers as long as the process runs. It looks at nothing else, the database included.
+// Returns 200 as long as the process runs. It checks nothing else, not even the database.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6816,11 +6797,10 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 
 // RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 //
-// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-// of the last one is valid.
+// The code resets the password of any enabled account that has the address: the account that has confirmed it
+// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6835,11 +6815,10 @@ func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx conte
 
 // RequestPasswordResetWithResponse Mail me a code to choose a new password
 //
-// The code goes to the address, and resets the password of any enabled account that has it: the account that has
-// confirmed it and those whose address an operator gave, or, where no enabled account has confirmed it, every
-// account that claims it. Whether there is such an account is not told, neither by the answer nor by the time
-// that it takes. An address gets one mail a minute, and after five has to wait for an hour, in which the code
-// of the last one is valid.
+// The code resets the password of any enabled account that has the address: the account that has confirmed it
+// and those that got it from an operator, or, if no enabled account has confirmed it, also every account that
+// claims it. Neither the response nor its time reveals whether there is such an account. An address gets one
+// mail a minute, and after five mails none for an hour, during which the code of the last mail is valid.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6854,16 +6833,16 @@ func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Conte
 
 // ConfirmPasswordResetWithBodyWithResponse Choose a new password
 //
-// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-// refused leaves the code as it was.
+// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+// refused password does not use the code.
 //
-// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+// is 422 `account_required`, which names up to ten of them and does not use the code.
 //
 // The link in the mail opens a page of this server that asks for the account and the new password, or, with
-// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6878,16 +6857,16 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithBodyWithResponse(ctx conte
 
 // ConfirmPasswordResetWithResponse Choose a new password
 //
-// Uses the code of a mail, once, within an hour, and ends every other code of this kind for the address. Every
-// session of the account ends, and nobody is logged in; the owner is told by mail. Whoever has the code reads
-// the mails of the address, so it is confirmed too, unless another account has confirmed it. A password that is
-// refused leaves the code as it was.
+// Sets a new password with a mailed code, which works once, within an hour, and revokes every other reset code
+// for the address. Every session of the account ends, and no new one starts; the owner is notified by mail. The
+// code proves access to the mailbox, so the address is confirmed too, unless another account has confirmed it. A
+// refused password does not use the code.
 //
-// Where several accounts have the address, `username` says which one is meant. Without it, or with another, the
-// answer is 422 `account_required`, which names up to ten of them, and leaves the code as it was.
+// If several accounts have the address, `username` chooses one. Without it, or with an unknown one, the response
+// is 422 `account_required`, which names up to ten of them and does not use the code.
 //
 // The link in the mail opens a page of this server that asks for the account and the new password, or, with
-// `SESAME_RESET_URL`, a page of yours. Opening it uses nothing.
+// `SESAME_RESET_URL`, a page of yours. Opening it does not use the code.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -6900,9 +6879,9 @@ func (c *ClientWithResponses) ConfirmPasswordResetWithResponse(ctx context.Conte
 	return ParseConfirmPasswordResetResponse(rsp)
 }
 
-// GetReadinessWithResponse Can it serve
+// GetReadinessWithResponse Check that the server is ready
 //
-// 503 while the database cannot be reached or written, and from the moment a shutdown begins.
+// Returns 503 while the database cannot be reached or written to, and once a shutdown has begun.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -6915,31 +6894,31 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
-// CreateTokenWithBodyWithResponse Log in, or refresh a login
+// CreateTokenWithBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
-//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-//     refresh token is used once: keep the new one. Sending the old one again within a few
-//     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-//     theft and the session ends.
-//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+//     refresh token is valid for one use: store the new one. Sending the old one again within a few
+//     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+//     ends the session.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
 //
-// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-// for the addresses that the account has logged in from before, so that a stranger's guesses do
-// not lock its owner out.
+// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+// which the account has logged in before have a counter of their own, so that a stranger's guesses
+// do not lock its owner out.
 //
-// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
-// A person's login need not name a client. An OAuth library that must name one says
+// A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -6956,31 +6935,31 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 	return ParseCreateTokenResponse(rsp)
 }
 
-// CreateTokenWithFormdataBodyWithResponse Log in, or refresh a login
+// CreateTokenWithFormdataBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
 // appear once.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username.
-//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and answers with a new pair. Every
-//     refresh token is used once: keep the new one. Sending the old one again within a few
-//     seconds (a lost answer, two tabs) gives the same new one; later than that, it is taken for
-//     theft and the session ends.
-//   - `grant_type=client_credentials` (§4.4) is for a service client, which is made with
+//   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
+//     refresh token is valid for one use: store the new one. Sending the old one again within a few
+//     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
+//     ends the session.
+//   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
 //
-// After five wrong passwords the next try has to wait, for a second at first and for 15 minutes
-// at most: until then the answer is 429, and `Retry-After` says for how long. It is counted apart
-// for the addresses that the account has logged in from before, so that a stranger's guesses do
-// not lock its owner out.
+// After five wrong passwords the next try has to wait, one second at first and 15 minutes at most:
+// until then the response is 429, and `Retry-After` says how long to wait. Network addresses from
+// which the account has logged in before have a counter of their own, so that a stranger's guesses
+// do not lock its owner out.
 //
-// Without `scope` a person's token gets `me:read me:write`, and a client's all that the client
-// has. Asking for more gives the part that is there, and `scope` in the answer says which.
-// `me:delete`, which `deleteMe` needs, is in no token unless the login asks for it by name.
+// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
+// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
+// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
-// A person's login need not name a client. An OAuth library that must name one says
+// A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
@@ -6999,16 +6978,16 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 
 // IntrospectTokenWithBodyWithResponse Look a token up
 //
-// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret in the
-// `Authorization: Basic` header.
+// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+// with its id and secret in the `Authorization: Basic` header.
 //
 // A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
-// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-// Compare the `scope` of the answer with the scopes that your operation needs.
+// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+// Compare the `scope` of the response with the scopes that your operation needs.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7023,16 +7002,16 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 
 // IntrospectTokenWithFormdataBodyWithResponse Look a token up
 //
-// RFC 7662, for a service that would rather ask than verify: the answer knows of logouts and
-// disabled accounts at once. Only a service client may ask, with its id and secret in the
-// `Authorization: Basic` header.
+// Returns the current state of a token (RFC 7662), for services that do not verify tokens themselves.
+// The response reflects logouts and disabled accounts at once. Only a service client may call this,
+// with its id and secret in the `Authorization: Basic` header.
 //
 // A client may look up every access token, and the refresh tokens that were issued to itself. Any other
-// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Look
-// at `token_type` before you let anybody in: a refresh token is `refresh_token` there.
+// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
-// A `scope` in the form, by which some servers narrow the answer, is refused with `invalid_request`.
-// Compare the `scope` of the answer with the scopes that your operation needs.
+// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
+// Compare the `scope` of the response with the scopes that your operation needs.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7047,13 +7026,13 @@ func (c *ClientWithResponses) IntrospectTokenWithFormdataBodyWithResponse(ctx co
 
 // RevokeTokenWithBodyWithResponse Log out with a token
 //
-// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-// already revoked is also 200, because it is gone either way.
+// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+// of that session. An unknown, expired or already revoked token is also 200, because it is not
+// valid either way.
 //
-// A token that was issued to a service client is ended by that client alone, which sends its id
-// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+// A token that was issued to a service client can be revoked only by that client, which sends its id
+// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+// client, gets `invalid_grant`, and the token stays valid (§2.1).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7068,13 +7047,13 @@ func (c *ClientWithResponses) RevokeTokenWithBodyWithResponse(ctx context.Contex
 
 // RevokeTokenWithFormdataBodyWithResponse Log out with a token
 //
-// RFC 7009. Whoever holds a token may end it: give an access or a refresh token, and the session
-// that it belongs to ends, with every token of that session. A token that is unknown, expired or
-// already revoked is also 200, because it is gone either way.
+// Revokes a token (RFC 7009). Send an access or a refresh token: its session ends, with every token
+// of that session. An unknown, expired or already revoked token is also 200, because it is not
+// valid either way.
 //
-// A token that was issued to a service client is ended by that client alone, which sends its id
-// and secret as it does to `POST /token`. Anybody else, and a client with a token that is not
-// its own, gets `invalid_grant`, and the token stays as it is (§2.1).
+// A token that was issued to a service client can be revoked only by that client, which sends its id
+// and secret as it does to `POST /token`. Any other caller, and a client with the token of another
+// client, gets `invalid_grant`, and the token stays valid (§2.1).
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7089,10 +7068,10 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 
 // ListUsersWithResponse List the accounts
 //
-// Everybody's accounts, in the order of their usernames, a page at a time: `next_cursor` in the
-// answer, sent as `cursor`, gives the next page, which neither misses nor repeats an account
-// because others come and go. With `q`, first those whose username begins with it, then those
-// whose address alone does.
+// Returns all accounts in the order of their usernames, one page at a time. Send `next_cursor` of the
+// response as `cursor` to get the next page, which neither misses nor repeats an account if others are
+// created or deleted meanwhile. With `q`, accounts whose username begins with it come first, then those
+// whose address does.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7107,14 +7086,14 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 
 // CreateUserWithBodyWithResponse Register an account
 //
-// Anyone may register while registration is open; when it is closed, the caller needs the scope
-// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-// is mailed there, so registering tells nobody whether an address is known.
+// Anyone may register while registration is open; while it is closed, the caller needs the scope
+// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+// that is mailed there, so registering does not reveal whether an address is known.
 //
-// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+// times as often. Callers with `users:write` are not counted.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7129,14 +7108,14 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 
 // CreateUserWithResponse Register an account
 //
-// Anyone may register while registration is open; when it is closed, the caller needs the scope
-// `users:write`. The username is the identity: it is unique whatever its letter case or width,
-// and holds no `@`. The e-mail address is only a claim until its owner confirms it, with a code that
-// is mailed there, so registering tells nobody whether an address is known.
+// Anyone may register while registration is open; while it is closed, the caller needs the scope
+// `users:write`. The username identifies the account: it is unique, regardless of letter case and
+// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
+// that is mailed there, so registering does not reveal whether an address is known.
 //
-// A network may try 60 times in an hour, or as often as the operator allows, whether or not an account
-// comes of it: then the answer is 429, and `Retry-After` says for how long. A network is an IPv4 address
-// or an IPv6 /64; a /48 may try ten times as often. Callers with `users:write` are not counted.
+// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
+// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
+// times as often. Callers with `users:write` are not counted.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7151,9 +7130,9 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, body C
 
 // DeleteMeWithResponse Delete my account
 //
-// Deletes the account and ends all its sessions, at once and for good. It needs the scope
+// Deletes the account and ends all its sessions immediately. This cannot be undone. It needs the scope
 // `me:delete`, which a login gets only if it asks for it, and a login that is not older than ten
-// minutes. With an older one the answer is 401 with the code `insufficient_user_authentication`
+// minutes. With an older one the response is 401 with the code `insufficient_user_authentication`
 // and `max_age=600` in the challenge (RFC 9470): log in again, then repeat the call.
 //
 // The server mails the owner if the address is confirmed, and reserves the username for 30 days:
@@ -7187,8 +7166,8 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, reqEditors 
 
 // UpdateMeWithBodyWithResponse Change my profile
 //
-// Changes the fields that are given and keeps the others; `null` clears. The username, the
-// scopes and the account's state cannot be changed here.
+// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+// and the state of the account cannot be changed here.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7203,8 +7182,8 @@ func (c *ClientWithResponses) UpdateMeWithBodyWithResponse(ctx context.Context, 
 
 // UpdateMeWithResponse Change my profile
 //
-// Changes the fields that are given and keeps the others; `null` clears. The username, the
-// scopes and the account's state cannot be changed here.
+// Changes the given fields and keeps the others; `null` clears a field. The username, the scopes
+// and the state of the account cannot be changed here.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7219,12 +7198,12 @@ func (c *ClientWithResponses) UpdateMeWithResponse(ctx context.Context, body Upd
 
 // ChangeEmailWithBodyWithResponse Change my e-mail address
 //
-// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 //
-// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-// answer is the same too.
+// If another account has confirmed the address, its owner is notified instead; the response is the same.
+// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+// the response is the same too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7239,12 +7218,12 @@ func (c *ClientWithResponses) ChangeEmailWithBodyWithResponse(ctx context.Contex
 
 // ChangeEmailWithResponse Change my e-mail address
 //
-// Mails a code to the new address, with which `POST /email-verifications/confirm` makes it the account's.
-// Until then everything stays as it is. The old address, if it was confirmed, is told of the change.
+// Mails a code to the new address. `POST /email-verifications/confirm` with that code changes the
+// account's address; until then it stays as it is. A confirmed old address is notified of the change.
 //
-// Where another account has confirmed the address, its owner is told instead; the answer is the same. An
-// address gets one mail a minute, and after five has to wait for an hour: then nothing is mailed, and the
-// answer is the same too.
+// If another account has confirmed the address, its owner is notified instead; the response is the same.
+// An address gets one mail a minute, and after five mails none for an hour: then nothing is mailed, and
+// the response is the same too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7259,9 +7238,9 @@ func (c *ClientWithResponses) ChangeEmailWithResponse(ctx context.Context, body 
 
 // RequestEmailVerificationWithResponse Mail me a code to confirm my address
 //
-// Registering has mailed one already; this is for who has lost it or let it expire. A further code replaces
-// the last one. An address gets one mail a minute, and after five has to wait for an hour: then nothing is
-// mailed, and the answer is the same.
+// Mails another code, if the one that was mailed at the registration is lost or has expired. The new code
+// replaces the last one. An address gets one mail a minute, and after five mails none for an hour: then
+// nothing is mailed, and the response is the same.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7274,12 +7253,11 @@ func (c *ClientWithResponses) RequestEmailVerificationWithResponse(ctx context.C
 	return ParseRequestEmailVerificationResponse(rsp)
 }
 
-// ListMyEventsWithResponse What happened to my account
+// ListMyEventsWithResponse List my events
 //
-// The account's own record, the latest first: logins, refused ones, logouts, changes, and by whom.
-// `next_cursor` in the answer, sent as `cursor`, gives the next page, which neither misses nor
-// repeats an event because others happen meanwhile. A parameter that is not declared here is
-// refused, as is one that is given twice.
+// Returns the account's own events, the latest first: logins, refused logins, logouts and changes, and who
+// made them. Send `next_cursor` of the response as `cursor` to get the next page, which neither misses
+// nor repeats an event if others happen meanwhile. Unknown and repeated parameters are refused.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7294,8 +7272,8 @@ func (c *ClientWithResponses) ListMyEventsWithResponse(ctx context.Context, para
 
 // ChangePasswordWithBodyWithResponse Change my password
 //
-// Takes the current password and a new one. Every other session of the account ends; the one
-// that made this call goes on.
+// Takes the current password and a new one. Every other session of the account ends; the current
+// one continues.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7310,8 +7288,8 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 
 // ChangePasswordWithResponse Change my password
 //
-// Takes the current password and a new one. Every other session of the account ends; the one
-// that made this call goes on.
+// Takes the current password and a new one. Every other session of the account ends; the current
+// one continues.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -7339,9 +7317,9 @@ func (c *ClientWithResponses) EndSessionsWithResponse(ctx context.Context, reqEd
 	return ParseEndSessionsResponse(rsp)
 }
 
-// ListSessionsWithResponse Where am I logged in
+// ListSessionsWithResponse List my sessions
 //
-// The account's sessions, the most recently used first. An account has at most 100.
+// Returns the account's sessions, the most recently used first. An account has at most 100.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7356,8 +7334,8 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, reqE
 
 // EndSessionWithResponse Log out one session
 //
-// Ends one session of the caller's own account: its access and refresh tokens stop working here
-// at the next request.
+// Ends one session of the caller's own account. Sesame refuses its access and refresh tokens from the
+// next request on.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7372,10 +7350,10 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, sessio
 
 // DeleteUserWithResponse Delete an account
 //
-// Deletes the account and ends all its sessions, at once and for good. The last administrator
-// cannot be deleted: 409. One's own account takes a login that is not older than ten minutes, as
-// `deleteMe` does. The server mails the owner if the address is confirmed, and reserves the
-// username for 30 days, during which administrators alone can use it again.
+// Deletes the account and ends all its sessions immediately. This cannot be undone. The last
+// administrator cannot be deleted: 409. Deleting your own account needs a login that is not older than
+// ten minutes, as for `deleteMe`. The server mails the owner if the address is confirmed, and reserves
+// the username for 30 days, during which only administrators can use it again.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7390,7 +7368,7 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID
 
 // GetUserWithResponse Read an account
 //
-// Anybody's account, as it is now.
+// Returns one account, as it is now.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -7405,9 +7383,9 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID op
 
 // UpdateUserWithBodyWithResponse Change an account
 //
-// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-// account's tokens say. A new address is a claim until its owner confirms it.
+// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.
@@ -7425,9 +7403,9 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change an account
 //
-// Changes the fields that are given and keeps the others; `null` clears. Disabling an account ends
-// its sessions at once. A scope that is taken away counts from the next request on, whatever the
-// account's tokens say. A new address is a claim until its owner confirms it.
+// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
 // disabled nor lose that scope: 409.

@@ -88,8 +88,8 @@ func TestUnfitMasterKeysAreRefused(t *testing.T) {
 		"a file with a short key":    {environment{"SESAME_MASTER_KEY_FILE": keyFile(t, "c2hvcnQ=", 0o600)}, random},
 		"no file":                    {environment{"SESAME_MASTER_KEY_FILE": filepath.Join(t.TempDir(), "none")}, "there is no master key file"},
 		"a directory":                {environment{"SESAME_MASTER_KEY_FILE": t.TempDir()}, "is a folder"},
-		"a key and a file":           {environment{"SESAME_MASTER_KEY": testKey(), "SESAME_MASTER_KEY_FILE": keyFile(t, testKey(), 0o600)}, "both given"},
-		"none with PostgreSQL":       {environment{"SESAME_DATABASE_URL": "postgres://u:db-secret@127.0.0.1:1/d"}, "SESAME_MASTER_KEY must be given"},
+		"a key and a file":           {environment{"SESAME_MASTER_KEY": testKey(), "SESAME_MASTER_KEY_FILE": keyFile(t, testKey(), 0o600)}, "both set"},
+		"none with PostgreSQL":       {environment{"SESAME_DATABASE_URL": "postgres://u:db-secret@127.0.0.1:1/d"}, "SESAME_MASTER_KEY is required with PostgreSQL"},
 		"PostgreSQL out of reach":    {environment{"SESAME_DATABASE_URL": "postgres://u:db-secret@127.0.0.1:1/d", "SESAME_MASTER_KEY": testKey()}, "127.0.0.1"},
 		"a folder that is not there": {environment{"SESAME_DATABASE_URL": "sqlite:" + t.TempDir() + "/no/db", "SESAME_MASTER_KEY": testKey()}, "the folder of the database"},
 	} {
