@@ -60,7 +60,7 @@ func (c *compiler) scopeList(scheme string, flow *openapi3.OAuthFlow, extension 
 	for _, item := range list {
 		scope, _ := item.(string)
 		if _, declared := flow.Scopes[scope]; !declared {
-			c.fault("the security scheme %s: %s names %q, which its flow does not declare", scheme, extension, item)
+			c.fault("the security scheme %s: %s names %v, which its flow does not declare", scheme, extension, item)
 		} else if !slices.Contains(*into, scope) {
 			*into = append(*into, scope)
 		}
