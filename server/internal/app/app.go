@@ -34,6 +34,9 @@ type Options struct {
 	Now       func() time.Time // default: time.Now
 	Log       *slog.Logger     // default: none
 	Warn      func(string)     // for what a person should know of a migration; default: Log
+	// ForTests makes password hashes cheap, and leaves out collections of garbage that suit a process with one server.
+	// No setting reaches it.
+	ForTests bool
 }
 
 // App is an open login server. Its settings are those in force.
@@ -145,7 +148,9 @@ func (a *App) Start(ctx context.Context) {
 			return err
 		})
 	})
-	a.workers.Go(freeStartMemory)
+	if !a.ForTests {
+		a.workers.Go(freeStartMemory)
+	}
 }
 
 // every calls a job now and then until the context ends, and logs its errors.
@@ -183,7 +188,11 @@ func (a *App) newHasher() (*password.Hasher, error) {
 			return nil, err
 		}
 	}
-	return password.New(a.PasswordHash, password.NewPolicy(a.PasswordMinLength.Value, breached))
+	policy := password.NewPolicy(a.PasswordMinLength.Value, breached)
+	if a.ForTests {
+		return password.NewForTests(a.PasswordHash, policy)
+	}
+	return password.New(a.PasswordHash, policy)
 }
 
 // newDispatcher makes what sends the mails in the outbox. It fails for templates that cannot be used.
