@@ -47,7 +47,7 @@ func (s *server) filled(t *testing.T, name, password string) int {
 func TestNamesThatNobodyHasCostWhatAccountsCost(t *testing.T) {
 	for engine, databaseURL := range engines {
 		t.Run(engine, func(t *testing.T) {
-			s := start(t, databaseURL(t))
+			s := start(t, databaseURL(t), realHashes)
 			if got := s.filled(t, "nobody", horse); got != 19 {
 				t.Errorf("without any account %d MiB are filled", got)
 			}

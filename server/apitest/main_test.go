@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"sesame"
+	"sesame/server/internal/app"
 	"sesame/server/internal/auth"
 	"sesame/server/internal/cli"
 	"sesame/server/internal/contract"
@@ -31,7 +32,8 @@ func TestMain(m *testing.M) {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()
 		os.Exit(cli.Run(ctx, os.Args[1:], cli.Env{
-			Getenv: os.Getenv, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now, ForTests: true,
+			Getenv: os.Getenv, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
+			Tests: app.Tests{CheapHashes: true, Every: 50 * time.Millisecond},
 		}))
 	}
 	var err error

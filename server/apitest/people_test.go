@@ -17,6 +17,9 @@ const (
 
 const horse = "a wooden horse"
 
+// newHash begins every hash that a server makes, unless realHashes is among its settings.
+const newHash = "$argon2id$v=19$m=8,t=1,p=1$"
+
 // register makes an account with that password.
 func (s *server) register(t *testing.T, username string) api.User {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"sesame/server/internal/app"
 	"sesame/server/internal/cli"
 )
 
@@ -21,6 +22,7 @@ type server struct {
 	url    string
 	dbURL  string
 	clock  *clock
+	hashes *gate
 	log    *lockedBuffer
 	client *http.Client
 	stop   func() int // ends the program and gives its exit code
@@ -52,14 +54,16 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 		name, value, _ := strings.Cut(s, "=")
 		environment[name] = value
 	}
-	s := &server{t: t, dbURL: databaseURL, clock: &clock{}, log: &lockedBuffer{}, client: &http.Client{
+	s := &server{t: t, dbURL: databaseURL, clock: &clock{}, hashes: &gate{}, log: &lockedBuffer{}, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 	ctx, cancel := context.WithCancel(context.Background())
 	output, exited := newLines(), make(chan int, 1)
 	go func() {
-		exited <- run(ctx, args, environment, cli.Env{Stdin: strings.NewReader(""), Stdout: output, Stderr: s.log, Now: s.clock.now})
+		exited <- run(ctx, args, environment, cli.Env{
+			Stdin: strings.NewReader(""), Stdout: output, Stderr: s.log, Now: s.clock.now, Tests: app.Tests{HashBegun: s.hashes.pass},
+		})
 		output.Close()
 	}()
 	s.stop = sync.OnceValue(func() int {
@@ -107,7 +111,7 @@ const realHashes = "real hashes"
 // run is cli.Run with an environment and cheap password hashes.
 func run(ctx context.Context, args []string, environment map[string]string, e cli.Env) int {
 	_, real := environment[realHashes]
-	e.ForTests = !real
+	e.Tests.CheapHashes, e.Tests.Every = !real, 50*time.Millisecond
 	e.Getenv = func(name string) string { return environment[name] }
 	for name, value := range environment {
 		e.Environ = append(e.Environ, name+"="+value)

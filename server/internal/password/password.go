@@ -50,29 +50,40 @@ type Hasher struct {
 	policy  *Policy
 	dummy   string
 	queue   *queue
-	collect bool // the garbage of each hash
+	collect bool   // the garbage of each hash
+	begun   func() // called when a hash begins
 }
 
 // New makes a Hasher for the scheme of that name, and for new passwords that the policy accepts.
 func New(name string, policy *Policy) (*Hasher, error) {
-	return newHasher(map[string]scheme{Argon2id: argon2Default, Bcrypt: bcryptDefault}, name, policy, true)
+	h, err := newHasher(map[string]scheme{Argon2id: argon2Default, Bcrypt: bcryptDefault}, name, policy)
+	if err == nil {
+		h.collect = true
+	}
+	return h, err
 }
 
 // NewForTests is New with hashes that cost next to nothing: a test suite would otherwise spend more than half of its
 // time on them. Everything else is the same: hashes of any other cost, those of New included, are verified and then
 // reported as outdated. Only Go code can ask for it; no setting does.
-func NewForTests(name string, policy *Policy) (*Hasher, error) {
-	return newHasher(map[string]scheme{Argon2id: argon2ForTests, Bcrypt: bcryptForTests}, name, policy, false)
+//
+// begun, if it is given, is called when a hash has got a core, and may keep that core busy.
+func NewForTests(name string, policy *Policy, begun func()) (*Hasher, error) {
+	h, err := newHasher(map[string]scheme{Argon2id: argon2ForTests, Bcrypt: bcryptForTests}, name, policy)
+	if err == nil && begun != nil {
+		h.begun = begun
+	}
+	return h, err
 }
 
-func newHasher(schemes map[string]scheme, name string, policy *Policy, collect bool) (*Hasher, error) {
+func newHasher(schemes map[string]scheme, name string, policy *Policy) (*Hasher, error) {
 	s, ok := schemes[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown password scheme %q", name)
 	}
 	return &Hasher{
 		scheme: s, policy: policy, dummy: s.dummy(),
-		queue: newQueue(runtime.GOMAXPROCS(0), queueSize, time.Now), collect: collect,
+		queue: newQueue(runtime.GOMAXPROCS(0), queueSize, time.Now), begun: func() {},
 	}, nil
 }
 
@@ -169,6 +180,7 @@ func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(
 	if err != nil {
 		return nil, err
 	}
+	h.begun()
 	return func() {
 		// The hash has left 19 MiB of garbage. Collected now, they serve the next hash; left to
 		// pile up, every hash would fault new pages in, for a tenth of its time, and memory would
