@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -176,15 +175,14 @@ func TestAcceptedPasswordsDoNotFloodTheRecord(t *testing.T) {
 // N6: a client that hangs up once its password was verified stops neither the login nor its record, and a queue
 // that is full by the time an old hash would be replaced keeps nobody from logging in.
 func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
-	for name, meanwhile := range map[string]func(ctx context.Context, hasher *password.Hasher, hangUp func()){
-		"the client hangs up": func(_ context.Context, _ *password.Hasher, hangUp func()) { hangUp() },
-		"the queue is full": func(ctx context.Context, hasher *password.Hasher, _ func()) {
-			for range 200 {
+	for name, meanwhile := range map[string]func(ctx context.Context, hasher *password.Hasher, hashes *gate, hangUp func()){
+		"the client hangs up": func(_ context.Context, _ *password.Hasher, _ *gate, hangUp func()) { hangUp() },
+		"the queue is full": func(ctx context.Context, hasher *password.Hasher, hashes *gate, _ func()) {
+			t.Cleanup(hashes.close())
+			for range queueSize + inProgress {
 				go hasher.Verify(ctx, network.Network{}, "", wrong)
 			}
-			for hasher.Busy(network.Network{}) == nil {
-				runtime.Gosched()
-			}
+			until(t, "the queue is full", func() bool { return hasher.Busy(network.Network{}) != nil })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +190,8 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 				c := castFor(t, s)
 				a := c.enter(t)
 				s.sql(t, `UPDATE users SET password_hash = '`+hashOf(t, password.Bcrypt, horse)+`' WHERE id = '`+a.userID+`'`)
-				hasher, err := password.New(password.Argon2id, password.NewPolicy(8, nil))
+				hashes := &gate{}
+				hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), hashes.pass)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -203,7 +202,7 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 					Scopes: domainScopes(), AccessTTL: time.Minute, RefreshIdle: time.Hour, RefreshTTL: time.Hour,
 					Now: func() time.Time {
 						if asks++; asks == 2 { // after the hash
-							meanwhile(t.Context(), hasher, hangUp)
+							meanwhile(t.Context(), hasher, hashes, hangUp)
 						}
 						return time.Now()
 					},
@@ -223,7 +222,7 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 
 func hashOf(t *testing.T, scheme, plain string) string {
 	t.Helper()
-	hasher, err := password.New(scheme, password.NewPolicy(8, nil))
+	hasher, err := password.NewForTests(scheme, password.NewPolicy(8, nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

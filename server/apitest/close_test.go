@@ -65,7 +65,7 @@ func untilWaiting(t *testing.T, function string, ended <-chan struct{}) {
 // answer, no mail, no writer of the database and none of the log. (Not in parallel: others' goroutines would be in
 // sight.)
 func TestNothingRunsAfterTheEnd(t *testing.T) {
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range engines {
 		t.Run(name, func(t *testing.T) {
 			url, post := databaseURL(t), smtptest.Start(t, "127.0.0.1:0", smtptest.Options{})
 			before := goroutines()
@@ -114,11 +114,8 @@ func TestStoppingWaitsForTheWorkers(t *testing.T) {
 func TestClosingWaitsForTheWriter(t *testing.T) {
 	before := goroutines()
 	url := sqliteURL(t)
-	db, err := store.Create(t.Context(), url)
+	db, err := store.Open(t.Context(), url)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err = db.Migrate(t.Context(), func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	file, _ := store.SQLitePath(url)
@@ -166,11 +163,8 @@ func TestWritesThatRaceWithTheEnd(t *testing.T) {
 	t.Parallel()
 	for range 10 {
 		url := sqliteURL(t)
-		db, err := store.Create(t.Context(), url)
+		db, err := store.Open(t.Context(), url)
 		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err = db.Migrate(t.Context(), func(string) {}); err != nil {
 			t.Fatal(err)
 		}
 		var writers sync.WaitGroup
@@ -211,7 +205,7 @@ func TestAClosedServiceStartsNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := castFor(t, s)
 		a := c.enter(t)
-		hasher, err := password.New(password.Argon2id, password.NewPolicy(8, nil))
+		hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,10 +29,7 @@ func fails(t *testing.T, stdin string, e environment, reason string, args ...str
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var out, errs bytes.Buffer
-	code := cli.Run(ctx, args, cli.Env{
-		Getenv: func(name string) string { return e[name] }, Environ: environ(e),
-		Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Now: time.Now,
-	})
+	code := run(ctx, args, e, cli.Env{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Now: time.Now})
 	stdout, stderr := out.String(), errs.String()
 	if code == 0 || stdout != "" || !strings.Contains(stderr, reason) || !strings.HasPrefix(stderr, "sesame: ") {
 		t.Errorf("code %d, printed %q, said %q; want %q", code, stdout, stderr, reason)
@@ -95,7 +92,7 @@ func TestUnfitMasterKeysAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.settings["SESAME_DATABASE_URL"] == "" {
-				c.settings["SESAME_DATABASE_URL"] = sqliteURL(t)
+				c.settings["SESAME_DATABASE_URL"] = emptySQLiteURL(t)
 			}
 			fails(t, "", c.settings, c.reason, "migrate")
 			fails(t, "", c.settings, c.reason) // serve
@@ -110,7 +107,7 @@ func TestUnfitMasterKeysAreRefused(t *testing.T) {
 // A1: the key that a database was made with is the only one that opens it.
 func TestTheMasterKeyBelongsToTheDatabase(t *testing.T) {
 	t.Parallel()
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range emptyEngines {
 		t.Run(name, func(t *testing.T) {
 			e := environment{"SESAME_DATABASE_URL": databaseURL(t), "SESAME_MASTER_KEY": testKey()}
 			succeeds(t, "", e, "migrate")
@@ -125,7 +122,7 @@ func TestTheMasterKeyBelongsToTheDatabase(t *testing.T) {
 		})
 	}
 	t.Run("a file is made once", func(t *testing.T) {
-		e := environment{"SESAME_DATABASE_URL": sqliteURL(t)}
+		e := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t)}
 		succeeds(t, "", e, "migrate")
 		file, _ := store.SQLitePath(e["SESAME_DATABASE_URL"])
 		info, err := os.Stat(file + ".key")
@@ -255,7 +252,7 @@ func TestHelpListsEverySetting(t *testing.T) {
 
 func TestUserCreate(t *testing.T) {
 	t.Parallel()
-	e := environment{"SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MASTER_KEY": testKey()}
+	e := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_MASTER_KEY": testKey()}
 	succeeds(t, "", e, "migrate")
 	table := succeeds(t, horse+"\n", e, "user", "create", "Ann", "--email", "ann@example.com")
 	if !strings.Contains(table, "Ann") || !strings.Contains(table, "ann@example.com") || !strings.Contains(table, "me:read me:write") {
@@ -327,7 +324,7 @@ func TestMigrateTwiceAndNever(t *testing.T) {
 
 func TestClientCommands(t *testing.T) {
 	t.Parallel()
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range emptyEngines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := environment{"SESAME_DATABASE_URL": databaseURL(t), "SESAME_MASTER_KEY": testKey()}

@@ -45,9 +45,9 @@ func (s *server) filled(t *testing.T, name, password string) int {
 //
 // The memory that is filled shows what was verified. It is that of the whole process, so this is not run in parallel.
 func TestNamesThatNobodyHasCostWhatAccountsCost(t *testing.T) {
-	for engine, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for engine, databaseURL := range engines {
 		t.Run(engine, func(t *testing.T) {
-			s := start(t, databaseURL(t))
+			s := start(t, databaseURL(t), realHashes)
 			if got := s.filled(t, "nobody", horse); got != 19 {
 				t.Errorf("without any account %d MiB are filled", got)
 			}

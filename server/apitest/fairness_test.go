@@ -3,77 +3,12 @@ package apitest
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"sesame/server/internal/token"
 )
-
-// N2: while one network keeps the queue of hashes full, by registering and then by logging in with the right password,
-// nobody else's login is refused.
-func TestAFullQueueRefusesNoOtherNetwork(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		const flooders, others = 80, 10 // more than the 64 that may wait, and those that a core hashes
-		for _, name := range []string{"ann", "eve"} {
-			s.register(t, name)
-		}
-		var registered atomic.Int64
-		for name, ask := range map[string]func() request{
-			"registrations": func() request { return registration(fmt.Sprint("flood-", registered.Add(1))) },
-			"right logins":  func() request { return passwordGrant("eve", horse) },
-		} {
-			var served atomic.Int64
-			var flood sync.WaitGroup
-			full, ends, broken := make(chan struct{}), make(chan struct{}), make(chan struct{})
-			fail := sync.OnceFunc(func() { close(broken) })
-			for range flooders {
-				flood.Go(func() {
-					for done := false; !done; {
-						a, err := s.try(from("203.0.113.7", ask()))
-						switch {
-						case err != nil || a.status >= 300 && a.status != http.StatusServiceUnavailable:
-							t.Errorf("%s: %v %+v", name, err, a)
-							fail()
-							return
-						case a.status < 300:
-							served.Add(1)
-						default:
-							select {
-							case full <- struct{}{}: // it does not ask again before somebody else has
-							case <-ends:
-							}
-						}
-						select {
-						case <-ends:
-							done = true
-						default:
-						}
-					}
-				})
-			}
-			for i := range others {
-				select {
-				case <-full: // one of the flood has been refused
-				case <-broken:
-				}
-				a, err := s.try(from(fmt.Sprintf("198.51.100.%d", i), passwordGrant("ann", horse)))
-				if err != nil || a.status != http.StatusOK {
-					t.Errorf("%s: login %d: %v %+v", name, i, err, a)
-					break
-				}
-			}
-			close(ends)
-			flood.Wait()
-			if served.Load() == 0 {
-				t.Errorf("%s: the flood was never served", name)
-			}
-		}
-	}, proxied)
-}
 
 // registered sends a registration from an address and wants this status, and with 429 this wait in seconds.
 func (s *server) registered(t *testing.T, address string, r request, status, wait int) {

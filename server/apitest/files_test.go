@@ -15,7 +15,7 @@ import (
 // keeps beside it, or the key; what only the owner or the group can, is.
 func TestFilesForEverybodyAreRefused(t *testing.T) {
 	t.Parallel()
-	made := environment{"SESAME_DATABASE_URL": sqliteURL(t), "SESAME_LISTEN": "127.0.0.1:0"}
+	made := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_LISTEN": "127.0.0.1:0"}
 	succeeds(t, "", made, "migrate")
 	file, _ := store.SQLitePath(made["SESAME_DATABASE_URL"])
 	chmod := func(file string, mode os.FileMode) {

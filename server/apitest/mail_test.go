@@ -26,7 +26,7 @@ import (
 func withMail(t *testing.T, o smtptest.Options, test func(t *testing.T, s *server, post *smtptest.Server), settings ...string) {
 	t.Helper()
 	t.Parallel()
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			post := smtptest.Start(t, "127.0.0.1:0", o)
@@ -244,7 +244,7 @@ func TestAMailServerThatIsAway(t *testing.T) {
 // C6: a slow mail server delays no request, and one slow recipient no other.
 func TestASlowMailServerDelaysNobody(t *testing.T) {
 	t.Parallel()
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			slow, release := make(chan struct{}), make(chan struct{})
@@ -277,7 +277,7 @@ func TestASlowMailServerDelaysNobody(t *testing.T) {
 // C6: a mail that is under way when the server is told to stop is finished, and a restart loses none.
 func TestARestartLosesNoMail(t *testing.T) {
 	t.Parallel()
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range engines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begun, release := make(chan struct{}, 1), make(chan struct{})
@@ -501,7 +501,7 @@ func TestFaultyMailTemplatesStopTheStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MAIL_TEMPLATES": folder}
+	e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_MAIL_TEMPLATES": folder}
 	for _, name := range []string{"new_login.html", "reset_password.txt", "welcome.txt"} {
 		fails(t, "", e, name)
 	}

@@ -65,7 +65,7 @@ func TestADatabaseThatIsCutOff(t *testing.T) {
 // answering reads, is not ready, and serves again without a restart when it takes writes.
 func TestAReadOnlyPostgres(t *testing.T) {
 	t.Parallel()
-	postgresURL(t) // or there is none
+	postgrestest.Require(t)
 	if os.Getenv(postgrestest.EnvURL) != "" {
 		t.Skip("the setting is that of the whole server, and this one is not ours")
 	}

@@ -112,7 +112,7 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := castFor(t, s)
 		a := c.enter(t)
-		hasher, err := password.New(password.Argon2id, password.NewPolicy(8, nil))
+		hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

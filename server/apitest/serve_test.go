@@ -21,7 +21,7 @@ import (
 // A7: replicas that start together make one schema and one key.
 func TestFiveServersStartAtOnce(t *testing.T) {
 	t.Parallel()
-	for name, databaseURL := range map[string]func(*testing.T) string{"sqlite": sqliteURL, "postgres": postgresURL} {
+	for name, databaseURL := range emptyEngines {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			shared := databaseURL(t)
@@ -60,7 +60,7 @@ func TestHealthcheck(t *testing.T) {
 	_, port, _ := net.SplitHostPort(address)
 	succeeds(t, "", environment{"SESAME_LISTEN": "0.0.0.0:" + port}, "healthcheck")
 	fails(t, "", environment{"SESAME_LISTEN": "127.0.0.1:1"}, "not ready", "healthcheck")
-	fails(t, "", environment{"SESAME_LISTEN": address, "SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MASTER_KEY": testKey()}, "in use") // serve
+	fails(t, "", environment{"SESAME_LISTEN": address, "SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_MASTER_KEY": testKey()}, "in use") // serve
 	unready := httptest.NewServer(http.NotFoundHandler())
 	defer unready.Close()
 	fails(t, "", environment{"SESAME_LISTEN": strings.TrimPrefix(unready.URL, "http://")}, "status 404", "healthcheck")
@@ -69,27 +69,24 @@ func TestHealthcheck(t *testing.T) {
 func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0", "example.com:0"} {
-		e := environment{"SESAME_LISTEN": address, "SESAME_DATABASE_URL": sqliteURL(t)}
+		e := environment{"SESAME_LISTEN": address, "SESAME_DATABASE_URL": emptySQLiteURL(t)}
 		fails(t, "", e, "loopback", "serve", "--demo")
 		fails(t, "", e, "loopback", "serve", "--follow", "../../openapi.yaml")
 	}
 	// N13: a proxy may make a loopback address public.
 	for _, address := range []string{"https://login.example", "http://192.0.2.1:8080", "http://localhost.example", "https://127.0.0.1.example"} {
-		e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_PUBLIC_URL": address, "SESAME_DATABASE_URL": sqliteURL(t), "SESAME_SMTP_URL": "log:"}
+		e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_PUBLIC_URL": address, "SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_SMTP_URL": "log:"}
 		fails(t, "", e, "SESAME_PUBLIC_URL is "+address, "serve", "--demo")
 		fails(t, "", e, "SESAME_PUBLIC_URL is "+address, "serve", "--follow", "../../openapi.yaml")
 	}
 	fails(t, "", environment{}, "no such file", "serve", "--follow", "there-is-none.yaml")
-	databaseURL := sqliteURL(t)
+	databaseURL := emptySQLiteURL(t)
 	for range 2 { // the second time the account is there
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		output, log, exited := newLines(), &lockedBuffer{}, make(chan int, 1)
 		e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": databaseURL}
 		go func() {
-			exited <- cli.Run(ctx, []string{"serve", "--demo"}, cli.Env{
-				Getenv: func(name string) string { return e[name] }, Environ: environ(e),
-				Stdin: strings.NewReader(""), Stdout: output, Stderr: log, Now: time.Now,
-			})
+			exited <- run(ctx, []string{"serve", "--demo"}, e, cli.Env{Stdin: strings.NewReader(""), Stdout: output, Stderr: log, Now: time.Now})
 			output.Close()
 		}()
 		address := output.find(readyLine)

@@ -12,23 +12,6 @@ import (
 	"sesame/server/internal/store"
 )
 
-// sql changes the server's database behind its back, as an administrator or an accident would.
-func (s *server) sql(t *testing.T, statement string) {
-	t.Helper()
-	if err := rawSQL(t.Context(), s.dbURL, statement, nil); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// value reads one text from the server's database.
-func (s *server) value(t *testing.T, query string) (text string) {
-	t.Helper()
-	if err := rawSQL(t.Context(), s.dbURL, query, &text); err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
 func me(token string) request { return request{method: "GET", path: "/users/me", token: token} }
 
 func TestARefreshGivesANewPair(t *testing.T) {

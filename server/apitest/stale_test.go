@@ -44,7 +44,7 @@ func TestAServerRefusesAStaleContract(t *testing.T) {
 	written := sesame.OpenAPI
 	defer func() { sesame.OpenAPI = written }()
 	sesame.OpenAPI = append(slices.Clone(written), "# a change\n"...)
-	_, stderr, code := command(t, "", map[string]string{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": sqliteURL(t)}, "serve")
+	_, stderr, code := command(t, "", map[string]string{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": emptySQLiteURL(t)}, "serve")
 	if code == 0 || !strings.Contains(stderr, "make generate") {
 		t.Errorf("code %d, said %q", code, stderr)
 	}

@@ -92,7 +92,7 @@ func TestOnlyServeAndMigrateMakeADatabase(t *testing.T) {
 		})
 	}
 	t.Run("postgres", func(t *testing.T) {
-		e := environment{"SESAME_DATABASE_URL": postgresURL(t), "SESAME_MASTER_KEY": testKey()}
+		e := environment{"SESAME_DATABASE_URL": emptyPostgresURL(t), "SESAME_MASTER_KEY": testKey()}
 		for _, args := range commands {
 			fails(t, horse, e, "sesame migrate", args...)
 		}
@@ -209,7 +209,7 @@ func TestResetLinksReachALogOnlyByChoice(t *testing.T) {
 			t.Errorf("%v: the log does not have the mail:\n%s", settings, log)
 		}
 	}
-	fails(t, "", environment{"SESAME_SMTP_URL": "log:x", "SESAME_DATABASE_URL": sqliteURL(t)}, "SESAME_SMTP_URL must be", "serve")
+	fails(t, "", environment{"SESAME_SMTP_URL": "log:x", "SESAME_DATABASE_URL": emptySQLiteURL(t)}, "SESAME_SMTP_URL must be", "serve")
 }
 
 // N17: a public URL without TLS that others can reach is warned of, once.

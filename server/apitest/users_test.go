@@ -183,7 +183,7 @@ func TestExportedAccountsAreImported(t *testing.T) {
 		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%v: the file's mode is %v", err, info.Mode())
 		}
-		other := environment{"SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MASTER_KEY": testKey()}
+		other := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_MASTER_KEY": testKey()}
 		succeeds(t, "", other, "migrate")
 		if said := succeeds(t, "", other, "user", "import", file); !strings.HasPrefix(said, "2 read: 2 created, 0 here already, 0 refused.") {
 			t.Error(said)
@@ -245,7 +245,7 @@ func TestTablesOfOthers(t *testing.T) {
 
 func TestTablesThatAreRefusedWhole(t *testing.T) {
 	t.Parallel()
-	e := environment{"SESAME_DATABASE_URL": sqliteURL(t), "SESAME_MASTER_KEY": testKey()}
+	e := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_MASTER_KEY": testKey()}
 	succeeds(t, "", e, "migrate")
 	for reason, text := range map[string]string{
 		"header cannot be read": "", "no column username": "email\nann@example.com\n", `unknown column "pasword_hash"`: "username,pasword_hash\nann,x\n",

@@ -51,10 +51,11 @@ type App struct {
 type Option func(*options)
 
 type options struct {
-	log    *slog.Logger
-	output io.Writer
-	now    func() time.Time
-	demo   bool
+	log      *slog.Logger
+	output   io.Writer
+	now      func() time.Time
+	demo     bool
+	internal func(*app.Options)
 }
 
 // Log makes the server log to a logger of the program's. The default writes to standard error, in the format of
@@ -71,10 +72,14 @@ func Clock(now func() time.Time) Option { return func(o *options) { o.now = now 
 // reach the server.
 func Demo(demo bool) Option { return func(o *options) { o.demo = demo } }
 
+// Internal changes what only Sesame's own programs and tests may choose. Another module cannot name the type of its
+// argument.
+func Internal(change func(*app.Options)) Option { return func(o *options) { o.internal = change } }
+
 // Open listens at SESAME_LISTEN, opens the database, which it creates or migrates where that is needed, and reads the
 // signing keys. What can be checked is checked before anything is created.
 func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) {
-	o := &options{output: &app.VisibleWriter{To: os.Stderr}, now: time.Now}
+	o := &options{output: &app.VisibleWriter{To: os.Stderr}, now: time.Now, internal: func(*app.Options) {}}
 	for _, set := range opts {
 		set(o)
 	}
@@ -102,10 +107,12 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a, err := app.Create(ctx, app.Options{
+	wiring := app.Options{
 		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,
 		Warn: func(text string) { fmt.Fprintln(o.output, "sesame:", text) },
-	})
+	}
+	o.internal(&wiring)
+	a, err := app.Create(ctx, wiring)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}

@@ -34,6 +34,18 @@ type Options struct {
 	Now       func() time.Time // default: time.Now
 	Log       *slog.Logger     // default: none
 	Warn      func(string)     // for what a person should know of a migration; default: Log
+	Tests     Tests
+}
+
+// Tests is what only tests choose. No setting reaches it.
+type Tests struct {
+	// CheapHashes makes password hashes cost next to nothing.
+	CheapHashes bool
+	// HashBegun is called when a cheap hash has got a core, which it may keep busy. It may be nil.
+	HashBegun func()
+	// Every replaces the second after which the server looks whether there is something to do for the signing keys and
+	// the mails. It also says that the process holds many servers, whose memory is not to be collected for each.
+	Every time.Duration
 }
 
 // App is an open login server. Its settings are those in force.
@@ -138,14 +150,16 @@ func (a *App) Start(ctx context.Context) {
 	a.mails.Outbox, a.mails.DB = a.outbox, a.DB
 	a.workers.Go(func() { a.mails.Run(ctx) })
 	// A clock that is set forward, or a machine that wakes up, is noticed within a second.
-	a.workers.Go(func() { a.every(ctx, time.Second, "the signing keys could not be read or changed", a.Keys.Tend) })
+	a.workers.Go(func() { a.every(ctx, cmp.Or(a.Tests.Every, time.Second), "the signing keys could not be read or changed", a.Keys.Tend) })
 	a.workers.Go(func() {
 		a.every(ctx, 10*time.Minute, "cleanup failed", func(ctx context.Context) error {
 			_, err := a.service.Tidy(ctx)
 			return err
 		})
 	})
-	a.workers.Go(freeStartMemory)
+	if a.Tests.Every == 0 {
+		a.workers.Go(freeStartMemory)
+	}
 }
 
 // every calls a job now and then until the context ends, and logs its errors.
@@ -183,7 +197,11 @@ func (a *App) newHasher() (*password.Hasher, error) {
 			return nil, err
 		}
 	}
-	return password.New(a.PasswordHash, password.NewPolicy(a.PasswordMinLength.Value, breached))
+	policy := password.NewPolicy(a.PasswordMinLength.Value, breached)
+	if a.Tests.CheapHashes {
+		return password.NewForTests(a.PasswordHash, policy, a.Tests.HashBegun)
+	}
+	return password.New(a.PasswordHash, policy)
 }
 
 // newDispatcher makes what sends the mails in the outbox. It fails for templates that cannot be used.
@@ -198,5 +216,5 @@ func (a *App) newDispatcher() (*auth.Dispatcher, error) {
 			return nil, err
 		}
 	}
-	return &auth.Dispatcher{Sender: sender, Templates: templates, Log: a.Log}, nil
+	return &auth.Dispatcher{Sender: sender, Templates: templates, Log: a.Log, Every: cmp.Or(a.Tests.Every, time.Second)}, nil
 }

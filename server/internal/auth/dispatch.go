@@ -20,9 +20,6 @@ const (
 	// for clocks that differ, and to note that it was sent.
 	sendTime  = 30 * time.Second
 	mailLease = 2 * time.Minute
-	// lookEvery is how often the database is asked for mails that are due again, or that another process
-	// left.
-	lookEvery = time.Second
 	// finishTime is what mails under way get when the server stops.
 	finishTime = 8 * time.Second
 	// A mail that fails is due again after firstPause, doubling to longestPause, and given up when it is
@@ -39,12 +36,13 @@ type Dispatcher struct {
 	Sender    mail.Sender
 	Templates *mail.Templates
 	Log       *slog.Logger
+	Every     time.Duration // how often it looks for mails that another process has left, or that are due again
 }
 
 // Run sends mails until the context ends. Then it returns when those under way are sent, or after
 // finishTime when they are not; those will be tried again, by whichever replica is first.
 func (d *Dispatcher) Run(ctx context.Context) {
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(d.Every)
 	defer ticker.Stop()
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()

@@ -50,11 +50,12 @@ type Env struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Now            func() time.Time
+	Tests          app.Tests
 }
 
 // options are what the wiring takes from the command line.
 func (p *program) options() app.Options {
-	return app.Options{Settings: *p.Settings, Now: p.Now, Warn: func(text string) { fmt.Fprintln(p.Stderr, "sesame:", text) }}
+	return app.Options{Settings: *p.Settings, Now: p.Now, Tests: p.Tests, Warn: func(text string) { fmt.Fprintln(p.Stderr, "sesame:", text) }}
 }
 
 // program is what a command works with.

@@ -28,7 +28,8 @@ func (c *serveCommand) Run(p *program) error {
 		return fmt.Errorf("--follow shows a file that is being written, so the server must be on loopback alone; %s", p.Reach())
 	}
 	app.TuneCollector()
-	a, err := login.Open(p.ctx, *p.Settings, login.Output(p.Stderr), login.Clock(p.Now), login.Demo(c.Demo))
+	a, err := login.Open(p.ctx, *p.Settings, login.Output(p.Stderr), login.Clock(p.Now), login.Demo(c.Demo),
+		login.Internal(func(o *app.Options) { o.Tests = p.Tests }))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@
 package contract
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -79,7 +81,7 @@ func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 // the server's own, but what the document leaves open of their shapes is not enforced. own reports whether an operation is
 // the server's, by its method and its path as Echo has it.
 func CompileShared(document []byte, schemes map[string]Scheme, own func(method, route string) bool) (*Contract, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(document)
+	doc, err := read(document)
 	if err != nil {
 		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
 	}
@@ -87,6 +89,28 @@ func CompileShared(document []byte, schemes map[string]Scheme, own func(method, 
 		return nil, fmt.Errorf("the OpenAPI document is %s; 3.0 is what is enforced well", doc.OpenAPI)
 	}
 	return (&compiler{doc: doc, schemes: schemes, own: own}).compile()
+}
+
+// lastRead is the document that read was called with last. It must not be changed.
+var lastRead atomic.Pointer[struct {
+	text []byte
+	doc  *openapi3.T
+}]
+
+// read parses a document, unless it has just been parsed: a process that holds many servers, as tests do, reads the
+// same one for each, and that is most of what a start costs.
+func read(text []byte) (*openapi3.T, error) {
+	if last := lastRead.Load(); last != nil && bytes.Equal(last.text, text) {
+		return last.doc, nil
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(text)
+	if err == nil {
+		lastRead.Store(&struct {
+			text []byte
+			doc  *openapi3.T
+		}{bytes.Clone(text), doc})
+	}
+	return doc, err
 }
 
 // CompileForeign takes a document of others as it comes. What it leaves open is not enforced: an

@@ -19,6 +19,9 @@ type argon2Params struct {
 // argon2Default is OWASP's recommendation: 19 MiB, two passes, one lane.
 var argon2Default = argon2Params{memory: 19 << 10, time: 2, threads: 1}
 
+// argon2ForTests is the least that argon2 takes.
+var argon2ForTests = argon2Params{memory: 8, time: 1, threads: 1}
+
 const (
 	saltBytes, hashBytes = 16, 32
 	// What a stored argon2 hash may ask for: 128 MiB, and about a fifth of a second of work, which is the

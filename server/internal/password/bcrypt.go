@@ -13,9 +13,10 @@ import (
 type bcryptCost int
 
 const (
-	bcryptDefault bcryptCost = 12
-	maxBcrypt     bcryptCost = 14 // about a second, and yet what some have chosen
-	bcryptBase64             = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	bcryptDefault  bcryptCost = 12
+	bcryptForTests bcryptCost = 4  // the least that bcrypt takes
+	maxBcrypt      bcryptCost = 14 // about a second, and yet what some have chosen
+	bcryptBase64              = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
 
 func (c bcryptCost) hash(password string) (string, error) {

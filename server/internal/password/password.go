@@ -46,21 +46,44 @@ func errBusy() error {
 
 // Hasher hashes with one scheme and verifies the hashes of all. It is safe for concurrent use.
 type Hasher struct {
-	scheme scheme
-	policy *Policy
-	dummy  string
-	queue  *queue
+	scheme  scheme
+	policy  *Policy
+	dummy   string
+	queue   *queue
+	collect bool   // the garbage of each hash
+	begun   func() // called when a hash begins
 }
 
 // New makes a Hasher for the scheme of that name, and for new passwords that the policy accepts.
 func New(name string, policy *Policy) (*Hasher, error) {
-	s, ok := map[string]scheme{Argon2id: argon2Default, Bcrypt: bcryptDefault}[name]
+	h, err := newHasher(map[string]scheme{Argon2id: argon2Default, Bcrypt: bcryptDefault}, name, policy)
+	if err == nil {
+		h.collect = true
+	}
+	return h, err
+}
+
+// NewForTests is New with hashes that cost next to nothing: a test suite would otherwise spend more than half of its
+// time on them. Everything else is the same: hashes of any other cost, those of New included, are verified and then
+// reported as outdated. Only Go code can ask for it; no setting does.
+//
+// begun, if it is given, is called when a hash has got a core, and may keep that core busy.
+func NewForTests(name string, policy *Policy, begun func()) (*Hasher, error) {
+	h, err := newHasher(map[string]scheme{Argon2id: argon2ForTests, Bcrypt: bcryptForTests}, name, policy)
+	if err == nil && begun != nil {
+		h.begun = begun
+	}
+	return h, err
+}
+
+func newHasher(schemes map[string]scheme, name string, policy *Policy) (*Hasher, error) {
+	s, ok := schemes[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown password scheme %q", name)
 	}
 	return &Hasher{
 		scheme: s, policy: policy, dummy: s.dummy(),
-		queue: newQueue(runtime.GOMAXPROCS(0), queueSize, time.Now),
+		queue: newQueue(runtime.GOMAXPROCS(0), queueSize, time.Now), begun: func() {},
 	}, nil
 }
 
@@ -75,7 +98,8 @@ func (h *Hasher) Check(password string, names ...string) (reason string, err err
 
 // tooLong tells whether the scheme would not see the whole of a password.
 func (h *Hasher) tooLong(normal string) bool {
-	return h.scheme == bcryptDefault && len(normal) > bcryptBytes
+	_, isBcrypt := h.scheme.(bcryptCost)
+	return isBcrypt && len(normal) > bcryptBytes
 }
 
 // Hash gives the text to store. It waits for a core; problem.Unavailable when the queue has no room for the
@@ -156,11 +180,14 @@ func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(
 	if err != nil {
 		return nil, err
 	}
+	h.begun()
 	return func() {
 		// The hash has left 19 MiB of garbage. Collected now, they serve the next hash; left to
 		// pile up, every hash would fault new pages in, for a tenth of its time, and memory would
 		// peak at twice as much.
-		runtime.GC()
+		if h.collect {
+			runtime.GC()
+		}
 		leave()
 	}, nil
 }

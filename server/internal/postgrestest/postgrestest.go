@@ -1,166 +1,223 @@
-// Package postgrestest gives tests and benchmarks a PostgreSQL of their own.
+// Package postgrestest gives tests and benchmarks databases on a PostgreSQL server of their own.
 //
-// [Start] runs a private server in a temporary directory, unless the environment variable
-// SESAME_TEST_POSTGRES names one to use instead. Every test then takes an empty database:
+// A test asks for a database, which is dropped when the test ends:
 //
-//	func TestMain(m *testing.M) {
-//		server, err := postgrestest.Start(ctx, postgrestest.Fast)
-//		if errors.Is(err, postgrestest.ErrNotInstalled) { … say that PostgreSQL is skipped … }
-//		code := m.Run()
-//		server.Stop()
-//		os.Exit(code)
-//	}
+//	url := postgrestest.Empty(t)
 //
-//	url, err := server.CreateDatabase(ctx)
+//	var migrated = postgrestest.Template{Prepare: func(ctx context.Context, url string) error { … }}
+//	url := migrated.Clone(t)
+//
+// The first one starts a server in a temporary directory (private.go), which all tests of the process share and which
+// ends with the process. If the environment variable SESAME_TEST_POSTGRES names a server, that one is used instead.
+// Where PostgreSQL is not installed, the test is skipped.
 package postgrestest
 
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 )
 
-// EnvURL is the environment variable that holds the postgres:// URL of a server to use in place of a
-// private one. Its role must be allowed to create databases.
-const EnvURL = "SESAME_TEST_POSTGRES"
+const (
+	// EnvURL is the environment variable that holds the postgres:// URL of a server to use in place of a private
+	// one. Its role must be allowed to create databases.
+	EnvURL = "SESAME_TEST_POSTGRES"
+	// EnvEngine is the environment variable that limits tests to one engine, sqlite or postgres.
+	EnvEngine = "SESAME_TEST_ENGINE"
+	// EnvRequireAll is the environment variable that, with the value 1, makes tests fail that would be skipped since
+	// PostgreSQL is not installed.
+	EnvRequireAll = "SESAME_TEST_REQUIRE_ALL"
+)
 
 // ErrNotInstalled is returned by Start when there is neither EnvURL nor a PostgreSQL to run.
 var ErrNotInstalled = errors.New("PostgreSQL is not installed and " + EnvURL + " is not set")
 
-// prefix begins the name of every database that this package makes. DropDatabase touches no other,
-// so a wrong URL never costs anybody their data.
+// prefix begins the name of every database that this package creates. It drops no other, so that a wrong URL in EnvURL
+// costs nobody their data.
 const prefix = "sesame_test_"
 
-// Option changes how a private server runs. It means nothing to one that EnvURL names.
-type Option func(*settings)
-
-type settings struct {
-	fast bool
-	tcp  bool
-}
-
-// Fast gives up all safety against power cuts, for tests. Benchmarks keep PostgreSQL's defaults.
-func Fast(s *settings) { s.fast = true }
-
-// OverTCP puts 127.0.0.1 into the URLs in place of a unix socket, as most deployments connect.
-func OverTCP(s *settings) { s.tcp = true }
-
-// Server is a PostgreSQL server that databases can be taken from. It is safe for concurrent use.
+// Server is a PostgreSQL server on which databases are created. It is safe for concurrent use.
 type Server struct {
-	admin   *url.URL
-	private *process // nil when EnvURL names the server
+	admin *url.URL
+	stop  func() error // ends a private server
 
 	mu      sync.Mutex
-	created map[string]bool // the databases that Stop has to remove from a server that lives on
+	created map[string]bool // the databases that Stop has to drop from a server that goes on running
 }
 
-// Start starts a private server, or reaches the one that EnvURL names. It waits until the server
-// answers. The caller must call Stop.
+// Start starts a private server, or connects to the one that EnvURL names. A private server ends with Stop, or with
+// the process.
 func Start(ctx context.Context, options ...Option) (*Server, error) {
+	s := &Server{created: map[string]bool{}}
+	var err error
 	if raw := os.Getenv(EnvURL); raw != "" {
-		return reach(ctx, raw)
-	}
-	var set settings
-	for _, option := range options {
-		option(&set)
-	}
-	private, admin, err := startPrivate(ctx, set)
-	if err != nil {
+		// The error of url.Parse would repeat the URL, and the password in it.
+		if s.admin, err = url.Parse(raw); err != nil || s.admin.Scheme != "postgres" && s.admin.Scheme != "postgresql" {
+			return nil, fmt.Errorf("%s is not a postgres:// URL", EnvURL)
+		}
+	} else if s.admin, s.stop, err = startPrivate(ctx, options); err != nil {
 		return nil, err
 	}
-	return &Server{admin: admin, private: private, created: map[string]bool{}}, nil
-}
-
-func reach(ctx context.Context, raw string) (*Server, error) {
-	// The parse error would repeat the URL, and the password that is in it.
-	admin, err := url.Parse(raw)
-	if err != nil || (admin.Scheme != "postgres" && admin.Scheme != "postgresql") {
-		return nil, fmt.Errorf("%s is not a postgres:// URL", EnvURL)
-	}
-	s := &Server{admin: admin, created: map[string]bool{}}
-	if err := run(ctx, s.admin, "SELECT 1"); err != nil {
-		return nil, fmt.Errorf("cannot use the server that %s names: %w", EnvURL, err)
+	if err = s.execute(ctx, "SELECT 1"); err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to the PostgreSQL server for tests: %w", err), s.Stop())
 	}
 	return s, nil
 }
 
-// CreateDatabase makes an empty database that nobody else uses, and returns its postgres:// URL.
-func (s *Server) CreateDatabase(ctx context.Context) (string, error) {
-	random := make([]byte, 8)
-	rand.Read(random) // never fails, by its documentation
-	name := prefix + hex.EncodeToString(random)
-	// template0, because template1 may hold whatever its owner put there.
-	if err := run(ctx, s.admin, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE template0"); err != nil {
+// CreateDatabase creates an empty database and returns its URL.
+func (s *Server) CreateDatabase(ctx context.Context) (databaseURL string, err error) {
+	return s.create(ctx, "template0") // and not template1, to which its owner may have added anything
+}
+
+func (s *Server) create(ctx context.Context, template string) (databaseURL string, err error) {
+	name := prefix + strings.ToLower(rand.Text())
+	if err = s.execute(ctx, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		return "", fmt.Errorf("create a test database: %w", err)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.created[name] = true
-	s.mu.Unlock()
 	database := *s.admin
 	database.Path = "/" + name
 	return database.String(), nil
 }
 
-// DropDatabase removes a database that CreateDatabase made, open connections or not.
+// DropDatabase drops a database that CreateDatabase created, even while it has connections.
 func (s *Server) DropDatabase(ctx context.Context, databaseURL string) error {
-	database, err := url.Parse(databaseURL)
-	if err != nil {
-		return errors.New("drop a test database: the URL cannot be read")
-	}
-	return s.drop(ctx, strings.TrimPrefix(database.Path, "/"))
-}
-
-func (s *Server) drop(ctx context.Context, name string) error {
+	name := nameOf(databaseURL)
 	if !strings.HasPrefix(name, prefix) {
 		return fmt.Errorf("drop database %q: it is not a test database", name)
 	}
-	if err := run(ctx, s.admin, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil {
+	if err := s.execute(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)"); err != nil {
 		return fmt.Errorf("drop a test database: %w", err)
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(s.created, name)
-	s.mu.Unlock()
 	return nil
 }
 
-// Stop ends a private server and removes its data. On a server that EnvURL names it drops the
-// databases that are left. It may be called twice.
-func (s *Server) Stop() error {
-	if s.private != nil {
-		return s.private.stop()
+func nameOf(databaseURL string) string {
+	database, err := url.Parse(databaseURL)
+	if err != nil {
+		return ""
 	}
-	s.mu.Lock()
-	names := make([]string, 0, len(s.created))
-	for name := range s.created {
-		names = append(names, name)
-	}
-	s.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	var errs []error
-	for _, name := range names {
-		errs = append(errs, s.drop(ctx, name))
-	}
-	return errors.Join(errs...)
+	return strings.TrimPrefix(database.Path, "/")
 }
 
-// run executes one statement as the administrator, on a connection of its own: these are rare, and
-// a pool would have to be closed.
-func run(ctx context.Context, server *url.URL, statement string) error {
-	conn, err := pgx.Connect(ctx, server.String())
+// Stop ends a private server and deletes its data. On a server that EnvURL names it drops the databases that are left.
+func (s *Server) Stop() (err error) {
+	if s.stop != nil {
+		return s.stop()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	s.mu.Lock()
+	left := s.created
+	s.created = map[string]bool{}
+	s.mu.Unlock()
+	for name := range left {
+		err = errors.Join(err, s.DropDatabase(ctx, "postgres:///"+name))
+	}
+	return err
+}
+
+// execute runs one statement as the administrator, on a connection of its own.
+func (s *Server) execute(ctx context.Context, statement string) error {
+	conn, err := pgx.Connect(ctx, s.admin.String())
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	_, err = conn.Exec(ctx, statement)
 	return err
+}
+
+// shared is the server of all tests of the process, once one of them needs it.
+var shared = sync.OnceValues(func() (*Server, error) { return Start(context.Background(), Fast) })
+
+// StopShared ends the server that the tests of the process share, if one of them has started it. Only a server that
+// EnvURL names needs it: it would keep the templates.
+func StopShared() error {
+	if os.Getenv(EnvURL) == "" {
+		return nil
+	}
+	s, err := shared()
+	if err != nil {
+		return nil //nolint:nilerr // the tests have reported it
+	}
+	return s.Stop()
+}
+
+// Require skips the test unless it can use PostgreSQL, and returns the server that all tests of the process share.
+func Require(t testing.TB) *Server {
+	t.Helper()
+	if os.Getenv(EnvEngine) == "sqlite" {
+		t.Skip(EnvEngine + " is sqlite")
+	}
+	s, err := shared()
+	if errors.Is(err, ErrNotInstalled) && os.Getenv(EnvRequireAll) != "1" {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Empty returns the URL of an empty database, which is dropped when the test ends.
+func Empty(t testing.TB) (databaseURL string) {
+	t.Helper()
+	return Require(t).forTest(t, "template0")
+}
+
+// Template is a database that is prepared once, and cloned for each test that needs one like it: a clone takes 50 ms,
+// migrations take several times as long.
+type Template struct {
+	// Prepare fills the empty database of a URL, and closes its connections.
+	Prepare func(ctx context.Context, databaseURL string) error
+
+	once sync.Once
+	name string
+	err  error
+}
+
+// Clone returns the URL of a copy of the template, which is dropped when the test ends.
+func (p *Template) Clone(t testing.TB) (databaseURL string) {
+	t.Helper()
+	s := Require(t)
+	p.once.Do(func() {
+		ctx := context.Background()
+		var template string
+		if template, p.err = s.CreateDatabase(ctx); p.err == nil {
+			p.name, p.err = nameOf(template), p.Prepare(ctx, template)
+		}
+	})
+	if p.err != nil {
+		t.Fatal("prepare the template database: ", p.err)
+	}
+	return s.forTest(t, p.name)
+}
+
+func (s *Server) forTest(t testing.TB, template string) string {
+	t.Helper()
+	databaseURL, err := s.create(t.Context(), template)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.DropDatabase(context.Background(), databaseURL); err != nil {
+			t.Error(err)
+		}
+	})
+	return databaseURL
 }

@@ -3,9 +3,9 @@ package postgrestest
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +16,8 @@ import (
 // start starts a private server, or skips the test where there is none to start.
 func start(t *testing.T, options ...Option) *Server {
 	t.Helper()
+	Require(t)
 	server, err := Start(t.Context(), options...)
-	if errors.Is(err, ErrNotInstalled) && os.Getenv("SESAME_TEST_REQUIRE_ALL") != "1" {
-		t.Skip(err)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,50 +39,75 @@ func createDatabase(t *testing.T, server *Server) string {
 }
 
 // query runs one statement that answers one value.
-func query[T any](t *testing.T, url, statement string) (value T, err error) {
-	t.Helper()
-	conn, err := pgx.Connect(t.Context(), url)
+func query[T any](ctx context.Context, url, statement string) (value T, err error) {
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return value, err
 	}
 	defer conn.Close(context.Background())
-	return value, conn.QueryRow(t.Context(), statement).Scan(&value)
+	return value, conn.QueryRow(ctx, statement).Scan(&value)
 }
 
 func mustQuery[T any](t *testing.T, url, statement string) T {
 	t.Helper()
-	value, err := query[T](t, url, statement)
+	value, err := query[T](t.Context(), url, statement)
 	if err != nil {
 		t.Fatalf("%s: %v", statement, err)
 	}
 	return value
 }
 
+const countObjects = "SELECT count(*) FROM pg_largeobject_metadata"
+
 func TestDatabasesAreSeparateAndEmpty(t *testing.T) {
 	server := start(t, Fast)
 	one, two := createDatabase(t, server), createDatabase(t, server)
-	if name := mustQuery[string](t, one, "SELECT current_database()"); name == mustQuery[string](t, two, "SELECT current_database()") {
-		t.Errorf("both databases are %s", name)
-	}
 	mustQuery[int](t, one, "SELECT lo_create(4711)::int")
-	const count = "SELECT count(*) FROM pg_largeobject_metadata"
-	if n := mustQuery[int](t, one, count); n != 1 {
+	if n := mustQuery[int](t, one, countObjects); n != 1 {
 		t.Errorf("the first database holds %d objects, want the 1 that was made there", n)
 	}
-	if n := mustQuery[int](t, two, count); n != 0 {
+	if n := mustQuery[int](t, two, countObjects); n != 0 {
 		t.Errorf("the second database holds %d objects, want 0", n)
 	}
 	if err := server.DropDatabase(t.Context(), one); err != nil {
 		t.Error(err)
 	}
-	if _, err := query[int](t, one, "SELECT 1"); err == nil {
+	if _, err := query[int](t.Context(), one, "SELECT 1"); err == nil {
 		t.Error("the first database still answers after DropDatabase")
+	}
+}
+
+func TestAClonedDatabaseIsDropped(t *testing.T) {
+	prepared := 0
+	template := Template{Prepare: func(ctx context.Context, url string) error {
+		prepared++
+		_, err := query[int](ctx, url, "SELECT lo_create(4711)::int")
+		return err
+	}}
+	var clones []string
+	for range 2 {
+		t.Run("a test", func(t *testing.T) {
+			clone := template.Clone(t)
+			clones = append(clones, clone)
+			mustQuery[int](t, clone, "SELECT lo_create(4712)::int")
+			if n := mustQuery[int](t, clone, countObjects); n != 2 {
+				t.Errorf("the clone holds %d objects, want 2", n)
+			}
+		})
+	}
+	for _, clone := range clones {
+		if _, err := query[int](t.Context(), clone, "SELECT 1"); err == nil {
+			t.Error("a clone still answers after its test")
+		}
+	}
+	if prepared > 1 {
+		t.Errorf("the template was prepared %d times", prepared)
 	}
 }
 
 func TestOptionsReachTheServer(t *testing.T) {
 	if os.Getenv(EnvURL) != "" {
-		t.Skip("options mean nothing to the server that " + EnvURL + " names")
+		t.Skip("options have no effect on the server that " + EnvURL + " names")
 	}
 	for name, test := range map[string]struct {
 		options []Option
@@ -114,10 +137,10 @@ func TestANamedServerIsUsedAndLeftClean(t *testing.T) {
 	if err := server.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := query[int](t, url, "SELECT 1"); err == nil {
+	if _, err := query[int](t.Context(), url, "SELECT 1"); err == nil {
 		t.Error("the database still answers after Stop")
 	}
-	if _, err := query[int](t, host.admin.String(), "SELECT 1"); err != nil {
+	if _, err := query[int](t.Context(), host.admin.String(), "SELECT 1"); err != nil {
 		t.Errorf("the named server was stopped too: %v", err)
 	}
 }
@@ -131,61 +154,73 @@ func TestABadURLIsNotRepeated(t *testing.T) {
 }
 
 func TestOnlyTestDatabasesAreDropped(t *testing.T) {
-	server := start(t, Fast)
-	if err := server.DropDatabase(t.Context(), "postgres://127.0.0.1/template1"); err == nil {
+	if err := Require(t).DropDatabase(t.Context(), "postgres://127.0.0.1/template1"); err == nil {
 		t.Error("DropDatabase took a database that CreateDatabase did not make")
 	}
 }
 
 func TestStopTwiceLeavesNothing(t *testing.T) {
 	server := start(t, Fast)
-	if server.private == nil {
+	if server.stop == nil {
 		t.Skip("there is no private server: " + EnvURL + " is set")
 	}
+	dir := server.admin.Query().Get("host")
 	for range 2 {
 		if err := server.Stop(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := os.Stat(server.private.dir); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the data is still there: %v", err)
 	}
 }
 
-func TestWhatAKilledTestLeftIsRemoved(t *testing.T) {
-	server := start(t, Fast)
-	if server.private == nil {
-		t.Skip("there is no private server: " + EnvURL + " is set")
+// asKilled makes the test binary start a server, print its directory and wait to be killed.
+const asKilled = "SESAME_TEST_AS_KILLED"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asKilled) != "" {
+		server, err := Start(context.Background(), Fast)
+		if err != nil {
+			panic(err)
+		}
+		os.Stdout.WriteString(server.admin.Query().Get("host") + "\n")
+		select {}
 	}
-	parent := filepath.Dir(server.private.dir)
-	leave := func(name string, age time.Duration) string {
-		dir := filepath.Join(parent, dirPrefix+name)
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		if err := os.WriteFile(logFile(dir), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		then := time.Now().Add(-age)
-		if err := os.Chtimes(logFile(dir), then, then); err != nil {
-			t.Fatal(err)
-		}
-		return dir
+	m.Run()
+	if err := StopShared(); err != nil {
+		panic(err)
 	}
-	abandoned, young := leave("test-abandoned", time.Hour), leave("test-young", 0)
-	long := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(logFile(server.private.dir), long, long); err != nil {
+}
+
+func TestAKilledTestLeavesNothing(t *testing.T) {
+	Require(t)
+	killed := exec.Command(os.Args[0])
+	killed.Env = append(os.Environ(), asKilled+"=1", EnvURL+"=")
+	stdout, err := killed.StdoutPipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	removeAbandoned(parent)
-	if _, err := os.Stat(abandoned); runtime.GOOS == "linux" && !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the abandoned directory is still there: %v", err)
+	if err = killed.Start(); err != nil {
+		t.Fatal(err)
 	}
-	for _, dir := range []string{young, server.private.dir} {
-		if _, err := os.Stat(dir); err != nil {
-			t.Errorf("a directory in use is gone: %v", err)
+	line := make([]byte, 200)
+	n, err := stdout.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := strings.TrimSpace(string(line[:n]))
+	if _, err = os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	killed.Process.Kill()
+	killed.Wait()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if _, err = os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the data of a process that was killed is still there: %v", err)
 		}
 	}
-	createDatabase(t, server)
 }

@@ -1,143 +1,144 @@
 package postgrestest
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
-	"time"
+	"strings"
+	"sync"
 )
 
-const (
-	startTimeout = 60 * time.Second
-	pollInterval = 20 * time.Millisecond
-)
+// Option changes how a private server runs. It has no effect on one that EnvURL names.
+type Option func(*settings)
 
-// startPrivate makes a database cluster, runs a server on it, and returns the URL of its
-// administrator once that answers.
-func startPrivate(ctx context.Context, set settings) (_ *process, _ *url.URL, err error) {
+type settings struct {
+	arguments string // of postgres
+	port      int    // on 127.0.0.1; 0 for a Unix socket alone
+}
+
+// Fast gives up all safety against power cuts, for tests. Benchmarks keep PostgreSQL's defaults.
+func Fast(s *settings) {
+	s.arguments += " -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+}
+
+// OverTCP puts 127.0.0.1 into the URLs in place of a Unix socket, as most deployments connect.
+func OverTCP(s *settings) { s.port = -1 }
+
+// script runs a server in a directory of its own and prints that directory once the server answers. It stops the
+// server and removes the directory when standard input ends, which happens however the process ends that started it.
+//
+// The socket is in a directory that only its owner can enter, so it needs no password. Every user of the machine can
+// reach 127.0.0.1, so a password is needed there.
+const script = `
+set -e
+PATH=$BIN:$PATH
+dir=$(mktemp -d /tmp/sesame-postgres-XXXXXX)
+trap 'pg_ctl -D "$dir/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$dir"' EXIT
+trap exit HUP INT TERM
+printf %s "$PASSWORD" >"$dir/password"
+initdb --pgdata="$dir/data" --username=postgres --pwfile="$dir/password" --auth-local=trust --auth-host=scram-sha-256 \
+	--encoding=UTF8 --no-locale --no-sync >&2
+pg_ctl -D "$dir/data" -l "$dir/log" -w -o "-k $dir $ARGUMENTS" start >&2 || { cat "$dir/log" >&2; exit 1; }
+echo "$dir"
+read -r _ || true
+`
+
+// startPrivate runs the script, and returns the URL of the server's administrator and a function that ends it.
+func startPrivate(ctx context.Context, options []Option) (_ *url.URL, stop func() error, err error) {
+	set := settings{arguments: "-c max_connections=200 -c shared_buffers=32MB"}
+	for _, option := range options {
+		option(&set)
+	}
 	bin, err := findPrograms()
 	if err != nil {
 		return nil, nil, err
 	}
-	account, err := unprivileged()
-	if err != nil {
-		return nil, nil, err
-	}
-	dir, log, err := makeDir(account)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer log.Close()
-	defer func() {
-		if err != nil {
-			os.RemoveAll(dir)
+	address := ""
+	if set.port != 0 {
+		address = "127.0.0.1"
+		if set.port, err = freePort(ctx); err != nil {
+			return nil, nil, err
 		}
-	}()
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
+		set.arguments += " -p " + strconv.Itoa(set.port)
+	}
+	set.arguments += " -c listen_addresses='" + address + "'"
 	password := rand.Text()
-	if err := initialise(ctx, bin, dir, password, account); err != nil {
-		return nil, nil, err
+
+	cmd := exec.Command("sh", "-c", script)
+	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
+		cmd = exec.Command("su", "-s", "/bin/sh", "postgres", "-c", script)
 	}
-	port, err := freePort()
+	// Not our environment: PGDATA, PGPORT and others would change what it does.
+	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "BIN=" + bin, "PASSWORD=" + password, "ARGUMENTS=" + set.arguments}
+	cmd.Dir = "/tmp" // which the user postgres can enter
+	var messages bytes.Buffer
+	cmd.Stderr = &messages
+	stdin, err1 := cmd.StdinPipe()
+	stdout, err2 := cmd.StdoutPipe()
+	if err = errors.Join(err1, err2, cmd.Start()); err != nil {
+		return nil, nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	stop = sync.OnceValue(func() error { stdin.Close(); return cmd.Wait() })
+	dir, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("start PostgreSQL: %w\n%s", errors.Join(err, stop()), messages.String())
 	}
-	server := account.command(context.Background(), dir, filepath.Join(bin, "postgres"), arguments(dir, port, set)...)
-	p, err := startProcess(dir, log, server)
-	if err != nil {
-		return nil, nil, err
-	}
-	admin := adminURL(dir, port, password, set)
-	if err := p.waitReady(ctx, admin); err != nil {
-		p.stop()
-		return nil, nil, err
-	}
-	return p, admin, nil
+	go io.Copy(io.Discard, stdout)
+	return adminURL(strings.TrimSpace(dir), password, set.port), stop, nil
 }
 
-// initialise makes the cluster. The socket is in a directory that only we can enter, so it needs no
-// password; on 127.0.0.1, which every user of the machine can reach, one is asked for.
-func initialise(ctx context.Context, bin, dir, password string, account account) error {
-	passwordFile := filepath.Join(dir, "password")
-	if err := os.WriteFile(passwordFile, []byte(password), 0o600); err != nil {
-		return fmt.Errorf("write the password for initdb: %w", err)
-	}
-	if err := account.own(passwordFile); err != nil {
-		return err
-	}
-	initdb := account.command(ctx, dir, filepath.Join(bin, "initdb"), "--pgdata="+dataDir(dir),
-		"--username=postgres", "--pwfile="+passwordFile, "--auth-local=trust", "--auth-host=scram-sha-256",
-		"--encoding=UTF8", "--no-locale", "--no-sync")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	return nil
-}
-
-func dataDir(dir string) string { return filepath.Join(dir, "data") }
-
-func arguments(dir string, port int, set settings) []string {
-	args := []string{
-		"-D", dataDir(dir), "-k", dir, "-p", strconv.Itoa(port),
-		"-c", "max_connections=200", "-c", "shared_buffers=32MB",
-	}
-	if set.tcp {
-		args = append(args, "-c", "listen_addresses=127.0.0.1")
-	} else {
-		args = append(args, "-c", "listen_addresses=")
-	}
-	if set.fast {
-		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
-	}
-	return args
-}
-
-// adminURL spells everything out, because pgx fills what is missing from PGHOST, PGUSER and so on.
-func adminURL(dir string, port int, password string, set settings) *url.URL {
+// adminURL spells everything out, because pgx takes what is missing from PGHOST, PGUSER and others.
+func adminURL(dir, password string, port int) *url.URL {
+	u := &url.URL{Scheme: "postgres", User: url.UserPassword("postgres", password), Path: "/postgres"}
 	query := url.Values{"sslmode": {"disable"}}
-	host := ""
-	if set.tcp {
-		host = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	if port != 0 {
+		u.Host = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	} else {
 		query.Set("host", dir)
-		query.Set("port", strconv.Itoa(port))
+		query.Set("port", "5432")
 	}
-	return &url.URL{
-		Scheme: "postgres", User: url.UserPassword("postgres", password), Host: host,
-		Path: "/postgres", RawQuery: query.Encode(),
-	}
+	u.RawQuery = query.Encode()
+	return u
 }
 
-// waitReady returns when the server answers, has ended, or takes too long.
-func (p *process) waitReady(ctx context.Context, admin *url.URL) error {
-	for {
-		err := run(ctx, admin, "SELECT 1")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-p.exited:
-			return fmt.Errorf("PostgreSQL ended at start:\n%s", p.log())
-		case <-ctx.Done():
-			return fmt.Errorf("PostgreSQL did not answer in time: %w\n%s", err, p.log())
-		case <-time.After(pollInterval):
-		}
-	}
-}
-
-// freePort asks the kernel for a port. Another program may take it before PostgreSQL does; that is
-// rare, and PostgreSQL then says so.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// freePort asks the kernel for a port. Another program may take it before PostgreSQL does; that is rare, and
+// PostgreSQL then says so.
+func freePort(ctx context.Context) (int, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port, nil
+}
+
+// findPrograms returns the directory of initdb and pg_ctl: that of PATH, or else the newest that Debian's packages have
+// installed, which are not in PATH.
+func findPrograms() (string, error) {
+	candidates, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	if initdb, err := exec.LookPath("initdb"); err == nil {
+		candidates = []string{initdb}
+	}
+	best, newest := "", -1
+	for _, initdb := range candidates {
+		dir := filepath.Dir(initdb)
+		version, _ := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
+		if _, err := os.Stat(filepath.Join(dir, "pg_ctl")); err == nil && version > newest {
+			best, newest = dir, version
+		}
+	}
+	if best == "" {
+		return "", ErrNotInstalled
+	}
+	return best, nil
 }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -24,21 +23,7 @@ func onEachEngine(t *testing.T, test func(t *testing.T, db *DB)) {
 		})
 	}
 	run("sqlite", func(t *testing.T) string { return "sqlite:" + filepath.Join(t.TempDir(), "sesame.db") })
-	run("postgres", func(t *testing.T) string {
-		server, err := postgrestest.Start(t.Context(), postgrestest.Fast)
-		if errors.Is(err, postgrestest.ErrNotInstalled) {
-			t.Skip(err)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { server.Stop() })
-		databaseURL, err := server.CreateDatabase(context.Background())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return databaseURL
-	})
+	run("postgres", func(t *testing.T) string { return postgrestest.Empty(t) })
 }
 
 // N5, N3: migration 10 computes what addresses are compared by, leaves each to one confirmed owner, and takes for a claim

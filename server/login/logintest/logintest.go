@@ -25,7 +25,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -58,7 +57,7 @@ func OnEachEngine(t *testing.T, mount Mount, test func(t *testing.T, s *Server),
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		test(t, Start(t, mount, append(settings, "SESAME_DATABASE_URL="+postgresURL(t), "SESAME_MASTER_KEY="+randomKey())...))
+		test(t, Start(t, mount, append(settings, "SESAME_DATABASE_URL="+postgrestest.Empty(t), "SESAME_MASTER_KEY="+randomKey())...))
 	})
 }
 
@@ -216,24 +215,4 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
-}
-
-// postgresURL makes a database that is dropped when the test ends.
-func postgresURL(t *testing.T) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	server, err := postgrestest.Start(ctx, postgrestest.Fast)
-	if errors.Is(err, postgrestest.ErrNotInstalled) {
-		t.Skip("PostgreSQL is not installed, and SESAME_TEST_POSTGRES names no server")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Stop() })
-	database, err := server.CreateDatabase(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return database
 }

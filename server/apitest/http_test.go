@@ -1,0 +1,174 @@
+package apitest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sesame/gen/api"
+	"sesame/server/internal/contract"
+)
+
+// request is what a test sends.
+type request struct {
+	method, path string
+	token        string            // Bearer
+	json         any               // a body: a string goes as it is
+	form         url.Values        // or a form
+	raw          io.Reader         // or anything, with its Content-Type in header
+	header       map[string]string // overrides
+}
+
+// answer is what came back, already checked against the contract.
+type answer struct {
+	t      *testing.T
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request and checks the answer against the contract, errors included.
+func (s *server) do(t *testing.T, r request) *answer {
+	t.Helper()
+	a, err := s.try(r)
+	if err != nil {
+		t.Fatalf("%s %s: %v", r.method, r.path, err)
+	}
+	a.t = t
+	if err = checkAnswer(r.method, r.path, a); err != nil {
+		t.Errorf("%s %s: %v\n%s", r.method, r.path, err, a.body)
+	}
+	return a
+}
+
+// try is do for the goroutines of a test, which must not end it.
+func (s *server) try(r request) (*answer, error) {
+	body, contentType := r.raw, ""
+	switch {
+	case r.form != nil:
+		body, contentType = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
+	case r.json != nil:
+		text, ok := r.json.(string)
+		if !ok {
+			encoded, err := json.Marshal(r.json)
+			if err != nil {
+				return nil, err
+			}
+			text = string(encoded)
+		}
+		body, contentType = strings.NewReader(text), "application/json"
+	}
+	q, err := http.NewRequest(r.method, s.url+r.path, body)
+	if err != nil {
+		return nil, err
+	}
+	if contentType != "" {
+		q.Header.Set("Content-Type", contentType)
+	}
+	if r.token != "" {
+		q.Header.Set("Authorization", "Bearer "+r.token)
+	}
+	for name, value := range r.header {
+		if q.Header.Set(name, value); name == "Host" {
+			q.Host = value
+		}
+	}
+	response, err := s.client.Do(q)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return &answer{t: s.t, status: response.StatusCode, header: response.Header, body: text}, err
+}
+
+var parameter = regexp.MustCompile(`\\\{[^}]+\\\}`)
+
+// findOperation gives the operation that a request meets, or nil. A fixed path wins over one with
+// a parameter.
+func findOperation(method, path string) *contract.Operation {
+	path, _, _ = strings.Cut(path, "?")
+	var found *contract.Operation
+	for _, op := range rules.Operations() {
+		pattern := "^" + parameter.ReplaceAllString(regexp.QuoteMeta(op.Path), "[^/]+") + "$"
+		if op.Method == method && regexp.MustCompile(pattern).MatchString(path) && (found == nil || op.Path == path) {
+			found = op
+		}
+	}
+	return found
+}
+
+// checkAnswer holds an answer against its operation; outside of all operations only a problem may
+// be answered.
+func checkAnswer(method, path string, a *answer) error {
+	if a.header.Get("X-Request-ID") == "" {
+		return errors.New("the answer has no X-Request-ID")
+	}
+	if op := findOperation(method, path); op != nil {
+		return errors.Join(checkCaching(op, a), op.CheckResponse(a.status, a.header, a.body))
+	}
+	if a.status < 400 || method == http.MethodHead {
+		return nil // the pages of package docs
+	}
+	var p api.Problem
+	if err := json.Unmarshal(a.body, &p); err != nil || !p.Code.Valid() || a.header.Get("Content-Type") != "application/problem+json" {
+		return fmt.Errorf("%d is not answered with a problem", a.status)
+	}
+	return nil
+}
+
+// checkCaching reports a response that a cache could keep, other than the two that declare it (N12). So every test
+// that speaks to an operation looks for this.
+func checkCaching(op *contract.Operation, a *answer) error {
+	want := "no-store"
+	if a.status == 200 && (op.ID == "getMetadata" || op.ID == "getKeys") {
+		want = "public, max-age=300"
+	}
+	if got := a.header.Values("Cache-Control"); !slices.Equal(got, []string{want}) {
+		return fmt.Errorf("%s: %d: Cache-Control is %q, want %q", op.ID, a.status, got, want)
+	}
+	return nil
+}
+
+// want fails the test unless the answer has this status and, given one, this code.
+func (a *answer) want(status int, code ...string) *answer {
+	a.t.Helper()
+	if a.status != status || len(code) > 0 && a.code() != code[0] {
+		a.t.Fatalf("got %d %s, want %d %s\n%s", a.status, a.code(), status, strings.Join(code, ""), a.body)
+	}
+	return a
+}
+
+// code is the code of a problem, or the error of an OAuth answer.
+func (a *answer) code() string {
+	var e struct {
+		Code  string `json:"code"`
+		Error string `json:"error"`
+	}
+	_ = json.Unmarshal(a.body, &e) // a success has neither
+	return e.Code + e.Error
+}
+
+// pointsAt fails the test unless one of the problem's errors has this pointer.
+func (a *answer) pointsAt(pointer string) *answer {
+	a.t.Helper()
+	if !slices.ContainsFunc(decode[api.Problem](a).Errors, func(e api.FieldError) bool { return e.Pointer == pointer }) {
+		a.t.Fatalf("no error points at %s\n%s", pointer, a.body)
+	}
+	return a
+}
+
+func decode[T any](a *answer) (value T) {
+	a.t.Helper()
+	if err := json.Unmarshal(a.body, &value); err != nil {
+		a.t.Fatalf("%v\n%s", err, a.body)
+	}
+	return value
+}

@@ -1,0 +1,167 @@
+package apitest
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sesame/server/internal/app"
+	"sesame/server/internal/cli"
+)
+
+// server is a running program under test.
+type server struct {
+	t      *testing.T
+	url    string
+	dbURL  string
+	clock  *clock
+	hashes *gate
+	log    *lockedBuffer
+	client *http.Client
+	stop   func() int // ends the program and gives its exit code
+
+	connect sync.Once // for rawSQL
+	db      *sql.DB
+	dbErr   error
+}
+
+var readyLine = regexp.MustCompile(`Address +(http\S+)`)
+
+// start runs `sesame serve` on a free port and waits until it answers. Every answer that it gives
+// is checked against the contract by the server itself as well, and its log is read at the end.
+func start(t *testing.T, databaseURL string, settings ...string) *server {
+	t.Helper()
+	return launch(t, databaseURL, []string{"serve"}, settings...)
+}
+
+// launch is start for any command that serves.
+func launch(t *testing.T, databaseURL string, args []string, settings ...string) *server {
+	t.Helper()
+	environment := map[string]string{
+		"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": databaseURL, "SESAME_MASTER_KEY": testKey(),
+		"SESAME_CHECK_RESPONSES": "on", "SESAME_LOG_FORMAT": "json",
+		"SESAME_SMTP_URL":           "log:", // many tests have a public URL, where it must be said
+		"SESAME_REGISTRATION_LIMIT": "0",    // every account of a test is registered from 127.0.0.1
+	}
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		environment[name] = value
+	}
+	s := &server{t: t, dbURL: databaseURL, clock: &clock{}, hashes: &gate{}, log: &lockedBuffer{}, client: &http.Client{
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64}, Timeout: 30 * time.Second,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+	ctx, cancel := context.WithCancel(context.Background())
+	output, exited := newLines(), make(chan int, 1)
+	go func() {
+		exited <- run(ctx, args, environment, cli.Env{
+			Stdin: strings.NewReader(""), Stdout: output, Stderr: s.log, Now: s.clock.now, Tests: app.Tests{HashBegun: s.hashes.pass},
+		})
+		output.Close()
+	}()
+	s.stop = sync.OnceValue(func() int {
+		cancel()
+		s.client.CloseIdleConnections()
+		return <-exited
+	})
+	s.url = output.find(readyLine)
+	if s.url == "" {
+		t.Fatalf("the server did not start: exit code %d\n%s", s.stop(), s.log)
+	}
+	t.Cleanup(func() {
+		if code := s.stop(); code != 0 {
+			t.Errorf("the server ended with code %d\n%s", code, s.log)
+		}
+		if strings.Contains(s.log.String(), "departs from the contract") {
+			t.Errorf("an answer departs from the contract:\n%s", s.log)
+		}
+	})
+	return s
+}
+
+// wholeLog ends the server, which holds its last lines back for a moment, and gives its log.
+func (s *server) wholeLog() string {
+	s.stop()
+	return s.log.String()
+}
+
+// sesame runs another command on the server's database and gives what it printed.
+func (s *server) sesame(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	return command(t, stdin, map[string]string{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}, args...)
+}
+
+func command(t *testing.T, stdin string, environment map[string]string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, environment, cli.Env{Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: &errs, Now: time.Now})
+	return out.String(), errs.String(), code
+}
+
+// realHashes is a setting of the harness: passwords cost what they cost in production.
+const realHashes = "real hashes"
+
+// run is cli.Run with an environment and cheap password hashes.
+func run(ctx context.Context, args []string, environment map[string]string, e cli.Env) int {
+	_, real := environment[realHashes]
+	e.Tests.CheapHashes, e.Tests.Every = !real, 50*time.Millisecond
+	e.Getenv = func(name string) string { return environment[name] }
+	for name, value := range environment {
+		e.Environ = append(e.Environ, name+"="+value)
+	}
+	return cli.Run(ctx, args, e)
+}
+
+// lockedBuffer is a bytes.Buffer for many writers.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// lines is a stream that can be watched for a line.
+type lines struct {
+	*io.PipeWriter
+	reader *io.PipeReader
+}
+
+func newLines() *lines {
+	r, w := io.Pipe()
+	return &lines{w, r}
+}
+
+// find reads on until a line matches, and gives its first group; "" when the stream ends before.
+// What comes later is thrown away.
+func (l *lines) find(pattern *regexp.Regexp) (group string) {
+	var seen []byte
+	chunk := make([]byte, 1024)
+	for {
+		n, err := l.reader.Read(chunk)
+		seen = append(seen, chunk[:n]...)
+		if m := pattern.FindSubmatch(seen); m != nil {
+			go io.Copy(io.Discard, l.reader)
+			return string(m[1])
+		}
+		if err != nil {
+			return ""
+		}
+	}
+}
