@@ -68,6 +68,7 @@ soak: ## flood servers with requests and fill one with accounts, in about two mi
 
 rename: ## MODULE=example.com/team/login: give your clone a module path of its own
 	@.make/rename '$(MODULE)'
+	go build ./...
 
 server/e2e/node_modules: server/e2e/package-lock.json
 	cd server/e2e && npm ci && touch node_modules

@@ -18,7 +18,6 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/golang-jwt/jwt/v5"
 
-	"sesame"
 	"sesame/gen/api"
 	"sesame/server/internal/contract"
 )
@@ -46,7 +45,7 @@ func (s *server) mockToken(t *testing.T, scope string) api.Token {
 func exampleRequest(t *testing.T, op *contract.Operation) request {
 	t.Helper()
 	r := request{method: op.Method, path: op.Path}
-	item := contractDocument(t).Paths.Value(op.Path)
+	item := document().Paths.Value(op.Path)
 	for _, p := range slices.Concat(item.Parameters, op.Document.Parameters) {
 		if p.Value.In == openapi3.ParameterInPath {
 			r.path = strings.ReplaceAll(r.path, "{"+p.Value.Name+"}", p.Value.Example.(string))
@@ -70,15 +69,6 @@ func exampleRequest(t *testing.T, op *contract.Operation) request {
 		}
 	}
 	return r
-}
-
-func contractDocument(t *testing.T) *openapi3.T {
-	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return doc
 }
 
 // Every operation of the contract answers its example, and asks for the token and the scopes that the
