@@ -8,12 +8,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// writeJSON writes a YAML node as JSON. Unlike a detour over a Go map it keeps the order of the keys,
-// in which the document was meant to be read. Aliases are written out.
+// writeJSON writes a YAML node as JSON, with the keys in the order in which they are written: a Go map would lose it.
+// Aliases are written out.
 func writeJSON(b *bytes.Buffer, n *yaml.Node) error {
 	switch n.Kind {
-	case yaml.DocumentNode:
-		return writeJSON(b, n.Content[0])
 	case yaml.AliasNode:
 		return writeJSON(b, n.Alias)
 	case yaml.SequenceNode:
@@ -56,7 +54,7 @@ func writeJSON(b *bytes.Buffer, n *yaml.Node) error {
 		}
 		return writeScalar(b, v)
 	}
-	// Strings, and plain dates, which JSON has no other type for.
+	// A string, or a date, for which JSON has no type of its own.
 	return writeScalar(b, n.Value)
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"embed"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,14 +11,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// scripts are what people wrote for the collection. OPERATION.before.js runs before the request of an
-// operation and OPERATION.after.js after it, collection.before.js and every.after.js before and after
-// each, last.after.js after the last. requests.yaml says what else is special about a request.
+// The collection has two scripts, before.js and after.js, which run before and after each request; common.js is in
+// front of both. requests.yaml says what the contract cannot say about Sesame's own operations.
 //
 //go:embed postman
-var scripts embed.FS
+var postmanFiles embed.FS
 
-// postman is the contract as a Postman collection that runs against base.
+// postman returns the contract as a Postman collection that runs against base.
 func postman(openAPI []byte, base string) func() (*resource, error) {
 	return func() (*resource, error) {
 		collection, err := makeCollection(openAPI, base)
@@ -37,120 +35,86 @@ func postman(openAPI []byte, base string) func() (*resource, error) {
 	}
 }
 
-// The parts of a collection (https://schema.postman.com/collection/json/v2.1.0/draft-07/docs/index.html)
-// that are used here.
-type (
-	pmCollection struct {
-		Info struct {
-			Name        string `json:"name"`
-			Description string `json:"description"`
-			Version     string `json:"version"`
-			Schema      string `json:"schema"`
-		} `json:"info"`
-		Auth     *pmAuth   `json:"auth"`
-		Event    []pmEvent `json:"event"`
-		Variable []pmPair  `json:"variable"`
-		Item     []pmItem  `json:"item"`
-	}
-	// pmItem is a folder, with items, or a request.
-	pmItem struct {
-		Name        string     `json:"name"`
-		Description string     `json:"description,omitempty"`
-		Item        []pmItem   `json:"item,omitempty"`
-		Request     *pmRequest `json:"request,omitempty"`
-		Event       []pmEvent  `json:"event,omitempty"`
-	}
-	pmRequest struct {
-		Method      string   `json:"method"`
-		Description string   `json:"description"`
-		Auth        *pmAuth  `json:"auth,omitempty"`
-		Header      []pmPair `json:"header"`
-		Body        *pmBody  `json:"body,omitempty"`
-		URL         pmURL    `json:"url"`
-	}
-	pmURL struct {
-		Raw      string   `json:"raw"`
-		Host     []string `json:"host"`
-		Path     []string `json:"path"`
-		Query    []pmPair `json:"query,omitempty"`
-		Variable []pmPair `json:"variable,omitempty"`
-	}
-	pmBody struct {
-		Mode       string   `json:"mode"`
-		Raw        string   `json:"raw,omitempty"`
-		URLEncoded []pmPair `json:"urlencoded,omitempty"`
-	}
-	pmAuth struct {
-		Type   string   `json:"type"`
-		Bearer []pmPair `json:"bearer,omitempty"`
-		Basic  []pmPair `json:"basic,omitempty"`
-	}
-	pmPair struct {
-		Key         string `json:"key"`
-		Value       string `json:"value"`
-		Type        string `json:"type,omitempty"`
-		Description string `json:"description,omitempty"`
-		Disabled    bool   `json:"disabled,omitempty"`
-	}
-	pmEvent struct {
-		Listen string `json:"listen"`
-		Script struct {
-			Type string   `json:"type"`
-			Exec []string `json:"exec"`
-		} `json:"script"`
-	}
-)
+// object is a part of a collection: https://schema.postman.com/collection/json/v2.1.0/draft-07/docs/index.html
+type object = map[string]any
 
 const aboutCollection = `Made from the contract by the server itself: %[1]s/docs/postman.json
 
-Give it the variables ` + "`username` and `password`" + ` in an environment. It logs in by itself, refreshes the
-token, and checks every answer against the contract. The password is not kept, and a run leaves the account as
-it was.`
+Set the variables ` + "`username` and `password`" + ` in an environment. The collection logs in by itself, refreshes the
+token, and compares every answer with the contract. It does not store the password, and a run leaves the account
+unchanged.`
 
-// makeCollection reads the contract: a folder for each tag, a request for each operation, in the order
-// in which they are written.
-func makeCollection(openAPI []byte, base string) (*pmCollection, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(openAPI, &doc); err != nil {
-		return nil, err
-	}
-	if len(doc.Content) == 0 {
-		return nil, errors.New("openapi.yaml is empty")
-	}
-	special, err := scripts.ReadFile("postman/requests.yaml")
+// maker makes a collection.
+type maker struct {
+	root       *yaml.Node
+	special    map[string]special // by operationId
+	operations object             // what after.js knows of each operation, by operationId
+	last       string             // the operationId of the last request
+}
+
+// special is what requests.yaml says of an operation.
+type special struct {
+	Note    string
+	Values  map[string]string
+	Token   string
+	Accepts map[string]string
+}
+
+// makeCollection makes a folder for each tag and a request for each operation, in the order of the contract.
+func makeCollection(openAPI []byte, base string) (object, error) {
+	root, err := parse(openAPI)
 	if err != nil {
 		return nil, err
 	}
-	m := &requestMaker{root: doc.Content[0]}
-	if err := yaml.Unmarshal(special, &m.special); err != nil {
-		return nil, fmt.Errorf("requests.yaml: %w", err)
-	}
-	c := &pmCollection{Auth: bearer("accessToken")}
-	c.Info.Name = text(m.root, "info", "title")
-	c.Info.Description = fmt.Sprintf(aboutCollection, base)
-	c.Info.Version = text(m.root, "info", "version")
-	c.Info.Schema = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
-	c.Variable = []pmPair{
-		{Key: "baseUrl", Value: base},
-		{Key: "scope", Value: strings.Join(m.scopes(), " "), Description: "What a login asks for; it gets what the account has."},
-	}
-	c.Event = []pmEvent{newEvent("prerequest", script("refusal.js", "common.js", "collection.before.js"))}
-	if c.Item, err = m.folders(); err != nil {
+	m := &maker{root: root, operations: object{}}
+	requests, err := postmanFiles.ReadFile("postman/requests.yaml")
+	if err != nil {
 		return nil, err
 	}
-	// The last request's script ends what the run opened.
-	folder := c.Item[len(c.Item)-1]
-	last := folder.Item[len(folder.Item)-1]
-	test := &last.Event[len(last.Event)-1].Script
-	test.Exec = append(test.Exec, script("common.js", "last.after.js")...)
-	return c, nil
+	if err = yaml.Unmarshal(requests, &m.special); err != nil {
+		return nil, err
+	}
+	folders, err := m.folders()
+	if err != nil {
+		return nil, err
+	}
+	contract, err := m.contract()
+	if err != nil {
+		return nil, err
+	}
+	return object{
+		"info": object{
+			"name": text(root, "info", "title"), "version": text(root, "info", "version"),
+			"description": fmt.Sprintf(aboutCollection, base),
+			"schema":      "https://schema.getpostman.com/json/collection/v2.1.0/collection.json",
+		},
+		"auth": bearer("accessToken"),
+		"event": []object{
+			event("prerequest", script("common.js", "before.js")),
+			event("test", "// What openapi.yaml says of each operation.\nconst contract = "+contract+";\n\n"+script("common.js", "after.js")),
+		},
+		"variable": []object{
+			{"key": "baseUrl", "value": base},
+			{"key": "scope", "value": strings.Join(m.scopes(), " "), "description": "Scopes that a login requests. It gets those that the account has."},
+		},
+		"item": folders,
+	}, nil
 }
 
-// folders are the tags, each with the requests of its operations.
-func (m *requestMaker) folders() ([]pmItem, error) {
-	var folders []pmItem
+// methods are the keys of a path item that hold operations.
+var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+func (m *maker) folders() ([]object, error) {
+	var folders []object
+	items := map[string][]object{}
+	add := func(name, description string) {
+		if items[name] == nil {
+			items[name] = []object{}
+			folders = append(folders, object{"name": name, "description": description})
+		}
+	}
 	for _, tag := range list(find(m.root, "tags")) {
-		folders = append(folders, pmItem{Name: text(tag, "name"), Description: text(tag, "description")})
+		add(text(tag, "name"), text(tag, "description"))
 	}
 	for path, item := range pairs(find(m.root, "paths")) {
 		for method, operation := range pairs(item) {
@@ -159,27 +123,30 @@ func (m *requestMaker) folders() ([]pmItem, error) {
 			}
 			request, err := m.request(method, path, item, operation)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", text(operation, "operationId"), err)
+				return nil, fmt.Errorf("%s %s: %w", method, path, err)
 			}
-			tag := list(find(operation, "tags"))
-			at := slices.IndexFunc(folders, func(f pmItem) bool { return len(tag) == 1 && f.Name == tag[0].Value })
-			if at < 0 {
-				return nil, fmt.Errorf("%s: has no tag that is declared", text(operation, "operationId"))
+			tag := "Operations"
+			for _, first := range list(find(operation, "tags")) {
+				tag = first.Value
+				break
 			}
-			folders[at].Item = append(folders[at].Item, request)
+			add(tag, "")
+			items[tag] = append(items[tag], request)
 		}
 	}
-	return slices.DeleteFunc(folders, func(f pmItem) bool { return len(f.Item) == 0 }), nil
+	folders = slices.DeleteFunc(folders, func(f object) bool { return len(items[f["name"].(string)]) == 0 })
+	for _, folder := range folders {
+		requests := items[folder["name"].(string)]
+		folder["item"] = requests
+		m.last = requests[len(requests)-1]["id"].(string)
+	}
+	return folders, nil
 }
 
-// methods are the keys of a path that hold operations.
-var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-
 // scopes are all that the contract declares.
-func (m *requestMaker) scopes() []string {
-	var scopes []string
-	for scheme := range values(find(m.root, "components", "securitySchemes")) {
-		for flow := range values(find(scheme, "flows")) {
+func (m *maker) scopes() (scopes []string) {
+	for _, scheme := range pairs(find(m.root, "components", "securitySchemes")) {
+		for _, flow := range pairs(find(scheme, "flows")) {
 			for scope := range pairs(find(flow, "scopes")) {
 				if !slices.Contains(scopes, scope) {
 					scopes = append(scopes, scope)
@@ -190,6 +157,89 @@ func (m *requestMaker) scopes() []string {
 	return scopes
 }
 
-func bearer(variable string) *pmAuth {
-	return &pmAuth{Type: "bearer", Bearer: []pmPair{{Key: "token", Value: "{{" + variable + "}}", Type: "string"}}}
+// contract returns, in JSON, what after.js compares answers with. Its schemas are JSON Schema.
+func (m *maker) contract() (string, error) {
+	components := object{}
+	for _, name := range []string{"schemas", "responses"} {
+		part, err := decode(find(m.root, "components", name))
+		if err != nil {
+			return "", err
+		}
+		components[name] = jsonSchema(part, true)
+	}
+	text, err := json.Marshal(object{"operations": m.operations, "components": components, "last": m.last})
+	return string(text), err
+}
+
+// decode returns the value of a node with strings for keys, as JSON has them.
+func decode(n *yaml.Node) (value any, err error) {
+	if n == nil {
+		return nil, nil
+	}
+	var text bytes.Buffer
+	if err = writeJSON(&text, n); err != nil {
+		return nil, err
+	}
+	return value, json.Unmarshal(text.Bytes(), &value)
+}
+
+// formats are those that Postman's validator (Ajv 6) knows and OpenAPI has. It fails on any other.
+var formats = []any{nil, "date", "date-time", "email", "uri", "uuid"}
+
+// jsonSchema turns the schemas in a part of an OpenAPI 3.0 document into JSON Schema, which has a type for null and
+// numbers for exclusive bounds. It drops what validation does not need. The keys of a map with names are no keywords.
+func jsonSchema(part any, names bool) any {
+	switch part := part.(type) {
+	case []any:
+		for i := range part {
+			part[i] = jsonSchema(part[i], false)
+		}
+	case object:
+		for key, value := range part {
+			part[key] = jsonSchema(value, !names && key == "properties")
+		}
+		if names {
+			return part
+		}
+		for _, annotation := range []string{"description", "example", "examples", "default", "headers", "links"} {
+			delete(part, annotation)
+		}
+		if !slices.Contains(formats, part["format"]) {
+			delete(part, "format")
+		}
+		for exclusive, bound := range map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"} {
+			if part[exclusive] == true {
+				part[exclusive] = part[bound]
+				delete(part, bound)
+			} else if part[exclusive] == false {
+				delete(part, exclusive)
+			}
+		}
+		if part["nullable"] == true {
+			delete(part, "nullable")
+			return object{"anyOf": []any{part, object{"type": "null"}}}
+		}
+	}
+	return part
+}
+
+func bearer(variable string) object {
+	return object{"type": "bearer", "bearer": []object{{"key": "token", "value": "{{" + variable + "}}", "type": "string"}}}
+}
+
+func event(listen, code string) object {
+	return object{"listen": listen, "script": object{"type": "text/javascript", "exec": strings.Split(code, "\n")}}
+}
+
+// script returns files of postman/, one after the other. A missing file is a mistake in this package, which every test
+// of it finds.
+func script(names ...string) (code string) {
+	for _, name := range names {
+		b, err := postmanFiles.ReadFile("postman/" + name)
+		if err != nil {
+			panic(err)
+		}
+		code += string(b)
+	}
+	return code
 }

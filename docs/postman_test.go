@@ -3,6 +3,7 @@ package docs_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -41,42 +42,44 @@ type postmanItem struct {
 			Variable []struct{ Key, Value string }
 		}
 	}
-	Event []struct {
-		Listen string
-		Script struct{ Exec []string }
-	}
+	Event []postmanEvent
 }
 
-// contract is what the request's test knows of its operation.
-func (i postmanItem) contract(t *testing.T) (c postmanContract) {
-	t.Helper()
-	for _, event := range i.Event {
-		for _, line := range event.Script.Exec {
-			if text, ok := strings.CutPrefix(line, "const contract = "); ok {
-				if err := json.Unmarshal([]byte(strings.TrimSuffix(text, ";")), &c); err != nil {
-					t.Fatal(err)
-				}
-				return c
-			}
-		}
-	}
-	t.Fatalf("%s has no test", i.Name)
-	return c
+type postmanEvent struct {
+	Listen string
+	Script struct{ Exec []string }
 }
 
-type postmanContract struct {
-	OperationID string
-	Scopes      [][]string
-	Answers     map[string]struct {
-		MediaType string
-		Schema    json.RawMessage
-	}
-	Accepts map[string]string
+// operation is what after.js knows of an operation.
+type operation struct {
+	Security  []map[string][]string
+	Responses map[string]map[string]any
+	Accepts   map[string]string
 }
 
 type postmanCollection struct {
 	Variable []struct{ Key, Value string }
 	Item     []postmanItem
+	Event    []postmanEvent
+}
+
+// contract returns what after.js compares answers with.
+func (c postmanCollection) contract(t *testing.T) (known struct {
+	Operations map[string]operation
+	Components struct{ Schemas map[string]json.RawMessage }
+	Last       string
+}) {
+	t.Helper()
+	for _, line := range c.Event[1].Script.Exec {
+		if text, ok := strings.CutPrefix(line, "const contract = "); ok {
+			if err := json.Unmarshal([]byte(strings.TrimSuffix(text, ";")), &known); err != nil {
+				t.Fatal(err)
+			}
+			return known
+		}
+	}
+	t.Fatal("the test script has no contract")
+	return known
 }
 
 func postman(t *testing.T, e *echo.Echo) (c postmanCollection) {
@@ -87,13 +90,17 @@ func postman(t *testing.T, e *echo.Echo) (c postmanCollection) {
 	return c
 }
 
-// requests are those of the collection by their operationId.
+// requests returns the requests of the collection by operationId.
 func requests(t *testing.T, c postmanCollection) map[string]postmanItem {
 	t.Helper()
 	found := map[string]postmanItem{}
 	for _, folder := range c.Item {
 		for _, request := range folder.Item {
-			found[request.contract(t).OperationID] = request
+			id, ok := strings.CutPrefix(request.Event[0].Script.Exec[0], `pm.variables.set('operationId', "`)
+			if !ok {
+				t.Fatalf("%s does not name its operation", request.Name)
+			}
+			found[strings.TrimSuffix(id, `");`)] = request
 		}
 	}
 	return found
@@ -158,12 +165,12 @@ func TestTheCollectionCarriesThePublicAddressAndNoSecret(t *testing.T) {
 	}
 }
 
-// What changes something must go to a guest, unless it is named here with the reason.
+// A request that changes something acts on a guest, unless it is listed here with the reason.
 func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
-		"updateMe": "", "endSession": "", // write back what is there, and end what they began: see their scripts
-		"updateUser": "", "deleteUser": "", // whose account is looked at below
-		"introspectToken": "{{clientId}}", // only looks
+		"updateMe": "", "endSession": "", // write back what is there, and end a session of their own
+		"updateUser": "", "deleteUser": "", // the loop below checks whose account
+		"introspectToken": "{{clientId}}", // changes nothing
 	}
 	for id, r := range requests(t, postman(t, common())) {
 		auth := r.Request.Auth
@@ -191,58 +198,54 @@ func TestTheCollectionHarmsNobody(t *testing.T) {
 	}
 }
 
-func TestEveryScriptBelongsToAnOperation(t *testing.T) {
-	doc := contract(t)
-	known := map[string]bool{"collection": true, "every": true, "last": true, "common": true, "refusal": true}
-	for _, item := range doc.Paths.Map() {
-		for _, operation := range item.Operations() {
-			known[operation.OperationID] = true
-		}
-	}
-	files, err := os.ReadDir("postman")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		name, extension, _ := strings.Cut(file.Name(), ".")
-		if !known[name] && file.Name() != "requests.yaml" || !slices.Contains([]string{"js", "before.js", "after.js", "yaml"}, extension) {
-			t.Errorf("postman/%s belongs to nothing", file.Name())
-		}
-	}
+// A value that is not used is the name of a parameter or property that the contract no longer has.
+func TestEverySpecialRequestIsUsed(t *testing.T) {
 	text, err := os.ReadFile("postman/requests.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var special map[string]any
-	if err := yaml.Unmarshal(text, &special); err != nil {
+	var special map[string]struct {
+		Note    string
+		Values  map[string]string
+		Token   string
+		Accepts map[int]string
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err = decoder.Decode(&special); err != nil {
 		t.Fatal(err)
 	}
-	for id := range special {
-		if !known[id] {
+	found := requests(t, postman(t, common()))
+	for id, own := range special {
+		r, ok := found[id]
+		if !ok {
 			t.Errorf("requests.yaml names %s, which is no operation", id)
+		}
+		if !strings.HasSuffix(r.Request.Description, strings.TrimSpace(own.Note)) {
+			t.Errorf("the note of %s is not in its description", id)
+		}
+		for name, value := range own.Values {
+			if used := fmt.Sprintf("%+v", r.Request); !strings.Contains(used, value) {
+				t.Errorf("the value %s of %s is not used", name, id)
+			}
 		}
 	}
 }
 
-func TestTheTestsKnowWhatTheContractPromises(t *testing.T) {
-	doc := contract(t)
-	found := requests(t, postman(t, common()))
-	for _, item := range doc.Paths.Map() {
+func TestTheScriptsKnowWhatTheContractPromises(t *testing.T) {
+	known := postman(t, common()).contract(t)
+	for _, item := range contract(t).Paths.Map() {
 		for _, operation := range item.Operations() {
-			c := found[operation.OperationID].contract(t)
-			var want []string
-			for status := range operation.Responses.Map() {
-				if strings.HasPrefix(status, "2") {
-					want = append(want, status)
-				}
-			}
-			if got := slices.Collect(maps.Keys(c.Answers)); !slices.Equal(got, want) {
-				t.Errorf("%s: the test wants %v, the contract promises %v", operation.OperationID, got, want)
+			want := slices.Sorted(maps.Keys(operation.Responses.Map()))
+			if got := slices.Sorted(maps.Keys(known.Operations[operation.OperationID].Responses)); !slices.Equal(got, want) {
+				t.Errorf("%s: the script knows %v, the contract promises %v", operation.OperationID, got, want)
 			}
 		}
 	}
-	c := found["getMe"].contract(t)
-	if len(c.Scopes) != 1 || !slices.Equal(c.Scopes[0], []string{"me:read"}) {
-		t.Errorf("getMe needs %v", c.Scopes)
+	if needs := known.Operations["getMe"].Security; len(needs) != 1 || !slices.Equal(needs[0]["OAuth2Password"], []string{"me:read"}) {
+		t.Errorf("getMe needs %v", needs)
+	}
+	if _, ok := known.Operations[known.Last]; !ok {
+		t.Errorf("the last request is %q", known.Last)
 	}
 }

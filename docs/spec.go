@@ -3,7 +3,6 @@ package docs
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,12 +29,12 @@ func specJSON(openAPI []byte, base string) func() (*resource, error) {
 		if err != nil {
 			return nil, err
 		}
-		var doc yaml.Node
-		if err := yaml.Unmarshal(text, &doc); err != nil {
+		root, err := parse(text)
+		if err != nil {
 			return nil, err
 		}
 		var compact, indented bytes.Buffer
-		if err := writeJSON(&compact, &doc); err != nil {
+		if err := writeJSON(&compact, root); err != nil {
 			return nil, err
 		}
 		if err := json.Indent(&indented, compact.Bytes(), "", "  "); err != nil {
@@ -49,14 +48,10 @@ func specJSON(openAPI []byte, base string) func() (*resource, error) {
 // endpoints of the security schemes, and the links in the introduction. It edits the text where the
 // parser found them, because writing the document anew would lose its layout.
 func fillIn(openAPI []byte, base string) ([]byte, error) {
-	var doc yaml.Node
-	if err := yaml.Unmarshal(openAPI, &doc); err != nil {
-		return nil, fmt.Errorf("openapi.yaml: %w", err)
+	root, err := parse(openAPI)
+	if err != nil {
+		return nil, err
 	}
-	if len(doc.Content) == 0 {
-		return nil, errors.New("openapi.yaml: is empty")
-	}
-	root := doc.Content[0]
 	lines := strings.SplitAfter(string(openAPI), "\n")
 	for _, n := range addresses(root) {
 		if !strings.HasPrefix(n.Value, "/") {
@@ -87,46 +82,16 @@ func join(base, path string) string {
 	return "/"
 }
 
-// addresses lists the nodes that hold URLs of this server.
+// addresses returns the nodes that hold URLs of this server.
 func addresses(root *yaml.Node) []*yaml.Node {
 	var nodes []*yaml.Node
-	if servers := find(root, "servers"); servers != nil {
-		for _, server := range servers.Content {
-			nodes = append(nodes, find(server, "url"))
-		}
+	for _, server := range list(find(root, "servers")) {
+		nodes = append(nodes, find(server, "url"))
 	}
-	for scheme := range values(find(root, "components", "securitySchemes")) {
-		for flow := range values(find(scheme, "flows")) {
+	for _, scheme := range pairs(find(root, "components", "securitySchemes")) {
+		for _, flow := range pairs(find(scheme, "flows")) {
 			nodes = append(nodes, find(flow, "authorizationUrl"), find(flow, "tokenUrl"), find(flow, "refreshUrl"))
 		}
 	}
 	return slices.DeleteFunc(nodes, func(n *yaml.Node) bool { return n == nil })
-}
-
-// find follows the keys down from a mapping; nil if one is missing.
-func find(n *yaml.Node, keys ...string) *yaml.Node {
-	for _, key := range keys {
-		if n == nil || n.Kind != yaml.MappingNode {
-			return nil
-		}
-		var next *yaml.Node
-		for i := 0; i < len(n.Content); i += 2 {
-			if n.Content[i].Value == key {
-				next = n.Content[i+1]
-			}
-		}
-		n = next
-	}
-	return n
-}
-
-// values iterates over what a mapping holds; over nothing if n is nil.
-func values(n *yaml.Node) func(yield func(*yaml.Node) bool) {
-	return func(yield func(*yaml.Node) bool) {
-		for i := 1; n != nil && i < len(n.Content); i += 2 {
-			if !yield(n.Content[i]) {
-				return
-			}
-		}
-	}
 }

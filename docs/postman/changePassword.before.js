@@ -1,2 +1,0 @@
-pm.variables.set('newPassword', random());
-makeGuest();

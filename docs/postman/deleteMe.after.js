@@ -1,3 +1,0 @@
-logInAsGuest(pm.variables.get('guestPassword'), (answer) => {
-  pm.test('nobody can log in to it any more', () => pm.expect(answer.code).to.equal(400));
-});

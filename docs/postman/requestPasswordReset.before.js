@@ -1,1 +1,0 @@
-nameGuest(); // who is not registered

@@ -1,3 +1,0 @@
-logIn((session) => {
-  pm.variables.set('tokenToRevoke', session.refresh_token);
-});

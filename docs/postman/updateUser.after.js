@@ -1,1 +1,0 @@
-removeGuest(pm.variables.get('guestPassword'));
