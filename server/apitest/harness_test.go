@@ -24,10 +24,14 @@ import (
 	"sesame"
 
 	"sesame/gen/api"
+	"sesame/server/internal/account"
 	"sesame/server/internal/cli"
-	"sesame/server/internal/auth"
 	"sesame/server/internal/contract"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
+	"sesame/server/internal/password"
 	"sesame/server/internal/postgrestest"
+	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 )
 
@@ -528,11 +532,9 @@ func (l *lines) find(pattern *regexp.Regexp) (group string) {
 	}
 }
 
-// domainScopes are the scopes of the contract, for tests that make the domain themselves.
-func domainScopes() auth.Scopes {
-	s := rules.Scopes()
-	return auth.Scopes{
-		Declared: s.Declared, Default: s.Default, OnRequest: s.OnRequest, PeopleOnly: s.PeopleOnly,
-		Admin: rules.Operation("updateUser").Scopes()[0],
-	}
+// domain makes the domain as the program does, with the scopes of the contract, for tests that need it without HTTP.
+func domain(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, settings identity.Settings) (*identity.Service, *account.Service, *oauth.Service) {
+	settings.Scopes, settings.AdminScope = identity.Scopes(rules.Scopes()), rules.Operation("updateUser").Scopes()[0]
+	id := identity.New(db, hasher, issuer, settings)
+	return id, account.New(db, hasher, id, account.Settings{}), oauth.New(db, issuer, token.NewRefresher(token.MasterKey{}), id, oauth.Settings{AccessTTL: time.Minute})
 }
