@@ -23,7 +23,7 @@ test: ## run every test that needs Go alone; on PostgreSQL too, where it is inst
 	go test -timeout 20m ./...
 
 race: ## run what is most parallel under the race detector; needs a C compiler
-	go test -race ./server/internal/contract ./server/guard ./server/internal/mail ./server/internal/password ./server/internal/store ./server/internal/token
+	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/password ./server/internal/store ./server/internal/token
 	go test -race ./server/apitest -run '$(RACE_PRONE)'
 
 check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node

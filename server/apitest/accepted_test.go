@@ -10,9 +10,10 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
-	"sesame/server/internal/mail"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/network"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/password"
 	"sesame/server/internal/smtptest"
 	"sesame/server/internal/token"
@@ -62,7 +63,7 @@ var guesses = map[string]struct {
 	}, changesPassword, 500},
 	"a change of the password that others throttle meanwhile": {func(t *testing.T, s *server, _, token string) {
 		s.do(t, changePassword(token, wrong, "a bigger wooden horse")).want(422)
-		s.clock.inside("(*Service).checkPassword", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+		s.clock.inside("(*Service).VerifyPassword", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
 	}, changesPassword, 429},
 }
 
@@ -105,14 +106,14 @@ func TestAConfirmationChecksNoPasswordInSilence(t *testing.T) {
 	}{
 		"others fail meanwhile": {func(t *testing.T, s *server, code string) {
 			s.do(t, confirmWith(code, "", wrong)).want(422, "wrong_password")
-			s.clock.inside("(*Service).checkConfirmer", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+			s.clock.inside("(*Service).VerifyPassword", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
 		}, 429},
 		"the address is another account's": {func(t *testing.T, s *server, _ string) {
 			s.create(t, map[string]any{"username": "lee", "password": horse})
 			s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`', email_verified = TRUE WHERE username = 'lee'`)
 		}, 409},
 		"the database fails": {func(t *testing.T, s *server, _ string) {
-			s.clock.inside("(*Service).checkConfirmer", 1, func() { s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`) })
+			s.clock.inside("(*Service).VerifyPassword", 1, func() { s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`) })
 		}, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,8 +199,8 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 				ctx, hangUp := context.WithCancel(t.Context())
 				defer hangUp()
 				asks := 0
-				service := auth.New(c.db, hasher, c.issuer, token.NewRefresher(token.MasterKey{}), auth.Settings{
-					Scopes: domainScopes(), AccessTTL: time.Minute, RefreshIdle: time.Hour, RefreshTTL: time.Hour,
+				id, _, service := domain(c.db, hasher, c.issuer, identity.Settings{
+					RefreshIdle: time.Hour, RefreshTTL: time.Hour,
 					Now: func() time.Time {
 						if asks++; asks == 2 { // after the hash
 							meanwhile(t.Context(), hasher, hashes, hangUp)
@@ -207,14 +208,14 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 						return time.Now()
 					},
 				})
-				tokens, err := service.Login(ctx, auth.Login{Username: a.userID, Password: secret.New(horse)})
+				tokens, err := service.PasswordGrant(ctx, oauth.Client{ID: token.FirstParty}, a.userID, secret.New(horse), "")
 				if err != nil || tokens.AccessToken.Empty() {
 					t.Errorf("the login: %v", err)
 				}
 				if logins := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'login' AND user_id = '`+a.userID+`'`); logins != "1" {
 					t.Errorf("%s logins are recorded", logins)
 				}
-				service.Close()
+				id.Close()
 			})
 		})
 	}
@@ -236,11 +237,11 @@ func hashOf(t *testing.T, scheme, plain string) string {
 // N6: the mail is true of a login and of a try alike.
 func TestTheMailOfANewPlaceSpeaksOfThePassword(t *testing.T) {
 	t.Parallel()
-	templates, err := mail.NewTemplates("", "https://login.example")
+	templates, err := mailer.NewTemplates("", "https://login.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	message, err := templates.Render("x", mail.Mail{Kind: mail.NewLogin, To: "ann@example.com", Fields: mail.Fields{Username: "ann"}}, time.Now())
+	message, err := templates.Render("x", mailer.Mail{Kind: mailer.NewLogin, To: "ann@example.com", Fields: mailer.Fields{Username: "ann"}}, time.Now())
 	if err != nil || !strings.Contains(message.Text.Reveal(), "logged in, or tried to, with the correct password") {
 		t.Errorf("%v: %s", err, message.Text.Reveal())
 	}

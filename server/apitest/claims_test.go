@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/smtptest"
 )
 
@@ -239,8 +239,8 @@ func TestParallelResetsOfSeveralAccounts(t *testing.T) {
 		if _, stderr, code := s.sesame(t, horse, "user", "create", "given", "--email", ownAddress); code != 0 {
 			t.Fatal(stderr)
 		}
-		s.plantCode(t, "x", auth.ToReset, "", ownAddress)
-		s.plantCode(t, "y", auth.ToReset, "", ownAddress)
+		s.plantCode(t, "x", account.ToReset, "", ownAddress)
+		s.plantCode(t, "y", account.ToReset, "", ownAddress)
 		var wait sync.WaitGroup
 		statuses := make([]int, 12)
 		for i := range statuses {
@@ -260,7 +260,7 @@ func TestParallelResetsOfSeveralAccounts(t *testing.T) {
 		}
 		s.do(t, resetOf("given", "y", "the biggest wooden horse")).want(422, "invalid_code")
 		for _, code := range []string{"v", "w"} { // nor when the address is confirmed by another account
-			s.plantCode(t, code, auth.ToReset, "", ownAddress)
+			s.plantCode(t, code, account.ToReset, "", ownAddress)
 		}
 		s.clock.advance(time.Second)
 		s.do(t, resetOf("given", "v", "the biggest wooden horse")).want(204)
@@ -289,7 +289,7 @@ func TestStrangersEndNobodysCodes(t *testing.T) {
 		} {
 			name, code := fmt.Sprint("eve", i), fmt.Sprint("code", i)
 			eve := s.claims(t, name)
-			s.plantCode(t, code, auth.ToReset, "", ownAddress)
+			s.plantCode(t, code, account.ToReset, "", ownAddress)
 			s.do(t, resetPassword(code, horse)).want(422, "account_required")
 			end(eve, decode[api.Token](s.do(t, withScope(passwordGrant(name, horse), "me:write me:delete")).want(200)).AccessToken)
 			s.do(t, resetOf(name, code, "the biggest wooden horse")).want(422, "account_required")
@@ -316,7 +316,7 @@ func TestClaimsExpire(t *testing.T) {
 			t.Fatal(stderr)
 		}
 		left := func() string {
-			if _, err := tidier(s.open(t), s.clock.now).Tidy(t.Context()); err != nil {
+			if _, err := cleanupJob(s.open(t), s.clock.now).Cleanup(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			return strings.Join(s.list(t, decode[api.Token](s.do(t, adminGrant("root")).want(200)).AccessToken, "", nil), " ") + ": " +

@@ -597,7 +597,7 @@ func TestRevokedTokensAreForgottenWhenTheyExpire(t *testing.T) {
 				}
 			}
 		}
-		if n, err := c.db.ForgetRevokedTokens(ctx, now, 500); n != 1 || err != nil {
+		if n, err := c.db.DeleteExpiredRevokedTokens(ctx, now, 500); n != 1 || err != nil {
 			t.Fatal(n, err)
 		}
 		if left := s.value(t, `SELECT id FROM revoked_tokens`); left != "not yet" {

@@ -10,11 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/password"
 	"sesame/server/internal/smtptest"
 	"sesame/server/internal/store"
-	"sesame/server/internal/token"
 	"sesame/server/secret"
 )
 
@@ -89,7 +88,7 @@ func TestNothingRunsAfterTheEnd(t *testing.T) {
 
 // N20: the program does not end before its workers do, however long one takes.
 func TestStoppingWaitsForTheWorkers(t *testing.T) {
-	for _, worker := range []string{"(*Keys).Tend", "(*Dispatcher).claim", "(*Service).recordAccepted"} {
+	for _, worker := range []string{"(*Keys).Maintain", "(*Dispatcher).claim", "(*Service).recordCorrectPassword"} {
 		t.Run(worker, func(t *testing.T) {
 			before := goroutines()
 			s := start(t, sqliteURL(t))
@@ -144,7 +143,7 @@ func TestClosingWaitsForTheWriter(t *testing.T) {
 		}
 		close(closed)
 	}()
-	untilWaiting(t, "store.(*grouped).close", closed)
+	untilWaiting(t, "store.(*batchWriter).close", closed)
 	if err = held.Rollback(); err != nil {
 		t.Error(err)
 	}
@@ -209,10 +208,10 @@ func TestAClosedServiceStartsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		service := auth.New(c.db, hasher, c.issuer, token.NewRefresher(token.MasterKey{}), auth.Settings{Now: time.Now, Scopes: domainScopes()})
+		service, _, _ := domain(c.db, hasher, c.issuer, identity.Settings{Now: time.Now})
 		service.Close()
 		service.Close() // which is harmless
-		_, _ = service.Login(t.Context(), auth.Login{Username: a.userID, Password: secret.New(horse), Scope: "invented"})
+		_, _, _ = service.Login(t.Context(), identity.Login{Username: a.userID, Password: secret.New(horse), Scopes: []string{"invented"}})
 		service.Close()
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted'`); n != "0" {
 			t.Errorf("%s events are recorded after the end", n)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/smtptest"
 )
 
@@ -59,11 +59,11 @@ func TestConfirmingWithoutAPassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.claims(t, "ann")
 		s.sql(t, `UPDATE users SET password_hash = NULL`)
-		s.plantCode(t, "x", auth.ToConfirm, ann.ID.String(), ownAddress)
+		s.plantCode(t, "x", account.ToConfirm, ann.ID.String(), ownAddress)
 		if a := s.do(t, confirmEmail("x")).want(422, "wrong_password"); !strings.Contains(decode[api.Problem](a).Detail, "password reset") {
 			t.Errorf("the answer is %s", a.body)
 		}
-		s.plantCode(t, "y", auth.ToReset, "", ownAddress)
+		s.plantCode(t, "y", account.ToReset, "", ownAddress)
 		s.do(t, resetPassword("y", horse)).want(204)
 		s.owns(t, "ann", horse)
 	})
@@ -73,15 +73,15 @@ func TestConfirmingWithoutAPassword(t *testing.T) {
 // never has to know its username.
 func TestManyClaimsHideNobody(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		for i := range auth.MaxNamed - 1 {
+		for i := range account.MaxNamed - 1 {
 			s.claims(t, fmt.Sprint("eve", i))
 		}
 		if _, stderr, code := s.sesame(t, horse, "user", "create", "ann", "--email", ownAddress); code != 0 {
 			t.Fatal(stderr)
 		}
-		s.plantCode(t, anyCode, auth.ToReset, "", ownAddress)
+		s.plantCode(t, anyCode, account.ToReset, "", ownAddress)
 		page := s.page(t, open(resetPage, anyCode)).want(200)
-		if n := strings.Count(string(page.body), `type="radio"`); n != auth.MaxNamed || !strings.Contains(strings.SplitN(string(page.body), `type="radio"`, 3)[1], `value="ann"`) {
+		if n := strings.Count(string(page.body), `type="radio"`); n != account.MaxNamed || !strings.Contains(strings.SplitN(string(page.body), `type="radio"`, 3)[1], `value="ann"`) {
 			t.Errorf("%d can be chosen:\n%s", n, page.body)
 		}
 		choose := press(resetPage, anyCode, "short")

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/smtptest"
 )
 
@@ -80,9 +80,9 @@ func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 			t.Errorf("%s codes are somebody's", n)
 		}
 		// A code that was mailed before ann confirmed would have died then; should one be there, it is of no use.
-		s.plantCode(t, "late", auth.ToConfirm, eve.ID.String(), "ann@example.com")
+		s.plantCode(t, "late", account.ToConfirm, eve.ID.String(), "ann@example.com")
 		s.do(t, confirmEmail("late")).want(409, "email_taken")
-		s.plantCode(t, "reset", auth.ToReset, "", "ann@example.com")
+		s.plantCode(t, "reset", account.ToReset, "", "ann@example.com")
 		s.do(t, resetOf("eve", "reset", "a bigger wooden horse")).want(422, "account_required").pointsAt("/username")
 		s.do(t, resetPassword("reset", "a bigger wooden horse")).want(204)
 		s.do(t, passwordGrant("ann@example.com", "a bigger wooden horse")).want(200)
@@ -92,7 +92,7 @@ func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 
 // C5: whoever only claimed an address loses it to who proves it, by either kind of code.
 func TestSquattersLoseTheAddress(t *testing.T) {
-	for _, purpose := range []auth.Purpose{auth.ToConfirm, auth.ToReset} {
+	for _, purpose := range []account.Purpose{account.ToConfirm, account.ToReset} {
 		t.Run(string(purpose), func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, s *server) {
 				const address = "ann@example.com"
@@ -107,10 +107,10 @@ func TestSquattersLoseTheAddress(t *testing.T) {
 					squatters = append(squatters, s.login(t, fmt.Sprint("squatter", i)))
 				}
 				squatter := s.me(t, squatters[0].AccessToken)
-				s.plantCode(t, "the squatter's", auth.ToConfirm, squatter.ID.String(), address)
+				s.plantCode(t, "the squatter's", account.ToConfirm, squatter.ID.String(), address)
 				ann := register("ann")
 				s.plantCode(t, "ann's", purpose, ann.ID.String(), address)
-				if use := confirmEmail("ann's"); purpose == auth.ToConfirm {
+				if use := confirmEmail("ann's"); purpose == account.ToConfirm {
 					s.do(t, use).want(204)
 				} else {
 					s.do(t, resetOf("ann", "ann's", horse)).want(204)
@@ -135,7 +135,7 @@ func TestParallelProofsGiveOneOwner(t *testing.T) {
 		const many = 12
 		for i := range many {
 			ann := s.register(t, fmt.Sprint("ann", i))
-			s.plantCode(t, fmt.Sprint("code", i), []auth.Purpose{auth.ToConfirm, auth.ToReset}[i%2], ann.ID.String(), "ann@example.com")
+			s.plantCode(t, fmt.Sprint("code", i), []account.Purpose{account.ToConfirm, account.ToReset}[i%2], ann.ID.String(), "ann@example.com")
 		}
 		var wait sync.WaitGroup
 		statuses := make([]int, many)

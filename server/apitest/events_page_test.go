@@ -9,9 +9,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
 	"sesame/server/internal/store"
-	"sesame/server/internal/token"
 )
 
 // recordLogins records that many logins of somebody, as of then.
@@ -280,10 +278,10 @@ func TestOldEventsAreRemoved(t *testing.T) {
 		recordLogins(t, db, newID(), 1203, now.Add(-25*time.Hour))
 		recordLogins(t, db, newID(), 7, now.Add(-23*time.Hour))
 		ann := s.newcomer(t, "ann").AccessToken
-		service := auth.New(db, nil, nil, token.Refresher{}, auth.Settings{Now: func() time.Time { return now }, EventRetention: 24 * time.Hour})
+		service := cleanupJob(db, func() time.Time { return now })
 		done := make(chan error, 1)
 		go func() {
-			_, err := service.Tidy(t.Context())
+			_, err := service.Cleanup(t.Context())
 			done <- err
 		}()
 		s.login(t, "ann")
@@ -296,7 +294,7 @@ func TestOldEventsAreRemoved(t *testing.T) {
 		if mine := kindsOf(eventPage(t, s, ann, "/users/me/events").Items); len(mine) != 3 {
 			t.Errorf("of ann's there are %v", mine)
 		}
-		if n, err := service.Tidy(t.Context()); n != 0 || err != nil {
+		if n, err := service.Cleanup(t.Context()); n != 0 || err != nil {
 			t.Errorf("%d more are removed: %v", n, err)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 )
 
 const home = "198.51.100.9"
@@ -177,25 +177,25 @@ var deeds = []struct {
 	}},
 	{"email_confirmed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sql(t, `UPDATE users SET email = 'ann@example.com', email_key = 'ann@example.com' WHERE id = '`+ann.ID.String()+`'`)
-		s.plantCode(t, ann.Username, auth.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID.String(), "ann@example.com")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID.String(), ann.ID.String(), "", ""}
 	}},
 	{"email_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.plantCode(t, ann.Username, auth.ToConfirm, ann.ID.String(), "ann@example.org")
+		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID.String(), "ann@example.org")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID.String(), ann.ID.String(), "", ""}
 	}},
 	{"email_lost", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net', email_claimed_at = 4000000000000000 WHERE id = '`+ann.ID.String()+`'`)
 		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "holder", "password": horse}}).want(201))
-		s.plantCode(t, ann.Username, auth.ToConfirm, owner.ID.String(), "ann@example.net")
+		s.plantCode(t, ann.Username, account.ToConfirm, owner.ID.String(), "ann@example.net")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID.String(), "", "", ""}
 	}},
 	{"password_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sql(t, `UPDATE users SET email = username || '@example.com', email_key = username || '@example.com' WHERE id = '`+ann.ID.String()+`'`)
-		s.plantCode(t, ann.Username, auth.ToReset, ann.ID.String(), ann.Username+"@example.com")
+		s.plantCode(t, ann.Username, account.ToReset, ann.ID.String(), ann.Username+"@example.com")
 		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
 		return trace{ann.ID.String(), ann.ID.String(), "", ""}
 	}},

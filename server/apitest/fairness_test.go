@@ -98,7 +98,7 @@ func TestAnIPv6SiteIsSlowedDown(t *testing.T) {
 		preset := func(what string, count int) {
 			t.Helper()
 			s.sql(t, fmt.Sprintf(`INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ('%s', %d, 1000, 0, %d)`,
-				token.NewBlind(master).Key(what, "2001:db8:1::/48"), count, s.clock.now().Add(time.Hour).UnixMicro()))
+				token.NewKeyedHash(master).Key(what, "2001:db8:1::/48"), count, s.clock.now().Add(time.Hour).UnixMicro()))
 		}
 		preset("address", 998)
 		preset("mails from", 998)

@@ -25,7 +25,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/keys"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 )
@@ -120,7 +120,7 @@ func TestTokensWithoutAnHonestSignatureAreRefused(t *testing.T) {
 		for name, secret := range map[string][]byte{
 			"PEM": inPEM, "PEM without its newline": inPEM[:len(inPEM)-1], "DER": der, "JWK": asServed,
 			"point": point, "compressed point": append([]byte{2 + point[64]&1}, point[1:33]...),
-			"nothing": {}, "kid": []byte(f.header["kid"].(string)), "client id": []byte(auth.FirstParty),
+			"nothing": {}, "kid": []byte(f.header["kid"].(string)), "client id": []byte(token.FirstParty),
 		} {
 			t.Run("HS256 with "+name, func(t *testing.T) {
 				s.refuses(t, f.sign(t, jwt.SigningMethodHS256, secret, nil), genuine)
@@ -190,11 +190,11 @@ func (s *server) issuer(t *testing.T, name, audience string) *token.Issuer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := auth.OpenKeys(t.Context(), db, master, auth.KeySettings{Alg: token.ES256, Now: s.clock.now})
+	keyring, err := keys.Open(t.Context(), db, master, keys.Settings{Alg: token.ES256, Now: s.clock.now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token.NewIssuer(name, audience, keys, s.clock.now)
+	return token.NewIssuer(name, audience, keyring, s.clock.now)
 }
 
 // access gives what a genuine token says, to be signed again with a change.

@@ -37,7 +37,7 @@ func onTwoReplicas(t *testing.T, test func(t *testing.T, r replicas), settings .
 type replicas [2]*server
 
 // keysRead is what a server logs when it has read the keys and taken what steps are due.
-const keysRead = "signing keys read: it is time"
+const keysRead = "read the signing keys: it is time"
 
 // advance moves the clocks of both, one after the other, by half a minute or more, and waits until
 // both have read the keys.
@@ -272,7 +272,7 @@ func TestParallelCommandsMakeOneKey(t *testing.T) {
 			wait.Go(func() {
 				if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--now"); code == 0 {
 					done.Add(1)
-				} else if !strings.Contains(stderr, "rotated by somebody else") {
+				} else if !strings.Contains(stderr, "rotated the keys at the same moment") {
 					t.Errorf("code %d: %s", code, stderr)
 				}
 			})

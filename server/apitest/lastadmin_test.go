@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/secret"
@@ -28,13 +30,14 @@ func (c *cast) granted(t *testing.T, scopes string) (id string) {
 }
 
 // administration is the domain as the command line has it.
-func (c *cast) administration(t *testing.T) *auth.Service {
+func (c *cast) administration(t *testing.T) *account.Service {
 	t.Helper()
 	master, err := token.ParseMasterKey(testKey())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return auth.New(c.s.open(t), nil, nil, token.Refresher{}, auth.Settings{Now: time.Now, Scopes: domainScopes(), Outbox: auth.NewOutbox(master, time.Now)})
+	_, accounts, _ := domain(c.s.open(t), nil, nil, identity.Settings{Now: time.Now, Outbox: mailer.NewOutbox(master, time.Now)})
+	return accounts
 }
 
 func (s *server) clientToken(t *testing.T, scopes ...string) string {
@@ -91,7 +94,7 @@ func TestAnAdministratorAlwaysStays(t *testing.T) {
 			}
 			var wait sync.WaitGroup
 			wait.Go(func() {
-				for _, change := range []auth.UserChange{{Grant: []string{"users:write"}}, {Revoke: []string{"users:write"}}} {
+				for _, change := range []account.UserChange{{Grant: []string{"users:write"}}, {Revoke: []string{"users:write"}}} {
 					_, _ = shell.UpdateUser(t.Context(), nil, heir, change) // it may be refused, or the account be gone
 				}
 			})
@@ -120,7 +123,7 @@ func TestGrantsAndRevocationsAtOnceAllCount(t *testing.T) {
 			ann := c.granted(t, "users:write")
 			var wait sync.WaitGroup
 			begin := make(chan struct{})
-			for _, change := range []auth.UserChange{{Grant: []string{"users:read"}}, {Revoke: []string{"users:write"}}} {
+			for _, change := range []account.UserChange{{Grant: []string{"users:read"}}, {Revoke: []string{"users:write"}}} {
 				shell := c.administration(t)
 				wait.Go(func() {
 					<-begin
@@ -183,7 +186,7 @@ func TestALoginSeesARevocationThatIsUnderWay(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID.String()
 		shell := castFor(t, s).administration(t)
-		_, err := shell.UpdateUser(t.Context(), nil, ann, auth.UserChange{Grant: []string{"users:read"}})
+		_, err := shell.UpdateUser(t.Context(), nil, ann, account.UserChange{Grant: []string{"users:read"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,8 +14,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
-	"sesame/server/internal/auth"
-	"sesame/server/internal/mail"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/smtptest"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -37,7 +36,7 @@ func withMail(t *testing.T, o smtptest.Options, test func(t *testing.T, s *serve
 
 // enqueue leaves mails in a server's database as another process would. then, if given, is called in the
 // same transaction.
-func (s *server) enqueue(t *testing.T, then func(*store.Queries) error, mails ...mail.Mail) error {
+func (s *server) enqueue(t *testing.T, then func(*store.Queries) error, mails ...mailer.Mail) error {
 	t.Helper()
 	master, err := token.ParseMasterKey(testKey())
 	if err != nil {
@@ -48,7 +47,7 @@ func (s *server) enqueue(t *testing.T, then func(*store.Queries) error, mails ..
 		t.Fatal(err)
 	}
 	defer db.Close()
-	outbox := auth.NewOutbox(master, s.clock.now)
+	outbox := mailer.NewOutbox(master, s.clock.now)
 	return db.Tx(t.Context(), func(q *store.Queries) error {
 		for _, m := range mails {
 			if err := outbox.Add(t.Context(), q, m); err != nil {
@@ -65,13 +64,13 @@ func (s *server) enqueue(t *testing.T, then func(*store.Queries) error, mails ..
 const code = "a-code-that-nobody-else-may-see"
 
 // resetMail is a mail with that code.
-func (s *server) resetMail(to string) mail.Mail {
-	return mail.Mail{Kind: mail.ResetPassword, To: to, Fields: mail.Fields{
+func (s *server) resetMail(to string) mailer.Mail {
+	return mailer.Mail{Kind: mailer.ResetPassword, To: to, Fields: mailer.Fields{
 		Username: "ann", Link: secret.New("https://login.example/reset-password?code=" + code), ExpiresAt: s.clock.now().Add(48 * time.Hour),
 	}}
 }
 
-func (s *server) mustEnqueue(t *testing.T, mails ...mail.Mail) {
+func (s *server) mustEnqueue(t *testing.T, mails ...mailer.Mail) {
 	t.Helper()
 	if err := s.enqueue(t, nil, mails...); err != nil {
 		t.Fatal(err)
@@ -112,15 +111,15 @@ func wantRecipients(t *testing.T, post *smtptest.Server, want ...string) {
 }
 
 const (
-	givenUp = "a mail is given up"
-	again   = "is tried again"
+	givenUp = "mail dropped"
+	again   = "will be retried"
 )
 
 // C6: a mail is sent once, if what it is about was committed, and says what it was to say in both parts.
 func TestAMailIsSentOnceAfterTheCommit(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		now := s.clock.now()
-		fields := mail.Fields{
+		fields := mailer.Fields{
 			Username: "ann", FullName: "Änne", Link: secret.New("https://login.example/x?code=" + code), ExpiresAt: now.Add(time.Hour),
 			When: now, IPAddress: "192.0.2.7", UserAgent: "curl <8>", NewEmail: "new@example.org",
 		}
@@ -128,22 +127,22 @@ func TestAMailIsSentOnceAfterTheCommit(t *testing.T) {
 		if err := s.enqueue(t, func(*store.Queries) error { return undone }, s.resetMail("nobody@example.com")); !errors.Is(err, undone) {
 			t.Fatal(err)
 		}
-		shows := map[mail.Kind]string{
-			mail.ConfirmEmail: code, mail.ResetPassword: "60 minutes", mail.PasswordChanged: "192.0.2.7", mail.PasswordResetDone: "192.0.2.7",
-			mail.EmailChanged: "new@example.org", mail.EmailInUse: "log in", mail.NewLogin: "curl",
+		shows := map[mailer.Kind]string{
+			mailer.ConfirmEmail: code, mailer.ResetPassword: "60 minutes", mailer.PasswordChanged: "192.0.2.7", mailer.PasswordResetDone: "192.0.2.7",
+			mailer.EmailChanged: "new@example.org", mailer.EmailInUse: "log in", mailer.NewLogin: "curl",
 		}
 		var to []string
 		for kind := range shows {
 			to = append(to, string(kind)+"@example.com")
-			s.mustEnqueue(t, mail.Mail{Kind: kind, To: string(kind) + "@example.com", Fields: fields})
+			s.mustEnqueue(t, mailer.Mail{Kind: kind, To: string(kind) + "@example.com", Fields: fields})
 		}
 		s.untilNoneWaits(t)
 		wantRecipients(t, post, to...)
 		for _, m := range post.Mails() {
-			kind := mail.Kind(strings.TrimSuffix(m.To, "@example.com"))
+			kind := mailer.Kind(strings.TrimSuffix(m.To, "@example.com"))
 			shown := shows[kind]
 			for _, part := range []string{m.Text, m.HTML} {
-				if !strings.Contains(part, shown) || strings.Contains(part, "ann") == (kind == mail.ConfirmEmail) || !strings.Contains(part, s.url) {
+				if !strings.Contains(part, shown) || strings.Contains(part, "ann") == (kind == mailer.ConfirmEmail) || !strings.Contains(part, s.url) {
 					t.Errorf("%s does not show %q:\n%s", m.To, shown, part)
 				}
 			}
@@ -326,7 +325,7 @@ func TestARestartLosesNoMail(t *testing.T) {
 func TestTwoReplicasSendEachMailOnce(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		start(t, s.dbURL, "SESAME_SMTP_URL="+post.URL)
-		var mails []mail.Mail
+		var mails []mailer.Mail
 		var to []string
 		for i := range 60 {
 			to = append(to, fmt.Sprintf("ann%d@example.com", i))

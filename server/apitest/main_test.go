@@ -12,11 +12,16 @@ import (
 	"time"
 
 	"sesame"
+	"sesame/server/internal/account"
 	"sesame/server/internal/app"
-	"sesame/server/internal/auth"
 	"sesame/server/internal/cli"
 	"sesame/server/internal/contract"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
+	"sesame/server/internal/password"
 	"sesame/server/internal/postgrestest"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
 )
 
 // rules is the contract that every answer is compared with.
@@ -52,13 +57,11 @@ func TestMain(m *testing.M) {
 // noScheme stands for the server's security schemes where nothing is served.
 func noScheme(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
 
-// domainScopes are the scopes of the contract, for tests that make the domain themselves.
-func domainScopes() auth.Scopes {
-	s := rules.Scopes()
-	return auth.Scopes{
-		Declared: s.Declared, Default: s.Default, OnRequest: s.OnRequest, PeopleOnly: s.PeopleOnly,
-		Admin: rules.Operation("updateUser").Scopes()[0],
-	}
+// domain makes the domain as the program does, with the scopes of the contract, for tests that need it without HTTP.
+func domain(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, settings identity.Settings) (*identity.Service, *account.Service, *oauth.Service) {
+	settings.Scopes, settings.AdminScope = identity.Scopes(rules.Scopes()), rules.Operation("updateUser").Scopes()[0]
+	id := identity.New(db, hasher, issuer, settings)
+	return id, account.New(db, hasher, id, account.Settings{}), oauth.New(db, issuer, token.NewRefresher(token.MasterKey{}), id, oauth.Settings{AccessTTL: time.Minute})
 }
 
 // skipIfShort skips a test that takes long: with many requests at once, processes of its own or a build.

@@ -15,7 +15,7 @@ import (
 
 	"sesame"
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -142,9 +142,9 @@ func (c *cast) mailCodes(t *testing.T, a actor, r request) {
 		return
 	}
 	c.s.sql(t, `DELETE FROM one_time_codes`)
-	purpose := auth.ToConfirm
+	purpose := account.ToConfirm
 	if body["new_password"] != nil {
-		purpose = auth.ToReset
+		purpose = account.ToReset
 	}
 	c.s.plantCode(t, code, purpose, a.userID, a.userID+"@example.com")
 }

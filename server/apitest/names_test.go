@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 )
 
 // N11, L9: what nobody may be called, wherever names come in.
@@ -187,7 +187,7 @@ func TestALogAndAPageShowNoControlCharacters(t *testing.T) {
 				ann := s.register(t, "ann")
 				s.sql(t, `UPDATE users SET username = 'ann`+hostile+`', full_name = '`+hostile+`', email_verified = TRUE`)
 				s.do(t, request{method: "POST", path: "/password-resets", json: map[string]string{"email": "ann@example.com"}}).want(202)
-				for path, purpose := range map[string]auth.Purpose{confirmPage: auth.ToConfirm, resetPage: auth.ToReset} {
+				for path, purpose := range map[string]account.Purpose{confirmPage: account.ToConfirm, resetPage: account.ToReset} {
 					s.plantCode(t, path, purpose, ann.ID.String(), "ann@example.com")
 					a := s.page(t, open(path, path)).want(200)
 					text, _, _ := strings.Cut(string(a.body), "<form") // which has the name as it is, for password managers

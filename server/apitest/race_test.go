@@ -10,7 +10,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/password"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
@@ -25,7 +26,7 @@ func TestWritesLookAgain(t *testing.T) {
 		c, ctx := castFor(t, s), t.Context()
 		now := s.clock.now()
 		login := func(a actor, hash string) error {
-			_, err := c.db.LockForLogin(ctx, a.userID, hash)
+			_, err := c.db.LockVerifiedUser(ctx, a.userID, hash)
 			return err
 		}
 		refresh := func(a actor, generation uint32, at time.Time) error {
@@ -82,7 +83,7 @@ func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 			}
 			go func() {
 				login <- c.db.Tx(t.Context(), func(q *store.Queries) error {
-					if _, err := q.LockForLogin(t.Context(), a.userID, c.hash); err != nil {
+					if _, err := q.LockVerifiedUser(t.Context(), a.userID, c.hash); err != nil {
 						return err
 					}
 					return q.CreateSession(t.Context(), store.Session{ID: newID(), UserID: a.userID, ExpiresAt: now, EndsAt: now})
@@ -120,24 +121,25 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 		used := token.NewRefresh(uuid.MustParse(a.sessionID))
 		s.sql(t, fmt.Sprintf(`UPDATE sessions SET seed_hash = '%s', generation = 2 WHERE id = '%s'`, used.SeedHash(), a.sessionID))
 		s.sql(t, `DELETE FROM throttles`)
-		for name, ask := range map[string]func(ctx context.Context, service *auth.Service) error{
-			"a guess": func(ctx context.Context, service *auth.Service) error {
-				_, err := service.Login(ctx, auth.Login{Username: a.userID, Password: secret.New(wrong)})
+		for name, ask := range map[string]func(ctx context.Context, id *identity.Service, service *oauth.Service) error{
+			"a guess": func(ctx context.Context, id *identity.Service, service *oauth.Service) error {
+				_, _, err := id.Login(ctx, identity.Login{Username: a.userID, Password: secret.New(wrong)})
 				return err
 			},
-			"a token that was used": func(ctx context.Context, service *auth.Service) error {
-				_, err := service.Refresh(ctx, auth.Client{}, refresher.Text(used), "")
+			"a token that was used": func(ctx context.Context, id *identity.Service, service *oauth.Service) error {
+				_, err := service.RefreshGrant(ctx, oauth.Client{ID: token.FirstParty}, refresher.Text(used), "")
 				return err
 			},
 		} {
 			ctx, hangUp := context.WithCancel(t.Context())
 			asks := 0
-			err := ask(ctx, auth.New(c.db, hasher, c.issuer, refresher, auth.Settings{Now: func() time.Time {
+			id, _, service := domain(c.db, hasher, c.issuer, identity.Settings{Now: func() time.Time {
 				if asks++; asks == 2 { // after the hash, or the look at the session
 					hangUp()
 				}
 				return time.Now()
-			}}))
+			}})
+			err := ask(ctx, id, service)
 			if p, ok := errors.AsType[*problem.Error](err); ctx.Err() == nil || !ok || p.Code != problem.InvalidGrant {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -174,7 +176,7 @@ func TestExpiredSessionsAreRemoved(t *testing.T) {
 		later := s.clock.now().Add(2 * time.Hour)
 		s.sql(t, `UPDATE sessions SET expires_at = expires_at + 7200000000 WHERE user_id = '`+two.userID+`'`)
 		for _, want := range []int64{1, 1, 0} {
-			if n, err := c.db.ForgetSessions(t.Context(), later, 1); err != nil || n != want {
+			if n, err := c.db.DeleteExpiredSessions(t.Context(), later, 1); err != nil || n != want {
 				t.Fatalf("%d removed, want %d: %v", n, want, err)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/smtptest"
 )
 
@@ -53,11 +53,11 @@ func requestVerification(token string) request {
 }
 
 // plantCode makes a code as if it had been mailed: for an account, or to reset a password for any that has the address.
-func (s *server) plantCode(t *testing.T, code string, purpose auth.Purpose, userID, email string) {
+func (s *server) plantCode(t *testing.T, code string, purpose account.Purpose, userID, email string) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(code))
 	s.sql(t, fmt.Sprintf(`INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at) VALUES ('%s', '%s', %s, '%s', '%s', %d)`,
-		hex.EncodeToString(sum[:]), purpose, map[auth.Purpose]string{auth.ToConfirm: "'" + userID + "'", auth.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
+		hex.EncodeToString(sum[:]), purpose, map[account.Purpose]string{account.ToConfirm: "'" + userID + "'", account.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
 }
 
 // mails waits until a number of mails have come to an address, and gives them.
@@ -136,11 +136,11 @@ func TestParallelUsesOfACodeGiveOneSuccess(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID.String()
 		for _, each := range []struct {
-			name auth.Purpose
+			name account.Purpose
 			use  func(i int) request
 		}{
-			{auth.ToConfirm, func(int) request { return confirmEmail("x") }},
-			{auth.ToReset, func(i int) request { return resetPassword("x", fmt.Sprint("password of ", i)) }},
+			{account.ToConfirm, func(int) request { return confirmEmail("x") }},
+			{account.ToReset, func(i int) request { return resetPassword("x", fmt.Sprint("password of ", i)) }},
 		} {
 			name, use := each.name, each.use
 			s.sql(t, `DELETE FROM one_time_codes`)
@@ -278,15 +278,15 @@ func TestAChangeKillsEveryCode(t *testing.T) {
 				s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)
 			}},
 			{"the password is reset", func(ann api.User, _ string) {
-				s.plantCode(t, "another", auth.ToReset, ann.ID.String(), ann.Email.MustGet())
+				s.plantCode(t, "another", account.ToReset, ann.ID.String(), ann.Email.MustGet())
 				s.do(t, resetPassword("another", "a bigger wooden horse")).want(204)
 			}},
 			{"the address is confirmed", func(ann api.User, _ string) {
-				s.plantCode(t, "another", auth.ToConfirm, ann.ID.String(), ann.Email.MustGet())
+				s.plantCode(t, "another", account.ToConfirm, ann.ID.String(), ann.Email.MustGet())
 				s.do(t, confirmEmail("another")).want(204)
 			}},
 			{"the address is changed", func(ann api.User, _ string) {
-				s.plantCode(t, "another", auth.ToConfirm, ann.ID.String(), "another"+ann.Email.MustGet())
+				s.plantCode(t, "another", account.ToConfirm, ann.ID.String(), "another"+ann.Email.MustGet())
 				s.do(t, confirmEmail("another")).want(204)
 			}},
 			{"an administrator changes the address", func(ann api.User, _ string) {
@@ -303,8 +303,8 @@ func TestAChangeKillsEveryCode(t *testing.T) {
 			ann := s.register(t, fmt.Sprint("ann", i))
 			token := s.login(t, ann.Username).AccessToken
 			confirm, reset := fmt.Sprint("confirm", i), fmt.Sprint("reset", i)
-			s.plantCode(t, confirm, auth.ToConfirm, ann.ID.String(), "new"+ann.Email.MustGet())
-			s.plantCode(t, reset, auth.ToReset, ann.ID.String(), ann.Email.MustGet())
+			s.plantCode(t, confirm, account.ToConfirm, ann.ID.String(), "new"+ann.Email.MustGet())
+			s.plantCode(t, reset, account.ToReset, ann.ID.String(), ann.Email.MustGet())
 			change.do(ann, token)
 			for _, r := range []request{confirmEmail(confirm), resetPassword(reset, "the biggest wooden horse")} {
 				if got := s.do(t, r); got.status != 422 || got.code() != "invalid_code" {

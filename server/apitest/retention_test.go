@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/cleanup"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
-	"sesame/server/internal/token"
 )
 
 // perishable is what is removed when it is over: how n rows of each table are made that are over at a
@@ -53,9 +53,10 @@ func rows(t *testing.T, s *server, table, name string) string {
 	return s.value(t, fmt.Sprintf(`SELECT CAST(COUNT(*) AS TEXT) FROM %s WHERE %s LIKE '%s-%%'`, table, key, name))
 }
 
-// tidier is a service that only tidies; at is called for the time, before each batch.
-func tidier(db *store.DB, at func() time.Time) *auth.Service {
-	return auth.New(db, nil, nil, token.Refresher{}, auth.Settings{Now: at, EventRetention: 24 * time.Hour})
+// cleanupJob deletes expired rows; it calls now before each batch.
+func cleanupJob(db *store.DB, now func() time.Time) *cleanup.Job {
+	_, accounts, _ := domain(db, nil, nil, identity.Settings{Now: time.Now})
+	return &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 24 * time.Hour, Now: now}
 }
 
 // answered fails the test, but does not end it, unless a request has succeeded.
@@ -81,9 +82,9 @@ func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 		var tidying, people sync.WaitGroup
 		removed := make(chan int64, 2)
 		for range cap(removed) {
-			service := tidier(s.open(t), time.Now)
+			service := cleanupJob(s.open(t), time.Now)
 			tidying.Go(func() {
-				n, err := service.Tidy(t.Context())
+				n, err := service.Cleanup(t.Context())
 				if err != nil {
 					t.Error(err)
 				}
@@ -123,7 +124,7 @@ func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 		close(ends)
 		people.Wait()
 		// A replica stops where the other holds all that it finds; the next round would go on.
-		if _, err := tidier(s.open(t), time.Now).Tidy(t.Context()); err != nil {
+		if _, err := cleanupJob(s.open(t), time.Now).Cleanup(t.Context()); err != nil {
 			t.Error(err)
 		}
 		for _, p := range perishable {
@@ -159,9 +160,9 @@ func TestTidyingGoesByBatches(t *testing.T) {
 		db, total := s.open(t), count()
 		var batches []int
 		ctx, stop := context.WithCancel(t.Context())
-		watched := func(stopAt int) *auth.Service {
+		watched := func(stopAt int) *cleanup.Job {
 			before := count()
-			return tidier(db, func() time.Time {
+			return cleanupJob(db, func() time.Time {
 				now := count()
 				batches, before = append(batches, before-now), now
 				if len(batches) == stopAt {
@@ -171,11 +172,11 @@ func TestTidyingGoesByBatches(t *testing.T) {
 			})
 		}
 		// The time is asked for before each batch. Whoever stops it before the second sees that one still.
-		if n, err := watched(2).Tidy(ctx); !errors.Is(err, context.Canceled) || n > 1_000 || n < 500 {
+		if n, err := watched(2).Cleanup(ctx); !errors.Is(err, context.Canceled) || n > 1_000 || n < 500 {
 			t.Errorf("stopped: %d removed, %v", n, err)
 		}
 		batches = nil
-		if _, err := watched(0).Tidy(t.Context()); err != nil {
+		if _, err := watched(0).Cleanup(t.Context()); err != nil {
 			t.Error(err)
 		}
 		for _, n := range batches {
@@ -196,7 +197,7 @@ func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 		for _, broken := range perishable {
 			fill(t, s, "00", ann, 3, time.UnixMicro(1))
 			s.sql(t, `ALTER TABLE `+broken.table+` RENAME TO lost`)
-			_, err := tidier(s.open(t), time.Now).Tidy(t.Context())
+			_, err := cleanupJob(s.open(t), time.Now).Cleanup(t.Context())
 			s.sql(t, `ALTER TABLE lost RENAME TO `+broken.table)
 			if err == nil || !strings.Contains(err.Error(), broken.table) {
 				t.Errorf("without %s: %v", broken.table, err)
@@ -206,7 +207,7 @@ func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 					t.Errorf("without %s: %s of %s are left", broken.table, left, p.table)
 				}
 			}
-			if n, err := tidier(s.open(t), time.Now).Tidy(t.Context()); n != 3 || err != nil {
+			if n, err := cleanupJob(s.open(t), time.Now).Cleanup(t.Context()); n != 3 || err != nil {
 				t.Errorf("with %s again: %d, %v", broken.table, n, err)
 			}
 		}
@@ -225,7 +226,7 @@ func TestTidyingWaitsForNobody(t *testing.T) {
 		if err != nil || !counted {
 			return fmt.Errorf("counted: %v, %w", counted, err)
 		}
-		_, err = tidier(s.open(t), time.Now).Tidy(t.Context())
+		_, err = cleanupJob(s.open(t), time.Now).Cleanup(t.Context())
 		return err
 	})
 	if err != nil {

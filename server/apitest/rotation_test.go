@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/keys"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 )
@@ -17,7 +17,7 @@ import (
 
 // replica is what a server does with the keys, by a clock that moves with the test's.
 type replica struct {
-	*auth.Keys
+	*keys.Keys
 	now func() time.Time
 	log *lockedBuffer
 }
@@ -34,14 +34,14 @@ func (s *server) replica(t *testing.T, now func() time.Time) replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := auth.OpenKeys(t.Context(), db, master, auth.KeySettings{
+	keyring, err := keys.Open(t.Context(), db, master, keys.Settings{
 		Alg: token.ES256, Rotation: time.Hour, TokenTTL: 10 * time.Minute, Now: now,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := replica{keys, now, &lockedBuffer{}}
-	if err = keys.Start(t.Context(), slog.New(slog.NewTextHandler(r.log, nil))); err != nil {
+	r := replica{keyring, now, &lockedBuffer{}}
+	if err = keyring.Start(t.Context(), slog.New(slog.NewTextHandler(r.log, nil))); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -72,12 +72,12 @@ func TestTwoReplicasRotateAtOnce(t *testing.T) {
 			c.advance(step.after)
 			errs := make(chan error, len(both))
 			err := db.Tx(t.Context(), func(q *store.Queries) error {
-				if err := q.HoldSigningKey(t.Context(), both[0].List()[0].ID); err != nil {
+				if err := q.LockSigningKey(t.Context(), both[0].List()[0].ID); err != nil {
 					return err
 				}
 				for _, r := range both {
 					before := r.Current()
-					go func() { errs <- r.Tend(t.Context()) }()
+					go func() { errs <- r.Maintain(t.Context()) }()
 					until(t, "a replica has read the keys", func() bool { return r.Current() != before })
 				}
 				return nil
@@ -113,7 +113,7 @@ func TestARetiredKeyOutlivesItsTokensWhereverTheClocksAre(t *testing.T) {
 		c.advance(59 * time.Second)
 		expires := fast.now().Add(10 * time.Minute)
 		last, err := token.NewIssuer(s.url, s.url, fast, fast.now).Sign(token.Access{
-			ID: newID(), Subject: newID(), SessionID: newID(), ClientID: auth.FirstParty, IssuedAt: fast.now(), ExpiresAt: expires,
+			ID: newID(), Subject: newID(), SessionID: newID(), ClientID: token.FirstParty, IssuedAt: fast.now(), ExpiresAt: expires,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestARetiredKeyOutlivesItsTokensWhereverTheClocksAre(t *testing.T) {
 		}
 		c.advance(expires.Add(29 * time.Second).Sub(slow.now()))
 		for _, r := range []replica{fast, slow} {
-			if err := r.Tend(t.Context()); err != nil {
+			if err := r.Maintain(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -141,11 +141,11 @@ func TestALateReadingServesThoseWhoWaited(t *testing.T) {
 		c := &clock{}
 		c.stop()
 		r := s.replica(t, func() time.Time { c.advance(4 * time.Second); return c.now() })
-		first, err := r.LookAgain()
+		first, err := r.Refresh()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if second, err := r.LookAgain(); err != nil || second != first {
+		if second, err := r.Refresh(); err != nil || second != first {
 			t.Errorf("it has read again, %v", err)
 		}
 	})

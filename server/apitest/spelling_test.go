@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/smtptest"
 )
 
@@ -57,7 +57,7 @@ func TestSpellingsOfOneMailboxHaveOneOwner(t *testing.T) {
 // plantCodeFor is plantCode for the confirmation of an address whose folded form is another text.
 func (s *server) plantCodeFor(t *testing.T, code, userID, email string) {
 	t.Helper()
-	s.plantCode(t, code, auth.ToConfirm, userID, email)
+	s.plantCode(t, code, account.ToConfirm, userID, email)
 	s.sql(t, `UPDATE one_time_codes SET email_key = (SELECT email_key FROM users WHERE id = '`+userID+`') WHERE email = '`+email+`'`)
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/smtptest"
 	"sesame/server/internal/store"
 )
@@ -92,8 +92,8 @@ func TestWhatUsesACodeLooksAgain(t *testing.T) {
 				ann := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "ann", "password": horse}}).want(201))
 				s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`'`)
 				token := s.login(t, "ann").AccessToken
-				s.plantCode(t, "confirm", auth.ToConfirm, ann.ID.String(), address)
-				s.plantCode(t, "reset", auth.ToReset, ann.ID.String(), address)
+				s.plantCode(t, "confirm", account.ToConfirm, ann.ID.String(), address)
+				s.plantCode(t, "reset", account.ToReset, ann.ID.String(), address)
 				s.meanwhile(t, test.ask(token), func(q *store.Queries) error {
 					return test.change(t.Context(), q, ann.ID.String())
 				}, func(q *store.Queries) error { return q.EndCodes(t.Context(), ann.ID.String(), s.clock.now()) }).want(test.status)
@@ -108,7 +108,7 @@ func TestWhatUsesACodeLooksAgain(t *testing.T) {
 func TestADisabledAccountUsesNoCode(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
-		s.plantCode(t, "x", auth.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, "x", account.ToConfirm, ann.ID.String(), "ann@example.com")
 		s.meanwhile(t, confirmEmail("x"), func(q *store.Queries) error {
 			return disabled(t.Context(), q, ann.ID.String())
 		}, nil).want(422, "invalid_code")
@@ -137,7 +137,7 @@ func TestAChangeOfTheNameIsNoChangeOfTheAddress(t *testing.T) {
 		ann := s.me(t, token)
 		rename := request{method: "PATCH", path: "/users/me", token: token, json: map[string]any{"full_name": "Ann of Troy"}}
 		got := s.meanwhile(t, rename, func(q *store.Queries) error {
-			_, err := q.ProveEmail(t.Context(), ann.ID.String(), "lee@example.org", "lee@example.org", time.Now())
+			_, err := q.ConfirmEmail(t.Context(), ann.ID.String(), "lee@example.org", "lee@example.org", time.Now())
 			return err
 		}, nil).want(200)
 		if now := decode[api.User](got); now.Email.MustGet() != "lee@example.org" || !now.EmailVerified {

@@ -340,7 +340,7 @@ test('TLS and a login at the mail server', async () => {
       ['starttls', upgraded, `smtp://${user}:${password}@127.0.0.1:${upgraded.port}?tls=starttls`, trusted],
       ['smtps', secure, `smtps://${user}:${password}@127.0.0.1:${secure.port}`, trusted],
       ['stranger', secure, `smtps://${user}:${password}@127.0.0.1:${secure.port}`, {}, /cannot be reached.*unknown authority/],
-      ['mistyped', upgraded, `smtp://${user}:x${password}@127.0.0.1:${upgraded.port}?tls=starttls`, trusted, /does not let us in: it says 535/],
+      ['mistyped', upgraded, `smtp://${user}:x${password}@127.0.0.1:${upgraded.port}?tls=starttls`, trusted, /refused the connection or the credentials: reply code 535/],
     ]) {
       const sesame = await startSesame({ ...env, SESAME_SMTP_URL: url });
       started.push(sesame);
@@ -360,7 +360,7 @@ test('TLS and a login at the mail server', async () => {
 });
 
 const failures = (sesame, message) => sesame.log().split('\n').filter((line) => line.includes(message)).map((line) => JSON.parse(line));
-const again = 'a mail could not be sent and is tried again';
+const again = 'sending a mail failed and will be retried';
 
 // makeTrouble has mails meet a mail server that is away, and then one that refuses them.
 async function makeTrouble() {
@@ -377,7 +377,7 @@ async function makeTrouble() {
   }
   await trouble.mailpit.refuse('Recipient', 550);
   await register(sesame, 'nowhere');
-  await until('a mail is given up', () => failures(sesame, 'a mail is given up').length === 1);
+  await until('a mail is dropped', () => failures(sesame, 'mail dropped').length === 1);
   await trouble.mailpit.refuse();
 }
 
@@ -390,9 +390,9 @@ test('mails that met trouble arrive once, a minute later', async () => {
     linkIn(mail, sesame.origin);
   }
   assert.equal(await mailpit.count('nowhere@example.com'), 0);
-  const said = [...failures(sesame, again), ...failures(sesame, 'a mail is given up')];
+  const said = [...failures(sesame, again), ...failures(sesame, 'mail dropped')];
   assert.deepEqual(said.map((line) => line.kind), Array(4).fill('confirm_email'));
-  for (const [i, words] of [/cannot be reached/, /says 451/, /says 550/, /says 550/].entries()) assert.match(said[i].error, words);
+  for (const [i, words] of [/cannot be reached/, /replied 451/, /replied 550/, /replied 550/].entries()) assert.match(said[i].error, words);
   assert.doesNotMatch(JSON.stringify(said), /@example|code=/);
   report('Mailpit', version, 'mails taken, over TLS too, and after a failure; their pages used without scripts');
 });

@@ -22,7 +22,7 @@ func (d *DB) Engine() string { return d.db.Engine() }
 // (00001_notes.sql, with -- +goose Up). Which of them ran is recorded in the table service_migrations, apart from
 // Sesame's own. Replicas that start together wait for each other.
 func (d *DB) Migrate(ctx context.Context, migrations fs.FS) error {
-	_, err := d.db.MigrateService(ctx, migrations)
+	_, err := d.db.MigrateExtension(ctx, migrations)
 	return err
 }
 
@@ -44,7 +44,7 @@ func (d *DB) QueryRowContext(ctx context.Context, query string, args ...any) *sq
 
 // Tx runs f in one transaction, which is committed if f returns nil and rolled back otherwise. SQLite has one writer
 // at a time, and its transactions begin as writers, so keep f short and use only tx in it.
-func (d *DB) Tx(ctx context.Context, f func(tx *sql.Tx) error) error { return d.db.TxSQL(ctx, f) }
+func (d *DB) Tx(ctx context.Context, f func(tx *sql.Tx) error) error { return d.db.SQLTx(ctx, f) }
 
 // IsConflict reports whether a statement failed because a unique value exists already, on either engine.
 func IsConflict(err error) bool { return store.IsConflict(err) }

@@ -43,12 +43,13 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if a.contract, err = contract.CompileShared(document, schemes.ByName(), httpapi.Serves); err != nil {
 		return err
 	}
-	schemes.Service = a.app.Service(a.contract)
+	services := a.app.MakeServices(a.contract)
+	schemes.Identity, schemes.OAuth = services.Identity, services.OAuth
 
 	before := routesOf(e)
 	owned := map[string]bool{}
 	options := httpapi.Options{
-		Contract: a.contract, Service: schemes.Service,
+		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Audit: services.Audit,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), a.log), Log: a.log, Ready: a.app.DB.Ready,
 	}

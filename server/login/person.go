@@ -3,8 +3,8 @@ package login
 import (
 	"context"
 
-	"sesame/server/internal/auth"
 	"sesame/server/internal/contract"
+	"sesame/server/internal/identity"
 )
 
 // User is a person who calls an operation.
@@ -16,7 +16,7 @@ type User struct {
 	FullName      string
 	SessionID     string
 	ClientID      string // the client that the person logged in through; "first-party" for none
-	caller        *auth.Caller
+	caller        *identity.Caller
 }
 
 // HasScope reports whether the access token of the request carries a scope.
@@ -25,7 +25,7 @@ func (u User) HasScope(scope string) bool { return u.caller.HasScope(scope) }
 // Person is the person who calls the operation that ctx belongs to. There is none where a service client calls, even
 // if it has the scope, and where the operation lets anyone in who has no token.
 func Person(ctx context.Context) (User, bool) {
-	caller := contract.CallerFrom[*auth.Caller](ctx)
+	caller := contract.CallerFrom[*identity.Caller](ctx)
 	if caller == nil || caller.User.ID == "" {
 		return User{}, false
 	}
@@ -38,7 +38,7 @@ func Person(ctx context.Context) (User, bool) {
 
 // Client is the client_id of the service client that calls for itself the operation that ctx belongs to.
 func Client(ctx context.Context) (id string, ok bool) {
-	caller := contract.CallerFrom[*auth.Caller](ctx)
+	caller := contract.CallerFrom[*identity.Caller](ctx)
 	if caller == nil || caller.User.ID != "" {
 		return "", false
 	}

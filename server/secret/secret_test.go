@@ -11,8 +11,10 @@ import (
 	"testing"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/config"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
@@ -30,9 +32,9 @@ func TestASecretPrintsItselfNowhere(t *testing.T) {
 	values := map[string]any{
 		"itself": text, "a pointer": &text, "a slice": []secret.Text{text}, "a map": map[string]secret.Text{"k": text},
 		"a struct": inside{text, text}, "an error": fmt.Errorf("with %v and %w", text, errors.New(text.String())),
-		"a login": auth.Login{Username: "ann", Password: text}, "a registration": &auth.Registration{Password: text},
-		"tokens": auth.Tokens{AccessToken: text, RefreshToken: text}, "settings": config.Settings{MasterKey: text, DatabaseURL: text},
-		"a row": store.User{PasswordHash: text}, "a caller": &auth.Caller{User: store.User{PasswordHash: text}}, "an import": auth.ImportedUser{PasswordHash: text},
+		"a login": identity.Login{Username: "ann", Password: text}, "a registration": &account.Registration{Password: text},
+		"tokens": oauth.Tokens{AccessToken: text, RefreshToken: text}, "settings": config.Settings{MasterKey: text, DatabaseURL: text},
+		"a row": store.User{PasswordHash: text}, "a caller": &identity.Caller{User: store.User{PasswordHash: text}}, "an import": account.ImportedUser{PasswordHash: text},
 		"a form": api.TokenRequest{Password: &text, RefreshToken: &text, ClientSecret: &text},
 		"a body": api.UserCreate{Username: "ann", Password: text}, "a change": api.PasswordChange{CurrentPassword: text, NewPassword: text},
 		"a revocation": api.RevocationRequest{Token: text},

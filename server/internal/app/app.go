@@ -4,7 +4,7 @@
 //
 //	a, err := app.Create(ctx, app.Options{Settings: settings})
 //	defer a.Close()
-//	service := a.Service(rules) // the compiled contract
+//	services := a.MakeServices(rules) // the compiled contract
 //
 // Whatever it opens, Close closes; whatever goroutine it starts, Close waits for.
 package app
@@ -18,10 +18,15 @@ import (
 	"sync"
 	"time"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
+	"sesame/server/internal/audit"
+	"sesame/server/internal/cleanup"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
-	"sesame/server/internal/mail"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/keys"
+	"sesame/server/internal/mailer"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -52,17 +57,17 @@ type Tests struct {
 type App struct {
 	Options
 	DB   *store.DB
-	Keys *auth.Keys
+	Keys *keys.Keys
 
 	keyFileGiven bool // whether the settings name the file of the master key
 
-	master  token.MasterKey
-	hasher  *password.Hasher
-	outbox  *auth.Outbox
-	mails   *auth.Dispatcher // only after Create
-	service *auth.Service    // once it is made
-	workers sync.WaitGroup
-	stop    context.CancelFunc // ends the workers, once they are started
+	master   token.MasterKey
+	hasher   *password.Hasher
+	outbox   *mailer.Outbox
+	mails    *mailer.Dispatcher // only after Create
+	services *Services          // once they are made
+	workers  sync.WaitGroup
+	stop     context.CancelFunc // ends the workers, once they are started
 }
 
 // Create opens the database for serve and migrate: it makes the SQLite file, the master key and the first
@@ -102,9 +107,10 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if a.DB, err = a.openDatabase(ctx, creates); err != nil {
 		return nil, err
 	}
-	a.outbox = auth.NewOutbox(a.master, a.Now)
-	a.Keys, err = auth.OpenKeys(ctx, a.DB, a.master, auth.KeySettings{
+	a.outbox = mailer.NewOutbox(a.master, a.Now)
+	a.Keys, err = keys.Open(ctx, a.DB, a.master, keys.Settings{
 		Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration, Now: a.Now, Existing: !creates,
+		Every: cmp.Or(a.Tests.Every, time.Second),
 	})
 	if err != nil {
 		return nil, errors.Join(err, a.DB.Close())
@@ -112,24 +118,34 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	return a, nil
 }
 
-// Service makes the domain, for the scopes of the contract. Call it once.
-func (a *App) Service(rules *contract.Contract) *auth.Service {
-	scopes := rules.Scopes()
-	issuer := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now)
-	a.service = auth.New(a.DB, a.hasher, issuer, token.NewRefresher(a.master), auth.Settings{
-		Scopes: auth.Scopes{
-			Declared: scopes.Declared, Default: scopes.Default, OnRequest: scopes.OnRequest, PeopleOnly: scopes.PeopleOnly,
-			Admin: adminScope(rules),
-		},
-		AccessTTL: a.AccessTokenTTL.Duration, RefreshIdle: a.RefreshIdleTTL.Duration,
-		RefreshTTL: a.RefreshTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
-		RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value, Now: a.Now,
-		Blind: token.NewBlind(a.master), Cursors: token.NewCursors(a.master),
-		EventRetention: a.EventRetention.Duration,
-		Outbox:         a.outbox, NewLoginMails: a.NewLoginMails == "on",
-		ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Log: a.Log,
+// Services are the domain.
+type Services struct {
+	Identity *identity.Service
+	Accounts *account.Service
+	OAuth    *oauth.Service
+	Audit    *audit.Log
+}
+
+// MakeServices makes the domain, for the scopes of the contract. Call it once.
+func (a *App) MakeServices(rules *contract.Contract) *Services {
+	issuer, cursors := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now), token.NewCursors(a.master)
+	id := identity.New(a.DB, a.hasher, issuer, identity.Settings{
+		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
+		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
+		KeyedHash: token.NewKeyedHash(a.master), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 	})
-	return a.service
+	a.services = &Services{
+		Identity: id,
+		Accounts: account.New(a.DB, a.hasher, id, account.Settings{
+			RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value,
+			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Cursors: cursors,
+		}),
+		OAuth: oauth.New(a.DB, issuer, token.NewRefresher(a.master), id, oauth.Settings{
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
+		}),
+		Audit: audit.NewLog(a.DB, cursors),
+	}
+	return a.services
 }
 
 // adminScope is the scope that changing an account needs.
@@ -144,37 +160,16 @@ func (a *App) CheckReady(ctx context.Context) error {
 }
 
 // Start starts what runs beside the requests: sending mails, rotating keys, deleting expired rows. It ends with
-// Close. It needs Create and Service.
+// Close. It needs Create and MakeServices.
 func (a *App) Start(ctx context.Context) {
 	ctx, a.stop = context.WithCancel(ctx)
 	a.mails.Outbox, a.mails.DB = a.outbox, a.DB
-	a.workers.Go(func() { a.mails.Run(ctx) })
-	// A clock that is set forward, or a machine that wakes up, is noticed within a second.
-	a.workers.Go(func() { a.every(ctx, cmp.Or(a.Tests.Every, time.Second), "the signing keys could not be read or changed", a.Keys.Tend) })
-	a.workers.Go(func() {
-		a.every(ctx, 10*time.Minute, "cleanup failed", func(ctx context.Context) error {
-			_, err := a.service.Tidy(ctx)
-			return err
-		})
-	})
+	job := &cleanup.Job{DB: a.DB, Accounts: a.services.Accounts, EventRetention: a.EventRetention.Duration, Now: a.Now, Log: a.Log}
+	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, job.Run} {
+		a.workers.Go(func() { run(ctx) })
+	}
 	if a.Tests.Every == 0 {
 		a.workers.Go(freeStartMemory)
-	}
-}
-
-// every calls a job now and then until the context ends, and logs its errors.
-func (a *App) every(ctx context.Context, period time.Duration, failed string, job func(context.Context) error) {
-	ticker := time.NewTicker(period)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if err := job(ctx); err != nil && ctx.Err() == nil {
-				a.Log.Error(failed, "error", err)
-			}
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 
@@ -182,8 +177,8 @@ func (a *App) every(ctx context.Context, period time.Duration, failed string, jo
 func (a *App) Close() error {
 	a.stop()
 	a.workers.Wait()
-	if a.service != nil {
-		a.service.Close()
+	if a.services != nil {
+		a.services.Identity.Close()
 	}
 	return a.DB.Close()
 }
@@ -205,16 +200,16 @@ func (a *App) newHasher() (*password.Hasher, error) {
 }
 
 // newDispatcher makes what sends the mails in the outbox. It fails for templates that cannot be used.
-func (a *App) newDispatcher() (*auth.Dispatcher, error) {
-	templates, err := mail.NewTemplates(a.MailTemplates, a.PublicURL)
+func (a *App) newDispatcher() (*mailer.Dispatcher, error) {
+	templates, err := mailer.NewTemplates(a.MailTemplates, a.PublicURL)
 	if err != nil {
 		return nil, err
 	}
-	var sender mail.Sender = mail.Log{To: a.Log}
+	var sender mailer.Sender = mailer.Log{To: a.Log}
 	if !a.MailsToLog() {
-		if sender, err = mail.NewSMTP(a.SMTPURL, a.MailFrom); err != nil {
+		if sender, err = mailer.NewSMTP(a.SMTPURL, a.MailFrom); err != nil {
 			return nil, err
 		}
 	}
-	return &auth.Dispatcher{Sender: sender, Templates: templates, Log: a.Log, Every: cmp.Or(a.Tests.Every, time.Second)}, nil
+	return &mailer.Dispatcher{Sender: sender, Templates: templates, Log: a.Log, PollEvery: cmp.Or(a.Tests.Every, time.Second)}, nil
 }

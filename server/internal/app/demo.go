@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/problem"
 	"sesame/server/secret"
 )
@@ -17,14 +17,14 @@ const (
 )
 
 // Demo makes the account of --demo, or enables it again. Without demo it disables the account, before the first
-// request, as long as the account has the password that everybody can read here. It needs Service.
+// request, as long as the account has the password that everybody can read here. It needs MakeServices.
 func (a *App) Demo(ctx context.Context, demo bool) error {
-	user, known, err := a.service.HasPassword(ctx, DemoUsername, secret.New(DemoPassword))
+	user, known, err := a.services.Accounts.HasPassword(ctx, DemoUsername, secret.New(DemoPassword))
 	switch {
 	case err != nil:
 		return err
 	case demo && user.ID == "":
-		_, err = a.service.CreateUser(ctx, auth.Registration{
+		_, err = a.services.Accounts.CreateUser(ctx, account.Registration{
 			Username: DemoUsername, Email: "johndoe@example.com", FullName: "John Doe", Password: secret.New(DemoPassword),
 		})
 		if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UsernameTaken {
@@ -35,7 +35,7 @@ func (a *App) Demo(ctx context.Context, demo bool) error {
 		return nil
 	}
 	disable := !demo
-	_, err = a.service.UpdateUser(ctx, nil, user.ID, auth.UserChange{Disabled: &disable})
+	_, err = a.services.Accounts.UpdateUser(ctx, nil, user.ID, account.UserChange{Disabled: &disable})
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.LastAdministrator {
 		return fmt.Errorf("the account %s has the known password of --demo and is the last administrator, so it cannot be disabled; "+
 			"run: sesame user set-password %s", DemoUsername, DemoUsername)

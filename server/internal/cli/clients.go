@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sesame/server/internal/app"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/oauth"
 )
 
 type clientCreateCommand struct {
@@ -20,8 +20,8 @@ type clientCreateCommand struct {
 
 // Run makes a service client and prints its secret, which nobody can see again.
 func (c *clientCreateCommand) Run(p *program) error {
-	return p.withService(func(s *auth.Service) error {
-		client, made, err := s.CreateClient(p.ctx, auth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
+	return p.withService(func(s *app.Services) error {
+		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
 		if err != nil {
 			return explain(err)
 		}
@@ -50,8 +50,8 @@ type clientListCommand struct {
 
 // Run lists the service clients.
 func (c *clientListCommand) Run(p *program) error {
-	return p.withService(func(s *auth.Service) error {
-		clients, err := s.Clients(p.ctx)
+	return p.withService(func(s *app.Services) error {
+		clients, err := s.OAuth.Clients(p.ctx)
 		if err != nil {
 			return err
 		}
@@ -79,8 +79,8 @@ type clientDeleteCommand struct {
 
 // Run deletes a service client.
 func (c *clientDeleteCommand) Run(p *program) error {
-	return p.withService(func(s *auth.Service) error {
-		if err := s.DeleteClient(p.ctx, c.ID); err != nil {
+	return p.withService(func(s *app.Services) error {
+		if err := s.OAuth.DeleteClient(p.ctx, c.ID); err != nil {
 			return explain(err)
 		}
 		if c.JSON {
@@ -92,7 +92,7 @@ func (c *clientDeleteCommand) Run(p *program) error {
 }
 
 // withService runs a command on the domain, with the scopes that the contract declares.
-func (p *program) withService(do func(*auth.Service) error) error {
+func (p *program) withService(do func(*app.Services) error) error {
 	rules, err := p.rules()
 	if err != nil {
 		return err
@@ -102,11 +102,11 @@ func (p *program) withService(do func(*auth.Service) error) error {
 		return err
 	}
 	defer a.Close()
-	return do(a.Service(rules))
+	return do(a.MakeServices(rules))
 }
 
 // clientObject is a client as a script reads it, without its secret.
-func clientObject(c auth.Client) map[string]any {
+func clientObject(c oauth.Client) map[string]any {
 	scopes := c.Scopes
 	if scopes == nil {
 		scopes = []string{}

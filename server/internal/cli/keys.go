@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"sesame/server/internal/app"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/keys"
 	"sesame/server/internal/store"
 )
 
@@ -67,14 +67,14 @@ type listedKey struct {
 	RemovedAt *time.Time `json:"removed_at"` // ends verifying; null: not yet known
 }
 
-func (p *program) printKeys(keys *auth.Keys, asJSON bool) error {
-	rows := keys.List()
+func (p *program) printKeys(k *keys.Keys, asJSON bool) error {
+	rows := k.List()
 	listed := make([]listedKey, len(rows))
 	for i, row := range rows {
 		listed[i] = listedKey{ID: row.ID, Alg: row.Alg, State: row.State, CreatedAt: row.CreatedAt, SignsFrom: row.SignsFrom}
 		if row.State == store.KeyRetired {
 			listed[i].RetiresAt, listed[i].RemovedAt = &row.RetiredAt, &row.RemovedAt
-		} else if at := keys.RetiresAt(row); !at.IsZero() {
+		} else if at := k.RetiresAt(row); !at.IsZero() {
 			listed[i].RetiresAt = &at
 		}
 	}

@@ -7,7 +7,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
+	"sesame/server/internal/app"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
@@ -49,8 +50,8 @@ func (c *userCreateCommand) Run(p *program) error {
 	if err = rules.Operation("createUser").CheckBody(userBody(c.Username, c.Email, c.FullName, plain)); err != nil {
 		return explain(err)
 	}
-	return p.withService(func(s *auth.Service) error {
-		user, err := s.CreateUser(p.ctx, auth.Registration{
+	return p.withService(func(s *app.Services) error {
+		user, err := s.Accounts.CreateUser(p.ctx, account.Registration{
 			Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
 			Password: secret.New(plain), Scopes: c.Scope,
 		})
@@ -81,11 +82,11 @@ type userListCommand struct {
 
 // Run lists the accounts, a page of the database at a time.
 func (c *userListCommand) Run(p *program) error {
-	return p.withService(func(s *auth.Service) error {
+	return p.withService(func(s *app.Services) error {
 		print, end := p.userTable(s, c.JSON)
-		query := auth.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
+		query := account.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
 		for {
-			users, next, err := s.ListUsers(p.ctx, query)
+			users, next, err := s.Accounts.ListUsers(p.ctx, query)
 			if err != nil {
 				return err
 			}
@@ -96,7 +97,7 @@ func (c *userListCommand) Run(p *program) error {
 				break
 			}
 		}
-		old, err := s.CountOldHashes(p.ctx)
+		old, err := s.Accounts.CountOldHashes(p.ctx)
 		if err != nil {
 			return err
 		}
@@ -105,7 +106,7 @@ func (c *userListCommand) Run(p *program) error {
 }
 
 // userTable writes accounts as they come, and at the end how many old hashes there are.
-func (p *program) userTable(s *auth.Service, asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
+func (p *program) userTable(s *app.Services, asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
 	if asJSON {
 		separator := `{"users":[`
 		print = func(u store.User) {
@@ -146,7 +147,7 @@ type userShowCommand struct {
 
 // Run shows an account.
 func (c *userShowCommand) Run(p *program) error {
-	return p.onUser(c.Account, c.JSON, func(_ *auth.Service, user store.User) (store.User, error) { return user, nil })
+	return p.onUser(c.Account, c.JSON, func(_ *app.Services, user store.User) (store.User, error) { return user, nil })
 }
 
 type userDisableCommand struct{ userShowCommand }
@@ -160,8 +161,8 @@ type userEnableCommand struct{ userShowCommand }
 func (c *userEnableCommand) Run(p *program) error { return p.setDisabled(c.userShowCommand, false) }
 
 func (p *program) setDisabled(c userShowCommand, disabled bool) error {
-	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
-		return s.UpdateUser(p.ctx, nil, user.ID, auth.UserChange{Disabled: &disabled})
+	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
+		return s.Accounts.UpdateUser(p.ctx, nil, user.ID, account.UserChange{Disabled: &disabled})
 	})
 }
 
@@ -173,12 +174,12 @@ type userGrantCommand struct {
 
 // Run grants scopes, or takes them away.
 func (c *userGrantCommand) Run(p *program) error {
-	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
-		change := auth.UserChange{Grant: c.Scopes}
+	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
+		change := account.UserChange{Grant: c.Scopes}
 		if c.Revoke {
-			change = auth.UserChange{Revoke: c.Scopes}
+			change = account.UserChange{Revoke: c.Scopes}
 		}
-		return s.UpdateUser(p.ctx, nil, user.ID, change)
+		return s.Accounts.UpdateUser(p.ctx, nil, user.ID, change)
 	})
 }
 
@@ -190,15 +191,15 @@ func (c *userSetPasswordCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.onUser(c.Account, c.JSON, func(s *auth.Service, user store.User) (store.User, error) {
-		return user, s.SetPassword(p.ctx, user.ID, secret.New(plain))
+	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
+		return user, s.Accounts.SetPassword(p.ctx, user.ID, secret.New(plain))
 	})
 }
 
 // onUser finds an account, does something to it, and prints it.
-func (p *program) onUser(account string, asJSON bool, do func(*auth.Service, store.User) (store.User, error)) error {
-	return p.withService(func(s *auth.Service) error {
-		user, err := s.FindUser(p.ctx, account)
+func (p *program) onUser(account string, asJSON bool, do func(*app.Services, store.User) (store.User, error)) error {
+	return p.withService(func(s *app.Services) error {
+		user, err := s.Accounts.FindUser(p.ctx, account)
 		if err == nil {
 			user, err = do(s, user)
 		}
@@ -209,7 +210,7 @@ func (p *program) onUser(account string, asJSON bool, do func(*auth.Service, sto
 	})
 }
 
-func (p *program) printUser(s *auth.Service, u store.User, asJSON bool) error {
+func (p *program) printUser(s *app.Services, u store.User, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(p.Stdout).Encode(userObject(s, u))
 	}
@@ -220,7 +221,7 @@ func (p *program) printUser(s *auth.Service, u store.User, asJSON bool) error {
 		{"email", emailState(u)},
 		{"full name", u.FullName},
 		{"state", state(u)},
-		{"scopes", strings.Join(s.UserScopes(u), " ")},
+		{"scopes", strings.Join(s.Identity.Scopes.OfUser(u), " ")},
 		{"created", u.CreatedAt.Format(time.RFC3339)},
 	} {
 		row(table, line...)
@@ -229,10 +230,10 @@ func (p *program) printUser(s *auth.Service, u store.User, asJSON bool) error {
 }
 
 // userObject is an account as a script reads it, in the words of the contract.
-func userObject(s *auth.Service, u store.User) map[string]any {
+func userObject(s *app.Services, u store.User) map[string]any {
 	return map[string]any{
 		"id": u.ID, "username": u.Username, "email": u.Email, "email_verified": u.EmailVerified, "full_name": u.FullName,
-		"disabled": u.Disabled, "scopes": s.UserScopes(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
+		"disabled": u.Disabled, "scopes": s.Identity.Scopes.OfUser(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/secret"
 )
 
@@ -31,7 +31,7 @@ type mapping struct {
 	columns  []string // without which the file is not one of that table
 	optional []string // that are read too
 	foreign  bool     // there may be more columns, which are not read; in our own they would be mistyped
-	read     func(fields) (auth.ImportedUser, error)
+	read     func(fields) (account.ImportedUser, error)
 }
 
 // mappings are by the name of --from.
@@ -40,8 +40,8 @@ var mappings = map[string]mapping{
 		[]string{"username"},
 		[]string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "created_at"},
 		false,
-		func(f fields) (auth.ImportedUser, error) {
-			u := auth.ImportedUser{Username: f["username"], Email: f["email"], FullName: f["full_name"], Scopes: strings.Fields(f["scopes"])}
+		func(f fields) (account.ImportedUser, error) {
+			u := account.ImportedUser{Username: f["username"], Email: f["email"], FullName: f["full_name"], Scopes: strings.Fields(f["scopes"])}
 			err := f.fill(&u, "password_hash", "created_at", flag{"disabled", &u.Disabled}, flag{"email_verified", &u.EmailVerified})
 			return u, err
 		},
@@ -51,9 +51,9 @@ var mappings = map[string]mapping{
 		[]string{"email", "hashed_password"},
 		[]string{"full_name", "is_active", "created_at"},
 		true,
-		func(f fields) (auth.ImportedUser, error) {
+		func(f fields) (account.ImportedUser, error) {
 			active := true
-			u := auth.ImportedUser{Username: nameOf(f["email"]), Email: f["email"], FullName: f["full_name"], EmailVerified: true}
+			u := account.ImportedUser{Username: nameOf(f["email"]), Email: f["email"], FullName: f["full_name"], EmailVerified: true}
 			err := f.fill(&u, "hashed_password", "created_at", flag{"is_active", &active})
 			u.Disabled = !active
 			return u, err
@@ -64,9 +64,9 @@ var mappings = map[string]mapping{
 		[]string{"email", "hashed_password"},
 		[]string{"is_active", "is_verified"},
 		true,
-		func(f fields) (auth.ImportedUser, error) {
+		func(f fields) (account.ImportedUser, error) {
 			active := true
-			u := auth.ImportedUser{Username: nameOf(f["email"]), Email: f["email"]}
+			u := account.ImportedUser{Username: nameOf(f["email"]), Email: f["email"]}
 			err := f.fill(&u, "hashed_password", "", flag{"is_active", &active}, flag{"is_verified", &u.EmailVerified})
 			u.Disabled = !active
 			return u, err
@@ -76,12 +76,12 @@ var mappings = map[string]mapping{
 		[]string{"username", "password"},
 		[]string{"first_name", "last_name", "email", "is_active", "date_joined"},
 		true,
-		func(f fields) (auth.ImportedUser, error) {
+		func(f fields) (account.ImportedUser, error) {
 			if strings.HasPrefix(f["password"], "!") { // Django's mark of an account without a password
 				f["password"] = ""
 			}
 			active := true
-			u := auth.ImportedUser{
+			u := account.ImportedUser{
 				Username: nameOf(f["username"]), Email: f["email"], FullName: strings.TrimSpace(f["first_name"] + " " + f["last_name"]),
 			}
 			err := f.fill(&u, "password", "date_joined", flag{"is_active", &active})
@@ -101,7 +101,7 @@ type flag struct {
 }
 
 // fill reads what is no text: the hash, the time, and flags.
-func (f fields) fill(u *auth.ImportedUser, hash, created string, flags ...flag) (err error) {
+func (f fields) fill(u *account.ImportedUser, hash, created string, flags ...flag) (err error) {
 	u.PasswordHash = secret.New(f[hash])
 	if text := f[created]; text != "" {
 		if u.CreatedAt, err = readTime(text); err != nil {
@@ -174,10 +174,10 @@ func readLine(in *bufio.Reader) (text []byte, tooLong bool, err error) {
 }
 
 // object reads an account from a JSON object.
-func (m mapping) object(text []byte) (auth.ImportedUser, error) {
+func (m mapping) object(text []byte) (account.ImportedUser, error) {
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil {
-		return auth.ImportedUser{}, errors.New("is no JSON object, or has a key twice")
+		return account.ImportedUser{}, errors.New("is no JSON object, or has a key twice")
 	}
 	f := fields{}
 	for name, value := range object {
@@ -185,7 +185,7 @@ func (m mapping) object(text []byte) (auth.ImportedUser, error) {
 			if m.foreign {
 				continue
 			}
-			return auth.ImportedUser{}, fmt.Errorf("has the unknown field %q", printableName(name))
+			return account.ImportedUser{}, fmt.Errorf("has the unknown field %q", printableName(name))
 		}
 		switch v := value.(type) {
 		case nil:
@@ -198,16 +198,16 @@ func (m mapping) object(text []byte) (auth.ImportedUser, error) {
 				f[name] += fmt.Sprint(item) + " "
 			}
 		default:
-			return auth.ImportedUser{}, fmt.Errorf("the %s must be a text, true or false", name)
+			return account.ImportedUser{}, fmt.Errorf("the %s must be a text, true or false", name)
 		}
 	}
 	return m.record(f)
 }
 
-func (m mapping) record(f fields) (auth.ImportedUser, error) {
+func (m mapping) record(f fields) (account.ImportedUser, error) {
 	for _, name := range m.columns {
 		if f[name] == "" {
-			return auth.ImportedUser{}, fmt.Errorf("the %s is missing", name)
+			return account.ImportedUser{}, fmt.Errorf("the %s is missing", name)
 		}
 	}
 	return m.read(f)

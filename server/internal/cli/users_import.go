@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"sesame/server/internal/account"
 	"sesame/server/internal/app"
-	"sesame/server/internal/auth"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/names"
 	"sesame/server/internal/store"
@@ -61,8 +61,8 @@ func (c *userImportCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	return p.withService(func(s *auth.Service) error {
-		i := &importer{program: p, command: c, into: s.NewImporter(), shape: rules.Operation("createUser")}
+	return p.withService(func(s *app.Services) error {
+		i := &importer{program: p, command: c, into: s.Accounts.NewImporter(), shape: rules.Operation("createUser")}
 		err := read(bufio.NewReaderSize(in, 1<<16), convert, i.take)
 		if err == nil {
 			err = i.flush()
@@ -77,7 +77,7 @@ func (c *userImportCommand) Run(p *program) error {
 // record is a line of the file, or why it cannot be read.
 type record struct {
 	line int
-	user auth.ImportedUser
+	user account.ImportedUser
 	err  error
 }
 
@@ -86,7 +86,7 @@ type importer struct {
 	*program
 	importOutcome
 	command *userImportCommand
-	into    *auth.Importer
+	into    *account.Importer
 	shape   *contract.Operation
 	batch   []record
 }
@@ -116,7 +116,7 @@ func (i *importer) take(r record) error {
 }
 
 func (i *importer) flush() error {
-	users := make([]auth.ImportedUser, len(i.batch))
+	users := make([]account.ImportedUser, len(i.batch))
 	for n, r := range i.batch {
 		users[n], users[n].Line = r.user, r.line
 	}
@@ -128,7 +128,7 @@ func (i *importer) flush() error {
 		switch {
 		case refusal == nil:
 			i.Created++
-		case errors.Is(refusal, auth.ErrPresent):
+		case errors.Is(refusal, account.ErrPresent):
 			i.Present++
 		default:
 			i.refuse(i.batch[n].line, refusal)
@@ -183,7 +183,7 @@ type exported struct {
 
 // Run writes all accounts. The file is made when the database is open, so that a mistake leaves none.
 func (c *userExportCommand) Run(p *program) error {
-	return p.withService(func(s *auth.Service) (err error) {
+	return p.withService(func(s *app.Services) (err error) {
 		out := p.Stdout
 		if c.File != "-" {
 			// Password hashes are nobody else's business.
@@ -197,7 +197,7 @@ func (c *userExportCommand) Run(p *program) error {
 		buffered := bufio.NewWriter(out)
 		encoder := json.NewEncoder(buffered)
 		encoder.SetEscapeHTML(false)
-		err = s.ExportUsers(p.ctx, func(u store.User) error {
+		err = s.Accounts.ExportUsers(p.ctx, func(u store.User) error {
 			return encoder.Encode(exported{
 				Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName, Disabled: u.Disabled,
 				PasswordHash: u.PasswordHash.Reveal(), Scopes: strings.Fields(u.Scopes), CreatedAt: u.CreatedAt.Format(timeFormat),

@@ -16,7 +16,7 @@ import (
 	"strings"
 	"time"
 
-	"sesame/server/internal/mail"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
@@ -185,12 +185,12 @@ func (s *Settings) Check() error {
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
 	if !s.MailsToLog() {
-		if reason := mail.CheckURL(s.SMTPURL.Reveal()); reason != "" {
+		if reason := mailer.CheckURL(s.SMTPURL.Reveal()); reason != "" {
 			f.add("SMTP_URL", "%s", reason) // not quoted, since it may contain a password
 		}
 	}
 	if s.MailFrom != "" {
-		if reason := mail.CheckFrom(s.MailFrom); reason != "" {
+		if reason := mailer.CheckFrom(s.MailFrom); reason != "" {
 			f.add("MAIL_FROM", "%s", reason)
 		}
 	}
@@ -237,7 +237,7 @@ func (s Settings) InForce(listening string) Settings {
 // mailHost is the host of a URL if mails can come from it, and localhost otherwise.
 func mailHost(publicURL string) string {
 	u, err := url.Parse(publicURL)
-	if err != nil || net.ParseIP(u.Hostname()) != nil || mail.CheckFrom("no-reply@"+u.Hostname()) != "" {
+	if err != nil || net.ParseIP(u.Hostname()) != nil || mailer.CheckFrom("no-reply@"+u.Hostname()) != "" {
 		return "localhost"
 	}
 	return u.Hostname()

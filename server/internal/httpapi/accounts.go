@@ -8,14 +8,14 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/store"
 )
 
 // CreateUser is POST /users.
 func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
 	body := request.Body
-	user, err := s.service.Register(ctx, caller(ctx), auth.Registration{
+	user, err := s.Accounts.Register(ctx, caller(ctx), account.Registration{
 		Username: body.Username, Email: text(body.Email), FullName: orEmpty(body.FullName), Password: body.Password,
 	})
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject
 	user := who.User
 	var err error
 	if request.Body.FullName.IsSpecified() {
-		if user, err = s.service.UpdateProfile(ctx, who, orEmpty(request.Body.FullName)); err != nil {
+		if user, err = s.Accounts.UpdateProfile(ctx, who, orEmpty(request.Body.FullName)); err != nil {
 			return nil, err
 		}
 	}
@@ -49,18 +49,18 @@ func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject
 
 // DeleteMe is DELETE /users/me.
 func (s *Server) DeleteMe(ctx context.Context, _ api.DeleteMeRequestObject) (api.DeleteMeResponseObject, error) {
-	return api.DeleteMe204Response{}, s.service.DeleteAccount(ctx, caller(ctx))
+	return api.DeleteMe204Response{}, s.Accounts.DeleteAccount(ctx, caller(ctx))
 }
 
 // ChangePassword is PUT /users/me/password.
 func (s *Server) ChangePassword(ctx context.Context, request api.ChangePasswordRequestObject) (api.ChangePasswordResponseObject, error) {
-	err := s.service.ChangePassword(ctx, caller(ctx), request.Body.CurrentPassword, request.Body.NewPassword)
+	err := s.Accounts.ChangePassword(ctx, caller(ctx), request.Body.CurrentPassword, request.Body.NewPassword)
 	return api.ChangePassword204Response{}, err
 }
 
 // ChangeEmail is PUT /users/me/email.
 func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequestObject) (api.ChangeEmailResponseObject, error) {
-	return api.ChangeEmail202Response{}, s.service.ChangeEmail(ctx, caller(ctx), request.Body.Email, request.Body.Password)
+	return api.ChangeEmail202Response{}, s.Accounts.ChangeEmail(ctx, caller(ctx), request.Body.Email, request.Body.Password)
 }
 
 // userOf shows an account as the contract has it.
@@ -71,7 +71,7 @@ func (s *Server) userOf(u store.User) (api.User, error) {
 	}
 	return api.User{
 		ID: id, Username: u.Username, Email: orNull(u.Email), EmailVerified: u.EmailVerified,
-		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: s.service.UserScopes(u),
+		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: s.Identity.Scopes.OfUser(u),
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
 	}, nil
 }

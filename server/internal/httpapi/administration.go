@@ -6,7 +6,7 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 )
 
 // pageLimit is how many items a page has when nobody says.
@@ -15,7 +15,7 @@ const pageLimit = 50
 // ListUsers is GET /users.
 func (s *Server) ListUsers(ctx context.Context, request api.ListUsersRequestObject) (api.ListUsersResponseObject, error) {
 	q := request.Params
-	users, next, err := s.service.ListUsers(ctx, auth.UserQuery{
+	users, next, err := s.Accounts.ListUsers(ctx, account.UserQuery{
 		Prefix: text(q.Q), Disabled: q.Disabled, Cursor: text(q.Cursor), Limit: limit(q.Limit),
 	})
 	if err != nil {
@@ -32,7 +32,7 @@ func (s *Server) ListUsers(ctx context.Context, request api.ListUsersRequestObje
 
 // GetUser is GET /users/{user_id}.
 func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) (api.GetUserResponseObject, error) {
-	user, err := s.service.User(ctx, request.UserID.String())
+	user, err := s.Accounts.User(ctx, request.UserID.String())
 	if err != nil {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) 
 // UpdateUser is PATCH /users/{user_id}: null clears, absent keeps.
 func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestObject) (api.UpdateUserResponseObject, error) {
 	body := request.Body
-	change := auth.UserChange{FullName: ifGiven(body.FullName), Email: ifGiven(body.Email), Disabled: body.Disabled}
+	change := account.UserChange{FullName: ifGiven(body.FullName), Email: ifGiven(body.Email), Disabled: body.Disabled}
 	if body.Scopes != nil {
 		change.Scopes = *body.Scopes
 	}
-	user, err := s.service.UpdateUser(ctx, caller(ctx), request.UserID.String(), change)
+	user, err := s.Accounts.UpdateUser(ctx, caller(ctx), request.UserID.String(), change)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestOb
 
 // DeleteUser is DELETE /users/{user_id}.
 func (s *Server) DeleteUser(ctx context.Context, request api.DeleteUserRequestObject) (api.DeleteUserResponseObject, error) {
-	return api.DeleteUser204Response{}, s.service.DeleteUser(ctx, caller(ctx), request.UserID.String())
+	return api.DeleteUser204Response{}, s.Accounts.DeleteUser(ctx, caller(ctx), request.UserID.String())
 }
 
 // ifGiven is nil for what is absent, and an empty text for null.

@@ -38,7 +38,7 @@ func (s *Server) GetMetadata(context.Context, api.GetMetadataRequestObject) (api
 
 // GetKeys is GET /.well-known/jwks.json (RFC 7517 §5).
 func (s *Server) GetKeys(context.Context, api.GetKeysRequestObject) (api.GetKeysResponseObject, error) {
-	public := s.service.PublicKeys()
+	public := s.OAuth.PublicKeys()
 	keys := make([]api.Key, len(public))
 	for i, k := range public {
 		keys[i] = api.Key{

@@ -8,13 +8,13 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/audit"
 	"sesame/server/internal/store"
 )
 
 // ListMyEvents is GET /users/me/events.
 func (s *Server) ListMyEvents(ctx context.Context, request api.ListMyEventsRequestObject) (api.ListMyEventsResponseObject, error) {
-	page, err := s.events(ctx, auth.EventQuery{
+	page, err := s.events(ctx, audit.Query{
 		UserID: caller(ctx).User.ID, Cursor: text(request.Params.Cursor), Limit: limit(request.Params.Limit),
 	})
 	return api.ListMyEvents200JSONResponse(page), err
@@ -22,7 +22,7 @@ func (s *Server) ListMyEvents(ctx context.Context, request api.ListMyEventsReque
 
 // ListEvents is GET /events.
 func (s *Server) ListEvents(ctx context.Context, request api.ListEventsRequestObject) (api.ListEventsResponseObject, error) {
-	query := auth.EventQuery{Cursor: text(request.Params.Cursor), Limit: limit(request.Params.Limit)}
+	query := audit.Query{Cursor: text(request.Params.Cursor), Limit: limit(request.Params.Limit)}
 	if id := request.Params.UserID; id != nil {
 		query.UserID = id.String()
 	}
@@ -33,8 +33,8 @@ func (s *Server) ListEvents(ctx context.Context, request api.ListEventsRequestOb
 	return api.ListEvents200JSONResponse(page), err
 }
 
-func (s *Server) events(ctx context.Context, query auth.EventQuery) (api.EventPage, error) {
-	events, next, err := s.service.Events(ctx, query)
+func (s *Server) events(ctx context.Context, query audit.Query) (api.EventPage, error) {
+	events, next, err := s.Audit.List(ctx, query)
 	if err != nil {
 		return api.EventPage{}, err
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
 	"sesame/server/internal/names"
 	"sesame/server/internal/problem"
 	"sesame/server/secret"
@@ -92,14 +92,14 @@ func (s *Server) registerPages(e *echo.Echo) {
 		{
 			path: "confirm-email", find: s.askToConfirm,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
-				return s.service.ConfirmEmail(ctx, auth.Confirmation{Code: code, Password: secret.New(form("password"))})
+				return s.Accounts.ConfirmEmail(ctx, account.Confirmation{Code: code, Password: secret.New(form("password"))})
 			},
 			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page."}}},
 		},
 		{
 			path: "reset-password", find: s.askToReset,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
-				return s.service.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
+				return s.Accounts.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
 			},
 			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one. You can close this page."}}},
 		},
@@ -111,7 +111,7 @@ func (s *Server) registerPages(e *echo.Echo) {
 
 func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, error) {
 	shown := page{Title: "Confirm your e-mail address", Form: &pageForm{Button: "Confirm the address", Password: currentPassword}}
-	c, user, err := s.service.CodeToConfirm(ctx, code)
+	c, user, err := s.Accounts.CodeToConfirm(ctx, code)
 	if err == nil {
 		shown.Form.Username = user.Username
 		shown.Text = []paragraph{
@@ -125,14 +125,14 @@ func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, erro
 func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error) {
 	const everywhere = " You will have to log in again wherever you are logged in."
 	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword}}
-	users, err := s.service.CodeToReset(ctx, code)
+	users, err := s.Accounts.CodeToReset(ctx, code)
 	switch {
 	case err != nil:
 	case len(users) == 1:
 		shown.Form.Username = users[0].Username
 		shown.Text = []paragraph{{"It is for your account ", names.Visible(users[0].Username), "." + everywhere}}
 	default:
-		named, all := auth.Named(users)
+		named, all := account.Named(users)
 		for _, user := range named {
 			shown.Form.Accounts = append(shown.Form.Accounts, user.Username)
 		}

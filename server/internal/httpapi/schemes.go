@@ -4,13 +4,17 @@ import (
 	"context"
 	"net/http"
 
-	"sesame/server/internal/auth"
 	"sesame/server/internal/contract"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 )
 
-// Schemes find the caller of a request by its credentials, for contract.Compile. The contract declares the scopes that
-// the domain is made with, so Service is set after the contract is compiled, and before the first request.
-type Schemes struct{ Service *auth.Service }
+// Schemes authenticate the caller of a request, for contract.Compile. The contract declares the scopes that the domain is
+// made with, so the services are set after the contract is compiled, and before the first request.
+type Schemes struct {
+	Identity *identity.Service
+	OAuth    *oauth.Service
+}
 
 // ByName are the security schemes of openapi.yaml.
 func (s *Schemes) ByName() map[string]contract.Scheme {
@@ -23,24 +27,17 @@ func (s *Schemes) bearer(ctx context.Context, r *http.Request) (contract.Caller,
 	if err != nil || token.Empty() {
 		return nil, err
 	}
-	caller, err := s.Service.Authenticate(ctx, token)
-	if err != nil { // not a nil *auth.Caller in the interface
+	caller, err := s.Identity.Authenticate(ctx, token)
+	if err != nil { // an interface that holds a nil *identity.Caller would not be nil
 		return nil, err
 	}
 	return caller, nil
 }
 
-// basic is the security scheme ClientBasic: a service client that proves itself.
+// basic is the security scheme ClientBasic, for service clients.
 func (s *Schemes) basic(ctx context.Context, r *http.Request) (contract.Caller, error) {
-	id, given, err := basicCredentials(authorization(r))
-	if err != nil || id == "" && given.Empty() {
-		return nil, err
-	}
-	client, err := s.Service.AuthenticateClient(ctx, id, given)
-	if err == nil && client.ID == "" { // a public client is nobody in particular
-		err = auth.ErrClient()
-	}
-	if err != nil {
+	client, present, err := s.OAuth.AuthenticateBasic(ctx, authorization(r))
+	if err != nil || !present {
 		return nil, err
 	}
 	return client, nil

@@ -18,14 +18,20 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/gen/api"
-	"sesame/server/internal/auth"
+	"sesame/server/internal/account"
+	"sesame/server/internal/audit"
 	"sesame/server/internal/contract"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 )
 
 // Options are what the wiring hands over.
 type Options struct {
 	Contract       *contract.Contract // Sesame's, or one that holds it
-	Service        *auth.Service
+	Identity       *identity.Service
+	Accounts       *account.Service
+	OAuth          *oauth.Service
+	Audit          *audit.Log
 	PublicURL      string                       // no trailing slash
 	CheckResponses bool                         // compare every answer with the contract, and log what departs from it
 	CORSOrigins    []string                     // whose pages may call
@@ -41,7 +47,6 @@ type Options struct {
 // Server answers the operations of openapi.yaml.
 type Server struct {
 	Options
-	service    *auth.Service
 	middleware *Middleware
 	stopping   atomic.Bool
 }
@@ -52,7 +57,7 @@ var _ api.StrictServerInterface = (*Server)(nil)
 // Register puts the operations and pages on e, and the middleware that enforces the contract. It fails when the
 // contract cannot be enforced or does not fit the generated code.
 func Register(e *echo.Echo, o Options) (*Server, error) {
-	s := &Server{Options: o, service: o.Service}
+	s := &Server{Options: o}
 	api.RegisterHandlers(e, api.NewStrictHandler(s, nil))
 	if err := o.Contract.CheckGenerated(generated()); err != nil {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
@@ -102,4 +107,4 @@ func (s *Server) AnswerError(err error, c echo.Context) { s.middleware.AnswerErr
 func (s *Server) Stop() { s.stopping.Store(true) }
 
 // caller is who the contract let in.
-func caller(ctx context.Context) *auth.Caller { return contract.CallerFrom[*auth.Caller](ctx) }
+func caller(ctx context.Context) *identity.Caller { return contract.CallerFrom[*identity.Caller](ctx) }

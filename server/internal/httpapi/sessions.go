@@ -14,7 +14,7 @@ import (
 // ListSessions is GET /users/me/sessions. An account has no more than one page of them.
 func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObject) (api.ListSessionsResponseObject, error) {
 	who := caller(ctx)
-	sessions, err := s.service.Sessions(ctx, who)
+	sessions, err := s.Identity.Sessions(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -35,10 +35,10 @@ func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObje
 
 // EndSession is DELETE /users/me/sessions/{session_id}.
 func (s *Server) EndSession(ctx context.Context, request api.EndSessionRequestObject) (api.EndSessionResponseObject, error) {
-	return api.EndSession204Response{}, s.service.EndSession(ctx, caller(ctx), request.SessionID.String())
+	return api.EndSession204Response{}, s.Identity.EndSession(ctx, caller(ctx), request.SessionID.String())
 }
 
 // EndSessions is DELETE /users/me/sessions.
 func (s *Server) EndSessions(ctx context.Context, _ api.EndSessionsRequestObject) (api.EndSessionsResponseObject, error) {
-	return api.EndSessions204Response{}, s.service.EndSessions(ctx, caller(ctx))
+	return api.EndSessions204Response{}, s.Identity.EndSessions(ctx, caller(ctx))
 }

@@ -14,7 +14,6 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/internal/auth"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/token"
@@ -145,7 +144,7 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 		}
 	}
 	access, err := t.issuer.Sign(token.Access{
-		ID: uuid.NewString(), Subject: g.subject, SessionID: uuid.NewString(), ClientID: auth.FirstParty,
+		ID: uuid.NewString(), Subject: g.subject, SessionID: uuid.NewString(), ClientID: token.FirstParty,
 		Scope: g.scope, AuthTime: g.loggedIn, IssuedAt: now, ExpiresAt: now.Add(t.AccessTTL),
 	})
 	if err != nil {

@@ -34,10 +34,6 @@ func Printable(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// CheckUsername says why a folded username may not be registered, beyond what PRECIS refuses. Its error follows the name of
-// the field: "must …".
-func CheckUsername(name string) error { return check(name) }
-
 // CheckFullName says why a text may be nobody's full name. Its error follows the name of the field: "must …".
 func CheckFullName(name string) error {
 	if !utf8.ValidString(name) {

@@ -1,11 +1,11 @@
-// Package problem is the one error type that the domain and the contract hand to the outside.
+// Package problem is the one error type that the domain and the contract return for a client to see.
 //
-// An Error keeps two audiences apart: Code, Detail and Fields are for the caller, Cause is for the
-// log. Nothing that the caller sent may stand in the public half.
+// An Error separates two audiences: Code, Detail and Fields are for the client, Cause is for the log. The public half
+// never repeats a value that the client sent.
 //
 //	return problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
 //
-// Which status and which challenge a code is answered with is the business of package api.
+// Package httpapi maps each code to its status and its challenge.
 package problem
 
 import (
@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Code says what went wrong, for programs. Those that API clients see are the enum ErrorCode of
-// openapi.yaml; those of the token endpoint are RFC 6749 §5.2.
+// Code identifies an error for programs. The enum ErrorCode of openapi.yaml lists the codes that API clients see; those
+// of the token endpoints are from RFC 6749 §5.2.
 type Code string
 
 // The codes of openapi.yaml's ErrorCode.
@@ -43,7 +43,7 @@ const (
 	Unavailable          Code = "unavailable"
 )
 
-// The codes that only the token endpoints give (RFC 6749 §5.2).
+// The codes of the token endpoints (RFC 6749 §5.2).
 const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidClient        Code = "invalid_client"
@@ -53,38 +53,47 @@ const (
 	InvalidScope         Code = "invalid_scope"
 )
 
-// FieldError points at one place of the request (RFC 9457 §3.2).
+// FieldError points at one invalid field of the request (RFC 9457 §3.2).
 type FieldError struct {
-	Pointer string // RFC 6901, "/full_name"; for a parameter a slash and its name
-	Detail  string // what is wrong there, without the value
+	Pointer string // RFC 6901, such as "/full_name"; for a parameter, a slash and its name
+	Detail  string // the reason, without the value
 }
 
-// Error is an answer that is not a success.
+// Error is an error for the client.
 type Error struct {
 	Code   Code
 	Detail string       // one or two sentences for a person
-	Fields []FieldError // where, when it is about places in the request
-	Scope  string       // what is needed, space-separated, for InsufficientScope
-	Cause  error        // for the log alone
-	// RetryAfter is how long to wait before the next try, for TooManyRequests.
+	Fields []FieldError // the invalid fields, if any
+	Scope  string       // the scopes that are needed, space-separated; for InsufficientScope
+	Cause  error        // for the log only
+	// RetryAfter is how long the client must wait before the next attempt, for TooManyRequests.
 	RetryAfter time.Duration
 }
 
-// New makes an Error for the caller.
+// New makes an Error.
 func New(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
-// Wrap makes an Error whose cause only the log sees.
+// Wrap makes an Error with a cause, which only the log shows.
 func Wrap(code Code, detail string, cause error) *Error {
 	return &Error{Code: code, Detail: detail, Cause: cause}
 }
 
-// At adds a place of the request that is to blame, and returns e.
+// InvalidCursor is the error for a cursor of another list.
+func InvalidCursor(cause error) *Error {
+	return Wrap(BadRequest, "The cursor does not belong to this list.", cause).At("/cursor", "does not belong to this list")
+}
+
+// Invalid is the error for a request that fits the contract's schemas and yet holds an invalid field. Add the fields
+// with At.
+func Invalid() *Error { return New(ValidationFailed, "The request does not fit the contract.") }
+
+// At adds an invalid field of the request, and returns e.
 func (e *Error) At(pointer, detail string) *Error {
 	e.Fields = append(e.Fields, FieldError{Pointer: pointer, Detail: detail})
 	return e
 }
 
-// Error is for the log; it is never sent to a client.
+// Error is the text for the log. It is never sent to a client.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %v", e.Code, e.Cause)
@@ -92,5 +101,5 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Code, e.Detail)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }

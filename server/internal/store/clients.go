@@ -20,7 +20,7 @@ type Client struct {
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at`
 
 func (c *Client) fields() []any {
-	return []any{&c.ID, &c.Name, hidden{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, instant{&c.CreatedAt}}
+	return []any{&c.ID, &c.Name, secretScanner{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, timeScanner{&c.CreatedAt}}
 }
 
 // CreateClient inserts a client. ErrConflict when the name is taken.
@@ -29,13 +29,13 @@ func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at)
 		VALUES ($1, $2, $3, $4, $5, $6)`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt))
-	return known(err)
+	return translate(err)
 }
 
 // ClientByID finds a client.
 func (q *Queries) ClientByID(ctx context.Context, id string) (c Client, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients c WHERE c.id = $1`, id)
-	return c, known(row.Scan(c.fields()...))
+	return c, translate(row.Scan(c.fields()...))
 }
 
 // ClientOfToken finds a client by a token of its own; ErrNotFound when the client is deleted or the
@@ -44,24 +44,24 @@ func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Clie
 	row := q.read.QueryRowContext(ctx, `
 		SELECT `+clientColumns+` FROM clients c
 		WHERE c.id = $1 AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.id = $2)`, id, tokenID)
-	return c, known(row.Scan(c.fields()...))
+	return c, translate(row.Scan(c.fields()...))
 }
 
 // ListClients gives all clients, sorted by their names.
 func (q *Queries) ListClients(ctx context.Context) (list []Client, err error) {
 	rows, err := q.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients c ORDER BY c.name`)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var c Client
 		if err = rows.Scan(c.fields()...); err != nil {
-			return nil, known(err)
+			return nil, translate(err)
 		}
 		list = append(list, c)
 	}
-	return list, known(rows.Err())
+	return list, translate(rows.Err())
 }
 
 // DeleteClient removes a client; ErrNotFound when there is none.
@@ -72,12 +72,12 @@ func (q *Queries) DeleteClient(ctx context.Context, id string) error {
 // EndSessionsOfClient removes all sessions that were opened through a client.
 func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1`, clientID)
-	return known(err)
+	return translate(err)
 }
 
 // RevokeToken notes the id of an access token without a session as revoked, until it expires.
 func (q *Queries) RevokeToken(ctx context.Context, id string, expires time.Time) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO revoked_tokens (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, id, micros(expires))
-	return known(err)
+	return translate(err)
 }

@@ -27,7 +27,7 @@ var (
 
 // known turns what the two drivers say into this package's errors; for a database that cannot be
 // reached, or is too busy, that is problem.Unavailable: trying again may help.
-func known(err error) error {
+func translate(err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -90,4 +90,12 @@ func isUnavailable(err error) bool {
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// IgnoreNotFound returns err, or nil if it is ErrNotFound.
+func IgnoreNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
 }

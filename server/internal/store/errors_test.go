@@ -47,7 +47,7 @@ func TestWhatTheDriversSay(t *testing.T) {
 		{context.Canceled, nil},
 		{errors.New("else"), nil},
 	} {
-		got := known(c.err)
+		got := translate(c.err)
 		p, unavailable := errors.AsType[*problem.Error](got)
 		switch {
 		case c.want == busy && (!unavailable || p.Code != problem.Unavailable),
@@ -56,7 +56,7 @@ func TestWhatTheDriversSay(t *testing.T) {
 			t.Errorf("%v becomes %v", c.err, got)
 		}
 	}
-	if known(nil) != nil {
+	if translate(nil) != nil {
 		t.Error("no error becomes one")
 	}
 }

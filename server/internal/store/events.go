@@ -26,7 +26,7 @@ func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.IPAddress, e.UserAgent)
-	return known(err)
+	return translate(err)
 }
 
 // EventQuery narrows the list of events. What is empty does not.
@@ -54,17 +54,17 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (list []Even
 		SELECT id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent
 		FROM events WHERE TRUE`+where+` ORDER BY id DESC LIMIT $1`, args...)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var e Event
-		err = rows.Scan(&e.ID, instant{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID,
+		err = rows.Scan(&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID,
 			&e.SessionID, &e.IPAddress, &e.UserAgent)
 		if err != nil {
-			return nil, known(err)
+			return nil, translate(err)
 		}
 		list = append(list, e)
 	}
-	return list, known(rows.Err())
+	return list, translate(rows.Err())
 }

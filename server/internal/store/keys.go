@@ -40,28 +40,28 @@ func (q *Queries) SigningKeys(ctx context.Context) (keys []SigningKey, err error
 		SELECT id, alg, private_key, state, created_at, signs_from, retired_at, removed_at, token_ttl FROM signing_keys
 		ORDER BY CASE state WHEN 'signing' THEN 1 WHEN 'published' THEN 2 ELSE 3 END, signs_from DESC`)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var k SigningKey
 		var retired, removed sql.NullInt64
 		var ttl int64
-		err = rows.Scan(&k.ID, &k.Alg, &k.PrivateKey, &k.State, instant{&k.CreatedAt}, instant{&k.SignsFrom}, &retired, &removed, &ttl)
+		err = rows.Scan(&k.ID, &k.Alg, &k.PrivateKey, &k.State, timeScanner{&k.CreatedAt}, timeScanner{&k.SignsFrom}, &retired, &removed, &ttl)
 		if err != nil {
-			return nil, known(err)
+			return nil, translate(err)
 		}
 		if k.TokenTTL = time.Duration(ttl) * time.Microsecond; k.State == KeyRetired {
 			k.RetiredAt, k.RemovedAt = time.UnixMicro(retired.Int64).UTC(), time.UnixMicro(removed.Int64).UTC()
 		}
 		keys = append(keys, k)
 	}
-	return keys, known(rows.Err())
+	return keys, translate(rows.Err())
 }
 
-// HoldSigningKey makes sure, until the transaction ends, that this key is the one that signs: what
+// LockSigningKey makes sure, until the transaction ends, that this key is the one that signs: what
 // else would change it waits. ErrNotFound if it no longer is.
-func (q *Queries) HoldSigningKey(ctx context.Context, id string) error {
+func (q *Queries) LockSigningKey(ctx context.Context, id string) error {
 	return q.changeKey(ctx, `UPDATE signing_keys SET state = state WHERE id = $1 AND state = 'signing' RETURNING id`, id)
 }
 
@@ -95,7 +95,7 @@ func (q *Queries) RemoveSigningKey(ctx context.Context, id, state string) error 
 // RemoveSigningKeys deletes all of them.
 func (q *Queries) RemoveSigningKeys(ctx context.Context) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM signing_keys`)
-	return known(err)
+	return translate(err)
 }
 
 func (q *Queries) changeKey(ctx context.Context, query string, args ...any) error {

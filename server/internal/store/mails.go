@@ -20,7 +20,7 @@ func (q *Queries) EnqueueMail(ctx context.Context, m Mail) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO mails (id, kind, payload, attempts, next_try_at, claimed_until, created_at)
 		VALUES ($1, $2, $3, 0, $4, 0, $4)`, m.ID, m.Kind, m.Payload, micros(m.CreatedAt))
-	return known(err)
+	return translate(err)
 }
 
 // ClaimMails takes up to limit mails that are due and that nobody is sending, and keeps them from all
@@ -33,23 +33,23 @@ func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit in
 			SELECT id FROM mails WHERE next_try_at <= $1 AND claimed_until <= $1 ORDER BY next_try_at LIMIT $3)
 		RETURNING id, kind, payload, attempts, claimed_until, created_at`, micros(now), micros(lease), limit)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var m Mail
-		if err = rows.Scan(&m.ID, &m.Kind, &m.Payload, &m.Attempts, instant{&m.ClaimedUntil}, instant{&m.CreatedAt}); err != nil {
-			return nil, known(err)
+		if err = rows.Scan(&m.ID, &m.Kind, &m.Payload, &m.Attempts, timeScanner{&m.ClaimedUntil}, timeScanner{&m.CreatedAt}); err != nil {
+			return nil, translate(err)
 		}
 		mails = append(mails, m)
 	}
-	return mails, known(rows.Err())
+	return mails, translate(rows.Err())
 }
 
-// DoneMail removes a mail that was sent or is given up, whoever has claimed it by now.
-func (q *Queries) DoneMail(ctx context.Context, id string) error {
+// DeleteMail removes a mail that was sent or is given up, whoever has claimed it by now.
+func (q *Queries) DeleteMail(ctx context.Context, id string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM mails WHERE id = $1`, id)
-	return known(err)
+	return translate(err)
 }
 
 // RetryMail lets go of a mail and says when it is due again, unless the lease is over and another has it.
@@ -57,5 +57,5 @@ func (q *Queries) RetryMail(ctx context.Context, m Mail, at time.Time) error {
 	_, err := q.write.ExecContext(ctx, `
 		UPDATE mails SET claimed_until = 0, next_try_at = $3 WHERE id = $1 AND claimed_until = $2`,
 		m.ID, micros(m.ClaimedUntil), micros(at))
-	return known(err)
+	return translate(err)
 }

@@ -47,20 +47,20 @@ func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	options, err := db.migrationOptions()
+	options, err := db.providerOptions()
 	if err != nil {
 		return nil, err
 	}
 	inGo := []*goose.Migration{addresses(warn)}
 	if db.engine.dialect == "postgres" {
-		inGo = append(inGo, bytewise())
+		inGo = append(inGo, compareBytes())
 	}
 	options = append(options, goose.WithGoMigrations(inGo...))
 	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
 }
 
-// migrationOptions are those of every provider. On PostgreSQL, processes that migrate at once take turns.
-func (db *DB) migrationOptions() ([]goose.ProviderOption, error) {
+// providerOptions are those of every provider. On PostgreSQL, processes that migrate at once take turns.
+func (db *DB) providerOptions() ([]goose.ProviderOption, error) {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.engine.dialect != "postgres" {
 		return options, nil
@@ -100,26 +100,26 @@ func (db *DB) appliedMigrations(ctx context.Context) (versions []int64, err erro
 		look = `SELECT COUNT(*) FROM sqlite_master WHERE name = 'goose_db_version'`
 	}
 	if err = db.read.QueryRowContext(ctx, look).Scan(&tables); err != nil || tables == 0 {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT version_id FROM goose_db_version WHERE is_applied`)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var version int64
 		if err = rows.Scan(&version); err != nil {
-			return nil, known(err)
+			return nil, translate(err)
 		}
 		versions = append(versions, version)
 	}
-	return versions, known(rows.Err())
+	return versions, translate(rows.Err())
 }
 
-// bytewise makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does, whatever
+// compareBytes makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does, whatever
 // the database's own language is: only then is a prefix a range of an index.
-func bytewise() *goose.Migration {
+func compareBytes() *goose.Migration {
 	run := func(collation string) *goose.GoFunc {
 		return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `ALTER TABLE users ALTER COLUMN username_key TYPE TEXT COLLATE "`+collation+`",
@@ -138,19 +138,19 @@ func migrate(ctx context.Context, provider *goose.Provider) (applied int, err er
 	current, target, err := provider.GetVersions(ctx)
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("read the schema version: %w", known(err))
+		return 0, fmt.Errorf("read the schema version: %w", translate(err))
 	case current > target:
 		return 0, errNewer
 	case current == target:
 		// Unless one was passed over, since it came later with a lower number: that is an error here.
 		if _, err = provider.HasPending(ctx); err != nil {
-			return 0, fmt.Errorf("a migration has not run, though later ones have; give it the next free number: %w", known(err))
+			return 0, fmt.Errorf("a migration has not run, though later ones have; give it the next free number: %w", translate(err))
 		}
 		return 0, nil
 	}
 	done, err := provider.Up(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("migrate the schema: %w", known(err))
+		return 0, fmt.Errorf("migrate the schema: %w", translate(err))
 	}
 	return len(done), nil
 }

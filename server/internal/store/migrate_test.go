@@ -114,7 +114,7 @@ func TestAddressesAreMigrated(t *testing.T) {
 		if len(warned) != 1 || !strings.Contains(warned[0], "account 01 ") {
 			t.Errorf("warned of %q", warned)
 		}
-		if _, err = db.write.ExecContext(ctx, `UPDATE users SET email_verified = TRUE WHERE id = '01'`); !errors.Is(known(err), ErrConflict) {
+		if _, err = db.write.ExecContext(ctx, `UPDATE users SET email_verified = TRUE WHERE id = '01'`); !errors.Is(translate(err), ErrConflict) {
 			t.Errorf("two accounts may confirm one address: %v", err)
 		}
 		if _, err = provider.DownTo(ctx, 9); err != nil {

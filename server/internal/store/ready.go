@@ -11,9 +11,9 @@ import (
 const (
 	// readyTime bounds one check, and how long a caller waits for its turn.
 	readyTime = 3 * time.Second
-	// writtenFor is how long a successful write proves that the database takes writes. /readyz is public:
+	// writeInterval is how long a successful write proves that the database takes writes. /readyz is public:
 	// without it, anybody could make the server write as often as they like.
-	writtenFor = time.Second
+	writeInterval = time.Second
 )
 
 // readiness is the state of DB.Ready. The channel is a lock that a context can end the wait for.
@@ -23,7 +23,7 @@ type readiness struct {
 }
 
 // Ready reports whether the database can be read and written; problem.Unavailable if not. Each call asks
-// the database; at most once in writtenFor it writes, because only a write finds a full disk or a file
+// the database; at most once in writeInterval it writes, because only a write finds a full disk or a file
 // system that has become read-only. A failure is not remembered.
 func (db *DB) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
@@ -34,10 +34,10 @@ func (db *DB) Ready(ctx context.Context) error {
 	case <-ctx.Done():
 		return unready(ctx.Err())
 	}
-	if err := db.engine.look(ctx); err != nil {
+	if err := db.engine.probe(ctx); err != nil {
 		return unready(err)
 	}
-	if !db.ready.written.IsZero() && time.Since(db.ready.written) < writtenFor {
+	if !db.ready.written.IsZero() && time.Since(db.ready.written) < writeInterval {
 		return nil
 	}
 	// The number has no meaning: its row is a lock (see migration 7). Where somebody holds it, this neither waits

@@ -10,17 +10,17 @@ func (q *Queries) ReserveUsername(ctx context.Context, key string, until time.Ti
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO reserved_usernames (username_key, reserved_until) VALUES ($1, $2)
 		ON CONFLICT (username_key) DO UPDATE SET reserved_until = excluded.reserved_until`, key, micros(until))
-	return known(err)
+	return translate(err)
 }
 
 // UsernameReserved reports whether a folded username is reserved at that moment.
 func (q *Queries) UsernameReserved(ctx context.Context, key string, now time.Time) (reserved bool, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT EXISTS (SELECT 1 FROM reserved_usernames WHERE username_key = $1 AND reserved_until > $2)`, key, micros(now))
-	return reserved, known(row.Scan(&reserved))
+	return reserved, translate(row.Scan(&reserved))
 }
 
-// ForgetReservedUsernames removes reservations that have expired.
-func (q *Queries) ForgetReservedUsernames(ctx context.Context, now time.Time, limit int) (forgotten int64, err error) {
-	return q.forget(ctx, "reserved_usernames", "username_key", "reserved_until <= $1", "reserved_until", now, limit)
+// DeleteExpiredReservations removes reservations that have expired.
+func (q *Queries) DeleteExpiredReservations(ctx context.Context, now time.Time, limit int) (deleted int64, err error) {
+	return q.deleteExpired(ctx, "reserved_usernames", "username_key", "reserved_until <= $1", "reserved_until", now, limit)
 }

@@ -25,8 +25,8 @@ func (db *DB) Pool(query string) *sql.DB {
 	return db.write
 }
 
-// TxSQL is Tx for statements of other code.
-func (db *DB) TxSQL(ctx context.Context, f func(*sql.Tx) error) error {
+// SQLTx is Tx for statements of other code.
+func (db *DB) SQLTx(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, _, err := db.engine.begin(ctx)
 	if err != nil {
 		return err
@@ -38,9 +38,9 @@ func (db *DB) TxSQL(ctx context.Context, f func(*sql.Tx) error) error {
 	return tx.Commit()
 }
 
-// MigrateService brings other code's tables up to date, in a table of versions of its own.
-func (db *DB) MigrateService(ctx context.Context, files fs.FS) (applied int, err error) {
-	options, err := db.migrationOptions()
+// MigrateExtension brings other code's tables up to date, in a table of versions of its own.
+func (db *DB) MigrateExtension(ctx context.Context, files fs.FS) (applied int, err error) {
+	options, err := db.providerOptions()
 	if err != nil {
 		return 0, err
 	}
@@ -61,7 +61,7 @@ func IsConflict(err error) bool { return isConflict(err) }
 // Classify gives an error of other code's statement as this package's: problem.Unavailable where trying again may help.
 func Classify(err error) error {
 	if isUnavailable(err) {
-		return known(err)
+		return translate(err)
 	}
 	return err
 }

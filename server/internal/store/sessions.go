@@ -29,25 +29,25 @@ func (s *Session) fields() []any {
 	return []any{
 		&s.ID, &s.UserID, &s.ClientID, &s.Scope, &s.SeedHash, &s.Generation, &s.IPAddress,
 		&s.UserAgent,
-		instant{&s.CreatedAt},
-		instant{&s.LastUsedAt},
-		instant{&s.ExpiresAt},
-		instant{&s.EndsAt},
+		timeScanner{&s.CreatedAt},
+		timeScanner{&s.LastUsedAt},
+		timeScanner{&s.ExpiresAt},
+		timeScanner{&s.EndsAt},
 	}
 }
 
-// LockForLogin locks the row of an enabled user whose password hash is still the one that was verified, and
+// LockVerifiedUser locks the row of an enabled user whose password hash is still the one that was verified, and
 // reads it; ErrNotFound otherwise. In a transaction, a change of the account that is under way is waited for,
 // and one that begins meanwhile sees the session that the transaction creates. So a login does not outlive
 // the account, its password or a scope that it was about to get.
-func (q *Queries) LockForLogin(ctx context.Context, userID, passwordHash string) (u User, err error) {
+func (q *Queries) LockVerifiedUser(ctx context.Context, userID, passwordHash string) (u User, err error) {
 	err = q.writeRow(ctx, u.loginFields(), `
 		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled AND password_hash = $2
 		RETURNING `+loginColumns, userID, passwordHash)
 	return u, err
 }
 
-// CreateSession inserts a session, in the transaction that holds its user by LockForLogin.
+// CreateSession inserts a session, in the transaction that holds its user by LockVerifiedUser.
 func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
@@ -55,7 +55,7 @@ func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
 		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
 		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt))
-	return known(err)
+	return translate(err)
 }
 
 // TrimSessions ends a user's least recently used sessions beyond the newest keep.
@@ -64,7 +64,7 @@ func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) err
 		DELETE FROM sessions WHERE id IN (
 			SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET $2)`,
 		userID, keep)
-	return known(err)
+	return translate(err)
 }
 
 // UserOfSession finds an enabled user in a valid session of theirs, and the scopes of that session;
@@ -77,8 +77,8 @@ func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time
 		FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.id = $1 AND s.expires_at > $2 AND u.id = $3 AND NOT u.disabled`, id, micros(now), userID)
 	u.ID = userID
-	err = known(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
-		&u.Scopes, instant{&u.CreatedAt}, instant{&u.UpdatedAt}, &scope))
+	err = translate(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
+		&u.Scopes, timeScanner{&u.CreatedAt}, timeScanner{&u.UpdatedAt}, &scope))
 	return u, scope, err
 }
 
@@ -87,7 +87,7 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 	row := q.read.QueryRowContext(ctx, `
 		SELECT `+sessionColumns+`, `+userColumns+`
 		FROM sessions s JOIN users ON users.id = s.user_id WHERE s.id = $1`, id)
-	return s, u, known(row.Scan(append(s.fields(), u.fields()...)...))
+	return s, u, translate(row.Scan(append(s.fields(), u.fields()...)...))
 }
 
 // AdvanceSession counts the refresh of a session from its generation to the next, if it is the
@@ -95,7 +95,7 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 // token is made of. Of several that try the same step exactly one succeeds; ErrNotFound for the rest.
 func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash string, generation uint32, now time.Time, idle time.Duration) (s Session, u User, err error) {
 	s.ID, s.ClientID = id, clientID
-	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, instant{&s.CreatedAt}, &u.Scopes}, `
+	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, timeScanner{&s.CreatedAt}, &u.Scopes}, `
 		UPDATE sessions SET generation = generation + 1, last_used_at = $4,
 			expires_at = CASE WHEN ends_at < $5 THEN ends_at ELSE $5 END
 		WHERE id = $1 AND seed_hash = $2 AND generation = $3 AND expires_at > $4 AND client_id = $6
@@ -111,17 +111,17 @@ func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time
 		SELECT `+sessionColumns+` FROM sessions s WHERE s.user_id = $1 AND s.expires_at > $2
 		ORDER BY s.last_used_at DESC, s.id DESC LIMIT $3`, userID, micros(now), limit)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var s Session
 		if err = rows.Scan(s.fields()...); err != nil {
-			return nil, known(err)
+			return nil, translate(err)
 		}
 		list = append(list, s)
 	}
-	return list, known(rows.Err())
+	return list, translate(rows.Err())
 }
 
 // EndSession removes one session; ErrNotFound when there is none.
@@ -137,7 +137,7 @@ func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
 // EndSessionsOf removes all sessions of a user but the one named by except, which may be "".
 func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
-	return known(err)
+	return translate(err)
 }
 
 // RevokeScope takes a scope from every session of a user, so that a later grant does not bring it back there.
@@ -145,13 +145,13 @@ func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
 	const without = `TRIM(REPLACE(' ' || scope || ' ', ' ' || $2 || ' ', ' '))`
 	_, err := q.write.ExecContext(ctx, `
 		UPDATE sessions SET scope = `+without+` WHERE user_id = $1 AND scope <> `+without, userID, scope)
-	return known(err)
+	return translate(err)
 }
 
 // one is for a statement that changes one row or none; none is ErrNotFound.
 func one(result sql.Result, err error) error {
 	if err != nil {
-		return known(err)
+		return translate(err)
 	}
 	n, err := result.RowsAffected()
 	if err == nil && n == 0 {

@@ -38,7 +38,7 @@ type DB struct {
 type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
-	look    func(ctx context.Context) error // reads something, and fails where the server says that it is read-only
+	probe   func(ctx context.Context) error // reads something, and fails where the server says that it is read-only
 	close   func()
 }
 
@@ -113,15 +113,15 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	}
 	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
 	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	reader, writer := &prepared{db: read}, newGrouped(&prepared{db: write})
-	look := func(ctx context.Context) error {
+	reader, writer := &prepared{db: read}, newBatchWriter(&prepared{db: write})
+	probe := func(ctx context.Context) error {
 		var changes int64
 		return reader.QueryRowContext(ctx, `SELECT changes FROM administration`).Scan(&changes)
 	}
 	return &DB{
 		Queries: Queries{read: reader, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, look: look, close: writer.close},
+		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close},
 		ready:  readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -171,7 +171,7 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 		tx, err := db.BeginTx(ctx, nil)
 		return tx, tx, err
 	}
-	look := func(ctx context.Context) error {
+	probe := func(ctx context.Context) error {
 		var readOnly string
 		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
 		if err == nil && readOnly != "off" {
@@ -182,7 +182,7 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	return &DB{
 		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin, look: look, close: func() {}},
+		engine: engine{dialect: "postgres", begin: begin, probe: probe, close: func() {}},
 		ready:  readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -197,7 +197,7 @@ func (db *DB) Close() error {
 func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 	tx, run, err := db.engine.begin(ctx)
 	if err != nil {
-		return known(err)
+		return translate(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
 	var committed []func()
@@ -205,7 +205,7 @@ func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 		return err
 	}
 	if err = tx.Commit(); err != nil {
-		return known(err)
+		return translate(err)
 	}
 	for _, then := range committed {
 		then()
@@ -224,10 +224,10 @@ func (q *Queries) AfterCommit(then func()) {
 
 // writeRow runs a statement with RETURNING and scans its one row; ErrNotFound when there is none.
 func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
-	if g, ok := q.write.(*grouped); ok {
-		return known(g.queryRow(ctx, into, query, args...))
+	if g, ok := q.write.(*batchWriter); ok {
+		return translate(g.queryRow(ctx, into, query, args...))
 	}
-	return known(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
+	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
@@ -241,23 +241,23 @@ func orNull(t time.Time) any {
 }
 
 // hidden scans a text that must not be shown.
-type hidden struct{ *secret.Text }
+type secretScanner struct{ *secret.Text }
 
 // Scan implements sql.Scanner.
-func (h hidden) Scan(value any) error {
+func (s secretScanner) Scan(value any) error {
 	text, ok := value.(string)
 	if !ok {
 		return fmt.Errorf("a secret is stored as %T", value)
 	}
-	*h.Text = secret.New(text)
+	*s.Text = secret.New(text)
 	return nil
 }
 
 // instant scans microseconds into a time; null leaves it as it is.
-type instant struct{ *time.Time }
+type timeScanner struct{ *time.Time }
 
 // Scan implements sql.Scanner.
-func (i instant) Scan(value any) error {
+func (t timeScanner) Scan(value any) error {
 	if value == nil {
 		return nil
 	}
@@ -265,6 +265,11 @@ func (i instant) Scan(value any) error {
 	if !ok {
 		return fmt.Errorf("a time is stored as %T", value)
 	}
-	*i.Time = time.UnixMicro(n).UTC()
+	*t.Time = time.UnixMicro(n).UTC()
 	return nil
+}
+
+// Clock returns a clock with the precision of the database, so that a time in a response equals the stored one.
+func Clock(now func() time.Time) func() time.Time {
+	return func() time.Time { return now().UTC().Truncate(time.Microsecond) }
 }

@@ -10,11 +10,11 @@ import (
 type Throttle struct {
 	Key     string
 	Free    int       // failures that cost no wait
-	ClearAt time.Time // when a count that is made now is forgotten
+	ClearAt time.Time // when a count that is made now is deleted
 }
 
-// Lanes are the keys that a login's failures are counted under; "" is one that does not matter.
-type Lanes struct {
+// Counters are the keys that a login's failures are counted under; "" is one that does not matter.
+type Counters struct {
 	Account string
 	Email   string // what was typed, if it was an address
 	Known   string // the account, from an address of the network that it has logged in from before
@@ -22,25 +22,25 @@ type Lanes struct {
 	Site    string // the /48 around that; "" for IPv4
 }
 
-// Blocks is how a login stands before its password is looked at. A time is 1970 where there is no row.
-type Blocks struct {
+// ThrottleState is how a login stands before its password is looked at. A time is 1970 where there is no row.
+type ThrottleState struct {
 	Account, Known, Address, Site time.Time // until when each is blocked; Account is the later of Account and Email
 	AccountFailures               bool      // whether there is something to clear
 	KnownFailures                 bool
 	KnownSince                    time.Time // when the account was last noted to log in from the address
 }
 
-// ReadBlocks reads the counts of a login in one go. userID and knownAddress may be of nobody: the work
+// ReadThrottles reads the counts of a login in one go. userID and knownAddress may be of nobody: the work
 // is the same.
-func (q *Queries) ReadBlocks(ctx context.Context, lanes Lanes, userID, knownAddress string) (b Blocks, err error) {
+func (q *Queries) ReadThrottles(ctx context.Context, counters Counters, userID, knownAddress string) (b ThrottleState, err error) {
 	var accountFailures, knownFailures int64
 	row := q.read.QueryRowContext(ctx, `
 		SELECT COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN failures END), 0),
 			COALESCE(MAX(CASE WHEN key = $3 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $3 THEN failures END), 0),
 			COALESCE(MAX(CASE WHEN key = $4 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $5 THEN blocked_until END), 0),
 			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $6 AND address = $7), 0)
-		FROM throttles WHERE key IN ($1, $2, $3, $4, $5)`, lanes.Account, lanes.Email, lanes.Known, lanes.Address, lanes.Site, userID, knownAddress)
-	err = known(row.Scan(instant{&b.Account}, &accountFailures, instant{&b.Known}, &knownFailures, instant{&b.Address}, instant{&b.Site}, instant{&b.KnownSince}))
+		FROM throttles WHERE key IN ($1, $2, $3, $4, $5)`, counters.Account, counters.Email, counters.Known, counters.Address, counters.Site, userID, knownAddress)
+	err = translate(row.Scan(timeScanner{&b.Account}, &accountFailures, timeScanner{&b.Known}, &knownFailures, timeScanner{&b.Address}, timeScanner{&b.Site}, timeScanner{&b.KnownSince}))
 	b.AccountFailures, b.KnownFailures = accountFailures > 0, knownFailures > 0
 	return b, err
 }
@@ -61,7 +61,7 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 		WHERE throttles.blocked_until <= $4`,
 		t.Key, t.Free, micros(t.ClearAt), micros(now))
 	if err != nil {
-		return false, known(err)
+		return false, translate(err)
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
@@ -80,16 +80,16 @@ func (q *Queries) CountUse(ctx context.Context, t Throttle, now time.Time) (coun
 		WHERE throttles.failures < $2 OR throttles.clear_at <= $4`,
 		t.Key, t.Free, micros(t.ClearAt), micros(now))
 	if err != nil {
-		return false, known(err)
+		return false, translate(err)
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
 }
 
-// UsedUpUntil gives when what CountUse counts may be used again; a time in the past if it may be used now.
-func (q *Queries) UsedUpUntil(ctx context.Context, key string, free int) (until time.Time, err error) {
+// LimitReachedUntil gives when what CountUse counts may be used again; a time in the past if it may be used now.
+func (q *Queries) LimitReachedUntil(ctx context.Context, key string, free int) (until time.Time, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(clear_at), 0) FROM throttles WHERE key = $1 AND failures >= $2`, key, free)
-	return until, known(row.Scan(instant{&until}))
+	return until, translate(row.Scan(timeScanner{&until}))
 }
 
 // CountMail counts a mail, unless the last one was less than a minute ago, or was the fifth with less than
@@ -107,25 +107,25 @@ func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (cou
 			clear_at = $3
 		WHERE throttles.blocked_until <= $4`, key, atOnce, micros(now.Add(time.Hour)), micros(now), micros(now.Add(time.Minute)))
 	if err != nil {
-		return false, known(err)
+		return false, translate(err)
 	}
 	n, err := result.RowsAffected()
 	return n > 0, err
 }
 
-// Untold reports whether the block of a key has no event yet. Most tries that are turned away ask this, and
+// ThrottleUnreported reports whether the block of a key has no event yet. Most tries that are turned away ask this, and
 // write nothing.
-func (q *Queries) Untold(ctx context.Context, key string) (untold bool, err error) {
-	err = known(q.read.QueryRowContext(ctx, `SELECT told < blocked_until FROM throttles WHERE key = $1`, key).Scan(&untold))
+func (q *Queries) ThrottleUnreported(ctx context.Context, key string) (unreported bool, err error) {
+	err = translate(q.read.QueryRowContext(ctx, `SELECT told < blocked_until FROM throttles WHERE key = $1`, key).Scan(&unreported))
 	if errors.Is(err, ErrNotFound) {
 		err = nil
 	}
-	return untold, err
+	return unreported, err
 }
 
-// TellBlock notes that the block of a key has an event. Of several that try it one succeeds; ErrNotFound
+// ReportThrottle notes that the block of a key has an event. Of several that try it one succeeds; ErrNotFound
 // for the rest.
-func (q *Queries) TellBlock(ctx context.Context, key string) error {
+func (q *Queries) ReportThrottle(ctx context.Context, key string) error {
 	return one(q.write.ExecContext(ctx, `
 		UPDATE throttles SET told = blocked_until WHERE key = $1 AND told < blocked_until`, key))
 }
@@ -133,39 +133,39 @@ func (q *Queries) TellBlock(ctx context.Context, key string) error {
 // ClearThrottle forgets a count, unless the key is blocked by now.
 func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1 AND blocked_until <= $2`, key, micros(now))
-	return known(err)
+	return translate(err)
 }
 
 // DropThrottle forgets a count and the block that came of it.
 func (q *Queries) DropThrottle(ctx context.Context, key string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1`, key)
-	return known(err)
+	return translate(err)
 }
 
-// KnowsAddresses reports whether a user has logged in from anywhere that is remembered.
-func (q *Queries) KnowsAddresses(ctx context.Context, userID string) (any bool, err error) {
+// HasKnownAddresses reports whether a user has logged in from anywhere that is remembered.
+func (q *Queries) HasKnownAddresses(ctx context.Context, userID string) (any bool, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $1)`, userID)
-	return any, known(row.Scan(&any))
+	return any, translate(row.Scan(&any))
 }
 
-// ForgetKnownAddresses forgets from where a user has logged in.
-func (q *Queries) ForgetKnownAddresses(ctx context.Context, userID string) error {
+// DeleteKnownAddresses forgets from where a user has logged in.
+func (q *Queries) DeleteKnownAddresses(ctx context.Context, userID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM known_addresses WHERE user_id = $1`, userID)
-	return known(err)
+	return translate(err)
 }
 
-// RememberAddress notes that a user has logged in from an address, and keeps the newest so many.
-func (q *Queries) RememberAddress(ctx context.Context, userID, address string, now time.Time, keep int) error {
+// AddKnownAddress notes that a user has logged in from an address, and keeps the newest so many.
+func (q *Queries) AddKnownAddress(ctx context.Context, userID, address string, now time.Time, keep int) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO known_addresses (user_id, address, last_used_at) VALUES ($1, $2, $3)
 		ON CONFLICT (user_id, address) DO UPDATE SET last_used_at = excluded.last_used_at`,
 		userID, address, micros(now))
 	if err != nil {
-		return known(err)
+		return translate(err)
 	}
 	_, err = q.write.ExecContext(ctx, `
 		DELETE FROM known_addresses WHERE user_id = $1 AND address IN (
 			SELECT address FROM known_addresses WHERE user_id = $1
 			ORDER BY last_used_at DESC, address LIMIT 1000 OFFSET $2)`, userID, keep)
-	return known(err)
+	return translate(err)
 }

@@ -11,13 +11,13 @@ type UserList struct {
 	Prefix      string // of the folded username; "" for all
 	EmailPrefix string // of the folded address; "" if Prefix is
 	Disabled    *bool  // only those that are, or are not
-	After       UserPlace
+	After       UserPosition
 	Limit       int
 	WithHash    bool // read the password hashes too
 }
 
-// UserPlace is behind one user of a UserList; the zero value is the list's beginning.
-type UserPlace struct {
+// UserPosition is behind one user of a UserList; the zero value is the list's beginning.
+type UserPosition struct {
 	ByEmail bool   // among those whose address alone fits
 	Key     string // the user's folded username, or address
 	ID      string
@@ -33,7 +33,7 @@ func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err 
 		narrowed = map[bool]string{true: " AND disabled", false: " AND NOT disabled"}[*l.Disabled]
 	}
 	if !l.After.ByEmail {
-		from := UserPlace{Key: l.Prefix}
+		from := UserPosition{Key: l.Prefix}
 		if l.After.ID != "" {
 			from = l.After
 		}
@@ -43,7 +43,7 @@ func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err 
 	if err != nil || l.Prefix == "" || len(users) == l.Limit {
 		return users, err
 	}
-	from := UserPlace{Key: l.EmailPrefix}
+	from := UserPosition{Key: l.EmailPrefix}
 	if l.After.ByEmail {
 		from = l.After
 	}
@@ -61,15 +61,15 @@ func (q *Queries) listUsers(ctx context.Context, withHash bool, where string, ar
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT username_key, COALESCE(email_key, ''), `+hash+`, `+userColumns+` FROM users WHERE `+where, args...)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var u User
-		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey, hidden{&u.PasswordHash}}, u.fields()...)...); err != nil {
-			return nil, fmt.Errorf("read a user: %w", known(err))
+		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey, secretScanner{&u.PasswordHash}}, u.fields()...)...); err != nil {
+			return nil, fmt.Errorf("read a user: %w", translate(err))
 		}
 		users = append(users, u)
 	}
-	return users, known(rows.Err())
+	return users, translate(rows.Err())
 }

@@ -27,9 +27,9 @@ type User struct {
 	ImportedAs     string // written by CreateUser, read by the query of that name
 }
 
-// MerelyClaimed reports whether nobody has vouched for the address: neither its owner nor an operator. (A server of the
+// OnlyClaimed reports whether nobody has vouched for the address: neither its owner nor an operator. (A server of the
 // version before leaves EmailClaimedAt as it is when the owner does.)
-func (u *User) MerelyClaimed() bool { return !u.EmailVerified && !u.EmailClaimedAt.IsZero() }
+func (u *User) OnlyClaimed() bool { return !u.EmailVerified && !u.EmailClaimedAt.IsZero() }
 
 // ImportedBefore is the ImportedAs of accounts that were imported before the column existed.
 const ImportedBefore = "unknown"
@@ -42,8 +42,8 @@ func (u *User) fields() []any {
 	return []any{
 		&u.ID, &u.Username, &u.Email, &u.EmailVerified, &u.FullName,
 		&u.Scopes, &u.Disabled,
-		instant{&u.CreatedAt},
-		instant{&u.UpdatedAt},
+		timeScanner{&u.CreatedAt},
+		timeScanner{&u.UpdatedAt},
 	}
 }
 
@@ -51,7 +51,7 @@ func (u *User) fields() []any {
 const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), users.email_claimed_at, ` + userColumns
 
 func (u *User) loginFields() []any {
-	return append([]any{hidden{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey, instant{&u.EmailClaimedAt}}, u.fields()...)
+	return append([]any{secretScanner{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey, timeScanner{&u.EmailClaimedAt}}, u.fields()...)
 }
 
 // CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken; a transaction
@@ -73,7 +73,7 @@ func (q *Queries) CreateUser(ctx context.Context, u User) error {
 // ImportedAs says which record of an import made a user: a digest, ImportedBefore, or "" for none.
 func (q *Queries) ImportedAs(ctx context.Context, id string) (digest string, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(imported_as, '') FROM users WHERE id = $1`, id)
-	return digest, known(row.Scan(&digest))
+	return digest, translate(row.Scan(&digest))
 }
 
 // UserByUsername finds a user, with what only a login looks at, by the folded username.
@@ -93,7 +93,7 @@ func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
 
 func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT `+loginColumns+` FROM users WHERE `+where, value)
-	return u, known(row.Scan(u.loginFields()...))
+	return u, translate(row.Scan(u.loginFields()...))
 }
 
 // HashesFrom gives the ids and the password hashes of up to limit users, the next ones from a point of 12 hexadecimal
@@ -116,17 +116,17 @@ func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit in
 	rows, err := q.read.QueryContext(ctx, `SELECT id, password_hash FROM users
 		WHERE password_hash IS NOT NULL AND `+where+` ORDER BY SUBSTR(id, 25) LIMIT $2`, point, limit)
 	if err != nil {
-		return nil, known(err)
+		return nil, translate(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var u User
-		if err = rows.Scan(&u.ID, hidden{&u.PasswordHash}); err != nil {
-			return nil, fmt.Errorf("read a password hash: %w", known(err))
+		if err = rows.Scan(&u.ID, secretScanner{&u.PasswordHash}); err != nil {
+			return nil, fmt.Errorf("read a password hash: %w", translate(err))
 		}
 		users = append(users, u)
 	}
-	return users, known(rows.Err())
+	return users, translate(rows.Err())
 }
 
 // LockUser is UserByID that, in a transaction, holds the row until its end: nobody else changes it meanwhile.
@@ -150,7 +150,7 @@ func (q *Queries) SetPasswordHash(ctx context.Context, id, hash string, now time
 // CountHashes counts the users whose password hash begins like that. It reads every user.
 func (q *Queries) CountHashes(ctx context.Context, prefix string) (n int64, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE SUBSTR(password_hash, 1, LENGTH($1)) = $1`, prefix)
-	return n, known(row.Scan(&n))
+	return n, translate(row.Scan(&n))
 }
 
 // UserChange is what an administrator changes of a user; nil keeps.
@@ -181,7 +181,7 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 // codes, throttles, known addresses).
 func (q *Queries) LockAdministration(ctx context.Context) error {
 	_, err := q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`)
-	return known(err)
+	return translate(err)
 }
 
 // CountOtherAdministrators counts the enabled users, besides one, who hold a scope. A transaction that
@@ -190,7 +190,7 @@ func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides s
 	row := q.read.QueryRowContext(ctx, `
 		SELECT COUNT(*) FROM users WHERE scopes <> '' AND NOT disabled AND id <> $1
 			AND ' ' || scopes || ' ' LIKE '% ' || $2 || ' %'`, besides, scope)
-	return n, known(row.Scan(&n))
+	return n, translate(row.Scan(&n))
 }
 
 // DeleteUser removes a user and, by the foreign key, all its sessions.

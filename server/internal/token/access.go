@@ -12,16 +12,17 @@ import (
 	"sesame/server/internal/token/atjwt"
 )
 
-const (
-	// remembered is how many verified tokens are kept: an ES256 check costs as much as several
-	// whole requests. An entry takes about half a KiB.
-	remembered = 8192
-)
+// FirstParty is the client_id of the tokens of a login that names no client: RFC 9068 §2.2 requires one.
+const FirstParty = "first-party"
 
-// ErrInvalid says that a text is not an access token of ours that is valid now. It wraps the reason.
+// cacheSize is how many verified tokens are cached: verifying ES256 costs as much as several whole requests. An entry
+// takes about half a KiB.
+const cacheSize = 8192
+
+// ErrInvalid is the error for a text that is not a valid access token of this issuer. It wraps the reason.
 var ErrInvalid = errors.New("invalid access token")
 
-// Access is what an access token says (RFC 9068 §2.2).
+// Access holds the claims of an access token (RFC 9068 §2.2).
 type Access struct {
 	ID        string    // jti
 	Subject   string    // sub, the user; or the client
@@ -42,15 +43,15 @@ type Issuer struct {
 	verified         *lru.Cache[[sha256.Size]byte, verified]
 }
 
-// verified is a token that was found good, by that key. It is worth nothing once the key is gone.
+// verified is a verified token and the key that verified it. It is valid only as long as the keyring has the key.
 type verified struct {
 	Access
 	keyID string
 }
 
-// NewIssuer makes an Issuer; now tells the time.
+// NewIssuer makes an Issuer.
 func NewIssuer(issuer, audience string, keys Keys, now func() time.Time) *Issuer {
-	cache, err := lru.New[[sha256.Size]byte, verified](remembered)
+	cache, err := lru.New[[sha256.Size]byte, verified](cacheSize)
 	if err != nil { // only for a size below one
 		panic(err)
 	}
@@ -60,13 +61,13 @@ func NewIssuer(issuer, audience string, keys Keys, now func() time.Time) *Issuer
 	}
 }
 
-// Names gives the issuer, and the audience of its tokens.
+// Names returns the issuer and the audience of its tokens.
 func (i *Issuer) Names() (issuer, audience string) { return i.issuer, i.audience }
 
-// Keys is the ring that the issuer verifies with now.
+// Keys returns the keyring that the issuer verifies with now.
 func (i *Issuer) Keys() *Keyring { return i.keys.Current() }
 
-// Sign makes the JWT of a.
+// Sign returns a as a signed JWT.
 func (i *Issuer) Sign(a Access) (string, error) {
 	ring, err := i.keys.ForSigning()
 	if err != nil {
@@ -90,24 +91,23 @@ func (i *Issuer) Sign(a Access) (string, error) {
 	return text, nil
 }
 
-// Verify reads an access token (RFC 9068 §4). It says who the token is about, not whether the
-// session still stands: that is the caller's to look up. Every fault of the token is ErrInvalid; any
-// other error says that the keys could not be read.
+// Verify parses and verifies an access token (RFC 9068 §4). It does not check whether the session still exists: the
+// caller does. Every fault of the token is ErrInvalid; any other error means that the keys could not be read.
 func (i *Issuer) Verify(text string) (Access, error) {
 	if err := atjwt.CheckText(text); err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	ring, digest := i.keys.Current(), sha256.Sum256([]byte(text))
 	if v, ok := i.verified.Get(digest); ok {
-		if _, stands := ring.public[v.keyID]; stands && i.now().Before(v.ExpiresAt) {
+		if _, current := ring.public[v.keyID]; current && i.now().Before(v.ExpiresAt) {
 			return v.Access, nil
 		}
 		i.verified.Remove(digest)
 	}
 	v, err := i.verify(text, ring)
 	if errors.Is(err, atjwt.ErrUnknownKey) {
-		// Another replica may have made the key, and signed with it, since the ring was read.
-		again, readErr := i.keys.LookAgain()
+		// Another replica may have made the key, and signed with it, since the keyring was read.
+		again, readErr := i.keys.Refresh()
 		if readErr != nil {
 			return Access{}, readErr
 		}
@@ -122,7 +122,7 @@ func (i *Issuer) Verify(text string) (Access, error) {
 	return v.Access, nil
 }
 
-// verify checks a token with the keys of a ring.
+// verify checks a token with the keys of a keyring.
 func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	var c atjwt.Claims
 	var keyID string
@@ -133,7 +133,7 @@ func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	if err != nil {
 		return verified{}, err
 	}
-	// Only a client's own token is without a session (RFC 9068 §2.2: sub is then the client_id).
+	// Only a client's own token has no session (RFC 9068 §2.2: its sub is the client_id).
 	if c.SessionID == "" && c.Subject != c.ClientID {
 		return verified{}, errors.New("it has no session")
 	}
@@ -147,7 +147,7 @@ func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	return verified{a, keyID}, nil
 }
 
-// find gives the key that the header names, if it is one for the header's algorithm.
+// find returns the key that the header names, if it is a key for the algorithm of the header.
 func (r *Keyring) find(t *jwt.Token) (any, error) {
 	if err := atjwt.CheckHeader(t); err != nil {
 		return nil, err

@@ -7,24 +7,24 @@ import (
 	"errors"
 )
 
-// ErrForgedCursor says that a cursor is not one of ours, or of another list.
+// ErrForgedCursor is the error for a cursor that this server did not make for this list.
 var ErrForgedCursor = errors.New("not a cursor of this list")
 
-// Cursors writes and reads the cursors of paged lists. A cursor is the last item's id, in base64url behind an
-// HMAC over the list's name and the id, so that only places which a page has ended at can be gone on from.
+// Cursors makes and reads the cursors of paged lists. A cursor is the id of the last item of a page, in base64url, after
+// an HMAC over the name of the list and the id. So a client can continue only where a page has ended.
 type Cursors struct{ key []byte }
 
-// NewCursors makes Cursors; all replicas that share the master key understand one another.
+// NewCursors makes Cursors. Replicas that share the master key accept each other's cursors.
 func NewCursors(master MasterKey) Cursors { return Cursors{key: master.derive("cursors")} }
 
 const cursorMAC = 16 // bytes
 
-// Text writes the cursor behind an item of a list. The list's name says what it was narrowed to, too.
+// Text returns the cursor after an item of a list. The name of the list includes its filters.
 func (c Cursors) Text(list, id string) string {
 	return base64.RawURLEncoding.EncodeToString(append(c.mac(list, id), id...))
 }
 
-// Read gives the id that a cursor stands for; ErrForgedCursor if it was not made for this list.
+// Read returns the id in a cursor, or ErrForgedCursor if it was not made for this list.
 func (c Cursors) Read(list, text string) (id string, err error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(b) < cursorMAC {
@@ -39,6 +39,6 @@ func (c Cursors) Read(list, text string) (id string, err error) {
 
 func (c Cursors) mac(list, id string) []byte {
 	h := hmac.New(sha256.New, c.key)
-	h.Write([]byte(list + "\x00" + id)) // no id holds a NUL
+	h.Write([]byte(list + "\x00" + id)) // no id contains a NUL
 	return h.Sum(nil)[:cursorMAC]
 }

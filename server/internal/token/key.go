@@ -1,5 +1,6 @@
-// Package token makes and reads every token that Sesame knows: access tokens (JWTs per RFC 9068),
-// the keys that sign them, and opaque refresh tokens. It knows no database and no HTTP.
+// Package token holds the formats: access tokens (JWTs, RFC 9068) and the keys that sign them, refresh tokens, cursors,
+// random secrets, and the encryption of data at rest. Every key except the signing keys is derived from the MasterKey.
+// It uses neither the database nor HTTP; package keys stores and rotates the signing keys.
 //
 //	keys := token.NewKeyring(key)
 //	issuer := token.NewIssuer("https://login.example", "https://api.example", keys, time.Now)
@@ -30,7 +31,7 @@ const (
 	EdDSA = "EdDSA"
 )
 
-// rsaBits is the least that RFC 7518 §3.3 allows, and what every verifier can read.
+// rsaBits is the minimum of RFC 7518 §3.3, which every verifier supports.
 const rsaBits = 2048
 
 // Key is one signing key, for one algorithm. Its ID is the RFC 7638 thumbprint of the public half.
@@ -41,8 +42,8 @@ type Key struct {
 	jwk     JWK
 }
 
-// JWK is the public half of a Key (RFC 7517 §4): X and Y for EC, X for OKP, N and E for RSA. It has
-// no private member to leak.
+// JWK is the public half of a Key (RFC 7517 §4): X and Y for EC, X for OKP, N and E for RSA. It has no private members
+// that could leak.
 type JWK struct {
 	Kty, Use, Alg, Kid, Crv, X, Y, N, E string
 }
@@ -59,7 +60,7 @@ func GenerateKey(alg string) (Key, error) {
 	case EdDSA:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	default:
-		err = fmt.Errorf("there is no algorithm %q", alg)
+		err = fmt.Errorf("unknown algorithm %q", alg)
 	}
 	if err != nil {
 		return Key{}, fmt.Errorf("generate a signing key: %w", err)
@@ -67,13 +68,13 @@ func GenerateKey(alg string) (Key, error) {
 	return newKey(private)
 }
 
-// newKey finds the algorithm of a private key: each kind of key has one.
+// newKey makes a Key of a private key; the kind of the key determines its algorithm.
 func newKey(private crypto.Signer) (Key, error) {
 	jwk, err := publicJWK(private.Public())
 	if err != nil {
 		return Key{}, err
 	}
-	// RFC 7638 §3.2 and RFC 8037 §2: the required members, sorted, without white space.
+	// RFC 7638 §3.2 and RFC 8037 §2: the required members, sorted, without whitespace.
 	members := map[string]string{"kty": jwk.Kty}
 	for name, value := range map[string]string{"crv": jwk.Crv, "x": jwk.X, "y": jwk.Y, "n": jwk.N, "e": jwk.E} {
 		if value != "" {
@@ -113,21 +114,21 @@ func publicJWK(public crypto.PublicKey) (JWK, error) {
 	return JWK{}, errors.New("a signing key must be P-256, Ed25519 or RSA with 2048 bits or more")
 }
 
-// Seal encrypts the private half for the database, bound to the key's ID so that rows cannot be swapped.
+// Seal encrypts the private half for the database. It is bound to the ID of the key, so that rows cannot be swapped.
 func (k Key) Seal(master MasterKey) (string, error) {
 	plain, err := x509.MarshalPKCS8PrivateKey(k.private)
 	if err != nil {
 		return "", fmt.Errorf("encode a private key: %w", err)
 	}
-	return keyBox(master).Seal(plain, k.ID), nil
+	return keySealer(master).Seal(plain, k.ID), nil
 }
 
-// ErrWrongMasterKey says that a sealed key cannot be opened.
-var ErrWrongMasterKey = errors.New("the master key does not open the signing keys of this database; it is not the one they were sealed with")
+// ErrWrongMasterKey is the error for a signing key that was sealed with another master key.
+var ErrWrongMasterKey = errors.New("the signing keys of this database were sealed with another master key; give the server the original master key")
 
 // Unseal is the inverse of Seal.
 func Unseal(master MasterKey, id, sealed string) (Key, error) {
-	plain, err := keyBox(master).Open(sealed, id)
+	plain, err := keySealer(master).Open(sealed, id)
 	if errors.Is(err, errCorrupt) {
 		return Key{}, fmt.Errorf("signing key %s is corrupt in the database", id)
 	}
@@ -145,4 +146,4 @@ func Unseal(master MasterKey, id, sealed string) (Key, error) {
 	return newKey(private)
 }
 
-func keyBox(master MasterKey) Box { return NewBox(master, "signing keys") }
+func keySealer(master MasterKey) Sealer { return NewSealer(master, "signing keys") }

@@ -114,7 +114,7 @@ type switched struct {
 
 func (s *switched) Current() *Keyring { return s.Keyring }
 
-func (s *switched) LookAgain() (*Keyring, error) {
+func (s *switched) Refresh() (*Keyring, error) {
 	s.asked++
 	if s.next != nil {
 		s.Keyring = s.next

@@ -19,25 +19,25 @@ import (
 const (
 	// masterKeySize is 256 bits.
 	masterKeySize = 32
-	// maxKeyFile is how much of a key file is read, in bytes.
+	// maxKeyFile bounds, in bytes, how much of a key file is read.
 	maxKeyFile = 4 << 10
 )
 
-// MasterKey is the one secret that an operator keeps. It never encrypts or signs anything itself:
-// each purpose has a key of its own, derived by HKDF (RFC 5869).
+// MasterKey is the one secret that an operator keeps. It never encrypts or signs anything itself: each purpose has a key
+// of its own, derived by HKDF (RFC 5869).
 type MasterKey struct{ root []byte }
 
-// derive gives the 256-bit key of one purpose.
+// derive returns the 256-bit key of one purpose.
 func (k MasterKey) derive(purpose string) []byte {
 	key, err := hkdf.Key(sha256.New, k.root, nil, "sesame "+purpose, 32)
-	if err != nil { // only for lengths that are not ours
+	if err != nil { // impossible: only a longer key is an error
 		panic(err)
 	}
 	return key
 }
 
-// ParseMasterKey reads 256 bits in base64, and refuses what cannot have come from a random source:
-// 32 random bytes with fewer than 16 different values do not happen, a typed sample has few.
+// ParseMasterKey parses 256 bits in base64. It refuses a key that is not random: 32 random bytes practically always have
+// 16 different values, and a sample that somebody typed has fewer.
 func ParseMasterKey(text string) (MasterKey, error) {
 	text = strings.TrimRight(strings.TrimSpace(text), "=")
 	text = strings.NewReplacer("-", "+", "_", "/").Replace(text)
@@ -53,13 +53,12 @@ func ParseMasterKey(text string) (MasterKey, error) {
 		distinct[b] = true
 	}
 	if len(distinct) < 16 {
-		return MasterKey{}, errors.New("the master key is a sample, not random; make one with: openssl rand -base64 32")
+		return MasterKey{}, errors.New("the master key is not random; make one with: openssl rand -base64 32")
 	}
 	return MasterKey{root: root}, nil
 }
 
-// ReadMasterKey reads the key from a file that only its owner and its group may read.
-// A missing file is fs.ErrNotExist.
+// ReadMasterKey reads the key from a file that only its owner and its group can read. A missing file is fs.ErrNotExist.
 func ReadMasterKey(file string) (MasterKey, error) {
 	opened, err := os.Open(file)
 	if err != nil {
@@ -87,8 +86,8 @@ func ReadMasterKey(file string) (MasterKey, error) {
 	return key, nil
 }
 
-// MakeMasterKey makes a key and keeps it in file, readable by its owner alone. Where two processes
-// do this at once, both end up with the same key: the file appears whole or not at all.
+// MakeMasterKey makes a key and stores it in a file that only its owner can read. When two processes do so at once, both
+// return the same key: the file is linked into place when it is complete, and the second process reads it.
 func MakeMasterKey(file string) (MasterKey, error) {
 	root := make([]byte, masterKeySize)
 	rand.Read(root)

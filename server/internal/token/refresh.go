@@ -13,12 +13,12 @@ import (
 	"sesame/server/secret"
 )
 
-// Refresh is a refresh token taken apart: the session it belongs to, how often that session has
-// been refreshed, and 256 random bits that only the holder knows.
+// Refresh is a parsed refresh token: its session, how often that session has been refreshed, and 256 random bits that
+// only the holder knows.
 //
-// The text is base64url of session ‖ generation ‖ seed ‖ HMAC of these three. So the next token of
-// a session can be worked out again for a client that lost the answer, though no token is stored;
-// and a token from any earlier generation is recognised as genuine but used, which a guess never is.
+// The text is base64url of session ‖ generation ‖ seed ‖ HMAC of these three. So the server can compute the next token of
+// a session again for a client that lost the response, although it stores no token; and it recognises a token of an
+// earlier generation as genuine and used, which a guess never is.
 type Refresh struct {
 	SessionID  uuid.UUID
 	Generation uint32
@@ -34,27 +34,27 @@ func NewRefresh(session uuid.UUID) Refresh {
 	return r
 }
 
-// SeedHash is all that the database keeps of the token: the SHA-256 of its random part, in hex.
+// SeedHash returns the part of the token that the database stores: the SHA-256 of its random part, in hex.
 func (r Refresh) SeedHash() string {
 	sum := sha256.Sum256(r.seed[:])
 	return hex.EncodeToString(sum[:])
 }
 
-// Next is the token that replaces r.
+// Next returns the token that replaces r.
 func (r Refresh) Next() Refresh {
 	r.Generation++
 	return r
 }
 
-// Refresher writes and reads refresh tokens.
+// Refresher formats and parses refresh tokens.
 type Refresher struct{ key []byte }
 
-// NewRefresher makes a Refresher; all replicas that share the master key understand one another.
+// NewRefresher makes a Refresher. Replicas that share the master key accept each other's tokens.
 func NewRefresher(master MasterKey) Refresher {
 	return Refresher{key: master.derive("refresh tokens")}
 }
 
-// Text writes r as text.
+// Text returns r as text.
 func (f Refresher) Text(r Refresh) secret.Text {
 	body := make([]byte, 0, refreshBody+sha256.Size)
 	body = append(body, r.SessionID[:]...)
@@ -63,7 +63,7 @@ func (f Refresher) Text(r Refresh) secret.Text {
 	return secret.New(base64.RawURLEncoding.EncodeToString(append(body, f.mac(body)...)))
 }
 
-// Parse reads a text, and reports whether this server, or one with the same master key, wrote it.
+// Parse parses a text, and reports whether a server with this master key made it.
 func (f Refresher) Parse(text string) (Refresh, bool) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(refreshBody+sha256.Size) {
 		return Refresh{}, false

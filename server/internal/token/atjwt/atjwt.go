@@ -1,6 +1,5 @@
-// Package atjwt has the rules for access tokens in the form of JWTs (RFC 9068) that must hold wherever
-// one is verified: at Sesame itself and, through package guard, at other services. Whose keys count is
-// the caller's business.
+// Package atjwt holds the rules for JWT access tokens (RFC 9068) that every verifier shares: Sesame itself and, through
+// package guard, other services. The caller provides the keys.
 package atjwt
 
 import (
@@ -14,21 +13,20 @@ import (
 const (
 	// Type is the media type in the header's typ (RFC 9068 §2.1).
 	Type = "at+jwt"
-	// Leeway is how far two clocks may be apart.
+	// Leeway is the tolerated difference between two clocks.
 	Leeway = 30 * time.Second
-	// maxLength is the longest text, in bytes, that is looked at; ours have some 600.
+	// maxLength bounds, in bytes, the texts that are parsed; the tokens of Sesame have about 600.
 	maxLength = 8 << 10
 )
 
-// Algorithms are those that Sesame signs with. No symmetric one is among them: whoever could verify
-// could also sign (RFC 8725 §3.1).
+// Algorithms are the algorithms that Sesame signs with. None is symmetric, since a verifier could then also sign
+// (RFC 8725 §3.1).
 var Algorithms = []string{"ES256", "RS256", "EdDSA"}
 
-// ErrUnknownKey says that a token names a key which is not there.
+// ErrUnknownKey is the error for a token that names a key which the verifier does not have.
 var ErrUnknownKey = errors.New("unknown kid")
 
-// Claims is the JSON form (RFC 9068 §2.2). Times are whole seconds: a fraction or a string does not
-// decode.
+// Claims is the payload of a token (RFC 9068 §2.2). Times are whole seconds: a fraction or a string does not decode.
 type Claims struct {
 	Issuer    string           `json:"iss"`
 	Subject   string           `json:"sub"`
@@ -43,8 +41,7 @@ type Claims struct {
 	SessionID string           `json:"sid,omitempty"`
 }
 
-// Validate implements jwt.ClaimsValidator: of the claims that RFC 9068 §2.2 requires, those that the
-// parser does not look at must be there.
+// Validate implements jwt.ClaimsValidator. It checks the claims that RFC 9068 §2.2 requires and the parser does not.
 func (c *Claims) Validate() error {
 	if c.Subject == "" || c.ClientID == "" || c.ID == "" || c.IssuedAt == nil {
 		return errors.New("a required claim is missing")
@@ -62,24 +59,24 @@ func date(seconds *int64) (*jwt.NumericDate, error) {
 // GetExpirationTime and the methods after it implement jwt.Claims.
 func (c *Claims) GetExpirationTime() (*jwt.NumericDate, error) { return date(c.ExpiresAt) }
 
-// GetIssuedAt gives iat.
+// GetIssuedAt returns iat.
 func (c *Claims) GetIssuedAt() (*jwt.NumericDate, error) { return date(c.IssuedAt) }
 
-// GetNotBefore gives nbf.
+// GetNotBefore returns nbf.
 func (c *Claims) GetNotBefore() (*jwt.NumericDate, error) { return date(c.NotBefore) }
 
-// GetIssuer gives iss.
+// GetIssuer returns iss.
 func (c *Claims) GetIssuer() (string, error) { return c.Issuer, nil }
 
-// GetSubject gives sub.
+// GetSubject returns sub.
 func (c *Claims) GetSubject() (string, error) { return c.Subject, nil }
 
-// GetAudience gives aud.
+// GetAudience returns aud.
 func (c *Claims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
 
-// NewParser makes a parser for the tokens of one issuer for one audience. What the library does not
-// check by itself, it is told to: exp must be there, and base64 has one spelling. The key function
-// has to hold the algorithm against the key, and to call CheckHeader.
+// NewParser makes a parser for the tokens of one issuer for one audience. It turns on the checks that the library leaves
+// off: exp is required, and base64 has one spelling. The key function must compare the algorithm with that of the key,
+// and call CheckHeader.
 func NewParser(issuer, audience string, now func() time.Time) *jwt.Parser {
 	return jwt.NewParser(
 		jwt.WithValidMethods(Algorithms), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
@@ -88,20 +85,20 @@ func NewParser(issuer, audience string, now func() time.Time) *jwt.Parser {
 	)
 }
 
-// CheckText refuses what need not be parsed. Go's base64 skips line ends, so that one token would
-// have many spellings.
+// CheckText refuses texts before they are parsed: those that are too long, and those with line ends, which Go's base64
+// skips, so that one token would have many spellings.
 func CheckText(text string) error {
 	if len(text) > maxLength || strings.ContainsAny(text, "\r\n") {
-		return errors.New("too long, or not one line")
+		return errors.New("too long, or more than one line")
 	}
 	return nil
 }
 
-// CheckHeader refuses a token of another kind, and one that demands extensions. jku, jwk, x5u and x5c
-// are not looked at: a token does not bring its own key (RFC 8725 §3.10).
+// CheckHeader refuses a token of another type, and one that requires extensions. It ignores jku, jwk, x5u and x5c: a
+// token cannot bring its own key (RFC 8725 §3.10).
 func CheckHeader(t *jwt.Token) error {
 	if _, ok := t.Header["crit"]; ok {
-		return errors.New("crit names extensions that are not understood") // RFC 7515 §4.1.11
+		return errors.New("crit names extensions that are not supported") // RFC 7515 §4.1.11
 	}
 	typ, _ := t.Header["typ"].(string)
 	if strings.TrimPrefix(strings.ToLower(typ), "application/") != Type { // RFC 9068 §4
@@ -110,7 +107,7 @@ func CheckHeader(t *jwt.Token) error {
 	return nil
 }
 
-// Reason says why a token does not stand, in words of our own: the library's quote the token.
+// Reason returns why a token is invalid. The texts of the library are not used, since they quote the token.
 func Reason(err error) string {
 	for _, known := range []struct {
 		err  error

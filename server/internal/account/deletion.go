@@ -1,0 +1,62 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/mailer"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+)
+
+// maxLoginAge is how old a login may be for an operation that cannot be undone (RFC 9470).
+const maxLoginAge = 10 * time.Minute
+
+// usernameReservation is how long nobody can register the username of a deleted account. Links and lists elsewhere still
+// refer to the person who had it.
+const usernameReservation = 30 * 24 * time.Hour
+
+// DeleteAccount deletes the caller's account and ends its sessions. Errors: StaleLogin when the login is older than ten
+// minutes, LastAdministrator.
+func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) error {
+	if s.now().Sub(caller.LoggedInAt) > maxLoginAge {
+		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+	}
+	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID))
+}
+
+// DeleteUser deletes an account, ends its sessions, and mails its owner. caller is nil at the command line. Errors:
+// NotFound, LastAdministrator; for the caller's own account those of DeleteAccount.
+func (s *Service) DeleteUser(ctx context.Context, caller *identity.Caller, id string) error {
+	if caller != nil && caller.User.ID == id {
+		return s.DeleteAccount(ctx, caller)
+	}
+	return noSuchUser(s.deleteUser(ctx, caller, id))
+}
+
+func (s *Service) deleteUser(ctx context.Context, by *identity.Caller, id string) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.LockAdministration(ctx); err != nil {
+			return err
+		}
+		user, err := q.LockUser(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err = s.checkLastAdministrator(ctx, q, user, store.User{}); err != nil {
+			return err
+		}
+		if err = q.DeleteUser(ctx, id); err != nil {
+			return err
+		}
+		if err = q.ReserveUsername(ctx, user.UsernameKey, s.now().Add(usernameReservation)); err != nil {
+			return err
+		}
+		if err = s.outbox.Notify(ctx, q, mailer.AccountDeleted, user, ""); err != nil {
+			return err
+		}
+		return s.record(ctx, q, audit.AccountDeleted, user, by)
+	})
+}

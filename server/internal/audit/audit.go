@@ -1,0 +1,127 @@
+// Package audit records what happens to accounts, clients and keys, and lists it.
+//
+// An operation records its event in its own transaction, so neither exists without the other:
+//
+//	err := db.Tx(ctx, func(q *store.Queries) error {
+//		if err := q.EndSession(ctx, id); err != nil {
+//			return err
+//		}
+//		return audit.Record(ctx, q, audit.Logout, audit.Event(ctx, user, caller.Actor()), now)
+//	})
+//
+// Log lists events a page at a time. Package cleanup deletes the old ones.
+package audit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/network"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+)
+
+// Kind is what happened. openapi.yaml lists the same kinds, as EventKind.
+type Kind string
+
+// The kinds of events. A new kind is one line here and one in openapi.yaml.
+const (
+	Login            Kind = "login"
+	LoginFailed      Kind = "login_failed"      // only the failures that the throttle counts
+	LoginThrottled   Kind = "login_throttled"   // one for each wait, however many attempts it refuses
+	PasswordAccepted Kind = "password_accepted" // the password was correct and no other event followed; repeats are folded
+	Logout           Kind = "logout"
+	LogoutEverywhere Kind = "logout_everywhere"
+	RefreshReused    Kind = "refresh_reused"
+	WrongPassword    Kind = "wrong_password" // given within a session; only the failures that the throttle counts
+	PasswordChanged  Kind = "password_changed"
+	AccountCreated   Kind = "account_created"
+	AccountDeleted   Kind = "account_deleted"
+	AccountDisabled  Kind = "account_disabled"
+	AccountEnabled   Kind = "account_enabled"
+	ScopesChanged    Kind = "scopes_changed"
+	ProfileChanged   Kind = "profile_changed" // the name or the address, by another person
+	EmailConfirmed   Kind = "email_confirmed"
+	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
+	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
+	PasswordReset    Kind = "password_reset"
+	ClientCreated    Kind = "client_created"
+	ClientDeleted    Kind = "client_deleted"
+	KeyRotated       Kind = "key_rotated"
+)
+
+// The values of Event.Actor for changes that neither a user nor a client makes.
+const (
+	CommandLine = "command line"
+	Schedule    = "schedule"
+)
+
+// Actor is the user or the client that causes an event.
+type Actor struct{ ID, ClientID, SessionID string }
+
+// Event returns an event about a user's account. by is the actor; nil means the command line or, in a request that
+// carries no token, such as a registration, the user.
+func Event(ctx context.Context, user store.User, by *Actor) store.Event {
+	e := store.Event{UserID: user.ID, Username: user.Username}
+	_, isRequest := network.RequestOf(ctx)
+	switch {
+	case by != nil:
+		e.Actor, e.ClientID, e.SessionID = by.ID, by.ClientID, by.SessionID
+	case isRequest:
+		e.Actor = user.ID
+	default:
+		e.Actor = CommandLine
+	}
+	return e
+}
+
+// Record stores an event, with the sender of the request of ctx.
+func Record(ctx context.Context, q *store.Queries, kind Kind, e store.Event, at time.Time) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make an event id: %w", err)
+	}
+	from, _ := network.RequestOf(ctx)
+	e.ID, e.At, e.Kind, e.IPAddress, e.UserAgent = id.String(), at, string(kind), from.IPAddress, from.UserAgent
+	return q.RecordEvent(ctx, e)
+}
+
+// Log lists events.
+type Log struct {
+	db      *store.DB
+	cursors token.Cursors
+}
+
+// NewLog makes a Log.
+func NewLog(db *store.DB, cursors token.Cursors) *Log { return &Log{db: db, cursors: cursors} }
+
+// Query selects a page of events. An empty field does not narrow it.
+type Query struct {
+	UserID string
+	Kind   string
+	Cursor string // "" for the first page
+	Limit  int
+}
+
+// List returns a page of events, the latest first, and the cursor of the next page, or "". Errors: BadRequest for a
+// cursor of another list.
+func (l *Log) List(ctx context.Context, query Query) (events []store.Event, next string, err error) {
+	list := strings.Join([]string{"events", query.UserID, query.Kind}, " ")
+	before := ""
+	if query.Cursor != "" {
+		if before, err = l.cursors.Read(list, query.Cursor); err != nil {
+			return nil, "", problem.InvalidCursor(err)
+		}
+	}
+	events, err = l.db.ListEvents(ctx, store.EventQuery{UserID: query.UserID, Kind: query.Kind, Before: before, Limit: query.Limit + 1})
+	if err != nil || len(events) <= query.Limit {
+		return events, "", err
+	}
+	events = events[:query.Limit]
+	return events, l.cursors.Text(list, events[query.Limit-1].ID), nil
+}

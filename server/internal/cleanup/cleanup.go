@@ -1,0 +1,94 @@
+// Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
+// tokens and reserved usernames.
+//
+//	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
+//	go job.Run(ctx)
+//
+// Any number of replicas may run it at once; on PostgreSQL they share the work.
+package cleanup
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"sesame/server/internal/account"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/store"
+)
+
+const (
+	period    = 10 * time.Minute
+	batchSize = 500 // rows that one commit deletes
+)
+
+// Job deletes expired rows.
+type Job struct {
+	DB             *store.DB
+	Accounts       *account.Service
+	EventRetention time.Duration // how long an event is kept
+	Now            func() time.Time
+	Log            *slog.Logger // for Run
+}
+
+// Run cleans up every ten minutes until ctx ends.
+func (j *Job) Run(ctx context.Context) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if _, err := j.Cleanup(ctx); err != nil && ctx.Err() == nil {
+				j.Log.Error("cleanup failed", "error", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// batch deletes up to limit rows that have expired at a time, and returns how many.
+type batch func(ctx context.Context, now time.Time, limit int) (deleted int64, err error)
+
+// Cleanup deletes all expired rows in small batches, and returns how many. A table that fails does not keep the others
+// from being cleaned.
+//
+// After each batch it waits as long as the batch took. SQLite has one writer at a time; so at least half of the time is
+// left for requests, however many rows there are and however slow the disk is.
+func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
+	before := func(age time.Duration, deleteBefore batch) batch {
+		return func(ctx context.Context, now time.Time, limit int) (int64, error) {
+			return deleteBefore(ctx, now.Add(-age), limit)
+		}
+	}
+	for _, b := range []batch{
+		j.DB.DeleteExpiredSessions, j.DB.DeleteExpiredCodes, j.DB.DeleteExpiredThrottles,
+		before(identity.KnownAddressTTL, j.DB.DeleteKnownAddressesBefore), j.Accounts.ExpireClaims,
+		before(j.EventRetention, j.DB.DeleteEventsBefore), j.DB.DeleteExpiredRevokedTokens, j.DB.DeleteExpiredReservations,
+	} {
+		n, failed := j.repeat(ctx, b)
+		deleted += n
+		err = errors.Join(err, failed)
+	}
+	return deleted, err
+}
+
+// repeat runs batches until one is not full, or ctx ends.
+func (j *Job) repeat(ctx context.Context, b batch) (deleted int64, err error) {
+	for {
+		if err = ctx.Err(); err != nil { // the queries on SQLite ignore it
+			return deleted, err
+		}
+		begun := time.Now()
+		n, err := b(ctx, j.Now(), batchSize)
+		deleted += n
+		if err != nil || n < batchSize {
+			return deleted, err
+		}
+		select {
+		case <-time.After(time.Since(begun)):
+		case <-ctx.Done():
+		}
+	}
+}

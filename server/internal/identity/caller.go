@@ -1,0 +1,96 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// Caller is the holder of an access token: a user in a session, or a service client for itself. For a client, User is
+// the zero User.
+type Caller struct {
+	User       store.User
+	ClientID   string    // the client that the token was issued to
+	SessionID  string    // "" for a client
+	LoggedInAt time.Time // when the person last gave their password
+	Scopes     []string  // those of the token that the session and the user, or the client, still have
+}
+
+// HasScope reports whether the caller may use a scope. It implements contract.Caller.
+func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+// Actor returns the caller as the actor of an event; nil for nil.
+func (c *Caller) Actor() *audit.Actor {
+	switch {
+	case c == nil:
+		return nil
+	case c.User.ID == "":
+		return &audit.Actor{ID: c.ClientID, ClientID: c.ClientID}
+	}
+	return &audit.Actor{ID: c.User.ID, ClientID: c.ClientID, SessionID: c.SessionID}
+}
+
+// IsAdministrator reports whether a caller, which may be nil, has the scope of administrators.
+func (s *Service) IsAdministrator(c *Caller) bool { return c != nil && c.HasScope(s.AdminScope) }
+
+// errInvalidToken is the one answer for every invalid access token.
+func errInvalidToken(cause error) error {
+	return problem.Wrap(problem.InvalidToken, "The access token is expired, revoked or invalid.", cause)
+}
+
+// Deleted replaces store.ErrNotFound, for an account that was deleted after its access token was checked.
+func Deleted(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return errInvalidToken(errors.New("the account was deleted"))
+	}
+	return err
+}
+
+// Authenticate returns the caller of an access token. It verifies the token and reads its session and user, or its
+// client, from the database for each request, so a logout takes effect at once on every replica. Errors: InvalidToken.
+func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*Caller, error) {
+	access, err := s.issuer.Verify(accessToken.Reveal())
+	if errors.Is(err, token.ErrInvalid) {
+		return nil, errInvalidToken(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if access.SessionID == "" {
+		return s.authenticateClient(ctx, access)
+	}
+	user, granted, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
+	if err == nil && access.ClientID != token.FirstParty { // a login may have been in progress when its client was deleted
+		_, err = s.db.ClientByID(ctx, access.ClientID)
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errInvalidToken(errors.New("no such session or client, or the account is disabled"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{
+		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
+		Scopes: Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
+	}, nil
+}
+
+// authenticateClient returns the client of a token of its own, unless the client is deleted or the token revoked.
+func (s *Service) authenticateClient(ctx context.Context, access token.Access) (*Caller, error) {
+	row, err := s.db.ClientOfToken(ctx, access.Subject, access.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, errInvalidToken(errors.New("the client was deleted, or the token revoked"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Caller{ClientID: row.ID, Scopes: Intersect(strings.Fields(access.Scope), strings.Fields(row.Scopes))}, nil
+}

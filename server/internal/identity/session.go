@@ -1,0 +1,93 @@
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/network"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+)
+
+// maxSessions limits the sessions of a user. A further login ends the least recently used one.
+const maxSessions = 100
+
+// startSession stores a session with the scopes that the user has at that moment. A scope that was revoked since the user
+// was read would otherwise come back with a later grant.
+func (s *Service) startSession(ctx context.Context, user store.User, login Login, a *attempt) (session store.Session, refresh token.Refresh, err error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return session, refresh, fmt.Errorf("make a session id: %w", err)
+	}
+	refresh = token.NewRefresh(id)
+	now := s.Now()
+	from, _ := network.RequestOf(ctx)
+	session = store.Session{
+		ID: id.String(), UserID: user.ID, ClientID: login.ClientID,
+		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
+		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
+	}
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		locked, err := q.LockVerifiedUser(ctx, user.ID, user.PasswordHash.Reveal())
+		if err != nil {
+			return err
+		}
+		scopes, err := s.grant(login, locked)
+		if err != nil {
+			return err
+		}
+		session.Scope = strings.Join(scopes, " ")
+		if err := q.CreateSession(ctx, session); err != nil {
+			return err
+		}
+		if err := q.TrimSessions(ctx, user.ID, maxSessions); err != nil {
+			return err
+		}
+		if err := s.clearAfterLogin(ctx, q, a); err != nil {
+			return err
+		}
+		by := &audit.Actor{ID: user.ID, ClientID: session.ClientID, SessionID: session.ID}
+		return audit.Record(ctx, q, audit.Login, audit.Event(ctx, user, by), s.Now())
+	})
+	if errors.Is(err, store.ErrNotFound) { // the account was disabled, deleted or changed since it was read
+		err = errWrongCredentials()
+	}
+	return session, refresh, err
+}
+
+// Sessions lists the caller's sessions, the most recently used first.
+func (s *Service) Sessions(ctx context.Context, caller *Caller) ([]store.Session, error) {
+	return s.db.ListSessions(ctx, caller.User.ID, s.Now(), maxSessions)
+}
+
+// EndSession ends one of the caller's sessions. Errors: NotFound.
+func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
+	err := s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndSessionOf(ctx, caller.User.ID, id); err != nil {
+			return err
+		}
+		by := caller.Actor()
+		by.SessionID = id
+		return audit.Record(ctx, q, audit.Logout, audit.Event(ctx, caller.User, by), s.Now())
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.New(problem.NotFound, "There is no such session.")
+	}
+	return err
+}
+
+// EndSessions ends all the caller's sessions, the current one included.
+func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndSessionsOf(ctx, caller.User.ID, ""); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, caller.User, caller.Actor()), s.Now())
+	})
+}

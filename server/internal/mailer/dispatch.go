@@ -1,0 +1,145 @@
+package mailer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"sesame/server/internal/store"
+)
+
+const (
+	// maxSending bounds how many mails are sent at once. A mail is claimed only when there is room for it, so no mail
+	// waits under its lease.
+	maxSending = 4
+	// sendTime bounds the sending of one mail. mailLease is how long no other replica claims it; the difference covers
+	// clocks that differ, and the time to record that the mail was sent.
+	sendTime  = 30 * time.Second
+	mailLease = 2 * time.Minute
+	// finishTime bounds the wait for mails that are being sent when the server stops.
+	finishTime = 8 * time.Second
+	// A mail that fails is due again after firstPause, doubling to longestPause. It is dropped when it is mailLife old.
+	firstPause   = time.Minute
+	longestPause = time.Hour
+	mailLife     = 24 * time.Hour
+)
+
+// Dispatcher sends the mails of an Outbox. Every replica runs one; each mail is claimed by one of them.
+type Dispatcher struct {
+	Outbox    *Outbox
+	DB        *store.DB
+	Sender    Sender
+	Templates *Templates
+	Log       *slog.Logger
+	// PollEvery is how often it asks the database for mails that are due again, or that another process stored.
+	PollEvery time.Duration
+}
+
+// Run sends mails until ctx ends. It returns once the mails that are being sent are finished, or after finishTime; a
+// replica retries those that are not.
+func (d *Dispatcher) Run(ctx context.Context) {
+	ticker := time.NewTicker(d.PollEvery)
+	defer ticker.Stop()
+	sending, abort := context.WithCancel(context.WithoutCancel(ctx))
+	defer abort()
+	busy := make(chan struct{}, maxSending)
+	var deliveries sync.WaitGroup
+	for ctx.Err() == nil {
+		for _, row := range d.claim(ctx, maxSending-len(busy)) {
+			busy <- struct{}{}
+			deliveries.Go(func() {
+				d.deliver(sending, row)
+				<-busy
+				d.Outbox.wake() // there is room for another mail
+			})
+		}
+		select {
+		case <-d.Outbox.ring:
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+	defer time.AfterFunc(finishTime, abort).Stop()
+	deliveries.Wait()
+}
+
+func (d *Dispatcher) claim(ctx context.Context, limit int) []store.Mail {
+	if limit == 0 {
+		return nil
+	}
+	now := d.Outbox.now()
+	mails, err := d.DB.ClaimMails(ctx, now, now.Add(mailLease), limit)
+	if err != nil && ctx.Err() == nil {
+		d.Log.Error("reading the mail queue failed", "error", err)
+	}
+	return mails
+}
+
+// deliver sends one mail and records the outcome.
+func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
+	err := d.send(ctx, row)
+	now := d.Outbox.now()
+	log := d.Log.With("mail", row.ID, "kind", row.Kind, "attempts", row.Attempts)
+	switch {
+	case err == nil:
+		log.Debug("mail sent")
+	case errors.Is(err, ErrPermanent) || now.Sub(row.CreatedAt) >= mailLife:
+		log.Error("mail dropped", "error", err)
+	default:
+		next := now.Add(pause(row.Attempts))
+		log.Warn("sending a mail failed and will be retried", "error", err, "retry_at", next)
+		d.record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next) })
+		return
+	}
+	d.record(ctx, func(ctx context.Context) error { return d.DB.DeleteMail(ctx, row.ID) })
+}
+
+// send renders and sends one mail. It recovers panics: an operator's template, or a mail server that breaks the
+// protocol, must not end the program.
+func (d *Dispatcher) send(ctx context.Context, row store.Mail) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic of type %T", r) // its text may quote the mail
+		}
+	}()
+	m, err := d.Outbox.open(row)
+	if err != nil || m.Kind == Decoy {
+		return err
+	}
+	message, err := d.Templates.Render(row.ID, m, d.Outbox.now())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendTime)
+	defer cancel()
+	return d.Sender.Send(ctx, message)
+}
+
+// record writes the outcome of a mail. It retries for most of the lease, so that a short outage of the database does
+// not send a mail twice. While the server stops it tries once.
+func (d *Dispatcher) record(ctx context.Context, write func(context.Context) error) {
+	for until := time.Now().Add(mailLease - sendTime); ; {
+		writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		err := write(writing)
+		cancel()
+		if err == nil {
+			return
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil || time.Now().After(until) {
+			d.Log.Error("recording the outcome of a mail failed; it may be sent twice", "error", err)
+			return
+		}
+	}
+}
+
+// pause is how long a mail waits after so many attempts.
+func pause(attempts int) time.Duration {
+	return min(firstPause<<min(max(attempts-1, 0), 10), longestPause)
+}

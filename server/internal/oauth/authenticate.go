@@ -1,0 +1,119 @@
+package oauth
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/base64"
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// Credentials are how a request to a token endpoint identifies its client (RFC 6749 §2.3.1).
+type Credentials struct {
+	Authorization []secret.Text // the values of the header; other schemes than Basic are ignored
+	FormID        string        // client_id
+	FormSecret    secret.Text   // client_secret
+}
+
+// ErrClient is the one answer for an unknown client and a wrong secret (RFC 6749 §5.2).
+func ErrClient() error {
+	return problem.New(problem.InvalidClient, "The client is unknown or its secret is wrong.")
+}
+
+// AuthenticateClient returns the client that sends a request. Without credentials, or with the id first-party and no
+// secret, it is the public client that has the id first-party. Errors: InvalidClient, InvalidRequest.
+func (s *Service) AuthenticateClient(ctx context.Context, c Credentials) (Client, error) {
+	id, given, err := c.read()
+	if err != nil {
+		return Client{}, err
+	}
+	if given.Empty() && (id == "" || id == token.FirstParty) {
+		return Client{ID: token.FirstParty}, nil
+	}
+	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id { // a database cannot store every text
+		return Client{}, ErrClient()
+	}
+	row, err := s.db.ClientByID(ctx, id)
+	if store.IgnoreNotFound(err) != nil {
+		return Client{}, err
+	}
+	// For an unknown client the stored hash is empty, and no hash equals it.
+	if subtle.ConstantTimeCompare([]byte(row.SecretHash.Reveal()), []byte(token.HashSecret(given))) != 1 {
+		return Client{}, ErrClient()
+	}
+	return clientOf(row), nil
+}
+
+// AuthenticateBasic authenticates a service client by the Authorization header alone. present is false if the header holds
+// no Basic credentials. Errors: InvalidClient, InvalidRequest.
+func (s *Service) AuthenticateBasic(ctx context.Context, authorization []secret.Text) (client Client, present bool, err error) {
+	c := Credentials{Authorization: authorization}
+	id, given, err := c.basic()
+	if err != nil || id == "" && given.Empty() {
+		return Client{}, false, err
+	}
+	if client, err = s.AuthenticateClient(ctx, c); err == nil && client.ID == token.FirstParty { // a public client
+		err = ErrClient()
+	}
+	return client, true, err
+}
+
+// Check returns an error if the credentials contradict each other. AuthenticateClient does it too. Errors:
+// InvalidClient, InvalidRequest.
+func (c Credentials) Check() error {
+	_, _, err := c.read()
+	return err
+}
+
+// read returns the id and the secret from the header, or from the form where the header has none. The form may repeat the
+// id of the header, as many libraries do. It must not name another client or hold a second secret.
+func (c Credentials) read() (id string, given secret.Text, err error) {
+	id, given, err = c.basic()
+	switch {
+	case err != nil:
+		return "", secret.Text{}, err
+	case id == "" && given.Empty(): // Swagger UI sends such a header
+		return c.FormID, c.FormSecret, nil
+	case !c.FormSecret.Empty():
+		return "", secret.Text{}, problem.New(problem.InvalidRequest, "The client authenticates in the Authorization header, so the form must not hold a client_secret.")
+	case c.FormID != "" && c.FormID != id:
+		return "", secret.Text{}, problem.New(problem.InvalidRequest, "The client_id of the form is not the client of the Authorization header.")
+	}
+	return id, given, nil
+}
+
+// basic returns the credentials in the header; both are empty where there are none.
+func (c Credentials) basic() (id string, given secret.Text, err error) {
+	if len(c.Authorization) > 1 {
+		return "", secret.Text{}, problem.New(problem.InvalidRequest, "There is more than one Authorization header.")
+	}
+	for _, header := range c.Authorization {
+		if scheme, encoded, _ := strings.Cut(header.Reveal(), " "); strings.EqualFold(scheme, "Basic") {
+			if id, given, err = decodeBasic(encoded); err != nil {
+				return "", secret.Text{}, ErrClient()
+			}
+		}
+	}
+	return id, given, nil
+}
+
+// decodeBasic decodes client credentials: base64 of two form-encoded texts.
+func decodeBasic(encoded string) (id string, given secret.Text, err error) {
+	raw, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", secret.Text{}, err
+	}
+	id, escaped, _ := strings.Cut(string(raw), ":")
+	if id, err = url.QueryUnescape(id); err != nil {
+		return "", secret.Text{}, err
+	}
+	plain, err := url.QueryUnescape(escaped)
+	return id, secret.New(plain), err
+}

@@ -1,0 +1,122 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// Client sends requests to the token endpoints (RFC 6749 §2): a service client, which has a secret, or the public client
+// with the id token.FirstParty, which has none.
+type Client struct {
+	ID            string
+	Name          string
+	Scopes        []string // that it may have for itself, and receive of those of a person
+	PasswordGrant bool     // whether people may log in through it
+	CreatedAt     time.Time
+}
+
+// HasScope reports whether the client may have a scope. It implements contract.Caller, for the operations that a client
+// calls with its id and secret.
+func (c Client) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
+
+func clientOf(row store.Client) Client {
+	return Client{
+		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
+	}
+}
+
+// NewClient is a client to be created.
+type NewClient struct {
+	Name            string
+	Scopes          []string
+	NoPasswordGrant bool
+}
+
+// maxClientName counts code points.
+const maxClientName = 64
+
+// CreateClient creates a service client and returns its secret, which is not stored and cannot be shown again. Errors:
+// ValidationFailed, Unavailable.
+func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret.Text, error) {
+	invalid := problem.New(problem.ValidationFailed, "The client cannot be created.")
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if n.Name == "" || n.Name != strings.TrimSpace(n.Name) || !utf8.ValidString(n.Name) ||
+		utf8.RuneCountInString(n.Name) > maxClientName || strings.ContainsFunc(n.Name, unprintable) {
+		invalid.At("/name", fmt.Sprintf("must have 1 to %d printable characters, and no space at its ends", maxClientName))
+	}
+	scopes := s.identity.Scopes
+	for _, scope := range n.Scopes {
+		switch {
+		case !slices.Contains(scopes.Declared, scope):
+			invalid.At("/scopes", "names a scope that the contract does not declare")
+		case slices.Contains(scopes.PeopleOnly, scope) && slices.Contains(scopes.Default, scope): // it receives the others from people
+			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
+		}
+	}
+	if len(invalid.Fields) > 0 {
+		return Client{}, secret.Text{}, invalid
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Client{}, secret.Text{}, fmt.Errorf("make a client id: %w", err)
+	}
+	created := token.NewSecret()
+	row := store.Client{
+		ID: id.String(), Name: n.Name, SecretHash: secret.New(token.HashSecret(created)),
+		Scopes:        strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
+		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
+	}
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.CreateClient(ctx, row); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, audit.ClientCreated, store.Event{Actor: audit.CommandLine, ClientID: row.ID}, s.now())
+	})
+	if errors.Is(err, store.ErrConflict) {
+		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
+	}
+	return clientOf(row), created, err
+}
+
+// Clients lists the service clients, sorted by name.
+func (s *Service) Clients(ctx context.Context) ([]Client, error) {
+	rows, err := s.db.ListClients(ctx)
+	list := make([]Client, len(rows))
+	for i, row := range rows {
+		list[i] = clientOf(row)
+	}
+	return list, err
+}
+
+// DeleteClient deletes a service client and ends the sessions of the people who logged in through it. The server refuses
+// its tokens at once. Errors: NotFound.
+func (s *Service) DeleteClient(ctx context.Context, id string) error {
+	err := s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.DeleteClient(ctx, id); err != nil {
+			return err
+		}
+		if err := q.EndSessionsOfClient(ctx, id); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, audit.ClientDeleted, store.Event{Actor: audit.CommandLine, ClientID: id}, s.now())
+	})
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.New(problem.NotFound, "There is no client with this id.")
+	}
+	return err
+}

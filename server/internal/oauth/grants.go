@@ -1,0 +1,55 @@
+package oauth
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// PasswordGrant logs a person in through a client (RFC 6749 §4.3). scope is space-separated; "" requests the default
+// scopes. Errors: UnauthorizedClient, and those of identity.Login.
+func (s *Service) PasswordGrant(ctx context.Context, client Client, username string, password secret.Text, scope string) (Tokens, error) {
+	if client.ID != token.FirstParty && !client.PasswordGrant {
+		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
+	}
+	session, refresh, err := s.identity.Login(ctx, identity.Login{
+		Username: username, Password: password, ClientID: client.ID, Scopes: strings.Fields(scope), Allowed: s.allowed(client),
+	})
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.issueForSession(session, strings.Fields(session.Scope), refresh)
+}
+
+// allowed returns the scopes of a person that a client may receive: with any client the default ones, and otherwise
+// those that the client was given.
+func (s *Service) allowed(c Client) []string {
+	declared := s.identity.Scopes.Declared
+	if c.ID == token.FirstParty {
+		return declared
+	}
+	return identity.Intersect(declared, slices.Concat(s.identity.Scopes.Default, c.Scopes))
+}
+
+// ClientCredentialsGrant issues a token to a client for itself (RFC 6749 §4.4). Errors: InvalidClient for a client without
+// a secret, InvalidScope.
+func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, scope string) (Tokens, error) {
+	if client.ID == token.FirstParty {
+		return Tokens{}, problem.New(problem.InvalidClient, "The client_credentials grant needs a client's id and secret.")
+	}
+	requested := strings.Fields(scope)
+	if len(requested) == 0 {
+		requested = client.Scopes
+	}
+	granted := identity.Intersect(requested, identity.Intersect(client.Scopes, s.identity.Scopes.Declared))
+	granted = slices.DeleteFunc(granted, func(scope string) bool { return slices.Contains(s.identity.Scopes.PeopleOnly, scope) })
+	if len(granted) == 0 {
+		return Tokens{}, problem.New(problem.InvalidScope, "The client has none of the requested scopes.")
+	}
+	return s.issue(token.Access{Subject: client.ID, ClientID: client.ID}, granted)
+}

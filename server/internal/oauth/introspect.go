@@ -1,0 +1,85 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// Introspection is the state of a token (RFC 7662 §2.2). For a token that is not Active the other fields are empty.
+type Introspection struct {
+	Active    bool
+	Refresh   bool // a refresh token, which authorises no operation
+	Scope     string
+	ClientID  string
+	Username  string // "" for a client's own token
+	Subject   string
+	Audience  string
+	Issuer    string
+	ID        string // jti; "" for a refresh token
+	SessionID string // "" for a client's own token
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// Introspect returns the state of a token, for a client: of any access token, and of refresh tokens that were issued to
+// that client. Every other token is not active. An error is a fault of the server, and never means "not active".
+func (s *Service) Introspect(ctx context.Context, client Client, text secret.Text) (Introspection, error) {
+	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
+		return s.introspectRefresh(ctx, client, refresh)
+	}
+	access, err := s.issuer.Verify(text.Reveal())
+	// No leeway here: it is for the clocks of other servers, and this one has set exp itself.
+	if err != nil || !s.now().Before(access.ExpiresAt) {
+		return Introspection{}, ignoreInvalid(err)
+	}
+	caller, err := s.identity.Authenticate(ctx, text)
+	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {
+		return Introspection{}, nil
+	}
+	if err != nil {
+		return Introspection{}, err
+	}
+	issuer, audience := s.issuer.Names()
+	return Introspection{
+		Active: true, Scope: strings.Join(caller.Scopes, " "), ClientID: access.ClientID, Username: caller.User.Username,
+		Subject: access.Subject, Audience: audience, Issuer: issuer, ID: access.ID, SessionID: access.SessionID,
+		IssuedAt: access.IssuedAt, ExpiresAt: access.ExpiresAt,
+	}, nil
+}
+
+// introspectRefresh returns the state of a genuine refresh token. Only the one that its session accepts next is active. A
+// client sends a refresh token to this server only, so another client that asks about it has found or stolen it, and must
+// not learn whether it works (RFC 7662 §4).
+func (s *Service) introspectRefresh(ctx context.Context, client Client, presented token.Refresh) (Introspection, error) {
+	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
+	if err != nil {
+		return Introspection{}, store.IgnoreNotFound(err)
+	}
+	if session.ClientID != client.ID || session.SeedHash != presented.SeedHash() || session.Generation != presented.Generation ||
+		!s.now().Before(session.ExpiresAt) || user.Disabled {
+		return Introspection{}, nil
+	}
+	issuer, _ := s.issuer.Names()
+	return Introspection{
+		Active: true, Refresh: true, ClientID: session.ClientID, Username: user.Username,
+		Scope:   strings.Join(identity.Intersect(strings.Fields(session.Scope), s.identity.Scopes.OfUser(user)), " "),
+		Subject: user.ID, Audience: issuer, Issuer: issuer, SessionID: session.ID,
+		IssuedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
+	}, nil
+}
+
+// ignoreInvalid returns err, or nil if it means that a token is invalid.
+func ignoreInvalid(err error) error {
+	if errors.Is(err, token.ErrInvalid) {
+		return nil
+	}
+	return err
+}

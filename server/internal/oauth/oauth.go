@@ -1,0 +1,80 @@
+// Package oauth implements the token endpoints: service clients, the grants, introspection and revocation.
+//
+//	service := oauth.New(db, issuer, refresher, id, oauth.Settings{…})
+//	client, err := service.AuthenticateClient(ctx, oauth.Credentials{Authorization: headers, FormID: form.ClientID, …})
+//	tokens, err := service.PasswordGrant(ctx, client, "ann", secret.New("…"), "me:read")
+//
+// The way through it: POST /token authenticates the client (authenticate.go), then calls PasswordGrant (grants.go, which
+// calls identity.Login), RefreshGrant (refresh.go) or ClientCredentialsGrant (grants.go). Each ends in issue, which signs
+// the access token. POST /token/introspect and POST /token/revoke are in introspect.go and revoke.go. Errors that a client
+// may see are *problem.Error; any other error is a fault.
+package oauth
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/identity"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// Settings are the operator's choices.
+type Settings struct {
+	AccessTTL    time.Duration // the life of an access token
+	RefreshGrace time.Duration // how long a client may send a used refresh token again
+}
+
+// Service implements the token endpoints. It is safe for concurrent use.
+type Service struct {
+	db        *store.DB
+	issuer    *token.Issuer
+	refresher token.Refresher
+	identity  *identity.Service
+	now       func() time.Time
+	Settings
+}
+
+// New makes a Service.
+func New(db *store.DB, issuer *token.Issuer, refresher token.Refresher, id *identity.Service, s Settings) *Service {
+	return &Service{db: db, issuer: issuer, refresher: refresher, identity: id, now: id.Now, Settings: s}
+}
+
+// PublicKeys returns the keys that verify access tokens, for GET /.well-known/jwks.json.
+func (s *Service) PublicKeys() []token.JWK { return s.issuer.Keys().JWKS() }
+
+// Tokens are the response to a grant (RFC 6749 §5.1).
+type Tokens struct {
+	AccessToken  secret.Text
+	RefreshToken secret.Text // empty for a client's own token (RFC 6749 §4.4.3)
+	Scope        string
+	ExpiresIn    int32 // seconds
+}
+
+// issueForSession makes the tokens of a session. The refresh token is the one that the session accepts next.
+func (s *Service) issueForSession(session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
+	t, err := s.issue(token.Access{
+		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.CreatedAt,
+	}, scopes)
+	t.RefreshToken = s.refresher.Text(refresh)
+	return t, err
+}
+
+// issue signs an access token that is valid from now on.
+func (s *Service) issue(access token.Access, scopes []string) (Tokens, error) {
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return Tokens{}, fmt.Errorf("make a token id: %w", err)
+	}
+	access.ID, access.IssuedAt, access.Scope = id.String(), s.now(), strings.Join(scopes, " ")
+	access.ExpiresAt = access.IssuedAt.Add(s.AccessTTL)
+	text, err := s.issuer.Sign(access)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return Tokens{AccessToken: secret.New(text), Scope: access.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
+}

@@ -1,0 +1,113 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+func errRefresh(cause string) error {
+	return problem.Wrap(problem.InvalidGrant, "The refresh token is expired, used or revoked.", errors.New(cause))
+}
+
+// RefreshGrant exchanges a refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14.2). scope may request fewer scopes
+// than the session has. Errors: InvalidGrant, InvalidScope.
+//
+// A token works once. A second use within the grace period returns the same successor, for a client that lost the
+// response or has two tabs. A later use means that two parties hold the token, and ends the session. A token of another
+// client is refused and ends nothing, since its own client has not misused it.
+func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.Text, scope string) (Tokens, error) {
+	presented, ok := s.refresher.Parse(text.Reveal())
+	if !ok {
+		return Tokens{}, errRefresh("this server did not make it")
+	}
+	if scope != "" { // a refused request must not use the token
+		if err := s.checkScope(ctx, client, presented, scope); err != nil {
+			return Tokens{}, err
+		}
+	}
+	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), client.ID, presented.SeedHash(),
+		presented.Generation, s.now(), s.identity.RefreshIdle)
+	if errors.Is(err, store.ErrNotFound) {
+		session, user, err = s.usedBefore(ctx, client, presented)
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	scopes, err := s.narrow(scope, session, user)
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.issueForSession(session, scopes, presented.Next())
+}
+
+// checkScope refuses scopes that the session does not have.
+func (s *Service) checkScope(ctx context.Context, client Client, presented token.Refresh, scope string) error {
+	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
+	if err == nil && session.ClientID == client.ID {
+		_, err = s.narrow(scope, session, user)
+	}
+	return store.IgnoreNotFound(err)
+}
+
+// usedBefore handles a genuine token that is not the current one of its session. Within the grace period it returns the
+// session, for another response; a later use ends it.
+func (s *Service) usedBefore(ctx context.Context, client Client, presented token.Refresh) (store.Session, store.User, error) {
+	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
+	now := s.now()
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return session, user, errRefresh("the session has ended")
+	case err != nil:
+		return session, user, err
+	case session.SeedHash != presented.SeedHash():
+		return session, user, errRefresh("the seed is not that of the session")
+	case session.ClientID != client.ID:
+		return session, user, errRefresh("it was issued to another client")
+	case !session.ExpiresAt.After(now) || user.Disabled:
+		return session, user, errRefresh("the session is expired or the account disabled")
+	case presented.Generation >= session.Generation:
+		// A future generation: the database was restored from a backup.
+		return session, user, errRefresh("the session has not reached this generation")
+	case presented.Generation+1 == session.Generation && !now.After(session.LastUsedAt.Add(s.RefreshGrace)):
+		return session, user, nil
+	}
+	ctx, done := identity.IgnoreDisconnect(ctx)
+	defer done()
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndSession(ctx, session.ID); err != nil {
+			return err
+		}
+		// No actor: two parties hold the token, and nobody knows which of them sent it.
+		e := store.Event{UserID: user.ID, Username: user.Username, ClientID: session.ClientID, SessionID: session.ID}
+		return audit.Record(ctx, q, audit.RefreshReused, e, now)
+	})
+	if store.IgnoreNotFound(err) != nil {
+		return session, user, err
+	}
+	return session, user, errRefresh("reused after the grace period: the session has ended")
+}
+
+// narrow returns the scopes of a refreshed token: those of the session that the user still has, or fewer on request. A
+// request for more is refused (RFC 6749 §6).
+func (s *Service) narrow(requested string, session store.Session, user store.User) ([]string, error) {
+	granted := strings.Fields(session.Scope)
+	scopes := strings.Fields(requested)
+	for _, scope := range scopes {
+		if !slices.Contains(granted, scope) {
+			return nil, problem.New(problem.InvalidScope, "A refresh cannot add scopes. Log in to get more.")
+		}
+	}
+	if len(scopes) == 0 {
+		scopes = granted
+	}
+	return identity.Intersect(scopes, s.identity.Scopes.OfUser(user)), nil
+}

@@ -1,0 +1,59 @@
+package oauth
+
+import (
+	"context"
+	"time"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/secret"
+)
+
+// Revoke ends the session of an access or a refresh token (RFC 7009 §2.1), or revokes a client's own token. An unknown or
+// expired token is not an error. A token of another client is refused and stays valid. Errors: InvalidGrant.
+func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) error {
+	session, err := s.sessionOf(ctx, text)
+	if err != nil || session.ClientID == "" {
+		return store.IgnoreNotFound(err)
+	}
+	if session.ClientID != client.ID {
+		return problem.New(problem.InvalidGrant, "The token was issued to another client.")
+	}
+	if session.ID == "" {
+		access, err := s.issuer.Verify(text.Reveal())
+		if err != nil {
+			return ignoreInvalid(err) // it has expired meanwhile
+		}
+		return s.db.RevokeToken(ctx, access.ID, access.ExpiresAt.Add(time.Minute)) // past the leeway
+	}
+	return store.IgnoreNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
+		_, user, err := q.SessionByID(ctx, session.ID)
+		if err != nil {
+			return err
+		}
+		if err = q.EndSession(ctx, session.ID); err != nil {
+			return err
+		}
+		by := &audit.Actor{ID: user.ID, ClientID: session.ClientID, SessionID: session.ID}
+		return audit.Record(ctx, q, audit.Logout, audit.Event(ctx, user, by), s.now())
+	}))
+}
+
+// sessionOf returns the id and the client of the session of a token. For a client's own token there is only the client,
+// and for an unknown or invalid token neither.
+func (s *Service) sessionOf(ctx context.Context, text secret.Text) (store.Session, error) {
+	refresh, ok := s.refresher.Parse(text.Reveal())
+	if !ok {
+		access, err := s.issuer.Verify(text.Reveal())
+		if err != nil {
+			return store.Session{}, ignoreInvalid(err)
+		}
+		return store.Session{ID: access.SessionID, ClientID: access.ClientID}, nil
+	}
+	session, _, err := s.db.SessionByID(ctx, refresh.SessionID.String())
+	if err != nil || session.SeedHash != refresh.SeedHash() {
+		return store.Session{}, err
+	}
+	return session, nil
+}

@@ -1,0 +1,41 @@
+package token
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/base64"
+	"errors"
+)
+
+// Sealer encrypts data in the database that a thief of the database must not read: AES-256-GCM, with a key that is
+// derived from the master key for one purpose.
+type Sealer struct{ aead cipher.AEAD }
+
+// NewSealer makes the Sealer of a purpose. Replicas that share the master key can open each other's data.
+func NewSealer(master MasterKey, purpose string) Sealer {
+	block, err := aes.NewCipher(master.derive(purpose))
+	if err != nil { // impossible: the key has 32 bytes
+		panic(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err)
+	}
+	return Sealer{aead}
+}
+
+// Seal encrypts a text and binds it to the name of its row, so that it does not open in another row.
+func (s Sealer) Seal(plain []byte, name string) string {
+	return base64.StdEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(name)))
+}
+
+var errCorrupt = errors.New("the sealed data is corrupt")
+
+// Open is the inverse of Seal. It fails with another master key, another name, or changed data.
+func (s Sealer) Open(sealed, name string) ([]byte, error) {
+	data, err := base64.StdEncoding.DecodeString(sealed)
+	if err != nil || len(data) < s.aead.Overhead() {
+		return nil, errCorrupt
+	}
+	return s.aead.Open(nil, nil, data, []byte(name))
+}
