@@ -299,6 +299,25 @@ func TestStrangersEndNobodysCodes(t *testing.T) {
 	})
 }
 
+// N3: whoever proves that an address is theirs takes it from 100 accounts that claim it, so that the work of one request
+// has a bound; the claims of others expire.
+func TestAnOwnerTakesTheAddressFromAHundredClaimants(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		for i := range 102 {
+			s.claims(t, fmt.Sprint("eve", i))
+		}
+		ann := s.claims(t, "ann")
+		s.plantCode(t, "code", auth.ToConfirm, ann.ID.String(), ownAddress)
+		s.do(t, confirmEmail("code")).want(204)
+		if left := s.value(t, `SELECT COUNT(*) || ' ' || SUM(CASE WHEN email_verified THEN 1 ELSE 0 END) FROM users WHERE email_key = '`+ownAddress+`'`); left != "3 1" {
+			t.Errorf("accounts with the address, and with a verified one: %s, want those of ann and of two others, and 1", left)
+		}
+		if lost := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'email_lost'`); lost != "100" {
+			t.Errorf("%s losses are recorded, want 100", lost)
+		}
+	})
+}
+
 // N3: a claim that nobody confirms for 30 days expires. What an operator gave, and what is confirmed, stays.
 func TestClaimsExpire(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
