@@ -148,6 +148,7 @@ func TestNoRefreshOutlivesAnAcknowledgedEnd(t *testing.T) {
 // R4: rotation never extends the absolute end, and idleness ends a session before it.
 func TestSessionsEndByThemselves(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
 		tokens, idle := s.newcomer(t, "ann"), s.login(t, "ann")
 		for range 5 { // an idle time of 2 h, an end after 9 h
 			s.clock.advance(110 * time.Minute)
