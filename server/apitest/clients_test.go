@@ -340,6 +340,9 @@ func TestADeletedClientsTokensStop(t *testing.T) {
 		}
 		s.do(t, refreshGrant(theirs.RefreshToken)).want(400, "invalid_grant")
 		s.do(t, me(ours.AccessToken)).want(200)
+		if sessions := s.sessions(t, ours.AccessToken); len(sessions) != 1 || !sessions[0].Current {
+			t.Errorf("the session through the client has not ended: %+v", sessions)
+		}
 
 		// A login that was under way while the client was deleted has left a session behind.
 		left := castFor(t, s).enter(t)

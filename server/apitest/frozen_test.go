@@ -61,6 +61,23 @@ func freezable(t *testing.T, databaseURL string) (proxied string, freeze func())
 	return u.String(), func() { frozen.Store(true) }
 }
 
+// A6: PostgreSQL itself ends a statement of the server that takes longer than 10 s, and a transaction that does nothing
+// for 30 s, so that no lock outlives a replica that was cut off. (A trigger reads the settings of the connection that
+// serves a request.)
+func TestStatementsOfTheServerHaveADeadline(t *testing.T) {
+	t.Parallel()
+	s := start(t, postgresURL(t))
+	s.sql(t, `CREATE TABLE deadlines (statement TEXT, idle TEXT)`)
+	s.sql(t, `CREATE FUNCTION note_deadlines() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO deadlines VALUES (current_setting('statement_timeout'), current_setting('idle_in_transaction_session_timeout'));
+		RETURN NEW; END $$`)
+	s.sql(t, `CREATE TRIGGER deadlines AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION note_deadlines()`)
+	s.register(t, "ann")
+	if got := s.value(t, `SELECT statement || ' ' || idle FROM deadlines`); got != "10s 30s" {
+		t.Errorf("the deadlines are %s", got)
+	}
+}
+
 // A6, N19: a request that waits for a database which answers nothing more gets 503 within a bounded time, even if it is
 // one that a client's leaving does not end, and the server stops.
 func TestAFrozenDatabaseHoldsNobodyForEver(t *testing.T) {
