@@ -1,11 +1,9 @@
-// Package problem is the one error type that the domain and the contract hand to the outside.
-//
-// An Error keeps two audiences apart: Code, Detail and Fields are for the caller, Cause is for the
-// log. Nothing that the caller sent may stand in the public half.
+// Package problem has the one error type that the domain and the contract return to clients, and the table of the HTTP
+// status and the challenge of each error (answer.go).
 //
 //	return problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
 //
-// Which status and which challenge a code is answered with is the business of package api.
+// Code, Detail and Fields are for the client and never contain what it sent; Cause is for the log alone.
 package problem
 
 import (
@@ -13,8 +11,8 @@ import (
 	"time"
 )
 
-// Code says what went wrong, for programs. Those that API clients see are the enum ErrorCode of
-// openapi.yaml; those of the token endpoint are RFC 6749 §5.2.
+// Code identifies an error for programs. The codes of the API are the enum ErrorCode of openapi.yaml; those of the token
+// endpoint are from RFC 6749 §5.2.
 type Code string
 
 // The codes of openapi.yaml's ErrorCode.
@@ -43,7 +41,7 @@ const (
 	Unavailable          Code = "unavailable"
 )
 
-// The codes that only the token endpoints give (RFC 6749 §5.2).
+// The codes that only the token endpoints answer with (RFC 6749 §5.2).
 const (
 	InvalidRequest       Code = "invalid_request"
 	InvalidClient        Code = "invalid_client"
@@ -59,32 +57,32 @@ type FieldError struct {
 	Detail  string // what is wrong there, without the value
 }
 
-// Error is an answer that is not a success.
+// Error is an error that a client may see.
 type Error struct {
 	Code   Code
 	Detail string       // one or two sentences for a person
-	Fields []FieldError // where, when it is about places in the request
-	Scope  string       // what is needed, space-separated, for InsufficientScope
+	Fields []FieldError // the places in the request that are wrong
+	Scope  string       // the scopes that are needed, separated by spaces, for InsufficientScope
 	Cause  error        // for the log alone
 	// RetryAfter is how long to wait before the next try, for TooManyRequests.
 	RetryAfter time.Duration
 }
 
-// New makes an Error for the caller.
+// New returns an Error without a cause.
 func New(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
-// Wrap makes an Error whose cause only the log sees.
+// Wrap returns an Error with a cause, which only the log contains.
 func Wrap(code Code, detail string, cause error) *Error {
 	return &Error{Code: code, Detail: detail, Cause: cause}
 }
 
-// At adds a place of the request that is to blame, and returns e.
+// At adds a place in the request that is wrong, and returns e.
 func (e *Error) At(pointer, detail string) *Error {
 	e.Fields = append(e.Fields, FieldError{Pointer: pointer, Detail: detail})
 	return e
 }
 
-// Error is for the log; it is never sent to a client.
+// Error returns a text for the log. It is never sent to a client.
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %v", e.Code, e.Cause)
@@ -92,5 +90,5 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Code, e.Detail)
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
