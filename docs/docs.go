@@ -1,11 +1,13 @@
-// Package docs serves the contract to people and to their tools: Swagger UI at /docs/, ReDoc at
-// /redoc, openapi.yaml itself, as it was written, at /openapi.yaml and /openapi.json, and a Postman
-// collection made from it at /docs/postman.json.
+// Package docs serves the contract to people and to their tools: Swagger UI at /docs/, ReDoc at /redoc, the document itself
+// at /openapi.yaml and /openapi.json, and a Postman collection at /docs/postman.json.
 //
 //	err := docs.Register(e, sesame.OpenAPI, "https://login.example.com")
 //
-// Everything comes from the server's own origin, and the pages forbid the browser anything else
-// (Content-Security-Policy). Nothing is rendered, converted or compressed before somebody asks for it.
+// Everything comes from the server's own origin, and the Content-Security-Policy of the pages forbids any other. Nothing
+// is rendered, converted or compressed before the first request for it.
+//
+// Register lists the routes. Each of them serves a resource (resource.go), which is made from the document: spec.go and
+// json.go make the document that is served, pages.go and swagger.go the pages, and postman.go the collection.
 package docs
 
 import (
@@ -19,13 +21,11 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Register adds the documentation's routes to e. It does not keep a copy of openAPI. A route for / is added only
-// where there is none.
+// Register adds the documentation's routes to e. It does not copy openAPI. It adds a route for / only where there is none.
 //
-// publicURL is the absolute address under which the world sees the server; its path, if it has one,
-// is the prefix that a reverse proxy takes off. /openapi.yaml and /openapi.json carry it in every
-// address. The two pages read a variant that carries only its path, so that they also work for
-// somebody who opens them under another host name, such as localhost.
+// publicURL is the absolute URL by which clients reach the server; its path, if it has one, is the prefix that a reverse
+// proxy removes. /openapi.yaml and /openapi.json contain it in every address. The pages read a variant that contains only
+// its path, so that they also work under another host name, such as localhost.
 func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	absolute, prefix, err := addressesOf(publicURL)
 	if err != nil {
@@ -42,20 +42,22 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	get("/openapi.json", fromAnywhere(serve(specJSON(openAPI, absolute))))
 	get("/docs/openapi.yaml", serve(specYAML(openAPI, prefix)))
 
-	get("/docs/", serve(swaggerPage))
+	get("/docs/", serve(page("swagger.html", openAPI, false)))
+	get("/docs/page.css", serve(part("page.css", "text/css; charset=utf-8")))
+	for _, name := range []string{"page.js", "session.js", "dialog.js"} {
+		get("/docs/"+name, serve(part(name, "application/javascript")))
+	}
 	for _, name := range swaggerAssets {
 		get("/docs/"+name, serve(swaggerAsset(name)))
 	}
-	get("/docs/page.css", serve(swaggerPart("page.css", "text/css; charset=utf-8")))
-	get("/docs/session.js", serve(swaggerPart("session.js", "application/javascript")))
-	get("/docs/dialog.js", serve(swaggerPart("dialog.js", "application/javascript")))
-	get("/redoc", serve(redocPage))
-	get("/redoc/redoc.standalone.js", serve(redocBundle))
+	get("/redoc", serve(page("redoc.html", openAPI, false)))
+	get("/redoc/redoc.standalone.js", serve(func() (*resource, error) {
+		return gzippedResource("application/javascript", redocJS), nil
+	}))
 	return nil
 }
 
-// RegisterCollection adds /docs/postman.json, a collection of requests for Postman. It has scripts that
-// know Sesame's own operations.
+// RegisterCollection adds /docs/postman.json, a collection of requests for Postman. It logs in at Sesame's POST /token.
 func RegisterCollection(e *echo.Echo, openAPI []byte, publicURL string) error {
 	absolute, _, err := addressesOf(publicURL)
 	if err != nil {
@@ -65,7 +67,7 @@ func RegisterCollection(e *echo.Echo, openAPI []byte, publicURL string) error {
 	return nil
 }
 
-// addressesOf gives what goes in front of a path: for the world, and for the pages.
+// addressesOf returns what goes in front of a path: for clients, and for the pages.
 func addressesOf(publicURL string) (absolute, prefix string, err error) {
 	base, err := url.Parse(publicURL)
 	if err != nil {
@@ -81,8 +83,8 @@ func get(e *echo.Echo, path string, h echo.HandlerFunc) {
 	e.Match([]string{http.MethodGet, http.MethodHead}, path, h)
 }
 
-// fromAnywhere lets scripts of every origin read the answer. The contract is public, and importers
-// that run in a browser need it.
+// fromAnywhere lets scripts of every origin read the answer. The contract is public, and importers that run in a browser
+// need it.
 func fromAnywhere(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		c.Response().Header().Set(echo.HeaderAccessControlAllowOrigin, "*")

@@ -14,7 +14,7 @@ import (
 	"sesame/docs"
 )
 
-// newFollower serves a contract that is being written.
+// newFollower serves a contract that is being written, and returns a function that saves it.
 func newFollower(t *testing.T, publicURL string) (e *echo.Echo, save func(text string)) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "openapi.yaml")
@@ -36,7 +36,7 @@ func TestThePagesFollowTheFile(t *testing.T) {
 	e, save := newFollower(t, publicURL+"/auth")
 	const path = "/docs/openapi.yaml"
 	if !bytes.Equal(get(t, e, path), get(t, newServer(t, publicURL+"/auth"), path)) {
-		t.Error("the file as it was at first is shown as something else")
+		t.Error("the first version of the file is shown differently")
 	}
 	tag := do(e, http.MethodGet, path).Header.Get("ETag")
 	if res := do(e, http.MethodGet, path, "If-None-Match", tag); res.StatusCode != http.StatusNotModified {
@@ -50,7 +50,7 @@ func TestThePagesFollowTheFile(t *testing.T) {
 		t.Errorf("changed: %s, %.200s", res.Status, text)
 	}
 	if bytes.Contains(get(t, e, "/openapi.yaml"), []byte("Barley")) {
-		t.Error("what others import is not what the program was built from")
+		t.Error("/openapi.yaml is not the contract that the program was built from")
 	}
 }
 
@@ -64,11 +64,11 @@ func TestAFileThatCannotBeReadIsShownAsItIs(t *testing.T) {
 	}
 	save(string(sesame.OpenAPI))
 	if !bytes.Contains(get(t, e, "/docs/openapi.yaml"), []byte("title: Sesame")) {
-		t.Error("mended, but not shown")
+		t.Error("the corrected file is not shown")
 	}
 }
 
-func TestOnlyWhoFollowsAsksForChanges(t *testing.T) {
+func TestOnlyAFollowingPageAsksForChanges(t *testing.T) {
 	e, _ := newFollower(t, publicURL)
 	script := get(t, e, "/docs/dev.js")
 	if !bytes.Contains(script, []byte("updateSpec")) {
@@ -76,7 +76,7 @@ func TestOnlyWhoFollowsAsksForChanges(t *testing.T) {
 	}
 	for _, page := range []string{"/docs/", "/redoc"} {
 		if !bytes.Contains(get(t, e, page), []byte(`dev.js"></script>`)) {
-			t.Errorf("%s does not ask", page)
+			t.Errorf("%s does not ask for changes", page)
 		}
 		plain, followed := do(common(), http.MethodGet, page), do(e, http.MethodGet, page)
 		if a, b := plain.Header.Get("Content-Security-Policy"), followed.Header.Get("Content-Security-Policy"); a != b || a == "" {

@@ -44,6 +44,11 @@ Set the variables ` + "`username` and `password`" + ` in an environment. The col
 token, and compares every answer with the contract. It does not store the password, and a run leaves the account
 unchanged.`
 
+const aboutGuest = `
+**Not your account:** the collection registers a guest with a random name and password before this request and deletes
+it afterwards. When registration is closed, the request is skipped. To act on your own account, let the request inherit
+its authorization.`
+
 // maker makes a collection.
 type maker struct {
 	root       *yaml.Node
@@ -67,11 +72,7 @@ func makeCollection(openAPI []byte, base string) (object, error) {
 		return nil, err
 	}
 	m := &maker{root: root, operations: object{}}
-	requests, err := postmanFiles.ReadFile("postman/requests.yaml")
-	if err != nil {
-		return nil, err
-	}
-	if err = yaml.Unmarshal(requests, &m.special); err != nil {
+	if err = yaml.Unmarshal([]byte(script("requests.yaml")), &m.special); err != nil {
 		return nil, err
 	}
 	folders, err := m.folders()
@@ -105,17 +106,13 @@ func makeCollection(openAPI []byte, base string) (object, error) {
 var methods = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 func (m *maker) folders() ([]object, error) {
-	var folders []object
-	items := map[string][]object{}
-	add := func(name, description string) {
-		if items[name] == nil {
-			items[name] = []object{}
-			folders = append(folders, object{"name": name, "description": description})
-		}
-	}
+	var names []string
+	descriptions := map[string]string{}
 	for _, tag := range list(find(m.root, "tags")) {
-		add(text(tag, "name"), text(tag, "description"))
+		names = append(names, text(tag, "name"))
+		descriptions[text(tag, "name")] = text(tag, "description")
 	}
+	folders := map[string][]object{}
 	for path, item := range pairs(find(m.root, "paths")) {
 		for method, operation := range pairs(item) {
 			if !slices.Contains(methods, method) {
@@ -125,22 +122,23 @@ func (m *maker) folders() ([]object, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s %s: %w", method, path, err)
 			}
-			tag := "Operations"
-			for _, first := range list(find(operation, "tags")) {
-				tag = first.Value
-				break
+			name := "Operations"
+			if tags := list(find(operation, "tags")); len(tags) > 0 {
+				name = tags[0].Value
 			}
-			add(tag, "")
-			items[tag] = append(items[tag], request)
+			names = append(names, name)
+			folders[name] = append(folders[name], request)
 		}
 	}
-	folders = slices.DeleteFunc(folders, func(f object) bool { return len(items[f["name"].(string)]) == 0 })
-	for _, folder := range folders {
-		requests := items[folder["name"].(string)]
-		folder["item"] = requests
-		m.last = requests[len(requests)-1]["id"].(string)
+	var items []object
+	for _, name := range names {
+		if requests := folders[name]; len(requests) > 0 {
+			items = append(items, object{"name": name, "description": descriptions[name], "item": requests})
+			m.last = requests[len(requests)-1]["id"].(string)
+			delete(folders, name)
+		}
 	}
-	return folders, nil
+	return items, nil
 }
 
 // scopes are all that the contract declares.

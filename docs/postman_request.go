@@ -3,14 +3,17 @@ package docs
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// request makes the request of an operation and records what after.js needs of the operation.
+// request makes the request of an operation and records what after.js needs to know of the operation.
 func (m *maker) request(method, path string, item, operation *yaml.Node) (object, error) {
 	id := cmp.Or(text(operation, "operationId"), method+" "+path)
 	own := m.special[id]
@@ -18,53 +21,42 @@ func (m *maker) request(method, path string, item, operation *yaml.Node) (object
 	if security == nil {
 		security = find(m.root, "security")
 	}
-	if err := m.record(id, operation, security, own); err != nil {
-		return nil, err
+	callers, errCallers := decode(security)
+	responses, errResponses := decode(find(operation, "responses"))
+	m.operations[id] = object{"security": callers, "responses": jsonSchema(responses, true), "accepts": accepted(operation, own)}
+
+	description := text(operation, "description") + "\n" + own.Note
+	if own.Token != "" {
+		description += aboutGuest
 	}
-	request := object{
-		"method":      strings.ToUpper(method),
-		"description": strings.TrimSpace(text(operation, "description") + "\n" + own.Note),
-	}
+	url, header := m.address(path, slices.Concat(list(find(item, "parameters")), list(find(operation, "parameters"))), own.Values)
+	request := object{"method": strings.ToUpper(method), "description": strings.TrimSpace(description), "url": url}
 	if auth := m.auth(list(security), own); auth != nil {
 		request["auth"] = auth
 	}
-	url, header := m.address(path, slices.Concat(list(find(item, "parameters")), list(find(operation, "parameters"))), own.Values)
-	mediaType, body, err := m.body(find(operation, "requestBody"), own.Values)
-	if err != nil {
-		return nil, err
-	}
+	mediaType, body, errBody := m.body(find(operation, "requestBody"), own.Values)
 	if body != nil {
 		request["body"] = body
 		header = append(header, object{"key": "Content-Type", "value": mediaType})
 	}
-	request["url"], request["header"] = url, header
+	request["header"] = header
 	return object{
 		"id": id, "name": cmp.Or(text(operation, "summary"), id), "request": request,
 		"event": []object{event("prerequest", fmt.Sprintf("pm.variables.set('operationId', %q);", id))},
-	}, nil
+	}, errors.Join(errCallers, errResponses, errBody)
 }
 
-func (m *maker) record(id string, operation, security *yaml.Node, own special) error {
-	who, err := decode(security)
-	if err != nil {
-		return err
-	}
-	answers, err := decode(find(operation, "responses"))
-	if err != nil {
-		return err
-	}
-	accepts := own.Accepts
-	if accepts == nil {
-		accepts = map[string]string{}
-	}
-	// The example of a contract may name nothing that exists, or, in the second run, something that exists.
+// accepted returns the error answers that are expected too. The example of a contract may name something that does not
+// exist, or that the run before this one has created.
+func accepted(operation *yaml.Node, own special) map[string]string {
+	accepts := map[string]string{}
 	for _, status := range []string{"404", "409"} {
-		if len(own.Values) == 0 && find(operation, "responses", status) != nil && accepts[status] == "" {
+		if len(own.Values) == 0 && find(operation, "responses", status) != nil {
 			accepts[status] = ""
 		}
 	}
-	m.operations[id] = object{"security": who, "responses": jsonSchema(answers, true), "accepts": accepts}
-	return nil
+	maps.Copy(accepts, own.Accepts)
+	return accepts
 }
 
 // auth is the authorization of a request; nil where it inherits the login of the collection.
@@ -95,8 +87,8 @@ func (m *maker) address(path string, parameters []*yaml.Node, values map[string]
 		p = deref(m.root, p)
 		name := text(p, "name")
 		value, own := values[name]
-		if !own {
-			value = scalar(m.example(p))
+		if example := m.example(p); !own && example != nil {
+			value = example.Value
 		}
 		disabled := !own && text(p, "required") != "true"
 		in[text(p, "in")] = append(in[text(p, "in")], object{"key": name, "value": value, "description": text(p, "description"), "disabled": disabled})
@@ -108,8 +100,8 @@ func (m *maker) address(path string, parameters []*yaml.Node, values map[string]
 	return object{"raw": raw, "host": []string{"{{baseUrl}}"}, "path": segments, "query": in["query"], "variable": in["path"]}, in["header"]
 }
 
-// body fills in the first example of the first media type. In a JSON body the values of requests.yaml are JSON.
-func (m *maker) body(requestBody *yaml.Node, values map[string]string) (mediaType string, body object, err error) {
+// body fills in the first example of the first media type.
+func (m *maker) body(requestBody *yaml.Node, values map[string]string) (string, object, error) {
 	for mediaType, content := range pairs(find(deref(m.root, requestBody), "content")) {
 		schema := find(deref(m.root, find(content, "schema")), "properties")
 		example := m.example(content)
@@ -121,34 +113,24 @@ func (m *maker) body(requestBody *yaml.Node, values map[string]string) (mediaTyp
 				}
 			}
 		}
-		if mediaType == "application/x-www-form-urlencoded" {
-			form := []object{}
-			for name, value := range pairs(example) {
-				form = append(form, object{"key": name, "value": cmp.Or(values[name], scalar(value)), "description": text(deref(m.root, find(schema, name)), "description")})
+		form := []object{}
+		for name, value := range pairs(example) {
+			if values[name] != "" {
+				*value = yaml.Node{Kind: yaml.ScalarNode, Value: values[name], Tag: "!!str"}
 			}
+			form = append(form, object{"key": name, "value": value.Value, "description": text(deref(m.root, find(schema, name)), "description")})
+		}
+		if mediaType == "application/x-www-form-urlencoded" {
 			return mediaType, object{"mode": "urlencoded", "urlencoded": form}, nil
 		}
-		raw, err := rawBody(example, values)
-		return mediaType, object{"mode": "raw", "raw": raw}, err
+		var compact, indented bytes.Buffer
+		err := writeJSON(&compact, example)
+		if err == nil {
+			err = json.Indent(&indented, compact.Bytes(), "", "  ")
+		}
+		return mediaType, object{"mode": "raw", "raw": indented.String()}, err
 	}
 	return "", nil, nil
-}
-
-func rawBody(example *yaml.Node, values map[string]string) (string, error) {
-	var compact bytes.Buffer
-	if example.Kind != yaml.MappingNode {
-		err := writeJSON(&compact, example)
-		return compact.String(), err
-	}
-	var members []string
-	for name, value := range pairs(example) {
-		compact.Reset()
-		if err := writeJSON(&compact, value); err != nil {
-			return "", err
-		}
-		members = append(members, fmt.Sprintf("  %q: %s", name, cmp.Or(values[name], strings.TrimSpace(compact.String()))))
-	}
-	return "{\n" + strings.Join(members, ",\n") + "\n}", nil
 }
 
 // example is the first that n has, or that its schema has.
@@ -160,11 +142,4 @@ func (m *maker) example(n *yaml.Node) *yaml.Node {
 		return find(deref(m.root, e), "value")
 	}
 	return find(deref(m.root, find(n, "schema")), "example")
-}
-
-func scalar(n *yaml.Node) string {
-	if n == nil {
-		return ""
-	}
-	return n.Value
 }

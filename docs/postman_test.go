@@ -168,7 +168,6 @@ func TestTheCollectionCarriesThePublicAddressAndNoSecret(t *testing.T) {
 // A request that changes something acts on a guest, unless it is listed here with the reason.
 func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
-		"updateMe": "", "endSession": "", // write back what is there, and end a session of their own
 		"updateUser": "", "deleteUser": "", // the loop below checks whose account
 		"introspectToken": "{{clientId}}", // changes nothing
 	}
@@ -221,7 +220,7 @@ func TestEverySpecialRequestIsUsed(t *testing.T) {
 		if !ok {
 			t.Errorf("requests.yaml names %s, which is no operation", id)
 		}
-		if !strings.HasSuffix(r.Request.Description, strings.TrimSpace(own.Note)) {
+		if !strings.Contains(r.Request.Description, strings.TrimSpace(own.Note)) {
 			t.Errorf("the note of %s is not in its description", id)
 		}
 		for name, value := range own.Values {

@@ -16,8 +16,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// resource is something to serve. Only the compressed form is kept: nearly every client takes it,
-// and for the others it is unpacked again.
+// resource is something to serve. It is kept only in compressed form: nearly every client accepts that, and for the others
+// it is decompressed again.
 type resource struct {
 	mediaType string
 	csp       string // Content-Security-Policy, for pages
@@ -49,11 +49,10 @@ func gzippedResource(mediaType string, gzipped []byte) *resource {
 	}
 }
 
-// serve answers with the resource that load makes, and calls load once, at the first request.
+// serve answers with the resource that load returns. It calls load once, at the first request.
 func serve(load func() (*resource, error)) echo.HandlerFunc { return respond(sync.OnceValues(load)) }
 
-// respond answers with the resource that load gives at each request. Whatever is in the query is
-// ignored.
+// respond answers with the resource that load returns at each request. It ignores the query.
 func respond(load func() (*resource, error)) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		res, err := load()
@@ -61,7 +60,7 @@ func respond(load func() (*resource, error)) echo.HandlerFunc {
 			return err
 		}
 		body, size := io.ReadSeeker(bytes.NewReader(res.gzipped)), len(res.gzipped)
-		etag := res.digest // one per encoding, since a strong tag names exact bytes
+		etag := res.digest // one for each encoding, since a strong tag identifies exact bytes
 		h := c.Response().Header()
 		if acceptsGzip(c.Request()) {
 			etag += "-gzip"
@@ -70,14 +69,14 @@ func respond(load func() (*resource, error)) echo.HandlerFunc {
 			size = plainSize(res.gzipped)
 			body = &unpacked{res.gzipped, size, nil}
 		}
-		for _, name := range []string{"Range", "If-Match"} { // of no use here, and their errors would be net/http's
+		for _, name := range []string{"Range", "If-Match"} { // ServeContent would answer their errors in its own format
 			c.Request().Header.Del(name)
 		}
 		h.Set(echo.HeaderContentType, res.mediaType)
 		h.Set(echo.HeaderContentLength, strconv.Itoa(size))
 		h.Set("ETag", `"`+etag+`"`)
 		h.Add(echo.HeaderVary, echo.HeaderAcceptEncoding)
-		// Asking again costs a 304; a page of one version with a script of another costs an evening.
+		// A revalidation costs a 304. Without it a page of one version could run with a script of another.
 		h.Set(echo.HeaderCacheControl, "no-cache")
 		if res.csp != "" {
 			h.Set(echo.HeaderContentSecurityPolicy, res.csp)
@@ -87,7 +86,7 @@ func respond(load func() (*resource, error)) echo.HandlerFunc {
 	}
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110 §12.5.3) as far as one coding needs it.
+// acceptsGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) allows gzip.
 func acceptsGzip(r *http.Request) bool {
 	accepted := false
 	for item := range strings.SplitSeq(strings.Join(r.Header.Values(echo.HeaderAcceptEncoding), ","), ",") {
@@ -99,15 +98,15 @@ func acceptsGzip(r *http.Request) bool {
 		_, q, weighted := strings.Cut(weight, "=")
 		v, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
 		accepted = !weighted || err == nil && v > 0
-		if coding == "gzip" { // the name itself overrules the star
+		if coding == "gzip" { // the name takes precedence over *
 			return accepted
 		}
 	}
 	return accepted
 }
 
-// unpacked reads what is compressed as it is sent: a whole copy for each client would let slow ones fill
-// the memory. It knows the two places that net/http seeks: the end, for the size, and the start.
+// unpacked decompresses a resource while it is sent: a whole copy for each client would let slow clients fill the memory.
+// It implements the two seeks of http.ServeContent: to the end, for the size, and to the start.
 type unpacked struct {
 	gzipped []byte
 	size    int
@@ -124,15 +123,7 @@ func (u *unpacked) Seek(_ int64, whence int) (int64, error) {
 	return 0, err
 }
 
-// plainSize is how many bytes there were before they were compressed (RFC 1952 §2.3.1, ISIZE).
+// plainSize returns the size before compression (RFC 1952 §2.3.1, ISIZE).
 func plainSize(gzipped []byte) int {
 	return int(binary.LittleEndian.Uint32(gzipped[len(gzipped)-4:]))
-}
-
-func gunzip(b []byte) ([]byte, error) {
-	r, err := gzip.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(r)
 }

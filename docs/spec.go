@@ -10,8 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// specYAML is the contract as it was written, comments and order included, with base in front of
-// the server's own addresses.
+// specYAML returns the contract as it is written, with its comments and order, and with base in front of the server's own
+// addresses.
 func specYAML(openAPI []byte, base string) func() (*resource, error) {
 	return func() (*resource, error) {
 		text, err := fillIn(openAPI, base)
@@ -22,7 +22,7 @@ func specYAML(openAPI []byte, base string) func() (*resource, error) {
 	}
 }
 
-// specJSON is the same contract in JSON, with its keys in the same order.
+// specJSON returns the same contract in JSON, with its keys in the same order.
 func specJSON(openAPI []byte, base string) func() (*resource, error) {
 	return func() (*resource, error) {
 		text, err := fillIn(openAPI, base)
@@ -44,9 +44,9 @@ func specJSON(openAPI []byte, base string) func() (*resource, error) {
 	}
 }
 
-// fillIn puts base in front of every address in openAPI that starts with a slash: the servers, the
-// endpoints of the security schemes, and the links in the introduction. It edits the text where the
-// parser found them, because writing the document anew would lose its layout.
+// fillIn puts base in front of every address in openAPI that starts with a slash: the servers, the endpoints of the
+// security schemes, and the links in the introduction. It edits the text at the positions that the parser reports, because
+// encoding the document again would lose its layout.
 func fillIn(openAPI []byte, base string) ([]byte, error) {
 	root, err := parse(openAPI)
 	if err != nil {
@@ -64,7 +64,7 @@ func fillIn(openAPI []byte, base string) ([]byte, error) {
 		rest := lines[n.Line-1][at+len(n.Value):]
 		lines[n.Line-1] = lines[n.Line-1][:at] + join(base, n.Value) + rest
 	}
-	// A Markdown link from the root means nothing once the file has left the server.
+	// A Markdown link that starts at the root does not work in a downloaded file.
 	if n := find(root, "info", "description"); n != nil {
 		last := min(n.Line+strings.Count(n.Value, "\n"), len(lines))
 		for i := n.Line - 1; i < last; i++ {
@@ -74,7 +74,7 @@ func fillIn(openAPI []byte, base string) ([]byte, error) {
 	return []byte(strings.Join(lines, "")), nil
 }
 
-// join is base and path without a slash at the end, but never nothing.
+// join returns base and path without a slash at the end, or "/".
 func join(base, path string) string {
 	if joined := strings.TrimSuffix(base+path, "/"); joined != "" {
 		return joined

@@ -36,9 +36,13 @@ function giveUp(message) {
   if (pm.info.eventName === 'prerequest') pm.execution.skipRequest();
 }
 
-// logIn opens a session with a password, or with the grant of another form.
-function logIn(username, password, then, scope = pm.variables.get('scope')) {
+function logIn(username, password, scope, then) {
   send('POST', '/token', { form: { grant_type: 'password', username, password, scope } }, then);
+}
+
+// logInAsGuest requests the scope that deletes the guest's account, which is not a default scope.
+function logInAsGuest(password, then) {
+  logIn(pm.variables.get('guestName'), password, 'me:read me:write me:delete', then);
 }
 
 // keep stores a session for the next requests. It does not store the password.
@@ -54,7 +58,3 @@ function keep(session) {
   pm.variables.set('openedInThisRun', 'yes');
 }
 
-// logInAsGuest requests the scope that deletes the guest's account, which is not a default scope.
-function logInAsGuest(password, then) {
-  logIn(pm.variables.get('guestName'), password, then, 'me:read me:write me:delete');
-}

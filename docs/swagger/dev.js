@@ -1,4 +1,4 @@
-// Only in `make dev`: shows openapi.yaml as soon as it is saved, without losing what is on the page.
+// Only in `make dev`: shows openapi.yaml as soon as it is saved, without a reload that would lose the login.
 (() => {
   'use strict';
 
@@ -7,7 +7,7 @@
 
   async function look() {
     const answer = await fetch(address, { cache: 'no-cache' }).catch(() => null);
-    if (!answer?.ok) return; // between two servers
+    if (!answer?.ok) return; // the server is restarting
     const text = await answer.text();
     shown ??= window.ui?.specSelectors.specStr() || text;
     if (text === shown) return;

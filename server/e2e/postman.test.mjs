@@ -288,7 +288,7 @@ test('what the token may not do is refused, and that is fine', async () => {
   const callers = (await operations()).filter(({ summary }) => !guests.some(({ name }) => name === summary));
   for (const granted of ['me:read', 'me:write']) {
     const refused = callers.filter(({ security }) => security?.length && security.every((way) => way.OAuth2Password?.some((one) => one !== granted)));
-    assert.ok(refused.length > 5, 'the contract refuses nearly nothing');
+    assert.ok(refused.length > 4, 'the contract refuses nearly nothing');
     const { code, output } = await newman(`${sesame.origin}/docs/postman.json`, ...as('johndoe', password), '--env-var', `scope=${granted}`);
     assert.equal(code, 0, output);
     const found = [...output.matchAll(/(\w+) http:\/\/[^/]+(\S+) \[403 /g)].map(([, method, path]) =>
@@ -303,7 +303,7 @@ test('where registration is closed there are no guests, and the rest is green', 
     const { code, output, run } = await newman(`${closed.origin}/docs/postman.json`, ...as('johndoe', password));
     assert.equal(code, 0, output);
     const served = requestsOf(await api('GET', '/docs/postman.json'));
-    const guests = served.filter(({ request }) => /\{\{guest(Token|Id)\}\}/.test(JSON.stringify(request))).map(({ name }) => name);
+    const guests = served.filter(({ request }) => /\{\{guest(Token|RefreshToken|Id)\}\}/.test(JSON.stringify(request))).map(({ name }) => name);
     assert.ok(guests.length > 5, 'the collection has no guests');
     const skipped = run.executions.filter(({ assertions }) => assertions?.some((one) => one.skipped)).map(({ item }) => item.name);
     assert.deepEqual([...new Set(skipped)].sort(), guests.sort());

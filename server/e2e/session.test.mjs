@@ -184,10 +184,10 @@ test('Logout without a server forgets the tokens and says so', async () => {
   await page.route('**/token/revoke', (route) => route.abort());
   const dialog = await openDialog(page);
   await dialog.getByRole('button', { name: 'Remove authorization' }).click();
-  const message = dialog.getByText('the server could not be told');
+  const message = dialog.getByText('the server could not be reached');
   await message.waitFor();
   await message.scrollIntoViewIfNeeded();
-  await screenshot(page, 'logout-not-told');
+  await screenshot(page, 'logout-unreachable');
   await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   assert.equal((await execute(page, 'getMe')).status, 401);
   assert.equal(lastToken('/users/me'), undefined);

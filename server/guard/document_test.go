@@ -3,6 +3,7 @@ package guard_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,7 +15,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/guard"
-	"sesame/server/internal/contract"
 )
 
 // A colon in a path of the document is text, and in one of Echo a parameter unless it is escaped: neither
@@ -108,11 +108,12 @@ func TestAFormReachesTheService(t *testing.T) {
 	want(t, post("/v1/notes"), 200, "", "")
 }
 
-type machine struct{}
+type machine struct{ name string }
 
 func (machine) HasScope(string) bool { return true }
 
-// Where the document wants a token and something else, the caller is the token's, whatever the names are.
+// Where the document requires a token and a key, CallerFrom returns the owner of the token, whatever the names of the
+// schemes are, and OwnerFrom that of the key.
 func TestATokenAndAKeyTogether(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -120,7 +121,7 @@ func TestATokenAndAKeyTogether(t *testing.T) {
 		h := served(t, i, func(o *guard.Options) {
 			replace("Login: ['notes:write']", "Login: ['notes:write'], "+name+": []")(o)
 			o.OpenAPI = append(o.OpenAPI, "    "+name+": { type: apiKey, in: header, name: X-Key }\n"...)
-			o.Schemes = map[string]contract.Scheme{name: func(_ context.Context, r *http.Request) (contract.Caller, error) {
+			o.Schemes = map[string]guard.Scheme{name: func(_ context.Context, r *http.Request) (guard.Owner, error) {
 				if r.Header.Get("X-Key") == "" {
 					return nil, nil
 				}
@@ -139,6 +140,44 @@ func TestATokenAndAKeyTogether(t *testing.T) {
 		h.ServeHTTP(w, r)
 		if w.Code != 200 || w.Body.String() != "ann first-party [notes:write] 1" {
 			t.Errorf("with %s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+// A scheme of the service's own refuses with ErrInvalidCredentials; any other error of it is a fault.
+func TestASchemeOfTheServiceRefuses(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	g := newGuard(t, i, func(o *guard.Options) {
+		replace("Login: ['notes:write']", "Key: []")(o)
+		o.OpenAPI = append(o.OpenAPI, "    Key: { type: apiKey, in: header, name: X-Key }\n"...)
+		o.Schemes = map[string]guard.Scheme{"Key": func(_ context.Context, r *http.Request) (guard.Owner, error) {
+			switch r.Header.Get("X-Key") {
+			case "":
+				return nil, nil
+			case "good":
+				return machine{"robot"}, nil
+			case "bad":
+				return nil, fmt.Errorf("%w: revoked", guard.ErrInvalidCredentials)
+			}
+			return nil, errors.New("the database is down")
+		}}
+	})
+	h := g.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if owner := guard.OwnerFrom[machine](r.Context()); owner.name != "robot" || guard.CallerFrom(r.Context()) != nil {
+			t.Errorf("the owner is %v", owner)
+		}
+	}))
+	for key, status := range map[string]int{"": 401, "good": 200, "bad": 401, "other": 500} {
+		r := httptest.NewRequest("POST", "/v1/notes", nil)
+		r.Header.Set("X-Key", key)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != status || strings.Contains(w.Body.String(), "revoked") || strings.Contains(w.Body.String(), "database") {
+			t.Errorf("the key %q: %d %s", key, w.Code, w.Body)
+		}
+		if challenge := w.Header().Get("WWW-Authenticate"); (challenge != "") != (status == 401) {
+			t.Errorf("the key %q: the challenge is %q", key, challenge)
 		}
 	}
 }

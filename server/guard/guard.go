@@ -1,18 +1,21 @@
-// Package guard lets other services trust Sesame's access tokens. It takes the service's own OpenAPI
-// document, and lets a request through when its token has the scopes that the operation names there.
-// The document is enforced by package contract, which is what Sesame itself runs.
+// Package guard protects another service with Sesame's access tokens. It takes the service's own OpenAPI document and
+// passes a request on if its token has the scopes that the document requires for the operation. Sesame enforces its own
+// document with the same code.
 //
 //	g, err := guard.New(ctx, guard.Options{
 //		OpenAPI: document, Issuer: "https://login.example", Audience: "https://api.example",
 //	})
 //	http.ListenAndServe(addr, g.Handler(mux)) // or, with Echo: e.Use(g.Echo())
 //
-// A handler asks guard.CallerFrom(r.Context()) who is calling. What it answers where the document wants a caller
-// carries Cache-Control: no-store, unless the handler sets another value.
+// In a handler, guard.CallerFrom(r.Context()) returns the caller. The answers of operations that require a caller carry
+// Cache-Control: no-store, unless the handler sets another value.
 //
-// The guard decodes the path of a request once and authorises the operation that the document has there.
-// The router behind it gets the path in one spelling, which every router reads alike; Echo, which has
-// chosen a route before, must have chosen that of the operation.
+// The guard verifies tokens locally, with the issuer's public keys, so a token works until it expires (10 minutes by
+// default) even after a logout.
+//
+// The guard decodes the path of a request once and authorizes the operation that the document has for it. The router
+// behind the guard gets the path in one spelling, which every router reads in the same way. Echo has already chosen a route
+// when its middleware runs, so the guard refuses the request unless that is the operation's route.
 package guard
 
 import (
@@ -35,50 +38,71 @@ import (
 	"sesame/server/internal/token/atjwt"
 )
 
-// Options say what to guard, and whose tokens to trust.
+// Options configure a Guard. OpenAPI, Issuer and Audience are required.
 type Options struct {
-	// OpenAPI is the service's document, in YAML or JSON, OpenAPI 3. All its security schemes of the
-	// types oauth2, openIdConnect and http bearer mean an access token of the issuer.
+	// OpenAPI is the service's document, OpenAPI 3.0 in YAML or JSON. All its security schemes of the types oauth2,
+	// openIdConnect and http bearer require an access token of the issuer.
 	OpenAPI []byte
-	// Issuer is Sesame's public URL, to the byte (SESAME_PUBLIC_URL).
+	// Issuer is Sesame's public URL (SESAME_PUBLIC_URL), compared byte for byte.
 	Issuer string
-	// Audience is what must stand in a token's aud (SESAME_AUDIENCE).
+	// Audience is the audience that tokens must have (SESAME_AUDIENCE).
 	Audience string
 
-	// BasePath is put before the paths of the document, and written as in an address. Without it, it is the
-	// path of the document's first server; "/" says that there is none.
+	// BasePath is the prefix of the paths of the document, percent-encoded as in a URL. The default is the path of the
+	// document's first server; "/" is no prefix.
 	BasePath string
-	// ValidateRequests refuses parameters and bodies that do not fit the document as well.
+	// ValidateRequests also refuses requests whose parameters or body do not fit the document.
 	ValidateRequests bool
-	// Schemes check what other security schemes the document has, such as API keys, by their names.
-	Schemes map[string]contract.Scheme
+	// Schemes check the other security schemes of the document, such as API keys, by name.
+	Schemes map[string]Scheme
 	// StartTimeout is how long New waits for an issuer that does not answer yet. The default is 30 s.
 	StartTimeout time.Duration
-	// Client fetches the issuer's keys. The default one follows no redirect.
+	// Client fetches the issuer's keys. The default client follows no redirects.
 	Client *http.Client
-	// Log hears of keys that could not be fetched, and at debug level why a token was refused.
+	// Log receives failures to fetch keys and, at debug level, why a request was refused. The default is slog.Default().
 	Log *slog.Logger
-	// Now tells the time; for tests.
+	// Now replaces time.Now, for tests.
 	Now func() time.Time
 }
 
-// Guard guards one service. It is safe for concurrent use.
-type Guard struct {
-	Options
-	router *contract.Router
-	keys   *keys
-	parser *jwt.Parser
+// Scheme checks the credentials of a security scheme that does not use access tokens, and returns their owner. It
+// returns nil and no error if the request has no credentials of its kind, and ErrInvalidCredentials, or an error that
+// wraps it, if they are not valid. The guard answers any other error with 500.
+type Scheme func(ctx context.Context, r *http.Request) (Owner, error)
+
+// Owner is the owner of the credentials that a Scheme checks.
+type Owner interface {
+	// HasScope reports whether the owner has a scope that the document requires.
+	HasScope(scope string) bool
 }
 
-// New reads the document and fetches the issuer's keys. It fails when the document leaves open who may
-// call an operation, names a scope that it does not declare, or uses a scheme that nobody checks; when
-// routers might choose differently between its paths; and when the issuer gives no keys in time. The keys
-// are refreshed until ctx ends or Close is called.
+// OwnerFrom returns the owner that a Scheme has returned for a guarded request, or the zero value of T.
+func OwnerFrom[T Owner](ctx context.Context) T { return contract.CallerFrom[T](ctx) }
+
+func (s Scheme) check(ctx context.Context, r *http.Request) (contract.Caller, error) {
+	return s(ctx, r)
+}
+
+// ErrInvalidCredentials is answered with 401.
+var ErrInvalidCredentials = errors.New("the credentials are not valid")
+
+// Guard protects one service. It is safe for concurrent use.
+type Guard struct {
+	options Options
+	router  *contract.Router
+	keys    *keys
+	parser  *jwt.Parser
+}
+
+// New compiles the document and fetches the issuer's keys, which it refreshes until ctx ends or Close is called. It fails
+// if an operation of the document has no security requirement, requires a scope that is not declared, or uses a security
+// scheme that neither the guard nor Schemes check; if routers might choose between its paths in different ways; and if the
+// issuer does not serve its keys within StartTimeout.
 func New(ctx context.Context, o Options) (*Guard, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
-	g := &Guard{Options: o}
+	g := &Guard{options: o}
 	g.parser = atjwt.NewParser(o.Issuer, o.Audience, o.Now)
 	doc, err := openapi3.NewLoader().LoadFromData(o.OpenAPI)
 	if err != nil {
@@ -96,9 +120,9 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	if g.router, err = contract.NewRouter(base, compiled.Operations()); err != nil {
-		return nil, fmt.Errorf("guard: the OpenAPI document leaves open which operation a request is for:\n%w", err)
+		return nil, fmt.Errorf("guard: the paths of the OpenAPI document are ambiguous:\n%w", err)
 	}
-	if g.keys, err = fetchKeys(ctx, g.Options); err != nil {
+	if g.keys, err = fetchKeys(ctx, o); err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	return g, nil
@@ -108,9 +132,9 @@ func (o *Options) check() error {
 	issuer, err := url.Parse(o.Issuer)
 	switch {
 	case err != nil || issuer.Scheme != "http" && issuer.Scheme != "https" || issuer.Host == "":
-		return errors.New("the Issuer must be an address such as https://login.example")
+		return errors.New("the Issuer must be a URL such as https://login.example")
 	case o.Audience == "":
-		return errors.New("the Audience is missing: without it, tokens meant for other services would be taken")
+		return errors.New("the Audience is missing: without it, the guard would accept tokens for other services")
 	case len(o.OpenAPI) == 0:
 		return errors.New("the OpenAPI document is missing")
 	}
@@ -126,7 +150,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// schemes binds every scheme of the document that means an access token.
+// schemes returns the check of each security scheme of the document.
 func (g *Guard) schemes(doc *openapi3.T) map[string]contract.Scheme {
 	schemes := map[string]contract.Scheme{}
 	if doc.Components != nil {
@@ -137,23 +161,23 @@ func (g *Guard) schemes(doc *openapi3.T) map[string]contract.Scheme {
 			}
 		}
 	}
-	for name, scheme := range g.Schemes {
-		schemes[name] = scheme
+	for name, scheme := range g.options.Schemes {
+		schemes[name] = scheme.check
 	}
 	return schemes
 }
 
-// Close stops the refreshing of keys.
+// Close stops refreshing the issuer's keys. The guard keeps working with those that it has.
 func (g *Guard) Close() { g.keys.stop() }
 
-// basePath gives what is put before the paths, without a slash at the end. It fails for a path or an operation with
-// servers of its own that are elsewhere: what the service has under the base path is another operation.
+// basePath returns the prefix of the paths, without a slash at the end. It fails if a path or an operation has servers of
+// its own with another path, because the guard would then protect the wrong route.
 func (o *Options) basePath(doc *openapi3.T) (string, error) {
 	base := o.BasePath
 	if base == "" {
 		var err error
 		if base, err = pathOf(doc.Servers); err != nil {
-			return "", fmt.Errorf("the address of the document's first server: %w", err)
+			return "", fmt.Errorf("the URL of the document's first server: %w", err)
 		}
 	}
 	if !strings.HasPrefix(base, "/") || strings.ContainsAny(base, "?#{}") {
@@ -169,24 +193,30 @@ func (o *Options) basePath(doc *openapi3.T) (string, error) {
 		}
 		for _, server := range slices.Concat(own...) {
 			if elsewhere, err := pathOf(openapi3.Servers{server}); err != nil || strings.TrimSuffix(elsewhere, "/") != base {
-				return "", fmt.Errorf("%s has a server of its own, %s, whose path is not the base path %q: give it a document of its own", path, server.URL, base)
+				return "", fmt.Errorf("%s has a server of its own, %s, whose path is not the base path %q; move it to a document of its own", path, server.URL, base)
 			}
 		}
 	}
 	return base, nil
 }
 
-// pathOf gives the path of the first server as it is written in an address.
+// pathOf returns the path of the first server, percent-encoded.
 func pathOf(servers openapi3.Servers) (string, error) {
 	decoded, err := servers.BasePath()
 	return (&url.URL{Path: decoded}).EscapedPath(), err
 }
 
-// Handler passes the requests that the document allows to next. Routes missing from the document get 404
-// or 405, so that no route is open because it was forgotten; so do paths that two routers might read
-// differently, with an escaped slash or with dots for a segment. A router behind next must prefer text to
-// parameters, as http.ServeMux, Echo and chi do, and nothing may change the method or the path on the way
-// to it. If next is an http.ServeMux, the guard checks that the pattern it chooses is the operation's.
+// PlainPaths is a middleware for Echo's Pre. With it Echo also finds the routes of paths with an unusual spelling, such as
+// /%64rafts for /drafts, which get 404 otherwise.
+func PlainPaths(next echo.HandlerFunc) echo.HandlerFunc { return contract.PlainPaths(next) }
+
+// Handler passes the requests that the document allows to next. Routes missing from the document get 404 or 405, even if
+// next defines them, so that a forgotten route is not open. Paths that two routers might read in different ways, with an
+// escaped slash or with dots for a segment, get 404.
+//
+// A router behind next must prefer literal segments to parameters, as http.ServeMux, Echo and chi do, and nothing between
+// may change the method or the path. If next is an http.ServeMux, the guard checks that the pattern that it chooses is the
+// operation's.
 func (g *Guard) Handler(next http.Handler) http.Handler {
 	mux, _ := next.(*http.ServeMux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -207,8 +237,8 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 	})
 }
 
-// Echo is Handler for Echo's Use, on the whole server or on a group. The route that Echo has chosen must be
-// that of the operation, so in Pre, where Echo has chosen none, everything is 404.
+// Echo is Handler for Echo's Use, on the whole server or on a group. It answers 404 unless the route that Echo has chosen is
+// the operation's, so it does not work in Pre, before Echo has chosen one.
 func (g *Guard) Echo() echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
@@ -220,22 +250,22 @@ func (g *Guard) Echo() echo.MiddlewareFunc {
 			}
 			admitted := g.admit(c.Response(), contract.Plain(r), found)
 			if admitted == nil {
-				return nil // is answered
+				return nil // admit has answered
 			}
 			c.SetRequest(admitted)
-			c.SetParamValues(found.Values...) // decoded, as the plain path is
+			c.SetParamValues(found.Values...) // decoded, like the plain path
 			return next(c)
 		}
 	}
 }
 
-// misrouted logs why an operation of the document gets 404. The path that was sent may hold secrets.
+// misrouted logs why an operation of the document gets 404. It does not log the requested path, which may contain secrets.
 func (g *Guard) misrouted(r *http.Request, found contract.Match, route string) {
-	g.Log.DebugContext(r.Context(), "refused: the router has chosen another route than the operation's",
+	g.options.Log.DebugContext(r.Context(), "refused: the router chose another route than the operation's",
 		"operation", found.Operation.ID, "path", found.Operation.Path, "route", route)
 }
 
-// admit gives the request with its caller, or answers it and gives nil.
+// admit returns the request with its caller in the context, or answers it and returns nil.
 func (g *Guard) admit(w http.ResponseWriter, r *http.Request, found contract.Match) *http.Request {
 	var err error
 	op := found.Operation
@@ -247,13 +277,13 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, found contract.Mat
 		err = problem.New(problem.NotFound, "There is nothing at this address.")
 	default:
 		var admitted *http.Request
-		if g.ValidateRequests {
+		if g.options.ValidateRequests {
 			admitted, err = op.Admit(r, found.Params())
 		} else {
 			admitted, err = op.Authorize(r)
 		}
 		if err == nil {
-			if !op.Public() { // a default, which the handler replaces by setting its own
+			if !op.Public() { // a default that the handler can replace
 				w.Header().Set("Cache-Control", "no-store")
 			}
 			return admitted

@@ -242,7 +242,7 @@ func TestTheStartWaitsForTheIssuer(t *testing.T) {
 	_, err := guard.New(t.Context(), guard.Options{
 		OpenAPI: []byte(notes), Issuer: i.URL, Audience: audience, StartTimeout: time.Millisecond, Log: slog.New(slog.DiscardHandler),
 	})
-	if err == nil || !strings.Contains(err.Error(), "gives no keys") || !strings.Contains(err.Error(), "503") {
+	if err == nil || !strings.Contains(err.Error(), "no keys from the issuer") || !strings.Contains(err.Error(), "503") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -17,17 +17,16 @@ import (
 )
 
 const (
-	// refreshInterval is how long Sesame lets its keys be kept, and how soon one that it has retired
-	// is forgotten here.
+	// refreshInterval is how long Sesame allows clients to cache its keys. It bounds how long a retired key is accepted.
 	refreshInterval = 5 * time.Minute
-	// unknownInterval is how often a key that is not known may cause a refresh: anybody can name one.
+	// unknownInterval limits the refreshes that unknown keys cause, since any request can name one.
 	unknownInterval = 10 * time.Second
-	// fetchTimeout bounds one request to the issuer, and maxDocument its answer, in bytes.
+	// fetchTimeout limits one request to the issuer, and maxDocument its answer, in bytes.
 	fetchTimeout = 5 * time.Second
 	maxDocument  = 1 << 20
 )
 
-// keys are the issuer's public keys. While the issuer is down, those that were fetched last stay.
+// keys are the issuer's public keys. While the issuer is down, the last ones remain valid.
 type keys struct {
 	stored  jwkset.Storage
 	refresh func(context.Context)
@@ -48,7 +47,7 @@ func fetchKeys(ctx context.Context, o Options) (*keys, error) {
 		o.Log.Warn("the issuer's keys could not be fetched", "issuer", o.Issuer, "error", err)
 		select {
 		case <-starting.Done():
-			return nil, fmt.Errorf("the issuer %s gives no keys: %w", o.Issuer, err)
+			return nil, fmt.Errorf("no keys from the issuer %s: %w", o.Issuer, err)
 		case <-time.After(wait):
 		}
 	}
@@ -65,15 +64,14 @@ func newKeys(ctx context.Context, o Options) (*keys, error) {
 		Ctx: ctx, Client: client, HTTPTimeout: fetchTimeout, RefreshInterval: refreshInterval,
 		Storage: notEmptied{jwkset.NewMemoryStorage()},
 		RefreshErrorHandler: func(ctx context.Context, err error) {
-			o.Log.WarnContext(ctx, "the issuer's keys could not be refreshed; the old ones stay", "issuer", o.Issuer, "error", err)
+			o.Log.WarnContext(ctx, "the issuer's keys could not be refreshed; the previous ones remain valid", "issuer", o.Issuer, "error", err)
 		},
 	})
 	if err != nil {
 		stop()
 		return nil, err
 	}
-	// The library refreshes when its client is asked for a key that is not there; how often, and for
-	// how many at a time, is decided here.
+	// The library refreshes whenever its client is asked for an unknown key. find limits how often that happens.
 	refresher, err := jwkset.NewHTTPClient(jwkset.HTTPClientOptions{
 		HTTPURLs: map[string]jwkset.Storage{address: stored}, RefreshUnknownKID: rate.NewLimiter(rate.Inf, 1),
 	})
@@ -83,12 +81,12 @@ func newKeys(ctx context.Context, o Options) (*keys, error) {
 	}
 	return &keys{
 		stored: stored, stop: stop, allowed: rate.NewLimiter(rate.Every(unknownInterval), 1),
-		refresh: func(ctx context.Context) { _, _ = refresher.KeyRead(ctx, "") }, // no key has that name
+		refresh: func(ctx context.Context) { _, _ = refresher.KeyRead(ctx, "") }, // an unknown key causes a refresh
 	}, nil
 }
 
-// find gives a key by its kid. For one that is not known the keys are refreshed once, for all who ask at
-// the same time: right after a rotation those are many, with genuine tokens.
+// find returns a key by its kid. An unknown kid causes one refresh for all requests at that time: after a rotation many
+// valid tokens have one.
 func (k *keys) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 	jwk, err := k.stored.KeyRead(ctx, kid)
 	if err == nil {
@@ -96,7 +94,7 @@ func (k *keys) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 	}
 	_, _, _ = k.flight.Do("", func() (any, error) {
 		if k.allowed.Allow() {
-			// Whoever asked first may go away; the others wait for it still.
+			// The first request may be canceled while others wait for the refresh.
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 			defer cancel()
 			k.refresh(ctx)
@@ -106,19 +104,19 @@ func (k *keys) find(ctx context.Context, kid string) (jwkset.JWK, error) {
 	return k.stored.KeyRead(ctx, kid)
 }
 
-// notEmptied keeps the keys when the issuer's address answers 200 with none, as a proxy might.
+// notEmptied keeps the keys if the issuer's address answers 200 without any, as a proxy might.
 type notEmptied struct{ jwkset.Storage }
 
 // KeyReplaceAll implements jwkset.Storage.
 func (s notEmptied) KeyReplaceAll(ctx context.Context, set []jwkset.JWK) error {
 	if len(set) == 0 {
-		return errors.New("the answer holds no keys")
+		return errors.New("the answer contains no keys")
 	}
 	return s.Storage.KeyReplaceAll(ctx, set)
 }
 
-// discover reads the issuer's metadata and gives the address of its keys (RFC 8414 §3). Behind a proxy
-// that takes a path away, Sesame answers below that path.
+// discover returns the URL of the issuer's keys from its metadata (RFC 8414 §3). Behind a proxy that removes a prefix,
+// Sesame serves them below that prefix.
 func discover(ctx context.Context, client *http.Client, issuer string) (string, error) {
 	const wellKnown = "/.well-known/oauth-authorization-server"
 	u, err := url.Parse(issuer)
@@ -158,14 +156,14 @@ func metadata(ctx context.Context, client *http.Client, address, issuer string) 
 	}
 	switch keys, err := url.Parse(m.Keys); {
 	case m.Issuer != issuer: // RFC 8414 §3.3
-		return "", fmt.Errorf("%s says that it is %q, not %q", address, m.Issuer, issuer)
+		return "", fmt.Errorf("%s says that it is the issuer %q, not %q", address, m.Issuer, issuer)
 	case err != nil || keys.Scheme != "https" && (keys.Scheme != "http" || strings.HasPrefix(issuer, "https:")):
-		return "", fmt.Errorf("%s: the jwks_uri %q is not an address to trust", address, m.Keys)
+		return "", fmt.Errorf("%s: the jwks_uri %q must be https, or http if the issuer is", address, m.Keys)
 	}
 	return m.Keys, nil
 }
 
-// bounded is a client whose answers end, and which goes nowhere else than it was told to.
+// bounded returns a client that limits the size of answers and follows no redirects.
 func bounded(from *http.Client) *http.Client {
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	if from != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/guard"
-	"sesame/server/internal/contract"
 )
 
 // onPaths makes the document one of these operations, each "METHOD /path" with the scope that it needs, or
@@ -53,7 +52,7 @@ func TestAnotherSpellingIsTheSameOperation(t *testing.T) {
 	mux.HandleFunc("GET /v1/b/{slug}", says("b "))
 	e, plain := echo.New(), echo.New()
 	e.Use(g.Echo())
-	plain.Pre(contract.PlainPaths)
+	plain.Pre(guard.PlainPaths)
 	plain.Use(g.Echo())
 	for path, text := range map[string]string{
 		"/v1/pages/:slug": "page ", "/v1/pages/drafts": "drafts", "/v1/größe/:slug": "größe ", "/v1/Products('1')": "product", `/v1/x\:cancel`: "cancel", "/v1/b/:slug": "b ",

@@ -15,21 +15,22 @@ import (
 	"sesame/server/internal/token/atjwt"
 )
 
-// Caller is who an access token speaks for (RFC 9068 §2.2).
+// Caller is the user or the client to whom an access token belongs (RFC 9068 §2.2).
 type Caller struct {
-	Subject  string         // sub: a user's id, or that of a client which acts for itself
+	Subject  string         // sub: the id of a user, or of a client that acts for itself
 	ClientID string         // client_id
 	Scopes   []string       // scope
-	Claims   map[string]any // all of them
+	Claims   map[string]any // all claims of the token
 }
 
-// HasScope implements contract.Caller.
+// HasScope reports whether the caller has a scope.
 func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
 
-// CallerFrom gives the caller of a guarded request, or nil for a stranger, whom the document lets in.
+// CallerFrom returns the caller whose access token a guarded request has. It is nil if the document allows the request
+// without a token.
 func CallerFrom(ctx context.Context) *Caller { return contract.CallerFrom[*Caller](ctx) }
 
-// claims keeps those that have no field as well.
+// claims also keeps the claims that have no field.
 type claims struct {
 	atjwt.Claims
 	all map[string]any
@@ -43,7 +44,7 @@ func (c *claims) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, &c.all)
 }
 
-// bearer is the check of every security scheme that means an access token.
+// bearer is the check of every security scheme that requires an access token.
 func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, error) {
 	text, err := contract.BearerToken(r)
 	if err != nil || text.Empty() {
@@ -56,7 +57,7 @@ func (g *Guard) bearer(ctx context.Context, r *http.Request) (contract.Caller, e
 	return caller, nil
 }
 
-// verify reads an access token (RFC 9068 §4).
+// verify verifies an access token (RFC 9068 §4).
 func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	if err := atjwt.CheckText(text); err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	return &Caller{Subject: c.Subject, ClientID: c.ClientID, Scopes: strings.Fields(c.Scope), Claims: c.all}, nil
 }
 
-// key finds the issuer's key that the header names.
+// key returns the issuer's key that the header of a token names.
 func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 	if err := atjwt.CheckHeader(t); err != nil {
 		return nil, err
@@ -83,7 +84,7 @@ func (g *Guard) key(ctx context.Context, t *jwt.Token) (any, error) {
 		return nil, atjwt.ErrUnknownKey
 	}
 	if m := jwk.Marshal(); m.ALG != "" && m.ALG.String() != t.Method.Alg() || m.USE != "" && m.USE.String() != "sig" {
-		return nil, errors.New("the key is for something else")
+		return nil, errors.New("the key is for another algorithm or use")
 	}
 	return jwk.Key(), nil
 }

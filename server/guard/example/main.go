@@ -1,4 +1,4 @@
-// Program example is a service that trusts Sesame's tokens: notes, which last as long as it runs.
+// Program example is a service that Sesame's tokens protect. It keeps notes in memory.
 //
 //	go run ./server/guard/example [ISSUER]
 package main
@@ -35,7 +35,7 @@ func main() {
 func serve(ctx context.Context, issuer string) error {
 	g, err := guard.New(ctx, guard.Options{
 		OpenAPI: openAPI, Issuer: issuer,
-		Audience:         issuer, // what SESAME_AUDIENCE says, which is the public URL unless it is set
+		Audience:         issuer, // SESAME_AUDIENCE, whose default is the public URL
 		ValidateRequests: true,
 	})
 	if err != nil {
@@ -55,7 +55,7 @@ func serve(ctx context.Context, issuer string) error {
 	return server.Serve(listener)
 }
 
-// notebook keeps the notes of each user. Its handlers look at no token: who gets here may do it.
+// notebook has the notes of each user. Its handlers check no token, because the guard has done that.
 type notebook struct {
 	mu sync.Mutex
 	of map[string][]string
@@ -71,12 +71,12 @@ func (n *notebook) list(w http.ResponseWriter, r *http.Request) {
 func (n *notebook) add(w http.ResponseWriter, r *http.Request) {
 	var note struct{ Text string }
 	if err := json.NewDecoder(r.Body).Decode(&note); err != nil {
-		http.Error(w, "unreadable", http.StatusBadRequest)
+		http.Error(w, "the body is not a note", http.StatusBadRequest)
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	who := guard.CallerFrom(r.Context()).Subject
-	n.of[who] = append(n.of[who], note.Text)
+	user := guard.CallerFrom(r.Context()).Subject
+	n.of[user] = append(n.of[user], note.Text)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -31,19 +30,4 @@ func BearerToken(r *http.Request) (token secret.Text, err error) {
 		return token, problem.Wrap(problem.InvalidToken, "The Authorization header holds no token.", errors.New("empty"))
 	}
 	return secret.New(text), nil
-}
-
-// Challenge is the WWW-Authenticate of a refused access token, or "" for any other error (RFC 6750 §3).
-func Challenge(realm string, p *problem.Error) string {
-	bearer := fmt.Sprintf(`Bearer realm="%s"`, realm)
-	reason := fmt.Sprintf(`, error="%s", error_description="%s"`, p.Code, p.Detail)
-	switch p.Code {
-	case problem.Unauthenticated:
-		return bearer // no error: nothing was presented
-	case problem.InvalidToken:
-		return bearer + reason
-	case problem.InsufficientScope:
-		return bearer + reason + fmt.Sprintf(`, scope="%s"`, p.Scope)
-	}
-	return ""
 }

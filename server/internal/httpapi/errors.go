@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -24,41 +23,21 @@ const (
 	retryAfter = "1"
 )
 
-// answers is the error table: for every code its status, and what RFC 6749 §5.2 calls it where the
-// operation speaks OAuth. A code without an OAuth name is told apart by oauthName.
-var answers = map[problem.Code]struct {
-	status int
-	oauth  api.OAuthErrorCode
-}{
-	problem.BadRequest:           {http.StatusBadRequest, api.OAuthErrorCodeInvalidRequest},
-	problem.Unauthenticated:      {http.StatusUnauthorized, ""},
-	problem.InvalidToken:         {http.StatusUnauthorized, ""},
-	problem.StaleLogin:           {http.StatusUnauthorized, ""},
-	problem.InsufficientScope:    {http.StatusForbidden, ""},
-	problem.RegistrationClosed:   {http.StatusForbidden, ""},
-	problem.NotFound:             {http.StatusNotFound, ""},
-	problem.MethodNotAllowed:     {http.StatusMethodNotAllowed, ""},
-	problem.UsernameTaken:        {http.StatusConflict, ""},
-	problem.LastAdministrator:    {http.StatusConflict, ""},
-	problem.EmailTaken:           {http.StatusConflict, ""},
-	problem.NothingToConfirm:     {http.StatusConflict, ""},
-	problem.PayloadTooLarge:      {http.StatusRequestEntityTooLarge, api.OAuthErrorCodeInvalidRequest},
-	problem.UnsupportedMediaType: {http.StatusUnsupportedMediaType, api.OAuthErrorCodeInvalidRequest},
-	problem.ValidationFailed:     {http.StatusUnprocessableEntity, ""},
-	problem.WrongPassword:        {http.StatusUnprocessableEntity, ""},
-	problem.InvalidCode:          {http.StatusUnprocessableEntity, ""},
-	problem.PasswordRequired:     {http.StatusUnprocessableEntity, ""},
-	problem.AccountRequired:      {http.StatusUnprocessableEntity, ""},
-	problem.TooManyRequests:      {http.StatusTooManyRequests, api.OAuthErrorCodeTemporarilyUnavailable},
-	problem.Internal:             {http.StatusInternalServerError, api.OAuthErrorCodeServerError},
-	problem.Unavailable:          {http.StatusServiceUnavailable, api.OAuthErrorCodeTemporarilyUnavailable},
+// oauthNames has the codes for which RFC 6749 §5.2 has a name of its own. oauthName finds the name of the others.
+var oauthNames = map[problem.Code]api.OAuthErrorCode{
+	problem.BadRequest:           api.OAuthErrorCodeInvalidRequest,
+	problem.PayloadTooLarge:      api.OAuthErrorCodeInvalidRequest,
+	problem.UnsupportedMediaType: api.OAuthErrorCodeInvalidRequest,
+	problem.TooManyRequests:      api.OAuthErrorCodeTemporarilyUnavailable,
+	problem.Internal:             api.OAuthErrorCodeServerError,
+	problem.Unavailable:          api.OAuthErrorCodeTemporarilyUnavailable,
 
-	problem.InvalidRequest:       {http.StatusBadRequest, api.OAuthErrorCodeInvalidRequest},
-	problem.InvalidClient:        {http.StatusUnauthorized, api.OAuthErrorCodeInvalidClient},
-	problem.InvalidGrant:         {http.StatusBadRequest, api.OAuthErrorCodeInvalidGrant},
-	problem.UnauthorizedClient:   {http.StatusBadRequest, api.OAuthErrorCodeUnauthorizedClient},
-	problem.UnsupportedGrantType: {http.StatusBadRequest, api.OAuthErrorCodeUnsupportedGrantType},
-	problem.InvalidScope:         {http.StatusBadRequest, api.OAuthErrorCodeInvalidScope},
+	problem.InvalidRequest:       api.OAuthErrorCodeInvalidRequest,
+	problem.InvalidClient:        api.OAuthErrorCodeInvalidClient,
+	problem.InvalidGrant:         api.OAuthErrorCodeInvalidGrant,
+	problem.UnauthorizedClient:   api.OAuthErrorCodeUnauthorizedClient,
+	problem.UnsupportedGrantType: api.OAuthErrorCodeUnsupportedGrantType,
+	problem.InvalidScope:         api.OAuthErrorCodeInvalidScope,
 }
 
 // AnswerError is the one place that answers an error, whoever made it.
@@ -70,10 +49,10 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 	if op != nil && op.OAuthErrors && p.Code == problem.Unauthenticated { // RFC 7662 §2.1: it is a client that was wanted
 		p = problem.New(problem.InvalidClient, "This needs a client's id and secret, in the Authorization header.")
 	}
-	status := answers[p.Code].status
+	status := p.Code.Status()
 	header := c.Response().Header()
 	header.Set(echo.HeaderCacheControl, noStore) // whatever the handler meant for its success
-	if challenge := challengeFor(p); challenge != "" {
+	if challenge := p.Challenge(); challenge != "" {
 		header.Set(echo.HeaderWWWAuthenticate, challenge)
 	}
 	if allow := header.Get(echo.HeaderAllow); allow != "" {
@@ -90,7 +69,7 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 	} else {
 		header.Set(echo.HeaderContentType, "application/problem+json")
 		err = c.JSON(status, api.Problem{
-			Type: "urn:sesame:problem:" + string(p.Code), Title: http.StatusText(status),
+			Type: p.Code.Type(), Title: p.Code.Title(),
 			Status: int32(status), //nolint:gosec // one of the table's
 			Detail: p.Detail, Code: api.ErrorCode(p.Code), RequestID: header.Get(echo.HeaderXRequestID), Errors: fieldErrors(p),
 		})
@@ -135,29 +114,14 @@ func fieldErrors(p *problem.Error) []api.FieldError {
 	return fields
 }
 
-// challengeFor is the WWW-Authenticate of an error (RFC 6750 §3, RFC 9470 §3), or "".
-func challengeFor(p *problem.Error) string {
-	const bearer = `Bearer realm="sesame"`
-	reason := fmt.Sprintf(`, error="%s", error_description="%s"`, p.Code, p.Detail)
-	switch p.Code {
-	case problem.StaleLogin:
-		return bearer + reason + `, max_age="600"`
-	case problem.RegistrationClosed:
-		return bearer + fmt.Sprintf(`, error="%s", scope="%s"`, problem.InsufficientScope, p.Scope)
-	case problem.InvalidClient:
-		return `Basic realm="sesame", charset="UTF-8"`
-	}
-	return contract.Challenge("sesame", p)
-}
-
 // answerOAuth answers as RFC 6749 §5.2 says.
 func answerOAuth(c echo.Context, p *problem.Error) error {
-	answer := answers[p.Code]
-	if answer.oauth == "" {
-		answer.status, answer.oauth = http.StatusBadRequest, oauthName(p)
+	status, name := p.Code.Status(), oauthNames[p.Code]
+	if name == "" {
+		status, name = http.StatusBadRequest, oauthName(p)
 	}
 	c.Response().Header().Set("Pragma", noCache)
-	return c.JSON(answer.status, api.OAuthError{Error: answer.oauth, ErrorDescription: describe(p)})
+	return c.JSON(status, api.OAuthError{Error: name, ErrorDescription: describe(p)})
 }
 
 // describe is an error_description, which holds ASCII without quotation marks and backslashes (RFC 6749

@@ -195,7 +195,7 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 	if !ok {
 		return err
 	}
-	status := answers[refused.Code].status
+	status := refused.Code.Status()
 	shown.Fault = refused.Detail
 	switch refused.Code {
 	case problem.InvalidCode, problem.EmailTaken:

@@ -1,11 +1,9 @@
-// Package problem is the one error type that the domain and the contract return for a client to see.
-//
-// An Error separates two audiences: Code, Detail and Fields are for the client, Cause is for the log. The public half
-// never repeats a value that the client sent.
+// Package problem has the one error type that the domain and the contract return to clients, and the table of the HTTP
+// status and the challenge of each error (answer.go).
 //
 //	return problem.New(problem.UsernameTaken, "This username is taken.").At("/username", "is taken")
 //
-// Package httpapi maps each code to its status and its challenge.
+// Code, Detail and Fields are for the client and never contain what it sent; Cause is for the log alone.
 package problem
 
 import (

@@ -1,0 +1,62 @@
+package docs
+
+import (
+	"bytes"
+	"embed"
+	"html/template"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+// The two pages, and the scripts and styles of the first. ReDoc itself is already compressed; redoc/README.md says where
+// it comes from and what was changed.
+var (
+	//go:embed swagger redoc/redoc.html
+	files embed.FS
+	//go:embed redoc/redoc.standalone.js.gz
+	redocJS []byte
+
+	pages = template.Must(template.ParseFS(files, "swagger/swagger.html", "redoc/redoc.html"))
+)
+
+// policy is the Content-Security-Policy of the pages: everything comes from the server, and nothing else is allowed. Both
+// put style attributes on elements, which cannot be hashed, so inline styles are allowed; inline scripts are not. The
+// search of ReDoc runs in a worker that it creates from a blob.
+var policy = map[string]string{"swagger.html": csp("'none'"), "redoc.html": csp("blob:")}
+
+func csp(worker string) string {
+	return "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+		"connect-src 'self'; worker-src " + worker + "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+// page returns one of the two pages. follow adds the script that shows changes of the contract.
+func page(name string, openAPI []byte, follow bool) func() (*resource, error) {
+	return func() (*resource, error) {
+		root, _ := parse(openAPI) // without it, as in a file that is being written, the page has no title
+		var html bytes.Buffer
+		if err := pages.ExecuteTemplate(&html, name, struct {
+			Title  string
+			Follow bool
+		}{strings.TrimSuffix(text(root, "info", "title"), " API"), follow}); err != nil {
+			return nil, err
+		}
+		res, err := newResource(echo.MIMETextHTMLCharsetUTF8, html.Bytes())
+		if err != nil {
+			return nil, err
+		}
+		res.csp = policy[name]
+		return res, nil
+	}
+}
+
+// part returns a file of swagger/.
+func part(name, mediaType string) func() (*resource, error) {
+	return func() (*resource, error) {
+		content, err := files.ReadFile("swagger/" + name)
+		if err != nil {
+			return nil, err
+		}
+		return newResource(mediaType, content)
+	}
+}
