@@ -131,7 +131,7 @@ func TestClosingWaitsForTheWriter(t *testing.T) {
 	go func() { written <- db.ReserveUsername(t.Context(), "ann", time.Now().Add(time.Hour)) }()
 	until(t, "the writer writes", func() bool {
 		for _, stack := range goroutines() {
-			if strings.Contains(stack, "store.(*grouped).commit(") {
+			if strings.Contains(stack, "store.(*batchWriter).commit(") {
 				return true
 			}
 		}

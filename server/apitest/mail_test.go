@@ -171,7 +171,7 @@ func TestWaitingMailsAreSealed(t *testing.T) {
 		s.untilLogged(t, again, 2)
 		// One row's payload does not open in another.
 		s.sql(t, `UPDATE mails SET next_try_at = 0, payload = (SELECT MAX(payload) FROM mails)`)
-		s.untilLogged(t, "the master key does not open it", 1)
+		s.untilLogged(t, "cannot be decrypted with this master key", 1)
 	})
 }
 
@@ -190,7 +190,7 @@ func TestARefusedMailIsGivenUp(t *testing.T) {
 				s.untilNoneWaits(t)
 				wantRecipients(t, post)
 				log := s.wholeLog()
-				if strings.Count(log, givenUp) != 2 || strings.Contains(log, again) || !strings.Contains(log, "says 55") || strings.Contains(log, code) {
+				if strings.Count(log, givenUp) != 2 || strings.Contains(log, again) || !strings.Contains(log, "replied 55") || strings.Contains(log, code) {
 					t.Errorf("the log is\n%s", log)
 				}
 			})

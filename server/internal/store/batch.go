@@ -10,97 +10,94 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// maxBatch is how many statements share one commit. What waits longer than a commit of that size
-// takes is better off in the next one.
+// maxBatch limits how many statements share one commit.
 const maxBatch = 64
 
-// grouped is the writing side of SQLite. Statements that arrive while a commit is under way are run
-// together in the next transaction: making a commit durable is most of the cost of a write, and is
-// the same for one statement and for many. Each caller waits for the commit that its statement is
-// in, so what was acknowledged is on the disk.
+// batchWriter is the writing side of SQLite. It runs the statements that arrive during a commit together in the next
+// transaction, since making a commit durable is most of the cost of a write, and costs the same for one statement and for
+// many. Each caller waits for the commit of its statement, so an acknowledged write is on the disk.
 type batchWriter struct {
 	*prepared
 	queue  chan *job
-	mu     sync.RWMutex // read-locked while a job is queued, so that close leaves none behind
+	mu     sync.RWMutex // read-locked while a job is queued, so that close misses none
 	closed bool
 	writer sync.WaitGroup
 }
 
-// job is one statement that waits for its turn.
+// job is one statement in the queue.
 type job struct {
 	statement *sql.Stmt
 	args      []any
-	into      []any // where the one row goes, for a statement with RETURNING
+	into      []any // the destination of the one row, for a statement with RETURNING
 	result    sql.Result
 	err       error
 	ready     chan struct{}
 }
 
 func newBatchWriter(p *prepared) *batchWriter {
-	g := &batchWriter{prepared: p, queue: make(chan *job, maxBatch)}
-	g.writer.Go(g.run)
-	return g
+	w := &batchWriter{prepared: p, queue: make(chan *job, maxBatch)}
+	w.writer.Go(w.run)
+	return w
 }
 
 var errClosed = errors.New("the database is closed")
 
 // ExecContext implements runner.
-func (g *batchWriter) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+func (w *batchWriter) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	j := &job{args: args}
-	err := g.do(ctx, j, query)
+	err := w.do(ctx, j, query)
 	return j.result, err
 }
 
-// queryRow runs a statement with RETURNING and scans its row, or gives sql.ErrNoRows.
-func (g *batchWriter) queryRow(ctx context.Context, into []any, query string, args ...any) error {
-	return g.do(ctx, &job{args: args, into: into}, query)
+// queryRow runs a statement with RETURNING and scans its row. Errors: sql.ErrNoRows.
+func (w *batchWriter) queryRow(ctx context.Context, into []any, query string, args ...any) error {
+	return w.do(ctx, &job{args: args, into: into}, query)
 }
 
-// do waits until the commit that a job is in is done. From when it is queued until then the job belongs to
-// the writer, so nothing else ends the wait.
-func (g *batchWriter) do(ctx context.Context, j *job, query string) (err error) {
-	if j.statement, err = g.statement(context.WithoutCancel(ctx), query); err != nil {
+// do waits until the commit of a job. Meanwhile the writer owns the job, so nothing else ends the wait.
+func (w *batchWriter) do(ctx context.Context, j *job, query string) (err error) {
+	if j.statement, err = w.statement(context.WithoutCancel(ctx), query); err != nil {
 		return err
 	}
 	j.ready = make(chan struct{})
-	if !g.enqueue(j) {
+	if !w.enqueue(j) {
 		return errClosed
 	}
 	<-j.ready
 	return j.err
 }
 
-func (g *batchWriter) enqueue(j *job) bool {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	if g.closed {
+func (w *batchWriter) enqueue(j *job) bool {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.closed {
 		return false
 	}
-	g.queue <- j
+	w.queue <- j
 	return true
 }
 
-// close refuses further jobs and waits until those that were queued are committed.
-func (g *batchWriter) close() {
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
-	close(g.queue)
-	g.writer.Wait()
+// close refuses new jobs and waits until the queued ones are committed.
+func (w *batchWriter) close() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	close(w.queue)
+	w.writer.Wait()
 }
 
-func (g *batchWriter) run() {
-	for first := range g.queue {
-		g.commit(g.gather(first))
+func (w *batchWriter) run() {
+	for first := range w.queue {
+		w.commit(w.gather(first))
 	}
 }
 
-// gather takes what is waiting already, and waits for nothing.
-func (g *batchWriter) gather(first *job) []*job {
+// gather takes the jobs that are queued already, without waiting for more.
+func (w *batchWriter) gather(first *job) []*job {
 	jobs := []*job{first}
 	for len(jobs) < maxBatch {
 		select {
-		case j, open := <-g.queue:
+		case j, open := <-w.queue:
 			if !open {
 				return jobs
 			}
@@ -112,29 +109,29 @@ func (g *batchWriter) gather(first *job) []*job {
 	return jobs
 }
 
-// commit runs jobs in one transaction and tells them how it ended. A constraint that one of them
-// breaks undoes that statement alone; any other failure, and one of the commit, undoes and fails
-// them all, so that none is told a success that is not on the disk.
-func (g *batchWriter) commit(jobs []*job) {
+// commit runs jobs in one transaction and reports the result to each. A violated constraint undoes only the statement that
+// violates it. Any other failure, and one of the commit, undoes and fails all jobs, so that no write is acknowledged that
+// is not on the disk.
+func (w *batchWriter) commit(jobs []*job) {
 	defer func() {
 		for _, j := range jobs {
 			close(j.ready)
 		}
 	}()
 	ctx := context.Background()
-	if err := g.transact(ctx, jobs); err != nil {
+	if err := w.transact(ctx, jobs); err != nil {
 		for _, j := range jobs {
 			j.result, j.err = nil, err
 		}
 	}
 }
 
-func (g *batchWriter) transact(ctx context.Context, jobs []*job) error {
-	tx, err := g.db.BeginTx(ctx, nil)
+func (w *batchWriter) transact(ctx context.Context, jobs []*job) error {
+	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	for _, j := range jobs {
 		j.run(ctx, tx.StmtContext(ctx, j.statement))
 		if j.err != nil && !isConstraint(j.err) && !errors.Is(j.err, sql.ErrNoRows) {

@@ -23,7 +23,7 @@ func (c *Client) fields() []any {
 	return []any{&c.ID, &c.Name, secretScanner{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, timeScanner{&c.CreatedAt}}
 }
 
-// CreateClient inserts a client. ErrConflict when the name is taken.
+// CreateClient inserts a client. Errors: ErrConflict when the name is taken.
 func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at)
@@ -32,14 +32,14 @@ func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	return translate(err)
 }
 
-// ClientByID finds a client.
+// ClientByID finds a client. Errors: ErrNotFound.
 func (q *Queries) ClientByID(ctx context.Context, id string) (c Client, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients c WHERE c.id = $1`, id)
 	return c, translate(row.Scan(c.fields()...))
 }
 
-// ClientOfToken finds a client by a token of its own; ErrNotFound when the client is deleted or the
-// token revoked.
+// ClientOfToken finds a client by a token of its own. Errors: ErrNotFound when the client was deleted or the token
+// revoked.
 func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Client, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT `+clientColumns+` FROM clients c
@@ -47,7 +47,7 @@ func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Clie
 	return c, translate(row.Scan(c.fields()...))
 }
 
-// ListClients gives all clients, sorted by their names.
+// ListClients lists all clients, sorted by name.
 func (q *Queries) ListClients(ctx context.Context) (list []Client, err error) {
 	rows, err := q.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients c ORDER BY c.name`)
 	if err != nil {
@@ -64,18 +64,18 @@ func (q *Queries) ListClients(ctx context.Context) (list []Client, err error) {
 	return list, translate(rows.Err())
 }
 
-// DeleteClient removes a client; ErrNotFound when there is none.
+// DeleteClient deletes a client. Errors: ErrNotFound.
 func (q *Queries) DeleteClient(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))
 }
 
-// EndSessionsOfClient removes all sessions that were opened through a client.
+// EndSessionsOfClient deletes all sessions of a client.
 func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1`, clientID)
 	return translate(err)
 }
 
-// RevokeToken notes the id of an access token without a session as revoked, until it expires.
+// RevokeToken records the id of an access token without a session as revoked, until it expires.
 func (q *Queries) RevokeToken(ctx context.Context, id string, expires time.Time) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO revoked_tokens (id, expires_at) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING`, id, micros(expires))

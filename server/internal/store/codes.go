@@ -9,8 +9,8 @@ import (
 type Code struct {
 	Hash      string
 	Purpose   string
-	UserID    string // "" where whoever has the address may use it, and for nobody's
-	Email     string // that it was mailed to
+	UserID    string // "" for a code of every account that has the address, and for one that nobody can use
+	Email     string // the address that it was mailed to
 	EmailKey  string // folded
 	ExpiresAt time.Time
 }
@@ -23,13 +23,13 @@ func (q *Queries) CreateCode(ctx context.Context, c Code) error {
 	return translate(err)
 }
 
-// FindCode finds a code that is valid at that moment, and leaves it; ErrNotFound otherwise.
+// FindCode finds a valid code, without using it. Errors: ErrNotFound.
 func (q *Queries) FindCode(ctx context.Context, hash, purpose string, now time.Time) (c Code, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT `+codeColumns+` FROM one_time_codes WHERE `+validCode, hash, purpose, micros(now))
 	return c, translate(row.Scan(c.fields()...))
 }
 
-// UseCode is FindCode that deletes the code: of many who try at once, one gets it.
+// UseCode is FindCode that deletes the code: of concurrent attempts, one succeeds. Errors: ErrNotFound.
 func (q *Queries) UseCode(ctx context.Context, hash, purpose string, now time.Time) (c Code, err error) {
 	err = q.writeRow(ctx, c.fields(), `DELETE FROM one_time_codes WHERE `+validCode+` RETURNING `+codeColumns, hash, purpose, micros(now))
 	return c, err
@@ -44,8 +44,8 @@ func (c *Code) fields() []any {
 	return []any{&c.Hash, &c.Purpose, &c.UserID, &c.Email, &c.EmailKey, timeScanner{&c.ExpiresAt}}
 }
 
-// EndCodes ends every code that serves a user: it deletes those that are the user's own, and those that were mailed to
-// an address reset the user's password only if they are made after now.
+// EndCodes ends every code of a user: it deletes the user's own, and makes those that were mailed to an address before now
+// invalid for this user.
 func (q *Queries) EndCodes(ctx context.Context, userID string, now time.Time) error {
 	if _, err := q.write.ExecContext(ctx, `UPDATE users SET codes_from = $2 WHERE id = $1`, userID, micros(now)); err != nil {
 		return translate(err)
@@ -54,23 +54,24 @@ func (q *Queries) EndCodes(ctx context.Context, userID string, now time.Time) er
 	return translate(err)
 }
 
-// EndCodesTo deletes the codes for one purpose that were mailed to a folded address.
+// EndCodesTo deletes the codes of a purpose that were mailed to a folded address.
 func (q *Queries) EndCodesTo(ctx context.Context, purpose, emailKey string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE email_key = $1 AND purpose = $2`, emailKey, purpose)
 	return translate(err)
 }
 
-// EndOtherCodes deletes the codes of a user for one purpose, except those that were mailed to a folded address, which
-// may be "".
+// EndOtherCodes deletes the codes of a user for a purpose, except those that were mailed to a folded address; "" excepts
+// none.
 func (q *Queries) EndOtherCodes(ctx context.Context, userID, purpose, exceptEmailKey string) error {
 	_, err := q.write.ExecContext(ctx, `
 		DELETE FROM one_time_codes WHERE user_id = $1 AND purpose = $2 AND email_key <> $3`, userID, purpose, exceptEmailKey)
 	return translate(err)
 }
 
-// UsersToReset finds the enabled users whose password a code may reset that was made at a moment and mailed to a folded
-// address: the one who has confirmed the address, then those whom an operator gave it, then, unless an enabled user has
-// confirmed it, those who claim it; of each kind the oldest first. usernameKey narrows it to one of them, "" does not.
+// UsersToReset finds the enabled users whose password a code can reset that was created at a time and mailed to a folded
+// address: the user who has confirmed the address, then those who were given it by an operator, then, unless an enabled
+// user has confirmed it, those who claim it; of each kind the oldest first. usernameKey selects one of them; "" selects
+// all.
 func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.Time, usernameKey string, limit int) (users []User, err error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT `+loginColumns+` FROM users
@@ -92,8 +93,8 @@ func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.T
 	return users, translate(rows.Err())
 }
 
-// ConfirmEmail gives an enabled user an address that they have proven to be theirs; ErrConflict when another
-// user has confirmed it, ErrNotFound when the user is gone or disabled.
+// ConfirmEmail gives an enabled user a confirmed address. Errors: ErrConflict when another user has confirmed it,
+// ErrNotFound when the user was deleted or disabled.
 func (q *Queries) ConfirmEmail(ctx context.Context, id, email, emailKey string, now time.Time) (u User, err error) {
 	err = q.writeRow(ctx, u.fields(), `
 		UPDATE users SET email = $2, email_key = $3, email_verified = TRUE, email_claimed_at = NULL, updated_at = $4
@@ -101,8 +102,8 @@ func (q *Queries) ConfirmEmail(ctx context.Context, id, email, emailKey string, 
 	return u, err
 }
 
-// RevokeClaims takes an address from up to limit users who merely claim it, and gives their ids and names; it
-// removes every code that was mailed there.
+// RevokeClaims takes an address from up to limit users who only claim it, and returns their ids and names. It deletes
+// every code that was mailed there.
 func (q *Queries) RevokeClaims(ctx context.Context, emailKey string, now time.Time, limit int) (claimants []User, err error) {
 	claimants, err = q.revokeClaims(ctx, `
 		SELECT id FROM users WHERE email_key = $2 AND email_claimed_at IS NOT NULL AND NOT email_verified ORDER BY id LIMIT $3`, micros(now), emailKey, limit)
@@ -113,14 +114,14 @@ func (q *Queries) RevokeClaims(ctx context.Context, emailKey string, now time.Ti
 	return claimants, translate(err)
 }
 
-// ExpireClaims takes the addresses from up to limit users who claimed them before a moment and have not confirmed them,
-// and gives their ids and names. On PostgreSQL it skips the rows that others have locked, so it is no part of a deadlock.
+// ExpireClaims takes the addresses from up to limit users who claimed them before a time and have not confirmed them, and
+// returns their ids and names. On PostgreSQL it skips locked rows, so that it cannot cause a deadlock.
 func (q *Queries) ExpireClaims(ctx context.Context, before, now time.Time, limit int) (claimants []User, err error) {
 	return q.revokeClaims(ctx, `
 		SELECT id FROM users WHERE email_claimed_at < $2 AND NOT email_verified ORDER BY email_claimed_at LIMIT $3`+q.skipLocked, micros(now), micros(before), limit)
 }
 
-// revokeClaims takes the addresses from the users that a query finds and who still merely claim them. now is its $1.
+// revokeClaims takes the addresses from the users that a query finds, if they still only claim them. now is its $1.
 func (q *Queries) revokeClaims(ctx context.Context, ids string, now int64, args ...any) (claimants []User, err error) {
 	rows, err := q.write.QueryContext(ctx, `
 		WITH batch AS MATERIALIZED (`+ids+`)

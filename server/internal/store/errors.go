@@ -17,16 +17,16 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// What a query can end with, other than a fault of ours.
+// Errors of queries.
 var (
-	// ErrNotFound says that no row fits.
+	// ErrNotFound means that no row matches.
 	ErrNotFound = errors.New("not found")
-	// ErrConflict says that a unique value exists already.
+	// ErrConflict means that a unique value exists already.
 	ErrConflict = errors.New("conflict")
 )
 
-// known turns what the two drivers say into this package's errors; for a database that cannot be
-// reached, or is too busy, that is problem.Unavailable: trying again may help.
+// translate turns the errors of the two drivers into those of this package. For a database that is unreachable or busy
+// that is problem.Unavailable: a retry may succeed.
 func translate(err error) error {
 	switch {
 	case err == nil:
@@ -36,7 +36,7 @@ func translate(err error) error {
 	case isConflict(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
 	case isUnavailable(err):
-		return problem.Wrap(problem.Unavailable, "The server cannot take this request now. Try again shortly.", err)
+		return problem.Wrap(problem.Unavailable, "The server cannot process the request now. Try again shortly.", err)
 	}
 	return err
 }
@@ -57,7 +57,7 @@ func isConflict(err error) bool {
 	return false
 }
 
-// unavailable are the SQLSTATEs, and their classes, after which trying again may help.
+// unavailable lists the SQLSTATEs, and classes of them, after which a retry may succeed.
 var unavailable = []string{
 	"08",             // connection lost
 	"25006",          // read-only
@@ -70,7 +70,7 @@ var unavailable = []string{
 }
 
 func isUnavailable(err error) bool {
-	// Before what the server said: whatever keeps it from letting us in is an outage.
+	// First, since any error while connecting is an outage, whatever its SQLSTATE.
 	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || pgconn.SafeToRetry(err) || pgconn.Timeout(err) {
 		return true
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Event is a row of events. A text is empty where there is none.
+// Event is a row of events. A text without a value is empty.
 type Event struct {
 	ID        string // a UUIDv7
 	At        time.Time
@@ -29,15 +29,15 @@ func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
 	return translate(err)
 }
 
-// EventQuery narrows the list of events. What is empty does not.
+// EventQuery selects events. An empty field does not narrow the list.
 type EventQuery struct {
 	UserID string
 	Kind   string
-	Before string // the id of an event: only those that were recorded before it
+	Before string // the id of an event: only earlier ones
 	Limit  int
 }
 
-// ListEvents gives events, the latest first.
+// ListEvents lists events, the latest first.
 func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (list []Event, err error) {
 	args, where := []any{query.Limit}, ""
 	for _, c := range [...]struct{ column, value string }{

@@ -13,7 +13,7 @@ const (
 	KeyRetired   = "retired"
 )
 
-// SigningKey is a row of signing_keys. A time that has not come into question is zero.
+// SigningKey is a row of signing_keys. A time that does not apply yet is zero.
 type SigningKey struct {
 	ID         string
 	Alg        string
@@ -26,7 +26,7 @@ type SigningKey struct {
 	TokenTTL   time.Duration // the longest life of a token that it may have signed
 }
 
-// AddSigningKey inserts a key, unless there is another in its state. ErrNotFound says that there is.
+// AddSigningKey inserts a key. Errors: ErrNotFound when another key is in its state.
 func (q *Queries) AddSigningKey(ctx context.Context, k SigningKey) error {
 	return q.changeKey(ctx, `
 		INSERT INTO signing_keys (id, alg, private_key, state, created_at, signs_from, token_ttl)
@@ -34,7 +34,7 @@ func (q *Queries) AddSigningKey(ctx context.Context, k SigningKey) error {
 		k.ID, k.Alg, k.PrivateKey, k.State, micros(k.CreatedAt), micros(k.SignsFrom), k.TokenTTL.Microseconds())
 }
 
-// SigningKeys gives all keys: the one that signs, the one that will, and the retired ones, newest first.
+// SigningKeys lists all keys: the signing key, the published one, and the retired ones, newest first.
 func (q *Queries) SigningKeys(ctx context.Context) (keys []SigningKey, err error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT id, alg, private_key, state, created_at, signs_from, retired_at, removed_at, token_ttl FROM signing_keys
@@ -59,40 +59,40 @@ func (q *Queries) SigningKeys(ctx context.Context) (keys []SigningKey, err error
 	return keys, translate(rows.Err())
 }
 
-// LockSigningKey makes sure, until the transaction ends, that this key is the one that signs: what
-// else would change it waits. ErrNotFound if it no longer is.
+// LockSigningKey locks the signing key until the transaction ends; other changes of the keys wait for it. Errors:
+// ErrNotFound when another key signs.
 func (q *Queries) LockSigningKey(ctx context.Context, id string) error {
 	return q.changeKey(ctx, `UPDATE signing_keys SET state = state WHERE id = $1 AND state = 'signing' RETURNING id`, id)
 }
 
-// RetireSigningKey ends the signing of a key. It is kept for the life of its tokens and so long more.
-func (q *Queries) RetireSigningKey(ctx context.Context, id string, now time.Time, more time.Duration) error {
+// RetireSigningKey retires the signing key. It is to be removed after the life of its tokens and a further period. Errors:
+// ErrNotFound when another key signs.
+func (q *Queries) RetireSigningKey(ctx context.Context, id string, now time.Time, period time.Duration) error {
 	return q.changeKey(ctx, `
 		UPDATE signing_keys SET state = 'retired', retired_at = $2, removed_at = $3 + token_ttl
-		WHERE id = $1 AND state = 'signing' RETURNING id`, id, micros(now), micros(now.Add(more)))
+		WHERE id = $1 AND state = 'signing' RETURNING id`, id, micros(now), micros(now.Add(period)))
 }
 
-// StartSigning lets the published key sign; ErrNotFound if it is no longer there, or signs already.
+// StartSigning makes the published key sign. Errors: ErrNotFound when it is no longer published.
 func (q *Queries) StartSigning(ctx context.Context, id string, now time.Time) error {
 	return q.changeKey(ctx, `
 		UPDATE signing_keys SET state = 'signing', signs_from = $2 WHERE id = $1 AND state = 'published' RETURNING id`,
 		id, micros(now))
 }
 
-// RaiseTokenTTL notes that tokens of this life are about to be signed; ErrNotFound if the key no
-// longer signs.
+// RaiseTokenTTL records that tokens of this life are about to be signed. Errors: ErrNotFound when another key signs.
 func (q *Queries) RaiseTokenTTL(ctx context.Context, id string, ttl time.Duration) error {
 	return q.changeKey(ctx, `
 		UPDATE signing_keys SET token_ttl = CASE WHEN token_ttl < $2 THEN $2 ELSE token_ttl END
 		WHERE id = $1 AND state = 'signing' RETURNING id`, id, ttl.Microseconds())
 }
 
-// RemoveSigningKey deletes a key in that state; ErrNotFound if it is not there.
+// RemoveSigningKey deletes a key in a state. Errors: ErrNotFound.
 func (q *Queries) RemoveSigningKey(ctx context.Context, id, state string) error {
 	return q.changeKey(ctx, `DELETE FROM signing_keys WHERE id = $1 AND state = $2 RETURNING id`, id, state)
 }
 
-// RemoveSigningKeys deletes all of them.
+// RemoveSigningKeys deletes all keys.
 func (q *Queries) RemoveSigningKeys(ctx context.Context) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM signing_keys`)
 	return translate(err)

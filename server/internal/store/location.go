@@ -13,8 +13,8 @@ import (
 	"sesame/server/secret"
 )
 
-// SQLitePath returns the file of a sqlite: URL, and whether it is one. sqlite:FILE takes the path as it is;
-// four slashes are SQLAlchemy's form of an absolute path.
+// SQLitePath returns the file of a sqlite: URL, and whether it is one. The path follows the colon; four slashes are
+// SQLAlchemy's form of an absolute path.
 func SQLitePath(databaseURL string) (file string, ok bool) {
 	file, ok = strings.CutPrefix(databaseURL, "sqlite:")
 	if strings.HasPrefix(file, "////") {
@@ -23,8 +23,7 @@ func SQLitePath(databaseURL string) (file string, ok bool) {
 	return file, ok
 }
 
-// CheckURL returns why a database URL cannot work, or "". It quotes no postgres:// URL: that may hold a
-// password.
+// CheckURL returns why a database URL is invalid, or "". It does not quote a postgres:// URL, which may hold a password.
 func CheckURL(databaseURL string) (reason string) {
 	if file, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
 		return checkSQLiteURL(file)
@@ -37,14 +36,14 @@ func CheckURL(databaseURL string) (reason string) {
 		return "names a file that cannot be read: " + e.Error()
 	}
 	if err != nil {
-		return "is not a valid address such as postgres://user:password@host:5432/database; " +
-			"write everything but letters and digits in the user and the password as % codes"
+		return "is not a valid URL such as postgres://user:password@host:5432/database; " +
+			"in user and password, write everything but letters and digits as % codes"
 	}
 	return ""
 }
 
-// checkSQLiteURL checks what follows sqlite:. With two or three slashes the same text is an absolute path
-// to some programs and a relative one to others (SQLAlchemy), so neither is guessed.
+// checkSQLiteURL checks the part after sqlite:. With two or three slashes, some programs read an absolute path and others
+// a relative one (SQLAlchemy), so both are refused.
 func checkSQLiteURL(file string) (reason string) {
 	path := strings.TrimLeft(file, "/")
 	slashes := len(file) - len(path)
@@ -52,10 +51,10 @@ func checkSQLiteURL(file string) (reason string) {
 	case path == "":
 		return "names no file; write sqlite:FILE"
 	case slashes > 1 && slashes != 4:
-		return fmt.Sprintf("is %q, which programs read in different ways; write sqlite:%s for the current folder or sqlite:/%s for an absolute path",
+		return fmt.Sprintf("is %q, which programs interpret differently; write sqlite:%s for the current folder or sqlite:/%s for an absolute path",
 			"sqlite:"+file, path, path)
 	case strings.HasPrefix(path, ":memory:"):
-		return "names a database in memory, which every restart would lose; write sqlite:FILE"
+		return "names an in-memory database, which is lost at every restart; write sqlite:FILE"
 	case strings.HasPrefix(path, "file:") || strings.ContainsAny(file, "?#"):
 		return "must be sqlite: and a path, without file:, parameters or a fragment"
 	case strings.HasSuffix(file, "/"):
@@ -64,9 +63,8 @@ func checkSQLiteURL(file string) (reason string) {
 	return ""
 }
 
-// CheckFiles reports whether an SQLite database exists, and an error if it must not or cannot be opened or
-// created at this path. SQLite keeps recent writes in further files, which must be as private. It writes
-// nothing.
+// CheckFiles reports whether an SQLite database exists. It returns an error if the database cannot be opened or created at
+// this path, or if other users can read its files, including those where SQLite keeps recent writes. It writes nothing.
 func CheckFiles(file string) (exists bool, err error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,7 +79,7 @@ func CheckFiles(file string) (exists bool, err error) {
 	if !info.Mode().IsRegular() {
 		return false, fmt.Errorf("the database %s is not a file", file)
 	}
-	real, err := filepath.EvalSymlinks(file) // the other files are beside it
+	real, err := filepath.EvalSymlinks(file) // the other files are next to it
 	if err != nil {
 		return false, fmt.Errorf("open the database: %w", err)
 	}
@@ -113,8 +111,8 @@ func checkPrivate(file string, info fs.FileInfo) error {
 		file, info.Mode().Perm(), file)
 }
 
-// createFile makes an empty database file, unless there is one. Its mode is 0600 whatever the umask, and
-// SQLite gives its other files the same.
+// createFile creates an empty database file, unless it exists. Its mode is 0600 whatever the umask, and SQLite gives its
+// other files the same mode.
 func createFile(file string) error {
 	created, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if errors.Is(err, fs.ErrExist) {

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Mail is a row of mails: one that waits to be sent.
+// Mail is a row of mails: a mail in the queue.
 type Mail struct {
 	ID           string
 	Kind         string
 	Payload      string    // sealed
 	Attempts     int       // how often it was claimed
-	ClaimedUntil time.Time // the lease of who claimed it last
+	ClaimedUntil time.Time // the end of the last lease
 	CreatedAt    time.Time
 }
 
-// EnqueueMail inserts a mail that may be sent at once: as soon as the transaction of q is committed.
+// EnqueueMail inserts a mail, which is due at once.
 func (q *Queries) EnqueueMail(ctx context.Context, m Mail) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO mails (id, kind, payload, attempts, next_try_at, claimed_until, created_at)
@@ -23,9 +23,8 @@ func (q *Queries) EnqueueMail(ctx context.Context, m Mail) error {
 	return translate(err)
 }
 
-// ClaimMails takes up to limit mails that are due and that nobody is sending, and keeps them from all
-// others until the lease is over. The condition stands twice: PostgreSQL looks at the outer one again
-// when another replica has claimed the row in the meantime.
+// ClaimMails claims up to limit mails that are due and not claimed, until the lease ends. The condition is there twice:
+// PostgreSQL checks the outer one again when another replica has claimed the row meanwhile.
 func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit int) (mails []Mail, err error) {
 	rows, err := q.write.QueryContext(ctx, `
 		UPDATE mails SET claimed_until = $2, attempts = attempts + 1
@@ -46,13 +45,13 @@ func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit in
 	return mails, translate(rows.Err())
 }
 
-// DeleteMail removes a mail that was sent or is given up, whoever has claimed it by now.
+// DeleteMail deletes a mail that was sent or dropped, even if another replica has claimed it.
 func (q *Queries) DeleteMail(ctx context.Context, id string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM mails WHERE id = $1`, id)
 	return translate(err)
 }
 
-// RetryMail lets go of a mail and says when it is due again, unless the lease is over and another has it.
+// RetryMail releases a mail until it is due again, unless the lease has ended and another replica has claimed it.
 func (q *Queries) RetryMail(ctx context.Context, m Mail, at time.Time) error {
 	_, err := q.write.ExecContext(ctx, `
 		UPDATE mails SET claimed_until = 0, next_try_at = $3 WHERE id = $1 AND claimed_until = $2`,

@@ -17,9 +17,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the schema up to date, and refuses one that is newer than this program. Several
-// processes may do it at once: PostgreSQL holds the others back by a lock, and on SQLite those that
-// come second find the work done. warn is told what a person should know of a change to an account.
+// Migrate brings the schema up to date. It refuses a schema that is newer than this program. Several processes may do it
+// at once: on PostgreSQL they wait for a lock, and on SQLite the later ones find the work done. Migrate calls warn with
+// each change to an account that an operator should know about.
 func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err error) {
 	provider, err := db.migrations(warn)
 	if err != nil {
@@ -33,7 +33,7 @@ func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int
 		if applied, err = migrate(ctx, provider); err == nil || try == 5 || errors.Is(err, errNewer) {
 			return applied, err
 		}
-		select { // another process may be at it on the same file
+		select { // another process may be migrating the same file
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
 			return 0, ctx.Err()
@@ -41,7 +41,7 @@ func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int
 	}
 }
 
-// migrations are all of them, in SQL and in Go.
+// migrations returns all migrations, in SQL and in Go.
 func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
@@ -59,7 +59,7 @@ func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
 }
 
-// providerOptions are those of every provider. On PostgreSQL, processes that migrate at once take turns.
+// providerOptions are the options of every provider. On PostgreSQL, processes that migrate at once wait for each other.
 func (db *DB) providerOptions() ([]goose.ProviderOption, error) {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.engine.dialect != "postgres" {
@@ -69,8 +69,8 @@ func (db *DB) providerOptions() ([]goose.ProviderOption, error) {
 	return append(options, goose.WithSessionLocker(locker)), err
 }
 
-// CheckSchema returns an error unless the schema is the one of this program. Unlike Migrate it changes
-// nothing: not even an empty database gets a table.
+// CheckSchema returns an error unless the schema is that of this program. Unlike Migrate it changes nothing, and creates no
+// table in an empty database.
 func (db *DB) CheckSchema(ctx context.Context) error {
 	provider, err := db.migrations(func(string) {})
 	if err != nil {
@@ -92,14 +92,14 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 	return err
 }
 
-// appliedMigrations lists the versions that goose has noted in the database.
+// appliedMigrations lists the versions that goose has recorded in the database.
 func (db *DB) appliedMigrations(ctx context.Context) (versions []int64, err error) {
 	var tables int
-	look := `SELECT COUNT(to_regclass('goose_db_version'))`
+	query := `SELECT COUNT(to_regclass('goose_db_version'))`
 	if db.engine.dialect == "sqlite3" {
-		look = `SELECT COUNT(*) FROM sqlite_master WHERE name = 'goose_db_version'`
+		query = `SELECT COUNT(*) FROM sqlite_master WHERE name = 'goose_db_version'`
 	}
-	if err = db.read.QueryRowContext(ctx, look).Scan(&tables); err != nil || tables == 0 {
+	if err = db.read.QueryRowContext(ctx, query).Scan(&tables); err != nil || tables == 0 {
 		return nil, translate(err)
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT version_id FROM goose_db_version WHERE is_applied`)
@@ -117,8 +117,8 @@ func (db *DB) appliedMigrations(ctx context.Context) (versions []int64, err erro
 	return versions, translate(rows.Err())
 }
 
-// compareBytes makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does, whatever
-// the database's own language is: only then is a prefix a range of an index.
+// compareBytes is migration 8. It makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does,
+// whatever the language of the database: only then is a prefix a range of an index.
 func compareBytes() *goose.Migration {
 	run := func(collation string) *goose.GoFunc {
 		return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
@@ -130,7 +130,7 @@ func compareBytes() *goose.Migration {
 	return goose.NewGoMigration(8, run("C"), run("default"))
 }
 
-var errOlder = errors.New("the schema of the database is older than this version of sesame; bring it up to date with: sesame migrate")
+var errOlder = errors.New("the schema of the database is older than this version of sesame; run: sesame migrate")
 
 var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")
 
@@ -142,9 +142,9 @@ func migrate(ctx context.Context, provider *goose.Provider) (applied int, err er
 	case current > target:
 		return 0, errNewer
 	case current == target:
-		// Unless one was passed over, since it came later with a lower number: that is an error here.
+		// HasPending fails for a migration that was added later with a lower number, and so was skipped.
 		if _, err = provider.HasPending(ctx); err != nil {
-			return 0, fmt.Errorf("a migration has not run, though later ones have; give it the next free number: %w", translate(err))
+			return 0, fmt.Errorf("a migration was skipped because later ones have run; give it the next free number: %w", translate(err))
 		}
 		return 0, nil
 	}

@@ -12,18 +12,18 @@ import (
 	"sesame/server/internal/mailbox"
 )
 
-// addressBatch is how many rows are read at a time.
+// addressBatch is how many rows one query reads.
 const addressBatch = 500
 
-// addresses is migration 10. Addresses are compared by mailbox.Key from now on, which no SQL computes, and an account
-// remembers whether a person merely claimed its address. warn reports an address that is no longer confirmed.
+// addresses is migration 10. From here on addresses are compared by mailbox.Key, which SQL cannot compute, and an account
+// records whether a person only claimed its address. It calls warn with each address that is no longer confirmed.
 func addresses(warn func(string)) *goose.Migration {
 	up := &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
 		err := each(ctx, tx,
-			// When a person claimed the address that nobody has confirmed yet. Null where an administrator, the command
-			// line or an import has given it.
+			// When a person claimed an address that is not confirmed yet. Null if an administrator, the command line or an
+			// import has given the address.
 			`ALTER TABLE users ADD COLUMN email_claimed_at BIGINT`,
-			// Mailed codes that were made until then do not reset this account's password.
+			// Codes that were mailed before this time do not reset the password of this account.
 			`ALTER TABLE users ADD COLUMN codes_from BIGINT NOT NULL DEFAULT 0`,
 			`DROP INDEX users_verified_email`)
 		if err != nil {
@@ -58,7 +58,8 @@ func each(ctx context.Context, tx *sql.Tx, statements ...string) error {
 }
 
 // rekey computes the folded address of each row of a table, in the order of its primary key, and calls then with the
-// first and the last key of each batch. An address that is no longer accepted is its own key: no other address has it.
+// first and the last key of each batch. An address that is no longer accepted becomes its own key, which no other address
+// has.
 func rekey(ctx context.Context, tx *sql.Tx, table, primary string, then func(ctx context.Context, tx *sql.Tx, first, last string) error) error {
 	type row struct{ id, email, key string }
 	for last := ""; ; {
@@ -92,10 +93,10 @@ func rekey(ctx context.Context, tx *sql.Tx, table, primary string, then func(ctx
 	}
 }
 
-// markClaims finds the addresses that a person claimed: an account that still exists and is no administrator's, mostly
-// itself, has created the account, and no administrator has changed it since. Where the record of events does not tell,
-// or names an account or a client that was deleted since, the address counts as given: an address that an administrator
-// gave must not expire. The claims begin at now: their 30 days must not be over already.
+// markClaims finds the addresses that a person claimed: the account was created by an existing account that is not an
+// administrator, usually by itself, and no administrator has changed it since. Where the events do not say so, or name an
+// account or a client that was deleted, the address counts as given, since an address that an administrator gave must not
+// expire. The claims begin at now, so that none has expired already.
 func markClaims(now time.Time) func(ctx context.Context, tx *sql.Tx, first, last string) error {
 	return func(ctx context.Context, tx *sql.Tx, first, last string) error {
 		_, err := tx.ExecContext(ctx, `
@@ -108,8 +109,9 @@ func markClaims(now time.Time) func(ctx context.Context, tx *sql.Tx, first, last
 	}
 }
 
-// keepFirstOwners leaves an address that two accounts have confirmed, in two spellings that were not known to be one
-// mailbox, confirmed for the older account alone. The other keeps it unconfirmed, and its mailed resets.
+// keepFirstOwners handles an address that two accounts have confirmed, in two spellings that older versions did not
+// recognise as one mailbox. It stays confirmed for the older account. The other keeps it unconfirmed, and can still reset
+// its password by mail.
 func keepFirstOwners(ctx context.Context, tx *sql.Tx, warn func(string)) error {
 	type row struct{ id, username string }
 	rows, err := tx.QueryContext(ctx, `
@@ -141,7 +143,7 @@ func keepFirstOwners(ctx context.Context, tx *sql.Tx, warn func(string)) error {
 	return nil
 }
 
-// collect reads all rows, so that the transaction can go on.
+// collect reads all rows and closes them, so that the transaction can run another statement.
 func collect[T any](rows *sql.Rows, fields func(*T) []any) (all []T, err error) {
 	defer rows.Close()
 	for rows.Next() {

@@ -6,14 +6,14 @@ import (
 	"sync"
 )
 
-// prepared runs SQLite statements that are compiled once per connection, which halves the cost of a
-// read. (PostgreSQL's driver keeps such a cache itself.)
+// prepared runs SQLite statements that are compiled once per connection, which halves the cost of a read. (The driver of
+// PostgreSQL has such a cache itself.)
 //
-// It takes the cancellation off the context: watching for it costs the driver a goroutine, twice
-// the read itself, and SQLite statements are over before anybody could cancel them.
+// It removes the cancellation from the context. The driver would start a goroutine to watch for it, which costs twice as
+// much as a read, and SQLite statements finish before anybody could cancel them.
 type prepared struct {
 	db         *sql.DB
-	statements sync.Map // query text to *sql.Stmt; the texts are constants, so it is bounded
+	statements sync.Map // from query text to *sql.Stmt; the texts are constants, so it is bounded
 }
 
 func (p *prepared) statement(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -55,12 +55,12 @@ func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...an
 	ctx = context.WithoutCancel(ctx)
 	s, err := p.statement(ctx, query)
 	if err != nil {
-		return p.db.QueryRowContext(ctx, query, args...) // a Row cannot be made with an error by hand
+		return p.db.QueryRowContext(ctx, query, args...) // which fails too: a Row cannot be made with an error
 	}
 	return s.QueryRowContext(ctx, args...)
 }
 
-// begin starts a transaction; the context's cancellation is taken off once it has its turn.
+// begin starts a transaction.
 func (p *prepared) begin(ctx context.Context) (*sql.Tx, runner, error) {
 	tx, err := p.db.BeginTx(context.WithoutCancel(ctx), nil)
 	return tx, tx, err

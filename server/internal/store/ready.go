@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	// readyTime bounds one check, and how long a caller waits for its turn.
+	// readyTime bounds one check, and the wait for another one that is running.
 	readyTime = 3 * time.Second
-	// writeInterval is how long a successful write proves that the database takes writes. /readyz is public:
-	// without it, anybody could make the server write as often as they like.
+	// writeInterval is how long a successful write proves that the database accepts writes. /readyz is public, so without a
+	// limit anybody could make the server write at any rate.
 	writeInterval = time.Second
 )
 
-// readiness is the state of DB.Ready. The channel is a lock that a context can end the wait for.
+// readiness is the state of DB.Ready. The channel is a lock whose wait a context can end.
 type readiness struct {
 	turn    chan struct{}
 	written time.Time
 }
 
-// Ready reports whether the database can be read and written; problem.Unavailable if not. Each call asks
-// the database; at most once in writeInterval it writes, because only a write finds a full disk or a file
-// system that has become read-only. A failure is not remembered.
+// Ready returns nil if the database can be read and written, and otherwise problem.Unavailable. Each call reads from the
+// database. At most once in writeInterval it writes, because only a write detects a full disk or a file system that has
+// become read-only. A failure is not cached.
 func (db *DB) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
@@ -40,8 +40,8 @@ func (db *DB) Ready(ctx context.Context) error {
 	if !db.ready.written.IsZero() && time.Since(db.ready.written) < writeInterval {
 		return nil
 	}
-	// The number has no meaning: its row is a lock (see migration 7). Where somebody holds it, this neither waits
-	// nor writes: a transaction that hangs, of a replica that is gone, would make every other one not ready.
+	// The number has no meaning: its row is a lock (see migration 7). If the row is locked, the statement neither waits nor
+	// writes: otherwise a hanging transaction of a lost replica would make every other one not ready.
 	if _, err := db.Queries.write.ExecContext(ctx, `
 		UPDATE administration SET changes = changes + 1 WHERE id IN (SELECT id FROM administration`+db.skipLocked+`)`); err != nil {
 		return unready(err)
@@ -51,7 +51,7 @@ func (db *DB) Ready(ctx context.Context) error {
 }
 
 func unready(err error) error {
-	return problem.Wrap(problem.Unavailable, "The database cannot be read and written now.", err)
+	return problem.Wrap(problem.Unavailable, "The database cannot be read or written now.", err)
 }
 
 var errReadOnly = errors.New("the database is read-only")

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// ReserveUsername keeps a folded username from being registered by a stranger until a moment.
+// ReserveUsername prevents the public registration of a folded username until a time.
 func (q *Queries) ReserveUsername(ctx context.Context, key string, until time.Time) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO reserved_usernames (username_key, reserved_until) VALUES ($1, $2)
@@ -13,14 +13,14 @@ func (q *Queries) ReserveUsername(ctx context.Context, key string, until time.Ti
 	return translate(err)
 }
 
-// UsernameReserved reports whether a folded username is reserved at that moment.
+// UsernameReserved reports whether a folded username is reserved.
 func (q *Queries) UsernameReserved(ctx context.Context, key string, now time.Time) (reserved bool, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT EXISTS (SELECT 1 FROM reserved_usernames WHERE username_key = $1 AND reserved_until > $2)`, key, micros(now))
 	return reserved, translate(row.Scan(&reserved))
 }
 
-// DeleteExpiredReservations removes reservations that have expired.
+// DeleteExpiredReservations deletes expired reservations.
 func (q *Queries) DeleteExpiredReservations(ctx context.Context, now time.Time, limit int) (deleted int64, err error) {
 	return q.deleteExpired(ctx, "reserved_usernames", "username_key", "reserved_until <= $1", "reserved_until", now, limit)
 }

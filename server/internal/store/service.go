@@ -11,12 +11,12 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// The database as code beside Sesame uses it, for tables of its own.
+// The database for the code of another program, which has tables of its own. See package login.
 
-// Engine is sqlite or postgres.
+// Engine returns sqlite or postgres.
 func (db *DB) Engine() string { return strings.TrimSuffix(db.engine.dialect, "3") }
 
-// Pool is the pool for a statement outside a transaction. On SQLite every statement but a SELECT goes to the one
+// Pool returns the pool for a statement outside a transaction. On SQLite every statement but a SELECT uses the one
 // connection that writes.
 func (db *DB) Pool(query string) *sql.DB {
 	if word, _, _ := strings.Cut(strings.TrimSpace(query), " "); strings.EqualFold(word, "SELECT") {
@@ -25,20 +25,20 @@ func (db *DB) Pool(query string) *sql.DB {
 	return db.write
 }
 
-// SQLTx is Tx for statements of other code.
+// SQLTx is Tx for the statements of another program.
 func (db *DB) SQLTx(ctx context.Context, f func(*sql.Tx) error) error {
 	tx, _, err := db.engine.begin(ctx)
 	if err != nil {
 		return err
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	if err = f(tx); err != nil {
 		return err
 	}
 	return tx.Commit()
 }
 
-// MigrateExtension brings other code's tables up to date, in a table of versions of its own.
+// MigrateExtension brings the tables of another program up to date. It records their versions in a table of its own.
 func (db *DB) MigrateExtension(ctx context.Context, files fs.FS) (applied int, err error) {
 	options, err := db.providerOptions()
 	if err != nil {
@@ -50,7 +50,7 @@ func (db *DB) MigrateExtension(ctx context.Context, files fs.FS) (applied int, e
 	}
 	applied, err = migrateRetrying(ctx, provider)
 	if errors.Is(err, errNewer) {
-		err = errors.New("the tables of the service were made by a newer version of it (see the table service_migrations); start that version, or restore an older copy")
+		err = errors.New("a newer version of the service made its tables (see the table service_migrations); start that version, or restore an older copy")
 	}
 	return applied, err
 }
@@ -58,7 +58,7 @@ func (db *DB) MigrateExtension(ctx context.Context, files fs.FS) (applied int, e
 // IsConflict reports whether a statement failed because a unique value exists already.
 func IsConflict(err error) bool { return isConflict(err) }
 
-// Classify gives an error of other code's statement as this package's: problem.Unavailable where trying again may help.
+// Classify translates an error of another program's statement: to problem.Unavailable if a retry may succeed.
 func Classify(err error) error {
 	if isUnavailable(err) {
 		return translate(err)

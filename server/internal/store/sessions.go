@@ -19,7 +19,7 @@ type Session struct {
 	CreatedAt  time.Time
 	LastUsedAt time.Time
 	ExpiresAt  time.Time // unless it is refreshed before
-	EndsAt     time.Time // even if it is
+	EndsAt     time.Time // even if it is refreshed
 }
 
 const sessionColumns = `s.id, s.user_id, s.client_id, s.scope, s.seed_hash, s.generation, s.ip_address,
@@ -37,9 +37,8 @@ func (s *Session) fields() []any {
 }
 
 // LockVerifiedUser locks the row of an enabled user whose password hash is still the one that was verified, and
-// reads it; ErrNotFound otherwise. In a transaction, a change of the account that is under way is waited for,
-// and one that begins meanwhile sees the session that the transaction creates. So a login does not outlive
-// the account, its password or a scope that it was about to get.
+// reads it. Errors: ErrNotFound. The transaction waits for a change of the account that is in progress, and a later change
+// sees the session that the transaction creates. So no login outlives the account, its password or a granted scope.
 func (q *Queries) LockVerifiedUser(ctx context.Context, userID, passwordHash string) (u User, err error) {
 	err = q.writeRow(ctx, u.loginFields(), `
 		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled AND password_hash = $2
@@ -47,7 +46,7 @@ func (q *Queries) LockVerifiedUser(ctx context.Context, userID, passwordHash str
 	return u, err
 }
 
-// CreateSession inserts a session, in the transaction that holds its user by LockVerifiedUser.
+// CreateSession inserts a session, in a transaction that has called LockVerifiedUser.
 func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
@@ -58,7 +57,7 @@ func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 	return translate(err)
 }
 
-// TrimSessions ends a user's least recently used sessions beyond the newest keep.
+// TrimSessions deletes the least recently used sessions of a user, and keeps the others: at most keep.
 func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) error {
 	_, err := q.write.ExecContext(ctx, `
 		DELETE FROM sessions WHERE id IN (
@@ -67,9 +66,8 @@ func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) err
 	return translate(err)
 }
 
-// UserOfSession finds an enabled user in a valid session of theirs, and the scopes of that session;
-// ErrNotFound otherwise. It is the one read that every request with an access token makes, and each column
-// costs, so it reads none that is known already.
+// UserOfSession finds an enabled user by a valid session, and the scopes of that session. Errors: ErrNotFound. Every
+// request with an access token makes this query, and each column costs, so it reads none that the caller knows already.
 func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, scope string, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
@@ -82,7 +80,7 @@ func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time
 	return u, scope, err
 }
 
-// SessionByID finds a session, whether or not it has expired, and what its user may ask for.
+// SessionByID finds a session, even an expired one, and its user. Errors: ErrNotFound.
 func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT `+sessionColumns+`, `+userColumns+`
@@ -90,9 +88,9 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 	return s, u, translate(row.Scan(append(s.fields(), u.fields()...)...))
 }
 
-// AdvanceSession counts the refresh of a session from its generation to the next, if it is the
-// holder of the seed who asks, and its client, the session stands and its user is enabled. It returns what a new
-// token is made of. Of several that try the same step exactly one succeeds; ErrNotFound for the rest.
+// AdvanceSession moves a session from a generation to the next, if the seed and the client match, the session has not
+// expired and its user is enabled. It returns the fields that a new token needs. Of concurrent attempts at the same
+// generation exactly one succeeds. Errors: ErrNotFound.
 func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash string, generation uint32, now time.Time, idle time.Duration) (s Session, u User, err error) {
 	s.ID, s.ClientID = id, clientID
 	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, timeScanner{&s.CreatedAt}, &u.Scopes}, `
@@ -105,7 +103,7 @@ func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash str
 	return s, u, err
 }
 
-// ListSessions gives a user's sessions that stand at that moment, the most recently used first.
+// ListSessions lists the valid sessions of a user, the most recently used first.
 func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time, limit int) (list []Session, err error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT `+sessionColumns+` FROM sessions s WHERE s.user_id = $1 AND s.expires_at > $2
@@ -124,23 +122,23 @@ func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time
 	return list, translate(rows.Err())
 }
 
-// EndSession removes one session; ErrNotFound when there is none.
+// EndSession deletes a session. Errors: ErrNotFound.
 func (q *Queries) EndSession(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, id))
 }
 
-// EndSessionOf removes one session if it is that user's; ErrNotFound otherwise.
+// EndSessionOf deletes a session of a user. Errors: ErrNotFound.
 func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID))
 }
 
-// EndSessionsOf removes all sessions of a user but the one named by except, which may be "".
+// EndSessionsOf deletes all sessions of a user except one; "" excepts none.
 func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
 	return translate(err)
 }
 
-// RevokeScope takes a scope from every session of a user, so that a later grant does not bring it back there.
+// RevokeScope removes a scope from every session of a user, so that a later grant does not restore it there.
 func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
 	const without = `TRIM(REPLACE(' ' || scope || ' ', ' ' || $2 || ' ', ' '))`
 	_, err := q.write.ExecContext(ctx, `
@@ -148,7 +146,7 @@ func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
 	return translate(err)
 }
 
-// one is for a statement that changes one row or none; none is ErrNotFound.
+// one is for a statement that changes at most one row. Errors: ErrNotFound when it changes none.
 func one(result sql.Result, err error) error {
 	if err != nil {
 		return translate(err)

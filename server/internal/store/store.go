@@ -1,11 +1,17 @@
-// Package store holds all SQL: one set of queries that SQLite and PostgreSQL both run.
+// Package store contains all SQL: one set of queries for SQLite and PostgreSQL.
 //
 //	db, err := store.Open(ctx, "sqlite:sesame.db")
 //	user, err := db.UserByID(ctx, id)
 //	err = db.Tx(ctx, func(q *store.Queries) error { … })
 //
-// It decides nothing: rules live in package auth. Its errors are ErrNotFound, ErrConflict,
-// problem.Unavailable, or a fault. Times are UTC and kept to the microsecond.
+// The way through it: store.go opens the database and runs transactions; there is one file of queries for each table; the
+// schema is in migrations, with the migrations that need Go in migrate*.go. batch.go and prepared.go make SQLite fast.
+//
+// It decides nothing; the rules are in packages identity, account and oauth. Its errors are ErrNotFound, ErrConflict,
+// problem.Unavailable, or a fault. Times are UTC, with the precision of microseconds.
+//
+// Lock order in a transaction: LockAdministration, then LockUser, then the rows that belong to the user (sessions, codes,
+// throttles, known networks).
 package store
 
 import (
@@ -26,7 +32,7 @@ import (
 	"sesame/server/secret"
 )
 
-// DB is an open database. Its Queries commit by themselves; Tx runs several as one.
+// DB is an open database. Each of its Queries commits by itself; Tx runs several in one transaction.
 type DB struct {
 	Queries
 	read, write *sql.DB
@@ -34,30 +40,30 @@ type DB struct {
 	ready       readiness
 }
 
-// engine is where the two databases differ beyond what SQL hides.
+// engine holds what differs between the two databases beyond SQL.
 type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
-	probe   func(ctx context.Context) error // reads something, and fails where the server says that it is read-only
+	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
 	close   func()
 }
 
-// Queries are the statements, on the database itself or inside one transaction.
+// Queries are the statements, on the database or in a transaction.
 type Queries struct {
 	read, write runner
-	skipLocked  string    // what ends a SELECT that passes over rows that others hold; SQLite has one writer
-	committed   *[]func() // inside a transaction: what follows it
+	skipLocked  string    // ends a SELECT that skips locked rows; "" on SQLite, which has one writer
+	committed   *[]func() // in a transaction: functions to call after the commit
 }
 
-// runner is what *sql.DB, *sql.Tx and prepared have in common.
+// runner runs statements: a *sql.DB, a *sql.Tx, or a prepared.
 type runner interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// Open opens the existing database of a URL, sqlite:FILE or postgres://…, without touching its schema. It is
-// an error that matches fs.ErrNotExist if there is no such file.
+// Open opens an existing database by its URL, sqlite:FILE or postgres://…, and leaves the schema as it is. The error for a
+// missing file matches fs.ErrNotExist.
 func Open(ctx context.Context, databaseURL string) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		return openSQLite(ctx, file)
@@ -65,7 +71,7 @@ func Open(ctx context.Context, databaseURL string) (*DB, error) {
 	return openPostgres(ctx, databaseURL)
 }
 
-// Create is Open that makes the SQLite file if there is none.
+// Create is Open that creates a missing SQLite file.
 func Create(ctx context.Context, databaseURL string) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		if err := createFile(file); err != nil {
@@ -75,18 +81,18 @@ func Create(ctx context.Context, databaseURL string) (*DB, error) {
 	return Open(ctx, databaseURL)
 }
 
-// openSQLite opens one connection that writes, since SQLite has one writer at a time and queueing
-// here is fairer than its busy wait, and a few that read beside it (WAL).
+// openSQLite opens one connection that writes and several that read beside it (WAL). SQLite has one writer at a time, and
+// a queue here is fairer than its busy wait.
 func openSQLite(ctx context.Context, file string) (*DB, error) {
 	dsn := func(options ...string) string {
 		v := url.Values{"_pragma": append([]string{
 			"busy_timeout(5000)", // other processes on the same file
 			"journal_mode(WAL)",
-			"synchronous(FULL)", // what was acknowledged survives a power cut
+			"synchronous(FULL)", // an acknowledged write survives a power cut
 			"foreign_keys(ON)",
 		}, options...)}
 		v.Set("_txlock", "immediate")
-		v.Set("mode", "rw") // SQLite must not create the file: its mode would hang on the umask
+		v.Set("mode", "rw") // SQLite must not create the file, since its mode would depend on the umask
 		return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + v.Encode()
 	}
 	exists, err := CheckFiles(file)
@@ -126,8 +132,8 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	}, nil
 }
 
-// connect opens the first connection to an SQLite file. While another process makes the same file it tries
-// again: busy_timeout does not cover the change to the write-ahead log.
+// connect opens the first connection to an SQLite file. It retries while another process creates the same file:
+// busy_timeout does not cover the switch to the write-ahead log.
 func connect(ctx context.Context, db *sql.DB) error {
 	for try := 1; ; try++ {
 		err := db.PingContext(ctx)
@@ -145,20 +151,20 @@ func connect(ctx context.Context, db *sql.DB) error {
 func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	config, err := pgx.ParseConfig(databaseURL)
 	if err != nil {
-		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// address")
+		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
 	if config.RuntimeParams["statement_timeout"] == "" {
-		config.RuntimeParams["statement_timeout"] = "10s" // no request waits for ever
+		config.RuntimeParams["statement_timeout"] = "10s" // no request waits forever
 	}
 	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
-		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // no replica that is cut off keeps its locks
+		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // a replica that is cut off loses its locks
 	}
 	if config.ValidateConnect == nil {
-		// A standby, or a session that starts read-only, is of no use: it would stay in the pool and refuse
-		// writes after the database itself takes them again. Of several hosts, the one that takes writes is used.
+		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
+		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	db := stdlib.OpenDB(*config)
@@ -187,19 +193,19 @@ func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
 	}, nil
 }
 
-// Close ends all connections.
+// Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
 	return errors.Join(db.read.Close(), db.write.Close())
 }
 
-// Tx runs f in one transaction: all of it happens, or nothing.
+// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back.
 func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 	tx, run, err := db.engine.begin(ctx)
 	if err != nil {
 		return translate(err)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit it has nothing to do
+	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	var committed []func()
 	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed}); err != nil {
 		return err
@@ -213,7 +219,7 @@ func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 	return nil
 }
 
-// AfterCommit calls then when the transaction is committed, or at once where there is none.
+// AfterCommit calls then after the commit of the transaction, or at once outside one.
 func (q *Queries) AfterCommit(then func()) {
 	if q.committed == nil {
 		then()
@@ -222,17 +228,17 @@ func (q *Queries) AfterCommit(then func()) {
 	*q.committed = append(*q.committed, then)
 }
 
-// writeRow runs a statement with RETURNING and scans its one row; ErrNotFound when there is none.
+// writeRow runs a statement with RETURNING and scans its row. Errors: ErrNotFound.
 func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
-	if g, ok := q.write.(*batchWriter); ok {
-		return translate(g.queryRow(ctx, into, query, args...))
+	if w, ok := q.write.(*batchWriter); ok {
+		return translate(w.queryRow(ctx, into, query, args...))
 	}
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }
 
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
-// orNull is a time for a column that may be null: the zero time is.
+// orNull returns a time for a nullable column; the zero time is null.
 func orNull(t time.Time) any {
 	if t.IsZero() {
 		return nil
@@ -240,7 +246,7 @@ func orNull(t time.Time) any {
 	return micros(t)
 }
 
-// hidden scans a text that must not be shown.
+// secretScanner scans a text into a secret.
 type secretScanner struct{ *secret.Text }
 
 // Scan implements sql.Scanner.
@@ -253,7 +259,7 @@ func (s secretScanner) Scan(value any) error {
 	return nil
 }
 
-// instant scans microseconds into a time; null leaves it as it is.
+// timeScanner scans microseconds into a time; null leaves the time unchanged.
 type timeScanner struct{ *time.Time }
 
 // Scan implements sql.Scanner.

@@ -2,36 +2,34 @@ package store
 
 import (
 	"context"
-	"errors"
 	"time"
 )
 
-// Throttle is what is counted under one key.
+// Throttle is a counter.
 type Throttle struct {
 	Key     string
-	Free    int       // failures that cost no wait
-	ClearAt time.Time // when a count that is made now is deleted
+	Free    int       // how many failures cost no wait
+	ClearAt time.Time // when the counter expires
 }
 
-// Counters are the keys that a login's failures are counted under; "" is one that does not matter.
+// Counters are the keys under which the failures of a login are counted; "" is not used.
 type Counters struct {
 	Account string
-	Email   string // what was typed, if it was an address
-	Known   string // the account, from an address of the network that it has logged in from before
-	Address string // of the network: an IPv4 address, or an IPv6 /64
-	Site    string // the /48 around that; "" for IPv4
+	Email   string // the address that was typed, if it was one
+	Known   string // the account, in one network
+	Address string // the network: an IPv4 address, or an IPv6 /64
+	Site    string // the /48 around it; "" for IPv4
 }
 
-// ThrottleState is how a login stands before its password is looked at. A time is 1970 where there is no row.
+// ThrottleState is the state of the counters of a login. A time without a row is 1970.
 type ThrottleState struct {
-	Account, Known, Address, Site time.Time // until when each is blocked; Account is the later of Account and Email
-	AccountFailures               bool      // whether there is something to clear
+	Account, Known, Address, Site time.Time // until when each blocks logins; Account is the later of Account and Email
+	AccountFailures               bool      // whether there are failures to clear
 	KnownFailures                 bool
-	KnownSince                    time.Time // when the account was last noted to log in from the address
+	KnownSince                    time.Time // the last recorded login of the account from the network
 }
 
-// ReadThrottles reads the counts of a login in one go. userID and knownAddress may be of nobody: the work
-// is the same.
+// ReadThrottles reads the counters of a login in one query. userID may be "" for an unknown user; the work is the same.
 func (q *Queries) ReadThrottles(ctx context.Context, counters Counters, userID, knownAddress string) (b ThrottleState, err error) {
 	var accountFailures, knownFailures int64
 	row := q.read.QueryRowContext(ctx, `
@@ -45,9 +43,9 @@ func (q *Queries) ReadThrottles(ctx context.Context, counters Counters, userID, 
 	return b, err
 }
 
-// CountFailure counts one failure, unless the key is blocked at that moment: then it changes nothing
-// and reports false. However many do it at once, on however many replicas, no more are counted than
-// the free ones and one after each wait. The waits are 1 s, doubling to 15 min.
+// CountFailure counts one failure, unless the key is blocked: then it changes nothing and reports false. With any number
+// of concurrent calls, on any number of replicas, it counts no more than the free failures and one after each wait. The
+// waits are 1 s, doubling to 15 min.
 func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (counted bool, err error) {
 	result, err := q.write.ExecContext(ctx, `
 		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, 0, $3)
@@ -67,9 +65,8 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 	return n > 0, err
 }
 
-// CountUse counts one use of what Free uses are allowed of until ClearAt, unless they are used up: then it changes nothing
-// and reports false. However many do it at once, on however many replicas, no more are counted. The first use sets
-// ClearAt for those that follow.
+// CountUse counts one use, unless Free uses are counted already: then it changes nothing and reports false, until ClearAt.
+// With any number of concurrent calls, on any number of replicas, it counts no more. The first use sets ClearAt.
 func (q *Queries) CountUse(ctx context.Context, t Throttle, now time.Time) (counted bool, err error) {
 	result, err := q.write.ExecContext(ctx, `
 		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, 0, $3)
@@ -86,15 +83,15 @@ func (q *Queries) CountUse(ctx context.Context, t Throttle, now time.Time) (coun
 	return n > 0, err
 }
 
-// LimitReachedUntil gives when what CountUse counts may be used again; a time in the past if it may be used now.
+// LimitReachedUntil returns when CountUse counts a use again; a time in the past if it does so now.
 func (q *Queries) LimitReachedUntil(ctx context.Context, key string, free int) (until time.Time, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(MAX(clear_at), 0) FROM throttles WHERE key = $1 AND failures >= $2`, key, free)
 	return until, translate(row.Scan(timeScanner{&until}))
 }
 
-// CountMail counts a mail, unless the last one was less than a minute ago, or was the fifth with less than
-// an hour between each and the next: then it changes nothing and reports false, until an hour has passed.
-// So there are never more than five in an hour, and whenever one is refused, the last is not older.
+// CountMail counts a mail, unless the last one was less than a minute ago, or was the fifth with less than an hour between
+// each and the next: then it changes nothing and reports false, until an hour has passed since the last one. So it allows
+// at most five in an hour, and when it refuses one, the last is at most an hour old.
 func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (counted bool, err error) {
 	const atOnce = 5
 	result, err := q.write.ExecContext(ctx, `
@@ -113,48 +110,44 @@ func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (cou
 	return n > 0, err
 }
 
-// ThrottleUnreported reports whether the block of a key has no event yet. Most tries that are turned away ask this, and
+// ThrottleUnreported reports whether the current wait of a key has no event yet. Most refused attempts call only this, and
 // write nothing.
 func (q *Queries) ThrottleUnreported(ctx context.Context, key string) (unreported bool, err error) {
 	err = translate(q.read.QueryRowContext(ctx, `SELECT told < blocked_until FROM throttles WHERE key = $1`, key).Scan(&unreported))
-	if errors.Is(err, ErrNotFound) {
-		err = nil
-	}
-	return unreported, err
+	return unreported, IgnoreNotFound(err)
 }
 
-// ReportThrottle notes that the block of a key has an event. Of several that try it one succeeds; ErrNotFound
-// for the rest.
+// ReportThrottle records that the current wait of a key has an event. Of concurrent calls one succeeds. Errors: ErrNotFound.
 func (q *Queries) ReportThrottle(ctx context.Context, key string) error {
 	return one(q.write.ExecContext(ctx, `
 		UPDATE throttles SET told = blocked_until WHERE key = $1 AND told < blocked_until`, key))
 }
 
-// ClearThrottle forgets a count, unless the key is blocked by now.
+// ClearThrottle deletes a counter, unless it blocks logins.
 func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1 AND blocked_until <= $2`, key, micros(now))
 	return translate(err)
 }
 
-// DropThrottle forgets a count and the block that came of it.
+// DropThrottle deletes a counter, even if it blocks logins.
 func (q *Queries) DropThrottle(ctx context.Context, key string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1`, key)
 	return translate(err)
 }
 
-// HasKnownAddresses reports whether a user has logged in from anywhere that is remembered.
+// HasKnownAddresses reports whether a user has any known network.
 func (q *Queries) HasKnownAddresses(ctx context.Context, userID string) (any bool, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $1)`, userID)
 	return any, translate(row.Scan(&any))
 }
 
-// DeleteKnownAddresses forgets from where a user has logged in.
+// DeleteKnownAddresses deletes the known networks of a user.
 func (q *Queries) DeleteKnownAddresses(ctx context.Context, userID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM known_addresses WHERE user_id = $1`, userID)
 	return translate(err)
 }
 
-// AddKnownAddress notes that a user has logged in from an address, and keeps the newest so many.
+// AddKnownAddress records that a user has logged in from a network, and keeps the most recent ones.
 func (q *Queries) AddKnownAddress(ctx context.Context, userID, address string, now time.Time, keep int) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO known_addresses (user_id, address, last_used_at) VALUES ($1, $2, $3)

@@ -5,31 +5,31 @@ import (
 	"fmt"
 )
 
-// UserList asks for users. They come by username; with a Prefix, then come those whose address alone
-// begins with EmailPrefix, by address.
+// UserList selects users, sorted by username. With a Prefix, the users follow whose address begins with EmailPrefix and
+// whose username does not begin with Prefix, sorted by address.
 type UserList struct {
 	Prefix      string // of the folded username; "" for all
 	EmailPrefix string // of the folded address; "" if Prefix is
-	Disabled    *bool  // only those that are, or are not
+	Disabled    *bool  // only disabled, or only enabled users
 	After       UserPosition
 	Limit       int
 	WithHash    bool // read the password hashes too
 }
 
-// UserPosition is behind one user of a UserList; the zero value is the list's beginning.
+// UserPosition is the position after a user of a UserList; the zero value is the beginning of the list.
 type UserPosition struct {
-	ByEmail bool   // among those whose address alone fits
+	ByEmail bool   // in the part that is sorted by address
 	Key     string // the user's folded username, or address
 	ID      string
 }
 
-// ListUsers gives the users behind a place. Each part of the list is a range of one index, so a page
-// costs the same wherever it is, and however many users there are.
+// ListUsers lists the users after a position. Each part of the list is a range of one index, so every page costs the same,
+// however many users there are.
 func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err error) {
-	const last = "\U0010FFFF" // a prefix with this behind it is above whatever begins with the prefix
+	const last = "\U0010FFFF" // a prefix and this are greater than every text that begins with the prefix
 	narrowed := ""
 	if l.Disabled != nil {
-		// Spelt out and not a parameter, because an index has this condition.
+		// In the text and not a parameter, because an index has this condition.
 		narrowed = map[bool]string{true: " AND disabled", false: " AND NOT disabled"}[*l.Disabled]
 	}
 	if !l.After.ByEmail {

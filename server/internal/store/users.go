@@ -27,14 +27,14 @@ type User struct {
 	ImportedAs     string // written by CreateUser, read by the query of that name
 }
 
-// OnlyClaimed reports whether nobody has vouched for the address: neither its owner nor an operator. (A server of the
-// version before leaves EmailClaimedAt as it is when the owner does.)
+// OnlyClaimed reports whether neither the owner of the address nor an operator has vouched for it. (A server of an older
+// version does not clear EmailClaimedAt when the owner confirms the address.)
 func (u *User) OnlyClaimed() bool { return !u.EmailVerified && !u.EmailClaimedAt.IsZero() }
 
 // ImportedBefore is the ImportedAs of accounts that were imported before the column existed.
 const ImportedBefore = "unknown"
 
-// userColumns leaves out what only a login looks at: the password hash and the folded keys.
+// userColumns omits the columns that only a login needs: the password hash and the folded keys.
 const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.email_verified,
 	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at`
 
@@ -47,15 +47,15 @@ func (u *User) fields() []any {
 	}
 }
 
-// loginColumns have that as well, and whether the address is a claim.
+// loginColumns include them, and the time of the claim.
 const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), users.email_claimed_at, ` + userColumns
 
 func (u *User) loginFields() []any {
 	return append([]any{secretScanner{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey, timeScanner{&u.EmailClaimedAt}}, u.fields()...)
 }
 
-// CreateUser inserts a user. ErrConflict when the username, or the verified address, is taken; a transaction
-// goes on all the same.
+// CreateUser inserts a user. Errors: ErrConflict when the username or the confirmed address is taken; the transaction can
+// continue.
 func (q *Queries) CreateUser(ctx context.Context, u User) error {
 	err := one(q.write.ExecContext(ctx, `
 		INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name,
@@ -70,23 +70,23 @@ func (q *Queries) CreateUser(ctx context.Context, u User) error {
 	return err
 }
 
-// ImportedAs says which record of an import made a user: a digest, ImportedBefore, or "" for none.
+// ImportedAs returns the record of an import that created a user: a digest, ImportedBefore, or "" for none.
 func (q *Queries) ImportedAs(ctx context.Context, id string) (digest string, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COALESCE(imported_as, '') FROM users WHERE id = $1`, id)
 	return digest, translate(row.Scan(&digest))
 }
 
-// UserByUsername finds a user, with what only a login looks at, by the folded username.
+// UserByUsername finds a user by the folded username. Errors: ErrNotFound.
 func (q *Queries) UserByUsername(ctx context.Context, key string) (User, error) {
 	return q.userForLogin(ctx, `username_key = $1`, key)
 }
 
-// UserByEmail finds a user, with what only a login looks at, by a folded address that the user has verified.
+// UserByEmail finds a user by a folded address that the user has confirmed. Errors: ErrNotFound.
 func (q *Queries) UserByEmail(ctx context.Context, key string) (User, error) {
 	return q.userForLogin(ctx, `email_key = $1 AND email_verified`, key)
 }
 
-// UserByID finds a user, with what only a login looks at.
+// UserByID finds a user. Errors: ErrNotFound.
 func (q *Queries) UserByID(ctx context.Context, id string) (User, error) {
 	return q.userForLogin(ctx, `id = $1`, id)
 }
@@ -96,8 +96,8 @@ func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User
 	return u, translate(row.Scan(u.loginFields()...))
 }
 
-// HashesFrom gives the ids and the password hashes of up to limit users, the next ones from a point of 12 hexadecimal
-// digits on, in an order that is random but fixed. The order is a circle.
+// HashesFrom returns the ids and the password hashes of up to limit users, from a point of 12 hexadecimal digits on, in an
+// order that is random but fixed. After the last user the order continues with the first.
 func (q *Queries) HashesFrom(ctx context.Context, point string, limit int) (users []User, err error) {
 	for _, part := range []string{`>= $1`, `< $1`} {
 		if len(users) == limit {
@@ -129,40 +129,40 @@ func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit in
 	return users, translate(rows.Err())
 }
 
-// LockUser is UserByID that, in a transaction, holds the row until its end: nobody else changes it meanwhile.
+// LockUser is UserByID that locks the row until the transaction ends. Errors: ErrNotFound.
 func (q *Queries) LockUser(ctx context.Context, id string) (u User, err error) {
 	err = q.writeRow(ctx, u.loginFields(), `UPDATE users SET updated_at = updated_at WHERE id = $1 RETURNING `+loginColumns, id)
 	return u, err
 }
 
-// ReplacePasswordHash stores a new hash if the old one is still there; ErrNotFound otherwise.
+// ReplacePasswordHash replaces a password hash. Errors: ErrNotFound when the stored one is not the old one.
 func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string, now time.Time) error {
 	return one(q.write.ExecContext(ctx, `
 		UPDATE users SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2`,
 		id, old, hash, micros(now)))
 }
 
-// SetPasswordHash stores a new hash, whatever there was; ErrNotFound when there is no such user.
+// SetPasswordHash stores a password hash. Errors: ErrNotFound.
 func (q *Queries) SetPasswordHash(ctx context.Context, id, hash string, now time.Time) error {
 	return one(q.write.ExecContext(ctx, `UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1`, id, hash, micros(now)))
 }
 
-// CountHashes counts the users whose password hash begins like that. It reads every user.
+// CountHashes counts the users whose password hash has a prefix. It reads every user.
 func (q *Queries) CountHashes(ctx context.Context, prefix string) (n int64, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT COUNT(*) FROM users WHERE SUBSTR(password_hash, 1, LENGTH($1)) = $1`, prefix)
 	return n, translate(row.Scan(&n))
 }
 
-// UserChange is what an administrator changes of a user; nil keeps.
+// UserChange changes a user; nil keeps a value.
 type UserChange struct {
 	FullName *string // "" clears
-	Email    *string // "" clears; one that differs from the former in any byte is neither verified nor a claim
+	Email    *string // "" clears; an address that differs in any byte is neither confirmed nor a claim
 	EmailKey *string // folded; nil with Email
 	Disabled *bool
 	Scopes   *string
 }
 
-// UpdateUser changes a user and returns it as it is then; ErrNotFound when there is none.
+// UpdateUser changes a user and returns the new state. Errors: ErrNotFound.
 func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now time.Time) (u User, err error) {
 	err = q.writeRow(ctx, u.loginFields(), `
 		UPDATE users SET full_name = NULLIF(COALESCE($2, full_name), ''),
@@ -184,7 +184,7 @@ func (q *Queries) LockAdministration(ctx context.Context) error {
 	return translate(err)
 }
 
-// CountOtherAdministrators counts the enabled users, besides one, who hold a scope. A transaction that
+// CountOtherAdministrators counts the enabled users, except one, that have a scope. A transaction that
 // decides by this number has to hold the administration lock: otherwise another one can lower it meanwhile.
 func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides string) (n int64, err error) {
 	row := q.read.QueryRowContext(ctx, `
@@ -193,7 +193,7 @@ func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides s
 	return n, translate(row.Scan(&n))
 }
 
-// DeleteUser removes a user and, by the foreign key, all its sessions.
+// DeleteUser deletes a user and, by the foreign keys, everything that belongs to it. Errors: ErrNotFound.
 func (q *Queries) DeleteUser(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id))
 }

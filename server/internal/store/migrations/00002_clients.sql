@@ -1,17 +1,16 @@
 -- +goose Up
--- The services that may ask for tokens of their own, look tokens up, or log people in.
+-- Services that may get tokens of their own, introspect tokens, or log people in.
 CREATE TABLE clients (
     id             TEXT PRIMARY KEY, -- the client_id
-    name           TEXT NOT NULL,    -- what the operator calls it
+    name           TEXT NOT NULL,    -- chosen by the operator
     secret_hash    TEXT NOT NULL,    -- SHA-256 of its secret, in hex
-    scopes         TEXT NOT NULL,    -- what it may ask for, space-separated
+    scopes         TEXT NOT NULL,    -- space-separated
     password_grant BOOLEAN NOT NULL, -- whether people may log in through it
     created_at     BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX clients_name ON clients (name);
 
--- A client's own access tokens have no session that could end, so those that it revokes are kept here
--- for as long as they would have lived.
+-- A client's own access tokens have no session that could end, so the revoked ones are listed here until they expire.
 CREATE TABLE revoked_tokens (
     id         TEXT PRIMARY KEY, -- the jti
     expires_at BIGINT NOT NULL

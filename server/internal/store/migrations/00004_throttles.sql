@@ -1,13 +1,13 @@
 -- +goose Up
--- Failed logins, and where logins have succeeded. A row of throttles says nothing of whose it is: its
--- key is a keyed hash.
+-- Counters of failed logins, and the networks of successful ones. The key of a counter is a keyed hash, so a row reveals
+-- nothing about its account.
 
 CREATE TABLE throttles (
     key           TEXT PRIMARY KEY,
     failures      INTEGER NOT NULL,
     free          INTEGER NOT NULL, -- how many failures cost no wait
     blocked_until BIGINT NOT NULL,
-    clear_at      BIGINT NOT NULL   -- when all is forgotten
+    clear_at      BIGINT NOT NULL   -- when the counter expires
 );
 CREATE INDEX throttles_clear ON throttles (clear_at);
 

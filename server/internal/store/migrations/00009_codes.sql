@@ -1,11 +1,11 @@
 -- +goose Up
--- Codes that were mailed (server/auth/codes.go). One that was used has no row.
+-- Mailed codes (package account). A used code has no row.
 
 CREATE TABLE one_time_codes (
     hash       TEXT PRIMARY KEY, -- SHA-256 of the code, in hex
-    purpose    TEXT NOT NULL,    -- what it may be used for
-    user_id    TEXT REFERENCES users (id) ON DELETE CASCADE, -- null: nobody's, so that the work is the same
-    email      TEXT NOT NULL,    -- the address that it was mailed to: who has the code reads that mail
+    purpose    TEXT NOT NULL,    -- confirm or reset
+    user_id    TEXT REFERENCES users (id) ON DELETE CASCADE, -- null: for every account with the address, or unusable
+    email      TEXT NOT NULL,    -- the address that it was mailed to
     email_key  TEXT NOT NULL,    -- folded
     expires_at BIGINT NOT NULL
 );

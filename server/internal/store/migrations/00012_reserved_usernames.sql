@@ -1,6 +1,6 @@
 -- +goose Up
--- The names of deleted accounts. Until the time is over a stranger cannot register them, so that nobody is taken
--- for the person who had the name before.
+-- The usernames of deleted accounts. They cannot be registered until a time, so that a new account is not mistaken for the
+-- old one.
 
 CREATE TABLE reserved_usernames (
     username_key   TEXT PRIMARY KEY, -- folded, as in users
