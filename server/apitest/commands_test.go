@@ -77,8 +77,8 @@ func TestUnfitMasterKeysAreRefused(t *testing.T) {
 		"long":                       {environment{"SESAME_MASTER_KEY": base64.StdEncoding.EncodeToString(make([]byte, 33))}, random},
 		"31 bytes":                   {environment{"SESAME_MASTER_KEY": sample}, random},
 		"not base64":                 {environment{"SESAME_MASTER_KEY": "correct horse battery staple !!!"}, "not base64"},
-		"only zeros":                 {environment{"SESAME_MASTER_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32))}, "sample"},
-		"a typed sample":             {environment{"SESAME_MASTER_KEY": base64.StdEncoding.EncodeToString([]byte("changemechangemechangemechangeme"))}, "sample"},
+		"only zeros":                 {environment{"SESAME_MASTER_KEY": base64.StdEncoding.EncodeToString(make([]byte, 32))}, "the master key is not random"},
+		"a typed sample":             {environment{"SESAME_MASTER_KEY": base64.StdEncoding.EncodeToString([]byte("changemechangemechangemechangeme"))}, "the master key is not random"},
 		"a file for everyone":        {environment{"SESAME_MASTER_KEY_FILE": keyFile(t, testKey(), 0o644)}, "chmod 600"},
 		"a file that others write":   {environment{"SESAME_MASTER_KEY_FILE": keyFile(t, testKey(), 0o602)}, "chmod 600"},
 		"an empty file":              {environment{"SESAME_MASTER_KEY_FILE": keyFile(t, "", 0o600)}, random},
@@ -116,7 +116,7 @@ func TestTheMasterKeyBelongsToTheDatabase(t *testing.T) {
 				other[i] = byte(i * 7)
 			}
 			e["SESAME_MASTER_KEY"] = base64.StdEncoding.EncodeToString(other)
-			fails(t, "", e, "the master key does not open", "migrate")
+			fails(t, "", e, "sealed with another master key", "migrate")
 			e["SESAME_MASTER_KEY"] = " " + strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(testKey()) + "\n" // the same, in base64url
 			succeeds(t, "", e, "migrate")
 		})

@@ -335,7 +335,7 @@ func TestKeysRotate(t *testing.T) {
 		if !strings.HasPrefix(table, "KID ") || !strings.Contains(table, revoked.Keys[0].Kid+"  ES256  signing  20") {
 			t.Error(table)
 		}
-		if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--revoke"); code == 0 || !strings.Contains(stderr, "needs --now") {
+		if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--revoke"); code == 0 || !strings.Contains(stderr, "give --now as well") {
 			t.Errorf("code %d: %s", code, stderr)
 		}
 	}, "SESAME_KEY_ROTATION=0")

@@ -135,7 +135,7 @@ eve
 		}
 		for line, reason := range map[int]string{
 			4: "belongs to another account", 5: "the username", 6: "that of line 1", 7: "the email", 8: "password_hash", 9: "password_hash",
-			10: "created_at", 11: "disabled", 12: "scopes", 13: "user_name", 14: "key twice", 15: "username", 16: "username is missing", 17: "no JSON", 18: "too long",
+			10: "created_at", 11: "disabled", 12: "scopes", 13: "user_name", 14: "duplicate key", 15: "username", 16: "username is missing", 17: "not a JSON object", 18: "too long",
 		} {
 			if !strings.Contains(refused[line], reason) {
 				t.Errorf("line %d: %q, want %q", line, refused[line], reason)
@@ -185,7 +185,7 @@ func TestExportedAccountsAreImported(t *testing.T) {
 		}
 		other := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_MASTER_KEY": testKey()}
 		succeeds(t, "", other, "migrate")
-		if said := succeeds(t, "", other, "user", "import", file); !strings.HasPrefix(said, "2 read: 2 created, 0 here already, 0 refused.") {
+		if said := succeeds(t, "", other, "user", "import", file); !strings.HasPrefix(said, "2 read: 2 created, 0 already present, 0 refused.") {
 			t.Error(said)
 		}
 		if again := succeeds(t, "", other, "user", "export"); again != exported {
@@ -255,8 +255,8 @@ func TestTablesThatAreRefusedWhole(t *testing.T) {
 	fails(t, "", e, "no such file", "user", "import", filepath.Join(t.TempDir(), "nothing"))
 	fails(t, "", e, "", "user", "import", "--from", "nobody", "-")
 	stdout, stderr, code := command(t, "username,email\nann,ann@example.com\nbob\n\"eve\"x,\ncy,\"cy@example.com\"\n", e, "user", "import", "--format", "csv", "-")
-	if code != 1 || !strings.Contains(stdout, "4 read: 2 created, 0 here already, 2 refused") ||
-		!strings.Contains(stderr, "line 3: is no line of CSV") || !strings.Contains(stderr, "line 4: is no line of CSV") {
+	if code != 1 || !strings.Contains(stdout, "4 read: 2 created, 0 already present, 2 refused") ||
+		!strings.Contains(stderr, "line 3: is not valid CSV") || !strings.Contains(stderr, "line 4: is not valid CSV") {
 		t.Errorf("code %d: %s\n%s", code, stdout, stderr)
 	}
 }
@@ -280,7 +280,7 @@ func TestALongImport(t *testing.T) {
 			fmt.Fprintf(&b, "{\"username\":\"u%05d\",\"email\":\"u%05d@example.com\",\"email_verified\":true}\n", i, i)
 		}
 		stdout, stderr, code := s.sesame(t, b.String(), "user", "import", "-")
-		if code != 0 || !strings.HasPrefix(stdout, "10001 read: 10001 created, 0 here already, 0 refused.") || !strings.Contains(stderr, "10000 read") {
+		if code != 0 || !strings.HasPrefix(stdout, "10001 read: 10001 created, 0 already present, 0 refused.") || !strings.Contains(stderr, "10000 read") {
 			t.Errorf("code %d: %s\n%s", code, stdout, stderr)
 		}
 	})

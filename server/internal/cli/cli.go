@@ -1,4 +1,8 @@
 // Package cli is the command line: it reads the settings and runs one command.
+//
+// Run parses the arguments into CommandLine. Each command is a struct with a method Run, which gets a program: the
+// settings, the standard streams and the clock. A command that needs accounts, clients or keys opens them with package
+// app; serve uses package login, as any other program would.
 package cli
 
 import (
@@ -19,7 +23,7 @@ import (
 	"sesame/server/internal/config"
 )
 
-// CommandLine is all that can be typed. Settings come before or after the command.
+// CommandLine declares the commands and flags. Settings may come before or after the command.
 type CommandLine struct {
 	config.Settings
 
@@ -28,18 +32,18 @@ type CommandLine struct {
 	Client struct {
 		Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's."`
 
-		Create clientCreateCommand `cmd:"" help:"Make a service client. Its secret is shown this once."`
+		Create clientCreateCommand `cmd:"" help:"Create a service client, and print its secret once."`
 		List   clientListCommand   `cmd:"" help:"List the service clients."`
-		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and end the sessions that people have through it."`
-	} `cmd:"" help:"Manage the services that may have tokens of their own."`
+		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and revoke the sessions that people started through it."`
+	} `cmd:"" help:"Manage service clients, which get tokens of their own."`
 	Keys struct {
 		List   keysListCommand   `cmd:"" help:"List the signing keys."`
-		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new one is published first, and no token is refused."`
+		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
 	} `cmd:"" help:"Manage the keys that sign access tokens."`
-	New         newCommand         `cmd:"" help:"Write a small project with login inside, to build a service of your own on."`
-	Mock        mockCommand        `cmd:"" help:"Stand in for a server from its OpenAPI document alone: ours, or any other. Needs no database."`
-	Migrate     migrateCommand     `cmd:"" help:"Bring the database up to date and stop. (serve does it too.)"`
-	Config      configCommand      `cmd:"" help:"Print the settings in force, secrets masked."`
+	New         newCommand         `cmd:"" help:"Write a small project that uses Sesame as a library."`
+	Mock        mockCommand        `cmd:"" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
+	Migrate     migrateCommand     `cmd:"" help:"Migrate the database to this version and exit. (serve does it too.)"`
+	Config      configCommand      `cmd:"" help:"Print the effective settings, with secrets masked."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Exit with 0 if the server at the listening address is ready."`
 }
 
@@ -58,7 +62,7 @@ func (p *program) options() app.Options {
 	return app.Options{Settings: *p.Settings, Now: p.Now, Tests: p.Tests, Warn: func(text string) { fmt.Fprintln(p.Stderr, "sesame:", text) }}
 }
 
-// program is what a command works with.
+// program is the argument of every command.
 type program struct {
 	*config.Settings
 	Env
@@ -68,7 +72,7 @@ type program struct {
 	contract string
 }
 
-// Main runs the program as its process was started, until it ends or is interrupted.
+// Main runs the program with the arguments and the environment of the process. An interrupt ends it.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -77,13 +81,13 @@ func Main() int {
 	})
 }
 
-// Run is the whole program; its result is the exit code.
+// Run runs one command and returns the exit code: 0, 1 if the command failed, or 2 if it was not understood.
 func Run(ctx context.Context, args []string, w Env) int {
 	var line CommandLine
 	exit := -1
 	parser, err := kong.New(&line,
 		kong.Name("sesame"), kong.Writers(w.Stdout, w.Stderr), kong.Exit(func(code int) { exit = code }),
-		kong.Description("A login server that starts from its contract. Every setting below can also be given as a variable: --public-url is SESAME_PUBLIC_URL."),
+		kong.Description("A login server that starts from its contract. Every setting below is also an environment variable: --public-url is SESAME_PUBLIC_URL."),
 		config.Variables(w.Getenv), kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 	)

@@ -12,13 +12,13 @@ import (
 )
 
 type clientCreateCommand struct {
-	Name            string   `arg:"" help:"What the client is called."`
-	Scope           []string `help:"A scope that the client may have, such as users:write, or may pass on, such as me:delete; may be repeated."`
-	NoPasswordGrant bool     `help:"People may not log in through the client."`
+	Name            string   `arg:"" help:"The name of the client."`
+	Scope           []string `help:"A scope that the client may have for itself, such as users:write, or in tokens of people, such as me:delete; may be repeated."`
+	NoPasswordGrant bool     `help:"Do not let people log in through the client."`
 	JSON            bool     `help:"Print the client as JSON."`
 }
 
-// Run makes a service client and prints its secret, which nobody can see again.
+// Run creates a service client and prints its secret, which is not stored.
 func (c *clientCreateCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
 		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
@@ -39,7 +39,7 @@ func (c *clientCreateCommand) Run(p *program) error {
 		if err = table.Flush(); err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(p.Stdout, "\nKeep the secret now: it is not stored, and not shown again.")
+		_, err = fmt.Fprintln(p.Stdout, "\nCopy the secret now: it is not stored and cannot be shown again.")
 		return err
 	})
 }
@@ -86,12 +86,12 @@ func (c *clientDeleteCommand) Run(p *program) error {
 		if c.JSON {
 			return json.NewEncoder(p.Stdout).Encode(map[string]any{"client_id": c.ID, "deleted": true})
 		}
-		_, err := fmt.Fprintf(p.Stdout, "The client %s is deleted; its tokens stop here at once.\n", c.ID)
+		_, err := fmt.Fprintf(p.Stdout, "Deleted the client %s; Sesame refuses its tokens from now on.\n", c.ID)
 		return err
 	})
 }
 
-// withService runs a command on the domain, with the scopes that the contract declares.
+// withService opens the database and runs a command on the domain.
 func (p *program) withService(do func(*app.Services) error) error {
 	rules, err := p.rules()
 	if err != nil {
@@ -105,7 +105,7 @@ func (p *program) withService(do func(*app.Services) error) error {
 	return do(a.MakeServices(rules))
 }
 
-// clientObject is a client as a script reads it, without its secret.
+// clientObject is a client as JSON, without its secret.
 func clientObject(c oauth.Client) map[string]any {
 	scopes := c.Scopes
 	if scopes == nil {

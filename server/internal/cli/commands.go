@@ -28,8 +28,8 @@ import (
 	"sesame/server/secret"
 )
 
-// maxPassword is how much of standard input is read, in bytes; more than any password may have, so
-// that one which is cut off is too long all the same.
+// maxPassword bounds how many bytes of standard input are read. It is more than any password may have, so a longer line is
+// refused as too long.
 const maxPassword = 4 << 10
 
 // document is the contract: Sesame's, merged with the user's own document if --contract names one.
@@ -53,10 +53,10 @@ func (p *program) rules() (*contract.Contract, error) {
 	return contract.CompileShared(document, map[string]contract.Scheme{"OAuth2Password": nobody, "ClientBasic": nobody}, httpapi.Serves)
 }
 
-// nobody stands for the server's security schemes where nothing is served.
+// nobody takes the place of the security schemes where nothing is served.
 func nobody(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
 
-// explain writes an error of the domain as a person at a terminal wants it.
+// explain returns the public text of a domain error for a terminal.
 func explain(err error) error {
 	e, ok := errors.AsType[*problem.Error](err)
 	if !ok || len(e.Fields) == 0 && e.Cause != nil {
@@ -72,8 +72,8 @@ func explain(err error) error {
 	return errors.Join(reasons...)
 }
 
-// readPassword asks a person twice, and takes the first line of anything else. It is never an
-// argument: those are visible to everybody on the machine.
+// readPassword prompts twice on a terminal, and otherwise reads the first line of standard input. A password is never an
+// argument, since other users of the machine can see arguments.
 func (p *program) readPassword() (string, error) {
 	if file, ok := p.Stdin.(*os.File); ok && app.IsTerminal(file) {
 		return p.askPassword(int(file.Fd()))
@@ -111,7 +111,7 @@ func (p *program) askPassword(terminal int) (string, error) {
 
 type migrateCommand struct{}
 
-// Run brings the database up to date.
+// Run migrates the database.
 func (migrateCommand) Run(p *program) error {
 	a, err := app.Create(p.ctx, p.options())
 	if err != nil {
@@ -125,13 +125,13 @@ type configCommand struct {
 	JSON bool `help:"Print JSON."`
 }
 
-// Run prints the settings in force as they would be set, secrets masked.
+// Run prints the effective settings as variables, with secrets masked.
 func (c configCommand) Run(p *program) error {
 	*p.Settings = p.InForce(p.Listen)
 	object := map[string]string{}
 	for _, flag := range p.flags {
 		name, value := config.Variable(flag.Name), fmt.Sprint(flag.Target.Interface())
-		if flag.Name == "database-url" { // which says more than that there is one
+		if flag.Name == "database-url" { // the whole URL is a secret, but only its password must be hidden
 			value = masked(p.DatabaseURL)
 		}
 		object[name] = value
@@ -145,8 +145,8 @@ func (c configCommand) Run(p *program) error {
 	return nil
 }
 
-// masked is an address without its passwords. Of one that cannot be read nothing is shown: who knows
-// where a password stands in it?
+// masked returns a database URL without its passwords. A URL that cannot be parsed is hidden completely, since the password
+// could be anywhere in it.
 func masked(address secret.Text) string {
 	if _, sqlite := store.SQLitePath(address.Reveal()); sqlite {
 		return address.Reveal()
@@ -170,7 +170,7 @@ func masked(address secret.Text) string {
 
 type healthcheckCommand struct{}
 
-// Run asks the server at the listening address whether it is ready.
+// Run requests /readyz at the listening address.
 func (healthcheckCommand) Run(p *program) error {
 	host, port, err := net.SplitHostPort(p.Listen)
 	if err != nil {

@@ -27,15 +27,15 @@ func (c *keysListCommand) Run(p *program) error {
 }
 
 type keysRotateCommand struct {
-	Now    bool `help:"Let the new key sign at once. Services that keep the key set may refuse its tokens for five minutes."`
-	Revoke bool `help:"With --now: remove all other keys. Every access token signed so far is refused; sessions stay, and a refresh gives a good one."`
+	Now    bool `help:"Sign with the new key at once. Services that cache the key set may refuse its tokens for five minutes."`
+	Revoke bool `help:"With --now: delete all other keys. Every access token signed so far is refused; sessions stay, and a refresh returns a valid token."`
 	JSON   bool `help:"Print the keys as JSON."`
 }
 
-// Run replaces the signing key, or begins to.
+// Run replaces the signing key, or publishes its successor.
 func (c *keysRotateCommand) Run(p *program) error {
 	if c.Revoke && !c.Now {
-		return errors.New("--revoke removes the key that signs, so it needs --now")
+		return errors.New("--revoke deletes the key that signs; give --now as well")
 	}
 	a, err := app.Open(p.ctx, p.options())
 	if err != nil {
@@ -56,15 +56,15 @@ func (c *keysRotateCommand) Run(p *program) error {
 	return p.printKeys(a.Keys, c.JSON)
 }
 
-// listedKey is a key as keys list shows it.
+// listedKey is a signing key as JSON.
 type listedKey struct {
 	ID        string     `json:"kid"`
 	Alg       string     `json:"alg"`
 	State     string     `json:"state"`
 	CreatedAt time.Time  `json:"created_at"`
 	SignsFrom time.Time  `json:"signs_from"`
-	RetiresAt *time.Time `json:"retires_at"` // ends signing; null: not planned
-	RemovedAt *time.Time `json:"removed_at"` // ends verifying; null: not yet known
+	RetiresAt *time.Time `json:"retires_at"` // when it stops signing; null if that is not planned
+	RemovedAt *time.Time `json:"removed_at"` // when tokens that it signed are refused; null if that is not known
 }
 
 func (p *program) printKeys(k *keys.Keys, asJSON bool) error {

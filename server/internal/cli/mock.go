@@ -13,11 +13,11 @@ import (
 )
 
 type mockCommand struct {
-	Spec     string `placeholder:"FILE" xor:"document" help:"The OpenAPI document to stand in for, YAML or JSON. (default: Sesame's own)"`
-	Contract string `type:"existingfile" placeholder:"FILE" xor:"document" help:"Your own openapi.yaml, to stand in for a server that has its operations beside Sesame's."`
+	Spec     string `placeholder:"FILE" xor:"document" help:"OpenAPI document to mock, in YAML or JSON. (default: Sesame's)"`
+	Contract string `type:"existingfile" placeholder:"FILE" xor:"document" help:"Your own openapi.yaml, to mock a server with its operations and Sesame's."`
 }
 
-// Run answers from a contract until the program is told to stop.
+// Run serves the mock until the program is interrupted.
 func (c *mockCommand) Run(p *program) error {
 	document, err := c.document(p)
 	if err != nil {
@@ -65,9 +65,9 @@ func (c *mockCommand) document(p *program) (*mock.Document, error) {
 	return mock.Read(text)
 }
 
-// introduce says what a newcomer to the mock needs to know.
+// introduce prints how to use the mock.
 func (p *program) introduce(m *mock.Mock, listening net.Addr) {
-	fmt.Fprintf(p.Stdout, "\nA mock of %s is ready: examples for answers, nothing is kept.\n\n", m.Document.Title())
+	fmt.Fprintf(p.Stdout, "\nA mock of %s is ready. It answers with examples and stores nothing.\n\n", m.Document.Title())
 	if p.Docs == "on" {
 		fmt.Fprintf(p.Stdout, "  Docs       %s/docs/\n", p.PublicURL)
 	}

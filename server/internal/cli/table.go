@@ -8,7 +8,7 @@ import (
 	"sesame/server/internal/names"
 )
 
-// row writes a row of a table, of which no cell can begin another row or column.
+// row writes a row of a table. It escapes control characters, so that no cell can begin another row or column.
 func row(table io.Writer, cells ...string) {
 	for i, cell := range cells {
 		cells[i] = names.Visible(cell)

@@ -13,31 +13,31 @@ import (
 	"sesame/server/secret"
 )
 
-// userCommands manage accounts, as an administrator would, on the machine itself.
+// userCommands manage accounts on the machine itself, with the rights of an administrator.
 type userCommands struct {
 	Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's: its scopes can be granted, too."`
 
-	Create      userCreateCommand      `cmd:"" help:"Create an account. The password is asked for, or read from standard input."`
-	List        userListCommand        `cmd:"" help:"List the accounts, and how many have a password hash of an older kind."`
+	Create      userCreateCommand      `cmd:"" help:"Create an account. Prompts for the password, or reads it from standard input."`
+	List        userListCommand        `cmd:"" help:"List the accounts, and count those with an outdated password hash."`
 	Show        userShowCommand        `cmd:"" help:"Show an account."`
-	Disable     userDisableCommand     `cmd:"" help:"Disable an account, and end its sessions."`
-	Enable      userEnableCommand      `cmd:"" help:"Enable an account that was disabled."`
-	Grant       userGrantCommand       `cmd:"" help:"Grant scopes to an account, or take them away."`
-	SetPassword userSetPasswordCommand `cmd:"" help:"Set an account's password, and end its sessions. It is asked for, or read from standard input."`
-	Import      userImportCommand      `cmd:"" help:"Create accounts from a file, with the password hashes that they had elsewhere."`
-	Export      userExportCommand      `cmd:"" help:"Write all accounts, with their password hashes, as JSON lines that import reads."`
+	Disable     userDisableCommand     `cmd:"" help:"Disable an account, and revoke its sessions."`
+	Enable      userEnableCommand      `cmd:"" help:"Enable a disabled account."`
+	Grant       userGrantCommand       `cmd:"" help:"Grant scopes to an account, or revoke them."`
+	SetPassword userSetPasswordCommand `cmd:"" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
+	Import      userImportCommand      `cmd:"" help:"Create accounts from a file, with password hashes of another application."`
+	Export      userExportCommand      `cmd:"" help:"Write all accounts with their password hashes as JSON lines, for import."`
 }
 
 type userCreateCommand struct {
-	Username      string   `arg:"" help:"The new account's name."`
-	Email         string   `help:"The person's address."`
-	EmailVerified bool     `help:"Take the address as confirmed: it then logs in like the username."`
-	FullName      string   `help:"The person's name."`
+	Username      string   `arg:"" help:"The username."`
+	Email         string   `help:"The email address."`
+	EmailVerified bool     `help:"Mark the address as verified: it can then be used to log in."`
+	FullName      string   `help:"The full name."`
 	Scope         []string `help:"A scope such as users:write, beyond those that every account has; may be repeated."`
 	JSON          bool     `help:"Print the account as JSON."`
 }
 
-// Run creates an account as an administrator, within the bounds of the contract.
+// Run creates an account with the rights of an administrator. The contract checks the arguments as it checks a request.
 func (c *userCreateCommand) Run(p *program) error {
 	rules, err := p.rules()
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *userCreateCommand) Run(p *program) error {
 	})
 }
 
-// userBody is an account as POST /users would take it.
+// userBody is the body of POST /users for an account.
 func userBody(username, email, fullName, password string) map[string]any {
 	body := map[string]any{"username": username, "password": password}
 	if email != "" {
@@ -75,12 +75,12 @@ func userBody(username, email, fullName, password string) map[string]any {
 }
 
 type userListCommand struct {
-	Prefix   string `name:"q" placeholder:"TEXT" help:"Only those whose username or address begins with it."`
-	Disabled *bool  `negatable:"" help:"Only those that are disabled, or with --no-disabled only the others."`
+	Prefix   string `name:"q" placeholder:"TEXT" help:"Only accounts whose username or email address begins with TEXT."`
+	Disabled *bool  `negatable:"" help:"Only disabled accounts; with --no-disabled, only enabled ones."`
 	JSON     bool   `help:"Print JSON."`
 }
 
-// Run lists the accounts, a page of the database at a time.
+// Run lists the accounts, one database page at a time.
 func (c *userListCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
 		print, end := p.userTable(s, c.JSON)
@@ -105,7 +105,7 @@ func (c *userListCommand) Run(p *program) error {
 	})
 }
 
-// userTable writes accounts as they come, and at the end how many old hashes there are.
+// userTable returns a function that prints an account, and one that ends the list with the number of outdated hashes.
 func (p *program) userTable(s *app.Services, asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
 	if asJSON {
 		separator := `{"users":[`
@@ -128,20 +128,20 @@ func (p *program) userTable(s *app.Services, asJSON bool) (print func(store.User
 	print = func(u store.User) {
 		row(table, u.Username, u.ID, emailState(u), state(u), granted(u), u.CreatedAt.Format(time.RFC3339))
 		if count++; count%1000 == 0 {
-			table.Flush() // else a million accounts would be kept until the end
+			table.Flush() // a table of a million accounts would otherwise stay in memory
 		}
 	}
 	return print, func(old int64) error {
 		if err := table.Flush(); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(p.Stdout, "\n%d accounts listed. %d of all have a password hash of an older kind, which the next login replaces.\n", count, old)
+		_, err := fmt.Fprintf(p.Stdout, "\n%d accounts listed. %d accounts have an outdated password hash, which the next login replaces.\n", count, old)
 		return err
 	}
 }
 
 type userShowCommand struct {
-	Account string `arg:"" help:"The username, the id, or the confirmed address."`
+	Account string `arg:"" help:"The username, the id, or the verified email address."`
 	JSON    bool   `help:"Print JSON."`
 }
 
@@ -169,10 +169,10 @@ func (p *program) setDisabled(c userShowCommand, disabled bool) error {
 type userGrantCommand struct {
 	userShowCommand
 	Scopes []string `arg:"" name:"scope" help:"Scopes such as users:write."`
-	Revoke bool     `help:"Take them away."`
+	Revoke bool     `help:"Revoke the scopes."`
 }
 
-// Run grants scopes, or takes them away.
+// Run grants or revokes scopes.
 func (c *userGrantCommand) Run(p *program) error {
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
 		change := account.UserChange{Grant: c.Scopes}
@@ -196,7 +196,7 @@ func (c *userSetPasswordCommand) Run(p *program) error {
 	})
 }
 
-// onUser finds an account, does something to it, and prints it.
+// onUser finds an account, applies do, and prints the result.
 func (p *program) onUser(account string, asJSON bool, do func(*app.Services, store.User) (store.User, error)) error {
 	return p.withService(func(s *app.Services) error {
 		user, err := s.Accounts.FindUser(p.ctx, account)
@@ -229,7 +229,7 @@ func (p *program) printUser(s *app.Services, u store.User, asJSON bool) error {
 	return table.Flush()
 }
 
-// userObject is an account as a script reads it, in the words of the contract.
+// userObject is an account as JSON, with the field names of the contract.
 func userObject(s *app.Services, u store.User) map[string]any {
 	return map[string]any{
 		"id": u.ID, "username": u.Username, "email": u.Email, "email_verified": u.EmailVerified, "full_name": u.FullName,

@@ -19,22 +19,22 @@ import (
 
 const (
 	timeFormat = time.RFC3339Nano
-	// maxLine is more than any account needs, in bytes; a longer line is no line of a table of accounts.
+	// maxLine bounds a line, in bytes. No account needs more.
 	maxLine = 64 << 10
 )
 
-// fields are the columns of a record, as text. A column that is null or not there is "".
+// fields are the columns of a record, as text. A missing or null column is "".
 type fields map[string]string
 
-// mapping reads an account from the columns of some application's table.
+// mapping reads an account from the columns of an application's user table.
 type mapping struct {
-	columns  []string // without which the file is not one of that table
-	optional []string // that are read too
-	foreign  bool     // there may be more columns, which are not read; in our own they would be mistyped
+	columns  []string // required
+	optional []string // read if present
+	foreign  bool     // other columns are ignored; in our own format they are an error, since they may be mistyped
 	read     func(fields) (account.ImportedUser, error)
 }
 
-// mappings are by the name of --from.
+// mappings are the values of --from.
 var mappings = map[string]mapping{
 	"sesame": {
 		[]string{"username"},
@@ -46,7 +46,7 @@ var mappings = map[string]mapping{
 			return u, err
 		},
 	},
-	// https://github.com/fastapi/full-stack-fastapi-template: the address is the login.
+	// https://github.com/fastapi/full-stack-fastapi-template: people log in by address.
 	"fastapi-template": {
 		[]string{"email", "hashed_password"},
 		[]string{"full_name", "is_active", "created_at"},
@@ -59,7 +59,7 @@ var mappings = map[string]mapping{
 			return u, err
 		},
 	},
-	// https://github.com/fastapi-users/fastapi-users: the address is the login, and may be confirmed or not.
+	// https://github.com/fastapi-users/fastapi-users: people log in by address, which may be verified or not.
 	"fastapi-users": {
 		[]string{"email", "hashed_password"},
 		[]string{"is_active", "is_verified"},
@@ -77,7 +77,7 @@ var mappings = map[string]mapping{
 		[]string{"first_name", "last_name", "email", "is_active", "date_joined"},
 		true,
 		func(f fields) (account.ImportedUser, error) {
-			if strings.HasPrefix(f["password"], "!") { // Django's mark of an account without a password
+			if strings.HasPrefix(f["password"], "!") { // how Django marks an account without a password
 				f["password"] = ""
 			}
 			active := true
@@ -91,8 +91,8 @@ var mappings = map[string]mapping{
 	},
 }
 
-// nameOf makes a username of an address: no username holds an @. It is the same at every run, so that a
-// second one finds what the first has created.
+// nameOf makes a username from an address, since a username must not contain @. It is the same at every run, so that a second
+// run finds the accounts of the first one.
 func nameOf(login string) string { return strings.ReplaceAll(login, "@", "_at_") }
 
 type flag struct {
@@ -100,7 +100,7 @@ type flag struct {
 	into *bool
 }
 
-// fill reads what is no text: the hash, the time, and flags.
+// fill reads the columns that are not text: the hash, the time and the flags.
 func (f fields) fill(u *account.ImportedUser, hash, created string, flags ...flag) (err error) {
 	u.PasswordHash = secret.New(f[hash])
 	if text := f[created]; text != "" {
@@ -122,7 +122,7 @@ func (f fields) fill(u *account.ImportedUser, hash, created string, flags ...fla
 	return nil
 }
 
-// readTime takes RFC 3339, and what PostgreSQL, SQLite and MySQL write; without a zone it is UTC.
+// readTime accepts RFC 3339 and the formats of PostgreSQL, SQLite and MySQL. A time without a zone is UTC.
 func readTime(text string) (t time.Time, err error) {
 	for _, layout := range []string{
 		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999-07",
@@ -135,7 +135,7 @@ func readTime(text string) (t time.Time, err error) {
 	return t, errors.New("must be a time such as 2026-11-23T14:11:00Z")
 }
 
-// readJSONLines reads an object a line.
+// readJSONLines reads one JSON object per line.
 func readJSONLines(in *bufio.Reader, m mapping, take func(record) error) error {
 	for line := 1; ; line++ {
 		text, tooLong, err := readLine(in)
@@ -158,7 +158,7 @@ func readJSONLines(in *bufio.Reader, m mapping, take func(record) error) error {
 	}
 }
 
-// readLine reads a line of any length, and keeps no more of it than maxLine.
+// readLine reads a line of any length. It drops the text of a line longer than maxLine.
 func readLine(in *bufio.Reader) (text []byte, tooLong bool, err error) {
 	for {
 		part, err := in.ReadSlice('\n')
@@ -177,7 +177,7 @@ func readLine(in *bufio.Reader) (text []byte, tooLong bool, err error) {
 func (m mapping) object(text []byte) (account.ImportedUser, error) {
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil {
-		return account.ImportedUser{}, errors.New("is no JSON object, or has a key twice")
+		return account.ImportedUser{}, errors.New("is not a JSON object, or has a duplicate key")
 	}
 	f := fields{}
 	for name, value := range object {
@@ -198,7 +198,7 @@ func (m mapping) object(text []byte) (account.ImportedUser, error) {
 				f[name] += fmt.Sprint(item) + " "
 			}
 		default:
-			return account.ImportedUser{}, fmt.Errorf("the %s must be a text, true or false", name)
+			return account.ImportedUser{}, fmt.Errorf("the %s must be a string, true or false", name)
 		}
 	}
 	return m.record(f)
@@ -219,8 +219,8 @@ func (m mapping) known(name string) bool {
 
 func printableName(name string) string { return name[:min(len(name), 40)] }
 
-// readCSV reads a table with a header (RFC 4180). A column of our own format that is not known stops it
-// before anything is created, for it may be a mistyped one; of others' tables there are more than we need.
+// readCSV reads a table with a header (RFC 4180). An unknown column of our own format is an error before anything is created,
+// since it may be mistyped; unknown columns of other applications are ignored.
 func readCSV(in *bufio.Reader, m mapping, take func(record) error) error {
 	reader := csv.NewReader(in)
 	reader.ReuseRecord = true
@@ -250,7 +250,7 @@ func readCSV(in *bufio.Reader, m mapping, take func(record) error) error {
 		r := record{}
 		switch broken, ok := errors.AsType[*csv.ParseError](err); {
 		case ok:
-			r.line, r.err = broken.StartLine, fmt.Errorf("is no line of CSV: %w", broken.Err)
+			r.line, r.err = broken.StartLine, fmt.Errorf("is not valid CSV: %w", broken.Err)
 		case err != nil:
 			return err
 		default:

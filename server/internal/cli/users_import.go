@@ -21,17 +21,17 @@ const importBatch = 500
 
 type userImportCommand struct {
 	File          string `arg:"" help:"JSON lines, or CSV with a header; - is standard input."`
-	Format        string `default:"auto" placeholder:"auto|jsonl|csv" enum:"auto,jsonl,csv" help:"auto goes by the file's name: .csv is CSV."`
-	From          string `default:"sesame" placeholder:"APP" enum:"sesame,fastapi-template,fastapi-users,django" help:"Whose table the file is: sesame, fastapi-template, fastapi-users or django."`
-	EmailVerified bool   `help:"Take every address as confirmed, because the accounts logged in by it: they go on logging in by it."`
-	JSON          bool   `help:"Print the outcome as JSON."`
+	Format        string `default:"auto" placeholder:"auto|jsonl|csv" enum:"auto,jsonl,csv" help:"Format of the file; auto means csv for a name that ends in .csv."`
+	From          string `default:"sesame" placeholder:"APP" enum:"sesame,fastapi-template,fastapi-users,django" help:"Application whose user table the file is: sesame, fastapi-template, fastapi-users or django."`
+	EmailVerified bool   `help:"Mark every address as verified, if accounts logged in by address before."`
+	JSON          bool   `help:"Print the result as JSON."`
 }
 
-// importOutcome is what import did. A script reads it.
+// importOutcome is the result of an import, as --json prints it.
 type importOutcome struct {
 	Read    int             `json:"read"`
 	Created int             `json:"created"`
-	Present int             `json:"present"` // of accounts that exist already, and stay as they are
+	Present int             `json:"present"` // accounts that exist already, and are not changed
 	Refused []refusedRecord `json:"refused"`
 }
 
@@ -40,8 +40,8 @@ type refusedRecord struct {
 	Reason string `json:"reason"`
 }
 
-// Run creates the accounts of a file that do not exist yet. It names each line that it refuses, with the reason, and
-// creates the rest; running it again changes nothing. With a refused line the exit code is 1.
+// Run creates the accounts of a file that do not exist yet. It reports every line that it refuses, with the reason, and
+// creates the others, so running it again changes nothing. If it refused a line the exit code is 1.
 func (c *userImportCommand) Run(p *program) error {
 	in, name := p.Stdin, strings.ToLower(c.File)
 	if c.File != "-" {
@@ -68,7 +68,7 @@ func (c *userImportCommand) Run(p *program) error {
 			err = i.flush()
 		}
 		if err != nil {
-			return fmt.Errorf("%w\n%d accounts were created before; running it again goes on from there", err, i.Created)
+			return fmt.Errorf("%w\n%d accounts were created; run the command again to continue", err, i.Created)
 		}
 		return i.report()
 	})
@@ -91,11 +91,11 @@ type importer struct {
 	batch   []record
 }
 
-// take checks a record by the contract's shapes, which an import is not above.
+// take checks a record against the contract, as a request is checked.
 func (i *importer) take(r record) error {
 	i.Read++
 	if r.err == nil {
-		// An account has a password there; here it has a hash, so any good password stands in for it.
+		// The contract wants a password, and a record has a hash: any valid password takes its place.
 		r.err = explain(i.shape.CheckBody(userBody(r.user.Username, r.user.Email, r.user.FullName, "a wooden horse")))
 	}
 	if i.command.EmailVerified {
@@ -146,7 +146,7 @@ func (i *importer) refuse(line int, reason error) {
 	}
 }
 
-// report says what has been done; refused lines make the command fail, once everything else is in.
+// report prints the result. Refused lines make the command fail after all others were imported.
 func (i *importer) report() error {
 	slices.SortFunc(i.Refused, func(a, b refusedRecord) int { return a.Line - b.Line })
 	if i.command.JSON {
@@ -157,7 +157,7 @@ func (i *importer) report() error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(i.Stdout, "%d read: %d created, %d here already, %d refused.\n", i.Read, i.Created, i.Present, len(i.Refused))
+		fmt.Fprintf(i.Stdout, "%d read: %d created, %d already present, %d refused.\n", i.Read, i.Created, i.Present, len(i.Refused))
 	}
 	if n := len(i.Refused); n > 0 {
 		return fmt.Errorf("%d lines were refused; correct them and run it again", n)
@@ -166,10 +166,10 @@ func (i *importer) report() error {
 }
 
 type userExportCommand struct {
-	File string `arg:"" optional:"" default:"-" help:"File to write, which must not exist; standard output if it is not said."`
+	File string `arg:"" optional:"" default:"-" help:"File to write, which must not exist. (default: standard output)"`
 }
 
-// exported is an account as import reads it. The names are those of ImportedUser.
+// exported is an account in the format that import reads.
 type exported struct {
 	Username      string   `json:"username"`
 	Email         string   `json:"email,omitempty"`
@@ -181,18 +181,18 @@ type exported struct {
 	CreatedAt     string   `json:"created_at"`
 }
 
-// Run writes all accounts. The file is made when the database is open, so that a mistake leaves none.
+// Run writes all accounts. It creates the file after the database is open, so a failure leaves no empty file.
 func (c *userExportCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) (err error) {
 		out := p.Stdout
 		if c.File != "-" {
-			// Password hashes are nobody else's business.
+			// Only the owner may read password hashes.
 			file, err := os.OpenFile(c.File, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, file.Close()) }()
-			out = &app.VisibleWriter{To: file} // somebody will look at it in a terminal
+			out = &app.VisibleWriter{To: file} // the file may be shown in a terminal
 		}
 		buffered := bufio.NewWriter(out)
 		encoder := json.NewEncoder(buffered)
