@@ -136,8 +136,8 @@ func TestThePageRefusesAPassword(t *testing.T) {
 			"ann-2026-":               "made of the username",
 			"lee-2026-":               "made of the username",
 			strings.Repeat("ä", 257):  "must have at most 256 characters",
-			"a wooden\x00horse":       "must not hold a NUL",
-			"a wooden horse\x00":      "must not hold a NUL",
+			"a wooden\x00horse":       "must not contain a NUL",
+			"a wooden horse\x00":      "must not contain a NUL",
 			"a wooden \xff horse":     "must be text in UTF-8",
 			"a wooden \xed\xa0\x80 h": "must be text in UTF-8", // a lone surrogate
 		} {

@@ -162,7 +162,7 @@ describe('a person without scripts', () => {
     const [mail] = await mailpit.mails('cas@example.com');
     assert.equal(mail.Subject, 'Choose a new password');
     await openMail(mail, 'mail-reset');
-    for (const [weak, reason] of [['password', 'is one of the most common'], ['cas-2026', 'is made of the username'], ['short', 'at least 8 characters']]) {
+    for (const [weak, reason] of [['password', 'is one of the most common'], ['cas-2026', 'consists of the username'], ['short', 'at least 8 characters']]) {
       await tabTo('New password');
       await keyboard.type(weak);
       await keyboard.press('Enter');

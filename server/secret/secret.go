@@ -1,6 +1,5 @@
-// Package secret has the type of what must never be shown: passwords, tokens, keys. A Text prints as a
-// mark wherever something writes it, in a log, an error or an answer. Reveal is the one way out, so that
-// a search for that word finds every place where a secret is used.
+// Package secret has the type of passwords, tokens and keys. A Text prints as a mark in a log, an error or a response. Only
+// Reveal returns the text, so a search for that word finds every place where a secret is used.
 package secret
 
 import (
@@ -11,19 +10,18 @@ import (
 	"log/slog"
 )
 
-// mark is what is shown in place of a secret.
+// mark is printed in place of a secret.
 const mark = "[secret]"
 
-// Text is a secret text. The zero value is the empty one, which prints as nothing: that a secret is
-// missing may be known. The text is behind a pointer, because fmt looks into the unexported fields of
-// structs without asking their methods; of a pointer it shows the address. It is an array, because that
-// is what the generated code can read a form into.
+// Text is a secret text. The zero value is empty and prints as nothing, since a missing secret is no secret. The text is
+// behind a pointer, because fmt prints the unexported fields of structs without calling their methods, but only the address
+// of a pointer. It is an array, because the generated code can decode a form into one.
 type Text [1]*string
 
 // New makes a Text.
 func New(text string) Text { return Text{&text} }
 
-// Reveal gives the text itself.
+// Reveal returns the text itself.
 func (t Text) Reveal() string {
 	if t[0] == nil {
 		return ""
@@ -45,7 +43,7 @@ func (t Text) String() string {
 // GoString implements fmt.GoStringer.
 func (t Text) GoString() string { return mark }
 
-// Format implements fmt.Formatter, so that no verb gets at the text.
+// Format implements fmt.Formatter, so that no verb prints the text.
 func (t Text) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue implements slog.LogValuer.
@@ -57,7 +55,7 @@ func (t Text) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 // MarshalJSON implements json.Marshaler.
 func (t Text) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 
-// UnmarshalText implements encoding.TextUnmarshaler: secrets may come in.
+// UnmarshalText implements encoding.TextUnmarshaler.
 func (t *Text) UnmarshalText(text []byte) error {
 	*t = New(string(text))
 	return nil
@@ -73,4 +71,4 @@ func (t *Text) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-var errNotText = errors.New("a secret must be a text")
+var errNotText = errors.New("a secret must be a string")

@@ -1,9 +1,9 @@
-// Package mailbox says which e-mail addresses Sesame accepts, and when two of them name one mailbox.
+// Package mailbox parses e-mail addresses, and decides when two of them are one mailbox.
 //
 //	key, err := mailbox.Key("Ann@Bücher.example") // "ann@xn--bcher-kva.example"
 //
-// Accounts are compared by Key and by nothing else: if it took two mailboxes for one, the owner of the second could
-// take over the account of the first; if it took one mailbox for two, one person would own an address twice.
+// Accounts are compared only by Key. If two mailboxes had one key, the owner of the second could take over the account of
+// the first; if one mailbox had two keys, two accounts could confirm it.
 package mailbox
 
 import (
@@ -25,26 +25,26 @@ const (
 )
 
 // domains converts domain names to the form that DNS and mail servers use (UTS #46, nontransitional: ß is not ss).
-// It accepts labels such as ab--cd, which RFC 5891 reserves and registries have sold all the same.
+// It accepts labels such as ab--cd, which RFC 5891 reserves but registries have sold.
 var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true), idna.CheckHyphens(false))
 
-// Key returns what an address is compared by: the domain as A-labels (RFC 5890) in lower case, and the local part with
-// the letters A to Z in lower case. RFC 5321 lets a mail server distinguish Ann from ann, but none of note does, and
-// people type either. Every other character of the local part counts as it is: a mail server that delivers to mİke need
+// Key returns the form in which an address is compared: the domain as A-labels (RFC 5890) in lower case, and the local part
+// with the letters A to Z in lower case. RFC 5321 lets a mail server distinguish Ann from ann, but in practice none does,
+// and people type either. Every other character of the local part is unchanged: a mail server that delivers to mİke need
 // not deliver to mike. A key is its own key.
 func Key(address string) (string, error) {
 	local, domain, err := parse(address)
 	return lowerASCII(local) + "@" + domain, err
 }
 
-// Deliverable returns an address as a mail server is given it: the domain as A-labels, the local part as it is.
+// Deliverable returns an address in the form for a mail server: the domain as A-labels, the local part unchanged.
 func Deliverable(address string) (string, error) {
 	local, domain, err := parse(address)
 	return local + "@" + domain, err
 }
 
-// Prefix returns what the keys begin with of the addresses that begin with a text. A label that holds letters beyond
-// ASCII must be complete: its A-label cannot be known before.
+// Prefix returns the prefix of the keys of the addresses that begin with a text. A label with letters beyond ASCII must be
+// complete, since the A-label of a part is unknown.
 func Prefix(text string) string {
 	text = norm.NFC.String(text)
 	at := strings.LastIndexByte(text, '@')
@@ -60,9 +60,9 @@ func Prefix(text string) string {
 	return lowerASCII(text[:at]) + "@" + strings.ToLower(strings.Join(labels, "."))
 }
 
-// parse accepts a bare address as people have them: no display name, no comment, no quoted local part, no address
-// literal. It refuses characters that cannot be seen, with which one address could pose as another, and local parts
-// that are not in Unicode's normal form C, which many programs would change into another address.
+// parse accepts a bare address: no display name, comment, quoted local part or address literal. It refuses invisible
+// characters, with which one address could pose as another, and local parts that are not in Unicode's normal form C, since
+// many programs would change them into another address.
 func parse(address string) (local, domain string, err error) {
 	parsed, err := mail.ParseAddress(address)
 	if err != nil || parsed.Address != address || strings.ContainsAny(address, `"[`) || strings.ContainsFunc(address, invisible) {
@@ -87,7 +87,7 @@ func parse(address string) (local, domain string, err error) {
 	return local, domain, nil
 }
 
-// invisible reports whether a character cannot be seen, or is not assigned yet, so that nobody knows how it will fold.
+// invisible reports whether a character is invisible, or unassigned, so that its folding is unknown.
 func invisible(r rune) bool {
 	return !unicode.IsPrint(r) || r == ' ' || r == '\u2800' ||
 		unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)

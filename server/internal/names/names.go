@@ -1,11 +1,10 @@
-// Package names decides which characters usernames and full names may hold, and which usernames only an administrator
-// may give. People choose these texts, and others read them: in a mail, on a page, in a terminal.
+// Package names checks usernames and full names: which characters they may contain, how usernames are compared, and which
+// are reserved. Strangers choose these texts, and other people read them in mails, on pages and in terminals.
 //
-//	if err := names.CheckFullName(name); err != nil { … }   // "must not hold …"
-//	if names.Reserved(username) { … }                        // "admin", and what looks like it
+//	shown, key, err := names.NewUsername(username)          // "must …"
+//	if err := names.CheckFullName(name); err != nil { … }   // "must not contain …"
+//	if names.Reserved(username) { … }                        // "admin", and names that look like it
 //	fmt.Fprintln(terminal, names.Visible(name))
-//
-// How usernames are compared is the business of package auth.
 package names
 
 import (
@@ -19,8 +18,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// maxMarks is how many nonspacing marks may follow each other (Unicode TS #39 §5.4): more of them cover the lines above
-// and below.
+// maxMarks limits how many nonspacing marks may follow each other (Unicode TS #39 §5.4): more of them would cover the lines
+// above and below.
 const maxMarks = 4
 
 const (
@@ -28,22 +27,22 @@ const (
 	zwj  = '\u200d'
 )
 
-// Printable reports whether a character can be seen, or is a space. Control characters, direction marks, line separators,
-// private and unassigned characters are not, nor are letters and marks that leave nothing on the screen.
+// Printable reports whether a character is visible, or a space. Control characters, direction marks, line separators, and
+// private and unassigned characters are not, nor are letters and marks that have no glyph.
 func Printable(r rune) bool {
 	return unicode.IsGraphic(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// CheckFullName says why a text may be nobody's full name. Its error follows the name of the field: "must …".
+// CheckFullName returns why a text cannot be a full name. Its error follows the name of the field: "must …".
 func CheckFullName(name string) error {
 	if !utf8.ValidString(name) {
 		return errors.New("must be valid UTF-8")
 	}
-	joinable := false // whether a joiner may come next: Persian, Indic scripts and emoji need it between two characters
+	joinable := false // whether a joiner may follow: Persian, Indic scripts and emoji need it between two characters
 	for _, r := range name {
 		joiner := r == zwnj || r == zwj
 		if joiner && !joinable || !joiner && !Printable(r) {
-			return errors.New("must not hold control characters, direction marks or other invisible characters")
+			return errors.New("must not contain control characters, direction marks or other invisible characters")
 		}
 		joinable = !joiner
 	}
@@ -53,27 +52,28 @@ func CheckFullName(name string) error {
 	return check(name)
 }
 
-// check refuses what a mail program makes a link of, and marks without an end. Width and compatibility variants count as
-// what they stand for: a fullwidth solidus is a solidus.
+// check refuses characters from which mail programs make links, and long sequences of marks. Width and compatibility
+// variants count as their base character: a fullwidth solidus is a solidus.
 func check(name string) error {
 	if strings.ContainsAny(norm.NFKC.String(name), `/:\`) {
-		return errors.New(`must not hold /, : or \`)
+		return errors.New(`must not contain /, : or \`)
 	}
-	marks := maxMarks // a mark at the beginning has nothing to stand on
+	marks := maxMarks // a mark at the beginning has no base character
 	for _, r := range norm.NFD.String(name) {
 		if !unicode.In(r, unicode.Mn, unicode.Me) {
 			marks = 0
 			continue
 		}
 		if marks++; marks > maxMarks {
-			return fmt.Errorf("must not begin with a combining mark, nor hold more than %d of them in a row", maxMarks)
+			return fmt.Errorf("must not begin with a combining mark, or contain more than %d of them in a row", maxMarks)
 		}
 	}
 	return nil
 }
 
-// Visible writes a text so that a terminal shows it and obeys nothing in it: what is not Printable becomes an escape as in
-// JSON, \u202e. A line feed and a tab are escaped too, for they would begin another row or column.
+// Visible escapes a text for a terminal, so that the terminal shows control characters and does not obey them. Characters
+// that are not Printable become escapes as in JSON, \u202e. Line feeds and tabs are escaped too, since they would begin
+// another row or column.
 func Visible(text string) string { return visible(text, false) }
 
 // VisibleLines is Visible for whole lines: it keeps line feeds and tabs.
@@ -87,7 +87,7 @@ func visible(text string, lines bool) string {
 		return text
 	}
 	var b strings.Builder
-	for _, r := range text { // an invalid byte is U+FFFD
+	for _, r := range text { // invalid bytes become U+FFFD
 		switch {
 		case shown(r):
 			b.WriteRune(r)

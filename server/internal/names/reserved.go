@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// reserved are the names that speak for the service and not for a person. A stranger who is called so is believed.
+// reserved lists names that speak for the service. People would trust a stranger with such a name.
 var reserved = strings.Fields(`
 	admin admins administrator administrators root superuser sysadmin system sysop operator owner moderator moderators mod
 	staff team official sesame
@@ -24,14 +24,14 @@ var reserved = strings.Fields(`
 
 	null undefined anonymous unknown nobody everyone everybody me`)
 
-// The second block answers for the service. The third is RFC 2142's mailboxes, with two that send: where a username becomes
-// a mailbox, whoever holds one of these can be given a certificate for the domain. The last is what programs read as nobody
-// in particular, or as whoever asks.
+// The second block answers for the service. The third has the mailboxes of RFC 2142 and two that send: where a username
+// becomes a mailbox, its holder could get a TLS certificate for the domain. Programs give the names of the last block a
+// special meaning.
 
 //go:embed confusables/confusables.txt
 var confusables string
 
-// lookAlikes gives the ASCII letters or digits that another character looks like (Unicode TS #39 §4).
+// lookAlikes maps characters to the ASCII letters or digits that they look like (Unicode TS #39 §4).
 var lookAlikes = sync.OnceValue(func() map[rune]string {
 	table := map[rune]string{}
 	for line := range strings.Lines(confusables) {
@@ -45,14 +45,14 @@ var lookAlikes = sync.OnceValue(func() map[rune]string {
 	return table
 })
 
-// oneShape writes ASCII characters that look alike, or that people read for each other, as one. It is more than TS #39 has,
-// for it is held against a short list alone.
+// oneShape replaces ASCII characters that look alike by one of them. It covers more than TS #39, which is possible because
+// only a short list is compared.
 var oneShape = strings.NewReplacer(
 	"i", "l", "1", "l", "|", "l", "!", "l", "0", "o", "m", "rn", "w", "vv", "d", "cl",
 	"3", "e", "4", "a", "5", "s", "$", "s", "7", "t", "8", "b",
 )
 
-// skeleton is the same for names that look alike: without marks and invisible characters, in one case.
+// skeleton returns a text that is equal for names that look alike: without marks and invisible characters, in lower case.
 func skeleton(name string) string {
 	table := lookAlikes()
 	var b strings.Builder
@@ -74,11 +74,11 @@ var reservedSkeletons = sync.OnceValue(func() map[string]bool {
 	return set
 })
 
-// Reserved reports whether a username looks like a name of authority, or is made of nothing but such names: "ɑdmin",
-// "Adm1n", "ad.min", "sesame-support". Names that only contain one, such as "admin2" or "ann-admin", are not reserved.
+// Reserved reports whether a username looks like a reserved name, or consists only of such names: "ɑdmin", "Adm1n",
+// "ad.min", "sesame-support". Names that only contain one, such as "admin2" or "ann-admin", are not reserved.
 //
-// The capitals count too: many small letters of Cherokee, Cyrillic and Coptic are small capitals ("теам", "ꮪꭼꮪꭺꮇꭼ"), and
-// their prototypes are those of the capitals alone.
+// The capitals are compared too: many small letters of Cherokee, Cyrillic and Coptic look like capitals ("теам", "ꮪꭼꮪꭺꮇꭼ"),
+// and only the capitals have prototypes.
 func Reserved(name string) bool { return looksReserved(name) || looksReserved(strings.ToUpper(name)) }
 
 func looksReserved(name string) bool {

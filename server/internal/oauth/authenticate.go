@@ -82,7 +82,7 @@ func (c Credentials) read() (id string, given secret.Text, err error) {
 	case id == "" && given.Empty(): // Swagger UI sends such a header
 		return c.FormID, c.FormSecret, nil
 	case !c.FormSecret.Empty():
-		return "", secret.Text{}, problem.New(problem.InvalidRequest, "The client authenticates in the Authorization header, so the form must not hold a client_secret.")
+		return "", secret.Text{}, problem.New(problem.InvalidRequest, "The client authenticates in the Authorization header, so the form must not contain a client_secret.")
 	case c.FormID != "" && c.FormID != id:
 		return "", secret.Text{}, problem.New(problem.InvalidRequest, "The client_id of the form is not the client of the Authorization header.")
 	}

@@ -16,7 +16,7 @@ type argon2Params struct {
 	threads      uint8
 }
 
-// argon2Default is OWASP's recommendation: 19 MiB, two passes, one lane.
+// argon2Default is the recommendation of OWASP: 19 MiB, two passes, one lane.
 var argon2Default = argon2Params{memory: 19 << 10, time: 2, threads: 1}
 
 // argon2ForTests is the least that argon2 takes.
@@ -24,8 +24,8 @@ var argon2ForTests = argon2Params{memory: 8, time: 1, threads: 1}
 
 const (
 	saltBytes, hashBytes = 16, 32
-	// What a stored argon2 hash may ask for: 128 MiB, and about a fifth of a second of work, which is the
-	// default of PHP, 64 MiB and four passes. Passes over little memory cost much more than it tells.
+	// The limits of a stored argon2 hash: 128 MiB, and about a fifth of a second of work, which is the default of PHP, 64 MiB
+	// and four passes. The number of passes has its own limit, since passes over little memory cost more than in proportion.
 	maxMemory  = 128 << 10
 	maxWork    = 256 << 10 // memory times passes
 	maxPasses  = 16
@@ -43,7 +43,7 @@ func (p argon2Params) hash(password string) (string, error) {
 	return p.encode(salt, sum), nil
 }
 
-// encode writes the PHC string format, as every other implementation does.
+// encode returns the PHC string format.
 func (p argon2Params) encode(salt, sum []byte) string {
 	return p.prefix() + base64.RawStdEncoding.EncodeToString(salt) + "$" + base64.RawStdEncoding.EncodeToString(sum)
 }
@@ -71,7 +71,7 @@ func parseArgon2(stored string) verifier {
 		h.derive = argon2.IDKey
 	case "argon2i":
 		h.derive = argon2.Key
-	default: // argon2d gives away its memory accesses
+	default: // argon2d is vulnerable to side channels
 		return nil
 	}
 	params, ok := readParams(parts[3], "m", "t", "p")

@@ -9,13 +9,13 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// bcryptCost is a bcrypt work factor: 2^cost rounds.
+// bcryptCost is the work factor of bcrypt: 2^cost rounds.
 type bcryptCost int
 
 const (
 	bcryptDefault  bcryptCost = 12
-	bcryptForTests bcryptCost = 4  // the least that bcrypt takes
-	maxBcrypt      bcryptCost = 14 // about a second, and yet what some have chosen
+	bcryptForTests bcryptCost = 4  // the lowest that bcrypt accepts
+	maxBcrypt      bcryptCost = 14 // about a second; some applications use it
 	bcryptBase64              = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 )
 
@@ -40,12 +40,12 @@ type bcryptHash string
 func parseBcrypt(stored string) verifier {
 	cost, err := bcrypt.Cost([]byte(stored))
 	if err != nil || cost > int(maxBcrypt) || len(stored) != 60 || strings.ContainsFunc(stored[7:], func(r rune) bool { return !strings.ContainsRune(bcryptBase64, r) }) {
-		return nil // the library would see what is no base64 too, but after no work at all
+		return nil // the library rejects invalid base64 too, but without any work, which would show in the time
 	}
 	return bcryptHash(stored)
 }
 
-// verify looks at the whole password: bcrypt itself would take 72 right bytes with any tail.
+// verify compares the whole password: bcrypt itself ignores everything after 72 bytes.
 func (h bcryptHash) verify(password string) bool {
 	tooLong := len(password) > bcryptBytes
 	if tooLong {
@@ -54,8 +54,8 @@ func (h bcryptHash) verify(password string) bool {
 	return bcrypt.CompareHashAndPassword([]byte(h), []byte(password)) == nil && !tooLong
 }
 
-// bcryptSHA256Hash is Django's bcrypt_sha256: bcrypt of the password's SHA-256 in hexadecimal, which
-// has no more than 64 bytes and no NUL.
+// bcryptSHA256Hash is Django's bcrypt_sha256: bcrypt of the SHA-256 of the password in hexadecimal, which has 64 bytes and
+// no NUL.
 type bcryptSHA256Hash bcryptHash
 
 func (h bcryptSHA256Hash) verify(password string) bool {

@@ -12,22 +12,22 @@ import (
 
 const (
 	hashDigits = 2 * sha1.Size
-	// maxLine is more than any line of the list has: a hash, a colon, a count and the end of the line.
+	// maxLine is longer than any line of the list: a hash, a colon, a count and the end of the line.
 	maxLine = 128
-	// samples is in how many places a list is looked at when it is opened.
+	// samples is how many lines of a list are checked when it is opened.
 	samples = 512
 )
 
-// BreachList is a file of SHA-1 hashes of stolen passwords in the format of Have I Been Pwned: a
-// hash in hexadecimal a line, a colon and a count behind it or not, sorted by the hash. It is
-// searched on disk, so that 40 GB need no memory. It is safe for concurrent use.
+// BreachList is a file of SHA-1 hashes of stolen passwords in the format of Have I Been Pwned: one hash in hexadecimal a
+// line, optionally followed by a colon and a count, sorted by hash. It is searched on disk, so that 40 GB need no memory.
+// It is safe for concurrent use.
 type BreachList struct {
 	file *os.File
 	size int64
 }
 
-// OpenBreachList opens a list and looks at it in many places, at every line of a short one: a file
-// of another format, or one that is not sorted, is an error.
+// OpenBreachList opens a list and checks a sample of its lines, or all of a short list. A file of another format, or one
+// that is not sorted, is an error.
 func OpenBreachList(name string) (*BreachList, error) {
 	file, err := os.Open(name)
 	if err != nil {
@@ -58,18 +58,18 @@ func (l *BreachList) check() error {
 			break
 		}
 		if bytes.Compare(last, hash) > 0 {
-			return errors.New("is not sorted by hash; take the version that is ordered by hash, or sort it")
+			return errors.New("is not sorted by hash; download the version that is ordered by hash, or sort it")
 		}
 		last = hash
 	}
 	return nil
 }
 
-// Contains tells whether the password is in the list.
+// Contains reports whether a password is in the list.
 func (l *BreachList) Contains(password string) (bool, error) {
 	sum := sha1.Sum([]byte(password)) //nolint:gosec // the format of the list
 	low, high := int64(0), l.size
-	for low < high { // the line, if there is one, begins in [low, high)
+	for low < high { // the line begins in [low, high), if it is in the list
 		middle := (low + high) / 2
 		begin, hash, err := l.lineFrom(middle)
 		if err != nil {
@@ -91,11 +91,11 @@ func (l *BreachList) Contains(password string) (bool, error) {
 	return false, nil
 }
 
-// lineFrom reads the first line that begins at the offset or after it, and gives where it begins;
-// the size of the file when there is none.
+// lineFrom reads the first line that begins at or after an offset, and returns where it begins; the size of the file if
+// there is none.
 func (l *BreachList) lineFrom(offset int64) (begin int64, hash []byte, err error) {
 	var buffer [2 * maxLine]byte
-	from := max(offset-1, 0) // the byte before tells whether a line begins here
+	from := max(offset-1, 0) // the byte before shows whether a line begins here
 	n, err := l.file.ReadAt(buffer[:], from)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, nil, fmt.Errorf("cannot be read: %w", err)
@@ -115,9 +115,9 @@ func (l *BreachList) lineFrom(offset int64) (begin int64, hash []byte, err error
 	return from, hash, err
 }
 
-var errFormat = errors.New("has lines that are not a SHA-1 hash in hexadecimal, with a count behind a colon or without")
+var errFormat = errors.New("has lines that are not a SHA-1 hash in hexadecimal with an optional colon and count")
 
-// parseHash reads the hash that a line begins with.
+// parseHash reads the hash at the beginning of a line.
 func parseHash(text []byte) ([]byte, error) {
 	if len(text) < hashDigits || len(text) > hashDigits && !bytes.ContainsRune([]byte(":\r\n"), rune(text[hashDigits])) {
 		return nil, errFormat

@@ -1,14 +1,15 @@
-// Package password decides which passwords are acceptable, hashes and verifies them, and bounds what
-// that may cost.
+// Package password hashes and verifies passwords, checks new ones against a policy, and limits the cost of hashing.
 //
 //	h, _ := password.New(password.Argon2id, password.NewPolicy(8, nil))
 //	reason, err := h.Check("a wooden horse", "ann", "ann@example.com")
 //	stored, err := h.Hash(ctx, network.Of("203.0.113.7"), "a wooden horse")
 //	ok, outdated, err := h.Verify(ctx, network.Of("203.0.113.7"), stored, "a wooden horse")
 //
-// Passwords are compared in Unicode NFC, so that two keyboards that spell é differently both log
-// in; nothing else about them is changed. At most one hash per core runs at a time, and the networks that
-// ask for hashes share the cores equally (queue.go).
+// The way through it: scheme.go recognises the format of a stored hash, and each scheme has a file; policy.go and breach.go
+// check new passwords; queue.go shares the cores between networks.
+//
+// Passwords are compared in Unicode NFC, so that two keyboards that encode é differently both work; nothing else about them
+// is changed. At most one hash per core runs at a time.
 package password
 
 import (
@@ -26,25 +27,25 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// The names of the schemes that a server may be set to hash with.
+// The schemes that a server can hash with.
 const (
 	Argon2id = "argon2id"
 	Bcrypt   = "bcrypt"
 )
 
-// patience is how long HashSoon waits. A network that has just used a core for an expensive hash is behind all others:
-// among many it would otherwise wait for many times what that hash took.
+// patience is how long HashSoon waits. A network that has just used a core for an expensive hash is behind all others, and
+// could wait for many times the duration of that hash.
 const patience = 500 * time.Millisecond
 
-// bcryptBytes is all of a password that bcrypt looks at.
+// bcryptBytes is how much of a password bcrypt uses.
 const bcryptBytes = 72
 
-// errBusy says that too many hashes are waiting already.
+// errBusy is the error when too many hashes are waiting.
 func errBusy() error {
 	return problem.New(problem.Unavailable, "Too many passwords are being checked at once. Try again shortly.")
 }
 
-// Hasher hashes with one scheme and verifies the hashes of all. It is safe for concurrent use.
+// Hasher hashes with one scheme and verifies the hashes of all schemes. It is safe for concurrent use.
 type Hasher struct {
 	scheme  scheme
 	policy  *Policy
@@ -54,7 +55,7 @@ type Hasher struct {
 	begun   func() // called when a hash begins
 }
 
-// New makes a Hasher for the scheme of that name, and for new passwords that the policy accepts.
+// New makes a Hasher that hashes with a scheme and checks new passwords against a policy.
 func New(name string, policy *Policy) (*Hasher, error) {
 	h, err := newHasher(map[string]scheme{Argon2id: argon2Default, Bcrypt: bcryptDefault}, name, policy)
 	if err == nil {
@@ -87,8 +88,7 @@ func newHasher(schemes map[string]scheme, name string, policy *Policy) (*Hasher,
 	}, nil
 }
 
-// Check says why a new password is not acceptable, as Policy.Check does, or because the scheme cannot
-// hash it.
+// Check returns why a new password is not acceptable, as Policy.Check does, or because the scheme cannot hash it.
 func (h *Hasher) Check(password string, names ...string) (reason string, err error) {
 	if h.tooLong(norm.NFC.String(password)) {
 		return fmt.Sprintf("must have at most %d bytes in UTF-8", bcryptBytes), nil
@@ -96,14 +96,13 @@ func (h *Hasher) Check(password string, names ...string) (reason string, err err
 	return h.policy.Check(password, names...)
 }
 
-// tooLong tells whether the scheme would not see the whole of a password.
+// tooLong reports whether the scheme would ignore the end of a password.
 func (h *Hasher) tooLong(normal string) bool {
 	_, isBcrypt := h.scheme.(bcryptCost)
 	return isBcrypt && len(normal) > bcryptBytes
 }
 
-// Hash gives the text to store. It waits for a core; problem.Unavailable when the queue has no room for the
-// network.
+// Hash returns the hash to store. It waits for a core. Errors: Unavailable when the queue has no room for the network.
 func (h *Hasher) Hash(ctx context.Context, from network.Network, password string) (string, error) {
 	release, err := h.enter(ctx, from)
 	if err != nil {
@@ -113,7 +112,7 @@ func (h *Hasher) Hash(ctx context.Context, from network.Network, password string
 	return h.scheme.hash(norm.NFC.String(password))
 }
 
-// HashSoon is Hash for a caller who can do without: problem.Unavailable when there is no core within patience.
+// HashSoon is Hash for an optional hash. Errors: Unavailable when no core becomes free soon.
 func (h *Hasher) HashSoon(ctx context.Context, from network.Network, password string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -124,10 +123,9 @@ func (h *Hasher) HashSoon(ctx context.Context, from network.Network, password st
 	return stored, err
 }
 
-// Verify compares a password with a stored hash, and reports whether that hash should be replaced
-// by a new one, if the scheme can make one of this password. With an empty, corrupt or absurdly
-// expensive stored hash it fails, after the time that an ordinary failure takes: who asks cannot tell
-// these cases from a wrong password.
+// Verify compares a password with a stored hash, and reports whether the hash is outdated and can be replaced. An empty,
+// corrupt or too expensive stored hash fails after the time of an ordinary failure, so that a client cannot distinguish
+// these cases from a wrong password. Errors: Unavailable.
 func (h *Hasher) Verify(ctx context.Context, from network.Network, stored, password string) (ok, outdated bool, err error) {
 	release, err := h.enter(ctx, from)
 	if err != nil {
@@ -136,7 +134,7 @@ func (h *Hasher) Verify(ctx context.Context, from network.Network, stored, passw
 	defer release()
 	normal := norm.NFC.String(password)
 	known := parse(stored)
-	// A NUL ends a password for bcrypt; the contract refuses it, and so does this.
+	// bcrypt would ignore everything after a NUL. The contract refuses it too.
 	if known == nil || strings.ContainsRune(password, 0) {
 		parse(h.dummy).verify(normal)
 		return false, false, nil
@@ -145,28 +143,28 @@ func (h *Hasher) Verify(ctx context.Context, from network.Network, stored, passw
 	if h.current(stored) {
 		return ok, false, nil
 	}
-	// Other programs hash what was typed, and some keyboards type é as two characters. Both spellings
-	// are tried always, so that the time does not tell which was right.
+	// Other programs hash a password as it was typed, and some keyboards type é as two characters. Both spellings are always
+	// tried, so that the time does not reveal which one was correct.
 	if decomposed := norm.NFD.String(password); decomposed != normal {
 		ok = known.verify(decomposed) || ok
 	}
 	return ok, ok && !h.tooLong(normal), nil
 }
 
-// Prefixes are how the stored hashes begin that need not be replaced.
+// Prefixes returns the prefixes of stored hashes that are not outdated.
 func (h *Hasher) Prefixes() []string { return h.scheme.prefixes() }
 
-// current tells whether a stored hash was made with the hasher's own scheme.
+// current reports whether a stored hash was made with the scheme of the Hasher.
 func (h *Hasher) current(stored string) bool {
 	return slices.ContainsFunc(h.Prefixes(), func(prefix string) bool { return strings.HasPrefix(stored, prefix) })
 }
 
-// Known reports whether a stored hash can be verified: it is of a scheme that is read here, whole, and not
-// absurdly expensive.
+// Known reports whether a stored hash can be verified: its scheme is supported, and it is neither damaged nor too
+// expensive.
 func Known(stored string) bool { return parse(stored) != nil }
 
-// Busy is problem.Unavailable when the queue has no room for a network, so that nothing need be prepared for a hash
-// that would be refused.
+// Busy returns Unavailable when the queue has no room for a network, so that a request can fail before it reads from the
+// database.
 func (h *Hasher) Busy(from network.Network) error {
 	if h.queue.full(from) {
 		return errBusy()
@@ -174,7 +172,7 @@ func (h *Hasher) Busy(from network.Network) error {
 	return nil
 }
 
-// enter waits for one of the cores.
+// enter waits for a core.
 func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(), err error) {
 	leave, err := h.queue.enter(ctx, from)
 	if err != nil {
@@ -182,9 +180,8 @@ func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(
 	}
 	h.begun()
 	return func() {
-		// The hash has left 19 MiB of garbage. Collected now, they serve the next hash; left to
-		// pile up, every hash would fault new pages in, for a tenth of its time, and memory would
-		// peak at twice as much.
+		// The hash has left 19 MiB of garbage. Collected now, the next hash reuses them. Otherwise every hash would fault
+		// new pages in, for a tenth of its time, and the peak of the memory would be twice as high.
 		if h.collect {
 			runtime.GC()
 		}

@@ -10,15 +10,14 @@ import (
 	"strings"
 )
 
-// What a stored PBKDF2 hash may ask for: rounds, counted once for each block of the sum, that take
-// about a third of a second. Django 6.0 takes 1.2 million of SHA-256, and more with every version; OWASP's
-// figure for SHA-512 is 210,000.
+// The limits of a stored PBKDF2 hash: rounds, counted for each block of the sum, that take about a third of a second. Django
+// 6.0 uses 1.2 million with SHA-256, and more with every version; OWASP recommends 210,000 with SHA-512.
 const (
 	maxSHA256Rounds = 2_000_000
 	maxSHA512Rounds = 500_000
 )
 
-// pbkdf2Base64 is passlib's: a dot for the plus, and no padding.
+// pbkdf2Base64 is the alphabet of passlib: a dot in place of the plus, and no padding.
 var pbkdf2Base64 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789./").WithPadding(base64.NoPadding)
 
 type pbkdf2Hash struct {
@@ -27,7 +26,7 @@ type pbkdf2Hash struct {
 	salt, sum []byte
 }
 
-// checked is the hash, unless it asks for too much.
+// checked returns the hash, or nil if it exceeds the limits.
 func (h pbkdf2Hash) checked(rounds uint64) verifier {
 	size, limit := h.digest().Size(), uint64(maxSHA256Rounds)
 	if size == sha512.Size {
@@ -41,7 +40,7 @@ func (h pbkdf2Hash) checked(rounds uint64) verifier {
 	return h
 }
 
-// parsePBKDF2 reads passlib's "$pbkdf2-sha256$29000$salt$sum".
+// parsePBKDF2 parses passlib's "$pbkdf2-sha256$29000$salt$sum".
 func parsePBKDF2(stored string) verifier {
 	parts := strings.Split(stored, "$")
 	if len(parts) != 5 {
@@ -61,7 +60,7 @@ func parsePBKDF2(stored string) verifier {
 	return h.checked(rounds)
 }
 
-// parseDjangoPBKDF2 reads Django's "pbkdf2_sha256$1000000$salt$sum", where the salt is text.
+// parseDjangoPBKDF2 parses Django's "pbkdf2_sha256$1000000$salt$sum", where the salt is text.
 func parseDjangoPBKDF2(stored string) verifier {
 	parts := strings.Split(stored, "$")
 	if len(parts) != 4 {

@@ -16,22 +16,22 @@ import (
 const product = "sesame"
 
 const (
-	// maxLength is the contract's bound too.
+	// maxLength is the limit of the contract too.
 	maxLength = 256
-	// maxFiller is how many digits and signs around a name are still "a few": a name, a date, a sign.
+	// maxFiller is how many digits and signs around a name do not make a password hard to guess: a date and a sign.
 	maxFiller = 10
-	// minPart is how many letters of a name between signs are a word of their own. Of the letters that
-	// stand alone in a random name, many a random password is made.
+	// minPart is the least number of letters between signs that count as a word of a name. Single letters of a random name
+	// would match many random passwords.
 	minPart = 3
 )
 
-// common is a sorted list, a password a line, in lower case; common/README.md says where it comes
-// from. It stays in the program's file until it is searched, so it costs no memory while idle.
+// common is a sorted list of passwords in lower case, one a line; common/README.md names its source. It stays in the
+// program's file until it is searched, so it costs no memory while idle.
 //
 //go:embed common/common.txt
 var common string
 
-// Policy decides which new passwords are acceptable. It is safe for concurrent use.
+// Policy checks new passwords. It is safe for concurrent use.
 type Policy struct {
 	minLength int
 	breached  *BreachList // or nil
@@ -42,17 +42,16 @@ func NewPolicy(minLength int, breached *BreachList) *Policy {
 	return &Policy{minLength: minLength, breached: breached}
 }
 
-// Check says why a new password is not acceptable, or nothing. Names are what the account is known
-// by: its username and its e-mail address. The reason never repeats the password. The error is that
-// of reading the breach list.
+// Check returns why a new password is not acceptable, or "". names are the username and the e-mail address of the account.
+// The reason never repeats the password. The error is one of reading the breach list.
 func (p *Policy) Check(password string, names ...string) (reason string, err error) {
 	normal := norm.NFC.String(password)
 	folded := fold(normal)
 	switch {
-	case !utf8.ValidString(password): // JSON has none of that, but forms have
+	case !utf8.ValidString(password): // impossible in JSON, but not in forms
 		return "must be text in UTF-8", nil
-	case strings.ContainsRune(password, 0): // bcrypt would not see the rest
-		return "must not hold a NUL", nil
+	case strings.ContainsRune(password, 0): // bcrypt would ignore the rest
+		return "must not contain a NUL", nil
 	case utf8.RuneCountInString(normal) < p.minLength:
 		return fmt.Sprintf("must have at least %d characters", p.minLength), nil
 	case utf8.RuneCountInString(password) > maxLength:
@@ -60,7 +59,7 @@ func (p *Policy) Check(password string, names ...string) (reason string, err err
 	case isCommon(folded):
 		return "is one of the most common passwords, which are guessed first", nil
 	case madeOf(folded, names):
-		return "is made of the username, the e-mail address or the name of this service, which are guessed first", nil
+		return "consists of the username, the e-mail address or the name of this service, which are guessed first", nil
 	case p.breached == nil:
 		return "", nil
 	}
@@ -76,12 +75,12 @@ func (p *Policy) Check(password string, names ...string) (reason string, err err
 	return "", nil
 }
 
-// fold is what passwords and names are compared as: without differences of letter case.
+// fold returns the form in which passwords and names are compared: without differences of letter case.
 func fold(text string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(text))) }
 
-// isCommon searches the list, which is sorted by its bytes, for a line.
+// isCommon searches the list, which is sorted by bytes.
 func isCommon(folded string) bool {
-	low, high := 0, len(common) // offsets at which a line begins
+	low, high := 0, len(common) // offsets where a line begins
 	for low < high {
 		begin := strings.LastIndexByte(common[:(low+high)/2], '\n') + 1
 		line, _, _ := strings.Cut(common[begin:], "\n")
@@ -97,8 +96,8 @@ func isCommon(folded string) bool {
 	return false
 }
 
-// madeOf tells whether a password is one of the names or several of them, with no more than a few
-// digits and signs in between: ann-sesame-2026.
+// madeOf reports whether a password consists of one or more of the names, with a few digits and signs between them:
+// ann-sesame-2026.
 func madeOf(folded string, names []string) bool {
 	letters := onlyLetters(folded)
 	if letters == "" {
@@ -120,16 +119,16 @@ func madeOf(folded string, names []string) bool {
 	return isConcatenation(letters, words)
 }
 
-// isFilledNumber tells whether a password without letters is a name without letters, such as a
-// number, and at most half as much around it.
+// isFilledNumber reports whether a password without letters consists of a name without letters, such as a number, and at
+// most half as much around it.
 func isFilledNumber(folded, name string) bool {
 	at := strings.Index(folded, name)
 	return name != "" && at >= 0 && 2*(len(folded)-len(name)) <= len(name)
 }
 
-// isConcatenation tells whether a text is made of those words alone, each as often as it likes.
+// isConcatenation reports whether a text consists of the words only, each any number of times.
 func isConcatenation(text string, words []string) bool {
-	reached := make([]bool, len(text)+1) // offsets that words lead to
+	reached := make([]bool, len(text)+1) // the offsets where a sequence of words ends
 	reached[0] = true
 	for at := range text {
 		for _, word := range words {
@@ -141,7 +140,7 @@ func isConcatenation(text string, words []string) bool {
 	return reached[len(text)]
 }
 
-// localPart is an address without its domain, and any other name as it is.
+// localPart returns an address without its domain, and any other name unchanged.
 func localPart(name string) string {
 	local, _, _ := strings.Cut(name, "@")
 	return local

@@ -10,43 +10,42 @@ import (
 )
 
 const (
-	// queueSize is how many may wait for a core. At 31 ms a hash and two cores the last of them waits for about a
-	// second.
+	// queueSize limits how many hashes wait for a core. At 31 ms a hash and two cores, the last one waits for about a second.
 	queueSize = 64
-	// maxChildren bounds how many idle networks are remembered for the time that they have had.
+	// maxChildren limits how many idle networks are kept for the time that they have used.
 	maxChildren = 256
-	// firstTypical is what a hash is taken to cost until one has been measured.
+	// firstTypical is the assumed duration of a hash until one has been measured.
 	firstTypical = 30 * time.Millisecond
 )
 
-// queue shares the cores between the networks that want one: by time and not by count, since a hash that was made
-// elsewhere may take 30 times as long as one of ours. The next core goes to the site that has had the least, and
-// within it to the subnet that has had the least; within a subnet the first to come is the first to be served.
+// queue shares the cores between networks: by time and not by count, since an imported hash may take 30 times as long as
+// one of this server. The next core goes to the site that has used the least time, and within it to the subnet that has
+// used the least; a subnet is served in the order of arrival.
 //
-// When as many wait as may, a newcomer displaces the newest of the network that has the most in the queue, unless
-// its own network would then have as many. So one network alone can fill the queue, and yet keeps nobody out.
+// When the queue is full, a new ticket displaces the newest one of the network that has the most in the queue, unless its
+// own network would then have as many. So one network can fill the queue, and yet excludes no other.
 type queue struct {
 	mu      sync.Mutex
-	free    int // cores
-	limit   int // of how many wait
+	free    int // free cores
+	limit   int // how many tickets may wait
 	typical time.Duration
-	tickets uint64 // how many there were so far
+	tickets uint64 // how many were issued
 	root    node
 	now     func() time.Time
 }
 
-// node is a network: the root is everybody, its children are sites, and theirs are subnets.
+// node is a network: the root contains all, its children are sites, and their children are subnets.
 //
-// This is weighted fair queueing with equal weights. share is the virtual time of a node: how much each active child
-// has had of the node's time, if all have been active all along. used is the virtual time up to which a child has had
-// its part. One that becomes active begins at the present share, or later if it is ahead of it: it cannot save time
-// up while it is away, nor escape by leaving what it has used in excess.
+// This is weighted fair queueing with equal weights. share is the virtual time of a node: how much of the node's time each
+// active child has used, if all have been active all along. used is the virtual time up to which a child has used its
+// part. A child that becomes active begins at the current share, or at its own used if that is later: it can neither save
+// time while it is idle, nor shed what it has used in excess by leaving.
 type node struct {
 	parent           *node
 	key              string
 	children         map[string]*node
-	line             []*ticket // of a subnet: those that wait
-	waiting, running int       // of the whole node
+	line             []*ticket // of a subnet: the waiting tickets
+	waiting, running int       // tickets of the node and its descendants
 	used             time.Duration
 	share            time.Duration
 }
@@ -57,14 +56,14 @@ type ticket struct {
 	number  uint64     // in the order of arrival
 	ready   chan error // nil when there is a core, errBusy when the ticket is displaced
 	begun   time.Time
-	charged time.Duration // when it began; corrected when it ends
+	charged time.Duration // charged when it began; corrected when it ends
 }
 
 func newQueue(cores, limit int, now func() time.Time) *queue {
 	return &queue{free: cores, limit: limit, typical: firstTypical, now: now}
 }
 
-// enter waits for a core. Errors: problem.Unavailable, or that of the context.
+// enter waits for a core. Errors: Unavailable, or that of the context.
 func (q *queue) enter(ctx context.Context, from network.Network) (leave func(), err error) {
 	t, err := q.join(from)
 	if err != nil {
@@ -76,7 +75,7 @@ func (q *queue) enter(ctx context.Context, from network.Network) (leave func(), 
 		if q.abandon(t) {
 			return nil, ctx.Err()
 		}
-		if err = <-t.ready; err == nil { // a core came at the same moment
+		if err = <-t.ready; err == nil { // a core became free at the same moment
 			q.leave(t)
 			err = ctx.Err()
 		}
@@ -87,14 +86,14 @@ func (q *queue) enter(ctx context.Context, from network.Network) (leave func(), 
 	return func() { q.leave(t) }, nil
 }
 
-// full reports whether a newcomer from a network would be turned away.
+// full reports whether a new ticket of a network would be refused.
 func (q *queue) full(from network.Network) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.root.waiting >= q.limit && q.displaced(from) == nil
 }
 
-// join takes a core if there is one, or else a place in the queue.
+// join takes a free core, or else a place in the queue.
 func (q *queue) join(from network.Network) (*ticket, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -119,8 +118,8 @@ func (q *queue) join(from network.Network) (*ticket, error) {
 	return t, nil
 }
 
-// displaced is whose place a newcomer from a network would get, or nil. Sites are compared first; a newcomer whose
-// site has its part of the queue may still displace another subnet of that site.
+// displaced returns the ticket that a new one of a network would displace, or nil. Sites are compared first; a network
+// whose site has its part of the queue may still displace another subnet of that site.
 func (q *queue) displaced(from network.Network) *ticket {
 	for n, keys := &q.root, []string{from.Site, from.Subnet}; n != nil && len(keys) > 0; keys = keys[1:] {
 		own, longest := n.children[keys[0]], n.best((*node).longer)
@@ -135,7 +134,7 @@ func (q *queue) displaced(from network.Network) *ticket {
 	return nil
 }
 
-// serve gives the free cores to those whose turn it is.
+// serve assigns the free cores.
 func (q *queue) serve() {
 	for q.free > 0 && q.root.waiting > 0 {
 		n := &q.root
@@ -154,7 +153,7 @@ func (q *queue) serve() {
 	}
 }
 
-// leave gives a core back, and charges the network for the time that it was used.
+// leave frees a core, and charges the network for the time that it was used.
 func (q *queue) leave(t *ticket) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -172,7 +171,7 @@ func (q *queue) leave(t *ticket) {
 	settle(t.subnet)
 }
 
-// abandon leaves the queue, if the ticket still waits.
+// abandon removes a ticket, if it still waits.
 func (q *queue) abandon(t *ticket) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -183,13 +182,13 @@ func (q *queue) abandon(t *ticket) bool {
 	return true
 }
 
-// remove takes a ticket that gets no core out of the queue.
+// remove removes a ticket that gets no core.
 func (q *queue) remove(t *ticket) {
 	q.take(t)
 	settle(t.subnet)
 }
 
-// take takes a ticket out of the line.
+// take removes a ticket from the line of its subnet.
 func (q *queue) take(t *ticket) {
 	s := t.subnet
 	if s.line = slices.DeleteFunc(s.line, func(other *ticket) bool { return other == t }); len(s.line) == 0 {
@@ -209,7 +208,7 @@ func waiting(n *node) int {
 	return n.waiting
 }
 
-// child finds or makes the child of that key.
+// child returns the child with a key, which it creates if needed.
 func (n *node) child(key string) *node {
 	if c := n.children[key]; c != nil {
 		return c
@@ -227,7 +226,7 @@ func (n *node) child(key string) *node {
 	return c
 }
 
-// best is the child that comes before all others in some order, or nil if there are none.
+// best returns the child that comes before all others in an order, or nil if there are none.
 func (n *node) best(before func(a, b *node) bool) (best *node) {
 	for _, c := range n.children {
 		if best == nil || before(c, best) {
@@ -237,7 +236,7 @@ func (n *node) best(before func(a, b *node) bool) (best *node) {
 	return best
 }
 
-// before is the order of service: those that wait, by the time that they have had, and then by their arrival.
+// before is the order of service: waiting nodes, by the time that they have used, then by arrival.
 func (n *node) before(other *node) bool {
 	switch {
 	case (n.waiting > 0) != (other.waiting > 0):
@@ -250,7 +249,7 @@ func (n *node) before(other *node) bool {
 	return n.oldest() < other.oldest()
 }
 
-// longer is the order of displacement: by how many wait, then by the time that they have had, and then the last to come.
+// longer is the order of displacement: by how many wait, then by the time that they have used, then the last to arrive.
 func (n *node) longer(other *node) bool {
 	switch {
 	case n.waiting != other.waiting:
@@ -263,7 +262,7 @@ func (n *node) longer(other *node) bool {
 	return n.oldest() > other.oldest()
 }
 
-// leastOwing is the order of being forgotten: the idle ones, by the time that they have had.
+// leastOwing is the order of eviction: idle nodes, by the time that they have used.
 func (n *node) leastOwing(other *node) bool {
 	if n.idle() != other.idle() {
 		return n.idle()
@@ -271,7 +270,7 @@ func (n *node) leastOwing(other *node) bool {
 	return n.used < other.used
 }
 
-// oldest is the number of the ticket that has waited the longest.
+// oldest returns the number of the ticket that has waited the longest.
 func (n *node) oldest() uint64 {
 	if n.line != nil {
 		return n.line[0].number
@@ -285,8 +284,8 @@ func (n *node) oldest() uint64 {
 	return oldest
 }
 
-// advance shares the time that one child has used between all active ones, and forgets the idle children that are not
-// ahead of the others any more.
+// advance shares the time that one child has used between all active ones, and drops the idle children that are no longer
+// ahead of the others.
 func (n *node) advance(cost time.Duration) {
 	active := 0
 	for _, c := range n.children {
@@ -294,7 +293,7 @@ func (n *node) advance(cost time.Duration) {
 			active++
 		}
 	}
-	n.share += cost / time.Duration(active) // the one that has just finished is active still
+	n.share += cost / time.Duration(active) // the child that has just finished still counts as active
 	for key, c := range n.children {
 		if c.idle() && c.used <= n.share {
 			delete(n.children, key)
@@ -302,10 +301,10 @@ func (n *node) advance(cost time.Duration) {
 	}
 }
 
-// settle forgets what need not be remembered of a subnet, and of the networks around it, that may have become idle.
+// settle drops the state of a subnet that has become idle, and of the networks around it, if it no longer matters.
 func settle(n *node) {
 	for ; n != nil && n.idle(); n = n.parent {
-		n.children, n.share = nil, 0 // nobody inside competes: all begin anew
+		n.children, n.share = nil, 0 // no child competes: all begin anew
 		if n.parent != nil && n.used <= n.parent.share {
 			delete(n.parent.children, n.key)
 		}

@@ -6,30 +6,29 @@ import (
 	"strings"
 )
 
-// scheme makes hashes with one algorithm and one set of parameters.
+// scheme hashes with one algorithm and one set of parameters.
 type scheme interface {
 	hash(password string) (string, error)
-	// prefixes are how a hash begins that was made with this very scheme.
+	// prefixes returns the prefixes of the hashes of this scheme.
 	prefixes() []string
-	// dummy is a hash that no password matches, as expensive to verify as a real one.
+	// dummy returns a hash that no password matches, and that is as expensive to verify as any other.
 	dummy() string
 }
 
-// verifier is one stored hash, understood.
+// verifier is a parsed stored hash.
 type verifier interface{ verify(password string) bool }
 
-// The ceilings that every scheme has in common; each has its own for memory and work.
+// The limits of every scheme; each has its own for memory and work.
 const (
 	maxStored      = 512 // bytes of a stored hash
 	maxSalt        = 64  // bytes
 	minSum, maxSum = 16, 64
 )
 
-// parse understands a stored hash, or gives nil for one that is corrupt, of an unknown scheme, or
-// more expensive than any sane one. What verifying costs is thereby bounded before it starts.
+// parse parses a stored hash. It returns nil for one that is corrupt, of an unknown scheme, or too expensive, so that the
+// cost of verifying is limited before it starts.
 //
-// The spellings are those of the PHC string format, of passlib and of Django, which has its own for
-// everything.
+// The formats are the PHC string format and those of passlib and Django.
 func parse(stored string) verifier {
 	if len(stored) > maxStored {
 		return nil
@@ -83,14 +82,13 @@ func readParams(text string, names ...string) (values []uint64, ok bool) {
 	return values, true
 }
 
-// readNumber reads a positive decimal number of 32 bits as a program writes it, so that products of
-// two do not overflow.
+// readNumber parses a positive decimal number of 32 bits without leading zeros. Products of two do not overflow.
 func readNumber(digits string) (value uint64, ok bool) {
 	value, err := strconv.ParseUint(digits, 10, 32)
 	return value, err == nil && value > 0 && digits[0] >= '1' && digits[0] <= '9'
 }
 
-// readSums decodes a salt and a hash of sane lengths.
+// readSums decodes a salt and a hash, and checks their lengths.
 func readSums(encoding *base64.Encoding, saltText, sumText string) (salt, sum []byte, ok bool) {
 	salt, saltErr := encoding.DecodeString(saltText)
 	sum, sumErr := encoding.DecodeString(sumText)

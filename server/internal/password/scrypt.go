@@ -8,9 +8,8 @@ import (
 	"golang.org/x/crypto/scrypt"
 )
 
-// What a stored scrypt hash may ask for: 128 MiB, the memory of RFC 7914's N and r times p, for about a
-// third of a second. That is OWASP's figure, N=2^17 and r=8. The bounds of r and p are for what is
-// mixed little and expanded much.
+// The limits of a stored scrypt hash: 128·N·r·p bytes (RFC 7914), which take about a third of a second. That is OWASP's
+// recommendation, N=2^17 and r=8. r and p have limits of their own, since their cost is not in that product.
 const (
 	maxScrypt      = 128 << 20
 	maxScryptBlock = 32 // r
@@ -30,7 +29,7 @@ func newScrypt(n, r, p uint64) (h scryptHash, ok bool) {
 	return scryptHash{n: int(n), r: int(r), p: int(p)}, true //nolint:gosec,nolintlint // within the ceilings, which gosec sees at times
 }
 
-// parseScrypt reads passlib's "$scrypt$ln=16,r=8,p=1$salt$sum".
+// parseScrypt parses passlib's "$scrypt$ln=16,r=8,p=1$salt$sum".
 func parseScrypt(stored string) verifier {
 	parts := strings.Split(stored, "$")
 	if len(parts) != 5 {
@@ -50,7 +49,7 @@ func parseScrypt(stored string) verifier {
 	return h
 }
 
-// parseDjangoScrypt reads Django's "scrypt$16384$salt$8$5$sum", where the salt is text.
+// parseDjangoScrypt parses Django's "scrypt$16384$salt$8$5$sum", where the salt is text.
 func parseDjangoScrypt(stored string) verifier {
 	parts := strings.Split(stored, "$")
 	if len(parts) != 6 {

@@ -50,11 +50,7 @@ func (q *Queries) deleteExpired(ctx context.Context, table, key, condition, orde
 // On PostgreSQL it skips locked rows: it never waits, so it cannot cause a deadlock, and replicas that clean up at once
 // share the work. The condition is checked again when a row is locked, so a row that was used meanwhile stays.
 func (q *Queries) deleteBatch(ctx context.Context, table, key, search, condition string, moment time.Time, limit int) (deleted int64, err error) {
-	result, err := q.write.ExecContext(ctx, `
+	return affected(q.write.ExecContext(ctx, `
 		WITH batch AS MATERIALIZED (SELECT `+key+` FROM `+table+` `+search+` LIMIT $2`+q.skipLocked+`)
-		DELETE FROM `+table+` WHERE `+condition+` AND (`+key+`) IN (SELECT `+key+` FROM batch)`, micros(moment), limit)
-	if err != nil {
-		return 0, translate(err)
-	}
-	return result.RowsAffected()
+		DELETE FROM `+table+` WHERE `+condition+` AND (`+key+`) IN (SELECT `+key+` FROM batch)`, micros(moment), limit))
 }

@@ -48,20 +48,9 @@ func (q *Queries) ClientOfToken(ctx context.Context, id, tokenID string) (c Clie
 }
 
 // ListClients lists all clients, sorted by name.
-func (q *Queries) ListClients(ctx context.Context) (list []Client, err error) {
+func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
 	rows, err := q.read.QueryContext(ctx, `SELECT `+clientColumns+` FROM clients c ORDER BY c.name`)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var c Client
-		if err = rows.Scan(c.fields()...); err != nil {
-			return nil, translate(err)
-		}
-		list = append(list, c)
-	}
-	return list, translate(rows.Err())
+	return collect(rows, err, (*Client).fields)
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

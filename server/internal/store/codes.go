@@ -72,25 +72,14 @@ func (q *Queries) EndOtherCodes(ctx context.Context, userID, purpose, exceptEmai
 // address: the user who has confirmed the address, then those who were given it by an operator, then, unless an enabled
 // user has confirmed it, those who claim it; of each kind the oldest first. usernameKey selects one of them; "" selects
 // all.
-func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.Time, usernameKey string, limit int) (users []User, err error) {
+func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.Time, usernameKey string, limit int) ([]User, error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT `+loginColumns+` FROM users
 		WHERE email_key = $1 AND NOT disabled AND codes_from < $2 AND ($3 = '' OR username_key = $3)
 			AND (email_verified OR email_claimed_at IS NULL OR NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = $1 AND o.email_verified AND NOT o.disabled))
 		ORDER BY email_verified DESC, CASE WHEN email_claimed_at IS NULL THEN 0 ELSE 1 END, id LIMIT $4`,
 		emailKey, micros(made), usernameKey, limit)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var u User
-		if err = rows.Scan(u.loginFields()...); err != nil {
-			return nil, translate(err)
-		}
-		users = append(users, u)
-	}
-	return users, translate(rows.Err())
+	return collect(rows, err, (*User).loginFields)
 }
 
 // ConfirmEmail gives an enabled user a confirmed address. Errors: ErrConflict when another user has confirmed it,
@@ -122,21 +111,10 @@ func (q *Queries) ExpireClaims(ctx context.Context, before, now time.Time, limit
 }
 
 // revokeClaims takes the addresses from the users that a query finds, if they still only claim them. now is its $1.
-func (q *Queries) revokeClaims(ctx context.Context, ids string, now int64, args ...any) (claimants []User, err error) {
+func (q *Queries) revokeClaims(ctx context.Context, ids string, now int64, args ...any) ([]User, error) {
 	rows, err := q.write.QueryContext(ctx, `
 		WITH batch AS MATERIALIZED (`+ids+`)
 		UPDATE users SET email = NULL, email_key = NULL, email_claimed_at = NULL, updated_at = $1
 		WHERE email_claimed_at IS NOT NULL AND NOT email_verified AND id IN (SELECT id FROM batch) RETURNING id, username`, append([]any{now}, args...)...)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var u User
-		if err = rows.Scan(&u.ID, &u.Username); err != nil {
-			return nil, translate(err)
-		}
-		claimants = append(claimants, u)
-	}
-	return claimants, translate(rows.Err())
+	return collect(rows, err, func(u *User) []any { return []any{&u.ID, &u.Username} })
 }

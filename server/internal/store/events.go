@@ -38,7 +38,7 @@ type EventQuery struct {
 }
 
 // ListEvents lists events, the latest first.
-func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (list []Event, err error) {
+func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, error) {
 	args, where := []any{query.Limit}, ""
 	for _, c := range [...]struct{ column, value string }{
 		{"user_id =", query.UserID},
@@ -53,18 +53,7 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) (list []Even
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent
 		FROM events WHERE TRUE`+where+` ORDER BY id DESC LIMIT $1`, args...)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var e Event
-		err = rows.Scan(&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID,
-			&e.SessionID, &e.IPAddress, &e.UserAgent)
-		if err != nil {
-			return nil, translate(err)
-		}
-		list = append(list, e)
-	}
-	return list, translate(rows.Err())
+	return collect(rows, err, func(e *Event) []any {
+		return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.IPAddress, &e.UserAgent}
+	})
 }

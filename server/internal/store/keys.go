@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 )
 
@@ -35,28 +34,14 @@ func (q *Queries) AddSigningKey(ctx context.Context, k SigningKey) error {
 }
 
 // SigningKeys lists all keys: the signing key, the published one, and the retired ones, newest first.
-func (q *Queries) SigningKeys(ctx context.Context) (keys []SigningKey, err error) {
+func (q *Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT id, alg, private_key, state, created_at, signs_from, retired_at, removed_at, token_ttl FROM signing_keys
 		ORDER BY CASE state WHEN 'signing' THEN 1 WHEN 'published' THEN 2 ELSE 3 END, signs_from DESC`)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var k SigningKey
-		var retired, removed sql.NullInt64
-		var ttl int64
-		err = rows.Scan(&k.ID, &k.Alg, &k.PrivateKey, &k.State, timeScanner{&k.CreatedAt}, timeScanner{&k.SignsFrom}, &retired, &removed, &ttl)
-		if err != nil {
-			return nil, translate(err)
-		}
-		if k.TokenTTL = time.Duration(ttl) * time.Microsecond; k.State == KeyRetired {
-			k.RetiredAt, k.RemovedAt = time.UnixMicro(retired.Int64).UTC(), time.UnixMicro(removed.Int64).UTC()
-		}
-		keys = append(keys, k)
-	}
-	return keys, translate(rows.Err())
+	return collect(rows, err, func(k *SigningKey) []any {
+		return []any{&k.ID, &k.Alg, &k.PrivateKey, &k.State, timeScanner{&k.CreatedAt}, timeScanner{&k.SignsFrom},
+			timeScanner{&k.RetiredAt}, timeScanner{&k.RemovedAt}, durationScanner{&k.TokenTTL}}
+	})
 }
 
 // LockSigningKey locks the signing key until the transaction ends; other changes of the keys wait for it. Errors:

@@ -25,24 +25,15 @@ func (q *Queries) EnqueueMail(ctx context.Context, m Mail) error {
 
 // ClaimMails claims up to limit mails that are due and not claimed, until the lease ends. The condition is there twice:
 // PostgreSQL checks the outer one again when another replica has claimed the row meanwhile.
-func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit int) (mails []Mail, err error) {
+func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit int) ([]Mail, error) {
 	rows, err := q.write.QueryContext(ctx, `
 		UPDATE mails SET claimed_until = $2, attempts = attempts + 1
 		WHERE claimed_until <= $1 AND id IN (
 			SELECT id FROM mails WHERE next_try_at <= $1 AND claimed_until <= $1 ORDER BY next_try_at LIMIT $3)
 		RETURNING id, kind, payload, attempts, claimed_until, created_at`, micros(now), micros(lease), limit)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var m Mail
-		if err = rows.Scan(&m.ID, &m.Kind, &m.Payload, &m.Attempts, timeScanner{&m.ClaimedUntil}, timeScanner{&m.CreatedAt}); err != nil {
-			return nil, translate(err)
-		}
-		mails = append(mails, m)
-	}
-	return mails, translate(rows.Err())
+	return collect(rows, err, func(m *Mail) []any {
+		return []any{&m.ID, &m.Kind, &m.Payload, &m.Attempts, timeScanner{&m.ClaimedUntil}, timeScanner{&m.CreatedAt}}
+	})
 }
 
 // DeleteMail deletes a mail that was sent or dropped, even if another replica has claimed it.

@@ -103,18 +103,7 @@ func (db *DB) appliedMigrations(ctx context.Context) (versions []int64, err erro
 		return nil, translate(err)
 	}
 	rows, err := db.read.QueryContext(ctx, `SELECT version_id FROM goose_db_version WHERE is_applied`)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var version int64
-		if err = rows.Scan(&version); err != nil {
-			return nil, translate(err)
-		}
-		versions = append(versions, version)
-	}
-	return versions, translate(rows.Err())
+	return collect(rows, err, func(version *int64) []any { return []any{version} })
 }
 
 // compareBytes is migration 8. It makes PostgreSQL compare folded names and addresses byte by byte, as SQLite does,

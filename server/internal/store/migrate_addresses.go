@@ -65,10 +65,7 @@ func rekey(ctx context.Context, tx *sql.Tx, table, primary string, then func(ctx
 	for last := ""; ; {
 		rows, err := tx.QueryContext(ctx, fmt.Sprintf(`SELECT %[1]s, email, COALESCE(email_key, '') FROM %[2]s WHERE %[1]s > $1 AND email IS NOT NULL
 			ORDER BY %[1]s LIMIT %[3]d`, primary, table, addressBatch), last)
-		if err != nil {
-			return err
-		}
-		batch, err := collect(rows, func(r *row) []any { return []any{&r.id, &r.email, &r.key} })
+		batch, err := collect(rows, err, func(r *row) []any { return []any{&r.id, &r.email, &r.key} })
 		if err != nil || len(batch) == 0 {
 			return err
 		}
@@ -118,10 +115,7 @@ func keepFirstOwners(ctx context.Context, tx *sql.Tx, warn func(string)) error {
 		SELECT id, username FROM users WHERE email_verified AND EXISTS (
 			SELECT 1 FROM users o WHERE o.email_key = users.email_key AND o.email_verified
 				AND (o.created_at < users.created_at OR o.created_at = users.created_at AND o.id < users.id))`)
-	if err != nil {
-		return err
-	}
-	younger, err := collect(rows, func(r *row) []any { return []any{&r.id, &r.username} })
+	younger, err := collect(rows, err, func(r *row) []any { return []any{&r.id, &r.username} })
 	if err != nil {
 		return err
 	}
@@ -141,17 +135,4 @@ func keepFirstOwners(ctx context.Context, tx *sql.Tx, warn func(string)) error {
 		warn("the e-mail address of account " + r.id + " is no longer confirmed: an older account has confirmed another spelling of it")
 	}
 	return nil
-}
-
-// collect reads all rows and closes them, so that the transaction can run another statement.
-func collect[T any](rows *sql.Rows, fields func(*T) []any) (all []T, err error) {
-	defer rows.Close()
-	for rows.Next() {
-		var one T
-		if err = rows.Scan(fields(&one)...); err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
 }

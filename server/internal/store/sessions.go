@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"time"
 )
 
@@ -104,22 +103,11 @@ func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash str
 }
 
 // ListSessions lists the valid sessions of a user, the most recently used first.
-func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time, limit int) (list []Session, err error) {
+func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time, limit int) ([]Session, error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT `+sessionColumns+` FROM sessions s WHERE s.user_id = $1 AND s.expires_at > $2
 		ORDER BY s.last_used_at DESC, s.id DESC LIMIT $3`, userID, micros(now), limit)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s Session
-		if err = rows.Scan(s.fields()...); err != nil {
-			return nil, translate(err)
-		}
-		list = append(list, s)
-	}
-	return list, translate(rows.Err())
+	return collect(rows, err, (*Session).fields)
 }
 
 // EndSession deletes a session. Errors: ErrNotFound.
@@ -144,16 +132,4 @@ func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
 	_, err := q.write.ExecContext(ctx, `
 		UPDATE sessions SET scope = `+without+` WHERE user_id = $1 AND scope <> `+without, userID, scope)
 	return translate(err)
-}
-
-// one is for a statement that changes at most one row. Errors: ErrNotFound when it changes none.
-func one(result sql.Result, err error) error {
-	if err != nil {
-		return translate(err)
-	}
-	n, err := result.RowsAffected()
-	if err == nil && n == 0 {
-		return ErrNotFound
-	}
-	return err
 }

@@ -236,6 +236,39 @@ func (q *Queries) writeRow(ctx context.Context, into []any, query string, args .
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }
 
+// collect scans all rows of a query, and closes them. fields returns the destinations of the columns.
+func collect[T any](rows *sql.Rows, err error, fields func(*T) []any) (all []T, _ error) {
+	if err != nil {
+		return nil, translate(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var item T
+		if err = rows.Scan(fields(&item)...); err != nil {
+			return nil, translate(err)
+		}
+		all = append(all, item)
+	}
+	return all, translate(rows.Err())
+}
+
+// affected returns how many rows a statement changed.
+func affected(result sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, translate(err)
+	}
+	return result.RowsAffected()
+}
+
+// one is for a statement that changes at most one row. Errors: ErrNotFound when it changes none.
+func one(result sql.Result, err error) error {
+	n, err := affected(result, err)
+	if err == nil && n == 0 {
+		err = ErrNotFound
+	}
+	return err
+}
+
 func micros(t time.Time) int64 { return t.UnixMicro() }
 
 // orNull returns a time for a nullable column; the zero time is null.
@@ -272,6 +305,19 @@ func (t timeScanner) Scan(value any) error {
 		return fmt.Errorf("a time is stored as %T", value)
 	}
 	*t.Time = time.UnixMicro(n).UTC()
+	return nil
+}
+
+// durationScanner scans microseconds into a duration.
+type durationScanner struct{ *time.Duration }
+
+// Scan implements sql.Scanner.
+func (d durationScanner) Scan(value any) error {
+	n, ok := value.(int64)
+	if !ok {
+		return fmt.Errorf("a duration is stored as %T", value)
+	}
+	*d.Duration = time.Duration(n) * time.Microsecond
 	return nil
 }
 

@@ -47,7 +47,7 @@ func (q *Queries) ReadThrottles(ctx context.Context, counters Counters, userID, 
 // of concurrent calls, on any number of replicas, it counts no more than the free failures and one after each wait. The
 // waits are 1 s, doubling to 15 min.
 func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (counted bool, err error) {
-	result, err := q.write.ExecContext(ctx, `
+	n, err := affected(q.write.ExecContext(ctx, `
 		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, 0, $3)
 		ON CONFLICT (key) DO UPDATE SET
 			failures = CASE WHEN throttles.clear_at <= $4 THEN 1 ELSE throttles.failures + 1 END,
@@ -57,29 +57,21 @@ func (q *Queries) CountFailure(ctx context.Context, t Throttle, now time.Time) (
 				ELSE $4 + (1000000 << (throttles.failures + 1 - throttles.free)) END,
 			clear_at = excluded.clear_at
 		WHERE throttles.blocked_until <= $4`,
-		t.Key, t.Free, micros(t.ClearAt), micros(now))
-	if err != nil {
-		return false, translate(err)
-	}
-	n, err := result.RowsAffected()
+		t.Key, t.Free, micros(t.ClearAt), micros(now)))
 	return n > 0, err
 }
 
 // CountUse counts one use, unless Free uses are counted already: then it changes nothing and reports false, until ClearAt.
 // With any number of concurrent calls, on any number of replicas, it counts no more. The first use sets ClearAt.
 func (q *Queries) CountUse(ctx context.Context, t Throttle, now time.Time) (counted bool, err error) {
-	result, err := q.write.ExecContext(ctx, `
+	n, err := affected(q.write.ExecContext(ctx, `
 		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, 0, $3)
 		ON CONFLICT (key) DO UPDATE SET
 			failures = CASE WHEN throttles.clear_at <= $4 THEN 1 ELSE throttles.failures + 1 END,
 			free = excluded.free,
 			clear_at = CASE WHEN throttles.clear_at <= $4 THEN excluded.clear_at ELSE throttles.clear_at END
 		WHERE throttles.failures < $2 OR throttles.clear_at <= $4`,
-		t.Key, t.Free, micros(t.ClearAt), micros(now))
-	if err != nil {
-		return false, translate(err)
-	}
-	n, err := result.RowsAffected()
+		t.Key, t.Free, micros(t.ClearAt), micros(now)))
 	return n > 0, err
 }
 
@@ -94,7 +86,7 @@ func (q *Queries) LimitReachedUntil(ctx context.Context, key string, free int) (
 // at most five in an hour, and when it refuses one, the last is at most an hour old.
 func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (counted bool, err error) {
 	const atOnce = 5
-	result, err := q.write.ExecContext(ctx, `
+	n, err := affected(q.write.ExecContext(ctx, `
 		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, $5, $3)
 		ON CONFLICT (key) DO UPDATE SET
 			failures = CASE WHEN throttles.clear_at <= $4 THEN 1 ELSE throttles.failures + 1 END,
@@ -102,11 +94,7 @@ func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (cou
 				WHEN throttles.clear_at <= $4 OR throttles.failures + 1 < throttles.free THEN $5
 				ELSE $3 END,
 			clear_at = $3
-		WHERE throttles.blocked_until <= $4`, key, atOnce, micros(now.Add(time.Hour)), micros(now), micros(now.Add(time.Minute)))
-	if err != nil {
-		return false, translate(err)
-	}
-	n, err := result.RowsAffected()
+		WHERE throttles.blocked_until <= $4`, key, atOnce, micros(now.Add(time.Hour)), micros(now), micros(now.Add(time.Minute))))
 	return n > 0, err
 }
 

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 )
 
 // UserList selects users, sorted by username. With a Prefix, the users follow whose address begins with EmailPrefix and
@@ -53,23 +52,14 @@ func (q *Queries) ListUsers(ctx context.Context, l UserList) (users []User, err 
 	return append(users, more...), err
 }
 
-func (q *Queries) listUsers(ctx context.Context, withHash bool, where string, args ...any) (users []User, err error) {
+func (q *Queries) listUsers(ctx context.Context, withHash bool, where string, args ...any) ([]User, error) {
 	hash := `''`
 	if withHash {
 		hash = `COALESCE(password_hash, '')`
 	}
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT username_key, COALESCE(email_key, ''), `+hash+`, `+userColumns+` FROM users WHERE `+where, args...)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var u User
-		if err = rows.Scan(append([]any{&u.UsernameKey, &u.EmailKey, secretScanner{&u.PasswordHash}}, u.fields()...)...); err != nil {
-			return nil, fmt.Errorf("read a user: %w", translate(err))
-		}
-		users = append(users, u)
-	}
-	return users, translate(rows.Err())
+	return collect(rows, err, func(u *User) []any {
+		return append([]any{&u.UsernameKey, &u.EmailKey, secretScanner{&u.PasswordHash}}, u.fields()...)
+	})
 }

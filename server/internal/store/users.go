@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"sesame/server/secret"
@@ -112,21 +111,10 @@ func (q *Queries) HashesFrom(ctx context.Context, point string, limit int) (user
 	return users, nil
 }
 
-func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit int) (users []User, err error) {
+func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit int) ([]User, error) {
 	rows, err := q.read.QueryContext(ctx, `SELECT id, password_hash FROM users
 		WHERE password_hash IS NOT NULL AND `+where+` ORDER BY SUBSTR(id, 25) LIMIT $2`, point, limit)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var u User
-		if err = rows.Scan(&u.ID, secretScanner{&u.PasswordHash}); err != nil {
-			return nil, fmt.Errorf("read a password hash: %w", translate(err))
-		}
-		users = append(users, u)
-	}
-	return users, translate(rows.Err())
+	return collect(rows, err, func(u *User) []any { return []any{&u.ID, secretScanner{&u.PasswordHash}} })
 }
 
 // LockUser is UserByID that locks the row until the transaction ends. Errors: ErrNotFound.
