@@ -7,10 +7,10 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
+.PHONY: help run build test test-quick race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
 
 help: ## list these lines
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server with the demo account; needs Go alone
 	@echo 'Building Sesame. The first time this takes a minute or two; after that, a second.'
@@ -20,7 +20,10 @@ build: ## make the program, ./sesame: one static file
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o sesame ./server
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
-	go test -timeout 20m ./...
+	go test -timeout 10m -parallel 8 ./...
+
+test-quick: ## run the tests on SQLite alone, without those that take long
+	SESAME_TEST_ENGINE=sqlite go test -short -parallel 8 ./...
 
 race: ## run what is most parallel under the race detector; needs a C compiler
 	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/password ./server/internal/store ./server/internal/token

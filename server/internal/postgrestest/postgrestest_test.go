@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func mustQuery[T any](t *testing.T, url, statement string) T {
 const countObjects = "SELECT count(*) FROM pg_largeobject_metadata"
 
 func TestDatabasesAreSeparateAndEmpty(t *testing.T) {
-	server := start(t, Fast)
+	server := Require(t)
 	one, two := createDatabase(t, server), createDatabase(t, server)
 	mustQuery[int](t, one, "SELECT lo_create(4711)::int")
 	if n := mustQuery[int](t, one, countObjects); n != 1 {
@@ -69,8 +70,10 @@ func TestDatabasesAreSeparateAndEmpty(t *testing.T) {
 	if n := mustQuery[int](t, two, countObjects); n != 0 {
 		t.Errorf("the second database holds %d objects, want 0", n)
 	}
-	if err := server.DropDatabase(t.Context(), one); err != nil {
-		t.Error(err)
+	for _, url := range []string{one, two} {
+		if err := server.DropDatabase(t.Context(), url); err != nil {
+			t.Error(err)
+		}
 	}
 	if _, err := query[int](t.Context(), one, "SELECT 1"); err == nil {
 		t.Error("the first database still answers after DropDatabase")
@@ -105,7 +108,7 @@ func TestAClonedDatabaseIsDropped(t *testing.T) {
 	}
 }
 
-func TestOptionsReachTheServer(t *testing.T) {
+func TestOptionsReachTheServerAndStopLeavesNothing(t *testing.T) {
 	if os.Getenv(EnvURL) != "" {
 		t.Skip("options have no effect on the server that " + EnvURL + " names")
 	}
@@ -118,19 +121,29 @@ func TestOptionsReachTheServer(t *testing.T) {
 		"fast over TCP":    {[]Option{Fast, OverTCP}, "off", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			url := createDatabase(t, start(t, test.options...))
+			server := start(t, test.options...)
+			url := createDatabase(t, server)
 			if fsync := mustQuery[string](t, url, "SHOW fsync"); fsync != test.fsync {
 				t.Errorf("fsync is %s, want %s", fsync, test.fsync)
 			}
 			if tcp := mustQuery[bool](t, url, "SELECT inet_server_addr() IS NOT NULL"); tcp != test.tcp {
 				t.Errorf("connected over TCP: %v, want %v", tcp, test.tcp)
 			}
+			dir := filepath.Dir(mustQuery[string](t, url, "SHOW data_directory"))
+			for range 2 { // which is harmless
+				if err := server.Stop(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("Stop has left the data: %v", err)
+			}
 		})
 	}
 }
 
 func TestANamedServerIsUsedAndLeftClean(t *testing.T) {
-	host := start(t, Fast)
+	host := Require(t)
 	t.Setenv(EnvURL, host.admin.String())
 	server := start(t)
 	url := createDatabase(t, server)
@@ -156,22 +169,6 @@ func TestABadURLIsNotRepeated(t *testing.T) {
 func TestOnlyTestDatabasesAreDropped(t *testing.T) {
 	if err := Require(t).DropDatabase(t.Context(), "postgres://127.0.0.1/template1"); err == nil {
 		t.Error("DropDatabase took a database that CreateDatabase did not make")
-	}
-}
-
-func TestStopTwiceLeavesNothing(t *testing.T) {
-	server := start(t, Fast)
-	if server.stop == nil {
-		t.Skip("there is no private server: " + EnvURL + " is set")
-	}
-	dir := server.admin.Query().Get("host")
-	for range 2 {
-		if err := server.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the data is still there: %v", err)
 	}
 }
 
