@@ -18,7 +18,7 @@ import (
 // tokens in.
 func TestAnotherServiceTrustsOurTokens(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		document, err := os.ReadFile("guard/example/openapi.yaml")
+		document, err := os.ReadFile("../guard/example/openapi.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,7 +82,7 @@ func TestTheGuideOfTheGuard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile("guard/example/main.go")
+	program, err := os.ReadFile("../guard/example/main.go")
 	if err != nil {
 		t.Fatal(err)
 	}
