@@ -1,5 +1,5 @@
-// Apidog: its import runs in its cloud, so what its documentation says that the import reads is checked
-// here; and its command-line runner, which needs no cloud, runs the ready collection.
+// Apidog: its import runs in its cloud, so the test checks that the contract has what the import reads according to
+// Apidog's documentation. Its command-line runner needs no cloud and runs the ready collection.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ after(async () => {
   if (sesame) assert.equal(await sesame.stop(), 0);
 });
 
-// apidog runs the real command, in a home of its own, since it keeps settings there.
+// apidog runs the real command, with a home folder of its own for its settings.
 function apidog(...args) {
   const child = spawn(join(packages, 'node_modules/.bin/apidog'), args, {
     cwd: folder, env: { PATH: process.env.PATH, HOME: folder }, stdio: ['ignore', 'pipe', 'pipe'], timeout: 120_000,
@@ -87,8 +87,8 @@ test('apidog import takes the contract as it is', async () => {
   assert.deepEqual(body, { ...body, importFormat: 'openapi', data: text });
 });
 
-// exported is a collection in the envelope in which Apidog exports test scenarios for its runner: it marks
-// each thing with its kind, and gives each request its authorization.
+// exported returns a collection in the format in which Apidog exports test scenarios for its runner, where every item has
+// its kind and every request its authorization.
 function exported({ auth, variable, ...collection }) {
   let id = 0;
   const mark = (item) => ({

@@ -1,4 +1,4 @@
-// `make check-breaking` in a repository with a tagged version: what breaks its clients fails until CHANGELOG.md names it.
+// `make check-breaking` in a repository with a tagged version: a breaking change fails until CHANGELOG.md names it.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -30,7 +30,7 @@ const commit = () => { git('add', '--all'); git('commit', '--quiet', '--message'
 const changelog = (...lines) => writeFileSync(join(folder, 'CHANGELOG.md'), `# Changelog\n\n${lines.join('\n')}\n`);
 const unreleased = (...lines) => changelog('## [Unreleased]', '', ...lines, '', '## [0.1.0] - 2026-11-24', '', 'The first.');
 
-// change replaces a text that is there once, or else the contract has moved away under this test.
+// change replaces a text that occurs once. It fails if the contract no longer has it.
 function change(from, to) {
   const parts = contract.split(from);
   assert.equal(parts.length, 2, `openapi.yaml has ${parts.length - 1} times: ${from}`);
@@ -42,7 +42,7 @@ function check(where = folder) {
   return { passed: status === 0, said: stdout + stderr };
 }
 
-// endSessions is the text of a whole operation.
+// endSessions is the text of an operation.
 const endSessions = contract.slice(contract.indexOf('    delete:\n      operationId: endSessions'), contract.indexOf('  /users/me/sessions/{session_id}:'));
 
 const breaks = {
@@ -68,12 +68,12 @@ for (const [name, [from, to, operations]] of Object.entries(breaks)) {
     change(from, to);
     const { passed, said } = check();
     assert.ok(!passed, said);
-    // What it asks for is what it takes, line by line: one less is one too few.
+    // Every line that the command asks for is needed.
     const lines = said.slice(said.indexOf('### Breaking')).match(/^(###|- `).*/gm);
     assert.deepEqual(lines.slice(1).sort(), operations.map((operation) => `- \`${operation}\`: …`).sort());
     unreleased(...lines.slice(0, -1));
     assert.ok(!check().passed);
-    unreleased('### Fixed', '', ...lines.slice(1)); // under another heading it is no warning
+    unreleased('### Fixed', '', ...lines.slice(1)); // under another heading it does not count
     assert.ok(!check().passed);
     unreleased(...lines);
     assert.deepEqual(check(), { passed: true, said: 'check-breaking: what breaks clients of v0.1.0 is named in CHANGELOG.md\n' });
@@ -81,7 +81,7 @@ for (const [name, [from, to, operations]] of Object.entries(breaks)) {
   });
 }
 
-test('a change that breaks nobody passes without a word in CHANGELOG.md', patience, () => {
+test('a compatible change passes without an entry in CHANGELOG.md', patience, () => {
   git('tag', 'v0.1.0');
   assert.deepEqual(check(), { passed: true, said: 'check-breaking: nothing breaks clients of v0.1.0\n' });
   change('  /readyz:\n    get:\n      operationId: getReadiness', '  /livez:\n    get:\n      operationId: getLife\n      tags: [Health]\n      summary: Alive\n      description: Alive.\n      security: []\n' +
@@ -91,7 +91,7 @@ test('a change that breaks nobody passes without a word in CHANGELOG.md', patien
   assert.ok(check().passed);
 });
 
-test('the section of the version about to be tagged counts; one that is out already does not', patience, () => {
+test('the section of the next version counts; that of a released version does not', patience, () => {
   git('tag', 'v0.1.0');
   const [from, to] = breaks['an enum is narrower'];
   change(from, to);
@@ -103,7 +103,7 @@ test('the section of the version about to be tagged counts; one that is out alre
   assert.match(check().said, /no section \[0\.1\.0\], although v0\.1\.0 is tagged/);
 });
 
-test('a repository without a tag says so; a clone that has lost it fails', patience, () => {
+test('a repository without a tag says so; a clone without the tags fails', patience, () => {
   const alone = { passed: true, said: 'check-breaking: no version is tagged in this repository, so openapi.yaml is compared with nothing\n' };
   assert.deepEqual(check(), alone);
   git('tag', 'v0.1.0');

@@ -1,7 +1,7 @@
-// What the tests of pages share: the real server, Chromium, and what a person does.
+// Functions for the tests of pages: the real server, Chromium, and the actions of a person.
 //
-// SESAME_TEST_CHROMIUM names another browser than /usr/bin/chromium. With SESAME_TEST_UPDATE_IMAGES=1 the
-// pictures in docs/images are replaced by those of this run.
+// SESAME_TEST_CHROMIUM names another browser than /usr/bin/chromium. SESAME_TEST_UPDATE_IMAGES=1 replaces the pictures in
+// docs/images by those of this run.
 import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const images = fileURLToPath(new URL('../../docs/images', import.meta.url));
 
 export const demo = { username: 'johndoe', password: 'knock-knock' };
 
-// launch starts Chromium; it asks nobody for anything by itself.
+// launch starts Chromium without any requests of its own.
 export const launch = () => chromium.launch({
   executablePath: process.env.SESAME_TEST_CHROMIUM ?? '/usr/bin/chromium',
   headless: true,
@@ -25,9 +25,9 @@ export const launch = () => chromium.launch({
   ],
 });
 
-// eachWithAPage gives the tests of a file one server, and each of them a page of its own: `at.sesame`,
-// `at.page`. Its options are the server's settings, the browser's (a viewport, for example), and a path that
-// the tests visit. Settings may be a function, for what is known only when the tests begin.
+// eachWithAPage starts one server for the tests of a file, `at.sesame`, and opens a page for each test, `at.page`. Its
+// options are the settings of the server, those of the browser (a viewport, for example), and a path that the tests visit.
+// The settings may be a function, for values that are known only when the tests begin.
 export function eachWithAPage({ env = {}, context = {}, path = '/docs/' } = {}) {
   const at = {};
   let browser, session;
@@ -63,19 +63,19 @@ export function eachWithAPage({ env = {}, context = {}, path = '/docs/' } = {}) 
   return at;
 }
 
-// stopSesame checks what the server says at its end.
+// stopSesame stops the server and checks its exit code and log.
 async function stopSesame(sesame, path) {
   const code = await sesame.stop();
   assert.equal(code, 0, `the server ended with ${code}:\n${sesame.log()}`);
   // The server checks its own answers against the contract here and logs every fault.
-  const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // what follows a greeting
+  const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // the lines after the greeting
   assert.deepEqual(log.filter((line) => JSON.parse(line).level === 'ERROR' || JSON.parse(line).status >= 500), []);
   assert.ok(log.some((line) => line.includes(`"${path}"`)), 'the log has no requests');
   assert.deepEqual(log.filter((line) => line.includes(demo.password)), []);
 }
 
-// assertCalm checks that the page asked nobody but origin for anything, broke none of its own rules, and
-// complained of nothing but the refusals that the test provoked.
+// assertCalm checks that the page sent requests to its origin alone, violated no policy, and logged no errors except the
+// refusals that the test provoked.
 export function assertCalm(at, refusals = [], origin = at.sesame.origin) {
   const expected = refusals.map(([status, path]) =>
     `Failed to load resource: the server responded with a status of ${status} ${origin}${path}`);
@@ -85,14 +85,14 @@ export function assertCalm(at, refusals = [], origin = at.sesame.origin) {
   assert.deepEqual(urls.filter((url) => !/^(data|blob):/.test(url) && new URL(url).origin !== origin), []);
 }
 
-// screenshot keeps a picture of what is in the window. Those that the documentation shows are named so.
+// screenshot saves a picture of the window. `shown` marks those in the documentation.
 export async function screenshot(page, name, { shown = false } = {}) {
   const path = join(screenshots, `${name}.png`);
   await page.screenshot({ path });
   if (process.env.SESAME_TEST_UPDATE_IMAGES && shown) copyFileSync(path, join(images, `${name}.png`));
 }
 
-// forPeople is the part of the dialog in which people log in; the other takes a client's id and secret.
+// forPeople is the part of the dialog in which people log in. The other part takes a client's id and secret.
 export const [forPeople, forClients] = [0, 1].map((place) => (dialog) => dialog.locator('.auth-container').nth(place));
 
 export async function openDialog(page) {
@@ -108,7 +108,7 @@ export async function submitLogin(dialog, { username, password, scopes = ['me:re
   await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
 }
 
-// logIn resolves with the token pair that the page was given.
+// logIn resolves with the token pair that the page received.
 export async function logIn(page, account = demo) {
   const dialog = await openDialog(page);
   const given = page.waitForResponse((response) => response.url().endsWith('/token'));
@@ -118,7 +118,7 @@ export async function logIn(page, account = demo) {
   return (await given).json();
 }
 
-// useClient makes the page send a service client's id and secret where the contract wants them.
+// useClient makes the page send a service client's id and secret where the contract requires them.
 export async function useClient(page, { client_id: id, client_secret: secret }) {
   const part = forClients(await openDialog(page));
   await part.locator('input[name=username]').fill(id);
@@ -135,7 +135,7 @@ export async function logOut(page) {
   await part.getByRole('button', { name: 'Close' }).click();
 }
 
-// openOperation unfolds one and presses Try it out.
+// openOperation unfolds an operation and presses Try it out.
 export async function openOperation(page, id) {
   const block = page.locator(`[id^="operations-"][id$="-${id}"]`);
   if (!(await block.locator('.opblock-body').isVisible())) await block.locator('.opblock-summary-control').click();
@@ -145,9 +145,9 @@ export async function openOperation(page, id) {
   return block;
 }
 
-// press presses Execute, and resolves with the answer that the page shows.
+// press presses Execute and resolves with the answer that the page shows.
 export async function press(block) {
-  // Without this the answer before could be taken for the one to come.
+  // Otherwise the previous answer could be read as the new one.
   const clear = block.getByRole('button', { name: 'Clear' });
   if (await clear.isVisible()) await clear.click();
   await block.getByRole('button', { name: 'Execute' }).click();
@@ -157,7 +157,7 @@ export async function press(block) {
   return { status, text: await text.isVisible() ? await text.innerText() : '' };
 }
 
-// execute tries an operation out with a JSON body, or with none.
+// execute tries an operation out, with a JSON body or without a body.
 export async function execute(page, id, body) {
   const block = await openOperation(page, id);
   if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body));

@@ -1,4 +1,4 @@
-// What the tests of the consumers share: a consumer is anything that meets Sesame through its contract.
+// Functions for the tests of consumers. A consumer is any program that uses Sesame through its contract.
 import { execFileSync } from 'node:child_process';
 import { appendFileSync, cpSync, existsSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,15 +6,15 @@ import { fileURLToPath } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-// repository is its root.
+// repository is the root of the repository.
 export const repository = fileURLToPath(new URL('../..', import.meta.url));
 
-// report leaves the consumer's one line for the end of `make e2e`.
+// report adds a line for the summary at the end of `make e2e`.
 export function report(consumer, version, did) {
   appendFileSync(join(here, 'report.txt'), `${consumer.padEnd(30)} ${version.padEnd(12)} ${did}\n`);
 }
 
-// run gives what a command printed. Its failure shows all of that.
+// run returns the output of a command. The error of a failed command contains it.
 export function run(command, args, options = {}) {
   try {
     return execFileSync(command, args, {
@@ -25,7 +25,7 @@ export function run(command, args, options = {}) {
   }
 }
 
-// copyTree copies what belongs to the repository, as it is in the working copy, into a folder.
+// copyTree copies the files of the repository, as they are in the working copy, into a folder.
 export function copyTree(folder) {
   const files = run('git', ['-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: repository });
   for (const file of files.split('\0').filter((name) => name && existsSync(join(repository, name)))) {
@@ -33,10 +33,10 @@ export function copyTree(folder) {
   }
 }
 
-// newer reports whether file has changed since stamp was written.
+// newer reports whether a file has changed since a stamp was written.
 const newer = (file, stamp) => !existsSync(stamp) || statSync(file).mtimeMs > statSync(stamp).mtimeMs;
 
-// npmInstall installs what the package-lock.json of a folder beside this file pins.
+// npmInstall installs the packages that the package-lock.json of a folder beside this file pins.
 export function npmInstall(folder) {
   const path = join(here, folder);
   const stamp = join(path, 'node_modules', '.installed');
@@ -47,7 +47,7 @@ export function npmInstall(folder) {
   return path;
 }
 
-// venv makes a Python environment of the requirements.txt of a folder beside this file, and gives its bin/.
+// venv creates a Python environment from the requirements.txt of a folder beside this file and returns its bin/.
 export function venv(folder) {
   const path = join(here, folder);
   const requirements = join(path, 'requirements.txt');

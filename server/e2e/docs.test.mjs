@@ -1,5 +1,5 @@
-// The documentation pages as a person meets them: log in with the Authorize button, call operations,
-// log out, mistype a password, read ReDoc, and go from either page to the other.
+// The documentation pages as a person uses them: log in with the Authorize button, call operations, log out, mistype a
+// password, read ReDoc, and follow the links between the two pages.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertCalm, demo, eachWithAPage, execute, logIn, logOut, openDialog, screenshot, submitLogin } from './browser.mjs';
@@ -30,7 +30,7 @@ test('a person logs in, reads and changes the profile, and logs out', async () =
   assertCalm(at, [['401 (Unauthorized)', '/users/me']]);
 });
 
-test('a wrong password is said in words', async () => {
+test('a wrong password is explained', async () => {
   const { sesame, page } = at;
   await page.goto(`${sesame.origin}/docs/`);
   const dialog = await openDialog(page);
@@ -76,7 +76,7 @@ test('ReDoc shows every operation, finds one, and leads to Swagger UI and back',
   for (const operation of operations) {
     assert.equal(await page.locator(`[id$="/operation/${operation}"]`).count(), 1, operation);
   }
-  // The search runs in a worker, which the page's policy must let it start.
+  // The search runs in a worker, which the page's policy must allow.
   await page.getByPlaceholder('Search...').fill('everywhere');
   await page.locator('[data-role="search:results"]').getByText('Log out everywhere').waitFor();
 
@@ -84,7 +84,7 @@ test('ReDoc shows every operation, finds one, and leads to Swagger UI and back',
   await page.locator('#operations-Accounts-getMe').waitFor();
   assert.equal(new URL(page.url()).pathname, '/docs/');
   await logIn(page);
-  // Swagger UI opens links in a tab of their own, so that a login is not lost.
+  // Swagger UI opens links in a new tab, so the login is not lost.
   const [tab] = await Promise.all([page.waitForEvent('popup'), page.getByRole('link', { name: 'ReDoc' }).click()]);
   await tab.locator('[id$="/operation/getMe"]').waitFor();
   assert.equal(new URL(tab.url()).pathname, '/redoc');

@@ -1,9 +1,9 @@
-// docs/guides/adding-an-endpoint.md as a reader follows it, block by block, in a copy of the tree. What is
-// to be done with a block, the paragraph above it says:
+// docs/guides/adding-an-endpoint.md as a reader follows it, block by block, in a copy of the repository. The paragraph above
+// a block says what to do with it:
 //   … `FILE`, a new file:                    the block is written there; NNNNN is the next free number
-//   … In `FILE`, above|below the line `…`:   it is put beside that line, which must be there once
-//   … in a terminal of its own:              it goes on until the section ends
-//   It prints: | It fails …:                 what the commands above must give, … being anything
+//   … In `FILE`, above|below the line `…`:   the block is inserted there; the line must occur once
+//   … in a terminal of its own:              the command runs until the end of the section
+//   It prints: | It fails …:                 the expected output of the commands above; … is any text
 // Other commands must succeed. A block of another kind fails the test.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -16,7 +16,7 @@ import { copyTree, npmInstall, report, repository } from './consumer.mjs';
 import { freePort } from './sesame.mjs';
 
 const guide = readFileSync(join(repository, 'docs/guides/adding-an-endpoint.md'), 'utf8');
-const address = '127.0.0.1:8080'; // what the guide calls the server
+const address = '127.0.0.1:8080'; // the address of the server in the guide
 
 let folder, here, env, running, newman, newmanVersion;
 
@@ -29,7 +29,7 @@ before(async () => {
   newmanVersion = JSON.parse(readFileSync(join(packages, 'newman/package.json'))).version;
   here = `127.0.0.1:${await freePort()}`;
   env = { ...process.env, SESAME_LISTEN: here };
-  delete env.NODE_TEST_CONTEXT; // a test that the guide runs is one of its own
+  delete env.NODE_TEST_CONTEXT; // a test that the guide runs is not part of this one
 });
 
 after(async () => {
@@ -39,7 +39,7 @@ after(async () => {
 
 const one = (text) => text.trim().replace(/\s+/g, ' '); // Markdown does not keep spaces
 
-// steps are the blocks of the guide, each with its section and the paragraph above it.
+// steps are the blocks of the guide with their section and the paragraph above them.
 const steps = guide.split(/^## /m).flatMap((section) =>
   [...section.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map(({ 1: language, 2: block, index }) => ({
     language, block, section: section.split('\n')[0],
@@ -62,11 +62,11 @@ function insert(file, where, neighbour, block) {
   assert.equal(found.length, 1, `${file} has ${found.length} times the line ${neighbour}`);
   const [at] = found;
   if (where === 'below') lines.splice(at + 1, 0, block.trimEnd());
-  else lines.splice(at, 0, block.trimEnd(), ...(lines[at - 1] === '' ? [''] : [])); // as far apart as its neighbours
+  else lines.splice(at, 0, block.trimEnd(), ...(lines[at - 1] === '' ? [''] : [])); // with an empty line if its neighbors have one
   writeFileSync(join(folder, file), lines.join('\n'));
 }
 
-// execute runs commands, and holds what they print against what the next step says about it.
+// execute runs commands and compares their output with the next step.
 function execute(block, expected) {
   const { status, stdout, stderr } = spawnSync('sh', ['-euc', block], { cwd: folder, env, encoding: 'utf8', timeout: 10 * 60_000, maxBuffer: 64 << 20 });
   const all = `${block}\n${stdout}\n${stderr}`;
@@ -81,7 +81,7 @@ function execute(block, expected) {
   return assert.match(stdout.trim(), new RegExp(`^${pattern}$`), all);
 }
 
-// serve leaves a command running, once the server answers.
+// serve starts a command and resolves when the server answers.
 async function serve(block) {
   const child = spawn('sh', ['-euc', block], { cwd: folder, env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   running = { child, exited: new Promise((resolve) => { child.once('close', resolve); }) };
@@ -122,7 +122,7 @@ test('the guide to a new endpoint does what it says', async (t) => {
     await follow(step, steps[i + 1]);
     t.diagnostic(`${((performance.now() - began) / 1000).toFixed(1)} s: ${step.section}: ${step.says.slice(-60)}`);
   }
-  // The browser's test would miss a case.
+  // The browser's test needs a case for the new operation.
   const names = (root, file, pattern) => readFileSync(join(root, file), 'utf8').match(pattern).map(one);
   const operations = (root) => names(root, 'openapi.yaml', /(?<=operationId: )\w+/g);
   const added = operations(folder).filter((name) => !operations(repository).includes(name));

@@ -1,17 +1,16 @@
-// docs/guides/sdks.md as a reader follows it: the tests run the commands that stand in it, and the
-// programs of which it shows the beginning.
+// docs/guides/sdks.md as a reader follows it: the tests run its commands, and the programs whose beginning it shows.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run } from './consumer.mjs';
 
-// What the guide and the programs call the server.
+// The address of the server in the guide and in the programs.
 const address = 'http://127.0.0.1:8080';
 const here = fileURLToPath(new URL('.', import.meta.url));
 const guide = readFileSync(join(here, '../../docs/guides/sdks.md'), 'utf8');
 
-// shown gives the block of the guide that stands under <!-- name -->.
+// shown returns the block of the guide below <!-- name -->.
 export function shown(name) {
   const found = [...guide.matchAll(/^<!-- (.+) -->\n```\w+\n([^]*?)^```$/gm)].filter((match) => match[1] === name);
   assert.equal(found.length, 1, `the guide has ${found.length} blocks called ${name}`);
@@ -23,14 +22,14 @@ export function follow(name, origin, options) {
   return run('sh', ['-euc', shown(`run: ${name}`).replaceAll(address, origin)], options);
 }
 
-// installed is the version of a package that the guide has a reader install, which must be ours too.
+// installed checks that the guide installs the version of a package that the tests use, and returns it.
 export function installed(name, version) {
   const [, told] = new RegExp(`${name}(?:@|==)v?([\\d.]+[\\d])`).exec(guide) ?? [];
   assert.equal(told, version, `the guide names another version of ${name}`);
   return version;
 }
 
-// empty makes the folder generated/ of a consumer anew.
+// empty creates an empty folder generated/ for a consumer.
 export function empty(consumer) {
   const folder = join(here, consumer, 'generated');
   rmSync(folder, { recursive: true, force: true });
@@ -38,25 +37,25 @@ export function empty(consumer) {
   return folder;
 }
 
-// place copies a file into a folder, with the server's address in it.
+// place copies a file into a folder and fills in the server's address.
 export function place(file, folder, origin) {
   const path = join(folder, basename(file));
   writeFileSync(path, readFileSync(join(here, file), 'utf8').replaceAll(address, origin));
   return path;
 }
 
-// assertShown checks that a program has the lines that the guide shows under its name.
+// assertShown checks that a program contains the lines that the guide shows under its name.
 export function assertShown(file, name = basename(file)) {
   const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean).join('\n');
   assert.ok(lines(readFileSync(join(here, file), 'utf8')).includes(lines(shown(name))),
     `the guide shows something else than ${file}`);
 }
 
-// stopSesame ends the server and checks that it saw requests, had no fault and logged no secret.
+// stopSesame stops the server and checks that it had requests, no errors, and no secrets in its log.
 export async function stopSesame(sesame) {
   const code = await sesame.stop();
   assert.equal(code, 0, `the server ended with ${code}:\n${sesame.log()}`);
-  const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // what follows a greeting
+  const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // the lines after the greeting
   assert.ok(log.some((line) => line.includes('/users/me')), 'the log has no requests');
   assert.deepEqual(log.filter((line) => JSON.parse(line).level === 'ERROR' || JSON.parse(line).status >= 500), []);
   assert.deepEqual(log.filter((line) => /knock-knock|eyJ/.test(line)), []);

@@ -1,4 +1,4 @@
-// Each rule that .redocly.yaml names is broken once, in a copy of the contract, and redocly must say so.
+// The test breaks each rule of .redocly.yaml once, in a copy of the contract, and redocly must report it.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { report } from './consumer.mjs';
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 const folder = fileURLToPath(new URL('generated/lint', import.meta.url));
 
-// Where a rule has two sides, or where something deep could be overlooked, there is a list.
+// A rule with several cases has a list of changes.
 const broken = {
   'operation-description': ({ paths }) => { delete paths['/token'].post.description; },
   'operation-operationId-url-safe': ({ paths }) => { paths['/token'].post.operationId = 'create token'; },
@@ -89,7 +89,7 @@ const broken = {
     ({ paths }) => { delete paths['/users/me/sessions/{session_id}'].delete.responses[status]; }),
   'rule/operation-with-a-caller-documents-its-refusals': [
     ...[400, 401, 503].map((status) => ({ paths }) => { delete paths['/users/me'].get.responses[status]; }),
-    ({ paths }) => { delete paths['/healthz'].get.security; }, // then the global one counts
+    ({ paths }) => { delete paths['/healthz'].get.security; }, // the global one then applies
   ],
   'rule/operation-with-a-caller-documents-403': ({ paths }) => { delete paths['/users/me'].get.responses[403]; },
   'rule/refusal-has-headers': [401, 403, 503].map((status) => ({ paths, components: { responses } }) => {
@@ -111,7 +111,7 @@ const broken = {
   },
 };
 
-// rename gives the only media type of a body another name.
+// rename renames the only media type of a body.
 function rename(content, to) {
   const [from] = Object.keys(content);
   content[to] = content[from];
@@ -123,7 +123,7 @@ const redocly = (args) => execFileSync('server/e2e/node_modules/.bin/redocly', a
   env: { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' },
 });
 
-// lint gives the names of the rules that each file breaks. Redocly fails because there are some.
+// lint returns the names of the rules that each file breaks.
 function lint(files) {
   let output;
   try {
@@ -131,7 +131,7 @@ function lint(files) {
   } catch (error) {
     output = error.stdout;
   }
-  const results = output.split(/(?<=^})(?={$)/m).map((result) => JSON.parse(result)); // one after the other
+  const results = output.split(/(?<=^})(?={$)/m).map((result) => JSON.parse(result)); // one JSON document for each file
   assert.equal(results.length, files.length);
   return Object.fromEntries(files.map((file, i) => [file, new Set(results[i].problems.map(({ ruleId }) => ruleId))]));
 }

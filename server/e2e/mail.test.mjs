@@ -1,5 +1,5 @@
-// What Sesame mails, as a real mail server takes it; and the pages that its links open, as a person uses
-// them: without scripts, with the keyboard alone, on a phone, behind a proxy.
+// Sesame's mails at a real mail server, and the pages that their links open as a person uses them: without scripts, with the
+// keyboard alone, on a phone, behind a proxy.
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
@@ -15,7 +15,7 @@ const horse = 'a wooden horse';
 const bigger = 'a bigger wooden horse';
 
 let mailpit;
-// What cannot be delivered is tried again a minute later: until then the other tests run.
+// Mails that cannot be delivered are retried a minute later; the other tests run in the meantime.
 const trouble = {};
 
 before(async () => {
@@ -29,7 +29,7 @@ after(async () => {
   await mailpit?.stop();
 });
 
-// register makes an account with an address.
+// register creates an account with an address.
 async function register({ origin }, username, email = `${username}@example.com`) {
   const answer = await fetch(`${origin}/users`, {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username, email, password: horse }),
@@ -37,7 +37,7 @@ async function register({ origin }, username, email = `${username}@example.com`)
   assert.equal(answer.status, 201);
 }
 
-// forget is for who has forgotten the password of an account whose address is confirmed.
+// forget requests a password reset for an account with a confirmed address.
 async function forget(sesame, username) {
   sesame.createUser({ username, password: horse, email: `${username}@example.com` });
   const answer = await fetch(`${sesame.origin}/password-resets`, {
@@ -46,12 +46,12 @@ async function forget(sesame, username) {
   assert.equal(answer.status, 202);
 }
 
-// logIn gives the status of a login.
+// logIn returns the status of a login.
 const logIn = async ({ origin }, username, password) => (await fetch(`${origin}/token`, {
   method: 'POST', body: new URLSearchParams({ grant_type: 'password', username, password }),
 })).status;
 
-// linksOf gives the addresses that a mail has, and fails if one is not origin's or an image could be fetched.
+// linksOf returns the URLs in a mail, and fails if one is not origin's or if the mail loads an image.
 function linksOf(mail, origin) {
   assert.doesNotMatch(mail.HTML, /<(img|script|link|iframe|style|base|form)\b|url\(|@import/i);
   const found = [mail.Text, mail.HTML].map((part) => part.match(/https?:[^\s"<]+/g).map((link) => link.replaceAll('&amp;', '&')));
@@ -59,7 +59,7 @@ function linksOf(mail, origin) {
   return found;
 }
 
-// linkIn gives the link of a mail, which is one in both parts.
+// linkIn returns the link of a mail, which must be the same in both parts.
 function linkIn(mail, origin) {
   const [text, html] = linksOf(mail, origin).map((links) => links.filter((link) => link.includes('code=')));
   assert.equal(text.length, 1);
@@ -73,7 +73,7 @@ describe('a person without scripts', () => {
     context: { javaScriptEnabled: false }, path: '/confirm-email',
   });
 
-  // openMail shows the HTML part, as a mail program would, and presses its link.
+  // openMail shows the HTML part as a mail program does and presses its link.
   async function openMail(mail, name) {
     await at.page.setContent(mail.HTML);
     await screenshot(at.page, name);
@@ -81,7 +81,7 @@ describe('a person without scripts', () => {
     await at.page.getByRole('button').waitFor();
   }
 
-  // tabTo presses Tab until something has the focus, which can be seen.
+  // tabTo presses Tab until an element has the focus, which must be visible.
   async function tabTo(name) {
     for (let i = 0; i < 5; i++) {
       const stop = await at.page.evaluate(() => {
@@ -95,7 +95,7 @@ describe('a person without scripts', () => {
     throw new Error(`${name} cannot be reached with Tab`);
   }
 
-  test('a mail to confirm an address is what mail programs want', async () => {
+  test('a mail that confirms an address works in mail programs', async () => {
     const { sesame } = at;
     await register(sesame, 'ann');
     const [mail] = await mailpit.mails('ann@example.com');
@@ -110,12 +110,12 @@ describe('a person without scripts', () => {
     assert.match(linkIn(mail, sesame.origin), /\/confirm-email\?code=[\w-]{43}$/);
     for (const part of [mail.Text, mail.HTML]) {
       assert.match(part, /24 hours/);
-      assert.doesNotMatch(part, /\bann\b/); // which may be a stranger's choice
+      assert.doesNotMatch(part, /\bann\b/); // a stranger may have chosen the name
     }
     const { Total: { Supported: supported }, Warnings: warnings } = await mailpit.checkHTML(mail);
     assert.ok(supported > 90, `${supported} % of mail programs show it: ${warnings.map(({ Title }) => Title)}`);
 
-    // Scanners open every link, and use nothing.
+    // A scanner that opens every link consumes no code.
     for (let i = 0; i < 2; i++) {
       const { Errors: errors, Links: links } = await mailpit.checkLinks(mail);
       assert.equal(errors, 0, JSON.stringify(links));
@@ -124,12 +124,12 @@ describe('a person without scripts', () => {
     assert.equal(await logIn(sesame, 'ann@example.com', horse), 400);
   });
 
-  test('one confirms an address with the keyboard', async () => {
+  test('a person confirms an address with the keyboard', async () => {
     const { sesame, page } = at;
     await register(sesame, 'bob');
     const [mail] = await mailpit.mails('bob@example.com');
     await openMail(mail, 'mail-confirm');
-    await page.goto(linkIn(mail, sesame.origin)); // again: it has used nothing
+    await page.goto(linkIn(mail, sesame.origin)); // again, since opening it consumes nothing
     assert.equal(await page.title(), 'Confirm your e-mail address');
     assert.equal(await page.locator('html').getAttribute('lang'), 'en');
     assert.equal(await logIn(sesame, 'bob@example.com', horse), 400);
@@ -155,7 +155,7 @@ describe('a person without scripts', () => {
     assertCalm(at, [['422 (Unprocessable Entity)', '/confirm-email'], ['422 (Unprocessable Entity)', new URL(page.url()).pathname + new URL(page.url()).search]]);
   });
 
-  test('one chooses a new password with the keyboard', async () => {
+  test('a person sets a new password with the keyboard', async () => {
     const { sesame, page } = at;
     const { keyboard } = page;
     await forget(sesame, 'cas');
@@ -195,7 +195,7 @@ describe('an address of several accounts', () => {
     env: () => ({ SESAME_SMTP_URL: `smtp://127.0.0.1:${mailpit.port}` }), context: { javaScriptEnabled: false }, path: '/reset-password',
   });
 
-  test('one chooses the account with the keyboard', async () => {
+  test('a person chooses the account with the keyboard', async () => {
     const { sesame, page } = at;
     for (const name of ['gus', 'gustav']) await register(sesame, name, 'gus@example.com');
     await fetch(`${sesame.origin}/password-resets`, {
@@ -258,7 +258,7 @@ describe('the pages', () => {
         const { height: target } = await page.getByRole('button').boundingBox();
         assert.ok(target >= 44, `the button is ${target} high`);
         for (const [name, mail] of Object.entries({ confirm, reset })) {
-          await page.goto('about:blank'); // which has no policy of ours
+          await page.goto('about:blank'); // a page without our policy
           await page.setContent(mail.HTML);
           await show(name);
         }
@@ -268,7 +268,7 @@ describe('the pages', () => {
   });
 });
 
-// contrasts measures the text of a page against what is behind it (WCAG 2.2, 1.4.3).
+// contrasts returns the contrast of each text of a page with its background (WCAG 2.2, 1.4.3).
 const contrasts = (page) => page.evaluate(() => {
   const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
   const paint = (...colors) => {
@@ -362,7 +362,7 @@ test('TLS and a login at the mail server', async () => {
 const failures = (sesame, message) => sesame.log().split('\n').filter((line) => line.includes(message)).map((line) => JSON.parse(line));
 const again = 'sending a mail failed and will be retried';
 
-// makeTrouble has mails meet a mail server that is away, and then one that refuses them.
+// makeTrouble sends mails to a mail server that is down, and then to one that refuses them.
 async function makeTrouble() {
   const port = await freePort();
   const sesame = trouble.sesame = await startSesame({ SESAME_SMTP_URL: `smtp://127.0.0.1:${port}` });
@@ -381,7 +381,7 @@ async function makeTrouble() {
   await trouble.mailpit.refuse();
 }
 
-test('mails that met trouble arrive once, a minute later', async () => {
+test('mails that could not be delivered arrive once, a minute later', async () => {
   const { sesame, mailpit } = trouble;
   for (const name of ['away', 'busy', 'sender']) {
     const [mail] = await mailpit.mails(`${name}@example.com`, 1, 90);

@@ -12,7 +12,7 @@ export const version = '1.27.11';
 
 let binary;
 
-// install compiles Mailpit, once for a test file.
+// install compiles Mailpit once for a test file.
 function install() {
   if (binary) return binary;
   const folder = mkdtempSync(join(tmpdir(), 'mailpit-'));
@@ -21,7 +21,7 @@ function install() {
   return (binary = join(folder, 'mailpit'));
 }
 
-// startMailpit resolves once it takes mails at 127.0.0.1:port.
+// startMailpit resolves when Mailpit accepts mails at 127.0.0.1:port.
 export async function startMailpit({ port, args = [] } = {}) {
   port ??= await freePort();
   const origin = `http://127.0.0.1:${await freePort()}`;
@@ -36,8 +36,8 @@ export async function startMailpit({ port, args = [] } = {}) {
   const find = async (address) => (await ask(`search?query=${encodeURIComponent(`to:"${address}"`)}`)).messages;
   const mailpit = {
     port,
-    // mails waits until a number of mails have come to an address, and gives them, the oldest first: as
-    // Mailpit has parsed them, with their headers.
+    // mails waits for a number of mails to an address and returns them as Mailpit has parsed them, with their headers, the
+    // oldest first.
     async mails(address, count = 1, seconds = 15) {
       await until(`${count} mails have come to ${address}`, async () => (await find(address)).length >= count, seconds);
       const found = (await find(address)).reverse();
@@ -45,10 +45,10 @@ export async function startMailpit({ port, args = [] } = {}) {
       return Promise.all(found.map(async ({ ID: id }) => ({ ...await ask(`message/${id}`), headers: await ask(`message/${id}/headers`) })));
     },
     count: async (address) => (await find(address)).length,
-    // checkHTML tells how many mail programs show the HTML part as it is meant; checkLinks opens each link.
+    // checkHTML returns the share of mail programs that show the HTML part correctly; checkLinks opens each link.
     checkHTML: ({ ID: id }) => ask(`message/${id}/html-check`),
     checkLinks: ({ ID: id }) => ask(`message/${id}/link-check`),
-    // refuse makes it answer a step, Sender, Recipient or Authentication, with that code; without one it behaves.
+    // refuse makes it answer a step, Sender, Recipient or Authentication, with a code, or none of them without a code.
     refuse: (step, code) => ask('chaos', { method: 'PUT', body: JSON.stringify(step ? { [step]: { ErrorCode: code, Probability: 100 } } : {}) }),
     stop: () => { server.kill('SIGTERM'); return ended; },
   };

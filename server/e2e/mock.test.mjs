@@ -1,5 +1,5 @@
-// `sesame mock` as those meet it who build a front end before there is a back end: from a page of another
-// origin, and from its own Swagger UI.
+// `sesame mock` as a front end uses it before the back end exists: from a page of another origin, and from its own
+// Swagger UI.
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
@@ -24,13 +24,13 @@ after(async () => {
   assert.equal(await mock?.stop(), 0);
 });
 
-// call sends a request from the page, and gives what a script of that page may see of the answer.
+// call sends a request from the page and returns what a script of that page can read of the answer.
 const call = (path, options = {}) => page.evaluate(async ([address, { form, ...init }]) => {
   const answer = await fetch(address, { ...init, ...(form && { method: 'POST', body: new URLSearchParams(form) }) });
   return { status: answer.status, headers: Object.fromEntries(answer.headers), body: await answer.json().catch(() => null) };
 }, [mock.origin + path, options]);
 
-test('a front end of another origin is built against it', async () => {
+test('a front end of another origin uses it', async () => {
   await page.goto(`http://localhost:${frontend.address().port}/`);
   const refused = await call('/users/me');
   assert.equal(refused.status, 401);
@@ -50,7 +50,7 @@ test('a front end of another origin is built against it', async () => {
   assert.equal((await call('/users', { method: 'POST', headers: { Prefer: 'code=409' } })).body.code, 'username_taken');
 });
 
-test('its own pages work as those of the real server', async () => {
+test('its pages work like those of the real server', async () => {
   await page.goto(`${mock.origin}/docs/`);
   await logIn(page, { username: 'whoever', password: 'whatever' });
   const me = await execute(page, 'getMe');

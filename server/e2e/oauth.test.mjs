@@ -1,5 +1,5 @@
-// OAuth and JOSE libraries as they come: they find the endpoints, log in, refresh, are refused, and
-// verify tokens. Each program checks for itself and fails if something is not so.
+// Unmodified OAuth and JOSE libraries: they discover the endpoints, log in, refresh, are refused, and verify tokens. Each
+// program contains its own checks and fails if one does not hold.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
@@ -19,7 +19,7 @@ after(async () => {
   if (sesame) await stopSesame(sesame);
 });
 
-// use runs a program of a consumer and gives what it printed.
+// use runs a program of a consumer and returns its output.
 function use(command, file, env = {}) {
   assertShown(file);
   const program = place(file, folders[file.split('/')[0]], sesame.origin);
@@ -53,7 +53,7 @@ test('Authlib logs in', () => {
 });
 
 test('requests-oauthlib logs in', () => {
-  const env = { OAUTHLIB_INSECURE_TRANSPORT: '1' }; // for http:// alone
+  const env = { OAUTHLIB_INSECURE_TRANSPORT: '1' }; // allows http://
   assert.equal(use(python(), 'oauth-python/requests_oauthlib_client.py', env), 'johndoe\n');
   report('requests-oauthlib', pipVersion('requests-oauthlib'), 'login with and without a client, refresh by itself, refusal');
 });

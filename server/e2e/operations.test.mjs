@@ -1,4 +1,4 @@
-// "Try it out" of every operation that the contract has, each once, through Swagger UI.
+// "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, useClient } from './browser.mjs';
@@ -8,16 +8,15 @@ const at = eachWithAPage();
 
 const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
-const forgetful = { username: 'paris', password: 'an apple of gold', email: 'paris@example.com' }; // registered without a mail
+const forgetful = { username: 'paris', password: 'an apple of gold', email: 'paris@example.com' }; // its registration mails nothing
 const changed = 'trojan@example.org';
-const shown = {}; // what the page showed for each operation
-let pair; // the tokens that the page holds
-let code; // of a mail
+const shown = {}; // the answer that the page showed for each operation
+let pair; // the tokens of the page
+let code; // from a mail
 
-// cases say what is filled in where the examples do not do: `fields` in the rows of a form and of
-// parameters, `body` in the JSON. `before` comes first, `login` wants a new login, of the account unless
-// it names another, `client` a service client, and `code` the one of the last mail to an address. The order is
-// that of a life: those that end something come last.
+// cases have the values of operations for which the examples do not work: `fields` for the rows of a form and of parameters,
+// `body` for the JSON. `before` runs first, `login` logs in again, as the account unless it names another, `client` uses a
+// service client, and `code` is from the last mail to an address. Operations that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
@@ -52,13 +51,13 @@ const cases = {
   listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id }) },
 };
 
-// promote makes the account an administrator.
+// promote makes an account an administrator.
 function promote() {
   account.scopes = ['me:read', 'me:write', 'users:read', 'users:write'];
   at.sesame.command('user', 'grant', account.username, 'users:read', 'users:write');
 }
 
-// invite registers somebody whom nobody will miss.
+// invite registers an account that a case may delete.
 let guest;
 async function invite() {
   const answer = await fetch(`${at.sesame.origin}/users`, {
@@ -100,7 +99,7 @@ test('every operation can be tried out', async (t) => {
       const [, success] = documented.find(([each]) => Number(each) === status) ?? [];
       assert.ok(success, `${status} instead of ${documented.map(([each]) => each)}: ${text}`);
       if (success.content) shown[id] = JSON.parse(text);
-      await block.locator('.opblock-summary-control').click(); // with all unfolded the page gets slow
+      await block.locator('.opblock-summary-control').click(); // the page is slow with all operations unfolded
     });
   }
   assert.equal(shown.createUser.username, 'trojan');

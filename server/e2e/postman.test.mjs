@@ -1,5 +1,5 @@
-// Postman: its own converter reads the contract as it is served, and newman runs what it made of it; and
-// newman runs the ready collection, as its guide says.
+// Postman: its own converter reads the served contract, and newman runs the result; and newman runs the ready collection as
+// its guide says.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,9 +11,9 @@ import { npmInstall, report, run as execute } from './consumer.mjs';
 import { startSesame } from './sesame.mjs';
 
 const password = 'knock-knock';
-const secret = 'a+b&c=d %é"{{baseUrl'; // shows whether anything on the way takes it for something else
+const secret = 'a+b&c=d %é"{{baseUrl'; // would break a step that does not encode it
 let packages, require, folder, sesame, client, newmanVersion;
-let accounts = 0; // that the tests make, and leave
+let accounts = 0; // that the tests create and do not delete
 
 before(async () => {
   packages = npmInstall('postman');
@@ -30,7 +30,7 @@ after(async () => {
   assert.equal(await sesame.stop(), 0);
   const lines = logged(sesame);
   assert.deepEqual(lines.filter((line) => line.level === 'ERROR' || line.status >= 500), []);
-  // Every guest is gone.
+  // Every guest has been deleted.
   const count = (method, route, status) =>
     lines.filter((line) => line.method === method && line.route === route && line.status === status).length;
   assert.equal(count('POST', '/users', 201) - count('DELETE', '/users/me', 204) - count('DELETE', '/users/:user_id', 204), accounts);
@@ -39,7 +39,7 @@ after(async () => {
 
 const logged = (server) => server.log().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
 
-// newman runs a collection, by its address or its file, and resolves with what it reports.
+// newman runs a collection, given its URL or file, and resolves with its report.
 let runs = 0;
 function newman(collection, ...args) {
   const results = join(folder, `${runs += 1}.json`);
@@ -54,7 +54,7 @@ function newman(collection, ...args) {
   }));
 }
 
-// tried are the requests of a run by name. (What a script sends is an execution of its request as well.)
+// tried returns the names of the requests of a run. (A request that a script sends counts as an execution of its item.)
 const tried = (run) => [...new Set(run.executions.map(({ item }) => item.name))].sort();
 
 const as = (username, word) => ['--env-var', `username=${username}`, '--env-var', `password=${word}`];
@@ -81,7 +81,7 @@ const login = async (username, word) =>
 // promote makes an account an administrator.
 const promote = (username) => sesame.command('user', 'grant', username, 'users:read', 'users:write');
 
-// operations are those of the contract, with the tag and the name that they must have, and where they are.
+// operations returns those of the contract, with their method and path.
 async function operations() {
   const { paths } = await api('GET', '/openapi.json');
   return Object.entries(paths).flatMap(([path, item]) => Object.entries(item)
@@ -92,14 +92,14 @@ async function operations() {
 const requestsOf = (collection) => collection.item.flatMap((item) =>
   item.item.map((request) => ({ ...request, folder: item.name })));
 
-// convert is the command of Postman's converter. The options are those that its import dialog offers.
+// convert runs the command of Postman's converter. Its options are those of the import dialog.
 function convert(options) {
   const [contract, collection] = ['openapi.yaml', 'converted.json'].map((name) => join(folder, name));
   execute(join(packages, 'node_modules/.bin/openapi2postmanv2'), ['-s', contract, '-o', collection, '-O', options]);
   return JSON.parse(readFileSync(collection));
 }
 
-test('the contract converts into a collection that works as it is', async () => {
+test('the contract converts into a collection that works unchanged', async () => {
   writeFileSync(join(folder, 'openapi.yaml'), await (await fetch(`${sesame.origin}/openapi.yaml`)).text());
   const plain = convert('folderStrategy=Paths');
   const collection = convert('folderStrategy=Tags,parametersResolution=Example');
@@ -111,7 +111,7 @@ test('the contract converts into a collection that works as it is', async () => 
   for (const { auth } of [plain, collection]) {
     assert.equal(auth.type, 'oauth2');
     const helper = Object.fromEntries(auth.oauth2.map(({ key, value }) => [key, value]));
-    delete helper.redirect_uri; // the refreshUrl; the password grant has no use for it
+    delete helper.redirect_uri; // the refreshUrl, which the password grant does not use
     assert.deepEqual(helper, wanted);
   }
   assert.equal(collection.variable.find(({ key }) => key === 'baseUrl').value, sesame.origin);
@@ -129,7 +129,7 @@ test('the contract converts into a collection that works as it is', async () => 
     for (const [key, value] of filled) assert.doesNotMatch(String(value), /^<.*>$/, `${name} has no example of ${key}`);
   }
 
-  // Each is sent as it is, but for the token, which the test puts where Get New Access Token puts it.
+  // Each request is sent unchanged except for the token, which the test puts where Get New Access Token puts it.
   const [username, old, changed] = ['converted', 'a wooden horse', 'a bigger wooden horse'];
   await api('POST', '/users', { body: { username, password: old, email: 'converted@example.com' } });
   ['johndoe', username].forEach(promote); // the last administrator could not be deleted
@@ -146,7 +146,7 @@ test('the contract converts into a collection that works as it is', async () => 
     const { executions } = (await newman(file, ...names.flatMap((name) => ['--folder', name]))).run;
     for (const { item, response } of executions) statuses[item.name] = response?.code;
   };
-  // These want the password as it is before, or end what the others need.
+  // These need the original password, or end the session that the others need.
   const [first, last, lastButOne] = ['Change my e-mail address', 'Delete my account', 'Log out everywhere'];
   await send(await login(username, old), first);
   await send(await login(username, old), ...requests.map(({ name }) => name).filter((name) => ![first, last, lastButOne].includes(name)));
@@ -155,11 +155,11 @@ test('the contract converts into a collection that works as it is', async () => 
   const promised = (await operations()).map(({ summary, responses }) => [summary, Number(Object.keys(responses).find((code) => code < 300))]);
   assert.deepEqual(statuses, {
     ...Object.fromEntries(promised),
-    'Read an account': 404, // the example is nobody's account
+    'Read an account': 404, // the example is no account
     'Change an account': 404,
     'Delete an account': 404,
-    'Log out one session': 404, // the example is nobody's session
-    'Confirm an e-mail address': 422, // the example is nobody's code
+    'Log out one session': 404, // the example is no session
+    'Confirm an e-mail address': 422, // the example is no valid code
     'Choose a new password': 422,
   });
   accounts += 1; // Register an account
@@ -168,7 +168,7 @@ test('the contract converts into a collection that works as it is', async () => 
     `converted ${requests.length} operations; newman sent all of them as they were`);
 });
 
-test('the ready collection is green, again and again, and leaves nothing behind', async () => {
+test('the ready collection passes repeatedly and leaves nothing behind', async () => {
   const [username, fullName] = ['postman', 'O\'Neil "{{baseUrl}}" é {'];
   await api('POST', '/users', { body: { username, password: secret, full_name: fullName } });
   promote(username);
@@ -210,14 +210,14 @@ test('the SDK of Postman reads all of the collection', async () => {
   const served = await api('GET', '/docs/postman.json');
   const read = new Collection(served).toJSON();
   assert.equal(read.info.schema, served.info.schema);
-  // It adds ids and defaults; nothing of ours may be lost or changed.
+  // The SDK adds ids and defaults. Nothing of ours may be lost or changed.
   const kept = (ours, theirs, path) => {
     if (ours === null || typeof ours !== 'object') {
       assert.deepEqual(theirs, ours, path);
       return;
     }
     for (const key of Object.keys(ours)) {
-      if (key === 'raw' && path.endsWith('.url')) continue; // made of the others
+      if (key === 'raw' && path.endsWith('.url')) continue; // derived from the others
       const there = key === 'description' && theirs[key]?.content !== undefined ? theirs[key].content : theirs[key];
       kept(ours[key], there, `${path}.${key}`);
     }
@@ -238,7 +238,7 @@ test('it refreshes a token that is about to expire, and logs in where it cannot'
     return newman(file, '--folder', 'Who am I', ...as('johndoe', word));
   };
   const kept = { accessToken: 'expired', refreshToken: session.refresh_token, renewAt: '1', loggedInAs: 'johndoe' };
-  // A wrong password shows that it was not used.
+  // The password is wrong, so the run fails if it is used.
   const refreshed = await start({ ...kept, password: 'wrong' });
   assert.equal(refreshed.code, 0, refreshed.output);
   assert.match(refreshed.output, /POST \S+\/token \[200 OK/);
@@ -267,7 +267,7 @@ test('Postman would keep the tokens, and not the password', async () => {
   assert.ok(!JSON.stringify(kept).includes(password), 'the password is kept');
 });
 
-test('wrong credentials, or none, are one failure in words', async () => {
+test('wrong or missing credentials are one clear failure', async () => {
   const url = `${sesame.origin}/docs/postman.json`;
   for (const [args, message, sent] of [
     [as('johndoe', 'wrong'), /invalid_grant: The username or the password is wrong/, 1],
@@ -282,8 +282,8 @@ test('wrong credentials, or none, are one failure in words', async () => {
   }
 });
 
-test('what the token may not do is refused, and that is fine', async () => {
-  // A guest has a token of its own, that may do everything.
+test('requests beyond the scopes of the token are refused, as expected', async () => {
+  // A guest has a token of its own with every scope.
   const guests = requestsOf(await api('GET', '/docs/postman.json')).filter(({ request }) => JSON.stringify(request.auth ?? '').includes('guestToken'));
   const callers = (await operations()).filter(({ summary }) => !guests.some(({ name }) => name === summary));
   for (const granted of ['me:read', 'me:write']) {
@@ -297,7 +297,7 @@ test('what the token may not do is refused, and that is fine', async () => {
   }
 });
 
-test('where registration is closed there are no guests, and the rest is green', async () => {
+test('with registration closed, requests that need a guest are skipped and the rest passes', async () => {
   const closed = await startSesame({ SESAME_REGISTRATION: 'closed' });
   try {
     const { code, output, run } = await newman(`${closed.origin}/docs/postman.json`, ...as('johndoe', password));
@@ -307,7 +307,7 @@ test('where registration is closed there are no guests, and the rest is green', 
     assert.ok(guests.length > 5, 'the collection has no guests');
     const skipped = run.executions.filter(({ assertions }) => assertions?.some((one) => one.skipped)).map(({ item }) => item.name);
     assert.deepEqual([...new Set(skipped)].sort(), guests.sort());
-    // What is left out before anything is sent is no execution.
+    // A request that is skipped before it is sent has no execution.
     assert.match(output, /Look a token up\s+-\s+\[skipped\] Set the variables clientId/);
   } finally {
     assert.equal(await closed.stop(), 0);

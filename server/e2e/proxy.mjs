@@ -1,12 +1,12 @@
-// A proxy in front of Sesame that counts what passes and lets a test meddle with it.
+// A proxy in front of Sesame that counts requests and lets a test change the answers.
 import { createServer } from 'node:http';
 import { text } from 'node:stream/consumers';
 
-// startProxy resolves with the proxy. `seen` counts grants by their type and other requests by "METHOD
-// /path status"; what a test sets is forgotten at reset().
+// startProxy resolves with the proxy. `seen` counts grants by type and other requests by "METHOD /path status". reset()
+// restores the defaults.
 export async function startProxy(target) {
   const proxy = {
-    // holdNext keeps the answer to the next request for a path until release() is called.
+    // holdNext holds the answer to the next request for a path until release() is called.
     holdNext(path) {
       const held = { path };
       held.arrived = new Promise((resolve) => { held.arrive = resolve; });
@@ -18,8 +18,8 @@ export async function startProxy(target) {
         seen: {},
         changeToken: (token) => token, // (answer, grant_type) of a grant
         changeAnswer: () => {}, // (headers) of any other answer
-        redirect: undefined, // an address that everything is sent to, 307
-        unplugged: false, // every connection is cut
+        redirect: undefined, // redirects everything to this address, with 307
+        unplugged: false, // closes every connection
         held: undefined,
       });
     },

@@ -1,5 +1,5 @@
-// schemathesis calls every operation of the contract in every way that it can think of, and holds the
-// answers against it: docs/guides/contract-tests.md. Its settings and hooks are in schemathesis/.
+// schemathesis generates requests for every operation of the contract and compares the answers with it:
+// docs/guides/contract-tests.md. Its settings and hooks are in schemathesis/.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -39,10 +39,10 @@ after(async () => {
 
 const lines = () => sesame.log().split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
 
-// The guide's two commands, with a token and without one, for our server in place of the reader's.
+// The guide's two commands, with a token and without one, for the server of this test.
 const [withToken, withoutToken] = readFileSync(guide, 'utf8').split('\n').filter((line) => line.endsWith('/openapi.yaml'));
 
-// schemathesis runs a command line, and resolves with its exit code, its report and what it printed.
+// schemathesis runs a command line and resolves with its exit code, its report and its output.
 async function schemathesis(name, command) {
   const path = join(generated, `${name}.json`);
   const child = spawn('sh', ['-c', `exec env ${command} --no-color --report-json-path ${path}`], {
@@ -60,7 +60,7 @@ async function schemathesis(name, command) {
   return { code, output, result: JSON.parse(readFileSync(path, 'utf8')) };
 }
 
-// conforms runs over the whole contract and gives the statuses that the server logged for each operation.
+// conforms tests the whole contract and returns the statuses that the server logged for each operation.
 async function conforms(t, name, command) {
   const began = lines().length;
   const { code, output, result } = await schemathesis(name, command.replace('http://127.0.0.1:8080', sesame.origin));
@@ -87,11 +87,11 @@ const operations = () => Object.entries(contract.paths).flatMap(([path, item]) =
 const succeeded = (statuses) => operations().map(([operation]) => operation)
   .filter((operation) => [200, 201, 202, 204].some((status) => statuses[operation]?.[status]));
 
-test('without a token, what is open answers and the rest refuses', bounded, async (t) => {
+test('without a token, public operations answer and the others refuse', bounded, async (t) => {
   const open = operations().filter(([, { security }]) => security &&
     (security.length === 0 || security.some((alternative) => Object.keys(alternative).length === 0)));
   const statuses = await conforms(t, 'anonymous', withoutToken);
-  // Nobody but schemathesis calls this server, so a success elsewhere were one without a token.
+  // Only schemathesis calls this server, so a success elsewhere would be one without a token.
   assert.deepEqual(succeeded(statuses), open.map(([operation]) => operation));
 });
 
@@ -100,7 +100,7 @@ test('with a token, every operation succeeds', bounded, async (t) => {
   assert.deepEqual(succeeded(statuses), operations().map(([operation]) => operation));
 });
 
-// Each makes the contract claim what the server does not do; then the operation and what must be said of it.
+// Each changes the contract to something that the server does not do. The operation and the expected report follow.
 const faults = {
   'an undocumented status': ({ paths }) => {
     delete paths['/users/me'].patch.responses[422];
@@ -148,7 +148,7 @@ const faults = {
   },
 };
 
-test('a contract that the server does not keep is noticed, in every way', bounded, async () => {
+test('every kind of difference between contract and server is reported', bounded, async () => {
   const broken = structuredClone(contract);
   const expected = Object.entries(faults).map(([fault, commit]) => [fault, ...commit(broken)]);
   const path = join(generated, 'broken-contract.json');

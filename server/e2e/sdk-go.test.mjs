@@ -1,5 +1,5 @@
-// The Go client: what the guide's command makes from the running server is gen/client, which the tests
-// in Go try together with docs/sdk and golang.org/x/oauth2.
+// The Go client: the guide's command generates gen/client from the running server. The tests in Go use it together with
+// docs/sdk and golang.org/x/oauth2.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,7 @@ import { startSesame } from './sesame.mjs';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 
-// goTest runs tests of the packages in Go and gives the names of those that passed.
+// goTest runs tests of Go packages and returns the names of those that passed.
 function goTest(pattern, ...packages) {
   const events = run('go', ['test', '-count=1', '-json', '-run', pattern, ...packages], { cwd: repository });
   const ended = events.trim().split('\n').map((line) => JSON.parse(line)).filter(({ Test }) => Test);
@@ -22,8 +22,8 @@ function goTest(pattern, ...packages) {
   return passed;
 }
 
-test('oapi-codegen makes gen/client of the served contract', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sesame-go-')); // inside of the module it would be a package of it
+test('oapi-codegen generates gen/client from the served contract', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sesame-go-')); // outside of the module, so that it is no package of it
   const sesame = await startSesame();
   try {
     writeFileSync(join(folder, 'client.yaml'), shown('client.yaml'));

@@ -8,7 +8,7 @@ import { report, run } from './consumer.mjs';
 import { assertShown, empty, follow, place, shown, stopSesame } from './guide.mjs';
 import { startSesame } from './sesame.mjs';
 
-test('openapi-generator makes a Java client that works', async () => {
+test('openapi-generator generates a Java client that works', async () => {
   const sesame = await startSesame();
   try {
     const folder = empty('sdk-java');
@@ -20,7 +20,7 @@ test('openapi-generator makes a Java client that works', async () => {
     place('sdk-java/Guide.java', join(project, 'src/main/java'), sesame.origin);
     const printed = run('mvn', ['--batch-mode', '--quiet', '--file', project, 'compile',
       'org.codehaus.mojo:exec-maven-plugin:3.5.0:java', '-Dexec.mainClass=Guide']);
-    assert.ok(printed.includes('johndoe wrong_password /current_password\n'), printed); // Maven colours the line
+    assert.ok(printed.includes('johndoe wrong_password /current_password\n'), printed); // Maven colors the line
   } finally {
     await stopSesame(sesame);
   }

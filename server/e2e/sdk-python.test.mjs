@@ -31,13 +31,13 @@ function pinned(name) {
   return installed(name, new RegExp(`^${name}==(.*)$`, 'm').exec(requirements)[1]);
 }
 
-test('openapi-python-client makes a client that works', () => {
+test('openapi-python-client generates a client that works', () => {
   follow('openapi-python-client', sesame.origin, { cwd: folder, env });
   use('openapi_python_client.py');
   report('openapi-python-client', pinned('openapi-python-client'), did);
 });
 
-test('openapi-generator makes a Python client that works', () => {
+test('openapi-generator generates a Python client that works', () => {
   follow('openapi-generator python', sesame.origin, { cwd: folder, env });
   use('openapi_generator.py', join(folder, 'sesame-python'));
   report('openapi-generator (Python)', pinned('openapi-generator-cli'), did);

@@ -1,4 +1,4 @@
-// The real server for a test: built from source, started in an empty folder, stopped at the end.
+// The real server for a test, built from source and started in an empty folder.
 import { execFileSync, spawn } from 'node:child_process';
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -11,7 +11,7 @@ const repository = fileURLToPath(new URL('../..', import.meta.url));
 
 let built;
 
-// build makes the program, once for a test file.
+// build compiles the program once for a test file.
 function build() {
   if (built) return built;
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
@@ -21,16 +21,16 @@ function build() {
   return (built = binary);
 }
 
-// startSesame resolves once /readyz says 200. `log()` is what the server wrote so far; `stop()` ends
-// it, removes its folder and resolves with its exit code; `command()` runs another command on the same
-// database and gives what it printed; `createUser()` makes an account, with a confirmed address and further scopes;
-// `mailedCode()` resolves with the code that an address was mailed last, by way of the log; `database` is the file.
+// startSesame resolves when /readyz answers 200. `log()` returns the output of the server so far; `stop()` stops it, removes
+// its folder and resolves with its exit code; `command()` runs another command on the same database and returns its output;
+// `createUser()` creates an account, with a confirmed address and more scopes; `mailedCode()` resolves with the last code
+// that was mailed to an address, which it reads from the log; `database` is the file.
 export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = build();
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
-  // Not a pipe: it would fill up, and the server wait, while a test runs a command to its end.
+  // A file, because a pipe would fill up and block the server while a test waits for a command.
   const output = join(folder, 'output');
   const file = openSync(output, 'w');
   const database = join(folder, 'sesame.db');
@@ -82,10 +82,10 @@ export async function startSesame(env = {}, args = ['serve', '--demo']) {
   }
 }
 
-// until waits for something to be so.
+// until waits until a condition holds.
 export async function until(what, holds, seconds = 15) {
   for (const deadline = Date.now() + seconds * 1000; !(await holds()); await pause(50)) {
-    if (Date.now() > deadline) throw new Error(`after ${seconds} s it is not so that ${what}`);
+    if (Date.now() > deadline) throw new Error(`after ${seconds} s it is not true that ${what}`);
   }
 }
 

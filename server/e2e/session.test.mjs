@@ -1,5 +1,5 @@
-// A login in Swagger UI: refreshed in time, ended on the server, kept nowhere. The page's clock is ours,
-// so that nobody waits for a token to run out.
+// A login in Swagger UI: the page refreshes it in time, ends it on the server, and stores it nowhere. The tests move the
+// clock of the page instead of waiting for a token to expire.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
@@ -18,7 +18,7 @@ const refreshed = () => at.page.waitForResponse((response) =>
 const lastToken = (path) => at.requests.findLast((request) => request.url().endsWith(path) && request.method() === 'GET')
   .headers().authorization?.replace('Bearer ', '');
 
-// status is what the server answers to the holder of a token, here and not through the page.
+// status returns the status of a request with a token that is not sent by the page.
 const status = async (token) =>
   (await fetch(`${at.sesame.origin}/users/me`, { headers: { Authorization: `Bearer ${token}` } })).status;
 const call = (path, body) => fetch(at.sesame.origin + path, { method: 'POST', body });
@@ -32,7 +32,7 @@ async function newAccount(username) {
   return account;
 }
 
-// sessions are those of an account, the one that asks left out.
+// sessions returns those of an account except the one that it opens itself.
 async function sessions(account) {
   const { access_token: token } = await (await call('/token', new URLSearchParams({ grant_type: 'password', ...account }))).json();
   const headers = { Authorization: `Bearer ${token}` };
@@ -41,7 +41,7 @@ async function sessions(account) {
   return items.filter((session) => !session.current);
 }
 
-test('the token is refreshed before it runs out, again and again', async () => {
+test('the token is refreshed before it expires, repeatedly', async () => {
   const { page } = at;
   await open();
   const first = await logIn(page);
@@ -65,7 +65,7 @@ test('the token is refreshed before it runs out, again and again', async () => {
   assertCalm(at);
 });
 
-test('a machine that slept through it refreshes once, before the next requests', async () => {
+test('after the machine has slept, the token is refreshed once, before the next requests', async () => {
   const { page } = at;
   await open();
   const first = await logIn(page);
@@ -83,7 +83,7 @@ test('a machine that slept through it refreshes once, before the next requests',
   assertCalm(at);
 });
 
-test('a refresh that fails on the way is tried again', async () => {
+test('a refresh that does not reach the server is retried', async () => {
   const { page } = at;
   await open();
   await logIn(page);
@@ -102,7 +102,7 @@ test('a refresh that fails on the way is tried again', async () => {
   assert.equal(await page.getByRole('alert').innerText(), '');
 });
 
-test('a session that was ended elsewhere logs the page out, in words', async () => {
+test('when the session has been ended elsewhere, the page logs out and says so', async () => {
   const { page } = at;
   await open();
   const { access_token: token } = await logIn(page);
@@ -127,7 +127,7 @@ test('a session that was ended elsewhere logs the page out, in words', async () 
   assertCalm(at, [['400 (Bad Request)', '/token'], ['401 (Unauthorized)', '/users/me']]);
 });
 
-test('after one has logged out everywhere the refusal can be read, and the page is logged out too', async () => {
+test('after Log out everywhere the page shows the refusal and logs out', async () => {
   const { page } = at;
   await open();
   await logIn(page, await newAccount('everywhere'));
@@ -156,7 +156,7 @@ test('Logout in the dialog ends the session on the server', async () => {
   assertCalm(at);
 });
 
-test('a login through a service client is refreshed, and ended on the server, with its secret', async () => {
+test('a login through a service client is refreshed and ended on the server with its secret', async () => {
   const { page, sesame } = at;
   const client = JSON.parse(sesame.command('client', 'create', 'session', '--json'));
   await open();
@@ -177,7 +177,7 @@ test('a login through a service client is refreshed, and ended on the server, wi
   assertCalm(at);
 });
 
-test('Logout without a server forgets the tokens and says so', async () => {
+test('Logout without a server drops the tokens and says so', async () => {
   const { page } = at;
   await open();
   await logIn(page);
@@ -203,7 +203,7 @@ test('no login leaves a session behind: pressed twice, out and in again, page re
   await page.route('**/token', async (route) => {
     const answer = await route.fetch();
     if (grants('password').length === 1) {
-      // The first answer comes when the second request is under way.
+      // The first answer arrives after the second request was sent.
       await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
     }
     await route.fulfill({ response: answer });
@@ -229,7 +229,7 @@ test('no login leaves a session behind: pressed twice, out and in again, page re
   }
 });
 
-test('neither password nor tokens are kept where they could be found', async () => {
+test('the page stores neither the password nor the tokens', async () => {
   const { page } = at;
   await open();
   await logIn(page);
@@ -241,13 +241,13 @@ test('neither password nor tokens are kept where they could be found', async () 
   assert.match(await state(), /eyJ/);
   assert.doesNotMatch(await state(), /knock-knock/);
 
-  // Neither does the form remember what was typed, when one logs out in the same dialog.
+  // After a logout in the same dialog the form is empty.
   await logOut(page);
   const dialog = await openDialog(page);
   await submitLogin(dialog, demo);
   await dialog.getByRole('button', { name: 'Remove authorization' }).click();
   await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
-  await dialog.locator('.errors').waitFor(); // refused, for want of a username
+  await dialog.locator('.errors').waitFor(); // refused, because the username is missing
   assert.doesNotMatch(grants('password').at(-1).postData(), /knock/);
   assert.doesNotMatch(await state(), /eyJ/);
   report('Swagger UI, login', '5.18.2', 'refreshes in time and after sleep, logs out here and on the server, keeps nothing');

@@ -1,4 +1,4 @@
-// Swagger UI for those who have no mouse, and for those who have a phone.
+// Swagger UI with the keyboard alone, and on a phone.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, openDialog, screenshot } from './browser.mjs';
@@ -9,7 +9,7 @@ const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, has
 describe('with the keyboard alone', () => {
   const at = eachWithAPage();
 
-  // focused describes where the focus is, and whether one can see that.
+  // focused describes the element that has the focus, and whether its focus is visible.
   const focused = () => at.page.evaluate(() => {
     const node = document.activeElement;
     const drawn = node.matches('.checkbox input') ? node.nextElementSibling.querySelector('.item') : node;
@@ -23,7 +23,7 @@ describe('with the keyboard alone', () => {
     };
   });
 
-  // tabTo presses Tab until something has the focus, and wants to see every stop on the way.
+  // tabTo presses Tab until an element has the focus. Every stop on the way must be visible.
   async function tabTo(selector, key = 'Tab') {
     const way = [];
     for (let i = 0; i < 100; i++) {
@@ -36,7 +36,7 @@ describe('with the keyboard alone', () => {
     throw new Error(`${selector} cannot be reached with Tab: ${way.join(', ')}`);
   }
 
-  test('one logs in, tries an operation out, and logs out', async () => {
+  test('a person logs in, tries an operation out, and logs out', async () => {
     const { sesame, page } = at;
     const { keyboard } = page;
     await page.goto(`${sesame.origin}/docs/`);
@@ -83,7 +83,7 @@ describe('with the keyboard alone', () => {
     assertCalm(at);
   });
 
-  test('the dialog takes the focus, keeps it, and gives it back', async () => {
+  test('the dialog takes the focus, keeps it, and returns it', async () => {
     const { sesame, page } = at;
     const { keyboard } = page;
     await page.goto(`${sesame.origin}/docs/`);
@@ -182,6 +182,6 @@ describe('on a phone', () => {
     }
     await page.locator('#operations-Tokens-createToken').evaluate((node) => node.scrollIntoView());
     await screenshot(page, 'phone-form');
-    report('Swagger UI, reach', '5.18.2', 'used with the keyboard alone, and on a screen of 390 x 844 by touch');
+    report('Swagger UI, accessibility', '5.18.2', 'used with the keyboard alone, and on a screen of 390 x 844 by touch');
   });
 });
