@@ -23,6 +23,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
@@ -43,8 +45,10 @@ type App struct {
 	listener net.Listener
 	endLog   func()
 
-	contract *contract.Contract // once it is mounted
+	contract *contract.Contract // from here on once it is mounted
 	http     *httpapi.Server
+	echo     *echo.Echo
+	routes   map[route]string // that Mount has added, with the names of their handlers
 }
 
 // Option is a choice of the program, beyond the settings of its operator.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -28,8 +27,8 @@ import (
 // Mount fails when the two documents collide, when the contract leaves open who may call an operation, and when the
 // generated code is of another contract.
 func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
-	if a.http != nil {
-		return errors.New("the login server is mounted already")
+	if a.contract != nil {
+		return errors.New("Mount was called before; one login server serves on one Echo server")
 	}
 	document := sesame.OpenAPI
 	if openAPI != nil {
@@ -47,21 +46,17 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	schemes.Identity, schemes.OAuth = services.Identity, services.OAuth
 
 	before := routesOf(e)
-	owned := map[string]bool{}
 	options := httpapi.Options{
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Audit: services.Audit,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), a.log), Log: a.log, Ready: a.app.DB.Ready,
-	}
-	if openAPI != nil {
-		options.Owns = func(route string) bool { return owned[route] }
-	} else {
-		defer func() { e.HTTPErrorHandler = a.AnswerError }()
+		Shared: openAPI != nil, IsPage: a.isPage,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
 		e.IPExtractor = options.ClientIP
 	}
-	if a.http, err = httpapi.Register(e, options); err != nil {
+	server, err := httpapi.Register(e, options)
+	if err != nil {
 		return err
 	}
 	if a.app.Docs == "on" {
@@ -69,19 +64,15 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 			return err
 		}
 	}
-	for route, handler := range routesOf(e) {
-		if theirs, known := before[route]; known && theirs != handler {
-			return fmt.Errorf("the route %s is Sesame's; give yours another path", route)
-		} else if !known {
-			_, path, _ := strings.Cut(route, " ")
-			owned[path] = true
-		}
-	}
-	for _, route := range a.contract.EchoRoutes() {
-		owned[route] = true
+	if err = a.addRoutes(before, routesOf(e)); err != nil {
+		return err
 	}
 	if err = a.app.Demo(context.Background(), a.demo); err != nil {
 		return fmt.Errorf("the demo account: %w", err)
+	}
+	a.http, a.echo = server, e
+	if openAPI == nil {
+		e.HTTPErrorHandler = a.AnswerError
 	}
 	return nil
 }
@@ -90,12 +81,3 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 // Echo's HTTPErrorHandler after Mount, if you have none of your own. An error of the database is 503 where trying again may
 // help; any other error that is not known is 500, and its text goes to the log alone.
 func (a *App) AnswerError(err error, c echo.Context) { a.http.AnswerError(store.Classify(err), c) }
-
-// routesOf names the handler of each route, by its method and path.
-func routesOf(e *echo.Echo) map[string]string {
-	routes := map[string]string{}
-	for _, route := range e.Routes() {
-		routes[route.Method+" "+route.Path] = route.Name
-	}
-	return routes
-}

@@ -17,12 +17,13 @@ import (
 // Serve answers requests until ctx ends; then it finishes those in flight, for at most ten seconds. It fails if an
 // operation of the contract has no handler.
 func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
-	if a.http == nil {
-		return errors.New("the login server must be mounted before it serves")
+	if a.http == nil || e != a.echo {
+		return errors.New("Serve needs the Echo server that Mount has succeeded for")
 	}
-	if err := a.contract.CheckRoutes(e.Routes()); err != nil {
+	if err := a.checkRoutes(e); err != nil {
 		return err
 	}
+	a.http.RememberRouting(e)
 	if a.app.Plain() {
 		a.log.Warn("passwords and tokens cross the network unencrypted: the public URL is not https; put a proxy with TLS in front and set "+
 			config.Variable("public-url"), "public_url", a.app.PublicURL, "listen", a.app.Listen)

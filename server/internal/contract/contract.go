@@ -20,6 +20,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -42,6 +43,8 @@ type Contract struct {
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     Scopes
+	router     *Router  // once it is enforced
+	paths      sync.Map // whether a route of Echo is a path of the document
 }
 
 // Operation is one operation of the document, ready to be enforced.

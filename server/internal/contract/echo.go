@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -12,10 +14,11 @@ import (
 
 // Enforce gives the middleware that admits requests to the operations of the document, for Echo's Use. It fails for
 // paths that Echo cannot serve, or between which it might not choose as the document means. The route that Echo has
-// chosen must be that of the operation. Requests that neither are for an operation, nor were routed to one, pass.
+// chosen must be that of the operation. Requests that neither are for an operation, nor were routed to a path of the
+// document, pass.
 func (c *Contract) Enforce() (echo.MiddlewareFunc, error) {
-	router, err := NewRouter("", c.Operations())
-	if err != nil {
+	var err error
+	if c.router, err = NewRouter("", c.Operations()); err != nil {
 		return nil, err
 	}
 	for _, op := range c.operations {
@@ -26,8 +29,9 @@ func (c *Contract) Enforce() (echo.MiddlewareFunc, error) {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ctx echo.Context) error {
 			r := ctx.Request()
-			found, routed := router.Find(r.Method, r.URL), c.FindRoute(r.Method, ctx.Path())
-			if found.Operation != routed {
+			found, routed := c.router.Find(r.Method, r.URL), c.FindRoute(r.Method, ctx.Path())
+			// Echo has no handler where it has set the header Allow: it answers 405 by itself.
+			if found.Operation != routed || routed == nil && ctx.Get(echo.ContextKeyHeaderAllow) == nil && c.HasRoute(ctx.Path()) {
 				return misrouted(ctx, found)
 			}
 			if routed == nil {
@@ -41,6 +45,50 @@ func (c *Contract) Enforce() (echo.MiddlewareFunc, error) {
 			return next(ctx)
 		}
 	}, nil
+}
+
+// Concerns reports whether a request is for an operation, or was routed to a path of the document. It needs Enforce.
+func (c *Contract) Concerns(ctx echo.Context) bool {
+	return c.HasRoute(ctx.Path()) || c.router.Find(ctx.Request().Method, ctx.Request().URL).Operation != nil
+}
+
+// HasRoute reports whether a route of Echo is a path of the document, whatever it calls the parameters.
+func (c *Contract) HasRoute(path string) bool {
+	if known, ok := c.paths.Load(path); ok {
+		return known.(bool)
+	}
+	is := false
+	for _, op := range c.operations {
+		t, err := newTemplate("", op.Path)
+		is = is || err == nil && t.isEchoRoute(path)
+	}
+	c.paths.Store(path, is) // there are as many as routes
+	return is
+}
+
+// echoParameter is a parameter of a route, or a colon that is escaped.
+var echoParameter = regexp.MustCompile(`\\?:[^/]*`)
+
+// Obscures says why requests that Echo leads to a route are refused though the document has not got it, or gives "". It
+// needs Enforce.
+func (c *Contract) Obscures(method, path string) string {
+	if c.FindRoute(method, path) != nil || method == echo.RouteNotFound || strings.Contains(path, "*") {
+		return ""
+	}
+	request := echoParameter.ReplaceAllStringFunc(path, func(part string) string {
+		if text, escaped := strings.CutPrefix(part, `\`); escaped {
+			return text
+		}
+		return "~" // which is no text of a path, in all likelihood
+	})
+	found := c.router.Find(method, &url.URL{Path: request})
+	switch {
+	case found.Operation != nil:
+		return fmt.Sprintf("such requests are for %s %s (%s) in the OpenAPI document", method, found.Operation.Path, found.Operation.ID)
+	case c.HasRoute(path):
+		return "the OpenAPI document has this path, but not with this method"
+	}
+	return ""
 }
 
 // misrouted answers a request that Echo has led to the handler of another operation than the document has
@@ -97,15 +145,6 @@ func (m Match) IsEchoRoute(route string) bool { return m.route.isEchoRoute(route
 
 // FindRoute gives the operation behind an Echo route, or nil.
 func (c *Contract) FindRoute(method, path string) *Operation { return c.routes[method+" "+path] }
-
-// EchoRoutes lists the paths of the operations as Echo has them.
-func (c *Contract) EchoRoutes() []string {
-	var routes []string
-	for _, op := range c.operations {
-		routes = append(routes, echoPath(op.Path))
-	}
-	return routes
-}
 
 // CheckRoutes reports the operations of the document that none of these routes serves.
 func (c *Contract) CheckRoutes(routes []*echo.Route) error {

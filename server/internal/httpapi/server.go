@@ -8,6 +8,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -39,9 +40,10 @@ type Options struct {
 	Log            *slog.Logger
 	// Ready reports whether the database can be read and written.
 	Ready func(context.Context) error
-	// Owns reports whether a route of Echo is Sesame's or of the contract; the middleware leaves others alone.
-	// nil means all, and whatever has no route.
-	Owns func(route string) bool
+	// Shared says that e has routes of others, too, which the middleware leaves alone.
+	Shared bool
+	// IsPage reports whether Echo has routed a request to a page of Sesame's, which no operation takes the place of.
+	IsPage func(echo.Context) bool
 }
 
 // Server answers the operations of openapi.yaml.
@@ -72,20 +74,61 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)
+	s.RememberRouting(e)
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		enforced := enforce(s.withSender(next))
 		if o.CheckResponses {
 			enforced = o.Contract.CheckResponses(func(fault error) { o.Log.Error("answer departs from the contract", "fault", fault) }, s.middleware.answer)(enforced)
 		}
-		observed := s.middleware.Observe(enforced)
+		operation := s.middleware.Observe(enforced)
+		if !o.Shared {
+			return operation
+		}
+		operation, page := s.middleware.Observe(asRouted(enforced)), s.middleware.Observe(s.withSender(next))
 		return func(c echo.Context) error {
-			if o.Owns == nil || o.Owns(c.Path()) {
-				return observed(c)
+			switch {
+			case o.IsPage(c):
+				return page(c)
+			case o.Contract.Concerns(c):
+				return operation(c)
 			}
 			return next(c)
 		}
 	})
 	return s, nil
+}
+
+// routing is what Echo has routed a request by.
+type routing struct{ method, path string }
+
+const routingKey = "sesame.routing"
+
+// RememberRouting adds to e a middleware that remembers what Echo routes a request by. Middleware of others may change a
+// request before that, so call it again when all of them are registered.
+func (s *Server) RememberRouting(e *echo.Echo) {
+	if !s.Shared {
+		return
+	}
+	e.Pre(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			c.Set(routingKey, routing{c.Request().Method, c.Request().URL.Path})
+			return next(c)
+		}
+	})
+}
+
+var errRerouted = errors.New("a middleware has changed the method or the path of the request after Echo had chosen the handler; " +
+	"register it with Pre in place of Use")
+
+// asRouted refuses a request whose method or path was changed after Echo chose its handler: it would be admitted to
+// another operation than the handler's.
+func asRouted(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if was, ok := c.Get(routingKey).(routing); !ok || was.method != c.Request().Method || was.path != c.Request().URL.Path {
+			return errRerouted
+		}
+		return next(c)
+	}
 }
 
 // generated are the routes of the generated code.
