@@ -9,11 +9,11 @@ import (
 type newCommand struct {
 	Dir    string `arg:"" help:"Folder for the project; it must not exist, or be empty."`
 	Module string `placeholder:"PATH" help:"Module path of the project. (default: the folder's name)"`
-	Spec   string `type:"existingfile" placeholder:"FILE" help:"OpenAPI document of your own, in place of the worked example."`
+	Spec   string `type:"existingfile" placeholder:"FILE" help:"OpenAPI 3.0 document of your own, in place of the worked example."`
 	Sesame string `type:"existingdir" placeholder:"PATH" help:"Folder with Sesame's source. (default: where this program was built)"`
 }
 
-// Run writes a project of the user's own.
+// Run writes the project.
 func (c *newCommand) Run(p *program) error {
 	project := starter.Project{Dir: c.Dir, Module: c.Module, Spec: c.Spec, Sesame: c.Sesame, Output: p.Stdout}
 	if err := project.Write(p.ctx); err != nil {
@@ -21,7 +21,7 @@ func (c *newCommand) Run(p *program) error {
 	}
 	next := "make run"
 	if c.Spec != "" {
-		next = "go vet ./...   (it names the methods to write in service.go)"
+		next = "make generate   (lists the methods to write in service.go)"
 	}
 	_, err := fmt.Fprintf(p.Stdout, "The project is in %s. Next:\n\n  cd %s\n  %s\n", c.Dir, c.Dir, next)
 	return err

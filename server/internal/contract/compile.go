@@ -181,8 +181,11 @@ func (c *compiler) closed(op *Operation, where string, s *openapi3.Schema, seen 
 }
 
 func (c *compiler) response(op *Operation, status string, source *openapi3.Response) {
-	code, err := strconv.Atoi(status)
-	if err != nil {
+	code, err := strconv.Atoi(strings.TrimSuffix(strings.ToUpper(status), "XX")) // 4XX is kept as 4
+	if status == "default" {
+		code, err = 0, nil
+	}
+	if err != nil || code < 100 && !c.foreign {
 		c.open("%s: the answer %q is not a status", op.ID, status)
 		return
 	}

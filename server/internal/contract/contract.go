@@ -65,7 +65,7 @@ type Operation struct {
 	parameters []*openapi3.Parameter
 	query      []string // the names of those in the query, where it may have no others
 	body       *body
-	responses  map[int]response
+	responses  map[int]response // by status; 4 is 4XX, and 0 is default
 }
 
 // requirement is one alternative of an operation's security: all its schemes, with their scopes.

@@ -21,6 +21,11 @@ type response struct {
 // not declared, a header that is missing, a body off its schema. The error holds no value.
 func (op *Operation) CheckResponse(status int, header http.Header, body []byte) error {
 	declared, ok := op.responses[status]
+	for _, wider := range []int{status / 100, 0} { // 4XX and default
+		if !ok {
+			declared, ok = op.responses[wider]
+		}
+	}
 	if !ok {
 		return fmt.Errorf("%s: the status %d is not documented", op.ID, status)
 	}

@@ -3,39 +3,44 @@ package openapi
 import (
 	"bytes"
 	"fmt"
+	"maps"
+	"net/url"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// loginScheme is the name of the security scheme by which people and clients come with an access token of Sesame's.
-const loginScheme = "OAuth2Password"
+// The security schemes of Sesame: an access token, and the id and secret of a service client.
+const (
+	loginScheme  = "OAuth2Password"
+	clientScheme = "ClientBasic"
+)
 
-// Adopt prepares a document of somebody's own for Merge: security schemes that mean a token (oauth2, openIdConnect, http
-// bearer, or one that is not declared) become Sesame's, with the scopes that operations name; a document that does
-// not say who may call gets a default that wants a token; the only server is /. The notes say what has changed, for
-// the author.
+// Adopt prepares a document that was written without Sesame for Merge:
+//
+//   - Security schemes that mean an access token (oauth2, openIdConnect, http bearer) become Sesame's login scheme, with
+//     all of their scopes.
+//   - Operations of a document without any security need a token.
+//   - The path of the server's URL becomes part of each path.
+//
+// The notes tell the author what has changed. It is an error if a scheme of another kind is left, such as an API key.
 func Adopt(d Document) (text []byte, notes []string, err error) {
 	document, err := parse(d)
 	if err != nil {
 		return nil, nil, err
 	}
-	a := &adopter{document: document, scopes: map[string]string{}, renamed: map[string]bool{}}
-	a.servers()
-	schemes := valueOrNew(valueOrNew(document, "components"), "securitySchemes")
-	a.replaceSchemes(schemes)
-	if security := value(document, "security"); security == nil {
-		set(document, "security", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{
-			mapping(loginScheme, &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}),
-		}})
-		a.note("an operation that does not say who may call it wants a token now; write security: [] on those that anyone may call")
-	} else {
-		a.requirements(security)
+	if document.Style == yaml.FlowStyle { // JSON
+		blockStyle(document)
 	}
-	each(value(document, "paths"), func(_ string, _, item *yaml.Node) {
-		each(item, func(_ string, _, operation *yaml.Node) { a.requirements(value(operation, "security")) })
-	})
-	a.declareScopes(schemes)
+	a := &adopter{name: d.Name, document: document, scopes: map[string]string{}, lists: map[string][]string{}, replaced: map[string]bool{}}
+	a.moveServers()
+	schemes := valueOrNew(valueOrNew(document, "components"), "securitySchemes")
+	if err = a.replaceSchemes(schemes); err != nil {
+		return nil, nil, err
+	}
+	a.secure()
+	set(schemes, loginScheme, a.login())
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
@@ -46,9 +51,11 @@ func Adopt(d Document) (text []byte, notes []string, err error) {
 }
 
 type adopter struct {
+	name     string
 	document *yaml.Node
-	scopes   map[string]string // that operations need or schemes declare, with their descriptions
-	renamed  map[string]bool   // schemes that mean a token
+	scopes   map[string]string   // declared or required, with their descriptions
+	lists    map[string][]string // the x- lists of scopes, such as x-default
+	replaced map[string]bool     // schemes that mean an access token
 	notes    []string
 }
 
@@ -56,79 +63,171 @@ func (a *adopter) note(format string, args ...any) {
 	a.notes = append(a.notes, fmt.Sprintf(format, args...))
 }
 
-func (a *adopter) servers() {
+// moveServers leaves / as the only server, since that is where Sesame serves the document. The path of the first
+// server's URL is written into each path instead.
+func (a *adopter) moveServers() {
 	servers := value(a.document, "servers")
-	if servers == nil || len(servers.Content) == 1 && value(servers.Content[0], "url") != nil && value(servers.Content[0], "url").Value == "/" {
+	if servers == nil || servers.Kind != yaml.SequenceNode || len(servers.Content) == 0 {
 		return
 	}
-	servers.Content = []*yaml.Node{mapping("url", scalar("/"))}
-	a.note("servers is / now, since the operations are served at the public URL")
+	first := servers.Content[0]
+	base := strings.TrimSuffix(serverPath(first), "/")
+	if len(servers.Content) > 1 || value(first, "url") == nil || value(first, "url").Value != "/" {
+		servers.Content = []*yaml.Node{mapping("url", scalar("/"))}
+		a.note("servers is / now, because Sesame serves the operations at its own address (SESAME_PUBLIC_URL)")
+	}
+	if base != "" {
+		each(value(a.document, "paths"), func(path string, key, _ *yaml.Node) {
+			if strings.HasPrefix(path, "/") {
+				key.Value = base + path
+			}
+		})
+		a.note("each path begins with %s now, which was in the URL of the server", base)
+	}
 }
 
-// replaceSchemes removes the schemes that mean a token, and keeps the texts of their scopes.
-func (a *adopter) replaceSchemes(schemes *yaml.Node) {
-	var kept []*yaml.Node
-	each(schemes, func(name string, key, scheme *yaml.Node) {
-		kind, http := value(scheme, "type"), value(scheme, "scheme")
-		isToken := kind != nil && (kind.Value == "oauth2" || kind.Value == "openIdConnect" ||
-			kind.Value == "http" && http != nil && http.Value == "bearer")
-		if !isToken {
-			kept = append(kept, key, scheme)
-			if name != "ClientBasic" {
-				a.note("the security scheme %s is no token; the server does not know it, so take it out", name)
-			}
-			return
+// serverPath is the path of a server's URL, with the defaults of its variables.
+func serverPath(server *yaml.Node) string {
+	node := value(server, "url")
+	if node == nil {
+		return ""
+	}
+	text := node.Value
+	each(value(server, "variables"), func(name string, _, variable *yaml.Node) {
+		if standard := value(variable, "default"); standard != nil {
+			text = strings.ReplaceAll(text, "{"+name+"}", standard.Value)
 		}
-		a.renamed[name] = true
-		each(value(scheme, "flows"), func(_ string, _, flow *yaml.Node) {
-			each(value(flow, "scopes"), func(scope string, _, text *yaml.Node) { a.scopes[scope] = text.Value })
-		})
-		if name != loginScheme {
-			a.note("the security scheme %s is %s now", name, loginScheme)
+	})
+	u, err := url.Parse(text)
+	if err != nil || strings.ContainsAny(u.Path, "{}") {
+		return ""
+	}
+	if !strings.HasPrefix(u.Path, "/") { // relative to where the document was served
+		return "/" + u.Path
+	}
+	return u.Path
+}
+
+// replaceSchemes removes the schemes that mean an access token, and collects their scopes.
+func (a *adopter) replaceSchemes(schemes *yaml.Node) error {
+	var kept []*yaml.Node
+	var err error
+	each(schemes, func(name string, key, scheme *yaml.Node) {
+		kind := text(scheme, "type")
+		switch {
+		case kind == "oauth2", kind == "openIdConnect", kind == "http" && strings.EqualFold(text(scheme, "scheme"), "bearer"):
+			a.replaced[name] = true
+			each(value(scheme, "flows"), func(_ string, _, flow *yaml.Node) { a.collect(flow) })
+			if name != loginScheme {
+				a.note("the security scheme %s is %s now, Sesame's login", name, loginScheme)
+			}
+		case name == clientScheme && kind == "http":
+			kept = append(kept, key, scheme)
+		case err == nil:
+			err = fmt.Errorf("%s, line %d: Sesame does not support the security scheme %s (%s). Programs identify themselves with an access token of "+
+				"a service client (%s), or its id and secret (%s, http basic): replace the scheme by one of these, or remove it",
+				a.name, key.Line, name, kind, loginScheme, clientScheme)
 		}
 	})
 	schemes.Content = kept
+	return err
 }
 
-// requirements renames the schemes of a security list.
+// collect takes over the scopes of a flow and its lists of scopes.
+func (a *adopter) collect(flow *yaml.Node) {
+	each(value(flow, "scopes"), func(scope string, _, description *yaml.Node) { a.scopes[scope] = description.Value })
+	each(flow, func(name string, _, list *yaml.Node) {
+		if !strings.HasPrefix(name, "x-") || list.Kind != yaml.SequenceNode {
+			return
+		}
+		for _, scope := range list.Content {
+			if !slices.Contains(a.lists[name], scope.Value) {
+				a.lists[name] = append(a.lists[name], scope.Value)
+			}
+		}
+	})
+}
+
+// secure writes the login scheme into every list of security requirements, and a default where there is none.
+func (a *adopter) secure() {
+	if security := value(a.document, "security"); security != nil {
+		a.requirements(security)
+	} else {
+		token := mapping(loginScheme, &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle})
+		set(a.document, "security", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{token}})
+		a.note("operations without security need an access token now; write security: [] into those that anyone may call")
+	}
+	each(value(a.document, "paths"), func(_ string, _, item *yaml.Node) {
+		each(item, func(_ string, _, operation *yaml.Node) { a.requirements(value(operation, "security")) })
+	})
+}
+
+// requirements writes the login scheme in place of the schemes that it replaces.
 func (a *adopter) requirements(security *yaml.Node) {
 	if security == nil || security.Kind != yaml.SequenceNode {
 		return
 	}
-	declared := value(value(a.document, "components"), "securitySchemes")
 	for _, alternative := range security.Content {
+		var kept []*yaml.Node
+		var login *yaml.Node // two schemes of one alternative may become one
 		each(alternative, func(name string, key, scopes *yaml.Node) {
-			if !a.renamed[name] && value(declared, name) != nil {
+			switch {
+			case !a.replaced[name]: // an unknown name is an error of the document, which the server reports
+				kept = append(kept, key, scopes)
 				return
+			case login == nil:
+				login, key.Value = scopes, loginScheme
+				kept = append(kept, key, scopes)
+			default:
+				login.Content = append(login.Content, scopes.Content...)
 			}
-			key.Value = loginScheme
 			for _, scope := range scopes.Content {
 				if _, known := a.scopes[scope.Value]; !known {
 					a.scopes[scope.Value] = scope.Value
 				}
 			}
 		})
+		alternative.Content = kept
 	}
 }
 
-// declareScopes writes the login scheme with the scopes that are Sesame's to grant.
-func (a *adopter) declareScopes(schemes *yaml.Node) {
+// login is the login scheme, with every scope that the document declares or requires.
+func (a *adopter) login() *yaml.Node {
 	scopes := &yaml.Node{Kind: yaml.MappingNode}
-	var names []string
-	for name := range a.scopes {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(a.scopes))
 	for _, name := range names {
 		set(scopes, name, scalar(a.scopes[name]))
 	}
 	flow := mapping("tokenUrl", scalar("/token"))
 	set(flow, "refreshUrl", scalar("/token"))
 	set(flow, "scopes", scopes)
+	for _, name := range slices.Sorted(maps.Keys(a.lists)) {
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, scope := range a.lists[name] {
+			list.Content = append(list.Content, scalar(scope))
+		}
+		set(flow, name, list)
+	}
+	if len(names) > 0 && a.lists["x-default"] == nil {
+		a.note("nobody has the scopes %s yet: beside scopes, list in x-default those that every person has, and grant the others", strings.Join(names, ", "))
+	}
 	scheme := mapping("type", scalar("oauth2"))
 	set(scheme, "flows", mapping("password", flow))
-	set(schemes, loginScheme, scheme)
-	if len(names) > 0 {
-		a.note("no person has the scopes %v until an administrator grants them; list those that everybody has in x-default, beside scopes", names)
+	return scheme
+}
+
+// text is a member of a mapping that is a string, or "".
+func text(n *yaml.Node, name string) string {
+	if v := value(n, name); v != nil {
+		return v.Value
+	}
+	return ""
+}
+
+// blockStyle makes a document that was written as JSON readable as YAML.
+func blockStyle(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		blockStyle(child)
 	}
 }

@@ -1,7 +1,8 @@
-// Package starter writes a small project that uses package login: what `sesame new` does.
+// Package starter writes a small project that uses package login: the command `sesame new`.
 //
-// The files are templates in files/, and what they hold is described there. With a document of the user's own, the
-// worked example is left out: main.go has a service without methods, and the compiler names them.
+// The files are templates in files/. The default is a worked example, a service for notes. With an OpenAPI document of
+// the user's own, service.go takes the place of the example: a type without methods, and the compiler names those to
+// write. The go command makes the code in api/ and go.sum. Read Project.Write first; check.go finds out what to write.
 package starter
 
 import (
@@ -15,169 +16,116 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
-	"runtime"
-	"runtime/debug"
+	"slices"
 	"strings"
 	"text/template"
-
-	"sesame/server/internal/openapi"
 )
 
 //go:embed files
 var files embed.FS
 
+// The files that only one kind of project has.
+var (
+	ofExample  = []string{"00001_notes.sql", "notes.go", "notes_test.go", "store.go"}
+	ofDocument = []string{"service.go", "service_test.go"}
+)
+
 // Project says what to write.
 type Project struct {
-	Dir    string // which must not exist, or be empty
-	Module string // default: the name of Dir
-	Spec   string // a file with the user's OpenAPI document; "" for the worked example
-	Sesame string // the folder with Sesame's source; "" to find it
-	Output io.Writer
+	Dir    string    // the folder, which must not exist or be empty
+	Module string    // the module path; the default is the name of Dir
+	Spec   string    // a file with an OpenAPI document of the user's own; "" for the worked example
+	Sesame string    // the folder with Sesame's source; "" to find it
+	Output io.Writer // receives what was changed in the document
 }
 
-// view is what the templates see.
-type view struct {
-	Name, Module  string
-	Sesame, Path  string // Sesame's module path, and the folder that it is in
-	Go, Generator string // versions
-	Spec          bool
-}
-
-var modulePath = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~/-]*$`)
-
-// Write writes the project, and generates its code with the go command.
-func (p Project) Write(ctx context.Context) error {
-	v, document, err := p.view()
+// Write writes the project and generates its code. It checks what it can before it writes; if it fails later, it
+// removes everything that it wrote.
+func (p Project) Write(ctx context.Context) (err error) {
+	v, err := p.check(ctx)
 	if err != nil {
 		return err
 	}
-	if err = checkEmpty(p.Dir); err != nil {
+	existed, err := checkEmpty(p.Dir)
+	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, remove(p.Dir, existed))
+		}
+	}()
+	if err = p.writeFiles(v); err != nil {
+		return err
+	}
+	return p.generate(ctx)
+}
+
+// checkEmpty reports whether a folder exists, and returns an error if anything is in it.
+func checkEmpty(dir string) (exists bool, err error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if len(entries) > 0 {
+		return true, fmt.Errorf("the folder %s is not empty; name a new one", dir)
+	}
+	return true, err
+}
+
+// remove leaves a folder as it was: empty or absent.
+func remove(dir string, existed bool) error {
+	if !existed {
+		return os.RemoveAll(dir)
+	}
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, entry.Name())))
+	}
+	return err
+}
+
+func (p Project) writeFiles(v view) error {
 	entries, err := files.ReadDir("files")
 	if err != nil {
 		return err
 	}
+	other := ofDocument
+	if v.Spec {
+		other = ofExample
+	}
 	for _, entry := range entries {
 		name := strings.TrimSuffix(entry.Name(), ".tmpl")
-		if v.Spec && example[name] || !v.Spec && name == "service.go" {
+		if slices.Contains(other, name) {
 			continue
 		}
-		text, err := render(entry.Name(), v)
-		if err != nil {
-			return err
-		}
-		if name == "openapi.yaml" && document != nil {
-			text = document
+		text := v.document
+		if name != "openapi.yaml" || !v.Spec {
+			if text, err = render(entry.Name(), v); err != nil {
+				return err
+			}
 		}
 		if err = p.writeFile(place(name), text); err != nil {
 			return err
 		}
 	}
-	return p.generate(ctx)
+	return nil
 }
 
-// example names the files of the worked example, which a document of one's own replaces.
-var example = map[string]bool{"notes.go": true, "notes_test.go": true, "store.go": true, "00001_notes.sql": true}
-
-// place is where a template goes.
+// place is the path of a template's file in the project.
 func place(name string) string {
-	switch {
-	case name == "gitignore":
+	switch name {
+	case "gitignore": // the name .gitignore would have a meaning in this repository
 		return ".gitignore"
-	case name == "api.config.yaml":
+	case "api.config.yaml":
 		return "api/config.yaml"
-	case strings.HasSuffix(name, ".sql"):
-		return "migrations/" + name
 	}
 	return name
 }
 
-func (p *Project) view() (v view, document []byte, err error) {
-	dir, err := filepath.Abs(p.Dir)
-	if err != nil {
-		return v, nil, err
-	}
-	if p.Module == "" {
-		p.Module = filepath.Base(dir)
-	}
-	if !modulePath.MatchString(p.Module) {
-		return v, nil, fmt.Errorf("%q is no module path; give one with --module, such as example.com/team/notes", p.Module)
-	}
-	v = view{
-		Name: p.Module[strings.LastIndex(p.Module, "/")+1:], Module: p.Module, Spec: p.Spec != "",
-		Go: strings.TrimPrefix(runtime.Version(), "go"), Sesame: "sesame",
-	}
-	if v.Path, v.Sesame, err = findSource(p.Sesame); err != nil {
-		return v, nil, err
-	}
-	if p.Module == v.Sesame {
-		return v, nil, fmt.Errorf("the module cannot have Sesame's own path, %s; give another one with --module", v.Sesame)
-	}
-	if p.Spec != "" {
-		text, err := os.ReadFile(p.Spec)
-		if err != nil {
-			return v, nil, err
-		}
-		var notes []string
-		if document, notes, err = openapi.Adopt(openapi.Document{Name: p.Spec, Text: text}); err != nil {
-			return v, nil, err
-		}
-		for _, note := range notes {
-			fmt.Fprintln(p.Output, "openapi.yaml:", note)
-		}
-	}
-	return v, document, nil
-}
-
-// findSource finds the folder with Sesame's source, and its module path: the one that is given, the one that this
-// program was built from, or one above the working folder.
-func findSource(given string) (dir, module string, err error) {
-	candidates := []string{given}
-	if given == "" {
-		_, file, _, _ := runtime.Caller(0) // no path if it was built with -trimpath
-		candidates = []string{filepath.Join(filepath.Dir(file), "../../..")}
-		for dir, err := os.Getwd(); err == nil && dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			candidates = append(candidates, dir)
-		}
-	}
-	want := "sesame"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Path != "" {
-		want = info.Main.Path
-	}
-	for _, dir := range candidates {
-		text, err := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if err != nil || !filepath.IsAbs(dir) && given == "" {
-			continue
-		}
-		line, _, _ := strings.Cut(string(text), "\n")
-		if module := strings.TrimSpace(strings.TrimPrefix(line, "module ")); module == want || given != "" {
-			dir, err = filepath.Abs(dir)
-			return dir, module, err
-		}
-	}
-	if given != "" {
-		return "", "", fmt.Errorf("there is no go.mod in %s; --sesame names the folder with Sesame's source", given)
-	}
-	return "", "", errors.New("Sesame's source is not where this program was built; name its folder with --sesame PATH")
-}
-
-// checkEmpty returns an error if there is anything in a folder.
-func checkEmpty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	if len(entries) > 0 {
-		return fmt.Errorf("%s is not empty; name a new folder", dir)
-	}
-	return nil
-}
-
-// render fills a template in.
+// render fills in a template, and formats it if it is Go.
 func render(name string, v view) ([]byte, error) {
-	t, err := template.New(name).ParseFS(files, "files/"+name)
+	t, err := template.ParseFS(files, "files/"+name)
 	if err != nil {
 		return nil, err
 	}
@@ -196,14 +144,15 @@ func (p Project) writeFile(name string, text []byte) error {
 	return os.WriteFile(file, text, 0o644) //nolint:gosec // source code
 }
 
-// generate makes the code from the document, and go.sum.
+// generate makes the code of the document, compiles it, and writes go.sum. The first tidy cannot find the package api,
+// which does not exist yet.
 func (p Project) generate(ctx context.Context) error {
-	for _, args := range [][]string{{"mod", "tidy", "-e"}, {"generate", "."}, {"mod", "tidy"}} {
+	for _, args := range [][]string{{"mod", "tidy", "-e"}, {"generate", "."}, {"mod", "tidy"}, {"build", "./api"}} {
 		command := exec.CommandContext(ctx, "go", args...)
 		command.Dir = p.Dir
-		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
+		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
 		if out, err := command.CombinedOutput(); err != nil {
-			return fmt.Errorf("the files are written, but go %s failed in %s: %w\n%s", strings.Join(args, " "), p.Dir, err, out)
+			return fmt.Errorf("go %s failed, so nothing was written: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(out))
 		}
 	}
 	return nil
