@@ -206,10 +206,11 @@ func jsonSchema(part any, names bool) any {
 			delete(part, "format")
 		}
 		for exclusive, bound := range map[string]string{"exclusiveMinimum": "minimum", "exclusiveMaximum": "maximum"} {
-			if part[exclusive] == true {
+			switch part[exclusive] {
+			case true:
 				part[exclusive] = part[bound]
 				delete(part, bound)
-			} else if part[exclusive] == false {
+			case false:
 				delete(part, exclusive)
 			}
 		}

@@ -63,23 +63,25 @@ type postmanCollection struct {
 	Event    []postmanEvent
 }
 
-// contract returns what after.js compares answers with.
-func (c postmanCollection) contract(t *testing.T) (known struct {
+type known struct {
 	Operations map[string]operation
 	Components struct{ Schemas map[string]json.RawMessage }
 	Last       string
-}) {
+}
+
+// contract returns what after.js compares answers with.
+func (c postmanCollection) contract(t *testing.T) (contract known) {
 	t.Helper()
 	for _, line := range c.Event[1].Script.Exec {
 		if text, ok := strings.CutPrefix(line, "const contract = "); ok {
-			if err := json.Unmarshal([]byte(strings.TrimSuffix(text, ";")), &known); err != nil {
+			if err := json.Unmarshal([]byte(strings.TrimSuffix(text, ";")), &contract); err != nil {
 				t.Fatal(err)
 			}
-			return known
+			return contract
 		}
 	}
 	t.Fatal("the test script has no contract")
-	return known
+	return contract
 }
 
 func postman(t *testing.T, e *echo.Echo) (c postmanCollection) {

@@ -1,5 +1,5 @@
-// Package sdk keeps a login to Sesame alive in a Go program. It asks for the password once, puts the
-// access token into every request, refreshes it before it runs out, and ends the session at the end.
+// Package sdk keeps a login to Sesame alive in a Go program. It sends the password once, adds the access token to every
+// request, refreshes it before it expires, and ends the session when the program signs out.
 //
 //	session, err := sdk.Login(ctx, "https://login.example.com", username, password)
 //	if err != nil {
@@ -14,7 +14,7 @@
 // [oauth2.TokenSource] as well, for libraries that ask for one. This file depends on golang.org/x
 // alone, and may be copied.
 //
-// The password grant is for first-party programs: the ones that would show a password field anyway.
+// The password grant is for first-party programs, which would show a password field in any case.
 package sdk
 
 import (
@@ -34,33 +34,31 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// ErrSignedOut is what a session answers after [Session.SignOut].
+// ErrSignedOut is the error of every request after [Session.SignOut].
 var ErrSignedOut = errors.New("sdk: signed out")
 
-// refreshTimeout bounds a refresh. Many requests may wait for one, so none of their contexts does.
+// refreshTimeout limits a refresh. Several requests may wait for it, so it does not use the context of any of them.
 const refreshTimeout = 30 * time.Second
 
-// Session is one login. It holds the tokens in memory only, and all of its methods may be called from
-// many goroutines.
+// Session is one login. It holds the tokens in memory only. Its methods are safe for concurrent use.
 type Session struct {
 	origin    string
 	config    oauth2.Config
 	revokeURL string
-	base      *http.Client // what the program's requests go through
-	tokens    *http.Client // the same for the token endpoints, which must not redirect
+	base      *http.Client // sends the program's requests
+	tokens    *http.Client // the same for the token endpoints, without redirects
 	flights   singleflight.Group
 
 	mu    sync.Mutex
 	token *oauth2.Token // never nil
-	ended error         // why there will be no other token
+	ended error         // why the session has ended, or nil
 }
 
-// Login starts a session with a username and a password (RFC 6749 §4.3). Without scopes it gets those
-// that everybody has. A refusal is an [*oauth2.RetrieveError], with an ErrorCode such as
+// Login starts a session with a username and a password (RFC 6749 §4.3). Without scopes it gets the default ones. A refusal is an [*oauth2.RetrieveError], with an ErrorCode such as
 // "invalid_grant".
 //
-// The address is the server's, with the path prefix if it has one. The context bounds the login alone.
-// An [*http.Client] in it, under [oauth2.HTTPClient], is used for the whole life of the session.
+// The address is the server's public URL. The context applies to the login alone, except that the session keeps using an
+// [*http.Client] in it, under [oauth2.HTTPClient].
 func Login(ctx context.Context, address, username, password string, scopes ...string) (*Session, error) {
 	s, err := open(ctx, address)
 	if err != nil {
@@ -74,16 +72,16 @@ func Login(ctx context.Context, address, username, password string, scopes ...st
 	return s, nil
 }
 
-// Resume goes on with a session from a token that [Session.Token] gave, such as a command line tool
-// keeps between its runs. It asks the server nothing, and takes the context's client as [Login] does.
-// A refresh token is good for one use: keep the one that Token gives at the end.
+// Resume continues a session with a token that [Session.Token] has returned, for example one that a command line tool has
+// stored. It sends no request, and uses the context's client as [Login] does. A refresh token is valid for one use, so store
+// the one that Token returns last.
 func Resume(ctx context.Context, address string, token *oauth2.Token) (*Session, error) {
 	s, err := open(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	if token == nil || token.RefreshToken == "" {
-		return nil, errors.New("sdk: there is no refresh token to go on with")
+		return nil, errors.New("sdk: the token has no refresh token")
 	}
 	s.token = token
 	return s, nil
@@ -114,30 +112,29 @@ func open(ctx context.Context, address string) (*Session, error) {
 	}, nil
 }
 
-// originOf is the origin of an address (RFC 6454 §4), with the port that the scheme implies.
+// originOf returns the origin of a URL (RFC 6454 §4), with the default port of the scheme.
 func originOf(u *url.URL) string {
 	implied := map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	return u.Scheme + "://" + strings.ToLower(u.Hostname()) + ":" + cmp.Or(u.Port(), implied)
 }
 
-// Token gives an access token that has not run out, refreshed if need be. When the server refuses the
-// refresh, here or in a request, the error is an [*oauth2.RetrieveError] and the person has to log in
-// again.
+// Token returns an access token that has not expired, and refreshes it if necessary. If the server refuses the refresh, here
+// or in a request, the error is an [*oauth2.RetrieveError] and the person has to log in again.
 func (s *Session) Token() (*oauth2.Token, error) {
 	return s.valid(context.Background())
 }
 
-// Client gives an HTTP client that sends the access token to the origin that the session was opened
-// at, and to no other. A request that is answered 401 is sent once more with a fresh token, if its
-// body can be: http.NewRequest sees to that for bytes and strings (GetBody).
+// Client returns an HTTP client that sends the access token to the origin of the session and to no other. It repeats a
+// request that is answered 401 once, with a new token, if the request has no body or a GetBody function, which
+// http.NewRequest sets for bytes and strings.
 func (s *Session) Client() *http.Client {
 	c := *s.base
 	c.Transport = &transport{session: s, base: cmp.Or[http.RoundTripper](s.base.Transport, http.DefaultTransport)}
 	return &c
 }
 
-// SignOut ends the session on the server (RFC 7009), with all of its tokens. From the call on the
-// session gives [ErrSignedOut]. If the server could not be told, SignOut may be called again.
+// SignOut ends the session on the server (RFC 7009) and with it all of its tokens. From the call on, requests fail with
+// [ErrSignedOut]. If SignOut fails, it may be called again.
 func (s *Session) SignOut(ctx context.Context) error {
 	s.mu.Lock()
 	s.ended = ErrSignedOut
@@ -159,7 +156,7 @@ func (s *Session) SignOut(ctx context.Context) error {
 	return nil
 }
 
-// refusal is an answer of the token endpoints as x/oauth2 would give it.
+// refusal returns the error that x/oauth2 has for an answer of the token endpoints.
 func refusal(response *http.Response) error {
 	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
@@ -173,7 +170,7 @@ func refusal(response *http.Response) error {
 	return &oauth2.RetrieveError{Response: response, Body: body, ErrorCode: said.Code, ErrorDescription: said.Description}
 }
 
-// current is the token that the session has, whether or not it has run out.
+// current returns the token of the session, which may have expired.
 func (s *Session) current() (*oauth2.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,9 +185,8 @@ func (s *Session) valid(ctx context.Context) (*oauth2.Token, error) {
 	return s.renew(ctx, token)
 }
 
-// renew replaces a token that has run out or was refused. Whoever comes while it is being replaced
-// waits for the same answer, and whoever comes with an older one gets the current one: so each refresh
-// token is used once.
+// renew replaces a token that has expired or was refused. Concurrent calls with the same token share one refresh, and a call
+// with an older token returns the current one, so each refresh token is used once.
 func (s *Session) renew(ctx context.Context, used *oauth2.Token) (*oauth2.Token, error) {
 	answer := s.flights.DoChan(used.AccessToken, func() (any, error) {
 		if token, err := s.current(); err != nil || token != used {
@@ -210,12 +206,12 @@ func (s *Session) renew(ctx context.Context, used *oauth2.Token) (*oauth2.Token,
 	}
 }
 
-// settle keeps what a refresh brought. Only a refused refresh token ends the session; a server that
-// could not be reached may be asked again.
+// settle stores the result of a refresh. Only a refused refresh token ends the session; after any other error the next
+// request retries.
 func (s *Session) settle(fresh *oauth2.Token, err error) (*oauth2.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended != nil { // signed out meanwhile
+	if s.ended != nil { // signed out in the meantime
 		return nil, s.ended
 	}
 	if err == nil {
@@ -228,21 +224,21 @@ func (s *Session) settle(fresh *oauth2.Token, err error) (*oauth2.Token, error) 
 	return nil, err
 }
 
-// transport puts the token in.
+// transport adds the token to requests.
 type transport struct {
 	session *Session
 	base    http.RoundTripper
 }
 
-// RoundTrip sends the request, and once more with a fresh token after a 401.
+// RoundTrip sends a request, and repeats it once with a new token after a 401.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if originOf(r.URL) != t.session.origin { // a redirect led away, or the program asked somebody else
+	if originOf(r.URL) != t.session.origin { // a redirect, or a request of the program, to another server
 		return t.base.RoundTrip(r)
 	}
 	token, err := t.session.valid(r.Context())
 	if err != nil {
 		if r.Body != nil {
-			r.Body.Close() // which a RoundTripper must do
+			r.Body.Close() // as a RoundTripper must
 		}
 		return nil, err
 	}
@@ -250,7 +246,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil || !staleToken(response) || hasBody(r) && r.GetBody == nil {
 		return response, err
 	}
-	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, response.Body, 64<<10) // so that the connection can be reused
 	response.Body.Close()
 	if token, err = t.session.renew(r.Context(), token); err != nil {
 		return nil, err
@@ -268,7 +264,7 @@ func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody
 }
 
-// withToken is a copy of the request, which is the caller's, with the token.
+// withToken returns a copy of a request with the token. A RoundTripper must not change the request itself.
 func withToken(r *http.Request, token *oauth2.Token, body io.ReadCloser) *http.Request {
 	q := r.Clone(r.Context())
 	q.Body = body
@@ -276,8 +272,8 @@ func withToken(r *http.Request, token *oauth2.Token, body io.ReadCloser) *http.R
 	return q
 }
 
-// staleToken reports whether another token may help. It does not where the person has to type the
-// password again (RFC 9470).
+// staleToken reports whether the answer may be different with a new token. It is not where the person has to log in again
+// (RFC 9470).
 func staleToken(response *http.Response) bool {
 	return response.StatusCode == http.StatusUnauthorized &&
 		!strings.Contains(response.Header.Get("WWW-Authenticate"), "insufficient_user_authentication")

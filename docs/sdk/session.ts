@@ -1,24 +1,22 @@
 /**
- * Keeps a login to Sesame alive: asks for the password once, puts the access token into every request,
- * refreshes it before it runs out, and ends the session at the end. One file without dependencies, for
- * browsers and Node 20: copy it.
+ * Keeps a login to Sesame alive: sends the password once, adds the access token to every request, refreshes it before it
+ * expires, and ends the session at signOut. One file without dependencies, for browsers and Node 20: copy it.
  *
  *     const session = await Session.login('https://login.example.com', username, password);
  *     const response = await session.fetch('https://login.example.com/users/me');
  *     await session.signOut();
  *
- * `session.fetch` goes into every client that takes a `fetch`, such as those of openapi-fetch and
- * @hey-api/openapi-ts. The tokens are held in memory only, and sent to no origin but the one that the
- * session was opened at.
+ * `session.fetch` works with every client that takes a `fetch`, such as those of openapi-fetch and @hey-api/openapi-ts. The
+ * tokens are held in memory only and sent to the origin of the session alone.
  *
- * The password grant is for first-party programs: the ones that would show a password field anyway.
+ * The password grant is for first-party programs, which would show a password field in any case.
  */
 export class Session {
   readonly #address: string;
   readonly #send: typeof fetch;
-  #token!: Token; // never unset after login
+  #token!: Token; // always set after login
   #refreshing: Promise<Token> | undefined;
-  #ended: Error | undefined; // why there will be no other token
+  #ended: Error | undefined; // why the session has ended, or undefined
 
   private constructor(address: string, send: typeof fetch) {
     this.#address = new URL(address).href.replace(/\/$/, '');
@@ -26,15 +24,14 @@ export class Session {
   }
 
   /**
-   * Logs in with a username and a password (RFC 6749 §4.3); the address is the server's, with the path
-   * prefix if it has one. Without scopes the session gets those that everybody has. A refusal is thrown
-   * as an OAuthError.
+   * Logs in with a username and a password (RFC 6749 §4.3). The address is the server's public URL. Without scopes the session
+   * gets the default ones. A refusal is thrown as an OAuthError.
    */
   static async login(
     address: string, username: string, password: string,
     { scopes = [], fetch: send = fetch }: { scopes?: readonly string[]; fetch?: typeof fetch } = {},
   ): Promise<Session> {
-    const session = new Session(address, (input, init) => send(input, init)); // window.fetch wants no other `this`
+    const session = new Session(address, (input, init) => send(input, init)); // window.fetch must be called without `this`
     const form: Record<string, string> = { grant_type: 'password', username, password };
     if (scopes.length > 0) form['scope'] = scopes.join(' ');
     session.#token = await session.#grant(form);
@@ -42,18 +39,17 @@ export class Session {
   }
 
   /**
-   * fetch, with the access token. A request that is answered 401 is sent once more with a fresh token.
-   * When the server refuses the refresh, an OAuthError with the code `invalid_grant` is thrown, here and
-   * ever after: the person has to log in again.
+   * fetch with the access token. A request that is answered 401 is repeated once with a new token. If the server refuses the
+   * refresh, this and every later call throw an OAuthError with the code `invalid_grant`: the person has to log in again.
    */
   readonly fetch = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const request = new Request(input, init);
     if (new URL(request.url).origin !== new URL(this.#address).origin) return this.#send(request);
     if (this.#ended) throw this.#ended;
     const token = Date.now() < this.#token.staleAt ? this.#token : await this.#renew(this.#token);
-    const again = request.clone(); // for a body can be read once
+    const again = request.clone(); // a body can be read only once
     const response = await this.#send(authorised(request, token));
-    // Where the person has to type the password again (RFC 9470), no other token helps.
+    // Where the person has to log in again (RFC 9470), a new token changes nothing.
     if (response.status !== 401 || response.headers.get('WWW-Authenticate')?.includes('insufficient_user_authentication')) {
       return response;
     }
@@ -62,8 +58,8 @@ export class Session {
   };
 
   /**
-   * Ends the session on the server (RFC 7009), with all of its tokens. From the call on no request is
-   * sent. If the server could not be told, signOut may be called again.
+   * Ends the session on the server (RFC 7009) and with it all of its tokens. From the call on, fetch throws. If signOut fails,
+   * it may be called again.
    */
   async signOut(): Promise<void> {
     this.#ended = new Error('signed out');
@@ -71,9 +67,8 @@ export class Session {
     if (!response.ok) throw await refusal(response);
   }
 
-  // Replaces a token that has run out or was refused. Whoever comes while it is being replaced waits for
-  // the same answer, and whoever comes with an older one gets the current one: so each refresh token is
-  // used once.
+  // Replaces a token that has expired or was refused. Concurrent calls share one refresh, and a call with an older token
+  // returns the current one, so each refresh token is used once.
   async #renew(used: Token): Promise<Token> {
     if (this.#ended) throw this.#ended;
     if (used !== this.#token) return this.#token;
@@ -83,10 +78,10 @@ export class Session {
   async #refresh(token: string): Promise<Token> {
     try {
       const fresh = await this.#grant({ grant_type: 'refresh_token', refresh_token: token });
-      if (this.#ended) throw this.#ended; // signed out meanwhile
+      if (this.#ended) throw this.#ended; // signed out in the meantime
       return this.#token = fresh;
     } catch (error) {
-      // A server that could not be reached may be asked again.
+      // After any other error the next request retries.
       if (error instanceof OAuthError && error.code === 'invalid_grant') this.#ended ??= error;
       throw this.#ended ?? error;
     } finally {
@@ -101,7 +96,7 @@ export class Session {
     return {
       accessToken: token.access_token,
       refreshToken: token.refresh_token,
-      staleAt: Date.now() + token.expires_in * 900, // a tenth of its life before it runs out
+      staleAt: Date.now() + token.expires_in * 900, // before the last tenth of its lifetime
     };
   }
 
@@ -111,8 +106,8 @@ export class Session {
       body: new URLSearchParams(form),
       cache: 'no-store',
       credentials: 'omit',
-      keepalive: true, // so that signing out survives the page
-      redirect: 'error', // it would take a password or a token along
+      keepalive: true, // so that signing out completes after the page is closed
+      redirect: 'error', // a redirect would send the password or the token to another server
       signal: AbortSignal.timeout(30_000),
     });
   }
@@ -123,7 +118,7 @@ export class OAuthError extends Error {
   override readonly name = 'OAuthError';
   /** The HTTP status. */
   readonly status: number;
-  /** RFC 6749's `error`, such as `invalid_grant`; empty if the answer was not the server's. */
+  /** RFC 6749's `error`, such as `invalid_grant`; empty if the answer is not from Sesame. */
   readonly code: string;
 
   constructor(status: number, code: string, description: string) {
@@ -136,7 +131,7 @@ export class OAuthError extends Error {
 interface Token {
   readonly accessToken: string;
   readonly refreshToken: string;
-  /** When to replace it, in the milliseconds of Date.now. */
+  /** When to refresh it, as in Date.now(). */
   readonly staleAt: number;
 }
 
