@@ -27,7 +27,7 @@ func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestOb
 	}, err
 }
 
-// GetMe is GET /users/me. The contract has just read the account, so it is not read again.
+// GetMe is GET /users/me. Authentication has read the account, so it is not read again.
 func (s *Server) GetMe(ctx context.Context, _ api.GetMeRequestObject) (api.GetMeResponseObject, error) {
 	shown, err := s.userOf(caller(ctx).User)
 	return api.GetMe200JSONResponse(shown), err
@@ -63,7 +63,7 @@ func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequest
 	return api.ChangeEmail202Response{}, s.Accounts.ChangeEmail(ctx, caller(ctx), request.Body.Email, request.Body.Password)
 }
 
-// userOf shows an account as the contract has it.
+// userOf converts an account to the type of the contract.
 func (s *Server) userOf(u store.User) (api.User, error) {
 	id, err := uuid.Parse(u.ID)
 	if err != nil {
@@ -76,7 +76,7 @@ func (s *Server) userOf(u store.User) (api.User, error) {
 	}, nil
 }
 
-// orNull shows an empty text as null.
+// orNull converts an empty string to null.
 func orNull(s string) nullable.Nullable[string] {
 	if s == "" {
 		return nullable.NewNullNullable[string]()
@@ -84,7 +84,7 @@ func orNull(s string) nullable.Nullable[string] {
 	return nullable.NewNullableWithValue(s)
 }
 
-// orEmpty reads null, and absence, as an empty text.
+// orEmpty converts null, and absence, to an empty string.
 func orEmpty(n nullable.Nullable[string]) string {
 	s, _ := n.Get()
 	return s

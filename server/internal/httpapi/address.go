@@ -11,10 +11,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// ClientAddress finds the address of a client: that of its connection, or, behind proxies of these networks,
-// the last one in X-Forwarded-For that is not a proxy's. A client can write what stands further left, and the
-// whole header where it does not come through a trusted proxy: the first such header is logged, because a
-// proxy that nobody has named makes all its clients one address.
+// ClientAddress returns a function that finds a client's address: the address of its connection or, behind trusted proxies,
+// the last address in X-Forwarded-For that is not one of theirs. A client controls the addresses further left, and the
+// whole header of a request that does not come through a trusted proxy. The first such header is logged, because all clients
+// of an unlisted proxy share its address.
 func ClientAddress(proxies []netip.Prefix, log *slog.Logger) echo.IPExtractor {
 	trusted := func(a netip.Addr) bool {
 		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
@@ -40,14 +40,14 @@ func ClientAddress(proxies []netip.Prefix, log *slog.Logger) echo.IPExtractor {
 	}
 }
 
-// forwarded walks from the proxy towards the client. What cannot be read ends the walk, and leaves the proxy:
-// it is unknown where the request came from before. If every address is a proxy's, the first one is the client.
+// forwarded walks from the proxy towards the client. At an element that cannot be parsed it returns the peer, since the
+// origin is unknown. If all addresses are proxies, the first one is the client.
 func forwarded(header []string, peer netip.Addr, trusted func(netip.Addr) bool) netip.Addr {
 	client := peer
 	for _, line := range slices.Backward(header) {
 		for {
 			comma := strings.LastIndexByte(line, ',')
-			if element := strings.Trim(line[comma+1:], " \t"); element != "" { // RFC 9110 §5.6.1.2: empty ones mean nothing
+			if element := strings.Trim(line[comma+1:], " \t"); element != "" { // RFC 9110 §5.6.1.2: empty elements are ignored
 				address, ok := parseAddress(element)
 				if !ok {
 					return peer
@@ -65,8 +65,8 @@ func forwarded(header []string, peer netip.Addr, trusted func(netip.Addr) bool) 
 	return client
 }
 
-// parseAddress reads an address with or without a port, which Azure and IIS write into X-Forwarded-For, and
-// with or without brackets. The zone of an IPv6 address means something only to the machine that wrote it.
+// parseAddress parses an address with or without a port, which Azure and IIS write into X-Forwarded-For, and with or without
+// brackets. It drops the zone of an IPv6 address, which is local to the machine that wrote it.
 func parseAddress(text string) (netip.Addr, bool) {
 	if port, err := netip.ParseAddrPort(text); err == nil {
 		return port.Addr().Unmap().WithZone(""), true

@@ -9,7 +9,7 @@ import (
 	"sesame/server/internal/account"
 )
 
-// pageLimit is how many items a page has when nobody says.
+// pageLimit is the default number of items per page.
 const pageLimit = 50
 
 // ListUsers is GET /users.
@@ -60,7 +60,7 @@ func (s *Server) DeleteUser(ctx context.Context, request api.DeleteUserRequestOb
 	return api.DeleteUser204Response{}, s.Accounts.DeleteUser(ctx, caller(ctx), request.UserID.String())
 }
 
-// ifGiven is nil for what is absent, and an empty text for null.
+// ifGiven is nil if the value is absent, and an empty string for null.
 func ifGiven(n nullable.Nullable[string]) *string {
 	if !n.IsSpecified() {
 		return nil

@@ -7,11 +7,11 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-// cors lets pages of these origins call the operations, and nobody else's. Tokens travel in a header
-// that a page sets itself, so credentials (cookies) are never allowed.
+// cors allows pages of the listed origins to call the operations. Tokens are sent in a header that the page sets, so
+// credentials (cookies) are never allowed.
 //
-// To an origin that is not listed the server answers as if it knew nothing of CORS: Echo's own way
-// would be a 204 to an OPTIONS that no operation declares. Vary is said to all, for caches.
+// An origin that is not listed gets the answer of a server without CORS; Echo's middleware would answer 204 to an OPTIONS
+// that no operation declares. Every response has Vary, for caches.
 func cors(origins []string) echo.MiddlewareFunc {
 	allowed := func(c echo.Context) bool { return slices.Contains(origins, c.Request().Header.Get(echo.HeaderOrigin)) }
 	permit := middleware.CORSWithConfig(middleware.CORSConfig{

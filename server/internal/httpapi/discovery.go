@@ -6,10 +6,10 @@ import (
 	"sesame/gen/api"
 )
 
-// fiveMinutes is how long metadata and keys may be kept by whoever asks for them.
+// fiveMinutes is how long clients may cache metadata and keys.
 const fiveMinutes = "public, max-age=300"
 
-// clientMethods are how a client says who it is at the token endpoints (RFC 7591 §2).
+// clientMethods are the ways in which a client authenticates at the token endpoints (RFC 7591 §2).
 var clientMethods = []string{"none", "client_secret_basic", "client_secret_post"}
 
 // GetMetadata is GET /.well-known/oauth-authorization-server (RFC 8414).
@@ -52,7 +52,7 @@ func (s *Server) GetKeys(context.Context, api.GetKeysRequestObject) (api.GetKeys
 	}, nil
 }
 
-// given leaves out a member that a kind of key does not have.
+// given omits a member that a kind of key does not have.
 func given(member string) *string {
 	if member == "" {
 		return nil

@@ -19,11 +19,11 @@ import (
 const (
 	noStore = "no-store"
 	noCache = "no-cache"
-	// retryAfter is in seconds; a full queue of logins is worked off in about one.
+	// retryAfter is in seconds: the time that a full queue of logins takes.
 	retryAfter = "1"
 )
 
-// oauthNames has the codes for which RFC 6749 §5.2 has a name of its own. oauthName finds the name of the others.
+// oauthNames maps codes to the names of RFC 6749 §5.2. oauthName finds the name of the other codes.
 var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.BadRequest:           api.OAuthErrorCodeInvalidRequest,
 	problem.PayloadTooLarge:      api.OAuthErrorCodeInvalidRequest,
@@ -40,23 +40,23 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.InvalidScope:         api.OAuthErrorCodeInvalidScope,
 }
 
-// AnswerError is the one place that answers an error, whoever made it.
+// AnswerError answers every error: of the domain, the contract, the generated code and Echo.
 func (m *Middleware) AnswerError(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
 	p, op := asProblem(err), m.Operation(c)
-	if op != nil && op.OAuthErrors && p.Code == problem.Unauthenticated { // RFC 7662 §2.1: it is a client that was wanted
+	if op != nil && op.OAuthErrors && p.Code == problem.Unauthenticated { // RFC 7662 §2.1: a client must authenticate
 		p = problem.New(problem.InvalidClient, "This needs a client's id and secret, in the Authorization header.")
 	}
 	status := p.Code.Status()
 	header := c.Response().Header()
-	header.Set(echo.HeaderCacheControl, noStore) // whatever the handler meant for its success
+	header.Set(echo.HeaderCacheControl, noStore) // in place of the value for a success
 	if challenge := p.Challenge(); challenge != "" {
 		header.Set(echo.HeaderWWWAuthenticate, challenge)
 	}
 	if allow := header.Get(echo.HeaderAllow); allow != "" {
-		header.Set(echo.HeaderAllow, strings.TrimPrefix(allow, "OPTIONS, ")) // which Echo adds of itself
+		header.Set(echo.HeaderAllow, strings.TrimPrefix(allow, "OPTIONS, ")) // which Echo adds
 	}
 	switch status {
 	case http.StatusServiceUnavailable:
@@ -74,15 +74,15 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 			Detail: p.Detail, Code: api.ErrorCode(p.Code), RequestID: header.Get(echo.HeaderXRequestID), Errors: fieldErrors(p),
 		})
 	}
-	if err != nil { // the client has gone
+	if err != nil { // the client closed the connection
 		m.Log.Debug("an error could not be answered", "error", err)
 	}
 }
 
-// seconds writes a time of waiting for Retry-After.
+// seconds formats a duration for Retry-After.
 func seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
-// asProblem finds what the caller may know of an error. A fault is told as a fault and no more.
+// asProblem returns the public part of an error. Of an internal error the client learns nothing but that it happened.
 func asProblem(err error) *problem.Error {
 	if p, ok := errors.AsType[*problem.Error](err); ok {
 		return p
@@ -114,7 +114,7 @@ func fieldErrors(p *problem.Error) []api.FieldError {
 	return fields
 }
 
-// answerOAuth answers as RFC 6749 §5.2 says.
+// answerOAuth answers in the format of RFC 6749 §5.2.
 func answerOAuth(c echo.Context, p *problem.Error) error {
 	status, name := p.Code.Status(), oauthNames[p.Code]
 	if name == "" {
@@ -124,8 +124,8 @@ func answerOAuth(c echo.Context, p *problem.Error) error {
 	return c.JSON(status, api.OAuthError{Error: name, ErrorDescription: describe(p)})
 }
 
-// describe is an error_description, which holds ASCII without quotation marks and backslashes (RFC 6749
-// §5.2). A pattern does not survive that, and is left out.
+// describe returns an error_description: ASCII without quotation marks and backslashes (RFC 6749 §5.2). It omits patterns,
+// which would be changed by that.
 func describe(p *problem.Error) string {
 	description := p.Detail
 	if len(p.Fields) > 0 {
@@ -147,7 +147,7 @@ func describe(p *problem.Error) string {
 	}, description)
 }
 
-// oauthName names a form that breaks the contract.
+// oauthName returns the OAuth error of a form that does not fit the contract.
 func oauthName(p *problem.Error) api.OAuthErrorCode {
 	if len(p.Fields) == 1 && p.Fields[0].Detail != contract.IsRequired {
 		switch p.Fields[0].Pointer {

@@ -47,7 +47,7 @@ func (s *Server) events(ctx context.Context, query audit.Query) (api.EventPage, 
 	return page, nil
 }
 
-// eventOf shows an event as the contract has it.
+// eventOf converts an event to the type of the contract.
 func eventOf(e store.Event) (shown api.Event, err error) {
 	shown = api.Event{
 		At: e.At, Kind: api.EventKind(e.Kind), Username: orNull(e.Username), Actor: orNull(e.Actor),
@@ -63,7 +63,7 @@ func eventOf(e store.Event) (shown api.Event, err error) {
 	return shown, err
 }
 
-// orNullID shows an id that there may not be.
+// orNullID converts an empty id to null.
 func orNullID(id string) (nullable.Nullable[uuid.UUID], error) {
 	if id == "" {
 		return nullable.NewNullNullable[uuid.UUID](), nil

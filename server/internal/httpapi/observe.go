@@ -20,19 +20,19 @@ import (
 // Middleware gives requests an id, answers errors, and writes the log.
 type Middleware struct {
 	PublicURL   string                       // no trailing slash
-	CORSOrigins []string                     // whose pages may call
+	CORSOrigins []string                     // whose pages may call the operations
 	ClientIP    func(r *http.Request) string // the address of the client of a request
 	Log         *slog.Logger
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
 }
 
-// Observe is the outermost middleware: it names the request, sets the headers that every answer
-// has, turns a panic into an error, answers errors, and writes the one line of the log. That line
-// holds the route and never the address itself, nor any header: people put secrets in both.
+// Observe is the outermost middleware: it gives the request an id, sets the headers that every response has, turns a panic
+// into an error, answers errors, and writes one log line. The line has the route, and neither the URL nor any header, since
+// both may contain secrets.
 func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
-	// Written once: a request shares the values, which nobody changes. No response may be stored unless its handler
-	// says otherwise, as those of the key set and of the documentation pages do.
+	// The values are shared by all requests and never changed. No response may be stored unless its handler allows it, as
+	// those of the key set and of the documentation pages do.
 	fixed := http.Header{
 		echo.HeaderXContentTypeOptions: {"nosniff"}, echo.HeaderReferrerPolicy: {"no-referrer"}, echo.HeaderCacheControl: {noStore},
 	}
@@ -51,7 +51,7 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		maps.Copy(header, fixed)
 		handler := next
 		if c.Request().Method == http.MethodOptions && c.Get(echo.ContextKeyHeaderAllow) != nil {
-			handler = undeclared // Echo would answer it, though no operation declares it
+			handler = undeclared // Echo would answer it, although no operation declares it
 		}
 		err := guarded(handler, c)
 		if err != nil {
@@ -62,8 +62,8 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// answer answers an error. What a handler of somebody else's operation returns goes to the error handler of that Echo
-// server; the errors of the contract are answered here, whoever's the operation is.
+// answer answers an error. The contract's errors are answered here for every operation. Other errors that a handler of the
+// team's own operation returns go to the error handler of its Echo server.
 func (m *Middleware) answer(err error, c echo.Context) {
 	if op := m.Operation(c); op != nil && op.Foreign {
 		if _, ok := errors.AsType[*problem.Error](err); !ok {
@@ -74,18 +74,18 @@ func (m *Middleware) answer(err error, c echo.Context) {
 	m.AnswerError(err, c)
 }
 
-// requestID is a UUIDv7, so that ids sort by time. What the client sends by that name is not used:
-// it could be anything, and somebody else's.
+// requestID returns a UUIDv7, so that ids sort by time. An id that the client sends is not used: it could be the id of
+// another request.
 func requestID() string {
 	id, err := uuid.NewV7()
-	if err != nil { // the random source of the system failed; nothing here needs it to be secret
+	if err != nil { // the system's random source failed; the id need not be secret
 		return fmt.Sprintf("t%d", time.Now().UnixNano())
 	}
 	return id.String()
 }
 
-// guarded runs a handler and gives its panic as an error. Only the runtime's own panics are quoted;
-// any other value might be something that a caller sent.
+// guarded runs a handler and returns its panic as an error. Only panics of the runtime are quoted; any other value could
+// contain what a client sent.
 func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		switch value := recover().(type) {
@@ -93,7 +93,7 @@ func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
 		case runtime.Error:
 			err = fmt.Errorf("panic: %w\n%s", value, stack())
 		default:
-			if value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			if value == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 				panic(value)
 			}
 			err = fmt.Errorf("panic with a %T\n%s", value, stack())
@@ -107,8 +107,7 @@ func stack() []byte {
 	return text[:runtime.Stack(text, false)]
 }
 
-// logRequest hands the line to the handler itself: a Logger would look up the line of code that it
-// is called from, which is always this one.
+// logRequest calls the handler directly: a Logger would look up its caller, which is always this function.
 func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err error) {
 	level, p := slog.LevelInfo, (*problem.Error)(nil)
 	if err != nil {
@@ -130,10 +129,10 @@ func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err 
 	if p != nil {
 		line.AddAttrs(slog.String("error", p.Error()))
 	}
-	_ = m.Log.Handler().Handle(ctx, line) // as Logger does: there is nobody to tell
+	_ = m.Log.Handler().Handle(ctx, line) // a Logger ignores it, too
 }
 
-// method keeps an invented method, which may be of any length, out of the log.
+// method keeps an unknown method, which may have any length, out of the log.
 func method(m string) string {
 	if len(m) > 10 {
 		return "other"

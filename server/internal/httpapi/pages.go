@@ -22,15 +22,15 @@ import (
 	"sesame/server/secret"
 )
 
-// The pages that mailed links open. They are no operations: a person reads them, without any script. Opening
-// one uses nothing, since scanners of mail open links too; its button does.
+// The pages that mailed links open. They are not operations of the contract, and need no script. Opening a page does not use
+// the code, since mail scanners open links, too; its button does.
 
 //go:embed pages/page.html
 var pageHTML string
 
 var (
 	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"visible": names.Visible}).Parse(pageHTML))
-	// pagePolicy lets a page have its own style and send its form here, and nothing else.
+	// pagePolicy allows a page its own style and sending its form to this server, and nothing else.
 	pagePolicy = fmt.Sprintf(
 		"default-src 'none'; style-src 'sha256-%s'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 		digest(regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(pageHTML)[1]))
@@ -41,10 +41,10 @@ func digest(text string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// maxPageForm is more than a code and a password take.
+// maxPageForm bounds a form, in bytes; a code and a password need less.
 const maxPageForm = 8 << 10
 
-// page is what is shown.
+// page is the view of the template.
 type page struct {
 	Title string
 	Text  []paragraph
@@ -52,23 +52,22 @@ type page struct {
 	Form  *pageForm
 }
 
-// paragraph is a text, around a name that somebody has chosen: it stands apart from the text, in whatever direction it is
-// written.
+// paragraph is a text around a username, which the template isolates from it, since a name may be written from right to left.
 type paragraph struct{ Before, Name, After string }
 
 type pageForm struct {
 	Action, Code, Button string
 	Password             passwordField
 	Username             string   // for password managers; also the account that was chosen or typed
-	Accounts             []string // of which one is to be chosen; nil where there is nothing to choose
+	Accounts             []string // to choose from; nil if there is only one
 	AsksUsername         bool     // there are more than these
-	NamesNoAccount       bool     // the fault is that none was chosen
+	NamesNoAccount       bool     // the error is that none was chosen
 }
 
-// Typed reports whether the username is none of those to choose from.
+// Typed reports whether the username is not one of the listed accounts.
 func (f *pageForm) Typed() bool { return !slices.Contains(f.Accounts, f.Username) }
 
-// passwordField is one of a form.
+// passwordField is a password input.
 type passwordField struct{ Name, Label, Autocomplete string }
 
 var (
@@ -76,11 +75,11 @@ var (
 	newPassword     = passwordField{"new_password", "New password", "new-password"}
 )
 
-// codePage is a page for a code of some purpose.
+// codePage is the page for codes of one purpose.
 type codePage struct {
 	path string
-	// find gives the page with the form for a code, without using it. With an error it gives the page all the same, but
-	// without what it tells of an account.
+	// find returns the page with the form for a code, without using the code. With an error it returns the page without
+	// anything about an account.
 	find func(ctx context.Context, code secret.Text) (page, error)
 	// use uses the code.
 	use  func(ctx context.Context, code secret.Text, form func(name string) string) error
@@ -149,12 +148,12 @@ func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error)
 	return shown, err
 }
 
-// open shows the page of a code, and uses nothing.
+// open shows the page of a code without using the code.
 func (p codePage) open(c echo.Context) error {
 	return p.show(c, secret.New(c.QueryParam("code")), "", nil)
 }
 
-// submit is the button.
+// submit uses the code.
 func (p codePage) submit(c echo.Context) error {
 	r := c.Request()
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxPageForm)
@@ -171,14 +170,12 @@ func (p codePage) submit(c echo.Context) error {
 	return render(c, http.StatusOK, p.done)
 }
 
-// chosen gives the username of a form: what was typed, or else the account that was selected, since a radio button cannot be
-// cleared.
+// chosen returns the username of a form: the typed one, or else the selected account, since a radio button cannot be cleared.
 func chosen(form func(name string) string) string {
 	return cmp.Or(form("typed_username"), form("username"))
 }
 
-// show shows the form, with what was wrong with it, or says that the code is not valid. chosen is the account that was
-// chosen before.
+// show shows the form with an error, or says that the code is not valid. chosen is the account that was chosen before.
 func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault error) error {
 	shown, err := p.find(c.Request().Context(), code)
 	if err == nil {
@@ -206,7 +203,7 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
 	case problem.TooManyRequests:
 		c.Response().Header().Set(echo.HeaderRetryAfter, seconds(refused.RetryAfter))
-	case problem.WrongPassword: // the page says what else there is
+	case problem.WrongPassword: // the page explains the alternatives
 		shown.Fault = "This is not the password of this account."
 	case problem.PasswordRequired:
 		shown.Fault = "Enter the password of this account."

@@ -35,7 +35,7 @@ type Options struct {
 	Audit          *audit.Log
 	PublicURL      string                       // no trailing slash
 	CheckResponses bool                         // compare every answer with the contract, and log what departs from it
-	CORSOrigins    []string                     // whose pages may call
+	CORSOrigins    []string                     // whose pages may call the operations
 	ClientIP       func(r *http.Request) string // the address of the client of a request
 	Log            *slog.Logger
 	// Ready reports whether the database can be read and written.

@@ -11,7 +11,7 @@ import (
 	"sesame/gen/api"
 )
 
-// ListSessions is GET /users/me/sessions. An account has no more than one page of them.
+// ListSessions is GET /users/me/sessions. All of an account's sessions fit on one page.
 func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObject) (api.ListSessionsResponseObject, error) {
 	who := caller(ctx)
 	sessions, err := s.Identity.Sessions(ctx, who)

@@ -16,9 +16,9 @@ import (
 
 type authorizationKey struct{}
 
-// withSender puts into the context what a generated handler cannot see: where the request comes from, which the
-// domain records, and the Authorization header, which the token endpoints read as RFC 6749 says. A GET changes
-// nothing, so nothing is recorded of it.
+// withSender puts what generated handlers cannot see into the context: the client's address and user agent, which the domain
+// records, and the Authorization header, which the token endpoints read (RFC 6749 §2.3.1). A GET changes nothing, so nothing
+// is recorded of it.
 func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -30,7 +30,7 @@ func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// authorization are the headers of that name, which are secret.
+// authorization returns the Authorization headers.
 func authorization(r *http.Request) (headers []secret.Text) {
 	for _, text := range r.Header["Authorization"] {
 		headers = append(headers, secret.New(text))
@@ -54,7 +54,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 	var tokens oauth.Tokens
 	switch form.GrantType {
 	case api.TokenRequestGrantTypePassword:
-		if form.Username == nil || form.Password == nil { // which the schema cannot say per grant
+		if form.Username == nil || form.Password == nil { // the schema cannot require them per grant
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
 		}
 		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, text(form.Scope))
@@ -96,8 +96,8 @@ func (s *Server) IntrospectToken(ctx context.Context, request api.IntrospectToke
 		return nil, err
 	}
 	if text(form.Scope) != "" {
-		// ORY Hydra answers active: false where the token lacks one of these. A caller who relies on that
-		// and is ignored would let every token in.
+		// ORY Hydra answers active: false if the token lacks one of these scopes. If Sesame ignored the parameter, a client
+		// that relies on it would accept every token.
 		return nil, problem.New(problem.InvalidRequest, "Introspection takes no scope. Compare the scope of the response with the scope that you need.")
 	}
 	found, err := s.OAuth.Introspect(ctx, contract.CallerFrom[oauth.Client](ctx), form.Token)
@@ -110,7 +110,7 @@ func (s *Server) IntrospectToken(ctx context.Context, request api.IntrospectToke
 	}, nil
 }
 
-// introspectionOf shows what is known of a token. What it has not got is left out.
+// introspectionOf converts what is known of a token, without the members that it does not have.
 func introspectionOf(i oauth.Introspection) api.Introspection {
 	if !i.Active {
 		return api.Introspection{}
@@ -127,7 +127,7 @@ func introspectionOf(i oauth.Introspection) api.Introspection {
 	}
 }
 
-// orAbsent leaves an empty text out.
+// orAbsent omits an empty string.
 func orAbsent(s string) *string {
 	if s == "" {
 		return nil
