@@ -21,7 +21,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
-	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ErrorCode.
@@ -324,7 +323,7 @@ type Event struct {
 	ClientID nullable.Nullable[string] `json:"client_id"`
 
 	// ID Sorts by time.
-	ID openapi_types.UUID `json:"id"`
+	ID string `json:"id"`
 
 	// IPAddress Where the request came from.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
@@ -356,13 +355,13 @@ type Event struct {
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that began, ended, or was used.
-	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
+	SessionID nullable.Nullable[string] `json:"session_id"`
 
 	// UserAgent What it said it was.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
 
 	// UserID Whose account.
-	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
+	UserID nullable.Nullable[string] `json:"user_id"`
 
 	// Username The account's name as it was then.
 	Username nullable.Nullable[string] `json:"username"`
@@ -651,8 +650,8 @@ type Session struct {
 	Current bool `json:"current"`
 
 	// ExpiresAt When it ends if it is not refreshed.
-	ExpiresAt time.Time          `json:"expires_at"`
-	ID        openapi_types.UUID `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
 
 	// IPAddress Where the login came from.
 	IPAddress string `json:"ip_address"`
@@ -744,7 +743,7 @@ type User struct {
 	FullName      nullable.Nullable[string] `json:"full_name"`
 
 	// ID Never used again, even if the name is.
-	ID openapi_types.UUID `json:"id"`
+	ID string `json:"id"`
 
 	// Scopes What the account may ask for.
 	Scopes    []string  `json:"scopes"`
@@ -901,7 +900,7 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *openapi_types.UUID `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
@@ -1036,16 +1035,16 @@ type ServerInterface interface {
 	ListSessions(ctx echo.Context) error
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
-	EndSession(ctx echo.Context, sessionID openapi_types.UUID) error
+	EndSession(ctx echo.Context, sessionID string) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
-	DeleteUser(ctx echo.Context, userID openapi_types.UUID) error
+	DeleteUser(ctx echo.Context, userID string) error
 	// GetUser Read an account
 	// (GET /users/{user_id})
-	GetUser(ctx echo.Context, userID openapi_types.UUID) error
+	GetUser(ctx echo.Context, userID string) error
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
-	UpdateUser(ctx echo.Context, userID openapi_types.UUID) error
+	UpdateUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1331,7 +1330,7 @@ func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "session_id" -------------
-	var sessionID openapi_types.UUID
+	var sessionID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1347,7 +1346,7 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "user_id" -------------
-	var userID openapi_types.UUID
+	var userID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1363,7 +1362,7 @@ func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "user_id" -------------
-	var userID openapi_types.UUID
+	var userID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1379,7 +1378,7 @@ func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "user_id" -------------
-	var userID openapi_types.UUID
+	var userID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -4150,7 +4149,7 @@ func (response ListSessions503ApplicationProblemPlusJSONResponse) VisitListSessi
 }
 
 type EndSessionRequestObject struct {
-	SessionID openapi_types.UUID `json:"session_id"`
+	SessionID string `json:"session_id"`
 }
 
 type EndSessionResponseObject interface {
@@ -4279,7 +4278,7 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 }
 
 type DeleteUserRequestObject struct {
-	UserID openapi_types.UUID `json:"user_id"`
+	UserID string `json:"user_id"`
 }
 
 type DeleteUserResponseObject interface {
@@ -4426,7 +4425,7 @@ func (response DeleteUser503ApplicationProblemPlusJSONResponse) VisitDeleteUserR
 }
 
 type GetUserRequestObject struct {
-	UserID openapi_types.UUID `json:"user_id"`
+	UserID string `json:"user_id"`
 }
 
 type GetUserResponseObject interface {
@@ -4563,7 +4562,7 @@ func (response GetUser503ApplicationProblemPlusJSONResponse) VisitGetUserRespons
 }
 
 type UpdateUserRequestObject struct {
-	UserID openapi_types.UUID `json:"user_id"`
+	UserID string `json:"user_id"`
 	Body   *UpdateUserJSONRequestBody
 }
 
@@ -5546,7 +5545,7 @@ func (sh *strictHandler) ListSessions(ctx echo.Context) error {
 }
 
 // EndSession operation middleware
-func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UUID) error {
+func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	var request EndSessionRequestObject
 
 	request.SessionID = sessionID
@@ -5571,7 +5570,7 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 }
 
 // DeleteUser operation middleware
-func (sh *strictHandler) DeleteUser(ctx echo.Context, userID openapi_types.UUID) error {
+func (sh *strictHandler) DeleteUser(ctx echo.Context, userID string) error {
 	var request DeleteUserRequestObject
 
 	request.UserID = userID
@@ -5596,7 +5595,7 @@ func (sh *strictHandler) DeleteUser(ctx echo.Context, userID openapi_types.UUID)
 }
 
 // GetUser operation middleware
-func (sh *strictHandler) GetUser(ctx echo.Context, userID openapi_types.UUID) error {
+func (sh *strictHandler) GetUser(ctx echo.Context, userID string) error {
 	var request GetUserRequestObject
 
 	request.UserID = userID
@@ -5621,7 +5620,7 @@ func (sh *strictHandler) GetUser(ctx echo.Context, userID openapi_types.UUID) er
 }
 
 // UpdateUser operation middleware
-func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID) error {
+func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	var request UpdateUserRequestObject
 
 	request.UserID = userID

@@ -220,7 +220,7 @@ func TestAStrangersAccountIsTakenWhole(t *testing.T) {
 			s.do(t, confirmWith(back, "", password)).want(422, "invalid_code")
 		}
 		// Known are where the reset and where the login of owns came from.
-		if known := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM known_addresses WHERE user_id = '`+eve.ID.String()+`'`); known != "2" {
+		if known := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM known_addresses WHERE user_id = '`+eve.ID+`'`); known != "2" {
 			t.Errorf("%s places are known", known)
 		}
 		s.do(t, passwordGrant("ann", horse)).want(200)
