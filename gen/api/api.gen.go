@@ -21,7 +21,6 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/oapi-codegen/nullable"
 	"github.com/oapi-codegen/runtime"
-	openapi_types "github.com/oapi-codegen/runtime/types"
 )
 
 // Defines values for ErrorCode.
@@ -324,7 +323,7 @@ type Event struct {
 	ClientID nullable.Nullable[string] `json:"client_id"`
 
 	// ID A UUIDv7, which sorts by time.
-	ID openapi_types.UUID `json:"id"`
+	ID string `json:"id"`
 
 	// IPAddress The network address of the request.
 	IPAddress nullable.Nullable[string] `json:"ip_address"`
@@ -357,13 +356,13 @@ type Event struct {
 	Kind EventKind `json:"kind"`
 
 	// SessionID The session that started, ended, or was used.
-	SessionID nullable.Nullable[openapi_types.UUID] `json:"session_id"`
+	SessionID nullable.Nullable[string] `json:"session_id"`
 
 	// UserAgent The User-Agent of the request.
 	UserAgent nullable.Nullable[string] `json:"user_agent"`
 
 	// UserID The account that the event is about.
-	UserID nullable.Nullable[openapi_types.UUID] `json:"user_id"`
+	UserID nullable.Nullable[string] `json:"user_id"`
 
 	// Username The username at that time.
 	Username nullable.Nullable[string] `json:"username"`
@@ -650,8 +649,8 @@ type Session struct {
 	Current bool `json:"current"`
 
 	// ExpiresAt When it expires unless it is refreshed.
-	ExpiresAt time.Time          `json:"expires_at"`
-	ID        openapi_types.UUID `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
+	ID        string    `json:"id"`
 
 	// IPAddress The network address of the login.
 	IPAddress string `json:"ip_address"`
@@ -743,7 +742,7 @@ type User struct {
 	FullName      nullable.Nullable[string] `json:"full_name"`
 
 	// ID Unique for ever; not reused even if the username is.
-	ID openapi_types.UUID `json:"id"`
+	ID string `json:"id"`
 
 	// Scopes The scopes that a login can ask for.
 	Scopes    []string  `json:"scopes"`
@@ -899,7 +898,7 @@ type ListEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
 	// UserID Only events of this account, which may be deleted.
-	UserID *openapi_types.UUID `form:"user_id,omitempty" json:"user_id,omitempty"`
+	UserID *string `form:"user_id,omitempty" json:"user_id,omitempty"`
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
@@ -1034,16 +1033,16 @@ type ServerInterface interface {
 	ListSessions(ctx echo.Context) error
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
-	EndSession(ctx echo.Context, sessionID openapi_types.UUID) error
+	EndSession(ctx echo.Context, sessionID string) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
-	DeleteUser(ctx echo.Context, userID openapi_types.UUID) error
+	DeleteUser(ctx echo.Context, userID string) error
 	// GetUser Read an account
 	// (GET /users/{user_id})
-	GetUser(ctx echo.Context, userID openapi_types.UUID) error
+	GetUser(ctx echo.Context, userID string) error
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
-	UpdateUser(ctx echo.Context, userID openapi_types.UUID) error
+	UpdateUser(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -1329,7 +1328,7 @@ func (w *ServerInterfaceWrapper) ListSessions(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "session_id" -------------
-	var sessionID openapi_types.UUID
+	var sessionID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "session_id", ctx.Param("session_id"), &sessionID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1345,7 +1344,7 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "user_id" -------------
-	var userID openapi_types.UUID
+	var userID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1361,7 +1360,7 @@ func (w *ServerInterfaceWrapper) DeleteUser(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "user_id" -------------
-	var userID openapi_types.UUID
+	var userID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -1377,7 +1376,7 @@ func (w *ServerInterfaceWrapper) GetUser(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 	var err error
 	// ------------- Path parameter "user_id" -------------
-	var userID openapi_types.UUID
+	var userID string
 
 	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
 	if err != nil {
@@ -4148,7 +4147,7 @@ func (response ListSessions503ApplicationProblemPlusJSONResponse) VisitListSessi
 }
 
 type EndSessionRequestObject struct {
-	SessionID openapi_types.UUID `json:"session_id"`
+	SessionID string `json:"session_id"`
 }
 
 type EndSessionResponseObject interface {
@@ -4277,7 +4276,7 @@ func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionR
 }
 
 type DeleteUserRequestObject struct {
-	UserID openapi_types.UUID `json:"user_id"`
+	UserID string `json:"user_id"`
 }
 
 type DeleteUserResponseObject interface {
@@ -4424,7 +4423,7 @@ func (response DeleteUser503ApplicationProblemPlusJSONResponse) VisitDeleteUserR
 }
 
 type GetUserRequestObject struct {
-	UserID openapi_types.UUID `json:"user_id"`
+	UserID string `json:"user_id"`
 }
 
 type GetUserResponseObject interface {
@@ -4561,7 +4560,7 @@ func (response GetUser503ApplicationProblemPlusJSONResponse) VisitGetUserRespons
 }
 
 type UpdateUserRequestObject struct {
-	UserID openapi_types.UUID `json:"user_id"`
+	UserID string `json:"user_id"`
 	Body   *UpdateUserJSONRequestBody
 }
 
@@ -5544,7 +5543,7 @@ func (sh *strictHandler) ListSessions(ctx echo.Context) error {
 }
 
 // EndSession operation middleware
-func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UUID) error {
+func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 	var request EndSessionRequestObject
 
 	request.SessionID = sessionID
@@ -5569,7 +5568,7 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID openapi_types.UU
 }
 
 // DeleteUser operation middleware
-func (sh *strictHandler) DeleteUser(ctx echo.Context, userID openapi_types.UUID) error {
+func (sh *strictHandler) DeleteUser(ctx echo.Context, userID string) error {
 	var request DeleteUserRequestObject
 
 	request.UserID = userID
@@ -5594,7 +5593,7 @@ func (sh *strictHandler) DeleteUser(ctx echo.Context, userID openapi_types.UUID)
 }
 
 // GetUser operation middleware
-func (sh *strictHandler) GetUser(ctx echo.Context, userID openapi_types.UUID) error {
+func (sh *strictHandler) GetUser(ctx echo.Context, userID string) error {
 	var request GetUserRequestObject
 
 	request.UserID = userID
@@ -5619,7 +5618,7 @@ func (sh *strictHandler) GetUser(ctx echo.Context, userID openapi_types.UUID) er
 }
 
 // UpdateUser operation middleware
-func (sh *strictHandler) UpdateUser(ctx echo.Context, userID openapi_types.UUID) error {
+func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	var request UpdateUserRequestObject
 
 	request.UserID = userID

@@ -23,7 +23,7 @@ func (s *server) administrator(t *testing.T, username string) (id, token string)
 	grant := passwordGrant(username, horse)
 	grant.form.Set("scope", "me:read me:write me:delete users:read users:write")
 	token = decode[api.Token](s.do(t, grant).want(200)).AccessToken
-	return decode[api.User](s.do(t, request{method: "GET", path: "/users/me", token: token}).want(200)).ID.String(), token
+	return decode[api.User](s.do(t, request{method: "GET", path: "/users/me", token: token}).want(200)).ID, token
 }
 
 func (s *server) change(t *testing.T, token, id string, fields map[string]any) *answer {
@@ -162,7 +162,7 @@ func TestAnAdministratorChangesAnAccount(t *testing.T) {
 		ann := s.newcomer(t, "ann")
 		_, token := s.administrator(t, "root")
 		user := decode[api.User](s.do(t, request{method: "GET", path: "/users/me", token: ann.AccessToken}).want(200))
-		id := user.ID.String()
+		id := user.ID
 		s.sql(t, `UPDATE users SET email_verified = TRUE WHERE id = '`+id+`'`)
 		see := func(a *answer) string {
 			u := decode[api.User](a.want(200))
@@ -206,7 +206,7 @@ func TestDisablingEndsTheSessions(t *testing.T) {
 		ann := s.newcomer(t, "ann")
 		_, token := s.administrator(t, "root")
 		me := request{method: "GET", path: "/users/me", token: ann.AccessToken}
-		id := decode[api.User](s.do(t, me).want(200)).ID.String()
+		id := decode[api.User](s.do(t, me).want(200)).ID
 		if !decode[api.User](s.change(t, token, id, map[string]any{"disabled": true}).want(200)).Disabled {
 			t.Error("not disabled")
 		}
@@ -223,7 +223,7 @@ func TestDisablingEndsTheSessions(t *testing.T) {
 // A scope that is granted can be asked for, and one that is taken away is gone at once.
 func TestScopesAreGranted(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		id := s.register(t, "ann").ID.String()
+		id := s.register(t, "ann").ID
 		_, token := s.administrator(t, "root")
 		grant := passwordGrant("ann", horse)
 		grant.form.Set("scope", "users:read")
@@ -248,7 +248,7 @@ func TestTheLastAdministratorStays(t *testing.T) {
 			s.do(t, request{method: "GET", path: "/users", token: token}).want(200)
 		}
 		refused()
-		reader := s.register(t, "reader").ID.String()
+		reader := s.register(t, "reader").ID
 		s.change(t, token, reader, map[string]any{"scopes": []string{"users:read"}}).want(200)
 		refused() // who only reads is no administrator
 		second, _ := s.administrator(t, "second")
@@ -305,7 +305,7 @@ func TestAnAdministratorsOwnAccountTakesAFreshLogin(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.administrator(t, "second")
 		root, _ := s.administrator(t, "root")
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		login := decode[api.Token](s.do(t, adminGrant("root")).want(200))
 		s.clock.advance(11 * time.Minute)
 		token := decode[api.Token](s.do(t, refreshGrant(login.RefreshToken)).want(200)).AccessToken

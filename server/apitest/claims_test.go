@@ -222,7 +222,7 @@ func TestAStrangersAccountIsTakenWhole(t *testing.T) {
 			s.do(t, confirmWith(back, "", password)).want(422, "invalid_code")
 		}
 		// Known are where the reset and where the login of owns came from.
-		if known := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM known_addresses WHERE user_id = '`+eve.ID.String()+`'`); known != "2" {
+		if known := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM known_addresses WHERE user_id = '`+eve.ID+`'`); known != "2" {
 			t.Errorf("%s places are known", known)
 		}
 		s.do(t, passwordGrant("ann", horse)).want(200)
@@ -308,7 +308,7 @@ func TestAnOwnerTakesTheAddressFromAHundredClaimants(t *testing.T) {
 			s.claims(t, fmt.Sprint("eve", i))
 		}
 		ann := s.claims(t, "ann")
-		s.plantCode(t, "code", account.ToConfirm, ann.ID.String(), ownAddress)
+		s.plantCode(t, "code", account.ToConfirm, ann.ID, ownAddress)
 		s.do(t, confirmEmail("code")).want(204)
 		if left := s.value(t, `SELECT COUNT(*) || ' ' || SUM(CASE WHEN email_verified THEN 1 ELSE 0 END) FROM users WHERE email_key = '`+ownAddress+`'`); left != "3 1" {
 			t.Errorf("accounts with the address, and with a verified one: %s, want those of ann and of two others, and 1", left)

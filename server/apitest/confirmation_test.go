@@ -43,7 +43,7 @@ func TestAConfirmationNeedsTheAccount(t *testing.T) {
 		own := decode[api.Token](s.do(t, passwordGrant("eve", "the wooden horse of eve")).want(200)).AccessToken
 		s.do(t, changePassword(own, "the wooden horse of eve", "another horse of eve")).want(204)
 		s.do(t, confirmWith(code, own, "")).want(422, "invalid_code") // C2
-		if wrong := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'wrong_password' AND actor = '' AND user_id = '`+decode[api.User](eve).ID.String()+`'`); wrong != "5" {
+		if wrong := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'wrong_password' AND actor = '' AND user_id = '`+decode[api.User](eve).ID+`'`); wrong != "5" {
 			t.Errorf("%s wrong passwords are recorded", wrong)
 		}
 		s.clock.advance(time.Minute)
@@ -59,7 +59,7 @@ func TestConfirmingWithoutAPassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.claims(t, "ann")
 		s.sql(t, `UPDATE users SET password_hash = NULL`)
-		s.plantCode(t, "x", account.ToConfirm, ann.ID.String(), ownAddress)
+		s.plantCode(t, "x", account.ToConfirm, ann.ID, ownAddress)
 		if a := s.do(t, confirmEmail("x")).want(422, "wrong_password"); !strings.Contains(decode[api.Problem](a).Detail, "password reset") {
 			t.Errorf("the answer is %s", a.body)
 		}

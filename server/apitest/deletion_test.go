@@ -115,7 +115,7 @@ func TestTheNameOfADeletedAccountRests(t *testing.T) {
 // N7: nor does a registration get the name that waits for the deletion to be committed.
 func TestARegistrationDoesNotOvertakeADeletion(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		s.meanwhile(t, registration("ann"), func(q *store.Queries) error {
 			if err := q.ReserveUsername(t.Context(), "ann", time.Now().Add(time.Hour)); err != nil {
 				return err

@@ -80,7 +80,7 @@ func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 			t.Errorf("%s codes are somebody's", n)
 		}
 		// A code that was mailed before ann confirmed would have died then; should one be there, it is of no use.
-		s.plantCode(t, "late", account.ToConfirm, eve.ID.String(), "ann@example.com")
+		s.plantCode(t, "late", account.ToConfirm, eve.ID, "ann@example.com")
 		s.do(t, confirmEmail("late")).want(409, "email_taken")
 		s.plantCode(t, "reset", account.ToReset, "", "ann@example.com")
 		s.do(t, resetOf("eve", "reset", "a bigger wooden horse")).want(422, "account_required").pointsAt("/username")
@@ -107,9 +107,9 @@ func TestSquattersLoseTheAddress(t *testing.T) {
 					squatters = append(squatters, s.login(t, fmt.Sprint("squatter", i)))
 				}
 				squatter := s.me(t, squatters[0].AccessToken)
-				s.plantCode(t, "the squatter's", account.ToConfirm, squatter.ID.String(), address)
+				s.plantCode(t, "the squatter's", account.ToConfirm, squatter.ID, address)
 				ann := register("ann")
-				s.plantCode(t, "ann's", purpose, ann.ID.String(), address)
+				s.plantCode(t, "ann's", purpose, ann.ID, address)
 				if use := confirmEmail("ann's"); purpose == account.ToConfirm {
 					s.do(t, use).want(204)
 				} else {
@@ -135,7 +135,7 @@ func TestParallelProofsGiveOneOwner(t *testing.T) {
 		const many = 12
 		for i := range many {
 			ann := s.register(t, fmt.Sprint("ann", i))
-			s.plantCode(t, fmt.Sprint("code", i), []account.Purpose{account.ToConfirm, account.ToReset}[i%2], ann.ID.String(), "ann@example.com")
+			s.plantCode(t, fmt.Sprint("code", i), []account.Purpose{account.ToConfirm, account.ToReset}[i%2], ann.ID, "ann@example.com")
 		}
 		var wait sync.WaitGroup
 		statuses := make([]int, many)

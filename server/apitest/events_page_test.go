@@ -66,14 +66,14 @@ func TestPagesOfEventsStayAsTheyAre(t *testing.T) {
 			}
 			ids := func(events []api.Event) (ids []string) {
 				for _, e := range events {
-					ids = append(ids, e.ID.String())
+					ids = append(ids, e.ID)
 				}
 				return ids
 			}
 			if !slices.Equal(ids(got), ids(want)) || len(got) < 106 {
 				t.Errorf("%s: got %d, want %d others", path, len(got), len(want))
 			}
-			if !slices.IsSortedFunc(got, func(a, b api.Event) int { return strings.Compare(b.ID.String(), a.ID.String()) }) {
+			if !slices.IsSortedFunc(got, func(a, b api.Event) int { return strings.Compare(b.ID, a.ID) }) {
 				t.Errorf("%s: they are not sorted", path)
 			}
 		}

@@ -62,25 +62,25 @@ var deeds = []struct {
 	{"login", "through a client", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		c := s.makeClient(t, "shop "+ann.Username)
 		token := decode[api.Token](s.do(t, here(c.posts(passwordGrant(ann.Username, horse)))).want(200)).AccessToken
-		return trace{ann.ID.String(), ann.ID.String(), c.ID, s.access(t, token).SessionID}
+		return trace{ann.ID, ann.ID, c.ID, s.access(t, token).SessionID}
 	}},
 	{"login_failed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.do(t, here(passwordGrant(ann.Username, wrong))).want(400)
-		return trace{ann.ID.String(), "", "first-party", ""}
+		return trace{ann.ID, "", "first-party", ""}
 	}},
 	{"login_failed", "a disabled account", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+ann.ID.String()+`'`)
+		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+ann.ID+`'`)
 		s.do(t, here(passwordGrant(ann.Username, horse))).want(400)
-		return trace{ann.ID.String(), "", "first-party", ""}
+		return trace{ann.ID, "", "first-party", ""}
 	}},
 	{"login_throttled", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.spend(t, ann.Username, home)
 		s.do(t, here(passwordGrant(ann.Username, horse))).want(429)
-		return trace{ann.ID.String(), "", "first-party", ""}
+		return trace{ann.ID, "", "first-party", ""}
 	}},
 	{"password_accepted", "a scope that the account lacks", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.do(t, here(withScope(passwordGrant(ann.Username, horse), "users:write"))).want(400, "invalid_scope")
-		return trace{ann.ID.String(), "", "first-party", ""}
+		return trace{ann.ID, "", "first-party", ""}
 	}},
 	{"password_accepted", "another address is asked for", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		token := s.logInHere(t, ann).AccessToken
@@ -116,7 +116,7 @@ var deeds = []struct {
 		for range 2 { // the second finds no session
 			s.do(t, here(refreshGrant(first.RefreshToken))).want(400, "invalid_grant")
 		}
-		return trace{ann.ID.String(), "", "first-party", s.access(t, first.AccessToken).SessionID}
+		return trace{ann.ID, "", "first-party", s.access(t, first.AccessToken).SessionID}
 	}},
 	{"wrong_password", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		token := s.logInHere(t, ann).AccessToken
@@ -129,19 +129,19 @@ var deeds = []struct {
 		return own(ann, s.access(t, token).SessionID)
 	}},
 	{"account_created", "by oneself", func(_ *testing.T, _ *server, ann api.User, _ string) trace {
-		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+		return trace{ann.ID, ann.ID, "", ""}
 	}},
 	{"account_created", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
 		r := request{method: "POST", path: "/users", token: root, json: map[string]string{"username": ann.Username + "-2", "password": horse}}
 		made := decode[api.User](s.do(t, here(r)).want(201))
 		who := s.access(t, root)
-		return trace{made.ID.String(), who.Subject, "first-party", who.SessionID}
+		return trace{made.ID, who.Subject, "first-party", who.SessionID}
 	}},
 	{"account_created", "by a client", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		c := s.makeClient(t, "importer", "--scope", "users:write")
 		token := decode[api.Token](s.do(t, c.sends(clientGrant(""))).want(200)).AccessToken
 		r := request{method: "POST", path: "/users", token: token, json: map[string]string{"username": ann.Username + "-2", "password": horse}}
-		return trace{decode[api.User](s.do(t, here(r)).want(201)).ID.String(), c.ID, c.ID, ""}
+		return trace{decode[api.User](s.do(t, here(r)).want(201)).ID, c.ID, c.ID, ""}
 	}},
 	{"account_created", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sesame(t, horse, "user", "create", ann.Username+"-2")
@@ -153,7 +153,7 @@ var deeds = []struct {
 		return own(ann, s.access(t, token).SessionID)
 	}},
 	{"account_deleted", "by an administrator", func(t *testing.T, s *server, ann api.User, root string) trace {
-		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID.String(), token: root})).want(204)
+		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID, token: root})).want(204)
 		return s.administers(t, root, ann)
 	}},
 	{"account_disabled", "", func(t *testing.T, s *server, ann api.User, root string) trace {
@@ -165,7 +165,7 @@ var deeds = []struct {
 	{"account_enabled", "at the command line", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.do(t, here(amend(root, ann, map[string]any{"disabled": true}))).want(200)
 		s.sesame(t, "", "user", "enable", ann.Username)
-		return trace{ann.ID.String(), "command line", "", ""}
+		return trace{ann.ID, "command line", "", ""}
 	}},
 	{"scopes_changed", "", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.do(t, here(amend(root, ann, map[string]any{"scopes": []string{"users:read"}, "full_name": nil}))).want(200)
@@ -176,32 +176,32 @@ var deeds = []struct {
 		return s.administers(t, root, ann)
 	}},
 	{"email_confirmed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.sql(t, `UPDATE users SET email = 'ann@example.com', email_key = 'ann@example.com' WHERE id = '`+ann.ID.String()+`'`)
-		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.sql(t, `UPDATE users SET email = 'ann@example.com', email_key = 'ann@example.com' WHERE id = '`+ann.ID+`'`)
+		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID, "ann@example.com")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
-		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+		return trace{ann.ID, ann.ID, "", ""}
 	}},
 	{"email_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID.String(), "ann@example.org")
+		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID, "ann@example.org")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
-		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+		return trace{ann.ID, ann.ID, "", ""}
 	}},
 	{"email_lost", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net', email_claimed_at = 4000000000000000 WHERE id = '`+ann.ID.String()+`'`)
+		s.sql(t, `UPDATE users SET email = 'ann@example.net', email_key = 'ann@example.net', email_claimed_at = 4000000000000000 WHERE id = '`+ann.ID+`'`)
 		owner := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "holder", "password": horse}}).want(201))
-		s.plantCode(t, ann.Username, account.ToConfirm, owner.ID.String(), "ann@example.net")
+		s.plantCode(t, ann.Username, account.ToConfirm, owner.ID, "ann@example.net")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
-		return trace{ann.ID.String(), "", "", ""}
+		return trace{ann.ID, "", "", ""}
 	}},
 	{"password_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
-		s.sql(t, `UPDATE users SET email = username || '@example.com', email_key = username || '@example.com' WHERE id = '`+ann.ID.String()+`'`)
-		s.plantCode(t, ann.Username, account.ToReset, ann.ID.String(), ann.Username+"@example.com")
+		s.sql(t, `UPDATE users SET email = username || '@example.com', email_key = username || '@example.com' WHERE id = '`+ann.ID+`'`)
+		s.plantCode(t, ann.Username, account.ToReset, ann.ID, ann.Username+"@example.com")
 		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
-		return trace{ann.ID.String(), ann.ID.String(), "", ""}
+		return trace{ann.ID, ann.ID, "", ""}
 	}},
 	{"password_changed", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)
-		return trace{ann.ID.String(), "command line", "", ""}
+		return trace{ann.ID, "command line", "", ""}
 	}},
 	{"account_created", "by import", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sesame(t, `{"username":"`+ann.Username+`-2"}`, "user", "import", "-")
@@ -231,19 +231,19 @@ func (s *server) logInHere(t *testing.T, who api.User) api.Token {
 }
 
 func amend(token string, who api.User, fields map[string]any) request {
-	return request{method: "PATCH", path: "/users/" + who.ID.String(), token: token, json: fields}
+	return request{method: "PATCH", path: "/users/" + who.ID, token: token, json: fields}
 }
 
 // administers is what an administrator does to somebody's account.
 func (s *server) administers(t *testing.T, root string, who api.User) trace {
 	t.Helper()
 	by := s.access(t, root)
-	return trace{who.ID.String(), by.Subject, "first-party", by.SessionID}
+	return trace{who.ID, by.Subject, "first-party", by.SessionID}
 }
 
 // own is what somebody does who is logged in.
 func own(who api.User, session string) trace {
-	return trace{who.ID.String(), who.ID.String(), "first-party", session}
+	return trace{who.ID, who.ID, "first-party", session}
 }
 
 // Every kind of event that the contract has is recorded, once for each deed: who, when, from where, by whom. R2:

@@ -57,7 +57,7 @@ func TestAnotherServiceTrustsOurTokens(t *testing.T) {
 		ann := s.register(t, "ann")
 		tokens := s.login(t, "ann")
 		ask("GET", tokens.AccessToken, 200, "")
-		if who == nil || who.Subject != ann.ID.String() || who.ClientID != "first-party" || !who.HasScope("me:write") || who.HasScope("users:read") {
+		if who == nil || who.Subject != ann.ID || who.ClientID != "first-party" || !who.HasScope("me:write") || who.HasScope("users:read") {
 			t.Errorf("the caller is %+v", who)
 		}
 		ask("POST", tokens.AccessToken, 200, "")

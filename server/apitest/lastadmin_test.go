@@ -145,7 +145,7 @@ func TestGrantsAndRevocationsAtOnceAllCount(t *testing.T) {
 // access tokens, its refreshed ones, or what others are told of it. A new login has it.
 func TestARevokedScopeStaysOutOfOldSessions(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		_, root := s.administrator(t, "root")
 		asking := s.makeClient(t, "asking", "--scope", "users:read")
 		list := func(token string) request { return request{method: "GET", path: "/users", token: token} }
@@ -184,7 +184,7 @@ func TestARevokedScopeStaysOutOfOldSessions(t *testing.T) {
 // N9: nor is it in a session whose login was under way while it was revoked.
 func TestALoginSeesARevocationThatIsUnderWay(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		shell := castFor(t, s).administration(t)
 		_, err := shell.UpdateUser(t.Context(), nil, ann, account.UserChange{Grant: []string{"users:read"}})
 		if err != nil {

@@ -89,7 +89,7 @@ func castFor(t *testing.T, s *server) *cast {
 	t.Cleanup(func() { db.Close() })
 	// Without an address, which would be mailed.
 	model := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "model", "password": horse}}).want(201))
-	user, err := db.UserByID(t.Context(), model.ID.String())
+	user, err := db.UserByID(t.Context(), model.ID)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func TestATerminalGetsNoControlCharacters(t *testing.T) {
 		s.sql(t, `UPDATE users SET username = 'ann`+text+`', full_name = '`+text+`', email = '`+text+`@example.com' WHERE username = 'ann'`)
 		s.sql(t, `UPDATE clients SET name = '`+text+`', scopes = 'x`+strings.ReplaceAll(text, " ", "")+`'`)
 		file := filepath.Join(t.TempDir(), "export.jsonl")
-		id := ann.ID.String()
+		id := ann.ID
 		record, err := json.Marshal(map[string]any{"username": "x" + hostile})
 		if err != nil {
 			t.Fatal(err)
@@ -188,7 +188,7 @@ func TestALogAndAPageShowNoControlCharacters(t *testing.T) {
 				s.sql(t, `UPDATE users SET username = 'ann`+hostile+`', full_name = '`+hostile+`', email_verified = TRUE`)
 				s.do(t, request{method: "POST", path: "/password-resets", json: map[string]string{"email": "ann@example.com"}}).want(202)
 				for path, purpose := range map[string]account.Purpose{confirmPage: account.ToConfirm, resetPage: account.ToReset} {
-					s.plantCode(t, path, purpose, ann.ID.String(), "ann@example.com")
+					s.plantCode(t, path, purpose, ann.ID, "ann@example.com")
 					a := s.page(t, open(path, path)).want(200)
 					text, _, _ := strings.Cut(string(a.body), "<form") // which has the name as it is, for password managers
 					_, text, _ = strings.Cut(text, "<main>")

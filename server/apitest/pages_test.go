@@ -94,7 +94,7 @@ func TestOpeningAPageUsesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
 		for path, purpose := range map[string]account.Purpose{confirmPage: account.ToConfirm, resetPage: account.ToReset} {
-			s.plantCode(t, anyCode, purpose, ann.ID.String(), "ann@example.com")
+			s.plantCode(t, anyCode, purpose, ann.ID, "ann@example.com")
 			for range 2 {
 				s.page(t, open(path, anyCode)).want(200).shows("ann").shows(anyCode)
 				head := open(path, anyCode)
@@ -128,7 +128,7 @@ func TestThePageRefusesAPassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
 		s.sql(t, `UPDATE users SET email = 'lee@example.com', email_key = 'lee@example.com'`)
-		s.plantCode(t, anyCode, account.ToReset, ann.ID.String(), "lee@example.com")
+		s.plantCode(t, anyCode, account.ToReset, ann.ID, "lee@example.com")
 		for password, reason := range map[string]string{
 			"":                        "must have at least 8 characters",
 			"short":                   "must have at least 8 characters",
@@ -158,8 +158,8 @@ func TestPagesOfCodesThatAreNone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
 		const good, other = anyCode, "another"
-		s.plantCode(t, good, account.ToReset, ann.ID.String(), "ann@example.com")
-		s.plantCode(t, other, account.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, good, account.ToReset, ann.ID, "ann@example.com")
+		s.plantCode(t, other, account.ToConfirm, ann.ID, "ann@example.com")
 		twice := press(resetPage, good, "a bigger wooden horse")
 		twice.form["code"] = []string{"garbage", good}
 		multipart := request{
@@ -191,7 +191,7 @@ func TestPagesOfCodesThatAreNone(t *testing.T) {
 func TestPagesTakeOneForm(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
-		s.plantCode(t, anyCode, account.ToReset, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, anyCode, account.ToReset, ann.ID, "ann@example.com")
 		s.do(t, press(resetPage, anyCode, strings.Repeat("x", 8<<10))).want(413, "payload_too_large")
 		s.do(t, request{method: "POST", path: resetPage, raw: strings.NewReader("code=%zz"), header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}).
 			want(400, "bad_request")
@@ -213,7 +213,7 @@ func TestPagesEscapeWhatTheyShow(t *testing.T) {
 		ann := s.register(t, "ann")
 		const name, code = `<b id="x" title='y'>&amp;`, `"><b id='x'>&amp;`
 		s.sql(t, `UPDATE users SET username = '`+strings.ReplaceAll(name, "'", "''")+`'`)
-		s.plantCode(t, code, account.ToReset, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, code, account.ToReset, ann.ID, "ann@example.com")
 		a := s.page(t, press(resetPage, code, "short")).want(422).shows("your account <bdi>" + name + "</bdi>").keepsForm(code)
 		if tag := regexp.MustCompile(`<b\b`).Find(a.body); tag != nil {
 			t.Errorf("the page has a tag of another's:\n%s", a.body)
@@ -226,7 +226,7 @@ func TestPagesOfADisabledAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
 		for path, purpose := range map[string]account.Purpose{confirmPage: account.ToConfirm, resetPage: account.ToReset} {
-			s.plantCode(t, path, purpose, ann.ID.String(), "ann@example.com")
+			s.plantCode(t, path, purpose, ann.ID, "ann@example.com")
 			s.page(t, open(path, path)).want(200)
 			s.sql(t, `UPDATE users SET disabled = TRUE`)
 			s.page(t, open(path, path)).want(422).shows(noLonger)
@@ -242,7 +242,7 @@ func TestPagesOfADisabledAccount(t *testing.T) {
 func TestAPageThatIsTooBusyAsksAgain(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
-		s.plantCode(t, anyCode, account.ToReset, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, anyCode, account.ToReset, ann.ID, "ann@example.com")
 		_, release := s.fillQueue(t, "")
 		next := press(resetPage, anyCode, "a bigger wooden horse")
 		a := s.page(t, next).want(503).keepsForm(anyCode).shows("ann").shows("Try again")
@@ -260,7 +260,7 @@ func TestAPageWithoutADatabase(t *testing.T) {
 	t.Parallel()
 	s := start(t, postgresURL(t))
 	ann := s.register(t, "ann")
-	s.plantCode(t, anyCode, account.ToReset, ann.ID.String(), "ann@example.com")
+	s.plantCode(t, anyCode, account.ToReset, ann.ID, "ann@example.com")
 	admin, name := adminOf(t, s.dbURL)
 	for _, statement := range []string{
 		`ALTER DATABASE ` + name + ` ALLOW_CONNECTIONS false`,

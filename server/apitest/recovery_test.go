@@ -134,7 +134,7 @@ func TestAConfirmedAddressLogsIn(t *testing.T) {
 // C1: of many who use one code at once, one succeeds.
 func TestParallelUsesOfACodeGiveOneSuccess(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		for _, each := range []struct {
 			name account.Purpose
 			use  func(i int) request
@@ -278,15 +278,15 @@ func TestAChangeKillsEveryCode(t *testing.T) {
 				s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)
 			}},
 			{"the password is reset", func(ann api.User, _ string) {
-				s.plantCode(t, "another", account.ToReset, ann.ID.String(), ann.Email.MustGet())
+				s.plantCode(t, "another", account.ToReset, ann.ID, ann.Email.MustGet())
 				s.do(t, resetPassword("another", "a bigger wooden horse")).want(204)
 			}},
 			{"the address is confirmed", func(ann api.User, _ string) {
-				s.plantCode(t, "another", account.ToConfirm, ann.ID.String(), ann.Email.MustGet())
+				s.plantCode(t, "another", account.ToConfirm, ann.ID, ann.Email.MustGet())
 				s.do(t, confirmEmail("another")).want(204)
 			}},
 			{"the address is changed", func(ann api.User, _ string) {
-				s.plantCode(t, "another", account.ToConfirm, ann.ID.String(), "another"+ann.Email.MustGet())
+				s.plantCode(t, "another", account.ToConfirm, ann.ID, "another"+ann.Email.MustGet())
 				s.do(t, confirmEmail("another")).want(204)
 			}},
 			{"an administrator changes the address", func(ann api.User, _ string) {
@@ -303,8 +303,8 @@ func TestAChangeKillsEveryCode(t *testing.T) {
 			ann := s.register(t, fmt.Sprint("ann", i))
 			token := s.login(t, ann.Username).AccessToken
 			confirm, reset := fmt.Sprint("confirm", i), fmt.Sprint("reset", i)
-			s.plantCode(t, confirm, account.ToConfirm, ann.ID.String(), "new"+ann.Email.MustGet())
-			s.plantCode(t, reset, account.ToReset, ann.ID.String(), ann.Email.MustGet())
+			s.plantCode(t, confirm, account.ToConfirm, ann.ID, "new"+ann.Email.MustGet())
+			s.plantCode(t, reset, account.ToReset, ann.ID, ann.Email.MustGet())
 			change.do(ann, token)
 			for _, r := range []request{confirmEmail(confirm), resetPassword(reset, "the biggest wooden horse")} {
 				if got := s.do(t, r); got.status != 422 || got.code() != "invalid_code" {

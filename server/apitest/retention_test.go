@@ -75,7 +75,7 @@ func answered(t *testing.T, a *answer, err error) bool {
 func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		const over, kept = 4_001, 3
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		fill(t, s, "00", ann, over, time.UnixMicro(1))
 		fill(t, s, "kept", ann, kept, time.Now().Add(time.Hour))
 		ends := make(chan struct{})
@@ -145,7 +145,7 @@ func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 func TestTidyingGoesByBatches(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		const over = 1_203
-		fill(t, s, "00", s.register(t, "ann").ID.String(), over, time.UnixMicro(1))
+		fill(t, s, "00", s.register(t, "ann").ID, over, time.UnixMicro(1))
 		count := func() int {
 			sum := ""
 			for _, p := range perishable {
@@ -193,7 +193,7 @@ func TestTidyingGoesByBatches(t *testing.T) {
 // A table that cannot be tidied keeps no other from it.
 func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		ann := s.register(t, "ann").ID.String()
+		ann := s.register(t, "ann").ID
 		for _, broken := range perishable {
 			fill(t, s, "00", ann, 3, time.UnixMicro(1))
 			s.sql(t, `ALTER TABLE `+broken.table+` RENAME TO lost`)
@@ -219,7 +219,7 @@ func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 func TestTidyingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	s := start(t, postgresURL(t))
-	fill(t, s, "00", s.register(t, "ann").ID.String(), 3, time.UnixMicro(1))
+	fill(t, s, "00", s.register(t, "ann").ID, 3, time.UnixMicro(1))
 	db, now := s.open(t), time.Now()
 	err := db.Tx(t.Context(), func(q *store.Queries) error {
 		counted, err := q.CountFailure(t.Context(), store.Throttle{Key: "00-2", Free: 5, ClearAt: now.Add(time.Hour)}, now)

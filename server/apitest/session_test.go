@@ -229,11 +229,11 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 		end := func(token, id string) *answer {
 			return s.do(t, request{method: "DELETE", path: "/users/me/sessions/" + id, token: token})
 		}
-		end(stranger.AccessToken, items[1].ID.String()).want(404, "not_found")
+		end(stranger.AccessToken, items[1].ID).want(404, "not_found")
 		end(laptop.AccessToken, "not-a-uuid").want(422, "validation_failed").pointsAt("/session_id")
-		end(laptop.AccessToken, items[1].ID.String()).want(204)
+		end(laptop.AccessToken, items[1].ID).want(204)
 		s.do(t, me(phone.AccessToken)).want(401, "invalid_token")
-		end(laptop.AccessToken, items[1].ID.String()).want(404, "not_found")
+		end(laptop.AccessToken, items[1].ID).want(404, "not_found")
 		third := s.login(t, "ann")
 		s.do(t, request{method: "DELETE", path: "/users/me/sessions", token: laptop.AccessToken}).want(204)
 		for _, token := range []string{laptop.AccessToken, third.AccessToken} {

@@ -37,7 +37,7 @@ func TestSpellingsOfOneMailboxHaveOneOwner(t *testing.T) {
 				if told := post.Mails()[1]; told.Subject != "Your e-mail address was given for another account" || told.To != post.Mails()[0].To {
 					t.Errorf("%s is told %s", told.To, told.Subject)
 				}
-				s.plantCodeFor(t, "x", eve.ID.String(), pair[1])
+				s.plantCodeFor(t, "x", eve.ID, pair[1])
 				s.do(t, confirmEmail("x")).want(409, "email_taken")
 				for _, login := range pair {
 					if me := s.me(t, decode[api.Token](s.do(t, passwordGrant(login, horse)).want(200)).AccessToken); me.ID != ann.ID {
@@ -76,7 +76,7 @@ func TestTwoMailboxesHaveTwoOwners(t *testing.T) {
 				for i, email := range pair {
 					name := fmt.Sprint("name", i)
 					user := s.addressed(t, name, email)
-					s.plantCodeFor(t, name, user.ID.String(), email)
+					s.plantCodeFor(t, name, user.ID, email)
 				}
 				for i := range pair {
 					s.do(t, confirmEmail(fmt.Sprint("name", 1-i))).want(204) // the second first

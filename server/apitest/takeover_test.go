@@ -50,7 +50,7 @@ func (s *server) meanwhile(t *testing.T, r request, before, after func(*store.Qu
 // codesOf says how many codes somebody has, of whatever purpose.
 func (s *server) codesOf(t *testing.T, who api.User) string {
 	t.Helper()
-	return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM one_time_codes WHERE user_id = '`+who.ID.String()+`'`)
+	return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM one_time_codes WHERE user_id = '`+who.ID+`'`)
 }
 
 // C1, C2: whatever ends a code, or the right to have one, counts for a request that is under way too.
@@ -92,11 +92,11 @@ func TestWhatUsesACodeLooksAgain(t *testing.T) {
 				ann := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "ann", "password": horse}}).want(201))
 				s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`'`)
 				token := s.login(t, "ann").AccessToken
-				s.plantCode(t, "confirm", account.ToConfirm, ann.ID.String(), address)
-				s.plantCode(t, "reset", account.ToReset, ann.ID.String(), address)
+				s.plantCode(t, "confirm", account.ToConfirm, ann.ID, address)
+				s.plantCode(t, "reset", account.ToReset, ann.ID, address)
 				s.meanwhile(t, test.ask(token), func(q *store.Queries) error {
-					return test.change(t.Context(), q, ann.ID.String())
-				}, func(q *store.Queries) error { return q.EndCodes(t.Context(), ann.ID.String(), s.clock.now()) }).want(test.status)
+					return test.change(t.Context(), q, ann.ID)
+				}, func(q *store.Queries) error { return q.EndCodes(t.Context(), ann.ID, s.clock.now()) }).want(test.status)
 				s.do(t, confirmEmail("confirm")).want(422, "invalid_code")
 				s.do(t, resetPassword("reset", next)).want(422, "invalid_code")
 			})
@@ -108,9 +108,9 @@ func TestWhatUsesACodeLooksAgain(t *testing.T) {
 func TestADisabledAccountUsesNoCode(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
-		s.plantCode(t, "x", account.ToConfirm, ann.ID.String(), "ann@example.com")
+		s.plantCode(t, "x", account.ToConfirm, ann.ID, "ann@example.com")
 		s.meanwhile(t, confirmEmail("x"), func(q *store.Queries) error {
-			return disabled(t.Context(), q, ann.ID.String())
+			return disabled(t.Context(), q, ann.ID)
 		}, nil).want(422, "invalid_code")
 		s.do(t, confirmEmail("x")).want(422, "invalid_code")
 	})
@@ -137,7 +137,7 @@ func TestAChangeOfTheNameIsNoChangeOfTheAddress(t *testing.T) {
 		ann := s.me(t, token)
 		rename := request{method: "PATCH", path: "/users/me", token: token, json: map[string]any{"full_name": "Ann of Troy"}}
 		got := s.meanwhile(t, rename, func(q *store.Queries) error {
-			_, err := q.ConfirmEmail(t.Context(), ann.ID.String(), "lee@example.org", "lee@example.org", time.Now())
+			_, err := q.ConfirmEmail(t.Context(), ann.ID, "lee@example.org", "lee@example.org", time.Now())
 			return err
 		}, nil).want(200)
 		if now := decode[api.User](got); now.Email.MustGet() != "lee@example.org" || !now.EmailVerified {
@@ -165,7 +165,7 @@ func TestAResetRequestTouchesNoAccount(t *testing.T) {
 			return
 		}
 		err := s.open(t).Tx(t.Context(), func(q *store.Queries) error {
-			_, err := q.LockUser(t.Context(), ann.ID.String())
+			_, err := q.LockUser(t.Context(), ann.ID)
 			ask()
 			return err
 		})

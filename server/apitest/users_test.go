@@ -18,7 +18,7 @@ func TestUserCommands(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		e := environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}
 		ann := s.newcomer(t, "Ann")
-		id := decode[api.User](s.do(t, me(ann.AccessToken)).want(200)).ID.String()
+		id := decode[api.User](s.do(t, me(ann.AccessToken)).want(200)).ID
 		for _, account := range []string{"ann", "ANN", id} {
 			if shown := succeeds(t, "", e, "user", "show", account); !strings.Contains(shown, id) || !strings.Contains(shown, "enabled") {
 				t.Errorf("%s shows %s", account, shown)

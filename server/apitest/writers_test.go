@@ -55,7 +55,7 @@ func (w *writer) work(rounds int) {
 	if ok {
 		for _, session := range decode[api.SessionPage](a).Items {
 			if !session.Current {
-				_, ok = w.ask(request{method: "DELETE", path: "/users/me/sessions/" + session.ID.String(), token: w.tokens.AccessToken}, 204)
+				_, ok = w.ask(request{method: "DELETE", path: "/users/me/sessions/" + session.ID, token: w.tokens.AccessToken}, 204)
 			}
 		}
 	}

@@ -2,9 +2,7 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
 
-	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
@@ -21,16 +19,14 @@ func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestOb
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.userOf(user)
 	return api.CreateUser201JSONResponse{
-		Body: shown, Headers: api.CreateUser201ResponseHeaders{Location: s.PublicURL + "/users/" + user.ID},
-	}, err
+		Body: s.userOf(user), Headers: api.CreateUser201ResponseHeaders{Location: s.PublicURL + "/users/" + user.ID},
+	}, nil
 }
 
 // GetMe is GET /users/me. Authentication has read the account, so it is not read again.
 func (s *Server) GetMe(ctx context.Context, _ api.GetMeRequestObject) (api.GetMeResponseObject, error) {
-	shown, err := s.userOf(caller(ctx).User)
-	return api.GetMe200JSONResponse(shown), err
+	return api.GetMe200JSONResponse(s.userOf(caller(ctx).User)), nil
 }
 
 // UpdateMe is PATCH /users/me: null clears, absent keeps.
@@ -43,8 +39,7 @@ func (s *Server) UpdateMe(ctx context.Context, request api.UpdateMeRequestObject
 			return nil, err
 		}
 	}
-	shown, err := s.userOf(user)
-	return api.UpdateMe200JSONResponse(shown), err
+	return api.UpdateMe200JSONResponse(s.userOf(user)), nil
 }
 
 // DeleteMe is DELETE /users/me.
@@ -64,16 +59,12 @@ func (s *Server) ChangeEmail(ctx context.Context, request api.ChangeEmailRequest
 }
 
 // userOf converts an account to the type of the contract.
-func (s *Server) userOf(u store.User) (api.User, error) {
-	id, err := uuid.Parse(u.ID)
-	if err != nil {
-		return api.User{}, fmt.Errorf("the user's id: %w", err)
-	}
+func (s *Server) userOf(u store.User) api.User {
 	return api.User{
-		ID: id, Username: u.Username, Email: orNull(u.Email), EmailVerified: u.EmailVerified,
+		ID: u.ID, Username: u.Username, Email: orNull(u.Email), EmailVerified: u.EmailVerified,
 		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: s.Identity.Scopes.OfUser(u),
 		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
-	}, nil
+	}
 }
 
 // orNull converts an empty string to null.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"strings"
 
 	"github.com/oapi-codegen/nullable"
 
@@ -23,21 +24,18 @@ func (s *Server) ListUsers(ctx context.Context, request api.ListUsersRequestObje
 	}
 	items := make([]api.User, len(users))
 	for i, user := range users {
-		if items[i], err = s.userOf(user); err != nil {
-			return nil, err
-		}
+		items[i] = s.userOf(user)
 	}
 	return api.ListUsers200JSONResponse{Items: items, NextCursor: orNull(next)}, nil
 }
 
 // GetUser is GET /users/{user_id}.
 func (s *Server) GetUser(ctx context.Context, request api.GetUserRequestObject) (api.GetUserResponseObject, error) {
-	user, err := s.Accounts.User(ctx, request.UserID.String())
+	user, err := s.Accounts.User(ctx, idOf(request.UserID))
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.userOf(user)
-	return api.GetUser200JSONResponse(shown), err
+	return api.GetUser200JSONResponse(s.userOf(user)), nil
 }
 
 // UpdateUser is PATCH /users/{user_id}: null clears, absent keeps.
@@ -47,18 +45,20 @@ func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestOb
 	if body.Scopes != nil {
 		change.Scopes = *body.Scopes
 	}
-	user, err := s.Accounts.UpdateUser(ctx, caller(ctx), request.UserID.String(), change)
+	user, err := s.Accounts.UpdateUser(ctx, caller(ctx), idOf(request.UserID), change)
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.userOf(user)
-	return api.UpdateUser200JSONResponse(shown), err
+	return api.UpdateUser200JSONResponse(s.userOf(user)), nil
 }
 
 // DeleteUser is DELETE /users/{user_id}.
 func (s *Server) DeleteUser(ctx context.Context, request api.DeleteUserRequestObject) (api.DeleteUserResponseObject, error) {
-	return api.DeleteUser204Response{}, s.Accounts.DeleteUser(ctx, caller(ctx), request.UserID.String())
+	return api.DeleteUser204Response{}, s.Accounts.DeleteUser(ctx, caller(ctx), idOf(request.UserID))
 }
+
+// idOf returns an id of a request in the spelling of the database: the contract accepts capitals too.
+func idOf(uuid string) string { return strings.ToLower(uuid) }
 
 // ifGiven is nil if the value is absent, and an empty string for null.
 func ifGiven(n nullable.Nullable[string]) *string {

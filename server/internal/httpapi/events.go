@@ -2,14 +2,9 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
-
-	"github.com/google/uuid"
-	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
 	"sesame/server/internal/audit"
-	"sesame/server/internal/store"
 )
 
 // ListMyEvents is GET /users/me/events.
@@ -24,7 +19,7 @@ func (s *Server) ListMyEvents(ctx context.Context, request api.ListMyEventsReque
 func (s *Server) ListEvents(ctx context.Context, request api.ListEventsRequestObject) (api.ListEventsResponseObject, error) {
 	query := audit.Query{Cursor: text(request.Params.Cursor), Limit: limit(request.Params.Limit)}
 	if id := request.Params.UserID; id != nil {
-		query.UserID = id.String()
+		query.UserID = idOf(*id)
 	}
 	if kind := request.Params.Kind; kind != nil {
 		query.Kind = string(*kind)
@@ -40,34 +35,10 @@ func (s *Server) events(ctx context.Context, query audit.Query) (api.EventPage, 
 	}
 	page := api.EventPage{Items: make([]api.Event, len(events)), NextCursor: orNull(next)}
 	for i, e := range events {
-		if page.Items[i], err = eventOf(e); err != nil {
-			return api.EventPage{}, fmt.Errorf("the event %s: %w", e.ID, err)
+		page.Items[i] = api.Event{
+			ID: e.ID, At: e.At, Kind: api.EventKind(e.Kind), UserID: orNull(e.UserID), Username: orNull(e.Username), Actor: orNull(e.Actor),
+			ClientID: orNull(e.ClientID), SessionID: orNull(e.SessionID), IPAddress: orNull(e.IPAddress), UserAgent: orNull(e.UserAgent),
 		}
 	}
 	return page, nil
-}
-
-// eventOf converts an event to the type of the contract.
-func eventOf(e store.Event) (shown api.Event, err error) {
-	shown = api.Event{
-		At: e.At, Kind: api.EventKind(e.Kind), Username: orNull(e.Username), Actor: orNull(e.Actor),
-		ClientID: orNull(e.ClientID), IPAddress: orNull(e.IPAddress), UserAgent: orNull(e.UserAgent),
-	}
-	if shown.ID, err = uuid.Parse(e.ID); err != nil {
-		return shown, err
-	}
-	if shown.UserID, err = orNullID(e.UserID); err != nil {
-		return shown, err
-	}
-	shown.SessionID, err = orNullID(e.SessionID)
-	return shown, err
-}
-
-// orNullID converts an empty id to null.
-func orNullID(id string) (nullable.Nullable[uuid.UUID], error) {
-	if id == "" {
-		return nullable.NewNullNullable[uuid.UUID](), nil
-	}
-	parsed, err := uuid.Parse(id)
-	return nullable.NewNullableWithValue(parsed), err
 }

@@ -4,6 +4,12 @@
 // A request passes through Middleware (request id, log, CORS, then the contract: is it valid, who calls, may they),
 // the generated decoding, and one method of Server, which calls the domain. An error returns unchanged to Middleware,
 // which answers it. One file per tag of openapi.yaml.
+//
+// From HTTP to SQL, forwards only:
+//
+//	POST /token                     CreateToken → oauth.PasswordGrant → identity.Login → store
+//	GET /users/me                   Schemes.bearer → identity.Authenticate → store (GetMe reads nothing more)
+//	POST /password-resets/confirm   ConfirmPasswordReset → account.ResetPassword → store
 package httpapi
 
 import (

@@ -2,10 +2,8 @@ package httpapi
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
@@ -20,12 +18,8 @@ func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObje
 	}
 	items := make([]api.Session, len(sessions))
 	for i, session := range sessions {
-		id, err := uuid.Parse(session.ID)
-		if err != nil {
-			return nil, fmt.Errorf("a session's id: %w", err)
-		}
 		items[i] = api.Session{
-			ID: id, Current: session.ID == who.SessionID, Scopes: strings.Fields(session.Scope),
+			ID: session.ID, Current: session.ID == who.SessionID, Scopes: strings.Fields(session.Scope),
 			IPAddress: session.IPAddress, UserAgent: session.UserAgent,
 			CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
 		}
@@ -35,7 +29,7 @@ func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObje
 
 // EndSession is DELETE /users/me/sessions/{session_id}.
 func (s *Server) EndSession(ctx context.Context, request api.EndSessionRequestObject) (api.EndSessionResponseObject, error) {
-	return api.EndSession204Response{}, s.Identity.EndSession(ctx, caller(ctx), request.SessionID.String())
+	return api.EndSession204Response{}, s.Identity.EndSession(ctx, caller(ctx), idOf(request.SessionID))
 }
 
 // EndSessions is DELETE /users/me/sessions.

@@ -79,7 +79,7 @@ func (s *Service) knownAddress(from network.Network) string {
 	return s.KeyedHash.Key("known", from.Subnet)
 }
 
-// What is counted of networks. The texts are part of the keys.
+// Subjects of the counters of networks. The texts are part of the keys.
 const (
 	failedLogins      = "address"
 	MailRequests      = "mails from"

@@ -33,7 +33,7 @@ func (h pbkdf2Hash) checked(rounds uint64) verifier {
 		limit = maxSHA512Rounds
 	}
 	blocks := uint64((len(h.sum) + size - 1) / size) //nolint:gosec // 4 at most
-	if !sane(h.salt, h.sum) || rounds*blocks > limit {
+	if !validLengths(h.salt, h.sum) || rounds*blocks > limit {
 		return nil
 	}
 	h.rounds = int(rounds) //nolint:gosec // within the ceiling

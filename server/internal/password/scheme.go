@@ -92,9 +92,9 @@ func readNumber(digits string) (value uint64, ok bool) {
 func readSums(encoding *base64.Encoding, saltText, sumText string) (salt, sum []byte, ok bool) {
 	salt, saltErr := encoding.DecodeString(saltText)
 	sum, sumErr := encoding.DecodeString(sumText)
-	return salt, sum, saltErr == nil && sumErr == nil && sane(salt, sum)
+	return salt, sum, saltErr == nil && sumErr == nil && validLengths(salt, sum)
 }
 
-func sane(salt, sum []byte) bool {
+func validLengths(salt, sum []byte) bool {
 	return len(salt) <= maxSalt && len(sum) >= minSum && len(sum) <= maxSum
 }

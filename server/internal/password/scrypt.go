@@ -63,7 +63,7 @@ func parseDjangoScrypt(stored string) verifier {
 	}
 	h, ok := newScrypt(n, r, p)
 	sum, err := base64.StdEncoding.DecodeString(parts[5])
-	if h.salt, h.sum = []byte(parts[2]), sum; !ok || err != nil || !sane(h.salt, h.sum) {
+	if h.salt, h.sum = []byte(parts[2]), sum; !ok || err != nil || !validLengths(h.salt, h.sum) {
 		return nil
 	}
 	return h

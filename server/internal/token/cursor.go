@@ -2,7 +2,6 @@ package token
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 )
@@ -38,7 +37,5 @@ func (c Cursors) Read(list, text string) (id string, err error) {
 }
 
 func (c Cursors) mac(list, id string) []byte {
-	h := hmac.New(sha256.New, c.key)
-	h.Write([]byte(list + "\x00" + id)) // no id contains a NUL
-	return h.Sum(nil)[:cursorMAC]
+	return mac(c.key, []byte(list+"\x00"+id))[:cursorMAC] // no id contains a NUL
 }

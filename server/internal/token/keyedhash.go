@@ -1,8 +1,6 @@
 package token
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 )
@@ -16,12 +14,10 @@ func NewKeyedHash(master MasterKey) KeyedHash { return KeyedHash{key: master.der
 
 // Key returns the key of a sequence of texts: 32 characters.
 func (k KeyedHash) Key(texts ...string) string {
-	h := hmac.New(sha256.New, k.key)
+	var data []byte
 	for _, text := range texts {
-		var length [8]byte // so that "a", "bc" differs from "ab", "c"
-		binary.BigEndian.PutUint64(length[:], uint64(len(text)))
-		h.Write(length[:])
-		h.Write([]byte(text))
+		data = binary.BigEndian.AppendUint64(data, uint64(len(text))) // so that "a", "bc" differs from "ab", "c"
+		data = append(data, text...)
 	}
-	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:24])
+	return base64.RawURLEncoding.EncodeToString(mac(k.key, data)[:24])
 }

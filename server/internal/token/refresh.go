@@ -78,8 +78,11 @@ func (f Refresher) Parse(text string) (Refresh, bool) {
 	return r, true
 }
 
-func (f Refresher) mac(body []byte) []byte {
-	h := hmac.New(sha256.New, f.key)
-	h.Write(body)
+func (f Refresher) mac(body []byte) []byte { return mac(f.key, body) }
+
+// mac returns the HMAC-SHA-256 of data.
+func mac(key, data []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	h.Write(data)
 	return h.Sum(nil)
 }
