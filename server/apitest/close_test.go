@@ -95,7 +95,7 @@ func TestStoppingWaitsForTheWorkers(t *testing.T) {
 			s := start(t, sqliteURL(t))
 			s.register(t, "ann")
 			entered, release, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
-			s.clock.inside(worker, 1, func() { close(entered); <-release })
+			s.clock.during(worker, func() { close(entered); <-release })
 			r := withScope(passwordGrant("ann", horse), "users:write") // which is recorded after the answer
 			if a, err := s.try(r); err != nil || a.status != 400 {
 				t.Errorf("%v %v", a, err)
