@@ -37,8 +37,8 @@ var guesses = map[string]struct {
 }{
 	"a scope that the account lacks": {nil, func(string) request { return withScope(passwordGrant("ann", horse), "users:write") }, 400},
 	"an unknown scope":               {nil, func(string) request { return withScope(passwordGrant("ann", horse), "invented") }, 400},
-	"a disabled account": {func(t *testing.T, s *server, id, _ string) {
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+id+`'`)
+	"a disabled account": {func(t *testing.T, s *server, _, _ string) {
+		s.must(t, "", "user", "disable", "ann")
 	}, logsIn, 400},
 	"an account that others throttle meanwhile": {func(t *testing.T, s *server, _, _ string) {
 		s.hashes.during(func() { s.spend(t, "ann", "203.0.113.1") })

@@ -260,7 +260,7 @@ func TestWhatAClientMayDo(t *testing.T) {
 func TestPeopleLogInThroughAClient(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
-		s.sql(t, `UPDATE users SET scopes = 'users:read users:write' WHERE username = 'ann'`)
+		s.must(t, "", "user", "grant", "ann", "users:read", "users:write")
 		c := s.makeClient(t, "app", "--scope", "users:read")
 		tokens := c.login(t, s, "ann")
 		claims := jwt.MapClaims{}

@@ -41,7 +41,7 @@ func TestRefusedLoginsAreAlike(t *testing.T) {
 		for _, name := range []string{"ann", "disabled", "passwordless"} {
 			s.register(t, name)
 		}
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username_key = 'disabled'`)
+		s.must(t, "", "user", "disable", "disabled")
 		s.sql(t, `UPDATE users SET password_hash = NULL WHERE username_key = 'passwordless'`)
 		first := s.do(t, passwordGrant("ann", "not the password")).want(400, "invalid_grant")
 		for _, login := range []request{
