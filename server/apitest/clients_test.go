@@ -118,7 +118,7 @@ func TestAClientHasTokensOfItsOwn(t *testing.T) {
 				t.Errorf("asked for %s and got %s", asked, got.Scope)
 			}
 		}
-		s.do(t, c.sends(clientGrant("me:read me:write"))).want(400, "invalid_scope")
+		s.do(t, c.sends(clientGrant(defaultScopes()))).want(400, "invalid_scope")
 		s.do(t, s.makeClient(t, "reader").sends(clientGrant(""))).want(400, "invalid_scope")
 		s.do(t, clientGrant("")).want(401, "invalid_client")
 		s.do(t, serviceClient{ID: "first-party"}.sends(clientGrant(""))).want(401, "invalid_client")
@@ -267,7 +267,7 @@ func TestPeopleLogInThroughAClient(t *testing.T) {
 		if _, _, err := jwt.NewParser().ParseUnverified(tokens.AccessToken, claims); err != nil {
 			t.Fatal(err)
 		}
-		if claims["client_id"] != c.ID || claims["sid"] == nil || tokens.Scope != "me:read me:write" {
+		if claims["client_id"] != c.ID || claims["sid"] == nil || tokens.Scope != defaultScopes() {
 			t.Errorf("the token says %v", claims)
 		}
 		if got := s.value(t, `SELECT client_id FROM sessions`); got != c.ID {

@@ -18,7 +18,7 @@ func TestALoginGivesTokensThatWork(t *testing.T) {
 			t.Errorf("Cache-Control is %q", got)
 		}
 		tokens := decode[api.Token](a)
-		if tokens.Scope != "me:read me:write" || tokens.ExpiresIn != 600 {
+		if tokens.Scope != defaultScopes() || tokens.ExpiresIn != 600 {
 			t.Errorf("scope %q, expires in %d", tokens.Scope, tokens.ExpiresIn)
 		}
 		me := decode[api.User](s.do(t, request{method: "GET", path: "/users/me", token: tokens.AccessToken}).want(200))
@@ -69,11 +69,11 @@ func TestScopesAreGrantedAsFarAsTheAccountHasThem(t *testing.T) {
 			t.Fatal(stderr)
 		}
 		for _, c := range []struct{ user, asked, granted string }{
-			{"ann", "", "me:read me:write"},
+			{"ann", "", defaultScopes()},
 			{"ann", "me:read", "me:read"},
 			{"ann", "users:write me:read", "me:read"},
 			{"ann", "me:read  me:read", "me:read"},
-			{"root", "", "me:read me:write"},
+			{"root", "", defaultScopes()},
 			{"root", "users:write", "users:write"},
 			{"root", "users:write users:read", "users:write"},
 			{"root", "invented me:write", "me:write"},
