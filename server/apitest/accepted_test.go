@@ -189,8 +189,8 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, s *server) {
-				c := castFor(t, s)
-				a := c.enter(t)
+				c := newSeeder(t, s)
+				a := c.addUser(t)
 				s.sql(t, `UPDATE users SET password_hash = '`+hashOf(t, password.Bcrypt, horse)+`' WHERE id = '`+a.userID+`'`)
 				hashes := &gate{}
 				hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), hashes.pass)

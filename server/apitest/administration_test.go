@@ -57,7 +57,7 @@ func (s *server) list(t *testing.T, token, query string, eachPage func()) (names
 
 func TestAccountsAreListed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s) // and "model"
+		c := newSeeder(t, s) // and "model"
 		_, token := s.administrator(t, "root")
 		for _, name := range []string{"Émile", "anna", "Ann", "b", "bob", "zoe"} {
 			s.insert(t, c, name, strings.ToLower(name)+"@example.com", name == "bob")
@@ -91,7 +91,7 @@ func TestAccountsAreListed(t *testing.T) {
 }
 
 // insert makes an account without hashing a password.
-func (s *server) insert(t *testing.T, c *cast, username, email string, disabled bool) {
+func (s *server) insert(t *testing.T, c *seeder, username, email string, disabled bool) {
 	t.Helper()
 	err := c.db.CreateUser(t.Context(), store.User{
 		ID: newID(), Username: username, UsernameKey: strings.ToLower(username), Email: email, EmailKey: strings.ToLower(email),
@@ -105,7 +105,7 @@ func (s *server) insert(t *testing.T, c *cast, username, email string, disabled 
 // Who goes through the pages sees everybody who is there all the time once, whoever comes and goes.
 func TestPagesAreStable(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		_, token := s.administrator(t, "root")
 		for i := range 30 {
 			s.insert(t, c, fmt.Sprintf("n%02d", i), "", false)

@@ -345,7 +345,7 @@ func TestADeletedClientsTokensStop(t *testing.T) {
 		}
 
 		// A login that was under way while the client was deleted has left a session behind.
-		left := castFor(t, s).enter(t)
+		left := newSeeder(t, s).addUser(t)
 		s.sql(t, `UPDATE sessions SET client_id = '`+c.ID+`' WHERE user_id = '`+left.userID+`'`)
 		now := s.clock.now()
 		late := s.signed(t, s.issuer(t, s.url, s.url), token.Access{
@@ -592,7 +592,7 @@ func TestMetadataTellsOfClients(t *testing.T) {
 // What is kept of a revoked token goes when the token would have expired, and not before.
 func TestRevokedTokensAreForgottenWhenTheyExpire(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c, ctx, now := castFor(t, s), t.Context(), s.clock.now()
+		c, ctx, now := newSeeder(t, s), t.Context(), s.clock.now()
 		for id, expires := range map[string]time.Time{"over": now.Add(-time.Second), "not yet": now.Add(time.Second)} {
 			for range 2 { // revoked again
 				if err := c.db.RevokeToken(ctx, id, expires); err != nil {

@@ -203,8 +203,8 @@ func TestWritesThatRaceWithTheEnd(t *testing.T) {
 // N20: nothing is begun behind the answers once the domain is closed.
 func TestAClosedServiceStartsNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
-		a := c.enter(t)
+		c := newSeeder(t, s)
+		a := c.addUser(t)
 		hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), nil)
 		if err != nil {
 			t.Fatal(err)
