@@ -30,7 +30,7 @@ func (s *server) acceptedFrom(t *testing.T, userID, address string) string {
 
 // guesses are requests from a new place with the correct password of ann, who has logged in at home, each with
 // what keeps it from starting a session or changing the password. A request is made to fail in its middle by
-// what happens when the server asks for the time.
+// what happens while its password is hashed.
 var guesses = map[string]struct {
 	prepare func(t *testing.T, s *server, id, token string)
 	request func(token string) request
@@ -38,18 +38,17 @@ var guesses = map[string]struct {
 }{
 	"a scope that the account lacks": {nil, func(string) request { return withScope(passwordGrant("ann", horse), "users:write") }, 400},
 	"an unknown scope":               {nil, func(string) request { return withScope(passwordGrant("ann", horse), "invented") }, 400},
-	"a disabled account": {func(t *testing.T, s *server, id, _ string) {
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+id+`'`)
+	"a disabled account": {func(t *testing.T, s *server, _, _ string) {
+		s.must(t, "", "user", "disable", "ann")
 	}, logsIn, 400},
 	"an account that others throttle meanwhile": {func(t *testing.T, s *server, _, _ string) {
-		s.do(t, from(stranger, passwordGrant("ann", wrong))).want(400)
-		s.clock.inside("(*Service).Login", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+		s.hashes.during(func() { s.spend(t, "ann", "203.0.113.1") })
 	}, logsIn, 429},
-	"an account that is disabled meanwhile": {func(t *testing.T, s *server, id, _ string) {
-		s.clock.inside("(*Service).Login", 2, func() { s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+id+`'`) })
+	"an account that is disabled meanwhile": {func(t *testing.T, s *server, _, _ string) {
+		s.hashes.during(func() { s.must(t, "", "user", "disable", "ann") })
 	}, logsIn, 400},
-	"a password that is changed meanwhile": {func(t *testing.T, s *server, id, _ string) {
-		s.clock.inside("(*Service).Login", 2, func() { s.sql(t, `UPDATE users SET password_hash = 'another' WHERE id = '`+id+`'`) })
+	"a password that is changed meanwhile": {func(t *testing.T, s *server, _, _ string) {
+		s.hashes.during(func() { s.must(t, "a bigger wooden horse\n", "user", "set-password", "ann") })
 	}, logsIn, 400},
 	"a database that fails": {func(t *testing.T, s *server, _, _ string) {
 		s.sql(t, `ALTER TABLE sessions RENAME TO lost`)
@@ -62,8 +61,7 @@ var guesses = map[string]struct {
 		s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`)
 	}, changesPassword, 500},
 	"a change of the password that others throttle meanwhile": {func(t *testing.T, s *server, _, token string) {
-		s.do(t, changePassword(token, wrong, "a bigger wooden horse")).want(422)
-		s.clock.inside("(*Service).VerifyPassword", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+		s.hashes.during(func() { s.spendCurrent(t, token) })
 	}, changesPassword, 429},
 }
 
@@ -88,9 +86,10 @@ func TestACorrectPasswordIsNeverCheckedInSilence(t *testing.T) {
 				}
 				s.do(t, from(stranger, guess.request(session.AccessToken))).want(guess.status)
 				until(t, "it is recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "1" })
-				told := mailsTo(t, post, "ann@example.com", 1)[0]
-				if told.Subject != "A login from a new place" || !strings.Contains(told.Text, stranger) {
-					t.Errorf("the owner is told: %s\n%s", told.Subject, told.Text)
+				s.untilNoneWaits(t)
+				warned := slices.DeleteFunc(post.Mails(), func(m smtptest.Mail) bool { return m.Subject != "A login from a new place" })
+				if len(warned) != 1 || warned[0].To != "ann@example.com" || !strings.Contains(warned[0].Text, stranger) {
+					t.Errorf("the owner is warned with %+v", warned)
 				}
 			}, proxied)
 		})
@@ -105,15 +104,18 @@ func TestAConfirmationChecksNoPasswordInSilence(t *testing.T) {
 		status  int
 	}{
 		"others fail meanwhile": {func(t *testing.T, s *server, code string) {
-			s.do(t, confirmWith(code, "", wrong)).want(422, "wrong_password")
-			s.clock.inside("(*Service).VerifyPassword", 1, func() { s.sql(t, `UPDATE throttles SET blocked_until = 4000000000000000`) })
+			s.hashes.during(func() {
+				for range 5 {
+					s.do(t, confirmWith(code, "", wrong)).want(422, "wrong_password")
+				}
+			})
 		}, 429},
 		"the address is another account's": {func(t *testing.T, s *server, _ string) {
 			s.create(t, map[string]any{"username": "lee", "password": horse})
 			s.sql(t, `UPDATE users SET email = '`+address+`', email_key = '`+address+`', email_verified = TRUE WHERE username = 'lee'`)
 		}, 409},
 		"the database fails": {func(t *testing.T, s *server, _ string) {
-			s.clock.inside("(*Service).VerifyPassword", 1, func() { s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`) })
+			s.hashes.during(func() { s.sql(t, `ALTER TABLE one_time_codes RENAME TO lost`) })
 		}, 500},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -180,7 +182,7 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 		"the client hangs up": func(_ context.Context, _ *password.Hasher, _ *gate, hangUp func()) { hangUp() },
 		"the queue is full": func(ctx context.Context, hasher *password.Hasher, hashes *gate, _ func()) {
 			t.Cleanup(hashes.close())
-			for range queueSize + inProgress {
+			for range queueSize + inProgress() {
 				go hasher.Verify(ctx, network.Network{}, "", wrong)
 			}
 			until(t, "the queue is full", func() bool { return hasher.Busy(network.Network{}) != nil })
@@ -188,8 +190,8 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEachEngine(t, func(t *testing.T, s *server) {
-				c := castFor(t, s)
-				a := c.enter(t)
+				c := newSeeder(t, s)
+				a := c.addUser(t)
 				s.sql(t, `UPDATE users SET password_hash = '`+hashOf(t, password.Bcrypt, horse)+`' WHERE id = '`+a.userID+`'`)
 				hashes := &gate{}
 				hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), hashes.pass)

@@ -183,7 +183,7 @@ func TestADisabledClaimantSwallowsNoReset(t *testing.T) {
 		s.claims(t, "eve")
 		s.claims(t, "ann")
 		s.untilNoneWaits(t)
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username = 'eve'`)
+		s.must(t, "", "user", "disable", "eve")
 		reset := s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
 		s.do(t, resetPassword(reset, "a bigger wooden horse")).want(204)
 		s.owns(t, "ann", "a bigger wooden horse")
@@ -191,7 +191,7 @@ func TestADisabledClaimantSwallowsNoReset(t *testing.T) {
 
 		s.claims(t, "eva")
 		s.untilNoneWaits(t)
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username = 'ann'`)
+		s.must(t, "", "user", "disable", "ann")
 		reset = s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
 		s.do(t, resetPassword(reset, "the biggest wooden horse")).want(204)
 		s.do(t, passwordGrant("eva", "the biggest wooden horse")).want(200)

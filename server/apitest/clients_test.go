@@ -118,7 +118,7 @@ func TestAClientHasTokensOfItsOwn(t *testing.T) {
 				t.Errorf("asked for %s and got %s", asked, got.Scope)
 			}
 		}
-		s.do(t, c.sends(clientGrant("me:read me:write"))).want(400, "invalid_scope")
+		s.do(t, c.sends(clientGrant(defaultScopes()))).want(400, "invalid_scope")
 		s.do(t, s.makeClient(t, "reader").sends(clientGrant(""))).want(400, "invalid_scope")
 		s.do(t, clientGrant("")).want(401, "invalid_client")
 		s.do(t, serviceClient{ID: "first-party"}.sends(clientGrant(""))).want(401, "invalid_client")
@@ -260,14 +260,14 @@ func TestWhatAClientMayDo(t *testing.T) {
 func TestPeopleLogInThroughAClient(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
-		s.sql(t, `UPDATE users SET scopes = 'users:read users:write' WHERE username = 'ann'`)
+		s.must(t, "", "user", "grant", "ann", "users:read", "users:write")
 		c := s.makeClient(t, "app", "--scope", "users:read")
 		tokens := c.login(t, s, "ann")
 		claims := jwt.MapClaims{}
 		if _, _, err := jwt.NewParser().ParseUnverified(tokens.AccessToken, claims); err != nil {
 			t.Fatal(err)
 		}
-		if claims["client_id"] != c.ID || claims["sid"] == nil || tokens.Scope != "me:read me:write" {
+		if claims["client_id"] != c.ID || claims["sid"] == nil || tokens.Scope != defaultScopes() {
 			t.Errorf("the token says %v", claims)
 		}
 		if got := s.value(t, `SELECT client_id FROM sessions`); got != c.ID {
@@ -345,7 +345,7 @@ func TestADeletedClientsTokensStop(t *testing.T) {
 		}
 
 		// A login that was under way while the client was deleted has left a session behind.
-		left := castFor(t, s).enter(t)
+		left := newSeeder(t, s).addUser(t)
 		s.sql(t, `UPDATE sessions SET client_id = '`+c.ID+`' WHERE user_id = '`+left.userID+`'`)
 		now := s.clock.now()
 		late := s.signed(t, s.issuer(t, s.url, s.url), token.Access{
@@ -592,7 +592,7 @@ func TestMetadataTellsOfClients(t *testing.T) {
 // What is kept of a revoked token goes when the token would have expired, and not before.
 func TestRevokedTokensAreForgottenWhenTheyExpire(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c, ctx, now := castFor(t, s), t.Context(), s.clock.now()
+		c, ctx, now := newSeeder(t, s), t.Context(), s.clock.now()
 		for id, expires := range map[string]time.Time{"over": now.Add(-time.Second), "not yet": now.Add(time.Second)} {
 			for range 2 { // revoked again
 				if err := c.db.RevokeToken(ctx, id, expires); err != nil {

@@ -7,14 +7,13 @@ import (
 	"time"
 )
 
-// clock is the time that a server under test goes by.
+// clock is the time of a server under test.
 type clock struct {
 	mu      sync.Mutex
 	stopped time.Time // if set
 	ahead   time.Duration
-	asks    int    // until then is called
-	then    func() // if set
-	where   string // only asks inside this function count, if set
+	inside  string // a function of the server; when it asks for the time, then is called, once
+	then    func()
 }
 
 func (c *clock) now() time.Time {
@@ -29,39 +28,28 @@ func (c *clock) now() time.Time {
 	return time.Now().Add(c.ahead)
 }
 
-// due counts an ask, and gives what is to be done at it.
 func (c *clock) due() (then func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.asks == 0 || c.where != "" && !strings.Contains(string(debug.Stack()), c.where+"(") {
-		return nil
+	if c.then != nil && strings.Contains(string(debug.Stack()), c.inside+"(") {
+		then, c.then = c.then, nil
 	}
-	if c.asks--; c.asks == 0 {
-		return c.then
-	}
-	return nil
+	return then
 }
 
-// at calls f when the server asks for the time for the nth time from Now: a place in the midst of a
-// request.
-func (c *clock) at(n int, f func()) {
+// during calls f when a function of the server asks for the time next: so a test can hold a worker up, which no request
+// could.
+func (c *clock) during(function string, f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.asks, c.then, c.where = n, f, ""
+	c.inside, c.then = function, f
 }
 
-// inside is at for a function of the server, whatever else asks meanwhile.
-func (c *clock) inside(function string, n int, f func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.asks, c.then, c.where = n, f, function
-}
-
-// stop lets time pass by advance alone.
+// stop stops the clock at a full hour, so that none begins in the middle of a test. Only advance moves it on.
 func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stopped = time.Now().Truncate(time.Hour) // a full hour, so that none begins in the middle of a test
+	c.stopped = time.Now().Truncate(time.Hour)
 }
 
 func (c *clock) advance(d time.Duration) {

@@ -94,7 +94,7 @@ func TestStoppingWaitsForTheWorkers(t *testing.T) {
 			s := start(t, sqliteURL(t))
 			s.register(t, "ann")
 			entered, release, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
-			s.clock.inside(worker, 1, func() { close(entered); <-release })
+			s.clock.during(worker, func() { close(entered); <-release })
 			r := withScope(passwordGrant("ann", horse), "users:write") // which is recorded after the answer
 			if a, err := s.try(r); err != nil || a.status != 400 {
 				t.Errorf("%v %v", a, err)
@@ -202,8 +202,8 @@ func TestWritesThatRaceWithTheEnd(t *testing.T) {
 // N20: nothing is begun behind the answers once the domain is closed.
 func TestAClosedServiceStartsNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
-		a := c.enter(t)
+		c := newSeeder(t, s)
+		a := c.addUser(t)
 		hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), nil)
 		if err != nil {
 			t.Fatal(err)

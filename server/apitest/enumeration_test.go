@@ -30,7 +30,7 @@ func TestAResetTellsNobodyWhoHasAnAccount(t *testing.T) {
 		s = start(t, s.dbURL, "SESAME_SMTP_URL="+post.URL, "SESAME_LOG_LEVEL=debug")
 		s.register(t, "ann")
 		s.register(t, "bob")
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username = 'bob'`)
+		s.must(t, "", "user", "disable", "bob")
 		s.clock.advance(time.Minute)
 		var first *answer
 		for _, email := range []string{"ann@example.com", "bob@example.com", "nobody@example.com"} {

@@ -86,7 +86,7 @@ func TestAFrozenDatabaseHoldsNobodyForEver(t *testing.T) {
 	s := start(t, databaseURL)
 	s.register(t, "ann")
 	reached, stopped := make(chan struct{}), make(chan struct{})
-	s.clock.inside("(*Service).countLoginFailure", 1, func() { freeze(); close(reached) })
+	s.hashes.during(func() { freeze(); close(reached) })
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	wait.Go(func() {

@@ -17,7 +17,7 @@ import (
 )
 
 // granted makes an account with scopes, without hashing a password.
-func (c *cast) granted(t *testing.T, scopes string) (id string) {
+func (c *seeder) granted(t *testing.T, scopes string) (id string) {
 	t.Helper()
 	id = newID()
 	err := c.db.CreateUser(t.Context(), store.User{
@@ -30,7 +30,7 @@ func (c *cast) granted(t *testing.T, scopes string) (id string) {
 }
 
 // administration is the domain as the command line has it.
-func (c *cast) administration(t *testing.T) *account.Service {
+func (c *seeder) administration(t *testing.T) *account.Service {
 	t.Helper()
 	master, err := token.ParseMasterKey(testKey())
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *server) clientToken(t *testing.T, scopes ...string) string {
 // administrator.
 func TestADeletionReadsTheAccountUnderTheLock(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		root, heir := c.granted(t, "users:write"), c.granted(t, "")
 		operator := s.clientToken(t, "users:write") // whose own rights nobody takes away here
 		set := func(q *store.Queries, id string, change store.UserChange) error {
@@ -75,7 +75,7 @@ func TestADeletionReadsTheAccountUnderTheLock(t *testing.T) {
 // enabled administrator is left.
 func TestAnAdministratorAlwaysStays(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		operator, shell := s.clientToken(t, "users:write"), c.administration(t)
 		var refusals, left int
 		for round := range 60 {
@@ -117,7 +117,7 @@ func TestAnAdministratorAlwaysStays(t *testing.T) {
 // revocation take another grant away.
 func TestGrantsAndRevocationsAtOnceAllCount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		c.granted(t, "users:write")
 		for range 40 {
 			ann := c.granted(t, "users:write")
@@ -185,7 +185,7 @@ func TestARevokedScopeStaysOutOfOldSessions(t *testing.T) {
 func TestALoginSeesARevocationThatIsUnderWay(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID
-		shell := castFor(t, s).administration(t)
+		shell := newSeeder(t, s).administration(t)
 		_, err := shell.UpdateUser(t.Context(), nil, ann, account.UserChange{Grant: []string{"users:read"}})
 		if err != nil {
 			t.Fatal(err)

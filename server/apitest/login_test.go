@@ -18,7 +18,7 @@ func TestALoginGivesTokensThatWork(t *testing.T) {
 			t.Errorf("Cache-Control is %q", got)
 		}
 		tokens := decode[api.Token](a)
-		if tokens.Scope != "me:read me:write" || tokens.ExpiresIn != 600 {
+		if tokens.Scope != defaultScopes() || tokens.ExpiresIn != 600 {
 			t.Errorf("scope %q, expires in %d", tokens.Scope, tokens.ExpiresIn)
 		}
 		me := decode[api.User](s.do(t, request{method: "GET", path: "/users/me", token: tokens.AccessToken}).want(200))
@@ -41,7 +41,7 @@ func TestRefusedLoginsAreAlike(t *testing.T) {
 		for _, name := range []string{"ann", "disabled", "passwordless"} {
 			s.register(t, name)
 		}
-		s.sql(t, `UPDATE users SET disabled = TRUE WHERE username_key = 'disabled'`)
+		s.must(t, "", "user", "disable", "disabled")
 		s.sql(t, `UPDATE users SET password_hash = NULL WHERE username_key = 'passwordless'`)
 		first := s.do(t, passwordGrant("ann", "not the password")).want(400, "invalid_grant")
 		for _, login := range []request{
@@ -69,11 +69,11 @@ func TestScopesAreGrantedAsFarAsTheAccountHasThem(t *testing.T) {
 			t.Fatal(stderr)
 		}
 		for _, c := range []struct{ user, asked, granted string }{
-			{"ann", "", "me:read me:write"},
+			{"ann", "", defaultScopes()},
 			{"ann", "me:read", "me:read"},
 			{"ann", "users:write me:read", "me:read"},
 			{"ann", "me:read  me:read", "me:read"},
-			{"root", "", "me:read me:write"},
+			{"root", "", defaultScopes()},
 			{"root", "users:write", "users:write"},
 			{"root", "users:write users:read", "users:write"},
 			{"root", "invented me:write", "me:write"},

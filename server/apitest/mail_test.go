@@ -362,7 +362,7 @@ func TestAKilledReplicasMailIsSentAfterItsLease(t *testing.T) {
 // C6: what claims meet in the database, many at a time.
 func TestParallelClaimsTakeEachMailOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		db, ctx, now := castFor(t, s).db, t.Context(), s.clock.now()
+		db, ctx, now := newSeeder(t, s).db, t.Context(), s.clock.now()
 		s.stop() // what follows is ours alone
 		const mails = 200
 		err := db.Tx(ctx, func(q *store.Queries) (err error) {
@@ -411,7 +411,7 @@ func TestParallelClaimsTakeEachMailOnce(t *testing.T) {
 // has claimed.
 func TestAnOverdueClaimChangesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		db, ctx, now := castFor(t, s).db, t.Context(), s.clock.now().Add(-time.Hour)
+		db, ctx, now := newSeeder(t, s).db, t.Context(), s.clock.now().Add(-time.Hour)
 		s.stop() // what follows is ours alone
 		if err := db.EnqueueMail(ctx, store.Mail{ID: "x", CreatedAt: now}); err != nil {
 			t.Fatal(err)
@@ -443,7 +443,7 @@ func TestAnOverdueClaimChangesNothing(t *testing.T) {
 // What follows a commit does not follow a rollback.
 func TestAfterCommit(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		db := castFor(t, s).db
+		db := newSeeder(t, s).db
 		called := 0
 		for _, end := range []error{nil, errors.New("no")} {
 			err := db.Tx(t.Context(), func(q *store.Queries) error {

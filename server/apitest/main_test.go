@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
@@ -41,6 +42,7 @@ func TestMain(m *testing.M) {
 			Tests: app.Tests{CheapHashes: true, Every: 50 * time.Millisecond},
 		}))
 	}
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // see gate.during
 	var err error
 	if rules, err = contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": noScheme, "ClientBasic": noScheme}); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -15,16 +15,12 @@ import (
 
 	"sesame"
 	"sesame/gen/api"
-	"sesame/server/internal/account"
 	"sesame/server/internal/contract"
-	"sesame/server/internal/store"
-	"sesame/server/internal/token"
-	"sesame/server/secret"
 )
 
 // The matrix is made from the contract: every operation, called with what its examples say, by every
 // kind of caller. An operation is covered the day it is written, if it has the examples that it must
-// have anyway; one whose path names a new kind of thing is added to (*cast).owned.
+// have anyway; one whose path names a new kind of thing is added to (*seeder).owned.
 
 // document is the contract with its examples, which the compiled one does not keep.
 var document = sync.OnceValue(func() *openapi3.T {
@@ -45,7 +41,7 @@ func exampleOf(t *testing.T, op *contract.Operation, owned map[string]string) re
 		r.path = strings.ReplaceAll(r.path, "{"+name+"}", value)
 	}
 	if strings.Contains(r.path, "{") {
-		t.Fatalf("%s: nobody knows a value for %s; add it to (*cast).owned", op.ID, r.path)
+		t.Fatalf("%s: nobody knows a value for %s; add it to (*seeder).owned", op.ID, r.path)
 	}
 	if source.RequestBody == nil {
 		return r
@@ -71,89 +67,6 @@ func exampleOf(t *testing.T, op *contract.Operation, owned map[string]string) re
 	return r
 }
 
-// cast makes callers without logging them in, which would take a hash each.
-type cast struct {
-	s      *server
-	db     *store.DB
-	issuer *token.Issuer
-	hash   string // of horse
-}
-
-// castFor is for tests with many callers.
-func castFor(t *testing.T, s *server) *cast {
-	t.Helper()
-	db, err := store.Open(t.Context(), s.dbURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	// Without an address, which would be mailed.
-	model := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "model", "password": horse}}).want(201))
-	user, err := db.UserByID(t.Context(), model.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &cast{s, db, s.issuer(t, s.url, s.url), user.PasswordHash.Reveal()}
-}
-
-// actor is a user with two sessions: the one that calls, and another.
-type actor struct {
-	userID, sessionID, otherSessionID string
-}
-
-// enter makes a user who may ask for every scope, and logs it in twice.
-func (c *cast) enter(t *testing.T) actor {
-	t.Helper()
-	a, now := actor{newID(), newID(), newID()}, c.s.clock.now()
-	user := store.User{
-		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
-		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
-	}
-	if err := c.db.CreateUser(t.Context(), user); err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range []string{a.sessionID, a.otherSessionID} {
-		err := c.db.CreateSession(t.Context(), store.Session{
-			ID: id, UserID: a.userID, ClientID: "first-party", Scope: strings.Join(rules.Scopes().Declared, " "), SeedHash: "x",
-			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return a
-}
-
-// token gives an access token of the actor's first session.
-func (c *cast) token(t *testing.T, a actor, scopes []string, expires time.Time) string {
-	t.Helper()
-	return c.s.signed(t, c.issuer, token.Access{
-		ID: newID(), Subject: a.userID, SessionID: a.sessionID, ClientID: "first-party",
-		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), IssuedAt: c.s.clock.now(), ExpiresAt: expires,
-	})
-}
-
-// mailCodes makes the code in the examples good for an actor.
-func (c *cast) mailCodes(t *testing.T, a actor, r request) {
-	t.Helper()
-	body, _ := r.json.(map[string]any)
-	code, ok := body["code"].(string)
-	if !ok {
-		return
-	}
-	c.s.sql(t, `DELETE FROM one_time_codes`)
-	purpose := account.ToConfirm
-	if body["new_password"] != nil {
-		purpose = account.ToReset
-	}
-	c.s.plantCode(t, code, purpose, a.userID, a.userID+"@example.com")
-}
-
-// owned are the things of an actor that a path can name.
-func (c *cast) owned(a actor) map[string]string {
-	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID}
-}
-
 // beyond are all scopes of the contract but these.
 func beyond(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(rules.Scopes().Declared), func(s string) bool { return slices.Contains(scopes, s) })
@@ -163,31 +76,31 @@ func beyond(scopes []string) []string {
 // the operation needs a caller: a status, or 0 for being let in.
 var callers = []struct {
 	name  string
-	token func(t *testing.T, c *cast, a actor, op *contract.Operation) string
+	token func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string
 	// stands says that the token is one, so that where none is needed it does no harm.
 	stands bool
 	status int
 	code   string
 }{
-	{"no token", func(*testing.T, *cast, actor, *contract.Operation) string { return "" }, true, 401, "unauthenticated"},
-	{"a garbage token", func(*testing.T, *cast, actor, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token"},
-	{"an expired token", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+	{"no token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "" }, true, 401, "unauthenticated"},
+	{"a garbage token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token"},
+	{"an expired token", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(-31*time.Second))
 	}, false, 401, "invalid_token"},
-	{"an ended session", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+	{"an ended session", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		if err := c.db.EndSession(t.Context(), a.sessionID); err != nil {
 			t.Fatal(err)
 		}
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
 	}, false, 401, "invalid_token"},
-	{"a disabled user", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+	{"a disabled user", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		c.s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+a.userID+`'`)
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
 	}, false, 401, "invalid_token"},
-	{"too few scopes", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+	{"too few scopes", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		return c.token(t, a, beyond(op.Scopes()), c.s.clock.now().Add(time.Minute))
 	}, true, 403, "insufficient_scope"},
-	{"the right token", func(t *testing.T, c *cast, a actor, op *contract.Operation) string {
+	{"the right token", func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string {
 		return c.token(t, a, op.Scopes(), c.s.clock.now().Add(time.Minute))
 	}, true, 0, ""},
 }
@@ -195,7 +108,7 @@ var callers = []struct {
 // T6: every operation, called by everyone.
 func TestEveryOperationByEveryCaller(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		// Whom the example of createToken logs in.
 		s.do(t, request{method: "POST", path: "/users", json: map[string]string{"username": demoUsername, "password": demoPassword}}).want(201)
 		for _, op := range rules.Operations() {
@@ -204,10 +117,10 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 			}
 			for _, caller := range callers {
 				t.Run(op.ID+"/"+caller.name, func(t *testing.T) {
-					a := c.enter(t)
+					a := c.addUser(t)
 					r := exampleOf(t, op, c.owned(a))
 					r.token = caller.token(t, c, a, op)
-					c.mailCodes(t, c.enter(t), r)
+					c.mailCodes(t, c.addUser(t), r)
 					got := s.do(t, r)
 					letIn := caller.status == 0 || op.Public() || op.Anonymous() && caller.stands ||
 						caller.code == "insufficient_scope" && len(op.Scopes()) == 0
@@ -227,11 +140,11 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 // N12: no response to a caller may be stored, whether the operation succeeds or refuses. The check itself is in do.
 func TestResponsesToCallersAreNotStored(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		client := s.makeClient(t, "right", "--scope", "users:read")
 		for _, op := range rules.Operations() {
 			t.Run(op.ID, func(t *testing.T) {
-				a := c.enter(t)
+				a := c.addUser(t)
 				r := exampleOf(t, op, c.owned(a))
 				s.do(t, r) // with no credentials
 				r.header = map[string]string{"Authorization": "Bearer " + c.token(t, a, op.Scopes(), s.clock.now().Add(time.Minute))}
@@ -265,7 +178,7 @@ func needsClient(op *contract.Operation) bool {
 // T6: every operation that is for service clients, called by everyone.
 func TestEveryClientOperationByEveryCaller(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		right, deleted := s.makeClient(t, "right", "--scope", "users:read"), s.makeClient(t, "deleted")
 		own := decode[api.Token](s.do(t, right.sends(clientGrant(""))).want(200)).AccessToken
 		s.deleteClient(t, deleted)
@@ -280,14 +193,14 @@ func TestEveryClientOperationByEveryCaller(t *testing.T) {
 				continue
 			}
 			found++
-			a := c.enter(t)
+			a := c.addUser(t)
 			call := func(authorization string) *answer {
 				r := exampleOf(t, op, c.owned(a))
 				r.header = map[string]string{"Authorization": authorization}
 				return s.do(t, r)
 			}
 			for _, caller := range callers {
-				headers["a person: "+caller.name] = "Bearer " + caller.token(t, c, c.enter(t), op)
+				headers["a person: "+caller.name] = "Bearer " + caller.token(t, c, c.addUser(t), op)
 			}
 			for name, authorization := range headers {
 				t.Run(op.ID+"/"+name, func(t *testing.T) {
@@ -326,13 +239,13 @@ func checkChallenge(t *testing.T, op *contract.Operation, code string, a *answer
 // T6: what belongs to somebody else is not there, and stays as it is.
 func TestOtherPeoplesThingsAreNotFound(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		for _, op := range rules.Operations() {
 			if !strings.Contains(op.Path, "{") || strings.HasPrefix(op.Scopes()[0], "users:") {
 				continue // for administrators nothing is somebody else's
 			}
 			t.Run(op.ID, func(t *testing.T) {
-				owner, stranger := c.enter(t), c.enter(t)
+				owner, stranger := c.addUser(t), c.addUser(t)
 				r := exampleOf(t, op, c.owned(owner))
 				r.token = c.token(t, stranger, op.Scopes(), s.clock.now().Add(time.Minute))
 				theirs := s.do(t, r).want(404, "not_found")

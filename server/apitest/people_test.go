@@ -47,7 +47,15 @@ func (s *server) login(t *testing.T, username string) api.Token {
 // loginToDelete is login with every scope that an account has over itself: one has to ask for me:delete.
 func (s *server) loginToDelete(t *testing.T, username string) api.Token {
 	t.Helper()
-	return decode[api.Token](s.do(t, withScope(passwordGrant(username, horse), strings.Join(slices.Concat(rules.Scopes().Default, rules.Scopes().OnRequest), " "))).want(200))
+	return decode[api.Token](s.do(t, withScope(passwordGrant(username, horse), ownScopes())).want(200))
+}
+
+// defaultScopes are the scopes of a token for which none was asked.
+func defaultScopes() string { return strings.Join(rules.Scopes().Default, " ") }
+
+// ownScopes are the scopes that every account has.
+func ownScopes() string {
+	return strings.Join(slices.Concat(rules.Scopes().Default, rules.Scopes().OnRequest), " ")
 }
 
 // newcomer registers and logs in.

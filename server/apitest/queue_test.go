@@ -12,15 +12,28 @@ import (
 type gate struct {
 	mu     sync.Mutex
 	closed chan struct{} // closed when the gate opens again; nil while it is open
+	next   func()        // called by the next to pass, if set
 }
 
 func (g *gate) pass() {
 	g.mu.Lock()
-	closed := g.closed
+	closed, next := g.closed, g.next
+	g.next = nil
 	g.mu.Unlock()
+	if next != nil {
+		next()
+	}
 	if closed != nil {
 		<-closed
 	}
+}
+
+// during calls f while the next hash is made: in the midst of a login, say, after the account was read and before it is
+// known whether the password is correct. f may send requests, since there is more than one core (TestMain).
+func (g *gate) during(f func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.next = f
 }
 
 // close closes the gate until open is called.
@@ -40,14 +53,14 @@ func (g *gate) close() (open func()) {
 // queueSize is how many hashes wait, and inProgress how many are being made, when the queue is full.
 const queueSize = 64
 
-var inProgress = runtime.GOMAXPROCS(0)
+func inProgress() int { return runtime.GOMAXPROCS(0) }
 
 // fillQueue makes the server's queue of hashes full with failing logins from one address, and keeps it full until
 // release is called, which waits for their answers. refused receives those that are answered before.
 func (s *server) fillQueue(t *testing.T, address string) (refused <-chan *answer, release func()) {
 	t.Helper()
 	open := s.hashes.close()
-	answers := make(chan *answer, queueSize+inProgress+1)
+	answers := make(chan *answer, queueSize+inProgress()+1)
 	var logins sync.WaitGroup
 	for i := range cap(answers) {
 		logins.Go(func() {

@@ -23,21 +23,21 @@ import (
 // each is tried in the moment that a race would give it, which no race over HTTP does for certain.
 func TestWritesLookAgain(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c, ctx := castFor(t, s), t.Context()
+		c, ctx := newSeeder(t, s), t.Context()
 		now := s.clock.now()
-		login := func(a actor, hash string) error {
+		login := func(a seededUser, hash string) error {
 			_, err := c.db.LockVerifiedUser(ctx, a.userID, hash)
 			return err
 		}
-		refresh := func(a actor, generation uint32, at time.Time) error {
+		refresh := func(a seededUser, generation uint32, at time.Time) error {
 			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "first-party", "x", generation, at, 40*time.Minute)
 			return err
 		}
-		guess := func(a actor) error {
+		guess := func(a seededUser) error {
 			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "first-party", "not the seed", 0, now, time.Hour)
 			return err
 		}
-		disabled, ann, gone, bob := c.enter(t), c.enter(t), c.enter(t), c.enter(t)
+		disabled, ann, gone, bob := c.addUser(t), c.addUser(t), c.addUser(t), c.addUser(t)
 		s.sql(t, `UPDATE users SET disabled = TRUE WHERE id = '`+disabled.userID+`'`)
 		if err := c.db.DeleteUser(ctx, gone.userID); err != nil {
 			t.Fatal(err)
@@ -74,8 +74,8 @@ func TestWritesLookAgain(t *testing.T) {
 // and fails; its session would otherwise be one that the change has not seen.
 func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c, now := castFor(t, s), s.clock.now()
-		a := c.enter(t)
+		c, now := newSeeder(t, s), s.clock.now()
+		a := c.addUser(t)
 		login := make(chan error, 1)
 		err := c.db.Tx(t.Context(), func(q *store.Queries) error {
 			if err := q.ReplacePasswordHash(t.Context(), a.userID, c.hash, "another hash", now); err != nil {
@@ -111,8 +111,8 @@ func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 // L4, R2: who hangs up before the answer has guessed, or used a token twice, all the same.
 func TestHangingUpUndoesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
-		a := c.enter(t)
+		c := newSeeder(t, s)
+		a := c.addUser(t)
 		hasher, err := password.NewForTests(password.Argon2id, password.NewPolicy(8, nil), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -156,8 +156,8 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 // R4: however late a refresh comes, it moves the session's end no further than the login allowed.
 func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
-		a, now := c.enter(t), s.clock.now()
+		c := newSeeder(t, s)
+		a, now := c.addUser(t), s.clock.now()
 		if _, _, err := c.db.AdvanceSession(t.Context(), a.sessionID, "first-party", "x", 0, now.Add(50*time.Minute), 24*time.Hour); err != nil {
 			t.Fatal(err)
 		}
@@ -171,8 +171,8 @@ func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
 // What has expired is removed in batches, and nothing else is.
 func TestExpiredSessionsAreRemoved(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
-		one, two := c.enter(t), c.enter(t) // two sessions each, of an hour
+		c := newSeeder(t, s)
+		one, two := c.addUser(t), c.addUser(t) // two sessions each, of an hour
 		later := s.clock.now().Add(2 * time.Hour)
 		s.sql(t, `UPDATE sessions SET expires_at = expires_at + 7200000000 WHERE user_id = '`+two.userID+`'`)
 		for _, want := range []int64{1, 1, 0} {

@@ -96,7 +96,7 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 			t.Fatalf("%v\n%s", err, log)
 		}
 		var tokens api.Token
-		if err = json.NewDecoder(response.Body).Decode(&tokens); err != nil || tokens.Scope != "me:read me:write" {
+		if err = json.NewDecoder(response.Body).Decode(&tokens); err != nil || tokens.Scope != defaultScopes() {
 			t.Errorf("%v: status %d, scope %q", err, response.StatusCode, tokens.Scope)
 		}
 		response.Body.Close()

@@ -98,6 +98,16 @@ func (s *server) sesame(t *testing.T, stdin string, args ...string) (stdout, std
 	return command(t, stdin, map[string]string{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}, args...)
 }
 
+// must is sesame for a command that has to succeed.
+func (s *server) must(t *testing.T, stdin string, args ...string) (stdout string) {
+	t.Helper()
+	stdout, stderr, code := s.sesame(t, stdin, args...)
+	if code != 0 {
+		t.Fatalf("sesame %s: code %d\n%s", strings.Join(args, " "), code, stderr)
+	}
+	return stdout
+}
+
 func command(t *testing.T, stdin string, environment map[string]string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, errs bytes.Buffer

@@ -177,7 +177,7 @@ func TestARefreshMayNarrowButNotWiden(t *testing.T) {
 		login.form.Set("scope", "me:read")
 		tokens := decode[api.Token](s.do(t, login).want(200))
 		wider := refreshGrant(tokens.RefreshToken)
-		wider.form.Set("scope", "me:read me:write")
+		wider.form.Set("scope", defaultScopes())
 		s.do(t, wider).want(400, "invalid_scope")
 		// The refusal has not used the token up.
 		tokens = decode[api.Token](s.do(t, refreshGrant(tokens.RefreshToken)).want(200))

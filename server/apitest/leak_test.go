@@ -34,9 +34,9 @@ func carrying(value any) any {
 // A2: nothing that was sent stands in an error or in the log, wherever it was put.
 func TestNothingThatWasSentIsRepeated(t *testing.T) {
 	inEachFormat(t, func(t *testing.T, s *server) {
-		c := castFor(t, s)
+		c := newSeeder(t, s)
 		for _, op := range rules.Operations() {
-			a := c.enter(t)
+			a := c.addUser(t)
 			good := exampleOf(t, op, c.owned(a))
 			good.token = c.token(t, a, rules.Scopes().Declared, s.clock.now().Add(1e9))
 			for _, r := range canariesIn(t, good) {

@@ -14,15 +14,16 @@ import (
 	"sesame/docs/sdk"
 )
 
-// wire counts what a session sends, by "METHOD /path status", and lets a test meddle with it.
-type wire struct {
+// recorder is an HTTP transport that counts what a session sends, by "METHOD /path status". A test can change or refuse a
+// request before it is sent.
+type recorder struct {
 	before func(*http.Request) error
 
 	mu   sync.Mutex
 	seen map[string]int
 }
 
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+func (w *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.before != nil {
 		if err := w.before(r); err != nil {
 			return nil, err
@@ -38,7 +39,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // want fails the test unless exactly this was sent since the last call.
-func (w *wire) want(t *testing.T, counts map[string]int) {
+func (w *recorder) want(t *testing.T, counts map[string]int) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,11 +49,11 @@ func (w *wire) want(t *testing.T, counts map[string]int) {
 	w.seen = map[string]int{}
 }
 
-// openSession registers ann and logs her in. The wire has forgotten the login.
-func openSession(t *testing.T, s *server, scopes ...string) (*sdk.Session, *wire) {
+// openSession registers ann and logs her in. The recorder does not count the login.
+func openSession(t *testing.T, s *server, scopes ...string) (*sdk.Session, *recorder) {
 	t.Helper()
 	s.register(t, "ann")
-	w := &wire{seen: map[string]int{}}
+	w := &recorder{seen: map[string]int{}}
 	session, err := sdk.Login(w.context(t), s.url, "ann", horse, scopes...)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func openSession(t *testing.T, s *server, scopes ...string) (*sdk.Session, *wire
 	return session, w
 }
 
-func (w *wire) context(t *testing.T) context.Context {
+func (w *recorder) context(t *testing.T) context.Context {
 	return context.WithValue(t.Context(), oauth2.HTTPClient, &http.Client{Transport: w})
 }
 

@@ -1,0 +1,96 @@
+package apitest
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"sesame/gen/api"
+	"sesame/server/internal/account"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// seeder writes users and their sessions straight into the database, for tests that need many
+// and would otherwise register and log in each.
+type seeder struct {
+	s      *server
+	db     *store.DB
+	issuer *token.Issuer
+	hash   string // of horse
+}
+
+func newSeeder(t *testing.T, s *server) *seeder {
+	t.Helper()
+	db, err := store.Open(t.Context(), s.dbURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	// Without an address, which would be mailed.
+	model := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "model", "password": horse}}).want(201))
+	user, err := db.UserByID(t.Context(), model.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &seeder{s, db, s.issuer(t, s.url, s.url), user.PasswordHash.Reveal()}
+}
+
+// seededUser is a user with two sessions: the one that calls, and another.
+type seededUser struct {
+	userID, sessionID, otherSessionID string
+}
+
+// addUser adds a user who may ask for every scope, and has two sessions.
+func (c *seeder) addUser(t *testing.T) seededUser {
+	t.Helper()
+	a, now := seededUser{newID(), newID(), newID()}, c.s.clock.now()
+	user := store.User{
+		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
+		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
+	}
+	if err := c.db.CreateUser(t.Context(), user); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{a.sessionID, a.otherSessionID} {
+		err := c.db.CreateSession(t.Context(), store.Session{
+			ID: id, UserID: a.userID, ClientID: "first-party", Scope: strings.Join(rules.Scopes().Declared, " "), SeedHash: "x",
+			CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(time.Hour), EndsAt: now.Add(time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a
+}
+
+// token returns an access token of the user's first session.
+func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time.Time) string {
+	t.Helper()
+	return c.s.signed(t, c.issuer, token.Access{
+		ID: newID(), Subject: a.userID, SessionID: a.sessionID, ClientID: "first-party",
+		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), IssuedAt: c.s.clock.now(), ExpiresAt: expires,
+	})
+}
+
+// mailCodes makes the code in the examples valid for a user.
+func (c *seeder) mailCodes(t *testing.T, a seededUser, r request) {
+	t.Helper()
+	body, _ := r.json.(map[string]any)
+	code, ok := body["code"].(string)
+	if !ok {
+		return
+	}
+	c.s.sql(t, `DELETE FROM one_time_codes`)
+	purpose := account.ToConfirm
+	if body["new_password"] != nil {
+		purpose = account.ToReset
+	}
+	c.s.plantCode(t, code, purpose, a.userID, a.userID+"@example.com")
+}
+
+// owned are the things of a user that a path can name.
+func (c *seeder) owned(a seededUser) map[string]string {
+	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID}
+}
