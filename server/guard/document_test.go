@@ -17,8 +17,7 @@ import (
 	"sesame/server/guard"
 )
 
-// A colon in a path of the document is text, and in one of Echo a parameter unless it is escaped: neither
-// is taken for the other.
+// A colon is text in a path of the document, and begins a parameter in a path of Echo unless it is escaped.
 func TestAColonInAPathIsText(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -39,8 +38,8 @@ func TestAColonInAPathIsText(t *testing.T) {
 	want(t, call(careless, "POST /v1/notes:purge", "", ""), 404, "not_found", "")
 }
 
-// RFC 6750 §3: the challenge names every scope that is needed. A caller who asked for the missing one alone
-// would come back without the other.
+// RFC 6750 §3: the challenge names every scope that the operation requires. A client that requested only the missing one
+// would get a token without the others.
 func TestAChallengeNamesAllScopes(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -51,7 +50,7 @@ func TestAChallengeNamesAllScopes(t *testing.T) {
 	}
 }
 
-// Requests are held against the document where that is asked for, and only after the caller.
+// With ValidateRequests, requests are compared with the document, after the caller has been authorized.
 func TestRequestsAreValidated(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -71,7 +70,7 @@ func TestRequestsAreValidated(t *testing.T) {
 	want(t, w, 415, "unsupported_media_type", "")
 }
 
-// What was validated reaches the service whole: as a form, and as bytes for a service that hands it on.
+// The service receives a validated body unchanged, as a form or as bytes.
 func TestAFormReachesTheService(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -182,8 +181,7 @@ func TestASchemeOfTheServiceRefuses(t *testing.T) {
 	}
 }
 
-// N12: what a service answers to a caller is not stored, unless the service says so itself; what it answers to
-// everybody is its own affair.
+// N12: caches do not store answers to a caller unless the service allows it. The guard does not change public answers.
 func TestGuardedResponsesAreNotStored(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)

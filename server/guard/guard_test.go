@@ -30,8 +30,8 @@ func lacks(scope string) string {
 	return `Bearer realm="sesame", error="insufficient_scope", error_description="The access token lacks the scope ` + scope + `.", scope="` + scope + `"`
 }
 
-// O4: who may call is what the document says, with the challenges of RFC 6750 §3, under net/http and
-// under Echo alike.
+// O4: the guard enforces the security requirements of the document, with the challenges of RFC 6750 §3, for net/http and
+// for Echo.
 func TestTheDocumentIsEnforced(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -81,8 +81,8 @@ func TestTheDocumentIsEnforced(t *testing.T) {
 	want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes/..1", reader, ""), 200, "", "")
 }
 
-// T1, T2, T3: what a token must be to count at another service.
-func TestTokensThatDoNotStand(t *testing.T) {
+// T1, T2, T3: another service refuses every token that is not a valid access token of its issuer.
+func TestInvalidTokensAreRefused(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
 	other := newIssuer(t)
@@ -125,9 +125,9 @@ func TestTokensThatDoNotStand(t *testing.T) {
 	want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, object{"aud": []string{"https://x.example", audience}}), ""), 200, "", "")
 }
 
-// O6: a new key is taken up at its first token, whatever its algorithm, and a burst of tokens costs one
-// fetch and refuses none.
-func TestANewKeyIsTakenUp(t *testing.T) {
+// O6: the first token with a new key causes one fetch, whatever the algorithm. A burst of such tokens shares the fetch, and
+// all are accepted.
+func TestANewKeyIsFetched(t *testing.T) {
 	t.Parallel()
 	_, edwards, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -168,7 +168,7 @@ func inParallel(n int, do func() int) []int {
 	return results
 }
 
-// Whoever invents names of keys makes the issuer no work.
+// Invented key names do not cause requests to the issuer beyond the limit.
 func TestUnknownKeysCauseOneFetch(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -195,8 +195,8 @@ func TestUnknownKeysCauseOneFetch(t *testing.T) {
 	want(t, call(h, "GET /v1/notes", i.token(t, "first", nil, nil), ""), 200, "", "")
 }
 
-// While the issuer answers nothing of use, its keys stay.
-func TestTheOldKeysStayWhileTheIssuerIsDown(t *testing.T) {
+// While the issuer does not answer with keys, the last keys remain valid.
+func TestTheLastKeysRemainValidWhileTheIssuerIsDown(t *testing.T) {
 	t.Parallel()
 	for name, broken := range map[string]func(http.ResponseWriter){
 		"500":        func(w http.ResponseWriter) { w.WriteHeader(500) },
@@ -224,7 +224,7 @@ func TestTheOldKeysStayWhileTheIssuerIsDown(t *testing.T) {
 	}
 }
 
-// A service that starts before its login server waits for it, for a while.
+// A service that starts before its login server waits for it, up to StartTimeout.
 func TestTheStartWaitsForTheIssuer(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -247,7 +247,7 @@ func TestTheStartWaitsForTheIssuer(t *testing.T) {
 	}
 }
 
-// A guard refuses to start with a document or settings that leave something open.
+// New fails for documents and options that are incomplete or ambiguous.
 func TestTheGuardRefusesToStart(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -258,7 +258,7 @@ func TestTheGuardRefusesToStart(t *testing.T) {
 		"no security decision": {replace("security: [{ Login: [] }]\npaths", "paths"), "getNote: no security"},
 		"an undeclared scope":  {replace("Login: ['notes:write']", "Login: ['notes:own']"), "createNote: the scope notes:own is not declared"},
 		"an undeclared scheme": {replace("[{ Login: ['notes:write'] }]", "[{ Key: [] }]"), "createNote: the security scheme Key"},
-		"a scheme nobody checks": {
+		"a scheme that is not checked": {
 			replace("  securitySchemes:\n    Login:\n      type: oauth2\n", "  securitySchemes:\n    Login:\n      type: apiKey\n      in: header\n      name: K\n"), "does not know",
 		},
 		"no document":           {func(o *guard.Options) { o.OpenAPI = nil }, "OpenAPI document is missing"},
@@ -291,7 +291,7 @@ func replace(old, with string) func(*guard.Options) {
 	}
 }
 
-// A2: nothing of a token stands in the guard's log or answers.
+// A2: neither the log nor the answers of the guard contain any part of a token.
 func TestTheGuardRepeatsNothing(t *testing.T) {
 	t.Parallel()
 	const canary = "Canary7f3a9c"
@@ -314,7 +314,7 @@ func TestTheGuardRepeatsNothing(t *testing.T) {
 	}
 }
 
-// What another service imports brings no database and nothing generated.
+// The guard imports neither a database nor generated code.
 func TestTheGuardLinksNoServer(t *testing.T) {
 	t.Parallel()
 	output, err := exec.CommandContext(context.Background(), "go", "list", "-deps", ".").CombinedOutput()

@@ -65,7 +65,7 @@ components:
 `
 )
 
-// issuer stands in for Sesame where its keys rotate or it is down.
+// issuer is a substitute for Sesame whose keys a test can rotate, and which a test can break.
 type issuer struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -117,7 +117,7 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// change does something to the issuer between requests.
+// change changes the issuer between requests.
 func (i *issuer) change(do func()) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -140,7 +140,7 @@ func method(key crypto.Signer) jwt.SigningMethod {
 	return jwt.SigningMethodES256
 }
 
-// object is a JSON object; a nil in changes takes a member away.
+// object is a JSON object. A nil in changes removes a member.
 type object map[string]any
 
 func (o object) with(changes object) object {
@@ -153,7 +153,7 @@ func (o object) with(changes object) object {
 	return o
 }
 
-// token signs a token with a key of the issuer; header and claims change what is in it.
+// token signs a token with a key of the issuer; header and claims change its content.
 func (i *issuer) token(t *testing.T, kid string, header, claims object) string {
 	t.Helper()
 	i.mu.Lock()
@@ -178,7 +178,7 @@ func (i *issuer) signed(t *testing.T, key crypto.Signer, header, claims object) 
 	return text
 }
 
-// served is a guarded service that answers who called it.
+// served returns a guarded service that answers with its caller.
 func served(t *testing.T, i *issuer, change func(*guard.Options)) http.Handler {
 	t.Helper()
 	return newGuard(t, i, change).Handler(http.HandlerFunc(whoCalls))
@@ -221,7 +221,7 @@ func call(h http.Handler, what, token, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-// want checks the status and, of a refusal, its problem and its challenge.
+// want checks the status and, for an error, the problem and the challenge.
 func want(t *testing.T, w *httptest.ResponseRecorder, status int, code, challenge string) {
 	t.Helper()
 	var p struct {

@@ -38,7 +38,7 @@ type operation struct {
 
 func (o operation) scope() string { return o.method + o.path }
 
-// What a segment may be: what routers read in their own ways, and what looks like another segment.
+// Segments that routers read in different ways, and segments that resemble each other.
 var texts = []string{
 	"a", "b", "drafts", "private", "A", "größe", "Größe", "日本", "Products('1')", "x:cancel", ":z", "a b", `"q"`, "100%", "%64rafts", "%2f", "a+b", ";v=1",
 	"..a", "...", "a.json", "*", "~", "a,b", "a=b&c", "?", "#", "é", "me",
@@ -135,16 +135,16 @@ func (s *service) document() []byte {
 	return text
 }
 
-// trace is what a request has led to.
+// trace records the effects of a request.
 type trace struct {
-	asked  []string // scopes that the guard has asked the caller for
+	asked  []string // scopes that the guard has required
 	ran    []string // scopes of the operations whose handlers have run; "undeclared" for others
 	values []string // of the parameters, as the handler sees them
 }
 
 type traceKey struct{}
 
-// HasScope makes the trace a caller who may do everything.
+// HasScope makes the trace a caller with every scope.
 func (t *trace) HasScope(scope string) bool { t.asked = append(t.asked, scope); return true }
 
 // byTrace finds the caller of a request that carries a trace and says that it has a token.
@@ -195,7 +195,7 @@ func (s *service) serveMux() (mux *http.ServeMux, err error) {
 	return mux, err
 }
 
-// onEcho puts the routes on e, or on a group of it.
+// onEcho adds the routes to Echo or to a group.
 func (s *service) onEcho(add func(method, path string, h echo.HandlerFunc, m ...echo.MiddlewareFunc) *echo.Route, base string) {
 	s.routes(func(o operation, run func(*http.Request, func(string) string)) {
 		path := base
@@ -210,11 +210,11 @@ func (s *service) onEcho(add func(method, path string, h echo.HandlerFunc, m ...
 	})
 }
 
-// router is one way to serve a service.
+// router is a service behind one kind of router.
 type router struct {
 	http.Handler
 	bare   http.Handler // the same without a guard
-	exact  bool         // it finds whatever the document has, in whatever spelling
+	exact  bool         // it finds every operation of the document in every spelling
 	closed bool         // it finds nothing
 	hidden bool         // the guard cannot see its routes
 }
@@ -296,7 +296,7 @@ func send(h http.Handler, method, target string, token bool) (*trace, int, error
 	return t, w.Code, nil
 }
 
-// authorised checks what the guard promises of one request, and gives its trace.
+// authorised sends a request, checks the promises of the guard, and returns the trace.
 func (s *service) authorised(t testing.TB, name string, router router, method, target string) *trace {
 	t.Helper()
 	byKey := map[string]operation{}
@@ -331,7 +331,7 @@ func (s *service) authorised(t testing.TB, name string, router router, method, t
 	return known
 }
 
-// path is one that the operation takes, decoded.
+// path returns a decoded path of the operation.
 func (s *service) path(o operation, value func() string) (path string, values []string) {
 	path = s.base
 	for _, segment := range o.segments {
@@ -344,7 +344,7 @@ func (s *service) path(o operation, value func() string) (path string, values []
 	return path, values
 }
 
-// respell writes some bytes of a decoded path otherwise; the path stays the same.
+// respell encodes some bytes of a decoded path in another way, which does not change the path.
 func respell(random *rand.Rand, path string) string {
 	var spelled strings.Builder
 	often := 1 + random.IntN(10)
@@ -359,7 +359,7 @@ func respell(random *rand.Rand, path string) string {
 	return spelled.String()
 }
 
-// distort makes another path of one, most often one that readers disagree about.
+// distort returns a different path, usually one that programs read in different ways.
 func distort(random *rand.Rand, target string) string {
 	odd := []string{"/", "//", "/./", "/../", "/..", "%2f", "%2F", "%5c", `\`, "%00", "%2e%2e", "%2e", "..%2f", "%25", "%2564", "%ff", ";", "%0a", "%", "..;/", "%c0%af", "x"}
 	at := random.IntN(len(target) + 1)
@@ -376,8 +376,8 @@ func distort(random *rand.Rand, target string) string {
 	return target[:at] + pick(random, odd) + target[at:]
 }
 
-// N1: for random documents, in whatever spelling a path is sent and whichever router is behind the guard, the
-// operation that was authorised is the one whose handler ran; and every operation can be reached.
+// N1: for random documents, every spelling of a path, and every router behind the guard, the handler that runs is that of the
+// operation that was authorised; and every operation can be reached.
 func TestWhatIsAuthorisedIsWhatRuns(t *testing.T) {
 	t.Parallel()
 	issuer := newIssuer(t)
@@ -436,7 +436,7 @@ func TestWhatIsAuthorisedIsWhatRuns(t *testing.T) {
 	t.Logf("%d documents, %d reached, ran %v", taken, reached, ran)
 }
 
-// FuzzPaths is TestWhatIsAuthorisedIsWhatRuns with paths that are found by trying.
+// FuzzPaths is TestWhatIsAuthorisedIsWhatRuns with fuzzed paths.
 func FuzzPaths(f *testing.F) {
 	for seed, target := range []string{
 		"/pages/%64rafts", "/a/private/comments", "/b/..%2f..%2fx", "//a", "/v1/gr%C3%B6%c3%9fe", "/a/%2e%2e/b", "/a;x/b", "*", "http://x.example/a", "/a%5cb", "/%2561", "/a/",

@@ -36,7 +36,7 @@ func says(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, text, r.PathValue("slug")) }
 }
 
-// N1: what is public beside a protected operation does not open it, however its path is spelled.
+// N1: a public operation does not make a protected one accessible, in any spelling of the path.
 func TestAnotherSpellingIsTheSameOperation(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -88,8 +88,8 @@ func TestAnotherSpellingIsTheSameOperation(t *testing.T) {
 	}
 }
 
-// N1: a handler runs for its own operation alone: neither for another one whose own handler is missing, nor
-// where the document does not know it. One for more than an operation, such as a router, runs for each.
+// N1: a handler runs for its own operation alone, not for another operation without a handler, and not for a route that is
+// missing from the document. A handler for several operations, such as a router, runs for each of them.
 func TestAHandlerRunsForItsOwnOperation(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -160,7 +160,7 @@ func TestAHandlerOfAnotherMethodDoesNotStandIn(t *testing.T) {
 	}
 }
 
-// N1: a document whose paths routers might read differently stops the start, with their names.
+// N1: New refuses a document with paths that routers might read in different ways, and names them.
 func TestPathsThatCannotBeDecided(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
@@ -210,7 +210,7 @@ func TestPathsThatCannotBeDecided(t *testing.T) {
 	}
 }
 
-// N1: a path or an operation that the document has on another server is not let through under the base path.
+// N1: a path or an operation that the document has on another server is not accessible under the base path.
 func TestServersOfAnOperationAreElsewhere(t *testing.T) {
 	t.Parallel()
 	i := newIssuer(t)
