@@ -164,7 +164,7 @@ func TestPagesBesideParameters(t *testing.T) {
 	document := strings.Replace(things, "/open:", "/{slug}:\n    parameters: [{ name: slug, in: path, required: true, schema: { type: string } }]", 1)
 	address := raw(t, document, nil, func(e *echo.Echo) { e.GET("/:slug", nothing) })
 	for request, want := range map[string]int{
-		"GET /redoc": 200, "GET /docs": 302, "GET /docs/": 200, "GET /openapi.yaml": 200, "GET /confirm-email": 422, "GET /slug": 200, "POST /redoc": 405, "GET /health": 200,
+		"GET /redoc": 200, "GET /docs": 302, "GET /docs/": 200, "GET /openapi.yaml": 200, "GET /confirm-email": 422, "GET /slug": 200, "POST /redoc": 405, "GET /healthz": 200,
 	} {
 		if status := send(t, address, request); status != want {
 			t.Errorf("%s: %d, want %d", request, status, want)
@@ -278,4 +278,10 @@ func ended(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+func get(e *echo.Echo, path string) *httptest.ResponseRecorder {
+	recorder := httptest.NewRecorder()
+	e.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
+	return recorder
 }

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -44,6 +45,8 @@ type App struct {
 	app      *app.App
 	listener net.Listener
 	endLog   func()
+	served   atomic.Bool
+	closed   atomic.Bool
 
 	contract *contract.Contract // from here on once it is mounted
 	http     *httpapi.Server
@@ -127,8 +130,11 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 }
 
 // Close ends what runs beside the requests, waits for what is still to be recorded, and closes the database and the
-// listener. Call it after Serve has returned.
+// listener. Call it after Serve has returned, or in place of it. A second call does nothing.
 func (a *App) Close() error {
+	if a.closed.Swap(true) {
+		return nil
+	}
 	err := a.app.Close()
 	_ = a.listener.Close() // Serve has closed it, if it ran
 	a.endLog()

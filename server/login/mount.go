@@ -27,6 +27,9 @@ import (
 // Mount fails when the two documents collide, when the contract leaves open who may call an operation, and when the
 // generated code is of another contract.
 func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
+	if a.closed.Load() {
+		return errClosed
+	}
 	if a.contract != nil {
 		return errors.New("Mount was called before; one login server serves on one Echo server")
 	}
@@ -78,6 +81,13 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 }
 
 // AnswerError answers an error as Sesame's operations do, with application/problem+json (RFC 9457). Set it as
-// Echo's HTTPErrorHandler after Mount, if you have none of your own. An error of the database is 503 where trying again may
+// Echo's HTTPErrorHandler, if you have none of your own. An error of the database is 503 where trying again may
 // help; any other error that is not known is 500, and its text goes to the log alone.
-func (a *App) AnswerError(err error, c echo.Context) { a.http.AnswerError(store.Classify(err), c) }
+func (a *App) AnswerError(err error, c echo.Context) {
+	if a.http == nil { // a request before Mount, or after it has failed
+		m := httpapi.Middleware{Log: a.log, Operation: func(echo.Context) *contract.Operation { return nil }}
+		m.AnswerError(store.Classify(err), c)
+		return
+	}
+	a.http.AnswerError(store.Classify(err), c)
+}

@@ -20,7 +20,7 @@ type User struct {
 }
 
 // HasScope reports whether the access token of the request carries a scope.
-func (u User) HasScope(scope string) bool { return u.caller.HasScope(scope) }
+func (u User) HasScope(scope string) bool { return u.caller != nil && u.caller.HasScope(scope) }
 
 // Person is the person who calls the operation that ctx belongs to. There is none where a service client calls, even
 // if it has the scope, and where the operation lets anyone in who has no token.

@@ -17,11 +17,17 @@ import (
 // Serve answers requests until ctx ends; then it finishes those in flight, for at most ten seconds. It fails if an
 // operation of the contract has no handler.
 func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
+	if a.closed.Load() {
+		return errClosed
+	}
 	if a.http == nil || e != a.echo {
 		return errors.New("Serve needs the Echo server that Mount has succeeded for")
 	}
 	if err := a.checkRoutes(e); err != nil {
 		return err
+	}
+	if a.served.Swap(true) {
+		return errors.New("Serve was called before; it serves once")
 	}
 	a.http.RememberRouting(e)
 	if a.app.Plain() {
@@ -31,6 +37,8 @@ func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
 	a.app.Start(ctx)
 	return app.Serve(ctx, a.listener, e, a.log, a.http.Stop)
 }
+
+var errClosed = errors.New("the login server is closed")
 
 // Greet writes what a person at a terminal needs to know of a server that is about to serve, and more lines.
 func (a *App) Greet(w io.Writer, more ...string) {
@@ -42,7 +50,11 @@ func (a *App) Greet(w io.Writer, more ...string) {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\n%s is ready.\n\n", a.contract.Title)
+	title := "The login server"
+	if a.contract != nil {
+		title = a.contract.Title
+	}
+	fmt.Fprintf(&b, "\n%s is ready.\n\n", title)
 	if a.app.Docs == "on" {
 		fmt.Fprintf(&b, "  Docs       %s/docs/   (press Authorize to log in)\n", a.app.PublicURL)
 	}

@@ -53,6 +53,7 @@ func Merge(service, login Document) ([]byte, error) {
 	m := &merger{service: service.Name, login: login.Name}
 	m.checkServers(a)
 	m.keepSecurity(a, b)
+	m.checkScopes(a, b)
 	m.mergePaths(a, b)
 	m.mergeTags(a, b)
 	m.mergeComponents(a, b)

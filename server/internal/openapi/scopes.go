@@ -1,0 +1,42 @@
+package openapi
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// checkScopes refuses a service's document that changes who has a scope of Sesame's. With users:write in x-default, every
+// person would be an administrator.
+func (m *merger) checkScopes(service, login *yaml.Node) {
+	scopes, said := map[string]bool{}, map[string]*yaml.Node{}
+	eachFlow(login, func(flow *yaml.Node) {
+		each(flow, func(name string, _, value *yaml.Node) {
+			if name == "scopes" {
+				each(value, func(scope string, _, _ *yaml.Node) { scopes[scope] = true })
+			}
+			said[name] = value
+		})
+	})
+	eachFlow(service, func(flow *yaml.Node) {
+		each(flow, func(name string, _, list *yaml.Node) {
+			if !strings.HasPrefix(name, "x-") || list.Kind != yaml.SequenceNode {
+				return
+			}
+			for _, item := range list.Content {
+				allowed := said[name] != nil && slices.ContainsFunc(said[name].Content, func(n *yaml.Node) bool { return same(n, item) })
+				if scopes[item.Value] && !allowed {
+					m.fail("%s, line %d: %s names %s, which is a scope of %s; only that document says who has it", m.service, item.Line, name, item.Value, m.login)
+				}
+			}
+		})
+	})
+}
+
+// eachFlow calls f for the OAuth 2 flows of every security scheme.
+func eachFlow(document *yaml.Node, f func(flow *yaml.Node)) {
+	each(value(value(document, "components"), "securitySchemes"), func(_ string, _, scheme *yaml.Node) {
+		each(value(scheme, "flows"), func(_ string, _, flow *yaml.Node) { f(flow) })
+	})
+}
