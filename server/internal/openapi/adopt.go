@@ -172,7 +172,7 @@ func (a *adopter) requirements(security *yaml.Node) {
 		var login *yaml.Node // two schemes of one alternative may become one
 		each(alternative, func(name string, key, scopes *yaml.Node) {
 			switch {
-			case !a.replaced[name]: // an unknown name is an error of the document, which the server reports
+			case !a.replaced[name] && name != loginScheme: // the contract refuses a name that is not declared
 				kept = append(kept, key, scopes)
 				return
 			case login == nil:
