@@ -1,25 +1,24 @@
-// Package openapi makes one OpenAPI 3.0 document of two: that of a service, and Sesame's own. It works on the YAML as it is
-// written, so comments and order survive, and names the lines of both where they collide.
+// Package openapi merges the OpenAPI 3.0 document of a service with Sesame's own, and prepares existing documents for
+// that. It works on YAML nodes, so comments and order survive, and errors name the lines of both documents.
 //
-//	document, err := openapi.Merge(openapi.Document{Name: "openapi.yaml", Text: service}, openapi.Document{Name: "Sesame's openapi.yaml", Text: login})
+//	document, err := openapi.AddLogin(openapi.Document{Name: "openapi.yaml", Text: service})
 //
-// Read Merge first; node.go has what it needs of YAML.
+// Read Merge first; node.go has what it needs of YAML, and adopt.go prepares documents for `sesame new --spec`.
 package openapi
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 
-	"sesame"
-
 	"go.yaml.in/yaml/v3"
+
+	"sesame"
 )
 
-// Document is an OpenAPI document and the name by which errors call it.
+// Document is an OpenAPI document, with the name that errors use for it.
 type Document struct {
 	Name string
 	Text []byte // YAML or JSON
@@ -30,83 +29,86 @@ func AddLogin(service Document) ([]byte, error) {
 	return Merge(service, Document{Name: "Sesame's openapi.yaml", Text: sesame.OpenAPI})
 }
 
-// merger collects everything that keeps two documents apart.
+// merger collects the reasons why two documents cannot be merged.
 type merger struct {
 	service, login string // the names of the documents
 	errs           []error
 }
 
-// Merge makes one document of two. The service's keeps its info, servers and tags; Sesame's operations, components and
-// tags follow. The error names every path, operationId or component that both have, with the line in each.
+// Merge returns one document with the operations, components and tags of both. It keeps the service's info, servers,
+// default security and external documentation.
 //
-// A component that is equal in both is one. A security scheme that both have is one too, and its scopes are those of
-// both: so a service declares scopes of its own under OAuth2Password.
+// A path, an operationId or a component that both documents have is an error, unless the component has the same value in
+// both. The error names every such collision, with its line in each document. Security schemes with the same name are
+// merged: the service declares only its own scopes under OAuth2Password, and may list them in x-default, x-on-request
+// and x-people-only.
 func Merge(service, login Document) ([]byte, error) {
-	a, err := parse(service)
+	mine, err := parse(service)
 	if err != nil {
 		return nil, err
 	}
-	b, err := parse(login)
+	theirs, err := parse(login)
 	if err != nil {
 		return nil, err
 	}
 	m := &merger{service: service.Name, login: login.Name}
-	m.checkServers(a)
-	m.keepSecurity(a, b)
-	m.checkScopes(a, b)
-	m.mergePaths(a, b)
-	m.mergeTags(a, b)
-	m.mergeComponents(a, b)
+	m.checkServers(mine)
+	keepSecurity(mine, theirs)
+	m.checkScopes(mine, theirs)
+	m.mergePaths(mine, theirs)
+	mergeTags(mine, theirs)
+	m.mergeComponents(mine, theirs)
 	if len(m.errs) > 0 {
 		return nil, fmt.Errorf("%s and %s cannot be served together:\n%w", service.Name, login.Name, errors.Join(m.errs...))
 	}
-	var text bytes.Buffer
-	encoder := yaml.NewEncoder(&text)
-	encoder.SetIndent(2)
-	if err = encoder.Encode(a); err != nil {
-		return nil, fmt.Errorf("write the merged document: %w", err)
-	}
-	return text.Bytes(), encoder.Close()
+	return write(mine)
 }
 
 func (m *merger) fail(format string, args ...any) {
 	m.errs = append(m.errs, fmt.Errorf(format, args...))
 }
 
-// collide reports something that both documents have, and why that cannot be.
+// collide reports a name that both documents have, with its two places.
 func (m *merger) collide(what string, a, b *yaml.Node, remedy string) {
 	m.fail("%s is at %s, line %d, and at %s, line %d; %s", what, m.service, a.Line, m.login, b.Line, remedy)
 }
 
-// checkServers refuses an address: all operations are served at the public URL, which the pages and tools are told.
+// checkServers allows no address but /. The server fills in its public URL when it serves the document, so another
+// address would send the clients of Sesame's operations elsewhere.
 func (m *merger) checkServers(service *yaml.Node) {
-	servers := value(service, "servers")
-	if servers == nil {
-		set(service, "servers", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{mapping("url", scalar("/"))}})
-		return
-	}
-	for _, server := range servers.Content {
-		if url := value(server, "url"); url == nil || url.Value != "/" {
-			m.fail("%s, line %d: servers must be one with the url /, or absent: both documents are served at the public URL, which is put in its place", m.service, servers.Line)
-			return
+	check := func(_ string, _, n *yaml.Node) {
+		servers := value(n, "servers")
+		for _, server := range items(servers) {
+			if url := value(server, "url"); url == nil || url.Value != "/" {
+				m.fail("%s, line %d: servers must be one with the url /, or absent: all operations are served at the public URL, and the server adds that", m.service, servers.Line)
+				return
+			}
+			unstyled(server) // a quoted address could not be completed
 		}
+	}
+	check("", nil, service)
+	each(value(service, "paths"), func(_ string, key, item *yaml.Node) {
+		check("", key, item)
+		each(item, check)
+	})
+	if value(service, "servers") == nil {
+		insert(service, "paths", "servers", &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{mapping("url", scalar("/"))}})
 	}
 }
 
-// operationFields are the members of a path item that are operations.
-var operationFields = []string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}
-
-// keepSecurity writes Sesame's default for security into those of its operations that rely on it, since the
-// service's default takes its place.
-func (m *merger) keepSecurity(service, login *yaml.Node) {
+// keepSecurity writes Sesame's default for security into those of its operations that rely on it, because the merged
+// document has the service's default.
+func keepSecurity(service, login *yaml.Node) {
 	global := value(login, "security")
 	if global == nil || same(global, value(service, "security")) {
 		return
 	}
+	uncommented(global)
+	global.Style = yaml.FlowStyle
 	each(value(login, "paths"), func(_ string, _, item *yaml.Node) {
-		each(item, func(method string, _, operation *yaml.Node) {
-			if slices.Contains(operationFields, method) && value(operation, "security") == nil {
-				set(operation, "security", global)
+		operations(item, func(operation *yaml.Node) {
+			if value(operation, "security") == nil {
+				insert(operation, "responses", "security", global)
 			}
 		})
 	})
@@ -114,45 +116,39 @@ func (m *merger) keepSecurity(service, login *yaml.Node) {
 
 var parameter = regexp.MustCompile(`\{[^{}]*\}`)
 
+// mergePaths appends Sesame's paths. Two paths that differ in the names of their parameters alone are the same path.
 func (m *merger) mergePaths(service, login *yaml.Node) {
 	paths := valueOrNew(service, "paths")
 	known, ids := map[string]*yaml.Node{}, map[string]*yaml.Node{}
 	each(paths, func(path string, key, item *yaml.Node) {
 		known[parameter.ReplaceAllString(path, "{}")] = key
-		operationIDs(item, func(id *yaml.Node) { ids[id.Value] = id })
+		operations(item, func(operation *yaml.Node) {
+			if id := value(operation, "operationId"); id != nil {
+				ids[id.Value] = id
+			}
+		})
 	})
 	each(value(login, "paths"), func(path string, key, item *yaml.Node) {
 		if other := known[parameter.ReplaceAllString(path, "{}")]; other != nil {
 			m.collide("the path "+path, other, key, "give yours another one")
 		}
-		operationIDs(item, func(id *yaml.Node) {
-			if other := ids[id.Value]; other != nil {
-				m.collide("the operationId "+id.Value, other, id, "rename yours")
+		operations(item, func(operation *yaml.Node) {
+			if id := value(operation, "operationId"); id != nil && ids[id.Value] != nil {
+				m.collide("the operationId "+id.Value, ids[id.Value], id, "rename yours")
 			}
 		})
 		paths.Content = append(paths.Content, key, item)
 	})
 }
 
-func operationIDs(item *yaml.Node, f func(id *yaml.Node)) {
-	each(item, func(method string, _, operation *yaml.Node) {
-		if id := value(operation, "operationId"); slices.Contains(operationFields, method) && id != nil {
-			f(id)
-		}
-	})
-}
-
-func (m *merger) mergeTags(service, login *yaml.Node) {
-	tags := value(login, "tags")
-	if tags == nil {
-		return
-	}
+func mergeTags(service, login *yaml.Node) {
 	mine := value(service, "tags")
 	if mine == nil {
-		set(service, "tags", tags)
-		return
+		mine = &yaml.Node{Kind: yaml.SequenceNode}
+		insert(service, "paths", "tags", mine)
 	}
-	for _, tag := range tags.Content {
+	mine.Style = 0
+	for _, tag := range items(value(login, "tags")) {
 		name := value(tag, "name")
 		if !slices.ContainsFunc(mine.Content, func(t *yaml.Node) bool { return same(value(t, "name"), name) }) {
 			mine.Content = append(mine.Content, tag)
@@ -161,30 +157,34 @@ func (m *merger) mergeTags(service, login *yaml.Node) {
 }
 
 func (m *merger) mergeComponents(service, login *yaml.Node) {
-	mine := valueOrNew(service, "components")
+	components := valueOrNew(service, "components")
 	each(value(login, "components"), func(kind string, _, theirs *yaml.Node) {
-		if strings.HasPrefix(kind, "x-") || theirs.Kind != yaml.MappingNode {
-			return
-		}
-		mine := valueOrNew(mine, kind)
+		mine := valueOrNew(components, kind)
 		each(theirs, func(name string, key, theirs *yaml.Node) {
 			myKey, component := entry(mine, name)
 			switch {
 			case component == nil:
 				mine.Content = append(mine.Content, key, theirs)
-			case same(component, theirs):
-			case kind == "securitySchemes" && component.Kind == yaml.MappingNode && theirs.Kind == yaml.MappingNode:
+			case kind == "securitySchemes":
+				unstyled(component)
 				m.mergeScheme("the security scheme "+name, component, theirs)
-			default:
+			case !same(component, theirs):
 				m.collide("components/"+kind+"/"+name, myKey, key, "rename yours, or make it equal")
 			}
 		})
 	})
 }
 
-// mergeScheme adds to a security scheme of the service what Sesame's has. Scopes are added to scopes, and lists of them
-// to lists; the description is the service's, if it has one; whatever else both have must agree.
+// mergeScheme completes a security scheme of the service, or a part of one. The scopes, and the lists of scopes, are
+// those of both documents. The service may leave out everything else; what it has must agree, because the scheme
+// describes Sesame's token endpoint. Its description may differ.
 func (m *merger) mergeScheme(where string, mine, theirs *yaml.Node) {
+	each(mine, func(name string, key, _ *yaml.Node) {
+		extends := name == "description" || strings.HasPrefix(name, "x-") || strings.HasSuffix(where, ", scopes")
+		if !extends && value(theirs, name) == nil {
+			m.fail("%s, line %d: %s has no %s in %s; leave it out", m.service, key.Line, where, name, m.login)
+		}
+	})
 	each(theirs, func(name string, key, theirs *yaml.Node) {
 		myKey, member := entry(mine, name)
 		switch {

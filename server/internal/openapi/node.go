@@ -1,30 +1,38 @@
 package openapi
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Bounds of a document: far more than any that is written by hand.
+// Bounds of a document, after aliases are expanded. They are far above any document that people write; a few lines of
+// nested aliases can exceed every bound.
 const (
 	maxNodes = 1_000_000
 	maxDepth = 200
 )
 
-// parse reads a document and gives its mapping, without aliases.
+// parse returns the mapping of a document, without aliases and anchors. It fails for documents that Merge cannot
+// handle, so that the functions after it find mappings where OpenAPI wants them.
 func parse(d Document) (*yaml.Node, error) {
-	var root yaml.Node
-	if err := yaml.Unmarshal(d.Text, &root); err != nil {
+	var root, more yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(d.Text))
+	if err := decoder.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: %w", d.Name, err)
 	}
 	if root.Kind != yaml.DocumentNode || root.Content[0].Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s is no OpenAPI document: it is not a mapping", d.Name)
 	}
-	r := &resolver{name: d.Name}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s holds more than one YAML document; leave one", d.Name)
+	}
+	r := &expander{name: d.Name, json: root.Content[0].Style&yaml.FlowStyle != 0}
 	document, err := r.expand(root.Content[0], 0)
 	if err != nil {
 		return nil, err
@@ -33,21 +41,41 @@ func parse(d Document) (*yaml.Node, error) {
 	if version == nil || !strings.HasPrefix(version.Value, "3.0.") {
 		return nil, fmt.Errorf("%s must be an OpenAPI 3.0 document, with openapi: 3.0.3 at its beginning", d.Name)
 	}
-	for _, name := range []string{"paths", "components"} {
-		if n := value(document, name); n != nil && n.Kind != yaml.MappingNode {
-			return nil, fmt.Errorf("%s, line %d: %s must be a mapping", d.Name, n.Line, name)
-		}
-	}
-	return document, nil
+	return document, r.checkKinds(document)
 }
 
-// resolver writes aliases out, so that nodes of two documents can be mixed.
-type resolver struct {
+// checkKinds checks the parts to which Merge adds. null is the same as an empty mapping or list.
+func (r *expander) checkKinds(document *yaml.Node) error {
+	var errs []error
+	check := func(where string, kind yaml.Kind, n *yaml.Node) {
+		if n != nil && n.ShortTag() == "!!null" {
+			*n = yaml.Node{Kind: kind, Line: n.Line, HeadComment: n.HeadComment, LineComment: n.LineComment, FootComment: n.FootComment}
+		}
+		if n != nil && n.Kind != kind {
+			errs = append(errs, fmt.Errorf("%s, line %d: %s must be a %s", r.name, n.Line, where, map[yaml.Kind]string{yaml.MappingNode: "mapping", yaml.SequenceNode: "list"}[kind]))
+		}
+	}
+	check("servers", yaml.SequenceNode, value(document, "servers"))
+	check("security", yaml.SequenceNode, value(document, "security"))
+	check("tags", yaml.SequenceNode, value(document, "tags"))
+	check("paths", yaml.MappingNode, value(document, "paths"))
+	check("components", yaml.MappingNode, value(document, "components"))
+	each(value(document, "components"), func(kind string, _, part *yaml.Node) {
+		if !strings.HasPrefix(kind, "x-") {
+			check("components/"+kind, yaml.MappingNode, part)
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// expander copies nodes with their aliases written out, so that nodes of two documents can be mixed.
+type expander struct {
 	name  string
+	json  bool // the document is written as JSON; it gets the plain style of YAML
 	nodes int
 }
 
-func (r *resolver) expand(n *yaml.Node, depth int) (*yaml.Node, error) {
+func (r *expander) expand(n *yaml.Node, depth int) (*yaml.Node, error) {
 	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
 		return nil, fmt.Errorf("%s, line %d: the document is too large or too deep, perhaps by its aliases", r.name, n.Line)
 	}
@@ -56,20 +84,35 @@ func (r *resolver) expand(n *yaml.Node, depth int) (*yaml.Node, error) {
 	}
 	plain := *n
 	plain.Anchor, plain.Content = "", make([]*yaml.Node, len(n.Content))
+	if r.json {
+		plain.Style = 0
+	}
+	if n.Kind == yaml.ScalarNode && n.Value == "" && n.ShortTag() == "!!null" {
+		plain.Value = "null" // which the library would write as '' in places
+	}
+	if n.Style&yaml.FoldedStyle != 0 { // the library would break indented lines
+		plain.Style = yaml.LiteralStyle
+	}
 	for i, child := range n.Content {
 		var err error
 		if plain.Content[i], err = r.expand(child, depth+1); err != nil {
 			return nil, err
 		}
+		if needsBlock(plain.Content[i]) {
+			plain.Style &^= yaml.FlowStyle
+		}
 	}
 	return &plain, r.check(&plain)
 }
 
-// check refuses in a mapping what cannot be merged.
-func (r *resolver) check(n *yaml.Node) error {
-	if n.Kind != yaml.MappingNode {
-		return nil
-	}
+// needsBlock reports whether the node must stand in a block collection: in a flow collection the library writes comments
+// in places that other parsers refuse.
+func needsBlock(n *yaml.Node) bool {
+	return n.HeadComment+n.LineComment+n.FootComment != "" || len(n.Content) > 0 && n.Style&yaml.FlowStyle == 0
+}
+
+// check reports the members of a mapping that cannot be merged.
+func (r *expander) check(n *yaml.Node) error {
 	seen := map[string]bool{}
 	var errs []error
 	each(n, func(name string, key, v *yaml.Node) {
@@ -86,18 +129,76 @@ func (r *resolver) check(n *yaml.Node) error {
 	return errors.Join(errs...)
 }
 
-// each calls f for the members of a mapping; nil has none.
+// write returns a document as text, and makes sure that it reads as what it is: the library misplaces a few comments
+// inside of flow collections, such as [a, # b]. Such a document loses its comments.
+func write(document *yaml.Node) ([]byte, error) {
+	text, err := encode(document)
+	if err == nil {
+		var again *yaml.Node
+		if again, err = parse(Document{"the document", text}); err == nil && same(again, document) {
+			return text, nil
+		}
+	}
+	uncommented(document)
+	unstyled(document)
+	if text, err = encode(document); err != nil {
+		return nil, fmt.Errorf("write the document: %w", err)
+	}
+	return text, nil
+}
+
+func encode(document *yaml.Node) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := yaml.NewEncoder(&text)
+	encoder.SetIndent(2)
+	err := encoder.Encode(document)
+	return text.Bytes(), errors.Join(err, encoder.Close())
+}
+
+// unstyled gives a node the plain block style.
+func unstyled(n *yaml.Node) {
+	n.Style = 0
+	for _, child := range n.Content {
+		unstyled(child)
+	}
+}
+
+func uncommented(n *yaml.Node) {
+	n.HeadComment, n.LineComment, n.FootComment = "", "", ""
+	for _, child := range n.Content {
+		uncommented(child)
+	}
+}
+
+// each calls f for the members of a mapping. Other nodes, and nil, have none. f may add members.
 func each(n *yaml.Node, f func(name string, key, value *yaml.Node)) {
 	if n == nil || n.Kind != yaml.MappingNode {
 		return
 	}
-	content := n.Content // f may add members
+	content := n.Content
 	for i := 0; i+1 < len(content); i += 2 {
 		f(content[i].Value, content[i], content[i+1])
 	}
 }
 
-// entry gives the member of a mapping, or nil.
+// operations calls f for the operations of a path item.
+func operations(item *yaml.Node, f func(operation *yaml.Node)) {
+	each(item, func(method string, _, operation *yaml.Node) {
+		if slices.Contains([]string{"get", "put", "post", "delete", "options", "head", "patch", "trace"}, method) {
+			f(operation)
+		}
+	})
+}
+
+// items returns the items of a list. Other nodes, and nil, have none.
+func items(n *yaml.Node) []*yaml.Node {
+	if n == nil || n.Kind != yaml.SequenceNode {
+		return nil
+	}
+	return n.Content
+}
+
+// entry returns the member of a mapping, or nil.
 func entry(n *yaml.Node, name string) (key, found *yaml.Node) {
 	each(n, func(member string, k, v *yaml.Node) {
 		if member == name {
@@ -112,18 +213,32 @@ func value(n *yaml.Node, name string) *yaml.Node {
 	return v
 }
 
-func set(n *yaml.Node, name string, v *yaml.Node) { n.Content = append(n.Content, scalar(name), v) }
+func set(n *yaml.Node, name string, v *yaml.Node) { insert(n, "", name, v) }
 
-// valueOrNew gives the mapping that is a member, and adds an empty one where there is none.
+// insert adds a member to a mapping in front of another one, or at the end.
+func insert(n *yaml.Node, before, name string, v *yaml.Node) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	at := len(n.Content)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == before {
+			at = i
+			break
+		}
+	}
+	n.Content = slices.Insert(n.Content, at, scalar(name), v)
+}
+
+// valueOrNew returns a mapping that is a member, which it adds if there is none. The mapping gets the block style, for
+// what will be added to it.
 func valueOrNew(n *yaml.Node, name string) *yaml.Node {
 	v := value(n, name)
 	if v == nil {
 		v = &yaml.Node{Kind: yaml.MappingNode}
 		set(n, name, v)
 	}
-	if v.Kind == yaml.MappingNode && len(v.Content) == 0 {
-		v.Style = 0 // not {}, which would put all that is added on one line
-	}
+	v.Style = 0
 	return v
 }
 
@@ -137,7 +252,7 @@ func mapping(name string, v *yaml.Node) *yaml.Node {
 	return &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalar(name), v}}
 }
 
-// same reports whether two nodes have the same value, however they are written and in whatever order their keys are.
+// same reports whether two nodes have the same value, whatever their style, their comments and the order of their keys.
 func same(a, b *yaml.Node) bool {
 	if a == nil || b == nil || a.Kind != b.Kind || len(a.Content) != len(b.Content) {
 		return a == b
@@ -146,8 +261,10 @@ func same(a, b *yaml.Node) bool {
 	case yaml.ScalarNode:
 		return a.Value == b.Value && a.ShortTag() == b.ShortTag()
 	case yaml.MappingNode:
+		members := make(map[string]*yaml.Node, len(b.Content)/2)
+		each(b, func(name string, _, v *yaml.Node) { members[name] = v })
 		equal := true
-		each(a, func(name string, _, v *yaml.Node) { equal = equal && same(v, value(b, name)) })
+		each(a, func(name string, _, v *yaml.Node) { equal = equal && same(v, members[name]) })
 		return equal
 	}
 	return slices.EqualFunc(a.Content, b.Content, same)
