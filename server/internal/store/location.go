@@ -36,7 +36,7 @@ func CheckURL(databaseURL string) (reason string) {
 		return "names a file that cannot be read: " + e.Error()
 	}
 	if err != nil {
-		return "is not a valid URL such as postgres://user:password@host:5432/database; " +
+		return "is not a valid address such as postgres://user:password@host:5432/database; " +
 			"in user and password, write everything but letters and digits as % codes"
 	}
 	return ""
@@ -54,7 +54,7 @@ func checkSQLiteURL(file string) (reason string) {
 		return fmt.Sprintf("is %q, which programs interpret differently; write sqlite:%s for the current folder or sqlite:/%s for an absolute path",
 			"sqlite:"+file, path, path)
 	case strings.HasPrefix(path, ":memory:"):
-		return "names an in-memory database, which is lost at every restart; write sqlite:FILE"
+		return "names a database in memory, which is lost at every restart; write sqlite:FILE"
 	case strings.HasPrefix(path, "file:") || strings.ContainsAny(file, "?#"):
 		return "must be sqlite: and a path, without file:, parameters or a fragment"
 	case strings.HasSuffix(file, "/"):
