@@ -19,8 +19,8 @@ import (
 // request is what a test sends. At most one of json, form and raw is its body.
 type request struct {
 	method, path string
-	token        string            // Bearer
-	json         any               // encoded, unless it is a string, which is sent as it is
+	token        string // Bearer
+	json         any    // encoded, unless it is a string, which is sent as it is
 	form         url.Values
 	raw          io.Reader         // with its Content-Type in header
 	header       map[string]string // overrides
