@@ -285,8 +285,8 @@ func TestParallelCommandsMakeOneKey(t *testing.T) {
 	})
 }
 
-// O6: keys rotate against a running server: published, then signing; --now signs at once, and the
-// old tokens stand; --revoke ends them, and a refresh gives a good one.
+// O6: keys rotate while the server runs: published first, then signing. --now signs at once and old tokens stay
+// valid; --revoke ends them, and a refresh gives a valid one.
 func TestKeysRotate(t *testing.T) {
 	onTwoReplicas(t, func(t *testing.T, r replicas) {
 		s := r[0]
@@ -393,7 +393,7 @@ func TestUnknownKidsDoNotFloodTheDatabase(t *testing.T) {
 	}, "SESAME_KEY_ROTATION=0")
 }
 
-// O5, T1: each algorithm end to end, and a change from each to each: what was signed before stands.
+// O5, T1: each algorithm works end to end, and after a change from each to each the old tokens stay valid.
 func TestEachAlgorithm(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		const url = "SESAME_PUBLIC_URL=https://login.example"

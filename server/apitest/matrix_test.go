@@ -236,7 +236,7 @@ func checkChallenge(t *testing.T, op *contract.Operation, code string, a *answer
 	}
 }
 
-// T6: what belongs to somebody else is not there, and stays as it is.
+// T6: what belongs to another user is 404, and is not changed.
 func TestOtherPeoplesThingsAreNotFound(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)
@@ -279,7 +279,7 @@ func sameButForID(t *testing.T, a, b *answer) bool {
 	return fmt.Sprint(both[0]) == fmt.Sprint(both[1])
 }
 
-// What is open is opened by name: whoever opens another operation says so here.
+// This list names the operations that need no caller; a new one must be added to it.
 func TestPublicOperations(t *testing.T) {
 	t.Parallel()
 	var public, either []string

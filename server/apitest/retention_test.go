@@ -69,8 +69,8 @@ func answered(t *testing.T, a *answer, err error) bool {
 	return err == nil && a.status == 200
 }
 
-// Thousands of rows of each kind go, by two replicas at once, and nobody who logs in or refreshes meanwhile
-// is refused. What is not over stays.
+// Two replicas delete thousands of expired rows of each kind at once, and no login or refresh is refused meanwhile.
+// Rows that have not expired stay.
 func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		const over, kept = 4_001, 3
@@ -213,8 +213,8 @@ func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 	})
 }
 
-// L4: who tidies waits for nobody: not for a count that is being started anew, nor for one whose owner would
-// wait for it in turn. That count stays.
+// L4: the cleanup waits for no lock: neither for a counter that is being started anew, nor for one whose owner would
+// wait for the cleanup in turn. That counter stays.
 func TestTidyingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	s := start(t, postgresURL(t))
