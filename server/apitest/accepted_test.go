@@ -27,9 +27,8 @@ func (s *server) acceptedFrom(t *testing.T, userID, address string) string {
 	return s.value(t, fmt.Sprintf(`SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted' AND user_id = '%s' AND ip_address = '%s'`, userID, address))
 }
 
-// guesses are requests from a new place with the correct password of ann, who has logged in at home, each with
-// what keeps it from starting a session or changing the password. A request is made to fail in its middle by
-// what happens while its password is hashed.
+// guesses are requests from a new place with the correct password of ann, who has logged in at home. Each fails for a
+// reason of its own; some reasons arise while the password is hashed.
 var guesses = map[string]struct {
 	prepare func(t *testing.T, s *server, id, token string)
 	request func(token string) request

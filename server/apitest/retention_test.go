@@ -16,8 +16,8 @@ import (
 	"sesame/server/internal/token"
 )
 
-// perishable is what is removed when it is over: how n rows of each table are made that are over at a
-// moment, in microseconds. An event's id sorts by time, as a UUIDv7 does.
+// perishable lists the tables whose rows expire, and how to insert n rows that expire at a time in microseconds. The id
+// of an event sorts by time, as a UUIDv7 does.
 var perishable = []struct{ table, columns, values string }{
 	{
 		"sessions", "id, user_id, client_id, scope, seed_hash, generation, ip_address, user_agent, created_at, last_used_at, expires_at, ends_at",
@@ -34,7 +34,7 @@ var perishable = []struct{ table, columns, values string }{
 	{"reserved_usernames", "username_key, reserved_until", "'%[1]s-' || i, %[3]d"},
 }
 
-// fill makes n rows of each kind that are over at a moment.
+// fill inserts n rows into each table that expire at a time.
 func fill(t *testing.T, s *server, name, userID string, n int, at time.Time) {
 	t.Helper()
 	for _, p := range perishable {
@@ -53,7 +53,7 @@ func rows(t *testing.T, s *server, table, name string) string {
 	return s.value(t, fmt.Sprintf(`SELECT CAST(COUNT(*) AS TEXT) FROM %s WHERE %s LIKE '%s-%%'`, table, key, name))
 }
 
-// tidier is a service that only tidies; at is called for the time, before each batch.
+// tidier returns a service that is used for the cleanup alone; at is called for the time, before each batch.
 func tidier(db *store.DB, at func() time.Time) *auth.Service {
 	return auth.New(db, nil, nil, token.Refresher{}, auth.Settings{Now: at, EventRetention: 24 * time.Hour})
 }

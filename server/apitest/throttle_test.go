@@ -22,7 +22,7 @@ func from(address string, r request) request {
 	return r
 }
 
-// throttled holds an answer to be a 429 that names this wait in seconds.
+// throttled ends the test unless an answer is 429 with a wait in seconds.
 func (a *answer) throttled(wait int) *answer {
 	a.t.Helper()
 	code := "temporarily_unavailable"
@@ -60,8 +60,8 @@ func (s *server) createVerified(t *testing.T, name string) {
 	}
 }
 
-// inParallel sends requests at once, those again that the full queue of hashes turned away, and
-// counts the answers by status.
+// inParallel sends requests at once, and again those that were refused since the queue of hashes was full. It counts the
+// answers by status.
 func inParallel(t *testing.T, servers []*server, requests []request) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
