@@ -79,8 +79,8 @@ var callers = []struct {
 	token func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string
 	// accepted says that the token is valid, or absent, so that an operation that needs none accepts the request.
 	accepted bool
-	status int
-	code   string
+	status   int
+	code     string
 }{
 	{"no token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "" }, true, 401, "unauthenticated"},
 	{"a garbage token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token"},
