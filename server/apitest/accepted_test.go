@@ -28,9 +28,8 @@ func (s *server) acceptedFrom(t *testing.T, userID, address string) string {
 	return s.value(t, fmt.Sprintf(`SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted' AND user_id = '%s' AND ip_address = '%s'`, userID, address))
 }
 
-// guesses are requests from a new place with the correct password of ann, who has logged in at home, each with
-// what keeps it from starting a session or changing the password. A request is made to fail in its middle by
-// what happens while its password is hashed.
+// guesses are requests from a new place with the correct password of ann, who has logged in at home. Each fails for a
+// reason of its own; some reasons arise while the password is hashed.
 var guesses = map[string]struct {
 	prepare func(t *testing.T, s *server, id, token string)
 	request func(token string) request
@@ -133,7 +132,8 @@ func TestAConfirmationChecksNoPasswordInSilence(t *testing.T) {
 	}
 }
 
-// N6: a refused login makes no place a known one, so that the next one there is told of again.
+// N6: a refused login does not make its address a known one, so that the owner is warned of the next login from there
+// as well.
 func TestARefusedLoginMakesNoPlaceKnown(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.createVerified(t, "ann")
@@ -148,8 +148,8 @@ func TestARefusedLoginMakesNoPlaceKnown(t *testing.T) {
 	}, proxied)
 }
 
-// N6, P7: somebody who knows the password cannot fill the record with it: of one network the first five are recorded,
-// then one after each wait. Another network is counted apart, so that its first is recorded too.
+// N6, P7: a stranger who knows the password cannot fill the event log: of one network the first five tries are
+// recorded, and then one after each wait. Each network is counted apart.
 func TestAcceptedPasswordsDoNotFloodTheRecord(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
@@ -175,8 +175,8 @@ func TestAcceptedPasswordsDoNotFloodTheRecord(t *testing.T) {
 	}, proxied)
 }
 
-// N6: a client that hangs up once its password was verified stops neither the login nor its record, and a queue
-// that is full by the time an old hash would be replaced keeps nobody from logging in.
+// N6: the login goes on and is recorded if the client disconnects once its password was verified, and if the queue is
+// full when an old hash is to be replaced.
 func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 	for name, meanwhile := range map[string]func(ctx context.Context, hasher *password.Hasher, hashes *gate, hangUp func()){
 		"the client hangs up": func(_ context.Context, _ *password.Hasher, _ *gate, hangUp func()) { hangUp() },

@@ -187,7 +187,7 @@ func TestChangingThePassword(t *testing.T) {
 	})
 }
 
-// Of several changes at once one happens, and the others are told that theirs is not the password.
+// Of several changes of the password at once one succeeds; the others get wrong_password.
 func TestParallelPasswordChanges(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -248,7 +248,7 @@ func TestDeletingTheAccountTakesAFreshLogin(t *testing.T) {
 	})
 }
 
-// O5: what others are told is what the tokens say, and the key set verifies them offline.
+// O5: the metadata agrees with the tokens, and the key set verifies them offline.
 func TestDiscovery(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken

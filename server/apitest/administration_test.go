@@ -102,7 +102,8 @@ func (s *server) insert(t *testing.T, c *seeder, username, email string, disable
 	}
 }
 
-// Who goes through the pages sees everybody who is there all the time once, whoever comes and goes.
+// A client that reads page after page sees every account once that exists all the time, whatever accounts are created
+// and deleted meanwhile.
 func TestPagesAreStable(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)
@@ -129,7 +130,7 @@ func TestPagesAreStable(t *testing.T) {
 	})
 }
 
-// H6: a cursor cannot be made up, nor taken to another list.
+// H6: a cursor cannot be forged, and is not valid for another list.
 func TestForgedCursors(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -200,7 +201,7 @@ func TestAnAdministratorChangesAnAccount(t *testing.T) {
 	})
 }
 
-// T7: who is disabled is logged out at once, and enabling brings no session back.
+// T7: disabling an account ends its sessions at once, and enabling it does not restore them.
 func TestDisablingEndsTheSessions(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.newcomer(t, "ann")

@@ -76,7 +76,7 @@ var brokenBodies = []struct {
 	{"true", "true", 422, ""},
 }
 
-// H1: what readers of JSON disagree about is refused, and whatever is refused changes nothing.
+// H1: the server refuses every body that JSON parsers read differently, and a refused request changes nothing.
 func TestJSONBodiesAreReadStrictly(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
@@ -101,7 +101,7 @@ func TestJSONBodiesAreReadStrictly(t *testing.T) {
 	})
 }
 
-// H7: nobody can set what is not theirs to set, neither later nor at once.
+// H7: nobody can set the fields that are not theirs to set, at registration or later.
 func TestFieldsThatAreNotOnesOwnToSet(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
@@ -129,7 +129,7 @@ func TestFieldsThatAreNotOnesOwnToSet(t *testing.T) {
 	})
 }
 
-// H2: 64 KiB and no byte more, whether or not the length is told.
+// H2: a body may have 64 KiB and not a byte more, with a Content-Length or without.
 func TestBodiesAreBounded(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
@@ -239,8 +239,8 @@ func TestHeadersAreBounded(t *testing.T) {
 	})
 }
 
-// H2: who does not finish a request loses the connection. That takes the server 5 s for headers and
-// 10 s for the rest; the test waits, and measures nothing.
+// H2: the server drops the connection of a client that does not finish its request: after 5 s for headers and 10 s
+// for the rest. The test waits, and measures nothing.
 func TestSlowRequestsAreDropped(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: it waits for 10 s")
@@ -300,7 +300,7 @@ func TestUndeclaredMethods(t *testing.T) {
 	})
 }
 
-// H6: what is not in the contract is not there, in whatever spelling.
+// H6: a path that is not in the contract is 404, in every spelling.
 func TestUnknownPaths(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken

@@ -101,7 +101,8 @@ func TestAClaimBeforeTheOwner(t *testing.T) {
 	})
 }
 
-// N3: a reset that nobody could get does not count for an account that is made afterwards.
+// N3: resets that were asked for while no account had the address do not count against an account that is created
+// afterwards.
 func TestResetsOfNobodyUseNothingUp(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.exhaust(t, post, "")
@@ -114,8 +115,8 @@ func TestResetsOfNobodyUseNothingUp(t *testing.T) {
 	})
 }
 
-// N3, C7: nor does one who claims it afterwards, and the owner is told of that five times in an hour, whatever the number
-// of accounts.
+// N3, C7: nor do those of a stranger who claims the address later. The owner is notified of such claims five times in
+// an hour at most, whatever the number of accounts.
 func TestClaimsAfterTheOwner(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.clock.stop() // or the hour might end in between
@@ -141,8 +142,8 @@ func TestClaimsAfterTheOwner(t *testing.T) {
 	})
 }
 
-// N3: the owner of an imported account gets into it, whoever has claimed its address before, and whatever they have
-// asked for; and nobody who proves the address for another account takes it away.
+// N3: the owner of an imported account can reset its password, even if strangers claimed its address before and asked
+// for mails; and confirming the address for another account does not take it from the imported one.
 func TestAClaimBeforeAnImport(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.claims(t, "eve")
@@ -177,7 +178,8 @@ func TestAClaimBeforeAnImport(t *testing.T) {
 	})
 }
 
-// N3: accounts that are disabled stand in nobody's way, be they the first that claimed the address or its owner.
+// N3: a disabled account hinders no other with the same address, whether it was the first to claim the address or
+// owns it.
 func TestADisabledClaimantSwallowsNoReset(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.claims(t, "eve")
@@ -270,7 +272,8 @@ func TestParallelResetsOfSeveralAccounts(t *testing.T) {
 	})
 }
 
-// N3, C2: what a stranger does with an account that claims the address ends the codes for that account, and not the owner's.
+// N3, C2: if the holder of an account that claims the address changes or deletes it, the codes end for that account,
+// and not for the owner's.
 func TestStrangersEndNobodysCodes(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		_, root := s.administrator(t, "root")
@@ -300,8 +303,8 @@ func TestStrangersEndNobodysCodes(t *testing.T) {
 	})
 }
 
-// N3: whoever proves that an address is theirs takes it from 100 accounts that claim it, so that the work of one request
-// has a bound; the claims of others expire.
+// N3: confirming an address takes it from 100 accounts that claim it, so that the work of one request is bounded; the
+// other claims expire.
 func TestAnOwnerTakesTheAddressFromAHundredClaimants(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		for i := range 102 {
@@ -319,7 +322,8 @@ func TestAnOwnerTakesTheAddressFromAHundredClaimants(t *testing.T) {
 	})
 }
 
-// N3: a claim that nobody confirms for 30 days expires. What an operator gave, and what is confirmed, stays.
+// N3: a claim that is not confirmed within 30 days expires. An address that an operator gave, or that is confirmed,
+// stays.
 func TestClaimsExpire(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.claims(t, "eve")

@@ -232,8 +232,8 @@ func hexOf(b byte) string {
 	return string([]byte{digits[b>>4], digits[b&15]})
 }
 
-// A client is nobody's account, and has what the operator gave it: it makes accounts although
-// registration is closed.
+// A client has no account. It has the scopes that the operator gave it: it creates accounts although registration is
+// closed.
 func TestWhatAClientMayDo(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := s.makeClient(t, "billing", "--scope", "users:write")
@@ -289,8 +289,8 @@ func TestPeopleLogInThroughAClient(t *testing.T) {
 	})
 }
 
-// R4: a refresh token is good for the client that it was issued to. Sent by another it is refused, and
-// the session goes on.
+// R4: a refresh token is valid for the client that it was issued to. Another client is refused, and the session goes
+// on.
 func TestARefreshTokenBelongsToItsClient(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -319,7 +319,7 @@ func TestARefreshTokenBelongsToItsClient(t *testing.T) {
 	})
 }
 
-// T7: what a deleted client had stops at once.
+// T7: deleting a client ends its tokens, and the sessions that people have through it, at once.
 func TestADeletedClientsTokensStop(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -357,7 +357,7 @@ func TestADeletedClientsTokensStop(t *testing.T) {
 	})
 }
 
-// RFC 7662: what is told of tokens that stand, and that nothing is told of others.
+// RFC 7662: introspection describes valid tokens, and says nothing of others.
 func TestIntrospection(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		user := s.register(t, "ann")
@@ -426,7 +426,8 @@ func (s *server) introspectsOthers(t *testing.T, c serviceClient, userID string)
 	c.seesNothing(t, s, disabled.RefreshToken)
 }
 
-// A refresh token is looked up by the client that it was issued to and by no other; nobody is first-party here.
+// A refresh token can be introspected by the client that it was issued to, and by no other; nobody can introspect as
+// first-party.
 func TestARefreshTokenIsLookedUpByItsClientAlone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -589,7 +590,7 @@ func TestMetadataTellsOfClients(t *testing.T) {
 	}
 }
 
-// What is kept of a revoked token goes when the token would have expired, and not before.
+// The record of a revoked token is deleted when the token would have expired, and not before.
 func TestRevokedTokensAreForgottenWhenTheyExpire(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c, ctx, now := newSeeder(t, s), t.Context(), s.clock.now()

@@ -28,8 +28,8 @@ func goroutines() map[string]string {
 	return stacks
 }
 
-// leaked fails the test for every goroutine that is not of before and runs code of the program's own. Those of a
-// test have its file in their stacks.
+// leaked fails the test for every goroutine that was not there before and runs code of the program. A goroutine of a test
+// has the test's file in its stack.
 func leaked(t *testing.T, before map[string]string) {
 	t.Helper()
 	for id, stack := range goroutines() {
@@ -39,8 +39,8 @@ func leaked(t *testing.T, before map[string]string) {
 	}
 }
 
-// untilWaiting waits until some goroutine that runs a function waits for a WaitGroup, and fails the test if what is
-// to wait ends before.
+// untilWaiting waits until a goroutine that runs a function waits for a WaitGroup, and fails the test if ended is closed
+// before.
 func untilWaiting(t *testing.T, function string, ended <-chan struct{}) {
 	t.Helper()
 	waits := regexp.MustCompile(`(?s)sync\.\(\*WaitGroup\)\.Wait.*` + regexp.QuoteMeta(function) + `\(`)

@@ -141,7 +141,7 @@ func TestTheMasterKeyBelongsToTheDatabase(t *testing.T) {
 	})
 }
 
-// Whoever sets up a server learns of all faults at once.
+// All faulty settings are reported at once.
 func TestEveryFaultySettingIsReported(t *testing.T) {
 	t.Parallel()
 	faulty := environment{
@@ -220,7 +220,8 @@ func TestConfigShowsEverySettingAndNoSecret(t *testing.T) {
 	}
 }
 
-// A2: a database URL that cannot be read is refused without being quoted: nobody knows where in it the password is.
+// A2: the message about a database URL that cannot be parsed does not quote it, since any part of it may be the
+// password.
 func TestAnUnreadableDatabaseURLIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	for _, database := range []string{

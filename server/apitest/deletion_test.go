@@ -50,8 +50,8 @@ func TestADefaultTokenCannotDeleteTheAccount(t *testing.T) {
 	})
 }
 
-// N7: the owner of a confirmed address is mailed a deletion, whoever it was that deleted the account; an address
-// that was only claimed is not.
+// N7: the owner of a confirmed address is mailed when the account is deleted, no matter by whom; an address that was
+// only claimed is not.
 func TestTheOwnerIsMailedADeletion(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		_, root := s.administrator(t, "root")
@@ -112,7 +112,7 @@ func TestTheNameOfADeletedAccountRests(t *testing.T) {
 	})
 }
 
-// N7: nor does a registration get the name that waits for the deletion to be committed.
+// N7: a registration does not get a name whose deletion is not committed yet.
 func TestARegistrationDoesNotOvertakeADeletion(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID

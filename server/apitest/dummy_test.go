@@ -39,11 +39,10 @@ func (s *server) filled(t *testing.T, name, password string) int {
 	return -1
 }
 
-// N10, L2, L1: after an import a name that nobody has, and an account without a password, cost what a wrong password of
-// some account costs, each scheme as often as accounts have it; at once, though another process has imported them; and
-// a name costs the same each time.
-//
-// The memory that is filled shows what was verified. It is that of the whole process, so this is not run in parallel.
+// N10, L2, L1: after an import an unknown name, and an account without a password, cost what a wrong password for
+// some account costs, each scheme as often as accounts have it; at once, though another process has imported them;
+// and the same each time for one name. The test tells the hashes apart by the memory that they fill. That is the
+// memory of the whole process, so this does not run in parallel.
 func TestNamesThatNobodyHasCostWhatAccountsCost(t *testing.T) {
 	for engine, databaseURL := range engines {
 		t.Run(engine, func(t *testing.T) {
@@ -118,8 +117,8 @@ func TestNamesThatNobodyHasCostWhatAccountsCost(t *testing.T) {
 	}
 }
 
-// N10: the hash that stands in for that of a name without one opens nothing, with whatever password, and a try is
-// counted and recorded like any other.
+// N10: the hash that stands in for the missing one of a name accepts no password, and a try is counted and recorded
+// like any other.
 func TestADummyOpensNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann") // whose hash stands in for all others

@@ -52,8 +52,8 @@ func TestAResetTellsNobodyWhoHasAnAccount(t *testing.T) {
 	})
 }
 
-// L3, C5: who gives an address that somebody else has confirmed, when registering or later, is answered like
-// anybody; the owner is told, keeps it, and no code for it works.
+// L3, C5: giving an address that another account has confirmed, at registration or later, is answered as for any
+// address; the owner is notified and keeps it, and no code for it works.
 func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.register(t, "ann")
@@ -90,7 +90,7 @@ func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 	})
 }
 
-// C5: whoever only claimed an address loses it to who proves it, by either kind of code.
+// C5: an account that only claims an address loses it when another proves it, by either kind of code.
 func TestSquattersLoseTheAddress(t *testing.T) {
 	for _, purpose := range []account.Purpose{account.ToConfirm, account.ToReset} {
 		t.Run(string(purpose), func(t *testing.T) {
@@ -187,8 +187,8 @@ func TestAResetGoesToTheAddressOfTheAccount(t *testing.T) {
 	})
 }
 
-// C7: one mail a minute to an address and five in an hour, whoever asks, silently and exactly; those about an
-// address and those for a new password apart, so that nobody can use the others up.
+// C7: an address gets one mail a minute and five an hour, no matter who asks, and the limit does not show. Mails to
+// confirm it and mails to reset a password are counted apart, so that neither uses the others up.
 func TestMailsToAnAddressAreCounted(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.clock.stop()
@@ -250,7 +250,7 @@ func TestMailsToAnAddressAreCounted(t *testing.T) {
 	})
 }
 
-// Who asks for mails to ever other addresses is stopped as well.
+// A network that asks for mails to more and more addresses is limited as well.
 func TestMailsThatANetworkAsksForAreCounted(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.stop()
@@ -297,7 +297,7 @@ func TestAResetWorksWhileAStrangerGuesses(t *testing.T) {
 	})
 }
 
-// A login from an address that is not known is told to the owner, unless it is the first or that is switched off.
+// The owner is mailed about a login from an unknown address, unless it is the first login or that is switched off.
 func TestALoginFromANewPlaceIsTold(t *testing.T) {
 	const agent = "browser/1 (é)"
 	for setting, want := range map[string]int{"on": 1, "off": 0} {
@@ -341,8 +341,8 @@ func TestALoginFromANewPlaceIsTold(t *testing.T) {
 	}
 }
 
-// L3: every claim of an address does the same work, whether or not somebody has confirmed it: the second of two accounts
-// that claim one address within a minute too.
+// L3: every claim of an address does the same work, whether or not another account has confirmed it; so does the
+// second of two claims within a minute.
 func TestEveryClaimDoesTheSameWork(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.createVerified(t, "ann") // ann@example.com

@@ -38,7 +38,7 @@ func (s *server) open(t *testing.T) *store.DB {
 	return db
 }
 
-// Pages neither miss nor repeat an event because others happen meanwhile.
+// Pages of events neither miss nor repeat one while others are added.
 func TestPagesOfEventsStayAsTheyAre(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		db, ann := s.open(t), s.newcomer(t, "ann").AccessToken
@@ -163,8 +163,8 @@ func TestQueriesAreReadStrictly(t *testing.T) {
 	})
 }
 
-// P7, L2: refused logins are recorded no more often than they are counted, and those that have to wait once for
-// each time of waiting; for a name that nobody has as for one that somebody has.
+// P7, L2: refused logins are recorded no more often than they are counted, and throttled ones once for each wait; for
+// unknown names as for known ones.
 func TestRefusedLoginsDoNotFloodTheRecord(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
@@ -202,7 +202,7 @@ func TestRefusedLoginsDoNotFloodTheRecord(t *testing.T) {
 	}, proxied)
 }
 
-// A2: nothing that is secret is in the record, nor what somebody typed as a name; and no control characters.
+// A2: events hold no secret, no text that was typed as a username, and no control characters.
 func TestEventsHoldNoSecrets(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		_, root := s.administrator(t, "root")

@@ -338,7 +338,7 @@ func TestARotationByScheduleIsRecorded(t *testing.T) {
 	})
 }
 
-// One sees one's own events and nobody else's, not even those of somebody who had the name before.
+// People see their own events and no others, not even those of an earlier account with the same name.
 func TestEventsOfOthersAreNotSeen(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")

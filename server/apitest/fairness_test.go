@@ -63,8 +63,8 @@ func TestRegistrationsOfANetworkAreCounted(t *testing.T) {
 	}, proxied, "SESAME_REGISTRATION_LIMIT=4")
 }
 
-// N2: an IPv6 customer has no more tries than another one, though they have 2^64 addresses; nor with 65,536 times as many,
-// ten times as many.
+// N2: an IPv6 customer has 2^64 addresses and no more tries than anybody else; one with 65,536 such subnets has ten
+// times as many.
 func TestRegistrationsOfASiteAreCounted(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()

@@ -11,8 +11,8 @@ import (
 	"sesame/server/internal/store"
 )
 
-// N14: what every user of the machine could read or write is not used, be it the database, a file that SQLite
-// keeps beside it, or the key; what only the owner or the group can, is.
+// N14: the server refuses a database, a file that SQLite keeps beside it, or a key that every user of the machine
+// could read or write. Files for the owner or the group are accepted.
 func TestFilesForEverybodyAreRefused(t *testing.T) {
 	t.Parallel()
 	made := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_LISTEN": "127.0.0.1:0"}
@@ -65,7 +65,7 @@ func TestFilesForEverybodyAreRefused(t *testing.T) {
 	}
 }
 
-// N14: what the program makes is for its owner alone, whatever the umask says.
+// N14: files that the program creates are for their owner alone, whatever the umask.
 func TestFilesAreMadeForTheirOwner(t *testing.T) {
 	t.Parallel()
 	for _, umask := range []string{"000", "022", "277", "777"} {

@@ -253,7 +253,7 @@ func TestGenuineSignaturesUnderTheWrongClaimsAreRefused(t *testing.T) {
 	})
 }
 
-// T3: a scope that stands in the token but that the user does not have counts for nothing.
+// T3: a scope in the token that the user does not have has no effect.
 func TestAScopeInTheTokenIsNotEnough(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		if _, stderr, code := s.sesame(t, horse+"\n", "user", "create", "ann"); code != 0 {
@@ -267,7 +267,7 @@ func TestAScopeInTheTokenIsNotEnough(t *testing.T) {
 	}, "SESAME_REGISTRATION=closed")
 }
 
-// O4, and what else the header may be.
+// O4: the forms that the Authorization header may have.
 func TestTheAuthorizationHeaderIsReadStrictly(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		genuine := s.newcomer(t, "ann").AccessToken
@@ -337,7 +337,7 @@ func (s *server) rawStatus(t *testing.T, text string) int {
 	return response.StatusCode
 }
 
-// T5: a name that is registered again is somebody else.
+// T5: an account that takes the name of a deleted one does not get its tokens.
 func TestADeletedAccountsTokensStayDeadWhenItsNameIsTakenAgain(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		first := s.register(t, "ann")

@@ -16,17 +16,17 @@ import (
 	"sesame/server/internal/contract"
 )
 
-// request is what a test sends.
+// request is what a test sends. At most one of json, form and raw is its body.
 type request struct {
 	method, path string
-	token        string            // Bearer
-	json         any               // a body: a string goes as it is
-	form         url.Values        // or a form
-	raw          io.Reader         // or anything, with its Content-Type in header
+	token        string // Bearer
+	json         any    // encoded, unless it is a string, which is sent as it is
+	form         url.Values
+	raw          io.Reader         // with its Content-Type in header
 	header       map[string]string // overrides
 }
 
-// answer is what came back, already checked against the contract.
+// answer is a response. do has compared it with the contract.
 type answer struct {
 	t      *testing.T
 	status int
@@ -34,7 +34,7 @@ type answer struct {
 	body   []byte
 }
 
-// do sends a request and checks the answer against the contract, errors included.
+// do sends a request and compares the answer, errors included, with the contract.
 func (s *server) do(t *testing.T, r request) *answer {
 	t.Helper()
 	a, err := s.try(r)
@@ -48,7 +48,7 @@ func (s *server) do(t *testing.T, r request) *answer {
 	return a
 }
 
-// try is do for the goroutines of a test, which must not end it.
+// try sends a request and compares nothing. A goroutine of a test calls it, since it must not end the test.
 func (s *server) try(r request) (*answer, error) {
 	body, contentType := r.raw, ""
 	switch {
@@ -91,8 +91,7 @@ func (s *server) try(r request) (*answer, error) {
 
 var parameter = regexp.MustCompile(`\\\{[^}]+\\\}`)
 
-// findOperation gives the operation that a request meets, or nil. A fixed path wins over one with
-// a parameter.
+// findOperation returns the operation of a request, or nil. A fixed path has precedence over one with a parameter.
 func findOperation(method, path string) *contract.Operation {
 	path, _, _ = strings.Cut(path, "?")
 	var found *contract.Operation
@@ -105,8 +104,7 @@ func findOperation(method, path string) *contract.Operation {
 	return found
 }
 
-// checkAnswer holds an answer against its operation; outside of all operations only a problem may
-// be answered.
+// checkAnswer compares an answer with its operation. An error outside of all operations must be a problem (RFC 9457).
 func checkAnswer(method, path string, a *answer) error {
 	if a.header.Get("X-Request-ID") == "" {
 		return errors.New("the answer has no X-Request-ID")
@@ -137,7 +135,7 @@ func checkCaching(op *contract.Operation, a *answer) error {
 	return nil
 }
 
-// want fails the test unless the answer has this status and, given one, this code.
+// want ends the test unless the answer has a status and, if one is given, a code.
 func (a *answer) want(status int, code ...string) *answer {
 	a.t.Helper()
 	if a.status != status || len(code) > 0 && a.code() != code[0] {
@@ -146,7 +144,7 @@ func (a *answer) want(status int, code ...string) *answer {
 	return a
 }
 
-// code is the code of a problem, or the error of an OAuth answer.
+// code is the code of a problem, or the error of an OAuth response.
 func (a *answer) code() string {
 	var e struct {
 		Code  string `json:"code"`
@@ -156,7 +154,7 @@ func (a *answer) code() string {
 	return e.Code + e.Error
 }
 
-// pointsAt fails the test unless one of the problem's errors has this pointer.
+// pointsAt ends the test unless one of the problem's errors has a pointer.
 func (a *answer) pointsAt(pointer string) *answer {
 	a.t.Helper()
 	if !slices.ContainsFunc(decode[api.Problem](a).Errors, func(e api.FieldError) bool { return e.Pointer == pointer }) {

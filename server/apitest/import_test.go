@@ -37,8 +37,8 @@ func (s *server) imports(t *testing.T, lines ...string) (outcome importOutcome, 
 	return outcome, refused
 }
 
-// N4: what a stranger registers before an import is not taken for the record of the same name, whatever the stranger
-// claims. An account is that of the record when an address that its owner has confirmed, or the hash, agrees.
+// N4: an account that a stranger registered before an import is not taken for the record of the same name, whatever
+// the stranger claims. It is, if an address that its owner has confirmed, or the hash, agrees.
 func TestAnImportTakesNobodyElsesAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		hash, _ := vectorHash(t, "$2b$")
@@ -112,8 +112,8 @@ func TestLinesThatCollide(t *testing.T) {
 	})
 }
 
-// N4: the same import finds its own accounts again, whatever their people have changed since; and the record of somebody
-// else of the same name, out of another file, does not.
+// N4: an import that is run again finds its own accounts, whatever people have changed since; another file with a
+// record of the same name does not find them.
 func TestAnImportCanBeRunAgain(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		hash, plain := vectorHash(t, "$2b$")

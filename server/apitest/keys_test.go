@@ -46,8 +46,8 @@ func (r replicas) advance(t *testing.T, d time.Duration) {
 	r.leap(d)(t)
 }
 
-// leap lets time pass, and gives what waits until the replicas have read the keys for it. One that is not waited for
-// could be taken for that of the next.
+// leap sets the clocks forward, and returns a function that waits until the replicas have read the keys since. Call it
+// before the next leap, or the two cannot be told apart.
 func (r replicas) leap(d time.Duration) (haveRead func(t *testing.T)) {
 	var before [2]int
 	for i, s := range r {
@@ -122,7 +122,7 @@ func (s *server) states(t *testing.T) map[string]string {
 	return states
 }
 
-// until waits for something that the servers do by themselves.
+// until waits for something that the servers do by themselves, for at most 30 s.
 func until(t *testing.T, what string, happened func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !happened(); time.Sleep(20 * time.Millisecond) {
@@ -285,8 +285,8 @@ func TestParallelCommandsMakeOneKey(t *testing.T) {
 	})
 }
 
-// O6: keys rotate against a running server: published, then signing; --now signs at once, and the
-// old tokens stand; --revoke ends them, and a refresh gives a good one.
+// O6: keys rotate while the server runs: published first, then signing. --now signs at once and old tokens stay
+// valid; --revoke ends them, and a refresh gives a valid one.
 func TestKeysRotate(t *testing.T) {
 	onTwoReplicas(t, func(t *testing.T, r replicas) {
 		s := r[0]
@@ -393,7 +393,7 @@ func TestUnknownKidsDoNotFloodTheDatabase(t *testing.T) {
 	}, "SESAME_KEY_ROTATION=0")
 }
 
-// O5, T1: each algorithm end to end, and a change from each to each: what was signed before stands.
+// O5, T1: each algorithm works end to end, and after a change from each to each the old tokens stay valid.
 func TestEachAlgorithm(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		const url = "SESAME_PUBLIC_URL=https://login.example"

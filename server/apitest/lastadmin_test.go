@@ -113,8 +113,8 @@ func TestAnAdministratorAlwaysStays(t *testing.T) {
 	})
 }
 
-// N8: a grant at the command line does not write back a scope that was revoked since it was read, nor a
-// revocation take another grant away.
+// N8: a grant at the command line does not restore a scope that was revoked meanwhile, and a revocation does not
+// remove another grant.
 func TestGrantsAndRevocationsAtOnceAllCount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)
@@ -141,8 +141,8 @@ func TestGrantsAndRevocationsAtOnceAllCount(t *testing.T) {
 	})
 }
 
-// N9: a scope that was revoked and granted again is in no session of before, however it was granted: not in its
-// access tokens, its refreshed ones, or what others are told of it. A new login has it.
+// N9: a scope that was revoked and granted again is in no older session, however it was granted: not in its access
+// tokens, its refreshed ones, or what introspection says. A new login has it.
 func TestARevokedScopeStaysOutOfOldSessions(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID
@@ -181,7 +181,7 @@ func TestARevokedScopeStaysOutOfOldSessions(t *testing.T) {
 	})
 }
 
-// N9: nor is it in a session whose login was under way while it was revoked.
+// N9: nor is it in a session whose login was under way while the scope was revoked.
 func TestALoginSeesARevocationThatIsUnderWay(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID

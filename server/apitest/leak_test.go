@@ -31,7 +31,7 @@ func carrying(value any) any {
 	return value
 }
 
-// A2: nothing that was sent stands in an error or in the log, wherever it was put.
+// A2: neither an error nor the log repeats what was sent, in whatever field.
 func TestNothingThatWasSentIsRepeated(t *testing.T) {
 	inEachFormat(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)
@@ -121,7 +121,7 @@ func canariesIn(t *testing.T, good request) []request {
 		with(func(r *request) { r.header["Content-Encoding"] = canary }))
 }
 
-// A2: what a login deals with does not reach the log either, nor does the whole life of a session.
+// A2: the log holds no secret of a login, nor of the whole life of a session.
 func TestTheLogHoldsNoSecrets(t *testing.T) {
 	inEachFormat(t, func(t *testing.T, s *server) {
 		next := "another " + horse
@@ -181,7 +181,7 @@ func TestOddTextsAreNeverAFaultOfTheServer(t *testing.T) {
 	})
 }
 
-// What may be long has an end, which counts characters and not bytes.
+// Every text has a maximum length, in characters and not in bytes.
 func TestLongTexts(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken

@@ -159,7 +159,7 @@ func TestAMailIsSentOnceAfterTheCommit(t *testing.T) {
 	})
 }
 
-// What waits in the database says nothing to whoever steals it.
+// Mails that wait in the database are encrypted.
 func TestWaitingMailsAreSealed(t *testing.T) {
 	withMail(t, smtptest.Options{Rcpt: func(string) error { return &smtp.SMTPError{Code: 450} }}, func(t *testing.T, s *server, _ *smtptest.Server) {
 		s.mustEnqueue(t, s.resetMail("ann@example.com"))
@@ -273,7 +273,7 @@ func TestASlowMailServerDelaysNobody(t *testing.T) {
 	}
 }
 
-// C6: a mail that is under way when the server is told to stop is finished, and a restart loses none.
+// C6: a server that is stopped finishes the mail that it is sending, and a restart loses none.
 func TestARestartLosesNoMail(t *testing.T) {
 	t.Parallel()
 	for name, databaseURL := range engines {
@@ -337,7 +337,7 @@ func TestTwoReplicasSendEachMailOnce(t *testing.T) {
 	})
 }
 
-// C6: a mail that a killed replica had claimed is sent when its lease is over, and not before.
+// C6: a mail that a killed replica had claimed is sent when its lease has expired, and not before.
 func TestAKilledReplicasMailIsSentAfterItsLease(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		claim := func(q *store.Queries) error {
@@ -359,7 +359,7 @@ func TestAKilledReplicasMailIsSentAfterItsLease(t *testing.T) {
 	})
 }
 
-// C6: what claims meet in the database, many at a time.
+// C6: many replicas that claim mails at once take each mail once.
 func TestParallelClaimsTakeEachMailOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		db, ctx, now := newSeeder(t, s).db, t.Context(), s.clock.now()
@@ -407,8 +407,7 @@ func TestParallelClaimsTakeEachMailOnce(t *testing.T) {
 	})
 }
 
-// A lease that is over counts for nothing: who wakes up late can neither put off nor take what another
-// has claimed.
+// A replica whose lease has expired can neither postpone nor delete a mail that another has claimed since.
 func TestAnOverdueClaimChangesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		db, ctx, now := newSeeder(t, s).db, t.Context(), s.clock.now().Add(-time.Hour)
@@ -440,7 +439,7 @@ func TestAnOverdueClaimChangesNothing(t *testing.T) {
 	})
 }
 
-// What follows a commit does not follow a rollback.
+// A function that is to follow a commit is not called after a rollback.
 func TestAfterCommit(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		db := newSeeder(t, s).db
@@ -506,7 +505,7 @@ func TestFaultyMailTemplatesStopTheStart(t *testing.T) {
 	}
 }
 
-// Whoever changes a password, the owner is told, at the address that they have confirmed and at no other.
+// The owner is mailed about every change of the password, at a confirmed address and at no other.
 func TestTheOwnerIsToldOfAChangedPassword(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		ann, bob := s.newcomer(t, "ann"), s.newcomer(t, "bob")

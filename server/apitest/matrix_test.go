@@ -72,15 +72,15 @@ func beyond(scopes []string) []string {
 	return slices.DeleteFunc(slices.Clone(rules.Scopes().Declared), func(s string) bool { return slices.Contains(scopes, s) })
 }
 
-// callers are the kinds of caller. Each gives a token for an operation, and what becomes of it where
-// the operation needs a caller: a status, or 0 for being let in.
+// callers are the kinds of caller. Each makes a token for an operation, and says with which status an operation that
+// needs a caller answers it; 0 means that the request is accepted.
 var callers = []struct {
 	name  string
 	token func(t *testing.T, c *seeder, a seededUser, op *contract.Operation) string
-	// stands says that the token is one, so that where none is needed it does no harm.
-	stands bool
-	status int
-	code   string
+	// accepted says that the token is valid, or absent, so that an operation that needs none accepts the request.
+	accepted bool
+	status   int
+	code     string
 }{
 	{"no token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "" }, true, 401, "unauthenticated"},
 	{"a garbage token", func(*testing.T, *seeder, seededUser, *contract.Operation) string { return "garbage" }, false, 401, "invalid_token"},
@@ -122,14 +122,14 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 					r.token = caller.token(t, c, a, op)
 					c.mailCodes(t, c.addUser(t), r)
 					got := s.do(t, r)
-					letIn := caller.status == 0 || op.Public() || op.Anonymous() && caller.stands ||
+					accepted := caller.status == 0 || op.Public() || op.Anonymous() && caller.accepted ||
 						caller.code == "insufficient_scope" && len(op.Scopes()) == 0
 					switch {
-					case !letIn:
+					case !accepted:
 						got.want(caller.status, caller.code)
 						checkChallenge(t, op, caller.code, got)
 					case got.status/100 != 2 && got.status != 409: // 409: an earlier caller has used the example
-						t.Errorf("got %d %s, want to be let in", got.status, got.body)
+						t.Errorf("got %d %s, want it to be accepted", got.status, got.body)
 					}
 				})
 			}
@@ -236,7 +236,7 @@ func checkChallenge(t *testing.T, op *contract.Operation, code string, a *answer
 	}
 }
 
-// T6: what belongs to somebody else is not there, and stays as it is.
+// T6: what belongs to another user is 404, and is not changed.
 func TestOtherPeoplesThingsAreNotFound(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)
@@ -279,7 +279,7 @@ func sameButForID(t *testing.T, a, b *answer) bool {
 	return fmt.Sprint(both[0]) == fmt.Sprint(both[1])
 }
 
-// What is open is opened by name: whoever opens another operation says so here.
+// This list names the operations that need no caller; a new one must be added to it.
 func TestPublicOperations(t *testing.T) {
 	t.Parallel()
 	var public, either []string

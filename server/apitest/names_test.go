@@ -14,7 +14,7 @@ import (
 	"sesame/server/internal/account"
 )
 
-// N11, L9: what nobody may be called, wherever names come in.
+// N11, L9: the names that are refused, wherever a name is given.
 func TestNamesThatAreRefused(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		id, root := s.administrator(t, "root")
@@ -50,7 +50,8 @@ func TestNamesThatAreRefused(t *testing.T) {
 	})
 }
 
-// N11: names of authority, and what looks like them, are not for strangers. Administrators and their programs give them.
+// N11: registration refuses names of authority and names that look like them; administrators and their programs can
+// give them.
 func TestNamesOfAuthorityAreNotForStrangers(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		_, root := s.administrator(t, "root") // the command line may
@@ -205,7 +206,7 @@ func TestALogAndAPageShowNoControlCharacters(t *testing.T) {
 	}
 }
 
-// N11: what a client calls itself is kept without what cannot be seen.
+// N11: the user agent is stored without its invisible characters.
 func TestUserAgentsAreKeptAsTheyCanBeSeen(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")

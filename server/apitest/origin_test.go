@@ -67,8 +67,7 @@ func TestListedOriginsAreLetIn(t *testing.T) {
 	}, "SESAME_CORS_ORIGINS=https://app.example.com, http://localhost:3000")
 }
 
-// H3: every other origin gets no permission, nor anyone where none is set; and OPTIONS is then no
-// operation.
+// H3: no other origin gets permission, and none at all where none is set; OPTIONS is then no operation.
 func TestOtherOriginsGetNoPermission(t *testing.T) {
 	for name, setting := range map[string]string{"some": "https://app.example.com,http://localhost:3000", "none": ""} {
 		t.Run(name, func(t *testing.T) {
@@ -120,7 +119,7 @@ func TestNoHSTSWithoutTLS(t *testing.T) {
 	})
 }
 
-// L7, N16: nobody but a trusted proxy says where a request comes from, in whatever form it writes the address.
+// L7, N16: only a trusted proxy can say where a request comes from, in every form of the header.
 func TestForwardedAddresses(t *testing.T) {
 	for name, c := range map[string]struct {
 		setting string
@@ -203,7 +202,7 @@ func TestAMadeUpAddressGivesNoMoreTries(t *testing.T) {
 	})
 }
 
-// N16: an X-Forwarded-For that is ignored is warned of once, whoever sends how many.
+// N16: the server warns once of an X-Forwarded-For that it ignores, however many arrive.
 func TestAnUnnamedProxyIsWarnedOfOnce(t *testing.T) {
 	t.Parallel()
 	const warning = "X-Forwarded-For is ignored"

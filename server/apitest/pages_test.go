@@ -153,7 +153,7 @@ func TestThePageRefusesAPassword(t *testing.T) {
 	})
 }
 
-// What is no code, or not for this, or sent in a way that no form sends it, is not good; and no page shows it.
+// A page refuses a code that is unknown, for another purpose, or sent as no form sends it, and does not repeat it.
 func TestPagesOfCodesThatAreNone(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
@@ -187,7 +187,7 @@ func TestPagesOfCodesThatAreNone(t *testing.T) {
 	})
 }
 
-// What a page does not take is answered as everywhere else.
+// A page answers other requests as every other path does.
 func TestPagesTakeOneForm(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
@@ -221,7 +221,7 @@ func TestPagesEscapeWhatTheyShow(t *testing.T) {
 	})
 }
 
-// A disabled account's codes are good for nothing.
+// The codes of a disabled account are not valid.
 func TestPagesOfADisabledAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")

@@ -197,8 +197,8 @@ func TestHashesOfOtherLibrariesAreReplacedAtLogin(t *testing.T) {
 	})
 }
 
-// P4: bcrypt hashes of other libraries forgot what came after 72 bytes; here no tail verifies, and
-// what they made of a NUL opens nothing.
+// P4: bcrypt hashes of other libraries ignore what comes after 72 bytes; here no longer password verifies, and no
+// hash of a password with a NUL does.
 func TestForeignBcryptHashesVerifyNoTail(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")

@@ -20,7 +20,7 @@ const horse = "a wooden horse"
 // newHash begins every hash that a server makes, unless realHashes is among its settings.
 const newHash = "$argon2id$v=19$m=8,t=1,p=1$"
 
-// register makes an account with that password.
+// register creates an account with the password horse and an address at example.com.
 func (s *server) register(t *testing.T, username string) api.User {
 	t.Helper()
 	return decode[api.User](s.do(t, request{method: "POST", path: "/users", json: map[string]any{
@@ -38,13 +38,13 @@ func refreshGrant(token string) request {
 	return request{method: "POST", path: "/token", form: url.Values{"grant_type": {"refresh_token"}, "refresh_token": {token}}}
 }
 
-// login logs an account in that register made.
+// login logs in to an account that register created.
 func (s *server) login(t *testing.T, username string) api.Token {
 	t.Helper()
 	return decode[api.Token](s.do(t, passwordGrant(username, horse)).want(200))
 }
 
-// loginToDelete is login with every scope that an account has over itself: one has to ask for me:delete.
+// loginToDelete is login with every scope that every account has. A token has me:delete only if it was asked for.
 func (s *server) loginToDelete(t *testing.T, username string) api.Token {
 	t.Helper()
 	return decode[api.Token](s.do(t, withScope(passwordGrant(username, horse), ownScopes())).want(200))

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// asProgram makes the test's own file be the program: TestMain looks at it.
+// asProgram is the environment variable that makes the test binary behave as the program (TestMain).
 const asProgram = "SESAME_TEST_AS_PROGRAM"
 
-// asUser makes that program give its rights up for those of a user.
+// asUser is the environment variable with the id of the user as whom that program runs.
 const asUser = "SESAME_TEST_AS_USER"
 
-// process makes a command of the program that runs as a process of its own, as in production: what one
-// process sees of another's locks on a file is not what it sees of its own.
+// process returns a command of the program that runs as a process of its own, as in production: a process does not see
+// its own locks on a file as it sees those of another.
 func process(t *testing.T, databaseURL string, args ...string) *exec.Cmd {
 	t.Helper()
 	c := exec.Command(os.Args[0], args...)
@@ -27,14 +27,14 @@ func process(t *testing.T, databaseURL string, args ...string) *exec.Cmd {
 	return c
 }
 
-// spawn is start as a process of its own.
+// spawn is start for a process of its own.
 func spawn(t *testing.T, databaseURL string, settings ...string) *server {
 	t.Helper()
 	s, _ := spawnPID(t, databaseURL, settings...)
 	return s
 }
 
-// spawnPID is spawn that tells which process it is.
+// spawnPID is spawn that returns the id of the process as well.
 func spawnPID(t *testing.T, databaseURL string, settings ...string) (s *server, pid int) {
 	t.Helper()
 	s = &server{t: t, dbURL: databaseURL, clock: &clock{}, log: &lockedBuffer{}, client: &http.Client{

@@ -79,8 +79,8 @@ func (s *server) fillQueue(t *testing.T, address string) (refused <-chan *answer
 	return answers, release
 }
 
-// P7: a login for which the queue of hashes has no room is refused with 503, and whatever needs no hash is answered while
-// the queue is full.
+// P7: a login for which the queue of hashes has no room is refused with 503, and requests that need no hash are
+// answered while the queue is full.
 func TestAFloodOfLoginsHoldsUpNobodyElse(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
@@ -97,8 +97,8 @@ func TestAFloodOfLoginsHoldsUpNobodyElse(t *testing.T) {
 	}, proxied)
 }
 
-// N2: while one network keeps the queue of hashes full, by registering or by logging in, nobody else's login or
-// registration is refused: each takes the place of one of that network.
+// N2: while one network keeps the queue of hashes full, logins and registrations of other networks are not refused:
+// each takes the place of one of that network.
 func TestAFullQueueRefusesNoOtherNetwork(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")

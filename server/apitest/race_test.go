@@ -19,8 +19,8 @@ import (
 	"sesame/server/secret"
 )
 
-// What a request has read may be out of date when it writes. These are the writes that look again;
-// each is tried in the moment that a race would give it, which no race over HTTP does for certain.
+// A row may change between the read and the write of a request. These writes check again; each is tried at the moment
+// that a race would give it, since no race over HTTP does so reliably.
 func TestWritesLookAgain(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c, ctx := newSeeder(t, s), t.Context()
@@ -108,7 +108,7 @@ func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 	})
 }
 
-// L4, R2: who hangs up before the answer has guessed, or used a token twice, all the same.
+// L4, R2: a guess counts, and so does the second use of a token, if the client disconnects before the answer.
 func TestHangingUpUndoesNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)
@@ -168,7 +168,7 @@ func TestARefreshNeverExtendsTheAbsoluteEnd(t *testing.T) {
 	})
 }
 
-// What has expired is removed in batches, and nothing else is.
+// The cleanup deletes expired sessions in batches, and no others.
 func TestExpiredSessionsAreRemoved(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c := newSeeder(t, s)

@@ -180,7 +180,7 @@ func TestCodesExpire(t *testing.T) {
 	})
 }
 
-// An address changes when the new one is confirmed, and not before; the old one is told.
+// An address changes when the new one is confirmed, and not before; the old one is notified.
 func TestAnAddressIsChanged(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		ann := s.newcomer(t, "ann").AccessToken
@@ -228,7 +228,7 @@ func TestGuessesWhenChangingTheAddress(t *testing.T) {
 	})
 }
 
-// C4: a reset ends every session, logs nobody in, and tells the owner.
+// C4: a reset ends every session, starts none, and notifies the owner.
 func TestAPasswordIsReset(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		first, second := s.newcomer(t, "ann"), s.login(t, "ann")

@@ -16,8 +16,8 @@ import (
 	"sesame/server/internal/store"
 )
 
-// perishable is what is removed when it is over: how n rows of each table are made that are over at a
-// moment, in microseconds. An event's id sorts by time, as a UUIDv7 does.
+// perishable lists the tables whose rows expire, and how to insert n rows that expire at a time in microseconds. The id
+// of an event sorts by time, as a UUIDv7 does.
 var perishable = []struct{ table, columns, values string }{
 	{
 		"sessions", "id, user_id, client_id, scope, seed_hash, generation, ip_address, user_agent, created_at, last_used_at, expires_at, ends_at",
@@ -34,7 +34,7 @@ var perishable = []struct{ table, columns, values string }{
 	{"reserved_usernames", "username_key, reserved_until", "'%[1]s-' || i, %[3]d"},
 }
 
-// fill makes n rows of each kind that are over at a moment.
+// fill inserts n rows into each table that expire at a time.
 func fill(t *testing.T, s *server, name, userID string, n int, at time.Time) {
 	t.Helper()
 	for _, p := range perishable {
@@ -70,8 +70,8 @@ func answered(t *testing.T, a *answer, err error) bool {
 	return err == nil && a.status == 200
 }
 
-// Thousands of rows of each kind go, by two replicas at once, and nobody who logs in or refreshes meanwhile
-// is refused. What is not over stays.
+// Two replicas delete thousands of expired rows of each kind at once, and no login or refresh is refused meanwhile.
+// Rows that have not expired stay.
 func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		const over, kept = 4_001, 3
@@ -214,8 +214,8 @@ func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 	})
 }
 
-// L4: who tidies waits for nobody: not for a count that is being started anew, nor for one whose owner would
-// wait for it in turn. That count stays.
+// L4: the cleanup waits for no lock: neither for a counter that is being started anew, nor for one whose owner would
+// wait for the cleanup in turn. That counter stays.
 func TestTidyingWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	s := start(t, postgresURL(t))

@@ -47,8 +47,8 @@ func (s *server) replica(t *testing.T, now func() time.Time) replica {
 	return r
 }
 
-// O6: when two replicas find a step due at once, one takes it. Both have read the keys before either
-// can change the one that signs, which somebody else holds.
+// O6: when two replicas find a step due at once, one takes it. Both have read the keys before either can change the
+// signing key, whose row the test has locked.
 func TestTwoReplicasRotateAtOnce(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.stop()
@@ -98,8 +98,8 @@ func TestTwoReplicasRotateAtOnce(t *testing.T) {
 	})
 }
 
-// O6: a key stands as long as its last token, though that was signed by a clock half a minute ahead of
-// the one that retired the key, and of the one that the token is verified by, and removed by such a clock.
+// O6: a key stays published as long as its last token is valid, even if that was signed by a clock half a minute
+// ahead of the one that retired the key, and of the one by which the token is verified and the key removed.
 func TestARetiredKeyOutlivesItsTokensWhereverTheClocksAre(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.stop()

@@ -89,8 +89,8 @@ func testFunctions(t *testing.T) map[string]bool {
 // secretName is how what must be hidden is called in requests.
 var secretName = regexp.MustCompile(`(^|_)(password|token|secret|code)$`)
 
-// A2: what a request may hold that must not be seen has the format password, by which the generated code
-// takes it as a secret.Text. No answer has it: that type would put a mark in its place.
+// A2: every secret in a request has the format password, for which the generated code uses secret.Text. No response
+// has that format, since the type would write a mark in place of the value.
 func TestWhatTheContractHidesIsSecret(t *testing.T) {
 	t.Parallel()
 	hidden := 0

@@ -107,7 +107,7 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 	}
 }
 
-// A6: who is being answered when the server is told to stop gets the answer; nobody else is let in.
+// A6: a server that is stopped finishes the requests that it has begun, and accepts no new ones.
 func TestAShutdownFinishesWhatHasBegun(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")

@@ -22,10 +22,10 @@ type server struct {
 	url    string
 	dbURL  string
 	clock  *clock
-	hashes *gate
+	hashes *gate // which each password hash passes
 	log    *lockedBuffer
 	client *http.Client
-	stop   func() int // ends the program and gives its exit code
+	stop   func() int // ends the program and returns its exit code
 
 	connect sync.Once // for rawSQL
 	db      *sql.DB
@@ -34,14 +34,14 @@ type server struct {
 
 var readyLine = regexp.MustCompile(`Address +(http\S+)`)
 
-// start runs `sesame serve` on a free port and waits until it answers. Every answer that it gives
-// is checked against the contract by the server itself as well, and its log is read at the end.
+// start runs `sesame serve` on a free port until the test ends, and waits until it answers. The server compares every
+// answer with the contract itself as well; the test fails if it logs a difference, or does not end with code 0.
 func start(t *testing.T, databaseURL string, settings ...string) *server {
 	t.Helper()
 	return launch(t, databaseURL, []string{"serve"}, settings...)
 }
 
-// launch is start for any command that serves.
+// launch is start for another command that serves.
 func launch(t *testing.T, databaseURL string, args []string, settings ...string) *server {
 	t.Helper()
 	environment := map[string]string{
@@ -86,19 +86,19 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 	return s
 }
 
-// wholeLog ends the server, which holds its last lines back for a moment, and gives its log.
+// wholeLog ends the server, which may still hold its last lines back, and returns its log.
 func (s *server) wholeLog() string {
 	s.stop()
 	return s.log.String()
 }
 
-// sesame runs another command on the server's database and gives what it printed.
+// sesame runs another command on the server's database and returns what it printed.
 func (s *server) sesame(t *testing.T, stdin string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	return command(t, stdin, map[string]string{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}, args...)
 }
 
-// must is sesame for a command that has to succeed.
+// must is sesame for a command that has to succeed; the test ends if it does not.
 func (s *server) must(t *testing.T, stdin string, args ...string) (stdout string) {
 	t.Helper()
 	stdout, stderr, code := s.sesame(t, stdin, args...)
@@ -115,7 +115,7 @@ func command(t *testing.T, stdin string, environment map[string]string, args ...
 	return out.String(), errs.String(), code
 }
 
-// realHashes is a setting of the harness: passwords cost what they cost in production.
+// realHashes is a setting of the harness: password hashes cost what they cost in production.
 const realHashes = "real hashes"
 
 // run is cli.Run with an environment and cheap password hashes.
@@ -147,7 +147,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// lines is a stream that can be watched for a line.
+// lines is an output stream in which a test can wait for a line.
 type lines struct {
 	*io.PipeWriter
 	reader *io.PipeReader
@@ -158,8 +158,8 @@ func newLines() *lines {
 	return &lines{w, r}
 }
 
-// find reads on until a line matches, and gives its first group; "" when the stream ends before.
-// What comes later is thrown away.
+// find reads until the text matches, and returns the first group of the match, or "" if the stream ends before. It
+// discards what comes later.
 func (l *lines) find(pattern *regexp.Regexp) (group string) {
 	var seen []byte
 	chunk := make([]byte, 1024)

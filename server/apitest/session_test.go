@@ -270,7 +270,7 @@ func (s *server) sessions(t *testing.T, token string) []api.Session {
 	return decode[api.SessionPage](s.do(t, request{method: "GET", path: "/users/me/sessions", token: token}).want(200)).Items
 }
 
-// T7 on two replicas: what one is told, the other knows at the next request.
+// T7 on two replicas: a change through one is seen by the other at the next request.
 func TestReplicasAgreeAtOnce(t *testing.T) {
 	t.Parallel()
 	one := start(t, postgresURL(t), "SESAME_PUBLIC_URL=https://login.example")

@@ -91,7 +91,7 @@ func TestTwoMailboxesHaveTwoOwners(t *testing.T) {
 	}
 }
 
-// N5: an address that cannot be what it looks like gets in nowhere, and logs in like one that nobody has.
+// N5: an address that is not what it looks like is refused everywhere, and logs in like an unknown one.
 func TestAddressesThatNobodyCanHave(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann")
@@ -124,7 +124,8 @@ func TestAddressesThatNobodyCanHave(t *testing.T) {
 	})
 }
 
-// N5: an administrator who changes the spelling of a confirmed address un-confirms it, and the old one is told.
+// N5: if an administrator changes the spelling of a confirmed address, it is no longer confirmed, and the old one is
+// notified.
 func TestAnotherSpellingByAnAdministratorIsNotConfirmed(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		ann := s.register(t, "ann")

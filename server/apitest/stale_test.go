@@ -13,7 +13,7 @@ import (
 	"sesame/gen/api"
 )
 
-// What is shown and what is enforced is one contract.
+// The contract that is shown is the one that is enforced.
 func TestTheGeneratedContractIsTheWrittenOne(t *testing.T) {
 	generated, err := api.GetSpecJSON()
 	if err != nil {

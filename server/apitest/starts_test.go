@@ -175,7 +175,7 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 	})
 }
 
-// N17: mails, and with them links that reset passwords, are in a log only where nobody else can reach the server, or
+// N17: mails, and so links that reset passwords, are logged only where no other machine can reach the server, or
 // where the operator says log:.
 func TestResetLinksReachALogOnlyByChoice(t *testing.T) {
 	t.Parallel()

@@ -129,7 +129,7 @@ func disabled(ctx context.Context, q *store.Queries, id string) error {
 
 func deleted(ctx context.Context, q *store.Queries, id string) error { return q.DeleteUser(ctx, id) }
 
-// What is changed of an account while its address is being confirmed is not taken for another address.
+// A change of another field while an address is being confirmed is not taken for a change of the address.
 func TestAChangeOfTheNameIsNoChangeOfTheAddress(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.createVerified(t, "ann")
@@ -219,7 +219,7 @@ func TestAResetIsMailedWhenTheLastCodeHasEnded(t *testing.T) {
 	}
 }
 
-// C7: and yet nobody can have an address written to without end that is not proven to be theirs.
+// C7: still, an address that is not confirmed cannot be sent mails without limit.
 func TestAChangedPasswordFreesNoMailsToAClaimedAddress(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.clock.stop()
@@ -234,7 +234,7 @@ func TestAChangedPasswordFreesNoMailsToAClaimedAddress(t *testing.T) {
 	})
 }
 
-// Of two addresses that somebody asks for, the later one counts, even if it is not mailed a code at the moment.
+// Of two new addresses the one that was given later counts, even if no code may be mailed to it at the moment.
 func TestTheLaterAddressCountsEvenUnmailed(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.clock.stop()
@@ -252,7 +252,7 @@ func TestTheLaterAddressCountsEvenUnmailed(t *testing.T) {
 	})
 }
 
-// To some mail servers Ann@ and ann@ are two, so the old one is told.
+// To some mail servers Ann@ and ann@ are two addresses, so the old one is notified.
 func TestAnotherSpellingIsAnotherAddress(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		ann := s.newcomer(t, "ann").AccessToken
@@ -266,7 +266,7 @@ func TestAnotherSpellingIsAnotherAddress(t *testing.T) {
 	})
 }
 
-// C5: a reset is the owner's, even if somebody claimed the address before.
+// C5: a reset is for the owner of the address, even if another account claimed it before.
 func TestAResetGoesToTheOwner(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "eve", "password": horse, "email": "ann@example.com"}}).want(201)

@@ -22,7 +22,7 @@ func from(address string, r request) request {
 	return r
 }
 
-// throttled holds an answer to be a 429 that names this wait in seconds.
+// throttled ends the test unless an answer is 429 with a wait in seconds.
 func (a *answer) throttled(wait int) *answer {
 	a.t.Helper()
 	code := "temporarily_unavailable"
@@ -60,8 +60,8 @@ func (s *server) createVerified(t *testing.T, name string) {
 	}
 }
 
-// inParallel sends requests at once, those again that the full queue of hashes turned away, and
-// counts the answers by status.
+// inParallel sends requests at once, and again those that were refused since the queue of hashes was full. It counts the
+// answers by status.
 func inParallel(t *testing.T, servers []*server, requests []request) map[int]int {
 	t.Helper()
 	var mu sync.Mutex
@@ -148,8 +148,8 @@ func TestEveryNameOfAnAccountCounts(t *testing.T) {
 	}, proxied)
 }
 
-// L1, L3: who holds a name down sees nothing change when an account of that name is made, when its
-// address is verified, and when it is deleted.
+// L1, L3: the throttle of a name does not change when an account of that name is created, when its address is
+// confirmed, and when it is deleted.
 func TestACountOutlivesTheAccount(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
@@ -174,7 +174,7 @@ func TestACountOutlivesTheAccount(t *testing.T) {
 	})
 }
 
-// L4: a success clears what strangers' lane has counted, if it came by that lane.
+// L4: a successful login from an unknown address clears the counter of unknown addresses.
 func TestASuccessFromANewAddressClears(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
@@ -190,7 +190,7 @@ func TestASuccessFromANewAddressClears(t *testing.T) {
 	}, proxied)
 }
 
-// L4: of 100 parallel guesses on two replicas exactly the five free ones are told that they are wrong.
+// L4: of 100 parallel guesses on two replicas exactly the five free ones get the answer that they are wrong.
 func TestParallelGuessesAreCountedExactly(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		two := start(t, s.dbURL, "SESAME_PUBLIC_URL="+s.url)
@@ -236,8 +236,8 @@ func TestAnAddressIsSlowedDown(t *testing.T) {
 	}, proxied)
 }
 
-// L5: a stranger's guesses do not hold up who logs in from where the account has logged in before;
-// and that lane has no more free tries than any other.
+// L5: a stranger's guesses do not throttle a login from an address from which the account has logged in before; and
+// that address has no more free tries than any other.
 func TestAStrangerLocksNobodyOut(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
@@ -268,7 +268,7 @@ func TestAStrangerLocksNobodyOut(t *testing.T) {
 	}, proxied)
 }
 
-// L6: what is right is not slowed down, however much of it comes at once.
+// L6: correct logins are not throttled, however many come at once.
 func TestParallelLoginsAllSucceed(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -308,8 +308,8 @@ func TestAThrottledLoginTellsNothing(t *testing.T) {
 	})
 }
 
-// L6: a login or a change of the password is not told whether its password was correct, if others use up the free tries
-// while it is hashed.
+// L6: a login, or a change of the password, is not told whether its password was correct if others use up the free
+// tries while it is hashed.
 func TestARightPasswordThatComesTooLate(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.clock.stop()
@@ -364,8 +364,8 @@ func TestGuessesAtTheCurrentPassword(t *testing.T) {
 	})
 }
 
-// A wrong name may be a password, typed into the wrong field: neither the name nor the address is
-// stored, and not a hash of them that could be found by trying.
+// A wrong name may be a password, typed into the wrong field: neither the name nor the address is stored, nor a hash
+// of them that could be found by trying.
 func TestThrottlesSayNothing(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.do(t, passwordGrant("knock-knack", wrong)).want(400)

@@ -170,7 +170,7 @@ eve
 	})
 }
 
-// What export writes import reads, and everything is there again.
+// An export can be imported, and nothing is lost.
 func TestExportedAccountsAreImported(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")

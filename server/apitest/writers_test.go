@@ -83,9 +83,9 @@ func (w *writer) check(rounds int) {
 // onePlace is the address of all servers together, so that each takes the tokens of the others.
 const onePlace = "SESAME_PUBLIC_URL=https://login.example.com"
 
-// A4: 64 write at once through one server, or through two on one file, which are processes of their own,
-// while others import accounts and make clients at the command line. Every answer is the expected one, and
-// what it acknowledges is there.
+// A4: 64 clients write at once through one server, or through two on one file, which are processes of their own,
+// while others import accounts and create clients at the command line. Every answer is the expected one, and nothing
+// that was acknowledged is lost.
 func TestManyWritersAtOnce(t *testing.T) {
 	const writers, rounds, imports, imported = 64, 10, 3, 700
 	together := func(t *testing.T, servers ...*server) {
