@@ -36,8 +36,12 @@ func Person(ctx context.Context) (User, bool) {
 	}, true
 }
 
-// Client is the client_id of the service client that calls for itself the operation that ctx belongs to.
+// Client is the client_id of the service client that calls for itself the operation that ctx belongs to: with an access
+// token, or with its id and secret (ClientBasic).
 func Client(ctx context.Context) (id string, ok bool) {
+	if client := contract.CallerFrom[auth.Client](ctx); client.ID != "" {
+		return client.ID, true
+	}
 	caller := contract.CallerFrom[*auth.Caller](ctx)
 	if caller == nil || caller.User.ID != "" {
 		return "", false

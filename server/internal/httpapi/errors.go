@@ -103,6 +103,14 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 // seconds writes a time of waiting for Retry-After.
 func seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
+// byStatus are the codes of errors that middleware of Echo returns.
+var byStatus = map[int]problem.Code{
+	http.StatusUnauthorized: problem.Unauthenticated, http.StatusForbidden: problem.InsufficientScope,
+	http.StatusRequestEntityTooLarge: problem.PayloadTooLarge, http.StatusUnsupportedMediaType: problem.UnsupportedMediaType,
+	http.StatusUnprocessableEntity: problem.ValidationFailed, http.StatusTooManyRequests: problem.TooManyRequests,
+	http.StatusServiceUnavailable: problem.Unavailable,
+}
+
 // asProblem finds what the caller may know of an error. A fault is told as a fault and no more.
 func asProblem(err error) *problem.Error {
 	if p, ok := errors.AsType[*problem.Error](err); ok {
@@ -116,6 +124,9 @@ func asProblem(err error) *problem.Error {
 			return problem.New(problem.MethodNotAllowed, "This address does not take the method; Allow lists those that it takes.")
 		case http.StatusBadRequest:
 			return problem.Wrap(problem.BadRequest, "The request cannot be read.", err)
+		}
+		if code, ok := byStatus[e.Code]; ok {
+			return problem.Wrap(code, http.StatusText(e.Code)+".", err)
 		}
 	}
 	if errors.Is(err, context.Canceled) {
