@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"io/fs"
+	"time"
 
 	"sesame/server/internal/store"
 )
@@ -28,22 +29,37 @@ func (d *DB) Migrate(ctx context.Context, migrations fs.FS) error {
 
 // ExecContext runs a statement that returns no rows, and commits it.
 func (d *DB) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	return d.db.Pool(query).ExecContext(ctx, query, args...)
+	pool, err := d.db.Pool(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return pool.ExecContext(ctx, query, args...)
 }
 
-// QueryContext runs a statement that returns rows. On SQLite only a SELECT runs beside a write, so close the rows of
-// another statement before the next write.
+// QueryContext runs a statement that returns rows. Close them: on SQLite, those of any statement that does not begin
+// with SELECT keep every write of the server waiting until they are closed or ctx ends.
 func (d *DB) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return d.db.Pool(query).QueryContext(ctx, query, args...)
+	pool, err := d.db.Pool(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return pool.QueryContext(ctx, query, args...)
 }
 
 // QueryRowContext runs a statement that returns one row.
 func (d *DB) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	return d.db.Pool(query).QueryRowContext(ctx, query, args...)
+	pool, err := d.db.Pool(ctx, query)
+	if err != nil { // a Row cannot be made with an error, but with a context that has ended
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, time.Unix(0, 0))
+		defer cancel()
+	}
+	return pool.QueryRowContext(ctx, query, args...)
 }
 
-// Tx runs f in one transaction, which is committed if f returns nil and rolled back otherwise. SQLite has one writer
-// at a time, and its transactions begin as writers, so keep f short and use only tx in it.
+// Tx runs f in one transaction, which is committed if f returns nil and rolled back otherwise, and if f panics or ctx
+// ends. SQLite has one writer at a time, and every transaction is a writer: while f runs, nothing else in the server
+// writes. So keep f short, and use only tx in it. The methods of DB would wait for f itself; they fail after ten seconds.
 func (d *DB) Tx(ctx context.Context, f func(tx *sql.Tx) error) error { return d.db.SQLTx(ctx, f) }
 
 // IsConflict reports whether a statement failed because a unique value exists already, on either engine.

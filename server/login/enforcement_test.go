@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 
 	"sesame/server/login"
+	"sesame/server/login/logintest"
 )
 
 // withClear is things with an operation that anyone may call at the path of createThing.
@@ -271,6 +272,43 @@ func startServing(t *testing.T, app *login.App, e *echo.Echo) (stop func(), serv
 	served = make(chan error, 1)
 	go func() { served <- app.Serve(ctx, e) }()
 	return stop, served
+}
+
+// A handler of theirs reads a body by encoding/json, which takes NAME for name: such a body is refused, since the contract
+// has looked at name alone.
+func TestKeysInOtherLetters(t *testing.T) {
+	document := strings.Replace(things, "security: [{ OAuth2Password: ['things:write'] }]", "security: []", 1)
+	document = strings.Replace(document, "name: { type: string, minLength: 1 }", `name: { type: string, minLength: 1 },
+              tags: { type: array, items: { allOf: [{ $ref: '#/components/schemas/Tag' }] } }`, 1)
+	document = strings.Replace(document, "components:\n", `components:
+  schemas:
+    Tag:
+      type: object
+      properties: { key: { type: string, maxLength: 1 }, child: { $ref: '#/components/schemas/Tag' } }
+      additionalProperties: { anyOf: [{ $ref: '#/components/schemas/Tag' }, { type: string }] }
+`, 1)
+	s := logintest.Start(t, func(_ context.Context, app *login.App) (*echo.Echo, error) {
+		e := echo.New()
+		err := app.Mount(e, []byte(document))
+		handle(e, nothing)
+		return e, err
+	}, sqlite(t), "SESAME_CHECK_RESPONSES=off")
+	for body, want := range map[string]int{
+		`{"name":"x"}`:                                           204,
+		`{"name":"x","other":1}`:                                 204,
+		`{"name":"x","NAME":""}`:                                 422,
+		`{"name":"x","name":""}`:                                 400,
+		`{"name":"x","tag\u017f":[]}`:                            422, // a long s
+		`{"name":"x","tags":[{"K":"xx"}]}`:                       204,
+		`{"name":"x","tags":[{"key":"x"},{"KEY":"xx"}]}`:         422,
+		`{"name":"x","tags":[{"child":{"child":{"Key":"xx"}}}]}`: 422,
+		`{"name":"x","tags":[{"a":{"b":{"\u212aey":"xx"}}}]}`:    422, // a kelvin sign
+		`{"name":"x","tags":[{"a":{"b":{"key":"x"}},"c":"d"}]}`:  204,
+	} {
+		if r := s.Do(t, "POST", "/things", "", body); r.Status != want {
+			t.Errorf("%s: %d %s", body, r.Status, r.Body)
+		}
+	}
 }
 
 // ended is a context with which Serve returns even if it begins to serve.

@@ -5,6 +5,7 @@ import (
 
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 )
 
 // User is a person who calls an operation.
@@ -36,8 +37,12 @@ func Person(ctx context.Context) (User, bool) {
 	}, true
 }
 
-// Client is the client_id of the service client that calls for itself the operation that ctx belongs to.
+// Client is the client_id of the service client that calls for itself the operation that ctx belongs to: with an access
+// token, or with its id and secret (ClientBasic).
 func Client(ctx context.Context) (id string, ok bool) {
+	if client := contract.CallerFrom[oauth.Client](ctx); client.ID != "" {
+		return client.ID, true
+	}
 	caller := contract.CallerFrom[*identity.Caller](ctx)
 	if caller == nil || caller.User.ID != "" {
 		return "", false

@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -43,8 +42,8 @@ type Contract struct {
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     Scopes
-	router     *Router  // once it is enforced
-	paths      sync.Map // whether a route of Echo is a path of the document
+	paths      map[string]bool // the paths as Echo has them, with and without the names of parameters
+	router     *Router         // once it is enforced
 }
 
 // Operation is one operation of the document, ready to be enforced.
@@ -134,7 +133,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
 	c.declaredScopes()
-	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}}
+	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}
 	if c.doc.Info != nil {
 		result.Title = c.doc.Info.Title
 	}
@@ -150,6 +149,7 @@ func (c *compiler) compile() (*Contract, error) {
 			}
 			result.operations[op.ID] = op
 			result.routes[method+" "+echoPath(path)] = op
+			result.paths[echoPath(path)], result.paths[unnamed(echoPath(path))] = true, true
 		}
 	}
 	if err := errors.Join(c.faults...); err != nil {

@@ -163,6 +163,9 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 			return err
 		}
 		checkBody(schema, value, invalid)
+		if op.Foreign && schema != nil {
+			checkCase([]*openapi3.Schema{schema}, value, "", invalid)
+		}
 	}
 	if len(invalid.Fields) > 0 {
 		return invalid

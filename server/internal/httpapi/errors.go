@@ -82,6 +82,14 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 // seconds formats a duration for Retry-After.
 func seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
+// byStatus are the codes of errors that middleware of Echo returns.
+var byStatus = map[int]problem.Code{
+	http.StatusUnauthorized: problem.Unauthenticated, http.StatusForbidden: problem.InsufficientScope,
+	http.StatusRequestEntityTooLarge: problem.PayloadTooLarge, http.StatusUnsupportedMediaType: problem.UnsupportedMediaType,
+	http.StatusUnprocessableEntity: problem.ValidationFailed, http.StatusTooManyRequests: problem.TooManyRequests,
+	http.StatusServiceUnavailable: problem.Unavailable,
+}
+
 // asProblem returns the public part of an error. Of an internal error the client learns nothing but that it happened.
 func asProblem(err error) *problem.Error {
 	if p, ok := errors.AsType[*problem.Error](err); ok {
@@ -95,6 +103,9 @@ func asProblem(err error) *problem.Error {
 			return problem.New(problem.MethodNotAllowed, "This address does not take the method; Allow lists those that it takes.")
 		case http.StatusBadRequest:
 			return problem.Wrap(problem.BadRequest, "The request cannot be read.", err)
+		}
+		if code, ok := byStatus[e.Code]; ok {
+			return problem.Wrap(code, http.StatusText(e.Code)+".", err)
 		}
 	}
 	if errors.Is(err, context.Canceled) {

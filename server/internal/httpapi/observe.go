@@ -67,6 +67,9 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 func (m *Middleware) answer(err error, c echo.Context) {
 	if op := m.Operation(c); op != nil && op.Foreign {
 		if _, ok := errors.AsType[*problem.Error](err); !ok {
+			if p, ok := err.(panicked); ok { //nolint:errorlint // nothing wraps it on the way
+				err = p.error
+			}
 			c.Error(err)
 			return
 		}
@@ -84,6 +87,15 @@ func requestID() string {
 	return id.String()
 }
 
+// panicked is a panic with its stack, which is for the log and not for error handlers of others.
+type panicked struct {
+	error
+	stack []byte
+}
+
+func (p panicked) Error() string { return p.error.Error() + "\n" + string(p.stack) }
+func (p panicked) Unwrap() error { return p.error }
+
 // guarded runs a handler and returns its panic as an error. Only panics of the runtime are quoted; any other value could
 // contain what a client sent.
 func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
@@ -91,12 +103,12 @@ func guarded(next echo.HandlerFunc, c echo.Context) (err error) {
 		switch value := recover().(type) {
 		case nil:
 		case runtime.Error:
-			err = fmt.Errorf("panic: %w\n%s", value, stack())
+			err = panicked{fmt.Errorf("panic: %w", value), stack()}
 		default:
 			if value == http.ErrAbortHandler { //nolint:errorlint // as net/http compares it
 				panic(value)
 			}
-			err = fmt.Errorf("panic with a %T\n%s", value, stack())
+			err = panicked{fmt.Errorf("panic with a %T", value), stack()}
 		}
 	}()
 	return next(c)
@@ -111,7 +123,8 @@ func stack() []byte {
 func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err error) {
 	level, p := slog.LevelInfo, (*problem.Error)(nil)
 	if err != nil {
-		if p = asProblem(err); p.Code == problem.Internal {
+		// An error handler of others may have answered a mistake of the caller's.
+		if p = asProblem(err); p.Code == problem.Internal && c.Response().Status/100 != 4 {
 			level = slog.LevelError
 		}
 	}

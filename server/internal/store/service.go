@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 )
@@ -16,18 +18,58 @@ import (
 // Engine returns sqlite or postgres.
 func (db *DB) Engine() string { return strings.TrimSuffix(db.engine.dialect, "3") }
 
-// Pool returns the pool for a statement outside a transaction. On SQLite every statement but a SELECT uses the one
-// connection that writes.
-func (db *DB) Pool(query string) *sql.DB {
-	if word, _, _ := strings.Cut(strings.TrimSpace(query), " "); strings.EqualFold(word, "SELECT") {
-		return db.read
+// writerWait is how long a statement of other code waits for the one connection that writes to SQLite. It is that of a
+// statement on PostgreSQL.
+const writerWait = 10 * time.Second
+
+var errWriterBusy = errors.New("another transaction, or rows that are not closed, kept SQLite's one writer; " +
+	"a transaction must use only its tx, or it waits for itself")
+
+// Pool is the pool for a statement outside a transaction. On SQLite every statement but a SELECT goes to the one
+// connection that writes, and Pool fails if that does not become free.
+func (db *DB) Pool(ctx context.Context, query string) (*sql.DB, error) {
+	if db.read == db.write || isSelect(query) {
+		return db.read, nil
 	}
-	return db.write
+	conn, err := db.writer(ctx)
+	if err != nil {
+		return db.write, err
+	}
+	return db.write, conn.Close()
 }
 
-// SQLTx is Tx for the statements of another program.
+// writer waits for a connection that writes.
+func (db *DB) writer(ctx context.Context) (*sql.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, writerWait)
+	defer cancel()
+	conn, err := db.write.Conn(ctx)
+	if errors.Is(err, context.DeadlineExceeded) && db.read != db.write {
+		err = fmt.Errorf("%w: %w", errWriterBusy, err)
+	}
+	return conn, err
+}
+
+// beforeStatement is what may stand before the first word of a statement.
+var beforeStatement = regexp.MustCompile(`^(?:\s|--[^\n]*(?:\n|$)|(?s:/\*.*?\*/))+`)
+
+func isSelect(query string) bool {
+	const word = "select"
+	query = query[len(beforeStatement.FindString(query)):]
+	if len(query) <= len(word) || !strings.EqualFold(query[:len(word)], word) {
+		return false
+	}
+	next := query[len(word)] // a byte of a longer name is a letter, a digit, _, $ or beyond ASCII
+	return next < 0x80 && next != '_' && next != '$' && !('0' <= next && next <= '9') && !('a' <= next|0x20 && next|0x20 <= 'z')
+}
+
+// SQLTx is Tx for statements of other code.
 func (db *DB) SQLTx(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, _, err := db.engine.begin(ctx)
+	conn, err := db.writer(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // it returns to the pool
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
