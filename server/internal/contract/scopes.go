@@ -7,25 +7,36 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Scopes are the scopes of a document. Who has them is said by extensions of the OAuth 2 flow that declares them, each a
-// list of scopes, since OpenAPI 3.0 leaves no room for more beside a scope than its text.
+// Scopes are the scopes of a document. Extensions of the password flow say who has them, each a list of scopes, because
+// OpenAPI 3.0 allows nothing but a description beside a scope.
 type Scopes struct {
 	Declared   []string // all, sorted
-	Default    []string // x-default: every person has them, and a login that asks for none gets them
-	OnRequest  []string // x-on-request: every person has them, but a login must ask for them
+	Default    []string // x-default: every person has them, and a login that requests none gets them
+	OnRequest  []string // x-on-request: every person has them, but a login must request them
 	PeopleOnly []string // x-people-only: a service client never has them for itself
 }
 
-// declaredScopes collects the scopes of all OAuth 2 flows.
+// scopeLists are the names of those extensions.
+var scopeLists = []string{"x-default", "x-on-request", "x-people-only"}
+
+// declaredScopes collects the scopes of all OAuth 2 flows, and the lists of the password flow. A list in another place
+// is a fault, because it would have no effect. In the documents of other services such extensions may mean anything, so
+// unusable ones are ignored there.
 func (c *compiler) declaredScopes() {
 	if c.doc.Components == nil {
 		c.doc.Components = &openapi3.Components{}
 	}
+	if c.own == nil {
+		defer func() { c.faults = nil }()
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.doc.Components.SecuritySchemes)) {
-		flows := c.doc.Components.SecuritySchemes[name].Value.Flows
+		scheme := c.doc.Components.SecuritySchemes[name].Value
+		c.noLists(name, scheme.Extensions)
+		flows := scheme.Flows
 		if flows == nil {
 			continue
 		}
+		c.noLists(name, flows.Extensions)
 		for _, flow := range []*openapi3.OAuthFlow{flows.Password, flows.ClientCredentials, flows.AuthorizationCode, flows.Implicit} {
 			if flow == nil {
 				continue
@@ -33,10 +44,12 @@ func (c *compiler) declaredScopes() {
 			for scope := range flow.Scopes {
 				c.scopes[scope] = true
 			}
-			for extension, list := range map[string]*[]string{
-				"x-default": &c.who.Default, "x-on-request": &c.who.OnRequest, "x-people-only": &c.who.PeopleOnly,
-			} {
-				c.scopeList(name, flow, extension, list)
+			if flow != flows.Password {
+				c.noLists(name, flow.Extensions)
+				continue
+			}
+			for i, list := range []*[]string{&c.who.Default, &c.who.OnRequest, &c.who.PeopleOnly} {
+				c.scopeList(name, flow, scopeLists[i], list)
 			}
 		}
 	}
@@ -47,7 +60,16 @@ func (c *compiler) declaredScopes() {
 	}
 }
 
-// scopeList reads an extension of a flow.
+// noLists reports the extensions that belong to the password flow.
+func (c *compiler) noLists(scheme string, extensions map[string]any) {
+	for _, extension := range scopeLists {
+		if _, given := extensions[extension]; given {
+			c.fault("the security scheme %s: %s belongs beside the scopes of the password flow, and has no effect elsewhere", scheme, extension)
+		}
+	}
+}
+
+// scopeList reads an extension of the password flow.
 func (c *compiler) scopeList(scheme string, flow *openapi3.OAuthFlow, extension string, into *[]string) {
 	value, given := flow.Extensions[extension]
 	if !given {
