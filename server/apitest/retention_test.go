@@ -55,7 +55,7 @@ func rows(t *testing.T, s *server, table, name string) string {
 
 // cleanupJob deletes expired rows; it calls now before each batch.
 func cleanupJob(db *store.DB, now func() time.Time) *cleanup.Job {
-	_, accounts, _ := domain(db, nil, nil, identity.Settings{Now: time.Now})
+	_, accounts, _ := domain(db, nil, nil, identity.Settings{Now: now})
 	return &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 24 * time.Hour, Now: now}
 }
 

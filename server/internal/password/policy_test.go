@@ -86,7 +86,7 @@ func TestPasswordsMadeOfNames(t *testing.T) {
 		{"!#%&/()=?+", []string{"", "@"}, false},
 		{"sesame seeds", nil, false},
 	} {
-		if reason := check(t, p, c.password, c.names...); strings.Contains(reason, "made of") != c.refused {
+		if reason := check(t, p, c.password, c.names...); strings.Contains(reason, "consists of") != c.refused {
 			t.Errorf("%q of %q: %q", c.password, c.names, reason)
 		}
 	}
