@@ -171,6 +171,7 @@ func TestAClaimBeforeAnImport(t *testing.T) {
 		s.do(t, resetOf("ann", reset, "a bigger wooden horse")).want(204)
 		s.do(t, passwordGrant("ann", "a bigger wooden horse")).want(200)
 		s.owns(t, "ann2", horse)
+		s.untilNoneWaits(t)
 		told := mailsTo(t, post, ownAddress, len(post.Mails()))
 		if last := told[len(told)-1]; last.Subject != "Your password was reset" || !strings.Contains(last.Text, "account ann ") {
 			t.Errorf("the last mail is %s\n%s", last.Subject, last.Text)

@@ -51,7 +51,7 @@ func sqliteURL(t *testing.T) string {
 
 // migratedSQLite is the content of the file.
 var migratedSQLite = sync.OnceValues(func() (content []byte, err error) {
-	folder, err := os.MkdirTemp("", "sesame-test-") //nolint:usetesting // it belongs to no test
+	folder, err := os.MkdirTemp("", "sesame-test-")
 	if err != nil {
 		return nil, err
 	}

@@ -36,11 +36,12 @@ func TestMain(m *testing.M) {
 			}
 		}
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-		defer stop()
-		os.Exit(cli.Run(ctx, os.Args[1:], cli.Env{
+		code := cli.Run(ctx, os.Args[1:], cli.Env{
 			Getenv: os.Getenv, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
 			Tests: app.Tests{CheapHashes: true, Every: 50 * time.Millisecond},
-		}))
+		})
+		stop()
+		os.Exit(code)
 	}
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0))) // see gate.during
 	var err error
