@@ -40,8 +40,12 @@ func (q *Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 		ORDER BY CASE state WHEN 'signing' THEN 1 WHEN 'published' THEN 2 ELSE 3 END, signs_from DESC`)
 	return collect(rows, err, func(k *SigningKey) []any {
 		return []any{
-			&k.ID, &k.Alg, &k.PrivateKey, &k.State, timeScanner{&k.CreatedAt}, timeScanner{&k.SignsFrom},
-			timeScanner{&k.RetiredAt}, timeScanner{&k.RemovedAt}, durationScanner{&k.TokenTTL},
+			&k.ID, &k.Alg, &k.PrivateKey, &k.State,
+			timeScanner{&k.CreatedAt},
+			timeScanner{&k.SignsFrom},
+			timeScanner{&k.RetiredAt},
+			timeScanner{&k.RemovedAt},
+			durationScanner{&k.TokenTTL},
 		}
 	})
 }
