@@ -24,10 +24,10 @@ const (
 	// siteAllowance is how many times the limit of a subnet an IPv6 site has: some providers give each customer a subnet,
 	// and others a whole site.
 	siteAllowance = 10
-	// maxKnownAddresses limits the known networks of an account. KnownAddressTTL is how long after its last login from
-	// there a network stays known.
+	// maxKnownAddresses limits the known networks of an account.
 	maxKnownAddresses = 20
-	KnownAddressTTL   = 180 * 24 * time.Hour
+	// KnownAddressTTL is how long after its last login from there a network stays known.
+	KnownAddressTTL = 180 * 24 * time.Hour
 	// knownAddressStep limits how often a login from a known network is recorded, so that most logins write nothing.
 	knownAddressStep = 24 * time.Hour
 	// justBlocked is the wait of an attempt that concurrent ones have overtaken.

@@ -39,8 +39,14 @@ func (q *Queries) SigningKeys(ctx context.Context) ([]SigningKey, error) {
 		SELECT id, alg, private_key, state, created_at, signs_from, retired_at, removed_at, token_ttl FROM signing_keys
 		ORDER BY CASE state WHEN 'signing' THEN 1 WHEN 'published' THEN 2 ELSE 3 END, signs_from DESC`)
 	return collect(rows, err, func(k *SigningKey) []any {
-		return []any{&k.ID, &k.Alg, &k.PrivateKey, &k.State, timeScanner{&k.CreatedAt}, timeScanner{&k.SignsFrom},
-			timeScanner{&k.RetiredAt}, timeScanner{&k.RemovedAt}, durationScanner{&k.TokenTTL}}
+		return []any{
+			&k.ID, &k.Alg, &k.PrivateKey, &k.State,
+			timeScanner{&k.CreatedAt},
+			timeScanner{&k.SignsFrom},
+			timeScanner{&k.RetiredAt},
+			timeScanner{&k.RemovedAt},
+			durationScanner{&k.TokenTTL},
+		}
 	})
 }
 

@@ -46,7 +46,7 @@ func (r *Keyring) Key(id string) (Key, bool) {
 	return key, ok
 }
 
-// Current, ForSigning and Refresh implement Keys with a keyring that never changes.
+// Current returns r. It implements Keys, as ForSigning and Refresh do: a keyring never changes.
 func (r *Keyring) Current() *Keyring { return r }
 
 // ForSigning returns r.
