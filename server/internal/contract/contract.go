@@ -40,8 +40,8 @@ type Contract struct {
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     Scopes
-	paths      map[string]bool       // the paths as Echo has them, with and without the names of parameters
-	router     *Router               // once it is enforced
+	paths      map[string]bool // the paths as Echo has them, with and without the names of parameters
+	router     *Router         // once it is enforced
 }
 
 // Operation is one operation of the document, ready to be enforced.
