@@ -19,9 +19,9 @@ func (a *App) DB() *DB { return &DB{a.app.DB} }
 // Engine is sqlite or postgres.
 func (d *DB) Engine() string { return d.db.Engine() }
 
-// Migrate brings your tables up to date with the SQL files of a folder, named and written as goose has them
-// (00001_notes.sql, with -- +goose Up). Which of them ran is recorded in the table service_migrations, apart from
-// Sesame's own. Replicas that start together wait for each other.
+// Migrate brings your tables up to date with the SQL files at the root of a file system, named and written as goose has
+// them (00001_notes.sql, with -- +goose Up); for an embedded folder, use fs.Sub. Which of them ran is recorded in the table
+// service_migrations, apart from Sesame's own. Replicas that start together wait for each other.
 func (d *DB) Migrate(ctx context.Context, migrations fs.FS) error {
 	_, err := d.db.MigrateExtension(ctx, migrations)
 	return err

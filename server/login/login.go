@@ -1,16 +1,3 @@
-// Package login is Sesame inside a program of your own: accounts, sessions, tokens and their documentation beside your
-// operations, as one contract.
-//
-//	settings, err := login.FromEnv(os.Environ())      // those of `sesame serve`
-//	app, err := login.Open(ctx, settings)
-//	defer app.Close()
-//	e := echo.New()
-//	err = app.Mount(e, openAPI)                       // Sesame's operations and pages; enforces your openapi.yaml
-//	api.RegisterHandlers(e, api.NewStrictHandler(notes, nil))
-//	err = app.Serve(ctx, e)
-//
-// In a handler, Person(ctx) is the person who calls. DB gives your code the database and transactions, on SQLite and
-// on PostgreSQL alike.
 package login
 
 import (

@@ -17,15 +17,14 @@ import (
 
 // Mount puts Sesame's operations and pages on e, and the middleware that enforces the contract: Sesame's and openAPI,
 // your openapi.yaml, as one. The contract is served at /openapi.yaml and /openapi.json and shown at /docs/ and /redoc.
-// openAPI may be nil.
+// openAPI may be nil. A server is mounted once.
 //
-// Every operation of openAPI is enforced wherever its handler comes from, so register it after Mount in any way:
-// requests that do not fit the document, or whose caller may not make them, do not reach it. Your other routes,
-// middleware and error handler are left alone. The error handler gets what your handlers return; AnswerError is one
-// that answers as Sesame does.
+// Register your handlers after Mount, in any way. Your routes, middleware and error handler are left alone; the error
+// handler gets what your handlers return, and AnswerError is one that answers as Sesame does. Where e has no IPExtractor,
+// it gets one that believes X-Forwarded-For from SESAME_TRUSTED_PROXIES alone.
 //
-// Mount fails when the two documents collide, when the contract leaves open who may call an operation, and when the
-// generated code is of another contract.
+// Mount fails when the two documents collide or yours changes what is Sesame's, when the contract leaves open who may
+// call an operation, and when e already has a route of Sesame's. What it has put on e until then does not serve.
 func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if a.closed.Load() {
 		return errClosed

@@ -14,8 +14,9 @@ import (
 	"sesame/server/internal/store"
 )
 
-// Serve answers requests until ctx ends; then it finishes those in flight, for at most ten seconds. It fails if an
-// operation of the contract has no handler.
+// Serve answers requests until ctx ends. Then it finishes those in flight, cuts off what takes longer than ten seconds,
+// and returns when the last handler has. It fails at once if an operation of the contract has no handler, or if a handler
+// is registered where the contract would not guard it. e is the Echo server of Mount. A server serves once.
 func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
 	if a.closed.Load() {
 		return errClosed
