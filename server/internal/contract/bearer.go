@@ -9,8 +9,8 @@ import (
 	"sesame/server/secret"
 )
 
-// BearerToken reads the access token from the Authorization header (RFC 6750 §2.1), and from nowhere
-// else: in a query it would end up in logs and histories. It is empty where there is none.
+// BearerToken reads the access token from the Authorization header (RFC 6750 §2.1), and returns an empty text if there is
+// none. It refuses a token in the query, which would appear in logs and browser histories.
 func BearerToken(r *http.Request) (token secret.Text, err error) {
 	if r.URL.RawQuery != "" && r.URL.Query().Has("access_token") {
 		return token, problem.New(problem.BadRequest, "Send the access token in the Authorization header, not in the query.")

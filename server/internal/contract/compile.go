@@ -15,16 +15,16 @@ const (
 	mediaForm = "application/x-www-form-urlencoded"
 )
 
-// compiler collects what is wrong with a document while it compiles it.
+// compiler compiles a document and collects its faults.
 type compiler struct {
 	doc     *openapi3.T
 	schemes map[string]Scheme
 	own     func(method, route string) bool // nil if no operation is the server's own
-	foreign bool                            // of the operation that is being compiled: what the document leaves open of its shapes is not a fault
-	anyone  bool                            // nor is what it leaves open of who may call
+	foreign bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
+	anyone  bool                            // nor who may call it
 	scopes  map[string]bool
 	who     Scopes                    // all but Declared
-	checked map[*openapi3.Schema]bool // a schema may hold itself
+	checked map[*openapi3.Schema]bool // against endless recursion
 	faults  []error
 }
 
@@ -32,14 +32,14 @@ func (c *compiler) fault(format string, args ...any) {
 	c.faults = append(c.faults, fmt.Errorf(format, args...))
 }
 
-// open reports what a document leaves open, which only our own must not.
+// open reports what a document does not specify. That is a fault for the server's own operations alone.
 func (c *compiler) open(format string, args ...any) {
 	if !c.foreign {
 		c.fault(format, args...)
 	}
 }
 
-// unguarded reports what a document leaves open about who may call.
+// unguarded reports an operation without a decision about who may call it.
 func (c *compiler) unguarded(format string, args ...any) {
 	if !c.anyone {
 		c.fault(format, args...)
@@ -54,7 +54,7 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 		c.open("%s: no operationId", op.ID)
 	}
 	c.security(op, source)
-	// A parameter of the operation stands in for one of its path that has its name and place.
+	// A parameter of the operation replaces that of the path with the same name and place.
 	inherited := slices.DeleteFunc(slices.Clone(item.Parameters), func(ref *openapi3.ParameterRef) bool {
 		return source.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) != nil
 	})
@@ -77,8 +77,8 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	return op
 }
 
-// security compiles an operation's alternatives. Without a decision, its own or the document's,
-// nobody knows who may call it, so that is a fault and not an open door.
+// security compiles an operation's alternatives. An operation without security, its own or the document's default, is a
+// fault and not public.
 func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 	alternatives := source.Security
 	if alternatives == nil {
@@ -145,8 +145,8 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 	}
 }
 
-// ofTexts reports whether a form can be held against a schema as it is sent. How one writes a number or a
-// list is a matter of its own (encoding), which is not looked into.
+// ofTexts reports whether a form can be validated against a schema, which must have strings alone. The encodings of numbers
+// and lists are not supported.
 func ofTexts(s *openapi3.Schema) bool {
 	for _, property := range s.Properties {
 		if !property.Value.Type.Is(openapi3.TypeString) {
@@ -156,14 +156,14 @@ func ofTexts(s *openapi3.Schema) bool {
 	return len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0
 }
 
-// isJSON takes application/json and the types that are written in it (RFC 6839 §3.1).
+// isJSON reports whether a media type is application/json, or has the suffix +json (RFC 6839 §3.1).
 func isJSON(mediaType string) bool {
 	return mediaType == mediaJSON || strings.HasSuffix(mediaType, "+json")
 }
 
-// closed wants every object of a JSON body to say additionalProperties: false. OAuth tells servers to
-// ignore unknown form parameters; an unknown JSON field is a mistake of the caller, who would
-// otherwise believe that it was heard.
+// closed requires additionalProperties: false of every object in a JSON body. An unknown field is a mistake of the client,
+// which would otherwise believe that the server used it. Forms are different: OAuth requires servers to ignore unknown
+// parameters.
 func (c *compiler) closed(op *Operation, where string, s *openapi3.Schema, seen map[*openapi3.Schema]bool) {
 	if seen[s] {
 		return
@@ -193,7 +193,7 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 	for mediaType, content := range source.Content {
 		if content == nil || content.Schema == nil {
 			c.open("%s: %s has no schema", op.ID, status)
-			r.content[mediaType] = openapi3.NewSchema() // which takes anything
+			r.content[mediaType] = openapi3.NewSchema() // accepts anything
 			continue
 		}
 		c.schema(op, status, content.Schema)
@@ -207,7 +207,7 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 	op.responses[code] = r
 }
 
-// schema looks for string formats that nothing would check.
+// schema reports string formats without a check.
 func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) {
 	if ref == nil || ref.Value == nil {
 		c.open("%s: %s has no schema", op.ID, where)

@@ -1,5 +1,5 @@
-// Package contract enforces an OpenAPI 3.0 document: what a request may hold, who may make it, and
-// what an answer may look like. The document is compiled once, at start, into one Operation each.
+// Package contract enforces an OpenAPI 3.0 document: who may make a request, what a request may hold, and what a response
+// must look like. Compile turns each operation of the document into an Operation, once, at the start.
 //
 //	c, err := contract.Compile(sesame.OpenAPI, map[string]contract.Scheme{"OAuth2Password": bearer})
 //	enforce, err := c.Enforce()
@@ -7,8 +7,11 @@
 //	api.RegisterHandlers(e, handlers)
 //	err = c.CheckRoutes(e.Routes())
 //
-// Compile refuses a document that leaves anything open to guess: an operation without a security
-// decision, a scope or scheme that is not declared, a string format that nobody checks.
+// Compile fails for a document that leaves something unspecified: an operation without security, an undeclared scope or
+// scheme, a string format without a check.
+//
+// compile.go makes the operations and scopes.go the scopes; route.go and template.go find the operation of a request, and
+// request.go admits it. echo.go and servemux.go connect the operations with the two routers.
 package contract
 
 import (
@@ -25,15 +28,14 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// Caller is whoever a Scheme found behind a request.
+// Caller is an authenticated caller, as a Scheme returns it.
 type Caller interface {
 	// HasScope reports whether the caller may use a scope of the document.
 	HasScope(scope string) bool
 }
 
-// Scheme reads the credentials of one security scheme from a request and finds their owner. With no
-// credentials of its kind in the request it returns nil and no error; its errors are answered as
-// they are.
+// Scheme authenticates a request with one security scheme. It returns nil and no error if the request has no credentials of
+// its kind. Its errors become the response.
 type Scheme func(ctx context.Context, r *http.Request) (Caller, error)
 
 // Contract is a compiled document.
@@ -46,23 +48,23 @@ type Contract struct {
 	router     *Router         // once it is enforced
 }
 
-// Operation is one operation of the document, ready to be enforced.
+// Operation is a compiled operation of the document.
 type Operation struct {
 	ID     string
 	Method string
 	Path   string // as in the document, "/users/{user_id}"
-	// OAuthErrors says that the operation answers errors as RFC 6749 §5.2 has them: its 400 is
-	// application/json, not application/problem+json.
+	// OAuthErrors says that errors of the operation have the form of RFC 6749 §5.2: its 400 is application/json, not
+	// application/problem+json.
 	OAuthErrors bool
-	// Foreign says that the operation is none of the server's own.
+	// Foreign says that the operation is not one of the server's own.
 	Foreign bool
-	// Document is the operation as it is written, with every reference resolved.
+	// Document is the source of the operation, with every reference resolved.
 	Document *openapi3.Operation
 
 	security   []requirement
-	anonymous  bool // one may come without any credentials
+	anonymous  bool // it can be called without credentials
 	parameters []*openapi3.Parameter
-	query      []string // the names of those in the query, where it may have no others
+	query      []string // names of the query parameters, if it allows no others
 	body       *body
 	responses  map[int]response // by status; 4 is 4XX, and 0 is default
 }
@@ -73,14 +75,13 @@ type requirement []struct {
 	scopes []string
 }
 
-// Compile reads a document and binds its security schemes. Every fault of the document is reported,
-// all in one error.
+// Compile reads a document and connects its security schemes with their code. The error names every fault of the document.
 func Compile(document []byte, schemes map[string]Scheme) (*Contract, error) {
 	return CompileShared(document, schemes, func(string, string) bool { return true })
 }
 
-// CompileShared is Compile for a document that holds operations of others, too: their security is as strict as that of
-// the server's own, but what the document leaves open of their shapes is not enforced. own reports whether an operation is
+// CompileShared is Compile for a document that also has foreign operations. Their security must be as complete as that of
+// the server's own, but shapes that the document does not specify are not validated. own reports whether an operation is
 // the server's, by its method and its path as Echo has it.
 func CompileShared(document []byte, schemes map[string]Scheme, own func(method, route string) bool) (*Contract, error) {
 	doc, err := read(document)
@@ -116,16 +117,15 @@ func read(text []byte) (*openapi3.T, error) {
 }
 
 // CompileForeign takes a document of others as it comes. What it leaves open is not enforced: an
-// operation without a security decision can be called by anyone, a string format that is not known
-// lets everything through, and so does a body that is neither JSON nor a form. An operation without
-// an operationId, or with one that is not its own, is known as "GET /path".
+// operation without security is public, and an unknown string format, or a body that is neither JSON nor a form, allows
+// everything. The ID of an operation without an operationId of its own is "GET /path".
 func CompileForeign(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
 	return (&compiler{doc: doc, schemes: schemes, anyone: true}).compile()
 }
 
-// CompileService takes the document of another service that is to be guarded. Who may call has to be
-// as plain in it as in our own: an operation without a security decision, a scope that is not declared
-// and a scheme that is not known are faults. What it leaves open of its shapes is not enforced.
+// CompileService takes the document of another service, for package guard. Its security must be complete: an operation
+// without security, an undeclared scope and an unknown scheme are faults. Shapes that the document does not specify are not
+// validated.
 func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, error) {
 	return (&compiler{doc: doc, schemes: schemes}).compile()
 }
@@ -172,13 +172,13 @@ func (c *Contract) Operations() []*Operation {
 	return list
 }
 
-// Operation gives the operation of that ID, or nil.
+// Operation returns the operation with that ID, or nil.
 func (c *Contract) Operation(id string) *Operation { return c.operations[id] }
 
-// Public reports whether the operation looks at no credentials at all (security: []).
+// Public reports whether the operation ignores credentials (security: []).
 func (op *Operation) Public() bool { return op.anonymous && len(op.security) == 0 }
 
-// Anonymous reports whether the operation can be used without credentials.
+// Anonymous reports whether the operation can be called without credentials.
 func (op *Operation) Anonymous() bool { return op.anonymous }
 
 // Scopes lists the scopes of the first security alternative that has any.

@@ -105,24 +105,24 @@ func misrouted(c echo.Context, found Match) error {
 	return echo.ErrMethodNotAllowed
 }
 
-// PlainPaths is a middleware for Echo's Pre. Echo compares a path with its routes as it was sent where that
-// differs from how Go would escape it; the document means the decoded path.
+// PlainPaths is a middleware for Echo's Pre. Echo compares routes with the path as it was sent, if Go would escape it
+// differently; the document means the decoded path.
 func PlainPaths(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		*r = *Plain(r) // in place: Echo routes the request that it was given
+		*r = *Plain(r) // in place, because Echo routes this request
 		return next(c)
 	}
 }
 
-// echoPath writes a path of the document as the generated code registers it with Echo.
+// echoPath returns a path of the document as the generated code registers it with Echo.
 func echoPath(path string) string {
 	return pathParameter.ReplaceAllString(strings.ReplaceAll(path, ":", `\:`), ":$1")
 }
 
-// isEchoRoute reports whether a route of Echo is the template's, whatever it calls the parameters.
+// isEchoRoute reports whether a route of Echo has the path of the template, apart from the names of the parameters.
 func (t *template) isEchoRoute(route string) bool {
-	parts := strings.Split(route, "/")[1:] // nothing is left of "", which is no route
+	parts := strings.Split(route, "/")[1:] // the empty route has no parts
 	if len(parts) != len(t.segments) {
 		return false
 	}
@@ -137,8 +137,8 @@ func (t *template) isEchoRoute(route string) bool {
 	return true
 }
 
-// echoTakes reports whether Echo can route a text. To it a * is the rest of the path, and a colon at the
-// beginning, though escaped, is confused with a parameter in the same place.
+// echoTakes reports whether Echo can route a text. To Echo a * is the rest of the path, and it confuses an escaped colon at
+// the beginning with a parameter in the same place.
 func (s segment) echoTakes() bool {
 	return !strings.Contains(s.text, "*") && !strings.HasPrefix(s.text, ":")
 }
@@ -164,8 +164,8 @@ func (c *Contract) CheckRoutes(routes []*echo.Route) error {
 	return errors.Join(faults...)
 }
 
-// CheckGenerated reports the routes of generated code that are not in the document: the code was generated from
-// another one.
+// CheckGenerated reports routes of generated code that the document does not have, because the code was generated from
+// another document.
 func (c *Contract) CheckGenerated(routes []*echo.Route) error {
 	var faults []error
 	for _, route := range routes {
@@ -176,9 +176,8 @@ func (c *Contract) CheckGenerated(routes []*echo.Route) error {
 	return errors.Join(faults...)
 }
 
-// CheckResponses is a middleware that compares every answer with the document and reports what departs from it. The
-// answer goes out unchanged; it is for test runs and staging, not for load. answer answers an error, so that this is
-// compared too.
+// CheckResponses is a middleware that compares every response with the document and reports the differences. It sends the
+// response unchanged, and costs too much for production. answer writes the response for an error, which is compared too.
 func (c *Contract) CheckResponses(report func(error), answer func(error, echo.Context)) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(ctx echo.Context) error {

@@ -13,14 +13,14 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// IsRequired is what is said of a place where something must be and is not.
+// IsRequired is the detail for a required field or parameter that is missing.
 const IsRequired = "is required"
 
-// maxFields is how many places of a request are pointed at.
+// maxFields is the maximum number of fields in one error.
 const maxFields = 20
 
-// addFields translates what the validator found. Its own texts and errors carry the submitted
-// value, a password perhaps, so nothing of them is passed on: each sentence is made from the schema.
+// addFields translates an error of the validator. Its texts hold the submitted value, perhaps a password, so the details
+// are written from the schema alone.
 func addFields(p *problem.Error, prefix string, err error) {
 	if len(p.Fields) >= maxFields {
 		return
@@ -52,7 +52,7 @@ func addFields(p *problem.Error, prefix string, err error) {
 			p.At(prefix, IsRequired)
 			return
 		}
-		if e.Parameter != nil && e.Parameter.Schema != nil && e.Parameter.Schema.Value.Type != nil { // it cannot be read as its type
+		if e.Parameter != nil && e.Parameter.Schema != nil && e.Parameter.Schema.Value.Type != nil { // the text does not have the type
 			p.At(prefix, "must be "+strings.Join(e.Parameter.Schema.Value.Type.Slice(), " or "))
 			return
 		}
@@ -60,8 +60,7 @@ func addFields(p *problem.Error, prefix string, err error) {
 	p.At(prefix, "is not valid")
 }
 
-// addUnknown points at the fields that the schema does not know. The validator names one in its
-// text alone, so they are looked up again.
+// addUnknown adds a field that the schema does not have. The validator names it in its text alone, so it is searched there.
 func addUnknown(p *problem.Error, where string, e *openapi3.SchemaError) {
 	object, _ := e.Value.(map[string]any)
 	for name := range object {
@@ -73,7 +72,7 @@ func addUnknown(p *problem.Error, where string, e *openapi3.SchemaError) {
 	p.At(pointer(where), "has a field that is not one of this request")
 }
 
-// explain says what a schema asks for.
+// explain returns what a schema requires, as the end of a sentence about a field.
 func explain(e *openapi3.SchemaError) string {
 	s := e.Schema
 	switch e.SchemaField {
@@ -107,8 +106,7 @@ func explain(e *openapi3.SchemaError) string {
 // escape writes one part of a JSON Pointer (RFC 6901 §3).
 func escape(part string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(part) }
 
-// pointer is fit to be shown: what the caller named is cut to a sane length and to characters that
-// can be seen.
+// pointer returns a JSON Pointer without invisible characters and of limited length, because the client chooses its keys.
 func pointer(path string) string {
 	path = strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

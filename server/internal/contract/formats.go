@@ -11,8 +11,7 @@ import (
 	"sesame/server/internal/mailbox"
 )
 
-// formats are the string formats that a document may use, each with its check. The text of an error
-// follows "must be"; it never holds the value.
+// formats are the string formats that a document may use, each with its check. The name follows "must be" in errors.
 var formats = map[string]format{
 	"uuid": {"a UUID", func(s string) bool {
 		_, err := uuid.Parse(s)
@@ -34,10 +33,10 @@ var formats = map[string]format{
 		_, err := time.Parse(time.DateOnly, s)
 		return err == nil
 	}},
-	"password": {"", func(string) bool { return true }}, // only a hint for those who show it
+	"password": {"", func(string) bool { return true }}, // a hint for user interfaces
 }
 
-// format is a check and the name of what passes it.
+// format is a check, and the name for values that pass it.
 type format struct {
 	name string
 	ok   func(string) bool
@@ -53,7 +52,7 @@ func (f format) Validate(value string) error {
 	return errFormat
 }
 
-// formatOption hands the checks to the schema validator.
+// formatOption passes the checks to the schema validator.
 var formatOption = func() openapi3.SchemaValidationOption {
 	all := map[string]openapi3.StringFormatValidator{}
 	for name, f := range formats {

@@ -10,9 +10,9 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// checkQuery reads the query of an operation that has parameters there as strictly as a body is read: what
-// is given twice is read differently by different readers, and who misspells a filter would believe that
-// the whole list is the part that was asked for. Elsewhere the query is not looked at.
+// checkQuery checks the query as strictly as a body, if the operation has query parameters. Parsers read a duplicate
+// parameter differently, and a client that misspells a filter would take the whole list for the filtered one. Operations
+// without query parameters ignore the query.
 func (op *Operation) checkQuery(raw string) error {
 	if len(op.query) == 0 || raw == "" {
 		return nil
@@ -22,7 +22,7 @@ func (op *Operation) checkQuery(raw string) error {
 		return problem.New(problem.BadRequest, "The query is not valid.")
 	}
 	for name, values := range query {
-		if !slices.Contains(op.query, name) { // which is not repeated: it could be anything
+		if !slices.Contains(op.query, name) { // the error must not repeat what was sent
 			return problem.New(problem.ValidationFailed, fmt.Sprintf("The query has a parameter that this operation does not take. It takes: %s.", strings.Join(op.query, ", ")))
 		}
 		if len(values) > 1 {

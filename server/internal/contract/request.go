@@ -25,21 +25,21 @@ import (
 const (
 	// MaxBody is the largest request body, in bytes.
 	MaxBody = 64 << 10
-	// maxDepth is how deep a JSON body may nest.
+	// maxDepth is the maximum depth of a JSON body.
 	maxDepth = 32
 )
 
-// body is what an operation takes.
+// body is the request body of an operation.
 type body struct {
 	required bool
-	schemas  map[string]*openapi3.Schema // by media type; nil for one that is not looked into
-	query    map[string]bool             // what may stand in the query beside a form
+	schemas  map[string]*openapi3.Schema // by media type; nil if its content is not validated
+	query    map[string]bool             // parameters that the query may have beside a form
 }
 
 type callersKey struct{}
 
-// CallerFrom gives the caller of that type whom the contract let in, or zero: for a stranger, and where no
-// scheme of the operation finds such callers.
+// CallerFrom returns the authenticated caller of type T, or zero if there is none: for an anonymous request, or if no scheme
+// of the operation returns callers of that type.
 func CallerFrom[T Caller](ctx context.Context) (caller T) {
 	callers, _ := ctx.Value(callersKey{}).([]Caller)
 	for _, c := range callers {
@@ -50,9 +50,8 @@ func CallerFrom[T Caller](ctx context.Context) (caller T) {
 	return caller
 }
 
-// Admit checks a request that was routed to the operation, with the parameters of its path, and gives
-// it back with the caller in its context. It asks first who is calling, then what: a stranger learns
-// nothing from a body.
+// Admit authorizes and validates a request that was routed to the operation, with the parameters of its path, and returns
+// it with the caller in its context. It validates nothing of an unauthorized request, so that its errors tell nothing.
 func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Request, error) {
 	r, err := op.Authorize(r)
 	if err != nil {
@@ -66,7 +65,7 @@ func (op *Operation) Admit(r *http.Request, params map[string]string) (*http.Req
 	return r, nil
 }
 
-// Authorize is the first half of Admit: it looks at the caller alone.
+// Authorize is the first half of Admit. It does not validate parameters and body.
 func (op *Operation) Authorize(r *http.Request) (*http.Request, error) {
 	callers, err := op.authorize(r.Context(), r)
 	if err != nil || callers == nil {
@@ -75,7 +74,7 @@ func (op *Operation) Authorize(r *http.Request) (*http.Request, error) {
 	return r.WithContext(context.WithValue(r.Context(), callersKey{}, callers)), nil
 }
 
-// authorize finds out who is calling and whether they may. There are no callers for a stranger.
+// authorize returns the authenticated callers, one for each scheme of the alternative that matched. An anonymous request has none.
 func (op *Operation) authorize(ctx context.Context, r *http.Request) ([]Caller, error) {
 	var refusal error
 	for _, alternative := range op.security {
@@ -83,14 +82,14 @@ func (op *Operation) authorize(ctx context.Context, r *http.Request) ([]Caller, 
 		if err == nil {
 			return callers, nil
 		}
-		// A refused credential outweighs a missing one, and a missing scope outweighs both: that
-		// caller is known, and learns what to ask for.
+		// The most helpful error wins: a missing scope, since that caller is authenticated, then an invalid credential, then
+		// a missing one.
 		if refusal == nil || rank(err) > rank(refusal) {
 			refusal = err
 		}
 	}
-	// Credentials that do not stand are refused even where none are needed: whoever sends a token
-	// believes that it counts. One that merely lacks the scope is as good as none.
+	// An invalid credential is an error even where none is needed, because the client expects it to work. A valid one
+	// without the scope counts as none.
 	if op.anonymous && (refusal == nil || rank(refusal) != rankRefused) {
 		return nil, nil
 	}
@@ -115,7 +114,7 @@ func rank(err error) int {
 	return rankRefused
 }
 
-// try asks for every scheme of one alternative, and gives a caller for each.
+// try authenticates with every scheme of one alternative, and returns a caller for each.
 func (r requirement) try(ctx context.Context, request *http.Request) ([]Caller, error) {
 	callers := make([]Caller, 0, len(r))
 	for _, part := range r {
@@ -129,7 +128,7 @@ func (r requirement) try(ctx context.Context, request *http.Request) ([]Caller, 
 		for _, scope := range part.scopes {
 			if !caller.HasScope(scope) {
 				e := problem.New(problem.InsufficientScope, fmt.Sprintf("The access token lacks the scope %s.", scope))
-				e.Scope = strings.Join(part.scopes, " ") // all that are needed
+				e.Scope = strings.Join(part.scopes, " ") // all required scopes (RFC 6750 §3)
 				return nil, e
 			}
 		}
@@ -138,8 +137,8 @@ func (r requirement) try(ctx context.Context, request *http.Request) ([]Caller, 
 	return callers, nil
 }
 
-// validate checks parameters and body. It leaves behind what it has read: a JSON body that knows
-// its validated value, or the parsed form, so that nothing is decoded a second and different way.
+// validate checks parameters and body. The request then holds the value that was validated, so that the generated code
+// does not decode the body a second time with different rules.
 func (op *Operation) validate(r *http.Request, pathParams map[string]string) error {
 	if err := op.checkQuery(r.URL.RawQuery); err != nil {
 		return err
@@ -173,7 +172,7 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 	return nil
 }
 
-// CheckBody holds a JSON value against what the operation takes.
+// CheckBody validates a JSON value as the body of the operation.
 func (op *Operation) CheckBody(value any) error {
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
 	if checkBody(op.body.schemas[mediaJSON], value, invalid); len(invalid.Fields) > 0 {
@@ -192,8 +191,8 @@ func checkBody(schema *openapi3.Schema, value any, invalid *problem.Error) {
 	}
 }
 
-// read gives the body as a JSON value, an object of strings for a form, and the schema that it must
-// fit; no schema for one that is left out or not looked into.
+// read returns the body as a JSON value, an object of strings for a form, and its schema. The schema is nil if there is no
+// body, or if its content is not validated.
 func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	if !b.required && r.ContentLength == 0 {
 		return nil, nil, nil
@@ -226,7 +225,7 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	return schema, value, nil
 }
 
-// readBody reads no more than MaxBody, and waits for nothing of a body that is announced as larger.
+// readBody reads at most MaxBody bytes. It reads nothing if Content-Length is larger.
 func readBody(r *http.Request) ([]byte, error) {
 	tooLarge := problem.New(problem.PayloadTooLarge, fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10))
 	if r.ContentLength > MaxBody {
@@ -242,9 +241,8 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-// mediaType finds which of the body's media types a request has. A document may declare a range,
-// image/*, which is not looked into. A header that is given twice is one with a comma (RFC 9110 §5.3),
-// which is no media type.
+// mediaType returns the declared media type that a request has. A document may declare a range, such as image/*, whose
+// content is not validated. Two Content-Type headers are the same as one with a comma (RFC 9110 §5.3), which is invalid.
 func (b *body) mediaType(header http.Header) (string, bool) {
 	mediaType, params, err := mime.ParseMediaType(strings.Join(header["Content-Type"], ","))
 	encoding, charset := strings.Join(header["Content-Encoding"], ","), params["charset"]
@@ -261,18 +259,18 @@ func (b *body) mediaType(header http.Header) (string, bool) {
 	return "", false
 }
 
-// validated is a body that hands out its value, which the generated code takes in place of decoding
-// the text again: encoding/json would fold the case of keys.
+// validated is a body with its value. The generated code uses the value instead of decoding the text with encoding/json,
+// which ignores the case of keys.
 type validated struct {
 	io.ReadCloser
 	value any
 }
 
-// ValidatedValue is what the generated code looks for.
+// ValidatedValue is called by the generated code.
 func (v validated) ValidatedValue() any { return v.value }
 
-// readJSON reads one JSON value (RFC 8259), and refuses what readers disagree about: a key given
-// twice, invalid UTF-8, lone surrogates, a value after the value, absurd depth.
+// readJSON reads one JSON value (RFC 8259). It fails for everything that parsers treat differently: duplicate keys, invalid
+// UTF-8, lone surrogates, a second value, great depth.
 func readJSON(data []byte) (value any, err error) {
 	decoder := jsontext.NewDecoder(bytes.NewReader(data))
 	for {
@@ -309,8 +307,8 @@ func malformed(err error) error {
 	return p.At(pointer(string(syntax.JSONPointer)), "is not valid JSON")
 }
 
-// readForm reads a form strictly: RFC 6749 §3.2 wants each parameter at most once and treats one
-// without a value as omitted, and nothing of the query may leak in.
+// readForm reads a form as RFC 6749 §3.2 requires: each parameter at most once, one without a value counts as omitted, and
+// none comes from the query.
 func (b *body) readForm(r *http.Request, data []byte) (any, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	undeclared := func(name string) bool { return !b.query[name] }
@@ -335,8 +333,8 @@ func (b *body) readForm(r *http.Request, data []byte) (any, error) {
 		}
 		value[name] = values[0]
 	}
-	// What the generated code reads next; with both set, net/http parses nothing again. Who hands the
-	// request on reads the body.
+	// The generated code reads the form, and net/http does not parse it again if both fields are set. A proxy reads the
+	// body.
 	r.Form, r.PostForm, r.Body = form, form, io.NopCloser(bytes.NewReader(data))
 	return value, nil
 }

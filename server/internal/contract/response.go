@@ -11,14 +11,14 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// response is one documented answer.
+// response is a documented response.
 type response struct {
 	content map[string]*openapi3.Schema // by media type; empty for no body
 	headers map[string]*openapi3.Schema
 }
 
-// CheckResponse reports how an answer departs from the document: a status or a media type that is
-// not declared, a header that is missing, a body off its schema. The error holds no value.
+// CheckResponse reports differences between a response and the document: an undeclared status or media type, a missing
+// header, a body that does not fit its schema. The error holds no value of the response.
 func (op *Operation) CheckResponse(status int, header http.Header, body []byte) error {
 	declared, ok := op.responses[status]
 	for _, wider := range []int{status / 100, 0} { // 4XX and default
@@ -66,7 +66,7 @@ func (r response) checkBody(contentType string, body []byte) error {
 	if !ok {
 		return fmt.Errorf("the media type %q is not documented", mediaType)
 	}
-	if !isJSON(mediaType) { // only a foreign document has such
+	if !isJSON(mediaType) { // only foreign documents declare such types
 		return nil
 	}
 	var value any
@@ -76,7 +76,7 @@ func (r response) checkBody(contentType string, body []byte) error {
 	return withoutValue(schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsResponse()))
 }
 
-// withoutValue keeps where and what of a validator's error, and drops the value, which it quotes.
+// withoutValue returns the place and the rule of a validator's error without the value that it quotes.
 func withoutValue(err error) error {
 	if list, ok := err.(openapi3.MultiError); ok {
 		faults := make([]error, len(list))

@@ -12,13 +12,13 @@ import (
 	"unicode/utf8"
 )
 
-// Router finds the operation of a request by the paths of the document. A path is decoded once and
-// compared segment by segment, so that every spelling of it leads to one operation.
+// Router finds the operation of a request by the paths of the document. It decodes a path once and compares it segment by
+// segment, so every spelling of a path finds the same operation.
 type Router struct {
-	routes map[int][]*route // by their number of segments; the more specific before the less specific
+	routes map[int][]*route // by their number of segments; the more specific first
 }
 
-// route is a path of the document with its operations by method.
+// route is a path of the document, with its operations by method.
 type route struct {
 	*template
 	operations map[string]*Operation
@@ -33,9 +33,9 @@ type Match struct {
 	route *route
 }
 
-// NewRouter makes a Router for operations that are served under base, a path as in an address, "" for the
-// root. It refuses paths between which routers might choose differently, and paths that common routers
-// cannot serve. Every router that prefers text to parameters then chooses the operation that Find gives.
+// NewRouter returns a Router for operations under base, the path of a URL without a slash at the end. It fails for paths
+// that common routers cannot serve, and for two paths between which routers choose differently. So every router that
+// prefers text to parameters chooses the operation that Find returns.
 func NewRouter(base string, operations []*Operation) (*Router, error) {
 	r, err := NewForeignRouter(base, operations)
 	if err != nil {
@@ -59,10 +59,10 @@ func NewRouter(base string, operations []*Operation) (*Router, error) {
 	return r, errors.Join(faults...)
 }
 
-// NewForeignRouter takes the paths of a document as they come: text may stand beside a parameter, and where
-// two paths match a request, the one with fewer parameters wins, then the one with more text, then the first
-// in alphabetical order. Use it where no other router follows. The error names the paths that no request can reach; the
-// Router finds the others nonetheless.
+// NewForeignRouter accepts paths that other routers do not: a segment may hold text and parameters, and several paths may
+// match a request. The one with the fewest parameters wins, then the one with the most text, then the first in alphabetical
+// order. Use it where no other router follows. The error names the paths that no request can reach; the Router finds the
+// others nevertheless.
 func NewForeignRouter(base string, operations []*Operation) (*Router, error) {
 	byPath := map[string]*route{}
 	r := &Router{routes: map[int][]*route{}}
@@ -89,7 +89,7 @@ func NewForeignRouter(base string, operations []*Operation) (*Router, error) {
 	return r, errors.Join(faults...)
 }
 
-// conflict says why routers might choose differently between two paths, if they might.
+// conflict returns the reason why routers can choose differently between two paths, or "".
 func (r *route) conflict(other *route) string {
 	const undecided = "both match some requests, and neither is more specific: http.ServeMux refuses them, and other routers choose differently"
 	switch r.relationTo(other.template) {
@@ -112,7 +112,7 @@ func (r *route) conflict(other *route) string {
 	return ""
 }
 
-// Find gives the operation that a request is for. A path that two routers might read in two ways is unknown.
+// Find returns the operation of a request. It finds none for a path that routers read differently.
 func (t *Router) Find(method string, u *url.URL) Match {
 	segments, ok := readPath(u)
 	if !ok {
@@ -133,7 +133,7 @@ func (t *Router) Find(method string, u *url.URL) Match {
 	return Match{Allowed: slices.Compact(allowed)}
 }
 
-// Params gives the parameters of the path by their names.
+// Params returns the parameters of the path by name.
 func (m Match) Params() map[string]string {
 	params := make(map[string]string, len(m.Values))
 	for i, name := range m.route.names {
@@ -142,13 +142,12 @@ func (m Match) Params() map[string]string {
 	return params
 }
 
-// readPath splits the path of a request into its decoded segments. It fails for a path that routers and
-// proxies disagree about.
+// readPath returns the decoded segments of a path. It fails for a path that routers and proxies read differently.
 func readPath(u *url.URL) (segments []string, ok bool) {
 	if u.Opaque != "" || !strings.HasPrefix(u.Path, "/") || !utf8.ValidString(u.Path) {
 		return nil, false
 	}
-	if u.RawPath != "" { // how it was sent, where that is not how Go would escape it
+	if u.RawPath != "" { // the path as it was sent, if Go would escape it differently
 		decoded, err := url.PathUnescape(u.RawPath)
 		if err != nil || decoded != u.Path || strings.Count(u.RawPath, "/") != strings.Count(u.Path, "/") { // a slash was escaped
 			return nil, false
@@ -163,15 +162,15 @@ func readPath(u *url.URL) (segments []string, ok bool) {
 	return segments, true
 }
 
-// readAlike reports whether every router and proxy reads a decoded segment as text. Only the last may be
-// empty: there a slash ends the path.
+// readAlike reports whether every router and proxy reads a decoded segment as text. Only the last segment may be empty: the
+// path then ends with a slash.
 func readAlike(s string, last bool) bool {
 	odd := func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' }
 	return s != "." && s != ".." && (s != "" || last) && !strings.ContainsFunc(s, odd)
 }
 
-// Plain gives a request whose path is spelled in the one way that every router reads alike. For a path
-// that Find does not know it gives the request as it is.
+// Plain returns a copy of a request with the spelling of its path that every router reads alike. It returns the request
+// itself if routers read its path differently.
 func Plain(r *http.Request) *http.Request {
 	if r.URL.RawPath == "" {
 		return r
@@ -183,7 +182,7 @@ func Plain(r *http.Request) *http.Request {
 	u.RawPath = "" // the decoded path is enough, since none of its slashes was escaped
 	plain.URL = &u
 	sent, _, _ := strings.Cut(r.RequestURI, "?")
-	if prefix, ok := strings.CutSuffix(sent, r.URL.RawPath); ok { // which http.StripPrefix takes off the URL alone
+	if prefix, ok := strings.CutSuffix(sent, r.URL.RawPath); ok { // http.StripPrefix removes the prefix from the URL alone
 		plain.RequestURI = prefix + u.RequestURI()
 	}
 	return &plain

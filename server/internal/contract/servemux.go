@@ -6,10 +6,12 @@ import (
 	"strings"
 )
 
-// FindInServeMux gives the operation that the handler of an http.ServeMux pattern, which the mux has chosen for a request,
-// is for. A pattern for GET takes HEAD as well: then it is GET's. There is none where the pattern is narrower than the
-// operation's path, for then the document does not know of it, or is another path of the document: the operation's own
-// handler is missing. It may be wider: a handler for /, or a router that is mounted at /v1/.
+// FindInServeMux returns the operation of a request for which an http.ServeMux has chosen a pattern. A pattern for GET also
+// matches HEAD, which is then the operation of GET.
+//
+// There is no operation if the pattern is narrower than the operation's path, because the document does not describe that
+// pattern, or if it is another path of the document, because the operation's own handler is missing. The pattern may be
+// wider: a handler for /, or a router at /v1/.
 func (t *Router) FindInServeMux(method string, u *url.URL, pattern string) Match {
 	if i := strings.IndexAny(pattern, " \t"); i >= 0 {
 		if pattern[:i] == http.MethodGet && method == http.MethodHead {
@@ -17,7 +19,7 @@ func (t *Router) FindInServeMux(method string, u *url.URL, pattern string) Match
 		}
 		pattern = pattern[i:]
 	}
-	_, path, ok := strings.Cut(pattern, "/") // after its host
+	_, path, ok := strings.Cut(pattern, "/") // without its host
 	found := t.Find(method, u)
 	if !ok || found.Operation == nil {
 		return Match{}
@@ -34,8 +36,8 @@ func (t *Router) FindInServeMux(method string, u *url.URL, pattern string) Match
 	return found
 }
 
-// inServeMux reports whether the segments of a pattern take every path of the template, and whether they take
-// exactly those.
+// inServeMux reports whether the segments of a pattern match every path of the template, and whether they match exactly
+// those.
 func (t *template) inServeMux(parts []string) (all, exactly bool) {
 	exactly = true
 	for i, part := range parts {
@@ -43,9 +45,9 @@ func (t *template) inServeMux(parts []string) (all, exactly bool) {
 			return false, false
 		}
 		switch s := t.segments[i]; {
-		case part == "" || strings.HasSuffix(part, "...}"): // the rest of the path, which may be empty
+		case part == "" || strings.HasSuffix(part, "...}"): // matches the rest of the path, even if it is empty
 			return true, false
-		case part == "{$}": // nothing
+		case part == "{$}": // matches an empty segment
 			if !s.isText() || s.text != "" {
 				return false, false
 			}

@@ -15,16 +15,16 @@ type template struct {
 	names    []string // of its parameters, in their order
 }
 
-// segment is one of three: text, a parameter, or, in the documents of others, both side by side.
+// segment is text, a parameter, or a mix of both, which only foreign documents may have.
 type segment struct {
 	text    string         // decoded
 	names   []string       // of its parameters
-	pattern *regexp.Regexp // for text and parameters side by side
+	pattern *regexp.Regexp // of a mix
 }
 
 var pathParameter = regexp.MustCompile(`\{([^{}]+)\}`)
 
-// newTemplate reads a path that is served under base, both as they are written in a document.
+// newTemplate parses a path under base, both as they are written in a document.
 func newTemplate(base, path string) (*template, error) {
 	t := &template{path: path}
 	if base != "" && !strings.HasPrefix(base, "/") || !strings.HasPrefix(path, "/") {
@@ -65,7 +65,7 @@ func newSegment(text string) segment {
 	return s
 }
 
-// decode reads text of a document once, as http.ServeMux reads a pattern: a stray % is itself.
+// decode decodes text of a document once. As in a pattern of http.ServeMux, a % that begins no escape stands for itself.
 func decode(text string) string {
 	if decoded, err := url.PathUnescape(text); err == nil {
 		return decoded
@@ -76,7 +76,7 @@ func decode(text string) string {
 func (s segment) isText() bool  { return len(s.names) == 0 }
 func (s segment) isMixed() bool { return s.pattern != nil }
 
-// match compares decoded segments with the template and gives the values of its parameters.
+// match compares decoded segments with the template and returns the values of its parameters.
 func (t *template) match(segments []string) (values []string, ok bool) {
 	for i, s := range t.segments {
 		switch given := segments[i]; {
@@ -99,7 +99,7 @@ func (t *template) match(segments []string) (values []string, ok bool) {
 	return values, true
 }
 
-// textLength orders what has equally many parameters.
+// textLength orders templates with the same number of parameters.
 func (t *template) textLength() (n int) {
 	for _, s := range t.segments {
 		n += len(s.text)
@@ -107,7 +107,7 @@ func (t *template) textLength() (n int) {
 	return n
 }
 
-// check refuses a template that common routers cannot serve.
+// check fails for a template that common routers cannot serve.
 func (t *template) check() error {
 	for _, s := range t.segments {
 		if s.isMixed() || s.isText() && strings.ContainsAny(s.text, "{}") {
@@ -120,7 +120,7 @@ func (t *template) check() error {
 	return nil
 }
 
-// relation is how the paths of one template lie to those of another.
+// relation compares the set of paths that match one template with that of another.
 type relation int
 
 const (
@@ -145,7 +145,7 @@ func (t *template) relationTo(other *template) relation {
 				return disjoint
 			}
 		case a.isText():
-			if a.text == "" { // a trailing slash is no value of a parameter
+			if a.text == "" { // a parameter is never empty
 				return disjoint
 			}
 			r = r.and(narrower)
