@@ -60,7 +60,7 @@ func (s *server) plantCode(t *testing.T, code string, purpose account.Purpose, u
 		hex.EncodeToString(sum[:]), purpose, map[account.Purpose]string{account.ToConfirm: "'" + userID + "'", account.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
 }
 
-// mails waits until a number of mails have come to an address, and gives them.
+// mailsTo waits until a number of mails have come to an address, and returns them in the order in which they were written.
 func mailsTo(t *testing.T, post *smtptest.Server, address string, n int) (mails []smtptest.Mail) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d mails have come to %s", n, address), func() bool {
@@ -70,6 +70,10 @@ func mailsTo(t *testing.T, post *smtptest.Server, address string, n int) (mails 
 	if len(mails) > n {
 		t.Fatalf("%d mails have come to %s, not %d", len(mails), address, n)
 	}
+	// Several are sent at once. Their ids are UUIDv7, which sort by time.
+	slices.SortFunc(mails, func(a, b smtptest.Mail) int {
+		return strings.Compare(a.Header.Get("Message-ID"), b.Header.Get("Message-ID"))
+	})
 	return mails
 }
 
