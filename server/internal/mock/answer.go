@@ -16,7 +16,7 @@ import (
 	"sesame/server/internal/contract"
 )
 
-// answer is an answer before it is sent. It can be written to like a real one.
+// answer is a response before it is sent. It is an http.ResponseWriter.
 type answer struct {
 	status int
 	header http.Header
@@ -25,7 +25,7 @@ type answer struct {
 
 func newAnswer(status int) *answer { return &answer{status: status, header: http.Header{}} }
 
-// Header and the two methods after it implement http.ResponseWriter.
+// Header returns the headers.
 func (a *answer) Header() http.Header { return a.header }
 
 // Write adds to the body.
@@ -47,7 +47,7 @@ func (a *answer) send(c echo.Context) error {
 // setJSON makes value the body.
 func (a *answer) setJSON(mediaType string, value any) {
 	text, err := json.Marshal(value)
-	if err != nil { // an example that YAML can hold and JSON cannot, such as .inf
+	if err != nil { // JSON cannot hold some values of YAML, such as .inf
 		text = []byte("null")
 	}
 	a.body.Reset()
@@ -55,12 +55,12 @@ func (a *answer) setJSON(mediaType string, value any) {
 	a.header.Set(echo.HeaderContentType, mediaType)
 }
 
-// statuses are the keys of an operation's documented answers: "200", "4XX", "default".
+// statuses returns the keys of an operation's documented responses: "200", "4XX", "default".
 func statuses(op *contract.Operation) []string {
 	return slices.Sorted(maps.Keys(op.Document.Responses.Map()))
 }
 
-// statusOf is the status that stands for a key; default is mostly used for errors.
+// statusOf returns a status for a key. default is mostly used for errors.
 func statusOf(key string) int {
 	if status, err := strconv.Atoi(strings.Replace(strings.ToUpper(key), "XX", "00", 1)); err == nil {
 		return status
@@ -73,7 +73,7 @@ func isNumber(key string) bool {
 	return err == nil
 }
 
-// responseFor is the documented answer for a status: its own, that of its hundred, or the default.
+// responseFor returns the documented response for a status, such as 404: that of 404, 4XX or default, or nil.
 func responseFor(op *contract.Operation, status int) *openapi3.Response {
 	responses := op.Document.Responses
 	hundred := strconv.Itoa(status / 100)
@@ -85,8 +85,7 @@ func responseFor(op *contract.Operation, status int) *openapi3.Response {
 	return nil
 }
 
-// success is the answer to a request that is right: the lowest 2xx, else the lowest 3xx, else the
-// default, else 200 with nothing.
+// success returns the response to a valid request: the lowest 2xx, or the lowest 3xx, or the default, or an empty 200.
 func success(op *contract.Operation) *answer {
 	keys := statuses(op)
 	for _, digit := range []string{"2", "3", "d"} {
@@ -103,8 +102,7 @@ func success(op *contract.Operation) *answer {
 	return newAnswer(http.StatusOK)
 }
 
-// undocumented is an error that the document does not have, as something between client and server
-// may give it.
+// undocumented returns an error that the document does not have, as a proxy may send it.
 func undocumented(status int) *answer {
 	a := newAnswer(status)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
@@ -117,11 +115,11 @@ func undocumented(status int) *answer {
 	return a
 }
 
-// compose makes the answer of a documented response, with the example of that name if it has one.
+// compose makes an answer from a documented response, with the example of that name if there is one.
 func compose(response *openapi3.Response, status int, example string) *answer {
 	a := newAnswer(status)
 	for name, header := range response.Headers {
-		if value := headerExample(&header.Value.Parameter); value != nil {
+		if value := firstExample(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
 			a.header.Set(name, fmt.Sprint(value))
 		}
 	}
@@ -130,20 +128,18 @@ func compose(response *openapi3.Response, status int, example string) *answer {
 		return a
 	}
 	value := contentExample(content, example)
-	if text, ok := value.(string); ok && !isJSON(mediaType) {
+	if isJSON(mediaType) {
+		a.setJSON(mediaType, value)
+		return a
+	}
+	a.header.Set(echo.HeaderContentType, mediaType)
+	if text, ok := value.(string); ok { // other values would need a conversion
 		a.body.WriteString(text)
-		a.header.Set(echo.HeaderContentType, mediaType)
-		return a
 	}
-	if !isJSON(mediaType) { // no example that could be sent as it is
-		a.header.Set(echo.HeaderContentType, mediaType)
-		return a
-	}
-	a.setJSON(mediaType, value)
 	return a
 }
 
-// mainContent prefers JSON, the one format whose examples need no conversion.
+// mainContent returns the JSON content of a response, or its first. Only examples in JSON need no conversion.
 func mainContent(content openapi3.Content) (string, *openapi3.MediaType) {
 	types := slices.Sorted(maps.Keys(content))
 	for _, mediaType := range types {
@@ -162,7 +158,7 @@ func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || mediaType == "*/*" || strings.HasSuffix(mediaType, "+json")
 }
 
-// exampleNames lists the named examples of an answer.
+// exampleNames returns the names of the examples of a response.
 func exampleNames(response *openapi3.Response) []string {
 	_, content := mainContent(response.Content)
 	if content == nil {
@@ -175,31 +171,18 @@ func contentExample(content *openapi3.MediaType, name string) any {
 	if ref := content.Examples[name]; ref != nil && ref.Value != nil {
 		return ref.Value.Value
 	}
-	if content.Example != nil {
-		return content.Example
-	}
-	if example, ok := firstExample(content.Examples); ok {
-		return example
-	}
-	return sample(content.Schema)
+	return firstExample(content.Example, content.Examples, content.Schema)
 }
 
-func headerExample(p *openapi3.Parameter) any {
-	if p.Example != nil {
-		return p.Example
-	}
-	if example, ok := firstExample(p.Examples); ok {
+// firstExample returns an example: the only one, or the first in the order of their names, or a sample of the schema.
+func firstExample(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) any {
+	if example != nil {
 		return example
 	}
-	return sample(p.Schema)
-}
-
-// firstExample is the one whose name comes first: a map has no other order.
-func firstExample(examples openapi3.Examples) (any, bool) {
 	for _, name := range slices.Sorted(maps.Keys(examples)) {
 		if ref := examples[name]; ref.Value != nil {
-			return ref.Value.Value, true
+			return ref.Value.Value
 		}
 	}
-	return nil, false
+	return sample(schema)
 }

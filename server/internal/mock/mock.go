@@ -1,12 +1,15 @@
-// Package mock stands in for a server from its OpenAPI document alone, so that a front end can be
-// built before the back end. It validates requests and checks tokens and scopes as the real server
-// would (package contract), and answers with the document's examples.
+// Package mock is a server made from an OpenAPI document alone, so that a front end can be built before the back end. It
+// validates requests and checks tokens and scopes with package contract, as the real server does, and responds with the
+// examples of the document.
 //
 //	document, err := mock.Load("openapi.yaml")
 //	m, err := mock.Register(e, mock.Options{Document: document, PublicURL: "http://127.0.0.1:8080", …})
 //
-// The token endpoint takes any credentials and issues real, signed tokens. A request may choose its
-// answer: Prefer: code=429 or Prefer: code=422, example=wrong (RFC 7240).
+// The token endpoint accepts any credentials and issues signed tokens. A request can choose its response, with
+// Prefer: code=429 or Prefer: code=422, example=wrong (RFC 7240).
+//
+// document.go reads documents; answer.go, sample.go and prefer.go make responses; ours.go and tokens.go have the endpoints
+// that issue tokens.
 package mock
 
 import (
@@ -24,7 +27,7 @@ import (
 	"sesame/server/internal/httpapi"
 )
 
-// Options are what the wiring hands over.
+// Options are the dependencies and settings of a Mock.
 type Options struct {
 	Document  *Document
 	PublicURL string // no trailing slash; the issuer of the tokens
@@ -34,23 +37,23 @@ type Options struct {
 	Now       func() time.Time
 }
 
-// Mock answers for a server that is not there.
+// Mock is a server for the operations of a document.
 type Mock struct {
 	Options
 	Contract *contract.Contract
 	router   *contract.Router
-	// unreachable names the paths of the document that no request can have; the others are served all the same.
+	// unreachable names the paths of the document that no request can have. The mock serves the others.
 	unreachable error
 	tokens      *tokens
 	middleware  *httpapi.Middleware
-	// ours are answered by the mock itself, by path and method: what must be true for tokens to work.
+	// ours are the endpoints of the mock itself, by path and method, without which tokens would not work.
 	ours map[string]map[string]handler
 }
 
-// operationKey is where a request keeps the operation that it was routed to.
+// operationKey is the key of Echo's context for the operation of a request.
 const operationKey = "mock.operation"
 
-// Register puts the mock on e. It looks at every request before e's own routes do.
+// Register adds the mock to e. The mock sees every request before the routes of e.
 func Register(e *echo.Echo, o Options) (*Mock, error) {
 	m := &Mock{Options: o}
 	var err error
@@ -77,9 +80,9 @@ var everyOrigin = middleware.CORSWithConfig(middleware.CORSConfig{
 	ExposeHeaders: []string{"X-Request-ID", "WWW-Authenticate", "Retry-After", "Location", "Preference-Applied"},
 })
 
-// serve answers the operations of the document and the mock's own, and leaves the rest to the routes of
-// Echo. Scripts of every origin may call operations, since a front end is served from somewhere else while
-// it is built. They may not read the rest: a document that is not public yet is served there.
+// serve handles the operations of the document and the endpoints of the mock. The routes of Echo handle the rest. Scripts
+// of every origin may call operations, because a front end under development has an origin of its own. They may not read
+// the other routes, which serve a document that may not be public yet.
 func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := contract.Plain(c.Request())
@@ -114,7 +117,7 @@ func (m *Mock) answer(c echo.Context, r *http.Request, found contract.Match, own
 	return echo.ErrMethodNotAllowed
 }
 
-// operate answers an operation of the document; own is the mock's answer, if it has one.
+// operate responds for an operation of the document. own is the mock's endpoint there, or nil.
 func (m *Mock) operate(c echo.Context, r *http.Request, found contract.Match, own handler) error {
 	op := found.Operation
 	c.Set(operationKey, op)
@@ -143,9 +146,8 @@ func (m *Mock) operate(c echo.Context, r *http.Request, found contract.Match, ow
 	return a.send(c)
 }
 
-// refuse answers an error as Sesame does where the document allows it, and else with the document's
-// own example of that status: a front end gets to see what the real server will say. What was wrong
-// is in the log either way.
+// refuse responds with an error in Sesame's form if the document allows it, and otherwise with the document's example for
+// that status, so that a front end sees what the real server will send. The log has the reason in both cases.
 func (m *Mock) refuse(c echo.Context, op *contract.Operation, err error) error {
 	ours := newAnswer(0)
 	probe := c.Echo().NewContext(c.Request(), ours)
@@ -164,10 +166,10 @@ func (m *Mock) refuse(c echo.Context, op *contract.Operation, err error) error {
 	if fault := answer.send(c); fault != nil {
 		return fault
 	}
-	return err // is answered already; the log has it
+	return err // for the log; the response is sent
 }
 
-// preferred is the answer that a request has chosen.
+// preferred returns the response that a request has chosen.
 func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, error) {
 	var a *answer
 	if wish.code == 0 {
@@ -182,7 +184,7 @@ func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, erro
 	case documented != nil:
 		a = compose(documented, wish.code, wish.example)
 	case wish.code >= 400 && wish.example == "":
-		a = undocumented(wish.code) // a proxy in between may answer so
+		a = undocumented(wish.code) // a proxy may send it
 	default:
 		return nil, badPreference("there is no such answer of %s in the contract; there is: %s",
 			op.ID, strings.Join(statuses(op), ", "))
@@ -191,8 +193,8 @@ func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, erro
 	return a, nil
 }
 
-// Faults lists the paths that no request can reach, and where the document's examples break its own schemas, or
-// there is none and none could be made: what the mock answers there is not what the document promises.
+// Faults returns the paths that no request can reach, and the responses of the mock that do not fit the document, because
+// an example breaks its schema or no example could be made.
 func (m *Mock) Faults() []error {
 	var faults []error
 	if m.unreachable != nil {
@@ -204,7 +206,7 @@ func (m *Mock) Faults() []error {
 			documented := responseFor(op, status)
 			for _, name := range append([]string{""}, exampleNames(documented)...) {
 				a := compose(documented, status, name)
-				a.header.Set(echo.HeaderXRequestID, "x") // which the edge adds
+				a.header.Set(echo.HeaderXRequestID, "x") // the middleware adds it
 				if err := op.CheckResponse(a.status, a.header, a.body.Bytes()); err != nil && isNumber(code) {
 					faults = append(faults, err)
 					break

@@ -19,12 +19,11 @@ const (
 	metadataPath = "/.well-known/oauth-authorization-server"
 )
 
-// handler answers at an address of the mock's own. documented is what the document's operation there, if it
-// has one, answers.
+// handler responds at an endpoint of the mock. documented is the response of the document's operation there, or an empty one.
 type handler = func(w http.ResponseWriter, r *http.Request, documented *answer) (*answer, error)
 
-// registerOurs takes over what must be true for tokens to work: the token endpoints, the keys, the
-// metadata. Where the document has an operation at such a path, the contract is checked first.
+// registerOurs adds the endpoints without which tokens would not work: token endpoints, keys and metadata. If the document
+// has an operation at such a path, the request is validated first.
 func (m *Mock) registerOurs() {
 	m.ours = map[string]map[string]handler{}
 	take := func(method, path string, h handler) {
@@ -58,7 +57,7 @@ func (m *Mock) registerOurs() {
 	})
 }
 
-// TokenPaths are where tokens are issued: what the document says, else /token.
+// TokenPaths returns the paths of the token endpoints: those of the document, or /token.
 func (m *Mock) TokenPaths() []string {
 	if paths := m.Document.tokenPaths(); len(paths) > 0 {
 		return paths
@@ -66,7 +65,7 @@ func (m *Mock) TokenPaths() []string {
 	return []string{"/token"}
 }
 
-// keys is the JWK set (RFC 7517 §5).
+// keys returns the JWK set (RFC 7517 §5).
 func (t *tokens) keys() any {
 	var keys []map[string]string
 	for _, k := range t.issuer.Keys().JWKS() {
@@ -75,7 +74,7 @@ func (t *tokens) keys() any {
 	return map[string]any{"keys": keys}
 }
 
-// metadata is that of RFC 8414: the documented example, with what is true of the mock.
+// metadata returns the metadata of RFC 8414: the documented example, with the addresses and scopes of the mock.
 func (m *Mock) metadata(documented *answer) map[string]any {
 	body := map[string]any{}
 	_ = json.Unmarshal(documented.body.Bytes(), &body)

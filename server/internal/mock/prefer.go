@@ -8,13 +8,13 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// preference is which of the documented answers a request wants.
+// preference is the documented response that a request has chosen.
 type preference struct {
 	code    int    // 0 for none
 	example string // by its name, "" for none
 }
 
-// String writes it as Preference-Applied has it (RFC 7240 §3).
+// String returns the value of Preference-Applied (RFC 7240 §3).
 func (p preference) String() string {
 	if p.example == "" {
 		return fmt.Sprintf("code=%d", p.code)
@@ -22,8 +22,7 @@ func (p preference) String() string {
 	return fmt.Sprintf("code=%d, example=%s", p.code, p.example)
 }
 
-// readPrefer reads the header Prefer (RFC 7240 §2). Preferences that it does not know are ignored, as
-// the RFC has it.
+// readPrefer reads the header Prefer. It ignores unknown preferences, as RFC 7240 §2 requires.
 func readPrefer(headers []string) (preference, error) {
 	var p preference
 	items := strings.FieldsFunc(strings.Join(headers, ","), func(r rune) bool { return r == ',' || r == ';' })

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// fullDepth is how deep a sample has what may be left out; a schema that holds itself, or half of a
-	// large document, would never end.
+	// fullDepth is the depth up to which a sample has optional properties. Recursive schemas have no end, and some others hold
+	// half of a large document.
 	fullDepth = 4
-	// maxSampleDepth ends what may not be left out.
+	// maxSampleDepth is the maximum depth of a sample.
 	maxSampleDepth = 12
 )
 
-// samplesOf are values of the string formats.
+// samplesOf has a value for each string format.
 var samplesOf = map[string]string{
 	"uuid": "019ad827-9c2f-713a-a564-7e27e6b20354", "email": "ann@example.com", "uri": "https://example.com/",
 	"url": "https://example.com/", "date-time": "2026-11-24T14:11:00Z", "date": "2026-11-24", "time": "14:11:00Z",
 	"ipv4": "192.0.2.1", "ipv6": "2001:db8::1", "hostname": "example.com", "byte": "c2VzYW1l", "duration": "PT10M",
 }
 
-// sample makes a value that fits a schema, from its own example, default or enum where it has one,
-// else from its type and bounds. It is the same at every call. A pattern is beyond it.
+// sample returns a value that fits a schema: its example, default or first enum value, or a value made from its type and
+// bounds. It is the same at every call. It may not match a pattern.
 func sample(ref *openapi3.SchemaRef) any { return sampleAt(ref, 0) }
 
 func sampleAt(ref *openapi3.SchemaRef, depth int) any {
@@ -64,14 +64,14 @@ func sampleAt(ref *openapi3.SchemaRef, depth int) any {
 	return nil
 }
 
-// sampleAll joins the parts of an allOf, and what stands beside it.
+// sampleAll joins the parts of an allOf with the properties beside it.
 func sampleAll(s *openapi3.Schema, depth int) any {
 	all := sampleObject(s, depth)
 	for _, part := range s.AllOf {
 		value := sampleAt(part, depth+1)
 		object, ok := value.(map[string]any)
 		if !ok {
-			return value // an allOf around one plain type, to say more about it
+			return value // an allOf around one type that is no object, which adds a description to it
 		}
 		maps.Copy(all, object)
 	}

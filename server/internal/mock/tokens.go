@@ -19,10 +19,10 @@ import (
 	"sesame/server/internal/token"
 )
 
-// remembered is how many refresh tokens keep their subject and scopes.
+// remembered is the number of refresh tokens whose subject and scopes are kept.
 const remembered = 10_000
 
-// tokens issues the mock's tokens and checks them. Its key lives as long as the process.
+// tokens issues and verifies the mock's tokens, with a key that is not stored.
 type tokens struct {
 	Options
 	issuer *token.Issuer
@@ -30,7 +30,7 @@ type tokens struct {
 	grants *lru.Cache[string, grant]
 }
 
-// grant is what a refresh token stands for.
+// grant is the subject and the scopes of a refresh token.
 type grant struct {
 	subject, scope string
 	loggedIn       time.Time
@@ -49,8 +49,8 @@ func newTokens(o Options) (*tokens, error) {
 	return &tokens{Options: o, issuer: token.NewIssuer(o.PublicURL, o.Audience, ring, o.Now), grants: grants}, nil
 }
 
-// schemes gives each security scheme of a document its check. Where the document says how a token is
-// got (oauth2), it must be one of the mock's, with its scopes; any other credential only has to be there.
+// schemes returns the code for each security scheme of a document. For oauth2 it verifies the mock's own tokens and their
+// scopes; it accepts every other credential if there is one.
 func (t *tokens) schemes(doc *openapi3.T) map[string]contract.Scheme {
 	schemes := map[string]contract.Scheme{}
 	if doc.Components == nil {
@@ -73,13 +73,13 @@ func (t *tokens) schemes(doc *openapi3.T) map[string]contract.Scheme {
 	return schemes
 }
 
-// caller holds the scopes of a token.
+// caller is the scopes of a token.
 type caller []string
 
 // HasScope implements contract.Caller.
 func (c caller) HasScope(scope string) bool { return slices.Contains(c, scope) }
 
-// anyone may do everything.
+// anyone has every scope.
 type anyone struct{}
 
 // HasScope implements contract.Caller.
@@ -127,8 +127,8 @@ func (t *tokens) bearer(_ context.Context, r *http.Request) (contract.Caller, er
 	return caller(strings.Fields(access.Scope)), nil
 }
 
-// issue answers a request at a token endpoint (RFC 6749 §5.1). Whatever the credentials, it succeeds;
-// the answer is the documented one with real tokens in it.
+// issue responds to a token request (RFC 6749 §5.1), whatever the credentials, with the documented response and real tokens
+// in it.
 func (t *tokens) issue(header http.Header, form func(string) string, documented *answer) (*answer, error) {
 	if form("grant_type") == "" {
 		return nil, problem.New(problem.InvalidRequest, "The parameter grant_type is missing.")
@@ -151,7 +151,7 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 		return nil, err
 	}
 	body := map[string]any{}
-	_ = json.Unmarshal(documented.body.Bytes(), &body) // no object, no members to keep
+	_ = json.Unmarshal(documented.body.Bytes(), &body) // other values have no members to keep
 	body["access_token"], body["scope"], body["expires_in"] = access, g.scope, int(t.AccessTTL.Seconds())
 	if body["token_type"] == nil {
 		body["token_type"] = "bearer"
@@ -170,7 +170,7 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 	return documented, nil
 }
 
-// defaults are the scopes of a token for which none was asked: all, where the document does not say.
+// defaults returns the scopes for a request that names none: those of x-default, or all if the document has no such list.
 func (t *tokens) defaults() []string {
 	if len(t.scopes.Default) > 0 {
 		return t.scopes.Default
@@ -178,7 +178,7 @@ func (t *tokens) defaults() []string {
 	return t.scopes.Declared
 }
 
-// granted are those of the scopes asked for that the document declares.
+// granted returns the requested scopes that the document declares.
 func (t *tokens) granted(asked string) string {
 	var granted []string
 	for _, scope := range strings.Fields(asked) {
@@ -189,5 +189,5 @@ func (t *tokens) granted(asked string) string {
 	return strings.Join(granted, " ")
 }
 
-// subject is the user of a name: the same at every login.
+// subject returns the user id for a name, the same at every login.
 func subject(name string) string { return uuid.NewSHA1(uuid.NameSpaceURL, []byte(name)).String() }

@@ -242,6 +242,15 @@ func valueOrNew(n *yaml.Node, name string) *yaml.Node {
 	return v
 }
 
+func remove(n *yaml.Node, name string) {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == name {
+			n.Content = slices.Delete(n.Content, i, i+2)
+			return
+		}
+	}
+}
+
 func scalar(text string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(text)
