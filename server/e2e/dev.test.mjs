@@ -1,6 +1,5 @@
-// `make dev`: an openapi.yaml that is saved shows in the browser, and its missing methods in the
-// terminal, within five seconds. On a machine that does other things as well, such as running the other
-// tests, it may be twenty; SESAME_TEST_STRICT_TIME=1 wants the five.
+// `make dev`: after openapi.yaml is saved, the browser shows it and the terminal lists the missing methods within five
+// seconds. The limit is twenty seconds, because other tests run at the same time; SESAME_TEST_STRICT_TIME=1 sets it to five.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -37,7 +36,7 @@ const added =
 
 // A clone may have another module path (make rename).
 const [, module] = readFileSync(join(repository, 'go.mod'), 'utf8').match(/^module (\S+)/m);
-const methods = `package api
+const methods = `package httpapi
 
 import (
 	"context"
@@ -122,25 +121,25 @@ test('make dev shows a new operation and names what is missing, at once', async 
   assert.ok(shown < limit, `shown in the browser after ${shown} ms`);
   assert.ok(named < limit, `named by the compiler after ${named} ms`);
 
-  // Written as listed, they answer, and the page goes on with the login that it had.
+  // Once the methods are written, the operations work, and the page keeps its login.
   writeFileSync(join(folder, 'server/internal/httpapi/greeting.go'), methods);
   await until('the new operation answers', 120_000, () => fetch(`${origin}/greeting`).then((answer) => answer.ok, () => false));
   assert.equal((await execute(page, 'getGreeting')).status, 200);
   assert.equal((await execute(page, 'sayFarewell')).status, 204);
   assert.equal((await execute(page, 'getMe')).status, 200, 'the page lost its login in the restart');
 
-  // What cannot be read is said, here and there, and stops nothing.
+  // A document with a syntax error is reported in the page and in the terminal, and the server keeps running.
   const whole = readFileSync(file, 'utf8');
   const sofar = terminal.length;
   save(whole.replace('\npaths:\n', '\npaths:\n  }\n'));
   await page.getByRole('alert').getByText('Parser error').waitFor();
   await until('the terminal says that the file cannot be read', 60_000, () => /error loading .* openapi.yaml/.test(terminal.slice(sofar)));
-  assert.ok(await fresh('getGreeting').isVisible(), 'the page shows nothing any more');
+  assert.ok(await fresh('getGreeting').isVisible(), 'the page is empty');
   assert.equal((await execute(page, 'getMe')).status, 200);
-  save(whole.replace('An operation that is new', 'An operation that is mended'));
-  await page.getByText('An operation that is mended').waitFor();
+  save(whole.replace('An operation that is new', 'An operation that is corrected'));
+  await page.getByText('An operation that is corrected').waitFor();
   assert.equal(await page.getByRole('alert').innerText(), '');
-  assert.doesNotMatch(terminal, /route=\/docs\/openapi.yaml/, 'the log is full of what the page asks for');
+  assert.doesNotMatch(terminal, /route=\/docs\/openapi.yaml/, 'the log has the requests of the page');
 
   const seconds = (ms) => (ms / 1000).toFixed(1);
   report('make dev', '-', `shown in the browser after ${seconds(shown)} s, named by the compiler after ${seconds(named)} s`);
