@@ -51,7 +51,7 @@ format: ## put every Go file in the format that `make check` wants
 generate: ## make gen/ from openapi.yaml
 	go generate .
 
-dev: ## run the server, and again after every change of Go, SQL or openapi.yaml
+dev: ## run the server, and start it again after each change of Go, SQL or openapi.yaml
 	@.make/dev
 
 e2e: server/e2e/node_modules ## try every consumer of the contract: browsers, Postman, SDKs …; and a short benchmark

@@ -37,7 +37,7 @@ const added =
 
 // A clone may have another module path (make rename).
 const [, module] = readFileSync(join(repository, 'go.mod'), 'utf8').match(/^module (\S+)/m);
-const methods = `package api
+const methods = `package httpapi
 
 import (
 	"context"
@@ -135,12 +135,12 @@ test('make dev shows a new operation at once and names its missing methods', asy
   save(whole.replace('\npaths:\n', '\npaths:\n  }\n'));
   await page.getByRole('alert').getByText('Parser error').waitFor();
   await until('the terminal says that the file cannot be read', 60_000, () => /error loading .* openapi.yaml/.test(terminal.slice(sofar)));
-  assert.ok(await fresh('getGreeting').isVisible(), 'the page shows nothing any more');
+  assert.ok(await fresh('getGreeting').isVisible(), 'the page is empty');
   assert.equal((await execute(page, 'getMe')).status, 200);
-  save(whole.replace('An operation that is new', 'An operation that is mended'));
-  await page.getByText('An operation that is mended').waitFor();
+  save(whole.replace('An operation that is new', 'An operation that is corrected'));
+  await page.getByText('An operation that is corrected').waitFor();
   assert.equal(await page.getByRole('alert').innerText(), '');
-  assert.doesNotMatch(terminal, /route=\/docs\/openapi.yaml/, 'the log is full of what the page asks for');
+  assert.doesNotMatch(terminal, /route=\/docs\/openapi.yaml/, 'the log has the requests of the page');
 
   const seconds = (ms) => (ms / 1000).toFixed(1);
   report('make dev', '-', `shown in the browser after ${seconds(shown)} s, named by the compiler after ${seconds(named)} s`);

@@ -169,6 +169,10 @@ func TestADocumentOfTheUser(t *testing.T) {
 }
 
 func TestNothingIsWritten(t *testing.T) {
+	own, _, err := readModule(t.Context(), "../../..")
+	if err != nil {
+		t.Fatal(err)
+	}
 	spec := func(old, new string) string {
 		return write(t, filepath.Join(t.TempDir(), "openapi.yaml"), strings.Replace(document, old, new, 1))
 	}
@@ -178,7 +182,7 @@ func TestNothingIsWritten(t *testing.T) {
 	}{
 		"a module path with a space": {Project{Module: "my notes"}, `--module "my notes" is not a module path`},
 		"a folder with a space":      {Project{Dir: "my notes"}, `the folder's name "my notes" is not a module path; give one with --module`},
-		"Sesame's own path":          {Project{Module: "sesame"}, "sesame is Sesame's own module path"},
+		"Sesame's own path":          {Project{Module: own}, own + " is Sesame's own module path"},
 		"a program called api":       {Project{Module: "example.com/api/v2"}, "the program would be called api"},
 		"another folder as Sesame":   {Project{Sesame: t.TempDir()}, "is not the folder with Sesame's source"},
 		"no document":                {Project{Spec: "missing.yaml"}, "missing.yaml"},
