@@ -72,8 +72,12 @@ func TestNoHandlerIsReachedUnadmitted(t *testing.T) {
 		headers       []string
 	}{
 		"a parameter of another name": {nil, func(e *echo.Echo) { e.GET("/things/:id", reached) }, []string{"GET /things/1", "GET /things/1/"}, nil},
-		"a parameter of another name, before": {func(e *echo.Echo) { e.GET("/things/:id", reached) }, func(e *echo.Echo) { e.GET("/things/:id", reached) },
-			[]string{"GET /things/1"}, nil},
+		"a parameter of another name, before": {
+			func(e *echo.Echo) { e.GET("/things/:id", reached) },
+			func(e *echo.Echo) { e.GET("/things/:id", reached) },
+			[]string{"GET /things/1"},
+			nil,
+		},
 		"text in place of a parameter": {nil, func(e *echo.Echo) { e.GET("/things/special", reached) }, []string{"GET /things/special", "GET /things/%73pecial"}, nil},
 		"methods that the document has not": {nil, func(e *echo.Echo) { e.Any("/things/:thing_id", reached) },
 			[]string{"GET /things/1", "HEAD /things/1", "DELETE /things/1", "OPTIONS /things/1", "PUT /things/1", "TRACE /things/1", "CONNECT /things/1", "PROPFIND /things/1"}, nil},
