@@ -67,10 +67,11 @@ func TestATransactionThatWaitsForItself(t *testing.T) {
 		"a statement":   func(ctx context.Context) error { _, err := db.ExecContext(ctx, `DELETE FROM entries`); return err },
 		"a query": func(ctx context.Context) error {
 			rows, err := db.QueryContext(ctx, `DELETE FROM entries RETURNING id`)
-			if err == nil {
-				err = errors.Join(rows.Err(), rows.Close())
+			if err != nil {
+				return err
 			}
-			return err
+			defer rows.Close()
+			return rows.Err()
 		},
 		"a row": func(ctx context.Context) error {
 			var id string
@@ -93,6 +94,9 @@ func TestATransactionThatWaitsForItself(t *testing.T) {
 	defer rows.Close()
 	if _, err = db.ExecContext(t.Context(), `DELETE FROM entries`); err != nil {
 		t.Error(err)
+	}
+	if err = rows.Err(); err == nil {
+		t.Error("the rows outlive their context")
 	}
 	s.Token(t, "ann")
 }

@@ -72,11 +72,19 @@ func TestNoHandlerIsReachedUnadmitted(t *testing.T) {
 		headers       []string
 	}{
 		"a parameter of another name": {nil, func(e *echo.Echo) { e.GET("/things/:id", reached) }, []string{"GET /things/1", "GET /things/1/"}, nil},
-		"a parameter of another name, before": {func(e *echo.Echo) { e.GET("/things/:id", reached) }, func(e *echo.Echo) { e.GET("/things/:id", reached) },
-			[]string{"GET /things/1"}, nil},
+		"a parameter of another name, before": {
+			func(e *echo.Echo) { e.GET("/things/:id", reached) },
+			func(e *echo.Echo) { e.GET("/things/:id", reached) },
+			[]string{"GET /things/1"},
+			nil,
+		},
 		"text in place of a parameter": {nil, func(e *echo.Echo) { e.GET("/things/special", reached) }, []string{"GET /things/special", "GET /things/%73pecial"}, nil},
-		"methods that the document has not": {nil, func(e *echo.Echo) { e.Any("/things/:thing_id", reached) },
-			[]string{"GET /things/1", "HEAD /things/1", "DELETE /things/1", "OPTIONS /things/1", "PUT /things/1", "TRACE /things/1", "CONNECT /things/1", "PROPFIND /things/1"}, nil},
+		"methods that the document has not": {
+			nil,
+			func(e *echo.Echo) { e.Any("/things/:thing_id", reached) },
+			[]string{"GET /things/1", "HEAD /things/1", "DELETE /things/1", "OPTIONS /things/1", "PUT /things/1", "TRACE /things/1", "CONNECT /things/1", "PROPFIND /things/1"},
+			nil,
+		},
 		"an invented method":       {nil, func(e *echo.Echo) { e.Add("get", "/things/:thing_id", reached) }, []string{"get /things/1"}, nil},
 		"a wildcard":               {nil, func(e *echo.Echo) { e.Any("/*", reached); e.Any("/things/*", reached) }, []string{"GET /things/1", "POST /things"}, nil},
 		"a wildcard in place":      {nil, func(e *echo.Echo) { e.GET("/things*", reached); e.RouteNotFound("/things/*", reached) }, []string{"GET /things/1"}, nil},
@@ -88,13 +96,19 @@ func TestNoHandlerIsReachedUnadmitted(t *testing.T) {
 		"the route is renamed": {use(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error { c.SetPath("/elsewhere"); return next(c) }
 		}), func(e *echo.Echo) { e.POST("/things", reached) }, []string{"POST /things"}, nil},
-		"the method is changed after routing": {use(middleware.MethodOverride()), func(e *echo.Echo) { e.POST("/things", reached); e.DELETE("/things", nothing) },
-			[]string{"POST /things"}, []string{"X-HTTP-Method-Override: DELETE"}},
+		"the method is changed after routing": {
+			use(middleware.MethodOverride()), func(e *echo.Echo) { e.POST("/things", reached); e.DELETE("/things", nothing) },
+			[]string{"POST /things"},
+			[]string{"X-HTTP-Method-Override: DELETE"},
+		},
 		"the path is changed after routing": {use(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error { c.Request().URL.Path = "/open"; return next(c) }
 		}), func(e *echo.Echo) { e.GET("/things/:thing_id", reached) }, []string{"GET /things/1"}, nil},
-		"the method is changed before routing": {func(e *echo.Echo) { e.Pre(middleware.MethodOverride()) }, func(e *echo.Echo) { e.POST("/things", reached) },
-			[]string{"POST /things"}, nil},
+		"the method is changed before routing": {
+			func(e *echo.Echo) { e.Pre(middleware.MethodOverride()) }, func(e *echo.Echo) { e.POST("/things", reached) },
+			[]string{"POST /things"},
+			nil,
+		},
 		"the path is changed before routing": {nil, func(e *echo.Echo) {
 			e.Pre(middleware.Rewrite(map[string]string{"/old/*": "/things/$1"}), middleware.RemoveTrailingSlash())
 			e.GET("/things/:thing_id", reached)

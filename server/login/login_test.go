@@ -277,7 +277,7 @@ func TestMountRefuses(t *testing.T) {
 		"a path of Sesame's":         {strings.Replace(things, "/open:", "/users/{name}:", 1), nil, []string{"the path /users/{user_id}", "openapi.yaml, line 26", "Sesame's openapi.yaml, line "}},
 		"an operationId of Sesame's": {strings.Replace(things, "getOpen", "getMe", 1), nil, []string{"the operationId getMe", "line 27"}},
 		"a component of Sesame's":    {strings.ReplaceAll(things, "Refused", "Forbidden"), nil, []string{"components/responses/Forbidden"}},
-		"an undeclared scope":        {strings.Replace(things, "['things:write'] }]", "['things:wriet'] }]", 1), nil, []string{"createThing", "things:wriet"}},
+		"an undeclared scope":        {strings.Replace(things, "['things:write'] }]", "['things:wr'] }]", 1), nil, []string{"createThing", "things:wr"}},
 		"no security":                {strings.Replace(things, "security: [], ", "", 1), nil, []string{"getOpen", "security"}},
 		"a route of Sesame's":        {things, func(e *echo.Echo) { e.GET("/redoc", nothing) }, []string{"GET /redoc"}},
 	} {

@@ -61,7 +61,7 @@ func (a *App) checkRoutes(e *echo.Echo) error {
 		switch {
 		case op != nil && op.Foreign && names[r] == handler:
 			faults = append(faults, fmt.Errorf("%s (%s) is in the OpenAPI document, but no handler is registered for it", r, op.ID))
-		case names[r] != handler && r.path != "/":
+		case names[r] != handler && r.path != "/" && a.http.Shared: // `sesame serve --follow` replaces pages
 			faults = append(faults, fmt.Errorf("the route %s is Sesame's, and %s takes its place; give yours another path", r, names[r]))
 		}
 	}

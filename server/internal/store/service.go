@@ -52,14 +52,10 @@ func (db *DB) writer(ctx context.Context) (*sql.Conn, error) {
 // beforeStatement is what may stand before the first word of a statement.
 var beforeStatement = regexp.MustCompile(`^(?:\s|--[^\n]*(?:\n|$)|(?s:/\*.*?\*/))+`)
 
+var firstWord = regexp.MustCompile(`^[\pL\pN_$]+`)
+
 func isSelect(query string) bool {
-	const word = "select"
-	query = query[len(beforeStatement.FindString(query)):]
-	if len(query) <= len(word) || !strings.EqualFold(query[:len(word)], word) {
-		return false
-	}
-	next := query[len(word)] // a byte of a longer name is a letter, a digit, _, $ or beyond ASCII
-	return next < 0x80 && next != '_' && next != '$' && !('0' <= next && next <= '9') && !('a' <= next|0x20 && next|0x20 <= 'z')
+	return strings.EqualFold(firstWord.FindString(query[len(beforeStatement.FindString(query)):]), "select")
 }
 
 // SQLTx is Tx for statements of other code.
@@ -68,7 +64,7 @@ func (db *DB) SQLTx(ctx context.Context, f func(*sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // it returns to the pool
+	defer conn.Close() // it returns to the pool
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -112,7 +112,12 @@ func (s *Server) Token(t *testing.T, username string, scopes ...string) string {
 		t.Fatalf("register %s: %d %s", username, r.Status, r.Body)
 	}
 	form := url.Values{"grant_type": {"password"}, "username": {username}, "password": {Password}, "scope": {strings.Join(scopes, " ")}}
-	response, err := http.PostForm(s.URL+"/token", form)
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
