@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -93,7 +94,8 @@ func (b *bench) start(program string, args []string, url string, environ ...stri
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = append(environ, "PATH="+os.Getenv("PATH"), "HOME="+b.dir), log, log
+	p.cmd.Env = slices.Concat(environ, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + b.dir})
+	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err

@@ -63,10 +63,17 @@ func (b *bench) measureRefusals(f *figures) error {
 		groups []*group
 	}{
 		{"own", func(int) string { return own }, []*group{
-			{"a login refused for", []*refusal{{"wrong password", 400, wrong, nil}, {"unknown user", 400, unknown, nil},
-				{"disabled account", 400, login("off", password), nil}, {"account without password", 400, login("none", password), nil}}},
-			{"a reset requested for", []*refusal{{"confirmed address", 202, reset("own"), nil}, {"unknown address", 202, reset("nobody"), nil},
-				{"disabled account", 202, reset("off"), nil}}},
+			{"a login refused for", []*refusal{
+				{"wrong password", 400, wrong, nil},
+				{"unknown user", 400, unknown, nil},
+				{"disabled account", 400, login("off", password), nil},
+				{"account without password", 400, login("none", password), nil},
+			}},
+			{"a reset requested for", []*refusal{
+				{"confirmed address", 202, reset("own"), nil},
+				{"unknown address", 202, reset("nobody"), nil},
+				{"disabled account", 202, reset("off"), nil},
+			}},
 		}},
 		{"imported", func(int) string { return string(old) }, []*group{
 			{"a login refused where all hashes are imported, for", []*refusal{{"wrong password", 400, wrong, nil}, {"unknown user", 400, unknown, nil}}},

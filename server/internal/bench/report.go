@@ -99,8 +99,10 @@ func (f *figures) tables() string {
 		if strings.HasPrefix(c.name, "Login") || c == f.cases[1] {
 			bare = f.cases[1]
 		}
-		rows = append(rows, []string{c.name, c.cpu().micros(), c.over(bare).times(), milli(percentile(took, 0.5)), milli(percentile(took, 0.99)),
-			fmt.Sprintf("%.0f", float64(len(took))/elapsed.Seconds())})
+		rows = append(rows, []string{
+			c.name, c.cpu().micros(), c.over(bare).times(), milli(percentile(took, 0.5)), milli(percentile(took, 0.99)),
+			fmt.Sprintf("%.0f", float64(len(took))/elapsed.Seconds()),
+		})
 	}
 	text := "## Requests\n\n" + table(rows) + "\n## Answered alike\n\n"
 	f.bound("CPU of GET /users/me, SQLite, over that of the bare handler", f.find("GET /users/me, SQLite").over(f.cases[0]).median, "at most", 2.3, "%.3f")
