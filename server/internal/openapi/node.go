@@ -41,14 +41,41 @@ func parse(d Document) (*yaml.Node, error) {
 	if version == nil || !strings.HasPrefix(version.Value, "3.0.") {
 		return nil, fmt.Errorf("%s must be an OpenAPI 3.0 document, with openapi: 3.0.3 at its beginning", d.Name)
 	}
-	return document, r.checkKinds(document)
+	return document, errors.Join(r.checkKinds(document), r.checkCase(document))
 }
 
-// checkKinds checks the parts to which Merge adds. null is the same as an empty mapping or list.
+// fields are those to which Merge adds, or that it compares.
+var fields = strings.Fields("openapi info servers paths components security tags externalDocs schemas responses parameters examples " +
+	"requestBodies headers securitySchemes links callbacks get put post delete options head patch trace operationId")
+
+// checkCase reports names such as Paths. Decoders of JSON, such as that of the contract, can take them for paths, so that one
+// of two would be lost.
+func (r *expander) checkCase(document *yaml.Node) error {
+	var errs []error
+	check := func(_ string, _, n *yaml.Node) {
+		each(n, func(name string, key, _ *yaml.Node) {
+			for _, field := range fields {
+				if name != field && strings.EqualFold(name, field) {
+					errs = append(errs, fmt.Errorf("%s, line %d: write %s in place of %s", r.name, key.Line, field, name))
+				}
+			}
+		})
+	}
+	check("", nil, document)
+	check("", nil, value(document, "components"))
+	each(value(document, "paths"), func(_ string, key, item *yaml.Node) {
+		check("", key, item)
+		operations(item, func(operation *yaml.Node) { check("", nil, operation) })
+	})
+	return errors.Join(errs...)
+}
+
+// checkKinds checks the parts to which Merge adds. null is the same as an empty mapping or list, but for security: an empty
+// list there would make the operations public.
 func (r *expander) checkKinds(document *yaml.Node) error {
 	var errs []error
 	check := func(where string, kind yaml.Kind, n *yaml.Node) {
-		if n != nil && n.ShortTag() == "!!null" {
+		if n != nil && n.ShortTag() == "!!null" && where != "security" {
 			*n = yaml.Node{Kind: kind, Line: n.Line, HeadComment: n.HeadComment, LineComment: n.LineComment, FootComment: n.FootComment}
 		}
 		if n != nil && n.Kind != kind {
