@@ -52,24 +52,34 @@ func TestAdoptReplacesTheLogin(t *testing.T) {
 		notes  []string
 	}{
 		"no security": {
-			document("", ""), []string{"map[OAuth2Password:[]]"}, nil,
+			document("", ""),
+			[]string{"map[OAuth2Password:[]]"},
+			nil,
 			[]string{"operations without security need an access token now"},
 		},
 		"a bearer token": {
-			document("security: [{ Bearer: [] }]\n"+schemes(bearer), ""), []string{"map[OAuth2Password:[]]"}, nil,
+			document("security: [{ Bearer: [] }]\n"+schemes(bearer), ""),
+			[]string{"map[OAuth2Password:[]]"},
+			nil,
 			[]string{"the security scheme Bearer is OAuth2Password now"},
 		},
 		"OAuth 2 with scopes": {
-			document(schemes(oauth2), "      security: [{ OAuth: ['things:read'] }]\n"), []string{"map[OAuth2Password:[things:read]]"}, []string{"things:read"},
+			document(schemes(oauth2), "      security: [{ OAuth: ['things:read'] }]\n"),
+			[]string{"map[OAuth2Password:[things:read]]"},
+			[]string{"things:read"},
 			[]string{"OAuth is OAuth2Password now", "nobody has the scopes things:read yet"},
 		},
 		"OpenID Connect": {
-			document("security: [{ Connect: [things] }]\n"+schemes(oidc), ""), []string{"map[OAuth2Password:[things]]"}, []string{"things"},
+			document("security: [{ Connect: [things] }]\n"+schemes(oidc), ""),
+			[]string{"map[OAuth2Password:[things]]"},
+			[]string{"things"},
 			[]string{"Connect is OAuth2Password now"},
 		},
 		"Sesame's own scheme": {
 			document("security: [{ OAuth2Password: [a] }]\n"+schemes("OAuth2Password: { type: oauth2, flows: { password: { tokenUrl: /login, scopes: { a: A, b: B }, x-default: [b] } } }"), ""),
-			[]string{"map[OAuth2Password:[a]]"}, []string{"a", "b"}, nil,
+			[]string{"map[OAuth2Password:[a]]"},
+			[]string{"a", "b"},
+			nil,
 		},
 		"Sesame's scheme without its declaration": {
 			document("", "      security: [{ OAuth2Password: [a] }]\n"), []string{"map[OAuth2Password:[a]]"}, []string{"a"}, nil,
@@ -79,7 +89,9 @@ func TestAdoptReplacesTheLogin(t *testing.T) {
 		},
 		"two alternatives": {
 			document("security: [{ Bearer: [] }, { OAuth: ['things:read'] }]\n"+schemes(bearer+"\n    "+oauth2), ""),
-			[]string{"map[OAuth2Password:[]]", "map[OAuth2Password:[things:read]]"}, []string{"things:read"}, nil,
+			[]string{"map[OAuth2Password:[]]", "map[OAuth2Password:[things:read]]"},
+			[]string{"things:read"},
+			nil,
 		},
 		"public operations": {
 			document("security: [{ Bearer: [] }]\n"+schemes(bearer), "      security: []\n"), nil, nil, nil,
