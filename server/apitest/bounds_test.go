@@ -158,7 +158,7 @@ func TestBodiesAreBounded(t *testing.T) {
 				})
 			}
 		}
-		// What says that it will be too long is not waited for.
+		// The server does not wait for a body whose declared length is too long.
 		head := "POST /token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "
 		if status := s.rawStatus(t, head+"1000000\r\n\r\n"); status != 413 {
 			t.Errorf("a body that is announced: got %d", status)
@@ -318,7 +318,7 @@ func TestUnknownPaths(t *testing.T) {
 		for _, id := range []string{"ME", "me;x=1", "%256de", newID()} { // somebody else's, if anybody's
 			s.do(t, request{method: "GET", path: "/users/" + id, token: token}).want(403, "insufficient_scope")
 		}
-		for _, id := range []string{"me%00", "me%2fsessions", "me%5c", "..", "%2e%2e", ".", "%ff", newID() + "%2f"} { // nobody's
+		for _, id := range []string{"me%00", "me%2fsessions", "me%5c", "..", "%2e%2e", ".", "%ff", newID() + "%2f"} { // of no account
 			s.do(t, request{method: "GET", path: "/users/" + id, token: token}).want(404, "not_found")
 		}
 		s.do(t, request{method: "GET", path: "/users/me?anything=1", token: token}).want(200)

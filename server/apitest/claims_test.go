@@ -131,7 +131,7 @@ func TestClaimsAfterTheOwner(t *testing.T) {
 		told := mailsTo(t, post, ownAddress, 6)
 		for _, m := range told[1:] {
 			if m.Subject != "Your e-mail address was given for another account" {
-				t.Errorf("ann is told %s", m.Subject)
+				t.Errorf("ann is mailed %s", m.Subject)
 			}
 		}
 		reset := s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
@@ -154,7 +154,7 @@ func TestAClaimBeforeAnImport(t *testing.T) {
 		reset := lastReset(t, post)
 		refused := s.do(t, resetPassword(reset, "a bigger wooden horse")).want(422, "account_required").pointsAt("/username")
 		if detail := decode[api.Problem](refused).Errors[0].Detail; detail != "must be one of: ann, eve" {
-			t.Errorf("the accounts are told as %q", detail)
+			t.Errorf("the accounts are listed as %q", detail)
 		}
 		page := s.page(t, open(resetPage, reset)).want(200)
 		if ann, eve := strings.Index(string(page.body), `value="ann"`), strings.Index(string(page.body), `value="eve"`); ann < 0 || eve < ann {
@@ -190,7 +190,7 @@ func TestADisabledClaimantSwallowsNoReset(t *testing.T) {
 		reset := s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
 		s.do(t, resetPassword(reset, "a bigger wooden horse")).want(204)
 		s.owns(t, "ann", "a bigger wooden horse")
-		s.untilNoneWaits(t) // ann is told
+		s.untilNoneWaits(t) // the mail to ann
 
 		s.claims(t, "eva")
 		s.untilNoneWaits(t)

@@ -68,7 +68,7 @@ func TestTheOwnerIsMailedADeletion(t *testing.T) {
 		s.do(t, request{method: "DELETE", path: "/users/" + bob, token: root}).want(204)
 		told := mailsTo(t, post, "ann@example.com", 1)[0]
 		if told.Subject != "Your account was deleted" || !strings.Contains(told.Text, "203.0.113.9") || !strings.Contains(told.HTML, "203.0.113.9") {
-			t.Errorf("the owner is told: %s\n%s", told.Subject, told.Text)
+			t.Errorf("the owner is mailed: %s\n%s", told.Subject, told.Text)
 		}
 		mailsTo(t, post, "bob@example.com", 1)
 		s.untilNoneWaits(t)

@@ -73,11 +73,11 @@ func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 			}
 			told := mailsTo(t, post, "ann@example.com", 2+i)[1+i]
 			if !strings.Contains(told.Subject, "for another account") || strings.Contains(told.Text+told.HTML, "code=") {
-				t.Errorf("the owner is told %s\n%s", told.Subject, told.Text)
+				t.Errorf("the owner is mailed %s\n%s", told.Subject, told.Text)
 			}
 		}
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM one_time_codes WHERE user_id IS NOT NULL`); n != "0" {
-			t.Errorf("%s codes are somebody's", n)
+			t.Errorf("%s codes belong to an account", n)
 		}
 		// A code that was mailed before ann confirmed would have died then; should one be there, it is of no use.
 		s.plantCode(t, "late", account.ToConfirm, eve.ID, "ann@example.com")
@@ -245,7 +245,7 @@ func TestMailsToAnAddressAreCounted(t *testing.T) {
 		s.do(t, forPassword()).want(202)
 		more(1)
 		s.clock.advance(-time.Second)
-		_, code := linkIn(t, last) // so whoever gets no mail has one whose code is good
+		_, code := linkIn(t, last) // so an account that gets no mail has one with a valid code
 		s.do(t, resetPassword(code, "a bigger wooden horse")).want(204)
 	})
 }
@@ -333,7 +333,7 @@ func TestALoginFromANewPlaceIsTold(t *testing.T) {
 				s.untilNoneWaits(t)
 				told := mailsTo(t, post, "ann@example.com", 1+want)
 				if len(told) > 1 && (told[1].Subject != "A login from a new place" || !strings.Contains(told[1].Text, "203.0.113.3") || !strings.Contains(told[1].Text, agent)) {
-					t.Errorf("the owner is told %s\n%s", told[1].Subject, told[1].Text)
+					t.Errorf("the owner is mailed %s\n%s", told[1].Subject, told[1].Text)
 				}
 				wantRecipients(t, post, append([]string{"ann@example.com", "bob@example.com"}, []string{"ann@example.com"}[:want]...)...)
 			})

@@ -234,7 +234,7 @@ func amend(token string, who api.User, fields map[string]any) request {
 	return request{method: "PATCH", path: "/users/" + who.ID, token: token, json: fields}
 }
 
-// administers is what an administrator does to somebody's account.
+// administers is what an administrator does to another account.
 func (s *server) administers(t *testing.T, root string, who api.User) trace {
 	t.Helper()
 	by := s.access(t, root)

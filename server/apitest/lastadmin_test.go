@@ -170,7 +170,7 @@ func TestARevokedScopeStaysOutOfOldSessions(t *testing.T) {
 			s.do(t, list(old.AccessToken)).want(403, "insufficient_scope")
 			s.do(t, me(old.AccessToken)).want(200)
 			if told := decode[api.Introspection](s.do(t, asking.sends(introspection(old.AccessToken))).want(200)); told.Scope == nil || *told.Scope != "me:read" {
-				t.Errorf("%s: others are told %+v", name, told)
+				t.Errorf("%s: others get %+v", name, told)
 			}
 			s.do(t, withScope(refreshGrant(old.RefreshToken), "users:read")).want(400, "invalid_scope")
 			if fresh := decode[api.Token](s.do(t, refreshGrant(old.RefreshToken)).want(200)); fresh.Scope != "me:read" {

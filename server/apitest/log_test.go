@@ -31,7 +31,7 @@ func TestLinesOfTheLogHaveABound(t *testing.T) {
 				t.Errorf("%.20s %.20s: %v", r.method, r.path, err)
 			}
 		}
-		// What a client of net/http does not send.
+		// A client of net/http cannot send these.
 		for _, line := range []string{"GET " + long + " HTTP/1.1", long + " / HTTP/1.1", "GET / " + long, "GET /%zz" + long + " HTTP/1.1"} {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 			if err != nil {

@@ -63,7 +63,7 @@ func TestNamesOfAuthorityAreNotForStrangers(t *testing.T) {
 				r := request{method: "POST", path: "/users", token: token, json: map[string]any{"username": name, "password": horse}}
 				a := s.do(t, r).want(422, "validation_failed").pointsAt("/username")
 				if !strings.Contains(string(a.body), "reserved") {
-					t.Errorf("%s is told %s", caller, a.body)
+					t.Errorf("%s gets %s", caller, a.body)
 				}
 			}
 		}

@@ -129,7 +129,7 @@ func TestWhatIsOverGoesWhilePeopleLogIn(t *testing.T) {
 		}
 		for _, p := range perishable {
 			if gone, left := rows(t, s, p.table, "00"), rows(t, s, p.table, "kept"); gone != "0" || left != strconv.Itoa(kept) {
-				t.Errorf("%s: %s are left that are over, and %s of %d that are not", p.table, gone, left, kept)
+				t.Errorf("%s: %s expired rows are left, and %s of %d others", p.table, gone, left, kept)
 			}
 		}
 		if first, second := <-removed, <-removed; first+second > over*int64(len(perishable)) {
@@ -190,7 +190,7 @@ func TestTidyingGoesByBatches(t *testing.T) {
 	})
 }
 
-// A table that cannot be tidied keeps no other from it.
+// A table whose cleanup fails does not keep the others from being cleaned.
 func TestOneFailingTableKeepsNothingElse(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		ann := s.register(t, "ann").ID

@@ -50,7 +50,7 @@ func TestSDKRefreshesOnceForEverybody(t *testing.T) {
 		t.Error("the session did not keep the new pair")
 	}
 
-	// By the server's clock it is over, which we learn from its answers.
+	// It has expired by the server's clock, which the client learns from the answers.
 	s.clock.advance(11 * time.Minute)
 	allAtOnce(t, session, s.url+"/users/me")
 	w.mu.Lock()
@@ -195,7 +195,7 @@ func TestSDKGivesTypedErrors(t *testing.T) {
 	}
 	w.want(t, map[string]int{"GET /users/me 401": 2, "POST /token 200": 1, "GET /users/me 200": 1})
 
-	// A session that was ended elsewhere is over, and the server is asked no more.
+	// After a session was revoked elsewhere, the client sends no further requests.
 	s.do(t, request{method: "DELETE", path: "/users/me/sessions", token: s.login(t, "ann").AccessToken}).want(204)
 	for range 2 {
 		_, err = statusOf(t.Context(), session, s.url+"/users/me")

@@ -197,7 +197,7 @@ func TestRevocationEndsTheSession(t *testing.T) {
 		newer := decode[api.Token](s.do(t, refreshGrant(used.RefreshToken)).want(200))
 		revoke(byRefresh.RefreshToken).want(200)
 		revoke(byAccess.AccessToken).want(200)
-		revoke(used.RefreshToken).want(200) // whoever holds an old one may end it too
+		revoke(used.RefreshToken).want(200) // the holder of a used one may revoke the session, too
 		for _, tokens := range []api.Token{byRefresh, byAccess, newer} {
 			s.do(t, me(tokens.AccessToken)).want(401, "invalid_token")
 			s.do(t, refreshGrant(tokens.RefreshToken)).want(400, "invalid_grant")

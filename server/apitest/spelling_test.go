@@ -35,7 +35,7 @@ func TestSpellingsOfOneMailboxHaveOneOwner(t *testing.T) {
 				eve := s.addressed(t, "eve", pair[1])
 				s.untilNoneWaits(t)
 				if told := post.Mails()[1]; told.Subject != "Your e-mail address was given for another account" || told.To != post.Mails()[0].To {
-					t.Errorf("%s is told %s", told.To, told.Subject)
+					t.Errorf("%s is mailed %s", told.To, told.Subject)
 				}
 				s.plantCodeFor(t, "x", eve.ID, pair[1])
 				s.do(t, confirmEmail("x")).want(409, "email_taken")
@@ -138,7 +138,7 @@ func TestAnotherSpellingByAnAdministratorIsNotConfirmed(t *testing.T) {
 			t.Errorf("%+v", changed)
 		}
 		if told := mailsTo(t, post, "ann@example.com", 3)[2]; told.Subject != "Your e-mail address was changed" {
-			t.Errorf("the old address is told %s", told.Subject)
+			t.Errorf("the old address is mailed %s", told.Subject)
 		}
 		s.do(t, passwordGrant("ann@example.com", horse)).want(400)
 		s.do(t, resetPassword(reset, "a bigger wooden horse")).want(422, "invalid_code")

@@ -59,7 +59,7 @@ func TestTheDocumentIsEnforced(t *testing.T) {
 			if w := call(h, "GET /v1/about", "", ""); w.Code != 200 || w.Body.String() != "a stranger" {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
-			// What the document does not know is not there, though the service has it.
+			// Routes missing from the document get 404, even if the service defines them.
 			want(t, call(h, "GET /v1/forgotten", reader, ""), 404, "not_found", "")
 			want(t, call(h, "GET /notes", reader, ""), 404, "not_found", "")
 			want(t, call(h, "GET /v1/notes/", reader, ""), 404, "not_found", "")

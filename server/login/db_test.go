@@ -55,7 +55,7 @@ func TestReadingBesideAWriter(t *testing.T) {
 	})
 }
 
-// What waits for itself on SQLite ends with its context, says why, and leaves the database usable.
+// A transaction that waits for itself on SQLite ends with its context, says why, and leaves the database usable.
 func TestATransactionThatWaitsForItself(t *testing.T) {
 	s := logintest.Start(t, mounted(nothing, nil), sqlite(t))
 	db := s.App.DB()

@@ -267,7 +267,7 @@ func TestTheirsStaysTheirs(t *testing.T) {
 	}
 }
 
-// What cannot be served as the two documents say stops the start, and says where to look.
+// Documents that cannot be served together stop the start, and the error says where to look.
 func TestMountRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		document string

@@ -24,7 +24,7 @@ const canary = "Canary7f3a9c"
 // verbs are all that fmt knows, and one that it does not.
 const verbs = "vTtbcdoOqxXUeEfFgGspwz"
 
-// A2: whoever prints a secret, or anything that holds one, prints something else.
+// A2: printing a secret, or anything that holds one, prints a placeholder.
 func TestASecretPrintsItselfNowhere(t *testing.T) {
 	t.Parallel()
 	text := secret.New(canary)
@@ -68,7 +68,7 @@ func TestASecretPrintsItselfNowhere(t *testing.T) {
 	}
 }
 
-// What is needed is in it all the same.
+// The value itself is still available.
 func TestASecretIsRevealedByNameAlone(t *testing.T) {
 	t.Parallel()
 	var read struct{ Password secret.Text }

@@ -14,7 +14,7 @@ import (
 const (
 	// maxHeader is 16 KiB together with the 4 KiB that net/http adds of itself.
 	maxHeader = 12 << 10
-	// shutdownTime is what requests in flight get when the server is told to stop.
+	// shutdownTime is what requests in flight get when the server stops.
 	shutdownTime = 10 * time.Second
 	// requestTime ends a request that waits for a database which answers nothing, before writeTime cuts its
 	// connection. So the server stops within that time, too.

@@ -19,7 +19,7 @@ type serveCommand struct {
 	Follow string `hidden:"" type:"existingfile" help:"Show this openapi.yaml on the pages, as it is being written; for make dev, only on loopback."`
 }
 
-// Run serves Sesame's own operations until the program is told to stop.
+// Run serves Sesame's own operations until the program is interrupted.
 func (c *serveCommand) Run(p *program) error {
 	if sesame.Stale() {
 		return errors.New("openapi.yaml has changed since the code was generated from it; run: make generate")

@@ -11,7 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// A running server that is told to check its answers reports those that are off, sends them all the
+// A running server with CheckResponses reports the answers that depart from the document, and sends them all the
 // same, and lets errors go on to who answers and logs them.
 func TestAnswersOfARunningServerAreChecked(t *testing.T) {
 	fault := errors.New("a fault")

@@ -37,7 +37,7 @@ func refusedBody(t *testing.T, err error) {
 	}
 }
 
-// What the form reader of the token endpoints accepts, every other reader of forms reads the same way:
+// Every form that the reader of the token endpoints accepts, other readers of forms read the same way:
 // no parameter twice, none but what stands in the body, nothing that is not UTF-8.
 func FuzzForm(f *testing.F) {
 	for _, seed := range []string{
@@ -88,7 +88,7 @@ func FuzzForm(f *testing.F) {
 		if !maps.Equal(object, reference) {
 			t.Fatalf("read %v, want %v", object, reference)
 		}
-		// What the generated code reads next is the same, and stays the same when it is written again.
+		// The generated code reads the same values, also after they were written again.
 		if err = r.ParseForm(); err != nil || len(r.Form) != len(object) || !reflect.DeepEqual(r.Form, r.PostForm) {
 			t.Fatalf("the request has %v and %v (%v)", r.Form, r.PostForm, err)
 		}
@@ -99,7 +99,7 @@ func FuzzForm(f *testing.F) {
 	})
 }
 
-// What the guard of JSON bodies accepts, encoding/json accepts too and reads the same way; no key stands
+// Every JSON body that the contract accepts, encoding/json accepts too and reads the same way; no key stands
 // twice, nothing nests too deep, and nothing follows. What it hands on can be read again.
 func FuzzJSON(f *testing.F) {
 	for _, seed := range []string{

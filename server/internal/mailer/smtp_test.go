@@ -126,7 +126,7 @@ func untrustedCertificate(t *testing.T) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}}
 }
 
-// What a receiver sees: both parts, one id for every try, names that are not ASCII.
+// A receiver sees both parts, the same id for every attempt, and names that are not ASCII.
 func TestAMailsHeader(t *testing.T) {
 	t.Parallel()
 	post := smtptest.Start(t, "127.0.0.1:0", smtptest.Options{})
@@ -149,7 +149,7 @@ func TestAMailsHeader(t *testing.T) {
 	}
 }
 
-// What the mail server says to the recipient and to the content with 5xx is for good; nothing that it says
+// A 5xx reply to the recipient or the content is final; nothing that the mail server says
 // is repeated but its codes.
 func TestWhatTheMailServerSays(t *testing.T) {
 	t.Parallel()

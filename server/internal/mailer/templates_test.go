@@ -48,7 +48,7 @@ func render(t *testing.T, folder string, m mailer.Mail) mailer.Message {
 	return message
 }
 
-// Everything that is wrong with a folder is told at once, at the start.
+// The start reports every error of a folder at once.
 func TestTemplateFaultsAreReportedTogether(t *testing.T) {
 	t.Parallel()
 	_, err := mailer.NewTemplates(folder(t, map[string]string{

@@ -144,7 +144,7 @@ func FuzzNames(f *testing.F) {
 	})
 }
 
-// What is shown is what JSON would write, so that it can be read back.
+// The escapes are those of JSON, so that the text can be read back.
 func TestVisible(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

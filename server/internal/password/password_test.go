@@ -20,7 +20,7 @@ func hasher(t *testing.T, scheme string) *Hasher {
 	return h
 }
 
-// P7, N2: one hash per core runs, so many wait, and who comes after is told to come back, unless another network has
+// P7, N2: one hash per core runs, a bounded number waits, and further ones are refused, unless another network has
 // filled the queue.
 func TestTheQueueIsBounded(t *testing.T) {
 	h, flood, other := hasher(t, Argon2id), network.Of("203.0.113.1"), network.Of("203.0.113.2")
@@ -51,7 +51,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		}
 	}
 	left, leaving := context.WithCancel(t.Context())
-	leaving() // so that whoever is let in to wait, against the rule, does not do so for ever
+	leaving() // so that a request that waits against the rule does not wait for ever
 	_, hashErr := h.Hash(left, flood, "a wooden horse")
 	_, _, verifyErr := h.Verify(left, flood, "", "a wooden horse")
 	for _, err := range []error{hashErr, verifyErr, h.Busy(flood)} {
@@ -60,7 +60,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 		}
 	}
 	if err := h.Busy(other); err != nil {
-		t.Errorf("another network is told: %v", err)
+		t.Errorf("another network gets: %v", err)
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -74,7 +74,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	cancel() // whoever has gone away waits no longer
+	cancel() // a canceled request waits no longer
 	for range queueSize - 1 {
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)

@@ -292,7 +292,7 @@ func TestNewcomersDisplaceTheNewest(t *testing.T) {
 	}
 }
 
-// N2, P7: whatever comes, and whoever leaves, no more wait or run than may, no core is idle while somebody waits, and what
+// N2, P7: whatever arrives and leaves, no more wait or run than allowed, no core is idle while a request waits, and what
 // is remembered of networks is bounded; when all have left, it is nothing.
 func TestTheQueueRemembersLittle(t *testing.T) {
 	const cores, limit = 3, 64

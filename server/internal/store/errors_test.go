@@ -14,7 +14,7 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// R5: an outage is told from a fault, and both from an answer.
+// R5: outages, internal errors and answers are distinguished.
 func TestWhatTheDriversSay(t *testing.T) {
 	busy := &problem.Error{Code: problem.Unavailable}
 	pg := func(code string) error { return fmt.Errorf("query: %w", &pgconn.PgError{Code: code}) }

@@ -113,7 +113,7 @@ func (f forger) check(t *testing.T, text string, accepted bool) {
 	}
 }
 
-// A2: why a token does not stand is told in words of our own; the library's quote what is in it.
+// A2: the reason why a token is invalid is a text of ours; those of the library quote the token.
 func TestARefusedTokenIsNotQuoted(t *testing.T) {
 	t.Parallel()
 	f := newForger(t, atMoment)

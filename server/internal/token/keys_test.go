@@ -122,7 +122,7 @@ func (s *switched) Refresh() (*Keyring, error) {
 	return s.Keyring, s.err
 }
 
-// What was verified is forgotten together with the key that verified it.
+// Cached verifications are dropped together with the key.
 func TestARememberedTokenDoesNotOutliveItsKey(t *testing.T) {
 	old := generate(t, ES256)
 	keys := &switched{Keyring: NewKeyring(old)}
