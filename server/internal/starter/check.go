@@ -113,7 +113,7 @@ func findSource(given string) (string, error) {
 
 // readModule reads the module path and the Go version in the go.mod of a folder.
 func readModule(ctx context.Context, dir string) (module, version string, err error) {
-	command := exec.CommandContext(ctx, "go", "mod", "edit", "-json", filepath.Join(dir, "go.mod")) //nolint:gosec // a file that exists
+	command := exec.CommandContext(ctx, "go", "mod", "edit", "-json", filepath.Join(dir, "go.mod")) //nolint:gosec // the folder that the user names
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	out, err := command.Output()

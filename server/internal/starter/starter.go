@@ -148,7 +148,7 @@ func (p Project) writeFile(name string, text []byte) error {
 // which does not exist yet.
 func (p Project) generate(ctx context.Context) error {
 	for _, args := range [][]string{{"mod", "tidy", "-e"}, {"generate", "."}, {"mod", "tidy"}, {"build", "./api"}} {
-		command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the lists above
+		command := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are fixed
 		command.Dir = p.Dir
 		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
 		if out, err := command.CombinedOutput(); err != nil {
