@@ -33,20 +33,20 @@ test('oapi-codegen generates gen/client from the served contract', async () => {
     assert.equal(await sesame.stop(), 0);
     rmSync(folder, { recursive: true });
   }
-  const passed = goTest('^TestTheGeneratedClient', './server');
+  const passed = goTest('^TestTheGeneratedClient', './server/apitest');
   const [, version] = /oapi-codegen@v([\d.]+)/.exec(shown('run: oapi-codegen'));
   report('oapi-codegen (Go)', version, `made gen/client, byte for byte; ${passed.length} tests: login, refresh, null and absent, typed errors`);
 });
 
 test('golang.org/x/oauth2 logs in', () => {
-  goTest('^(TestOAuth2|Example_withoutThisPackage)', './server', './docs/sdk');
+  goTest('^(TestOAuth2|Example_withoutThisPackage)', './server/apitest', './docs/sdk');
   assertShown('../../docs/sdk/example_test.go', 'oauth2');
   const version = run('go', ['list', '-m', '-f', '{{.Version}}', 'golang.org/x/oauth2'], { cwd: repository }).trim().slice(1);
   report('golang.org/x/oauth2', version, 'login without a client and with one, in the form and in the header; refresh; refusals');
 });
 
 test('docs/sdk keeps a login alive', () => {
-  const passed = goTest('^(TestSDK|Example$|ExampleLogin)', './server', './docs/sdk');
+  const passed = goTest('^(TestSDK|Example$|ExampleLogin)', './server/apitest', './docs/sdk');
   assertShown('../../docs/sdk/example_test.go');
   report('docs/sdk (Go)', run('go', ['env', 'GOVERSION']).trim(), `${passed.length} tests: 50 goroutines, 1 refresh; 1 retry on 401; sign-out`);
 });

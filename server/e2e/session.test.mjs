@@ -135,7 +135,7 @@ test('after Log out everywhere the page shows the refusal and logs out', async (
   const { status: refused, text } = await execute(page, 'getMe');
   assert.equal(refused, 401);
   assert.match(text, /"code": "invalid_token"/);
-  assert.match(text, /expired, revoked or not valid/);
+  assert.match(text, /expired, revoked or invalid/);
   await page.getByRole('alert').getByText('You are logged out').waitFor();
   await page.locator('.btn.authorize.unlocked').waitFor();
 });
