@@ -102,7 +102,7 @@ func (p *process) account(name string) (t tokens, err error) {
 	return t, json.Unmarshal(body, &t)
 }
 
-// work sends one connection's requests, one by one: it gives the next request after each answer.
+// work makes one connection's requests: the first of a round for nil, and the next one after each answer.
 type work func(answer []byte) request
 
 // round is what a case did in one of its turns.
@@ -125,9 +125,9 @@ func (p *process) run(c *http.Client, connections []work, from func(i int) strin
 			var took []time.Duration
 			var failed, refused int
 			var answer []byte
-			for time.Since(began) < duration {
+			for r := next(nil); time.Since(began) < duration; r = next(answer) {
 				sent := time.Now()
-				status, body, sendErr := send(c, next(answer), from(i))
+				status, body, sendErr := send(c, r, from(i))
 				if took = append(took, time.Since(sent)); sendErr != nil {
 					mu.Lock()
 					err = sendErr
