@@ -44,6 +44,7 @@ func (s *server) filled(t *testing.T, name, password string) int {
 // and the same each time for one name. The test tells the hashes apart by the memory that they fill. That is the
 // memory of the whole process, so this does not run in parallel.
 func TestNamesThatNobodyHasCostWhatAccountsCost(t *testing.T) {
+	skipIfShort(t)
 	for engine, databaseURL := range engines {
 		t.Run(engine, func(t *testing.T) {
 			s := start(t, databaseURL(t))

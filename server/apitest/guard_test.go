@@ -74,6 +74,7 @@ func TestAnotherServiceTrustsOurTokens(t *testing.T) {
 
 // The guide shows what the example has, and its commands print what it says.
 func TestTheGuideOfTheGuard(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	if _, err := exec.LookPath("curl"); err != nil && os.Getenv("SESAME_TEST_REQUIRE_ALL") != "1" {
 		t.Skip("the commands of the guide need curl")

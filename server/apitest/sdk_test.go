@@ -32,6 +32,7 @@ func allAtOnce(t *testing.T, session *sdk.Session, address string) {
 }
 
 func TestSDKRefreshesOnceForEverybody(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	s := start(t, sqliteURL(t))
 	session, w := openSession(t, s)

@@ -54,6 +54,7 @@ func TestUnknownVariablesAreRefused(t *testing.T) {
 
 // N15: a value that cannot work is refused by name before anything is written.
 func TestValuesThatCannotWorkAreRefused(t *testing.T) {
+	skipIfShort(t)
 	t.Parallel()
 	folder := t.TempDir()
 	refused := func(name, value, reason string) {

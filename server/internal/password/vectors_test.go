@@ -28,6 +28,9 @@ func vectors(t testing.TB) (all []vector) {
 
 // P8: hashes of passlib, Django, bcrypt and argon2-cffi verify, and no near miss does.
 func TestHashesOfOtherLibraries(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: hashes with the costs of other libraries")
+	}
 	h := hasher(t, Argon2id)
 	verified := 0
 	for _, v := range vectors(t) {
