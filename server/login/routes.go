@@ -11,6 +11,7 @@ import (
 // route is a route of Echo, on its default host.
 type route struct{ method, path string }
 
+// String is the method and the path.
 func (r route) String() string { return r.method + " " + r.path }
 
 // routesOf names the handler of each route.

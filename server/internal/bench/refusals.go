@@ -48,6 +48,39 @@ func (b *bench) measureRefusals(f *figures) error {
 	if err != nil {
 		return err
 	}
+	for _, set := range refusals(own, string(old)) {
+		server, err := b.server(b.program, b.sqlite(set.name)) // which creates the database
+		if err != nil {
+			return err
+		}
+		if err = b.users(b.program, b.sqlite(set.name), accounts(b.tries, set.hash)); err != nil {
+			return err
+		}
+		for _, g := range set.groups {
+			if err = g.measure(server, b.tries); err != nil {
+				return err
+			}
+			f.groups = append(f.groups, g)
+		}
+		server.stop()
+	}
+	return nil
+}
+
+// accounts are the lines of an import: for each try an account, a disabled one and one without a password.
+func accounts(tries int, hash func(i int) string) string {
+	var lines strings.Builder
+	for i := range tries {
+		hash := hash(i)
+		fmt.Fprintf(&lines, `{"username":"own-%d","email":"own-%[1]d@example.org","email_verified":true,"password_hash":%[2]q}`+"\n", i, hash)
+		fmt.Fprintf(&lines, `{"username":"off-%d","email":"off-%[1]d@example.org","email_verified":true,"password_hash":%[2]q,"disabled":true}`+"\n", i, hash)
+		fmt.Fprintf(&lines, `{"username":"none-%d"}`+"\n", i)
+	}
+	return lines.String()
+}
+
+// refusals are what is measured, each set on a server of its own, with the hashes of its accounts.
+func refusals(own, old string) []refusalSet {
 	login := func(name, password string) func(*process, int) request {
 		return func(p *process, i int) request { return p.login(fmt.Sprintf("%s-%d", name, i), password) }
 	}
@@ -57,11 +90,7 @@ func (b *bench) measureRefusals(f *figures) error {
 		}
 	}
 	wrong, unknown := login("own", "not the password"), login("nobody", password)
-	for _, set := range []struct {
-		name   string
-		hash   func(i int) string
-		groups []*group
-	}{
+	return []refusalSet{
 		{"own", func(int) string { return own }, []*group{
 			{"a login refused for", []*refusal{
 				{"wrong password", 400, wrong, nil},
@@ -75,36 +104,20 @@ func (b *bench) measureRefusals(f *figures) error {
 				{"disabled account", 202, reset("off"), nil},
 			}},
 		}},
-		{"imported", func(int) string { return string(old) }, []*group{
+		{"imported", func(int) string { return old }, []*group{
 			{"a login refused where all hashes are imported, for", []*refusal{{"wrong password", 400, wrong, nil}, {"unknown user", 400, unknown, nil}}},
 		}},
-		{"mixed", func(i int) string { return []string{own, string(old)}[i%2] }, []*group{
+		{"mixed", func(i int) string { return []string{own, old}[i%2] }, []*group{
 			{"a login refused where half of the hashes are imported, for", []*refusal{{"wrong password", 400, wrong, nil}, {"unknown user", 400, unknown, nil}}},
 		}},
-	} {
-		server, err := b.server(b.program, b.sqlite(set.name)) // which creates the database
-		if err != nil {
-			return err
-		}
-		var lines strings.Builder
-		for i := range b.tries {
-			hash := set.hash(i)
-			fmt.Fprintf(&lines, `{"username":"own-%d","email":"own-%[1]d@example.org","email_verified":true,"password_hash":%[2]q}`+"\n", i, hash)
-			fmt.Fprintf(&lines, `{"username":"off-%d","email":"off-%[1]d@example.org","email_verified":true,"password_hash":%[2]q,"disabled":true}`+"\n", i, hash)
-			fmt.Fprintf(&lines, `{"username":"none-%d"}`+"\n", i)
-		}
-		if err = b.users(b.program, b.sqlite(set.name), lines.String()); err != nil {
-			return err
-		}
-		for _, g := range set.groups {
-			if err = g.measure(server, b.tries); err != nil {
-				return err
-			}
-			f.groups = append(f.groups, g)
-		}
-		server.stop()
 	}
-	return nil
+}
+
+// refusalSet is what is measured on one server.
+type refusalSet struct {
+	name   string
+	hash   func(i int) string // of the account of the i-th try
+	groups []*group
 }
 
 func (g *group) measure(p *process, tries int) error {

@@ -93,7 +93,10 @@ type panicked struct {
 	stack []byte
 }
 
+// Error is the text for the log.
 func (p panicked) Error() string { return p.error.Error() + "\n" + string(p.stack) }
+
+// Unwrap returns the panic without its stack.
 func (p panicked) Unwrap() error { return p.error }
 
 // guarded runs a handler and returns its panic as an error. Only panics of the runtime are quoted; any other value could
