@@ -174,11 +174,11 @@ type userSetPasswordCommand struct{ userShowCommand }
 
 // Run sets a password.
 func (c *userSetPasswordCommand) Run(p *program) error {
-	plain, err := p.readPassword("user set-password " + c.Account)
-	if err != nil {
-		return err
-	}
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
+		plain, err := p.readPassword("user set-password " + c.Account)
+		if err != nil {
+			return user, err
+		}
 		return user, s.Accounts.SetPassword(p.ctx, user.ID, secret.New(plain))
 	})
 }

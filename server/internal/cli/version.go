@@ -28,7 +28,7 @@ func versionOf(info *debug.BuildInfo) string {
 	commit := "unknown commit"
 	if stamp["vcs.revision"] != "" {
 		day, _, _ := strings.Cut(stamp["vcs.time"], "T")
-		commit = fmt.Sprintf("commit %s of %s", stamp["vcs.revision"], day)
+		commit = fmt.Sprintf("commit %.12s of %s", stamp["vcs.revision"], day)
 		if stamp["vcs.modified"] == "true" {
 			commit += " with changes"
 		}
