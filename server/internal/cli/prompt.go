@@ -99,8 +99,10 @@ func (p *program) confirm(question, word string) error {
 	}
 	fmt.Fprint(p.Stderr, question)
 	typed, err := p.prompted(fd, func() (string, error) { return bufio.NewReader(p.Stdin).ReadString('\n') })
+	if err != nil {
+		fmt.Fprintln(p.Stderr) // nothing has ended the line of the question
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		fmt.Fprintln(p.Stderr)
 		return err
 	}
 	if strings.TrimRight(typed, "\r\n") != word {
