@@ -31,6 +31,9 @@ func TestWrongTurnsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	none := filepath.Join(t.TempDir(), "none.yaml")
 	for line, reason := range map[string]string{
+		"-listen :80":                         "unknown flag -listen; did you mean --listen?",
+		"user list -json":                     "unknown flag -json; did you mean --json?",
+		"user help":                           "did you mean sesame help user?",
 		"usr list":                            `unknown command "usr"; did you mean sesame user?`,
 		"users list":                          `did you mean sesame user?`,
 		"user crate ann":                      `did you mean sesame user create?`,
@@ -87,7 +90,7 @@ func TestWrongTurnsSayWhatToDo(t *testing.T) {
 			t.Errorf("sesame %s\n%swant %s", line, said, reason)
 		}
 	}
-	for _, line := range []string{"user set-password ann db-secret", "user create ann --password db-secret", "user create ann db-secret"} {
+	for _, line := range []string{"user set-password ann db-secret", "user create ann --password db-secret", "user create ann --password=db-secret", "user create ann -pdb-secret", "user set-password ann -p db-secret", "user create ann db-secret"} {
 		if said := misused(t, nil, strings.Fields(line)...); strings.Contains(said, "db-secret") {
 			t.Errorf("sesame %s repeats a password: %s", line, said)
 		}
@@ -199,7 +202,7 @@ func TestHelp(t *testing.T) {
 		if want := strings.Count(about, "SESAME_"); name != "serve" && (shown > 5 || shown != want) {
 			t.Errorf("%s --help shows %d settings:\n%s", name, shown, help)
 		}
-		if name == "serve" && !strings.Contains(own[:strings.Index(own, "SESAME_")], "--demo") {
+		if first, _, _ := strings.Cut(own, "SESAME_"); name == "serve" && !strings.Contains(first, "--demo") {
 			t.Errorf("serve --help does not begin with its own flags:\n%s", help)
 		}
 		if !strings.Contains(help, "\nUsage:\n  sesame "+name) || !strings.Contains(help, "\nExample:\n  ") {

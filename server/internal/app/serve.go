@@ -47,7 +47,8 @@ func (h *inFlight) wait() { h.requests.Lock() }
 
 // ListenError explains why the program cannot listen at an address, and what to do.
 func ListenError(address string, err error) error {
-	name, advice := config.Variable("listen"), ""
+	name := config.Variable("listen")
+	advice := "the address is the value of " + name
 	switch {
 	case err == nil:
 		return nil
@@ -57,8 +58,6 @@ func ListenError(address string, err error) error {
 		advice = "ports below 1024 need more rights; choose another port with " + name
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		advice = "the address is not one of this machine; choose another with " + name
-	default:
-		advice = "the address is the value of " + name
 	}
 	return fmt.Errorf("cannot listen on %s: %s: %w", address, advice, err)
 }

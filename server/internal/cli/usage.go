@@ -39,7 +39,7 @@ func explainUsage(parser *kong.Kong, args []string, err error) error {
 			text = fmt.Sprintf("too many arguments: %s takes only %s; put a value with spaces in quotes", commandName(node), arguments(node))
 		}
 	case wrongFlag.MatchString(text):
-		text = unknownFlag(node, wrongFlag.FindStringSubmatch(text)[1])
+		text = unknownFlag(node, wholeFlag(node, args, wrongFlag.FindStringSubmatch(text)[1]))
 	case noValue.MatchString(text):
 		name := noValue.FindStringSubmatch(text)[1]
 		text = fmt.Sprintf("--%s needs a value", name)
@@ -151,6 +151,9 @@ func nearCommands(parser *kong.Kong, node *kong.Node, word string) (paths []stri
 	if word == "version" && node == parser.Model.Node {
 		return []string{parser.Model.Name + " --version"}
 	}
+	if word == "help" {
+		return []string{parser.Model.Name + " help " + node.Path()}
+	}
 	byName := map[string][]string{}
 	for _, leaf := range append(node.Leaves(true), node.Children...) {
 		if !slices.Contains(byName[leaf.Name], leaf.FullPath()) {
@@ -172,6 +175,18 @@ func nearName(word string, names []string) string {
 		return names[i]
 	}
 	return config.Nearest(word, names)
+}
+
+// wholeFlag is the argument that holds an unknown flag: the parser reads -listen as the flags -l, -i and so on. Only the name of a
+// flag is repeated, because an argument such as -psecret may hold a password.
+func wholeFlag(node *kong.Node, args []string, given string) string {
+	for _, arg := range args {
+		name, _, _ := strings.Cut(arg, "=")
+		if !strings.HasPrefix(given, "--") && isFlag(name) && strings.Contains(name, given[1:]) && flagOf(node, name[1:]) != nil {
+			return name
+		}
+	}
+	return given
 }
 
 // unknownFlag suggests the flag that was probably meant, of this command or, if it comes before the command, of a command.
