@@ -25,11 +25,13 @@ var (
 
 // explainUsage turns what the parser refuses into a sentence that says what to do, with an example of the command.
 func explainUsage(parser *kong.Kong, args []string, err error) error {
-	node := parser.Model.Node
+	node, text := parser.Model.Node, err.Error()
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
-		node = selectedNode(parser, args, parse.Context)
+		node = cmp.Or(parse.Context.Selected(), node)
 	}
-	text := err.Error()
+	if node == parser.Model.DefaultCmd && wrongWord.MatchString(text) && !slices.Contains(args, node.Name) {
+		node = parser.Model.Node // the parser takes the default command for a word that is no command
+	}
 	switch {
 	case wrongWord.MatchString(text) && len(node.Children) > 0:
 		return unknownCommand(parser, node, wrongWord.FindStringSubmatch(text)[1])
@@ -63,16 +65,6 @@ func explainUsage(parser *kong.Kong, args []string, err error) error {
 	return usagef("%s%s", text, hints(node))
 }
 
-// selectedNode is the command that the parser had reached. Where it took the default command for a word that is no command, that
-// is the program itself.
-func selectedNode(parser *kong.Kong, args []string, c *kong.Context) *kong.Node {
-	node := c.Selected()
-	if node == nil || node == parser.Model.DefaultCmd && !slices.Contains(args, node.Name) && !slices.ContainsFunc(args, isFlag) {
-		return parser.Model.Node
-	}
-	return node
-}
-
 func isFlag(arg string) bool { return strings.HasPrefix(arg, "-") }
 
 // hints are the lines below an error: an example, and where more is explained.
@@ -80,6 +72,9 @@ func hints(node *kong.Node) string {
 	text := ""
 	if example := node.Tag.Get("example"); example != "" {
 		text = "\nexample: " + example
+	}
+	if node.Parent == nil {
+		return "\nsee:     sesame --help, or sesame help settings"
 	}
 	return text + "\nsee:     " + node.FullPath() + " --help"
 }
