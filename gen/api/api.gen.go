@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"path"
@@ -702,10 +703,10 @@ type TokenRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// GrantType How the caller authenticates.
+	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
 	// Example: password
-	GrantType TokenRequestGrantType `json:"grant_type"`
+	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
 
 	// Password For the password grant.
 	//
@@ -728,7 +729,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType How the caller authenticates.
+// TokenRequestGrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 //
 // Example: password
 type TokenRequestGrantType string
@@ -782,10 +783,10 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days.
+	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
-	Email *string `json:"email,omitempty"`
+	Email nullable.Nullable[string] `json:"email,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -890,7 +891,7 @@ type Unavailable = Problem
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -906,7 +907,7 @@ type ListEventsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -922,7 +923,7 @@ type ListUsersParams struct {
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -941,6 +942,9 @@ type ConfirmPasswordResetJSONRequestBody = PasswordReset
 
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
+
+// CreateTokenMultipartRequestBody defines body for CreateToken for multipart/form-data ContentType.
+type CreateTokenMultipartRequestBody = TokenRequest
 
 // IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
 type IntrospectTokenFormdataRequestBody = IntrospectionRequest
@@ -1435,32 +1439,32 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
+	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
+	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
+	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
+	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
+	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
-	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
-	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
-	router.GET(options.BaseURL+"/users/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
-	router.PATCH(options.BaseURL+"/users/me", wrapper.UpdateMe, options.OperationMiddlewares["updateMe"]...)
 	router.DELETE(options.BaseURL+"/users/:user_id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
 	router.GET(options.BaseURL+"/users/:user_id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
 	router.PATCH(options.BaseURL+"/users/:user_id", wrapper.UpdateUser, options.OperationMiddlewares["updateUser"]...)
-	router.PUT(options.BaseURL+"/users/me/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
+	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
+	router.GET(options.BaseURL+"/users/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
+	router.PATCH(options.BaseURL+"/users/me", wrapper.UpdateMe, options.OperationMiddlewares["updateMe"]...)
 	router.PUT(options.BaseURL+"/users/me/email", wrapper.ChangeEmail, options.OperationMiddlewares["changeEmail"]...)
 	router.POST(options.BaseURL+"/users/me/email/verification", wrapper.RequestEmailVerification, options.OperationMiddlewares["requestEmailVerification"]...)
-	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
-	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
-	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
+	router.PUT(options.BaseURL+"/users/me/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
-	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
-	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
-	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
-	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
-	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
-	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
 }
 
@@ -2287,7 +2291,8 @@ func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadin
 }
 
 type CreateTokenRequestObject struct {
-	Body *CreateTokenFormdataRequestBody
+	FormdataBody  *CreateTokenFormdataRequestBody
+	MultipartBody *multipart.Reader
 }
 
 type CreateTokenResponseObject interface {
@@ -5098,14 +5103,23 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 func (sh *strictHandler) CreateToken(ctx echo.Context) error {
 	var request CreateTokenRequestObject
 
-	if form, err := ctx.FormParams(); err == nil {
-		var body CreateTokenFormdataRequestBody
-		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := ctx.FormParams(); err == nil {
+			var body CreateTokenFormdataRequestBody
+			if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+				return err
+			}
+			request.FormdataBody = &body
+		} else {
 			return err
 		}
-		request.Body = &body
-	} else {
-		return err
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "multipart/form-data") {
+		if reader, err := ctx.Request().MultipartReader(); err != nil {
+			return err
+		} else {
+			request.MultipartBody = reader
+		}
 	}
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
@@ -5670,262 +5684,265 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rchu3tuaroDinKpFPkyKpO1W76iiOtCPHdnwsOc6O6SOCbJDsqAkwDbQoJuWqeZrZ77EfZZ5kCmsB",
-	"aHSzmzdJcbLH+RGLZF9wWVj39a3fawMxmQrOuJK1zu+1MaMhS+DP53QwZhfRHXsV8VQx+C5kcpBEUxUJ",
-	"XuvUXtE56TMy0BeGZCgSMozuGJng9Y1aUGP3dDKNWa1Tm6b9OBoEZELv63TE/rbXbNaCWsJ+TaOEhbWO",
-	"SlIW1ORgzCZUv2lC718yPlLjWme/GdTUfKqfIlUS8VHt06eg9jyOGFfPxzSOGR+xxdF9J2aEkgFcRgaU",
-	"E5qqMeMqGlDFyNdvL56Tw6P9E/Kvfx402gHRn48OW0c7+XF/Q2U0IAmj8eRv3Zpkkk5YtxaQwZgmkqm/",
-	"dWvvri/qx93aurNpNZul83kpBhRHXpzI9ZiRd29fEjEkaswIHQxEylV+mGOlpp3d3Vb7qNFsNButznHz",
-	"uLmbSpbI3WbrhIbH7aP6yaA9rB+19midHhzu149Y+4gd9tvNvYP9paMfimRCVa1TS5OoFviTaVdM5rUA",
-	"6imfi17CAMjlu+vrN7utRhNJqEAxXNTh64eRyWtxpURSMhIYoCSTVCrChSJSX0aUuGVcFqijtbMwMrj6",
-	"YSN7y1QyPxsqliwO7ooNBA8lUYLMaKRInw1hdGNGOLtXRCXz3JBaa21fxNVeGzcwmqSTWudE794k4vip",
-	"5UYZccVGLIFhvn///sw7OOVbOrDHEFfupNVqkn/9s9VqHDZaOwGZRWoMg08YlYLb5T3QF+0VDxyjCUtK",
-	"ThxLEpH8rVuL+B2No/AGtuqh5+5TUJvShE6YslwvTaSAHaFxLGbnk6ma/0jjlNmHL06+p7fkZgA39uwp",
-	"nSbsLhKpJFM6YqeE6ecAzesfh1EiFfzSIJeKRJLAlIjgcXaRnjeJI6m63K0ffDeMYj3aRpfnFq4W1CI9",
-	"pF9TlsxrQY3Tif4ax1WrWJXDCmYUTSJVxvCBcAhPJ32W6KlGik0kmbIEZkO+DtmQprEiB838th40y0cX",
-	"w4vWo9bWSmr9pGlBTgWXKK4uRNKPwpABUx0IrhiHWdHpNI6Q3e5OE9GP2eQ/f5HIe92Q9R0hPl+mw2E0",
-	"0ILkRg7EVB/8kCkaxYYC6GDApETmQWI6uJW4W/paMmGdWRIp1jCUyqS6icJap7YmX5aKqlRqLrIX1FSk",
-	"YLOzmbllSBPewdPSMXPqlIz8k7/W/5GwYa1T+1+7mRKwi7/K3Tf4DFzVRaL350pxpqcw6YwV6C2WJAJJ",
-	"5ekV79+/rxc5StlAzC27RQYEA7pEJvCgfYUnwMU3QxrFLCxuq9ktEgomQUYMI4VzFFwldIAyWLMlWet8",
-	"+D27GYTKmN4xQhWZCKlIu9kElYEOgNEEtanQZJvUOrXdYRrHN3AePn18IIm02xmJvOPTRGi6pP2YkXOu",
-	"IjVfSi2L6/FYxLKwkBOqBuPcUp6SHq5kD3ieNHySxaFs6HG8pFKdhfr0S5VQhSx6662PqVQ3NPe43N5H",
-	"UjNlPQR9Jcld2SBnU9g9QrlQY80HuWHpDz/iJ9n+PRd8GEcDtXTPSibyWJtm9MzcQjCuiSmEGYNQ6oGK",
-	"iQyuBxv1isaahbOHnc0+DW/MShZPZV+Ecz0oTUcoNl9c/fD64UvfzJb+GxqSt+7t1avvj/Kxz8qAcj3D",
-	"PiNTbWmE5Gv9UU81IJQkbMqoYiG5ZXMitPQ1Soz+EXlzxGHfQODqb4ciGbGQoD6wg3vFwohew/QesFcp",
-	"l+l0KhLFwpuJfuINrJi3bVeMh8R/qH5YQFKulydhUrLwwfvXOvBZnxsRgTmSaxxR9VZWTOKxdtUnWqMh",
-	"hmwQ04SFBF5H9OsCvZWRJP6yoA2TDsbvJHsY0+NC3QxFyotyLmE4MiLTwdg3Lx92nvaz/XgtFLkwb67e",
-	"gmx8j7TqFRP7FNR+0BoFehDesmEql3KrkhUFUQWqIdoi6GWw2sBNiYGEbohIkpTfcjHjsNNKEskGCYMf",
-	"Zongo8b6c4c5nMNAKohu4aVB2SuB6DRBiilLYMaEMxbKzHlCeagvsMvJWaPLv+6BxKtPaaLmPTKmuNDw",
-	"6ADuiCRJcG1RVOj7dsBmKTqZ6s+1EiDiVZqgteU/BbU3CR1VL1F2A7oh0IzdSOssupdgiWHJ12Gaa5BM",
-	"Jt3KaGaBY97XZ7NZXUvWeprEjOszHRZZ6CPSjs+wQHZMypjT59hLtxEbn1wYZQQrFjMkAZlOJjSZ1zq1",
-	"s0yG6llOIim1NRxoMyHdYgf1Ik6plDORhGSUUK7MsdIak9b24ZDYKxpgdsN5zA/rvf6KDBIWasqlsVw2",
-	"InjNkvG4V5sT78bnsZ9Pj0hEVpeZ0YwXFByvO5+ZiK5YcscSnMVW51nCA27wY8VhFhOmxhEfkZlmp7DS",
-	"RPPTBvnvVChmXGO4VlFIZmPGyVykhMpbQvsiVWBFP9LGnHF0pVk9BCfwmbfhepwIpeJt5bBik6lIaBLF",
-	"85uU0zsaxdpQqT4KCSMzBv5eQSaUz82m2AMhG+R9pd/1sQ5IxauNA1DzXnNUh4mYmG+YmonkltAw1Cy4",
-	"QfCUocsrM68TdsdorOkI7FO4FUw2qtl3krCBanwmOQxe77pzey+7y3OQe4QixEuajJ5U+PryL9Yv00tI",
-	"OTncJ99H3zyJmC17zWc9kO+8U/THHEnDiKzha5xXOd7IxaxBrpM5oSMacSLHIlHxE5zIWIwiLglVRPAB",
-	"cwpySBXtU8k82zxhEPy0bnxJh5qnaD6BY/wLHrP1JOI6bnOltY3YicbMHfA48vBhBuqB7/C5NGMlOHly",
-	"boa8zLWem91jWKwVgplcMZoMxmC6xWLk4kPZAsEBWEeCrt40JcSNPgKWQ8pFX8HWcvOhvm3PN6pP6iv9",
-	"+rfZMKv3anFSj+JgqFyCxxLKDzjEa4jJ1cQwpfNY0PBGrx8IqCpXbLn0epg7zwt2mU02MQyiF/6lGU71",
-	"pi8O/rF9eRWqwTvuJ5pscRyNmeoCXJ6Nyon5PiDsfholLNSyKWF34paF6Pf17UPHib2I+dLYZSTtcwP3",
-	"VJF4rnbg0g92DbZ8V61eLZFEv7FwBcP1J6F3xprouSV6LSqXIS1sTDHis+D/4rnF+TzTLg4azHNF4wXv",
-	"BegsmhgxYiMEEXHohIWbWyl5eFHiVLLkxnsl3pJfKOsexFfOIi3LsxiRYtylgJGXYkQinulCn4NuVsxu",
-	"A4/HEsZg6Q6URc3W7U6UnSfjjj3Vf9OlO+eT5VPE0ddT89eJAfkafo7BbK/WP1TB80SI1uuiASPvcuNc",
-	"euzcdY8lN8xC6C29Y4kWTposHs222FpbcPOzCVAJ4+qNUWdy212jZCZEyDgZi0TqFXTZOlb9KeQHHhxC",
-	"yo5LwgpqU6q05lzr1P7nw/90u/fN5sdn/1FbSEIKaucTGsXPx9Qkd9IwjPRi0vhNoo+EirSgHNJYsqA2",
-	"9b76vcYmQH25gXP+X+ZTQyQjf+R4dWHY+yUDmnpLsowMiiuIaUk2Re2De6F73kf3MtH/hQ1UNnvBh5Ee",
-	"pskL3WAN8FwuH+gryPJ4rq8sTK8kloSTylzG+WxUZF+Y0BFCnGgokgZ5DXovTh2jQAWhio+hqjyr9Y8j",
-	"t8IWweqVbos20J6btc2vEvyE09e8e5qIUUInskH05ZLQhBEawpHnDBgikDYEURhPJ/q1+ayHRX2lqMit",
-	"IblLk9cSNsJ0kUjwm0EsJDzdjw9rA12EN/oryIOEC2z44EZRfH9pGg2Qt7uEC7D0b5S4GSA1A+UvGhaV",
-	"WQRlaVpgct14ROACsXprMlq+cZsa1AyF+V+VWbsLbgtfFHzMkdthGZc4v7MCdNlhLVj+JGEDkYQsJEzf",
-	"3iBnmPsEEbg0jkk0JJGXP6WF89zE4/RnUCc0JeWZAB2YRKnF8xy5E6x3VT9KGhFpgr5wKsMoJJEKSG8g",
-	"JhPKQxJHnPVAaPU0FwnTmPUa5HU2RD/YTGWXD0HFscEfUHUCMhtHJv1LzDhLQKGEeUDO3ISGDJNbC2ut",
-	"VwI1FUzFXVh7qnIZpCFVrK6iCcs/qiQdO6jhrG+iKvaHi2KWzJBLo4T7rBxj2RvOyLt3l9/eHdmVkSJR",
-	"kvTnRA++4fO9NI0KPG/vsOwl0xsTIiifTiGOsHxeay39bcRXCkY4Gt9HJsGDSanPdNWKm9+RDqWimjEE",
-	"hHGrNM0ohFLDNZZn5eCRdY7MwS2pvpAsqZ+NHokC4G1V016Qp8AQ9LECx+djzRbTr8sGkIWn7SAMDW5G",
-	"EQWBCgOlWqoBoWSL4A0nMPzKP4w5OsnRdW7XSkW1o7bSeepx6N2k3PJcfW1OTkthzr0pE9GKy1RlGTyc",
-	"yUaXd3md9ICx9TpEigkD/1AsRiMWkog3st+N/Op18sF3Tcn5TBxLBGEEybthg7yP1FikyqhP+kd8COxU",
-	"JLuc2GE1yDszPsy/1vNx9S1hQPpsQFMJvtk5mWAFV+a79AarrEO518lsfS+QT7X9UOkIPs1EmuADBiUC",
-	"MxqpiI/0YKcsiUSIr3PCGtcXXujWcaQlAuqV4CJ1bwhIP1U5M9IwCcxDQuZBeajfZlQt/Yu9vQNKmlE1",
-	"c4seSbfuAXo1YOpU3poiN9CipDuh+gX2XsiHDzzvPaxYibnnZ0aAiDSpxKyutacsvnuRiIl+geAZ0/ae",
-	"jmssvaKSYXTHYABAn2aTtCEJqx+QdKptyNaBc9HYHRep6gX2rxutoc5nY5Yw2H2znjB8+Cn7Rs8AuDI+",
-	"KWHDhMnxTcI0kcDN5iuj8Fu+DU8dCB4Cg7GSD5ZREgpTGqpTM1l4l14H7015HdCnmdlYwGvcGYRxj6l+",
-	"5wSOIKjpARIXNaRbtHAKxGloSK+R1SQHCeTg+l+FLGbFrwwx9QI9Afe1SaXWVyJBuTd0zPTxcEs6N5s0",
-	"TcQwipl3nZsxiyVzVO5utdzEEBM8BLVzo4rj681X7qnePSY4YS42Fpy/hv5DYyGVuT3l2U3+oxI2EXc+",
-	"F7J0bw9QdlukMEUS7uNCwTnOjSTiZK9JQjqXp0QkgdaXMqU0MMooFyQWfKTtLXdz9nIi4tB7+5jK/Gvs",
-	"8OSUxXHERwWaSJhkCmics1meoQ/GQjJesmKn+QPkU7QRex5ZmW8sVeFR9NX0AHY6hLk7qdnDx92y+U0i",
-	"FLV36jHesjmR0YhLTCrhYkYEN5VkxggFdqeNO09kuY9OKPhGluXbeJVIlfvD4yNgdvq8ocyMK542z2wz",
-	"q+J9Y1bF/8YcNe8rc8ygxMw/ZWgr+efJma5u+7NvCldoSs9bmZKpTG/JhprfP639ZHuytjH5hm7sAYOy",
-	"vNwfK/Vy/boJvb/EG1peXSBNEjrXP3t1jos6FdiAwosDQHljQW/UT91QcYTx5N9dpu1daHPZJS1ssFTW",
-	"V726WNQr2ipO/sXVD6/JG/zVZDieNFs7JOJKwIpoLn2Kkj5fqyFjKseYL60w46uwZlX14v4i2XE5z3vp",
-	"CqVx/LpU7T9DcTNliRScQC2PJJE6JT29Vz0yiBlNoJKPXCoyFnEIfLW3q1lUpwfegG63Z2X4TKRxSCb0",
-	"lmkeTEkc8VtMCeeiyweY/OJVwwUkjLRqp7nhhCa3EkIowHcjfhfJqB8z73LC7kEN/0VEXH/sMzVjjBM1",
-	"E95VxerYM87JuflULGEv+gyLFJrzIe52uvDffbNZ73bvWxfd7v3Rhf7z5KLbTZuHrefdbtpuNr/Bf87x",
-	"nwv4p31cx3/x28MmfjzUv16cX1xUuMK/YzTWY9uIsG0c5HfH2cVtgee0DldRlnlIGT1d6n2UU9y4DR1e",
-	"CLZw2Cb/+me70W6QM6Mc2iAY+LgGKrpjtrIA6WHCJn3MVV1wdEV3JZT93iVbsCzCjZFsLmaNbK37QsSM",
-	"cnAipRUWoz5jWlhrrTuaasZuT3Rew9Uvi6RMcaCr0BLWdT3h0qA6BE8PiRJl/oeF57P7aenKcP04DE/K",
-	"gETc6OOSyEhbbK2To2bO3RBxdbjvF2S3D/b2m+29ZvPo5MSrzG4uVmYHtYiq6kFkc3r6cVS5xDbZsV9U",
-	"tMyrWpI4sErQo2d+4ZmXSjq7BPWXgMgpHbC6ZFqMKPR/rZZcsoy6LqEYyNhx6L7Vp03wogwq9THKtF/t",
-	"QfpKkiizdh2Fw+qYj19JIma8dInK6RiuxKjAwnt7fYCN6BljOrf+p5lVCp97ZafWCi8ooQCOg4/IhWfg",
-	"HZ4ii3GYlTx1XZcbbEKOVWGyIzWieTUhFbi3YYsrubetde38XowiVrOml0wbz5qDTKZqHmAe0pQZr2UW",
-	"XuidmTwNCOH0CMagG0XoipW7b4aCFWarhoM5eLZ8zYuiSVsWWz4sVFOcZyKrlDNOr4VhrxOQXPewm3om",
-	"kvJY0y7ar2Y6z8VkSk1GJfoLepkr2mQaRlwqRsNlS1vBHZCOF/XC/DkKSKmwowWZhCeegr1stiA/JDZ/",
-	"Me7/fRD9EL24ePfbZet1dCkv+duDwfPLw8vJRfP79nQvfP7ipMHmL34L319GP0SXs1fX8fjnb0fz1/MX",
-	"J41BO+b9yUUz/OlFvHoTjlsn7aKKt4S53IyjsjhAD5fCshCt8+a5yimhRN+aKTEMXXR4HguRbe9hm55q",
-	"x3UWDvX3bL6hIvYDZwShucA1AKbL0UHriPzrn/sGE+ugdUz+9c9D/HTc3NO/tXfwhKE+JknIpoyH2vzr",
-	"3ap5r0POn4MoGSR3Abnvcn2q5qfkh+/f2K/hoN2fkrdXZ6jiwRcm7ldQ7uJR0TwrZRDJ3TqXsXUuukWO",
-	"t0pq36r5Ok/jC9Zle79cSKzztPviRe3jkqvma1xVoKtbwAdJIdFCrzkuQwWdXTG1oT1yy+bruyQ0Jecc",
-	"Eu0Ff0Rx9PrxZYP1slxKpW9vIMKMm2pj1cqICY3i/LG96x+/2bsYNv9+25r+uPdbc/L84PZovp/896/t",
-	"wfHk6iQ8VD+NX8xaL38WawiHRctzYRtfMUVDquiGaw1aDHAzeePSKnKL7/PHMpHgu4IWPUGRrz3cMB6C",
-	"B2ILrLiqR0Eiyw1moawxhf0tpgD6/lZD/mV2K2/0xdvcbMV12e4UEopQsfICdg7QgPrKC7GLpmn1kVYn",
-	"YXcGj/Bhu1vynKffWuPpXfnoVnPVs8sejv73m1AM0gnjyiXnbbw2qHI8aHnzj3jqlS26ZvEELUyknHoq",
-	"mYZ3nqpWt2RLlxykoIL9rbtcG1HtpgysTEK9ZrM3S5MvY9gxBF9IuYKYpu8RBZ/DHFIajH9Aojo1Eb9E",
-	"JOKDOA1ZeKo5h017cHd3OZg3RkkFrQ4zzkUC6QHmJzLBgi7KCYtGY2X0PyEVGYjJRPAs9B8YwBAhMZeL",
-	"iGGXq5ydC4ktuVC3dRUYAvgKfeEBpC9Y46vg0n1odujxBsnIXuHohrnI9p71ylJtMm5JjeyCeLifxpSj",
-	"BICEUyamcXn0wJ9mt3vfbur/tfT/9urd7v3BN/p/3+o/j87XSY+tBjsoI+/C7NZNnC1FirCumMVC7gUo",
-	"niIoRupVjGRX+WmnGdvwbrc5swWch6ry5jWCevasb5XbbryBN1snowc1zmZr3+6zpoUk6eJQCo8uowX7",
-	"sLcQMX3qlPatZ7rKY+ey9ASRTOXTucSwAWWpkPMeDYlkdyyhsb1HYpKrn2RhTA/Ip8hzOF7iHFiS3/5f",
-	"3a4sRqY+/uea6e6b7p7nNHy82oyBmGxRm1FaYFE6AVOhs2F6ti3MRnDj/QMECd+cOnMsPgs8b83XF50b",
-	"Box0TSvbC5qvVnz9WqyyM/FT3VBE/fJbJGlQLFBJWysG4gKW1RjAB7kIz36zNMZjir5Ks4rhHVp9wnzH",
-	"hVUtU7JLIw7XttaFSkLJu7eX+dTcEgV+pV/PYBTC6N1yOEIJ7DH1NqKMxt865XUbt/5ZIcEIAjkN8oO2",
-	"PmeR1Lrogt9fW6d5OLhoSOYiTQiIfhJH/YQmc4O1DrnFpY7hRwgDlAwfL62ewikpg7Lj7HF8/Std64s+",
-	"9fyLz35O/vHiYHY3uP41/vm7fX6QXH7745n+75t2v3m719/7sTmYXKQ///1E/YPHzZ9/ei1+/sv6xfOR",
-	"tUdzjF9hlHNThQPzuG4qQ9de1kyW7+0v/EYVKKhOLUtiMJYak4r0WSz4SNp4iwnjlmc0mBj/zbIQvLkm",
-	"H3wyu1EosthkUshi/qDyFUhRXEfSQN2aNilLlwTgzaMJc4+lUpkkcAhywppsvSLoyXhUl9Tm5StlK1XG",
-	"v8qqOCyduqlUl2UE/hEqLHuOLJec2SfPfrS84YH5j2fxjM6xWi/z2QrOsDECJs3ROPZPq6khyGo6oE2N",
-	"Ng8aJcrD0+RNXlv5tMH65oKXJSL4xftroyo3D493HAZFLuLuAu490/Dj//7v/9NrlAmosnwmoJuo5OUv",
-	"oyHzz24e3cSlFhXzifJK5vHh/qpWE8UckIWB/DClv6YMXWGYcDY0wBCpZA1y1pf6OGIiysp8mIPWwjoE",
-	"tfv6SNT1l3V5G03rYoq7V3dJqppMqrMNNGMAhwcLH5ZalE/LKeTKbJpvWIiLe8/O7budVSVFf1F9P7/q",
-	"67nTSptz2TwRluRTdHw/n/e+omqYJds7aNyPuY5jpUM9XIXskB/nRREpFyaVX59bLga3dfj/mku1ttt5",
-	"BZO5cNVk3mVlQ3w6I6KENVXznKs8f7GVdL6jd69RbAg1YZ2E0dD10XkSB/f6KXrAse9YEg0jFi7W661B",
-	"L7+IMQ8FK3FrbQdW4Z2zMn5o+wZsbfhspea6UpzO72UWifUCrvT0raxmxoocuyHlr8s67OS17XX0qvKK",
-	"/Xc8+jXFeIW2Zk8Nwh/k77E7rWtk4AqmRnebOv7MWChxZXllqLY+F9ocylsAX6lIBtjOwpiGDyUI/3xt",
-	"ZNUXi8QtpRQ23t9lj/w8KyVni3gzqjo0XruhzSscrl37okzJ94FSYKuwrmzRl+wfnnJfgEWo9aKjPo8x",
-	"Q1py8Iq6A2czy8UCpOBi7aNVqUUM/X8C1Gn6bLE+FNyi1ttjSh8V4rteqi53KCao0Jmc23wh6Feu7BSt",
-	"BQ9FcyJAg2ksVicV48ObxxVW8oIcJ1nqWrfVVitOcTZfc577bC6w3wbpTVin55RzzE/H4lGvYDWAflkM",
-	"oRkNWGODnOFtXe5X1JgLI22ISmGLcS28eG4sxkDtECVAx42UKSW3+wRCJ8D6d+MC09qjEoBR6yD/8lvy",
-	"oYbtorQ818eukj+tcEou41ZrGEZwOj59qjj2z4FNbBvWKoqJ7HCkXEUxVPkh6E0qmXRphq442G5KZHCx",
-	"HOGP6XTKeKHwufFQgn8cAn/0GCuK14AkbESTMDY+vphp9YgMqMTmGbMoVGPIaun9Vy8oqUfkwmTDBOZe",
-	"eIw2wvFlDfIDj+ddnuPMEljzKLqzHQzF0ObbaaMPewlJ0oObejCQnskh6JkyR7gNti8W4pbE0S0EfCcl",
-	"HGqz+K4tPpTl9YfrxHo9Sbo01quPwpP73kA3/WsXHuspvANlYsOV2uKkLbIsSEgcpJo0r/Tl+GhsXgSt",
-	"q9d0cwDduu5NkvQQD9O1zwae2CPTJAKHERAzOaeDsYH6m9RNS6IuRxwS36ZrN/awDTBCfIDSA0wNMOAh",
-	"2VpIozFc4Xsn9JaZGl5YBuwJqOfjlmCs1NSlF7WrE+gMBC3oJuW9dwgWDz1zvqFn8PuznMPlmassiga3",
-	"KPd8DXwuUjKjXJ3iizhAwEaDWxbCTyOTJWL74wqu7d7efd180dvByQ5jMYMt9FmqMe/fJXGtU9u1/o9M",
-	"q5iwDiIM1Dq1b+EP/XzjTzRCHTD9UPB2am+1Pb1wSZD5pSF58A6awsN9aHh3apiytHgr3gAkhE8wKrvM",
-	"vTGvu4DWF8fmPeTrPBPecU9w7wYaDAz9wO0468JzFx5kfZSF9XNrr0+7XRtvth/1JYLXbYoZXmUWGn7E",
-	"zIy64PG84hmBf4t/fLVAaSNQbMSHopxq8fmAXzOhnI5AiESJW2TbZ02mrnE50KLR2/GUozgDM2kOaFXP",
-	"nl0nc60uP3tG3kD47Jn1zLNnARBt1r24QN0BtCkkNH+QqDtKXf51Dwr/k5T3DNeQhvAnwm1Rz7hAelln",
-	"cOcw6XnutN6OhTKagkHS5RlGN5xgHD7Oh4hUPTMzvJxocWwm+UHfTadRY04n8cevd/2PO/Acd8UvUnDv",
-	"Cv1xB1rUUuBSkexyzAP8ShLalyJOlUvjYrJDInyvZo+I/fBGSDWhEDg8m0ahQIyvEeN6Gpkz2OngWkX4",
-	"MMWb7GhCMZC7/nc7oMK7Zw9EHDv4hJBlz7IqyAgSXmiqhLamBjQGnUcbGUwqaY6Py9Tp8uuZACEqiRxb",
-	"P61p09shH65mdDRiCXl3ace2Y2GJIxWQD2/Zt2Lw8evdhIViAD+B+w7sM703kG8knz0D47VXBTPd85Kt",
-	"rF0pFbQyxoIdhIZS44QZ4veIQ4ukOBYz4oSQqY0kX2OXYYA9Kiav9nYa5LUwqV5YyyqJTPuTSGmZB7Dp",
-	"WiadcQcBN6WYlr3f3Lelo5jybd0ycIHT4Y2aiHccmA66Z3qkvUaXn+f2AcwpyknPz6vqnZJfoUNKpPJd",
-	"UYYiIWMWTwGhA6w7wDLq5RrOdAgXdcCB6wUWRcMG59RMEG/90PbADqXO5oMVsDxkwcn57JnRBYgXU3AA",
-	"eppJdkzqB+jWahwlWgaDPoQhE+D3X3V51goLaeCo2TTiMY4GjGOZnGkg/+ryWksKYO1aI5CdXTi+UqTJ",
-	"ALCed81Nu5NIedlhNdQ0akHtjiWYHFJrNlqNpr7GMIBap7bXaDb2QFdWYxC2u40Zi+M67P/uL7Nb2bCo",
-	"6KOyqMxbptKEG4AVLLSU0YhrxeeWzSVmjwF8zHvWJ9+zObliKqvD3GmQMy+EiR6fF++vsee+jbGednnv",
-	"Ngp7tlczwmvsHRM1Tid9UNqs9+aWzRv6NZIgDFGHDJntxS2ZMhDsQFu2kTASYpdboodXNciZA5SKJE5N",
-	"jq0bwusBYHvBRAqBpwBWkZq0WfRNDADnHNBhDFYX1BloUzlPwD0CYMTSsmTMU+EIUQkE4kj4UmsdI6b0",
-	"VL1iEdjCdrO5WU8rLF38YEpRa+dX7YPDmqk4rb2p4yeoGa29/q3/Uv40Pk6/fT4I64evXs9+uth/f3PE",
-	"xfufLn4+G353e/+zfPv35yc/6WFBAWnt/Lmpu+zUZASh3VqnNjze++HF3rft+4vWN6Pju7R/ol6y1ui7",
-	"V7/9eHTIjq9TeZK++e7u7Y/n72pQ7lm7v7k4/+1tejLZO/zu5esblbLDg5OXr6c/vT+cPp9fqej2H798",
-	"f/n+8oA2a58+ro1qb4o9K0DtAVCMPaidHFx8Ed2xV0gx+KoD3KSyG91m7vq9qnxbqNb58DHw2mOA+llx",
-	"BLVFQUd6f2vfRnIgNBdG/Y6CxK4PASRO69buZ/2uHCMAha6eK8uro6awFmfI1/M5FWNiqj+RHxzvt/Z3",
-	"GqSHdVfusOvPUL7q1OAc8sjCiXAlpQ89FRVFplsEbavKSYGjd3Z3W+2jRrPRbLQ6x83jJmrwu9lNGxdh",
-	"dT7kg+k3aFp+zKpCy9/s16pVDa5cPCyr+9SkWlpvuXT62E5ks2K1zoeaNkxrQen0i99qlVOvyWI5pW8J",
-	"BeV2j2f95Q25j5UllBXTBRVzscpw6eqsXeu3zYqszTndSavgnfZ4/1WYpwGdnWQMZDvGCc7oOkbukHLl",
-	"rm0O0Pm9Bqu8wC5NLwyZq5wxWjYEnGY0CzYJRM61OLg5fF9tDseeTyhSFpwODecu968044KAk0v5nwlA",
-	"qYPekMYhT0lI5ybTJiv1QXOcx1oPptEkN/ZYQFwF9Gn35Gki7pjMmLgLEPTFvW0shwnAiEitNX24B4MK",
-	"chxNC505gkLfjS4vbbyBH7Sq17OnGHH+zRrJDPa05ycUWWwiMgDUvz4jKkG3l7Z/uzb+oYUtOi/s9DH1",
-	"TaqEao3vK+k6gJCzDB0ZXGks0m/LBkMLWNOBM7C63BTKYy0VZGN42ZUzC6KdWS4pTsF+BCBPayxmmMRl",
-	"lCeE27kiZgS4KyQ8d8RcKYw5Pbjo8lY60yubh0jMbvWuzq/OXp3f/Hj+9vLiHzfv3r7sBYRqywgfqM0l",
-	"2SA/TBmoMX5rCH8FskRUGJYcUA6QieBO0aO281jQE8ycz03YyGzINyKcb6YjmPZQm+FmZL7PYo3v2qx3",
-	"sX3Op7yD3yRHFjSg/Yogrdn0yANDhl5/++vw2Vc0HgrAk4U7WqvvKLYQhPtOHtSgK9+VxTXoOivgL49z",
-	"eM9Atza36cHd27z+nXpn4gg0t+oeXP6QH6e/6vK5ZkjZsOCtvdUb5dpswg0Ha9ACCyN6raes72i3t+wO",
-	"aYsNMyF97bVeMs0EIBkJQO6npt9NVWNIU1iWa9tmH1bWcBLyTWzvVececnA5pgjxQwauW1vyoJqHq1vb",
-	"haF8+vjQXrFtv1Og6TkHzkPsIbpWp0kcSmWjSRRLzkvCDbavhwEuASLUb4olVRTHmA9esh1lXYuypsnM",
-	"ZIVUdODCzMTF7lrYKbliTzhjocnbybpLFJpzMS+E5G2UY9Kfd7MW1+xTISEhf0bc6kVVTTdsEvQmO7cA",
-	"ZJ5vmGnyb5bsXoNcDktHAcObixSrxociGQmloGQrcI7fogLTQSWjUm9ZQg9mlFkmkA/O/qfb/MKyP04n",
-	"z9Wc9JQUs3wjSQyTAC1V34VCpH2yhhBxmPpbWW76nr21dIqso2Xe2vv9U/D7Qhj9gxcJ/ZSzB41aBZ1z",
-	"cunPnkH4li2zB92vaA5ioHkdP5mJFYshRI6tmWXatFDFoAFKIpUPQQNnAcsltUHFRdZBx6ROdrlJp8Qc",
-	"Ab99TlBIlpAB+Awb5NyMJFUxRjPAtrGH+Q1Ez7BGERT9Lu/FkVSv5nhfr0zn1hec26C7A4nHQ1q2t9kl",
-	"uy8jDG6svPA5JrLoK4tAkPHcW17U/JwFCXaQaRZkmhnkU8/WPPaRftWvqd76wEZwsk5Q2dHdLE96vdnc",
-	"RrwwaNvpomxUpk3VmtZG1tgMGeJD3KomceqDa9+37uLCgrWb7cN6q1Vv71239jutVqfZ/DnXUatT88Jz",
-	"Ncxuz95Am629+lG/yerH9HC/3g4PWqxJjwYnw1a+zrNTc34329QrW1C/t1vu2a360eDgoH5M91v1Zrg3",
-	"bLeG+/S4f5QvG+3UBmkS7x43DhpNr1XY2guR5RVChp3eklwGGU/j+NNGewuJcGUmhTPxkdj+cKNwDcZ/",
-	"IZJ+FIZoRBmTY/kdl6b3/OcSRyWyyM8bzkujlxH4weIsX8nKIMNLSyWQ+Q3kzxi6K/y2UgC1m00CXaX4",
-	"yHZost2sk5RLCL0Pxmxwm+W2sViyAHPd7wxegG30XBqbMY0eHspCrHZVE7frW87m3RUakZ1pBJPlkVFw",
-	"HtXR/FwvXtb50F9cb1vNOEu31c0hyHTUOujEstqz7BQ+vHBBTad8TkwboUVvqadbdxYbIuddDJEyaTeZ",
-	"XjIS0NQBUnYod8h76AqMhlpbKb66+MwAvcD5JDj98C4HpzM2brHmag4xnEOHLYloBwm7YzSWZJb1zEC8",
-	"Ucx45p6DljtzYsQgt4N1OSqCJupvkmGgYmAY3aH/EQ0ai9A/FmkSkDDVItxrCAsb4QMvwHNt144ytcmY",
-	"H3lksQe4LE0q/0I2/fq2RRlK1lrux3Y5cVp3OKpk0GqrQc6ckWKCHtHQ93UXaNNGOGKtKCK0BzaX31Jg",
-	"/WHOsT+1pMpxr1eaULHAG+qfBBmMhYD4gt8dbksjqcDNVsfLrvTJLDamW+hGl/VsWoxo2TOqSQejzTZX",
-	"EP19GCzRT8E2z74HlZznmtwVmsUzblFCuYARQkmGoomSp15baHRIYKFtf47+RXI9Zl2+MlYGWUaqwnVP",
-	"lBCBRbqhS73CmnWedbnteepWsjTcAgGhyzUQ/wLSszpqz1AJtl1xfV4j5cW7uN9yNsixcEBv3W+3s76S",
-	"lse4dlxYjYJ9P5Vz6k0wgbpyGo8Q1/ITvaEnpUeKWayry22w6+351fm1jXWRDUNdS4JYjyYZtgpm5TEo",
-	"a5T0I0if3S6ulZ/LQ2Javu/K9DcMbN6/d3LHrr3rtqbNl7jVI8etSmNWxCjNUD2DLbv/7EEsG1bI+eiv",
-	"VvHOTdzyRZ5YGk9xpQwFIeXskJwIxRTnKhe6LYnW8kwMO4Ryrg8Vb+fd585B8Xnd5wvLo2nvS2jxjwwt",
-	"Inb64noXaQ4bImrdX79qkzMA32N6oOvlm9uN5a9asupI5KgdlOPAowJCE0ZGKZOaZsD3mN+WnID8vNuz",
-	"uFZ/VEgpKOU0+a0AjXClbtn4UxhDzx/R9EkYDeer3XMHzT1NcKabv3WzkQHlehn7zJq8GKGLIIqqBOo8",
-	"2vAhlMhxqkKtZ2t1os9GaXkG9VtGw4hjwOtP5ajTA5uD/m3O0J+GGnKOPWMxoBcinG/h23N4WNUePcxg",
-	"sPm/mlHlUKbamE0J3fOhmk6rrIEpUHpx9cNrowzTwThr2EwmdN7ldDplNAGaAVOpTnpZKvzfXJYk+fpf",
-	"/9xv7O0QrQlK3+IDyAB3Hb4IrV8ojEEkV212kiqgKWOvR5xMYzpwbNi+olEcVKH/5df/+uehG1f+N2vu",
-	"45my5zdKjEWvx5RvAOga6nr4hh0CVWaOp4FpqxUukwZqMWRstZFNoR2ymX6B7f/6NSWxFiyW4AKoUlO0",
-	"L3fcCJ3O695zBpFghOYzPBJ9YUMwRfULGA9lDja3uF6LZQpmO/d3bJHbYid+I+0yL64rgEU7l1RU1TfI",
-	"pZLFnp9Z21QSKcniIfm6J9M+VH1ANm7W7X8nwGI/AngXxm4zzpVCj1P4Fki8N2GdZxZcBsj4LPPW5vNr",
-	"pdnHewVFngbmZUbBR8GZbZZJTewdXtI6cPVfVIF60OlyREBRFjk5a1wpyX77BEfXe8tUMq/DYHpE0rkk",
-	"YzEjNnqv39ogr/P4v0yCA73LMzeybxc6aGZbigYik5peOok5PFFCxIwbvxFklXu5yai+yC4PBSLpiMGt",
-	"B+UiUkzjtt4b26HTJkd/ZbcX3OW9IqJdz9aOOkAGvJrGsa3CxjF2ucGOJJfDXOln1pzHA1UEcKCsnewI",
-	"YxuYdY4/InYJjhX9PF3udiWOJAZDJll/bpsfjjkAzsXUw8+vWA8yymSAOe+RBzacuYZMyvtZtjZ4gb4T",
-	"FjcPk0nOeAFLE7YnA9Q0PEd2eQ7M0o7N9A+3UJhF9AsigRnovcyhYLj1yDeK7RBA1bD9YrUuYRxkWn6g",
-	"/w4+Wnhb+5PppeQa5Go+0OXeKT51xo73pYEb7OXKUHqBPjG9QgscYFCItAE8UK9pl6txItLROCs093DD",
-	"I9XJOqtblkS54xkWUavgVAOmdW2qbNbzpd3XZ7NZHWBC0iQ2SCFFd0B5zh6id/h2jQ8r6peaeU62PCKn",
-	"AaMsA5L0MgUsKuOnDHYzP5K35suqoRRL3QrYndtjcH7Kus7lR1Sk5Zz15yV8OBuqvzdo1Y/Cdqt+Mjxs",
-	"1g/ofp/t0fbgKDypLeDL1n5tyR9HP/Lv/7vZfz84iH9tTvb4wYtfj+evDsRJ2pLXqp38dPTb+T79Ry2P",
-	"9lpW5pftg18NtoF9lcP1XcvzuaEynoe1fvw2xT5uNQASPRqFLKVxH5/ZwjJvtujlmS8oEbRuaLiUk17F",
-	"EtRta9teiyutRmLjHjqqHm12Azwfx7uWrxoki2m8vXYmDtyEGEv+rev4WuHWjR2ucFfB63qy7ss2zi6F",
-	"27YxB+HGdW1CA8uUdVTwzECguorMHfNbZgb6hcCVFqGfRGoaGEAvIDCdbAo/oi4cHrZ3AtBUHIKOQeID",
-	"7QSRdDK8HTaRLL4DHfraV2oTNozZQIF2I1KFEXgL7Jm5b6A+cMAQiW7BqACtYYBtAyIZdLmrxitTVshS",
-	"XcVoXd6DAZwunZYUjgcuaJczIMxKzDAxxPZ7R/tEK2pzW0HpPQSAsAzQgwljBpnXC+PKzmGLms3v3Rod",
-	"qOiOdWsdgmCNPWPQYFqVVncbBLwKXd7LGFzPavigG4PjzG5uxxhtBeMVhlUwgc1C5RVj4x+wIdUkETOZ",
-	"t2IEJ1JMrHdDBqaBCjj6sKivqLE1unydvv4OI6mAyJRkgC2odpepa9nheAKVDUmmoJTka0h8neTJJOtC",
-	"k6K8LN9Aybj0cQSeStkwa6cpvKjQOZuoag3tbQhhSNNwCVZBddIvu5/WOq2jw72T5nH7sBnUIqrsF0eH",
-	"8AXk+FaiIKio1qkdDJvDw/4Jq+/T5qC+T/dO6ifhEaufhC16RPeGR/2D9nLdRG6SISzT/voBgTKtZzEz",
-	"GODXSnfC8rLqHTAostuRVmWUoCibnP3+RZF6EkXq82pEBajOD8XcZi2grXaSTrfWkAxWyBLtCLO78opQ",
-	"s3myg25brzBwUYh2QB+xfkdM7QKRhWqFxWYzcAOZe5svqAPw8BhiAk4xyNyisRSk3WxmNe2RBbbuolwl",
-	"JsV1RudGhOPNqLNQ6aksC3rWgHIMERl1RCtjfeNqyvt3fX8RpvMaHYxKl5ykBOm9+eHqmuwajSLTjYxz",
-	"Lu/xy0S8q7s0ziDr8QuM6zDX1LiXqWl4n1R0bt3x4A1q7ZRnzOpZPoE+UOo3OYeJWvroz2HtchRUpiM8",
-	"wBZe1AbyhvYGPHuxl+b6ukBVSMrEdXGXKJ+DNgsmNHrmZ3SDMpIvbPdRDFGRKpsc6/CDNuS04NVaGaT2",
-	"yxatZSGS0I9CWB1FBln7OIhHQFYX8uOeV8/Uc8EBZzFQSXr2RyUc+DCEcPTznB1jOOYkgiAK93AvvVTy",
-	"aIisC8AHu9y00dAEa0oByYRRDqF34wDv/apZk53mDGIOLs2qz7JaywiyRpgt2jShISFZl+NdNt6p2WpV",
-	"zeQ7WPk/omQS0AfPJ1M1/xH5FWrh+a1+k7BhdF8MydqS4XwcNwBgVj73oe1PEWga7VWPXBaacpWVLf6a",
-	"q1ncur9QOfmiWFz0YXytl2GHQPw3zmplEOMa1OSdsu4kZePP9W2x0yi2MXnMGku/1VFV8WTWjsWMvKpE",
-	"ZLEbkbnBw3qvnXFOzs1QiuWXK5KcDOL3aqjpfMeeqnk9ap2k6xewtEwyI+YvhZKfo1DSi437NXWFVkel",
-	"wq5wzaegwpg443MttzDeOYqk5muYl4UfjccqQhiqU/MbKvODWEibDGei2ODZytxfXd7z4kc9zOLJumxB",
-	"uGkYGdBxV+gfGffjGl1FuhzaiqBqjW1bscEIvqqQhxMhsjFo8jSaLDR5cRgckfK7I2V9efz2SJB8YNcs",
-	"4iO/69Edo7ErzaPcHwAYUcbisZ2R9eqrZE4Om6A2IAA4FvRoFdwg30M3E23WDdPYtA7qLM/P6PK1EjSy",
-	"gUSgSly+udvPujUn5qtDsnu4f0oo2d0/diNW2lrEMVO9P4rxBnkOtGCUhhwBQHapXiLM5girQ9bQa+QJ",
-	"6gKXcfdqJLNF7rsJozU9itYyRlobFrl8EYhbbUmVRw8aq5nK2bwL76UxLVc549x163vjHlNobl2647P7",
-	"G+Tsfu7524I0wCsa5EzeLnbLG+aQHB9e07OXZYlnYn9ZanjZZB4jNbx8FTLHjpGCWRswEYd5Dligqvfv",
-	"39fPvK1cRV3v37/PXW6I7GFVW/YgLRZuAR6W1xUTslD5kioD+4QnKZ/ZuLarMLHHKg5YWJCATFkyplMj",
-	"uNF16Gkq4C/CXC7j0eT5wqUZlc48j7zmWK5x3J+zitvkNWxNeEqImwnlcxtjlYVql4Rh9FoJQfR1OZ1U",
-	"2tYpgIwH+kuDvKeRsmFlPw/2wTyo7dHetRDklR7O22zY1US4OMlHoUO7JCqJ0Ift1PeFZSnUiBdYkKch",
-	"ltWlY3K30RWrltZtbesYU6V8JacUKmqhjf/e4aou/ltiZT8Z4loOJ/1TAYTb7AX1W3o5+82adOWWm/01",
-	"c1Tu2q6L2DasuEnYRUwulHFD7IPGsR/ykSSaTPSZVyyeayMJOnrYopuUh5CVf6lKLLnFTGLbyNjgimAS",
-	"caT87GEbOsEL/f6mMF+TBq2tCJOBbpySlJsLMCOlYN80W1kQBkq1ehGX6XAYDSCGjuhUmZyMBO9h9Kc3",
-	"ofc3dMT+dthsumSRwViLbT5itovRUXOnk+uMapydXkawlvSu9N5CrQNsioeIMKwENbCFG3CnzPse9cIZ",
-	"xp9Pw0fbtaw1MfToiRQGy3wdtsS+stnftbXxlK1nWWZocn92f1BzjYS7l1SqM38p/0yeIb8TXY61mJaB",
-	"k/kDGEtQHva4LqunzkHMZvnogYmgwmGeVbQueXDF3Rfz9nHNW7RPPPj+P/tB/hMdxzIv7fuxIHRCLrc6",
-	"g1OqBuOS1hmm46o+fJqvc9uZXkuMW8amRsRAkO+00Fed4sV5R2vg5SNaTDOWT1rymmgYVcCgjECHsDIx",
-	"giRszviWTrriwRNDcp2I+Wa0btr5PkWNwedhP3YVPg/7aXf2noz9OOUUiheN6sVH7M+vT3xBUFvCGctx",
-	"p7Hx72ROpokYRiBOH2IA7bqm/dO0RHd5Bbp3huZmi5kdxJlJ8VrSzcj1t6WIk+Z6X0O6Rgay7qBtPNU8",
-	"Uiady2pFCPlnoX9EHPpmgMNJM9zXnAIDSEbX7XwReKEr/6mmI87pgt1kSxmxLWoRFZJsAwppIlCuPbiN",
-	"kZn4U9UIKjvZwEo8uJFNGQ8Wyegxu9XAQP8AoEgLfLcABknyIH5+rWiBgr6w1y2Br9bsGZElgi/0q1ij",
-	"e0Px3r9E74ZH8qQv6e+R45YGT/Yv1KRhK0lZ2aBhe4G564u66pxyIz4N30CsUeO+ciVhXss+4xsopogA",
-	"/odIEIYQs8TREtGSGDMpEgYYKDKLcSAMyKOKoy4vl0fLBGIVUjFw+x/9RfzC37d0x23NfM1u3ihxY5F0",
-	"Cww434hnIW8TXNF5VFlTuvDHA06WTOax2GlhFRanb+s1Cn3xNhW/f3aOWgLubLrgTOYPbH+Tcdf1++Bk",
-	"poOYcdP5YLELTgdjJDJwdaj2s1+TbGwSZGezsejyCQ2ZAX6pzDYnD0w21ww1l20Ok/Byzcd0OmXcTy1/",
-	"Z0CQMc4xxSz0LFEbMsHMRKtSxW3/nafPFv/SBuZLG5gv2c1/kNMcUpsn8+1bwDge7IMQlXqFrgE0r8zK",
-	"MmFph0N37kHlL8HBP/Uf1gXtUzOJiKflFS/Irt/4Lfa3hTPHd94sS1J9GvTyTVwd68OXf3FKPASNW45F",
-	"ojYFIt4Gb9gaMS6lcRgZt4XgKqEDtRRcG7H7FImZtvSO9d7re0wF2F8GVThA908J0HaV32fDrqNP6UFa",
-	"YBz/rl1Aq1bQ+ZRs75IS2Ox/c8dSCabzVi4lm0S2LBvtnIey0Jai2PsYkhNhJ/ggTkNsT5kXnIyHV/Zl",
-	"60iZszjOUtyA7TysD8b/hwkOpTRk661hQ2djlvhxPLdDpTTkfq3KNyq3ke0uBhlWfcIGjKt4jjjsYAqh",
-	"y9DzdxjgWtJqNhul1mQ1OT1pOaphSzYV1sIK5m7Za+pb2vaWTSywSusuphISIUtH5161NGvgY7WB9zDz",
-	"zGxFlYGWg9Yxu/blID+O0SWzU7DpKS6VBLu/Z36DTyvFAgJQ54SCS0kDZ5FtWniF0NvoIEIAF5OIiP6k",
-	"HMydSXhnXQ5uLKuyAlL4EsGydgLs43VX+uMc7vsPdbjfDEXKw8WCjAgBmlMA10F0oAe70PczffK1UOTC",
-	"vHmpD92M74lc5/n5/Rum51i57p3IrQR7wTFbeXgk6UVhD49qzxfHvVMTm0BQRX2RGPoHHg95RQPzFcKR",
-	"A+g09Og1vkXPy7lWncp6Lc0/Zrzxd+P5/PTHVmxcm3Bqly9UB5grTe5+h+w3TxoERhDxkYGmzHivKfxY",
-	"XrHR1XzF9gwITNd8D1gex/PQsghMHyqriyi0osXCCH/esETE4I5BCUd1KYQrNf+3LYbYX33Ha3GVDsaY",
-	"vPmQ+om/NhJHKas0FRflpVxbQXEstYag04q1lFcWWZQT75cyi89aZvHXycvYnDP82yHtvGU0fMzDvVIj",
-	"ylwdPegk4qs/aX8j9Wf5USlRf2xY9jF1nyeuZPkWGI8W9l7VvFaUujynJTls9jMHDAq8wkf2tpYiKRiK",
-	"AZmNqWJ3LMk7oww2uiSSzhEnZ+brLSnP8omWYAllLZqpVHk9JXAKlsuHs4BsdqqLKDoBKDc2Q6PPutyh",
-	"vHGRkFhIk7EH80eFr7KC56FAO9XVKxmnzh2+TRhs8XR9qfFZT/YFuSX/UvDzJ9eZv1QXbaGWm+jWo0nu",
-	"1aPBAWDDiEpvR9Ze39X2o4UL0XJ9zhLNOXbBhW7GW3wSdlsJrJ8TMgCJSA2Ygm0EksP/PjzaPwmIRQI3",
-	"fx0etgHL0xxrC4BbAhiKcBXW/KZhYA4q9kFBA6joKfCe7JW1LigBJvOS8iIan0jIoKzxrIXeMwnSAxEy",
-	"71VZOmZQFgO0cInYE6bgE/BFqZ6lae5ZxGeykyqqdgvbFEnntslWJ4tYuCd5DrMyosFkStjjYQ5A1txu",
-	"c58Wbn7FFA2pojCIadqPowG5ZXNZ0g8n3wgHSOZ4v7VvCOWgdeQTyreRrFxk6OOCb4gFDUmfxpQPIKOT",
-	"h0QkgzGz6+090baD/fjp/wUAAP//",
+	"7H39chs3tueroLi3KrFvkyKpb7qm6iqONFFiO762HGdi+oogGyQRNQGmgRbFpFy1T7PzHvMo+yRbOAdA",
+	"o5vdFCnJsTPr/BGLZH/g4+B8n9/5ozGSs7kUTGjV6P3RmDIasxT+fEpHU3bGr9lzLjLN4LuYqVHK55pL",
+	"0eg1ntMlGTIyMhfGZCxTMubXjMzw+lYjarAbOpsnrNFrzLNhwkcRmdGbJp2wv+22242okbLfMp6yuNHT",
+	"acaihhpN2YyaN83ozTMmJnra6O21o4Zezs1TlE65mDQ+fIgaTxPOhH46pUnCxIStju47uSCUjOAyMqKC",
+	"0ExPmdB8RDUjX786e0oODveOyb/+ud/qRsR8PjzoHD4qjvsbqviIpIwms7/1G4opOmP9RkRGU5oqpv/W",
+	"b7y5OGse9RubzqbTblfO55kcURx5eSIXU0bevHpG5JjoKSN0NJKZ0MVhTrWe93Z2Ot3DVrvVbnV6R+2j",
+	"9k6mWKp22p1jGh91D5vHo+64edjZpU26f7DXPGTdQ3Yw7LZ39/fWjn4s0xnVjV4jS3kjCifTrZnMCwnU",
+	"Uz0Xs4QRkMt3FxcvdzqtNpJQiWKEbMLX9yOTF/K1lmnFSGCAiswypYmQmihzGdHyiglVoo7Oo5WRwdX3",
+	"G9krptPlyVizdHVwr9lIilgRLcmCck2GbAyjmzIi2I0mOl0WhtTZaPu40Ltd3EA+y2aN3rHZvRkX+Knj",
+	"R8mFZhOWwjDfvn17Ehyc6i0duWOIK3fc6bTJv/7Z6bQOWp1HEVlwPYXBp4wqKdzy7puLdssHjtGUpRUn",
+	"jqWpTP/Wb3BxTRMeX8JW3ffcfYgac5rSGdOO62WpkrAjNEnk4nQ218ufaJIx9/DVyQ/MllyO4MaBO6Xz",
+	"lF1zmSkypxP2hDDzHKB58+OYp0rDLy1yrglXBKZEpEjyi8y8ScKV7gu/fvDdmCdmtK2+KCxcI2pwM6Tf",
+	"MpYuG1FD0Jn5GsfVqFmVgxpmxGdcVzF8IBwistmQpWaqXLOZInOW4mzCAe23qweUwLPD8cRsTLNE4y31",
+	"1Nq5lVo/GFpQcykUiqszmQ55HDNgqiMpNBMwKzqfJxzZ7c48lcOEzf7zV4W814/f3BHj81U2HvORESSX",
+	"aiTn5uDHTFOeWAqgoxFTCpkHSejoSuFumWvJjPUWKdewOIZSmdKXPG70GhvyZaWpzpThIrtRQ3MNm53P",
+	"zC9DlooenpaenVOvYuQfwoX/j5SNG73G/9rJlYAd/FXtvMRn4KquEn04V4ozfQKTzlmB2W9FOEiqQK94",
+	"+/Zts8xRqgZib9kpMyAY0DkygXvtKzwBLr4cU56wuLytdrdILJkCGTHmGucohU7pCGWwYUuq0Xv3R34z",
+	"CJUpvWaEajKTSpNuuw0qAx0Bo4kac2nINm30GjvjLEku4XB8eH9PEul2cxJ5I+apNHRJhwkjp0JzvVxL",
+	"Lavr8VDEsrKQM6pH08JSPiEDXMkB8Dxl+SRLYtUy43hGlT6JzelXOqUaWfSdtz6hSl/SwuMKe8+VYcpm",
+	"COZKUriyRU7msHuECqmnhg8Ky9Lvf8SP8/17KsU44SO9ds8qJvJQm2b1zMJCMGGIKYYZg1AagIqJDG4A",
+	"G/WcJoaFs/udzSGNL+1Klk/lUMZLMyhDRyg2v3/944v7L307X/pvaExe+bfXr344yoc+KyMqzAyHjMyN",
+	"pRGTr81HM9WIUJKyOaOaxeSKLYk00tcqMeZH5M1cwL6B9DXfjmU6YTFBfeAR7hWLOb2A6d1jrzKhsvlc",
+	"pprFlzPzxEtYsWDbXjMRk/Ch5mERyYRZnpQpMz0qYjNksKbuvZmd/ZAP+uERmDC5wOHV72vNjB5qi0MK",
+	"tupizEYJTVlM4HXEvC4y+8oVydcI9uyFfJ2Npm8Uux8HFFJfjmUmykIvZTgyorLRNLQ173e49vL9eCE1",
+	"ObNvrt+CfHwPtOo1E/sQNX406gW6E16xcabWsq6KFQW5BXoiGibocnCqwWWFtYQ+Ca5IJq6EXAjYaa2I",
+	"YqOUwQ+LVIpJa/O5wxxOYSA1RLfy0qjqlUB0hiDlnKUwYyIYi1XuSTHnVOfLKVirL74egPhrzmmqlwMy",
+	"pbjQ8OgIT7YiKa4tyg1z3yMwYMoep+ZToxHI5Da10Bn2H6LGy5RO6pcovwF9EmjTbqWCln1NsMSw5Jtw",
+	"0A1IJhd1VTSzwj5vmovFomnEbDNLEybMmY7X8tMHJKSQe4FUmVVxqk+xsX5Xtj7GMEoOy5cwpAeVzWY0",
+	"XTZ6jZNcuppZzrhSxk6OjAGR3WE7zSLOqVILmcZkklKh7RkzupSxA2Dv3BUtMMjhcBaH9dZ8RUYpiw0Z",
+	"00StGxG8Zs14/Kvt8ffjC3jRhwckIqflLGjOGEou2UefmIhes/SapTiLOx1uBQ+4xI81J1vOmJ5yMSEL",
+	"w1thpYlhri3y35nUzDrNcK14TBZTJshSZoSqK0KHMtNgXz/QxpwIdLI5pQQn8Im34WKaSq2TuwplzWZz",
+	"mdKUJ8vLTNBryhNjwtQfhZSRBQNPsCQzKpZ2U9yBUC3ytsojS7V508PtxUXN66170PBfe1zHqZzZb5he",
+	"yPSK0Dg2bLhF8KShQyw3vlN2zWhiaAmsV7gVDDpqWHiaspFufSLBDD7xpneKr7srcJ8HxCLlM5pOPqo0",
+	"DmVgYl5mlpAKcrBHfuDffBRRW/WaT3oo3wQn6c85lpYZObPYurYK/FHIRYtcpEtCJ5QLoqYy1cny4U9k",
+	"IidcKEI1kWLEvMYcU02HVLHAck8ZhEadk1/RseErRLsx/gWP2WZScROnujYaR+LFY+4seBiZeD+LdT90",
+	"B53bsRKcPDm1Q17neC/M7iFM2BrhTF4zmo6mYMslcuKjR/kCwQHYRIrevmlayktzBByHVKvOg3vJzvt6",
+	"vwPvqTmtz80QXuVDrd+v1Yk9iNehdhkeSjDf4yBvICpvJ4g5XSaSxpdm/UBI1TlrqyXY/Xx8QTjMbrKN",
+	"chCz8M/scOo3fXXwD+3gq1EP3ogwFeUOR9Kaqz4EFtiqgtjvI8Ju5jxlsZFPKbuWVyxGz3BoJ3puHMTU",
+	"10Y3uXLPjfxTZRo444FT39tf2An9t2a1ZMp/Z/EtTDechNkZZ6oXluiFrF2GrLQx5ZjQilNMFBbn00y7",
+	"PGgw0zVNVrwYoLcYYsSYjpREJrEXGH5uleQRxJEzxdLL4JV4S3GhnM8QX7ngRp7nUSTNhE8SI8/khHCR",
+	"60Ofgm5umd0Wno81jMHRHSiMhq27nag6T9ZH+8T8TdfuXEiWHyPSvpmqv0mUKNTyCwzm7qr9fZW8QIQY",
+	"3Y6PGHlTGOfaY+eveyi5YRfCbOk1S41wMmTxYPbFnbUFPz+XIpUyoV9adaaw3Q1KFlLGTJCpTJVZQZ/P",
+	"49SfUgbh/gEk9fg0ragxN/pgatbkf979T79/026/f/wfjZU0pahxOqM8eTqlNv2TxjE3i0mTl6k5Epob",
+	"QTmmiWJRYx589UeDzYD6CgMX4r/sp5ZMJ+HI8erSsPcqBjQPlmQdGZRXEBOXXBLbO/9C/7z3/mVy+Csb",
+	"6Xz2Uoy5GabNHN1iDfBcrh/oc8gDeWquLE2vIsCEk8pdx8V8VWRfmPIRQ/BoLNMWeQF6L04dQ0MloYqP",
+	"obo67/XPI7fSFsHqVW6LMdKe2rUtrhL8hNM3vHueyklKZ6pFzOWK0JQRGsORFwwYIpA2BFOYyGbmtcW8",
+	"iFV9pazIbSC5K9PbUjbBhBIuxeUokQqeHgaNjZEu40vzFWRKwgUujHCpKb6/MtEGyNtfIiRY+5daXo6Q",
+	"moHyVw2L2jyDqkQuMLkuAyLw0VmzNTktX/pNjRqWwsKvqizeFddFKAreF8jtoIpLnF47AbrusJasf5Ky",
+	"kUxjFhNmbm+RE8yOgkhcliSEjwkPMqyMcF7auJz5DOqEoaQiE6Ajm0q1ep65P8FmV82jlBWRNhIMpzLm",
+	"MeE6IoORnM2oiEnCBRuA0BoYLhJnCRu0yIt8iGEEmqq+GIOK44JAoOpEZDHlNkFMLgRLQaGEeUBW3YzG",
+	"DNNfS2ttVgI1FUzWXVl7qgsZ0THVrKn5jBUfVZGwHTVw1pe8jv3hotgls+TSquA+t46x6g0n5M2b82+v",
+	"D93KKJlqRYZLYgbfCvlelvESz9s9qHrJ/NKGCaqnU4olrJ/XRkt/xcWtghGOxg/cZn0wpcyZrltx+zvS",
+	"odLUMIaIMOGUpgWFkGq8wfLcOnhknRN7cCvqMxRLmyeTB6IAeFvdtFfkKTAEc6zA+flQs8Vs7aoB5GFq",
+	"NwhLg9tRREmgwkCpkWpAKPkiBMOJLL8KD2OBTgp0Xdi1SlHtqa1ynmYcZjepcDzXXFuQ00rac28LSYzi",
+	"Mtd5Wo9gqtUXfdEkA2Bsgx5RcsbAP5TIyYTFhItW/ruVX4NeMQhvKLmYnuOIIOaQ3hu3yFuupzLTVn0y",
+	"P+JDYKe46gvihtUib+z4MEPbzMdXwMQRGbIRzRT4Z5dkhjVeue8yGKx2TuVBL7f1g4A+NfZDrTP4SS7S",
+	"pBgxKCJYUK65mJjBzlnKZYyv88Ia1xde6NdxYiQC6pXgIvVviMgw0wUz0jIJTE5C5kFFbN5mVS3zi7u9",
+	"B0qaVTULi86VX/cIvRowdaqubBkcaFHKn1DzAncvZMxHgQcfVqzC3AszJEBE2mRj1jTaUx7jPUvlzLxA",
+	"ipxpB0/HNVZB2cmYXzMYANCn3SRjSMLqRySbGxuys+9dNG7HZaYHkfvr0mioy8WUpQx2364nDB9+yr8x",
+	"MwCujE9K2ThlanqZMkMkcLP9yir8jm/DU0dSxMBgnOSDZVSEwpTG+omdLLzLrEPwpqIOGNLMYirhNf4M",
+	"wrin1LxzBkcQ1PQIiYta0i1bOCXitDRk1shpkqMUsnTDr2KWsPJXlpgGkZmA/9omW5srkaD8G3p2+ni4",
+	"FV3aTZqncswTFlznZ8wSxTyV+1sdN7HEBA9B7dyq4vh6+5V/anCPDU7Yi60FF65h+NBEKm1vz0R+U/io",
+	"lM3kdciFHN27A5TfxjXmTcJ9Qmo4x4WRcEF22ySmS/WEyDQy+lKulEZWGRWSJFJMjL3lb85fTmQSB2+f",
+	"UlV8jRuemrMk4WJSoomUKaaBxgVbFBn6aCoVExUr9qR4gEKKtmIvICv7jaMqPIqhmh7BTscwdy81B/i4",
+	"K7a8TKWm7k4zxiu2JIpPhMLEEiEXRApba2aNUGB3xrgLRJb/6IVCaGQ5vo1XyUz7PwI+AmZnyBuqzLjy",
+	"aQvMNrsqwTd2VcJv7FELvrLHDCrSwlOGtlJ4nrzp6rc//6Z0haH0opWpmM71lnyoxf0z2k++Jxsbky/p",
+	"1h4wKNwr/HGrXm5eN6M353hDJ6gcpGlKl+bnoBJyVacCG1AGcQBXMliuR9xScYTxFN9dpe2dGXPZJy5s",
+	"sVTOV317OWlQ1lWe/Pevf3xBXuKvNtPxuN15RLjQElbEcOknKOmL1RwqoWqK6bwas75Ka1ZXUR4ukhuX",
+	"97xXrlCWJC8q1f4TFDdzliopCFT7KML1EzIwezUgo4TRFGr9yLkmU5nEwFcHO4ZF9QbgDej3B06GL2SW",
+	"xGRGr5jhwZQkXFxhnriQfTHCBJigXi4iMTeqneGGM5peKQihAN/l4porPkxYcDlhN6CG/yq5MB+HTC8Y",
+	"E0QvZHBVuX72RAhyaj+Vi9zLPsMyhRZ8iDu9Pvx30243+/2bzlm/f3N4Zv48Puv3s/ZB52m/n3Xb7W/w",
+	"n1P85wz+6R418V/89qCNHw/Mr2enZ2c1rvDvGE3M2LYibBcH+cNzdnlV4jmdg9soyz6kip7OzT6qOW7c",
+	"lg4vhGM46JJ//bPb6rbIiVUOXRAMfFwjza+ZKzdAepix2RBzVlccXfy6grLf+mQLlke4MZIt5KKVr/VQ",
+	"yoRRAU6krMZiNGfMCGujdfO5YezuRBc1XPMyrlSGA70NT2FT1xMuDapD8PSYaFnlf1h5PruZV66MMI/D",
+	"8KSKCBdWH1dEcWOxdY4P2wV3Axf6YC8s2e7u7+61u7vt9uHxcVC73V6t3Y4anOr6QeRz+vjjqHOJbbNj",
+	"v2q+zqtakThwm6BHz/zKM8+18nYJ6i8RUXM6Yk3FjBjR6P+6XXKpKuo6hwoha8eh+9acNinKMqjSx6iy",
+	"Yb0H6StFeG7tegqH1bEfv1JELkTlElXTMVyJUYGV9w6GACwxsMZ0Yf2f5FYpfB5UnVonvKCUAjgOPqIQ",
+	"noF3BIosxmFu5ambutxgEwqsChMeqRXNtxNSiXtbtngr93bVsL0/ylHEetb0jBnj2XCQ2VwvI8xDmjPr",
+	"tczDC4MTm6cBIZwBwRh0qwxucevu26Fg2dltw8EcPFfTFkTRlCucrR4WqineM5GXz1mn18qwNwlIbnrY",
+	"bV0TyURiaBftVzudp3I2pzarEv0Fg9wVbTMNuVCa0Xjd0tZwB6TjVb2weI4iUinsaEkm4YmnYC/bLSgO",
+	"iS2/nw7/PuI/8u/P3vx+3nnBz9W5eLU/enp+cD47a//Qne/GT78/brHl97/Hb8/5j/x88fwimf7y7WT5",
+	"Yvn9cWvUTcRwdtaOf/4+uX0TjjrH3bKKt4a5XE55VRxggEvhWIjReYtc5QmhxNyaKzEMXXR4HkuR7eBh",
+	"255qz3VWDvUPbLmlIvajYATBu8A1AKbL4X7nkPzrn3sWNWu/c0T+9c8D/HTU3jW/dR/hCUN9TJGYzZmI",
+	"jfk3uNLLQY+cPgVRMkqvI3LTF+ZULZ+QH3946b6Gg3bzhLx6fYIqHnxh434l5S6ZlM2zSgaRXm9yGdvk",
+	"oivkeLdJ7Su93ORpYsW67O5VC4lNnnZTvqh7VHHVcoOrSnR1BQgiGSRamDXHZaihs9dMb2mPXLHl5i4J",
+	"Q8kFh0R3xR9RHr15fNVggyyXSuk7GMk456bGWHUyYkZ5Ujy218Ojl7tn4/bfrzrzn3Z/b8+e7l8dLvfS",
+	"//6tOzqavT6OD/TP0+8XnWe/yA2Ew6rlubKNz5mmMdV0y7UGLQa4mbr0aRWFxQ/5Y5VICF1Bq54gHmoP",
+	"l0zE4IG4A5pc3aMgkeUSs1A2mMLeHaYA+v6dhvzr4kpdmovvcrMT11W7U0ooQsUqCNh5lAMaKi/ELZqh",
+	"1QdanZRdW8TC++1uxXM+/tZaT++tj+60b3t21cPR/34Zy1E2Y0L75Lyt1wZVjnstb/ERH3tly65ZPEEr",
+	"E6mmnlqmEZynutWt2NI1BymqYX+bLtdWVLstA6uSUC/Y4uXa5MsEdgxBGDKhIaYZekTB57CElAbrH1Co",
+	"Ts3kr5xwMUqymMVPDOdwaQ/+7r4A88YqqaDVYca5TCE9wP5EZljURQVhfDLVVv+TSpORnM2kyEP/kUUR",
+	"kQpzuYgc94Uu2LmQ2FIIdTtXgSWAr9AXHkH6gjO+Si7d+2aHHm2RjBwUj26Zi+zu2aw01SXjVtTJroiH",
+	"m3lCBUoASDhlcp5URw/Cafb7N922+V/H/G+32e/f7H9j/vet+fPwdJP02HrQgyryLs1u08TZSsQI54pZ",
+	"LeZewecpg2NkQcVIflWYdpqzjeB2lzNbwnuoK3HeIKjnzvqdctutN/DyzsnoUUOwxca3h6xpJUm6PJTS",
+	"o6towT3sFURMP3ZK+51nepvHzmfpSaKYLqZzyXELylIh552PiWLXLKWJu0dhkmuYZGFND8inKHI4UeEc",
+	"WJPf/l/9vipHpt7/54bp7tvuXuA0fLjajJGc3aE2o7LAonICtkJny/RsV5yN8Md7+wgjvj11Flh8Hni+",
+	"M19fdW5YuNINrewgaH674hvWYlWdiZ+bliKa598iSYNigUraRjEQH7CsRwneL0R49tqVMR5b9FWZVQzv",
+	"MOoT5juurGqVkl0ZcbhwtS5UEUrevDovpuZWKPC3+vUscCGM3i+HJ5TIHdNgI6po/JVXXu/i1j8pJRhB",
+	"IKdFfjTW54Iro4uu+P2NdVrEiONjspRZSkD0k4QPU5ouLRo75BZXOoYfIAxQMXy8tH4KT0gVvp1gD+Pr",
+	"v9W1vupTL7745Jf0H9/vL65HF78lv3y3J/bT829/OjH/fdMdtq92h7s/tUezs+yXvx/rf4ik/cvPL+Qv",
+	"f1m/eDGy9mCO8dcY5dxW4cA8rsva0HWQNZPne4cLv1UFCqpT65IYrKXGlCZDlkgxUS7eYsO41RkNNsZ/",
+	"uS4Eb68pBp/sbpSKLLaZFLKYP6l8BVIUN5E0ULdmTMrKJQEAdD5j/rFUaZsEDkFOWJM7rwh6Mh7UJbV9",
+	"+UrVSlXxr6oqDkenfir1ZRlReIRKy14gyzVn9qNnPzrecM/8x5NkQZdYrZf7bKVgkAdpk+ZokoSn1dYQ",
+	"5DUd0MjGmAetCuXh4+RNXjj5tMX6FoKXFSL4+7cXVlVuHxw98hgUhYi7D7gPbEuQ//u//8+gVSWgqvKZ",
+	"gG54xcuf8TELz24R3cSnFpXziYpK5tHB3m3NKMo5ICsD+XFOf8sYusIw4WxsgSEyxVrkZKjMccRElFvz",
+	"YfY7K+sQNW6aE9k0XzbVFZ835Rx3r+mTVA2Z1GcbGMYADg8W3y+1qJiWU8qV2TbfsBQXD55d2Hc3q1qK",
+	"/qL6fnrVN3CnVbbvcnkiLC2m6OTVblxbaPtZ0I/ArOIAzpUvxBi4NgZF4N3QYRgMvKxj5ln7Hmv3faG5",
+	"WeWcVxWLzY9kPdTCWRmhN5+IH8+VkKOrJvx/w63Z2M19C1M789VrwWVVQ/x4RksFK6znca+L/MxV7oWO",
+	"5d1WuUXVjPVSRmPf2eejONQ3TwkECXHNUj7mLF6tD9yAXn6VUxFLVuFG2xwcY4XLuhYFdzan7qQ8+wKf",
+	"3h9Vdo7zLd7qP7y1RhrrfNyyV78u7+xT1OE30daqcQDeCP5bhlEQYyM/sbiBkBXIro0Gk0M22Mrfu6AD",
+	"5CZIhYMsKG51Vb/QXlFdAaRLTYrB3eyWeXxfgghP0Va+gnLpuaOU0saHuxyQX2D7FCycYEbvaw5N0OZo",
+	"+7qJC982KTcdQvgV2CqsVlv1UIeHp9rD4LBvg5hryEnskNYcvLJGItjC8aoIKbhcUekUdZlA36EINaUh",
+	"W606BWer8yHZgkqNyLHnui88NgqqiTaTt1he+pUvZkUbJMDmnEnQi1qrNU/lqPP20YpbeUGBk6x12Lsa",
+	"rltOcT5fe56HbCmxtQcZzFhv4FV+zHrHktSgDDaCPl0MAR8tBGSLnOBtfRHW6dgLuTFvlXQlvg64vDAW",
+	"a/b2iJagOXNtC9TdPoH0irCq3jrWjE6qJaDfeiDB4pa8a2CbKiO1zbGr5U+3uDrXcasNdDs4HbWy8imw",
+	"ibsGy8piIj8cmdA8gdpBhNLJFFM+edGXHLtN4RZtyxP+lM7nTJTKqf0hsFo19KWsNA0+m8Pw4FFeFMUR",
+	"SdmEpnFivYwJMwoTGVGFbTwWPNZTyKsZ/NcgqqiIFNLm40T2XniMFEbQmpe1yI8iWfZFgYsrYOMTfu26",
+	"LMqxy/gzZie2OFJkADdZU8hmMQxsoSXcBludSHlFEn4FIedZBTfbLsLsyh9VdQXkJtHmQOqujTabY/PR",
+	"vX+gx/61S5/NFN6A4rHlSt3hpK2yN0iJHGWGNF+by/HR2FMJ2mtv6GgBuvVNpRQZICKnb/EN/HNA5ikH",
+	"lxUQMzmlo6kFG5w1baekvkAklNDK67Z2sVUxgoyAggQMEJDoId1bKqtdvMb3zugVs1XEsAzYt9DMxy/B",
+	"VOu5T3Dq1qfwWRBc0GOquwARLF967L1Tj+H3xwWXz2Nf28RHVygjQ219KTOyoEI/wRcJAKHloysWw08T",
+	"m6di2/ECehH5enDTtF8MHuFkx4lcwBaGLNUa/G/SpNFr7DjHSa6BzFgPMQ4avca38Id5vvVoWgUAUAVR",
+	"SPcar4yFvXJJlHvGIX3xGhrXw31oivcamDS1eiveACSET7DqvSq8sajngIaYJPY95OsiE37kn+DfDTQY",
+	"WfqB23HWpeeuPMh5SUvr59fenHa3NsFs35tLpGi6JDe8yi40/Ii5IU0pkmXNM6LwlvD4GoHSRahaLsbS",
+	"of/SERhjtptzIRvU5XRgJlxjBePWkDkOCCB3ZlTQCUgdnvpdcf3iVOa7sQPxWqMA2QLKP7DBlgCw9fjx",
+	"Rbo0uvjjx+QlRPweu2ACexwBlectmUvHIYJ2i4QWTx71Z68vvh4AVkGaiYFlM8qelJn0ezqwXpRB3u7c",
+	"+1wGgUdu8MihL83B2umLHFYcjjwOH+dDZKYf2xmez4z8tpN8Z+6mc95a0lny/uud8OMjeI6/4lclRXCF",
+	"+fgI+u5SYGtc9QVu2FeK0KGSSaZ95hlTPcLxvYafIlzFS6n0jEKs82TOY4mwZBMmzDRy/7VX8I1O8W6O",
+	"N7nRxHKkdsLvHoF94J89kkniER9ilj/L6SwTyNGhmZbGVBvRBJQkY8EwpZU9bz65qC8uFhKkriJq6lzL",
+	"tvdwj7x7vaCTCUvJm3M3tkcOSZnriLx7xb6Vo/df76QsliP4CTyAYPyZvYEUKfX4MVjGgzpk7EGQH+aM",
+	"VqWhPzPWGCGalZ6mzBJ/QBxGhiWJXBAvtWw5J/kaWycDUlM533bwqEVeSJudhuW3iqhsOOPaCElAejdC",
+	"7ER41Lo5xUzyvfaeq3bFLHXn84ELvIFg9Uq8Y9+64U/MSAetvjgt7APYalSQQZgKNnhCfoPGLlwXm7mM",
+	"ZUqmLJkDqAiYjgC/NCj0yekRIZsAXTeIHPCHiyfqhSTB+qFhg51WvUEJK+B4yIqf9PFjqzyQIAziMf8M",
+	"V+3ZbBVQxvWUp0ZogwKFUR4QEF/1Rd7BC2ngsN228jThIyawss8y1efnF0a0gCwwKoTq7cDxVTJLRwBP",
+	"vWNv2plxHSS0NVA1aUSNa5ZiPkuj3eq02uYaywAavcZuq93aBeVaT0E677QWLEmasP87vy6uVMsBuU+q",
+	"AkmvmM5SYQMqWBuq+EQYTemKLRUmvAHizVs2JD+wJXnNdF46+qhFToKoK7qTvn97oQAD0IWFn/TF4Irn",
+	"kRtEBNk9InqazYag5TnX0BVbtsxrFEHkpB4ZM9dgXDFtUeOBtlx3ZCTEvnBED69qkROPgcUVTk1NnY8j",
+	"aFvgWthwjVhZgARJbaYvOj5GAM0OgDYWXgxKI4wdXiTgAQH8ZOVYMqbWCETVBALxJHxu1JQJ02aqQX0L",
+	"bGG33d6uFRdWW76z1bON09fd/YOGLZJtvGziJyhzbbz4ffhM/Tw9yr59OoqbB89fLH4+23t7eSjk25/P",
+	"fjkZf3d184t69fenxz+bYUHNa+P0qS0V7TUUh9BXo9cYH+3++P3ut92bs843k6PrbHisn7HO5Lvnv/90",
+	"eMCOLjJ1nL387vrVT6dvGlCh2ri5PDv9/VV2PNs9+O7Zi0udsYP942cv5j+/PZg/Xb7W/Oofv/5w/vZ8",
+	"n7YbH95vDMRv61NrcPgBA43dqwseXHzGr9lzpBh81T5uUtWNfjN3whZbofHU6L17HwUdPUBfrTmCxgSh",
+	"E7O/jW+5GknDhVEhpCCxm2PAtTPKuP/ZvKvACEADbBYqCZtWtduEMxRLEL2KMbMFq8gPjvY6e49aZICl",
+	"Yv6wm89Qcev15gJYysqJ8FWw9z0VNXWxdwgP11XAAkfv7ex0uoetdqvd6vSO2kdtVPl38pu2rhvrvSvG",
+	"/y/RFn2fF7JWvzksr6sbXLV4WFeqaki1skR07fSxA8p29XW9dw1jyTaiyumXvzUqp1mT1QrQ0HSKqg2l",
+	"wFwsWn7va6s+a6YLKuZqYeTa1dm4PPEuK7Ix5/QnrYZ3uuP9V2GeFid3ljOQuzFO8GY3MSyIlKt2XD+D",
+	"3h8NWOUVdmnbd6hCsY/VsiGataB5JEsi2K+D7i1AEhtzOAmcSFw7PD00nPsivNKOC6JZvkphIQFYD1pa",
+	"Wm8/JTFd2uSgvDoJzXGRGD2Y8llh7ImEoA3o0/7J81ReM5UzcR99GMob1wsPc5YRRNto+nAPRizUlM9L",
+	"zUSiUquQvqjsFYIfjKo3cKcYWxPYNVJBglCYA+XglMgIgAqHjOgU/WTG/u274IoRtui8cNPHbD2lU2o0",
+	"vq+Ub1pCTnJAZ/C9MW7elg+GluCxI29g9YWt7cfyL0joCBJCFw73O7dcMpyC+wjYo85YzGGUqyhPSr9z",
+	"ZZgLcFcoeO6ElTw9dtHVlfKmVz4PmdrdGrw+fX3y/PTyp9NX52f/uHzz6tkgItRYRvhAYy6pFvlxzkCN",
+	"CbtZhCuQ587CsNSICkB5BHeKGbWbx4qeYOd8auNOdkO+kfFyOx3BdrTaDuojd5aWy5I3Zr2rHX8+FCMC",
+	"NnmspAHt1USA7abzAL8Z2hPubcJnn9NkLAECF+7o3H5Huesh3Hd8r55ixUYyvqfYSQkyelqAqAa6delR",
+	"9244F7QcNTuTcNDc6tuGhUN+mLaw6+eag3vDgnd2b98o3xkUbtjfgBZYzOmFmbK5o9u9Y0NLVx+ZC+mL",
+	"oFuU7X8AmU6Ayz+3LXrqelnaWrhCpzn3sKoemZDM4trFeveQR/ixdZPvcjzgxpoHNQIo4MYODOXD+/u2",
+	"t+2GzQ1tmzxwHmLb042aY+JQantjoljyXhJh4YgD2HIFqKZhHy+leZJgCnvFdlQ1Wsp7PTObclLTNAyT",
+	"G1cbgmGD55o9EYzFNikob4hR6ifGgphTsFGeSX/azVpdsw+lDIbiGfGrx+v6hLi87W12bgV7vdjj0yb3",
+	"rNm9FjkfV44ChreUGRa6j2U6kVpDlVnkHb9lBaaHSkat3rKGHuwo8zSjEE/+s9v80rI/TPPR2znpE1JO",
+	"FOaKWCYBWqq5C4VI93gDIeLbANzJcjP37G6kU+RNOIvW3h8foj9W4u7vgtDph4I9aNUqaPZTyKAODMJX",
+	"bJ096H9FcxAj05v4yWxwWY4h1OzMLNtZhmoGPVtSpUPUHDgLWOFpDCoh86Y/Ni+zL2yuJiYVhB1/olJ2",
+	"hYrAZ9gip3YkmU4wmgG2jTvMLyF6hmWVoOj3xSDhSj9f4n2DKp3bXHDqovQe1x4PadXe5pfsPOMY3Lj1",
+	"wqeY+WKuLGNXJstgeVHz8xYk2EG2v5Htv1DMXdvw2HPzqt8ys/WRi+Dkzavyo7tdEvZms7niojRo15yj",
+	"alS2s9aG1kbeiw0Z4n3cqjbT6p3vOLjp4sKCddvdg2an0+zuXnT2ep1Or93+pdAErNcIwnMNTJ3P30Db",
+	"nd3m4bDNmkf0YK/Zjfc7rE0PR8fjTrE0tdfwfjfXhyxf0LAdXeHZnebhaH+/eUT3Os12vDvudsZ79Gh4",
+	"WKx07TVGWZrsHLX2W+2gu9nGC5EnIkJKntmSQsqZyJLkw1Z7C5lzVSaFN/GR2P50o3ADxn8m0yGPYzSi",
+	"rMmx/o5z2y7/U4mjClkUJiUXpdEzDn6wJE9wcjLI8tJKCWR/A/kzhYYQv98qgLrtNoFGWGLimkq5Btxp",
+	"JhSE3kdTNrrKk+FYoliEifTXFuLA9aaujM3Y3hT3ZSFOu2rIq80tZ/vuGo3IzZTDZAW3Cs6DOpqfmsXL",
+	"mzWGixtsqx1n5bb6OUS5jtoEnVjVe5a9wocXrqjpVCyJ7Xy06i0NdOveag/noouBa5t2k+slEwl9KCBl",
+	"hwqfHoauQD422kr51eVnRugFLmbNmYf3BTidsdeMM1cLIOcCmoIpBGhI2TWjiSKLvM0HQqRiirQIHLTC",
+	"mxMTBrkdrC9QEbRRf5sMA+UIY36N/kc0aFxTganM0ojEmRHhQQ9b2IgQKwKe6xqNVKlN1vwogqHdw2Vp",
+	"6wRW0vE3ty2qgL02cj92q4nTucNRJYPuYC1y4o0UG/Tg49DXXaJNF+FIjKKIaCTYD/+OAutPc4591pKq",
+	"wL2eG0LFmnQorpJkNJUS4gthQ7s7GkklbnZ7vOy1OZnlXnorDfTyNlOrES13Rg3pYLTZ5Qqivw+DJeYp",
+	"2Jk69KCS00JfvlJ/eyYcsKmQMEKo4dA01epJ0MkaHRJYqztcon+RXExZX9waK4MsI13juidaysiB89C1",
+	"XmHDOk/6wrVp9StZGW6BgND5BiCFUVh8j1SCnWIKxfo+3iXCLrlRgYUD4Oxet5u3wnQ8xncQw/IVbFWq",
+	"vVNvhhnXtdN4gLhWmBkObTQDUsxjXX3hgl2vTl+fXrhYF9ky1LUmiPVgkuFOwawibGaDkiGH9Nm7xbWK",
+	"c7lPTCv0XdmWjJErFAhO7tR3pL2rafMlbvXAcavKmBWxSjOU22CX8c89iOXCCgUf/evbeOc2bvkyT6yM",
+	"p/hShpKQ8nZIQYRiinOdC93VWxt5Jsc9QoUwh0p0i+5z76D4tO7zleUxtPcltPhnhhYR7n11vcs0hz0c",
+	"je5vXrXNGYDvMT3Qtx8u7Mb6V61ZdSRy1A6qoetRAaEpI5OMKUMz4HssbktBQH7a7Vldqz8rpBRVcpri",
+	"VoBGeKtu2fosjKGnD2j6pIzGy9vdc/vtXUNwCSu42ciICrOMQ+ZMXozQcYiiaok6jzF8CCVqmunY6NlG",
+	"nRiySVadQf2K0ZgLDHh9Vo46M7Al6N/2DH021FBw7FmLAb0Q8fIOvj0PqVXv0cMMBpf/axhVAaiqi9mU",
+	"0PAfqumMyhrZAqXvX//4wirDdDTNe0yTGV32BZ3PGU2BZvAhgKnGVbGY7aa5WCyaUEudpYktpx5EznNs",
+	"BmPlrjIHuy8GsyzRfE5TvQN3GQr2RtzgTKazb803ZibDVC4US8GqBehDqsBoa5JBnpT/txzQ7et//XOv",
+	"tfuIGJ1U1QO/4ZTRDocSHYTBNQYwqUPNsp4DLsg8oSMvENwrWuRkE8g58wKEgEDzN5iGrXPgyuGZUHjb",
+	"GVX65OX5V4roTMuU06RVnn+pT+nX//rngV+C4m/Ox4GMxDEtnlo3hhldsVGjb3wc4FD2CJTWeUYO9rzR",
+	"Mm3uq0PlcSVWLm94zBbmBa5P79eUJEaaulMWQWmepkP1yI/QK/r+PScQ/kYIRSsYkNDGYH+bFzARqwK8",
+	"cXm9VmszLOXsPXKVfbQUDvciPndd+6pfNO5JDfZAi5xrVe7Nmre3JVwrlozJ1wOVDYEEIAXZhzEHjyKs",
+	"cCSACmKNVetRKvWihW/hXA9mrPfYwfXAiTnJXdTFpGJl9/FGQ2WrBc5ZUHDMCOaamlKbcAAv6ez7ojeq",
+	"QSfq9QViymiHcJ03GFVkr3uMoxu8YjpdNmEwA6LoUpGpXBCXsmDe2iIvijjNTEHUoC9y33loDHsIbVd/",
+	"B3oCtT2PbP054ymRC2GdZZBKHyRko86m+iKWiE0kR1cBOI7MMHfduaxcJ1WXEf6V216IEQzKSIADVzDr",
+	"YSvwapokrvQcx9gXFuOTnI8L9a55E6UA/BLglvK2vxMM6GCqPf6ICC84VnRu9YXflYQrjADN8j7qLike",
+	"Ex9yloyfn7MBpNEZLi6SpUOVQ7A37w+zef4n+drgBeZOWNwinCk5ESXMU9ieHPjU8hzVFwXQUTc22+fd",
+	"QZaWMUKM0IjxSBWwQvx6FBv69ghgj7i+vkaBsl5Bw9rRaQkfHQyx+8n2vPKNjA0f6IvgFD/xFl7wpYVp",
+	"HBRqbwYRSNhSqyJgUIhHAjzQrGlf6Gkqs8k0r64P8N257uUd8B1LosLzDIdRVvIkAtO6sKVFmzkQKxWA",
+	"sg+kOlERMU5CYy6Efw3r6wLPYhHJ1IJ4VgFwBukRDs3yQw5XWhzJK/tl3VDK9X0lzNO7Y5d+yLsDFkdU",
+	"puWCyRtkuXjDcbg76jQP426neTw+aDf36d6Q7dLu6DA+bqzgADd+66ifJj+JH/67PXw72k9+a892xf73",
+	"vx0tn+/L46yjLnQ3/fnw99M9+o9GEZW3qrYx34ewBG4Lo7KAvwy5yKtKYm1Z5schlTsOfQNP9ZbGUxE5",
+	"/eE7YYfQ6IA49WDEvXbNQwhwh/y93aJXZyqhMDNqrWWwXvCWS4bvWov4Qr42GjD2hqKT+tHmN8Dzcbwb",
+	"xRZAKNre7htnTsFNCKIV3rqJbxxu3dpBDneVvOTHm75s62xguO0u5jvcuKkNb3G38qYdgdkOVFeTaWV/",
+	"y832sHC71oIPk35tjwxoNwUGpiu5QJSMg4PuowiULI94ZGEZQbFC5KMcH4nNFEuuQf2/CPXxlI0TNtKg",
+	"mMlMY8aEQ3nN3W1Qz2kMf0gxLdtDoPCMsDMFV1Ff+OrJKj2LrFWzrMIYPBjQB7N5RaF/5IOsBdvHrsQC",
+	"E3lUBqFva1oZHXPpKl6DhwDSmQXmsGHnKPdSYh6Ad7CjUvZHv0FHml+zfqNHELlzYG0xTIMzmnqLgBeo",
+	"LwY5gxs44wTUenB0us3tWXuzZHfDsErWu12ook5v/TkuBJ6mcqGKBpgURMmZ80apyPboAccseivKymar",
+	"L57K2ZxaI9+90Lo8/IM9plUJQSvNAXbQYqjSNPPD8RG0TSSZkj5VrPkJ1amPJllX+mAVZfkW+tF5iPvw",
+	"sZQNu3aGwsu6qDfn6tbQ3YYYlTSL12BL1Cdps5t5o9c5PNg9bh91D9pRg1Ptvjg8gC8gJ7sWtULzRq+x",
+	"P26PD4bHrLlH26PmHt09bh7Hh6x5HHfoId0dHw73u+t1E7VNRrfKhpsHcKq0ntVMbsDXq9wJx8vqd8BC",
+	"Ct+NtGqjOmXZ5F0PXxSpj6JIfVqNqITF+q6ci24EtNNOsvmdNSSL7bJGO8JsvKIi1G4fP0KPc1DIuSpE",
+	"e6CPOJcppuKByEK1wmHpWXiIPAggVtQBeHgCMRyvGOQe3URJ0m23cwwC7lDO+yhXiU1JXtClFeF4M+os",
+	"VAUqy4qeNaICQ3pWHTHK2NB6yYqu6dDVhenXVgejyieTaUkGL398fUF2rEaR60bWr1h0VuYi3tfJWj+W",
+	"c1ZG1utZ6Js9yNU0vE9punSRBHBkdR5VZzibWX4EfaDS5XMKE3X0MVzC2hUoqEpHuIctvKoNFA3tLXj2",
+	"arvWzXWBuhCijcPjLlGxBG0WTGgMKizoFmU/X9jugxiiMtMumdnjPW3JacEhd2tSQVhm6iwLmcZhAMXp",
+	"KCrKOxRCKAWy8JAfD4L6s4GPa3iLgSoycD9q6dGlIfpknuftGMsxZxziPyLAKQ1S//kYWReARfaF7ali",
+	"CNaWbpIZowJSJazvfvCbYU1umgsIl/i0uCHLa2M5ZPkwV2Rro1pSsb7Au1xU2LDVuhrXN7Dyf0aJK6BF",
+	"ns7mevkT8ivUwotb/TJlY35TDly7Eu9itDsCIF2xDHsXPEEkcbRXA3JZ6ftWVWb6W6HG9M4tparJF8Xi",
+	"qg/ja7MMjwiErpO8tglBzEFNflTVqqZq/IUmPm4a5Z42D1kTG/a9qit2zXvz2JHXlfSstqayNwRg/o0T",
+	"IcipHUq5XPaWpDQL6X47lnixfVPdvB60rtU3hFhb1poT85fC1k9R2BqE9cMayFLfq0phV7rmQ1RjTJyI",
+	"pZFbGKqdcGX4GubR4UfrseIIG/bE/obK/CiRyiUv2gA8eLZy91dfDILQ1wATpvKWaxApG3MLEu+BGbh1",
+	"P27QNqYvoG8MqtbYGRg7yOCrStlKHJGoQZOnfLbS8cdjpnAdtsrKmzSFvbIgb8KtGReTsAXWNaOJL6Wk",
+	"IhwAGFHW4nHNt83q63RJDtqgNiBgOxZgGRXctjaAdjXGrBtnie0j1VufWtIXG+WW5APhoEqcv7zeyxuC",
+	"p/arA7JzsPeEULKzd+RHrI21iGOmZn80Ey3yFGhBBVlfjgAgG9gsESaixPXRdmgm8xHqONdx93rkuVXu",
+	"uw2jtQ2rNjJGOlsWJX0RiHfakjqPHnTZs5XORRfeM2ta3uaM89dt7o17SKF551KrkN1fImcPawVelaQB",
+	"XtEiJ+pqtXXiuIC8ef8arN08qz8X++tS+asm8xCp/NWrkDt2rBTMe8LJJC5ywBJVvX37tnkSbOVt1PX2",
+	"7dvC5ZbI7ldl5w7SaqEd4JcFLVIhgVasqQpxT/go5U5b1+KVJvZQxRwrCxKROUundG4FN7oOA00F/EWY",
+	"hmY9mqJYaLagypvnPOh+5roIfqZV9zav4c6Ep6W8nFGxdDFWVapOShlGr7WUxFxX0EmVa3UDSIagv7TI",
+	"W8q1Cyt7J4qxo2fz+/OhbkB/F1KS52ZIr/Kh1xPi6kQfhBbdsuiUox/bq/ArS1Oq6y+xoUBLrMISwNx0",
+	"qy+uLK9OlwWHQecI06VCRacS3osLvdtFfC8+y2aN3u6B7S2KH/POooaZTFBqf14oeQVs+w8l4HS7FzTs",
+	"2+ZtOGfWVVtv7tfcWbnjWmtib7jyJmGrOLVSeg/xD5okYdhHET6bmXOvWbI0hhJ0YXGFUpmIoajgXFdY",
+	"c6uJ0K6ztcWCwRxorsPkZxc+wQvDhrcwX5vFbSwJm0BvHZNU2AswK6Vk47Q7eSAGyusGXKhsPOYjiKMj",
+	"olguK7kUA4wADWb05pJO2N8O2m2fMDKaGtEtJsx1njpsP+oVWuVah2eQ0GykvYdLcPD4AHUToFiMa4Eo",
+	"XN0J3KmK/kezcJb5F6sI0H6t6lUNfZW4xoBZqMdW2Fgueb2xMQa28y6rHAHwc/cJtTdIuntGlT4Jl/Jz",
+	"8g6F7QYLrMX2hZwt78FYourQx0VVDXwBFjhPp49sFBUO86Km3cy9qyS/mLgPa+KijRK0XPjcD/JndByr",
+	"PLVvp5LQGTm/0xmcUz2aVrQ7sW11zeEzfF2QMWdJjGmpV4zNrYiBQN+TUqN9ihcXna1RkJPocOhYMXEp",
+	"aHxiVQGLDANd3arECJKwPeN3dNSVD54ck4tULrejdduz+WPUGXwa9uNW4dOwn25v96OxH6+cQu2lVb3E",
+	"hH3++sQX1Ls1nLEaKxy7O8+WZJ7KMQdxeh8DaMeeqz8a86xCd3kOuneOwOdqsT0snU3zWtOByvckpoht",
+	"5xucQ8pGDozv4YgC1Zxrm9LltCKEaXRwTTKJQzPAY9tZ7mtPgQWRo5t2K4mC8FX4VNvF6MmK3eQqMbGV",
+	"bRnJk9wFyNNGoXwPeBcnszGouhHUdh+Clbh386EqHizTyUN2GIKB/gngng6scAXAkxSBF8NS1xIFfWGv",
+	"dwQr27DPR54MvtJjZIOOG+V7/xL9Nh7Im76mJ0uBW1oM4L9QY407Scraphp3F5g7oairzyu34tPyDcSH",
+	"te4rXxYWtFm0voFymgjAl8gUoSMxUxwtESOJMZsiZYAWo/I4B6KYPKg46otqebROINahSwO3/ylcxC/8",
+	"/Y7uuDszX7ubl1peOvTjEgMuNk9ayd0EV3QRCdiWL/z5IKEVk3kodlpahdXpu5qNUi/DbcXv585RKwC5",
+	"beei2fKeLYty7rp576LcdJALYbtVrHYu6mGMREW+FtV9DuuSrU2C7GwxlX0xozGzuDW1GefkngnnhqEW",
+	"Ms5hEkG++ZTO50yE6eVvLHA1xjnmmImeJ2tDNpidaF26uOuZ9PEzxr+07vnSuudLhvOf5DSH9ObZ8u5t",
+	"ezwPDjGUKr1CF4D5V2Vl2bC0h9E7DdobrOld8CR8WB+0T8MkuMiqq16QXb/MTbu7Q9DjOy/XJap+HMT5",
+	"bVwdm0POf3FK3AdBXU1lqrcFj74LRrQzYnxa45hbt4UUOqUjvRYQHaEHNUmYsfSOzN6be2wV2F8GCTpC",
+	"908FOHqd32fLTrEf04O0wjj+XTu31q2g9ym5fjMVUOf/5o6lChzuO7mUXBLZumy0UxGrUiuRcr9qSE6E",
+	"nRCjJIuxpWhRcDIRv3Yv20TKnCRJnuIGbOd+vUv+P0xwqKQhV3MNG7qYsjSM4/kdqqQh/2tdvlG1jex2",
+	"Mcr7C6RsxIROloidD6YQugwDf4fF3SWddrtVaU3Wk9NHLUm1bMmlwjpowcItu21zS9fdso0FVmvdJVRB",
+	"ImTl6Pyr1mYNvK838O5nntmtqDPQCvA6dte+HOSHMbpUfgq2PcWVkmDnj9xv8OFWsYD42QWh4FPSwFnk",
+	"Gk2+RuRwdBAhiItNRER/UgHqzia8s74AN5ZTWQHofI1g2TgB9uE6Yv15Dve9+zrcL8cyE/FqUQZHfOkM",
+	"AHYQIejeLvS9XJ98ITU5s29e60O34/tIrvPi/P4N03OcXA9O5J0Ee8kxW3t4FBnweIBHdRCK48ETG5tA",
+	"YEVzkRyHBx4PeU3T+VuEowAgZOirbH2LgZdzozqVzdrQv8954x/W8/nhz63YuLDh1L5YqQ6wV9rc/R7Z",
+	"ax+3CIyAi4mFp8x5ry38WF+x0Td8xbU8gFTwsUwDXHwcz33LIjB9qKouotQ+GAsjwnnDEhGLPQYlHPWl",
+	"EL7c/N+2GGLv9jteyNfZaIrJm/epn/hro3FUskpbcVFdynUnOI611hA0inGW8q1FFtXE+6XM4pOWWfx1",
+	"8jK25wz/dmg7rxiNH/Jw36oR5a6OATRCCdWfbLiV+rP+qFSoPy4s+5C6z0euZPkWGI8R9kHlvFGU+qKg",
+	"JXl89hMPDgq8IkT3dpYiKRmKEVlMqWbXLC06oyw+uiKKLhErZxHqLZnI84nW4AnlbbWp0kU9JfIKls+H",
+	"c6BsbqqrSDoRKDcuQ2PI+sIjvQmZkkQqm7EH80eFr7aC575gO/XVKzmnLhy+bRhs+XR9qfHZTPZFhSX/",
+	"UvDzmevMX6qL7qCW2+jWg0nu20eDA8CmEbXejhSFCABo29p+tHAhWm7OWWo4xw640O14y0/CjiuR83NC",
+	"BiCRmQVTcM1AChjgB4d7xxFxaOD2r4ODLuB52mPtQHArQEMRrsKZ3zSO7EHFXihoAJU9BcGTg7LWFSXA",
+	"Zl5SUUbkkykZVTULdvB7NkF6JGMWvCpPx4yqYoAOMhH7wpR8AqEoNbO0zUjLGE1uUmXVbmWbuPJum3x1",
+	"8oiFf1LgMKsiGkymhD0eF0Bk7e0u92nl5udM05hqCoOYZ8OEj8gVW6qKnjjFZjhAMkd7nT1LKPudw5BQ",
+	"vuWqdpGhlwu+IZE0JkOaUDGCjE4RE5mOpsytd/BE18L3/Yf/FwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

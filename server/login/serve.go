@@ -30,6 +30,7 @@ func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
 	if a.served.Swap(true) {
 		return errors.New("Serve was called before; it serves once")
 	}
+	a.contract.AddHead(e)
 	a.http.RememberRouting(e)
 	if a.app.Plain() {
 		a.log.Warn("passwords and tokens cross the network unencrypted: the public URL is not https; put a proxy with TLS in front and set "+
