@@ -104,76 +104,76 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindAccountCreated   EventKind = "account_created"
-	EventKindAccountDeleted   EventKind = "account_deleted"
-	EventKindAccountDisabled  EventKind = "account_disabled"
-	EventKindAccountEnabled   EventKind = "account_enabled"
-	EventKindClientCreated    EventKind = "client_created"
-	EventKindClientDeleted    EventKind = "client_deleted"
-	EventKindEmailChanged     EventKind = "email_changed"
-	EventKindEmailConfirmed   EventKind = "email_confirmed"
-	EventKindEmailLost        EventKind = "email_lost"
-	EventKindKeyRotated       EventKind = "key_rotated"
-	EventKindLogin            EventKind = "login"
-	EventKindLoginFailed      EventKind = "login_failed"
-	EventKindLoginThrottled   EventKind = "login_throttled"
-	EventKindLogout           EventKind = "logout"
-	EventKindLogoutEverywhere EventKind = "logout_everywhere"
-	EventKindPasswordAccepted EventKind = "password_accepted"
-	EventKindPasswordChanged  EventKind = "password_changed"
-	EventKindPasswordReset    EventKind = "password_reset"
-	EventKindProfileChanged   EventKind = "profile_changed"
-	EventKindRefreshReused    EventKind = "refresh_reused"
-	EventKindScopesChanged    EventKind = "scopes_changed"
-	EventKindWrongPassword    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
+	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
+	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST        EventKind = "email_lost"
+	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
+	EventKindEVENTLOGIN            EventKind = "login"
+	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
+	EventKindEVENTLOGOUT           EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
+	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
+	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
 func (e EventKind) Valid() bool {
 	switch e {
-	case EventKindAccountCreated:
+	case EventKindEVENTACCOUNTCREATED:
 		return true
-	case EventKindAccountDeleted:
+	case EventKindEVENTACCOUNTDELETED:
 		return true
-	case EventKindAccountDisabled:
+	case EventKindEVENTACCOUNTDISABLED:
 		return true
-	case EventKindAccountEnabled:
+	case EventKindEVENTACCOUNTENABLED:
 		return true
-	case EventKindClientCreated:
+	case EventKindEVENTCLIENTCREATED:
 		return true
-	case EventKindClientDeleted:
+	case EventKindEVENTCLIENTDELETED:
 		return true
-	case EventKindEmailChanged:
+	case EventKindEVENTEMAILCHANGED:
 		return true
-	case EventKindEmailConfirmed:
+	case EventKindEVENTEMAILCONFIRMED:
 		return true
-	case EventKindEmailLost:
+	case EventKindEVENTEMAILLOST:
 		return true
-	case EventKindKeyRotated:
+	case EventKindEVENTKEYROTATED:
 		return true
-	case EventKindLogin:
+	case EventKindEVENTLOGIN:
 		return true
-	case EventKindLoginFailed:
+	case EventKindEVENTLOGINFAILED:
 		return true
-	case EventKindLoginThrottled:
+	case EventKindEVENTLOGINTHROTTLED:
 		return true
-	case EventKindLogout:
+	case EventKindEVENTLOGOUT:
 		return true
-	case EventKindLogoutEverywhere:
+	case EventKindEVENTLOGOUTEVERYWHERE:
 		return true
-	case EventKindPasswordAccepted:
+	case EventKindEVENTPASSWORDACCEPTED:
 		return true
-	case EventKindPasswordChanged:
+	case EventKindEVENTPASSWORDCHANGED:
 		return true
-	case EventKindPasswordReset:
+	case EventKindEVENTPASSWORDRESET:
 		return true
-	case EventKindProfileChanged:
+	case EventKindEVENTPROFILECHANGED:
 		return true
-	case EventKindRefreshReused:
+	case EventKindEVENTREFRESHREUSED:
 		return true
-	case EventKindScopesChanged:
+	case EventKindEVENTSCOPESCHANGED:
 		return true
-	case EventKindWrongPassword:
+	case EventKindEVENTWRONGPASSWORD:
 		return true
 	default:
 		return false
@@ -1439,32 +1439,32 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 		Handler: si,
 	}
 
-	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
-	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
-	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
-	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
-	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
-	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
-	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
-	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
-	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
+	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
-	router.DELETE(options.BaseURL+"/users/:user_id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
-	router.GET(options.BaseURL+"/users/:user_id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
-	router.PATCH(options.BaseURL+"/users/:user_id", wrapper.UpdateUser, options.OperationMiddlewares["updateUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
 	router.GET(options.BaseURL+"/users/me", wrapper.GetMe, options.OperationMiddlewares["getMe"]...)
 	router.PATCH(options.BaseURL+"/users/me", wrapper.UpdateMe, options.OperationMiddlewares["updateMe"]...)
+	router.DELETE(options.BaseURL+"/users/:user_id", wrapper.DeleteUser, options.OperationMiddlewares["deleteUser"]...)
+	router.GET(options.BaseURL+"/users/:user_id", wrapper.GetUser, options.OperationMiddlewares["getUser"]...)
+	router.PATCH(options.BaseURL+"/users/:user_id", wrapper.UpdateUser, options.OperationMiddlewares["updateUser"]...)
+	router.PUT(options.BaseURL+"/users/me/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
 	router.PUT(options.BaseURL+"/users/me/email", wrapper.ChangeEmail, options.OperationMiddlewares["changeEmail"]...)
 	router.POST(options.BaseURL+"/users/me/email/verification", wrapper.RequestEmailVerification, options.OperationMiddlewares["requestEmailVerification"]...)
-	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
-	router.PUT(options.BaseURL+"/users/me/password", wrapper.ChangePassword, options.OperationMiddlewares["changePassword"]...)
+	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
+	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
+	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
+	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
+	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
+	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
+	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
 }
 
@@ -5684,265 +5684,269 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39chs3tueroLi3KrFvkyKpb7qm6iqONFFiO762HGdi+oogGyQRNQGmgRbFpFy1T7PzHvMo+yRbOAdA",
-	"o5vdFCnJsTPr/BGLZH/g4+B8n9/5ozGSs7kUTGjV6P3RmDIasxT+fEpHU3bGr9lzLjLN4LuYqVHK55pL",
-	"0eg1ntMlGTIyMhfGZCxTMubXjMzw+lYjarAbOpsnrNFrzLNhwkcRmdGbJp2wv+22242okbLfMp6yuNHT",
-	"acaihhpN2YyaN83ozTMmJnra6O21o4Zezs1TlE65mDQ+fIgaTxPOhH46pUnCxIStju47uSCUjOAyMqKC",
-	"0ExPmdB8RDUjX786e0oODveOyb/+ud/qRsR8PjzoHD4qjvsbqviIpIwms7/1G4opOmP9RkRGU5oqpv/W",
-	"b7y5OGse9RubzqbTblfO55kcURx5eSIXU0bevHpG5JjoKSN0NJKZ0MVhTrWe93Z2Ot3DVrvVbnV6R+2j",
-	"9k6mWKp22p1jGh91D5vHo+64edjZpU26f7DXPGTdQ3Yw7LZ39/fWjn4s0xnVjV4jS3kjCifTrZnMCwnU",
-	"Uz0Xs4QRkMt3FxcvdzqtNpJQiWKEbMLX9yOTF/K1lmnFSGCAiswypYmQmihzGdHyiglVoo7Oo5WRwdX3",
-	"G9krptPlyVizdHVwr9lIilgRLcmCck2GbAyjmzIi2I0mOl0WhtTZaPu40Ltd3EA+y2aN3rHZvRkX+Knj",
-	"R8mFZhOWwjDfvn17Ehyc6i0duWOIK3fc6bTJv/7Z6bQOWp1HEVlwPYXBp4wqKdzy7puLdssHjtGUpRUn",
-	"jqWpTP/Wb3BxTRMeX8JW3ffcfYgac5rSGdOO62WpkrAjNEnk4nQ218ufaJIx9/DVyQ/MllyO4MaBO6Xz",
-	"lF1zmSkypxP2hDDzHKB58+OYp0rDLy1yrglXBKZEpEjyi8y8ScKV7gu/fvDdmCdmtK2+KCxcI2pwM6Tf",
-	"MpYuG1FD0Jn5GsfVqFmVgxpmxGdcVzF8IBwistmQpWaqXLOZInOW4mzCAe23qweUwLPD8cRsTLNE4y31",
-	"1Nq5lVo/GFpQcykUiqszmQ55HDNgqiMpNBMwKzqfJxzZ7c48lcOEzf7zV4W814/f3BHj81U2HvORESSX",
-	"aiTn5uDHTFOeWAqgoxFTCpkHSejoSuFumWvJjPUWKdewOIZSmdKXPG70GhvyZaWpzpThIrtRQ3MNm53P",
-	"zC9DlooenpaenVOvYuQfwoX/j5SNG73G/9rJlYAd/FXtvMRn4KquEn04V4ozfQKTzlmB2W9FOEiqQK94",
-	"+/Zts8xRqgZib9kpMyAY0DkygXvtKzwBLr4cU56wuLytdrdILJkCGTHmGucohU7pCGWwYUuq0Xv3R34z",
-	"CJUpvWaEajKTSpNuuw0qAx0Bo4kac2nINm30GjvjLEku4XB8eH9PEul2cxJ5I+apNHRJhwkjp0JzvVxL",
-	"Lavr8VDEsrKQM6pH08JSPiEDXMkB8Dxl+SRLYtUy43hGlT6JzelXOqUaWfSdtz6hSl/SwuMKe8+VYcpm",
-	"COZKUriyRU7msHuECqmnhg8Ky9Lvf8SP8/17KsU44SO9ds8qJvJQm2b1zMJCMGGIKYYZg1AagIqJDG4A",
-	"G/WcJoaFs/udzSGNL+1Klk/lUMZLMyhDRyg2v3/944v7L307X/pvaExe+bfXr344yoc+KyMqzAyHjMyN",
-	"pRGTr81HM9WIUJKyOaOaxeSKLYk00tcqMeZH5M1cwL6B9DXfjmU6YTFBfeAR7hWLOb2A6d1jrzKhsvlc",
-	"pprFlzPzxEtYsWDbXjMRk/Ch5mERyYRZnpQpMz0qYjNksKbuvZmd/ZAP+uERmDC5wOHV72vNjB5qi0MK",
-	"tupizEYJTVlM4HXEvC4y+8oVydcI9uyFfJ2Npm8Uux8HFFJfjmUmykIvZTgyorLRNLQ173e49vL9eCE1",
-	"ObNvrt+CfHwPtOo1E/sQNX406gW6E16xcabWsq6KFQW5BXoiGibocnCqwWWFtYQ+Ca5IJq6EXAjYaa2I",
-	"YqOUwQ+LVIpJa/O5wxxOYSA1RLfy0qjqlUB0hiDlnKUwYyIYi1XuSTHnVOfLKVirL74egPhrzmmqlwMy",
-	"pbjQ8OgIT7YiKa4tyg1z3yMwYMoep+ZToxHI5Da10Bn2H6LGy5RO6pcovwF9EmjTbqWCln1NsMSw5Jtw",
-	"0A1IJhd1VTSzwj5vmovFomnEbDNLEybMmY7X8tMHJKSQe4FUmVVxqk+xsX5Xtj7GMEoOy5cwpAeVzWY0",
-	"XTZ6jZNcuppZzrhSxk6OjAGR3WE7zSLOqVILmcZkklKh7RkzupSxA2Dv3BUtMMjhcBaH9dZ8RUYpiw0Z",
-	"00StGxG8Zs14/Kvt8ffjC3jRhwckIqflLGjOGEou2UefmIhes/SapTiLOx1uBQ+4xI81J1vOmJ5yMSEL",
-	"w1thpYlhri3y35nUzDrNcK14TBZTJshSZoSqK0KHMtNgXz/QxpwIdLI5pQQn8Im34WKaSq2TuwplzWZz",
-	"mdKUJ8vLTNBryhNjwtQfhZSRBQNPsCQzKpZ2U9yBUC3ytsojS7V508PtxUXN66170PBfe1zHqZzZb5he",
-	"yPSK0Dg2bLhF8KShQyw3vlN2zWhiaAmsV7gVDDpqWHiaspFufSLBDD7xpneKr7srcJ8HxCLlM5pOPqo0",
-	"DmVgYl5mlpAKcrBHfuDffBRRW/WaT3oo3wQn6c85lpYZObPYurYK/FHIRYtcpEtCJ5QLoqYy1cny4U9k",
-	"IidcKEI1kWLEvMYcU02HVLHAck8ZhEadk1/RseErRLsx/gWP2WZScROnujYaR+LFY+4seBiZeD+LdT90",
-	"B53bsRKcPDm1Q17neC/M7iFM2BrhTF4zmo6mYMslcuKjR/kCwQHYRIrevmlayktzBByHVKvOg3vJzvt6",
-	"vwPvqTmtz80QXuVDrd+v1Yk9iNehdhkeSjDf4yBvICpvJ4g5XSaSxpdm/UBI1TlrqyXY/Xx8QTjMbrKN",
-	"chCz8M/scOo3fXXwD+3gq1EP3ogwFeUOR9Kaqz4EFtiqgtjvI8Ju5jxlsZFPKbuWVyxGz3BoJ3puHMTU",
-	"10Y3uXLPjfxTZRo444FT39tf2An9t2a1ZMp/Z/EtTDechNkZZ6oXluiFrF2GrLQx5ZjQilNMFBbn00y7",
-	"PGgw0zVNVrwYoLcYYsSYjpREJrEXGH5uleQRxJEzxdLL4JV4S3GhnM8QX7ngRp7nUSTNhE8SI8/khHCR",
-	"60Ofgm5umd0Wno81jMHRHSiMhq27nag6T9ZH+8T8TdfuXEiWHyPSvpmqv0mUKNTyCwzm7qr9fZW8QIQY",
-	"3Y6PGHlTGOfaY+eveyi5YRfCbOk1S41wMmTxYPbFnbUFPz+XIpUyoV9adaaw3Q1KFlLGTJCpTJVZQZ/P",
-	"49SfUgbh/gEk9fg0ragxN/pgatbkf979T79/026/f/wfjZU0pahxOqM8eTqlNv2TxjE3i0mTl6k5Epob",
-	"QTmmiWJRYx589UeDzYD6CgMX4r/sp5ZMJ+HI8erSsPcqBjQPlmQdGZRXEBOXXBLbO/9C/7z3/mVy+Csb",
-	"6Xz2Uoy5GabNHN1iDfBcrh/oc8gDeWquLE2vIsCEk8pdx8V8VWRfmPIRQ/BoLNMWeQF6L04dQ0MloYqP",
-	"obo67/XPI7fSFsHqVW6LMdKe2rUtrhL8hNM3vHueyklKZ6pFzOWK0JQRGsORFwwYIpA2BFOYyGbmtcW8",
-	"iFV9pazIbSC5K9PbUjbBhBIuxeUokQqeHgaNjZEu40vzFWRKwgUujHCpKb6/MtEGyNtfIiRY+5daXo6Q",
-	"moHyVw2L2jyDqkQuMLkuAyLw0VmzNTktX/pNjRqWwsKvqizeFddFKAreF8jtoIpLnF47AbrusJasf5Ky",
-	"kUxjFhNmbm+RE8yOgkhcliSEjwkPMqyMcF7auJz5DOqEoaQiE6Ajm0q1ep65P8FmV82jlBWRNhIMpzLm",
-	"MeE6IoORnM2oiEnCBRuA0BoYLhJnCRu0yIt8iGEEmqq+GIOK44JAoOpEZDHlNkFMLgRLQaGEeUBW3YzG",
-	"DNNfS2ttVgI1FUzWXVl7qgsZ0THVrKn5jBUfVZGwHTVw1pe8jv3hotgls+TSquA+t46x6g0n5M2b82+v",
-	"D93KKJlqRYZLYgbfCvlelvESz9s9qHrJ/NKGCaqnU4olrJ/XRkt/xcWtghGOxg/cZn0wpcyZrltx+zvS",
-	"odLUMIaIMOGUpgWFkGq8wfLcOnhknRN7cCvqMxRLmyeTB6IAeFvdtFfkKTAEc6zA+flQs8Vs7aoB5GFq",
-	"NwhLg9tRREmgwkCpkWpAKPkiBMOJLL8KD2OBTgp0Xdi1SlHtqa1ynmYcZjepcDzXXFuQ00rac28LSYzi",
-	"Mtd5Wo9gqtUXfdEkA2Bsgx5RcsbAP5TIyYTFhItW/ruVX4NeMQhvKLmYnuOIIOaQ3hu3yFuupzLTVn0y",
-	"P+JDYKe46gvihtUib+z4MEPbzMdXwMQRGbIRzRT4Z5dkhjVeue8yGKx2TuVBL7f1g4A+NfZDrTP4SS7S",
-	"pBgxKCJYUK65mJjBzlnKZYyv88Ia1xde6NdxYiQC6pXgIvVviMgw0wUz0jIJTE5C5kFFbN5mVS3zi7u9",
-	"B0qaVTULi86VX/cIvRowdaqubBkcaFHKn1DzAncvZMxHgQcfVqzC3AszJEBE2mRj1jTaUx7jPUvlzLxA",
-	"ipxpB0/HNVZB2cmYXzMYANCn3SRjSMLqRySbGxuys+9dNG7HZaYHkfvr0mioy8WUpQx2364nDB9+yr8x",
-	"MwCujE9K2ThlanqZMkMkcLP9yir8jm/DU0dSxMBgnOSDZVSEwpTG+omdLLzLrEPwpqIOGNLMYirhNf4M",
-	"wrin1LxzBkcQ1PQIiYta0i1bOCXitDRk1shpkqMUsnTDr2KWsPJXlpgGkZmA/9omW5srkaD8G3p2+ni4",
-	"FV3aTZqncswTFlznZ8wSxTyV+1sdN7HEBA9B7dyq4vh6+5V/anCPDU7Yi60FF65h+NBEKm1vz0R+U/io",
-	"lM3kdciFHN27A5TfxjXmTcJ9Qmo4x4WRcEF22ySmS/WEyDQy+lKulEZWGRWSJFJMjL3lb85fTmQSB2+f",
-	"UlV8jRuemrMk4WJSoomUKaaBxgVbFBn6aCoVExUr9qR4gEKKtmIvICv7jaMqPIqhmh7BTscwdy81B/i4",
-	"K7a8TKWm7k4zxiu2JIpPhMLEEiEXRApba2aNUGB3xrgLRJb/6IVCaGQ5vo1XyUz7PwI+AmZnyBuqzLjy",
-	"aQvMNrsqwTd2VcJv7FELvrLHDCrSwlOGtlJ4nrzp6rc//6Z0haH0opWpmM71lnyoxf0z2k++Jxsbky/p",
-	"1h4wKNwr/HGrXm5eN6M353hDJ6gcpGlKl+bnoBJyVacCG1AGcQBXMliuR9xScYTxFN9dpe2dGXPZJy5s",
-	"sVTOV317OWlQ1lWe/Pevf3xBXuKvNtPxuN15RLjQElbEcOknKOmL1RwqoWqK6bwas75Ka1ZXUR4ukhuX",
-	"97xXrlCWJC8q1f4TFDdzliopCFT7KML1EzIwezUgo4TRFGr9yLkmU5nEwFcHO4ZF9QbgDej3B06GL2SW",
-	"xGRGr5jhwZQkXFxhnriQfTHCBJigXi4iMTeqneGGM5peKQihAN/l4porPkxYcDlhN6CG/yq5MB+HTC8Y",
-	"E0QvZHBVuX72RAhyaj+Vi9zLPsMyhRZ8iDu9Pvx30243+/2bzlm/f3N4Zv48Puv3s/ZB52m/n3Xb7W/w",
-	"n1P85wz+6R418V/89qCNHw/Mr2enZ2c1rvDvGE3M2LYibBcH+cNzdnlV4jmdg9soyz6kip7OzT6qOW7c",
-	"lg4vhGM46JJ//bPb6rbIiVUOXRAMfFwjza+ZKzdAepix2RBzVlccXfy6grLf+mQLlke4MZIt5KKVr/VQ",
-	"yoRRAU6krMZiNGfMCGujdfO5YezuRBc1XPMyrlSGA70NT2FT1xMuDapD8PSYaFnlf1h5PruZV66MMI/D",
-	"8KSKCBdWH1dEcWOxdY4P2wV3Axf6YC8s2e7u7+61u7vt9uHxcVC73V6t3Y4anOr6QeRz+vjjqHOJbbNj",
-	"v2q+zqtakThwm6BHz/zKM8+18nYJ6i8RUXM6Yk3FjBjR6P+6XXKpKuo6hwoha8eh+9acNinKMqjSx6iy",
-	"Yb0H6StFeG7tegqH1bEfv1JELkTlElXTMVyJUYGV9w6GACwxsMZ0Yf2f5FYpfB5UnVonvKCUAjgOPqIQ",
-	"noF3BIosxmFu5ambutxgEwqsChMeqRXNtxNSiXtbtngr93bVsL0/ylHEetb0jBnj2XCQ2VwvI8xDmjPr",
-	"tczDC4MTm6cBIZwBwRh0qwxucevu26Fg2dltw8EcPFfTFkTRlCucrR4WqineM5GXz1mn18qwNwlIbnrY",
-	"bV0TyURiaBftVzudp3I2pzarEv0Fg9wVbTMNuVCa0Xjd0tZwB6TjVb2weI4iUinsaEkm4YmnYC/bLSgO",
-	"iS2/nw7/PuI/8u/P3vx+3nnBz9W5eLU/enp+cD47a//Qne/GT78/brHl97/Hb8/5j/x88fwimf7y7WT5",
-	"Yvn9cWvUTcRwdtaOf/4+uX0TjjrH3bKKt4a5XE55VRxggEvhWIjReYtc5QmhxNyaKzEMXXR4HkuR7eBh",
-	"255qz3VWDvUPbLmlIvajYATBu8A1AKbL4X7nkPzrn3sWNWu/c0T+9c8D/HTU3jW/dR/hCUN9TJGYzZmI",
-	"jfk3uNLLQY+cPgVRMkqvI3LTF+ZULZ+QH3946b6Gg3bzhLx6fYIqHnxh434l5S6ZlM2zSgaRXm9yGdvk",
-	"oivkeLdJ7Su93ORpYsW67O5VC4lNnnZTvqh7VHHVcoOrSnR1BQgiGSRamDXHZaihs9dMb2mPXLHl5i4J",
-	"Q8kFh0R3xR9RHr15fNVggyyXSuk7GMk456bGWHUyYkZ5Ujy218Ojl7tn4/bfrzrzn3Z/b8+e7l8dLvfS",
-	"//6tOzqavT6OD/TP0+8XnWe/yA2Ew6rlubKNz5mmMdV0y7UGLQa4mbr0aRWFxQ/5Y5VICF1Bq54gHmoP",
-	"l0zE4IG4A5pc3aMgkeUSs1A2mMLeHaYA+v6dhvzr4kpdmovvcrMT11W7U0ooQsUqCNh5lAMaKi/ELZqh",
-	"1QdanZRdW8TC++1uxXM+/tZaT++tj+60b3t21cPR/34Zy1E2Y0L75Lyt1wZVjnstb/ERH3tly65ZPEEr",
-	"E6mmnlqmEZynutWt2NI1BymqYX+bLtdWVLstA6uSUC/Y4uXa5MsEdgxBGDKhIaYZekTB57CElAbrH1Co",
-	"Ts3kr5xwMUqymMVPDOdwaQ/+7r4A88YqqaDVYca5TCE9wP5EZljURQVhfDLVVv+TSpORnM2kyEP/kUUR",
-	"kQpzuYgc94Uu2LmQ2FIIdTtXgSWAr9AXHkH6gjO+Si7d+2aHHm2RjBwUj26Zi+zu2aw01SXjVtTJroiH",
-	"m3lCBUoASDhlcp5URw/Cafb7N922+V/H/G+32e/f7H9j/vet+fPwdJP02HrQgyryLs1u08TZSsQI54pZ",
-	"LeZewecpg2NkQcVIflWYdpqzjeB2lzNbwnuoK3HeIKjnzvqdctutN/DyzsnoUUOwxca3h6xpJUm6PJTS",
-	"o6towT3sFURMP3ZK+51nepvHzmfpSaKYLqZzyXELylIh552PiWLXLKWJu0dhkmuYZGFND8inKHI4UeEc",
-	"WJPf/l/9vipHpt7/54bp7tvuXuA0fLjajJGc3aE2o7LAonICtkJny/RsV5yN8Md7+wgjvj11Flh8Hni+",
-	"M19fdW5YuNINrewgaH674hvWYlWdiZ+bliKa598iSYNigUraRjEQH7CsRwneL0R49tqVMR5b9FWZVQzv",
-	"MOoT5juurGqVkl0ZcbhwtS5UEUrevDovpuZWKPC3+vUscCGM3i+HJ5TIHdNgI6po/JVXXu/i1j8pJRhB",
-	"IKdFfjTW54Iro4uu+P2NdVrEiONjspRZSkD0k4QPU5ouLRo75BZXOoYfIAxQMXy8tH4KT0gVvp1gD+Pr",
-	"v9W1vupTL7745Jf0H9/vL65HF78lv3y3J/bT829/OjH/fdMdtq92h7s/tUezs+yXvx/rf4ik/cvPL+Qv",
-	"f1m/eDGy9mCO8dcY5dxW4cA8rsva0HWQNZPne4cLv1UFCqpT65IYrKXGlCZDlkgxUS7eYsO41RkNNsZ/",
-	"uS4Eb68pBp/sbpSKLLaZFLKYP6l8BVIUN5E0ULdmTMrKJQEAdD5j/rFUaZsEDkFOWJM7rwh6Mh7UJbV9",
-	"+UrVSlXxr6oqDkenfir1ZRlReIRKy14gyzVn9qNnPzrecM/8x5NkQZdYrZf7bKVgkAdpk+ZokoSn1dYQ",
-	"5DUd0MjGmAetCuXh4+RNXjj5tMX6FoKXFSL4+7cXVlVuHxw98hgUhYi7D7gPbEuQ//u//8+gVSWgqvKZ",
-	"gG54xcuf8TELz24R3cSnFpXziYpK5tHB3m3NKMo5ICsD+XFOf8sYusIw4WxsgSEyxVrkZKjMccRElFvz",
-	"YfY7K+sQNW6aE9k0XzbVFZ835Rx3r+mTVA2Z1GcbGMYADg8W3y+1qJiWU8qV2TbfsBQXD55d2Hc3q1qK",
-	"/qL6fnrVN3CnVbbvcnkiLC2m6OTVblxbaPtZ0I/ArOIAzpUvxBi4NgZF4N3QYRgMvKxj5ln7Hmv3faG5",
-	"WeWcVxWLzY9kPdTCWRmhN5+IH8+VkKOrJvx/w63Z2M19C1M789VrwWVVQ/x4RksFK6znca+L/MxV7oWO",
-	"5d1WuUXVjPVSRmPf2eejONQ3TwkECXHNUj7mLF6tD9yAXn6VUxFLVuFG2xwcY4XLuhYFdzan7qQ8+wKf",
-	"3h9Vdo7zLd7qP7y1RhrrfNyyV78u7+xT1OE30daqcQDeCP5bhlEQYyM/sbiBkBXIro0Gk0M22Mrfu6AD",
-	"5CZIhYMsKG51Vb/QXlFdAaRLTYrB3eyWeXxfgghP0Va+gnLpuaOU0saHuxyQX2D7FCycYEbvaw5N0OZo",
-	"+7qJC982KTcdQvgV2CqsVlv1UIeHp9rD4LBvg5hryEnskNYcvLJGItjC8aoIKbhcUekUdZlA36EINaUh",
-	"W606BWer8yHZgkqNyLHnui88NgqqiTaTt1he+pUvZkUbJMDmnEnQi1qrNU/lqPP20YpbeUGBk6x12Lsa",
-	"rltOcT5fe56HbCmxtQcZzFhv4FV+zHrHktSgDDaCPl0MAR8tBGSLnOBtfRHW6dgLuTFvlXQlvg64vDAW",
-	"a/b2iJagOXNtC9TdPoH0irCq3jrWjE6qJaDfeiDB4pa8a2CbKiO1zbGr5U+3uDrXcasNdDs4HbWy8imw",
-	"ibsGy8piIj8cmdA8gdpBhNLJFFM+edGXHLtN4RZtyxP+lM7nTJTKqf0hsFo19KWsNA0+m8Pw4FFeFMUR",
-	"SdmEpnFivYwJMwoTGVGFbTwWPNZTyKsZ/NcgqqiIFNLm40T2XniMFEbQmpe1yI8iWfZFgYsrYOMTfu26",
-	"LMqxy/gzZie2OFJkADdZU8hmMQxsoSXcBludSHlFEn4FIedZBTfbLsLsyh9VdQXkJtHmQOqujTabY/PR",
-	"vX+gx/61S5/NFN6A4rHlSt3hpK2yN0iJHGWGNF+by/HR2FMJ2mtv6GgBuvVNpRQZICKnb/EN/HNA5ikH",
-	"lxUQMzmlo6kFG5w1baekvkAklNDK67Z2sVUxgoyAggQMEJDoId1bKqtdvMb3zugVs1XEsAzYt9DMxy/B",
-	"VOu5T3Dq1qfwWRBc0GOquwARLF967L1Tj+H3xwWXz2Nf28RHVygjQ219KTOyoEI/wRcJAKHloysWw08T",
-	"m6di2/ECehH5enDTtF8MHuFkx4lcwBaGLNUa/G/SpNFr7DjHSa6BzFgPMQ4avca38Id5vvVoWgUAUAVR",
-	"SPcar4yFvXJJlHvGIX3xGhrXw31oivcamDS1eiveACSET7DqvSq8sajngIaYJPY95OsiE37kn+DfDTQY",
-	"WfqB23HWpeeuPMh5SUvr59fenHa3NsFs35tLpGi6JDe8yi40/Ii5IU0pkmXNM6LwlvD4GoHSRahaLsbS",
-	"of/SERhjtptzIRvU5XRgJlxjBePWkDkOCCB3ZlTQCUgdnvpdcf3iVOa7sQPxWqMA2QLKP7DBlgCw9fjx",
-	"Rbo0uvjjx+QlRPweu2ACexwBlectmUvHIYJ2i4QWTx71Z68vvh4AVkGaiYFlM8qelJn0ezqwXpRB3u7c",
-	"+1wGgUdu8MihL83B2umLHFYcjjwOH+dDZKYf2xmez4z8tpN8Z+6mc95a0lny/uud8OMjeI6/4lclRXCF",
-	"+fgI+u5SYGtc9QVu2FeK0KGSSaZ95hlTPcLxvYafIlzFS6n0jEKs82TOY4mwZBMmzDRy/7VX8I1O8W6O",
-	"N7nRxHKkdsLvHoF94J89kkniER9ilj/L6SwTyNGhmZbGVBvRBJQkY8EwpZU9bz65qC8uFhKkriJq6lzL",
-	"tvdwj7x7vaCTCUvJm3M3tkcOSZnriLx7xb6Vo/df76QsliP4CTyAYPyZvYEUKfX4MVjGgzpk7EGQH+aM",
-	"VqWhPzPWGCGalZ6mzBJ/QBxGhiWJXBAvtWw5J/kaWycDUlM533bwqEVeSJudhuW3iqhsOOPaCElAejdC",
-	"7ER41Lo5xUzyvfaeq3bFLHXn84ELvIFg9Uq8Y9+64U/MSAetvjgt7APYalSQQZgKNnhCfoPGLlwXm7mM",
-	"ZUqmLJkDqAiYjgC/NCj0yekRIZsAXTeIHPCHiyfqhSTB+qFhg51WvUEJK+B4yIqf9PFjqzyQIAziMf8M",
-	"V+3ZbBVQxvWUp0ZogwKFUR4QEF/1Rd7BC2ngsN228jThIyawss8y1efnF0a0gCwwKoTq7cDxVTJLRwBP",
-	"vWNv2plxHSS0NVA1aUSNa5ZiPkuj3eq02uYaywAavcZuq93aBeVaT0E677QWLEmasP87vy6uVMsBuU+q",
-	"AkmvmM5SYQMqWBuq+EQYTemKLRUmvAHizVs2JD+wJXnNdF46+qhFToKoK7qTvn97oQAD0IWFn/TF4Irn",
-	"kRtEBNk9InqazYag5TnX0BVbtsxrFEHkpB4ZM9dgXDFtUeOBtlx3ZCTEvnBED69qkROPgcUVTk1NnY8j",
-	"aFvgWthwjVhZgARJbaYvOj5GAM0OgDYWXgxKI4wdXiTgAQH8ZOVYMqbWCETVBALxJHxu1JQJ02aqQX0L",
-	"bGG33d6uFRdWW76z1bON09fd/YOGLZJtvGziJyhzbbz4ffhM/Tw9yr59OoqbB89fLH4+23t7eSjk25/P",
-	"fjkZf3d184t69fenxz+bYUHNa+P0qS0V7TUUh9BXo9cYH+3++P3ut92bs843k6PrbHisn7HO5Lvnv/90",
-	"eMCOLjJ1nL387vrVT6dvGlCh2ri5PDv9/VV2PNs9+O7Zi0udsYP942cv5j+/PZg/Xb7W/Oofv/5w/vZ8",
-	"n7YbH95vDMRv61NrcPgBA43dqwseXHzGr9lzpBh81T5uUtWNfjN3whZbofHU6L17HwUdPUBfrTmCxgSh",
-	"E7O/jW+5GknDhVEhpCCxm2PAtTPKuP/ZvKvACEADbBYqCZtWtduEMxRLEL2KMbMFq8gPjvY6e49aZICl",
-	"Yv6wm89Qcev15gJYysqJ8FWw9z0VNXWxdwgP11XAAkfv7ex0uoetdqvd6vSO2kdtVPl38pu2rhvrvSvG",
-	"/y/RFn2fF7JWvzksr6sbXLV4WFeqaki1skR07fSxA8p29XW9dw1jyTaiyumXvzUqp1mT1QrQ0HSKqg2l",
-	"wFwsWn7va6s+a6YLKuZqYeTa1dm4PPEuK7Ix5/QnrYZ3uuP9V2GeFid3ljOQuzFO8GY3MSyIlKt2XD+D",
-	"3h8NWOUVdmnbd6hCsY/VsiGataB5JEsi2K+D7i1AEhtzOAmcSFw7PD00nPsivNKOC6JZvkphIQFYD1pa",
-	"Wm8/JTFd2uSgvDoJzXGRGD2Y8llh7ImEoA3o0/7J81ReM5UzcR99GMob1wsPc5YRRNto+nAPRizUlM9L",
-	"zUSiUquQvqjsFYIfjKo3cKcYWxPYNVJBglCYA+XglMgIgAqHjOgU/WTG/u274IoRtui8cNPHbD2lU2o0",
-	"vq+Ub1pCTnJAZ/C9MW7elg+GluCxI29g9YWt7cfyL0joCBJCFw73O7dcMpyC+wjYo85YzGGUqyhPSr9z",
-	"ZZgLcFcoeO6ElTw9dtHVlfKmVz4PmdrdGrw+fX3y/PTyp9NX52f/uHzz6tkgItRYRvhAYy6pFvlxzkCN",
-	"CbtZhCuQ587CsNSICkB5BHeKGbWbx4qeYOd8auNOdkO+kfFyOx3BdrTaDuojd5aWy5I3Zr2rHX8+FCMC",
-	"NnmspAHt1USA7abzAL8Z2hPubcJnn9NkLAECF+7o3H5Huesh3Hd8r55ixUYyvqfYSQkyelqAqAa6delR",
-	"9244F7QcNTuTcNDc6tuGhUN+mLaw6+eag3vDgnd2b98o3xkUbtjfgBZYzOmFmbK5o9u9Y0NLVx+ZC+mL",
-	"oFuU7X8AmU6Ayz+3LXrqelnaWrhCpzn3sKoemZDM4trFeveQR/ixdZPvcjzgxpoHNQIo4MYODOXD+/u2",
-	"t+2GzQ1tmzxwHmLb042aY+JQantjoljyXhJh4YgD2HIFqKZhHy+leZJgCnvFdlQ1Wsp7PTObclLTNAyT",
-	"G1cbgmGD55o9EYzFNikob4hR6ifGgphTsFGeSX/azVpdsw+lDIbiGfGrx+v6hLi87W12bgV7vdjj0yb3",
-	"rNm9FjkfV44ChreUGRa6j2U6kVpDlVnkHb9lBaaHSkat3rKGHuwo8zSjEE/+s9v80rI/TPPR2znpE1JO",
-	"FOaKWCYBWqq5C4VI93gDIeLbANzJcjP37G6kU+RNOIvW3h8foj9W4u7vgtDph4I9aNUqaPZTyKAODMJX",
-	"bJ096H9FcxAj05v4yWxwWY4h1OzMLNtZhmoGPVtSpUPUHDgLWOFpDCoh86Y/Ni+zL2yuJiYVhB1/olJ2",
-	"hYrAZ9gip3YkmU4wmgG2jTvMLyF6hmWVoOj3xSDhSj9f4n2DKp3bXHDqovQe1x4PadXe5pfsPOMY3Lj1",
-	"wqeY+WKuLGNXJstgeVHz8xYk2EG2v5Htv1DMXdvw2HPzqt8ys/WRi+Dkzavyo7tdEvZms7niojRo15yj",
-	"alS2s9aG1kbeiw0Z4n3cqjbT6p3vOLjp4sKCddvdg2an0+zuXnT2ep1Or93+pdAErNcIwnMNTJ3P30Db",
-	"nd3m4bDNmkf0YK/Zjfc7rE0PR8fjTrE0tdfwfjfXhyxf0LAdXeHZnebhaH+/eUT3Os12vDvudsZ79Gh4",
-	"WKx07TVGWZrsHLX2W+2gu9nGC5EnIkJKntmSQsqZyJLkw1Z7C5lzVSaFN/GR2P50o3ADxn8m0yGPYzSi",
-	"rMmx/o5z2y7/U4mjClkUJiUXpdEzDn6wJE9wcjLI8tJKCWR/A/kzhYYQv98qgLrtNoFGWGLimkq5Btxp",
-	"JhSE3kdTNrrKk+FYoliEifTXFuLA9aaujM3Y3hT3ZSFOu2rIq80tZ/vuGo3IzZTDZAW3Cs6DOpqfmsXL",
-	"mzWGixtsqx1n5bb6OUS5jtoEnVjVe5a9wocXrqjpVCyJ7Xy06i0NdOveag/noouBa5t2k+slEwl9KCBl",
-	"hwqfHoauQD422kr51eVnRugFLmbNmYf3BTidsdeMM1cLIOcCmoIpBGhI2TWjiSKLvM0HQqRiirQIHLTC",
-	"mxMTBrkdrC9QEbRRf5sMA+UIY36N/kc0aFxTganM0ojEmRHhQQ9b2IgQKwKe6xqNVKlN1vwogqHdw2Vp",
-	"6wRW0vE3ty2qgL02cj92q4nTucNRJYPuYC1y4o0UG/Tg49DXXaJNF+FIjKKIaCTYD/+OAutPc4591pKq",
-	"wL2eG0LFmnQorpJkNJUS4gthQ7s7GkklbnZ7vOy1OZnlXnorDfTyNlOrES13Rg3pYLTZ5Qqivw+DJeYp",
-	"2Jk69KCS00JfvlJ/eyYcsKmQMEKo4dA01epJ0MkaHRJYqztcon+RXExZX9waK4MsI13juidaysiB89C1",
-	"XmHDOk/6wrVp9StZGW6BgND5BiCFUVh8j1SCnWIKxfo+3iXCLrlRgYUD4Oxet5u3wnQ8xncQw/IVbFWq",
-	"vVNvhhnXtdN4gLhWmBkObTQDUsxjXX3hgl2vTl+fXrhYF9ky1LUmiPVgkuFOwawibGaDkiGH9Nm7xbWK",
-	"c7lPTCv0XdmWjJErFAhO7tR3pL2rafMlbvXAcavKmBWxSjOU22CX8c89iOXCCgUf/evbeOc2bvkyT6yM",
-	"p/hShpKQ8nZIQYRiinOdC93VWxt5Jsc9QoUwh0p0i+5z76D4tO7zleUxtPcltPhnhhYR7n11vcs0hz0c",
-	"je5vXrXNGYDvMT3Qtx8u7Mb6V61ZdSRy1A6qoetRAaEpI5OMKUMz4HssbktBQH7a7Vldqz8rpBRVcpri",
-	"VoBGeKtu2fosjKGnD2j6pIzGy9vdc/vtXUNwCSu42ciICrOMQ+ZMXozQcYiiaok6jzF8CCVqmunY6NlG",
-	"nRiySVadQf2K0ZgLDHh9Vo46M7Al6N/2DH021FBw7FmLAb0Q8fIOvj0PqVXv0cMMBpf/axhVAaiqi9mU",
-	"0PAfqumMyhrZAqXvX//4wirDdDTNe0yTGV32BZ3PGU2BZvAhgKnGVbGY7aa5WCyaUEudpYktpx5EznNs",
-	"BmPlrjIHuy8GsyzRfE5TvQN3GQr2RtzgTKazb803ZibDVC4US8GqBehDqsBoa5JBnpT/txzQ7et//XOv",
-	"tfuIGJ1U1QO/4ZTRDocSHYTBNQYwqUPNsp4DLsg8oSMvENwrWuRkE8g58wKEgEDzN5iGrXPgyuGZUHjb",
-	"GVX65OX5V4roTMuU06RVnn+pT+nX//rngV+C4m/Ox4GMxDEtnlo3hhldsVGjb3wc4FD2CJTWeUYO9rzR",
-	"Mm3uq0PlcSVWLm94zBbmBa5P79eUJEaaulMWQWmepkP1yI/QK/r+PScQ/kYIRSsYkNDGYH+bFzARqwK8",
-	"cXm9VmszLOXsPXKVfbQUDvciPndd+6pfNO5JDfZAi5xrVe7Nmre3JVwrlozJ1wOVDYEEIAXZhzEHjyKs",
-	"cCSACmKNVetRKvWihW/hXA9mrPfYwfXAiTnJXdTFpGJl9/FGQ2WrBc5ZUHDMCOaamlKbcAAv6ez7ojeq",
-	"QSfq9QViymiHcJ03GFVkr3uMoxu8YjpdNmEwA6LoUpGpXBCXsmDe2iIvijjNTEHUoC9y33loDHsIbVd/",
-	"B3oCtT2PbP054ymRC2GdZZBKHyRko86m+iKWiE0kR1cBOI7MMHfduaxcJ1WXEf6V216IEQzKSIADVzDr",
-	"YSvwapokrvQcx9gXFuOTnI8L9a55E6UA/BLglvK2vxMM6GCqPf6ICC84VnRu9YXflYQrjADN8j7qLike",
-	"Ex9yloyfn7MBpNEZLi6SpUOVQ7A37w+zef4n+drgBeZOWNwinCk5ESXMU9ieHPjU8hzVFwXQUTc22+fd",
-	"QZaWMUKM0IjxSBWwQvx6FBv69ghgj7i+vkaBsl5Bw9rRaQkfHQyx+8n2vPKNjA0f6IvgFD/xFl7wpYVp",
-	"HBRqbwYRSNhSqyJgUIhHAjzQrGlf6Gkqs8k0r64P8N257uUd8B1LosLzDIdRVvIkAtO6sKVFmzkQKxWA",
-	"sg+kOlERMU5CYy6Efw3r6wLPYhHJ1IJ4VgFwBukRDs3yQw5XWhzJK/tl3VDK9X0lzNO7Y5d+yLsDFkdU",
-	"puWCyRtkuXjDcbg76jQP426neTw+aDf36d6Q7dLu6DA+bqzgADd+66ifJj+JH/67PXw72k9+a892xf73",
-	"vx0tn+/L46yjLnQ3/fnw99M9+o9GEZW3qrYx34ewBG4Lo7KAvwy5yKtKYm1Z5schlTsOfQNP9ZbGUxE5",
-	"/eE7YYfQ6IA49WDEvXbNQwhwh/y93aJXZyqhMDNqrWWwXvCWS4bvWov4Qr42GjD2hqKT+tHmN8Dzcbwb",
-	"xRZAKNre7htnTsFNCKIV3rqJbxxu3dpBDneVvOTHm75s62xguO0u5jvcuKkNb3G38qYdgdkOVFeTaWV/",
-	"y832sHC71oIPk35tjwxoNwUGpiu5QJSMg4PuowiULI94ZGEZQbFC5KMcH4nNFEuuQf2/CPXxlI0TNtKg",
-	"mMlMY8aEQ3nN3W1Qz2kMf0gxLdtDoPCMsDMFV1Ff+OrJKj2LrFWzrMIYPBjQB7N5RaF/5IOsBdvHrsQC",
-	"E3lUBqFva1oZHXPpKl6DhwDSmQXmsGHnKPdSYh6Ad7CjUvZHv0FHml+zfqNHELlzYG0xTIMzmnqLgBeo",
-	"LwY5gxs44wTUenB0us3tWXuzZHfDsErWu12ook5v/TkuBJ6mcqGKBpgURMmZ80apyPboAccseivKymar",
-	"L57K2ZxaI9+90Lo8/IM9plUJQSvNAXbQYqjSNPPD8RG0TSSZkj5VrPkJ1amPJllX+mAVZfkW+tF5iPvw",
-	"sZQNu3aGwsu6qDfn6tbQ3YYYlTSL12BL1Cdps5t5o9c5PNg9bh91D9pRg1Ptvjg8gC8gJ7sWtULzRq+x",
-	"P26PD4bHrLlH26PmHt09bh7Hh6x5HHfoId0dHw73u+t1E7VNRrfKhpsHcKq0ntVMbsDXq9wJx8vqd8BC",
-	"Ct+NtGqjOmXZ5F0PXxSpj6JIfVqNqITF+q6ci24EtNNOsvmdNSSL7bJGO8JsvKIi1G4fP0KPc1DIuSpE",
-	"e6CPOJcppuKByEK1wmHpWXiIPAggVtQBeHgCMRyvGOQe3URJ0m23cwwC7lDO+yhXiU1JXtClFeF4M+os",
-	"VAUqy4qeNaICQ3pWHTHK2NB6yYqu6dDVhenXVgejyieTaUkGL398fUF2rEaR60bWr1h0VuYi3tfJWj+W",
-	"c1ZG1utZ6Js9yNU0vE9punSRBHBkdR5VZzibWX4EfaDS5XMKE3X0MVzC2hUoqEpHuIctvKoNFA3tLXj2",
-	"arvWzXWBuhCijcPjLlGxBG0WTGgMKizoFmU/X9jugxiiMtMumdnjPW3JacEhd2tSQVhm6iwLmcZhAMXp",
-	"KCrKOxRCKAWy8JAfD4L6s4GPa3iLgSoycD9q6dGlIfpknuftGMsxZxziPyLAKQ1S//kYWReARfaF7ali",
-	"CNaWbpIZowJSJazvfvCbYU1umgsIl/i0uCHLa2M5ZPkwV2Rro1pSsb7Au1xU2LDVuhrXN7Dyf0aJK6BF",
-	"ns7mevkT8ivUwotb/TJlY35TDly7Eu9itDsCIF2xDHsXPEEkcbRXA3JZ6ftWVWb6W6HG9M4tparJF8Xi",
-	"qg/ja7MMjwiErpO8tglBzEFNflTVqqZq/IUmPm4a5Z42D1kTG/a9qit2zXvz2JHXlfSstqayNwRg/o0T",
-	"IcipHUq5XPaWpDQL6X47lnixfVPdvB60rtU3hFhb1poT85fC1k9R2BqE9cMayFLfq0phV7rmQ1RjTJyI",
-	"pZFbGKqdcGX4GubR4UfrseIIG/bE/obK/CiRyiUv2gA8eLZy91dfDILQ1wATpvKWaxApG3MLEu+BGbh1",
-	"P27QNqYvoG8MqtbYGRg7yOCrStlKHJGoQZOnfLbS8cdjpnAdtsrKmzSFvbIgb8KtGReTsAXWNaOJL6Wk",
-	"IhwAGFHW4nHNt83q63RJDtqgNiBgOxZgGRXctjaAdjXGrBtnie0j1VufWtIXG+WW5APhoEqcv7zeyxuC",
-	"p/arA7JzsPeEULKzd+RHrI21iGOmZn80Ey3yFGhBBVlfjgAgG9gsESaixPXRdmgm8xHqONdx93rkuVXu",
-	"uw2jtQ2rNjJGOlsWJX0RiHfakjqPHnTZs5XORRfeM2ta3uaM89dt7o17SKF551KrkN1fImcPawVelaQB",
-	"XtEiJ+pqtXXiuIC8ef8arN08qz8X++tS+asm8xCp/NWrkDt2rBTMe8LJJC5ywBJVvX37tnkSbOVt1PX2",
-	"7dvC5ZbI7ldl5w7SaqEd4JcFLVIhgVasqQpxT/go5U5b1+KVJvZQxRwrCxKROUundG4FN7oOA00F/EWY",
-	"hmY9mqJYaLagypvnPOh+5roIfqZV9zav4c6Ep6W8nFGxdDFWVapOShlGr7WUxFxX0EmVa3UDSIagv7TI",
-	"W8q1Cyt7J4qxo2fz+/OhbkB/F1KS52ZIr/Kh1xPi6kQfhBbdsuiUox/bq/ArS1Oq6y+xoUBLrMISwNx0",
-	"qy+uLK9OlwWHQecI06VCRacS3osLvdtFfC8+y2aN3u6B7S2KH/POooaZTFBqf14oeQVs+w8l4HS7FzTs",
-	"2+ZtOGfWVVtv7tfcWbnjWmtib7jyJmGrOLVSeg/xD5okYdhHET6bmXOvWbI0hhJ0YXGFUpmIoajgXFdY",
-	"c6uJ0K6ztcWCwRxorsPkZxc+wQvDhrcwX5vFbSwJm0BvHZNU2AswK6Vk47Q7eSAGyusGXKhsPOYjiKMj",
-	"olguK7kUA4wADWb05pJO2N8O2m2fMDKaGtEtJsx1njpsP+oVWuVah2eQ0GykvYdLcPD4AHUToFiMa4Eo",
-	"XN0J3KmK/kezcJb5F6sI0H6t6lUNfZW4xoBZqMdW2Fgueb2xMQa28y6rHAHwc/cJtTdIuntGlT4Jl/Jz",
-	"8g6F7QYLrMX2hZwt78FYourQx0VVDXwBFjhPp49sFBUO86Km3cy9qyS/mLgPa+KijRK0XPjcD/JndByr",
-	"PLVvp5LQGTm/0xmcUz2aVrQ7sW11zeEzfF2QMWdJjGmpV4zNrYiBQN+TUqN9ihcXna1RkJPocOhYMXEp",
-	"aHxiVQGLDANd3arECJKwPeN3dNSVD54ck4tULrejdduz+WPUGXwa9uNW4dOwn25v96OxH6+cQu2lVb3E",
-	"hH3++sQX1Ls1nLEaKxy7O8+WZJ7KMQdxeh8DaMeeqz8a86xCd3kOuneOwOdqsT0snU3zWtOByvckpoht",
-	"5xucQ8pGDozv4YgC1Zxrm9LltCKEaXRwTTKJQzPAY9tZ7mtPgQWRo5t2K4mC8FX4VNvF6MmK3eQqMbGV",
-	"bRnJk9wFyNNGoXwPeBcnszGouhHUdh+Clbh386EqHizTyUN2GIKB/gngng6scAXAkxSBF8NS1xIFfWGv",
-	"dwQr27DPR54MvtJjZIOOG+V7/xL9Nh7Im76mJ0uBW1oM4L9QY407Scraphp3F5g7oairzyu34tPyDcSH",
-	"te4rXxYWtFm0voFymgjAl8gUoSMxUxwtESOJMZsiZYAWo/I4B6KYPKg46otqebROINahSwO3/ylcxC/8",
-	"/Y7uuDszX7ubl1peOvTjEgMuNk9ayd0EV3QRCdiWL/z5IKEVk3kodlpahdXpu5qNUi/DbcXv585RKwC5",
-	"beei2fKeLYty7rp576LcdJALYbtVrHYu6mGMREW+FtV9DuuSrU2C7GwxlX0xozGzuDW1GefkngnnhqEW",
-	"Ms5hEkG++ZTO50yE6eVvLHA1xjnmmImeJ2tDNpidaF26uOuZ9PEzxr+07vnSuudLhvOf5DSH9ObZ8u5t",
-	"ezwPDjGUKr1CF4D5V2Vl2bC0h9E7DdobrOld8CR8WB+0T8MkuMiqq16QXb/MTbu7Q9DjOy/XJap+HMT5",
-	"bVwdm0POf3FK3AdBXU1lqrcFj74LRrQzYnxa45hbt4UUOqUjvRYQHaEHNUmYsfSOzN6be2wV2F8GCTpC",
-	"908FOHqd32fLTrEf04O0wjj+XTu31q2g9ym5fjMVUOf/5o6lChzuO7mUXBLZumy0UxGrUiuRcr9qSE6E",
-	"nRCjJIuxpWhRcDIRv3Yv20TKnCRJnuIGbOd+vUv+P0xwqKQhV3MNG7qYsjSM4/kdqqQh/2tdvlG1jex2",
-	"Mcr7C6RsxIROloidD6YQugwDf4fF3SWddrtVaU3Wk9NHLUm1bMmlwjpowcItu21zS9fdso0FVmvdJVRB",
-	"ImTl6Pyr1mYNvK838O5nntmtqDPQCvA6dte+HOSHMbpUfgq2PcWVkmDnj9xv8OFWsYD42QWh4FPSwFnk",
-	"Gk2+RuRwdBAhiItNRER/UgHqzia8s74AN5ZTWQHofI1g2TgB9uE6Yv15Dve9+zrcL8cyE/FqUQZHfOkM",
-	"AHYQIejeLvS9XJ98ITU5s29e60O34/tIrvPi/P4N03OcXA9O5J0Ee8kxW3t4FBnweIBHdRCK48ETG5tA",
-	"YEVzkRyHBx4PeU3T+VuEowAgZOirbH2LgZdzozqVzdrQv8954x/W8/nhz63YuLDh1L5YqQ6wV9rc/R7Z",
-	"ax+3CIyAi4mFp8x5ry38WF+x0Td8xbU8gFTwsUwDXHwcz33LIjB9qKouotQ+GAsjwnnDEhGLPQYlHPWl",
-	"EL7c/N+2GGLv9jteyNfZaIrJm/epn/hro3FUskpbcVFdynUnOI611hA0inGW8q1FFtXE+6XM4pOWWfx1",
-	"8jK25wz/dmg7rxiNH/Jw36oR5a6OATRCCdWfbLiV+rP+qFSoPy4s+5C6z0euZPkWGI8R9kHlvFGU+qKg",
-	"JXl89hMPDgq8IkT3dpYiKRmKEVlMqWbXLC06oyw+uiKKLhErZxHqLZnI84nW4AnlbbWp0kU9JfIKls+H",
-	"c6BsbqqrSDoRKDcuQ2PI+sIjvQmZkkQqm7EH80eFr7aC575gO/XVKzmnLhy+bRhs+XR9qfHZTPZFhSX/",
-	"UvDzmevMX6qL7qCW2+jWg0nu20eDA8CmEbXejhSFCABo29p+tHAhWm7OWWo4xw640O14y0/CjiuR83NC",
-	"BiCRmQVTcM1AChjgB4d7xxFxaOD2r4ODLuB52mPtQHArQEMRrsKZ3zSO7EHFXihoAJU9BcGTg7LWFSXA",
-	"Zl5SUUbkkykZVTULdvB7NkF6JGMWvCpPx4yqYoAOMhH7wpR8AqEoNbO0zUjLGE1uUmXVbmWbuPJum3x1",
-	"8oiFf1LgMKsiGkymhD0eF0Bk7e0u92nl5udM05hqCoOYZ8OEj8gVW6qKnjjFZjhAMkd7nT1LKPudw5BQ",
-	"vuWqdpGhlwu+IZE0JkOaUDGCjE4RE5mOpsytd/BE18L3/Yf/FwAA//8=",
+	"7H39chs3tueroLi3KrFvkyKpb7qm6iqyNFFiy76SHGVi+oogGyQRNQGmgRbFpFy1T7PzHvMo+yRbOAfo",
+	"Rje7KZKSY2fW88fEavYHPg7O9/mdP2oDOZlKwYRWtc4ftTGjIYvhn8d0MGan/I695iLRDK6FTA1iPtVc",
+	"ilqn9prOSZ+RgbkxJEMZkyG/Y2SC9zdqQY3d08k0YrVObZr0Iz4IyITe1+mI/W272awFtZj9lvCYhbWO",
+	"jhMW1NRgzCbUfGlC718xMdLjWmenGdT0fGreonTMxaj28WNQO444E/p4TKOIiRFbHN33ckYoGcBtZEAF",
+	"oYkeM6H5gGpGvr04PSZ7+zuH5F//3G20A2L+3t9r7T/Lj/s7qviAxIxGk791a4opOmHdWkAGYxorpv/W",
+	"rb27Oq0fdGurzqbVbJbO55UcUBx5cSJXY0beXbwickj0mBE6GMhE6Pwwx1pPO1tbrfZ+o9loNlqdg+ZB",
+	"cytRLFZbzdYhDQ/a+/XDQXtY329t0zrd3dup77P2Ptvrt5vbuztLRz+U8YTqWqeWxLwW+JNpV0zmXAL1",
+	"lM/FLGEA5PL91dXbrVajiSRUoBgh63D5cWRyLi+1jEtGAgNUZJIoTYTURJnbiJa3TKgCdbSeLYwM7n7c",
+	"yC6YjudHQ83ixcFdsoEUoSJakhnlmvTZEEY3ZkSwe010PM8NqbXS9nGht9u4gXySTGqdQ7N7Ey7wr1Y6",
+	"Si40G7EYhnl9fX3kHZzyLR24Y4grd9hqNcm//tlqNfYarWcBmXE9hsHHjCop3PLumpu2iweO0ZjFJSeO",
+	"xbGM/9atcXFHIx7ewFY99tx9DGpTGtMJ047rJbGSsCM0iuTsZDLV859olDD38sXJ98yW3AzgwZ47pdOY",
+	"3XGZKDKlI/aCMPMeoHnz45DHSsMvDXKmCVcEpkSkiLKbzLxJxJXuinT94NqQR2a0ja7ILVwtqHEzpN8S",
+	"Fs9rQU3QibmM46pVrMpeBTPiE67LGD4QDhHJpM9iM1Wu2USRKYtxNv6AdpvlA4rg3f54QjakSaTxkWpq",
+	"bT1IrR8NLaipFArF1amM+zwMGTDVgRSaCZgVnU4jjux2axrLfsQm//mrQt6bjt88EeL7VTIc8oERJDdq",
+	"IKfm4IdMUx5ZCqCDAVMKmQeJ6OBW4W6Ze8mEdWYx17A4hlKZ0jc8rHVqK/JlpalOlOEi20FNcw2bnc0s",
+	"XYYkFh08LR07p07JyD/6C/8fMRvWOrX/tZUpAVv4q9p6i+/AVV0ken+uFGf6AiadsQKz34pwkFSeXnF9",
+	"fV0vcpSygdhHtooMCAZ0hkzgUfsKb4Cbb4aURywsbqvdLRJKpkBGDLnGOUqhYzpAGWzYkqp13v+RPQxC",
+	"ZUzvGKGaTKTSpN1sgspAB8BogtpUGrKNa53a1jCJohs4HB8/PJJE2u2MRN6JaSwNXdJ+xMiJ0FzPl1LL",
+	"4no8FbEsLOSE6sE4t5QvSA9Xsgc8T1k+yaJQNcw4XlGlj0Jz+pWOqUYWvfHWR1TpG5p7XW7vuTJM2QzB",
+	"3ElydzbI0RR2j1Ah9djwQWFZ+uOP+GG2f8dSDCM+0Ev3rGQiT7VpVs/MLQQThphCmDEIpR6omMjgerBR",
+	"r2lkWDh73Nns0/DGrmTxVPZlODeDMnSEYvOHyzfnj1/6Zrb039GQXKRfr159f5RPfVYGVJgZ9hmZGksj",
+	"JN+aP81UA0JJzKaMahaSWzYn0khfq8SYH5E3cwH7BtLXXB3KeMRCgvrAM9wrFnJ6BdN7xF4lQiXTqYw1",
+	"C28m5o03sGLetl0yERL/peZlAUmEWZ6YKTM9KkIzZLCmHr2ZrV2fD6bDIzBhcoXDq97Xihk91Rb7FGzV",
+	"xZANIhqzkMDniPlcYPaVK5KtEezZubxMBuN3ij2OAwqpb4YyEUWhFzMcGVHJYOzbmo87XDvZfpxLTU7t",
+	"l6u3IBvfE616xcQ+BrU3Rr1Ad8IFGyZqKesqWVGQW6AnomGCLgenGtyUWEvok+CKJOJWyJmAndaKKDaI",
+	"Gfwwi6UYNVafO8zhBAZSQXQLHw3KPglEZwhSTlkMMyaCsVBlnhRzTnW2nII1uuLbHoi/+pTGet4jY4oL",
+	"Da8O8GQrEuPaotwwzz0DA6bocaofG41ARg+phc6w/xjU3sZ0VL1E2QPok0Cbdi0VtOhrgiWGJV+Fg65A",
+	"MpmoK6OZBfZ5X5/NZnUjZutJHDFhznS4lJ8+ISH53AukyqSMU32OjU13Ze1jDKPksHwRQ3pQyWRC43mt",
+	"UzvKpKuZ5YQrZezkwBgQyQbbaRZxSpWayTgko5gKbc+Y0aWMHQB75+5ogEEOhzM/rGtziQxiFhoyppFa",
+	"NiL4zJLxpJ+2xz8dn8eLPj4hETktZ0YzxlBwyT77zER0yeI7FuMsNjrcCl5wg39WnGw5YXrMxYjMDG+F",
+	"lSaGuTbIfydSM+s0w7XiIZmNmSBzmRCqbgnty0SDff1EG3Mk0MnmlBKcwGfehqtxLLWONhXKmk2mMqYx",
+	"j+Y3iaB3lEfGhKk+CjEjMwaeYEkmVMztprgDoRrkuswjS7X50tPtxVXF56170PBfe1yHsZzYK0zPZHxL",
+	"aBgaNtwgeNLQIZYZ3zG7YzQytATWKzwKBh01LDyO2UA3PpNgBp94PXWKL3vKc597xCLlKxqPPqk09mVg",
+	"ZD5mlpAKsrdDfuTffRJRW/aZz3oo33kn6c85lpYZObPYurZy/FHIWYNcxXNCR5QLosYy1tH86U9kJEdc",
+	"KEI1kWLAUo05pJr2qWKe5R4zCI06J7+iQ8NXiHZj/Ases9Wk4ipOdW00jigVj5mz4Glk4uMs1l3fHXRm",
+	"x0pw8uTEDnmZ4z03u6cwYSuEM7lkNB6MwZaL5CiNHmULBAdgFSn68KZpKW/MEXAcUi06Dx4lOx/r/fa8",
+	"p+a0vjZDuMiGWr1fixN7Eq9D5TI8lWB+xEFeQVQ+TBBTOo8kDW/M+oGQqnLWlkuwx/n4vHCY3WQb5SBm",
+	"4V/Z4VRv+uLgn9rBV6EevBN+KsoGR9Kaq2kIzLNVBbHXA8LupzxmoZFPMbuTtyxEz7BvJ6bc2IupL41u",
+	"cuXeG6RvlbHnjAdO/Wh/Ycv335rVkjH/nYUPMF1/EmZnnKmeW6JzWbkMSWFjijGhBaeYyC3O55l2cdBg",
+	"pmsaLXgxQG8xxIgxHSmJjMJUYKRzKyUPL46cKBbfeJ/ER/IL5XyG+MkZN/I8iyJpJtIkMfJKjggXmT70",
+	"Oejmgdmt4flYwhgc3YHCaNi624my82R9tC/Mv+nSnfPJ8lNE2ldT9VeJEvlafo7BbK7aP1bJ80SI0e34",
+	"gJF3uXEuPXbpfU8lN+xCmC29Y7ERToYsnsy+2FhbSOfnUqRiJvRbq87ktrtGyUzKkAkylrEyK5jm8zj1",
+	"p5BBuLsHST1pmlZQmxp9MDZr8j/v/6fbvW82Pzz/j9pCmlJQO5lQHh2PqU3/pGHIzWLS6G1sjoTmRlAO",
+	"aaRYUJt6l/6osQlQX27gQvyX/ash45E/cry7MOydkgFNvSVZRgbFFcTEJZfE9j79YPq+D+nHZP9XNtDZ",
+	"7KUYcjNMmzm6xhrguVw+0NeQB3Js7ixMryTAhJPKXMf5fFVkX5jyEULwaCjjBjkHvRenjqGhglDF11Bd",
+	"nvf655FbYYtg9Uq3xRhpx3Zt86sEP+H0De+exnIU04lqEHO7IjRmhIZw5AUDhgikDcEUJpKJ+Ww+L2JR",
+	"XykqcitI7tL0tpiNMKGES3EziKSCt/tBY2Oky/DGXIJMSbjBhRFuNMXvlybaAHmntwgJ1v6NljcDpGag",
+	"/EXDojLPoCyRC0yuG48I0uis2ZqMlm/STQ1qlsL8S2UW74LrwhcFH3LktlfGJU7unABddlgL1j+J2UDG",
+	"IQsJM483yBFmR0EkLokiwoeEexlWRjjPbVzO/A3qhKGkPBOgA5tKtXieeXqCza6aVykrIm0kGE5lyEPC",
+	"dUB6AzmZUBGSiAvWA6HVM1wkTCLWa5DzbIh+BJqqrhiCiuOCQKDqBGQ25jZBTM4Ei0GhhHlAVt2EhgzT",
+	"XwtrbVYCNRVM1l1Ye6pzGdEh1ayu+YTlX1WSsB3UcNY3vIr94aLYJbPk0ijhPg+OsewLR+Tdu7OXd/tu",
+	"ZZSMtSL9OTGDb/h8L0l4gedt75V9ZHpjwwTl0ynEEpbPa6Wlv+XiQcEIR+NHbrM+mFLmTFetuP0d6VBp",
+	"ahhDQJhwStOMQkg1XGF5Hhw8ss6RPbgl9RmKxfWj0RNRAHytatoL8hQYgjlW4Px8qtlitnbZALIwtRuE",
+	"pcH1KKIgUGGg1Eg1IJRsEbzhBJZf+YcxRyc5us7tWqmoTqmtdJ5mHGY3qXA819ybk9NK2nNvC0mM4jLV",
+	"WVqPYKrRFV1RJz1gbL0OUXLCwD8UydGIhYSLRva7lV+9Tj4Ibyg5n57jiCDkkN4bNsg112OZaKs+mR/x",
+	"JbBTXHUFccNqkHd2fJihbeaTVsCEAemzAU0U+GfnZII1Xpnv0husdk7lXiez9b2APjX2Q6Uz+EUm0qQY",
+	"MCgimFGuuRiZwU5ZzGWIn0uFNa4vfDBdx5GRCKhXgos0/UJA+onOmZGWSWByEjIPKkLzNatqmV/c4x1Q",
+	"0qyqmVt0rtJ1D9CrAVOn6taWwYEWpdITaj7gnoWM+cDz4MOKlZh7foYEiEibbMzqRnvKYrynsZyYD0iR",
+	"MW3v7bjGyis7GfI7BgMA+rSbZAxJWP2AJFNjQ7Z2UxeN23GZ6F7g/nVjNNT5bMxiBrtv1xOGDz9lV8wM",
+	"gCvjm2I2jJka38TMEAk8bC9Zhd/xbXjrQIoQGIyTfLCMilCY0lC/sJOFb5l18L6U1wF9mpmNJXwmPYMw",
+	"7jE135zAEQQ1PUDiopZ0ixZOgTgtDZk1cprkIIYsXf9SyCJWvGSJqReYCaSXbbK1uRMJKv1Cx04fD7ei",
+	"c7tJ01gOecS8+9IZs0ixlMrTRx03scQEL0Ht3Kri+Hl7KX2r94wNTtibrQXnr6H/0kgqbR9PRPaQ/6qY",
+	"TeSdz4Uc3bsDlD3GNeZNwnNCajjHuZFwQbabJKRz9YLIODD6UqaUBlYZFZJEUoyMvZU+nH2cyCj0vj6m",
+	"Kv8ZNzw1ZVHExahAEzFTTAONCzbLM/TBWComSlbsRf4A+RRtxZ5HVvaKoyo8ir6aHsBOhzD3VGr28HW3",
+	"bH4TS03dk2aMt2xOFB8JhYklQs6IFLbWzBqhwO6MceeJrPTPVCj4Rpbj23iXTHT6D4+PgNnp84YyM654",
+	"2jyzza6Kd8Wuin/FHjXvkj1mUJHmnzK0lfzzlJqu6fZnVwp3GErPW5mK6UxvyYaa3z+j/WR78qAxGdTu",
+	"62ZT6ncUFCRldufkp5Pzq5tXb/5+dl4L/L9uTo/OXp28LFy8+v7izdWVf/3t0eXl9ZuLlzdHx8cnb6/y",
+	"T7x5d1X48+bkp5OLf1x/f3Jxkv5ycXJ6cXL5/c3FybtL7/nrizfnf0/fv/jB4++Pzv/u3X90fPzm3fnV",
+	"zfHFydFVyfWXJ69OSq+fXR5996rkh5Pz/PXL4zdvTy4Xvvv24s3p2auThesnr4/OXt0cvzk/Pbt4vXi9",
+	"9O5Xby6vFmd6cXJ5kl0+fnV2UjJNe7k4yx9P/nFz8eYKbv3g1Ni3dG0nKNRu5v7xoGlmtOYJvT/DB1pe",
+	"8SiNYzo3P3vFsItqNbgBpBcKclWjxZLUNW0HGE/+22UK/ylnUZjmrqyxVC5c8XBFsVfZV5z8D5dvzslb",
+	"/NUmux42W88IF1rCihhB/QKVvXxBj4qoGmNGt8bEv8KaVYEK+IvkxpUGX0pXKImi81LL7wg1jimLlRQE",
+	"Cr4U4foF6Zm96pFBxGgM5Z7kTJOxjEIQrb0tI6U6PXAIdbs9p8bNZBKFZEJvmRHDlERc3GKpgJBdMcAc",
+	"KK9kMiAhN9q9EYgTGt8qiKKB6OXijivej5h3O2H3YIn9Krkwf/aZnjEmiJ5J765iCfWREOTE/lXEOSi6",
+	"jYsUmnMjb3W68L/7ZrPe7d63Trvd+/1T88/D0243ae61jrvdpN1sfof/OcH/nMJ/2gd1/C9e3Wvin3vm",
+	"19OT09OKaMj3jEZmbGsRtguF/ZEKd3lbEDutvYcoy76kjJ7OzD6qKW7cmj5PROTYa5N//bPdaDfIkbUP",
+	"XBwU3JwDze+YqzhBepiwSR/Tlhd8nfyuhLKv03wbliU5YDKDkLNGttZ9KSNGBfgRkwqngTljRl8zhhef",
+	"GtnuTnTeyDEf40olONCHIDVW9T7i0qBGDG8PiZZlLqiF97P7aenKCPM6jFCrgHBhTTJFFDdGe+twv5nz",
+	"OHGh93b8qv327vZOs73dbO4fHnrl+83F8v2gxqmuHkQ2p08/jiqv6Do79qvmyxzrJbkjDwUOMDiz8M4z",
+	"rVLTFFXYgKgpHbC6YkaMaHSBPiy5VBl1nUGRmDXl0YNvTpsURRlU6mZWSb/aifiNIjxzeKQUDqtj//xG",
+	"ETkTpUtUTsdwJwaGFr7b6wO2SM/6U3Lr/yJzTMDfvbJT64QXVNMAx8FX5CJ08A3PlsFQ3IM8dVWvK2xC",
+	"jlVhziu1ovlhQipwb8sWH+TeriC680cxkFzNml4xegcCHvBPAkxFmzLruM4iTL0jm6oDUbwewTSERhHf",
+	"5MHdt0PBysOHhoNpmK6s0QukKlc7XT4sVFNS51RWQWn9ngvDXiUmvepht6VtJBGRoV10YdjpHMvJlNrE",
+	"WnQZ9bJohE025UJpRsNlS1vBHZCOF/XC/DkKSKmwowWZhCeegsvEbkF+SGz+w7j/9wF/w384fff7Weuc",
+	"n6kzcbE7OD7bO5ucNn9sT7fD4x8OG2z+w+/h9Rl/w89mr6+i8S8vR/Pz+Q+HjUE7Ev3JaTP8+Yfo4U04",
+	"aB22iyreEuZyM+ZloaAeLoVjIUbnzXOVF4QS82imxDD00uJ5LCQ3eC9b91SnXGfhUP/I5msqYm8EI4jf",
+	"Bt4hMF32d1v75F//3LHAabutA/Kvf+7hXwfNbfNb+xmeMNTHFAnZlInQmH+9Wz3vdcjJMYiSQXwXkPuu",
+	"MKdq/oK8+fGtuwwH7f4Fubg8QhUPLtjQb0G5i0ZF86yUQcR3q9zGVrnpFjneQ1L7Vs9XeZtYsC7bO+VC",
+	"YpW33Rdvah+U3DVf4a4CXd0CiEwCuTZmzXEZKujskuk17ZFbNl/dJWEoOeeQaC/4I4qjN68vG6yX6FQq",
+	"fXsDGWbc1BirTkZMKI/yx/auf/B2+3TY/Ptta/rT9u/NyfHu7f58J/7v39qDg8nlYbinfx7/MGu9+kWu",
+	"IBwWLc+FbXzNNA2ppmuuNWgxwM3UTZpZk1t8nz+WiQTfFbToCeK+9nDDRAgeiA0ABateBblMN5iItMIU",
+	"djaYAuj7Gw3519mtujE3b/KwE9dlu1PIKUPFyovZpkAX1FdeiFs0Q6tPtDoxu7OglY/b3ZL3fPqttc7+",
+	"B1/daj707rKXYwjmJpSDZMKETvMz114bVDketbz5V3zqlS26ZvEELUyknHoqmYZ3nqpWt2RLlxykoIL9",
+	"rbpca1HtugysTEKds9nbpfm3EewY4nAkQkNY2/eIgs9hDlkt1j+gUJ2ayF854WIQJSELXxjO4TJf0qe7",
+	"Aswbq6SCVodFBzKGDBH7E5lgXR8VhPHRWFv9TypNBnIykSLL/ggskIxUmM5H5LArdM7OhdymXLaDcxVY",
+	"AvgGfeEBZLA446vg0n1sgvDBGvnoXv3wmuno7pnVqpNdPnZJqfSCeLifRlSgBICcYyanUXn0wJ9mt3vf",
+	"bpr/a5n/2653u/e735n/e2n+uX+ySoZ0Ne5FGXkXZrdq7nQpaIhzxSzW8y9ANBXxURKvaCi7y888ztiG",
+	"97hLmy5AflRVua+QJOzO+kblDdYbeLNxPUJQE2y28uM+a1rIky8OpfDqMlpwL7uAoPmnrmrYeKYPeezS",
+	"RE1JFNP5jD45bEBlMpQ98CFR7I7FNHLPKMxz9vNsrOkBKTV5DidKnANLShz+q9tVxcjUh/9cseJh3d3z",
+	"nIZPV54zkJMNynNKa2xKJ2CLtNbM0Hf1+YiAvbOLSPLrU2eOxWeB5435+qJzwyLWrmhle0HzhxVfvxyv",
+	"7Ez8XLcUUT97iSQNigUqaSvFQNKAZTVQ9G4uwrPTLI3x2Lq/0sRy+IZRnzDldWFVy5Ts0ojDlSt3oopQ",
+	"8u7iLJ+dXaLAP+jXs9iVMPp0OVJCCdwx9TaijMYvUuV1E7f+USHHDAI5DfLGWJ8zrowuuuD3N9ZpHiaQ",
+	"D8lcJjEB0U8i3o9pPLeA/JBeXuoYfoIwQMnw8dbqKbwgZRCHgj2Nr/9B1/qiTz3/4aNf4n/8sDu7G1z9",
+	"Fv3y/Y7Yjc9e/nRk/vddu9+83e5v/9QcTE6TX/5+qP8houYvP5/LX/6yfvF8ZO3JHOOXGOVcV+HAVL6b",
+	"ytC1lzWTpfz7C79WERKqU8uSGKylxpQmfRZJMVIu3mLDuOUZDTbGf7MsBG/vyQef7G4U6mzWmRSymD+p",
+	"ggmyVFeRNFC6aEzK0iUBDHw+YelrqdK2DgCCnLAmG68IejKe1CW1fgVT2UqV8a+yQh5Hp+lUqitzAv8I",
+	"FZY9R5ZLzuwnz350vOGR+Y9H0YzOsWAz89lKwSAP0ibN0SjyT6stI8nKeqCXkTEPGiXKw6fJm7xy8mmN",
+	"9c0FL0tE8A/XV1ZVbu4dPEthSHIR9zTg3rNdYf7v//4/vUaZgCrLZwK64SUff8WHzD+7eYCbNLWomE+U",
+	"VzIP9nYe6kdSzAFZGMibKf0tYegKw4SzocUGSRRrkKO+MscRE1EezIfZbbXL8sNHsm4u1tUtn9blFHev",
+	"niapGjKpzjYwjAEcHix8XGpRPi2nkCuzbr5hIS7uvTu3725WlRT9VfX9/Kqv504r7eDm8kRYnE/RyQoe",
+	"ubbdDSZeSwqzij04V2ktTs91sshjL/sOQ2/gRR0zK9xI4ZY/5Prblc65vGRjtSNZjbZxWgRpziaSjudW",
+	"yMFtHf5/xa1Z2c39AFM7TQsYvdvKhvjpjJYSVljN4y7z/MwVb/qO5e1GsUvZhHViRsO0udMncaivnhII",
+	"EuKOxXzIWbhYIroCvfwqxyKUrMSNtjo+ygKXdV0qNjanNlKe0xqvzh9ldo7zLT7oP3ywTB5Lvdyyl38u",
+	"a+6U1+FX0dbKoSDeCf5bglEQYyO/sNCRkBXI7owGk6F22OLvTQAiMhOkxEHm1Te7wm/osKluAdWnIsVg",
+	"M7tlGj6WIPxTtJavoIg+4CilsPH+Lnvk59k+OQvHm9GHikPjdbpav27iKu2clZkOPgIPbBUWLC56qP3D",
+	"U+5hcPDHXszV5yR2SEsOXlEjEWzmeFWAFFwsqnWKuoyg9VSAmlKfLRYeg7PV+ZBsTa1G8OAz3RUpPA6q",
+	"iTaTN19h/E1az4w2iAfPOpGgFzUWa56KUef1oxUP8oIcJ1nqsHc1XA+c4my+9jz32VxidxfSm7BOL1X5",
+	"Mesdq5K9SugAWrUxxPy0KKANcoSPdYVfp2Nv5Ma8VdJVeTvs+txYrNnbIVqC5sy1xShw+wTSK0BgBetY",
+	"MzqplgCAnGJJ5rfkfQ07lRmpbY5dJX96wNW5jFutoNvB6aiUlcfAJjYNlhXFRHY4EqF5BLWDiKaUKKbS",
+	"5MW06txtCreAaynhj+l0ykShoj49BFarhtakpabBF3MYnjzKi6I4IDEb0TiMrJcxYkZhIgOqsJPLjId6",
+	"DHk1vf/qBSUVkULafJzAPguvkcIIWvOxBnkjonlX5Li4AjY+4neu0aYcuow/Y3ZilytFevCQNYVsFkPP",
+	"FlrCY7DVkZS3JOK3EHKelHCz9SLMrvxRlVdArhJt9qTu0mizOTaf3PsHeuxfu/TZTOEdKB5rrtQGJ22R",
+	"vUFK5CAxpHlpbsdXY1st6LC+oqMF6DbtK6ZID0FZ0y7vwD97ZBpzcFkBMZMTOhhbvMlJ3TbL6goEw/Gt",
+	"vHZjG7tVI84MKEjAAKEZAaR7S2W1i0v87oTeMltFDMuArSvNfNIlGGs9TROc2tUpfBYHGfSY8kZQBMuX",
+	"nqfeqefw+/Ocy+d5WtvEB7coI31tfS4TMqNCv8APCcAh5oNbFsJPI5unYjsyA4AV+bZ3X7cXes9wssNI",
+	"zmALfZZqDf53cVTr1Lac4yTTQCasgzAXtU7tJfzDvN96NK0CAMCSKKQ7tQtjYS/cEmSecUhfvDNUiM+h",
+	"Kd6pYdLU4qP4AJAQvsGq9yr3xbyeAxpiFNnvkG/zTPhZ+ob020CDgaUfeBxnXXjvwoucl7Swfunam9Pu",
+	"1sab7QdzixR1l+SGd9mFhh8xN6QuRTSveEfgP+IfXyNQ2ohWzMVQOgBoOgBjzDb0zmWDupwOzISrLcAc",
+	"GzLHAQHq0oQKOgKpw+N0V1zLQJWkDfmBeK1RgGwB5R/YYHPAWHv+/CqeG138+XPyFiJ+z10wgT0PgMqz",
+	"rtyF4xBAx01C8yePpmevK77tAVZBnIieZTPKnpSJTPe0Z70ovazjfepz6Xkeud4zB8A1BWunKzJkeTjy",
+	"OHycD5GJfm5neDYx8ttO8r15mk55Y04n0Ydvt/w/n8F70jt+VVJ4d5g/n0HrZQpsjauuwA37RhHaVzJK",
+	"dJp5xlSHcPyu4acIV/FWKj2hEOs8mvJQIjLdiAkzjcx/nSr4Rqd4P8WH3GhCOVBb/rVnYB+k7x7IKEoR",
+	"H0KWvcvpLCPI0aGJlsZUG9AIlCRjwTCllT1vaXJRV1zNJEhdRdTYuZZt++kOeX85o6MRi8m7Mze2Zw5M",
+	"m+uAvL9gL+Xgw7dbMQvlAH4CDyAYf2ZvIEVKPX8OlnGvChy95+WHOaNVaWjRjTVGCGimxzGzxO8Rh5Fh",
+	"USRnJJVatpyTfIvdswGsq5hv23vWIOfSZqdh+a0iKulPuDZCEsD+jRA7Eilw4ZRiJvlOc8dVu2KWuvP5",
+	"wA2pgWD1Snxi17rhj8xIe42uOMntA9hqVJCenwrWe0F+g94+XOf7+QxlTMYsmgKoCJiOgMDVy7VK6hAh",
+	"64Be2Asc8IeLJ+qZJN76oWGDzXZTgxJWwPGQBT/p8+dWeSBeGCSFfTRctWOzVUAZ12MeG6ENChRGeUBA",
+	"fNMVWRM3pIH9ZtPK04gPmMDKPstUX59dGdECssCoEKqzBcdXySQeAEL5ln1oa8K1l9BWQ9WkFtTuWIz5",
+	"LLVmo9VomnssA6h1atuNZmMblGs9Bum81ZixKKrD/m/9OrtVDYflPyoLJF0wncTCBlSwNlTxkTCa0i2b",
+	"K0x4A8Sba9YnP7I5uWQ6Kx191iBHXtQV3Uk/XF8pgIF0YeEXXdG75VnkBhFBtg+IHieTPmh5zjV0y+YN",
+	"8xlFEDyrQ4bM9ZhXTNvGAUBbrkE2EmJXOKKHTzXIUQqDxhVOTY2dj8PrXOG6GHGNcGkABkptpi86PgaA",
+	"zg+ANhZhDkojjB2eJ+AeAQht5VgyptYIBFYFAklJ+MyoKSOmzVS9+hbYwnazuV43Nqy2fG+rZ2snl+3d",
+	"vZotkq29reNfUOZaO/+9/0r9PD5IXh4Pwvre6/PZz6c71zf7Ql7/fPrL0fD72/tf1MXfjw9/NsOCmtfa",
+	"ybEtFe3UFIfQV61TGx5sv/lh+2X7/rT13ejgLukf6lesNfr+9e8/7e+xg6tEHSZvv7+7+OnkXQ0qVGv3",
+	"N6cnv18kh5Ptve9fnd/ohO3tHr46n/58vTc9nl9qfvuPX388uz7bpc3axw8r92Kw9akVrRgABo89qhEi",
+	"3HzK79hrpBj81C5uUtmD6WZu+V3WfOOp1nn/IfCauoC+WnEEjQlCRwAJ95KrgTRcGBVCChK7PgRoQ6OM",
+	"pz+bb+UYAWiA9VwlYd2qdqtwhnwJYqpiTGzBKvKDg53WzrMG6WGpWHrYzd9QcZvqzTmwlIUTkVbBPvZU",
+	"VNTFbhAerqqABY7e2dpqtfcbzUaz0eocNA+aqPJvZQ+tXTfWeZ+P/9+gLfohK2Qt/7JfXlc1uHLxsKxU",
+	"1ZBqaYno0uljE5z16us672vGkq0FpdMvXjUqp1mTxQpQ33QKyg0lz1zMW34fKqs+K6YLKuZiYeTS1Vm5",
+	"PHGTFVmZc6YnrYJ3uuP9V2GeFip5kjGQzRgneLPrGBZEylVbrqVF548arPICu7QdXFSu2Mdq2RDNmtEs",
+	"kiUR79mhN+dQqY05HHlOJK4dnh4azl3h32nHBdGstEphJgFYD7qaWm8/JSGd2+SgrDoJzXERGT2Y8klu",
+	"7JGEoA3o0+mbp7G8Yypj4mn0oS/vXTtEzFlGHHWj6cMzGLFQYz4t9JMJCt1iuqK0XQz+YVS9njvF2J3C",
+	"rpHyEoT8HCgHp0QGAFTYZ0TH6Ccz9m/XBVeMsEXnhZs+ZuspHVOj8X2j0r415CjD9AbfG+Pma9lgaAEh",
+	"PUgNrK6wtf1Y/gUJHV5C6MxBv2eWS4JTcH8C/KwzFjMk7TLKkzLduSLMBbgrFLx3xAqeHrvo6lalplc2",
+	"Dxnb3epdnlwevT65+enk4uz0HzfvLl71AkKNZYQvNOaSapA3UwZqjN/QxF+BLHcWhqUGVADKI7hTzKjd",
+	"PBb0BDvnExt3shvynQzn6+kItqnZelAfmbO0WJa8MutdbPr0MR8RsMljBQ1opyICbDedexDe0KFyZxU+",
+	"+5pGQwkoyPBE6+Enio0v4bnDR7WVy/cSStvKHRVQw8c5lHKgW5ce9eieg17XWbMzEQfNrbpznD/kp+kM",
+	"vHyuGb47LHhr++GNSpvDwgO7K9ACCzm9MlM2T7TbG/Y0dfWRmZC+8hqG2RYYkOkErRmmtktTVTtTWwuX",
+	"azboXlbWJhWSWVzH4NQ9lCL82LrJ9xkecG3Ji2oeFHBtC4by8cNjOxy3/f6WtlMiOA+x8+1K/VFxKJXt",
+	"UVEspV4SYeGIPeR6Baimfis3pXkUYQp7yXaU9drK2n0zm3JS0TcOkxsXe8Jhj++KPRGMhTYpKOuJUmgp",
+	"x7yYk7dRKZP+vJu1uGYfCxkM+TOSrh6vahXj8rbX2bkF+P18m1eb3LNk9xrkbFg6ChjeXCZY6D6U8Uhq",
+	"DVVmQer4LSowHVQyKvWWJfRgR5mlGfktBb64zS8s+9P0n32Yk74gxURhrohlEqClmqdQiLQPVxAiaSeI",
+	"jSw388z2SjpF1oc1b+398TH4YyHu/t4LnX7M2YNWrYJ+T7kMas8gvGDL7MH0VzQHMTK9ip/MBpflEELN",
+	"zsyyzYWoZtC2J1baR82Bs4AVnsagEjLr+2TzMrvC5mpiUoHf9CkoZFeoAHyGDXJiR5LoCKMZYNu4w/wW",
+	"omdYVgmKflf0Iq706zk+1yvTuc0NJy5Kn+La4yEt29vslq1XHIMbD954jJkv5s4idmU095YXNb/UggQ7",
+	"yLa4si048rlrKx57bj71W2K2PnARnKx/WXZ010vCXm02t1wUBu36s5SNyjZXW9HayNrxIUN8jFvVZlq9",
+	"T5tOrrq4sGDtZnuv3mrV29tXrZ1Oq9VpNn/J9YHr1LzwXA1T57Mv0GZru77fb7L6Ad3bqbfD3RZr0v3B",
+	"4bCVL03t1FK/m2tFly2o35Ew9+5WfX+wu1s/oDutejPcHrZbwx160N/PV7p2aoMkjrYOGruNptfgbuWF",
+	"yBIRISXPbEku5UwkUfRxrb2FzLkykyI18ZHY/nSjcAXGfyrjPg9DNKKsybH8iTNUgD+bOCqRRX5Scl4a",
+	"veLgB4uyBCcngywvLZVA9jeQP2NoCPH7gwKo3WwS6IUmRq6vmOvBHidCQeh9MGaD2ywZjkWKBZhIf2ch",
+	"Dlx78tLYjO1N8VgW4rSrmrxd3XK2367QiNxMOUxWcKvgPKmj+dgsXtav019cb1vtOEu3NZ1DkOmoddCJ",
+	"VbVnOVX48MYFNZ2KObHNrxa9pZ5u3Vls4513MXBt024yvWQkoQ8FpOxQkaaHoSuQD422Uvx08Z0BeoHz",
+	"WXPm5V0BTmfsNePM1RzIuYC+cAoBGmJ2x2ikyCxr84EQqZgiLTwHrUjNiRGD3A7WFagI2qi/TYaBcoQh",
+	"v0P/Ixo0rqnAWCZxQMLEiHCvjTFshI8VAe91jUbK1CZrfuTB0B7hsrR1Agvp+KvbFmXAXiu5H9vlxOnc",
+	"4aiSQYO4BjlKjRQb9OBD39ddoE0X4YiMoohoJJB0sanA+tOcY1+0pMpxr9eGULEmHYqrJBmMpYT4gt/T",
+	"cEMjqcDNHo6XXZqTWWynuNBDMWsztRjRcmfUkA5Gm12uIPr7MFhi3oLNyX0PKjnJtWbMOzsIEw7YVEgY",
+	"IdRwaBpr9cJrZo4OCazV7c/Rv0iuxqwrHoyVQZaRrnDdEy1l4MB56FKvsGGdR13hOvWmK1kaboGA0NkK",
+	"IIWBX3yPVIKdYnLF+mm8S/iNkoMcCwfA2Z12O+uG6nhM2kEMy1ewW61OnXoTzLiunMYTxLX8zHDopOqR",
+	"Yhbr6goX7IJefy7WRdYMdS0JYj2ZZNgomJWHzaxR0ueQPrtZXCs/l8fEtHzfle3KGbhCAe/kjtOmxJua",
+	"Nl/jVk8ctyqNWRGrNEO5DTaa/9KDWC6skPPRXz7EO9dxyxd5Ymk8JS1lKAip1A7JiVBMca5yobt6ayPP",
+	"5LBDqBDmUIl23n2eOig+r/t8YXkM7X0NLf6ZoUWEe19c7yLNYQ9Ho/ubT61zBuA6pgemHahzu7H8U0tW",
+	"HYkctYNy6HpUQGjMyChhytAM+B7z25ITkJ93exbX6s8KKQWlnCa/FaARPqhbNr4IY+j4CU2fmNFw/rB7",
+	"bre5bQguYjk3GxlQYZaxz5zJixE6DlFULVHnMYYPoUSNEx0aPduoE302SsozqC8YDbnAgNcX5agzA5uD",
+	"/m3P0BdDDTnHnrUY0AsRzjfw7aWQWtUePcxgcPm/hlHlgKramE3Zl+Ecq+mMyhrYAqUfLt+cW2WYDsZZ",
+	"j2kyofOuoNMpozHQDL4EMNW4yhez3ddns1kdaqmTOLLl1L3AeY7NYKzcVeZgd0VvkkSaT2mst+ApQ8Gp",
+	"Edc7lfHkpbliZtKP5UyxGKxagD6kCoy2OullSfl/ywDdvv3XP3ca28+I0UlVNfAbThntcCjRQRhcYwCT",
+	"KtQs6znggkwjOkgFgvtEgxytAjlnPoAQEGj+etOwdQ5cOTwTCl87pUofvT37RhGdaBlzGjWK8y/0Kf32",
+	"X//cS5cg/5vzcSAjcUyLx9aNYUaXb9SYNj72cCg7BErrUkYO9rzRMm3uq0PlcSVWLm94yGbmA65P77eU",
+	"REaaulMWQGmepn31LB1hquin3zmC8DdCKFrBgIQ2BPvbfICJUOXgjYvrtVibYSln55mr7KOFcHgq4jPX",
+	"dVr1i8Y9qcAeaJAzrYq9WbP2toRrxaIh+bankj6QAKQgp2HM3rMAKxwJoIJYY9V6lAq9aOEqnOvehHWe",
+	"O7geODFHmYs6n1Ss7D7ea6hstcA5MwqOGcFcU1NqEw7gI63dtOiNatCJOl2BmDLaIVxnDUYV2Wkf4uh6",
+	"F0zH8zoMpkcUnSsyljPiUhbMVxvkPI/TzBREDboi8537xnAKoe3q70BPoLbnka0/ZzwmciasswxS6b2E",
+	"bNTZVFeEErGJ5ODWA8eRCeauO5eV66TqMsK/cdsLMYJeEQmw5wpmU9gKvJtGkSs9xzF2hcX4JGfDXL1r",
+	"1kTJA78EuKWs7e8IAzqYao8/IsILjhWdW12R7krEFUaAJlkfdZcUj4kPGUvGv1+zHqTRGS4uorlDlUOw",
+	"t9QfZvP8j7K1wRvMk7C4eThTciQKmKewPRnwqeU5qityoKNubLbPu4MsLWKEGKER4pHKYYWk65Fv6Nsh",
+	"gD3i+voaBcp6BQ1rR6cl/OlgiN1PtudV2sjY8IGu8E7xi9TC8y5amMZervamF4CELbQqAgaFeCTAA82a",
+	"doUexzIZjbPqeg/fnetO1gHfsSQqUp7hMMoKnkRgWle2tGg1B2KpAlD0gZQnKiLGiW/M+fCvfn2d51nM",
+	"I5laEM8yAE4vPcKhWX7M4ErzI7mwF6uGUqzvK2Cebo5d+jHrDpgfUZGWcyavl+WSGo797UGrvh+2W/XD",
+	"4V6zvkt3+mybtgf74WFtAQe49ltL/TT6Sfz4383+9WA3+q052Ra7P/x2MH+9Kw+TlrrS7fjn/d9Pdug/",
+	"anlU3rLaxmwf/BK4NYzKHP4y5CIvKomVZZmfhlQ2HPoKnuo1jac8cvrTd8L2odEBcerJiHvpmvsQ4A75",
+	"e71FL89UQmFm1FrLYFPBWywZ3rQW8VxeGg0Ye0PRUfVoswfg/TjelWILIBRtb/eVM6fgIQTR8h9dxTcO",
+	"j67tIIenCl7yw1U/tnY2MDy2ifkOD65qw1vcraxph2e2A9VVZFrZ3zKz3S/crrTg/aRf2yMD2k2BgelK",
+	"LhAlY2+v/SwAJStFPLKwjKBYIfJRho/EJopFd6D+X/n6eMyGERtoUMxkojFjwqG8Zu42qOc0hj+kmBbt",
+	"IVB4BtiZgqugK9LqyTI9iyxVs6zC6L0Y0AeTaUmhf5AGWXO2j12JGSbyqARC39a0Mjrm3FW8ei8BpDML",
+	"zGHDzkHmpcQ8gNTBjkrZH90aHWh+x7q1DkHkzp61xTANzmjqDQJeoK7oZQyu54wTUOvB0ek2t2PtzYLd",
+	"DcMqWO92ofI6vfXnuBB4HMuZyhtgUhAlJ84bpQLbowccs+itKCqbja44lpMptUa++6B1eaQvTjGtCgha",
+	"cQawgxZDmaaZHY5PoG0iyRT0qXzNj69OfTLJutAHKy/L19CPznzch0+lbNi1MxRe1EVTc65qDd1jiFFJ",
+	"k3AJtkR1kja7n9Y6rf297cPmQXuvGdQ41e7C/h5cgJzsStQKzWud2u6wOdzrH7L6Dm0O6jt0+7B+GO6z",
+	"+mHYovt0e7jf320v103UOhndKumvHsAp03oWM7kBX690Jxwvq94BCym8GWlVRnWKsil1PXxVpD6JIvV5",
+	"NaICFuv7Yi66EdBOO0mmG2tIFttliXaE2Xh5RajZPHyGHmevkHNRiHZAH3EuU0zFA5GFaoXD0rPwEFkQ",
+	"QCyoA/DyCGI4qWKQeXQjJUm72cwwCLhDOe+iXCU2JXlG51aE48Oos1DlqSwLetaACgzpWXXEKGN96yXL",
+	"u6Z9VxemX1sdjKo0mUxL0nv75vKKbFmNItONrF8x76zMRHxaJ2v9WM5ZGVivZ65vdi9T0/A5pencRRLA",
+	"kdV6Vp7hbGb5CfSBUpfPCUzU0Ud/DmuXo6AyHeERtvCiNpA3tNfg2YvtWlfXBapCiDYOj7tExRy0WTCh",
+	"Magwo2uU/Xxlu09iiMpEu2TmFO9pTU4LDrkHkwr8MlNnWcg49AMoTkdRQdahEEIpkIWH/Ljn1Z/10rhG",
+	"ajFQRXruRy1TdGmIPpn3pXaM5ZgTDvEf4eGUeqn/fIisC8Aiu8L2VDEEa0s3yYRRAakS1nff+82wJjfN",
+	"GYRL0rS4PstqYzlk+TBXZGujWlKxrsCnXFTYsNWqGtd3sPJ/RokroEWeTKZ6/hPyK9TC81v9NmZDfl8M",
+	"XLsS73y0OwAgXTH3exe8QCRxtFc9clno+1ZWZvpbrsZ045ZS5eSLYnHRh/GtWYZnBELXUVbbhCDmoCY/",
+	"K2tVUzb+XBMfN41iT5unrIn1+15VFbtmvXnsyKtKehZbU9kHPDD/2pEQ5MQOpVgu+0BSmoV0fxhLPN++",
+	"qWpeT1rXmjaEWFrWmhHz18LWz1HY6oX1/RrIQt+rUmFXuOdjUGFMHIm5kVsYqh1xZfga5tHhn9ZjxRE2",
+	"7IX9DZX5QSSVS160AXjwbGXur67oeaGvHiZMZS3XIFI25BYkPgVm4Nb9uELbmK6AvjGoWmNnYOwgg58q",
+	"ZCtxRKIGTZ7yyULHnxQzhWu/VVbWpMnvlQV5E27NuBj5LbDuGI3SUkoq/AGAEWUtHtd826y+judkrwlq",
+	"AwK2YwGWUcFtawNoV2PMumES2T5SneWpJV2xUm5JNhAOqsTZ27udrCF4bC/tka29nReEkq2dg3TE2liL",
+	"OGZq9kcz0SDHQAvKy/pyBADZwGaJMBElrI62QzOZT1DHuYy7VyPPLXLfdRitbVi1kjHSWrMo6atA3GhL",
+	"qjx60GXPVjrnXXivrGn5kDMuvW91b9xTCs2NS618dn+DnN2vFbgoSAO8o0GO1O1i68RhDnnz8TVY21lW",
+	"fyb2l6Xyl03mKVL5y1chc+xYKZj1hJNRmOeABaq6vr6uH3lb+RB1XV9f5263RPa4Kjt3kBYL7QC/zGuR",
+	"Cgm0YklViHvDJyl3WrsWrzCxpyrmWFiQgExZPKZTK7jRdehpKuAvwjQ069EU+UKzGVWpec697meui+AX",
+	"WnVv8xo2Jjwt5c2EirmLsapCdVLMMHqtpSTmvpxOqlyrG0AyBP2lQa4p1y6snDpRjB09mT6eD7U9+ruS",
+	"krw2Q7rIhl5NiIsTfRJadMuiY45+7FSFX1iaQl1/gQ15WmIZlgDmplt9cWF5dTzPOQxaB5gu5Ss6pfBe",
+	"XOjtNuJ78UkyqXW292xvUfwz6yxqmMkIpfaXhZKXw7b/WABOt3tB/b5tqQ3nzLpy6839mjkrt1xrTewN",
+	"V9wkbBWnFkrvIf5Bo8gP+yjCJxNz7jWL5sZQgi4srlAqESEUFZzpEmtuMRHadba2WDCYA821n/zswid4",
+	"o9/wFuZrs7iNJWET6K1jkgp7A2alFGycZisLxEB5XY8LlQyHfABxdEQUy2Qll6KHEaDehN7f0BH7216z",
+	"mSaMDMZGdIsRc52n9pvPOrlWudbh6SU0G2mfwiU4eHyAuvFQLIaVQBSu7gSeVHn/o1k4y/zzVQRov5b1",
+	"qoa+SlxjwMzXY0tsLJe8XlsZA9t5l1WGAPil+4SaKyTdvaJKH/lL+SV5h/x2gznWYvtCTuaPYCxBeejj",
+	"qqwGPgcLnKXTBzaKCod5VtFu5tFVkl9N3Kc1cdFG8VoufOkH+Qs6jmWe2uuxJHRCzjY6g1OqB+OSdie2",
+	"ra45fIavCzLkLAoxLfWWsakVMRDoe1FotE/x5ryzNfByEh0OHcsnLnmNT6wqYJFhoKtbmRhBErZnfENH",
+	"XfHgySG5iuV8PVq3PZs/RZ3B52E/bhU+D/tpd7Y/GftJlVOovbSqlxixL1+f+Ip6t4QzlmOFY3fnyZxM",
+	"YznkIE4fYwBt2XP1R22alOgur0H3zhD4XC12Cktn07yWdKBKexJTxLZLG5xDykYGjJ/CEXmqOdc2pctp",
+	"RQjT6OCaZBT6ZkCKbWe5rz0FFkSOrtqtJPDCV/5bbRejFwt2k6vExFa2RSRPsgmQp41CpT3gXZzMxqCq",
+	"RlDZfQhW4tHNh8p4sIxHT9lhCAb6J4B7OrDCBQBPkgde9EtdCxT0lb1uCFa2Yp+PLBl8ocfICh03is/+",
+	"JfptPJE3fUlPlhy3tBjAf6HGGhtJysqmGpsLzC1f1FXnlVvxafkG4sNa91VaFua1WbS+gWKaCMCXyBih",
+	"IzFTHC0RI4kxmyJmgBajsjgHopg8qTjqinJ5tEwgVqFLA7f/yV/Er/x9Q3fcxszX7uaNljcO/bjAgPPN",
+	"kxZyN8EVnUcCtuULfz5IaMlknoqdFlZhcfquZqPQy3Bd8fulc9QSQG7buWgyf2TLooy7rt67KDMd5EzY",
+	"bhWLnYs6GCNRQVqL6v7265KtTYLsbDaWXTGhIbO4NZUZ5+SRCeeGoeYyzmESXr75mE6nTPjp5e8scDXG",
+	"OaaYiZ4la0M2mJ1oVbq465n06TPGv7bu+dq652uG85/kNIf05sl887Y9KQ/2MZRKvUJXgPlXZmXZsHQK",
+	"o3fitTdY0rvghf+yLmifhklwkZRXvSC7fpuZdptD0OM3b5Ylqn4axPl1XB2rQ85/dUo8BkFdjWWs1wWP",
+	"3gQj2hkxaVrjkFu3hRQ6pgO9FBAdoQc1iZix9A7M3ptnbBXYXwYJOkD3Twk4epXfZ81OsZ/Sg7TAOP5d",
+	"O7dWrWDqU3L9Zkqgzv/NHUslONwbuZRcEtmybLQTEapCK5Fiv2pIToSdEIMoCbGlaF5wMhFeuo+tImWO",
+	"oihLcQO287jeJf8fJjiU0pCruYYNnY1Z7Mfx0h0qpaH016p8o3Ib2e1ikPUXiNmACR3NETsfTCF0GXr+",
+	"Dou7S1rNZqPUmqwmp09akmrZkkuFddCCuUe2m+aRtntkHQus0rqLqIJEyNLRpZ9amjXwodrAe5x5Zrei",
+	"ykDLwevYXft6kJ/G6FLZKVj3FJdKgq0/Mr/BxwfFAuJn54RCmpIGziLXaPISkcPRQYQgLjYREf1JOag7",
+	"m/DOugLcWE5lBaDzJYJl5QTYp+uI9ec53Hce63C/GcpEhItFGRzxpRMA2EGEoEe70HcyffJcanJqv7zU",
+	"h27H94lc5/n5/Rum5zi57p3IjQR7wTFbeXgU6fGwh0e154vj3gsbm0BgRXOTHPoHHg95RdP5B4SjACBk",
+	"6KtsfYuel3OlOpXV2tB/yHjjH9bz+fHPrdi4suHUrlioDrB32tz9DtlpHjYIjICLkYWnzHivLfxYXrHR",
+	"NXzFtTyAVPChjD1cfBzPY8siMH2orC6i0D4YCyP8ecMSEYs9BiUc1aUQabn5v20xxM7DT5zLy2QwxuTN",
+	"x9RP/LXROEpZpa24KC/l2giOY6k1BI1inKX8YJFFOfF+LbP4rGUWf528jPU5w78d2s4Fo+FTHu4HNaLM",
+	"1dGDRii++pP011J/lh+VEvXHhWWfUvf5xJUsL4HxGGHvVc4bRakrclpSis9+lIKDAq/w0b2dpUgKhmJA",
+	"ZmOq2R2L884oi4+uiKJzxMqZ+XpLIrJ8oiV4Qllbbap0Xk8JUgUrzYdzoGxuqotIOgEoNy5Do8+6IkV6",
+	"EzImkVQ2Yw/mjwpfZQXPY8F2qqtXMk6dO3zrMNji6fpa47Oa7AtyS/614OcL15m/VhdtoJbb6NaTSe6H",
+	"R4MDwKYRld6OGIUIAGjb2n60cCFabs5ZbDjHFrjQ7XiLb8KOK4Hzc0IGIJGJBVNwzUByGOB7+zuHAXFo",
+	"4PZfe3ttwPO0x9qB4JaAhiJchTO/aRjYg4q9UNAAKnoKvDd7Za0LSoDNvKSiiMgnYzIoaxbs4PdsgvRA",
+	"hsz7VJaOGZTFAB1kIvaFKfgEfFFqZmmbkRYxmtykiqrdwjZxlbptstXJIhbpmzyHWRnRYDIl7PEwByJr",
+	"H3e5TwsPv2aahlRTGMQ06Ud8QG7ZXJX0xMk3wwGSOdhp7VhC2W3t+4TykqvKRYZeLviFSNKQ9GlExQAy",
+	"OkVIZDwYM7fe3htdC98PH/9fAAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
