@@ -62,7 +62,7 @@ func Output(w io.Writer) Option { return func(o *options) { o.output = w } }
 // Clock replaces time.Now, for tests.
 func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
-// Demo creates the account johndoe with the password knock-knock. Open fails with it unless only this machine can
+// Demo creates the accounts johndoe and admin, an administrator, with the password knock-knock. Open fails with it unless only this machine can
 // reach the server.
 func Demo(demo bool) Option { return func(o *options) { o.demo = demo } }
 
