@@ -26,19 +26,23 @@ const maxKept = 48
 // The digits are decimal: the letters of hexadecimal ones are Latin, and names must not mix scripts.
 func usernamesFor(login string) iter.Seq[madeName] {
 	return func(yield func(madeName) bool) {
-		local, digest := login, loginDigest(login)
+		local := login
 		if at := strings.LastIndexByte(login, '@'); at >= 0 {
 			local = login[:at]
 		}
+		digits := func(n int) string { // computed only if the first name is not enough, which is rare
+			text := fmt.Sprintf("%020d", loginDigest(login))
+			return "-" + text[len(text)-n:]
+		}
 		for _, name := range []func() string{
 			func() string { return strings.ReplaceAll(login, "@", "_at_") },
-			func() string { return kept(local) + fmt.Sprintf("-%08d", digest%1e8) },
-			func() string { return kept(asciiOf(local)) + fmt.Sprintf("-%08d", digest%1e8) },
-			func() string { return fmt.Sprintf("user-%012d", digest%1e12) },
-			func() string { return fmt.Sprintf("user-%018d", digest%1e18) },
+			func() string { return kept(local) + digits(8) },
+			func() string { return kept(asciiOf(local)) + digits(8) },
+			func() string { return "user" + digits(12) },
+			func() string { return "user" + digits(18) },
 		} {
 			shown, key, err := names.NewUsername(name())
-			if err == nil && !yield(madeName{shown, key}) {
+			if err == nil && shown != "" && !yield(madeName{shown, key}) {
 				return
 			}
 		}

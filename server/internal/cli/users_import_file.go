@@ -139,6 +139,9 @@ func otherEncoding(start []byte) (encoding, kind string) {
 
 // checkUTF8 refuses a text that is not UTF-8. SQLite would store it as it is, and nobody could read the name.
 func checkUTF8(field string, text []byte) *account.Refusal {
+	if utf8.Valid(text) {
+		return nil
+	}
 	for i := 0; i < len(text); {
 		r, size := utf8.DecodeRune(text[i:])
 		if r == utf8.RuneError && size == 1 {

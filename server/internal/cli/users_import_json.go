@@ -62,10 +62,13 @@ func readJSONDocument(in *importFile, m mapping, take func(record) error) error 
 	lines := &lineReader{Reader: in}
 	d := jsontext.NewDecoder(lines, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) // each object is checked
 	invalid := func(err error) error {
-		if _, syntax := errors.AsType[*jsontext.SyntacticError](err); !syntax && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		offset := d.InputOffset()
+		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+			offset = max(offset, syntax.ByteOffset)
+		} else if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("read %s: %w", in.shown(), err)
 		}
-		return fmt.Errorf("%s: the JSON document is damaged or not complete there", in.at(lines.lineAt(d.InputOffset())))
+		return fmt.Errorf("%s: the JSON document is damaged or not complete there", in.at(lines.lineAt(offset)))
 	}
 	if err := findUsers(d); err != nil {
 		if errors.Is(err, errNoUsers) {

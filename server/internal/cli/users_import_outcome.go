@@ -56,6 +56,7 @@ type importer struct {
 	progress *progress
 	batch    []record
 	last     int   // the line of the last record
+	made     int   // usernames
 	fault    error // of the database
 }
 
@@ -137,8 +138,10 @@ func (i *importer) flush() error {
 
 // reportUsername reports a username that was made. On the console only those that cannot be guessed have a line.
 func (i *importer) reportUsername(u account.ImportedUser, username string) {
-	i.Usernames = append(i.Usernames, madeUsername{u.Line, u.Login, username})
-	if !i.command.JSON && username != strings.ReplaceAll(u.Login, "@", "_at_") {
+	i.made++
+	if i.command.JSON {
+		i.Usernames = append(i.Usernames, madeUsername{u.Line, u.Login, username})
+	} else if username != strings.ReplaceAll(u.Login, "@", "_at_") {
 		i.progress.clear()
 		fmt.Fprintf(i.Stdout, "%s: the username of %s is %s\n", i.from.at(u.Line), names.Visible(u.Login), names.Visible(username))
 	}
@@ -213,8 +216,8 @@ func (i *importer) summary() string {
 	if i.Passwords > 0 {
 		text += fmt.Sprintf(" %s no password, and can be used after a reset.", counted(i.Passwords, "created account")+map[bool]string{true: " has", false: " have"}[i.Passwords == 1])
 	}
-	if n := len(i.Usernames); n > 0 {
-		text += fmt.Sprintf(" %s made from addresses; --json lists them.", counted(n, "username")+map[bool]string{true: " was", false: " were"}[n == 1])
+	if i.made > 0 {
+		text += fmt.Sprintf(" %s made from addresses; --json lists them.", counted(i.made, "username")+map[bool]string{true: " was", false: " were"}[i.made == 1])
 	}
 	if i.Check {
 		text += " Nothing was written, because of --check."
