@@ -26,6 +26,7 @@ type compiler struct {
 	who     Scopes                    // all but Declared
 	checked map[*openapi3.Schema]bool // against endless recursion
 	faults  []error
+	ignored []error // faults of a document that is taken as it comes
 }
 
 func (c *compiler) fault(format string, args ...any) {
@@ -71,8 +72,8 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	for status, ref := range source.Responses.Map() {
 		c.response(op, status, ref.Value)
 	}
-	if _, ok := op.responses[400].content[mediaJSON]; ok && (c.own == nil || !c.foreign) {
-		op.OAuthErrors = true
+	if refusal, ok := op.responses[400].content.find(mediaJSON); ok && (c.own == nil || !c.foreign) {
+		op.OAuthErrors = !c.foreign || isOAuthError(refusal)
 	}
 	return op
 }
@@ -98,6 +99,10 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 		var r requirement
 		for _, name := range slices.Sorted(maps.Keys(alternative)) {
 			scheme := c.schemes[name]
+			if c.anyone && scheme == nil {
+				c.ignored = append(c.ignored, fmt.Errorf("%s: the security scheme %s is not declared; it is ignored", op.ID, name))
+				continue
+			}
 			if c.doc.Components.SecuritySchemes[name] == nil || scheme == nil {
 				c.fault("%s: the security scheme %s is not declared, or the server does not know it", op.ID, name)
 			}
@@ -112,7 +117,9 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 				scopes []string
 			}{scheme, alternative[name]})
 		}
-		op.security = append(op.security, r)
+		if op.security = append(op.security, r); len(r) == 0 {
+			op.anonymous = true
+		}
 	}
 }
 
@@ -120,28 +127,28 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 	if len(source.Content) != 1 {
 		c.open("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
 	}
-	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}, query: map[string]bool{}}
+	op.body = &body{required: source.Required, query: map[string]bool{}}
 	for _, parameter := range op.parameters {
 		if parameter.In == openapi3.ParameterInQuery {
 			op.body.query[parameter.Name] = true
 		}
 	}
 	for mediaType, content := range source.Content {
-		if !isJSON(mediaType) && mediaType != mediaForm || content == nil || content.Schema == nil {
+		if !IsJSON(mediaType) && !isForm(mediaType) && !(c.foreign && isRange(mediaType)) || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
-			op.body.schemas[mediaType] = nil
+			op.body.schemas.add(mediaType, nil)
 			continue
 		}
 		c.schema(op, "body", content.Schema)
-		if mediaType == mediaForm && !ofTexts(content.Schema.Value) {
+		if isForm(mediaType) && !ofTexts(content.Schema.Value) {
 			c.open("%s: a form is an object of strings", op.ID)
-			op.body.schemas[mediaType] = nil
+			op.body.schemas.add(mediaType, nil)
 			continue
 		}
-		if isJSON(mediaType) && !c.foreign {
+		if IsJSON(mediaType) && !c.foreign {
 			c.closed(op, "body", content.Schema.Value, map[*openapi3.Schema]bool{})
 		}
-		op.body.schemas[mediaType] = content.Schema.Value
+		op.body.schemas.add(mediaType, content.Schema.Value)
 	}
 }
 
@@ -156,9 +163,16 @@ func ofTexts(s *openapi3.Schema) bool {
 	return len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0
 }
 
-// isJSON reports whether a media type is application/json, or has the suffix +json (RFC 6839 §3.1).
-func isJSON(mediaType string) bool {
-	return mediaType == mediaJSON || strings.HasSuffix(mediaType, "+json")
+// isOAuthError reports whether a schema describes an error of RFC 6749 §5.2, whose member error is a text. Many documents
+// have errors of their own in application/json.
+func isOAuthError(s *openapi3.Schema) bool {
+	for _, part := range madeOf([]*openapi3.Schema{s}) {
+		code, description := part.Properties["error"], part.Properties["error_description"]
+		if code != nil && description != nil && code.Value != nil && code.Value.Type.Is(openapi3.TypeString) {
+			return true
+		}
+	}
+	return false
 }
 
 // closed requires additionalProperties: false of every object in a JSON body. An unknown field is a mistake of the client,
@@ -189,15 +203,15 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 		c.open("%s: the answer %q is not a status", op.ID, status)
 		return
 	}
-	r := response{content: map[string]*openapi3.Schema{}, headers: map[string]*openapi3.Schema{}}
+	r := response{headers: map[string]*openapi3.Schema{}}
 	for mediaType, content := range source.Content {
 		if content == nil || content.Schema == nil {
 			c.open("%s: %s has no schema", op.ID, status)
-			r.content[mediaType] = openapi3.NewSchema() // accepts anything
+			r.content.add(mediaType, openapi3.NewSchema()) // accepts anything
 			continue
 		}
 		c.schema(op, status, content.Schema)
-		r.content[mediaType] = content.Schema.Value
+		r.content.add(mediaType, content.Schema.Value)
 	}
 	for name, ref := range source.Headers {
 		if ref.Value.Schema != nil {

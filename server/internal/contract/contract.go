@@ -44,6 +44,7 @@ type Contract struct {
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     Scopes
+	ignored    []error
 	paths      map[string]bool // the paths as Echo has them, with and without the names of parameters
 	router     *Router         // once it is enforced
 }
@@ -155,13 +156,16 @@ func (c *compiler) compile() (*Contract, error) {
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document cannot be enforced:\n%w", err)
 	}
-	result.scopes = c.who
+	result.scopes, result.ignored = c.who, c.ignored
 	result.scopes.Declared = slices.Sorted(maps.Keys(c.scopes))
 	return result, nil
 }
 
 // Scopes are the scopes that the document declares.
 func (c *Contract) Scopes() Scopes { return c.scopes }
+
+// Ignored returns the mistakes in a document that CompileForeign has taken as it comes.
+func (c *Contract) Ignored() []error { return c.ignored }
 
 // Operations lists the operations, sorted by their ID.
 func (c *Contract) Operations() []*Operation {

@@ -32,8 +32,8 @@ const (
 // body is the request body of an operation.
 type body struct {
 	required bool
-	schemas  map[string]*openapi3.Schema // by media type; nil if its content is not validated
-	query    map[string]bool             // parameters that the query may have beside a form
+	schemas  mediaTypes
+	query    map[string]bool // parameters that the query may have beside a form
 }
 
 type callersKey struct{}
@@ -175,7 +175,8 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 // CheckBody validates a JSON value as the body of the operation.
 func (op *Operation) CheckBody(value any) error {
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
-	if checkBody(op.body.schemas[mediaJSON], value, invalid); len(invalid.Fields) > 0 {
+	schema, _ := op.body.schemas.find(mediaJSON)
+	if checkBody(schema, value, invalid); len(invalid.Fields) > 0 {
 		return invalid
 	}
 	return nil
@@ -197,13 +198,11 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	if !b.required && r.ContentLength == 0 {
 		return nil, nil, nil
 	}
-	mediaType, ok := b.mediaType(r.Header)
+	mediaType, schema, ok := b.mediaType(r.Header)
 	if !ok {
-		types := strings.Join(slices.Sorted(maps.Keys(b.schemas)), " or ")
-		return nil, nil, problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed.", types))
+		return nil, nil, problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed.", b.schemas.names()))
 	}
-	schema := b.schemas[mediaType]
-	if schema == nil {
+	if schema == nil || !IsJSON(mediaType) && mediaType != mediaForm {
 		return nil, nil, nil
 	}
 	data, err := readBody(r)
@@ -211,6 +210,9 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 		return nil, nil, err
 	}
 	if mediaType == mediaForm {
+		if !ofTexts(schema) { // of a range, such as */*
+			return nil, nil, nil
+		}
 		value, err := b.readForm(r, data)
 		return schema, value, err
 	}
@@ -241,22 +243,18 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-// mediaType returns the declared media type that a request has. A document may declare a range, such as image/*, whose
-// content is not validated. Two Content-Type headers are the same as one with a comma (RFC 9110 §5.3), which is invalid.
-func (b *body) mediaType(header http.Header) (string, bool) {
+// mediaType returns the media type of a request, with its schema if the document declares it or a range around it. The
+// content of other types than JSON and forms is not validated. Two Content-Type headers are the same as one with a comma
+// (RFC 9110 §5.3), which is invalid.
+func (b *body) mediaType(header http.Header) (string, *openapi3.Schema, bool) {
 	mediaType, params, err := mime.ParseMediaType(strings.Join(header["Content-Type"], ","))
 	encoding, charset := strings.Join(header["Content-Encoding"], ","), params["charset"]
 	if err != nil || encoding != "" && !strings.EqualFold(encoding, "identity") ||
 		charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return "", false
+		return "", nil, false
 	}
-	kind, _, _ := strings.Cut(mediaType, "/")
-	for _, candidate := range []string{mediaType, kind + "/*", "*/*"} {
-		if _, ok := b.schemas[candidate]; ok {
-			return candidate, true
-		}
-	}
-	return "", false
+	schema, ok := b.schemas.find(mediaType)
+	return mediaType, schema, ok
 }
 
 // validated is a body with its value. The generated code uses the value instead of decoding the text with encoding/json,

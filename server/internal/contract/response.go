@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"strings"
 
@@ -13,7 +12,7 @@ import (
 
 // response is a documented response.
 type response struct {
-	content map[string]*openapi3.Schema // by media type; empty for no body
+	content mediaTypes // empty for no body
 	headers map[string]*openapi3.Schema
 }
 
@@ -46,10 +45,17 @@ func checkHeader(text string, schema *openapi3.Schema) error {
 		return errors.New("is missing")
 	}
 	var value any = text
-	if schema.Type.Is(openapi3.TypeInteger) {
+	switch {
+	case schema.Type.Includes(openapi3.TypeInteger), schema.Type.Includes(openapi3.TypeNumber):
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
 			return errors.New("is not a number")
 		}
+	case schema.Type.Includes(openapi3.TypeBoolean):
+		if value = text == "true"; text != "true" && text != "false" {
+			return errors.New("is not true or false")
+		}
+	case schema.Type.Includes(openapi3.TypeArray), schema.Type.Includes(openapi3.TypeObject):
+		return nil // has a style of its own
 	}
 	return withoutValue(schema.VisitJSON(value, formatOption))
 }
@@ -61,12 +67,12 @@ func (r response) checkBody(contentType string, body []byte) error {
 		}
 		return nil
 	}
-	mediaType, _, _ := mime.ParseMediaType(contentType)
-	schema, ok := r.content[mediaType]
+	mediaType := essence(contentType)
+	schema, ok := r.content.find(mediaType)
 	if !ok {
 		return fmt.Errorf("the media type %q is not documented", mediaType)
 	}
-	if !isJSON(mediaType) { // only foreign documents declare such types
+	if !IsJSON(mediaType) { // only foreign documents declare such types
 		return nil
 	}
 	var value any

@@ -128,7 +128,7 @@ func compose(response *openapi3.Response, status int, example string) *answer {
 		return a
 	}
 	value := contentExample(content, example)
-	if isJSON(mediaType) {
+	if contract.IsJSON(mediaType) {
 		a.setJSON(mediaType, value)
 		return a
 	}
@@ -139,23 +139,39 @@ func compose(response *openapi3.Response, status int, example string) *answer {
 	return a
 }
 
-// mainContent returns the JSON content of a response, or its first. Only examples in JSON need no conversion.
+// mainContent returns the JSON content of a response, or its first, with the media type to send. Only examples in JSON need
+// no conversion.
 func mainContent(content openapi3.Content) (string, *openapi3.MediaType) {
 	types := slices.Sorted(maps.Keys(content))
-	for _, mediaType := range types {
-		if isJSON(mediaType) {
-			return mediaType, content[mediaType]
+	for _, isMain := range []func(string) bool{contract.IsJSON, mayBeJSON, func(string) bool { return true }} {
+		for _, mediaType := range types {
+			if isMain(mediaType) {
+				if mayBeJSON(mediaType) {
+					return echo.MIMEApplicationJSON, content[mediaType]
+				}
+				return sendable(mediaType), content[mediaType]
+			}
 		}
-	}
-	for _, mediaType := range types {
-		return strings.Replace(mediaType, "*/*", "application/json", 1), content[mediaType]
 	}
 	return "", nil
 }
 
-func isJSON(mediaType string) bool {
-	mediaType, _, _ = strings.Cut(mediaType, ";")
-	return mediaType == "application/json" || mediaType == "*/*" || strings.HasSuffix(mediaType, "+json")
+// mayBeJSON reports whether a media type is a range around application/json.
+func mayBeJSON(mediaType string) bool {
+	kind, subtype, _ := strings.Cut(mediaType, "/")
+	return kind == "*" || strings.EqualFold(kind, "application") && strings.HasPrefix(subtype, "*")
+}
+
+// sendable returns a type for a range that JSON does not fit, such as image/*.
+func sendable(mediaType string) string {
+	switch kind, subtype, _ := strings.Cut(mediaType, "/"); {
+	case !strings.HasPrefix(subtype, "*"):
+		return mediaType
+	case strings.EqualFold(kind, "text"):
+		return echo.MIMETextPlain
+	default:
+		return kind + "/octet-stream"
+	}
 }
 
 // exampleNames returns the names of the examples of a response.

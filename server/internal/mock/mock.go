@@ -13,6 +13,7 @@
 package mock
 
 import (
+	"errors"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -193,10 +194,14 @@ func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, erro
 	return a, nil
 }
 
-// Faults returns the paths that no request can reach, and the responses of the mock that do not fit the document, because
+// Faults returns what was not read as the document has it, the paths that no request can reach, and the responses of the mock that do not fit the document, because
 // an example breaks its schema or no example could be made.
 func (m *Mock) Faults() []error {
 	var faults []error
+	for _, note := range m.Document.notes {
+		faults = append(faults, errors.New(note))
+	}
+	faults = append(faults, m.Contract.Ignored()...)
 	if m.unreachable != nil {
 		faults = append(faults, m.unreachable)
 	}
