@@ -96,3 +96,8 @@ func withoutValue(err error) error {
 	}
 	return err
 }
+
+// Fits reports how a value of a response differs from its schema. The error holds nothing of the value.
+func Fits(schema *openapi3.Schema, value any) error {
+	return withoutValue(schema.VisitJSON(value, formatOption, openapi3.VisitAsResponse()))
+}

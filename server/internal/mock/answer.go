@@ -119,12 +119,18 @@ func undocumented(status int) *answer {
 func compose(response *openapi3.Response, status int, example string) *answer {
 	a := newAnswer(status)
 	for name, header := range response.Headers {
-		if value := firstExample(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
-			a.header.Set(name, fmt.Sprint(value))
+		if header.Value == nil {
+			continue
+		}
+		if value, _ := bestExample(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
+			a.header.Set(name, headerText(value))
 		}
 	}
 	mediaType, content := mainContent(response.Content)
 	if content == nil {
+		if mediaType != "" {
+			a.header.Set(echo.HeaderContentType, mediaType)
+		}
 		return a
 	}
 	value := contentExample(content, example)
@@ -137,6 +143,27 @@ func compose(response *openapi3.Response, status int, example string) *answer {
 		a.body.WriteString(text)
 	}
 	return a
+}
+
+// headerText writes a value as a header has it (style simple).
+func headerText(value any) string {
+	switch value := value.(type) {
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64)
+	case []any:
+		texts := make([]string, len(value))
+		for i, item := range value {
+			texts[i] = headerText(item)
+		}
+		return strings.Join(texts, ",")
+	case map[string]any:
+		var texts []string
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			texts = append(texts, name, headerText(value[name]))
+		}
+		return strings.Join(texts, ",")
+	}
+	return fmt.Sprint(value)
 }
 
 // mainContent returns the JSON content of a response, or its first, with the media type to send. Only examples in JSON need
@@ -187,18 +214,36 @@ func contentExample(content *openapi3.MediaType, name string) any {
 	if ref := content.Examples[name]; ref != nil && ref.Value != nil {
 		return ref.Value.Value
 	}
-	return firstExample(content.Example, content.Examples, content.Schema)
+	value, _ := bestExample(content.Example, content.Examples, content.Schema)
+	return value
 }
 
-// firstExample returns an example: the only one, or the first in the order of their names, or a sample of the schema.
-func firstExample(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) any {
+// bestExample returns the first documented example that fits its schema: the only one, or those in the order of their names,
+// or a sample of the schema. The errors name the examples that it passes over.
+func bestExample(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) (any, []error) {
+	var documented []any
+	var broken []error
 	if example != nil {
-		return example
+		documented = append(documented, example)
 	}
 	for _, name := range slices.Sorted(maps.Keys(examples)) {
-		if ref := examples[name]; ref.Value != nil {
-			return ref.Value.Value
+		if ref := examples[name]; ref.Value != nil && ref.Value.Value != nil {
+			documented = append(documented, ref.Value.Value)
 		}
 	}
-	return sample(schema)
+	for _, value := range documented {
+		if schema == nil || schema.Value == nil {
+			return value, nil
+		}
+		err := contract.Fits(schema.Value, value)
+		if err == nil {
+			return value, broken
+		}
+		broken = append(broken, fmt.Errorf("the example is not used: %w", err))
+	}
+	value, more := sample(schema)
+	if len(documented) > 0 && contract.Fits(schema.Value, value) != nil {
+		return documented[0], broken
+	}
+	return value, append(broken, more...)
 }

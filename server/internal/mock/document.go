@@ -21,9 +21,13 @@ type Document struct {
 
 // Read parses a document whose addresses are paths already, such as Sesame's own.
 func Read(text []byte) (*Document, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(text)
+	source, err := openapi.ReadStrict(openapi.Document{Name: "the OpenAPI document", Text: text}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read the OpenAPI document: %w", err)
+		return nil, err
+	}
+	doc, err := source.T()
+	if err != nil {
+		return nil, err
 	}
 	return &Document{OpenAPI: text, openAPI: doc}, nil
 }

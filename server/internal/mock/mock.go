@@ -14,6 +14,7 @@ package mock
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -205,19 +206,40 @@ func (m *Mock) Faults() []error {
 	if m.unreachable != nil {
 		faults = append(faults, m.unreachable)
 	}
+	told := map[string]bool{}
 	for _, op := range m.Contract.Operations() {
 		for _, code := range statuses(op) {
-			status := statusOf(code)
-			documented := responseFor(op, status)
-			for _, name := range append([]string{""}, exampleNames(documented)...) {
-				a := compose(documented, status, name)
-				a.header.Set(echo.HeaderXRequestID, "x") // the middleware adds it
-				if err := op.CheckResponse(a.status, a.header, a.body.Bytes()); err != nil && isNumber(code) {
-					faults = append(faults, err)
-					break
+			for _, fault := range m.faultsOf(op, code) {
+				if _, text, _ := strings.Cut(fault.Error(), ": "); !told[text] { // the same response of another operation
+					told[text] = true
+					faults = append(faults, fault)
 				}
 			}
 		}
+	}
+	return faults
+}
+
+// faultsOf returns the faults of one documented response.
+func (m *Mock) faultsOf(op *contract.Operation, code string) []error {
+	status, documented := statusOf(code), responseFor(op, statusOf(code))
+	if documented == nil || !isNumber(code) {
+		return nil
+	}
+	for _, name := range append([]string{""}, exampleNames(documented)...) {
+		a := compose(documented, status, name)
+		a.header.Set(echo.HeaderXRequestID, "x") // the middleware adds it
+		if err := op.CheckResponse(a.status, a.header, a.body.Bytes()); err != nil {
+			return []error{err}
+		}
+	}
+	mediaType, content := mainContent(documented.Content)
+	if content == nil || !contract.IsJSON(mediaType) {
+		return nil
+	}
+	var faults []error
+	if _, broken := bestExample(content.Example, content.Examples, content.Schema); len(broken) > 0 {
+		faults = append(faults, fmt.Errorf("%s: %d: %w", op.ID, status, broken[0]))
 	}
 	return faults
 }
