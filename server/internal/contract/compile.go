@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,16 +18,17 @@ const (
 
 // compiler compiles a document and collects its faults.
 type compiler struct {
-	doc     *openapi3.T
-	schemes map[string]Scheme
-	own     func(method, route string) bool // nil if no operation is the server's own
-	foreign bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
-	anyone  bool                            // nor who may call it
-	scopes  map[string]bool
-	who     Scopes                    // all but Declared
-	checked map[*openapi3.Schema]bool // against endless recursion
-	faults  []error
-	ignored []error // faults of a document that is taken as it comes
+	doc        *openapi3.T
+	schemes    map[string]Scheme
+	own        func(method, route string) bool // nil if no operation is the server's own
+	foreign    bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
+	anyone     bool                            // nor who may call it
+	scopes     map[string]bool
+	who        Scopes                    // all but Declared
+	checked    map[*openapi3.Schema]bool // against endless recursion
+	faults     []error
+	unenforced map[string]bool // keywords of OpenAPI 3.1
+	ignored    []error         // faults of a document that is taken as it comes
 }
 
 func (c *compiler) fault(format string, args ...any) {
@@ -221,7 +223,7 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 	op.responses[code] = r
 }
 
-// schema reports string formats without a check.
+// schema reports string formats without a check, and what of a foreign schema is not enforced.
 func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) {
 	if ref == nil || ref.Value == nil {
 		c.open("%s: %s has no schema", op.ID, where)
@@ -235,13 +237,44 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 	if _, known := formats[s.Format]; s.Format != "" && s.Type.Is(openapi3.TypeString) && !known {
 		c.open("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
 	}
+	if c.foreign {
+		c.foreignSchema(op, where, s)
+	}
 	for name, property := range s.Properties {
 		c.schema(op, where+"."+name, property)
 	}
 	if s.Items != nil {
 		c.schema(op, where+"[]", s.Items)
 	}
+	if s.AdditionalProperties.Schema != nil {
+		c.schema(op, where+".*", s.AdditionalProperties.Schema)
+	}
 	for _, part := range slices.Concat(s.AllOf, s.AnyOf, s.OneOf) {
 		c.schema(op, where, part)
+	}
+}
+
+// foreignSchema makes the validator enforce const, which it knows as an enum alone, and notes what it cannot enforce. It
+// would refuse every value of a pattern that it cannot compile.
+func (c *compiler) foreignSchema(op *Operation, where string, s *openapi3.Schema) {
+	if s.Const != nil && len(s.Enum) == 0 {
+		s.Enum = []any{s.Const}
+	}
+	if s.Pattern != "" && s.VisitJSON("", openapi3.MultiErrors()) != nil {
+		probe := &openapi3.Schema{Pattern: s.Pattern}
+		if e, ok := errors.AsType[*openapi3.SchemaError](probe.VisitJSON("")); ok && e.Origin != nil {
+			c.ignored = append(c.ignored, fmt.Errorf("%s: %s: the pattern %s is not a regular expression that Go supports (it has no lookahead and no backreferences); it is not enforced", op.ID, where, s.Pattern))
+			s.Pattern = ""
+		}
+	}
+	for keyword, used := range map[string]bool{
+		"if": s.If != nil, "contains": s.Contains != nil, "prefixItems": len(s.PrefixItems) > 0, "patternProperties": len(s.PatternProperties) > 0,
+		"propertyNames": s.PropertyNames != nil, "dependentSchemas": len(s.DependentSchemas) > 0, "dependentRequired": len(s.DependentRequired) > 0,
+		"unevaluatedItems":      s.UnevaluatedItems.Schema != nil || s.UnevaluatedItems.Has != nil,
+		"unevaluatedProperties": s.UnevaluatedProperties.Schema != nil || s.UnevaluatedProperties.Has != nil,
+	} {
+		if used {
+			c.unenforced[keyword] = true
+		}
 	}
 }

@@ -133,6 +133,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
+	c.unenforced = map[string]bool{}
 	c.declaredScopes()
 	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}
 	if c.doc.Info != nil {
@@ -155,6 +156,9 @@ func (c *compiler) compile() (*Contract, error) {
 	}
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document cannot be enforced:\n%w", err)
+	}
+	if len(c.unenforced) > 0 {
+		c.ignored = append(c.ignored, fmt.Errorf("these keywords of OpenAPI 3.1 are not enforced: %s", strings.Join(slices.Sorted(maps.Keys(c.unenforced)), ", ")))
 	}
 	result.scopes, result.ignored = c.who, c.ignored
 	result.scopes.Declared = slices.Sorted(maps.Keys(c.scopes))

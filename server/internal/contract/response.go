@@ -1,11 +1,11 @@
 package contract
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -33,6 +33,9 @@ func (op *Operation) CheckResponse(status int, header http.Header, body []byte) 
 		if err := checkHeader(header.Get(name), schema); err != nil {
 			faults = append(faults, fmt.Errorf("%s: %d: the header %s %w", op.ID, status, name, err))
 		}
+	}
+	if len(body) == 0 && (status == http.StatusNoContent || status == http.StatusNotModified) { // cannot have one
+		return errors.Join(faults...)
 	}
 	if err := declared.checkBody(header.Get("Content-Type"), body); err != nil {
 		faults = append(faults, fmt.Errorf("%s: %d: %w", op.ID, status, err))
@@ -92,9 +95,22 @@ func withoutValue(err error) error {
 		return errors.Join(faults...)
 	}
 	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		return fmt.Errorf("/%s breaks %s", strings.Join(e.JSONPointer(), "/"), e.SchemaField)
+		return within("", e)
 	}
 	return err
+}
+
+// within names the place and the rule of an error, and for allOf those in the part that is broken.
+func within(where string, e *openapi3.SchemaError) error {
+	for _, part := range e.JSONPointer() {
+		where += "/" + part
+	}
+	if e.SchemaField == "allOf" {
+		if inner, ok := errors.AsType[*openapi3.SchemaError](e.Origin); ok && inner != e {
+			return within(where, inner)
+		}
+	}
+	return fmt.Errorf("%s breaks %s", cmp.Or(where, "/"), e.SchemaField)
 }
 
 // Fits reports how a value of a response differs from its schema. The error holds nothing of the value.

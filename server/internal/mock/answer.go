@@ -86,7 +86,7 @@ func responseFor(op *contract.Operation, status int) *openapi3.Response {
 }
 
 // success returns the response to a valid request: the lowest 2xx, or the lowest 3xx, or the default, or an empty 200.
-func success(op *contract.Operation) *answer {
+func (m *samples) success(op *contract.Operation) *answer {
 	keys := statuses(op)
 	for _, digit := range []string{"2", "3", "d"} {
 		for _, key := range keys {
@@ -95,7 +95,7 @@ func success(op *contract.Operation) *answer {
 				if digit == "d" {
 					status = http.StatusOK
 				}
-				return compose(op.Document.Responses.Value(key).Value, status, "")
+				return m.compose(op.Document.Responses.Value(key).Value, status, "")
 			}
 		}
 	}
@@ -116,13 +116,13 @@ func undocumented(status int) *answer {
 }
 
 // compose makes an answer from a documented response, with the example of that name if there is one.
-func compose(response *openapi3.Response, status int, example string) *answer {
+func (m *samples) compose(response *openapi3.Response, status int, example string) *answer {
 	a := newAnswer(status)
 	for name, header := range response.Headers {
 		if header.Value == nil {
 			continue
 		}
-		if value, _ := bestExample(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
+		if value, _ := m.best(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
 			a.header.Set(name, headerText(value))
 		}
 	}
@@ -133,7 +133,7 @@ func compose(response *openapi3.Response, status int, example string) *answer {
 		}
 		return a
 	}
-	value := contentExample(content, example)
+	value := m.content(content, example)
 	if contract.IsJSON(mediaType) {
 		a.setJSON(mediaType, value)
 		return a
@@ -210,17 +210,17 @@ func exampleNames(response *openapi3.Response) []string {
 	return slices.Sorted(maps.Keys(content.Examples))
 }
 
-func contentExample(content *openapi3.MediaType, name string) any {
+func (m *samples) content(content *openapi3.MediaType, name string) any {
 	if ref := content.Examples[name]; ref != nil && ref.Value != nil {
 		return ref.Value.Value
 	}
-	value, _ := bestExample(content.Example, content.Examples, content.Schema)
+	value, _ := m.best(content.Example, content.Examples, content.Schema)
 	return value
 }
 
-// bestExample returns the first documented example that fits its schema: the only one, or those in the order of their names,
+// best returns the first documented example that fits its schema: the only one, or those in the order of their names,
 // or a sample of the schema. The errors name the examples that it passes over.
-func bestExample(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) (any, []error) {
+func (m *samples) best(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) (any, []error) {
 	var documented []any
 	var broken []error
 	if example != nil {
@@ -241,7 +241,10 @@ func bestExample(example any, examples openapi3.Examples, schema *openapi3.Schem
 		}
 		broken = append(broken, fmt.Errorf("the example is not used: %w", err))
 	}
-	value, more := sample(schema)
+	if schema == nil {
+		return map[string]any{}, nil
+	}
+	value, more := m.sample(schema)
 	if len(documented) > 0 && contract.Fits(schema.Value, value) != nil {
 		return documented[0], broken
 	}

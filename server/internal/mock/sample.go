@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -28,17 +29,30 @@ const (
 	maxBranches = 30
 )
 
-// sampler makes a value that fits a schema: an example, default, const or enum value of the document, or a value made
-// from the type and the bounds. It makes the same value at every call.
-type sampler struct {
-	left   int // values that may be made
-	path   []string
-	broken []error // documented values that break their schema
+// samples has the samples of a document's schemas. A large document has the same schemas in many responses.
+type samples struct {
+	mu    sync.Mutex
+	known map[sampleKey]known
 }
 
-// sample returns a sample of a schema, and the errors of documented values that it could not use.
-func sample(ref *openapi3.SchemaRef) (value any, broken []error) {
-	p := &sampler{left: maxSampleValues}
+type sampleKey struct {
+	schema *openapi3.Schema
+	depth  int
+}
+
+type known struct {
+	value any
+	size  int // values in it, and those that were tried
+	err   error
+}
+
+func newSamples() *samples { return &samples{known: map[sampleKey]known{}} }
+
+// sample returns a sample of a schema, and the errors of documented values that it could not use. It must not be changed.
+func (m *samples) sample(ref *openapi3.SchemaRef) (value any, broken []error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := &sampler{left: maxSampleValues, known: m.known}
 	value = p.value(ref, 0)
 	if p.left <= 0 {
 		p.broken = append(p.broken, fmt.Errorf("the schema needs a sample of more than %d values; give an example", maxSampleValues))
@@ -46,12 +60,42 @@ func sample(ref *openapi3.SchemaRef) (value any, broken []error) {
 	return value, p.broken
 }
 
+// sampler makes a value that fits a schema: an example, default, const or enum value of the document, or a value made
+// from the type and the bounds. It makes the same value at every call.
+type sampler struct {
+	left   int // values that may be made
+	path   []string
+	broken []error // documented values that break their schema
+	known  map[sampleKey]known
+}
+
 func (p *sampler) value(ref *openapi3.SchemaRef, depth int) any {
 	if ref == nil || ref.Value == nil || depth > maxSampleDepth || p.left <= 0 {
 		return nil
 	}
+	key := sampleKey{ref.Value, depth}
+	k, ok := p.known[key]
+	if ok {
+		p.left -= k.size
+	} else {
+		before, broken := p.left, len(p.broken)
+		k.value = p.make(ref.Value, depth)
+		if k.size = before - p.left; len(p.broken) > broken {
+			k.err = p.broken[broken]
+			p.broken = p.broken[:broken]
+		}
+		if p.left > 0 { // else it is not complete
+			p.known[key] = k
+		}
+	}
+	if k.err != nil {
+		p.broken = append(p.broken, k.err)
+	}
+	return k.value
+}
+
+func (p *sampler) make(s *openapi3.Schema, depth int) any {
 	p.left--
-	s := ref.Value
 	documented := documentedValues(s)
 	for _, value := range documented {
 		err := contract.Fits(s, value)

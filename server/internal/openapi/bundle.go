@@ -88,6 +88,8 @@ func (b *bundler) walk(n *yaml.Node, shape string, at *place) (bool, error) {
 	switch shape {
 	case "mapping":
 		return b.mapping(n, at)
+	case "types":
+		return b.types(n, at), nil
 	case "text", "flag", "number":
 		return b.scalar(n, shape, at), nil
 	}
@@ -251,6 +253,24 @@ func (b *bundler) reference(n *yaml.Node, shape string, at *place) (verdict, err
 		return keep, err
 	}
 	return keep, b.inline(n, target, shape, at)
+}
+
+// types checks the type of a schema: one, or a list in OpenAPI 3.1.
+func (b *bundler) types(n *yaml.Node, at *place) bool {
+	list := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		list = n.Content
+	}
+	for _, item := range list {
+		known := slices.Contains([]string{"array", "boolean", "integer", "null", "number", "object", "string"}, item.Value)
+		file := item.Value == "file" && value(b.root, "swagger") != nil
+		if item.Kind != yaml.ScalarNode || !known && !file {
+			b.report(b.fault(item, at, "must be array, boolean, integer, null, number, object or string, but is %s", kindOf(item)))
+			return false
+		}
+		item.Tag = "!!str" // null is a value in YAML
+	}
+	return true
 }
 
 // mapping checks the values of a discriminator, which are names of schemas or references to them.

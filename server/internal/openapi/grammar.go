@@ -32,7 +32,7 @@ var grammar = map[string]map[string]string{
 	"flow":      members("authorizationUrl text, tokenUrl text, refreshUrl text, scopes {text"),
 	// The scopes of a requirement are checked by package contract.
 	"requirement": members("* [text"),
-	"schema": members("title text, description text, format text, pattern text, multipleOf number, maximum number, minimum number, maxLength number, minLength number, maxItems number, minItems number, " +
+	"schema": members("type types, title text, description text, format text, pattern text, multipleOf number, maximum number, minimum number, maxLength number, minLength number, maxItems number, minItems number, " +
 		"uniqueItems flag, maxProperties number, minProperties number, required [text, enum [any, examples [any, allOf [schema, anyOf [schema, oneOf [schema, not schema, items schema, " +
 		"properties {schema, additionalProperties schema, nullable flag, readOnly flag, writeOnly flag, deprecated flag, externalDocs docs, discriminator discriminator, " +
 		"prefixItems [schema, contains schema, patternProperties {schema, propertyNames schema, dependentSchemas {schema, if schema, then schema, else schema, " +
