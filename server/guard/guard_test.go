@@ -65,7 +65,7 @@ func TestTheDocumentIsEnforced(t *testing.T) {
 			want(t, call(h, "GET /v1/notes/", reader, ""), 404, "not_found", "")
 			put := call(h, "PUT /v1/notes", writer, "{}")
 			want(t, put, 405, "method_not_allowed", "")
-			if allow := put.Header().Get("Allow"); allow != "GET, POST" {
+			if allow := put.Header().Get("Allow"); allow != "GET, HEAD, POST" {
 				t.Errorf("Allow is %q", allow)
 			}
 		})

@@ -97,7 +97,7 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 }
 
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", settings.Listen)
+	listener, err := app.Listen(ctx, settings)
 	if err != nil {
 		return nil, err
 	}

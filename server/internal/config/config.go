@@ -29,7 +29,7 @@ const Prefix = "SESAME_"
 type Settings struct {
 	// The addresses of the server, its database and its keys.
 
-	Listen         string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. With port 0 the system chooses a free port."`
+	Listen         string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Address to listen on. With port 0 the system chooses a free port. unix: is followed by the path of a socket, which your proxy connects to: its X-Forwarded-For is trusted, and its user must be in the group of the file."`
 	PublicURL      string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// and the listening address)"`
 	DatabaseURL    secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE for an absolute path) or postgres://…"`
 	MasterKey      secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
@@ -154,8 +154,8 @@ func (f *faults) page(name, page string) {
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
 	var f faults
-	if _, port, err := net.SplitHostPort(s.Listen); err != nil || !isPort(port, 0) {
-		f.add("LISTEN", "is %q; it must be HOST:PORT, with a port from 0 to 65535", s.Listen)
+	if reason := s.checkListen(); reason != "" {
+		f.add("LISTEN", "%s", reason)
 	}
 	if s.PublicURL != "" {
 		if reason := checkPublicURL(s.PublicURL); reason != "" {
@@ -268,7 +268,8 @@ func (s *Settings) Loopback() bool { return s.Reach() == "" }
 
 // Reach names the setting through which other machines can reach the server, or returns "".
 func (s *Settings) Reach() string {
-	if host, _, err := net.SplitHostPort(s.Listen); err != nil || !isLoopback(host) {
+	_, socket := s.Socket()
+	if host, _, err := net.SplitHostPort(s.Listen); !socket && (err != nil || !isLoopback(host)) {
 		return fmt.Sprintf("%sLISTEN is %s", Prefix, s.Listen)
 	}
 	if u, err := url.Parse(s.PublicURL); s.PublicURL != "" && (err != nil || !isLoopback(u.Hostname())) {

@@ -13,6 +13,8 @@ import (
 const (
 	mediaJSON = "application/json"
 	mediaForm = "application/x-www-form-urlencoded"
+	// mediaMultipart is how browsers send FormData (RFC 7578).
+	mediaMultipart = "multipart/form-data"
 )
 
 // compiler compiles a document and collects its faults.
@@ -117,23 +119,23 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 }
 
 func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
-	if len(source.Content) != 1 {
-		c.open("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
+	if !oneShape(source.Content) {
+		c.open("%s: the request body has %d media types; one is enforced, or the two of a form with one schema", op.ID, len(source.Content))
 	}
-	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}, query: map[string]bool{}}
+	op.body = &body{required: source.Required, own: !c.foreign, schemas: map[string]*openapi3.Schema{}, query: map[string]bool{}}
 	for _, parameter := range op.parameters {
 		if parameter.In == openapi3.ParameterInQuery {
 			op.body.query[parameter.Name] = true
 		}
 	}
 	for mediaType, content := range source.Content {
-		if !isJSON(mediaType) && mediaType != mediaForm || content == nil || content.Schema == nil {
+		if !isJSON(mediaType) && mediaType != mediaForm && (mediaType != mediaMultipart || c.foreign) || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
 			op.body.schemas[mediaType] = nil
 			continue
 		}
 		c.schema(op, "body", content.Schema)
-		if mediaType == mediaForm && !ofTexts(content.Schema.Value) {
+		if isForm(mediaType) && !ofTexts(content.Schema.Value) {
 			c.open("%s: a form is an object of strings", op.ID)
 			op.body.schemas[mediaType] = nil
 			continue
@@ -143,6 +145,13 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 		}
 		op.body.schemas[mediaType] = content.Schema.Value
 	}
+}
+
+// oneShape reports whether a body is of one media type, or a form of either kind with the same schema.
+func oneShape(content openapi3.Content) bool {
+	form, parts := content[mediaForm], content[mediaMultipart]
+	return len(content) == 1 ||
+		len(content) == 2 && form != nil && parts != nil && form.Schema != nil && parts.Schema != nil && form.Schema.Value == parts.Schema.Value
 }
 
 // ofTexts reports whether a form can be validated against a schema, which must have strings alone. The encodings of numbers

@@ -88,6 +88,9 @@ func newHasher(schemes map[string]scheme, name string, policy *Policy) (*Hasher,
 	}, nil
 }
 
+// Same reports whether two passwords are one, however their keyboards encode it.
+func Same(a, b string) bool { return norm.NFC.String(a) == norm.NFC.String(b) }
+
 // Check returns why a new password is not acceptable, as Policy.Check does, or because the scheme cannot hash it.
 func (h *Hasher) Check(password string, names ...string) (reason string, err error) {
 	if h.tooLong(norm.NFC.String(password)) {

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+
+	"sesame/server/internal/config"
+)
+
+// Listen listens at SESAME_LISTEN. The file of a Unix socket may be used by its owner and its group, and the file that a
+// server has left behind is replaced.
+func Listen(ctx context.Context, s config.Settings) (net.Listener, error) {
+	path, ok := s.Socket()
+	if !ok {
+		return (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		if err = removeAbandoned(ctx, path); err == nil {
+			listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", path)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = os.Chmod(path, 0o660); err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	return socketListener{listener}, nil
+}
+
+// removeAbandoned removes the file of a socket at which no server listens. The others are not its business.
+func removeAbandoned(ctx context.Context, path string) error {
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket; name another file in %s", path, config.Variable("listen"))
+	}
+	connection, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		return errors.Join(fmt.Errorf("a server is already listening at %s; stop it, or name another file in %s", path, config.Variable("listen")), connection.Close())
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return os.Remove(path)
+	}
+	return err
+}
+
+// socketListener gives connections of a Unix socket the address of this machine. Its file says who may connect, so they are
+// those of the operator's proxy, whose X-Forwarded-For is trusted (config.Settings.Proxies).
+type socketListener struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (l socketListener) Accept() (net.Conn, error) {
+	connection, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return socketConn{connection}, nil
+}
+
+type socketConn struct{ net.Conn }
+
+// RemoteAddr implements net.Conn.
+func (socketConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
