@@ -7,7 +7,7 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test test-quick race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
+.PHONY: help run build install test test-quick race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,7 +17,10 @@ run: ## start the server with the demo account; needs Go alone
 	@trap 'exit 0' INT; go run ./server serve --demo
 
 build: ## make the program, ./sesame: one static file
-	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o sesame ./server
+	CGO_ENABLED=0 go build -buildvcs=auto -trimpath -ldflags='-s -w' -o sesame ./server
+
+install: ## PREFIX=/usr/local: build the program into PREFIX/bin or, without PREFIX, into Go's bin folder
+	@.make/install '$(PREFIX)'
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test -timeout 10m -parallel 8 ./...

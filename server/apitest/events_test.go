@@ -104,10 +104,20 @@ var deeds = []struct {
 		s.do(t, here(revocation(token))).want(200)
 		return own(ann, s.access(t, token).SessionID)
 	}},
+	{"logout", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		session := s.access(t, s.logInHere(t, ann).AccessToken).SessionID
+		s.must(t, "", "user", "sessions", ann.Username, "--end", session)
+		return trace{ann.ID, "command line", "", session}
+	}},
 	{"logout_everywhere", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		token := s.logInHere(t, ann).AccessToken
 		s.do(t, here(request{method: "DELETE", path: "/users/me/sessions", token: token})).want(204)
 		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"logout_everywhere", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.logInHere(t, ann)
+		s.must(t, "", "user", "sessions", ann.Username, "--end-all")
+		return trace{ann.ID, "command line", "", ""}
 	}},
 	{"refresh_reused", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		first := s.logInHere(t, ann)
@@ -156,6 +166,10 @@ var deeds = []struct {
 		s.do(t, here(request{method: "DELETE", path: "/users/" + ann.ID, token: root})).want(204)
 		return s.administers(t, root, ann)
 	}},
+	{"account_deleted", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.must(t, "", "user", "delete", ann.Username, "--yes")
+		return trace{ann.ID, "command line", "", ""}
+	}},
 	{"account_disabled", "", func(t *testing.T, s *server, ann api.User, root string) trace {
 		for range 2 { // the second changes nothing
 			s.do(t, here(amend(root, ann, map[string]any{"disabled": true}))).want(200)
@@ -180,6 +194,13 @@ var deeds = []struct {
 		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID, "ann@example.com")
 		s.do(t, here(confirmEmail(ann.Username))).want(204)
 		return trace{ann.ID, ann.ID, "", ""}
+	}},
+	{"email_confirmed", "at the command line", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.do(t, here(amend(root, ann, map[string]any{"email": ann.Username + "@example.com"}))).want(200)
+		for range 2 { // the second changes nothing
+			s.must(t, "", "user", "verify", ann.Username)
+		}
+		return trace{ann.ID, "command line", "", ""}
 	}},
 	{"email_changed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.plantCode(t, ann.Username, account.ToConfirm, ann.ID, "ann@example.org")

@@ -245,7 +245,7 @@ func TestARotationRefusesNoToken(t *testing.T) {
 
 // keyList is what keys list --json prints.
 type keyList struct {
-	Keys []struct {
+	Items []struct {
 		Kid, Alg, State string
 		RetiresAt       *time.Time `json:"retires_at"`
 		RemovedAt       *time.Time `json:"removed_at"`
@@ -299,7 +299,7 @@ func TestKeysRotate(t *testing.T) {
 			return decode[keyList](&answer{t: t, body: []byte(stdout)})
 		}
 		begun := list("keys", "rotate")
-		if len(begun.Keys) != 2 || begun.Keys[0].State != "signing" || begun.Keys[1].State != "published" || begun.Keys[0].Kid != kid(t, old.AccessToken) {
+		if len(begun.Items) != 2 || begun.Items[0].State != "signing" || begun.Items[1].State != "published" || begun.Items[0].Kid != kid(t, old.AccessToken) {
 			t.Fatalf("%+v", begun)
 		}
 		if again := list("keys", "rotate"); !reflect.DeepEqual(again, begun) {
@@ -307,12 +307,12 @@ func TestKeysRotate(t *testing.T) {
 		}
 		r.advance(t, 31*time.Second)
 		now := list("keys", "rotate", "--now")
-		if len(now.Keys) != 2 || now.Keys[0].Kid != begun.Keys[1].Kid || now.Keys[1].State != "retired" {
+		if len(now.Items) != 2 || now.Items[0].Kid != begun.Items[1].Kid || now.Items[1].State != "retired" {
 			t.Fatalf("%+v after %+v", now, begun)
 		}
 		haveRead := r.leap(61 * time.Second)
 		fresh := s.login(t, "ann") // which does not wait until it is time to read the keys
-		if kid(t, fresh.AccessToken) != now.Keys[0].Kid {
+		if kid(t, fresh.AccessToken) != now.Items[0].Kid {
 			t.Error("a replica signs with a key that was retired a minute ago")
 		}
 		for _, s := range r {
@@ -321,7 +321,7 @@ func TestKeysRotate(t *testing.T) {
 		}
 		haveRead(t)
 		revoked := list("keys", "rotate", "--now", "--revoke")
-		if len(revoked.Keys) != 1 {
+		if len(revoked.Items) != 1 {
 			t.Fatalf("%+v", revoked)
 		}
 		r.advance(t, 61*time.Second)
@@ -332,7 +332,7 @@ func TestKeysRotate(t *testing.T) {
 		again := decode[api.Token](s.do(t, refreshGrant(fresh.RefreshToken)).want(200))
 		r[1].do(t, me(again.AccessToken)).want(200)
 		table, _, _ := s.sesame(t, "", "keys", "list")
-		if !strings.HasPrefix(table, "KID ") || !strings.Contains(table, revoked.Keys[0].Kid+"  ES256  signing  20") {
+		if !strings.HasPrefix(table, "KID ") || !strings.Contains(table, revoked.Items[0].Kid+"  ES256  signing  20") {
 			t.Error(table)
 		}
 		if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--revoke"); code == 0 || !strings.Contains(stderr, "give --now as well") {

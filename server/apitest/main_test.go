@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/signal"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -35,7 +34,7 @@ func TestMain(m *testing.M) {
 				panic(err)
 			}
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		ctx, stop := cli.Interruptible()
 		code := cli.Run(ctx, os.Args[1:], cli.Env{
 			Getenv: os.Getenv, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
 			Tests: app.Tests{CheapHashes: true, Every: 50 * time.Millisecond},

@@ -149,7 +149,7 @@ describe('a person without scripts', () => {
     assert.equal(await logIn(sesame, 'bob@example.com', horse), 200);
 
     await page.goto(linkIn(mail, sesame.origin));
-    await page.getByRole('heading', { name: 'This link is no longer good' }).waitFor();
+    await page.getByRole('heading', { name: 'This link is no longer valid' }).waitFor();
     assert.equal(await page.getByRole('button').count(), 0);
     await screenshot(page, 'mail-not-good');
     assertCalm(at, [['422 (Unprocessable Entity)', '/confirm-email'], ['422 (Unprocessable Entity)', new URL(page.url()).pathname + new URL(page.url()).search]]);

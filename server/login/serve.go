@@ -62,6 +62,7 @@ func (a *App) Greet(w io.Writer, more ...string) {
 	}
 	if a.demo {
 		fmt.Fprintf(&b, "  Demo       username %s, password %s\n", app.DemoUsername, app.DemoPassword)
+		fmt.Fprintf(&b, "             username %s, same password: an administrator\n", app.DemoAdministrator)
 	}
 	address := a.listener.Addr()
 	if address.Network() == "unix" {

@@ -154,6 +154,33 @@ func (s *Service) confirmEmail(ctx context.Context, c store.Code, verified *stor
 	}))
 }
 
+// VerifyEmail confirms the address of an account without a code: the operator vouches for it. What follows is what follows
+// the use of a code. An address that is confirmed already stays so. Errors: NotFound, NothingToConfirm for an account
+// without an address, EmailTaken when another account has confirmed it, ValidationFailed for a disabled account.
+func (s *Service) VerifyEmail(ctx context.Context, id string) (user store.User, err error) {
+	err = s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.LockAdministration(ctx); err != nil { // it locks the ownership of every address, as in useCode
+			return err
+		}
+		if user, err = q.LockUser(ctx, id); err != nil {
+			return noSuchUser(err)
+		}
+		switch {
+		case user.EmailVerified:
+			return nil
+		case user.Email == "":
+			return problem.New(problem.NothingToConfirm, "The account has no e-mail address.")
+		case user.Disabled:
+			return problem.New(problem.ValidationFailed, "The account is disabled. Enable it first.")
+		}
+		return s.confirmAddress(ctx, q, user, store.Code{UserID: user.ID, Email: user.Email, EmailKey: user.EmailKey})
+	})
+	if err != nil {
+		return store.User{}, codeError(err)
+	}
+	return s.User(ctx, id)
+}
+
 // CodeToConfirm finds a code that confirms an address, and its account, without using it. Errors: InvalidCode.
 func (s *Service) CodeToConfirm(ctx context.Context, code secret.Text) (c store.Code, user store.User, err error) {
 	if c, err = s.findCode(ctx, ToConfirm, code); err != nil {

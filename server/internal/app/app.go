@@ -205,7 +205,7 @@ func (a *App) newDispatcher() (*mailer.Dispatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	var sender mailer.Sender = mailer.Log{To: a.Log}
+	var sender mailer.Sender = mailer.Log{To: a.Log, From: a.MailFrom}
 	if !a.MailsToLog() {
 		if sender, err = mailer.NewSMTP(a.SMTPURL, a.MailFrom); err != nil {
 			return nil, err

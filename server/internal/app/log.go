@@ -26,7 +26,7 @@ func NewLog(s config.Settings, to io.Writer) (log *slog.Logger, end func()) {
 	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked with the settings
 	options := &slog.HandlerOptions{Level: level}
 	if s.LogFormat == "text" || s.LogFormat == "auto" && IsTerminal(to) {
-		return slog.New(slog.NewTextHandler(to, options)), func() {}
+		return slog.New(mailHandler{slog.NewTextHandler(to, options), to}), func() {}
 	}
 	lines := &lineBuffer{to: to}
 	return slog.New(slog.NewJSONHandler(lines, options)), lines.close

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -24,27 +23,36 @@ import (
 )
 
 // CommandLine declares the commands and flags. Settings may come before or after the command.
+//
+// The tag example is a command line that works; the help, and the answer to a wrong command line, show it. The tag uses names
+// the settings that matter most to a command; the help shows those, and not all thirty.
 type CommandLine struct {
 	config.Settings
+	Version kong.VersionFlag `help:"Print the version and the commit."`
 
-	Serve  serveCommand `cmd:"" default:"withargs" help:"Run the server (the default)."`
-	User   userCommands `cmd:"" help:"Manage accounts."`
+	Serve       serveCommand       `cmd:"" default:"withargs" group:"Server" uses:"all" example:"sesame serve --demo" help:"Run the server (the default)."`
+	Migrate     migrateCommand     `cmd:"" group:"Server" uses:"database-url,master-key-file" example:"sesame migrate" help:"Migrate the database to this version and exit. (serve does it too.)"`
+	Config      configCommand      `cmd:"" group:"Server" example:"sesame config" help:"Print the effective settings, with secrets masked."`
+	Healthcheck healthcheckCommand `cmd:"" group:"Server" uses:"listen" example:"sesame healthcheck" help:"Exit with 0 if the server at the listening address is ready."`
+
+	User   userCommands `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage accounts."`
 	Client struct {
 		Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's."`
 
-		Create clientCreateCommand `cmd:"" help:"Create a service client, and print its secret once."`
-		List   clientListCommand   `cmd:"" help:"List the service clients."`
-		Delete clientDeleteCommand `cmd:"" help:"Delete a service client, and revoke the sessions that people started through it."`
-	} `cmd:"" help:"Manage service clients, which get tokens of their own."`
+		Create clientCreateCommand `cmd:"" example:"sesame client create billing --scope users:read" help:"Create a service client, and print its secret once."`
+		List   clientListCommand   `cmd:"" example:"sesame client list" help:"List the service clients."`
+		Delete clientDeleteCommand `cmd:"" example:"sesame client delete 0199d1a4-5f0e-7cc3-98c6-4b8e3f1f7a10" help:"Delete a service client, and revoke the sessions that people started through it."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage service clients, which get tokens of their own."`
 	Keys struct {
-		List   keysListCommand   `cmd:"" help:"List the signing keys."`
-		Rotate keysRotateCommand `cmd:"" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
-	} `cmd:"" help:"Manage the keys that sign access tokens."`
-	New         newCommand         `cmd:"" help:"Write a small project that uses Sesame as a library."`
-	Mock        mockCommand        `cmd:"" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
-	Migrate     migrateCommand     `cmd:"" help:"Migrate the database to this version and exit. (serve does it too.)"`
-	Config      configCommand      `cmd:"" help:"Print the effective settings, with secrets masked."`
-	Healthcheck healthcheckCommand `cmd:"" help:"Exit with 0 if the server at the listening address is ready."`
+		List   keysListCommand   `cmd:"" example:"sesame keys list" help:"List the signing keys."`
+		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens."`
+
+	New  newCommand  `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
+	Mock mockCommand `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
+
+	Help       helpCommand       `cmd:"" group:"About this program" example:"sesame help user create" help:"Explain a command, or list the settings."`
+	Completion completionCommand `cmd:"" group:"About this program" example:"source <(sesame completion bash)" help:"Print a script that completes command lines in bash, zsh or fish."`
 }
 
 // Env is what the program uses of its process: variables, standard streams and the clock. A test passes its own.
@@ -66,52 +74,86 @@ func (p *program) options() app.Options {
 type program struct {
 	*config.Settings
 	Env
-	ctx   context.Context
-	flags []*kong.Flag // of the settings
+	ctx    context.Context
+	parser *kong.Kong
+	given  map[string]bool // the flags on the command line, by name
 	// contract is the file of the user's own openapi.yaml, or "".
 	contract string
 }
 
 // Main runs the program with the arguments and the environment of the process. An interrupt ends it.
 func Main() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := Interruptible()
 	defer stop()
 	return Run(ctx, os.Args[1:], Env{
 		Getenv: os.Getenv, Environ: os.Environ(), Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
 	})
 }
 
+// Interruptible returns a context that the first interrupt cancels, so that the server finishes what it is answering. A second
+// interrupt ends the process at once, as if the program did not handle the signal.
+func Interruptible() (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+		signal.Stop(signals) // before the server sees the first one
+		cancel()
+	}()
+	return ctx, cancel
+}
+
+// settingless is a command that works with invalid settings too.
+type settingless interface{ needsNoSettings() }
+
 // Run runs one command and returns the exit code: 0, 1 if the command failed, or 2 if it was not understood.
 func Run(ctx context.Context, args []string, w Env) int {
+	w.Stdout, w.Stderr = &app.VisibleWriter{To: w.Stdout}, &app.VisibleWriter{To: w.Stderr}
 	var line CommandLine
 	exit := -1
 	parser, err := kong.New(&line,
 		kong.Name("sesame"), kong.Writers(w.Stdout, w.Stderr), kong.Exit(func(code int) { exit = code }),
-		kong.Description("A login server that starts from its contract. Every setting below is also an environment variable: --public-url is SESAME_PUBLIC_URL."),
-		config.Variables(w.Getenv), kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Description("A login server that starts from its contract."),
+		kong.Vars{"version": version()}, config.Variables(w.Getenv), kong.Help(printHelp),
 	)
-	w.Stdout, w.Stderr = &app.VisibleWriter{To: w.Stdout}, &app.VisibleWriter{To: w.Stderr}
+	p := &program{Settings: &line.Settings, Env: w, ctx: ctx, parser: parser, given: map[string]bool{}}
 	if err != nil {
-		fmt.Fprintln(w.Stderr, "sesame:", err)
-		return 2
+		return p.fail(err)
 	}
-	flags := config.Flags(parser)
+	parser.Model.HelpFlag.Help = "Print this help."
+	if len(args) > 0 && args[0] == completeCommand {
+		p.complete(args[1:])
+		return 0
+	}
 	command, err := parser.Parse(args)
-	if exit >= 0 { // --help
+	if exit >= 0 { // --help, --version
 		return exit
 	}
 	if err != nil {
-		fmt.Fprintln(w.Stderr, "sesame:", err)
-		return 2
+		return p.fail(explainUsage(parser, args, err))
 	}
-	if err = errors.Join(config.CheckVariables(w.Environ, flags), line.Check()); err != nil {
-		fmt.Fprintf(w.Stderr, "sesame: invalid settings:\n  %s\n", strings.ReplaceAll(err.Error(), "\n", "\n  "))
-		return 2
+	for _, step := range command.Path {
+		if step.Flag != nil && !step.Resolved {
+			p.given[step.Flag.Name] = true
+		}
 	}
-	if err = command.Run(&program{&line.Settings, w, ctx, flags, cmp.Or(line.User.Contract, line.Client.Contract, line.Mock.Contract)}); err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(w.Stderr, "sesame:", err)
-		return 1
+	selected := command.Selected()
+	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
+		if err = errors.Join(config.CheckVariables(w.Environ, config.Flags(parser)), line.Check()); err != nil {
+			return p.fail(invalidSettings(err))
+		}
 	}
-	return 0
+	p.contract = cmp.Or(line.User.Contract, line.Client.Contract, line.Mock.Contract)
+	err = command.Run(p)
+	if errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		if selected == parser.Model.DefaultCmd || selected.Name == "mock" { // an interrupt is how they end
+			return 0
+		}
+		err = errors.New("interrupted before it was done")
+	}
+	return p.fail(err)
 }

@@ -2,13 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"sesame/server/internal/app"
 	"sesame/server/internal/oauth"
+	"sesame/server/internal/problem"
 )
 
 type clientCreateCommand struct {
@@ -21,22 +22,25 @@ type clientCreateCommand struct {
 // Run creates a service client and prints its secret, which is not stored.
 func (c *clientCreateCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
+		declared, fit := s.Identity.Scopes.Declared, s.Identity.Scopes.OfClients()
+		if err := p.checkScopes("--scope", c.Scope, declared); err != nil {
+			return err
+		}
+		for _, scope := range c.Scope {
+			if !slices.Contains(fit, scope) {
+				return usagef("scope %q in --scope is over one's own account, and a client has no account; a client may have %s", scope, strings.Join(fit, ", "))
+			}
+		}
 		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
 		if err != nil {
-			return explain(err)
+			return explainAt(err, map[string]string{"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope"})
 		}
-		if c.JSON {
-			shown := clientObject(client)
-			shown["client_secret"] = made.Reveal()
-			return json.NewEncoder(p.Stdout).Encode(shown)
-		}
-		table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-		row(table, "client_id", client.ID)
-		row(table, "client_secret", made.Reveal())
-		row(table, "name", client.Name)
-		row(table, "scopes", strings.Join(client.Scopes, " "))
-		row(table, "password grant", yesOrNo(client.PasswordGrant))
-		if err = table.Flush(); err != nil {
+		shown := clientObject(client)
+		shown["client_secret"] = made.Reveal()
+		err = p.printOne(c.JSON, shown,
+			[2]string{"client_id", client.ID}, [2]string{"client_secret", made.Reveal()}, [2]string{"name", client.Name},
+			[2]string{"scopes", strings.Join(client.Scopes, " ")}, [2]string{"password_grant", yesOrNo(client.PasswordGrant)})
+		if err != nil || c.JSON {
 			return err
 		}
 		_, err = fmt.Fprintln(p.Stdout, "\nCopy the secret now: it is not stored and cannot be shown again.")
@@ -55,20 +59,15 @@ func (c *clientListCommand) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		if c.JSON {
-			list := make([]map[string]any, len(clients))
-			for i, client := range clients {
-				list[i] = clientObject(client)
-			}
-			return json.NewEncoder(p.Stdout).Encode(list)
-		}
-		table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-		row(table, "client_id", "name", "scopes", "password grant", "created")
+		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "SCOPES", "PASSWORD GRANT", "CREATED AT")
 		for _, client := range clients {
-			row(table, client.ID, client.Name, strings.Join(client.Scopes, " "),
-				yesOrNo(client.PasswordGrant), client.CreatedAt.Format(time.RFC3339))
+			err = list.add(clientObject(client), client.ID, client.Name, strings.Join(client.Scopes, " "),
+				yesOrNo(client.PasswordGrant), moment(&client.CreatedAt))
+			if err != nil {
+				return err
+			}
 		}
-		return table.Flush()
+		return list.end("")
 	})
 }
 
@@ -81,7 +80,7 @@ type clientDeleteCommand struct {
 func (c *clientDeleteCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
 		if err := s.OAuth.DeleteClient(p.ctx, c.ID); err != nil {
-			return explain(err)
+			return p.unknownClient(s, c.ID, err)
 		}
 		if c.JSON {
 			return json.NewEncoder(p.Stdout).Encode(map[string]any{"client_id": c.ID, "deleted": true})
@@ -89,6 +88,23 @@ func (c *clientDeleteCommand) Run(p *program) error {
 		_, err := fmt.Fprintf(p.Stdout, "Deleted the client %s; Sesame refuses its tokens from now on.\n", c.ID)
 		return err
 	})
+}
+
+// unknownClient explains the error of a command on a client that does not exist. People give its name for its id.
+func (p *program) unknownClient(s *app.Services, id string, err error) error {
+	if e, ok := errors.AsType[*problem.Error](err); !ok || e.Code != problem.NotFound {
+		return explain(err)
+	}
+	clients, listErr := s.OAuth.Clients(p.ctx)
+	if listErr != nil {
+		return listErr
+	}
+	for _, client := range clients {
+		if client.Name == id {
+			return fmt.Errorf("unknown client %q; this is the name of a client whose client_id is %s", id, client.ID)
+		}
+	}
+	return fmt.Errorf("unknown client %q; list their client_id with: sesame client list", id)
 }
 
 // withService opens the database and runs a command on the domain.
@@ -114,11 +130,4 @@ func clientObject(c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": scopes, "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
 	}
-}
-
-func yesOrNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }

@@ -1,21 +1,15 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"strings"
 	"time"
-	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"sesame"
 	"sesame/server/internal/app"
@@ -23,14 +17,9 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/openapi"
-	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
-
-// maxPassword bounds how many bytes of standard input are read. It is more than any password may have, so a longer line is
-// refused as too long.
-const maxPassword = 4 << 10
 
 // document is the contract: Sesame's, merged with the user's own document if --contract names one.
 func (p *program) document() ([]byte, error) {
@@ -56,59 +45,6 @@ func (p *program) rules() (*contract.Contract, error) {
 // nobody takes the place of the security schemes where nothing is served.
 func nobody(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
 
-// explain returns the public text of a domain error for a terminal.
-func explain(err error) error {
-	e, ok := errors.AsType[*problem.Error](err)
-	if !ok || len(e.Fields) == 0 && e.Cause != nil {
-		return err
-	}
-	if len(e.Fields) == 0 {
-		return errors.New(e.Detail)
-	}
-	reasons := make([]error, len(e.Fields))
-	for i, f := range e.Fields {
-		reasons[i] = fmt.Errorf("the %s %s", strings.TrimPrefix(f.Pointer, "/"), f.Detail)
-	}
-	return errors.Join(reasons...)
-}
-
-// readPassword prompts twice on a terminal, and otherwise reads the first line of standard input. A password is never an
-// argument, since other users of the machine can see arguments.
-func (p *program) readPassword() (string, error) {
-	if file, ok := p.Stdin.(*os.File); ok && app.IsTerminal(file) {
-		return p.askPassword(int(file.Fd()))
-	}
-	text, err := bufio.NewReader(io.LimitReader(p.Stdin, maxPassword)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", fmt.Errorf("read the password: %w", err)
-	}
-	text = strings.TrimRight(text, "\r\n")
-	switch {
-	case text == "":
-		return "", errors.New("no password on standard input; try: echo 'the password' | sesame user create NAME")
-	case !utf8.ValidString(text):
-		return "", errors.New("the password is not valid UTF-8")
-	}
-	return text, nil
-}
-
-func (p *program) askPassword(terminal int) (string, error) {
-	var typed [2]string
-	for i, prompt := range []string{"Password: ", "Again: "} {
-		fmt.Fprint(p.Stderr, prompt)
-		text, err := term.ReadPassword(terminal)
-		fmt.Fprintln(p.Stderr)
-		if err != nil {
-			return "", fmt.Errorf("read the password: %w", err)
-		}
-		typed[i] = string(text)
-	}
-	if typed[0] != typed[1] {
-		return "", errors.New("the two passwords differ")
-	}
-	return typed[0], nil
-}
-
 type migrateCommand struct{}
 
 // Run migrates the database.
@@ -129,7 +65,7 @@ type configCommand struct {
 func (c configCommand) Run(p *program) error {
 	*p.Settings = p.InForce(p.Listen)
 	object := map[string]string{}
-	for _, flag := range p.flags {
+	for _, flag := range config.Flags(p.parser) {
 		name, value := config.Variable(flag.Name), fmt.Sprint(flag.Target.Interface())
 		if flag.Name == "database-url" { // the whole URL is a secret, but only its password must be hidden
 			value = masked(p.DatabaseURL)
@@ -185,7 +121,7 @@ func (healthcheckCommand) Run(p *program) error {
 	}
 	response, err := (&http.Client{Timeout: 5 * time.Second}).Do(request)
 	if err != nil {
-		return fmt.Errorf("not ready: %w", err)
+		return fmt.Errorf("not ready: no server answers at %s, which %s names: %w", p.Listen, config.Variable("listen"), err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

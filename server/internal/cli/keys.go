@@ -1,10 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"sesame/server/internal/app"
@@ -35,7 +31,7 @@ type keysRotateCommand struct {
 // Run replaces the signing key, or publishes its successor.
 func (c *keysRotateCommand) Run(p *program) error {
 	if c.Revoke && !c.Now {
-		return errors.New("--revoke deletes the key that signs; give --now as well")
+		return usagef("--revoke deletes the key that signs; give --now as well\nexample: sesame keys rotate --now --revoke")
 	}
 	a, err := app.Open(p.ctx, p.options())
 	if err != nil {
@@ -78,21 +74,12 @@ func (p *program) printKeys(k *keys.Keys, asJSON bool) error {
 			listed[i].RetiresAt = &at
 		}
 	}
-	if asJSON {
-		return json.NewEncoder(p.Stdout).Encode(map[string]any{"keys": listed})
-	}
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KID\tALG\tSTATE\tCREATED\tSIGNS FROM\tRETIRES AT\tREMOVED AT")
+	list := p.newListing(asJSON, "KID", "ALG", "STATE", "CREATED AT", "SIGNS FROM", "RETIRES AT", "REMOVED AT")
 	for _, k := range listed {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.ID, k.Alg, k.State,
-			moment(&k.CreatedAt), moment(&k.SignsFrom), moment(k.RetiresAt), moment(k.RemovedAt))
+		err := list.add(k, k.ID, k.Alg, k.State, moment(&k.CreatedAt), moment(&k.SignsFrom), moment(k.RetiresAt), moment(k.RemovedAt))
+		if err != nil {
+			return err
+		}
 	}
-	return table.Flush()
-}
-
-func moment(t *time.Time) string {
-	if t == nil {
-		return "-"
-	}
-	return t.Format(time.RFC3339)
+	return list.end("")
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -27,7 +28,7 @@ func (c *mockCommand) Run(p *program) error {
 	defer flush()
 	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
 	if err != nil {
-		return err
+		return app.ListenError(p.Listen, err)
 	}
 	defer listener.Close()
 	*p.Settings = p.InForce(listener.Addr().String())
@@ -56,6 +57,9 @@ func (c *mockCommand) Run(p *program) error {
 
 func (c *mockCommand) document(p *program) (*mock.Document, error) {
 	if c.Spec != "" {
+		if _, err := os.Stat(c.Spec); err != nil {
+			return nil, unreadable("--spec", c.Spec, err)
+		}
 		return mock.Load(c.Spec)
 	}
 	text, err := p.document()

@@ -1,14 +1,14 @@
 package cli
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
-	"text/tabwriter"
-	"time"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/app"
+	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
@@ -17,22 +17,25 @@ import (
 type userCommands struct {
 	Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's: its scopes can be granted, too."`
 
-	Create      userCreateCommand      `cmd:"" help:"Create an account. Prompts for the password, or reads it from standard input."`
-	List        userListCommand        `cmd:"" help:"List the accounts, and count those with an outdated password hash."`
-	Show        userShowCommand        `cmd:"" help:"Show an account."`
-	Disable     userDisableCommand     `cmd:"" help:"Disable an account, and revoke its sessions."`
-	Enable      userEnableCommand      `cmd:"" help:"Enable a disabled account."`
-	Grant       userGrantCommand       `cmd:"" help:"Grant scopes to an account, or revoke them."`
-	SetPassword userSetPasswordCommand `cmd:"" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
-	Import      userImportCommand      `cmd:"" help:"Create accounts from a file, with password hashes of another application."`
-	Export      userExportCommand      `cmd:"" help:"Write all accounts with their password hashes as JSON lines, for import."`
+	Create      userCreateCommand      `cmd:"" example:"sesame user create ann --email ann@example.com" help:"Create an account. Prompts for the password, or reads it from standard input."`
+	List        userListCommand        `cmd:"" example:"sesame user list --q ann" help:"List the accounts, and count those with an outdated password hash."`
+	Show        userShowCommand        `cmd:"" example:"sesame user show ann" help:"Show an account."`
+	Disable     userDisableCommand     `cmd:"" example:"sesame user disable ann" help:"Disable an account, and revoke its sessions."`
+	Enable      userEnableCommand      `cmd:"" example:"sesame user enable ann" help:"Enable a disabled account."`
+	Delete      userDeleteCommand      `cmd:"" example:"sesame user delete ann" help:"Delete an account for ever. Asks for the username as a confirmation."`
+	Verify      userVerifyCommand      `cmd:"" example:"sesame user verify ann" help:"Mark the email address of an account as verified. Accounts that only claimed the same address lose it."`
+	Sessions    userSessionsCommand    `cmd:"" example:"sesame user sessions ann --end-all" help:"List the sessions of an account, or end them."`
+	Grant       userGrantCommand       `cmd:"" example:"sesame user grant ann users:read users:write" help:"Grant scopes to an account, or revoke them."`
+	SetPassword userSetPasswordCommand `cmd:"" example:"sesame user set-password ann" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
+	Import      userImportCommand      `cmd:"" example:"sesame user import users.jsonl" help:"Create accounts from a file, with password hashes of another application."`
+	Export      userExportCommand      `cmd:"" example:"sesame user export users.jsonl" help:"Write all accounts with their password hashes as JSON lines, for import."`
 }
 
 type userCreateCommand struct {
 	Username      string   `arg:"" help:"The username."`
-	Email         string   `help:"The email address."`
+	Email         string   `placeholder:"ADDRESS" help:"The email address."`
 	EmailVerified bool     `help:"Mark the address as verified: it can then be used to log in."`
-	FullName      string   `help:"The full name."`
+	FullName      string   `placeholder:"NAME" help:"The full name."`
 	Scope         []string `help:"A scope such as users:write, beyond those that every account has; may be repeated."`
 	JSON          bool     `help:"Print the account as JSON."`
 }
@@ -43,23 +46,33 @@ func (c *userCreateCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	plain, err := p.readPassword()
+	plain, err := p.readPassword("user create " + c.Username)
 	if err != nil {
 		return err
 	}
 	if err = rules.Operation("createUser").CheckBody(userBody(c.Username, c.Email, c.FullName, plain)); err != nil {
-		return explain(err)
+		return usageError{explainAt(err, c.places())}
 	}
 	return p.withService(func(s *app.Services) error {
+		if err := p.checkScopes("--scope", c.Scope, s.Identity.Scopes.Declared); err != nil {
+			return err
+		}
 		user, err := s.Accounts.CreateUser(p.ctx, account.Registration{
 			Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
 			Password: secret.New(plain), Scopes: c.Scope,
 		})
 		if err != nil {
-			return explain(err)
+			return explainAt(err, c.places())
 		}
 		return p.printUser(s, user, c.JSON)
 	})
+}
+
+// places are the places of the fields of POST /users on the command line, with their values.
+func (c *userCreateCommand) places() map[string]string {
+	return map[string]string{
+		"username": fmt.Sprintf("<username> %q", c.Username), "email": fmt.Sprintf("--email %q", c.Email), "full_name": fmt.Sprintf("--full-name %q", c.FullName),
+	}
 }
 
 // userBody is the body of POST /users for an account.
@@ -83,15 +96,17 @@ type userListCommand struct {
 // Run lists the accounts, one database page at a time.
 func (c *userListCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
-		print, end := p.userTable(s, c.JSON)
+		list := p.newListing(c.JSON, "USERNAME", "ID", "EMAIL", "DISABLED", "SCOPES", "CREATED AT")
 		query := account.UserQuery{Prefix: c.Prefix, Disabled: c.Disabled, Limit: 500}
 		for {
 			users, next, err := s.Accounts.ListUsers(p.ctx, query)
 			if err != nil {
 				return err
 			}
-			for _, user := range users {
-				print(user)
+			for _, u := range users {
+				if err = list.add(userObject(s, u), u.Username, u.ID, emailState(u), yesOrNo(u.Disabled), u.Scopes, moment(&u.CreatedAt)); err != nil {
+					return err
+				}
 			}
 			if query.Cursor = next; next == "" {
 				break
@@ -101,43 +116,12 @@ func (c *userListCommand) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		return end(old)
-	})
-}
-
-// userTable returns a function that prints an account, and one that ends the list with the number of outdated hashes.
-func (p *program) userTable(s *app.Services, asJSON bool) (print func(store.User), end func(oldHashes int64) error) {
-	if asJSON {
-		separator := `{"users":[`
-		print = func(u store.User) {
-			text, _ := json.Marshal(userObject(s, u)) // texts, booleans and times
-			fmt.Fprintf(p.Stdout, "%s\n%s", separator, text)
-			separator = ","
-		}
-		return print, func(old int64) error {
-			if separator != "," {
-				fmt.Fprint(p.Stdout, separator)
-			}
-			_, err := fmt.Fprintf(p.Stdout, "\n],\"old_hashes\":%d}\n", old)
+		if err = list.end(fmt.Sprintf(`,"old_hashes":%d`, old)); err != nil || c.JSON {
 			return err
 		}
-	}
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	row(table, "username", "id", "email", "state", "scopes", "created")
-	count := 0
-	print = func(u store.User) {
-		row(table, u.Username, u.ID, emailState(u), state(u), granted(u), u.CreatedAt.Format(time.RFC3339))
-		if count++; count%1000 == 0 {
-			table.Flush() // a table of a million accounts would otherwise stay in memory
-		}
-	}
-	return print, func(old int64) error {
-		if err := table.Flush(); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(p.Stdout, "\n%d accounts listed. %d accounts have an outdated password hash, which the next login replaces.\n", count, old)
+		_, err = fmt.Fprintf(p.Stdout, "\nAccounts listed: %d. Accounts with an outdated password hash, which the next login replaces: %d.\n", list.count, old)
 		return err
-	}
+	})
 }
 
 type userShowCommand struct {
@@ -175,6 +159,9 @@ type userGrantCommand struct {
 // Run grants or revokes scopes.
 func (c *userGrantCommand) Run(p *program) error {
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
+		if err := p.checkScopes("<scope>", c.Scopes, s.Identity.Scopes.Declared); err != nil {
+			return user, err
+		}
 		change := account.UserChange{Grant: c.Scopes}
 		if c.Revoke {
 			change = account.UserChange{Revoke: c.Scopes}
@@ -187,73 +174,81 @@ type userSetPasswordCommand struct{ userShowCommand }
 
 // Run sets a password.
 func (c *userSetPasswordCommand) Run(p *program) error {
-	plain, err := p.readPassword()
-	if err != nil {
-		return err
-	}
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
+		plain, err := p.readPassword("user set-password " + c.Account)
+		if err != nil {
+			return user, err
+		}
 		return user, s.Accounts.SetPassword(p.ctx, user.ID, secret.New(plain))
 	})
 }
 
 // onUser finds an account, applies do, and prints the result.
 func (p *program) onUser(account string, asJSON bool, do func(*app.Services, store.User) (store.User, error)) error {
-	return p.withService(func(s *app.Services) error {
-		user, err := s.Accounts.FindUser(p.ctx, account)
-		if err == nil {
-			user, err = do(s, user)
-		}
+	return p.withUser(account, func(s *app.Services, user store.User) error {
+		user, err := do(s, user)
 		if err != nil {
-			return explain(err)
+			return err
 		}
 		return p.printUser(s, user, asJSON)
 	})
 }
 
+// withUser finds an account and applies do.
+func (p *program) withUser(account string, do func(*app.Services, store.User) error) error {
+	return p.withService(func(s *app.Services) error {
+		user, err := s.Accounts.FindUser(p.ctx, account)
+		if e, ok := errors.AsType[*problem.Error](err); ok && e.Code == problem.NotFound {
+			return fmt.Errorf("unknown account %q: no account has this username, id or verified email address; list them with: sesame user list", account)
+		}
+		if err == nil {
+			err = do(s, user)
+		}
+		if e, ok := errors.AsType[*problem.Error](err); ok && e.Code == problem.LastAdministrator {
+			return fmt.Errorf("%s is the last administrator; grant users:write to another account first: sesame user grant NAME users:write", user.Username)
+		}
+		return explain(err)
+	})
+}
+
+// checkScopes returns an error for a scope that the contract does not declare. place is where it was given.
+func (p *program) checkScopes(place string, scopes, declared []string) error {
+	for _, scope := range scopes {
+		if slices.Contains(declared, scope) {
+			continue
+		}
+		hint := ""
+		if p.contract == "" {
+			hint = " (--contract FILE adds those of your own document)"
+		}
+		return usagef("unknown scope %q in %s; the contract declares %s%s", scope, place, strings.Join(declared, ", "), hint)
+	}
+	return nil
+}
+
 func (p *program) printUser(s *app.Services, u store.User, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(p.Stdout).Encode(userObject(s, u))
-	}
-	table := tabwriter.NewWriter(p.Stdout, 0, 0, 2, ' ', 0)
-	for _, line := range [][]string{
-		{"id", u.ID},
-		{"username", u.Username},
-		{"email", emailState(u)},
-		{"full name", u.FullName},
-		{"state", state(u)},
-		{"scopes", strings.Join(s.Identity.Scopes.OfUser(u), " ")},
-		{"created", u.CreatedAt.Format(time.RFC3339)},
-	} {
-		row(table, line...)
-	}
-	return table.Flush()
+	return p.printOne(asJSON, userObject(s, u),
+		[2]string{"id", u.ID},
+		[2]string{"username", u.Username},
+		[2]string{"email", emailState(u)},
+		[2]string{"full_name", u.FullName},
+		[2]string{"disabled", yesOrNo(u.Disabled)},
+		[2]string{"scopes", strings.Join(s.Identity.Scopes.OfUser(u), " ")},
+		[2]string{"created_at", moment(&u.CreatedAt)},
+	)
 }
 
 // userObject is an account as JSON, with the field names of the contract.
 func userObject(s *app.Services, u store.User) map[string]any {
 	return map[string]any{
-		"id": u.ID, "username": u.Username, "email": u.Email, "email_verified": u.EmailVerified, "full_name": u.FullName,
+		"id": u.ID, "username": u.Username, "email": orNil(u.Email), "email_verified": u.EmailVerified, "full_name": orNil(u.FullName),
 		"disabled": u.Disabled, "scopes": s.Identity.Scopes.OfUser(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
 	}
 }
 
 func emailState(u store.User) string {
 	if u.EmailVerified {
-		return u.Email + " (confirmed)"
+		return u.Email + " (verified)"
 	}
 	return u.Email
-}
-
-func state(u store.User) string {
-	if u.Disabled {
-		return "disabled"
-	}
-	return "enabled"
-}
-
-func granted(u store.User) string {
-	if u.Scopes == "" {
-		return "-"
-	}
-	return u.Scopes
 }

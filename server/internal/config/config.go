@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"slices"
 	"strconv"
@@ -63,6 +64,7 @@ type Settings struct {
 	MailTemplates string      `placeholder:"FOLDER" help:"Folder of your own mail templates. (default: the built-in templates)"`
 	VerifyURL     string      `name:"verify-url" placeholder:"URL" help:"Your page that confirms an email address. Mailed links open it with ?code=… added. (default: a page of the server)"`
 	ResetURL      string      `name:"reset-url" placeholder:"URL" help:"Your page that sets a new password. Mailed links open it with ?code=… added. (default: a page of the server)"`
+	HomeURL       string      `name:"home-url" placeholder:"URL" help:"Page that the server's own pages lead back to: your application. (default: the public URL)"`
 	NewLoginMails string      `default:"on" placeholder:"on|off" help:"Whether to mail the owner of an account after a login from an unknown IP address."`
 
 	// Documentation and diagnostics.
@@ -196,6 +198,7 @@ func (s *Settings) Check() error {
 	}
 	f.page("VERIFY_URL", s.VerifyURL)
 	f.page("RESET_URL", s.ResetURL)
+	f.page("HOME_URL", s.HomeURL)
 	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	if reason := checkTrust(s.Proxies()); reason != "" {
@@ -210,7 +213,7 @@ func (s *Settings) Check() error {
 }
 
 // InForce returns the settings with the derived defaults filled in: the public URL from the address that the server
-// listens on; the audience, the mailed links and the sender of mails from the public URL; the file of the master key
+// listens on; the audience, the links of mails and pages and the sender of mails from the public URL; the file of the master key
 // from the file of the database.
 func (s Settings) InForce(listening string) Settings {
 	if s.PublicURL == "" {
@@ -225,13 +228,26 @@ func (s Settings) InForce(listening string) Settings {
 	}
 	s.VerifyURL = cmp.Or(s.VerifyURL, s.PublicURL+"/confirm-email")
 	s.ResetURL = cmp.Or(s.ResetURL, s.PublicURL+"/reset-password")
+	s.HomeURL = cmp.Or(s.HomeURL, s.PublicURL+"/")
 	if s.MailFrom == "" {
-		s.MailFrom = "Sesame <no-reply@" + mailHost(s.PublicURL) + ">"
+		s.MailFrom = defaultSender + " <no-reply@" + mailHost(s.PublicURL) + ">"
 	}
 	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
 		s.MasterKeyFile = file + ".key"
 	}
 	return s
+}
+
+// defaultSender is the name in MailFrom if the operator chooses none.
+const defaultSender = "Sesame"
+
+// ServiceName is the name of the service for people: that of the sender of its mails or, where the operator has chosen none,
+// the title of its contract.
+func (s *Settings) ServiceName(title string) string {
+	if from, err := mail.ParseAddress(s.MailFrom); err == nil && from.Name != "" && from.Name != defaultSender {
+		return from.Name
+	}
+	return title
 }
 
 // mailHost is the host of a URL if mails can come from it, and localhost otherwise.

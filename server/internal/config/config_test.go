@@ -99,7 +99,7 @@ func TestTheNearestName(t *testing.T) {
 		"SESAME_MASTER_KEY_FLIE": "SESAME_MASTER_KEY_FILE", "SESAME_MASTER": "SESAME_MASTER_KEY", "SESAME_PUBLIC_URI": "SESAME_PUBLIC_URL",
 		"SESAME_": "", "SESAME_QQQQQQ": "", "SESAME_X": "", "SESAME_A_NAME_THAT_IS_FAR_FROM_ALL": "",
 	} {
-		if got := nearest(name, known); got != want {
+		if got := Nearest(name, known); got != want {
 			t.Errorf("the nearest name to %s is %q, want %q", name, got, want)
 		}
 	}

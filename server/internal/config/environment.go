@@ -34,8 +34,8 @@ func checkNames(environ, known []string) []error {
 		if slices.Contains(known, name) || strings.HasPrefix(name, testPrefix) || fromKubernetes(name, names) {
 			continue
 		}
-		text := name + " is not a setting; sesame --help lists them"
-		if near := nearest(name, known); near != "" {
+		text := name + " is not a setting; list them with: sesame help settings"
+		if near := Nearest(name, known); near != "" {
 			text = fmt.Sprintf("%s is not a setting; did you mean %s?", name, near)
 		}
 		f = append(f, errors.New(text))
@@ -60,9 +60,9 @@ func fromKubernetes(name string, names []string) bool {
 	return false
 }
 
-// nearest returns the known name that was probably meant: one that begins with the given name, or else the one with the
+// Nearest returns the known name that was probably meant: one that begins with the given name, or else the one with the
 // smallest edit distance, or "" if none is near.
-func nearest(name string, known []string) (near string) {
+func Nearest(name string, known []string) (near string) {
 	for _, candidate := range known {
 		if name != Prefix && strings.HasPrefix(candidate, name+"_") {
 			return candidate
@@ -138,7 +138,7 @@ func FromEnv(environ []string) (Settings, error) {
 // of a single command are no settings and have no variable.
 func Variables(getenv func(string) string) kong.Option {
 	return kong.Resolvers(kong.ResolverFunc(func(_ *kong.Context, path *kong.Path, flag *kong.Flag) (any, error) {
-		if value := getenv(Variable(flag.Name)); value != "" && path.App != nil && flag.Name != "help" {
+		if value := getenv(Variable(flag.Name)); value != "" && path.App != nil && !notSetting(flag) {
 			return value, nil
 		}
 		return nil, nil
@@ -147,8 +147,11 @@ func Variables(getenv func(string) string) kong.Option {
 
 // Flags returns the flags of a parser that are settings.
 func Flags(parser *kong.Kong) []*kong.Flag {
-	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), func(f *kong.Flag) bool { return f.Name == "help" })
+	return slices.DeleteFunc(slices.Clone(parser.Model.Flags), notSetting)
 }
+
+// notSetting reports whether a flag of the whole program is no setting.
+func notSetting(f *kong.Flag) bool { return f.Name == "help" || f.Name == "version" }
 
 // CheckVariables returns one error for all variables with the prefix of the settings that are no settings, and for all
 // values with characters that no setting can have.

@@ -71,6 +71,14 @@ type Scopes struct {
 // OfEveryone returns the scopes that every person has.
 func (s Scopes) OfEveryone() []string { return slices.Concat(s.Default, s.OnRequest) }
 
+// OfClients returns the scopes that a service client can have: those over one's own account are left out, since a client has no
+// account. It receives the others from people.
+func (s Scopes) OfClients() []string {
+	return slices.DeleteFunc(slices.Clone(s.Declared), func(scope string) bool {
+		return slices.Contains(s.PeopleOnly, scope) && slices.Contains(s.Default, scope)
+	})
+}
+
 // OfUser returns the scopes that a user has: those of every person, and those that an administrator has granted.
 func (s Scopes) OfUser(u store.User) []string {
 	all := append(s.OfEveryone(), strings.Fields(u.Scopes)...)

@@ -63,18 +63,32 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 
 // Sessions lists the caller's sessions, the most recently used first.
 func (s *Service) Sessions(ctx context.Context, caller *Caller) ([]store.Session, error) {
-	return s.db.ListSessions(ctx, caller.User.ID, s.Now(), maxSessions)
+	return s.SessionsOf(ctx, caller.User.ID)
+}
+
+// SessionsOf is Sessions for the command line.
+func (s *Service) SessionsOf(ctx context.Context, userID string) ([]store.Session, error) {
+	return s.db.ListSessions(ctx, userID, s.Now(), maxSessions)
 }
 
 // EndSession ends one of the caller's sessions. Errors: NotFound.
 func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) error {
+	return s.endSession(ctx, caller.User, id, caller.Actor())
+}
+
+// EndSessionOf ends one of a user's sessions, for the command line. Errors: NotFound.
+func (s *Service) EndSessionOf(ctx context.Context, user store.User, id string) error {
+	return s.endSession(ctx, user, id, nil)
+}
+
+func (s *Service) endSession(ctx context.Context, user store.User, id string, by *audit.Actor) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.EndSessionOf(ctx, caller.User.ID, id); err != nil {
+		if err := q.EndSessionOf(ctx, user.ID, id); err != nil {
 			return err
 		}
-		by := caller.Actor()
-		by.SessionID = id
-		return audit.Record(ctx, q, audit.Logout, audit.Event(ctx, caller.User, by), s.Now())
+		event := audit.Event(ctx, user, by)
+		event.SessionID = id
+		return audit.Record(ctx, q, audit.Logout, event, s.Now())
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return problem.New(problem.NotFound, "There is no such session.")
@@ -84,10 +98,19 @@ func (s *Service) EndSession(ctx context.Context, caller *Caller, id string) err
 
 // EndSessions ends all the caller's sessions, the current one included.
 func (s *Service) EndSessions(ctx context.Context, caller *Caller) error {
+	return s.endSessions(ctx, caller.User, caller.Actor())
+}
+
+// EndSessionsOf ends all of a user's sessions, for the command line.
+func (s *Service) EndSessionsOf(ctx context.Context, user store.User) error {
+	return s.endSessions(ctx, user, nil)
+}
+
+func (s *Service) endSessions(ctx context.Context, user store.User, by *audit.Actor) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.EndSessionsOf(ctx, caller.User.ID, ""); err != nil {
+		if err := q.EndSessionsOf(ctx, user.ID, ""); err != nil {
 			return err
 		}
-		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, caller.User, caller.Actor()), s.Now())
+		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, user, by), s.Now())
 	})
 }

@@ -64,7 +64,7 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 		switch {
 		case !slices.Contains(scopes.Declared, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
-		case slices.Contains(scopes.PeopleOnly, scope) && slices.Contains(scopes.Default, scope): // it receives the others from people
+		case !slices.Contains(scopes.OfClients(), scope):
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
 		}
 	}
