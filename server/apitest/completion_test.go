@@ -91,7 +91,8 @@ var shells = map[string]struct {
 		func(candidate, _ string) string { return strings.ReplaceAll(candidate, ":", `\:`) },
 	},
 	"fish": {
-		[]string{"fish", "--no-config", "-c"}, "sesame completion fish | source\n", `complete -C %s`,
+		[]string{"fish", "--no-config", "-c"},
+		"sesame completion fish | source\n", `complete -C %s`,
 		func(candidate, _ string) string { return candidate },
 	},
 }
