@@ -23,6 +23,7 @@ const (
 //     all of their scopes.
 //   - Operations of a document without any security need a token.
 //   - The path of the server's URL becomes part of each path.
+//   - Extensions such as x-go-type, which the code generator would follow, are removed.
 //   - Components and operations with a name that Sesame's document has, too, get another one.
 //
 // The notes tell the author what has changed. It is an error if a scheme of another kind is left, such as an API key.
@@ -57,6 +58,9 @@ func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
 	schemes := valueOrNew(valueOrNew(document, "components"), "securitySchemes")
 	if err = a.replaceSchemes(schemes); err != nil {
 		return nil, nil, err
+	}
+	if n := dropExtensions(document, 0); n > 0 {
+		a.note("%d extensions x-go-… were removed: they are instructions to the generator of another project", n)
 	}
 	a.secure()
 	if err = a.renameCollisions(); err != nil {
@@ -251,4 +255,23 @@ func text(n *yaml.Node, name string) string {
 		return v.Value
 	}
 	return ""
+}
+
+// dropExtensions removes the instructions to code generators, and returns their number.
+func dropExtensions(n *yaml.Node, dropped int) int {
+	if n.Kind == yaml.MappingNode {
+		var kept []*yaml.Node
+		each(n, func(name string, key, v *yaml.Node) {
+			if strings.HasPrefix(name, "x-go-") || strings.HasPrefix(name, "x-oapi-codegen") {
+				dropped++
+				return
+			}
+			kept = append(kept, key, v)
+		})
+		n.Content = kept
+	}
+	for _, child := range n.Content {
+		dropped = dropExtensions(child, dropped)
+	}
+	return dropped
 }
