@@ -143,6 +143,9 @@ func (p *sampler) choose(s *openapi3.Schema, depth int) any {
 	broken := len(p.broken)
 	for _, minimal := range []bool{false, true} {
 		for i := range branches {
+			if value, ok := p.alternative(f, i, depth); ok && !minimal && contract.Fits(s, value) == nil {
+				return value
+			}
 			value := p.made(f.branch(i), depth, minimal)
 			if contract.Fits(s, value) == nil {
 				return value
@@ -160,6 +163,24 @@ func (p *sampler) choose(s *openapi3.Schema, depth int) any {
 	}
 	p.broken = p.broken[:min(broken, len(p.broken))]
 	return first
+}
+
+// alternative makes a sample of one alternative by itself, with the properties beside it.
+func (p *sampler) alternative(f *flat, i, depth int) (any, bool) {
+	if len(f.choices) != 1 || i >= len(f.choices[0]) {
+		return nil, false
+	}
+	ref := f.choices[0][i]
+	value := p.value(ref, depth+1)
+	object, ok := value.(map[string]any)
+	if !ok {
+		return value, true
+	}
+	beside := &flat{Schema: f.Schema, chosen: ref}
+	joined := p.object(beside, depth, false)
+	maps.Copy(joined, object)
+	beside.discriminate(joined, flatten(ref.Value).Properties)
+	return joined, true
 }
 
 // made makes a value from the type and the bounds of a schema without parts.
@@ -233,9 +254,7 @@ func (p *sampler) object(f *flat, depth int, minimal bool) map[string]any {
 			object = joined
 		}
 	}
-	if name, value := f.discriminator(); name != "" && object[name] != nil && value != "" {
-		object[name] = value
-	}
+	f.discriminate(object, s.Properties)
 	return object
 }
 

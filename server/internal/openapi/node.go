@@ -152,16 +152,19 @@ func (r *expander) check(n *yaml.Node) error {
 	return errors.Join(errs...)
 }
 
-// checkRefs reports references to other files, which the server does not read.
+// checkRefs reports references to other files, which the server does not read. In extensions and examples they are data.
 func (r *expander) checkRefs(n *yaml.Node) error {
 	var errs []error
 	each(n, func(name string, _, v *yaml.Node) {
-		if name == "$ref" && v.Kind == yaml.ScalarNode && !strings.HasPrefix(v.Value, "#") {
+		switch {
+		case name == "$ref" && v.Kind == yaml.ScalarNode && !strings.HasPrefix(v.Value, "#"):
 			errs = append(errs, fmt.Errorf("%s, line %d: $ref %s is outside of the document; bundle it into one file first", r.name, v.Line, v.Value))
+		case !strings.HasPrefix(name, "x-") && name != "example":
+			errs = append(errs, r.checkRefs(v))
 		}
 	})
-	for _, child := range n.Content {
-		errs = append(errs, r.checkRefs(child))
+	for _, item := range items(n) {
+		errs = append(errs, r.checkRefs(item))
 	}
 	return errors.Join(errs...)
 }
@@ -182,9 +185,9 @@ func (r *expander) merge(n *yaml.Node) error {
 			merged = append(merged, key, v)
 			return
 		}
-		sources := items(v)
-		if v.Kind == yaml.MappingNode {
-			sources = []*yaml.Node{v}
+		sources := []*yaml.Node{v}
+		if v.Kind == yaml.SequenceNode {
+			sources = v.Content
 		}
 		for _, source := range sources {
 			if source.Kind != yaml.MappingNode {
