@@ -1,13 +1,18 @@
 package apitest
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
+
+	"sesame/server/internal/cli"
 )
 
 // importResult is what `sesame user import --json` prints.
@@ -319,4 +324,45 @@ func TestADatabaseFaultLeavesWholeBatches(t *testing.T) {
 	if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM users`); n != "500" {
 		t.Errorf("%s accounts", n)
 	}
+}
+
+// interruptedReader returns lines, and ends a context when it is asked for more.
+type interruptedReader struct {
+	parts  []string
+	cancel context.CancelFunc
+}
+
+func (r *interruptedReader) Read(p []byte) (int, error) {
+	if len(r.parts) == 1 {
+		r.cancel()
+	}
+	n := copy(p, r.parts[0])
+	if r.parts = r.parts[1:]; len(r.parts) == 0 {
+		r.parts = []string{"\n"}
+	}
+	return n, nil
+}
+
+// An interrupt by the keyboard is not success, and the command says how far it came.
+func TestAnInterruptByTheKeyboard(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		lines := func(from, to int) string {
+			var b strings.Builder
+			for i := from; i < to; i++ {
+				fmt.Fprintf(&b, "{\"username\":\"u%04d\"}\n", i)
+			}
+			return b.String()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stdout, stderr bytes.Buffer
+		code := run(ctx, []string{"user", "import", "-"}, environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()},
+			cli.Env{Stdin: &interruptedReader{[]string{lines(0, 1000), lines(1000, 1600)}, cancel}, Stdout: &stdout, Stderr: &stderr, Now: time.Now})
+		if code != 1 || !strings.Contains(stderr.String(), "interrupted\nthe lines up to 1000 are done, none after it") {
+			t.Errorf("code %d: %s%s", code, stdout.String(), stderr.String())
+		}
+		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM users`); n != "1000" {
+			t.Errorf("%s accounts", n)
+		}
+	})
 }

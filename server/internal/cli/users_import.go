@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -104,7 +103,7 @@ func (m mapping) formatOf(name string, start []byte) string {
 // interrupted returns the error of an import that could not read the whole file, or not write to the database. It says which
 // lines are done, since nobody could otherwise tell.
 func (i *importer) interrupted(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if i.ctx.Err() != nil {
 		err = errors.New("interrupted") // and so the exit code is 1
 	}
 	if i.Through == 0 {
