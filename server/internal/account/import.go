@@ -92,10 +92,6 @@ func (i *Importer) add(ctx context.Context, q *store.Queries, u ImportedUser) (I
 		return ImportResult{Err: refusal}, nil
 	}
 	if u.Username != "" {
-		var err error
-		if row.Username, row.UsernameKey, err = names.NewUsername(u.Username); err != nil {
-			return ImportResult{Err: &Refusal{"invalid_username", "username", err.Error()}}, nil
-		}
 		return i.addAs(ctx, q, u, row)
 	}
 	result := ImportResult{Err: &Refusal{"invalid_username", "username", "cannot be made from the address"}}
@@ -116,7 +112,6 @@ func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, 
 	if refusal := i.collision(row, login, u.Username == ""); refusal != nil {
 		return ImportResult{Err: refusal}, nil
 	}
-	result.Username = row.Username
 	if i.check {
 		result.Err, err = i.s.conflict(ctx, q, &row, u.Username == "")
 	} else {
@@ -164,8 +159,15 @@ func (s *Service) importRow(ctx context.Context, q *store.Queries, row *store.Us
 	return nil, s.record(ctx, q, audit.AccountCreated, *row, nil)
 }
 
-// importedRow checks the rules that the schemas of the contract cannot express. The row has no username yet.
+// importedRow checks the rules that the schemas of the contract cannot express. The row has no username
+// yet if one has to be made.
 func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal) {
+	if u.Username != "" {
+		var err error
+		if row.Username, row.UsernameKey, err = names.NewUsername(u.Username); err != nil {
+			return row, &Refusal{"invalid_username", "username", err.Error()}
+		}
+	}
 	if err := names.CheckFullName(u.FullName); err != nil {
 		return row, &Refusal{"invalid_full_name", "full_name", err.Error()}
 	}
@@ -187,7 +189,7 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal)
 		u.CreatedAt = now
 	}
 	return store.User{
-		ID: uuid.Must(uuid.NewV7()).String(), Email: u.Email, EmailKey: address,
+		ID: uuid.Must(uuid.NewV7()).String(), Username: row.Username, UsernameKey: row.UsernameKey, Email: u.Email, EmailKey: address,
 		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash,
 		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now,
 	}, nil

@@ -2,6 +2,7 @@ package password
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -98,7 +99,7 @@ func TestReasonsOfRefusedHashes(t *testing.T) {
 	} {
 		err := CheckStored(stored)
 		code, text, _ := strings.Cut(want, ": ")
-		known, _ := err.(*HashError) //nolint:errorlint // documented
+		known, _ := errors.AsType[*HashError](err)
 		switch {
 		case want == "":
 			if err != nil {
