@@ -45,7 +45,7 @@ func TestAServerListensAtASocket(t *testing.T) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("%v %v", info, err)
 	}
-	environment := map[string]string{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_SMTP_URL": "log:"}
+	environment := environment{"SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_SMTP_URL": "log:"}
 	refused := func(want string, settings ...string) {
 		t.Helper()
 		for _, setting := range settings {
@@ -58,6 +58,7 @@ func TestAServerListensAtASocket(t *testing.T) {
 		}
 	}
 	refused("already listening", settings...)
+	succeeds(t, "", environment, "healthcheck")
 	if code := s.stop(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}

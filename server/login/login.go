@@ -99,7 +99,7 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	listener, err := app.Listen(ctx, settings)
 	if err != nil {
-		return nil, app.ListenError(settings.Listen, err)
+		return nil, err
 	}
 	wiring := app.Options{
 		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,

@@ -17,21 +17,42 @@ import (
 func Listen(ctx context.Context, s config.Settings) (net.Listener, error) {
 	path, ok := s.Socket()
 	if !ok {
-		return (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
+		if err != nil {
+			return nil, listenError(s.Listen, err)
+		}
+		return listener, nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		if err = removeAbandoned(ctx, path); err == nil {
-			listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", path)
+		if err = removeAbandoned(ctx, path); err != nil {
+			return nil, err
 		}
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", path)
 	}
 	if err != nil {
-		return nil, err
+		return nil, listenError(s.Listen, err)
 	}
 	if err = os.Chmod(path, 0o660); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return socketListener{listener}, nil
+}
+
+// listenError explains why the program cannot listen at an address, and what to do.
+func listenError(address string, err error) error {
+	name, advice := config.Variable("listen"), ""
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		advice = "another program uses this port; stop it, or choose another port, or port 0 for a free one, with " + name
+	case errors.Is(err, syscall.EACCES):
+		advice = "ports below 1024 need more rights; choose another port with " + name
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		advice = "the address is not one of this machine; choose another with " + name
+	default:
+		advice = "the address is the value of " + name
+	}
+	return fmt.Errorf("cannot listen on %s: %s: %w", address, advice, err)
 }
 
 // removeAbandoned removes the file of a socket at which no server listens. The others are not its business.

@@ -15,10 +15,6 @@ import (
 	"sesame/server/internal/problem"
 )
 
-// isForm reports whether bodies of a media type are forms. Of multipart forms, those of the server's own operations alone are
-// read.
-func isForm(mediaType string) bool { return mediaType == mediaForm || mediaType == mediaMultipart }
-
 // readForm reads a form as RFC 6749 §3.2 requires: each parameter at most once, one without a value counts as omitted, and
 // none comes from the query.
 func (b *body) readForm(r *http.Request, data []byte, params map[string]string) (any, error) {

@@ -112,7 +112,7 @@ func FuzzJSON(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	b := &body{required: true, schemas: map[string]*openapi3.Schema{mediaJSON: openapi3.NewSchema()}}
+	b := &body{required: true, schemas: mediaTypes{{mediaJSON, mediaJSON, openapi3.NewSchema()}}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > MaxBody {
 			t.Skip("no more than this is ever read")

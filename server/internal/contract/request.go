@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
 	"slices"
@@ -31,9 +30,9 @@ const (
 // body is the request body of an operation.
 type body struct {
 	required bool
-	own      bool                        // the server's generated code reads it
-	schemas  map[string]*openapi3.Schema // by media type; nil if its content is not validated
-	query    map[string]bool             // parameters that the query may have beside a form
+	own      bool // the server's generated code reads it
+	schemas  mediaTypes
+	query    map[string]bool // parameters that the query may have beside a form
 }
 
 type callersKey struct{}
@@ -175,7 +174,8 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 // CheckBody validates a JSON value as the body of the operation.
 func (op *Operation) CheckBody(value any) error {
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
-	if checkBody(op.body.schemas[mediaJSON], value, invalid); len(invalid.Fields) > 0 {
+	schema, _ := op.body.schemas.find(mediaJSON)
+	if checkBody(schema, value, invalid); len(invalid.Fields) > 0 {
 		return invalid
 	}
 	return nil
@@ -197,19 +197,21 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	if !b.required && r.ContentLength == 0 {
 		return nil, nil, nil
 	}
-	mediaType, params, ok := b.mediaType(r.Header)
+	mediaType, params, schema, ok := b.mediaType(r.Header)
 	if !ok {
 		return nil, nil, b.unsupported()
 	}
-	schema := b.schemas[mediaType]
-	if schema == nil {
+	if schema == nil || !IsJSON(mediaType) && !isForm(mediaType, b.own) {
 		return nil, nil, nil
 	}
 	data, err := readBody(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if isForm(mediaType) {
+	if isForm(mediaType, b.own) {
+		if !ofTexts(schema) { // of a range, such as */*
+			return nil, nil, nil
+		}
 		value, err := b.readForm(r, data, params)
 		return schema, value, err
 	}
@@ -228,8 +230,7 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 }
 
 func (b *body) unsupported() error {
-	types := strings.Join(slices.Sorted(maps.Keys(b.schemas)), " or ")
-	return problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed and in UTF-8.", types))
+	return problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed and in UTF-8.", b.schemas.names()))
 }
 
 // readBody reads at most MaxBody bytes. It reads nothing if Content-Length is larger.
@@ -248,22 +249,17 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-// mediaType returns the declared media type that a request has, and its parameters. A document may declare a range, such as
-// image/*, whose content is not validated. Two Content-Type headers are the same as one with a comma (RFC 9110 §5.3), which
-// is invalid.
-func (b *body) mediaType(header http.Header) (string, map[string]string, bool) {
+// mediaType returns the media type of a request and its parameters, with its schema if the document declares it or a range
+// around it. The content of other types than JSON and forms is not validated. Two Content-Type headers are the same as one
+// with a comma (RFC 9110 §5.3), which is invalid.
+func (b *body) mediaType(header http.Header) (string, map[string]string, *openapi3.Schema, bool) {
 	mediaType, params, err := mime.ParseMediaType(strings.Join(header["Content-Type"], ","))
 	encoding := strings.Join(header["Content-Encoding"], ",")
 	if err != nil || encoding != "" && !strings.EqualFold(encoding, "identity") || !inCharset("", params) {
-		return "", nil, false
+		return "", nil, nil, false
 	}
-	kind, _, _ := strings.Cut(mediaType, "/")
-	for _, candidate := range []string{mediaType, kind + "/*", "*/*"} {
-		if _, ok := b.schemas[candidate]; ok {
-			return candidate, params, true
-		}
-	}
-	return "", nil, false
+	schema, ok := b.schemas.find(mediaType)
+	return mediaType, params, schema, ok
 }
 
 // ofASCII are charsets that write ASCII as UTF-8 does. Some clients declare one of them for every text.

@@ -2,9 +2,9 @@ package openapi
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -25,16 +25,34 @@ const (
 //   - The path of the server's URL becomes part of each path.
 //
 // The notes tell the author what has changed. It is an error if a scheme of another kind is left, such as an API key.
-func Adopt(d Document) (text []byte, notes []string, err error) {
-	document, err := parse(d)
+func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
+	f, faults, err := readForeign(d, open)
 	if err != nil {
 		return nil, nil, err
 	}
-	if document.Style == yaml.FlowStyle { // JSON
-		blockStyle(document)
+	var serious []error
+	for _, fault := range faults {
+		if strings.Contains(strings.ToLower(fault.pointer), "/security") { // an operation must not become public by a mistake
+			serious = append(serious, fault)
+			continue
+		}
+		f.Notes = append(f.Notes, fault.Error()+"; it was removed")
 	}
-	a := &adopter{name: d.Name, document: document, scopes: map[string]string{}, lists: map[string][]string{}, replaced: map[string]bool{}}
-	a.moveServers()
+	if err = errors.Join(serious...); err != nil {
+		return nil, nil, err
+	}
+	document := f.tree
+	if version := value(document, "openapi"); !strings.HasPrefix(version.Value, "3.0") {
+		return nil, nil, &fault{d.Name, version.Line, "/openapi", fmt.Sprintf("the document is OpenAPI %s, and the server enforces 3.0 alone; "+
+			"convert it first, for instance with npx @apiture/openapi-down-convert", version.Value)}
+	}
+	if err = (&expander{name: d.Name}).checkStructure(document); err != nil {
+		return nil, nil, err
+	}
+	a := &adopter{name: d.Name, document: document, scopes: map[string]string{}, lists: map[string][]string{}, replaced: map[string]bool{}, notes: f.Notes}
+	if err = a.moveServers(); err != nil {
+		return nil, nil, err
+	}
 	schemes := valueOrNew(valueOrNew(document, "components"), "securitySchemes")
 	if err = a.replaceSchemes(schemes); err != nil {
 		return nil, nil, err
@@ -65,13 +83,19 @@ func (a *adopter) note(format string, args ...any) {
 
 // moveServers leaves / as the only server, since that is where Sesame serves the document. The path of the first
 // server's URL is written into each path instead.
-func (a *adopter) moveServers() {
+func (a *adopter) moveServers() error {
 	servers := value(a.document, "servers")
 	if servers == nil || servers.Kind != yaml.SequenceNode || len(servers.Content) == 0 {
-		return
+		return nil
 	}
 	first := servers.Content[0]
-	base := strings.TrimSuffix(serverPath(first), "/")
+	base, missing, err := serverPath(first)
+	if len(missing) > 0 {
+		err = NoDefault(missing)
+	}
+	if err != nil {
+		return &fault{a.name, first.Line, "/servers/0/url", err.Error()}
+	}
 	if len(servers.Content) > 1 || value(first, "url") == nil || value(first, "url").Value != "/" {
 		servers.Content = []*yaml.Node{mapping("url", scalar("/"))}
 		a.note("servers is / now, because Sesame serves the operations at its own address (SESAME_PUBLIC_URL)")
@@ -84,28 +108,7 @@ func (a *adopter) moveServers() {
 		})
 		a.note("each path begins with %s now, which was in the URL of the server", base)
 	}
-}
-
-// serverPath is the path of a server's URL, with the defaults of its variables.
-func serverPath(server *yaml.Node) string {
-	node := value(server, "url")
-	if node == nil {
-		return ""
-	}
-	text := node.Value
-	each(value(server, "variables"), func(name string, _, variable *yaml.Node) {
-		if standard := value(variable, "default"); standard != nil {
-			text = strings.ReplaceAll(text, "{"+name+"}", standard.Value)
-		}
-	})
-	u, err := url.Parse(text)
-	if err != nil || strings.ContainsAny(u.Path, "{}") {
-		return ""
-	}
-	if !strings.HasPrefix(u.Path, "/") { // relative to where the document was served
-		return "/" + u.Path
-	}
-	return u.Path
+	return nil
 }
 
 // replaceSchemes removes the schemes that mean an access token, and collects their scopes.
@@ -222,12 +225,4 @@ func text(n *yaml.Node, name string) string {
 		return v.Value
 	}
 	return ""
-}
-
-// blockStyle makes a document that was written as JSON readable as YAML.
-func blockStyle(n *yaml.Node) {
-	n.Style = 0
-	for _, child := range n.Content {
-		blockStyle(child)
-	}
 }

@@ -25,7 +25,7 @@ func schemes(text string) string { return "components:\n  securitySchemes:\n    
 // adopt adopts a document, and checks that it can be served with Sesame's.
 func adopt(t *testing.T, text string) (*openapi3.T, string) {
 	t.Helper()
-	adopted, notes, err := Adopt(Document{"things.yaml", []byte(text)})
+	adopted, notes, err := Adopt(Document{"things.yaml", []byte(text)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestAdoptMovesTheServer(t *testing.T) {
 
 func TestAdoptMakesJSONReadable(t *testing.T) {
 	text := `{"openapi":"3.0.0","info":{"title":"Things","version":"1.0"},"paths":{"/things":{"get":{"operationId":"listThings","responses":{"204":{"description":"no: nothing"}}}}}}`
-	adopted, _, err := Adopt(Document{"things.json", []byte(text)})
+	adopted, _, err := Adopt(Document{"things.json", []byte(text)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +175,7 @@ func TestAdoptMakesJSONReadable(t *testing.T) {
 }
 
 func TestAdoptKeepsComments(t *testing.T) {
-	adopted, _, err := Adopt(Document{"things.yaml", []byte(document("", ""))})
+	adopted, _, err := Adopt(Document{"things.yaml", []byte(document("", ""))}, nil)
 	if err != nil || !strings.Contains(string(adopted), "# of the team") {
 		t.Errorf("%v\n%s", err, adopted)
 	}
@@ -189,7 +189,7 @@ func TestAdoptRefuses(t *testing.T) {
 		"Swagger 2":   {"swagger: '2.0'\n", "things.yaml must be an OpenAPI 3.0 document"},
 		"a list":      {"[]", "it is not a mapping"},
 	} {
-		if _, _, err := Adopt(Document{"things.yaml", []byte(c.text)}); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := Adopt(Document{"things.yaml", []byte(c.text)}, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", name, err, c.want)
 		}
 	}
