@@ -27,6 +27,7 @@ test('oapi-codegen generates gen/client from the served contract', async () => {
   const sesame = await startSesame();
   try {
     writeFileSync(join(folder, 'client.yaml'), shown('client.yaml'));
+    copyFileSync(join(repository, 'gen/overlay.yaml'), join(folder, 'overlay.yaml'));
     follow('oapi-codegen', sesame.origin, { cwd: folder });
     assert.equal(readFileSync(join(folder, 'client.gen.go'), 'utf8'), readFileSync(join(repository, 'gen/client/client.gen.go'), 'utf8'));
   } finally {
