@@ -21,7 +21,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// Register adds the documentation's routes to e. It does not copy openAPI. It adds a route for / only where there is none.
+// Register adds the documentation's routes to e. It does not copy openAPI. It adds a route for / and one
+// for /favicon.ico only where there is none.
 //
 // publicURL is the absolute URL by which clients reach the server; its path, if it has one, is the prefix that a reverse
 // proxy removes. /openapi.yaml and /openapi.json contain it in every address. The pages read a variant that contains only
@@ -33,8 +34,14 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	}
 	get := func(path string, h echo.HandlerFunc) { get(e, path, h) }
 	toDocs := func(c echo.Context) error { return c.Redirect(http.StatusFound, prefix+"/docs/") }
-	if !slices.ContainsFunc(e.Routes(), func(r *echo.Route) bool { return r.Path == "/" }) {
+	taken := func(path string) bool {
+		return slices.ContainsFunc(e.Routes(), func(r *echo.Route) bool { return r.Path == path })
+	}
+	if !taken("/") {
 		get("/", toDocs)
+	}
+	if !taken("/favicon.ico") { // browsers request it for what is no page, such as /openapi.json
+		get("/favicon.ico", serve(part("swagger/favicon.svg")))
 	}
 	get("/docs", toDocs)
 
@@ -43,17 +50,17 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	get("/docs/openapi.yaml", serve(specYAML(openAPI, prefix)))
 
 	get("/docs/", serve(page("swagger.html", openAPI, false)))
-	get("/docs/page.css", serve(part("page.css", "text/css; charset=utf-8")))
-	for _, name := range []string{"page.js", "session.js", "dialog.js"} {
-		get("/docs/"+name, serve(part(name, "application/javascript")))
+	get("/redoc", serve(page("redoc.html", openAPI, false)))
+	for _, name := range []string{"theme.js", "theme.css", "favicon.svg", "page.js", "page.css", "session.js", "login.js", "dialog.js", "reading.js"} {
+		get("/docs/"+name, serve(part("swagger/"+name)))
+	}
+	for _, name := range []string{"page.js", "page.css"} {
+		get("/redoc/"+name, serve(part("redoc/"+name)))
 	}
 	for _, name := range swaggerAssets {
 		get("/docs/"+name, serve(swaggerAsset(name)))
 	}
-	get("/redoc", serve(page("redoc.html", openAPI, false)))
-	get("/redoc/redoc.standalone.js", serve(func() (*resource, error) {
-		return gzippedResource("application/javascript", redocJS), nil
-	}))
+	get("/redoc/redoc.standalone.js", serve(func() (*resource, error) { return gzippedResource(mediaTypeOf("redoc.standalone.js"), redocJS), nil }))
 	return nil
 }
 

@@ -3,11 +3,14 @@ package docs_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -79,10 +82,16 @@ var served = []struct{ path, mediaType, contains string }{
 	{"/docs/page.css", "text/css; charset=utf-8", ".swagger-ui"},
 	{"/docs/page.js", "application/javascript", "SwaggerUIBundle("},
 	{"/docs/session.js", "application/javascript", "refresh_token"},
+	{"/docs/login.js", "application/javascript", "Logged in as"},
 	{"/docs/dialog.js", "application/javascript", "showModal"},
-	{"/docs/favicon-16x16.png", "image/png", "PNG"},
-	{"/docs/favicon-32x32.png", "image/png", "PNG"},
-	{"/redoc", "text/html; charset=UTF-8", "<redoc "},
+	{"/docs/reading.js", "application/javascript", "aria-expanded"},
+	{"/docs/theme.js", "application/javascript", "prefers-color-scheme"},
+	{"/docs/theme.css", "text/css; charset=utf-8", "--accent"},
+	{"/docs/favicon.svg", "image/svg+xml", "<svg"},
+	{"/favicon.ico", "image/svg+xml", "<svg"},
+	{"/redoc", "text/html; charset=UTF-8", `id="redoc"`},
+	{"/redoc/page.js", "application/javascript", "Redoc.init"},
+	{"/redoc/page.css", "text/css; charset=utf-8", ".menu-content"},
 	{"/redoc/redoc.standalone.js", "application/javascript", `"2.5.4"`},
 	{"/openapi.yaml", "application/yaml", "openapi: 3.0.3"},
 	{"/openapi.json", "application/json", `"openapi": "3.0.3"`},
@@ -233,7 +242,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	e := common()
 	for _, path := range []string{
 		"/docs/index.html", "/docs/doc.json", "/docs/swagger-ui.css.map", "/docs/swagger-initializer.js",
-		"/docs/oauth2-redirect.html", "/docs/swagger-ui-standalone-preset.js", "/docs/swagger.html", "/docs/../docs.go", "/docs/x/swagger-ui.css", "/redoc/", "/redoc/index.html",
+		"/docs/oauth2-redirect.html", "/docs/swagger-ui-standalone-preset.js", "/docs/swagger.html", "/docs/swagger-ui.css.gz", "/docs/ui/README.md", "/docs/favicon-32x32.png", "/docs/../docs.go", "/docs/x/swagger-ui.css", "/redoc/", "/redoc/index.html",
 	} {
 		if res := do(e, http.MethodGet, path); res.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s: %s, want 404", path, res.Status)
@@ -258,8 +267,8 @@ func TestPagesForbidEverythingForeign(t *testing.T) {
 				t.Errorf("%s: %q is not in %s", path, want, csp)
 			}
 		}
-		if page := get(t, e, path); bytes.Count(page, []byte("<script ")) == 0 || bytes.Contains(page, []byte("<script>")) {
-			t.Errorf("%s has an inline script, or none:\n%s", path, page)
+		if page := get(t, e, path); bytes.Count(page, []byte("<script ")) == 0 || bytes.Contains(page, []byte("<script>")) || bytes.Contains(page, []byte("<style")) {
+			t.Errorf("%s has an inline script or style, or no script:\n%s", path, page)
 		}
 	}
 }
@@ -290,9 +299,54 @@ func TestPagesNameNoOtherOrigin(t *testing.T) {
 
 func TestSwaggerUIKeepsNoPasswordAndKnowsOneContract(t *testing.T) {
 	script := string(get(t, common(), "/docs/page.js"))
-	for _, part := range []string{"persistAuthorization: false", "deepLinking: true", "url: 'openapi.yaml'", "plugins: [session, dialog]"} {
+	for _, part := range []string{"persistAuthorization: false", "deepLinking: true", "url: 'openapi.yaml'", "plugins: [session, login, dialog, reading]", "credentials: 'omit'"} {
 		if strings.Count(script, part) != 1 {
 			t.Errorf("page.js does not have %s once", part)
+		}
+	}
+}
+
+// What is vendored is what its README says: the version and the checksums.
+func TestVendoredBundlesMatchTheirREADME(t *testing.T) {
+	e := common()
+	row := regexp.MustCompile("\\| `([0-9a-f]{64})` \\| what is in `(.*)\\.gz`")
+	for _, bundle := range []struct{ readme, prefix, script, version string }{
+		{"swagger/ui/README.md", "/docs/", "swagger-ui-bundle.js", "npm pack swagger-ui-dist@"},
+		{"redoc/README.md", "/redoc/", "redoc.standalone.js", "npm pack redoc@"},
+	} {
+		text, err := os.ReadFile(bundle.readme)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := row.FindAllSubmatch(text, -1)
+		if len(rows) == 0 {
+			t.Errorf("%s has no checksum", bundle.readme)
+		}
+		for _, r := range rows {
+			if sum := fmt.Sprintf("%x", sha256.Sum256(get(t, e, bundle.prefix+string(r[2])))); sum != string(r[1]) {
+				t.Errorf("%s has %s for %s, which has %s", bundle.readme, r[1], r[2], sum)
+			}
+		}
+		_, version, _ := strings.Cut(string(text), bundle.version)
+		version, _, _ = strings.Cut(version, "\n")
+		if version == "" || !bytes.Contains(get(t, e, bundle.prefix+bundle.script), []byte(`"`+version+`"`)) {
+			t.Errorf("%s is not of version %q", bundle.script, version)
+		}
+	}
+}
+
+// The icon and the redirect are for a server that has none of its own.
+func TestTheServersOwnRoutesAreKept(t *testing.T) {
+	e := echo.New()
+	for _, path := range []string{"/", "/favicon.ico"} {
+		e.GET(path, func(c echo.Context) error { return c.String(http.StatusOK, "its own") })
+	}
+	if err := docs.Register(e, sesame.OpenAPI, publicURL); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/", "/favicon.ico"} {
+		if got := get(t, e, path); string(got) != "its own" {
+			t.Errorf("%s is %q", path, got)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func Follow(e *echo.Echo, file, publicURL string) error {
 		}
 	})
 	// These replace the routes that Register added.
-	get(e, "/docs/dev.js", serve(part("dev.js", "application/javascript")))
+	get(e, "/docs/dev.js", serve(part("swagger/dev.js")))
 	get(e, "/docs/", serve(page("swagger.html", text, true)))
 	get(e, "/redoc", serve(page("redoc.html", text, true)))
 	return nil

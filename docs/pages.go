@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"embed"
 	"html/template"
+	"path"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 )
 
-// The two pages, and the scripts and styles of the first. ReDoc itself is already compressed; redoc/README.md says where
+// The two pages with their scripts and styles. ReDoc itself is already compressed; redoc/README.md says where
 // it comes from and what was changed.
 var (
-	//go:embed swagger redoc/redoc.html
+	//go:embed swagger/*.html swagger/*.js swagger/*.css swagger/*.svg redoc/redoc.html redoc/page.*
 	files embed.FS
 	//go:embed redoc/redoc.standalone.js.gz
 	redocJS []byte
@@ -50,13 +51,17 @@ func page(name string, openAPI []byte, follow bool) func() (*resource, error) {
 	}
 }
 
-// part returns a file of swagger/.
-func part(name, mediaType string) func() (*resource, error) {
+// part returns a script, a style or an image of the pages.
+func part(name string) func() (*resource, error) {
 	return func() (*resource, error) {
-		content, err := files.ReadFile("swagger/" + name)
+		content, err := files.ReadFile(name)
 		if err != nil {
 			return nil, err
 		}
-		return newResource(mediaType, content)
+		return newResource(mediaTypeOf(name), content)
 	}
+}
+
+func mediaTypeOf(name string) string {
+	return map[string]string{".js": "application/javascript", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}[path.Ext(name)]
 }

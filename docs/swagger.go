@@ -2,23 +2,43 @@ package docs
 
 import (
 	"bytes"
+	"embed"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 	echoSwagger "github.com/swaggo/echo-swagger"
+	swaggerFiles "github.com/swaggo/files/v2"
 )
 
-// swaggerAssets are the files of echo-swagger that our page loads, swagger/swagger.html. Its own page needs an inline
-// script and cannot have plugins, so it is not served.
-var swaggerAssets = []string{"swagger-ui.css", "swagger-ui-bundle.js", "favicon-16x16.png", "favicon-32x32.png"}
+// swaggerUI has the files of Swagger UI, compressed; swagger/ui/README.md says where they come from. echo-swagger alone
+// would serve the version of swaggo/files, which is older than our style and our plugins need.
+//
+//go:embed swagger/ui/*.gz
+var swaggerUI embed.FS
 
-// swaggerAsset returns a file of echo-swagger. A route with its handler would answer 405 to HEAD and 404 to any query, and
-// would not compress the 1.4 MB of the bundle or let browsers cache it.
+// swaggerAssets are the files of Swagger UI that our page loads, swagger/swagger.html. The page of echo-swagger needs an
+// inline script and cannot have plugins, so it is not served.
+var swaggerAssets = []string{"swagger-ui.css", "swagger-ui-bundle.js"}
+
+// chooseSwaggerUI makes echo-swagger serve our files of Swagger UI. It reads the variable at every request.
+var chooseSwaggerUI = sync.OnceValue(func() error {
+	files, err := fs.Sub(swaggerUI, "swagger/ui")
+	swaggerFiles.FS = files
+	return err
+})
+
+// swaggerAsset returns a file of Swagger UI. A route with the handler of echo-swagger would answer 405 to HEAD and 404 to any
+// query, and would not let browsers cache the 1.7 MB of the bundle.
 func swaggerAsset(name string) func() (*resource, error) {
 	return func() (*resource, error) {
-		path := "/docs/" + name
+		if err := chooseSwaggerUI(); err != nil {
+			return nil, err
+		}
+		path := "/docs/" + name + ".gz"
 		req := &http.Request{Method: http.MethodGet, RequestURI: path, URL: &url.URL{Path: path}}
 		rec := &recorder{header: http.Header{}}
 		if err := echoSwagger.WrapHandler(echo.New().NewContext(req, rec)); err != nil {
@@ -27,7 +47,7 @@ func swaggerAsset(name string) func() (*resource, error) {
 		if rec.status != http.StatusOK {
 			return nil, fmt.Errorf("docs: echo-swagger answers %d for %s", rec.status, name)
 		}
-		return newResource(rec.header.Get(echo.HeaderContentType), rec.Bytes())
+		return gzippedResource(mediaTypeOf(name), rec.Bytes()), nil
 	}
 }
 

@@ -38,7 +38,7 @@ async function exchange(login) {
   const { name, schema } = login.auth;
   let answer, token;
   try {
-    answer = await post(schema.get('refreshUrl') || schema.get('tokenUrl'), {
+    answer = await post(endpoint(schema.get('refreshUrl') || schema.get('tokenUrl'), login.system), {
       grant_type: 'refresh_token', refresh_token: login.token.refresh_token, ...client(login),
     });
     token = answer.ok && await answer.json();
@@ -83,7 +83,13 @@ function client({ auth: { clientId, clientSecret } }) {
   return clientId ? { client_id: clientId, client_secret: clientSecret || '' } : {};
 }
 
-function post(address, form) {
+// endpoint resolves an address of the contract, which may be relative to its server.
+export function endpoint(address, { oas3Selectors }) {
+  const server = oas3Selectors.serverEffectiveValue(oas3Selectors.selectedServer());
+  return new URL(address, new URL(server || '', document.baseURI));
+}
+
+export function post(address, form) {
   return fetch(address, {
     method: 'POST', body: new URLSearchParams(form), cache: 'no-store', credentials: 'omit', keepalive: true,
     signal: AbortSignal.timeout(timeout),

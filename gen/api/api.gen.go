@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"path"
@@ -103,76 +104,76 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindAccountCreated   EventKind = "account_created"
-	EventKindAccountDeleted   EventKind = "account_deleted"
-	EventKindAccountDisabled  EventKind = "account_disabled"
-	EventKindAccountEnabled   EventKind = "account_enabled"
-	EventKindClientCreated    EventKind = "client_created"
-	EventKindClientDeleted    EventKind = "client_deleted"
-	EventKindEmailChanged     EventKind = "email_changed"
-	EventKindEmailConfirmed   EventKind = "email_confirmed"
-	EventKindEmailLost        EventKind = "email_lost"
-	EventKindKeyRotated       EventKind = "key_rotated"
-	EventKindLogin            EventKind = "login"
-	EventKindLoginFailed      EventKind = "login_failed"
-	EventKindLoginThrottled   EventKind = "login_throttled"
-	EventKindLogout           EventKind = "logout"
-	EventKindLogoutEverywhere EventKind = "logout_everywhere"
-	EventKindPasswordAccepted EventKind = "password_accepted"
-	EventKindPasswordChanged  EventKind = "password_changed"
-	EventKindPasswordReset    EventKind = "password_reset"
-	EventKindProfileChanged   EventKind = "profile_changed"
-	EventKindRefreshReused    EventKind = "refresh_reused"
-	EventKindScopesChanged    EventKind = "scopes_changed"
-	EventKindWrongPassword    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
+	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
+	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST        EventKind = "email_lost"
+	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
+	EventKindEVENTLOGIN            EventKind = "login"
+	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
+	EventKindEVENTLOGOUT           EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
+	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
+	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
 func (e EventKind) Valid() bool {
 	switch e {
-	case EventKindAccountCreated:
+	case EventKindEVENTACCOUNTCREATED:
 		return true
-	case EventKindAccountDeleted:
+	case EventKindEVENTACCOUNTDELETED:
 		return true
-	case EventKindAccountDisabled:
+	case EventKindEVENTACCOUNTDISABLED:
 		return true
-	case EventKindAccountEnabled:
+	case EventKindEVENTACCOUNTENABLED:
 		return true
-	case EventKindClientCreated:
+	case EventKindEVENTCLIENTCREATED:
 		return true
-	case EventKindClientDeleted:
+	case EventKindEVENTCLIENTDELETED:
 		return true
-	case EventKindEmailChanged:
+	case EventKindEVENTEMAILCHANGED:
 		return true
-	case EventKindEmailConfirmed:
+	case EventKindEVENTEMAILCONFIRMED:
 		return true
-	case EventKindEmailLost:
+	case EventKindEVENTEMAILLOST:
 		return true
-	case EventKindKeyRotated:
+	case EventKindEVENTKEYROTATED:
 		return true
-	case EventKindLogin:
+	case EventKindEVENTLOGIN:
 		return true
-	case EventKindLoginFailed:
+	case EventKindEVENTLOGINFAILED:
 		return true
-	case EventKindLoginThrottled:
+	case EventKindEVENTLOGINTHROTTLED:
 		return true
-	case EventKindLogout:
+	case EventKindEVENTLOGOUT:
 		return true
-	case EventKindLogoutEverywhere:
+	case EventKindEVENTLOGOUTEVERYWHERE:
 		return true
-	case EventKindPasswordAccepted:
+	case EventKindEVENTPASSWORDACCEPTED:
 		return true
-	case EventKindPasswordChanged:
+	case EventKindEVENTPASSWORDCHANGED:
 		return true
-	case EventKindPasswordReset:
+	case EventKindEVENTPASSWORDRESET:
 		return true
-	case EventKindProfileChanged:
+	case EventKindEVENTPROFILECHANGED:
 		return true
-	case EventKindRefreshReused:
+	case EventKindEVENTREFRESHREUSED:
 		return true
-	case EventKindScopesChanged:
+	case EventKindEVENTSCOPESCHANGED:
 		return true
-	case EventKindWrongPassword:
+	case EventKindEVENTWRONGPASSWORD:
 		return true
 	default:
 		return false
@@ -702,10 +703,10 @@ type TokenRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
-	// GrantType How the caller authenticates.
+	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
 	// Example: password
-	GrantType TokenRequestGrantType `json:"grant_type"`
+	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
 
 	// Password For the password grant.
 	//
@@ -728,7 +729,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType How the caller authenticates.
+// TokenRequestGrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 //
 // Example: password
 type TokenRequestGrantType string
@@ -782,10 +783,10 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days.
+	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
-	Email *string `json:"email,omitempty"`
+	Email nullable.Nullable[string] `json:"email,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -890,7 +891,7 @@ type Unavailable = Problem
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -906,7 +907,7 @@ type ListEventsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -922,7 +923,7 @@ type ListUsersParams struct {
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -941,6 +942,9 @@ type ConfirmPasswordResetJSONRequestBody = PasswordReset
 
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
+
+// CreateTokenMultipartRequestBody defines body for CreateToken for multipart/form-data ContentType.
+type CreateTokenMultipartRequestBody = TokenRequest
 
 // IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
 type IntrospectTokenFormdataRequestBody = IntrospectionRequest
@@ -2287,7 +2291,8 @@ func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadin
 }
 
 type CreateTokenRequestObject struct {
-	Body *CreateTokenFormdataRequestBody
+	FormdataBody  *CreateTokenFormdataRequestBody
+	MultipartBody *multipart.Reader
 }
 
 type CreateTokenResponseObject interface {
@@ -5098,14 +5103,23 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 func (sh *strictHandler) CreateToken(ctx echo.Context) error {
 	var request CreateTokenRequestObject
 
-	if form, err := ctx.FormParams(); err == nil {
-		var body CreateTokenFormdataRequestBody
-		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if form, err := ctx.FormParams(); err == nil {
+			var body CreateTokenFormdataRequestBody
+			if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+				return err
+			}
+			request.FormdataBody = &body
+		} else {
 			return err
 		}
-		request.Body = &body
-	} else {
-		return err
+	}
+	if strings.HasPrefix(ctx.Request().Header.Get("Content-Type"), "multipart/form-data") {
+		if reader, err := ctx.Request().MultipartReader(); err != nil {
+			return err
+		} else {
+			request.MultipartBody = reader
+		}
 	}
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
@@ -5670,262 +5684,269 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H3rchu3tuaroDinKpFPkyKpO1W76iiOtCPHdnwsOc6O6SOCbJDsqAkwDbQoJuWqeZrZ77EfZZ5kCmsB",
-	"aHSzmzdJcbLH+RGLZF9wWVj39a3fawMxmQrOuJK1zu+1MaMhS+DP53QwZhfRHXsV8VQx+C5kcpBEUxUJ",
-	"XuvUXtE56TMy0BeGZCgSMozuGJng9Y1aUGP3dDKNWa1Tm6b9OBoEZELv63TE/rbXbNaCWsJ+TaOEhbWO",
-	"SlIW1ORgzCZUv2lC718yPlLjWme/GdTUfKqfIlUS8VHt06eg9jyOGFfPxzSOGR+xxdF9J2aEkgFcRgaU",
-	"E5qqMeMqGlDFyNdvL56Tw6P9E/Kvfx402gHRn48OW0c7+XF/Q2U0IAmj8eRv3Zpkkk5YtxaQwZgmkqm/",
-	"dWvvri/qx93aurNpNZul83kpBhRHXpzI9ZiRd29fEjEkaswIHQxEylV+mGOlpp3d3Vb7qNFsNButznHz",
-	"uLmbSpbI3WbrhIbH7aP6yaA9rB+19midHhzu149Y+4gd9tvNvYP9paMfimRCVa1TS5OoFviTaVdM5rUA",
-	"6imfi17CAMjlu+vrN7utRhNJqEAxXNTh64eRyWtxpURSMhIYoCSTVCrChSJSX0aUuGVcFqijtbMwMrj6",
-	"YSN7y1QyPxsqliwO7ooNBA8lUYLMaKRInw1hdGNGOLtXRCXz3JBaa21fxNVeGzcwmqSTWudE794k4vip",
-	"5UYZccVGLIFhvn///sw7OOVbOrDHEFfupNVqkn/9s9VqHDZaOwGZRWoMg08YlYLb5T3QF+0VDxyjCUtK",
-	"ThxLEpH8rVuL+B2No/AGtuqh5+5TUJvShE6YslwvTaSAHaFxLGbnk6ma/0jjlNmHL06+p7fkZgA39uwp",
-	"nSbsLhKpJFM6YqeE6ecAzesfh1EiFfzSIJeKRJLAlIjgcXaRnjeJI6m63K0ffDeMYj3aRpfnFq4W1CI9",
-	"pF9TlsxrQY3Tif4ax1WrWJXDCmYUTSJVxvCBcAhPJ32W6KlGik0kmbIEZkO+DtmQprEiB838th40y0cX",
-	"w4vWo9bWSmr9pGlBTgWXKK4uRNKPwpABUx0IrhiHWdHpNI6Q3e5OE9GP2eQ/f5HIe92Q9R0hPl+mw2E0",
-	"0ILkRg7EVB/8kCkaxYYC6GDApETmQWI6uJW4W/paMmGdWRIp1jCUyqS6icJap7YmX5aKqlRqLrIX1FSk",
-	"YLOzmbllSBPewdPSMXPqlIz8k7/W/5GwYa1T+1+7mRKwi7/K3Tf4DFzVRaL350pxpqcw6YwV6C2WJAJJ",
-	"5ekV79+/rxc5StlAzC27RQYEA7pEJvCgfYUnwMU3QxrFLCxuq9ktEgomQUYMI4VzFFwldIAyWLMlWet8",
-	"+D27GYTKmN4xQhWZCKlIu9kElYEOgNEEtanQZJvUOrXdYRrHN3AePn18IIm02xmJvOPTRGi6pP2YkXOu",
-	"IjVfSi2L6/FYxLKwkBOqBuPcUp6SHq5kD3ieNHySxaFs6HG8pFKdhfr0S5VQhSx6662PqVQ3NPe43N5H",
-	"UjNlPQR9Jcld2SBnU9g9QrlQY80HuWHpDz/iJ9n+PRd8GEcDtXTPSibyWJtm9MzcQjCuiSmEGYNQ6oGK",
-	"iQyuBxv1isaahbOHnc0+DW/MShZPZV+Ecz0oTUcoNl9c/fD64UvfzJb+GxqSt+7t1avvj/Kxz8qAcj3D",
-	"PiNTbWmE5Gv9UU81IJQkbMqoYiG5ZXMitPQ1Soz+EXlzxGHfQODqb4ciGbGQoD6wg3vFwohew/QesFcp",
-	"l+l0KhLFwpuJfuINrJi3bVeMh8R/qH5YQFKulydhUrLwwfvXOvBZnxsRgTmSaxxR9VZWTOKxdtUnWqMh",
-	"hmwQ04SFBF5H9OsCvZWRJP6yoA2TDsbvJHsY0+NC3QxFyotyLmE4MiLTwdg3Lx92nvaz/XgtFLkwb67e",
-	"gmx8j7TqFRP7FNR+0BoFehDesmEql3KrkhUFUQWqIdoi6GWw2sBNiYGEbohIkpTfcjHjsNNKEskGCYMf",
-	"Zongo8b6c4c5nMNAKohu4aVB2SuB6DRBiilLYMaEMxbKzHlCeagvsMvJWaPLv+6BxKtPaaLmPTKmuNDw",
-	"6ADuiCRJcG1RVOj7dsBmKTqZ6s+1EiDiVZqgteU/BbU3CR1VL1F2A7oh0IzdSOssupdgiWHJ12Gaa5BM",
-	"Jt3KaGaBY97XZ7NZXUvWeprEjOszHRZZ6CPSjs+wQHZMypjT59hLtxEbn1wYZQQrFjMkAZlOJjSZ1zq1",
-	"s0yG6llOIim1NRxoMyHdYgf1Ik6plDORhGSUUK7MsdIak9b24ZDYKxpgdsN5zA/rvf6KDBIWasqlsVw2",
-	"InjNkvG4V5sT78bnsZ9Pj0hEVpeZ0YwXFByvO5+ZiK5YcscSnMVW51nCA27wY8VhFhOmxhEfkZlmp7DS",
-	"RPPTBvnvVChmXGO4VlFIZmPGyVykhMpbQvsiVWBFP9LGnHF0pVk9BCfwmbfhepwIpeJt5bBik6lIaBLF",
-	"85uU0zsaxdpQqT4KCSMzBv5eQSaUz82m2AMhG+R9pd/1sQ5IxauNA1DzXnNUh4mYmG+YmonkltAw1Cy4",
-	"QfCUocsrM68TdsdorOkI7FO4FUw2qtl3krCBanwmOQxe77pzey+7y3OQe4QixEuajJ5U+PryL9Yv00tI",
-	"OTncJ99H3zyJmC17zWc9kO+8U/THHEnDiKzha5xXOd7IxaxBrpM5oSMacSLHIlHxE5zIWIwiLglVRPAB",
-	"cwpySBXtU8k82zxhEPy0bnxJh5qnaD6BY/wLHrP1JOI6bnOltY3YicbMHfA48vBhBuqB7/C5NGMlOHly",
-	"boa8zLWem91jWKwVgplcMZoMxmC6xWLk4kPZAsEBWEeCrt40JcSNPgKWQ8pFX8HWcvOhvm3PN6pP6iv9",
-	"+rfZMKv3anFSj+JgqFyCxxLKDzjEa4jJ1cQwpfNY0PBGrx8IqCpXbLn0epg7zwt2mU02MQyiF/6lGU71",
-	"pi8O/rF9eRWqwTvuJ5pscRyNmeoCXJ6Nyon5PiDsfholLNSyKWF34paF6Pf17UPHib2I+dLYZSTtcwP3",
-	"VJF4rnbg0g92DbZ8V61eLZFEv7FwBcP1J6F3xprouSV6LSqXIS1sTDHis+D/4rnF+TzTLg4azHNF4wXv",
-	"BegsmhgxYiMEEXHohIWbWyl5eFHiVLLkxnsl3pJfKOsexFfOIi3LsxiRYtylgJGXYkQinulCn4NuVsxu",
-	"A4/HEsZg6Q6URc3W7U6UnSfjjj3Vf9OlO+eT5VPE0ddT89eJAfkafo7BbK/WP1TB80SI1uuiASPvcuNc",
-	"euzcdY8lN8xC6C29Y4kWTposHs222FpbcPOzCVAJ4+qNUWdy212jZCZEyDgZi0TqFXTZOlb9KeQHHhxC",
-	"yo5LwgpqU6q05lzr1P7nw/90u/fN5sdn/1FbSEIKaucTGsXPx9Qkd9IwjPRi0vhNoo+EirSgHNJYsqA2",
-	"9b76vcYmQH25gXP+X+ZTQyQjf+R4dWHY+yUDmnpLsowMiiuIaUk2Re2De6F73kf3MtH/hQ1UNnvBh5Ee",
-	"pskL3WAN8FwuH+gryPJ4rq8sTK8kloSTylzG+WxUZF+Y0BFCnGgokgZ5DXovTh2jQAWhio+hqjyr9Y8j",
-	"t8IWweqVbos20J6btc2vEvyE09e8e5qIUUInskH05ZLQhBEawpHnDBgikDYEURhPJ/q1+ayHRX2lqMit",
-	"IblLk9cSNsJ0kUjwm0EsJDzdjw9rA12EN/oryIOEC2z44EZRfH9pGg2Qt7uEC7D0b5S4GSA1A+UvGhaV",
-	"WQRlaVpgct14ROACsXprMlq+cZsa1AyF+V+VWbsLbgtfFHzMkdthGZc4v7MCdNlhLVj+JGEDkYQsJEzf",
-	"3iBnmPsEEbg0jkk0JJGXP6WF89zE4/RnUCc0JeWZAB2YRKnF8xy5E6x3VT9KGhFpgr5wKsMoJJEKSG8g",
-	"JhPKQxJHnPVAaPU0FwnTmPUa5HU2RD/YTGWXD0HFscEfUHUCMhtHJv1LzDhLQKGEeUDO3ISGDJNbC2ut",
-	"VwI1FUzFXVh7qnIZpCFVrK6iCcs/qiQdO6jhrG+iKvaHi2KWzJBLo4T7rBxj2RvOyLt3l9/eHdmVkSJR",
-	"kvTnRA++4fO9NI0KPG/vsOwl0xsTIiifTiGOsHxeay39bcRXCkY4Gt9HJsGDSanPdNWKm9+RDqWimjEE",
-	"hHGrNM0ohFLDNZZn5eCRdY7MwS2pvpAsqZ+NHokC4G1V016Qp8AQ9LECx+djzRbTr8sGkIWn7SAMDW5G",
-	"EQWBCgOlWqoBoWSL4A0nMPzKP4w5OsnRdW7XSkW1o7bSeepx6N2k3PJcfW1OTkthzr0pE9GKy1RlGTyc",
-	"yUaXd3md9ICx9TpEigkD/1AsRiMWkog3st+N/Op18sF3Tcn5TBxLBGEEybthg7yP1FikyqhP+kd8COxU",
-	"JLuc2GE1yDszPsy/1vNx9S1hQPpsQFMJvtk5mWAFV+a79AarrEO518lsfS+QT7X9UOkIPs1EmuADBiUC",
-	"MxqpiI/0YKcsiUSIr3PCGtcXXujWcaQlAuqV4CJ1bwhIP1U5M9IwCcxDQuZBeajfZlQt/Yu9vQNKmlE1",
-	"c4seSbfuAXo1YOpU3poiN9CipDuh+gX2XsiHDzzvPaxYibnnZ0aAiDSpxKyutacsvnuRiIl+geAZ0/ae",
-	"jmssvaKSYXTHYABAn2aTtCEJqx+QdKptyNaBc9HYHRep6gX2rxutoc5nY5Yw2H2znjB8+Cn7Rs8AuDI+",
-	"KWHDhMnxTcI0kcDN5iuj8Fu+DU8dCB4Cg7GSD5ZREgpTGqpTM1l4l14H7015HdCnmdlYwGvcGYRxj6l+",
-	"5wSOIKjpARIXNaRbtHAKxGloSK+R1SQHCeTg+l+FLGbFrwwx9QI9Afe1SaXWVyJBuTd0zPTxcEs6N5s0",
-	"TcQwipl3nZsxiyVzVO5utdzEEBM8BLVzo4rj681X7qnePSY4YS42Fpy/hv5DYyGVuT3l2U3+oxI2EXc+",
-	"F7J0bw9QdlukMEUS7uNCwTnOjSTiZK9JQjqXp0QkgdaXMqU0MMooFyQWfKTtLXdz9nIi4tB7+5jK/Gvs",
-	"8OSUxXHERwWaSJhkCmics1meoQ/GQjJesmKn+QPkU7QRex5ZmW8sVeFR9NX0AHY6hLk7qdnDx92y+U0i",
-	"FLV36jHesjmR0YhLTCrhYkYEN5VkxggFdqeNO09kuY9OKPhGluXbeJVIlfvD4yNgdvq8ocyMK542z2wz",
-	"q+J9Y1bF/8YcNe8rc8ygxMw/ZWgr+efJma5u+7NvCldoSs9bmZKpTG/JhprfP639ZHuytjH5hm7sAYOy",
-	"vNwfK/Vy/boJvb/EG1peXSBNEjrXP3t1jos6FdiAwosDQHljQW/UT91QcYTx5N9dpu1daHPZJS1ssFTW",
-	"V726WNQr2ipO/sXVD6/JG/zVZDieNFs7JOJKwIpoLn2Kkj5fqyFjKseYL60w46uwZlX14v4i2XE5z3vp",
-	"CqVx/LpU7T9DcTNliRScQC2PJJE6JT29Vz0yiBlNoJKPXCoyFnEIfLW3q1lUpwfegG63Z2X4TKRxSCb0",
-	"lmkeTEkc8VtMCeeiyweY/OJVwwUkjLRqp7nhhCa3EkIowHcjfhfJqB8z73LC7kEN/0VEXH/sMzVjjBM1",
-	"E95VxerYM87JuflULGEv+gyLFJrzIe52uvDffbNZ73bvWxfd7v3Rhf7z5KLbTZuHrefdbtpuNr/Bf87x",
-	"nwv4p31cx3/x28MmfjzUv16cX1xUuMK/YzTWY9uIsG0c5HfH2cVtgee0DldRlnlIGT1d6n2UU9y4DR1e",
-	"CLZw2Cb/+me70W6QM6Mc2iAY+LgGKrpjtrIA6WHCJn3MVV1wdEV3JZT93iVbsCzCjZFsLmaNbK37QsSM",
-	"cnAipRUWoz5jWlhrrTuaasZuT3Rew9Uvi6RMcaCr0BLWdT3h0qA6BE8PiRJl/oeF57P7aenKcP04DE/K",
-	"gETc6OOSyEhbbK2To2bO3RBxdbjvF2S3D/b2m+29ZvPo5MSrzG4uVmYHtYiq6kFkc3r6cVS5xDbZsV9U",
-	"tMyrWpI4sErQo2d+4ZmXSjq7BPWXgMgpHbC6ZFqMKPR/rZZcsoy6LqEYyNhx6L7Vp03wogwq9THKtF/t",
-	"QfpKkiizdh2Fw+qYj19JIma8dInK6RiuxKjAwnt7fYCN6BljOrf+p5lVCp97ZafWCi8ooQCOg4/IhWfg",
-	"HZ4ii3GYlTx1XZcbbEKOVWGyIzWieTUhFbi3YYsrubetde38XowiVrOml0wbz5qDTKZqHmAe0pQZr2UW",
-	"XuidmTwNCOH0CMagG0XoipW7b4aCFWarhoM5eLZ8zYuiSVsWWz4sVFOcZyKrlDNOr4VhrxOQXPewm3om",
-	"kvJY0y7ar2Y6z8VkSk1GJfoLepkr2mQaRlwqRsNlS1vBHZCOF/XC/DkKSKmwowWZhCeegr1stiA/JDZ/",
-	"Me7/fRD9EL24ePfbZet1dCkv+duDwfPLw8vJRfP79nQvfP7ipMHmL34L319GP0SXs1fX8fjnb0fz1/MX",
-	"J41BO+b9yUUz/OlFvHoTjlsn7aKKt4S53IyjsjhAD5fCshCt8+a5yimhRN+aKTEMXXR4HguRbe9hm55q",
-	"x3UWDvX3bL6hIvYDZwShucA1AKbL0UHriPzrn/sGE+ugdUz+9c9D/HTc3NO/tXfwhKE+JknIpoyH2vzr",
-	"3ap5r0POn4MoGSR3Abnvcn2q5qfkh+/f2K/hoN2fkrdXZ6jiwRcm7ldQ7uJR0TwrZRDJ3TqXsXUuukWO",
-	"t0pq36r5Ok/jC9Zle79cSKzztPviRe3jkqvma1xVoKtbwAdJIdFCrzkuQwWdXTG1oT1yy+bruyQ0Jecc",
-	"Eu0Ff0Rx9PrxZYP1slxKpW9vIMKMm2pj1cqICY3i/LG96x+/2bsYNv9+25r+uPdbc/L84PZovp/896/t",
-	"wfHk6iQ8VD+NX8xaL38WawiHRctzYRtfMUVDquiGaw1aDHAzeePSKnKL7/PHMpHgu4IWPUGRrz3cMB6C",
-	"B2ILrLiqR0Eiyw1moawxhf0tpgD6/lZD/mV2K2/0xdvcbMV12e4UEopQsfICdg7QgPrKC7GLpmn1kVYn",
-	"YXcGj/Bhu1vynKffWuPpXfnoVnPVs8sejv73m1AM0gnjyiXnbbw2qHI8aHnzj3jqlS26ZvEELUyknHoq",
-	"mYZ3nqpWt2RLlxykoIL9rbtcG1HtpgysTEK9ZrM3S5MvY9gxBF9IuYKYpu8RBZ/DHFIajH9Aojo1Eb9E",
-	"JOKDOA1ZeKo5h017cHd3OZg3RkkFrQ4zzkUC6QHmJzLBgi7KCYtGY2X0PyEVGYjJRPAs9B8YwBAhMZeL",
-	"iGGXq5ydC4ktuVC3dRUYAvgKfeEBpC9Y46vg0n1odujxBsnIXuHohrnI9p71ylJtMm5JjeyCeLifxpSj",
-	"BICEUyamcXn0wJ9mt3vfbur/tfT/9urd7v3BN/p/3+o/j87XSY+tBjsoI+/C7NZNnC1FirCumMVC7gUo",
-	"niIoRupVjGRX+WmnGdvwbrc5swWch6ry5jWCevasb5XbbryBN1snowc1zmZr3+6zpoUk6eJQCo8uowX7",
-	"sLcQMX3qlPatZ7rKY+ey9ASRTOXTucSwAWWpkPMeDYlkdyyhsb1HYpKrn2RhTA/Ip8hzOF7iHFiS3/5f",
-	"3a4sRqY+/uea6e6b7p7nNHy82oyBmGxRm1FaYFE6AVOhs2F6ti3MRnDj/QMECd+cOnMsPgs8b83XF50b",
-	"Box0TSvbC5qvVnz9WqyyM/FT3VBE/fJbJGlQLFBJWysG4gKW1RjAB7kIz36zNMZjir5Ks4rhHVp9wnzH",
-	"hVUtU7JLIw7XttaFSkLJu7eX+dTcEgV+pV/PYBTC6N1yOEIJ7DH1NqKMxt865XUbt/5ZIcEIAjkN8oO2",
-	"PmeR1Lrogt9fW6d5OLhoSOYiTQiIfhJH/YQmc4O1DrnFpY7hRwgDlAwfL62ewikpg7Lj7HF8/Std64s+",
-	"9fyLz35O/vHiYHY3uP41/vm7fX6QXH7745n+75t2v3m719/7sTmYXKQ///1E/YPHzZ9/ei1+/sv6xfOR",
-	"tUdzjF9hlHNThQPzuG4qQ9de1kyW7+0v/EYVKKhOLUtiMJYak4r0WSz4SNp4iwnjlmc0mBj/zbIQvLkm",
-	"H3wyu1EosthkUshi/qDyFUhRXEfSQN2aNilLlwTgzaMJc4+lUpkkcAhywppsvSLoyXhUl9Tm5StlK1XG",
-	"v8qqOCyduqlUl2UE/hEqLHuOLJec2SfPfrS84YH5j2fxjM6xWi/z2QrOsDECJs3ROPZPq6khyGo6oE2N",
-	"Ng8aJcrD0+RNXlv5tMH65oKXJSL4xftroyo3D493HAZFLuLuAu490/Dj//7v/9NrlAmosnwmoJuo5OUv",
-	"oyHzz24e3cSlFhXzifJK5vHh/qpWE8UckIWB/DClv6YMXWGYcDY0wBCpZA1y1pf6OGIiysp8mIPWwjoE",
-	"tfv6SNT1l3V5G03rYoq7V3dJqppMqrMNNGMAhwcLH5ZalE/LKeTKbJpvWIiLe8/O7budVSVFf1F9P7/q",
-	"67nTSptz2TwRluRTdHw/n/e+omqYJds7aNyPuY5jpUM9XIXskB/nRREpFyaVX59bLga3dfj/mku1ttt5",
-	"BZO5cNVk3mVlQ3w6I6KENVXznKs8f7GVdL6jd69RbAg1YZ2E0dD10XkSB/f6KXrAse9YEg0jFi7W661B",
-	"L7+IMQ8FK3FrbQdW4Z2zMn5o+wZsbfhspea6UpzO72UWifUCrvT0raxmxoocuyHlr8s67OS17XX0qvKK",
-	"/Xc8+jXFeIW2Zk8Nwh/k77E7rWtk4AqmRnebOv7MWChxZXllqLY+F9ocylsAX6lIBtjOwpiGDyUI/3xt",
-	"ZNUXi8QtpRQ23t9lj/w8KyVni3gzqjo0XruhzSscrl37okzJ94FSYKuwrmzRl+wfnnJfgEWo9aKjPo8x",
-	"Q1py8Iq6A2czy8UCpOBi7aNVqUUM/X8C1Gn6bLE+FNyi1ttjSh8V4rteqi53KCao0Jmc23wh6Feu7BSt",
-	"BQ9FcyJAg2ksVicV48ObxxVW8oIcJ1nqWrfVVitOcTZfc577bC6w3wbpTVin55RzzE/H4lGvYDWAflkM",
-	"oRkNWGODnOFtXe5X1JgLI22ISmGLcS28eG4sxkDtECVAx42UKSW3+wRCJ8D6d+MC09qjEoBR6yD/8lvy",
-	"oYbtorQ818eukj+tcEou41ZrGEZwOj59qjj2z4FNbBvWKoqJ7HCkXEUxVPkh6E0qmXRphq442G5KZHCx",
-	"HOGP6XTKeKHwufFQgn8cAn/0GCuK14AkbESTMDY+vphp9YgMqMTmGbMoVGPIaun9Vy8oqUfkwmTDBOZe",
-	"eIw2wvFlDfIDj+ddnuPMEljzKLqzHQzF0ObbaaMPewlJ0oObejCQnskh6JkyR7gNti8W4pbE0S0EfCcl",
-	"HGqz+K4tPpTl9YfrxHo9Sbo01quPwpP73kA3/WsXHuspvANlYsOV2uKkLbIsSEgcpJo0r/Tl+GhsXgSt",
-	"q9d0cwDduu5NkvQQD9O1zwae2CPTJAKHERAzOaeDsYH6m9RNS6IuRxwS36ZrN/awDTBCfIDSA0wNMOAh",
-	"2VpIozFc4Xsn9JaZGl5YBuwJqOfjlmCs1NSlF7WrE+gMBC3oJuW9dwgWDz1zvqFn8PuznMPlmassiga3",
-	"KPd8DXwuUjKjXJ3iizhAwEaDWxbCTyOTJWL74wqu7d7efd180dvByQ5jMYMt9FmqMe/fJXGtU9u1/o9M",
-	"q5iwDiIM1Dq1b+EP/XzjTzRCHTD9UPB2am+1Pb1wSZD5pSF58A6awsN9aHh3apiytHgr3gAkhE8wKrvM",
-	"vTGvu4DWF8fmPeTrPBPecU9w7wYaDAz9wO0468JzFx5kfZSF9XNrr0+7XRtvth/1JYLXbYoZXmUWGn7E",
-	"zIy64PG84hmBf4t/fLVAaSNQbMSHopxq8fmAXzOhnI5AiESJW2TbZ02mrnE50KLR2/GUozgDM2kOaFXP",
-	"nl0nc60uP3tG3kD47Jn1zLNnARBt1r24QN0BtCkkNH+QqDtKXf51Dwr/k5T3DNeQhvAnwm1Rz7hAelln",
-	"cOcw6XnutN6OhTKagkHS5RlGN5xgHD7Oh4hUPTMzvJxocWwm+UHfTadRY04n8cevd/2PO/Acd8UvUnDv",
-	"Cv1xB1rUUuBSkexyzAP8ShLalyJOlUvjYrJDInyvZo+I/fBGSDWhEDg8m0ahQIyvEeN6Gpkz2OngWkX4",
-	"MMWb7GhCMZC7/nc7oMK7Zw9EHDv4hJBlz7IqyAgSXmiqhLamBjQGnUcbGUwqaY6Py9Tp8uuZACEqiRxb",
-	"P61p09shH65mdDRiCXl3ace2Y2GJIxWQD2/Zt2Lw8evdhIViAD+B+w7sM703kG8knz0D47VXBTPd85Kt",
-	"rF0pFbQyxoIdhIZS44QZ4veIQ4ukOBYz4oSQqY0kX2OXYYA9Kiav9nYa5LUwqV5YyyqJTPuTSGmZB7Dp",
-	"WiadcQcBN6WYlr3f3Lelo5jybd0ycIHT4Y2aiHccmA66Z3qkvUaXn+f2AcwpyknPz6vqnZJfoUNKpPJd",
-	"UYYiIWMWTwGhA6w7wDLq5RrOdAgXdcCB6wUWRcMG59RMEG/90PbADqXO5oMVsDxkwcn57JnRBYgXU3AA",
-	"eppJdkzqB+jWahwlWgaDPoQhE+D3X3V51goLaeCo2TTiMY4GjGOZnGkg/+ryWksKYO1aI5CdXTi+UqTJ",
-	"ALCed81Nu5NIedlhNdQ0akHtjiWYHFJrNlqNpr7GMIBap7bXaDb2QFdWYxC2u40Zi+M67P/uL7Nb2bCo",
-	"6KOyqMxbptKEG4AVLLSU0YhrxeeWzSVmjwF8zHvWJ9+zObliKqvD3GmQMy+EiR6fF++vsee+jbGednnv",
-	"Ngp7tlczwmvsHRM1Tid9UNqs9+aWzRv6NZIgDFGHDJntxS2ZMhDsQFu2kTASYpdboodXNciZA5SKJE5N",
-	"jq0bwusBYHvBRAqBpwBWkZq0WfRNDADnHNBhDFYX1BloUzlPwD0CYMTSsmTMU+EIUQkE4kj4UmsdI6b0",
-	"VL1iEdjCdrO5WU8rLF38YEpRa+dX7YPDmqk4rb2p4yeoGa29/q3/Uv40Pk6/fT4I64evXs9+uth/f3PE",
-	"xfufLn4+G353e/+zfPv35yc/6WFBAWnt/Lmpu+zUZASh3VqnNjze++HF3rft+4vWN6Pju7R/ol6y1ui7",
-	"V7/9eHTIjq9TeZK++e7u7Y/n72pQ7lm7v7k4/+1tejLZO/zu5esblbLDg5OXr6c/vT+cPp9fqej2H798",
-	"f/n+8oA2a58+ro1qb4o9K0DtAVCMPaidHFx8Ed2xV0gx+KoD3KSyG91m7vq9qnxbqNb58DHw2mOA+llx",
-	"BLVFQUd6f2vfRnIgNBdG/Y6CxK4PASRO69buZ/2uHCMAha6eK8uro6awFmfI1/M5FWNiqj+RHxzvt/Z3",
-	"GqSHdVfusOvPUL7q1OAc8sjCiXAlpQ89FRVFplsEbavKSYGjd3Z3W+2jRrPRbLQ6x83jJmrwu9lNGxdh",
-	"dT7kg+k3aFp+zKpCy9/s16pVDa5cPCyr+9SkWlpvuXT62E5ks2K1zoeaNkxrQen0i99qlVOvyWI5pW8J",
-	"BeV2j2f95Q25j5UllBXTBRVzscpw6eqsXeu3zYqszTndSavgnfZ4/1WYpwGdnWQMZDvGCc7oOkbukHLl",
-	"rm0O0Pm9Bqu8wC5NLwyZq5wxWjYEnGY0CzYJRM61OLg5fF9tDseeTyhSFpwODecu968044KAk0v5nwlA",
-	"qYPekMYhT0lI5ybTJiv1QXOcx1oPptEkN/ZYQFwF9Gn35Gki7pjMmLgLEPTFvW0shwnAiEitNX24B4MK",
-	"chxNC505gkLfjS4vbbyBH7Sq17OnGHH+zRrJDPa05ycUWWwiMgDUvz4jKkG3l7Z/uzb+oYUtOi/s9DH1",
-	"TaqEao3vK+k6gJCzDB0ZXGks0m/LBkMLWNOBM7C63BTKYy0VZGN42ZUzC6KdWS4pTsF+BCBPayxmmMRl",
-	"lCeE27kiZgS4KyQ8d8RcKYw5Pbjo8lY60yubh0jMbvWuzq/OXp3f/Hj+9vLiHzfv3r7sBYRqywgfqM0l",
-	"2SA/TBmoMX5rCH8FskRUGJYcUA6QieBO0aO281jQE8ycz03YyGzINyKcb6YjmPZQm+FmZL7PYo3v2qx3",
-	"sX3Op7yD3yRHFjSg/Yogrdn0yANDhl5/++vw2Vc0HgrAk4U7WqvvKLYQhPtOHtSgK9+VxTXoOivgL49z",
-	"eM9Atza36cHd27z+nXpn4gg0t+oeXP6QH6e/6vK5ZkjZsOCtvdUb5dpswg0Ha9ACCyN6raes72i3t+wO",
-	"aYsNMyF97bVeMs0EIBkJQO6npt9NVWNIU1iWa9tmH1bWcBLyTWzvVececnA5pgjxQwauW1vyoJqHq1vb",
-	"haF8+vjQXrFtv1Og6TkHzkPsIbpWp0kcSmWjSRRLzkvCDbavhwEuASLUb4olVRTHmA9esh1lXYuypsnM",
-	"ZIVUdODCzMTF7lrYKbliTzhjocnbybpLFJpzMS+E5G2UY9Kfd7MW1+xTISEhf0bc6kVVTTdsEvQmO7cA",
-	"ZJ5vmGnyb5bsXoNcDktHAcObixSrxociGQmloGQrcI7fogLTQSWjUm9ZQg9mlFkmkA/O/qfb/MKyP04n",
-	"z9Wc9JQUs3wjSQyTAC1V34VCpH2yhhBxmPpbWW76nr21dIqso2Xe2vv9U/D7Qhj9gxcJ/ZSzB41aBZ1z",
-	"cunPnkH4li2zB92vaA5ioHkdP5mJFYshRI6tmWXatFDFoAFKIpUPQQNnAcsltUHFRdZBx6ROdrlJp8Qc",
-	"Ab99TlBIlpAB+Awb5NyMJFUxRjPAtrGH+Q1Ez7BGERT9Lu/FkVSv5nhfr0zn1hec26C7A4nHQ1q2t9kl",
-	"uy8jDG6svPA5JrLoK4tAkPHcW17U/JwFCXaQaRZkmhnkU8/WPPaRftWvqd76wEZwsk5Q2dHdLE96vdnc",
-	"RrwwaNvpomxUpk3VmtZG1tgMGeJD3KomceqDa9+37uLCgrWb7cN6q1Vv71239jutVqfZ/DnXUatT88Jz",
-	"Ncxuz95Am629+lG/yerH9HC/3g4PWqxJjwYnw1a+zrNTc34329QrW1C/t1vu2a360eDgoH5M91v1Zrg3",
-	"bLeG+/S4f5QvG+3UBmkS7x43DhpNr1XY2guR5RVChp3eklwGGU/j+NNGewuJcGUmhTPxkdj+cKNwDcZ/",
-	"IZJ+FIZoRBmTY/kdl6b3/OcSRyWyyM8bzkujlxH4weIsX8nKIMNLSyWQ+Q3kzxi6K/y2UgC1m00CXaX4",
-	"yHZost2sk5RLCL0Pxmxwm+W2sViyAHPd7wxegG30XBqbMY0eHspCrHZVE7frW87m3RUakZ1pBJPlkVFw",
-	"HtXR/FwvXtb50F9cb1vNOEu31c0hyHTUOujEstqz7BQ+vHBBTad8TkwboUVvqadbdxYbIuddDJEyaTeZ",
-	"XjIS0NQBUnYod8h76AqMhlpbKb66+MwAvcD5JDj98C4HpzM2brHmag4xnEOHLYloBwm7YzSWZJb1zEC8",
-	"Ucx45p6DljtzYsQgt4N1OSqCJupvkmGgYmAY3aH/EQ0ai9A/FmkSkDDVItxrCAsb4QMvwHNt144ytcmY",
-	"H3lksQe4LE0q/0I2/fq2RRlK1lrux3Y5cVp3OKpk0GqrQc6ckWKCHtHQ93UXaNNGOGKtKCK0BzaX31Jg",
-	"/WHOsT+1pMpxr1eaULHAG+qfBBmMhYD4gt8dbksjqcDNVsfLrvTJLDamW+hGl/VsWoxo2TOqSQejzTZX",
-	"EP19GCzRT8E2z74HlZznmtwVmsUzblFCuYARQkmGoomSp15baHRIYKFtf47+RXI9Zl2+MlYGWUaqwnVP",
-	"lBCBRbqhS73CmnWedbnteepWsjTcAgGhyzUQ/wLSszpqz1AJtl1xfV4j5cW7uN9yNsixcEBv3W+3s76S",
-	"lse4dlxYjYJ9P5Vz6k0wgbpyGo8Q1/ITvaEnpUeKWayry22w6+351fm1jXWRDUNdS4JYjyYZtgpm5TEo",
-	"a5T0I0if3S6ulZ/LQ2Javu/K9DcMbN6/d3LHrr3rtqbNl7jVI8etSmNWxCjNUD2DLbv/7EEsG1bI+eiv",
-	"VvHOTdzyRZ5YGk9xpQwFIeXskJwIxRTnKhe6LYnW8kwMO4Ryrg8Vb+fd585B8Xnd5wvLo2nvS2jxjwwt",
-	"Inb64noXaQ4bImrdX79qkzMA32N6oOvlm9uN5a9asupI5KgdlOPAowJCE0ZGKZOaZsD3mN+WnID8vNuz",
-	"uFZ/VEgpKOU0+a0AjXClbtn4UxhDzx/R9EkYDeer3XMHzT1NcKabv3WzkQHlehn7zJq8GKGLIIqqBOo8",
-	"2vAhlMhxqkKtZ2t1os9GaXkG9VtGw4hjwOtP5ajTA5uD/m3O0J+GGnKOPWMxoBcinG/h23N4WNUePcxg",
-	"sPm/mlHlUKbamE0J3fOhmk6rrIEpUHpx9cNrowzTwThr2EwmdN7ldDplNAGaAVOpTnpZKvzfXJYk+fpf",
-	"/9xv7O0QrQlK3+IDyAB3Hb4IrV8ojEEkV212kiqgKWOvR5xMYzpwbNi+olEcVKH/5df/+uehG1f+N2vu",
-	"45my5zdKjEWvx5RvAOga6nr4hh0CVWaOp4FpqxUukwZqMWRstZFNoR2ymX6B7f/6NSWxFiyW4AKoUlO0",
-	"L3fcCJ3O695zBpFghOYzPBJ9YUMwRfULGA9lDja3uF6LZQpmO/d3bJHbYid+I+0yL64rgEU7l1RU1TfI",
-	"pZLFnp9Z21QSKcniIfm6J9M+VH1ANm7W7X8nwGI/AngXxm4zzpVCj1P4Fki8N2GdZxZcBsj4LPPW5vNr",
-	"pdnHewVFngbmZUbBR8GZbZZJTewdXtI6cPVfVIF60OlyREBRFjk5a1wpyX77BEfXe8tUMq/DYHpE0rkk",
-	"YzEjNnqv39ogr/P4v0yCA73LMzeybxc6aGZbigYik5peOok5PFFCxIwbvxFklXu5yai+yC4PBSLpiMGt",
-	"B+UiUkzjtt4b26HTJkd/ZbcX3OW9IqJdz9aOOkAGvJrGsa3CxjF2ucGOJJfDXOln1pzHA1UEcKCsnewI",
-	"YxuYdY4/InYJjhX9PF3udiWOJAZDJll/bpsfjjkAzsXUw8+vWA8yymSAOe+RBzacuYZMyvtZtjZ4gb4T",
-	"FjcPk0nOeAFLE7YnA9Q0PEd2eQ7M0o7N9A+3UJhF9AsigRnovcyhYLj1yDeK7RBA1bD9YrUuYRxkWn6g",
-	"/w4+Wnhb+5PppeQa5Go+0OXeKT51xo73pYEb7OXKUHqBPjG9QgscYFCItAE8UK9pl6txItLROCs093DD",
-	"I9XJOqtblkS54xkWUavgVAOmdW2qbNbzpd3XZ7NZHWBC0iQ2SCFFd0B5zh6id/h2jQ8r6peaeU62PCKn",
-	"AaMsA5L0MgUsKuOnDHYzP5K35suqoRRL3QrYndtjcH7Kus7lR1Sk5Zz15yV8OBuqvzdo1Y/Cdqt+Mjxs",
-	"1g/ofp/t0fbgKDypLeDL1n5tyR9HP/Lv/7vZfz84iH9tTvb4wYtfj+evDsRJ2pLXqp38dPTb+T79Ry2P",
-	"9lpW5pftg18NtoF9lcP1XcvzuaEynoe1fvw2xT5uNQASPRqFLKVxH5/ZwjJvtujlmS8oEbRuaLiUk17F",
-	"EtRta9teiyutRmLjHjqqHm12Azwfx7uWrxoki2m8vXYmDtyEGEv+rev4WuHWjR2ucFfB63qy7ss2zi6F",
-	"27YxB+HGdW1CA8uUdVTwzECguorMHfNbZgb6hcCVFqGfRGoaGEAvIDCdbAo/oi4cHrZ3AtBUHIKOQeID",
-	"7QSRdDK8HTaRLL4DHfraV2oTNozZQIF2I1KFEXgL7Jm5b6A+cMAQiW7BqACtYYBtAyIZdLmrxitTVshS",
-	"XcVoXd6DAZwunZYUjgcuaJczIMxKzDAxxPZ7R/tEK2pzW0HpPQSAsAzQgwljBpnXC+PKzmGLms3v3Rod",
-	"qOiOdWsdgmCNPWPQYFqVVncbBLwKXd7LGFzPavigG4PjzG5uxxhtBeMVhlUwgc1C5RVj4x+wIdUkETOZ",
-	"t2IEJ1JMrHdDBqaBCjj6sKivqLE1unydvv4OI6mAyJRkgC2odpepa9nheAKVDUmmoJTka0h8neTJJOtC",
-	"k6K8LN9Aybj0cQSeStkwa6cpvKjQOZuoag3tbQhhSNNwCVZBddIvu5/WOq2jw72T5nH7sBnUIqrsF0eH",
-	"8AXk+FaiIKio1qkdDJvDw/4Jq+/T5qC+T/dO6ifhEaufhC16RPeGR/2D9nLdRG6SISzT/voBgTKtZzEz",
-	"GODXSnfC8rLqHTAostuRVmWUoCibnP3+RZF6EkXq82pEBajOD8XcZi2grXaSTrfWkAxWyBLtCLO78opQ",
-	"s3myg25brzBwUYh2QB+xfkdM7QKRhWqFxWYzcAOZe5svqAPw8BhiAk4xyNyisRSk3WxmNe2RBbbuolwl",
-	"JsV1RudGhOPNqLNQ6aksC3rWgHIMERl1RCtjfeNqyvt3fX8RpvMaHYxKl5ykBOm9+eHqmuwajSLTjYxz",
-	"Lu/xy0S8q7s0ziDr8QuM6zDX1LiXqWl4n1R0bt3x4A1q7ZRnzOpZPoE+UOo3OYeJWvroz2HtchRUpiM8",
-	"wBZe1AbyhvYGPHuxl+b6ukBVSMrEdXGXKJ+DNgsmNHrmZ3SDMpIvbPdRDFGRKpsc6/CDNuS04NVaGaT2",
-	"yxatZSGS0I9CWB1FBln7OIhHQFYX8uOeV8/Uc8EBZzFQSXr2RyUc+DCEcPTznB1jOOYkgiAK93AvvVTy",
-	"aIisC8AHu9y00dAEa0oByYRRDqF34wDv/apZk53mDGIOLs2qz7JaywiyRpgt2jShISFZl+NdNt6p2WpV",
-	"zeQ7WPk/omQS0AfPJ1M1/xH5FWrh+a1+k7BhdF8MydqS4XwcNwBgVj73oe1PEWga7VWPXBaacpWVLf6a",
-	"q1ncur9QOfmiWFz0YXytl2GHQPw3zmplEOMa1OSdsu4kZePP9W2x0yi2MXnMGku/1VFV8WTWjsWMvKpE",
-	"ZLEbkbnBw3qvnXFOzs1QiuWXK5KcDOL3aqjpfMeeqnk9ap2k6xewtEwyI+YvhZKfo1DSi437NXWFVkel",
-	"wq5wzaegwpg443MttzDeOYqk5muYl4UfjccqQhiqU/MbKvODWEibDGei2ODZytxfXd7z4kc9zOLJumxB",
-	"uGkYGdBxV+gfGffjGl1FuhzaiqBqjW1bscEIvqqQhxMhsjFo8jSaLDR5cRgckfK7I2V9efz2SJB8YNcs",
-	"4iO/69Edo7ErzaPcHwAYUcbisZ2R9eqrZE4Om6A2IAA4FvRoFdwg30M3E23WDdPYtA7qLM/P6PK1EjSy",
-	"gUSgSly+udvPujUn5qtDsnu4f0oo2d0/diNW2lrEMVO9P4rxBnkOtGCUhhwBQHapXiLM5girQ9bQa+QJ",
-	"6gKXcfdqJLNF7rsJozU9itYyRlobFrl8EYhbbUmVRw8aq5nK2bwL76UxLVc549x163vjHlNobl2647P7",
-	"G+Tsfu7524I0wCsa5EzeLnbLG+aQHB9e07OXZYlnYn9ZanjZZB4jNbx8FTLHjpGCWRswEYd5Dligqvfv",
-	"39fPvK1cRV3v37/PXW6I7GFVW/YgLRZuAR6W1xUTslD5kioD+4QnKZ/ZuLarMLHHKg5YWJCATFkyplMj",
-	"uNF16Gkq4C/CXC7j0eT5wqUZlc48j7zmWK5x3J+zitvkNWxNeEqImwnlcxtjlYVql4Rh9FoJQfR1OZ1U",
-	"2tYpgIwH+kuDvKeRsmFlPw/2wTyo7dHetRDklR7O22zY1US4OMlHoUO7JCqJ0Ift1PeFZSnUiBdYkKch",
-	"ltWlY3K30RWrltZtbesYU6V8JacUKmqhjf/e4aou/ltiZT8Z4loOJ/1TAYTb7AX1W3o5+82adOWWm/01",
-	"c1Tu2q6L2DasuEnYRUwulHFD7IPGsR/ykSSaTPSZVyyeayMJOnrYopuUh5CVf6lKLLnFTGLbyNjgimAS",
-	"caT87GEbOsEL/f6mMF+TBq2tCJOBbpySlJsLMCOlYN80W1kQBkq1ehGX6XAYDSCGjuhUmZyMBO9h9Kc3",
-	"ofc3dMT+dthsumSRwViLbT5itovRUXOnk+uMapydXkawlvSu9N5CrQNsioeIMKwENbCFG3CnzPse9cIZ",
-	"xp9Pw0fbtaw1MfToiRQGy3wdtsS+stnftbXxlK1nWWZocn92f1BzjYS7l1SqM38p/0yeIb8TXY61mJaB",
-	"k/kDGEtQHva4LqunzkHMZvnogYmgwmGeVbQueXDF3Rfz9nHNW7RPPPj+P/tB/hMdxzIv7fuxIHRCLrc6",
-	"g1OqBuOS1hmm46o+fJqvc9uZXkuMW8amRsRAkO+00Fed4sV5R2vg5SNaTDOWT1rymmgYVcCgjECHsDIx",
-	"giRszviWTrriwRNDcp2I+Wa0btr5PkWNwedhP3YVPg/7aXf2noz9OOUUiheN6sVH7M+vT3xBUFvCGctx",
-	"p7Hx72ROpokYRiBOH2IA7bqm/dO0RHd5Bbp3huZmi5kdxJlJ8VrSzcj1t6WIk+Z6X0O6Rgay7qBtPNU8",
-	"Uiady2pFCPlnoX9EHPpmgMNJM9zXnAIDSEbX7XwReKEr/6mmI87pgt1kSxmxLWoRFZJsAwppIlCuPbiN",
-	"kZn4U9UIKjvZwEo8uJFNGQ8Wyegxu9XAQP8AoEgLfLcABknyIH5+rWiBgr6w1y2Br9bsGZElgi/0q1ij",
-	"e0Px3r9E74ZH8qQv6e+R45YGT/Yv1KRhK0lZ2aBhe4G564u66pxyIz4N30CsUeO+ciVhXss+4xsopogA",
-	"/odIEIYQs8TREtGSGDMpEgYYKDKLcSAMyKOKoy4vl0fLBGIVUjFw+x/9RfzC37d0x23NfM1u3ihxY5F0",
-	"Cww434hnIW8TXNF5VFlTuvDHA06WTOax2GlhFRanb+s1Cn3xNhW/f3aOWgLubLrgTOYPbH+Tcdf1++Bk",
-	"poOYcdP5YLELTgdjJDJwdaj2s1+TbGwSZGezsejyCQ2ZAX6pzDYnD0w21ww1l20Ok/Byzcd0OmXcTy1/",
-	"Z0CQMc4xxSz0LFEbMsHMRKtSxW3/nafPFv/SBuZLG5gv2c1/kNMcUpsn8+1bwDge7IMQlXqFrgE0r8zK",
-	"MmFph0N37kHlL8HBP/Uf1gXtUzOJiKflFS/Irt/4Lfa3hTPHd94sS1J9GvTyTVwd68OXf3FKPASNW45F",
-	"ojYFIt4Gb9gaMS6lcRgZt4XgKqEDtRRcG7H7FImZtvSO9d7re0wF2F8GVThA908J0HaV32fDrqNP6UFa",
-	"YBz/rl1Aq1bQ+ZRs75IS2Ox/c8dSCabzVi4lm0S2LBvtnIey0Jai2PsYkhNhJ/ggTkNsT5kXnIyHV/Zl",
-	"60iZszjOUtyA7TysD8b/hwkOpTRk661hQ2djlvhxPLdDpTTkfq3KNyq3ke0uBhlWfcIGjKt4jjjsYAqh",
-	"y9DzdxjgWtJqNhul1mQ1OT1pOaphSzYV1sIK5m7Za+pb2vaWTSywSusuphISIUtH5161NGvgY7WB9zDz",
-	"zGxFlYGWg9Yxu/blID+O0SWzU7DpKS6VBLu/Z36DTyvFAgJQ54SCS0kDZ5FtWniF0NvoIEIAF5OIiP6k",
-	"HMydSXhnXQ5uLKuyAlL4EsGydgLs43VX+uMc7vsPdbjfDEXKw8WCjAgBmlMA10F0oAe70PczffK1UOTC",
-	"vHmpD92M74lc5/n5/Rum51i57p3IrQR7wTFbeXgk6UVhD49qzxfHvVMTm0BQRX2RGPoHHg95RQPzFcKR",
-	"A+g09Og1vkXPy7lWncp6Lc0/Zrzxd+P5/PTHVmxcm3Bqly9UB5grTe5+h+w3TxoERhDxkYGmzHivKfxY",
-	"XrHR1XzF9gwITNd8D1gex/PQsghMHyqriyi0osXCCH/esETE4I5BCUd1KYQrNf+3LYbYX33Ha3GVDsaY",
-	"vPmQ+om/NhJHKas0FRflpVxbQXEstYag04q1lFcWWZQT75cyi89aZvHXycvYnDP82yHtvGU0fMzDvVIj",
-	"ylwdPegk4qs/aX8j9Wf5USlRf2xY9jF1nyeuZPkWGI8W9l7VvFaUujynJTls9jMHDAq8wkf2tpYiKRiK",
-	"AZmNqWJ3LMk7oww2uiSSzhEnZ+brLSnP8omWYAllLZqpVHk9JXAKlsuHs4BsdqqLKDoBKDc2Q6PPutyh",
-	"vHGRkFhIk7EH80eFr7KC56FAO9XVKxmnzh2+TRhs8XR9qfFZT/YFuSX/UvDzJ9eZv1QXbaGWm+jWo0nu",
-	"1aPBAWDDiEpvR9Ze39X2o4UL0XJ9zhLNOXbBhW7GW3wSdlsJrJ8TMgCJSA2Ygm0EksP/PjzaPwmIRQI3",
-	"fx0etgHL0xxrC4BbAhiKcBXW/KZhYA4q9kFBA6joKfCe7JW1LigBJvOS8iIan0jIoKzxrIXeMwnSAxEy",
-	"71VZOmZQFgO0cInYE6bgE/BFqZ6lae5ZxGeykyqqdgvbFEnntslWJ4tYuCd5DrMyosFkStjjYQ5A1txu",
-	"c58Wbn7FFA2pojCIadqPowG5ZXNZ0g8n3wgHSOZ4v7VvCOWgdeQTyreRrFxk6OOCb4gFDUmfxpQPIKOT",
-	"h0QkgzGz6+090baD/fjp/wUAAP//",
+	"7H39chs3tueroLi3KrFvkyKpb7qm6iqyNFFiy76SHGVi+oogGyQRNQGmgRbFpFy1T7PzHvMo+yRbOAfo",
+	"Rje7KZKSY2fW88fEavYHPg7O9/mdP2oDOZlKwYRWtc4ftTGjIYvhn8d0MGan/I695iLRDK6FTA1iPtVc",
+	"ilqn9prOSZ+RgbkxJEMZkyG/Y2SC9zdqQY3d08k0YrVObZr0Iz4IyITe1+mI/W272awFtZj9lvCYhbWO",
+	"jhMW1NRgzCbUfGlC718xMdLjWmenGdT0fGreonTMxaj28WNQO444E/p4TKOIiRFbHN33ckYoGcBtZEAF",
+	"oYkeM6H5gGpGvr04PSZ7+zuH5F//3G20A2L+3t9r7T/Lj/s7qviAxIxGk791a4opOmHdWkAGYxorpv/W",
+	"rb27Oq0fdGurzqbVbJbO55UcUBx5cSJXY0beXbwickj0mBE6GMhE6Pwwx1pPO1tbrfZ+o9loNlqdg+ZB",
+	"cytRLFZbzdYhDQ/a+/XDQXtY329t0zrd3dup77P2Ptvrt5vbuztLRz+U8YTqWqeWxLwW+JNpV0zmXAL1",
+	"lM/FLGEA5PL91dXbrVajiSRUoBgh63D5cWRyLi+1jEtGAgNUZJIoTYTURJnbiJa3TKgCdbSeLYwM7n7c",
+	"yC6YjudHQ83ixcFdsoEUoSJakhnlmvTZEEY3ZkSwe010PM8NqbXS9nGht9u4gXySTGqdQ7N7Ey7wr1Y6",
+	"Si40G7EYhnl9fX3kHZzyLR24Y4grd9hqNcm//tlqNfYarWcBmXE9hsHHjCop3PLumpu2iweO0ZjFJSeO",
+	"xbGM/9atcXFHIx7ewFY99tx9DGpTGtMJ047rJbGSsCM0iuTsZDLV859olDD38sXJ98yW3AzgwZ47pdOY",
+	"3XGZKDKlI/aCMPMeoHnz45DHSsMvDXKmCVcEpkSkiLKbzLxJxJXuinT94NqQR2a0ja7ILVwtqHEzpN8S",
+	"Fs9rQU3QibmM46pVrMpeBTPiE67LGD4QDhHJpM9iM1Wu2USRKYtxNv6AdpvlA4rg3f54QjakSaTxkWpq",
+	"bT1IrR8NLaipFArF1amM+zwMGTDVgRSaCZgVnU4jjux2axrLfsQm//mrQt6bjt88EeL7VTIc8oERJDdq",
+	"IKfm4IdMUx5ZCqCDAVMKmQeJ6OBW4W6Ze8mEdWYx17A4hlKZ0jc8rHVqK/JlpalOlOEi20FNcw2bnc0s",
+	"XYYkFh08LR07p07JyD/6C/8fMRvWOrX/tZUpAVv4q9p6i+/AVV0ken+uFGf6AiadsQKz34pwkFSeXnF9",
+	"fV0vcpSygdhHtooMCAZ0hkzgUfsKb4Cbb4aURywsbqvdLRJKpkBGDLnGOUqhYzpAGWzYkqp13v+RPQxC",
+	"ZUzvGKGaTKTSpN1sgspAB8BogtpUGrKNa53a1jCJohs4HB8/PJJE2u2MRN6JaSwNXdJ+xMiJ0FzPl1LL",
+	"4no8FbEsLOSE6sE4t5QvSA9Xsgc8T1k+yaJQNcw4XlGlj0Jz+pWOqUYWvfHWR1TpG5p7XW7vuTJM2QzB",
+	"3ElydzbI0RR2j1Ah9djwQWFZ+uOP+GG2f8dSDCM+0Ev3rGQiT7VpVs/MLQQThphCmDEIpR6omMjgerBR",
+	"r2lkWDh73Nns0/DGrmTxVPZlODeDMnSEYvOHyzfnj1/6Zrb039GQXKRfr159f5RPfVYGVJgZ9hmZGksj",
+	"JN+aP81UA0JJzKaMahaSWzYn0khfq8SYH5E3cwH7BtLXXB3KeMRCgvrAM9wrFnJ6BdN7xF4lQiXTqYw1",
+	"C28m5o03sGLetl0yERL/peZlAUmEWZ6YKTM9KkIzZLCmHr2ZrV2fD6bDIzBhcoXDq97Xihk91Rb7FGzV",
+	"xZANIhqzkMDniPlcYPaVK5KtEezZubxMBuN3ij2OAwqpb4YyEUWhFzMcGVHJYOzbmo87XDvZfpxLTU7t",
+	"l6u3IBvfE616xcQ+BrU3Rr1Ad8IFGyZqKesqWVGQW6AnomGCLgenGtyUWEvok+CKJOJWyJmAndaKKDaI",
+	"Gfwwi6UYNVafO8zhBAZSQXQLHw3KPglEZwhSTlkMMyaCsVBlnhRzTnW2nII1uuLbHoi/+pTGet4jY4oL",
+	"Da8O8GQrEuPaotwwzz0DA6bocaofG41ARg+phc6w/xjU3sZ0VL1E2QPok0Cbdi0VtOhrgiWGJV+Fg65A",
+	"MpmoK6OZBfZ5X5/NZnUjZutJHDFhznS4lJ8+ISH53AukyqSMU32OjU13Ze1jDKPksHwRQ3pQyWRC43mt",
+	"UzvKpKuZ5YQrZezkwBgQyQbbaRZxSpWayTgko5gKbc+Y0aWMHQB75+5ogEEOhzM/rGtziQxiFhoyppFa",
+	"NiL4zJLxpJ+2xz8dn8eLPj4hETktZ0YzxlBwyT77zER0yeI7FuMsNjrcCl5wg39WnGw5YXrMxYjMDG+F",
+	"lSaGuTbIfydSM+s0w7XiIZmNmSBzmRCqbgnty0SDff1EG3Mk0MnmlBKcwGfehqtxLLWONhXKmk2mMqYx",
+	"j+Y3iaB3lEfGhKk+CjEjMwaeYEkmVMztprgDoRrkuswjS7X50tPtxVXF56170PBfe1yHsZzYK0zPZHxL",
+	"aBgaNtwgeNLQIZYZ3zG7YzQytATWKzwKBh01LDyO2UA3PpNgBp94PXWKL3vKc597xCLlKxqPPqk09mVg",
+	"ZD5mlpAKsrdDfuTffRJRW/aZz3oo33kn6c85lpYZObPYurZy/FHIWYNcxXNCR5QLosYy1tH86U9kJEdc",
+	"KEI1kWLAUo05pJr2qWKe5R4zCI06J7+iQ8NXiHZj/Ases9Wk4ipOdW00jigVj5mz4Glk4uMs1l3fHXRm",
+	"x0pw8uTEDnmZ4z03u6cwYSuEM7lkNB6MwZaL5CiNHmULBAdgFSn68KZpKW/MEXAcUi06Dx4lOx/r/fa8",
+	"p+a0vjZDuMiGWr1fixN7Eq9D5TI8lWB+xEFeQVQ+TBBTOo8kDW/M+oGQqnLWlkuwx/n4vHCY3WQb5SBm",
+	"4V/Z4VRv+uLgn9rBV6EevBN+KsoGR9Kaq2kIzLNVBbHXA8LupzxmoZFPMbuTtyxEz7BvJ6bc2IupL41u",
+	"cuXeG6RvlbHnjAdO/Wh/Ycv335rVkjH/nYUPMF1/EmZnnKmeW6JzWbkMSWFjijGhBaeYyC3O55l2cdBg",
+	"pmsaLXgxQG8xxIgxHSmJjMJUYKRzKyUPL46cKBbfeJ/ER/IL5XyG+MkZN/I8iyJpJtIkMfJKjggXmT70",
+	"Oejmgdmt4flYwhgc3YHCaNi624my82R9tC/Mv+nSnfPJ8lNE2ldT9VeJEvlafo7BbK7aP1bJ80SI0e34",
+	"gJF3uXEuPXbpfU8lN+xCmC29Y7ERToYsnsy+2FhbSOfnUqRiJvRbq87ktrtGyUzKkAkylrEyK5jm8zj1",
+	"p5BBuLsHST1pmlZQmxp9MDZr8j/v/6fbvW82Pzz/j9pCmlJQO5lQHh2PqU3/pGHIzWLS6G1sjoTmRlAO",
+	"aaRYUJt6l/6osQlQX27gQvyX/ash45E/cry7MOydkgFNvSVZRgbFFcTEJZfE9j79YPq+D+nHZP9XNtDZ",
+	"7KUYcjNMmzm6xhrguVw+0NeQB3Js7ixMryTAhJPKXMf5fFVkX5jyEULwaCjjBjkHvRenjqGhglDF11Bd",
+	"nvf655FbYYtg9Uq3xRhpx3Zt86sEP+H0De+exnIU04lqEHO7IjRmhIZw5AUDhgikDcEUJpKJ+Ww+L2JR",
+	"XykqcitI7tL0tpiNMKGES3EziKSCt/tBY2Oky/DGXIJMSbjBhRFuNMXvlybaAHmntwgJ1v6NljcDpGag",
+	"/EXDojLPoCyRC0yuG48I0uis2ZqMlm/STQ1qlsL8S2UW74LrwhcFH3LktlfGJU7unABddlgL1j+J2UDG",
+	"IQsJM483yBFmR0EkLokiwoeEexlWRjjPbVzO/A3qhKGkPBOgA5tKtXieeXqCza6aVykrIm0kGE5lyEPC",
+	"dUB6AzmZUBGSiAvWA6HVM1wkTCLWa5DzbIh+BJqqrhiCiuOCQKDqBGQ25jZBTM4Ei0GhhHlAVt2EhgzT",
+	"XwtrbVYCNRVM1l1Ye6pzGdEh1ayu+YTlX1WSsB3UcNY3vIr94aLYJbPk0ijhPg+OsewLR+Tdu7OXd/tu",
+	"ZZSMtSL9OTGDb/h8L0l4gedt75V9ZHpjwwTl0ynEEpbPa6Wlv+XiQcEIR+NHbrM+mFLmTFetuP0d6VBp",
+	"ahhDQJhwStOMQkg1XGF5Hhw8ss6RPbgl9RmKxfWj0RNRAHytatoL8hQYgjlW4Px8qtlitnbZALIwtRuE",
+	"pcH1KKIgUGGg1Eg1IJRsEbzhBJZf+YcxRyc5us7tWqmoTqmtdJ5mHGY3qXA819ybk9NK2nNvC0mM4jLV",
+	"WVqPYKrRFV1RJz1gbL0OUXLCwD8UydGIhYSLRva7lV+9Tj4Ibyg5n57jiCDkkN4bNsg112OZaKs+mR/x",
+	"JbBTXHUFccNqkHd2fJihbeaTVsCEAemzAU0U+GfnZII1Xpnv0husdk7lXiez9b2APjX2Q6Uz+EUm0qQY",
+	"MCgimFGuuRiZwU5ZzGWIn0uFNa4vfDBdx5GRCKhXgos0/UJA+onOmZGWSWByEjIPKkLzNatqmV/c4x1Q",
+	"0qyqmVt0rtJ1D9CrAVOn6taWwYEWpdITaj7gnoWM+cDz4MOKlZh7foYEiEibbMzqRnvKYrynsZyYD0iR",
+	"MW3v7bjGyis7GfI7BgMA+rSbZAxJWP2AJFNjQ7Z2UxeN23GZ6F7g/nVjNNT5bMxiBrtv1xOGDz9lV8wM",
+	"gCvjm2I2jJka38TMEAk8bC9Zhd/xbXjrQIoQGIyTfLCMilCY0lC/sJOFb5l18L6U1wF9mpmNJXwmPYMw",
+	"7jE135zAEQQ1PUDiopZ0ixZOgTgtDZk1cprkIIYsXf9SyCJWvGSJqReYCaSXbbK1uRMJKv1Cx04fD7ei",
+	"c7tJ01gOecS8+9IZs0ixlMrTRx03scQEL0Ht3Kri+Hl7KX2r94wNTtibrQXnr6H/0kgqbR9PRPaQ/6qY",
+	"TeSdz4Uc3bsDlD3GNeZNwnNCajjHuZFwQbabJKRz9YLIODD6UqaUBlYZFZJEUoyMvZU+nH2cyCj0vj6m",
+	"Kv8ZNzw1ZVHExahAEzFTTAONCzbLM/TBWComSlbsRf4A+RRtxZ5HVvaKoyo8ir6aHsBOhzD3VGr28HW3",
+	"bH4TS03dk2aMt2xOFB8JhYklQs6IFLbWzBqhwO6MceeJrPTPVCj4Rpbj23iXTHT6D4+PgNnp84YyM654",
+	"2jyzza6Kd8Wuin/FHjXvkj1mUJHmnzK0lfzzlJqu6fZnVwp3GErPW5mK6UxvyYaa3z+j/WR78qAxGdTu",
+	"62ZT6ncUFCRldufkp5Pzq5tXb/5+dl4L/L9uTo/OXp28LFy8+v7izdWVf/3t0eXl9ZuLlzdHx8cnb6/y",
+	"T7x5d1X48+bkp5OLf1x/f3Jxkv5ycXJ6cXL5/c3FybtL7/nrizfnf0/fv/jB4++Pzv/u3X90fPzm3fnV",
+	"zfHFydFVyfWXJ69OSq+fXR5996rkh5Pz/PXL4zdvTy4Xvvv24s3p2auThesnr4/OXt0cvzk/Pbt4vXi9",
+	"9O5Xby6vFmd6cXJ5kl0+fnV2UjJNe7k4yx9P/nFz8eYKbv3g1Ni3dG0nKNRu5v7xoGlmtOYJvT/DB1pe",
+	"8SiNYzo3P3vFsItqNbgBpBcKclWjxZLUNW0HGE/+22UK/ylnUZjmrqyxVC5c8XBFsVfZV5z8D5dvzslb",
+	"/NUmux42W88IF1rCihhB/QKVvXxBj4qoGmNGt8bEv8KaVYEK+IvkxpUGX0pXKImi81LL7wg1jimLlRQE",
+	"Cr4U4foF6Zm96pFBxGgM5Z7kTJOxjEIQrb0tI6U6PXAIdbs9p8bNZBKFZEJvmRHDlERc3GKpgJBdMcAc",
+	"KK9kMiAhN9q9EYgTGt8qiKKB6OXijivej5h3O2H3YIn9Krkwf/aZnjEmiJ5J765iCfWREOTE/lXEOSi6",
+	"jYsUmnMjb3W68L/7ZrPe7d63Trvd+/1T88/D0243ae61jrvdpN1sfof/OcH/nMJ/2gd1/C9e3Wvin3vm",
+	"19OT09OKaMj3jEZmbGsRtguF/ZEKd3lbEDutvYcoy76kjJ7OzD6qKW7cmj5PROTYa5N//bPdaDfIkbUP",
+	"XBwU3JwDze+YqzhBepiwSR/Tlhd8nfyuhLKv03wbliU5YDKDkLNGttZ9KSNGBfgRkwqngTljRl8zhhef",
+	"GtnuTnTeyDEf40olONCHIDVW9T7i0qBGDG8PiZZlLqiF97P7aenKCPM6jFCrgHBhTTJFFDdGe+twv5nz",
+	"OHGh93b8qv327vZOs73dbO4fHnrl+83F8v2gxqmuHkQ2p08/jiqv6Do79qvmyxzrJbkjDwUOMDiz8M4z",
+	"rVLTFFXYgKgpHbC6YkaMaHSBPiy5VBl1nUGRmDXl0YNvTpsURRlU6mZWSb/aifiNIjxzeKQUDqtj//xG",
+	"ETkTpUtUTsdwJwaGFr7b6wO2SM/6U3Lr/yJzTMDfvbJT64QXVNMAx8FX5CJ08A3PlsFQ3IM8dVWvK2xC",
+	"jlVhziu1ovlhQipwb8sWH+TeriC680cxkFzNml4xegcCHvBPAkxFmzLruM4iTL0jm6oDUbwewTSERhHf",
+	"5MHdt0PBysOHhoNpmK6s0QukKlc7XT4sVFNS51RWQWn9ngvDXiUmvepht6VtJBGRoV10YdjpHMvJlNrE",
+	"WnQZ9bJohE025UJpRsNlS1vBHZCOF/XC/DkKSKmwowWZhCeegsvEbkF+SGz+w7j/9wF/w384fff7Weuc",
+	"n6kzcbE7OD7bO5ucNn9sT7fD4x8OG2z+w+/h9Rl/w89mr6+i8S8vR/Pz+Q+HjUE7Ev3JaTP8+Yfo4U04",
+	"aB22iyreEuZyM+ZloaAeLoVjIUbnzXOVF4QS82imxDD00uJ5LCQ3eC9b91SnXGfhUP/I5msqYm8EI4jf",
+	"Bt4hMF32d1v75F//3LHAabutA/Kvf+7hXwfNbfNb+xmeMNTHFAnZlInQmH+9Wz3vdcjJMYiSQXwXkPuu",
+	"MKdq/oK8+fGtuwwH7f4Fubg8QhUPLtjQb0G5i0ZF86yUQcR3q9zGVrnpFjneQ1L7Vs9XeZtYsC7bO+VC",
+	"YpW33Rdvah+U3DVf4a4CXd0CiEwCuTZmzXEZKujskuk17ZFbNl/dJWEoOeeQaC/4I4qjN68vG6yX6FQq",
+	"fXsDGWbc1BirTkZMKI/yx/auf/B2+3TY/Ptta/rT9u/NyfHu7f58J/7v39qDg8nlYbinfx7/MGu9+kWu",
+	"IBwWLc+FbXzNNA2ppmuuNWgxwM3UTZpZk1t8nz+WiQTfFbToCeK+9nDDRAgeiA0ABateBblMN5iItMIU",
+	"djaYAuj7Gw3519mtujE3b/KwE9dlu1PIKUPFyovZpkAX1FdeiFs0Q6tPtDoxu7OglY/b3ZL3fPqttc7+",
+	"B1/daj707rKXYwjmJpSDZMKETvMz114bVDketbz5V3zqlS26ZvEELUyknHoqmYZ3nqpWt2RLlxykoIL9",
+	"rbpca1HtugysTEKds9nbpfm3EewY4nAkQkNY2/eIgs9hDlkt1j+gUJ2ayF854WIQJSELXxjO4TJf0qe7",
+	"Aswbq6SCVodFBzKGDBH7E5lgXR8VhPHRWFv9TypNBnIykSLL/ggskIxUmM5H5LArdM7OhdymXLaDcxVY",
+	"AvgGfeEBZLA446vg0n1sgvDBGvnoXv3wmuno7pnVqpNdPnZJqfSCeLifRlSgBICcYyanUXn0wJ9mt3vf",
+	"bpr/a5n/2653u/e735n/e2n+uX+ySoZ0Ne5FGXkXZrdq7nQpaIhzxSzW8y9ANBXxURKvaCi7y888ztiG",
+	"97hLmy5AflRVua+QJOzO+kblDdYbeLNxPUJQE2y28uM+a1rIky8OpfDqMlpwL7uAoPmnrmrYeKYPeezS",
+	"RE1JFNP5jD45bEBlMpQ98CFR7I7FNHLPKMxz9vNsrOkBKTV5DidKnANLShz+q9tVxcjUh/9cseJh3d3z",
+	"nIZPV54zkJMNynNKa2xKJ2CLtNbM0Hf1+YiAvbOLSPLrU2eOxWeB5435+qJzwyLWrmhle0HzhxVfvxyv",
+	"7Ez8XLcUUT97iSQNigUqaSvFQNKAZTVQ9G4uwrPTLI3x2Lq/0sRy+IZRnzDldWFVy5Ts0ojDlSt3oopQ",
+	"8u7iLJ+dXaLAP+jXs9iVMPp0OVJCCdwx9TaijMYvUuV1E7f+USHHDAI5DfLGWJ8zrowuuuD3N9ZpHiaQ",
+	"D8lcJjEB0U8i3o9pPLeA/JBeXuoYfoIwQMnw8dbqKbwgZRCHgj2Nr/9B1/qiTz3/4aNf4n/8sDu7G1z9",
+	"Fv3y/Y7Yjc9e/nRk/vddu9+83e5v/9QcTE6TX/5+qP8houYvP5/LX/6yfvF8ZO3JHOOXGOVcV+HAVL6b",
+	"ytC1lzWTpfz7C79WERKqU8uSGKylxpQmfRZJMVIu3mLDuOUZDTbGf7MsBG/vyQef7G4U6mzWmRSymD+p",
+	"ggmyVFeRNFC6aEzK0iUBDHw+YelrqdK2DgCCnLAmG68IejKe1CW1fgVT2UqV8a+yQh5Hp+lUqitzAv8I",
+	"FZY9R5ZLzuwnz350vOGR+Y9H0YzOsWAz89lKwSAP0ibN0SjyT6stI8nKeqCXkTEPGiXKw6fJm7xy8mmN",
+	"9c0FL0tE8A/XV1ZVbu4dPEthSHIR9zTg3rNdYf7v//4/vUaZgCrLZwK64SUff8WHzD+7eYCbNLWomE+U",
+	"VzIP9nYe6kdSzAFZGMibKf0tYegKw4SzocUGSRRrkKO+MscRE1EezIfZbbXL8sNHsm4u1tUtn9blFHev",
+	"niapGjKpzjYwjAEcHix8XGpRPi2nkCuzbr5hIS7uvTu3725WlRT9VfX9/Kqv504r7eDm8kRYnE/RyQoe",
+	"ubbdDSZeSwqzij04V2ktTs91sshjL/sOQ2/gRR0zK9xI4ZY/5Prblc65vGRjtSNZjbZxWgRpziaSjudW",
+	"yMFtHf5/xa1Z2c39AFM7TQsYvdvKhvjpjJYSVljN4y7z/MwVb/qO5e1GsUvZhHViRsO0udMncaivnhII",
+	"EuKOxXzIWbhYIroCvfwqxyKUrMSNtjo+ygKXdV0qNjanNlKe0xqvzh9ldo7zLT7oP3ywTB5Lvdyyl38u",
+	"a+6U1+FX0dbKoSDeCf5bglEQYyO/sNCRkBXI7owGk6F22OLvTQAiMhOkxEHm1Te7wm/osKluAdWnIsVg",
+	"M7tlGj6WIPxTtJavoIg+4CilsPH+Lnvk59k+OQvHm9GHikPjdbpav27iKu2clZkOPgIPbBUWLC56qP3D",
+	"U+5hcPDHXszV5yR2SEsOXlEjEWzmeFWAFFwsqnWKuoyg9VSAmlKfLRYeg7PV+ZBsTa1G8OAz3RUpPA6q",
+	"iTaTN19h/E1az4w2iAfPOpGgFzUWa56KUef1oxUP8oIcJ1nqsHc1XA+c4my+9jz32VxidxfSm7BOL1X5",
+	"Mesdq5K9SugAWrUxxPy0KKANcoSPdYVfp2Nv5Ma8VdJVeTvs+txYrNnbIVqC5sy1xShw+wTSK0BgBetY",
+	"MzqplgCAnGJJ5rfkfQ07lRmpbY5dJX96wNW5jFutoNvB6aiUlcfAJjYNlhXFRHY4EqF5BLWDiKaUKKbS",
+	"5MW06txtCreAaynhj+l0ykShoj49BFarhtakpabBF3MYnjzKi6I4IDEb0TiMrJcxYkZhIgOqsJPLjId6",
+	"DHk1vf/qBSUVkULafJzAPguvkcIIWvOxBnkjonlX5Li4AjY+4neu0aYcuow/Y3ZilytFevCQNYVsFkPP",
+	"FlrCY7DVkZS3JOK3EHKelHCz9SLMrvxRlVdArhJt9qTu0mizOTaf3PsHeuxfu/TZTOEdKB5rrtQGJ22R",
+	"vUFK5CAxpHlpbsdXY1st6LC+oqMF6DbtK6ZID0FZ0y7vwD97ZBpzcFkBMZMTOhhbvMlJ3TbL6goEw/Gt",
+	"vHZjG7tVI84MKEjAAKEZAaR7S2W1i0v87oTeMltFDMuArSvNfNIlGGs9TROc2tUpfBYHGfSY8kZQBMuX",
+	"nqfeqefw+/Ocy+d5WtvEB7coI31tfS4TMqNCv8APCcAh5oNbFsJPI5unYjsyA4AV+bZ3X7cXes9wssNI",
+	"zmALfZZqDf53cVTr1Lac4yTTQCasgzAXtU7tJfzDvN96NK0CAMCSKKQ7tQtjYS/cEmSecUhfvDNUiM+h",
+	"Kd6pYdLU4qP4AJAQvsGq9yr3xbyeAxpiFNnvkG/zTPhZ+ob020CDgaUfeBxnXXjvwoucl7Swfunam9Pu",
+	"1sab7QdzixR1l+SGd9mFhh8xN6QuRTSveEfgP+IfXyNQ2ohWzMVQOgBoOgBjzDb0zmWDupwOzISrLcAc",
+	"GzLHAQHq0oQKOgKpw+N0V1zLQJWkDfmBeK1RgGwB5R/YYHPAWHv+/CqeG138+XPyFiJ+z10wgT0PgMqz",
+	"rtyF4xBAx01C8yePpmevK77tAVZBnIieZTPKnpSJTPe0Z70oPdclsWB4WWEckL7U46wrfvaVnue26z1z",
+	"KF1TMIk89HlgCzhFnDORiX5uV+FsYmS8XYj35mE65Y05nUQfvt3y/3wG70nv+FVJ4d1h/nwG7ZkpsD6u",
+	"ugI39RtFaF/JKNFpdhpTHcLxu4bnIqTFW6n0hEI89GjKQ4nodSMmzDQyH3dqBBi94/0UH3KjCeVAbfnX",
+	"noENkb57IKMoRYUIWfYup9eMII+HJloac25AI1CkzO4wpZU9k2kCUldczSRIZkXU2LmfbYvqDnl/OaOj",
+	"EYvJuzM3tmcOcJvrgLy/YC/l4MO3WzEL5QB+Ai8hGIhmbyCNSj1/DtZzrwpAveflkDnDVmlo4411SAh6",
+	"pscxswekK1LiMHIuiuSMpJLNlnySb7HDNgB6FXNye88a5FzaDDYs0VVEJf0J10aQQkMAI+iORApuOKWY",
+	"bb7T3HEVsZjJ7vxCcENqRFjdE5/Yta76IzPSXqMrTnL7APYcFaTnp4v1XpDfoP8P1/meP0MZkzGLpgA8",
+	"AuYloHT1cu2UOkTIOiAc9gIHDuJijnomibd+aPxgQ97U6IQVcHxmwZf6/LlVMIgXKkmhIQ3n7diMFlDY",
+	"9ZjHRrCDkoWRIBAi33RF1ugNaWC/2bQyN+IDJrD6zzLe12dXRvyAvDBqhupswfFVMokHgGK+ZR/amnDt",
+	"Jb3VUH2pBbU7FmPOS63ZaDWa5h7LAGqd2naj2dgGBVyPQYJvNWYsiuqw/1u/zm5Vw+H9j8qCTRdMJ7Gw",
+	"QResH1V8JIw2dcvmCpPiABXnmvXJj2xOLpnOykufNciRF5lFl9MP11cKoCJd6PiF4Zo8i+4gasj2AdHj",
+	"ZNIHTdC5j27ZvGE+owgCbHXIkLk+9Ipp21wAaMs10UZC7ApH9PCpBjlKodK4wqmpsfODeN0tXKcjrhFS",
+	"DQBDqc0GRufIABD8AfTGotBB+YSx1fME3CMAs60cS8b0G4Hgq0AgKQmfGVVmxLSZqlcDA1vYbjbX69iG",
+	"FZnvbYVt7eSyvbtXs4W0tbd1/AtKYWvnv/dfqZ/HB8nL40FY33t9Pvv5dOf6Zl/I659Pfzkafn97/4u6",
+	"+Pvx4c9mWFAXWzs5tuWknZriEB6rdWrDg+03P2y/bN+ftr4bHdwl/UP9irVG37/+/af9PXZwlajD5O33",
+	"dxc/nbyrQRVr7f7m9OT3i+Rwsr33/avzG52wvd3DV+fTn6/3psfzS81v//Hrj2fXZ7u0Wfv4YeV+DbaG",
+	"taJdA0DlsUc1S4SbT/kde40Ug5/axU0qezDdzC2/E5tvYNU67z8EXuMX0GkrjqAxU+gIYONecjWQhguj",
+	"0khBYteHAH9oFPb0Z/OtHCMALbGeqzasW/VvFc6QL1NMVYyJLWpFfnCw09p51iA9LCdLD7v5G6pyU906",
+	"B6iycCLSStnHnoqK2tkNQshVVbLA0TtbW632fqPZaDZanYPmQRPNgq3sobVryzrv8zkCN2ivfsiKXcu/",
+	"7JfgVQ2uXDwsK2c1pFpaRrp0+tgoZ70avM77mrF2a0Hp9ItXjcpp1mSxStQ3r4JyY8ozKfPW4YfKytCK",
+	"6YKKuVg8uXR1Vi5h3GRFVuac6Umr4J3ueP9VmKeFU55kDGQzxgke7zqGDpFy1ZZre9H5owarvMAubZcX",
+	"lSsIslo2RLxmNIt2ScSEdgjPOeRqYzJHnqOJa4e5h8Z1V/h32nFBxCutZJhJAN+Dzqc2IkBJSOc2gSir",
+	"YEKTXURGD6Z8kht7JCGwA/p0+uZpLO+Yyph4GqHoy3vXMhHzmhFr3Wj68AxGNdSYTws9Z4JCR5muKG0p",
+	"g38YVa/nTjF2sLBrpLwkIj9PykEukQGAGfYZ0TH60oz923UBGCNs0cHhpo8ZfUrH1Gh836i0tw05ynC/",
+	"wT/HuPlaNhhaQFEPUgOrK2z9P5aIQdKHlzQ6c/DwmeWS4BTcnwBR64zFDG27jPKkTHeuCIUB3goF7x2x",
+	"gjfILrq6Vanplc1Dxna3epcnl0evT25+Ork4O/3HzbuLV72AUGMZ4QuNuaQa5M2UgRrjNz3xVyDLr4Vh",
+	"qQEVgAQJ3hQzajePBT3BzvnExqbshnwnw/l6OoJtfLYeHEjmUC2WLq/MehcbQ33MRw1sgllBA9qpiBLb",
+	"TecezDd0sdxZhc++ptFQAlIyPNF6+Ilic0x47vBRrefy/YbS1nNHBWTxcQ7JHOjWpVA9ui+h15nW7EzE",
+	"QXOr7i7nD/lpugcvn2uGAQ8L3tp+eKPSBrLwwO4KtMBCTq/MlM0T7faGfU9dDWUmpK+8pmK2TQZkQ0H7",
+	"hqnt5FTV8tTWy+UaErqXlbVShYQX11U4dQ+lKEC2tvJ9hhlcW/KimgcXXNuCoXz88NguyG2/B6btpgjO",
+	"Q+yOu1IPVRxKZQtVFEupl0RYyGIP3V4B8qnf7k1pHkWY5l6yHWX9uLKW4My60yt6y2EC5GLfOOwDXrEn",
+	"grHQJg5lfVMKbeeYF5fyNipl0p93sxbX7GMhyyF/RtLV41XtZFxu9zo7twDRn28FaxOAluxeg5wNS0cB",
+	"w5vLBIvhhzIeSa2hEi1IHb9FBaaDSkal3rKEHuwos1Qkv+3AF7f5hWV/mh61D3PSF6SYTMwVsUwCtFTz",
+	"FAqR9uEKQiTtFrGR5Wae2V5Jp8h6teatvT8+Bn8sxObfe+HVjzl70KpV0BMql2XtGYQXbJk9mP6K5iBG",
+	"r1fxk9kAtBxCONqZWbYBEdUMWvvESvvIOnAWsArUGFRCZr2hbO5mV9h8Tkw88BtDBYUMDBWAz7BBTuxI",
+	"Eh1hNANsG3eY30L0DEsvQdHvil7ElX49x+d6ZTq3ueHERfJT7Hs8pGV7m92y9YpjcOPBG48xO8bcWcS3",
+	"jObe8qLml1qQYAfZNli2TUc+v23FY8/Np35LzNYHLoKT9TjLju56idqrzeaWi8KgXQ+XslHZBmwrWhtZ",
+	"yz5kiI9xq9psrPdpY8pVFxcWrN1s79VbrXp7+6q102m1Os3mL7lecZ2aF56rYXp99gXabG3X9/tNVj+g",
+	"ezv1drjbYk26PzgctvLlq51a6ndz7eqyBfW7Fube3arvD3Z36wd0p1VvhtvDdmu4Qw/6+/lq2E5tkMTR",
+	"1kFjt9H0muCtvBBZsiKk7ZktyaWliSSKPq61t5BdV2ZSpCY+EtufbhSuwPhPZdznYYhGlDU5lj9xhgrw",
+	"ZxNHJbLIT1zOS6NXHPxgUZYE5WSQ5aWlEsj+BvJnDE0jfn9QALWbTQL90sTI9R5zfdrjRCgIvQ/GbHCb",
+	"JcyxSLEAk+3vLAyCa2FeGpux/Ssey0KcdlWTt6tbzvbbFRqRmymHyQpuFZwndTQfm8XLenr6i+ttqx1n",
+	"6bamcwgyHbUOOrGq9iynCh/euKCmUzEntkHWorfU0607i62+8y4Grm3aTaaXjCT0qoCUnTS9ScboCuRD",
+	"o60UP118Z4Be4HxmnXl5V4DTGfvROHM1B4QuoHecQhCHmN0xGikyy1qBIIwqplELz0ErUnNixCC3g3UF",
+	"KoI26m+TYaBkYcjv0P+IBo1rPDCWSRyQMDEi3Gt1DBvh40nAe10zkjK1yZofecC0R7gsbS3BQsr+6rZF",
+	"GfjXSu7HdjlxOnc4qmTQRK5BjlIjxQY9+ND3dRdo00U4IqMoImIJJF1sKrD+NOfYFy2pctzrtSFUrFuH",
+	"AixJBmMpIb7g9z3c0EgqcLOH42WX5mQWWy4u9FnMWlEtRrTcGTWkg9FmlyuI/j4Mlpi3YANz34NKTnLt",
+	"G/PODsKEAz8VEkYIdR6axlq98Bqeo0MC63n7c/Qvkqsx64oHY2WQZaQrXPdESxk4AB+61CtsWOdRV7hu",
+	"vulKloZbICB0tgKQYeAX6COVYDeZXEF/Gu8SfjPlIMfCAZR2p93OOqY6HpN2GcMSF+xoq1On3gSzsiun",
+	"8QRxLT97HLqteqSYxbq6wgW7oB+gi3WRNUNdS4JYTyYZNgpm5aE1a5T0OaTPbhbXys/lMTEt33dlO3cG",
+	"rpjAO7njtHHxpqbN17jVE8etSmNWxCrNUJKDzei/9CCWCyvkfPSXD/HOddzyRZ5YGk9Jyx0KQiq1Q3Ii",
+	"FFOcq1zoribbyDM57BAqhDlUop13n6cOis/rPl9YHkN7X0OLf2ZoESHhF9e7SHPY59Ho/uZT65wBuI7p",
+	"gWmX6txuLP/UklVHIkftoBzeHhUQGjMySpgyNAO+x/y25ATk592exbX6s0JKQSmnyW8FaIQP6paNL8IY",
+	"On5C0ydmNJw/7J7bbW4bgotYzs1GBlSYZewzZ/JihI5DFFVL1HmM4UMoUeNEh0bPNupEn42S8gzqC0ZD",
+	"LjDg9UU56szA5qB/2zP0xVBDzrFnLQb0QoTzDXx7KexWtUcPMxhc/q9hVDkwqzZmU/ZlOMdqOqOyBrZA",
+	"6YfLN+dWGaaDcdaHmkzovCvodMpoDDSDLwHcNa7yxWz39dlsVod66ySObMl1L3CeYzMYK3eVOdhd0Zsk",
+	"keZTGusteMpQcGrE9U5lPHlprpiZ9GM5UywGqxbgEakCo61OellS/t8y0Ldv//XPncb2M2J0UlUNDodT",
+	"RjscSnQQKtcYwKQKWct6Drgg04gOUoHgPtEgR6vA0pkPIEwEmr/eNGydA1cO84TC106p0kdvz75RRCda",
+	"xpxGjeL8C71Mv/3XP/fSJcj/5nwcyEgc0+KxdWOY0eWbOabNkT2syg6B0rqUkYM9b7RMm/vqkHtciZXL",
+	"Gx6ymfmA6+X7LSWRkabulAVQmqdpXz1LR5gq+ul3jiD8jTCLVjAgoQ3B/jYfYCJUOQjk4not1mZYytl5",
+	"5ir7aCEcnor4zHWdVgajcU8q8Aka5EyrYv/WrAUu4VqxaEi+7amkDyQAKchpGLP3LMAKRwLIIdZYtR6l",
+	"Qr9auArnujdhnecO0gdOzFHmos4nFSu7j/caKlstuM6MgmNGMNf4lNqEA/hIazcteqMadKJOVyDujHYo",
+	"2FkTUkV22oc4ut4F0/G8DoPpEUXniozljLiUBfPVBjnPYzkzBVGDrsh8574xnMJsu/o70BOo7Ytka9QZ",
+	"j4mcCessg1R6LyEbdTbVFaFE/CI5uPUAdGSCuevOZeW6rbqM8G/c9kKMoFdEC+y5gtkU2gLvplHkytNx",
+	"jF1hcUDJ2TBX75o1WvIAMgGSKWsNPMKADqba44+IAoNjRedWV6S7EnGFEaBJ1mvdJcVj4kPGkvHv16wH",
+	"aXSGi4to7pDnEBAu9YfZPP+jbG3wBvMkLG4e8pQciQIuKmxPBo5qeY7qihwwqRub7QXvYE2LOCJGaIR4",
+	"pHJ4Iul65Jv+dgjgk7jev0aBsl5Bw9rRaQl/Oqhi95Pti5U2OzZ8oCu8U/witfC8ixbKsZervekFIGEL",
+	"7YyAQSFmCfBAs6ZdocexTEbjrLrew4DnupN1yXcsiYqUZzgcs4InEZjWlS0tWs2BWKoAFH0g5YmKiIPi",
+	"G3M+RKxfX+d5FvNopxboswyk00uPcIiXHzNI0/xILuzFqqEU6/sKuKib45t+zDoI5kdUpOWcyetluaSG",
+	"Y3970Krvh+1W/XC416zv0p0+26btwX54WFvACq791lI/jX4SP/53s3892I1+a062xe4Pvx3MX+/Kw6Sl",
+	"rnQ7/nn/95Md+o9aHrm3rLYx2we/BG4NozKH0Qy5yItKYmVZ5qchlQ2HvoKnek3jKY+u/vTdsn34dECl",
+	"ejLiXrrmPky4Qwdfb9HLM5VQmBm11jLYVPAWS4Y3rUU8l5dGA8b+UXRUPdrsAXg/jnel2AIIRdv/feXM",
+	"KXgIgbb8R1fxjcOjazvI4amCl/xw1Y+tnQ0Mj21ivsODq9rwFpsra+zhme1AdRWZVva3zGz3C7crLXg/",
+	"6df20YCWVGBgupILRMnY22s/C0DJSlGRLHQjKFaIjpRhKLGJYtEdqP9Xvj4es2HEBhoUM5lozJhwSLCZ",
+	"uw3qOY3hDymmRXsIFJ4Bdq/gKuiKtHqyTM8iS9UsqzB6LwaEwmRaUugfpEHWnO1jV2KGiTwqgdC3Na2M",
+	"jjl3Fa/eSwANzQJz2LBzkHkpMQ8gdbCjUvZHt0YHmt+xbq1DEN2zZ20xTIMzmnqDgBeoK3oZg+s54wTU",
+	"enB0us3tWHuzYHfDsArWu12ovE5v/TkuBB7HcqbyBpgURMmJ80apwPbxAccseiuKymajK47lZEqtke8+",
+	"aF0e6YtTTKsCylbsoVeBxVCmaWaH4xNom0gyBX0qX/Pjq1OfTLIu9MrKy/I19KMzH/fhUykbdu0MhRd1",
+	"0dScq1pD9xjiWNIkXIItUZ2kze6ntU5rf2/7sHnQ3msGNU61u7C/BxcgJ7sStULzWqe2O2wO9/qHrL5D",
+	"m4P6Dt0+rB+G+6x+GLboPt0e7vd328t1E7VORrdK+qsHcMq0nsVMbsDgK90Jx8uqd8DCDm9GWpVRnaJs",
+	"Sl0PXxWpT6JIfV6NqIDX+r6Yi24EtNNOkunGGpLFdlmiHWE2Xl4RajYPn6HH2SvkXBSiHdBHnMsUU/FA",
+	"ZKFa4bD0LDxEFgQQC+oAvDyCGE6qGGQe3UhJ0m42MwwC7pDQuyhXiU1JntG5FeH4MOosVHkqy4KeNaAC",
+	"Q3pWHTHKWN96yfKuad/VhenXVgejKk0m05L03r65vCJbVqPIdCPrV8w7KzMRn9bJWj+Wc1YG1uuZ663d",
+	"y9Q0fE5pOneRBHBktZ6VZzibWX4CfaDU5XMCE3X00Z/D2uUoqExHeIQtvKgN5A3tNXj2YkvX1XWBqhCi",
+	"jcPjLlExB20WTGgMKszoGmU/X9nukxiiMtEumTnFe1qT04JD7sGkAr/M1FkWMg79AIrTUVSQdTGEUApk",
+	"4SE/7nn1Z700rpFaDFSRnvtRyxSBGqJP5n2pHWM55oRD/Ed4OKVe6j8fIusCsMiusH1XDMHa0k0yYVRA",
+	"qoT13fd+M6zJTXMG4ZI0La7PstpYDlk+zBXZ2qiWVKwr8CkXFTZstarG9R2s/J9R4gpokSeTqZ7/hPwK",
+	"tfD8Vr+N2ZDfFwPXrsQ7H+0OAEhXzP3+Bi8QbRztVY9cFnrDlZWZ/parMd247VQ5+aJYXPRhfGuW4RmB",
+	"0HWU1TYh0Dmoyc/K2tmUjT/X6MdNo9j35ilrYv3eWFXFrln/HjvyqpKexfZV9gEP8L92JAQ5sUMplss+",
+	"kJRmYd8fxhvPt3iqmteT1rWmTSOWlrVmxPy1sPVzFLZ6YX2/BrLQG6tU2BXu+RhUGBNHYm7kFoZqR1wZ",
+	"voZ5dPin9VhxhA17YX9DZX4QSeWSF20AHjxbmfurK3pe6KuHCVNZWzaIlA25BZJPgRm4dT+u0FqmK6C3",
+	"DKrW2D0Yu8zgpwrZShyRqEGTp3yy0BUoxUzh2m+nlTVy8vtpQd6EWzMuRn6brDtGo7SUkgp/AGBEWYvH",
+	"Neg2q6/jOdlrgtqAgO1YgGVUcNv+AFraGLNumES211RneWpJV6yUW5INhIMqcfb2bidrGh7bS3tka2/n",
+	"BaFka+cgHbE21iKOmZr90Uw0yDHQgvKyvhwBQDawWSJMRAmro+3QcOYT1HEu4+7VyHOL3HcdRmubWq1k",
+	"jLTWLEr6KhA32pIqjx504rOVznkX3itrWj7kjEvvW90b95RCc+NSK5/d3yBn92sFLgrSAO9okCN1u9he",
+	"cZhD3nx8DdZ2ltWfif1lqfxlk3mKVP7yVcgcO1YKZn3jZBTmOWCBqq6vr+tH3lY+RF3X19e52y2RPa7K",
+	"zh2kxUI7wC/z2qhCAq1YUhXi3vBJyp3WrsUrTOypijkWFiQgUxaP6dQKbnQdepoK+IswDc16NEW+0GxG",
+	"VWqec69Dmus0+IVW3du8ho0JT0t5M6Fi7mKsqlCdFDOMXmspibkvp5Mq1+oGkAxBf2mQa8q1CyunThRj",
+	"R0+mj+dDbY/+rqQkr82QLrKhVxPi4kSfhBbdsuiYox87VeEXlqZQ119gQ56WWIYlgLnpVl9cWF4dz3MO",
+	"g9YBpkv5ik4pvBcXeruN+F58kkxqne09238U/8y6jxpmMkKp/WWh5OWw7T8WgNPtXlC/t1tqwzmzrtx6",
+	"c79mzsot134T+8cVNwnbyamF0nuIf9Ao8sM+ivDJxJx7zaK5MZSgC4srlEpECEUFZ7rEmltMhHbdry0W",
+	"DOZAc+0nP7vwCd7oN8WF+dosbmNJ2AR665ikwt6AWSkFG6fZygIxUF7X40IlwyEfQBwdEcUyWcml6GEE",
+	"qDeh9zd0xP6212ymCSODsRHdYsRc56n95rNOrp2udXh6Cc1G2qdwCQ4eH6BuPBSLYSUQhas7gSdV3v9o",
+	"Fs4y/3wVAdqvZf2soa8S1xgw8/XYEhvLJa/XVsbAdt5llSEAfuk+oeYKSXevqNJH/lJ+Sd4hvyVhjrXY",
+	"3pGT+SMYS1Ae+rgqq4HPwQJn6fSBjaLCYZ5VtJt5dJXkVxP3aU1ctFG8lgtf+kH+go5jmaf2eiwJnZCz",
+	"jc7glOrBuKTdiW29aw6f4euCDDmLQkxLvWVsakUMBPpeFJrxU7w572wNvJxEh0PH8olLXuMTqwpYZBjo",
+	"6lYmRpCE7Rnf0FFXPHhySK5iOV+P1m1f509RZ/B52I9bhc/Dftqd7U/GflLlFGovreolRuzL1ye+ot4t",
+	"4YzlWOHYAXoyJ9NYDjmI08cYQFv2XP1RmyYlustr0L0zBD5Xi53C0tk0ryUdqHrOpqCIbZc2QYeUjQwY",
+	"P4Uj8lRzrm1Kl9OKEKbRwTXJKPTNgBTbznJfewosiBxdtVtJ4IWv/LfaLkYvFuwmV4mJrWyLSJ5kEyBP",
+	"G4VK+8S7OJmNQVWNoLL7EKzEo5sPlfFgGY+essMQDPRPAPd0YIULAJ4kD7zol7oWKOgre90QrGzFPh9Z",
+	"MvhCj5EVOm4Un/1L9Nt4Im/6kp4sOW5pMYD/Qo01NpKUlU01NheYW76oq84rt+LT8g3Eh7Xuq7QszGuz",
+	"aH0DxTQRgC+RMUJHYqY4WiJGEmM2RcwALUZlcQ5EMXlScdQV5fJomUCsQpcGbv+Tv4hf+fuG7riNma/d",
+	"zRstbxz6cYEB55snLeRugis6jwRsyxf+fJDQksk8FTstrMLi9F3NRqGX4bri90vnqCWA3LZz0WT+yJZF",
+	"GXddvXdRZjrImbDdKhY7F3UwRqKCtBbV/e3XJVubBNnZbCy7YkJDZnFrKjPOySMTzg1DzWWcwyS8fPMx",
+	"nU6Z8NPL31ngaoxzTDETPUvWhmwwO9GqdHHXM+nTZ4x/bd3ztXXP1wznP8lpDunNk/nmbXtSHuxjKJV6",
+	"ha4A86/MyrJh6RRG78Rrb7Ckd8EL/2Vd0D4Nk+AiKa96QXb9NjPtNoegx2/eLEtU/TSI8+u4OlaHnP/q",
+	"lHgMgroay1ivCx69CUa0M2LStMYht24LKXRMB3opIDpCD2oSMWPpHZi9N8/YKrC/DBJ0gO6fEnD0Kr/P",
+	"mp1iP6UHaYFx/Lt2bq1awdSn5PrNlECd/5s7lkpwuDdyKbkksmXZaCciVIVWIsV+1ZCcCDshBlESYkvR",
+	"vOBkIrx0H1tFyhxFUZbiBmzncb1L/j9McCilIVdzDRs6G7PYj+OlO1RKQ+mvVflG5Tay28Ug6y8QswET",
+	"Opojdj6YQugy9PwdFneXtJrNRqk1WU1On7Qk1bIllwrroAVzj2w3zSNt98g6FlildRdRBYmQpaNLP7U0",
+	"a+BDtYH3OPPMbkWVgZaD17G79vUgP43RpbJTsO4pLpUEW39kfoOPD4oFxM/OCYU0JQ2cRa7R5CUih6OD",
+	"CEFcbCIi+pNyUHc24Z11BbixnMoKQOdLBMvKCbBP1xHrz3O47zzW4X4zlIkIF4syOOJLJwCwgwhBj3ah",
+	"72T65LnU5NR+eakP3Y7vE7nO8/P7N0zPcXLdO5EbCfaCY7by8CjS42EPj2rPF8e9FzY2gcCK5iY59A88",
+	"HvKKpvMPCEcBQMjQV9n6Fj0v50p1Kqu1of+Q8cY/rOfz459bsXFlw6ldsVAdYO+0ufsdstM8bBAYARcj",
+	"C0+Z8V5b+LG8YqNr+IpreQCp4EMZe7j4OJ7HlkVg+lBZXUShfTAWRvjzhiUiFnsMSjiqSyHScvN/22KI",
+	"nYefOJeXyWCMyZuPqZ/4a6NxlLJKW3FRXsq1ERzHUmsIGsU4S/nBIoty4v1aZvFZyyz+OnkZ63OGfzu0",
+	"nQtGw6c83A9qRJmroweNUHz1J+mvpf4sPyol6o8Lyz6l7vOJK1leAuMxwt6rnDeKUlfktKQUn/0oBQcF",
+	"XuGjeztLkRQMxYDMxlSzOxbnnVEWH10RReeIlTPz9ZZEZPlES/CEsrbaVOm8nhKkClaaD+dA2dxUF5F0",
+	"AlBuXIZGn3VFivQmZEwiqWzGHswfFb7KCp7Hgu1UV69knDp3+NZhsMXT9bXGZzXZF+SW/GvBzxeuM3+t",
+	"LtpALbfRrSeT3A+PBgeATSMqvR0xChEA0La1/WjhQrTcnLPYcI4tcKHb8RbfhB1XAufnhAxAIhMLpuCa",
+	"geQwwPf2dw4D4tDA7b/29tqA52mPtQPBLQENRbgKZ37TMLAHFXuhoAFU9BR4b/bKWheUAJt5SUURkU/G",
+	"ZFDWLNjB79kE6YEMmfepLB0zKIsBOshE7AtT8An4otTM0jYjLWI0uUkVVbuFbeIqddtkq5NFLNI3eQ6z",
+	"MqLBZErY42EORNY+7nKfFh5+zTQNqaYwiGnSj/iA3LK5KumJk2+GAyRzsNPasYSy29r3CeUlV5WLDL1c",
+	"8AuRpCHp04iKAWR0ipDIeDBmbr29N7oWvh8+/r8AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

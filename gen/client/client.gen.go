@@ -698,10 +698,10 @@ type TokenRequest struct {
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
 
-	// GrantType How the caller authenticates.
+	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
 	// Example: password
-	GrantType TokenRequestGrantType `json:"grant_type"`
+	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
 
 	// Password For the password grant.
 	//
@@ -724,7 +724,7 @@ type TokenRequest struct {
 	Username *string `json:"username,omitempty"`
 }
 
-// TokenRequestGrantType How the caller authenticates.
+// TokenRequestGrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 //
 // Example: password
 type TokenRequestGrantType string
@@ -778,10 +778,10 @@ type UserAdministration struct {
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days.
+	// Email Unconfirmed until its owner uses the mailed code; removed if that does not happen within 30 days. `null` is the same as none.
 	//
 	// Example: ann@example.com
-	Email *string `json:"email,omitempty"`
+	Email nullable.Nullable[string] `json:"email,omitempty"`
 
 	// FullName As the person writes it; `null` clears it. It holds no `/`, `:` or `\`, which would make it a link, and no
 	// control characters, direction marks or other invisible characters except joiners between two characters.
@@ -886,7 +886,7 @@ type Unavailable = Problem
 
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -902,7 +902,7 @@ type ListEventsParams struct {
 
 // ListUsersParams defines parameters for ListUsers.
 type ListUsersParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -918,7 +918,7 @@ type ListUsersParams struct {
 
 // ListMyEventsParams defines parameters for ListMyEvents.
 type ListMyEventsParams struct {
-	// Limit Maximum number of items per page (default 50).
+	// Limit Maximum number of items per page.
 	Limit *Limit `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor The `next_cursor` of the previous page; empty for the first page. It is valid only for the same list
@@ -937,6 +937,9 @@ type ConfirmPasswordResetJSONRequestBody = PasswordReset
 
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
+
+// CreateTokenMultipartRequestBody defines body for CreateToken for multipart/form-data ContentType.
+type CreateTokenMultipartRequestBody = TokenRequest
 
 // IntrospectTokenFormdataRequestBody defines body for IntrospectToken for application/x-www-form-urlencoded ContentType.
 type IntrospectTokenFormdataRequestBody = IntrospectionRequest
@@ -1172,10 +1175,12 @@ type ClientInterface interface {
 	// CreateTokenWithBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-	// appear once.
+	// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+	// `multipart/form-data`, which `FormData` of browsers is sent as.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-	//   verified e-mail address works in place of the username.
+	//   verified e-mail address works in place of the username. A form with `username` and `password`
+	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1207,10 +1212,12 @@ type ClientInterface interface {
 	// CreateTokenWithFormdataBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-	// appear once.
+	// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+	// `multipart/form-data`, which `FormData` of browsers is sent as.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-	//   verified e-mail address works in place of the username.
+	//   verified e-mail address works in place of the username. A form with `username` and `password`
+	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1770,10 +1777,12 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 // CreateTokenWithBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-// appear once.
+// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+// `multipart/form-data`, which `FormData` of browsers is sent as.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-//     verified e-mail address works in place of the username.
+//     verified e-mail address works in place of the username. A form with `username` and `password`
+//     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1815,10 +1824,12 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // CreateTokenWithFormdataBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-// appear once.
+// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+// `multipart/form-data`, which `FormData` of browsers is sent as.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-//     verified e-mail address works in place of the username.
+//     verified e-mail address works in place of the username. A form with `username` and `password`
+//     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -3609,10 +3620,12 @@ type ClientWithResponsesInterface interface {
 	// CreateTokenWithBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-	// appear once.
+	// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+	// `multipart/form-data`, which `FormData` of browsers is sent as.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-	//   verified e-mail address works in place of the username.
+	//   verified e-mail address works in place of the username. A form with `username` and `password`
+	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -3644,10 +3657,12 @@ type ClientWithResponsesInterface interface {
 	// CreateTokenWithFormdataBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-	// appear once.
+	// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+	// `multipart/form-data`, which `FormData` of browsers is sent as.
 	//
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-	//   verified e-mail address works in place of the username.
+	//   verified e-mail address works in place of the username. A form with `username` and `password`
+	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -6897,10 +6912,12 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 // CreateTokenWithBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-// appear once.
+// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+// `multipart/form-data`, which `FormData` of browsers is sent as.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-//     verified e-mail address works in place of the username.
+//     verified e-mail address works in place of the username. A form with `username` and `password`
+//     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -6938,10 +6955,12 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // CreateTokenWithFormdataBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
-// appear once.
+// appear once. The form is `application/x-www-form-urlencoded`, as the RFC requires, or
+// `multipart/form-data`, which `FormData` of browsers is sent as.
 //
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
-//     verified e-mail address works in place of the username.
+//     verified e-mail address works in place of the username. A form with `username` and `password`
+//     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and

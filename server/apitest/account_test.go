@@ -41,7 +41,7 @@ func TestRegisteringAnAccount(t *testing.T) {
 		s.create(t, map[string]any{"username": "dan"}).want(422, "validation_failed").pointsAt("/password")
 		s.create(t, map[string]any{"password": horse}).want(422, "validation_failed").pointsAt("/username")
 		s.create(t, map[string]any{}).want(422).pointsAt("/username").pointsAt("/password")
-		s.create(t, map[string]any{"username": "dan", "password": horse, "email": nil}).want(422).pointsAt("/email")
+		s.create(t, map[string]any{"username": "dan", "password": horse, "email": ""}).want(422).pointsAt("/email")
 	})
 }
 

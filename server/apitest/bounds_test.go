@@ -283,7 +283,7 @@ func TestUndeclaredMethods(t *testing.T) {
 		}
 		for _, path := range slices.Sorted(maps.Keys(declared)) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "INVENTED"} {
-				if slices.Contains(declared[path], method) {
+				if slices.Contains(declared[path], method) || method == "HEAD" && slices.Contains(declared[path], "GET") {
 					continue
 				}
 				a := s.do(t, request{method: method, path: pathParameter.ReplaceAllString(path, newID())})

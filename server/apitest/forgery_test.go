@@ -284,7 +284,7 @@ func TestTheAuthorizationHeaderIsReadStrictly(t *testing.T) {
 			{"no scheme", genuine, "/users/me", 401, "unauthenticated"},
 			{"no token", "Bearer", "/users/me", 401, "invalid_token"},
 			{"an empty token", "Bearer ", "/users/me", 401, "invalid_token"},
-			{"two spaces", "Bearer  " + genuine, "/users/me", 401, "invalid_token"},
+			{"two spaces", "Bearer  " + genuine, "/users/me", 200, ""},
 			{"two tokens", "Bearer " + genuine + " " + genuine, "/users/me", 401, "invalid_token"},
 			{"two tokens with a comma", "Bearer " + genuine + ", Bearer " + genuine, "/users/me", 401, "invalid_token"},
 			{"in quotes", `Bearer "` + genuine + `"`, "/users/me", 401, "invalid_token"},

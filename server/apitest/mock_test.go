@@ -159,7 +159,7 @@ func TestTheMockRefusesWhatTheContractRefuses(t *testing.T) {
 	s.do(t, request{method: "POST", path: "/token", form: url.Values{"grant_type": {"magic"}}}).want(400, "unsupported_grant_type")
 	s.do(t, request{method: "POST", path: "/token", json: "{}"}).want(415, "invalid_request")
 	s.do(t, request{method: "GET", path: "/nowhere"}).want(404, "not_found")
-	if a := s.do(t, request{method: "PUT", path: "/users/me"}).want(405, "method_not_allowed"); a.header.Get("Allow") != "DELETE, GET, PATCH" {
+	if a := s.do(t, request{method: "PUT", path: "/users/me"}).want(405, "method_not_allowed"); a.header.Get("Allow") != "DELETE, GET, HEAD, PATCH" {
 		t.Errorf("Allow is %q", a.header.Get("Allow"))
 	}
 }

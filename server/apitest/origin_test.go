@@ -38,11 +38,11 @@ var strangeOrigins = []string{
 func TestListedOriginsAreLetIn(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		token := s.newcomer(t, "ann").AccessToken
-		for _, origin := range []string{"https://app.example.com", "http://localhost:3000"} {
+		for _, origin := range []string{"https://app.example.com", "http://localhost:3000", "capacitor://localhost", "tauri://localhost"} {
 			asked := s.do(t, preflight(origin, "/users/me", "PATCH")).want(204)
 			for name, part := range map[string]string{
 				"Access-Control-Allow-Origin": origin, "Access-Control-Allow-Methods": "PATCH",
-				"Access-Control-Allow-Headers": "Authorization", "Access-Control-Max-Age": "600", "Vary": "Origin",
+				"Access-Control-Allow-Headers": "Authorization,Content-Type,traceparent,tracestate,baggage,sentry-trace", "Access-Control-Max-Age": "600", "Vary": "Origin",
 			} {
 				if !strings.Contains(asked.header.Get(name), part) {
 					t.Errorf("preflight: %s is %q", name, asked.header.Get(name))
@@ -64,7 +64,7 @@ func TestListedOriginsAreLetIn(t *testing.T) {
 				}
 			}
 		}
-	}, "SESAME_CORS_ORIGINS=https://app.example.com, http://localhost:3000")
+	}, "SESAME_CORS_ORIGINS=https://app.example.com, http://localhost:3000,capacitor://localhost,tauri://localhost")
 }
 
 // H3: no other origin gets permission, and none at all where none is set; OPTIONS is then no operation.

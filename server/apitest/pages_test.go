@@ -16,7 +16,7 @@ import (
 const (
 	confirmPage = "/confirm-email"
 	resetPage   = "/reset-password"
-	noLonger    = "This link is no longer good"
+	noLonger    = "This link is no longer valid"
 	anyCode     = "vb8P3Ff0Gk1pV3z0mC5k7y4rQq2c8mS9d6tXhJw1LZo"
 )
 
@@ -69,7 +69,8 @@ func checkPage(t *testing.T, a *answer, isHead bool) {
 			t.Errorf("%s is %q", name, got)
 		}
 	}
-	if foreign := regexp.MustCompile(`(?i)<script|<link|<img|style=|\son\w+=|https?:`).Find(a.body); foreign != nil || strings.Contains(policy, "unsafe") {
+	body := regexp.MustCompile(`<p class="back"><a href="http://[^"/]+/">`).ReplaceAll(a.body, nil) // the one link
+	if foreign := regexp.MustCompile(`(?i)<script|<link|<img|style=|\son\w+=|https?:`).Find(body); foreign != nil || strings.Contains(policy, "unsafe") {
 		t.Errorf("the page has %q, its policy is %q", foreign, policy)
 	}
 }
@@ -103,7 +104,7 @@ func TestOpeningAPageUsesNothing(t *testing.T) {
 			}
 			s.do(t, passwordGrant("ann", horse)).want(200)
 			password := map[string]string{confirmPage: horse, resetPage: "a bigger wooden horse"}[path]
-			s.page(t, press(path, anyCode, password)).want(200).shows("You can close this page.")
+			s.page(t, press(path, anyCode, password)).want(200).shows("Go back to Sesame")
 			s.page(t, open(path, anyCode)).want(422).shows(noLonger)
 			s.page(t, press(path, anyCode, password)).want(422).shows(noLonger)
 			if confirmed := s.value(t, `SELECT CASE WHEN email_verified THEN 'yes' ELSE 'no' END FROM users`); confirmed != "yes" {
@@ -280,4 +281,60 @@ func TestAPageWithoutADatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.page(t, press(resetPage, anyCode, "a bigger wooden horse")).want(200)
+}
+
+// A browser that asks for HTML gets a page about a wrong address; a program gets a problem, and operations answer as the
+// contract says whatever is asked for.
+func TestErrorsInABrowser(t *testing.T) {
+	const browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+	onEachEngine(t, func(t *testing.T, s *server) {
+		asking := func(method, path, accept string) request {
+			return request{method: method, path: path, header: map[string]string{"Accept": accept}}
+		}
+		for path, text := range map[string]string{
+			"/nothing": "nothing at this address", "/users/me/x": "nothing at this address", "/docs/nothing": "nothing at this address", "/%ff": "nothing at this address",
+			"/token": "with POST.", "/users/me/password": "with PUT.", "/users/me/sessions/x": "with DELETE.",
+		} {
+			a := s.page(t, asking("GET", path, browser)).shows(text).shows("Go back to Acme")
+			if a.header.Get("Vary") != "Accept" || a.header.Get("X-Request-ID") == "" || a.status != 404 && a.status != 405 {
+				t.Errorf("%s: %d %v", path, a.status, a.header)
+			}
+			s.page(t, asking("HEAD", path, browser)).want(a.status)
+			for _, accept := range []string{"", "*/*", "application/json", "text/html;q=0", "text/html;q=0, */*", "application/json, text/html", "application/problem+json;q=0.5, text/html", "text/*", "image/png"} {
+				if got := s.do(t, asking("GET", path, accept)).want(a.status); got.header.Get("Vary") != "Accept" {
+					t.Errorf("%s for %q: Vary is %q", path, accept, got.header.Get("Vary"))
+				}
+			}
+			s.page(t, asking("GET", path, "TEXT/HTML; charset=utf-8")).want(a.status)
+		}
+		s.do(t, asking("GET", "/users/me", browser)).want(401, "unauthenticated")
+		s.do(t, asking("POST", "/token", browser)).want(415, "invalid_request")
+		s.do(t, asking("DELETE", "/users/me", browser)).want(401, "unauthenticated")
+		if a := s.page(t, asking("GET", `/<script>alert(1)</script>"x`, browser)).want(404); strings.Contains(string(a.body), "alert(1)") {
+			t.Errorf("the page repeats the address: %s", a.body)
+		}
+	}, "SESAME_MAIL_FROM=Acme <no-reply@example.com>")
+}
+
+// The pages say whose they are, what a password must be like before one is refused, and lead back to the operator's application.
+func TestPagesLeadBack(t *testing.T) {
+	s := start(t, sqliteURL(t), "SESAME_MAIL_FROM=Acme & Söhne <no-reply@example.com>", "SESAME_HOME_URL=https://app.example.com/start?x=1&y=2", "SESAME_PASSWORD_MIN_LENGTH=12")
+	ann := s.register(t, "ann")
+	s.plantCode(t, anyCode, account.ToReset, ann.ID, "ann@example.com")
+	see := func(r request, texts ...string) *answer {
+		t.Helper()
+		a, err := s.try(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.t = t
+		for _, text := range append(texts, "Acme & Söhne", `href="https://app.example.com/start?x=1&y=2"`) {
+			a.shows(text)
+		}
+		return a
+	}
+	see(open(resetPage, anyCode), "At least 12 characters", `aria-describedby="rules"`, "Cancel, and go back to Acme")
+	see(press(resetPage, anyCode, "short"), "At least 12 characters", `aria-describedby="fault rules"`)
+	see(press(resetPage, anyCode, "a much longer horse"), "Your password is changed", "Go back to Acme")
+	see(open(resetPage, anyCode), "no longer valid", "where you asked for this one")
 }

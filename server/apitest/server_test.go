@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -33,6 +34,9 @@ type server struct {
 }
 
 var readyLine = regexp.MustCompile(`Address +(http\S+)`)
+
+// socketLine is the ready line of a server that listens at a Unix socket.
+var socketLine = regexp.MustCompile(`Socket +(\S+)`)
 
 // start runs `sesame serve` on a free port until the test ends, and waits until it answers. The server compares every
 // answer with the contract itself as well; the test fails if it logs a difference, or does not end with code 0.
@@ -71,7 +75,14 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 		s.client.CloseIdleConnections()
 		return <-exited
 	})
-	s.url = output.find(readyLine)
+	if socket, ok := strings.CutPrefix(environment["SESAME_LISTEN"], "unix:"); ok && output.find(socketLine) == socket {
+		s.url = "http://sesame"
+		s.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		}
+	} else {
+		s.url = output.find(readyLine)
+	}
 	if s.url == "" {
 		t.Fatalf("the server did not start: exit code %d\n%s", s.stop(), s.log)
 	}

@@ -110,7 +110,7 @@ test('the runner of Apidog runs the ready collection', async () => {
   const collection = await (await fetch(`${sesame.origin}/docs/postman.json`)).json();
   writeFileSync(join(folder, 'sesame.apidog-cli.json'), JSON.stringify(exported(collection)));
   const client = JSON.parse(sesame.command('client', 'create', 'apidog', '--json'));
-  const administrator = { username: 'admin', password: 'a wooden horse', scopes: ['users:read'] };
+  const administrator = { username: 'boss', password: 'a wooden horse', scopes: ['users:read'] };
   sesame.createUser(administrator);
   const run = (password) => apidog('run', 'sesame.apidog-cli.json', '-r', 'cli,json', '--out-dir', 'reports', '--out-file', password,
     '--env-var', 'username=johndoe', '--env-var', `password=${password}`,

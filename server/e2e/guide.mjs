@@ -24,8 +24,8 @@ export function follow(name, origin, options) {
 
 // installed checks that the guide installs the version of a package that the tests use, and returns it.
 export function installed(name, version) {
-  const [, told] = new RegExp(`${name}(?:@|==)v?([\\d.]+[\\d])`).exec(guide) ?? [];
-  assert.equal(told, version, `the guide names another version of ${name}`);
+  const named = [...guide.matchAll(new RegExp(`(?<![\\w-])${name}(?:@|==)v?([\\d.]+[\\d])`, 'g'))].map((match) => match[1]);
+  assert.deepEqual([...new Set(named)], [version], `the guide names another version of ${name}`);
   return version;
 }
 

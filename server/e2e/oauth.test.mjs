@@ -42,6 +42,11 @@ test('openid-client logs in', () => {
   report('openid-client', npmVersion('openid-client'), 'discovery, login, refresh, refusal, revocation');
 });
 
+test('simple-oauth2 logs in', () => {
+  assert.equal(use('node', 'oauth-node/simple-oauth2.mjs'), 'revoked\n');
+  report('simple-oauth2', npmVersion('simple-oauth2'), 'login, refresh with the scopes of the login, refusals, revocation');
+});
+
 test('jose verifies an access token', () => {
   assert.equal(use('node', 'oauth-node/jose.mjs'), 'me:read me:write refused: another user, no signature, another signature\n');
   report('jose', npmVersion('jose'), 'verified an access token by the JWKS and refused 4 others');

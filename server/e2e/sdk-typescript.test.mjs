@@ -22,7 +22,9 @@ before(async () => {
   compiled = join(folder, 'js');
   follow('openapi-typescript', sesame.origin, { cwd: folder });
   follow('openapi-ts', sesame.origin, { cwd: folder });
-  for (const file of ['openapi-fetch.ts', 'hey-api.ts']) place(`sdk-typescript/${file}`, folder, sesame.origin);
+  for (const file of ['openapi-fetch.ts', 'hey-api.ts', 'orval.ts', 'fetcher.ts']) place(`sdk-typescript/${file}`, folder, sesame.origin);
+  place('sdk-typescript/orval.config.mjs', folder, sesame.origin);
+  follow('orval', sesame.origin, { cwd: folder });
   place('../../docs/sdk/session.ts', folder, sesame.origin);
   run('tsc', ['--project', project], { env: path() });
   run('tsc', ['--project', join(project, 'tsconfig.session.json')], { env: path() });
@@ -34,9 +36,10 @@ after(async () => {
   if (sesame) await stopSesame(sesame);
 });
 
-for (const [program, generator] of [['openapi-fetch', 'openapi-typescript'], ['hey-api', '@hey-api/openapi-ts']]) {
+for (const [program, generator] of [['openapi-fetch', 'openapi-typescript'], ['hey-api', '@hey-api/openapi-ts'], ['orval', 'orval']]) {
   test(`${generator} generates a client that works`, () => {
     assertShown(`sdk-typescript/${program}.ts`);
+    if (program === 'orval') for (const file of ['fetcher.ts', 'orval.config.mjs']) assertShown(`sdk-typescript/${file}`);
     assert.equal(run('node', [join(compiled, `${program}.js`)]), 'johndoe wrong_password /current_password\n');
     const besides = program === 'openapi-fetch' ? ` for openapi-fetch ${version(program)}` : '';
     report(generator, version(generator), `made a client${besides}: tsc --strict, login, refresh, null and absent, typed errors`);

@@ -34,13 +34,14 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/contract"
+	"sesame/server/internal/openapi"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/token/atjwt"
 )
 
 // Options configure a Guard. OpenAPI, Issuer and Audience are required.
 type Options struct {
-	// OpenAPI is the service's document, OpenAPI 3.0 in YAML or JSON. All its security schemes of the types oauth2,
+	// OpenAPI is the service's document: OpenAPI 3.0 or 3.1, or Swagger 2.0, in YAML or JSON, in one file. All its security schemes of the types oauth2,
 	// openIdConnect and http bearer require an access token of the issuer.
 	OpenAPI []byte
 	// Issuer is Sesame's public URL (SESAME_PUBLIC_URL), compared byte for byte.
@@ -104,16 +105,22 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	}
 	g := &Guard{options: o}
 	g.parser = atjwt.NewParser(o.Issuer, o.Audience, o.Now)
-	doc, err := openapi3.NewLoader().LoadFromData(o.OpenAPI)
+	source, err := openapi.ReadStrict(openapi.Document{Name: "the OpenAPI document", Text: o.OpenAPI}, nil)
 	if err != nil {
-		return nil, fmt.Errorf("guard: read the OpenAPI document: %w", err)
+		return nil, fmt.Errorf("guard: %w", err)
 	}
-	if !strings.HasPrefix(doc.OpenAPI, "3.") {
-		return nil, fmt.Errorf("guard: the document is OpenAPI %q; it must be 3", doc.OpenAPI)
+	doc, err := source.T()
+	if err != nil {
+		return nil, fmt.Errorf("guard: %w", err)
 	}
 	compiled, err := contract.CompileService(doc, g.schemes(doc))
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
+	}
+	if o.ValidateRequests {
+		for _, ignored := range compiled.Ignored() {
+			o.Log.WarnContext(ctx, "guard: a part of the OpenAPI document is not enforced", "reason", ignored)
+		}
 	}
 	base, err := o.basePath(doc)
 	if err != nil {
@@ -180,7 +187,7 @@ func (o *Options) basePath(doc *openapi3.T) (string, error) {
 			return "", fmt.Errorf("the URL of the document's first server: %w", err)
 		}
 	}
-	if !strings.HasPrefix(base, "/") || strings.ContainsAny(base, "?#{}") {
+	if o.BasePath != "" && !strings.HasPrefix(base, "/") || strings.ContainsAny(base, "?#{}") {
 		return "", fmt.Errorf("the base path %q must be a path such as /v1", base)
 	}
 	base = strings.TrimSuffix(base, "/")
@@ -192,7 +199,7 @@ func (o *Options) basePath(doc *openapi3.T) (string, error) {
 			}
 		}
 		for _, server := range slices.Concat(own...) {
-			if elsewhere, err := pathOf(openapi3.Servers{server}); err != nil || strings.TrimSuffix(elsewhere, "/") != base {
+			if elsewhere, err := pathOf(openapi3.Servers{server}); err != nil || elsewhere != base {
 				return "", fmt.Errorf("%s has a server of its own, %s, whose path is not the base path %q; move it to a document of its own", path, server.URL, base)
 			}
 		}
@@ -200,10 +207,13 @@ func (o *Options) basePath(doc *openapi3.T) (string, error) {
 	return base, nil
 }
 
-// pathOf returns the path of the first server, percent-encoded.
+// pathOf returns the path of the first server, percent-encoded and without a slash at the end.
 func pathOf(servers openapi3.Servers) (string, error) {
-	decoded, err := servers.BasePath()
-	return (&url.URL{Path: decoded}).EscapedPath(), err
+	base, missing, err := openapi.BasePath(servers)
+	if err == nil && len(missing) > 0 {
+		err = openapi.NoDefault(missing)
+	}
+	return base, err
 }
 
 // PlainPaths is a middleware for Echo's Pre. With it Echo also finds the routes of paths with an unusual spelling, such as

@@ -62,7 +62,7 @@ func Output(w io.Writer) Option { return func(o *options) { o.output = w } }
 // Clock replaces time.Now, for tests.
 func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
-// Demo creates the account johndoe with the password knock-knock. Open fails with it unless only this machine can
+// Demo creates the accounts johndoe and admin, an administrator, with the password knock-knock. Open fails with it unless only this machine can
 // reach the server.
 func Demo(demo bool) Option { return func(o *options) { o.demo = demo } }
 
@@ -97,9 +97,9 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 }
 
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", settings.Listen)
+	listener, err := app.Listen(ctx, settings)
 	if err != nil {
-		return nil, app.ListenError(settings.Listen, err)
+		return nil, err
 	}
 	wiring := app.Options{
 		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,

@@ -52,6 +52,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Audit: services.Audit,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), a.log), Log: a.log, Ready: a.app.DB.Ready,
+		Site:   httpapi.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value},
 		Shared: openAPI != nil, IsPage: a.isPage,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
@@ -70,7 +71,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		return err
 	}
 	if err = a.app.Demo(context.Background(), a.demo); err != nil {
-		return fmt.Errorf("the demo account: %w", err)
+		return fmt.Errorf("the demo accounts: %w", err)
 	}
 	a.http, a.echo = server, e
 	if openAPI == nil {

@@ -14,6 +14,9 @@ type route struct{ method, path string }
 // String is the method and the path.
 func (r route) String() string { return r.method + " " + r.path }
 
+// mayBeTaken reports whether a host may serve the path of this page itself, before or after Mount.
+func (r route) mayBeTaken() bool { return r.path == "/" || r.path == "/favicon.ico" }
+
 // routesOf names the handler of each route.
 func routesOf(e *echo.Echo) map[route]string {
 	routes := map[route]string{}
@@ -33,7 +36,7 @@ func (a *App) addRoutes(before, after map[route]string) error {
 		} else if known {
 			continue
 		}
-		if op := a.contract.FindRoute(r.method, r.path); (op == nil || op.Foreign) && r.path != "/" && a.contract.HasRoute(r.path) {
+		if op := a.contract.FindRoute(r.method, r.path); (op == nil || op.Foreign) && !r.mayBeTaken() && a.contract.HasRoute(r.path) {
 			return fmt.Errorf("the path %s of the OpenAPI document is that of a page of Sesame's; give yours another one", r.path)
 		}
 		a.routes[r] = handler
@@ -62,7 +65,7 @@ func (a *App) checkRoutes(e *echo.Echo) error {
 		switch {
 		case op != nil && op.Foreign && names[r] == handler:
 			faults = append(faults, fmt.Errorf("%s (%s) is in the OpenAPI document, but no handler is registered for it", r, op.ID))
-		case names[r] != handler && r.path != "/" && a.http.Shared: // `sesame serve --follow` replaces pages
+		case names[r] != handler && !r.mayBeTaken() && a.http.Shared: // `sesame serve --follow` replaces pages
 			faults = append(faults, fmt.Errorf("the route %s is Sesame's, and %s takes its place; give yours another path", r, names[r]))
 		}
 	}

@@ -30,6 +30,7 @@ func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
 	if a.served.Swap(true) {
 		return errors.New("Serve was called before; it serves once")
 	}
+	a.contract.AddHead(e)
 	a.http.RememberRouting(e)
 	if a.app.Plain() {
 		a.log.Warn("passwords and tokens cross the network unencrypted: the public URL is not https; put a proxy with TLS in front and set "+
@@ -61,8 +62,14 @@ func (a *App) Greet(w io.Writer, more ...string) {
 	}
 	if a.demo {
 		fmt.Fprintf(&b, "  Demo       username %s, password %s\n", app.DemoUsername, app.DemoPassword)
+		fmt.Fprintf(&b, "             username %s, same password: an administrator\n", app.DemoAdministrator)
 	}
-	fmt.Fprintf(&b, "  Address    http://%s\n", a.listener.Addr())
+	address := a.listener.Addr()
+	if address.Network() == "unix" {
+		fmt.Fprintf(&b, "  Socket     %s\n", address)
+	} else {
+		fmt.Fprintf(&b, "  Address    http://%s\n", address)
+	}
 	fmt.Fprintf(&b, "  Data       %s\n", data)
 	if a.app.MailsToLog() {
 		fmt.Fprintf(&b, "  Mails      are written to the log (%s names no mail server)\n", config.Variable("smtp-url"))

@@ -42,3 +42,13 @@ token = basic.fetch_token(metadata["token_endpoint"], username="johndoe", passwo
 assert token["scope"] == "me:read", token
 basic.revoke_token(metadata["revocation_endpoint"], token["refresh_token"])
 assert refusal(lambda: basic.refresh_token(metadata["token_endpoint"], token["refresh_token"])) == "invalid_grant"
+
+# A refresh sends the scopes of the session again. Those that the account does not have are left out, as at the login.
+wide = OAuth2Session(
+    "first-party", scope="me:read me:write users:read",
+    token_endpoint="http://127.0.0.1:8080/token", token_endpoint_auth_method="none",
+)
+assert wide.fetch_token(username="johndoe", password="knock-knock")["scope"] == "me:read me:write"
+wide.token["expires_at"] = 1
+assert wide.get("http://127.0.0.1:8080/users/me").status_code == 200
+assert wide.token["scope"] == "me:read me:write" and wide.token["expires_at"] > 1, wide.token

@@ -7,6 +7,8 @@ session.refresh_token("http://127.0.0.1:8080/token", client_id="first-party")
 print(session.get("http://127.0.0.1:8080/users/me").json()["username"])  # johndoe
 
 # What the guide does not show.
+import os
+
 from oauthlib.oauth2 import InvalidGrantError
 
 first = session.token["refresh_token"]
@@ -39,3 +41,12 @@ auto = OAuth2Session(
 )
 assert auto.get("http://127.0.0.1:8080/users/me").status_code == 200
 assert auto.token["refresh_token"] != session.token["refresh_token"]
+
+# A refresh sends the scopes of the session again. Those that the account does not have are left out, as at the login.
+os.environ["OAUTHLIB_RELAX_TOKEN_SCOPE"] = "1"  # otherwise the library raises a warning at fewer scopes
+scopes = ["me:read", "me:write", "users:read"]
+wide = OAuth2Session(client=LegacyApplicationClient("first-party", scope=scopes), scope=scopes)
+first = wide.fetch_token("http://127.0.0.1:8080/token", username="johndoe", password="knock-knock", include_client_id=True)
+assert first["scope"] == ["me:read", "me:write"], first
+second = wide.refresh_token("http://127.0.0.1:8080/token", client_id="first-party")
+assert second["scope"] == ["me:read", "me:write"] and second["refresh_token"] != first["refresh_token"], second

@@ -1,11 +1,13 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -18,10 +20,11 @@ import (
 	"sesame/server/secret"
 )
 
-// ImportedUser is an account of another system. All fields but the username may be empty.
+// ImportedUser is an account of another system. All fields but Username or Login may be empty.
 type ImportedUser struct {
 	Line          int // in the file, for messages about other lines
 	Username      string
+	Login         string // the address or name that the person logged in with; a username is made from it if there is none
 	Email         string
 	EmailVerified bool
 	FullName      string
@@ -34,106 +37,161 @@ type ImportedUser struct {
 // ErrPresent is the error for a record whose account exists already; the import does not change it.
 var ErrPresent = errors.New("exists already")
 
+// ImportResult is what an Importer did with a record.
+type ImportResult struct {
+	Username string // of the account
+	Err      error  // nil if the account was created, ErrPresent, or a *Refusal
+}
+
 // Importer creates accounts from one file. It never mistakes the account of another person for that of a record: a
 // stranger may have registered the username before the import, and an operator who reads that the account exists would
 // send its owner there.
 type Importer struct {
-	s *Service
+	s     *Service
+	check bool // nothing is written
 	// The lines that hold a username, or a confirmed address, by their folded forms.
-	usernames, emails map[string]int
+	usernames map[string]holder
+	emails    map[string]int
+	seed      maphash.Seed
 }
 
-// NewImporter makes an Importer.
-func (s *Service) NewImporter() *Importer {
-	return &Importer{s: s, usernames: map[string]int{}, emails: map[string]int{}}
+// holder is the line that holds a username. login is a short hash of the address or name that the person logged in with: it
+// distinguishes two records of one person from two persons whose addresses make the same username.
+type holder struct {
+	line  int
+	login uint64
 }
 
-// Add creates accounts in one transaction. For each it returns nil, ErrPresent, or the reason why the record was refused.
-// The other error is a fault: then Add created none, and the Importer must not be used again.
-func (i *Importer) Add(ctx context.Context, users []ImportedUser) (each []error, err error) {
-	each = make([]error, len(users))
-	err = i.s.db.Tx(ctx, func(q *store.Queries) error {
+// NewImporter makes an Importer. With check it writes nothing, and reports what it would do.
+func (s *Service) NewImporter(check bool) *Importer {
+	return &Importer{s: s, check: check, usernames: map[string]holder{}, emails: map[string]int{}, seed: maphash.MakeSeed()}
+}
+
+// Add creates accounts in one transaction. The error is a fault: then Add created none, and the Importer must not be used
+// again.
+func (i *Importer) Add(ctx context.Context, users []ImportedUser) (each []ImportResult, err error) {
+	each = make([]ImportResult, len(users))
+	all := func(q *store.Queries) error {
 		for n, u := range users {
-			row, refusal := i.s.importedRow(u)
-			if refusal == nil {
-				refusal = i.collision(row)
-			}
-			if refusal == nil {
-				if refusal, err = i.s.importRow(ctx, q, row); err != nil {
-					return err
-				}
-			}
-			if each[n] = refusal; refusal == nil || errors.Is(refusal, ErrPresent) {
-				i.remember(u.Line, row)
+			if each[n], err = i.add(ctx, q, u); err != nil {
+				return err
 			}
 		}
 		return nil
-	})
-	return each, err
+	}
+	if i.check {
+		return each, all(&i.s.db.Queries)
+	}
+	return each, i.s.db.Tx(ctx, all)
 }
 
-// collision returns an error if an earlier line has the username or the confirmed address of a row.
-func (i *Importer) collision(row store.User) error {
-	if line, taken := i.usernames[row.UsernameKey]; taken {
-		return fmt.Errorf("the username is that of line %d", line)
+// add creates the account of one record. If its username has to be made, the first one is taken that no other account has.
+func (i *Importer) add(ctx context.Context, q *store.Queries, u ImportedUser) (ImportResult, error) {
+	row, refusal := i.s.importedRow(u)
+	if refusal != nil {
+		return ImportResult{Err: refusal}, nil
 	}
+	if u.Username != "" {
+		return i.addAs(ctx, q, u, row)
+	}
+	result := ImportResult{Err: &Refusal{"invalid_username", "username", "cannot be made from the address"}}
+	for name := range usernamesFor(u.Login) {
+		var err error
+		row.Username, row.UsernameKey = name.shown, name.key
+		if result, err = i.addAs(ctx, q, u, row); err != nil || !usernameTaken(result.Err) {
+			return result, err
+		}
+	}
+	return result, nil
+}
+
+// addAs creates the account of a record with the username of row.
+func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, row store.User) (result ImportResult, err error) {
+	row.ImportedAs = recordDigest(row.UsernameKey, row.EmailKey, row.PasswordHash)
+	login := maphash.String(i.seed, cmp.Or(row.EmailKey, u.Login))
+	if refusal := i.collision(row, login, u.Username == ""); refusal != nil {
+		return ImportResult{Err: refusal}, nil
+	}
+	if i.check {
+		result.Err, err = i.s.conflict(ctx, q, &row, u.Username == "")
+	} else {
+		result.Err, err = i.s.importRow(ctx, q, &row, u.Username == "")
+	}
+	if err != nil || result.Err != nil && !errors.Is(result.Err, ErrPresent) {
+		return result, err
+	}
+	result.Username = row.Username
+	if i.usernames[row.UsernameKey] = (holder{u.Line, login}); row.EmailVerified {
+		i.emails[row.EmailKey] = u.Line
+	}
+	return result, nil
+}
+
+// collision returns a refusal if an earlier line has the username or the confirmed address of a row.
+func (i *Importer) collision(row store.User, login uint64, generated bool) *Refusal {
 	if line, taken := i.emails[row.EmailKey]; taken && row.EmailVerified {
-		return fmt.Errorf("the confirmed email is that of line %d", line)
+		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d, where it is confirmed; keep one of the two lines", line)}
 	}
-	return nil
+	other, taken := i.usernames[row.UsernameKey]
+	switch {
+	case !taken:
+		return nil
+	case generated && other.login == login:
+		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d; keep one of the two lines", other.line)}
+	case generated:
+		return errUsernameTaken
+	}
+	return &Refusal{"duplicate", "username", fmt.Sprintf("is that of line %d; keep one of the two lines, or rename one", other.line)}
 }
 
-func (i *Importer) remember(line int, row store.User) {
-	if i.usernames[row.UsernameKey] = line; row.EmailVerified {
-		i.emails[row.EmailKey] = line
-	}
-}
-
-// importRow creates the account of a record. refusal is ErrPresent, or the reason why it cannot be created.
-func (s *Service) importRow(ctx context.Context, q *store.Queries, row store.User) (refusal, err error) {
-	err = q.CreateUser(ctx, row)
+// importRow creates the account of a record. refusal is nil, ErrPresent or a *Refusal.
+func (s *Service) importRow(ctx context.Context, q *store.Queries, row *store.User, generated bool) (refusal, err error) {
+	err = q.CreateUser(ctx, *row)
 	if errors.Is(err, store.ErrConflict) {
-		return s.conflict(ctx, q, row)
+		if refusal, err = s.conflict(ctx, q, row, generated); refusal == nil && err == nil {
+			refusal = &Refusal{"changed", "", "the conflicting account was changed or deleted at this moment; run the import again"}
+		}
+		return refusal, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	return nil, s.record(ctx, q, audit.AccountCreated, row, nil)
+	return nil, s.record(ctx, q, audit.AccountCreated, *row, nil)
 }
 
-// importedRow checks the rules that the schemas of the contract cannot express.
-func (s *Service) importedRow(u ImportedUser) (row store.User, refusal error) {
-	username, key, err := names.NewUsername(u.Username)
-	if err != nil {
-		return row, fmt.Errorf("the username %w", err)
+// importedRow checks the rules that the schemas of the contract cannot express. The row has no username
+// yet if one has to be made.
+func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal) {
+	if u.Username != "" {
+		var err error
+		if row.Username, row.UsernameKey, err = names.NewUsername(u.Username); err != nil {
+			return row, &Refusal{"invalid_username", "username", err.Error()}
+		}
 	}
-	if err = names.CheckFullName(u.FullName); err != nil {
-		return row, fmt.Errorf("the full_name %w", err)
+	if err := names.CheckFullName(u.FullName); err != nil {
+		return row, &Refusal{"invalid_full_name", "full_name", err.Error()}
 	}
-	if !u.PasswordHash.Empty() && !password.Known(u.PasswordHash.Reveal()) {
-		return row, errors.New("the password_hash has an unknown format, is damaged, or is too expensive to verify")
+	if !u.PasswordHash.Empty() {
+		if refused, ok := errors.AsType[*password.HashError](password.CheckStored(u.PasswordHash.Reveal())); ok {
+			return row, &Refusal{refused.Code, "password_hash", refused.Error()}
+		}
 	}
 	scopes, err := s.grantable(u.Scopes)
 	if err != nil {
-		return row, errors.New("the scopes contain one that the contract does not declare")
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return row, fmt.Errorf("make a user id: %w", err)
+		return row, &Refusal{"unknown_scope", "scopes", "contain one that the contract does not declare; it declares " + strings.Join(s.identity.Scopes.Declared, ", ")}
 	}
 	address, err := emailKey(u.Email)
 	if err != nil {
-		return row, errors.New("the email is not an e-mail address")
+		return row, &Refusal{"invalid_email", "email", "is not an e-mail address"}
 	}
 	now := s.now()
 	if u.CreatedAt.IsZero() || u.CreatedAt.After(now) {
 		u.CreatedAt = now
 	}
 	return store.User{
-		ID: id.String(), Username: username, UsernameKey: key, Email: u.Email, EmailKey: address,
+		ID: uuid.Must(uuid.NewV7()).String(), Username: row.Username, UsernameKey: row.UsernameKey, Email: u.Email, EmailKey: address,
 		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash,
 		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now,
-		ImportedAs: recordDigest(key, address, u.PasswordHash),
 	}, nil
 }
 
@@ -149,24 +207,36 @@ func recordDigest(usernameKey, emailKey string, hash secret.Text) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// conflict returns why the account of a record could not be created.
-func (s *Service) conflict(ctx context.Context, q *store.Queries, row store.User) (refusal, err error) {
+// conflict returns why the account of a record cannot be created: ErrPresent, a *Refusal, or nil if no account conflicts.
+// With ErrPresent it sets the username of row to that of the account.
+func (s *Service) conflict(ctx context.Context, q *store.Queries, row *store.User, generated bool) (refusal, err error) {
 	existing, err := q.UserByUsername(ctx, row.UsernameKey)
-	if errors.Is(err, store.ErrNotFound) {
-		return errors.New("the email is the confirmed address of another account"), nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		same, err := s.isRecord(ctx, q, existing, *row)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			return ErrPresent, nil
+		}
+		return takenBy(existing), nil
+	case !errors.Is(err, store.ErrNotFound):
 		return nil, err
+	case !row.EmailVerified:
+		return nil, nil
 	}
-	same, err := s.isRecord(ctx, q, existing, row)
-	if err != nil {
+	existing, err = q.UserByEmail(ctx, row.EmailKey)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, nil
+	case err != nil:
 		return nil, err
-	}
-	if same {
+	case generated: // the username says nothing, and a confirmed address proves that the account is the record's
+		row.Username, row.UsernameKey = existing.Username, existing.UsernameKey
 		return ErrPresent, nil
 	}
-	return fmt.Errorf("the username belongs to another account, created on %s; rename one of the two, or delete that account",
-		existing.CreatedAt.UTC().Format(time.DateOnly)), nil
+	return &Refusal{"email_taken", "email", "is the confirmed address of another account, " + existing.Username + "; change one of the two, or delete that account"}, nil
 }
 
 // isRecord reports whether an account is that of a record with the same username. An address that the account only claims

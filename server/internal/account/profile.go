@@ -8,6 +8,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/network"
+	"sesame/server/internal/password"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
@@ -24,6 +25,9 @@ func (s *Service) UpdateProfile(ctx context.Context, caller *identity.Caller, fu
 func (s *Service) ChangePassword(ctx context.Context, caller *identity.Caller, current, next secret.Text) error {
 	if err := s.checkNewPassword(next, "/new_password", caller.User.Username, caller.User.Email); err != nil {
 		return err
+	}
+	if password.Same(next.Reveal(), current.Reveal()) { // reveals nothing: the caller has sent both
+		return problem.New(problem.ValidationFailed, "The new password is not acceptable.").At("/new_password", "is the current password")
 	}
 	user, counter, err := s.identity.ConfirmPassword(ctx, caller, current, "/current_password")
 	if err != nil {

@@ -3,30 +3,37 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/problem"
 	"sesame/server/secret"
 )
 
-// The account that --demo makes is the one of FastAPI's tutorial.
+// The accounts that --demo makes: that of FastAPI's tutorial, and an administrator, who has every scope of the contract.
 const (
-	DemoUsername = "johndoe"
-	DemoPassword = "knock-knock"
+	DemoUsername      = "johndoe"
+	DemoAdministrator = "admin"
+	DemoPassword      = "knock-knock"
 )
 
-// Demo makes the account of --demo, or enables it again. Without demo it disables the account, before the first
-// request, as long as the account has the password that everybody can read here. It needs MakeServices.
+// Demo makes the accounts of --demo, or enables them again. Without demo it disables them, before the first request, as
+// long as they have the password that everybody can read here. It needs MakeServices.
 func (a *App) Demo(ctx context.Context, demo bool) error {
-	user, known, err := a.services.Accounts.HasPassword(ctx, DemoUsername, secret.New(DemoPassword))
+	return errors.Join(
+		a.demoAccount(ctx, demo, account.Registration{Username: DemoUsername, Email: "johndoe@example.com", FullName: "John Doe"}),
+		a.demoAccount(ctx, demo, account.Registration{
+			Username: DemoAdministrator, FullName: "Demo Administrator", Scopes: a.services.Identity.Scopes.Declared,
+		}))
+}
+
+func (a *App) demoAccount(ctx context.Context, demo bool, r account.Registration) error {
+	r.Password = secret.New(DemoPassword)
+	user, known, err := a.services.Accounts.HasPassword(ctx, r.Username, r.Password)
 	switch {
 	case err != nil:
 		return err
 	case demo && user.ID == "":
-		_, err = a.services.Accounts.CreateUser(ctx, account.Registration{
-			Username: DemoUsername, Email: "johndoe@example.com", FullName: "John Doe", Password: secret.New(DemoPassword),
-		})
+		_, err = a.services.Accounts.CreateUser(ctx, r)
 		if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.UsernameTaken {
 			return nil // another server that starts at the same time was first
 		}
@@ -35,13 +42,10 @@ func (a *App) Demo(ctx context.Context, demo bool) error {
 		return nil
 	}
 	disable := !demo
-	_, err = a.services.Accounts.UpdateUser(ctx, nil, user.ID, account.UserChange{Disabled: &disable})
-	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.LastAdministrator {
-		return fmt.Errorf("the account %s has the known password of --demo and is the last administrator, so it cannot be disabled; "+
-			"run: sesame user set-password %s", DemoUsername, DemoUsername)
-	}
+	_, err = a.services.Accounts.UpdateUser(ctx, nil, user.ID, account.UserChange{Disabled: &disable, EvenLastAdministrator: true})
 	if err == nil && disable {
-		a.Log.Warn("the demo account is disabled, since its password is known and the server was started without --demo", "username", DemoUsername)
+		a.Log.Warn("the demo account is disabled, since its password is known and the server was started without --demo; "+
+			"to make an administrator of your own: sesame user create NAME --scope users:write", "username", r.Username)
 	}
 	return err
 }

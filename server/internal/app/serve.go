@@ -8,10 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"syscall"
 	"time"
-
-	"sesame/server/internal/config"
 )
 
 const (
@@ -44,23 +41,6 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // wait returns when no request is being answered any more, and lets none begin after that.
 func (h *inFlight) wait() { h.requests.Lock() }
-
-// ListenError explains why the program cannot listen at an address, and what to do.
-func ListenError(address string, err error) error {
-	name := config.Variable("listen")
-	advice := "the address is the value of " + name
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, syscall.EADDRINUSE):
-		advice = "another program uses this port; stop it, or choose another port, or port 0 for a free one, with " + name
-	case errors.Is(err, syscall.EACCES):
-		advice = "ports below 1024 need more rights; choose another port with " + name
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		advice = "the address is not one of this machine; choose another with " + name
-	}
-	return fmt.Errorf("cannot listen on %s: %s: %w", address, advice, err)
-}
 
 // Serve answers until ctx ends; then stopping is called, and requests in flight are finished, or cut off after
 // shutdownTime. None is being answered when it returns.

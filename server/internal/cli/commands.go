@@ -108,18 +108,28 @@ type healthcheckCommand struct{}
 
 // Run requests /readyz at the listening address.
 func (healthcheckCommand) Run(p *program) error {
-	host, port, err := net.SplitHostPort(p.Listen)
+	network := "unix"
+	address, ok := p.Socket()
+	if !ok {
+		host, port, err := net.SplitHostPort(p.Listen)
+		if err != nil {
+			return err
+		}
+		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		network, address = "tcp", net.JoinHostPort(host, port)
+	}
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://sesame/readyz", nil)
 	if err != nil {
 		return err
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := (&http.Client{Timeout: 5 * time.Second}).Do(request)
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	}}
+	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("not ready: no server answers at %s, which %s names: %w", p.Listen, config.Variable("listen"), err)
 	}

@@ -26,9 +26,9 @@ func (c *mockCommand) Run(p *program) error {
 	}
 	log, flush := app.NewLog(*p.Settings, p.Stderr)
 	defer flush()
-	listener, err := (&net.ListenConfig{}).Listen(p.ctx, "tcp", p.Listen)
+	listener, err := app.Listen(p.ctx, *p.Settings)
 	if err != nil {
-		return app.ListenError(p.Listen, err)
+		return err
 	}
 	defer listener.Close()
 	*p.Settings = p.InForce(listener.Addr().String())

@@ -15,7 +15,7 @@ import (
 )
 
 type serveCommand struct {
-	Demo   bool   `help:"Create the account johndoe with the password knock-knock; only on loopback."`
+	Demo   bool   `help:"Create the accounts johndoe and admin, an administrator, with the password knock-knock; only on loopback."`
 	Follow string `hidden:"" type:"existingfile" help:"Show this openapi.yaml on the pages, as it is being written; for make dev, only on loopback."`
 }
 

@@ -1,99 +1,89 @@
 package cli
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/csv"
-	"errors"
-	"fmt"
-	"io"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json"
 
 	"sesame/server/internal/account"
 	"sesame/server/secret"
 )
 
-const (
-	timeFormat = time.RFC3339Nano
-	// maxLine bounds a line, in bytes. No account needs more.
-	maxLine = 64 << 10
-)
+const timeFormat = time.RFC3339Nano
 
-// fields are the columns of a record, as text. A missing or null column is "".
+// fields are the columns of a record, as text. A null column is "".
 type fields map[string]string
 
 // mapping reads an account from the columns of an application's user table.
 type mapping struct {
-	columns  []string // required
+	columns  []string // required, and the first one identifies the account
 	optional []string // read if present
 	foreign  bool     // other columns are ignored; in our own format they are an error, since they may be mistyped
-	read     func(fields) (account.ImportedUser, error)
+	hash     string   // the column of the password hash, which errors name
+	document bool     // JSON is one document, and not lines
+	header   []string // the columns of CSV, if it is written without a header
+	flatten  func(map[string]any) (flat map[string]any, isAccount bool)
+	read     func(fields) (account.ImportedUser, *account.Refusal)
 }
 
 // mappings are the values of --from.
 var mappings = map[string]mapping{
 	"sesame": {
-		[]string{"username"},
-		[]string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "created_at"},
-		false,
-		func(f fields) (account.ImportedUser, error) {
+		columns:  []string{"username"},
+		optional: []string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "created_at"},
+		hash:     "password_hash",
+		read: func(f fields) (account.ImportedUser, *account.Refusal) {
 			u := account.ImportedUser{Username: f["username"], Email: f["email"], FullName: f["full_name"], Scopes: strings.Fields(f["scopes"])}
-			err := f.fill(&u, "password_hash", "created_at", flag{"disabled", &u.Disabled}, flag{"email_verified", &u.EmailVerified})
-			return u, err
+			refusal := f.fill(&u, "password_hash", "created_at", flag{"disabled", &u.Disabled}, flag{"email_verified", &u.EmailVerified})
+			return u, refusal
 		},
 	},
 	// https://github.com/fastapi/full-stack-fastapi-template: people log in by address.
 	"fastapi-template": {
-		[]string{"email", "hashed_password"},
-		[]string{"full_name", "is_active", "created_at"},
-		true,
-		func(f fields) (account.ImportedUser, error) {
-			active := true
-			u := account.ImportedUser{Username: nameOf(f["email"]), Email: f["email"], FullName: f["full_name"], EmailVerified: true}
-			err := f.fill(&u, "hashed_password", "created_at", flag{"is_active", &active})
-			u.Disabled = !active
-			return u, err
+		columns:  []string{"email", "hashed_password"},
+		optional: []string{"full_name", "is_active", "created_at"},
+		foreign:  true, hash: "hashed_password",
+		read: func(f fields) (account.ImportedUser, *account.Refusal) {
+			u := account.ImportedUser{Login: f["email"], Email: f["email"], FullName: f["full_name"], EmailVerified: true}
+			return f.fillActive(u, "hashed_password", "created_at", "is_active")
 		},
 	},
 	// https://github.com/fastapi-users/fastapi-users: people log in by address, which may be verified or not.
 	"fastapi-users": {
-		[]string{"email", "hashed_password"},
-		[]string{"is_active", "is_verified"},
-		true,
-		func(f fields) (account.ImportedUser, error) {
-			active := true
-			u := account.ImportedUser{Username: nameOf(f["email"]), Email: f["email"]}
-			err := f.fill(&u, "hashed_password", "", flag{"is_active", &active}, flag{"is_verified", &u.EmailVerified})
-			u.Disabled = !active
-			return u, err
+		columns:  []string{"email", "hashed_password"},
+		optional: []string{"is_active", "is_verified"},
+		foreign:  true, hash: "hashed_password",
+		read: func(f fields) (account.ImportedUser, *account.Refusal) {
+			u := account.ImportedUser{Login: f["email"], Email: f["email"]}
+			return f.fillActive(u, "hashed_password", "", "is_active", "is_verified")
 		},
 	},
+	// The table auth_user, or a dump: manage.py dumpdata auth.user.
 	"django": {
-		[]string{"username", "password"},
-		[]string{"first_name", "last_name", "email", "is_active", "date_joined"},
-		true,
-		func(f fields) (account.ImportedUser, error) {
-			if strings.HasPrefix(f["password"], "!") { // how Django marks an account without a password
-				f["password"] = ""
-			}
-			active := true
-			u := account.ImportedUser{
-				Username: nameOf(f["username"]), Email: f["email"], FullName: strings.TrimSpace(f["first_name"] + " " + f["last_name"]),
-			}
-			err := f.fill(&u, "password", "date_joined", flag{"is_active", &active})
-			u.Disabled = !active
-			return u, err
+		columns:  []string{"username", "password"},
+		optional: []string{"first_name", "last_name", "email", "is_active", "date_joined"},
+		foreign:  true, hash: "password", flatten: flattenDjango,
+		read: func(f fields) (account.ImportedUser, *account.Refusal) {
+			u := account.ImportedUser{Email: f["email"], FullName: strings.TrimSpace(f["first_name"] + " " + f["last_name"])}
+			setLogin(&u, f["username"])
+			return f.fillActive(u, "password", "date_joined", "is_active")
 		},
 	},
+	"firebase": firebase,
+	"supabase": supabase,
+	"auth0":    auth0,
+	"keycloak": keycloak,
 }
 
-// nameOf makes a username from an address, since a username must not contain @. It is the same at every run, so that a second
-// run finds the accounts of the first one.
-func nameOf(login string) string { return strings.ReplaceAll(login, "@", "_at_") }
+// setLogin uses the name that a person logged in with as the username, unless it contains an @, which a username must not:
+// then the Importer makes a username from it.
+func setLogin(u *account.ImportedUser, name string) {
+	if u.Username = name; strings.Contains(name, "@") {
+		u.Username, u.Login = "", name
+	}
+}
 
 type flag struct {
 	name string
@@ -101,11 +91,15 @@ type flag struct {
 }
 
 // fill reads the columns that are not text: the hash, the time and the flags.
-func (f fields) fill(u *account.ImportedUser, hash, created string, flags ...flag) (err error) {
-	u.PasswordHash = secret.New(f[hash])
+func (f fields) fill(u *account.ImportedUser, hash, created string, flags ...flag) *account.Refusal {
+	// An account without a password has no hash, or a mark in its place: Django writes "!", and others "*".
+	if text := f[hash]; !strings.HasPrefix(text, "!") && !strings.HasPrefix(text, "*") {
+		u.PasswordHash = secret.New(text)
+	}
 	if text := f[created]; text != "" {
-		if u.CreatedAt, err = readTime(text); err != nil {
-			return fmt.Errorf("the %s %w", created, err)
+		var ok bool
+		if u.CreatedAt, ok = readTime(text); !ok {
+			return invalid(created, "must be a time such as 2026-11-23T14:11:00Z")
 		}
 	}
 	for _, flag := range flags {
@@ -116,98 +110,33 @@ func (f fields) fill(u *account.ImportedUser, hash, created string, flags ...fla
 		case "false", "f", "0", "no":
 			*flag.into = false
 		default:
-			return fmt.Errorf("the %s must be true or false", flag.name)
+			return invalid(flag.name, "must be true or false")
 		}
 	}
 	return nil
 }
 
-// readTime accepts RFC 3339 and the formats of PostgreSQL, SQLite and MySQL. A time without a zone is UTC.
-func readTime(text string) (t time.Time, err error) {
-	for _, layout := range []string{
-		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999-07",
-		"2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999",
-	} {
-		if t, err = time.Parse(layout, text); err == nil {
-			return t, nil
-		}
+// fillActive is fill for a table with a flag of active accounts, and perhaps one of verified addresses.
+func (f fields) fillActive(u account.ImportedUser, hash, created, active string, verified ...string) (account.ImportedUser, *account.Refusal) {
+	isActive := true
+	flags := []flag{{active, &isActive}}
+	for _, name := range verified {
+		flags = append(flags, flag{name, &u.EmailVerified})
 	}
-	return t, errors.New("must be a time such as 2026-11-23T14:11:00Z")
+	refusal := f.fill(&u, hash, created, flags...)
+	u.Disabled = !isActive
+	return u, refusal
 }
 
-// readJSONLines reads one JSON object per line.
-func readJSONLines(in *bufio.Reader, m mapping, take func(record) error) error {
-	for line := 1; ; line++ {
-		text, tooLong, err := readLine(in)
-		last := errors.Is(err, io.EOF)
-		if err != nil && !last {
-			return err
-		}
-		if text = bytes.TrimSpace(text); len(text) > 0 || tooLong {
-			r := record{line: line, err: errors.New("is too long")}
-			if !tooLong {
-				r.user, r.err = m.object(text)
-			}
-			if err := take(r); err != nil {
-				return err
-			}
-		}
-		if last {
-			return nil
-		}
-	}
+func invalid(field, reason string) *account.Refusal {
+	return &account.Refusal{Code: "invalid_value", Field: field, Reason: reason}
 }
 
-// readLine reads a line of any length. It drops the text of a line longer than maxLine.
-func readLine(in *bufio.Reader) (text []byte, tooLong bool, err error) {
-	for {
-		part, err := in.ReadSlice('\n')
-		if len(text)+len(part) > maxLine {
-			text, tooLong = nil, true
-		} else if !tooLong {
-			text = append(text, part...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return text, tooLong, err
-		}
-	}
-}
-
-// object reads an account from a JSON object.
-func (m mapping) object(text []byte) (account.ImportedUser, error) {
-	var object map[string]any
-	if err := json.Unmarshal(text, &object); err != nil {
-		return account.ImportedUser{}, errors.New("is not a JSON object, or has a duplicate key")
-	}
-	f := fields{}
-	for name, value := range object {
-		if !m.known(name) {
-			if m.foreign {
-				continue
-			}
-			return account.ImportedUser{}, fmt.Errorf("has the unknown field %q", printableName(name))
-		}
-		switch v := value.(type) {
-		case nil:
-		case string:
-			f[name] = v
-		case bool:
-			f[name] = fmt.Sprint(v)
-		case []any:
-			for _, item := range v {
-				f[name] += fmt.Sprint(item) + " "
-			}
-		default:
-			return account.ImportedUser{}, fmt.Errorf("the %s must be a string, true or false", name)
-		}
-	}
-	return m.record(f)
-}
-
-func (m mapping) record(f fields) (account.ImportedUser, error) {
-	for _, name := range m.columns {
-		if f[name] == "" {
-			return account.ImportedUser{}, fmt.Errorf("the %s is missing", name)
+// record reads an account from its columns.
+func (m mapping) record(f fields) (account.ImportedUser, *account.Refusal) {
+	for i, name := range m.columns {
+		if text, ok := f[name]; !ok || i == 0 && text == "" {
+			return account.ImportedUser{}, &account.Refusal{Code: "missing_field", Field: name, Reason: "is missing"}
 		}
 	}
 	return m.read(f)
@@ -217,52 +146,30 @@ func (m mapping) known(name string) bool {
 	return slices.Contains(m.columns, name) || slices.Contains(m.optional, name)
 }
 
-func printableName(name string) string { return name[:min(len(name), 40)] }
+var columnName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_ -]{0,39}$`)
 
-// readCSV reads a table with a header (RFC 4180). An unknown column of our own format is an error before anything is created,
-// since it may be mistyped; unknown columns of other applications are ignored.
-func readCSV(in *bufio.Reader, m mapping, take func(record) error) error {
-	reader := csv.NewReader(in)
-	reader.ReuseRecord = true
-	header, err := reader.Read()
-	if err != nil {
-		return fmt.Errorf("the header cannot be read: %w", err)
+// printableName quotes the name of a column. A first line that is no header may contain a password hash, which must not be
+// repeated.
+func printableName(name string) string {
+	if !columnName.MatchString(name) {
+		return "(a text that is not the name of a column)"
 	}
-	header = slices.Clone(header)
-	header[0] = strings.TrimPrefix(header[0], "\ufeff")
-	for _, name := range m.columns {
-		if !slices.Contains(header, name) {
-			return fmt.Errorf("the header has no column %s", name)
-		}
+	return `"` + name + `"`
+}
+
+// readTime accepts RFC 3339, the formats of PostgreSQL, SQLite and MySQL, and milliseconds since 1970. A time without a zone
+// is UTC.
+func readTime(text string) (t time.Time, ok bool) {
+	if millis, err := strconv.ParseInt(text, 10, 64); err == nil && millis > 1e11 && millis < 1e14 {
+		return time.UnixMilli(millis).UTC(), true
 	}
-	if !m.foreign {
-		for _, name := range header {
-			if !m.known(name) {
-				return fmt.Errorf("the header has the unknown column %q", printableName(name))
-			}
-		}
-	}
-	for {
-		row, err := reader.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		r := record{}
-		switch broken, ok := errors.AsType[*csv.ParseError](err); {
-		case ok:
-			r.line, r.err = broken.StartLine, fmt.Errorf("is not valid CSV: %w", broken.Err)
-		case err != nil:
-			return err
-		default:
-			r.line, _ = reader.FieldPos(0)
-			f := fields{}
-			for i, name := range header {
-				f[name] = row[i]
-			}
-			r.user, r.err = m.record(f)
-		}
-		if err = take(r); err != nil {
-			return err
+	for _, layout := range []string{
+		time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02 15:04:05.999999999-07",
+		"2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999",
+	} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, true
 		}
 	}
+	return t, false
 }

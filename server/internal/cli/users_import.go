@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
+	"regexp"
 	"strings"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/app"
-	"sesame/server/internal/contract"
-	"sesame/server/internal/names"
 	"sesame/server/internal/store"
 )
 
@@ -20,149 +18,115 @@ import (
 const importBatch = 500
 
 type userImportCommand struct {
-	File          string `arg:"" help:"JSON lines, or CSV with a header; - is standard input."`
-	Format        string `default:"auto" placeholder:"auto|jsonl|csv" enum:"auto,jsonl,csv" help:"Format of the file; auto means csv for a name that ends in .csv."`
-	From          string `default:"sesame" placeholder:"APP" enum:"sesame,fastapi-template,fastapi-users,django" help:"Application whose user table the file is: sesame, fastapi-template, fastapi-users or django."`
+	File          string `arg:"" help:"JSON lines, a JSON document, or CSV with a header; - is standard input."`
+	Check         bool   `help:"Write nothing, and report what the import would do."`
+	Format        string `default:"auto" placeholder:"auto|jsonl|json|csv" enum:"auto,jsonl,json,csv" help:"Format of the file; auto looks at its name and its first character."`
+	Separator     string `default:"auto" placeholder:"auto|comma|semicolon|tab" enum:"auto,comma,semicolon,tab" help:"What separates the columns of CSV; auto looks at the header."`
+	From          string `default:"sesame" placeholder:"APP" enum:"sesame,fastapi-template,fastapi-users,django,firebase,supabase,auth0,keycloak" help:"Application whose user table or export the file is: sesame, fastapi-template, fastapi-users, django, firebase, supabase, auth0 or keycloak."`
 	EmailVerified bool   `help:"Mark every address as verified, if accounts logged in by address before."`
 	JSON          bool   `help:"Print the result as JSON."`
-}
 
-// importOutcome is the result of an import, as --json prints it.
-type importOutcome struct {
-	Read    int             `json:"read"`
-	Created int             `json:"created"`
-	Present int             `json:"present"` // accounts that exist already, and are not changed
-	Refused []refusedRecord `json:"refused"`
-}
-
-type refusedRecord struct {
-	Line   int    `json:"line"`
-	Reason string `json:"reason"`
+	FirebaseHashConfig string `type:"existingfile" placeholder:"FILE" help:"The password hash parameters of the Firebase project (hash_config), as its console shows them."`
 }
 
 // Run creates the accounts of a file that do not exist yet. It reports every line that it refuses, with the reason, and
 // creates the others, so running it again changes nothing. If it refused a line the exit code is 1.
 func (c *userImportCommand) Run(p *program) error {
-	in, name := p.Stdin, strings.ToLower(c.File)
-	if c.File != "-" {
-		file, err := os.Open(c.File)
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		in = file
+	convert, err := c.mapping()
+	if err != nil {
+		return err
 	}
-	convert := mappings[c.From]
-	read := readJSONLines
-	if c.Format == "csv" || c.Format == "auto" && strings.HasSuffix(name, ".csv") {
-		read = readCSV
+	in, err := c.open(p)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	rules, err := p.rules()
 	if err != nil {
 		return err
 	}
 	return p.withService(func(s *app.Services) error {
-		i := &importer{program: p, command: c, into: s.Accounts.NewImporter(), shape: rules.Operation("createUser")}
-		err := read(bufio.NewReaderSize(in, 1<<16), convert, i.take)
-		if err == nil {
-			err = i.flush()
+		i := &importer{
+			program: p, command: c, from: in, into: s.Accounts.NewImporter(c.Check), shape: rules.Operation("createUser"),
+			importOutcome: importOutcome{Check: c.Check}, progress: p.progressOf(in),
 		}
+		err := c.read(in, convert, i.take)
+		if i.fault == nil { // what was read before a damaged part of the file is imported
+			err = errors.Join(err, i.flush())
+		}
+		i.progress.clear()
 		if err != nil {
-			return fmt.Errorf("%w\n%d accounts were created; run the command again to continue", err, i.Created)
+			return i.interrupted(err)
 		}
 		return i.report()
 	})
 }
 
-// record is a line of the file, or why it cannot be read.
-type record struct {
-	line int
-	user account.ImportedUser
-	err  error
-}
-
-// importer gathers records into batches.
-type importer struct {
-	*program
-	importOutcome
-	command *userImportCommand
-	into    *account.Importer
-	shape   *contract.Operation
-	batch   []record
-}
-
-// take checks a record against the contract, as a request is checked.
-func (i *importer) take(r record) error {
-	i.Read++
-	if r.err == nil {
-		// The contract wants a password, and a record has a hash: any valid password takes its place.
-		r.err = explain(i.shape.CheckBody(userBody(r.user.Username, r.user.Email, r.user.FullName, "a wooden horse")))
-	}
-	if i.command.EmailVerified {
-		r.user.EmailVerified = true
-	}
-	if r.err != nil {
-		i.refuse(r.line, r.err)
-	} else {
-		i.batch = append(i.batch, r)
-	}
-	if i.Read%10_000 == 0 {
-		fmt.Fprintf(i.Stderr, "%d read, %d created\n", i.Read, i.Created)
-	}
-	if len(i.batch) == importBatch {
-		return i.flush()
-	}
-	return nil
-}
-
-func (i *importer) flush() error {
-	users := make([]account.ImportedUser, len(i.batch))
-	for n, r := range i.batch {
-		users[n], users[n].Line = r.user, r.line
-	}
-	each, err := i.into.Add(i.ctx, users)
+// read calls take for each record of the file.
+func (c *userImportCommand) read(in *importFile, m mapping, take func(record) error) error {
+	start, err := in.checkEncoding()
 	if err != nil {
 		return err
 	}
-	for n, refusal := range each {
-		switch {
-		case refusal == nil:
-			i.Created++
-		case errors.Is(refusal, account.ErrPresent):
-			i.Present++
-		default:
-			i.refuse(i.batch[n].line, refusal)
-		}
+	format := c.Format
+	if format == "auto" {
+		format = m.formatOf(strings.ToLower(c.File), start)
 	}
-	i.batch = i.batch[:0]
-	return nil
-}
-
-func (i *importer) refuse(line int, reason error) {
-	text := strings.ReplaceAll(reason.Error(), "\n", "; ")
-	i.Refused = append(i.Refused, refusedRecord{line, text})
-	if !i.command.JSON {
-		fmt.Fprintf(i.Stderr, "line %d: %s\n", line, names.Visible(text))
+	switch format {
+	case "csv":
+		return readCSV(in, m, c.Separator, take)
+	case "json":
+		return readJSONDocument(in, m, take)
+	default:
+		return readJSONLines(in, m, take)
 	}
 }
 
-// report prints the result. Refused lines make the command fail after all others were imported.
-func (i *importer) report() error {
-	slices.SortFunc(i.Refused, func(a, b refusedRecord) int { return a.Line - b.Line })
+// usersMember is the member of a JSON document that contains the accounts.
+var usersMember = regexp.MustCompile(`"users"\s*:\s*\[`)
+
+// formatOf returns the format of a file by its name and its beginning.
+func (m mapping) formatOf(name string, start []byte) string {
+	switch {
+	case strings.HasSuffix(name, ".csv"), strings.HasSuffix(name, ".tsv"):
+		return "csv"
+	case len(start) == 0, start[0] == '{' && !m.document && !usersMember.Match(start):
+		return "jsonl"
+	case start[0] == '[', start[0] == '{':
+		return "json"
+	case strings.HasSuffix(name, ".jsonl"), strings.HasSuffix(name, ".ndjson"), strings.HasSuffix(name, ".json"):
+		return "jsonl"
+	}
+	return "csv"
+}
+
+// interrupted returns the error of an import that could not read the whole file, or not write to the database. It says which
+// lines are done, since nobody could otherwise tell.
+func (i *importer) interrupted(err error) error {
+	if i.ctx.Err() != nil {
+		err = errors.New("interrupted") // and so the exit code is 1
+	}
+	if i.Through == 0 {
+		return fmt.Errorf("%w\nnothing was imported", err)
+	}
+	i.Incomplete = true
 	if i.command.JSON {
-		if i.Refused == nil {
-			i.Refused = []refusedRecord{}
+		if jsonErr := i.printJSON(); jsonErr != nil {
+			return jsonErr
 		}
-		if err := json.NewEncoder(i.Stdout).Encode(i.importOutcome); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintf(i.Stdout, "%d read: %d created, %d already present, %d refused.\n", i.Read, i.Created, i.Present, len(i.Refused))
 	}
-	if n := len(i.Refused); n > 0 {
-		return fmt.Errorf("%d lines were refused; correct them and run it again", n)
+	if i.Check {
+		return fmt.Errorf("%w\nthe lines up to %d were checked: %s\nnothing was written", err, i.Through, i.summary())
 	}
-	return nil
+	return fmt.Errorf("%w\nthe lines up to %d are done, none after it: %s\ncorrect the cause and run the command again; it leaves the accounts that exist as they are",
+		err, i.Through, i.summary())
+}
+
+// record is a line of the file, or why it cannot be read.
+type record struct {
+	line    int
+	user    account.ImportedUser
+	refusal *account.Refusal
 }
 
 type userExportCommand struct {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ const Prefix = "SESAME_"
 type Settings struct {
 	// The addresses of the server, its database and its keys.
 
-	Listen         string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on. With port 0 the system chooses a free port."`
+	Listen         string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Address to listen on. With port 0 the system chooses a free port. unix: is followed by the path of a socket, which your proxy connects to: its X-Forwarded-For is trusted, and its user must be in the group of the file."`
 	PublicURL      string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// and the listening address)"`
 	DatabaseURL    secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE for an absolute path) or postgres://…"`
 	MasterKey      secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
@@ -63,6 +64,7 @@ type Settings struct {
 	MailTemplates string      `placeholder:"FOLDER" help:"Folder of your own mail templates. (default: the built-in templates)"`
 	VerifyURL     string      `name:"verify-url" placeholder:"URL" help:"Your page that confirms an email address. Mailed links open it with ?code=… added. (default: a page of the server)"`
 	ResetURL      string      `name:"reset-url" placeholder:"URL" help:"Your page that sets a new password. Mailed links open it with ?code=… added. (default: a page of the server)"`
+	HomeURL       string      `name:"home-url" placeholder:"URL" help:"Page that the server's own pages lead back to: your application. (default: the public URL)"`
 	NewLoginMails string      `default:"on" placeholder:"on|off" help:"Whether to mail the owner of an account after a login from an unknown IP address."`
 
 	// Documentation and diagnostics.
@@ -154,8 +156,8 @@ func (f *faults) page(name, page string) {
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
 	var f faults
-	if _, port, err := net.SplitHostPort(s.Listen); err != nil || !isPort(port, 0) {
-		f.add("LISTEN", "is %q; it must be HOST:PORT, with a port from 0 to 65535", s.Listen)
+	if reason := s.checkListen(); reason != "" {
+		f.add("LISTEN", "%s", reason)
 	}
 	if s.PublicURL != "" {
 		if reason := checkPublicURL(s.PublicURL); reason != "" {
@@ -196,6 +198,7 @@ func (s *Settings) Check() error {
 	}
 	f.page("VERIFY_URL", s.VerifyURL)
 	f.page("RESET_URL", s.ResetURL)
+	f.page("HOME_URL", s.HomeURL)
 	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	if reason := checkTrust(s.Proxies()); reason != "" {
@@ -210,7 +213,7 @@ func (s *Settings) Check() error {
 }
 
 // InForce returns the settings with the derived defaults filled in: the public URL from the address that the server
-// listens on; the audience, the mailed links and the sender of mails from the public URL; the file of the master key
+// listens on; the audience, the links of mails and pages and the sender of mails from the public URL; the file of the master key
 // from the file of the database.
 func (s Settings) InForce(listening string) Settings {
 	if s.PublicURL == "" {
@@ -225,13 +228,26 @@ func (s Settings) InForce(listening string) Settings {
 	}
 	s.VerifyURL = cmp.Or(s.VerifyURL, s.PublicURL+"/confirm-email")
 	s.ResetURL = cmp.Or(s.ResetURL, s.PublicURL+"/reset-password")
+	s.HomeURL = cmp.Or(s.HomeURL, s.PublicURL+"/")
 	if s.MailFrom == "" {
-		s.MailFrom = "Sesame <no-reply@" + mailHost(s.PublicURL) + ">"
+		s.MailFrom = defaultSender + " <no-reply@" + mailHost(s.PublicURL) + ">"
 	}
 	if file, ok := store.SQLitePath(s.DatabaseURL.Reveal()); ok && s.MasterKey.Empty() && s.MasterKeyFile == "" {
 		s.MasterKeyFile = file + ".key"
 	}
 	return s
+}
+
+// defaultSender is the name in MailFrom if the operator chooses none.
+const defaultSender = "Sesame"
+
+// ServiceName is the name of the service for people: that of the sender of its mails or, where the operator has chosen none,
+// the title of its contract.
+func (s *Settings) ServiceName(title string) string {
+	if from, err := mail.ParseAddress(s.MailFrom); err == nil && from.Name != "" && from.Name != defaultSender {
+		return from.Name
+	}
+	return title
 }
 
 // mailHost is the host of a URL if mails can come from it, and localhost otherwise.
@@ -268,7 +284,8 @@ func (s *Settings) Loopback() bool { return s.Reach() == "" }
 
 // Reach names the setting through which other machines can reach the server, or returns "".
 func (s *Settings) Reach() string {
-	if host, _, err := net.SplitHostPort(s.Listen); err != nil || !isLoopback(host) {
+	_, socket := s.Socket()
+	if host, _, err := net.SplitHostPort(s.Listen); !socket && (err != nil || !isLoopback(host)) {
 		return fmt.Sprintf("%sLISTEN is %s", Prefix, s.Listen)
 	}
 	if u, err := url.Parse(s.PublicURL); s.PublicURL != "" && (err != nil || !isLoopback(u.Hostname())) {

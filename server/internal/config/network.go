@@ -33,7 +33,33 @@ func (s *Settings) Proxies() []netip.Prefix {
 			networks = append(networks, prefix)
 		}
 	}
+	if _, ok := s.Socket(); ok { // only the proxy connects to it
+		networks = append(networks, netip.MustParsePrefix("127.0.0.1/32"))
+	}
 	return networks
+}
+
+// Socket returns the path of the Unix socket that the server listens at, if it does.
+func (s *Settings) Socket() (path string, ok bool) { return strings.CutPrefix(s.Listen, "unix:") }
+
+// maxSocketPath is the longest path of a socket, in bytes, that every system takes.
+const maxSocketPath = 103
+
+// checkListen returns why the server cannot listen there, or "".
+func (s *Settings) checkListen() (reason string) {
+	if path, ok := s.Socket(); ok {
+		switch {
+		case path == "" || len(path) > maxSocketPath:
+			return "must have the path of a socket after unix:, of at most " + strconv.Itoa(maxSocketPath) + " bytes"
+		case s.PublicURL == "":
+			return "is a socket, so set " + Prefix + "PUBLIC_URL, too: the address at which clients reach your proxy"
+		}
+		return ""
+	}
+	if _, port, err := net.SplitHostPort(s.Listen); err != nil || !isPort(port, 0) {
+		return "is " + strconv.Quote(s.Listen) + "; it must be HOST:PORT, with a port from 0 to 65535, or unix:PATH"
+	}
+	return ""
 }
 
 const trustsEveryClient = "trusts every client: any of them could spoof its IP address"
@@ -104,6 +130,9 @@ func halves(p netip.Prefix) (lower, upper netip.Prefix) {
 	return lower, netip.PrefixFrom(second, bits+1)
 }
 
+// originSchemes are the schemes of the origins that may be listed: of web pages, of apps that show pages, and of extensions.
+var originSchemes = []string{"http", "https", "capacitor", "ionic", "tauri", "chrome-extension", "moz-extension", "safari-web-extension"}
+
 // checkOrigin returns why a text is not an origin in the form that browsers send (RFC 6454 §6.2), or "". Origins are
 // compared byte for byte, so a default port or capitals would never match.
 func checkOrigin(text string) (reason string) {
@@ -111,8 +140,8 @@ func checkOrigin(text string) (reason string) {
 	switch {
 	case text == "*":
 		return "would allow every origin; list each origin"
-	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Scheme+"://"+u.Host != text:
-		return "must be an origin such as https://app.example.com, without a path or a slash at the end"
+	case err != nil || !slices.Contains(originSchemes, u.Scheme) || u.Host == "" || u.Scheme+"://"+u.Host != text:
+		return "must be an origin such as https://app.example.com or capacitor://localhost, without a path or a slash at the end"
 	case !validPort(u):
 		return "has a port that is not from 1 to 65535"
 	case strings.ContainsAny(u.Host, "*?"):

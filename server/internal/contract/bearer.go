@@ -23,6 +23,7 @@ func BearerToken(r *http.Request) (token secret.Text, err error) {
 		return token, problem.New(problem.BadRequest, "There is more than one Authorization header.")
 	}
 	scheme, text, _ := strings.Cut(headers[0], " ")
+	text = strings.TrimLeft(text, " ") // RFC 6750 §2.1: 1*SP
 	if !strings.EqualFold(scheme, "Bearer") {
 		return token, nil
 	}

@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,19 +14,23 @@ import (
 const (
 	mediaJSON = "application/json"
 	mediaForm = "application/x-www-form-urlencoded"
+	// mediaMultipart is how browsers send FormData (RFC 7578).
+	mediaMultipart = "multipart/form-data"
 )
 
 // compiler compiles a document and collects its faults.
 type compiler struct {
-	doc     *openapi3.T
-	schemes map[string]Scheme
-	own     func(method, route string) bool // nil if no operation is the server's own
-	foreign bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
-	anyone  bool                            // nor who may call it
-	scopes  map[string]bool
-	who     Scopes                    // all but Declared
-	checked map[*openapi3.Schema]bool // against endless recursion
-	faults  []error
+	doc        *openapi3.T
+	schemes    map[string]Scheme
+	own        func(method, route string) bool // nil if no operation is the server's own
+	foreign    bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
+	anyone     bool                            // nor who may call it
+	scopes     map[string]bool
+	who        Scopes                    // all but Declared
+	checked    map[*openapi3.Schema]bool // against endless recursion
+	faults     []error
+	unenforced map[string]bool // keywords of OpenAPI 3.1
+	ignored    []error         // faults of a document that is taken as it comes
 }
 
 func (c *compiler) fault(format string, args ...any) {
@@ -71,8 +76,8 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	for status, ref := range source.Responses.Map() {
 		c.response(op, status, ref.Value)
 	}
-	if _, ok := op.responses[400].content[mediaJSON]; ok && (c.own == nil || !c.foreign) {
-		op.OAuthErrors = true
+	if refusal, ok := op.responses[400].content.find(mediaJSON); ok && (c.own == nil || !c.foreign) {
+		op.OAuthErrors = !c.foreign || isOAuthError(refusal)
 	}
 	return op
 }
@@ -98,6 +103,10 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 		var r requirement
 		for _, name := range slices.Sorted(maps.Keys(alternative)) {
 			scheme := c.schemes[name]
+			if c.anyone && scheme == nil {
+				c.ignored = append(c.ignored, fmt.Errorf("%s: the security scheme %s is not declared; it is ignored", op.ID, name))
+				continue
+			}
 			if c.doc.Components.SecuritySchemes[name] == nil || scheme == nil {
 				c.fault("%s: the security scheme %s is not declared, or the server does not know it", op.ID, name)
 			}
@@ -112,37 +121,46 @@ func (c *compiler) security(op *Operation, source *openapi3.Operation) {
 				scopes []string
 			}{scheme, alternative[name]})
 		}
-		op.security = append(op.security, r)
+		if op.security = append(op.security, r); len(r) == 0 {
+			op.anonymous = true
+		}
 	}
 }
 
 func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
-	if len(source.Content) != 1 {
-		c.open("%s: the request body has %d media types; one is enforced", op.ID, len(source.Content))
+	if !oneShape(source.Content) {
+		c.open("%s: the request body has %d media types; one is enforced, or the two of a form with one schema", op.ID, len(source.Content))
 	}
-	op.body = &body{required: source.Required, schemas: map[string]*openapi3.Schema{}, query: map[string]bool{}}
+	op.body = &body{required: source.Required, own: !c.foreign, query: map[string]bool{}}
 	for _, parameter := range op.parameters {
 		if parameter.In == openapi3.ParameterInQuery {
 			op.body.query[parameter.Name] = true
 		}
 	}
 	for mediaType, content := range source.Content {
-		if !isJSON(mediaType) && mediaType != mediaForm || content == nil || content.Schema == nil {
+		if !IsJSON(mediaType) && !isForm(mediaType, !c.foreign) && !(c.foreign && isRange(mediaType)) || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
-			op.body.schemas[mediaType] = nil
+			op.body.schemas.add(mediaType, nil)
 			continue
 		}
 		c.schema(op, "body", content.Schema)
-		if mediaType == mediaForm && !ofTexts(content.Schema.Value) {
+		if isForm(mediaType, !c.foreign) && !ofTexts(content.Schema.Value) {
 			c.open("%s: a form is an object of strings", op.ID)
-			op.body.schemas[mediaType] = nil
+			op.body.schemas.add(mediaType, nil)
 			continue
 		}
-		if isJSON(mediaType) && !c.foreign {
+		if IsJSON(mediaType) && !c.foreign {
 			c.closed(op, "body", content.Schema.Value, map[*openapi3.Schema]bool{})
 		}
-		op.body.schemas[mediaType] = content.Schema.Value
+		op.body.schemas.add(mediaType, content.Schema.Value)
 	}
+}
+
+// oneShape reports whether a body is of one media type, or a form of either kind with the same schema.
+func oneShape(content openapi3.Content) bool {
+	form, parts := content[mediaForm], content[mediaMultipart]
+	return len(content) == 1 ||
+		len(content) == 2 && form != nil && parts != nil && form.Schema != nil && parts.Schema != nil && form.Schema.Value == parts.Schema.Value
 }
 
 // ofTexts reports whether a form can be validated against a schema, which must have strings alone. The encodings of numbers
@@ -156,9 +174,16 @@ func ofTexts(s *openapi3.Schema) bool {
 	return len(s.AllOf)+len(s.AnyOf)+len(s.OneOf) == 0
 }
 
-// isJSON reports whether a media type is application/json, or has the suffix +json (RFC 6839 §3.1).
-func isJSON(mediaType string) bool {
-	return mediaType == mediaJSON || strings.HasSuffix(mediaType, "+json")
+// isOAuthError reports whether a schema describes an error of RFC 6749 §5.2, whose member error is a text. Many documents
+// have errors of their own in application/json.
+func isOAuthError(s *openapi3.Schema) bool {
+	for _, part := range madeOf([]*openapi3.Schema{s}) {
+		code, description := part.Properties["error"], part.Properties["error_description"]
+		if code != nil && description != nil && code.Value != nil && code.Value.Type.Is(openapi3.TypeString) {
+			return true
+		}
+	}
+	return false
 }
 
 // closed requires additionalProperties: false of every object in a JSON body. An unknown field is a mistake of the client,
@@ -189,15 +214,15 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 		c.open("%s: the answer %q is not a status", op.ID, status)
 		return
 	}
-	r := response{content: map[string]*openapi3.Schema{}, headers: map[string]*openapi3.Schema{}}
+	r := response{headers: map[string]*openapi3.Schema{}}
 	for mediaType, content := range source.Content {
 		if content == nil || content.Schema == nil {
 			c.open("%s: %s has no schema", op.ID, status)
-			r.content[mediaType] = openapi3.NewSchema() // accepts anything
+			r.content.add(mediaType, openapi3.NewSchema()) // accepts anything
 			continue
 		}
 		c.schema(op, status, content.Schema)
-		r.content[mediaType] = content.Schema.Value
+		r.content.add(mediaType, content.Schema.Value)
 	}
 	for name, ref := range source.Headers {
 		if ref.Value.Schema != nil {
@@ -207,7 +232,7 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 	op.responses[code] = r
 }
 
-// schema reports string formats without a check.
+// schema reports string formats without a check, and what of a foreign schema is not enforced.
 func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) {
 	if ref == nil || ref.Value == nil {
 		c.open("%s: %s has no schema", op.ID, where)
@@ -221,13 +246,44 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 	if _, known := formats[s.Format]; s.Format != "" && s.Type.Is(openapi3.TypeString) && !known {
 		c.open("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
 	}
+	if c.foreign {
+		c.foreignSchema(op, where, s)
+	}
 	for name, property := range s.Properties {
 		c.schema(op, where+"."+name, property)
 	}
 	if s.Items != nil {
 		c.schema(op, where+"[]", s.Items)
 	}
+	if s.AdditionalProperties.Schema != nil {
+		c.schema(op, where+".*", s.AdditionalProperties.Schema)
+	}
 	for _, part := range slices.Concat(s.AllOf, s.AnyOf, s.OneOf) {
 		c.schema(op, where, part)
+	}
+}
+
+// foreignSchema makes the validator enforce const, which it knows as an enum alone, and notes what it cannot enforce. It
+// would refuse every value of a pattern that it cannot compile.
+func (c *compiler) foreignSchema(op *Operation, where string, s *openapi3.Schema) {
+	if s.Const != nil && len(s.Enum) == 0 {
+		s.Enum = []any{s.Const}
+	}
+	if s.Pattern != "" && s.VisitJSON("", openapi3.MultiErrors()) != nil {
+		probe := &openapi3.Schema{Pattern: s.Pattern}
+		if e, ok := errors.AsType[*openapi3.SchemaError](probe.VisitJSON("")); ok && e.Origin != nil {
+			c.ignored = append(c.ignored, fmt.Errorf("%s: %s: the pattern %s is not a regular expression that Go supports (it has no lookahead and no backreferences); it is not enforced", op.ID, where, s.Pattern))
+			s.Pattern = ""
+		}
+	}
+	for keyword, used := range map[string]bool{
+		"if": s.If != nil, "contains": s.Contains != nil, "prefixItems": len(s.PrefixItems) > 0, "patternProperties": len(s.PatternProperties) > 0,
+		"propertyNames": s.PropertyNames != nil, "dependentSchemas": len(s.DependentSchemas) > 0, "dependentRequired": len(s.DependentRequired) > 0,
+		"unevaluatedItems":      s.UnevaluatedItems.Schema != nil || s.UnevaluatedItems.Has != nil,
+		"unevaluatedProperties": s.UnevaluatedProperties.Schema != nil || s.UnevaluatedProperties.Has != nil,
+	} {
+		if used {
+			c.unenforced[keyword] = true
+		}
 	}
 }

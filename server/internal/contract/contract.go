@@ -44,6 +44,7 @@ type Contract struct {
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     Scopes
+	ignored    []error
 	paths      map[string]bool // the paths as Echo has them, with and without the names of parameters
 	router     *Router         // once it is enforced
 }
@@ -132,6 +133,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
+	c.unenforced = map[string]bool{}
 	c.declaredScopes()
 	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}
 	if c.doc.Info != nil {
@@ -155,13 +157,19 @@ func (c *compiler) compile() (*Contract, error) {
 	if err := errors.Join(c.faults...); err != nil {
 		return nil, fmt.Errorf("the OpenAPI document cannot be enforced:\n%w", err)
 	}
-	result.scopes = c.who
+	if len(c.unenforced) > 0 {
+		c.ignored = append(c.ignored, fmt.Errorf("these keywords of OpenAPI 3.1 are not enforced: %s", strings.Join(slices.Sorted(maps.Keys(c.unenforced)), ", ")))
+	}
+	result.scopes, result.ignored = c.who, c.ignored
 	result.scopes.Declared = slices.Sorted(maps.Keys(c.scopes))
 	return result, nil
 }
 
 // Scopes are the scopes that the document declares.
 func (c *Contract) Scopes() Scopes { return c.scopes }
+
+// Ignored returns the mistakes in a document that CompileForeign has taken as it comes.
+func (c *Contract) Ignored() []error { return c.ignored }
 
 // Operations lists the operations, sorted by their ID.
 func (c *Contract) Operations() []*Operation {

@@ -146,8 +146,33 @@ func (s segment) echoTakes() bool {
 // IsEchoRoute reports whether a route of Echo, as echo.Context.Path gives it, is that of the operation.
 func (m Match) IsEchoRoute(route string) bool { return m.route.isEchoRoute(route) }
 
-// FindRoute gives the operation behind an Echo route, or nil.
-func (c *Contract) FindRoute(method, path string) *Operation { return c.routes[method+" "+path] }
+// FindRoute gives the operation behind an Echo route, or nil. A route for HEAD is for the operation of GET where it has none
+// of its own.
+func (c *Contract) FindRoute(method, path string) *Operation {
+	if op := c.routes[method+" "+path]; op != nil || method != http.MethodHead {
+		return op
+	}
+	return c.routes[http.MethodGet+" "+path]
+}
+
+// AddHead gives e a route for HEAD for each operation of GET that has none (RFC 9110 §9.3.2: servers must support it). It
+// runs the handler of GET, whose body net/http does not send. Call it when every operation has its handler.
+func (c *Contract) AddHead(e *echo.Echo) {
+	served := map[string]bool{}
+	for _, route := range e.Routes() {
+		served[route.Method+" "+route.Path] = true
+	}
+	for _, op := range c.Operations() {
+		path := echoPath(op.Path)
+		if op.Method != http.MethodGet || served[http.MethodHead+" "+path] || !served[http.MethodGet+" "+path] {
+			continue
+		}
+		e.HEAD(path, func(ctx echo.Context) error {
+			e.Router().Find(http.MethodGet, echo.GetPath(ctx.Request()), ctx)
+			return ctx.Handler()(ctx)
+		})
+	}
+}
 
 // CheckRoutes reports the operations of the document that none of these routes serves.
 func (c *Contract) CheckRoutes(routes []*echo.Route) error {

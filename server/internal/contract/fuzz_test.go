@@ -5,6 +5,7 @@ import (
 	stdjson "encoding/json"
 	"io"
 	"maps"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -54,7 +56,7 @@ func FuzzForm(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.URL.RawQuery = query
 		began := time.Now()
-		value, err := (&body{}).readForm(r, data)
+		value, err := (&body{}).readForm(r, data, nil)
 		if took := time.Since(began); took > tooLong {
 			t.Fatalf("took %v", took)
 		}
@@ -92,7 +94,7 @@ func FuzzForm(f *testing.F) {
 		if err = r.ParseForm(); err != nil || len(r.Form) != len(object) || !reflect.DeepEqual(r.Form, r.PostForm) {
 			t.Fatalf("the request has %v and %v (%v)", r.Form, r.PostForm, err)
 		}
-		again, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), []byte(r.PostForm.Encode()))
+		again, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), []byte(r.PostForm.Encode()), nil)
 		if err != nil || !reflect.DeepEqual(again, value) {
 			t.Fatalf("read again: %v (%v), want %v", again, err, value)
 		}
@@ -110,7 +112,7 @@ func FuzzJSON(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	b := &body{required: true, schemas: map[string]*openapi3.Schema{mediaJSON: openapi3.NewSchema()}}
+	b := &body{required: true, schemas: mediaTypes{{mediaJSON, mediaJSON, openapi3.NewSchema()}}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) > MaxBody {
 			t.Skip("no more than this is ever read")
@@ -178,4 +180,49 @@ func checkTokens(t *testing.T, d *stdjson.Decoder, depth int) {
 	if _, err = d.Token(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A multipart form is read as the same parameters in a plain form are, and any other body is refused.
+func FuzzMultipartForm(f *testing.F) {
+	for _, seed := range []string{"", "grant_type=password&username=johndoe&password=knock-knock", "a=1&a=2", "a=&b=2", "a=%ff", "%ff=a", "a=%0d%0a--b--", "a%22=1", "a=%E9"} {
+		f.Add(seed, []byte("--b\r\nContent-Disposition: form-data; name=\"a\"; filename=\"f\"\r\n\r\nx\r\n--b--"), "b")
+	}
+	f.Fuzz(func(t *testing.T, plain string, data []byte, boundary string) {
+		if len(plain)+len(data) > MaxBody {
+			t.Skip("no more than this is ever read")
+		}
+		read := func(data []byte, params map[string]string) (any, error) {
+			value, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), data, params)
+			if err != nil {
+				refusedBody(t, err)
+			}
+			return value, err
+		}
+		_, _ = read(data, map[string]string{"boundary": boundary})
+
+		form, err := url.ParseQuery(plain)
+		if err != nil {
+			t.Skip("no form")
+		}
+		var parts bytes.Buffer
+		w := multipart.NewWriter(&parts)
+		for name, values := range form {
+			if name == "" || strings.ContainsFunc(name, unicode.IsControl) || !utf8.ValidString(name) {
+				t.Skip("no name of a part")
+			}
+			for _, value := range values {
+				if err := w.WriteField(name, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := read(parts.Bytes(), map[string]string{"boundary": w.Boundary()})
+		want, wantErr := read([]byte(form.Encode()), nil)
+		if (err == nil) != (wantErr == nil) || err == nil && !maps.Equal(got.(map[string]any), want.(map[string]any)) {
+			t.Fatalf("read %v, %v; want %v, %v", got, err, want, wantErr)
+		}
+	})
 }

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"mime"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -32,8 +30,9 @@ const (
 // body is the request body of an operation.
 type body struct {
 	required bool
-	schemas  map[string]*openapi3.Schema // by media type; nil if its content is not validated
-	query    map[string]bool             // parameters that the query may have beside a form
+	own      bool // the server's generated code reads it
+	schemas  mediaTypes
+	query    map[string]bool // parameters that the query may have beside a form
 }
 
 type callersKey struct{}
@@ -175,7 +174,8 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 // CheckBody validates a JSON value as the body of the operation.
 func (op *Operation) CheckBody(value any) error {
 	invalid := problem.New(problem.ValidationFailed, "The request does not fit the contract.")
-	if checkBody(op.body.schemas[mediaJSON], value, invalid); len(invalid.Fields) > 0 {
+	schema, _ := op.body.schemas.find(mediaJSON)
+	if checkBody(schema, value, invalid); len(invalid.Fields) > 0 {
 		return invalid
 	}
 	return nil
@@ -197,22 +197,26 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	if !b.required && r.ContentLength == 0 {
 		return nil, nil, nil
 	}
-	mediaType, ok := b.mediaType(r.Header)
+	mediaType, params, schema, ok := b.mediaType(r.Header)
 	if !ok {
-		types := strings.Join(slices.Sorted(maps.Keys(b.schemas)), " or ")
-		return nil, nil, problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed.", types))
+		return nil, nil, b.unsupported()
 	}
-	schema := b.schemas[mediaType]
-	if schema == nil {
+	if schema == nil || !IsJSON(mediaType) && !isForm(mediaType, b.own) {
 		return nil, nil, nil
 	}
 	data, err := readBody(r)
 	if err != nil {
 		return nil, nil, err
 	}
-	if mediaType == mediaForm {
-		value, err := b.readForm(r, data)
+	if isForm(mediaType, b.own) {
+		if !ofTexts(schema) { // of a range, such as */*
+			return nil, nil, nil
+		}
+		value, err := b.readForm(r, data, params)
 		return schema, value, err
+	}
+	if !inCharset(string(data), params) {
+		return nil, nil, b.unsupported()
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, nil, problem.New(problem.BadRequest, "The body is empty.")
@@ -223,6 +227,10 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 	}
 	r.Body = validated{io.NopCloser(bytes.NewReader(data)), value}
 	return schema, value, nil
+}
+
+func (b *body) unsupported() error {
+	return problem.New(problem.UnsupportedMediaType, fmt.Sprintf("Send %s, uncompressed and in UTF-8.", b.schemas.names()))
 }
 
 // readBody reads at most MaxBody bytes. It reads nothing if Content-Length is larger.
@@ -241,22 +249,32 @@ func readBody(r *http.Request) ([]byte, error) {
 	return data, nil
 }
 
-// mediaType returns the declared media type that a request has. A document may declare a range, such as image/*, whose
-// content is not validated. Two Content-Type headers are the same as one with a comma (RFC 9110 §5.3), which is invalid.
-func (b *body) mediaType(header http.Header) (string, bool) {
+// mediaType returns the media type of a request and its parameters, with its schema if the document declares it or a range
+// around it. The content of other types than JSON and forms is not validated. Two Content-Type headers are the same as one
+// with a comma (RFC 9110 §5.3), which is invalid.
+func (b *body) mediaType(header http.Header) (string, map[string]string, *openapi3.Schema, bool) {
 	mediaType, params, err := mime.ParseMediaType(strings.Join(header["Content-Type"], ","))
-	encoding, charset := strings.Join(header["Content-Encoding"], ","), params["charset"]
-	if err != nil || encoding != "" && !strings.EqualFold(encoding, "identity") ||
-		charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return "", false
+	encoding := strings.Join(header["Content-Encoding"], ",")
+	if err != nil || encoding != "" && !strings.EqualFold(encoding, "identity") || !inCharset("", params) {
+		return "", nil, nil, false
 	}
-	kind, _, _ := strings.Cut(mediaType, "/")
-	for _, candidate := range []string{mediaType, kind + "/*", "*/*"} {
-		if _, ok := b.schemas[candidate]; ok {
-			return candidate, true
-		}
+	schema, ok := b.schemas.find(mediaType)
+	return mediaType, params, schema, ok
+}
+
+// ofASCII are charsets that write ASCII as UTF-8 does. Some clients declare one of them for every text.
+var ofASCII = []string{"us-ascii", "ascii", "iso-8859-1", "latin1", "windows-1252"}
+
+// inCharset reports whether a text can be read as UTF-8 although the parameters of its media type may declare another
+// charset.
+func inCharset(text string, params map[string]string) bool {
+	switch charset := strings.ToLower(params["charset"]); {
+	case charset == "" || charset == "utf-8" || charset == "utf8":
+		return true
+	case !slices.Contains(ofASCII, charset):
+		return false
 	}
-	return "", false
+	return !strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf })
 }
 
 // validated is a body with its value. The generated code uses the value instead of decoding the text with encoding/json,
@@ -305,36 +323,4 @@ func malformed(err error) error {
 		return p
 	}
 	return p.At(pointer(string(syntax.JSONPointer)), "is not valid JSON")
-}
-
-// readForm reads a form as RFC 6749 §3.2 requires: each parameter at most once, one without a value counts as omitted, and
-// none comes from the query.
-func (b *body) readForm(r *http.Request, data []byte) (any, error) {
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	undeclared := func(name string) bool { return !b.query[name] }
-	if len(query) == 0 && r.URL.RawQuery != "" || err != nil || slices.ContainsFunc(slices.Collect(maps.Keys(query)), undeclared) {
-		return nil, problem.New(problem.BadRequest, "Parameters belong in the body, not in the query.")
-	}
-	form, err := url.ParseQuery(string(data))
-	if err != nil {
-		return nil, problem.New(problem.BadRequest, "The body is not a valid form.")
-	}
-	value := make(map[string]any, len(form))
-	for name, values := range form {
-		if len(values) > 1 {
-			return nil, problem.New(problem.BadRequest, "A parameter is given twice.").At(pointer("/"+escape(name)), "is given twice")
-		}
-		if !utf8.ValidString(name) || !utf8.ValidString(values[0]) {
-			return nil, problem.New(problem.BadRequest, "The form is not valid UTF-8.")
-		}
-		if values[0] == "" {
-			delete(form, name)
-			continue
-		}
-		value[name] = values[0]
-	}
-	// The generated code reads the form, and net/http does not parse it again if both fields are set. A proxy reads the
-	// body.
-	r.Form, r.PostForm, r.Body = form, form, io.NopCloser(bytes.NewReader(data))
-	return value, nil
 }

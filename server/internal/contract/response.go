@@ -1,19 +1,18 @@
 package contract
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
-	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
 // response is a documented response.
 type response struct {
-	content map[string]*openapi3.Schema // by media type; empty for no body
+	content mediaTypes // empty for no body
 	headers map[string]*openapi3.Schema
 }
 
@@ -35,6 +34,9 @@ func (op *Operation) CheckResponse(status int, header http.Header, body []byte) 
 			faults = append(faults, fmt.Errorf("%s: %d: the header %s %w", op.ID, status, name, err))
 		}
 	}
+	if len(body) == 0 && (status == http.StatusNoContent || status == http.StatusNotModified) { // cannot have one
+		return errors.Join(faults...)
+	}
 	if err := declared.checkBody(header.Get("Content-Type"), body); err != nil {
 		faults = append(faults, fmt.Errorf("%s: %d: %w", op.ID, status, err))
 	}
@@ -46,10 +48,17 @@ func checkHeader(text string, schema *openapi3.Schema) error {
 		return errors.New("is missing")
 	}
 	var value any = text
-	if schema.Type.Is(openapi3.TypeInteger) {
+	switch {
+	case schema.Type.Includes(openapi3.TypeInteger), schema.Type.Includes(openapi3.TypeNumber):
 		if err := json.Unmarshal([]byte(text), &value); err != nil {
 			return errors.New("is not a number")
 		}
+	case schema.Type.Includes(openapi3.TypeBoolean):
+		if value = text == "true"; text != "true" && text != "false" {
+			return errors.New("is not true or false")
+		}
+	case schema.Type.Includes(openapi3.TypeArray), schema.Type.Includes(openapi3.TypeObject):
+		return nil // has a style of its own
 	}
 	return withoutValue(schema.VisitJSON(value, formatOption))
 }
@@ -61,12 +70,12 @@ func (r response) checkBody(contentType string, body []byte) error {
 		}
 		return nil
 	}
-	mediaType, _, _ := mime.ParseMediaType(contentType)
-	schema, ok := r.content[mediaType]
+	mediaType := essence(contentType)
+	schema, ok := r.content.find(mediaType)
 	if !ok {
 		return fmt.Errorf("the media type %q is not documented", mediaType)
 	}
-	if !isJSON(mediaType) { // only foreign documents declare such types
+	if !IsJSON(mediaType) { // only foreign documents declare such types
 		return nil
 	}
 	var value any
@@ -86,7 +95,25 @@ func withoutValue(err error) error {
 		return errors.Join(faults...)
 	}
 	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		return fmt.Errorf("/%s breaks %s", strings.Join(e.JSONPointer(), "/"), e.SchemaField)
+		return within("", e)
 	}
 	return err
+}
+
+// within names the place and the rule of an error, and for allOf those in the part that is broken.
+func within(where string, e *openapi3.SchemaError) error {
+	for _, part := range e.JSONPointer() {
+		where += "/" + part
+	}
+	if e.SchemaField == "allOf" {
+		if inner, ok := errors.AsType[*openapi3.SchemaError](e.Origin); ok && inner != e {
+			return within(where, inner)
+		}
+	}
+	return fmt.Errorf("%s breaks %s", cmp.Or(where, "/"), e.SchemaField)
+}
+
+// Fits reports how a value of a response differs from its schema. The error holds nothing of the value.
+func Fits(schema *openapi3.Schema, value any) error {
+	return withoutValue(schema.VisitJSON(value, formatOption, openapi3.VisitAsResponse()))
 }

@@ -43,12 +43,14 @@ func NewRouter(base string, operations []*Operation) (*Router, error) {
 	}
 	var faults []error
 	for _, routes := range r.routes {
-		for i, a := range routes {
+		var checked []*route // the others cannot be compared
+		for _, a := range routes {
 			if fault := a.check(); fault != nil {
 				faults = append(faults, fault)
 				continue
 			}
-			for _, b := range routes[:i] {
+			checked = append(checked, a)
+			for _, b := range checked[:len(checked)-1] {
 				if reason := a.conflict(b); reason != "" {
 					faults = append(faults, fmt.Errorf("%s and %s %s", b.path, a.path, reason))
 				}
@@ -112,7 +114,8 @@ func (r *route) conflict(other *route) string {
 	return ""
 }
 
-// Find returns the operation of a request. It finds none for a path that routers read differently.
+// Find returns the operation of a request. HEAD is for the operation of GET where it has none of its own (RFC 9110 §9.3.2). Find
+// finds none for a path that routers read differently.
 func (t *Router) Find(method string, u *url.URL) Match {
 	segments, ok := readPath(u)
 	if !ok {
@@ -124,13 +127,24 @@ func (t *Router) Find(method string, u *url.URL) Match {
 		if !matches {
 			continue
 		}
-		if op := r.operations[method]; op != nil {
+		if op := operationOf(r.operations, method); op != nil {
 			return Match{Operation: op, Values: values, route: r}
 		}
 		allowed = slices.AppendSeq(allowed, maps.Keys(r.operations))
 	}
+	if slices.Contains(allowed, http.MethodGet) {
+		allowed = append(allowed, http.MethodHead)
+	}
 	slices.Sort(allowed)
 	return Match{Allowed: slices.Compact(allowed)}
+}
+
+// operationOf returns the operation of a path for a method, or nil.
+func operationOf(operations map[string]*Operation, method string) *Operation {
+	if op := operations[method]; op != nil || method != http.MethodHead {
+		return op
+	}
+	return operations[http.MethodGet]
 }
 
 // Params returns the parameters of the path by name.

@@ -7,7 +7,7 @@ import (
 )
 
 // FindInServeMux returns the operation of a request for which an http.ServeMux has chosen a pattern. A pattern for GET also
-// matches HEAD, which is then the operation of GET.
+// matches HEAD, which is then the operation of GET even if the document has one of HEAD.
 //
 // There is no operation if the pattern is narrower than the operation's path, because the document does not describe that
 // pattern, or if it is another path of the document, because the operation's own handler is missing. The pattern may be

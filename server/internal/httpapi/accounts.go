@@ -14,7 +14,7 @@ import (
 func (s *Server) CreateUser(ctx context.Context, request api.CreateUserRequestObject) (api.CreateUserResponseObject, error) {
 	body := request.Body
 	user, err := s.Accounts.Register(ctx, caller(ctx), account.Registration{
-		Username: body.Username, Email: text(body.Email), FullName: orEmpty(body.FullName), Password: body.Password,
+		Username: body.Username, Email: orEmpty(body.Email), FullName: orEmpty(body.FullName), Password: body.Password,
 	})
 	if err != nil {
 		return nil, err

@@ -64,9 +64,15 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 	case http.StatusTooManyRequests:
 		header.Set(echo.HeaderRetryAfter, seconds(p.RetryAfter))
 	}
-	if op != nil && op.OAuthErrors {
+	if op == nil && m.Site.Name != "" {
+		header.Add(echo.HeaderVary, echo.HeaderAccept)
+	}
+	switch {
+	case op != nil && op.OAuthErrors:
 		err = answerOAuth(c, p)
-	} else {
+	case op == nil && m.Site.Name != "" && wantsPage(c.Request()):
+		err = m.Site.showError(c, status, p)
+	default:
 		header.Set(echo.HeaderContentType, "application/problem+json")
 		err = c.JSON(status, api.Problem{
 			Type: p.Code.Type(), Title: p.Code.Title(),

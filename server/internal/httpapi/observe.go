@@ -23,6 +23,7 @@ type Middleware struct {
 	CORSOrigins []string                     // whose pages may call the operations
 	ClientIP    func(r *http.Request) string // the address of the client of a request
 	Log         *slog.Logger
+	Site        Site // for errors that a browser shows; none without a name
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
 }

@@ -1,17 +1,10 @@
 package httpapi
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"errors"
-	"fmt"
-	"html/template"
 	"net/http"
-	"regexp"
 	"slices"
 
 	"github.com/labstack/echo/v4"
@@ -22,42 +15,13 @@ import (
 	"sesame/server/secret"
 )
 
-// The pages that mailed links open. They are not operations of the contract, and need no script. Opening a page does not use
-// the code, since mail scanners open links, too; its button does.
-
-//go:embed pages/page.html
-var pageHTML string
-
-var (
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"visible": names.Visible}).Parse(pageHTML))
-	// pagePolicy allows a page its own style and sending its form to this server, and nothing else.
-	pagePolicy = fmt.Sprintf(
-		"default-src 'none'; style-src 'sha256-%s'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-		digest(regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(pageHTML)[1]))
-)
-
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
 // maxPageForm bounds a form, in bytes; a code and a password need less.
 const maxPageForm = 8 << 10
-
-// page is the view of the template.
-type page struct {
-	Title string
-	Text  []paragraph
-	Fault string
-	Form  *pageForm
-}
-
-// paragraph is a text around a username, which the template isolates from it, since a name may be written from right to left.
-type paragraph struct{ Before, Name, After string }
 
 type pageForm struct {
 	Action, Code, Button string
 	Password             passwordField
+	Rules                string   // for a new password
 	Username             string   // for password managers; also the account that was chosen or typed
 	Accounts             []string // to choose from; nil if there is only one
 	AsksUsername         bool     // there are more than these
@@ -75,7 +39,8 @@ var (
 	newPassword     = passwordField{"new_password", "New password", "new-password"}
 )
 
-// codePage is the page for codes of one purpose.
+// codePage is the page for codes of one purpose. Mailed links open it. It is not an operation of the contract. Opening it does
+// not use the code, since mail scanners open links, too; its button does.
 type codePage struct {
 	path string
 	// find returns the page with the form for a code, without using the code. With an error it returns the page without
@@ -84,6 +49,7 @@ type codePage struct {
 	// use uses the code.
 	use  func(ctx context.Context, code secret.Text, form func(name string) string) error
 	done page
+	site Site
 }
 
 func (s *Server) registerPages(e *echo.Echo) {
@@ -93,16 +59,17 @@ func (s *Server) registerPages(e *echo.Echo) {
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
 				return s.Accounts.ConfirmEmail(ctx, account.Confirmation{Code: code, Password: secret.New(form("password"))})
 			},
-			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page."}}},
+			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page, or go back."}}},
 		},
 		{
 			path: "reset-password", find: s.askToReset,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
 				return s.Accounts.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
 			},
-			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one. You can close this page."}}},
+			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one."}}},
 		},
 	} {
+		p.site = s.Site
 		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+p.path, p.open)
 		e.POST("/"+p.path, p.submit)
 	}
@@ -123,7 +90,7 @@ func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, erro
 
 func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error) {
 	const everywhere = " You will have to log in again wherever you are logged in."
-	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword}}
+	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword, Rules: s.Site.passwordRules()}}
 	users, err := s.Accounts.CodeToReset(ctx, code)
 	switch {
 	case err != nil:
@@ -167,7 +134,7 @@ func (p codePage) submit(c echo.Context) error {
 	if err := p.use(r.Context(), code, r.PostForm.Get); err != nil {
 		return p.show(c, code, chosen(r.PostForm.Get), err)
 	}
-	return render(c, http.StatusOK, p.done)
+	return p.site.render(c, http.StatusOK, p.done)
 }
 
 // chosen returns the username of a form: the typed one, or else the selected account, since a radio button cannot be cleared.
@@ -186,7 +153,7 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 		shown.Form.Username = chosen
 	}
 	if err == nil {
-		return render(c, http.StatusOK, shown)
+		return p.site.render(c, http.StatusOK, shown)
 	}
 	refused, ok := errors.AsType[*problem.Error](err)
 	if !ok {
@@ -196,8 +163,8 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 	shown.Fault = refused.Detail
 	switch refused.Code {
 	case problem.InvalidCode, problem.EmailTaken:
-		return render(c, status, page{Title: "This link is no longer good", Text: []paragraph{{
-			Before: "It was used already, is too old, or was not copied whole. If it was you who used it, all is done. If not, ask for another mail.",
+		return p.site.render(c, status, page{Title: "This link is no longer valid", Text: []paragraph{{
+			Before: "It has expired, was used already, or was not copied whole. If you have used it yourself, you are done. If not, ask for another mail where you asked for this one.",
 		}}})
 	case problem.Unavailable:
 		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
@@ -218,14 +185,5 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 	case problem.ValidationFailed:
 		shown.Fault = "The password " + refused.Fields[0].Detail + "."
 	}
-	return render(c, status, shown)
-}
-
-func render(c echo.Context, status int, p page) error {
-	var html bytes.Buffer
-	if err := pageTemplate.Execute(&html, p); err != nil {
-		return err
-	}
-	c.Response().Header().Set(echo.HeaderContentSecurityPolicy, pagePolicy)
-	return c.HTMLBlob(status, html.Bytes())
+	return p.site.render(c, status, shown)
 }

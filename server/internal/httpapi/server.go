@@ -44,6 +44,7 @@ type Options struct {
 	CORSOrigins    []string                     // whose pages may call the operations
 	ClientIP       func(r *http.Request) string // the address of the client of a request
 	Log            *slog.Logger
+	Site           Site
 	// Ready reports whether the database can be read and written.
 	Ready func(context.Context) error
 	// Shared says that e has routes of others, too, which the middleware leaves alone.
@@ -76,10 +77,11 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.middleware = &Middleware{
-		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log,
+		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site,
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)
+	removeBase(e, o.Contract, o.PublicURL, o.Log)
 	s.RememberRouting(e)
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		enforced := enforce(s.withSender(next))

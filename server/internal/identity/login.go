@@ -83,8 +83,9 @@ func (s *Service) admit(ctx context.Context, user store.User, login Login, outda
 
 // loginKey is the form in which the name of a login is looked up and counted, whether or not there is such an account. A
 // text that is neither an address nor a username is its own key. Only an address that an older version accepted is found
-// by it.
+// by it. Keyboards of phones add spaces, which no name has.
 func loginKey(login string) string {
+	login = strings.TrimSpace(login)
 	if isAddress(login) {
 		if key, err := mailbox.Key(login); err == nil {
 			return key

@@ -86,7 +86,7 @@ func responseFor(op *contract.Operation, status int) *openapi3.Response {
 }
 
 // success returns the response to a valid request: the lowest 2xx, or the lowest 3xx, or the default, or an empty 200.
-func success(op *contract.Operation) *answer {
+func (m *samples) success(op *contract.Operation) *answer {
 	keys := statuses(op)
 	for _, digit := range []string{"2", "3", "d"} {
 		for _, key := range keys {
@@ -95,7 +95,7 @@ func success(op *contract.Operation) *answer {
 				if digit == "d" {
 					status = http.StatusOK
 				}
-				return compose(op.Document.Responses.Value(key).Value, status, "")
+				return m.compose(op.Document.Responses.Value(key).Value, status, "")
 			}
 		}
 	}
@@ -116,19 +116,25 @@ func undocumented(status int) *answer {
 }
 
 // compose makes an answer from a documented response, with the example of that name if there is one.
-func compose(response *openapi3.Response, status int, example string) *answer {
+func (m *samples) compose(response *openapi3.Response, status int, example string) *answer {
 	a := newAnswer(status)
 	for name, header := range response.Headers {
-		if value := firstExample(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
-			a.header.Set(name, fmt.Sprint(value))
+		if header.Value == nil {
+			continue
+		}
+		if value, _ := m.best(header.Value.Example, header.Value.Examples, header.Value.Schema); value != nil {
+			a.header.Set(name, headerText(value))
 		}
 	}
 	mediaType, content := mainContent(response.Content)
 	if content == nil {
+		if mediaType != "" {
+			a.header.Set(echo.HeaderContentType, mediaType)
+		}
 		return a
 	}
-	value := contentExample(content, example)
-	if isJSON(mediaType) {
+	value := m.content(content, example)
+	if contract.IsJSON(mediaType) {
 		a.setJSON(mediaType, value)
 		return a
 	}
@@ -139,23 +145,60 @@ func compose(response *openapi3.Response, status int, example string) *answer {
 	return a
 }
 
-// mainContent returns the JSON content of a response, or its first. Only examples in JSON need no conversion.
+// headerText writes a value as a header has it (style simple).
+func headerText(value any) string {
+	switch value := value.(type) {
+	case float64:
+		return strconv.FormatFloat(value, 'f', -1, 64)
+	case []any:
+		texts := make([]string, len(value))
+		for i, item := range value {
+			texts[i] = headerText(item)
+		}
+		return strings.Join(texts, ",")
+	case map[string]any:
+		var texts []string
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			texts = append(texts, name, headerText(value[name]))
+		}
+		return strings.Join(texts, ",")
+	}
+	return fmt.Sprint(value)
+}
+
+// mainContent returns the JSON content of a response, or its first, with the media type to send. Only examples in JSON need
+// no conversion.
 func mainContent(content openapi3.Content) (string, *openapi3.MediaType) {
 	types := slices.Sorted(maps.Keys(content))
-	for _, mediaType := range types {
-		if isJSON(mediaType) {
-			return mediaType, content[mediaType]
+	for _, isMain := range []func(string) bool{contract.IsJSON, mayBeJSON, func(string) bool { return true }} {
+		for _, mediaType := range types {
+			if isMain(mediaType) {
+				if mayBeJSON(mediaType) {
+					return echo.MIMEApplicationJSON, content[mediaType]
+				}
+				return sendable(mediaType), content[mediaType]
+			}
 		}
-	}
-	for _, mediaType := range types {
-		return strings.Replace(mediaType, "*/*", "application/json", 1), content[mediaType]
 	}
 	return "", nil
 }
 
-func isJSON(mediaType string) bool {
-	mediaType, _, _ = strings.Cut(mediaType, ";")
-	return mediaType == "application/json" || mediaType == "*/*" || strings.HasSuffix(mediaType, "+json")
+// mayBeJSON reports whether a media type is a range around application/json.
+func mayBeJSON(mediaType string) bool {
+	kind, subtype, _ := strings.Cut(mediaType, "/")
+	return kind == "*" || strings.EqualFold(kind, "application") && strings.HasPrefix(subtype, "*")
+}
+
+// sendable returns a type for a range that JSON does not fit, such as image/*.
+func sendable(mediaType string) string {
+	switch kind, subtype, _ := strings.Cut(mediaType, "/"); {
+	case !strings.HasPrefix(subtype, "*"):
+		return mediaType
+	case strings.EqualFold(kind, "text"):
+		return echo.MIMETextPlain
+	default:
+		return kind + "/octet-stream"
+	}
 }
 
 // exampleNames returns the names of the examples of a response.
@@ -167,22 +210,43 @@ func exampleNames(response *openapi3.Response) []string {
 	return slices.Sorted(maps.Keys(content.Examples))
 }
 
-func contentExample(content *openapi3.MediaType, name string) any {
+func (m *samples) content(content *openapi3.MediaType, name string) any {
 	if ref := content.Examples[name]; ref != nil && ref.Value != nil {
 		return ref.Value.Value
 	}
-	return firstExample(content.Example, content.Examples, content.Schema)
+	value, _ := m.best(content.Example, content.Examples, content.Schema)
+	return value
 }
 
-// firstExample returns an example: the only one, or the first in the order of their names, or a sample of the schema.
-func firstExample(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) any {
+// best returns the first documented example that fits its schema: the only one, or those in the order of their names,
+// or a sample of the schema. The errors name the examples that it passes over.
+func (m *samples) best(example any, examples openapi3.Examples, schema *openapi3.SchemaRef) (any, []error) {
+	var documented []any
+	var broken []error
 	if example != nil {
-		return example
+		documented = append(documented, example)
 	}
 	for _, name := range slices.Sorted(maps.Keys(examples)) {
-		if ref := examples[name]; ref.Value != nil {
-			return ref.Value.Value
+		if ref := examples[name]; ref.Value != nil && ref.Value.Value != nil {
+			documented = append(documented, ref.Value.Value)
 		}
 	}
-	return sample(schema)
+	for _, value := range documented {
+		if schema == nil || schema.Value == nil {
+			return value, nil
+		}
+		err := contract.Fits(schema.Value, value)
+		if err == nil {
+			return value, broken
+		}
+		broken = append(broken, fmt.Errorf("the example is not used: %w", err))
+	}
+	if schema == nil {
+		return map[string]any{}, nil
+	}
+	value, more := m.sample(schema)
+	if len(documented) > 0 && contract.Fits(schema.Value, value) != nil {
+		return documented[0], broken
+	}
+	return value, append(broken, more...)
 }

@@ -93,7 +93,8 @@ paths:
 			continue
 		}
 		content := document.openAPI.Paths.Value("/a").Get.Responses.Value("200").Value.Content
-		if text, _ := json.Marshal(sample(content["application/json"].Schema)); string(text) != body {
+		value, _ := newSamples().sample(content["application/json"].Schema)
+		if text, _ := json.Marshal(value); string(text) != body {
 			t.Errorf("%s: got %s, want %s", ref, text, body)
 		}
 	}

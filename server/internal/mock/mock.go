@@ -13,6 +13,8 @@
 package mock
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -46,6 +48,7 @@ type Mock struct {
 	unreachable error
 	tokens      *tokens
 	middleware  *httpapi.Middleware
+	samples     *samples
 	// ours are the endpoints of the mock itself, by path and method, without which tokens would not work.
 	ours map[string]map[string]handler
 }
@@ -55,7 +58,7 @@ const operationKey = "mock.operation"
 
 // Register adds the mock to e. The mock sees every request before the routes of e.
 func Register(e *echo.Echo, o Options) (*Mock, error) {
-	m := &Mock{Options: o}
+	m := &Mock{Options: o, samples: newSamples()}
 	var err error
 	if m.tokens, err = newTokens(o); err != nil {
 		return nil, err
@@ -65,7 +68,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 	}
 	m.tokens.scopes = m.Contract.Scopes()
 	m.router, m.unreachable = contract.NewForeignRouter(o.Document.base, m.Contract.Operations())
-	m.middleware = &httpapi.Middleware{PublicURL: o.PublicURL, ClientIP: echo.ExtractIPDirect(), Log: o.Log, Operation: func(c echo.Context) *contract.Operation {
+	m.middleware = &httpapi.Middleware{PublicURL: o.PublicURL, ClientIP: echo.ExtractIPDirect(), Log: o.Log, Site: httpapi.Site{Name: m.Contract.Title, Home: o.PublicURL + "/"}, Operation: func(c echo.Context) *contract.Operation {
 		op, _ := c.Get(operationKey).(*contract.Operation)
 		return op
 	}}
@@ -94,6 +97,9 @@ func (m *Mock) serve(next echo.HandlerFunc) echo.HandlerFunc {
 		if found.Operation == nil && found.Allowed == nil && own == nil {
 			c.Response().Before(func() { c.Response().Header().Del(echo.HeaderAccessControlAllowOrigin) })
 			return next(c)
+		}
+		if r.Method == http.MethodOptions && found.Operation != nil && r.Header.Get(echo.HeaderAccessControlRequestMethod) == "" {
+			return m.answer(c, r, found, own) // an operation of the document, and no preflight
 		}
 		return everyOrigin(func(c echo.Context) error { return m.answer(c, r, found, own) })(c)
 	}
@@ -137,7 +143,7 @@ func (m *Mock) operate(c echo.Context, r *http.Request, found contract.Match, ow
 	if err != nil {
 		return m.refuse(c, op, err)
 	}
-	a := success(op)
+	a := m.samples.success(op)
 	if own != nil {
 		if a, err = own(c.Response(), admitted, a); err != nil {
 			return m.refuse(c, op, err)
@@ -158,7 +164,7 @@ func (m *Mock) refuse(c echo.Context, op *contract.Operation, err error) error {
 	if op.CheckResponse(ours.status, ours.header, ours.body.Bytes()) != nil {
 		for _, status := range []int{ours.status, http.StatusBadRequest} {
 			if documented := responseFor(op, status); documented != nil {
-				answer = compose(documented, status, "")
+				answer = m.samples.compose(documented, status, "")
 				break
 			}
 		}
@@ -173,7 +179,7 @@ func (m *Mock) refuse(c echo.Context, op *contract.Operation, err error) error {
 func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, error) {
 	var a *answer
 	if wish.code == 0 {
-		a = success(op)
+		a = m.samples.success(op)
 		wish.code = a.status
 	}
 	documented := responseFor(op, wish.code)
@@ -182,7 +188,7 @@ func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, erro
 		return nil, badPreference("there is no such example for %s and this status; there is: %s",
 			op.ID, strings.Join(exampleNames(documented), ", "))
 	case documented != nil:
-		a = compose(documented, wish.code, wish.example)
+		a = m.samples.compose(documented, wish.code, wish.example)
 	case wish.code >= 400 && wish.example == "":
 		a = undocumented(wish.code) // a proxy may send it
 	default:
@@ -193,26 +199,58 @@ func (m *Mock) preferred(op *contract.Operation, wish preference) (*answer, erro
 	return a, nil
 }
 
-// Faults returns the paths that no request can reach, and the responses of the mock that do not fit the document, because
+// Faults returns what was not read as the document has it, the paths that no request can reach, and the responses of the mock that do not fit the document, because
 // an example breaks its schema or no example could be made.
 func (m *Mock) Faults() []error {
 	var faults []error
+	for _, note := range m.Document.notes {
+		faults = append(faults, errors.New(note))
+	}
+	faults = append(faults, m.Contract.Ignored()...)
 	if m.unreachable != nil {
 		faults = append(faults, m.unreachable)
 	}
+	told := map[string]bool{}
 	for _, op := range m.Contract.Operations() {
+		if status := m.samples.success(op).status; responseFor(op, status) == nil {
+			faults = append(faults, fmt.Errorf("%s: no success is documented; the mock answers %d without a body", op.ID, status))
+		}
 		for _, code := range statuses(op) {
-			status := statusOf(code)
-			documented := responseFor(op, status)
-			for _, name := range append([]string{""}, exampleNames(documented)...) {
-				a := compose(documented, status, name)
-				a.header.Set(echo.HeaderXRequestID, "x") // the middleware adds it
-				if err := op.CheckResponse(a.status, a.header, a.body.Bytes()); err != nil && isNumber(code) {
-					faults = append(faults, err)
-					break
+			for _, fault := range m.faultsOf(op, code) {
+				if _, text, _ := strings.Cut(fault.Error(), ": "); !told[text] { // the same response of another operation
+					told[text] = true
+					faults = append(faults, fault)
 				}
 			}
 		}
+	}
+	return faults
+}
+
+// faultsOf returns the faults of one documented response.
+func (m *Mock) faultsOf(op *contract.Operation, code string) []error {
+	status, documented := statusOf(code), responseFor(op, statusOf(code))
+	if documented == nil || !isNumber(code) {
+		return nil
+	}
+	for _, name := range append([]string{""}, exampleNames(documented)...) {
+		a := m.samples.compose(documented, status, name)
+		a.header.Set(echo.HeaderXRequestID, "x") // the middleware adds it
+		err := op.CheckResponse(a.status, a.header, a.body.Bytes())
+		if err != nil && name != "" {
+			err = fmt.Errorf("%w (the example %s)", err, name)
+		}
+		if err != nil {
+			return []error{err}
+		}
+	}
+	mediaType, content := mainContent(documented.Content)
+	if content == nil || !contract.IsJSON(mediaType) {
+		return nil
+	}
+	var faults []error
+	if _, broken := m.samples.best(content.Example, content.Examples, content.Schema); len(broken) > 0 {
+		faults = append(faults, fmt.Errorf("%s: %d: %w", op.ID, status, broken[0]))
 	}
 	return faults
 }

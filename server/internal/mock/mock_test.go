@@ -46,7 +46,7 @@ func TestFaultsAreExamplesThatBreakTheirSchema(t *testing.T) {
 		`{ type: string, maxLength: 2 }`:                                                     "",
 		`{ type: string, format: date-time }`:                                                "",
 		`{ type: string, format: uuid }`:                                                     "",
-		`{ type: string, pattern: '^[0-9]+$' }`:                                              "breaks pattern",
+		`{ type: string, pattern: '^[0-9]+$' }`:                                              "",
 		`{ type: string, pattern: '^[0-9]+$', example: '7' }`:                                "",
 		`{ type: string, example: 7 }`:                                                       "breaks type",
 		`{ type: integer, minimum: 5, multipleOf: 4 }`:                                       "",

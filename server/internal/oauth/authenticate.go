@@ -96,7 +96,7 @@ func (c Credentials) basic() (id string, given secret.Text, err error) {
 	}
 	for _, header := range c.Authorization {
 		if scheme, encoded, _ := strings.Cut(header.Reveal(), " "); strings.EqualFold(scheme, "Basic") {
-			if id, given, err = decodeBasic(encoded); err != nil {
+			if id, given, err = decodeBasic(strings.TrimLeft(encoded, " ")); err != nil {
 				return "", secret.Text{}, ErrClient()
 			}
 		}

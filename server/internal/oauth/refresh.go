@@ -3,7 +3,6 @@ package oauth
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"sesame/server/internal/audit"
@@ -19,7 +18,8 @@ func errRefresh(cause string) error {
 }
 
 // RefreshGrant exchanges a refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14.2). scope may request fewer scopes
-// than the session has. Errors: InvalidGrant, InvalidScope.
+// than the session has. Those that the session does not have are not granted: many libraries repeat the scope of the login,
+// of which the session may have got a part. Errors: InvalidGrant, InvalidScope if the session has none of them.
 //
 // A token works once. A second use within the grace period returns the same successor, for a client that lost the
 // response or has two tabs. A later use means that two parties hold the token, and ends the session. A token of another
@@ -49,7 +49,7 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 	return s.issueForSession(session, scopes, presented.Next())
 }
 
-// checkScope refuses scopes that the session does not have.
+// checkScope refuses a request for scopes of which the session has none.
 func (s *Service) checkScope(ctx context.Context, client Client, presented token.Refresh, scope string) error {
 	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
 	if err == nil && session.ClientID == client.ID {
@@ -96,18 +96,13 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 	return session, user, errRefresh("reused after the grace period: the session has ended")
 }
 
-// narrow returns the scopes of a refreshed token: those of the session that the user still has, or fewer on request. A
-// request for more is refused (RFC 6749 §6).
+// narrow returns the scopes of a refreshed token: those of the session that the user still has, or fewer on request.
 func (s *Service) narrow(requested string, session store.Session, user store.User) ([]string, error) {
-	granted := strings.Fields(session.Scope)
-	scopes := strings.Fields(requested)
-	for _, scope := range scopes {
-		if !slices.Contains(granted, scope) {
-			return nil, problem.New(problem.InvalidScope, "A refresh cannot add scopes. Log in to get more.")
+	scopes := strings.Fields(session.Scope)
+	if wanted := strings.Fields(requested); len(wanted) > 0 {
+		if scopes = identity.Intersect(scopes, wanted); len(scopes) == 0 {
+			return nil, problem.New(problem.InvalidScope, "The session has none of the requested scopes. Log in to get others.")
 		}
-	}
-	if len(scopes) == 0 {
-		scopes = granted
 	}
 	return identity.Intersect(scopes, s.identity.Scopes.OfUser(user)), nil
 }

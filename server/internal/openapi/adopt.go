@@ -2,9 +2,9 @@ package openapi
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -23,23 +23,49 @@ const (
 //     all of their scopes.
 //   - Operations of a document without any security need a token.
 //   - The path of the server's URL becomes part of each path.
+//   - Extensions such as x-go-type, which the code generator would follow, are removed.
+//   - Components and operations with a name that Sesame's document has, too, get another one.
 //
 // The notes tell the author what has changed. It is an error if a scheme of another kind is left, such as an API key.
-func Adopt(d Document) (text []byte, notes []string, err error) {
-	document, err := parse(d)
+func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
+	f, faults, err := readForeign(d, open)
 	if err != nil {
 		return nil, nil, err
 	}
-	if document.Style == yaml.FlowStyle { // JSON
-		blockStyle(document)
+	var serious []error
+	for _, fault := range faults {
+		if strings.Contains(strings.ToLower(fault.pointer), "/security") { // an operation must not become public by a mistake
+			serious = append(serious, fault)
+			continue
+		}
+		f.Notes = append(f.Notes, fault.Error()+"; it was removed")
 	}
-	a := &adopter{name: d.Name, document: document, scopes: map[string]string{}, lists: map[string][]string{}, replaced: map[string]bool{}}
-	a.moveServers()
+	if err = errors.Join(serious...); err != nil {
+		return nil, nil, err
+	}
+	document := f.tree
+	if version := value(document, "openapi"); !strings.HasPrefix(version.Value, "3.0") {
+		return nil, nil, &fault{d.Name, version.Line, "/openapi", fmt.Sprintf("the document is OpenAPI %s, and the server enforces 3.0 alone; "+
+			"convert it first, for instance with npx @apiture/openapi-down-convert", version.Value)}
+	}
+	if err = (&expander{name: d.Name}).checkStructure(document); err != nil {
+		return nil, nil, err
+	}
+	a := &adopter{name: d.Name, document: document, scopes: map[string]string{}, lists: map[string][]string{}, replaced: map[string]bool{}, notes: f.Notes}
+	if err = a.moveServers(); err != nil {
+		return nil, nil, err
+	}
 	schemes := valueOrNew(valueOrNew(document, "components"), "securitySchemes")
 	if err = a.replaceSchemes(schemes); err != nil {
 		return nil, nil, err
 	}
+	if n := dropExtensions(document, 0); n > 0 {
+		a.note("%d extensions x-go-… were removed: they are instructions to the generator of another project", n)
+	}
 	a.secure()
+	if err = a.renameCollisions(); err != nil {
+		return nil, nil, err
+	}
 	set(schemes, loginScheme, a.login())
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -63,49 +89,56 @@ func (a *adopter) note(format string, args ...any) {
 	a.notes = append(a.notes, fmt.Sprintf(format, args...))
 }
 
-// moveServers leaves / as the only server, since that is where Sesame serves the document. The path of the first
-// server's URL is written into each path instead.
-func (a *adopter) moveServers() {
-	servers := value(a.document, "servers")
-	if servers == nil || servers.Kind != yaml.SequenceNode || len(servers.Content) == 0 {
-		return
+// moveServers leaves / as the only server, since that is where Sesame serves the document. The path of the server's URL is
+// written into each path instead: that of the document's first server, or of the path's own.
+func (a *adopter) moveServers() error {
+	base, err := a.baseOf(a.document, "")
+	if err != nil {
+		return err
 	}
-	first := servers.Content[0]
-	base := strings.TrimSuffix(serverPath(first), "/")
-	if len(servers.Content) > 1 || value(first, "url") == nil || value(first, "url").Value != "/" {
+	if servers := value(a.document, "servers"); len(items(servers)) > 1 || len(items(servers)) == 1 && text(servers.Content[0], "url") != "/" {
 		servers.Content = []*yaml.Node{mapping("url", scalar("/"))}
 		a.note("servers is / now, because Sesame serves the operations at its own address (SESAME_PUBLIC_URL)")
 	}
 	if base != "" {
-		each(value(a.document, "paths"), func(path string, key, _ *yaml.Node) {
-			if strings.HasPrefix(path, "/") {
-				key.Value = base + path
-			}
-		})
 		a.note("each path begins with %s now, which was in the URL of the server", base)
 	}
+	each(value(a.document, "paths"), func(path string, key, item *yaml.Node) {
+		own, fault := a.baseOf(item, base)
+		if fault != nil && err == nil {
+			err = fault
+		}
+		if value(item, "servers") != nil {
+			remove(item, "servers")
+			a.note("%s is %s now, because it had servers of its own", path, own+path)
+		}
+		if strings.HasPrefix(path, "/") {
+			key.Value = own + path
+		}
+		each(item, func(method string, _, operation *yaml.Node) {
+			if value(operation, "servers") != nil {
+				remove(operation, "servers")
+				a.note("%s %s: the servers of the operation were removed, because Sesame serves it at its own address", strings.ToUpper(method), path)
+			}
+		})
+	})
+	return err
 }
 
-// serverPath is the path of a server's URL, with the defaults of its variables.
-func serverPath(server *yaml.Node) string {
-	node := value(server, "url")
-	if node == nil {
-		return ""
+// baseOf returns the path of the first server of a document or a path, and otherwise the one above.
+func (a *adopter) baseOf(n *yaml.Node, above string) (string, error) {
+	servers := items(value(n, "servers"))
+	if len(servers) == 0 {
+		return above, nil
 	}
-	text := node.Value
-	each(value(server, "variables"), func(name string, _, variable *yaml.Node) {
-		if standard := value(variable, "default"); standard != nil {
-			text = strings.ReplaceAll(text, "{"+name+"}", standard.Value)
-		}
-	})
-	u, err := url.Parse(text)
-	if err != nil || strings.ContainsAny(u.Path, "{}") {
-		return ""
+	base, missing, err := serverPath(servers[0])
+	if len(missing) > 0 {
+		err = NoDefault(missing)
 	}
-	if !strings.HasPrefix(u.Path, "/") { // relative to where the document was served
-		return "/" + u.Path
+	if err != nil {
+		return "", &fault{a.name, servers[0].Line, "", err.Error()}
 	}
-	return u.Path
+	return base, nil
 }
 
 // replaceSchemes removes the schemes that mean an access token, and collects their scopes.
@@ -124,9 +157,9 @@ func (a *adopter) replaceSchemes(schemes *yaml.Node) error {
 		case name == clientScheme && kind == "http":
 			kept = append(kept, key, scheme)
 		case err == nil:
-			err = fmt.Errorf("%s, line %d: Sesame does not support the security scheme %s (%s). Programs identify themselves with an access token of "+
-				"a service client (%s), or its id and secret (%s, http basic): replace the scheme by one of these, or remove it",
-				a.name, key.Line, name, kind, loginScheme, clientScheme)
+			err = &fault{a.name, key.Line, "/components/securitySchemes/" + escapePointer(name), fmt.Sprintf("Sesame does not support the security scheme %s (%s). "+
+				"Programs identify themselves with an access token of a service client (%s), or its id and secret (%s, http basic): "+
+				"replace the scheme by one of these, or remove it", name, strings.TrimSpace(kind+" "+text(scheme, "scheme")), loginScheme, clientScheme)}
 		}
 	})
 	schemes.Content = kept
@@ -224,10 +257,21 @@ func text(n *yaml.Node, name string) string {
 	return ""
 }
 
-// blockStyle makes a document that was written as JSON readable as YAML.
-func blockStyle(n *yaml.Node) {
-	n.Style = 0
-	for _, child := range n.Content {
-		blockStyle(child)
+// dropExtensions removes the instructions to code generators, and returns their number.
+func dropExtensions(n *yaml.Node, dropped int) int {
+	if n.Kind == yaml.MappingNode {
+		var kept []*yaml.Node
+		each(n, func(name string, key, v *yaml.Node) {
+			if strings.HasPrefix(name, "x-go-") || strings.HasPrefix(name, "x-oapi-codegen") {
+				dropped++
+				return
+			}
+			kept = append(kept, key, v)
+		})
+		n.Content = kept
 	}
+	for _, child := range n.Content {
+		dropped = dropExtensions(child, dropped)
+	}
+	return dropped
 }

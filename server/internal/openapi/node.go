@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
@@ -18,30 +17,30 @@ const (
 	maxDepth = 200
 )
 
-// parse returns the mapping of a document, without aliases and anchors. It fails for documents that Merge cannot
+// parse returns the mapping of a document, without aliases, merge keys and anchors. It fails for documents that Merge cannot
 // handle, so that the functions after it find mappings where OpenAPI wants them.
 func parse(d Document) (*yaml.Node, error) {
-	var root, more yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(d.Text))
-	if err := decoder.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %w", d.Name, err)
+	document, err := parseText(d)
+	if err != nil {
+		return nil, err
 	}
-	if root.Kind != yaml.DocumentNode || root.Content[0].Kind != yaml.MappingNode {
+	if document.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("%s is no OpenAPI document: it is not a mapping", d.Name)
 	}
-	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s holds more than one YAML document; leave one", d.Name)
-	}
-	r := &expander{name: d.Name, json: root.Content[0].Style&yaml.FlowStyle != 0}
-	document, err := r.expand(root.Content[0], 0)
-	if err != nil {
+	r := &expander{name: d.Name}
+	if err = r.checkRefs(document); err != nil {
 		return nil, err
 	}
 	version := value(document, "openapi")
 	if version == nil || !strings.HasPrefix(version.Value, "3.0.") {
 		return nil, fmt.Errorf("%s must be an OpenAPI 3.0 document, with openapi: 3.0.3 at its beginning", d.Name)
 	}
-	return document, errors.Join(r.checkKinds(document), r.checkCase(document))
+	return document, r.checkStructure(document)
+}
+
+// checkStructure reports what Merge cannot handle.
+func (r *expander) checkStructure(document *yaml.Node) error {
+	return errors.Join(r.checkKinds(document), r.checkCase(document))
 }
 
 // fields are those to which Merge adds, or that it compares.
@@ -98,22 +97,18 @@ func (r *expander) checkKinds(document *yaml.Node) error {
 // expander copies nodes with their aliases written out, so that nodes of two documents can be mixed.
 type expander struct {
 	name  string
-	json  bool // the document is written as JSON; it gets the plain style of YAML
 	nodes int
 }
 
 func (r *expander) expand(n *yaml.Node, depth int) (*yaml.Node, error) {
 	if r.nodes++; r.nodes > maxNodes || depth > maxDepth {
-		return nil, fmt.Errorf("%s, line %d: the document is too large or too deep, perhaps by its aliases", r.name, n.Line)
+		return nil, &fault{name: r.name, line: n.Line, text: tooLarge}
 	}
 	if n.Kind == yaml.AliasNode {
 		return r.expand(n.Alias, depth+1)
 	}
 	plain := *n
 	plain.Anchor, plain.Content = "", make([]*yaml.Node, len(n.Content))
-	if r.json {
-		plain.Style = 0
-	}
 	if n.Kind == yaml.ScalarNode && n.Value == "" && n.ShortTag() == "!!null" {
 		plain.Value = "null" // which the library would write as '' in places
 	}
@@ -129,6 +124,9 @@ func (r *expander) expand(n *yaml.Node, depth int) (*yaml.Node, error) {
 			plain.Style &^= yaml.FlowStyle
 		}
 	}
+	if err := r.merge(&plain); err != nil {
+		return nil, err
+	}
 	return &plain, r.check(&plain)
 }
 
@@ -142,18 +140,69 @@ func needsBlock(n *yaml.Node) bool {
 func (r *expander) check(n *yaml.Node) error {
 	seen := map[string]bool{}
 	var errs []error
-	each(n, func(name string, key, v *yaml.Node) {
+	each(n, func(name string, key, _ *yaml.Node) {
 		switch {
-		case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge":
-			errs = append(errs, fmt.Errorf("%s, line %d: the key must be plain text; merge keys (<<) are not supported", r.name, key.Line))
+		case key.Kind != yaml.ScalarNode:
+			errs = append(errs, fmt.Errorf("%s, line %d: the key must be plain text", r.name, key.Line))
 		case seen[name]:
 			errs = append(errs, fmt.Errorf("%s, line %d: the key %s is there twice", r.name, key.Line, name))
-		case name == "$ref" && v.Kind == yaml.ScalarNode && !strings.HasPrefix(v.Value, "#"):
-			errs = append(errs, fmt.Errorf("%s, line %d: $ref %s is outside of the document; bundle it into one file first", r.name, v.Line, v.Value))
 		}
 		seen[name] = true
 	})
 	return errors.Join(errs...)
+}
+
+// checkRefs reports references to other files, which the server does not read. In extensions and examples they are data.
+func (r *expander) checkRefs(n *yaml.Node) error {
+	var errs []error
+	each(n, func(name string, _, v *yaml.Node) {
+		switch {
+		case name == "$ref" && v.Kind == yaml.ScalarNode && !strings.HasPrefix(v.Value, "#"):
+			errs = append(errs, fmt.Errorf("%s, line %d: $ref %s is outside of the document; bundle it into one file first", r.name, v.Line, v.Value))
+		case !strings.HasPrefix(name, "x-") && name != "example":
+			errs = append(errs, r.checkRefs(v))
+		}
+	})
+	for _, item := range items(n) {
+		errs = append(errs, r.checkRefs(item))
+	}
+	return errors.Join(errs...)
+}
+
+// merge replaces the merge keys (<<) of a mapping by the members that they stand for. Its own members win, then those of
+// the first mapping in a list.
+func (r *expander) merge(n *yaml.Node) error {
+	isMerge := func(key *yaml.Node) bool { return key.ShortTag() == "!!merge" }
+	if n.Kind != yaml.MappingNode || !slices.ContainsFunc(n.Content, isMerge) {
+		return nil
+	}
+	taken := map[string]bool{}
+	each(n, func(name string, key, _ *yaml.Node) { taken[name] = taken[name] || !isMerge(key) })
+	var merged []*yaml.Node
+	var err error
+	each(n, func(_ string, key, v *yaml.Node) {
+		if !isMerge(key) {
+			merged = append(merged, key, v)
+			return
+		}
+		sources := []*yaml.Node{v}
+		if v.Kind == yaml.SequenceNode {
+			sources = v.Content
+		}
+		for _, source := range sources {
+			if source.Kind != yaml.MappingNode {
+				err = &fault{name: r.name, line: key.Line, text: "the value of << must be a mapping, or a list of mappings"}
+			}
+			each(source, func(name string, key, v *yaml.Node) {
+				if !taken[name] {
+					taken[name] = true
+					merged = append(merged, key, v)
+				}
+			})
+		}
+	})
+	n.Content = merged
+	return err
 }
 
 // write returns a document as text, and makes sure that it reads as what it is: the library misplaces a few comments

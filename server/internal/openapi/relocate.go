@@ -2,7 +2,7 @@ package openapi
 
 import (
 	"net/url"
-	"strings"
+	"path"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -38,5 +38,5 @@ func PathOf(address string) (string, bool) {
 	if err != nil || address == "" {
 		return "", false
 	}
-	return "/" + strings.Trim(u.EscapedPath(), "/"), true
+	return path.Clean("/" + u.EscapedPath()), true
 }

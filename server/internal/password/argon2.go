@@ -60,33 +60,43 @@ type argon2Hash struct {
 	salt, sum []byte
 }
 
-func parseArgon2(stored string) verifier {
+func parseArgon2(stored string) (verifier, error) {
 	parts := strings.Split(stored, "$")
-	if len(parts) != 6 || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
-		return nil
+	if len(parts) == 5 || len(parts) == 6 && parts[2] == "v=16" { // a hash without a version is of the first one
+		return nil, &HashError{UnknownHash, "is of argon2 version 16, which Sesame does not verify; remove it, and the person sets a new password by a reset"}
 	}
-	var h argon2Hash
-	switch parts[1] {
-	case "argon2id":
-		h.derive = argon2.IDKey
-	case "argon2i":
+	if len(parts) != 6 || parts[2] != fmt.Sprintf("v=%d", argon2.Version) {
+		return nil, errDamaged
+	}
+	h := argon2Hash{derive: argon2.IDKey}
+	if parts[1] == "argon2i" {
 		h.derive = argon2.Key
-	default: // argon2d is vulnerable to side channels
-		return nil
 	}
 	params, ok := readParams(parts[3], "m", "t", "p")
 	if !ok {
-		return nil
+		return nil, errDamaged
 	}
 	memory, passes, threads := params[0], params[1], params[2]
-	if memory < 8*threads || memory > maxMemory || passes > maxPasses || memory*passes > maxWork || threads > maxThreads {
-		return nil
+	if memory > maxMemory || passes > maxPasses || memory*passes > maxWork || threads > maxThreads {
+		return nil, errExpensive
+	}
+	if memory < 8*threads {
+		return nil, errDamaged
 	}
 	h.argon2Params = argon2Params{memory: uint32(memory), time: uint32(passes), threads: uint8(threads)} //nolint:gosec,nolintlint // within the ceilings, which gosec sees at times
 	if h.salt, h.sum, ok = readSums(base64.RawStdEncoding, parts[4], parts[5]); !ok {
-		return nil
+		return nil, errDamaged
 	}
-	return h
+	return h, nil
+}
+
+// parseDjangoArgon2 parses Django's "argon2$argon2id$v=19$m=…".
+func parseDjangoArgon2(stored string) (verifier, error) {
+	stored = strings.TrimPrefix(stored, "argon2")
+	if !strings.HasPrefix(stored, "$argon2id$") && !strings.HasPrefix(stored, "$argon2i$") {
+		return nil, unknown(stored)
+	}
+	return parseArgon2(stored)
 }
 
 func (h argon2Hash) verify(password string) bool {

@@ -37,12 +37,29 @@ func (c bcryptCost) dummy() string {
 
 type bcryptHash string
 
-func parseBcrypt(stored string) verifier {
+func parseBcrypt(stored string) (verifier, error) {
 	cost, err := bcrypt.Cost([]byte(stored))
-	if err != nil || cost > int(maxBcrypt) || len(stored) != 60 || strings.ContainsFunc(stored[7:], func(r rune) bool { return !strings.ContainsRune(bcryptBase64, r) }) {
-		return nil // the library rejects invalid base64 too, but without any work, which would show in the time
+	if err != nil || len(stored) != 60 || strings.ContainsFunc(stored[7:], func(r rune) bool { return !strings.ContainsRune(bcryptBase64, r) }) {
+		return nil, errDamaged // the library rejects invalid base64 too, but without any work, which would show in the time
 	}
-	return bcryptHash(stored)
+	if cost > int(maxBcrypt) {
+		return nil, errExpensive
+	}
+	return bcryptHash(stored), nil
+}
+
+// parseDjangoBcrypt parses Django's "bcrypt$$2b$12$…".
+func parseDjangoBcrypt(stored string) (verifier, error) {
+	return parseBcrypt(strings.TrimPrefix(stored, "bcrypt$"))
+}
+
+// parseDjangoBcryptSHA256 parses Django's "bcrypt_sha256$$2b$12$…".
+func parseDjangoBcryptSHA256(stored string) (verifier, error) {
+	known, err := parseBcrypt(strings.TrimPrefix(stored, "bcrypt_sha256$"))
+	if h, ok := known.(bcryptHash); ok {
+		return bcryptSHA256Hash(h), nil
+	}
+	return nil, err
 }
 
 // verify compares the whole password: bcrypt itself ignores everything after 72 bytes.

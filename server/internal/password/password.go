@@ -88,6 +88,9 @@ func newHasher(schemes map[string]scheme, name string, policy *Policy) (*Hasher,
 	}, nil
 }
 
+// Same reports whether two passwords are one, however their keyboards encode it.
+func Same(a, b string) bool { return norm.NFC.String(a) == norm.NFC.String(b) }
+
 // Check returns why a new password is not acceptable, as Policy.Check does, or because the scheme cannot hash it.
 func (h *Hasher) Check(password string, names ...string) (reason string, err error) {
 	if h.tooLong(norm.NFC.String(password)) {
@@ -133,10 +136,11 @@ func (h *Hasher) Verify(ctx context.Context, from network.Network, stored, passw
 	}
 	defer release()
 	normal := norm.NFC.String(password)
-	known := parse(stored)
+	known, _ := parse(stored)
 	// bcrypt would ignore everything after a NUL. The contract refuses it too.
 	if known == nil || strings.ContainsRune(password, 0) {
-		parse(h.dummy).verify(normal)
+		dummy, _ := parse(h.dummy)
+		dummy.verify(normal)
 		return false, false, nil
 	}
 	ok = known.verify(normal)
@@ -158,10 +162,6 @@ func (h *Hasher) Prefixes() []string { return h.scheme.prefixes() }
 func (h *Hasher) current(stored string) bool {
 	return slices.ContainsFunc(h.Prefixes(), func(prefix string) bool { return strings.HasPrefix(stored, prefix) })
 }
-
-// Known reports whether a stored hash can be verified: its scheme is supported, and it is neither damaged nor too
-// expensive.
-func Known(stored string) bool { return parse(stored) != nil }
 
 // Busy returns Unavailable when the queue has no room for a network, so that a request can fail before it reads from the
 // database.

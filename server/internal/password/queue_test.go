@@ -388,7 +388,7 @@ func TestARehashDoesNotHoldALoginUp(t *testing.T) {
 			t.Error("it waits still")
 		}
 		h.queue.leave(running)
-		if stored, err := h.HashSoon(t.Context(), mine, "a wooden horse"); err != nil || !Known(stored) {
+		if stored, err := h.HashSoon(t.Context(), mine, "a wooden horse"); err != nil || CheckStored(stored) != nil {
 			t.Errorf("with a free core: %v", err)
 		}
 		if h.queue.free != 1 {

@@ -2,6 +2,7 @@ package password
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,59 +26,121 @@ const (
 	minSum, maxSum = 16, 64
 )
 
-// parse parses a stored hash. It returns nil for one that is corrupt, of an unknown scheme, or too expensive, so that the
-// cost of verifying is limited before it starts.
+// HashError is the reason why a stored hash cannot be verified. Its text follows the name of a field, and never repeats the
+// hash.
+type HashError struct {
+	Code   string // one of the constants below
+	reason string
+}
+
+func (e *HashError) Error() string { return e.reason }
+
+// The codes of a HashError.
+const (
+	UnknownHash   = "unknown_hash"
+	DamagedHash   = "damaged_hash"
+	ExpensiveHash = "expensive_hash"
+)
+
+// The two errors of a hash whose scheme is known.
+var (
+	errDamaged   = &HashError{DamagedHash, "is damaged: a part of it is missing, too long, or has characters that do not belong there"}
+	errExpensive = &HashError{ExpensiveHash, "is too expensive to verify: its parameters exceed the limits of docs/decisions/0023-imported-password-hashes.md"}
+)
+
+// CheckStored returns why a stored hash cannot be verified: a *HashError, or nil.
+func CheckStored(stored string) error {
+	_, err := parse(stored)
+	return err
+}
+
+// parse parses a stored hash. Its error is a *HashError: the hash is corrupt, of an unknown scheme, or too expensive, so that
+// the cost of verifying is limited before it starts.
 //
-// The formats are the PHC string format and those of passlib and Django.
-func parse(stored string) verifier {
+// The formats are the PHC string format and those of passlib, Django, Werkzeug and Supabase.
+func parse(stored string) (verifier, error) {
 	if len(stored) > maxStored {
-		return nil
+		return nil, errDamaged
 	}
 	for _, format := range formats {
 		if strings.HasPrefix(stored, format.prefix) {
 			return format.parse(stored)
 		}
 	}
-	return nil
+	return nil, unknown(stored)
 }
 
 var formats = []struct {
 	prefix string
-	parse  func(stored string) verifier
+	parse  func(stored string) (verifier, error)
 }{
 	{"$argon2id$", parseArgon2},
 	{"$argon2i$", parseArgon2},
-	{"argon2$argon2", func(s string) verifier { return parseArgon2(strings.TrimPrefix(s, "argon2")) }},
+	{"argon2$argon2", parseDjangoArgon2},
 	{"$2a$", parseBcrypt},
 	{"$2b$", parseBcrypt},
 	{"$2y$", parseBcrypt},
-	{"bcrypt$$2", func(s string) verifier { return parseBcrypt(strings.TrimPrefix(s, "bcrypt$")) }},
-	{"bcrypt_sha256$$2", func(s string) verifier {
-		if h, ok := parseBcrypt(strings.TrimPrefix(s, "bcrypt_sha256$")).(bcryptHash); ok {
-			return bcryptSHA256Hash(h)
-		}
-		return nil
-	}},
+	{"bcrypt$$2", parseDjangoBcrypt},
+	{"bcrypt_sha256$$2", parseDjangoBcryptSHA256},
 	{"$scrypt$", parseScrypt},
 	{"scrypt$", parseDjangoScrypt},
+	{"scrypt:", parseWerkzeugScrypt},
+	{"$fbscrypt$", parseFirebase},
 	{"$pbkdf2-sha256$", parsePBKDF2},
 	{"$pbkdf2-sha512$", parsePBKDF2},
 	{"pbkdf2_sha256$", parseDjangoPBKDF2},
+	{"pbkdf2:sha256:", parseWerkzeugPBKDF2},
+	{"pbkdf2:sha512:", parseWerkzeugPBKDF2},
 }
 
-// readParams reads "m=19456,t=2,p=1": those names in that order.
+// foreign names schemes that are recognised and not verified, so that an error can say which one it is.
+var foreign = []struct{ prefix, name string }{
+	{"$argon2d$", "argon2d, which is vulnerable to side channels"},
+	{"$2x$", "bcrypt with the sign error of old PHP versions"},
+	{"$bcrypt-sha256$", "passlib's bcrypt_sha256"},
+	{"$pbkdf2$", "PBKDF2 with SHA-1"},
+	{"pbkdf2_sha1$", "PBKDF2 with SHA-1"},
+	{"pbkdf2:sha1:", "PBKDF2 with SHA-1"},
+	{"$1$", "MD5 crypt"},
+	{"$apr1$", "MD5 crypt"},
+	{"$5$", "SHA-256 crypt"},
+	{"$6$", "SHA-512 crypt"},
+	{"$y$", "yescrypt"},
+	{"$7$", "crypt's scrypt"},
+	{"$P$", "phpass"},
+	{"$H$", "phpass"},
+	{"md5$", "salted MD5"},
+	{"sha1$", "salted SHA-1"},
+	{"{S", "a hash of LDAP"},
+}
+
+// unknown returns the error of a hash of no known scheme.
+func unknown(stored string) error {
+	const remedy = "; remove it, and the person sets a new password by a reset"
+	for _, other := range foreign {
+		if strings.HasPrefix(stored, other.prefix) {
+			return &HashError{UnknownHash, "is " + other.name + ", which Sesame does not verify" + remedy}
+		}
+	}
+	return &HashError{UnknownHash, "is of an unknown scheme; Sesame verifies argon2id, argon2i, bcrypt, scrypt and PBKDF2 with SHA-256 or SHA-512" + remedy}
+}
+
+// readParams reads "m=19456,t=2,p=1": each of those names once, in any order, since not every library keeps to the order of
+// the PHC string format.
 func readParams(text string, names ...string) (values []uint64, ok bool) {
 	parts := strings.Split(text, ",")
 	if len(parts) != len(names) {
 		return nil, false
 	}
-	for i, name := range names {
-		digits, found := strings.CutPrefix(parts[i], name+"=")
+	values = make([]uint64, len(names))
+	for _, part := range parts {
+		name, digits, _ := strings.Cut(part, "=")
 		value, ok := readNumber(digits)
-		if !found || !ok {
+		i := slices.Index(names, name)
+		if !ok || i < 0 || values[i] != 0 {
 			return nil, false
 		}
-		values = append(values, value)
+		values[i] = value
 	}
 	return values, true
 }

@@ -26,7 +26,7 @@ func vectors(t testing.TB) (all []vector) {
 	return all
 }
 
-// P8: hashes of passlib, Django, bcrypt and argon2-cffi verify, and no near miss does.
+// P8: hashes of passlib, Django, bcrypt, argon2-cffi, Werkzeug, @phc/pbkdf2, firebase-scrypt, and Node verify, and no near miss does.
 func TestHashesOfOtherLibraries(t *testing.T) {
 	if testing.Short() {
 		t.Skip("-short: hashes with the costs of other libraries")
@@ -55,7 +55,7 @@ func TestHashesOfOtherLibraries(t *testing.T) {
 			}
 		}
 	}
-	if verified < 150 {
+	if verified < 200 {
 		t.Errorf("only %d hashes were verified", verified)
 	}
 }
@@ -91,15 +91,21 @@ func FuzzParseHash(f *testing.F) {
 	}
 	for _, seed := range []string{
 		"", "$", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$$", "argon2$argon2id$v=19$m=8,t=1,p=1$$", "$2a$31$" + strings.Repeat(".", 53),
+		"$fbscrypt$v=1,n=14,r=8,p=1,ss=Bw==,sk=$$", "scrypt:2:1:1$$", "pbkdf2:sha256:1$$", "$pbkdf2-sha256$i=1,l=32$$",
 		"$scrypt$ln=31,r=1,p=1$$", "scrypt$2$$1$1$", "$pbkdf2-sha256$4294967295$$", "pbkdf2_sha256$1$$", "bcrypt$$2b$", "bcrypt_sha256$$2b$",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, stored string) {
 		cheap := false
-		switch h := parse(stored).(type) {
-		case nil:
+		known, err := parse(stored)
+		if err != nil {
+			if reason := err.Error(); len(stored) > 20 && strings.Contains(reason, stored) {
+				t.Errorf("the error repeats the hash: %s", reason)
+			}
 			return
+		}
+		switch h := known.(type) {
 		case argon2Hash:
 			if h.memory > maxMemory || uint64(h.memory)*uint64(h.time) > maxWork || h.time < 1 || h.time > maxPasses || h.threads < 1 || h.threads > maxThreads {
 				t.Errorf("argon2 may ask for %+v", h.argon2Params)
@@ -108,6 +114,11 @@ func FuzzParseHash(f *testing.F) {
 		case scryptHash:
 			if h.n < 2 || h.r < 1 || h.p < 1 || h.r > maxScryptBlock || h.p > maxScryptLanes || 128*h.n*h.r*h.p > maxScrypt {
 				t.Errorf("scrypt may ask for N=%d, r=%d, p=%d", h.n, h.r, h.p)
+			}
+			cheap = 128*h.n*h.r*h.p <= 1<<20
+		case firebaseHash:
+			if len(h.signerKey) != len(h.sum) || 128*h.n*h.r*h.p > maxScrypt {
+				t.Errorf("Firebase's scrypt may ask for N=%d, r=%d, p=%d with a key of %d bytes", h.n, h.r, h.p, len(h.signerKey))
 			}
 			cheap = 128*h.n*h.r*h.p <= 1<<20
 		case pbkdf2Hash:
@@ -120,7 +131,7 @@ func FuzzParseHash(f *testing.F) {
 		case bcryptSHA256Hash:
 			cheap = strings.Contains(string(h), "$04$")
 		}
-		if cheap && parse(stored).verify("no password of any seed") {
+		if cheap && known.verify("no password of any seed") {
 			t.Errorf("%q matches", stored)
 		}
 	})

@@ -130,11 +130,12 @@ func readModule(ctx context.Context, dir string) (module, version string, err er
 
 // adopt reads the user's document, prepares it, and checks that a server starts with it.
 func (p Project) adopt() ([]byte, error) {
-	text, err := os.ReadFile(p.Spec)
+	source, open, done, err := openapi.OpenFolder(p.Spec)
 	if err != nil {
 		return nil, err
 	}
-	document, notes, err := openapi.Adopt(openapi.Document{Name: p.Spec, Text: text})
+	defer done()
+	document, notes, err := openapi.Adopt(source, open)
 	if err != nil {
 		return nil, err
 	}

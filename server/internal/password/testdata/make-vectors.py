@@ -1,6 +1,9 @@
 """Hashes known passwords with the libraries that other services hash with. README.md says how to run it."""
 
+import base64
+import hashlib
 import json
+import os
 import unicodedata
 
 import argon2
@@ -8,6 +11,7 @@ import bcrypt
 import django
 import django.conf
 import passlib.hash as passlib
+import werkzeug.security as werkzeug
 
 django.conf.settings.configure()
 django.setup()
@@ -45,6 +49,15 @@ def raw_bcrypt(prefix):
     return lambda password: bcrypt.hashpw(password.encode(), bcrypt.gensalt(4, prefix)).decode()
 
 
+def phc(name, params, sum_of):
+    """A hash of Python's own hashlib in the PHC string format."""
+    def hash_with(password):
+        salt = os.urandom(16)
+        text = [base64.b64encode(b).decode().rstrip("=") for b in (salt, sum_of(password.encode(), salt))]
+        return f"${name}${params}${text[0]}${text[1]}"
+    return hash_with
+
+
 # Cheap parameters for every password; the library's own defaults for one.
 MAKERS = {
     "argon2-cffi argon2id": argon2.PasswordHasher(memory_cost=1024, time_cost=1, parallelism=2).hash,
@@ -59,6 +72,11 @@ MAKERS = {
     "passlib scrypt": passlib.scrypt.using(rounds=8, block_size=8, parallelism=2).hash,
     "passlib pbkdf2-sha256": passlib.pbkdf2_sha256.using(rounds=1000).hash,
     "passlib pbkdf2-sha512": passlib.pbkdf2_sha512.using(rounds=1000).hash,
+    "Werkzeug pbkdf2:sha256": lambda password: werkzeug.generate_password_hash(password, "pbkdf2:sha256:1000"),
+    "Werkzeug pbkdf2:sha512": lambda password: werkzeug.generate_password_hash(password, "pbkdf2:sha512:1000"),
+    "Werkzeug scrypt": lambda password: werkzeug.generate_password_hash(password, "scrypt:256:8:2"),
+    "hashlib PHC pbkdf2-sha256": phc("pbkdf2-sha256", "i=1000,l=32", lambda p, s: hashlib.pbkdf2_hmac("sha256", p, s, 1000, 32)),
+    "hashlib PHC scrypt": phc("scrypt", "ln=8,r=8,p=2", lambda p, s: hashlib.scrypt(p, salt=s, n=256, r=8, p=2, dklen=32)),
     "Django pbkdf2_sha256": django_hasher("PBKDF2PasswordHasher", iterations=1000),
     "Django scrypt": django_hasher("ScryptPasswordHasher", work_factor=256, parallelism=2),
     "Django argon2": django_hasher("Argon2PasswordHasher", memory_cost=1024, time_cost=1, parallelism=2),
@@ -73,6 +91,8 @@ DEFAULTS = {
     "passlib scrypt": passlib.scrypt.hash,
     "passlib pbkdf2-sha256": passlib.pbkdf2_sha256.hash,
     "passlib pbkdf2-sha512": passlib.pbkdf2_sha512.hash,
+    "Werkzeug pbkdf2:sha256": lambda password: werkzeug.generate_password_hash(password, "pbkdf2"),
+    "Werkzeug scrypt": werkzeug.generate_password_hash,
     "Django pbkdf2_sha256": hashers.PBKDF2PasswordHasher().encode,
     "Django scrypt": hashers.ScryptPasswordHasher().encode,
     "Django argon2": hashers.Argon2PasswordHasher().encode,
