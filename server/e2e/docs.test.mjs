@@ -243,6 +243,7 @@ test('ReDoc shows every operation, finds one, and leads to Swagger UI and back',
     .map((operation) => operation.operationId).filter(Boolean);
   assert.ok(operations.length > 10);
 
+  await page.emulateMedia({ colorScheme: 'dark' });
   await page.goto(`${sesame.origin}/redoc#tag/Accounts/operation/updateMe`);
   await page.locator('li[data-item-id="tag/Accounts/operation/updateMe"] label.active').waitFor();
   await screenshot(page, 'redoc', { shown: true });
