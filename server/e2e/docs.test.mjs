@@ -30,7 +30,7 @@ test('a person logs in, reads and changes the profile, and logs out', async () =
   assertCalm(at, [['401 (Unauthorized)', '/users/me']]);
 });
 
-test('a wrong password is told beside the field', async () => {
+test('a wrong password is reported beside the field', async () => {
   const { sesame, page } = at;
   await page.goto(`${sesame.origin}/docs/`);
   const dialog = await openDialog(page);
@@ -51,7 +51,7 @@ test('a wrong password is told beside the field', async () => {
   assertCalm(at, [['400 (Bad Request)', '/token']]);
 });
 
-test('the dialog says as whom one is logged in, and which scopes were not granted', async () => {
+test('the dialog shows the username, the granted scopes and the refused ones', async () => {
   const { sesame, page } = at;
   await page.goto(`${sesame.origin}/docs/`);
   const dialog = await openDialog(page);
@@ -60,7 +60,7 @@ test('the dialog says as whom one is logged in, and which scopes were not grante
   await submitLogin(dialog, { ...demo, scopes: ['me:read', 'me:write', 'users:read', 'users:write'] });
   const status = dialog.getByRole('status');
   await status.waitFor();
-  assert.match(await status.innerText(), /^Logged in as johndoe with me:read me:write\s+Not granted, .*: users:read users:write$/);
+  assert.match(await status.innerText(), /^Logged in as johndoe with me:read me:write\s+Not granted to this account: users:read users:write$/);
   await screenshot(page, 'logged-in');
   await part.getByRole('button', { name: 'Log out' }).click();
   await submitLogin(dialog, { ...demo, scopes: [] });
@@ -89,7 +89,7 @@ test('credentials are not requested by the browser itself', async () => {
   assert.equal(dialogs, 1);
 });
 
-test('what is optional is not filled in, so no row is hidden', async () => {
+test('optional parameters are not filled in, so no row is hidden', async () => {
   const { sesame, page } = at;
   const root = { username: 'root', password: 'a wooden horse', scopes: ['users:read'] };
   sesame.createUser(root);
@@ -141,7 +141,7 @@ const overlapping = (page) => page.locator('p code, li code').evaluateAll((nodes
     .map(([node]) => node.innerText);
 });
 
-test('the page is short and calm', async () => {
+test('errors, schemas and empty elements take no space', async () => {
   const { sesame, page } = at;
   await page.goto(`${sesame.origin}/docs/`);
   await page.locator('#operations-Accounts-getMe').waitFor();
@@ -197,7 +197,7 @@ test('both pages follow the colours of the system, and share one accent', async 
   assertCalm(at);
 });
 
-test('the icon is ours, and nobody gets a 404 for it', async () => {
+test('the server has an icon, also at /favicon.ico', async () => {
   const { sesame, page } = at;
   for (const path of ['/docs/', '/redoc']) {
     await page.goto(sesame.origin + path);
@@ -243,10 +243,11 @@ test('ReDoc shows every operation, finds one, and leads to Swagger UI and back',
     .map((operation) => operation.operationId).filter(Boolean);
   assert.ok(operations.length > 10);
 
+  await page.emulateMedia({ colorScheme: 'dark' });
   await page.goto(`${sesame.origin}/redoc#tag/Accounts/operation/updateMe`);
   await page.locator('li[data-item-id="tag/Accounts/operation/updateMe"] label.active').waitFor();
   await screenshot(page, 'redoc', { shown: true });
-  // The menu is open: one sees every operation without a click.
+  // The menu is open: every operation is visible without a click.
   const closed = await page.locator('.menu-content li[data-item-id*="/operation/"]').evaluateAll((items) => items.filter((item) => !item.checkVisibility()).length);
   assert.equal(closed, 0);
   await page.waitForFunction(() => ![...document.querySelectorAll('.api-content p a[href]')].some((link) => link.pathname === '/redoc' && !link.hash));
