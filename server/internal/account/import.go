@@ -121,8 +121,8 @@ func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, 
 	row.ImportedAs = recordDigest(row.UsernameKey, row.EmailKey, row.PasswordHash)
 	generated := u.Username == ""
 	login := uint32(i.digest(cmp.Or(row.EmailKey, u.Login))[0]) //nolint:gosec // a part is enough
-	if result.Err = i.collision(row, login, generated); result.Err != nil {
-		return result, nil
+	if refusal, collides := i.collision(row, login, generated); collides {
+		return ImportResult{Err: refusal}, nil
 	}
 	if i.check {
 		result.Err, err = i.s.conflict(ctx, q, &row, generated)
@@ -140,23 +140,23 @@ func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, 
 	return result, nil
 }
 
-// collision returns a *Refusal if an earlier line has the username or the confirmed address of a row.
-func (i *Importer) collision(row store.User, login uint32, generated bool) error {
+// collision reports whether an earlier line has the username or the confirmed address of a row.
+func (i *Importer) collision(row store.User, login uint32, generated bool) (refusal *Refusal, collides bool) {
 	if row.EmailVerified {
 		if line, taken := i.emails[i.digest(row.EmailKey)]; taken {
-			return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d, where it is confirmed; keep one of the two lines", line)}
+			return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d, where it is confirmed; keep one of the two lines", line)}, true
 		}
 	}
 	other, taken := i.usernames[i.digest(row.UsernameKey)]
 	switch {
 	case !taken:
-		return nil
+		return nil, false
 	case generated && other.login == login:
-		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d; keep one of the two lines", other.line)}
+		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d; keep one of the two lines", other.line)}, true
 	case generated:
-		return errUsernameTaken
+		return errUsernameTaken, true
 	}
-	return &Refusal{"duplicate", "username", fmt.Sprintf("is that of line %d; keep one of the two lines, or rename one", other.line)}
+	return &Refusal{"duplicate", "username", fmt.Sprintf("is that of line %d; keep one of the two lines, or rename one", other.line)}, true
 }
 
 // importRow creates the account of a record. refusal is nil, ErrPresent or a *Refusal.
