@@ -366,3 +366,31 @@ func TestAnInterruptByTheKeyboard(t *testing.T) {
 		}
 	})
 }
+
+// The guide shows what --check prints.
+func TestTheGuideShowsACheck(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t))
+	guide, err := os.ReadFile("../../docs/guides/administration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(guide), "conflicts with existing accounts included:\n\n```\n")
+	shown, _, found := strings.Cut(shown, "```")
+	if !found {
+		t.Fatal("the guide has no such block")
+	}
+	hash, _ := vectorHash(t, "$2b$")
+	rows := []string{"username,email,password_hash"}
+	for i := range 1000 {
+		rows = append(rows, fmt.Sprintf("u%d,,%s", i, hash))
+	}
+	rows[11], rows[39] = "bad,bad,", "old,,$6$salt$sum"
+	s.imports(t, `{"username":"u0","password_hash":"`+hash+`"}`)
+	file := writeFile(t, "users.csv", strings.Join(rows, "\n"))
+	stdout, stderr, _ := s.sesame(t, "", "user", "import", "--check", file)
+	stderr, _, _ = strings.Cut(strings.ReplaceAll(stderr, file, "users.csv"), "sesame: ")
+	if stderr+stdout != shown {
+		t.Errorf("--check prints\n%s%sand the guide shows\n%s", stderr, stdout, shown)
+	}
+}

@@ -32,7 +32,7 @@ type userImportCommand struct {
 // Run creates the accounts of a file that do not exist yet. It reports every line that it refuses, with the reason, and
 // creates the others, so running it again changes nothing. If it refused a line the exit code is 1.
 func (c *userImportCommand) Run(p *program) error {
-	convert, err := c.mapping()
+	convert, err := c.mapping(p.Now())
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func readCSV(in *importFile, m mapping, separator string, take func(record) erro
 	if err != nil {
 		return err
 	}
-	reader := csv.NewReader(in)
+	reader := csv.NewReader(in.Reader)
 	reader.ReuseRecord, reader.Comma = true, comma
 	header := m.header
 	if header != nil {

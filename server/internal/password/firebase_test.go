@@ -112,3 +112,33 @@ func TestReasonsOfRefusedHashes(t *testing.T) {
 		}
 	}
 }
+
+// Not every library keeps to the order of parameters: a hash verifies in each.
+func TestParametersInAnyOrder(t *testing.T) {
+	h := hasher(t, Argon2id)
+	tried := 0
+	for _, v := range vectors(t) {
+		parts := strings.Split(v.Hash, "$")
+		if v.Case != "ASCII" || len(parts) < 5 || strings.HasPrefix(v.Hash, "$fbscrypt$") {
+			continue
+		}
+		at := len(parts) - 3
+		params := strings.Split(parts[at], ",")
+		if len(params) < 2 {
+			continue
+		}
+		for range params {
+			params = append(params[1:], params[0])
+			parts[at] = strings.Join(params, ",")
+			for typed, right := range map[string]bool{v.Password: true, v.Password + "x": false} {
+				if ok, _, err := h.Verify(t.Context(), network.Network{}, strings.Join(parts, "$"), typed); ok != right || err != nil {
+					t.Errorf("%s, %s: %t %v", v.Maker, parts[at], ok, err)
+				}
+			}
+			tried++
+		}
+	}
+	if tried < 15 {
+		t.Errorf("only %d orders were tried", tried)
+	}
+}
