@@ -107,7 +107,11 @@ func (b *bundler) list(n *yaml.Node, shape string, at *place) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if ok && (item.ShortTag() != "!!null" || shape == "any") {
+		if ok && shape != "any" && item.ShortTag() == "!!null" { // an empty security requirement would let everybody in
+			b.report(b.fault(item, at.member(strconv.Itoa(i)), "is empty; remove it, or write what belongs here"))
+			continue
+		}
+		if ok {
 			kept = append(kept, item)
 		}
 	}
