@@ -29,8 +29,8 @@ func sampleString(s *openapi3.Schema) string {
 	if missing := int(min(s.MinLength, maxSampleText)) - utf8.RuneCountInString(text); missing > 0 {
 		text += strings.Repeat("x", missing)
 	}
-	if s.MaxLength != nil && uint64(utf8.RuneCountInString(text)) > *s.MaxLength {
-		text = string([]rune(text)[:*s.MaxLength])
+	if runes := []rune(text); s.MaxLength != nil && *s.MaxLength < uint64(len(runes)) {
+		text = string(runes[:*s.MaxLength])
 	}
 	if s.Pattern == "" || contract.Fits(s, text) == nil {
 		return text
