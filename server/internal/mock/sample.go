@@ -199,7 +199,9 @@ func (p *sampler) made(f *flat, depth int, minimal bool) any {
 	case s.Type.Includes(openapi3.TypeArray) || s.Type == nil && s.Items != nil || len(s.PrefixItems) > 0:
 		return p.array(s, depth)
 	case s.Type.Includes(openapi3.TypeString) || s.Type == nil && (s.Format != "" || s.Pattern != "" || s.MinLength > 0 || s.MaxLength != nil):
-		return sampleString(s)
+		text := sampleString(s)
+		p.left -= len(text) / 10
+		return text
 	case s.Type.Includes(openapi3.TypeInteger), s.Type.Includes(openapi3.TypeNumber), s.Type == nil && (s.Min != nil || s.Max != nil):
 		return sampleNumber(s)
 	case s.Type.Includes(openapi3.TypeBoolean):

@@ -60,7 +60,7 @@ func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
 		return nil, nil, err
 	}
 	if n := dropExtensions(document, 0); n > 0 {
-		a.note("%d extensions x-go-… were removed: they are instructions to the generator of another project", n)
+		a.note("extensions such as x-go-type were removed (%d): they are instructions to the code generator of another project", n)
 	}
 	a.secure()
 	if err = a.renameCollisions(); err != nil {
@@ -262,7 +262,7 @@ func dropExtensions(n *yaml.Node, dropped int) int {
 	if n.Kind == yaml.MappingNode {
 		var kept []*yaml.Node
 		each(n, func(name string, key, v *yaml.Node) {
-			if strings.HasPrefix(name, "x-go-") || strings.HasPrefix(name, "x-oapi-codegen") {
+			if strings.HasPrefix(name, "x-go-type") || strings.HasPrefix(name, "x-oapi-codegen") {
 				dropped++
 				return
 			}

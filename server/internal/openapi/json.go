@@ -59,7 +59,9 @@ func (r *jsonReader) value(depth int) (*yaml.Node, error) {
 		n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
 		return n, r.members(n, ']', depth)
 	case '"':
-		n.Tag, n.Value = "!!str", token.String()
+		if n.Tag, n.Value = "!!str", token.String(); n.Value == "<<" {
+			n.Style = yaml.DoubleQuotedStyle // no merge key
+		}
 	case '0':
 		n.Value = token.String() // YAML reads the literal alike
 	default: // true, false, null

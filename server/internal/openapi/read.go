@@ -172,11 +172,17 @@ type fault struct {
 	text    string
 }
 
+// maxPointer is the longest pointer that an error shows, in bytes.
+const maxPointer = 250
+
 // Error implements error.
 func (f *fault) Error() string {
 	where := ""
 	if f.pointer != "" {
 		where = ", #" + f.pointer
+	}
+	if len(where) > maxPointer {
+		where = strings.ToValidUTF8(where[:maxPointer], "") + "…"
 	}
 	line := ""
 	if f.line > 0 { // a converted document has no lines
