@@ -306,7 +306,7 @@ func TestSwaggerUIKeepsNoPasswordAndKnowsOneContract(t *testing.T) {
 	}
 }
 
-// What is vendored is what its README says: the version and the checksums.
+// The README of each vendored bundle has its version and its checksums.
 func TestVendoredBundlesMatchTheirREADME(t *testing.T) {
 	e := common()
 	row := regexp.MustCompile("\\| `([0-9a-f]{64})` \\| what is in `(.*)\\.gz`")

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"sync"
 
 	"github.com/labstack/echo/v4"
 	echoSwagger "github.com/swaggo/echo-swagger"
@@ -24,20 +23,25 @@ var swaggerUI embed.FS
 // inline script and cannot have plugins, so it is not served.
 var swaggerAssets = []string{"swagger-ui.css", "swagger-ui-bundle.js"}
 
-// chooseSwaggerUI makes echo-swagger serve our files of Swagger UI. It reads the variable at every request.
-var chooseSwaggerUI = sync.OnceValue(func() error {
-	files, err := fs.Sub(swaggerUI, "swagger/ui")
-	swaggerFiles.FS = files
-	return err
-})
+// echo-swagger reads this variable at every request.
+func init() { swaggerFiles.FS = withSwaggerUI{swaggerFiles.FS} }
+
+// withSwaggerUI is the files of swaggo/files and ours, whose names differ: a program that imports this package can have an
+// echo-swagger page of its own, which needs the others.
+type withSwaggerUI struct{ others fs.FS }
+
+// Open implements fs.FS.
+func (f withSwaggerUI) Open(name string) (fs.File, error) {
+	if file, err := swaggerUI.Open("swagger/ui/" + name); err == nil {
+		return file, nil
+	}
+	return f.others.Open(name)
+}
 
 // swaggerAsset returns a file of Swagger UI. A route with the handler of echo-swagger would answer 405 to HEAD and 404 to any
 // query, and would not let browsers cache the 1.7 MB of the bundle.
 func swaggerAsset(name string) func() (*resource, error) {
 	return func() (*resource, error) {
-		if err := chooseSwaggerUI(); err != nil {
-			return nil, err
-		}
 		path := "/docs/" + name + ".gz"
 		req := &http.Request{Method: http.MethodGet, RequestURI: path, URL: &url.URL{Path: path}}
 		rec := &recorder{header: http.Header{}}

@@ -1,5 +1,4 @@
-// Command sesame is the login server and its tools: sesame serve, mock, user, client, keys, migrate,
-// config, healthcheck. Run it with --help to see them.
+// Command sesame is the login server and its tools. sesame help lists the commands, and sesame help settings the settings.
 package main
 
 import (

@@ -35,9 +35,13 @@ function cycle(event) {
 }
 
 // The credentials of service clients are folded, because people do not have any, unless the dialog asks for nothing else.
-const auths = (Auths, { React, getSystem }) => (props) => {
+const auths = (Auths, { React, getSystem }) => function Scheme(props) {
   const { authSelectors } = getSystem();
-  const form = React.createElement(Auths, props);
+  const ref = React.useRef(null);
+  React.useLayoutEffect(() => { // the buttons have names that differ from their text
+    for (const button of ref.current.querySelectorAll('.auth-btn-wrapper [aria-label]')) button.removeAttribute('aria-label');
+  });
+  const form = React.createElement('div', { ref }, React.createElement(Auths, props));
   const isBasic = (definition) => definition.every((scheme) => scheme.get('type') === 'http' && scheme.get('scheme') === 'basic');
   if (!isBasic(props.definitions)) return form;
   const alone = authSelectors.shownDefinitions().every(isBasic);

@@ -1,5 +1,5 @@
-// The plugin that makes the page shorter and calmer: it folds what readers rarely need, leaves out what says nothing, and
-// fills in no value that would hide rows from whoever presses Execute.
+// The plugin that makes the page shorter: it folds the samples of errors, leaves out empty elements, and fills in no value
+// that would hide rows of a list.
 import { unlink } from './theme.js';
 
 // An error has one row with its description; its sample and headers are behind a button.

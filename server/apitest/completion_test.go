@@ -13,25 +13,25 @@ import (
 
 // completed are command lines, up to the cursor, with what the last word may become.
 var completed = map[string][]string{
-	"sesame us":                             {"user"},
-	"sesame user cr":                        {"create"},
-	"sesame user s":                         {"show", "sessions", "set-password"},
-	"sesame user --contract openapi.yaml s": {"show", "sessions", "set-password"},
-	"sesame user create ann --em":           {"--email", "--email-verified"},
-	"sesame user list --no":                 {"--no-disabled"},
-	"sesame user list --database-u":         {"--database-url"}, // a setting
-	"sesame --de":                           {"--demo"},
-	"sesame user create ann --scope us":     {"users:read", "users:write"},
-	"sesame user grant ann users:w":         {"users:write"},
-	"sesame user import users.csv --from ":  {"sesame", "fastapi-template", "fastapi-users", "django"},
-	"sesame serve --log-format ":            {"auto", "text", "json"},
-	"sesame --docs off serve --log-level ":  {"debug", "info", "warn", "error"},
-	"sesame help user se":                   {"sessions", "set-password"},
-	"sesame help sett":                      {"settings"},
-	"sesame completion ":                    {"bash", "zsh", "fish"},
-	"sesame user show ":                     nil,
-	"sesame keys ":                          {"list", "rotate"},
-	"sesame nonsense m":                     {"migrate", "mock"},
+	"sesame us":                                   {"user"},
+	"sesame user cr":                              {"create"},
+	"sesame user s":                               {"show", "sessions", "set-password"},
+	"sesame user --contract openapi.yaml s":       {"show", "sessions", "set-password"},
+	"sesame user create ann --em":                 {"--email", "--email-verified"},
+	"sesame user list --no":                       {"--no-disabled"},
+	"sesame user list --database-u":               {"--database-url"}, // a setting
+	"sesame --de":                                 {"--demo"},
+	"sesame user create ann --scope us":           {"users:read", "users:write"},
+	"sesame user grant ann users:w":               {"users:write"},
+	"sesame user import users.csv --from fastapi": {"fastapi-template", "fastapi-users"},
+	"sesame serve --log-format ":                  {"auto", "text", "json"},
+	"sesame --docs off serve --log-level ":        {"debug", "info", "warn", "error"},
+	"sesame help user se":                         {"sessions", "set-password"},
+	"sesame help sett":                            {"settings"},
+	"sesame completion ":                          {"bash", "zsh", "fish"},
+	"sesame user show ":                           nil,
+	"sesame keys ":                                {"list", "rotate"},
+	"sesame nonsense m":                           {"migrate", "mock"},
 }
 
 // asSesame makes a folder with the program under the name sesame, for the PATH of a shell.
@@ -91,7 +91,8 @@ var shells = map[string]struct {
 		func(candidate, _ string) string { return strings.ReplaceAll(candidate, ":", `\:`) },
 	},
 	"fish": {
-		[]string{"fish", "--no-config", "-c"}, "sesame completion fish | source\n", `complete -C %s`,
+		[]string{"fish", "--no-config", "-c"},
+		"sesame completion fish | source\n", `complete -C %s`,
 		func(candidate, _ string) string { return candidate },
 	},
 }

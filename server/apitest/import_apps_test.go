@@ -36,7 +36,7 @@ func writeFile(t *testing.T, name, text string) string {
 	return file
 }
 
-// What `firebase auth:export` writes, as JSON and as CSV without a header: people keep their passwords.
+// Exports of Firebase, as JSON and as CSV without a header: people keep their passwords.
 func TestExportsOfFirebase(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		config := writeFile(t, "hash_config.txt", hashConfig)
@@ -140,6 +140,11 @@ func TestExportsOfOthers(t *testing.T) {
 				continue
 			}
 			token := decode[api.Token](s.do(t, passwordGrant(c.login, c.plain)).want(200)).AccessToken
+			if c.from == "supabase" {
+				if disabled := s.value(t, `SELECT CASE WHEN disabled THEN 'yes' ELSE 'no' END FROM users WHERE username LIKE 'bob%'`); disabled != "yes" {
+					t.Errorf("a banned account is disabled: %s", disabled)
+				}
+			}
 			if u := s.me(t, token); u.FullName.MustGet() != "Ann Lee" || u.Email.MustGet() != "ann@example.com" || c.from != "auth0" && u.CreatedAt.Year() != 2017 {
 				t.Errorf("%s: %+v", c.from, u)
 			}

@@ -1,13 +1,18 @@
 package apitest
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
+
+	"sesame/server/internal/cli"
 )
 
 // importResult is what `sesame user import --json` prints.
@@ -105,7 +110,7 @@ func TestUTF16IsRefusedByName(t *testing.T) {
 				iconv      string
 			}{{false, true, "-f UTF-16 "}, {true, true, "-f UTF-16 "}, {false, false, "-f UTF-16LE "}, {true, false, "-f UTF-16BE "}} {
 				_, stderr, code := s.importFile(t, name, utf16Text(text, c.high, c.mark))
-				if code != 1 || !strings.Contains(stderr, name+" is UTF-16") || !strings.Contains(stderr, "iconv "+c.iconv+"-t UTF-8 ") || !strings.Contains(stderr, "nothing was imported") {
+				if code != 1 || !strings.Contains(stderr, name+" is UTF-16") || !strings.Contains(stderr, "iconv "+c.iconv+"-t UTF-8 ") || !strings.Contains(stderr, "/users.utf8.") || !strings.Contains(stderr, "nothing was imported") {
 					t.Errorf("%s, %+v: code %d, %s", name, c, code, stderr)
 				}
 			}
@@ -139,6 +144,28 @@ func TestLatin1IsRefusedByLine(t *testing.T) {
 		}
 		if _, stderr, code := s.importFile(t, "users.csv", "username,pr\xe9nom\nann,Ann\n"); code != 1 || !strings.Contains(stderr, "header is not UTF-8") {
 			t.Errorf("code %d: %s", code, stderr)
+		}
+	})
+}
+
+// Files that are no lines of text are refused in one sentence that says what to do.
+func TestFilesThatAreNoText(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		for text, reason := range map[string]string{
+			"PK\x03\x04\x14\x00":                                   "is a spreadsheet or another ZIP file; save the table as CSV in UTF-8",
+			"\x1f\x8b\x08\x00":                                     "is compressed",
+			"username\rann\rbob\r":                                 "end with CR alone",
+			"\x00\x00\xfe\xff\x00\x00\x00u":                        "is UTF-32",
+			"u\x00\x00\x00s\x00\x00\x00e\x00\x00\x00r\x00\x00\x00": "is UTF-32 (little-endian",
+			"":       "users.csv is empty",
+			"\ufeff": "users.csv is empty",
+		} {
+			if _, stderr, code := s.importFile(t, "users.csv", text); code != 1 || !strings.Contains(stderr, reason) || !strings.Contains(stderr, "nothing was imported") {
+				t.Errorf("%q: code %d, %s", text, code, stderr)
+			}
+		}
+		if _, stderr, code := s.sesame(t, "", "user", "import", t.TempDir()); code != 1 || strings.Count(stderr, "is a directory") != 1 {
+			t.Errorf("a folder: %s", stderr)
 		}
 	})
 }
@@ -187,11 +214,7 @@ func TestLineNumbersAreThoseOfTheFile(t *testing.T) {
 			"users.json":  {"{\"realm\": {\n\"x\":[1,\n2]},\n\"users\":[\n{\"username\":\"bob\"},\n{\n\"username\":\"a b\"\n}, {\"username\":\"c d\"},\n5]}", []int{6, 8, 9}},
 		} {
 			s.sql(t, `DELETE FROM users`)
-			args := []string{}
-			if name == "users.json" {
-				args = []string{"--format", "json"}
-			}
-			result, stderr, code := s.importFile(t, name, c.text, args...)
+			result, stderr, code := s.importFile(t, name, c.text)
 			lines := []int{}
 			for _, r := range result.Refused {
 				lines = append(lines, r.Line)
@@ -279,7 +302,7 @@ func TestAnInterruptedImportSaysHowFarItIs(t *testing.T) {
 		if names := s.usernames(t); names != "ann cy" {
 			t.Error(names)
 		}
-		if result, stderr, code = s.importFile(t, "users.json", text+"}]", "--format", "json"); code != 1 || result.Created != 1 || result.Present != 2 || result.Incomplete {
+		if result, stderr, code = s.importFile(t, "users.json", text+"}]"); code != 1 || result.Created != 1 || result.Present != 2 || result.Incomplete {
 			t.Errorf("again: %+v %s", result, stderr)
 		}
 	})
@@ -300,5 +323,74 @@ func TestADatabaseFaultLeavesWholeBatches(t *testing.T) {
 	}
 	if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM users`); n != "500" {
 		t.Errorf("%s accounts", n)
+	}
+}
+
+// interruptedReader returns lines, and ends a context when it is asked for more.
+type interruptedReader struct {
+	parts  []string
+	cancel context.CancelFunc
+}
+
+func (r *interruptedReader) Read(p []byte) (int, error) {
+	if len(r.parts) == 1 {
+		r.cancel()
+	}
+	n := copy(p, r.parts[0])
+	if r.parts = r.parts[1:]; len(r.parts) == 0 {
+		r.parts = []string{"\n"}
+	}
+	return n, nil
+}
+
+// An interrupt by the keyboard is not success, and the command says how far it came.
+func TestAnInterruptByTheKeyboard(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		lines := func(from, to int) string {
+			var b strings.Builder
+			for i := from; i < to; i++ {
+				fmt.Fprintf(&b, "{\"username\":\"u%04d\"}\n", i)
+			}
+			return b.String()
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var stdout, stderr bytes.Buffer
+		code := run(ctx, []string{"user", "import", "-"}, environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()},
+			cli.Env{Stdin: &interruptedReader{[]string{lines(0, 1000), lines(1000, 1600)}, cancel}, Stdout: &stdout, Stderr: &stderr, Now: time.Now})
+		if code != 1 || !strings.Contains(stderr.String(), "interrupted\nthe lines up to 1000 are done, none after it") {
+			t.Errorf("code %d: %s%s", code, stdout.String(), stderr.String())
+		}
+		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM users`); n != "1000" {
+			t.Errorf("%s accounts", n)
+		}
+	})
+}
+
+// The guide shows what --check prints.
+func TestTheGuideShowsACheck(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t))
+	guide, err := os.ReadFile("../../docs/guides/administration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(guide), "conflicts with existing accounts included:\n\n```\n")
+	shown, _, found := strings.Cut(shown, "```")
+	if !found {
+		t.Fatal("the guide has no such block")
+	}
+	hash, _ := vectorHash(t, "$2b$")
+	rows := []string{"username,email,password_hash"}
+	for i := range 1000 {
+		rows = append(rows, fmt.Sprintf("u%d,,%s", i, hash))
+	}
+	rows[11], rows[39] = "bad,bad,", "old,,$6$salt$sum"
+	s.imports(t, `{"username":"u0","password_hash":"`+hash+`"}`)
+	file := writeFile(t, "users.csv", strings.Join(rows, "\n"))
+	stdout, stderr, _ := s.sesame(t, "", "user", "import", "--check", file)
+	stderr, _, _ = strings.Cut(strings.ReplaceAll(stderr, file, "users.csv"), "sesame: ")
+	if stderr+stdout != shown {
+		t.Errorf("--check prints\n%s%sand the guide shows\n%s", stderr, stdout, shown)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sesame/gen/api"
+	"sesame/server/internal/account"
 )
 
 // itemsOf reads what a list prints with --json: one object with the array items.
@@ -65,6 +66,9 @@ func TestUserVerify(t *testing.T) {
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM one_time_codes WHERE email_key = '`+ownAddress+`'`); n != "0" {
 			t.Errorf("%s codes for the address are left", n)
 		}
+		s.plantCode(t, ann.Username, account.ToReset, ann.ID, ownAddress)
+		succeeds(t, "", e, "user", "verify", "ann") // again, which ends no code
+		s.do(t, resetPassword(ann.Username, "a bigger wooden horse")).want(204)
 		fails(t, "", e, "rival has no email address", "user", "verify", "rival")
 		s.claims(t, "late")
 		fails(t, "", e, "another account has verified the address "+ownAddress, "user", "verify", "late")

@@ -215,13 +215,13 @@ func TestOtherOriginsMayCallOperationsAlone(t *testing.T) {
 func TestTheMockSaysWhatIsWrongWithADocument(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ text, stderr string }{
-		"not YAML":          {"]", "bad.yaml"},
-		"Swagger 2":         {"swagger: '2.0'\ninfo: {}\npaths: {}", "is not OpenAPI 3"},
-		"a $ref outside":    {strings.Replace(library, "book.yaml", "../nowhere.yaml", 1), "$ref ../nowhere.yaml: "},
-		"a $ref elsewhere":  {strings.Replace(library, "book.yaml", "http://127.0.0.1:9/x.yaml", 1), "only files in the folder of the document are read"},
-		"a dangling $ref":   {strings.Replace(library, "book.yaml", "nowhere.yaml", 1), "nowhere.yaml"},
-		"an unknown scheme": {"openapi: 3.0.0\npaths: { /a: { get: { security: [{ x: [] }], responses: {} } } }", "the security scheme x is not declared"},
-		"nothing at all":    {"", "is not OpenAPI 3"},
+		"not YAML":         {"]", "bad.yaml"},
+		"Swagger 1":        {"swagger: '1.2'\ninfo: {}\npaths: {}", `bad.yaml, line 1, #/swagger: the document is Swagger "1.2"; convert it`},
+		"OpenAPI 4":        {"openapi: 4.0.0\ninfo: {}\npaths: {}", `bad.yaml, line 1, #/openapi: the document is OpenAPI "4.0.0"; this program reads`},
+		"a $ref outside":   {strings.Replace(library, "book.yaml", "../nowhere.yaml", 1), "$ref ../nowhere.yaml: "},
+		"a $ref elsewhere": {strings.Replace(library, "book.yaml", "http://127.0.0.1:9/x.yaml", 1), "only files in the folder of the document are read"},
+		"a dangling $ref":  {strings.Replace(library, "book.yaml", "nowhere.yaml", 1), "nowhere.yaml"},
+		"nothing at all":   {"", "bad.yaml is not an OpenAPI document: it is empty"},
 	} {
 		file := filepath.Join(t.TempDir(), "bad.yaml")
 		if err := os.WriteFile(file, []byte(c.text), 0o600); err != nil {

@@ -30,8 +30,8 @@ func TestNamesThatAreRefused(t *testing.T) {
 			s.create(t, map[string]any{"username": "bob", "password": horse, "full_name": name}).want(422, "validation_failed").pointsAt("/full_name")
 			s.do(t, request{method: "PATCH", path: "/users/me", token: token, json: full}).want(422, "validation_failed").pointsAt("/full_name")
 			s.change(t, root, id, full).want(422, "validation_failed").pointsAt("/full_name")
-			fails(t, horse, e, "the username", "user", "create", name)
-			fails(t, horse, e, "the full_name", "user", "create", "bob", "--full-name", name)
+			fails(t, horse, e, "<username> ", "user", "create", name)
+			fails(t, horse, e, "--full-name ", "user", "create", "bob", "--full-name", name)
 			record, err := json.Marshal(name)
 			if err != nil {
 				t.Fatal(err)

@@ -79,7 +79,7 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 		fails(t, "", e, "SESAME_PUBLIC_URL is "+address, "serve", "--demo")
 		fails(t, "", e, "SESAME_PUBLIC_URL is "+address, "serve", "--follow", "../../openapi.yaml")
 	}
-	fails(t, "", environment{}, "no such file", "serve", "--follow", "there-is-none.yaml")
+	fails(t, "", environment{}, "there is no file", "serve", "--follow", "there-is-none.yaml")
 	databaseURL := emptySQLiteURL(t)
 	for range 2 { // the second time the account is there
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -11,6 +11,11 @@ import (
 // is named. What the tests of this repository and Kubernetes set is left alone.
 func TestUnknownVariablesAreRefused(t *testing.T) {
 	t.Parallel()
+	commands := everyCommand(t)
+	for _, explains := range []string{"help", "completion"} { // a person who has just made the mistake needs them
+		succeeds(t, "", environment{"SESAME_REGISTRATON": "closed"}, commands[explains]...)
+		delete(commands, explains)
+	}
 	for name, reason := range map[string]string{
 		"SESAME_REGISTRATON":        "SESAME_REGISTRATON is not a setting; did you mean SESAME_REGISTRATION?",
 		"SESAME_REGISTRATION_":      "did you mean SESAME_REGISTRATION?",
@@ -18,7 +23,7 @@ func TestUnknownVariablesAreRefused(t *testing.T) {
 		"SESAME_TRUSTED_PROXY":      "did you mean SESAME_TRUSTED_PROXIES?",
 		"SESAME_PUBLICURL":          "did you mean SESAME_PUBLIC_URL?",
 		"SESAME_DATABASE":           "did you mean SESAME_DATABASE_URL?",
-		"SESAME_WHATEVER_ELSE":      "SESAME_WHATEVER_ELSE is not a setting; sesame --help lists them",
+		"SESAME_WHATEVER_ELSE":      "SESAME_WHATEVER_ELSE is not a setting; list them with: sesame help settings",
 		"SESAME_PORT":               "SESAME_PORT is not a setting",
 		"SESAME_":                   "SESAME_ is not a setting",
 		"SESAME_DEMO":               "SESAME_DEMO is not a setting",
@@ -27,7 +32,7 @@ func TestUnknownVariablesAreRefused(t *testing.T) {
 		"SESAME_REGISTRATION\u00a0": "is not a setting",
 	} {
 		folder := t.TempDir()
-		for command, args := range everyCommand(t) {
+		for command, args := range commands {
 			for _, value := range []string{"closed", ""} {
 				e := environment{name: value, "SESAME_DATABASE_URL": "sqlite:" + folder + "/sesame.db", "SESAME_LISTEN": "127.0.0.1:0"}
 				fails(t, horse, e, reason, args...)

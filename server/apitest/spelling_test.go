@@ -109,7 +109,7 @@ func TestAddressesThatNobodyCanHave(t *testing.T) {
 			} {
 				s.do(t, r).want(422, "validation_failed").pointsAt("/email")
 			}
-			fails(t, horse, e, "the email", "user", "create", "eve", "--email", email)
+			fails(t, horse, e, "--email ", "user", "create", "eve", "--email", email)
 			if _, stderr, code := s.sesame(t, fmt.Sprintf(`{"username":"eve","email":%q}`, email), "user", "import", "-"); code != 1 || !strings.Contains(stderr, "the email") {
 				t.Errorf("an import of %+q ends with %d: %s", email, code, stderr)
 			}

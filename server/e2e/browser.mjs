@@ -3,7 +3,7 @@
 // SESAME_TEST_CHROMIUM names another browser than /usr/bin/chromium. SESAME_TEST_UPDATE_IMAGES=1 replaces the pictures in
 // docs/images by those of this run.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,9 @@ import { startSesame } from './sesame.mjs';
 
 const screenshots = fileURLToPath(new URL('screenshots', import.meta.url));
 const images = fileURLToPath(new URL('../../docs/images', import.meta.url));
+
+// swaggerUI is the version of Swagger UI, for the reports.
+export const swaggerUI = /swagger-ui-dist@([\d.]+)/.exec(readFileSync(new URL('../../docs/swagger/ui/README.md', import.meta.url), 'utf8'))[1];
 
 export const demo = { username: 'johndoe', password: 'knock-knock' };
 
@@ -102,10 +105,10 @@ export async function openDialog(page) {
 
 export async function submitLogin(dialog, { username, password, scopes = ['me:read', 'me:write'] }) {
   const part = forPeople(dialog);
-  for (const scope of scopes) await dialog.getByText(scope, { exact: true }).click();
-  await part.getByLabel('username:').fill(username);
-  await part.getByLabel('password:', { exact: true }).fill(password);
-  await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
+  for (const scope of scopes) await part.locator(`[data-value="${scope}"]`).check();
+  await part.getByLabel('Username').fill(username);
+  await part.getByLabel('Password').fill(password);
+  await part.getByRole('button', { name: 'Log in' }).click();
 }
 
 // logIn resolves with the token pair that the page received.
@@ -113,25 +116,27 @@ export async function logIn(page, account = demo) {
   const dialog = await openDialog(page);
   const given = page.waitForResponse((response) => response.url().endsWith('/token'));
   await submitLogin(dialog, account);
-  await forPeople(dialog).getByRole('heading', { name: 'Authorized', exact: true }).waitFor();
+  await forPeople(dialog).getByText(`Logged in as ${account.username}`).waitFor();
   await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   return (await given).json();
 }
 
 // useClient makes the page send a service client's id and secret where the contract requires them.
 export async function useClient(page, { client_id: id, client_secret: secret }) {
-  const part = forClients(await openDialog(page));
+  const dialog = await openDialog(page);
+  await dialog.getByText('Credentials of a service client').click();
+  const part = forClients(dialog);
   await part.locator('input[name=username]').fill(id);
   await part.locator('input[name=password]').fill(secret);
-  await part.getByRole('button', { name: 'Apply credentials' }).click();
+  await part.getByRole('button', { name: 'Authorize' }).click();
   await part.getByText('Authorized', { exact: true }).waitFor();
   await part.getByRole('button', { name: 'Close' }).click();
 }
 
 export async function logOut(page) {
   const part = forPeople(await openDialog(page));
-  await part.getByRole('button', { name: 'Remove authorization' }).click();
-  await part.getByRole('button', { name: 'Apply given OAuth2 credentials' }).waitFor();
+  await part.getByRole('button', { name: 'Log out' }).click();
+  await part.getByRole('button', { name: 'Log in' }).waitFor();
   await part.getByRole('button', { name: 'Close' }).click();
 }
 

@@ -1,7 +1,7 @@
 // "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, useClient } from './browser.mjs';
+import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swaggerUI, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const at = eachWithAPage();
@@ -48,7 +48,7 @@ const cases = {
   revokeToken: { fields: () => ({ token: pair.refresh_token }) },
   endSessions: { login: true },
   deleteMe: { before: () => { account.scopes = ['me:delete']; }, login: true },
-  listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id }) },
+  listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id, kind: 'login' }) },
 };
 
 // promote makes an account an administrator.
@@ -68,7 +68,9 @@ async function invite() {
 
 async function fillIn(block, { fields, body }) {
   for (const [name, value] of Object.entries(fields?.() ?? {})) {
-    await block.locator(`:is([data-property-name="${name}"], [data-param-name="${name}"]) input:not([type=checkbox])`).fill(value);
+    const field = block.locator(`:is([data-property-name="${name}"], [data-param-name="${name}"]) :is(input:not([type=checkbox]), select)`);
+    if (await field.evaluate((node) => node.matches('select'))) await field.selectOption(value);
+    else await field.fill(value);
   }
   if (body) await block.locator('textarea.body-param__text').fill(JSON.stringify(body()));
 }
@@ -116,5 +118,5 @@ test('every operation can be tried out', async (t) => {
   assert.equal(login.status, 200, 'the reset password does not log in');
   assert.ok(shown.listEvents.items.length > 2 && shown.listEvents.items.every((event) => event.kind === 'login' && event.username === 'trojan'));
   assertCalm(at);
-  report('Swagger UI', '5.18.2', `tried each of ${operations.size} operations out, each with its documented success`);
+  report('Swagger UI', swaggerUI, `tried each of ${operations.size} operations out, each with its documented success`);
 });

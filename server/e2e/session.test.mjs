@@ -2,7 +2,7 @@
 // clock of the page instead of waiting for a token to expire.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin } from './browser.mjs';
+import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin, swaggerUI } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const at = eachWithAPage({ env: { SESAME_ACCESS_TOKEN_TTL: '1m' } });
@@ -161,8 +161,9 @@ test('a login through a service client is refreshed and ended on the server with
   const client = JSON.parse(sesame.command('client', 'create', 'session', '--json'));
   await open();
   const dialog = await openDialog(page);
-  await forPeople(dialog).getByLabel('client_id:').fill(client.client_id);
-  await forPeople(dialog).getByLabel('client_secret:').fill(client.client_secret);
+  await dialog.getByText('Log in through a client').click();
+  await forPeople(dialog).getByLabel('client_id').fill(client.client_id);
+  await forPeople(dialog).getByLabel('client_secret').fill(client.client_secret);
   const given = page.waitForResponse('**/token');
   await submitLogin(dialog, demo);
   const { access_token: token } = await (await given).json();
@@ -183,7 +184,7 @@ test('Logout without a server drops the tokens and says so', async () => {
   await logIn(page);
   await page.route('**/token/revoke', (route) => route.abort());
   const dialog = await openDialog(page);
-  await dialog.getByRole('button', { name: 'Remove authorization' }).click();
+  await dialog.getByRole('button', { name: 'Log out' }).click();
   const message = dialog.getByText('the server could not be reached');
   await message.waitFor();
   await message.scrollIntoViewIfNeeded();
@@ -204,7 +205,7 @@ test('no login leaves a session behind: pressed twice, out and in again, page re
     const answer = await route.fetch();
     if (grants('password').length === 1) {
       // The first answer arrives after the second request was sent.
-      await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
+      await dialog.getByRole('button', { name: 'Log in' }).click();
     }
     await route.fulfill({ response: answer });
   });
@@ -245,10 +246,10 @@ test('the page stores neither the password nor the tokens', async () => {
   await logOut(page);
   const dialog = await openDialog(page);
   await submitLogin(dialog, demo);
-  await dialog.getByRole('button', { name: 'Remove authorization' }).click();
-  await dialog.getByRole('button', { name: 'Apply given OAuth2 credentials' }).click();
-  await dialog.locator('.errors').waitFor(); // refused, because the username is missing
+  await dialog.getByRole('button', { name: 'Log out' }).click();
+  await dialog.getByRole('button', { name: 'Log in' }).click();
+  await dialog.getByRole('alert').getByText('needs username').waitFor();
   assert.doesNotMatch(grants('password').at(-1).postData(), /knock/);
   assert.doesNotMatch(await state(), /eyJ/);
-  report('Swagger UI, login', '5.18.2', 'refreshes in time and after sleep, logs out here and on the server, keeps nothing');
+  report('Swagger UI, login', swaggerUI, 'refreshes in time and after sleep, logs out here and on the server, keeps nothing');
 });

@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { execute, launch, logIn, logOut, openDialog, screenshot, forPeople, demo } from './browser.mjs';
+import { execute, launch, logIn, logOut, openDialog, screenshot, swaggerUI, forPeople, demo } from './browser.mjs';
 import { report, repository, run } from './consumer.mjs';
 import { freePort, until } from './sesame.mjs';
 
@@ -63,6 +63,8 @@ test('a new project is small, passes its tests and serves its operations with lo
   assert.equal(await page.locator('.opblock-tag').first().getAttribute('data-tag'), 'Notes');
   assert.match(await page.locator('.info .title').innerText(), /^Notes/);
   assert.equal(await page.locator('.auth-wrapper .btn.authorize').count(), 1);
+  // Its go.mod has no replace directive for swaggo/files, and yet the page has our version of Swagger UI.
+  assert.ok((await (await fetch(`${origin}/docs/swagger-ui-bundle.js`)).text()).includes(`"${swaggerUI}"`), 'another version of Swagger UI');
   const dialog = await openDialog(page);
   for (const scope of ['notes:read', 'notes:write', 'me:read']) await dialog.getByText(scope, { exact: true }).waitFor();
   await screenshot(page, 'starter-authorize');

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -218,6 +219,62 @@ func TestGuardedResponsesAreNotStored(t *testing.T) {
 			if got := call(c.h, c.what, c.token, "").Header().Values("Cache-Control"); !slices.Equal(got, c.want) {
 				t.Errorf("%s: %s with the token %q: Cache-Control is %q, want %q", name, c.what, c.token, got, c.want)
 			}
+		}
+	}
+}
+
+// A document may have its media types in any case, with parameters or as ranges. The guard validates what they hold.
+func TestMediaTypesOfADocument(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	token := i.token(t, "first", nil, object{"scope": "notes:read notes:write"})
+	for _, declared := range []string{"'Application/JSON; charset=utf-8'", "application/*+json", "application/*", "'*/*'"} {
+		h := served(t, i, func(o *guard.Options) {
+			replace("application/json:", declared+":")(o)
+			o.ValidateRequests = true
+		})
+		want(t, call(h, "POST /v1/notes", token, `{"text":"short"}`), 200, "", "")
+		want(t, call(h, "POST /v1/notes", token, `{"text":"too long"}`), 422, "validation_failed", "")
+	}
+}
+
+// A Swagger 2.0 document protects its operations as well, and a pattern that Go cannot check does not refuse everything.
+func TestOlderDocumentsAreEnforced(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	var log bytes.Buffer
+	h := served(t, i, func(o *guard.Options) {
+		o.ValidateRequests, o.Log = true, slog.New(slog.NewTextHandler(&log, nil))
+		o.OpenAPI = []byte(`{
+	"swagger": "2.0", "info": {"title": "Caf\u00e9 \ud83c\udf89", "version": "1"}, "basePath": "/v1",
+	"securityDefinitions": {"Login": {"type": "oauth2", "flow": "password", "tokenUrl": "/token", "scopes": {"notes:read": "Read", "notes:write": "Write"}}},
+	"paths": {"/notes": {"post": {"security": [{"Login": ["notes:write"]}], "consumes": ["application/json"], "parameters": [
+		{"name": "note", "in": "body", "required": true, "schema": {"type": "object", "properties": {"text": {"type": "string", "pattern": "^(?!x)", "maxLength": 5}}}}
+	], "responses": {"200": {"description": "Stored"}}}}}
+}`)
+	})
+	reader, writer := i.token(t, "first", nil, nil), i.token(t, "first", nil, object{"scope": "notes:write"})
+	want(t, call(h, "POST /v1/notes", writer, `{"text":"short"}`), 200, "", "")
+	want(t, call(h, "POST /v1/notes", writer, `{"text":"too long"}`), 422, "validation_failed", "")
+	want(t, call(h, "POST /v1/notes", reader, `{"text":"short"}`), 403, "insufficient_scope", lacks("notes:write"))
+	if !strings.Contains(log.String(), "the pattern ^(?!x) is not a regular expression that Go supports") {
+		t.Errorf("the log does not name the pattern:\n%s", &log)
+	}
+}
+
+// Faults name the line and a JSON Pointer. The guard ignores none of them: a part that is left out might protect something.
+func TestTheGuardTakesNoFaultyDocument(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for change, fault := range map[[2]string]string{
+		{"application/json:", "application/json: { schema: { required: true } }\n          application/xml:"}:             "must be a list, but is true",
+		{"responses: { '200': { description: ok } }", "responses: { '200': { $ref: '#/components/responses/Missing' } }"}: "$ref #/components/responses/Missing refers to nothing",
+	} {
+		o := guard.Options{OpenAPI: []byte(notes), Issuer: i.URL, Audience: audience}
+		replace(change[0], change[1])(&o)
+		_, err := guard.New(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), fault) || !strings.Contains(err.Error(), "the OpenAPI document, line ") || !strings.Contains(err.Error(), "#/paths/~1") {
+			t.Errorf("%v: got %v", change, err)
 		}
 	}
 }

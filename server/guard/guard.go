@@ -41,7 +41,7 @@ import (
 
 // Options configure a Guard. OpenAPI, Issuer and Audience are required.
 type Options struct {
-	// OpenAPI is the service's document, OpenAPI 3.0 in YAML or JSON. All its security schemes of the types oauth2,
+	// OpenAPI is the service's document: OpenAPI 3.0 or 3.1, or Swagger 2.0, in YAML or JSON, in one file. All its security schemes of the types oauth2,
 	// openIdConnect and http bearer require an access token of the issuer.
 	OpenAPI []byte
 	// Issuer is Sesame's public URL (SESAME_PUBLIC_URL), compared byte for byte.
@@ -116,6 +116,11 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	compiled, err := contract.CompileService(doc, g.schemes(doc))
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
+	}
+	if o.ValidateRequests {
+		for _, ignored := range compiled.Ignored() {
+			o.Log.WarnContext(ctx, "guard: a part of the OpenAPI document is not enforced", "reason", ignored)
+		}
 	}
 	base, err := o.basePath(doc)
 	if err != nil {

@@ -262,7 +262,7 @@ func TestTheGuardRefusesToStart(t *testing.T) {
 			replace("  securitySchemes:\n    Login:\n      type: oauth2\n", "  securitySchemes:\n    Login:\n      type: apiKey\n      in: header\n      name: K\n"), "does not know",
 		},
 		"no document":           {func(o *guard.Options) { o.OpenAPI = nil }, "OpenAPI document is missing"},
-		"a document of another": {func(o *guard.Options) { o.OpenAPI = []byte("swagger: '2.0'\n") }, "must be 3"},
+		"a document of another": {func(o *guard.Options) { o.OpenAPI = []byte("openapi: 4.0.0\n") }, "line 1, #/openapi: the document is OpenAPI \"4.0.0\""},
 		"no audience":           {func(o *guard.Options) { o.Audience = "" }, "Audience is missing"},
 		"no issuer":             {func(o *guard.Options) { o.Issuer = "" }, "Issuer must be"},
 		"an issuer that says it is another": {func(o *guard.Options) {

@@ -235,6 +235,7 @@ func TestTheirsStaysTheirs(t *testing.T) {
 		})
 		e.HTTPErrorHandler = func(err error, c echo.Context) { _ = c.String(http.StatusTeapot, "their answer") }
 		err := app.Mount(e, []byte(things))
+		e.GET("/favicon.ico", func(c echo.Context) error { return c.String(http.StatusOK, "their icon") })
 		handle(e, func(c echo.Context) error {
 			if c.Path() == "/open" {
 				panic("theirs")
@@ -252,6 +253,7 @@ func TestTheirsStaysTheirs(t *testing.T) {
 		observed            bool // has what Sesame adds to every answer of its own
 	}{
 		{"GET", "/", "", 200, "their root", false},
+		{"GET", "/favicon.ico", "", 200, "their icon", true}, // added after Mount
 		{"GET", "/theirs", "", 418, "their answer", false},
 		{"GET", "/nowhere", "", 418, "their answer", false},
 		{"GET", "/open", "", 418, "their answer", true},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"strings"
 	"time"
 
@@ -49,22 +50,32 @@ type ImportResult struct {
 type Importer struct {
 	s     *Service
 	check bool // nothing is written
-	// The lines that hold a username, or a confirmed address, by their folded forms.
-	usernames map[string]holder
-	emails    map[string]int
-	seed      maphash.Seed
+	// The lines that hold a username, or a confirmed address, by digests of their folded forms: a file may have millions of
+	// lines, and the texts would take twice the memory.
+	usernames map[digest]holder
+	emails    map[digest]int32
+	seeds     [2]maphash.Seed
 }
 
-// holder is the line that holds a username. login is a short hash of the address or name that the person logged in with: it
+// digest has 128 bits, so that two texts with the same one need not be expected.
+type digest [2]uint64
+
+func (i *Importer) digest(text string) digest {
+	return digest{maphash.String(i.seeds[0], text), maphash.String(i.seeds[1], text)}
+}
+
+// holder is the line that holds a username. login is a part of the digest of the address or name that the person logged in with: it
 // distinguishes two records of one person from two persons whose addresses make the same username.
 type holder struct {
-	line  int
-	login uint64
+	line  int32
+	login uint32
 }
 
 // NewImporter makes an Importer. With check it writes nothing, and reports what it would do.
 func (s *Service) NewImporter(check bool) *Importer {
-	return &Importer{s: s, check: check, usernames: map[string]holder{}, emails: map[string]int{}, seed: maphash.MakeSeed()}
+	return &Importer{
+		s: s, check: check, usernames: map[digest]holder{}, emails: map[digest]int32{}, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+	}
 }
 
 // Add creates accounts in one transaction. The error is a fault: then Add created none, and the Importer must not be used
@@ -87,15 +98,11 @@ func (i *Importer) Add(ctx context.Context, users []ImportedUser) (each []Import
 
 // add creates the account of one record. If its username has to be made, the first one is taken that no other account has.
 func (i *Importer) add(ctx context.Context, q *store.Queries, u ImportedUser) (ImportResult, error) {
-	row, refusal := i.s.importedRow(u)
-	if refusal != nil {
-		return ImportResult{Err: refusal}, nil
+	row, refused := i.s.importedRow(u)
+	if refused != nil {
+		return ImportResult{Err: refused}, nil
 	}
 	if u.Username != "" {
-		var err error
-		if row.Username, row.UsernameKey, err = names.NewUsername(u.Username); err != nil {
-			return ImportResult{Err: &Refusal{"invalid_username", "username", err.Error()}}, nil
-		}
 		return i.addAs(ctx, q, u, row)
 	}
 	result := ImportResult{Err: &Refusal{"invalid_username", "username", "cannot be made from the address"}}
@@ -112,41 +119,44 @@ func (i *Importer) add(ctx context.Context, q *store.Queries, u ImportedUser) (I
 // addAs creates the account of a record with the username of row.
 func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, row store.User) (result ImportResult, err error) {
 	row.ImportedAs = recordDigest(row.UsernameKey, row.EmailKey, row.PasswordHash)
-	login := maphash.String(i.seed, cmp.Or(row.EmailKey, u.Login))
-	if refusal := i.collision(row, login, u.Username == ""); refusal != nil {
+	generated := u.Username == ""
+	login := uint32(i.digest(cmp.Or(row.EmailKey, u.Login))[0]) //nolint:gosec // a part is enough
+	if refusal, collides := i.collision(row, login, generated); collides {
 		return ImportResult{Err: refusal}, nil
 	}
-	result.Username = row.Username
 	if i.check {
-		result.Err, err = i.s.conflict(ctx, q, &row, u.Username == "")
+		result.Err, err = i.s.conflict(ctx, q, &row, generated)
 	} else {
-		result.Err, err = i.s.importRow(ctx, q, &row, u.Username == "")
+		result.Err, err = i.s.importRow(ctx, q, &row, generated)
 	}
 	if err != nil || result.Err != nil && !errors.Is(result.Err, ErrPresent) {
 		return result, err
 	}
 	result.Username = row.Username
-	if i.usernames[row.UsernameKey] = (holder{u.Line, login}); row.EmailVerified {
-		i.emails[row.EmailKey] = u.Line
+	line := int32(min(u.Line, math.MaxInt32)) //nolint:gosec // for messages
+	if i.usernames[i.digest(row.UsernameKey)] = (holder{line, login}); row.EmailVerified {
+		i.emails[i.digest(row.EmailKey)] = line
 	}
 	return result, nil
 }
 
-// collision returns a refusal if an earlier line has the username or the confirmed address of a row.
-func (i *Importer) collision(row store.User, login uint64, generated bool) *Refusal {
-	if line, taken := i.emails[row.EmailKey]; taken && row.EmailVerified {
-		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d, where it is confirmed; keep one of the two lines", line)}
+// collision reports whether an earlier line has the username or the confirmed address of a row.
+func (i *Importer) collision(row store.User, login uint32, generated bool) (refusal *Refusal, collides bool) {
+	if row.EmailVerified {
+		if line, taken := i.emails[i.digest(row.EmailKey)]; taken {
+			return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d, where it is confirmed; keep one of the two lines", line)}, true
+		}
 	}
-	other, taken := i.usernames[row.UsernameKey]
+	other, taken := i.usernames[i.digest(row.UsernameKey)]
 	switch {
 	case !taken:
-		return nil
+		return nil, false
 	case generated && other.login == login:
-		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d; keep one of the two lines", other.line)}
+		return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d; keep one of the two lines", other.line)}, true
 	case generated:
-		return errUsernameTaken
+		return errUsernameTaken, true
 	}
-	return &Refusal{"duplicate", "username", fmt.Sprintf("is that of line %d; keep one of the two lines, or rename one", other.line)}
+	return &Refusal{"duplicate", "username", fmt.Sprintf("is that of line %d; keep one of the two lines, or rename one", other.line)}, true
 }
 
 // importRow creates the account of a record. refusal is nil, ErrPresent or a *Refusal.
@@ -164,8 +174,15 @@ func (s *Service) importRow(ctx context.Context, q *store.Queries, row *store.Us
 	return nil, s.record(ctx, q, audit.AccountCreated, *row, nil)
 }
 
-// importedRow checks the rules that the schemas of the contract cannot express. The row has no username yet.
+// importedRow checks the rules that the schemas of the contract cannot express. The row has no username
+// yet if one has to be made.
 func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal) {
+	if u.Username != "" {
+		var err error
+		if row.Username, row.UsernameKey, err = names.NewUsername(u.Username); err != nil {
+			return row, &Refusal{"invalid_username", "username", err.Error()}
+		}
+	}
 	if err := names.CheckFullName(u.FullName); err != nil {
 		return row, &Refusal{"invalid_full_name", "full_name", err.Error()}
 	}
@@ -187,7 +204,7 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal)
 		u.CreatedAt = now
 	}
 	return store.User{
-		ID: uuid.Must(uuid.NewV7()).String(), Email: u.Email, EmailKey: address,
+		ID: uuid.Must(uuid.NewV7()).String(), Username: row.Username, UsernameKey: row.UsernameKey, Email: u.Email, EmailKey: address,
 		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash,
 		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now,
 	}, nil

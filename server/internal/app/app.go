@@ -189,7 +189,7 @@ func (a *App) newHasher() (*password.Hasher, error) {
 	if a.PasswordBreachList != "" {
 		var err error
 		if breached, err = password.OpenBreachList(a.PasswordBreachList); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", config.Variable("password-breach-list"), err)
 		}
 	}
 	policy := password.NewPolicy(a.PasswordMinLength.Value, breached)
@@ -203,7 +203,7 @@ func (a *App) newHasher() (*password.Hasher, error) {
 func (a *App) newDispatcher() (*mailer.Dispatcher, error) {
 	templates, err := mailer.NewTemplates(a.MailTemplates, a.PublicURL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", config.Variable("mail-templates"), err)
 	}
 	var sender mailer.Sender = mailer.Log{To: a.Log, From: a.MailFrom}
 	if !a.MailsToLog() {

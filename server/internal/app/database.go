@@ -37,8 +37,11 @@ func (a *App) checkDatabase(creates bool) error {
 		return nil
 	}
 	exists, err := store.CheckFiles(file)
-	if err != nil || creates {
-		return err
+	if err != nil {
+		return fmt.Errorf("%s: %w", config.Variable("database-url"), err)
+	}
+	if creates {
+		return nil
 	}
 	if info, err := os.Stat(file); exists && err == nil && info.Size() == 0 {
 		return fmt.Errorf("the database %s is empty; create its tables with: sesame migrate (sesame serve does it too)", absolute(file))
@@ -65,6 +68,9 @@ func (a *App) masterKey(creates bool) (token.MasterKey, error) {
 	written := err == nil && info.Size() > 0
 	key, err := token.ReadMasterKey(a.MasterKeyFile)
 	if !errors.Is(err, fs.ErrNotExist) {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", config.Variable("master-key-file"), err)
+		}
 		return key, err
 	}
 	if a.keyFileGiven { // and perhaps mistyped

@@ -41,7 +41,8 @@ func Listen(ctx context.Context, s config.Settings) (net.Listener, error) {
 
 // listenError explains why the program cannot listen at an address, and what to do.
 func listenError(address string, err error) error {
-	name, advice := config.Variable("listen"), ""
+	name := config.Variable("listen")
+	advice := "the address is the value of " + name
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		advice = "another program uses this port; stop it, or choose another port, or port 0 for a free one, with " + name
@@ -49,8 +50,6 @@ func listenError(address string, err error) error {
 		advice = "ports below 1024 need more rights; choose another port with " + name
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		advice = "the address is not one of this machine; choose another with " + name
-	default:
-		advice = "the address is the value of " + name
 	}
 	return fmt.Errorf("cannot listen on %s: %s: %w", address, advice, err)
 }

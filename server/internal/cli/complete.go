@@ -143,7 +143,7 @@ func (p *program) values(value *kong.Value, prefix string) (candidates [][2]stri
 	switch {
 	case value.Enum != "":
 		choices = value.EnumSlice()
-	case strings.Contains(placeholder, "|"):
+	case strings.Contains(placeholder, "|") && !strings.Contains(placeholder, ":"): // HOST:PORT|unix:PATH are forms, not choices
 		choices = strings.Split(placeholder, "|")
 	case value.Name == "scope":
 		if rules, err := p.rules(); err == nil {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -35,7 +37,7 @@ func (p *program) fail(err error) int {
 	if err == nil {
 		return 0
 	}
-	if file, ok := err.(*fs.PathError); ok { //nolint:errorlint // a wrapped one has its explanation
+	if file, ok := errors.AsType[*fs.PathError](err); ok && file.Error() == err.Error() { // with no explanation around it
 		err = explainFile(file)
 	}
 	text := strings.ReplaceAll(p.namePlaces(strings.TrimSuffix(err.Error(), "\n")), "\n", "\n  ")
@@ -91,7 +93,11 @@ func lowerFirst(text string) string {
 
 // explainFile says what to do about a file that a command cannot open.
 func explainFile(err *fs.PathError) error {
+	folder := filepath.Dir(err.Path)
+	_, noFolder := os.Stat(folder)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && noFolder != nil:
+		return fmt.Errorf("there is no folder %s for the file %s", folder, err.Path)
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no file %s", err.Path)
 	case errors.Is(err, fs.ErrExist):

@@ -25,11 +25,13 @@ var (
 
 // explainUsage turns what the parser refuses into a sentence that says what to do, with an example of the command.
 func explainUsage(parser *kong.Kong, args []string, err error) error {
-	node := parser.Model.Node
+	node, text := parser.Model.Node, err.Error()
 	if parse, ok := errors.AsType[*kong.ParseError](err); ok && parse.Context != nil {
-		node = selectedNode(parser, args, parse.Context)
+		node = cmp.Or(parse.Context.Selected(), node)
 	}
-	text := err.Error()
+	if node == parser.Model.DefaultCmd && wrongWord.MatchString(text) && !slices.Contains(args, node.Name) {
+		node = parser.Model.Node // the parser takes the default command for a word that is no command
+	}
 	switch {
 	case wrongWord.MatchString(text) && len(node.Children) > 0:
 		return unknownCommand(parser, node, wrongWord.FindStringSubmatch(text)[1])
@@ -39,7 +41,7 @@ func explainUsage(parser *kong.Kong, args []string, err error) error {
 			text = fmt.Sprintf("too many arguments: %s takes only %s; put a value with spaces in quotes", commandName(node), arguments(node))
 		}
 	case wrongFlag.MatchString(text):
-		text = unknownFlag(node, wrongFlag.FindStringSubmatch(text)[1])
+		text = unknownFlag(node, wholeFlag(node, args, wrongFlag.FindStringSubmatch(text)[1]))
 	case noValue.MatchString(text):
 		name := noValue.FindStringSubmatch(text)[1]
 		text = fmt.Sprintf("--%s needs a value", name)
@@ -63,16 +65,6 @@ func explainUsage(parser *kong.Kong, args []string, err error) error {
 	return usagef("%s%s", text, hints(node))
 }
 
-// selectedNode is the command that the parser had reached. Where it took the default command for a word that is no command, that
-// is the program itself.
-func selectedNode(parser *kong.Kong, args []string, c *kong.Context) *kong.Node {
-	node := c.Selected()
-	if node == nil || node == parser.Model.DefaultCmd && !slices.Contains(args, node.Name) && !slices.ContainsFunc(args, isFlag) {
-		return parser.Model.Node
-	}
-	return node
-}
-
 func isFlag(arg string) bool { return strings.HasPrefix(arg, "-") }
 
 // hints are the lines below an error: an example, and where more is explained.
@@ -80,6 +72,9 @@ func hints(node *kong.Node) string {
 	text := ""
 	if example := node.Tag.Get("example"); example != "" {
 		text = "\nexample: " + example
+	}
+	if node.Parent == nil {
+		return "\nsee:     sesame --help, or sesame help settings"
 	}
 	return text + "\nsee:     " + node.FullPath() + " --help"
 }
@@ -151,6 +146,9 @@ func nearCommands(parser *kong.Kong, node *kong.Node, word string) (paths []stri
 	if word == "version" && node == parser.Model.Node {
 		return []string{parser.Model.Name + " --version"}
 	}
+	if word == "help" {
+		return []string{parser.Model.Name + " help " + node.Path()}
+	}
 	byName := map[string][]string{}
 	for _, leaf := range append(node.Leaves(true), node.Children...) {
 		if !slices.Contains(byName[leaf.Name], leaf.FullPath()) {
@@ -172,6 +170,18 @@ func nearName(word string, names []string) string {
 		return names[i]
 	}
 	return config.Nearest(word, names)
+}
+
+// wholeFlag is the argument that holds an unknown flag: the parser reads -listen as the flags -l, -i and so on. Only the name of a
+// flag is repeated, because an argument such as -psecret may hold a password.
+func wholeFlag(node *kong.Node, args []string, given string) string {
+	for _, arg := range args {
+		name, _, _ := strings.Cut(arg, "=")
+		if !strings.HasPrefix(given, "--") && isFlag(name) && strings.Contains(name, given[1:]) && flagOf(node, name[1:]) != nil {
+			return name
+		}
+	}
+	return given
 }
 
 // unknownFlag suggests the flag that was probably meant, of this command or, if it comes before the command, of a command.

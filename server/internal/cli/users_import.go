@@ -2,11 +2,11 @@ package cli
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"sesame/server/internal/account"
@@ -32,7 +32,7 @@ type userImportCommand struct {
 // Run creates the accounts of a file that do not exist yet. It reports every line that it refuses, with the reason, and
 // creates the others, so running it again changes nothing. If it refused a line the exit code is 1.
 func (c *userImportCommand) Run(p *program) error {
-	convert, err := c.mapping()
+	convert, err := c.mapping(p.Now())
 	if err != nil {
 		return err
 	}
@@ -64,13 +64,13 @@ func (c *userImportCommand) Run(p *program) error {
 
 // read calls take for each record of the file.
 func (c *userImportCommand) read(in *importFile, m mapping, take func(record) error) error {
-	first, err := in.checkEncoding()
+	start, err := in.checkEncoding()
 	if err != nil {
 		return err
 	}
 	format := c.Format
 	if format == "auto" {
-		format = m.formatOf(strings.ToLower(c.File), first)
+		format = m.formatOf(strings.ToLower(c.File), start)
 	}
 	switch format {
 	case "csv":
@@ -82,14 +82,19 @@ func (c *userImportCommand) read(in *importFile, m mapping, take func(record) er
 	}
 }
 
-// formatOf returns the format of a file by its name and its first character.
-func (m mapping) formatOf(name string, first byte) string {
+// usersMember is the member of a JSON document that contains the accounts.
+var usersMember = regexp.MustCompile(`"users"\s*:\s*\[`)
+
+// formatOf returns the format of a file by its name and its beginning.
+func (m mapping) formatOf(name string, start []byte) string {
 	switch {
 	case strings.HasSuffix(name, ".csv"), strings.HasSuffix(name, ".tsv"):
 		return "csv"
-	case first == '[' || first == '{' && m.document:
+	case len(start) == 0, start[0] == '{' && !m.document && !usersMember.Match(start):
+		return "jsonl"
+	case start[0] == '[', start[0] == '{':
 		return "json"
-	case first == '{' || first == 0 || strings.HasSuffix(name, ".jsonl"), strings.HasSuffix(name, ".ndjson"), strings.HasSuffix(name, ".json"):
+	case strings.HasSuffix(name, ".jsonl"), strings.HasSuffix(name, ".ndjson"), strings.HasSuffix(name, ".json"):
 		return "jsonl"
 	}
 	return "csv"
@@ -98,7 +103,7 @@ func (m mapping) formatOf(name string, first byte) string {
 // interrupted returns the error of an import that could not read the whole file, or not write to the database. It says which
 // lines are done, since nobody could otherwise tell.
 func (i *importer) interrupted(err error) error {
-	if errors.Is(err, context.Canceled) {
+	if i.ctx.Err() != nil {
 		err = errors.New("interrupted") // and so the exit code is 1
 	}
 	if i.Through == 0 {

@@ -16,14 +16,27 @@ import (
 )
 
 // mapping returns the mapping of --from.
-func (c *userImportCommand) mapping() (mapping, error) {
+func (c *userImportCommand) mapping(now time.Time) (mapping, error) {
 	m := mappings[c.From]
-	if c.From != "firebase" {
-		if c.FirebaseHashConfig != "" {
-			return m, errors.New("--firebase-hash-config is for --from firebase")
+	switch {
+	case c.From == "firebase":
+		return c.firebaseMapping(m)
+	case c.FirebaseHashConfig != "":
+		return m, errors.New("--firebase-hash-config is for --from firebase")
+	case c.From == "supabase":
+		read := m.read
+		m.read = func(f fields) (account.ImportedUser, *account.Refusal) {
+			u, refusal := read(f)
+			banned, _ := readTime(f["banned_until"])
+			u.Disabled = u.Disabled || banned.After(now)
+			return u, refusal
 		}
-		return m, nil
 	}
+	return m, nil
+}
+
+// firebaseMapping completes each hash with the parameters of the project.
+func (c *userImportCommand) firebaseMapping(m mapping) (mapping, error) {
 	var project *password.Firebase
 	if c.FirebaseHashConfig != "" {
 		text, err := os.ReadFile(c.FirebaseHashConfig)
@@ -117,8 +130,7 @@ var supabase = mapping{
 				u.FullName = data.Name
 			}
 		}
-		banned, _ := readTime(f["banned_until"])
-		u.Disabled = f["deleted_at"] != "" || banned.After(time.Now())
+		u.Disabled = f["deleted_at"] != ""
 		return u, f.fill(&u, "encrypted_password", "created_at")
 	},
 }

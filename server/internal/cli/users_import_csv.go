@@ -29,13 +29,15 @@ func readCSV(in *importFile, m mapping, separator string, take func(record) erro
 	if err != nil {
 		return err
 	}
-	reader := csv.NewReader(in)
+	reader := csv.NewReader(in.Reader)
 	reader.ReuseRecord, reader.Comma = true, comma
 	header := m.header
 	if header != nil {
 		reader.FieldsPerRecord, reader.LazyQuotes = -1, true
 	} else {
-		if header, err = reader.Read(); err != nil {
+		if header, err = reader.Read(); errors.Is(err, io.EOF) {
+			return fmt.Errorf("the header cannot be read: %s is empty", in.shown())
+		} else if err != nil {
 			return fmt.Errorf("%s: the header cannot be read: %w", in.at(1), err)
 		}
 		header = slices.Clone(header)
@@ -53,7 +55,7 @@ func readCSV(in *importFile, m mapping, separator string, take func(record) erro
 		case ok:
 			r.line, r.refusal = broken.StartLine, malformedRow(broken, len(header), len(row))
 		case err != nil:
-			return fmt.Errorf("read %s: %w", in.shown(), err)
+			return err
 		default:
 			r.line, _ = reader.FieldPos(0)
 			r.user, r.refusal = m.row(header, row)
@@ -102,16 +104,18 @@ func (m mapping) checkHeader(header []string) error {
 	}
 	for _, name := range m.columns {
 		if !slices.Contains(header, name) {
-			return fmt.Errorf("the header has no column %s; the first line must name the columns, among them %s", name, strings.Join(m.columns, " and "))
+			return fmt.Errorf("the header has no column %s; the first line must name the columns: %s", name, m.allColumns())
 		}
 	}
 	for _, name := range header {
 		if !m.foreign && !m.known(name) {
-			return fmt.Errorf("the header has the unknown column %s; the columns are %s", printableName(name), strings.Join(append(m.columns, m.optional...), ", "))
+			return fmt.Errorf("the header has the unknown column %s; the columns are %s", printableName(name), m.allColumns())
 		}
 	}
 	return nil
 }
+
+func (m mapping) allColumns() string { return strings.Join(slices.Concat(m.columns, m.optional), ", ") }
 
 // separator returns the character between columns: the given one, or the one with which the header fits the mapping.
 func (m mapping) separator(in *importFile, given string) (rune, error) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 	"unicode/utf8"
 
 	"sesame/server/internal/account"
@@ -71,32 +73,34 @@ func converted(name, from string) string {
 	if name == "" {
 		return "iconv -f " + from + " -t UTF-8"
 	}
-	return fmt.Sprintf("iconv -f %s -t UTF-8 %s >%s.utf8", from, name, name)
+	extension := filepath.Ext(name)
+	return fmt.Sprintf("iconv -f %s -t UTF-8 %s >%s.utf8%s", from, name, strings.TrimSuffix(name, extension), extension)
 }
 
-// checkEncoding skips a byte order mark and white space, and returns the first character of the file, or 0 for an empty one.
-// It refuses UTF-16 and UTF-32, of which no line could be read.
-func (f *importFile) checkEncoding() (first byte, err error) {
-	start, err := f.Peek(1024)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return 0, fmt.Errorf("read %s: %w", f.shown(), err)
+// checkEncoding skips a byte order mark, and returns the beginning of the file without white space. It refuses UTF-16, UTF-32 and
+// files that are no text, of which no line could be read.
+func (f *importFile) checkEncoding() (start []byte, err error) {
+	if start, err = f.Peek(1024); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
 	}
 	if encoding, kind := otherEncoding(start); encoding != "" {
-		return 0, fmt.Errorf("%s is %s, and an import reads UTF-8; convert it and import the result: %s", f.shown(), kind, converted(f.name, encoding))
+		return nil, fmt.Errorf("%s is %s, and an import reads UTF-8; convert it and import the result: %s", f.shown(), kind, converted(f.name, encoding))
 	}
-	if rest, ok := bytes.CutPrefix(start, []byte("\ufeff")); ok {
+	rest, marked := bytes.CutPrefix(start, []byte("\ufeff"))
+	if marked {
 		if _, err = f.Discard(len(start) - len(rest)); err != nil {
-			return 0, err
+			return nil, err
 		}
-		start = rest
 	}
-	if bytes.ContainsRune(start, '\r') && !bytes.ContainsRune(start, '\n') && len(start) == 1024-3 {
-		return 0, fmt.Errorf("%s has lines that end with CR alone; convert it: tr '\\r' '\\n'", f.shown())
+	switch {
+	case bytes.HasPrefix(rest, []byte("PK\x03\x04")):
+		return nil, fmt.Errorf("%s is a spreadsheet or another ZIP file; save the table as CSV in UTF-8", f.shown())
+	case bytes.HasPrefix(rest, []byte{0x1f, 0x8b}):
+		return nil, fmt.Errorf("%s is compressed; decompress it: gunzip", f.shown())
+	case bytes.Count(rest, []byte{'\r'}) > 1 && !bytes.ContainsRune(rest, '\n'):
+		return nil, fmt.Errorf("%s has lines that end with CR alone; convert it: tr '\\r' '\\n'", f.shown())
 	}
-	if start = bytes.TrimLeft(start, " \t\r\n"); len(start) == 0 {
-		return 0, nil
-	}
-	return start[0], nil
+	return bytes.TrimLeft(rest, " \t\r\n"), nil
 }
 
 // otherEncoding recognises UTF-16 and UTF-32, by a byte order mark or by the zero bytes of ASCII characters, of which every

@@ -24,7 +24,7 @@ func readJSONLines(in *importFile, m mapping, take func(record) error) error {
 		text, tooLong, err := readLine(in)
 		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
-			return fmt.Errorf("%s: %w", in.at(line), err)
+			return err
 		}
 		if text = bytes.TrimSpace(text); len(text) > 0 || tooLong {
 			if tooLong {
@@ -66,7 +66,7 @@ func readJSONDocument(in *importFile, m mapping, take func(record) error) error 
 		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			offset = max(offset, syntax.ByteOffset)
 		} else if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("read %s: %w", in.shown(), err)
+			return err
 		}
 		return fmt.Errorf("%s: the JSON document is damaged or not complete there", in.at(lines.lineAt(offset)))
 	}
@@ -162,7 +162,7 @@ func (m mapping) takeObject(line int, text []byte, take func(record) error) erro
 	}
 	var object map[string]any
 	if err := json.Unmarshal(text, &object); err != nil || object == nil {
-		r.refusal = &account.Refusal{Code: "malformed", Reason: "is not a JSON object, or has a duplicate key"}
+		r.refusal = &account.Refusal{Code: "malformed", Reason: "is not a JSON object, or has a duplicate key; an object must be on one line, as jq -c writes it"}
 		return take(r)
 	}
 	if m.flatten != nil {

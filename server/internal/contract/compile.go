@@ -138,7 +138,8 @@ func (c *compiler) body(op *Operation, source *openapi3.RequestBody) {
 		}
 	}
 	for mediaType, content := range source.Content {
-		if !IsJSON(mediaType) && !isForm(mediaType, !c.foreign) && !(c.foreign && isRange(mediaType)) || content == nil || content.Schema == nil {
+		validated := IsJSON(mediaType) || isForm(mediaType, !c.foreign) || c.foreign && isRange(mediaType)
+		if !validated || content == nil || content.Schema == nil {
 			c.open("%s: a request body is JSON or a form, with a schema; %s is not", op.ID, mediaType)
 			op.body.schemas.add(mediaType, nil)
 			continue

@@ -43,12 +43,14 @@ func NewRouter(base string, operations []*Operation) (*Router, error) {
 	}
 	var faults []error
 	for _, routes := range r.routes {
-		for i, a := range routes {
+		var checked []*route // the others cannot be compared
+		for _, a := range routes {
 			if fault := a.check(); fault != nil {
 				faults = append(faults, fault)
 				continue
 			}
-			for _, b := range routes[:i] {
+			checked = append(checked, a)
+			for _, b := range checked[:len(checked)-1] {
 				if reason := a.conflict(b); reason != "" {
 					faults = append(faults, fmt.Errorf("%s and %s %s", b.path, a.path, reason))
 				}

@@ -2,6 +2,7 @@ package mock
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -36,12 +37,16 @@ func Read(text []byte) (*Document, error) {
 // to. Because the mock serves what it reads, Load opens no file outside that folder, even through symbolic links, and
 // fetches no URL.
 func Load(file string) (*Document, error) {
-	source, open, done, err := openapi.OpenFolder(file)
+	open, done, err := openapi.OpenFolder(filepath.Dir(file))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	defer done()
-	foreign, err := openapi.ReadLenient(source, open)
+	text, err := open(filepath.Base(file))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	foreign, err := openapi.ReadLenient(openapi.Document{Name: file, Text: text}, open)
 	if err != nil {
 		return nil, err
 	}
@@ -57,8 +62,7 @@ func Load(file string) (*Document, error) {
 		foreign.Notes = append(foreign.Notes, fmt.Sprintf("%s: %v; the mock takes their names", file, openapi.NoDefault(missing)))
 	}
 	foreign.Relocate(base + "/")
-	text, err := foreign.YAML()
-	if err != nil {
+	if text, err = foreign.YAML(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return &Document{OpenAPI: text, openAPI: doc, base: base, notes: foreign.Notes}, nil

@@ -37,14 +37,11 @@ func (m *Mock) registerOurs() {
 	}
 	for _, path := range m.TokenPaths() {
 		take(http.MethodPost, path, func(w http.ResponseWriter, r *http.Request, documented *answer) (*answer, error) {
-			if mediaType, _, _ := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); mediaType != echo.MIMEApplicationForm {
-				return nil, problem.New(problem.UnsupportedMediaType, "Send application/x-www-form-urlencoded.")
+			get, err := m.tokenRequest(w, r)
+			if err != nil {
+				return nil, err
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, contract.MaxBody)
-			if err := r.ParseForm(); err != nil {
-				return nil, problem.Wrap(problem.BadRequest, "The body is not a valid form.", errors.New("ParseForm"))
-			}
-			return m.tokens.issue(w.Header(), r.PostForm.Get, documented)
+			return m.tokens.issue(w.Header(), get, documented)
 		})
 	}
 	take(http.MethodGet, keysPath, func(_ http.ResponseWriter, _ *http.Request, documented *answer) (*answer, error) {
@@ -55,6 +52,28 @@ func (m *Mock) registerOurs() {
 		documented.setJSON(echo.MIMEApplicationJSON, m.metadata(documented))
 		return documented, nil
 	})
+}
+
+// tokenRequest reads the parameters of a token request. They are a form (RFC 6749 §4.3.2), or JSON if the document says so.
+func (m *Mock) tokenRequest(w http.ResponseWriter, r *http.Request) (get func(string) string, err error) {
+	r.Body = http.MaxBytesReader(w, r.Body, contract.MaxBody)
+	mediaType := r.Header.Get(echo.HeaderContentType)
+	if op := m.router.Find(r.Method, r.URL).Operation; contract.IsJSON(mediaType) && op != nil && op.Document.RequestBody != nil {
+		if declared, _ := mainContent(op.Document.RequestBody.Value.Content); contract.IsJSON(declared) {
+			var body map[string]any
+			if err = json.NewDecoder(r.Body).Decode(&body); err != nil {
+				return nil, problem.Wrap(problem.BadRequest, "The body is not a JSON object.", errors.New("Decode"))
+			}
+			return func(name string) string { text, _ := body[name].(string); return text }, nil
+		}
+	}
+	if mediaType, _, _ = mime.ParseMediaType(mediaType); mediaType != echo.MIMEApplicationForm {
+		return nil, problem.New(problem.UnsupportedMediaType, "Send application/x-www-form-urlencoded.")
+	}
+	if err = r.ParseForm(); err != nil {
+		return nil, problem.Wrap(problem.BadRequest, "The body is not a valid form.", errors.New("ParseForm"))
+	}
+	return r.PostForm.Get, nil
 }
 
 // TokenPaths returns the paths of the token endpoints: those of the document, or /token.

@@ -143,6 +143,9 @@ func (p *sampler) choose(s *openapi3.Schema, depth int) any {
 	broken := len(p.broken)
 	for _, minimal := range []bool{false, true} {
 		for i := range branches {
+			if value, ok := p.alternative(f, i, depth); ok && !minimal && contract.Fits(s, value) == nil {
+				return value
+			}
 			value := p.made(f.branch(i), depth, minimal)
 			if contract.Fits(s, value) == nil {
 				return value
@@ -162,6 +165,24 @@ func (p *sampler) choose(s *openapi3.Schema, depth int) any {
 	return first
 }
 
+// alternative makes a sample of one alternative by itself, with the properties beside it.
+func (p *sampler) alternative(f *flat, i, depth int) (any, bool) {
+	if len(f.choices) != 1 || i >= len(f.choices[0]) {
+		return nil, false
+	}
+	ref := f.choices[0][i]
+	value := p.value(ref, depth+1)
+	object, ok := value.(map[string]any)
+	if !ok {
+		return value, true
+	}
+	beside := &flat{Schema: f.Schema, chosen: ref}
+	joined := p.object(beside, depth, false)
+	maps.Copy(joined, object)
+	beside.discriminate(joined, flatten(ref.Value).Properties)
+	return joined, true
+}
+
 // made makes a value from the type and the bounds of a schema without parts.
 func (p *sampler) made(f *flat, depth int, minimal bool) any {
 	s := &f.Schema
@@ -178,7 +199,9 @@ func (p *sampler) made(f *flat, depth int, minimal bool) any {
 	case s.Type.Includes(openapi3.TypeArray) || s.Type == nil && s.Items != nil || len(s.PrefixItems) > 0:
 		return p.array(s, depth)
 	case s.Type.Includes(openapi3.TypeString) || s.Type == nil && (s.Format != "" || s.Pattern != "" || s.MinLength > 0 || s.MaxLength != nil):
-		return sampleString(s)
+		text := sampleString(s)
+		p.left -= len(text) / 10
+		return text
 	case s.Type.Includes(openapi3.TypeInteger), s.Type.Includes(openapi3.TypeNumber), s.Type == nil && (s.Min != nil || s.Max != nil):
 		return sampleNumber(s)
 	case s.Type.Includes(openapi3.TypeBoolean):
@@ -233,9 +256,7 @@ func (p *sampler) object(f *flat, depth int, minimal bool) map[string]any {
 			object = joined
 		}
 	}
-	if name, value := f.discriminator(); name != "" && object[name] != nil && value != "" {
-		object[name] = value
-	}
+	f.discriminate(object, s.Properties)
 	return object
 }
 

@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"slices"
 
+	"sesame/server/internal/contract"
+
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
@@ -54,11 +56,13 @@ func (f *flat) branch(i int) *flat {
 	return b
 }
 
-// discriminator returns the property of a discriminator and its value for the chosen alternative.
-func (f *flat) discriminator() (name, value string) {
+// discriminate sets the property of a discriminator to the value for the chosen alternative. Documents often name another
+// value in its enum and no mapping; the enum wins.
+func (f *flat) discriminate(object map[string]any, properties openapi3.Schemas) {
 	if f.Discriminator == nil || f.chosen == nil {
-		return "", ""
+		return
 	}
+	name, value := f.Discriminator.PropertyName, ""
 	for key, mapped := range f.Discriminator.Mapping {
 		if mapped.Ref == f.chosen.Ref && (value == "" || key < value) {
 			value = key
@@ -67,7 +71,11 @@ func (f *flat) discriminator() (name, value string) {
 	if value == "" && f.chosen.Ref != "" {
 		value = path.Base(f.chosen.Ref)
 	}
-	return f.Discriminator.PropertyName, value
+	property := properties[name]
+	if object[name] == nil || value == "" || property != nil && property.Value != nil && contract.Fits(property.Value, value) != nil {
+		return
+	}
+	object[name] = value
 }
 
 // add joins a schema and the parts of its allOf.

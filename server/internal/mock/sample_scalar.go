@@ -29,18 +29,17 @@ func sampleString(s *openapi3.Schema) string {
 	if missing := int(min(s.MinLength, maxSampleText)) - utf8.RuneCountInString(text); missing > 0 {
 		text += strings.Repeat("x", missing)
 	}
-	if s.MaxLength != nil && uint64(utf8.RuneCountInString(text)) > *s.MaxLength {
-		text = string([]rune(text)[:*s.MaxLength])
+	if runes := []rune(text); s.MaxLength != nil && *s.MaxLength < uint64(len(runes)) {
+		text = string(runes[:*s.MaxLength])
 	}
 	if s.Pattern == "" || contract.Fits(s, text) == nil {
 		return text
 	}
-	for extra := range int(min(s.MinLength, maxSampleText)) + 2 { // repeat what the pattern allows to be repeated, until the text is long enough
-		made, ok := matching(s.Pattern, extra)
-		if !ok || utf8.RuneCountInString(made) > maxSampleText {
-			break
-		}
-		if contract.Fits(s, made) == nil {
+	shortest, _ := matching(s.Pattern, 0)
+	missing := int(min(s.MinLength, maxSampleText)) - utf8.RuneCountInString(shortest)
+	for _, extra := range []int{0, 1, 2, 3, 4, missing / 2, missing, missing + 1} { // repeats what the pattern allows to be repeated
+		made, ok := matching(s.Pattern, max(extra, 0))
+		if ok && contract.Fits(s, made) == nil {
 			return made
 		}
 	}

@@ -57,6 +57,9 @@ var eastAsian = [][]*unicode.RangeTable{
 // oneScript reports whether the letters of a name belong together: a Cyrillic а between Latin letters is there to
 // deceive.
 func oneScript(name string) bool {
+	if !strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return true // the letters of ASCII are Latin; an import would spend a tenth of its time on the tables
+	}
 	allowed := make([][]*unicode.RangeTable, 0, len(unicode.Scripts)+len(eastAsian))
 	allowed = append(allowed, eastAsian...)
 	for _, table := range unicode.Scripts {

@@ -23,6 +23,8 @@ const (
 //     all of their scopes.
 //   - Operations of a document without any security need a token.
 //   - The path of the server's URL becomes part of each path.
+//   - Extensions such as x-go-type, which the code generator would follow, are removed.
+//   - Components and operations with a name that Sesame's document has, too, get another one.
 //
 // The notes tell the author what has changed. It is an error if a scheme of another kind is left, such as an API key.
 func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
@@ -57,7 +59,13 @@ func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
 	if err = a.replaceSchemes(schemes); err != nil {
 		return nil, nil, err
 	}
+	if n := dropExtensions(document, 0); n > 0 {
+		a.note("extensions such as x-go-type were removed (%d): they are instructions to the code generator of another project", n)
+	}
 	a.secure()
+	if err = a.renameCollisions(); err != nil {
+		return nil, nil, err
+	}
 	set(schemes, loginScheme, a.login())
 	var out bytes.Buffer
 	encoder := yaml.NewEncoder(&out)
@@ -81,34 +89,56 @@ func (a *adopter) note(format string, args ...any) {
 	a.notes = append(a.notes, fmt.Sprintf(format, args...))
 }
 
-// moveServers leaves / as the only server, since that is where Sesame serves the document. The path of the first
-// server's URL is written into each path instead.
+// moveServers leaves / as the only server, since that is where Sesame serves the document. The path of the server's URL is
+// written into each path instead: that of the document's first server, or of the path's own.
 func (a *adopter) moveServers() error {
-	servers := value(a.document, "servers")
-	if servers == nil || servers.Kind != yaml.SequenceNode || len(servers.Content) == 0 {
-		return nil
-	}
-	first := servers.Content[0]
-	base, missing, err := serverPath(first)
-	if len(missing) > 0 {
-		err = NoDefault(missing)
-	}
+	base, err := a.baseOf(a.document, "")
 	if err != nil {
-		return &fault{a.name, first.Line, "/servers/0/url", err.Error()}
+		return err
 	}
-	if len(servers.Content) > 1 || value(first, "url") == nil || value(first, "url").Value != "/" {
+	if servers := value(a.document, "servers"); len(items(servers)) > 1 || len(items(servers)) == 1 && text(servers.Content[0], "url") != "/" {
 		servers.Content = []*yaml.Node{mapping("url", scalar("/"))}
 		a.note("servers is / now, because Sesame serves the operations at its own address (SESAME_PUBLIC_URL)")
 	}
 	if base != "" {
-		each(value(a.document, "paths"), func(path string, key, _ *yaml.Node) {
-			if strings.HasPrefix(path, "/") {
-				key.Value = base + path
-			}
-		})
 		a.note("each path begins with %s now, which was in the URL of the server", base)
 	}
-	return nil
+	each(value(a.document, "paths"), func(path string, key, item *yaml.Node) {
+		own, fault := a.baseOf(item, base)
+		if fault != nil && err == nil {
+			err = fault
+		}
+		if value(item, "servers") != nil {
+			remove(item, "servers")
+			a.note("%s is %s now, because it had servers of its own", path, own+path)
+		}
+		if strings.HasPrefix(path, "/") {
+			key.Value = own + path
+		}
+		each(item, func(method string, _, operation *yaml.Node) {
+			if value(operation, "servers") != nil {
+				remove(operation, "servers")
+				a.note("%s %s: the servers of the operation were removed, because Sesame serves it at its own address", strings.ToUpper(method), path)
+			}
+		})
+	})
+	return err
+}
+
+// baseOf returns the path of the first server of a document or a path, and otherwise the one above.
+func (a *adopter) baseOf(n *yaml.Node, above string) (string, error) {
+	servers := items(value(n, "servers"))
+	if len(servers) == 0 {
+		return above, nil
+	}
+	base, missing, err := serverPath(servers[0])
+	if len(missing) > 0 {
+		err = NoDefault(missing)
+	}
+	if err != nil {
+		return "", &fault{a.name, servers[0].Line, "", err.Error()}
+	}
+	return base, nil
 }
 
 // replaceSchemes removes the schemes that mean an access token, and collects their scopes.
@@ -127,9 +157,9 @@ func (a *adopter) replaceSchemes(schemes *yaml.Node) error {
 		case name == clientScheme && kind == "http":
 			kept = append(kept, key, scheme)
 		case err == nil:
-			err = fmt.Errorf("%s, line %d: Sesame does not support the security scheme %s (%s). Programs identify themselves with an access token of "+
-				"a service client (%s), or its id and secret (%s, http basic): replace the scheme by one of these, or remove it",
-				a.name, key.Line, name, kind, loginScheme, clientScheme)
+			err = &fault{a.name, key.Line, "/components/securitySchemes/" + escapePointer(name), fmt.Sprintf("Sesame does not support the security scheme %s (%s). "+
+				"Programs identify themselves with an access token of a service client (%s), or its id and secret (%s, http basic): "+
+				"replace the scheme by one of these, or remove it", name, strings.TrimSpace(kind+" "+text(scheme, "scheme")), loginScheme, clientScheme)}
 		}
 	})
 	schemes.Content = kept
@@ -225,4 +255,23 @@ func text(n *yaml.Node, name string) string {
 		return v.Value
 	}
 	return ""
+}
+
+// dropExtensions removes the instructions to code generators, and returns their number.
+func dropExtensions(n *yaml.Node, dropped int) int {
+	if n.Kind == yaml.MappingNode {
+		var kept []*yaml.Node
+		each(n, func(name string, key, v *yaml.Node) {
+			if strings.HasPrefix(name, "x-go-type") || strings.HasPrefix(name, "x-oapi-codegen") {
+				dropped++
+				return
+			}
+			kept = append(kept, key, v)
+		})
+		n.Content = kept
+	}
+	for _, child := range n.Content {
+		dropped = dropExtensions(child, dropped)
+	}
+	return dropped
 }

@@ -147,7 +147,11 @@ func TestAdoptMovesTheServer(t *testing.T) {
 		"servers: [{ url: 'https://api.example.com/v1/' }, { url: 'https://test.example.com/' }]\n":                 "/v1/things",
 		"servers: [{ url: /api }]\n":                                                                                "/api/things",
 		"servers: [{ url: 'https://{host}/{base}', variables: { host: { default: a }, base: { default: v2 } } }]\n": "/v2/things",
-		"servers: [{ url: 'https://{host}/{base}' }]\n":                                                             "/things",
+		"servers: [{ url: 'https://{host}/v1' }]\n":                                                                 "/v1/things",
+		"servers: [{ url: //api.example.com/v1 }]\n":                                                                "/v1/things",
+		"servers: [{ url: ./v1 }]\n":                                                                                "/v1/things",
+		"servers: [{ url: v1 }]\n":                                                                                  "/v1/things",
+		"servers: [{ url: '{scheme}://a.example/v1', variables: { scheme: { default: https } } }]\n":                "/v1/things",
 	} {
 		doc, notes := adopt(t, document(servers, ""))
 		if doc.Paths.Value(path) == nil {
@@ -183,10 +187,11 @@ func TestAdoptKeepsComments(t *testing.T) {
 
 func TestAdoptRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
-		"an API key":  {document("security: [{ Key: [] }]\n"+schemes("Key: { type: apiKey, in: header, name: X-Key }"), ""), "things.yaml, line 6: Sesame does not support the security scheme Key (apiKey)"},
-		"passwords":   {document(schemes("Password: { type: http, scheme: basic }"), ""), "line 5: Sesame does not support the security scheme Password (http)"},
-		"OpenAPI 3.1": {strings.Replace(document("", ""), "3.0.3", "3.1.0", 1), "things.yaml must be an OpenAPI 3.0 document"},
-		"Swagger 2":   {"swagger: '2.0'\n", "things.yaml must be an OpenAPI 3.0 document"},
+		"an API key":  {document("security: [{ Key: [] }]\n"+schemes("Key: { type: apiKey, in: header, name: X-Key }"), ""), "things.yaml, line 6, #/components/securitySchemes/Key: Sesame does not support the security scheme Key (apiKey)"},
+		"passwords":   {document(schemes("Password: { type: http, scheme: basic }"), ""), "line 5, #/components/securitySchemes/Password: Sesame does not support the security scheme Password (http basic)"},
+		"OpenAPI 3.1": {strings.Replace(document("", ""), "3.0.3", "3.1.0", 1), "things.yaml, line 1, #/openapi: the document is OpenAPI 3.1.0, and the server enforces 3.0 alone; convert it"},
+		"Swagger 1":   {"swagger: '1.2'\n", `line 1, #/swagger: the document is Swagger "1.2"; convert it`},
+		"a variable":  {document("servers: [{ url: 'https://{host}/{base}' }]\n", ""), "line 3: the variables of the server's URL must have a default, and these have none: base"},
 		"a list":      {"[]", "it is not a mapping"},
 	} {
 		if _, _, err := Adopt(Document{"things.yaml", []byte(c.text)}, nil); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -3,9 +3,7 @@ package openapi
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,7 +105,11 @@ func (b *bundler) list(n *yaml.Node, shape string, at *place) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if ok && (item.ShortTag() != "!!null" || shape == "any") {
+		if ok && shape != "any" && item.ShortTag() == "!!null" { // an empty security requirement would let everybody in
+			b.report(b.fault(item, at.member(strconv.Itoa(i)), "is empty; remove it, or write what belongs here"))
+			continue
+		}
+		if ok {
 			kept = append(kept, item)
 		}
 	}
@@ -205,56 +207,6 @@ func (b *bundler) scalar(n *yaml.Node, shape string, at *place) bool {
 	return false
 }
 
-// verdict says what becomes of a node with a $ref.
-type verdict int
-
-const (
-	goOn verdict = iota // the other members count
-	keep                // they do not
-	drop
-)
-
-// reference checks a $ref and replaces it if it leads out of the document.
-func (b *bundler) reference(n *yaml.Node, shape string, at *place) (verdict, error) {
-	ref := value(n, "$ref")
-	if ref.Kind != yaml.ScalarNode || ref.ShortTag() != "!!str" {
-		b.report(b.fault(ref, at.member("$ref"), "must be text, but is %s", kindOf(ref)))
-		remove(n, "$ref")
-		return goOn, nil
-	}
-	target, err := b.find(ref, at)
-	if err != nil {
-		return drop, err
-	}
-	if target.node == nil {
-		b.report(b.fault(ref, at, "$ref %s refers to nothing; correct it, or add what is missing", ref.Value))
-		return b.dangling(n, shape), nil
-	}
-	section := sections[shape]
-	if other, _, _ := strings.Cut(strings.TrimPrefix(target.pointer, "/components/"), "/"); section != "" && strings.HasPrefix(target.pointer, "/components/") && other != section {
-		b.report(b.fault(ref, at, "$ref %s refers to one of the %s, but one of the %s belongs here", ref.Value, other, section))
-		return b.dangling(n, shape), nil
-	}
-	switch {
-	case target.file == "" && (section != "" || shape == "path"):
-		if at.file != "" {
-			ref.Value = "#" + target.fragment
-		}
-		if b.circular(n) {
-			b.report(b.fault(ref, at, "$ref %s leads back to itself; describe the %s at its place", ref.Value, shape))
-			return b.dangling(n, shape), nil
-		}
-		if shape == "schema" || shape == "path" { // OpenAPI 3.1 has members beside a $ref
-			return goOn, nil
-		}
-		return keep, nil
-	case section != "":
-		ref.Value, err = b.move(target, shape, section, at)
-		return keep, err
-	}
-	return keep, b.inline(n, target, shape, at)
-}
-
 // types checks the type of a schema: one, or a list in OpenAPI 3.1.
 func (b *bundler) types(n *yaml.Node, at *place) bool {
 	list := []*yaml.Node{n}
@@ -285,179 +237,4 @@ func (b *bundler) mapping(n *yaml.Node, at *place) (bool, error) {
 		}
 		return "text"
 	})
-}
-
-// dangling makes a schema that refers to nothing allow everything. Everything else that does is removed.
-func (b *bundler) dangling(n *yaml.Node, shape string) verdict {
-	n.Content = nil
-	if shape == "schema" {
-		return keep
-	}
-	return drop
-}
-
-// circular reports whether a chain of references has no end.
-func (b *bundler) circular(n *yaml.Node) bool {
-	var seen []*yaml.Node
-	for next := n; next != nil; {
-		ref := value(next, "$ref")
-		if ref == nil || !strings.HasPrefix(ref.Value, "#") {
-			return false
-		}
-		if slices.Contains(seen, next) {
-			return true
-		}
-		seen = append(seen, next)
-		fragment, err := url.PathUnescape(ref.Value[1:])
-		if err != nil {
-			return false
-		}
-		next = lookUp(b.root, fragment)
-	}
-	return false
-}
-
-// target is what a $ref refers to.
-type target struct {
-	file              string
-	pointer, fragment string // the same, decoded and as it is written
-	node              *yaml.Node
-}
-
-// find reads the file of a $ref, and finds the node in it.
-func (b *bundler) find(ref *yaml.Node, at *place) (target, error) {
-	u, err := url.Parse(ref.Value)
-	if err != nil {
-		return target{}, b.fault(ref, at, "$ref %s is not a URI", ref.Value)
-	}
-	t := target{file: at.file, pointer: u.Fragment, fragment: u.EscapedFragment()}
-	if u.Scheme != "" || u.Host != "" || u.Path != "" {
-		if t.file, err = b.fileName(u, at.file); err == nil && b.open != nil {
-			_, err = b.file(t.file)
-		}
-		switch {
-		case b.open == nil:
-			return t, b.fault(ref, at, "$ref %s is outside of the document; bundle it into one file first, for instance with npx @redocly/cli bundle", ref.Value)
-		case err != nil:
-			return t, b.fault(ref, at, "$ref %s: %v; only files in the folder of the document are read: bundle it into one file", ref.Value, err)
-		}
-	}
-	t.node = lookUp(b.files[t.file], t.pointer)
-	return t, nil
-}
-
-// fileName returns the name of a file that a file refers to.
-func (b *bundler) fileName(u *url.URL, from string) (string, error) {
-	if u.Scheme != "" || u.Host != "" {
-		return "", errors.New("is an address")
-	}
-	name := u.Path
-	if !path.IsAbs(name) {
-		name = path.Join(path.Dir(from), name)
-	}
-	if name == path.Base(b.name) {
-		name = ""
-	}
-	return name, nil
-}
-
-// file reads a file, once.
-func (b *bundler) file(name string) (*yaml.Node, error) {
-	if n := b.files[name]; n != nil {
-		return n, nil
-	}
-	text, err := b.open(name)
-	if err != nil {
-		return nil, err
-	}
-	n, err := parseText(Document{Name: path.Join(path.Dir(b.name), name), Text: text})
-	b.files[name] = n
-	return n, err
-}
-
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
-
-// move makes a part of another file a component, unless it is one, and returns the reference to it.
-func (b *bundler) move(t target, shape, section string, at *place) (string, error) {
-	key := section + " " + t.file + "#" + t.pointer
-	if ref := b.moved[key]; ref != "" {
-		return ref, nil
-	}
-	base := path.Base(t.pointer)
-	if t.pointer == "" {
-		base = strings.TrimSuffix(path.Base(t.file), path.Ext(t.file))
-	}
-	base = strings.Trim(notInNames.ReplaceAllString(base, "_"), "_")
-	components := valueOrNew(valueOrNew(b.root, "components"), section)
-	name := base
-	for i := 2; name == "" || value(components, name) != nil; i++ {
-		name = base + strconv.Itoa(i)
-	}
-	b.moved[key] = "#/components/" + section + "/" + name
-	n, err := b.copy(t.node, 0)
-	if err != nil {
-		return "", err
-	}
-	set(components, name, n)
-	ok, err := b.walk(n, shape, &place{file: t.file, depth: at.depth + 1})
-	if !ok {
-		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
-	}
-	return b.moved[key], err
-}
-
-// inline replaces a reference by what it refers to, where no component can be.
-func (b *bundler) inline(n *yaml.Node, t target, shape string, at *place) error {
-	whole, err := b.copy(t.node, 0)
-	if err != nil {
-		return err
-	}
-	remove(n, "$ref")
-	if whole.Kind == yaml.MappingNode {
-		each(n, func(name string, key, v *yaml.Node) { // what is beside a $ref wins
-			remove(whole, name)
-			whole.Content = append(whole.Content, key, v)
-		})
-	}
-	whole.Line = n.Line
-	*n = *whole
-	_, err = b.walk(n, shape, &place{file: t.file, depth: at.depth + 1})
-	return err
-}
-
-// inlineData replaces {$ref: file} in examples by the content of the file, as tools that bundle documents do. Other
-// references there are data.
-func (b *bundler) inlineData(n *yaml.Node, at *place) error {
-	if b.nodes += len(n.Content); b.nodes > maxNodes || at.depth > maxDepth {
-		return b.fault(n, at, tooLarge)
-	}
-	if ref := value(n, "$ref"); ref != nil && len(n.Content) == 2 && ref.ShortTag() == "!!str" && !strings.HasPrefix(ref.Value, "#") {
-		if t, err := b.find(ref, at); err == nil && t.node != nil {
-			return b.inline(n, t, "any", at)
-		}
-		return nil
-	}
-	for i, child := range n.Content {
-		if n.Kind == yaml.SequenceNode || i%2 == 1 {
-			if err := b.inlineData(child, at.member("…")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func (b *bundler) copy(n *yaml.Node, depth int) (*yaml.Node, error) {
-	if b.nodes++; b.nodes > maxNodes || depth > maxDepth {
-		return nil, fmt.Errorf("%s: %w", b.name, errTooLarge)
-	}
-	c := *n
-	c.Content = make([]*yaml.Node, len(n.Content))
-	for i, child := range n.Content {
-		var err error
-		if c.Content[i], err = b.copy(child, depth+1); err != nil {
-			return nil, err
-		}
-	}
-	return &c, nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/getkin/kin-openapi/openapi2"
 	"github.com/getkin/kin-openapi/openapi2conv"
-	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -19,7 +18,7 @@ func convert(name string, version, root *yaml.Node) (*yaml.Node, error) {
 		return nil, &fault{name, version.Line, "/swagger", fmt.Sprintf("the document is Swagger %q; %s", version.Value, remedy)}
 	}
 	var text bytes.Buffer
-	if err := appendJSON(jsontext.NewEncoder(&text, jsontext.AllowDuplicateNames(true)), root); err != nil {
+	if err := newJSONWriter(&text, false).write(root, ""); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	converted, err := toVersion3(text.Bytes())

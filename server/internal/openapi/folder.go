@@ -7,20 +7,15 @@ import (
 	"path/filepath"
 )
 
-// OpenFolder reads a document, and returns an Opener for the other files of its folder. It opens no file outside that
-// folder, even through symbolic links. Call done when the document has been read.
-func OpenFolder(file string) (d Document, open Opener, done func(), err error) {
-	folder, err := os.OpenRoot(filepath.Dir(file))
+// OpenFolder returns an Opener for the files of a folder. It opens no file outside that folder, even through symbolic
+// links. Call done when the document has been read.
+func OpenFolder(dir string) (open Opener, done func(), err error) {
+	folder, err := os.OpenRoot(dir)
 	if err != nil {
-		return d, nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, err
 	}
 	open = func(name string) ([]byte, error) { return readFile(folder, filepath.FromSlash(name)) }
-	text, err := open(filepath.Base(file))
-	if err != nil {
-		folder.Close()
-		return d, nil, nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return Document{Name: file, Text: text}, open, func() { folder.Close() }, nil
+	return open, func() { folder.Close() }, nil
 }
 
 // readFile reads a regular file of a folder. A symbolic link may only lead to another file in it.

@@ -59,7 +59,9 @@ func (r *jsonReader) value(depth int) (*yaml.Node, error) {
 		n.Kind, n.Tag = yaml.SequenceNode, "!!seq"
 		return n, r.members(n, ']', depth)
 	case '"':
-		n.Tag, n.Value = "!!str", token.String()
+		if n.Tag, n.Value = "!!str", token.String(); n.Value == "<<" {
+			n.Style = yaml.DoubleQuotedStyle // no merge key
+		}
 	case '0':
 		n.Value = token.String() // YAML reads the literal alike
 	default: // true, false, null
@@ -114,59 +116,4 @@ func (r *jsonReader) explain(err error) error {
 		f.text = fmt.Sprintf("is not valid JSON: %v", syntax.Err)
 	}
 	return f
-}
-
-// appendJSON writes a tree as JSON.
-func appendJSON(e *jsontext.Encoder, n *yaml.Node) error {
-	switch n.Kind {
-	case yaml.MappingNode:
-		if err := e.WriteToken(jsontext.BeginObject); err != nil {
-			return err
-		}
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			if err := e.WriteToken(jsontext.String(n.Content[i].Value)); err != nil {
-				return err
-			}
-			if err := appendJSON(e, n.Content[i+1]); err != nil {
-				return err
-			}
-		}
-		return e.WriteToken(jsontext.EndObject)
-	case yaml.SequenceNode:
-		if err := e.WriteToken(jsontext.BeginArray); err != nil {
-			return err
-		}
-		for _, item := range n.Content {
-			if err := appendJSON(e, item); err != nil {
-				return err
-			}
-		}
-		return e.WriteToken(jsontext.EndArray)
-	}
-	return appendScalar(e, n)
-}
-
-func appendScalar(e *jsontext.Encoder, n *yaml.Node) error {
-	switch n.ShortTag() {
-	case "!!null":
-		return e.WriteToken(jsontext.Null)
-	case "!!bool":
-		var flag bool
-		if err := n.Decode(&flag); err == nil {
-			return e.WriteToken(jsontext.Bool(flag))
-		}
-	case "!!int", "!!float":
-		literal := jsontext.Value(n.Value)
-		if literal.IsValid() && literal.Kind() == '0' {
-			return e.WriteValue(literal)
-		}
-		var number any // 0x1f, 1_000, +1
-		if err := n.Decode(&number); err == nil {
-			literal = fmt.Append(nil, number)
-			if literal.IsValid() {
-				return e.WriteValue(literal)
-			}
-		}
-	}
-	return e.WriteToken(jsontext.String(n.Value)) // dates, too; .inf has no JSON
 }

@@ -3,7 +3,9 @@
 //
 //	document, err := openapi.AddLogin(openapi.Document{Name: "openapi.yaml", Text: service})
 //
-// Read Merge first; node.go has what it needs of YAML, and adopt.go prepares documents for `sesame new --spec`.
+// Read Merge first; node.go has what it needs of YAML, and adopt.go prepares documents for `sesame new --spec`. Documents that
+// were written without Sesame are read by read.go: json.go and expand.go parse them, bundle.go walks through them by the
+// grammar in grammar.go, and reference.go follows what they refer to.
 package openapi
 
 import (

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/go-json-experiment/json/jsontext"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -100,12 +99,16 @@ func checkVersion(name string, version *yaml.Node) error {
 // T returns the document for package openapi3.
 func (f *Foreign) T() (*openapi3.T, error) {
 	var text bytes.Buffer
-	if err := appendJSON(jsontext.NewEncoder(&text, jsontext.AllowDuplicateNames(true)), f.tree); err != nil {
+	w := newJSONWriter(&text, true)
+	if err := w.write(f.tree, ""); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, err)
 	}
 	doc, err := openapi3.NewLoader().LoadFromData(text.Bytes())
 	if err != nil {
 		return nil, fmt.Errorf("%s is not a valid OpenAPI document: %w", f.name, err)
+	}
+	if w.marked {
+		restoreNumbers(doc)
 	}
 	if doc.Paths == nil { // optional in 3.1
 		doc.Paths = openapi3.NewPaths()
@@ -169,11 +172,17 @@ type fault struct {
 	text    string
 }
 
+// maxPointer is the longest pointer that an error shows, in bytes.
+const maxPointer = 250
+
 // Error implements error.
 func (f *fault) Error() string {
 	where := ""
 	if f.pointer != "" {
 		where = ", #" + f.pointer
+	}
+	if len(where) > maxPointer {
+		where = strings.ToValidUTF8(where[:maxPointer], "") + "…"
 	}
 	line := ""
 	if f.line > 0 { // a converted document has no lines

@@ -2,6 +2,7 @@ package password
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -98,7 +99,7 @@ func TestReasonsOfRefusedHashes(t *testing.T) {
 	} {
 		err := CheckStored(stored)
 		code, text, _ := strings.Cut(want, ": ")
-		known, _ := err.(*HashError) //nolint:errorlint // documented
+		known, _ := errors.AsType[*HashError](err)
 		switch {
 		case want == "":
 			if err != nil {
@@ -109,5 +110,35 @@ func TestReasonsOfRefusedHashes(t *testing.T) {
 		case len(stored) > 10 && strings.Contains(known.Error(), stored[len(stored)-10:]):
 			t.Errorf("the reason repeats the hash: %s", known)
 		}
+	}
+}
+
+// Not every library keeps to the order of parameters: a hash verifies in each.
+func TestParametersInAnyOrder(t *testing.T) {
+	h := hasher(t, Argon2id)
+	tried := 0
+	for _, v := range vectors(t) {
+		parts := strings.Split(v.Hash, "$")
+		if v.Case != "ASCII" || len(parts) < 5 || strings.HasPrefix(v.Hash, "$fbscrypt$") {
+			continue
+		}
+		at := len(parts) - 3
+		params := strings.Split(parts[at], ",")
+		if len(params) < 2 {
+			continue
+		}
+		for range params {
+			params = append(params[1:], params[0])
+			parts[at] = strings.Join(params, ",")
+			for typed, right := range map[string]bool{v.Password: true, v.Password + "x": false} {
+				if ok, _, err := h.Verify(t.Context(), network.Network{}, strings.Join(parts, "$"), typed); ok != right || err != nil {
+					t.Errorf("%s, %s: %t %v", v.Maker, parts[at], ok, err)
+				}
+			}
+			tried++
+		}
+	}
+	if tried < 15 {
+		t.Errorf("only %d orders were tried", tried)
 	}
 }

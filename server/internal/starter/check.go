@@ -130,12 +130,16 @@ func readModule(ctx context.Context, dir string) (module, version string, err er
 
 // adopt reads the user's document, prepares it, and checks that a server starts with it.
 func (p Project) adopt() ([]byte, error) {
-	source, open, done, err := openapi.OpenFolder(p.Spec)
+	text, err := os.ReadFile(p.Spec)
+	if err != nil {
+		return nil, err
+	}
+	open, done, err := openapi.OpenFolder(filepath.Dir(p.Spec))
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	document, notes, err := openapi.Adopt(source, open)
+	document, notes, err := openapi.Adopt(openapi.Document{Name: p.Spec, Text: text}, open)
 	if err != nil {
 		return nil, err
 	}

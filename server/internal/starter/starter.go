@@ -152,8 +152,25 @@ func (p Project) generate(ctx context.Context) error {
 		command.Dir = p.Dir
 		command.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
 		if out, err := command.CombinedOutput(); err != nil {
+			if reason := generatorFault(out); reason != "" && p.Spec != "" {
+				return fmt.Errorf("the code generator oapi-codegen cannot handle this part of %s, so nothing was written: %s; change that part, or leave it out, and try again", p.Spec, reason)
+			}
 			return fmt.Errorf("go %s failed, so nothing was written: %w\n%s", strings.Join(args, " "), err, bytes.TrimSpace(out))
 		}
 	}
 	return nil
+}
+
+// generatorFault returns the line in which the code generator, or the compiler of its code, names the fault, or "".
+func generatorFault(out []byte) string {
+	for line := range strings.Lines(string(out)) {
+		line = strings.TrimSpace(line)
+		if reason, ok := strings.CutPrefix(line, "error generating code: "); ok {
+			return reason
+		}
+		if strings.HasPrefix(line, "api/") && strings.Contains(line, ".go:") {
+			return "the code that it generates does not compile (" + line + ")"
+		}
+	}
+	return ""
 }
