@@ -358,7 +358,7 @@ func TestAnInterruptByTheKeyboard(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		code := run(ctx, []string{"user", "import", "-"}, environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()},
 			cli.Env{Stdin: &interruptedReader{[]string{lines(0, 1000), lines(1000, 1600)}, cancel}, Stdout: &stdout, Stderr: &stderr, Now: time.Now})
-		if code != 1 || !strings.Contains(stderr.String(), "interrupted\nthe lines up to 1000 are done, none after it") {
+		if code != 1 || !strings.Contains(stderr.String(), "interrupted\n  the lines up to 1000 are done, none after it") {
 			t.Errorf("code %d: %s%s", code, stdout.String(), stderr.String())
 		}
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM users`); n != "1000" {

@@ -233,7 +233,7 @@ func TestTheMockSaysWhatIsWrongWithADocument(t *testing.T) {
 		}
 	}
 	_, stderr, code := command(t, "", nil, "mock", "--spec", "/nowhere.yaml")
-	if code != 1 || !strings.Contains(stderr, "/nowhere.yaml") {
+	if code != 2 || !strings.Contains(stderr, "/nowhere.yaml") {
 		t.Errorf("a file that is not there: code %d\n%s", code, stderr)
 	}
 }

@@ -252,7 +252,7 @@ func TestTablesThatAreRefusedWhole(t *testing.T) {
 	} {
 		fails(t, text, e, reason, "user", "import", "--format", "csv", "-")
 	}
-	fails(t, "", e, "no such file", "user", "import", filepath.Join(t.TempDir(), "nothing"))
+	fails(t, "", e, "there is no file", "user", "import", filepath.Join(t.TempDir(), "nothing"))
 	fails(t, "", e, "", "user", "import", "--from", "nobody", "-")
 	stdout, stderr, code := command(t, "username,email\nann,ann@example.com\nbob\n\"eve\"x,\ncy,\"cy@example.com\"\n", e, "user", "import", "--format", "csv", "-")
 	if code != 1 || !strings.Contains(stdout, "4 read: 2 created, 0 already present, 2 refused") ||

@@ -186,7 +186,7 @@ func TestNothingIsWritten(t *testing.T) {
 		"a program called api":       {Project{Module: "example.com/api/v2"}, "the program would be called api"},
 		"another folder as Sesame":   {Project{Sesame: t.TempDir()}, "is not the folder with Sesame's source"},
 		"no document":                {Project{Spec: "missing.yaml"}, "missing.yaml"},
-		"OpenAPI 3.1":                {Project{Spec: spec("3.0.3", "3.1.0")}, "must be an OpenAPI 3.0 document"},
+		"OpenAPI 3.1":                {Project{Spec: spec("3.0.3", "3.1.0")}, "the server enforces 3.0 alone"},
 		"an API key":                 {Project{Spec: spec("{ type: http, scheme: bearer }", "{ type: apiKey, in: header, name: X-Key }")}, "does not support the security scheme Bearer (apiKey)"},
 		"an operation of Sesame's":   {Project{Spec: spec("operationId: health", "operationId: getMe")}, "the operationId getMe is at"},
 		"an unknown scheme":          {Project{Spec: spec("Bearer: [] ", "Other: [] ")}, "Other"},
