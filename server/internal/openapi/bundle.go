@@ -45,8 +45,11 @@ var errTooLarge = errors.New(tooLarge)
 // bundle completes a document of a shape, "document" or "swagger", and returns its faults.
 func bundle(name, shape string, root *yaml.Node, open Opener) ([]*fault, error) {
 	b := &bundler{name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, moved: map[string]string{}}
-	if _, err := b.walk(root, shape, &place{}); err != nil {
-		return nil, err
+	for before := -1; before < len(b.faults); { // what was removed may have been referred to
+		before, b.nodes = len(b.faults), 0
+		if _, err := b.walk(root, shape, &place{}); err != nil {
+			return nil, err
+		}
 	}
 	return b.faults, nil
 }
@@ -88,6 +91,11 @@ func (b *bundler) walk(n *yaml.Node, shape string, at *place) (bool, error) {
 		return b.mapping(n, at)
 	case "types":
 		return b.types(n, at), nil
+	case "bound": // true or false in OpenAPI 3.0, a number in 3.1
+		if n.ShortTag() == "!!bool" {
+			return true, nil
+		}
+		return b.scalar(n, "number", at), nil
 	case "text", "flag", "number":
 		return b.scalar(n, shape, at), nil
 	}
