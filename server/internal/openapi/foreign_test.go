@@ -45,6 +45,7 @@ func TestFaultsOfDocumentsNameTheirPlace(t *testing.T) {
 		"t.yaml: a number":       {head + "paths: {}\ncomponents: { schemas: { A: { minLength: [1] } } }\n", "t.yaml, line 4, #/components/schemas/A/minLength: must be a number, but is a list"},
 		"u.yaml: a security":     {head + "security: { a: [] }\npaths: {}\n", "u.yaml, line 3, #/security: must be a list, but is a mapping"},
 		"x.yaml: nothing":        {head + "security: [null]\npaths: {}\n", "x.yaml, line 3, #/security/0: is empty; remove it, or write what belongs here"},
+		"y.yaml: a mapping":      {head + "paths: {}\ncomponents: { schemas: { A: { discriminator: { propertyName: p, mapping: { a: '#/components/schemas/B' } } } } }\n", "y.yaml, line 4, #/components/schemas/A/discriminator/mapping/a: $ref #/components/schemas/B refers to nothing"},
 		"v.yaml: too large":      {head + "x-long: " + strings.Repeat("x", maxSize) + "\n", "v.yaml is larger than 32 MiB; split it into several documents"},
 		"w.yaml: a $ref":         {head + "paths: {}\ncomponents: { schemas: { A: { $ref: [a] } } }\n", "#/components/schemas/A/$ref: must be text, but is a list"},
 	} {
