@@ -13,8 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Whatever stands in the place of any part of a document, the mock serves the rest, or refuses the document with the
-// place of the fault. It never panics, and never shows an error of the library below.
+// If any part of a document has another type, the mock serves the rest, or refuses the document with the place of the
+// fault. It never panics, and never shows an error of the library below.
 func TestEveryPartMayBeWrong(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"loose.yaml", "newer.yaml", "headers.yaml", "swagger.json"} {
