@@ -93,11 +93,12 @@ paths:
       responses:
         '200': { description: d, content: { application/json: { schema: { $ref: '#/components/schemas/User' } } } }
         '403': { $ref: '#/components/responses/Forbidden' }
+        '404': { $ref: '#/components/responses/404' }
   /rows:
     get: { operationId: getUser2, responses: { '200': { description: d, content: { application/json: { schema: { $ref: '#/components/schemas/User/properties/name' } } } } } }
 components:
-  responses: { Forbidden: { description: Not for you } }
-  schemas: { User: { type: object, required: true, x-go-type: other.User, properties: { name: { type: string } } }, User2: { type: string } }
+  responses: { Forbidden: { description: Not for you }, '404': { description: Nothing } }
+  schemas: { User: { type: object, required: true, x-go-type: other.User, properties: { name: { type: string, pattern: '^(?!x)' } } }, User2: { type: string } }
   securitySchemes: { login: { type: oauth2, flows: { implicit: { authorizationUrl: /a, scopes: { 'users:read': See the users, carts: See carts } } } } }
 `)}, nil)
 	if err != nil {
@@ -120,8 +121,9 @@ components:
 		t.Errorf("got %q", *carts.Responses.Value("403").Value.Description)
 	}
 	for _, note := range []string{
-		"shop.yaml, line 19, #/components/schemas/User/required: must be a list, but is true; it was removed", "components/schemas/User is User3 now", "components/responses/Forbidden is Forbidden2 now",
+		"shop.yaml, line 20, #/components/schemas/User/required: must be a list, but is true; it was removed", "components/schemas/User is User3 now", "components/responses/Forbidden is Forbidden2 now",
 		"the operationId getUser is getUser3 now", "/carts is /v2/carts now", "GET /carts: the servers of the operation were removed", "the scope users:read is Sesame's own", "extensions such as x-go-type were removed (1)",
+		"components/responses/404 is N404 now", "line 20: the pattern ^(?!x) was removed",
 	} {
 		if !strings.Contains(strings.Join(notes, "\n"), note) {
 			t.Errorf("no note says %q:\n%s", note, strings.Join(notes, "\n"))
