@@ -20,8 +20,8 @@ const (
 
 // Adopt prepares a document that was written without Sesame for Merge:
 //
-//   - Security schemes that mean an access token (oauth2, openIdConnect, http bearer) become Sesame's login scheme, with
-//     all of their scopes.
+//   - Security schemes that mean an access token (oauth2, openIdConnect, http bearer, the header Authorization) become Sesame's
+//     login scheme, with all of their scopes.
 //   - Operations of a document without any security need a token.
 //   - The path of the server's URL becomes part of each path.
 //   - Patterns that Go does not support are removed.
@@ -151,7 +151,8 @@ func (a *adopter) replaceSchemes(schemes *yaml.Node) error {
 	each(schemes, func(name string, key, scheme *yaml.Node) {
 		kind := text(scheme, "type")
 		switch {
-		case kind == "oauth2", kind == "openIdConnect", kind == "http" && strings.EqualFold(text(scheme, "scheme"), "bearer"):
+		case kind == "oauth2", kind == "openIdConnect", kind == "http" && strings.EqualFold(text(scheme, "scheme"), "bearer"),
+			kind == "apiKey" && text(scheme, "in") == "header" && strings.EqualFold(text(scheme, "name"), "Authorization"): // as Swagger 2.0 writes bearer tokens
 			a.replaced[name] = true
 			each(value(scheme, "flows"), func(_ string, _, flow *yaml.Node) { a.collect(flow) })
 			if name != loginScheme {

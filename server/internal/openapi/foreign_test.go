@@ -147,7 +147,7 @@ components:
 func TestAdoptReadsWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"Swagger 2.0":  `{"swagger": "2.0", "info": {"title": "\ud83c\udf89", "version": "1"}, "basePath": "/v1", "paths": {"/a": {"get": {"operationId": "a", "responses": {"200": {"description": "d", "schema": {"$ref": "#/definitions/A"}}}}}}, "definitions": {"A": {"type": "object"}}}`,
+		"Swagger 2.0":  `{"swagger": "2.0", "info": {"title": "\ud83c\udf89", "version": "1"}, "basePath": "/v1", "securityDefinitions": {"token": {"type": "apiKey", "in": "header", "name": "authorization"}}, "security": [{"token": []}], "paths": {"/a": {"get": {"operationId": "a", "responses": {"200": {"description": "d", "schema": {"$ref": "#/definitions/A"}}}}}}, "definitions": {"A": {"type": "object"}}}`,
 		"a merge key":  "openapi: 3.0.3\ninfo: { title: t, version: '1' }\nx-a: &a { description: d }\npaths: { /v1/a: { get: { operationId: a, responses: { '200': { <<: *a } } } } }\n",
 		"tabs in JSON": "{\n\t\"openapi\": \"3.0.3\",\n\t\"info\": {\"title\": \"t\", \"version\": \"1\"},\n\t\"paths\": {\"/v1/a\": {\"get\": {\"operationId\": \"a\", \"responses\": {\"200\": {\"description\": \"\\ud83c\\udf89\"}}}}}\n}",
 	} {
