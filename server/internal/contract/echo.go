@@ -52,6 +52,9 @@ func (c *Contract) Concerns(ctx echo.Context) bool {
 	return c.HasRoute(ctx.Path()) || c.router.Find(ctx.Request().Method, ctx.Request().URL).Operation != nil
 }
 
+// HasPath reports whether a URL is that of an operation, for whatever method. It needs Enforce.
+func (c *Contract) HasPath(u *url.URL) bool { return len(c.router.Find("", u).Allowed) > 0 }
+
 // HasRoute reports whether a route of Echo is a path of the document, whatever it calls the parameters.
 func (c *Contract) HasRoute(path string) bool { return c.paths[path] || c.paths[unnamed(path)] }
 
