@@ -31,7 +31,10 @@ func TestAServerListensAtASocket(t *testing.T) {
 	}
 	s := start(t, sqliteURL(t), settings...)
 	s.register(t, "ann")
-	for header, want := range map[string]string{"": "127.0.0.1", "203.0.113.7": "203.0.113.7", "198.51.100.1, 203.0.113.8": "203.0.113.8"} {
+	for header, want := range map[string]string{
+		"": "127.0.0.1", "203.0.113.7": "203.0.113.7", "198.51.100.1, 203.0.113.8": "203.0.113.8",
+		"198.51.100.1, 127.0.0.1": "127.0.0.1", // a program on this machine calls the proxy
+	} {
 		var lines []string
 		if header != "" {
 			lines = []string{header}

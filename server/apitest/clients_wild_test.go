@@ -79,6 +79,9 @@ func TestALoginInAMultipartForm(t *testing.T) {
 			t.Run(name, func(t *testing.T) { s.sendForm(t, "/token", c.body, "multipart/form-data; boundary=b").want(c.status) })
 		}
 		s.sendForm(t, "/token", ann+"--b--", "multipart/form-data").want(400, "invalid_request") // no boundary
+		plain := passwordGrant("ann", horse).form.Encode()                                       // each media type is read in its own way, whatever its parameters are
+		s.sendForm(t, "/token", plain, "application/x-www-form-urlencoded; boundary=b").want(200)
+		s.sendForm(t, "/token", plain, "multipart/form-data").want(400, "invalid_request")
 		s.sendForm(t, "/token?username=ann", ann+"--b--", "multipart/form-data; boundary=b").want(400, "invalid_request")
 		s.sendForm(t, "/token", strings.Repeat("-", contract.MaxBody+1), "multipart/form-data; boundary=b").want(413, "invalid_request")
 		s.sendForm(t, "/token/revoke", field("token", "x")+"--b--", "multipart/form-data; boundary=b").want(415, "invalid_request")

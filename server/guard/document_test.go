@@ -99,6 +99,15 @@ func TestAFormReachesTheService(t *testing.T) {
 	want(t, post("/v1/notes?draft=maybe"), 422, "validation_failed", "")
 	want(t, post("/v1/notes?text=b"), 400, "bad_request", "")
 
+	// A boundary makes no multipart form of it: the service, which ignores the boundary, would read another text.
+	r := httptest.NewRequest("POST", "/v1/notes", strings.NewReader(
+		"text=too+long&x=\r\n--b\r\nContent-Disposition: form-data; name=text\r\n\r\nshort\r\n--b--"))
+	r.Header.Set("Authorization", "Bearer "+i.token(t, "first", nil, object{"scope": "notes:write"}))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; boundary=b")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	want(t, w, 400, "bad_request", "")
+
 	// A form has texts alone: how it writes a number or a list is not looked into.
 	h = served(t, i, func(o *guard.Options) {
 		o.ValidateRequests = true

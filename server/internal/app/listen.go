@@ -70,7 +70,7 @@ func removeAbandoned(ctx context.Context, path string) error {
 }
 
 // socketListener gives connections of a Unix socket the address of this machine. Its file says who may connect, so they are
-// those of the operator's proxy, whose X-Forwarded-For is trusted (config.Settings.Proxies).
+// those of the operator's proxy, whose X-Forwarded-For is trusted (httpapi.ClientAddress).
 type socketListener struct{ net.Listener }
 
 // Accept implements net.Listener.

@@ -33,9 +33,6 @@ func (s *Settings) Proxies() []netip.Prefix {
 			networks = append(networks, prefix)
 		}
 	}
-	if _, ok := s.Socket(); ok { // only the proxy connects to it
-		networks = append(networks, netip.MustParsePrefix("127.0.0.1/32"))
-	}
 	return networks
 }
 
