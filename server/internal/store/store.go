@@ -20,13 +20,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net/url"
 	"runtime"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"sesame/server/secret"
@@ -46,6 +44,7 @@ type engine struct {
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
 	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
 	close   func()
+	patient func() *sql.DB // opens connections without limits of time, for migrations; nil if the others have none
 }
 
 // Queries are the statements, on the database or in a transaction.
@@ -64,21 +63,21 @@ type runner interface {
 
 // Open opens an existing database by its URL, sqlite:FILE or postgres://…, and leaves the schema as it is. The error for a
 // missing file matches fs.ErrNotExist.
-func Open(ctx context.Context, databaseURL string) (*DB, error) {
+func Open(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		return openSQLite(ctx, file)
 	}
-	return openPostgres(ctx, databaseURL)
+	return openPostgres(ctx, databaseURL, append(limits, Pool{})[0])
 }
 
 // Create is Open that creates a missing SQLite file.
-func Create(ctx context.Context, databaseURL string) (*DB, error) {
+func Create(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		if err := createFile(file); err != nil {
 			return nil, err
 		}
 	}
-	return Open(ctx, databaseURL)
+	return Open(ctx, databaseURL, limits...)
 }
 
 // openSQLite opens one connection that writes and several that read beside it (WAL). SQLite has one writer at a time, and
@@ -148,59 +147,32 @@ func connect(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
-	config, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	if config.RuntimeParams["statement_timeout"] == "" {
-		config.RuntimeParams["statement_timeout"] = "10s" // no request waits forever
-	}
-	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
-		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // a replica that is cut off loses its locks
-	}
-	if config.ValidateConnect == nil {
-		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
-		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	db.SetMaxIdleConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	if err = db.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, errors.Join(err, db.Close()))
-	}
-	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(ctx, nil)
-		return tx, tx, err
-	}
-	probe := func(ctx context.Context) error {
-		var readOnly string
-		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
-		if err == nil && readOnly != "off" {
-			err = errReadOnly
-		}
-		return err
-	}
-	return &DB{
-		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
-		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin, probe: probe, close: func() {}},
-		ready:  readiness{turn: make(chan struct{}, 1)},
-	}, nil
-}
-
 // Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
 	return errors.Join(db.read.Close(), db.write.Close())
 }
 
-// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back.
-func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
+// maxTries is how often a transaction is tried.
+const maxTries = 5
+
+// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It runs f again, a few times, when
+// the database asks for that: at the isolation level serializable, and after a deadlock. So f must begin anew each time,
+// and leave what it does beside the transaction to AfterCommit.
+func (db *DB) Tx(ctx context.Context, f func(*Queries) error) (err error) {
+	for try := 1; ; try++ {
+		if err = db.tryTx(ctx, f); try == maxTries || !isRetryable(err) {
+			return err
+		}
+		select {
+		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)): // so that two do not meet again
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	tx, run, err := db.engine.begin(ctx)
 	if err != nil {
 		return translate(err)
