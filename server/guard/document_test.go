@@ -287,3 +287,33 @@ func TestTheGuardTakesNoFaultyDocument(t *testing.T) {
 		}
 	}
 }
+
+// The server of a document may be relative, without a scheme, or have variables. The guard refuses to guess a variable of
+// the path, since it would protect another route.
+func TestServersOfADocument(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for servers, fault := range map[string]string{
+		"[{ url: /v1 }]": "", "[{ url: v1 }]": "", "[{ url: ./v1/ }]": "", "[{ url: //notes.example/v1 }]": "", "[{ url: 'https://{host}/v1' }]": "",
+		"[{ url: 'https://notes.example/{v}', variables: { v: { default: v1 } } }]": "",
+		"[{ url: 'https://notes.example/{v}' }]":                                    "the variables of the server's URL must have a default, and these have none: v",
+		"[{ url: 'https://notes.example/v1', variables: [] }]":                      "/servers/0/variables: must be a mapping, but is a list",
+	} {
+		text := strings.Replace(notes, "\nservers:", "\nx-servers:", 1)
+		o := guard.Options{OpenAPI: []byte(text + "\nservers: " + servers + "\n"), Issuer: i.URL, Audience: audience}
+		g, err := guard.New(t.Context(), o)
+		if fault != "" {
+			if err == nil || !strings.Contains(err.Error(), fault) {
+				t.Errorf("%s: got %v, want %q", servers, err, fault)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", servers, err)
+			continue
+		}
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/about", "", ""), 200, "", "")
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes", "", ""), 401, "unauthenticated", missing)
+		g.Close()
+	}
+}

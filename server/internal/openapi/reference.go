@@ -127,6 +127,9 @@ func (b *bundler) fileName(u *url.URL, from string) (string, error) {
 	if u.Scheme != "" || u.Host != "" {
 		return "", errors.New("is an address")
 	}
+	if ext := strings.ToLower(path.Ext(u.Path)); ext != ".yaml" && ext != ".yml" && ext != ".json" { // a .env is YAML, too
+		return "", errors.New("is no file ending with .yaml, .yml or .json")
+	}
 	name := u.Path
 	if !path.IsAbs(name) {
 		name = path.Join(path.Dir(from), name)
@@ -199,28 +202,6 @@ func (b *bundler) inline(n *yaml.Node, t target, shape string, at *place) error 
 	*n = *whole
 	_, err = b.walk(n, shape, &place{file: t.file, depth: at.depth + 1})
 	return err
-}
-
-// inlineData replaces {$ref: file} in examples by the content of the file, as tools that bundle documents do. Other
-// references there are data.
-func (b *bundler) inlineData(n *yaml.Node, at *place) error {
-	if b.nodes += len(n.Content); b.nodes > maxNodes || at.depth > maxDepth {
-		return b.fault(n, at, tooLarge)
-	}
-	if ref := value(n, "$ref"); ref != nil && len(n.Content) == 2 && ref.ShortTag() == "!!str" && !strings.HasPrefix(ref.Value, "#") {
-		if t, err := b.find(ref, at); err == nil && t.node != nil {
-			return b.inline(n, t, "any", at)
-		}
-		return nil
-	}
-	for i, child := range n.Content {
-		if n.Kind == yaml.SequenceNode || i%2 == 1 {
-			if err := b.inlineData(child, at.member("…")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (b *bundler) copy(n *yaml.Node, depth int) (*yaml.Node, error) {
