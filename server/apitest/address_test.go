@@ -77,6 +77,8 @@ func TestAServerListensAtASocket(t *testing.T) {
 	}
 	refused("SESAME_PUBLIC_URL", "SESAME_LISTEN=unix:"+path, "SESAME_PUBLIC_URL=")
 	refused("at most 103 bytes", "SESAME_LISTEN=unix:"+strings.Repeat("x", 104))
+	refused("the path of a socket", "SESAME_LISTEN=unix:@sesame", "SESAME_PUBLIC_URL=https://login.example.com")
+	refused("the folder must exist", "SESAME_LISTEN=unix:"+path+".d/s")
 	refused("unix:PATH", "SESAME_LISTEN=unix")
 }
 
