@@ -65,6 +65,9 @@ func TestAServerListensAtASocket(t *testing.T) {
 	if code := s.stop(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
+	if n := strings.Count(s.log.String(), "has no X-Forwarded-For"); n != 1 {
+		t.Errorf("a proxy that does not name the client is warned of %d times", n)
+	}
 	if _, err = os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
 	}
