@@ -163,6 +163,14 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 			t.Error("an account with a password of its own is disabled")
 		}
 		s.do(t, passwordGrant(demoUsername, horse)).want(200)
+		s.stop()
+		s = demo()
+		s.do(t, passwordGrant(demoUsername, horse)).want(200)
+		s.do(t, login).want(400, "invalid_grant")
+		if s.stop(); !strings.Contains(s.log.String(), "leaves this account as it is") {
+			t.Errorf("the log does not say that the password of --demo does not work:\n%s", s.log)
+		}
+		s = start(t, s.dbURL, place)
 
 		// The demo administrator ends with --demo even where there is no other, and has every scope with it.
 		s.sql(t, `DELETE FROM users`)

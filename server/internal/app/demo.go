@@ -38,6 +38,9 @@ func (a *App) demoAccount(ctx context.Context, demo bool, r account.Registration
 			return nil // another server that starts at the same time was first
 		}
 		return err
+	case demo && !known:
+		a.Log.Warn("--demo leaves this account as it is, because it has another password", "username", r.Username)
+		return nil
 	case !known || user.Disabled == !demo:
 		return nil
 	}
