@@ -18,7 +18,11 @@ type bundler struct {
 	open   Opener
 	root   *yaml.Node
 	files  map[string]*yaml.Node // by their name; "" is the document
+	failed map[string]error      // why a file cannot be read
 	moved  map[string]string     // the reference to what was moved, by its file and pointer
+	names  map[string]int        // how many components were moved, by their section and name
+	ends   map[*yaml.Node]bool   // nodes whose chain of references has an end
+	index  index
 	faults []*fault
 	nodes  int
 }
@@ -44,7 +48,10 @@ var errTooLarge = errors.New(tooLarge)
 
 // bundle completes a document of a shape, "document" or "swagger", and returns its faults.
 func bundle(name, shape string, root *yaml.Node, open Opener) ([]*fault, error) {
-	b := &bundler{name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, moved: map[string]string{}}
+	b := &bundler{
+		name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, failed: map[string]error{}, moved: map[string]string{},
+		names: map[string]int{}, ends: map[*yaml.Node]bool{}, index: index{},
+	}
 	if _, err := b.walk(root, shape, &place{}); err != nil {
 		return nil, err
 	}
@@ -228,7 +235,7 @@ func (b *bundler) types(n *yaml.Node, at *place) bool {
 // mapping checks the values of a discriminator, which are names of schemas or references to them.
 func (b *bundler) mapping(n *yaml.Node, at *place) (bool, error) {
 	return b.each(n, at, func(name string, v *yaml.Node) string {
-		if v.Kind == yaml.ScalarNode && strings.ContainsAny(v.Value, "/#.") && lookUp(b.root, "/components/schemas/"+escapePointer(v.Value)) == nil {
+		if v.Kind == yaml.ScalarNode && strings.ContainsAny(v.Value, "/#.") && b.index.lookUp(b.root, "/components/schemas/"+escapePointer(v.Value)) == nil {
 			ref := mapping("$ref", scalar(v.Value))
 			ref.Content[1].Line = v.Line
 			if ok, err := b.walk(ref, "schema", at.member(name)); ok && err == nil && value(ref, "$ref") != nil {
