@@ -68,8 +68,10 @@ type recordReader struct {
 // next begins a record.
 func (r *recordReader) next() { r.read = 0 }
 
+func (r *recordReader) exceeded() bool { return r.read > maxUnclosed }
+
 func (r *recordReader) Read(p []byte) (int, error) {
-	if r.read > maxUnclosed {
+	if r.exceeded() {
 		return 0, errUnclosed
 	}
 	n, err := r.Reader.Read(p[:min(len(p), maxUnclosed+1-r.read)])

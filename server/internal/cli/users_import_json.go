@@ -66,10 +66,11 @@ func readJSONDocument(in *importFile, m mapping, take func(record) error) error 
 		offset := d.InputOffset()
 		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			offset = max(offset, syntax.ByteOffset)
-		} else if errors.Is(err, errUnclosed) {
-			return fmt.Errorf("%s: the record there cannot be read: %w", in.at(lines.lineAt(offset)), errUnclosed)
-		} else if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		} else if !source.exceeded() && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return err
+		}
+		if source.exceeded() {
+			return fmt.Errorf("%s: the record there cannot be read: %w", in.at(lines.lineAt(offset)), errUnclosed)
 		}
 		return fmt.Errorf("%s: the JSON document is damaged or not complete there", in.at(lines.lineAt(offset)))
 	}
