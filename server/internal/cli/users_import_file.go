@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -105,16 +104,6 @@ func converted(name, from string) string {
 		name = "./" + name
 	}
 	return fmt.Sprintf("iconv -f %s -t UTF-8 %s >%s", from, shellWord(name), shellWord(strings.TrimSuffix(name, extension)+".utf8"+extension))
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+,@%:-]+$`)
-
-// shellWord quotes a text for a command that people copy: the name of a file may contain commands.
-func shellWord(text string) string {
-	if plainWord.MatchString(text) {
-		return text
-	}
-	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }
 
 // checkEncoding skips a byte order mark, and returns the beginning of the file without white space. It refuses UTF-16, UTF-32 and
