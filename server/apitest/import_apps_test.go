@@ -253,10 +253,10 @@ func TestAMadeUsernameOfAnotherAccount(t *testing.T) {
 		s.create(t, map[string]any{"username": "ann_at_example.com", "password": horse, "email": "ann@example.com"}).want(201) // a claim
 		s.create(t, map[string]any{"username": "olga", "password": horse, "email": "olga@example.com"}).want(201)
 		s.sql(t, `UPDATE users SET email_verified = TRUE WHERE username = 'olga'`)
-		text := "email,hashed_password,is_verified\nann@example.com,,t\nolga@example.com,,t\nbob@example.com,,f\nBob@example.com,,f\n"
+		text := "email,hashed_password,is_verified\nann@example.com,,t\nolga@example.com,,t\nbob@example.com,,f\nBob@example.com,,f\nOlga@Example.com,,f\n"
 		for _, again := range []bool{false, true} {
 			result, stderr, code := s.importFile(t, "users.csv", text, "--from", "fastapi-users")
-			if code != 1 || result.Created+result.Present != 3 || (result.Created == 0) != again || result.Reasons["duplicate"] != 1 || result.Refused[0].Line != 5 {
+			if code != 1 || result.Created+result.Present != 3 || (result.Created == 0) != again || result.Reasons["duplicate"] != 2 || result.Refused[0].Line != 5 || result.Refused[1].Line != 6 {
 				t.Fatalf("%+v %s", result, stderr)
 			}
 			for n, want := range []string{"ann-", "olga", "bob_at_example.com"} {

@@ -180,6 +180,12 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 		if scope := decode[api.Token](s.do(t, admin).want(200)).Scope; len(strings.Fields(scope)) != len(rules.Scopes().Declared) {
 			t.Errorf("the demo administrator has %s", scope)
 		}
+		s.sql(t, `UPDATE users SET scopes = 'users:write' WHERE username = 'admin'`) // as if the contract had declared no others then
+		s.stop()
+		s = demo()
+		if scope := decode[api.Token](s.do(t, admin).want(200)).Scope; len(strings.Fields(scope)) != len(rules.Scopes().Declared) {
+			t.Errorf("of a contract with more scopes the demo administrator has %s", scope)
+		}
 		s.stop()
 		s = start(t, s.dbURL, place)
 		s.do(t, admin).want(400, "invalid_grant")
