@@ -65,6 +65,9 @@ func TestAServerListensAtASocket(t *testing.T) {
 	if code := s.stop(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
+	if n := strings.Count(s.log.String(), "has no X-Forwarded-For"); n != 1 {
+		t.Errorf("a proxy that does not name the client is warned of %d times", n)
+	}
 	if _, err = os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
 	}
@@ -77,6 +80,8 @@ func TestAServerListensAtASocket(t *testing.T) {
 	}
 	refused("SESAME_PUBLIC_URL", "SESAME_LISTEN=unix:"+path, "SESAME_PUBLIC_URL=")
 	refused("at most 103 bytes", "SESAME_LISTEN=unix:"+strings.Repeat("x", 104))
+	refused("the path of a socket", "SESAME_LISTEN=unix:@sesame", "SESAME_PUBLIC_URL=https://login.example.com")
+	refused("the folder must exist", "SESAME_LISTEN=unix:"+path+".d/s")
 	refused("unix:PATH", "SESAME_LISTEN=unix")
 }
 

@@ -163,6 +163,14 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 			t.Error("an account with a password of its own is disabled")
 		}
 		s.do(t, passwordGrant(demoUsername, horse)).want(200)
+		s.stop()
+		s = demo()
+		s.do(t, passwordGrant(demoUsername, horse)).want(200)
+		s.do(t, login).want(400, "invalid_grant")
+		if s.stop(); !strings.Contains(s.log.String(), "leaves this account as it is") {
+			t.Errorf("the log does not say that the password of --demo does not work:\n%s", s.log)
+		}
+		s = start(t, s.dbURL, place)
 
 		// The demo administrator ends with --demo even where there is no other, and has every scope with it.
 		s.sql(t, `DELETE FROM users`)
@@ -171,6 +179,12 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 		s = demo()
 		if scope := decode[api.Token](s.do(t, admin).want(200)).Scope; len(strings.Fields(scope)) != len(rules.Scopes().Declared) {
 			t.Errorf("the demo administrator has %s", scope)
+		}
+		s.sql(t, `UPDATE users SET scopes = 'users:write' WHERE username = 'admin'`) // as if the contract had declared no others then
+		s.stop()
+		s = demo()
+		if scope := decode[api.Token](s.do(t, admin).want(200)).Scope; len(strings.Fields(scope)) != len(rules.Scopes().Declared) {
+			t.Errorf("of a contract with more scopes the demo administrator has %s", scope)
 		}
 		s.stop()
 		s = start(t, s.dbURL, place)

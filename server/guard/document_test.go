@@ -287,3 +287,57 @@ func TestTheGuardTakesNoFaultyDocument(t *testing.T) {
 		}
 	}
 }
+
+// The server of a document may be relative, without a scheme, or have variables. The guard refuses to guess a variable of
+// the path, since it would protect another route.
+func TestServersOfADocument(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for servers, fault := range map[string]string{
+		"[{ url: /v1 }]": "", "[{ url: v1 }]": "", "[{ url: ./v1/ }]": "", "[{ url: //notes.example/v1 }]": "", "[{ url: 'https://{host}/v1' }]": "",
+		"[{ url: 'https://notes.example/{v}', variables: { v: { default: v1 } } }]": "",
+		"[{ url: 'https://notes.example/{v}' }]":                                    "the variables of the server's URL must have a default, and these have none: v",
+		"[{ url: 'https://notes.example/v1', variables: [] }]":                      "/servers/0/variables: must be a mapping, but is a list",
+	} {
+		text := strings.Replace(notes, "\nservers:", "\nx-servers:", 1)
+		o := guard.Options{OpenAPI: []byte(text + "\nservers: " + servers + "\n"), Issuer: i.URL, Audience: audience}
+		g, err := guard.New(t.Context(), o)
+		if fault != "" {
+			if err == nil || !strings.Contains(err.Error(), fault) {
+				t.Errorf("%s: got %v, want %q", servers, err, fault)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", servers, err)
+			continue
+		}
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/about", "", ""), 200, "", "")
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes", "", ""), 401, "unauthenticated", missing)
+		g.Close()
+	}
+}
+
+// A schema that contains itself in each of its alternatives takes a multiple of the time with every level of a body. A body of a
+// few hundred bytes would keep a core busy for minutes.
+func TestADeepBodyIsRefusedSoon(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	part := "{ type: object, required: [args], properties: { args: { type: array, items: { $ref: '#/x-expression' } } } }"
+	g := newGuard(t, i, func(o *guard.Options) {
+		o.ValidateRequests = true
+		replace("  /about:\n", "  /search:\n    post:\n      security: []\n      requestBody: { content: { application/json: { schema: { $ref: '#/x-expression' } } } }\n"+
+			"      responses: { '200': { description: ok } }\n  /about:\n")(o)
+		o.OpenAPI = append(o.OpenAPI, "\nx-expression: { anyOf: ["+strings.Repeat(part+", ", 3)+part+"] }\n"...)
+	})
+	h := g.Handler(http.HandlerFunc(whoCalls))
+	nested := func(levels int) string {
+		return strings.Repeat(`{"args":[`, levels) + "1" + strings.Repeat("]}", levels)
+	}
+	want(t, call(h, "POST /v1/search", "", nested(3)), 422, "validation_failed", "")
+	answer := call(h, "POST /v1/search", "", nested(15))
+	want(t, answer, 422, "validation_failed", "")
+	if text := answer.Body.String(); !strings.Contains(text, "is too complex") {
+		t.Errorf("the answer does not say why: %s", text)
+	}
+}

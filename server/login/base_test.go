@@ -37,7 +37,9 @@ func TestTheBasePathAndTheirRoutes(t *testing.T) {
 	for _, path := range []string{"/app", "/app/early", "/app/ui/*", "/plain"} {
 		e.GET(path, said)
 	}
-	e.Host("other.example").GET("/app/callback", said)
+	other := e.Host("other.example")
+	other.GET("/app/callback", said)
+	other.GET("/app/open", said)
 	server := httptest.NewServer(e)
 	t.Cleanup(server.Close)
 	for request, want := range map[string]string{
@@ -45,7 +47,7 @@ func TestTheBasePathAndTheirRoutes(t *testing.T) {
 		"example.com/app/things/1": "401", "example.com/app/things": "405", "example.com/app/plain": "example.com /plain",
 		"example.com/app/early": "example.com /app/early", "example.com/app/ui/x": "example.com /app/ui/*", "example.com/app": "example.com /app",
 		"example.com/app/rooms/all": "example.com /:tenant/rooms/all app", "example.com/app/app/rooms/all": "example.com /:tenant/rooms/all app", "example.com/app/docs/": "200",
-		"other.example/app/callback": "other.example /app/callback", "example.com/app/callback": "404",
+		"other.example/app/callback": "other.example /app/callback", "other.example/app/open": "other.example /app/open", "example.com/app/callback": "404",
 	} {
 		host, path, _ := strings.Cut(request, "/")
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/"+path, nil)

@@ -124,6 +124,9 @@ func (healthcheckCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if ok {
+		request.Header.Set("X-Forwarded-For", "127.0.0.1") // as a proxy sends: the server warns of one that does not
+	}
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)

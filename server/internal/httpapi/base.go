@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strings"
@@ -41,20 +42,18 @@ func removeBase(e *echo.Echo, o Options) {
 }
 
 // keepsBase reports whether a request is meant as it came, although its path begins with the base path: it is for an
-// operation, or for a route of the team where the rest of the path is neither an operation nor a page of Sesame's.
+// operation, or for a route of the team where the rest of the path is neither an operation nor a page of Sesame's. Those
+// are not on virtual hosts.
 func (o Options) keepsBase(e *echo.Echo, r *http.Request, rest *url.URL) bool {
 	if o.Contract.HasPath(r.URL) {
 		return true
 	}
-	router := e.Router()
-	if host := e.Routers()[r.Host]; host != nil {
-		router = host
-	}
+	host := e.Routers()[r.Host]
 	routed := func(u *url.URL) echo.Context {
 		c := e.NewContext(&http.Request{Method: r.Method, URL: u}, nil)
-		router.Find(r.Method, u.Path, c)
+		cmp.Or(host, e.Router()).Find(r.Method, u.Path, c)
 		return c
 	}
-	ours := o.Contract.HasPath(rest) || rest.Path != "/" && o.IsPage(routed(rest)) // the page at the root gives way
+	ours := host == nil && (o.Contract.HasPath(rest) || rest.Path != "/" && o.IsPage(routed(rest))) // the page at the root gives way
 	return !ours && routed(r.URL).Path() != ""
 }
