@@ -16,9 +16,8 @@ const (
 	maxHeader = 12 << 10
 	// shutdownTime is what requests in flight get when the server stops.
 	shutdownTime = 10 * time.Second
-	// requestTime ends a request that waits for a database which answers nothing, before writeTime cuts its
-	// connection. So the server stops within that time, too.
-	requestTime = 20 * time.Second
+	// requestTime ends a request that waits, for a password hash or for a database which answers nothing.
+	requestTime = 5 * time.Second
 	writeTime   = 30 * time.Second
 )
 

@@ -87,7 +87,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		return err
 	}
 	return &DB{
-		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
+		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
 			dialect: "postgres", begin: begin, probe: probe, close: func() {},

@@ -20,7 +20,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net/url"
 	"runtime"
 	"time"
@@ -153,23 +152,10 @@ func (db *DB) Close() error {
 	return errors.Join(db.read.Close(), db.write.Close())
 }
 
-// maxTries is how often a transaction is tried.
-const maxTries = 5
-
-// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It runs f again, a few times, when
-// the database asks for that: at the isolation level serializable, and after a deadlock. So f must begin anew each time,
-// and leave what it does beside the transaction to AfterCommit.
-func (db *DB) Tx(ctx context.Context, f func(*Queries) error) (err error) {
-	for try := 1; ; try++ {
-		if err = db.tryTx(ctx, f); try == maxTries || !isRetryable(err) {
-			return err
-		}
-		select {
-		case <-time.After(rand.N(time.Duration(try) * 10 * time.Millisecond)): // so that two do not meet again
-		case <-ctx.Done():
-			return err
-		}
-	}
+// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It may run f several times (see
+// retry). So f must begin anew each time, and leave what it does beside the transaction to AfterCommit.
+func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
+	return retry(ctx, func() error { return db.tryTx(ctx, f) })
 }
 
 func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
