@@ -38,6 +38,10 @@ func (b *bundler) reference(n *yaml.Node, shape string, at *place) (verdict, err
 		b.report(b.fault(ref, at, "$ref %s refers to nothing; correct it, or add what is missing", ref.Value))
 		return b.dangling(n, shape), nil
 	}
+	if target.file == "" && target.pointer == "" {
+		b.report(b.fault(ref, at, "$ref %s refers to the whole document; refer to a part of it, such as #/components/schemas/NAME", ref.Value))
+		return b.dangling(n, shape), nil
+	}
 	section := sections[shape]
 	if other, _, _ := strings.Cut(strings.TrimPrefix(target.pointer, "/components/"), "/"); section != "" && strings.HasPrefix(target.pointer, "/components/") && other != section {
 		b.report(b.fault(ref, at, "$ref %s refers to one of the %s, but one of the %s belongs here", ref.Value, other, section))
