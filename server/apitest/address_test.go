@@ -13,7 +13,7 @@ import (
 // A proxy reaches the server through a Unix socket, and the server trusts its X-Forwarded-For. The file belongs to owner and
 // group, one that a server has left behind is replaced, and any other is kept.
 func TestAServerListensAtASocket(t *testing.T) {
-	folder, err := os.MkdirTemp("", "") // t.TempDir is too long for a socket
+	folder, err := os.MkdirTemp("", "") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}

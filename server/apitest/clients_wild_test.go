@@ -97,8 +97,12 @@ func TestALoginWithoutAGrantType(t *testing.T) {
 		send(url.Values{"grant_type": {""}, "username": {"ann"}, "password": {horse}, "scope": {"me:read"}}).want(200)
 		send(url.Values{"username": {"ann"}, "password": {"another horse"}}).want(400, "invalid_grant")
 		for _, form := range []url.Values{
-			{}, {"username": {"ann"}}, {"password": {horse}}, {"refresh_token": {tokens.RefreshToken}},
-			{"username": {"ann"}, "password": {horse}, "refresh_token": {tokens.RefreshToken}}, {"client_id": {"x"}, "client_secret": {"y"}},
+			{},
+			{"username": {"ann"}},
+			{"password": {horse}},
+			{"refresh_token": {tokens.RefreshToken}},
+			{"username": {"ann"}, "password": {horse}, "refresh_token": {tokens.RefreshToken}},
+			{"client_id": {"x"}, "client_secret": {"y"}},
 		} {
 			if a := send(form); a.status != 400 && a.status != 401 || form.Get("client_id") == "" && a.code() != "invalid_request" {
 				t.Errorf("%v: got %d %s", form, a.status, a.body)

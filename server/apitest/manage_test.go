@@ -79,6 +79,26 @@ func TestUserVerify(t *testing.T) {
 	})
 }
 
+// Strangers choose usernames and addresses. The commands that an error suggests are there to be copied into a shell.
+func TestSuggestedCommandsQuoteNames(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		e := environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}
+		for name, quoted := range map[string]string{"x;$(id)'`id`": `'x;$(id)'\''` + "`id`'", "--end-all": "-- --end-all", "-$x": "-- '-$x'"} {
+			id := decode[api.User](s.create(t, map[string]any{"username": name, "password": horse}).want(201)).ID
+			fails(t, "", e, "sesame user sessions "+quoted+"\n", "user", "sessions", id, "--end", "none")
+			succeeds(t, "", e, "user", "disable", id)
+			s.sql(t, `UPDATE users SET email = 'a@example.com', email_key = 'a@example.com' WHERE id = '`+id+`'`)
+			fails(t, "", e, "sesame user enable "+quoted+"\n", "user", "verify", id)
+		}
+	})
+}
+
+// A scope that does not exist is refused before anybody types a password.
+func TestAScopeIsCheckedBeforeThePassword(t *testing.T) {
+	t.Parallel()
+	fails(t, "", environment{}, `unknown scope "admin" in --scope`, "user", "create", "ann", "--scope", "admin")
+}
+
 func TestUserSessions(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		e := environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}

@@ -317,3 +317,27 @@ func TestServersOfADocument(t *testing.T) {
 		g.Close()
 	}
 }
+
+// A schema that contains itself in each of its alternatives takes a multiple of the time with every level of a body. A body of a
+// few hundred bytes would keep a core busy for minutes.
+func TestADeepBodyIsRefusedSoon(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	part := "{ type: object, required: [args], properties: { args: { type: array, items: { $ref: '#/x-expression' } } } }"
+	g := newGuard(t, i, func(o *guard.Options) {
+		o.ValidateRequests = true
+		replace("  /about:\n", "  /search:\n    post:\n      security: []\n      requestBody: { content: { application/json: { schema: { $ref: '#/x-expression' } } } }\n"+
+			"      responses: { '200': { description: ok } }\n  /about:\n")(o)
+		o.OpenAPI = append(o.OpenAPI, "\nx-expression: { anyOf: ["+strings.Repeat(part+", ", 3)+part+"] }\n"...)
+	})
+	h := g.Handler(http.HandlerFunc(whoCalls))
+	nested := func(levels int) string {
+		return strings.Repeat(`{"args":[`, levels) + "1" + strings.Repeat("]}", levels)
+	}
+	want(t, call(h, "POST /v1/search", "", nested(3)), 422, "validation_failed", "")
+	answer := call(h, "POST /v1/search", "", nested(15))
+	want(t, answer, 422, "validation_failed", "")
+	if text := answer.Body.String(); !strings.Contains(text, "is too complex") {
+		t.Errorf("the answer does not say why: %s", text)
+	}
+}

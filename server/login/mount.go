@@ -59,6 +59,9 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
 		e.IPExtractor = options.ClientIP
 	}
+	if a.demo {
+		e.Pre(a.onlyLocally)
+	}
 	server, err := httpapi.Register(e, options)
 	if err != nil {
 		return err

@@ -121,7 +121,8 @@ func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, 
 	row.ImportedAs = recordDigest(row.UsernameKey, row.EmailKey, row.PasswordHash)
 	generated := u.Username == ""
 	login := uint32(i.digest(cmp.Or(row.EmailKey, u.Login))[0]) //nolint:gosec // a part is enough
-	if refusal, collides := i.collision(row, login, generated); collides {
+	ownAddress := generated && strings.EqualFold(u.Login, u.Email)
+	if refusal, collides := i.collision(row, login, generated, ownAddress); collides {
 		return ImportResult{Err: refusal}, nil
 	}
 	if i.check {
@@ -140,9 +141,10 @@ func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, 
 	return result, nil
 }
 
-// collision reports whether an earlier line has the username or the confirmed address of a row.
-func (i *Importer) collision(row store.User, login uint32, generated bool) (refusal *Refusal, collides bool) {
-	if row.EmailVerified {
+// collision reports whether an earlier line has the username or the confirmed address of a row. The address must not be confirmed by
+// this row if the person logged in with it: the earlier line may be that of an account with another username.
+func (i *Importer) collision(row store.User, login uint32, generated, ownAddress bool) (refusal *Refusal, collides bool) {
+	if row.EmailVerified || ownAddress {
 		if line, taken := i.emails[i.digest(row.EmailKey)]; taken {
 			return &Refusal{"duplicate", "email", fmt.Sprintf("is that of line %d, where it is confirmed; keep one of the two lines", line)}, true
 		}

@@ -120,7 +120,7 @@ func (healthcheckCommand) Run(p *program) error {
 		}
 		network, address = "tcp", net.JoinHostPort(host, port)
 	}
-	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://sesame/readyz", nil)
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://localhost/readyz", nil)
 	if err != nil {
 		return err
 	}

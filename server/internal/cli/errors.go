@@ -115,3 +115,21 @@ func unreadable(place, file string, err error) error {
 	}
 	return fmt.Errorf("%s: %w", place, err)
 }
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./+,@%:-]+$`)
+
+// shellWord quotes a text for a command that people copy: the name of a file, or of an account, may contain commands.
+func shellWord(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
+// lastWord is shellWord for the last argument of a command, which may begin with a hyphen.
+func lastWord(text string) string {
+	if strings.HasPrefix(text, "-") {
+		return "-- " + shellWord(text)
+	}
+	return shellWord(text)
+}

@@ -11,10 +11,11 @@ import (
 	"sesame/docs"
 	"sesame/server/internal/app"
 	"sesame/server/internal/mock"
+	"sesame/server/internal/names"
 )
 
 type mockCommand struct {
-	Spec     string `placeholder:"FILE" xor:"document" help:"OpenAPI document to mock, in YAML or JSON. (default: Sesame's)"`
+	Spec     string `placeholder:"FILE" xor:"document" help:"OpenAPI document to mock: 3.0, 3.1 or Swagger 2.0, in YAML or JSON. (default: Sesame's)"`
 	Contract string `type:"existingfile" placeholder:"FILE" xor:"document" help:"Your own openapi.yaml, to mock a server with its operations and Sesame's."`
 }
 
@@ -71,7 +72,7 @@ func (c *mockCommand) document(p *program) (*mock.Document, error) {
 
 // introduce prints how to use the mock.
 func (p *program) introduce(m *mock.Mock, listening net.Addr) {
-	fmt.Fprintf(p.Stdout, "\nA mock of %s is ready. It answers with examples and stores nothing.\n\n", m.Document.Title())
+	fmt.Fprintf(p.Stdout, "\nA mock of %s is ready. It answers with examples and stores nothing.\n\n", names.Visible(m.Document.Title()))
 	if p.Docs == "on" {
 		fmt.Fprintf(p.Stdout, "  Docs       %s/docs/\n", p.PublicURL)
 	}

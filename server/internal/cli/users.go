@@ -46,7 +46,10 @@ func (c *userCreateCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	plain, err := p.readPassword("user create " + c.Username)
+	if err = p.checkScopes("--scope", c.Scope, rules.Scopes().Declared); err != nil { // before a person types the password
+		return err
+	}
+	plain, err := p.readPassword("user create " + lastWord(c.Username))
 	if err != nil {
 		return err
 	}
@@ -54,9 +57,6 @@ func (c *userCreateCommand) Run(p *program) error {
 		return usageError{explainAt(err, c.places())}
 	}
 	return p.withService(func(s *app.Services) error {
-		if err := p.checkScopes("--scope", c.Scope, s.Identity.Scopes.Declared); err != nil {
-			return err
-		}
 		user, err := s.Accounts.CreateUser(p.ctx, account.Registration{
 			Username: c.Username, Email: c.Email, EmailVerified: c.EmailVerified, FullName: c.FullName,
 			Password: secret.New(plain), Scopes: c.Scope,
@@ -175,7 +175,7 @@ type userSetPasswordCommand struct{ userShowCommand }
 // Run sets a password.
 func (c *userSetPasswordCommand) Run(p *program) error {
 	return p.onUser(c.Account, c.JSON, func(s *app.Services, user store.User) (store.User, error) {
-		plain, err := p.readPassword("user set-password " + c.Account)
+		plain, err := p.readPassword("user set-password " + lastWord(c.Account))
 		if err != nil {
 			return user, err
 		}

@@ -27,7 +27,14 @@ func (c *userImportCommand) mapping(now time.Time) (mapping, error) {
 		read := m.read
 		m.read = func(f fields) (account.ImportedUser, *account.Refusal) {
 			u, refusal := read(f)
-			banned, _ := readTime(f["banned_until"])
+			until := f["banned_until"]
+			banned, readable := readTime(until)
+			switch {
+			case until == "infinity":
+				u.Disabled = true
+			case until != "" && !readable && refusal == nil: // the ban must not be lost
+				refusal = invalid("banned_until", "must be a time such as 2026-11-23T14:11:00Z")
+			}
 			u.Disabled = u.Disabled || banned.After(now)
 			return u, refusal
 		}

@@ -29,7 +29,8 @@ func readCSV(in *importFile, m mapping, separator string, take func(record) erro
 	if err != nil {
 		return err
 	}
-	reader := csv.NewReader(in.Reader)
+	source := &recordReader{Reader: in.Reader}
+	reader := csv.NewReader(source)
 	reader.ReuseRecord, reader.Comma = true, comma
 	header := m.header
 	if header != nil {
@@ -45,7 +46,8 @@ func readCSV(in *importFile, m mapping, separator string, take func(record) erro
 			return fmt.Errorf("%s: %w", in.at(1), err)
 		}
 	}
-	for {
+	for line := 1; ; {
+		source.next()
 		row, err := reader.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -54,12 +56,15 @@ func readCSV(in *importFile, m mapping, separator string, take func(record) erro
 		switch broken, ok := errors.AsType[*csv.ParseError](err); {
 		case ok:
 			r.line, r.refusal = broken.StartLine, malformedRow(broken, len(header), len(row))
+		case errors.Is(err, errUnclosed):
+			return fmt.Errorf("%s: the record after it cannot be read: %w", in.at(line), err)
 		case err != nil:
 			return err
 		default:
 			r.line, _ = reader.FieldPos(0)
 			r.user, r.refusal = m.row(header, row)
 		}
+		line = r.line
 		if err = take(r); err != nil {
 			return err
 		}

@@ -52,6 +52,32 @@ func (r countingReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// maxUnclosed is how much is read for one record before the import gives up, in bytes. A quotation mark that is not closed makes
+// the rest of the file one record, which would take a multiple of its size in memory.
+const maxUnclosed = 16 << 20
+
+var errUnclosed = fmt.Errorf("it has more than %d MiB; a quotation mark or a bracket is probably not closed", maxUnclosed>>20)
+
+// recordReader reads at most maxUnclosed bytes for a record.
+type recordReader struct {
+	io.Reader
+	read int
+}
+
+// next begins a record.
+func (r *recordReader) next() { r.read = 0 }
+
+func (r *recordReader) exceeded() bool { return r.read > maxUnclosed }
+
+func (r *recordReader) Read(p []byte) (int, error) {
+	if r.exceeded() {
+		return 0, errUnclosed
+	}
+	n, err := r.Reader.Read(p[:min(len(p), maxUnclosed+1-r.read)])
+	r.read += n
+	return n, err
+}
+
 // shown is the name of the file in messages.
 func (f *importFile) shown() string {
 	if f.name == "" {
@@ -74,7 +100,10 @@ func converted(name, from string) string {
 		return "iconv -f " + from + " -t UTF-8"
 	}
 	extension := filepath.Ext(name)
-	return fmt.Sprintf("iconv -f %s -t UTF-8 %s >%s.utf8%s", from, name, strings.TrimSuffix(name, extension), extension)
+	if strings.HasPrefix(name, "-") {
+		name = "./" + name
+	}
+	return fmt.Sprintf("iconv -f %s -t UTF-8 %s >%s", from, shellWord(name), shellWord(strings.TrimSuffix(name, extension)+".utf8"+extension))
 }
 
 // checkEncoding skips a byte order mark, and returns the beginning of the file without white space. It refuses UTF-16, UTF-32 and

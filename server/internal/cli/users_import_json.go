@@ -59,24 +59,29 @@ func readLine(in *importFile) (text []byte, tooLong bool, err error) {
 
 // readJSONDocument reads the objects of an array, which is the document itself or its member "users".
 func readJSONDocument(in *importFile, m mapping, take func(record) error) error {
-	lines := &lineReader{Reader: in}
+	source := &recordReader{Reader: in}
+	lines := &lineReader{Reader: source}
 	d := jsontext.NewDecoder(lines, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)) // each object is checked
 	invalid := func(err error) error {
 		offset := d.InputOffset()
 		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 			offset = max(offset, syntax.ByteOffset)
-		} else if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		} else if !source.exceeded() && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
 			return err
+		}
+		if source.exceeded() {
+			return fmt.Errorf("%s: the record there cannot be read: %w", in.at(lines.lineAt(offset)), errUnclosed)
 		}
 		return fmt.Errorf("%s: the JSON document is damaged or not complete there", in.at(lines.lineAt(offset)))
 	}
-	if err := findUsers(d); err != nil {
+	if err := findUsers(d, source); err != nil {
 		if errors.Is(err, errNoUsers) {
 			return fmt.Errorf("%s is neither an array of accounts nor an object with the member \"users\"", in.shown())
 		}
 		return invalid(err)
 	}
 	for d.PeekKind() != ']' {
+		source.next()
 		text, err := d.ReadValue()
 		if err != nil {
 			return invalid(err)
@@ -97,7 +102,7 @@ func readJSONDocument(in *importFile, m mapping, take func(record) error) error 
 var errNoUsers = errors.New("no array of accounts")
 
 // findUsers reads up to the beginning of the array.
-func findUsers(d *jsontext.Decoder) error {
+func findUsers(d *jsontext.Decoder, source *recordReader) error {
 	token, err := d.ReadToken()
 	if err != nil || token.Kind() == '[' {
 		return err
@@ -113,8 +118,14 @@ func findUsers(d *jsontext.Decoder) error {
 			return errNoUsers
 		}
 		if token.String() != "users" || d.PeekKind() != '[' {
-			if err = d.SkipValue(); err != nil {
-				return err
+			// SkipValue would count a realm without its users as one record.
+			for depth := d.StackDepth(); ; {
+				if _, err = d.ReadToken(); err != nil {
+					return err
+				}
+				if source.next(); d.StackDepth() == depth {
+					break
+				}
 			}
 			continue
 		}

@@ -71,3 +71,45 @@ func TestReadHashConfig(t *testing.T) {
 		}
 	}
 }
+
+// A quotation mark or a bracket that is not closed makes the rest of a file one record. The import gives up before that record
+// takes the memory, after the records before it. What is not part of the accounts may be long.
+func TestARecordWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	const damaged = "it has more than 16 MiB; a quotation mark or a bracket is probably not closed"
+	long := func(text string) string { return strings.Repeat(text, 20<<20/len(text)) }
+	for name, c := range map[string]struct{ text, want, wantErr string }{
+		"quote.csv":    {"username,email\nann,\nbob,\"" + long("0123456789\n"), "ann", "line 2: the record after it cannot be read: " + damaged},
+		"header.csv":   {"username,\"" + long("0123456789\n"), "", "line 1: the header cannot be read: " + damaged},
+		"text.json":    {"{\"users\": [\n{\"username\": \"ann\"},\n{\"username\": \"" + long("0123456789"), "ann", damaged},
+		"list.json":    {"[\n{\"username\": \"ann\"},\n[" + long("1,\n"), "ann", damaged},
+		"name.json":    {"{\"" + long("0123456789") + "\": 1, \"users\": []}", "", damaged},
+		"members.json": {"{\"groups\": [" + long("{\"a\": [1]},\n") + "{}], \"users\": [{\"username\": \"ann\"}]}", "ann", ""},
+	} {
+		in := &importFile{Reader: bufio.NewReaderSize(strings.NewReader(c.text), 1<<16), Closer: io.NopCloser(nil)}
+		var names []string
+		err := (&userImportCommand{File: name, Format: name[strings.LastIndexByte(name, '.')+1:]}).read(in, mappings["sesame"], func(r record) error {
+			names = append(names, r.user.Username)
+			return nil
+		})
+		if got := strings.Join(names, " "); got != c.want || (err == nil) != (c.wantErr == "") || err != nil && !strings.Contains(err.Error(), c.wantErr) {
+			t.Errorf("%s: read %q, %v; want %q, %q", name, got, err, c.want, c.wantErr)
+		}
+	}
+}
+
+// The command that converts a file is there to be copied, whatever the name of the file contains.
+func TestTheCommandThatConvertsAFileIsQuoted(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"":                 "iconv -f UTF-16 -t UTF-8",
+		"a/users.csv":      "iconv -f UTF-16 -t UTF-8 a/users.csv >a/users.utf8.csv",
+		"my users.csv":     "iconv -f UTF-16 -t UTF-8 'my users.csv' >'my users.utf8.csv'",
+		"a;touch it's.csv": `iconv -f UTF-16 -t UTF-8 'a;touch it'\''s.csv' >'a;touch it'\''s.utf8.csv'`,
+		"-x.csv":           "iconv -f UTF-16 -t UTF-8 ./-x.csv >./-x.utf8.csv",
+	} {
+		if got := converted(name, "UTF-16"); got != want {
+			t.Errorf("%q: %s; want %s", name, got, want)
+		}
+	}
+}

@@ -47,9 +47,9 @@ func (c *userVerifyCommand) Run(p *program) error {
 			case problem.NothingToConfirm:
 				err = fmt.Errorf("the account %s has no email address; give it one with PATCH /users/%s", user.Username, user.ID)
 			case problem.EmailTaken:
-				err = fmt.Errorf("another account has verified the address %s; find it with: sesame user show %s", user.Email, user.Email)
+				err = fmt.Errorf("another account has verified the address %s; find it with: sesame user show %s", user.Email, lastWord(user.Email))
 			case problem.ValidationFailed:
-				err = fmt.Errorf("the account %s is disabled; enable it first: sesame user enable %s", user.Username, user.Username)
+				err = fmt.Errorf("the account %s is disabled; enable it first: sesame user enable %s", user.Username, lastWord(user.Username))
 			}
 		}
 		return verified, err
@@ -69,7 +69,7 @@ func (c *userSessionsCommand) Run(p *program) error {
 		for _, id := range c.End {
 			err := s.Identity.EndSessionOf(p.ctx, user, strings.ToLower(id))
 			if e, ok := errors.AsType[*problem.Error](err); ok && e.Code == problem.NotFound {
-				return fmt.Errorf("unknown session %q in --end; list those of %s with: sesame user sessions %s", id, user.Username, user.Username)
+				return fmt.Errorf("unknown session %q in --end; list those of %s with: sesame user sessions %s", id, user.Username, lastWord(user.Username))
 			}
 			if err != nil {
 				return err

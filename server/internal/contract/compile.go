@@ -28,6 +28,7 @@ type compiler struct {
 	scopes     map[string]bool
 	who        Scopes                    // all but Declared
 	checked    map[*openapi3.Schema]bool // against endless recursion
+	prepared   map[*openapi3.Schema]bool
 	faults     []error
 	unenforced map[string]bool // keywords of OpenAPI 3.1
 	ignored    []error         // faults of a document that is taken as it comes
@@ -227,6 +228,7 @@ func (c *compiler) response(op *Operation, status string, source *openapi3.Respo
 	}
 	for name, ref := range source.Headers {
 		if ref.Value.Schema != nil {
+			c.prepare(ref.Value.Schema.Value)
 			r.headers[name] = ref.Value.Schema.Value
 		}
 	}
@@ -240,6 +242,7 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 		return
 	}
 	s := ref.Value
+	c.prepare(s)
 	if c.checked[s] {
 		return
 	}

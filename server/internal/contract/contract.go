@@ -132,7 +132,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 }
 
 func (c *compiler) compile() (*Contract, error) {
-	c.scopes, c.checked = map[string]bool{}, map[*openapi3.Schema]bool{}
+	c.scopes, c.checked, c.prepared = map[string]bool{}, map[*openapi3.Schema]bool{}, map[*openapi3.Schema]bool{}
 	c.unenforced = map[string]bool{}
 	c.declaredScopes()
 	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}

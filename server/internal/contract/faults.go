@@ -61,6 +61,10 @@ func addFields(p *problem.Error, prefix string, err error) {
 			return
 		}
 	}
+	if errors.Is(err, errTooComplex) {
+		p.At(prefix, errTooComplex.Error())
+		return
+	}
 	p.At(prefix, "is not valid")
 }
 

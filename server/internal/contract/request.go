@@ -185,7 +185,7 @@ func checkBody(schema *openapi3.Schema, value any, invalid *problem.Error) {
 	if schema == nil {
 		return
 	}
-	err := schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsRequest())
+	_, err := visitJSON(schema, value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsRequest())
 	if err != nil {
 		addFields(invalid, "", err)
 	}

@@ -60,7 +60,8 @@ func checkHeader(text string, schema *openapi3.Schema) error {
 	case schema.Type.Includes(openapi3.TypeArray), schema.Type.Includes(openapi3.TypeObject):
 		return nil // has a style of its own
 	}
-	return withoutValue(schema.VisitJSON(value, formatOption))
+	_, err := visitJSON(schema, value, formatOption)
+	return withoutValue(err)
 }
 
 func (r response) checkBody(contentType string, body []byte) error {
@@ -82,7 +83,8 @@ func (r response) checkBody(contentType string, body []byte) error {
 	if err := json.Unmarshal(body, &value); err != nil {
 		return errors.New("the body is not JSON")
 	}
-	return withoutValue(schema.VisitJSON(value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsResponse()))
+	_, err := visitJSON(schema, value, formatOption, openapi3.MultiErrors(), openapi3.VisitAsResponse())
+	return withoutValue(err)
 }
 
 // withoutValue returns the place and the rule of a validator's error without the value that it quotes.
@@ -112,5 +114,12 @@ func innermost(e *openapi3.SchemaError) error {
 
 // Fits reports how a value of a response differs from its schema. The error holds nothing of the value.
 func Fits(schema *openapi3.Schema, value any) error {
-	return withoutValue(schema.VisitJSON(value, formatOption, openapi3.VisitAsResponse()))
+	_, err := FitsCounted(schema, value)
+	return err
+}
+
+// FitsCounted is Fits with the number of schemas that were compared with the value and its parts.
+func FitsCounted(schema *openapi3.Schema, value any) (visits int, err error) {
+	visits, err = visitJSON(schema, value, formatOption, openapi3.VisitAsResponse())
+	return visits, withoutValue(err)
 }

@@ -98,17 +98,27 @@ func (p *sampler) make(s *openapi3.Schema, depth int) any {
 	p.left--
 	documented := documentedValues(s)
 	for _, value := range documented {
-		err := contract.Fits(s, value)
+		err := p.fits(s, value)
 		if err == nil {
 			return value
 		}
 		p.broken = append(p.broken, fmt.Errorf("an example at /%s is not used: %w", strings.Join(p.path, "/"), err))
 	}
 	made := p.choose(s, depth)
-	if len(documented) > 0 && contract.Fits(s, made) != nil {
+	if len(documented) > 0 && p.fits(s, made) != nil {
 		return documented[0]
 	}
 	return made
+}
+
+// visitsPerValue is how many comparisons with a schema cost as much as a value.
+const visitsPerValue = 100
+
+// fits is contract.Fits, at the cost of a part of the values that may be made.
+func (p *sampler) fits(s *openapi3.Schema, value any) error {
+	visits, err := contract.FitsCounted(s, value)
+	p.left -= visits / visitsPerValue
+	return err
 }
 
 // at is value for a part of the sample.
@@ -143,11 +153,11 @@ func (p *sampler) choose(s *openapi3.Schema, depth int) any {
 	broken := len(p.broken)
 	for _, minimal := range []bool{false, true} {
 		for i := range branches {
-			if value, ok := p.alternative(f, i, depth); ok && !minimal && contract.Fits(s, value) == nil {
+			if value, ok := p.alternative(f, i, depth); ok && !minimal && p.fits(s, value) == nil {
 				return value
 			}
 			value := p.made(f.branch(i), depth, minimal)
-			if contract.Fits(s, value) == nil {
+			if p.fits(s, value) == nil {
 				return value
 			}
 			if i == 0 && !minimal {
@@ -188,7 +198,7 @@ func (p *sampler) made(f *flat, depth int, minimal bool) any {
 	s := &f.Schema
 	if values := documentedValues(s); len(values) > 0 && !f.simple() {
 		for _, value := range values {
-			if contract.Fits(s, value) == nil {
+			if p.fits(s, value) == nil {
 				return value
 			}
 		}
@@ -228,7 +238,7 @@ func (p *sampler) object(f *flat, depth int, minimal bool) map[string]any {
 		}
 		before := len(p.broken)
 		value := p.at(name, property, depth+1)
-		if !required && contract.Fits(property.Value, value) != nil {
+		if !required && p.fits(property.Value, value) != nil {
 			if len(p.broken) == before { // else an example is named already
 				p.broken = append(p.broken, fmt.Errorf("/%s is left out of the sample: no value for its schema could be made; give an example", strings.Join(append(p.path, name), "/")))
 			}
@@ -252,7 +262,7 @@ func (p *sampler) object(f *flat, depth int, minimal bool) map[string]any {
 	for _, example := range f.examples {
 		joined := maps.Clone(object)
 		maps.Copy(joined, example)
-		if contract.Fits(s, joined) == nil {
+		if p.fits(s, joined) == nil {
 			object = joined
 		}
 	}
@@ -285,7 +295,7 @@ func (p *sampler) array(s *openapi3.Schema, depth int) any {
 		if s.UniqueItems && i > 0 {
 			value = another(s.Items.Value, value, items, i)
 		}
-		if s.MinItems == 0 && contract.Fits(s.Items.Value, value) != nil {
+		if s.MinItems == 0 && p.fits(s.Items.Value, value) != nil {
 			break
 		}
 		items = append(items, value)

@@ -19,6 +19,9 @@ type bundler struct {
 	root   *yaml.Node
 	files  map[string]*yaml.Node // by their name; "" is the document
 	moved  map[string]string     // the reference to what was moved, by its file and pointer
+	names  map[string]int        // how many components were moved, by their section and name
+	ends   map[*yaml.Node]bool   // nodes whose chain of references has an end
+	index  index
 	faults []*fault
 	nodes  int
 }
@@ -47,9 +50,13 @@ var errTooLarge = errors.New(tooLarge)
 
 // bundle completes a document of a shape, "document" or "swagger", and returns its faults.
 func bundle(name, shape string, root *yaml.Node, open Opener) ([]*fault, error) {
-	b := &bundler{name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, moved: map[string]string{}}
+	b := &bundler{
+		name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, moved: map[string]string{},
+		names: map[string]int{},
+	}
 	for before, pass := -1, 0; before < len(b.faults) && pass < maxPasses; pass++ { // what was removed may have been referred to
 		before, b.nodes = len(b.faults), 0
+		b.ends, b.index = map[*yaml.Node]bool{}, index{}
 		if _, err := b.walk(root, shape, &place{}); err != nil {
 			return nil, err
 		}
@@ -245,7 +252,7 @@ func (b *bundler) mapping(n *yaml.Node, at *place) (bool, error) {
 	var kept []*yaml.Node
 	var failed error
 	each(n, func(name string, key, v *yaml.Node) {
-		if strings.ContainsAny(v.Value, "/#.") && lookUp(b.root, "/components/schemas/"+escapePointer(v.Value)) == nil {
+		if strings.ContainsAny(v.Value, "/#.") && b.index.lookUp(b.root, "/components/schemas/"+escapePointer(v.Value)) == nil {
 			ref := mapping("$ref", scalar(v.Value))
 			ref.Content[1].Line = v.Line
 			_, err := b.walk(ref, "schema", at.member(name))

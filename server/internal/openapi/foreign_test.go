@@ -38,6 +38,7 @@ func TestFaultsOfDocumentsNameTheirPlace(t *testing.T) {
 		"m.yaml: Swagger":        {"swagger: '2.0'\nhost: a.example/v1\npaths: {}\n", `m.yaml: this Swagger 2.0 document cannot be converted (invalid host "a.example/v1"`},
 		"n.yaml: another file":   {head + "paths: { /a: { $ref: other.yaml } }\n", "n.yaml, line 3, #/paths/~1a: $ref other.yaml is outside of the document; bundle it into one file first"},
 		"o.yaml: nothing there":  {head + "paths: { /a: { get: { responses: { '200': { $ref: '#/components/responses/B' } } } } }\n", "o.yaml, line 3, #/paths/~1a/get/responses/200: $ref #/components/responses/B refers to nothing; correct it, or add what is missing"},
+		"y.yaml: the document":   {head + "paths: {}\ncomponents: { schemas: { A: { $ref: '#' } } }\n", "y.yaml, line 4, #/components/schemas/A: $ref # refers to the whole document; refer to a part of it"},
 		"p.yaml: itself":         {head + "paths: {}\ncomponents: { schemas: { A: { $ref: '#/components/schemas/B' }, B: { $ref: '#/components/schemas/A' } } }\n", "p.yaml, line 4, #/components/schemas/A: $ref #/components/schemas/B leads back to itself"},
 		"q.yaml: a list of text": {head + "paths: { /a: { get: { tags: pets, responses: {} } } }\n", "q.yaml, line 3, #/paths/~1a/get/tags: must be a list, but is pets"},
 		"r.yaml: a mapping":      {head + "paths: { /a: { get: { responses: [ok] } } }\n", "r.yaml, line 3, #/paths/~1a/get/responses: must be a mapping, but is a list"},

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -195,33 +194,4 @@ func (f *fault) Error() string {
 
 func escapePointer(part string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(part)
-}
-
-// lookUp returns the node at a JSON Pointer, or nil.
-func lookUp(n *yaml.Node, pointer string) *yaml.Node {
-	if pointer == "" {
-		return n
-	}
-	if !strings.HasPrefix(pointer, "/") {
-		return nil
-	}
-	for part := range strings.SplitSeq(pointer[1:], "/") {
-		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
-		switch {
-		case n == nil:
-			return nil
-		case n.Kind == yaml.SequenceNode:
-			n = itemAt(n, part)
-		default:
-			n = value(n, part)
-		}
-	}
-	return n
-}
-
-func itemAt(n *yaml.Node, index string) *yaml.Node {
-	if i, err := strconv.Atoi(index); err == nil && i >= 0 && i < len(n.Content) {
-		return n.Content[i]
-	}
-	return nil
 }

@@ -3,10 +3,10 @@ package openapi
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +36,10 @@ func (b *bundler) reference(n *yaml.Node, shape string, at *place) (verdict, err
 	}
 	if target.node == nil {
 		b.report(b.fault(ref, at, "$ref %s refers to nothing; correct it, or add what is missing", ref.Value))
+		return b.dangling(n, shape), nil
+	}
+	if target.file == "" && target.pointer == "" {
+		b.report(b.fault(ref, at, "$ref %s refers to the whole document; refer to a part of it, such as #/components/schemas/NAME", ref.Value))
 		return b.dangling(n, shape), nil
 	}
 	section := sections[shape]
@@ -74,23 +78,28 @@ func (b *bundler) dangling(n *yaml.Node, shape string) verdict {
 
 // circular reports whether a chain of references has no end.
 func (b *bundler) circular(n *yaml.Node) bool {
-	var seen []*yaml.Node
-	for next := n; next != nil; {
-		ref := value(next, "$ref")
-		if ref == nil || !strings.HasPrefix(ref.Value, "#") {
-			return false
-		}
-		if slices.Contains(seen, next) {
+	seen := map[*yaml.Node]bool{}
+	for next := n; next != nil && !b.ends[next]; next = b.referred(next) {
+		if seen[next] {
 			return true
 		}
-		seen = append(seen, next)
-		fragment, err := url.PathUnescape(ref.Value[1:])
-		if err != nil {
-			return false
-		}
-		next = lookUp(b.root, fragment)
+		seen[next] = true
 	}
+	maps.Copy(b.ends, seen)
 	return false
+}
+
+// referred returns the node of the document that a $ref refers to, or nil.
+func (b *bundler) referred(n *yaml.Node) *yaml.Node {
+	ref := value(n, "$ref")
+	if ref == nil || !strings.HasPrefix(ref.Value, "#") {
+		return nil
+	}
+	fragment, err := url.PathUnescape(ref.Value[1:])
+	if err != nil {
+		return nil
+	}
+	return b.index.lookUp(b.root, fragment)
 }
 
 // target is what a $ref refers to.
@@ -118,7 +127,7 @@ func (b *bundler) find(ref *yaml.Node, at *place) (target, error) {
 			return t, b.fault(ref, at, "$ref %s: %v; only files in the folder of the document are read: bundle it into one file", ref.Value, err)
 		}
 	}
-	t.node = lookUp(b.files[t.file], t.pointer)
+	t.node = b.index.lookUp(b.files[t.file], t.pointer)
 	return t, nil
 }
 
@@ -146,12 +155,10 @@ func (b *bundler) file(name string) (*yaml.Node, error) {
 		return n, nil
 	}
 	text, err := b.open(name)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		b.files[name], err = parseText(Document{Name: path.Join(path.Dir(b.name), name), Text: text})
 	}
-	n, err := parseText(Document{Name: path.Join(path.Dir(b.name), name), Text: text})
-	b.files[name] = n
-	return n, err
+	return b.files[name], err
 }
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
@@ -169,15 +176,16 @@ func (b *bundler) move(t target, shape, section string, at *place) (string, erro
 	base = strings.Trim(notInNames.ReplaceAllString(base, "_"), "_")
 	components := valueOrNew(valueOrNew(b.root, "components"), section)
 	name := base
-	for i := 2; name == "" || value(components, name) != nil; i++ {
-		name = base + strconv.Itoa(i)
+	for name == "" || b.index.value(components, name) != nil {
+		b.names[section+" "+base]++
+		name = base + strconv.Itoa(b.names[section+" "+base]+1)
 	}
 	b.moved[key] = "#/components/" + section + "/" + name
 	n, err := b.copy(t.node, 0)
 	if err != nil {
 		return "", err
 	}
-	set(components, name, n)
+	b.index.set(components, name, n)
 	ok, err := b.walk(n, shape, &place{file: t.file, depth: at.depth + 1})
 	if !ok {
 		*n = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
@@ -200,6 +208,7 @@ func (b *bundler) inline(n *yaml.Node, t target, shape string, at *place) error 
 	}
 	whole.Line = n.Line
 	*n = *whole
+	delete(b.index, n)
 	_, err = b.walk(n, shape, &place{file: t.file, depth: at.depth + 1})
 	return err
 }
