@@ -13,7 +13,7 @@ import (
 // A proxy reaches the server through a Unix socket, and the server trusts its X-Forwarded-For. The file belongs to owner and
 // group, one that a server has left behind is replaced, and any other is kept.
 func TestAServerListensAtASocket(t *testing.T) {
-	folder, err := os.MkdirTemp("", "") // t.TempDir is too long for a socket
+	folder, err := os.MkdirTemp("", "") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,10 @@ func TestAServerListensAtASocket(t *testing.T) {
 	}
 	s := start(t, sqliteURL(t), settings...)
 	s.register(t, "ann")
-	for header, want := range map[string]string{"": "127.0.0.1", "203.0.113.7": "203.0.113.7", "198.51.100.1, 203.0.113.8": "203.0.113.8"} {
+	for header, want := range map[string]string{
+		"": "127.0.0.1", "203.0.113.7": "203.0.113.7", "198.51.100.1, 203.0.113.8": "203.0.113.8",
+		"198.51.100.1, 127.0.0.1": "127.0.0.1", // a program on this machine calls the proxy
+	} {
 		var lines []string
 		if header != "" {
 			lines = []string{header}
@@ -62,6 +65,9 @@ func TestAServerListensAtASocket(t *testing.T) {
 	if code := s.stop(); code != 0 {
 		t.Errorf("the server ended with %d", code)
 	}
+	if n := strings.Count(s.log.String(), "has no X-Forwarded-For"); n != 1 {
+		t.Errorf("a proxy that does not name the client is warned of %d times", n)
+	}
 	if _, err = os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there: %v", err)
 	}
@@ -74,6 +80,8 @@ func TestAServerListensAtASocket(t *testing.T) {
 	}
 	refused("SESAME_PUBLIC_URL", "SESAME_LISTEN=unix:"+path, "SESAME_PUBLIC_URL=")
 	refused("at most 103 bytes", "SESAME_LISTEN=unix:"+strings.Repeat("x", 104))
+	refused("the path of a socket", "SESAME_LISTEN=unix:@sesame", "SESAME_PUBLIC_URL=https://login.example.com")
+	refused("the folder must exist", "SESAME_LISTEN=unix:"+path+".d/s")
 	refused("unix:PATH", "SESAME_LISTEN=unix")
 }
 

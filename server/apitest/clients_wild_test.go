@@ -79,6 +79,9 @@ func TestALoginInAMultipartForm(t *testing.T) {
 			t.Run(name, func(t *testing.T) { s.sendForm(t, "/token", c.body, "multipart/form-data; boundary=b").want(c.status) })
 		}
 		s.sendForm(t, "/token", ann+"--b--", "multipart/form-data").want(400, "invalid_request") // no boundary
+		plain := passwordGrant("ann", horse).form.Encode()                                       // each media type is read in its own way, whatever its parameters are
+		s.sendForm(t, "/token", plain, "application/x-www-form-urlencoded; boundary=b").want(200)
+		s.sendForm(t, "/token", plain, "multipart/form-data").want(400, "invalid_request")
 		s.sendForm(t, "/token?username=ann", ann+"--b--", "multipart/form-data; boundary=b").want(400, "invalid_request")
 		s.sendForm(t, "/token", strings.Repeat("-", contract.MaxBody+1), "multipart/form-data; boundary=b").want(413, "invalid_request")
 		s.sendForm(t, "/token/revoke", field("token", "x")+"--b--", "multipart/form-data; boundary=b").want(415, "invalid_request")
@@ -94,8 +97,12 @@ func TestALoginWithoutAGrantType(t *testing.T) {
 		send(url.Values{"grant_type": {""}, "username": {"ann"}, "password": {horse}, "scope": {"me:read"}}).want(200)
 		send(url.Values{"username": {"ann"}, "password": {"another horse"}}).want(400, "invalid_grant")
 		for _, form := range []url.Values{
-			{}, {"username": {"ann"}}, {"password": {horse}}, {"refresh_token": {tokens.RefreshToken}},
-			{"username": {"ann"}, "password": {horse}, "refresh_token": {tokens.RefreshToken}}, {"client_id": {"x"}, "client_secret": {"y"}},
+			{},
+			{"username": {"ann"}},
+			{"password": {horse}},
+			{"refresh_token": {tokens.RefreshToken}},
+			{"username": {"ann"}, "password": {horse}, "refresh_token": {tokens.RefreshToken}},
+			{"client_id": {"x"}, "client_secret": {"y"}},
 		} {
 			if a := send(form); a.status != 400 && a.status != 401 || form.Get("client_id") == "" && a.code() != "invalid_request" {
 				t.Errorf("%v: got %d %s", form, a.status, a.body)

@@ -49,6 +49,9 @@ func asSesame(t *testing.T) (folder string) {
 func shell(t *testing.T, path, script string, command ...string) string {
 	t.Helper()
 	name, err := exec.LookPath(command[0])
+	if err != nil && os.Getenv("SESAME_TEST_REQUIRE_ALL") == "1" {
+		t.Fatal(err)
+	}
 	if err != nil {
 		t.Skip(err)
 	}

@@ -32,6 +32,9 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+
+	sent     *string // the body of the request, unless it was raw
+	sentType string  // its Content-Type
 }
 
 // do sends a request and compares the answer, errors included, with the contract.
@@ -51,9 +54,11 @@ func (s *server) do(t *testing.T, r request) *answer {
 // try sends a request and compares nothing. A goroutine of a test calls it, since it must not end the test.
 func (s *server) try(r request) (*answer, error) {
 	body, contentType := r.raw, ""
+	var sent *string // the body, unless it is raw
 	switch {
 	case r.form != nil:
-		body, contentType = strings.NewReader(r.form.Encode()), "application/x-www-form-urlencoded"
+		text := r.form.Encode()
+		body, contentType, sent = strings.NewReader(text), "application/x-www-form-urlencoded", &text
 	case r.json != nil:
 		text, ok := r.json.(string)
 		if !ok {
@@ -63,7 +68,9 @@ func (s *server) try(r request) (*answer, error) {
 			}
 			text = string(encoded)
 		}
-		body, contentType = strings.NewReader(text), "application/json"
+		body, contentType, sent = strings.NewReader(text), "application/json", &text
+	case r.raw == nil:
+		sent = new(string)
 	}
 	q, err := http.NewRequest(r.method, s.url+r.path, body)
 	if err != nil {
@@ -86,7 +93,10 @@ func (s *server) try(r request) (*answer, error) {
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	return &answer{t: s.t, status: response.StatusCode, header: response.Header, body: text}, err
+	return &answer{
+		t: s.t, status: response.StatusCode, header: response.Header, body: text,
+		sent: sent, sentType: q.Header.Get("Content-Type"),
+	}, err
 }
 
 var parameter = regexp.MustCompile(`\\\{[^}]+\\\}`)
@@ -110,6 +120,7 @@ func checkAnswer(method, path string, a *answer) error {
 		return errors.New("the answer has no X-Request-ID")
 	}
 	if op := findOperation(method, path); op != nil {
+		recorded.add(exchange{op.ID, method, path, a.sentType, a.sent, a.status, a.header, string(a.body)})
 		return errors.Join(checkCaching(op, a), op.CheckResponse(a.status, a.header, a.body))
 	}
 	if a.status < 400 || method == http.MethodHead {

@@ -362,10 +362,10 @@ func TestUnknownKidsDoNotFloodTheDatabase(t *testing.T) {
 	onTwoReplicas(t, func(t *testing.T, r replicas) {
 		stale, s := r[1], r[0]
 		s.register(t, "ann")
+		forged := forge(t, s.login(t, "ann").AccessToken) // of the old key, whenever the server reads the new one
 		if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--now"); code != 0 {
 			t.Fatal(stderr)
 		}
-		forged := forge(t, s.login(t, "ann").AccessToken)
 		own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			t.Fatal(err)

@@ -48,7 +48,15 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	if err = recorded.open(os.Getenv(recordAnswers)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
+	if err = recorded.close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	if err = postgrestest.StopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1

@@ -1,6 +1,8 @@
 package apitest
 
 import (
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -143,6 +145,17 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 
 		s = demo()
 		tokens := decode[api.Token](s.do(t, login).want(200))
+		_, port, _ := net.SplitHostPort(strings.TrimPrefix(s.url, "http://"))
+		for host, status := range map[string]int{ // a tunnel, or a page whose name resolves to this machine
+			"localhost:" + port: 200, "LOCALHOST": 200, "127.0.0.1": 200, "127.9.9.9:80": 200, "[::1]:" + port: 200, "app.localhost": 200,
+			"example.com:" + port: 400, "localhost.example.com": 400, "127.0.0.1.example.com": 400, "10.0.2.2": 200, "localhost.": 400, "notlocalhost": 400,
+		} {
+			for _, path := range []string{"/healthz", "/docs/"} {
+				if got := s.statusAt(t, host, path); got != status {
+					t.Errorf("%s at %s: %d, want %d", path, host, got, status)
+				}
+			}
+		}
 		s.stop()
 		s = start(t, s.dbURL, place)
 		s.do(t, login).want(400, "invalid_grant")
@@ -163,6 +176,14 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 			t.Error("an account with a password of its own is disabled")
 		}
 		s.do(t, passwordGrant(demoUsername, horse)).want(200)
+		s.stop()
+		s = demo()
+		s.do(t, passwordGrant(demoUsername, horse)).want(200)
+		s.do(t, login).want(400, "invalid_grant")
+		if s.stop(); !strings.Contains(s.log.String(), "leaves this account as it is") {
+			t.Errorf("the log does not say that the password of --demo does not work:\n%s", s.log)
+		}
+		s = start(t, s.dbURL, place)
 
 		// The demo administrator ends with --demo even where there is no other, and has every scope with it.
 		s.sql(t, `DELETE FROM users`)
@@ -171,6 +192,12 @@ func TestTheDemoAccountEndsWithDemo(t *testing.T) {
 		s = demo()
 		if scope := decode[api.Token](s.do(t, admin).want(200)).Scope; len(strings.Fields(scope)) != len(rules.Scopes().Declared) {
 			t.Errorf("the demo administrator has %s", scope)
+		}
+		s.sql(t, `UPDATE users SET scopes = 'users:write' WHERE username = 'admin'`) // as if the contract had declared no others then
+		s.stop()
+		s = demo()
+		if scope := decode[api.Token](s.do(t, admin).want(200)).Scope; len(strings.Fields(scope)) != len(rules.Scopes().Declared) {
+			t.Errorf("of a contract with more scopes the demo administrator has %s", scope)
 		}
 		s.stop()
 		s = start(t, s.dbURL, place)
@@ -231,4 +258,20 @@ func TestAPublicURLWithoutTLSIsWarnedOf(t *testing.T) {
 			t.Errorf("%q: warned %d times\n%s", url, n, s.log)
 		}
 	}
+}
+
+// statusAt requests a path with a Host of its own.
+func (s *server) statusAt(t *testing.T, host, path string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Host = host
+	response, err := s.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	return response.StatusCode
 }

@@ -54,13 +54,13 @@ test('jose verifies an access token', () => {
 
 test('Authlib logs in', () => {
   assert.equal(use(python(), 'oauth-python/authlib_client.py'), 'johndoe\n');
-  report('Authlib', pipVersion('Authlib'), 'login with the client in the form and in the header, refresh by itself, refusals, revocation');
+  report('Authlib', pipVersion('Authlib'), 'login with the client in the form and in the header, refresh by itself and with wider scopes, refusals, revocation');
 });
 
 test('requests-oauthlib logs in', () => {
   const env = { OAUTHLIB_INSECURE_TRANSPORT: '1' }; // allows http://
   assert.equal(use(python(), 'oauth-python/requests_oauthlib_client.py', env), 'johndoe\n');
-  report('requests-oauthlib', pipVersion('requests-oauthlib'), 'login with and without a client, refresh by itself, refusal');
+  report('requests-oauthlib', pipVersion('requests-oauthlib'), 'login with and without a client, refresh by itself and with wider scopes, refusal');
 });
 
 test('PyJWT verifies an access token', () => {

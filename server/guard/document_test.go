@@ -99,6 +99,15 @@ func TestAFormReachesTheService(t *testing.T) {
 	want(t, post("/v1/notes?draft=maybe"), 422, "validation_failed", "")
 	want(t, post("/v1/notes?text=b"), 400, "bad_request", "")
 
+	// A boundary makes no multipart form of it: the service, which ignores the boundary, would read another text.
+	r := httptest.NewRequest("POST", "/v1/notes", strings.NewReader(
+		"text=too+long&x=\r\n--b\r\nContent-Disposition: form-data; name=text\r\n\r\nshort\r\n--b--"))
+	r.Header.Set("Authorization", "Bearer "+i.token(t, "first", nil, object{"scope": "notes:write"}))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded; boundary=b")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	want(t, w, 400, "bad_request", "")
+
 	// A form has texts alone: how it writes a number or a list is not looked into.
 	h = served(t, i, func(o *guard.Options) {
 		o.ValidateRequests = true
@@ -276,6 +285,36 @@ func TestTheGuardTakesNoFaultyDocument(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), fault) || !strings.Contains(err.Error(), "the OpenAPI document, line ") || !strings.Contains(err.Error(), "#/paths/~1") {
 			t.Errorf("%v: got %v", change, err)
 		}
+	}
+}
+
+// The server of a document may be relative, without a scheme, or have variables. The guard refuses to guess a variable of
+// the path, since it would protect another route.
+func TestServersOfADocument(t *testing.T) {
+	t.Parallel()
+	i := newIssuer(t)
+	for servers, fault := range map[string]string{
+		"[{ url: /v1 }]": "", "[{ url: v1 }]": "", "[{ url: ./v1/ }]": "", "[{ url: //notes.example/v1 }]": "", "[{ url: 'https://{host}/v1' }]": "",
+		"[{ url: 'https://notes.example/{v}', variables: { v: { default: v1 } } }]": "",
+		"[{ url: 'https://notes.example/{v}' }]":                                    "the variables of the server's URL must have a default, and these have none: v",
+		"[{ url: 'https://notes.example/v1', variables: [] }]":                      "/servers/0/variables: must be a mapping, but is a list",
+	} {
+		text := strings.Replace(notes, "\nservers:", "\nx-servers:", 1)
+		o := guard.Options{OpenAPI: []byte(text + "\nservers: " + servers + "\n"), Issuer: i.URL, Audience: audience}
+		g, err := guard.New(t.Context(), o)
+		if fault != "" {
+			if err == nil || !strings.Contains(err.Error(), fault) {
+				t.Errorf("%s: got %v, want %q", servers, err, fault)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", servers, err)
+			continue
+		}
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/about", "", ""), 200, "", "")
+		want(t, call(g.Handler(http.HandlerFunc(whoCalls)), "GET /v1/notes", "", ""), 401, "unauthenticated", missing)
+		g.Close()
 	}
 }
 

@@ -337,3 +337,50 @@ func get(e *echo.Echo, path string) *httptest.ResponseRecorder {
 	e.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
 	return recorder
 }
+
+// HEAD is answered wherever GET is, also on a virtual host and through the middleware of a group, and runs no other handler
+// than the one that the request was admitted for.
+func TestHeadOfTheirOperations(t *testing.T) {
+	app, e := open(t), echo.New()
+	if err := app.Mount(e, []byte(things)); err != nil {
+		t.Fatal(err)
+	}
+	e.HTTPErrorHandler = app.AnswerError
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc { // runs after Echo has chosen the handler
+		return func(c echo.Context) error {
+			if path := c.Request().Header.Get("X-Path"); path != "" {
+				c.Request().URL.Path = path
+			}
+			return next(c)
+		}
+	})
+	answer := func(status int) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.NoContent(status) }
+	}
+	refuse := func(echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error { return c.NoContent(http.StatusLocked) }
+	}
+	e.POST("/things", nothing)
+	e.GET("/things/:thing_id", answer(http.StatusTeapot))
+	e.GET("/open", answer(http.StatusOK))
+	e.Host("a.example").GET("/open", answer(http.StatusAccepted))
+	e.Host("b.example", refuse).GET("/open", answer(http.StatusOK))
+	address := serve(t, app, e)
+	for _, method := range []string{"GET", "HEAD"} {
+		for request, want := range map[string]int{"/open": 200, "/things/1": 401, "/things": 405} {
+			if status := send(t, address, method+" "+request); status != want {
+				t.Errorf("%s %s: %d", method, request, status)
+			}
+		}
+		for host, want := range map[string]int{"a.example": 202, "b.example": 423, "c.example": 200} {
+			if status := send(t, address, method+" /open", "Host: "+host); status != want {
+				t.Errorf("%s /open of %s: %d, want %d", method, host, status, want)
+			}
+		}
+		for _, path := range []string{"/things/1", "/open/", "/nothing"} {
+			if status := send(t, address, method+" /open", "X-Path: "+path); status != 200 {
+				t.Errorf("%s /open with the path %s: %d", method, path, status)
+			}
+		}
+	}
+}

@@ -62,8 +62,8 @@ func Output(w io.Writer) Option { return func(o *options) { o.output = w } }
 // Clock replaces time.Now, for tests.
 func Clock(now func() time.Time) Option { return func(o *options) { o.now = now } }
 
-// Demo creates the accounts johndoe and admin, an administrator, with the password knock-knock. Open fails with it unless only this machine can
-// reach the server.
+// Demo creates the accounts johndoe and admin, an administrator, with the password knock-knock. Open fails with it unless
+// only this machine can reach the server, which then answers only requests for localhost or an IP address.
 func Demo(demo bool) Option { return func(o *options) { o.demo = demo } }
 
 // Internal changes what only Sesame's own programs and tests may choose. Another module cannot name the type of its

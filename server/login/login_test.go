@@ -373,13 +373,13 @@ func sqlite(t *testing.T) string {
 }
 
 // open opens a server that is closed at the end of the test.
-func open(t *testing.T) *login.App {
+func open(t *testing.T, settings ...string) *login.App {
 	t.Helper()
-	settings, err := login.FromEnv([]string{"SESAME_LISTEN=127.0.0.1:0", sqlite(t)})
+	parsed, err := login.FromEnv(append(settings, "SESAME_LISTEN=127.0.0.1:0", sqlite(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	app, err := login.Open(t.Context(), settings, login.Output(&logintest.Log{}))
+	app, err := login.Open(t.Context(), parsed, login.Output(&logintest.Log{}))
 	if err != nil {
 		t.Fatal(err)
 	}

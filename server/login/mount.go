@@ -48,15 +48,19 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	schemes.Identity, schemes.OAuth = services.Identity, services.OAuth
 
 	before := routesOf(e)
+	_, socket := a.app.Socket()
 	options := httpapi.Options{
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Audit: services.Audit,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
-		ClientIP: httpapi.ClientAddress(a.app.Proxies(), a.log), Log: a.log, Ready: a.app.DB.Ready,
+		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   httpapi.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value},
 		Shared: openAPI != nil, IsPage: a.isPage,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
 		e.IPExtractor = options.ClientIP
+	}
+	if a.demo {
+		e.Pre(a.onlyLocally)
 	}
 	server, err := httpapi.Register(e, options)
 	if err != nil {

@@ -107,7 +107,7 @@ func (s *Service) userToReset(ctx context.Context, code secret.Text, username st
 	if err != nil {
 		return c, user, err
 	}
-	if username == "" {
+	if username = strings.TrimSpace(username); username == "" { // keyboards of phones add spaces, which no name has
 		if len(users) == 1 {
 			return c, users[0], nil
 		}

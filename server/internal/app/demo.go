@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/problem"
@@ -16,13 +17,13 @@ const (
 	DemoPassword      = "knock-knock"
 )
 
-// Demo makes the accounts of --demo, or enables them again. Without demo it disables them, before the first request, as
+// Demo makes the accounts of --demo, or enables them again with every scope that they should have. Without demo it disables them, before the first request, as
 // long as they have the password that everybody can read here. It needs MakeServices.
 func (a *App) Demo(ctx context.Context, demo bool) error {
 	return errors.Join(
 		a.demoAccount(ctx, demo, account.Registration{Username: DemoUsername, Email: "johndoe@example.com", FullName: "John Doe"}),
 		a.demoAccount(ctx, demo, account.Registration{
-			Username: DemoAdministrator, FullName: "Demo Administrator", Scopes: a.services.Identity.Scopes.Declared,
+			Username: DemoAdministrator, FullName: "Demo Administrator", Scopes: slices.Clone(a.services.Identity.Scopes.Declared),
 		}))
 }
 
@@ -38,12 +39,24 @@ func (a *App) demoAccount(ctx context.Context, demo bool, r account.Registration
 			return nil // another server that starts at the same time was first
 		}
 		return err
-	case !known || user.Disabled == !demo:
+	case demo && !known:
+		a.Log.Warn("--demo leaves this account as it is, because it has another password", "username", r.Username)
+		return nil
+	case !known:
 		return nil
 	}
-	disable := !demo
-	_, err = a.services.Accounts.UpdateUser(ctx, nil, user.ID, account.UserChange{Disabled: &disable, EvenLastAdministrator: true})
-	if err == nil && disable {
+	change := account.UserChange{EvenLastAdministrator: true}
+	if disable := !demo; user.Disabled != disable {
+		change.Disabled = &disable
+	}
+	if demo { // the contract may declare more scopes than at the last start
+		has := a.services.Identity.Scopes.OfUser(user)
+		change.Grant = slices.DeleteFunc(r.Scopes, func(scope string) bool { return slices.Contains(has, scope) })
+	}
+	if change.Disabled == nil && len(change.Grant) == 0 {
+		return nil
+	}
+	if _, err = a.services.Accounts.UpdateUser(ctx, nil, user.ID, change); err == nil && !demo {
 		a.Log.Warn("the demo account is disabled, since its password is known and the server was started without --demo; "+
 			"to make an administrator of your own: sesame user create NAME --scope users:write", "username", r.Username)
 	}

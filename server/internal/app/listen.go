@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"sesame/server/internal/config"
@@ -23,27 +24,41 @@ func Listen(ctx context.Context, s config.Settings) (net.Listener, error) {
 		}
 		return listener, nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	listener, err := listenAtSocket(ctx, path)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err = removeAbandoned(ctx, path); err != nil {
 			return nil, err
 		}
-		listener, err = (&net.ListenConfig{}).Listen(ctx, "unix", path)
+		listener, err = listenAtSocket(ctx, path)
 	}
 	if err != nil {
 		return nil, listenError(s.Listen, err)
 	}
-	if err = os.Chmod(path, 0o660); err != nil {
+	if err = os.Chmod(path, socketMode); err != nil { // the umask may have taken something away
 		return nil, errors.Join(err, listener.Close())
 	}
 	return socketListener{listener}, nil
+}
+
+// socketMode lets the owner and the group connect.
+const socketMode = 0o660
+
+// restrictSocket gives a socket its mode before it has a file, where the system can do that: with a loose umask, others
+// could connect before Chmod.
+var restrictSocket func(network, address string, connection syscall.RawConn) error
+
+func listenAtSocket(ctx context.Context, path string) (net.Listener, error) {
+	return (&net.ListenConfig{Control: restrictSocket}).Listen(ctx, "unix", path)
 }
 
 // listenError explains why the program cannot listen at an address, and what to do.
 func listenError(address string, err error) error {
 	name := config.Variable("listen")
 	advice := "the address is the value of " + name
+	_, socket := strings.CutPrefix(address, "unix:")
 	switch {
+	case socket && (errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.ENOENT)):
+		advice = "the folder must exist, and this user must be able to write to it; create it, or choose another path with " + name
 	case errors.Is(err, syscall.EADDRINUSE):
 		advice = "another program uses this port; stop it, or choose another port, or port 0 for a free one, with " + name
 	case errors.Is(err, syscall.EACCES):
@@ -70,7 +85,7 @@ func removeAbandoned(ctx context.Context, path string) error {
 }
 
 // socketListener gives connections of a Unix socket the address of this machine. Its file says who may connect, so they are
-// those of the operator's proxy, whose X-Forwarded-For is trusted (config.Settings.Proxies).
+// those of the operator's proxy, whose X-Forwarded-For is trusted (httpapi.ClientAddress).
 type socketListener struct{ net.Listener }
 
 // Accept implements net.Listener.

@@ -120,9 +120,12 @@ func (healthcheckCommand) Run(p *program) error {
 		}
 		network, address = "tcp", net.JoinHostPort(host, port)
 	}
-	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://sesame/readyz", nil)
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://localhost/readyz", nil)
 	if err != nil {
 		return err
+	}
+	if ok {
+		request.Header.Set("X-Forwarded-For", "127.0.0.1") // as a proxy sends: the server warns of one that does not
 	}
 	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

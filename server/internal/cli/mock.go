@@ -15,7 +15,7 @@ import (
 )
 
 type mockCommand struct {
-	Spec     string `placeholder:"FILE" xor:"document" help:"OpenAPI document to mock, in YAML or JSON. (default: Sesame's)"`
+	Spec     string `placeholder:"FILE" xor:"document" help:"OpenAPI document to mock: 3.0, 3.1 or Swagger 2.0, in YAML or JSON. (default: Sesame's)"`
 	Contract string `type:"existingfile" placeholder:"FILE" xor:"document" help:"Your own openapi.yaml, to mock a server with its operations and Sesame's."`
 }
 

@@ -33,9 +33,6 @@ func (s *Settings) Proxies() []netip.Prefix {
 			networks = append(networks, prefix)
 		}
 	}
-	if _, ok := s.Socket(); ok { // only the proxy connects to it
-		networks = append(networks, netip.MustParsePrefix("127.0.0.1/32"))
-	}
 	return networks
 }
 
@@ -49,7 +46,7 @@ const maxSocketPath = 103
 func (s *Settings) checkListen() (reason string) {
 	if path, ok := s.Socket(); ok {
 		switch {
-		case path == "" || len(path) > maxSocketPath:
+		case path == "" || len(path) > maxSocketPath || path[0] == '@': // which is no file, so that everyone could connect
 			return "must have the path of a socket after unix:, of at most " + strconv.Itoa(maxSocketPath) + " bytes"
 		case s.PublicURL == "":
 			return "is a socket, so set " + Prefix + "PUBLIC_URL, too: the address at which clients reach your proxy"

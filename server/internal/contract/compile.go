@@ -250,8 +250,9 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 	if _, known := formats[s.Format]; s.Format != "" && s.Type.Is(openapi3.TypeString) && !known {
 		c.open("%s: %s: nothing checks the string format %s", op.ID, where, s.Format)
 	}
+	c.pattern(op, where, s)
 	if c.foreign {
-		c.foreignSchema(op, where, s)
+		c.foreignSchema(s)
 	}
 	for name, property := range s.Properties {
 		c.schema(op, where+"."+name, property)
@@ -267,18 +268,29 @@ func (c *compiler) schema(op *Operation, where string, ref *openapi3.SchemaRef) 
 	}
 }
 
-// foreignSchema makes the validator enforce const, which it knows as an enum alone, and notes what it cannot enforce. It
-// would refuse every value of a pattern that it cannot compile.
-func (c *compiler) foreignSchema(op *Operation, where string, s *openapi3.Schema) {
+// pattern reports a pattern that the validator cannot compile, for which it would refuse every value.
+func (c *compiler) pattern(op *Operation, where string, s *openapi3.Schema) {
+	if s.Pattern == "" {
+		return
+	}
+	probe := &openapi3.Schema{Pattern: s.Pattern}
+	if e, ok := errors.AsType[*openapi3.SchemaError](probe.VisitJSON("")); !ok || e.Origin == nil {
+		return
+	}
+	const reason = "%s: %s: the pattern %s is not a regular expression that Go supports: it has lookahead or backreferences, or is not valid"
+	if c.own != nil { // the author can change it
+		c.fault(reason, op.ID, where, s.Pattern)
+		return
+	}
+	c.ignored = append(c.ignored, fmt.Errorf(reason+"; it is not enforced", op.ID, where, s.Pattern))
+	s.Pattern = ""
+}
+
+// foreignSchema makes the validator enforce const, which it knows as an enum alone, and notes the keywords that it does not
+// enforce.
+func (c *compiler) foreignSchema(s *openapi3.Schema) {
 	if s.Const != nil && len(s.Enum) == 0 {
 		s.Enum = []any{s.Const}
-	}
-	if s.Pattern != "" {
-		probe := &openapi3.Schema{Pattern: s.Pattern}
-		if e, ok := errors.AsType[*openapi3.SchemaError](probe.VisitJSON("")); ok && e.Origin != nil {
-			c.ignored = append(c.ignored, fmt.Errorf("%s: %s: the pattern %s is not a regular expression that Go supports (it has no lookahead and no backreferences); it is not enforced", op.ID, where, s.Pattern))
-			s.Pattern = ""
-		}
 	}
 	for keyword, used := range map[string]bool{
 		"if": s.If != nil, "contains": s.Contains != nil, "prefixItems": len(s.PrefixItems) > 0, "patternProperties": len(s.PatternProperties) > 0,

@@ -72,6 +72,7 @@ func TestCompileRefusesWhatCannotBeEnforced(t *testing.T) {
 		"a scope not declared":      {"OAuth2: ['things:write']", "OAuth2: ['things:own']", "putThing: the scope things:own is not declared"},
 		"a scheme not declared":     {"[{ OAuth2: ['things:write'] }]", "[{ ApiKey: [] }]", "putThing: the security scheme ApiKey"},
 		"a scheme without code":     {"  securitySchemes:\n    OAuth2:", "  securitySchemes:\n    ApiKey: { type: apiKey, in: header, name: K }\n    OAuth2:", ""},
+		"a pattern of Perl":         {"format: email", "pattern: '^(?!x)'", "body.name: the pattern ^(?!x) is not a regular expression that Go supports"},
 		"a format of a body":        {"format: email", "format: e-mail", "body.name: nothing checks the string format e-mail"},
 		"a format of a parameter":   {"format: uuid", "format: ulid", "thing_id: nothing checks the string format ulid"},
 		"a format of an answer":     {"format: date ", "format: day ", "200.tags[]: nothing checks the string format day"},

@@ -52,6 +52,9 @@ func (c *Contract) Concerns(ctx echo.Context) bool {
 	return c.HasRoute(ctx.Path()) || c.router.Find(ctx.Request().Method, ctx.Request().URL).Operation != nil
 }
 
+// HasPath reports whether a URL is that of an operation, for whatever method. It needs Enforce.
+func (c *Contract) HasPath(u *url.URL) bool { return len(c.router.Find("", u).Allowed) > 0 }
+
 // HasRoute reports whether a route of Echo is a path of the document, whatever it calls the parameters.
 func (c *Contract) HasRoute(path string) bool { return c.paths[path] || c.paths[unnamed(path)] }
 
@@ -69,6 +72,9 @@ func unnamed(path string) string {
 	return strings.Join(segments, "/")
 }
 
+// unlikely is the value of a parameter where only the route counts: no text of a path, in all likelihood.
+const unlikely = "~"
+
 // echoParameter is a parameter of a route, or a colon that is escaped.
 var echoParameter = regexp.MustCompile(`\\?:[^/]*`)
 
@@ -82,7 +88,7 @@ func (c *Contract) Obscures(method, path string) string {
 		if text, escaped := strings.CutPrefix(part, `\`); escaped {
 			return text
 		}
-		return "~" // which is no text of a path, in all likelihood
+		return unlikely
 	})
 	found := c.router.Find(method, &url.URL{Path: request})
 	switch {
@@ -155,11 +161,19 @@ func (c *Contract) FindRoute(method, path string) *Operation {
 	return c.routes[http.MethodGet+" "+path]
 }
 
-// AddHead gives e a route for HEAD for each operation of GET that has none (RFC 9110 §9.3.2: servers must support it). It
-// runs the handler of GET, whose body net/http does not send. Call it when every operation has its handler.
+// AddHead gives e, and each of its virtual hosts, a route for HEAD for each operation of GET that has none (RFC 9110 §9.3.2:
+// servers must support it). It runs the handler of GET, whose body net/http does not send. Call it when every operation has
+// its handler.
 func (c *Contract) AddHead(e *echo.Echo) {
+	c.addHead(e, e.Router())
+	for _, router := range e.Routers() {
+		c.addHead(e, router)
+	}
+}
+
+func (c *Contract) addHead(e *echo.Echo, router *echo.Router) {
 	served := map[string]bool{}
-	for _, route := range e.Routes() {
+	for _, route := range router.Routes() {
 		served[route.Method+" "+route.Path] = true
 	}
 	for _, op := range c.Operations() {
@@ -167,10 +181,11 @@ func (c *Contract) AddHead(e *echo.Echo) {
 		if op.Method != http.MethodGet || served[http.MethodHead+" "+path] || !served[http.MethodGet+" "+path] {
 			continue
 		}
-		e.HEAD(path, func(ctx echo.Context) error {
-			e.Router().Find(http.MethodGet, echo.GetPath(ctx.Request()), ctx)
-			return ctx.Handler()(ctx)
-		})
+		// Finding the handler at each request would lead to another one if a middleware has changed the path meanwhile.
+		get := e.NewContext(nil, nil)
+		if router.Find(http.MethodGet, pathParameter.ReplaceAllString(op.Path, unlikely), get); get.Path() == path {
+			router.Add(http.MethodHead, path, get.Handler())
+		}
 	}
 }
 

@@ -40,6 +40,10 @@ func addFields(p *problem.Error, prefix string, err error) {
 			addUnknown(p, where, e)
 			return
 		}
+		if e.SchemaField == "allOf" && e.Origin != nil { // the fault is in one of the parts
+			addFields(p, prefix, e.Origin)
+			return
+		}
 		p.At(pointer(where), explain(e))
 		return
 	}

@@ -17,13 +17,13 @@ import (
 
 // readForm reads a form as RFC 6749 §3.2 requires: each parameter at most once, one without a value counts as omitted, and
 // none comes from the query.
-func (b *body) readForm(r *http.Request, data []byte, params map[string]string) (any, error) {
+func (b *body) readForm(r *http.Request, data []byte, mediaType string, params map[string]string) (any, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	undeclared := func(name string) bool { return !b.query[name] }
 	if len(query) == 0 && r.URL.RawQuery != "" || err != nil || slices.ContainsFunc(slices.Collect(maps.Keys(query)), undeclared) {
 		return nil, problem.New(problem.BadRequest, "Parameters belong in the body, not in the query.")
 	}
-	form, err := parseForm(data, params)
+	form, err := parseForm(data, mediaType, params["boundary"])
 	if err != nil {
 		return nil, err
 	}
@@ -54,10 +54,10 @@ func (b *body) readForm(r *http.Request, data []byte, params map[string]string) 
 	return value, nil
 }
 
-// parseForm returns the parameters of a form. Only the type of a multipart form has a boundary.
-func parseForm(data []byte, params map[string]string) (url.Values, error) {
-	boundary, isMultipart := params["boundary"]
-	if !isMultipart {
+// parseForm returns the parameters of a form. The media type alone says how a form is read: a program behind this one, which
+// reads the same body, ignores the boundary of a form that is not multipart.
+func parseForm(data []byte, mediaType, boundary string) (url.Values, error) {
+	if mediaType != mediaMultipart {
 		form, err := url.ParseQuery(string(data))
 		if err != nil {
 			return nil, problem.New(problem.BadRequest, "The body is not a valid form.")

@@ -56,7 +56,7 @@ func FuzzForm(f *testing.F) {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		r.URL.RawQuery = query
 		began := time.Now()
-		value, err := (&body{}).readForm(r, data, nil)
+		value, err := (&body{}).readForm(r, data, mediaForm, nil)
 		if took := time.Since(began); took > tooLong {
 			t.Fatalf("took %v", took)
 		}
@@ -94,7 +94,7 @@ func FuzzForm(f *testing.F) {
 		if err = r.ParseForm(); err != nil || len(r.Form) != len(object) || !reflect.DeepEqual(r.Form, r.PostForm) {
 			t.Fatalf("the request has %v and %v (%v)", r.Form, r.PostForm, err)
 		}
-		again, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), []byte(r.PostForm.Encode()), nil)
+		again, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), []byte(r.PostForm.Encode()), mediaForm, nil)
 		if err != nil || !reflect.DeepEqual(again, value) {
 			t.Fatalf("read again: %v (%v), want %v", again, err, value)
 		}
@@ -191,14 +191,14 @@ func FuzzMultipartForm(f *testing.F) {
 		if len(plain)+len(data) > MaxBody {
 			t.Skip("no more than this is ever read")
 		}
-		read := func(data []byte, params map[string]string) (any, error) {
-			value, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), data, params)
+		read := func(data []byte, mediaType, boundary string) (any, error) {
+			value, err := (&body{}).readForm(httptest.NewRequest(http.MethodPost, "/", nil), data, mediaType, map[string]string{"boundary": boundary})
 			if err != nil {
 				refusedBody(t, err)
 			}
 			return value, err
 		}
-		_, _ = read(data, map[string]string{"boundary": boundary})
+		_, _ = read(data, mediaMultipart, boundary)
 
 		form, err := url.ParseQuery(plain)
 		if err != nil {
@@ -219,8 +219,8 @@ func FuzzMultipartForm(f *testing.F) {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
-		got, err := read(parts.Bytes(), map[string]string{"boundary": w.Boundary()})
-		want, wantErr := read([]byte(form.Encode()), nil)
+		got, err := read(parts.Bytes(), mediaMultipart, w.Boundary())
+		want, wantErr := read([]byte(form.Encode()), mediaForm, boundary) // which such a form does not have
 		if (err == nil) != (wantErr == nil) || err == nil && !maps.Equal(got.(map[string]any), want.(map[string]any)) {
 			t.Fatalf("read %v, %v; want %v, %v", got, err, want, wantErr)
 		}

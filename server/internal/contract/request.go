@@ -212,7 +212,7 @@ func (b *body) read(r *http.Request) (*openapi3.Schema, any, error) {
 		if !ofTexts(schema) { // of a range, such as */*
 			return nil, nil, nil
 		}
-		value, err := b.readForm(r, data, params)
+		value, err := b.readForm(r, data, mediaType, params)
 		return schema, value, err
 	}
 	if !inCharset(string(data), params) {

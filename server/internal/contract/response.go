@@ -1,11 +1,11 @@
 package contract
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -97,22 +97,19 @@ func withoutValue(err error) error {
 		return errors.Join(faults...)
 	}
 	if e, ok := errors.AsType[*openapi3.SchemaError](err); ok {
-		return within("", e)
+		return innermost(e)
 	}
 	return err
 }
 
-// within names the place and the rule of an error, and for allOf those in the part that is broken.
-func within(where string, e *openapi3.SchemaError) error {
-	for _, part := range e.JSONPointer() {
-		where += "/" + part
-	}
+// innermost names the place and the rule of an error, and for allOf those in the part that is broken.
+func innermost(e *openapi3.SchemaError) error {
 	if e.SchemaField == "allOf" {
 		if inner, ok := errors.AsType[*openapi3.SchemaError](e.Origin); ok && inner != e {
-			return within(where, inner)
+			return innermost(inner)
 		}
 	}
-	return fmt.Errorf("%s breaks %s", cmp.Or(where, "/"), e.SchemaField)
+	return fmt.Errorf("/%s breaks %s", strings.Join(e.JSONPointer(), "/"), e.SchemaField)
 }
 
 // Fits reports how a value of a response differs from its schema. The error holds nothing of the value.

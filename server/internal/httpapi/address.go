@@ -14,8 +14,9 @@ import (
 // ClientAddress returns a function that finds a client's address: the address of its connection or, behind trusted proxies,
 // the last address in X-Forwarded-For that is not one of theirs. A client controls the addresses further left, and the
 // whole header of a request that does not come through a trusted proxy. The first such header is logged, because all clients
-// of an unlisted proxy share its address.
-func ClientAddress(proxies []netip.Prefix, log *slog.Logger) echo.IPExtractor {
+// of an unlisted proxy share its address. With socket the server listens at a Unix socket, to which only a proxy can connect;
+// it logs the first request without the header, because nginx sends none by itself.
+func ClientAddress(proxies []netip.Prefix, socket bool, log *slog.Logger) echo.IPExtractor {
 	trusted := func(a netip.Addr) bool {
 		return slices.ContainsFunc(proxies, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
@@ -27,9 +28,15 @@ func ClientAddress(proxies []netip.Prefix, log *slog.Logger) echo.IPExtractor {
 		}
 		header := r.Header.Values(echo.HeaderXForwardedFor)
 		if len(header) == 0 {
+			if socket {
+				once.Do(func() {
+					log.Warn("a request at the socket has no X-Forwarded-For, so its client counts as this machine; let your proxy set the header, " +
+						"in place of what the client has sent. This is logged once.")
+				})
+			}
 			return peer.String()
 		}
-		if !trusted(peer) {
+		if !socket && !trusted(peer) {
 			once.Do(func() {
 				log.Warn("X-Forwarded-For is ignored, because it comes from an address that is not in SESAME_TRUSTED_PROXIES; "+
 					"if that is your proxy, name it, or all its clients count as one address. This is logged once.", "from", peer.String())

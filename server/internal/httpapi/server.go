@@ -81,7 +81,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)
-	removeBase(e, o.Contract, o.PublicURL, o.Log)
+	removeBase(e, o)
 	s.RememberRouting(e)
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		enforced := enforce(s.withSender(next))

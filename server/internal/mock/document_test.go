@@ -35,6 +35,8 @@ func TestTheMockReadsOnlyTheFolderOfItsDocument(t *testing.T) {
 	}
 	secret := filepath.Join(outside, "secret.yaml")
 	write(secret, "type: string\nexample: "+canary+"\nS: { type: string, example: "+canary+" }\n")
+	write(filepath.Join(folder, ".env"), "KEY: "+canary+"\n")
+	write(filepath.Join(folder, "key.txt"), "type: string\nexample: "+canary+"\n")
 	write(filepath.Join(folder, "book.yaml"), "type: string\nexample: fine\n")
 	write(filepath.Join(folder, "sub", "back.yaml"), "type: array\nminItems: 1\nitems: { $ref: '../book.yaml' }\n")
 	write(filepath.Join(folder, "sub", "out.yaml"), "type: object\nproperties: { a: { $ref: '../../secret.yaml' } }\n")
@@ -63,7 +65,7 @@ paths:
 	for _, at := range []string{"schema", "response", "parameter", "path"} {
 		for _, ref := range []string{
 			"../secret.yaml", "../secret.yaml#/S", "sub/../../secret.yaml", "%2e%2e/secret.yaml", "..%2Fsecret.yaml", secret, secret + "#/S", "file://" + secret, "file:../secret.yaml",
-			"linked.yaml", "absolute.yaml", "up/secret.yaml", "up/api/book.yaml", "itself.yaml", "sub/out.yaml", "sub", ".", "..",
+			".env", ".env#/KEY", "key.txt", "linked.yaml", "absolute.yaml", "up/secret.yaml", "up/api/book.yaml", "itself.yaml", "sub/out.yaml", "sub", ".", "..",
 			elsewhere.URL + "/secret.yaml", elsewhere.URL + "/secret.yaml#/S", strings.TrimPrefix(elsewhere.URL, "http:") + "/secret.yaml", "ftp://127.0.0.1/secret.yaml",
 		} {
 			if ref == "sub/out.yaml" && at != "schema" {
@@ -97,5 +99,38 @@ paths:
 		if text, _ := json.Marshal(value); string(text) != body {
 			t.Errorf("%s: got %s, want %s", ref, text, body)
 		}
+	}
+}
+
+// A $ref in an example is data (OpenAPI 3.0.3, Example Object). The mock answers requests of every origin with examples, so
+// it must not put another file there.
+func TestAReferenceInAnExampleIsData(t *testing.T) {
+	t.Parallel()
+	const canary = "Canary7f3a9c"
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"hidden.yaml": "list: [" + canary + "]\nkey: " + canary + "\n",
+		"api.yaml": `
+openapi: 3.0.3
+info: { title: t, version: '1' }
+paths:
+  /a: { get: { responses: { '200': { description: d, content: { application/json: { example: { $ref: 'hidden.yaml#/key' } } } } } } }
+  /b: { get: { responses: { '200': { description: d, content: { application/json: { schema: { type: object, example: { $ref: hidden.yaml } } } } } } } }
+  /c: { get: { responses: { '200': { description: d, content: { application/json: { schema: { type: string, enum: { $ref: 'hidden.yaml#/list' } } } } } } } }
+  /d: { get: { responses: { '200': { description: d, content: { application/json: { examples: { e: { value: { $ref: hidden.yaml } } } } } } } } }
+`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, call := start(t, filepath.Join(folder, "api.yaml"))
+	for _, target := range []string{"/a", "/b", "/c", "/d"} {
+		if answer := call("GET", target, "", ""); answer.Code != 200 || strings.Contains(answer.Body.String(), canary) {
+			t.Errorf("%s: got %d %s", target, answer.Code, answer.Body)
+		}
+	}
+	if strings.Contains(string(m.Document.OpenAPI), canary) {
+		t.Errorf("the document holds another file:\n%s", m.Document.OpenAPI)
 	}
 }

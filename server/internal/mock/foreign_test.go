@@ -202,7 +202,7 @@ func TestSamplesOfOthers(t *testing.T) {
 	}
 }
 
-// What a document asks for has an end, whatever its bounds are.
+// No bounds of a document make a sample endless.
 func TestSamplesAreBounded(t *testing.T) {
 	t.Parallel()
 	schema := `{ type: string, minLength: 4000000000 }`
@@ -269,7 +269,7 @@ func TestSwaggerIsConverted(t *testing.T) {
 	}
 }
 
-// Parts of other files become components, and what cannot be one is written in its place.
+// Parts of other files become components. Other parts, such as a description, are written in their place.
 func TestSeveralFilesBecomeOneDocument(t *testing.T) {
 	t.Parallel()
 	m, call := start(t, "testdata/foreign/bundle/api.yaml")

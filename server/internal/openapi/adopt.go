@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -19,10 +20,11 @@ const (
 
 // Adopt prepares a document that was written without Sesame for Merge:
 //
-//   - Security schemes that mean an access token (oauth2, openIdConnect, http bearer) become Sesame's login scheme, with
-//     all of their scopes.
+//   - Security schemes that mean an access token (oauth2, openIdConnect, http bearer, the header Authorization) become Sesame's
+//     login scheme, with all of their scopes.
 //   - Operations of a document without any security need a token.
 //   - The path of the server's URL becomes part of each path.
+//   - Patterns that Go does not support are removed.
 //   - Extensions such as x-go-type, which the code generator would follow, are removed.
 //   - Components and operations with a name that Sesame's document has, too, get another one.
 //
@@ -62,6 +64,7 @@ func Adopt(d Document, open Opener) (text []byte, notes []string, err error) {
 	if n := dropExtensions(document, 0); n > 0 {
 		a.note("extensions such as x-go-type were removed (%d): they are instructions to the code generator of another project", n)
 	}
+	a.dropPatterns(document)
 	a.secure()
 	if err = a.renameCollisions(); err != nil {
 		return nil, nil, err
@@ -148,7 +151,8 @@ func (a *adopter) replaceSchemes(schemes *yaml.Node) error {
 	each(schemes, func(name string, key, scheme *yaml.Node) {
 		kind := text(scheme, "type")
 		switch {
-		case kind == "oauth2", kind == "openIdConnect", kind == "http" && strings.EqualFold(text(scheme, "scheme"), "bearer"):
+		case kind == "oauth2", kind == "openIdConnect", kind == "http" && strings.EqualFold(text(scheme, "scheme"), "bearer"),
+			kind == "apiKey" && text(scheme, "in") == "header" && strings.EqualFold(text(scheme, "name"), "Authorization"): // as Swagger 2.0 writes bearer tokens
 			a.replaced[name] = true
 			each(value(scheme, "flows"), func(_ string, _, flow *yaml.Node) { a.collect(flow) })
 			if name != loginScheme {
@@ -255,6 +259,26 @@ func text(n *yaml.Node, name string) string {
 		return v.Value
 	}
 	return ""
+}
+
+// dropPatterns removes the patterns of schemas that the server cannot check. It would refuse to start.
+func (a *adopter) dropPatterns(n *yaml.Node) {
+	each(n, func(name string, _, v *yaml.Node) {
+		if name == "example" || name == "default" || strings.HasPrefix(name, "x-") {
+			return
+		}
+		if name == "pattern" && v.Kind == yaml.ScalarNode && (value(n, "type") != nil || value(n, "minLength") != nil || value(n, "maxLength") != nil) {
+			probe := &openapi3.Schema{Pattern: v.Value}
+			if fault, ok := errors.AsType[*openapi3.SchemaError](probe.VisitJSON("")); ok && fault.Origin != nil {
+				a.note("line %d: the pattern %s was removed: it is not a regular expression that Go supports, which has no lookahead and no backreferences", v.Line, v.Value)
+				v.Value = ""
+			}
+		}
+		a.dropPatterns(v)
+	})
+	for _, item := range items(n) {
+		a.dropPatterns(item)
+	}
 }
 
 // dropExtensions removes the instructions to code generators, and returns their number.

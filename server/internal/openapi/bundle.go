@@ -18,7 +18,6 @@ type bundler struct {
 	open   Opener
 	root   *yaml.Node
 	files  map[string]*yaml.Node // by their name; "" is the document
-	failed map[string]error      // why a file cannot be read
 	moved  map[string]string     // the reference to what was moved, by its file and pointer
 	names  map[string]int        // how many components were moved, by their section and name
 	ends   map[*yaml.Node]bool   // nodes whose chain of references has an end
@@ -44,16 +43,23 @@ func (p *place) pointer() string {
 	return p.parent.pointer() + "/" + escapePointer(p.key)
 }
 
+// maxPasses bounds the walks through a document: a removed part can leave references to nothing, and so on.
+const maxPasses = 10
+
 var errTooLarge = errors.New(tooLarge)
 
 // bundle completes a document of a shape, "document" or "swagger", and returns its faults.
 func bundle(name, shape string, root *yaml.Node, open Opener) ([]*fault, error) {
 	b := &bundler{
-		name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, failed: map[string]error{}, moved: map[string]string{},
-		names: map[string]int{}, ends: map[*yaml.Node]bool{}, index: index{},
+		name: name, open: open, root: root, files: map[string]*yaml.Node{"": root}, moved: map[string]string{},
+		names: map[string]int{},
 	}
-	if _, err := b.walk(root, shape, &place{}); err != nil {
-		return nil, err
+	for before, pass := -1, 0; before < len(b.faults) && pass < maxPasses; pass++ { // what was removed may have been referred to
+		before, b.nodes = len(b.faults), 0
+		b.ends, b.index = map[*yaml.Node]bool{}, index{}
+		if _, err := b.walk(root, shape, &place{}); err != nil {
+			return nil, err
+		}
 	}
 	return b.faults, nil
 }
@@ -73,13 +79,13 @@ func (b *bundler) walk(n *yaml.Node, shape string, at *place) (bool, error) {
 	if b.nodes++; b.nodes > maxNodes || at.depth > maxDepth {
 		return false, b.fault(n, at, tooLarge)
 	}
-	if shape == "" || shape == "any" {
-		return true, b.inlineData(n, at)
+	if shape == "" || shape == "any" { // a $ref in there is data; a mock may send it to every origin
+		return true, nil
 	}
 	if n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {
 		return true, nil // the same as absent
 	}
-	if ref := value(n, "$ref"); ref != nil && (ref.Kind == yaml.ScalarNode || grammar[shape] != nil) {
+	if ref := value(n, "$ref"); ref != nil && (ref.Kind == yaml.ScalarNode || grammar[shape] != nil) && !strings.HasSuffix(shape, "any") {
 		if then, err := b.reference(n, shape, at); then != goOn || err != nil {
 			return then == keep, err
 		}
@@ -95,6 +101,11 @@ func (b *bundler) walk(n *yaml.Node, shape string, at *place) (bool, error) {
 		return b.mapping(n, at)
 	case "types":
 		return b.types(n, at), nil
+	case "bound": // true or false in OpenAPI 3.0, a number in 3.1
+		if n.ShortTag() == "!!bool" {
+			return true, nil
+		}
+		return b.scalar(n, "number", at), nil
 	case "text", "flag", "number":
 		return b.scalar(n, shape, at), nil
 	}
@@ -232,16 +243,28 @@ func (b *bundler) types(n *yaml.Node, at *place) bool {
 	return true
 }
 
-// mapping checks the values of a discriminator, which are names of schemas or references to them.
+// mapping checks the values of a discriminator, which are names of schemas or references to them. It removes those that lead
+// nowhere.
 func (b *bundler) mapping(n *yaml.Node, at *place) (bool, error) {
-	return b.each(n, at, func(name string, v *yaml.Node) string {
-		if v.Kind == yaml.ScalarNode && strings.ContainsAny(v.Value, "/#.") && b.index.lookUp(b.root, "/components/schemas/"+escapePointer(v.Value)) == nil {
+	if ok, err := b.each(n, at, func(string, *yaml.Node) string { return "text" }); !ok || err != nil {
+		return ok, err
+	}
+	var kept []*yaml.Node
+	var failed error
+	each(n, func(name string, key, v *yaml.Node) {
+		if strings.ContainsAny(v.Value, "/#.") && b.index.lookUp(b.root, "/components/schemas/"+escapePointer(v.Value)) == nil {
 			ref := mapping("$ref", scalar(v.Value))
 			ref.Content[1].Line = v.Line
-			if ok, err := b.walk(ref, "schema", at.member(name)); ok && err == nil && value(ref, "$ref") != nil {
-				v.Value = value(ref, "$ref").Value
+			_, err := b.walk(ref, "schema", at.member(name))
+			failed = errors.Join(failed, err)
+			target := value(ref, "$ref")
+			if target == nil {
+				return
 			}
+			v.Value = target.Value
 		}
-		return "text"
+		kept = append(kept, key, v)
 	})
+	n.Content = kept
+	return true, failed
 }

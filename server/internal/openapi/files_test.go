@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each file is read once, and a file that cannot be read as well. Thousands of parts with one name get names of their own.
+// Each file is read once, and none that only an example names. Thousands of parts with one name get names of their own.
 func TestFilesAreReadOnce(t *testing.T) {
 	t.Parallel()
 	const parts = 3_000
@@ -24,8 +24,8 @@ func TestFilesAreReadOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if opened["other.yaml"] != 1 || opened["broken.json"] != 1 {
-		t.Errorf("the files were opened so often: %v; want once", opened)
+	if opened["other.yaml"] != 1 || opened["broken.json"] != 0 {
+		t.Errorf("the files were opened so often: %v; want other.yaml once", opened)
 	}
 	doc, err := f.T()
 	if err != nil {

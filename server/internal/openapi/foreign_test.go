@@ -46,6 +46,7 @@ func TestFaultsOfDocumentsNameTheirPlace(t *testing.T) {
 		"t.yaml: a number":       {head + "paths: {}\ncomponents: { schemas: { A: { minLength: [1] } } }\n", "t.yaml, line 4, #/components/schemas/A/minLength: must be a number, but is a list"},
 		"u.yaml: a security":     {head + "security: { a: [] }\npaths: {}\n", "u.yaml, line 3, #/security: must be a list, but is a mapping"},
 		"x.yaml: nothing":        {head + "security: [null]\npaths: {}\n", "x.yaml, line 3, #/security/0: is empty; remove it, or write what belongs here"},
+		"y.yaml: a mapping":      {head + "paths: {}\ncomponents: { schemas: { A: { discriminator: { propertyName: p, mapping: { a: '#/components/schemas/B' } } } } }\n", "y.yaml, line 4, #/components/schemas/A/discriminator/mapping/a: $ref #/components/schemas/B refers to nothing"},
 		"v.yaml: too large":      {head + "x-long: " + strings.Repeat("x", maxSize) + "\n", "v.yaml is larger than 32 MiB; split it into several documents"},
 		"w.yaml: a $ref":         {head + "paths: {}\ncomponents: { schemas: { A: { $ref: [a] } } }\n", "#/components/schemas/A/$ref: must be text, but is a list"},
 	} {
@@ -93,11 +94,12 @@ paths:
       responses:
         '200': { description: d, content: { application/json: { schema: { $ref: '#/components/schemas/User' } } } }
         '403': { $ref: '#/components/responses/Forbidden' }
+        '404': { $ref: '#/components/responses/404' }
   /rows:
     get: { operationId: getUser2, responses: { '200': { description: d, content: { application/json: { schema: { $ref: '#/components/schemas/User/properties/name' } } } } } }
 components:
-  responses: { Forbidden: { description: Not for you } }
-  schemas: { User: { type: object, required: true, x-go-type: other.User, properties: { name: { type: string } } }, User2: { type: string } }
+  responses: { Forbidden: { description: Not for you }, '404': { description: Nothing } }
+  schemas: { User: { type: object, required: true, x-go-type: other.User, properties: { name: { type: string, pattern: '^(?!x)' } } }, User2: { type: string } }
   securitySchemes: { login: { type: oauth2, flows: { implicit: { authorizationUrl: /a, scopes: { 'users:read': See the users, carts: See carts } } } } }
 `)}, nil)
 	if err != nil {
@@ -120,8 +122,9 @@ components:
 		t.Errorf("got %q", *carts.Responses.Value("403").Value.Description)
 	}
 	for _, note := range []string{
-		"shop.yaml, line 19, #/components/schemas/User/required: must be a list, but is true; it was removed", "components/schemas/User is User3 now", "components/responses/Forbidden is Forbidden2 now",
+		"shop.yaml, line 20, #/components/schemas/User/required: must be a list, but is true; it was removed", "components/schemas/User is User3 now", "components/responses/Forbidden is Forbidden2 now",
 		"the operationId getUser is getUser3 now", "/carts is /v2/carts now", "GET /carts: the servers of the operation were removed", "the scope users:read is Sesame's own", "extensions such as x-go-type were removed (1)",
+		"components/responses/404 is N404 now", "line 20: the pattern ^(?!x) was removed",
 	} {
 		if !strings.Contains(strings.Join(notes, "\n"), note) {
 			t.Errorf("no note says %q:\n%s", note, strings.Join(notes, "\n"))
@@ -145,7 +148,7 @@ components:
 func TestAdoptReadsWhatPeopleWrite(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"Swagger 2.0":  `{"swagger": "2.0", "info": {"title": "\ud83c\udf89", "version": "1"}, "basePath": "/v1", "paths": {"/a": {"get": {"operationId": "a", "responses": {"200": {"description": "d", "schema": {"$ref": "#/definitions/A"}}}}}}, "definitions": {"A": {"type": "object"}}}`,
+		"Swagger 2.0":  `{"swagger": "2.0", "info": {"title": "\ud83c\udf89", "version": "1"}, "basePath": "/v1", "securityDefinitions": {"token": {"type": "apiKey", "in": "header", "name": "authorization"}}, "security": [{"token": []}], "paths": {"/a": {"get": {"operationId": "a", "responses": {"200": {"description": "d", "schema": {"$ref": "#/definitions/A"}}}}}}, "definitions": {"A": {"type": "object"}}}`,
 		"a merge key":  "openapi: 3.0.3\ninfo: { title: t, version: '1' }\nx-a: &a { description: d }\npaths: { /v1/a: { get: { operationId: a, responses: { '200': { <<: *a } } } } }\n",
 		"tabs in JSON": "{\n\t\"openapi\": \"3.0.3\",\n\t\"info\": {\"title\": \"t\", \"version\": \"1\"},\n\t\"paths\": {\"/v1/a\": {\"get\": {\"operationId\": \"a\", \"responses\": {\"200\": {\"description\": \"\\ud83c\\udf89\"}}}}}\n}",
 	} {

@@ -32,7 +32,7 @@ var grammar = map[string]map[string]string{
 	"flow":      members("authorizationUrl text, tokenUrl text, refreshUrl text, scopes {text"),
 	// The scopes of a requirement are checked by package contract.
 	"requirement": members("* [text"),
-	"schema": members("type types, title text, description text, format text, pattern text, multipleOf number, maximum number, minimum number, maxLength number, minLength number, maxItems number, minItems number, " +
+	"schema": members("type types, exclusiveMinimum bound, exclusiveMaximum bound, title text, description text, format text, pattern text, multipleOf number, maximum number, minimum number, maxLength number, minLength number, maxItems number, minItems number, " +
 		"uniqueItems flag, maxProperties number, minProperties number, required [text, enum [any, examples [any, allOf [schema, anyOf [schema, oneOf [schema, not schema, items schema, " +
 		"properties {schema, additionalProperties schema, nullable flag, readOnly flag, writeOnly flag, deprecated flag, externalDocs docs, discriminator discriminator, " +
 		"prefixItems [schema, contains schema, patternProperties {schema, propertyNames schema, dependentSchemas {schema, if schema, then schema, else schema, " +
@@ -41,12 +41,13 @@ var grammar = map[string]map[string]string{
 
 	// Swagger 2.0, where it differs and what the converter needs.
 	"swagger": members("info info, host text, basePath text, schemes [text, consumes [text, produces [text, paths (path2, definitions {schema, parameters {parameter2, " +
-		"responses {response2, security [requirement, tags [tag, externalDocs docs"),
+		"responses {response2, securityDefinitions {scheme2, security [requirement, tags [tag, externalDocs docs"),
 	"path2": members("parameters [parameter2, get operation2, put operation2, post operation2, delete operation2, options operation2, head operation2, patch operation2"),
 	"operation2": members("tags [text, summary text, description text, externalDocs docs, operationId text, consumes [text, produces [text, parameters [parameter2, " +
 		"responses (response2, schemes [text, deprecated flag, security [requirement"),
 	"parameter2": members("name text, in text, description text, required flag, schema schema, type text, format text, items schema, pattern text, enum [any, uniqueItems flag, " +
 		"maximum number, minimum number, maxLength number, minLength number, maxItems number, minItems number, multipleOf number"),
+	"scheme2":   members("type text, description text, name text, in text, flow text, authorizationUrl text, tokenUrl text, scopes {text"),
 	"response2": members("description text, schema schema, headers {schema"),
 }
 

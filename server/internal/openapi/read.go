@@ -88,6 +88,8 @@ func checkVersion(name string, version *yaml.Node) error {
 	switch {
 	case version == nil:
 		return fmt.Errorf("%s is not an OpenAPI document: it has no member openapi; %s", name, reads)
+	case version.Kind != yaml.ScalarNode:
+		return &fault{name, version.Line, "/openapi", "must be a version such as 3.0.3; " + reads}
 	case !versions.MatchString(version.Value):
 		return &fault{name, version.Line, "/openapi", fmt.Sprintf("the document is OpenAPI %q; %s: write it in one of these", version.Value, reads)}
 	}

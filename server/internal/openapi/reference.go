@@ -136,6 +136,9 @@ func (b *bundler) fileName(u *url.URL, from string) (string, error) {
 	if u.Scheme != "" || u.Host != "" {
 		return "", errors.New("is an address")
 	}
+	if ext := strings.ToLower(path.Ext(u.Path)); ext != ".yaml" && ext != ".yml" && ext != ".json" { // a .env is YAML, too
+		return "", errors.New("is no file ending with .yaml, .yml or .json")
+	}
 	name := u.Path
 	if !path.IsAbs(name) {
 		name = path.Join(path.Dir(from), name)
@@ -151,14 +154,10 @@ func (b *bundler) file(name string) (*yaml.Node, error) {
 	if n := b.files[name]; n != nil {
 		return n, nil
 	}
-	if err := b.failed[name]; err != nil {
-		return nil, err
-	}
 	text, err := b.open(name)
 	if err == nil {
 		b.files[name], err = parseText(Document{Name: path.Join(path.Dir(b.name), name), Text: text})
 	}
-	b.failed[name] = err
 	return b.files[name], err
 }
 
@@ -212,28 +211,6 @@ func (b *bundler) inline(n *yaml.Node, t target, shape string, at *place) error 
 	delete(b.index, n)
 	_, err = b.walk(n, shape, &place{file: t.file, depth: at.depth + 1})
 	return err
-}
-
-// inlineData replaces {$ref: file} in examples by the content of the file, as tools that bundle documents do. Other
-// references there are data.
-func (b *bundler) inlineData(n *yaml.Node, at *place) error {
-	if b.nodes += len(n.Content); b.nodes > maxNodes || at.depth > maxDepth {
-		return b.fault(n, at, tooLarge)
-	}
-	if ref := value(n, "$ref"); ref != nil && len(n.Content) == 2 && ref.ShortTag() == "!!str" && !strings.HasPrefix(ref.Value, "#") {
-		if t, err := b.find(ref, at); err == nil && t.node != nil {
-			return b.inline(n, t, "any", at)
-		}
-		return nil
-	}
-	for i, child := range n.Content {
-		if n.Kind == yaml.SequenceNode || i%2 == 1 {
-			if err := b.inlineData(child, at.member("…")); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (b *bundler) copy(n *yaml.Node, depth int) (*yaml.Node, error) {

@@ -30,23 +30,7 @@ func (a *adopter) renameCollisions() error {
 	if err = a.checkPaths(login); err != nil {
 		return err
 	}
-	references := map[string]string{}
-	each(value(a.document, "components"), func(section string, _, mine *yaml.Node) {
-		theirs := value(value(login, "components"), section)
-		if section == "securitySchemes" || theirs == nil {
-			return
-		}
-		each(mine, func(name string, key, component *yaml.Node) {
-			if other := value(theirs, name); other == nil || same(component, other) {
-				return
-			}
-			key.Value = free(name, func(name string) bool { return value(mine, name) != nil || value(theirs, name) != nil })
-			prefix := "#/components/" + section + "/"
-			references[prefix+escapePointer(name)] = prefix + escapePointer(key.Value)
-			a.note("components/%s/%s is %s now, because Sesame has one of that name", section, name, key.Value)
-		})
-	})
-	rewrite(a.document, references)
+	a.renameComponents(login)
 	taken := map[string]bool{}
 	eachID := func(document *yaml.Node, f func(id *yaml.Node)) {
 		each(value(document, "paths"), func(_ string, _, item *yaml.Node) {
@@ -68,6 +52,38 @@ func (a *adopter) renameCollisions() error {
 		}
 	})
 	return nil
+}
+
+// renameComponents also renames those whose names begin with a digit, from which the generator would make no name of Go.
+func (a *adopter) renameComponents(login *yaml.Node) {
+	references := map[string]string{}
+	each(value(a.document, "components"), func(section string, _, mine *yaml.Node) {
+		theirs := value(value(login, "components"), section)
+		if section == "securitySchemes" || section == "examples" || strings.HasPrefix(section, "x-") {
+			return
+		}
+		taken := func(name string) bool { return value(mine, name) != nil || value(theirs, name) != nil }
+		each(mine, func(name string, key, component *yaml.Node) {
+			other := value(theirs, name)
+			switch {
+			case other != nil && !same(component, other):
+				key.Value = free(name, taken)
+				a.note("components/%s/%s is %s now, because Sesame has one of that name", section, name, key.Value)
+			case name != "" && name[0] >= '0' && name[0] <= '9':
+				next := "N" + name
+				if taken(next) {
+					next = free(next, taken)
+				}
+				key.Value = next
+				a.note("components/%s/%s is %s now, because a name of Go begins with a letter", section, name, key.Value)
+			default:
+				return
+			}
+			prefix := "#/components/" + section + "/"
+			references[prefix+escapePointer(name)] = prefix + escapePointer(key.Value)
+		})
+	})
+	rewrite(a.document, references)
 }
 
 // checkPaths reports paths that Sesame serves, too. Only the author can say where the operations belong.

@@ -186,9 +186,9 @@ func TestNothingIsWritten(t *testing.T) {
 		"a program called api":       {Project{Module: "example.com/api/v2"}, "the program would be called api"},
 		"another folder as Sesame":   {Project{Sesame: t.TempDir()}, "is not the folder with Sesame's source"},
 		"no document":                {Project{Spec: "missing.yaml"}, "missing.yaml"},
-		"OpenAPI 3.1":                {Project{Spec: spec("3.0.3", "3.1.0")}, "the server enforces 3.0 alone"},
+		"OpenAPI 3.1":                {Project{Spec: spec("3.0.3", "3.1.0")}, "line 1, #/openapi: the document is OpenAPI 3.1.0, and the server enforces 3.0 alone; convert it first"},
 		"an API key":                 {Project{Spec: spec("{ type: http, scheme: bearer }", "{ type: apiKey, in: header, name: X-Key }")}, "does not support the security scheme Bearer (apiKey)"},
-		"an operation of Sesame's":   {Project{Spec: spec("operationId: health", "operationId: getMe")}, "the operationId getMe is at"},
+		"a path of Sesame's":         {Project{Spec: spec("/v1' }]\nsecurity: [{ Bearer: [] }]\npaths:\n  /things:", "' }]\nsecurity: [{ Bearer: [] }]\npaths:\n  /users/me:")}, "openapi.yaml, line 6, #/paths/~1users~1me: Sesame has this path, too; give yours another one"},
 		"an unknown scheme":          {Project{Spec: spec("Bearer: [] ", "Other: [] ")}, "Other"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -249,5 +249,19 @@ func TestAFailureLeavesNothing(t *testing.T) {
 	}
 	if _, err := os.Stat(absent); err == nil {
 		t.Error("the folder is left")
+	}
+}
+
+// The generator fails for some documents that are valid. The error names the part, without the rest of the output.
+func TestTheGeneratorsFaultIsOneSentence(t *testing.T) {
+	t.Parallel()
+	for out, want := range map[string]string{
+		"go: finding module for package a/api\nerror generating code: duplicate typename 'Box' detected\nmain.go:20: running \"go\": exit status 1\n": "duplicate typename 'Box' detected",
+		"# example.com/a/api\napi/api.gen.go:10:2: undefined: Item\n":                                                                                 "the code that it generates does not compile (api/api.gen.go:10:2: undefined: Item)",
+		"go: no network\n": "",
+	} {
+		if got := generatorFault([]byte(out)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
