@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,7 @@ const (
 type inFlight struct {
 	http.Handler
 	requests sync.RWMutex // read-locked by each
+	draining atomic.Bool
 }
 
 // ServeHTTP implements http.Handler.
@@ -33,6 +35,9 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer h.requests.RUnlock()
+	if h.draining.Load() { // so that the next request of the client goes to another replica
+		w.Header().Set("Connection", "close")
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 	defer cancel()
 	h.Handler.ServeHTTP(w, r.WithContext(ctx))
@@ -41,9 +46,10 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // wait returns when no request is being answered any more, and lets none begin after that.
 func (h *inFlight) wait() { h.requests.Lock() }
 
-// Serve answers until ctx ends; then stopping is called, and requests in flight are finished, or cut off after
+// Serve answers until ctx ends; then stopping is called, which makes the server not ready. It goes on answering for the time
+// drain, in which load balancers notice, takes no more requests, and finishes those in flight, or cuts them off after
 // shutdownTime. None is being answered when it returns.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func()) error {
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func(), drain time.Duration) error {
 	counted := &inFlight{Handler: handler}
 	defer counted.wait()
 	server := &http.Server{
@@ -60,6 +66,15 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	case <-ctx.Done():
 	}
 	stopping()
+	counted.draining.Store(true)
+	if drain > 0 {
+		log.Info("the server is stopping; it answers until load balancers have noticed", "drain", drain.String())
+		select {
+		case err := <-failed:
+			return errors.Join(err, server.Close())
+		case <-time.After(drain):
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	err := server.Shutdown(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ const (
 type network struct {
 	dial   pgconn.DialFunc
 	silent atomic.Int64 // when a connection last got no answer, in nanoseconds since 1970
+	open   sync.WaitGroup
 }
 
 // connect is a pgconn.DialFunc.
@@ -37,6 +39,7 @@ func (n *network) connect(ctx context.Context, kind, address string) (net.Conn, 
 	}
 	bounded := &boundedConn{Conn: conn, network: n, opened: time.Now()}
 	bounded.limit.Store(int64(answerTime))
+	n.open.Add(1)
 	return bounded, nil
 }
 
@@ -47,7 +50,7 @@ func (n *network) shouldPing(_ context.Context, p stdlib.ShouldPingParams) bool 
 		return p.IdleDuration > time.Second
 	}
 	if conn.opened.UnixNano() <= n.silent.Load() {
-		_ = conn.Conn.Close() // and so the ping fails
+		_ = conn.Close() // and so the ping fails
 		return true
 	}
 	if p.IdleDuration <= time.Second {
@@ -73,6 +76,13 @@ type boundedConn struct {
 	opened  time.Time
 	limit   atomic.Int64 // a time.Duration
 	waits   atomic.Int64 // since when, in nanoseconds since 1970
+	closing sync.Once
+}
+
+// Close implements net.Conn.
+func (c *boundedConn) Close() error {
+	c.closing.Do(c.network.open.Done)
+	return c.Conn.Close()
 }
 
 // Write implements net.Conn.

@@ -90,7 +90,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
-			dialect: "postgres", begin: begin, probe: probe, close: func() {},
+			dialect: "postgres", begin: begin, probe: probe, close: func() {}, closed: net.open.Wait, // the driver cancels statements in the background
 			patient: func() *sql.DB { return stdlib.OpenDB(*patient) },
 		},
 		ready: readiness{turn: make(chan struct{}, 1)},

@@ -42,8 +42,9 @@ type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
 	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
-	close   func()
-	patient func() *sql.DB // opens connections without limits of time, for migrations; nil if the others have none
+	close   func()                          // before the connections are
+	closed  func()                          // waits until they are
+	patient func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
 }
 
 // Queries are the statements, on the database or in a transaction.
@@ -125,7 +126,7 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	return &DB{
 		Queries: Queries{read: reader, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close},
+		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close, closed: func() {}},
 		ready:  readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -149,7 +150,9 @@ func connect(ctx context.Context, db *sql.DB) error {
 // Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
-	return errors.Join(db.read.Close(), db.write.Close())
+	err := errors.Join(db.read.Close(), db.write.Close())
+	db.engine.closed()
+	return err
 }
 
 // Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It may run f several times (see
