@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// maxTries is how often a transaction is tried.
-const maxTries = 10
+const (
+	// maxTries is how often a transaction is tried, within the time of its request.
+	maxTries = 15
+	maxPause = 400 * time.Millisecond
+)
 
 // retry calls f again, a few times, when the database asks for that: at the isolation level serializable, and after a deadlock.
 // The database has then undone what f did.
@@ -18,7 +21,7 @@ func retry(ctx context.Context, f func() error) (err error) {
 			return err
 		}
 		select {
-		case <-time.After(rand.N(time.Duration(try) * 20 * time.Millisecond)): //nolint:gosec // so that two do not meet again
+		case <-time.After(rand.N(min(10*time.Millisecond<<try, maxPause))): //nolint:gosec // so that two do not meet again
 		case <-ctx.Done():
 			return err
 		}

@@ -191,8 +191,11 @@ func (q *Queries) AfterCommit(then func()) {
 
 // writeRow runs a statement with RETURNING and scans its row. Errors: ErrNotFound.
 func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
-	if w, ok := q.write.(*batchWriter); ok {
+	switch w := q.write.(type) {
+	case *batchWriter:
 		return translate(w.queryRow(ctx, into, query, args...))
+	case retrying: // the commit follows the row, and may fail
+		return translate(retry(ctx, func() error { return w.db.QueryRowContext(ctx, query, args...).Scan(into...) }))
 	}
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }
