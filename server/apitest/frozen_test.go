@@ -71,7 +71,7 @@ func forgetful(t *testing.T, databaseURL string) (proxied string, freeze, forget
 	return u.String(), func() { frozen.Store(true) }, func() { generation.Add(1) }
 }
 
-// A6: PostgreSQL itself ends a statement of the server that takes longer than 4 s, and a transaction that does nothing
+// A6: PostgreSQL itself ends a statement of the server that takes longer than 2.5 s, and a transaction that does nothing
 // for 10 s, so that no lock outlives a replica that was cut off. (A trigger reads the settings of the connection that
 // serves a request.)
 func TestStatementsOfTheServerHaveADeadline(t *testing.T) {
@@ -83,7 +83,7 @@ func TestStatementsOfTheServerHaveADeadline(t *testing.T) {
 		RETURN NEW; END $$`)
 	s.sql(t, `CREATE TRIGGER deadlines AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION note_deadlines()`)
 	s.register(t, "ann")
-	if got := s.value(t, `SELECT statement || ' ' || idle FROM deadlines`); got != "4s 10s" {
+	if got := s.value(t, `SELECT statement || ' ' || idle FROM deadlines`); got != "2500ms 10s" {
 		t.Errorf("the deadlines are %s", got)
 	}
 }

@@ -17,8 +17,9 @@ const (
 	maxHeader = 12 << 10
 	// shutdownTime is what requests in flight get when the server stops.
 	shutdownTime = 10 * time.Second
-	// requestTime ends a request that waits, for a password hash or for a database which answers nothing.
-	requestTime = 5 * time.Second
+	// requestTime ends a request that waits for a password hash, before writeTime cuts its connection. The waits for a database
+	// are shorter (package store). So the server stops within that time, too.
+	requestTime = 20 * time.Second
 	writeTime   = 30 * time.Second
 )
 

@@ -15,7 +15,7 @@ import (
 const (
 	// answerTime is how long a connection waits for the next bytes of PostgreSQL, so that no request waits for a network that is gone.
 	// It is longer than statementTime: PostgreSQL ends a slow statement itself, and the connection survives.
-	answerTime = statementTime + 500*time.Millisecond
+	answerTime = statementTime + 250*time.Millisecond
 	// pingTime is answerTime for a connection that has not been used for a while, before it is.
 	pingTime = time.Second
 )

@@ -17,10 +17,12 @@ import (
 
 const (
 	// statementTime is how long PostgreSQL works on a statement before it ends it.
-	statementTime = 4 * time.Second
+	statementTime = 2500 * time.Millisecond
 	// idleTransactionTime frees the locks of a replica that is cut off from PostgreSQL.
 	idleTransactionTime = 10 * time.Second
-	connectTime         = 3 * time.Second
+	// connectTime and answerTime together are less than five seconds: a request may wait for a connection that gets no answer,
+	// and then for one that cannot be made.
+	connectTime = 2 * time.Second
 )
 
 // Pool are the limits of the connections to PostgreSQL. The zero value has the defaults.
