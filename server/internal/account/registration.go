@@ -181,6 +181,7 @@ func (s *Service) countRegistration(ctx context.Context) error {
 			return err
 		}
 		if until.After(now) {
+			s.identity.Count.Throttled(identity.ThrottledSignUp)
 			return errTooManyRegistrations(until.Sub(now))
 		}
 	}
@@ -190,6 +191,7 @@ func (s *Service) countRegistration(ctx context.Context) error {
 			return err
 		}
 		if !counted { // concurrent attempts have reached the limit
+			s.identity.Count.Throttled(identity.ThrottledSignUp)
 			return errTooManyRegistrations(time.Second)
 		}
 	}

@@ -64,6 +64,7 @@ func ErrWrongPassword(pointer string) error {
 func (s *Service) countWrongPassword(ctx context.Context, c Check) error {
 	counted, err := s.countFailure(ctx, c.Counter, freeFailures, s.Now().Add(failureMemory))
 	if err == nil && !counted {
+		s.Count.Throttled(throttledCheck)
 		return errThrottled(justBlocked)
 	}
 	if err == nil {
@@ -81,6 +82,7 @@ func (s *Service) checkThrottle(ctx context.Context, counter string) error {
 		return err
 	}
 	if wait := state.Account.Sub(s.Now()); wait > 0 {
+		s.Count.Throttled(throttledCheck)
 		return errThrottled(wait)
 	}
 	return nil
