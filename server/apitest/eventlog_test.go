@@ -1,17 +1,23 @@
 package apitest
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"sesame/gen/api"
+	"sesame/server/internal/audit"
+	"sesame/server/internal/store"
 )
 
 // lineByID reads an event log: the lines by the id of their event.
@@ -112,18 +118,91 @@ func TestTheEventLogHasEveryEvent(t *testing.T) {
 	}
 }
 
-// The event of a transaction that is rolled back is in no line.
-func TestTheEventLogHasNoEventThatIsRolledBack(t *testing.T) {
+// An event is reported once its transaction is committed, when others can read it, and never if it is rolled back.
+func TestEventsAreReportedAfterTheCommit(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		db, err := store.Open(t.Context(), s.dbURL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		var reported []string
+		db.OnEvent(func(e store.Event) {
+			if reported = append(reported, e.Kind); s.value(t, `SELECT kind FROM events WHERE id = '`+e.ID+`'`) != e.Kind {
+				t.Errorf("%s is not committed", e.Kind)
+			}
+		})
+		record := func(q *store.Queries, kind audit.Kind) error {
+			return audit.Record(t.Context(), q, kind, store.Event{UserID: newID()}, time.Now())
+		}
+		failed := errors.New("the rest of the operation")
+		err = db.Tx(t.Context(), func(q *store.Queries) error { return errors.Join(record(q, audit.AccountDeleted), failed) })
+		if !errors.Is(err, failed) || len(reported) > 0 {
+			t.Errorf("%v: %v are reported", err, reported)
+		}
+		err = db.Tx(t.Context(), func(q *store.Queries) error {
+			return errors.Join(record(q, audit.Login), record(q, audit.Logout), func() error {
+				if len(reported) > 0 {
+					return errors.New("reported before the commit")
+				}
+				return nil
+			}())
+		})
+		if err = errors.Join(err, record(&db.Queries, audit.LoginFailed)); err != nil || !slices.Equal(reported, []string{"login", "logout", "login_failed"}) {
+			t.Errorf("%v: %v are reported", err, reported)
+		}
+		if err = record(&db.Queries, audit.Kind(strings.Repeat("x", 10))); err != nil {
+			t.Fatal(err)
+		}
+		s.sql(t, `DROP TABLE events`)
+		if err = record(&db.Queries, audit.Login); err == nil || len(reported) != 4 {
+			t.Errorf("%v: %v are reported", err, reported)
+		}
+	})
+}
+
+// A line that a full disk cuts does not spoil the next one, and each loss is reported.
+func TestALineThatIsCutDoesNotSpoilTheNext(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "events.jsonl")
-	s := start(t, sqliteURL(t), "SESAME_EVENT_LOG="+file)
-	token := s.newcomer(t, "ann").AccessToken
-	s.sql(t, `CREATE TRIGGER refuse BEFORE INSERT ON events WHEN NEW.kind = 'logout_everywhere' BEGIN SELECT RAISE(ABORT, 'x'); END`)
-	s.do(t, request{method: "DELETE", path: "/users/me/sessions", token: token})
-	s.do(t, me(token)).want(200)
-	if text := read(t, file); strings.Contains(text, "logout_everywhere") || !strings.Contains(text, `"kind":"login"`) {
-		t.Errorf("got %s", text)
+	disk := &fullDisk{room: 400}
+	var lost []error
+	stream := audit.NewStream(disk, func(err error) { lost = append(lost, err) })
+	write := func(name string) { stream.Write(store.Event{ID: newID(), Kind: "login", Username: name}) }
+	write("ann")
+	write("bob") // half of it has room
+	write("cleo")
+	disk.room = 10_000
+	write("dan")
+	write("eve")
+	lines := strings.Split(strings.TrimSuffix(disk.b.String(), "\n"), "\n")
+	if len(lines) != 4 || len(lost) != 2 {
+		t.Fatalf("%d lines, %d are lost: %q", len(lines), len(lost), lines)
 	}
+	for i, name := range map[int]string{0: "ann", 2: "dan", 3: "eve"} {
+		if e := lineByID(t, lines[i]); !strings.Contains(fmt.Sprint(e), name) {
+			t.Errorf("line %d is %v", i, e)
+		}
+	}
+	for _, err := range lost {
+		if !errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "bob") {
+			t.Errorf("reported is %v", err)
+		}
+	}
+}
+
+// fullDisk takes so many bytes.
+type fullDisk struct {
+	b    bytes.Buffer
+	room int
+}
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n := min(len(p), d.room-d.b.Len())
+	d.b.Write(p[:n])
+	if n < len(p) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
 }
 
 func TestTheEventLogSurvivesRotation(t *testing.T) {

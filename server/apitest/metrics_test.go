@@ -117,7 +117,7 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 			`sesame_events_total{kind="client_created"}`:             0, // by another process
 			`http_server_request_duration_seconds_count{http_request_method="POST",http_route="/token",http_response_status_code="429"}`: 3,
 			`http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="404"}`:                      1,
-			`http_server_request_duration_seconds_count{http_request_method="GET",http_route="/docs/",http_response_status_code="200"}`: 1,
+			`http_server_request_duration_seconds_count{http_request_method="GET",http_route="/docs/",http_response_status_code="200"}`:  1,
 			`sesame_hash_queue_depth`:             0,
 			`sesame_hash_running`:                 0,
 			`sesame_signing_key_rotation_seconds`: 2592000,

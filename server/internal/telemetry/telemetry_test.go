@@ -123,11 +123,19 @@ func TestHandler(t *testing.T) {
 		host, path string
 		want       int
 	}{
-		{true, "127.0.0.1:9464", "/metrics", 200}, {true, "localhost:9464", "/metrics", 200}, {true, "[::1]:9464", "/metrics", 200},
-		{true, "127.0.0.1:9464", "/debug/pprof/", 200}, {true, "127.0.0.1", "/debug/pprof/goroutine", 200},
-		{true, "127.0.0.1", "/debug/pprof/cmdline", 404}, {true, "127.0.0.1", "/", 404},
-		{true, "rebound.example:9464", "/metrics", 421}, {true, "rebound.example", "/debug/pprof/heap", 421}, {true, "", "/metrics", 421},
-		{false, "sesame.internal:9464", "/metrics", 200}, {false, "127.0.0.1", "/debug/pprof/", 404}, {false, "127.0.0.1", "/debug/pprof/heap", 404},
+		{true, "127.0.0.1:9464", "/metrics", 200},
+		{true, "localhost:9464", "/metrics", 200},
+		{true, "[::1]:9464", "/metrics", 200},
+		{true, "127.0.0.1:9464", "/debug/pprof/", 200},
+		{true, "127.0.0.1", "/debug/pprof/goroutine", 200},
+		{true, "127.0.0.1", "/debug/pprof/cmdline", 404},
+		{true, "127.0.0.1", "/", 404},
+		{true, "rebound.example:9464", "/metrics", 421},
+		{true, "rebound.example", "/debug/pprof/heap", 421},
+		{true, "", "/metrics", 421},
+		{false, "sesame.internal:9464", "/metrics", 200},
+		{false, "127.0.0.1", "/debug/pprof/", 404},
+		{false, "127.0.0.1", "/debug/pprof/heap", 404},
 	} {
 		if status, body := get(c.profiles, c.host, c.path); status != c.want || c.path == "/metrics" && status == 200 && !strings.Contains(body, "sesame_build_info{") {
 			t.Errorf("%+v: got %d\n%s", c, status, body)
