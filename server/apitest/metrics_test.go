@@ -140,6 +140,35 @@ func TestMetricsCountWhatHappens(t *testing.T) {
 	}, metered, proxied)
 }
 
+func TestMetricsOfAFullQueueAndOfThrottling(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		token := s.newcomer(t, "ann").AccessToken
+		s.spendCurrent(t, token)
+		s.do(t, changePassword(token, horse, "a bigger wooden horse")).want(429)
+		s.do(t, registration("bob")).want(429)
+		n := s.metrics(t)
+		for _, attempt := range []string{"password_check", "registration"} {
+			if got := n[fmt.Sprintf("sesame_throttled_attempts_total{attempt=%q}", attempt)]; got != 1 {
+				t.Errorf("%s: %v are counted", attempt, got)
+			}
+		}
+		before := n["sesame_hash_queue_refused_total"]
+		_, release := s.fillQueue(t, "203.0.113.1")
+		s.do(t, from("203.0.113.1", passwordGrant("ann", horse))).want(503)
+		n = s.metrics(t)
+		if waiting, running := n["sesame_hash_queue_depth"], n["sesame_hash_running"]; int(waiting) != queueSize || int(running) != inProgress() {
+			t.Errorf("%v hashes wait and %v run", waiting, running)
+		}
+		if refused := n["sesame_hash_queue_refused_total"] - before; refused != 2 || n[`sesame_logins_total{outcome="unavailable"}`] != 2 {
+			t.Errorf("%v hashes were refused, and %v logins", refused, n[`sesame_logins_total{outcome="unavailable"}`])
+		}
+		release()
+		if n = s.metrics(t); n["sesame_hash_queue_depth"] != 0 || n["sesame_hash_running"] != 0 {
+			t.Errorf("afterwards %v hashes wait and %v run", n["sesame_hash_queue_depth"], n["sesame_hash_running"])
+		}
+	}, metered, proxied, "SESAME_REGISTRATION_LIMIT=1")
+}
+
 func TestMetricsOfTheQueueOfMailsAndThePools(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		if n := s.metrics(t); n["sesame_mails_waiting"] != 0 || n["sesame_oldest_waiting_mail_age_seconds"] != 0 {
@@ -149,6 +178,15 @@ func TestMetricsOfTheQueueOfMailsAndThePools(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, "the mail is sent", func() bool { return s.metrics(t)[`sesame_mail_attempts_total{outcome="sent"}`] == 1 })
+		for i, hours := range []int{0, 48} { // which no key opens: one is tried again, and one too old for that
+			s.sql(t, fmt.Sprintf(`INSERT INTO mails (id, kind, payload, attempts, next_try_at, claimed_until, created_at) VALUES ('x%d', 'x', '', 0, 0, 0, %d)`,
+				i, time.Now().Add(-time.Duration(hours)*time.Hour).UnixMicro()))
+		}
+		until(t, "one is dropped and one is not", func() bool {
+			n := s.metrics(t)
+			return n[`sesame_mail_attempts_total{outcome="dropped"}`] == 1 && n[`sesame_mail_attempts_total{outcome="retried"}`] == 1 && n["sesame_mails_waiting"] == 1
+		})
+		s.sql(t, `DELETE FROM mails`)
 		for i, minutes := range []int{10, 90} { // of failed attempts
 			s.sql(t, fmt.Sprintf(`INSERT INTO mails (id, kind, payload, attempts, next_try_at, claimed_until, created_at) VALUES ('m%d', 'x', '', 3, %d, 0, %d)`,
 				i, time.Now().Add(time.Hour).UnixMicro(), time.Now().Add(-time.Duration(minutes)*time.Minute).UnixMicro()))
