@@ -75,6 +75,9 @@ func (a *App) Greet(w io.Writer, more ...string) {
 	} else {
 		fmt.Fprintf(&b, "  Address    http://%s\n", address)
 	}
+	if a.app.MetricsListener != nil {
+		fmt.Fprintf(&b, "  Metrics    http://%s/metrics\n", a.app.MetricsListener.Addr())
+	}
 	fmt.Fprintf(&b, "  Data       %s\n", data)
 	if a.app.MailsToLog() {
 		fmt.Fprintf(&b, "  Mails      are written to the log (%s names no mail server)\n", config.Variable("smtp-url"))

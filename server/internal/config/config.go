@@ -74,9 +74,12 @@ type Settings struct {
 	// Documentation and diagnostics.
 
 	Docs           string `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
+	MetricsListen  string `placeholder:"HOST:PORT" help:"Address at which Prometheus reads /metrics and, if only this machine can reach it, go tool pprof reads /debug/pprof/. (default: none)"`
+	MetricsRemote  string `default:"off" placeholder:"on|off" help:"Whether other machines may reach the address of the metrics, which anyone who reaches it can read. Profiles are then not served."`
 	CheckResponses string `default:"off" placeholder:"on|off" help:"Whether to compare each answer with the contract and to log the differences; for staging."`
+	EventLog       string `placeholder:"FILE|stdout" help:"Where to write the events of accounts, clients and keys as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
 	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
-	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged."`
+	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged. SIGUSR1 switches debug lines on and off."`
 }
 
 // Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
@@ -213,6 +216,10 @@ func (s *Settings) Check() error {
 	}
 	f.each("CORS_ORIGINS", s.CorsOrigins, checkOrigin)
 	f.oneOf("DOCS", s.Docs, "on", "off")
+	f.oneOf("METRICS_REMOTE", s.MetricsRemote, "on", "off")
+	if reason := s.checkMetricsListen(); reason != "" {
+		f.add("METRICS_LISTEN", "%s", reason)
+	}
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
 	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")
 	f.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error")
@@ -273,6 +280,9 @@ const logMails = "log:"
 func (s *Settings) MailsToLog() bool {
 	return s.SMTPURL.Empty() || s.SMTPURL.Reveal() == logMails
 }
+
+// EventsToStdout reports whether events go to standard output in place of a file.
+func (s *Settings) EventsToStdout() bool { return s.EventLog == "stdout" }
 
 // CheckReach returns an error if other machines can reach the server and SMTPURL is not set: the server would write links
 // that reset passwords to its log without the operator having chosen that.

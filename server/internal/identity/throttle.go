@@ -148,6 +148,7 @@ func (s *Service) throttled(ctx context.Context, a *attempt, key string, wait ti
 			return err
 		}
 	}
+	s.Count.Throttled(throttledLogin)
 	return errThrottled(wait)
 }
 
