@@ -66,6 +66,7 @@ func TestAnSQLiteFileThatIsLost(t *testing.T) {
 			}
 			tokens := s.newcomer(t, "ann")
 			s.do(t, get("/readyz")).want(200)
+			s.untilNoneWaits(t) // the stop would wait for a mail whose outcome cannot be recorded
 			lose()
 			s.do(t, get("/readyz")).want(503, "unavailable")
 			for _, r := range []request{

@@ -10,7 +10,8 @@ import (
 
 // DeleteExpiredSessions deletes expired sessions. A refresh moves the end of a session and leaves check_at, where the index
 // finds it (migration 14). So of the sessions that are due for a check, it deletes those that have expired and moves check_at
-// of the others to their present end. It returns how many it has deleted or moved.
+// of the others to their present end. It returns how many it has deleted or moved, but
+// at most limit.
 func (q *Queries) DeleteExpiredSessions(ctx context.Context, now time.Time, limit int) (checked int64, err error) {
 	const due = "WHERE check_at <= $1 ORDER BY check_at"
 	deleted, err := q.deleteBatch(ctx, "sessions", "id", due, "expires_at <= $1", now, limit)
@@ -21,7 +22,7 @@ func (q *Queries) DeleteExpiredSessions(ctx context.Context, now time.Time, limi
 	moved, err := affected(q.write.ExecContext(ctx, `
 		WITH batch AS MATERIALIZED (SELECT id FROM sessions `+due+` LIMIT $2`+q.skipLocked+`)
 		UPDATE sessions SET check_at = expires_at WHERE expires_at > $1 AND id IN (SELECT id FROM batch)`, micros(now), limit))
-	return deleted + moved, err
+	return min(deleted+moved, int64(limit)), err
 }
 
 // DeleteExpiredCodes deletes expired codes.
