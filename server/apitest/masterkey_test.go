@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +90,15 @@ func TestWhatAReplacedMasterKeyHasMade(t *testing.T) {
 			e["SESAME_SECOND_MASTER_KEY"] = next
 			fails(t, "", e, "SESAME_SECOND_MASTER_KEY: the second master key is the same", "serve")
 
-			s = start(t, dbURL, append(keyed(next, old), proxied, "SESAME_SMTP_URL="+post.URL)...)
+			file := filepath.Join(t.TempDir(), "old.key")
+			delete(e, "SESAME_SECOND_MASTER_KEY")
+			e["SESAME_SECOND_MASTER_KEY_FILE"] = file
+			fails(t, "", e, "SESAME_SECOND_MASTER_KEY_FILE: open "+file, "serve")
+			if err := os.WriteFile(file, []byte(old+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+
+			s = start(t, dbURL, append(keyed(next, ""), "SESAME_SECOND_MASTER_KEY_FILE="+file, proxied, "SESAME_SMTP_URL="+post.URL)...)
 			s.clock.advance(2 * time.Minute)
 			_, code := linkIn(t, mailsTo(t, post, "ann@example.com", 1)[0])
 			s.do(t, from("192.0.2.1", passwordGrant("ann", horse))).want(200) // which makes the network known by the new key

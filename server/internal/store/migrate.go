@@ -190,7 +190,7 @@ func compareBytes() *goose.Migration {
 
 var errOlder = errors.New("the schema of the database is older than this version of sesame; run: sesame migrate")
 
-var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")
+var errNewer = errors.New("the database was made by a newer version of sesame; start that version, go back with its command sesame migrate --to, or restore an older copy")
 
 func migrate(ctx context.Context, provider *goose.Provider) (applied int, err error) {
 	current, target, err := provider.GetVersions(ctx)

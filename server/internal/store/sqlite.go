@@ -52,11 +52,11 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, write.Close()))
 	}
-	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
-	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	files, err := watchFiles(file)
+	read.SetMaxOpenConns(1 + max(4, runtime.GOMAXPROCS(0)))
+	read.SetMaxIdleConns(1 + max(4, runtime.GOMAXPROCS(0)))
+	files, err := watchFiles(ctx, read, file)
 	if err != nil {
-		return nil, errors.Join(err, read.Close(), write.Close())
+		return nil, fmt.Errorf("open the database %s: %w", file, errors.Join(err, read.Close(), write.Close()))
 	}
 	reader, writer := &prepared{db: read}, newBatchWriter(&prepared{db: write}, files.check)
 	probe := func(ctx context.Context) error {
@@ -69,8 +69,11 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	return &DB{
 		Queries: Queries{read: reader, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, check: files.check, close: writer.close},
-		ready:  readiness{turn: make(chan struct{}, 1)},
+		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, check: files.check, close: func() {
+			writer.close()
+			files.close()
+		}},
+		ready: readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
 

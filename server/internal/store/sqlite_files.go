@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,9 @@ import (
 // on: it writes to files without a name, and every write since then is lost when the process ends.
 type fileWatch struct {
 	watched []watchedFile
+	// keeper is a connection that nobody uses. SQLite deletes the write-ahead log when the last connection is closed, and the
+	// next one would make another: this one stays until the end.
+	keeper *sql.Conn
 }
 
 type watchedFile struct {
@@ -28,24 +32,38 @@ var errFilesLost = errors.New("stop the server before anything else is done to t
 
 // watchFiles remembers the files of a database that is open: the database, and the write-ahead log beside it, which holds
 // the latest commits.
-func watchFiles(file string) (*fileWatch, error) {
+func watchFiles(ctx context.Context, db *sql.DB, file string) (w *fileWatch, err error) {
+	w = &fileWatch{}
+	if w.keeper, err = db.Conn(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	var tables int64 // reading opens the log
+	if err = w.keeper.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&tables); err != nil {
+		return nil, err
+	}
 	real, err := filepath.EvalSymlinks(file) // the log is next to it
 	if err == nil {
 		real, err = filepath.Abs(real)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, err
 	}
-	w := &fileWatch{}
 	for _, path := range []string{real, real + "-wal"} {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("open the database %s: %w", file, err)
+			return nil, err
 		}
 		w.watched = append(w.watched, watchedFile{path, info})
 	}
 	return w, nil
 }
+
+func (w *fileWatch) close() { _ = w.keeper.Close() } // it returns to the pool, which is about to be closed
 
 // check returns an error if one of the files was deleted or replaced. It costs two calls of the operating system, which is
 // little beside a commit, so that every commit is preceded and followed by one. If the files are put back, the error ends.
