@@ -37,6 +37,8 @@ type Settings struct {
 	DatabaseConnectionLifetime Duration    `default:"1h" placeholder:"TIME" help:"A connection to PostgreSQL is replaced after this long, so that connections spread again after a failover, 1m to 24h."`
 	MasterKey                  secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
 	MasterKeyFile              string      `placeholder:"FILE" help:"File that holds the master key. (default: a file beside the SQLite database, created at the first start)"`
+	SecondMasterKey            secret.Text `placeholder:"BASE64" help:"Second master key, while you replace the first: the server accepts what either has made, and uses only the first for what is new. (default: none)"`
+	SecondMasterKeyFile        string      `placeholder:"FILE" help:"File that holds the second master key. (default: none)"`
 	Audience                   string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
 	SigningAlg                 string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
 	KeyRotation                Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
@@ -180,6 +182,9 @@ func (s *Settings) Check() error {
 	f.between("DATABASE_CONNECTION_LIFETIME", s.DatabaseConnectionLifetime, time.Minute, 24*time.Hour)
 	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
 		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both set; set only one", Prefix)
+	}
+	if !s.SecondMasterKey.Empty() && s.SecondMasterKeyFile != "" {
+		f.add("SECOND_MASTER_KEY", "and %sSECOND_MASTER_KEY_FILE are both set; set only one", Prefix)
 	}
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
 	if s.KeyRotation.invalid != "" || s.KeyRotation.Duration != 0 {
