@@ -72,7 +72,7 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, check: files.check, close: func() {
 			writer.close()
 			files.close()
-		}},
+		}, closed: func() {}},
 		ready: readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }

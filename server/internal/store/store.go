@@ -4,7 +4,7 @@
 //	user, err := db.UserByID(ctx, id)
 //	err = db.Tx(ctx, func(q *store.Queries) error { … })
 //
-// The way through it: store.go runs transactions and sqlite.go opens SQLite; there is one file of queries for each table; the
+// The way through it: store.go opens the database and runs transactions; there is one file of queries for each table; the
 // schema is in migrations, with the migrations that need Go in migrate*.go. batch.go and prepared.go make SQLite fast.
 //
 // It decides nothing; the rules are in packages identity, account and oauth. Its errors are ErrNotFound, ErrConflict,
@@ -19,12 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"sesame/server/secret"
 )
@@ -43,7 +38,9 @@ type engine struct {
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
 	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
 	check   func() error                    // fails if the files of the database were deleted or replaced; nil on PostgreSQL
-	close   func()
+	close   func()                          // before the connections are
+	closed  func()                          // waits until they are
+	patient func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
 }
 
 // Queries are the statements, on the database or in a transaction.
@@ -62,76 +59,38 @@ type runner interface {
 
 // Open opens an existing database by its URL, sqlite:FILE or postgres://…, and leaves the schema as it is. The error for a
 // missing file matches fs.ErrNotExist.
-func Open(ctx context.Context, databaseURL string) (*DB, error) {
+func Open(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		return openSQLite(ctx, file)
 	}
-	return openPostgres(ctx, databaseURL)
+	return openPostgres(ctx, databaseURL, append(limits, Pool{})[0])
 }
 
 // Create is Open that creates a missing SQLite file.
-func Create(ctx context.Context, databaseURL string) (*DB, error) {
+func Create(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		if err := createFile(file); err != nil {
 			return nil, err
 		}
 	}
-	return Open(ctx, databaseURL)
-}
-
-func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
-	config, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	if config.RuntimeParams["statement_timeout"] == "" {
-		config.RuntimeParams["statement_timeout"] = "10s" // no request waits forever
-	}
-	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
-		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // a replica that is cut off loses its locks
-	}
-	if config.ValidateConnect == nil {
-		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
-		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	db.SetMaxIdleConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	if err = db.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, errors.Join(err, db.Close()))
-	}
-	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(ctx, nil)
-		return tx, tx, err
-	}
-	probe := func(ctx context.Context) error {
-		var readOnly string
-		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
-		if err == nil && readOnly != "off" {
-			err = errReadOnly
-		}
-		return err
-	}
-	return &DB{
-		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
-		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin, probe: probe, close: func() {}},
-		ready:  readiness{turn: make(chan struct{}, 1)},
-	}, nil
+	return Open(ctx, databaseURL, limits...)
 }
 
 // Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
-	return errors.Join(db.read.Close(), db.write.Close())
+	err := errors.Join(db.read.Close(), db.write.Close())
+	db.engine.closed()
+	return err
 }
 
-// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back.
+// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It may run f several times (see
+// retry). So f must begin anew each time, and leave what it does beside the transaction to AfterCommit.
 func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
+	return retry(ctx, func() error { return db.tryTx(ctx, f) })
+}
+
+func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	tx, run, err := db.engine.begin(ctx)
 	if err != nil {
 		return translate(err)
@@ -164,8 +123,11 @@ func (q *Queries) AfterCommit(then func()) {
 
 // writeRow runs a statement with RETURNING and scans its row. Errors: ErrNotFound.
 func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
-	if w, ok := q.write.(*batchWriter); ok {
+	switch w := q.write.(type) {
+	case *batchWriter:
 		return translate(w.queryRow(ctx, into, query, args...))
+	case retrying: // the commit follows the row, and may fail
+		return translate(retry(ctx, func() error { return w.db.QueryRowContext(ctx, query, args...).Scan(into...) }))
 	}
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }
