@@ -68,7 +68,7 @@ var goMigrations = map[int64]string{8: "compare_bytes", 10: "addresses", 14: "se
 func PendingMigrations(ctx context.Context, db *DB) (pending []Migration, err error) {
 	var applied []int64
 	if db == nil { // only SQLite's can be missing
-		db = &DB{engine: engine{dialect: "sqlite3"}, write: new(sql.DB)}
+		db = &DB{engine: engine{dialect: "sqlite3"}, write: new(sql.DB)} // a provider needs one, and uses it only to migrate
 	} else if applied, err = db.appliedMigrations(ctx); err != nil {
 		return nil, fmt.Errorf("read the schema version: %w", err)
 	}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 
 	"github.com/pressly/goose/v3"
 )
@@ -18,9 +17,12 @@ func sessionChecks(dialect string) *goose.Migration {
 	up := []string{`ALTER TABLE sessions ADD COLUMN check_at BIGINT NOT NULL DEFAULT 0`}
 	down := []string{`ALTER TABLE sessions DROP COLUMN check_at`}
 	if dialect == "postgres" {
+		// While ALTER TABLE waits for a long transaction, such as that of pg_dump, every other statement on the table waits
+		// behind it. So it gives up, and is tried again.
+		const patience = `SET LOCAL lock_timeout = '2s'`
 		// Room in every page, so that a refresh writes the new row beside the old one, and no index (a HOT update).
-		up = append(up, `ALTER TABLE sessions SET (fillfactor = 80)`)
-		down = append(down, `ALTER TABLE sessions RESET (fillfactor)`)
+		up = append([]string{patience}, append(up, `ALTER TABLE sessions SET (fillfactor = 80)`)...)
+		down = append([]string{patience}, append(down, `ALTER TABLE sessions RESET (fillfactor)`)...)
 	}
 	run := func(statements []string) *goose.GoFunc {
 		return &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error { return each(ctx, tx, statements...) }}
@@ -70,29 +72,16 @@ func largeIndexes(dialect string) *goose.Migration {
 
 // swapConcurrently makes indexes, then drops others. It may have been interrupted before, and so begins by dropping what an
 // earlier run left: an index that was not finished is invalid, and stays until it is dropped.
-func swapConcurrently(ctx context.Context, db *sql.DB, add, drop []index) (err error) {
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	var limit string
-	if err = conn.QueryRowContext(ctx, `SHOW statement_timeout`).Scan(&limit); err != nil {
-		return err
-	}
-	statements := []string{`SET statement_timeout = 0`} // a large table takes minutes
+func swapConcurrently(ctx context.Context, db *sql.DB, add, drop []index) error {
+	var statements []string
 	for _, i := range add {
 		statements = append(statements, `DROP INDEX CONCURRENTLY IF EXISTS `+i.name, `CREATE INDEX CONCURRENTLY `+i.name+` ON `+i.on)
 	}
 	for _, i := range drop {
 		statements = append(statements, `DROP INDEX CONCURRENTLY IF EXISTS `+i.name)
 	}
-	defer func() { // the connection returns to the pool
-		_, resetErr := conn.ExecContext(context.WithoutCancel(ctx), `SET statement_timeout = '`+limit+`'`)
-		err = errors.Join(err, resetErr)
-	}()
-	for _, statement := range statements {
-		if _, err = conn.ExecContext(ctx, statement); err != nil {
+	for _, statement := range statements { // each by itself: CONCURRENTLY needs to be outside a transaction
+		if _, err := db.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,7 @@
 //	user, err := db.UserByID(ctx, id)
 //	err = db.Tx(ctx, func(q *store.Queries) error { … })
 //
-// The way through it: store.go runs transactions and sqlite.go opens SQLite; there is one file of queries for each table; the
+// The way through it: store.go opens the database and runs transactions; there is one file of queries for each table; the
 // schema is in migrations, with the migrations that need Go in migrate*.go. batch.go and prepared.go make SQLite fast.
 //
 // It decides nothing; the rules are in packages identity, account and oauth. Its errors are ErrNotFound, ErrConflict,
