@@ -79,7 +79,7 @@ type Settings struct {
 	MetricsListen  string `placeholder:"HOST:PORT" help:"Address at which Prometheus reads /metrics and, if only this machine can reach it, go tool pprof reads /debug/pprof/. (default: none)"`
 	MetricsRemote  string `default:"off" placeholder:"on|off" help:"Whether other machines may reach the address of the metrics, which anyone who reaches it can read. Profiles are then not served."`
 	CheckResponses string `default:"off" placeholder:"on|off" help:"Whether to compare each answer with the contract and to log the differences; for staging."`
-	EventLog       string `placeholder:"FILE|stdout" help:"Where to write the events of accounts, clients and keys as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
+	EventLog       string `placeholder:"FILE" help:"File, or stdout, to which the events of accounts, clients and keys are written as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
 	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
 	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged. SIGUSR1 switches debug lines on and off."`
 }
