@@ -68,7 +68,7 @@ func (a *App) Greet(w io.Writer, more ...string) {
 	if address.Network() == "unix" {
 		fmt.Fprintf(&b, "  Socket     %s\n", address)
 	} else {
-		fmt.Fprintf(&b, "  Address    http://%s\n", address)
+		fmt.Fprintf(&b, "  Address    %s://%s\n", a.app.Scheme(), address)
 	}
 	fmt.Fprintf(&b, "  Data       %s\n", data)
 	if a.app.MailsToLog() {
