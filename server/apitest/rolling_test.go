@@ -26,7 +26,7 @@ func haproxy(t *testing.T, servers ...string) (url string) {
 		t.Skip(err)
 	}
 	own := freeAddress(t)
-	config := "defaults\n  mode http\n  timeout connect 1s\n  timeout client 30s\n  timeout server 30s\n" +
+	config := "defaults\n  mode http\n  timeout connect 1s\n  timeout check 5s\n  timeout client 30s\n  timeout server 30s\n" +
 		"frontend all\n  bind " + own + "\n  default_backend sesame\n" +
 		"backend sesame\n  option httpchk GET /readyz\n  default-server inter 200ms fall 1 rise 1\n  http-response set-header X-Replica %s\n"
 	for i, address := range servers {
