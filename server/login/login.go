@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/app"
+	"sesame/server/internal/bootstrap"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
@@ -31,6 +33,7 @@ type App struct {
 	*options
 	app      *app.App
 	listener net.Listener
+	declared *bootstrap.File // nil if SESAME_BOOTSTRAP_FILE names none
 	endLog   func()
 	served   atomic.Bool
 	closed   atomic.Bool
@@ -46,6 +49,7 @@ type Option func(*options)
 
 type options struct {
 	log      *slog.Logger
+	ownLog   *app.Log // log, if this package has made it
 	output   io.Writer
 	now      func() time.Time
 	demo     bool
@@ -85,7 +89,8 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 	}
 	endLog := func() {}
 	if o.log == nil {
-		o.log, endLog = app.NewLog(settings, o.output)
+		o.ownLog = app.NewLog(settings, o.output)
+		o.log, endLog = o.ownLog.Logger, o.ownLog.Close
 	}
 	a, err := open(ctx, settings, o)
 	if err != nil {
@@ -97,23 +102,40 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 }
 
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
-	listener, err := app.Listen(ctx, settings)
+	var declared *bootstrap.File
+	if settings.BootstrapFile != "" {
+		var err error
+		if declared, err = bootstrap.Read(settings.BootstrapFile); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s, which %s names", settings.BootstrapFile, config.Variable("bootstrap-file"))
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
+		}
+	}
+	listener, err := app.Listen(ctx, settings, o.log)
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := app.ListenForMetrics(ctx, settings)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	wiring := app.Options{
+		MetricsListener: metrics, OwnLog: o.ownLog,
 		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,
 		Warn: func(text string) { fmt.Fprintln(o.output, "sesame:", text) },
 	}
 	o.internal(&wiring)
 	a, err := app.Create(ctx, wiring)
 	if err != nil {
+		if metrics != nil {
+			_ = metrics.Close()
+		}
 		return nil, errors.Join(err, listener.Close())
 	}
 	if err = a.CheckReady(ctx); err != nil {
 		return nil, errors.Join(err, a.Close(), listener.Close())
 	}
-	return &App{options: o, app: a, listener: listener}, nil
+	return &App{options: o, app: a, listener: listener, declared: declared}, nil
 }
 
 // Close ends what runs beside the requests, waits for what is still to be recorded, and closes the database and the

@@ -9,6 +9,7 @@ import (
 
 	"sesame"
 	"sesame/docs"
+	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/openapi"
@@ -54,7 +55,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   httpapi.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value},
-		Shared: openAPI != nil, IsPage: a.isPage,
+		Shared: openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
 		e.IPExtractor = options.ClientIP
@@ -74,8 +75,14 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if err = a.addRoutes(before, routesOf(e)); err != nil {
 		return err
 	}
+	a.app.Metrics.SetRoutes(a.measuredRoutes())
 	if err = a.app.Demo(context.Background(), a.demo); err != nil {
 		return fmt.Errorf("the demo accounts: %w", err)
+	}
+	if a.declared != nil {
+		if err = a.declared.Apply(context.Background(), services.Accounts, services.OAuth, a.log); err != nil {
+			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
+		}
 	}
 	a.http, a.echo = server, e
 	if openAPI == nil {

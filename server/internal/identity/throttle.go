@@ -103,10 +103,10 @@ func (s *Service) NetworkCounters(what string, from network.Network, limit int) 
 
 // checkAttempt reads the throttle state of an attempt. Errors: TooManyRequests.
 func (s *Service) checkAttempt(ctx context.Context, a *attempt) (err error) {
-	if a.state, err = s.db.ReadThrottles(ctx, a.Counters, a.user.ID, a.knownAddress, s.Now()); err != nil {
+	now := s.Now()
+	if a.state, err = s.db.ReadThrottles(ctx, a.Counters, a.user.ID, a.knownAddress, now); err != nil {
 		return err
 	}
-	now := s.Now()
 	a.known = isKnown(a.state, now)
 	key, until := a.Account, a.state.Account
 	switch {
@@ -148,6 +148,7 @@ func (s *Service) throttled(ctx context.Context, a *attempt, key string, wait ti
 			return err
 		}
 	}
+	s.Count.Throttled(throttledLogin)
 	return errThrottled(wait)
 }
 

@@ -53,6 +53,14 @@ func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
 	return collect(rows, err, (*Client).fields)
 }
 
+// UpdateClient replaces the name, the secret, the scopes and the password grant of a client. Errors: ErrNotFound, and ErrConflict
+// when the name is taken.
+func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
+	return one(q.write.ExecContext(ctx, `
+		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5 WHERE id = $1`,
+		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant))
+}
+
 // DeleteClient deletes a client. Errors: ErrNotFound.
 func (q *Queries) DeleteClient(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))

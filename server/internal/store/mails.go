@@ -42,6 +42,13 @@ func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit in
 	})
 }
 
+// WaitingMails returns how many mails there are that are neither sent nor dropped, and when the oldest one was stored.
+func (q *Queries) WaitingMails(ctx context.Context) (n int64, oldest time.Time, err error) {
+	row := q.read.QueryRowContext(ctx, `SELECT count(*), min(created_at) FROM mails`)
+	err = translate(row.Scan(&n, timeScanner{&oldest}))
+	return n, oldest, err
+}
+
 // DeleteMail deletes a mail that was sent or dropped, even if another replica has claimed it.
 func (q *Queries) DeleteMail(ctx context.Context, id string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM mails WHERE id = $1`, id)

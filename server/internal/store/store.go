@@ -46,8 +46,9 @@ type engine struct {
 // Queries are the statements, on the database or in a transaction.
 type Queries struct {
 	read, write runner
-	skipLocked  string    // ends a SELECT that skips locked rows; "" on SQLite, which has one writer
-	committed   *[]func() // in a transaction: functions to call after the commit
+	skipLocked  string      // ends a SELECT that skips locked rows; "" on SQLite, which has one writer
+	committed   *[]func()   // in a transaction: functions to call after the commit
+	recorded    func(Event) // see OnEvent
 }
 
 // runner runs statements: a *sql.DB, a *sql.Tx, or a prepared.
@@ -97,7 +98,7 @@ func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	var committed []func()
-	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed}); err != nil {
+	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed, recorded: db.recorded}); err != nil {
 		return err
 	}
 	if err = tx.Commit(); err == nil {
