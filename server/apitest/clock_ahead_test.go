@@ -69,3 +69,19 @@ func TestAResetAfterTheClockWasAhead(t *testing.T) {
 		s.do(t, passwordGrant("ann", "a third wooden horse")).want(200)
 	})
 }
+
+// A refresh that was made while the clock was ahead does not prolong the grace period: the token that it replaced ends the
+// session when it comes again.
+func TestAUsedTokenAfterTheClockWasAhead(t *testing.T) {
+	const day = 24 * time.Hour
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.clock.stop()
+		first := s.newcomer(t, "ann")
+		s.clock.advance(day)
+		second := decode[api.Token](s.do(t, refreshGrant(first.RefreshToken)).want(200))
+		s.do(t, refreshGrant(first.RefreshToken)).want(200) // within the grace period
+		s.clock.advance(-day)
+		s.do(t, refreshGrant(first.RefreshToken)).want(400, "invalid_grant")
+		s.do(t, refreshGrant(second.RefreshToken)).want(400, "invalid_grant")
+	})
+}

@@ -48,3 +48,26 @@ func TestMigrationsArePlannedAndUndone(t *testing.T) {
 		})
 	}
 }
+
+// A server starts on a newer schema if the migration that made it has recorded that this version works with it: so a replica
+// of the older version can start again in a rolling upgrade, and an upgrade can be taken back.
+func TestANewerSchemaThatSupportsThisVersion(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		tokens := s.newcomer(t, "ann")
+		s.sql(t, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (9998, TRUE), (9999, TRUE)`)
+		s.do(t, refreshGrant(tokens.RefreshToken)).want(200) // a server that runs goes on
+		s.stop()
+		e := environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey(), "SESAME_LISTEN": "127.0.0.1:0"}
+		for _, support := range []string{`(9999, 15)`, `(9998, 9998)`} {
+			fails(t, "", e, "newer version", "serve")
+			fails(t, "", e, "newer version", "user", "list")
+			s.sql(t, `INSERT INTO schema_support (version, oldest) VALUES `+support)
+		}
+		fails(t, "", e, "newer version", "serve")
+		s.sql(t, `UPDATE schema_support SET oldest = 15 WHERE version = 9998`)
+		s.must(t, "", "user", "list")
+		s.must(t, "", "migrate")
+		next := start(t, s.dbURL)
+		next.do(t, passwordGrant("ann", horse)).want(200)
+	})
+}

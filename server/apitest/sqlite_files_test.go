@@ -155,3 +155,27 @@ func TestFiveStartsOnANewFile(t *testing.T) {
 		starts.Wait()
 	}
 }
+
+// A link that is changed to another database is a replacement, too: the next start would open that one.
+func TestALinkToAnotherSQLiteFile(t *testing.T) {
+	t.Parallel()
+	template, err := migratedSQLite()
+	folder := t.TempDir()
+	one, two, link := filepath.Join(folder, "one.db"), filepath.Join(folder, "two.db"), filepath.Join(folder, "sesame.db")
+	err = errors.Join(err, os.WriteFile(one, template, 0o600), os.WriteFile(two, template, 0o600), os.Symlink(one, link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "sqlite:"+link)
+	s.newcomer(t, "ann")
+	s.untilNoneWaits(t)
+	if err = errors.Join(os.Remove(link), os.Symlink(two, link)); err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, get("/readyz")).want(503, "unavailable")
+	s.create(t, map[string]any{"username": "bob", "password": horse}).want(503, "unavailable")
+	if err = errors.Join(os.Remove(link), os.Symlink(one, link)); err != nil {
+		t.Fatal(err)
+	}
+	s.create(t, map[string]any{"username": "bob", "password": horse}).want(201)
+}

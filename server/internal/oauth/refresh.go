@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
@@ -77,7 +78,7 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 	case presented.Generation >= session.Generation:
 		// A future generation: the database was restored from a backup.
 		return session, user, errRefresh("the session has not reached this generation")
-	case presented.Generation+1 == session.Generation && !now.After(session.LastUsedAt.Add(s.RefreshGrace)):
+	case presented.Generation+1 == session.Generation && s.inGrace(session.LastUsedAt, now):
 		return session, user, nil
 	}
 	ctx, done := identity.IgnoreDisconnect(ctx)
@@ -94,6 +95,13 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 		return session, user, err
 	}
 	return session, user, errRefresh("reused after the grace period: the session has ended")
+}
+
+// inGrace reports whether the last refresh is at most the grace period ago. One that a clock in the future has recorded is not:
+// otherwise a stolen token that was used before would work until that time comes.
+func (s *Service) inGrace(refreshed, now time.Time) bool {
+	end := refreshed.Add(s.RefreshGrace)
+	return end.Equal(now) || store.Pending(end, now, s.RefreshGrace)
 }
 
 // narrow returns the scopes of a refreshed token: those of the session that the user still has, or fewer on request.

@@ -19,7 +19,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the schema up to date. It refuses a schema that is newer than this program. Several processes may do it
+// Migrate brings the schema up to date. It refuses a schema that is newer than this program, unless the newer program has
+// recorded that this one works with it. Several processes may do it
 // at once: on PostgreSQL they wait for a lock, and on SQLite the later ones find the work done. Migrate calls warn with
 // each change to an account that an operator should know about.
 func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err error) {
@@ -29,7 +30,25 @@ func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err 
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
 	}
-	return migrateRetrying(ctx, provider)
+	applied, err = migrateRetrying(ctx, provider)
+	if errors.Is(err, errNewer) && db.worksWith(ctx, provider) {
+		warn("the database was made by a newer version of sesame, which says that this version works with it")
+		err = nil
+	}
+	return applied, err
+}
+
+// worksWith reports whether this program works with a schema that is newer. Each migration after 15 that leaves older programs
+// what they need says so: it inserts its version into schema_support, with the oldest schema version whose program works with
+// it. So in a rolling upgrade a replica of the older version can start again, and an upgrade can be taken back by starting the
+// older version.
+func (db *DB) worksWith(ctx context.Context, provider *goose.Provider) bool {
+	sources := provider.ListSources()
+	var unsupported int64
+	err := db.read.QueryRowContext(ctx, `
+		SELECT COUNT(*) FROM goose_db_version g WHERE g.is_applied AND g.version_id > $1 AND NOT EXISTS (
+			SELECT 1 FROM schema_support s WHERE s.version = g.version_id AND s.oldest <= $1)`, sources[len(sources)-1].Version).Scan(&unsupported)
+	return err == nil && unsupported == 0
 }
 
 // forMigrations returns connections without limits of time, since a migration may rewrite a large table.
@@ -88,7 +107,7 @@ func PendingMigrations(ctx context.Context, db *DB) (pending []Migration, err er
 		}
 		pending = append(pending, Migration{latest, name})
 	}
-	if len(applied) > 0 && slices.Max(applied) > latest {
+	if len(applied) > 0 && slices.Max(applied) > latest && !db.worksWith(ctx, provider) {
 		err = errNewer
 	}
 	return pending, err
@@ -169,7 +188,7 @@ func (db *DB) CheckSchema(ctx context.Context) error {
 			err = errOlder
 		}
 	}
-	if len(applied) > 0 && slices.Max(applied) > latest {
+	if len(applied) > 0 && slices.Max(applied) > latest && !db.worksWith(ctx, provider) {
 		err = errNewer
 	}
 	return err

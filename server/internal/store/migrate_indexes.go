@@ -14,8 +14,13 @@ import (
 // refresh. check_at does not move: it is when the cleanup looks at the session next. A program that does not know the column
 // leaves it 0, and the cleanup sets it.
 func sessionChecks(dialect string) *goose.Migration {
-	up := []string{`ALTER TABLE sessions ADD COLUMN check_at BIGINT NOT NULL DEFAULT 0`}
-	down := []string{`ALTER TABLE sessions DROP COLUMN check_at`}
+	up := []string{
+		`ALTER TABLE sessions ADD COLUMN check_at BIGINT NOT NULL DEFAULT 0`,
+		// The oldest program, by its own schema version, that works with a schema version. See worksWith.
+		`CREATE TABLE schema_support (version BIGINT PRIMARY KEY, oldest BIGINT NOT NULL)`,
+		`INSERT INTO schema_support (version, oldest) VALUES (14, 13), (15, 13)`,
+	}
+	down := []string{`DROP TABLE schema_support`, `ALTER TABLE sessions DROP COLUMN check_at`}
 	if dialect == "postgres" {
 		// While ALTER TABLE waits for a long transaction, such as that of pg_dump, every other statement on the table waits
 		// behind it. So it gives up, and is tried again.

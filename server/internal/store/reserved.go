@@ -13,7 +13,8 @@ func (q *Queries) ReserveUsername(ctx context.Context, key string, until time.Ti
 	return translate(err)
 }
 
-// UsernameReserved reports whether a folded username is reserved.
+// UsernameReserved reports whether a folded username is reserved. A reservation that a clock in the future has made is not
+// ignored, as a wait is: somebody could register the name of an account that was just deleted.
 func (q *Queries) UsernameReserved(ctx context.Context, key string, now time.Time) (reserved bool, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT EXISTS (SELECT 1 FROM reserved_usernames WHERE username_key = $1 AND reserved_until > $2)`, key, micros(now))

@@ -46,14 +46,14 @@ func watchFiles(ctx context.Context, db *sql.DB, file string) (w *fileWatch, err
 	if err = w.keeper.QueryRowContext(ctx, `SELECT COUNT(*) FROM sqlite_master`).Scan(&tables); err != nil {
 		return nil, err
 	}
-	real, err := filepath.EvalSymlinks(file) // the log is next to it
-	if err == nil {
-		real, err = filepath.Abs(real)
-	}
+	real, err := filepath.EvalSymlinks(file) // the log is next to it, wherever a link to it is
 	if err != nil {
 		return nil, err
 	}
-	for _, path := range []string{real, real + "-wal"} {
+	for _, path := range []string{file, real + "-wal"} {
+		if path, err = filepath.Abs(path); err != nil {
+			return nil, err
+		}
 		info, err := os.Stat(path)
 		if err != nil {
 			return nil, err
