@@ -21,7 +21,7 @@ import (
 	"sesame/server/internal/httpapi"
 )
 
-// Settings are the settings of `sesame serve`; sesame --help describes each.
+// Settings are the settings of `sesame serve`; sesame help settings describes each.
 type Settings = config.Settings
 
 // FromEnv reads the settings from variables in the form of os.Environ, NAME=value. It fails for a SESAME_ variable
@@ -49,6 +49,7 @@ type Option func(*options)
 
 type options struct {
 	log      *slog.Logger
+	ownLog   *app.Log // log, if this package has made it
 	output   io.Writer
 	now      func() time.Time
 	demo     bool
@@ -88,7 +89,8 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 	}
 	endLog := func() {}
 	if o.log == nil {
-		o.log, endLog = app.NewLog(settings, o.output)
+		o.ownLog = app.NewLog(settings, o.output)
+		o.log, endLog = o.ownLog.Logger, o.ownLog.Close
 	}
 	a, err := open(ctx, settings, o)
 	if err != nil {
@@ -113,13 +115,21 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	metrics, err := app.ListenForMetrics(ctx, settings)
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
 	wiring := app.Options{
+		MetricsListener: metrics, OwnLog: o.ownLog,
 		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,
 		Warn: func(text string) { fmt.Fprintln(o.output, "sesame:", text) },
 	}
 	o.internal(&wiring)
 	a, err := app.Create(ctx, wiring)
 	if err != nil {
+		if metrics != nil {
+			_ = metrics.Close()
+		}
 		return nil, errors.Join(err, listener.Close())
 	}
 	if err = a.CheckReady(ctx); err != nil {

@@ -3,6 +3,7 @@ package login
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -42,6 +43,20 @@ func (a *App) addRoutes(before, after map[route]string) error {
 		a.routes[r] = handler
 	}
 	return nil
+}
+
+// measuredRoutes returns the routes that metrics may name: the paths of the contract and those of Sesame's pages.
+func (a *App) measuredRoutes() (paths []string) {
+	for _, op := range a.contract.Operations() {
+		paths = append(paths, op.Path)
+	}
+	for r := range a.routes {
+		if !a.contract.HasRoute(r.path) {
+			paths = append(paths, r.path)
+		}
+	}
+	slices.Sort(paths)
+	return slices.Compact(paths)
 }
 
 // isPage reports whether Echo has routed a request to a page of Sesame's, or refuses its method there.

@@ -180,8 +180,8 @@ func (s *Service) countRegistration(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if until.After(now) {
-			return errTooManyRegistrations(until.Sub(now))
+		if store.Pending(until, now, registrationWindow) {
+			return s.throttled(until.Sub(now))
 		}
 	}
 	for _, n := range counters {
@@ -190,13 +190,14 @@ func (s *Service) countRegistration(ctx context.Context) error {
 			return err
 		}
 		if !counted { // concurrent attempts have reached the limit
-			return errTooManyRegistrations(time.Second)
+			return s.throttled(time.Second)
 		}
 	}
 	return nil
 }
 
-func errTooManyRegistrations(wait time.Duration) error {
+func (s *Service) throttled(wait time.Duration) error {
+	s.identity.Count.Throttled(identity.ThrottledSignUp)
 	e := problem.New(problem.TooManyRequests, "There were too many registrations from this network. Wait before the next attempt.")
 	e.RetryAfter = min(wait, registrationWindow) // however far ahead the clock of another replica is
 	return e

@@ -14,7 +14,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -39,7 +41,12 @@ type Options struct {
 	Now       func() time.Time // default: time.Now
 	Log       *slog.Logger     // default: none
 	Warn      func(string)     // for what a person should know of a migration; default: Log
-	Tests     Tests
+	// OwnLog is Log, if NewLog has made it. Signals change its level.
+	OwnLog *Log
+	Stdout io.Writer // for SESAME_EVENT_LOG=stdout; default: os.Stdout
+	// MetricsListener is where Start serves metrics; nil for nowhere. Close closes it.
+	MetricsListener net.Listener
+	Tests           Tests
 }
 
 // Tests is what only tests choose. No setting reaches it.
@@ -56,8 +63,9 @@ type Tests struct {
 // App is an open login server. Its settings are those in force.
 type App struct {
 	Options
-	DB   *store.DB
-	Keys *keys.Keys
+	DB      *store.DB
+	Keys    *keys.Keys
+	Metrics *Metrics
 
 	keyFileGiven bool // whether the settings name the file of the master key
 
@@ -65,6 +73,7 @@ type App struct {
 	hasher   *password.Hasher
 	outbox   *mailer.Outbox
 	mails    *mailer.Dispatcher // only after Create
+	eventLog *audit.Stream      // nil for none
 	services *Services          // once they are made
 	workers  sync.WaitGroup
 	stop     context.CancelFunc // ends the workers, once they are started
@@ -80,7 +89,7 @@ func Open(ctx context.Context, o Options) (*App, error) { return open(ctx, o, fa
 
 // open checks everything that it can before it writes anything.
 func open(ctx context.Context, o Options, creates bool) (*App, error) {
-	a := &App{Options: o, keyFileGiven: o.MasterKeyFile != "", stop: func() {}}
+	a := &App{Options: o, Metrics: newMetrics(), keyFileGiven: o.MasterKeyFile != "", stop: func() {}}
 	a.Settings = o.InForce(cmp.Or(o.Listening, o.Listen))
 	if a.Now == nil {
 		a.Now = time.Now
@@ -101,19 +110,26 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if err = a.checkDatabase(creates); err != nil {
 		return nil, err
 	}
-	if a.master, err = a.masterKey(creates); err != nil {
+	if a.master, err = a.masterKey(creates); err == nil {
+		a.master, err = a.withSecondKey(a.master)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err = a.openEventLog(creates); err != nil {
 		return nil, err
 	}
 	if a.DB, err = a.openDatabase(ctx, creates); err != nil {
-		return nil, err
+		return nil, errors.Join(err, a.closeEventLog())
 	}
+	a.DB.OnEvent(a.recorded)
 	a.outbox = mailer.NewOutbox(a.master, a.Now)
 	a.Keys, err = keys.Open(ctx, a.DB, a.master, keys.Settings{
 		Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration, Now: a.Now, Existing: !creates,
 		Every: cmp.Or(a.Tests.Every, time.Second),
 	})
 	if err != nil {
-		return nil, errors.Join(err, a.DB.Close())
+		return nil, errors.Join(err, a.DB.Close(), a.closeEventLog())
 	}
 	return a, nil
 }
@@ -133,6 +149,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
 		KeyedHash: token.NewKeyedHash(a.master), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{
 		Identity: id,
@@ -142,6 +159,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewRefresher(a.master), id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
+			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
 		}),
 		Audit: audit.NewLog(a.DB, cursors),
 	}
@@ -162,25 +180,62 @@ func (a *App) CheckReady(ctx context.Context) error {
 // Start starts what runs beside the requests: sending mails, rotating keys, deleting expired rows. It ends with
 // Close. It needs Create and MakeServices.
 func (a *App) Start(ctx context.Context) {
-	ctx, a.stop = context.WithCancel(ctx)
+	until, stop := context.WithCancel(context.WithoutCancel(ctx)) // the metrics are served while the last requests are
+	ctx, cancel := context.WithCancel(ctx)
+	a.stop = func() { cancel(); stop() }
 	a.mails.Outbox, a.mails.DB = a.outbox, a.DB
-	job := &cleanup.Job{DB: a.DB, Accounts: a.services.Accounts, EventRetention: a.EventRetention.Duration, Now: a.Now, Log: a.Log}
-	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, job.Run} {
-		a.workers.Go(func() { run(ctx) })
+	job := &cleanup.Job{
+		DB: a.DB, Accounts: a.services.Accounts, EventRetention: a.EventRetention.Duration, Now: a.Now, Log: a.Log,
+		Deleted: func(table string, rows int64) { a.Metrics.cleanupRows.Add(uint64(max(0, rows)), table) },
+		Ended:   a.Metrics.cleaned(a.Now),
 	}
+	if a.MetricsListener != nil {
+		a.serveMetrics(until)
+	}
+	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, job.Run, a.watchDatabase} {
+		a.workers.Go(func() {
+			defer a.flushOnPanic()
+			run(ctx)
+		})
+	}
+	a.handleSignals(ctx)
 	if a.Tests.Every == 0 {
 		a.workers.Go(freeStartMemory)
 	}
+}
+
+// watchDatabase logs when the files of an SQLite database are lost, and when they are back.
+func (a *App) watchDatabase(ctx context.Context) {
+	a.DB.Watch(ctx, func(err error) {
+		if err != nil {
+			a.Log.Error("the database is lost", "error", err)
+			return
+		}
+		a.Log.Info("the files of the database are back; the server accepts writes again")
+	})
 }
 
 // Close ends the workers, waits for what is still to be recorded, and closes the database.
 func (a *App) Close() error {
 	a.stop()
 	a.workers.Wait()
+	if a.MetricsListener != nil {
+		_ = a.MetricsListener.Close() // the server of the metrics has closed it, if it ran
+	}
 	if a.services != nil {
 		a.services.Identity.Close()
 	}
-	return a.DB.Close()
+	return errors.Join(a.DB.Close(), a.closeEventLog())
+}
+
+// flushOnPanic writes what the log buffers before a panic ends the process.
+func (a *App) flushOnPanic() {
+	if value := recover(); value != nil {
+		if a.OwnLog != nil {
+			a.OwnLog.Flush()
+		}
+		panic(value)
+	}
 }
 
 // newHasher makes the hasher, with the policy for new passwords.
@@ -193,10 +248,17 @@ func (a *App) newHasher() (*password.Hasher, error) {
 		}
 	}
 	policy := password.NewPolicy(a.PasswordMinLength.Value, breached)
+	create := password.New
 	if a.Tests.CheapHashes {
-		return password.NewForTests(a.PasswordHash, policy, a.Tests.HashBegun)
+		create = func(scheme string, policy *password.Policy) (*password.Hasher, error) {
+			return password.NewForTests(scheme, policy, a.Tests.HashBegun)
+		}
 	}
-	return password.New(a.PasswordHash, policy)
+	hasher, err := create(a.PasswordHash, policy)
+	if err == nil {
+		hasher.Watch(a.Metrics.watch())
+	}
+	return hasher, err
 }
 
 // newDispatcher makes what sends the mails in the outbox. It fails for templates that cannot be used.
@@ -211,5 +273,8 @@ func (a *App) newDispatcher() (*mailer.Dispatcher, error) {
 			return nil, err
 		}
 	}
-	return &mailer.Dispatcher{Sender: sender, Templates: templates, Log: a.Log, PollEvery: cmp.Or(a.Tests.Every, time.Second)}, nil
+	return &mailer.Dispatcher{
+		Sender: sender, Templates: templates, Log: a.Log, PollEvery: cmp.Or(a.Tests.Every, time.Second),
+		Attempted: func(outcome string) { a.Metrics.mails.Add(1, outcome) },
+	}, nil
 }

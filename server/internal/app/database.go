@@ -15,12 +15,13 @@ import (
 
 // openDatabase opens a database with the schema of this program.
 func (a *App) openDatabase(ctx context.Context, creates bool) (db *store.DB, err error) {
+	pool := store.Pool{Size: a.DatabaseConnections.Value, Lifetime: a.DatabaseConnectionLifetime.Duration}
 	if creates {
-		if db, err = store.Create(ctx, a.DatabaseURL.Reveal()); err == nil {
+		if db, err = store.Create(ctx, a.DatabaseURL.Reveal(), pool); err == nil {
 			_, err = db.Migrate(ctx, a.Warn)
 		}
 	} else {
-		if db, err = store.Open(ctx, a.DatabaseURL.Reveal()); err == nil {
+		if db, err = store.Open(ctx, a.DatabaseURL.Reveal(), pool); err == nil {
 			err = db.CheckSchema(ctx)
 		}
 	}
@@ -51,6 +52,29 @@ func (a *App) checkDatabase(creates bool) error {
 			absolute(file), config.Variable("database-url"))
 	}
 	return nil
+}
+
+// withSecondKey returns the master key, accepting the second one if the settings name one.
+func (a *App) withSecondKey(master token.MasterKey) (token.MasterKey, error) {
+	var second token.MasterKey
+	var err error
+	setting := "second-master-key"
+	switch {
+	case !a.SecondMasterKey.Empty():
+		second, err = token.ParseMasterKey(a.SecondMasterKey.Reveal())
+	case a.SecondMasterKeyFile != "":
+		setting = "second-master-key-file"
+		second, err = token.ReadMasterKey(a.SecondMasterKeyFile)
+	default:
+		return master, nil
+	}
+	if err == nil && second.Equal(master) {
+		err = errors.New("the second master key is the same as the first; remove it, or see docs/guides/keys.md for how to replace a master key")
+	}
+	if err != nil {
+		return master, fmt.Errorf("%s: %w", config.Variable(setting), err)
+	}
+	return master.Accepting(second), nil
 }
 
 // masterKey finds the master key where the settings say, or makes it beside a new SQLite file.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"os"
@@ -19,21 +20,80 @@ const (
 	logBuffer = 64 << 10
 )
 
-// NewLog makes a logger that writes to a stream in the format of the settings. The function that it returns writes
-// what is buffered; call it when nothing logs any more.
-func NewLog(s config.Settings, to io.Writer) (log *slog.Logger, end func()) {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(s.LogLevel)) // checked with the settings
-	options := &slog.HandlerOptions{Level: level}
-	if s.LogFormat == "text" || s.LogFormat == "auto" && IsTerminal(to) {
-		return slog.New(mailHandler{slog.NewTextHandler(to, options), to}), func() {}
-	}
-	lines := &lineBuffer{to: to}
-	return slog.New(slog.NewJSONHandler(lines, options)), lines.close
+// Log is the log of a server. Its level can be changed while it runs.
+type Log struct {
+	*slog.Logger
+	usual slog.Level // that of the settings
+	level slog.LevelVar
+	lines *lineBuffer // nil for text
 }
 
-// lineBuffer writes lines in batches: one write per line was a fourteenth of the cost of GET /users/me. A crash of the
-// process can lose the lines of the last tenth of a second.
+// NewLog makes a logger that writes to a stream in the format of the settings. Close it when nothing logs any more.
+func NewLog(s config.Settings, to io.Writer) *Log {
+	l := &Log{}
+	_ = l.usual.UnmarshalText([]byte(s.LogLevel)) // checked with the settings
+	l.level.Set(l.usual)
+	options := &slog.HandlerOptions{Level: &l.level}
+	if s.LogFormat == "text" || s.LogFormat == "auto" && IsTerminal(to) {
+		l.Logger = slog.New(mailHandler{slog.NewTextHandler(to, options), to})
+		return l
+	}
+	l.lines = &lineBuffer{to: to}
+	l.Logger = slog.New(flushingHandler{slog.NewJSONHandler(l.lines, options), l.lines})
+	return l
+}
+
+// ToggleDebug makes the log write debug lines, or no longer. It says so at a level that is logged before and after.
+func (l *Log) ToggleDebug() {
+	next := slog.LevelDebug
+	if l.level.Level() == slog.LevelDebug {
+		next = max(l.usual, slog.LevelInfo)
+	}
+	l.level.Set(next)
+	l.Log(context.Background(), max(slog.LevelInfo, l.usual), "SIGUSR1: the level of the log is changed", "level", next)
+}
+
+// Flush writes what is buffered.
+func (l *Log) Flush() {
+	if l.lines != nil {
+		l.lines.flushNow()
+	}
+}
+
+// Close writes what is buffered. Lines after that are written at once.
+func (l *Log) Close() {
+	if l.lines != nil {
+		l.lines.close()
+	}
+}
+
+// flushingHandler writes what is buffered when an error is logged: the process may be about to crash.
+type flushingHandler struct {
+	slog.Handler
+	lines *lineBuffer
+}
+
+// Handle implements slog.Handler.
+func (h flushingHandler) Handle(ctx context.Context, r slog.Record) error {
+	err := h.Handler.Handle(ctx, r)
+	if r.Level >= slog.LevelError {
+		h.lines.flushNow()
+	}
+	return err
+}
+
+// WithAttrs implements slog.Handler.
+func (h flushingHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return flushingHandler{h.Handler.WithAttrs(attrs), h.lines}
+}
+
+// WithGroup implements slog.Handler.
+func (h flushingHandler) WithGroup(name string) slog.Handler {
+	return flushingHandler{h.Handler.WithGroup(name), h.lines}
+}
+
+// lineBuffer writes lines in batches: one write per line was a fourteenth of the cost of GET /users/me. A process that is
+// killed loses the lines of the last tenth of a second, but none that is an error, or before one.
 type lineBuffer struct {
 	mu      sync.Mutex
 	to      io.Writer
@@ -64,6 +124,13 @@ func (b *lineBuffer) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.timer = nil
+	b.write()
+}
+
+// flushNow writes what waits. The timer then finds nothing, or later lines.
+func (b *lineBuffer) flushNow() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.write()
 }
 

@@ -29,7 +29,7 @@ import (
 // Kind is what happened. openapi.yaml lists the same kinds, as EventKind.
 type Kind string
 
-// The kinds of events. A new kind is one line here and one in openapi.yaml.
+// The kinds of events. A new kind is one line here, one in Kinds and one in openapi.yaml.
 const (
 	Login            Kind = "login"
 	LoginFailed      Kind = "login_failed"      // only the failures that the throttle counts
@@ -54,6 +54,13 @@ const (
 	ClientDeleted    Kind = "client_deleted"
 	KeyRotated       Kind = "key_rotated"
 )
+
+// Kinds are all kinds.
+var Kinds = []Kind{
+	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, WrongPassword, PasswordChanged,
+	AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
+	PasswordReset, ClientCreated, ClientDeleted, KeyRotated,
+}
 
 // The values of Event.Actor for changes that neither a user nor a client makes.
 const (

@@ -30,6 +30,14 @@ type Job struct {
 	EventRetention time.Duration // how long an event is kept
 	Now            func() time.Time
 	Log            *slog.Logger // for Run
+	// Deleted counts the rows that a batch deletes from one of Tables, and Ended the runs, for metrics. They may be nil.
+	Deleted func(table string, rows int64)
+	Ended   func(err error)
+}
+
+// Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time.
+var Tables = []string{
+	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -62,14 +70,20 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 			return deleteBefore(ctx, now.Add(-age), limit)
 		}
 	}
-	for _, b := range []batch{
+	for i, b := range []batch{ // in the order of Tables
 		j.DB.DeleteExpiredSessions, j.DB.DeleteExpiredCodes, j.DB.DeleteExpiredThrottles,
 		before(identity.KnownAddressTTL, j.DB.DeleteKnownAddressesBefore), j.Accounts.ExpireClaims,
 		before(j.EventRetention, j.DB.DeleteEventsBefore), j.DB.DeleteExpiredRevokedTokens, j.DB.DeleteExpiredReservations,
 	} {
 		n, failed := j.repeat(ctx, b)
+		if j.Deleted != nil {
+			j.Deleted(Tables[i], n)
+		}
 		deleted += n
 		err = errors.Join(err, failed)
+	}
+	if j.Ended != nil {
+		j.Ended(err)
 	}
 	return deleted, err
 }

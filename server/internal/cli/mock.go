@@ -25,9 +25,9 @@ func (c *mockCommand) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	log, flush := app.NewLog(*p.Settings, p.Stderr)
-	defer flush()
-	listener, err := app.Listen(p.ctx, *p.Settings, log)
+	log := app.NewLog(*p.Settings, p.Stderr)
+	defer log.Close()
+	listener, err := app.Listen(p.ctx, *p.Settings, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (c *mockCommand) Run(p *program) error {
 	*p.Settings = p.InForce(listener.Addr().String())
 	options := mock.Options{
 		Document: document, PublicURL: p.PublicURL, Audience: p.Audience, AccessTTL: p.AccessTokenTTL.Duration,
-		Log: log, Now: p.Now,
+		Log: log.Logger, Now: p.Now,
 	}
 	e := echo.New()
 	m, err := mock.Register(e, options)
@@ -53,7 +53,7 @@ func (c *mockCommand) Run(p *program) error {
 		}
 	}
 	p.introduce(m, listener.Addr())
-	return app.Serve(p.ctx, listener, e, log, func() {})
+	return app.Serve(p.ctx, listener, e, log.Logger, func() {}, 0)
 }
 
 func (c *mockCommand) document(p *program) (*mock.Document, error) {

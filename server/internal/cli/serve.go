@@ -29,7 +29,7 @@ func (c *serveCommand) Run(p *program) error {
 	}
 	app.TuneCollector()
 	a, err := login.Open(p.ctx, *p.Settings, login.Output(p.Stderr), login.Clock(p.Now), login.Demo(c.Demo),
-		login.Internal(func(o *app.Options) { o.Tests = p.Tests }))
+		login.Internal(func(o *app.Options) { o.Tests, o.Stdout = p.Tests, p.Stdout }))
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,11 @@ func (c *serveCommand) Run(p *program) error {
 			return err
 		}
 	}
-	a.Greet(p.Stdout, "New user   "+programName()+" user create NAME   (asks for the password)")
+	greeting := p.Stdout
+	if p.EventsToStdout() { // a program reads it
+		greeting = p.Stderr
+	}
+	a.Greet(greeting, "New user   "+programName()+" user create NAME   (asks for the password)")
 	return a.Serve(p.ctx, e)
 }
 

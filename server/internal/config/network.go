@@ -59,6 +59,27 @@ func (s *Settings) checkListen() (reason string) {
 	return ""
 }
 
+// checkMetricsListen returns why the server cannot serve metrics there, or "".
+func (s *Settings) checkMetricsListen() (reason string) {
+	if s.MetricsListen == "" {
+		return ""
+	}
+	if _, port, err := net.SplitHostPort(s.MetricsListen); err != nil || !isPort(port, 0) {
+		return "is " + strconv.Quote(s.MetricsListen) + "; it must be HOST:PORT, with a port from 0 to 65535"
+	}
+	if s.MetricsRemote == "off" && !s.MetricsLocal() {
+		return "is " + s.MetricsListen + ", which other machines can reach, and anyone who reaches it can read the metrics; listen on 127.0.0.1, " +
+			"or set " + Prefix + "METRICS_REMOTE=on and let a firewall or a network policy admit only your Prometheus"
+	}
+	return ""
+}
+
+// MetricsLocal reports whether only this machine can reach the listener of the metrics.
+func (s *Settings) MetricsLocal() bool {
+	host, _, err := net.SplitHostPort(s.MetricsListen)
+	return err == nil && isLoopback(host)
+}
+
 const trustsEveryClient = "trusts every client: any of them could spoof its IP address"
 
 // checkNetwork returns why a text cannot be a network of proxies, or "". It refuses bits beyond the prefix, because

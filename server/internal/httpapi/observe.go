@@ -23,7 +23,9 @@ type Middleware struct {
 	CORSOrigins []string                     // whose pages may call the operations
 	ClientIP    func(r *http.Request) string // the address of the client of a request
 	Log         *slog.Logger
-	Site        Site // for errors that a browser shows; none without a name
+	// Measure counts a request and how long it took, for metrics. It may be nil.
+	Measure func(method, route string, status int, took time.Duration)
+	Site    Site // for errors that a browser shows; none without a name
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
 }
@@ -58,7 +60,11 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			m.answer(err, c)
 		}
-		m.logRequest(c, id, start, err)
+		took := time.Since(start)
+		if m.Measure != nil {
+			m.Measure(c.Request().Method, m.route(c), c.Response().Status, took)
+		}
+		m.logRequest(c, id, start.Add(took), took, err)
 		return nil
 	}
 }
@@ -124,7 +130,7 @@ func stack() []byte {
 }
 
 // logRequest calls the handler directly: a Logger would look up its caller, which is always this function.
-func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err error) {
+func (m *Middleware) logRequest(c echo.Context, id string, now time.Time, took time.Duration, err error) {
 	level, p := slog.LevelInfo, (*problem.Error)(nil)
 	if err != nil {
 		// An error handler of others may have answered a mistake of the caller's.
@@ -132,14 +138,14 @@ func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err 
 			level = slog.LevelError
 		}
 	}
-	ctx, now := c.Request().Context(), time.Now()
+	ctx := c.Request().Context()
 	if !m.Log.Enabled(ctx, level) {
 		return
 	}
 	line := slog.NewRecord(now, level, "request", 0)
 	line.AddAttrs(
 		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
-		slog.Int("status", c.Response().Status), slog.Int64("took_us", now.Sub(began).Microseconds()), slog.String("ip", m.ClientIP(c.Request())))
+		slog.Int("status", c.Response().Status), slog.Int64("took_us", took.Microseconds()), slog.String("ip", m.ClientIP(c.Request())))
 	if who := caller(ctx); who != nil {
 		line.AddAttrs(slog.String("user_id", who.User.ID))
 	}
@@ -147,6 +153,14 @@ func (m *Middleware) logRequest(c echo.Context, id string, began time.Time, err 
 		line.AddAttrs(slog.String("error", p.Error()))
 	}
 	_ = m.Log.Handler().Handle(ctx, line) // a Logger ignores it, too
+}
+
+// route returns the path of an operation as the contract has it, or the route of a page; "" for a request that is for neither.
+func (m *Middleware) route(c echo.Context) string {
+	if op := m.Operation(c); op != nil {
+		return op.Path
+	}
+	return c.Path()
 }
 
 // method keeps an unknown method, which may have any length, out of the log.

@@ -21,6 +21,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -45,6 +46,8 @@ type Options struct {
 	ClientIP       func(r *http.Request) string // the address of the client of a request
 	Log            *slog.Logger
 	Site           Site
+	// Measure counts a request and how long it took, for metrics. It may be nil.
+	Measure func(method, route string, status int, took time.Duration)
 	// Ready reports whether the database can be read and written.
 	Ready func(context.Context) error
 	// Shared says that e has routes of others, too, which the middleware leaves alone.
@@ -77,7 +80,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.middleware = &Middleware{
-		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site,
+		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure,
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)

@@ -7,7 +7,8 @@
 // The way through it: Authenticate (caller.go) is called for every request with an access token. Login (login.go) is the
 // password grant: it checks the throttle (throttle.go), verifies the password or a dummy hash (dummy.go), counts a
 // failure or starts a session (session.go). VerifyPassword (verify.go) is the same for a person who confirms a password
-// within a session. RecordCorrectPassword (correct.go) covers every request that proves a password and then fails.
+// within a session. Counts (counts.go) are what it counts for the metrics. RecordCorrectPassword (correct.go) covers every
+// request that proves a password and then fails.
 //
 // Lock order in a transaction: the administration row, then the row of the user, then rows that belong to the user
 // (sessions, throttles, known addresses). Errors that a client may see are *problem.Error; any other error is a fault.
@@ -36,6 +37,7 @@ type Settings struct {
 	Outbox        *mailer.Outbox
 	Now           func() time.Time
 	Log           *slog.Logger // nil for none
+	Count         Counts
 }
 
 // Service authenticates people. It is safe for concurrent use. In memory it holds only the correct passwords that are
@@ -53,7 +55,7 @@ func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, s Settings
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	s.Now = store.Clock(s.Now)
+	s.Now, s.Count = store.Clock(s.Now), s.Count.withDefaults()
 	return &Service{db: db, hasher: hasher, issuer: issuer, Settings: s}
 }
 

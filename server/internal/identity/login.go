@@ -34,6 +34,12 @@ func errWrongCredentials() error {
 // InvalidGrant, InvalidScope, TooManyRequests after too many failures, Unavailable when too many passwords are waiting
 // to be hashed.
 func (s *Service) Login(ctx context.Context, login Login) (session store.Session, refresh token.Refresh, err error) {
+	session, refresh, err = s.login(ctx, login)
+	s.Count.Login(outcomeOf(err))
+	return session, refresh, err
+}
+
+func (s *Service) login(ctx context.Context, login Login) (session store.Session, refresh token.Refresh, err error) {
 	if err = s.hasher.Busy(network.FromContext(ctx)); err != nil {
 		return session, refresh, err
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"time"
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/network"
@@ -64,7 +65,7 @@ func ErrWrongPassword(pointer string) error {
 func (s *Service) countWrongPassword(ctx context.Context, c Check) error {
 	counted, err := s.countFailure(ctx, c.Counter, freeFailures, s.Now().Add(failureMemory))
 	if err == nil && !counted {
-		return errThrottled(justBlocked)
+		return s.throttledCheck(justBlocked)
 	}
 	if err == nil {
 		err = audit.Record(ctx, &s.db.Queries, audit.WrongPassword, c.Event, s.Now())
@@ -76,12 +77,17 @@ func (s *Service) countWrongPassword(ctx context.Context, c Check) error {
 }
 
 func (s *Service) checkThrottle(ctx context.Context, counter string) error {
-	state, err := s.db.ReadThrottles(ctx, store.Counters{Account: counter}, "", "")
+	state, err := s.db.ReadThrottles(ctx, store.Counters{Account: counter}, "", store.KnownAddress{}, s.Now())
 	if err != nil {
 		return err
 	}
 	if wait := state.Account.Sub(s.Now()); wait > 0 {
-		return errThrottled(wait)
+		return s.throttledCheck(wait)
 	}
 	return nil
+}
+
+func (s *Service) throttledCheck(wait time.Duration) error {
+	s.Count.Throttled(throttledCheck)
+	return errThrottled(wait)
 }

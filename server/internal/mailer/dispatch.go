@@ -23,7 +23,7 @@ const (
 	finishTime = 8 * time.Second
 	// A mail that fails is due again after firstPause, doubling to longestPause. It is dropped when it is mailLife old.
 	firstPause   = time.Minute
-	longestPause = time.Hour
+	longestPause = store.LongestMailPause
 	mailLife     = 24 * time.Hour
 )
 
@@ -36,6 +36,24 @@ type Dispatcher struct {
 	Log       *slog.Logger
 	// PollEvery is how often it asks the database for mails that are due again, or that another process stored.
 	PollEvery time.Duration
+	// Attempted counts the attempts to send a mail, by Outcomes. It may be nil.
+	Attempted func(outcome string)
+}
+
+// Outcomes of an attempt to send a mail.
+const (
+	mailSent    = "sent"
+	mailDropped = "dropped" // it can never be delivered, or is too old
+	mailRetried = "retried"
+)
+
+// Outcomes are the values of Dispatcher.Attempted.
+var Outcomes = []string{mailSent, mailDropped, mailRetried}
+
+func (d *Dispatcher) attempted(outcome string) {
+	if d.Attempted != nil {
+		d.Attempted(outcome)
+	}
 }
 
 // Run sends mails until ctx ends. It returns once the mails that are being sent are finished, or after finishTime; a
@@ -86,11 +104,14 @@ func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
 	switch {
 	case err == nil:
 		log.Debug("mail sent")
+		d.attempted(mailSent)
 	case errors.Is(err, ErrPermanent) || now.Sub(row.CreatedAt) >= mailLife:
 		log.Error("mail dropped", "error", err)
+		d.attempted(mailDropped)
 	default:
 		next := now.Add(pause(row.Attempts))
 		log.Warn("sending a mail failed and will be retried", "error", err, "retry_at", next)
+		d.attempted(mailRetried)
 		d.record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next) })
 		return
 	}

@@ -116,14 +116,38 @@ func (s *Service) Clients(ctx context.Context) ([]Client, error) {
 	return list, err
 }
 
-// DeleteClient deletes a service client and ends the sessions of the people who logged in through it. The server refuses
-// its tokens at once. Errors: NotFound.
+// sessionBatch is how many sessions of a client one commit ends.
+const sessionBatch = 500
+
+// endMostSessions ends the sessions of a client in batches, but for a few. After each batch it waits as long as the batch took,
+// so that at least half of the time is left for other writers.
+func (s *Service) endMostSessions(ctx context.Context, id string) error {
+	for {
+		begun := time.Now()
+		ended, err := s.db.EndSessionsOfClient(ctx, id, sessionBatch)
+		if err != nil || ended < sessionBatch {
+			return err
+		}
+		select {
+		case <-time.After(time.Since(begun)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// DeleteClient deletes a service client and ends the sessions of the people who logged in through it. Once it returns, the
+// server refuses its tokens. If it is interrupted, the client and some of the sessions are left, and it can be called again.
+// Errors: NotFound.
 func (s *Service) DeleteClient(ctx context.Context, id string) error {
+	if err := s.endMostSessions(ctx, id); err != nil {
+		return err
+	}
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.DeleteClient(ctx, id); err != nil {
 			return err
 		}
-		if err := q.EndSessionsOfClient(ctx, id); err != nil {
+		if err := q.EndRemainingSessionsOfClient(ctx, id); err != nil {
 			return err
 		}
 		return audit.Record(ctx, q, audit.ClientDeleted, store.Event{Actor: audit.CommandLine, ClientID: id}, s.now())

@@ -114,11 +114,16 @@ func (s *Service) updateDeclared(ctx context.Context, d DeclaredClient, before s
 	has := strings.Fields(after.Scopes)
 	narrowed := before.PasswordGrant && !after.PasswordGrant ||
 		slices.ContainsFunc(strings.Fields(before.Scopes), func(scope string) bool { return !slices.Contains(has, scope) })
+	if narrowed {
+		if err = s.endMostSessions(ctx, d.ID); err != nil {
+			return false, err
+		}
+	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.UpdateClient(ctx, after); err != nil || !narrowed {
 			return err
 		}
-		return q.EndSessionsOfClient(ctx, d.ID)
+		return q.EndRemainingSessionsOfClient(ctx, d.ID)
 	})
 	switch {
 	case errors.Is(err, store.ErrConflict):

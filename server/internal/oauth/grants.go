@@ -23,7 +23,7 @@ func (s *Service) PasswordGrant(ctx context.Context, client Client, username str
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.issueForSession(session, strings.Fields(session.Scope), refresh)
+	return s.issueForSession(passwordGrant, session, strings.Fields(session.Scope), refresh)
 }
 
 // allowed returns the scopes of a person that a client may receive: with any client the default ones, and otherwise
@@ -51,5 +51,5 @@ func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, scope
 	if len(granted) == 0 {
 		return Tokens{}, problem.New(problem.InvalidScope, "The client has none of the requested scopes.")
 	}
-	return s.issue(token.Access{Subject: client.ID, ClientID: client.ID}, granted)
+	return s.issue(clientGrant, token.Access{Subject: client.ID, ClientID: client.ID}, granted)
 }

@@ -27,7 +27,19 @@ import (
 type Settings struct {
 	AccessTTL    time.Duration // the life of an access token
 	RefreshGrace time.Duration // how long a client may send a used refresh token again
+	// Issued counts the access tokens for metrics, by Grants. It may be nil.
+	Issued func(grant string)
 }
+
+// The grants that issue tokens, under the names of RFC 6749.
+const (
+	passwordGrant = "password"
+	refreshGrant  = "refresh_token"
+	clientGrant   = "client_credentials"
+)
+
+// Grants are the values of Settings.Issued.
+var Grants = []string{passwordGrant, refreshGrant, clientGrant}
 
 // Service implements the token endpoints. It is safe for concurrent use.
 type Service struct {
@@ -41,6 +53,9 @@ type Service struct {
 
 // New makes a Service.
 func New(db *store.DB, issuer *token.Issuer, refresher token.Refresher, id *identity.Service, s Settings) *Service {
+	if s.Issued == nil {
+		s.Issued = func(string) {}
+	}
 	return &Service{db: db, issuer: issuer, refresher: refresher, identity: id, now: id.Now, Settings: s}
 }
 
@@ -56,8 +71,8 @@ type Tokens struct {
 }
 
 // issueForSession makes the tokens of a session. The refresh token is the one that the session accepts next.
-func (s *Service) issueForSession(session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
-	t, err := s.issue(token.Access{
+func (s *Service) issueForSession(grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
+	t, err := s.issue(grant, token.Access{
 		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.CreatedAt,
 	}, scopes)
 	t.RefreshToken = s.refresher.Text(refresh)
@@ -65,7 +80,7 @@ func (s *Service) issueForSession(session store.Session, scopes []string, refres
 }
 
 // issue signs an access token that is valid from now on.
-func (s *Service) issue(access token.Access, scopes []string) (Tokens, error) {
+func (s *Service) issue(grant string, access token.Access, scopes []string) (Tokens, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a token id: %w", err)
@@ -76,5 +91,6 @@ func (s *Service) issue(access token.Access, scopes []string) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, err
 	}
+	s.Issued(grant)
 	return Tokens{AccessToken: secret.New(text), Scope: access.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
 }

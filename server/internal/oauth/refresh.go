@@ -46,7 +46,7 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.issueForSession(session, scopes, presented.Next())
+	return s.issueForSession(refreshGrant, session, scopes, presented.Next())
 }
 
 // checkScope refuses a request for scopes of which the session has none.

@@ -53,6 +53,13 @@ type Hasher struct {
 	queue   *queue
 	collect bool   // the garbage of each hash
 	begun   func() // called when a hash begins
+	watch   Watch
+}
+
+// Watch are functions that measure the queue, for metrics.
+type Watch struct {
+	Waited  func(time.Duration) // how long a hash waited for a core
+	Refused func()              // a hash found no room in the queue, or lost its place to another network
 }
 
 // New makes a Hasher that hashes with a scheme and checks new passwords against a policy.
@@ -85,8 +92,15 @@ func newHasher(schemes map[string]scheme, name string, policy *Policy) (*Hasher,
 	return &Hasher{
 		scheme: s, policy: policy, dummy: s.dummy(),
 		queue: newQueue(runtime.GOMAXPROCS(0), queueSize, time.Now), begun: func() {},
+		watch: Watch{func(time.Duration) {}, func() {}},
 	}, nil
 }
+
+// Watch measures the queue with functions of the caller's. Call it before the Hasher is used.
+func (h *Hasher) Watch(w Watch) { h.watch = w }
+
+// Load returns how many hashes wait for a core, and how many have one.
+func (h *Hasher) Load() (waiting, running int) { return h.queue.load() }
 
 // Same reports whether two passwords are one, however their keyboards encode it.
 func Same(a, b string) bool { return norm.NFC.String(a) == norm.NFC.String(b) }
@@ -167,6 +181,7 @@ func (h *Hasher) current(stored string) bool {
 // database.
 func (h *Hasher) Busy(from network.Network) error {
 	if h.queue.full(from) {
+		h.watch.Refused()
 		return errBusy()
 	}
 	return nil
@@ -174,10 +189,15 @@ func (h *Hasher) Busy(from network.Network) error {
 
 // enter waits for a core.
 func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(), err error) {
+	joined := h.queue.now()
 	leave, err := h.queue.enter(ctx, from)
 	if err != nil {
+		if _, busy := errors.AsType[*problem.Error](err); busy {
+			h.watch.Refused()
+		}
 		return nil, err
 	}
+	h.watch.Waited(h.queue.now().Sub(joined))
 	h.begun()
 	return func() {
 		// The hash has left 19 MiB of garbage. Collected now, the next hash reuses them. Otherwise every hash would fault

@@ -86,6 +86,13 @@ func (q *queue) enter(ctx context.Context, from network.Network) (leave func(), 
 	return func() { q.leave(t) }, nil
 }
 
+// load returns how many tickets wait, and how many have a core.
+func (q *queue) load() (waiting, running int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.root.waiting, q.root.running
+}
+
 // full reports whether a new ticket of a network would be refused.
 func (q *queue) full(from network.Network) bool {
 	q.mu.Lock()

@@ -66,8 +66,16 @@ func (q *Queries) DeleteClient(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))
 }
 
-// EndSessionsOfClient deletes all sessions of a client.
-func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string) error {
+// EndSessionsOfClient deletes up to limit sessions of a client, and returns how many: one statement for all sessions would
+// keep every other writer waiting. On PostgreSQL it skips those that are being used.
+func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string, limit int) (deleted int64, err error) {
+	return affected(q.write.ExecContext(ctx, `
+		WITH batch AS MATERIALIZED (SELECT id FROM sessions WHERE client_id = $1 LIMIT $2`+q.skipLocked+`)
+		DELETE FROM sessions WHERE id IN (SELECT id FROM batch)`, clientID, limit))
+}
+
+// EndRemainingSessionsOfClient deletes all sessions of a client. Call it when EndSessionsOfClient has left few.
+func (q *Queries) EndRemainingSessionsOfClient(ctx context.Context, clientID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1`, clientID)
 	return translate(err)
 }

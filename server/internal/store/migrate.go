@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -21,11 +23,22 @@ var migrations embed.FS
 // at once: on PostgreSQL they wait for a lock, and on SQLite the later ones find the work done. Migrate calls warn with
 // each change to an account that an operator should know about.
 func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err error) {
-	provider, err := db.migrations(warn)
+	conns, done := db.forMigrations()
+	defer done()
+	provider, err := db.migrations(conns, warn)
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
 	}
 	return migrateRetrying(ctx, provider)
+}
+
+// forMigrations returns connections without limits of time, since a migration may rewrite a large table.
+func (db *DB) forMigrations() (conns *sql.DB, done func()) {
+	if db.engine.patient == nil {
+		return db.write, func() {}
+	}
+	conns = db.engine.patient()
+	return conns, func() { _ = conns.Close() }
 }
 
 func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int, err error) {
@@ -41,8 +54,77 @@ func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int
 	}
 }
 
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	Name    string
+}
+
+// goMigrations are the names of the migrations that are not files.
+var goMigrations = map[int64]string{8: "compare_bytes", 10: "addresses", 14: "session_checks", 15: "large_indexes"}
+
+// PendingMigrations lists the migrations that Migrate would run. It changes nothing. db may be nil, for a database that does
+// not exist yet. Errors: that of Migrate for a newer schema.
+func PendingMigrations(ctx context.Context, db *DB) (pending []Migration, err error) {
+	var applied []int64
+	if db == nil { // only SQLite's can be missing
+		db = &DB{engine: engine{dialect: "sqlite3"}, write: new(sql.DB)} // a provider needs one, and uses it only to migrate
+	} else if applied, err = db.appliedMigrations(ctx); err != nil {
+		return nil, fmt.Errorf("read the schema version: %w", err)
+	}
+	provider, err := db.migrations(db.write, func(string) {})
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	var latest int64
+	for _, source := range provider.ListSources() {
+		latest = source.Version
+		if slices.Contains(applied, latest) {
+			continue
+		}
+		name := goMigrations[latest]
+		if name == "" {
+			_, name, _ = strings.Cut(strings.TrimSuffix(path.Base(source.Path), ".sql"), "_")
+		}
+		pending = append(pending, Migration{latest, name})
+	}
+	if len(applied) > 0 && slices.Max(applied) > latest {
+		err = errNewer
+	}
+	return pending, err
+}
+
+// MigrateTo migrates the schema up or down to a version.
+func (db *DB) MigrateTo(ctx context.Context, version int64, warn func(string)) error {
+	conns, done := db.forMigrations()
+	defer done()
+	provider, err := db.migrations(conns, warn)
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	sources := provider.ListSources()
+	if !slices.ContainsFunc(sources, func(s *goose.Source) bool { return s.Version == version }) {
+		return fmt.Errorf("there is no schema version %d; this program has the versions up to %d", version, sources[len(sources)-1].Version)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the schema version: %w", translate(err))
+	case current > target:
+		return errNewer
+	case version < current:
+		_, err = provider.DownTo(ctx, version)
+	default:
+		_, err = provider.UpTo(ctx, version)
+	}
+	if err != nil {
+		return fmt.Errorf("migrate the schema: %w", translate(err))
+	}
+	return nil
+}
+
 // migrations returns all migrations, in SQL and in Go.
-func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
+func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
@@ -51,28 +133,29 @@ func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	inGo := []*goose.Migration{addresses(warn)}
+	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect)}
 	if db.engine.dialect == "postgres" {
 		inGo = append(inGo, compareBytes())
 	}
 	options = append(options, goose.WithGoMigrations(inGo...))
-	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
+	return goose.NewProvider(goose.Dialect(db.engine.dialect), conns, files, options...)
 }
 
-// providerOptions are the options of every provider. On PostgreSQL, processes that migrate at once wait for each other.
+// providerOptions are the options of every provider. On PostgreSQL, processes that migrate at once wait for each other. A row
+// is the lock: advisory locks do not work through a pooler, and not every database that speaks PostgreSQL's protocol has them.
 func (db *DB) providerOptions() ([]goose.ProviderOption, error) {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.engine.dialect != "postgres" {
 		return options, nil
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
-	return append(options, goose.WithSessionLocker(locker)), err
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
+	return append(options, goose.WithLocker(locker)), err
 }
 
 // CheckSchema returns an error unless the schema is that of this program. Unlike Migrate it changes nothing, and creates no
 // table in an empty database.
 func (db *DB) CheckSchema(ctx context.Context) error {
-	provider, err := db.migrations(func(string) {})
+	provider, err := db.migrations(db.write, func(string) {})
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
@@ -121,7 +204,7 @@ func compareBytes() *goose.Migration {
 
 var errOlder = errors.New("the schema of the database is older than this version of sesame; run: sesame migrate")
 
-var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")
+var errNewer = errors.New("the database was made by a newer version of sesame; start that version, go back with its command sesame migrate --to, or restore an older copy")
 
 func migrate(ctx context.Context, provider *goose.Provider) (applied int, err error) {
 	current, target, err := provider.GetVersions(ctx)

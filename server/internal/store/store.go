@@ -19,15 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"runtime"
 	"time"
-
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"sesame/server/secret"
 )
@@ -45,14 +37,18 @@ type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
 	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
-	close   func()
+	check   func() error                    // fails if the files of the database were deleted or replaced; nil on PostgreSQL
+	close   func()                          // before the connections are
+	closed  func()                          // waits until they are
+	patient func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
 }
 
 // Queries are the statements, on the database or in a transaction.
 type Queries struct {
 	read, write runner
-	skipLocked  string    // ends a SELECT that skips locked rows; "" on SQLite, which has one writer
-	committed   *[]func() // in a transaction: functions to call after the commit
+	skipLocked  string      // ends a SELECT that skips locked rows; "" on SQLite, which has one writer
+	committed   *[]func()   // in a transaction: functions to call after the commit
+	recorded    func(Event) // see OnEvent
 }
 
 // runner runs statements: a *sql.DB, a *sql.Tx, or a prepared.
@@ -64,153 +60,51 @@ type runner interface {
 
 // Open opens an existing database by its URL, sqlite:FILE or postgres://…, and leaves the schema as it is. The error for a
 // missing file matches fs.ErrNotExist.
-func Open(ctx context.Context, databaseURL string) (*DB, error) {
+func Open(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		return openSQLite(ctx, file)
 	}
-	return openPostgres(ctx, databaseURL)
+	return openPostgres(ctx, databaseURL, append(limits, Pool{})[0])
 }
 
 // Create is Open that creates a missing SQLite file.
-func Create(ctx context.Context, databaseURL string) (*DB, error) {
+func Create(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		if err := createFile(file); err != nil {
 			return nil, err
 		}
 	}
-	return Open(ctx, databaseURL)
-}
-
-// openSQLite opens one connection that writes and several that read beside it (WAL). SQLite has one writer at a time, and
-// a queue here is fairer than its busy wait.
-func openSQLite(ctx context.Context, file string) (*DB, error) {
-	dsn := func(options ...string) string {
-		v := url.Values{"_pragma": append([]string{
-			"busy_timeout(5000)", // other processes on the same file
-			"journal_mode(WAL)",
-			"synchronous(FULL)", // an acknowledged write survives a power cut
-			"foreign_keys(ON)",
-		}, options...)}
-		v.Set("_txlock", "immediate")
-		v.Set("mode", "rw") // SQLite must not create the file, since its mode would depend on the umask
-		return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + v.Encode()
-	}
-	exists, err := CheckFiles(file)
-	if err == nil && !exists {
-		err = fmt.Errorf("open the database %s: %w", file, fs.ErrNotExist)
-	}
-	if err != nil {
-		return nil, err
-	}
-	write, err := sql.Open("sqlite", dsn())
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", file, err)
-	}
-	write.SetMaxOpenConns(1)
-	if err = connect(ctx, write); err != nil {
-		if isUnavailable(err) && !isBusy(err) {
-			err = fmt.Errorf("%w; SQLite must be able to write to the file and to its folder", err)
-		}
-		return nil, fmt.Errorf("open the database %s: %w", file, errors.Join(err, write.Close()))
-	}
-	read, err := sql.Open("sqlite", dsn("query_only(ON)"))
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, write.Close()))
-	}
-	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
-	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	reader, writer := &prepared{db: read}, newBatchWriter(&prepared{db: write})
-	probe := func(ctx context.Context) error {
-		var changes int64
-		return reader.QueryRowContext(ctx, `SELECT changes FROM administration`).Scan(&changes)
-	}
-	return &DB{
-		Queries: Queries{read: reader, write: writer},
-		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close},
-		ready:  readiness{turn: make(chan struct{}, 1)},
-	}, nil
-}
-
-// connect opens the first connection to an SQLite file. It retries while another process creates the same file:
-// busy_timeout does not cover the switch to the write-ahead log.
-func connect(ctx context.Context, db *sql.DB) error {
-	for try := 1; ; try++ {
-		err := db.PingContext(ctx)
-		if !isBusy(err) || try == 50 {
-			return err
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
-	config, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	if config.RuntimeParams["statement_timeout"] == "" {
-		config.RuntimeParams["statement_timeout"] = "10s" // no request waits forever
-	}
-	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
-		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // a replica that is cut off loses its locks
-	}
-	if config.ValidateConnect == nil {
-		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
-		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	db.SetMaxIdleConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	if err = db.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, errors.Join(err, db.Close()))
-	}
-	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(ctx, nil)
-		return tx, tx, err
-	}
-	probe := func(ctx context.Context) error {
-		var readOnly string
-		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
-		if err == nil && readOnly != "off" {
-			err = errReadOnly
-		}
-		return err
-	}
-	return &DB{
-		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
-		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin, probe: probe, close: func() {}},
-		ready:  readiness{turn: make(chan struct{}, 1)},
-	}, nil
+	return Open(ctx, databaseURL, limits...)
 }
 
 // Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
-	return errors.Join(db.read.Close(), db.write.Close())
+	err := errors.Join(db.read.Close(), db.write.Close())
+	db.engine.closed()
+	return err
 }
 
-// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back.
+// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It may run f several times (see
+// retry). So f must begin anew each time, and leave what it does beside the transaction to AfterCommit.
 func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
+	return retry(ctx, func() error { return db.tryTx(ctx, f) })
+}
+
+func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	tx, run, err := db.engine.begin(ctx)
 	if err != nil {
 		return translate(err)
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	var committed []func()
-	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed}); err != nil {
+	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed, recorded: db.recorded}); err != nil {
 		return err
 	}
-	if err = tx.Commit(); err != nil {
+	if err = tx.Commit(); err == nil {
+		err = db.checkFiles() // an acknowledged write is in the file that the next start will open
+	}
+	if err != nil {
 		return translate(err)
 	}
 	for _, then := range committed {
@@ -230,8 +124,11 @@ func (q *Queries) AfterCommit(then func()) {
 
 // writeRow runs a statement with RETURNING and scans its row. Errors: ErrNotFound.
 func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
-	if w, ok := q.write.(*batchWriter); ok {
+	switch w := q.write.(type) {
+	case *batchWriter:
 		return translate(w.queryRow(ctx, into, query, args...))
+	case retrying: // the commit follows the row, and may fail
+		return translate(retry(ctx, func() error { return w.db.QueryRowContext(ctx, query, args...).Scan(into...) }))
 	}
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }

@@ -1,0 +1,67 @@
+package identity
+
+import (
+	"errors"
+
+	"sesame/server/internal/problem"
+)
+
+// Counts are functions that count what happens, for metrics. A nil function counts nothing.
+type Counts struct {
+	Login     func(outcome string) // one of LoginOutcomes
+	Throttled func(what string)    // one of ThrottledAttempts: an attempt that was refused because of earlier ones
+}
+
+func (c Counts) withDefaults() Counts {
+	if c.Login == nil {
+		c.Login = func(string) {}
+	}
+	if c.Throttled == nil {
+		c.Throttled = func(string) {}
+	}
+	return c
+}
+
+// Attempts that are throttled.
+const (
+	throttledLogin  = "login"
+	throttledCheck  = "password_check" // within a session, or beside a mailed code
+	ThrottledSignUp = "registration"   // counted by package account
+)
+
+// ThrottledAttempts are the values of Counts.Throttled.
+var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp}
+
+// Outcomes of a login.
+const (
+	loginSucceeded   = "success"
+	loginWrong       = "wrong_credentials" // a wrong password, an unknown name or a disabled account
+	loginThrottled   = "throttled"
+	loginRefused     = "invalid_scope"
+	loginUnavailable = "unavailable" // too many hashes are waiting, or the database cannot be used
+	loginFailed      = "error"
+)
+
+// LoginOutcomes are the values of Counts.Login.
+var LoginOutcomes = []string{loginSucceeded, loginWrong, loginThrottled, loginRefused, loginUnavailable, loginFailed}
+
+func outcomeOf(err error) string {
+	if err == nil {
+		return loginSucceeded
+	}
+	p, ok := errors.AsType[*problem.Error](err)
+	if !ok {
+		return loginFailed
+	}
+	switch p.Code {
+	case problem.InvalidGrant:
+		return loginWrong
+	case problem.TooManyRequests:
+		return loginThrottled
+	case problem.InvalidScope:
+		return loginRefused
+	case problem.Unavailable:
+		return loginUnavailable
+	}
+	return loginFailed
+}
