@@ -53,7 +53,7 @@ function inSystem(script, env) {
 }
 
 // used is a script that uses the installed package; it ends with the server stopped.
-const used = (commands) => `
+const used = (commands, whileServing = '') => `
   test "$(stat -c '%U %a' /var/lib/sesame)" = 'sesame 700'
   test "$(stat -c '%U %a' /etc/sesame/sesame.env)" = 'root 600'
   test "$(id -gn sesame)" = sesame
@@ -63,6 +63,7 @@ const used = (commands) => `
 ${commands}
   sesamectl serve >/tmp/log 2>&1 & server=$!
   until sesamectl healthcheck; do kill -0 $server; sleep 0.05; done
+${whileServing}
   curl --fail --silent "http://127.0.0.1:$PORT/token" -d grant_type=password -d username=root --data-urlencode "password=$PASSWORD" -d scope=users:write | grep access_token
   test "$(ps -o user= -p $server)" = sesame
   test -z "$(find /var/lib/sesame ! -user sesame)"
@@ -76,15 +77,16 @@ function guide() {
   const commands = lines.filter((line) => !line.startsWith('sesamectl healthcheck'))
     .map((line) => (line.includes('user create') ? `printf %s "$PASSWORD" | ${line.replace(/ +#.*/, '')}` : line));
   assert.equal(commands.length, 3, commands.join('\n'));
-  return { settings, commands: commands.join('\n') };
+  return { settings, commands: commands.join('\n'), backup: blocks.find((block) => block.includes('sesamectl backup')) };
 }
 
 test('the deb is installed, used as the guide says, and removed', { skip }, async () => {
-  const { settings, commands } = guide();
+  const { settings, commands, backup } = guide();
   inSystem(`
     dpkg --install /packages/*.deb
     dpkg --verify sesame
-    ${used(commands)}
+    ${used(commands, backup)}
+    test -s /var/backups/sesame/*.db
     dpkg --remove sesame
     test ! -e /usr/bin/sesame -a -e /etc/sesame/sesame.env -a -e /var/lib/sesame/sesame.db
     dpkg --install /packages/*.deb
