@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -104,6 +105,38 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 		if code := <-exited; code != 0 {
 			t.Errorf("code %d\n%s", code, log)
 		}
+	}
+}
+
+// A6: a server that is told to stop is not ready, and goes on answering until load balancers have noticed. Its clients then
+// open other connections.
+func TestAStoppingServerAnswersUntilItIsNoticed(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://login.example.com", "SESAME_DRAIN_TIME=2s")
+	tokens := s.newcomer(t, "ann")
+	stopped := make(chan int, 1)
+	go func() { stopped <- s.stop() }()
+	until(t, "the server is not ready", func() bool {
+		a, err := s.try(get("/readyz"))
+		return err == nil && a.status == 503
+	})
+	for _, r := range []request{me(tokens.AccessToken), passwordGrant("ann", horse), get("/healthz")} {
+		s.do(t, r).want(200)
+	}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+	if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "\r\nConnection: close\r\n") { // and the server has closed it
+		t.Errorf("%s (%v)", answer, err)
+	}
+	if code := <-stopped; code != 0 {
+		t.Errorf("the server ended with %d", code)
+	}
+	if _, err := s.try(get("/healthz")); err == nil {
+		t.Error("the server still answers")
 	}
 }
 

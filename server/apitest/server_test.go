@@ -53,6 +53,7 @@ func launch(t *testing.T, databaseURL string, args []string, settings ...string)
 		"SESAME_CHECK_RESPONSES": "on", "SESAME_LOG_FORMAT": "json",
 		"SESAME_SMTP_URL":           "log:", // many tests have a public URL, where it must be said
 		"SESAME_REGISTRATION_LIMIT": "0",    // every account of a test is registered from 127.0.0.1
+		"SESAME_DRAIN_TIME":         "0s",
 	}
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")

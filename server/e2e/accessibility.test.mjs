@@ -1,9 +1,9 @@
 // The documentation pages with the keyboard alone, on a phone, and as axe-core judges them.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, openDialog, openOperation, press, screenshot, submitLogin, swaggerUI } from './browser.mjs';
+import {
+  assertCalm, axeVersion, demo, eachWithAPage, execute, forPeople, logIn, openDialog, openOperation, press, screenshot, seriousFindings, submitLogin, swaggerUI,
+} from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true };
@@ -203,18 +203,6 @@ describe('on a phone', () => {
 
 describe('axe-core finds nothing serious', () => {
   const at = eachWithAPage();
-  const axe = readFileSync(fileURLToPath(new URL('node_modules/axe-core/axe.min.js', import.meta.url)), 'utf8');
-  const { version } = JSON.parse(readFileSync(fileURLToPath(new URL('node_modules/axe-core/package.json', import.meta.url)), 'utf8'));
-
-  // findings returns what axe-core calls serious or critical, with the elements.
-  async function findings(accepted = []) {
-    await at.page.evaluate(axe);
-    const { violations, passes } = await at.page.evaluate(() => window.axe.run(document));
-    assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe-core has checked nothing');
-    return violations.filter(({ impact, id }) => ['serious', 'critical'].includes(impact) && !accepted.includes(id))
-      .map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html.slice(0, 200))]);
-  }
-
   for (const colorScheme of ['light', 'dark']) {
     test(`on Swagger UI, ${colorScheme}`, async () => {
       const { sesame, page } = at;
@@ -224,7 +212,7 @@ describe('axe-core finds nothing serious', () => {
       await press(await openOperation(page, 'getMe'));
       await page.locator('#operations-Accounts-getMe').getByRole('button', { name: 'Example of 401' }).click();
       await page.locator('.models-control').click();
-      assert.deepEqual(await findings(), []);
+      assert.deepEqual(await seriousFindings(page), []);
       await page.locator('#operations-Accounts-getMe').evaluate((block) => block.scrollIntoView());
       await screenshot(page, `operation-${colorScheme}`);
 
@@ -232,12 +220,12 @@ describe('axe-core finds nothing serious', () => {
       await submitLogin(dialog, { ...demo, password: 'knock-knack' });
       await dialog.getByRole('alert').getByText('is wrong').waitFor();
       for (const folded of await dialog.locator('summary').all()) await folded.click();
-      assert.deepEqual(await findings(), []);
+      assert.deepEqual(await seriousFindings(page), []);
       await screenshot(page, `wrong-password-${colorScheme}`);
       await dialog.getByLabel('Password', { exact: true }).fill(demo.password);
       await forPeople(dialog).getByRole('button', { name: 'Log in' }).click();
       await dialog.getByRole('status').waitFor();
-      assert.deepEqual(await findings(), []);
+      assert.deepEqual(await seriousFindings(page), []);
       await screenshot(page, `logged-in-${colorScheme}`);
     });
 
@@ -248,9 +236,9 @@ describe('axe-core finds nothing serious', () => {
       await page.locator('[id="tag/Accounts/operation/getMe"]').waitFor();
       await page.locator('[id="tag/Accounts/operation/getMe"]').getByRole('button', { name: /^200/ }).click();
       // ReDoc names an item of its menu without the method that it shows beside it.
-      assert.deepEqual(await findings(['label-content-name-mismatch']), []);
+      assert.deepEqual(await seriousFindings(page, ['label-content-name-mismatch']), []);
       await screenshot(page, `redoc-${colorScheme}`);
-      if (colorScheme === 'dark') report('axe-core', version, 'finds nothing serious on Swagger UI, its dialog and ReDoc, light and dark');
+      if (colorScheme === 'dark') report('axe-core', axeVersion, 'finds nothing serious on Swagger UI, its dialog and ReDoc, light and dark');
     });
   }
 });

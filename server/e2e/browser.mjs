@@ -16,6 +16,18 @@ const images = fileURLToPath(new URL('../../docs/images', import.meta.url));
 // swaggerUI is the version of Swagger UI, for the reports.
 export const swaggerUI = /swagger-ui-dist@([\d.]+)/.exec(readFileSync(new URL('../../docs/swagger/ui/README.md', import.meta.url), 'utf8'))[1];
 
+const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+export const axeVersion = JSON.parse(readFileSync(new URL('node_modules/axe-core/package.json', import.meta.url), 'utf8')).version;
+
+// seriousFindings returns what axe-core calls serious or critical on a page, with the elements.
+export async function seriousFindings(page, accepted = []) {
+  await page.evaluate(axe);
+  const { violations, passes } = await page.evaluate(() => window.axe.run(document));
+  assert.ok(passes.some(({ id }) => id === 'color-contrast'), 'axe-core has checked nothing');
+  return violations.filter(({ impact, id }) => ['serious', 'critical'].includes(impact) && !accepted.includes(id))
+    .map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html.slice(0, 200))]);
+}
+
 export const demo = { username: 'johndoe', password: 'knock-knock' };
 
 // launch starts Chromium without any requests of its own.

@@ -1,5 +1,5 @@
 // libopenapi-validator, as a second opinion beside kin-openapi: it validates every answer that the tests over HTTP compare
-// with the contract, and the requests that the server accepted. SESAME_E2E_ANSWERS names a file that these tests have
+// with the contract, and the requests that the server accepted. SESAME_TEST_ANSWERS names a file that these tests have
 // recorded already (SESAME_TEST_RECORD); without it they run here, on SQLite and without those that take long.
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ before(() => {
   judge = join(folder, 'judge');
   // Without optimization, which would double the time that the library takes to compile.
   run('go', ['build', '-gcflags=github.com/pb33f/...=-N -l', '-o', judge, '.'], { cwd: program });
-  recorded = process.env.SESAME_E2E_ANSWERS;
+  recorded = process.env.SESAME_TEST_ANSWERS;
   if (recorded) return;
   recorded = join(folder, 'answers');
   const env = { ...process.env, SESAME_TEST_ENGINE: 'sqlite', SESAME_TEST_RECORD: recorded };

@@ -19,7 +19,7 @@ import (
 	"sesame/server/internal/httpapi"
 )
 
-// Settings are the settings of `sesame serve`; sesame --help describes each.
+// Settings are the settings of `sesame serve`; sesame help settings describes each.
 type Settings = config.Settings
 
 // FromEnv reads the settings from variables in the form of os.Environ, NAME=value. It fails for a SESAME_ variable

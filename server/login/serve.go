@@ -14,7 +14,8 @@ import (
 	"sesame/server/internal/store"
 )
 
-// Serve answers requests until ctx ends. Then it finishes those in flight, cuts off what takes longer than ten seconds,
+// Serve answers requests until ctx ends. Then it is not ready, goes on answering for SESAME_DRAIN_TIME if other machines can
+// reach it, finishes those in flight, cuts off what takes longer than ten seconds,
 // and returns when the last handler has. It fails at once if an operation of the contract has no handler, or if a handler
 // is registered where the contract would not guard it. e is the Echo server of Mount. A server serves once.
 func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
@@ -37,7 +38,11 @@ func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
 			config.Variable("public-url"), "public_url", a.app.PublicURL, "listen", a.app.Listen)
 	}
 	a.app.Start(ctx)
-	return app.Serve(ctx, a.listener, e, a.log, a.http.Stop)
+	drain := a.app.DrainTime.Duration
+	if a.app.Loopback() {
+		drain = 0
+	}
+	return app.Serve(ctx, a.listener, e, a.log, a.http.Stop, drain)
 }
 
 var errClosed = errors.New("the login server is closed")

@@ -55,6 +55,7 @@ type Importer struct {
 	usernames map[digest]holder
 	emails    map[digest]int32
 	seeds     [2]maphash.Seed
+	fresh     []digest // what the present transaction has added to both
 }
 
 // digest has 128 bits, so that two texts with the same one need not be expected.
@@ -82,7 +83,13 @@ func (s *Service) NewImporter(check bool) *Importer {
 // again.
 func (i *Importer) Add(ctx context.Context, users []ImportedUser) (each []ImportResult, err error) {
 	each = make([]ImportResult, len(users))
+	i.fresh = i.fresh[:0]
 	all := func(q *store.Queries) error {
+		for _, key := range i.fresh { // of an attempt that the database has undone
+			delete(i.usernames, key)
+			delete(i.emails, key)
+		}
+		i.fresh = i.fresh[:0]
 		for n, u := range users {
 			if each[n], err = i.add(ctx, q, u); err != nil {
 				return err
@@ -135,8 +142,12 @@ func (i *Importer) addAs(ctx context.Context, q *store.Queries, u ImportedUser, 
 	}
 	result.Username = row.Username
 	line := int32(min(u.Line, math.MaxInt32)) //nolint:gosec // for messages
-	if i.usernames[i.digest(row.UsernameKey)] = (holder{line, login}); row.EmailVerified {
-		i.emails[i.digest(row.EmailKey)] = line
+	name, address := i.digest(row.UsernameKey), i.digest(row.EmailKey)
+	i.usernames[name] = holder{line, login}
+	i.fresh = append(i.fresh, name)
+	if row.EmailVerified {
+		i.emails[address] = line
+		i.fresh = append(i.fresh, address)
 	}
 	return result, nil
 }

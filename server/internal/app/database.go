@@ -15,12 +15,13 @@ import (
 
 // openDatabase opens a database with the schema of this program.
 func (a *App) openDatabase(ctx context.Context, creates bool) (db *store.DB, err error) {
+	pool := store.Pool{Size: a.DatabaseConnections.Value, Lifetime: a.DatabaseConnectionLifetime.Duration}
 	if creates {
-		if db, err = store.Create(ctx, a.DatabaseURL.Reveal()); err == nil {
+		if db, err = store.Create(ctx, a.DatabaseURL.Reveal(), pool); err == nil {
 			_, err = db.Migrate(ctx, a.Warn)
 		}
 	} else {
-		if db, err = store.Open(ctx, a.DatabaseURL.Reveal()); err == nil {
+		if db, err = store.Open(ctx, a.DatabaseURL.Reveal(), pool); err == nil {
 			err = db.CheckSchema(ctx)
 		}
 	}

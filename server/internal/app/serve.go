@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,8 +17,8 @@ const (
 	maxHeader = 12 << 10
 	// shutdownTime is what requests in flight get when the server stops.
 	shutdownTime = 10 * time.Second
-	// requestTime ends a request that waits for a database which answers nothing, before writeTime cuts its
-	// connection. So the server stops within that time, too.
+	// requestTime ends a request that waits for a password hash, before writeTime cuts its connection. The waits for a database
+	// are shorter (package store). So the server stops within that time, too.
 	requestTime = 20 * time.Second
 	writeTime   = 30 * time.Second
 )
@@ -26,6 +27,7 @@ const (
 type inFlight struct {
 	http.Handler
 	requests sync.RWMutex // read-locked by each
+	draining atomic.Bool
 }
 
 // ServeHTTP implements http.Handler.
@@ -34,6 +36,9 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer h.requests.RUnlock()
+	if h.draining.Load() { // so that the next request of the client goes to another replica
+		w.Header().Set("Connection", "close")
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
 	defer cancel()
 	h.Handler.ServeHTTP(w, r.WithContext(ctx))
@@ -42,9 +47,10 @@ func (h *inFlight) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // wait returns when no request is being answered any more, and lets none begin after that.
 func (h *inFlight) wait() { h.requests.Lock() }
 
-// Serve answers until ctx ends; then stopping is called, and requests in flight are finished, or cut off after
+// Serve answers until ctx ends; then stopping is called, which makes the server not ready. It goes on answering for the time
+// drain, in which load balancers notice, takes no more requests, and finishes those in flight, or cuts them off after
 // shutdownTime. None is being answered when it returns.
-func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func()) error {
+func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger, stopping func(), drain time.Duration) error {
 	counted := &inFlight{Handler: handler}
 	defer counted.wait()
 	server := &http.Server{
@@ -61,6 +67,15 @@ func Serve(ctx context.Context, listener net.Listener, handler http.Handler, log
 	case <-ctx.Done():
 	}
 	stopping()
+	counted.draining.Store(true)
+	if drain > 0 {
+		log.Info("the server is stopping; it answers until load balancers have noticed", "drain", drain.String())
+		select {
+		case err := <-failed:
+			return errors.Join(err, server.Close())
+		case <-time.After(drain):
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
 	err := server.Shutdown(ctx)

@@ -53,7 +53,7 @@ func (c *mockCommand) Run(p *program) error {
 		}
 	}
 	p.introduce(m, listener.Addr())
-	return app.Serve(p.ctx, listener, e, log.Logger, func() {})
+	return app.Serve(p.ctx, listener, e, log.Logger, func() {}, 0)
 }
 
 func (c *mockCommand) document(p *program) (*mock.Document, error) {

@@ -30,16 +30,20 @@ const Prefix = "SESAME_"
 type Settings struct {
 	// The addresses of the server, its database and its keys.
 
-	Listen         string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Address to listen on. With port 0 the system chooses a free port. unix: is followed by the path of a socket, which your proxy connects to: its X-Forwarded-For is trusted, and its user must be in the group of the file."`
-	PublicURL      string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// and the listening address)"`
-	DatabaseURL    secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE for an absolute path) or postgres://…"`
-	MasterKey      secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
-	MasterKeyFile  string      `placeholder:"FILE" help:"File that holds the master key. (default: a file beside the SQLite database, created at the first start)"`
-	Audience       string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
-	SigningAlg     string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
-	KeyRotation    Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
-	TrustedProxies List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
-	CorsOrigins    List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
+	Listen                     string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Address to listen on. With port 0 the system chooses a free port. unix: is followed by the path of a socket, which your proxy connects to: its X-Forwarded-For is trusted, and its user must be in the group of the file."`
+	PublicURL                  string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// and the listening address)"`
+	DatabaseURL                secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE for an absolute path) or postgres://…"`
+	DatabaseConnections        Number      `default:"0" placeholder:"N" help:"Maximum number of connections to PostgreSQL, up to 1000. 0 means four for each core, from 10 to 40."`
+	DatabaseConnectionLifetime Duration    `default:"1h" placeholder:"TIME" help:"A connection to PostgreSQL is replaced after this long, so that connections spread again after a failover, 1m to 24h."`
+	MasterKey                  secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
+	MasterKeyFile              string      `placeholder:"FILE" help:"File that holds the master key. (default: a file beside the SQLite database, created at the first start)"`
+	Audience                   string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
+	SigningAlg                 string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
+	KeyRotation                Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
+	TrustedProxies             List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
+	CorsOrigins                List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
+
+	DrainTime Duration `default:"5s" placeholder:"TIME" help:"How long a server that was told to stop goes on answering while /readyz is 503, so that load balancers send requests elsewhere; up to 5m. Not used if only this machine can reach the server."`
 
 	// The lifetime of tokens and sessions.
 
@@ -172,6 +176,8 @@ func (s *Settings) Check() error {
 	} else if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite && s.MasterKey.Empty() && s.MasterKeyFile == "" {
 		f.add("MASTER_KEY", "is required with PostgreSQL, and every replica must have the same one; create it with: openssl rand -base64 32")
 	}
+	f.number("DATABASE_CONNECTIONS", s.DatabaseConnections, 0, 1000)
+	f.between("DATABASE_CONNECTION_LIFETIME", s.DatabaseConnectionLifetime, time.Minute, 24*time.Hour)
 	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
 		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both set; set only one", Prefix)
 	}
@@ -183,6 +189,7 @@ func (s *Settings) Check() error {
 	f.between("ACCESS_TOKEN_TTL", s.AccessTokenTTL, time.Minute, 24*time.Hour)
 	f.between("REFRESH_TTL", s.RefreshTTL, s.AccessTokenTTL.Duration, 10*year)
 	f.between("REFRESH_IDLE_TTL", s.RefreshIdleTTL, s.AccessTokenTTL.Duration, 10*year)
+	f.between("DRAIN_TIME", s.DrainTime, 0, 5*time.Minute)
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
 	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")

@@ -37,6 +37,8 @@ const (
 	EnvEngine = "SESAME_TEST_ENGINE"
 	// EnvRequireAll is the environment variable that, with the value 1, makes tests fail that would be skipped since
 	// PostgreSQL is not installed.
+	// EnvArguments are more arguments for postgres, such as -c default_transaction_isolation=serializable.
+	EnvArguments  = "SESAME_TEST_POSTGRES_ARGUMENTS"
 	EnvRequireAll = "SESAME_TEST_REQUIRE_ALL"
 )
 

@@ -65,6 +65,7 @@ func startPrivate(ctx context.Context, options []Option) (_ *url.URL, stop func(
 	for _, option := range options {
 		option(&set)
 	}
+	set.arguments += " " + os.Getenv(EnvArguments)
 	bin, err := findPrograms()
 	if err != nil {
 		return nil, nil, err

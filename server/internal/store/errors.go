@@ -92,6 +92,12 @@ func isUnavailable(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// isRetryable reports whether the database asks to run a transaction again: it has done nothing of it.
+func isRetryable(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (e.Code == "40001" || e.Code == "40P01") // serialization failure, deadlock
+}
+
 // IgnoreNotFound returns err, or nil if it is ErrNotFound.
 func IgnoreNotFound(err error) error {
 	if errors.Is(err, ErrNotFound) {

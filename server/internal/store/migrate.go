@@ -21,11 +21,22 @@ var migrations embed.FS
 // at once: on PostgreSQL they wait for a lock, and on SQLite the later ones find the work done. Migrate calls warn with
 // each change to an account that an operator should know about.
 func (db *DB) Migrate(ctx context.Context, warn func(string)) (applied int, err error) {
-	provider, err := db.migrations(warn)
+	conns, done := db.forMigrations()
+	defer done()
+	provider, err := db.migrations(conns, warn)
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
 	}
 	return migrateRetrying(ctx, provider)
+}
+
+// forMigrations returns connections without limits of time, since a migration may rewrite a large table.
+func (db *DB) forMigrations() (conns *sql.DB, done func()) {
+	if db.engine.patient == nil {
+		return db.write, func() {}
+	}
+	conns = db.engine.patient()
+	return conns, func() { _ = conns.Close() }
 }
 
 func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int, err error) {
@@ -42,7 +53,7 @@ func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int
 }
 
 // migrations returns all migrations, in SQL and in Go.
-func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
+func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return nil, err
@@ -56,23 +67,24 @@ func (db *DB) migrations(warn func(string)) (*goose.Provider, error) {
 		inGo = append(inGo, compareBytes())
 	}
 	options = append(options, goose.WithGoMigrations(inGo...))
-	return goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, options...)
+	return goose.NewProvider(goose.Dialect(db.engine.dialect), conns, files, options...)
 }
 
-// providerOptions are the options of every provider. On PostgreSQL, processes that migrate at once wait for each other.
+// providerOptions are the options of every provider. On PostgreSQL, processes that migrate at once wait for each other. A row
+// is the lock: advisory locks do not work through a pooler, and not every database that speaks PostgreSQL's protocol has them.
 func (db *DB) providerOptions() ([]goose.ProviderOption, error) {
 	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if db.engine.dialect != "postgres" {
 		return options, nil
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 120)) // seconds
-	return append(options, goose.WithSessionLocker(locker)), err
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
+	return append(options, goose.WithLocker(locker)), err
 }
 
 // CheckSchema returns an error unless the schema is that of this program. Unlike Migrate it changes nothing, and creates no
 // table in an empty database.
 func (db *DB) CheckSchema(ctx context.Context) error {
-	provider, err := db.migrations(func(string) {})
+	provider, err := db.migrations(db.write, func(string) {})
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}

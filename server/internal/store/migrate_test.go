@@ -33,7 +33,7 @@ func TestAddressesAreMigrated(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, db *DB) {
 		ctx := t.Context()
 		var warned []string
-		provider, err := db.migrations(func(text string) { warned = append(warned, text) })
+		provider, err := db.migrations(db.write, func(text string) { warned = append(warned, text) })
 		if err != nil {
 			t.Fatal(err)
 		}

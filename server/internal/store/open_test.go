@@ -43,7 +43,7 @@ func TestATransactionThatHangsEnds(t *testing.T) {
 			return // a process that ends lets go of the file
 		}
 		var limit string
-		if err := db.read.QueryRowContext(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&limit); err != nil || limit != "30s" {
+		if err := db.read.QueryRowContext(t.Context(), `SHOW idle_in_transaction_session_timeout`).Scan(&limit); err != nil || limit != "10s" {
 			t.Errorf("%v: it may hang for %s", err, limit)
 		}
 	})

@@ -10,7 +10,7 @@ import (
 
 const (
 	// readyTime bounds one check, and the wait for another one that is running.
-	readyTime = 3 * time.Second
+	readyTime = 1500 * time.Millisecond
 	// writeInterval is how long a successful write proves that the database accepts writes. /readyz is public, so without a
 	// limit anybody could make the server write at any rate.
 	writeInterval = time.Second

@@ -82,7 +82,9 @@ func (db *DB) MigrateExtension(ctx context.Context, files fs.FS) (applied int, e
 	if err != nil {
 		return 0, err
 	}
-	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), db.write, files, append(options, goose.WithTableName("service_migrations"))...)
+	conns, done := db.forMigrations()
+	defer done()
+	provider, err := goose.NewProvider(goose.Dialect(db.engine.dialect), conns, files, append(options, goose.WithTableName("service_migrations"))...)
 	if err != nil {
 		return 0, fmt.Errorf("read the migrations: %w", err)
 	}

@@ -24,9 +24,6 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/stdlib"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"sesame/server/secret"
@@ -45,7 +42,9 @@ type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
 	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
-	close   func()
+	close   func()                          // before the connections are
+	closed  func()                          // waits until they are
+	patient func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
 }
 
 // Queries are the statements, on the database or in a transaction.
@@ -65,21 +64,21 @@ type runner interface {
 
 // Open opens an existing database by its URL, sqlite:FILE or postgres://…, and leaves the schema as it is. The error for a
 // missing file matches fs.ErrNotExist.
-func Open(ctx context.Context, databaseURL string) (*DB, error) {
+func Open(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		return openSQLite(ctx, file)
 	}
-	return openPostgres(ctx, databaseURL)
+	return openPostgres(ctx, databaseURL, append(limits, Pool{})[0])
 }
 
 // Create is Open that creates a missing SQLite file.
-func Create(ctx context.Context, databaseURL string) (*DB, error) {
+func Create(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error) {
 	if file, ok := SQLitePath(databaseURL); ok {
 		if err := createFile(file); err != nil {
 			return nil, err
 		}
 	}
-	return Open(ctx, databaseURL)
+	return Open(ctx, databaseURL, limits...)
 }
 
 // openSQLite opens one connection that writes and several that read beside it (WAL). SQLite has one writer at a time, and
@@ -128,7 +127,7 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	return &DB{
 		Queries: Queries{read: reader, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close},
+		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close, closed: func() {}},
 		ready:  readiness{turn: make(chan struct{}, 1)},
 	}, nil
 }
@@ -149,59 +148,21 @@ func connect(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-func openPostgres(ctx context.Context, databaseURL string) (*DB, error) {
-	config, err := pgx.ParseConfig(databaseURL)
-	if err != nil {
-		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
-	}
-	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
-	}
-	if config.RuntimeParams["statement_timeout"] == "" {
-		config.RuntimeParams["statement_timeout"] = "10s" // no request waits forever
-	}
-	if config.RuntimeParams["idle_in_transaction_session_timeout"] == "" {
-		config.RuntimeParams["idle_in_transaction_session_timeout"] = "30s" // a replica that is cut off loses its locks
-	}
-	if config.ValidateConnect == nil {
-		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
-		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
-		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
-	}
-	db := stdlib.OpenDB(*config)
-	db.SetMaxOpenConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	db.SetMaxIdleConns(max(10, 4*runtime.GOMAXPROCS(0)))
-	if err = db.PingContext(ctx); err != nil {
-		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, errors.Join(err, db.Close()))
-	}
-	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(ctx, nil)
-		return tx, tx, err
-	}
-	probe := func(ctx context.Context) error {
-		var readOnly string
-		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
-		if err == nil && readOnly != "off" {
-			err = errReadOnly
-		}
-		return err
-	}
-	return &DB{
-		Queries: Queries{read: db, write: db, skipLocked: " FOR UPDATE SKIP LOCKED"},
-		read:    db, write: db,
-		engine: engine{dialect: "postgres", begin: begin, probe: probe, close: func() {}},
-		ready:  readiness{turn: make(chan struct{}, 1)},
-	}, nil
-}
-
 // Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
-	return errors.Join(db.read.Close(), db.write.Close())
+	err := errors.Join(db.read.Close(), db.write.Close())
+	db.engine.closed()
+	return err
 }
 
-// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back.
+// Tx runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It may run f several times (see
+// retry). So f must begin anew each time, and leave what it does beside the transaction to AfterCommit.
 func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
+	return retry(ctx, func() error { return db.tryTx(ctx, f) })
+}
+
+func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	tx, run, err := db.engine.begin(ctx)
 	if err != nil {
 		return translate(err)
@@ -231,8 +192,11 @@ func (q *Queries) AfterCommit(then func()) {
 
 // writeRow runs a statement with RETURNING and scans its row. Errors: ErrNotFound.
 func (q *Queries) writeRow(ctx context.Context, into []any, query string, args ...any) error {
-	if w, ok := q.write.(*batchWriter); ok {
+	switch w := q.write.(type) {
+	case *batchWriter:
 		return translate(w.queryRow(ctx, into, query, args...))
+	case retrying: // the commit follows the row, and may fail
+		return translate(retry(ctx, func() error { return w.db.QueryRowContext(ctx, query, args...).Scan(into...) }))
 	}
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }

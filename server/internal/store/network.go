@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const (
+	// answerTime is how long a connection waits for the next bytes of PostgreSQL, so that no request waits for a network that is gone.
+	// It is longer than statementTime: PostgreSQL ends a slow statement itself, and the connection survives.
+	answerTime = statementTime + 250*time.Millisecond
+	// pingTime is answerTime for a connection that has not been used for a while, before it is.
+	pingTime = time.Second
+)
+
+// network opens the connections to PostgreSQL. When one gets no answer, those that were opened before it are not used again
+// without a new look at them: a firewall forgets all idle connections at once, and a failover ends them all.
+type network struct {
+	dial   pgconn.DialFunc
+	silent atomic.Int64 // when a connection last got no answer, in nanoseconds since 1970
+	open   sync.WaitGroup
+}
+
+// connect is a pgconn.DialFunc.
+func (n *network) connect(ctx context.Context, kind, address string) (net.Conn, error) {
+	conn, err := n.dial(ctx, kind, address)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := conn.(*net.TCPConn); ok { // finds a peer that is gone while nobody uses the connection, and keeps firewalls from forgetting it
+		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3})
+	}
+	bounded := &boundedConn{Conn: conn, network: n, opened: time.Now()}
+	bounded.limit.Store(int64(answerTime))
+	n.open.Add(1)
+	return bounded, nil
+}
+
+// shouldPing says whether a connection of the pool must answer before it is used.
+func (n *network) shouldPing(_ context.Context, p stdlib.ShouldPingParams) bool {
+	conn := bounded(p.Conn.PgConn().Conn())
+	if conn == nil {
+		return p.IdleDuration > time.Second
+	}
+	if conn.opened.UnixNano() <= n.silent.Load() {
+		_ = conn.Close() // and so the ping fails
+		return true
+	}
+	if p.IdleDuration <= time.Second {
+		return false
+	}
+	conn.limit.Store(int64(pingTime)) // until it has answered
+	return true
+}
+
+// bounded returns the connection below TLS, or nil for another kind.
+func bounded(conn net.Conn) *boundedConn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	b, _ := conn.(*boundedConn)
+	return b
+}
+
+// boundedConn fails when PostgreSQL sends nothing for a while after a message.
+type boundedConn struct {
+	net.Conn
+	network *network
+	opened  time.Time
+	limit   atomic.Int64 // a time.Duration
+	waits   atomic.Int64 // since when, in nanoseconds since 1970
+	closing sync.Once
+}
+
+// Close implements net.Conn.
+func (c *boundedConn) Close() error {
+	c.closing.Do(c.network.open.Done)
+	return c.Conn.Close()
+}
+
+// Write implements net.Conn.
+func (c *boundedConn) Write(p []byte) (int, error) {
+	c.wait()
+	n, err := c.Conn.Write(p)
+	return n, c.failed(err)
+}
+
+// Read implements net.Conn.
+func (c *boundedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.limit.Store(int64(answerTime))
+		c.wait() // for the next part of a long answer
+	}
+	return n, c.failed(err)
+}
+
+// wait gives the next bytes their time.
+func (c *boundedConn) wait() {
+	now := time.Now()
+	c.waits.Store(now.UnixNano())
+	_ = c.SetDeadline(now.Add(time.Duration(c.limit.Load()))) // if this fails, so does the Read
+}
+
+// failed takes note of an answer that has not come. A context that ends also ends a Read, but sooner.
+func (c *boundedConn) failed(err error) error {
+	if e, ok := err.(net.Error); ok && e.Timeout() && time.Now().UnixNano()-c.waits.Load() >= c.limit.Load() { //nolint:errorlint // of the net package itself
+		c.network.silent.Store(time.Now().UnixNano())
+	}
+	return err
+}

@@ -1,0 +1,117 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const (
+	// statementTime is how long PostgreSQL works on a statement before it ends it.
+	statementTime = 2500 * time.Millisecond
+	// idleTransactionTime frees the locks of a replica that is cut off from PostgreSQL.
+	idleTransactionTime = 10 * time.Second
+	// connectTime and answerTime together are less than five seconds: a request may wait for a connection that gets no answer,
+	// and then for one that cannot be made.
+	connectTime = 2 * time.Second
+)
+
+// Pool are the limits of the connections to PostgreSQL. The zero value has the defaults.
+type Pool struct {
+	Size     int           // 0 is four for each core, from 10 to 40
+	Lifetime time.Duration // after which a connection is replaced; 0 is an hour
+}
+
+func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTime
+	}
+	if config.ValidateConnect == nil {
+		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
+		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	patient := config.Copy() // without limits, for migrations
+	limits := map[string]string{"statement_timeout": millis(statementTime), "idle_in_transaction_session_timeout": millis(idleTransactionTime)}
+	for name, value := range limits {
+		if config.RuntimeParams[name] == "" {
+			config.RuntimeParams[name] = value
+		} else {
+			delete(limits, name) // the operator has chosen
+		}
+	}
+	net := &network{dial: config.DialFunc}
+	config.DialFunc = net.connect
+	pooled, err := isPooled(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, err)
+	}
+	if pooled {
+		// A pooler gives each transaction another connection: settings and prepared statements of one are not there in
+		// the next. The limits of network remain.
+		for name := range limits {
+			delete(config.RuntimeParams, name)
+		}
+		for _, c := range []*pgx.ConnConfig{config, patient} {
+			if c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement { // the default of pgx
+				c.DefaultQueryExecMode = pgx.QueryExecModeExec
+			}
+		}
+	}
+	db := stdlib.OpenDB(*config, stdlib.OptionShouldPing(net.shouldPing))
+	size := cmp.Or(pool.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	db.SetConnMaxLifetime(cmp.Or(pool.Lifetime, time.Hour))
+	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
+		tx, err := db.BeginTx(ctx, nil)
+		return tx, tx, err
+	}
+	probe := func(ctx context.Context) error {
+		var readOnly string
+		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
+		if err == nil && readOnly != "off" {
+			err = errReadOnly
+		}
+		return err
+	}
+	return &DB{
+		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
+		read:    db, write: db,
+		engine: engine{
+			dialect: "postgres", begin: begin, probe: probe, close: func() {}, closed: net.open.Wait, // the driver cancels statements in the background
+			patient: func() *sql.DB { return stdlib.OpenDB(*patient) },
+		},
+		ready: readiness{turn: make(chan struct{}, 1)},
+	}, nil
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// isPooled connects once, and reports whether a pooler such as PgBouncer is in between: it refuses settings at the start of
+// a session, or another process answers than the one that the start of the session has named.
+func isPooled(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "08P01" {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var process uint32
+	err = conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeExec).Scan(&process)
+	return process != conn.PgConn().PID(), errors.Join(err, conn.Close(ctx))
+}
