@@ -7,7 +7,7 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install test test-quick race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
+.PHONY: help run build install packages image test test-quick race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench soak rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ build: ## make the program, ./sesame: one static file
 
 install: ## PREFIX=/usr/local: build the program into PREFIX/bin or, without PREFIX, into Go's bin folder
 	@.make/install '$(PREFIX)'
+
+packages: ## VERSION=1.2.3: make a deb and an rpm in dist/
+	@.make/packages
+
+image: ## VERSION=1.2.3: make a container image, and dist/sesame-image.tar; needs buildah
+	@.make/image
 
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test -timeout 10m -parallel 8 ./...

@@ -57,3 +57,11 @@ func (c *clock) advance(d time.Duration) {
 	defer c.mu.Unlock()
 	c.ahead += d
 }
+
+// follow sets the clock to the time of another one that is stopped.
+func (c *clock) follow(other *clock) {
+	now := other.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped, c.ahead = now, 0
+}

@@ -48,7 +48,7 @@ func TestRegistrationsOfANetworkAreCounted(t *testing.T) {
 		s.registered(t, here, next(), 201, 0)
 
 		two := start(t, s.dbURL, proxied, "SESAME_REGISTRATION_LIMIT=4", "SESAME_PUBLIC_URL="+s.url)
-		two.clock = s.clock
+		two.clock.follow(s.clock)
 		s.sql(t, `DELETE FROM throttles`)
 		many := make([]request, 20)
 		for i := range many {

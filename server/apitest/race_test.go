@@ -175,9 +175,10 @@ func TestExpiredSessionsAreRemoved(t *testing.T) {
 		one, two := c.addUser(t), c.addUser(t) // two sessions each, of an hour
 		later := s.clock.now().Add(2 * time.Hour)
 		s.sql(t, `UPDATE sessions SET expires_at = expires_at + 7200000000 WHERE user_id = '`+two.userID+`'`)
-		for _, want := range []int64{1, 1, 0} {
-			if n, err := c.db.DeleteExpiredSessions(t.Context(), later, 1); err != nil || n != want {
-				t.Fatalf("%d removed, want %d: %v", n, want, err)
+		for n, calls := int64(1), 0; n > 0; calls++ { // it also counts those that it looked at and kept
+			var err error
+			if n, err = c.db.DeleteExpiredSessions(t.Context(), later, 1); err != nil || n > 1 || calls > 4 {
+				t.Fatalf("call %d removed or kept %d: %v", calls, n, err)
 			}
 		}
 		if left := s.value(t, `SELECT user_id FROM sessions GROUP BY user_id`); left != two.userID || left == one.userID {

@@ -78,7 +78,7 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 		for _, value := range []string{`"x"`, `'x'`, `x"y`, `"`, `'x`} {
 			refused(name, value, name)
 		}
-		if name != "SESAME_MASTER_KEY" && name != "SESAME_MAIL_FROM" {
+		if !strings.HasSuffix(name, "MASTER_KEY") && name != "SESAME_MAIL_FROM" {
 			refused(name, " x", name)
 			refused(name, "x\n", name)
 		}

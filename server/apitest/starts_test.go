@@ -34,6 +34,7 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 	arguments := map[string][]string{
 		"user create": {"ann"}, "user show": {"ann"}, "user disable": {"ann"}, "user enable": {"ann"}, "user grant": {"ann", "users:read"},
 		"user set-password": {"ann"}, "user delete": {"ann", "--yes"}, "user verify": {"ann"}, "user sessions": {"ann"}, "help": {"user"}, "completion": {"bash"}, "user import": {"-"}, "client create": {"billing"}, "client delete": {newID()}, "new": {"notes"},
+		"backup": {filepath.Join(t.TempDir(), "backup.db")},
 	}
 	parser, err := kong.New(&cli.CommandLine{})
 	if err != nil {
@@ -95,7 +96,10 @@ func TestOnlyServeAndMigrateMakeADatabase(t *testing.T) {
 	}
 	t.Run("postgres", func(t *testing.T) {
 		e := environment{"SESAME_DATABASE_URL": emptyPostgresURL(t), "SESAME_MASTER_KEY": testKey()}
-		for _, args := range commands {
+		for name, args := range commands {
+			if name == "backup" { // which is only for SQLite
+				continue
+			}
 			fails(t, horse, e, "sesame migrate", args...)
 		}
 		var tables string

@@ -25,6 +25,14 @@ export function run(command, args, options = {}) {
   }
 }
 
+// missing says why a test is skipped that needs root and programs, or returns false. With SESAME_TEST_REQUIRE_ALL=1 it fails.
+export function missing(...programs) {
+  const absent = programs.filter((program) => !(process.env.PATH.split(':').some((folder) => existsSync(join(folder, program)))));
+  const reason = [...absent.map((program) => `${program} is not installed`), ...process.getuid() === 0 ? [] : ['this needs root']].join(', ');
+  if (reason && process.env.SESAME_TEST_REQUIRE_ALL === '1') throw new Error(reason);
+  return reason || false;
+}
+
 // copyTree copies the files of the repository, as they are in the working copy, into a folder.
 export function copyTree(folder) {
   const files = run('git', ['-c', 'safe.directory=*', 'ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: repository });

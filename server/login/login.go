@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/app"
+	"sesame/server/internal/bootstrap"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
@@ -31,6 +33,7 @@ type App struct {
 	*options
 	app      *app.App
 	listener net.Listener
+	declared *bootstrap.File // nil if SESAME_BOOTSTRAP_FILE names none
 	endLog   func()
 	served   atomic.Bool
 	closed   atomic.Bool
@@ -99,7 +102,16 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 }
 
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
-	listener, err := app.Listen(ctx, settings)
+	var declared *bootstrap.File
+	if settings.BootstrapFile != "" {
+		var err error
+		if declared, err = bootstrap.Read(settings.BootstrapFile); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no file %s, which %s names", settings.BootstrapFile, config.Variable("bootstrap-file"))
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
+		}
+	}
+	listener, err := app.Listen(ctx, settings, o.log)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +135,7 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	if err = a.CheckReady(ctx); err != nil {
 		return nil, errors.Join(err, a.Close(), listener.Close())
 	}
-	return &App{options: o, app: a, listener: listener}, nil
+	return &App{options: o, app: a, listener: listener, declared: declared}, nil
 }
 
 // Close ends what runs beside the requests, waits for what is still to be recorded, and closes the database and the

@@ -9,6 +9,7 @@ import (
 
 	"sesame"
 	"sesame/docs"
+	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/openapi"
@@ -77,6 +78,11 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	a.app.Metrics.SetRoutes(a.measuredRoutes())
 	if err = a.app.Demo(context.Background(), a.demo); err != nil {
 		return fmt.Errorf("the demo accounts: %w", err)
+	}
+	if a.declared != nil {
+		if err = a.declared.Apply(context.Background(), services.Accounts, services.OAuth, a.log); err != nil {
+			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
+		}
 	}
 	a.http, a.echo = server, e
 	if openAPI == nil {

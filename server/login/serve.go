@@ -73,7 +73,7 @@ func (a *App) Greet(w io.Writer, more ...string) {
 	if address.Network() == "unix" {
 		fmt.Fprintf(&b, "  Socket     %s\n", address)
 	} else {
-		fmt.Fprintf(&b, "  Address    http://%s\n", address)
+		fmt.Fprintf(&b, "  Address    %s://%s\n", a.app.Scheme(), address)
 	}
 	if a.app.MetricsListener != nil {
 		fmt.Fprintf(&b, "  Metrics    http://%s/metrics\n", a.app.MetricsListener.Addr())

@@ -29,7 +29,7 @@ const (
 	confirmTTL = 24 * time.Hour
 	// resetTTL is the longest time for which CountMail refuses the next mail. So a person whose mail is refused has one
 	// with a valid code.
-	resetTTL = time.Hour
+	resetTTL = store.LongestReset
 	// maxMailsOfNetwork limits how many mails one IPv4 address or IPv6 /64 can request in a clock hour, to any addresses.
 	maxMailsOfNetwork = 100
 	// maxClaimants limits how many accounts lose their claim to an address when somebody confirms it. The claims of the

@@ -180,7 +180,7 @@ func (s *Service) countRegistration(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if until.After(now) {
+		if store.Pending(until, now, registrationWindow) {
 			return s.throttled(until.Sub(now))
 		}
 	}

@@ -110,7 +110,10 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if err = a.checkDatabase(creates); err != nil {
 		return nil, err
 	}
-	if a.master, err = a.masterKey(creates); err != nil {
+	if a.master, err = a.masterKey(creates); err == nil {
+		a.master, err = a.withSecondKey(a.master)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err = a.openEventLog(creates); err != nil {
@@ -189,7 +192,7 @@ func (a *App) Start(ctx context.Context) {
 	if a.MetricsListener != nil {
 		a.serveMetrics(until)
 	}
-	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, job.Run} {
+	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, job.Run, a.watchDatabase} {
 		a.workers.Go(func() {
 			defer a.flushOnPanic()
 			run(ctx)
@@ -199,6 +202,17 @@ func (a *App) Start(ctx context.Context) {
 	if a.Tests.Every == 0 {
 		a.workers.Go(freeStartMemory)
 	}
+}
+
+// watchDatabase logs when the files of an SQLite database are lost, and when they are back.
+func (a *App) watchDatabase(ctx context.Context) {
+	a.DB.Watch(ctx, func(err error) {
+		if err != nil {
+			a.Log.Error("the database is lost", "error", err)
+			return
+		}
+		a.Log.Info("the files of the database are back; the server accepts writes again")
+	})
 }
 
 // Close ends the workers, waits for what is still to be recorded, and closes the database.

@@ -54,6 +54,29 @@ func (a *App) checkDatabase(creates bool) error {
 	return nil
 }
 
+// withSecondKey returns the master key, accepting the second one if the settings name one.
+func (a *App) withSecondKey(master token.MasterKey) (token.MasterKey, error) {
+	var second token.MasterKey
+	var err error
+	setting := "second-master-key"
+	switch {
+	case !a.SecondMasterKey.Empty():
+		second, err = token.ParseMasterKey(a.SecondMasterKey.Reveal())
+	case a.SecondMasterKeyFile != "":
+		setting = "second-master-key-file"
+		second, err = token.ReadMasterKey(a.SecondMasterKeyFile)
+	default:
+		return master, nil
+	}
+	if err == nil && second.Equal(master) {
+		err = errors.New("the second master key is the same as the first; remove it, or see docs/guides/keys.md for how to replace a master key")
+	}
+	if err != nil {
+		return master, fmt.Errorf("%s: %w", config.Variable(setting), err)
+	}
+	return master.Accepting(second), nil
+}
+
 // masterKey finds the master key where the settings say, or makes it beside a new SQLite file.
 func (a *App) masterKey(creates bool) (token.MasterKey, error) {
 	if !a.MasterKey.Empty() {

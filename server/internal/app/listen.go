@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -13,16 +14,16 @@ import (
 	"sesame/server/internal/config"
 )
 
-// Listen listens at SESAME_LISTEN. The file of a Unix socket may be used by its owner and its group, and the file that a
-// server has left behind is replaced.
-func Listen(ctx context.Context, s config.Settings) (net.Listener, error) {
+// Listen listens at SESAME_LISTEN, with TLS if the settings name a certificate. The file of a Unix socket may be used by its
+// owner and its group, and the file that a server has left behind is replaced.
+func Listen(ctx context.Context, s config.Settings, log *slog.Logger) (net.Listener, error) {
 	path, ok := s.Socket()
 	if !ok {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.Listen)
 		if err != nil {
 			return nil, listenError(s.Listen, err)
 		}
-		return listener, nil
+		return withTLS(listener, s, log)
 	}
 	listener, err := listenAtSocket(ctx, path)
 	if errors.Is(err, syscall.EADDRINUSE) {

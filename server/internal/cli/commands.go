@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -45,16 +46,45 @@ func (p *program) rules() (*contract.Contract, error) {
 // nobody takes the place of the security schemes where nothing is served.
 func nobody(context.Context, *http.Request) (contract.Caller, error) { return nil, nil }
 
-type migrateCommand struct{}
+type migrateCommand struct {
+	DryRun bool  `help:"List the migrations that would run, and change nothing." xor:"what"`
+	To     int64 `placeholder:"N" help:"Migrate up or down to this schema version. Going down deletes what later migrations have added: make a backup first." xor:"what"`
+}
 
 // Run migrates the database.
-func (migrateCommand) Run(p *program) error {
+func (c *migrateCommand) Run(p *program) error {
+	switch {
+	case c.DryRun:
+		return p.planMigration()
+	case p.given["to"]:
+		if err := app.MigrateTo(p.ctx, p.options(), c.To); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(p.Stdout, "The database has schema version %d.\n", c.To)
+		return err
+	}
 	a, err := app.Create(p.ctx, p.options())
 	if err != nil {
 		return err
 	}
 	fmt.Fprintln(p.Stdout, "The database is up to date.")
 	return a.Close()
+}
+
+// planMigration lists the migrations that would run.
+func (p *program) planMigration() error {
+	pending, err := app.PendingMigrations(p.ctx, p.options())
+	if err != nil {
+		return err
+	}
+	if len(pending) == 0 {
+		fmt.Fprintln(p.Stdout, "The database is up to date.")
+		return nil
+	}
+	for _, m := range pending {
+		fmt.Fprintf(p.Stdout, "%d  %s\n", m.Version, m.Name)
+	}
+	return nil
 }
 
 type configCommand struct {
@@ -120,7 +150,7 @@ func (healthcheckCommand) Run(p *program) error {
 		}
 		network, address = "tcp", net.JoinHostPort(host, port)
 	}
-	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, "http://localhost/readyz", nil)
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodGet, p.Scheme()+"://localhost/readyz", nil)
 	if err != nil {
 		return err
 	}
@@ -131,6 +161,8 @@ func (healthcheckCommand) Run(p *program) error {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		},
+		// The certificate is for the public name, and the request contains nothing secret.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
 	}}
 	response, err := client.Do(request)
 	if err != nil {

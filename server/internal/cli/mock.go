@@ -27,7 +27,7 @@ func (c *mockCommand) Run(p *program) error {
 	}
 	log := app.NewLog(*p.Settings, p.Stderr)
 	defer log.Close()
-	listener, err := app.Listen(p.ctx, *p.Settings)
+	listener, err := app.Listen(p.ctx, *p.Settings, log.Logger)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (p *program) introduce(m *mock.Mock, listening net.Addr) {
 	if p.Docs == "on" {
 		fmt.Fprintf(p.Stdout, "  Docs       %s/docs/\n", p.PublicURL)
 	}
-	fmt.Fprintf(p.Stdout, "  Address    http://%s\n", listening)
+	fmt.Fprintf(p.Stdout, "  Address    %s://%s\n", p.Scheme(), listening)
 	if base := m.Document.Base(); base != "" {
 		fmt.Fprintf(p.Stdout, "  Operations %s%s/…\n", p.PublicURL, base)
 	}

@@ -31,15 +31,20 @@ type Settings struct {
 	// The addresses of the server, its database and its keys.
 
 	Listen                     string      `default:"127.0.0.1:8080" placeholder:"HOST:PORT|unix:PATH" help:"Address to listen on. With port 0 the system chooses a free port. unix: is followed by the path of a socket, which your proxy connects to: its X-Forwarded-For is trusted, and its user must be in the group of the file."`
-	PublicURL                  string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// and the listening address)"`
+	PublicURL                  string      `placeholder:"URL" help:"URL by which clients reach the server. It is the issuer of tokens and the base of the URLs in the served contract. (default: http:// or https://, and the listening address)"`
 	DatabaseURL                secret.Text `default:"sqlite:sesame.db" placeholder:"URL" help:"sqlite:FILE (sqlite:/FILE for an absolute path) or postgres://…"`
 	DatabaseConnections        Number      `default:"0" placeholder:"N" help:"Maximum number of connections to PostgreSQL, up to 1000. 0 means four for each core, from 10 to 40."`
 	DatabaseConnectionLifetime Duration    `default:"1h" placeholder:"TIME" help:"A connection to PostgreSQL is replaced after this long, so that connections spread again after a failover, 1m to 24h."`
 	MasterKey                  secret.Text `placeholder:"BASE64" help:"256 bits in base64 that encrypt the signing keys in the database. Other users of the machine can read flags, so set the variable or use a file."`
 	MasterKeyFile              string      `placeholder:"FILE" help:"File that holds the master key. (default: a file beside the SQLite database, created at the first start)"`
+	SecondMasterKey            secret.Text `placeholder:"BASE64" help:"Second master key, while you replace the first: the server accepts what either has made, and uses only the first for what is new. (default: none)"`
+	SecondMasterKeyFile        string      `placeholder:"FILE" help:"File that holds the second master key. (default: none)"`
 	Audience                   string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
 	SigningAlg                 string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
 	KeyRotation                Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
+	BootstrapFile              string      `placeholder:"FILE" help:"YAML file of accounts and service clients that the server creates at its start if they do not exist. (default: none)"`
+	TLSCert                    string      `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain in PEM: the server speaks HTTPS itself. It loads the files again when they change. (default: none; a proxy in front speaks HTTPS)"`
+	TLSKey                     string      `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate in PEM. Only the user of the server and the group of the file may have access to it."`
 	TrustedProxies             List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
 	CorsOrigins                List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 
@@ -77,7 +82,7 @@ type Settings struct {
 	MetricsListen  string `placeholder:"HOST:PORT" help:"Address at which Prometheus reads /metrics and, if only this machine can reach it, go tool pprof reads /debug/pprof/. (default: none)"`
 	MetricsRemote  string `default:"off" placeholder:"on|off" help:"Whether other machines may reach the address of the metrics, which anyone who reaches it can read. Profiles are then not served."`
 	CheckResponses string `default:"off" placeholder:"on|off" help:"Whether to compare each answer with the contract and to log the differences; for staging."`
-	EventLog       string `placeholder:"FILE|stdout" help:"Where to write the events of accounts, clients and keys as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
+	EventLog       string `placeholder:"FILE" help:"File, or stdout, to which the events of accounts, clients and keys are written as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
 	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
 	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged. SIGUSR1 switches debug lines on and off."`
 }
@@ -159,6 +164,28 @@ func (f *faults) page(name, page string) {
 	}
 }
 
+// tls checks the settings of HTTPS against each other; the files are read when the server listens.
+func (f *faults) tls(s *Settings) {
+	_, socket := s.Socket()
+	switch {
+	case (s.TLSCert == "") != (s.TLSKey == ""):
+		f.add("TLS_CERT", "and %sTLS_KEY belong together; set both", Prefix)
+	case s.TLSCert == "":
+	case socket:
+		f.add("TLS_CERT", "is for a HOST:PORT in %sLISTEN; at a Unix socket the proxy speaks HTTPS", Prefix)
+	case s.PublicURL != "" && !strings.HasPrefix(s.PublicURL, "https://"):
+		f.add("PUBLIC_URL", "must begin with https://, because %sTLS_CERT is set", Prefix)
+	}
+}
+
+// Scheme is that of the listening address.
+func (s *Settings) Scheme() string {
+	if s.TLSCert != "" {
+		return "https"
+	}
+	return "http"
+}
+
 // Check reports every invalid setting, with the name of its variable and the values that are allowed.
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
@@ -171,6 +198,7 @@ func (s *Settings) Check() error {
 			f.add("PUBLIC_URL", "%s", reason)
 		}
 	}
+	f.tls(s)
 	if reason := store.CheckURL(s.DatabaseURL.Reveal()); reason != "" {
 		f.add("DATABASE_URL", "%s", reason)
 	} else if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite && s.MasterKey.Empty() && s.MasterKeyFile == "" {
@@ -180,6 +208,9 @@ func (s *Settings) Check() error {
 	f.between("DATABASE_CONNECTION_LIFETIME", s.DatabaseConnectionLifetime, time.Minute, 24*time.Hour)
 	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
 		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both set; set only one", Prefix)
+	}
+	if !s.SecondMasterKey.Empty() && s.SecondMasterKeyFile != "" {
+		f.add("SECOND_MASTER_KEY", "and %sSECOND_MASTER_KEY_FILE are both set; set only one", Prefix)
 	}
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
 	if s.KeyRotation.invalid != "" || s.KeyRotation.Duration != 0 {
@@ -235,7 +266,7 @@ func (s Settings) InForce(listening string) Settings {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			host = "localhost"
 		}
-		s.PublicURL = "http://" + net.JoinHostPort(host, port)
+		s.PublicURL = s.Scheme() + "://" + net.JoinHostPort(host, port)
 	}
 	if s.Audience == "" {
 		s.Audience = s.PublicURL

@@ -105,7 +105,7 @@ func checkText(name, value string) error {
 		return nil
 	case strings.Contains(value, `"`) || strings.HasPrefix(value, "'") || strings.HasSuffix(value, "'"):
 		return fmt.Errorf("%s has quotes in its value, which the server would not remove; leave them out", name)
-	case name == Prefix+"MASTER_KEY": // read from files, which end with a line break
+	case name == Prefix+"MASTER_KEY", name == Prefix+"SECOND_MASTER_KEY": // read from files, which end with a line break
 		return nil
 	case strings.TrimSpace(value) != value || strings.ContainsFunc(value, isControl):
 		return fmt.Errorf("%s begins or ends with white space, or contains a control character; remove it", name)

@@ -54,7 +54,7 @@ func (s *Service) recordCorrectPassword(ctx context.Context, e store.Event) erro
 		if err != nil { // if it was deleted meanwhile, the owner got a mail about that
 			return store.IgnoreNotFound(err)
 		}
-		state, err := q.ReadThrottles(ctx, store.Counters{}, user.ID, s.knownAddress(from))
+		state, err := q.ReadThrottles(ctx, store.Counters{}, user.ID, s.knownAddress(from), now)
 		if err != nil {
 			return err
 		}

@@ -7,7 +7,8 @@
 // The way through it: Authenticate (caller.go) is called for every request with an access token. Login (login.go) is the
 // password grant: it checks the throttle (throttle.go), verifies the password or a dummy hash (dummy.go), counts a
 // failure or starts a session (session.go). VerifyPassword (verify.go) is the same for a person who confirms a password
-// within a session. Counts (counts.go) are what it counts for the metrics. RecordCorrectPassword (correct.go) covers every request that proves a password and then fails.
+// within a session. Counts (counts.go) are what it counts for the metrics. RecordCorrectPassword (correct.go) covers every
+// request that proves a password and then fails.
 //
 // Lock order in a transaction: the administration row, then the row of the user, then rows that belong to the user
 // (sessions, throttles, known addresses). Errors that a client may see are *problem.Error; any other error is a fault.

@@ -17,7 +17,7 @@ const (
 	// failureMemory after the last failure.
 	freeFailures  = 5
 	failureMemory = 12 * time.Hour
-	longestWait   = 15 * time.Minute
+	longestWait   = store.LongestWait
 	// freeFailuresOfNetwork is higher, since a whole office may share an address. It is per clock hour.
 	freeFailuresOfNetwork = 100
 	networkMemory         = time.Hour
@@ -41,7 +41,7 @@ type attempt struct {
 	store.Counters
 	user         store.User // the zero User for an unknown name, which is recorded nowhere: it may be a password
 	clientID     string
-	knownAddress string // the key of the network
+	knownAddress store.KnownAddress
 	state        store.ThrottleState
 	known        bool // whether Counters.Known applies
 }
@@ -75,8 +75,8 @@ func (s *Service) emailCounter(key string) string { return s.KeyedHash.Key("emai
 // sessionCounter counts wrong passwords that are given within a session, apart from logins.
 func (s *Service) sessionCounter(userID string) string { return s.KeyedHash.Key("change", userID) }
 
-func (s *Service) knownAddress(from network.Network) string {
-	return s.KeyedHash.Key("known", from.Subnet)
+func (s *Service) knownAddress(from network.Network) store.KnownAddress {
+	return store.KnownAddress{Key: s.KeyedHash.Key("known", from.Subnet), SecondKey: s.KeyedHash.SecondKey("known", from.Subnet)}
 }
 
 // Subjects of the counters of networks. The texts are part of the keys.
@@ -103,10 +103,10 @@ func (s *Service) NetworkCounters(what string, from network.Network, limit int) 
 
 // checkAttempt reads the throttle state of an attempt. Errors: TooManyRequests.
 func (s *Service) checkAttempt(ctx context.Context, a *attempt) (err error) {
-	if a.state, err = s.db.ReadThrottles(ctx, a.Counters, a.user.ID, a.knownAddress); err != nil {
+	now := s.Now()
+	if a.state, err = s.db.ReadThrottles(ctx, a.Counters, a.user.ID, a.knownAddress, now); err != nil {
 		return err
 	}
-	now := s.Now()
 	a.known = isKnown(a.state, now)
 	key, until := a.Account, a.state.Account
 	switch {
@@ -217,11 +217,11 @@ func (s *Service) clearAfterLogin(ctx context.Context, q *store.Queries, a *atte
 			return err
 		}
 	}
-	if now := s.Now(); now.Sub(a.state.KnownSince) > knownAddressStep {
+	if now := s.Now(); now.Sub(a.state.RecordedAt) > knownAddressStep {
 		if err := s.notifyUnknownNetwork(ctx, q, a.user, a.known); err != nil {
 			return err
 		}
-		return q.AddKnownAddress(ctx, a.user.ID, a.knownAddress, now, maxKnownAddresses)
+		return q.AddKnownAddress(ctx, a.user.ID, a.knownAddress.Key, now, maxKnownAddresses)
 	}
 	return nil
 }
@@ -253,7 +253,7 @@ func (s *Service) ClearThrottles(ctx context.Context, q *store.Queries, user sto
 			return err
 		}
 	}
-	return q.AddKnownAddress(ctx, user.ID, s.knownAddress(from), s.Now(), maxKnownAddresses)
+	return q.AddKnownAddress(ctx, user.ID, s.knownAddress(from).Key, s.Now(), maxKnownAddresses)
 }
 
 // errThrottled is the one answer for a correct and a wrong password while any counter has to wait.

@@ -77,7 +77,7 @@ func (s *Service) countWrongPassword(ctx context.Context, c Check) error {
 }
 
 func (s *Service) checkThrottle(ctx context.Context, counter string) error {
-	state, err := s.db.ReadThrottles(ctx, store.Counters{Account: counter}, "", "")
+	state, err := s.db.ReadThrottles(ctx, store.Counters{Account: counter}, "", store.KnownAddress{}, s.Now())
 	if err != nil {
 		return err
 	}

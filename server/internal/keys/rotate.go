@@ -8,6 +8,7 @@ import (
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/store"
+	"sesame/server/internal/token"
 )
 
 // Start prepares a process that issues tokens. It records how long those live, and publishes a key of the algorithm in
@@ -15,12 +16,36 @@ import (
 func (k *Keys) Start(ctx context.Context, log *slog.Logger) error {
 	k.log = log
 	k.signs.Store(true)
+	if err := k.reseal(ctx); err != nil {
+		return err
+	}
 	for range 3 { // other replicas may do the same
 		if done, err := k.adoptAlgorithm(ctx); done || err != nil {
 			return err
 		}
 	}
 	return errConcurrentRotation
+}
+
+// reseal seals the keys that the second master key has sealed with the master key. Every server does so at its start. So
+// when the last one has started with the new master key, the second one is no longer needed for them.
+func (k *Keys) reseal(ctx context.Context) error {
+	rows, err := k.db.SigningKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		sealed, changed := token.Reseal(k.master, row.ID, row.PrivateKey)
+		if !changed {
+			continue
+		}
+		err = k.db.ReplaceSealed(ctx, row.ID, row.PrivateKey, sealed)
+		if store.IgnoreNotFound(err) != nil {
+			return err
+		}
+		k.log.Info("signing key sealed with the new master key", "kid", row.ID)
+	}
+	return nil
 }
 
 // Run takes the steps that are due until ctx ends. It checks every second, so that it notices a clock that was set

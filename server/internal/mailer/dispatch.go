@@ -23,7 +23,7 @@ const (
 	finishTime = 8 * time.Second
 	// A mail that fails is due again after firstPause, doubling to longestPause. It is dropped when it is mailLife old.
 	firstPause   = time.Minute
-	longestPause = time.Hour
+	longestPause = store.LongestMailPause
 	mailLife     = 24 * time.Hour
 )
 

@@ -53,6 +53,24 @@ const maxClientName = 64
 // CreateClient creates a service client and returns its secret, which is not stored and cannot be shown again. Errors:
 // ValidationFailed, Unavailable.
 func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret.Text, error) {
+	invalid := s.checkClient(n)
+	if len(invalid.Fields) > 0 {
+		return Client{}, secret.Text{}, invalid
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Client{}, secret.Text{}, fmt.Errorf("make a client id: %w", err)
+	}
+	created := token.NewSecret()
+	row := s.clientRow(id.String(), n, token.HashSecret(created))
+	if err = s.insertClient(ctx, row); errors.Is(err, store.ErrConflict) {
+		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
+	}
+	return clientOf(row), created, err
+}
+
+// checkClient returns an error with a field for each fault, and without fields if there is none.
+func (s *Service) checkClient(n NewClient) *problem.Error {
 	invalid := problem.New(problem.ValidationFailed, "The client cannot be created.")
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if n.Name == "" || n.Name != strings.TrimSpace(n.Name) || !utf8.ValidString(n.Name) ||
@@ -68,29 +86,24 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
 		}
 	}
-	if len(invalid.Fields) > 0 {
-		return Client{}, secret.Text{}, invalid
-	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return Client{}, secret.Text{}, fmt.Errorf("make a client id: %w", err)
-	}
-	created := token.NewSecret()
-	row := store.Client{
-		ID: id.String(), Name: n.Name, SecretHash: secret.New(token.HashSecret(created)),
-		Scopes:        strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
+	return invalid
+}
+
+func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Client {
+	return store.Client{
+		ID: id, Name: n.Name, SecretHash: secret.New(secretHash), Scopes: strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
 	}
-	err = s.db.Tx(ctx, func(q *store.Queries) error {
+}
+
+// insertClient stores a client. Errors: store.ErrConflict when its name or its id is taken.
+func (s *Service) insertClient(ctx context.Context, row store.Client) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.CreateClient(ctx, row); err != nil {
 			return err
 		}
 		return audit.Record(ctx, q, audit.ClientCreated, store.Event{Actor: audit.CommandLine, ClientID: row.ID}, s.now())
 	})
-	if errors.Is(err, store.ErrConflict) {
-		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
-	}
-	return clientOf(row), created, err
 }
 
 // Clients lists the service clients, sorted by name.
@@ -103,14 +116,38 @@ func (s *Service) Clients(ctx context.Context) ([]Client, error) {
 	return list, err
 }
 
-// DeleteClient deletes a service client and ends the sessions of the people who logged in through it. The server refuses
-// its tokens at once. Errors: NotFound.
+// sessionBatch is how many sessions of a client one commit ends.
+const sessionBatch = 500
+
+// endMostSessions ends the sessions of a client in batches, but for a few. After each batch it waits as long as the batch took,
+// so that at least half of the time is left for other writers.
+func (s *Service) endMostSessions(ctx context.Context, id string) error {
+	for {
+		begun := time.Now()
+		ended, err := s.db.EndSessionsOfClient(ctx, id, sessionBatch)
+		if err != nil || ended < sessionBatch {
+			return err
+		}
+		select {
+		case <-time.After(time.Since(begun)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// DeleteClient deletes a service client and ends the sessions of the people who logged in through it. Once it returns, the
+// server refuses its tokens. If it is interrupted, the client and some of the sessions are left, and it can be called again.
+// Errors: NotFound.
 func (s *Service) DeleteClient(ctx context.Context, id string) error {
+	if err := s.endMostSessions(ctx, id); err != nil {
+		return err
+	}
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.DeleteClient(ctx, id); err != nil {
 			return err
 		}
-		if err := q.EndSessionsOfClient(ctx, id); err != nil {
+		if err := q.EndRemainingSessionsOfClient(ctx, id); err != nil {
 			return err
 		}
 		return audit.Record(ctx, q, audit.ClientDeleted, store.Event{Actor: audit.CommandLine, ClientID: id}, s.now())

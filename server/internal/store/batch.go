@@ -18,6 +18,7 @@ const maxBatch = 64
 // many. Each caller waits for the commit of its statement, so an acknowledged write is on the disk.
 type batchWriter struct {
 	*prepared
+	check  func() error // fails if what is written now would be lost
 	queue  chan *job
 	mu     sync.RWMutex // read-locked while a job is queued, so that close misses none
 	closed bool
@@ -34,8 +35,8 @@ type job struct {
 	ready     chan struct{}
 }
 
-func newBatchWriter(p *prepared) *batchWriter {
-	w := &batchWriter{prepared: p, queue: make(chan *job, maxBatch)}
+func newBatchWriter(p *prepared, check func() error) *batchWriter {
+	w := &batchWriter{prepared: p, check: check, queue: make(chan *job, maxBatch)}
 	w.writer.Go(w.run)
 	return w
 }
@@ -127,7 +128,7 @@ func (w *batchWriter) commit(jobs []*job) {
 }
 
 func (w *batchWriter) transact(ctx context.Context, jobs []*job) error {
-	tx, err := w.db.BeginTx(ctx, nil)
+	tx, _, err := w.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -138,7 +139,26 @@ func (w *batchWriter) transact(ctx context.Context, jobs []*job) error {
 			return j.err
 		}
 	}
-	return tx.Commit()
+	if err = tx.Commit(); err != nil {
+		return err
+	}
+	return w.check() // again, since the files may have been lost meanwhile
+}
+
+// begin starts a transaction, if its writes would not be lost.
+func (w *batchWriter) begin(ctx context.Context) (*sql.Tx, runner, error) {
+	if err := w.check(); err != nil {
+		return nil, nil, err
+	}
+	return w.prepared.begin(ctx)
+}
+
+// QueryContext implements runner, for a statement that changes and returns several rows. It does not wait in the queue.
+func (w *batchWriter) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if err := w.check(); err != nil {
+		return nil, err
+	}
+	return w.prepared.QueryContext(ctx, query, args...)
 }
 
 func (j *job) run(ctx context.Context, statement *sql.Stmt) {

@@ -53,13 +53,29 @@ func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
 	return collect(rows, err, (*Client).fields)
 }
 
+// UpdateClient replaces the name, the secret, the scopes and the password grant of a client. Errors: ErrNotFound, and ErrConflict
+// when the name is taken.
+func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
+	return one(q.write.ExecContext(ctx, `
+		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5 WHERE id = $1`,
+		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant))
+}
+
 // DeleteClient deletes a client. Errors: ErrNotFound.
 func (q *Queries) DeleteClient(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))
 }
 
-// EndSessionsOfClient deletes all sessions of a client.
-func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string) error {
+// EndSessionsOfClient deletes up to limit sessions of a client, and returns how many: one statement for all sessions would
+// keep every other writer waiting. On PostgreSQL it skips those that are being used.
+func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string, limit int) (deleted int64, err error) {
+	return affected(q.write.ExecContext(ctx, `
+		WITH batch AS MATERIALIZED (SELECT id FROM sessions WHERE client_id = $1 LIMIT $2`+q.skipLocked+`)
+		DELETE FROM sessions WHERE id IN (SELECT id FROM batch)`, clientID, limit))
+}
+
+// EndRemainingSessionsOfClient deletes all sessions of a client. Call it when EndSessionsOfClient has left few.
+func (q *Queries) EndRemainingSessionsOfClient(ctx context.Context, clientID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1`, clientID)
 	return translate(err)
 }

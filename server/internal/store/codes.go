@@ -68,17 +68,24 @@ func (q *Queries) EndOtherCodes(ctx context.Context, userID, purpose, exceptEmai
 	return translate(err)
 }
 
+// LongestReset is the life of a code that resets a password.
+const LongestReset = time.Hour
+
 // UsersToReset finds the enabled users whose password a code can reset that was created at a time and mailed to a folded
 // address: the user who has confirmed the address, then those who were given it by an operator, then, unless an enabled
 // user has confirmed it, those who claim it; of each kind the oldest first. usernameKey selects one of them; "" selects
 // all.
+//
+// The time from which the codes of a user are valid is never later than the end of a valid code's life, unless a clock that
+// was ahead has stored it. Then it counts only for the codes of that clock: otherwise nobody could reset the password until
+// that time comes.
 func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.Time, usernameKey string, limit int) ([]User, error) {
 	rows, err := q.read.QueryContext(ctx, `
 		SELECT `+loginColumns+` FROM users
-		WHERE email_key = $1 AND NOT disabled AND codes_from < $2 AND ($3 = '' OR username_key = $3)
+		WHERE email_key = $1 AND NOT disabled AND (codes_from < $2 OR codes_from > $5) AND ($3 = '' OR username_key = $3)
 			AND (email_verified OR email_claimed_at IS NULL OR NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = $1 AND o.email_verified AND NOT o.disabled))
 		ORDER BY email_verified DESC, CASE WHEN email_claimed_at IS NULL THEN 0 ELSE 1 END, id LIMIT $4`,
-		emailKey, micros(made), usernameKey, limit)
+		emailKey, micros(made), usernameKey, limit, stale(made, LongestReset))
 	return collect(rows, err, (*User).loginFields)
 }
 

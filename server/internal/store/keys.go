@@ -78,6 +78,12 @@ func (q *Queries) RaiseTokenTTL(ctx context.Context, id string, ttl time.Duratio
 		WHERE id = $1 AND state = 'signing' RETURNING id`, id, ttl.Microseconds())
 }
 
+// ReplaceSealed replaces the sealed private half of a key by the same key, sealed again. Errors: ErrNotFound when another
+// process has replaced or removed it.
+func (q *Queries) ReplaceSealed(ctx context.Context, id, old, sealed string) error {
+	return q.changeKey(ctx, `UPDATE signing_keys SET private_key = $3 WHERE id = $1 AND private_key = $2 RETURNING id`, id, old, sealed)
+}
+
 // RemoveSigningKey deletes a key in a state. Errors: ErrNotFound.
 func (q *Queries) RemoveSigningKey(ctx context.Context, id, state string) error {
 	return q.changeKey(ctx, `DELETE FROM signing_keys WHERE id = $1 AND state = $2 RETURNING id`, id, state)

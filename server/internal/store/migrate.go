@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -52,6 +54,75 @@ func migrateRetrying(ctx context.Context, provider *goose.Provider) (applied int
 	}
 }
 
+// Migration is one step of the schema.
+type Migration struct {
+	Version int64
+	Name    string
+}
+
+// goMigrations are the names of the migrations that are not files.
+var goMigrations = map[int64]string{8: "compare_bytes", 10: "addresses", 14: "session_checks", 15: "large_indexes"}
+
+// PendingMigrations lists the migrations that Migrate would run. It changes nothing. db may be nil, for a database that does
+// not exist yet. Errors: that of Migrate for a newer schema.
+func PendingMigrations(ctx context.Context, db *DB) (pending []Migration, err error) {
+	var applied []int64
+	if db == nil { // only SQLite's can be missing
+		db = &DB{engine: engine{dialect: "sqlite3"}, write: new(sql.DB)} // a provider needs one, and uses it only to migrate
+	} else if applied, err = db.appliedMigrations(ctx); err != nil {
+		return nil, fmt.Errorf("read the schema version: %w", err)
+	}
+	provider, err := db.migrations(db.write, func(string) {})
+	if err != nil {
+		return nil, fmt.Errorf("read the migrations: %w", err)
+	}
+	var latest int64
+	for _, source := range provider.ListSources() {
+		latest = source.Version
+		if slices.Contains(applied, latest) {
+			continue
+		}
+		name := goMigrations[latest]
+		if name == "" {
+			_, name, _ = strings.Cut(strings.TrimSuffix(path.Base(source.Path), ".sql"), "_")
+		}
+		pending = append(pending, Migration{latest, name})
+	}
+	if len(applied) > 0 && slices.Max(applied) > latest {
+		err = errNewer
+	}
+	return pending, err
+}
+
+// MigrateTo migrates the schema up or down to a version.
+func (db *DB) MigrateTo(ctx context.Context, version int64, warn func(string)) error {
+	conns, done := db.forMigrations()
+	defer done()
+	provider, err := db.migrations(conns, warn)
+	if err != nil {
+		return fmt.Errorf("read the migrations: %w", err)
+	}
+	sources := provider.ListSources()
+	if !slices.ContainsFunc(sources, func(s *goose.Source) bool { return s.Version == version }) {
+		return fmt.Errorf("there is no schema version %d; this program has the versions up to %d", version, sources[len(sources)-1].Version)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read the schema version: %w", translate(err))
+	case current > target:
+		return errNewer
+	case version < current:
+		_, err = provider.DownTo(ctx, version)
+	default:
+		_, err = provider.UpTo(ctx, version)
+	}
+	if err != nil {
+		return fmt.Errorf("migrate the schema: %w", translate(err))
+	}
+	return nil
+}
+
 // migrations returns all migrations, in SQL and in Go.
 func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, error) {
 	files, err := fs.Sub(migrations, "migrations")
@@ -62,7 +133,7 @@ func (db *DB) migrations(conns *sql.DB, warn func(string)) (*goose.Provider, err
 	if err != nil {
 		return nil, err
 	}
-	inGo := []*goose.Migration{addresses(warn)}
+	inGo := []*goose.Migration{addresses(warn), sessionChecks(db.engine.dialect), largeIndexes(db.engine.dialect)}
 	if db.engine.dialect == "postgres" {
 		inGo = append(inGo, compareBytes())
 	}
@@ -133,7 +204,7 @@ func compareBytes() *goose.Migration {
 
 var errOlder = errors.New("the schema of the database is older than this version of sesame; run: sesame migrate")
 
-var errNewer = errors.New("the database was made by a newer version of sesame; start that version, or restore an older copy")
+var errNewer = errors.New("the database was made by a newer version of sesame; start that version, go back with its command sesame migrate --to, or restore an older copy")
 
 func migrate(ctx context.Context, provider *goose.Provider) (applied int, err error) {
 	current, target, err := provider.GetVersions(ctx)

@@ -42,6 +42,9 @@ func (db *DB) Pool(ctx context.Context, query string) (*sql.DB, error) {
 func (db *DB) writer(ctx context.Context) (*sql.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, writerWait)
 	defer cancel()
+	if err := db.checkFiles(); err != nil {
+		return nil, err
+	}
 	conn, err := db.write.Conn(ctx)
 	if errors.Is(err, context.DeadlineExceeded) && db.read != db.write {
 		err = fmt.Errorf("%w: %w", errWriterBusy, err)
@@ -73,7 +76,10 @@ func (db *DB) SQLTx(ctx context.Context, f func(*sql.Tx) error) error {
 	if err = f(tx); err != nil {
 		return err
 	}
-	return tx.Commit()
+	if err = tx.Commit(); err != nil {
+		return err
+	}
+	return db.checkFiles()
 }
 
 // MigrateExtension brings the tables of another program up to date. It records their versions in a table of its own.

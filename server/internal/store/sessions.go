@@ -49,8 +49,8 @@ func (q *Queries) LockVerifiedUser(ctx context.Context, userID, passwordHash str
 func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
-			user_agent, created_at, last_used_at, expires_at, ends_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+			user_agent, created_at, last_used_at, expires_at, ends_at, check_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)`,
 		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
 		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt))
 	return translate(err)
@@ -59,8 +59,9 @@ func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 // TrimSessions deletes the least recently used sessions of a user, and keeps the others: at most keep.
 func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) error {
 	_, err := q.write.ExecContext(ctx, `
-		DELETE FROM sessions WHERE id IN (
-			SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET $2)`,
+		WITH oldest AS MATERIALIZED (
+			SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET $2)
+		DELETE FROM sessions WHERE id IN (SELECT id FROM oldest)`,
 		userID, keep)
 	return translate(err)
 }

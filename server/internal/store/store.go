@@ -19,12 +19,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"runtime"
 	"time"
-
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"sesame/server/secret"
 )
@@ -42,6 +37,7 @@ type engine struct {
 	dialect string
 	begin   func(ctx context.Context) (*sql.Tx, runner, error)
 	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
+	check   func() error                    // fails if the files of the database were deleted or replaced; nil on PostgreSQL
 	close   func()                          // before the connections are
 	closed  func()                          // waits until they are
 	patient func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
@@ -81,73 +77,6 @@ func Create(ctx context.Context, databaseURL string, limits ...Pool) (*DB, error
 	return Open(ctx, databaseURL, limits...)
 }
 
-// openSQLite opens one connection that writes and several that read beside it (WAL). SQLite has one writer at a time, and
-// a queue here is fairer than its busy wait.
-func openSQLite(ctx context.Context, file string) (*DB, error) {
-	dsn := func(options ...string) string {
-		v := url.Values{"_pragma": append([]string{
-			"busy_timeout(5000)", // other processes on the same file
-			"journal_mode(WAL)",
-			"synchronous(FULL)", // an acknowledged write survives a power cut
-			"foreign_keys(ON)",
-		}, options...)}
-		v.Set("_txlock", "immediate")
-		v.Set("mode", "rw") // SQLite must not create the file, since its mode would depend on the umask
-		return "file:" + (&url.URL{Path: file}).EscapedPath() + "?" + v.Encode()
-	}
-	exists, err := CheckFiles(file)
-	if err == nil && !exists {
-		err = fmt.Errorf("open the database %s: %w", file, fs.ErrNotExist)
-	}
-	if err != nil {
-		return nil, err
-	}
-	write, err := sql.Open("sqlite", dsn())
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", file, err)
-	}
-	write.SetMaxOpenConns(1)
-	if err = connect(ctx, write); err != nil {
-		if isUnavailable(err) && !isBusy(err) {
-			err = fmt.Errorf("%w; SQLite must be able to write to the file and to its folder", err)
-		}
-		return nil, fmt.Errorf("open the database %s: %w", file, errors.Join(err, write.Close()))
-	}
-	read, err := sql.Open("sqlite", dsn("query_only(ON)"))
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", file, errors.Join(err, write.Close()))
-	}
-	read.SetMaxOpenConns(max(4, runtime.GOMAXPROCS(0)))
-	read.SetMaxIdleConns(max(4, runtime.GOMAXPROCS(0)))
-	reader, writer := &prepared{db: read}, newBatchWriter(&prepared{db: write})
-	probe := func(ctx context.Context) error {
-		var changes int64
-		return reader.QueryRowContext(ctx, `SELECT changes FROM administration`).Scan(&changes)
-	}
-	return &DB{
-		Queries: Queries{read: reader, write: writer},
-		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, close: writer.close, closed: func() {}},
-		ready:  readiness{turn: make(chan struct{}, 1)},
-	}, nil
-}
-
-// connect opens the first connection to an SQLite file. It retries while another process creates the same file:
-// busy_timeout does not cover the switch to the write-ahead log.
-func connect(ctx context.Context, db *sql.DB) error {
-	for try := 1; ; try++ {
-		err := db.PingContext(ctx)
-		if !isBusy(err) || try == 50 {
-			return err
-		}
-		select {
-		case <-time.After(100 * time.Millisecond):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // Close closes all connections.
 func (db *DB) Close() error {
 	db.engine.close()
@@ -172,7 +101,10 @@ func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed, recorded: db.recorded}); err != nil {
 		return err
 	}
-	if err = tx.Commit(); err != nil {
+	if err = tx.Commit(); err == nil {
+		err = db.checkFiles() // an acknowledged write is in the file that the next start will open
+	}
+	if err != nil {
 		return translate(err)
 	}
 	for _, then := range committed {

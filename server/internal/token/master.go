@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -25,11 +26,36 @@ const (
 
 // MasterKey is the one secret that an operator keeps. It never encrypts or signs anything itself: each purpose has a key
 // of its own, derived by HKDF (RFC 5869).
-type MasterKey struct{ root []byte }
+//
+// While an operator replaces the master key, there is a second one: it is accepted for what exists, and makes nothing new.
+type MasterKey struct {
+	root   []byte
+	second []byte // nil without one
+}
+
+// Accepting returns a master key that also accepts what a second one has made.
+func (k MasterKey) Accepting(second MasterKey) MasterKey {
+	return MasterKey{root: k.root, second: second.root}
+}
+
+// Equal reports whether two master keys make the same values.
+func (k MasterKey) Equal(other MasterKey) bool {
+	return subtle.ConstantTimeCompare(k.root, other.root) == 1
+}
 
 // derive returns the 256-bit key of one purpose.
-func (k MasterKey) derive(purpose string) []byte {
-	key, err := hkdf.Key(sha256.New, k.root, nil, "sesame "+purpose, 32)
+func (k MasterKey) derive(purpose string) []byte { return derive(k.root, purpose) }
+
+// deriveSecond is derive for the second master key; nil without one.
+func (k MasterKey) deriveSecond(purpose string) []byte {
+	if k.second == nil {
+		return nil
+	}
+	return derive(k.second, purpose)
+}
+
+func derive(root []byte, purpose string) []byte {
+	key, err := hkdf.Key(sha256.New, root, nil, "sesame "+purpose, 32)
 	if err != nil { // impossible: only a longer key is an error
 		panic(err)
 	}

@@ -47,11 +47,11 @@ func (r Refresh) Next() Refresh {
 }
 
 // Refresher formats and parses refresh tokens.
-type Refresher struct{ key []byte }
+type Refresher struct{ key, second []byte }
 
 // NewRefresher makes a Refresher. Replicas that share the master key accept each other's tokens.
 func NewRefresher(master MasterKey) Refresher {
-	return Refresher{key: master.derive("refresh tokens")}
+	return Refresher{key: master.derive("refresh tokens"), second: master.deriveSecond("refresh tokens")}
 }
 
 // Text returns r as text.
@@ -60,16 +60,20 @@ func (f Refresher) Text(r Refresh) secret.Text {
 	body = append(body, r.SessionID[:]...)
 	body = binary.BigEndian.AppendUint32(body, r.Generation)
 	body = append(body, r.seed[:]...)
-	return secret.New(base64.RawURLEncoding.EncodeToString(append(body, f.mac(body)...)))
+	return secret.New(base64.RawURLEncoding.EncodeToString(append(body, mac(f.key, body)...)))
 }
 
-// Parse parses a text, and reports whether a server with this master key made it.
+// Parse parses a text, and reports whether a server with this master key, or the second one, made it.
 func (f Refresher) Parse(text string) (Refresh, bool) {
 	if len(text) != base64.RawURLEncoding.EncodedLen(refreshBody+sha256.Size) {
 		return Refresh{}, false
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != refreshBody+sha256.Size || !hmac.Equal(raw[refreshBody:], f.mac(raw[:refreshBody])) {
+	if err != nil || len(raw) != refreshBody+sha256.Size {
+		return Refresh{}, false
+	}
+	made := func(key []byte) bool { return hmac.Equal(raw[refreshBody:], mac(key, raw[:refreshBody])) }
+	if !made(f.key) && (f.second == nil || !made(f.second)) {
 		return Refresh{}, false
 	}
 	r := Refresh{Generation: binary.BigEndian.Uint32(raw[16:20])}
@@ -77,8 +81,6 @@ func (f Refresher) Parse(text string) (Refresh, bool) {
 	copy(r.seed[:], raw[20:refreshBody])
 	return r, true
 }
-
-func (f Refresher) mac(body []byte) []byte { return mac(f.key, body) }
 
 // mac returns the HMAC-SHA-256 of data.
 func mac(key, data []byte) []byte {

@@ -9,11 +9,22 @@ import (
 
 // Sealer encrypts data in the database that a thief of the database must not read: AES-256-GCM, with a key that is
 // derived from the master key for one purpose.
-type Sealer struct{ aead cipher.AEAD }
+type Sealer struct {
+	aead   cipher.AEAD
+	second cipher.AEAD // of the second master key, which only opens; nil without one
+}
 
 // NewSealer makes the Sealer of a purpose. Replicas that share the master key can open each other's data.
 func NewSealer(master MasterKey, purpose string) Sealer {
-	block, err := aes.NewCipher(master.derive(purpose))
+	s := Sealer{aead: newAEAD(master.derive(purpose))}
+	if key := master.deriveSecond(purpose); key != nil {
+		s.second = newAEAD(key)
+	}
+	return s
+}
+
+func newAEAD(key []byte) cipher.AEAD {
+	block, err := aes.NewCipher(key)
 	if err != nil { // impossible: the key has 32 bytes
 		panic(err)
 	}
@@ -21,7 +32,7 @@ func NewSealer(master MasterKey, purpose string) Sealer {
 	if err != nil {
 		panic(err)
 	}
-	return Sealer{aead}
+	return aead
 }
 
 // Seal encrypts a text and binds it to the name of its row, so that it does not open in another row.
@@ -33,9 +44,20 @@ var errCorrupt = errors.New("the sealed data is corrupt")
 
 // Open is the inverse of Seal. It fails with another master key, another name, or changed data.
 func (s Sealer) Open(sealed, name string) ([]byte, error) {
+	plain, _, err := s.open(sealed, name)
+	return plain, err
+}
+
+// open is Open that also reports whether the second master key has sealed the data.
+func (s Sealer) open(sealed, name string) (plain []byte, second bool, err error) {
 	data, err := base64.StdEncoding.DecodeString(sealed)
 	if err != nil || len(data) < s.aead.Overhead() {
-		return nil, errCorrupt
+		return nil, false, errCorrupt
 	}
-	return s.aead.Open(nil, nil, data, []byte(name))
+	plain, err = s.aead.Open(nil, nil, data, []byte(name))
+	if err != nil && s.second != nil {
+		plain, err = s.second.Open(nil, nil, data, []byte(name))
+		second = err == nil
+	}
+	return plain, second, err
 }

@@ -1,0 +1,106 @@
+// The packages as an operator gets them: built twice with one result, installed into a copy-on-write view of this machine's own system,
+// used as docs/guides/one-machine.md says, and removed. It needs root, dpkg, rpm and systemd-analyze.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { copyTree, missing, report, repository, run } from './consumer.mjs';
+import { freePort } from './sesame.mjs';
+
+const skip = missing('dpkg', 'rpm', 'systemd-analyze', 'unshare', 'curl');
+const version = '1.2.3';
+const password = 'a wooden horse';
+let folder, built;
+
+before(() => {
+  if (skip) return;
+  folder = mkdtempSync(join(tmpdir(), 'sesame-packages-'));
+  built = ['first', 'second'].map((name) => {
+    const tree = join(folder, name, name === 'first' ? '' : 'deeper');
+    copyTree(tree);
+    run('.make/packages', [], { cwd: tree, env: { ...process.env, VERSION: version, SOURCE_DATE_EPOCH: '1764115200' } });
+    return join(tree, 'dist');
+  });
+});
+after(() => { if (folder) rmSync(folder, { recursive: true, force: true }); });
+
+const sum = (file) => createHash('sha256').update(readFileSync(file)).digest('hex');
+
+test('two builds in two folders give the same packages', { skip }, () => {
+  const files = readdirSync(built[0]).sort();
+  assert.deepEqual(files, [`sesame-${version}-1.x86_64.rpm`, `sesame_${version}_amd64.deb`]);
+  for (const file of files) assert.equal(sum(join(built[0], file)), sum(join(built[1], file)), file);
+});
+
+test('the unit may do little', { skip }, (t) => {
+  const unit = join(repository, 'docs/deployment/systemd/sesame.service');
+  const output = run('systemd-analyze', ['security', '--offline=true', '--no-pager', '--threshold=20', unit]);
+  t.diagnostic(output.split('\n').findLast((line) => line.includes('exposure level')));
+});
+
+// inSystem runs a script as root in a copy-on-write view of this machine's system, which is gone afterwards. The packages are in /packages.
+function inSystem(script, env) {
+  const outer = `
+    mount -t tmpfs tmpfs "$WORK" && mkdir "$WORK/upper" "$WORK/work" "$WORK/root"
+    mount -t overlay overlay -o "lowerdir=/,upperdir=$WORK/upper,workdir=$WORK/work" "$WORK/root"
+    mkdir "$WORK/root/packages" && cp "$DIST"/* "$WORK/root/packages/"
+    mount -t proc proc "$WORK/root/proc" && mount --rbind /dev "$WORK/root/dev"
+    cd / && exec chroot "$WORK/root" sh -euxc "$SCRIPT"`;
+  const work = mkdtempSync(join(folder, 'system-'));
+  return run('unshare', ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-euc', outer], { timeout: 60_000, env: { ...process.env, ...env, WORK: work, DIST: built[0], SCRIPT: script } });
+}
+
+// used is a script that uses the installed package; it ends with the server stopped.
+const used = (commands) => `
+  test "$(stat -c '%U %a' /var/lib/sesame)" = 'sesame 700'
+  test "$(stat -c '%U %a' /etc/sesame/sesame.env)" = 'root 600'
+  test "$(id -gn sesame)" = sesame
+  sed -i "s/^SESAME_LISTEN=.*/SESAME_LISTEN=127.0.0.1:$PORT/" /etc/sesame/sesame.env
+  printf '%s\\n' "$SETTINGS" >>/etc/sesame/sesame.env
+  sesame --version
+${commands}
+  sesamectl serve >/tmp/log 2>&1 & server=$!
+  until sesamectl healthcheck; do kill -0 $server; sleep 0.05; done
+  curl --fail --silent "http://127.0.0.1:$PORT/token" -d grant_type=password -d username=root --data-urlencode "password=$PASSWORD" -d scope=users:write | grep access_token
+  test "$(ps -o user= -p $server)" = sesame
+  test -z "$(find /var/lib/sesame ! -user sesame)"
+  kill $server; wait $server`;
+
+// Of the guide, the test runs what has no asterisk; it answers the prompt for the password.
+function guide() {
+  const blocks = [...readFileSync(join(repository, 'docs/guides/one-machine.md'), 'utf8').matchAll(/^```sh\n([^]*?)^```$/gm)].map((match) => match[1]);
+  const settings = blocks.find((block) => block.startsWith('SESAME_PUBLIC_URL='));
+  const lines = blocks.find((block) => block.startsWith('sesamectl config')).split('\n').filter((line) => line && !/# \*$/.test(line));
+  const commands = lines.filter((line) => !line.startsWith('sesamectl healthcheck'))
+    .map((line) => (line.includes('user create') ? `printf %s "$PASSWORD" | ${line.replace(/ +#.*/, '')}` : line));
+  assert.equal(commands.length, 3, commands.join('\n'));
+  return { settings, commands: commands.join('\n') };
+}
+
+test('the deb is installed, used as the guide says, and removed', { skip }, async () => {
+  const { settings, commands } = guide();
+  inSystem(`
+    dpkg --install /packages/*.deb
+    dpkg --verify sesame
+    ${used(commands)}
+    dpkg --remove sesame
+    test ! -e /usr/bin/sesame -a -e /etc/sesame/sesame.env -a -e /var/lib/sesame/sesame.db
+    dpkg --install /packages/*.deb
+    grep "^SESAME_LISTEN=127.0.0.1:$PORT$" /etc/sesame/sesame.env
+    dpkg --purge sesame
+    test ! -e /etc/sesame/sesame.env -a -e /var/lib/sesame/sesame.db
+  `, { PORT: String(await freePort()), SETTINGS: settings, PASSWORD: password });
+  report('deb and one-machine.md', version, 'installed, served a login, removed');
+});
+
+test('the rpm is installed, used and removed', { skip }, async () => {
+  inSystem(`
+    rpm --install --nodeps /packages/*.rpm
+    ${used('sesamectl migrate; printf %s "$PASSWORD" | sesamectl user create root --scope users:write')}
+    rpm --erase --nodeps sesame
+    test ! -e /usr/bin/sesame -a -e /var/lib/sesame/sesame.db -a -e /etc/sesame/sesame.env.rpmsave
+  `, { PORT: String(await freePort()), SETTINGS: "SESAME_MAIL_FROM='Example <no-reply@example.com>'", PASSWORD: password });
+  report('rpm', version, 'installed, served a login, removed');
+});
