@@ -8,6 +8,20 @@ import (
 	"testing"
 )
 
+// A caller that is part of a trace finds the lines of the log by the id of the trace.
+func TestTheLogHasTheTrace(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t))
+	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
+	r := get("/healthz")
+	r.header = map[string]string{"traceparent": "00-" + id + "-00f067aa0ba902b7-01", "tracestate": "vendor=x"}
+	s.do(t, r).want(200)
+	s.do(t, get("/healthz")).want(200)
+	if text := s.wholeLog(); strings.Count(text, `"trace_id":"`+id+`"`) != 1 || strings.Contains(text, "vendor") {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
 // A request writes one line to the log, and none is longer than a kilobyte, however long the parts of the request are
 // that its sender has chosen.
 func TestLinesOfTheLogHaveABound(t *testing.T) {

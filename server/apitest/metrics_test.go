@@ -315,6 +315,8 @@ func TestTheListenerOfMetrics(t *testing.T) {
 	for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/heap"} {
 		local.do(t, get(path)).want(404, "not_found")
 	}
+	taken := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_METRICS_LISTEN": strings.TrimPrefix(local.metricsURL(t), "http://")}
+	fails(t, "", taken, "choose another address with SESAME_METRICS_LISTEN", "serve")
 	remote := start(t, sqliteURL(t), "SESAME_METRICS_LISTEN=0.0.0.0:0", "SESAME_METRICS_REMOTE=on")
 	_, port, _ := strings.Cut(strings.TrimPrefix(remote.metricsURL(t), "http://["), "]:")
 	for path, want := range map[string]int{"/metrics": 200, "/debug/pprof/": 404, "/debug/pprof/heap": 404} {

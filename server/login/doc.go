@@ -46,6 +46,11 @@
 // your service, since a later version of Sesame may add tables. On SQLite one transaction writes at a time: keep it
 // short, use only its tx in it, and close rows.
 //
+// # Signals
+//
+// If SESAME_EVENT_LOG names a file, Serve handles SIGHUP, which opens the file again. Unless the program passes a logger
+// with Log, Serve handles SIGUSR1, which switches debug lines on and off. Your program handles the others.
+//
 // # Limits
 //
 // A request ends after twenty seconds: its context does, and after thirty its connection. A handler must return when its

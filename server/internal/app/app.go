@@ -180,7 +180,7 @@ func (a *App) CheckReady(ctx context.Context) error {
 // Start starts what runs beside the requests: sending mails, rotating keys, deleting expired rows. It ends with
 // Close. It needs Create and MakeServices.
 func (a *App) Start(ctx context.Context) {
-	until, stop := context.WithCancel(context.WithoutCancel(ctx)) // the metrics are served while the last requests are
+	until, stop := context.WithCancel(context.WithoutCancel(ctx)) // the end of the last request: Close comes after it
 	ctx, cancel := context.WithCancel(ctx)
 	a.stop = func() { cancel(); stop() }
 	a.mails.Outbox, a.mails.DB = a.outbox, a.DB
@@ -198,7 +198,7 @@ func (a *App) Start(ctx context.Context) {
 			run(ctx)
 		})
 	}
-	a.handleSignals(ctx)
+	a.handleSignals(until)
 	if a.Tests.Every == 0 {
 		a.workers.Go(freeStartMemory)
 	}

@@ -15,7 +15,7 @@ import (
 
 const (
 	// logDelay is how long a line may wait to be written together with others.
-	logDelay = 100 * time.Millisecond
+	logDelay = 10 * time.Millisecond
 	// logBuffer is how much may wait, in bytes; what makes it more is written at once.
 	logBuffer = 64 << 10
 )
@@ -93,7 +93,7 @@ func (h flushingHandler) WithGroup(name string) slog.Handler {
 }
 
 // lineBuffer writes lines in batches: one write per line was a fourteenth of the cost of GET /users/me. A process that is
-// killed loses the lines of the last tenth of a second, but none that is an error, or before one.
+// killed loses the lines of the last hundredth of a second, but none that is an error, or before one.
 type lineBuffer struct {
 	mu      sync.Mutex
 	to      io.Writer

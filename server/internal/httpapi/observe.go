@@ -32,7 +32,7 @@ type Middleware struct {
 
 // Observe is the outermost middleware: it gives the request an id, sets the headers that every response has, turns a panic
 // into an error, answers errors, and writes one log line. The line has the route, and neither the URL nor any header, since
-// both may contain secrets.
+// both may contain secrets; of a traceparent it has the id of the trace.
 func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	// The values are shared by all requests and never changed. No response may be stored unless its handler allows it, as
 	// those of the key set and of the documentation pages do.
@@ -146,6 +146,9 @@ func (m *Middleware) logRequest(c echo.Context, id string, now time.Time, took t
 	line.AddAttrs(
 		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status), slog.Int64("took_us", took.Microseconds()), slog.String("ip", m.ClientIP(c.Request())))
+	if trace := traceID(c.Request()); trace != "" {
+		line.AddAttrs(slog.String("trace_id", trace))
+	}
 	if who := caller(ctx); who != nil {
 		line.AddAttrs(slog.String("user_id", who.User.ID))
 	}

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"bytes"
 	"context"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -100,7 +101,7 @@ func (r *Registry) proc() {
 func number(text string) float64 {
 	n, err := strconv.ParseFloat(text, 64)
 	if err != nil { // "unlimited"
-		return -1
+		return math.Inf(1)
 	}
 	return n
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -107,6 +109,25 @@ func TestUndeclaredValuesAddNoSeries(t *testing.T) {
 func TestNothingIsCountedByNil(*testing.T) {
 	(*Counter)(nil).Add(1)
 	(*Histogram)(nil).Observe(time.Second)
+}
+
+func TestTheProcess(t *testing.T) {
+	r := NewRegistry()
+	r.Process()
+	got := text(t, r)
+	names := []string{"sesame_build_info{", "process_start_time_seconds ", "go_goroutines ", "go_memstats_heap_alloc_bytes ", "go_memstats_sys_bytes ", "go_gc_cycles_total "}
+	if _, err := os.Stat("/proc/self/stat"); err == nil {
+		names = append(names, "process_cpu_seconds_total ", "process_resident_memory_bytes ", "process_open_fds ", "process_max_fds ")
+	}
+	for _, name := range names {
+		if !strings.Contains(got, "\n"+name) {
+			t.Errorf("%s is missing in\n%s", name, got)
+		}
+	}
+	// An alert compares the open files with a share of the limit.
+	if n := number("unlimited"); !math.IsInf(n, 1) || decimal(n) != "+Inf" {
+		t.Errorf("no limit is %v", n)
+	}
 }
 
 func TestHandler(t *testing.T) {
