@@ -108,7 +108,7 @@ func TestBuiltInTLS(t *testing.T) {
 	if _, protocol, err := s.handshake(t, &tls.Config{RootCAs: p.pool, NextProtos: []string{"h2", "http/1.1"}}); err != nil || protocol != "h2" {
 		t.Errorf("%v: the protocol is %s", err, protocol)
 	}
-	if _, _, err := s.handshake(t, &tls.Config{RootCAs: p.pool, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil { //nolint:gosec // it must be refused
+	if _, _, err := s.handshake(t, &tls.Config{RootCAs: p.pool, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
 		t.Error("TLS 1.1 is accepted")
 	}
 	if _, _, err := s.handshake(t, &tls.Config{RootCAs: p.pool, MaxVersion: tls.VersionTLS12}); err != nil {
@@ -135,7 +135,7 @@ func TestARenewedCertificateIsLoaded(t *testing.T) {
 	shows := func(want int64, when string) {
 		t.Helper()
 		for range 3 {
-			if got, _, err := s.handshake(t, &tls.Config{InsecureSkipVerify: true}); err != nil || got != want { //nolint:gosec // the serial is compared
+			if got, _, err := s.handshake(t, &tls.Config{InsecureSkipVerify: true}); err != nil || got != want {
 				t.Errorf("%s: the server shows the certificate %d: %v", when, got, err)
 			}
 		}

@@ -59,7 +59,7 @@ const used = (commands, whileServing = '') => `
   test "$(id -gn sesame)" = sesame
   sed -i "s/^SESAME_LISTEN=.*/SESAME_LISTEN=127.0.0.1:$PORT/" /etc/sesame/sesame.env
   printf '%s\\n' "$SETTINGS" >>/etc/sesame/sesame.env
-  sesame --version
+  sesame --version | grep '^sesame v${version}, '
 ${commands}
   sesamectl serve >/tmp/log 2>&1 & server=$!
   until sesamectl healthcheck; do kill -0 $server; sleep 0.05; done

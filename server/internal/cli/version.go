@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// release is the version of a package or an image, without a v: .make/program sets it with -ldflags. The version control stamp has no
+// version unless the commit has a tag.
+var release string
+
 // version is the line of --version. The commit comes from the version control stamp of `go build`; go run and -buildvcs=false make
 // none.
 func version() string {
@@ -22,7 +26,9 @@ func versionOf(info *debug.BuildInfo) string {
 		stamp[setting.Key] = setting.Value
 	}
 	name := "sesame"
-	if v := info.Main.Version; v != "" && v != "(devel)" && !strings.HasPrefix(v, "v0.0.0-") { // a release
+	if release != "" {
+		name += " v" + release
+	} else if v := info.Main.Version; v != "" && v != "(devel)" && !strings.HasPrefix(v, "v0.0.0-") { // a release
 		name += " " + v
 	}
 	commit := "unknown commit"
