@@ -5,22 +5,41 @@ import (
 	"database/sql/driver"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // hosts is a driver.Connector for the hosts of a database URL. It begins with the one that accepted the last connection: after a
 // failover, each new connection would otherwise wait for the dead host that the URL names first.
+//
+// When no host answers, it fails at once for a while. database/sql makes the connections for all requests that wait one after
+// the other, and each would take its time to fail.
 type hosts struct {
+	*hostsState
 	each []driver.Connector
-	next *atomic.Int32 // the one to begin with
 }
+
+// hostsState is what the connectors of one database share.
+type hostsState struct {
+	next   atomic.Int32 // the host to begin with
+	silent atomic.Pointer[silence]
+}
+
+type silence struct {
+	since time.Time
+	err   error
+}
+
+// silenceTime is how long no further connection is tried after all hosts were silent.
+const silenceTime = time.Second
 
 // newHosts makes a connector for each host. If the operator has chosen target_session_attrs, there is one for all of them,
 // since the choice may be between hosts.
-func newHosts(config *pgx.ConnConfig, next *atomic.Int32, chosen bool, options ...stdlib.OptionOpenDB) *hosts {
-	h := &hosts{next: next}
+func newHosts(config *pgx.ConnConfig, state *hostsState, chosen bool, options ...stdlib.OptionOpenDB) *hosts {
+	h := &hosts{hostsState: state}
 	for _, one := range eachHost(config, chosen) {
 		h.each = append(h.each, stdlib.GetConnector(*one, options...))
 	}
@@ -46,6 +65,9 @@ func eachHost(config *pgx.ConnConfig, chosen bool) (all []*pgx.ConnConfig) {
 // Connect implements driver.Connector. A failure moves the beginning on even if ctx has ended, so that a caller with little
 // time reaches the next host at its next try.
 func (h *hosts) Connect(ctx context.Context) (driver.Conn, error) {
+	if s := h.silent.Load(); s != nil && time.Since(s.since) < silenceTime {
+		return nil, s.err
+	}
 	var failed []error
 	for n, first := int32(len(h.each)), h.next.Load(); len(failed) < len(h.each); { //nolint:gosec // few
 		at := (first + int32(len(failed))) % n //nolint:gosec // few
@@ -59,7 +81,11 @@ func (h *hosts) Connect(ctx context.Context) (driver.Conn, error) {
 			break
 		}
 	}
-	return nil, errors.Join(failed...)
+	err := errors.Join(failed...)
+	if ctx.Err() == nil && (pgconn.Timeout(err) || errors.Is(err, context.DeadlineExceeded)) {
+		h.silent.Store(&silence{time.Now(), err})
+	}
+	return nil, err
 }
 
 // Driver implements driver.Connector.

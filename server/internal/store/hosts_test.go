@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,11 +20,17 @@ import (
 // silentHost answers nothing.
 type silentHost struct {
 	driver.Connector
+	limit time.Duration // of an attempt; 0 for none
 	asked atomic.Int32
 }
 
 func (s *silentHost) Connect(ctx context.Context) (driver.Conn, error) {
 	s.asked.Add(1)
+	if s.limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.limit)
+		defer cancel()
+	}
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
@@ -37,7 +44,7 @@ func TestASilentHostDelaysOneConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	silent := &silentHost{}
-	h := newHosts(config, &atomic.Int32{}, false)
+	h := newHosts(config, &hostsState{}, false)
 	h.each = append([]driver.Connector{silent}, h.each...)
 	db := sql.OpenDB(h)
 	defer db.Close()
@@ -53,6 +60,28 @@ func TestASilentHostDelaysOneConnection(t *testing.T) {
 		}
 	}
 	if n := silent.asked.Load(); n != 1 {
+		t.Errorf("the silent host was asked %d times", n)
+	}
+}
+
+// N19: requests that wait for a connection all fail when one attempt has found that no host answers, and not one after the other.
+func TestWaitingRequestsFailTogether(t *testing.T) {
+	t.Parallel()
+	silent := &silentHost{limit: 50 * time.Millisecond}
+	db := sql.OpenDB(&hosts{hostsState: &hostsState{}, each: []driver.Connector{silent}})
+	defer db.Close()
+	const open = 2
+	db.SetMaxOpenConns(open)
+	var wait sync.WaitGroup
+	for range 100 {
+		wait.Go(func() {
+			if err := db.PingContext(t.Context()); !isUnavailable(err) {
+				t.Errorf("a request: %v", err)
+			}
+		})
+	}
+	wait.Wait()
+	if n := silent.asked.Load(); n > 2*open {
 		t.Errorf("the silent host was asked %d times", n)
 	}
 }

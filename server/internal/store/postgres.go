@@ -10,7 +10,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -58,9 +57,9 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 			delete(limits, name) // the operator has chosen
 		}
 	}
-	net, next := &network{dial: config.DialFunc, answer: answerTime}, &atomic.Int32{}
+	net, state := &network{dial: config.DialFunc, answer: answerTime}, &hostsState{}
 	config.DialFunc = net.connect
-	pooled, statement, err := examine(ctx, newHosts(config, next, chosen))
+	pooled, statement, err := examine(ctx, newHosts(config, state, chosen))
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, err)
 	}
@@ -81,7 +80,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		clear(patient.RuntimeParams)
 		maps.Copy(patient.RuntimeParams, config.RuntimeParams)
 	}
-	db := sql.OpenDB(newHosts(config, next, chosen, stdlib.OptionShouldPing(net.shouldPing)))
+	db := sql.OpenDB(newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing)))
 	size := cmp.Or(pool.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
@@ -103,7 +102,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		read:    db, write: db,
 		engine: engine{
 			dialect: "postgres", begin: begin, probe: probe, close: func() {}, closed: net.open.Wait, // the driver cancels statements in the background
-			patient: func() *sql.DB { return sql.OpenDB(newHosts(patient, next, chosen)) },
+			patient: func() *sql.DB { return sql.OpenDB(newHosts(patient, state, chosen)) },
 		},
 		ready: readiness{turn: make(chan struct{}, 1)},
 	}, nil
