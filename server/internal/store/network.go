@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,14 +24,38 @@ const (
 // network opens the connections to PostgreSQL. When one gets no answer, those that were opened before it are not used again
 // without a new look at them: a firewall forgets all idle connections at once, and a failover ends them all.
 type network struct {
-	dial   pgconn.DialFunc
-	answer time.Duration // answerTime, or more if the operator allows statements more time
-	silent atomic.Int64  // when a connection last got no answer, in nanoseconds since 1970
-	open   sync.WaitGroup
+	dial    pgconn.DialFunc
+	timeout time.Duration // of dial
+	answer  time.Duration // answerTime, or more if the operator allows statements more time
+	silent  atomic.Int64  // when a connection last got no answer, in nanoseconds since 1970
+
+	mu      sync.Mutex
+	closing time.Time // until when the connections have time to end in order; zero before close
+	open    sync.WaitGroup
+}
+
+// close opens no more connections, and gives all of them together some time to end in order: database/sql closes one after
+// the other, and the server must stop even if the network is gone.
+func (n *network) close(within time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closing = time.Now().Add(within)
+}
+
+// bound returns the earlier of a time and the end of closing.
+func (n *network) bound(until time.Time) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closing.IsZero() && n.closing.Before(until) {
+		return n.closing
+	}
+	return until
 }
 
 // connect is a pgconn.DialFunc.
 func (n *network) connect(ctx context.Context, kind, address string) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, n.bound(time.Now().Add(n.timeout))) // the driver gives a cancellation 15 s
+	defer cancel()
 	conn, err := n.dial(ctx, kind, address)
 	if err != nil {
 		return nil, err
@@ -40,6 +65,11 @@ func (n *network) connect(ctx context.Context, kind, address string) (net.Conn, 
 	}
 	bounded := &boundedConn{Conn: conn, network: n, opened: time.Now()}
 	bounded.limit.Store(int64(n.answer))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closing.IsZero() { // closed may wait already
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
 	n.open.Add(1)
 	return bounded, nil
 }
@@ -111,7 +141,7 @@ func (c *boundedConn) Read(p []byte) (int, error) {
 func (c *boundedConn) wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.own = time.Now().Add(time.Duration(c.limit.Load()))
+	c.own = c.network.bound(time.Now().Add(time.Duration(c.limit.Load())))
 	_ = c.setDeadline() // if this fails, so does the Read
 }
 

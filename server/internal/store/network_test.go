@@ -32,7 +32,7 @@ func loopback(t *testing.T, n *network) (*boundedConn, net.Conn) {
 // taken for silent.
 func TestASlowReaderIsNoSilence(t *testing.T) {
 	t.Parallel()
-	n := &network{answer: time.Minute}
+	n := &network{timeout: time.Minute, answer: time.Minute}
 	near, far := loopback(t, n)
 	if _, err := far.Write([]byte("12")); err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func TestASlowReaderIsNoSilence(t *testing.T) {
 // replace that.
 func TestTheDeadlineOfTheDriverHolds(t *testing.T) {
 	t.Parallel()
-	n := &network{answer: time.Minute}
+	n := &network{timeout: time.Minute, answer: time.Minute}
 	near, _ := loopback(t, n)
 	if err := near.SetDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
@@ -79,4 +79,25 @@ func TestTheDeadlineOfTheDriverHolds(t *testing.T) {
 	if n.silent.Load() != 0 {
 		t.Error("the connection is taken for silent")
 	}
+}
+
+// A6: however many connections there are and however long each may wait, the server stops while the network is gone.
+func TestClosingBoundsAllConnections(t *testing.T) {
+	t.Parallel()
+	n := &network{timeout: time.Minute, answer: time.Minute}
+	near, _ := loopback(t, n)
+	other, _ := loopback(t, n)
+	n.close(0)
+	for _, conn := range []*boundedConn{near, other} {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			t.Error("it reads")
+		}
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if conn, err := n.connect(t.Context(), "tcp", near.RemoteAddr().String()); err == nil {
+		t.Errorf("a connection is opened: %v", conn.Close())
+	}
+	n.open.Wait()
 }

@@ -57,7 +57,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 			delete(limits, name) // the operator has chosen
 		}
 	}
-	net, state := &network{dial: config.DialFunc, answer: answerTime}, &hostsState{}
+	net, state := &network{dial: config.DialFunc, timeout: config.ConnectTimeout, answer: answerTime}, &hostsState{}
 	config.DialFunc = net.connect
 	pooled, statement, err := examine(ctx, newHosts(config, state, chosen))
 	if err != nil {
@@ -101,7 +101,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
-			dialect: "postgres", begin: begin, probe: probe, close: func() {}, closed: net.open.Wait, // the driver cancels statements in the background
+			dialect: "postgres", begin: begin, probe: probe, close: func() { net.close(answerTime) }, closed: net.open.Wait, // the driver cancels statements in the background
 			patient: func() *sql.DB { return sql.OpenDB(newHosts(patient, state, chosen)) },
 		},
 		ready: readiness{turn: make(chan struct{}, 1)},
