@@ -150,3 +150,12 @@ func TestPreparedStatementsBehindAPooler(t *testing.T) {
 		}
 	}
 }
+
+// A pooler that cannot work is named at the start, with what to change.
+func TestAPoolerThatCannotWork(t *testing.T) {
+	t.Parallel()
+	for parameter, setting := range map[string]string{"": "pool_mode = statement", "&statement_timeout=5s": "pool_mode = transaction"} {
+		e := environment{"SESAME_DATABASE_URL": pooled(t, emptyPostgresURL(t), setting) + parameter, "SESAME_MASTER_KEY": testKey()}
+		fails(t, "", e, "must have the pool mode transaction or session", "migrate")
+	}
+}

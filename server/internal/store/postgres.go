@@ -85,6 +85,12 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	db.SetConnMaxLifetime(cmp.Or(pool.Lifetime, time.Hour))
+	if pooled {
+		if err = canTransact(ctx, db); err != nil {
+			return nil, fmt.Errorf("use the pooler at %s, which must have the pool mode transaction or session, and accept the parameters in the database URL: %w",
+				config.Host, errors.Join(err, db.Close()))
+		}
+	}
 	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
 		tx, err := db.BeginTx(ctx, nil)
 		return tx, tx, err
@@ -128,4 +134,13 @@ func examine(ctx context.Context, h *hosts) (pooled bool, statement time.Duratio
 	err = conn.QueryRow(ctx, `SELECT pg_backend_pid(), setting FROM pg_settings WHERE name = 'statement_timeout'`, pgx.QueryExecModeExec).Scan(&process, &milliseconds)
 	n, _ := strconv.ParseInt(milliseconds, 10, 64)
 	return process != conn.PgConn().PID(), time.Duration(n) * time.Millisecond, err
+}
+
+// canTransact fails where a pooler refuses transactions, which otherwise only the migrations would find out.
+func canTransact(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return tx.Rollback()
 }
