@@ -17,7 +17,7 @@ import (
 	"sesame/server/internal/postgrestest"
 )
 
-// pooled puts PgBouncer, in transaction mode and with two connections, in front of a PostgreSQL.
+// pooled puts PgBouncer, with settings such as its mode and with two connections, in front of a PostgreSQL.
 func pooled(t *testing.T, databaseURL, setting string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -57,7 +57,7 @@ func pooled(t *testing.T, databaseURL, setting string) string {
 	}
 	file := filepath.Join(folder, "pgbouncer.ini")
 	text := fmt.Sprintf("[databases]\n* = host=%s port=%s user=%s password=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"+
-		"unix_socket_dir =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n%s\n", host, port, u.User.Username(), password, own, setting)
+		"unix_socket_dir =\nauth_type = any\ndefault_pool_size = 2\n%s\n", host, port, u.User.Username(), password, own, setting)
 	if err = os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // see above
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func pooled(t *testing.T, databaseURL, setting string) string {
 func TestBehindPgBouncer(t *testing.T) {
 	t.Parallel()
 	for name, setting := range map[string]string{
-		"as it comes": "", "settings ignored": "ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout",
+		"as it comes": "pool_mode = transaction", "settings ignored": "pool_mode = transaction\nignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -130,5 +130,32 @@ func TestBehindPgBouncer(t *testing.T) {
 				t.Errorf("%d %s%s", code, stdout, stderr)
 			}
 		})
+	}
+}
+
+// Behind a pooler that keeps sessions, or knows prepared statements, the URL can ask for prepared statements. (A trigger counts
+// those of the connection that serves a request.)
+func TestPreparedStatementsBehindAPooler(t *testing.T) {
+	t.Parallel()
+	for parameter, want := range map[string]string{"": "false", "&default_query_exec_mode=cache_statement": "true"} {
+		s := start(t, pooled(t, emptyPostgresURL(t), "pool_mode = session\ndefault_pool_size = 20")+parameter)
+		s.sql(t, `CREATE TABLE counted (prepared BOOLEAN)`)
+		s.sql(t, `CREATE FUNCTION count_prepared() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			INSERT INTO counted SELECT COUNT(*) > 0 FROM pg_prepared_statements;
+			RETURN NEW; END $$`)
+		s.sql(t, `CREATE TRIGGER counted AFTER INSERT ON users FOR EACH ROW EXECUTE FUNCTION count_prepared()`)
+		s.register(t, "ann")
+		if got := s.value(t, `SELECT prepared::text FROM counted`); got != want {
+			t.Errorf("%q: prepared is %s, want %s", parameter, got, want)
+		}
+	}
+}
+
+// A pooler that cannot work is named at the start, with what to change.
+func TestAPoolerThatCannotWork(t *testing.T) {
+	t.Parallel()
+	for parameter, setting := range map[string]string{"": "pool_mode = statement", "&statement_timeout=5s": "pool_mode = transaction"} {
+		e := environment{"SESAME_DATABASE_URL": pooled(t, emptyPostgresURL(t), setting) + parameter, "SESAME_MASTER_KEY": testKey()}
+		fails(t, "", e, "must have the pool mode transaction or session", "migrate")
 	}
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -23,13 +24,38 @@ const (
 // network opens the connections to PostgreSQL. When one gets no answer, those that were opened before it are not used again
 // without a new look at them: a firewall forgets all idle connections at once, and a failover ends them all.
 type network struct {
-	dial   pgconn.DialFunc
-	silent atomic.Int64 // when a connection last got no answer, in nanoseconds since 1970
-	open   sync.WaitGroup
+	dial    pgconn.DialFunc
+	timeout time.Duration // of dial
+	answer  time.Duration // answerTime, or more if the operator allows statements more time
+	silent  atomic.Int64  // when a connection last got no answer, in nanoseconds since 1970
+
+	mu      sync.Mutex
+	closing time.Time // until when the connections have time to end in order; zero before close
+	open    sync.WaitGroup
+}
+
+// close opens no more connections, and gives all of them together some time to end in order: database/sql closes one after
+// the other, and the server must stop even if the network is gone.
+func (n *network) close(within time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closing = time.Now().Add(within)
+}
+
+// bound returns the earlier of a time and the end of closing.
+func (n *network) bound(until time.Time) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closing.IsZero() && n.closing.Before(until) {
+		return n.closing
+	}
+	return until
 }
 
 // connect is a pgconn.DialFunc.
 func (n *network) connect(ctx context.Context, kind, address string) (net.Conn, error) {
+	ctx, cancel := context.WithDeadline(ctx, n.bound(time.Now().Add(n.timeout))) // the driver gives a cancellation 15 s
+	defer cancel()
 	conn, err := n.dial(ctx, kind, address)
 	if err != nil {
 		return nil, err
@@ -38,7 +64,12 @@ func (n *network) connect(ctx context.Context, kind, address string) (net.Conn, 
 		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3})
 	}
 	bounded := &boundedConn{Conn: conn, network: n, opened: time.Now()}
-	bounded.limit.Store(int64(answerTime))
+	bounded.limit.Store(int64(n.answer))
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.closing.IsZero() { // closed may wait already
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
 	n.open.Add(1)
 	return bounded, nil
 }
@@ -75,8 +106,11 @@ type boundedConn struct {
 	network *network
 	opened  time.Time
 	limit   atomic.Int64 // a time.Duration
-	waits   atomic.Int64 // since when, in nanoseconds since 1970
 	closing sync.Once
+
+	mu     sync.Mutex
+	own    time.Time // until when the next bytes must pass
+	driver time.Time // the deadline that the driver has set, which it does when a context ends; zero for none
 }
 
 // Close implements net.Conn.
@@ -92,27 +126,48 @@ func (c *boundedConn) Write(p []byte) (int, error) {
 	return n, c.failed(err)
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. The time of a Read begins with it, and not with the last bytes: the reader of many rows may take its
+// time between two of them.
 func (c *boundedConn) Read(p []byte) (int, error) {
+	c.wait()
 	n, err := c.Conn.Read(p)
 	if n > 0 {
-		c.limit.Store(int64(answerTime))
-		c.wait() // for the next part of a long answer
+		c.limit.Store(int64(c.network.answer))
 	}
 	return n, c.failed(err)
 }
 
 // wait gives the next bytes their time.
 func (c *boundedConn) wait() {
-	now := time.Now()
-	c.waits.Store(now.UnixNano())
-	_ = c.SetDeadline(now.Add(time.Duration(c.limit.Load()))) // if this fails, so does the Read
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.own = c.network.bound(time.Now().Add(time.Duration(c.limit.Load())))
+	_ = c.setDeadline() // if this fails, so does the Read
+}
+
+// SetDeadline implements net.Conn. wait does not extend a deadline of the driver.
+func (c *boundedConn) SetDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.driver = t
+	return c.setDeadline()
+}
+
+func (c *boundedConn) setDeadline() error {
+	if !c.driver.IsZero() && (c.own.IsZero() || c.driver.Before(c.own)) {
+		return c.Conn.SetDeadline(c.driver)
+	}
+	return c.Conn.SetDeadline(c.own)
 }
 
 // failed takes note of an answer that has not come. A context that ends also ends a Read, but sooner.
 func (c *boundedConn) failed(err error) error {
-	if e, ok := err.(net.Error); ok && e.Timeout() && time.Now().UnixNano()-c.waits.Load() >= c.limit.Load() { //nolint:errorlint // of the net package itself
-		c.network.silent.Store(time.Now().UnixNano())
+	if e, ok := err.(net.Error); ok && e.Timeout() { //nolint:errorlint // of the net package itself
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if now := time.Now(); !now.Before(c.own) {
+			c.network.silent.Store(now.UnixNano())
+		}
 	}
 	return err
 }

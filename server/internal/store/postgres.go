@@ -6,8 +6,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,25 +41,30 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTime
 	}
-	if config.ValidateConnect == nil {
+	chosen := config.ValidateConnect != nil
+	if !chosen {
 		// Refuse a standby, or a session that starts read-only: it would stay in the pool and refuse writes after the
-		// database accepts them again. Of several hosts, pgx uses one that accepts writes.
+		// database accepts them again.
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	patient := config.Copy() // without limits, for migrations
 	limits := map[string]string{"statement_timeout": millis(statementTime), "idle_in_transaction_session_timeout": millis(idleTransactionTime)}
 	for name, value := range limits {
+		patient.RuntimeParams[name] = "0" // the role may have others
 		if config.RuntimeParams[name] == "" {
 			config.RuntimeParams[name] = value
 		} else {
 			delete(limits, name) // the operator has chosen
 		}
 	}
-	net := &network{dial: config.DialFunc}
+	net, state := &network{dial: config.DialFunc, timeout: config.ConnectTimeout, answer: answerTime}, &hostsState{}
 	config.DialFunc = net.connect
-	pooled, err := isPooled(ctx, config)
+	pooled, statement, err := examine(ctx, newHosts(config, state, chosen))
 	if err != nil {
 		return nil, fmt.Errorf("connect to PostgreSQL at %s: %w", config.Host, err)
+	}
+	if _, usual := limits["statement_timeout"]; !usual {
+		net.answer = max(answerTime, statement+answerTime-statementTime)
 	}
 	if pooled {
 		// A pooler gives each transaction another connection: settings and prepared statements of one are not there in
@@ -66,16 +73,24 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 			delete(config.RuntimeParams, name)
 		}
 		for _, c := range []*pgx.ConnConfig{config, patient} {
-			if c.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement { // the default of pgx
+			if !strings.Contains(databaseURL, "default_query_exec_mode") {
 				c.DefaultQueryExecMode = pgx.QueryExecModeExec
 			}
 		}
+		clear(patient.RuntimeParams)
+		maps.Copy(patient.RuntimeParams, config.RuntimeParams)
 	}
-	db := stdlib.OpenDB(*config, stdlib.OptionShouldPing(net.shouldPing))
+	db := sql.OpenDB(newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing)))
 	size := cmp.Or(pool.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	db.SetConnMaxLifetime(cmp.Or(pool.Lifetime, time.Hour))
+	if pooled {
+		if err = canTransact(ctx, db); err != nil {
+			return nil, fmt.Errorf("use the pooler at %s, which must have the pool mode transaction or session, and accept the parameters in the database URL: %w",
+				config.Host, errors.Join(err, db.Close()))
+		}
+	}
 	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
 		tx, err := db.BeginTx(ctx, nil)
 		return tx, tx, err
@@ -92,8 +107,8 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
-			dialect: "postgres", begin: begin, probe: probe, close: func() {}, closed: net.open.Wait, // the driver cancels statements in the background
-			patient: func() *sql.DB { return stdlib.OpenDB(*patient) },
+			dialect: "postgres", begin: begin, probe: probe, close: func() { net.close(answerTime) }, closed: net.open.Wait, // the driver cancels statements in the background
+			patient: func() *sql.DB { return sql.OpenDB(newHosts(patient, state, chosen)) },
 		},
 		ready: readiness{turn: make(chan struct{}, 1)},
 	}, nil
@@ -101,17 +116,31 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// isPooled connects once, and reports whether a pooler such as PgBouncer is in between: it refuses settings at the start of
-// a session, or another process answers than the one that the start of the session has named.
-func isPooled(ctx context.Context, config *pgx.ConnConfig) (bool, error) {
-	conn, err := pgx.ConnectConfig(ctx, config)
+// examine connects once, and reports whether a pooler such as PgBouncer is in between: it refuses settings at the start of a
+// session, or another process answers than the one that the start of the session has named. statement is the time that
+// PostgreSQL gives a statement.
+func examine(ctx context.Context, h *hosts) (pooled bool, statement time.Duration, err error) {
+	made, err := h.Connect(ctx)
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "08P01" {
-		return true, nil
+		return true, 0, nil
 	}
 	if err != nil {
-		return false, err
+		return false, 0, err
 	}
+	defer made.Close() //nolint:errcheck // it has answered
+	conn := made.(*stdlib.Conn).Conn()
 	var process uint32
-	err = conn.QueryRow(ctx, `SELECT pg_backend_pid()`, pgx.QueryExecModeExec).Scan(&process)
-	return process != conn.PgConn().PID(), errors.Join(err, conn.Close(ctx))
+	var milliseconds string
+	err = conn.QueryRow(ctx, `SELECT pg_backend_pid(), setting FROM pg_settings WHERE name = 'statement_timeout'`, pgx.QueryExecModeExec).Scan(&process, &milliseconds)
+	n, _ := strconv.ParseInt(milliseconds, 10, 64)
+	return process != conn.PgConn().PID(), time.Duration(n) * time.Millisecond, err
+}
+
+// canTransact fails where a pooler refuses transactions, which otherwise only the migrations would find out.
+func canTransact(ctx context.Context, db *sql.DB) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	return tx.Rollback()
 }
