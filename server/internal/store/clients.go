@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"sesame/server/secret"
@@ -58,10 +59,23 @@ func (q *Queries) DeleteClient(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM clients WHERE id = $1`, id))
 }
 
-// EndSessionsOfClient deletes all sessions of a client.
+// sessionBatch is how many sessions a statement ends.
+const sessionBatch = 20_000
+
+// EndSessionsOfClient deletes all sessions of a client, which may be those of everybody: in batches, since PostgreSQL ends a
+// statement that takes too long.
 func (q *Queries) EndSessionsOfClient(ctx context.Context, clientID string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1`, clientID)
-	return translate(err)
+	for after := ""; ; {
+		var last sql.NullString
+		if err := q.read.QueryRowContext(ctx, `SELECT MAX(id) FROM (
+			SELECT id FROM sessions WHERE client_id = $1 AND id > $2 ORDER BY id LIMIT $3) batch`, clientID, after, sessionBatch).Scan(&last); err != nil || !last.Valid {
+			return translate(err)
+		}
+		if _, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE client_id = $1 AND id > $2 AND id <= $3`, clientID, after, last.String); err != nil {
+			return translate(err)
+		}
+		after = last.String
+	}
 }
 
 // RevokeToken records the id of an access token without a session as revoked, until it expires.
