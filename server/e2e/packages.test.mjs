@@ -30,7 +30,7 @@ const sum = (file) => createHash('sha256').update(readFileSync(file)).digest('he
 
 test('two builds in two folders give the same packages', { skip }, () => {
   const files = readdirSync(built[0]).sort();
-  assert.deepEqual(files, [`sesame-${version}-1.x86_64.rpm`, `sesame_${version}_amd64.deb`]);
+  assert.deepEqual(files, [`sesame-${version}-1.x86_64.rpm`, `sesame_${version}_amd64.cdx.json`, `sesame_${version}_amd64.deb`]);
   for (const file of files) assert.equal(sum(join(built[0], file)), sum(join(built[1], file)), file);
 });
 
