@@ -127,7 +127,7 @@ func examine(ctx context.Context, h *hosts) (pooled bool, statement time.Duratio
 	if err != nil {
 		return false, 0, err
 	}
-	defer made.Close() //nolint:errcheck // it has answered
+	defer made.Close()
 	conn := made.(*stdlib.Conn).Conn()
 	var process uint32
 	var milliseconds string
