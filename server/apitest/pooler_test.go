@@ -52,7 +52,7 @@ func pooled(t *testing.T, databaseURL, setting string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err = os.Chmod(folder, 0o755); err != nil {
+	if err = os.Chmod(folder, 0o755); err != nil { // which another user must enter
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder, "pgbouncer.ini")
