@@ -37,7 +37,8 @@ test-quick: ## run the tests on SQLite alone, without those that take long
 	SESAME_TEST_ENGINE=sqlite go test -short -parallel 8 ./...
 
 race: ## run what is most parallel under the race detector; needs a C compiler
-	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/password ./server/internal/store ./server/internal/token
+	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token
+	go test -race ./server/internal/password -skip 'TestHashesOfOtherLibraries|TestTheDummyIsAsExpensive'
 	go test -race ./server/apitest -run '$(RACE_PRONE)'
 
 check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node

@@ -115,8 +115,9 @@ type boundedConn struct {
 
 // Close implements net.Conn.
 func (c *boundedConn) Close() error {
+	err := c.Conn.Close()
 	c.closing.Do(c.network.open.Done)
-	return c.Conn.Close()
+	return err
 }
 
 // Write implements net.Conn.
