@@ -320,4 +320,13 @@ func TestAnEventLogThatCannotBeOpened(t *testing.T) {
 	t.Parallel()
 	e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": emptySQLiteURL(t), "SESAME_EVENT_LOG": filepath.Join(t.TempDir(), "none", "events.jsonl")}
 	fails(t, "", e, "SESAME_EVENT_LOG: open the event log", "serve")
+	// Opening a pipe waits for a program that reads it, and so would the start, and each write if that program stops reading.
+	pipe := filepath.Join(t.TempDir(), "events")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e["SESAME_EVENT_LOG"] = pipe
+	fails(t, "", e, "is not a regular file", "serve")
+	e["SESAME_EVENT_LOG"] = filepath.Dir(pipe)
+	fails(t, "", e, "is not a regular file", "serve")
 }

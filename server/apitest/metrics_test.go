@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
@@ -327,6 +328,17 @@ func TestTheListenerOfMetrics(t *testing.T) {
 	off := start(t, sqliteURL(t))
 	if off.newcomer(t, "ann"); strings.Contains(off.wholeLog(), "serving metrics") {
 		t.Error("metrics are served although no address is set")
+	}
+}
+
+// A program that mounts Sesame may serve http.DefaultServeMux to the internet, so no package may add a handler to it.
+func TestNothingIsServedByTheDefaultMux(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/debug/pprof/", "/debug/pprof/cmdline", "/debug/vars", "/debug/requests", "/metrics", "/"} {
+		request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
+		if _, pattern := http.DefaultServeMux.Handler(request); pattern != "" {
+			t.Errorf("a package has added %s to http.DefaultServeMux", pattern)
+		}
 	}
 }
 

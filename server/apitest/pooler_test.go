@@ -52,13 +52,13 @@ func pooled(t *testing.T, databaseURL, setting string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err = os.Chmod(folder, 0o755); err != nil { //nolint:gosec // see above
+	if err = os.Chmod(folder, 0o755); err != nil { // which another user must enter
 		t.Fatal(err)
 	}
 	file := filepath.Join(folder, "pgbouncer.ini")
 	text := fmt.Sprintf("[databases]\n* = host=%s port=%s user=%s password=%s\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"+
 		"unix_socket_dir =\nauth_type = any\ndefault_pool_size = 2\n%s\n", host, port, u.User.Username(), password, own, setting)
-	if err = os.WriteFile(file, []byte(text), 0o644); err != nil { //nolint:gosec // see above
+	if err = os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(program, "-q", file)
@@ -114,7 +114,8 @@ func TestBehindPgBouncer(t *testing.T) {
 					for range 5 {
 						for _, r := range []request{
 							me(tokens.AccessToken), patch(tokens.AccessToken, `{"full_name":"Ann"}`), get("/readyz"),
-							{method: "GET", path: "/users/me/events", token: tokens.AccessToken}, {method: "GET", path: "/users/me/sessions", token: tokens.AccessToken},
+							{method: "GET", path: "/users/me/events", token: tokens.AccessToken},
+							{method: "GET", path: "/users/me/sessions", token: tokens.AccessToken},
 							{method: "POST", path: "/password-resets", json: map[string]string{"email": user + "@example.com"}},
 							changePassword(tokens.AccessToken, horse, horse+"!"), changePassword(tokens.AccessToken, horse+"!", horse),
 						} {

@@ -43,7 +43,7 @@ func inNginx(folder, text string) string {
 
 func inCaddy(folder, text string) string {
 	site := strings.Replace(text, "login.example.com {", "https://login.example.com:443 {\n\tbind 127.0.0.1\n\ttls "+folder+"/cert.pem "+folder+"/key.pem", 1)
-	return "{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n}\n" + site
+	return strings.Replace(site, "\n{\n", "\n{\n\tadmin off\n\tauto_https disable_redirects\n\tskip_install_trust\n", 1)
 }
 
 var proxies = map[string]proxy{
@@ -106,8 +106,13 @@ func TestProxies(t *testing.T) {
 				if a, err := s.try(get("/.well-known/oauth-authorization-server" + base)); err != nil || a.status != 200 {
 					t.Errorf("the metadata of %s: %v", issuer, err)
 				}
+				s.url += base
 			}
 			running.redirects(t)
+			s.stop()
+			if a, err := s.try(get("/reset-password?code=mailed-secret")); err != nil || a.status < 500 {
+				t.Errorf("without a server: %d, %v", a.status, err)
+			}
 			running.end()
 			if text := running.log(t); strings.Contains(text, "mailed-secret") {
 				t.Errorf("the log of the proxy has a code:\n%s", text)
@@ -206,7 +211,7 @@ func (p proxy) config(folder, text, server string, ports []string) string {
 	return strings.NewReplacer(
 		"127.0.0.1:8080", server, "192.0.2.21:8080", server, "192.0.2.22:8080", server, "unix:/run/sesame/socket", "unix:"+folder+"/socket",
 		"/etc/letsencrypt/live/"+p.host+"/fullchain.pem", folder+"/cert.pem", "/etc/letsencrypt/live/"+p.host+"/privkey.pem", folder+"/key.pem",
-		"/etc/haproxy/"+p.host+".pem", folder+"/both.pem", "/var/log/nginx/sesame.log", folder+"/access.log", "https://"+p.host+":443 {", "https://"+p.host+":"+secure+" {",
+		"/etc/haproxy/"+p.host+".pem", folder+"/both.pem", "/var/log/nginx/sesame.log", folder+"/access.log", "/var/log/nginx/sesame-error.log", folder+"/error.log", "https://"+p.host+":443 {", "https://"+p.host+":"+secure+" {",
 	).Replace(text)
 }
 
@@ -289,11 +294,15 @@ func (r *runningProxy) redirects(t *testing.T) {
 
 func (r *runningProxy) log(t *testing.T) string {
 	t.Helper()
-	access, err := os.ReadFile(r.folder + "/access.log")
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
+	all := r.output.String()
+	for _, name := range []string{"access.log", "error.log"} {
+		text, err := os.ReadFile(r.folder + "/" + name)
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		all += string(text)
 	}
-	return r.output.String() + string(access)
+	return all
 }
 
 func writeIn(t *testing.T, folder, name, text string) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"sesame/gen/api"
 	"sesame/server/internal/cli"
+	"sesame/server/internal/smtptest"
 )
 
 // A7: replicas that start together make one schema and one key.
@@ -112,7 +114,8 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 // open other connections.
 func TestAStoppingServerAnswersUntilItIsNoticed(t *testing.T) {
 	t.Parallel()
-	s := start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://login.example.com", "SESAME_DRAIN_TIME=2s")
+	post := smtptest.Start(t, "127.0.0.1:0", smtptest.Options{})
+	s := start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://login.example.com", "SESAME_DRAIN_TIME=2s", "SESAME_SMTP_URL="+post.URL)
 	tokens := s.newcomer(t, "ann")
 	stopped := make(chan int, 1)
 	go func() { stopped <- s.stop() }()
@@ -123,6 +126,8 @@ func TestAStoppingServerAnswersUntilItIsNoticed(t *testing.T) {
 	for _, r := range []request{me(tokens.AccessToken), passwordGrant("ann", horse), get("/healthz")} {
 		s.do(t, r).want(200)
 	}
+	s.mustEnqueue(t, s.resetMail("bob@example.com"))
+	until(t, "a mail is sent", func() bool { return slices.Contains(recipients(post.Mails()), "bob@example.com") })
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,9 @@ import (
 
 // DB is the database, for tables of your own beside Sesame's. One SQL text serves both engines if it keeps to what
 // both know: $1 placeholders, TEXT and BIGINT columns, RETURNING, ON CONFLICT. A table may refer to users(id).
+//
+// On PostgreSQL a statement has 2.5 s, the reading of its rows included, unless the database URL has another
+// statement_timeout.
 type DB struct{ db *store.DB }
 
 // DB is the database that the server uses.

@@ -9,6 +9,7 @@ import (
 
 	"sesame"
 	"sesame/docs"
+	"sesame/server/internal/app"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
@@ -33,21 +34,10 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 	if a.contract != nil {
 		return errors.New("Mount was called before; one login server serves on one Echo server")
 	}
-	document := sesame.OpenAPI
-	if openAPI != nil {
-		var err error
-		if document, err = openapi.AddLogin(openapi.Document{Name: "openapi.yaml", Text: openAPI}); err != nil {
-			return err
-		}
-	}
-	schemes := &httpapi.Schemes{}
-	var err error
-	if a.contract, err = contract.CompileShared(document, schemes.ByName(), httpapi.Serves); err != nil {
+	document, services, err := a.compile(openAPI)
+	if err != nil {
 		return err
 	}
-	services := a.app.MakeServices(a.contract)
-	schemes.Identity, schemes.OAuth = services.Identity, services.OAuth
-
 	before := routesOf(e)
 	_, socket := a.app.Socket()
 	options := httpapi.Options{
@@ -89,6 +79,23 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		e.HTTPErrorHandler = a.AnswerError
 	}
 	return nil
+}
+
+// compile makes one contract of Sesame's and the service's, and the domain that it needs.
+func (a *App) compile(openAPI []byte) (document []byte, services *app.Services, err error) {
+	document = sesame.OpenAPI
+	if openAPI != nil {
+		if document, err = openapi.AddLogin(openapi.Document{Name: "openapi.yaml", Text: openAPI}); err != nil {
+			return nil, nil, err
+		}
+	}
+	schemes := &httpapi.Schemes{}
+	if a.contract, err = contract.CompileShared(document, schemes.ByName(), httpapi.Serves); err != nil {
+		return nil, nil, err
+	}
+	services = a.app.MakeServices(a.contract)
+	schemes.Identity, schemes.OAuth = services.Identity, services.OAuth
+	return document, services, nil
 }
 
 // AnswerError answers an error as Sesame's operations do, with application/problem+json (RFC 9457). Set it as

@@ -37,7 +37,9 @@ func (a *App) Serve(ctx context.Context, e *echo.Echo) error {
 		a.log.Warn("passwords and tokens cross the network unencrypted: the public URL is not https; put a proxy with TLS in front and set "+
 			config.Variable("public-url"), "public_url", a.app.PublicURL, "listen", a.app.Listen)
 	}
-	a.app.Start(ctx)
+	workers, end := context.WithCancel(context.WithoutCancel(ctx)) // they work for the requests until the last is answered
+	defer end()
+	a.app.Start(workers)
 	drain := a.app.DrainTime.Duration
 	if a.app.Loopback() {
 		drain = 0

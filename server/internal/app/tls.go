@@ -28,11 +28,13 @@ type certificate struct {
 	seen   [2]stamp // of the files at the last attempt
 }
 
-// stamp tells two versions of a file apart, also where a link leads to another file.
+// stamp tells two versions of a file apart, also where a link leads to another file, or where an operator has corrected who
+// may read it.
 type stamp struct {
 	changed time.Time
 	size    int64
-	file    any // the device and the inode, on systems that have them
+	mode    fs.FileMode
+	file    any // the device, the inode and the owners, on systems that have them
 }
 
 func stampOf(name string) (stamp, error) {
@@ -40,7 +42,7 @@ func stampOf(name string) (stamp, error) {
 	if err != nil {
 		return stamp{}, err
 	}
-	return stamp{info.ModTime(), info.Size(), fileID(info)}, nil
+	return stamp{info.ModTime(), info.Size(), info.Mode(), fileID(info)}, nil
 }
 
 // withTLS puts TLS on a listener if the settings name a certificate.

@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// fileID returns the device and the inode of a file.
+// fileID returns the device, the inode and the owners of a file.
 func fileID(info fs.FileInfo) any {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return [2]uint64{uint64(stat.Dev), stat.Ino} //nolint:unconvert // the types differ between systems
+		return [4]uint64{uint64(stat.Dev), stat.Ino, uint64(stat.Uid), uint64(stat.Gid)} //nolint:unconvert // the types differ between systems
 	}
 	return nil
 }

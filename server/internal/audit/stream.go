@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -41,6 +42,10 @@ func OpenStream(path string, failed func(error)) (*Stream, error) {
 func (s *Stream) Reopen() error {
 	if s.path == "" {
 		return nil
+	}
+	// A pipe would stop the server as long as nobody reads it: in the opening, and in each write when it is full.
+	if info, err := os.Stat(s.path); err == nil && !info.Mode().IsRegular() && info.Mode().Type()&fs.ModeCharDevice == 0 {
+		return fmt.Errorf("open the event log: %s is not a regular file; name another one, or stdout", s.path)
 	}
 	file, err := os.OpenFile(s.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {

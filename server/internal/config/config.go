@@ -199,19 +199,7 @@ func (s *Settings) Check() error {
 		}
 	}
 	f.tls(s)
-	if reason := store.CheckURL(s.DatabaseURL.Reveal()); reason != "" {
-		f.add("DATABASE_URL", "%s", reason)
-	} else if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite && s.MasterKey.Empty() && s.MasterKeyFile == "" {
-		f.add("MASTER_KEY", "is required with PostgreSQL, and every replica must have the same one; create it with: openssl rand -base64 32")
-	}
-	f.number("DATABASE_CONNECTIONS", s.DatabaseConnections, 0, 1000)
-	f.between("DATABASE_CONNECTION_LIFETIME", s.DatabaseConnectionLifetime, time.Minute, 24*time.Hour)
-	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
-		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both set; set only one", Prefix)
-	}
-	if !s.SecondMasterKey.Empty() && s.SecondMasterKeyFile != "" {
-		f.add("SECOND_MASTER_KEY", "and %sSECOND_MASTER_KEY_FILE are both set; set only one", Prefix)
-	}
+	f.database(s)
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
 	if s.KeyRotation.invalid != "" || s.KeyRotation.Duration != 0 {
 		// A key stays published until its last token expires, so the shortest period bounds the number of keys.
@@ -227,20 +215,7 @@ func (s *Settings) Check() error {
 	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
-	if !s.MailsToLog() {
-		if reason := mailer.CheckURL(s.SMTPURL.Reveal()); reason != "" {
-			f.add("SMTP_URL", "%s", reason) // not quoted, since it may contain a password
-		}
-	}
-	if s.MailFrom != "" {
-		if reason := mailer.CheckFrom(s.MailFrom); reason != "" {
-			f.add("MAIL_FROM", "%s", reason)
-		}
-	}
-	f.page("VERIFY_URL", s.VerifyURL)
-	f.page("RESET_URL", s.ResetURL)
-	f.page("HOME_URL", s.HomeURL)
-	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
+	f.mails(s)
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	if reason := checkTrust(s.Proxies()); reason != "" {
 		f.add("TRUSTED_PROXIES", "%s", reason)

@@ -95,7 +95,7 @@ func CompileShared(document []byte, schemes map[string]Scheme, own func(method, 
 	return (&compiler{doc: doc, schemes: schemes, own: own}).compile()
 }
 
-// lastRead is the document that read was called with last. It must not be changed.
+// lastRead is the document that read was called with last. Only prepare changes it.
 var lastRead atomic.Pointer[struct {
 	text []byte
 	doc  *openapi3.T

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -101,8 +102,17 @@ func discriminated(s *openapi3.Schema, value any) string {
 }
 
 // prepare makes the validator look into the schemas that have parts and no type. It would otherwise search them for a rule first,
-// without an end if one contains itself.
+// without an end if one contains itself. Servers of one process share a document (see lastRead): the first that needs a schema
+// changes it, and the others find that done.
 func (c *compiler) prepare(s *openapi3.Schema) {
+	preparing.Lock()
+	defer preparing.Unlock()
+	c.prepareLocked(s)
+}
+
+var preparing sync.Mutex
+
+func (c *compiler) prepareLocked(s *openapi3.Schema) {
 	if s == nil || c.prepared[s] {
 		return
 	}
@@ -118,8 +128,10 @@ func (c *compiler) prepare(s *openapi3.Schema) {
 	}
 	for _, ref := range refs {
 		if ref != nil {
-			s.AllowEmptyValue = true // the validator takes it for a rule, and it has no other effect
-			c.prepare(ref.Value)
+			if !s.AllowEmptyValue {
+				s.AllowEmptyValue = true // the validator takes it for a rule, and it has no other effect
+			}
+			c.prepareLocked(ref.Value)
 		}
 	}
 }

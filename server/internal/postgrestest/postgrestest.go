@@ -35,10 +35,11 @@ const (
 	EnvURL = "SESAME_TEST_POSTGRES"
 	// EnvEngine is the environment variable that limits tests to one engine, sqlite or postgres.
 	EnvEngine = "SESAME_TEST_ENGINE"
+	// EnvArguments is the environment variable with more arguments for postgres, such as
+	// -c default_transaction_isolation=serializable.
+	EnvArguments = "SESAME_TEST_POSTGRES_ARGUMENTS"
 	// EnvRequireAll is the environment variable that, with the value 1, makes tests fail that would be skipped since
 	// PostgreSQL is not installed.
-	// EnvArguments are more arguments for postgres, such as -c default_transaction_isolation=serializable.
-	EnvArguments  = "SESAME_TEST_POSTGRES_ARGUMENTS"
 	EnvRequireAll = "SESAME_TEST_REQUIRE_ALL"
 )
 

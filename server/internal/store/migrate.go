@@ -167,7 +167,8 @@ func (db *DB) providerOptions() ([]goose.ProviderOption, error) {
 	if db.engine.dialect != "postgres" {
 		return options, nil
 	}
-	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600))
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableLockTimeout(200*time.Millisecond, 600),
+		lock.WithTableLeaseDuration(10*time.Second), lock.WithTableHeartbeatInterval(2*time.Second)) // a process that is killed leaves it
 	return append(options, goose.WithLocker(locker)), err
 }
 

@@ -67,18 +67,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		net.answer = max(answerTime, statement+answerTime-statementTime)
 	}
 	if pooled {
-		// A pooler gives each transaction another connection: settings and prepared statements of one are not there in
-		// the next. The limits of network remain.
-		for name := range limits {
-			delete(config.RuntimeParams, name)
-		}
-		for _, c := range []*pgx.ConnConfig{config, patient} {
-			if !strings.Contains(databaseURL, "default_query_exec_mode") {
-				c.DefaultQueryExecMode = pgx.QueryExecModeExec
-			}
-		}
-		clear(patient.RuntimeParams)
-		maps.Copy(patient.RuntimeParams, config.RuntimeParams)
+		withoutSession(databaseURL, config, patient, limits)
 	}
 	db := sql.OpenDB(newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing)))
 	size := cmp.Or(pool.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
@@ -95,23 +84,38 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		tx, err := db.BeginTx(ctx, nil)
 		return tx, tx, err
 	}
-	probe := func(ctx context.Context) error {
-		var readOnly string
-		err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
-		if err == nil && readOnly != "off" {
-			err = errReadOnly
-		}
-		return err
-	}
 	return &DB{
 		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
-			dialect: "postgres", begin: begin, probe: probe, close: func() { net.close(answerTime) }, closed: net.open.Wait, // the driver cancels statements in the background
+			dialect: "postgres", begin: begin, probe: func(ctx context.Context) error { return probePostgres(ctx, db) },
+			close: func() { net.close(answerTime) }, closed: net.open.Wait, // the driver cancels statements in the background
 			patient: func() *sql.DB { return sql.OpenDB(newHosts(patient, state, chosen)) },
 		},
 		ready: readiness{turn: make(chan struct{}, 1)},
 	}, nil
+}
+
+// withoutSession prepares for a pooler, which gives each transaction another connection: settings and prepared statements of one are
+// not there in the next. The limits of network remain.
+func withoutSession(databaseURL string, config, patient *pgx.ConnConfig, limits map[string]string) {
+	for name := range limits {
+		delete(config.RuntimeParams, name)
+	}
+	patient.RuntimeParams = maps.Clone(config.RuntimeParams)
+	if !strings.Contains(databaseURL, "default_query_exec_mode") {
+		config.DefaultQueryExecMode, patient.DefaultQueryExecMode = pgx.QueryExecModeExec, pgx.QueryExecModeExec
+	}
+}
+
+// probePostgres reads from the database, and fails if it is read-only.
+func probePostgres(ctx context.Context, db *sql.DB) error {
+	var readOnly string
+	err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
+	if err == nil && readOnly != "off" {
+		err = errReadOnly
+	}
+	return err
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
@@ -127,7 +131,7 @@ func examine(ctx context.Context, h *hosts) (pooled bool, statement time.Duratio
 	if err != nil {
 		return false, 0, err
 	}
-	defer made.Close() //nolint:errcheck // it has answered
+	defer made.Close()
 	conn := made.(*stdlib.Conn).Conn()
 	var process uint32
 	var milliseconds string

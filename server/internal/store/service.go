@@ -18,8 +18,7 @@ import (
 // Engine returns sqlite or postgres.
 func (db *DB) Engine() string { return strings.TrimSuffix(db.engine.dialect, "3") }
 
-// writerWait is how long a statement of other code waits for the one connection that writes to SQLite. It is that of a
-// statement on PostgreSQL.
+// writerWait is how long a statement of other code waits for the one connection that writes to SQLite.
 const writerWait = 10 * time.Second
 
 var errWriterBusy = errors.New("another transaction, or rows that are not closed, kept SQLite's one writer; " +

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"net/netip"
 	"strings"
 	"time"
@@ -23,7 +22,7 @@ const (
 // Handler serves /metrics and, for a listener that only this machine can reach, the profiles at /debug/pprof/.
 //
 // A profile shows where the server spends its time while it hashes a password, and taking one slows the server down, so
-// other machines never get one. /debug/pprof/cmdline is left out: flags may hold passwords.
+// other machines never get one. The command line is not served: flags may hold passwords.
 func (r *Registry) Handler(profiles bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, q *http.Request) {
@@ -35,11 +34,7 @@ func (r *Registry) Handler(profiles bool) http.Handler {
 	if !profiles {
 		return mux
 	}
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", http.NotFound)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	addProfiles(mux)
 	return onlyLocally(mux)
 }
 

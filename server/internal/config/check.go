@@ -1,0 +1,43 @@
+package config
+
+import (
+	"time"
+
+	"sesame/server/internal/mailer"
+	"sesame/server/internal/store"
+)
+
+// database checks the settings of the database and of the keys that belong to it.
+func (f *faults) database(s *Settings) {
+	if reason := store.CheckURL(s.DatabaseURL.Reveal()); reason != "" {
+		f.add("DATABASE_URL", "%s", reason)
+	} else if _, sqlite := store.SQLitePath(s.DatabaseURL.Reveal()); !sqlite && s.MasterKey.Empty() && s.MasterKeyFile == "" {
+		f.add("MASTER_KEY", "is required with PostgreSQL, and every replica must have the same one; create it with: openssl rand -base64 32")
+	}
+	f.number("DATABASE_CONNECTIONS", s.DatabaseConnections, 0, 1000)
+	f.between("DATABASE_CONNECTION_LIFETIME", s.DatabaseConnectionLifetime, time.Minute, 24*time.Hour)
+	if !s.MasterKey.Empty() && s.MasterKeyFile != "" {
+		f.add("MASTER_KEY", "and %sMASTER_KEY_FILE are both set; set only one", Prefix)
+	}
+	if !s.SecondMasterKey.Empty() && s.SecondMasterKeyFile != "" {
+		f.add("SECOND_MASTER_KEY", "and %sSECOND_MASTER_KEY_FILE are both set; set only one", Prefix)
+	}
+}
+
+// mails checks the settings of mails, and of the pages that they lead to.
+func (f *faults) mails(s *Settings) {
+	if !s.MailsToLog() {
+		if reason := mailer.CheckURL(s.SMTPURL.Reveal()); reason != "" {
+			f.add("SMTP_URL", "%s", reason) // not quoted, since it may contain a password
+		}
+	}
+	if s.MailFrom != "" {
+		if reason := mailer.CheckFrom(s.MailFrom); reason != "" {
+			f.add("MAIL_FROM", "%s", reason)
+		}
+	}
+	f.page("VERIFY_URL", s.VerifyURL)
+	f.page("RESET_URL", s.ResetURL)
+	f.page("HOME_URL", s.HomeURL)
+	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
+}
