@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -58,5 +59,16 @@ func TestWhatTheDriversSay(t *testing.T) {
 	}
 	if translate(nil) != nil {
 		t.Error("no error becomes one")
+	}
+}
+
+// The start fails while a long transaction holds a table, and the operator has to know what to end.
+func TestALockThatStopsAMigrationIsExplained(t *testing.T) {
+	err := migrationError(fmt.Errorf("partial migration error: %w", &pgconn.PgError{Code: "55P03", Message: "canceling statement due to lock timeout"}))
+	if !strings.Contains(err.Error(), "pg_stat_activity") || !strings.Contains(err.Error(), "lock timeout") {
+		t.Error(err)
+	}
+	if err = migrationError(errors.New("else")); strings.Contains(err.Error(), "pg_stat_activity") {
+		t.Error(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 )
@@ -137,7 +138,7 @@ func (db *DB) MigrateTo(ctx context.Context, version int64, warn func(string)) e
 		_, err = provider.UpTo(ctx, version)
 	}
 	if err != nil {
-		return fmt.Errorf("migrate the schema: %w", translate(err))
+		return migrationError(err)
 	}
 	return nil
 }
@@ -222,6 +223,15 @@ func compareBytes() *goose.Migration {
 	return goose.NewGoMigration(8, run("C"), run("default"))
 }
 
+// migrationError explains why a migration failed.
+func migrationError(err error) error {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "55P03" { // lock timeout
+		return fmt.Errorf("migrate the schema: a long transaction, perhaps that of pg_dump, holds a table that has to be changed; "+
+			"try again when it has ended (pg_stat_activity lists it): %w", translate(err))
+	}
+	return fmt.Errorf("migrate the schema: %w", translate(err))
+}
+
 var errOlder = errors.New("the schema of the database is older than this version of sesame; run: sesame migrate")
 
 var errNewer = errors.New("the database was made by a newer version of sesame; start that version, go back with its command sesame migrate --to, or restore an older copy")
@@ -242,7 +252,7 @@ func migrate(ctx context.Context, provider *goose.Provider) (applied int, err er
 	}
 	done, err := provider.Up(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("migrate the schema: %w", translate(err))
+		return 0, migrationError(err)
 	}
 	return len(done), nil
 }
