@@ -119,9 +119,8 @@ func (q *Queries) ExpireClaims(ctx context.Context, before, now time.Time, limit
 
 // revokeClaims takes the addresses from the users that a query finds, if they still only claim them. now is its $1.
 func (q *Queries) revokeClaims(ctx context.Context, ids string, now int64, args ...any) ([]User, error) {
-	rows, err := q.write.QueryContext(ctx, `
+	return writeRows(ctx, q, func(u *User) []any { return []any{&u.ID, &u.Username} }, `
 		WITH batch AS MATERIALIZED (`+ids+`)
 		UPDATE users SET email = NULL, email_key = NULL, email_claimed_at = NULL, updated_at = $1
 		WHERE email_claimed_at IS NOT NULL AND NOT email_verified AND id IN (SELECT id FROM batch) RETURNING id, username`, append([]any{now}, args...)...)
-	return collect(rows, err, func(u *User) []any { return []any{&u.ID, &u.Username} })
 }

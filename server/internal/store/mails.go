@@ -30,16 +30,16 @@ const LongestMailPause = time.Hour
 // longest pause or lease from now is that of a clock that was ahead, and counts as past. The batch is a MATERIALIZED
 // expression, because the planner of PostgreSQL might run a subquery with a limit more than once (decision 36).
 func (q *Queries) ClaimMails(ctx context.Context, now, lease time.Time, limit int) ([]Mail, error) {
-	rows, err := q.write.QueryContext(ctx, `
+	fields := func(m *Mail) []any {
+		return []any{&m.ID, &m.Kind, &m.Payload, &m.Attempts, timeScanner{&m.ClaimedUntil}, timeScanner{&m.CreatedAt}}
+	}
+	return writeRows(ctx, q, fields, `
 		WITH batch AS MATERIALIZED (
 			SELECT id FROM mails WHERE (next_try_at <= $1 OR next_try_at > $4) AND (claimed_until <= $1 OR claimed_until > $5)
 			ORDER BY next_try_at LIMIT $3`+q.skipLocked+`)
 		UPDATE mails SET claimed_until = $2, attempts = attempts + 1 WHERE id IN (SELECT id FROM batch)
 		RETURNING id, kind, payload, attempts, claimed_until, created_at`,
 		micros(now), micros(lease), limit, stale(now, LongestMailPause), stale(lease, 0))
-	return collect(rows, err, func(m *Mail) []any {
-		return []any{&m.ID, &m.Kind, &m.Payload, &m.Attempts, timeScanner{&m.ClaimedUntil}, timeScanner{&m.CreatedAt}}
-	})
 }
 
 // WaitingMails returns how many mails there are that are neither sent nor dropped, and when the oldest one was stored.

@@ -133,6 +133,21 @@ func (q *Queries) writeRow(ctx context.Context, into []any, query string, args .
 	return translate(q.write.QueryRowContext(ctx, query, args...).Scan(into...))
 }
 
+// writeRows runs a statement with RETURNING and scans its rows. fields returns the destinations of the columns.
+func writeRows[T any](ctx context.Context, q *Queries, fields func(*T) []any, query string, args ...any) (all []T, err error) {
+	run := func() error {
+		rows, err := q.write.QueryContext(ctx, query, args...)
+		all, err = collect(rows, err, fields)
+		return err
+	}
+	if _, ok := q.write.(retrying); ok { // the commit follows the rows, and may fail
+		err = retry(ctx, run)
+		return all, err
+	}
+	err = run()
+	return all, err
+}
+
 // collect scans all rows of a query, and closes them. fields returns the destinations of the columns.
 func collect[T any](rows *sql.Rows, err error, fields func(*T) []any) (all []T, _ error) {
 	if err != nil {
