@@ -9,10 +9,10 @@ RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothi
 FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install packages image test test-quick race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench faults soak rename
+.PHONY: help run build install packages image test test-quick test-serializable race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench faults soak rename
 
 help: ## list these lines
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## start the server with the demo account; needs Go alone
 	@echo 'Building Sesame. The first time this takes a minute or two; after that, a second.'
@@ -35,6 +35,9 @@ test: ## run every test that needs Go alone; on PostgreSQL too, where it is inst
 
 test-quick: ## run the tests on SQLite alone, without those that take long
 	SESAME_TEST_ENGINE=sqlite go test -short -parallel 8 ./...
+
+test-serializable: ## run the tests over HTTP on PostgreSQL at its strictest isolation level, where other databases begin
+	SESAME_TEST_ENGINE=postgres SESAME_TEST_POSTGRES_ARGUMENTS='-c default_transaction_isolation=serializable' go test -count=1 -parallel 8 ./server/apitest
 
 race: ## run what is most parallel under the race detector; needs a C compiler
 	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token
