@@ -330,3 +330,28 @@ func TestAnEventLogThatCannotBeOpened(t *testing.T) {
 	e["SESAME_EVENT_LOG"] = filepath.Dir(pipe)
 	fails(t, "", e, "is not a regular file", "serve")
 }
+
+// Lines of events would damage a file of the server, under whatever name.
+func TestAnEventLogIsNoFileOfTheServer(t *testing.T) {
+	t.Parallel()
+	s := start(t, sqliteURL(t))
+	s.register(t, "ann")
+	s.stop()
+	database, _ := strings.CutPrefix(s.dbURL, "sqlite:")
+	key := writeFile(t, "master.key", testKey()+"\n")
+	link := filepath.Join(t.TempDir(), "events.jsonl")
+	if err := os.Symlink(key, link); err != nil {
+		t.Fatal(err)
+	}
+	e := environment{"SESAME_LISTEN": "127.0.0.1:0", "SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY_FILE": key}
+	for _, file := range []string{database, database + "-wal", key, link, filepath.Dir(key) + "/./master.key"} {
+		e["SESAME_EVENT_LOG"] = file
+		fails(t, "", e, "is a file of the server", "serve")
+	}
+	if text, err := os.ReadFile(key); err != nil || string(text) != testKey()+"\n" {
+		t.Errorf("the key is now %q (%v)", text, err)
+	}
+	if _, err := os.Stat(database + "-wal"); !os.IsNotExist(err) {
+		t.Errorf("the log of the database was made: %v", err)
+	}
+}

@@ -2,7 +2,6 @@ package apitest
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,20 +11,12 @@ import (
 	"testing"
 
 	"sesame/gen/api"
-	"sesame/server/internal/postgrestest"
 )
 
 // haproxy balances requests between servers, as the guide to PostgreSQL says: it checks /readyz five times a second.
 func haproxy(t *testing.T, servers ...string) (url string) {
 	t.Helper()
-	program, err := exec.LookPath("haproxy")
-	if err != nil && os.Getenv(postgrestest.EnvRequireAll) == "1" {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Skip(err)
-	}
-	own := freeAddress(t)
+	program, own := proxy{program: "haproxy"}.path(t), freePorts(t, 1)[0]
 	config := "defaults\n  mode http\n  timeout connect 1s\n  timeout check 5s\n  timeout client 30s\n  timeout server 30s\n" +
 		"frontend all\n  bind " + own + "\n  default_backend sesame\n" +
 		"backend sesame\n  option httpchk GET /readyz\n  default-server inter 200ms fall 1 rise 1\n  http-response set-header X-Replica %s\n"
@@ -33,32 +24,22 @@ func haproxy(t *testing.T, servers ...string) (url string) {
 		config += fmt.Sprintf("  server s%d %s check\n", i, address)
 	}
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
-	if err = os.WriteFile(file, []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	command := exec.Command(program, "-db", "-q", "-f", file)
-	if err = command.Start(); err != nil {
+	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = command.Process.Kill(); _ = command.Wait() })
 	return "http://" + own
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
-}
-
 // A6: replicas behind a load balancer restart one after the other, and no client sees an error.
 func TestRollingRestarts(t *testing.T) {
 	t.Parallel()
 	databaseURL := postgresURL(t)
-	addresses := []string{freeAddress(t), freeAddress(t)}
+	addresses := freePorts(t, 2)
 	run := func(i int) *server {
 		return start(t, databaseURL, "SESAME_LISTEN="+addresses[i], "SESAME_PUBLIC_URL=https://login.example.com", "SESAME_DRAIN_TIME=1s")
 	}

@@ -110,7 +110,7 @@ func TestDemoAndFollowAreForLoopbackAlone(t *testing.T) {
 	}
 }
 
-// A6: a server that is told to stop is not ready, and goes on answering until load balancers have noticed. Its clients then
+// A6: a server that receives a signal to stop is not ready, and goes on answering until load balancers have noticed. Its clients then
 // open other connections.
 func TestAStoppingServerAnswersUntilItIsNoticed(t *testing.T) {
 	t.Parallel()

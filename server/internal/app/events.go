@@ -28,10 +28,35 @@ func (a *App) openEventLog(serves bool) (err error) {
 		a.eventLog = audit.NewStream(out, failed)
 		return nil
 	}
+	if own := a.ownFile(a.EventLog); own != "" {
+		return fmt.Errorf("%s is %s, which is a file of the server; name another file", config.Variable("event-log"), own)
+	}
 	if a.eventLog, err = audit.OpenStream(a.EventLog, failed); err != nil {
 		return fmt.Errorf("%s: %w", config.Variable("event-log"), err)
 	}
 	return nil
+}
+
+// ownFile returns the file of the database, of a key or of another setting that name is, perhaps by a link, or "": lines at the
+// end of one of these would damage it.
+func (a *App) ownFile(name string) string {
+	files := []string{a.MasterKeyFile, a.SecondMasterKeyFile, a.BootstrapFile, a.TLSCert, a.TLSKey, a.PasswordBreachList}
+	if database, ok := store.SQLitePath(a.DatabaseURL.Reveal()); ok {
+		files = append(files, database, database+"-wal", database+"-shm")
+	}
+	info, err := os.Stat(name)
+	for _, file := range files {
+		if file == "" {
+			continue
+		}
+		if absolute(file) == absolute(name) {
+			return file
+		}
+		if other, otherErr := os.Stat(file); err == nil && otherErr == nil && os.SameFile(info, other) {
+			return file
+		}
+	}
+	return ""
 }
 
 func (a *App) closeEventLog() error {
