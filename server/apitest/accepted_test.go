@@ -123,7 +123,7 @@ func TestAConfirmationChecksNoPasswordInSilence(t *testing.T) {
 				session := decode[api.Token](s.do(t, from(home, passwordGrant("ann", horse))).want(200))
 				id := s.access(t, session.AccessToken).Subject
 				s.do(t, from(home, changeEmail(session.AccessToken, address, horse))).want(202)
-				code := mailedCode(t, post, address, 1)
+				code := s.mailedCode(t, post, address, 1)
 				fails.prepare(t, s, code)
 				s.do(t, from(stranger, confirmWith(code, "", horse))).want(fails.status)
 				until(t, "it is recorded", func() bool { return s.acceptedFrom(t, id, stranger) == "1" })

@@ -213,7 +213,7 @@ func TestAStrangersAccountIsTakenWhole(t *testing.T) {
 		eve := s.claims(t, "eve")
 		session := decode[api.Token](s.do(t, from("203.0.113.66", passwordGrant("eve", horse))).want(200))
 		s.do(t, changeEmail(session.AccessToken, "eve@evil.example", horse)).want(202)
-		back := mailedCode(t, post, "eve@evil.example", 1)
+		back := s.mailedCode(t, post, "eve@evil.example", 1)
 		s.clock.advance(time.Minute)
 		reset := s.next(t, post, func() { s.do(t, requestReset(ownAddress)).want(202) })
 		s.clock.advance(time.Minute)
@@ -329,7 +329,7 @@ func TestClaimsExpire(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.claims(t, "eve")
 		s.register(t, "lee")
-		s.do(t, confirmEmail(mailedCode(t, post, "lee@example.com", 1))).want(204)
+		s.do(t, confirmEmail(s.mailedCode(t, post, "lee@example.com", 1))).want(204)
 		_, root := s.administrator(t, "root")
 		s.do(t, request{method: "POST", path: "/users", token: root, json: map[string]any{"username": "bob", "password": horse, "email": "bob@example.com"}}).want(201)
 		readdressed := s.register(t, "cas")

@@ -19,7 +19,7 @@ func TestAConfirmationNeedsTheAccount(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.clock.stop()
 		eve := s.create(t, map[string]any{"username": "eve", "password": "the wooden horse of eve", "email": ownAddress})
-		code := mailedCode(t, post, ownAddress, 1)
+		code := s.mailedCode(t, post, ownAddress, 1)
 		ann := s.newcomer(t, "lee").AccessToken
 		grant := passwordGrant("eve", "the wooden horse of eve")
 		grant.form.Set("scope", "me:read")
@@ -48,7 +48,7 @@ func TestAConfirmationNeedsTheAccount(t *testing.T) {
 		}
 		s.clock.advance(time.Minute)
 		s.do(t, requestVerification(own)).want(202)
-		code = mailedCode(t, post, ownAddress, 2)
+		code = s.mailedCode(t, post, ownAddress, 2)
 		s.do(t, confirmWith(code, own, "not it")).want(204) // the token suffices
 		s.owns(t, "eve", "another horse of eve")
 	})
@@ -140,7 +140,7 @@ func TestMailsToAClaimedAddressShowNoName(t *testing.T) {
 		s = start(t, s.dbURL, "SESAME_SMTP_URL="+post.URL, "SESAME_MAIL_TEMPLATES="+folder)
 		const name, full = "call-555-0199-now", "Your bank evil.example"
 		s.create(t, map[string]any{"username": name, "password": horse, "email": ownAddress, "full_name": full}).want(201)
-		confirm := mailedCode(t, post, ownAddress, 1)
+		confirm := s.mailedCode(t, post, ownAddress, 1)
 		s.do(t, requestReset(ownAddress)).want(202)
 		mailsTo(t, post, ownAddress, 2)
 		s.do(t, changeEmail(s.login(t, name).AccessToken, "bob@example.com", horse)).want(202)
@@ -151,7 +151,7 @@ func TestMailsToAClaimedAddressShowNoName(t *testing.T) {
 			}
 		}
 		s.do(t, confirmEmail(confirm)).want(422, "invalid_code") // the later address counts
-		s.do(t, confirmEmail(mailedCode(t, post, "bob@example.com", 1))).want(204)
+		s.do(t, confirmEmail(s.mailedCode(t, post, "bob@example.com", 1))).want(204)
 		s.do(t, requestReset("bob@example.com")).want(202)
 		if m := mailsTo(t, post, "bob@example.com", 2)[1]; !strings.Contains(m.Text, name) || !strings.Contains(m.HTML, name) {
 			t.Errorf("the mail to the confirmed address is\n%s", m.Text)

@@ -57,7 +57,7 @@ func TestAResetTellsNobodyWhoHasAnAccount(t *testing.T) {
 func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.register(t, "ann")
-		s.do(t, confirmEmail(mailedCode(t, post, "ann@example.com", 1))).want(204)
+		s.do(t, confirmEmail(s.mailedCode(t, post, "ann@example.com", 1))).want(204)
 		s.clock.advance(time.Minute)
 		registration := map[string]any{"username": "eve", "password": horse, "email": "Ann@example.com"}
 		eve := decode[api.User](s.do(t, request{method: "POST", path: "/users", json: registration}).want(201))
@@ -177,7 +177,7 @@ func TestAResetGoesToTheAddressOfTheAccount(t *testing.T) {
 		s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "bob", "password": horse, "email": "ANN@example.com"}}).want(201)
 		mailsTo(t, post, "ANN@example.com", 1)
 		s.do(t, requestReset("aNN@Example.com")).want(202)
-		code := mailedCode(t, post, "ann@example.com", 2)
+		code := s.mailedCode(t, post, "ann@example.com", 2)
 		s.do(t, resetOf("bob", code, "a bigger wooden horse")).want(204)
 		bob := decode[api.Token](s.do(t, passwordGrant("ann@example.com", "a bigger wooden horse")).want(200))
 		if me := s.me(t, bob.AccessToken); me.Username != "bob" || me.Email.MustGet() != "ann@example.com" {
@@ -290,7 +290,7 @@ func TestAResetWorksWhileAStrangerGuesses(t *testing.T) {
 		s.do(t, here(passwordGrant("ann", horse))).want(429)
 		s.ask(t, "ann@example.com", home)
 		const next = "a bigger wooden horse"
-		s.do(t, here(resetPassword(mailedCode(t, post, "ann@example.com", 2), next))).want(204)
+		s.do(t, here(resetPassword(s.mailedCode(t, post, "ann@example.com", 2), next))).want(204)
 		s.spend(t, "ann", "203.0.113.7") // who is quicker than the person
 		s.do(t, here(passwordGrant("ann", next))).want(200)
 		s.do(t, here(passwordGrant("ann@example.com", next))).want(200)
@@ -308,7 +308,7 @@ func TestALoginFromANewPlaceIsTold(t *testing.T) {
 				for _, name := range []string{"ann", "bob"} {
 					s.register(t, name)
 				}
-				s.do(t, confirmEmail(mailedCode(t, post, "ann@example.com", 1))).want(204)
+				s.do(t, confirmEmail(s.mailedCode(t, post, "ann@example.com", 1))).want(204)
 				from := func(name, address string) request {
 					r := passwordGrant(name, horse)
 					r.header = map[string]string{"X-Forwarded-For": address, "User-Agent": agent}

@@ -129,10 +129,10 @@ func TestAddressesThatNobodyCanHave(t *testing.T) {
 func TestAnotherSpellingByAnAdministratorIsNotConfirmed(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		ann := s.register(t, "ann")
-		s.do(t, confirmEmail(mailedCode(t, post, "ann@example.com", 1))).want(204)
+		s.do(t, confirmEmail(s.mailedCode(t, post, "ann@example.com", 1))).want(204)
 		_, root := s.administrator(t, "root")
 		s.do(t, requestReset("ann@example.com")).want(202)
-		reset := mailedCode(t, post, "ann@example.com", 2)
+		reset := s.mailedCode(t, post, "ann@example.com", 2)
 		changed := decode[api.User](s.do(t, amend(root, ann, map[string]any{"email": "Ann@example.com"})).want(200))
 		if changed.EmailVerified || changed.Email.MustGet() != "Ann@example.com" {
 			t.Errorf("%+v", changed)
@@ -142,7 +142,7 @@ func TestAnotherSpellingByAnAdministratorIsNotConfirmed(t *testing.T) {
 		}
 		s.do(t, passwordGrant("ann@example.com", horse)).want(400)
 		s.do(t, resetPassword(reset, "a bigger wooden horse")).want(422, "invalid_code")
-		confirm := mailedCode(t, post, "Ann@example.com", 1)
+		confirm := s.mailedCode(t, post, "Ann@example.com", 1)
 		s.clock.advance(time.Second)
 		s.do(t, amend(root, ann, map[string]any{"email": "Ann@example.com", "full_name": "Ann"})).want(200) // not one byte of the address
 		s.do(t, confirmEmail(confirm)).want(204)

@@ -200,12 +200,12 @@ func TestAResetIsMailedWhenTheLastCodeHasEnded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 				s.register(t, "ann")
-				confirm := mailedCode(t, post, "ann@example.com", 1)
+				confirm := s.mailedCode(t, post, "ann@example.com", 1)
 				var reset string
 				for i := range 5 {
 					s.clock.advance(time.Minute)
 					s.do(t, requestReset("ann@example.com")).want(202)
-					reset = mailedCode(t, post, "ann@example.com", 2+i)
+					reset = s.mailedCode(t, post, "ann@example.com", 2+i)
 				}
 				s.do(t, requestReset("ann@example.com")).want(202) // which is one too many
 				end(t, s, reset, confirm)
@@ -241,12 +241,12 @@ func TestTheLaterAddressCountsEvenUnmailed(t *testing.T) {
 		ann := s.newcomer(t, "ann").AccessToken
 		s.do(t, changeEmail(ann, "first@example.org", horse)).want(202)
 		s.do(t, changeEmail(ann, "second@example.org", horse)).want(202)
-		code := mailedCode(t, post, "second@example.org", 1)
+		code := s.mailedCode(t, post, "second@example.org", 1)
 		s.do(t, changeEmail(ann, "first@example.org", horse)).want(202) // which has just had a mail
 		s.do(t, confirmEmail(code)).want(422, "invalid_code")
 		s.clock.advance(time.Minute)
 		s.do(t, changeEmail(ann, "lee@example.org", horse)).want(202)
-		code = mailedCode(t, post, "lee@example.org", 1)
+		code = s.mailedCode(t, post, "lee@example.org", 1)
 		s.do(t, changeEmail(ann, "Lee@example.org", horse)).want(202) // nor is this mailed, but the last one is for there
 		s.do(t, confirmEmail(code)).want(204)
 	})
@@ -256,10 +256,10 @@ func TestTheLaterAddressCountsEvenUnmailed(t *testing.T) {
 func TestAnotherSpellingIsAnotherAddress(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		ann := s.newcomer(t, "ann").AccessToken
-		s.do(t, confirmEmail(mailedCode(t, post, "ann@example.com", 1))).want(204)
+		s.do(t, confirmEmail(s.mailedCode(t, post, "ann@example.com", 1))).want(204)
 		s.clock.advance(time.Minute)
 		s.do(t, changeEmail(ann, "Ann@example.com", horse)).want(202)
-		s.do(t, confirmEmail(mailedCode(t, post, "Ann@example.com", 1))).want(204)
+		s.do(t, confirmEmail(s.mailedCode(t, post, "Ann@example.com", 1))).want(204)
 		if told := mailsTo(t, post, "ann@example.com", 2)[1]; told.Subject != "Your e-mail address was changed" {
 			t.Errorf("the old address was told %s", told.Subject)
 		}
@@ -272,7 +272,7 @@ func TestAResetGoesToTheOwner(t *testing.T) {
 		s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "eve", "password": horse, "email": "ann@example.com"}}).want(201)
 		s.createVerified(t, "ann")
 		s.do(t, requestReset("ann@example.com")).want(202)
-		s.do(t, resetPassword(mailedCode(t, post, "ann@example.com", 2), "a bigger wooden horse")).want(204)
+		s.do(t, resetPassword(s.mailedCode(t, post, "ann@example.com", 2), "a bigger wooden horse")).want(204)
 		s.do(t, passwordGrant("ann", "a bigger wooden horse")).want(200)
 		s.do(t, passwordGrant("eve", horse)).want(200)
 	})
