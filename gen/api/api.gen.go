@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -266,6 +267,7 @@ func (e TokenTokenType) Valid() bool {
 
 // Defines values for TokenRequestGrantType.
 const (
+	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
@@ -274,6 +276,8 @@ const (
 // Valid indicates whether the value is a known member of the TokenRequestGrantType enum.
 func (e TokenRequestGrantType) Valid() bool {
 	switch e {
+	case TokenRequestGrantTypeAuthorizationCode:
+		return true
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypePassword:
@@ -283,6 +287,94 @@ func (e TokenRequestGrantType) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AuthorizationRequest defines model for AuthorizationRequest.
+type AuthorizationRequest struct {
+	// AcrValues Ignored; the ID token says how the person signed in.
+	//
+	// Example: 1
+	AcrValues *string `json:"acr_values,omitempty"`
+
+	// ClientID The `client_id` of a client with registered redirect addresses.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	//
+	// Example: E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+	CodeChallenge *string `json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	//
+	// Example: S256
+	CodeChallengeMethod *string `json:"code_challenge_method,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	//
+	// Example: ann
+	LoginHint *string `json:"login_hint,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	//
+	// Example: 3600
+	MaxAge *string `json:"max_age,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	//
+	// Example: n-0S6_WzA2Mj
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent` and `select_account`.
+	//
+	// Example: login
+	Prompt *string `json:"prompt,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	//
+	// Example: https://app.example.com/callback
+	RedirectURI *string `json:"redirect_uri,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	//
+	// Example:
+	Request *string `json:"request,omitempty"`
+
+	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	//
+	// Example:
+	RequestURI *string `json:"request_uri,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	//
+	// Example: query
+	ResponseMode *string `json:"response_mode,omitempty"`
+
+	// ResponseType Must be `code`.
+	//
+	// Example: code
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
 }
 
 // CurrentPassword Example: a wooden horse
@@ -522,20 +614,33 @@ type MailedCode = secret.Text
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	GrantTypesSupported                       []string `json:"grant_types_supported"`
-	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
-	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
-	Issuer                                    string   `json:"issuer"`
-	JwksURI                                   string   `json:"jwks_uri"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
 
-	// ResponseTypesSupported Empty, because there is no authorization endpoint.
-	ResponseTypesSupported                 []string `json:"response_types_supported"`
-	RevocationEndpoint                     string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                        []string `json:"scopes_supported"`
-	ServiceDocumentation                   string   `json:"service_documentation"`
-	TokenEndpoint                          string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
+	// AuthorizationResponseIssParameterSupported RFC 9207.
+	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`
+	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported                            []string `json:"claims_supported"`
+	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
+	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
+	GrantTypesSupported                        []string `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                     string   `json:"issuer"`
+	JwksURI                                    string   `json:"jwks_uri"`
+	PromptValuesSupported                      []string `json:"prompt_values_supported"`
+	RequestParameterSupported                  bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`
+	ResponseModesSupported                     []string `json:"response_modes_supported"`
+	ResponseTypesSupported                     []string `json:"response_types_supported"`
+	RevocationEndpoint                         string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                            []string `json:"scopes_supported"`
+	ServiceDocumentation                       string   `json:"service_documentation"`
+	SubjectTypesSupported                      []string `json:"subject_types_supported"`
+	TokenEndpoint                              string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -556,6 +661,9 @@ type OAuthError struct {
 
 // OAuthErrorCode Error code for programs (RFC 6749 §5.2).
 type OAuthErrorCode string
+
+// Page HTML.
+type Page = string
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -672,6 +780,39 @@ type SessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// SignOutRequest defines model for SignOutRequest.
+type SignOutRequest struct {
+	// ClientID The client that asks. It can be left out with an `id_token_hint`.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// IDTokenHint An ID token of the session that should end. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LogoutHint Ignored.
+	//
+	// Example: ann
+	LogoutHint *string `json:"logout_hint,omitempty"`
+
+	// PostLogoutRedirectURI Where the person is sent afterwards: one of the registered addresses of the client.
+	//
+	// Example: https://app.example.com/
+	PostLogoutRedirectURI *string `json:"post_logout_redirect_uri,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
+}
+
 // Token defines model for Token.
 type Token struct {
 	// AccessToken A JWT (RFC 9068) for the Authorization header, `Bearer …`.
@@ -679,6 +820,9 @@ type Token struct {
 
 	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
+
+	// IDToken An ID token (OpenID Connect Core §2), if the scope has `openid`.
+	IDToken string `json:"id_token,omitempty"`
 
 	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
 	RefreshToken string `json:"refresh_token,omitempty"`
@@ -703,6 +847,16 @@ type TokenRequest struct {
 	// Example:
 	ClientSecret *secret.Text `json:"client_secret,omitempty"`
 
+	// Code For the authorization_code grant.
+	//
+	// Example:
+	Code *secret.Text `json:"code,omitempty"`
+
+	// CodeVerifier The PKCE verifier (RFC 7636 §4.1). For the authorization_code grant.
+	//
+	// Example:
+	CodeVerifier *secret.Text `json:"code_verifier,omitempty"`
+
 	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
 	// Example: password
@@ -712,6 +866,11 @@ type TokenRequest struct {
 	//
 	// Example: knock-knock
 	Password *secret.Text `json:"password,omitempty"`
+
+	// RedirectURI The redirect address of the authorization request. For the authorization_code grant.
+	//
+	// Example:
+	RedirectURI *string `json:"redirect_uri,omitempty"`
 
 	// RefreshToken For the refresh_token grant.
 	//
@@ -811,6 +970,26 @@ type UserCreate struct {
 	Username string `json:"username"`
 }
 
+// UserInfo defines model for UserInfo.
+type UserInfo struct {
+	Email *string `json:"email,omitempty"`
+
+	// EmailVerified Whether the owner of the account has confirmed the address.
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
+	// Name The full name.
+	Name *string `json:"name,omitempty"`
+
+	// PreferredUsername The username.
+	PreferredUsername *string `json:"preferred_username,omitempty"`
+
+	// Sub The id of the account, as in every token.
+	Sub string `json:"sub"`
+
+	// UpdatedAt Seconds since 1970.
+	UpdatedAt *int64 `json:"updated_at,omitempty"`
+}
+
 // UserPage defines model for UserPage.
 type UserPage struct {
 	Items []User `json:"items"`
@@ -889,6 +1068,63 @@ type Unauthenticated = Problem
 // Unavailable An error (RFC 9457).
 type Unavailable = Problem
 
+// UserInfoFound defines model for UserInfoFound.
+type UserInfoFound = UserInfo
+
+// AuthorizeParams defines parameters for Authorize.
+type AuthorizeParams struct {
+	// ResponseType Must be `code`.
+	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
+
+	// ClientID The `client_id` of a client with registered redirect addresses.
+	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	RedirectURI *string `form:"redirect_uri,omitempty" json:"redirect_uri,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	Nonce *string `form:"nonce,omitempty" json:"nonce,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	CodeChallenge *string `form:"code_challenge,omitempty" json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	CodeChallengeMethod *string `form:"code_challenge_method,omitempty" json:"code_challenge_method,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent` and `select_account`.
+	Prompt *string `form:"prompt,omitempty" json:"prompt,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	MaxAge *string `form:"max_age,omitempty" json:"max_age,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	LoginHint *string `form:"login_hint,omitempty" json:"login_hint,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	ResponseMode *string `form:"response_mode,omitempty" json:"response_mode,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
+
+	// AcrValues Ignored; the ID token says how the person signed in.
+	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	Request *string `form:"request,omitempty" json:"request,omitempty"`
+
+	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -903,6 +1139,27 @@ type ListEventsParams struct {
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// SignOutParams defines parameters for SignOut.
+type SignOutParams struct {
+	// IDTokenHint An ID token of the session that should end. It may be expired.
+	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
+
+	// ClientID The client that asks. It can be left out with an `id_token_hint`.
+	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// PostLogoutRedirectURI Where the person is sent afterwards: one of the registered addresses of the client.
+	PostLogoutRedirectURI *string `form:"post_logout_redirect_uri,omitempty" json:"post_logout_redirect_uri,omitempty"`
+
+	// State Comes back unchanged.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// LogoutHint Ignored.
+	LogoutHint *string `form:"logout_hint,omitempty" json:"logout_hint,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
@@ -931,6 +1188,9 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
+type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
@@ -939,6 +1199,9 @@ type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
 // ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
 type ConfirmPasswordResetJSONRequestBody = PasswordReset
+
+// SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
+type SignOutWithFormFormdataRequestBody = SignOutRequest
 
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
@@ -975,6 +1238,15 @@ type ServerInterface interface {
 	// GetMetadata Read the server metadata
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx echo.Context) error
+	// GetOpenIDConfiguration Read the OpenID Connect configuration
+	// (GET /.well-known/openid-configuration)
+	GetOpenIDConfiguration(ctx echo.Context) error
+	// Authorize Sign in with a browser
+	// (GET /authorize)
+	Authorize(ctx echo.Context, params AuthorizeParams) error
+	// AuthorizeWithForm Sign in with a browser, by a form
+	// (POST /authorize)
+	AuthorizeWithForm(ctx echo.Context) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
@@ -993,6 +1265,12 @@ type ServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
+	// SignOut Sign out of the browser
+	// (GET /sign-out)
+	SignOut(ctx echo.Context, params SignOutParams) error
+	// SignOutWithForm Sign out of the browser, by a form
+	// (POST /sign-out)
+	SignOutWithForm(ctx echo.Context) error
 	// CreateToken Log in or refresh
 	// (POST /token)
 	CreateToken(ctx echo.Context) error
@@ -1002,6 +1280,12 @@ type ServerInterface interface {
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx echo.Context) error
+	// GetUserInfo Who signed in
+	// (GET /userinfo)
+	GetUserInfo(ctx echo.Context) error
+	// PostUserInfo Who signed in, by a form
+	// (POST /userinfo)
+	PostUserInfo(ctx echo.Context) error
 	// ListUsers List the accounts
 	// (GET /users)
 	ListUsers(ctx echo.Context, params ListUsersParams) error
@@ -1069,6 +1353,154 @@ func (w *ServerInterfaceWrapper) GetMetadata(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetMetadata(ctx)
+	return err
+}
+
+// GetOpenIDConfiguration converts echo context to params.
+func (w *ServerInterfaceWrapper) GetOpenIDConfiguration(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetOpenIDConfiguration(ctx)
+	return err
+}
+
+// Authorize converts echo context to params.
+func (w *ServerInterfaceWrapper) Authorize(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params AuthorizeParams
+	// ------------- Optional query parameter "response_type" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "response_type", ctx.QueryParams(), &params.ResponseType, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter response_type: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "redirect_uri" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "redirect_uri", ctx.QueryParams(), &params.RedirectURI, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter redirect_uri: %s", err))
+	}
+
+	// ------------- Optional query parameter "scope" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "scope", ctx.QueryParams(), &params.Scope, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter scope: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "nonce" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "nonce", ctx.QueryParams(), &params.Nonce, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter nonce: %s", err))
+	}
+
+	// ------------- Optional query parameter "code_challenge" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "code_challenge", ctx.QueryParams(), &params.CodeChallenge, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter code_challenge: %s", err))
+	}
+
+	// ------------- Optional query parameter "code_challenge_method" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "code_challenge_method", ctx.QueryParams(), &params.CodeChallengeMethod, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter code_challenge_method: %s", err))
+	}
+
+	// ------------- Optional query parameter "prompt" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "prompt", ctx.QueryParams(), &params.Prompt, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter prompt: %s", err))
+	}
+
+	// ------------- Optional query parameter "max_age" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "max_age", ctx.QueryParams(), &params.MaxAge, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter max_age: %s", err))
+	}
+
+	// ------------- Optional query parameter "login_hint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "login_hint", ctx.QueryParams(), &params.LoginHint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter login_hint: %s", err))
+	}
+
+	// ------------- Optional query parameter "id_token_hint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "id_token_hint", ctx.QueryParams(), &params.IDTokenHint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id_token_hint: %s", err))
+	}
+
+	// ------------- Optional query parameter "response_mode" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "response_mode", ctx.QueryParams(), &params.ResponseMode, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter response_mode: %s", err))
+	}
+
+	// ------------- Optional query parameter "ui_locales" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ui_locales", ctx.QueryParams(), &params.UILocales, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ui_locales: %s", err))
+	}
+
+	// ------------- Optional query parameter "acr_values" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "acr_values", ctx.QueryParams(), &params.AcrValues, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter acr_values: %s", err))
+	}
+
+	// ------------- Optional query parameter "request" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "request", ctx.QueryParams(), &params.Request, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter request: %s", err))
+	}
+
+	// ------------- Optional query parameter "request_uri" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_uri", ctx.QueryParams(), &params.RequestURI, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter request_uri: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.Authorize(ctx, params)
+	return err
+}
+
+// AuthorizeWithForm converts echo context to params.
+func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AuthorizeWithForm(ctx)
 	return err
 }
 
@@ -1156,6 +1588,68 @@ func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	return err
 }
 
+// SignOut converts echo context to params.
+func (w *ServerInterfaceWrapper) SignOut(ctx echo.Context) error {
+	var err error
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SignOutParams
+	// ------------- Optional query parameter "id_token_hint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "id_token_hint", ctx.QueryParams(), &params.IDTokenHint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter id_token_hint: %s", err))
+	}
+
+	// ------------- Optional query parameter "client_id" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "client_id", ctx.QueryParams(), &params.ClientID, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// ------------- Optional query parameter "post_logout_redirect_uri" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "post_logout_redirect_uri", ctx.QueryParams(), &params.PostLogoutRedirectURI, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter post_logout_redirect_uri: %s", err))
+	}
+
+	// ------------- Optional query parameter "state" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "state", ctx.QueryParams(), &params.State, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter state: %s", err))
+	}
+
+	// ------------- Optional query parameter "logout_hint" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "logout_hint", ctx.QueryParams(), &params.LogoutHint, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter logout_hint: %s", err))
+	}
+
+	// ------------- Optional query parameter "ui_locales" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "ui_locales", ctx.QueryParams(), &params.UILocales, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter ui_locales: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SignOut(ctx, params)
+	return err
+}
+
+// SignOutWithForm converts echo context to params.
+func (w *ServerInterfaceWrapper) SignOutWithForm(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.SignOutWithForm(ctx)
+	return err
+}
+
 // CreateToken converts echo context to params.
 func (w *ServerInterfaceWrapper) CreateToken(ctx echo.Context) error {
 	var err error
@@ -1180,6 +1674,24 @@ func (w *ServerInterfaceWrapper) RevokeToken(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.RevokeToken(ctx)
+	return err
+}
+
+// GetUserInfo converts echo context to params.
+func (w *ServerInterfaceWrapper) GetUserInfo(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetUserInfo(ctx)
+	return err
+}
+
+// PostUserInfo converts echo context to params.
+func (w *ServerInterfaceWrapper) PostUserInfo(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PostUserInfo(ctx)
 	return err
 }
 
@@ -1442,6 +1954,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token", wrapper.CreateToken, options.OperationMiddlewares["createToken"]...)
 	router.POST(options.BaseURL+"/token/revoke", wrapper.RevokeToken, options.OperationMiddlewares["revokeToken"]...)
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
+	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
+	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
+	router.GET(options.BaseURL+"/sign-out", wrapper.SignOut, options.OperationMiddlewares["signOut"]...)
+	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
+	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
+	router.POST(options.BaseURL+"/userinfo", wrapper.PostUserInfo, options.OperationMiddlewares["postUserInfo"]...)
 	router.GET(options.BaseURL+"/users", wrapper.ListUsers, options.OperationMiddlewares["listUsers"]...)
 	router.POST(options.BaseURL+"/users", wrapper.CreateUser, options.OperationMiddlewares["createUser"]...)
 	router.DELETE(options.BaseURL+"/users/me", wrapper.DeleteMe, options.OperationMiddlewares["deleteMe"]...)
@@ -1462,6 +1980,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
+	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
 	router.GET(options.BaseURL+"/healthz", wrapper.GetHealth, options.OperationMiddlewares["getHealth"]...)
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
@@ -1560,6 +2079,22 @@ type OAuthUnavailableJSONResponse struct {
 	Headers OAuthUnavailableResponseHeaders
 }
 
+type PageRefusedTextHTMLResponse struct {
+	Body io.Reader
+
+	ContentLength int64
+}
+
+type PageUnavailableResponseHeaders struct {
+	RetryAfter int32
+}
+type PageUnavailableTextHTMLResponse struct {
+	Body io.Reader
+
+	Headers       PageUnavailableResponseHeaders
+	ContentLength int64
+}
+
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
 type ThrottledResponseHeaders struct {
@@ -1590,6 +2125,8 @@ type UnavailableApplicationProblemPlusJSONResponse struct {
 
 	Headers UnavailableResponseHeaders
 }
+
+type UserInfoFoundJSONResponse UserInfo
 
 type GetKeysRequestObject struct {
 }
@@ -1678,6 +2215,309 @@ func (response GetMetadata500ApplicationProblemPlusJSONResponse) VisitGetMetadat
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
 	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDConfigurationRequestObject struct {
+}
+
+type GetOpenIDConfigurationResponseObject interface {
+	VisitGetOpenIDConfigurationResponse(w http.ResponseWriter) error
+}
+
+type GetOpenIDConfiguration200ResponseHeaders struct {
+	CacheControl string
+}
+
+type GetOpenIDConfiguration200JSONResponse struct {
+	Body    Metadata
+	Headers GetOpenIDConfiguration200ResponseHeaders
+}
+
+func (response GetOpenIDConfiguration200JSONResponse) VisitGetOpenIDConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetOpenIDConfiguration500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetOpenIDConfiguration500ApplicationProblemPlusJSONResponse) VisitGetOpenIDConfigurationResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeRequestObject struct {
+	Params AuthorizeParams
+}
+
+type AuthorizeResponseObject interface {
+	VisitAuthorizeResponse(w http.ResponseWriter) error
+}
+
+type Authorize200TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Authorize200TextHTMLResponse) VisitAuthorizeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type Authorize303ResponseHeaders struct {
+	Location string
+}
+
+type Authorize303Response struct {
+	Headers Authorize303ResponseHeaders
+}
+
+func (response Authorize303Response) VisitAuthorizeResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(303)
+	return nil
+}
+
+type Authorize400TextHTMLResponse struct{ PageRefusedTextHTMLResponse }
+
+func (response Authorize400TextHTMLResponse) VisitAuthorizeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type Authorize422TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Authorize422TextHTMLResponse) VisitAuthorizeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(422)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type Authorize500TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response Authorize500TextHTMLResponse) VisitAuthorizeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type Authorize503TextHTMLResponse struct {
+	PageUnavailableTextHTMLResponse
+}
+
+func (response Authorize503TextHTMLResponse) VisitAuthorizeResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type AuthorizeWithFormRequestObject struct {
+	Body *AuthorizeWithFormFormdataRequestBody
+}
+
+type AuthorizeWithFormResponseObject interface {
+	VisitAuthorizeWithFormResponse(w http.ResponseWriter) error
+}
+
+type AuthorizeWithForm303ResponseHeaders struct {
+	Location string
+}
+
+type AuthorizeWithForm303Response struct {
+	Headers AuthorizeWithForm303ResponseHeaders
+}
+
+func (response AuthorizeWithForm303Response) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(303)
+	return nil
+}
+
+type AuthorizeWithForm400TextHTMLResponse struct{ PageRefusedTextHTMLResponse }
+
+func (response AuthorizeWithForm400TextHTMLResponse) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type AuthorizeWithForm413TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response AuthorizeWithForm413TextHTMLResponse) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(413)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type AuthorizeWithForm415TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response AuthorizeWithForm415TextHTMLResponse) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(415)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type AuthorizeWithForm422TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response AuthorizeWithForm422TextHTMLResponse) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(422)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type AuthorizeWithForm500TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response AuthorizeWithForm500TextHTMLResponse) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type AuthorizeWithForm503TextHTMLResponse struct {
+	PageUnavailableTextHTMLResponse
+}
+
+func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
 	return err
 }
 
@@ -2290,6 +3130,264 @@ func (response GetReadiness503ApplicationProblemPlusJSONResponse) VisitGetReadin
 	return err
 }
 
+type SignOutRequestObject struct {
+	Params SignOutParams
+}
+
+type SignOutResponseObject interface {
+	VisitSignOutResponse(w http.ResponseWriter) error
+}
+
+type SignOut200TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOut200TextHTMLResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(200)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOut303ResponseHeaders struct {
+	Location string
+}
+
+type SignOut303Response struct {
+	Headers SignOut303ResponseHeaders
+}
+
+func (response SignOut303Response) VisitSignOutResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(303)
+	return nil
+}
+
+type SignOut400TextHTMLResponse struct{ PageRefusedTextHTMLResponse }
+
+func (response SignOut400TextHTMLResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOut422TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOut422TextHTMLResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(422)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOut500TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOut500TextHTMLResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOut503TextHTMLResponse struct {
+	PageUnavailableTextHTMLResponse
+}
+
+func (response SignOut503TextHTMLResponse) VisitSignOutResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOutWithFormRequestObject struct {
+	Body *SignOutWithFormFormdataRequestBody
+}
+
+type SignOutWithFormResponseObject interface {
+	VisitSignOutWithFormResponse(w http.ResponseWriter) error
+}
+
+type SignOutWithForm303ResponseHeaders struct {
+	Location string
+}
+
+type SignOutWithForm303Response struct {
+	Headers SignOutWithForm303ResponseHeaders
+}
+
+func (response SignOutWithForm303Response) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+	w.Header().Set("Location", fmt.Sprint(response.Headers.Location))
+	w.WriteHeader(303)
+	return nil
+}
+
+type SignOutWithForm400TextHTMLResponse struct{ PageRefusedTextHTMLResponse }
+
+func (response SignOutWithForm400TextHTMLResponse) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(400)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOutWithForm413TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOutWithForm413TextHTMLResponse) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(413)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOutWithForm415TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOutWithForm415TextHTMLResponse) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(415)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOutWithForm422TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOutWithForm422TextHTMLResponse) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(422)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOutWithForm500TextHTMLResponse struct {
+	Body          io.Reader
+	ContentLength int64
+}
+
+func (response SignOutWithForm500TextHTMLResponse) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.WriteHeader(500)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type SignOutWithForm503TextHTMLResponse struct {
+	PageUnavailableTextHTMLResponse
+}
+
+func (response SignOutWithForm503TextHTMLResponse) VisitSignOutWithFormResponse(w http.ResponseWriter) error {
+
+	w.Header().Set("Content-Type", "text/html")
+	if response.ContentLength != 0 {
+		w.Header().Set("Content-Length", fmt.Sprint(response.ContentLength))
+	}
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+
+	if closer, ok := response.Body.(io.ReadCloser); ok {
+		defer closer.Close()
+	}
+	_, err := io.Copy(w, response.Body)
+	return err
+}
+
 type CreateTokenRequestObject struct {
 	FormdataBody  *CreateTokenFormdataRequestBody
 	MultipartBody *multipart.Reader
@@ -2676,6 +3774,230 @@ func (response RevokeToken503JSONResponse) VisitRevokeTokenResponse(w http.Respo
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserInfoRequestObject struct {
+}
+
+type GetUserInfoResponseObject interface {
+	VisitGetUserInfoResponse(w http.ResponseWriter) error
+}
+
+type GetUserInfo200JSONResponse struct{ UserInfoFoundJSONResponse }
+
+func (response GetUserInfo200JSONResponse) VisitGetUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserInfo400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUserInfo400ApplicationProblemPlusJSONResponse) VisitGetUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserInfo401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetUserInfo401ApplicationProblemPlusJSONResponse) VisitGetUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserInfo403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetUserInfo403ApplicationProblemPlusJSONResponse) VisitGetUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserInfo500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetUserInfo500ApplicationProblemPlusJSONResponse) VisitGetUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetUserInfo503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetUserInfo503ApplicationProblemPlusJSONResponse) VisitGetUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfoRequestObject struct {
+}
+
+type PostUserInfoResponseObject interface {
+	VisitPostUserInfoResponse(w http.ResponseWriter) error
+}
+
+type PostUserInfo200JSONResponse struct{ UserInfoFoundJSONResponse }
+
+func (response PostUserInfo200JSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfo400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response PostUserInfo400ApplicationProblemPlusJSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfo401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response PostUserInfo401ApplicationProblemPlusJSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfo403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response PostUserInfo403ApplicationProblemPlusJSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfo413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response PostUserInfo413ApplicationProblemPlusJSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfo500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response PostUserInfo500ApplicationProblemPlusJSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PostUserInfo503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response PostUserInfo503ApplicationProblemPlusJSONResponse) VisitPostUserInfoResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -4758,6 +6080,15 @@ type StrictServerInterface interface {
 	// GetMetadata Read the server metadata
 	// (GET /.well-known/oauth-authorization-server)
 	GetMetadata(ctx context.Context, request GetMetadataRequestObject) (GetMetadataResponseObject, error)
+	// GetOpenIDConfiguration Read the OpenID Connect configuration
+	// (GET /.well-known/openid-configuration)
+	GetOpenIDConfiguration(ctx context.Context, request GetOpenIDConfigurationRequestObject) (GetOpenIDConfigurationResponseObject, error)
+	// Authorize Sign in with a browser
+	// (GET /authorize)
+	Authorize(ctx context.Context, request AuthorizeRequestObject) (AuthorizeResponseObject, error)
+	// AuthorizeWithForm Sign in with a browser, by a form
+	// (POST /authorize)
+	AuthorizeWithForm(ctx context.Context, request AuthorizeWithFormRequestObject) (AuthorizeWithFormResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
@@ -4776,6 +6107,12 @@ type StrictServerInterface interface {
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
+	// SignOut Sign out of the browser
+	// (GET /sign-out)
+	SignOut(ctx context.Context, request SignOutRequestObject) (SignOutResponseObject, error)
+	// SignOutWithForm Sign out of the browser, by a form
+	// (POST /sign-out)
+	SignOutWithForm(ctx context.Context, request SignOutWithFormRequestObject) (SignOutWithFormResponseObject, error)
 	// CreateToken Log in or refresh
 	// (POST /token)
 	CreateToken(ctx context.Context, request CreateTokenRequestObject) (CreateTokenResponseObject, error)
@@ -4785,6 +6122,12 @@ type StrictServerInterface interface {
 	// RevokeToken Log out with a token
 	// (POST /token/revoke)
 	RevokeToken(ctx context.Context, request RevokeTokenRequestObject) (RevokeTokenResponseObject, error)
+	// GetUserInfo Who signed in
+	// (GET /userinfo)
+	GetUserInfo(ctx context.Context, request GetUserInfoRequestObject) (GetUserInfoResponseObject, error)
+	// PostUserInfo Who signed in, by a form
+	// (POST /userinfo)
+	PostUserInfo(ctx context.Context, request PostUserInfoRequestObject) (PostUserInfoResponseObject, error)
 	// ListUsers List the accounts
 	// (GET /users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
@@ -4884,6 +6227,87 @@ func (sh *strictHandler) GetMetadata(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetMetadataResponseObject); ok {
 		return validResponse.VisitGetMetadataResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetOpenIDConfiguration operation middleware
+func (sh *strictHandler) GetOpenIDConfiguration(ctx echo.Context) error {
+	var request GetOpenIDConfigurationRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetOpenIDConfiguration(ctx.Request().Context(), request.(GetOpenIDConfigurationRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetOpenIDConfiguration")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetOpenIDConfigurationResponseObject); ok {
+		return validResponse.VisitGetOpenIDConfigurationResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// Authorize operation middleware
+func (sh *strictHandler) Authorize(ctx echo.Context, params AuthorizeParams) error {
+	var request AuthorizeRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.Authorize(ctx.Request().Context(), request.(AuthorizeRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "Authorize")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthorizeResponseObject); ok {
+		return validResponse.VisitAuthorizeResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AuthorizeWithForm operation middleware
+func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
+	var request AuthorizeWithFormRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body AuthorizeWithFormFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AuthorizeWithForm(ctx.Request().Context(), request.(AuthorizeWithFormRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AuthorizeWithForm")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthorizeWithFormResponseObject); ok {
+		return validResponse.VisitAuthorizeWithFormResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5099,6 +6523,64 @@ func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 	return nil
 }
 
+// SignOut operation middleware
+func (sh *strictHandler) SignOut(ctx echo.Context, params SignOutParams) error {
+	var request SignOutRequestObject
+
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignOut(ctx.Request().Context(), request.(SignOutRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignOut")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SignOutResponseObject); ok {
+		return validResponse.VisitSignOutResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// SignOutWithForm operation middleware
+func (sh *strictHandler) SignOutWithForm(ctx echo.Context) error {
+	var request SignOutWithFormRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body SignOutWithFormFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.SignOutWithForm(ctx.Request().Context(), request.(SignOutWithFormRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "SignOutWithForm")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(SignOutWithFormResponseObject); ok {
+		return validResponse.VisitSignOutWithFormResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // CreateToken operation middleware
 func (sh *strictHandler) CreateToken(ctx echo.Context) error {
 	var request CreateTokenRequestObject
@@ -5201,6 +6683,52 @@ func (sh *strictHandler) RevokeToken(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(RevokeTokenResponseObject); ok {
 		return validResponse.VisitRevokeTokenResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetUserInfo operation middleware
+func (sh *strictHandler) GetUserInfo(ctx echo.Context) error {
+	var request GetUserInfoRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetUserInfo(ctx.Request().Context(), request.(GetUserInfoRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetUserInfo")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetUserInfoResponseObject); ok {
+		return validResponse.VisitGetUserInfoResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PostUserInfo operation middleware
+func (sh *strictHandler) PostUserInfo(ctx echo.Context) error {
+	var request PostUserInfoRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PostUserInfo(ctx.Request().Context(), request.(PostUserInfoRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PostUserInfo")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PostUserInfoResponseObject); ok {
+		return validResponse.VisitPostUserInfoResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -5684,269 +7212,328 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7H39chs3tueroLi3KnFukyKpb7qm6iqyNJFjy76SHGVi+oogGyQRNQGmgRbFpFy1T7PzHvMo+yRbOAfo",
-	"Rje7KZKSY2fW88fEavYHPg7O9/mdP2oDOZlKwYRWtc4ftTGjIYvhn8d0MGan/I695iLRDK6FTA1iPtVc",
-	"ilqn9prOSZ+RgbkxJEMZkyG/Y2SC9zdqQY3d08k0YrVObZr0Iz4IyITe1+mI/W272awFtZj9lvCYhbWO",
-	"jhMW1NRgzCbUfGlC718xMdLjWmenGdT0fGreonTMxaj28WNQO444E/p4TKOIiRFbHN0PckYoGcBtZEAF",
-	"oYkeM6H5gGpGvr04PSZ7+zuH5F//3G20A2L+3t9r7T/Lj/t7qviAxIxGk791a4opOmHdWkAGYxorpv/W",
-	"rb27Oq0fdGurzqbVbJbO55UcUBx5cSJXY0beXbwickj0mBE6GMhE6Pwwx1pPO1tbrfZ+o9loNlqdg+ZB",
-	"cytRLFZbzdYhDQ/a+/XDQXtY329t0zrd3dup77P2Ptvrt5vbuztLRz+U8YTqWqeWxLwW+JNpV0zmXAL1",
-	"lM/FLGEA5PLD1dXbrVajiSRUoBgh63D5cWRyLi+1jEtGAgNUZJIoTYTURJnbiJa3TKgCdbSeLYwM7n7c",
-	"yC6YjudHQ83ixcFdsoEUoSJakhnlmvTZEEY3ZkSwe010PM8NqbXS9nGht9u4gXySTGqdQ7N7Ey7wr1Y6",
-	"Si40G7EYhnl9fX3kHZzyLR24Y4grd9hqNcm//tlqNfYarWcBmXE9hsHHjCop3PLumpu2iweO0ZjFJSeO",
-	"xbGM/9atcXFHIx7ewFY99tx9DGpTGtMJ047rJbGSsCM0iuTsZDLV859olDD38sXJ98yW3AzgwZ47pdOY",
-	"3XGZKDKlI/acMPMeoHnz45DHSsMvDXKmCVcEpkSkiLKbzLxJxJXuinT94NqQR2a0ja7ILVwtqHEzpN8S",
-	"Fs9rQU3QibmM46pVrMpeBTPiE67LGD4QDhHJpM9iM1Wu2USRKYtxNv6AdpvlA4rg3f54QjakSaTxkWpq",
-	"bT1IrR8NLaipFArF1amM+zwMGTDVgRSaCZgVnU4jjux2axrLfsQm//mrQt6bjt88EeL7VTIc8oERJDdq",
-	"IKfm4IdMUx5ZCqCDAVMKmQeJ6OBW4W6Ze8mEdWYx17A4hlKZ0jc8rHVqK/JlpalOlOEi20FNcw2bnc0s",
-	"XYYkFh08LR07p07JyD/6C/8fMRvWOrX/tZUpAVv4q9p6i+/AVV0ken+uFGf6HCadsQKz34pwkFSeXnF9",
-	"fV0vcpSygdhHtooMCAZ0hkzgUfsKb4Cbb4aURywsbqvdLRJKpkBGDLnGOUqhYzpAGWzYkqp13v+RPQxC",
-	"ZUzvGKGaTKTSpN1sgspAB8BogtpUGrKNa53a1jCJohs4HB8/PJJE2u2MRN6JaSwNXdJ+xMiJ0FzPl1LL",
-	"4no8FbEsLOSE6sE4t5TPSQ9Xsgc8T1k+yaJQNcw4XlGlj0Jz+pWOqUYWvfHWR1TpG5p7XW7vuTJM2QzB",
-	"3ElydzbI0RR2j1Ah9djwQWFZ+uOP+GG2f8dSDCM+0Ev3rGQiT7VpVs/MLQQThphCmDEIpR6omMjgerBR",
-	"r2lkWDh73Nns0/DGrmTxVPZlODeDMnSEYvPl5Zvzxy99M1v672lILtKvV6++P8qnPisDKswM+4xMjaUR",
-	"km/Nn2aqAaEkZlNGNQvJLZsTaaSvVWLMj8ibuYB9A+lrrg5lPGIhQX3gGe4VCzm9guk9Yq8SoZLpVMaa",
-	"hTcT88YbWDFv2y6ZCIn/UvOygCTCLE/MlJkeFaEZMlhTj97M1q7PB9PhEZgwucLhVe9rxYyeaot9Crbq",
-	"YsgGEY1ZSOBzxHwuMPvKFcnWCPbsXF4mg/E7xR7HAYXUN0OZiKLQixmOjKhkMPZtzccdrp1sP86lJqf2",
-	"y9VbkI3viVa9YmIfg9obo16gO+GCDRO1lHWVrCjILdAT0TBBl4NTDW5KrCX0SXBFEnEr5EzATmtFFBvE",
-	"DH6YxVKMGqvPHeZwAgOpILqFjwZlnwSiMwQppyyGGRPBWKgyT4o5pzpbTsEaXfFtD8RffUpjPe+RMcWF",
-	"hlcHeLIViXFtUW6Y556BAVP0ONWPjUYgo4fUQmfYfwxqb2M6ql6i7AH0SaBNu5YKWvQ1wRLDkq/CQVcg",
-	"mUzUldHMAvu8r89ms7oRs/UkjpgwZzpcyk+fkJB87gVSZVLGqT7Hxqa7svYxhlFyWL6IIT2oZDKh8bzW",
-	"qR1l0tXMcsKVMnZyYAyIZIPtNIs4pUrNZBySUUyFtmfM6FLGDoC9c3c0wCCHw5kf1rW5RAYxCw0Z00gt",
-	"GxF8Zsl40k/b45+Oz+NFH5+QiJyWM6MZYyi4ZJ99ZiK6ZPEdi3EWGx1uBS+4wT8rTracMD3mYkRmhrfC",
-	"ShPDXBvkvxOpmXWa4VrxkMzGTJC5TAhVt4T2ZaLBvn6ijTkS6GRzSglO4DNvw9U4llpHmwplzSZTGdOY",
-	"R/ObRNA7yiNjwlQfhZiRGQNPsCQTKuZ2U9yBUA1yXeaRpdp86en24qri89Y9aPivPa7DWE7sFaZnMr4l",
-	"NAwNG24QPGnoEMuM75jdMRoZWgLrFR4Fg44aFh7HbKAbn0kwg0+8njrFlz3luc89YpHyFY1Hn1Qa+zIw",
-	"Mh8zS0gF2dshP/LvP4moLfvMZz2U77yT9OccS8uMnFlsXVs5/ijkrEGu4jmhI8oFUWMZ62j+9CcykiMu",
-	"FKGaSDFgqcYcUk37VDHPco8ZhEadk1/RoeErRLsx/gWP2WpScRWnujYaR5SKx8xZ8DQy8XEW667vDjqz",
-	"YyU4eXJih7zM8Z6b3VOYsBXCmVwyGg/GYMtFcpRGj7IFggOwihR9eNO0lDfmCDgOqRadB4+SnY/1fnve",
-	"U3NaX5shXGRDrd6vxYk9idehchmeSjA/4iCvICofJogpnUeShjdm/UBIVTlryyXY43x8XjjMbrKNchCz",
-	"8K/scKo3fXHwT+3gq1AP3gk/FWWDI2nN1TQE5tmqgtjrAWH3Ux6z0MinmN3JWxaiZ9i3E1Nu7MXUl0Y3",
-	"uXLvDdK3ythzxgOnfrS/sOX7b81qyZj/zsIHmK4/CbMzzlTPLdG5rFyGpLAxxZjQglNM5Bbn80y7OGgw",
-	"0zWNFrwYoLcYYsSYjpRERmEqMNK5lZKHF0dOFItvvE/iI/mFcj5D/OSMG3meRZE0E2mSGHklR4SLTB/6",
-	"HHTzwOzW8HwsYQyO7kBhNGzd7UTZebI+2ufm33Tpzvlk+Ski7aup+qtEiXwtP8dgNlftH6vkeSLE6HZ8",
-	"wMi73DiXHrv0vqeSG3YhzJbesdgIJ0MWT2ZfbKwtpPNzKVIxE/qtVWdy212jZCZlyAQZy1iZFUzzeZz6",
-	"U8gg3N2DpJ40TSuoTY0+GJs1+Z/3/9Pt3jebH777j9pCmlJQO5lQHh2PqU3/pGHIzWLS6G1sjoTmRlAO",
-	"aaRYUJt6l/6osQlQX27gQvyX/ash45E/cry7MOydkgFNvSVZRgbFFcTEJZfE9j79YPq+D+nHZP9XNtDZ",
-	"7KUYcjNMmzm6xhrguVw+0NeQB3Js7ixMryTAhJPKXMf5fFVkX5jyEULwaCjjBjkHvRenjqGhglDF11Bd",
-	"nvf655FbYYtg9Uq3xRhpx3Zt86sEP+H0De+exnIU04lqEHO7IjRmhIZw5AUDhgikDcEUJpKJ+Ww+L2JR",
-	"XykqcitI7tL0tpiNMKGES3EziKSCt/tBY2Oky/DGXIJMSbjBhRFuNMXvlybaAHmntwgJ1v6NljcDpGag",
-	"/EXDojLPoCyRC0yuG48I0uis2ZqMlm/STQ1qlsL8S2UW74LrwhcFH3LktlfGJU7unABddlgL1j+J2UDG",
-	"IQsJM483yBFmR0EkLokiwoeEexlWRjjPbVzO/A3qhKGkPBOgA5tKtXieeXqCza6aVykrIm0kGE5lyEPC",
-	"dUB6AzmZUBGSiAvWA6HVM1wkTCLWa5DzbIh+BJqqrhiCiuOCQKDqBGQ25jZBTM4Ei0GhhHlAVt2EhgzT",
-	"XwtrbVYCNRVM1l1Ye6pzGdEh1ayu+YTlX1WSsB3UcNY3vIr94aLYJbPk0ijhPg+OsewLR+Tdu7MXd/tu",
-	"ZZSMtSL9OTGDb/h8L0l4gedt75V9ZHpjwwTl0ynEEpbPa6Wlv+XiQcEIR+NHbrM+mFLmTFetuP0d6VBp",
-	"ahhDQJhwStOMQkg1XGF5Hhw8ss6RPbgl9RmKxfWj0RNRAHytatoL8hQYgjlW4Px8qtlitnbZALIwtRuE",
-	"pcH1KKIgUGGg1Eg1IJRsEbzhBJZf+YcxRyc5us7tWqmoTqmtdJ5mHGY3qXA819ybk9NK2nNvC0mM4jLV",
-	"WVqPYKrRFV1RJz1gbL0OUXLCwD8UydGIhYSLRva7lV+9Tj4Ibyg5n57jiCDkkN4bNsg112OZaKs+mR/x",
-	"JbBTXHUFccNqkHd2fJihbeaTVsCEAemzAU0U+GfnZII1Xpnv0husdk7lXiez9b2APjX2Q6Uz+Hkm0qQY",
-	"MCgimFGuuRiZwU5ZzGWIn0uFNa4vfDBdx5GRCKhXgos0/UJA+onOmZGWSWByEjIPKkLzNatqmV/c4x1Q",
-	"0qyqmVt0rtJ1D9CrAVOn6taWwYEWpdITaj7gnoWM+cDz4MOKlZh7foYEiEibbMzqRnvKYrynsZyYD0iR",
-	"MW3v7bjGyis7GfI7BgMA+rSbZAxJWP2AJFNjQ7Z2UxeN23GZ6F7g/nVjNNT5bMxiBrtv1xOGDz9lV8wM",
-	"gCvjm2I2jJka38TMEAk8bC9Zhd/xbXjrQIoQGIyTfLCMilCY0lA/t5OFb5l18L6U1wF9mpmNJXwmPYMw",
-	"7jE135zAEQQ1PUDiopZ0ixZOgTgtDZk1cprkIIYsXf9SyCJWvGSJqReYCaSXbbK1uRMJKv1Cx04fD7ei",
-	"c7tJ01gOecS8+9IZs0ixlMrTRx03scQEL0Ht3Kri+Hl7KX2r94wNTtibrQXnr6H/0kgqbR9PRPaQ/6qY",
-	"TeSdz4Uc3bsDlD3GNeZNwnNCajjHuZFwQbabJKRz9ZzIODD6UqaUBlYZFZJEUoyMvZU+nH2cyCj0vj6m",
-	"Kv8ZNzw1ZVHExahAEzFTTAONCzbLM/TBWComSlbsef4A+RRtxZ5HVvaKoyo8ir6aHsBOhzD3VGr28HW3",
-	"bH4TS03dk2aMt2xOFB8JhYklQs6IFLbWzBqhwO6MceeJrPTPVCj4Rpbj23iXTHT6D4+PgNnp84YyM654",
-	"2jyzza6Kd8Wuin/FHjXvkj1mUJHmnzK0lfzzlJqu6fZnVwp3GErPW5mK6UxvyYaa3z+j/WR78qAxGdTu",
-	"62ZT6ncUFCRldufkp5Pzq5tXb/5+dl4L/L9uTo/OXp28KFy8+uHizdWVf/3t0eXl9ZuLFzdHx8cnb6/y",
-	"T7x5d1X48+bkp5OLf1z/cHJxkv5ycXJ6cXL5w83FybtL7/nrizfnf0/fv/jB4x+Ozv/u3X90fPzm3fnV",
-	"zfHFydFVyfUXJ69OSq+fXR59/6rkh5Pz/PXL4zdvTy4Xvvv24s3p2auThesnr4/OXt0cvzk/Pbt4vXi9",
-	"9O5Xby6vFmd6cXJ5kl0+fnV2UjJNe7k4yx9P/nFz8eYKbv3g1Ni3dG0nKNRu5v7xoGlmtOYJvT/DB1pe",
-	"8SiNYzo3P3vFsItqNbgBpBcKclWjxZLUNW0HGE/+22UK/ylnUZjmrqyxVC5c8XBFsVfZV5z8y8s35+Qt",
-	"/mqTXQ+brWeECy1hRYygfo7KXr6gR0VUjTGjW2PiX2HNqkAF/EVy40qDL6UrlETReanld4Qax5TFSgoC",
-	"BV+KcP2c9Mxe9cggYjSGck9ypslYRiGI1t6WkVKdHjiEut2eU+NmMolCMqG3zIhhSiIubrFUQMiuGGAO",
-	"lFcyGZCQG+3eCMQJjW8VRNFA9HJxxxXvR8y7nbB7sMR+lVyYP/tMzxgTRM+kd1exhPpICHJi/yriHBTd",
-	"xkUKzbmRtzpd+N99s1nvdu9bp93u/f6p+efhabebNPdax91u0m42v8f/nOB/TuE/7YM6/hev7jXxzz3z",
-	"6+nJ6WlFNOQHRiMztrUI24XC/kiFu7wtiJ3W3kOUZV9SRk9nZh/VFDduTZ8nInLstcm//tlutBvkyNoH",
-	"Lg4Kbs6B5nfMVZwgPUzYpI9pywu+Tn5XQtnXab4Ny5IcMJlByFkjW+u+lBGjAvyISYXTwJwxo68Zw4tP",
-	"jWx3Jzpv5JiPcaUSHOhDkBqreh9xaVAjhreHRMsyF9TC+9n9tHRlhHkdRqhVQLiwJpkiihujvXW438x5",
-	"nLjQezt+1X57d3un2d5uNvcPD73y/eZi+X5Q41RXDyKb06cfR5VXdJ0d+1XzZY71ktyRhwIHGJxZeOeZ",
-	"VqlpiipsQNSUDlhdMSNGNLpAH5Zcqoy6zqBIzJry6ME3p02KogwqdTOrpF/tRPxGEZ45PFIKh9Wxf36j",
-	"iJyJ0iUqp2O4EwNDC9/t9QFbpGf9Kbn1f545JuDvXtmpdcILqmmA4+ArchE6+IZny2Ao7kGeuqrXFTYh",
-	"x6ow55Va0fwwIRW4t2WLD3JvVxDd+aMYSK5mTa8YvQMBD/gnAaaiTZl1XGcRpt6RTdWBKF6PYBpCo4hv",
-	"8uDu26Fg5eFDw8E0TFfW6AVSlaudLh8WqimpcyqroLR+z4VhrxKTXvWw29I2kojI0C66MOx0juVkSm1i",
-	"LbqMelk0wiabcqE0o+Gypa3gDkjHi3ph/hwFpFTY0YJMwhNPwWVityA/JDZ/Oe7/fcDf8Jen734/a53z",
-	"M3UmLnYHx2d7Z5PT5o/t6XZ4/PKwweYvfw+vz/gbfjZ7fRWNf3kxmp/PXx42Bu1I9CenzfDnl9HDm3DQ",
-	"OmwXVbwlzOVmzMtCQT1cCsdCjM6b5yrPCSXm0UyJYeilxfNYSG7wXrbuqU65zsKh/pHN11TE3ghGEL8N",
-	"vENguuzvtvbJv/65Y4HTdlsH5F//3MO/Dprb5rf2MzxhqI8pErIpE6Ex/3q3et7rkJNjECWD+C4g911h",
-	"TtX8OXnz41t3GQ7a/XNycXmEKh5csKHfgnIXjYrmWSmDiO9WuY2tctMtcryHpPatnq/yNrFgXbZ3yoXE",
-	"Km+7L97UPii5a77CXQW6ugUQmQRybcya4zJU0Nkl02vaI7dsvrpLwlByziHRXvBHFEdvXl82WC/RqVT6",
-	"9gYyzLipMVadjJhQHuWP7V3/4O326bD599vW9Kft35uT493b/flO/N+/tQcHk8vDcE//PH45a736Ra4g",
-	"HBYtz4VtfM00Damma641aDHAzdRNmlmTW3yfP5aJBN8VtOgJ4r72cMNECB6IDQAFq14FuUw3mIi0whR2",
-	"NpgC6PsbDfnX2a26MTdv8rAT12W7U8gpQ8XKi9mmQBfUV16IWzRDq0+0OjG7s6CVj9vdkvd8+q21zv4H",
-	"X91qPvTuspdjCOYmlINkwoRO8zPXXhtUOR61vPlXfOqVLbpm8QQtTKSceiqZhneeqla3ZEuXHKSggv2t",
-	"ulxrUe26DKxMQp2z2dul+bcR7BjicCRCQ1jb94iCz2EOWS3WP6BQnZrIXznhYhAlIQufG87hMl/Sp7sC",
-	"zBurpIJWh0UHMoYMEfsTmWBdHxWE8dFYW/1PKk0GcjKRIsv+CCyQjFSYzkfksCt0zs6F3KZctoNzFVgC",
-	"+AZ94QFksDjjq+DSfWyC8MEa+ehe/fCa6ejumdWqk10+dkmp9IJ4uJ9GVKAEgJxjJqdRefTAn2a3e99u",
-	"mv9rmf/brne797vfm/97Yf65f7JKhnQ17kUZeRdmt2rudCloiHPFLNbzL0A0FfFREq9oKLvLzzzO2Ib3",
-	"uEubLkB+VFW5r5Ak7M76RuUN1ht4s3E9QlATbLby4z5rWsiTLw6l8OoyWnAvu4Cg+aeuath4pg957NJE",
-	"TUkU0/mMPjlsQGUylD3wIVHsjsU0cs8ozHP282ys6QEpNXkOJ0qcA0tKHP6r21XFyNSH/1yx4mHd3fOc",
-	"hk9XnjOQkw3Kc0prbEonYIu01szQd/X5iIC9s4tI8utTZ47FZ4Hnjfn6onPDItauaGV7QfOHFV+/HK/s",
-	"TPxctxRRP3uBJA2KBSppK8VA0oBlNVD0bi7Cs9MsjfHYur/SxHL4hlGfMOV1YVXLlOzSiMOVK3eiilDy",
-	"7uIsn51dosA/6Nez2JUw+nQ5UkIJ3DH1NqKMxi9S5XUTt/5RIccMAjkN8sZYnzOujC664Pc31mkeJpAP",
-	"yVwmMQHRTyLej2k8t4D8kF5e6hh+gjBAyfDx1uopPCdlEIeCPY2v/0HX+qJPPf/ho1/if7zcnd0Nrn6L",
-	"fvlhR+zGZy9+OjL/+77db95u97d/ag4mp8kvfz/U/xBR85efz+Uvf1m/eD6y9mSO8UuMcq6rcGAq301l",
-	"6NrLmslS/v2FX6sICdWpZUkM1lJjSpM+i6QYKRdvsWHc8owGG+O/WRaCt/fkg092Nwp1NutMClnMn1TB",
-	"BFmqq0gaKF00JmXpkgAGPp+w9LVUaVsHAEFOWJONVwQ9GU/qklq/gqlspcr4V1khj6PTdCrVlTmBf4QK",
-	"y54jyyVn9pNnPzre8Mj8x6NoRudYsJn5bKVgkAdpk+ZoFPmn1ZaRZGU90MvImAeNEuXh0+RNXjn5tMb6",
-	"5oKXJSL45fWVVZWbewfPUhiSXMQ9Dbj3bFeY//u//0+vUSagyvKZgG54ycdf8SHzz24e4CZNLSrmE+WV",
-	"zIO9nYf6kRRzQBYG8mZKf0sYusIw4WxosUESxRrkqK/MccRElAfzYXZb7bL88JGsm4t1dcundTnF3aun",
-	"SaqGTKqzDQxjAIcHCx+XWpRPyynkyqybb1iIi3vvzu27m1UlRX9VfT+/6uu500o7uLk8ERbnU3Sygkeu",
-	"bXeDideSwqxiD85VWovTc50s8tjLvsPQG3hRx8wKN1K45Q+5/nalcy4v2VjtSFajbZwWQZqziaTjuRVy",
-	"cFuH/19xa1Z2cz/A1E7TAkbvtrIhfjqjpYQVVvO4yzw/c8WbvmN5u1HsUjZhnZjRMG3u9Ekc6qunBIKE",
-	"uGMxH3IWLpaIrkAvv8qxCCUrcaOtjo+ywGVdl4qNzamNlOe0xqvzR5md43yLD/oPHyyTx1Ivt+zln8ua",
-	"O+V1+FW0tXIoiHeC/5ZgFMTYyM8tdCRkBbI7o8FkqB22+HsTgIjMBClxkHn1za7wGzpsqltA9alIMdjM",
-	"bpmGjyUI/xSt5Ssoog84SilsvL/LHvl5tk/OwvFm9KHi0Hidrtavm7hKO2dlpoOPwANbhQWLix5q//CU",
-	"exgc/LEXc/U5iR3SkoNX1EgEmzleFSAFF4tqnaIuI2g9FaCm1GeLhcfgbHU+JFtTqxE8+Ex3RQqPg2qi",
-	"zeTNVxh/k9Yzow3iwbNOJOhFjcWap2LUef1oxYO8IMdJljrsXQ3XA6c4m689z302l9jdhfQmrNNLVX7M",
-	"eseqZK8SOoBWbQwxPy0KaIMc4WNd4dfp2Bu5MW+VdFXeDrs+NxZr9naIlqA5c20xCtw+gfQKEFjBOtaM",
-	"TqolACCnWJL5LXlfw05lRmqbY1fJnx5wdS7jVivodnA6KmXlMbCJTYNlRTGRHY5EaB5B7SCiKSWKqTR5",
-	"Ma06d5vCLeBaSvhjOp0yUaioTw+B1aqhNWmpafDFHIYnj/KiKA5IzEY0DiPrZYyYUZjIgCrs5DLjoR5D",
-	"Xk3vv3pBSUWkkDYfJ7DPwmukMILWfKxB3oho3hU5Lq6AjY/4nWu0KYcu48+YndjlSpEePGRNIZvF0LOF",
-	"lvAYbHUk5S2J+C2EnCcl3Gy9CLMrf1TlFZCrRJs9qbs02myOzSf3/oEe+9cufTZTeAeKx5ortcFJW2Rv",
-	"kBI5SAxpXprb8dXYVgs6rK/oaAG6TfuKKdJDUNa0yzvwzx6ZxhxcVkDM5IQOxhZvclK3zbK6AsFwfCuv",
-	"3djGbtWIMwMKEjBAaEYA6d5SWe3iEr87obfMVhHDMmDrSjOfdAnGWk/TBKd2dQqfxUEGPaa8ERS54oPb",
-	"rLGwPbpzmZAZFfo5PioAWZgPblkIP42Yxrw622TZYVIZLhzJGeyDzxet1f4ujmqd2pbzfmRqxIR1EKui",
-	"1qm9gH+YN1q3pJXigA6JkrZTuzBm8sItQebehhzEO0NK+Bza050aZj4tPooPAB3gG6yOrnJfzCsroOZF",
-	"kf0O+TbPSZ+lb0i/DYQUWCKAx3HWhfcuvMi5Ogvrd19Pe1y/T9fGm+0Hc4sUdZephnfZhYYfMcGjLkU0",
-	"r3hH4D/in0EjFdoIOczFUDoUZzoAi8p25c6ldLrEDExnqy1gFRtaxQEBdNKECjoC0cHjdFdc3z+VpF31",
-	"gV6tZo9nG4UYGFJzAEr77rureG4U6u++I2eCvL+c0dGIxeTd2Ydvt0I5UFvPCPSYI9+5SAH7LgCCrzwZ",
-	"AbTTJDR/rGh6sLri2x4AEcSJ6FkeomxXzolM97pnXSQ91wKxYFVZSRuQvtTjrOV99pWe55PrPXMQXFOw",
-	"dzxoeTjzOEVcCyIT/Z1dnbOJEeB2gd6bh+mUN+Z0En34dsv/8xm8J73jVyWFd4f58xn0XqbA17jqCtzs",
-	"bxShfSWjRKepZ0x1CMfvGoaKeBVvpdITCsHOoykPJULTjZgw08gc2KmGb5SK91N8yI0G9tO/9gwMhPTd",
-	"AxlFKeRDyLJ3OaVlBEk6NNHS2GoDGoGWZHaHKa3sWU2zi7riaiZB7Cqixs63bPtPd8ppzaJpcx2Q9xfs",
-	"hRx8+HYrZqEcwE/gAgTrz+wN5Eip774D07hXhY7e8xLEnNWqNPToxiIjRDTT45jZg9MVKXEYIRZFckZS",
-	"sWXrOcm32D4b0LqKCbe9Zw1yLm16GtbfKqKS/oRrIyUB7d/IhCORIhdOKaaS7zR3XLkrpqk7pw/ckFoI",
-	"VrHEJ3atH/7IjLTX6IqT3D6AsUYF6fm5YL3n5Ddo7sN1vqHPUMZkzKIpoIqA7QgQXL1cr6QOEbIO8IW9",
-	"wCF/uICinknirR9aNthtN7UoYQUc/1lwlH73ndUeiBcHSXEfDUfu2HQV0Mb1mMdGaoMGhWEeEC7fdEXW",
-	"xQ1pYL/ZfIayOOIDJrC0zzLk12dXRiyBHDE6hOpswfFVMokHAFG+ZR/amnDtZbTVUDepBbU7FmNCS63Z",
-	"aDWa5h7LAGqd2naj2dgG7VqPQbJvNWYsiuqw/1u/zm5Vw4H5j8oiSRdMJ7GwERUsDlV8JIyqdMvmCjPe",
-	"APLmmvXJj2xOLpnOakefNciRF3ZFf9LL6ysFOJAuLvzccE2ehW4QEmT7gOhxMumDmud8Q7ds3jCfUQTR",
-	"szpkyFyTecW07RwAtOU6ZCMhdoUjevhUgxylOGhc4dTU2Dk5vNYVro0R14iXBmig1Kb6oudjAPD8gGhj",
-	"IeagNsIY4nkC7hHA0FaOJWNujUBkVSCQlITPjIozYtpM1StwgS1sN5vrtWPDcsv3tny2dnLZ3t2r2SrZ",
-	"2ts6/gV1rrXz3/uv1M/jg+TF8SCs770+n/18unN9sy/k9c+nvxwNf7i9/0Vd/P348GczLCh6rZ0c21rR",
-	"Tk1xiH3VOrXhwfabl9sv2venre9HB3dJ/1C/Yq3RD69//2l/jx1cJeowefvD3cVPJ+9qUKJau785Pfn9",
-	"IjmcbO/98Or8Ridsb/fw1fn05+u96fH8UvPbf/z649n12S5t1j5+WLkZgy1QrejFADh47FGdEOHmU37H",
-	"XiPF4Kd2cZPKHkw3c8tvs+ZbT7XO+w+B19UFdN2KI2hsEDoCTLgXXA2k4cKoTFKQ2PUhYBsaRT792Xwr",
-	"xwhAe6znSgnrVi1chTPkaxBTFWNiK1aRHxzstHaeNUgPa8XSw27+hpLbVOfOoaUsnIi0DPaxp6KiMHaD",
-	"+HBVCSxw9M7WVqu932g2mo1W56B50ERzYSt7aO3Csc77fALADRqjH7JK1vIv+/V1VYMrFw/LalUNqZbW",
-	"iC6dPnbBWa/ArvO+ZgzfWlA6/eJVo3KaNVksAfXNrqDcyPJMzbzV+KGy7LNiuqBiLlZGLl2dlesTN1mR",
-	"lTlnetIqeKc73n8V5mmxkicZA9mMcYI7u45xQaRcteV6WnT+qMEqL7BL28JF5ap9rJYN4awZzUJZEgGf",
-	"HXxzDpbamNKR50Xi2gHqodHdFf6ddlwQzkrLFGYSkPWgral191MS0rnNDsrKk9CUF5HRgymf5MYeSYja",
-	"gD6dvnkayzumMiaehh/68t71Q8SkZQRSN5o+PIMhCzXm00JDmaDQLqYrSvvF4B9G1eu5U4ztKewaKS9D",
-	"yE+CcnhKZABIhX1GdIxuNWP/dl10xQhbdHy46WO6ntIxNRrfNyptXEOOMlBvcNUxbr6WDYYWINKD1MDq",
-	"Clvcj/VfkNHhZYTOHPZ7ZrkkOAX3J+DPOmMxg9Iuozwp050r4lyAt0LBe0es4CWyi65uVWp6ZfOQsd2t",
-	"3uXJ5dHrk5ufTi7OTv9x8+7iVS8g1FhG+EJjLqkGeTNloMb4HU38FciSZ2FYakAFwDyCN8WM2s1jQU+w",
-	"cz6xgSe7Id/LcL6ejmC7mq2H9ZE5Wot1ySuz3sWuTx/zIQGbPVbQgHYqQsB207mH4Q0tKndW4bOvaTSU",
-	"AIMMT7QefqLY+RKeO3xUX7l8M6G0r9xRATZ8nIMpB7p1+VGPbjrotZ01OxNx0NyqW8f5Q36a1sDL55oB",
-	"vMOCt7Yf3qi0Oyw8sLsCLbCQ0yszZfNEu71hU1NXIJkJ6SuvY5jtgQGpTtCbYWrbNFX1M7XFcLlug+5l",
-	"ZX1SIZvFtQxO3UMpxI8tnHyfAQLXlryo5mEB17ZgKB8/PLbFcdtvcGlbJYLzEFvfrtQgFYdS2R8VxVLq",
-	"JREWj9iDrlcAa+r3clOaRxHmsJdsR1mzrazfN7Pu9IrGcZjduNgUDpt8V+yJYCy0WUFZU5RCTznmxau8",
-	"jUqZ9OfdrMU1+1hIYcifkXT1eFWvGJe4vc7OLeDv5/u82uyeJbvXIGfD0lHA8OYywUr3oYxHUmsoMwtS",
-	"x29RgemgklGptyyhBzvKLM/I7ynwxW1+YdmfpgHtw5z0OSlmCnNFLJMALdU8hUKkfbiCEElbQWxkuZln",
-	"tlfSKbJGrHlr74+PwR8Lgff3Xtj1Y84etGoVNHzKpVB7BuEFW2YPpr+iOYhR7VX8ZDYwLYcQpnZmlu0u",
-	"RDWDvj2x0j5sDpwFLPE0BpWQWeMnm5jZFTZZE7MK/K5PQSG9QgXgM2yQEzuSREcYzQDbxh3mtxA9w7pK",
-	"UPS7ohdxpV/P8blemc5tbjhxEf4U2B4PadneZrdsveIY3HjwxmNMfTF3FsEro7m3vKj5pRYk2EG2x5Xt",
-	"wZFPXlvx2HPzqd8Ss/WBi+BkDcyyo7teFvZqs7nlojBo16ClbFS2u9qK1kbWjw8Z4mPcqjbV6n3adXLV",
-	"xYUFazfbe/VWq97evmrtdFqtTrP5S64RXKfmhedqmDuffYE2W9v1/X6T1Q/o3k69He62WJPuDw6HrXxt",
-	"aqeW+t1cL7psQf2WhLl3t+r7g93d+gHdadWb4faw3Rru0IP+fr7UtVMbJHG0ddDYbTS9DncrL0SWiQg5",
-	"eWZLcjlnIomij2vtLaTOlZkUqYmPxPanG4UrMP5TGfd5GKIRZU2O5U+coQL82cRRiSzys5Lz0ugVBz9Y",
-	"lCVHORlkeWmpBLK/gfwZQ0eI3x8UQO1mk0AzNDFyjcVcE/Y4EQpC74MxG9xm2XAsUizATPo7i3Hg+pOX",
-	"xmZsc4rHshCnXdXk7eqWs/12hUbkZsphsoJbBedJHc3HZvGyhp3+4nrbasdZuq3pHIJMR62DTqyqPcup",
-	"woc3LqjpVMyJ7X616C31dOvOYh/vvIuBa5t2k+klIwmNKCBlJ01vkjG6AvnQaCvFTxffGaAXOJ9xZ17e",
-	"FeB0xmYzzlzNoZwLaAynEKEhZneMRorMsj4fiJGKOdLCc9CK1JwYMcjtYF2BiqCN+ttkGKhHGPI79D+i",
-	"QeO6CoxlEgckTIwI9/oYw0b4YBHwXtdppExtsuZHHg3tES5LWyiwkI+/um1Rhuy1kvuxXU6czh2OKhl0",
-	"iGuQo9RIsUEPPvR93QXadBGOyCiKCEcCSRebCqw/zTn2RUuqHPd6bQgVi9KhukqSwVhKiC/4TQ03NJIK",
-	"3OzheNmlOZnFfooLTRSzPlOLES13Rg3pYLTZ5Qqivw+DJeYt2J3c96CSk1xvxryzgzDhkE2FhBFCEYem",
-	"sVbPvW7m6JDAYt3+HP2L5GrMuuLBWBlkGekK1z3RUgYOnYcu9Qob1nnUFa5Vb7qSpeEWCAidrYBSGPjV",
-	"90gl2ComV62fxruE3yk5yLFwQJzdabezdqiOx6QtxLB+BdvV6tSpN8Fs7cppPEFcy88qh1aqHilmsa6u",
-	"cMEuaPbnYl1kzVDXkiDWk0mGjYJZedzMGiV9Dumzm8W18nN5TEzL913ZtpyBKzLwTu447Uq8qWnzNW71",
-	"xHGr0pgVsUoz1Ntgp/kvPYjlwgo5H/3lQ7xzHbd8kSeWxlPScoeCkErtkJwIxRTnKhe6K7g28kwOO4QK",
-	"YQ6VaOfd56mD4vO6zxeWx9De19DinxlaRLz3xfUu0hw2cTS6v/nUOmcArmN6YNqCOrcbyz+1ZNWRyFE7",
-	"KMeuRwWExoyMEqYMzYDvMb8tOQH5ebdnca3+rJBSUMpp8lsBGuGDumXjizCGjp/Q9IkZDecPu+d2m9uG",
-	"4CKWc7ORARVmGfvMmbwYoeMQRdUSdR5j+BBK1DjRodGzjTrRZ6OkPIP6gtGQCwx4fVGOOjOwOejf9gx9",
-	"MdSQc+xZiwG9EOF8A99eiqlV7dHDDAaX/2sYVQ6pqo3ZlH0ZzrGazqisgS1Qenn55twqw3QwzppMkwmd",
-	"dwWdThmNgWbwJQCqxlW+mO2+PpvN6lBMncSRrafuBc5zbAZj5a4yB7srepMk0nxKY70FTxkKTo243qmM",
-	"Jy/MFTOTfixnisVg1QL2IVVgtNVJL0vK/1uG6Pbtv/6509h+RoxOqqqR33DKaIdDiQ7i4BoDmFTBZlnP",
-	"ARdkGtFBKhDcJxrkaBXMOfMBxIBA89ebhq1z4MoBmlD42ilV+ujt2TeK6ETLmNOoUZx/oVHpt//65166",
-	"BPnfnI8DGYljWjy2bgwzunynxrTzsQdE2SFQWpcycrDnjZZpc18dLI8rsXJ5w0M2Mx9wjXq/pSQy0tSd",
-	"sgBK8zTtq2fpCFNFP/3OEYS/EUPRCgYktCHY3+YDTIQqh29cXK/F2gxLOTvPXGUfLYTDUxGfua7TymA0",
-	"7kkF+ECDnGlVbM6a9bclXCsWDcm3PZX0gQQgBTkNY/aeBVjhSAAWxBqr1qNUaEYLV+Fc9yas853D64ET",
-	"c5S5qPNJxcru472GylaLnDOj4JgRzHU1pTbhAD7S2k2L3qgGnajTFQgqox3EddZhVJGd9iGOrnfBdDyv",
-	"w2B6RNG5ImM5Iy5lwXy1Qc7zQM1MQdSgKzLfuW8Mpxjarv4O9ARqmx7Z2nXGYyJnwjrLIJXeS8hGnU11",
-	"RSgRnEgObj10HJlg7rpzWblWqi4j/Bu3vRAj6BWhAHuuYDbFrcC7aRS58nQcY1dYkE9yNszVu2ZdlDz0",
-	"S8Bbyvr+jjCgg6n2+CNCvOBY0bnVFemuRFxhBGiSNVJ3SfGY+JCxZPz7NetBGp3h4iKaO1g5RHtL/WE2",
-	"z/8oWxu8wTwJi5vHMyVHogB6CtuTIZ9anqO6Ioc66sZmG707zNIiSIgRGiEeqRxYSLoe+Y6+HQLgI66x",
-	"r1GgrFfQsHZ0WsKfDofY/WSbXqWdjA0f6ArvFD9PLTzvosVp7OVqb3oBSNhCryJgUAhIAjzQrGlX6HEs",
-	"k9E4q673AN657mQt8B1LoiLlGQ6krOBJBKZ1ZUuLVnMglioARR9IeaIigpz4xpyP/+rX13mexTyUqUXx",
-	"LEPg9NIjHJzlxwyvND+SC3uxaijF+r4C6Onm4KUfs/aA+REVaTln8npZLqnh2N8etOr7YbtVPxzuNeu7",
-	"dKfPtml7sB8e1haAgGu/tdRPo5/Ej//d7F8PdqPfmpNtsfvyt4P56115mLTUlW7HP+//frJD/1HLw/KW",
-	"1TZm++CXwK1hVOYAmCEXeVFJrCzL/DSksuHQV/BUr2k85aHTn74Vto+NDpBTT0bcS9fcxwB30N/rLXp5",
-	"phIKM6PWWgabCt5iyfCmtYjn8tJowNgcio6qR5s9AO/H8a4UWwChaJu7r5w5BQ8hipb/6Cq+cXh0bQc5",
-	"PFXwkh+u+rG1s4HhsU3Md3hwVRveAm9lXTs8sx2oriLTyv6Wme1+4XalBe8n/domGdBvCgxMV3KBKBl7",
-	"e+1nAShZKVqSxWUExQpRkzJsJTZRLLoD9f/K18djNozYQINiJhONGRMO5jVzt0E9pzH8IcW0aA+BwjPA",
-	"1hRcBV2RVk+W6VlkqZplFUbvxQA/mExLCv2DNMias33sSswwkUclEPq2ppXRMeeu4tV7CQCjWWAOG3YO",
-	"Mi8l5gGkDnZUyv7o1uhA8zvWrXUIQnf2rC2GaXBGU28Q8AJ1RS9jcD1nnIBaD45Ot7kda28W7G4YVsF6",
-	"twuV1+mtP8eFwONYzlTeAJOCKDlx3igV2CY94JhFb0VR2Wx0xbGcTKk18t0HrcsjfXGKaVVA2Yo99Cqw",
-	"GMo0zexwfAJtE0mmoE/la358deqTSdaFRlh5Wb6GfnTm4z58KmXDrp2h8KIumppzVWvoHkOQSpqES7Al",
-	"qpO02f201mnt720fNg/ae82gxql2F/b34ALkZFeiVmhe69R2h83hXv+Q1Xdoc1DfoduH9cNwn9UPwxbd",
-	"p9vD/f5ue7luotbJ6FZJf/UATpnWs5jJDdh8pTvheFn1DlhM4c1IqzKqU5RNqevhqyL1SRSpz6sRFcBY",
-	"3xdz0Y2AdtpJMt1YQ7LYLku0I8zGyytCzebhM/Q4e4Wci0K0A/qIc5liKh6ILFQrHJaehYfIggBiQR2A",
-	"l0cQw0kVg8yjGylJ2s1mhkHAHcx5F+UqsSnJMzq3IhwfRp2FKk9lWdCzBlRgSM+qI0YZ61svWd417bu6",
-	"MP3a6mBUpclkWpLe2zeXV2TLahSZbmT9inlnZSbi0zpZ68dyzsrAej1zjbN7mZqGzylN5y6SAI6s1rPy",
-	"DGczy0+gD5S6fE5goo4++nNYuxwFlekIj7CFF7WBvKG9Bs9e7Ne6ui5QFUK0cXjcJSrmoM2CCY1BhRld",
-	"o+znK9t9EkNUJtolM6d4T2tyWnDIPZhU4JeZOstCxqEfQHE6igqyFoUQSoEsPOTHPa/+rJfGNVKLgSrS",
-	"cz9qaVhHFn0y70vtGMsxJxziP8LDKfVS//kQWReARXaFbapiCNaWbpIJowJSJazvvvebYU1umjMIl6Rp",
-	"cX2W1cZyyPJhrsjWRrWkYl2BT7mosGGrVTWu72Dl/4wSV0CLPJlM9fwn5Feohee3+m3Mhvy+GLh2Jd75",
-	"aHcAQLpi7jcveI7939Be9chlofFbWZnpb7ka0417SpWTL4rFRR/Gt2YZnhEIXUdZbZMUTJFvQU1+Vtar",
-	"pmz8uS4+bhrFpjZPWRPrN76qKnbNmvPYkVeV9Cz2prIPeGj+tSMhyIkdSrFc9oGkNAsH/zAOeb5/U9W8",
-	"nrSuNe0IsbSsNSPmr4Wtn6Ow1Qvr+zWQhcZXpcKucM/HoMKYOBJzI7cwVDviyvA1zKPDP63HiiNs2HP7",
-	"Gyrzg0gql7xoA/Dg2crcX13R80JfPUyYynquQaRsyC2QfArMwK37cYW+MV0BjWNQtcbWwNhCBj9VyFbi",
-	"iEQNmjzlk4WWPylmCtd+r6ysS5PfLAvyJtyacTHye2DdMRqlpZRU+AMAI8paPK77tll9Hc/JXhPUBgRs",
-	"xwIso4LbtgjQr8aYdcMkso2kOstTS7pipdySbCAcVImzt3c7WUfw2F7aI1t7O88JJVs7B+mItbEWcczU",
-	"7I9mokGOgRaUl/XlCACygc0SYSJKWB1th24yn6COcxl3r0aeW+S+6zBa27FqJWOktWZR0leBuNGWVHn0",
-	"oM2erXTOu/BeWdPyIWdcet/q3rinFJobl1r57P4GObtfK3BRkAZ4R4McqdvF3onDHPLm42uwtrOs/kzs",
-	"L0vlL5vMU6Tyl69C5tixUjBrCiejMM8BC1R1fX1dP/K28iHqur6+zt1uiexxVXbuIC0W2gF+mdcjFRJo",
-	"xZKqEPeGT1LutHYtXmFiT1XMsbAgAZmyeEynVnCj69DTVMBfhGlo1qMp8oVmM6pS85x77c9cG8EvtOre",
-	"5jVsTHhaypsJFXMXY1WF6qSYYfRaS0nMfTmdVLlWN4BkCPpLg1xTrl1YOXWiGDt6Mn08H2p79HclJXlt",
-	"hnSRDb2aEBcn+iS06JZFxxz92KkKv7A0hbr+AhvytMQyLAHMTbf64sLy6niecxi0DjBdyld0SuG9uNDb",
-	"bcT34pNkUuts79nmovhn1lrUMJMRSu0vCyUvh23/sQCcbveC+j3fUhvOmXXl1pv7NXNWbrnemthXrrhJ",
-	"2GZOLZTeQ/yDRpEf9lGETybm3GsWzY2hBF1YXKFUIkIoKjjTJdbcYiK0a21tsWAwB5prP/nZhU/wRr/j",
-	"LczXZnEbS8Im0FvHJBX2BsxKKdg4zVYWiIHyuh4XKhkO+QDi6IgolslKLkUPI0C9Cb2/oSP2t71mM00Y",
-	"GYyN6BYj5jpP7TefdXK9cq3D00toNtI+hUtw8PgAdeOhWAwrgShc3Qk8qfL+R7NwlvnnqwjQfi1rVg19",
-	"lbjGgJmvx5bYWC55vbYyBrbzLqsMAfBL9wk1V0i6e0WVPvKX8kvyDvmtCnOsxfaUnMwfwViC8tDHVVkN",
-	"fA4WOEunD2wUFQ7zrKLdzKOrJL+auE9r4qKN4rVc+NIP8hd0HMs8tddjSeiEnG10BqdUD8Yl7U5sX11z",
-	"+AxfF2TIWRRiWuotY1MrYiDQ97zQaZ/izXlna+DlJDocOpZPXPIan1hVwCLDQFe3MjGCJGzP+IaOuuLB",
-	"k0NyFcv5erRumzZ/ijqDz8N+3Cp8HvbT7mx/MvaTKqdQe2lVLzFiX74+8RX1bglnLMcKx87QkzmZxnLI",
-	"QZw+xgDasufqj9o0KdFdXoPunSHwuVrsFJbOpnkt6UDVczYFRWy7tMM5pGxkwPgpHJGnmnNtU7qcVoQw",
-	"jQ6uSUahbwak2HaW+9pTYEHk6KrdSgIvfOW/1XYxer5gN7lKTGxlW0TyJJsAedooVNoE3sXJbAyqagSV",
-	"3YdgJR7dfKiMB8t49JQdhmCgfwK4pwMrXADwJHngRb/UtUBBX9nrhmBlK/b5yJLBF3qMrNBxo/jsX6Lf",
-	"xhN505f0ZMlxS4sB/BdqrLGRpKxsqrG5wNzyRV11XrkVn5ZvID6sdV+lZWFem0XrGyimiQB8iYwROhIz",
-	"xdESMZIYsyliBmgxKotzIIrJk4qjriiXR8sEYhW6NHD7n/xF/MrfN3THbcx87W7eaHnj0I8LDDjfPGkh",
-	"dxNc0XkkYFu+8OeDhJZM5qnYaWEVFqfvajYKvQzXFb9fOkctAeS2nYsm80e2LMq46+q9izLTQc6E7Vax",
-	"2LmogzESFaS1qO5vvy7Z2iTIzmZj2RUTGjKLW1OZcU4emXBuGGou4xwm4eWbj+l0yoSfXv7OAldjnGOK",
-	"mehZsjZkg9mJVqWLu55Jnz5j/Gvrnq+te75mOP9JTnNIb57MN2/bk/JgH0Op1Ct0BZh/ZVaWDUunMHon",
-	"XnuDJb0Lnvsv64L2aZgEF0l51Quy67eZabc5BD1+82ZZouqnQZxfx9WxOuT8V6fEYxDU1VjGel3w6E0w",
-	"op0Rk6Y1Drl1W0ihYzrQSwHREXpQk4gZS+/A7L15xlaB/WWQoAN0/5SAo1f5fdbsFPspPUgLjOPftXNr",
-	"1QqmPiXXb6YE6vzf3LFUgsO9kUvJJZEty0Y7EaEqtBIp9quG5ETYCTGIkhBbiuYFJxPhpfvYKlLmKIqy",
-	"FDdgO4/rXfL/YYJDKQ25mmvY0NmYxX4cL92hUhpKf63KNyq3kd0uBll/gZgNmNDRHLHzwRRCl6Hn77C4",
-	"u6TVbDZKrclqcvqkJamWLblUWActmHtku2keabtH1rHAKq27iCpIhCwdXfqppVkDH6oNvMeZZ3Yrqgy0",
-	"HLyO3bWvB/lpjC6VnYJ1T3GpJNj6I/MbfHxQLCB+dk4opClp4CxyjSYvETkcHUQI4mITEdGflIO6swnv",
-	"rCvAjeVUVgA6XyJYVk6AfbqOWH+ew33nsQ73m6FMRLhYlMERXzoBgB1ECHq0C30n0yfPpSan9stLfeh2",
-	"fJ/IdZ6f379heo6T696J3EiwFxyzlYdHkR4Pe3hUe7447j23sQkEVjQ3yaF/4PGQVzSdf0A4CgBChr7K",
-	"1rfoeTlXqlNZrQ39h4w3/mE9nx//3IqNKxtO7YqF6gB7p83d75Cd5mGDwAi4GFl4yoz32sKP5RUbXcNX",
-	"XMsDSAUfytjDxcfxPLYsAtOHyuoiCu2DsTDCnzcsEbHYY1DCUV0KkZab/9sWQ+w8/MS5vEwGY0zefEz9",
-	"xF8bjaOUVdqKi/JSro3gOJZaQ9AoxlnKDxZZlBPv1zKLz1pm8dfJy1ifM/zboe1cMBo+5eF+UCPKXB09",
-	"aITiqz9Jfy31Z/lRKVF/XFj2KXWfT1zJ8gIYjxH2XuW8UZS6IqclpfjsRyk4KPAKH93bWYqkYCgGZDam",
-	"mt2xOO+Msvjoiig6R6ycma+3JCLLJ1qCJ5S11aZK5/WUIFWw0nw4B8rmprqIpBOAcuMyNPqsK1KkNyFj",
-	"EkllM/Zg/qjwVVbwPBZsp7p6JePUucO3DoMtnq6vNT6ryb4gt+RfC36+cJ35a3XRBmq5jW49meR+eDQ4",
-	"AGwaUentiFGIAIC2re1HCxei5eacxYZzbIEL3Y63+CbsuBI4PydkABKZWDAF1wwkhwG+t79zGBCHBm7/",
-	"tbfXBjxPe6wdCG4JaCjCVTjzm4aBPajYCwUNoKKnwHuzV9a6oATYzEsqioh8MiaDsmbBDn7PJkgPZMi8",
-	"T2XpmEFZDNBBJmJfmIJPwBelZpa2GWkRo8lNqqjaLWwTV6nbJludLGKRvslzmJURDSZTwh4PcyCy9nGX",
-	"+7Tw8GumaUg1hUFMk37EB+SWzVVJT5x8MxwgmYOd1o4llN3Wvk8oL7iqXGTo5YJfiCQNSZ9GVAwgo1OE",
-	"RMaDMXPr7b3RtfD98PH/BQAA//8=",
+	"7L37cttGtjf6Kv3xfLsmzgdSJHWz6Jo6W1GkRI5vW5LjTExvsgk0SURgN4NuiGZSrjpPc+Y95lHOk5zq",
+	"tbobDRCgSF3iZLbnj4wF4tKX1eu+fuv3Rihmc8EZV7LR+70xZTRiKfzzhIZTdhbfsJcxzxSDaxGTYRrP",
+	"VSx4o9d4SZdkxEiob4zIWKRkHN8wMsP7W42gwT7S2TxhjV5jno2SOAzIjH5s0gn7+2673QgaKfs1i1MW",
+	"NXoqzVjQkOGUzaj+0ox+fMH4RE0bvb120FDLuX6LVGnMJ41Pn4LGSRIzrk6mNEkYn7DV0X0vFoSSEG4j",
+	"IeWEZmrKuIpDqhj56uLshBwc7h2Rf/1zv9UNiP778KBz+KQ47m+ojEOSMprM/t5vSCbpjPUbAQmnNJVM",
+	"/b3feHt11nzab2w6m067XTmfFyKkOPLyRK6mjLy9eEHEmKgpIzQMRcZVcZhTpea9nZ1O97DVbrVbnd7T",
+	"9tP2TiZZKnfanSMaPe0eNo/C7rh52NmlTbp/sNc8ZN1DdjDqtnf399aOfizSGVWNXiNL40bgT6ZbM5lX",
+	"Aqinei56CQMgl++vrt7sdFptJKESxXDRhMv3I5NX4lKJtGIkMEBJZplUhAtFpL6NKHHNuCxRR+fJysjg",
+	"7vuN7IJFccpCVb/x76ZMD2nKyCgVC8lSMhHlVdIbL3s7O3Q+b5mrrVDMdkKaJCMaXv/foYjY33+eHd30",
+	"s3a7eyAVVezvdNyOx7/IJLr+BS/HUv5dv+o/do//o3v2H90zR0n/sXusaWnzudaQxAVT6fJ4rFi6OtFL",
+	"FgoeSaIEWdBYkREbCzNzzj4qotJlYdadjag15mq3i/Qaz7JZo3ekRzaLOf7VcaOMuWITlsIw3717d+zx",
+	"iWoKDi3XQUI56nTa5F//7HRaB63Ok4AsYjWFwaeMSsEtNe3rm3bL/IXRlKUVDIalqUj/3m/E/IYmcTQA",
+	"yrwvm/kUNOY0pTOmLJPPUilgR2iSiMXpbK6WP9IkY/blq5Mf6i0ZhPDg0DKlecpuYpFJMqcT9oww/R44",
+	"4vrHcZxKBb+0yLkisSQwJSJ4kt+k502SWKo+d+sH18Zxokfb6vPCwjWCRqyH9GvG0mUjaHA605dxXI2a",
+	"VTmo4b3xLFZV8g0Ih/BsNmKpnmqs2EySOUtxNv6A9tvVA0rg3f54IjamWaLwkXpq7dxKrZ80Lci54BKl",
+	"85lIR3EUMWAloeCKcZgVnc+TGJnMzjwVo4TN/s8vEjmOG79+IsL3y2w8jkMtNwcyFHPN5yKmaJwYCqBh",
+	"yKREXkkSGl5L3C19L5mx3iKNFSyOplQm1SCOGr3GhmJIM6hMakayGzRUrGCz85m5ZchS3sPT0jNz6lWM",
+	"/JO/8P87ZeNGr/F/7eQ6zw7+Knfe4DtwVVeJ3p8rxZk+g0nnrEDvtyQxCGZPjXr37l2zzFGqBmIe2Skz",
+	"IBjQOTKBe+0rvAFuHoxpnLCovK1mt0gkmASROI4VzlFwldIQVQ7NlmSj9/73/GGQoVN6wwhVZCakIt12",
+	"GzQkGgKjCRpzock2bfQaO+MsSQZwOD59uCeJdLs5ibzl81RouqSjhJFTrmK1XEstq+vxUMSyspAzqsJp",
+	"YSmfkSGu5BB4njR8kiWRbOlxvKBSHUf69EuVUoUs+s5bn1CpBrTwusLex1IzZT0EfScp3Nkix3PYPUK5",
+	"UFPNB7lh6fc/4kf5/p0IPk7iUK3ds4qJPNSmGbW6sBCMa2KKYMYglIagUSODG8JGvaSJZuHsfmdzRKOB",
+	"WcnyqRyJaKkHpekIxebzy9ev7r/07Xzpv6ERuXBfr199f5QPfVZCyvUMR4zMtWEVka/0n3qqAaEkZXNG",
+	"FYvINVsSoaWvUWL0j8ibYw77BtJXXx2LdMIigvrAE9wrFsX0CqZ3j73KuMzmc5EqFg1m+o0DWDFv2y4Z",
+	"j4j/Uv2ygGRcL0/KpJ4e5ZEeMhiP997Mzr7PB93wCEyYXOHw6ve1ZkYPtcU+BRt1MWJhQlMWEfgc0Z8L",
+	"9L7GkuRrBHv2Slxm4fStZPfjgFyowVhkvCz0UoYjIzILp75pfb/DtZfvxyuhyJn5cv0W5ON7oFWvmdin",
+	"oPFaqxfoPblg40yuZV0VKwpyC/RENEzQw2JVg0GFtYQumFiSjF9zseCw00oSycKUwQ+LVPBJa/O5wxxO",
+	"YSA1RLfy0aDqk0B0miDFnKUwY8IZi2TuONLnVOXLyVmrz78agvhrzmmqlkMypbjQ8OoAT7YkKa4tyg39",
+	"3BMwYMoOtuaJ1ghEcptaaP0Yn4LGm5RO6pcofwBdMGjTbqWCll1rsMSw5Jtw0A1IJhd1VTSzwj4/NheL",
+	"RVOL2WaWJozrMx2t5acPSEg+9wKpMqviVJ9jY92ubH2MYZQxLF/CkB5kNpvRdNnoNY5z6apnOYul1HZy",
+	"oA2I7A7bqRdxTqVciDQik5RyZc6Y1qW0HQB7Z+9ogUEOh7M4rHf6EglTFmkypolcNyL4zJrxuE+b4+/G",
+	"5/GiTw9IRFbLWdCcMZQ80E8+MxFdsvSGpTiLOx1uCS8Y4J81J1vMmJrGfEIWmrfCShPNXFvkvzKhmHGa",
+	"4VrFEVlMGSdLkREqrwkdiUyBff1AG3PM0clmlRKcwGfehqtpKpRK7iqUFZvNRUrTOFkOMk5vaJxoE6b+",
+	"KKSMLMDLLASZUb40m2IPhGyRd1UeWar0lx5uL65qPm/cg5r/muM6TsXMXGFqIdJrQqNIs+EWwZOGDrHc",
+	"+E7ZDaOJpiWwXuFRMOioZuFpykLV+kyCGXziTecUX/eU5z73iEWIFzSdPKo09mVgoj+ml5BycrBHfoi/",
+	"eRRRW/WZz3oo33on6Y85loYZWbPYuLYK/JGLRYtcpUtCJzTmRE5FqpLlw5/IRExiLglVRPCQOY05ooqO",
+	"qGSe5Z4yiARbJ7+kY81XiLJj/Aseszd0wqrVK8U+qp2pmiWFLW/0s3Z7N/xfkQi1sUf0DXCJ4Q9gFeIF",
+	"cLvJeMKbMbeLqN8f88zcvOPd3djYLKRWYy9JOwhZ6EOliKRLSRb6X07fIa8ESmY9KC2c9cY5OwqoSr+5",
+	"/iTcez20AhKHjHifeLRlQFlRPGOUywVL4VgV6fQe5LOZUrVJTEZphTVx2lXua3oYlep+Do9935t4bsZK",
+	"cPLk1Ax5XdymMLuH8IDU6HbkktE0nIIrIBETF3zMFwgofRMl7PZNU0IMNAe1Alau+p7upXrdN3jiOd81",
+	"s3+ph3CRD7V+v1Yn9iBOq9pleCi97h4HeQNN63aCmNNlImg00OsHOk6dr79aAbqfi9iLpppNNkEyohf+",
+	"hRlO/aavDv6h/cM12uVb7idu3eFIGm+Hi6B6rg5OzPWAsI/zOGWRVm9SdiOuWYSBBd/N4Lixl5KxNjge",
+	"S/vewL1VpF4sBzj1vd3NHd/9r1dLpPFvLLqF6fqT0DtjPT2FJXolapchK21MOaS44lPlhcX5PNMuDxq8",
+	"PIomK04wUHtRXYol8GiRRE5guLlVkoeXhpBJlg68T+IjxYWyLmf85CLW8jwPQirGXUoleSEmJOa5Ov05",
+	"6OaW2W3hOFvDGCzdgb2h2brdiarzZFz8z/S/6dqd88nyMRI1NrMUNwky+kZigcHc3TK8r5LniZAKZf22",
+	"Y+fueyi5YRZCb+kNS7Vw0mTxYObpPbSFt5Kl53wsMO63ncdghjtNOf9PL5+zEeAvgxuWxuM4T/4zWWbH",
+	"nJNT85agMU/ZmKUpiwbW0Y1v1LuZjTbf+mweaSY5oKrR6xwe7B61Dw8O2hvvn12Gqg08SWg8k8YCARc8",
+	"S6U+kzn3gF04NlwJFswmKfR+b8xTfY5VjNKdhukA2HBFlvr5hIuURZiudf6tkcxgAk/Fwvs2GOMsIkgJ",
+	"uQnbKeY871fkEAYNtJMHqGFUJE263yFl0oUXITqYskksFdPaR2qSgq1Ts5zu6zZutBt2modRt9M8Gh+0",
+	"m/t0b8R2aTc8jI5KKdr7B1XDFREbhPXJ83rMb344OS2nuh4e7B6Qf/1zr1XOYz09esmSqaDd14ubs/T0",
+	"5dXzSXbyPRXsh456+vbi3Sj77vmlVItm+LI4vk736a3jG2gbV1Qs7ctMwtEeXnb3D4bFEelLxU/tVW2c",
+	"VYEG05hX5IAe85xmbK4rUstiKjRrzZJIjyCnHc1eZlgZYWRVcVxs+Xw6+i6MX8fPL9/+dt55FT8/arHl",
+	"89+id+fx6/h88fIqmf787WT5avn8qBV2Ez6anbWjn54nxdk87Rx1K+YD0q9mMuXQF2tqnmJpTTPDcZwk",
+	"KwcAOUeBpvYqvjyjHwe0iphMeneLnI8rjxtJBNeaP52IQN+wxKx8/XtB2clHtHsA5SOFSoSKEXHBw6rU",
+	"fzFjkoxoeG2zhuwWl/L8m+3Lg8G73467L3/ZhAfMUzGbVyz75ZyGrCnZnKaanfbIkAvOhiCrpNBbMSZD",
+	"2LdhQIahNnO5GkJYdChZwkI1MAkcJRKHZ0rHqXJklq0MsjReHd9rzixte6zIcaCAjJaKgQKl/+ETeMLG",
+	"ioAPaYzZ3FpTg+QH+xq03uciVcj3EiHmsPKW6PSbong8ZilymKfd/S751z8PVzjMbZUOG1SmOAVodQ1e",
+	"CUVcFtQzSDkzIVvNoWO1ktIxtLoUF2rgnixt0EYn1r6ocm/uPq4sjbcYW+16odtlMAO9tJb/QtrdMDDJ",
+	"XZDfXvyazYq/jR27DyqTZVLzQS0gShMC1fn2L2Bi+G2HFHO8ZYu8g0UVc8a17FYuF9w5pKYUTNtqFoLP",
+	"aS19HCds5ahWjk9V1p14TCvj4ZTySVmweEU9G+1tFg8SEdKkSmnSZAc0tWSqZ1IkJkwSmjLNM0/5JInl",
+	"tCTY+Mpnq4otzBUx+oWFkEd6kqUp4+qNcfgV4weULISIGCdTkUq9gK5gwjoIK9SdWczdIgeNOVWKpXpW",
+	"//3+v/v9j+32h6//d6NiQU61NDyBpQWlMopivRw0eeMpm2OaSBaU9E+jtf9eFJpOgRfpxB853r2BRJ17",
+	"S7JO0S6v4KdPfpXQe/dB974PFduAsxd8HOthmoK0LdYgNBxi3UBfQqL9ib6zNL2KDD6cVJ6bU6x/RAMf",
+	"c+ojEDpjkUIYi9ipI0MsuZ3wNVRV11H+ceRW2iJYvcptSVORnlRyX/gJp6+F8zwVk5TOZIvo2/Gs0giM",
+	"Ys7AZeBxDZ7N9GeLieerHr2yq3MD31Zl/RAqBOh3GYSJkPB2PysXVXyQWFCKBjdYZXWgKH6/spIBLWN7",
+	"C8dA5kCJQYjUDJS/6nqvTeSuqpSBoMTAIwKX/opSx/4ycJsaNAyF+ZeqYkIrwT3fWfKhQG4HVVzi9Ma6",
+	"FtYd1nIYNGWhSCMWEaYfb5FjLD+BVMdMGwFjrV24aAudz5OlSXzUf4PDrdUIVgxxU6uyep5jd4L1roLu",
+	"a5xIxhaGUxnFEYkVqMGzmdaAk9iqykPNRaIsYcMWeZUP0U/xpbLPx+AEtDoRqMgBWUxjU4EjFpyl4HKF",
+	"eUDZ0oxGDOsLS2utVwJ9eehtWVl7qgolpxFVrKni2SZ6yC0eA7MoTi8HcmlVcJ9bx1j1hWPy9u35tzeH",
+	"dmWkSJUkoyXRg2/5fC/L4hLP261yKMTzgdHoq6dTStZaP6+Nlv465rcKRjgaP8QmrZ5Jqc903Yqb302K",
+	"hKKaMQSEcetWXFDIWY02WJ5bB4+sc8LqrPS3kqXN48kDUQB8rW7aK/IUGII+VuCce6jZohdyrUeC2kEY",
+	"GtyOIkoCFQZKtVQDQskXwRtOYPiVfxgLdFKg68KuVYpqR22V89TjACOYW56r7y3IaSnMuTfABFpxmau8",
+	"boIz2erzPm9af0EPHAgQQU3EZIIeqPx3I7+GvWKWs6bkYv2DJYIohvrJCO0ebdmj+qR/xJfATsWyz4kd",
+	"Vou8NePDElg9H4eoEAVkxEKaSWY8O+g4yKP73mCVTbsY9vJomJcxTceKpbXpEs9ykSZ4CF4mQBOI+UQP",
+	"ds7SWET4OSescX3hg24dJ1oioF4JSQTuCwEZGV+1tcENk8DqD2QelEf6a0bV0r/Yx3ugpBlVs7DosXTr",
+	"jhY0Tp3KawOrgraoO6H6A/ZZKEkOvBwXWLGKgIifgg4i0lRzFn2ALXKWipn+gOA50/bejmssvbr+cXzD",
+	"YABAn2aTGA2nsPoByeZECdLZd0FMu+MiU8PA/mugNdTlYspSBrtv1hOGDz/lV/QMgCvjm1I2TpmcDlKm",
+	"iQQeNpeMwm/5Nrw1FDwCBmMlHyyjJBSmNFbPzGThW3odvC8VdUCfZhZTAZ9xZxDGPaX6mzM4gqCmB0hc",
+	"1JBu2cIpEaehIb1GVpMMUyiD9C9FLGHlS4aYhoGegLtsqln1nUhQ7gs9M3083JIuzSYZt4V3n5sxSyRz",
+	"VO4etdzEEBO8BLVzo4rj580l91bvGZO+Y242Fpy/hv5LEyGVeTzj+UP+q1I2Ezc+F7J0bw9Q/lissDAN",
+	"nuNCwTkujCTmZLdNIrqUz4hIA60v5UppYJRRLqw/O384/zgRSeR9fUpl8TN2eHLOkiTmkxJNpEwyBTTO",
+	"2aLI0MOpkIxXrNiz4gHyKdqIPY+szBVLVXgUfTU9gJ2OYO55UAtfd82Wg1Qoap/UY7xmS/DkS8zc52JB",
+	"BDdgHsYItW5sX2S5P51Q8I0sy7fxLpEp9w+Pj4DZ6fOGKjOufNo8s82sinfFrIp/xRw175I5Zg3jaZTe",
+	"m0vnyZmubvvzK6U7NKUXrUzJVK635EMt7p/WfvI9udWYDBofm3pTmjcUFCSpd+f0x9NXV4MXr787f9UI",
+	"/L8GZ8fnL06/LV28+v7i9dWVf/3N8eXlu9cX3w6OT05O31wVn3j99qr05+D0x9OLf7z7/vTi1P1ycXp2",
+	"cXr5/eDi9O2l9/y7i9evvnPvX/3gyffHr77z7j8+OXn99tXV4OTi9Piq4vq3py9OK6+fXx5/86Lih9NX",
+	"xeuXJ6/fnF6ufPfNxeuz8xenK9dPXx6fvxicvH51dn7xcvV65d0vXl9erc704vTyNL988uL8tGKa5nJ5",
+	"lj+c/mNw8foKbv1g1dg3dGsnKIDjFP5xq2lmwobn+IAfu6JpSpcQw8vRhirc1FmSEOElS1lYnjLmz5a2",
+	"A4yn+O0qhf8sZknksru3WCqb0PP7BvEAB51Snvzzy9evyBv81VQTHrU7T0jMTe6+FtTPUNkrIibIhMop",
+	"lswqrKxqbRCaKC2SHZdLT6pcoSxJXlVafseyEExPYwXoOc/IUO/VkIQJoyng6ZBzRaYiiUC0Dne0lOoN",
+	"wSHU7w+tGreAQPyMXjMthilJYn6Ntdhc9HmIRSYeJk1AMCKqBeKMptcS8sxA9Mb8JpbxKGHe7YR9BEvs",
+	"FxFz/eeIqQVjnKiF8O4qY1QVs3LKoZGi27hMoQU38k6vD//72G43+/2PnbN+/+Phmf7n0Vm/n7UPOif9",
+	"ftZtt7/B/zvF/zuD/+s+beL/49WDNv55oH89Oz07q4mGfM9oose2FWHbZLHfnXAX1yWx0zm4jbLMS6ro",
+	"6Vzvo5zjxm3p88T8lYMu+dc/u61uixwb+8BmCoKbM1TxDbMl/UgPMzYbYV3oiq8zvmGVsH0mI53lacCY",
+	"7muKS8y0RkIkjHLwI2Y1TgN9xrS+pg2veK5luz3RRSNHfyyWMsOB3h7828z7iEuDGjG8PSJKtDZJMGIf",
+	"55Urw/XrMC9GBiTmxiSTRMbaaO8cHbYLHqeYq4M9Hxatu7+71+7uttuHR0cePlp7FR8taMRU1Q8in9Pj",
+	"j6POK7rNjv2i4nWO9Yrs6tsCBzWR8HMlnWmKKmxAZDE63toskl1FXeeAwmFMefTg69MmeFkGVbqZIX2x",
+	"zon4N0ni3OHhKNxPuPubJGLBK5eomo4xN6w6GWE4AvDGofGnFNb/We6YgL+HVafWCi+AKwCOg68oROjg",
+	"G54tg6G4W3nqpl5X2IQCq8KcTOoyMm8jpBL3NmzxVu5dm8y5hjW9YPQGBDwATAZYrDFnxnGdR5iGhbTR",
+	"IcFE3bX5L9VpkjgUhHa5bTiY6mRxY7xAqrRpZtXDQjXFOadyiBrj91wZ9iYx6U0PuyluJRlPNO2iC8NM",
+	"50TM5tSUnqHLaJhHI0z2S8ylYjRat7Q13AHpuCrh0j9HAakUdrQkk/DEU3CZuJrVmqzLM8y6PJfn/GI/",
+	"PDk/OJ+dtX/oznejky0yMW/ZBMz1Kqp4a5hLTcLmEJfCshCt8xa5yjNCiX40V2IYemnxPJaSG7yXbXuq",
+	"HddZOdQ/sOWWithrzgjigYN3CBOL9zuH5F//3DNA3Pudp+Rf/zzAv562d/Vv3Sd4wlAfkyRic8Yjbf4N",
+	"r9Vy2COnJyBKwvQmIB/7XJ+q5TPy+oc39jIctI/PyMXlMap4cMGEfkvKXTIpm2eVDCK92eQ2tslN18jx",
+	"bpPa12q5ydv4inXZ3asWEpu87WP5psqs7eUGd5Xo6hpQOjPItdFrjstQQ2eXTG1pj1yz5eYuCU3JBYdE",
+	"d8UfUR69fn3VYL1Ep5p6ABHl3FQbq1ZGzGicFI/tzejpm92zcfu76878x93f2rOT/evD5V76X792w6ez",
+	"y6PoQP00fb7ovPhZbCAcVi3PlW18yRSNqKJbrjX1hduA8Qg8BHcAkA9Kr3I5obGUA+fIyBNbK6Ta2Qk5",
+	"6rYPq42tEGpP6t5Ue3/hLkdQt6V53OLeqix0eIhvrX6K8WhgY9v32h1QV0FsbTDQp9sP1JVkyHjCYz4Z",
+	"0GRiynseZWFiXy2939JUvwqS5B51b9GQvNOQf1lcS5t7vvXDWPLwmJtj09k3Pq1+/vsWD3l57o81ES+z",
+	"/bE+cWOaSdyPiive8/gkbKJlt766usLlFjZrYpiDSITZjHHlEpy3XhuZgZB/xF1E3nevDSy+4vH3LpMs",
+	"jflY3GfU5RgMcrSgTq2o+miNjNtan1jPdW5nMWtVjDXMZgN1oJ7l1pPmphK1QtNZocZqJlMrQz3xUncI",
+	"K07+GmZZp31sSvNbMbdt5XmVJfCKLd6srXNI4FAgoGzGFVZEepEn8O0uIXvQ+GElmq0z8UtMYh4mWcSi",
+	"Z4QLl2Honu5zcCMZZwBYzwh/IFLIxDM/kRkiDFFOWDyZKmNnC6lIKGYzwfMsu8AgIguJadNEjPtcFfyJ",
+	"kENarCy1PV6QAP6GMccAMgWtk6sUOrtvIcbTLep+PCC8Lct+7DObwezZupcKzL+V0o6P84RyRE+B2g4m",
+	"5kl1lNafZr//sdvW/+no/+w2+/2P+9/o/3yr/3l4ukklSj2AaxV5l2a3aY1KJfqtdXmvAlOuYI2XgX4z",
+	"D74kv8uv8MjZhve4LU8pYdfWwTVuUIzxprIC+vurly8qNq9SdltucadCNBO3Gdy5cixocLbY+HGfua1U",
+	"NJWHUnp1FTXZl11AetNj15/deaa3xVZcSr0gkqli7rUYtwBlDQrU4jGR7IalNLHPSKxI8TMijZMIkh/X",
+	"1+VrilxTjPaf/b4s5xB8+D8b1qZtu3teeOfhCikRCWXbQsrKasjKCRjAmS1rqSzWIDaD29vHHpLbU2dB",
+	"SOQpQneWDKtuaNO8aUN/qJfedLuF5UMLVZ2Jn5qGIprn3yJJg2qCat5G0WqXWlLfM22/EIvfa1dG4w2G",
+	"UWUJEHxDK2BYnLAJtkJ1bPjKFqZSSSh5e3FerKOpsIhujcCYNi4werccjlACe0y9jaii8Qun/t4lAHtc",
+	"ygaGkHuLvFZTli5iqbXZlQhtJhkpdsyIx2QpspSA8kCSeJTS1IB+YCFQZQjvAQK2FcPHW+un8IxUdfvg",
+	"7GGisrcGQVejn8UPH/+c/uP5/uImvPo1+fn7Pb6fnn/747H+3zfdUft6d7T7YzucnWU/f3ek/sGT9s8/",
+	"vRI//2UjmMUciAcLYV6ix2BbhQOTrge1SUZefmNenOUv/FbloqhOrUs3M7YeA4iMRPCJtJFx4xKpDoeY",
+	"bKzBumQpc08xTcDsRqkicptJIYv5g2pNoZ5gE0kDRebaKK1cEmgHGc8cZA7kHWPFFqSjwJrceUXQF/Kg",
+	"vs/ta02rVqqKf1WVXFo6dVOpr6EM/CNUWvYCWa45s4+ep255wz0z1Y+TBV1iaX1eiyQ44qqY9GaaJP5p",
+	"NQV/eQEmdDHX5kGrQnl4nAz3y3jCX2fqLqpCOY2UymsJudx6Fj52lEXpGBag2IaPA3y3PdxbsSwcAd8Y",
+	"j/4EOG8iUzXTMJiHd4JxmwupBubt63HD8v7kRsrZ3gFQA7qgaSR7QONrwMWcdVuh8NUhfm0Wp/mfBqN0",
+	"ZVXJbVI2/IywCm35+bsrY9W2D54+cejHhTRGl8U4NL3M/7//5/8dtjaiYcvi44qPv4jHzBezRVxtl69d",
+	"TtIu2oNPD/Zu66Kds4T13OCr13PGz78lJ4JzFipyIlIGSWkugRb7X2v7wMKFbbAKQeNjcyKa+mJTXsfz",
+	"ppjj3jVd3Y/m55/K+b+rIH5z+mvG0D2PxQZjg5ycSdYixyM4mZiEfGsu9H7nHgOtyTTV8gCcsA5c7Y5p",
+	"5cWU7FKe9La1JqWcSO/dBfK0s/pQd/C+GNOf35gOKyMQZ7YovRADBt8MkOO2396rKagREbPozOkaQF17",
+	"SwlPt/OkRR56pNVJml4gZDVOYQCRQ5okLC0mseeQILEyDZZnXldsTWsGs9QhJNhm2sX2j36oZ3WqPkxd",
+	"sGLw5/XOrg3kB39RqheiutJ5M25WD1J3Vm4eWbFJ11yE103474ZUvXHUcr1uhj1TimDSTpQWxLcFFtqe",
+	"/DZJJFors84cNol3W9XHHs/LVSHptsUILcQyd1dwa2eslzIakRnDvvGPEsPdvNoHFACLIr+K/rIBTf8i",
+	"pjwSrMKW2Bz6cEWI2g7fd/a/3cnb4uAbKpMCXTDq1oDTrQhYZfD+qs+NsyQZ2C3c0ryvRnl7y+NfMwy8",
+	"sxuWPjN9k8AiYTdaj84B+Qyu012w33KfVUVExYMusphOIQVwIwDsbAQP6Ojy2hXckSD8U7SVc7kMLGYp",
+	"pbTx/i575Oc5ywouMW9GH2oOzXEOhrl9SfQVoDixJPJ8TT64JmwVWsmrIU3/8FS7pG3rSC/Nx+ckZkhr",
+	"Dl5Z4eRsYXlVgBRcxsuxMk4kkTZ+AlSER2wVUwgEmw06GLgchZ3zzlWfO+RLtAJMkV4RPOhvDqoIRanX",
+	"m2wmQO1trcIZlBOdtg9v38oLCpxkbYTXwjPccorz+ZrzPGJLgZ3xyXDGekNn0WFBKwIOeSBHAUliqUUm",
+	"uIywBVaLHONjfe6X4JsbY0loIoUFcLJ9fwtjMX7SHlECDKPYuJ7cPoH0ChAzzfiotMmhBHT/c70Filvy",
+	"Hs6xBKmtj10tf7olNraOW22gf8LpqJWVJ8Am7ppdURYT+eHIuIoTgAVBoNRMMunqkhyglN2U2GApO8Kf",
+	"0vmc8RJYljsExhyQYJZWWX5/msPw4GlBKIoDkrIJTaPEaOMJ0woTCanELviLOFJTSOUc/ucwqAA74cKk",
+	"gAbmWXiN4FrQ6o+1yGueLPu8wMUlsPFJfMMMQqMYWyVfLQMis3Cqt2MID9m+E5g4NzQYKvAYbHUixDVJ",
+	"4mtw/M4quNl2KUkW2URWg5tskp7kSd216UmuHdEdD832+O2rWl89UggetxLG+bQAhudD61VGcuv1f30I",
+	"KoF+Kl0EVf2j1lkVG6Xv1CE3xGVk90ATY8yNEKmGativ0t0K6l9lC5qN0T2O3P/WY3uUkWuyUS3pPXqk",
+	"Ekyovzaglp7CW9jGLVfqDkx+VbJCnVCYaa54qW/HV5+Ay+kbKuNwQxcusEx0hQItD7EZno2GooY/JPM0",
+	"Bmc48FFySsOp6WIwazKu5WzU5wix6jsYuq3dVueJQy8F3RxkL3bv5iY3H3j1JX53Rq+ZwaaCZQCuAfNx",
+	"SzBVau7Subv1BQum/ySo0DluM49yDFNyFYfXeTzESI2lyMiCcvUMH+XQ0TEOr1kEP02YwioC0zvGIh3r",
+	"M5qIBeyDL5KNw+htmjR6jR3rHMw1WNtF7wcuFugdLzo6oN9AD0ESG73Gt/AP/VETEzGcCG8DPbDXuGA0",
+	"Wr0lyKP1UJRxo6kNn0NvT6+Bidyrj+IDQCr4hkZg+sXYkS+mAnt1pyxHjyxMq7AHcMVxemOPysL4i4o5",
+	"mDRJYkZNvipqDU/cG9xMgHIDQ3XwOK5h6b0rL7JRm9KGfWya/dY8wq60t3Yf9C2CN13XpvfetrnFylcm",
+	"yHN7PzYxMbYpeLKseX2w4dt8VqH1pi42NIyNLhEKrmgIQse0WizU2dhcV6wxaKx0QtRHCscKuMEzyrFP",
+	"P4tTRxmohUFJHApEc6yM7YssCNU80DaWgBL+9ddX6VKbnF9/Tc45eX+5oJMJS8nb8w9f7UQilDtPyBwc",
+	"w1/biC77OoBzWXuAAwJ9/GmR8qg7/33+1RBQ+NKMDw2rk6Yt1Ew4ChkaJ+LQlBOxkt/B6KIBGQk1RZ7h",
+	"uyX7fOh51odPLP70HDwCXudhYE04RVwLIjL1tVmd8xn0JcMFeq8fpvO4taSz5MNXO/6fT+A97o5fpODe",
+	"HfrPJwSoANhvLPscN/tvktCRFEmmWJ7x0CMxflfzfQRrfCOkmlHIHzuex5FAXPYJ43oaeQTP2cBa7X4/",
+	"x4fsaGA//WtPwIR27w5Fkji8w4jl77Jq/QSULpopMaMqDmkCdoTeHSaVNCfcJWz3+dVCmGwGaftoAswi",
+	"DVWvmtZMs9VYBeT9BftWhB++2klZJEL4CZzk4B/RewNp5/Lrr8F5NKxrnjv0cu6tX0cqrZcYhA2E81bT",
+	"lJmD0+eOOLSsTRKxIE66GjAj8tUQMuUBqrpcBTV80iKvhMn4R/ApSWQ2msVKC3Msqmz1+TF3sP1zivV9",
+	"e+09i/WEtYPWLQo3OBvamF74xL4JsR3rkQ5bfX5a2AfbfWzop9cPn5FfM6HAH7LQ5wJkCDpcyZQlc8hd",
+	"Au8K4E8PT2g4Zc0TBMnsES6agN0/DCzspU38UAtBvPVD25+FCbQwMD4XWAHLf1ZCCV9/bZQc4gWCXdMD",
+	"zax7JgMY7FU1jVOtXICil4s8+bc+dyWJhgYO2+0nqDIkccg44toYhvzy/EoLM5A+NqtIH18psjSE/lw7",
+	"5qGdWay8IoEGqlCNoHHDUswRbrRbnVZb32MYQKPX2G21W7tgf6opKCA7rQVLkibs/84vi2vZsr1+J1Wh",
+	"9AumspSbYCkiI5lKXXLNlhKLCADv9R0bkR/YklwylQMnPWmRYy89Bj2uz99dSWiCYPN3nmmuGedRWRN/",
+	"fkrUNJuNQBu1ltg1W7b0ZyRB6OgeGTNlGuhIpkxjaaAtavJjkBD73BI9fKpFjh0IeCxxanJq3YBeZ3My",
+	"YmORAsUCWDi0wqCmegp9gyF0bwY4V4OvDgWrsZKkSMBDAg2kpGXJmK7Msa0IEIgj4XOtGE2Y0lP1qo5h",
+	"C7vt9natmxFr6L3Bjmqcmga0ABHVeNPEvwDkqfHqt9EL+dP0afbtSRg1D16+Wvx0tvducMjFu5/Ofj4e",
+	"f3/98Wd58d3J0U96WID41Dg9MUBJvYaMIYLd6DXGT3dfP9/9tvvxrPPN5OlNNjpSL1hn8v3L3348PGBP",
+	"rzJ5lL35/ubix9O3DcBnanwcnJ3+dpEdzXYPvn/xaqAydrB/9OLV/Kd3B/OT5aWKr//xyw/n7873abvx",
+	"6cPGvZ4NOlNNq24AgWeq1GG7sGu39diGm8/iG/YSKQY/tY+bVPWg28ydSxDGppDJM/IavfcfAq/pP2jI",
+	"NUdQm0p0AoDo38YyFJoLo55JQWI3xwDsr40J97P+VoERgPbYLMTXm0Yt3IQzFOP2TsWYGbgm0z91r7P3",
+	"pEWGiJ/gDrv+G/CmnKZegApdOREOA+q+p6IOFQr4cG9np9M9bLVb7Van97T9tL3jyni3R20wnoh16E7G",
+	"d7AK6AR4E6Y9OqLxIoQtYsjiUAYmhohdhYMGDQGeYgb/VYMpldMGgp5WetCMe67gp6qNE37YBBnqPfa4",
+	"/lAH7VSzxJqsm9gzoQbJ6aHycjYEcnrfuLATqYNiqpkKvH0nf2hrxIbe+2KW2wD9Ih9yRKXqL/vAFnWD",
+	"q1YB1mAmvdekxWznC6jog1bQUKDut4HW41uLi2To/FYoJHdfHfrRe9O498M6/KK8e2UlANHavdNPXLPt",
+	"YDnyharau/JVbRPpsa3iC+WNUX0/QKWjoMI54DlXin6SD7VwQzUrAebRGvyW3vsGSiTwmZbQgdat7sao",
+	"KHdb0QrUn5rR2DsbG+sTTv7UaBRW6P1VVArTPmuWi9UHUCeAKJsQIJpkeQLIrYoEeoWt2mDQk22SIOjb",
+	"pWR3NwjSabXJv/65B9YZpDNUKQ/49ElhXF/0iC96xBc94ose8UWP+KJHfNEj7qxHlARzWJKxd1MqcmFZ",
+	"pz1crbgf7F4VgtN7rU5AqgvldludVvdJixzbYIZkPPJ7QP1NklEqFpKl4B1s9flVXlmKHQRjTgQHf/mE",
+	"leJqhPIoIOBNB59xwbEcEDpJGZOAa4fJDfZTGKzhCktCbSMBHCF63iGOEJAhFJSa7ChwpnxlUaafYHto",
+	"uBsDB+D+hnIfvKrF0pB4WHx59c+TwIIqKD9qOKWSyEWswOcZKyLGY1u8p7fcSEdb2qVXVUQM4P7y4r+D",
+	"tutqQwEoH2sB9diO836wpvra+m3titkZQUqwpxl664PVW8qr6w3IhClpdwhjlujO73NbjcKivGGwEyam",
+	"JNaULZPj/BcYBTYkAUmn32juC4gSosqj6yt/+SfAN1sk65cmORg3uZiLaJSVWN+HwssmWBVFWMNnRevz",
+	"yz8F1Vjwro2m36oGl9+rmS6X8zB5pxL5qgkV2l9XTaYa/eH3isYOa2q9AzJaKixH0P/wK+gdGEA8hiAQ",
+	"ECucF/saxKSEwBgsUiLEHM6spU79pigej21p3dPufpf865+HKwU5dWXlIU0S/cbaTffqreqWqRrYdrM6",
+	"Iiywc8XDXlOecrTPFiUX54XPkVyzqJqFQzysGn5ns+FvW0NfOQ4oz7/fMnrjMM0TqheGN9uXB4N3vx13",
+	"X9YNx9pilcPZb296lIHlO1urVOJZpsPTo5csmQrafb24OUtPX149n2Qn31PBfuiop28v3o2y755fSrVo",
+	"hi/rjm3BtKvd1couHLWsEGRVcaQmknX7EIxKeC+WWDocPTLUKuUQJJIUCAhgut8HmnGD+LZZywXzpjQL",
+	"aw1VTQNtqTXnYpOBG0QCcj72QTG06oKgviZsSSciMM3w9Zrr3/NShMKIdw/a7ZoBz+jHAZ2sOUEbUqxL",
+	"4xHlHDmtDI3jJCHlUWGOd9WgsGPzNOaqXo7sbTCwChQW2yd0KiwGy4jlS/u4YCxVUy3iyNTMthL2Ys3R",
+	"g28MA+JlQhanYQexVimZoeJy9xN4Z9SSqmF58Cj13H6DQRlIm2cFPg+96olNPyofuOIIOzUDpGFqfCj3",
+	"4/+v8tQdPUxa1LBjv6ObsQqsW4ULldvQw5Uy6+rNttDI9yG8uw85S+N7DHt7FerDre5jxT6qnamaldBj",
+	"+1m7vRv+r0iEkLeob4BLDH+ANB+8cIl8GK/veD80NvU1QIZ/hZ/hGM0hm0Rl+yp+Chq77d1VW/ubFUu0",
+	"5Jx4YRxct/klLozG6u6Hse1t4pfQUzGtAfU497rdrZ/Zv8N39nE9bn/mrYfKvc5vYjbV5gYaq99zlOgb",
+	"mjGvdpPYH/VvaHM2jZmcw0MIWeMugSCLl7nqLF0t6yHNH02a3BOB4Flm5z3MhuF3p1ckd9IM3VtnrXrT",
+	"V9sSZyKd5Yiw34houSbm8rG5WCyaUH6QpYmpQPAOUwHGOF/hY5NXiAW1jaABvLSEfLOpbVpSaLfVkauV",
+	"Uae/Fs12Z+EbsIey/QSHZbODX8DDskhAn4pFMA7FyeNilcf/6tb9//zsoLN7h2f2/6eznYCMlubob8uB",
+	"wE0LUYYmxvZwC+WOqQ6EAplKVnSCN8jVGK8pgV/QvPxdtMiZyQvntgzMB59MvPIfQAGC/vpYhtDn/p1m",
+	"XFAC77CwFwIa7fOQBbZEmJKILg1gVI6Bj8UNPFkSCLEWxp4IqPQGN6Z78zwVN1pDtWltrmR5JD7iAKxq",
+	"AzYX5D7DM1h3KafxfKUK0bk/4aV97tkjevUsxr/+A0DfbJhnmDtPITnVwSH5uFi2vTIJrTGjUqyHirkS",
+	"fVuRHfOJKQWx00deK1VKtTH5N2kH0iIlny5nsf6a58kli1TwiUvIDlzKeZ9nkuVNBgAFxoMdzT2wLpc7",
+	"wynYP1MmmbLp8642rZLywGOLO1duewn1G7LGv+8wRHM9ys1DpIF1tJ9eHr88Hfx4enF+9o/B24sXw4DQ",
+	"PrcvXIoslS2IUEC1nFe57q9AjtAKw5Ih5RxKreeMw6hlnefZzPnUxAM3k7wV2Q4oZ7ds/ZlXyJXb52ws",
+	"yWDgJx6mxSZirNveq4kYmU2PvSpm0Hs3EjovaaJZpREF7c7tT7zlPmKZee5ozcr7tSTVO4D5FIpiFNQ2",
+	"ZWgcF4FAVgq1Y+lXavu9EXJV6CjsjpuHnV3apPsHe81D1j1kB6Nue3d/L8f37+21j/JqBL0zSQz5CUaH",
+	"yVLew/LSnplMzx/yxhtvW19UmS+3zNUrSt9UN7gS4gVNJ2xjxeAli2J6paecqwXb7WmN+uokSCyRPQbo",
+	"+hCpdSQVVFokCteOCBVIRxX+y8w9gX2NAW+MsPuL5tK2YMZ1/DXdOSBKZd645kX6wFuskMYODOXTh3vS",
+	"Wreb09pbPk+FlnxQTnXKVQytmuvprrAqmoxmsZTafC8s+CsUS65uhIM8c5JEayPaDHrmmDEYRipOEoxs",
+	"VmyHfXjg2JS3J5fMFBh6HXiKct4JuxxfVoxNalvNnnDGIuMTAcG4+rj3heJGOSb9eTdrdc0+lWBPimfE",
+	"rV5+TixcoMcWuOBsm52DN/kdoryjFEuLCLRm95yzvTwKGN5SZNhOaSzSiVAKehkErhSurMD0UMmo1VvW",
+	"0IMZZY5N5M3pz7f5pWXfwtJdIyZu56TPSBldMJbEMAnQUvVTKES6RxsIkWkqlEq2MPsK2TYbmn1rTL7f",
+	"PwW/ryAmvPfK1z8VjEKjVmlusYJGYI3BC7Yubcf9iuYgYg1skvBrCvzFGMr9rZkVGJgPpaURlGP63R3h",
+	"LGAfEW1QcVe83bM+4T43AG8IB2FyOgArKCjhYsgAqqha5NSMJFMJ1neCbWMP8xuIM2DzDlD0+3yYxFK9",
+	"XOJzwyqdW99wanEXSukeVXub37LzIsZyz1tvPEHMkqqUh2TpLS9qfs6CBDvIxKUwMTCqydlYf+wrAyuS",
+	"peWMje2QGzebzXXMo80DqfrujR3msGs/6Cc28fDfYjIZjJz3vzdoqES6+eLCgnXb3YNmp9Ps7l519nqd",
+	"Tq/d/jlPWAQW7RUsNxBvM/8CbXd2m4ejNms+pQd7zW6032FtehgejTvFBii9hktphGpQHnkLalOvV97d",
+	"aR6G+/vNp3Sv02xHu+NuZ7xHn44Oi/1Ueo0wS5Odp639Vtv+so1wycGeIMart6QAFsSzJPm01d7eEhHB",
+	"ckSu5B9uFG7A+M9EOoqjCI2ojTyR56gAfzZxVCGLfCTDojR6EYMfLMkha6wMMry0UgKZ30D+TBlN1PS3",
+	"WwVQt93W3BwECTUZn6ivkDTjpifMlIXXOYwRSyQLEH3zxiRsRlTREcVWgSsFJ9/DUO5dY2K1q4a43txy",
+	"Nt+u0YjsTGOYLI+NgvOgycEnevHy7Ex/cb1tNeOs3FY3hyDXUZugE8t6z7JT+PDGFTWd8iVhHCBiV72l",
+	"nm7dKyjw7o7cxRArA0SS6yUToUhsAFEc4ItI0RUYj7W2Uv50+Z0BeoGLyEX65X2OdT3gu7bmKuY0mjQ8",
+	"bbPGesbxTF+9YTSRZJGD+aVo+gCuIvcctHkqLaTJCs76HBVBg4Ng4EEAw3Ss9SP9Kxo0aLFwMhVZGpAo",
+	"0yLcKBjO3vI7ksF7bTpwldpkzI9iy917uCwt5lYZw3Nz26KqfexG7sduHf49OlpQJWNzhanF1kgxQY94",
+	"7Pu6S7RpIxyJVhQxHQJgKO4qsP4w59ifWlIVuNdLTajYpwQQmQUJp0JAfIGzhW9I38VIKnGz2+Nll5jA",
+	"7n/ahk88CFyr21dFtOwZ1aSDZUkWPQn9fRgswXx9G8twAPwI72N7jpXgQBm3Dfi5gBEC8KuiqZLPPBBR",
+	"dEggwP9oif5FcjVlfX5rrAxwV1SN654oIVy1Al3rFdas87jPbfKQW8nKcAsEhM43aIUd+K1GkEqAixZb",
+	"k3iVC9YmBYeQz8KhUmKv2yVD8zHnBxvarUXM22wOK+ScejNEvaudxgPEtXx0PgXtLBcVsa4+t8Gui9PL",
+	"0ysb6yJbhrrWBLEeTDLcKZhVbM7eoGQUA6DY3eJaxbncJ6bl+65M7ntgoR+9k6uPA+PRPeJdX+JWDxy3",
+	"qoxZ2ep3yNYChKg/fRDLhhUKPvrL23jnNm75Mk+sjKfkmePjVQW+zLcM6FudC902acBmkT1COdeHineL",
+	"7nPnoPi87vOV5fnkNR/7Elr8I0KLoZjN8GQU17tMc1rcoe6vP7XNGYDrWEc+Br2vvBvrP7Vm1b2OqDMh",
+	"NV/Sc3Hvck00aMrIJGNS0wz4HovbUhCQn3d7VtfqjwopBZWcprgVWDl0G39s/SmMoZMHNH1SRqPl7e65",
+	"/fauJriEFdxsJKRcL+OIWZMXI3QxRFGVCExJcagHK6eZirSerdWJEZtk1ZhyF4xGMceA15/KUacHtgT9",
+	"25yhPw01FBx7xmJAL0S0vINvz0G2rKvz9yDJvSr/UlX/xZvmOY9VDPWrL6BbNOm02k/Am+sq+0t2rE11",
+	"d+pynxe6a0PyhzZnbb8fbUa+q24P7hIx7RushSMFgeTRkD1Dg9vmW0JJOhhampkivkAZDMCl4A/r2mAP",
+	"Xb9frwreq3Y2FqicioU1+apsLImN1W8rUP+z9CN/7BK4z9Is/hEr4T9ja/TK8ta6nu4PVoD9WQvB17S7",
+	"rylTda3z71Wn+mcolPxSGfelMu7OJSqaoxZl85+lNK5OYD5OWRuwgqI/xS6PFThWDPumYlEC3kvEbmEw",
+	"XeJKPFadmdURv5SZ/VXP8H3rzFy37voTjBqpsw7EmBR6YHdNaauIltiFRI8lMI0dnl++fmVc5jScekhP",
+	"M7rsczqfM5qC/o4vgT7zsSw2Aak81cPA5pfowZgjIbU63ufDWZaoeE5TtQNPaTvXhXqGmqN8q6/omZhV",
+	"lLnOJiG00yTDHOfy73mT+68Q3IUoes1kfTN8nDJG66C1AajxECYjdQ25TXwx5mSe0NBpi67vHjnepA2/",
+	"/gB2l8QgmTcNgw8fS9sqFVvvnVGpjt+c/00SlSmRxjRplee/iuxpVqKTrwUAz+NPoNUP/SLmKS0WPFvg",
+	"MQxuEXzQIpmmZk4lS6xyRcsjLWCMwiAP3GYVf7MxW3SMWCdMnJqwrB6VecAcgALcmsFX6xFonuIcUxCf",
+	"vGQ8MrV8tjWxbaJh6yDHbKE/YBHbvqIkEVK5iGUAzVcUHcknboQucOG+cwzpvODFJcbRhUdiDPFE/YGy",
+	"cb6yXqsYrGZn957Y3i20lN7rXJZ5Ko7r/eT2s7ILnjbyZL6adKQJ1LOuYyVZMiZfDWU2AmKFksocMe1J",
+	"gD1sCLRGNaaxiZAX9srEzYEDDWes97XtWYx4eHnKTbFIUpp9/Kigd5HpHrygYOZzZraLUJNADR/p7Lu2",
+	"JlSBj7fX59hYV1mXg8slgjj0EY5ueMFUumzCYIY5tolNwdZfbZFXTGGCtLMTx6mY9XmeC+QH9xIxmSD6",
+	"kOmwAn5PisThGo7GKRELboL/UBrsFZiiD1r2eSSwQbMIr70OwSLDWlwbgh/Csg5dhevf7PZCztPQwKIS",
+	"r1oWWyK5Bop4N00S24AMx9jnFuzwfFzoaDTD00ZxYUOaJCzFntM5gtoEE9SwdBh/RMAoHCsG6/vc7UoS",
+	"S8xom+kzlXe4GTqE11x44N8v2RDKgrS84cnSOomw472L75u65eN8bfAG/SQsLrZUy3EdOYGkTpLEo5Sm",
+	"S9weCJdh7A15juzzoZee7MaG1TCmFyX02y4cW4PBqfey0LXSrcewgGzQI9AFc0hQ1SN6PrjoiGbxzmr0",
+	"+HvgfgK/FPbKcjyrz71T/MxFrLyLWJnlruDQhgHoAjYgZGwAYFDYGRN4oF7TPlfTVGSTaY6oiNUMcIJj",
+	"1XOV644lUe54hm3UXsqMAKZ1ZeyABzRAqguvsNumb3HkbNqreyuW/nqN8Txwi/KxK6Z7m258pm8rrEBx",
+	"JBfmYt1Qyjjexb97jeOf038831/chFe/Jj9/v8f30/NvfzzW//umO2pf7452f2yHs7Ps5++O1D940v75",
+	"p1fiZ7SLHApyCXekRMv3RR7xiazRa/zakT9OfuQ//Fd79C7cT35tz3b5/vNfny5f7oujrCOvVDf96fC3",
+	"0z36jwL+ee5C9DHM833wAZ63sPmA5HKLL2hUqLOlGMljk8odh75B5s22nQEgkc2RmmeEn6ERfi7P+cV+",
+	"eHJ+cD47a//Qne9GJ1v4vtGbLgcxN72PH4y41645ehZsk29GU2weusWiV3vcUJhptdYwWCd4y02h7oqH",
+	"/Upcag1Yj/ZNSif1o80fgPdv4SkAoeib8JtUgsBD2M55Wy8DPLp1wg88Vcr6Odr0Y1tXN8JjdwlHwoOb",
+	"+hxMB2iIlVqZYF0MQHU1lSPmt9zB4LdbqPU1+EWMYZamoLQoqhiCACMtG5jVg+6TAJQs1w8X+1Oi1op9",
+	"cfPuuWwmWXID6v+Vr4+nbJywUIFiJjKFGeBRLAvFBNKGGFsESubK9hAoPFoTBds66HOHBlOlZ5G1apZR",
+	"GL0XJ0Jck2xe0cotcEmjBdvHrMQCCxNkBqm8xrTSOubSIvh4L4EO3ab1ovHsBnnWBeY1u4QhVMp+7zdo",
+	"qOIb1m/0CLSE+DQ0thiW9WhNvUUgqt3nw5zBDa1xAmo9JG7Yze0Ze7Nkd8OwSta7WaiiTm88TzalN03F",
+	"QhYNMMERVhaj6zJYBT0sK5utPj8Rszk1Rr79oAvlmRc7B3epj3Lq9ScGi6FK08wPxyNom0gyJX2qiGHg",
+	"q1OPJllzCrAe9IIs30I/Ove7tTyWsmHWTlN4WRd15lzdGtrHsLcQzaI1HWHqi07Zx3mj1zk82D1qP+0e",
+	"tLGrkLlweAAXoMa0tteMihu9xv64PT4YHbHmHm2HzT26e9Q8ig5Z8yjq0EO6Oz4c7XfX6yZymwpVmY02",
+	"T0ir0npWK1Oh+3rlTlheVr8DyJjuSFq1WWpl2eRcD18UqUdRpD6vRvR7A2cPglprSKXaWi2grXaSze+s",
+	"IZmmRmu0I6wuKipC7fbRE/Q4e8A0q0K0B/qIl+glDYgaqhW2W3oxywo8UmV1AF6eQE6aUwxyj24iBem2",
+	"2zmmGgpvgJ1D57kpsVzQpRHh+LBLCctVlhU9y6QHOXVEK2Mj4yUruqZ9VxeWkxodjEqXOqYEGb55fXlF",
+	"doxGketGxq9YdFbmIt5laBk/lnVWmoYoToUAo3yYq2kGxVrRpY0kgCOr86S6YlPP8hH0gUqXzylM1NLH",
+	"aAlrV6CgKh3hHrbwqjZQNLS34NkXrgnY9rpAXbDT5BXjLlG+BG0WTGgMKizoFjAGX9jugxiieYKGo8ht",
+	"Oa1rKbYuJfatZOk5H4v6fFjT5Wq/tfukR0z9eB7MQvXQhqeXkCDGxaJFhgZteEhoFMk+H642fBwGZOhF",
+	"dfOuj8NnZAg1U/hw/oe+rdgHcljT997OqyYh+5YsZvPwmch49GcH8PizAHKYBoAlheHdVORtC7bO2bg1",
+	"1Wq0JFqsWVFYS7qtjsuawNwLx/mMMW08EiukpL//P4eWtq4O/AsR331zhyC+cWvNiY9CZmlLpJEfj7bs",
+	"T2KcHbP3wS0Uz0xCBRl68ERDFyZ2DhgqydD+qITWxPJgvn6fcwsZBXQWQzidg29zzig4/1w0PR6jJgjp",
+	"vX2OoUDQfQ2yF5kxyqGSxnby+lVrenaaC4g+u6rJEcuh02IoAmMWg80kCQjJ+hyfsulAWkutg0B7Cyv/",
+	"RyCg0SQRi9PZXC1/RPUPnRrFrX6TsnH8sZyxZBEAi2lOASR+8iVJmFKga0v2jDD9BXT/eeSyUZ+RX9fm",
+	"dc+p/op+7L/f/3e//7Hd/vD1/25skO+N5ItWxqpL+Cu9DE8IZAIlOfSN4EySr8DrUGwAZprmVo3fvrww",
+	"DesUESJhlD8sZJqh5sE6LDQ3KDvyOsSXlS7U9oFxliQDM8VjzsmpGUoZTe2WmkVwpxqkxdUWu3kP3g+F",
+	"Htm183pQ2DN9Cm9HPcuJ+Qvu2efAPfOypHyIrONoFvNYKtNOt1Lale6pVb6O+VLLLcx8weIeU2aJf5oA",
+	"QIyo8s/Mb+gbCRMhbW2ryWeCQEEeTejzoZdJMERtzTFZbA87jk0KpsPtjE00J/41Y4EeB02jxCR/e6wX",
+	"MwUXcaSm6KmYiiSCRKLhf5pPldJUoaoZ4mDYrwGT3fIcMQepGzt7DfFvbITJNqCYMm1TS+HWLOaTHLgE",
+	"obYc0pbXmjaWBHxSxoHETY6cXn2VLslBG9QGLDBAfB6t55geawGRGXjJxlkC9rzAap76TL0+3yhVLx9I",
+	"jH0739zs5Qn3qbl0QHYO9p4RSnb2nroRK8b7HMdM9f4oxlvkBGhBeum+lgCMRalMXl9Un7z0Fos8Hhzm",
+	"ax13r29MsMp9t2G0JzCjzXw7nS0xa74IxDttSV2AhLOFA8K7W13JHepJHlJo3hmJx2f3A+TsPpTERUka",
+	"4B0tciyvkcE5cSNSiwHoLeT9IHp2c9CHXOyvQ3qomsxDID1Ur0LuJzdS0EkCLZGKHLBEVe/evWsee1t5",
+	"G3W9e/eucLshsvuBMNmDtIrDBPD2ubyWUI/A14CG2Dc8ChrO1lBNpYk9FNbHyoIEZM7SKZ0bwY2RGE9T",
+	"Afc7ZvWaABEv4hAtqHTmufEzADrmbptEdPlHdyzZWI02aWJ3JjwlxGBG+dKmrMgSeE3KMBlICUH0fQWd",
+	"FAsKsCrI6C8t8o7GymbpOCeKtqNn8/vzoa5Hf1dCkJd6SBf50OsJcXWiD0KLdllUGmNY0KnwK0tTgn0s",
+	"sSFPS6yCmsRSH6MvriyvSpcFh0HnKWaf+opOJfp7zNVuF+Hf41k2a/R2IW9VSxL4s+OWVDOTCUrtP1cT",
+	"BT9PumTBXdi9yA+7b8NZs67aerO/5s7KnRnDrQEVaWWTvoXrcgWZEcLJNEn8KLok8Wymz71iyVIbSlqS",
+	"ORydjEdQo3WuKqy51boSakpDDFQwlpTEyq8lsdFovNHaUvpzMF9TFKMtCVOPlKOp4A2Y5FeycdqdPK4N",
+	"6EvDmMtsPI5DSEtCwPlcVsaCDzGgPjRNyf9+0G67/LtSN/yjvcP2k55tJAglcMbh6dWHaGnv0DQN6g0i",
+	"IXsgp+NanFJbxgdPyqL/US+cYf7Foiy0X8sKV0g5mcQ3YJhD/oGvx1bYWLYWqLFxizTrXZZ5g4g/u0+o",
+	"vUEO8wsq1bG/lH8m75BnERVZCx52Mlveg7EE9WHkFYjEQteovDopMEkpcJgXlVhaVSTW/mLifk4TF20U",
+	"ryPnl5j4xsexylP7bioInZHzO53BOVXhtKIbLoAUoUzQfJ2TccySCLP8rxmbGxEDgb5nZMizJBmSMGE0",
+	"BRgDfXPR2Rp4Kd62TQEr5oF6fXGNKmCwkojWxKvECJKwOeN3dNSVD54Yk6tULLej9bcwkEcp2/o87Meu",
+	"wudhP93e7qOxH6ecQim7Ub34hLX+7dIp/j2bImzVSg52Vusptlv9/QygHXOufm/Mswrd5SXo3nmDBgtt",
+	"4boWmKzZNQ3Kh9amoNj6wBCnxJSNvG+iQ6v2VPNYmQxZqxVhFw+L5i2SyDcDXOsDC5+Hp8D0GKCbNrMN",
+	"vPCV/1bT5PrZit1kC9tbfV7R6IXcpc+LiULZ8ikXJzMxqLoR1DanhpW4d2/qKh4s0slDNqCGgf4BvV9s",
+	"L4uV/i6k2JfDRw4oUdAX9npHLPsN28DmtTUrLWg3aMhafvYv0Y71gbzpa1r2FrilaRH1F+q7eidJWdtz",
+	"9e4Cc8cXdfVlOkZ8Gr6B7YOM+8pV2S6oY0rGN1BOEwE0KJFiZxED8EtsaBWzKVIGMGEyj3MgKNSDiqM+",
+	"r5ZH6wRiXfMx4PY/+ov4hb/f0R13Z+ZrdnOgxMA2xyox4GJv7ZXcTXBFFxtFmWqwP76HTMVkHoqdllZh",
+	"dfq2BM4tQ+svnSxex1Er+rWZxtaz5T07WufcdfPW1rnpIBbcNDNdbWzdwxiJDFxpv/3bh3kwNgmys8VU",
+	"9PmMRszAgNVmnJN7JpxrhlrIOIdJePnmUzqfM+6nl781fc0wzjHHTHQPR5emzE60Ll3cttR+/IzxL52d",
+	"v3R2/pLh/Ac5zSG9eba8e1dnx4N9SLpKr9CVw3hdsdAwLO1QSU+97pdrWls+81/WB+1TM4mYZ9VVL8iu",
+	"3+Sm3d07FOI3B+sSVR+nIeE2ro7NOxJ+cUrcp8GenIpUbdtb7C4txKwR49Iax7FxWwiuUhqqtf3yEMlV",
+	"kYRpS++p3nv9jKkC+8s0CgvQ/VPRO6/O71Ox1J/Lg7TCOP5cnqSH68JWt4LOp2TbEVd0wvs3dyxVtGm7",
+	"k0vJJpGty0Y75ZEsdZotCtIAkxNhJ3iYZBG2xSkKTsajS/uxTaTMcZLkKW7Adu7X2vZ/YIJDJQ1ZCAvY",
+	"0MWUpX4cz+1QddG1/bUu36jaRra7GOTtJ1MWMq6SJXYywt5o5LjYEd/AmJNOu92qtCbryelRS1INW7Kp",
+	"sBaptfDIbls/0rWPbGOB1Vp3CZWQCFk5OveptVkDH+oNvPuZZ2Yr6gy0AlqZ2bUvB/lhjC6Zn4JtT3Gl",
+	"JNj5PfcbfLpVLGA7goJQcClp4CwyDm1yiY0Y0EGEmFgmERH9SQXkUJPwzvoc3FhWZYW+EWsEy8YJsA/X",
+	"MP2Pc7jv3dfhPhgDzslKUUaMcP0Z4JUh4Nq9Xeh7uT75SihyZr681oduxvdIrvPi/P4N03OsXPdO5J0E",
+	"+9rWoN7hkWQYR0M8qkNfHA+fmdgE4tTqm8TYP/B4yGu6Z94iHDngyqup18sx93JuVKeSZXCnh8+xW9Fc",
+	"80POG383ns9Pf2zFxpUJp/b5SnWAudPk7vfIXvuoRWAEMZ8YtN+c95rCj/UVG33NV2wHGUgFH4vUazOC",
+	"47lvWQSmD1XVRQQkyqDuHoMVWBjhzxuWiBgoRyjhqC+FcOXm/7bFEHu3P/FKXGbhFJM371M/8ddG46hk",
+	"labiorqU605wHGutIei7ZS3lW4ssqon3S5nFZy2z+OvkZWzPGf7t0HYuGI0e8nDfqhHlro4h9JXy1Z9s",
+	"tJX6s/6oVKg/Niz7kLrPI1eyfAuMRwt7r3JeK0p9XtCSXLuLY4e1DLzCb5ZgLUVSMhQDsphSBRi5BWeU",
+	"aTchiaRLxMpZ+HpLxvN8ojV4Qq5OFPLdCnpK4BQslw9nQdnsVFeRdAJQbmyGxoj1uUN64yIliZAmYw/m",
+	"jwpfbQXPfcF26qtXck5dOHzbMNjy6fpS47OZ7AsKS/6l4OdPrjN/qS66g1puolsPJrlvHw0OAHvw1Ho7",
+	"UhQi0I/A1PajhQvRcn3OUs05dsCFbsZbfhM2sAqsnxMyAInIDJiC7a1UaKlwcLh3FBDbXMH86+CgC3ie",
+	"5lhbTPEV0FBo0m0a/RJqu0vnLybQNNm+dPcgqMRn7rTa/tdy7OffK5GUbKcCzaMCwxewkxXaW2XHhPdq",
+	"r4p2RecwiZ6UlwEARUrCqQCo2mKehJm1yccORcS8T+XZn0FVyNEiNGJXr5ILwpfcepYWHr0ECWUnVdYk",
+	"V6gils5LlK9OHiDJVz73z1XRKOZuAkmNC5i15nGbarXy8EumaEQVhUHMs1ESh+SaLWVFR7NiKzMgpKd7",
+	"nT1DQvudQ59Svo1l7SJDJy78QiJoREY0oTyEBFIeEZGGU2bX23vj94wmatr49OHT/x8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

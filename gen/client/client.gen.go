@@ -261,6 +261,7 @@ func (e TokenTokenType) Valid() bool {
 
 // Defines values for TokenRequestGrantType.
 const (
+	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
@@ -269,6 +270,8 @@ const (
 // Valid indicates whether the value is a known member of the TokenRequestGrantType enum.
 func (e TokenRequestGrantType) Valid() bool {
 	switch e {
+	case TokenRequestGrantTypeAuthorizationCode:
+		return true
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypePassword:
@@ -278,6 +281,94 @@ func (e TokenRequestGrantType) Valid() bool {
 	default:
 		return false
 	}
+}
+
+// AuthorizationRequest defines model for AuthorizationRequest.
+type AuthorizationRequest struct {
+	// AcrValues Ignored; the ID token says how the person signed in.
+	//
+	// Example: 1
+	AcrValues *string `json:"acr_values,omitempty"`
+
+	// ClientID The `client_id` of a client with registered redirect addresses.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	//
+	// Example: E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+	CodeChallenge *string `json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	//
+	// Example: S256
+	CodeChallengeMethod *string `json:"code_challenge_method,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	//
+	// Example: ann
+	LoginHint *string `json:"login_hint,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	//
+	// Example: 3600
+	MaxAge *string `json:"max_age,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	//
+	// Example: n-0S6_WzA2Mj
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent` and `select_account`.
+	//
+	// Example: login
+	Prompt *string `json:"prompt,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	//
+	// Example: https://app.example.com/callback
+	RedirectURI *string `json:"redirect_uri,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	//
+	// Example:
+	Request *string `json:"request,omitempty"`
+
+	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	//
+	// Example:
+	RequestURI *string `json:"request_uri,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	//
+	// Example: query
+	ResponseMode *string `json:"response_mode,omitempty"`
+
+	// ResponseType Must be `code`.
+	//
+	// Example: code
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
 }
 
 // CurrentPassword Example: a wooden horse
@@ -517,20 +608,33 @@ type MailedCode = string
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	GrantTypesSupported                       []string `json:"grant_types_supported"`
-	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
-	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
-	Issuer                                    string   `json:"issuer"`
-	JwksURI                                   string   `json:"jwks_uri"`
+	AuthorizationEndpoint string `json:"authorization_endpoint"`
 
-	// ResponseTypesSupported Empty, because there is no authorization endpoint.
-	ResponseTypesSupported                 []string `json:"response_types_supported"`
-	RevocationEndpoint                     string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                        []string `json:"scopes_supported"`
-	ServiceDocumentation                   string   `json:"service_documentation"`
-	TokenEndpoint                          string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
+	// AuthorizationResponseIssParameterSupported RFC 9207.
+	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`
+	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
+	ClaimsSupported                            []string `json:"claims_supported"`
+	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
+	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
+	GrantTypesSupported                        []string `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                     string   `json:"issuer"`
+	JwksURI                                    string   `json:"jwks_uri"`
+	PromptValuesSupported                      []string `json:"prompt_values_supported"`
+	RequestParameterSupported                  bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`
+	ResponseModesSupported                     []string `json:"response_modes_supported"`
+	ResponseTypesSupported                     []string `json:"response_types_supported"`
+	RevocationEndpoint                         string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                            []string `json:"scopes_supported"`
+	ServiceDocumentation                       string   `json:"service_documentation"`
+	SubjectTypesSupported                      []string `json:"subject_types_supported"`
+	TokenEndpoint                              string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -551,6 +655,9 @@ type OAuthError struct {
 
 // OAuthErrorCode Error code for programs (RFC 6749 §5.2).
 type OAuthErrorCode string
+
+// Page HTML.
+type Page = string
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -667,6 +774,39 @@ type SessionPage struct {
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
 }
 
+// SignOutRequest defines model for SignOutRequest.
+type SignOutRequest struct {
+	// ClientID The client that asks. It can be left out with an `id_token_hint`.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// IDTokenHint An ID token of the session that should end. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LogoutHint Ignored.
+	//
+	// Example: ann
+	LogoutHint *string `json:"logout_hint,omitempty"`
+
+	// PostLogoutRedirectURI Where the person is sent afterwards: one of the registered addresses of the client.
+	//
+	// Example: https://app.example.com/
+	PostLogoutRedirectURI *string `json:"post_logout_redirect_uri,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
+}
+
 // Token defines model for Token.
 type Token struct {
 	// AccessToken A JWT (RFC 9068) for the Authorization header, `Bearer …`.
@@ -674,6 +814,9 @@ type Token struct {
 
 	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
+
+	// IDToken An ID token (OpenID Connect Core §2), if the scope has `openid`.
+	IDToken string `json:"id_token,omitempty"`
 
 	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
 	RefreshToken string `json:"refresh_token,omitempty"`
@@ -698,6 +841,16 @@ type TokenRequest struct {
 	// Example:
 	ClientSecret *string `json:"client_secret,omitempty"`
 
+	// Code For the authorization_code grant.
+	//
+	// Example:
+	Code *string `json:"code,omitempty"`
+
+	// CodeVerifier The PKCE verifier (RFC 7636 §4.1). For the authorization_code grant.
+	//
+	// Example:
+	CodeVerifier *string `json:"code_verifier,omitempty"`
+
 	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
 	// Example: password
@@ -707,6 +860,11 @@ type TokenRequest struct {
 	//
 	// Example: knock-knock
 	Password *string `json:"password,omitempty"`
+
+	// RedirectURI The redirect address of the authorization request. For the authorization_code grant.
+	//
+	// Example:
+	RedirectURI *string `json:"redirect_uri,omitempty"`
 
 	// RefreshToken For the refresh_token grant.
 	//
@@ -806,6 +964,26 @@ type UserCreate struct {
 	Username string `json:"username"`
 }
 
+// UserInfo defines model for UserInfo.
+type UserInfo struct {
+	Email *string `json:"email,omitempty"`
+
+	// EmailVerified Whether the owner of the account has confirmed the address.
+	EmailVerified *bool `json:"email_verified,omitempty"`
+
+	// Name The full name.
+	Name *string `json:"name,omitempty"`
+
+	// PreferredUsername The username.
+	PreferredUsername *string `json:"preferred_username,omitempty"`
+
+	// Sub The id of the account, as in every token.
+	Sub string `json:"sub"`
+
+	// UpdatedAt Seconds since 1970.
+	UpdatedAt *int64 `json:"updated_at,omitempty"`
+}
+
 // UserPage defines model for UserPage.
 type UserPage struct {
 	Items []User `json:"items"`
@@ -884,6 +1062,63 @@ type Unauthenticated = Problem
 // Unavailable An error (RFC 9457).
 type Unavailable = Problem
 
+// UserInfoFound defines model for UserInfoFound.
+type UserInfoFound = UserInfo
+
+// AuthorizeParams defines parameters for Authorize.
+type AuthorizeParams struct {
+	// ResponseType Must be `code`.
+	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
+
+	// ClientID The `client_id` of a client with registered redirect addresses.
+	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	RedirectURI *string `form:"redirect_uri,omitempty" json:"redirect_uri,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	Nonce *string `form:"nonce,omitempty" json:"nonce,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	CodeChallenge *string `form:"code_challenge,omitempty" json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	CodeChallengeMethod *string `form:"code_challenge_method,omitempty" json:"code_challenge_method,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent` and `select_account`.
+	Prompt *string `form:"prompt,omitempty" json:"prompt,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	MaxAge *string `form:"max_age,omitempty" json:"max_age,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	LoginHint *string `form:"login_hint,omitempty" json:"login_hint,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	ResponseMode *string `form:"response_mode,omitempty" json:"response_mode,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
+
+	// AcrValues Ignored; the ID token says how the person signed in.
+	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	Request *string `form:"request,omitempty" json:"request,omitempty"`
+
+	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+}
+
 // ListEventsParams defines parameters for ListEvents.
 type ListEventsParams struct {
 	// Limit Maximum number of items per page.
@@ -898,6 +1133,27 @@ type ListEventsParams struct {
 
 	// Kind Only events of this kind.
 	Kind *EventKind `form:"kind,omitempty" json:"kind,omitempty"`
+}
+
+// SignOutParams defines parameters for SignOut.
+type SignOutParams struct {
+	// IDTokenHint An ID token of the session that should end. It may be expired.
+	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
+
+	// ClientID The client that asks. It can be left out with an `id_token_hint`.
+	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
+
+	// PostLogoutRedirectURI Where the person is sent afterwards: one of the registered addresses of the client.
+	PostLogoutRedirectURI *string `form:"post_logout_redirect_uri,omitempty" json:"post_logout_redirect_uri,omitempty"`
+
+	// State Comes back unchanged.
+	State *string `form:"state,omitempty" json:"state,omitempty"`
+
+	// LogoutHint Ignored.
+	LogoutHint *string `form:"logout_hint,omitempty" json:"logout_hint,omitempty"`
+
+	// UILocales Not used yet: the pages are in English.
+	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 }
 
 // ListUsersParams defines parameters for ListUsers.
@@ -926,6 +1182,9 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
+type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
@@ -934,6 +1193,9 @@ type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
 // ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
 type ConfirmPasswordResetJSONRequestBody = PasswordReset
+
+// SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
+type SignOutWithFormFormdataRequestBody = SignOutRequest
 
 // CreateTokenFormdataRequestBody defines body for CreateToken for application/x-www-form-urlencoded ContentType.
 type CreateTokenFormdataRequestBody = TokenRequest
@@ -1052,6 +1314,46 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetMetadata` operationId).
 	GetMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetOpenIDConfiguration Read the OpenID Connect configuration
+	//
+	// Returns the same metadata at the address that OpenID Connect Discovery 1.0 §4 gives it.
+	//
+	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
+	GetOpenIDConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// Authorize Sign in with a browser
+	//
+	// The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2). A client sends the person's browser here.
+	// The person signs in on a page of this server and, at a third-party client, agrees. Then the browser is
+	// sent back to the client with `code`, `state` and `iss` (RFC 9207), or with `error`.
+	//
+	// PKCE with `S256` is required (RFC 7636), unless the operator has switched it off for a confidential client. A code
+	// is valid for 60 seconds and one use.
+	//
+	// A request with an unknown client, or with an address that the client has not registered, gets a page and is never
+	// redirected. Unknown parameters are ignored. A parameter without a value is ignored, too.
+	//
+	// Corresponds with GET /authorize (the `Authorize` operationId).
+	Authorize(ctx context.Context, params *AuthorizeParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AuthorizeWithFormWithBody Sign in with a browser, by a form
+	//
+	// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+	AuthorizeWithFormWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AuthorizeWithFormWithFormdataBody Sign in with a browser, by a form
+	//
+	// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+	AuthorizeWithFormWithFormdataBody(ctx context.Context, body AuthorizeWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ConfirmEmailWithBody Confirm an e-mail address
 	//
@@ -1172,6 +1474,33 @@ type ClientInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// SignOut Sign out of the browser
+	//
+	// The end session endpoint (OpenID Connect RP-Initiated Logout 1.0). It ends the session of the browser and every
+	// session that was started from it. With an `id_token_hint` of that session it does so at once; otherwise a page asks first.
+	// Then the browser is sent to `post_logout_redirect_uri`, if the client has registered it, or shows a page.
+	//
+	// Corresponds with GET /sign-out (the `SignOut` operationId).
+	SignOut(ctx context.Context, params *SignOutParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignOutWithFormWithBody Sign out of the browser, by a form
+	//
+	// The same with the parameters in a form.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+	SignOutWithFormWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SignOutWithFormWithFormdataBody Sign out of the browser, by a form
+	//
+	// The same with the parameters in a form.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+	SignOutWithFormWithFormdataBody(ctx context.Context, body SignOutWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// CreateTokenWithBody Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
@@ -1181,6 +1510,8 @@ type ClientInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1218,6 +1549,8 @@ type ClientInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1311,6 +1644,21 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /token/revoke (the `RevokeToken` operationId).
 	RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUserInfo Who signed in
+	//
+	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
+	// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+	//
+	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
+	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostUserInfo Who signed in, by a form
+	//
+	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+	//
+	// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+	PostUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUsers List the accounts
 	//
@@ -1565,6 +1913,86 @@ func (c *Client) GetMetadata(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
+// GetOpenIDConfiguration Read the OpenID Connect configuration
+//
+// Returns the same metadata at the address that OpenID Connect Discovery 1.0 §4 gives it.
+//
+// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
+func (c *Client) GetOpenIDConfiguration(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetOpenIDConfigurationRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// Authorize Sign in with a browser
+//
+// The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2). A client sends the person's browser here.
+// The person signs in on a page of this server and, at a third-party client, agrees. Then the browser is
+// sent back to the client with `code`, `state` and `iss` (RFC 9207), or with `error`.
+//
+// PKCE with `S256` is required (RFC 7636), unless the operator has switched it off for a confidential client. A code
+// is valid for 60 seconds and one use.
+//
+// A request with an unknown client, or with an address that the client has not registered, gets a page and is never
+// redirected. Unknown parameters are ignored. A parameter without a value is ignored, too.
+//
+// Corresponds with GET /authorize (the `Authorize` operationId).
+func (c *Client) Authorize(ctx context.Context, params *AuthorizeParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AuthorizeWithFormWithBody Sign in with a browser, by a form
+//
+// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+func (c *Client) AuthorizeWithFormWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeWithFormRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AuthorizeWithFormWithFormdataBody Sign in with a browser, by a form
+//
+// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+func (c *Client) AuthorizeWithFormWithFormdataBody(ctx context.Context, body AuthorizeWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeWithFormRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ConfirmEmailWithBody Confirm an e-mail address
 //
 // Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
@@ -1774,6 +2202,63 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
+// SignOut Sign out of the browser
+//
+// The end session endpoint (OpenID Connect RP-Initiated Logout 1.0). It ends the session of the browser and every
+// session that was started from it. With an `id_token_hint` of that session it does so at once; otherwise a page asks first.
+// Then the browser is sent to `post_logout_redirect_uri`, if the client has registered it, or shows a page.
+//
+// Corresponds with GET /sign-out (the `SignOut` operationId).
+func (c *Client) SignOut(ctx context.Context, params *SignOutParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignOutRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignOutWithFormWithBody Sign out of the browser, by a form
+//
+// The same with the parameters in a form.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+func (c *Client) SignOutWithFormWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignOutWithFormRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SignOutWithFormWithFormdataBody Sign out of the browser, by a form
+//
+// The same with the parameters in a form.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignOutWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSignOutWithFormRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // CreateTokenWithBody Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
@@ -1783,6 +2268,8 @@ func (c *Client) GetReadiness(ctx context.Context, reqEditors ...RequestEditorFn
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+//     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1830,6 +2317,8 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+//     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -1964,6 +2453,41 @@ func (c *Client) RevokeTokenWithBody(ctx context.Context, contentType string, bo
 // Corresponds with POST /token/revoke (the `RevokeToken` operationId).
 func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRevokeTokenRequestWithFormdataBody(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUserInfo Who signed in
+//
+// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
+// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+//
+// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
+func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUserInfoRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostUserInfo Who signed in, by a form
+//
+// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+//
+// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+func (c *Client) PostUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostUserInfoRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -2443,6 +2967,319 @@ func NewGetMetadataRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewGetOpenIDConfigurationRequest constructs an http.Request for the GetOpenIDConfiguration method
+func NewGetOpenIDConfigurationRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/.well-known/openid-configuration")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAuthorizeRequest constructs an http.Request for the Authorize method
+func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/authorize")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ResponseType != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "response_type", *params.ResponseType, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ClientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "client_id", *params.ClientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RedirectURI != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "redirect_uri", *params.RedirectURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Scope != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "scope", *params.Scope, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Nonce != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "nonce", *params.Nonce, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CodeChallenge != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "code_challenge", *params.CodeChallenge, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.CodeChallengeMethod != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "code_challenge_method", *params.CodeChallengeMethod, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Prompt != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "prompt", *params.Prompt, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.MaxAge != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "max_age", *params.MaxAge, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LoginHint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "login_hint", *params.LoginHint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IDTokenHint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "id_token_hint", *params.IDTokenHint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ResponseMode != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "response_mode", *params.ResponseMode, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UILocales != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ui_locales", *params.UILocales, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.AcrValues != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "acr_values", *params.AcrValues, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Request != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request", *params.Request, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.RequestURI != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request_uri", *params.RequestURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewAuthorizeWithFormRequestWithFormdataBody calls the generic AuthorizeWithForm builder with application/x-www-form-urlencoded body
+func NewAuthorizeWithFormRequestWithFormdataBody(server string, body AuthorizeWithFormFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewAuthorizeWithFormRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewAuthorizeWithFormRequestWithBody constructs an http.Request for the AuthorizeWithForm method, with any body, and a specified content type
+func NewAuthorizeWithFormRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/authorize")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewConfirmEmailRequest calls the generic ConfirmEmail builder with application/json body
 func NewConfirmEmailRequest(server string, body ConfirmEmailJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2707,6 +3544,160 @@ func NewGetReadinessRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewSignOutRequest constructs an http.Request for the SignOut method
+func NewSignOutRequest(server string, params *SignOutParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sign-out")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.IDTokenHint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "id_token_hint", *params.IDTokenHint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ClientID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "client_id", *params.ClientID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.PostLogoutRedirectURI != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "post_logout_redirect_uri", *params.PostLogoutRedirectURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.State != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "state", *params.State, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.LogoutHint != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "logout_hint", *params.LogoutHint, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UILocales != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "ui_locales", *params.UILocales, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSignOutWithFormRequestWithFormdataBody calls the generic SignOutWithForm builder with application/x-www-form-urlencoded body
+func NewSignOutWithFormRequestWithFormdataBody(server string, body SignOutWithFormFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewSignOutWithFormRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewSignOutWithFormRequestWithBody constructs an http.Request for the SignOutWithForm method, with any body, and a specified content type
+func NewSignOutWithFormRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/sign-out")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewCreateTokenRequestWithFormdataBody calls the generic CreateToken builder with application/x-www-form-urlencoded body
 func NewCreateTokenRequestWithFormdataBody(server string, body CreateTokenFormdataRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2823,6 +3814,60 @@ func NewRevokeTokenRequestWithBody(server string, contentType string, body io.Re
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewGetUserInfoRequest constructs an http.Request for the GetUserInfo method
+func NewGetUserInfoRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/userinfo")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPostUserInfoRequest constructs an http.Request for the PostUserInfo method
+func NewPostUserInfoRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/userinfo")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -3492,6 +4537,50 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetMetadata` operationId).
 	GetMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetMetadataResponse, error)
 
+	// GetOpenIDConfigurationWithResponse Read the OpenID Connect configuration
+	//
+	// Returns the same metadata at the address that OpenID Connect Discovery 1.0 §4 gives it.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
+	GetOpenIDConfigurationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenIDConfigurationResponse, error)
+
+	// AuthorizeWithResponse Sign in with a browser
+	//
+	// The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2). A client sends the person's browser here.
+	// The person signs in on a page of this server and, at a third-party client, agrees. Then the browser is
+	// sent back to the client with `code`, `state` and `iss` (RFC 9207), or with `error`.
+	//
+	// PKCE with `S256` is required (RFC 7636), unless the operator has switched it off for a confidential client. A code
+	// is valid for 60 seconds and one use.
+	//
+	// A request with an unknown client, or with an address that the client has not registered, gets a page and is never
+	// redirected. Unknown parameters are ignored. A parameter without a value is ignored, too.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /authorize (the `Authorize` operationId).
+	AuthorizeWithResponse(ctx context.Context, params *AuthorizeParams, reqEditors ...RequestEditorFn) (*AuthorizeResponse, error)
+
+	// AuthorizeWithFormWithBodyWithResponse Sign in with a browser, by a form
+	//
+	// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+	AuthorizeWithFormWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthorizeWithFormResponse, error)
+
+	// AuthorizeWithFormWithFormdataBodyWithResponse Sign in with a browser, by a form
+	//
+	// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+	AuthorizeWithFormWithFormdataBodyWithResponse(ctx context.Context, body AuthorizeWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*AuthorizeWithFormResponse, error)
+
 	// ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 	//
 	// Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
@@ -3617,6 +4706,35 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /readyz (the `GetReadiness` operationId).
 	GetReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetReadinessResponse, error)
 
+	// SignOutWithResponse Sign out of the browser
+	//
+	// The end session endpoint (OpenID Connect RP-Initiated Logout 1.0). It ends the session of the browser and every
+	// session that was started from it. With an `id_token_hint` of that session it does so at once; otherwise a page asks first.
+	// Then the browser is sent to `post_logout_redirect_uri`, if the client has registered it, or shows a page.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /sign-out (the `SignOut` operationId).
+	SignOutWithResponse(ctx context.Context, params *SignOutParams, reqEditors ...RequestEditorFn) (*SignOutResponse, error)
+
+	// SignOutWithFormWithBodyWithResponse Sign out of the browser, by a form
+	//
+	// The same with the parameters in a form.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+	SignOutWithFormWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignOutWithFormResponse, error)
+
+	// SignOutWithFormWithFormdataBodyWithResponse Sign out of the browser, by a form
+	//
+	// The same with the parameters in a form.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+	SignOutWithFormWithFormdataBodyWithResponse(ctx context.Context, body SignOutWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*SignOutWithFormResponse, error)
+
 	// CreateTokenWithBodyWithResponse Log in or refresh
 	//
 	// The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
@@ -3626,6 +4744,8 @@ type ClientWithResponsesInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -3663,6 +4783,8 @@ type ClientWithResponsesInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -3756,6 +4878,25 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /token/revoke (the `RevokeToken` operationId).
 	RevokeTokenWithFormdataBodyWithResponse(ctx context.Context, body RevokeTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*RevokeTokenResponse, error)
+
+	// GetUserInfoWithResponse Who signed in
+	//
+	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
+	// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
+	GetUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetUserInfoResponse, error)
+
+	// PostUserInfoWithResponse Who signed in, by a form
+	//
+	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+	PostUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error)
 
 	// ListUsersWithResponse List the accounts
 	//
@@ -4097,6 +5238,157 @@ func (r GetMetadataResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetMetadataResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetOpenIDConfigurationResponse200Headers the declared response headers of an HTTP 200 response for GetOpenIDConfiguration
+type GetOpenIDConfigurationResponse200Headers struct {
+	CacheControl string
+}
+
+type GetOpenIDConfigurationResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Metadata
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *GetOpenIDConfigurationResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetOpenIDConfigurationResponse) GetJSON200() *Metadata {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetOpenIDConfigurationResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetBody returns the raw response body bytes
+func (r GetOpenIDConfigurationResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetOpenIDConfigurationResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetOpenIDConfigurationResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetOpenIDConfigurationResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AuthorizeResponse303Headers the declared response headers of an HTTP 303 response for Authorize
+type AuthorizeResponse303Headers struct {
+	Location string
+}
+
+// AuthorizeResponse503Headers the declared response headers of an HTTP 503 response for Authorize
+type AuthorizeResponse503Headers struct {
+	RetryAfter int32
+}
+
+type AuthorizeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers303 the parsed response headers for an HTTP 303 response
+	Headers303 *AuthorizeResponse303Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AuthorizeResponse503Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r AuthorizeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AuthorizeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AuthorizeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AuthorizeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// AuthorizeWithFormResponse303Headers the declared response headers of an HTTP 303 response for AuthorizeWithForm
+type AuthorizeWithFormResponse303Headers struct {
+	Location string
+}
+
+// AuthorizeWithFormResponse503Headers the declared response headers of an HTTP 503 response for AuthorizeWithForm
+type AuthorizeWithFormResponse503Headers struct {
+	RetryAfter int32
+}
+
+type AuthorizeWithFormResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers303 the parsed response headers for an HTTP 303 response
+	Headers303 *AuthorizeWithFormResponse303Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AuthorizeWithFormResponse503Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r AuthorizeWithFormResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AuthorizeWithFormResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AuthorizeWithFormResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AuthorizeWithFormResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -4608,6 +5900,102 @@ func (r GetReadinessResponse) ContentType() string {
 	return ""
 }
 
+// SignOutResponse303Headers the declared response headers of an HTTP 303 response for SignOut
+type SignOutResponse303Headers struct {
+	Location string
+}
+
+// SignOutResponse503Headers the declared response headers of an HTTP 503 response for SignOut
+type SignOutResponse503Headers struct {
+	RetryAfter int32
+}
+
+type SignOutResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers303 the parsed response headers for an HTTP 303 response
+	Headers303 *SignOutResponse303Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SignOutResponse503Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r SignOutResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignOutResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignOutResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignOutResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// SignOutWithFormResponse303Headers the declared response headers of an HTTP 303 response for SignOutWithForm
+type SignOutWithFormResponse303Headers struct {
+	Location string
+}
+
+// SignOutWithFormResponse503Headers the declared response headers of an HTTP 503 response for SignOutWithForm
+type SignOutWithFormResponse503Headers struct {
+	RetryAfter int32
+}
+
+type SignOutWithFormResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// Headers303 the parsed response headers for an HTTP 303 response
+	Headers303 *SignOutWithFormResponse303Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *SignOutWithFormResponse503Headers
+}
+
+// GetBody returns the raw response body bytes
+func (r SignOutWithFormResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SignOutWithFormResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SignOutWithFormResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SignOutWithFormResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // CreateTokenResponse200Headers the declared response headers of an HTTP 200 response for CreateToken
 type CreateTokenResponse200Headers struct {
 	CacheControl string
@@ -5026,6 +6414,207 @@ func (r RevokeTokenResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r RevokeTokenResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// GetUserInfoResponse401Headers the declared response headers of an HTTP 401 response for GetUserInfo
+type GetUserInfoResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// GetUserInfoResponse403Headers the declared response headers of an HTTP 403 response for GetUserInfo
+type GetUserInfoResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// GetUserInfoResponse503Headers the declared response headers of an HTTP 503 response for GetUserInfo
+type GetUserInfoResponse503Headers struct {
+	RetryAfter int32
+}
+
+type GetUserInfoResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UserInfoFound
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *GetUserInfoResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *GetUserInfoResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *GetUserInfoResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUserInfoResponse) GetJSON200() *UserInfoFound {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetUserInfoResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetUserInfoResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetUserInfoResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetUserInfoResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetUserInfoResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUserInfoResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUserInfoResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUserInfoResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUserInfoResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PostUserInfoResponse401Headers the declared response headers of an HTTP 401 response for PostUserInfo
+type PostUserInfoResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// PostUserInfoResponse403Headers the declared response headers of an HTTP 403 response for PostUserInfo
+type PostUserInfoResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// PostUserInfoResponse503Headers the declared response headers of an HTTP 503 response for PostUserInfo
+type PostUserInfoResponse503Headers struct {
+	RetryAfter int32
+}
+
+type PostUserInfoResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *UserInfoFound
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PostUserInfoResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *PostUserInfoResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PostUserInfoResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PostUserInfoResponse) GetJSON200() *UserInfoFound {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PostUserInfoResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PostUserInfoResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PostUserInfoResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PostUserInfoResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -6730,6 +8319,74 @@ func (c *ClientWithResponses) GetMetadataWithResponse(ctx context.Context, reqEd
 	return ParseGetMetadataResponse(rsp)
 }
 
+// GetOpenIDConfigurationWithResponse Read the OpenID Connect configuration
+//
+// Returns the same metadata at the address that OpenID Connect Discovery 1.0 §4 gives it.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /.well-known/openid-configuration (the `GetOpenIDConfiguration` operationId).
+func (c *ClientWithResponses) GetOpenIDConfigurationWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetOpenIDConfigurationResponse, error) {
+	rsp, err := c.GetOpenIDConfiguration(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetOpenIDConfigurationResponse(rsp)
+}
+
+// AuthorizeWithResponse Sign in with a browser
+//
+// The authorization endpoint (RFC 6749 §4.1, OpenID Connect Core §3.1.2). A client sends the person's browser here.
+// The person signs in on a page of this server and, at a third-party client, agrees. Then the browser is
+// sent back to the client with `code`, `state` and `iss` (RFC 9207), or with `error`.
+//
+// PKCE with `S256` is required (RFC 7636), unless the operator has switched it off for a confidential client. A code
+// is valid for 60 seconds and one use.
+//
+// A request with an unknown client, or with an address that the client has not registered, gets a page and is never
+// redirected. Unknown parameters are ignored. A parameter without a value is ignored, too.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /authorize (the `Authorize` operationId).
+func (c *ClientWithResponses) AuthorizeWithResponse(ctx context.Context, params *AuthorizeParams, reqEditors ...RequestEditorFn) (*AuthorizeResponse, error) {
+	rsp, err := c.Authorize(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthorizeResponse(rsp)
+}
+
+// AuthorizeWithFormWithBodyWithResponse Sign in with a browser, by a form
+//
+// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+func (c *ClientWithResponses) AuthorizeWithFormWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthorizeWithFormResponse, error) {
+	rsp, err := c.AuthorizeWithFormWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthorizeWithFormResponse(rsp)
+}
+
+// AuthorizeWithFormWithFormdataBodyWithResponse Sign in with a browser, by a form
+//
+// The same with the parameters in a form. The browser is sent to the address of `GET /authorize` with them.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /authorize (the `AuthorizeWithForm` operationId).
+func (c *ClientWithResponses) AuthorizeWithFormWithFormdataBodyWithResponse(ctx context.Context, body AuthorizeWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*AuthorizeWithFormResponse, error) {
+	rsp, err := c.AuthorizeWithFormWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthorizeWithFormResponse(rsp)
+}
+
 // ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 //
 // Confirms the address that a code was mailed to. From then on the account can log in with it, and no other
@@ -6909,6 +8566,53 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 	return ParseGetReadinessResponse(rsp)
 }
 
+// SignOutWithResponse Sign out of the browser
+//
+// The end session endpoint (OpenID Connect RP-Initiated Logout 1.0). It ends the session of the browser and every
+// session that was started from it. With an `id_token_hint` of that session it does so at once; otherwise a page asks first.
+// Then the browser is sent to `post_logout_redirect_uri`, if the client has registered it, or shows a page.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /sign-out (the `SignOut` operationId).
+func (c *ClientWithResponses) SignOutWithResponse(ctx context.Context, params *SignOutParams, reqEditors ...RequestEditorFn) (*SignOutResponse, error) {
+	rsp, err := c.SignOut(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignOutResponse(rsp)
+}
+
+// SignOutWithFormWithBodyWithResponse Sign out of the browser, by a form
+//
+// The same with the parameters in a form.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+func (c *ClientWithResponses) SignOutWithFormWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignOutWithFormResponse, error) {
+	rsp, err := c.SignOutWithFormWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignOutWithFormResponse(rsp)
+}
+
+// SignOutWithFormWithFormdataBodyWithResponse Sign out of the browser, by a form
+//
+// The same with the parameters in a form.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /sign-out (the `SignOutWithForm` operationId).
+func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx context.Context, body SignOutWithFormFormdataRequestBody, reqEditors ...RequestEditorFn) (*SignOutWithFormResponse, error) {
+	rsp, err := c.SignOutWithFormWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSignOutWithFormResponse(rsp)
+}
+
 // CreateTokenWithBodyWithResponse Log in or refresh
 //
 // The token endpoint of RFC 6749 §3.2. The body is a form, never JSON, and each parameter may
@@ -6918,6 +8622,8 @@ func (c *ClientWithResponses) GetReadinessWithResponse(ctx context.Context, reqE
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+//     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -6961,6 +8667,8 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
+//     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
@@ -7083,6 +8791,37 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 		return nil, err
 	}
 	return ParseRevokeTokenResponse(rsp)
+}
+
+// GetUserInfoWithResponse Who signed in
+//
+// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
+// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
+func (c *ClientWithResponses) GetUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetUserInfoResponse, error) {
+	rsp, err := c.GetUserInfo(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUserInfoResponse(rsp)
+}
+
+// PostUserInfoWithResponse Who signed in, by a form
+//
+// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+func (c *ClientWithResponses) PostUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error) {
+	rsp, err := c.PostUserInfo(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePostUserInfoResponse(rsp)
 }
 
 // ListUsersWithResponse List the accounts
@@ -7527,6 +9266,130 @@ func ParseGetMetadataResponse(rsp *http.Response) (*GetMetadataResponse, error) 
 			headers.CacheControl = value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetOpenIDConfigurationResponse parses an HTTP response from a GetOpenIDConfigurationWithResponse call
+func ParseGetOpenIDConfigurationResponse(rsp *http.Response) (*GetOpenIDConfigurationResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetOpenIDConfigurationResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Metadata
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers GetOpenIDConfigurationResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAuthorizeResponse parses an HTTP response from a AuthorizeWithResponse call
+func ParseAuthorizeResponse(rsp *http.Response) (*AuthorizeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AuthorizeResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		var headers AuthorizeResponse303Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers303 = &headers
+	case rsp.StatusCode == 503:
+		var headers AuthorizeResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAuthorizeWithFormResponse parses an HTTP response from a AuthorizeWithFormWithResponse call
+func ParseAuthorizeWithFormResponse(rsp *http.Response) (*AuthorizeWithFormResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AuthorizeWithFormResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		var headers AuthorizeWithFormResponse303Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers303 = &headers
+	case rsp.StatusCode == 503:
+		var headers AuthorizeWithFormResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil
@@ -7985,6 +9848,84 @@ func ParseGetReadinessResponse(rsp *http.Response) (*GetReadinessResponse, error
 	switch {
 	case rsp.StatusCode == 503:
 		var headers GetReadinessResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignOutResponse parses an HTTP response from a SignOutWithResponse call
+func ParseSignOutResponse(rsp *http.Response) (*SignOutResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignOutResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		var headers SignOutResponse303Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers303 = &headers
+	case rsp.StatusCode == 503:
+		var headers SignOutResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseSignOutWithFormResponse parses an HTTP response from a SignOutWithFormWithResponse call
+func ParseSignOutWithFormResponse(rsp *http.Response) (*SignOutWithFormResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SignOutWithFormResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 303:
+		var headers SignOutWithFormResponse303Headers
+		if values := rsp.Header.Values("Location"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Location", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Location = value
+		}
+		response.Headers303 = &headers
+	case rsp.StatusCode == 503:
+		var headers SignOutWithFormResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -8607,6 +10548,201 @@ func ParseRevokeTokenResponse(rsp *http.Response) (*RevokeTokenResponse, error) 
 			}
 			headers.Pragma = value
 		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetUserInfoResponse parses an HTTP response from a GetUserInfoWithResponse call
+func ParseGetUserInfoResponse(rsp *http.Response) (*GetUserInfoResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUserInfoResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UserInfoFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers GetUserInfoResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers GetUserInfoResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers GetUserInfoResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParsePostUserInfoResponse parses an HTTP response from a PostUserInfoWithResponse call
+func ParsePostUserInfoResponse(rsp *http.Response) (*PostUserInfoResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PostUserInfoResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest UserInfoFound
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers PostUserInfoResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers PostUserInfoResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers PostUserInfoResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

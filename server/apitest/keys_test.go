@@ -111,7 +111,7 @@ func (s *server) states(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	rows, err := db.SigningKeys(t.Context())
+	rows, err := db.AccessTokenKeys().All(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func noScheme(context.Context, *http.Request) (contract.Caller, error) { return 
 func domain(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, settings identity.Settings) (*identity.Service, *account.Service, *oauth.Service) {
 	settings.Scopes, settings.AdminScope = identity.Scopes(rules.Scopes()), rules.Operation("updateUser").Scopes()[0]
 	id := identity.New(db, hasher, issuer, settings)
-	return id, account.New(db, hasher, id, account.Settings{}), oauth.New(db, issuer, token.NewRefresher(token.MasterKey{}), id, oauth.Settings{AccessTTL: time.Minute})
+	return id, account.New(db, hasher, id, account.Settings{}), oauth.New(db, issuer, nil, token.MasterKey{}, id, oauth.Settings{AccessTTL: time.Minute})
 }
 
 // skipIfShort skips a test that takes long: with many requests at once, processes of its own or a build.

@@ -72,7 +72,7 @@ func TestTwoReplicasRotateAtOnce(t *testing.T) {
 			c.advance(step.after)
 			errs := make(chan error, len(both))
 			err := db.Tx(t.Context(), func(q *store.Queries) error {
-				if err := q.LockSigningKey(t.Context(), both[0].List()[0].ID); err != nil {
+				if err := q.AccessTokenKeys().Lock(t.Context(), both[0].List()[0].ID); err != nil {
 					return err
 				}
 				for _, r := range both {

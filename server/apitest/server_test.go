@@ -15,6 +15,7 @@ import (
 
 	"sesame/server/internal/app"
 	"sesame/server/internal/cli"
+	"sesame/server/internal/token"
 )
 
 // server is a running program under test.
@@ -133,12 +134,20 @@ const realHashes = "real hashes"
 // run is cli.Run with an environment and cheap password hashes.
 func run(ctx context.Context, args []string, environment map[string]string, e cli.Env) int {
 	_, real := environment[realHashes]
-	e.Tests.CheapHashes, e.Tests.Every = !real, 50*time.Millisecond
+	e.Tests.CheapHashes, e.Tests.Every, e.Tests.FirstIDKey = !real, 50*time.Millisecond, idTokenKey
 	e.Getenv = func(name string) string { return environment[name] }
 	for name, value := range environment {
 		e.Environ = append(e.Environ, name+"="+value)
 	}
 	return cli.Run(ctx, args, e)
+}
+
+// idTokenKey makes the first key of ID tokens of every server once, since making an RSA key costs more than all else of a start.
+var idTokenKeys sync.Map
+
+func idTokenKey(alg string) (token.Key, error) {
+	make, _ := idTokenKeys.LoadOrStore(alg, sync.OnceValues(func() (token.Key, error) { return token.GenerateKey(alg) }))
+	return make.(func() (token.Key, error))()
 }
 
 // lockedBuffer is a bytes.Buffer for many writers.

@@ -55,6 +55,8 @@ type Tests struct {
 	CheapHashes bool
 	// HashBegun is called when a cheap hash has got a core, which it may keep busy. It may be nil.
 	HashBegun func()
+	// FirstIDKey makes the first key of ID tokens; nil for token.GenerateKey. An RSA key costs more than all else of a start.
+	FirstIDKey func(alg string) (token.Key, error)
 	// Every replaces the second after which the server looks whether there is something to do for the signing keys and
 	// the mails. It also says that the process holds many servers, whose memory is not to be collected for each.
 	Every time.Duration
@@ -64,7 +66,8 @@ type Tests struct {
 type App struct {
 	Options
 	DB      *store.DB
-	Keys    *keys.Keys
+	Keys    *keys.Keys // of access tokens
+	IDKeys  *keys.Keys // of ID tokens
 	Metrics *Metrics
 
 	keyFileGiven bool // whether the settings name the file of the master key
@@ -124,14 +127,24 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	}
 	a.DB.OnEvent(a.recorded)
 	a.outbox = mailer.NewOutbox(a.master, a.Now)
-	a.Keys, err = keys.Open(ctx, a.DB, a.master, keys.Settings{
-		Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration, Now: a.Now, Existing: !creates,
-		Every: cmp.Or(a.Tests.Every, time.Second),
-	})
-	if err != nil {
+	if err = a.openKeys(ctx, !creates); err != nil {
 		return nil, errors.Join(err, a.DB.Close(), a.closeEventLog())
 	}
 	return a, nil
+}
+
+// openKeys reads the signing keys. Those of ID tokens are RS256, which every client of OpenID Connect knows (Discovery §3).
+func (a *App) openKeys(ctx context.Context, existing bool) (err error) {
+	settings := keys.Settings{
+		Table: (*store.Queries).AccessTokenKeys, Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration,
+		Now: a.Now, Existing: existing, Every: cmp.Or(a.Tests.Every, time.Second),
+	}
+	if a.Keys, err = keys.Open(ctx, a.DB, a.master, settings); err != nil {
+		return err
+	}
+	settings.Table, settings.Alg, settings.First = (*store.Queries).IDTokenKeys, token.RS256, a.Tests.FirstIDKey
+	a.IDKeys, err = keys.Open(ctx, a.DB, a.master, settings)
+	return err
 }
 
 // Services are the domain.
@@ -157,7 +170,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value,
 			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Cursors: cursors,
 		}),
-		OAuth: oauth.New(a.DB, issuer, token.NewRefresher(a.master), id, oauth.Settings{
+		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
 			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
 		}),
@@ -174,7 +187,7 @@ func (a *App) CheckReady(ctx context.Context) error {
 	if err := a.DB.Ready(ctx); err != nil {
 		return fmt.Errorf("the database %s cannot be written to: %w", a.DatabaseName(), err)
 	}
-	return a.Keys.Start(ctx, a.Log)
+	return errors.Join(a.Keys.Start(ctx, a.Log), a.IDKeys.Start(ctx, a.Log))
 }
 
 // Start starts what runs beside the requests: sending mails, rotating keys, deleting expired rows. It ends with
@@ -192,7 +205,7 @@ func (a *App) Start(ctx context.Context) {
 	if a.MetricsListener != nil {
 		a.serveMetrics(until)
 	}
-	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, job.Run, a.watchDatabase} {
+	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase} {
 		a.workers.Go(func() {
 			defer a.flushOnPanic()
 			run(ctx)

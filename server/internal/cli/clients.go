@@ -16,10 +16,15 @@ type clientCreateCommand struct {
 	Name            string   `arg:"" help:"The name of the client."`
 	Scope           []string `help:"A scope that the client may have for itself, such as users:write, or in tokens of people, such as me:delete; may be repeated."`
 	NoPasswordGrant bool     `help:"Do not let people log in through the client."`
+	Public          bool     `help:"The client is a single-page, desktop or phone app, which can keep no secret."`
+	ThirdParty      bool     `help:"Ask people whether they agree, since the client is not your own."`
+	RedirectURI     []string `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
+	SignOutURI      []string `name:"post-logout-redirect-uri" help:"Where people may be sent after they sign out; may be repeated."`
+	OptionalPKCE    bool     `name:"optional-pkce" help:"Let the client sign people in without PKCE, if its library has none. Not for public clients."`
 	JSON            bool     `help:"Print the client as JSON."`
 }
 
-// Run creates a service client and prints its secret, which is not stored.
+// Run creates a client and prints its secret, which is not stored.
 func (c *clientCreateCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
 		declared, fit := s.Identity.Scopes.Declared, s.Identity.Scopes.OfClients()
@@ -31,21 +36,52 @@ func (c *clientCreateCommand) Run(p *program) error {
 				return usagef("scope %q in --scope is over one's own account, and a client has no account; a client may have %s", scope, strings.Join(fit, ", "))
 			}
 		}
-		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant})
+		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{
+			Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
+			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
+		})
 		if err != nil {
-			return explainAt(err, map[string]string{"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope"})
+			return explainAt(err, c.places())
 		}
 		shown := clientObject(client)
-		shown["client_secret"] = made.Reveal()
-		err = p.printOne(c.JSON, shown,
-			[2]string{"client_id", client.ID}, [2]string{"client_secret", made.Reveal()}, [2]string{"name", client.Name},
-			[2]string{"scopes", strings.Join(client.Scopes, " ")}, [2]string{"password_grant", yesOrNo(client.PasswordGrant)})
-		if err != nil || c.JSON {
+		lines := [][2]string{
+			{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
+			{"password_grant", yesOrNo(client.PasswordGrant)},
+		}
+		for _, address := range client.RedirectURIs {
+			lines = append(lines, [2]string{"redirect_uri", address})
+		}
+		if !client.Public {
+			shown["client_secret"] = made.Reveal()
+			lines = slices.Insert(lines, 1, [2]string{"client_secret", made.Reveal()})
+		}
+		if err = p.printOne(c.JSON, shown, lines...); err != nil || c.JSON || client.Public {
 			return err
 		}
 		_, err = fmt.Fprintln(p.Stdout, "\nCopy the secret now: it is not stored and cannot be shown again.")
 		return err
 	})
+}
+
+// places says by which arguments the fields of a client are given.
+func (c *clientCreateCommand) places() map[string]string {
+	places := map[string]string{
+		"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope", "redirect_uris": "--redirect-uri", "pkce": "--optional-pkce",
+	}
+	for i, address := range c.RedirectURI {
+		places[fmt.Sprintf("redirect_uris/%d", i)] = fmt.Sprintf("--redirect-uri %q", address)
+	}
+	for i, address := range c.SignOutURI {
+		places[fmt.Sprintf("sign_out_uris/%d", i)] = fmt.Sprintf("--post-logout-redirect-uri %q", address)
+	}
+	return places
+}
+
+func kindOf(c oauth.Client) string {
+	if c.Public {
+		return "public"
+	}
+	return "confidential"
 }
 
 type clientListCommand struct {
@@ -123,11 +159,17 @@ func (p *program) withService(do func(*app.Services) error) error {
 
 // clientObject is a client as JSON, without its secret.
 func clientObject(c oauth.Client) map[string]any {
-	scopes := c.Scopes
-	if scopes == nil {
-		scopes = []string{}
-	}
 	return map[string]any{
-		"client_id": c.ID, "name": c.Name, "scopes": scopes, "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
+		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
+		"kind": kindOf(c), "third_party": c.ThirdParty, "pkce": !c.PKCEOptional,
+		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
+}
+
+// listOf makes an empty list of none, for JSON.
+func listOf(texts []string) []string {
+	if texts == nil {
+		return []string{}
+	}
+	return texts
 }

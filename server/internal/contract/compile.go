@@ -20,18 +20,19 @@ const (
 
 // compiler compiles a document and collects its faults.
 type compiler struct {
-	doc        *openapi3.T
-	schemes    map[string]Scheme
-	own        func(method, route string) bool // nil if no operation is the server's own
-	foreign    bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
-	anyone     bool                            // nor who may call it
-	scopes     map[string]bool
-	who        Scopes                    // all but Declared
-	checked    map[*openapi3.Schema]bool // against endless recursion
-	prepared   map[*openapi3.Schema]bool
-	faults     []error
-	unenforced map[string]bool // keywords of OpenAPI 3.1
-	ignored    []error         // faults of a document that is taken as it comes
+	doc          *openapi3.T
+	schemes      map[string]Scheme
+	own          func(method, route string) bool // nil if no operation is the server's own
+	foreign      bool                            // the current operation is not the server's own, so the document need not describe its shapes completely
+	anyone       bool                            // nor who may call it
+	scopes       map[string]bool
+	who          Scopes                    // all but Declared
+	descriptions map[string]string         // of the scopes
+	checked      map[*openapi3.Schema]bool // against endless recursion
+	prepared     map[*openapi3.Schema]bool
+	faults       []error
+	unenforced   map[string]bool // keywords of OpenAPI 3.1
+	ignored      []error         // faults of a document that is taken as it comes
 }
 
 func (c *compiler) fault(format string, args ...any) {
@@ -77,6 +78,10 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 	for status, ref := range source.Responses.Map() {
 		c.response(op, status, ref.Value)
 	}
+	if _, ok := op.responses[400].content.find("text/html"); ok && !c.foreign {
+		op.Pages = true
+	}
+	op.lenient, _ = source.Extensions["x-ignore-unknown"].(bool)
 	if refusal, ok := op.responses[400].content.find(mediaJSON); ok && (c.own == nil || !c.foreign) {
 		op.OAuthErrors = !c.foreign || isOAuthError(refusal)
 	}

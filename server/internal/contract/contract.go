@@ -44,6 +44,7 @@ type Contract struct {
 	operations map[string]*Operation // by operationId
 	routes     map[string]*Operation // by method and path, as Echo has them
 	scopes     Scopes
+	described  map[string]string // the scopes
 	ignored    []error
 	paths      map[string]bool // the paths as Echo has them, with and without the names of parameters
 	router     *Router         // once it is enforced
@@ -57,6 +58,8 @@ type Operation struct {
 	// OAuthErrors says that errors of the operation have the form of RFC 6749 §5.2: its 400 is application/json, not
 	// application/problem+json.
 	OAuthErrors bool
+	// Pages says that a person reads the answers: its 400 is text/html.
+	Pages bool
 	// Foreign says that the operation is not one of the server's own.
 	Foreign bool
 	// Document is the source of the operation, with every reference resolved.
@@ -66,6 +69,7 @@ type Operation struct {
 	anonymous  bool // it can be called without credentials
 	parameters []*openapi3.Parameter
 	query      []string // names of the query parameters, if it allows no others
+	lenient    bool     // unknown query parameters are ignored, and empty ones absent, as OAuth 2 has it (x-ignore-unknown)
 	body       *body
 	responses  map[int]response // by status; 4 is 4XX, and 0 is default
 }
@@ -133,7 +137,7 @@ func CompileService(doc *openapi3.T, schemes map[string]Scheme) (*Contract, erro
 
 func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked, c.prepared = map[string]bool{}, map[*openapi3.Schema]bool{}, map[*openapi3.Schema]bool{}
-	c.unenforced = map[string]bool{}
+	c.unenforced, c.descriptions = map[string]bool{}, map[string]string{}
 	c.declaredScopes()
 	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}
 	if c.doc.Info != nil {
@@ -160,13 +164,16 @@ func (c *compiler) compile() (*Contract, error) {
 	if len(c.unenforced) > 0 {
 		c.ignored = append(c.ignored, fmt.Errorf("these keywords of OpenAPI 3.1 are not enforced: %s", strings.Join(slices.Sorted(maps.Keys(c.unenforced)), ", ")))
 	}
-	result.scopes, result.ignored = c.who, c.ignored
+	result.scopes, result.ignored, result.described = c.who, c.ignored, c.descriptions
 	result.scopes.Declared = slices.Sorted(maps.Keys(c.scopes))
 	return result, nil
 }
 
 // Scopes are the scopes that the document declares.
 func (c *Contract) Scopes() Scopes { return c.scopes }
+
+// DescribeScope returns what the document says of a scope.
+func (c *Contract) DescribeScope(scope string) string { return c.described[scope] }
 
 // Ignored returns the mistakes in a document that CompileForeign has taken as it comes.
 func (c *Contract) Ignored() []error { return c.ignored }

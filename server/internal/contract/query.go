@@ -22,6 +22,9 @@ func (op *Operation) checkQuery(raw string) error {
 		return problem.New(problem.BadRequest, "The query is not valid.")
 	}
 	for name, values := range query {
+		if op.lenient && !slices.Contains(op.query, name) {
+			continue
+		}
 		if !slices.Contains(op.query, name) { // the error must not repeat what was sent
 			return problem.New(problem.ValidationFailed, fmt.Sprintf("The query has a parameter that this operation does not take. It takes: %s.", strings.Join(op.query, ", ")))
 		}

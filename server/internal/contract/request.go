@@ -151,6 +151,9 @@ func (op *Operation) validate(r *http.Request, pathParams map[string]string) err
 		},
 	}
 	for _, parameter := range op.parameters {
+		if op.lenient && r.URL.Query().Get(parameter.Name) == "" { // RFC 6749 §3.1: it is omitted
+			continue
+		}
 		if err := openapi3filter.ValidateParameter(r.Context(), input, parameter); err != nil {
 			addFields(invalid, "/"+parameter.Name, err)
 		}

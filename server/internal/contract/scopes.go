@@ -41,8 +41,8 @@ func (c *compiler) declaredScopes() {
 			if flow == nil {
 				continue
 			}
-			for scope := range flow.Scopes {
-				c.scopes[scope] = true
+			for scope, description := range flow.Scopes {
+				c.scopes[scope], c.descriptions[scope] = true, description
 			}
 			if flow != flows.Password {
 				c.noLists(name, flow.Extensions)

@@ -14,10 +14,14 @@ var tracing = []string{"traceparent", "tracestate", "baggage", "sentry-trace"}
 // cors allows pages of the listed origins to call the operations. Tokens are sent in a header that the page sets, so
 // credentials (cookies) are never allowed.
 //
+// No page of another origin may read the operations that answer with pages (OAuth 2.1 §3.1).
+//
 // An origin that is not listed gets the answer of a server without CORS; Echo's middleware would answer 204 to an OPTIONS
 // that no operation declares. Every response has Vary, for caches.
-func cors(origins []string) echo.MiddlewareFunc {
-	allowed := func(c echo.Context) bool { return slices.Contains(origins, c.Request().Header.Get(echo.HeaderOrigin)) }
+func cors(origins []string, page func(echo.Context) bool) echo.MiddlewareFunc {
+	allowed := func(c echo.Context) bool {
+		return slices.Contains(origins, c.Request().Header.Get(echo.HeaderOrigin)) && !page(c)
+	}
 	permit := middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc: func(origin string) (bool, error) { return slices.Contains(origins, origin), nil },
 		AllowHeaders:    append([]string{echo.HeaderAuthorization, echo.HeaderContentType}, tracing...),

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"sesame/gen/api"
+	"sesame/server/internal/oauth"
 )
 
 // fiveMinutes is how long clients may cache metadata and keys.
@@ -14,26 +15,47 @@ var clientMethods = []string{"none", "client_secret_basic", "client_secret_post"
 
 // GetMetadata is GET /.well-known/oauth-authorization-server (RFC 8414).
 func (s *Server) GetMetadata(context.Context, api.GetMetadataRequestObject) (api.GetMetadataResponseObject, error) {
-	return api.GetMetadata200JSONResponse{
-		Headers: api.GetMetadata200ResponseHeaders{CacheControl: fiveMinutes},
-		Body: api.Metadata{
-			Issuer:                 s.PublicURL,
-			TokenEndpoint:          s.PublicURL + "/token",
-			RevocationEndpoint:     s.PublicURL + "/token/revoke",
-			IntrospectionEndpoint:  s.PublicURL + "/token/introspect",
-			JwksURI:                s.PublicURL + "/.well-known/jwks.json",
-			ServiceDocumentation:   s.PublicURL + "/docs/",
-			ScopesSupported:        s.Contract.Scopes().Declared,
-			ResponseTypesSupported: []string{},
-			GrantTypesSupported: []string{
-				string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),
-				string(api.TokenRequestGrantTypeClientCredentials),
-			},
-			TokenEndpointAuthMethodsSupported:         clientMethods,
-			RevocationEndpointAuthMethodsSupported:    clientMethods,
-			IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic"},
-		},
+	return api.GetMetadata200JSONResponse{Headers: api.GetMetadata200ResponseHeaders{CacheControl: fiveMinutes}, Body: s.metadata()}, nil
+}
+
+// GetOpenIDConfiguration is GET /.well-known/openid-configuration (OpenID Connect Discovery 1.0 §4).
+func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurationRequestObject) (api.GetOpenIDConfigurationResponseObject, error) {
+	return api.GetOpenIDConfiguration200JSONResponse{
+		Headers: api.GetOpenIDConfiguration200ResponseHeaders{CacheControl: fiveMinutes}, Body: s.metadata(),
 	}, nil
+}
+
+func (s *Server) metadata() api.Metadata {
+	return api.Metadata{
+		Issuer:                s.PublicURL,
+		AuthorizationEndpoint: s.PublicURL + "/authorize",
+		UserinfoEndpoint:      s.PublicURL + "/userinfo",
+		EndSessionEndpoint:    s.PublicURL + "/sign-out",
+		AuthorizationResponseIssParameterSupported: true,
+		ResponseModesSupported:                     []string{"query"},
+		CodeChallengeMethodsSupported:              []string{"S256"},
+		PromptValuesSupported:                      oauth.Prompts,
+		SubjectTypesSupported:                      []string{"public"},
+		IDTokenSigningAlgValuesSupported:           []string{s.OAuth.IDTokenAlgorithm()},
+		ClaimsSupported: []string{
+			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
+			"preferred_username", "name", "updated_at", "email", "email_verified",
+		},
+		TokenEndpoint:          s.PublicURL + "/token",
+		RevocationEndpoint:     s.PublicURL + "/token/revoke",
+		IntrospectionEndpoint:  s.PublicURL + "/token/introspect",
+		JwksURI:                s.PublicURL + "/.well-known/jwks.json",
+		ServiceDocumentation:   s.PublicURL + "/docs/",
+		ScopesSupported:        s.Contract.Scopes().Declared,
+		ResponseTypesSupported: []string{"code"},
+		GrantTypesSupported: []string{
+			string(api.TokenRequestGrantTypeAuthorizationCode), string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),
+			string(api.TokenRequestGrantTypeClientCredentials),
+		},
+		TokenEndpointAuthMethodsSupported:         clientMethods,
+		RevocationEndpointAuthMethodsSupported:    clientMethods,
+		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic"},
+	}
 }
 
 // GetKeys is GET /.well-known/jwks.json (RFC 7517 §5).

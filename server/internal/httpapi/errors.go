@@ -3,17 +3,15 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"sesame/gen/api"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/web"
 )
 
 const (
@@ -62,16 +60,17 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 	case http.StatusServiceUnavailable:
 		header.Set(echo.HeaderRetryAfter, retryAfter)
 	case http.StatusTooManyRequests:
-		header.Set(echo.HeaderRetryAfter, seconds(p.RetryAfter))
+		header.Set(echo.HeaderRetryAfter, web.Seconds(p.RetryAfter))
 	}
+	asPage := op != nil && op.Pages || op == nil && m.Site.Name != "" && web.WantsPage(c.Request())
 	if op == nil && m.Site.Name != "" {
 		header.Add(echo.HeaderVary, echo.HeaderAccept)
 	}
 	switch {
 	case op != nil && op.OAuthErrors:
 		err = answerOAuth(c, p)
-	case op == nil && m.Site.Name != "" && wantsPage(c.Request()):
-		err = m.Site.showError(c, status, p)
+	case asPage:
+		err = m.Site.ShowError(c, status, p)
 	default:
 		header.Set(echo.HeaderContentType, "application/problem+json")
 		err = c.JSON(status, api.Problem{
@@ -84,9 +83,6 @@ func (m *Middleware) AnswerError(err error, c echo.Context) {
 		m.Log.Debug("an error could not be answered", "error", err)
 	}
 }
-
-// seconds formats a duration for Retry-After.
-func seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
 // byStatus are the codes of errors that middleware of Echo returns.
 var byStatus = map[int]problem.Code{

@@ -15,6 +15,7 @@ import (
 
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/web"
 )
 
 // Middleware gives requests an id, answers errors, and writes the log.
@@ -25,7 +26,7 @@ type Middleware struct {
 	Log         *slog.Logger
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
-	Site    Site // for errors that a browser shows; none without a name
+	Site    web.Site // for errors that a browser shows; none without a name
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
 }
@@ -44,7 +45,8 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 	undeclared := echo.MethodNotAllowedHandler
 	if len(m.CORSOrigins) > 0 {
-		next, undeclared = cors(m.CORSOrigins)(next), cors(m.CORSOrigins)(undeclared)
+		permit := cors(m.CORSOrigins, func(c echo.Context) bool { op := m.Operation(c); return op != nil && op.Pages })
+		next, undeclared = permit(next), permit(undeclared)
 	}
 	return func(c echo.Context) error {
 		start := time.Now()

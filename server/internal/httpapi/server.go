@@ -31,6 +31,7 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
+	"sesame/server/internal/web"
 )
 
 // Options are what the wiring hands over.
@@ -45,7 +46,7 @@ type Options struct {
 	CORSOrigins    []string                     // whose pages may call the operations
 	ClientIP       func(r *http.Request) string // the address of the client of a request
 	Log            *slog.Logger
-	Site           Site
+	Site           web.Site
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
 	// Ready reports whether the database can be read and written.
@@ -60,6 +61,7 @@ type Options struct {
 type Server struct {
 	Options
 	middleware *Middleware
+	pages      *web.Pages
 	stopping   atomic.Bool
 }
 
@@ -74,7 +76,12 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	if err := o.Contract.CheckGenerated(generated()); err != nil {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
-	s.registerPages(e)
+	s.pages = &web.Pages{
+		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
+	}
+	if err := s.pages.Register(e); err != nil {
+		return nil, err
+	}
 	enforce, err := o.Contract.Enforce()
 	if err != nil {
 		return nil, err

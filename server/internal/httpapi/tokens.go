@@ -11,19 +11,23 @@ import (
 	"sesame/server/internal/network"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/web"
 	"sesame/server/secret"
 )
 
 type authorizationKey struct{}
 
 // withSender puts what generated handlers cannot see into the context: the client's address and user agent, which the domain
-// records, and the Authorization header, which the token endpoints read (RFC 6749 §2.3.1). A GET changes nothing, so nothing
-// is recorded of it.
+// records, the Authorization header, which the token endpoints read (RFC 6749 §2.3.1), and cookies, for the pages. A GET without
+// cookies changes nothing, so nothing is recorded of it.
 func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead || r.Header["Cookie"] != nil {
 			ctx := network.WithRequest(r.Context(), s.ClientIP(r), r.UserAgent())
+			if r.Header["Cookie"] != nil {
+				ctx = web.WithCookies(ctx, r)
+			}
 			c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, authorization(r))))
 		}
 		return next(c)
@@ -54,7 +58,14 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 	var tokens oauth.Tokens
 	switch grantOf(form) {
 	case "":
-		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is password, refresh_token or client_credentials.")
+		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is authorization_code, password, refresh_token or client_credentials.")
+	case api.TokenRequestGrantTypeAuthorizationCode:
+		if form.Code == nil {
+			return nil, problem.New(problem.InvalidRequest, "The authorization_code grant needs code.")
+		}
+		tokens, err = s.OAuth.CodeGrant(ctx, client, oauth.CodeGrantForm{
+			Code: *form.Code, RedirectURI: text(form.RedirectURI), Verifier: deref(form.CodeVerifier),
+		})
 	case api.TokenRequestGrantTypePassword:
 		if form.Username == nil || form.Password == nil { // the schema cannot require them per grant
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
@@ -77,7 +88,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 		Headers: api.CreateToken200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
 		Body: api.Token{
 			AccessToken: tokens.AccessToken.Reveal(), TokenType: api.TokenTokenTypeBearer,
-			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken.Reveal(), Scope: tokens.Scope,
+			ExpiresIn: tokens.ExpiresIn, RefreshToken: tokens.RefreshToken.Reveal(), IDToken: tokens.IDToken.Reveal(), Scope: tokens.Scope,
 		},
 	}, nil
 }

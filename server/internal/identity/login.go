@@ -147,6 +147,9 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text
 
 // grant returns the part of the requested scopes that the user has and the client may receive (RFC 6749 §3.3).
 func (s *Service) grant(login Login, user store.User) ([]string, error) {
+	if login.ClientID == store.BrowserClient { // no token is issued for it
+		return nil, nil
+	}
 	if len(login.Scopes) == 0 {
 		return slices.Clone(s.Scopes.Default), nil
 	}

@@ -31,7 +31,7 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 	session = store.Session{
 		ID: id.String(), UserID: user.ID, ClientID: login.ClientID,
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
-		CreatedAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
+		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
 		locked, err := q.LockVerifiedUser(ctx, user.ID, user.PasswordHash.Reveal())

@@ -54,9 +54,11 @@ const (
 
 // Settings are the operator's choices.
 type Settings struct {
-	Alg      string        // of new keys
-	Rotation time.Duration // how long a key signs; 0 means forever
-	TokenTTL time.Duration // of the tokens that this process signs
+	Table    func(*store.Queries) store.KeyTable
+	Alg      string                              // of new keys
+	First    func(alg string) (token.Key, error) // makes the first key; default: token.GenerateKey
+	Rotation time.Duration                       // how long a key signs; 0 means forever
+	TokenTTL time.Duration                       // of the tokens that this process signs
 	Now      func() time.Time
 	Existing bool          // fail instead of making the first key
 	Every    time.Duration // how often Run looks whether a key is due
@@ -88,12 +90,9 @@ type reading struct {
 // once, a unique index lets one of their keys become the signing key of all.
 func Open(ctx context.Context, db *store.DB, master token.MasterKey, s Settings) (*Keys, error) {
 	k := &Keys{db: db, master: master, Settings: s, log: slog.New(slog.DiscardHandler)}
-	rows, err := db.SigningKeys(ctx)
+	rows, err := k.stored().All(ctx)
 	if err == nil && len(rows) == 0 && !s.Existing {
-		var row store.SigningKey
-		if row, err = k.generate(store.KeySigning); err == nil {
-			err = db.AddSigningKey(ctx, row)
-		}
+		err = k.addFirst(ctx)
 	}
 	if store.IgnoreNotFound(err) != nil {
 		return nil, err
@@ -101,6 +100,26 @@ func Open(ctx context.Context, db *store.DB, master token.MasterKey, s Settings)
 	_, err = k.read(ctx, 0)
 	return k, err
 }
+
+// addFirst makes the first key.
+func (k *Keys) addFirst(ctx context.Context) error {
+	first := k.First
+	if first == nil {
+		first = token.GenerateKey
+	}
+	key, err := first(k.Alg)
+	if err != nil {
+		return err
+	}
+	row, err := k.row(key, store.KeySigning)
+	if err != nil {
+		return err
+	}
+	return k.stored().Add(ctx, row)
+}
+
+// stored are the keys in the database, outside a transaction.
+func (k *Keys) stored() store.KeyTable { return k.Table(&k.db.Queries) }
 
 // Current implements token.Keys.
 func (k *Keys) Current() *token.Keyring { return k.last.Load().ring }
@@ -159,7 +178,7 @@ func (k *Keys) read(ctx context.Context, limit time.Duration) (*reading, error) 
 func (k *Keys) readLocked(ctx context.Context) (*reading, error) {
 	for range 3 {
 		now := k.Now()
-		rows, err := k.db.SigningKeys(ctx)
+		rows, err := k.stored().All(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +186,7 @@ func (k *Keys) readLocked(ctx context.Context) (*reading, error) {
 			return nil, errors.New("the database has no signing key; sesame serve makes one")
 		}
 		if k.signs.Load() && rows[0].TokenTTL < k.TokenTTL {
-			err = k.db.RaiseTokenTTL(ctx, rows[0].ID, k.TokenTTL)
+			err = k.stored().RaiseTokenTTL(ctx, rows[0].ID, k.TokenTTL)
 			if errors.Is(err, store.ErrNotFound) {
 				continue // retired at this moment, for the shorter life
 			} else if err != nil {
@@ -207,6 +226,11 @@ func (k *Keys) generate(state string) (store.SigningKey, error) {
 	if err != nil {
 		return store.SigningKey{}, err
 	}
+	return k.row(key, state)
+}
+
+// row returns what is stored of a new key.
+func (k *Keys) row(key token.Key, state string) (store.SigningKey, error) {
 	sealed, err := key.Seal(k.master)
 	if err != nil {
 		return store.SigningKey{}, fmt.Errorf("seal a signing key: %w", err)

@@ -30,7 +30,7 @@ func (k *Keys) Start(ctx context.Context, log *slog.Logger) error {
 // reseal seals the keys that the second master key has sealed with the master key. Every server does so at its start. So
 // when the last one has started with the new master key, the second one is no longer needed for them.
 func (k *Keys) reseal(ctx context.Context) error {
-	rows, err := k.db.SigningKeys(ctx)
+	rows, err := k.stored().All(ctx)
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (k *Keys) reseal(ctx context.Context) error {
 		if !changed {
 			continue
 		}
-		err = k.db.ReplaceSealed(ctx, row.ID, row.PrivateKey, sealed)
+		err = k.stored().ReplaceSealed(ctx, row.ID, row.PrivateKey, sealed)
 		if store.IgnoreNotFound(err) != nil {
 			return err
 		}
@@ -80,18 +80,18 @@ func (k *Keys) adoptAlgorithm(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	return k.change(ctx, func(q *store.Queries) error {
-		if err := q.LockSigningKey(ctx, signing.ID); err != nil {
+		if err := k.Table(q).Lock(ctx, signing.ID); err != nil {
 			return err
 		}
 		if next != nil { // it has signed no token yet
-			if err := q.RemoveSigningKey(ctx, next.ID, store.KeyPublished); err != nil {
+			if err := k.Table(q).Remove(ctx, next.ID, store.KeyPublished); err != nil {
 				return err
 			}
 		}
 		if signing.Alg == k.Alg {
 			return nil
 		}
-		return q.AddSigningKey(ctx, row)
+		return k.Table(q).Add(ctx, row)
 	})
 }
 
@@ -122,39 +122,39 @@ func (k *Keys) step(ctx context.Context, rows []store.SigningKey, now time.Time)
 	}
 	for _, row := range rows {
 		if row.State == store.KeyRetired && !now.Before(row.RemovedAt) {
-			do(row.ID, "removed", func(q *store.Queries) error { return q.RemoveSigningKey(ctx, row.ID, store.KeyRetired) })
+			do(row.ID, "removed", func(q *store.Queries) error { return k.Table(q).Remove(ctx, row.ID, store.KeyRetired) })
 		}
 	}
 	signing := rows[0]
 	switch next := published(rows); {
 	case next != nil && !now.Before(next.SignsFrom):
 		do(next.ID, "signs", func(q *store.Queries) error {
-			return activate(ctx, q, signing.ID, next.ID, now, audit.Schedule)
+			return k.activate(ctx, q, signing.ID, next.ID, now, audit.Schedule)
 		})
 	case next == nil && k.Rotation > 0 && !now.Before(signing.SignsFrom.Add(k.Rotation-publishFor)):
 		row, err := k.generate(store.KeyPublished)
 		if err != nil {
 			return err
 		}
-		do(row.ID, "published", func(q *store.Queries) error { return publish(ctx, q, signing.ID, row) })
+		do(row.ID, "published", func(q *store.Queries) error { return k.publish(ctx, q, signing.ID, row) })
 	}
 	return err
 }
 
 // publish adds a key that will replace the signing key.
-func publish(ctx context.Context, q *store.Queries, signing string, row store.SigningKey) error {
-	if err := q.LockSigningKey(ctx, signing); err != nil {
+func (k *Keys) publish(ctx context.Context, q *store.Queries, signing string, row store.SigningKey) error {
+	if err := k.Table(q).Lock(ctx, signing); err != nil {
 		return err
 	}
-	return q.AddSigningKey(ctx, row)
+	return k.Table(q).Add(ctx, row)
 }
 
 // activate retires the signing key and makes the published one sign.
-func activate(ctx context.Context, q *store.Queries, old, next string, now time.Time, by string) error {
-	if err := q.RetireSigningKey(ctx, old, now, retireFor); err != nil {
+func (k *Keys) activate(ctx context.Context, q *store.Queries, old, next string, now time.Time, by string) error {
+	if err := k.Table(q).Retire(ctx, old, now, retireFor); err != nil {
 		return err
 	}
-	if err := q.StartSigning(ctx, next, now); err != nil {
+	if err := k.Table(q).StartSigning(ctx, next, now); err != nil {
 		return err
 	}
 	return audit.Record(ctx, q, audit.KeyRotated, store.Event{Actor: by}, now)
@@ -221,7 +221,7 @@ func (k *Keys) Rotate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = k.change(ctx, func(q *store.Queries) error { return publish(ctx, q, rows[0].ID, row) })
+	_, err = k.change(ctx, func(q *store.Queries) error { return k.publish(ctx, q, rows[0].ID, row) })
 	return err
 }
 
@@ -235,12 +235,12 @@ func (k *Keys) RotateNow(ctx context.Context) error {
 	next, signing := published(rows), rows[0].ID
 	return k.mustChange(ctx, func(q *store.Queries) error {
 		if next != nil {
-			return activate(ctx, q, signing, next.ID, k.Now(), audit.CommandLine)
+			return k.activate(ctx, q, signing, next.ID, k.Now(), audit.CommandLine)
 		}
-		if err := publish(ctx, q, signing, row); err != nil {
+		if err := k.publish(ctx, q, signing, row); err != nil {
 			return err
 		}
-		return activate(ctx, q, signing, row.ID, k.Now(), audit.CommandLine)
+		return k.activate(ctx, q, signing, row.ID, k.Now(), audit.CommandLine)
 	})
 }
 
@@ -256,13 +256,13 @@ func (k *Keys) Revoke(ctx context.Context) error {
 		return err
 	}
 	return k.mustChange(ctx, func(q *store.Queries) error {
-		if err := q.LockSigningKey(ctx, last.rows[0].ID); err != nil {
+		if err := k.Table(q).Lock(ctx, last.rows[0].ID); err != nil {
 			return err
 		}
-		if err := q.RemoveSigningKeys(ctx); err != nil {
+		if err := k.Table(q).RemoveAll(ctx); err != nil {
 			return err
 		}
-		if err := q.AddSigningKey(ctx, row); err != nil {
+		if err := k.Table(q).Add(ctx, row); err != nil {
 			return err
 		}
 		return audit.Record(ctx, q, audit.KeyRotated, store.Event{Actor: audit.CommandLine}, k.Now())

@@ -27,6 +27,7 @@ import (
 
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
+	"sesame/server/internal/web"
 )
 
 // Options are the dependencies and settings of a Mock.
@@ -68,7 +69,7 @@ func Register(e *echo.Echo, o Options) (*Mock, error) {
 	}
 	m.tokens.scopes = m.Contract.Scopes()
 	m.router, m.unreachable = contract.NewForeignRouter(o.Document.base, m.Contract.Operations())
-	m.middleware = &httpapi.Middleware{PublicURL: o.PublicURL, ClientIP: echo.ExtractIPDirect(), Log: o.Log, Site: httpapi.Site{Name: m.Contract.Title, Home: o.PublicURL + "/"}, Operation: func(c echo.Context) *contract.Operation {
+	m.middleware = &httpapi.Middleware{PublicURL: o.PublicURL, ClientIP: echo.ExtractIPDirect(), Log: o.Log, Site: web.Site{Name: m.Contract.Title, Home: o.PublicURL + "/"}, Operation: func(c echo.Context) *contract.Operation {
 		op, _ := c.Get(operationKey).(*contract.Operation)
 		return op
 	}}

@@ -28,7 +28,8 @@ func ErrClient() error {
 }
 
 // AuthenticateClient returns the client that sends a request. Without credentials, or with the id first-party and no
-// secret, it is the public client that has the id first-party. Errors: InvalidClient, InvalidRequest.
+// secret, it is the public client that has the id first-party. Other public
+// clients give their id alone. Errors: InvalidClient, InvalidRequest.
 func (s *Service) AuthenticateClient(ctx context.Context, c Credentials) (Client, error) {
 	id, given, err := c.read()
 	if err != nil {
@@ -37,18 +38,27 @@ func (s *Service) AuthenticateClient(ctx context.Context, c Credentials) (Client
 	if given.Empty() && (id == "" || id == token.FirstParty) {
 		return Client{ID: token.FirstParty}, nil
 	}
-	if parsed, err := uuid.Parse(id); err != nil || parsed.String() != id { // a database cannot store every text
+	if !isClientID(id) {
 		return Client{}, ErrClient()
 	}
 	row, err := s.db.ClientByID(ctx, id)
 	if store.IgnoreNotFound(err) != nil {
 		return Client{}, err
 	}
+	if row.Public && given.Empty() {
+		return clientOf(row), nil
+	}
 	// For an unknown client the stored hash is empty, and no hash equals it.
 	if subtle.ConstantTimeCompare([]byte(row.SecretHash.Reveal()), []byte(token.HashSecret(given))) != 1 {
 		return Client{}, ErrClient()
 	}
 	return clientOf(row), nil
+}
+
+// isClientID reports whether a text can be the id of a client. A database cannot store every text.
+func isClientID(id string) bool {
+	parsed, err := uuid.Parse(id)
+	return err == nil && parsed.String() == id
 }
 
 // AuthenticateBasic authenticates a service client by the Authorization header alone. present is false if the header holds
@@ -59,7 +69,7 @@ func (s *Service) AuthenticateBasic(ctx context.Context, authorization []secret.
 	if err != nil || id == "" && given.Empty() {
 		return Client{}, false, err
 	}
-	if client, err = s.AuthenticateClient(ctx, c); err == nil && client.ID == token.FirstParty { // a public client
+	if client, err = s.AuthenticateClient(ctx, c); err == nil && (client.ID == token.FirstParty || client.Public) {
 		err = ErrClient()
 	}
 	return client, true, err

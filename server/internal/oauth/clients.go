@@ -28,6 +28,11 @@ type Client struct {
 	Scopes        []string // that it may have for itself, and receive of those of a person
 	PasswordGrant bool     // whether people may log in through it
 	CreatedAt     time.Time
+	Public        bool     // it has no secret: a single-page or native app
+	ThirdParty    bool     // people are asked whether they agree
+	PKCEOptional  bool     // it need not send a code_challenge
+	RedirectURIs  []string // where people are sent after they sign in
+	SignOutURIs   []string // where people are sent after they sign out
 }
 
 // HasScope reports whether the client may have a scope. It implements contract.Caller, for the operations that a client
@@ -37,6 +42,8 @@ func (c Client) HasScope(scope string) bool { return slices.Contains(c.Scopes, s
 func clientOf(row store.Client) Client {
 	return Client{
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
+		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
+		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs),
 	}
 }
 
@@ -45,12 +52,17 @@ type NewClient struct {
 	Name            string
 	Scopes          []string
 	NoPasswordGrant bool
+	Public          bool
+	ThirdParty      bool
+	PKCEOptional    bool
+	RedirectURIs    []string
+	SignOutURIs     []string
 }
 
 // maxClientName counts code points.
 const maxClientName = 64
 
-// CreateClient creates a service client and returns its secret, which is not stored and cannot be shown again. Errors:
+// CreateClient creates a client and returns its secret, which is not stored and cannot be shown again. A public one has none. Errors:
 // ValidationFailed, Unavailable.
 func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret.Text, error) {
 	invalid := s.checkClient(n)
@@ -61,8 +73,13 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 	if err != nil {
 		return Client{}, secret.Text{}, fmt.Errorf("make a client id: %w", err)
 	}
-	created := token.NewSecret()
-	row := s.clientRow(id.String(), n, token.HashSecret(created))
+	var created secret.Text
+	hash := ""
+	if !n.Public {
+		created = token.NewSecret()
+		hash = token.HashSecret(created)
+	}
+	row := s.clientRow(id.String(), n, hash)
 	if err = s.insertClient(ctx, row); errors.Is(err, store.ErrConflict) {
 		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
 	}
@@ -86,13 +103,34 @@ func (s *Service) checkClient(n NewClient) *problem.Error {
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
 		}
 	}
+	checkAddresses(invalid, "/redirect_uris", n.RedirectURIs)
+	checkAddresses(invalid, "/sign_out_uris", n.SignOutURIs)
+	switch {
+	case n.Public && n.PKCEOptional:
+		invalid.At("/pkce", "is required of a public client")
+	case n.Public && len(n.RedirectURIs) == 0 && n.NoPasswordGrant:
+		invalid.At("/redirect_uris", "is empty, and the client has no other way to get a token")
+	}
 	return invalid
+}
+
+func checkAddresses(invalid *problem.Error, field string, addresses []string) {
+	if len(addresses) > maxRedirects {
+		invalid.At(field, fmt.Sprintf("has more than %d addresses", maxRedirects))
+	}
+	for i, address := range addresses {
+		if fault := checkRedirect(address); fault != "" {
+			invalid.At(fmt.Sprintf("%s/%d", field, i), fault)
+		}
+	}
 }
 
 func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Client {
 	return store.Client{
 		ID: id, Name: n.Name, SecretHash: secret.New(secretHash), Scopes: strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
+		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
+		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"),
 	}
 }
 

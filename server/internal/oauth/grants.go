@@ -39,7 +39,7 @@ func (s *Service) allowed(c Client) []string {
 // ClientCredentialsGrant issues a token to a client for itself (RFC 6749 §4.4). Errors: InvalidClient for a client without
 // a secret, InvalidScope.
 func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, scope string) (Tokens, error) {
-	if client.ID == token.FirstParty {
+	if client.ID == token.FirstParty || client.Public {
 		return Tokens{}, problem.New(problem.InvalidClient, "The client_credentials grant needs a client's id and secret.")
 	}
 	requested := strings.Fields(scope)

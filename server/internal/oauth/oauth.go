@@ -1,6 +1,6 @@
 // Package oauth implements the token endpoints: service clients, the grants, introspection and revocation.
 //
-//	service := oauth.New(db, issuer, refresher, id, oauth.Settings{…})
+//	service := oauth.New(db, issuer, ids, master, id, oauth.Settings{…})
 //	client, err := service.AuthenticateClient(ctx, oauth.Credentials{Authorization: headers, FormID: form.ClientID, …})
 //	tokens, err := service.PasswordGrant(ctx, client, "ann", secret.New("…"), "me:read")
 //
@@ -12,6 +12,7 @@ package oauth
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,18 +34,22 @@ type Settings struct {
 
 // The grants that issue tokens, under the names of RFC 6749.
 const (
+	codeGrant     = "authorization_code"
 	passwordGrant = "password"
 	refreshGrant  = "refresh_token"
 	clientGrant   = "client_credentials"
 )
 
 // Grants are the values of Settings.Issued.
-var Grants = []string{passwordGrant, refreshGrant, clientGrant}
+var Grants = []string{codeGrant, passwordGrant, refreshGrant, clientGrant}
 
 // Service implements the token endpoints. It is safe for concurrent use.
 type Service struct {
 	db        *store.DB
 	issuer    *token.Issuer
+	ids       *token.IDIssuer
+	codes     token.Sealer // of authorization codes
+	pages     token.Sealer // of authorization requests in forms
 	refresher token.Refresher
 	identity  *identity.Service
 	now       func() time.Time
@@ -52,20 +57,29 @@ type Service struct {
 }
 
 // New makes a Service.
-func New(db *store.DB, issuer *token.Issuer, refresher token.Refresher, id *identity.Service, s Settings) *Service {
+func New(db *store.DB, issuer *token.Issuer, ids *token.IDIssuer, master token.MasterKey, id *identity.Service, s Settings) *Service {
 	if s.Issued == nil {
 		s.Issued = func(string) {}
 	}
-	return &Service{db: db, issuer: issuer, refresher: refresher, identity: id, now: id.Now, Settings: s}
+	return &Service{
+		db: db, issuer: issuer, ids: ids, refresher: token.NewRefresher(master), identity: id, now: id.Now, Settings: s,
+		codes: token.NewSealer(master, "authorization codes"), pages: token.NewSealer(master, "authorization requests"),
+	}
 }
 
-// PublicKeys returns the keys that verify access tokens, for GET /.well-known/jwks.json.
-func (s *Service) PublicKeys() []token.JWK { return s.issuer.Keys().JWKS() }
+// PublicKeys returns the keys that verify access tokens and ID tokens, for GET /.well-known/jwks.json.
+func (s *Service) PublicKeys() []token.JWK {
+	return slices.Concat(s.issuer.Keys().JWKS(), s.ids.Keys().JWKS())
+}
+
+// IDTokenAlgorithm returns the algorithm of new ID tokens.
+func (s *Service) IDTokenAlgorithm() string { return s.ids.Algorithm() }
 
 // Tokens are the response to a grant (RFC 6749 §5.1).
 type Tokens struct {
 	AccessToken  secret.Text
 	RefreshToken secret.Text // empty for a client's own token (RFC 6749 §4.4.3)
+	IDToken      secret.Text // empty without the scope openid
 	Scope        string
 	ExpiresIn    int32 // seconds
 }
@@ -73,7 +87,7 @@ type Tokens struct {
 // issueForSession makes the tokens of a session. The refresh token is the one that the session accepts next.
 func (s *Service) issueForSession(grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
 	t, err := s.issue(grant, token.Access{
-		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.CreatedAt,
+		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.SignedInAt,
 	}, scopes)
 	t.RefreshToken = s.refresher.Text(refresh)
 	return t, err

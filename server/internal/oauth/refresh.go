@@ -47,7 +47,11 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.issueForSession(refreshGrant, session, scopes, presented.Next())
+	tokens, err := s.issueForSession(refreshGrant, session, scopes, presented.Next())
+	if err != nil || client.ID == token.FirstParty {
+		return tokens, err
+	}
+	return s.withIDToken(tokens, session, session.UserID, "")
 }
 
 // checkScope refuses a request for scopes of which the session has none.

@@ -15,20 +15,29 @@ type Client struct {
 	Scopes        string
 	PasswordGrant bool
 	CreatedAt     time.Time
+	Public        bool // it has no secret
+	ThirdParty    bool // people are asked whether they agree
+	PKCEOptional  bool
+	RedirectURIs  string // one per line
+	SignOutURIs   string // one per line
 }
 
-const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at`
+const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at,
+	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris`
 
 func (c *Client) fields() []any {
-	return []any{&c.ID, &c.Name, secretScanner{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, timeScanner{&c.CreatedAt}}
+	return []any{&c.ID, &c.Name, secretScanner{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, timeScanner{&c.CreatedAt},
+		&c.Public, &c.ThirdParty, &c.PKCEOptional, &c.RedirectURIs, &c.SignOutURIs}
 }
 
 // CreateClient inserts a client. Errors: ErrConflict when the name is taken.
 func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
-		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`,
-		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt))
+		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at,
+			public, third_party, pkce_optional, redirect_uris, sign_out_uris)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt),
+		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs)
 	return translate(err)
 }
 
@@ -53,12 +62,13 @@ func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
 	return collect(rows, err, (*Client).fields)
 }
 
-// UpdateClient replaces the name, the secret, the scopes and the password grant of a client. Errors: ErrNotFound, and ErrConflict
+// UpdateClient replaces everything of a client but its id and its age. Errors: ErrNotFound, and ErrConflict
 // when the name is taken.
 func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
 	return one(q.write.ExecContext(ctx, `
-		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5 WHERE id = $1`,
-		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant))
+		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5,
+			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10 WHERE id = $1`,
+		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs))
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

@@ -19,10 +19,13 @@ type Session struct {
 	LastUsedAt time.Time
 	ExpiresAt  time.Time // unless it is refreshed before
 	EndsAt     time.Time // even if it is refreshed
+	BrowserID  string    // the session of the browser that it was started from; "" for none
+	SignedInAt time.Time // when the person gave their password
 }
 
 const sessionColumns = `s.id, s.user_id, s.client_id, s.scope, s.seed_hash, s.generation, s.ip_address,
-	s.user_agent, s.created_at, s.last_used_at, s.expires_at, s.ends_at`
+	s.user_agent, s.created_at, s.last_used_at, s.expires_at, s.ends_at,
+	COALESCE(s.browser_id, ''), COALESCE(s.signed_in_at, s.created_at)`
 
 func (s *Session) fields() []any {
 	return []any{
@@ -32,6 +35,8 @@ func (s *Session) fields() []any {
 		timeScanner{&s.LastUsedAt},
 		timeScanner{&s.ExpiresAt},
 		timeScanner{&s.EndsAt},
+		&s.BrowserID,
+		timeScanner{&s.SignedInAt},
 	}
 }
 
@@ -49,10 +54,10 @@ func (q *Queries) LockVerifiedUser(ctx context.Context, userID, passwordHash str
 func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
-			user_agent, created_at, last_used_at, expires_at, ends_at, check_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)`,
+			user_agent, created_at, last_used_at, expires_at, ends_at, check_at, browser_id, signed_in_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, NULLIF($13, ''), $14)`,
 		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
-		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt))
+		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt), s.BrowserID, orNull(s.SignedInAt))
 	return translate(err)
 }
 
@@ -93,12 +98,12 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 // generation exactly one succeeds. Errors: ErrNotFound.
 func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash string, generation uint32, now time.Time, idle time.Duration) (s Session, u User, err error) {
 	s.ID, s.ClientID = id, clientID
-	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, timeScanner{&s.CreatedAt}, &u.Scopes}, `
+	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, timeScanner{&s.SignedInAt}, &u.Scopes}, `
 		UPDATE sessions SET generation = generation + 1, last_used_at = $4,
 			expires_at = CASE WHEN ends_at < $5 THEN ends_at ELSE $5 END
 		WHERE id = $1 AND seed_hash = $2 AND generation = $3 AND expires_at > $4 AND client_id = $6
 			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)
-		RETURNING user_id, scope, created_at, (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
+		RETURNING user_id, scope, COALESCE(signed_in_at, created_at), (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
 		id, seedHash, generation, micros(now), micros(now.Add(idle)), clientID)
 	return s, u, err
 }

@@ -34,6 +34,16 @@ func NewRefresh(session uuid.UUID) Refresh {
 	return r
 }
 
+// RefreshOf returns a token by its session and its random part.
+func RefreshOf(session uuid.UUID, seed []byte) Refresh {
+	r := Refresh{SessionID: session}
+	copy(r.seed[:], seed)
+	return r
+}
+
+// Seed returns the random part.
+func (r Refresh) Seed() []byte { return r.seed[:] }
+
 // SeedHash returns the part of the token that the database stores: the SHA-256 of its random part, in hex.
 func (r Refresh) SeedHash() string {
 	sum := sha256.Sum256(r.seed[:])

@@ -1,4 +1,4 @@
-package httpapi
+package web
 
 import (
 	"cmp"
@@ -52,7 +52,7 @@ type codePage struct {
 	site Site
 }
 
-func (s *Server) registerPages(e *echo.Echo) {
+func (s *Pages) registerCodes(e *echo.Echo) {
 	for _, p := range []codePage{
 		{
 			path: "confirm-email", find: s.askToConfirm,
@@ -75,7 +75,7 @@ func (s *Server) registerPages(e *echo.Echo) {
 	}
 }
 
-func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, error) {
+func (s *Pages) askToConfirm(ctx context.Context, code secret.Text) (page, error) {
 	shown := page{Title: "Confirm your e-mail address", Form: &pageForm{Button: "Confirm the address", Password: currentPassword}}
 	c, user, err := s.Accounts.CodeToConfirm(ctx, code)
 	if err == nil {
@@ -88,7 +88,7 @@ func (s *Server) askToConfirm(ctx context.Context, code secret.Text) (page, erro
 	return shown, err
 }
 
-func (s *Server) askToReset(ctx context.Context, code secret.Text) (page, error) {
+func (s *Pages) askToReset(ctx context.Context, code secret.Text) (page, error) {
 	const everywhere = " You will have to log in again wherever you are logged in."
 	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword, Rules: s.Site.passwordRules()}}
 	users, err := s.Accounts.CodeToReset(ctx, code)
@@ -167,9 +167,9 @@ func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault er
 			Before: "It has expired, was used already, or was not copied whole. If you have used it yourself, you are done. If not, ask for another mail where you asked for this one.",
 		}}})
 	case problem.Unavailable:
-		c.Response().Header().Set(echo.HeaderRetryAfter, retryAfter)
+		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
 	case problem.TooManyRequests:
-		c.Response().Header().Set(echo.HeaderRetryAfter, seconds(refused.RetryAfter))
+		c.Response().Header().Set(echo.HeaderRetryAfter, Seconds(refused.RetryAfter))
 	case problem.WrongPassword: // the page explains the alternatives
 		shown.Fault = "This is not the password of this account."
 	case problem.PasswordRequired:

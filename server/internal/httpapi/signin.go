@@ -1,0 +1,77 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+
+	"sesame/gen/api"
+	"sesame/server/internal/oauth"
+	"sesame/server/internal/web"
+)
+
+// Authorize is GET /authorize (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1).
+func (s *Server) Authorize(ctx context.Context, request api.AuthorizeRequestObject) (api.AuthorizeResponseObject, error) {
+	p := request.Params
+	return s.pages.Authorize(ctx, oauth.AuthorizationParameters{
+		ResponseType: text(p.ResponseType), ClientID: text(p.ClientID), RedirectURI: text(p.RedirectURI), Scope: text(p.Scope),
+		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
+		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
+		ResponseMode: text(p.ResponseMode), Request: text(p.Request), RequestURI: text(p.RequestURI),
+	})
+}
+
+// AuthorizeWithForm is POST /authorize. Browsers send the cookie of this server with the GET that follows, and not with a POST
+// of another site.
+func (s *Server) AuthorizeWithForm(_ context.Context, request api.AuthorizeWithFormRequestObject) (api.AuthorizeWithFormResponseObject, error) {
+	return s.toQuery("/authorize", request.Body)
+}
+
+// SignOut is GET /sign-out (OpenID Connect RP-Initiated Logout §2).
+func (s *Server) SignOut(ctx context.Context, request api.SignOutRequestObject) (api.SignOutResponseObject, error) {
+	p := request.Params
+	return s.pages.SignOut(ctx, oauth.SignOutParameters{
+		IDTokenHint: text(p.IDTokenHint), ClientID: text(p.ClientID), RedirectURI: text(p.PostLogoutRedirectURI), State: text(p.State),
+	})
+}
+
+// SignOutWithForm is POST /sign-out.
+func (s *Server) SignOutWithForm(_ context.Context, request api.SignOutWithFormRequestObject) (api.SignOutWithFormResponseObject, error) {
+	return s.toQuery("/sign-out", request.Body)
+}
+
+// toQuery sends the browser to a path with the parameters of a form in the query.
+func (s *Server) toQuery(path string, form any) (web.Answer, error) {
+	var parameters map[string]string
+	text, err := json.Marshal(form)
+	if err == nil {
+		err = json.Unmarshal(text, &parameters)
+	}
+	query := url.Values{}
+	for name, value := range parameters {
+		query.Set(name, value)
+	}
+	return web.Redirect(s.PublicURL + path + "?" + query.Encode()), err
+}
+
+// GetUserInfo is GET /userinfo (OpenID Connect Core §5.3).
+func (s *Server) GetUserInfo(ctx context.Context, _ api.GetUserInfoRequestObject) (api.GetUserInfoResponseObject, error) {
+	return api.GetUserInfo200JSONResponse{UserInfoFoundJSONResponse: userInfoOf(oauth.UserInfoOf(caller(ctx)))}, nil
+}
+
+// PostUserInfo is POST /userinfo.
+func (s *Server) PostUserInfo(ctx context.Context, _ api.PostUserInfoRequestObject) (api.PostUserInfoResponseObject, error) {
+	return api.PostUserInfo200JSONResponse{UserInfoFoundJSONResponse: userInfoOf(oauth.UserInfoOf(caller(ctx)))}, nil
+}
+
+func userInfoOf(i oauth.UserInfo) api.UserInfoFoundJSONResponse {
+	info := api.UserInfoFoundJSONResponse{Sub: i.Subject, PreferredUsername: orAbsent(i.Username), Name: orAbsent(i.Name)}
+	if !i.UpdatedAt.IsZero() {
+		seconds := i.UpdatedAt.Unix()
+		info.UpdatedAt = &seconds
+	}
+	if i.Email != "" {
+		info.Email, info.EmailVerified = orAbsent(i.Email), &i.EmailVerified
+	}
+	return info
+}

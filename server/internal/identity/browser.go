@@ -1,0 +1,156 @@
+package identity
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/network"
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+	"sesame/server/secret"
+)
+
+// Methods are how a person proved who they are, by password (RFC 8176).
+var Methods = []string{"pwd"}
+
+// touchEvery limits how often the use of a browser's session is recorded, so that most requests write nothing.
+const touchEvery = time.Minute
+
+// Browser is the session of a browser: a person who has signed in on a page of this server.
+type Browser struct {
+	Session store.Session
+	User    store.User
+}
+
+// SignIn verifies a password and starts the session of a browser. The cookie is what the browser keeps. The throttle, the
+// events and the mails are those of a login. Errors: those of Login.
+func (s *Service) SignIn(ctx context.Context, username string, plain secret.Text) (Browser, secret.Text, error) {
+	session, refresh, err := s.Login(ctx, Login{Username: username, Password: plain, ClientID: store.BrowserClient})
+	if err != nil {
+		return Browser{}, secret.Text{}, err
+	}
+	user, err := s.db.UserByID(ctx, session.UserID)
+	return Browser{session, user}, cookieOf(refresh), err
+}
+
+// cookieOf is the text of a browser's cookie: the session and its random bits. It is not a refresh token: it has no MAC.
+func cookieOf(r token.Refresh) secret.Text {
+	return secret.New(base64.RawURLEncoding.EncodeToString(slices.Concat(r.SessionID[:], r.Seed())))
+}
+
+// Browser returns the session of a cookie, or nil if there is none that is valid.
+func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(cookie.Reveal())
+	if err != nil || len(raw) != 16+32 {
+		return nil, nil
+	}
+	id, _ := uuid.FromBytes(raw[:16])
+	session, user, err := s.db.BrowserSession(ctx, id.String(), token.RefreshOf(id, raw[16:]).SeedHash(), s.Now())
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if now := s.Now(); now.Sub(session.LastUsedAt) > touchEvery {
+		if err = s.db.TouchSession(ctx, session.ID, now, s.RefreshIdle); store.IgnoreNotFound(err) != nil {
+			return nil, err
+		}
+	}
+	return &Browser{session, user}, nil
+}
+
+// Replace ends the session of a browser whose person has signed in again. The sessions that were started from it belong to the
+// new one.
+func (s *Service) Replace(ctx context.Context, before, after *Browser) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error { return q.ReplaceBrowserSession(ctx, before.Session.ID, after.Session.ID) })
+}
+
+// SignOut ends the session of a browser, and those that were started from it.
+func (s *Service) SignOut(ctx context.Context, b *Browser) error {
+	return store.IgnoreNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndBrowserSession(ctx, b.Session.ID); err != nil {
+			return err
+		}
+		by := &audit.Actor{ID: b.User.ID, ClientID: store.BrowserClient, SessionID: b.Session.ID}
+		return audit.Record(ctx, q, audit.Logout, audit.Event(ctx, b.User, by), s.Now())
+	}))
+}
+
+// Start is a session that a client starts with an authorization code.
+type Start struct {
+	UserID     string
+	BrowserID  string // the session of the browser
+	ClientID   string
+	CodeID     string // each starts one session
+	Scopes     []string
+	SignedInAt time.Time
+	CodeEndsAt time.Time
+}
+
+// ErrCodeUsed is the error for a code that has started a session before. That session has ended, since two parties have the
+// code.
+var ErrCodeUsed = errors.New("the code was used before")
+
+// StartSession starts a session for a client, with those of the scopes that the user still has. Errors: store.ErrNotFound when
+// the session of the browser has ended; ErrCodeUsed.
+func (s *Service) StartSession(ctx context.Context, start Start) (session store.Session, user store.User, refresh token.Refresh, err error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return session, user, refresh, fmt.Errorf("make a session id: %w", err)
+	}
+	refresh = token.NewRefresh(id)
+	now := s.Now()
+	from, _ := network.RequestOf(ctx)
+	session = store.Session{
+		ID: id.String(), UserID: start.UserID, ClientID: start.ClientID, BrowserID: start.BrowserID, SeedHash: refresh.SeedHash(),
+		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
+		ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
+	}
+	used := ""
+	err = s.db.Tx(ctx, func(q *store.Queries) (err error) {
+		if used, err = q.UseAuthorizationCode(ctx, start.CodeID, session.ID, start.CodeEndsAt); err != nil {
+			return err
+		}
+		if used != "" {
+			return s.endMisused(ctx, q, used)
+		}
+		if user, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
+			return err
+		}
+		session.Scope = strings.Join(Intersect(start.Scopes, s.Scopes.OfUser(user)), " ")
+		if err = q.CreateSession(ctx, session); err != nil {
+			return err
+		}
+		if err = q.TrimSessions(ctx, user.ID, maxSessions); err != nil {
+			return err
+		}
+		by := &audit.Actor{ID: user.ID, ClientID: session.ClientID, SessionID: session.ID}
+		return audit.Record(ctx, q, audit.Login, audit.Event(ctx, user, by), now)
+	})
+	if err == nil && used != "" {
+		err = ErrCodeUsed
+	}
+	return session, user, refresh, err
+}
+
+// endMisused ends the session that a code has started, after a second use of the code (RFC 6749 §4.1.2).
+func (s *Service) endMisused(ctx context.Context, q *store.Queries, id string) error {
+	session, user, err := q.SessionByID(ctx, id)
+	if err != nil {
+		return store.IgnoreNotFound(err)
+	}
+	if err = q.EndSession(ctx, id); err != nil {
+		return err
+	}
+	e := store.Event{UserID: user.ID, Username: user.Username, ClientID: session.ClientID, SessionID: id}
+	return audit.Record(ctx, q, audit.RefreshReused, e, s.Now())
+}

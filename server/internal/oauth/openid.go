@@ -1,0 +1,86 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"time"
+
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+)
+
+// UserInfo are the claims about a person (OpenID Connect Core §5.1) that the scopes of an access token allow.
+type UserInfo struct {
+	Subject       string
+	Username      string // with the scope profile
+	Name          string
+	UpdatedAt     time.Time
+	Email         string // with the scope email
+	EmailVerified bool
+}
+
+// UserInfoOf returns the claims about a caller.
+func UserInfoOf(caller *identity.Caller) UserInfo {
+	info := UserInfo{Subject: caller.User.ID}
+	if caller.HasScope("profile") {
+		info.Username, info.Name, info.UpdatedAt = caller.User.Username, caller.User.FullName, caller.User.UpdatedAt
+	}
+	if caller.HasScope("email") {
+		info.Email, info.EmailVerified = caller.User.Email, caller.User.EmailVerified
+	}
+	return info
+}
+
+// SignOutParameters are those of a request to sign out (OpenID Connect RP-Initiated Logout §2).
+type SignOutParameters struct{ IDTokenHint, ClientID, RedirectURI, State string }
+
+// SignOut is an examined request to sign out.
+type SignOut struct {
+	Client    Client // the zero Client where none is named
+	Address   string // where the person goes afterwards; "" for a page of this server
+	Confirmed bool   // the hint is of the session of this browser, so nobody has to be asked
+}
+
+// SignOut examines a request to sign out. Errors: InvalidRequest for a page.
+func (s *Service) SignOut(ctx context.Context, p SignOutParameters, browser *identity.Browser) (out SignOut, err error) {
+	id := p.ClientID
+	if p.IDTokenHint != "" {
+		hint, err := s.ids.ReadHint(p.IDTokenHint)
+		if err != nil || p.ClientID != "" && hint.ClientID != p.ClientID {
+			return out, problem.New(problem.InvalidRequest, "The application sent an ID token that is not one of this server, or not its own.")
+		}
+		id = hint.ClientID
+		if out.Confirmed, err = s.isSessionOf(ctx, hint.SessionID, browser); err != nil {
+			return out, err
+		}
+	}
+	if id != "" {
+		out.Client, err = s.clientByID(ctx, id)
+		if store.IgnoreNotFound(err) != nil {
+			return out, err
+		}
+	}
+	if p.RedirectURI == "" {
+		return out, nil
+	}
+	if errors.Is(err, store.ErrNotFound) || !slices.Contains(out.Client.SignOutURIs, p.RedirectURI) {
+		return out, problem.New(problem.InvalidRequest, "The application wants you to be sent to an address that it has not registered.")
+	}
+	out.Address = p.RedirectURI
+	if p.State != "" {
+		out.Address = withQuery(out.Address, url.Values{"state": {p.State}})
+	}
+	return out, nil
+}
+
+// isSessionOf reports whether a client's session was started from a browser's. It may have ended meanwhile: then nobody knows.
+func (s *Service) isSessionOf(ctx context.Context, sessionID string, browser *identity.Browser) (bool, error) {
+	if browser == nil || sessionID == "" {
+		return false, nil
+	}
+	session, _, err := s.db.SessionByID(ctx, sessionID)
+	return err == nil && session.BrowserID == browser.Session.ID, store.IgnoreNotFound(err)
+}

@@ -1,0 +1,97 @@
+package oauth
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+const (
+	maxRedirects       = 20
+	maxRedirectAddress = 2000
+)
+
+// checkRedirect says what is wrong with an address that a client wants to register, or returns "" (RFC 8252 §7,
+// RFC 9700 §2.1). browserOnly refuses addresses that open an app.
+func checkRedirect(address string) string {
+	u, err := url.Parse(address)
+	printable := func(r rune) bool { return r > unicode.MaxASCII || r <= ' ' || r == 0x7f || r == '\\' }
+	switch {
+	case err != nil || len(address) > maxRedirectAddress || strings.ContainsFunc(address, printable):
+		return "must be a URL of at most 2000 ASCII characters"
+	case strings.Contains(address, "#"):
+		return "must not have a fragment"
+	case u.User != nil:
+		return "must not have a username"
+	case u.Scheme == "https" && u.Host != "":
+		return ""
+	case u.Scheme == "http" && isLoopback(u.Hostname()):
+		return ""
+	case u.Scheme == "http":
+		return "must begin with https://; http:// is for localhost, 127.0.0.1 and [::1] alone"
+	case strings.Contains(u.Scheme, ".") && u.Scheme == strings.ToLower(u.Scheme):
+		return "" // a private scheme, whose name is that of a domain in reverse
+	}
+	return "must begin with https://, or with the scheme of an app, which contains a dot, such as com.example.app:/callback"
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// matchRedirect reports whether an address is a registered one, byte for byte. The port of a loopback IP address may differ,
+// since an app listens at whatever port is free (RFC 8252 §7.3).
+func matchRedirect(registered []string, address string) bool {
+	if slices.Contains(registered, address) {
+		return true
+	}
+	portless, ok := withoutPort(address)
+	return ok && slices.ContainsFunc(registered, func(r string) bool {
+		other, ok := withoutPort(r)
+		return ok && other == portless
+	})
+}
+
+// withoutPort removes the port of an http URL at a loopback IP address.
+func withoutPort(address string) (string, bool) {
+	for _, host := range []string{"127.0.0.1", "[::1]"} {
+		rest, ok := strings.CutPrefix(address, "http://"+host)
+		if !ok {
+			continue
+		}
+		if port, ok := strings.CutPrefix(rest, ":"); ok {
+			digits := strings.TrimLeft(port, "0123456789")
+			if len(port)-len(digits) > 5 {
+				return "", false
+			}
+			rest = digits
+		}
+		if rest == "" || rest[0] == '/' || rest[0] == '?' {
+			return "http://" + host + rest, true
+		}
+	}
+	return "", false
+}
+
+// lines splits the stored form of addresses.
+func lines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "\n")
+}
+
+// withQuery adds parameters to the query of a registered address, which it leaves as it is (RFC 6749 §4.1.2).
+func withQuery(address string, parameters url.Values) string {
+	separator := "?"
+	if strings.Contains(address, "?") {
+		separator = "&"
+		if strings.HasSuffix(address, "?") || strings.HasSuffix(address, "&") {
+			separator = ""
+		}
+	}
+	return address + separator + parameters.Encode()
+}
