@@ -171,7 +171,7 @@ func TestTheCollectionCarriesThePublicAddressAndNoSecret(t *testing.T) {
 func TestTheCollectionHarmsNobody(t *testing.T) {
 	harmless := map[string]string{
 		"updateUser": "", "deleteUser": "", // the loop below checks whose account
-		"introspectToken": "{{clientId}}", // changes nothing
+		"introspectToken": "{{clientId}}", "postUserInfo": "", // change nothing
 	}
 	for id, r := range requests(t, postman(t, common())) {
 		auth := r.Request.Auth

@@ -307,7 +307,7 @@ func TestUnknownPaths(t *testing.T) {
 		for _, path := range []string{
 			"/nothing", "/users/", "/users/me/", "/Users/me", "//users/me", "/users//me", "/users%2fme",
 			"/users/me/../me", "/./users/me", "/users/me/sessions/a/b", "/users/me/sessions/", "/users/" + newID() + "/", "/users/" + newID() + "/a", "/users/me/nothing",
-			"/.well-known", "/.well-known/openid-configuration", "/token/", "/token/introspect", "/healthz/x", "/debug/pprof/", "/metrics",
+			"/.well-known", "/.well-known/openid-configuration/x", "/token/", "/token/introspect", "/healthz/x", "/debug/pprof/", "/metrics",
 			"/openapi.yml", "/.git/config", "/" + url.PathEscape(strings.Repeat("é", 1000)),
 		} {
 			a := s.do(t, request{method: "GET", path: path, token: token})

@@ -347,6 +347,7 @@ func TestAnotherMasterKey(t *testing.T) {
 		old := s.newcomer(t, "ann")
 		s.stop()
 		s.sql(t, `DELETE FROM signing_keys`)
+		s.sql(t, `DELETE FROM id_token_keys`)
 		fresh := make([]byte, 32)
 		_, _ = rand.Read(fresh)
 		s = start(t, s.dbURL, "SESAME_MASTER_KEY="+base64.StdEncoding.EncodeToString(fresh))

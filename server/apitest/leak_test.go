@@ -41,6 +41,9 @@ func TestNothingThatWasSentIsRepeated(t *testing.T) {
 			good.token = c.token(t, a, rules.Scopes().Declared, s.clock.now().Add(1e9))
 			for _, r := range canariesIn(t, good) {
 				answer := s.do(t, r)
+				if op.Pages && answer.status == 303 { // to the same request by GET
+					answer.header.Del("Location")
+				}
 				all := fmt.Sprint(answer.header) + string(answer.body)
 				if answer.status >= 500 || strings.Contains(all, canary) || strings.Contains(all, base64.StdEncoding.EncodeToString([]byte(canary))) {
 					t.Errorf("%s: %d %s", op.ID, answer.status, all)

@@ -86,7 +86,7 @@ func TestTheMockAnswersEveryOperation(t *testing.T) {
 				return
 			}
 			r.token = all
-			if a := s.do(t, r); a.status >= 300 {
+			if a := s.do(t, r); a.status >= 300 && (a.status != 303 || !op.Pages) {
 				t.Errorf("the example of the contract gets %d %s", a.status, a.body)
 			}
 			if op.Anonymous() {

@@ -54,6 +54,7 @@ const (
 
 // Settings are the operator's choices.
 type Settings struct {
+	// Table holds the keys; default: those of access tokens.
 	Table    func(*store.Queries) store.KeyTable
 	Alg      string                              // of new keys
 	First    func(alg string) (token.Key, error) // makes the first key; default: token.GenerateKey
@@ -89,6 +90,9 @@ type reading struct {
 // Open reads the signing keys of a database, and makes the first one where there is none. When several replicas do so at
 // once, a unique index lets one of their keys become the signing key of all.
 func Open(ctx context.Context, db *store.DB, master token.MasterKey, s Settings) (*Keys, error) {
+	if s.Table == nil {
+		s.Table = (*store.Queries).AccessTokenKeys
+	}
 	k := &Keys{db: db, master: master, Settings: s, log: slog.New(slog.DiscardHandler)}
 	rows, err := k.stored().All(ctx)
 	if err == nil && len(rows) == 0 && !s.Existing {
