@@ -332,7 +332,7 @@ func TestKeysRotate(t *testing.T) {
 		again := decode[api.Token](s.do(t, refreshGrant(fresh.RefreshToken)).want(200))
 		r[1].do(t, me(again.AccessToken)).want(200)
 		table, _, _ := s.sesame(t, "", "keys", "list")
-		if !strings.HasPrefix(table, "KID ") || !strings.Contains(table, revoked.Items[0].Kid+"  ES256  signing  20") {
+		if !strings.HasPrefix(table, "KID ") || !strings.Contains(table, revoked.Items[0].Kid+"  access_tokens  ES256  signing  20") {
 			t.Error(table)
 		}
 		if _, stderr, code := s.sesame(t, "", "keys", "rotate", "--revoke"); code == 0 || !strings.Contains(stderr, "give --now as well") {
