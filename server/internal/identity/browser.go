@@ -30,6 +30,15 @@ type Browser struct {
 	User    store.User
 }
 
+// Caller is the person as the caller of the domain, with the scopes that every person has: an administrator is one only with an
+// access token.
+func (s *Service) Caller(b *Browser) *Caller {
+	return &Caller{
+		User: b.User, ClientID: store.BrowserClient, SessionID: b.Session.ID, LoggedInAt: b.Session.SignedInAt,
+		Scopes: slices.DeleteFunc(s.Scopes.OfEveryone(), func(scope string) bool { return scope == s.AdminScope }),
+	}
+}
+
 // SignIn verifies a password and starts the session of a browser. The cookie is what the browser keeps. The throttle, the
 // events and the mails are those of a login. Errors: those of Login.
 func (s *Service) SignIn(ctx context.Context, username string, plain secret.Text) (Browser, secret.Text, error) {
