@@ -173,7 +173,7 @@ func TestCodes(t *testing.T) {
 			"another verifier":    func(v url.Values) { v.Set("code_verifier", newFlow(client).verifier) },
 			"the challenge":       func(v url.Values) { v.Set("code_verifier", f.query.Get("code_challenge")) },
 			"another address":     func(v url.Values) { v.Set("redirect_uri", "https://app.example/other") },
-			"a changed code":      func(v url.Values) { v.Set("code", code[:len(code)-4]+"AAA=") },
+			"a changed code":      func(v url.Values) { v.Set("code", code[:len(code)-4]+"AAAA") },
 			"a refresh token":     func(v url.Values) { v.Set("code", s.login(t, "ann").RefreshToken) },
 		} {
 			r := f.grant(code)
