@@ -118,7 +118,9 @@ func newFlow(client serviceClient, more ...string) flow {
 	return f
 }
 
-func (f flow) request() request { return request{method: "GET", path: "/authorize?" + f.query.Encode()} }
+func (f flow) request() request {
+	return request{method: "GET", path: "/authorize?" + f.query.Encode()}
+}
 
 // grant is the token request with a code.
 func (f flow) grant(code string) request {
