@@ -29,6 +29,7 @@ import (
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
+	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
@@ -57,6 +58,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeAccountRequired:
 		return true
 	case ErrorCodeBadRequest:
+		return true
+	case ErrorCodeClientNameTaken:
 		return true
 	case ErrorCodeEmailTaken:
 		return true
@@ -109,6 +112,7 @@ const (
 	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
+	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
 	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
 	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
@@ -139,6 +143,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTCLIENTCHANGED:
 		return true
 	case EventKindEVENTCLIENTCREATED:
 		return true
@@ -444,7 +450,7 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
-	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
 
@@ -484,7 +490,7 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
-//   - `client_created`, `client_deleted`: a service client, named by `client_id`.
+//   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
 
@@ -650,6 +656,186 @@ type Metadata struct {
 // Example: a wooden horse
 type NewPassword = secret.Text
 
+// OAuthClient defines model for OAuthClient.
+type OAuthClient struct {
+	ClientID  string    `json:"client_id"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name string `json:"name"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant bool `json:"password_grant"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris"`
+
+	// Public Whether it has no secret.
+	Public bool `json:"public"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce bool `json:"require_pkce"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty bool `json:"third_party"`
+}
+
+// OAuthClientCreate defines model for OAuthClientCreate.
+type OAuthClientCreate struct {
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name string `json:"name"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant *bool `json:"password_grant,omitempty"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris,omitempty"`
+
+	// Public Whether it can keep no secret.
+	//
+	// Example: true
+	Public *bool `json:"public,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris,omitempty"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce *bool `json:"require_pkce,omitempty"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes,omitempty"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty *bool `json:"third_party,omitempty"`
+}
+
+// OAuthClientPage defines model for OAuthClientPage.
+type OAuthClientPage struct {
+	Items []OAuthClient `json:"items"`
+
+	// NextCursor Always null, because one page holds all clients.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// OAuthClientUpdate defines model for OAuthClientUpdate.
+type OAuthClientUpdate struct {
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name *string `json:"name,omitempty"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant *bool `json:"password_grant,omitempty"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris,omitempty"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce *bool `json:"require_pkce,omitempty"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes,omitempty"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty *bool `json:"third_party,omitempty"`
+}
+
+// OAuthClientWithSecret defines model for OAuthClientWithSecret.
+type OAuthClientWithSecret struct {
+	ClientID string `json:"client_id"`
+
+	// ClientSecret Absent for a public client.
+	ClientSecret *string   `json:"client_secret,omitempty"`
+	CreatedAt    time.Time `json:"created_at"`
+
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name string `json:"name"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant bool `json:"password_grant"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris"`
+
+	// Public Whether it has no secret.
+	Public bool `json:"public"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce bool `json:"require_pkce"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty bool `json:"third_party"`
+}
+
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	// Error Error code for programs (RFC 6749 §5.2).
@@ -747,6 +933,14 @@ type RevocationRequest struct {
 	//
 	// Example: refresh_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// SecretReplacement defines model for SecretReplacement.
+type SecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret stays valid.
+	//
+	// Example: 3600
+	KeepOldFor int32 `json:"keep_old_for"`
 }
 
 // Session defines model for Session.
@@ -1014,6 +1208,9 @@ type Cursor = string
 // Limit defines model for Limit.
 type Limit = int32
 
+// ClientNameTaken An error (RFC 9457).
+type ClientNameTaken = Problem
+
 // Forbidden An error (RFC 9457).
 type Forbidden = Problem
 
@@ -1028,6 +1225,9 @@ type Malformed = Problem
 
 // MediaType An error (RFC 9457).
 type MediaType = Problem
+
+// NoSuchClient An error (RFC 9457).
+type NoSuchClient = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
@@ -1191,6 +1391,15 @@ type ListMyEventsParams struct {
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
+// CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
+type CreateClientJSONRequestBody = OAuthClientCreate
+
+// UpdateClientJSONRequestBody defines body for UpdateClient for application/json ContentType.
+type UpdateClientJSONRequestBody = OAuthClientUpdate
+
+// ReplaceClientSecretJSONRequestBody defines body for ReplaceClientSecret for application/json ContentType.
+type ReplaceClientSecretJSONRequestBody = SecretReplacement
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
@@ -1247,6 +1456,24 @@ type ServerInterface interface {
 	// AuthorizeWithForm Sign in with a browser, by a form
 	// (POST /authorize)
 	AuthorizeWithForm(ctx echo.Context) error
+	// ListClients List the clients
+	// (GET /clients)
+	ListClients(ctx echo.Context) error
+	// CreateClient Create a client
+	// (POST /clients)
+	CreateClient(ctx echo.Context) error
+	// DeleteClient Delete a client
+	// (DELETE /clients/{client_id})
+	DeleteClient(ctx echo.Context, clientID string) error
+	// GetClient Read a client
+	// (GET /clients/{client_id})
+	GetClient(ctx echo.Context, clientID string) error
+	// UpdateClient Change a client
+	// (PATCH /clients/{client_id})
+	UpdateClient(ctx echo.Context, clientID string) error
+	// ReplaceClientSecret Replace the secret of a client
+	// (POST /clients/{client_id}/secret)
+	ReplaceClientSecret(ctx echo.Context, clientID string) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
@@ -1501,6 +1728,88 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AuthorizeWithForm(ctx)
+	return err
+}
+
+// ListClients converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClients(ctx)
+	return err
+}
+
+// CreateClient converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateClient(ctx)
+	return err
+}
+
+// DeleteClient converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteClient(ctx, clientID)
+	return err
+}
+
+// GetClient converts echo context to params.
+func (w *ServerInterfaceWrapper) GetClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetClient(ctx, clientID)
+	return err
+}
+
+// UpdateClient converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ReplaceClientSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceClientSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceClientSecret(ctx, clientID)
 	return err
 }
 
@@ -1979,6 +2288,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
+	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
+	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
+	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
+	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -1986,6 +2301,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
 }
+
+type ClientNameTakenApplicationProblemPlusJSONResponse Problem
 
 type ForbiddenResponseHeaders struct {
 	WWWAuthenticate string
@@ -2003,6 +2320,8 @@ type LastAdministratorApplicationProblemPlusJSONResponse Problem
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
+
+type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -2518,6 +2837,903 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 		defer closer.Close()
 	}
 	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ListClientsRequestObject struct {
+}
+
+type ListClientsResponseObject interface {
+	VisitListClientsResponse(w http.ResponseWriter) error
+}
+
+type ListClients200JSONResponse OAuthClientPage
+
+func (response ListClients200JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients400ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients401ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients500ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients503ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClientRequestObject struct {
+	Body *CreateClientJSONRequestBody
+}
+
+type CreateClientResponseObject interface {
+	VisitCreateClientResponse(w http.ResponseWriter) error
+}
+
+type CreateClient201JSONResponse OAuthClientWithSecret
+
+func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient400ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient401ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient403ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient409ApplicationProblemPlusJSONResponse struct {
+	ClientNameTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient409ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient413ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient415ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient422ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient500ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient503ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClientRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type DeleteClientResponseObject interface {
+	VisitDeleteClientResponse(w http.ResponseWriter) error
+}
+
+type DeleteClient204Response struct {
+}
+
+func (response DeleteClient204Response) VisitDeleteClientResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient400ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient401ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient403ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient404ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient422ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient500ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient503ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type GetClientResponseObject interface {
+	VisitGetClientResponse(w http.ResponseWriter) error
+}
+
+type GetClient200JSONResponse OAuthClient
+
+func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient400ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient401ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient403ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient404ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient422ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient500ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient503ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClientRequestObject struct {
+	ClientID string `json:"client_id"`
+	Body     *UpdateClientJSONRequestBody
+}
+
+type UpdateClientResponseObject interface {
+	VisitUpdateClientResponse(w http.ResponseWriter) error
+}
+
+type UpdateClient200JSONResponse OAuthClient
+
+func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient400ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient401ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient403ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient404ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient409ApplicationProblemPlusJSONResponse struct {
+	ClientNameTakenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient409ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient413ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient415ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient422ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient500ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecretRequestObject struct {
+	ClientID string `json:"client_id"`
+	Body     *ReplaceClientSecretJSONRequestBody
+}
+
+type ReplaceClientSecretResponseObject interface {
+	VisitReplaceClientSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceClientSecret200JSONResponse OAuthClientWithSecret
+
+func (response ReplaceClientSecret200JSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret400ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret401ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret403ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret404ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret413ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret415ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret422ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret500ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret503ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
 	return err
 }
 
@@ -6089,6 +7305,24 @@ type StrictServerInterface interface {
 	// AuthorizeWithForm Sign in with a browser, by a form
 	// (POST /authorize)
 	AuthorizeWithForm(ctx context.Context, request AuthorizeWithFormRequestObject) (AuthorizeWithFormResponseObject, error)
+	// ListClients List the clients
+	// (GET /clients)
+	ListClients(ctx context.Context, request ListClientsRequestObject) (ListClientsResponseObject, error)
+	// CreateClient Create a client
+	// (POST /clients)
+	CreateClient(ctx context.Context, request CreateClientRequestObject) (CreateClientResponseObject, error)
+	// DeleteClient Delete a client
+	// (DELETE /clients/{client_id})
+	DeleteClient(ctx context.Context, request DeleteClientRequestObject) (DeleteClientResponseObject, error)
+	// GetClient Read a client
+	// (GET /clients/{client_id})
+	GetClient(ctx context.Context, request GetClientRequestObject) (GetClientResponseObject, error)
+	// UpdateClient Change a client
+	// (PATCH /clients/{client_id})
+	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ReplaceClientSecret Replace the secret of a client
+	// (POST /clients/{client_id}/secret)
+	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
@@ -6308,6 +7542,221 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(AuthorizeWithFormResponseObject); ok {
 		return validResponse.VisitAuthorizeWithFormResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClients operation middleware
+func (sh *strictHandler) ListClients(ctx echo.Context) error {
+	var request ListClientsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClients")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientsResponseObject); ok {
+		return validResponse.VisitListClientsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateClient operation middleware
+func (sh *strictHandler) CreateClient(ctx echo.Context) error {
+	var request CreateClientRequestObject
+
+	var body CreateClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateClient(ctx.Request().Context(), request.(CreateClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
+		return validResponse.VisitCreateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteClient operation middleware
+func (sh *strictHandler) DeleteClient(ctx echo.Context, clientID string) error {
+	var request DeleteClientRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteClient(ctx.Request().Context(), request.(DeleteClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteClientResponseObject); ok {
+		return validResponse.VisitDeleteClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetClient operation middleware
+func (sh *strictHandler) GetClient(ctx echo.Context, clientID string) error {
+	var request GetClientRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetClient(ctx.Request().Context(), request.(GetClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetClientResponseObject); ok {
+		return validResponse.VisitGetClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateClient operation middleware
+func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
+	var request UpdateClientRequestObject
+
+	request.ClientID = clientID
+
+	var body UpdateClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateClient(ctx.Request().Context(), request.(UpdateClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
+		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceClientSecret operation middleware
+func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) error {
+	var request ReplaceClientSecretRequestObject
+
+	request.ClientID = clientID
+
+	var body ReplaceClientSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceClientSecret(ctx.Request().Context(), request.(ReplaceClientSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceClientSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceClientSecretResponseObject); ok {
+		return validResponse.VisitReplaceClientSecretResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7212,328 +8661,356 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37cttGtjf6Kv3xfLsmzgdSJHWz6Jo6W1GkRI5vW5LjTExvsgk0SURgN4NuiGZSrjpPc+Y95lHOk5zq",
-	"tbobDRCgSF3iZLbnj4wF4tKX1eu+fuv3Rihmc8EZV7LR+70xZTRiKfzzhIZTdhbfsJcxzxSDaxGTYRrP",
-	"VSx4o9d4SZdkxEiob4zIWKRkHN8wMsP7W42gwT7S2TxhjV5jno2SOAzIjH5s0gn7+2673QgaKfs1i1MW",
-	"NXoqzVjQkOGUzaj+0ox+fMH4RE0bvb120FDLuX6LVGnMJ41Pn4LGSRIzrk6mNEkYn7DV0X0vFoSSEG4j",
-	"IeWEZmrKuIpDqhj56uLshBwc7h2Rf/1zv9UNiP778KBz+KQ47m+ojEOSMprM/t5vSCbpjPUbAQmnNJVM",
-	"/b3feHt11nzab2w6m067XTmfFyKkOPLyRK6mjLy9eEHEmKgpIzQMRcZVcZhTpea9nZ1O97DVbrVbnd7T",
-	"9tP2TiZZKnfanSMaPe0eNo/C7rh52NmlTbp/sNc8ZN1DdjDqtnf399aOfizSGVWNXiNL40bgT6ZbM5lX",
-	"Aqinei56CQMgl++vrt7sdFptJKESxXDRhMv3I5NX4lKJtGIkMEBJZplUhAtFpL6NKHHNuCxRR+fJysjg",
-	"7vuN7IJFccpCVb/x76ZMD2nKyCgVC8lSMhHlVdIbL3s7O3Q+b5mrrVDMdkKaJCMaXv/foYjY33+eHd30",
-	"s3a7eyAVVezvdNyOx7/IJLr+BS/HUv5dv+o/do//o3v2H90zR0n/sXusaWnzudaQxAVT6fJ4rFi6OtFL",
-	"FgoeSaIEWdBYkREbCzNzzj4qotJlYdadjag15mq3i/Qaz7JZo3ekRzaLOf7VcaOMuWITlsIw3717d+zx",
-	"iWoKDi3XQUI56nTa5F//7HRaB63Ok4AsYjWFwaeMSsEtNe3rm3bL/IXRlKUVDIalqUj/3m/E/IYmcTQA",
-	"yrwvm/kUNOY0pTOmLJPPUilgR2iSiMXpbK6WP9IkY/blq5Mf6i0ZhPDg0DKlecpuYpFJMqcT9oww/R44",
-	"4vrHcZxKBb+0yLkisSQwJSJ4kt+k502SWKo+d+sH18Zxokfb6vPCwjWCRqyH9GvG0mUjaHA605dxXI2a",
-	"VTmo4b3xLFZV8g0Ih/BsNmKpnmqs2EySOUtxNv6A9tvVA0rg3f54IjamWaLwkXpq7dxKrZ80Lci54BKl",
-	"85lIR3EUMWAloeCKcZgVnc+TGJnMzjwVo4TN/s8vEjmOG79+IsL3y2w8jkMtNwcyFHPN5yKmaJwYCqBh",
-	"yKREXkkSGl5L3C19L5mx3iKNFSyOplQm1SCOGr3GhmJIM6hMakayGzRUrGCz85m5ZchS3sPT0jNz6lWM",
-	"/JO/8P87ZeNGr/F/7eQ6zw7+Knfe4DtwVVeJ3p8rxZk+g0nnrEDvtyQxCGZPjXr37l2zzFGqBmIe2Skz",
-	"IBjQOTKBe+0rvAFuHoxpnLCovK1mt0gkmASROI4VzlFwldIQVQ7NlmSj9/73/GGQoVN6wwhVZCakIt12",
-	"GzQkGgKjCRpzock2bfQaO+MsSQZwOD59uCeJdLs5ibzl81RouqSjhJFTrmK1XEstq+vxUMSyspAzqsJp",
-	"YSmfkSGu5BB4njR8kiWRbOlxvKBSHUf69EuVUoUs+s5bn1CpBrTwusLex1IzZT0EfScp3Nkix3PYPUK5",
-	"UFPNB7lh6fc/4kf5/p0IPk7iUK3ds4qJPNSmGbW6sBCMa2KKYMYglIagUSODG8JGvaSJZuHsfmdzRKOB",
-	"WcnyqRyJaKkHpekIxebzy9ev7r/07Xzpv6ERuXBfr199f5QPfVZCyvUMR4zMtWEVka/0n3qqAaEkZXNG",
-	"FYvINVsSoaWvUWL0j8ibYw77BtJXXx2LdMIigvrAE9wrFsX0CqZ3j73KuMzmc5EqFg1m+o0DWDFv2y4Z",
-	"j4j/Uv2ygGRcL0/KpJ4e5ZEeMhiP997Mzr7PB93wCEyYXOHw6ve1ZkYPtcU+BRt1MWJhQlMWEfgc0Z8L",
-	"9L7GkuRrBHv2Slxm4fStZPfjgFyowVhkvCz0UoYjIzILp75pfb/DtZfvxyuhyJn5cv0W5ON7oFWvmdin",
-	"oPFaqxfoPblg40yuZV0VKwpyC/RENEzQw2JVg0GFtYQumFiSjF9zseCw00oSycKUwQ+LVPBJa/O5wxxO",
-	"YSA1RLfy0aDqk0B0miDFnKUwY8IZi2TuONLnVOXLyVmrz78agvhrzmmqlkMypbjQ8OoAT7YkKa4tyg39",
-	"3BMwYMoOtuaJ1ghEcptaaP0Yn4LGm5RO6pcofwBdMGjTbqWCll1rsMSw5Jtw0A1IJhd1VTSzwj4/NheL",
-	"RVOL2WaWJozrMx2t5acPSEg+9wKpMqviVJ9jY92ubH2MYZQxLF/CkB5kNpvRdNnoNY5z6apnOYul1HZy",
-	"oA2I7A7bqRdxTqVciDQik5RyZc6Y1qW0HQB7Z+9ogUEOh7M4rHf6EglTFmkypolcNyL4zJrxuE+b4+/G",
-	"5/GiTw9IRFbLWdCcMZQ80E8+MxFdsvSGpTiLOx1uCS8Y4J81J1vMmJrGfEIWmrfCShPNXFvkvzKhmHGa",
-	"4VrFEVlMGSdLkREqrwkdiUyBff1AG3PM0clmlRKcwGfehqtpKpRK7iqUFZvNRUrTOFkOMk5vaJxoE6b+",
-	"KKSMLMDLLASZUb40m2IPhGyRd1UeWar0lx5uL65qPm/cg5r/muM6TsXMXGFqIdJrQqNIs+EWwZOGDrHc",
-	"+E7ZDaOJpiWwXuFRMOioZuFpykLV+kyCGXziTecUX/eU5z73iEWIFzSdPKo09mVgoj+ml5BycrBHfoi/",
-	"eRRRW/WZz3oo33on6Y85loYZWbPYuLYK/JGLRYtcpUtCJzTmRE5FqpLlw5/IRExiLglVRPCQOY05ooqO",
-	"qGSe5Z4yiARbJ7+kY81XiLJj/Aseszd0wqrVK8U+qp2pmiWFLW/0s3Z7N/xfkQi1sUf0DXCJ4Q9gFeIF",
-	"cLvJeMKbMbeLqN8f88zcvOPd3djYLKRWYy9JOwhZ6EOliKRLSRb6X07fIa8ESmY9KC2c9cY5OwqoSr+5",
-	"/iTcez20AhKHjHifeLRlQFlRPGOUywVL4VgV6fQe5LOZUrVJTEZphTVx2lXua3oYlep+Do9935t4bsZK",
-	"cPLk1Ax5XdymMLuH8IDU6HbkktE0nIIrIBETF3zMFwgofRMl7PZNU0IMNAe1Alau+p7upXrdN3jiOd81",
-	"s3+ph3CRD7V+v1Yn9iBOq9pleCi97h4HeQNN63aCmNNlImg00OsHOk6dr79aAbqfi9iLpppNNkEyohf+",
-	"hRlO/aavDv6h/cM12uVb7idu3eFIGm+Hi6B6rg5OzPWAsI/zOGWRVm9SdiOuWYSBBd/N4Lixl5KxNjge",
-	"S/vewL1VpF4sBzj1vd3NHd/9r1dLpPFvLLqF6fqT0DtjPT2FJXolapchK21MOaS44lPlhcX5PNMuDxq8",
-	"PIomK04wUHtRXYol8GiRRE5guLlVkoeXhpBJlg68T+IjxYWyLmf85CLW8jwPQirGXUoleSEmJOa5Ov05",
-	"6OaW2W3hOFvDGCzdgb2h2brdiarzZFz8z/S/6dqd88nyMRI1NrMUNwky+kZigcHc3TK8r5LniZAKZf22",
-	"Y+fueyi5YRZCb+kNS7Vw0mTxYObpPbSFt5Kl53wsMO63ncdghjtNOf9PL5+zEeAvgxuWxuM4T/4zWWbH",
-	"nJNT85agMU/ZmKUpiwbW0Y1v1LuZjTbf+mweaSY5oKrR6xwe7B61Dw8O2hvvn12Gqg08SWg8k8YCARc8",
-	"S6U+kzn3gF04NlwJFswmKfR+b8xTfY5VjNKdhukA2HBFlvr5hIuURZiudf6tkcxgAk/Fwvs2GOMsIkgJ",
-	"uQnbKeY871fkEAYNtJMHqGFUJE263yFl0oUXITqYskksFdPaR2qSgq1Ts5zu6zZutBt2modRt9M8Gh+0",
-	"m/t0b8R2aTc8jI5KKdr7B1XDFREbhPXJ83rMb344OS2nuh4e7B6Qf/1zr1XOYz09esmSqaDd14ubs/T0",
-	"5dXzSXbyPRXsh456+vbi3Sj77vmlVItm+LI4vk736a3jG2gbV1Qs7ctMwtEeXnb3D4bFEelLxU/tVW2c",
-	"VYEG05hX5IAe85xmbK4rUstiKjRrzZJIjyCnHc1eZlgZYWRVcVxs+Xw6+i6MX8fPL9/+dt55FT8/arHl",
-	"89+id+fx6/h88fIqmf787WT5avn8qBV2Ez6anbWjn54nxdk87Rx1K+YD0q9mMuXQF2tqnmJpTTPDcZwk",
-	"KwcAOUeBpvYqvjyjHwe0iphMeneLnI8rjxtJBNeaP52IQN+wxKx8/XtB2clHtHsA5SOFSoSKEXHBw6rU",
-	"fzFjkoxoeG2zhuwWl/L8m+3Lg8G73467L3/ZhAfMUzGbVyz75ZyGrCnZnKaanfbIkAvOhiCrpNBbMSZD",
-	"2LdhQIahNnO5GkJYdChZwkI1MAkcJRKHZ0rHqXJklq0MsjReHd9rzixte6zIcaCAjJaKgQKl/+ETeMLG",
-	"ioAPaYzZ3FpTg+QH+xq03uciVcj3EiHmsPKW6PSbong8ZilymKfd/S751z8PVzjMbZUOG1SmOAVodQ1e",
-	"CUVcFtQzSDkzIVvNoWO1ktIxtLoUF2rgnixt0EYn1r6ocm/uPq4sjbcYW+16odtlMAO9tJb/QtrdMDDJ",
-	"XZDfXvyazYq/jR27DyqTZVLzQS0gShMC1fn2L2Bi+G2HFHO8ZYu8g0UVc8a17FYuF9w5pKYUTNtqFoLP",
-	"aS19HCds5ahWjk9V1p14TCvj4ZTySVmweEU9G+1tFg8SEdKkSmnSZAc0tWSqZ1IkJkwSmjLNM0/5JInl",
-	"tCTY+Mpnq4otzBUx+oWFkEd6kqUp4+qNcfgV4weULISIGCdTkUq9gK5gwjoIK9SdWczdIgeNOVWKpXpW",
-	"//3+v/v9j+32h6//d6NiQU61NDyBpQWlMopivRw0eeMpm2OaSBaU9E+jtf9eFJpOgRfpxB853r2BRJ17",
-	"S7JO0S6v4KdPfpXQe/dB974PFduAsxd8HOthmoK0LdYgNBxi3UBfQqL9ib6zNL2KDD6cVJ6bU6x/RAMf",
-	"c+ojEDpjkUIYi9ipI0MsuZ3wNVRV11H+ceRW2iJYvcptSVORnlRyX/gJp6+F8zwVk5TOZIvo2/Gs0giM",
-	"Ys7AZeBxDZ7N9GeLieerHr2yq3MD31Zl/RAqBOh3GYSJkPB2PysXVXyQWFCKBjdYZXWgKH6/spIBLWN7",
-	"C8dA5kCJQYjUDJS/6nqvTeSuqpSBoMTAIwKX/opSx/4ycJsaNAyF+ZeqYkIrwT3fWfKhQG4HVVzi9Ma6",
-	"FtYd1nIYNGWhSCMWEaYfb5FjLD+BVMdMGwFjrV24aAudz5OlSXzUf4PDrdUIVgxxU6uyep5jd4L1roLu",
-	"a5xIxhaGUxnFEYkVqMGzmdaAk9iqykPNRaIsYcMWeZUP0U/xpbLPx+AEtDoRqMgBWUxjU4EjFpyl4HKF",
-	"eUDZ0oxGDOsLS2utVwJ9eehtWVl7qgolpxFVrKni2SZ6yC0eA7MoTi8HcmlVcJ9bx1j1hWPy9u35tzeH",
-	"dmWkSJUkoyXRg2/5fC/L4hLP261yKMTzgdHoq6dTStZaP6+Nlv465rcKRjgaP8QmrZ5Jqc903Yqb302K",
-	"hKKaMQSEcetWXFDIWY02WJ5bB4+sc8LqrPS3kqXN48kDUQB8rW7aK/IUGII+VuCce6jZohdyrUeC2kEY",
-	"GtyOIkoCFQZKtVQDQskXwRtOYPiVfxgLdFKg68KuVYpqR22V89TjACOYW56r7y3IaSnMuTfABFpxmau8",
-	"boIz2erzPm9af0EPHAgQQU3EZIIeqPx3I7+GvWKWs6bkYv2DJYIohvrJCO0ebdmj+qR/xJfATsWyz4kd",
-	"Vou8NePDElg9H4eoEAVkxEKaSWY8O+g4yKP73mCVTbsY9vJomJcxTceKpbXpEs9ykSZ4CF4mQBOI+UQP",
-	"ds7SWET4OSescX3hg24dJ1oioF4JSQTuCwEZGV+1tcENk8DqD2QelEf6a0bV0r/Yx3ugpBlVs7DosXTr",
-	"jhY0Tp3KawOrgraoO6H6A/ZZKEkOvBwXWLGKgIifgg4i0lRzFn2ALXKWipn+gOA50/bejmssvbr+cXzD",
-	"YABAn2aTGA2nsPoByeZECdLZd0FMu+MiU8PA/mugNdTlYspSBrtv1hOGDz/lV/QMgCvjm1I2TpmcDlKm",
-	"iQQeNpeMwm/5Nrw1FDwCBmMlHyyjJBSmNFbPzGThW3odvC8VdUCfZhZTAZ9xZxDGPaX6mzM4gqCmB0hc",
-	"1JBu2cIpEaehIb1GVpMMUyiD9C9FLGHlS4aYhoGegLtsqln1nUhQ7gs9M3083JIuzSYZt4V3n5sxSyRz",
-	"VO4etdzEEBO8BLVzo4rj580l91bvGZO+Y242Fpy/hv5LEyGVeTzj+UP+q1I2Ezc+F7J0bw9Q/lissDAN",
-	"nuNCwTkujCTmZLdNIrqUz4hIA60v5UppYJRRLqw/O384/zgRSeR9fUpl8TN2eHLOkiTmkxJNpEwyBTTO",
-	"2aLI0MOpkIxXrNiz4gHyKdqIPY+szBVLVXgUfTU9gJ2OYO55UAtfd82Wg1Qoap/UY7xmS/DkS8zc52JB",
-	"BDdgHsYItW5sX2S5P51Q8I0sy7fxLpEp9w+Pj4DZ6fOGKjOufNo8s82sinfFrIp/xRw175I5Zg3jaZTe",
-	"m0vnyZmubvvzK6U7NKUXrUzJVK635EMt7p/WfvI9udWYDBofm3pTmjcUFCSpd+f0x9NXV4MXr787f9UI",
-	"/L8GZ8fnL06/LV28+v7i9dWVf/3N8eXlu9cX3w6OT05O31wVn3j99qr05+D0x9OLf7z7/vTi1P1ycXp2",
-	"cXr5/eDi9O2l9/y7i9evvnPvX/3gyffHr77z7j8+OXn99tXV4OTi9Piq4vq3py9OK6+fXx5/86Lih9NX",
-	"xeuXJ6/fnF6ufPfNxeuz8xenK9dPXx6fvxicvH51dn7xcvV65d0vXl9erc704vTyNL988uL8tGKa5nJ5",
-	"lj+c/mNw8foKbv1g1dg3dGsnKIDjFP5xq2lmwobn+IAfu6JpSpcQw8vRhirc1FmSEOElS1lYnjLmz5a2",
-	"A4yn+O0qhf8sZknksru3WCqb0PP7BvEAB51Snvzzy9evyBv81VQTHrU7T0jMTe6+FtTPUNkrIibIhMop",
-	"lswqrKxqbRCaKC2SHZdLT6pcoSxJXlVafseyEExPYwXoOc/IUO/VkIQJoyng6ZBzRaYiiUC0Dne0lOoN",
-	"wSHU7w+tGreAQPyMXjMthilJYn6Ntdhc9HmIRSYeJk1AMCKqBeKMptcS8sxA9Mb8JpbxKGHe7YR9BEvs",
-	"FxFz/eeIqQVjnKiF8O4qY1QVs3LKoZGi27hMoQU38k6vD//72G43+/2PnbN+/+Phmf7n0Vm/n7UPOif9",
-	"ftZtt7/B/zvF/zuD/+s+beL/49WDNv55oH89Oz07q4mGfM9oose2FWHbZLHfnXAX1yWx0zm4jbLMS6ro",
-	"6Vzvo5zjxm3p88T8lYMu+dc/u61uixwb+8BmCoKbM1TxDbMl/UgPMzYbYV3oiq8zvmGVsH0mI53lacCY",
-	"7muKS8y0RkIkjHLwI2Y1TgN9xrS+pg2veK5luz3RRSNHfyyWMsOB3h7828z7iEuDGjG8PSJKtDZJMGIf",
-	"55Urw/XrMC9GBiTmxiSTRMbaaO8cHbYLHqeYq4M9Hxatu7+71+7uttuHR0cePlp7FR8taMRU1Q8in9Pj",
-	"j6POK7rNjv2i4nWO9Yrs6tsCBzWR8HMlnWmKKmxAZDE63toskl1FXeeAwmFMefTg69MmeFkGVbqZIX2x",
-	"zon4N0ni3OHhKNxPuPubJGLBK5eomo4xN6w6GWE4AvDGofGnFNb/We6YgL+HVafWCi+AKwCOg68oROjg",
-	"G54tg6G4W3nqpl5X2IQCq8KcTOoyMm8jpBL3NmzxVu5dm8y5hjW9YPQGBDwATAZYrDFnxnGdR5iGhbTR",
-	"IcFE3bX5L9VpkjgUhHa5bTiY6mRxY7xAqrRpZtXDQjXFOadyiBrj91wZ9iYx6U0PuyluJRlPNO2iC8NM",
-	"50TM5tSUnqHLaJhHI0z2S8ylYjRat7Q13AHpuCrh0j9HAakUdrQkk/DEU3CZuJrVmqzLM8y6PJfn/GI/",
-	"PDk/OJ+dtX/oznejky0yMW/ZBMz1Kqp4a5hLTcLmEJfCshCt8xa5yjNCiX40V2IYemnxPJaSG7yXbXuq",
-	"HddZOdQ/sOWWithrzgjigYN3CBOL9zuH5F//3DNA3Pudp+Rf/zzAv562d/Vv3Sd4wlAfkyRic8Yjbf4N",
-	"r9Vy2COnJyBKwvQmIB/7XJ+q5TPy+oc39jIctI/PyMXlMap4cMGEfkvKXTIpm2eVDCK92eQ2tslN18jx",
-	"bpPa12q5ydv4inXZ3asWEpu87WP5psqs7eUGd5Xo6hpQOjPItdFrjstQQ2eXTG1pj1yz5eYuCU3JBYdE",
-	"d8UfUR69fn3VYL1Ep5p6ABHl3FQbq1ZGzGicFI/tzejpm92zcfu76878x93f2rOT/evD5V76X792w6ez",
-	"y6PoQP00fb7ovPhZbCAcVi3PlW18yRSNqKJbrjX1hduA8Qg8BHcAkA9Kr3I5obGUA+fIyBNbK6Ta2Qk5",
-	"6rYPq42tEGpP6t5Ue3/hLkdQt6V53OLeqix0eIhvrX6K8WhgY9v32h1QV0FsbTDQp9sP1JVkyHjCYz4Z",
-	"0GRiynseZWFiXy2939JUvwqS5B51b9GQvNOQf1lcS5t7vvXDWPLwmJtj09k3Pq1+/vsWD3l57o81ES+z",
-	"/bE+cWOaSdyPiive8/gkbKJlt766usLlFjZrYpiDSITZjHHlEpy3XhuZgZB/xF1E3nevDSy+4vH3LpMs",
-	"jflY3GfU5RgMcrSgTq2o+miNjNtan1jPdW5nMWtVjDXMZgN1oJ7l1pPmphK1QtNZocZqJlMrQz3xUncI",
-	"K07+GmZZp31sSvNbMbdt5XmVJfCKLd6srXNI4FAgoGzGFVZEepEn8O0uIXvQ+GElmq0z8UtMYh4mWcSi",
-	"Z4QLl2Honu5zcCMZZwBYzwh/IFLIxDM/kRkiDFFOWDyZKmNnC6lIKGYzwfMsu8AgIguJadNEjPtcFfyJ",
-	"kENarCy1PV6QAP6GMccAMgWtk6sUOrtvIcbTLep+PCC8Lct+7DObwezZupcKzL+V0o6P84RyRE+B2g4m",
-	"5kl1lNafZr//sdvW/+no/+w2+/2P+9/o/3yr/3l4ukklSj2AaxV5l2a3aY1KJfqtdXmvAlOuYI2XgX4z",
-	"D74kv8uv8MjZhve4LU8pYdfWwTVuUIzxprIC+vurly8qNq9SdltucadCNBO3Gdy5cixocLbY+HGfua1U",
-	"NJWHUnp1FTXZl11AetNj15/deaa3xVZcSr0gkqli7rUYtwBlDQrU4jGR7IalNLHPSKxI8TMijZMIkh/X",
-	"1+VrilxTjPaf/b4s5xB8+D8b1qZtu3teeOfhCikRCWXbQsrKasjKCRjAmS1rqSzWIDaD29vHHpLbU2dB",
-	"SOQpQneWDKtuaNO8aUN/qJfedLuF5UMLVZ2Jn5qGIprn3yJJg2qCat5G0WqXWlLfM22/EIvfa1dG4w2G",
-	"UWUJEHxDK2BYnLAJtkJ1bPjKFqZSSSh5e3FerKOpsIhujcCYNi4werccjlACe0y9jaii8Qun/t4lAHtc",
-	"ygaGkHuLvFZTli5iqbXZlQhtJhkpdsyIx2QpspSA8kCSeJTS1IB+YCFQZQjvAQK2FcPHW+un8IxUdfvg",
-	"7GGisrcGQVejn8UPH/+c/uP5/uImvPo1+fn7Pb6fnn/747H+3zfdUft6d7T7YzucnWU/f3ek/sGT9s8/",
-	"vRI//2UjmMUciAcLYV6ix2BbhQOTrge1SUZefmNenOUv/FbloqhOrUs3M7YeA4iMRPCJtJFx4xKpDoeY",
-	"bKzBumQpc08xTcDsRqkicptJIYv5g2pNoZ5gE0kDRebaKK1cEmgHGc8cZA7kHWPFFqSjwJrceUXQF/Kg",
-	"vs/ta02rVqqKf1WVXFo6dVOpr6EM/CNUWvYCWa45s4+ep255wz0z1Y+TBV1iaX1eiyQ44qqY9GaaJP5p",
-	"NQV/eQEmdDHX5kGrQnl4nAz3y3jCX2fqLqpCOY2UymsJudx6Fj52lEXpGBag2IaPA3y3PdxbsSwcAd8Y",
-	"j/4EOG8iUzXTMJiHd4JxmwupBubt63HD8v7kRsrZ3gFQA7qgaSR7QONrwMWcdVuh8NUhfm0Wp/mfBqN0",
-	"ZVXJbVI2/IywCm35+bsrY9W2D54+cejHhTRGl8U4NL3M/7//5/8dtjaiYcvi44qPv4jHzBezRVxtl69d",
-	"TtIu2oNPD/Zu66Kds4T13OCr13PGz78lJ4JzFipyIlIGSWkugRb7X2v7wMKFbbAKQeNjcyKa+mJTXsfz",
-	"ppjj3jVd3Y/m55/K+b+rIH5z+mvG0D2PxQZjg5ycSdYixyM4mZiEfGsu9H7nHgOtyTTV8gCcsA5c7Y5p",
-	"5cWU7FKe9La1JqWcSO/dBfK0s/pQd/C+GNOf35gOKyMQZ7YovRADBt8MkOO2396rKagREbPozOkaQF17",
-	"SwlPt/OkRR56pNVJml4gZDVOYQCRQ5okLC0mseeQILEyDZZnXldsTWsGs9QhJNhm2sX2j36oZ3WqPkxd",
-	"sGLw5/XOrg3kB39RqheiutJ5M25WD1J3Vm4eWbFJ11yE103474ZUvXHUcr1uhj1TimDSTpQWxLcFFtqe",
-	"/DZJJFors84cNol3W9XHHs/LVSHptsUILcQyd1dwa2eslzIakRnDvvGPEsPdvNoHFACLIr+K/rIBTf8i",
-	"pjwSrMKW2Bz6cEWI2g7fd/a/3cnb4uAbKpMCXTDq1oDTrQhYZfD+qs+NsyQZ2C3c0ryvRnl7y+NfMwy8",
-	"sxuWPjN9k8AiYTdaj84B+Qyu012w33KfVUVExYMusphOIQVwIwDsbAQP6Ojy2hXckSD8U7SVc7kMLGYp",
-	"pbTx/i575Oc5ywouMW9GH2oOzXEOhrl9SfQVoDixJPJ8TT64JmwVWsmrIU3/8FS7pG3rSC/Nx+ckZkhr",
-	"Dl5Z4eRsYXlVgBRcxsuxMk4kkTZ+AlSER2wVUwgEmw06GLgchZ3zzlWfO+RLtAJMkV4RPOhvDqoIRanX",
-	"m2wmQO1trcIZlBOdtg9v38oLCpxkbYTXwjPccorz+ZrzPGJLgZ3xyXDGekNn0WFBKwIOeSBHAUliqUUm",
-	"uIywBVaLHONjfe6X4JsbY0loIoUFcLJ9fwtjMX7SHlECDKPYuJ7cPoH0ChAzzfiotMmhBHT/c70Filvy",
-	"Hs6xBKmtj10tf7olNraOW22gf8LpqJWVJ8Am7ppdURYT+eHIuIoTgAVBoNRMMunqkhyglN2U2GApO8Kf",
-	"0vmc8RJYljsExhyQYJZWWX5/msPw4GlBKIoDkrIJTaPEaOMJ0woTCanELviLOFJTSOUc/ucwqAA74cKk",
-	"gAbmWXiN4FrQ6o+1yGueLPu8wMUlsPFJfMMMQqMYWyVfLQMis3Cqt2MID9m+E5g4NzQYKvAYbHUixDVJ",
-	"4mtw/M4quNl2KUkW2URWg5tskp7kSd216UmuHdEdD832+O2rWl89UggetxLG+bQAhudD61VGcuv1f30I",
-	"KoF+Kl0EVf2j1lkVG6Xv1CE3xGVk90ATY8yNEKmGativ0t0K6l9lC5qN0T2O3P/WY3uUkWuyUS3pPXqk",
-	"Ekyovzaglp7CW9jGLVfqDkx+VbJCnVCYaa54qW/HV5+Ay+kbKuNwQxcusEx0hQItD7EZno2GooY/JPM0",
-	"Bmc48FFySsOp6WIwazKu5WzU5wix6jsYuq3dVueJQy8F3RxkL3bv5iY3H3j1JX53Rq+ZwaaCZQCuAfNx",
-	"SzBVau7Subv1BQum/ySo0DluM49yDFNyFYfXeTzESI2lyMiCcvUMH+XQ0TEOr1kEP02YwioC0zvGIh3r",
-	"M5qIBeyDL5KNw+htmjR6jR3rHMw1WNtF7wcuFugdLzo6oN9AD0ESG73Gt/AP/VETEzGcCG8DPbDXuGA0",
-	"Wr0lyKP1UJRxo6kNn0NvT6+Bidyrj+IDQCr4hkZg+sXYkS+mAnt1pyxHjyxMq7AHcMVxemOPysL4i4o5",
-	"mDRJYkZNvipqDU/cG9xMgHIDQ3XwOK5h6b0rL7JRm9KGfWya/dY8wq60t3Yf9C2CN13XpvfetrnFylcm",
-	"yHN7PzYxMbYpeLKseX2w4dt8VqH1pi42NIyNLhEKrmgIQse0WizU2dhcV6wxaKx0QtRHCscKuMEzyrFP",
-	"P4tTRxmohUFJHApEc6yM7YssCNU80DaWgBL+9ddX6VKbnF9/Tc45eX+5oJMJS8nb8w9f7UQilDtPyBwc",
-	"w1/biC77OoBzWXuAAwJ9/GmR8qg7/33+1RBQ+NKMDw2rk6Yt1Ew4ChkaJ+LQlBOxkt/B6KIBGQk1RZ7h",
-	"uyX7fOh51odPLP70HDwCXudhYE04RVwLIjL1tVmd8xn0JcMFeq8fpvO4taSz5MNXO/6fT+A97o5fpODe",
-	"HfrPJwSoANhvLPscN/tvktCRFEmmWJ7x0CMxflfzfQRrfCOkmlHIHzuex5FAXPYJ43oaeQTP2cBa7X4/",
-	"x4fsaGA//WtPwIR27w5Fkji8w4jl77Jq/QSULpopMaMqDmkCdoTeHSaVNCfcJWz3+dVCmGwGaftoAswi",
-	"DVWvmtZMs9VYBeT9BftWhB++2klZJEL4CZzk4B/RewNp5/Lrr8F5NKxrnjv0cu6tX0cqrZcYhA2E81bT",
-	"lJmD0+eOOLSsTRKxIE66GjAj8tUQMuUBqrpcBTV80iKvhMn4R/ApSWQ2msVKC3Msqmz1+TF3sP1zivV9",
-	"e+09i/WEtYPWLQo3OBvamF74xL4JsR3rkQ5bfX5a2AfbfWzop9cPn5FfM6HAH7LQ5wJkCDpcyZQlc8hd",
-	"Au8K4E8PT2g4Zc0TBMnsES6agN0/DCzspU38UAtBvPVD25+FCbQwMD4XWAHLf1ZCCV9/bZQc4gWCXdMD",
-	"zax7JgMY7FU1jVOtXICil4s8+bc+dyWJhgYO2+0nqDIkccg44toYhvzy/EoLM5A+NqtIH18psjSE/lw7",
-	"5qGdWay8IoEGqlCNoHHDUswRbrRbnVZb32MYQKPX2G21W7tgf6opKCA7rQVLkibs/84vi2vZsr1+J1Wh",
-	"9AumspSbYCkiI5lKXXLNlhKLCADv9R0bkR/YklwylQMnPWmRYy89Bj2uz99dSWiCYPN3nmmuGedRWRN/",
-	"fkrUNJuNQBu1ltg1W7b0ZyRB6OgeGTNlGuhIpkxjaaAtavJjkBD73BI9fKpFjh0IeCxxanJq3YBeZ3My",
-	"YmORAsUCWDi0wqCmegp9gyF0bwY4V4OvDgWrsZKkSMBDAg2kpGXJmK7Msa0IEIgj4XOtGE2Y0lP1qo5h",
-	"C7vt9natmxFr6L3Bjmqcmga0ABHVeNPEvwDkqfHqt9EL+dP0afbtSRg1D16+Wvx0tvducMjFu5/Ofj4e",
-	"f3/98Wd58d3J0U96WID41Dg9MUBJvYaMIYLd6DXGT3dfP9/9tvvxrPPN5OlNNjpSL1hn8v3L3348PGBP",
-	"rzJ5lL35/ubix9O3DcBnanwcnJ3+dpEdzXYPvn/xaqAydrB/9OLV/Kd3B/OT5aWKr//xyw/n7873abvx",
-	"6cPGvZ4NOlNNq24AgWeq1GG7sGu39diGm8/iG/YSKQY/tY+bVPWg28ydSxDGppDJM/IavfcfAq/pP2jI",
-	"NUdQm0p0AoDo38YyFJoLo55JQWI3xwDsr40J97P+VoERgPbYLMTXm0Yt3IQzFOP2TsWYGbgm0z91r7P3",
-	"pEWGiJ/gDrv+G/CmnKZegApdOREOA+q+p6IOFQr4cG9np9M9bLVb7Van97T9tL3jyni3R20wnoh16E7G",
-	"d7AK6AR4E6Y9OqLxIoQtYsjiUAYmhohdhYMGDQGeYgb/VYMpldMGgp5WetCMe67gp6qNE37YBBnqPfa4",
-	"/lAH7VSzxJqsm9gzoQbJ6aHycjYEcnrfuLATqYNiqpkKvH0nf2hrxIbe+2KW2wD9Ih9yRKXqL/vAFnWD",
-	"q1YB1mAmvdekxWznC6jog1bQUKDut4HW41uLi2To/FYoJHdfHfrRe9O498M6/KK8e2UlANHavdNPXLPt",
-	"YDnyharau/JVbRPpsa3iC+WNUX0/QKWjoMI54DlXin6SD7VwQzUrAebRGvyW3vsGSiTwmZbQgdat7sao",
-	"KHdb0QrUn5rR2DsbG+sTTv7UaBRW6P1VVArTPmuWi9UHUCeAKJsQIJpkeQLIrYoEeoWt2mDQk22SIOjb",
-	"pWR3NwjSabXJv/65B9YZpDNUKQ/49ElhXF/0iC96xBc94ose8UWP+KJHfNEj7qxHlARzWJKxd1MqcmFZ",
-	"pz1crbgf7F4VgtN7rU5AqgvldludVvdJixzbYIZkPPJ7QP1NklEqFpKl4B1s9flVXlmKHQRjTgQHf/mE",
-	"leJqhPIoIOBNB59xwbEcEDpJGZOAa4fJDfZTGKzhCktCbSMBHCF63iGOEJAhFJSa7ChwpnxlUaafYHto",
-	"uBsDB+D+hnIfvKrF0pB4WHx59c+TwIIqKD9qOKWSyEWswOcZKyLGY1u8p7fcSEdb2qVXVUQM4P7y4r+D",
-	"tutqQwEoH2sB9diO836wpvra+m3titkZQUqwpxl664PVW8qr6w3IhClpdwhjlujO73NbjcKivGGwEyam",
-	"JNaULZPj/BcYBTYkAUmn32juC4gSosqj6yt/+SfAN1sk65cmORg3uZiLaJSVWN+HwssmWBVFWMNnRevz",
-	"yz8F1Vjwro2m36oGl9+rmS6X8zB5pxL5qgkV2l9XTaYa/eH3isYOa2q9AzJaKixH0P/wK+gdGEA8hiAQ",
-	"ECucF/saxKSEwBgsUiLEHM6spU79pigej21p3dPufpf865+HKwU5dWXlIU0S/cbaTffqreqWqRrYdrM6",
-	"Iiywc8XDXlOecrTPFiUX54XPkVyzqJqFQzysGn5ns+FvW0NfOQ4oz7/fMnrjMM0TqheGN9uXB4N3vx13",
-	"X9YNx9pilcPZb296lIHlO1urVOJZpsPTo5csmQrafb24OUtPX149n2Qn31PBfuiop28v3o2y755fSrVo",
-	"hi/rjm3BtKvd1couHLWsEGRVcaQmknX7EIxKeC+WWDocPTLUKuUQJJIUCAhgut8HmnGD+LZZywXzpjQL",
-	"aw1VTQNtqTXnYpOBG0QCcj72QTG06oKgviZsSSciMM3w9Zrr3/NShMKIdw/a7ZoBz+jHAZ2sOUEbUqxL",
-	"4xHlHDmtDI3jJCHlUWGOd9WgsGPzNOaqXo7sbTCwChQW2yd0KiwGy4jlS/u4YCxVUy3iyNTMthL2Ys3R",
-	"g28MA+JlQhanYQexVimZoeJy9xN4Z9SSqmF58Cj13H6DQRlIm2cFPg+96olNPyofuOIIOzUDpGFqfCj3",
-	"4/+v8tQdPUxa1LBjv6ObsQqsW4ULldvQw5Uy6+rNttDI9yG8uw85S+N7DHt7FerDre5jxT6qnamaldBj",
-	"+1m7vRv+r0iEkLeob4BLDH+ANB+8cIl8GK/veD80NvU1QIZ/hZ/hGM0hm0Rl+yp+Chq77d1VW/ubFUu0",
-	"5Jx4YRxct/klLozG6u6Hse1t4pfQUzGtAfU497rdrZ/Zv8N39nE9bn/mrYfKvc5vYjbV5gYaq99zlOgb",
-	"mjGvdpPYH/VvaHM2jZmcw0MIWeMugSCLl7nqLF0t6yHNH02a3BOB4Flm5z3MhuF3p1ckd9IM3VtnrXrT",
-	"V9sSZyKd5Yiw34houSbm8rG5WCyaUH6QpYmpQPAOUwHGOF/hY5NXiAW1jaABvLSEfLOpbVpSaLfVkauV",
-	"Uae/Fs12Z+EbsIey/QSHZbODX8DDskhAn4pFMA7FyeNilcf/6tb9//zsoLN7h2f2/6eznYCMlubob8uB",
-	"wE0LUYYmxvZwC+WOqQ6EAplKVnSCN8jVGK8pgV/QvPxdtMiZyQvntgzMB59MvPIfQAGC/vpYhtDn/p1m",
-	"XFAC77CwFwIa7fOQBbZEmJKILg1gVI6Bj8UNPFkSCLEWxp4IqPQGN6Z78zwVN1pDtWltrmR5JD7iAKxq",
-	"AzYX5D7DM1h3KafxfKUK0bk/4aV97tkjevUsxr/+A0DfbJhnmDtPITnVwSH5uFi2vTIJrTGjUqyHirkS",
-	"fVuRHfOJKQWx00deK1VKtTH5N2kH0iIlny5nsf6a58kli1TwiUvIDlzKeZ9nkuVNBgAFxoMdzT2wLpc7",
-	"wynYP1MmmbLp8642rZLywGOLO1duewn1G7LGv+8wRHM9ys1DpIF1tJ9eHr88Hfx4enF+9o/B24sXw4DQ",
-	"PrcvXIoslS2IUEC1nFe57q9AjtAKw5Ih5RxKreeMw6hlnefZzPnUxAM3k7wV2Q4oZ7ds/ZlXyJXb52ws",
-	"yWDgJx6mxSZirNveq4kYmU2PvSpm0Hs3EjovaaJZpREF7c7tT7zlPmKZee5ozcr7tSTVO4D5FIpiFNQ2",
-	"ZWgcF4FAVgq1Y+lXavu9EXJV6CjsjpuHnV3apPsHe81D1j1kB6Nue3d/L8f37+21j/JqBL0zSQz5CUaH",
-	"yVLew/LSnplMzx/yxhtvW19UmS+3zNUrSt9UN7gS4gVNJ2xjxeAli2J6paecqwXb7WmN+uokSCyRPQbo",
-	"+hCpdSQVVFokCteOCBVIRxX+y8w9gX2NAW+MsPuL5tK2YMZ1/DXdOSBKZd645kX6wFuskMYODOXTh3vS",
-	"Wreb09pbPk+FlnxQTnXKVQytmuvprrAqmoxmsZTafC8s+CsUS65uhIM8c5JEayPaDHrmmDEYRipOEoxs",
-	"VmyHfXjg2JS3J5fMFBh6HXiKct4JuxxfVoxNalvNnnDGIuMTAcG4+rj3heJGOSb9eTdrdc0+lWBPimfE",
-	"rV5+TixcoMcWuOBsm52DN/kdoryjFEuLCLRm95yzvTwKGN5SZNhOaSzSiVAKehkErhSurMD0UMmo1VvW",
-	"0IMZZY5N5M3pz7f5pWXfwtJdIyZu56TPSBldMJbEMAnQUvVTKES6RxsIkWkqlEq2MPsK2TYbmn1rTL7f",
-	"PwW/ryAmvPfK1z8VjEKjVmlusYJGYI3BC7Yubcf9iuYgYg1skvBrCvzFGMr9rZkVGJgPpaURlGP63R3h",
-	"LGAfEW1QcVe83bM+4T43AG8IB2FyOgArKCjhYsgAqqha5NSMJFMJ1neCbWMP8xuIM2DzDlD0+3yYxFK9",
-	"XOJzwyqdW99wanEXSukeVXub37LzIsZyz1tvPEHMkqqUh2TpLS9qfs6CBDvIxKUwMTCqydlYf+wrAyuS",
-	"peWMje2QGzebzXXMo80DqfrujR3msGs/6Cc28fDfYjIZjJz3vzdoqES6+eLCgnXb3YNmp9Ps7l519nqd",
-	"Tq/d/jlPWAQW7RUsNxBvM/8CbXd2m4ejNms+pQd7zW6032FtehgejTvFBii9hktphGpQHnkLalOvV97d",
-	"aR6G+/vNp3Sv02xHu+NuZ7xHn44Oi/1Ueo0wS5Odp639Vtv+so1wycGeIMart6QAFsSzJPm01d7eEhHB",
-	"ckSu5B9uFG7A+M9EOoqjCI2ojTyR56gAfzZxVCGLfCTDojR6EYMfLMkha6wMMry0UgKZ30D+TBlN1PS3",
-	"WwVQt93W3BwECTUZn6ivkDTjpifMlIXXOYwRSyQLEH3zxiRsRlTREcVWgSsFJ9/DUO5dY2K1q4a43txy",
-	"Nt+u0YjsTGOYLI+NgvOgycEnevHy7Ex/cb1tNeOs3FY3hyDXUZugE8t6z7JT+PDGFTWd8iVhHCBiV72l",
-	"nm7dKyjw7o7cxRArA0SS6yUToUhsAFEc4ItI0RUYj7W2Uv50+Z0BeoGLyEX65X2OdT3gu7bmKuY0mjQ8",
-	"bbPGesbxTF+9YTSRZJGD+aVo+gCuIvcctHkqLaTJCs76HBVBg4Ng4EEAw3Ss9SP9Kxo0aLFwMhVZGpAo",
-	"0yLcKBjO3vI7ksF7bTpwldpkzI9iy917uCwt5lYZw3Nz26KqfexG7sduHf49OlpQJWNzhanF1kgxQY94",
-	"7Pu6S7RpIxyJVhQxHQJgKO4qsP4w59ifWlIVuNdLTajYpwQQmQUJp0JAfIGzhW9I38VIKnGz2+Nll5jA",
-	"7n/ahk88CFyr21dFtOwZ1aSDZUkWPQn9fRgswXx9G8twAPwI72N7jpXgQBm3Dfi5gBEC8KuiqZLPPBBR",
-	"dEggwP9oif5FcjVlfX5rrAxwV1SN654oIVy1Al3rFdas87jPbfKQW8nKcAsEhM43aIUd+K1GkEqAixZb",
-	"k3iVC9YmBYeQz8KhUmKv2yVD8zHnBxvarUXM22wOK+ScejNEvaudxgPEtXx0PgXtLBcVsa4+t8Gui9PL",
-	"0ysb6yJbhrrWBLEeTDLcKZhVbM7eoGQUA6DY3eJaxbncJ6bl+65M7ntgoR+9k6uPA+PRPeJdX+JWDxy3",
-	"qoxZ2ep3yNYChKg/fRDLhhUKPvrL23jnNm75Mk+sjKfkmePjVQW+zLcM6FudC902acBmkT1COdeHineL",
-	"7nPnoPi87vOV5fnkNR/7Elr8I0KLoZjN8GQU17tMc1rcoe6vP7XNGYDrWEc+Br2vvBvrP7Vm1b2OqDMh",
-	"NV/Sc3Hvck00aMrIJGNS0wz4HovbUhCQn3d7VtfqjwopBZWcprgVWDl0G39s/SmMoZMHNH1SRqPl7e65",
-	"/fauJriEFdxsJKRcL+OIWZMXI3QxRFGVCExJcagHK6eZirSerdWJEZtk1ZhyF4xGMceA15/KUacHtgT9",
-	"25yhPw01FBx7xmJAL0S0vINvz0G2rKvz9yDJvSr/UlX/xZvmOY9VDPWrL6BbNOm02k/Am+sq+0t2rE11",
-	"d+pynxe6a0PyhzZnbb8fbUa+q24P7hIx7RushSMFgeTRkD1Dg9vmW0JJOhhampkivkAZDMCl4A/r2mAP",
-	"Xb9frwreq3Y2FqicioU1+apsLImN1W8rUP+z9CN/7BK4z9Is/hEr4T9ja/TK8ta6nu4PVoD9WQvB17S7",
-	"rylTda3z71Wn+mcolPxSGfelMu7OJSqaoxZl85+lNK5OYD5OWRuwgqI/xS6PFThWDPumYlEC3kvEbmEw",
-	"XeJKPFadmdURv5SZ/VXP8H3rzFy37voTjBqpsw7EmBR6YHdNaauIltiFRI8lMI0dnl++fmVc5jScekhP",
-	"M7rsczqfM5qC/o4vgT7zsSw2Aak81cPA5pfowZgjIbU63ufDWZaoeE5TtQNPaTvXhXqGmqN8q6/omZhV",
-	"lLnOJiG00yTDHOfy73mT+68Q3IUoes1kfTN8nDJG66C1AajxECYjdQ25TXwx5mSe0NBpi67vHjnepA2/",
-	"/gB2l8QgmTcNgw8fS9sqFVvvnVGpjt+c/00SlSmRxjRplee/iuxpVqKTrwUAz+NPoNUP/SLmKS0WPFvg",
-	"MQxuEXzQIpmmZk4lS6xyRcsjLWCMwiAP3GYVf7MxW3SMWCdMnJqwrB6VecAcgALcmsFX6xFonuIcUxCf",
-	"vGQ8MrV8tjWxbaJh6yDHbKE/YBHbvqIkEVK5iGUAzVcUHcknboQucOG+cwzpvODFJcbRhUdiDPFE/YGy",
-	"cb6yXqsYrGZn957Y3i20lN7rXJZ5Ko7r/eT2s7ILnjbyZL6adKQJ1LOuYyVZMiZfDWU2AmKFksocMe1J",
-	"gD1sCLRGNaaxiZAX9srEzYEDDWes97XtWYx4eHnKTbFIUpp9/Kigd5HpHrygYOZzZraLUJNADR/p7Lu2",
-	"JlSBj7fX59hYV1mXg8slgjj0EY5ueMFUumzCYIY5tolNwdZfbZFXTGGCtLMTx6mY9XmeC+QH9xIxmSD6",
-	"kOmwAn5PisThGo7GKRELboL/UBrsFZiiD1r2eSSwQbMIr70OwSLDWlwbgh/Csg5dhevf7PZCztPQwKIS",
-	"r1oWWyK5Bop4N00S24AMx9jnFuzwfFzoaDTD00ZxYUOaJCzFntM5gtoEE9SwdBh/RMAoHCsG6/vc7UoS",
-	"S8xom+kzlXe4GTqE11x44N8v2RDKgrS84cnSOomw472L75u65eN8bfAG/SQsLrZUy3EdOYGkTpLEo5Sm",
-	"S9weCJdh7A15juzzoZee7MaG1TCmFyX02y4cW4PBqfey0LXSrcewgGzQI9AFc0hQ1SN6PrjoiGbxzmr0",
-	"+HvgfgK/FPbKcjyrz71T/MxFrLyLWJnlruDQhgHoAjYgZGwAYFDYGRN4oF7TPlfTVGSTaY6oiNUMcIJj",
-	"1XOV644lUe54hm3UXsqMAKZ1ZeyABzRAqguvsNumb3HkbNqreyuW/nqN8Txwi/KxK6Z7m258pm8rrEBx",
-	"JBfmYt1Qyjjexb97jeOf038831/chFe/Jj9/v8f30/NvfzzW//umO2pf7452f2yHs7Ps5++O1D940v75",
-	"p1fiZ7SLHApyCXekRMv3RR7xiazRa/zakT9OfuQ//Fd79C7cT35tz3b5/vNfny5f7oujrCOvVDf96fC3",
-	"0z36jwL+ee5C9DHM833wAZ63sPmA5HKLL2hUqLOlGMljk8odh75B5s22nQEgkc2RmmeEn6ERfi7P+cV+",
-	"eHJ+cD47a//Qne9GJ1v4vtGbLgcxN72PH4y41645ehZsk29GU2weusWiV3vcUJhptdYwWCd4y02h7oqH",
-	"/Upcag1Yj/ZNSif1o80fgPdv4SkAoeib8JtUgsBD2M55Wy8DPLp1wg88Vcr6Odr0Y1tXN8JjdwlHwoOb",
-	"+hxMB2iIlVqZYF0MQHU1lSPmt9zB4LdbqPU1+EWMYZamoLQoqhiCACMtG5jVg+6TAJQs1w8X+1Oi1op9",
-	"cfPuuWwmWXID6v+Vr4+nbJywUIFiJjKFGeBRLAvFBNKGGFsESubK9hAoPFoTBds66HOHBlOlZ5G1apZR",
-	"GL0XJ0Jck2xe0cotcEmjBdvHrMQCCxNkBqm8xrTSOubSIvh4L4EO3ab1ovHsBnnWBeY1u4QhVMp+7zdo",
-	"qOIb1m/0CLSE+DQ0thiW9WhNvUUgqt3nw5zBDa1xAmo9JG7Yze0Ze7Nkd8OwSta7WaiiTm88TzalN03F",
-	"QhYNMMERVhaj6zJYBT0sK5utPj8Rszk1Rr79oAvlmRc7B3epj3Lq9ScGi6FK08wPxyNom0gyJX2qiGHg",
-	"q1OPJllzCrAe9IIs30I/Ove7tTyWsmHWTlN4WRd15lzdGtrHsLcQzaI1HWHqi07Zx3mj1zk82D1qP+0e",
-	"tLGrkLlweAAXoMa0tteMihu9xv64PT4YHbHmHm2HzT26e9Q8ig5Z8yjq0EO6Oz4c7XfX6yZymwpVmY02",
-	"T0ir0npWK1Oh+3rlTlheVr8DyJjuSFq1WWpl2eRcD18UqUdRpD6vRvR7A2cPglprSKXaWi2grXaSze+s",
-	"IZmmRmu0I6wuKipC7fbRE/Q4e8A0q0K0B/qIl+glDYgaqhW2W3oxywo8UmV1AF6eQE6aUwxyj24iBem2",
-	"2zmmGgpvgJ1D57kpsVzQpRHh+LBLCctVlhU9y6QHOXVEK2Mj4yUruqZ9VxeWkxodjEqXOqYEGb55fXlF",
-	"doxGketGxq9YdFbmIt5laBk/lnVWmoYoToUAo3yYq2kGxVrRpY0kgCOr86S6YlPP8hH0gUqXzylM1NLH",
-	"aAlrV6CgKh3hHrbwqjZQNLS34NkXrgnY9rpAXbDT5BXjLlG+BG0WTGgMKizoFjAGX9jugxiieYKGo8ht",
-	"Oa1rKbYuJfatZOk5H4v6fFjT5Wq/tfukR0z9eB7MQvXQhqeXkCDGxaJFhgZteEhoFMk+H642fBwGZOhF",
-	"dfOuj8NnZAg1U/hw/oe+rdgHcljT997OqyYh+5YsZvPwmch49GcH8PizAHKYBoAlheHdVORtC7bO2bg1",
-	"1Wq0JFqsWVFYS7qtjsuawNwLx/mMMW08EiukpL//P4eWtq4O/AsR331zhyC+cWvNiY9CZmlLpJEfj7bs",
-	"T2KcHbP3wS0Uz0xCBRl68ERDFyZ2DhgqydD+qITWxPJgvn6fcwsZBXQWQzidg29zzig4/1w0PR6jJgjp",
-	"vX2OoUDQfQ2yF5kxyqGSxnby+lVrenaaC4g+u6rJEcuh02IoAmMWg80kCQjJ+hyfsulAWkutg0B7Cyv/",
-	"RyCg0SQRi9PZXC1/RPUPnRrFrX6TsnH8sZyxZBEAi2lOASR+8iVJmFKga0v2jDD9BXT/eeSyUZ+RX9fm",
-	"dc+p/op+7L/f/3e//7Hd/vD1/25skO+N5ItWxqpL+Cu9DE8IZAIlOfSN4EySr8DrUGwAZprmVo3fvrww",
-	"DesUESJhlD8sZJqh5sE6LDQ3KDvyOsSXlS7U9oFxliQDM8VjzsmpGUoZTe2WmkVwpxqkxdUWu3kP3g+F",
-	"Htm183pQ2DN9Cm9HPcuJ+Qvu2efAPfOypHyIrONoFvNYKtNOt1Lale6pVb6O+VLLLcx8weIeU2aJf5oA",
-	"QIyo8s/Mb+gbCRMhbW2ryWeCQEEeTejzoZdJMERtzTFZbA87jk0KpsPtjE00J/41Y4EeB02jxCR/e6wX",
-	"MwUXcaSm6KmYiiSCRKLhf5pPldJUoaoZ4mDYrwGT3fIcMQepGzt7DfFvbITJNqCYMm1TS+HWLOaTHLgE",
-	"obYc0pbXmjaWBHxSxoHETY6cXn2VLslBG9QGLDBAfB6t55geawGRGXjJxlkC9rzAap76TL0+3yhVLx9I",
-	"jH0739zs5Qn3qbl0QHYO9p4RSnb2nroRK8b7HMdM9f4oxlvkBGhBeum+lgCMRalMXl9Un7z0Fos8Hhzm",
-	"ax13r29MsMp9t2G0JzCjzXw7nS0xa74IxDttSV2AhLOFA8K7W13JHepJHlJo3hmJx2f3A+TsPpTERUka",
-	"4B0tciyvkcE5cSNSiwHoLeT9IHp2c9CHXOyvQ3qomsxDID1Ur0LuJzdS0EkCLZGKHLBEVe/evWsee1t5",
-	"G3W9e/eucLshsvuBMNmDtIrDBPD2ubyWUI/A14CG2Dc8ChrO1lBNpYk9FNbHyoIEZM7SKZ0bwY2RGE9T",
-	"Afc7ZvWaABEv4hAtqHTmufEzADrmbptEdPlHdyzZWI02aWJ3JjwlxGBG+dKmrMgSeE3KMBlICUH0fQWd",
-	"FAsKsCrI6C8t8o7GymbpOCeKtqNn8/vzoa5Hf1dCkJd6SBf50OsJcXWiD0KLdllUGmNY0KnwK0tTgn0s",
-	"sSFPS6yCmsRSH6MvriyvSpcFh0HnKWaf+opOJfp7zNVuF+Hf41k2a/R2IW9VSxL4s+OWVDOTCUrtP1cT",
-	"BT9PumTBXdi9yA+7b8NZs67aerO/5s7KnRnDrQEVaWWTvoXrcgWZEcLJNEn8KLok8Wymz71iyVIbSlqS",
-	"ORydjEdQo3WuKqy51boSakpDDFQwlpTEyq8lsdFovNHaUvpzMF9TFKMtCVOPlKOp4A2Y5FeycdqdPK4N",
-	"6EvDmMtsPI5DSEtCwPlcVsaCDzGgPjRNyf9+0G67/LtSN/yjvcP2k55tJAglcMbh6dWHaGnv0DQN6g0i",
-	"IXsgp+NanFJbxgdPyqL/US+cYf7Foiy0X8sKV0g5mcQ3YJhD/oGvx1bYWLYWqLFxizTrXZZ5g4g/u0+o",
-	"vUEO8wsq1bG/lH8m75BnERVZCx52Mlveg7EE9WHkFYjEQteovDopMEkpcJgXlVhaVSTW/mLifk4TF20U",
-	"ryPnl5j4xsexylP7bioInZHzO53BOVXhtKIbLoAUoUzQfJ2TccySCLP8rxmbGxEDgb5nZMizJBmSMGE0",
-	"BRgDfXPR2Rp4Kd62TQEr5oF6fXGNKmCwkojWxKvECJKwOeN3dNSVD54Yk6tULLej9bcwkEcp2/o87Meu",
-	"wudhP93e7qOxH6ecQim7Ub34hLX+7dIp/j2bImzVSg52Vusptlv9/QygHXOufm/Mswrd5SXo3nmDBgtt",
-	"4boWmKzZNQ3Kh9amoNj6wBCnxJSNvG+iQ6v2VPNYmQxZqxVhFw+L5i2SyDcDXOsDC5+Hp8D0GKCbNrMN",
-	"vPCV/1bT5PrZit1kC9tbfV7R6IXcpc+LiULZ8ikXJzMxqLoR1DanhpW4d2/qKh4s0slDNqCGgf4BvV9s",
-	"L4uV/i6k2JfDRw4oUdAX9npHLPsN28DmtTUrLWg3aMhafvYv0Y71gbzpa1r2FrilaRH1F+q7eidJWdtz",
-	"9e4Cc8cXdfVlOkZ8Gr6B7YOM+8pV2S6oY0rGN1BOEwE0KJFiZxED8EtsaBWzKVIGMGEyj3MgKNSDiqM+",
-	"r5ZH6wRiXfMx4PY/+ov4hb/f0R13Z+ZrdnOgxMA2xyox4GJv7ZXcTXBFFxtFmWqwP76HTMVkHoqdllZh",
-	"dfq2BM4tQ+svnSxex1Er+rWZxtaz5T07WufcdfPW1rnpIBbcNDNdbWzdwxiJDFxpv/3bh3kwNgmys8VU",
-	"9PmMRszAgNVmnJN7JpxrhlrIOIdJePnmUzqfM+6nl781fc0wzjHHTHQPR5emzE60Ll3cttR+/IzxL52d",
-	"v3R2/pLh/Ac5zSG9eba8e1dnx4N9SLpKr9CVw3hdsdAwLO1QSU+97pdrWls+81/WB+1TM4mYZ9VVL8iu",
-	"3+Sm3d07FOI3B+sSVR+nIeE2ro7NOxJ+cUrcp8GenIpUbdtb7C4txKwR49Iax7FxWwiuUhqqtf3yEMlV",
-	"kYRpS++p3nv9jKkC+8s0CgvQ/VPRO6/O71Ox1J/Lg7TCOP5cnqSH68JWt4LOp2TbEVd0wvs3dyxVtGm7",
-	"k0vJJpGty0Y75ZEsdZotCtIAkxNhJ3iYZBG2xSkKTsajS/uxTaTMcZLkKW7Adu7X2vZ/YIJDJQ1ZCAvY",
-	"0MWUpX4cz+1QddG1/bUu36jaRra7GOTtJ1MWMq6SJXYywt5o5LjYEd/AmJNOu92qtCbryelRS1INW7Kp",
-	"sBaptfDIbls/0rWPbGOB1Vp3CZWQCFk5OveptVkDH+oNvPuZZ2Yr6gy0AlqZ2bUvB/lhjC6Zn4JtT3Gl",
-	"JNj5PfcbfLpVLGA7goJQcClp4CwyDm1yiY0Y0EGEmFgmERH9SQXkUJPwzvoc3FhWZYW+EWsEy8YJsA/X",
-	"MP2Pc7jv3dfhPhgDzslKUUaMcP0Z4JUh4Nq9Xeh7uT75SihyZr681oduxvdIrvPi/P4N03OsXPdO5J0E",
-	"+9rWoN7hkWQYR0M8qkNfHA+fmdgE4tTqm8TYP/B4yGu6Z94iHDngyqup18sx93JuVKeSZXCnh8+xW9Fc",
-	"80POG383ns9Pf2zFxpUJp/b5SnWAudPk7vfIXvuoRWAEMZ8YtN+c95rCj/UVG33NV2wHGUgFH4vUazOC",
-	"47lvWQSmD1XVRQQkyqDuHoMVWBjhzxuWiBgoRyjhqC+FcOXm/7bFEHu3P/FKXGbhFJM371M/8ddG46hk",
-	"labiorqU605wHGutIei7ZS3lW4ssqon3S5nFZy2z+OvkZWzPGf7t0HYuGI0e8nDfqhHlro4h9JXy1Z9s",
-	"tJX6s/6oVKg/Niz7kLrPI1eyfAuMRwt7r3JeK0p9XtCSXLuLY4e1DLzCb5ZgLUVSMhQDsphSBRi5BWeU",
-	"aTchiaRLxMpZ+HpLxvN8ojV4Qq5OFPLdCnpK4BQslw9nQdnsVFeRdAJQbmyGxoj1uUN64yIliZAmYw/m",
-	"jwpfbQXPfcF26qtXck5dOHzbMNjy6fpS47OZ7AsKS/6l4OdPrjN/qS66g1puolsPJrlvHw0OAHvw1Ho7",
-	"UhQi0I/A1PajhQvRcn3OUs05dsCFbsZbfhM2sAqsnxMyAInIDJiC7a1UaKlwcLh3FBDbXMH86+CgC3ie",
-	"5lhbTPEV0FBo0m0a/RJqu0vnLybQNNm+dPcgqMRn7rTa/tdy7OffK5GUbKcCzaMCwxewkxXaW2XHhPdq",
-	"r4p2RecwiZ6UlwEARUrCqQCo2mKehJm1yccORcS8T+XZn0FVyNEiNGJXr5ILwpfcepYWHr0ECWUnVdYk",
-	"V6gils5LlK9OHiDJVz73z1XRKOZuAkmNC5i15nGbarXy8EumaEQVhUHMs1ESh+SaLWVFR7NiKzMgpKd7",
-	"nT1DQvudQ59Svo1l7SJDJy78QiJoREY0oTyEBFIeEZGGU2bX23vj94wmatr49OHT/x8AAP//",
+	"7L3pduM2tj/6KvjrnrM6lUPJkjyrVq97HMdOXKnp2K5UOlEdCRIhiTEFKARolZJVa92nuf0e/Sj3Se7C",
+	"3gAIUqQGD6kk7f6QLlMcMGzsef/2b7WhmM4EZ1zJWue32oTRkCXwz1M6nLDz6Ja9iniqGFwLmRwm0UxF",
+	"gtc6tVd0QQaMDPWNIRmJhIyiW0ameH+jFtTYRzqdxazWqc3SQRwNAzKlH+t0zP6+22zWglrCfkmjhIW1",
+	"jkpSFtTkcMKmVH9pSj++ZHysJrXOXjOoqcVMv0WqJOLj2qdPQe00jhhXpxMax4yP2fLovhVzQskQbiND",
+	"yglN1YRxFQ2pYuSLy/NTcnC4d0z+9c/9Rjsg+u/Dg9bhs/y4v6IyGpKE0Xj6925NMkmnrFsLyHBCE8nU",
+	"37u1d9fn9aNubdPZtJrN0vm8FEOKIy9O5HrCyLvLl0SMiJowQodDkXKVH+ZEqVlnZ6fVPmw0G81Gq3PU",
+	"PGrupJIlcqfZOqbhUfuwfjxsj+qHrV1ap/sHe/VD1j5kB4N2c3d/b+XoRyKZUlXr1NIkqgX+ZNoVk3kt",
+	"gHrK56KXMABy+fb6+u1Oq9FEEipQDBd1uHw/MnktrpRISkYCA5RkmkpFuFBE6tuIEjeMywJ1tJ4tjQzu",
+	"vt/ILlkYJWyoqjf+/YTpIU0YGSRiLllCxqK4SnrjZWdnh85mDXO1MRTTnSGN4wEd3vzfQxGyv/84Pb7t",
+	"ps1m+0Aqqtjf6agZjX6WcXjzM16OpPy7ftV/7p78Z/v8P9vnjpL+c/dE09Lmc60giUumksXJSLFkeaJX",
+	"bCh4KIkSZE4jRQZsJMzMOfuoiEoWuVm3NqLWiKvdNtJrNE2ntc6xHtk04vhXy40y4oqNWQLDfP/+/YnH",
+	"J8opeGi5DhLKcavVJP/6Z6vVOGi0ngVkHqkJDD5hVApuqWlf37Rb5C+MJiwpYTAsSUTy924t4rc0jsIe",
+	"UOZ92cynoDajCZ0yZZl8mkgBO0LjWMzPpjO1+J7GKbMvX558X29JbwgP9i1TmiXsNhKpJDM6Zs8J0++B",
+	"I65/HEWJVPBLg1woEkkCUyKCx9lNet4kjqTqcrd+cG0UxXq0jS7PLVwtqEV6SL+kLFnUghqnU30Zx1Wr",
+	"WJWDCt4bTSNVJt+AcAhPpwOW6KlGik0lmbEEZ+MPaL9ZPqAY3u2PJ2QjmsYKH6mm1tZaav2kaUHOBJco",
+	"nVEkvqZTdk1vGDCUoeCKcZgbnc3iCFnNziwRg5hN/+tniXzHzUI/EcI6wrt6ehI9BW/TtKBoFNc6tRMu",
+	"1IQlVrhOqCRqEkmi74ZF0bQra52ffsueiSSx75kJPYek1qntwCJ9+oBEzaTqRWGtU9tQYmlelkrNc46D",
+	"mooU0MWp4KM4GuolNwuWJryD56pj5t1Znt0nf4f+I2GjWqf2f+1kytEO/ip33uIrcPnz9FK6LMysyqeg",
+	"di6SQRSG99yZiMt0NIqGMAM5FDPmb801aghMSpRlJKbDGxwH3EumrDNPIgX7dL9F380WPZvZqlUvGflD",
+	"LLuesj9XijN9DpPOWLXeBkkiUJw8Nff9+/f1IscvG4h5ZKcoIGBAF8ik77Wv8Aa4uTeiUczC4raa3SKh",
+	"YBJUllGkcI6Cq4QOVdXRAx1nQm8ZoYpMhVSk3WyCBkuHIAhyR3KUxnHvYc5lu52RyDs+S4SmSzqIGTnj",
+	"KlKLldSyvB4PRSxLCzmlajjJLeVz0seV7INMkkaOsTiUcJRfUqlOQs2dpUqoQhF6562PqVQ9mntdbu8j",
+	"qYWmHoK+k+TubJCTGeweoYb9CG5E7v2P+LZ8tWQiD7VpxuzJLQTjmphCmDEoDX2weJDB9WGjXtFYi1h2",
+	"v7M5oGHPrGTxVA5EuNCD0nSEas2Lqzev77/0zWzpv6IhuXRfr159f5QPfVaGlOsZDhiZacM3JF/oP/VU",
+	"A0JJwmaMKhaSG7YgQmtHRsnUPyJvjjjsG2hH+upIJGMWEtTXnuFesTCi1zC9e+xVymU6m4lEsbA31W/s",
+	"wYp523bFeEj8l+qXBSTlenkSJvX0KA/1kMG4v/dmtvZ9PuiGR2DC5BqHV72vFTN6qC32Kdio8yEbxjRh",
+	"IYHPEf25QO9rJEm2RrBnr8VVOpyg5nmvbeNC9UYi5UWxlzAcm9WqjHGgWWJ4/1O2l23Ma6HIuRlA9V5k",
+	"w3yg5Xfzk+lwYibprew7yZLHXVf4rudU+mstqJvYp6D2RituSKqXbJTKlUKhZEVBIwANHE1y3CyrdPVK",
+	"/ARIspEkKb/hYs7hDClJJBsmDH6YJ4KPG5vPHeZwBgOpOM5LHw3KPgnHWR91MWMJzJhwxkKZuUw1B1TZ",
+	"cnLW6PIv+qBY1Gc0UYs+WDh6oeHVAfJMSRJcWzyp+rlnYLoXXcv1U61riXidwm09eJ+C2tuEjquXKHsA",
+	"nY/ozdlKuS86lWGJYck3kU0bkEymRJTRzJJg+lifz+d1rcDU0yRmXJ/pcKWkekBC8uUCyOtpmQz4HBvr",
+	"dmXrYwyjjGD5Yob0INPplCYLbb9neoue5TSSMuLjWqBNs/QO26kXcUalnIskJOOEcmXOmNZStYUFe2fv",
+	"aIArCg5nfljv9SUyTFioyZjGctWI4DMrxuM+bY6/G5/Hiz49IBFZ/XFOM8ZQiL08+8xEdMWSW5bgLO50",
+	"uCW8oId/VpxsMWVqEvExmYMSA1uqmWuD/E8qFDPuYlyrKCTzCeNkIVJC5Q2hA5Eq8Fw80MaccHQvW3UP",
+	"J/CZt+F6kgil4rsKZcWmM5HQJIoXvZTTWxrF2jisPgoJI3OIrwhBppQvzKbYAyEb5H1ZLIIq/aWH24vr",
+	"is8bx7jxqurjOkrE1Fxhai6SG0LDULPhBsGThq7gzK2RsFtGY01L4BeAR8FUppqFJwkbqsZnEswQDaq7",
+	"cNCqp7zAkUcsQrykyfhRpbEvA2P9Mb2ElJODPfJd9NWjiNqyz3zWQ/nOO0m/z7E0zMg6HIzTMMcfuZg3",
+	"yHWyIHRMI07kRCQqXjz8iYzFOOKSUEUEHzKnMYdU0QGVzPOJJAxyIGx4S9KR5itE2TH+CY/ZWzpm5eqV",
+	"Yh/VzkRN49yW17pps7k7/D+hGGpjj+gb4BLDH8AqxAvg0JTRmNcjbhdRvz/iqbl5x7u7trFZSK3GXpB2",
+	"EKzTh0oRSReSzPW/nL5DXguUzHpQWjjrjXN2FFCVfnP1Sbj3emgFJBoy4n3i0ZYBZUX+jFEu5yyBY5Wn",
+	"03uQz2ZK1SbRLqUV1thpV5kX72FUqvs5PPZ9P+2FGSvByZMzM+RVEbHc7B4mCFmq25ErRpPhBFwBsRi7",
+	"sHu2QEDpmyhh6zdNCdHTHNQKWLnse7qX6nXfsJQX1tDM/pUewmU21Or9Wp7YgzitKpfhofS6exzkDTSt",
+	"9QQxo4tY0LCn1w90nKooSrkCdD/nuxenNptswo9EL/xLM5zqTV8e/EN73iu0y3fcT1m8w5E03g4Xm/Zc",
+	"HZyY6wFhH2dRwkKt3iTsVtywEEM2vpvBcWMvGWll2kEk7XsD91aReFEy4NT3dje3/MCKXi2RRL+ycA3T",
+	"9Sehd8Z6enJL9FpULkNa2JhisHbJp8pzi/N5pl0cNHh5FI2XnGCg9qK6FEng0SIOncBwcyslDy/BI5Us",
+	"6XmfxEfyC2VdzvjJeaTleRbeVYy7ZGLyUoxJxDN1+nPQzZrZbeE4W8EYLN2BvaHZut2JsvNkXPzP9b/p",
+	"yp3zyfIxUmA2sxQ3Cd/6RmKOwdzdMryvkueJkBJlfd2xc/c9lNwwC6G39JYlWjhpsngw8/Qe2sI7yZIL",
+	"PhIY99vOYzDFnaac/7eXyVwL8JfeLUuiUZSlvZr8yhPOyZl5S1CbJWzEkoSFPevoxjfq3UwHm299Ogs1",
+	"k+xRVeu0Dg92j5uHBwfNjffPLkPZBp7GNJpKY4GAC54lUp/JjHvALpwYrgQLZtM/Or/VZok+xypC6U6H",
+	"SQ/YcEl9xsWYi4SFmAh38bWRzGACT8Tc+zYY4ywkSAmZCdvKZ/vvl2TPBjZTFDWMknRh9zskC9NcHD9h",
+	"40gqprWPxKTDW6dmMdHdbdxgd9iqH4btVv14dNCs79O9Adul7eFheFwoTtg/KBuuCFlvWF02osf89rvT",
+	"s2KS9+HB7gH51z/3GsUM7rPjVyyeCNp+M789T85eXb8Yp6ffUsG+a6mjd5fvB+k3L66kmteHr/Lja7WP",
+	"1o6vp21cUbK0r1IJR7t/1d4/6OdHpC/lP7VXtnFWBepNIl6S/XzCM5qxWd5ILfOJ0Kw1jUM9gox2NHuZ",
+	"Yk2QkVX5cbHFi8ngm2H0Jnpx9e7Xi9br6MVxgy1e/Bq+v4jeRBfzV9fx5Mevx4vXixfHjWE75oPpeTP8",
+	"4UWcn81R67hdMh+QfhWTKYa+WF3zFEtrmhmOojheOgDIOXI0tVfy5Sn92KNlxGQKGxrkYlR63EgsuNb8",
+	"6VgE+oYF1qPo33PKTjai3QMonMrV4JSMiAs+LCt6EVMmyYAOb2w+lt3iQoVLvXl10Hv/60n71c+b8IBZ",
+	"IqazkmW/mtEhq0s2o4lmpx3S54KzPsgqKfRWjEgf9q0fkP5Qm7lc9SEs2pcsZkPVMwkcBRKHZwrHqXRk",
+	"lq300iRaHt8bzixte6zIcaCADBaKgQKl/+ETeMxGioAPaYR1DFpTg+QH+xq03mciUcj3YiFmsPKW6PSb",
+	"wmg0YglymKP2fpv865+HSxxmXY3PBjVZTgFaXoPXQhGXX/YckvlMyFZz6EgtpXT0rS7Fheq5JwsbtNGJ",
+	"tS8q3Zu7jytNoi3GVrle6HbpTUEvreS/kNDYD0zaHFR25L9m60HWsWP3QWWyTCo+qAVEYUKgOq//Aqbc",
+	"rzukmD0vG+Q9LKqYMa5lt3JZ9s4hNaFg2pazEHxOa+mjKGZLR7V0fKq04spjWikfTigfFwWLV8620d6m",
+	"US8WQxqXKU2a7ICmFkx1TIrEmElCE6Z55hkfx5GcFAQbX/psWZmRuSIGP7MhZOiepknCuHprHH75+AEl",
+	"cyFCxslEJFIvoCsVsg7CEnVnGnG3yEFtRpViiZ7V//70v93ux2bzw5f/UStZkDMtDU9haUGpDMNILweN",
+	"33rK5ojGkgUF/dNo7b/lhaZT4EUy9keOd28gUWfekqxStIsr+OmTXx/3k/uge9+Hkm3A2Qs+ivQwTSnm",
+	"FmswNBxi1UBfQQnDqb6zML2SDD6cVJabk6/8RQMfqxVCEDojkUAYi9ipI0MsuJ3wNVSVVxD/fuRW2CJY",
+	"vdJtSRKRnJZyX/gJp6+F8ywR44ROZYPo2/Gs0hCMYs7AZeBxDZ5O9WfzKf3LHr2iq3MD31ZpZRYqBOh3",
+	"6Q1jIeHtflYuqvggsaAIE26wyqorvisryCutG0Fr2d7CMbjZU6I3RAqH07Dsjq9Mmy+rS4JARc8jDJcS",
+	"i5LI/tJzGx3UDNX5l8riREsBP9+B8iFHggdlnOPs1robVh3gYmg0YUORhCwkTD/eICdY7APpj6k2DEZa",
+	"43ARGDqbxQuTDKn/BidcoxYsGeemMmj5jEfuVOudBn3YOJaMfQwnNYxCEilQjadTrRXHkVWf+5qzhGnM",
+	"+g3yOhuin/ZLZZePwDFo9SRQmwMyn0Sm3knMOUvADQvzgCKxKQ0ZVtsW1lqvBPr30AOztPZU5QqwQ6pY",
+	"XUXTTXSTNV4EsyhOVwdyaZRwpLVjLPvCCXn37uLr20O7MlIkSpLBgujBN3xemKZRgQ/uljkZolnPaPnl",
+	"0ykkcK2e10ZLfxPxtcISjsZ3kUm1Z1LqM1214uZ3kzahqGYMAWHcuhrnFPJYww2WZ+3gkZ2OWZXl/k6y",
+	"pH4yfiAKgK9VTXtJxgJD0McKHHYPNVv0TK70UlA7CEOD21FEQcjCQKmWdEAo2SJ4wwkMv/IPY45OcnSd",
+	"27VS8e2orXSeehxgGHPLc/W9OdktbdGPgenQysxMZbUUnMlGl3d53foQOuBUgKhqLMZj9Eplvxv51e/k",
+	"M581JedrIiwRhBFUq4ZoC2lrH1Uq/WPH1XaTSHY5scNqkHdmfFhwrOfj8EXCgAzYkKaSGW8POhOyiL83",
+	"WGVTMfqdLELmZVHTkWJJZQrF80ykCT4EzxNga0R8rAc7Y0kkQvycE9a4vvBBt45jLRFQ14TEAveFgAyM",
+	"/9ra5YZJYEUIMg/KQ/01o37pX+zjHVDcjPqZW/RIunVHqxqnTuWNARlC+9SdUP0B+ywUgAde3gusWEmQ",
+	"xE9LBxFpamfzfsEGOU/EVH9A8Ixpe2/HNZYeysUoumUwAKBPs0mMDiew+gFJZ0QJ0tp3gU274yJV/cD+",
+	"q6e11sV8whIGu2/WE4YPP2VX9AyAK+ObEjZKmJz0EqaJBB42l4wRYPk2vHUoeAgMxko+WEZJELlgpJ6b",
+	"ycK39Dp4X8rrgD7NzCcCPuPOIIx7QvU3p3AEQXUPkLioId2i1VMgTkNDeo2sJjlMoOjUvxSymBUvGWLq",
+	"B3oC7rKpHdZ3IkG5L3SIB9wA4RIzFHRlePe5GbNYMkfl7lHLTQwxwUtQOzeqOH7eXHJv9Z4xKT3mZmPV",
+	"+WvovzQWUpnHU5495L8qYVNx63MhS/f2AGWPRQqL1eA5LhSc49xIIk52mySkC/mciCTQ+lKmlAZGGeXC",
+	"+rizh7OPExGH3tcnVOY/Y4cnZyyOIz4u0ETCJFNA45zN8wx9OBGS8ZIVe54/QD5FG7HnkZW9ktGeuWLp",
+	"rOMCWgHseQirkIW88MU3bNFLhKL2CT3aG7YAP7/EvH4u5kRwA3JjTFTr5PaFl/vTiQff3LIcHO8SqXL/",
+	"8DgKGKU+lygz6IrnzjPgzPp4V8xq+FfMofMumQNXM35I6b25cLKcEesIIbtSuEPTfN7elExlGkw21PxO",
+	"ZheyoXubtNbODGof63qX6rcUdCept+vs+7PX172Xb765eF0L/L965ycXL8++Lly8/vbyzfW1f/3tydXV",
+	"+zeXX/dOTk/P3l7nn3jz7rrwZ+/s+7PLf7z/9uzyzP1yeXZ+eXb1be/y7N2V9/z7yzevv3HvX/7g6bcn",
+	"r7/x7j85PX3z7vV17/Ty7OS65PrXZy/PSq9fXJ189bLkh7PX+etXp2/enl0tffft5Zvzi5dnS9fPXp1c",
+	"vOydvnl9fnH5avl66d0v31xdL8/08uzqLLt8+vLirGSa9nLhveZycfLfnf2jd/nmGt7wwSq+b+nWrlQA",
+	"l8r9Y60xZ4KPF/iAHwGjSUIXEAnM0LpKnN1pHBPhpVxZWKsiZtaW1gaMJ//tMhPhPGJx6HLEt1gqmxb0",
+	"2wZRBQdtU5z8i6s3r8lb/NXUJB43W89IxE0FgBbtz1E9zCNayJjKCRbeqgz1agOQR3+R7LhcklPpCqVx",
+	"/LrUVjyRuZB8EilAN3pO+nqv+mQYM5oA3hG5UGQi4hCEcX9HS7FOH1xI3W7fKn5zCOdP6Q3TgpuSOOI3",
+	"WNHNRZcPsVTFwwwKCMZVtQid0uRGQrYaCOuI30YyGsTMu52wj2C7/Swirv8cMDVnjBM1F95dRYy3fG5P",
+	"McCSdz4XKTTnjN7pdOF/H5vNerf7sXXe7X48PNf/PD7vdtPmQeu0203bzeZX+H9n+H/n8H/tozr+P149",
+	"aOKfB/rX87Pz84qYyreMxnpsWxG2TTn7zSkB4qYgjVoH6yjLvKSMni70PsoZbtyWXlLMgjlok3/9s91o",
+	"N8iJsShsviE4RocqumUWGADpYcqmA6wuXfKORresFPbS5LWzLJkYk4ZNiYqZ1kCImFHAbqNphZtBnzGt",
+	"4WlTLZppkW9PdN4s0h+LpExxoOtDiJv5K3FpUIeGt4dEicYmaUrs46x0Zbh+HWbXyIBE3BhxkshIm/mt",
+	"48NmzkcVcXWw58MKtvd395rt3Wbz8PjYwxdsLuMLBrWIqupBZHN6/HFU+VG32bGfVbTKFV+So70u1FAR",
+	"T79Q0hmzqOoGROZj7I3N4uFl1HUBWB7G+Eefvz5tghdlUKljGpIgq9yOf5MkylwkjsL9tL2/SSLmvHSJ",
+	"yukYM8zKUxr6AwA/7RsPTG79n2euDPi7X3ZqrfAC0APgOPiKXJwPvuHZPBjQW8tTN/XTwibkWBVmdlKX",
+	"17mOkArc27DFtdy7MiV0BWt6yegtCHgAaA2w5GPGjKs7i0n1c8mnfYLpviuzaMqTLXEoCBCzbjiYMGXR",
+	"Z7xwrLTJauXDQjXFubMyoBvjKV0a9iaR7U0PuymRJSmPNe2i08NM51RMZ9QUsKGTqZ/FL0wOTcSlYjRc",
+	"tbQV3AHpuCxt0z9HASkVdrQgk/DEU3CyuMrXitzNc8zdvJAX/HJ/eHpxcDE9b37Xnu2Gp1vkc67ZBMwY",
+	"y6t4K5hLRdpnH5fCshCt8+a5ynNCiX40U2IY+nXxPBZSJLyXbXuqHddZOtTfscWWitgbzgji6YMXCdOT",
+	"91uH5F//3DNA9vutI/Kvfx7gX0fNXf1b+xmeMNTHJAnZjPFQm3/9G7Xod8jZKYiSYXIbkI9drk/V4jl5",
+	"891bexkO2sfn5PLqBFU8uGCCxQXlLh4XzbNSBpHcbnIb2+SmG+R466T2jVps8ja+ZF2298qFxCZv+1i8",
+	"qTT3e7HBXQW6ugEU1RQydvSa4zJU0NkVU1vaIzdssblLQlNyziHRXvJHFEevX182WC9dqqKqQIQZN9XG",
+	"qpURUxrF+WN7Ozh6u3s+an5z05p9v/trc3q6f3O42Ev+55f28Gh6dRweqB8mL+atlz+KDYTDsuW5tI2v",
+	"mKIhVXTLtaa+cOsxHoKH4A4NGILCq1xmaSRlzzkysvTYEql2fkqO283DcmNrCBUsVW+qvD93lyOodYkh",
+	"a9xbpeUSD/Gt5U8xHvZsNPxeuwPqKoitDQZ6tP1AXWGHjMY84uMejcemSOhRFiby1dL7LU35qyDV7lH3",
+	"Fg3JOw355/mNtBnsWz+MhROPuTk2KX7j0+pn0W/xkJct/1gT8fLjH+sTt6YZy/2ouOQ9j0/CJqq29tXl",
+	"dTJr2KxJTuyFYphOGVcuTXrrtZEpCPlH3EXkfffawPwrHn/vUsmSiI/EfUZdjMEgRwuq1Iqyj1bIuK31",
+	"idVcZz2LWalirGA2G6gD1Sy3mjQ3laglms4SNZYzmUoZ6omXqkNYcvJXMMsq7WNTmt+KuW0rz8ssgdds",
+	"/nZltUQMhwJhaVOusK7SizyBb3cB+YbGDyvRbJ2KnyMS8WGchix8TrhwOYnu6S4HN5JxBoD1jCAKIoHc",
+	"PfMTmSJOEeWEReOJMna2kIoMxXQqeJaXFxhcZSEx0ZqIUZernD8Rsk7z9am2RxISwN8w5hhAbqF1chVC",
+	"Z/ct5zjaonrIw9XetnLGd1Vum2Rtkjt698g6L3fvXk3Qx01mTMxihvXOWJKbtyznbLDsB1pjHLpUFUTq",
+	"rYx+mW8PKQe8LrBuE5GOofTRdcjKwwvnRmcWfFlXmwmpeiYryC+PlVUd6LyhDBhi5Jnk04lJYiImNdp9",
+	"/Kf1RasfglLpWSGRVzkVAtNdsnoxTZDEYZWX27XbLIY+eqUrUaCR33khDEPqzW6GbOVyYJ054I2jMyWT",
+	"mv0GObH+ReON13fnppXLAvGWEEVRGaPWDC/C8mmoMhkhFD6LRyYMMWTRranG1vdC0CkLoWQLWrFcd1Jr",
+	"1SRKwh6g2a89iZCYDknIGPBZEDpOGNvkzBUr3rz0epN5bwg4P6LCdi7xDrfcRdJddcZzfLNM4Hrc/BTu",
+	"3JKnP/HUfxueqkd/w9gsz1jXMoknPvvEZ38PPgucaA2Le/Q8TV85Li7U1vmaJ/GcLrAkNcvhFxwxCkyS",
+	"H41jWzbVKIldPE4mpzfLdwCdtXZNpxH3r7aexMhfU4w8MfsnZv9YzH4VG3ofqcmVyzv63XwSqxOeTgZA",
+	"3ial3KeGjZLpnjweT2z1yePxxJyfPB4P7/G4SxkSs89s1mzGoj+VdL5ZAjj6OIspRwxxQDiCHSlNG/fd",
+	"9N3ux3ZT/6el/7Nb73Y/7n+l//O1/ufh2SZ4TNVtzFav3VZITaU94GzK9nJ7pqWOm8V2d6kH4p3d5WMa",
+	"ZWEv73EL0lTo4FbVtGgD+KG3pTig316/elmyeaUH2Ea77gTHZuoOenfGT9Om3nzjx/3g3NKZLw6l8Ooy",
+	"arIvu4Qy3sdGYbvzTNfVBjgQGS19VV5tEaMG9BoBmLZoRCS7ZQmN7TMSZYWPAWCSHKHcfzU67bIylovh",
+	"/Xe3K4s1cB/+a0OEtm13zytPeDg4QcQD3xZOsBQTsHQCBnZ9S/Qw23EHeNrx3v7hs+Vit02oMyckshLX",
+	"O0uG5TRq/YHNXVdeee56xcIH2C87Ez/UDUXUL75GkobQOqYpbFRt5Uoj/aKy3bZfVLafqyXba5ZWkxkk",
+	"/1LQK/iGNj0QjmcThOHy2qZrC89IJaHk3eVFHjmqJKNnbQWBaRMPo3fL4QglsMfU24gyGr906Rt3KSA6",
+	"KcDUQclYg7zRauM8kozEyxVGqWQk3zc6GpGFSBMCygOJo0FCEwN9jdBXpSUoD1BwVDJ8Yx5VTuE5Ket5",
+	"zdnDVBWtLeJZrt7Jf/jkx+QfL/bnt8PrX+Ifv93j+8nF19+f6P991R40b3YHu983h9Pz9MdvjtU/eNz8",
+	"8YfX4sc/bQVOvobvwUpw0E90yWYxHbLp9mksN4zNeiIOe6Myp70BgQdu7SEvxq5UTSq6MBXOuenuAvRC",
+	"Nbdr7x+jybyqenap4sIbavlaQPbftspXzjNVUjDsYRVk0Gw+EW4FFomq5arScZO3xQA0OxZ8LG2Vm0lv",
+	"LHeImMrq3qrCZ3NPvuTPUGYBD3GbSd3N4XhHpEnAENpE6gLEbCortlZ/QU/PvZZKZfDawMMBa3LnFclc",
+	"Kw/m/tgeabJspcp4eRngoqVTz21RhaCYc1IUlj1HlivO7KPHMi1vuCfqzKZRTO+0Gri/DH4RfLPaVPr9",
+	"YpxX0Zi/SdVd1KYiJASVNxJwWYyH2XWTsLjd/Vxzlv7jtMLZvgFMHhQWW8AwHv4BOr+IVFVMw3RBulNj",
+	"lyqnYpWr3JNytpsweMvnNAllB2h8RbsRZ+mXKL9VPvXNai7+3RorXFu1epvyS7+6u8RyePH+2lj4zYOj",
+	"Z64fYg6SwCES9L8C2Any//0//2+/sRENWxYflXz8ZTRivpjNd9p02CtFwJW8tnh0sJfTFVulSCthr9ok",
+	"cdzgizczxi++JqeCczZU5FQkDArMHRgGyDuwlWwDkQ1WIah9rI9FXV+sy5toVhcz3Lu6w/DS/PxTEctj",
+	"ua3PjP6SMky1R+CgkemlmErWILko7Fpck/3WPQZagRqh5QE4pF27lTtCxOThVQqYJ9viRhXwDbx358jT",
+	"zupD1cF7cix8fsfCsDQac24haXP1XOCnWg6nb/DtvQpwLBEy268xWdFiz95S6LDXetYgDz3ScsAFLyi0",
+	"HLMxLRKHNI5ZkgekyQDBIxUQqlnJ1DShspEB08XM4SNDR9by/AVzapen6jeuCZacHxnGaagHRmOAUsgW",
+	"pXwhysFMN+Nm1W1r7HatyM6o3XAxvKnDfzek6o0rkFbrZthFPd9e0onSnPi2bQW2J79NioJXyqxzh0zu",
+	"3Vb2scfz+JVIum27huXiurtLneymrJMwGpIp6wBi5aPEszdH7gIFwPaVXcZ+34CmfxYTHgpWYkts3gxp",
+	"SYi+kyy5l//tTt4WB9lcWuDvAnNrg29r+18U2/mWfW6UxnHPbuGW5n15j5d3PPolxSQEdsuS5wBXifjX",
+	"0IDCaq6u/0Yk79L5pTodiOUaF9iODkMKrQ2ghVftAfN8/AbGdyQI/xRt5WgvthWxlFLYeH+XPfLznGU5",
+	"l5g3ow8Vh+Yka4W1PbzpNfRwYHHo+Zr81lqwVWglL4d3/cNT7pKG7Za5kt2NchfdwSsqnJzNLa8KkIKL",
+	"aPlWxok41MZPgIrwgC13FADBZgMwBixfvwpanna563uFVoAB3Mu3Dviba1SAotQ9gz0HAIh4CZq4WLS8",
+	"fah/LS/IcZKV0W4LtbzmFGfzNed5wBbQRmPCSH/KOn1n0WGwB9sNeC0OAhJHUotMcBmJRK9Sg5zgY13u",
+	"w+maGyNJaCyFbd+AHQNUfizGT9ohSoBhFNlETbtPIL0C7JhifFTa5FDCZttit+H8lvwE51iC1K6tykNc",
+	"Eydcxa020D/hdFTKyjuVKVacq3de54yUqygGiG9sk5ZKJh3GmGsnYTclMt0VHeFP6GxmWlBkrTLcITDm",
+	"gASztMzy+8MchgdPkUJRHJCEjWkSxkYbj5lWmMiQQmcQzZpCNQFYhv5/94MS4HIuDJxDYJ6F1wiuBa3+",
+	"WIO84fGiy3NcXAIbH0e3zPRnEiOr5KtFQGQ6nOjt6MNDthM1JhH2DR46PAZbHQtxQ+LoBhy/0xJutl16",
+	"lkUpl+VA5ZukanlSd2Wqlj42F3wk7npotu/ouqz1VaN+43ErdD2d5Frh+I11SiO51fq/PgSloP2lLoJZ",
+	"wkYsSVjY28yq2CiVqQqFOSr2eg00MUbcCJFy2OX9Mt0tp/6V5yNsitR97P63VaaBnmQV6T16pBJMqD93",
+	"cww9hQ1rKfMrdQcmvyxZAfNrmGqueKVvx1djadVXVJaVnpS6cIFloisUaLkvGYg8Ew1FDb9PZkkEznDg",
+	"o+SMDiemr/G0zriWs2GXY4M138HQbuw2Ws9c7zLQzUH2TrT2CwVEQhrF9gq/O6U3zPSZgGUArgHzcUsw",
+	"UWrmUtvb1eBDL1FtAhU669rIw6yDGbmOhjdZPMRIjYVIyZxy9Rwf1ZKfqGh4w0L4acwUIgKZbvK2z6E+",
+	"o7GYwz74Itk4jN4lca1T27HOwUyDNbXAqMJ1apeMhoadmD34Ii8gnznXojROmk4NNazALDFMEhsnrX2T",
+	"kRi177iYo28+72aB/scdfFmtU/sa3yo4MxEZwwfxNn8KS7cEWa4AwDvd6hngc24aOPylR/EBIFR8Qy0w",
+	"/evtyOcTAZtDoX2WbWrvTytHAXDFyRljDZdtgT8AGsdm1GULiW/YdEPse5deZGNGBXL5WDfUpjmUXWlv",
+	"7T7oWwSv25IMvMtsm1usbGWCLMv6Yx1TlOuCx4uK1wcbvs1nVFpra9c+fQLUUNRkhoIrOlRZ+Xgth9hl",
+	"s46x2gOTrIsH2pQ+RTwgU8rpGFS7KHGUgToggOuhODaH2ljeyABRyQRdZwEdSr/88jpZaIP3yy/JBSc/",
+	"Xc3peMwS8u7iwxc7oRjKnWdkBm7pL208mX0ZAFeoZB8B0StBaJ7yqOM+Xf5FH/r5JCnvG0aLNkfIpsJR",
+	"SN+4MPsGmIwVvB5GEw7IQKjJchlml/c9v37/me19OQN/hFl70wrUThHXgohUfWlW52KqFWyzQD/ph+ks",
+	"aizoNP7wxY7/5zN4j7vjZym4d4f+8xkBKgDmH8kux83+myR0IEWcKpblW3RIhN/VUgfbPr0VUk0pZK+d",
+	"zKJQYE/YMeN6Gln80FngWun/aYYP2dHAfvrXnoEB7949FHHsOieFLHuXNSrGoPLRVIkpVdGQxmDF6N1h",
+	"Uklzwl3qfJdfz4XJpZATG7QSXCV0qDrltKYEUbAJAfnpkn0thh++2ElYKIbwE7jowTuj9wYKAOSXX4Lr",
+	"qk9ns9h0vN+ZYbnEf+k59r3qB+tVkkprRQarG1uJqknCzMHpckccWtLHsZgTJ9tNWwTyRR9qFqBNZrEe",
+	"rf+sQV4LU3uBbSwkkelgGimtSiA8Y6PLT7hrGTyjiBS419yzXSMQhdA6ZeEGZ8Ebww+f2DcBvhM90n6j",
+	"y89y+wD2CeWk7xc69J+TX1KhwBsz1+cCZAi6e8mExTPInALfDvS+7J/S4YTVT7HdVodwUYe+wf3ANtCy",
+	"aSdqLoi3fuh5YMMYajaNxwdWwPKfpUDGl18aFYt4YWjXcFkz647JxQZrGco0ib4pYjITefJvXe7ADQ0N",
+	"HDabz1BhiaMh44iQbxjyq4trLcxA+ticJn18pUiTIWuIZLxjHtqZRsor16ihAlcLarcswQzlWrPRajT1",
+	"PYYB1Dq13UazsQvWr5qA+rPTmLM4rsP+7/w8v5FwJPUv47JA/iVTacJNqBYrgg3mJ7lhC4nlHNA57j0b",
+	"kO/YglwxlbVgeNYgJ15yDvp7X7y/ltCA2WYPPddcM8piwib6fUTUJJ0OQBe2duANWzT0ZyTB3pQdMmLK",
+	"pJBLptBph7RFTXYOEmKXW6KHTzXIiWs7GkmcmpxYJ6Ri3DYkJgM2EglQLLQnhTbc1NSxoWdyqIkUG8OZ",
+	"3q4AfRkpSfIE3Nc6jZhLy5IxWZpjS3MgEEfCF1oxGjOlp+rhl8IWtptNK91tbr7Hhex2OseL7Vrwk+lC",
+	"UTu7au8f1EyzidrbOv4F7SJqr38dvJQ/TI7Sr0+HYf3g1ev5D+d773uHXLz/4fzHk9G3Nx9/lJffnB7/",
+	"oIcFvSNqZ6em5UKnJiOIn9c6tdHR7psXu1+3P563vhof3aaDY/WStcbfvvr1+8MDdnSdyuP07be3l9+f",
+	"vatBp4fax9752a+X6fF09+Dbl697KmUH+8cvX89+eH8wO11cqejmHz9/d/H+Yp82a58+fDIGC92gC8MV",
+	"U6gYlbRdZwu9l9qMxVw1tOv8Xav6gLl/B24+j27ZK6QY/NQ+blLZg24zd65AGJuSMs/ExCJ3mU6nNFlY",
+	"DbniCGpDjY6h4+rXkRwKzYVRz6QgsesjaCqsjQn3s/5WjhGA9ljPRffrRi3chDPkswacijE1jR+QHxzt",
+	"tfaeNUgfkZjdYdd/Q+cKp6nnmo4tnQjXTeK+p6KqvwTw4c7OTqt92Gg2mo1W56h51NxxBdXb4z8bP8iq",
+	"PhHGc7HcGgKQqxGMuYZ9/bAZHnajw6H0TASTCw4oAXQIQNdT+K/qTaic1LB9Wqn/zmEQeF6yyijlh016",
+	"TPxUAxbzoapJRMUSa7KuY5fmip4QD5UVtGFLiJ9ql3YiVU0dKqYCb9/JHtoa+zlDiUBvUQ+9Mh+y3gzl",
+	"X/YhsqsGV64CrOi+8JMmLWZ7bUNtJZemkoNp5b1n/RIf1nRYMHS+tqmCu6+qj8JPtV9Sw+mqOyGYWu0P",
+	"Fa0MVu6dfuKGbQfwnS1U2d4Vr2qbSI9tuVPBT3kvVdEBlR1O301Q6kco8R14vpe8G+VDZV+DioUC62kF",
+	"UHznJwtr8mG5DcGqxd8Yfv1uC17SXqBiNPbO2sbqhhNPFQqHlYl/Fo0Dhbkb9sNoG0CUdYhejdMsO2Wt",
+	"noEua6tVmDaNNoMR1PFCJr4bBGk1muRf/9wD4w1yLcp0C3z6NDeuJzXjSc14UjOe1IwnNeNJzXhSMx5L",
+	"zSjI7WFBBN9N58hkaZVycb3kvLB7lQus7zVaASkv8ttttBrtZw1yYkMhkvFQepWvf5NkkIi5ZAn4Fhtd",
+	"fp1VxYJLkUScCA7e9jErROUI5WFAwBcPHuecWzpAAEIJ/XUwMcN+CkM9XGE5q21ojCNEvz1EIQLSh2JY",
+	"k9kFrpgvbLfLZxDswbsx7ADOcyhVwqtaavWJ1xMoq1x6FlhACOXHHCdUEjmPFHhMI0XEaGQLD/WWG+Fp",
+	"y9L0qoqQQduhrHDxoOm661No2It1jHpsJw7lwlaOW6+vXTE7I0hn9hRHb32w8kx5NckBGTMl7Q5hxBOD",
+	"AV1uK2lY2CDvXFzFyBpTzmtKrslJ9guMAhujgyDUbzT3BUQJUeYP9nXD7BPg2c2T9SuT2IybnM+jNLpM",
+	"pO9D2WaTw/ISruazotW58Z+C8p60tryx77fMx+X36r2LpUhM3qm8v2xCPs5m6WTKkSt+K2kwvaJOPSCD",
+	"hcJSCv0Pv/rfARlEIwghAbHCebGvwd5YEFaDRYqFmMGZtdSp3xRGo5EtCzxq77fJv/55uFRMtBZmtmrT",
+	"vVqxqmUqb7C3WQ0UFge6wmcM10FkphgrtAXV+XnhcyTTLMpm4ZAry4bf2mz429b/l44DoAXut4zeOEwT",
+	"5/KF4fXm1UHv/a8n7VdVw7GmWulw9pubHmVg+c4UK5SnFunw7PgViyeCtt/Mb8+Ts1fXL8bp6bdUsO9a",
+	"6ujd5ftB+s2LK6nm9eGrqmObs/wqd7W0G3glKwRZlR+piYOtH4JRCe/FEguHo0P6WqXsg0SSAsEM+mD4",
+	"aKlsLB+bcZ2zfgqzsMZS2TTQ1FpxLjYZuEFTIBcjH9BDqy7YXNAEPelYBAiLjNDSiIVtyihyI949aDYr",
+	"BjylH3t0vOIEbUixLglIFDPstDI0iuJ4Ccsd89PLBgUrjHAqlXJkb4OBlSDImMUEgHnEjxmwbGkfF0im",
+	"bKp5DJyK2ZZCdqw4evCNfkC8LM78NOwgViolU1Rc7n4C74y4UjYsD9qlmttvMCgDx/M8x+eJpAtJbPJS",
+	"8cDlR9iqGCAdJsbFcj/+/zpL/NHDpHkN26G9wcKiVWC9LlyozIbuL5WIl2+2hbi+D+HdfchpEt1j2Nur",
+	"UB/WepcV+6h2JmpaQAHups3m7vD/hGIIWY/6BrjE8AdIEsILV8iH8fqO90NtU18DVCeU+BlO0ByyKVgW",
+	"qv9TUNtt7i7b2l8tWaIF58RL4/9a55e4NBqrux/GtreJX0JP5RJ3Xo9zr93e+pn9O3xnH9dj/TPvPHT1",
+	"VX4Ts6k2s9BY/Z6jRN9Qj3i5m8T+qH9Dm7NuzOQM2kLICncJxGC8vFdn6WpZDyUKaNJknggE/jI77+FN",
+	"9L85uyaZk6bv3jptVJu+2pY4F8k0Q/b9SoSLFSGZj/X5fF6H0ok0iU31hHeYcnDU2QqfmKxELAauBTXg",
+	"pQXUnk1t04JCu62OXK6MOv01b7Y7C98AVRTtJzgsmx38HJaXRTH6lC/gcQhUHhcrPf7Xa/f/87OD1u4d",
+	"ntn/d2c7ARkszNHflgOBm9ZEHdZGgL1OftYwFknoKiOjBGtRyzxncSTVqfnMfQO6puDup7txAg+YpNZu",
+	"tg/qrVa9vXvd2uu0Wp1m88dMqcDeUsVuUbbErbqFU3XDIb0XtlESxoo3ftTvVZRvMYQvsvVVml5yPXWw",
+	"VP1DobaQp3G8MRsqtqcsU0X8Jo+bnv5XNNY0a85ks7X+iXfch70yz21wxs5FMojCkPHanQIoG57kFaf4",
+	"t6XqvULs78On3EF/GUnfJe4nmdpjVHqu7Y+VGsSpqbuhORe/5/kXnFlnuy2TxHJGAwEB+f+h88ELwF2d",
+	"WzdD1rdKv8dCyHVQ5+9ySmTExzGra8U1ICGTN0rMiEjIbKIf0FQPyosBOXO18ZFC961feJSBof1NZqnm",
+	"ZdwHD/2pbcOzmd5SwnnyjOG+B/ku589AS2ygA7TxPG0+ubsw0zwIYe2Xlvx+/D3/7n+ag/fD/fiX5nSX",
+	"77/45Wjxal8cpy15rdrJD4e/nu3Rf/yRWLFLQvh9ePEdtt1rHlkRb+Zs7kJsxsp2kI9/dIa81zxe/wQu",
+	"xGs6Zdf0xjy3ibp4LcRLmozZxrriKxZG9Fpr8ptqihfYveuPKFtMxkdeuCATcSJga9ni6Yw7vzm28QmF",
+	"DRZOF8UO1lFLT6QFtshZluCqm6pXaD0lFU2wFN823yxj8fhhj8XnWOHeSgj0SJpi5fBPcFT21j/xWlyl",
+	"Q6/H91+SiE1l/p2JOFht62htxBGqbarBxbyiTKyK8JqPL4P/PQ2aOwjRKtFpfaFPR//PYRtBzto9zv3K",
+	"zJ2MIP4m/Qyau6fEzKialGfE5BV4n6K3Q/nUyzOjajgpMfcMBo0WsdqQ4hZSUgvfG8ZmJj1MTVgivSQ6",
+	"U/kvwVKEoxiUYM/abmAFKGN8DoD9thLrxOuObGuCh9oG1FamQbosYb+Yzn5/62571hUspZPe07wz+Eob",
+	"mXdPouXPIlqyDuUOr/UvKWuezLjf14wzWEsPbMbtZD0l/pqSstQv+oregKzjbO46ZVxnWMV+T0QIS/b9",
+	"xoV9mw8N4BQg6gwOmZgtXKYRthpHn6bpwqy/Jjh7TqgWldB8EZ6eU0kGLOJjkmATyNDBYNhBcGHyvkx6",
+	"ZzPwsZX9DAvA8+FCf6lMfJovIFkYJ9M9pGi+9+TuQbO5MUNdbnv5RxGET37OP4qf089hj5T0z+tfU6g+",
+	"Ccc7CUfDRYxvETirVwNxJ1kJxXh1rJBF9iJ3DAAwCMvyeBveIJcrpQ3KvWb1FuFeNMi5AV/jFunV7y8Z",
+	"ewifkfGgcoHWW5f7d5pxgVXlWn/PRXIjieBDFlgUcEpCujA9obKW/4ggyOMFgULl3Ni1cWfB2NybZ4m4",
+	"1eLTYsc4VPKB+IgDsBmAkJoMAGPwDEIry0k0WwIadlVC8NIu99J29eqZycIf0NfNVkP2sxojQIByHY/8",
+	"1lfUJnUObc6vShDyNOJKdC3oupbAmNlgp48pSVIlWvcCGD8ciLadc1mOnEX6a17BE5kngo+dCR04XLcu",
+	"TyUzMHkhw0YvXmfRrFDJWd8pTsH+mTDJlMWoc/CzpZQHhU24c3HEXYEDJGgD7llFGZxrE5qlG7p5iCSw",
+	"9WhnVyevznrfn11enP+j9+7yZT/Qqo194UKkiWxAIR8A4nrg9P4KZE1YYVhySDkHNPUZ4zBqWVWgZeZ8",
+	"Zspm76zEYDpa7XZw9Hb3fNT85qY1+3731+b0dP/mcLGX/M8v7eHR9Oo4PFA/TF7MWy9/FH51eqdGyVyI",
+	"kHEyEYlkm1eVwsBPvbYVm2lAFeENu+mRB1T+u0vJ4xUr7wM2lu8AohIoisXCIVOI3nuS7/WxhMUeSR+M",
+	"3WYH51W+42F7VD9s7dI63T/Yqx+y9iE7GLSbu/t7NWxRmspaZ695nEH+6Z2JI6jyN4ZFmvAOIkh3zGQ6",
+	"/pA33vi3+HBpas2auXq487+rvrDdnlZkeToJEklkjwFWCIjE1lvkMj+RKCLURSwqhKMK/2XmnsC+xvRn",
+	"DBvE5FE6VEq9XWCzAq6oMXTNG1e8SB942w6ktgND+fThnrTWbme09o7PEqElH2CWnnGlFaFVdJdbFU1G",
+	"00hKbfXmFvw1iiUHzshBnjlJorURybh67pgx5A+rKI7R7izZDmeuODbl7ckVMyi+7hNFOe+EXdZCVowM",
+	"QEzFnnDGQlM6AIJx+XHvC/mNckz6827W8pp9KnQ2yZ8Rt3rZObEdAT22wMGXsPnOwZt6HqqKd5QiafO7",
+	"Vuyeq0krjgKGtxAp+vpHIhkLpRhHrdVlducVmA4qGZV6ywp6MKPM2g95c/rjbX5h2bdICF8hJtZz0uek",
+	"2EAwksQwCdBS9VMoRNobeHKvJ4lQKmafzyb8FJSZhRlGfMFdakwiypch/60xeMlWoVu4X9EcvN0oaVov",
+	"uEHR1wZoHDszKzCdPJSWRoB5HBjMc9ckYsBibTIooc0881zHOva63PRww44PBvoAUrCDQusLGQBUaYOc",
+	"mZGkKkYQZbBt7GF+C+V42kwkFBT9Lu/HkVSvFvhcvyq1+8w2Nyh4jMv2Nrtl52WEmMprbzzFtOUyZIB4",
+	"4S0van7OggQ7yJRvugyfUu/06mNfWn8oWVIENtjSGb3RbG4iHm5eb6zv3riuDHbtO/3EJoVwG2fl06ES",
+	"yeaLu8ot6vtqPVTwGrbUzL5Am63d+uGgyepH9GCv3g73W6xJD4fHI6jOnPXsUe/UXKgWIJd56C2oBTBb",
+	"enerfjjc368f0b1WvRnujtqt0R49GhwaYKUeHcMa1YZpEu8cNfYbTfvLNsIl6+cEpdD3y9mHvV1TOIiY",
+	"v3+GlP0/q4vSb1ZYkuCfdVjxZJDhpaUSyPwG8mfCaKwmv64VQO1mU3NzECRU2lAUqMtJyiWUuA8nbHiT",
+	"dSpisWQBNti8NbhGIVV0QCUrhW38FoZy7+w3q13VxM3mlrP5doVGZGcawWR5ZBScB8XQOtWLl5Uk+Ivr",
+	"basZZ+m2ujkEmY5aB51YVnuWncKHNy6p6ZQvCOPQBXbZW+rp1p2cAu/uyFwMkTLdPjK9ZCwUiUzXEddV",
+	"RSToCoxGWlspfrr4zgC9wPn2QPrlXY7omOC7tuYqQv8YtBpts0Z6xtFUX71lNJZknvXrwzAptk7knoM2",
+	"Q5yCAhfBWZejImiaDZgeHJCtMdL6kf4VDRq0WDiZiDQJSJhqEW4UDGdvGdsIerPBe22wtjzsCuaH5RaX",
+	"ehPv47K0ja2KbTo3ty38kWxRbNputqta3KOjBVUyNlOIwGWNFBP0iEa+r7tAmzbCEWtFEWPa0OvhrgLr",
+	"KZi2xL1eaUKdMtd0WZDhRAiIL3A29w3puxhJBW62Pl52haVn/qdt+MTrcmt1+7KIlj2jmnQQ3NO2KEJ/",
+	"HwZLENbOxjJcj33soWMUwWLHTwYZHoYkTeoG5jHK516fUHRIYA//wQL9i+R6wrp8bazM5I+Uu+6JEsKB",
+	"+tGVXmHNOk+63GaAuJUsDbdAQOhiRKReJZrZp+i78UYTkL7VUfuGSoCLYgYKoKzlAf6sTQoOIZ+FA6Dg",
+	"XrtN+uZjzg/Wt1uLbW3TGayQc+pNsbVc5TQeIK7lt8CzOTrLsa4ut8Guy7Ors2sb6yJbhrpWBLEeTDLc",
+	"KZjF2byXC2gNIujadbe4Vn4u94lp+b4rAxEX2P6K3snVx4Hx8B7xrqe41QPHrUpjVhZDHkBNoA3THz6I",
+	"ZcMKOR/91TreuY1bvsgTS+MpGcDaaFmBL/It01mtyoU+NUBhAnA2O4Ryrg8Vb+fd585B8Xnd50vLo2nv",
+	"KbT4e4YWh2I6xZORX+8izWlxh7q//tQ2ZwCuIxr7CPS+4m6s/tSKVRcZmOxUSM2X9Fzcu6RVQGjCyDhl",
+	"ElJoo0QWAok5Afl5t2d5rX6vkFJQymnyW4EAm+v4Y+MPYQydPqDpkzAaLta75/abu5rgYpZzs9mqpwGz",
+	"Ji9G6CKIoioRGOTtoR6snKQq1Hr2BNLGx2l547ZLRsOIY8DrD+Wo0wNbgP5tztAfhhpyjj1jMaAXIlzc",
+	"wbfnGp+sgsP3+n57YPgF8PvLt/ULHqkIYJ5fQk44aTWaz8CbWyyqt+zOIsI5ddnV52VVB7YsD1x7UJNn",
+	"bLl+Dpm07xIx7RushSMFgeTRIXuOBrfNtwTkdjC0NDNFGP4iZr5DqutXJbv3wb9YAIv3QMGNBSonYm5N",
+	"vjIbS+/EG+hAs7LGpQQwNrdiBjKW8fDPjRTrZdY7gxgDA5TnYNTn5dTwRwOMf49dZDPsVkta4Nud0ySU",
+	"HV8RKEOVt79lUJnrod6rUKAriPnhcMo/K166gdDdAs1ZL8T94Zz/CHjCTwCyTwCyd0Zy1Bw1L5v/KAiy",
+	"VQLzcdBfgRXk/Sl2eazAsWLYNxXzEvBeInYLg+kKV+Kx4FitjviExvpnPcP3hWNFOl8Z90eN1FkHYkS8",
+	"Zlm7jbZBgBYhNNfHsQTYMIm8uHrz2rjM6XDiNUSa0kWX09mM0QT0d3yJflS/pL/2VPcDm1+iB2OOhNTq",
+	"eJf3p2msohlN1A48pe1cF+rpa47ytb6iZ2JWUWY6m4TQTp30s26Rf3dVXeQL7IFCFFRwexEq6Nzh7sMp",
+	"Y7QOsC1BjYcwGSG27WWxVQXGFyNOsJjQ7LP9RIOc4PJg8VPVl/UH9BWbru5NwzRhjyTiqSDUFCfnVKqT",
+	"txd/k0SlSiQRjRvF+S/3xzQr0crWArq740+g1fd9rO8JzeOC++CBesTwoO0Hmpg5FSyx0hUtjjTXqRMG",
+	"eeA2K/+bjdkatGHjhIkSE5bVozIPmAOQ60pm2pB1EKHUL69vkCvGQ1PL5yrkAbA0q4Mcsbn+gG1s9gUl",
+	"sZDKRSwDouaCKDqQz9wIXeDCfecE0nnBi0uMowuPxAjiifoDReN8ab2WO5mand17Ztz4sNh+eq9zWWap",
+	"OGRogF7dfqLT0Jp5+HNfG3kyW0060ATqWdeRkiwekS/6Mh0AsUJJZQb28CzQhKTfz4UzjU2EPLdXJm4O",
+	"HKg/ZZ0v+7Y7FbSNy1Ju8kWS0uzjR0VUssD0EEHmFMx8zsx2EWoSqOEjrX2TzgPRpamQqtPlKVdRjIW1",
+	"uVwiiEMf4+j6l0wlizoMpp+1ALEp2PqrDfKaKUyQdnbiKBHTLs9ygfzgXizGY2zSY/AbwO9JkTh85Gwx",
+	"5xl4RK7AFH3QsstDAZ7VWAxvYBsw20CkWItrQ/B9WNa+q3B12LiQ89Q33UOJVy0LOU8ZlAfeTePYgu3i",
+	"GLvcAgZfQHTblXFM8bRR7gHy6rkHXqOxMSaoYekw/oh9lXCsGKzvcrcrcSQxo22qz5TD9oXhYyJ3Jjzw",
+	"71esD2VBWt7weGGdRJDam8X3Td3ySbY2eIN+EhYXImoeNjInkNRJ4miQ0GSB2wPhMoy9Ic+RXd730pPd",
+	"2LAaxuGJnBSOrWlVqfcyQkRlU6lu16OfawDQIV9RGQ37BFU9oueDi45NH95bjR5/D9xP4JdK2Ix5wdYu",
+	"907xcxex8i5iZZa7gkPrB6AL2ICQsQGAQbUbu40WNOKENe1yi+zlGg9iNQOc4Eh1XOW6Y0mUO55RDvKJ",
+	"TOva2AEPaICUF169hHJ73+LI2LRX95Yv/b3hYnhTh/96PSCKxy6f7v2zmPBQoLJpViA/kktzsWooxW7Y",
+	"+b87tZMfk3+82J/fDq9/iX/8do/vJxdff3+i//dVe9C82R3sft8cTs/TH785Vv/gcfPHH16LH9Eucs2C",
+	"C+05CrR83wYd90JYya1FSSfwbB/8Pshb2HxAcpnFF9RK1NlCjOSxSeWOQ394PB1MZHOk5hnh52iEX8gL",
+	"frk/PL04uJieN79rz3bD0y183+hNl72I1zoHzeYDEvfKNUfPgtm/AaMJS7Zc9HKPGwozrdYaBusEr1/D",
+	"ep+20a/FldaA9WjfJnRcPdrsAXj/Fp4CEIq+Cb9JJYiH87OtlwEe3TrhB54qZP0cb/qxrasb4bG7hCPh",
+	"wU19DiiTCMRKrUywLgaguorKEfNb5mDYiTQxyRkbqmpfg1/EOEyTBJQWRRVDMB2kZdON9KD9LAAlywgG",
+	"AyNjtFYwJBf4BGp2ksW3oP5f+/p4wkYxGypQzESqMAM8jGSumEDaEGODQMlc0R4ChUdromBbB13u0GDK",
+	"9CyyUs0yCqP34liIG5LOstIFd2oDlzSas33MSsyxMEGmkMprTCutYy4sgo/3Eq1ZwlORtGm0QZZ1gXnN",
+	"LmEIlbLfujU6VNEt69Y6BCG4+sYWw7Ierak3CES1u7yfMbi+NU5ArYfEDbu5HWNvFuxuGFbBejcLldfp",
+	"jefJpvQmiZjLvAEmOHZfxei6DJZ7AxaVzUaXn4rpjBoj337QhfLMi52D2+8ZshBpQpxSiRZDmaaZHY5H",
+	"0DaRZAr6VB7DwFenHk2yZhRgPeg5Wb6FfnThlmu7RmVbKRtm7TSFF3VRZ85VraF9DIHraBqaIK6P3ds5",
+	"ah41Vxadso+zWqd1eLB73DxqHzSDWkSVvXB4ABegxrTqzT+rqNap7Y+ao4PBMavv0eawvkd3j+vH4SGr",
+	"H4ctekh3R4eD/fZq3URuU6Eq08HmCWllWs9yZeqnoBbx0p2wvKx6B5Ax3ZG0KrPUirLJuR6eFKlHUaQ+",
+	"r0b0mwHmA0GtNaRCba0W0FY7SWd31pBQyq7SjrC6KK8INZvHz9Dj7AHTLAvRjunQ4xK9pAFRQ7UC7uny",
+	"QpYVeKSK6gC8PIacNKcYZB7dWArSbjYzTDXbykJ1Ua4SU2I5pwsjwvFhlxKWqSxLepZJD3LqiFbGBsZL",
+	"lndN+64uLCc1Ohg214DUMSVI/+2bq2uyYzSKTDcyfsW8szIT8S5Dy/ixrLMyMF5Pq0KAUd7P1DTT7NnD",
+	"9gVHVutZecWmnuUj6AOlLp8zmKilj8EC1i5HQWU6wj1s4WVtIG9ob8Gz9cEY0rvpAlXBTpNXjLtE+QK0",
+	"WTChMagwp1vAGDyx3QcxRLMEDUeR23JarVpEfCRWpsS+kyy54CNRnQ97qs2Xf/1zv7H7rENM/XgWzEL1",
+	"0IanF5AgxsW8QfqmKW+f0DCUXd6fJWzEkoSFPRfNDUjfi+pis4mwR1X/OelDzRQ+nP2hb8NiKhtW7ld0",
+	"DbLzqkjIXpPFbB4+FykPn3pubgbIgb2Yi2Ac7yci6+6/dc7G2lSrwYJosWZFYSXpNlouawJzLxznM8a0",
+	"8UgskZL+/r8PLW1dHfgnIr775g5BfGOjRs7OlVbeydmyP4lxdszeB7dQNDUJFaTvwRP1XZjYOWCoJH37",
+	"oxJez4OPimD/V+MWMgroNIJwOgff5oxRcP65aHo0Ml2KNPfucgOqr+W/QfYiU0Y5VNKYUGj/F63p2WnO",
+	"IfrsqiYHLINOi6AIjFkMNpMkICTrcnzKpgNpLbUKAu0drPzvgYBG41jMz6Yztfge1T90auS3+m3CRtHH",
+	"YsaSRQDMpzkFkPjJFyRmSoGuLdlzwvQX0P3nkUs+m7oil/qXlXndM6q/oh/735/+t9v92Gx++PI/ahvk",
+	"eyP5opWx7BL+Qi/DMwKZQHEGfSM4k+QL8Do8yw3edEMoG799eW4a1ikiRMwof1jItE1aRLhB2ZFXIb6Y",
+	"X5z24R4YpXHcM1M84ZycmaEU0dTW1Czarg/WM1ULap5vymVoaG6VaUvV83pQ2DN9CtejnmXE/IR79jlw",
+	"z7wsKR8i6yScRjySCjlrubQr3FOpfJ3whZZbmPmCxT2mzBL/NAGACFHln5vf0DcyjIW0ta0mnwkCBVk0",
+	"ocv7XiZBH7U1x2Sxl/ooMimYDrczMtGc6JeUBXocNAljk/ztsV7MFJxHoZqgp2Ii4hASifr/bT5VSFOF",
+	"qmaIg2G/Bkx2y3LEHKRu5Ow1xL+xESbbgGLCtE0thVuziI8z4BKE2nJIW5T7AwCflHEgcZMjp1dfJQty",
+	"0AS1AQsMEJ9H6zkhG9E0VgGRKXjJRmkM9rzAap7qTL0u3yhVLxtIBKrExdvbvSzhPjGXDsjOwd5zQsnO",
+	"3pEbsWK8y3HMVO+PYrxBToEWpJfuawnAWJTK5PWF1clL77DI48FhvlZx9+rGBMvcdxtG+5jN6J8E4p22",
+	"ZFV7eAuEd7e6kjvUkzyk0LwzEo/P7nvI2X0oicuCNMA7GuRE3iCDc+JGJBYD0FvI+0H07GagD5nYX4X0",
+	"UDaZh0B6KF+FzE9upKCTBFoi5Tlggarev39fP/G2ch11vX//Pne7IbL7gTDZg7SMwwTw9pm8llCPwFeA",
+	"htg3PAoaztZQTYWJPRTWx9KCBGTGkgmdGcGNkRhPUwH3O2b1mgARz+MQzalrrW/9DICOudskIV383h1L",
+	"NlajTZrYnQlPCdGbUr6wKSuyAF6TMEwGUkIQfV9OJ8WCAqwKMvpLg7ynkbJZOs6Jou3o6ez+fKjt0d+1",
+	"EOSVHtJlNvRqQlye6IPQol0WlUQYFnQq/NLSFGAfC2zI0xLLoCax1Mfoi0vLq5JFzmHQOsLs07WtSCOu",
+	"dtsI/x5N0yl2wQxqWpLAny23pJqZjFFq/7GaKPh50kud9cxeZIfdt+GsWVduvdlfM2flzpTh1oCKtLRJ",
+	"X8N1uYTMCOFkGsd+FF2SaDrV516xeKENJS3JHI5OykOo0bpQJdbccl0JNaUhBioYS0oi5deS2Gg03mht",
+	"Kf05mK8pitGWhKlHytBU8AZM8ivYOM1WFtcG9KV+xGU6GkVDSEtCwPlMVkaC9zGg3p/Sjz06Zn8/aDZd",
+	"/t1wokU3HzPMTjjeO2w+69hGglACZxyeXn2IlvYOTdOg3iASsgdyOqrEKbVlfPCkzPsf9cIZ5p8vykL7",
+	"tahwQa/c6BYMc8g/8PXYEhvL1gLVNm6RZr3LMmsQ8YdvI7pBDvNLKtWJv5R/JO+QZxHlWQsedjJd3IOx",
+	"BNVh5CWIxFzXqKw6KTBJKXCY56VYWmUk1nwycT+niYs2iteR8ykmvvFxLPPUvp8IQqfk4k5ncEbVcFLS",
+	"DRdAilAmaL7OyShicYhZ/jeMzYyIgUDfc9LnaRz3yTBmNAEYA31z3tkaeCnetk0By+eBen1xjSpgsJKI",
+	"1sTLxAiSsDnjd3TUFQ+eGJHrRCy2o/V3MJDHaYP+WdiPXYXPw37and1HYz9OOYVSdqN68TFr/OXSKf59",
+	"OoxXtpKDndV6iskfu6cBtGPO1W+1WVqiu7wC3Ttr0GChLVzXApM1u6JBed/aFBRbHxjilJiykfVNdGjV",
+	"nmoeKZMha7Ui7OJh0bxFHPpmgGt9YOHz8BSYHgN002a2gRe+8t9qmlw/X7KbbGF7o8tLGr2Qu/R5MVEo",
+	"Wz7l4mQmBlU1gsrm1LAS9+5NXcaDRTJ+yAbUMNDfofeL7WWx1N+F5Pty+MgBBQp6Yq93xLLfsA1sVluz",
+	"1IJ2g4asxWf/FO1YH8ibvqJlb45bmhZRf6K+q3eSlJU9V+8uMHd8UVddpmPEp+Eb2D7IuK9cle2cOqZk",
+	"fAPFNBFAgxIJdhYxAL/EhlYxmyJhABMmszgHgkI9qDjq8nJ5tEogVjUfA27/vb+IT/z9ju64OzNfs5s9",
+	"JXq2OVaBAed7ay/lboIrOt8oylSD/f49ZEom81DstLAKy9O3JXBuGRp/6mTxKo5a0q/NNLaeLu7Z0Trj",
+	"rpu3ts5MBzHnppnpcmPrDsZIZOBK++3fPsyDsUmQnc0nosunNGQGBqwy45zcM+FcM9RcxjlMwss3n9DZ",
+	"jHE/vfyd6WuGcY4ZZqJ7OLo0YXaiVenitqX242eMP3V2furs/JTh/Ds5zSG9ebq4e1dnx4N9SLpSr9C1",
+	"w3hdstAwLO1QSc+87pcrWls+91/WBe1TM4mIp+VVL8iu32am3d07FOI3e6sSVR+nIeE2ro7NOxI+OSXu",
+	"02BPTkSitu0tdpcWYtaIcWmNo8i4LQRXCR2qlf3yEMlVkZhpS+9I771+xlSB/WkahQXo/inpnVfl9ylZ",
+	"6s/lQVpiHH8sT9LDdWGrWkHnU7LtiEs64f3FHUslbdru5FKySWSrstHOeCgLnWbzgjTA5ETYCT6M0xDb",
+	"4uQFJ+Phlf3YJlLmJI6zFDdgO/drbftvmOBQSkMWwgI2dD5hiR/HcztUXnRtf63KNyq3ke0uBln7yYQN",
+	"GVfxAjsZYW80cpLviG9gzEmr2WyUWpPV5PSoJamGLdlUWIvUmntkt6kfadtHtrHAKq27mEpIhCwdnfvU",
+	"yqyBD9UG3v3MM7MVVQZaDq3M7NrTQX4Yo0tmp2DbU1wqCXZ+y/wGn9aKBWxHkBMKLiUNnEXGoU2usBED",
+	"OogQE8skIqI/KYccahLeWZeDG8uqrNA3YoVg2TgB9uEapv9+Dve9+zrceyPAOVkqyogQrj8FvDIEXLu3",
+	"C30v0ydfC0XOzZdX+tDN+B7JdZ6f318wPcfKde9E3kmwr2wN6h0eSfpR2Mej2vfFcf+5iU0gTq2+SYz8",
+	"A4+HvKJ75hrhyAFXXk28Xo6Zl3OjOpU0hTs9fI7dkuaaHzLe+JvxfH76fSs2rk04tcuXqgPMnSZ3v0P2",
+	"mscNAiOI+Nig/Wa81xR+rK7Y6Gq+YjvIQCr4SCRemxEcz33LIjB9qKwuIiBhCnX3GKzAwgh/3rBExEA5",
+	"QglHdSmEKzf/yxZD7K1/4rW4SocTTN68T/3EnxuNo5RVmoqL8lKuO8FxrLSGoO+WtZTXFlmUE+9TmcVn",
+	"LbP48+RlbM8Z/nJoO5eMhg95uNdqRJmrow99pXz1Jx1spf6sPiol6o8Nyz6k7vPIlSxfA+PRwt6rnNeK",
+	"UpfntCTX7uLEYS0Dr/CbJVhLkRQMxYDMJ1QBRm7OGWXaTUgi6QKxcua+3pLyLJ9oBZ6QqxOFfLecnhI4",
+	"Bcvlw1lQNjvVZSSdAJQbm6ExYF3ukN64SEgspMnYg/mjwldZwXNfsJ3q6pWMU+cO3zYMtni6nmp8NpN9",
+	"QW7Jnwp+/uA681N10R3UchPdejDJvX40OADswVPp7UhQiEA/AlPbjxYuRMv1OUs059gBF7oZb/FN2MAq",
+	"sH5OyAAkIjVgCra3Uq6lwsHh3nFAbHMF86+DgzbgeZpjbTHFl0BDoUm3afRLqO0unb2YQNNk+9Ldg6AU",
+	"n7nVaPpfy7CffytFUrKdCjSPCgxfwE5WaG8VHRPeq70q2iWdwyR6Ul4EABQJGU4EQNXm8yTMrE0+9lCE",
+	"zPtUlv0ZlIUcLUIjdvUquCB8ya1naeHRC5BQdlJFTbJUd8yEmenWNGNiFjNARwY8C2FaTpsGYysGhumF",
+	"uaHZS0uDQ0j/sgWHwILxXWV7loVtMnrIvIZlM8OMUiD0UQ5J1zxuE8CWHn7FFA2pojCIWTqIoyG5YQtZ",
+	"0mct32ANyPtor7VnCHu/dejT79eRrNx66A+GX4gFDcmAxpQPIa2Vh0Qkwwmzi+298VtGYzWpffrw6f8P",
+	"AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -15,7 +15,8 @@ import (
 type clientCreateCommand struct {
 	Name            string   `arg:"" help:"The name of the client."`
 	Scope           []string `help:"A scope that the client may have for itself, such as users:write, or in tokens of people, such as me:delete; may be repeated."`
-	NoPasswordGrant bool     `help:"Do not let people log in through the client."`
+	PasswordGrant   bool     `help:"Let people log in through the client with the password grant, which RFC 9700 advises against."`
+	NoPasswordGrant bool     `hidden:"" help:"The default."`
 	Public          bool     `help:"The client is a single-page, desktop or phone app, which can keep no secret."`
 	ThirdParty      bool     `help:"Ask people whether they agree, since the client is not your own."`
 	RedirectURI     []string `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
@@ -36,8 +37,8 @@ func (c *clientCreateCommand) Run(p *program) error {
 				return usagef("scope %q in --scope is over one's own account, and a client has no account; a client may have %s", scope, strings.Join(fit, ", "))
 			}
 		}
-		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{
-			Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
+		client, made, err := s.OAuth.CreateClient(p.ctx, nil, oauth.NewClient{
+			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
 			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
 		})
 		if err != nil {
@@ -66,13 +67,13 @@ func (c *clientCreateCommand) Run(p *program) error {
 // places says by which arguments the fields of a client are given.
 func (c *clientCreateCommand) places() map[string]string {
 	places := map[string]string{
-		"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope", "redirect_uris": "--redirect-uri", "pkce": "--optional-pkce",
+		"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce",
 	}
 	for i, address := range c.RedirectURI {
 		places[fmt.Sprintf("redirect_uris/%d", i)] = fmt.Sprintf("--redirect-uri %q", address)
 	}
 	for i, address := range c.SignOutURI {
-		places[fmt.Sprintf("sign_out_uris/%d", i)] = fmt.Sprintf("--post-logout-redirect-uri %q", address)
+		places[fmt.Sprintf("post_logout_redirect_uris/%d", i)] = fmt.Sprintf("--post-logout-redirect-uri %q", address)
 	}
 	return places
 }
@@ -115,7 +116,7 @@ type clientDeleteCommand struct {
 // Run deletes a service client.
 func (c *clientDeleteCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
-		if err := s.OAuth.DeleteClient(p.ctx, c.ID); err != nil {
+		if err := s.OAuth.DeleteClient(p.ctx, nil, c.ID); err != nil {
 			return p.unknownClient(s, c.ID, err)
 		}
 		if c.JSON {
@@ -161,7 +162,7 @@ func (p *program) withService(do func(*app.Services) error) error {
 func clientObject(c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
-		"kind": kindOf(c), "third_party": c.ThirdParty, "pkce": !c.PKCEOptional,
+		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }
