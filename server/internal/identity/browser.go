@@ -103,6 +103,7 @@ type Start struct {
 	Scopes     []string
 	SignedInAt time.Time
 	CodeEndsAt time.Time
+	Consented  bool // the client may have a session only if the person still agrees
 }
 
 // ErrCodeUsed is the error for a code that has started a session before. That session has ended, since two parties have the
@@ -110,7 +111,7 @@ type Start struct {
 var ErrCodeUsed = errors.New("the code was used before")
 
 // StartSession starts a session for a client, with those of the scopes that the user still has. Errors: store.ErrNotFound when
-// the session of the browser has ended; ErrCodeUsed.
+// the session of the browser has ended, or the person no longer agrees; ErrCodeUsed.
 func (s *Service) StartSession(ctx context.Context, start Start) (session store.Session, user store.User, refresh token.Refresh, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -134,6 +135,11 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		}
 		if user, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
 			return err
+		}
+		if start.Consented { // not withdrawn since the code was issued
+			if _, err = q.ConsentOf(ctx, start.UserID, start.ClientID); err != nil {
+				return err
+			}
 		}
 		session.Scope = strings.Join(Intersect(start.Scopes, s.Scopes.OfUser(user)), " ")
 		if err = q.CreateSession(ctx, session); err != nil {

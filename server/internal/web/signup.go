@@ -27,7 +27,7 @@ func (p *Pages) askToSignUp(ctx context.Context, status int, e errand, entered s
 	shown.Links = []link{{e.link("sign-in"), t.T("sign-up.has-account")}}
 	if p.Accounts.RegistrationClosed {
 		shown.template, shown.Text = "message", append(shown.Text, t.H("sign-up.closed"))
-		return p.Site.answer(http.StatusForbidden, shown)
+		return p.Site.answer(status, shown)
 	}
 	f := e.form("sign-up")
 	f.Fields = []*field{
