@@ -22,12 +22,6 @@ var (
 // readable is the contrast that small text needs (WCAG 2.2, 1.4.3).
 const readable = 4.5
 
-// CheckAccent returns an error unless a text is a color #rrggbb.
-func CheckAccent(text string) error {
-	_, err := parseColor(text)
-	return err
-}
-
 func parseColor(text string) (c color, err error) {
 	digits, ok := strings.CutPrefix(text, "#")
 	value, err := strconv.ParseUint(digits, 16, 24)

@@ -74,7 +74,9 @@ type refusedForm struct {
 }
 
 // showAccount is GET /account.
-func (p *Pages) showAccount(o owner) error { return p.accountPage(o, refusedForm{status: http.StatusOK}) }
+func (p *Pages) showAccount(o owner) error {
+	return p.accountPage(o, refusedForm{status: http.StatusOK})
+}
 
 func (p *Pages) accountPage(o owner, refused refusedForm) error {
 	t, user := o.t, o.browser.User

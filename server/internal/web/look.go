@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
@@ -16,8 +17,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-
-	"bytes"
 
 	"github.com/labstack/echo/v4"
 )
@@ -45,7 +44,7 @@ type Look struct {
 	languages *languages
 	views     map[string]view
 	style     template.CSS
-	logo      *logo
+	logo      *Logo
 }
 
 // view is a template with the hashes of its style elements, for the policy.
@@ -54,7 +53,8 @@ type view struct {
 	styles   string
 }
 
-type logo struct {
+// Logo is an image.
+type Logo struct {
 	content   []byte
 	mediaType string
 }
@@ -62,7 +62,7 @@ type logo struct {
 // LookOptions are the choices of an operator. Each may be empty.
 type LookOptions struct {
 	Templates string // a folder with files that replace built-in ones: templates, style.css, and texts (LANGUAGE.yaml)
-	Logo      string // a file
+	Logo      *Logo
 	Accent    string // a colour: #rrggbb
 }
 
@@ -92,11 +92,7 @@ func NewLook(o LookOptions) (*Look, error) {
 	if look.languages, err = newLanguages(folder); err != nil {
 		return nil, fmt.Errorf("the texts in %s cannot be used:\n%w", o.Templates, err)
 	}
-	if o.Logo != "" {
-		if look.logo, err = readLogo(o.Logo); err != nil {
-			return nil, err
-		}
-	}
+	look.logo = o.Logo
 	css, err := readEither(folder, own, "style.css")
 	if err != nil {
 		return nil, err
@@ -200,10 +196,14 @@ func fullExample(name string) page {
 // logoTypes are the media types of logos by the ending of their file.
 var logoTypes = map[string]string{".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp"}
 
-func readLogo(file string) (*logo, error) {
+// ReadLogo reads a logo; nil for "".
+func ReadLogo(file string) (*Logo, error) {
+	if file == "" {
+		return nil, nil
+	}
 	mediaType, ok := logoTypes[strings.ToLower(filepath.Ext(file))]
 	if !ok {
-		return nil, fmt.Errorf("the logo %s must be a file .svg, .png, .jpg or .webp", file)
+		return nil, fmt.Errorf("%s must be a file .svg, .png, .jpg or .webp", file)
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -215,12 +215,12 @@ func readLogo(file string) (*logo, error) {
 	case err != nil:
 		return nil, err
 	case len(content) > maxLogo:
-		return nil, fmt.Errorf("the logo %s has more than %d KB", file, maxLogo>>10)
+		return nil, fmt.Errorf("%s has more than %d KB", file, maxLogo>>10)
 	case mediaType == "image/svg+xml" && !bytes.Contains(content, []byte("<svg")),
 		mediaType != "image/svg+xml" && http.DetectContentType(content) != mediaType:
-		return nil, fmt.Errorf("the logo %s is not the image that its name says", file)
+		return nil, fmt.Errorf("%s is not the image that its name says", file)
 	}
-	return &logo{content, mediaType}, nil
+	return &Logo{content, mediaType}, nil
 }
 
 // showLogo is GET /sign-in/logo. Its policy keeps a script in an SVG file from running, where somebody opens the file itself.

@@ -135,7 +135,9 @@ func readTexts(folder fs.FS, byTag map[string]*texts) error {
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(files, func(a, b string) int { return fallbackFirst(strings.TrimSuffix(a, ".yaml"), strings.TrimSuffix(b, ".yaml")) })
+	slices.SortFunc(files, func(a, b string) int {
+		return fallbackFirst(strings.TrimSuffix(a, ".yaml"), strings.TrimSuffix(b, ".yaml"))
+	})
 	var faults []error
 	for _, name := range files {
 		t, err := readFile(folder, name)
@@ -163,7 +165,9 @@ func readTexts(folder fs.FS, byTag map[string]*texts) error {
 	return errors.Join(faults...)
 }
 
-func placesOf(text string) []string { return slices.Compact(slices.Sorted(slices.Values(parameters.FindAllString(text, -1)))) }
+func placesOf(text string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(parameters.FindAllString(text, -1))))
+}
 
 func readFile(folder fs.FS, name string) (*texts, error) {
 	tag := strings.TrimSuffix(path.Base(name), ".yaml")
