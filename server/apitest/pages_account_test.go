@@ -308,3 +308,19 @@ func TestPasswordsOnAccountPagesAreThrottled(t *testing.T) {
 		}
 	})
 }
+
+// D5: no website may read the pages, not even one whose scripts may call the operations.
+func TestPagesHaveNoCORS(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		for _, path := range []string{"/sign-in", "/sign-up", "/forgot-password", "/account", "/account/events", "/account/delete", "/consent", confirmPage, "/authorize", "/sign-out"} {
+			for _, method := range []string{"GET", "POST", "OPTIONS"} {
+				a := s.newBrowser().send(t, request{method: method, path: path, header: map[string]string{
+					"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type",
+				}})
+				if a.header.Get("Access-Control-Allow-Origin") != "" || method == "OPTIONS" && a.status == 204 {
+					t.Errorf("%s %s is answered %d %v", method, path, a.status, a.header)
+				}
+			}
+		}
+	}, "SESAME_CORS_ORIGINS=https://app.example")
+}
