@@ -46,7 +46,7 @@ type CommandLine struct {
 	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage service clients, which get tokens of their own."`
 	Keys struct {
 		List   keysListCommand   `cmd:"" example:"sesame keys list" help:"List the signing keys."`
-		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
+		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,id-token-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
 	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens."`
 
 	New  newCommand  `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
