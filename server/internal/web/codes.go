@@ -192,6 +192,6 @@ func (v codeView) answer(status int, code secret.Text, chosen string, namesNoAcc
 	if v.accounts == nil { // the choice comes before everything else
 		v.form.focus()
 	}
-	v.page.Forms = []*form{v.form}
+	v.Forms = []*form{v.form}
 	return v.Site.answer(status, v.page)
 }

@@ -148,11 +148,11 @@ func (p *Pages) secure() bool { return strings.HasPrefix(p.PublicURL, "https://"
 // cookie keeps the session of a browser. Lax: it is sent when a client sends the browser here, and with no other request of
 // another site.
 func (p *Pages) cookie(value secret.Text, until time.Time) *http.Cookie {
-	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever people reach the server by https
 }
 
 func (p *Pages) noCookie() *http.Cookie {
-	c := p.cookie(secret.Text{}, time.Time{})
+	c := p.cookie(secret.Text{}, time.Time{}) //nolint:gosec // as above
 	c.MaxAge = -1
 	return c
 }
