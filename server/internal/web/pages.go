@@ -74,6 +74,7 @@ func (p *Pages) all() []handled {
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
 		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
+		{changePasswordPath, p.toAccount, nil},
 		{"/" + logoPath, p.Site.showLogo, nil},
 		{"/consent", nil, p.consent},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
@@ -82,6 +83,14 @@ func (p *Pages) all() []handled {
 		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
 	}
 	return pages
+}
+
+// changePasswordPath is where password managers look for the page that changes a password (W3C, A Well-Known URL for Changing
+// Passwords).
+const changePasswordPath = "/.well-known/change-password"
+
+func (p *Pages) toAccount(c echo.Context) error {
+	return Redirect(p.PublicURL + "/account").write(c.Response())
 }
 
 // Has reports whether a path is that of a page.
