@@ -108,10 +108,10 @@ func withoutSession(databaseURL string, config, patient *pgx.ConnConfig, limits 
 	}
 }
 
-// probePostgres reads from the database, and fails if it is read-only.
+// probePostgres reads from the database, and fails if it is read-only. It prepares nothing, which would take another round trip.
 func probePostgres(ctx context.Context, db *sql.DB) error {
 	var readOnly string
-	err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
+	err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&readOnly)
 	if err == nil && readOnly != "off" {
 		err = errReadOnly
 	}
