@@ -3,7 +3,6 @@ package apitest
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -15,7 +14,7 @@ import (
 )
 
 // thorough reports whether the faults are tried in their long form (make faults).
-func thorough() bool { return os.Getenv(kills) != "" }
+func thorough() bool { return killRounds() > 0 }
 
 // trial is an operation on an account of its own, with what shows whether it was done.
 type trial struct {
