@@ -6,7 +6,7 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
-FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer
+FAULTS := TestAKilled|TestAFailover|TestRollingRestarts|TestForgotten|TestClosedConnections|TestAFrozen|TestAConnectionThat|TestASlowNetwork|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestADiskThatIsFull|TestAPostgresDisk|TestFiveStarts|TestBehindPgBouncer|TestAMailThatIsCutOff|TestAMinuteWithout|TestAClockThat|TestKeysWhile|TestWhatACleanup|TestAResetAfter|TestAUsedTokenAfter
 
 .DEFAULT_GOAL := help
 .PHONY: help run build install packages image test test-quick test-serializable race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench faults soak rename
@@ -82,7 +82,7 @@ bench: ## measure, and write docs/benchmarks.md
 	go run ./server/internal/bench
 
 faults: ## KILLS=100: kill servers and databases under writers, cut networks, restart replicas; about three minutes
-	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -v ./server/apitest -run '$(FAULTS)'
+	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -parallel 16 -v ./server/apitest -run '$(FAULTS)'
 
 soak: ## flood servers with requests and fill one with accounts, in about two minutes; writes docs/soak.md
 	go run ./server/internal/bench -soak

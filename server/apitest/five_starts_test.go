@@ -31,7 +31,9 @@ func startFive(t *testing.T, databaseURL string) {
 	servers := make([]*server, 5)
 	var starting sync.WaitGroup
 	for i := range servers {
-		starting.Go(func() { servers[i] = spawn(t, databaseURL, "SESAME_PUBLIC_URL=http://localhost:8080", "SESAME_DRAIN_TIME=0s") }) // a failure ends only this goroutine
+		starting.Go(func() {
+			servers[i] = spawn(t, databaseURL, "SESAME_PUBLIC_URL=http://localhost:8080", "SESAME_DRAIN_TIME=0s")
+		}) // a failure ends only this goroutine
 	}
 	starting.Wait()
 	if slices.Contains(servers, nil) {
