@@ -100,15 +100,20 @@ func (m *Manager) attempt(ctx context.Context, row store.Certificate) {
 	if err == nil {
 		err = m.db.StoreCertificate(writing, row, sealed, m.Now().Add(successPause))
 	}
-	if err == nil {
-		m.Attempted("success")
-		_, err = m.readRow(writing)
-	} else {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		m.Log.Info("the attempt to get a certificate ends with the server")
+	case err != nil:
 		m.failed(writing, row, err)
+	default:
+		m.Attempted("success")
+		if _, err = m.readRow(writing); err != nil {
+			m.Log.Error("the new certificate could not be read", "error", err)
+		}
 		return
 	}
-	if err != nil {
-		m.Log.Error("the new certificate could not be read", "error", err)
+	if err = m.db.SetChallenge(writing, row, ""); err != nil {
+		m.Log.Error("the answer to the challenge could not be deleted", "error", err)
 	}
 }
 
@@ -128,7 +133,4 @@ func (m *Manager) failed(ctx context.Context, row store.Certificate, cause error
 		details = append(details, "valid_until", expiry)
 	}
 	m.Log.Error("no certificate could be obtained; the name must resolve to this server, and its port 443 (or 80, for http-01) must be reachable from the internet", details...)
-	if err := m.db.SetChallenge(ctx, row, ""); err != nil {
-		m.Log.Error("the answer to the challenge could not be deleted", "error", err)
-	}
 }
