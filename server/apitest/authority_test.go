@@ -199,6 +199,6 @@ func answerDNS(connection net.Conn) error {
 	if err != nil {
 		return err
 	}
-	_, err = connection.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...)) //nolint:gosec // a short message
+	_, err = connection.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
 	return err
 }

@@ -66,13 +66,15 @@ func (m *Manager) step(ctx context.Context) error {
 		}
 		return nil
 	}
+	next := now.Add(pause(row.Failures)).Truncate(time.Microsecond) // as the database has it
 	if err = m.db.AddCertificate(ctx, m.Directory, m.Host); err == nil {
-		err = m.db.ClaimAttempt(ctx, row, now.Add(pause(row.Failures)))
+		err = m.db.ClaimAttempt(ctx, row, next)
 	}
 	if errors.Is(err, store.ErrNotFound) { // another replica has claimed it
 		return nil
 	}
 	if err == nil {
+		m.waiting = next
 		m.attempt(ctx, row)
 	}
 	return err
@@ -120,17 +122,25 @@ func (m *Manager) attempt(ctx context.Context, row store.Certificate) {
 // failed logs a failed attempt. If the authority asks for a longer pause, it is kept.
 func (m *Manager) failed(ctx context.Context, row store.Certificate, cause error) {
 	m.Attempted("failure")
-	next := m.Now().Add(pause(row.Failures))
-	if wait, ok := acme.RateLimit(cause); ok && m.Now().Add(wait).After(next) {
-		next = m.Now().Add(min(wait, longestWait))
-		if err := m.db.DelayAttempt(ctx, row, next); err != nil {
+	if asked := m.Now().Add(min(asksToWait(cause), longestWait)); asked.After(m.waiting) {
+		m.waiting = asked.Truncate(time.Microsecond)
+		if err := m.db.DelayAttempt(ctx, row, m.waiting); err != nil {
 			m.Log.Error("the pause that the certification authority asks for could not be stored", "error", err)
 		}
 	}
-	m.waiting = next
-	details := []any{"host", m.Host, "error", cause, "next_attempt", next}
+	details := []any{"host", m.Host, "error", cause, "next_attempt", m.waiting}
 	if expiry := m.Expiry(); !expiry.IsZero() {
 		details = append(details, "valid_until", expiry)
 	}
-	m.Log.Error("no certificate could be obtained; the name must resolve to this server, and its port 443 (or 80, for http-01) must be reachable from the internet", details...)
+	m.Log.Error("no certificate could be obtained", details...)
+}
+
+// asksToWait is how long an authority that has refused a request wants to be left alone.
+func asksToWait(err error) time.Duration {
+	answer, ok := errors.AsType[*acme.Error](err)
+	if !ok {
+		return 0
+	}
+	wait, _ := acme.RateLimit(answer)
+	return wait
 }

@@ -54,7 +54,7 @@ type Manager struct {
 	unnamed  *tls.Certificate                // for clients that name no host, until there is one
 	adopted  string                          // the sealed form of what was last read, for Run alone
 	read     time.Time                       // when that was
-	waiting  time.Time                       // the time of the next attempt, as last logged
+	waiting  time.Time                       // the time of the next attempt, as last claimed or logged
 	answered struct {                        // what was last read of the challenge
 		sync.Mutex
 		challenge

@@ -3,7 +3,10 @@ package certificates
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"testing"
 	"time"
@@ -95,4 +98,51 @@ func TestAPauseIsBounded(t *testing.T) {
 	if store.Pending(now.Add(longestWait+time.Hour), now, longestWait) || !store.Pending(now.Add(longestWait), now, longestWait) {
 		t.Error("the longest pause is not longestWait")
 	}
+}
+
+// An authority that refuses requests for a while is left alone for as long, but for a day at most.
+func TestAnAuthorityAsksForAPause(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[string]time.Duration{"7200": 2 * time.Hour, "1": firstPause, "999999999": longestWait, "nonsense": firstPause} {
+		requests := 0
+		mux := http.NewServeMux()
+		authority := httptest.NewTLSServer(mux)
+		defer authority.Close()
+		mux.HandleFunc("GET /dir", func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"newNonce":"%[1]s/nonce","newAccount":"%[1]s/account","newOrder":"%[1]s/order"}`, authority.URL)
+		})
+		mux.HandleFunc("/nonce", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Replay-Nonce", "n") })
+		mux.HandleFunc("POST /account", func(w http.ResponseWriter, _ *http.Request) {
+			requests++
+			w.Header().Set("Retry-After", asked)
+			w.Header().Set("Replay-Nonce", "n")
+			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = w.Write([]byte(`{"type":"urn:ietf:params:acme:error:rateLimited","detail":"too many"}`))
+		})
+		m := newManager(t, migrated(t))
+		now := time.Now()
+		m.Directory, m.Client, m.Now = authority.URL+"/dir", authority.Client(), func() time.Time { return now }
+		for range 3 {
+			if err := m.step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row, err := m.readRow(t.Context())
+		if got := row.AttemptAt.Sub(now).Round(time.Second); err != nil || got != want || requests != 1 || row.Failures != 1 {
+			t.Errorf("%v: for Retry-After %s the pause is %v, want %v, after %d requests", err, asked, got, want, requests)
+		}
+	}
+}
+
+func migrated(t *testing.T) *store.DB {
+	t.Helper()
+	db, err := store.Create(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sesame.db"))
+	if err == nil {
+		t.Cleanup(func() { db.Close() })
+		_, err = db.Migrate(t.Context(), func(string) {})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return db
 }

@@ -151,7 +151,8 @@ func (m *Manager) authorize(ctx context.Context, client *acme.Client, address st
 		return fmt.Errorf("accept a challenge: %w", err)
 	}
 	if _, err = client.WaitAuthorization(ctx, address); err != nil {
-		return fmt.Errorf("the certification authority could not verify that %s is this server (%s): %w", m.Host, kind, err)
+		return fmt.Errorf("the certification authority could not verify that %s is this server (%s); it must reach port %s of the address that the name resolves to: %w",
+			m.Host, kind, map[string]string{"http-01": "80", "tls-alpn-01": "443"}[kind], err)
 	}
 	return nil
 }
