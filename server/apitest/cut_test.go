@@ -56,64 +56,84 @@ const nextHorse = "a bigger wooden horse"
 // operations are what must survive a lost connection. Each makes what it needs for a name.
 var operations = map[string]func(l *lab, name string) trial{
 	"registration": func(l *lab, name string) trial {
-		return trial{request: request{method: "POST", path: "/users", json: map[string]any{"username": name, "password": horse, "email": name + "@example.com"}},
-			ok: 201, again: 409, done: counting("users WHERE username = '%s'", name), event: audit.AccountCreated,
-			after: func() { l.s.do(l.t, passwordGrant(name, horse)).want(200) }}
+		return trial{
+			request: request{method: "POST", path: "/users", json: map[string]any{"username": name, "password": horse, "email": name + "@example.com"}},
+			ok:      201, again: 409, done: counting("users WHERE username = '%s'", name), event: audit.AccountCreated,
+			after: func() { l.s.do(l.t, passwordGrant(name, horse)).want(200) },
+		}
 	},
 	"login": func(l *lab, name string) trial {
 		l.s.register(l.t, name)
-		return trial{request: passwordGrant(name, horse), ok: 200, again: 200, done: counting("sessions"+of, name), event: audit.Login,
-			after: func() { l.s.do(l.t, passwordGrant(name, horse)).want(200) }}
+		return trial{
+			request: passwordGrant(name, horse), ok: 200, again: 200, done: counting("sessions"+of, name), event: audit.Login,
+			after: func() { l.s.do(l.t, passwordGrant(name, horse)).want(200) },
+		}
 	},
 	"refresh": func(l *lab, name string) trial {
 		tokens := l.s.newcomer(l.t, name)
 		// Decision 4: the token whose answer was lost returns the same successor.
-		return trial{request: refreshGrant(tokens.RefreshToken), ok: 200, again: 200, done: counting("sessions"+of+" AND generation = 1", name),
+		return trial{
+			request: refreshGrant(tokens.RefreshToken), ok: 200, again: 200, done: counting("sessions"+of+" AND generation = 1", name),
 			after: func() {
 				next := decode[api.Token](l.s.do(l.t, refreshGrant(tokens.RefreshToken)).want(200))
 				l.s.do(l.t, refreshGrant(next.RefreshToken)).want(200)
 				l.s.do(l.t, me(next.AccessToken)).want(200)
-			}}
+			},
+		}
 	},
 	"password": func(l *lab, name string) trial {
 		tokens := l.s.newcomer(l.t, name)
 		l.s.login(l.t, name) // ends
-		return trial{request: changePassword(tokens.AccessToken, horse, nextHorse), ok: 204, again: 422,
-			done: l.hasOtherPassword(name), event: audit.PasswordChanged, after: func() { l.newPasswordAlone(name) }}
+		return trial{
+			request: changePassword(tokens.AccessToken, horse, nextHorse), ok: 204, again: 422,
+			done: l.hasOtherPassword(name), event: audit.PasswordChanged, after: func() { l.newPasswordAlone(name) },
+		}
 	},
 	"reset": func(l *lab, name string) trial {
 		l.s.newcomer(l.t, name)
 		l.database.plantCode(l.t, "reset "+name, account.ToReset, "", name+"@example.com")
-		return trial{request: resetPassword("reset "+name, nextHorse), ok: 204, again: 422,
-			done: l.hasOtherPassword(name), event: audit.PasswordReset, after: func() { l.newPasswordAlone(name) }}
+		return trial{
+			request: resetPassword("reset "+name, nextHorse), ok: 204, again: 422,
+			done: l.hasOtherPassword(name), event: audit.PasswordReset, after: func() { l.newPasswordAlone(name) },
+		}
 	},
 	"reset request": func(l *lab, name string) trial {
 		l.s.register(l.t, name)
-		return trial{request: requestReset(name + "@example.com"), ok: 202, again: 202,
-			done: `SELECT CAST(LEAST(1, COUNT(*)) AS TEXT) FROM one_time_codes WHERE purpose = 'reset' AND email_key = '` + name + `@example.com'`, after: func() {}}
+		return trial{
+			request: requestReset(name + "@example.com"), ok: 202, again: 202,
+			done: `SELECT CAST(LEAST(1, COUNT(*)) AS TEXT) FROM one_time_codes WHERE purpose = 'reset' AND email_key = '` + name + `@example.com'`, after: func() {},
+		}
 	},
 	"confirmation": func(l *lab, name string) trial {
 		user := l.s.register(l.t, name)
 		l.database.plantCode(l.t, "confirm "+name, account.ToConfirm, user.ID, name+"@example.com")
-		return trial{request: confirmEmail("confirm " + name), ok: 204, again: 422, done: counting("users WHERE email_verified AND username = '%s'", name),
-			event: audit.EmailConfirmed, after: func() { l.s.do(l.t, passwordGrant(name+"@example.com", horse)).want(200) }}
+		return trial{
+			request: confirmEmail("confirm " + name), ok: 204, again: 422, done: counting("users WHERE email_verified AND username = '%s'", name),
+			event: audit.EmailConfirmed, after: func() { l.s.do(l.t, passwordGrant(name+"@example.com", horse)).want(200) },
+		}
 	},
 	"revocation": func(l *lab, name string) trial {
 		tokens := l.s.newcomer(l.t, name)
-		return trial{request: request{method: "POST", path: "/token/revoke", form: map[string][]string{"token": {tokens.RefreshToken}}}, ok: 200, again: 200,
+		return trial{
+			request: request{method: "POST", path: "/token/revoke", form: map[string][]string{"token": {tokens.RefreshToken}}}, ok: 200, again: 200,
 			done: `SELECT CAST(1 - COUNT(*) AS TEXT) FROM sessions` + fmt.Sprintf(of, name), event: audit.Logout,
-			after: func() { l.s.do(l.t, refreshGrant(tokens.RefreshToken)).want(400, "invalid_grant") }}
+			after: func() { l.s.do(l.t, refreshGrant(tokens.RefreshToken)).want(400, "invalid_grant") },
+		}
 	},
 	"deletion": func(l *lab, name string) trial {
 		l.s.register(l.t, name)
-		return trial{request: deleteMe(l.s.loginToDelete(l.t, name).AccessToken), ok: 204, again: 401,
+		return trial{
+			request: deleteMe(l.s.loginToDelete(l.t, name).AccessToken), ok: 204, again: 401,
 			done: `SELECT CAST(1 - COUNT(*) AS TEXT) FROM users WHERE username = '` + name + `'`, event: audit.AccountDeleted,
-			after: func() { l.s.do(l.t, passwordGrant(name, horse)).want(400, "invalid_grant") }}
+			after: func() { l.s.do(l.t, passwordGrant(name, horse)).want(400, "invalid_grant") },
+		}
 	},
 	"profile": func(l *lab, name string) trial {
 		tokens := l.s.newcomer(l.t, name)
-		return trial{request: patch(tokens.AccessToken, `{"full_name":"Ann"}`), ok: 200, again: 200, done: counting("users WHERE full_name = 'Ann' AND username = '%s'", name),
-			after: func() { l.s.do(l.t, me(tokens.AccessToken)).want(200) }}
+		return trial{
+			request: patch(tokens.AccessToken, `{"full_name":"Ann"}`), ok: 200, again: 200, done: counting("users WHERE full_name = 'Ann' AND username = '%s'", name),
+			after: func() { l.s.do(l.t, me(tokens.AccessToken)).want(200) },
+		}
 	},
 }
 

@@ -37,7 +37,7 @@ func startScript(t testing.TB, script string, environment ...string) *scripted {
 	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
 		cmd = exec.Command("su", "-s", "/bin/sh", "postgres", "-c", script)
 	}
-	cmd.Env = append(environment, "LC_ALL=C", "TZ=UTC", "PATH="+os.Getenv("PATH"), "BIN="+bin, "PASSWORD="+s.password)
+	cmd.Env = append([]string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "BIN=" + bin, "PASSWORD=" + s.password}, environment...)
 	cmd.Dir, cmd.Stderr = "/tmp", s.messages
 	if s.orders, err = cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
