@@ -81,7 +81,7 @@ fuzz: ## TIME=20s: try every fuzz target for so long
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/internal/bench
 
-faults: ## KILLS=100: kill servers and databases under writers, cut networks, restart replicas; about three minutes
+faults: ## KILLS=100: kill servers and databases under writers, cut networks, fill disks, set clocks; about seven minutes
 	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -parallel 6 -v ./server/apitest -run '$(FAULTS)'
 
 soak: ## flood servers with requests and fill one with accounts, in about two minutes; writes docs/soak.md

@@ -172,7 +172,7 @@ func (c *boundedConn) failed(err error) error {
 		defer c.mu.Unlock()
 		if now := time.Now(); !now.Before(c.own) {
 			c.network.silent.Store(now.UnixNano())
-			_ = c.Conn.Close() // or the driver says goodbye, and waits for the answer to that
+			_ = c.Conn.Close() // or the driver ends the session in order, and waits as long again
 		}
 	}
 	return err
