@@ -1,11 +1,11 @@
 // `make check-deployment` finds faults that are planted in the manifests, in compose.yaml and in the workflows.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { report, repository } from './consumer.mjs';
+import { report, repository, run } from './consumer.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'sesame-deployment-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -60,4 +60,21 @@ test('a fault in the manifests, in compose.yaml or in a workflow is found', (t) 
   }
   t.diagnostic(`${faults} faults found`);
   report('kubeconform, compose-go, …', '-', `found each of ${faults} planted faults`);
+});
+
+// Of kubectl, the test has what needs no cluster: kustomize.
+test('the guide to Kubernetes makes the secrets that the manifests name', () => {
+  const guide = readFileSync(join(repository, 'docs/guides/kubernetes.md'), 'utf8');
+  const [, commands] = /^```sh\n(cp -R docs\/deployment\/kubernetes [^]*?)^```$/m.exec(guide);
+  const [, kustomize] = /const kustomize = '(.+)';/.exec(readFileSync(join(repository, '.make/check-deployment'), 'utf8'));
+  const programs = join(folder, 'programs');
+  mkdirSync(programs);
+  const kubectl = `#!/bin/sh\nif [ "$1" = kustomize ]; then exec go run ${kustomize} build "$2"; fi\n[ "$*" = 'apply --kustomize .' ]\n`;
+  writeFileSync(join(programs, 'kubectl'), kubectl, { mode: 0o755 });
+  const manifests = run('sh', ['-euc', commands], { cwd: folder, env: { ...process.env, GOFLAGS: '', PATH: `${programs}:${process.env.PATH}` } });
+  const secret = (key) => Buffer.from(new RegExp(`^  ${key}: (?:\\|\\s+)?(\\S+)$`, 'm').exec(manifests)[1], 'base64').toString();
+  assert.match(secret('master.key'), /^[\w+/]{43}=\n$/);
+  assert.match(secret('root.password'), /^[\w+/]{24}\n$/);
+  assert.match(secret('SESAME_DATABASE_URL'), /^postgres:\/\/sesame:/);
+  assert.match(secret('SESAME_SMTP_URL'), /^smtp:\/\//);
 });

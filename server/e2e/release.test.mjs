@@ -86,11 +86,11 @@ test('make release refuses what is not a release', { skip }, () => {
   writeFileSync(join(tree, 'CHANGELOG.md'), '# Changelog\n\n## [Unreleased]\n\nMore.\n\n## [1.2.4]\n\n## [1.2.3]\n\nThe first.\n');
   git(tree, 'init', '--quiet');
   commit(tree);
-  const refuses = (wanted, message) => {
-    const { status, stderr } = spawnSync('make', ['release', ...wanted === undefined ? [] : [`VERSION=${wanted}`]], { cwd: tree, encoding: 'utf8', env: { ...env, VERSION: '' } });
+  const refuses = (wanted, message, cwd = tree) => {
+    const { status, stderr } = spawnSync('make', ['release', ...wanted === undefined ? [] : [`VERSION=${wanted}`]], { cwd, encoding: 'utf8', env: { ...env, VERSION: '' } });
     assert.notEqual(status, 0, `make release VERSION=${wanted} succeeds`);
     assert.match(stderr, message);
-    assert.ok(!existsSync(join(tree, 'dist')), 'dist/ was made');
+    assert.ok(!existsSync(join(cwd, 'dist')), 'dist/ was made');
   };
   for (const wanted of [undefined, '', 'v1.2.3', '1.2', '1.2.3.4', '01.2.3', '1.2.3-', '1.2.3-01', '1.2.3-a..b', '1.2.3+build', '1.2.3 ', '../1.2.3']) {
     refuses(wanted, /give a semantic version/);
@@ -106,4 +106,6 @@ test('make release refuses what is not a release', { skip }, () => {
   refuses('1.2.3', /the working tree has changes/);
   commit(tree);
   refuses('1.2.3', /the tag v1\.2\.3 names another commit/);
+  git(tree, 'worktree', 'add', '--quiet', '../linked', 'v1.2.3');
+  refuses('1.2.3', /this is a linked work tree/, join(folder, 'linked'));
 });
