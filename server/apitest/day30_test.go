@@ -59,13 +59,14 @@ func newReader(t *testing.T, s *server, settings ...string) *reader {
 // follow runs the block and returns what it prints.
 func (r *reader) follow(t *testing.T, b block) string {
 	t.Helper()
+	t.Helper()
 	_, onSQLite := store.SQLitePath(r.s.dbURL)
 	if strings.Contains(b.above, "On SQLite, ") && !onSQLite || strings.Contains(b.above, "on PostgreSQL:") && onSQLite || b.above == "On SQLite:" && !onSQLite {
 		return ""
 	}
 	if b.language == "sql" {
 		if strings.HasPrefix(b.text, "SELECT") {
-			return r.s.value(t, "SELECT 'rows: ' || count(*) FROM ("+b.text+") AS t")
+			return r.s.value(t, "SELECT 'rows: ' || count(*) FROM ("+strings.TrimRight(b.text, ";\n")+") AS t")
 		}
 		r.s.sql(t, b.text)
 		return ""
