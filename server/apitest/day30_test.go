@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,12 +47,12 @@ func newReader(t *testing.T, s *server, settings ...string) *reader {
 	t.Helper()
 	folder := t.TempDir()
 	program := "#!/bin/sh\nexec '" + os.Args[0] + "' \"$@\"\n"
-	if err := os.WriteFile(filepath.Join(folder, "sesame"), []byte(program), 0o700); err != nil { //nolint:gosec // it is run
+	if err := os.WriteFile(filepath.Join(folder, "sesame"), []byte(program), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	env := append(process(t, s.dbURL).Env, "PATH="+folder+":"+os.Getenv("PATH"), "SESAME_LISTEN="+strings.TrimPrefix(s.url, "http://"))
+	own := []string{"PATH=" + folder + ":" + os.Getenv("PATH"), "SESAME_LISTEN=" + strings.TrimPrefix(s.url, "http://")}
 	return &reader{
-		s: s, folder: folder, env: append(env, settings...),
+		s: s, folder: folder, env: slices.Concat(process(t, s.dbURL).Env, own, settings),
 		address: strings.NewReplacer("http://127.0.0.1:8080", s.url, "http://127.0.0.1:9464", s.metricsURL(t)),
 	}
 }
