@@ -1,7 +1,7 @@
 // The packages as an operator gets them: installed into a copy-on-write view of this machine's own system, used as
 // docs/guides/one-machine.md says, and removed. It needs root, dpkg, rpm and systemd-analyze. release.test.mjs builds them twice.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -27,10 +27,18 @@ test('make packages writes a deb, an rpm and an SBOM', { skip }, () => {
   assert.deepEqual(readdirSync(built).sort(), [`sesame-${version}-1.x86_64.rpm`, `sesame_${version}_amd64.deb`, `sesame_${version}_linux_amd64.cdx.json`]);
 });
 
-test('the unit may do little', { skip }, (t) => {
-  const unit = join(repository, 'docs/deployment/systemd/sesame.service');
-  const output = run('systemd-analyze', ['security', '--offline=true', '--no-pager', '--threshold=20', unit]);
-  t.diagnostic(output.split('\n').findLast((line) => line.includes('exposure level')));
+test('the unit may do little, also with the ports of HTTPS', { skip }, (t) => {
+  const root = join(folder, 'unit');
+  const units = join(root, 'etc/systemd/system');
+  mkdirSync(join(units, 'sesame.service.d'), { recursive: true });
+  const copy = (name, to) => copyFileSync(join(repository, 'docs/deployment/systemd', name), join(units, to));
+  copy('sesame.service', 'sesame.service');
+  for (const dropIn of [false, true]) {
+    if (dropIn) copy('https.conf', 'sesame.service.d/https.conf');
+    const output = run('systemd-analyze', ['security', '--offline=true', '--no-pager', '--threshold=20', `--root=${root}`, 'sesame.service']);
+    assert.equal(output.includes('✗ AmbientCapabilities='), dropIn, output);
+    t.diagnostic(output.split('\n').findLast((line) => line.includes('exposure level')));
+  }
 });
 
 // inSystem runs a script as root in a copy-on-write view of this machine's system, which is gone afterwards. The packages are in /packages.
