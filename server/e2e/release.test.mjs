@@ -21,8 +21,8 @@ const git = (tree, ...args) => run('git', ['-c', 'user.name=t', '-c', 'user.emai
 const commit = (tree) => { git(tree, 'add', '--all'); git(tree, 'commit', '--quiet', '--message', 'test'); };
 
 // release runs `make release` and returns the lines of its checksums.
-function release(tree, targets) {
-  run('make', ['release', `VERSION=${version}`], { cwd: tree, env: { ...env, TARGETS: targets, STORAGE: join(folder, 'storage') } });
+function release(tree, targets, umask) {
+  run('sh', ['-euc', `umask ${umask} && exec make release VERSION=${version}`], { cwd: tree, env: { ...env, TARGETS: targets, STORAGE: join(folder, 'storage') } });
   const lines = readFileSync(join(tree, 'dist/SHA256SUMS'), 'utf8').trim().split('\n');
   run('sha256sum', ['--check', '--strict', 'SHA256SUMS'], { cwd: join(tree, 'dist') });
   return lines;
@@ -47,13 +47,13 @@ test('two clones at different paths give the same release', { skip }, (t) => {
   git(folder, 'clone', '--quiet', first, second);
 
   const platforms = Object.keys(kinds);
-  const all = release(first, platforms.map((platform) => platform.replace('_', '/')).join(' '))
+  const all = release(first, platforms.map((platform) => platform.replace('_', '/')).join(' '), '022')
   const names = all.map((line) => line.split('  ')[1]);
   const linux = ['amd64', 'arm64'].flatMap((arch) => [`sesame_${version}_${arch}.deb`, `sesame_${version}_linux_${arch}_image.tar`, `sesame-${version}-1.${{ amd64: 'x86_64', arm64: 'aarch64' }[arch]}.rpm`]);
   const archive = (platform) => `sesame_${version}_${platform}.${platform.startsWith('windows') ? 'zip' : 'tar.gz'}`;
   assert.deepEqual(names.sort(), [...linux, ...platforms.flatMap((platform) => [archive(platform), `sesame_${version}_${platform}.cdx.json`])].sort());
   assert.equal(readFileSync(join(first, 'dist/NOTES.md'), 'utf8'), 'The first.\n');
-  const again = release(second, 'linux/amd64 windows/amd64');
+  const again = release(second, 'linux/amd64 windows/amd64', '077');
   assert.equal(again.length, 7);
   for (const line of again) assert.ok(all.includes(line), `the second release has ${line}, the first one\n${all.join('\n')}`);
 
