@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"sesame/server/internal/config"
+	"sesame/server/internal/tracing"
 )
 
 // settingsTopic is the one topic of help that is no command.
@@ -39,6 +40,7 @@ func (c *helpCommand) Run(p *program) error {
 		h := newHelp(p.Stdout)
 		h.line("The settings of the server. Each is a flag and a variable; the flag overrides the variable. Print those in force with: sesame config")
 		h.settings(p.parser.Model.Node)
+		h.traces()
 		return h.end()
 	}
 	for _, word := range c.Command {
@@ -271,6 +273,17 @@ func (h *help) settings(root *kong.Node) {
 			h.title(title)
 		}
 		h.setting(flag)
+	}
+}
+
+// traces lists the variables of OpenTelemetry.
+func (h *help) traces() {
+	h.title("Traces (the variables of OpenTelemetry, which have no flags)")
+	for _, v := range tracing.Variables {
+		if v.Help != "" {
+			h.indented("  ", v.Name+"="+v.Value)
+			h.indented("      ", v.Help)
+		}
 	}
 }
 
