@@ -79,8 +79,11 @@ func (m *Middleware) trace(c echo.Context, id string) tracing.Span {
 	if m.Tracer == nil {
 		return tracing.Span{}
 	}
-	r := c.Request()
-	ctx, span := m.Tracer.Request(r.Context(), r.Header, r.Method, m.route(c))
+	r, route := c.Request(), ""
+	if c.Get(echo.ContextKeyHeaderAllow) == nil { // otherwise the path has no handler for the method
+		route = m.route(c)
+	}
+	ctx, span := m.Tracer.Request(r.Context(), r.Header, r.Method, route)
 	c.SetRequest(r.WithContext(ctx))
 	span.Set("sesame.request_id", id)
 	return span

@@ -57,7 +57,7 @@ func (statementTracer) TraceBatchStart(ctx context.Context, _ *pgx.Conn, data pg
 	for i, q := range data.Batch.QueuedQueries {
 		statements[i] = q.SQL
 	}
-	return begun(tracing.Statement(ctx, tracing.PostgreSQL, statements...))
+	return begun(tracing.Batch(ctx, tracing.PostgreSQL, statements))
 }
 
 // TraceBatchQuery implements pgx.BatchTracer. A batch is one span, since its statements run without waits between them.

@@ -90,7 +90,7 @@ func (e *exporter) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) erro
 // Shutdown implements SpanExporter.
 func (e *exporter) Shutdown(context.Context) error { return nil }
 
-// report logs the first of several failures, and the end of them. A server that stops reports none.
+// report logs the first of several failures, and the end of them. A server that stops and cannot send the last spans logs that, too.
 func (e *exporter) report(err error) {
 	switch {
 	case err != nil && !e.failing:

@@ -18,8 +18,19 @@ const (
 
 // Statement is Start for a statement that a database runs. The span has the operations and the tables of the statement, as in
 // "INSERT sessions SELECT users", and neither its text nor its arguments: a program that mounts the server may write values into a
-// text. A batch is several statements.
-func Statement(ctx context.Context, database string, statements ...string) (context.Context, Span) {
+// text.
+func Statement(ctx context.Context, database, statement string) (context.Context, Span) {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.SpanContext().IsSampled() {
+		return ctx, Span{}
+	}
+	name := summaries.of(statement)
+	operation, _, _ := strings.Cut(name, " ")
+	return startStatement(ctx, parent, database, name, operation)
+}
+
+// Batch is Statement for several that are sent at once.
+func Batch(ctx context.Context, database string, statements []string) (context.Context, Span) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.SpanContext().IsSampled() {
 		return ctx, Span{}
@@ -28,18 +39,17 @@ func Statement(ctx context.Context, database string, statements ...string) (cont
 	for _, statement := range statements[:min(len(statements), maxWords)] {
 		names = append(names, summaries.of(statement))
 	}
-	name := cut(strings.Join(names, "; "))
-	if name == "" {
+	ctx, span := startStatement(ctx, parent, database, cut(strings.Join(names, "; ")), "BATCH")
+	span.SetNumber("db.operation.batch.size", len(statements))
+	return ctx, span
+}
+
+func startStatement(ctx context.Context, parent trace.Span, database, name, operation string) (context.Context, Span) {
+	if name == "" { // as the semantic conventions have it
 		name = database
 	}
 	ctx, span := start(ctx, parent, name, trace.SpanKindClient)
-	span.span.SetAttributes(attribute.String("db.system.name", database), attribute.String("db.query.summary", name))
-	if operation, _, _ := strings.Cut(name, " "); len(statements) == 1 {
-		span.Set("db.operation.name", operation)
-	} else {
-		span.Set("db.operation.name", "BATCH")
-		span.SetNumber("db.operation.batch.size", len(statements))
-	}
+	span.span.SetAttributes(attribute.String("db.system.name", database), attribute.String("db.query.summary", name), attribute.String("db.operation.name", operation))
 	return ctx, span
 }
 
@@ -52,6 +62,7 @@ const (
 	maxWords   = 64
 	// maxSummaries bounds the cache. The statements of the server are constants, but those of programs that mount it may not be.
 	maxSummaries = 1000
+	maxCached    = 8 << 10
 )
 
 func cut(s string) string { return s[:min(len(s), maxSummary)] } // only ASCII is in it
@@ -69,7 +80,7 @@ func (c *cache) of(statement string) string {
 		return known.(string)
 	}
 	s := summary(statement)
-	if c.size.Load() < maxSummaries {
+	if len(statement) <= maxCached && c.size.Load() < maxSummaries {
 		if _, known := c.texts.LoadOrStore(statement, s); !known {
 			c.size.Add(1)
 		}
@@ -95,30 +106,30 @@ var (
 // them, are in it: no literal, comment or quoted name.
 func summary(statement string) string {
 	var words []string
-	previous := ""
+	previous, first := "", true
 	for word := range tokens(statement) {
 		upper := strings.ToUpper(word)
 		switch {
 		case upper == "UPDATE" && beforeUpdate[previous]:
 			upper = ""
-		case operations[upper] || firstWords[upper] && previous == "":
+		case operations[upper] || first && firstWords[upper]:
 			words = append(words, upper)
-		case beforeTable[previous] && word[0] > '9' && upper != "ONLY" && len(words) > 0:
+		case upper == "ONLY": // of PostgreSQL, before a table
+			upper = previous
+		case beforeTable[previous] && word[0] >= 'A' && len(words) > 0:
 			if words[len(words)-1] != word {
 				words = append(words, word)
 			}
-		case upper == "ONLY":
-			upper = previous
 		}
-		if previous = upper; len(words) >= maxWords {
+		if previous, first = upper, false; len(words) >= maxWords {
 			break
 		}
 	}
 	return cut(strings.Join(words, " "))
 }
 
-// tokens yields the words of a statement, and each other character by itself. Literals, quoted names and comments are one
-// character each. It ends at a dollar quote, and at a literal with a backslash, which may be an escape: it could not tell where they end.
+// tokens yields the words of a statement, and a space for each other character. Literals, quoted names and comments are one space
+// each. It ends at a dollar quote, and at a literal with a backslash, which may be an escape: it could not tell where they end.
 func tokens(s string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
 		for i := 0; i < len(s); {
@@ -147,7 +158,7 @@ func tokens(s string) func(yield func(string) bool) {
 				i = end
 				continue
 			}
-			if !yield("?") {
+			if !yield(" ") {
 				return
 			}
 			i = end

@@ -133,6 +133,9 @@ func (t *Tracer) Request(ctx context.Context, h http.Header, method, route strin
 
 // Answered records the status of the answer.
 func (s Span) Answered(status int) {
+	if s.span == nil {
+		return
+	}
 	s.SetNumber("http.response.status_code", status)
 	if status >= http.StatusInternalServerError {
 		s.Fail(strconv.Itoa(status))
