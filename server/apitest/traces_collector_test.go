@@ -23,7 +23,9 @@ func TestACollectorThatFailsHarmsNoRequest(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		},
 		"is no collector": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
-		"redirects":       func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, stranger.URL, http.StatusTemporaryRedirect) },
+		"redirects": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, stranger.URL, http.StatusTemporaryRedirect)
+		},
 		"cuts connections": func(http.ResponseWriter, *http.Request) {
 			panic(http.ErrAbortHandler)
 		},

@@ -59,7 +59,7 @@ func TestTheTraceOfALogin(t *testing.T) {
 		s.register(t, "ann")
 		id := s.do(t, inTrace(someTrace, "01", passwordGrant("ann", horse))).want(200).header.Get("X-Request-ID")
 		s.do(t, inTrace("4bf92f3577b34da6a3ce929d0e0e4737", "00", passwordGrant("ann", horse))).want(200) // not sampled
-		log := s.wholeLog()                                                                              // the end of the server sends all
+		log := s.wholeLog()                                                                               // the end of the server sends all
 		var spans []tracedSpan
 		for _, span := range c.received() {
 			switch span.TraceID {

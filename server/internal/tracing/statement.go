@@ -106,6 +106,11 @@ var (
 // them, are in it: no literal, comment or quoted name.
 func summary(statement string) string {
 	var words []string
+	add := func(word string) { // once, if it would follow itself
+		if len(words) == 0 || words[len(words)-1] != word {
+			words = append(words, word)
+		}
+	}
 	previous, first := "", true
 	for word := range tokens(statement) {
 		upper := strings.ToUpper(word)
@@ -113,13 +118,11 @@ func summary(statement string) string {
 		case upper == "UPDATE" && beforeUpdate[previous]:
 			upper = ""
 		case operations[upper] || first && firstWords[upper]:
-			words = append(words, upper)
+			add(upper)
 		case upper == "ONLY": // of PostgreSQL, before a table
 			upper = previous
 		case beforeTable[previous] && word[0] >= 'A' && len(words) > 0:
-			if words[len(words)-1] != word {
-				words = append(words, word)
-			}
+			add(word)
 		}
 		if previous, first = upper, false; len(words) >= maxWords {
 			break

@@ -171,13 +171,13 @@ func New(o Options, address string, log *slog.Logger, counts Counts) *Tracer {
 	if o.URL == "" {
 		return nil
 	}
-	version := version()
-	e := newExporter(o, version, log, counts)
+	e := newExporter(o, version(), log, counts)
 	q := newQueue(o, e, counts)
-	limits := sdk.SpanLimits{AttributeValueLengthLimit: 4096, AttributeCountLimit: 128, AttributePerEventCountLimit: 128, EventCountLimit: 128, LinkCountLimit: 128, AttributePerLinkCountLimit: 128}
+	// Events and links are not sent. The limits are for spans of programs that mount the server; those of the SDK come from variables.
+	limits := sdk.SpanLimits{AttributeValueLengthLimit: 4096, AttributeCountLimit: 128}
 	provider := sdk.NewTracerProvider(sdk.WithSampler(o.sampler()), sdk.WithSpanProcessor(q), sdk.WithRawSpanLimits(limits))
 	return &Tracer{
-		tracer: provider.Tracer(scope, trace.WithInstrumentationVersion(version)), queue: q, export: e,
+		tracer: provider.Tracer(scope), queue: q, export: e,
 		followCallers: o.FollowCallers, fixed: addressAttributes(address),
 	}
 }
