@@ -40,7 +40,6 @@ func (c *helpCommand) Run(p *program) error {
 		h := newHelp(p.Stdout)
 		h.line("The settings of the server. Each is a flag and a variable; the flag overrides the variable. Print those in force with: sesame config")
 		h.settings(p.parser.Model.Node)
-		h.traces()
 		return h.end()
 	}
 	for _, word := range c.Command {
@@ -263,7 +262,7 @@ func (h *help) aboutSettings(node *kong.Node) {
 	}
 }
 
-// settings lists every setting, in groups.
+// settings lists every setting, in groups, and the variables of OpenTelemetry.
 func (h *help) settings(root *kong.Node) {
 	for _, flag := range root.Flags {
 		if flag.Name == "help" || flag.Name == "version" || flag.Hidden {
@@ -274,9 +273,9 @@ func (h *help) settings(root *kong.Node) {
 		}
 		h.setting(flag)
 	}
+	h.traces()
 }
 
-// traces lists the variables of OpenTelemetry.
 func (h *help) traces() {
 	h.title("Traces (the variables of OpenTelemetry, which have no flags)")
 	for _, v := range tracing.Variables {

@@ -101,7 +101,7 @@ func (t traced) ExecContext(ctx context.Context, query string, args ...any) (res
 func (t traced) QueryContext(ctx context.Context, query string, args ...any) (rows *sql.Rows, err error) {
 	ctx, span := tracing.Statement(ctx, tracing.SQLite, query)
 	defer func() { endSpan(span, err) }()
-	return t.runner.QueryContext(ctx, query, args...)
+	return t.runner.QueryContext(ctx, query, args...) //nolint:sqlclosecheck // the caller's
 }
 
 // QueryRowContext implements runner.

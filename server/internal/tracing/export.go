@@ -70,7 +70,7 @@ func newExporter(o Options, version string, log *slog.Logger, counts Counts) *ex
 // ExportSpans implements SpanExporter. It returns no error: the SDK would write it to standard error.
 func (e *exporter) ExportSpans(_ context.Context, spans []sdk.ReadOnlySpan) error {
 	defer e.done(len(spans))
-	rejected, err := 0, error(nil)
+	rejected := 0
 	body, err := encode(e.attributes, spans)
 	if err == nil {
 		rejected, err = e.send(body)

@@ -211,7 +211,7 @@ func TestSummaries(t *testing.T) {
 		strings.Repeat("SELECT 1 FROM a_table_of_a_long_name; SELECT 1 FROM another_of_a_long_name; ", 99): "",
 	} {
 		got := summary(statement)
-		if len(got) > maxSummary || got != want && !(want == "" && len(statement) > 1000) {
+		if len(got) > maxSummary || len(statement) < 1000 && got != want {
 			t.Errorf("%.80s: got %q, want %q", statement, got, want)
 		}
 	}
