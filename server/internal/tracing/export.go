@@ -48,7 +48,9 @@ type exporter struct {
 }
 
 func newExporter(o Options, version string, log *slog.Logger, counts Counts) *exporter {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport := &http.Transport{ // not the default one, which a program that mounts the server may have replaced
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 1, IdleConnTimeout: 2 * time.Minute, TLSHandshakeTimeout: o.Timeout,
+	}
 	e := &exporter{
 		url: o.URL, headers: http.Header{}, timeout: o.Timeout, gzip: o.Gzip, attributes: o.resource(version), log: log, counts: counts,
 		// A redirect would send the headers, which may hold a key, to another server.
