@@ -14,7 +14,7 @@ import (
 	"sesame/server/internal/postgrestest"
 )
 
-// patroni is the environment variable that, with the value 1, makes TestPatroni run, which takes a minute.
+// patroni is the environment variable that makes TestPatroni run: 1 in a minute, all with further faults.
 const patroni = "SESAME_TEST_PATRONI"
 
 // steadyClient is a person who registers others, logs in and refreshes sessions all the time.
@@ -23,6 +23,7 @@ type steadyClient struct {
 	side         *side
 	acknowledged []string
 	sessions     []api.Token // with their last acknowledged refresh tokens
+	waits        bool        // since the last registration was answered with 503
 	wrote        atomic.Int64
 }
 
@@ -34,7 +35,7 @@ type side struct {
 
 	mu      sync.Mutex
 	refused int
-	last    time.Time // answer of 503
+	works   time.Time // the last time that a client wrote for the first time after a 503
 }
 
 // ask sends a request and reports whether it was acknowledged. Every other answer must be 503.
@@ -47,25 +48,37 @@ func (c *steadyClient) ask(t *testing.T, r request, status int) (*answer, bool) 
 	if a.status == 503 {
 		c.side.mu.Lock()
 		defer c.side.mu.Unlock()
-		c.side.refused, c.side.last = c.side.refused+1, time.Now()
+		c.side.refused++
 		return nil, false
 	}
 	a.t = t
 	return a, true
 }
 
-// work writes until done. After a refusal it waits a little, as a client would.
+// register registers a person, and notes when that works again.
+func (c *steadyClient) register(t *testing.T, name string) bool {
+	_, ok := c.ask(t, request{method: "POST", path: "/users", json: map[string]string{"username": name, "password": horse}}, 201)
+	if ok {
+		c.acknowledged = append(c.acknowledged, name)
+		c.wrote.Add(1)
+		if c.waits {
+			c.side.mu.Lock()
+			c.side.works = time.Now()
+			c.side.mu.Unlock()
+		}
+	}
+	c.waits = !ok
+	return ok
+}
+
+// work writes until done. After a 503 it waits a little, as a client would.
 func (c *steadyClient) work(t *testing.T, done *atomic.Bool) {
 	for n := 0; !done.Load() && !t.Failed(); n++ {
 		name := fmt.Sprintf("guest%d-%d", c.number, n)
-		if _, ok := c.ask(t, request{method: "POST", path: "/users", json: map[string]string{"username": name, "password": horse}}, 201); ok {
-			c.acknowledged = append(c.acknowledged, name)
-			c.wrote.Add(1)
-			if a, ok := c.ask(t, passwordGrant(name, horse), 200); ok && n%5 == 0 {
-				c.sessions = append(c.sessions, decode[api.Token](a))
-			}
-		} else {
+		if !c.register(t, name) {
 			time.Sleep(50 * time.Millisecond)
+		} else if a, ok := c.ask(t, passwordGrant(name, horse), 200); ok && n%5 == 0 {
+			c.sessions = append(c.sessions, decode[api.Token](a))
 		}
 		at := n % len(c.sessions)
 		c.ask(t, me(c.sessions[at].AccessToken), 200)
@@ -75,53 +88,73 @@ func (c *steadyClient) work(t *testing.T, done *atomic.Bool) {
 	}
 }
 
-// patience bounds the wait for a change of the cluster.
-const patience = 90 * time.Second
+// underPatroni is a cluster with a server of each side, whose clients work.
+type underPatroni struct {
+	t       *testing.T
+	cluster *postgrestest.Cluster
+	sides   []*side
+}
 
-func untilPatiently(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !happened(); time.Sleep(100 * time.Millisecond) {
-		if t.Failed() || time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
+// until waits for a change of the cluster.
+func (u *underPatroni) until(what string, happened func() bool) {
+	u.t.Helper()
+	for deadline := time.Now().Add(90 * time.Second); !happened(); time.Sleep(100 * time.Millisecond) {
+		if u.t.Failed() || time.Now().After(deadline) {
+			u.t.Fatalf("waited in vain until %s: %v", what, u.cluster.Roles(u.t.Context()))
 		}
 	}
 }
 
-// whole reports whether all machines run, one of them as a synchronous standby, and returns the primary.
-func whole(roles map[int]string) (primary int, ok bool) {
-	sync := false
-	for n, role := range roles {
-		switch role {
-		case "leader":
-			primary = n
-		case "sync_standby":
-			sync = true
+// find returns the machine with a role, leader or sync_standby, or 0.
+func (u *underPatroni) find(role string) (machine int) {
+	for n, has := range u.cluster.Roles(u.t.Context()) {
+		if has == role {
+			machine = n
 		}
 	}
-	return primary, len(roles) == 3 && primary > 0 && sync
+	return machine
 }
 
-// during does something to the cluster, waits until all clients work again, and logs for how long they were refused.
-func during(t *testing.T, sides []*side, what string, do func()) {
-	t.Helper()
-	for _, s := range sides {
+// untilWhole waits until all machines run, one of them as a synchronous standby, and returns the primary.
+func (u *underPatroni) untilWhole() (primary int) {
+	u.t.Helper()
+	u.until("all machines run", func() bool {
+		return len(u.cluster.Roles(u.t.Context())) == 3 && u.find("sync_standby") > 0 && u.find("leader") > 0
+	})
+	return u.find("leader")
+}
+
+// untilReady waits until /readyz of every server is 503 and then 200.
+func (u *underPatroni) untilReady() {
+	u.t.Helper()
+	for _, status := range []int{503, 200} {
+		for _, s := range u.sides {
+			u.until(fmt.Sprint("/readyz is ", status), func() bool { return s.do(u.t, get("/readyz")).status == status })
+		}
+	}
+}
+
+// when does something to the cluster, waits until all clients work, and logs for how long they were refused.
+func (u *underPatroni) when(what string, do func()) {
+	u.t.Helper()
+	for _, s := range u.sides {
 		s.mu.Lock()
-		s.refused, s.last = 0, time.Time{}
+		s.refused, s.works = 0, time.Time{}
 		s.mu.Unlock()
 	}
 	begun := time.Now()
 	do()
-	for _, s := range sides {
+	for _, s := range u.sides {
 		for _, c := range s.clients {
 			before := c.wrote.Load()
-			untilPatiently(t, "every client works", func() bool { return c.wrote.Load() > before+3 })
+			u.until("every client works", func() bool { return c.wrote.Load() > before+3 })
 		}
 		s.mu.Lock()
-		outage := time.Duration(0)
-		if !s.last.IsZero() {
-			outage = s.last.Sub(begun)
+		took := time.Duration(0)
+		if !s.works.IsZero() {
+			took = s.works.Sub(begun).Round(100 * time.Millisecond)
 		}
-		t.Logf("%s: %s: %d answers were 503, the last after %v", what, s.kind, s.refused, outage.Round(100*time.Millisecond))
+		u.t.Logf("%s: %s: %d answers were 503; every client wrote again after %v", what, s.kind, s.refused, took)
 		s.mu.Unlock()
 	}
 }
@@ -130,16 +163,13 @@ func during(t *testing.T, sides []*side, what string, do func()) {
 // write is there, no valid refresh token is refused, every other answer is 503, and the servers work again without a restart:
 // through HAProxy, and with a URL that names all machines. The machine comes back as a standby. A planned switchover is the same.
 func TestPatroni(t *testing.T) {
-	if os.Getenv(patroni) != "1" {
-		t.Skip(patroni + " is not 1")
+	level := os.Getenv(patroni)
+	if level == "" {
+		t.Skip(patroni + " is not set")
 	}
-	cluster := postgrestest.StartCluster(t, deployment+"patroni")
-	primary := 0
-	isWhole := func() (ok bool) { primary, ok = whole(cluster.Roles(t.Context())); return ok }
-	untilPatiently(t, "the cluster is whole", isWhole)
-	untilPatiently(t, "there is a database", func() bool { return cluster.CreateDatabase(t.Context()) == nil })
-
-	var sides []*side
+	u := &underPatroni{t: t, cluster: postgrestest.StartCluster(t, deployment+"patroni")}
+	primary := u.untilWhole()
+	u.until("there is a database", func() bool { return u.cluster.CreateDatabase(t.Context()) == nil })
 	var done atomic.Bool
 	var wait sync.WaitGroup
 	defer wait.Wait()
@@ -148,61 +178,60 @@ func TestPatroni(t *testing.T) {
 		"postgres://sesame:PASSWORD@127.0.0.1:5000/sesame",
 		"postgres://sesame:PASSWORD@192.0.2.11:5432,192.0.2.12:5432,192.0.2.13:5432/sesame",
 	} {
-		s := &side{server: start(t, cluster.URL(documented)), kind: []string{"HAProxy", "a URL of all machines"}[i]}
+		s := &side{server: start(t, u.cluster.URL(documented)), kind: []string{"HAProxy", "a URL of all machines"}[i]}
+		u.sides = append(u.sides, s)
 		for n := range 3 {
 			c := &steadyClient{number: 10*i + n, side: s}
 			c.sessions = append(c.sessions, s.newcomer(t, fmt.Sprint("ann", c.number)))
 			s.clients = append(s.clients, c)
 			wait.Go(func() { c.work(t, &done) })
 		}
-		sides = append(sides, s)
 	}
-	during(t, sides, "before", func() {})
-	died := primary
-	during(t, sides, "the primary is killed", func() {
-		cluster.Kill(died)
-		for _, status := range []int{503, 200} {
-			for _, s := range sides {
-				untilPatiently(t, fmt.Sprint("/readyz is ", status), func() bool { return s.do(t, get("/readyz")).status == status })
-			}
-		}
+	u.when("all machines run", func() {})
+	u.when("the primary is killed", func() { u.cluster.Kill(primary); u.untilReady() })
+	u.when("its machine comes back", func() { u.cluster.Start(primary); u.untilWhole() })
+	u.when("a switchover", func() {
+		before := u.find("leader")
+		u.cluster.Switchover(before)
+		u.until("another machine is the primary", func() bool { now := u.find("leader"); return now > 0 && now != before })
 	})
-	during(t, sides, "the machine comes back", func() {
-		cluster.Start(died)
-		untilPatiently(t, "the cluster is whole", isWhole)
-	})
-	if primary == died {
-		t.Errorf("machine %d is the primary again", died)
+	u.untilWhole()
+	if level == "all" {
+		u.otherFaults()
 	}
-	during(t, sides, "a switchover", func() {
-		before := primary
-		cluster.Switchover(before)
-		untilPatiently(t, "another machine is the primary, and the cluster is whole", func() bool { return isWhole() && primary != before })
-	})
 	done.Store(true)
 	wait.Wait()
-	judge(t, sides)
+	u.judge()
+}
+
+// otherFaults are a standby that dies, and a primary that hangs for longer than its lock lasts.
+func (u *underPatroni) otherFaults() {
+	standby := u.find("sync_standby")
+	u.when("the synchronous standby is killed", func() { u.cluster.Kill(standby) })
+	u.when("its machine comes back", func() { u.cluster.Start(standby); u.untilWhole() })
+	primary := u.find("leader")
+	u.when("the primary hangs", func() { u.cluster.Freeze(primary); u.untilReady() })
+	u.when("it works again, as a standby", func() { u.cluster.Thaw(primary); u.untilWhole() })
 }
 
 // judge looks for every acknowledged account and uses every refresh token, at the other server than the one that has issued it.
-func judge(t *testing.T, sides []*side) {
-	t.Helper()
-	listed := sides[0].must(t, "", "user", "list", "--json")
+func (u *underPatroni) judge() {
+	u.t.Helper()
+	listed := u.sides[0].must(u.t, "", "user", "list", "--json")
 	accounts, tokens := 0, 0
-	for i, s := range sides {
-		other := sides[(i+1)%len(sides)]
+	for i, s := range u.sides {
+		other := u.sides[(i+1)%len(u.sides)]
 		for _, c := range s.clients {
 			for _, name := range c.acknowledged {
 				if accounts++; !strings.Contains(listed, strconv.Quote(name)) {
-					t.Errorf("%s was acknowledged, and is lost", name)
+					u.t.Errorf("%s was acknowledged, and is lost", name)
 				}
 			}
 			for _, session := range c.sessions {
 				tokens++
-				other.do(t, refreshGrant(session.RefreshToken)).want(200)
+				other.do(u.t, refreshGrant(session.RefreshToken)).want(200)
 			}
 		}
 	}
-	t.Logf("%d acknowledged accounts, %d sessions", accounts, tokens)
+	u.t.Logf("%d acknowledged accounts, %d sessions", accounts, tokens)
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -70,7 +71,9 @@ while read -r order n; do
 	case $order in
 	start) start $n ;;
 	kill) kill_machine $n ;;
-	switchover) patronictl -c "$DIR/1/patroni.yml" switchover --leader db$n --force sesame >&2 ;;
+	freeze) kill -STOP $(processes $n) 2>/dev/null ;;
+	thaw) kill -CONT $(processes $n) 2>/dev/null ;;
+	switchover) timeout 60 patronictl -c "$DIR/1/patroni.yml" switchover --leader db$n --force sesame >&2 || { echo failed; continue; } ;;
 	esac
 	echo done
 done
@@ -79,21 +82,12 @@ done
 // StartCluster starts a cluster with patroni.yml, etcd.env and haproxy.cfg of a folder of the documentation. It ends with the test.
 func StartCluster(t testing.TB, documentation string) *Cluster {
 	t.Helper()
-	bin, err := findPrograms()
-	if err == nil {
-		bin, err = filepath.EvalSymlinks(filepath.Join(bin, "initdb")) // beside it are also the programs that Patroni needs
-		bin = filepath.Dir(bin)
+	bin, err := findClusterPrograms()
+	if err != nil && (os.Getenv(EnvRequireAll) != "1" || os.Getenv(EnvEngine) == "sqlite") {
+		t.Skip(err)
 	}
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, program := range []string{"etcd", "patroni", "patronictl", "/usr/sbin/haproxy"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv(EnvRequireAll) != "1" {
-				t.Skip(err)
-			}
-			t.Fatal(err)
-		}
 	}
 	random := []byte(rand.Text())
 	c := &Cluster{network: fmt.Sprintf("127.%d.%d.", random[0], random[1])}
@@ -115,12 +109,32 @@ func StartCluster(t testing.TB, documentation string) *Cluster {
 	return c
 }
 
+// findClusterPrograms returns the directory of PostgreSQL's own programs, and an error if one of the others is missing.
+func findClusterPrograms() (string, error) {
+	if os.Getenv(EnvEngine) == "sqlite" {
+		return "", errors.New(EnvEngine + " is sqlite")
+	}
+	for _, program := range []string{"etcd", "patroni", "patronictl", "haproxy"} {
+		_, missing := exec.LookPath(program)
+		if _, err := os.Stat("/usr/sbin/" + program); missing != nil && err != nil {
+			return "", missing
+		}
+	}
+	bin, err := findPrograms()
+	if err != nil {
+		return "", err
+	}
+	initdb, err := filepath.EvalSymlinks(filepath.Join(bin, "initdb")) // beside it are also the programs that Patroni needs
+	return filepath.Dir(initdb), err
+}
+
 func (c *Cluster) makeFolder(t testing.TB) {
 	t.Helper()
 	var err error
 	if c.folder, err = os.MkdirTemp("/tmp", "sesame-patroni-"); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = os.RemoveAll(c.folder) })
 	for n := 1; n <= machines; n++ {
 		if err = os.Mkdir(c.machine(n, ""), 0o700); err != nil {
 			t.Fatal(err)
@@ -229,6 +243,12 @@ func (c *Cluster) URL(documented string) string { return c.replace(documented) +
 
 // Kill kills a machine.
 func (c *Cluster) Kill(machine int) { c.t.Helper(); c.order(fmt.Sprint("kill ", machine)) }
+
+// Freeze stops all processes of a machine, which keeps its connections and answers nothing.
+func (c *Cluster) Freeze(machine int) { c.t.Helper(); c.order(fmt.Sprint("freeze ", machine)) }
+
+// Thaw continues the processes of a machine that Freeze has stopped.
+func (c *Cluster) Thaw(machine int) { c.t.Helper(); c.order(fmt.Sprint("thaw ", machine)) }
 
 // Start starts a machine that was killed.
 func (c *Cluster) Start(machine int) { c.t.Helper(); c.order(fmt.Sprint("start ", machine)) }
