@@ -6,7 +6,7 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
-FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer|TestPatroni|TestTheGracePeriod
+FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer|TestPatroni|TestARefreshThatNoStandbyConfirms
 
 .DEFAULT_GOAL := help
 .PHONY: help run build install packages image test test-quick test-serializable race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench faults failover soak rename

@@ -81,7 +81,11 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 		// A future generation: the database was restored from a backup.
 		return session, user, errRefresh("the session has not reached this generation")
 	case presented.Generation+1 == session.Generation && s.inGrace(session.LastUsedAt, now):
-		return session, user, nil
+		err = s.db.ConfirmSession(ctx, session.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			err = errRefresh("the session has ended")
+		}
+		return session, user, err
 	}
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()

@@ -131,7 +131,7 @@ func findClusterPrograms() (string, error) {
 func (c *Cluster) makeFolder(t testing.TB) {
 	t.Helper()
 	var err error
-	if c.folder, err = os.MkdirTemp("/tmp", "sesame-patroni-"); err != nil {
+	if c.folder, err = os.MkdirTemp("/tmp", "sesame-patroni-"); err != nil { //nolint:usetesting // another user enters it
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(c.folder) })
