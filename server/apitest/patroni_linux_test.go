@@ -106,8 +106,8 @@ func (u *underPatroni) until(what string, happened func() bool) {
 }
 
 // find returns the machine with a role, leader or sync_standby, or 0.
-func (u *underPatroni) find(role string) (machine int) {
-	for n, has := range u.cluster.Roles(u.t.Context()) {
+func find(roles map[int]string, role string) (machine int) {
+	for n, has := range roles {
 		if has == role {
 			machine = n
 		}
@@ -115,13 +115,15 @@ func (u *underPatroni) find(role string) (machine int) {
 	return machine
 }
 
-// untilWhole waits until all machines run, one of them as a synchronous standby, and returns the primary.
-func (u *underPatroni) untilWhole() (primary int) {
+// untilWhole waits until all machines run, and returns the primary and the synchronous standby.
+func (u *underPatroni) untilWhole() (primary, standby int) {
 	u.t.Helper()
 	u.until("all machines run", func() bool {
-		return len(u.cluster.Roles(u.t.Context())) == 3 && u.find("sync_standby") > 0 && u.find("leader") > 0
+		roles := u.cluster.Roles(u.t.Context())
+		primary, standby = find(roles, "leader"), find(roles, "sync_standby")
+		return len(roles) == 3 && primary > 0 && standby > 0
 	})
-	return u.find("leader")
+	return primary, standby
 }
 
 // untilReady waits until /readyz of every server is 503 and then 200.
@@ -168,7 +170,7 @@ func TestPatroni(t *testing.T) {
 		t.Skip(patroni + " is not set")
 	}
 	u := &underPatroni{t: t, cluster: postgrestest.StartCluster(t, deployment+"patroni")}
-	primary := u.untilWhole()
+	primary, _ := u.untilWhole()
 	u.until("there is a database", func() bool { return u.cluster.CreateDatabase(t.Context()) == nil })
 	var done atomic.Bool
 	var wait sync.WaitGroup
@@ -189,13 +191,18 @@ func TestPatroni(t *testing.T) {
 	}
 	u.when("all machines run", func() {})
 	u.when("the primary is killed", func() { u.cluster.Kill(primary); u.untilReady() })
-	u.when("its machine comes back", func() { u.cluster.Start(primary); u.untilWhole() })
+	before := primary
+	u.when("its machine comes back", func() { u.cluster.Start(primary); primary, _ = u.untilWhole() })
+	if primary == before {
+		t.Errorf("machine %d, which was killed, is the primary again", primary)
+	}
 	u.when("a switchover", func() {
-		before := u.find("leader")
-		u.cluster.Switchover(before)
-		u.until("another machine is the primary", func() bool { now := u.find("leader"); return now > 0 && now != before })
+		u.cluster.Switchover(primary)
+		u.until("another machine is the primary", func() bool {
+			now := find(u.cluster.Roles(t.Context()), "leader")
+			return now > 0 && now != primary
+		})
 	})
-	u.untilWhole()
 	if level == "all" {
 		u.otherFaults()
 	}
@@ -206,10 +213,10 @@ func TestPatroni(t *testing.T) {
 
 // otherFaults are a standby that dies, and a primary that hangs for longer than its lock lasts.
 func (u *underPatroni) otherFaults() {
-	standby := u.find("sync_standby")
+	_, standby := u.untilWhole()
 	u.when("the synchronous standby is killed", func() { u.cluster.Kill(standby) })
-	u.when("its machine comes back", func() { u.cluster.Start(standby); u.untilWhole() })
-	primary := u.find("leader")
+	primary := 0
+	u.when("its machine comes back", func() { u.cluster.Start(standby); primary, _ = u.untilWhole() })
 	u.when("the primary hangs", func() { u.cluster.Freeze(primary); u.untilReady() })
 	u.when("it works again, as a standby", func() { u.cluster.Thaw(primary); u.untilWhole() })
 }
