@@ -71,19 +71,21 @@ func (c *steadyClient) register(t *testing.T, name string) bool {
 	return ok
 }
 
-// work writes until done. After a 503 it waits a little, as a client would.
+// work writes until done. After a 503 it waits a little, as a client would, and repeats a refresh until it is answered.
 func (c *steadyClient) work(t *testing.T, done *atomic.Bool) {
-	for n := 0; !done.Load() && !t.Failed(); n++ {
+	at, answered := 0, false // the session to refresh, and whether its refresh was answered
+	for n := 0; !t.Failed() && (!done.Load() || !answered); n++ {
 		name := fmt.Sprintf("guest%d-%d", c.number, n)
 		if !c.register(t, name) {
 			time.Sleep(50 * time.Millisecond)
 		} else if a, ok := c.ask(t, passwordGrant(name, horse), 200); ok && n%5 == 0 {
 			c.sessions = append(c.sessions, decode[api.Token](a))
 		}
-		at := n % len(c.sessions)
 		c.ask(t, me(c.sessions[at].AccessToken), 200)
-		if a, ok := c.ask(t, refreshGrant(c.sessions[at].RefreshToken), 200); ok {
+		a, ok := c.ask(t, refreshGrant(c.sessions[at].RefreshToken), 200)
+		if answered = ok; ok {
 			c.sessions[at] = decode[api.Token](a)
+			at = (at + 1) % len(c.sessions)
 		}
 	}
 }
@@ -170,6 +172,7 @@ func TestPatroni(t *testing.T) {
 		t.Skip(patroni + " is not set")
 	}
 	u := &underPatroni{t: t, cluster: postgrestest.StartCluster(t, deployment+"patroni")}
+	t.Cleanup(u.explain)
 	primary, _ := u.untilWhole()
 	u.until("there is a database", func() bool { return u.cluster.CreateDatabase(t.Context()) == nil })
 	var done atomic.Bool
@@ -219,6 +222,17 @@ func (u *underPatroni) otherFaults() {
 	u.when("its machine comes back", func() { u.cluster.Start(standby); primary, _ = u.untilWhole() })
 	u.when("the primary hangs", func() { u.cluster.Freeze(primary); u.untilReady() })
 	u.when("it works again, as a standby", func() { u.cluster.Thaw(primary); u.untilWhole() })
+}
+
+// explain prints why the servers have refused tokens, if the test has failed. The servers have ended, and so their logs are whole.
+func (u *underPatroni) explain() {
+	for _, s := range u.sides {
+		for line := range strings.Lines(s.log.String()) {
+			if u.t.Failed() && strings.Contains(line, "invalid_grant") {
+				u.t.Log(s.kind, line)
+			}
+		}
+	}
 }
 
 // judge looks for every acknowledged account and uses every refresh token, at the other server than the one that has issued it.
