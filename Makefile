@@ -40,7 +40,7 @@ test-serializable: ## run the tests over HTTP on PostgreSQL at its strictest iso
 	SESAME_TEST_ENGINE=postgres SESAME_TEST_POSTGRES_ARGUMENTS='-c default_transaction_isolation=serializable' go test -count=1 -parallel 8 ./server/apitest
 
 race: ## run what is most parallel under the race detector; needs a C compiler
-	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token
+	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token ./server/internal/tracing
 	go test -race ./server/internal/password -skip 'TestHashesOfOtherLibraries|TestTheDummyIsAsExpensive'
 	go test -race ./server/apitest -run '$(RACE_PRONE)'
 
