@@ -1,15 +1,18 @@
 package postgrestest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/url"
+	"os"
 	"testing"
 )
 
 // Crashing is a server that a test kills. Every commit of it is in the file of its log before it is acknowledged, as by default.
 type Crashing struct {
-	*scripted
-	port int
+	*shell
+	port     int
+	password string
 }
 
 // crashingScript is script for one server and the orders of Crashing. A server that was killed has processes that live a little longer:
@@ -51,8 +54,19 @@ done
 // StartCrashing starts a server in a folder, which ends with the test.
 func StartCrashing(t testing.TB, folder string) *Crashing {
 	t.Helper()
-	c := &Crashing{port: portFor(t)}
-	c.scripted = startScript(t, crashingScript, fmt.Sprint("PORT=", c.port), "FOLDER="+folder)
+	Require(t)
+	if os.Getenv(EnvURL) != "" {
+		t.Skip("the test needs a server of its own")
+	}
+	bin, err := findPrograms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Crashing{password: rand.Text()}
+	if c.port, err = freePort(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.shell = startShell(t, crashingScript, bin, "PASSWORD="+c.password, fmt.Sprint("PORT=", c.port), "FOLDER="+folder)
 	return c
 }
 

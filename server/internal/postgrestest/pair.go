@@ -1,15 +1,18 @@
 package postgrestest
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/url"
+	"os"
 	"testing"
 )
 
 // Pair is a primary with a standby that confirms every commit.
 type Pair struct {
-	*scripted
-	ports [2]int
+	*shell
+	ports    [2]int
+	password string
 }
 
 // pairScript is script for a pair. The order fail kills the primary and makes the standby one.
@@ -46,11 +49,21 @@ done
 // StartPair starts a pair, which ends with the test.
 func StartPair(t testing.TB) *Pair {
 	t.Helper()
-	p := &Pair{}
-	for i := range p.ports {
-		p.ports[i] = portFor(t)
+	Require(t)
+	if os.Getenv(EnvURL) != "" {
+		t.Skip("the test needs servers of its own")
 	}
-	p.scripted = startScript(t, pairScript, fmt.Sprint("PORT_A=", p.ports[0]), fmt.Sprint("PORT_B=", p.ports[1]))
+	bin, err := findPrograms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Pair{password: rand.Text()}
+	for i := range p.ports {
+		if p.ports[i], err = freePort(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.shell = startShell(t, pairScript, bin, "PASSWORD="+p.password, fmt.Sprint("PORT_A=", p.ports[0]), fmt.Sprint("PORT_B=", p.ports[1]))
 	return p
 }
 
