@@ -6,7 +6,7 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
-FAULTS := TestAKilled|TestAFailover|TestRollingRestarts|TestForgotten|TestClosedConnections|TestAFrozen|TestAConnectionThat|TestASlowNetwork|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestADiskThatIsFull|TestAPostgresDisk|TestFiveStarts|TestBehindPgBouncer|TestAMailThatIsCutOff|TestAMinuteWithout|TestAClockThat|TestKeysWhile|TestWhatACleanup|TestAResetAfter|TestAUsedTokenAfter|TestPatroni|TestARefreshThatNoStandbyConfirms
+FAULTS := TestAKilled|TestAFailover|TestRollingRestarts|TestForgotten|TestClosedConnections|TestAFrozen|TestAConnectionThat|TestASlowNetwork|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestADiskThatIsFull|TestAPostgresDisk|TestFiveStarts|TestBehindPgBouncer|TestAMailThatIsCutOff|TestAMinuteWithout|TestAClockThat|TestKeysWhile|TestWhatACleanup|TestAResetAfter|TestAUsedTokenAfter|TestARefreshThatNoStandbyConfirms
 
 .DEFAULT_GOAL := help
 .PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate dev e2e fuzz bench faults soak rename failover
@@ -88,7 +88,8 @@ bench: ## measure, and write docs/benchmarks.md
 	go run ./server/internal/bench
 
 faults: ## KILLS=100: kill servers and databases under writers, cut networks, fill disks, set clocks; about nine minutes
-	SESAME_TEST_KILLS=$(or $(KILLS),100) SESAME_TEST_PATRONI=all go test -count=1 -timeout 30m -parallel 6 -v ./server/apitest -run '$(FAULTS)'
+	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -parallel 6 -v ./server/apitest -run '$(FAULTS)'
+	SESAME_TEST_PATRONI=all go test -count=1 -timeout 30m -v ./server/apitest -run 'TestPatroni'
 
 failover: ## kill the primary of a PostgreSQL cluster under load; needs Patroni, etcd and HAProxy; about a minute
 	SESAME_TEST_PATRONI=1 go test -count=1 -timeout 10m -v ./server/apitest -run 'TestPatroni$$'
