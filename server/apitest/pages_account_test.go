@@ -55,12 +55,12 @@ func TestAccountPage(t *testing.T) {
 func TestAccountPageOfAnUnconfirmedAddress(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.register(t, "ann")
-		mailsTo(t, post, "ann@example.com", 1)
+		s.mailsTo(t, post, "ann@example.com", 1)
 		s.clock.advance(time.Hour)
 		b := s.newBrowser()
 		page := b.signInHere(t, "ann").shows("It is not confirmed yet.")
 		b.lands(t, b.submit(t, page.formWith("do", "verify")), "/account").shows("We have sent a mail to your address.")
-		mailsTo(t, post, "ann@example.com", 2)
+		s.mailsTo(t, post, "ann@example.com", 2)
 	})
 }
 
