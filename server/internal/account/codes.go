@@ -127,13 +127,10 @@ func (s *Service) findCode(ctx context.Context, purpose Purpose, code secret.Tex
 	return c, err
 }
 
-// useCode uses a code for a user, in the transaction that acts on it. It locks the user, and the ownership of every
-// address, until the transaction ends. It returns the user as it was before.
-func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, userID string) (user store.User, err error) {
-	if err = q.LockAdministration(ctx); err != nil {
-		return user, err
-	}
-	if user, err = q.LockUser(ctx, userID); err != nil {
+// useCode uses a code for a user, in the transaction that acts on it. It locks the user, and the ownership of the addresses
+// of both, until the transaction ends. known is the user that was found; it returns the user as it was before the change.
+func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, known *store.User) (user store.User, err error) {
+	if user, err = q.LockUserAndAddress(ctx, known, c.EmailKey); err != nil {
 		return user, err
 	}
 	_, err = q.UseCode(ctx, c.Hash, c.Purpose, s.now())

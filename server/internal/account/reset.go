@@ -86,7 +86,7 @@ func (s *Service) ResetPassword(ctx context.Context, code secret.Text, username 
 		return err
 	}
 	return codeError(s.db.Tx(ctx, func(q *store.Queries) error {
-		before, err := s.useCode(ctx, q, c, user.ID)
+		before, err := s.useCode(ctx, q, c, &user)
 		if err != nil {
 			return err
 		}

@@ -92,10 +92,10 @@ func isUnavailable(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isRetryable reports whether the database asks to run a transaction again: it has done nothing of it.
+// isRetryable reports whether to run a transaction again, of which the database has done nothing.
 func isRetryable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (e.Code == "40001" || e.Code == "40P01") // serialization failure, deadlock
+	return ok && (e.Code == "40001" || e.Code == "40P01") || errors.Is(err, errChanged) // serialization failure, deadlock
 }
 
 // IgnoreNotFound returns err, or nil if it is ErrNotFound.

@@ -244,17 +244,17 @@ func TestMigrationsGoBack(t *testing.T) {
 		if _, err := db.Migrate(ctx, quiet); err != nil {
 			t.Fatal(err)
 		}
-		for _, version := range []int64{13, 15, 14, 13, 15} {
+		for _, version := range []int64{13, 16, 15, 14, 13, 16} {
 			if err := db.MigrateTo(ctx, version, quiet); err != nil {
 				t.Fatalf("to %d: %v", version, err)
 			}
 			pending, err := PendingMigrations(ctx, db)
-			if err != nil || int64(len(pending)) != 15-version {
+			if err != nil || int64(len(pending)) != 16-version {
 				t.Errorf("%v: at %d, %v are pending", err, version, pending)
 			}
 		}
-		if err := db.MigrateTo(ctx, 16, quiet); err == nil || !strings.Contains(err.Error(), "no schema version 16") {
-			t.Errorf("16: %v", err)
+		if err := db.MigrateTo(ctx, 17, quiet); err == nil || !strings.Contains(err.Error(), "no schema version 17") {
+			t.Errorf("17: %v", err)
 		}
 	})
 }

@@ -10,8 +10,8 @@
 // It decides nothing; the rules are in packages identity, account and oauth. Its errors are ErrNotFound, ErrConflict,
 // problem.Unavailable, or a fault. Times are UTC, with the precision of microseconds.
 //
-// Lock order in a transaction: LockAdministration, then LockUser, then the rows that belong to the user (sessions, codes,
-// throttles, known networks).
+// Lock order in a transaction: LockAddresses, then LockUser, then the rows that belong to the user (sessions, codes,
+// throttles, known networks), then LockAdministration. See locks.go.
 package store
 
 import (

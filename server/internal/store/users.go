@@ -117,12 +117,6 @@ func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit in
 	return collect(rows, err, func(u *User) []any { return []any{&u.ID, secretScanner{&u.PasswordHash}} })
 }
 
-// LockUser is UserByID that locks the row until the transaction ends. Errors: ErrNotFound.
-func (q *Queries) LockUser(ctx context.Context, id string) (u User, err error) {
-	err = q.writeRow(ctx, u.loginFields(), `UPDATE users SET updated_at = updated_at WHERE id = $1 RETURNING `+loginColumns, id)
-	return u, err
-}
-
 // ReplacePasswordHash replaces a password hash. Errors: ErrNotFound when the stored one is not the old one.
 func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string, now time.Time) error {
 	return one(q.write.ExecContext(ctx, `
@@ -161,15 +155,6 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 		WHERE id = $1 RETURNING `+loginColumns,
 		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now))
 	return u, err
-}
-
-// LockAdministration locks the administration row until the transaction ends. Transactions that change who
-// is an administrator, or whose an address is, take it before they read anything, and so run one after the
-// other. Lock order: before any users row, which comes before the rows that belong to the user (sessions,
-// codes, throttles, known addresses).
-func (q *Queries) LockAdministration(ctx context.Context) error {
-	_, err := q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`)
-	return translate(err)
 }
 
 // CountOtherAdministrators counts the enabled users, except one, that have a scope. A transaction that
