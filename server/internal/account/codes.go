@@ -133,18 +133,18 @@ func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, k
 	if user, err = q.LockUserAndAddress(ctx, known, c.EmailKey); err != nil {
 		return user, err
 	}
-	_, err = q.UseCode(ctx, c.Hash, c.Purpose, s.now())
-	return user, err
+	return user, q.UseCode(ctx, c.Hash, c.Purpose, s.now())
 }
 
 // confirmAddress makes the address that a code was mailed to the confirmed address of a user, in the transaction that has
 // used the code. It ends the other codes of the user and every code for that address, and takes the address from the
 // accounts that only claim it. An account whose address an operator has given keeps it, unconfirmed.
 func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before store.User, c store.Code) error {
-	after, err := q.ConfirmEmail(ctx, before.ID, c.Email, c.EmailKey, s.now())
-	if err != nil {
+	if err := q.ConfirmEmail(ctx, before.ID, c.Email, c.EmailKey, s.now()); err != nil {
 		return err
 	}
+	after := before
+	after.Email, after.EmailKey, after.EmailVerified = c.Email, c.EmailKey, true
 	claimants, err := q.RevokeClaims(ctx, c.EmailKey, s.now(), maxClaimants)
 	if err != nil {
 		return err
@@ -152,7 +152,6 @@ func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before s
 	if err = s.recordLostClaims(ctx, q, claimants); err != nil {
 		return err
 	}
-	after.EmailKey = c.EmailKey
 	if err = s.endCodes(ctx, q, after); err != nil {
 		return err
 	}

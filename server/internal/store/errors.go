@@ -31,7 +31,7 @@ func translate(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, sql.ErrNoRows), isUnchanged(err):
 		return ErrNotFound
 	case isConflict(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
@@ -45,6 +45,12 @@ func translate(err error) error {
 func isBusy(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlitelib.SQLITE_BUSY
+}
+
+// isUnchanged reports whether a statement has changed no row that must change one.
+func isUnchanged(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "22012" // division by zero
 }
 
 func isConflict(err error) bool {
