@@ -21,6 +21,23 @@ func freezable(t *testing.T, databaseURL string) (proxied string, freeze func())
 // through them, and new ones work.
 func forgetful(t *testing.T, databaseURL string) (proxied string, freeze, forget func()) {
 	t.Helper()
+	var frozen atomic.Bool
+	var generation atomic.Int64
+	proxied = between(t, databaseURL, func() func(bool) {
+		born := generation.Load()
+		return func(bool) {
+			for (frozen.Load() || born < generation.Load()) && t.Context().Err() == nil {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+	})
+	return proxied, func() { frozen.Store(true) }, func() { generation.Add(1) }
+}
+
+// between puts a proxy in front of a PostgreSQL. It calls connected for each connection, and what that returns for all bytes
+// that the client, or else the server, has sent, before it passes them on.
+func between(t *testing.T, databaseURL string, connected func() func(fromClient bool)) (proxied string) {
+	t.Helper()
 	u, err := url.Parse(databaseURL)
 	if err != nil {
 		t.Fatal(err)
@@ -30,21 +47,6 @@ func forgetful(t *testing.T, databaseURL string) (proxied string, freeze, forget
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { listener.Close() })
-	var frozen atomic.Bool
-	var generation atomic.Int64
-	pass := func(to, from net.Conn) {
-		born := generation.Load()
-		for buffer := make([]byte, 64<<10); ; {
-			n, err := from.Read(buffer)
-			for (frozen.Load() || born < generation.Load()) && t.Context().Err() == nil {
-				time.Sleep(10 * time.Millisecond)
-			}
-			if _, failed := to.Write(buffer[:n]); err != nil || failed != nil {
-				to.Close()
-				return
-			}
-		}
-	}
 	network, target, query := "tcp", u.Host, u.Query()
 	if folder := query.Get("host"); folder != "" {
 		network, target = "unix", folder+"/.s.PGSQL."+query.Get("port")
@@ -63,12 +65,23 @@ func forgetful(t *testing.T, databaseURL string) (proxied string, freeze, forget
 				client.Close()
 				return
 			}
-			go pass(server, client)
-			go pass(client, server)
+			passes := connected()
+			pass := func(to, from net.Conn, fromClient bool) {
+				for buffer := make([]byte, 64<<10); ; {
+					n, err := from.Read(buffer)
+					passes(fromClient)
+					if _, failed := to.Write(buffer[:n]); err != nil || failed != nil {
+						to.Close()
+						return
+					}
+				}
+			}
+			go pass(server, client, true)
+			go pass(client, server, false)
 		}
 	}()
 	u.Host = listener.Addr().String()
-	return u.String(), func() { frozen.Store(true) }, func() { generation.Add(1) }
+	return u.String()
 }
 
 // A6: PostgreSQL itself ends a statement of the server that takes longer than 2.5 s, and a transaction that does nothing
