@@ -237,11 +237,7 @@ func (s *Service) notifyUnknownNetwork(ctx context.Context, q *store.Queries, us
 	if !s.NewLoginMails || known || !user.EmailVerified {
 		return nil
 	}
-	others, err := q.HasKnownAddresses(ctx, user.ID)
-	if err != nil || !others {
-		return err
-	}
-	allowed, err := q.CountMail(ctx, s.KeyedHash.Key("new place", user.ID), s.Now())
+	allowed, err := q.CountNewPlaceMail(ctx, s.KeyedHash.Key("new place", user.ID), user.ID, s.Now())
 	if err != nil || !allowed {
 		return err
 	}

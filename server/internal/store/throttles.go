@@ -102,17 +102,27 @@ func (q *Queries) LimitReachedUntil(ctx context.Context, key string, free int) (
 // each and the next: then it changes nothing and reports false, until an hour has passed since the last one. So it allows
 // at most five in an hour, and when it refuses one, the last is at most an hour old.
 func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (counted bool, err error) {
+	return q.countMail(ctx, key, now, `TRUE`)
+}
+
+// CountNewPlaceMail is CountMail for a mail about a network that is unknown for a user. It counts none if all are.
+func (q *Queries) CountNewPlaceMail(ctx context.Context, key, userID string, now time.Time) (counted bool, err error) {
+	return q.countMail(ctx, key, now, `EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $7)`, userID)
+}
+
+func (q *Queries) countMail(ctx context.Context, key string, now time.Time, condition string, args ...any) (counted bool, err error) {
 	const atOnce = 5
+	args = append([]any{key, atOnce, micros(now.Add(mailWait)), micros(now), micros(now.Add(time.Minute)), stale(now, mailWait)}, args...)
 	n, err := affected(q.write.ExecContext(ctx, `
-		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, $5, $3)
+		INSERT INTO throttles (key, failures, free, blocked_until, clear_at)
+		SELECT $1, 1, CAST($2 AS BIGINT), CAST($5 AS BIGINT), CAST($3 AS BIGINT) WHERE `+condition+`
 		ON CONFLICT (key) DO UPDATE SET
 			failures = CASE WHEN throttles.clear_at <= $4 OR throttles.blocked_until > $6 THEN 1 ELSE throttles.failures + 1 END,
 			blocked_until = CASE
 				WHEN throttles.clear_at <= $4 OR throttles.blocked_until > $6 OR throttles.failures + 1 < throttles.free THEN $5
 				ELSE $3 END,
 			clear_at = $3
-		WHERE throttles.blocked_until <= $4 OR throttles.blocked_until > $6`,
-		key, atOnce, micros(now.Add(mailWait)), micros(now), micros(now.Add(time.Minute)), stale(now, mailWait)))
+		WHERE throttles.blocked_until <= $4 OR throttles.blocked_until > $6`, args...))
 	return n > 0, err
 }
 
@@ -137,12 +147,6 @@ func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) 
 // DropThrottle deletes a counter, even if it blocks logins.
 func (q *Queries) DropThrottle(ctx context.Context, key string) error {
 	return q.later(ctx, `DELETE FROM throttles WHERE key = $1`, key)
-}
-
-// HasKnownAddresses reports whether a user has any known network.
-func (q *Queries) HasKnownAddresses(ctx context.Context, userID string) (any bool, err error) {
-	row := q.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $1)`, userID)
-	return any, translate(row.Scan(&any))
 }
 
 // DeleteKnownAddresses deletes the known networks of a user.
