@@ -10,10 +10,10 @@ import (
 	"sesame/server/internal/store"
 )
 
-// patiently makes PostgreSQL give statements, and transactions that do nothing, more time than a test needs. It finds no
-// deadlock by itself: then a deadlock is a failure, and not a retry.
+// patiently makes PostgreSQL give statements, and transactions that do nothing, more time than a test needs. A deadlock is
+// then a failure, and not a retry. At the default isolation level the transaction of the test is not retried either.
 func patiently(databaseURL string) string {
-	return databaseURL + "&statement_timeout=60000&idle_in_transaction_session_timeout=60000&deadlock_timeout=60000"
+	return databaseURL + "&statement_timeout=60000&idle_in_transaction_session_timeout=60000&deadlock_timeout=60000&default_transaction_isolation=read%20committed"
 }
 
 // N19, N8: while the change of one account hangs, say because its replica is cut off, every other account can be reset,

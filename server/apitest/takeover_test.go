@@ -2,7 +2,6 @@ package apitest
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +19,10 @@ func (s *server) meanwhile(t *testing.T, r request, before, after func(*store.Qu
 	t.Helper()
 	got := make(chan *answer, 1)
 	err := s.open(t).Tx(t.Context(), func(q *store.Queries) error {
-		if err := errors.Join(before(q), q.Flush(t.Context())); err != nil {
+		if err := before(q); err != nil {
+			return err
+		}
+		if err := q.Flush(t.Context()); err != nil {
 			return err
 		}
 		go func() {
