@@ -146,5 +146,6 @@ func canTransact(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	return tx.Rollback()
+	_, err = tx.ExecContext(ctx, `SELECT 1`) // which sends the BEGIN
+	return errors.Join(err, tx.Rollback())
 }
