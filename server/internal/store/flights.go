@@ -27,28 +27,31 @@ func (f flights) Connect(ctx context.Context) (driver.Conn, error) {
 	return &flightConn{Conn: conn.(*stdlib.Conn)}, nil
 }
 
-// flightConn is a connection of the driver, whose transactions it replaces.
+// flightConn is a connection of the driver, which sends transactions in flights if the context of BeginTx says so. Those of
+// other programs' code (SQLTx) are the driver's own: they may prepare statements, and read more rows than fit in memory.
 type flightConn struct {
 	*stdlib.Conn
-	tx      context.Context //nolint:containedctx // of the transaction, for Commit; nil outside one
+	tx      context.Context //nolint:containedctx // of the transaction in flights, for Commit; nil outside one
 	waiting *pgx.Batch
 }
 
-type waits struct{}
+// Keys of contexts.
+type (
+	inFlights struct{} // of a transaction
+	waits     struct{} // of a statement in one
+)
 
-// BeginTx implements driver.ConnBeginTx, with the options of the database. It sends nothing.
-func (c *flightConn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
+// BeginTx implements driver.ConnBeginTx. In flights it sends nothing, and uses the options of the database.
+func (c *flightConn) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	if ctx.Value(inFlights{}) == nil {
+		return c.Conn.BeginTx(ctx, options)
+	}
 	if c.Conn.Conn().IsClosed() {
 		return nil, driver.ErrBadConn
 	}
 	c.tx, c.waiting = ctx, new(pgx.Batch)
 	c.waiting.Queue("begin")
 	return c, nil
-}
-
-// Begin implements driver.Conn.
-func (c *flightConn) Begin() (driver.Tx, error) {
-	return c.BeginTx(context.Background(), driver.TxOptions{})
 }
 
 // ExecContext implements driver.ExecerContext. A statement that waits has no result.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"reflect"
 	"strings"
@@ -223,6 +224,27 @@ func TestATransactionThatCannotEnd(t *testing.T) {
 		err = db.TxUnchanged(t.Context(), ann, nil, func(*Queries, User) error { return ErrNotFound })
 		if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.Unavailable || strings.Contains(err.Error(), "not found") {
 			t.Errorf("a user that changes all the time: %v", err)
+		}
+	})
+}
+
+// A transaction of other code is an ordinary one, which can prepare its first statement.
+func TestATransactionOfOtherCodeIsOrdinary(t *testing.T) {
+	migrated(t, func(t *testing.T, db *DB) {
+		ctx, ann, undo := t.Context(), addAnn(t, db), errors.New("undo")
+		err := db.SQLTx(ctx, func(tx *sql.Tx) error {
+			statement, err := tx.PrepareContext(ctx, `UPDATE users SET scopes = $2 WHERE id = $1`)
+			if err != nil {
+				return err
+			}
+			defer statement.Close()
+			if _, err = statement.ExecContext(ctx, ann.ID, "users:write"); err != nil {
+				return err
+			}
+			return undo
+		})
+		if now, readErr := db.UserByID(ctx, ann.ID); !errors.Is(err, undo) || readErr != nil || now.Scopes != "" {
+			t.Errorf("%v, %v: the scopes are %q", err, readErr, now.Scopes)
 		}
 	})
 }

@@ -81,7 +81,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		}
 	}
 	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(ctx, nil)
+		tx, err := db.BeginTx(context.WithValue(ctx, inFlights{}, true), nil)
 		return tx, tx, err
 	}
 	return &DB{
@@ -146,6 +146,5 @@ func canTransact(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `SELECT 1`) // which sends the BEGIN
-	return errors.Join(err, tx.Rollback())
+	return tx.Rollback()
 }
