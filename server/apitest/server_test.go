@@ -130,10 +130,16 @@ func command(t *testing.T, stdin string, environment map[string]string, args ...
 // realHashes is a setting of the harness: password hashes cost what they cost in production.
 const realHashes = "real hashes"
 
+// trustedAuthority is a setting of the harness: the file with the certificate of a certification authority, which the server trusts.
+const trustedAuthority = "trusted authority"
+
 // run is cli.Run with an environment and cheap password hashes.
 func run(ctx context.Context, args []string, environment map[string]string, e cli.Env) int {
 	_, real := environment[realHashes]
 	e.Tests.CheapHashes, e.Tests.Every = !real, 50*time.Millisecond
+	if file, ok := environment[trustedAuthority]; ok {
+		e.Tests.Authority = clientTrusting(poolOf(file))
+	}
 	e.Getenv = func(name string) string { return environment[name] }
 	for name, value := range environment {
 		e.Environ = append(e.Environ, name+"="+value)

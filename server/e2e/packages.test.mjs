@@ -2,7 +2,7 @@
 // used as docs/guides/one-machine.md says, and removed. It needs root, dpkg, rpm and systemd-analyze.
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -34,10 +34,18 @@ test('two builds in two folders give the same packages', { skip }, () => {
   for (const file of files) assert.equal(sum(join(built[0], file)), sum(join(built[1], file)), file);
 });
 
-test('the unit may do little', { skip }, (t) => {
-  const unit = join(repository, 'docs/deployment/systemd/sesame.service');
-  const output = run('systemd-analyze', ['security', '--offline=true', '--no-pager', '--threshold=20', unit]);
-  t.diagnostic(output.split('\n').findLast((line) => line.includes('exposure level')));
+test('the unit may do little, also with the ports of HTTPS', { skip }, (t) => {
+  const root = join(folder, 'unit');
+  const units = join(root, 'etc/systemd/system');
+  mkdirSync(join(units, 'sesame.service.d'), { recursive: true });
+  const copy = (name, to) => copyFileSync(join(repository, 'docs/deployment/systemd', name), join(units, to));
+  copy('sesame.service', 'sesame.service');
+  for (const dropIn of [false, true]) {
+    if (dropIn) copy('https.conf', 'sesame.service.d/https.conf');
+    const output = run('systemd-analyze', ['security', '--offline=true', '--no-pager', '--threshold=20', `--root=${root}`, 'sesame.service']);
+    assert.equal(output.includes('✗ AmbientCapabilities='), dropIn, output);
+    t.diagnostic(output.split('\n').findLast((line) => line.includes('exposure level')));
+  }
 });
 
 // inSystem runs a script as root in a copy-on-write view of this machine's system, which is gone afterwards. The packages are in /packages.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/certificates"
 	"sesame/server/internal/cleanup"
 	"sesame/server/internal/config"
 	"sesame/server/internal/identity"
@@ -30,7 +31,7 @@ type Metrics struct {
 	logins, throttled, tokens, events, mails *telemetry.Counter
 	hashWait                                 *telemetry.Histogram
 	hashRefused, eventsLost                  *telemetry.Counter
-	cleanupRuns, cleanupRows                 *telemetry.Counter
+	cleanupRuns, cleanupRows, acmeAttempts   *telemetry.Counter
 	cleanupSuccess                           *telemetry.Gauge
 }
 
@@ -51,6 +52,9 @@ func newMetrics() *Metrics {
 
 		hashWait:    r.Histogram("sesame_hash_queue_wait_seconds", "How long a password hash waited for a core."),
 		hashRefused: r.Counter("sesame_hash_queue_refused_total", "Password hashes that found no room in the queue (503)."),
+
+		acmeAttempts: r.Counter("sesame_acme_attempts_total", "Attempts to get a certificate from a certification authority.",
+			telemetry.Label{Name: "outcome", Values: certificates.Outcomes}),
 
 		cleanupRuns: r.Counter("sesame_cleanup_runs_total", "Runs of the cleanup.", telemetry.Label{Name: "outcome", Values: []string{"success", "failure"}}),
 		cleanupRows: r.Counter("sesame_cleanup_deleted_rows_total", "Expired rows that the cleanup deleted.", telemetry.Label{Name: "table", Values: cleanup.Tables}),
@@ -140,6 +144,21 @@ func (a *App) readOnScrape() {
 	})
 	a.readMails()
 	a.readPools()
+	a.readCertificate()
+}
+
+// readCertificate declares when the certificate expires. Without one, it has expired long ago, so that an alert fires.
+func (a *App) readCertificate() {
+	if a.expiry == nil {
+		return
+	}
+	expires := a.Metrics.registry.Gauge("sesame_tls_certificate_expiry_timestamp_seconds", "When the certificate of the server expires, in seconds since 1970; 0 if there is none.")
+	a.Metrics.registry.OnScrape(func(context.Context) {
+		expires.Set(0)
+		if expiry := a.expiry(); !expiry.IsZero() {
+			expires.Set(float64(expiry.Unix()))
+		}
+	})
 }
 
 func (a *App) readMails() {

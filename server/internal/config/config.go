@@ -45,6 +45,9 @@ type Settings struct {
 	BootstrapFile              string      `placeholder:"FILE" help:"YAML file of accounts and service clients that the server creates at its start if they do not exist. (default: none)"`
 	TLSCert                    string      `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain in PEM: the server speaks HTTPS itself. It loads the files again when they change. (default: none; a proxy in front speaks HTTPS)"`
 	TLSKey                     string      `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate in PEM. Only the user of the server and the group of the file may have access to it."`
+	ACME                       string      `name:"acme" default:"off" placeholder:"on|off" help:"Whether the server gets the certificate of the public URL's host from a certification authority by ACME, renews it, and speaks HTTPS itself. With on, you agree to the authority's terms of service."`
+	ACMEDirectory              string      `name:"acme-directory" default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" help:"Directory of the certification authority. The default is that of Let's Encrypt."`
+	RedirectListen             string      `placeholder:"HOST:PORT" help:"Address, usually 0.0.0.0:80, at which a server that speaks HTTPS itself redirects plain HTTP to the public URL, and answers the challenges of ACME. (default: none)"`
 	TrustedProxies             List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
 	CorsOrigins                List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 
@@ -164,28 +167,6 @@ func (f *faults) page(name, page string) {
 	}
 }
 
-// tls checks the settings of HTTPS against each other; the files are read when the server listens.
-func (f *faults) tls(s *Settings) {
-	_, socket := s.Socket()
-	switch {
-	case (s.TLSCert == "") != (s.TLSKey == ""):
-		f.add("TLS_CERT", "and %sTLS_KEY belong together; set both", Prefix)
-	case s.TLSCert == "":
-	case socket:
-		f.add("TLS_CERT", "is for a HOST:PORT in %sLISTEN; at a Unix socket the proxy speaks HTTPS", Prefix)
-	case s.PublicURL != "" && !strings.HasPrefix(s.PublicURL, "https://"):
-		f.add("PUBLIC_URL", "must begin with https://, because %sTLS_CERT is set", Prefix)
-	}
-}
-
-// Scheme is that of the listening address.
-func (s *Settings) Scheme() string {
-	if s.TLSCert != "" {
-		return "https"
-	}
-	return "http"
-}
-
 // Check reports every invalid setting, with the name of its variable and the values that are allowed.
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
@@ -198,7 +179,7 @@ func (s *Settings) Check() error {
 			f.add("PUBLIC_URL", "%s", reason)
 		}
 	}
-	f.tls(s)
+	f.https(s)
 	f.database(s)
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
 	if s.KeyRotation.invalid != "" || s.KeyRotation.Duration != 0 {
