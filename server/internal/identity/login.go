@@ -76,6 +76,9 @@ func (s *Service) admit(ctx context.Context, user store.User, login Login, outda
 		return session, refresh, s.countLoginFailure(ctx, a)
 	}
 	if outdated {
+		if err = s.checkAttempt(ctx, a); err != nil { // before the hash, whose time would reveal it too
+			return session, refresh, err
+		}
 		if user.PasswordHash, err = s.rehash(ctx, user, login.Password); err != nil {
 			return session, refresh, err
 		}
