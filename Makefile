@@ -9,7 +9,7 @@ RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothi
 FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install packages image test test-quick test-serializable race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench faults soak rename
+.PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate dev e2e fuzz bench faults soak rename
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ packages: ## VERSION=1.2.3: make a deb and an rpm in dist/
 image: ## VERSION=1.2.3: make a container image, and dist/sesame-image.tar; needs buildah
 	@.make/image
 
+release: ## VERSION=1.2.3: build everything that a release publishes, from its tag, into dist/; needs zip, and buildah for the images
+	@.make/release
+
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test -timeout 10m -parallel 8 ./...
 
@@ -40,11 +43,11 @@ test-serializable: ## run the tests over HTTP on PostgreSQL at its strictest iso
 	SESAME_TEST_ENGINE=postgres SESAME_TEST_POSTGRES_ARGUMENTS='-c default_transaction_isolation=serializable' go test -count=1 -parallel 8 ./server/apitest
 
 race: ## run what is most parallel under the race detector; needs a C compiler
-	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token
+	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token ./server/internal/tracing
 	go test -race ./server/internal/password -skip 'TestHashesOfOtherLibraries|TestTheDummyIsAsExpensive'
 	go test -race ./server/apitest -run '$(RACE_PRONE)'
 
-check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node
+check: check-gen check-go check-contract check-breaking check-deployment ## format, vet, lint, contract, generated files and manifests; needs Node
 
 check-gen:
 	.make/check-gen
@@ -59,6 +62,9 @@ check-contract: server/e2e/node_modules
 
 check-breaking:
 	@.make/check-breaking $(OASDIFF)
+
+check-deployment:
+	@.make/check-deployment
 
 format: ## put every Go file in the format that `make check` wants
 	$(GOLANGCI_LINT) fmt

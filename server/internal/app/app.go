@@ -34,6 +34,7 @@ import (
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/tracing"
 )
 
 // Options are the settings and what the program takes from its process.
@@ -72,6 +73,7 @@ type App struct {
 	DB      *store.DB
 	Keys    *keys.Keys
 	Metrics *Metrics
+	Tracer  *tracing.Tracer // nil for none; only after Create
 
 	keyFileGiven bool // whether the settings name the file of the master key
 
@@ -107,7 +109,10 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if a.Warn == nil {
 		a.Warn = func(text string) { a.Log.Warn(text) }
 	}
-	var err error
+	traces, err := a.Traces.Options()
+	if err != nil {
+		return nil, err
+	}
 	if a.hasher, err = a.newHasher(); err != nil {
 		return nil, err
 	}
@@ -139,6 +144,9 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	})
 	if err != nil {
 		return nil, errors.Join(err, a.DB.Close(), a.closeEventLog())
+	}
+	if creates {
+		a.trace(traces)
 	}
 	return a, nil
 }
@@ -246,7 +254,17 @@ func (a *App) Close() error {
 	if a.services != nil {
 		a.services.Identity.Close()
 	}
+	a.Tracer.Close() // after the last span
 	return errors.Join(a.DB.Close(), a.closeEventLog())
+}
+
+// trace starts to send traces, if the operator has named a collector.
+func (a *App) trace(o tracing.Options) {
+	a.Tracer = tracing.New(o, a.PublicURL, a.Log, a.Metrics.spans())
+	a.mails.Tracer = a.Tracer
+	if a.Tracer != nil {
+		a.Log.Info("sending traces", "collector", o.URL, "sampler", o.Sampler)
+	}
 }
 
 // flushOnPanic writes what the log buffers before a panic ends the process.

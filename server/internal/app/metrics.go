@@ -18,6 +18,7 @@ import (
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/telemetry"
+	"sesame/server/internal/tracing"
 )
 
 // Metrics are what the server counts and measures. They are counted whether or not they are served: it costs less than a
@@ -33,6 +34,7 @@ type Metrics struct {
 	hashRefused, eventsLost                  *telemetry.Counter
 	cleanupRuns, cleanupRows, acmeAttempts   *telemetry.Counter
 	cleanupSuccess                           *telemetry.Gauge
+	spansSent, spansDropped                  *telemetry.Counter
 }
 
 func newMetrics() *Metrics {
@@ -60,6 +62,10 @@ func newMetrics() *Metrics {
 		cleanupRows: r.Counter("sesame_cleanup_deleted_rows_total", "Expired rows that the cleanup deleted.", telemetry.Label{Name: "table", Values: cleanup.Tables}),
 		cleanupSuccess: r.Gauge("sesame_cleanup_last_success_timestamp_seconds",
 			"When the cleanup last succeeded, or else when the server started, in seconds since 1970."),
+
+		spansSent: r.Counter("sesame_trace_spans_sent_total", "Spans that the collector has accepted."),
+		spansDropped: r.Counter("sesame_trace_spans_dropped_total", "Spans that found the queue full, or that the collector did not accept.",
+			telemetry.Label{Name: "reason", Values: tracing.Reasons}),
 	}
 }
 
@@ -69,12 +75,6 @@ func texts[T ~string](values []T) []string {
 		all[i] = string(v)
 	}
 	return all
-}
-
-// methods are those that RFC 9110 and RFC 5789 define. Any other is _OTHER, as OpenTelemetry has it.
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect,
-	http.MethodOptions, http.MethodTrace,
 }
 
 // statusTexts are the statuses of HTTP by their numbers; "" for a number that is none.
@@ -90,7 +90,7 @@ var statusTexts = func() (texts [600]string) {
 // SetRoutes declares the routes that Request counts by. A request for anything else has no route.
 func (m *Metrics) SetRoutes(routes []string) {
 	m.requests = m.registry.Histogram("http_server_request_duration_seconds", "Duration of HTTP requests.",
-		telemetry.Label{Name: "http_request_method", Values: methods, Other: "_OTHER"},
+		telemetry.Label{Name: "http_request_method", Values: tracing.Methods, Other: "_OTHER"},
 		telemetry.Label{Name: "http_route", Values: routes},
 		telemetry.Label{Name: "http_response_status_code", Values: statusTexts[:]})
 }
@@ -107,6 +107,13 @@ func (m *Metrics) counts() identity.Counts {
 	return identity.Counts{
 		Login:     func(outcome string) { m.logins.Add(1, outcome) },
 		Throttled: func(what string) { m.throttled.Add(1, what) },
+	}
+}
+
+func (m *Metrics) spans() tracing.Counts {
+	return tracing.Counts{
+		Sent:    func(spans int) { m.spansSent.Add(uint64(max(0, spans))) },
+		Dropped: func(reason string, spans int) { m.spansDropped.Add(uint64(max(0, spans)), reason) },
 	}
 }
 

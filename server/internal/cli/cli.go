@@ -20,6 +20,7 @@ import (
 
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
+	"sesame/server/internal/tracing"
 )
 
 // CommandLine declares the commands and flags. Settings may come before or after the command.
@@ -142,6 +143,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 			p.given[step.Flag.Name] = true
 		}
 	}
+	line.Traces = tracing.ReadVariables(w.Getenv)
 	selected := command.Selected()
 	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
 		if err = errors.Join(config.CheckVariables(w.Environ, config.Flags(parser)), line.Check()); err != nil {

@@ -19,6 +19,7 @@ import (
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/openapi"
 	"sesame/server/internal/store"
+	"sesame/server/internal/tracing"
 	"sesame/server/secret"
 )
 
@@ -103,6 +104,14 @@ func (c configCommand) Run(p *program) error {
 		object[name] = value
 		if !c.JSON {
 			fmt.Fprintf(p.Stdout, "%s=%s\n", name, value)
+		}
+	}
+	for _, v := range tracing.Variables {
+		if value, ok := p.Traces.Print(v.Name); ok {
+			object[v.Name] = value
+			if !c.JSON {
+				fmt.Fprintf(p.Stdout, "%s=%s\n", v.Name, value)
+			}
 		}
 	}
 	if c.JSON {

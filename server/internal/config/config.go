@@ -19,6 +19,7 @@ import (
 
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/store"
+	"sesame/server/internal/tracing"
 	"sesame/server/secret"
 )
 
@@ -88,6 +89,9 @@ type Settings struct {
 	EventLog       string `placeholder:"FILE" help:"File, or stdout, to which the events of accounts, clients and keys are written as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
 	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
 	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged. SIGUSR1 switches debug lines on and off."`
+
+	// Traces are the variables of OpenTelemetry, which have no flags.
+	Traces tracing.Environment `kong:"-"`
 }
 
 // Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
@@ -210,6 +214,9 @@ func (s *Settings) Check() error {
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
 	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")
 	f.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error")
+	if _, err := s.Traces.Options(); err != nil {
+		f = append(f, err)
+	}
 	return errors.Join(f...)
 }
 

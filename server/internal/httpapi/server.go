@@ -31,6 +31,7 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
+	"sesame/server/internal/tracing"
 )
 
 // Options are what the wiring hands over.
@@ -48,6 +49,7 @@ type Options struct {
 	Site           Site
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
+	Tracer  *tracing.Tracer // makes the span of a request; nil for none
 	// Ready reports whether the database can be read and written.
 	Ready func(context.Context) error
 	// Shared says that e has routes of others, too, which the middleware leaves alone.
@@ -80,7 +82,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.middleware = &Middleware{
-		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure,
+		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure, Tracer: o.Tracer,
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)

@@ -38,6 +38,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 	if err != nil {
 		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
 	}
+	config.Tracer = statementTracer{}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTime
 	}
