@@ -6,10 +6,10 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
-FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer
+FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer|TestPatroni|TestARefreshThatNoStandbyConfirms
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate dev e2e fuzz bench faults soak rename
+.PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate dev e2e fuzz bench faults soak rename failover
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -87,8 +87,11 @@ fuzz: ## TIME=20s: try every fuzz target for so long
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/internal/bench
 
-faults: ## KILLS=100: kill servers and databases under writers, cut networks, restart replicas; about three minutes
-	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -v ./server/apitest -run '$(FAULTS)'
+faults: ## KILLS=100: kill servers and databases under writers, cut networks, restart replicas; about five minutes
+	SESAME_TEST_KILLS=$(or $(KILLS),100) SESAME_TEST_PATRONI=all go test -count=1 -timeout 30m -v ./server/apitest -run '$(FAULTS)'
+
+failover: ## kill the primary of a PostgreSQL cluster under load; needs Patroni, etcd and HAProxy; about a minute
+	SESAME_TEST_PATRONI=1 go test -count=1 -timeout 10m -v ./server/apitest -run 'TestPatroni$$'
 
 soak: ## flood servers with requests and fill one with accounts, in about two minutes; writes docs/soak.md
 	go run ./server/internal/bench -soak
