@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sesame/server/internal/mailbox"
 	"sesame/server/internal/names"
@@ -113,6 +114,9 @@ func (s *Service) UserByLogin(ctx context.Context, login string) (store.User, er
 }
 
 func (s *Service) userByLoginKey(ctx context.Context, name string) (store.User, error) {
+	if !utf8.ValidString(name) || strings.ContainsRune(name, 0) { // PostgreSQL would refuse the query
+		return store.User{}, store.ErrNotFound
+	}
 	if isAddress(name) {
 		return s.db.UserByEmail(ctx, name)
 	}

@@ -54,6 +54,7 @@ type Answer struct {
 	Location string
 	html     []byte
 	policy   string
+	referrer bool // whether its form sends an Origin
 	cookie   *http.Cookie
 	err      error
 }
@@ -64,7 +65,7 @@ func Redirect(address string) Answer { return Answer{Status: http.StatusSeeOther
 // answer renders a page.
 func (s Site) answer(status int, p page) Answer {
 	html, err := s.html(p)
-	return Answer{Status: status, html: html, policy: policy(p.Target), err: err}
+	return Answer{Status: status, html: html, policy: policy(p.Target), referrer: p.SignIn != nil || p.Consent != nil || p.SignOut != nil, err: err}
 }
 
 // write answers a request.
@@ -83,6 +84,9 @@ func (a Answer) write(w http.ResponseWriter) error {
 	}
 	header.Set(echo.HeaderContentSecurityPolicy, a.policy)
 	header.Set(echo.HeaderXFrameOptions, "DENY")
+	if a.referrer { // no-referrer makes the Origin of a form null. Over http there is no Sec-Fetch-Site in its place.
+		header.Set(echo.HeaderReferrerPolicy, "same-origin")
+	}
 	header.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	w.WriteHeader(a.Status)
 	_, err := w.Write(a.html)

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
 	"time"
 
@@ -59,7 +60,11 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 	}
 	switch step {
 	case oauth.SignIn:
-		return p.askToSignIn(http.StatusOK, a, a.LoginHint, ""), nil
+		fault := ""
+		if browser != nil && a.WantsAnother(browser.User) {
+			fault = "The application asks for another account. Sign in with that one."
+		}
+		return p.askToSignIn(http.StatusOK, a, a.LoginHint, fault), nil
 	case oauth.Consent:
 		return p.askToConsent(a, browser), nil
 	}
@@ -77,7 +82,7 @@ func (p *Pages) fault(a oauth.Authorization, browser *identity.Browser) Answer {
 	return p.Site.answer(http.StatusBadRequest, page{
 		Title: "This sign-in cannot continue",
 		Text:  []paragraph{{Before: "The application sent a request that is not valid: " + a.Fault.Detail}},
-		Link:  &link{address, "Go back to " + a.Client.Name},
+		Link:  &link{template.URL(address), "Go back to " + a.Client.Name},
 	})
 }
 

@@ -79,8 +79,11 @@ type page struct {
 	Target  string // an address that the server may redirect to after the form
 }
 
-// link is an address with its text.
-type link struct{ Address, Text string }
+// link is an address with its text. The template would refuse the scheme of a native app. The address is a registered one.
+type link struct {
+	Address template.URL
+	Text    string
+}
 
 // paragraph is a text around a username, which the template isolates from it, since a name may be written from right to left.
 type paragraph struct{ Before, Name, After string }
