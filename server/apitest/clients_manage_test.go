@@ -109,3 +109,60 @@ func TestNobodyGivesAClientMoreThanTheyHave(t *testing.T) {
 		create(token, "d", "clients:write").want(201)
 	})
 }
+
+// Nobody takes over a client that has more than they have: its secret, or an address of theirs, would give it to them.
+func TestNobodyTakesOverAClientThatHasMore(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		limited, able := s.clientManager(t, "limited"), s.clientManager(t, "able", "users:read")
+		send := func(token, method, path string, body map[string]any) *answer {
+			t.Helper()
+			return s.do(t, request{method: method, path: path, token: token, json: body})
+		}
+		create := func(name string, more map[string]any) string {
+			t.Helper()
+			body := map[string]any{"name": name, "scopes": []string{"users:read", "clients:read"}, "redirect_uris": []string{callback}}
+			for field, value := range more {
+				body[field] = value
+			}
+			return "/clients/" + decode[api.OAuthClientWithSecret](send(able, "POST", "/clients", body).want(201)).ClientID
+		}
+		first, third := create("first", nil), create("third", map[string]any{"third_party": true})
+		for _, try := range []struct {
+			method, path string
+			body         map[string]any
+		}{
+			{"POST", first + "/secret", map[string]any{"keep_old_for": 0}},
+			{"PATCH", first, map[string]any{"redirect_uris": []string{callback, "https://evil.example/"}}},
+			{"PATCH", first, map[string]any{"redirect_uris": []string{"https://other.example/"}}},
+			{"PATCH", first, map[string]any{"password_grant": true}},
+			{"PATCH", first, map[string]any{"require_pkce": false}},
+			{"PATCH", third, map[string]any{"third_party": false}},
+		} {
+			if a := send(limited, try.method, try.path, try.body); a.status != 403 || !strings.Contains(a.header.Get("WWW-Authenticate"), `scope="users:read"`) {
+				t.Errorf("%s %v: %d %s", try.method, try.body, a.status, a.body)
+			}
+			send(able, try.method, try.path, try.body).want(200)
+		}
+		// It may be made narrower, and then it can be taken over.
+		send(limited, "PATCH", first, map[string]any{"name": "renamed", "redirect_uris": []string{}, "password_grant": false, "require_pkce": true}).want(200)
+		send(limited, "PATCH", first, map[string]any{"scopes": []string{"clients:read"}, "redirect_uris": []string{"https://mine.example/"}}).want(200)
+		send(limited, "POST", first+"/secret", map[string]any{"keep_old_for": 0}).want(200)
+	})
+}
+
+// A third party's client has no password grant: it would get the default scopes without asking the person.
+func TestAThirdPartyHasNoPasswordGrant(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		manager := s.clientManager(t, "manager")
+		send := func(method, path string, body map[string]any) *answer {
+			t.Helper()
+			return s.do(t, request{method: method, path: path, token: manager, json: body})
+		}
+		send("POST", "/clients", map[string]any{"name": "both", "third_party": true, "password_grant": true, "redirect_uris": []string{callback}}).want(422).pointsAt("/password_grant")
+		for _, first := range []string{"third_party", "password_grant"} {
+			body := map[string]any{"name": first, "redirect_uris": []string{callback}, first: true}
+			path := "/clients/" + decode[api.OAuthClientWithSecret](send("POST", "/clients", body).want(201)).ClientID
+			send("PATCH", path, map[string]any{"third_party": true, "password_grant": true}).want(422).pointsAt("/password_grant")
+		}
+	})
+}
