@@ -1,10 +1,13 @@
 package apitest
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"sesame/gen/api"
+	"sesame/server/internal/store"
 )
 
 // A browser that sends no Sec-Fetch-Site, as all of them over plain http, sends the Origin of the form. With the referrer policy
@@ -90,4 +93,128 @@ func TestAnotherPersonThanTheHintNames(t *testing.T) {
 func (s *server) codeTokens(t *testing.T, f flow, code string) api.Token {
 	t.Helper()
 	return decode[api.Token](s.do(t, f.grant(code)).want(200))
+}
+
+// The session of a browser ends with those that were started from it, by whichever way it ends, and while a code is being
+// exchanged, too: the exchange comes first, and its session ends, or it fails.
+func TestABrowsersSessionEndsWhileACodeIsExchanged(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		c, ann := newSeeder(t, s), s.register(t, "ann")
+		client := s.publicClient(t)
+		for name, end := range map[string]func(b *browser, browserID, access string) request{
+			"sign out": func(b *browser, _, _ string) request {
+				page := b.send(t, request{method: "GET", path: "/sign-out"}).want(200).form()
+				return request{method: "POST", path: page.action, form: page.fields, header: map[string]string{"Cookie": b.cookie}}
+			},
+			"end of the session": func(_ *browser, id, access string) request {
+				return request{method: "DELETE", path: "/users/me/sessions/" + id, token: access}
+			},
+			"end of all sessions": func(_ *browser, _, access string) request {
+				return request{method: "DELETE", path: "/users/me/sessions", token: access}
+			},
+		} {
+			access := s.login(t, "ann").AccessToken
+			b, f := s.newBrowser(), newFlow(client)
+			tokens := s.codeTokens(t, f, b.signIn(t, f, "ann"))
+			browserID := s.value(t, `SELECT browser_id FROM sessions WHERE id = '`+s.idToken(t, tokens.IDToken)["sid"].(string)+`'`)
+			r, now := end(b, browserID, access), s.clock.now()
+			ended := make(chan error, 1)
+			err := c.db.Tx(t.Context(), func(q *store.Queries) error {
+				if _, err := q.LockUserOfSession(t.Context(), ann.ID, browserID, now); err != nil {
+					return err
+				}
+				go func() {
+					_, err := s.try(r)
+					ended <- err
+				}()
+				for postgres := !strings.HasPrefix(s.dbURL, "sqlite:"); postgres && len(ended) == 0; { // SQLite has one writer
+					if s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) != "0" {
+						break
+					}
+				}
+				return q.CreateSession(t.Context(), store.Session{ID: newID(), UserID: ann.ID, ClientID: client.ID, BrowserID: browserID, ExpiresAt: now, EndsAt: now})
+			})
+			if err = errors.Join(err, <-ended); err != nil {
+				t.Fatal(err)
+			}
+			if left := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM sessions WHERE browser_id = '`+browserID+`' OR id = '`+browserID+`'`); left != "0" {
+				t.Errorf("%s: %s sessions are left", name, left)
+			}
+			s.do(t, request{method: "GET", path: "/userinfo", token: tokens.AccessToken}).want(401)
+			b.send(t, f.request()).want(200).form()
+		}
+	})
+}
+
+// A client that has been changed since its code was made gets nothing for it; nor does one whose person has withdrawn what they
+// have granted.
+func TestACodeEndsWhenItsClientChanges(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		s.must(t, "", "user", "grant", "ann", "users:read")
+		manager := s.clientManager(t, "manager", "users:read")
+		b := s.newBrowser()
+		for name, change := range map[string]map[string]any{
+			"a scope":       {"scopes": []string{}},
+			"an address":    {"redirect_uris": []string{"https://app.example/other"}},
+			"a third party": {"third_party": true},
+			"nothing":       {"name": "renamed"},
+		} {
+			client := s.makeClient(t, name, "--public", "--redirect-uri", callback, "--scope", "users:read")
+			f := newFlow(client, "scope", "openid users:read")
+			if b.cookie == "" {
+				b.signIn(t, f, "ann")
+			}
+			grant := f.grant(codeOf(t, b.send(t, f.request())))
+			grant.form.Del("redirect_uri")
+			s.do(t, request{method: "PATCH", path: "/clients/" + client.ID, token: manager, json: change}).want(200)
+			if a := s.do(t, grant); (a.status == 200) != (name == "nothing") {
+				t.Errorf("%s: %d %s", name, a.status, a.body)
+			}
+		}
+		third := s.publicClient(t, "--third-party")
+		f := newFlow(third, "scope", "openid email")
+		code := codeOf(t, b.submit(t, b.send(t, f.request()).want(200).form(), "decision", "allow"))
+		s.sql(t, `DELETE FROM consents`)
+		s.do(t, f.grant(code)).want(400, "invalid_grant")
+	})
+}
+
+// A page that asks for a code again and again ends no session but its own.
+func TestAClientFillsNobodysSessions(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		client, other, b := s.publicClient(t), s.publicClient(t), s.newBrowser()
+		phone := s.login(t, "ann")
+		f := newFlow(other)
+		elsewhere := s.codeTokens(t, f, b.signIn(t, f, "ann"))
+		var last api.Token
+		for range 110 {
+			s.clock.advance(time.Millisecond)
+			f := newFlow(client, "prompt", "none")
+			last = s.codeTokens(t, f, codeOf(t, b.send(t, f.request())))
+		}
+		s.do(t, me(phone.AccessToken)).want(200)
+		for _, tokens := range []api.Token{elsewhere, last} {
+			s.do(t, request{method: "GET", path: "/userinfo", token: tokens.AccessToken}).want(200)
+		}
+		codeOf(t, b.send(t, newFlow(client, "prompt", "none").request()))
+	})
+}
+
+// A refresh gives no scope that the client has lost, even if its session was left.
+func TestARefreshGivesNoScopeThatTheClientHasLost(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		s.must(t, "", "user", "grant", "ann", "users:read")
+		client, b := s.publicClient(t, "--scope", "users:read"), s.newBrowser()
+		f := newFlow(client, "scope", "openid users:read")
+		tokens := s.codeTokens(t, f, b.signIn(t, f, "ann"))
+		s.sql(t, `UPDATE clients SET scopes = '' WHERE id = '`+client.ID+`'`)
+		r := refreshGrant(tokens.RefreshToken)
+		r.form.Set("client_id", client.ID)
+		if got := decode[api.Token](s.do(t, r).want(200)).Scope; got != "openid" {
+			t.Errorf("the scope is %q", got)
+		}
+	})
 }

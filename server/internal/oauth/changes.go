@@ -89,6 +89,8 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 		return s.recordClient(ctx, q, audit.ClientChanged, by, id)
 	})
 	if err == nil && narrowed {
+		ctx, done := identity.IgnoreDisconnect(ctx) // the change is committed
+		defer done()
 		if err = s.endMostSessions(ctx, id); err == nil {
 			err = s.db.EndRemainingSessionsOfClient(ctx, id)
 		}

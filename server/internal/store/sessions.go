@@ -121,9 +121,15 @@ func (q *Queries) EndSession(ctx context.Context, id string) error {
 	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, id))
 }
 
-// EndSessionOf deletes a session of a user. Errors: ErrNotFound.
+// EndSessionOf deletes a session of a user, and those that were started from it, in a transaction that has called LockUser.
+// Errors: ErrNotFound.
 func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
-	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID))
+	err := one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID))
+	if err != nil {
+		return err
+	}
+	_, err = q.write.ExecContext(ctx, `DELETE FROM sessions WHERE browser_id = $1 AND user_id = $2`, id, userID)
+	return translate(err)
 }
 
 // EndSessionsOf deletes all sessions of a user except one; "" excepts none.
