@@ -218,3 +218,37 @@ func TestARefreshGivesNoScopeThatTheClientHasLost(t *testing.T) {
 		}
 	})
 }
+
+// D8: which addresses a client can register. Of an https address the host must be one that a policy can name.
+func TestAddressesThatAClientCanRegister(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		manager := s.clientManager(t, "manager")
+		create := func(field, address string) *answer {
+			t.Helper()
+			return s.do(t, request{method: "POST", path: "/clients", token: manager, json: map[string]any{"name": newID(), field: []string{address}}})
+		}
+		for _, address := range []string{
+			"https://app.example", "https://app.example/", "https://app.example:8443/cb?x=1&y=%20", "https://192.0.2.1/cb", "https://[2001:db8::1]:8443/cb", "https://xn--bcher-kva.example/cb",
+			"http://localhost/cb", "http://localhost:3000/cb", "http://127.0.0.1/cb", "http://127.0.0.1:8080", "http://[::1]/cb", "com.example.app:/cb", "com.example.app://cb/x",
+		} {
+			for _, field := range []string{"redirect_uris", "post_logout_redirect_uris"} {
+				create(field, address).want(201)
+			}
+		}
+		for _, address := range []string{
+			"", "x", "/cb", "//app.example/cb", "https:", "https://", "https:///cb", "https:/cb", "https:cb", "https://:443/cb", "https://app.example/cb#", "https://app.example/cb#f",
+			"https://ann@app.example/cb", "https://ann:x@app.example/cb", "https://@app.example/cb", "https://app.example /cb", "https://app.example/c b", "https://app.example/cb\n", "https://app.example\\cb",
+			"https://bücher.example/cb", "https://app.example/ü", "https://%61pp.example/cb", "https://*.example/cb", "https://app.example;script-src/cb", "https://app.example,default-src/cb", "https://app.example'/cb",
+			"https://app_example$/cb", "https://app.example:x/cb", "https://[::1/cb", "https://[x]/cb", "https://app.example/%zz",
+			"http://app.example/cb", "http://localhost.example/cb", "http://127.0.0.1.example/cb", "http://192.0.2.1/cb", "http://0.0.0.0/cb", "http://[::1%25lo]/cb", "http:///cb",
+			"javascript:alert(1)", "javascript://app.example/%0aalert(1)", "data:text/html,x", "file:///etc/passwd", "vbscript:x", "about:blank", "blob:https://app.example/x", "app:/cb", "urn:ietf:wg:oauth:2.0:oob",
+			"HTTPS://app.example/cb", "COM.example.app:/cb", "https://app.example/" + strings.Repeat("x", 2000),
+		} {
+			for _, field := range []string{"redirect_uris", "post_logout_redirect_uris"} {
+				if a := create(field, address); a.status != 422 || !strings.Contains(string(a.body), `"/`+field+`/0"`) {
+					t.Errorf("%s %q: %d %s", field, address, a.status, a.body)
+				}
+			}
+		}
+	})
+}
