@@ -144,3 +144,25 @@ func TestSigningInBehindAProxy(t *testing.T) {
 		}
 	}
 }
+
+// Guesses at the page and at the token endpoint have one counter, and each is recorded.
+func TestGuessesAtThePageCountAtTheTokenEndpoint(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		b := s.newBrowser()
+		page := b.send(t, newFlow(s.publicClient(t)).request()).want(200).form()
+		for _, name := range []string{"ann", "nobody"} {
+			for range 3 {
+				b.submit(t, page, "username", name, "password", "wrong").want(422)
+			}
+			for range 2 {
+				s.do(t, passwordGrant(name, "wrong")).want(400, "invalid_grant")
+			}
+			b.submit(t, page, "username", name, "password", horse).want(429)
+			s.do(t, passwordGrant(name, horse)).want(429)
+		}
+		if failed := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'login_failed' AND username = 'ann'`); failed != "5" {
+			t.Errorf("%s failures are recorded", failed)
+		}
+	})
+}
