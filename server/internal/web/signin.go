@@ -82,7 +82,7 @@ func (p *Pages) fault(a oauth.Authorization, browser *identity.Browser) Answer {
 	return p.Site.answer(http.StatusBadRequest, page{
 		Title: "This sign-in cannot continue",
 		Text:  []paragraph{{Before: "The application sent a request that is not valid: " + a.Fault.Detail}},
-		Link:  &link{template.URL(address), "Go back to " + a.Client.Name},
+		Link:  &link{template.URL(address), "Go back to " + a.Client.Name}, //nolint:gosec // the address is a registered one
 	})
 }
 
