@@ -1608,7 +1608,10 @@ type ClientInterface interface {
 	// UpdateClientWithBody Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1618,7 +1621,10 @@ type ClientInterface interface {
 	// UpdateClient Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1628,7 +1634,8 @@ type ClientInterface interface {
 	// ReplaceClientSecretWithBody Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1638,7 +1645,8 @@ type ClientInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2377,7 +2385,10 @@ func (c *Client) GetClient(ctx context.Context, clientID openapi_types.UUID, req
 // UpdateClientWithBody Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2397,7 +2408,10 @@ func (c *Client) UpdateClientWithBody(ctx context.Context, clientID openapi_type
 // UpdateClient Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2417,7 +2431,8 @@ func (c *Client) UpdateClient(ctx context.Context, clientID openapi_types.UUID, 
 // ReplaceClientSecretWithBody Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2437,7 +2452,8 @@ func (c *Client) ReplaceClientSecretWithBody(ctx context.Context, clientID opena
 // ReplaceClientSecret Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5321,7 +5337,10 @@ type ClientWithResponsesInterface interface {
 	// UpdateClientWithBodyWithResponse Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5331,7 +5350,10 @@ type ClientWithResponsesInterface interface {
 	// UpdateClientWithResponse Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5341,7 +5363,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceClientSecretWithBodyWithResponse Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5351,7 +5374,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceClientSecretWithResponse Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -9938,7 +9962,10 @@ func (c *ClientWithResponses) GetClientWithResponse(ctx context.Context, clientI
 // UpdateClientWithBodyWithResponse Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9954,7 +9981,10 @@ func (c *ClientWithResponses) UpdateClientWithBodyWithResponse(ctx context.Conte
 // UpdateClientWithResponse Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9970,7 +10000,8 @@ func (c *ClientWithResponses) UpdateClientWithResponse(ctx context.Context, clie
 // ReplaceClientSecretWithBodyWithResponse Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9986,7 +10017,8 @@ func (c *ClientWithResponses) ReplaceClientSecretWithBodyWithResponse(ctx contex
 // ReplaceClientSecretWithResponse Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

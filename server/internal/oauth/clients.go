@@ -115,6 +115,9 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	}
 	checkAddresses(invalid, "/redirect_uris", n.RedirectURIs)
 	checkAddresses(invalid, "/post_logout_redirect_uris", n.SignOutURIs)
+	if n.ThirdParty && n.PasswordGrant {
+		invalid.At("/password_grant", "is not for the client of a third party, which must not see passwords")
+	}
 	switch {
 	case n.Public && n.PKCEOptional:
 		invalid.At("/require_pkce", "is required of a public client")
