@@ -1,0 +1,96 @@
+// Unmodified OpenID Connect clients: each sends a person to the pages of Sesame, refreshes, reads userinfo and signs out.
+// An application is a program with a website; it gets its client and its own address in its environment.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { npmInstall, report } from './consumer.mjs';
+import { assertShown, stopSesame } from './guide.mjs';
+import { account, newPerson } from './person.mjs';
+import { freePort, startSesame, until } from './sesame.mjs';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+const guide = 'sign-in.md';
+let sesame;
+before(async () => {
+  sesame = await startSesame();
+  sesame.createUser(account);
+});
+after(async () => {
+  if (sesame) await stopSesame(sesame, '/userinfo');
+});
+
+// client makes a client at an application's address and returns the environment of its program.
+function client(name, app, ...options) {
+  const made = JSON.parse(sesame.command('client', 'create', name, '--json', '--redirect-uri', `${app}/callback`, '--post-logout-redirect-uri', `${app}/bye`, ...options));
+  return { ...process.env, ISSUER: sesame.origin, APP: app, CLIENT_ID: made.client_id, CLIENT_SECRET: made.client_secret ?? '' };
+}
+
+// start runs a program until stop() is called.
+function start(command, args, options) {
+  const child = spawn(command, args, { cwd: here, ...options });
+  const ended = new Promise((resolve, reject) => { child.once('error', reject).once('close', resolve); });
+  const stop = async () => {
+    child.kill('SIGTERM');
+    return ended;
+  };
+  return { child, ended, stop };
+}
+
+// visit has a person sign in to an application, refresh, and sign out.
+async function visit(command, args, env) {
+  const { APP: app } = env;
+  const { child, ended, stop } = start(command, args, { env });
+  const errors = text(child.stderr);
+  try {
+    await until('the application answers', () => fetch(app, { redirect: 'manual' }).then(() => true, () => {
+      assert.equal(child.exitCode, null);
+      return false;
+    }), 60);
+    const person = newPerson();
+    const hello = `Hello ${account.username}`;
+    assert.equal((await person.signIn(app)).text, hello);
+    assert.equal((await person.open(`${app}/refresh`)).text, hello);
+    assert.equal((await person.open(`${app}/sign-in`)).text, hello, 'signed in already');
+    assert.equal((await person.open(`${app}/sign-out`)).text, 'Bye');
+    assert.match((await person.open(app)).text, /<h1>Sign in/);
+  } finally {
+    child.kill('SIGTERM');
+    await ended;
+    assert.equal(await errors, '');
+  }
+}
+
+// converse has a person open the addresses that a program prints, and tells it where the browser ended.
+async function converse(command, args, env, end) {
+  const { child, ended } = start(command, args, { env });
+  const errors = text(child.stderr);
+  const person = newPerson();
+  let signedIn = false;
+  for await (const address of createInterface({ input: child.stdout })) {
+    const page = await (signedIn ? person.open(address, { end }) : person.signIn(address, { end }));
+    signedIn = true;
+    child.stdin.write(`${page.url}\n`);
+  }
+  assert.equal(await ended, 0, await errors);
+}
+
+const npmVersion = (name) => JSON.parse(readFileSync(new URL(`oauth-node/node_modules/${name}/package.json`, import.meta.url))).version;
+const address = async () => `http://127.0.0.1:${await freePort()}`;
+
+test('openid-client signs people in', async () => {
+  npmInstall('oauth-node');
+  assertShown('oauth-node/sign-in.mjs', 'openid-client', guide);
+  await visit('node', ['oauth-node/sign-in.mjs'], client('a shop', await address()));
+  report('openid-client, sign-in', npmVersion('openid-client'), 'a web application: code with PKCE, nonce, userinfo, refresh, a second sign-in without a page, sign-out');
+});
+
+test('oauth4webapi signs people in', async () => {
+  npmInstall('oauth-node');
+  const app = 'http://127.0.0.1:9';
+  await converse('node', ['oauth-node/sign-in-oauth4webapi.mjs'], client('a partner', app, '--public', '--third-party'), app);
+  report('oauth4webapi, sign-in', npmVersion('oauth4webapi'), 'a third-party public client: consent, max_age, refresh, userinfo, prompt=none, sign-out, a code used twice');
+});
