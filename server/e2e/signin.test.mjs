@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { npmInstall, report } from './consumer.mjs';
-import { assertShown, stopSesame } from './guide.mjs';
+import { npmInstall, report, run } from './consumer.mjs';
+import { assertShown, empty, stopSesame } from './guide.mjs';
 import { account, newPerson } from './person.mjs';
 import { freePort, startSesame, until } from './sesame.mjs';
 
@@ -78,6 +79,14 @@ async function converse(command, args, env, end) {
   assert.equal(await ended, 0, await errors);
 }
 
+// build builds a Go program of a folder beside this file, with cached packages. `go run` would not pass a signal on.
+function build(folder, target = '.') {
+  const program = join(empty(folder), 'program');
+  run('go', ['build', '-o', program, target], { cwd: join(here, folder) });
+  return program;
+}
+
+const goVersion = (path) => run('go', ['list', '-m', '-f', '{{.Version}}', path], { cwd: join(here, 'signin-go') }).trim().slice(1);
 const npmVersion = (name) => JSON.parse(readFileSync(new URL(`oauth-node/node_modules/${name}/package.json`, import.meta.url))).version;
 const address = async () => `http://127.0.0.1:${await freePort()}`;
 
@@ -93,4 +102,10 @@ test('oauth4webapi signs people in', async () => {
   const app = 'http://127.0.0.1:9';
   await converse('node', ['oauth-node/sign-in-oauth4webapi.mjs'], client('a partner', app, '--public', '--third-party'), app);
   report('oauth4webapi, sign-in', npmVersion('oauth4webapi'), 'a third-party public client: consent, max_age, refresh, userinfo, prompt=none, sign-out, a code used twice');
+});
+
+test('go-oidc signs people in', async () => {
+  assertShown('signin-go/signin.go', 'go-oidc', guide);
+  await visit(build('signin-go'), [], client('a catalogue', await address()));
+  report('go-oidc and x/oauth2, sign-in', goVersion('github.com/coreos/go-oidc/v3'), `with oauth2 ${goVersion('golang.org/x/oauth2')}: a web application: code with PKCE, nonce, userinfo, refresh by itself, a second sign-in without a page, sign-out`);
 });
