@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { npmInstall, report, run } from './consumer.mjs';
+import { npmInstall, report, run, venv } from './consumer.mjs';
 import { assertShown, empty, stopSesame } from './guide.mjs';
 import { account, newPerson } from './person.mjs';
 import { freePort, startSesame, until } from './sesame.mjs';
@@ -108,4 +108,10 @@ test('go-oidc signs people in', async () => {
   assertShown('signin-go/signin.go', 'go-oidc', guide);
   await visit(build('signin-go'), [], client('a catalogue', await address()));
   report('go-oidc and x/oauth2, sign-in', goVersion('github.com/coreos/go-oidc/v3'), `with oauth2 ${goVersion('golang.org/x/oauth2')}: a web application: code with PKCE, nonce, userinfo, refresh by itself, a second sign-in without a page, sign-out`);
+});
+
+test('Authlib signs people in', async () => {
+  await visit(`${venv('oauth-python')}/python`, ['-B', 'oauth-python/sign_in.py'], client('a library', await address()));
+  report('Authlib, sign-in', /^Authlib==(.*)$/m.exec(readFileSync(join(here, 'oauth-python/requirements.txt'), 'utf8'))[1],
+    'a web application: code with PKCE, nonce and at_hash, userinfo, refresh by itself, a second sign-in without a page, sign-out');
 });
