@@ -45,14 +45,20 @@ export function newPerson() {
     return open(action.href, { method: 'POST', body: values, headers: { Origin: new URL(page.url).origin }, ...options });
   }
 
+  // arrive opens an address, and presses the button if the page is that of an application which asks whether to sign in.
+  async function arrive(url, options) {
+    const page = await open(url, options);
+    return /<form/.test(page.text) && new URL(page.url).origin === new URL(url).origin ? submit(page, {}, options) : page;
+  }
+
   // signIn opens an address that leads to the page of Sesame, signs in there, and agrees if asked.
   async function signIn(url, options) {
-    const page = await open(url, options);
+    const page = await arrive(url, options);
     assert.match(page.text ?? page.url, /<h1>Sign in/);
     let next = await submit(page, { username: account.username, password: account.password }, options);
     if (/<h1>Allow/.test(next.text)) next = await submit(next, { decision: 'allow' }, options);
     return next;
   }
 
-  return { open, submit, signIn };
+  return { open, arrive, signIn };
 }
