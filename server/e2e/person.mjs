@@ -39,7 +39,7 @@ export function newPerson() {
     assert.ok(form, `${page.url} answered ${page.status} without a form: ${page.text}`);
     const values = new URLSearchParams();
     const attribute = (tag, name) => unescape(new RegExp(`\\b${name}="([^"]*)"`).exec(tag)?.[1] ?? '');
-    for (const [tag] of form.matchAll(/<input type="hidden"[^>]*>/g)) values.set(attribute(tag, 'name'), attribute(tag, 'value'));
+    for (const [tag] of form.matchAll(/<input [^>]*type="hidden"[^>]*>/g)) values.set(attribute(tag, 'name'), attribute(tag, 'value'));
     for (const [name, value] of Object.entries(fields)) values.set(name, value);
     const action = new URL(attribute(/<form[^>]*>/.exec(form)[0], 'action'), page.url);
     return open(action.href, { method: 'POST', body: values, headers: { Origin: new URL(page.url).origin }, ...options });

@@ -5,7 +5,6 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { npmInstall, report, run, venv } from './consumer.mjs';
@@ -30,22 +29,19 @@ function client(name, app, options = [], callback = '/callback') {
   return { ...process.env, ISSUER: sesame.origin, APP: app, CLIENT_ID: made.client_id, CLIENT_SECRET: made.client_secret ?? '' };
 }
 
-// start runs a program until stop() is called.
-function start(command, args, options) {
-  const child = spawn(command, args, { cwd: here, ...options });
+// start runs a program. `ended` resolves with its exit code, and `printed()` returns what it has printed.
+function start(command, args, env) {
+  const child = spawn(command, args, { cwd: here, env });
   const ended = new Promise((resolve, reject) => { child.once('error', reject).once('close', resolve); });
-  const stop = async () => {
-    child.kill('SIGTERM');
-    return ended;
-  };
-  return { child, ended, stop };
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk) => { output += chunk; });
+  return { child, ended, printed: () => output };
 }
 
 // visit has a person sign in to an application, refresh, and sign out.
-async function visit(command, args, env) {
+async function visit(command, args, env, signOut = '/sign-out') {
   const { APP: app } = env;
-  const { child, ended, stop } = start(command, args, { env });
-  const errors = text(child.stderr);
+  const { child, ended, printed } = start(command, args, env);
   try {
     await until('the application answers', () => fetch(app, { redirect: 'manual' }).then(() => true, () => {
       assert.equal(child.exitCode, null);
@@ -56,27 +52,26 @@ async function visit(command, args, env) {
     assert.equal((await person.signIn(app)).text, hello);
     assert.equal((await person.open(`${app}/refresh`)).text, hello);
     assert.equal((await person.arrive(`${app}/sign-in`)).text, hello, 'signed in already');
-    assert.equal((await person.open(`${app}/sign-out`)).text, 'Bye');
+    assert.equal((await person.arrive(app + signOut)).text, 'Bye');
     assert.equal((await person.signIn(app)).text, hello, 'signed in again');
+  } catch (error) {
+    throw new Error(`${error.message}\n${printed()}`, { cause: error });
   } finally {
     child.kill('SIGTERM');
     await ended;
-    assert.equal(await errors, '');
   }
 }
 
 // converse has a person open the addresses that a program prints, and tells it where the browser ended.
 async function converse(command, args, env, end) {
-  const { child, ended } = start(command, args, { env });
-  const errors = text(child.stderr);
+  const { child, ended, printed } = start(command, args, env);
   const person = newPerson();
-  let signedIn = false;
+  let open = person.signIn;
   for await (const address of createInterface({ input: child.stdout })) {
-    const page = await (signedIn ? person.open(address, { end }) : person.signIn(address, { end }));
-    signedIn = true;
-    child.stdin.write(`${page.url}\n`);
+    child.stdin.write(`${(await open(address, { end })).url}\n`);
+    open = person.open;
   }
-  assert.equal(await ended, 0, await errors);
+  assert.equal(await ended, 0, printed());
 }
 
 // build builds a Go program of a folder beside this file, with cached packages. `go run` would not pass a signal on.
@@ -120,4 +115,19 @@ test('Authlib signs people in', async () => {
   await visit(`${venv('oauth-python')}/python`, ['-B', 'oauth-python/sign_in.py'], client('a library', await address()));
   report('Authlib, sign-in', /^Authlib==(.*)$/m.exec(readFileSync(join(here, 'oauth-python/requirements.txt'), 'utf8'))[1],
     'a web application: code with PKCE, nonce and at_hash, userinfo, refresh by itself, a second sign-in without a page, sign-out');
+});
+
+test('Spring Security signs people in', async () => {
+  const folder = join(here, 'signin-java');
+  const target = empty('signin-java');
+  run('mvn', ['--batch-mode', '--quiet', 'compile', 'dependency:build-classpath', `-Dmdep.outputFile=${target}/classpath`], { cwd: folder });
+  const classpath = readFileSync(join(target, 'classpath'), 'utf8');
+  const app = await address();
+  const env = client('an intranet', app, [], '/login/oauth2/code/sesame');
+  const setting = (name, value) => `--spring.security.oauth2.client.${name}=${value}`;
+  await visit('java', ['-XX:TieredStopAtLevel=1', '-cp', `${target}/classes:${classpath}`, 'example.SignIn', `--server.port=${new URL(app).port}`,
+    setting('provider.sesame.issuer-uri', env.ISSUER), setting('registration.sesame.client-id', env.CLIENT_ID),
+    setting('registration.sesame.client-secret', env.CLIENT_SECRET), setting('registration.sesame.scope', 'openid,profile,email')], env, '/logout');
+  report('Spring Security, sign-in', /spring-security-oauth2-client-([\d.]+)\.jar/.exec(classpath)[1],
+    'oauth2Login: code with PKCE, nonce, userinfo, refresh, a second sign-in without a page, sign-out');
 });
