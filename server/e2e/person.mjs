@@ -1,10 +1,22 @@
 // A person with a browser that has no screen: it keeps cookies, follows redirects, and sends the forms of pages.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { text } from 'node:stream/consumers';
 
 export const account = { username: 'ann', password: 'correct horse battery', email: 'ann@example.com' };
 
 const unescape = (text) => text.replaceAll('&#43;', '+').replaceAll('&#34;', '"').replaceAll('&#39;', "'").replaceAll('&lt;', '<')
   .replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+
+// navigate sends a request as a browser does for its window; fetch() would say that a script sends it.
+async function navigate(url, { method = 'GET', body, headers }) {
+  const form = body && { 'Content-Type': 'application/x-www-form-urlencoded', 'Content-Length': Buffer.byteLength(body), Origin: new URL(url).origin };
+  const sent = request(url, { method, agent: false, timeout: 20_000, headers: { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document', ...form, ...headers } });
+  sent.on('timeout', () => sent.destroy(new Error(`${url} does not answer`))).end(body);
+  const [answer] = await once(sent, 'response');
+  return { answer, body: await text(answer) };
+}
 
 // newPerson returns somebody with an empty browser. A page is { url, status, text }.
 export function newPerson() {
@@ -23,10 +35,10 @@ export function newPerson() {
     for (let hops = 0; hops < 20; hops++) {
       if (end && url.startsWith(end)) return { url };
       const cookie = [...jar].map((pair) => pair.join('=')).join('; ');
-      const answer = await fetch(url, { redirect: 'manual', ...options, headers: { Accept: 'text/html', ...cookie && { Cookie: cookie }, ...options.headers } });
-      answer.headers.getSetCookie().forEach(keep);
-      const location = answer.headers.get('Location');
-      if (!location) return { url, status: answer.status, text: await answer.text() };
+      const { answer, body } = await navigate(url, { ...options, headers: cookie && { Cookie: cookie } });
+      (answer.headers['set-cookie'] ?? []).forEach(keep);
+      const { location } = answer.headers;
+      if (!location) return { url, status: answer.statusCode, text: body };
       url = new URL(location, url).href;
       options = {};
     }
@@ -42,7 +54,7 @@ export function newPerson() {
     for (const [tag] of form.matchAll(/<input [^>]*type="hidden"[^>]*>/g)) values.set(attribute(tag, 'name'), attribute(tag, 'value'));
     for (const [name, value] of Object.entries(fields)) values.set(name, value);
     const action = new URL(attribute(/<form[^>]*>/.exec(form)[0], 'action'), page.url);
-    return open(action.href, { method: 'POST', body: values, headers: { Origin: new URL(page.url).origin }, ...options });
+    return open(action.href, { method: 'POST', body: String(values), ...options });
   }
 
   // arrive opens an address, and presses the button if the page is that of an application which asks whether to sign in.

@@ -2,12 +2,13 @@
 // An application is a program with a website; it gets its client and its own address in its environment.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { npmInstall, report, run, venv } from './consumer.mjs';
+import { missing, npmInstall, report, run, venv } from './consumer.mjs';
 import { assertShown, empty, stopSesame } from './guide.mjs';
 import { account, newPerson } from './person.mjs';
 import { freePort, startSesame, until } from './sesame.mjs';
@@ -38,8 +39,10 @@ function start(command, args, env) {
   return { child, ended, printed: () => output };
 }
 
+const exchanges = () => sesame.log().split('"/token"').length;
+
 // visit has a person sign in to an application, refresh, and sign out.
-async function visit(command, args, env, signOut = '/sign-out') {
+async function visit(command, args, env, { refresh = '/refresh', signIn = '/sign-in', signOut = '/sign-out' } = {}) {
   const { APP: app } = env;
   const { child, ended, printed } = start(command, args, env);
   try {
@@ -50,8 +53,10 @@ async function visit(command, args, env, signOut = '/sign-out') {
     const person = newPerson();
     const hello = `Hello ${account.username}`;
     assert.equal((await person.signIn(app)).text, hello);
-    assert.equal((await person.open(`${app}/refresh`)).text, hello);
-    assert.equal((await person.arrive(`${app}/sign-in`)).text, hello, 'signed in already');
+    const before = exchanges();
+    assert.equal((await person.open(app + refresh)).text, hello);
+    await until('the application has refreshed', () => exchanges() > before);
+    assert.equal((await person.arrive(app + signIn)).text, hello, 'signed in already');
     assert.equal((await person.arrive(app + signOut)).text, 'Bye');
     assert.equal((await person.signIn(app)).text, hello, 'signed in again');
   } catch (error) {
@@ -127,7 +132,28 @@ test('Spring Security signs people in', async () => {
   const setting = (name, value) => `--spring.security.oauth2.client.${name}=${value}`;
   await visit('java', ['-XX:TieredStopAtLevel=1', '-cp', `${target}/classes:${classpath}`, 'example.SignIn', `--server.port=${new URL(app).port}`,
     setting('provider.sesame.issuer-uri', env.ISSUER), setting('registration.sesame.client-id', env.CLIENT_ID),
-    setting('registration.sesame.client-secret', env.CLIENT_SECRET), setting('registration.sesame.scope', 'openid,profile,email')], env, '/logout');
+    setting('registration.sesame.client-secret', env.CLIENT_SECRET), setting('registration.sesame.scope', 'openid,profile,email')], env, { signOut: '/logout' });
   report('Spring Security, sign-in', /spring-security-oauth2-client-([\d.]+)\.jar/.exec(classpath)[1],
     'oauth2Login: code with PKCE, nonce, userinfo, refresh, a second sign-in without a page, sign-out');
+});
+
+test('mod_auth_openidc signs people in', { skip: missing('apache2') }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sesame-apache-')); // its processes run as another user
+  mkdirSync(join(folder, 'site'));
+  writeFileSync(join(folder, 'site/index.html'), 'Hello <!--#echo var="OIDC_CLAIM_preferred_username" -->');
+  writeFileSync(join(folder, 'site/bye'), 'Bye');
+  run('chmod', ['-R', 'a+rX', folder]);
+  const app = await address();
+  const env = { ...client('a wiki', app), FOLDER: folder, LISTEN: new URL(app).host };
+  const visited = visit('apache2', ['-D', 'FOREGROUND', '-f', join(here, 'signin-apache/httpd.conf')], env, {
+    refresh: '/',
+    signIn: `/callback?${new URLSearchParams({ iss: sesame.origin, target_link_uri: `${app}/` })}`,
+    signOut: `/callback?${new URLSearchParams({ logout: `${app}/bye` })}`,
+  });
+  await visited.catch((error) => {
+    throw new Error(`${error.message}\n${readFileSync(join(folder, 'error.log'), 'utf8')}`);
+  });
+  rmSync(folder, { recursive: true });
+  report('mod_auth_openidc, sign-in', run('dpkg-query', ['--show', '--showformat=${Version}', 'libapache2-mod-auth-openidc']).split('-')[0],
+    'Apache: code with PKCE, nonce, userinfo, refresh, a second sign-in without a page, sign-out');
 });
