@@ -57,10 +57,11 @@ export function newPerson() {
     return open(action.href, { method: 'POST', body: String(values), ...options });
   }
 
-  // arrive opens an address, and presses the button if the page is that of an application which asks whether to sign in.
+  // arrive opens an address, and presses the button of a page of the application, or of Sesame's question about signing out.
   async function arrive(url, options) {
     const page = await open(url, options);
-    return /<form/.test(page.text) && new URL(page.url).origin === new URL(url).origin ? submit(page, {}, options) : page;
+    const own = /<form/.test(page.text) && new URL(page.url).origin === new URL(url).origin;
+    return own || /<h1>Sign out\?/.test(page.text) ? submit(page, {}, options) : page;
   }
 
   // signIn opens an address that leads to the page of Sesame, signs in there, and agrees if asked.
