@@ -2,7 +2,7 @@
 // An application is a program with a website; it gets its client and its own address in its environment.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer } from 'node:http';
@@ -111,6 +111,27 @@ test('Auth.js signs people in', async () => {
   npmInstall('oauth-node');
   await visit('node', ['oauth-node/sign-in-auth-js.mjs'], client('a forum', await address(), [], '/auth/callback/sesame'));
   report('Auth.js (@auth/core), sign-in', npmVersion('@auth/core'), 'an application with its pages: code with PKCE, state and nonce, userinfo, refresh, a second sign-in without a page, sign-out');
+});
+
+test('AppAuth-JS signs people in', async () => {
+  npmInstall('oauth-node');
+  const folder = empty('appauth');
+  const opened = join(folder, 'address');
+  writeFileSync(join(folder, 'xdg-open'), `#!/bin/sh\necho "$1" >'${opened}.new' && mv '${opened}.new' '${opened}'\n`, { mode: 0o755 });
+  const env = { ...client('a desktop program', 'http://127.0.0.1:9', ['--public']), PORT: await freePort(), PATH: `${folder}:${process.env.PATH}` };
+  const { child, ended, printed } = start('node', ['oauth-node/sign-in-appauth.mjs'], env);
+  try {
+    await until('the program opens a browser', () => existsSync(opened));
+    const person = newPerson();
+    assert.match((await person.signIn(readFileSync(opened, 'utf8').trim())).text, /Close your browser/);
+    assert.equal(await ended, 0, printed());
+    assert.match((await person.open(printed().trim().split('\n').at(-1))).text, /<h1>You are signed out/);
+  } catch (error) {
+    throw new Error(`${error.message}\n${printed()}`, { cause: error });
+  } finally {
+    child.kill('SIGTERM');
+  }
+  report('AppAuth-JS, sign-in', npmVersion('@openid/appauth'), 'a desktop program at a loopback port of its own: code with PKCE, refresh, userinfo, sign-out');
 });
 
 test('go-oidc signs people in', async () => {
