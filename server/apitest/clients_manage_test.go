@@ -109,3 +109,27 @@ func TestNobodyGivesAClientMoreThanTheyHave(t *testing.T) {
 		create(token, "d", "clients:write").want(201)
 	})
 }
+
+// The command line changes clients and replaces their secrets, too.
+func TestClientsAtTheCommandLine(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		client := s.makeClient(t, "shop", "--redirect-uri", callback)
+		out := s.must(t, "", "client", "update", client.ID, "--name", "store", "--third-party", "--password-grant", "--redirect-uri", "http://127.0.0.1/a", "--redirect-uri", "http://127.0.0.1/b")
+		for _, part := range []string{"store", "third_party     yes", "password_grant  yes", "http://127.0.0.1/a", "http://127.0.0.1/b"} {
+			if !strings.Contains(out, part) {
+				t.Errorf("%q is not in\n%s", part, out)
+			}
+		}
+		if out = s.must(t, "", "client", "update", client.ID, "--no-third-party", "--json"); !strings.Contains(out, `"third_party":false`) || !strings.Contains(out, `"password_grant":true`) {
+			t.Error(out)
+		}
+		e := environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}
+		fails(t, "", e, `--redirect-uri "http://shop.example/" must begin with https://`, "client", "update", client.ID, "--redirect-uri", "http://shop.example/")
+		fails(t, "", e, "unknown client", "client", "update", newID(), "--name", "x")
+		fails(t, "", e, "client_id", "client", "update", "store", "--name", "x")
+		fails(t, "", e, "--keep-old-for is from 0s", "client", "secret", client.ID, "--keep-old-for", "1000h")
+		made := decode[serviceClient](&answer{t: t, body: []byte(s.must(t, "", "client", "secret", client.ID, "--json"))})
+		s.do(t, client.sends(clientGrant(""))).want(401, "invalid_client")
+		s.do(t, made.sends(clientGrant(""))).want(400, "invalid_scope")
+	})
+}

@@ -20,6 +20,7 @@ import (
 
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
+	"sesame/server/internal/tracing"
 )
 
 // CommandLine declares the commands and flags. Settings may come before or after the command.
@@ -34,20 +35,22 @@ type CommandLine struct {
 	Migrate     migrateCommand     `cmd:"" group:"Server" uses:"database-url,master-key-file" example:"sesame migrate" help:"Migrate the database to this version and exit. (serve does it too.)"`
 	Backup      backupCommand      `cmd:"" group:"Server" uses:"database-url" example:"sesame backup sesame-backup.db" help:"Copy the SQLite database to a new file while the server runs, and say what else to keep."`
 	Config      configCommand      `cmd:"" group:"Server" example:"sesame config" help:"Print the effective settings, with secrets masked."`
-	Healthcheck healthcheckCommand `cmd:"" group:"Server" uses:"listen,tls-cert" example:"sesame healthcheck" help:"Exit with 0 if the server at the listening address is ready."`
+	Healthcheck healthcheckCommand `cmd:"" group:"Server" uses:"listen,tls-cert,acme" example:"sesame healthcheck" help:"Exit with 0 if the server at the listening address is ready."`
 
 	User   userCommands `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage accounts."`
 	Client struct {
 		Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's."`
 
-		Create clientCreateCommand `cmd:"" example:"sesame client create billing --scope users:read" help:"Create a service client, and print its secret once."`
-		List   clientListCommand   `cmd:"" example:"sesame client list" help:"List the service clients."`
-		Delete clientDeleteCommand `cmd:"" example:"sesame client delete 0199d1a4-5f0e-7cc3-98c6-4b8e3f1f7a10" help:"Delete a service client, and revoke the sessions that people started through it."`
-	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage service clients, which get tokens of their own."`
+		Create clientCreateCommand `cmd:"" example:"sesame client create shop --redirect-uri https://shop.example/callback" help:"Create a client: an application that people sign in to, or a service. Its secret is printed once."`
+		Update clientUpdateCommand `cmd:"" example:"sesame client update 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9 --redirect-uri https://shop.example/callback" help:"Change a client."`
+		Secret clientSecretCommand `cmd:"" example:"sesame client secret 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9 --keep-old-for 1h" help:"Replace the secret of a client, and print the new one once."`
+		List   clientListCommand   `cmd:"" example:"sesame client list" help:"List the clients."`
+		Delete clientDeleteCommand `cmd:"" example:"sesame client delete 0199d1a4-5f0e-7cc3-98c6-4b8e3f1f7a10" help:"Delete a client, and end the sessions that people started through it."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage clients: applications that people sign in to, and services."`
 	Keys struct {
 		List   keysListCommand   `cmd:"" example:"sesame keys list" help:"List the signing keys."`
 		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,id-token-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
-	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens and ID tokens."`
 
 	New  newCommand  `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
 	Mock mockCommand `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
@@ -142,6 +145,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 			p.given[step.Flag.Name] = true
 		}
 	}
+	line.Traces = tracing.ReadVariables(w.Getenv)
 	selected := command.Selected()
 	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
 		if err = errors.Join(config.CheckVariables(w.Environ, config.Flags(parser)), line.Check()); err != nil {

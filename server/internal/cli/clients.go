@@ -42,16 +42,9 @@ func (c *clientCreateCommand) Run(p *program) error {
 			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
 		})
 		if err != nil {
-			return explainAt(err, c.places())
+			return explainAt(err, clientPlaces(fmt.Sprintf("<name> %q", c.Name), c.RedirectURI, c.SignOutURI))
 		}
-		shown := clientObject(client)
-		lines := [][2]string{
-			{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
-			{"password_grant", yesOrNo(client.PasswordGrant)},
-		}
-		for _, address := range client.RedirectURIs {
-			lines = append(lines, [2]string{"redirect_uri", address})
-		}
+		shown, lines := clientObject(client), clientLines(client)
 		if !client.Public {
 			shown["client_secret"] = made.Reveal()
 			lines = slices.Insert(lines, 1, [2]string{"client_secret", made.Reveal()})
@@ -59,20 +52,35 @@ func (c *clientCreateCommand) Run(p *program) error {
 		if err = p.printOne(c.JSON, shown, lines...); err != nil || c.JSON || client.Public {
 			return err
 		}
-		_, err = fmt.Fprintln(p.Stdout, "\nCopy the secret now: it is not stored and cannot be shown again.")
+		_, err = fmt.Fprintln(p.Stdout, copyNow)
 		return err
 	})
 }
 
-// places says by which arguments the fields of a client are given.
-func (c *clientCreateCommand) places() map[string]string {
-	places := map[string]string{
-		"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce",
+const copyNow = "\nCopy the secret now: it is not stored and cannot be shown again."
+
+// clientLines are a client as a person reads it.
+func clientLines(client oauth.Client) [][2]string {
+	lines := [][2]string{
+		{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
+		{"password_grant", yesOrNo(client.PasswordGrant)}, {"third_party", yesOrNo(client.ThirdParty)},
 	}
-	for i, address := range c.RedirectURI {
+	for _, address := range client.RedirectURIs {
+		lines = append(lines, [2]string{"redirect_uri", address})
+	}
+	for _, address := range client.SignOutURIs {
+		lines = append(lines, [2]string{"post_logout_redirect_uri", address})
+	}
+	return lines
+}
+
+// clientPlaces says by which arguments the fields of a client are given.
+func clientPlaces(name string, redirects, signOuts []string) map[string]string {
+	places := map[string]string{"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce"}
+	for i, address := range redirects {
 		places[fmt.Sprintf("redirect_uris/%d", i)] = fmt.Sprintf("--redirect-uri %q", address)
 	}
-	for i, address := range c.SignOutURI {
+	for i, address := range signOuts {
 		places[fmt.Sprintf("post_logout_redirect_uris/%d", i)] = fmt.Sprintf("--post-logout-redirect-uri %q", address)
 	}
 	return places
@@ -117,7 +125,7 @@ type clientDeleteCommand struct {
 func (c *clientDeleteCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
 		if err := s.OAuth.DeleteClient(p.ctx, nil, c.ID); err != nil {
-			return p.unknownClient(s, c.ID, err)
+			return p.clientFault(s, c.ID, err, nil)
 		}
 		if c.JSON {
 			return json.NewEncoder(p.Stdout).Encode(map[string]any{"client_id": c.ID, "deleted": true})
@@ -127,10 +135,10 @@ func (c *clientDeleteCommand) Run(p *program) error {
 	})
 }
 
-// unknownClient explains the error of a command on a client that does not exist. People give its name for its id.
-func (p *program) unknownClient(s *app.Services, id string, err error) error {
+// clientFault explains the error of a command on a client. People give its name for its id.
+func (p *program) clientFault(s *app.Services, id string, err error, places map[string]string) error {
 	if e, ok := errors.AsType[*problem.Error](err); !ok || e.Code != problem.NotFound {
-		return explain(err)
+		return explainAt(err, places)
 	}
 	clients, listErr := s.OAuth.Clients(p.ctx)
 	if listErr != nil {
