@@ -75,8 +75,16 @@ func TestTheBasicProfileOfOpenIDConnect(t *testing.T) {
 
 		// Optional parameters never break a request.
 		for _, more := range [][]string{
-			{"nonce", ""}, {"state", ""}, {"display", "page"}, {"ui_locales", "se"}, {"claims_locales", "se"}, {"acr_values", "1 2"}, {"login_hint", "bob"},
-			{"claims", `{"userinfo":{"name":{"essential":true}}}`}, {"extra", "foobar"}, {"prompt", "none"},
+			{"nonce", ""},
+			{"state", ""},
+			{"display", "page"},
+			{"ui_locales", "se"},
+			{"claims_locales", "se"},
+			{"acr_values", "1 2"},
+			{"login_hint", "bob"},
+			{"claims", `{"userinfo":{"name":{"essential":true}}}`},
+			{"extra", "foobar"},
+			{"prompt", "none"},
 		} {
 			codeOf(t, b.send(t, newFlow(client, more...).request()))
 		}
