@@ -19,6 +19,7 @@ import (
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
+	"sesame/server/internal/web"
 )
 
 // Settings are the settings of `sesame serve`; sesame help settings describes each.
@@ -33,6 +34,7 @@ type App struct {
 	*options
 	app      *app.App
 	listener net.Listener
+	look     *web.Look
 	declared *bootstrap.File // nil if SESAME_BOOTSTRAP_FILE names none
 	endLog   func()
 	served   atomic.Bool
@@ -101,6 +103,19 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 	return a, nil
 }
 
+// lookOf reads the files of the operator for the pages.
+func lookOf(settings Settings) (*web.Look, error) {
+	logo, err := web.ReadLogo(settings.LogoFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Variable("logo-file"), err)
+	}
+	look, err := web.NewLook(web.LookOptions{Templates: settings.PageTemplates, Logo: logo, Accent: settings.AccentColor})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", config.Variable("page-templates"), err)
+	}
+	return look, err
+}
+
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	var declared *bootstrap.File
 	if settings.BootstrapFile != "" {
@@ -110,6 +125,10 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
 		}
+	}
+	look, err := lookOf(settings)
+	if err != nil {
+		return nil, err
 	}
 	listener, metrics, redirects, err := listen(ctx, settings, o.log)
 	if err != nil {
@@ -132,7 +151,7 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.Close(), listener.Close())
 	}
-	return &App{options: o, app: a, listener: secure, declared: declared}, nil
+	return &App{options: o, app: a, listener: secure, declared: declared, look: look}, nil
 }
 
 // listen listens at every address of the settings. A listener that they do not ask for is nil.

@@ -79,7 +79,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
 	s.pages = &web.Pages{
-		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
+		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, Audit: o.Audit, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
 	}
 	if err := s.pages.Register(e); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure, Tracer: o.Tracer,
 		AnswersWithPages: func(c echo.Context) bool {
 			op := o.Contract.FindRoute(http.MethodGet, c.Path()) // such a path has that method, too
-			return op != nil && op.Pages
+			return op != nil && op.Pages || s.pages.Has(c.Path())
 		},
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
