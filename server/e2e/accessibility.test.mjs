@@ -169,7 +169,7 @@ describe('on a phone', () => {
     }), 'the refusal is out of sight');
     await screenshot(page, 'phone-wrong-password');
     await page.setViewportSize(phone.viewport);
-    await forPeople(dialog).getByLabel('Password').fill(demo.password);
+    await forPeople(dialog).getByLabel('Password', { exact: true }).fill(demo.password);
     await forPeople(dialog).getByRole('button', { name: 'Log in' }).tap();
     await forPeople(dialog).getByText('Logged in as johndoe').waitFor();
     await screenshot(page, 'phone-logged-in');
