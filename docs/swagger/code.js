@@ -50,7 +50,9 @@ function answerOf(popup, auth, state) {
     window.swaggerUIRedirectOauth2 = {
       auth, state, redirectUrl: address(),
       callback: ({ auth: { code } }) => resolve({ code }),
-      errCb: ({ message }) => resolve({ message: message.replaceAll('+', ' ') }),
+      errCb: ({ level, message }) => resolve({
+        message: level === 'warning' ? 'The answer belongs to another sign-in. Try again.' : message.replaceAll('+', ' '), // only a wrong state is a warning
+      }),
     };
     watch = setInterval(() => { if (popup.closed) resolve({ message: 'The window was closed before the sign-in was complete.' }); }, 500);
   });

@@ -239,7 +239,7 @@ test('a sign-in that comes to nothing says why, and no code of another sign-in i
 
   const other = await openSignIn(page, dialog);
   await other.goto(`${sesame.origin}/docs/oauth2-redirect.html?code=stolen&state=another`).catch(() => {}); // the window closes itself
-  await part.getByText('passed state').waitFor();
+  await part.getByText('belongs to another sign-in').waitFor();
   await screenshot(page, 'sign-in-refused');
 
   // A client that does not exist gets no answer: the person reads why.
