@@ -56,7 +56,7 @@ def register(base):
     return answer.json(), password
 
 
-def newcomer(base, scope="me:read me:write me:delete"):
+def newcomer(base, scope="openid profile email me:read me:write me:delete"):
     user, password = register(base)
     return log_in(base, user["username"], password, scope)
 
