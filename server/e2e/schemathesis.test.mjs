@@ -12,7 +12,7 @@ import { startSesame } from './sesame.mjs';
 const folder = fileURLToPath(new URL('schemathesis', import.meta.url));
 const guide = fileURLToPath(new URL('../../docs/guides/contract-tests.md', import.meta.url));
 const generated = join(folder, 'generated');
-const bounded = { timeout: 300_000 };
+const bounded = { timeout: 590_000 };
 
 let sesame, contract, version, client;
 const cases = {};

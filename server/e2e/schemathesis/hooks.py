@@ -73,6 +73,10 @@ def page_of(ctx, response):
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
+    # Several parameters of thousands of letters are more than the 16 KiB of a request's head, which net/http reads before
+    # it knows the operation.
+    if is_page(case) and response.status_code == 431:
+        return False
     # Which letters make a name (PRECIS, one script, no invisible ones), and which passwords are guessed first, is
     # beyond a pattern: the contract says so in words.
     if isinstance(failure, RejectedPositiveData) and name_of(case) in SETS_TEXT and response.status_code == 422:
@@ -85,10 +89,12 @@ def filter_failure(context, failure, case, response):
 def answers_are_named(ctx, response, case):
     """Every answer has an X-Request-ID; a refusal is JSON of the declared kind, whatever was asked for, or a page."""
     [request_id] = response.headers.get("x-request-id", [""])
-    assert request_id, "the answer has no X-Request-ID"
+    assert request_id or is_page(case) and response.status_code == 431, "the answer has no X-Request-ID"
     if response.status_code < 400:
         return
     [media_type] = response.headers.get("content-type", [""])
+    if is_page(case) and response.status_code == 431:
+        return
     if is_page(case) and response.status_code != 405:
         assert media_type.startswith("text/html"), f"a person reads {media_type}"
         return
