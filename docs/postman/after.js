@@ -51,6 +51,11 @@ function removeGuest() {
 // A request whose username the person has changed registers an account to keep.
 const registered = succeeded && id === 'createUser' && pm.response.json().username === pm.variables.get('guestName');
 if (pm.variables.get('guestId') || registered) removeGuest();
+if (succeeded && id === 'createClient' && pm.response.json().name === pm.variables.get('guestName')) {
+  send('DELETE', `/clients/${pm.response.json().client_id}`, { token: saved('accessToken') }, (answer) => {
+    pm.test('the client is removed', () => pm.expect(answer.code).to.equal(204));
+  });
+}
 if (succeeded && guest && /^(end|revoke)/.test(id)) {
   send('GET', '/users/me', { token: guest }, (answer) => {
     pm.test('the token of an ended session is refused', () => pm.expect(answer.code).to.equal(401));

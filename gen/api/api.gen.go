@@ -29,6 +29,7 @@ import (
 const (
 	ErrorCodeAccountRequired                ErrorCode = "account_required"
 	ErrorCodeBadRequest                     ErrorCode = "bad_request"
+	ErrorCodeClientNameTaken                ErrorCode = "client_name_taken"
 	ErrorCodeEmailTaken                     ErrorCode = "email_taken"
 	ErrorCodeInsufficientScope              ErrorCode = "insufficient_scope"
 	ErrorCodeInsufficientUserAuthentication ErrorCode = "insufficient_user_authentication"
@@ -57,6 +58,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodeAccountRequired:
 		return true
 	case ErrorCodeBadRequest:
+		return true
+	case ErrorCodeClientNameTaken:
 		return true
 	case ErrorCodeEmailTaken:
 		return true
@@ -109,6 +112,7 @@ const (
 	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
+	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
 	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
 	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
@@ -139,6 +143,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTACCOUNTDISABLED:
 		return true
 	case EventKindEVENTACCOUNTENABLED:
+		return true
+	case EventKindEVENTCLIENTCHANGED:
 		return true
 	case EventKindEVENTCLIENTCREATED:
 		return true
@@ -444,7 +450,7 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
-	// - `client_created`, `client_deleted`: a service client, named by `client_id`.
+	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
 
@@ -484,7 +490,7 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
-//   - `client_created`, `client_deleted`: a service client, named by `client_id`.
+//   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
 
@@ -650,6 +656,186 @@ type Metadata struct {
 // Example: a wooden horse
 type NewPassword = secret.Text
 
+// OAuthClient defines model for OAuthClient.
+type OAuthClient struct {
+	ClientID  string    `json:"client_id"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name string `json:"name"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant bool `json:"password_grant"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris"`
+
+	// Public Whether it has no secret.
+	Public bool `json:"public"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce bool `json:"require_pkce"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty bool `json:"third_party"`
+}
+
+// OAuthClientCreate defines model for OAuthClientCreate.
+type OAuthClientCreate struct {
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name string `json:"name"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant *bool `json:"password_grant,omitempty"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris,omitempty"`
+
+	// Public Whether it can keep no secret.
+	//
+	// Example: true
+	Public *bool `json:"public,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris,omitempty"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce *bool `json:"require_pkce,omitempty"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes,omitempty"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty *bool `json:"third_party,omitempty"`
+}
+
+// OAuthClientPage defines model for OAuthClientPage.
+type OAuthClientPage struct {
+	Items []OAuthClient `json:"items"`
+
+	// NextCursor Always null, because one page holds all clients.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// OAuthClientUpdate defines model for OAuthClientUpdate.
+type OAuthClientUpdate struct {
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name *string `json:"name,omitempty"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant *bool `json:"password_grant,omitempty"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris,omitempty"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris,omitempty"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce *bool `json:"require_pkce,omitempty"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes,omitempty"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty *bool `json:"third_party,omitempty"`
+}
+
+// OAuthClientWithSecret defines model for OAuthClientWithSecret.
+type OAuthClientWithSecret struct {
+	ClientID string `json:"client_id"`
+
+	// ClientSecret Absent for a public client.
+	ClientSecret *string   `json:"client_secret,omitempty"`
+	CreatedAt    time.Time `json:"created_at"`
+
+	// Name Shown to people who sign in.
+	//
+	// Example: web
+	Name string `json:"name"`
+
+	// PasswordGrant Whether people can log in through it with the password grant.
+	//
+	// Example: false
+	PasswordGrant bool `json:"password_grant"`
+
+	// PostLogoutRedirectUris Where people can be sent after they sign out.
+	//
+	// Example: ["https://app.example.com/callback"]
+	PostLogoutRedirectUris []string `json:"post_logout_redirect_uris"`
+
+	// Public Whether it has no secret.
+	Public bool `json:"public"`
+
+	// RedirectUris Where people are sent after they sign in.
+	//
+	// Example: ["https://app.example.com/callback"]
+	RedirectUris []string `json:"redirect_uris"`
+
+	// RequirePkce Whether it must send a `code_challenge`. A public client must.
+	//
+	// Example: true
+	RequirePkce bool `json:"require_pkce"`
+
+	// Scopes Those it may have for itself, or receive of those of a person.
+	//
+	// Example: []
+	Scopes []string `json:"scopes"`
+
+	// ThirdParty Whether people are asked if they agree.
+	//
+	// Example: false
+	ThirdParty bool `json:"third_party"`
+}
+
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
 	// Error Error code for programs (RFC 6749 §5.2).
@@ -747,6 +933,14 @@ type RevocationRequest struct {
 	//
 	// Example: refresh_token
 	TokenTypeHint *string `json:"token_type_hint,omitempty"`
+}
+
+// SecretReplacement defines model for SecretReplacement.
+type SecretReplacement struct {
+	// KeepOldFor Seconds for which the old secret stays valid.
+	//
+	// Example: 3600
+	KeepOldFor int32 `json:"keep_old_for"`
 }
 
 // Session defines model for Session.
@@ -1014,6 +1208,9 @@ type Cursor = string
 // Limit defines model for Limit.
 type Limit = int32
 
+// ClientNameTaken An error (RFC 9457).
+type ClientNameTaken = Problem
+
 // Forbidden An error (RFC 9457).
 type Forbidden = Problem
 
@@ -1028,6 +1225,9 @@ type Malformed = Problem
 
 // MediaType An error (RFC 9457).
 type MediaType = Problem
+
+// NoSuchClient An error (RFC 9457).
+type NoSuchClient = Problem
 
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
@@ -1191,6 +1391,15 @@ type ListMyEventsParams struct {
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
+// CreateClientJSONRequestBody defines body for CreateClient for application/json ContentType.
+type CreateClientJSONRequestBody = OAuthClientCreate
+
+// UpdateClientJSONRequestBody defines body for UpdateClient for application/json ContentType.
+type UpdateClientJSONRequestBody = OAuthClientUpdate
+
+// ReplaceClientSecretJSONRequestBody defines body for ReplaceClientSecret for application/json ContentType.
+type ReplaceClientSecretJSONRequestBody = SecretReplacement
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
@@ -1247,6 +1456,24 @@ type ServerInterface interface {
 	// AuthorizeWithForm Sign in with a browser, by a form
 	// (POST /authorize)
 	AuthorizeWithForm(ctx echo.Context) error
+	// ListClients List the clients
+	// (GET /clients)
+	ListClients(ctx echo.Context) error
+	// CreateClient Create a client
+	// (POST /clients)
+	CreateClient(ctx echo.Context) error
+	// DeleteClient Delete a client
+	// (DELETE /clients/{client_id})
+	DeleteClient(ctx echo.Context, clientID string) error
+	// GetClient Read a client
+	// (GET /clients/{client_id})
+	GetClient(ctx echo.Context, clientID string) error
+	// UpdateClient Change a client
+	// (PATCH /clients/{client_id})
+	UpdateClient(ctx echo.Context, clientID string) error
+	// ReplaceClientSecret Replace the secret of a client
+	// (POST /clients/{client_id}/secret)
+	ReplaceClientSecret(ctx echo.Context, clientID string) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
@@ -1501,6 +1728,88 @@ func (w *ServerInterfaceWrapper) AuthorizeWithForm(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.AuthorizeWithForm(ctx)
+	return err
+}
+
+// ListClients converts echo context to params.
+func (w *ServerInterfaceWrapper) ListClients(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListClients(ctx)
+	return err
+}
+
+// CreateClient converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateClient(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateClient(ctx)
+	return err
+}
+
+// DeleteClient converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteClient(ctx, clientID)
+	return err
+}
+
+// GetClient converts echo context to params.
+func (w *ServerInterfaceWrapper) GetClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetClient(ctx, clientID)
+	return err
+}
+
+// UpdateClient converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateClient(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateClient(ctx, clientID)
+	return err
+}
+
+// ReplaceClientSecret converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceClientSecret(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "client_id" -------------
+	var clientID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "client_id", ctx.Param("client_id"), &clientID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter client_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceClientSecret(ctx, clientID)
 	return err
 }
 
@@ -1979,6 +2288,12 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
+	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
+	router.POST(options.BaseURL+"/clients", wrapper.CreateClient, options.OperationMiddlewares["createClient"]...)
+	router.DELETE(options.BaseURL+"/clients/:client_id", wrapper.DeleteClient, options.OperationMiddlewares["deleteClient"]...)
+	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
+	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
+	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -1986,6 +2301,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/readyz", wrapper.GetReadiness, options.OperationMiddlewares["getReadiness"]...)
 
 }
+
+type ClientNameTakenApplicationProblemPlusJSONResponse Problem
 
 type ForbiddenResponseHeaders struct {
 	WWWAuthenticate string
@@ -2003,6 +2320,8 @@ type LastAdministratorApplicationProblemPlusJSONResponse Problem
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
+
+type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -2518,6 +2837,903 @@ func (response AuthorizeWithForm503TextHTMLResponse) VisitAuthorizeWithFormRespo
 		defer closer.Close()
 	}
 	_, err := io.Copy(w, response.Body)
+	return err
+}
+
+type ListClientsRequestObject struct {
+}
+
+type ListClientsResponseObject interface {
+	VisitListClientsResponse(w http.ResponseWriter) error
+}
+
+type ListClients200JSONResponse OAuthClientPage
+
+func (response ListClients200JSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients400ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients401ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients403ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients500ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListClients503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListClients503ApplicationProblemPlusJSONResponse) VisitListClientsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClientRequestObject struct {
+	Body *CreateClientJSONRequestBody
+}
+
+type CreateClientResponseObject interface {
+	VisitCreateClientResponse(w http.ResponseWriter) error
+}
+
+type CreateClient201JSONResponse OAuthClientWithSecret
+
+func (response CreateClient201JSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient400ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient401ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient403ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient409ApplicationProblemPlusJSONResponse struct {
+	ClientNameTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient409ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient413ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient415ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient422ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient500ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateClient503ApplicationProblemPlusJSONResponse) VisitCreateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClientRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type DeleteClientResponseObject interface {
+	VisitDeleteClientResponse(w http.ResponseWriter) error
+}
+
+type DeleteClient204Response struct {
+}
+
+func (response DeleteClient204Response) VisitDeleteClientResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient400ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient401ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient403ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient404ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient422ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient500ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteClient503ApplicationProblemPlusJSONResponse) VisitDeleteClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClientRequestObject struct {
+	ClientID string `json:"client_id"`
+}
+
+type GetClientResponseObject interface {
+	VisitGetClientResponse(w http.ResponseWriter) error
+}
+
+type GetClient200JSONResponse OAuthClient
+
+func (response GetClient200JSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient400ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient401ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient403ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient404ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient422ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient500ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetClient503ApplicationProblemPlusJSONResponse) VisitGetClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClientRequestObject struct {
+	ClientID string `json:"client_id"`
+	Body     *UpdateClientJSONRequestBody
+}
+
+type UpdateClientResponseObject interface {
+	VisitUpdateClientResponse(w http.ResponseWriter) error
+}
+
+type UpdateClient200JSONResponse OAuthClient
+
+func (response UpdateClient200JSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient400ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient401ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient403ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient404ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient409ApplicationProblemPlusJSONResponse struct {
+	ClientNameTakenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient409ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient413ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient415ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient422ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient500ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateClient503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateClient503ApplicationProblemPlusJSONResponse) VisitUpdateClientResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecretRequestObject struct {
+	ClientID string `json:"client_id"`
+	Body     *ReplaceClientSecretJSONRequestBody
+}
+
+type ReplaceClientSecretResponseObject interface {
+	VisitReplaceClientSecretResponse(w http.ResponseWriter) error
+}
+
+type ReplaceClientSecret200JSONResponse OAuthClientWithSecret
+
+func (response ReplaceClientSecret200JSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret400ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret401ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret403ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret404ApplicationProblemPlusJSONResponse struct {
+	NoSuchClientApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret404ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret413ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret415ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret422ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret500ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceClientSecret503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceClientSecret503ApplicationProblemPlusJSONResponse) VisitReplaceClientSecretResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
 	return err
 }
 
@@ -6089,6 +7305,24 @@ type StrictServerInterface interface {
 	// AuthorizeWithForm Sign in with a browser, by a form
 	// (POST /authorize)
 	AuthorizeWithForm(ctx context.Context, request AuthorizeWithFormRequestObject) (AuthorizeWithFormResponseObject, error)
+	// ListClients List the clients
+	// (GET /clients)
+	ListClients(ctx context.Context, request ListClientsRequestObject) (ListClientsResponseObject, error)
+	// CreateClient Create a client
+	// (POST /clients)
+	CreateClient(ctx context.Context, request CreateClientRequestObject) (CreateClientResponseObject, error)
+	// DeleteClient Delete a client
+	// (DELETE /clients/{client_id})
+	DeleteClient(ctx context.Context, request DeleteClientRequestObject) (DeleteClientResponseObject, error)
+	// GetClient Read a client
+	// (GET /clients/{client_id})
+	GetClient(ctx context.Context, request GetClientRequestObject) (GetClientResponseObject, error)
+	// UpdateClient Change a client
+	// (PATCH /clients/{client_id})
+	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
+	// ReplaceClientSecret Replace the secret of a client
+	// (POST /clients/{client_id}/secret)
+	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
@@ -6308,6 +7542,221 @@ func (sh *strictHandler) AuthorizeWithForm(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(AuthorizeWithFormResponseObject); ok {
 		return validResponse.VisitAuthorizeWithFormResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ListClients operation middleware
+func (sh *strictHandler) ListClients(ctx echo.Context) error {
+	var request ListClientsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListClients(ctx.Request().Context(), request.(ListClientsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListClients")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListClientsResponseObject); ok {
+		return validResponse.VisitListClientsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateClient operation middleware
+func (sh *strictHandler) CreateClient(ctx echo.Context) error {
+	var request CreateClientRequestObject
+
+	var body CreateClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateClient(ctx.Request().Context(), request.(CreateClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateClientResponseObject); ok {
+		return validResponse.VisitCreateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteClient operation middleware
+func (sh *strictHandler) DeleteClient(ctx echo.Context, clientID string) error {
+	var request DeleteClientRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteClient(ctx.Request().Context(), request.(DeleteClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteClientResponseObject); ok {
+		return validResponse.VisitDeleteClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetClient operation middleware
+func (sh *strictHandler) GetClient(ctx echo.Context, clientID string) error {
+	var request GetClientRequestObject
+
+	request.ClientID = clientID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetClient(ctx.Request().Context(), request.(GetClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetClientResponseObject); ok {
+		return validResponse.VisitGetClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateClient operation middleware
+func (sh *strictHandler) UpdateClient(ctx echo.Context, clientID string) error {
+	var request UpdateClientRequestObject
+
+	request.ClientID = clientID
+
+	var body UpdateClientJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateClient(ctx.Request().Context(), request.(UpdateClientRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateClient")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateClientResponseObject); ok {
+		return validResponse.VisitUpdateClientResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceClientSecret operation middleware
+func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) error {
+	var request ReplaceClientSecretRequestObject
+
+	request.ClientID = clientID
+
+	var body ReplaceClientSecretJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceClientSecret(ctx.Request().Context(), request.(ReplaceClientSecretRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceClientSecret")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceClientSecretResponseObject); ok {
+		return validResponse.VisitReplaceClientSecretResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -7212,331 +8661,357 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37cttGtjf6Kv3xfLsmzgdSJHWz6Jo6W5GlRI5vW5LjTExvsgk0SURgN4NuiGZSrjpPc+Y95lHOk5zq",
-	"tbobDRCgSEmOndmePzIWiEtfVq/7+q0/GqGYzQVnXMlG74/GlNGIpfDPExpO2Vl8w17EPFMMrkVMhmk8",
-	"V7HgjV7jBV2SESOhvjEiY5GScXzDyAzvbzWCBvtAZ/OENXqNeTZK4jAgM/qhSSfs77vtdiNopOy3LE5Z",
-	"1OipNGNBQ4ZTNqP6SzP64TnjEzVt9PbaQUMt5/otUqUxnzQ+fgwaJ0nMuDqZ0iRhfMJWR/eDWBBKQriN",
-	"hJQTmqkp4yoOqWLkm4uzE3JwuHdE/vXP/VY3IPrvw4PO4aPiuL+jMg5Jymgy+3u/IZmkM9ZvBCSc0lQy",
-	"9fd+483VWfNxv7HpbDrtduV8nouQ4sjLE7maMvLm4jkRY6KmjNAwFBlXxWFOlZr3dnY63cNWu9VudXqP",
-	"24/bO5lkqdxpd45o9Lh72DwKu+PmYWeXNun+wV7zkHUP2cGo297d31s7+rFIZ1Q1eo0sjRuBP5luzWRe",
-	"CqCe6rnoJQyAXH64unq902m1kYRKFMNFEy7fj0xeiksl0oqRwAAlmWVSES4Ukfo2osQ147JEHZ1HKyOD",
-	"u+83sgsWxSkLVf3Gv50yPaQpI6NULCRLyUSUV0lvvOzt7ND5vGWutkIx2wlpkoxoeP1/hyJif/9ldnTT",
-	"z9rt7oFUVLG/03E7Hv8qk+j6V7wcS/l3/ar/2D3+j+7Zf3TPHCX9x+6xpqXN51pDEhdMpcvjsWLp6kQv",
-	"WSh4JIkSZEFjRUZsLMzMOfugiEqXhVl3NqLWmKvdLtJrPMtmjd6RHtks5vhXx40y5opNWArDfPv27bHH",
-	"J6opOLRcBwnlqNNpk3/9s9NpHbQ6jwKyiNUUBp8yKgW31LSvb9ot8xdGU5ZWMBiWpiL9e78R8xuaxNEA",
-	"KPO+bOZj0JjTlM6Yskw+S6WAHaFJIhans7la/kSTjNmXr05+qLdkEMKDQ8uU5im7iUUmyZxO2BPC9Hvg",
-	"iOsfx3EqFfzSIueKxJLAlIjgSX6TnjdJYqn63K0fXBvHiR5tq88LC9cIGrEe0m8ZS5eNoMHpTF/GcTVq",
-	"VuWghvfGs1hVyTcgHMKz2YileqqxYjNJ5izF2fgD2m9XDyiBd/vjidiYZonCR+qptXMrtX7UtCDngkuU",
-	"zmciHcVRxICVhIIrxmFWdD5PYmQyO/NUjBI2+z+/SuQ4bvz6iQjfL7PxOA613BzIUMw1n4uYonFiKICG",
-	"IZMSeSVJaHgtcbf0vWTGeos0VrA4mlKZVIM4avQaG4ohzaAyqRnJbtBQsYLNzmfmliFLeQ9PS8/MqVcx",
-	"8o/+wv/vlI0bvcb/tZPrPDv4q9x5je/AVV0len+uFGf6BCadswK935LEIJg9Nert27fNMkepGoh5ZKfM",
-	"gGBA58gE7rWv8Aa4eTCmccKi8raa3SKRYBJE4jhWOEfBVUpDVDk0W5KN3rs/8odBhk7pDSNUkZmQinTb",
-	"bdCQaAiMJmjMhSbbtNFr7IyzJBnA4fj4/p4k0u3mJPKGz1Oh6ZKOEkZOuYrVci21rK7HQxHLykLOqAqn",
-	"haV8Qoa4kkPgedLwSZZEsqXH8ZxKdRzp0y9VShWy6DtvfUKlGtDC6wp7H0vNlPUQ9J2kcGeLHM9h9wjl",
-	"Qk01H+SGpd//iB/l+3ci+DiJQ7V2zyom8lCbZtTqwkIwrokpghmDUBqCRo0Mbggb9YImmoWz+53NEY0G",
-	"ZiXLp3IkoqUelKYjFJvPLl+9vP/St/Ol/45G5MJ9vX71/VE+9FkJKdczHDEy14ZVRL7Rf+qpBoSSlM0Z",
-	"VSwi12xJhJa+RonRPyJvjjnsG0hffXUs0gmLCOoDj3CvWBTTK5jePfYq4zKbz0WqWDSY6TcOYMW8bbtk",
-	"PCL+S/XLApJxvTwpk3p6lEd6yGA83nszO/s+H3TDIzBhcoXDq9/Xmhk91Bb7FGzUxYiFCU1ZROBzRH8u",
-	"0PsaS5KvEezZS3GZhdM3kt2PA3KhBmOR8bLQSxmOjMgsnPqm9f0O116+Hy+FImfmy/VbkI/vgVa9ZmIf",
-	"g8YrrV6g9+SCjTO5lnVVrCjILdAT0TBBD4tVDQYV1hK6YGJJMn7NxYLDTitJJAtTBj8sUsEnrc3nDnM4",
-	"hYHUEN3KR4OqTwLRaYIUc5bCjAlnLJK540ifU5UvJ2etPv9mCOKvOaepWg7JlOJCw6sDPNmSpLi2KDf0",
-	"c4/AgCk72JonWiMQyW1qofVjfAwar1M6qV+i/AF0waBNu5UKWnatwRLDkm/CQTcgmVzUVdHMCvv80Fws",
-	"Fk0tZptZmjCuz3S0lp8+ICH53AukyqyKU32OjXW7svUxhlHGsHwJQ3qQ2WxG02Wj1zjOpaue5SyWUtvJ",
-	"gTYgsjtsp17EOZVyIdKITFLKlTljWpfSdgDsnb2jBQY5HM7isN7qSyRMWaTJmCZy3YjgM2vG4z5tjr8b",
-	"n8eLPj4gEVktZ0FzxlDyQD/6zER0ydIbluIs7nS4JbxggH/WnGwxY2oa8wlZaN4KK000c22R/8qEYsZp",
-	"hmsVR2QxZZwsRUaovCZ0JDIF9vUDbcwxRyebVUpwAp95G66mqVAquatQVmw2FylN42Q5yDi9oXGiTZj6",
-	"o5AysgAvsxBkRvnSbIo9ELJF3lZ5ZKnSX3q4vbiq+bxxD2r+a47rOBUzc4WphUivCY0izYZbBE8aOsRy",
-	"4ztlN4wmmpbAeoVHwaCjmoWnKQtV6zMJZvCJN51TfN1TnvvcIxYhntN08kmlsS8DE/0xvYSUk4M98mP8",
-	"3ScRtVWf+ayH8o13kv6cY2mYkTWLjWurwB+5WLTIVbokdEJjTuRUpCpZPvyJTMQk5pJQRQQPmdOYI6ro",
-	"iErmWe4pg0iwdfJLOtZ8hSg7xr/gMXtNJ6xavVLsg9qZqllS2PJGP2u3d8P/FYlQG3tE3wCXGP4AViFe",
-	"ALebjCe8GXO7iPr9Mc/MzTve3Y2NzUJqNfaStIOQhT5Uiki6lGSh/+X0HfJSoGTWg9LCWW+cs6OAqvSb",
-	"60/CvddDKyBxyIj3iU+2DCgrimeMcrlgKRyrIp3eg3w2U6o2ickorbAmTrvKfU0Po1Ldz+Gx73sTz81Y",
-	"CU6enJohr4vbFGb3EB6QGt2OXDKahlNwBSRi4oKP+QIBpW+ihN2+aUqIgeagVsDKVd/TvVSv+wZPPOe7",
-	"ZvYv9BAu8qHW79fqxB7EaVW7DA+l193jIG+gad1OEHO6TASNBnr9QMep8/VXK0D3cxF70VSzySZIRvTC",
-	"PzfDqd/01cE/tH+4Rrt8w/3ErTscSePtcBFUz9XBibkeEPZhHqcs0upNym7ENYswsOC7GRw39lIy1gbH",
-	"Y2nfG7i3itSL5QCnvre7ueO7//VqiTT+nUW3MF1/EnpnrKensEQvRe0yZKWNKYcUV3yqvLA4n2fa5UGD",
-	"l0fRZMUJBmovqkuxBB4tksgJDDe3SvLw0hAyydKB90l8pLhQ1uWMn1zEWp7nQUjFuEupJM/FhMQ8V6c/",
-	"B93cMrstHGdrGIOlO7A3NFu3O1F1noyL/4n+N127cz5ZfopEjc0sxU2CjL6RWGAwd7cM76vkeSKkQlm/",
-	"7di5+x5KbpiF0Ft6w1ItnDRZPJh5eg9t4Y1k6TkfC4z7becxmOFOU87/08vnbAT4y+CGpfE4zpP/TJbZ",
-	"Mefk1LwlaMxTNmZpyqKBdXTjG/VuZqPNtz6bR5pJDqhq9DqHB7tH7cODg/bG+2eXoWoDTxIaz6SxQMAF",
-	"z1Kpz2TOPWAXjg1XggWzSQq9PxrzVJ9jFaN0p2E6ADZckaV+PuEiZRGma50/NZIZTOCpWHjfBmOcRQQp",
-	"ITdhO8Wc5/2KHMKggXbyADWMiqRJ9zukTLrwIkQHUzaJpWJa+0hNUrB1apbTfd3GjXbDTvMw6naaR+OD",
-	"dnOf7o3YLu2Gh9FRKUV7/6BquCJig7A+eV6P+fWPJ6flVNfDg90D8q9/7rXKeaynRy9YMhW0+2pxc5ae",
-	"vrh6NslOfqCC/dhRj99cvB1l3z+7lGrRDF8Ux9fpPr51fANt44qKpX2RSTjaw8vu/sGwOCJ9qfipvaqN",
-	"syrQYBrzihzQY57TjM11RWpZTIVmrVkS6RHktKPZywwrI4ysKo6LLZ9NR9+H8av42eWb3887L+NnRy22",
-	"fPZ79PY8fhWfL15cJdNfnk6WL5fPjlphN+Gj2Vk7+vlZUpzN485Rt2I+IP1qJlMOfbGm5imW1jQzHMdJ",
-	"snIAkHMUaGqv4ssz+mFAq4jJpHe3yPm48riRRHCt+dOJCPQNS8zK178XlJ18RLsHUD5SqESoGBEXPKxK",
-	"/RczJsmIhtc2a8hucSnPv9m+PBi8/f24++LXTXjAPBWzecWyX85pyJqSzWmq2WmPDLngbAiySgq9FWMy",
-	"hH0bBmQYajOXqyGERYeSJSxUA5PAUSJxeKZ0nCpHZtnKIEvj1fG94szStseKHAcKyGipGChQ+h8+gSds",
-	"rAj4kMaYza01NUh+sK9B630uUoV8LxFiDitviU6/KYrHY5Yih3nc3e+Sf/3zcIXD3FbpsEFlilOAVtfg",
-	"pVDEZUE9gZQzE7LVHDpWKykdQ6tLcaEG7snSBm10Yu2LKvfm7uPK0niLsdWuF7pdBjPQS2v5L6TdDQOT",
-	"3AX57cWv2az429ix+6AyWSY1H9QCojQhUJ1v/wImht92SDHHW7bIW1hUMWdcy27lcsGdQ2pKwbStZiH4",
-	"nNbSx3HCVo5q5fhUZd2Jx7QyHk4pn5QFi1fUs9HeZvEgESFNqpQmTXZAU0umeiZFYsIkoSnTPPOUT5JY",
-	"TkuCja98tqrYwlwRo19ZCHmkJ1maMq5eG4dfMX5AyUKIiHEyFanUC+gKJqyDsELdmcXcLXLQmFOlWKpn",
-	"9d/v/rvf/9Buv//2fzcqFuRUS8MTWFpQKqMo1stBk9eesjmmiWRBSf80WvsfRaHpFHiRTvyR490bSNS5",
-	"tyTrFO3yCn786FcJvXMfdO97X7ENOHvBx7EepilI22INQsMh1g30BSTan+g7S9OryODDSeW5OcX6RzTw",
-	"Mac+AqEzFimEsYidOjLEktsJX0NVdR3ln0dupS2C1avcljQV6Ukl94WfcPpaOM9TMUnpTLaIvh3PKo3A",
-	"KOYMXAYe1+DZTH+2mHi+6tEruzo38G1V1g+hQoB+l0GYCAlv97NyUcUHiQWlaHCDVVYHiuL3KysZ0DK2",
-	"t3AMZA6UGIRIzUD5q6732kTuqkoZCEoMPCJw6a8odewvA7epQcNQmH+pKia0EtzznSXvC+R2UMUlTm+s",
-	"a2HdYS2HQVMWijRiEWH68RY5xvITSHXMtBEw1tqFi7bQ+TxZmsRH/Tc43FqNYMUQN7Uqq+c5didY7yro",
-	"vsaJZGxhOJVRHJFYgRo8m2kNOImtqjzUXCTKEjZskZf5EP0UXyr7fAxOQKsTgYockMU0NhU4YsFZCi5X",
-	"mAeULc1oxLC+sLTWeiXQl4felpW1p6pQchpRxZoqnm2ih9ziMTCL4vRyIJdWBfe5dYxVXzgmb96cP705",
-	"tCsjRaokGS2JHnzL53tZFpd43m6VQyGeD4xGXz2dUrLW+nlttPTXMb9VMMLR+DE2afVMSn2m61bc/G5S",
-	"JBTVjCEgjFu34oJCzmq0wfLcOnhknRNWZ6W/kSxtHk8eiALga3XTXpGnwBD0sQLn3EPNFr2Qaz0S1A7C",
-	"0OB2FFESqDBQqqUaEEq+CN5wAsOv/MNYoJMCXRd2rVJUO2qrnKceBxjB3PJcfW9BTkthzr0BJtCKy1zl",
-	"dROcyVaf93nT+gt64ECACGoiJhP0QOW/G/k17BWznDUlF+sfLBFEMdRPRmj3aMse1Sf9I74EdiqWfU7s",
-	"sFrkjRkflsDq+ThEhSggIxbSTDLj2UHHQR7d9warbNrFsJdHw7yMaTpWLK1Nl3iSizTBQ/AyAZpAzCd6",
-	"sHOWxiLCzzlhjesLH3TrONESAfVKSCJwXwjIyPiqrQ1umARWfyDzoDzSXzOqlv7FPt4DJc2omoVFj6Vb",
-	"d7SgcepUXhtYFbRF3QnVH7DPQkly4OW4wIpVBET8FHQQkaaas+gDbJGzVMz0BwTPmbb3dlxj6dX1j+Mb",
-	"BgMA+jSbxGg4hdUPSDYnSpDOvgti2h0XmRoG9l8DraEuF1OWMth9s54wfPgpv6JnAFwZ35SyccrkdJAy",
-	"TSTwsLlkFH7Lt+GtoeARMBgr+WAZJaEwpbF6YiYL39Lr4H2pqAP6NLOYCviMO4Mw7inV35zBEQQ1PUDi",
-	"ooZ0yxZOiTgNDek1sppkmEIZpH8pYgkrXzLENAz0BNxlU82q70SCcl/omenj4ZZ0aTbJuC28+9yMWSKZ",
-	"o3L3qOUmhpjgJaidG1UcP28uubd6z5j0HXOzseD8NfRfmgipzOMZzx/yX5WymbjxuZCle3uA8sdihYVp",
-	"8BwXCs5xYSQxJ7ttEtGlfEJEGmh9KVdKA6OMcmH92fnD+ceJSCLv61Mqi5+xw5NzliQxn5RoImWSKaBx",
-	"zhZFhh5OhWS8YsWeFA+QT9FG7HlkZa5YqsKj6KvpAex0BHPPg1r4umu2HKRCUfukHuM1W4InX2LmPhcL",
-	"IrgB8zBGqHVj+yLL/emEgm9kWb6Nd4lMuX94fATMTp83VJlx5dPmmW1mVbwrZlX8K+aoeZfMMWsYT6P0",
-	"3lw6T850ddufXyndoSm9aGVKpnK9JR9qcf+09pPvya3GZND40NSb0ryhoCBJvTunP52+vBo8f/X9+ctG",
-	"4P81ODs+f376tHTx6oeLV1dX/vXXx5eXb19dPB0cn5ycvr4qPvHqzVXpz8HpT6cX/3j7w+nFqfvl4vTs",
-	"4vTyh8HF6ZtL7/m3F69efu/ev/rBkx+OX37v3X98cvLqzcurwcnF6fFVxfWnp89PK6+fXx5/97zih9OX",
-	"xeuXJ69en16ufPf1xauz8+enK9dPXxyfPx+cvHp5dn7xYvV65d3PX11erc704vTyNL988vz8tGKa5nJ5",
-	"lj+e/mNw8eoKbn1v1djXdGsnKIDjFP5xq2lmwobn+IAfu6JpSpcQw8vRhirc1FmSEOElS1lYnjLmz5a2",
-	"A4yn+O0qhf8sZknksru3WCqb0PPHBvEAB51Snvyzy1cvyWv81VQTHrU7j0jMTe6+FtRPUNkrIibIhMop",
-	"lswqrKxqbRCaKC2SHZdLT6pcoSxJXlZafseyEExPYwXoOU/IUO/VkIQJoyng6ZBzRaYiiUC0Dne0lOoN",
-	"wSHU7w+tGreAQPyMXjMthilJYn6Ntdhc9HmIRSYeJk1AMCKqBeKMptcS8sxA9Mb8JpbxKGHe7YR9AEvs",
-	"VxFz/eeIqQVjnKiF8O4qY1QVs3LKoZGi27hMoQU38k6vD//70G43+/0PnbN+/8Phmf7n0Vm/n7UPOif9",
-	"ftZtt7/D/zvF/zuD/+s+buL/49WDNv55oH89Oz07q4mG/MBoose2FWHbZLE/nHAX1yWx0zm4jbLMS6ro",
-	"6Vzvo5zjxm3p88T8lYMu+dc/u61uixwb+8BmCoKbM1TxDbMl/UgPMzYbYV3oiq8zvmGVsH0mI53lacCY",
-	"7muKS8y0RkIkjHLwI2Y1TgN9xrS+pg2veK5luz3RRSNHfyyWMsOB3h7828z7iEuDGjG8PSJKtDZJMGIf",
-	"5pUrw/XrMC9GBiTmxiSTRMbaaO8cHbYLHqeYq4M9Hxatu7+71+7uttuHR0cePlp7FR8taMRU1Q8in9On",
-	"H0edV3SbHftVxesc6xXZ1bcFDmoi4edKOtMUVdiAyGJ0vLVZJLuKus4BhcOY8ujB16dN8LIMqnQzQ/pi",
-	"nRPxb5LEucPDUbifcPc3ScSCVy5RNR1jblh1MsJwBOCNQ+NPKaz/k9wxAX8Pq06tFV4AVwAcB19RiNDB",
-	"NzxbBkNxt/LUTb2usAkFVoU5mdRlZN5GSCXubdjirdy7NplzDWt6zugNCHgAmAywWGPOjOM6jzANC2mj",
-	"Q4KJumvzX6rTJHEoCO1y23Aw1cnixniBVGnTzKqHhWqKc07lEDXG77ky7E1i0psedlPcSjKeaNpFF4aZ",
-	"zomYzakpPUOX0TCPRpjsl5hLxWi0bmlruAPScVXCpX+OAlIp7GhJJuGJp+AycTWrNVmXZ5h1eS7P+cV+",
-	"eHJ+cD47a//Yne9GJ1tkYt6yCZjrVVTx1jCXmoTNIS6FZSFa5y1ylSeEEv1orsQw9NLieSwlN3gv2/ZU",
-	"O66zcqh/ZMstFbFXnBHEAwfvECYW73cOyb/+uWeAuPc7j8m//nmAfz1u7+rfuo/whKE+JknE5oxH2vwb",
-	"XqvlsEdOT0CUhOlNQD70uT5Vyyfk1Y+v7WU4aB+ekIvLY1Tx4IIJ/ZaUu2RSNs8qGUR6s8ltbJObrpHj",
-	"3Sa1r9Vyk7fxFeuyu1ctJDZ524fyTZVZ28sN7irR1TWgdGaQa6PXHJehhs4umdrSHrlmy81dEpqSCw6J",
-	"7oo/ojx6/fqqwXqJTjX1ACLKuak2Vq2MmNE4KR7bm9Hj17tn4/b31535T7u/t2cn+9eHy730v37rho9n",
-	"l0fRgfp5+mzRef6L2EA4rFqeK9v4gikaUUW3XGvqC7cB4xF4CO4AIB+UXuVyQmMpB86RkSe2Vki1sxNy",
-	"1G0fVhtbIdSe1L2p9v7CXY6gbkvzuMW9VVno8BDfWv0U49HAxrbvtTugroLY2mCgj7cfqCvJkPGEx3wy",
-	"oMnElPd8koWJfbX0fktT/SpIkvuke4uG5J2G/OviWtrc860fxpKHT7k5Np1949Pq579v8ZCX5/6pJuJl",
-	"tn+qT9yYZhL3o+KK93x6EjbRsltfXV3hcgubNTHMQSTCbMa4cgnOW6+NzEDIf8JdRN53rw0svuLT710m",
-	"WRrzsbjPqMsxGORoQZ1aUfXRGhm3tT6xnuvczmLWqhhrmM0G6kA9y60nzU0laoWms0KN1UymVoZ64qXu",
-	"EFac/DXMsk772JTmt2Ju28rzKkvgJVu8XlvnkMChQEDZjCusiPQiT+DbXUL2oPHDSjRbZ+LXmMQ8TLKI",
-	"RU8IFy7D0D3d5+BGMs4AsJ4R/kCkkIlnfiIzRBiinLB4MlXGzhZSkVDMZoLnWXaBQUQWEtOmiRj3uSr4",
-	"EyGHtFhZanu8IAH8DWOOAWQKWidXKXR230KMx1vU/XhAeFuW/dhnNoPZs3UvFZh/K6UdH+YJ5YieArUd",
-	"TMyT6iitP81+/0O3rf/T0f/Zbfb7H/a/0/95qv95eLpJJUo9gGsVeZdmt2mNSiX6rXV5rwJTrmCNl4F+",
-	"Mw++JL/Lr/DI2Yb3uC1PKWHX1sE1blCM8bqyAvqHqxfPKzavUnZbbnGnQjQTtxncuXIsaHC22Phxn7mt",
-	"VDSVh1J6dRU12ZddQHrTp64/u/NMb4utuJR6QSRTxdxrMW4ByhoUqMVjItkNS2lin5FYkeJnRBonESQ/",
-	"rq/L1xS5phjtP/t9Wc4heP9/NqxN23b3vPDOwxVSIhLKtoWUldWQlRMwgDNb1lJZrEFsBre3jz0kt6fO",
-	"gpDIU4TuLBlW3dCmedOG/lAvvel2C8uHFqo6Ez83DUU0z58iSYNqgmreRtFql1pS3zNtvxCL32tXRuMN",
-	"hlFlCRB8QytgWJywCbZCdWz4yhamUkkoeXNxXqyjqbCIbo3AmDYuMHq3HI5QAntMvY2oovELp/7eJQB7",
-	"XMoGhpB7i7xSU5YuYqm12ZUIbSYZKXbMiMdkKbKUgPJAkniU0tSAfmAhUGUI7wECthXDx1vrp/CEVHX7",
-	"4OxhorK3BkFXo5/FDx//kv7j2f7iJrz6Lfnlhz2+n54//elY/++77qh9vTva/akdzs6yX74/Uv/gSfuX",
-	"n1+KX/6yEcxiDsSDhTAv0WOwrcKBSdeD2iQjL78xL87yF36rclFUp9almxlbjwFERiL4RNrIuHGJVIdD",
-	"TDbWYF2ylLmnmCZgdqNUEbnNpJDF/Em1plBPsImkgSJzbZRWLgm0g4xnDjIH8o6xYgvSUWBN7rwi6At5",
-	"UN/n9rWmVStVxb+qSi4tnbqp1NdQBv4RKi17gSzXnNlPnqduecM9M9WPkwVdYml9XoskOOKqmPRmmiT+",
-	"aTUFf3kBJnQx1+ZBq0J5+DQZ7pfxhL/K1F1UhXIaKZXXEnK59Sx87CiL0jEsQLENPw3w3fZwb8WycAR8",
-	"Yzz6AnDeRKZqpmEwD+8E4zYXUg3M29fjhuX9yY2Us70DoAZ0QdNI9oDG14CLOeu2QuGrQ/zaLE7zPw1G",
-	"6cqqktukbPgZYRXa8rO3V8aqbR88fuTQjwtpjC6LcWh6mf9//8//O2xtRMOWxccVH38ej5kvZou42i5f",
-	"u5ykXbQHHx/s3dZFO2cJ67nBN6/mjJ8/JSeCcxYqciJSBklpLoEW+19r+8DChW2wCkHjQ3MimvpiU17H",
-	"86aY4941Xd2P5ucfy/m/qyB+c/pbxtA9j8UGY4OcnEnWIscjOJmYhHxrLvR+5x4Drck01fIAnLAOXO2O",
-	"aeXFlOxSnvS2tSalnEjv3QXytLN6X3fwvhrTn9+YDisjEGe2KL0QAwbfDJDjtt/eqymoERGz6MzpGkBd",
-	"e0sJT7fzqEUeeqTVSZpeIGQ1TmEAkUOaJCwtJrHnkCCxMg2WZ15XbE1rBrPUISTYZtrF9o9+qGd1qj5M",
-	"XbBi8Of1zq4N5Ht/UaoXorrSeTNuVg9Sd1ZuHlmxSddchNdN+O+GVL1x1HK9boY9U4pg0k6UFsS3BRba",
-	"nvw2SSRaK7POHDaJd1vVxz6dl6tC0m2LEVqIZe6u4NbOWC9lNCIzhn3jP0kMd/NqH1AALIr8KvrLBjT9",
-	"q5jySLAKW2Jz6MMVIWo7fN/Z/3Ynb4uDb6hMCnTBqFsDTrciYJXB+6s+N86SZGC3cEvzvhrl7Q2Pf8sw",
-	"8M5uWPrE9E0Ci4TdaD06B+QzuE53wX7LfVYVERUPushiOoUUwI0AsLMRPKCjy2tXcEeC8E/RVs7lMrCY",
-	"pZTSxvu77JGf5ywruMS8Gb2vOTTHORjm9iXRV4DixJLI8zX54JqwVWglr4Y0/cNT7ZK2rSO9NB+fk5gh",
-	"rTl4ZYWTs4XlVQFScBkvx8o4kUTa+AlQER6xVUwhEGw26GDgchR2zjtXfe6QL9EKMEV6RfCgvzmoIhSl",
-	"Xm+ymQC1t7UKZ1BOdNo+vH0rLyhwkrURXgvPcMspzudrzvOILQV2xifDGesNnUWHBa0IOOSBHAUkiaUW",
-	"meAywhZYLXKMj/W5X4JvbowloYkUFsDJ9v0tjMX4SXtECTCMYuN6cvsE0itAzDTjo9ImhxLQ/c/1Fihu",
-	"yTs4xxKktj52tfzpltjYOm61gf4Jp6NWVp4Am7hrdkVZTOSHI+MqTgAWBIFSM8mkq0tygFJ2U2KDpewI",
-	"f0rnc8ZLYFnuEBhzQIJZWmX5fTGH4cHTglAUByRlE5pGidHGE6YVJhJSiV3wF3GkppDKOfzPYVABdsKF",
-	"SQENzLPwGsG1oNUfa5FXPFn2eYGLS2Djk/iGGYRGMbZKvloGRGbhVG/HEB6yfScwcW5oMFTgMdjqRIhr",
-	"ksTX4PidVXCz7VKSLLKJrAY32SQ9yZO6a9OTXDuiOx6a7fHbV7W+eqQQPG4ljPNpAQzPh9arjOTW6//6",
-	"EFQC/VS6CKr6R62zKjZK36lDbojLyO6BJsaYGyFSDdWwX6W7FdS/yhY0G6N7HLn/rcf2KCPXZKNa0vvk",
-	"kUowof7agFp6Cm9gG7dcqTsw+VXJCnVCYaa54qW+HV99Ai6n76iMww1duMAy0RUKtDzEZng2Gooa/pDM",
-	"0xic4cBHySkNp6aLwazJuJazUZ8jxKrvYOi2dludRw69FHRzkL3YvZub3Hzg1Zf43Rm9ZgabCpYBuAbM",
-	"xy3BVKm5S+fu1hcslNAZTHuUbwsuoxMRsW+hx7Tt4CQ4IJBNmEv8w4TrwBY9j1KxkNpABd38W8vGvyXU",
-	"LAE6jO0KSsYNBG2OHW20Uee4iJVkybhFruLwOg/PGCGmB7egXJkPcmgwGYfXLNI/9fnEZO2aVjYWeFmz",
-	"jEQsVqudbe574eKbNGn0GjsuMT13Z5pfrFMz17xt978fuVigV7/ooIE+CT0Ed2z0Gk/hH3p0JpZjOCje",
-	"Bvprr3HBaLR6S5BnGUAxyY0+Jfgceql6DUxAX30UHwASxzc0AtPnxo58MRXYYzxlOeplYVqFfYMrTkIZ",
-	"O1oWxl80KMAUSxIzavJNUdt55N7gZgInLjCnBR7HNSy9d+VFNtpU2LCSevh1T/8N9lTbY+awa3llV9pb",
-	"u/f6FsGbroPYO2/b3GLlKxPkeeYfmpik3RQ8Wda8Ptjwbb7Y0pyli801Y6PXhoIrGoICZNp+Fmq+iuy3",
-	"sdKV87mYmIRywLCeUa6ZtpqyOHWUgRYBlGeiEDA81fhhUByiyQGa7xIQ67/99ipdkli1vv2WnHPy7nJB",
-	"JxOWkjfn77/ZiUQodx6ROQQpvrXZBezbAJhyLffGkZinLo2sAYYOBr8RKt8iIthyzggt0ijNpQU4fsg3",
-	"QwCQTDM+NFJaGjEwE46ghsb/PXQyp0BhfW7sqICMhJq68eTfGnpBoSFi2nC9RRzgoV3TbG9uuHREZOpb",
-	"s5jnM2iph+v5Tj9M53FrSWfJ+292/D8fwXvcHb9Kwb079J+PCBANSOJY9jnSxt8koSMpkkyxPFmnR2L8",
-	"rlZZEGf0tZBqRiH18XgeRwJbCkwY19PIg8/OfaMtxndzfMiOBrbfv/YIvD/u3aFIEgfVGbH8XdYinYC9",
-	"QDMlZlTFIU3ABNa7w6SShiG4WoM+v1oIk4gjbQtYQAiloepVk6bpExyrgLy7YE9F+P6bnZRFIoSfIL4D",
-	"rj29N1AxIb/9Fvyew7q+z0OvXMS6JKXSKrUBh0EkejVNmTlnfe6IQ6uJSSIWxCmGBoeLfDOEIg9AWS8X",
-	"8GlieylMsQripkkis9EsVloPxXrgVp8fc9dxYk6xNHWvvWdhyrDs1Xr04Qbn/jFeA3xi30SHj/VIh60+",
-	"Py3sg22cN/QrQ4ZPyG+ZUODKW+hzASIHYwVkypI5pN2BYxCg04cnNJyy5gniu/YIF01oOzEMLGKrzVlS",
-	"C0G89UO3FQsT6L5h3IWwApZdrUTBvv3W6OdkVSWV0P6yZ5LXwdWipnEaEX1TzGQuIeXf+txV0xoaOGy3",
-	"H6F6mcQh4wjJZPj3i/MrLftAWNmEOH18pcjSEFrL7ZiHdmax8upbGqj9N4LGDUsxvb3RbnVabX2PYQCN",
-	"XmO31W7tgutETUFf2WktWJI0Yf93fl1cy5ZtUz2pygK5YCpLuYnzI6iXKTIn12wpsf4FoIrfshH5kS3J",
-	"JVM55tejFjn2DAoMFjx7eyWhf4dNPXvS58PrOE8oMKkTj4maZrMRGFLWiXDNli39GUkQ9bxHxkyZ3k+S",
-	"KdMTHWiLmtQuJMQ+t0QPn2qRY4dfH0ucmpxaD7bXlJ+M2FikQLGAcw9dXKgp/EO3dgiNxwGJ2LQGgFrr",
-	"WElSJOAhgd5n0rJkzLTn2BEHCMSR8LnWoyZM6al6BfOwhd12e7uu4wiT9c7AnjVOTe9kQDdrvG7iX4BP",
-	"1nj5++i5/Hn6OHt6EkbNgxcvFz+f7b0dHHLx9uezX47HP1x/+EVefH9y9LMeFoCVNU5PDMZXryFjSL5o",
-	"9Brjx7uvnu0+7X4463w3eXyTjY7Uc9aZ/PDi958OD9jjq0weZa9/uLn46fRNA6DFGh8GZ6e/X2RHs92D",
-	"H56/HKiMHewfPX85//ntwfxkeani63/8+uP52/N92m58fL9xm3IDLFbTZR76FzBVag5f2LXb2sPDzWfx",
-	"DXuBFIOf2sdNqnrQbebOJQhjU4Pn+ScavXfvg4bMZjOaLq1CXXMEtZVPJ4Dl/zSWodBcGNVSChK7OYae",
-	"FNr2cD/rbxUYASibzYJ92zRa5CacoZhy4lSMmUEaM61/9zp7j1pkiNAf7rDrvwEqzSn2BZTblRPh4Mvu",
-	"eyrqAM2AD/d2djrdw1a71W51eo/bj9sFQ39bADN0oq0DJjNur1UsMoBKMZ39EUga0ZcR/hiHMjDhb2yI",
-	"HTRoCMgqM/ivGkypnDYQr7fS+Ws8ywUXa22I+/0moGbvsD37+zpUspol1mTdxHYfNSBkD5VStiEG2bvG",
-	"hZ1IHYpYzVTg7Tv5Q1uDjfTeFRM0B+jSe5+DgVV/2cdkqRtctQqwBu7rnSYtZpu2QDEqdDEHbAW/g7ke",
-	"31pIL0Pnt6J4ufvqgLvemZ7T79dBb+WNVyuxs9bunX7imm2HKJMvVNXela9qm0iPbRUaK+/p67sNKv0K",
-	"Fb4EzxdTdKu8r0XKqlkJMI/WQA/13jVQIoG7vwRstW51Nwb0uduKVgBW1YzG3tnYWJ9w8qdGo7BC76+i",
-	"UpjOb7NcrD6AOgFE2YTY5iTLc5duVSQwoGHVBgP8bfNbQd8u1Wm4QZBOq03+9c89sM4gE6dKecCnTwrj",
-	"+qpHfNUjvuoRX/WIr3rEVz3iqx5xZz2iJJjDkoy9m1KRC8s67eFqxf1g96qQV7HX6gSkusZzt9VpdR+1",
-	"yPFq/gEmlf5N2gwG8A62+vwqL4rG5pdrsiAI5VFAwJsOPuOCYzkgdJIyJk2YyEuWIBis4QqrmW0PDBwh",
-	"et4hjhCQIdRCm8Q+cKZ8YwHSH2Fnc7gbAwfg/oZKNbyqxdKQeDCSeeHao8DigSg/yDilkshFrMDnGSsi",
-	"xmNbd6q33EhHW5WoV1VEDJAq87rVg7ZryEShxwOWseqxHeetjA1wgPXb2hWzM4Jsdk8z9NYHCw+VV5Ie",
-	"kAlT0u4QhjjRnd/ntpCKRXmvaydMTDW3qbgnx/kvMArspQOSTr/R3BcQJUSVR9dX/vJPgG+2SNYvTF47",
-	"bnIxjdYoK7G+D4WXzQ0sirCGz4rWl0Z8DKrbGLgOsH6XJVx+r9y/XInG5J3QHaomVOjcXjWZauCSPyp6",
-	"kqyBKQjIaKmwkkb/wwd/cDgW8RiCQECscF7saxBOFQJjsEiJEHM4s5Y69ZuieDy2VaGPu/td8q9/Hq7U",
-	"ktUhIoQ0SfQbazfdKxWsW6ZqTObNSuBMHpite/f6SZWjfbaevjgvfI7kmkXVLBxYZ9XwO5sNf1v4h8px",
-	"ALLE/ZbRG4dJgateGN5sXx4M3v5+3H1RNxxri1UOZ7+96VEGlu9srVJ1cpkOT49esGQqaPfV4uYsPX1x",
-	"9WySnfxABfuxox6/uXg7yr5/dinVohm+qDu2BdOudlcrG8jUskKQVcWRmkjW7UMwKuG9WGLpcPTIUKuU",
-	"Q5BIUiCWxRAsG2i1jaaNTbgvmDelWVhrqGoaaEutORebDNyAaZDzsY/nolUXxKM2YUs6EVBNY/AFbH4n",
-	"VtEURrx70G7XDHhGPwzoZM0J2pBiXS6PKKfUaWVoHCcJKY8KyxOqBoXNxqcxV/VyZG+DgVUACNkWt1Nh",
-	"4YNGLF/aT4sjVDXVIgRSzWwrEVvWHD34xjDws2aL07CDWKuUzFBxufsJvDPgTtWwPGSfem6/waAMGtOT",
-	"Ap8nki4lselH5QNXHGGnZoA0TI0P5X78/2WeuqOHSYsaduw3IzRWgXWrcKFyG3q4ghBQvdkW1fs+hHf3",
-	"IWdpfI9hb69Cvb/VfazYB7UzVbMS8HE/a7d3w/8ViRCSF/UNcInhD5DmgxdM7iNe3/F+aGzqa4DilAo/",
-	"wzGaQzaJyrYE/Rg0dtu7q7b2dyuWaMk58dw4uG7zS1wYjdXdD2Pb28Qvoadiulrqce51u1s/s3+H7+zj",
-	"etz+zBsPUH6d36SQ0Eqt1e85SvQNzZhXu0nsj/o3tDmbxkzOkU2ErHGXQJDFS1x1lq6W9VChgiZN7olA",
-	"3Dez8x7cyPD70yuSO2mG7q2zVr3pq22JM5HOcjDj70S0XBNz+dBcLBZNqJzJ0sQUz3iHqYDAna/wsckr",
-	"xFrwRtAAXloCbdrUNi0ptNvqyNXKqNNfi2Avm9iBRUPf+QQMsknZ4oLjtRmrKIC/Wdirj8WKLwdZ5vG9",
-	"SoZxdSvFfH4G0tm9wzP7/9MZVUBGS8MstuVZ4NiFuEQTo4G4hXLHlMICyFol8zrBG+RqVNjgPSxojvUg",
-	"WuTMZJJzW/PoI60aiACjUJhCaIF1Dn3u32nGBXgPDvh9IdJrSbRxHth6eEoiujToaHnDB6ye4MmSQFC2",
-	"MPZEAKwBOD7dm+epuNE6rU2Ec/X5I/EBB2CVIbDSIFsansEiYzmN5yslt85hCi/tc8+C0atnG1roPwDh",
-	"0AaGhrm7FdJZHfaXDwJne4mT0Jo/KsVqu5gr0bfwAzGfmFoTO33kzlKlVJuff5N2IC1S8gJzFuuveb5f",
-	"skgFn7gU7sAlqfd5JlneUQMgjzyM3dxn67K/M5yC/TNlkimbcO8KMSspD3y8uHPlHq9Q8SFrIgIOMDfX",
-	"vNw8RBpY1/zp5fGL08FPpxfnZ/8YvLl4PgwI7XP7wqXIUtmCmAaUhnowDf4K5HDEMCwZUs4BV2DOOIxa",
-	"1vmqzZxPTQRxM1ldkR+BknnLPrd5CV65V9TGkgwGfuIBuGwixrrtvZoYk9n02CvZB015I6HzgiaaVRpR",
-	"0O7c/sQb7sPzmeeO1qy8X31SvQOYgaEoxk1tB5LGcRH1ZgWVIJY+LIHfCCRXno7C7rh52NmlTbp/sNc8",
-	"ZN1DdjDqtnf39/JmFr299lFev6B3Jokho8HoMFnKe1hL3TOT6flD3njjbZ+XKoPnlrl6CAyb6gZXQjyn",
-	"6YRtrBi8YFFMr/SUc7Vguz2tUXidBIklsscAnSUita6nghKMROF6b6EC6ajCf5m5J7CvMUilEbY60lza",
-	"lti49tamFQ3Etcwb17xIH3gLjNPYgaF8fH9PWut2c1p7w+ep0JIPCrBOuYqhL3k93RVWRZPRLJZSG/yF",
-	"BX+JYslVmnCQZ06SaG1EG05PHDMGU0rFSYKx0IrtsA8PHJvy9uSSlcvgy3LeCbscTFmMTTJczZ5wxiLj",
-	"RQHBuPq494XiRjkm/Xk3a3XNPpaKuItnJAcRcOfEYmN6bIELzrbZOXiT3w7NO0qxtPBXa3bPuefLo4Dh",
-	"LUWGvcPGIp0IpaBxR+CK58oKTA+VjFq9ZQ09mFHmQFzenL68zS8t+xaW7hoxcTsnfULKUJqxJIZJgJaq",
-	"n0Ih0j3aQIhMU6FUsoXZV8jP2dDsW2Py/fEx+GMFHuSdVx//sWAUGrVKc4sVuANrDF6wdYk+7lc0BxHM",
-	"YJMUYYMgIMaAJ2DNrMBg2igtjaCA029lCmcBm+Zog4q7cu+e9SL3uUEzBN3bppwAMFZQAoGRAdRdtcip",
-	"GUmmEqwIBdvGHubXEJnATjWg6Pf5MImlerHE54ZVOre+4dQCO5QSRKr2Nr9l53mMBaK33niCAD1VSRLJ",
-	"0lte1PycBQl2kIlkYSphVJPlsf7YV4ZiJEvLOR7bwZRuNpvrmEebh1713Ru72GHXftRPbBITuMVkMoBQ",
-	"7/5o0FCJdPPFhQXrtrsHzU6n2d296uz1Op1eu/1LnuIILNorcW4guGz+Bdru7DYPR23WfEwP9prdaL/D",
-	"2vQwPBp3it1+eg2XBAn1ozzyFtQma6+8u9M8DPf3m4/pXqfZjnbH3c54jz4eHRabB/UaYZYmO49b+622",
-	"/WUb4ZIjm0FUWG9JARmLZ0nycau9vSWGggWMXMk/3SjcgPGfiXQURxEaURt5Is9RAf5s4qhCFvmwnUVp",
-	"9DwGP1iSY+JYGWR4aaUEMr+B/Jkymqjp77cKoG67rbk5CBJqckRRXyFpxk0DpCkLr3PMLpZIFiDU7I1J",
-	"8YyooiOKfTFXSlR+gKHcuyrFalcNcb255Wy+XaMR2ZnGMFkeGwXnQdOJT/Ti5fmc/uJ622rGWbmtbg5B",
-	"rqM2QSeW9Z5lp/DhjStqOuVLwjjgIa96Sz3duldQ4N0duYshVga6JNdLJkKR2ECoOIgYkaIrMB5rbaX8",
-	"6fI7A/QCF6GR9Mv7HCuBwHdtzVXMgjSJe9pmjfWM45m+esNoIskiR65M0fQBEFHuOWjz5FtIrBWc9Tkq",
-	"ggY5wQCKAGDvWOtH+lc0aNBi4WQqsjQgUaZFuFEwnL3lt9+D99oE4iq1yZgfxf7S93BZWlCvMmDt5rZF",
-	"Va/kjdyP3bpmD+hoQZWMzRUmI1sjxQQ94rHv6y7Rpo1wJFpRxAQKAK64q8D605xjX7SkKnCvF5pQsSkP",
-	"wI8LEk6FgPgCZwvfkL6LkVTiZrfHyy4x5d3/tA2feHjPVrevimjZM6pJBwuZLN4S+vswWIIZ/jaW4bpN",
-	"ICCQbbBXwr5lPJIu6KZHCCjHiqZKPvEQc9Ehgd0sRkv0L5KrKevzW2NlgNSialz3RAnh6hvoWq+wZp3H",
-	"fW7TjdxKVoZbICB0vkHf98Dvq4NUAly02IfHq3WwNik4hHwWDrUVe90uGZqPOT/Y0G4tAjxnc1gh59Sb",
-	"Iaxe7TQeIK7lw/8p6N26qIh19bkNdl2cXp5e2VgX2TLUtSaI9WCS4U7BrEJr/V6DklEMEGR3i2sV53Kf",
-	"mJbvuzLZ8oHFlvROrj4OjEf3iHd9jVs9cNyqMmZl6+Uhvwswpb74IJYNKxR89Je38c5t3PJlnlgZT8lz",
-	"zcerCnyZbxmYuDoXuu1Igp1Re4Ryrg8V7xbd585B8Xnd5yvL89HrtPc1tPhnhBZDMZvhySiud5nmtLhD",
-	"3V9/apszANex8nwMel95N9Z/as2qe+1/Z0JqvqTn4t7lOsbQlJFJxqSmGfA9FrelICA/7/asrtWfFVIK",
-	"KjlNcSuw1ug2/tj6Ioyhkwc0fVJGo+Xt7rn99q4muIQV3GwkpFwv44hZkxcjdDFEUZUITBFyqAcrp5mK",
-	"tJ6t1YkRm2TVKHQXjEYxx4DXF+Wo0wNbgv5tztAXQw0Fx56xGNALES3v4NtzIC/rkAE8zHMPF6CEA3Dx",
-	"unnOYxVDxetzaI1OOq32I/DmOiyAkh1rk+OdutznhVbykPyhzVnb3EqbkW+re+G7REz7BmvhSEEgeTRk",
-	"T9DgtvmWUMQOhpZmpohIUIYPcEn7w7qe70PX3Nqrm/fqo40FKqdiYU2+KhtL78QrQNtZW9L+pTTf/9RF",
-	"c1f5ejqDGAMDlBcqyhfV1PCl1c6/RUjcvIzNkhb4dhc0jWTPVwSqCuztb1W9quuqHeoKYmuI+eFKtj9r",
-	"6bipJtyisFUvxP0rW7+E0sqvtXRfa+nuXKKiOWpRNn8pxXR1AvPTFMIBKyj6U+zyWIFjxbBvKhYl4L1E",
-	"7BYG0yWuxKeqM7M64tcys7/qGb5vnZlrTV9/glEjddaBGJNCw/euKYYV0RL7luixBKYVxLPLVy+Ny5yG",
-	"Uw8bakaXfU7nc0ZT0N/xJfpR/ZLhrad6GNj8Ej0YcySkVsf7fDjLEhXPaap24Clt57pQz1BzlKf6ip6J",
-	"WUWZ62wSQjtNMsyRMf/uqrrINwgHQxS9ZtKPUAGIibsPp4zROmiGAGo8hMlIXfd5E1+MOZknNHTaomsy",
-	"SY5xebD4qe7L+gPYShWDZN40DKJ8LG1fYOwzeUalOn59/jdJVKZEGtOkVZ7/KhaoWYlOvhYAVY8/gVY/",
-	"9Muep7RYIm2hyjC4RfBBi32amjmVLLHKFS2PtIBKCoM8cJtV/M3GbNExYp0wcWrCsnpU5gFzAAoAbQaR",
-	"rUeg3YpzTEF88pLxyNTy2T7ctu2GrYMcs4X+gMV4+4aSREjlIpYBtGtRdCQfuRG6wIX7zjGk84IXlxhH",
-	"Fx6JMcQT9QfKxvnKeq2itpqd3Xtku73QUnqvc1nmqTiuW5Tbz8qWj9rIk/lq0pEmUM+6xp6F5JuhzEZA",
-	"rFBSmWOsPQqw6w2BPsDGNDYR8sJembg5cKDhjPW+tQ26EUEvT7kpFklKs48fFHQ7Mq2yFxTMfM7MdhFq",
-	"EqjhI5191wiFKvDx9vocu0gr63JwuUQQhz7C0Q0vmEqXTRjMMEdDsSnY+qst8pIpTJB2duI4FbM+z3OB",
-	"/OBeIiYTxCsyPVnA70mROFx33TglYsFN8B9Kg70CU/RByz6PBHYjF+G11w5bZFiLa0PwQ1jWoatw/Zvd",
-	"Xsh5GhogVeJVy2ITJdctFO+mSWI7nOEY+9zCI56PCz2QZnjaKC5sSJOEpdhgPcdcm2CCGpYO448IMYVj",
-	"xWB9n7tdSWKJGW0zfabynjhDhwmbCw/8+wUbQlmQljc8WVonEaT25vF9U7d8nK8N3qCfhMXFTmw5EiQn",
-	"kNRJkniU0nSJ2wPhMoy9Ic+RfT700pPd2LAaxjRebZFvrpyJarMQCli0YLh6h28YiVAOW49IuaergfvU",
-	"RFDo7eoWcliAROgR6BU7JKgjEr0QuFsInPHWmgL4e+B+AocWtuVyzK7PveP/xIW6vItY0uWu4NCGASgR",
-	"NpJkjAfgbNg/Fpin3ow+V9NUZJNpDt6IZRBw9GPVcyXvjpdR7pgN7PBqSgVwuytjQDyg5VJdsfUc6vR9",
-	"UyXn717BXLFm2OvB56FilM9rMU/cNP4z3Y1hBYojuTAX64ZShgwv/t1rHP+S/uPZ/uImvPot+eWHPb6f",
-	"nj/96Vj/77vuqH29O9r9qR3OzrJfvj9S/+BJ+5efX4pf0KBygMsliJMSLd8X5MQnskav8VtH/jT5if/4",
-	"X+3R23A/+a092+X7z357vHyxL46yjrxS3fTnw99P9+g/ClDrue/Rh0vP98HHkt7CWASSy03FoFGhB5eC",
-	"K5+aVO449A1SdrZtQgAZcI7UPOv9DK33c3nOL/bDk/OD89lZ+8fufDc62cJpjm54OYi56RD+YMS9ds3R",
-	"JWFb4TOaYlvTLRa92lWHUlDrw4bBOold7j91V+jtl+JSq856tK9TOqkfbf4AvH8LFwNIU9/236SEBB7C",
-	"pufbuifg0a0zheCpUrrQ0aYf27osEh67SxwTHtzUWYEyiUCQ1coE65sAqqspOTG/5Z4Jv7NDrZPCr34M",
-	"szQFpUVRxRBvGGnZILoedB8FoJ25Tr3YChPVXezYm/f1ZTPJkhuwG658RT5l44SFCjQ6kSlMHY9iWahC",
-	"kDY22SJQa1c2pEDh0SosaGdBnzsYmSo9i6xVs4ym6b04EeKaZPOKrnGByzYtGE1mJRZY0SAzyAF2feSP",
-	"+dJC/3gvgcbxpsujcQkHeboGJkS7TCNUyv7oN2io4hvWb/QIdJ/4ODRGHNYDaRW/RSAc3ufDnMENrVUD",
-	"9gBkfNjN7RlDtWSww7BKZr9ZqKIxYFxWNhc4TcVCFi03wRHBFsPyMljFVywrm60+PxGzudWy7QddDNC8",
-	"2HnGSx2eU68VMpgaVZpmfjg+gbaJJFPSp4rgB7469ckka04B1vVekOVb6EfnfmOYT6VsmLXTFF7WRZ0d",
-	"WLeG9jFsY0SzaE3zmfpqVfZh3uh1Dg92j9qPuwdtbGBkLhwewAUoTq1ta6PiRq+xP26PD0ZHrLlH22Fz",
-	"j+4eNY+iQ9Y8ijr0kO6OD0f73fW6idymtFVmo80z2aq0ntWSVugLX7kTlpfV7wAypjuSVm16W1k2OZ/F",
-	"V0XqkyhSn1cj+qOBswdBrTWkUlGuFtBWO8nmd9aQTP+kNdoRliUVFaF2++gRuqo9RJtVIdoDfcTLEJMG",
-	"fQ3VCtuYvZieBa6ssjoAL08gmc0pBrkrOJGCdNvtHIwNhTfg1aHX3dRmLujSiHB82OWS5SrLip5l8oqc",
-	"OqKVsZFxrxV92r6rC+tQjQ5Gpcs5U4IMX7+6vCI7RqPIdSPjkCx6OXMR71K7jB/LejlN7xWnQoBRPszV",
-	"NAOYrejShiDAkdV5VF3qqWf5CfSBSpfPKUzU0sdoCWtXoKAqHeEetvCqNlA0tLfg2Reu39j2ukBdlNQk",
-	"JOMuUb4EbRZMaIxGLOgW+Adf2e6DGKJ5ZoejyG05reteti6X9o1k6Tkfi/pEWtNQa7+1+6hHTOF5HgVD",
-	"9dDGtZfgoOdi0SJDA1M8JDSKZJ8PV3tLDgMy9MLBeYPJ4RMyhGIrfDj/Q99WbDk5rGmxb+dVk8l9S/qz",
-	"efhMZDz60pE/vhQkD9NrsKQwvJ2KvEPC1sket+ZojZZEizUrCmtJt9Vx6RaYtOE4nzGmjUdihZT09//n",
-	"0NLWZYV/IeK7b9IRxDduLVbx4cssbYk08gPZlv1JDNBj2j+4heKZycQgQw/XaOjiy84BQyUZ2h+V0JpY",
-	"ngWg3+fcQkYBncUQh+fg25wzCs4/F4aPx6gJQl5wn2MoEHRfAwlGZoxyKMGxTcN+05qeneYCwtau3HLE",
-	"csy1GKrHmAVvM9kFQrI+x6dsHpHWUuuw097Ayv8Z0Gk0ScTidDZXy59Q/UOnRnGrX6dsHH8opzpZ6MBi",
-	"flQAGaN8SRKmFOjakj0hTH8B3X8euWzU0uS3tQnhc6q/oh/773f/3e9/aLfff/u/GxskiiP5opWx6hL+",
-	"Ri/DIwIpREmOmSM4k+Qb8DoUe42Z/rxV47cvL0zDOkWESBjlD4u1Zqh5sA5EzQ3KjrwOKmal4bV9YJwl",
-	"ycBM8ZhzcmqGUoZhu6XYEdypBqJxtZtv3u73faEdd+28HhQvTZ/C2+HScmL+Cpj2OQDTvPQqH1vrOJrF",
-	"PJbKdO6tlHale2qVr2O+1HILM1+wKsjUZ+KfJgAQIxz9E/Mb+kbCREhbFGsSoSBQkEcT+nzoZRIMUVtz",
-	"TBY70Y5jk7vpAD9jE82Jf8tYoMdB0ygxWeMe68UUw0UcqSl6KqYiiSADafif5lOl/FYoh4Y4GDZ6wCy5",
-	"PLnMYfHGzl5D4BwbYbKdK6ZM29RSuDWL+SRHPEGMLgfR5XXBjSUBn5RxIHGTXKdXX6VLctAGtQErExDY",
-	"R+s5pp1bQGQGXrJxloA9L7AMqD7Fr883yvHLBxJji9DXN3t5pn5qLh2QnYO9J4SSnb3HbsSK8T7HMVO9",
-	"P4rxFjkBWpBenrAlAGNRKpMQGNUnL73B6pAHxwdbx93rOxqsct9tGO0JzGgz305nS7CbrwLxTltSFyDh",
-	"bOEQ9O5WkHKHQpSHFJp3hvDx2f0AObuPQXFRkgZ4R4scy2tkcE7ciNSCB3oLeT9sn90cLSIX++sgIqom",
-	"8xAQEdWrkPvJjRR0kkBLpCIHLFHV27dvm8feVt5GXW/fvi3cbojsfuhN9iCtAjgBLn4uryUUMvA1aCP2",
-	"DZ8ERmdrjKfSxB4KJGRlQQIyZ+mUzo3gxkiMp6mA+x2zek2AiBcBjBZUOvPc+BkAVnO3TSK6/LNbnWys",
-	"Rps0sTsTnhJiMKN8aVNWZAn1JmWYDKSEIPq+gk6KlQiYV270lxZ5S2Nls3ScE0Xb0bP5/flQ16O/KyHI",
-	"Cz2ki3zo9YS4OtEHoUW7LCqNMSzoVPiVpSnhRZbYkKclVmFUYo2Q0RdXllely4LDoPMYs099RacSNj7m",
-	"areLuPHxLJs1eruQt6olCfzZcUuqmckEpfaX1X3Bz5MuWXAXdi/yw+7bcNasq7be7K+5s3JnxnBrQEVa",
-	"2aSncF2uQDpCOJkmiR9FlySezfS5VyxZakNJSzIHwJPxCIq7zlWFNbdakEJNTYnBGMZalFj5RSg2Go03",
-	"WltKfw7ma6pptCVhCplyGBa8AZP8SjZOu5PHtQG2aRhzmY3HcQhpSYhUn8vKWPAhBtSHpv/53w/abZd/",
-	"V2q8f7R32H7Usx0IoXbOODy9+hAt7R0Mp4HLQQhlDx11XAtwauv/4ElZ9D/qhTPMv1jNhfZrWeEKKSeT",
-	"+AYMc8g/8PXYChvLFhE1Nu6tZr3LMu8s8aX7hNob5DA/p1Id+0v5JXmHPIuoyFrwsJPZ8h6MJagPI69g",
-	"KxbaTeXVSYFJSoHDvKgE4aoisfZXE/dzmrhoo3itPL/GxDc+jlWe2rdTQeiMnN/pDM6pCqcVbXQB3Qhl",
-	"gubrnIxjlkSY5X/N2NyIGAj0PSFDniXJkIQJoyngH+ibi87WwEvxtv0NWDEP1Guoa1QBA7JEtCZeJUaQ",
-	"hM0Zv6OjrnzwxJhcpWK5Ha2/gYF8krKtz8N+7Cp8HvbT7e1+MvbjlFOogTeqF5+w1r9dOsW/ZzeFrXrQ",
-	"wc5qPcW2ub+fAbRjztUfjXlWobu8AN077+xgMTFcuwOTNbums/nQ2hQUeyYY4pSYspE3XHQw155qHiuT",
-	"IWu1Imz/YWHARRL5ZoDrmWBx9/AUmOYEdNMuuIEXvvLfarpjP1mxm2xhe6vPKzrEkLs0iDFRKFs+5eJk",
-	"JgZVN4LartawEvdual3Fg0U6ecjO1TDQP6FpjG2CsdIYhhQbevjIASUK+spe7wiCv2H/2Ly2ZqV37Qad",
-	"XMvP/iX6uD6QN31Nr98CtzS9pf5CDVvvJClrm7XeXWDu+KKuvkzHiE/DN7DvkHFfuSrbBXVMyfgGymki",
-	"ACMlUmxJYpCBiQ2tYjZFygBfTOZxDkSTelBx1OfV8midQKzrWgbc/id/Eb/y9zu64+7MfM1uDpQY2K5a",
-	"JQZcbMq9krsJruhihylTDfbnN5+pmMxDsdPSKqxO35bAuWVo/aWTxes4akWjN9MRe7a8ZyvsnLtu3hM7",
-	"Nx3EgpsuqKsdsXsYI5GBK+23f/swD8YmQXa2mIo+n9GIGfyw2oxzcs+Ec81QCxnnMAkv33xK53PG/fTy",
-	"N6YhGsY55piJ7gHw0pTZidali9te3J8+Y/xrS+ivLaG/Zjj/SU5zSG+eLe/eDtrxYB+SrtIrdOXAYVcs",
-	"NAxLOzjTU69t5pqemE/8l/VB+9RMIuZZddULsuvXuWl399aG+M3BukTVT9PJcBtXx+atDL86Je7TmU9O",
-	"Raq2bUp2l95j1ohxaY3j2LgtBFcpDdXaRnsIAatIwrSl91jvvX7GVIH9ZTqMBej+qWi6V+f3qVjqz+VB",
-	"WmEcX5Yn6eHat9WtoPMp2T7GFS30/s0dSxX93e7kUrJJZOuy0U55JEstaouCNMDkRNgJHiZZhP10ioKT",
-	"8ejSfmwTKXOcJHmKG7Cd+/XE/R+Y4FBJQxbCAjZ0MWWpH8dzO1RddG1/rcs3qraR7S4Ged/KlIWMq2SJ",
-	"LZCwqRo5LrbSN/jnpNNutyqtyXpy+qQlqYYt2VRYi9RaeGS3rR/p2ke2scBqrbuESkiErByd+9TarIH3",
-	"9Qbe/cwzsxV1BloBrczs2teD/DBGl8xPwbanuFIS7PyR+w0+3ioWsI9BQSi4lDRwFhmHNrnEDg7oIEJM",
-	"LJOIiP6kAnKoSXhnfQ5uLKuyQsOJNYJl4wTYh+u0/uc53Pfu63AfjAHnZKUoI0ac/wzwyhBw7d4u9L1c",
-	"n3wpFDkzX17rQzfj+0Su8+L8/g3Tc6xc907knQT72p6i3uGRZBhHQzyqQ18cD5+Y2ATi1OqbxNg/8HjI",
-	"a9pu3iIcOeDKq6nXBDL3cm5Up5JlcKeHz7Fb0ZXzfc4b/zCez49/bsXGlQmn9vlKdYC50+Tu98he+6hF",
-	"YAQxnxi035z3msKP9RUbfc1XbOsZSAUfi9TrT4LjuW9ZBKYPVdVFBCTKoO4egxVYGOHPG5aIGChHKOGo",
-	"L4Vw5eb/tsUQe7c/8VJcZuEUkzfvUz/x10bjqGSVpuKiupTrTnAca60haNhlLeVbiyyqifdrmcVnLbP4",
-	"6+RlbM8Z/u3Qdi4YjR7ycN+qEeWujiH0lfLVn2y0lfqz/qhUqD82LPuQus8nrmR5CoxHC3uvcl4rSn1e",
-	"0JJcu4tjh7UMvMJvlmAtRVIyFAOymFIFGLkFZ5RpNyGJpEvEyln4ekvG83yiNXhCrk4U8t0KekrgFCyX",
-	"D2dB2exUV5F0AlBubIbGiPW5Q3rjIiWJkCZjD+aPCl9tBc99wXbqq1dyTl04fNsw2PLp+lrjs5nsCwpL",
-	"/rXg5wvXmb9WF91BLTfRrQeT3LePBgeAPXhqvR0pChHoR2Bq+9HChWi5Pmep5hw74EI34y2/CRtYBdbP",
-	"CRmARGQGTMH2Viq0VDg43DsKiG2uYP51cNAFPE9zrC2m+ApoKHT3Nh2CCbVtqfMXE+i2bF+6exBU4jN3",
-	"Wm3/azn28x+VSEq2U4HmUYHhC9jJCu2tsmPCe7VXRbuic5hET8rLAIAiJeFUAFRtMU/CzNrkY4ciYt6n",
-	"8uzPoCrkaBEasatXyQXhS249SwuPXoKEspMqa5IrVBFL5yXKVycPkOQrn/vnqmgUczeBpMYFzFrzuE21",
-	"Wnn4BVM0oorCIObZKIlDcs2WsqKjWbGVGRDS473OniGh/c6hTylPY1m7yNCJC7+QCBqREU0oDyGBlEdE",
-	"pOGU2fX23vgDo4maNj6+//j/BwAA//8=",
+	"7L3pduM2tj/6KvjrnrM6lUPLkjyVVavXPY5jJ05qOrYrlU5UR4JISGJMAQoBWqVk1Vr3aW6/Rz/KfZK7",
+	"sDcAghSpwUOmdn9IlykOGDb2vH/710YopjPBGVey0f21MWE0Yin885SGE3Ye37JXMc8Ug2sRk2Eaz1Qs",
+	"eKPbeEUXZMhIqG+MyEikZBTfMjLF+5uNoME+0uksYY1uY5YNkzgMyJR+3KFj9ve9VqsRNFL2cxanLGp0",
+	"VZqxoCHDCZtS/aUp/fiS8bGaNLr7raChFjP9FqnSmI8bnz4FjdMkZlydTmiSMD5my6P7WswJJSHcRkLK",
+	"Cc3UhHEVh1Qx8tnl+Sk5PNo/Jv/650GzExD999Fh++hZcdxfUBmHJGU0mf6915BM0inrNQISTmgqmfp7",
+	"r/Hu+nznea+x6WzarVblfF6KkOLIyxO5njDy7vIlESOiJozQMBQZV8VhTpSadXd3252jZqvZara7z1vP",
+	"W7uZZKncbbWPafS8c7RzHHZGO0ftPbpDDw73d45Y54gdDjutvYP9laMfiXRKVaPbyNK4EfiT6dRM5rUA",
+	"6qmei17CAMjl6+vrt7vtZgtJqEQxXOzA5fuRyWtxpURaMRIYoCTTTCrChSJS30aUuGFclqij/WxpZHD3",
+	"/UZ2yaI4ZaGq3/j3E6aHNGFkmIq5ZCkZi/Iq6Y2X3d1dOps1zdVmKKa7IU2SIQ1v/u9QROzvP0yPb3tZ",
+	"q9U5lIoq9nc6asWjn2QS3fyEl2Mp/65f9Z97J//ZOf/PzrmjpP/cO9G0tPlca0jikql0cTJSLF2e6BUL",
+	"BY8kUYLMaazIkI2EmTlnHxVR6aIw6/ZG1BpztddBeo2n2bTRPdYjm8Yc/2q7UcZcsTFLYZjv378/8fhE",
+	"NQWHlusgoRy32y3yr3+2283DZvtZQOaxmsDgU0al4JaaDvRNe2X+wmjK0goGw9JUpH/vNWJ+S5M46gNl",
+	"3pfNfAoaM5rSKVOWyWepFLAjNEnE/Gw6U4vvaJIx+/LlyQ/0lvRDeHBgmdIsZbexyCSZ0TF7QZh+Dxxx",
+	"/eMoTqWCX5rkQpFYEpgSETzJb9LzJkksVY+79YNrozjRo232eGHhGkEj1kP6OWPpohE0OJ3qyziuRs2q",
+	"HNbw3ngaqyr5BoRDeDYdslRPNVZsKsmMpTgbf0AHreoBJfBufzwRG9EsUfhIPbW211LrJ00Lcia4ROmM",
+	"IvE1nbJresOAoYSCK8ZhbnQ2S2JkNbuzVAwTNv2vnyTyHTcL/UQE6wjv6utJ9BW8TdOConHS6DZOuFAT",
+	"llrhOqGSqEksib4bFkXTrmx0f/w1fyaWxL5nJvQc0ka3sQuL9OkDEjWTqh9HjW5jQ4mleVkmNc85Dhoq",
+	"VkAXp4KPkjjUS24WLEt5F89V18y7uzy7T/4O/UfKRo1u4//azZWjXfxV7r7FV+DyF+mlclmYWZVPQeNc",
+	"pMM4iu65MzGX2WgUhzADGYoZ87fmGjUEJiXKMpLQ8AbHAfeSKevO01jBPt1v0ffyRc9ntmrVK0b+EMuu",
+	"p+zPleJMX8Ckc1att0GSGBQnT819//79TpnjVw3EPLJbFhAwoAtk0vfaV3gD3Nwf0ThhUXlbzW6RSDAJ",
+	"KssoVjhHwVVKQ1V39EDHmdBbRqgiUyEV6bRaoMHSEARB4UiOsiTpP8y57HRyEnnHZ6nQdEmHCSNnXMVq",
+	"sZJaltfjoYhlaSGnVIWTwlK+IANcyQHIJGnkGEsiCUf5JZXqJNLcWaqUKhShd976hErVp4XXFfY+llpo",
+	"6iHoO0nhziY5mcHuEWrYj+BG5N7/iG/LVysm8lCbZsyewkIwrokpghmD0jAAiwcZ3AA26hVNtIhl9zub",
+	"Qxr1zUqWT+VQRAs9KE1HqNZ8c/Xm9f2XvpUv/Rc0Ipfu6/Wr74/yoc9KSLme4ZCRmTZ8I/KZ/lNPNSCU",
+	"pGzGqGIRuWELIrR2ZJRM/SPy5pjDvoF2pK+ORDpmEUF97RnuFYtieg3Tu8deZVxms5lIFYv6U/3GPqyY",
+	"t21XjEfEf6l+WUAyrpcnZVJPj/JIDxmM+3tvZvvA54NueAQmTK5xePX7WjOjh9pin4KNOh+xMKEpiwh8",
+	"jujPBXpfY0nyNYI9ey2usnCCmue9to0L1R+JjJfFXspwbFarMsaBZonR/U/Zfr4xr4Ui52YA9XuRD/OB",
+	"lt/NT2bhxEzSW9l3kqWPu67wXc+p9NdaUDexT0HjjVbckFQv2SiTK4VCxYqCRgAaOJrkuFlW6epX+AmQ",
+	"ZGNJMn7DxZzDGVKSSBamDH6Yp4KPm5vPHeZwBgOpOc5LHw2qPgnHWR91MWMpzJhwxiKZu0w1B1T5cnLW",
+	"7PHPBqBY7MxoqhYDsHD0QsOrA+SZkqS4tnhS9XPPwHQvu5Z3TrWuJZJ1Crf14H0KGm9TOq5fovwBdD6i",
+	"N2cr5b7sVIYlhiXfRDZtQDK5ElFFM0uC6ePOfD7f0QrMTpYmjOszHa2UVA9ISL5cAHk9rZIBv8fGul3Z",
+	"+hjDKGNYvoQhPchsOqXpQtvvud6iZzmNpYz5uBFo0yy7w3bqRZxRKecijcg4pVyZM6a1VG1hwd7ZO5rg",
+	"ioLDWRzWe32JhCmLNBnTRK4aEXxmxXjcp83xd+PzeNGnByQiqz/Oac4YSrGXZ78zEV2x9JalOIs7HW4J",
+	"L+jjnzUnW0yZmsR8TOagxMCWaubaJP+TCcWMuxjXKo7IfMI4WYiMUHlD6FBkCjwXD7QxJxzdy1bdwwn8",
+	"zttwPUmFUsldhbJi05lIaRoni37G6S2NE20c1h+FlJE5xFeEIFPKF2ZT7IGQTfK+KhZBlf7Sw+3Fdc3n",
+	"jWPceFX1cR2lYmquMDUX6Q2hUaTZcJPgSUNXcO7WSNkto4mmJfALwKNgKlPNwtOUhar5OwlmiAbtuHDQ",
+	"qqe8wJFHLEK8pOn4UaWxLwMT/TG9hJSTw33ybfzFo4jaqs/8rofynXeSfptjaZiRdTgYp2GBP3Ixb5Lr",
+	"dEHomMacyIlIVbJ4+BOZiHHMJaGKCB4ypzFHVNEhlczziaQMciBseEvSkeYrRNkx/gmP2Vs6ZtXqlWIf",
+	"1e5ETZPCljd6Wau1F/6fSITa2CP6BrjE8AewCvECODRlPOY7MbeLqN8f88zcvOvd3djYLKRWYy9JOwjW",
+	"6UOliKQLSeb6X07fIa8FSmY9KC2c9cY5OwqoSr+5/iTcez20AhKHjHifeLRlQFlRPGOUyzlL4VgV6fQe",
+	"5LOZUrVJtEtphTVx2lXuxXsYlep+Do8D3097YcZKcPLkzAx5VUSsMLuHCUJW6nbkitE0nIArIBFjF3bP",
+	"FwgofRMlbP2mKSH6moNaASuXfU/3Ur3uG5bywhqa2b/SQ7jMh1q/X8sTexCnVe0yPJRed4+DvIGmtZ4g",
+	"ZnSRCBr19fqBjlMXRalWgO7nfPfi1GaTTfiR6IV/aYZTv+nLg39oz3uNdvmO+ymLdziSxtvhYtOeq4MT",
+	"cz0g7OMsTlmk1ZuU3YobFmHIxnczOG7sJSOtTDuIpX1v4N4qUi9KBpz63u7mth9Y0asl0vgXFq1huv4k",
+	"9M5YT09hiV6L2mXIShtTDtYu+VR5YXF+n2mXBw1eHkWTJScYqL2oLsUSeLRIIicw3NwqycNL8MgkS/ve",
+	"J/GR4kJZlzN+ch5reZ6HdxXjLpmYvBRjEvNcnf496GbN7LZwnK1gDJbuwN7QbN3uRNV5Mi7+F/rfdOXO",
+	"+WT5GCkwm1mKm4RvfSOxwGDubhneV8nzREiFsr7u2Ln7HkpumIXQW3rLUi2cNFk8mHl6D23hnWTpBR8J",
+	"jPtt5zGY4k5Tzv/by2RuBPhL/5al8SjO015NfuUJ5+TMvCVozFI2YmnKor51dOMb9W5mw823PptFmkn2",
+	"qWp020eHe8eto8PD1sb7Z5ehagNPExpPpbFAwAXPUqnPZM49YBdODFeCBbPpH91fG7NUn2MVo3SnYdoH",
+	"NlxRn3Ex5iJlESbCXXxpJDOYwBMx974NxjiLCFJCbsK2i9n+BxXZs4HNFEUNoyJd2P0OycK0EMdP2TiW",
+	"imntIzXp8NapWU50dxs33AvbO0dRp71zPDps7RzQ/SHbo53wKDouFSccHFYNV0SsH9aXjegxv/329Kyc",
+	"5H10uHdI/vXP/WY5g/vs+BVLJoJ23sxvz9OzV9ffjLPTr6lg37bV83eX74fZV99cSTXfCV8Vx9fuPF87",
+	"vr62cUXF0r7KJBztwVXn4HBQHJG+VPzUftXGWRWoP4l5RfbzCc9pxmZ5I7XMJ0Kz1iyJ9Ahy2tHsZYo1",
+	"QUZWFcfFFt9Mhl+F8Zv4m6t3v1y0X8ffHDfZ4ptfovcX8Zv4Yv7qOpn88OV48XrxzXEz7CR8OD1vRd9/",
+	"kxRn87x93KmYD0i/msmUQ19sR/MUS2uaGY7iJFk6AMg5CjS1X/HlKf3Yp1XEZAobmuRiVHncSCK41vzp",
+	"WAT6hgXWo+jfC8pOPqK9QyicKtTgVIyICx5WFb2IKZNkSMMbm49lt7hU4bLTujrsv//lpPPqp014wCwV",
+	"01nFsl/NaMh2JJvRVLPTLhlwwdkAZJUUeitGZAD7NgjIINRmLlcDCIsOJEtYqPomgaNE4vBM6ThVjsyy",
+	"lX6Wxsvje8OZpW2PFTkOFJDhQjFQoPQ/fAJP2EgR8CGNsI5Ba2qQ/GBfg9b7TKQK+V4ixAxW3hKdflMU",
+	"j0YsRQ7zvHPQIf/659ESh1lX47NBTZZTgJbX4LVQxOWXvYBkPhOy1Rw6VkspHQOrS3Gh+u7J0gZtdGLt",
+	"iyr35u7jytJ4i7HVrhe6XfpT0Etr+S8kNA4CkzYHlR3Fr9l6kHXs2H1QmSyTmg9qAVGaEKjO67+AKffr",
+	"Dilmz8smeQ+LKmaMa9mtXJa9c0hNKJi21SwEn9Na+ihO2NJRrRyfqqy48phWxsMJ5eOyYPHK2Tba2yzu",
+	"JyKkSZXSpMkOaGrBVNekSIyZJDRlmmee8XESy0lJsPGlz1aVGZkrYvgTCyFD9zRLU8bVW+PwK8YPKJkL",
+	"ETFOJiKVegFdqZB1EFaoO9OYu0UOGjOqFEv1rP73x//t9T62Wh8+/49GxYKcaWl4CksLSmUUxXo5aPLW",
+	"UzZHNJEsKOmfRmv/tSg0nQIv0rE/crx7A4k685ZklaJdXsFPn/z6uB/dB937PlRsA85e8FGsh2lKMbdY",
+	"g9BwiFUDfQUlDKf6ztL0KjL4cFJ5bk6x8hcNfKxWiEDojEQKYSxip44MseR2wtdQVV1B/NuRW2mLYPUq",
+	"tyVNRXpayX3hJ5y+Fs6zVIxTOpVNom/Hs0ojMIo5A5eBxzV4NtWfLab0L3v0yq7ODXxblZVZqBCg36Uf",
+	"JkLC2/2sXFTxQWJBESbcYJVVV3xXVZBXWTeC1rK9hWNws69EP0QKh9Ow7I6vTZuvqkuCQEXfIwyXEouS",
+	"yP7SdxsdNAzV+Zeq4kRLAT/fgfKhQIKHVZzj7Na6G1Yd4HJoNGWhSCMWEaYfb5ITLPaB9MdMGwYjrXG4",
+	"CAydzZKFSYbUf4MTrtkIloxzUxm0fMZjd6r1ToM+bBxLxj6GkxrFEYkVqMbTqdaKk9iqzwPNWaIsYYMm",
+	"eZ0P0U/7pbLHR+AYtHoSqM0BmU9iU+8k5pyl4IaFeUCR2JRGDKttS2utVwL9e+iBWVp7qgoF2BFVbEfF",
+	"0010kzVeBLMoTlcHcmlWcKS1Y6z6wgl59+7iy9sjuzJSpEqS4YLowTd9XphlcYkP7lU5GeJZ32j51dMp",
+	"JXCtntdGS38T87XCEo7Gt7FJtWdS6jNdt+Lmd5M2oahmDAFh3Loa5xTyWKMNlmft4JGdjlmd5f5OsnTn",
+	"ZPxAFABfq5v2kowFhqCPFTjsHmq26Jlc6aWgdhCGBrejiJKQhYFSLemAUPJF8IYTGH7lH8YCnRTourBr",
+	"leLbUVvlPPU4wDDmlufqewuyW9qiHwPToZWZmcprKTiTzR7v8R3rQ+iCUwGiqokYj9Erlf9u5NegW8x8",
+	"1pRcrImwRBDFUK0aoS2krX1UqfSPXVfbTWLZ48QOq0nemfFhwbGej8MXiQIyZCHNJDPeHnQm5BF/b7DK",
+	"pmIMunmEzMuipiPF0toUihe5SBM8BM8TYGvEfKwHO2NpLCL8nBPWuL7wQbeOYy0RUNeExAL3hYAMjf/a",
+	"2uWGSWBFCDIPyiP9NaN+6V/s411Q3Iz6WVj0WLp1R6sap07ljQEZQvvUnVD9AfssFIAHXt4LrFhFkMRP",
+	"SwcRaWpni37BJjlPxVR/QPCcaXtvxzWWHsrFKL5lMACgT7NJjIYTWP2AZDOiBGkfuMCm3XGRqUFg/9XX",
+	"WutiPmEpg9036wnDh5/yK3oGwJXxTSkbpUxO+inTRAIPm0vGCLB8G94aCh4Bg7GSD5ZREkQuGKkXZrLw",
+	"Lb0O3peKOqBPM/OJgM+4MwjjnlD9zSkcQVDdAyQuaki3bPWUiNPQkF4jq0mGKRSd+pcilrDyJUNMg0BP",
+	"wF02tcP6TiQo94Uu8YAbIFxihoKuDO8+N2OWSOao3D1quYkhJngJaudGFcfPm0vurd4zJqXH3GysOn8N",
+	"/ZcmQirzeMbzh/xXpWwqbn0uZOneHqD8sVhhsRo8x4WCc1wYSczJXotEdCFfEJEGWl/KldLAKKNcWB93",
+	"/nD+cSKSyPv6hMriZ+zw5IwlSczHJZpImWQKaJyzeZGhhxMhGa9YsRfFA+RTtBF7HlnZKzntmSuWzrou",
+	"oBXAnkewCnnIC198wxb9VChqn9CjvWEL8PNLzOvnYk4ENyA3xkS1Tm5feLk/nXjwzS3LwfEukSn3D4+j",
+	"gFHqc4kqg6587jwDzqyPd8Wshn/FHDrvkjlwDeOHlN6bSyfLGbGOEPIrpTs0zRftTclUrsHkQy3uZH4h",
+	"H7q3SWvtzKDxcUfv0s4tBd1J6u06++7s9XX/5ZuvLl43Av+v/vnJxcuzL0sXr7++fHN97V9/e3J19f7N",
+	"5Zf9k9PTs7fXxSfevLsu/dk/++7s8h/vvz67PHO/XJ6dX55dfd2/PHt35T3//vLN66/c+5c/ePr1yeuv",
+	"vPtPTk/fvHt93T+9PDu5rrj+5dnLs8rrF1cnX7ys+OHsdfH61embt2dXS999e/nm/OLl2dL1s1cnFy/7",
+	"p29en19cvlq+Xnn3yzdX18szvTy7Ossvn768OKuYpr1ceq+5XJ78t2f/6F++uYY3fLCK71u6tSsVwKUK",
+	"/1hrzJng4wU+4EfAaJrSBUQCc7SuCmd3liREeClXFtaqjJm1pbUB4yl+u8pEOI9ZErkc8S2WyqYF/bpB",
+	"VMFB25Qn/83Vm9fkLf5qahKPW+1nJOamAkCL9heoHhYRLWRC5QQLb1WOerUByKO/SHZcLsmpcoWyJHld",
+	"aSueyEJIPo0VoBu9IAO9VwMSJoymgHdELhSZiCQCYTzY1VKsOwAXUq83sIrfHML5U3rDtOCmJIn5DVZ0",
+	"c9HjIZaqeJhBAcG4qhahU5reSMhWA2Ed89tYxsOEebcT9hFst59EzPWfQ6bmjHGi5sK7q4zxVsztKQdY",
+	"is7nMoUWnNG73R7872OrtdPrfWyf93ofj871P4/Pe72sddg+7fWyTqv1Bf7fGf7fOfxf5/kO/j9ePWzh",
+	"n4f61/Oz8/OamMrXjCZ6bFsRtk05+9UpAeKmJI3ah+soy7ykip4u9D7KGW7cll5SzII57JB//bPT7DTJ",
+	"ibEobL4hOEZDFd8yCwyA9DBl0yFWly55R+NbVgl7afLaWZ5MjEnDpkTFTGsoRMIoYLfRrMbNoM+Y1vC0",
+	"qRbPtMi3J7poFumPxVJmOND1IcTN/JW4NKhDw9sjokRzkzQl9nFWuTJcvw6za2RAYm6MOElkrM389vFR",
+	"q+Cjirk63PdhBTsHe/utzl6rdXR87OELtpbxBYNGTFX9IPI5Pf446vyo2+zYType5YqvyNFeF2qoiadf",
+	"KOmMWVR1AyKLMfbmZvHwKuq6ACwPY/yjz1+fNsHLMqjSMQ1JkHVux79JEucuEkfhftre3yQRc165RNV0",
+	"jBlm1SkNgyGAnw6MB6aw/i9yVwb8Pag6tVZ4AegBcBx8RSHOB9/wbB4M6K3lqZv6aWETCqwKMzupy+tc",
+	"R0gl7m3Y4lruXZsSuoI1vWT0FgQ8ALQGWPIxY8bVncekBoXk0wHBdN+VWTTVyZY4FASIWTccTJiy6DNe",
+	"OFbaZLXqYaGa4txZOdCN8ZQuDXuTyPamh92UyJKMJ5p20elhpnMqpjNqCtjQyTTI4xcmhybmUjEarVra",
+	"Gu6AdFyVtumfo4BUCjtakkl44ik4WVzla03u5jnmbl7IC355EJ5eHF5Mz1vfdmZ70ekW+ZxrNgEzxooq",
+	"3grmUpP2OcClsCxE67xFrvKCUKIfzZUYhn5dPI+lFAnvZdueasd1lg71t2yxpSL2hjOCePrgRcL05IP2",
+	"EfnXP/cNkP1B+zn51z8P8a/nrT39W+cZnjDUxySJ2IzxSJt/gxu1GHTJ2SmIkjC9DcjHHtenavGCvPn2",
+	"rb0MB+3jC3J5dYIqHlwwweKScpeMy+ZZJYNIbze5jW1y0w1yvHVS+0YtNnkbX7IuO/vVQmKTt30s31SZ",
+	"+73Y4K4SXd0AimoGGTt6zXEZaujsiqkt7ZEbttjcJaEpueCQ6Cz5I8qj16+vGqyXLlVTVSCinJtqY9XK",
+	"iCmNk+KxvR0+f7t3Pmp9ddOefbf3S2t6enBztNhP/+fnTvh8enUcHarvJ9/M2y9/EBsIh2XLc2kbXzFF",
+	"I6rolmtNfeHWZzwCD8EdGjAEpVe5zNJYyr5zZOTpsRVS7fyUHHdaR9XGVggVLHVvqr2/cJcjqHWJIWvc",
+	"W5XlEg/xreVPMR71bTT8XrsD6iqIrQ0G+nz7gbrCDhmPeczHfZqMTZHQoyxM7Kul91ua6ldBqt2j7i0a",
+	"knca8k/zG2kz2Ld+GAsnHnNzbFL8xqfVz6Lf4iEvW/6xJuLlxz/WJ25NM5b7UXHFex6fhE1Ube2rq+tk",
+	"1rBZk5zYj0SYTRlXLk1667WRGQj5R9xF5H332sDiKx5/7zLJ0piPxH1GXY7BIEcL6tSKqo/WyLit9YnV",
+	"XGc9i1mpYqxgNhuoA/Ust540N5WoFZrOEjVWM5laGeqJl7pDWHHyVzDLOu1jU5rfirltK8+rLIHXbP52",
+	"ZbVEAocCYWkzrrCu0os8gW93AfmGxg8r0Wydip9iEvMwySIWvSBcuJxE93SPgxvJOAPAekYQBZFC7p75",
+	"iUwRp4hywuLxRBk7W0hFQjGdCp7n5QUGV1lITLQmYtTjquBPhKzTYn2q7ZGEBPA3jDkGkFtonVyl0Nl9",
+	"yzmeb1E95OFqb1s547sqt02yNskd/XtknVe7d68m6OMmMyZmCcN6ZyzJLVqWczZc9gOtMQ5dqgoi9dZG",
+	"v8y3Q8oBrwus21RkYyh9dB2yivDChdGZBV/W1WZCqr7JCvLLY2VdBzpvKEOGGHkm+XRikpiISY12H/9x",
+	"fdHqh6BSetZI5FVOhcB0l6xfTBMkcVjl1XbtNouhj17lSpRo5DdeCMOQ+rObkK1cDqwzB7xxdKbkUnPQ",
+	"JCfWv2i88fruwrQKWSDeEqIoqmLUmuHFWD4NVSYjhMJnyciEIUIW35pqbH0vBJ3yEEq+oDXLdSe1Vk3i",
+	"NOoDmv3akwiJ6ZCEjAGfBaHjlLFNzly54s1LrzeZ94aAiyMqbecS73DLXSbdVWe8wDerBK7HzU/hzi15",
+	"+hNP/bfhqXr0N4zNiox1LZN44rNPfPa34LPAidawuEfP0/SV4/JCbZ2veZLM6QJLUvMcfsERo8Ak+dEk",
+	"sWVTzYrYxeNkcnqzfAfQWWvXdBpz/2r7SYz8NcXIE7N/YvaPxexXsaH3sZpcubyj38wnsTrh6WQI5G1S",
+	"yn1q2CiZ7snj8cRWnzweT8z5yePx8B6Pu5QhMfvMZs1mLPpTReebJYCjj7OEcsQQB4Qj2JHKtHHfTd/r",
+	"fey09H/a+j97O73ex4Mv9H++1P88OtsEj6m+jdnqtdsKqamyB5xN2V5uz7TUcbPc7i7zQLzzu3xMozzs",
+	"5T1uQZpKHdzqmhZtAD/0thIH9OvrVy8rNq/yANto153g2EzdQf/O+Gna1Jtv/LgfnFs68+WhlF5dRU32",
+	"ZZdQxvvYKGx3num62gAHIqOlryqqLWLUhF4jANMWj4hktyyliX1GoqzwMQBMkiOU+69Gp11WxgoxvP/u",
+	"9WS5Bu7Df22I0Lbt7nnlCQ8HJ4h44NvCCVZiAlZOwMCub4keZjvuAE873j84erZc7LYJdRaERF7iemfJ",
+	"sJxGrT+wuevKK89dr1j4APtVZ+L7HUMROxdfIklDaB3TFDaqtnKlkX5R2V7HLyo7KNSS7bcqq8kMkn8l",
+	"6BV8Q5seCMezCcJwdW3TtYVnpJJQ8u7yoogcVZHRs7aCwLSJh9G75XCEEthj6m1EFY1fuvSNuxQQnZRg",
+	"6qBkrEneaLVxHktGkuUKo0wyUuwbHY/IQmQpAeWBJPEwpamBvkboq8oSlAcoOKoYvjGPaqfwglT1vObs",
+	"YaqK1hbxLFfvFD988kP6j28O5rfh9c/JD1/v84P04svvTvT/vugMWzd7w73vWuH0PPvhq2P1D560fvj+",
+	"tfjhT1uBU6zhe7ASHPQTXbJZQkM23T6N5YaxWV8kUX9U5bQ3IPDArT3kxcSVqklFF6bCuTDdPYBeqOd2",
+	"nYNjNJlXVc8uVVx4Q61eC8j+21b5KnimKgqGPayCHJrNJ8KtwCJRtVxVOm7ythiAZieCj6WtcjPpjdUO",
+	"EVNZ3V9V+GzuKZb8Gcos4SFuM6m7ORzviDQJGEKbSF2AmM1kzdbqL+jpuddSqQxeG3g4YE3uvCK5a+XB",
+	"3B/bI01WrVQVL68CXLR06rkt6hAUC06K0rIXyHLFmX30WKblDfdEndk0iumdVgP3l8Mvgm9Wm0q/XYzz",
+	"Kh7zN5m6i9pUhoSg8kYCLovxMLtuEha3e1BozjJ4nFY42zeAKYLCYgsYxqM/QOcXkamaaZguSHdq7FLn",
+	"VKxzlXtSznYTBm/5nKaR7AKNr2g34iz9CuW3zqe+Wc3Fv1tjhWurVm9TfulXd1dYDt+8vzYWfuvw+TPX",
+	"D7EASeAQCQZfAOwE+f/+n/930NyIhi2Ljys+/jIeMV/MFjttOuyVMuBKUVt8frhf0BXblUgrUb/eJHHc",
+	"4LM3M8YvviSngnMWKnIqUgYF5g4MA+Qd2Eq2gcgGqxA0Pu6MxY6+uCNv4tmOmOHe7TgML83PP5WxPJbb",
+	"+szozxnDVHsEDhqZXoqZZE1SiMKuxTU5aN9joDWoEVoegEPatVu5I0RMEV6lhHmyLW5UCd/Ae3eBPO2s",
+	"PtQdvCfHwu/vWAgrozHnFpK2UM8FfqrlcPoG396vAccSEbP9GtMVLfbsLaUOe+1nTfLQI60GXPCCQssx",
+	"G9MiMaRJwtIiIE0OCB6rgFDNSqamCZWNDJguZg4fGTqyVucvmFO7PFW/cU2w5PzIMU4jPTCaAJRCvijV",
+	"C1ENZroZN6tvW2O3a0V2RuOGi/BmB/67IVVvXIG0WjfDLurF9pJOlBbEt20rsD35bVIUvFJmnTtkcu+2",
+	"qo89nsevQtJt2zWsENfdW+pkN2XdlNGITFkXECsfJZ69OXIXKAC2r+wy9vsGNP2TmPBIsApbYvNmSEtC",
+	"9J1k6b38b3fytjjI5soCfxeYWxt8W9v/otzOt+pzoyxJ+nYLtzTvq3u8vOPxzxkmIbBblr4AuErEv4YG",
+	"FFZzdf03YnmXzi/16UCs0LjAdnQIKbQ2gBZejQfM8/EbGN+RIPxTtJWjvdxWxFJKaeP9XfbIz3OWFVxi",
+	"3ow+1Byak7wV1vbwptfQw4Elkedr8ltrwVahlbwc3vUPT7VLGrZbFkp2N8pddAevrHByNre8KkAKLqPl",
+	"WxknkkgbPwEqwkO23FEABJsNwBiwfP0qaHna467vFVoBBnCv2Drgb65RAYpS9wz2HAAg4iVo4nLR8vah",
+	"/rW8oMBJVka7LdTymlOcz9ec5yFbQBuNCSODKesOnEWHwR5sN+C1OAhIEkstMsFlJFK9Sk1ygo/1uA+n",
+	"a26MJaGJFLZ9A3YMUMWxGD9plygBhlFsEzXtPoH0CrBjivFRaZNDCZtti92Gi1vyI5xjCVK7sSoPcU2c",
+	"cBW32kD/hNNRKyvvVKZYc67eeZ0zMq7iBCC+sU1aJpl0GGOunYTdlNh0V3SEP6GzmWlBkbfKcIfAmAMS",
+	"zNIqy+8PcxgePEUKRXFAUjamaZQYbTxhWmEiIYXOIJo1RWoCsAyD/x4EFcDlXBg4h8A8C68RXAta/bEm",
+	"ecOTRY8XuLgENj6Ob5npzyRGVslXi4DILJzo7RjAQ7YTNSYRDgweOjwGW50IcUOS+AYcv9MKbrZdepZF",
+	"KZfVQOWbpGp5UndlqpY+Nhd8JO56aLbv6Lqs9dWjfuNxK3U9nRRa4fiNdSojufX6vz4ElaD9lS6CWcpG",
+	"LE1Z1N/MqtgolakOhTku93oNNDHG3AiRatjlgyrdraD+VecjbIrUfez+t1WmgZ5kHek9eqQSTKg/d3MM",
+	"PYUNaymLK3UHJr8sWQHzK8w0V7zSt+OrsbTqCyqrSk8qXbjAMtEVCrQ8kAxEnomGooY/ILM0Bmc48FFy",
+	"RsOJ6Ws83WFcy9mox7HBmu9g6DT3mu1nrncZ6OYgeyda+4UCIiGNYnuF353SG2b6TMAyANeA+bglmCg1",
+	"c6ntnXrwoRLSsmmY/nnBZXQqIvY5WYjMlspogqIY6LZJkJh8HlgA02Eq5lIbqKCbf27Z+OeEmiVAh7Fd",
+	"Qcm4aUCXd4402qhzXGDVSZNcx+FNHp4xQkwPbk65Mh/UighRcXjDIv1Tj49NBrNpbm/bLmqWkYj5MnKp",
+	"rQMoXHyXJo1uY9cl6efuTPOLdWrmmrepYUbVs9u4ZDQybNDM/LOiYH/mXKLSOJe6DdQMA0MasDDY8Gnt",
+	"m4yka3zLxRxjCkX3EPRt7uLLGt3Gl/hWwZmJJBn+jbf5U1i6JchzHACW6lbPAJ9z08DhLz2KD8ABwzc0",
+	"AtN33458PhGwwRTaftlm/P60ClQDV5x8NFZ81Rb4A6BJYkZdtZD4hk03xL536UU21lUgl5Jy+kRRTxR1",
+	"T4rStqhhdFpW25X21u6DvkXwHVuchHeZbXOLla9MkNcbfNzBZP0dwZNFzeuDDd/mi2zNVTuNT58APxd1",
+	"+lBwRUOVAyk0Cth1RdGD5QaFhAMxtkWAMQ/IlHItsNSExamjDLSGAGYSBaCRJ8YHhaoAmlug9S+gV+/n",
+	"n1+nCxKr5uefkwtOfrya0/GYpeTdxYfPdiMRyt1nZAYBms9tZgX7PACBVCu5cCTmqSsjZ23BcI8bgfo5",
+	"djZZzBihRRqluaQEpxf5bACNsNKMD4yGIo0InApHUAPj+x84eVugsB43NmRAhkJNKgqYB15AbIDY/Fxv",
+	"EYfGmLBVpoeunRsuHRGZ+tws5sVUW6ZmPX/UD9NZ3FzQafLhs13/z2fwHnfHT1Jw7w795zMCRANaSCx7",
+	"HGnjb5LQoRRJplieqNQlMX5Xq2vYL+2tkGpKIe3zZBZHApspjxnX08gD7851pa3lH2f4kB0NbL9/7Rl4",
+	"vty7Q5EkruVYxPJ3WWt8DLYSzZSYUhWHNAHzX+8Ok0oahuBqTnr8ei5MEpKc2Giv4CqloepWk6YSRMEm",
+	"BOTHS/alCD98tpuySITwE8S2wK2p9wYqZ+Tnn4PPd0BnsyTGwovdGdYZ/Zee48ArG7LuWKm0OWFA7rEH",
+	"r5qkzJyzHnfEoVXkJBFz4pRi00+EfDaAYh/oL1su5NTE9lqYoiXs/yKJzIbTWGkdHHFNmz1+wl2v7RlF",
+	"iM391r5tt4LwnTaaATc415fxmOATByYyfqJHOmj2+FlhH8Cwp5wM/AqhwQvycyYUuDHn+lyAyME4CZmw",
+	"ZAYph+AUhaaxg1MaTtjOKfap6xIudqDh9iCwnedsvpaaC+KtH7rsWJhAsbNxlcIKWHa1FAH8/HNjm5Bl",
+	"dVwSzdu7pogB3ExQ30z0TTGTuYSUf+txhwpqaOCo1XqGqnUSh4xjawnDv19dXGvZB8LKJgPq4ytFloas",
+	"KdLxrnlodxorr86pgZZPI2jcshRT+xutZrvZ0vcYBtDoNvaareYeuI3UBLSl3eacJckO7P/uT/MbCUdS",
+	"/zKuyoC5ZCpLuclxwFJ6A5ZLbthCYh0UtFx8z4bkW7YgV0zlvUueNcmJZ0xhoOSb99cSOpfbtLsXPT64",
+	"ifNkCpM28pyoSTYdghFpHSg3bNHUn5EEm7p2yYgpU3shmUJvN9IWNWltSIg9bokePtUkJ65fbyxxanJi",
+	"vfeKcdvJmwzZSKRAsdDXF/rXU1MAii79UBMpdlQ0TZEBMzZWkhQJeKBVIDGXliVjlQGHXHskEEfCF1qP",
+	"GjOlp+oB/8IWdlotqwzYohaPC9ntdB5L2+7jR9O+pXF21Tk4bJguLY23O/gX9FlpvP5l+FJ+P3mefXka",
+	"RjuHr17Pvz/ff98/4uL99+c/nIy+vvn4g7z86vT4ez0saLrSODs1vUq6DRlD4kmj2xg933vzzd6XnY/n",
+	"7S/Gz2+z4bF6ydrjr1/98t3RIXt+ncnj7O3Xt5ffnb1rQIuUxsf++dkvl9nxdO/w65ev+ypjhwfHL1/P",
+	"vn9/ODtdXKn45h8/fXvx/uKAthqfPnwylj7doH3JFVOoRy275qBfM+JoYJInOkT8Xav7gLl/F24+j2/Z",
+	"K6QY/NQBblLVg24zd69AGJtaTM83g+gQMptOabqwCnXNEWwEDUXH0Kr4y1iGQnNhVEspSOydEXTj1raH",
+	"+1l/q8AIQNncKdj2O0aL3IQzFNNtnIoxNR1TkB8832/vP2uSAUKYu8Ou/4aWL06xL3TrWzoRrg3LfU9F",
+	"XWMW4MPd3d1256jZaraa7e7z1vNWwcmxbSMWdCCuarBiXH7LPVUA8h1RzBvYEBO7SGIbRxxK34T+ueAA",
+	"r0FDQIifwn9Vf0LlpIF9Bysd3w68w3Mv14b3P2zSnOXHBrCYD3XdVWqWWJP1DrY3r2mm8lDpdBv2Uvmx",
+	"cWknUtcNpWYq8Pbd/KGtQdNzeBV0s/bRnfkhb2pS/WUfW75ucNUqwIq2JT9q0mK2ST0UJXNpSqCYVt77",
+	"1o3xYU1rEkPna7uRuPvqGpD82Pg5M5yuvoWIATn4UNMDZOXe6Sdu2HbI+PlCVe1d+aq2ifTYllt8/Fh0",
+	"apX9Vfnh9L0KlW6HCleD56opel0+1DYEqVkosJ5WdFjo/mjxgD4s9+9Ytfgb9y2424JX9OWoGY29s7Gx",
+	"uuHEU43CYWXin0XjQGHuhv0w2gYQ5Q6EfcdZnta1Vs/AWI/VKkx/U5v6C+p4qYTFDYK0my3yr3/ug/EG",
+	"SUpVugU+fVoY15Oa8aRmPKkZT2rGk5rxpGY8qRmPpWaU5HZYEsF30zlyWVqnXFwvOS/sXhUyUvab7YBU",
+	"V8fuNdvNzrMmOVnO3MB03L9Jm/sBvsVmj1/n5eTgUlyVP0IojwICvnjwOBfc0gEid0oTZPLSTAiGerjC",
+	"OnDbCRxHiH57iEIEZABV5CYlElwxn9k2sc8g2IN3Y9gBnOdQ44dXtdQaEK+ZVl7y9yywSCrKD1FOqCRy",
+	"HivwmMaKiNHIVuzqLTfC09Zz6lUVEYN+XXnF72HLlkbDqG0BsB7biYOHsZAL1utrV8zOCOoAPMXRWx8s",
+	"2VReMX9AxkxJu0MYIMVgQI/bEjQWNck7F1cxssbUwRusAnKS/wKjEJneWBCE+o3mvoAoIar8wb5umH8C",
+	"PLtFsn5lKgJwk4sJyEaXifV9KNtsVmVRwjV8VrS6qORTUN3M2dYFDxAE1yc/DyihXMPH5J1wMaom5APU",
+	"Vk6mGvLl14rO7CsAHgIyXCisQdL/8GEzHAJIPIIQEhArnBf7GmwqB2E1WKREiBmcWUud+k1RPBrZetrn",
+	"nYMO+dc/j5aq8NbiM9dtuldkWbdM1Z0pNyseNBl0FjEAw3UQmSnHCi0SQXFe+BzJNYuqWTjI16rhtzcb",
+	"/rbAGZXjAEyO+y2jNw6TPFi9MHyndXXYf//LSedV3XCsqVY5nIPWpkcZWL4zxUp13WU6PDt+xZKJoJ03",
+	"89vz9OzV9Tfj7PRrKti3bfX83eX7YfbVN1dSzXfCV3XHtmD51e5qZRv9WlYIsqo4UhMHWz8EoxLeiyWW",
+	"DkeXDLRKOQCJJAWigAzA8NFS2Vg+tlShYP2UZmGNpappoKm14lxsMnADQ0IuRj4SjlZdsCunCXrSsQgQ",
+	"Txwx2U3GDtYfFUa8d9hq1Qx4Sj/26XjFCdqQYl0mkCgn5GllaBQnyVITBCzsqBoUrDDiENXKkf0NBlYB",
+	"vWQWEzozIPDSkOVL+7gITFVTLYJH1cy2EutmxdGDbwwCP9+4OA07iJVKyRQVl7ufwDtDFVUNy8NEquf2",
+	"GwzK4Fi9KPB5IulCEpu8VD5wxRG2awZIw9S4WO7H/1/niT96mLSoYTuYRFhYtAqs14ULldvQgyVsherN",
+	"ttjw9yG8uw85S+N7DHt7FerDWu+yYh/V7kRNS/DZvazV2gv/TyRCSH3UN8Alhj9AkhBeMJmTeH3X+6Gx",
+	"qa8Bynoq/AwnaA7ZFCzb4+JT0Nhr7S3b2l8sWaIl58RL4/9a55e4NBqrux/Gtr+JX0JP5RJ3Xo9zv9PZ",
+	"+pmDO3znANdj/TPvvLYEq/wmhXRYaq1+z1Gib9iJebWbxP6of0Obc8eYyTkmjJA17hKIwXhpr87S1bIe",
+	"anvQpMk9EYiYZ3beA2oZfHV2TXInzcC9ddqsN321LXEu0mkOif2FiBYrQjIfd+bz+Q7UHGVpYsqOvMNU",
+	"wHHPV/jEZCViFX0jaAAvLcFdbWqblhTabXXkamXU6a9FmJxN7MCioe98AgYTpmxxwfHajFUUYPMsYNin",
+	"Yq2cA3vz+F4lw7heSzG/PwNp793hmYN/d0YVkOHCMItteRY4dk2cYm3M2GuaaU1pkUauCDlOsey7yteW",
+	"xFKdms/cNwRsalt/vBvv8DCAGp1W53Cn3d7p7F2397vtdrfV+iFXQ7CNW7kxm60mre+WVt/bS++F7UmG",
+	"0eWNH/XbghW7eeGLbAGXppdC+ypEhfhQKuPlWZJszIbKnWCrlBe/n+qmp/8VTTTNmjPZaq9/4h33EebM",
+	"cxucsXORDuMowmq47UMuG57kFaf416VC2VK08MOnwkF/GUvfie6npdpjVHmu7Y+1OsepqdShhaCAFysQ",
+	"nFn3vK1Ixsphg7YCFQOR89oLgDieW8dE3iJOv8eiNXbRSuhxSmTMxwnb0apuQCImb5SYEZGS2UQ/oKke",
+	"1B2DJ+hgKGKFDl+/sinHHfybzJPTq7gPHvpT2/FqM02ngvMUGcN9D/Jdzp9BcdlAB+jgedp8cndhpkW8",
+	"z8bPbfnd+Dv+7f+0hu/Dg+Tn1nSPH3zz8/PFqwNxnLXlteqk3x/9crZP//FHYsUubeG34cV32HavT2tN",
+	"hJqzuQvKGbvcoav+0Rnyfut4/RO4EK/plF1TU9a8kbp4LcRLmo7ZxrriKxbF9Fpr8ptqihfYKO+PKFtM",
+	"jkhRuCATcSJga9ni6Yy7vzq28QmFDVZml8UOFmpLT6QFtopaVrQwMGW10OVNKpoi6oXtc1vF4vHDHosv",
+	"sML9ld0GYmmqoaM/wVHZX//Ea3GVhV47/b8kEZvS/zsTcbDa1tHaiCNU27+Gi3lNYVkd4bUeXwb/exo0",
+	"dxCidaLTek+fjv6fwzaCLLd7nPuVuT45QfxN+jk3d0+imVE1qc6hKSrwPkVvB6irl2dGVTipMPcM3JMW",
+	"sdqQ4ha9VQvfG8ZmJqFMTVgqvbQ7gxUgwVKEoxhUwDzbxnsl1HB8DmAlthLrxGtEbquIQ20DaivTgMpW",
+	"sF9MgL+/dbc96wqWElDvad4ZKLONzLsn0fJnES0GYxZ0XwON/JeUNU9m3G9rxhkwpwc243bz9i1/TUlZ",
+	"6Rd9RW9A1nE2d01prnNYcL/9KAQyB36P0IHNoAY4CxB1BuhMzBYuNwm7+qNP08AF6q8Jzl4QqkUl9DmF",
+	"p+dUkiGL+Zik2G81csAZdhBcmEwxkxDaCnwYcz8nAxCAuNBfqhKf5gtIFsbJdA8pWmzzunfYam3MUJc7",
+	"zP5RBOGTn/OP4uf0s95jJf3z+tcUqk/C8U7C0XAR41sEzupVTdxJVkL53g7W1CJ7kbsGaxuEZXW8DW+Q",
+	"y7XVpqGEZvW2mYRoknMD18YtqLLfytX0IDDEb5DWBVpvPe7facYFVpXrsj8X6Y0kgocssID7lER0Ydqv",
+	"2U9ZiEKeLAiUNhfGro07C9/m3jxLxa0WnxZtxjUAGIqPOACbMwjJzABJBs8girmcxLMlTG9XVwQv7XEv",
+	"0Vevnpks/AEtFG395CCvSgLMKNdczO8yR20aaGizhFWKcL4xV6Jn+xtoCYyZDXb6mMQkVap1LwD+w4Fo",
+	"27mQF8lZrL/mlUiReSr42JnQgUOC6/FMMgOsFzHsqeQ18c1Lm5z1neEU7J8pk0xZVDuH9FxJeVAKhTuX",
+	"xNyVREBKNyCl1RTOuY68eYKim4dIA1vBdnZ18uqs/93Z5cX5P/rvLl8OAq3a2BcuRJbKJpT+Afa01wfC",
+	"X4G83zEMS4aUc2hcMGMcRi3rSrrMnM9Moe2dlRhMYGvcDp+/3Tsftb66ac++2/ulNT09uDla7Kf/83Mn",
+	"fD69Oo4O1feTb+btlz8Iv56926BkLkTEOJmIVLLN61Bh4Kdeh5jNNKCa8Ibd9NjrCfCbS8njFSvvQzxW",
+	"7wDiGCiK5cURUwgPfFJsq7PU9iCWft8Dm09cVPmOw85o56i9R3foweH+zhHrHLHDYae1d7DfwG7AmWx0",
+	"91vHOUig3pkkBlwAY1hkKe8iWHvXTKbrD3njjX+LD1em1qyZq9fi4TfVF7bb05q8UCdBYonsMcCaApHa",
+	"Co1CrigSRYy6iMWRcFThv8zcE9jXmFaoUZOYPEqHY6m3C2xWQCI1hq5544oX6QNvO+80dmEonz7ck9Y6",
+	"nZzW3vFZKrTkA5TTM660IrSK7gqrosloGkuprd7Cgr9GseTgHDnIMydJtDYiGVcvHDOGjGMVJwnanRXb",
+	"4cwVx6a8PbliZZz9spx3wi7v1ixGBlKmZk84Y5EpNgDBuPy494XiRjkm/ftu1vKafSrhtBfPSN6lwJ0T",
+	"23zTYwscfAmb7xy8qe/hsHhHKZY2v2vF7rkqtvIoYHgLkaGvfyTSsVCKcdRaXS54UYHpopJRq7esoAcz",
+	"yrzTlzenP97ml5Z9i4TwFWJiPSd9Qcq9OmNJDJMALVU/hUKks4En93qSCqUS9vvZhJ+CKrMwB6EvuUuN",
+	"SUT5ck8BawxeslV4GO5XNAdvN0qa1gtuYPq1AZokzswKTNMcpaURoCQHBiXd9WMZskSbDEpoM88817WO",
+	"vR437RJB97bIDJCCHZS6zMgAwE2b5MyMJFMJwi6DbWMP81so4NNmIqGg6Pf4IImlerXA5wZ1qd1ntntC",
+	"yWNctbf5LbsvY0RhXnvjKaYtV2EJJAtveVHzcxYk2EGm4NNl+FR6p1cf+8qKRcnSMhTCls7ojWZzE/No",
+	"8wplfffGlWiwa9/qJzYpnds4K5+GSqSbL+4qt6jvq/VwxBvYvTb/Am2193aOhi2285we7u90ooM2a9Gj",
+	"8HgE9Zyzvj3q3YYL1QJIM4+8BbWQZ0vvbu8chQcHO8/pfnunFe2NOu3RPn0+PDJQTH06hjVqhFma7D5v",
+	"HjRb9pdthEveOg2Kp++Xsw97u6bUEFGC/wwp+39WF6XfF7QiwT9v4eLJIMNLKyWQ+Q3kz4TRRE1+WSuA",
+	"Oq2W5uYgSKi0oShQl9OMSyiKDycsvMmbgrFEsgB72d4aJKSIKjqkklUCPX4NQ7l39pvVrhriZnPL2Xy7",
+	"RiOyM41hsjw2Cs6Dom6d6sXLSxL8xfW21YyzclvdHIJcR90BnVjWe5adwoc3LqnplC8I49Bwedlb6unW",
+	"3YIC7+7IXQyxMv1Bcr1kLBSJTZ8S14dFpOgKjEdaWyl/uvzOAL3Axf5D+uU9jnia4Lu25iqCBRl8G22z",
+	"xnrG8VRfvWU0kWSet8bEMCl2KeWegzbHqIICF8FZj6MiaNoTmK4dkK0x0vqR/hUNGrRYOJmILA1IlGkR",
+	"bhQMZ28Z2wjaIMJ7bbC2OuwK5oflFpd6E+/jsrSds8odcTe3LfyRbFFs2ml1qonTusNRJWMzhZhd1kgx",
+	"QY945Pu6S7RpIxyJVhQxpg3dIe4qsJ6CaUvc65Um1Clz/c0FCSdCQHyBs7lvSN/FSCpxs/XxsissPfM/",
+	"bcMnXkNpq9tXRbTsGdWkg3CgtqkR+vswWIJAeDaWYT2oBLvuGEWw3FyXQYaHIUmTuoF5jPKF15IXHRIA",
+	"vEuGC/QvkusJ6/G1sTKTP1LtuidKCAcDSFd6hTXrPOlxmwHiVrIy3AIBoYsRkXqVaG6fou/GG01ABlZH",
+	"HRgqAS6KGSiAy1aEBLQ2KTiEfBYOEIT7nQ4ZmI85P9jAbi12kM5msELOqTfF3nW103iAuJbfY8/m6CzH",
+	"unrcBrsuz67Orm2si2wZ6loRxHowyXCnYBZn834hoDWMoc/X3eJaxbncJ6bl+64MqFxgGzh6J1cfB8aj",
+	"e8S7nuJWDxy3qoxZWdR5gEGBxk1/+CCWDSsUfPRX63jnNm75Mk+sjKfkkGyjZQW+zLdML7Y6F/rUQIsJ",
+	"QObsEsq5PlS8U3SfOwfF7+s+X1oeTXtPocXfMrQYiukUT0Zxvcs0p8Ud6v76U9ucAbiO+O0j0PvKu7H6",
+	"UytWXeTws1MhNV/Sc3HvklYBoSkj44xJSKGNU1kKJBYE5O+7Pctr9VuFlIJKTlPcCoTkXMcfm38IY+j0",
+	"AU2flNFosd49d9Da0wSXsIKbzVY9DZk1eTFCF0MUVYnAYHWHerBykqlI69kTSBsfZ9Wt3i4ZjWKOAa8/",
+	"lKNOD2wB+rc5Q38Yaig49ozFgF6IaHEH355rlbIKQN9rLO7B55fg8i/f7lzwWMUADP0ScsJJu9l6Bt7c",
+	"clG9ZXcWQ86py64+L686sGV54NqDmjxjyw0KWKYDl4hp32AtHCkIJI+G7AUa3DbfErDewdDSzBSB+8so",
+	"+w7bblCX7D4A/2IJXt6DETcWqJyIuTX5qmwsvRNvoGfNyhqXCojZwooZkFnGoz83tqyXWe8MYgwMUF4A",
+	"Xp9XU8MfDWL+PfadzdFeLWmBb3dO00h2fUWgCofe/paDa64Hh6/Dja4h5odDNv9dEdYN6O4W+M96Ie4P",
+	"AP1HQCB+gpx9gpy9M5Kj5qhF2fxHwZytE5iPgxcLrKDoT7HLYwWOFcO+qViUgPcSsVsYTFe4Eo8Fx2p1",
+	"xCc01j/rGb4vHCvS+cq4P2qkzjoQI+K119prdgxmtIigHT+OJcAWS+SbqzevjcuchhOvhdKULnqczmaM",
+	"pqC/40v0o/olg7WnehDY/BI9GHMkpFbHe3wwzRIVz2iqduEpbee6UM9Ac5Qv9RU9E7OKMtfZJIR2dsgg",
+	"7y/5d1fVRT7DrilEQQW3F6GCXh/uPpwyRusA2xLUeAiTEWIbZZabW2B8MeYEiwnNPttPNMkJLg8WP9V9",
+	"WX9AX7Hp6t40TNv2WCKeCkJNcXJOpTp5e/E3SVSmRBrTpFme/3JHTbMS7XwtoB88/gRa/cBHB5/QIpK4",
+	"Dx6oRwwP2g6iqZlTyRKrXNHySAu9PWGQh26zir/ZmK1BGzZOmDg1YVk9KvOAOQCFPmamcVkXEUr98vom",
+	"uWI8MrV8rkIeAEvzOsgRm+sP2FZon1GSCKlcxDIgai6IokP5zI3QBS7cd04gnRe8uMQ4uvBIjCCeqD9Q",
+	"Ns6X1mu596nZ2f1nxo0Pi+2n9zqXZZ6KQ0ID9Or2E52G1szDnwfayJP5atKhJlDPuo6VZMmIfDaQ2RCI",
+	"FUoqc7CHZ4EmJP1+LpxpbCLkhb0ycXPgQIMp634+sP2soNFcnnJTLJKUZh8/KqLSBaaHCDKnYOZzZraL",
+	"UJNADR9pH5h0HoguTYVU3R7PuIoTLKwt5BJBHPoYRze4ZCpd7MBgBnnTEJuCrb/aJK+ZwgRpZyeOUjHt",
+	"8TwXyA/uJWI8xrY+Br8B/J4UicNHzhZznoNHFApM0QctezwS4FlNRHgD24DZBiLDWlwbgh/Asg5chavD",
+	"xoWcp4HpN0q8alnIecqhPPBumiQWbBfH2OMWMPgCotuujGOKp41yD5BXzz3wWpONMUENS4fxR+zEhGPF",
+	"YH2Pu11JYokZbVN9phy2LwwfE7lz4YF/v2IDKAvS8oYnC+skgtTePL5v6pZP8rXBG/STsLgQUfOwkTmB",
+	"pE6SxMOUpgvcHgiXYewNeY7s8YGXnuzGhtUwDk/ks2tnotoshELLVjBcvcM3iEQoB81n5KR03k1XTE0E",
+	"MUIxmxJ3u5CDQueALvmCyjgcENQRiV4I3C3sL/HemgL4e+B+AodWymbMi9L2uHf8X7hQl3cRS7rcFRza",
+	"IAAlwkaSjPEAnK3T3Gu2oecnbEaPW0gw1+MQyyDg6Meq60reHS+j3DGbanRQ5HbXxoB4QMulumLrJdTp",
+	"+6ZKzt+9grlizfANF+HNDvzXax5RPq/FPPGfxIRHArVUswLFkVyai3VDKTfeLv7dbZz8kP7jm4P5bXj9",
+	"c/LD1/v8IL348rsT/b8vOsPWzd5w77tWOD3PfvjqWP2DJ60fvn8tfkCDyvUlLnUCKdHyfXuB3AuapbAW",
+	"FU3H833wWy5vYSwCyeWmYtCo0INLwZXHJpU7Dv3hgXgwA86Rmme9n6P1fiEv+OVBeHpxeDE9b33bme1F",
+	"p1s4zdENL/sxb3QPW60HJO6Va44uCbN/Q0ZTlm656NWuOpSCWh82DNZJbL/49T4dql+LK60669G+Tem4",
+	"frT5A/D+LVwMIE1923+TEhIPIGhb9wQ8unWmEDxVShc63vRjW5dFwmN3iWPCg5s6K1AmEQiyWplgfRNA",
+	"dTUlJ+a33DOxG2tikjMWqnonhV/9GGZpCkqLooohCg/Ssml8eth5FoB2ZgSDwZ8x6i5YoAt8AlVCyZJb",
+	"sBuufUU+ZaOEhQo0OpEpTB2PYlmoQpA2NtkkUGtXNqRA4dEqLGhnQY87GJkqPYusVLOMpum9OBHihmSz",
+	"vObBndrAZZsWjCazEnOsaJAZ5AAbm0wrpwsL/eO9RKuk8FQsbf5tkKdrYEK0yzRCpezXXoOGKr5lvUaX",
+	"IHbXwBhxWA+kVfwmgXB4jw9yBjewVg3YA5DxYTe3awzVksEOwyqZ/WahisaAcVnZXOA0FXNZtNwEx0av",
+	"GJaXwXIbwrKy2ezxUzGdWS3bftDFAM2LnWfcbzayEFlKnFKJpkaVppkfjkfQNpFkSvpUEfzAV6ceTbLm",
+	"FGBd7wVZvoV+dOGWa7sOZ1spG2btNIWXdVFnB9atoX0MEe9oFpnorw/6233eet5aWa3KPs4a3fbR4d5x",
+	"63nnsBU0YqrshaNDuADFqXVv/knFjW7jYNQaHQ6P2c4+bYU7+3TveOc4OmI7x1GbHtG90dHwoLNaN5Hb",
+	"lLbKbLh5JluV1rNc0vopaMS8cicsL6vfAWRMdySt2vS2smxyPosnRepRFKnfVyP61SD6gaDWGlKpKFcL",
+	"aKudZLM7a0goZVdpR1iWVFSEWq3jZ+iq9hBtloVo17T2cRli0qCvoVoB9/R4KT0LXFlldQBenkAym1MM",
+	"cldwIgXptFo5GJvtgaF6KFeJqc2c04UR4fiwyyXLVZYlPcvkFTl1RCtjQ+NeK/q0fVcX1qEaHQy7ckDO",
+	"mRJk8PbN1TXZNRpFrhsZh2TRy5mLeJfaZfxY1ssZGHepVSHAKB/kaprpK+2BAoMjq/2sutRTz/IR9IFK",
+	"l88ZTNTSx3ABa1egoCod4R628LI2UDS0t+DZ+mCE9G66QF2U1CQk4y5RvgBtFkxojEbM6Rb4B09s90EM",
+	"0Tyzw1HktpxWqxYxH4mVubTvJEsv+EjUJ9KeavPlX/88aO496xJTeJ5HwVA9tHHtBTjouZg3ycB08x0Q",
+	"GkWyxwezlI1YmrKo78LAARl44WDsUhH1qRq8IAMotsKH8z/0bViFZePRg5p2Q3ZeNZnca9KfzcPnIuPR",
+	"U7POzZA8sIlzGcXj/UQQGY85hPi2TvZYm6M1XBAt1qworCXdZtulW2DShuN8xpg2HoklUtLf//ehpa3L",
+	"Cv9ExHffpCOIb2zUAdq50qpbQFv2JzFAj2n/4BaKpyYTgww8XKOBiy87BwyVZGB/VMJrlvBREWwca9xC",
+	"RgGdxhCH5+DbnDEKzj8Xho9Hpr2R5t49btD4tfw3kGBkyiiHEhwTCh38rDU9O805hK1dueWQ5ZhrMVSP",
+	"MQveZrILhGQ9jk/ZPCKtpdZhp72Dlf8toNNokoj52XSmFt+h+odOjeJWv03ZKP5YTnWy0IHF/KgAMkb5",
+	"giRMKdC1JXtBmP4Cuv88cimmYdckYf+8MiF8RvVX9GP/++P/9nofW60Pn/9HY4NEcSRftDKWXcKf6WV4",
+	"RiCFKMkxcwRnknwGXodnhcGbNgpV47cvL0zDOkWESBjlD4u1tklvCTcoO/I6qBjzi9M+3AOjLEn6Zoon",
+	"nJMzM5QyDNuaYkfbLsJ6phpBw/NNudQOza1ybal+Xg+Kl6ZP4Xq4tJyYnwDTfg/ANC+9ysfWOommMY+l",
+	"Qs5aLe1K99QqXyd8oeUWZr5gVZCpz8Q/TQAgRjj6F+Y39I2EiZC2KNYkQkGgII8m9PjAyyQYoLbmmCw2",
+	"YR/FJnfTAX7GJpoT/5yxQI+DplFissY91osphvM4UhP0VExEEkEG0uC/zadK+a1QDg1xMGz0gFlyeXKZ",
+	"w+KNnb2GwDk2wmQ7V0yYtqmlcGsW83GOeIIYXQ6ii3J/AOCTMg4kbpLr9OqrdEEOW6A2YGUCAvtoPSdi",
+	"I5olKiAyAy/ZKEvAnhdYBlSf4tfjG+X45QOJQZW4eHu7n2fqp+bSIdk93H9BKNndf+5GrBjvcRwz1fuj",
+	"GG+SU6AF6eUJWwIwFqUyCYFRffLSO6wOeXB8sFXcvb6jwTL33YbRPmYX+yeBeKctWdVX3iLo3a0g5Q6F",
+	"KA8pNO8M4eOz+z5ydh+D4rIkDfCOJjmRN8jgnLgRqQUP9Bbyftg+ezlaRC72V0FEVE3mISAiqlch95Mb",
+	"KegkgZZIRQ5Yoqr379/vnHhbuY663r9/X7jdENn90JvsQVoGcAJc/FxeSyhk4CvQRuwbHgVGZ2uMp9LE",
+	"HgokZGlBAjJj6YTOjODGSIynqYD7HbN6TYCIFwGM5tT15Ld+BoDV3GuRiC5+61YnG6vRJk3szoSnhOhP",
+	"KV/YlBVZQr1JGSYDKSGIvq+gk2IlAuaVG/2lSd7TWNksHedE0Xb0dHZ/PtTx6O9aCPJKD+kyH3o9IS5P",
+	"9EFo0S6LSmMMCzoVfmlpSniRJTbkaYlVGJVYI2T0xaXlVemi4DBoP8fs07U9TGOu9jqIGx9Psym2zwwa",
+	"WpLAn223pJqZjFFq/7G6L/h50kst+cxe5Ifdt+GsWVdtvdlfc2fl7pTh1oCKtLRJX8J1uQTpCOFkmiR+",
+	"FF2SeDrV516xZKENJS3JHABPxiMo7rpQFdbcckEKNTUlBmMYa1Fi5Reh2Gg03mhtKf05mK+pptGWhClk",
+	"ymFY8AZM8ivZOK12HtcG2KZBzGU2GsUhpCUhUn0uK2PBBxhQH0zpxz4ds78ftlou/y6caNHNxwyzE473",
+	"j1rPurYDIdTOGYenVx+ipb2D4TRwOQih7KGjjmoBTm39Hzwpi/5HvXCG+RerudB+LStc0GQ3vgXDHPIP",
+	"fD22wsayRUSNjXurWe+yzDtL/OH7j26Qw/ySSnXiL+UfyTvkWURF1oKHnUwX92AsQX0YeQlbsdBuKq9O",
+	"CkxSChzmeSUIVxWJtZ5M3N/TxEUbxWvl+RQT3/g4Vnlq308EoVNycaczOKMqnFS00QV0I5QJmq9zMopZ",
+	"EmGW/w1jMyNiIND3ggx4liQDEiaMpoB/oG8uOlsDL8Xb9jdgxTxQr6GuUQUMyBLRmniVGEESNmf8jo66",
+	"8sETI3KdisV2tP4OBvI4/dN/F/ZjV+H3YT+d7t6jsR+nnEINvFG9+Jg1/3LpFP8+rclre9DBzmo9xeSP",
+	"3dMA2jXn6tfGLKvQXV6B7p13drCYGK7dgcmaXdHZfGBtCoo9EwxxSkzZyBsuOphrTzWPlcmQtVoRtv+w",
+	"MOAiiXwzwPVMsLh7eApMcwK6aRfcwAtf+W813bFfLNlNtrC92eMVHWLIXRrEmCiULZ9ycTITg6obQW1X",
+	"a1iJeze1ruLBIh0/ZOdqGOhv0DTGNsFYagxDig09fOSAEgU9sdc7guBv2D82r61Z6l27QSfX8rN/ij6u",
+	"D+RNX9Hrt8AtTW+pP1HD1jtJytpmrXcXmLu+qKsv0zHi0/AN7Dtk3FeuynZOHVMyvoFymgjASIkUW5IY",
+	"ZGBiQ6uYTZEywBeTeZwD0aQeVBz1eLU8WiUQ67qWAbf/zl/EJ/5+R3fcnZmv2c2+En3bVavEgItNuZdy",
+	"N8EVXewwZarBfvvmMxWTeSh2WlqF5enbEji3DM0/dbJ4HUetaPRmOmJPF/dshZ1z1817Yuemg5hz0wV1",
+	"uSN2F2MkMnCl/fZvH+bB2CTIzuYT0eNTGjGDH1abcU7umXCuGWoh4xwm4eWbT+hsxrifXv7ONETDOMcM",
+	"M9E9AF6aMjvRunRx24v78TPGn1pCP7WEfspw/o2c5pDePF3cvR2048E+JF2lV+jagcMuWWgYlnZwpmde",
+	"28wVPTFf+C/rgfapmUTMs+qqF2TXb3PT7u6tDfGb/VWJqo/TyXAbV8fmrQyfnBL36cwnJyJV2zYlu0vv",
+	"MWvEuLTGUWzcFoKrlIZqZaM9hIBVJGHa0nuu914/Y6rA/jQdxgJ0/1Q03avz+1Qs9e/lQVpiHH8sT9LD",
+	"tW+rW0HnU7J9jCta6P3FHUsV/d3u5FKySWSrstHOeCRLLWqLgjTA5ETYCR4mWYT9dIqCk/Hoyn5sEylz",
+	"kiR5ihuwnfv1xP03THCopCELYQEbOp+w1I/juR2qLrq2v9blG1XbyHYXg7xvZcpCxlWywBZI2FSNnBRb",
+	"6Rv8c9JutZqV1mQ9OT1qSaphSzYV1iK1Fh7Za+lHOvaRbSywWusuoRISIStH5z61MmvgQ72Bdz/zzGxF",
+	"nYFWQCszu/Z0kB/G6JL5Kdj2FFdKgt1fc7/Bp7ViAfsYFISCS0kDZ5FxaJMr7OCADiLExDKJiOhPKiCH",
+	"moR31uPgxrIqKzScWCFYNk6AfbhO67+dw33/vg73/ghwTpaKMmLE+c8ArwwB1+7tQt/P9cnXQpFz8+WV",
+	"PnQzvkdynRfn9xdMz7Fy3TuRdxLsK3uKeodHkkEcDfCoDnxxPHhhYhOIU6tvEiP/wOMhr2m7uUY4csCV",
+	"VxOvCWTu5dyoTiXL4E4Pn2Ovoivnh5w3/mo8n59+24qNaxNO7fGl6gBzp8nd75L91nGTwAhiPjZovznv",
+	"NYUfqys2epqv2NYzkAo+EqnXnwTHc9+yCEwfqqqLCEiUQd09BiuwMMKfNywRMVCOUMJRXwrhys3/ssUQ",
+	"++ufeC2usnCCyZv3qZ/4c6NxVLJKU3FRXcp1JziOldYQNOyylvLaIotq4n0qs/hdyyz+PHkZ23OGvxza",
+	"ziWj0UMe7rUaUe7qGEBfKV/9yYZbqT+rj0qF+mPDsg+p+zxyJcuXwHi0sPcq57Wi1OMFLcm1uzhxWMvA",
+	"K/xmCdZSJCVDMSDzCVWAkVtwRpl2E5JIukCsnLmvt2Q8zydagSfk6kQh362gpwROwXL5cBaUzU51GUkn",
+	"AOXGZmgMWY87pDcuUpIIaTL2YP6o8NVW8NwXbKe+eiXn1IXDtw2DLZ+upxqfzWRfUFjyp4KfP7jO/FRd",
+	"dAe13ES3Hkxyrx8NDgB78NR6O1IUItCPwNT2o4UL0XJ9zlLNOXbBhW7GW34TNrAKrJ8TMgCJyAyYgu2t",
+	"VGipcHi0fxwQ21zB/OvwsAN4nuZYW0zxJdBQ6O5tOgQTattS5y8m0G3ZvnTvMKjEZ243W/7XcuznXyuR",
+	"lGynAs2jAsMXsJMV2ltlx4T3aq+KdknnMImelJcBAEVKwokAqNpinoSZtcnHDkXEvE/l2Z9BVcjRIjRi",
+	"V6+SC8KX3HqWFh69BAllJ1XWJCt1x1yYmW5NMyZmCQN0ZMCzEKZXtWkwtmJgmF5YGJq9tDQ4hPSvWnAI",
+	"LBjfVb5nedgmp4fca1g1M8woBUIfFZB0zeM2AWzp4VdM0YgqCoOYZcMkDskNW8iKPmvFBmtA3s/32/uG",
+	"sA/aRz79fhnL2q2H/mD4hUTQiAxpQnkIaa08IiINJ8wutvfGrxlN1KTx6cOn/z8AAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -26,6 +26,9 @@ type serviceClient struct {
 // makeClient makes a service client on the server's database, as an operator does.
 func (s *server) makeClient(t *testing.T, name string, args ...string) (c serviceClient) {
 	t.Helper()
+	if !slices.Contains(args, "--no-password-grant") && !slices.Contains(args, "--redirect-uri") {
+		args = append(args, "--password-grant")
+	}
 	stdout, stderr, code := s.sesame(t, "", append([]string{"client", "create", name, "--json"}, args...)...)
 	if err := json.Unmarshal([]byte(stdout), &c); code != 0 || err != nil || c.ID == "" {
 		t.Fatalf("%d %v %s", code, err, stderr)

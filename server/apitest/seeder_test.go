@@ -48,7 +48,7 @@ func (c *seeder) addUser(t *testing.T) seededUser {
 	a, now := seededUser{newID(), newID(), newID()}, c.s.clock.now()
 	user := store.User{
 		ID: a.userID, Username: a.userID, UsernameKey: a.userID, PasswordHash: secret.New(c.hash),
-		Scopes: "users:read users:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
+		Scopes: "users:read users:write clients:read clients:write", CreatedAt: now, UpdatedAt: now, Email: a.userID + "@example.com", EmailKey: a.userID + "@example.com",
 	}
 	if err := c.db.CreateUser(t.Context(), user); err != nil {
 		t.Fatal(err)
@@ -92,5 +92,9 @@ func (c *seeder) mailCodes(t *testing.T, a seededUser, r request) {
 
 // owned are the things of a user that a path can name.
 func (c *seeder) owned(a seededUser) map[string]string {
-	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID}
+	client := store.Client{ID: newID(), Name: newID(), SecretHash: secret.New("none"), RedirectURIs: callback, CreatedAt: c.s.clock.now()}
+	if err := c.db.CreateClient(c.s.t.Context(), client); err != nil {
+		c.s.t.Fatal(err)
+	}
+	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID}
 }

@@ -35,7 +35,16 @@ func (b *browser) send(t *testing.T, r request) *answer {
 		header[name] = value
 	}
 	r.header = header
-	a := b.s.do(t, r)
+	a, err := b.s.try(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.t = t
+	if findOperation(r.method, r.path) != nil { // other errors are pages
+		if err = checkAnswer(r.method, r.path, a); err != nil {
+			t.Errorf("%s %s: %v\n%s", r.method, r.path, err, a.body)
+		}
+	}
 	for _, set := range a.header["Set-Cookie"] {
 		c, err := http.ParseSetCookie(set)
 		if err != nil {
@@ -109,7 +118,9 @@ func newFlow(client serviceClient, more ...string) flow {
 	return f
 }
 
-func (f flow) request() request { return request{method: "GET", path: "/authorize?" + f.query.Encode()} }
+func (f flow) request() request {
+	return request{method: "GET", path: "/authorize?" + f.query.Encode()}
+}
 
 // grant is the token request with a code.
 func (f flow) grant(code string) request {

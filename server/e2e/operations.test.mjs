@@ -6,7 +6,7 @@ import { report } from './consumer.mjs';
 
 const at = eachWithAPage();
 
-const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write'] };
+const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write', 'clients:read', 'clients:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
 const forgetful = { username: 'paris', password: 'an apple of gold', email: 'paris@example.com' }; // its registration mails nothing
 const changed = 'trojan@example.org';
@@ -27,7 +27,13 @@ const cases = {
   createUser: { body: () => ({ username: 'trojan', password: account.password, email: 'trojan@example.com', full_name: 'Ann of Troy' }) },
   listUsers: { before: promote, login: true, fields: () => ({ q: 'tro' }) },
   getUser: { fields: () => ({ user_id: shown.createUser.id }) },
-  updateUser: { fields: () => ({ user_id: shown.createUser.id }), body: () => ({ scopes: ['users:read', 'users:write'] }) },
+  updateUser: { fields: () => ({ user_id: shown.createUser.id }), body: () => ({ scopes: administrator.scopes }) },
+  createClient: { body: () => ({ name: 'web', redirect_uris: ['https://app.example.com/callback'] }) },
+  listClients: {},
+  getClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
+  updateClient: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ name: 'shop' }) },
+  replaceClientSecret: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ keep_old_for: 0 }) },
+  deleteClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
   deleteUser: { before: invite, fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
   authorizeWithForm: { fields: () => ({ ...authorization(), id_token_hint: '' }), leadsTo: 200 },
@@ -67,8 +73,8 @@ const authorization = () => ({
 
 // promote makes an account an administrator.
 function promote() {
-  account.scopes = ['openid', 'me:read', 'me:write', 'users:read', 'users:write'];
-  at.sesame.command('user', 'grant', account.username, 'users:read', 'users:write');
+  account.scopes = ['openid', 'me:read', 'me:write', ...administrator.scopes];
+  at.sesame.command('user', 'grant', account.username, ...administrator.scopes);
 }
 
 // invite registers an account that a case may delete.
@@ -128,8 +134,9 @@ test('every operation can be tried out', async (t) => {
   assert.equal(shown.getMe.id, shown.createUser.id);
   assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
   assert.deepEqual(shown.listUsers.items.map(({ username }) => username), ['trojan']);
-  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 8]);
+  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 10]);
   assert.deepEqual([shown.getUserInfo.sub, shown.postUserInfo.sub], [shown.createUser.id, shown.createUser.id]);
+  assert.deepEqual([shown.getClient.name, shown.updateClient.name], ['web', 'shop']);
   assert.match(shown.authorize, /<title>Sign in/);
   assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
   assert.deepEqual([shown.updateMe.email, shown.updateMe.email_verified], [changed, true]);

@@ -74,12 +74,12 @@ async function api(method, path, { token, body, form } = {}) {
   return text && JSON.parse(text);
 }
 
-const scope = 'openid profile email me:read me:write me:delete users:read users:write';
+const scope = 'openid profile email me:read me:write me:delete users:read users:write clients:read clients:write';
 const login = async (username, word) =>
   (await api('POST', '/token', { form: { grant_type: 'password', username, password: word, scope } })).access_token;
 
 // promote makes an account an administrator.
-const promote = (username) => sesame.command('user', 'grant', username, 'users:read', 'users:write');
+const promote = (username) => sesame.command('user', 'grant', username, 'users:read', 'users:write', 'clients:read', 'clients:write');
 
 // operations returns those of the contract, with their method and path.
 async function operations() {
@@ -159,6 +159,10 @@ test('the contract converts into a collection that works unchanged', async () =>
     'Change an account': 404,
     'Delete an account': 404,
     'Log out one session': 404, // the example is no session
+    'Read a client': 404, // the example is no client
+    'Change a client': 404,
+    'Delete a client': 404,
+    'Replace the secret of a client': 404,
     'Confirm an e-mail address': 422, // the example is no valid code
     'Choose a new password': 422,
     // The example is no client and no ID token, so the person reads a page. (Both forms lead to it.)

@@ -158,7 +158,7 @@ test('Logout in the dialog ends the session on the server', async () => {
 
 test('a login through a service client is refreshed and ended on the server with its secret', async () => {
   const { page, sesame } = at;
-  const client = JSON.parse(sesame.command('client', 'create', 'session', '--json'));
+  const client = JSON.parse(sesame.command('client', 'create', 'session', '--password-grant', '--json'));
   await open();
   const dialog = await openDialog(page);
   await dialog.getByText('Log in through a client').click();

@@ -11,7 +11,7 @@ import secrets
 import uuid
 
 import schemathesis
-from accounts import Accounts, administrator, code, newcomer, register
+from accounts import Accounts, administrator, client, code, make_client, newcomer, register
 from schemathesis.openapi.checks import RejectedPositiveData
 
 ANONYMOUS = os.environ.get("SESAME_TEST_ANONYMOUS") == "1"
@@ -247,7 +247,25 @@ if not ANONYMOUS:
         if "scopes" in case.body:  # which must be declared
             case.body["scopes"] = ["users:read"]
 
+    def fill_client(case, me):
+        # Names must differ, addresses and scopes be real ones, and a public client needs PKCE.
+        kept = {name: value for name, value in case.body.items() if name in ("public", "third_party", "password_grant")}
+        case.body = client() | kept
+
+    def fill_client_id(case, me):
+        case.path_parameters["client_id"] = make_client(base_of(case))
+
+    def fill_client_change(case, me):
+        fill_client_id(case, me)
+        fill_client(case, me)
+        case.body.pop("public", None)
+
     FILL |= {
+        "createClient": fill_client,
+        "getClient": fill_client_id,
+        "updateClient": fill_client_change,
+        "deleteClient": fill_client_id,
+        "replaceClientSecret": fill_client_id,
         "createToken": fill_login,
         "revokeToken": fill_revocation,
         "introspectToken": fill_introspection,

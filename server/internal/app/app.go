@@ -133,7 +133,7 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	return a, nil
 }
 
-// openKeys reads the signing keys. Those of ID tokens are RS256, which every client of OpenID Connect knows (Discovery §3).
+// openKeys reads the signing keys.
 func (a *App) openKeys(ctx context.Context, existing bool) (err error) {
 	settings := keys.Settings{
 		Table: (*store.Queries).AccessTokenKeys, Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration,
@@ -142,7 +142,7 @@ func (a *App) openKeys(ctx context.Context, existing bool) (err error) {
 	if a.Keys, err = keys.Open(ctx, a.DB, a.master, settings); err != nil {
 		return err
 	}
-	settings.Table, settings.Alg, settings.First = (*store.Queries).IDTokenKeys, token.RS256, a.Tests.FirstIDKey
+	settings.Table, settings.Alg, settings.First = (*store.Queries).IDTokenKeys, a.IDTokenAlg, a.Tests.FirstIDKey
 	a.IDKeys, err = keys.Open(ctx, a.DB, a.master, settings)
 	return err
 }

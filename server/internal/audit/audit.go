@@ -51,6 +51,7 @@ const (
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
 	PasswordReset    Kind = "password_reset"
 	ClientCreated    Kind = "client_created"
+	ClientChanged    Kind = "client_changed"
 	ClientDeleted    Kind = "client_deleted"
 	KeyRotated       Kind = "key_rotated"
 )
@@ -59,7 +60,7 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, WrongPassword, PasswordChanged,
 	AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, ClientCreated, ClientDeleted, KeyRotated,
+	PasswordReset, ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.

@@ -20,7 +20,7 @@ const (
 )
 
 // request is a request with a body, which is a form or JSON.
-type request struct{ method, url, token, contentType, body string }
+type request struct{ method, url, token, contentType, body, cookie string }
 
 // send sends a request from an address, "" for the real one, by way of the trusted proxy that this program is.
 func send(c *http.Client, r request, from string) (status int, body []byte, err error) {
@@ -28,7 +28,7 @@ func send(c *http.Client, r request, from string) (status int, body []byte, err 
 	if err != nil {
 		return 0, nil, err
 	}
-	for name, value := range map[string]string{"Content-Type": r.contentType, "X-Forwarded-For": from} {
+	for name, value := range map[string]string{"Content-Type": r.contentType, "X-Forwarded-For": from, "Cookie": r.cookie} {
 		if value != "" {
 			q.Header.Set(name, value)
 		}
@@ -41,6 +41,9 @@ func send(c *http.Client, r request, from string) (status int, body []byte, err 
 		return 0, nil, err
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusSeeOther { // where it leads to is the answer
+		return http.StatusOK, []byte(response.Header.Get("Location")), nil
+	}
 	body, err = io.ReadAll(response.Body)
 	return response.StatusCode, body, err
 }
@@ -50,7 +53,7 @@ func (p *process) form(path string, pairs ...string) request {
 	for i := 0; i < len(pairs); i += 2 {
 		values.Set(pairs[i], pairs[i+1])
 	}
-	return request{"POST", p.url + path, "", "application/x-www-form-urlencoded", values.Encode()}
+	return request{"POST", p.url + path, "", "application/x-www-form-urlencoded", values.Encode(), ""}
 }
 
 func (p *process) login(name, password string) request {
@@ -61,10 +64,12 @@ func (p *process) refresh(token string) request {
 	return p.form("/token", "grant_type", "refresh_token", "refresh_token", token)
 }
 
-func (p *process) me(token string) request { return request{"GET", p.url + "/users/me", token, "", ""} }
+func (p *process) me(token string) request {
+	return request{"GET", p.url + "/users/me", token, "", "", ""}
+}
 
 func (p *process) json(path, body string) request {
-	return request{"POST", p.url + path, "", "application/json", body}
+	return request{"POST", p.url + path, "", "application/json", body, ""}
 }
 
 func (p *process) register(name string) request {
@@ -78,7 +83,7 @@ type tokens struct {
 }
 
 func client() *http.Client {
-	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200, MaxConnsPerHost: 0}, Timeout: 60 * time.Second}
+	return &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200, MaxConnsPerHost: 0}, Timeout: 60 * time.Second, CheckRedirect: noRedirects}
 }
 
 // want sends a request and fails unless the answer has a status.

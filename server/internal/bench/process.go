@@ -123,7 +123,7 @@ func (b *bench) server(program, database string, settings ...string) (*process, 
 // wait asks until the answer is 200.
 func (p *process) wait(path, token string) error {
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Microsecond) {
-		if status, _, err := send(http.DefaultClient, request{"GET", p.url + path, token, "", ""}, ""); err == nil && status == 200 {
+		if status, _, err := send(http.DefaultClient, request{"GET", p.url + path, token, "", "", ""}, ""); err == nil && status == 200 {
 			return nil
 		}
 		select {

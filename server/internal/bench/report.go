@@ -33,6 +33,21 @@ func (c *bcase) cpu() spread {
 	return spreadOf(values)
 }
 
+// total returns the times of all requests, sorted, and how long the rounds took.
+func (c *bcase) total() (took []time.Duration, elapsed time.Duration) {
+	for _, r := range c.rounds {
+		took, elapsed = append(took, r.took...), elapsed+r.elapsed
+	}
+	slices.Sort(took)
+	return took, elapsed
+}
+
+// rate is how many requests were answered in a second.
+func (c *bcase) rate() float64 {
+	took, elapsed := c.total()
+	return float64(len(took)) / elapsed.Seconds()
+}
+
 // over compares the CPU time of two cases, round by round.
 func (c *bcase) over(other *bcase) spread {
 	values := make([]float64, len(c.rounds))
@@ -89,12 +104,7 @@ func (f *figures) bound(name string, value float64, relation string, limit float
 func (f *figures) tables() string {
 	rows := [][]string{{"case", "CPU a request", "times bare (quartiles)", "p50", "p99", "requests/s"}}
 	for _, c := range f.cases {
-		var took []time.Duration
-		var elapsed time.Duration
-		for _, r := range c.rounds {
-			took, elapsed = append(took, r.took...), elapsed+r.elapsed
-		}
-		slices.Sort(took)
+		took, elapsed := c.total()
 		bare := f.cases[0]
 		if strings.HasPrefix(c.name, "Login") || c == f.cases[1] {
 			bare = f.cases[1]
@@ -110,6 +120,7 @@ func (f *figures) tables() string {
 		f.bound("CPU of GET /users/me, PostgreSQL, over that of the bare handler", c.over(f.cases[0]).median, "at most", 4.5, "%.3f")
 	}
 	f.bound("CPU of a refresh, SQLite", f.find("Refresh, SQLite").cpu().median, "at most", 150, "%.1f µs")
+	f.bound("Codes and their tokens a second, with a live session, SQLite", f.find(codeCase+"SQLite").rate()/2, "at least", 2000, "%.0f")
 	f.bound("CPU of a login, over that of a bare hash", f.find("Login, SQLite").over(f.cases[1]).median, "at most", 1.03, "%.3f")
 	for _, g := range f.groups {
 		rows := [][]string{{g.title, "tries", "median", "slow"}}

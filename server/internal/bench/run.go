@@ -161,6 +161,11 @@ func (b *bench) measure(write bool) error {
 		&bcase{name: "GET /users/me, bare Echo", server: bareServer, client: client(), duration: b.short, work: each(connections, func(int) work { return same(bareServer.me(reader.Access)) })},
 		&bcase{name: "Bare password hash", server: bareServer, client: client(), duration: b.long, work: each(connections, func(int) work { return same(bareServer.login("x", password)) })})
 	cases = append(cases, own...)
+	signIn, err := b.signIn(sqlite, "SQLite")
+	if err != nil {
+		return err
+	}
+	cases = append(cases, signIn)
 	if urls["PostgreSQL"] != "" {
 		postgres, err := b.server(b.program, urls["PostgreSQL"])
 		if err != nil {

@@ -41,14 +41,16 @@ type user struct {
 }
 
 type client struct {
-	line          int
-	id, name      string
-	scopes        []string
-	passwordGrant bool
-	secretHash    string // or
-	secretFile    string
-	secretLine    int
-	update        bool
+	line                             int
+	id, name                         string
+	scopes                           []string
+	passwordGrant                    bool
+	public, thirdParty, optionalPKCE bool
+	redirects, signOuts              []string
+	secretHash                       string // or
+	secretFile                       string
+	secretLine                       int
+	update                           bool
 }
 
 // maxSecret is the longest file of a password or a secret, in bytes.

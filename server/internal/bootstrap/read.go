@@ -234,11 +234,13 @@ var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (r *reader) client(node *yaml.Node) {
 	const what = "an entry of clients"
-	m := r.mapping(node, what, "client_id", "name", "scopes", "password_grant", "secret_file", "secret_sha256", "update")
+	m := r.mapping(node, what, "client_id", "name", "scopes", "password_grant", "public", "third_party", "optional_pkce",
+		"redirect_uris", "post_logout_redirect_uris", "secret_file", "secret_sha256", "update")
 	c := client{
 		line: node.Line, id: r.required(node, m, what, "client_id", ", a UUID that you choose; make one with: uuidgen"),
 		name: r.required(node, m, what, "name", ""), scopes: r.texts(m, "scopes"), secretHash: r.text(m, "secret_sha256"), update: r.isTrue(m, "update"),
-		passwordGrant: m["password_grant"] == nil || r.isTrue(m, "password_grant"),
+		passwordGrant: r.isTrue(m, "password_grant"), public: r.isTrue(m, "public"), thirdParty: r.isTrue(m, "third_party"),
+		optionalPKCE: r.isTrue(m, "optional_pkce"), redirects: r.texts(m, "redirect_uris"), signOuts: r.texts(m, "post_logout_redirect_uris"),
 	}
 	c.secretLine = r.lineOf(m, "secret_sha256", node.Line)
 	if file := r.text(m, "secret_file"); file != "" {
@@ -247,7 +249,9 @@ func (r *reader) client(node *yaml.Node) {
 	switch {
 	case c.secretFile != "" && m["secret_sha256"] != nil:
 		r.fault(c.secretLine, "%s has both a secret_file and a secret_sha256; remove one", what)
-	case node.Kind == yaml.MappingNode && m["secret_file"] == nil && m["secret_sha256"] == nil:
+	case c.public && (m["secret_file"] != nil || m["secret_sha256"] != nil):
+		r.fault(c.secretLine, "%s is public and has a secret; remove one of the two", what)
+	case !c.public && node.Kind == yaml.MappingNode && m["secret_file"] == nil && m["secret_sha256"] == nil:
 		r.fault(node.Line, "%s has no secret; name a file in secret_file (openssl rand -hex 32 >FILE)", what)
 	case m["secret_sha256"] != nil && !sha256Hex.MatchString(c.secretHash):
 		r.fault(c.secretLine, "secret_sha256 must be 64 hexadecimal digits in lower case; compute it with: printf %%s \"$SECRET\" | sha256sum")

@@ -40,14 +40,16 @@ type CommandLine struct {
 	Client struct {
 		Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's."`
 
-		Create clientCreateCommand `cmd:"" example:"sesame client create billing --scope users:read" help:"Create a service client, and print its secret once."`
-		List   clientListCommand   `cmd:"" example:"sesame client list" help:"List the service clients."`
-		Delete clientDeleteCommand `cmd:"" example:"sesame client delete 0199d1a4-5f0e-7cc3-98c6-4b8e3f1f7a10" help:"Delete a service client, and revoke the sessions that people started through it."`
-	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage service clients, which get tokens of their own."`
+		Create clientCreateCommand `cmd:"" example:"sesame client create shop --redirect-uri https://shop.example/callback" help:"Create a client: an application that people sign in to, or a service. Its secret is printed once."`
+		Update clientUpdateCommand `cmd:"" example:"sesame client update 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9 --redirect-uri https://shop.example/callback" help:"Change a client."`
+		Secret clientSecretCommand `cmd:"" example:"sesame client secret 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9 --keep-old-for 1h" help:"Replace the secret of a client, and print the new one once."`
+		List   clientListCommand   `cmd:"" example:"sesame client list" help:"List the clients."`
+		Delete clientDeleteCommand `cmd:"" example:"sesame client delete 0199d1a4-5f0e-7cc3-98c6-4b8e3f1f7a10" help:"Delete a client, and end the sessions that people started through it."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage clients: applications that people sign in to, and services."`
 	Keys struct {
 		List   keysListCommand   `cmd:"" example:"sesame keys list" help:"List the signing keys."`
-		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
-	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens."`
+		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,id-token-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
+	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens and ID tokens."`
 
 	New  newCommand  `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
 	Mock mockCommand `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`

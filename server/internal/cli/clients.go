@@ -15,7 +15,8 @@ import (
 type clientCreateCommand struct {
 	Name            string   `arg:"" help:"The name of the client."`
 	Scope           []string `help:"A scope that the client may have for itself, such as users:write, or in tokens of people, such as me:delete; may be repeated."`
-	NoPasswordGrant bool     `help:"Do not let people log in through the client."`
+	PasswordGrant   bool     `help:"Let people log in through the client with the password grant, which RFC 9700 advises against."`
+	NoPasswordGrant bool     `hidden:"" help:"The default."`
 	Public          bool     `help:"The client is a single-page, desktop or phone app, which can keep no secret."`
 	ThirdParty      bool     `help:"Ask people whether they agree, since the client is not your own."`
 	RedirectURI     []string `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
@@ -36,21 +37,14 @@ func (c *clientCreateCommand) Run(p *program) error {
 				return usagef("scope %q in --scope is over one's own account, and a client has no account; a client may have %s", scope, strings.Join(fit, ", "))
 			}
 		}
-		client, made, err := s.OAuth.CreateClient(p.ctx, oauth.NewClient{
-			Name: c.Name, Scopes: c.Scope, NoPasswordGrant: c.NoPasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
+		client, made, err := s.OAuth.CreateClient(p.ctx, nil, oauth.NewClient{
+			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
 			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
 		})
 		if err != nil {
-			return explainAt(err, c.places())
+			return explainAt(err, clientPlaces(fmt.Sprintf("<name> %q", c.Name), c.RedirectURI, c.SignOutURI))
 		}
-		shown := clientObject(client)
-		lines := [][2]string{
-			{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
-			{"password_grant", yesOrNo(client.PasswordGrant)},
-		}
-		for _, address := range client.RedirectURIs {
-			lines = append(lines, [2]string{"redirect_uri", address})
-		}
+		shown, lines := clientObject(client), clientLines(client)
 		if !client.Public {
 			shown["client_secret"] = made.Reveal()
 			lines = slices.Insert(lines, 1, [2]string{"client_secret", made.Reveal()})
@@ -58,21 +52,36 @@ func (c *clientCreateCommand) Run(p *program) error {
 		if err = p.printOne(c.JSON, shown, lines...); err != nil || c.JSON || client.Public {
 			return err
 		}
-		_, err = fmt.Fprintln(p.Stdout, "\nCopy the secret now: it is not stored and cannot be shown again.")
+		_, err = fmt.Fprintln(p.Stdout, copyNow)
 		return err
 	})
 }
 
-// places says by which arguments the fields of a client are given.
-func (c *clientCreateCommand) places() map[string]string {
-	places := map[string]string{
-		"name": fmt.Sprintf("<name> %q", c.Name), "scopes": "--scope", "redirect_uris": "--redirect-uri", "pkce": "--optional-pkce",
+const copyNow = "\nCopy the secret now: it is not stored and cannot be shown again."
+
+// clientLines are a client as a person reads it.
+func clientLines(client oauth.Client) [][2]string {
+	lines := [][2]string{
+		{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
+		{"password_grant", yesOrNo(client.PasswordGrant)}, {"third_party", yesOrNo(client.ThirdParty)},
 	}
-	for i, address := range c.RedirectURI {
+	for _, address := range client.RedirectURIs {
+		lines = append(lines, [2]string{"redirect_uri", address})
+	}
+	for _, address := range client.SignOutURIs {
+		lines = append(lines, [2]string{"post_logout_redirect_uri", address})
+	}
+	return lines
+}
+
+// clientPlaces says by which arguments the fields of a client are given.
+func clientPlaces(name string, redirects, signOuts []string) map[string]string {
+	places := map[string]string{"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce"}
+	for i, address := range redirects {
 		places[fmt.Sprintf("redirect_uris/%d", i)] = fmt.Sprintf("--redirect-uri %q", address)
 	}
-	for i, address := range c.SignOutURI {
-		places[fmt.Sprintf("sign_out_uris/%d", i)] = fmt.Sprintf("--post-logout-redirect-uri %q", address)
+	for i, address := range signOuts {
+		places[fmt.Sprintf("post_logout_redirect_uris/%d", i)] = fmt.Sprintf("--post-logout-redirect-uri %q", address)
 	}
 	return places
 }
@@ -115,8 +124,8 @@ type clientDeleteCommand struct {
 // Run deletes a service client.
 func (c *clientDeleteCommand) Run(p *program) error {
 	return p.withService(func(s *app.Services) error {
-		if err := s.OAuth.DeleteClient(p.ctx, c.ID); err != nil {
-			return p.unknownClient(s, c.ID, err)
+		if err := s.OAuth.DeleteClient(p.ctx, nil, c.ID); err != nil {
+			return p.clientFault(s, c.ID, err, nil)
 		}
 		if c.JSON {
 			return json.NewEncoder(p.Stdout).Encode(map[string]any{"client_id": c.ID, "deleted": true})
@@ -126,10 +135,10 @@ func (c *clientDeleteCommand) Run(p *program) error {
 	})
 }
 
-// unknownClient explains the error of a command on a client that does not exist. People give its name for its id.
-func (p *program) unknownClient(s *app.Services, id string, err error) error {
+// clientFault explains the error of a command on a client. People give its name for its id.
+func (p *program) clientFault(s *app.Services, id string, err error, places map[string]string) error {
 	if e, ok := errors.AsType[*problem.Error](err); !ok || e.Code != problem.NotFound {
-		return explain(err)
+		return explainAt(err, places)
 	}
 	clients, listErr := s.OAuth.Clients(p.ctx)
 	if listErr != nil {
@@ -161,7 +170,7 @@ func (p *program) withService(do func(*app.Services) error) error {
 func clientObject(c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
-		"kind": kindOf(c), "third_party": c.ThirdParty, "pkce": !c.PKCEOptional,
+		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }

@@ -27,6 +27,8 @@ type Middleware struct {
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
 	Site    web.Site // for errors that a browser shows; none without a name
+	// AnswersWithPages reports whether the operations of a path do so. It is needed with CORSOrigins.
+	AnswersWithPages func(echo.Context) bool
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
 	Operation func(echo.Context) *contract.Operation
 }
@@ -45,7 +47,7 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 	undeclared := echo.MethodNotAllowedHandler
 	if len(m.CORSOrigins) > 0 {
-		permit := cors(m.CORSOrigins, func(c echo.Context) bool { op := m.Operation(c); return op != nil && op.Pages })
+		permit := cors(m.CORSOrigins, m.AnswersWithPages)
 		next, undeclared = permit(next), permit(undeclared)
 	}
 	return func(c echo.Context) error {

@@ -88,6 +88,10 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 	}
 	s.middleware = &Middleware{
 		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure,
+		AnswersWithPages: func(c echo.Context) bool {
+			op := o.Contract.FindRoute(http.MethodGet, c.Path()) // such a path has that method, too
+			return op != nil && op.Pages
+		},
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}
 	e.Pre(contract.PlainPaths)

@@ -48,11 +48,19 @@ func (s *Service) AuthenticateClient(ctx context.Context, c Credentials) (Client
 	if row.Public && given.Empty() {
 		return clientOf(row), nil
 	}
-	// For an unknown client the stored hash is empty, and no hash equals it.
-	if subtle.ConstantTimeCompare([]byte(row.SecretHash.Reveal()), []byte(token.HashSecret(given))) != 1 {
+	if !s.hasSecret(row, given) {
 		return Client{}, ErrClient()
 	}
 	return clientOf(row), nil
+}
+
+// hasSecret reports whether a secret is that of a client, or the one before, while that is valid. For an unknown client the
+// stored hashes are empty, and no hash equals them.
+func (s *Service) hasSecret(row store.Client, given secret.Text) bool {
+	hash := []byte(token.HashSecret(given))
+	current := subtle.ConstantTimeCompare([]byte(row.SecretHash.Reveal()), hash) == 1
+	old := subtle.ConstantTimeCompare([]byte(row.OldSecretHash.Reveal()), hash) == 1
+	return current || old && store.Pending(row.OldSecretUntil, s.now(), MaxKeepSecret)
 }
 
 // isClientID reports whether a text can be the id of a client. A database cannot store every text.

@@ -303,7 +303,7 @@ func (s *Service) Seal(a Authorization, holder string) string {
 	if err != nil { // strings and a number
 		panic(err)
 	}
-	return s.pages.Seal(plain, holder)
+	return s.pages.SealURL(plain, holder)
 }
 
 // ErrPage is the error for a form that cannot be used any more.
@@ -314,7 +314,7 @@ func ErrPage(cause error) *problem.Error {
 // Unseal is the inverse of Seal. It examines the request again, since the client may have changed. Errors: InvalidRequest.
 func (s *Service) Unseal(ctx context.Context, sealed, holder string) (Authorization, error) {
 	var p pending
-	plain, err := s.pages.Open(sealed, holder)
+	plain, err := s.pages.OpenURL(sealed, holder)
 	if err == nil {
 		err = json.Unmarshal(plain, &p)
 	}

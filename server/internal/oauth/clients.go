@@ -66,24 +66,26 @@ func clientOf(row store.Client) Client {
 
 // NewClient is a client to be created.
 type NewClient struct {
-	Name            string
-	Scopes          []string
-	NoPasswordGrant bool
-	Public          bool
-	ThirdParty      bool
-	PKCEOptional    bool
-	RedirectURIs    []string
-	SignOutURIs     []string
+	Name          string
+	Scopes        []string
+	PasswordGrant bool
+	Public        bool
+	ThirdParty    bool
+	PKCEOptional  bool
+	RedirectURIs  []string
+	SignOutURIs   []string
 }
 
 // maxClientName counts code points.
 const maxClientName = 64
 
-// CreateClient creates a client and returns its secret, which is not stored and cannot be shown again. A public one has none. Errors:
-// ValidationFailed, Unavailable.
-func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret.Text, error) {
-	invalid := s.checkClient(n)
-	if len(invalid.Fields) > 0 {
+// By is who changes a client: a caller of the API, or nil for the command line.
+type By = *identity.Caller
+
+// CreateClient creates a client and returns its secret, which is not stored and cannot be shown again. A public one has none.
+// Errors: ValidationFailed, ClientNameTaken.
+func (s *Service) CreateClient(ctx context.Context, by By, n NewClient) (Client, secret.Text, error) {
+	if invalid := s.checkClient(by, n); len(invalid.Fields) > 0 {
 		return Client{}, secret.Text{}, invalid
 	}
 	id, err := uuid.NewV7()
@@ -97,15 +99,21 @@ func (s *Service) CreateClient(ctx context.Context, n NewClient) (Client, secret
 		hash = token.HashSecret(created)
 	}
 	row := s.clientRow(id.String(), n, hash)
-	if err = s.insertClient(ctx, row); errors.Is(err, store.ErrConflict) {
-		return Client{}, secret.Text{}, invalid.At("/name", "is taken")
+	if err = s.insertClient(ctx, by, row); errors.Is(err, store.ErrConflict) {
+		err = errClientNameTaken()
 	}
 	return clientOf(row), created, err
 }
 
+func errClientNameTaken() error {
+	return problem.New(problem.ClientNameTaken, "Another client has this name.").At("/name", "is taken")
+}
+
+func errNoClient() error { return problem.New(problem.NotFound, "There is no client with this id.") }
+
 // checkClient returns an error with a field for each fault, and without fields if there is none.
-func (s *Service) checkClient(n NewClient) *problem.Error {
-	invalid := problem.New(problem.ValidationFailed, "The client cannot be created.")
+func (s *Service) checkClient(by By, n NewClient) *problem.Error {
+	invalid := problem.New(problem.ValidationFailed, "The client cannot have these settings.")
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	if n.Name == "" || n.Name != strings.TrimSpace(n.Name) || !utf8.ValidString(n.Name) ||
 		utf8.RuneCountInString(n.Name) > maxClientName || strings.ContainsFunc(n.Name, unprintable) {
@@ -116,16 +124,18 @@ func (s *Service) checkClient(n NewClient) *problem.Error {
 		switch {
 		case !slices.Contains(scopes.Declared, scope):
 			invalid.At("/scopes", "names a scope that the contract does not declare")
-		case !slices.Contains(scopes.OfClients(), scope):
+		case by != nil && !slices.Contains(scopes.OfEveryone(), scope) && !by.HasScope(scope):
+			invalid.At("/scopes", "names a scope that your token does not have")
+		case !n.ThirdParty && !slices.Contains(scopes.OfClients(), scope):
 			invalid.At("/scopes", "names a scope over one's own account, and a client has no account")
 		}
 	}
 	checkAddresses(invalid, "/redirect_uris", n.RedirectURIs)
-	checkAddresses(invalid, "/sign_out_uris", n.SignOutURIs)
+	checkAddresses(invalid, "/post_logout_redirect_uris", n.SignOutURIs)
 	switch {
 	case n.Public && n.PKCEOptional:
-		invalid.At("/pkce", "is required of a public client")
-	case n.Public && len(n.RedirectURIs) == 0 && n.NoPasswordGrant:
+		invalid.At("/require_pkce", "is required of a public client")
+	case n.Public && len(n.RedirectURIs) == 0 && !n.PasswordGrant:
 		invalid.At("/redirect_uris", "is empty, and the client has no other way to get a token")
 	}
 	return invalid
@@ -145,23 +155,30 @@ func checkAddresses(invalid *problem.Error, field string, addresses []string) {
 func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Client {
 	return store.Client{
 		ID: id, Name: n.Name, SecretHash: secret.New(secretHash), Scopes: strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
-		PasswordGrant: !n.NoPasswordGrant, CreatedAt: s.now(),
+		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
 		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"),
 	}
 }
 
 // insertClient stores a client. Errors: store.ErrConflict when its name or its id is taken.
-func (s *Service) insertClient(ctx context.Context, row store.Client) error {
+func (s *Service) insertClient(ctx context.Context, by By, row store.Client) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.CreateClient(ctx, row); err != nil {
 			return err
 		}
-		return audit.Record(ctx, q, audit.ClientCreated, store.Event{Actor: audit.CommandLine, ClientID: row.ID}, s.now())
+		return s.recordClient(ctx, q, audit.ClientCreated, by, row.ID)
 	})
 }
 
-// Clients lists the service clients, sorted by name.
+// recordClient records a change of a client, which the event names.
+func (s *Service) recordClient(ctx context.Context, q *store.Queries, kind audit.Kind, by By, id string) error {
+	event := audit.Event(ctx, store.User{}, by.Actor())
+	event.ClientID = id
+	return audit.Record(ctx, q, kind, event, s.now())
+}
+
+// Clients lists the clients, sorted by name.
 func (s *Service) Clients(ctx context.Context) ([]Client, error) {
 	rows, err := s.db.ListClients(ctx)
 	list := make([]Client, len(rows))
@@ -194,7 +211,10 @@ func (s *Service) endMostSessions(ctx context.Context, id string) error {
 // DeleteClient deletes a service client and ends the sessions of the people who logged in through it. Once it returns, the
 // server refuses its tokens. If it is interrupted, the client and some of the sessions are left, and it can be called again.
 // Errors: NotFound.
-func (s *Service) DeleteClient(ctx context.Context, id string) error {
+func (s *Service) DeleteClient(ctx context.Context, by By, id string) error {
+	if !isClientID(id) {
+		return errNoClient()
+	}
 	if err := s.endMostSessions(ctx, id); err != nil {
 		return err
 	}
@@ -205,10 +225,10 @@ func (s *Service) DeleteClient(ctx context.Context, id string) error {
 		if err := q.EndRemainingSessionsOfClient(ctx, id); err != nil {
 			return err
 		}
-		return audit.Record(ctx, q, audit.ClientDeleted, store.Event{Actor: audit.CommandLine, ClientID: id}, s.now())
+		return s.recordClient(ctx, q, audit.ClientDeleted, by, id)
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		return problem.New(problem.NotFound, "There is no client with this id.")
+		return errNoClient()
 	}
 	return err
 }

@@ -52,7 +52,7 @@ func (s *Service) sealCode(a Authorization, browser *identity.Browser) (string, 
 		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce,
 		SignedInAt: browser.Session.SignedInAt.UnixMicro(), ExpiresAt: s.now().Add(codeTTL).UnixMicro(),
 	})
-	return s.codes.Seal(plain, codeName), err
+	return s.codes.SealURL(plain, codeName), err
 }
 
 // CodeGrantForm is the form of the authorization code grant (RFC 6749 §4.1.3).
@@ -71,7 +71,7 @@ func errCode(cause string) error {
 // with the right verifier, ends the session that the first one has started; any other use ends nothing. Errors: InvalidGrant.
 func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantForm) (Tokens, error) {
 	var c code
-	plain, err := s.codes.Open(form.Code.Reveal(), codeName)
+	plain, err := s.codes.OpenURL(form.Code.Reveal(), codeName)
 	if err == nil {
 		err = json.Unmarshal(plain, &c)
 	}

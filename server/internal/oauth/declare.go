@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -49,7 +48,7 @@ func (s *Service) CheckDeclared(d DeclaredClient) error {
 	if parsed, err := uuid.Parse(d.ID); err != nil || parsed.String() != d.ID {
 		return errors.New("client_id must be a UUID in lower case; make one with: uuidgen")
 	}
-	if invalid := s.checkClient(d.NewClient); len(invalid.Fields) > 0 {
+	if invalid := s.checkClient(nil, d.NewClient); len(invalid.Fields) > 0 {
 		faults := make([]error, len(invalid.Fields))
 		for i, f := range invalid.Fields {
 			faults[i] = fmt.Errorf("%s %s", strings.TrimPrefix(f.Pointer, "/"), f.Detail)
@@ -84,7 +83,7 @@ func (s *Service) createDeclared(ctx context.Context, d DeclaredClient) (created
 	if err != nil {
 		return false, err
 	}
-	err = s.insertClient(ctx, s.clientRow(d.ID, d.NewClient, hash))
+	err = s.insertClient(ctx, nil, s.clientRow(d.ID, d.NewClient, hash))
 	if !errors.Is(err, store.ErrConflict) {
 		return err == nil, err
 	}
@@ -98,8 +97,15 @@ func errNameTaken(name string) error {
 	return fmt.Errorf("the name %q is that of another client; choose another name, or give the client_id of that client (sesame client list)", name)
 }
 
-// updateDeclared changes a client where it differs. If it loses a scope or the password grant, the sessions end that people
-// started through it, which would keep that scope otherwise.
+// isSame reports whether two rows of a client have the same values.
+func isSame(a, b store.Client) bool {
+	secrets := a.SecretHash.Reveal() == b.SecretHash.Reveal() && a.OldSecretHash.Reveal() == b.OldSecretHash.Reveal()
+	a.SecretHash, a.OldSecretHash, b.SecretHash, b.OldSecretHash = secret.Text{}, secret.Text{}, secret.Text{}, secret.Text{}
+	return secrets && a == b
+}
+
+// updateDeclared changes a client where it differs. If it becomes narrower, the sessions end that people started
+// through it, which would keep what it has lost otherwise.
 func (s *Service) updateDeclared(ctx context.Context, d DeclaredClient, before store.Client) (updated bool, err error) {
 	hash, err := d.SecretHash()
 	if err != nil {
@@ -107,13 +113,14 @@ func (s *Service) updateDeclared(ctx context.Context, d DeclaredClient, before s
 	}
 	after := s.clientRow(d.ID, d.NewClient, hash)
 	after.CreatedAt = before.CreatedAt
-	if after.Name == before.Name && after.SecretHash.Reveal() == before.SecretHash.Reveal() && after.PasswordGrant == before.PasswordGrant &&
-		after.Scopes == before.Scopes {
+	if before.OldSecretHash.Reveal() == after.SecretHash.Reveal() { // a replacement in progress, which the file does not know of
+		after.SecretHash = before.SecretHash
+	}
+	after.OldSecretHash, after.OldSecretUntil = before.OldSecretHash, before.OldSecretUntil
+	if isSame(after, before) {
 		return false, nil
 	}
-	has := strings.Fields(after.Scopes)
-	narrowed := before.PasswordGrant && !after.PasswordGrant ||
-		slices.ContainsFunc(strings.Fields(before.Scopes), func(scope string) bool { return !slices.Contains(has, scope) })
+	narrowed := isNarrower(before, after)
 	if narrowed {
 		if err = s.endMostSessions(ctx, d.ID); err != nil {
 			return false, err

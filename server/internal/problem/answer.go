@@ -17,6 +17,7 @@ var statuses = map[Code]int{
 	NotFound:             http.StatusNotFound,
 	MethodNotAllowed:     http.StatusMethodNotAllowed,
 	UsernameTaken:        http.StatusConflict,
+	ClientNameTaken:      http.StatusConflict,
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,

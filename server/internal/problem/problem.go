@@ -26,6 +26,7 @@ const (
 	NotFound             Code = "not_found"
 	MethodNotAllowed     Code = "method_not_allowed"
 	UsernameTaken        Code = "username_taken"
+	ClientNameTaken      Code = "client_name_taken"
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"

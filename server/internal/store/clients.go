@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"sesame/server/secret"
@@ -20,14 +21,19 @@ type Client struct {
 	PKCEOptional  bool
 	RedirectURIs  string // one per line
 	SignOutURIs   string // one per line
+	// OldSecretHash is that of the secret that is being replaced. It is valid until OldSecretUntil.
+	OldSecretHash  secret.Text
+	OldSecretUntil time.Time
 }
 
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at,
-	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris`
+	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris, c.old_secret_hash, c.old_secret_until`
 
 func (c *Client) fields() []any {
 	return []any{&c.ID, &c.Name, secretScanner{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, timeScanner{&c.CreatedAt},
-		&c.Public, &c.ThirdParty, &c.PKCEOptional, &c.RedirectURIs, &c.SignOutURIs}
+		&c.Public, &c.ThirdParty, &c.PKCEOptional, &c.RedirectURIs, &c.SignOutURIs,
+		secretScanner{&c.OldSecretHash}, timeScanner{&c.OldSecretUntil},
+	}
 }
 
 // CreateClient inserts a client. Errors: ErrConflict when the name is taken.
@@ -45,6 +51,12 @@ func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 func (q *Queries) ClientByID(ctx context.Context, id string) (c Client, err error) {
 	row := q.read.QueryRowContext(ctx, `SELECT `+clientColumns+` FROM clients c WHERE c.id = $1`, id)
 	return c, translate(row.Scan(c.fields()...))
+}
+
+// LockClient locks the row of a client until the transaction ends, and reads it. Errors: ErrNotFound.
+func (q *Queries) LockClient(ctx context.Context, id string) (c Client, err error) {
+	err = q.writeRow(ctx, c.fields(), `UPDATE clients SET name = name WHERE id = $1 RETURNING `+strings.ReplaceAll(clientColumns, "c.", ""), id)
+	return c, err
 }
 
 // ClientOfToken finds a client by a token of its own. Errors: ErrNotFound when the client was deleted or the token
@@ -67,8 +79,10 @@ func (q *Queries) ListClients(ctx context.Context) ([]Client, error) {
 func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
 	return one(q.write.ExecContext(ctx, `
 		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5,
-			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10 WHERE id = $1`,
-		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs))
+			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10,
+			old_secret_hash = $11, old_secret_until = $12 WHERE id = $1`,
+		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs,
+		c.OldSecretHash.Reveal(), micros(c.OldSecretUntil)))
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

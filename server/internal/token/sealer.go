@@ -48,6 +48,20 @@ func (s Sealer) Open(sealed, name string) ([]byte, error) {
 	return plain, err
 }
 
+// SealURL is Seal in characters that a URL does not escape.
+func (s Sealer) SealURL(plain []byte, name string) string {
+	return base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, []byte(name))) //nolint:gosec // as above
+}
+
+// OpenURL is the inverse of SealURL.
+func (s Sealer) OpenURL(sealed, name string) ([]byte, error) {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
+	if err != nil {
+		return nil, errCorrupt
+	}
+	return s.Open(base64.StdEncoding.EncodeToString(data), name)
+}
+
 // open is Open that also reports whether the second master key has sealed the data.
 func (s Sealer) open(sealed, name string) (plain []byte, second bool, err error) {
 	data, err := base64.StdEncoding.DecodeString(sealed)

@@ -28,7 +28,7 @@ type Pages struct {
 	PublicURL string // no trailing slash
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string
-	guard     *http.CrossOriginProtection
+	guard         *http.CrossOriginProtection
 }
 
 // Register puts the pages on e. The operations authorize and signOut have none of their own: they call Authorize and SignOut.

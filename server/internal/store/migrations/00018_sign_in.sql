@@ -8,6 +8,9 @@ ALTER TABLE clients ADD COLUMN pkce_optional BOOLEAN NOT NULL DEFAULT FALSE;
 ALTER TABLE clients ADD COLUMN redirect_uris TEXT NOT NULL DEFAULT '';      -- one per line
 ALTER TABLE clients ADD COLUMN sign_out_uris TEXT NOT NULL DEFAULT '';      -- where a person may be sent after signing out; one per line
 
+ALTER TABLE clients ADD COLUMN old_secret_hash TEXT NOT NULL DEFAULT '';    -- of the secret that is being replaced
+ALTER TABLE clients ADD COLUMN old_secret_until BIGINT NOT NULL DEFAULT 0;  -- when that is valid no longer
+
 -- A session of a browser is a session, too, whose client_id is 'browser'. So it is listed and ended like the others.
 ALTER TABLE sessions ADD COLUMN browser_id TEXT;   -- the session of the browser from which this one was started
 ALTER TABLE sessions ADD COLUMN signed_in_at BIGINT; -- when the person gave their password; null: when the session was created
@@ -58,6 +61,8 @@ DELETE FROM sessions WHERE client_id = 'browser';
 ALTER TABLE sessions DROP COLUMN signed_in_at;
 ALTER TABLE sessions DROP COLUMN browser_id;
 DELETE FROM clients WHERE public;
+ALTER TABLE clients DROP COLUMN old_secret_until;
+ALTER TABLE clients DROP COLUMN old_secret_hash;
 ALTER TABLE clients DROP COLUMN sign_out_uris;
 ALTER TABLE clients DROP COLUMN redirect_uris;
 ALTER TABLE clients DROP COLUMN pkce_optional;

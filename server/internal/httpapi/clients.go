@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"context"
+	"time"
+
+	"github.com/oapi-codegen/nullable"
+
+	"sesame/gen/api"
+	"sesame/server/internal/oauth"
+	"sesame/server/secret"
+)
+
+// ListClients is GET /clients. All clients fit on one page, since operators make them.
+func (s *Server) ListClients(ctx context.Context, _ api.ListClientsRequestObject) (api.ListClientsResponseObject, error) {
+	clients, err := s.OAuth.Clients(ctx)
+	items := make([]api.OAuthClient, len(clients))
+	for i, c := range clients {
+		items[i] = clientOf(c)
+	}
+	return api.ListClients200JSONResponse{Items: items, NextCursor: nullable.NewNullNullable[string]()}, err
+}
+
+// CreateClient is POST /clients.
+func (s *Server) CreateClient(ctx context.Context, request api.CreateClientRequestObject) (api.CreateClientResponseObject, error) {
+	b := request.Body
+	client, made, err := s.OAuth.CreateClient(ctx, caller(ctx), oauth.NewClient{
+		Name: b.Name, Scopes: b.Scopes, PasswordGrant: isTrue(b.PasswordGrant), Public: isTrue(b.Public), ThirdParty: isTrue(b.ThirdParty),
+		PKCEOptional: b.RequirePkce != nil && !*b.RequirePkce, RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris,
+	})
+	return api.CreateClient201JSONResponse(withSecret(client, made)), err
+}
+
+// GetClient is GET /clients/{client_id}.
+func (s *Server) GetClient(ctx context.Context, request api.GetClientRequestObject) (api.GetClientResponseObject, error) {
+	client, err := s.OAuth.ClientByID(ctx, idOf(request.ClientID))
+	return api.GetClient200JSONResponse(clientOf(client)), err
+}
+
+// UpdateClient is PATCH /clients/{client_id}: absent keeps.
+func (s *Server) UpdateClient(ctx context.Context, request api.UpdateClientRequestObject) (api.UpdateClientResponseObject, error) {
+	b := request.Body
+	change := oauth.ClientChange{
+		Name: b.Name, Scopes: b.Scopes, PasswordGrant: b.PasswordGrant, ThirdParty: b.ThirdParty,
+		RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris,
+	}
+	if b.RequirePkce != nil {
+		change.PKCEOptional = new(!*b.RequirePkce)
+	}
+	client, err := s.OAuth.UpdateClient(ctx, caller(ctx), idOf(request.ClientID), change)
+	return api.UpdateClient200JSONResponse(clientOf(client)), err
+}
+
+// DeleteClient is DELETE /clients/{client_id}.
+func (s *Server) DeleteClient(ctx context.Context, request api.DeleteClientRequestObject) (api.DeleteClientResponseObject, error) {
+	return api.DeleteClient204Response{}, s.OAuth.DeleteClient(ctx, caller(ctx), idOf(request.ClientID))
+}
+
+// ReplaceClientSecret is POST /clients/{client_id}/secret.
+func (s *Server) ReplaceClientSecret(ctx context.Context, request api.ReplaceClientSecretRequestObject) (api.ReplaceClientSecretResponseObject, error) {
+	keep := time.Duration(request.Body.KeepOldFor) * time.Second
+	client, made, err := s.OAuth.ReplaceSecret(ctx, caller(ctx), idOf(request.ClientID), keep)
+	return api.ReplaceClientSecret200JSONResponse(withSecret(client, made)), err
+}
+
+func clientOf(c oauth.Client) api.OAuthClient {
+	return api.OAuthClient{
+		ClientID: c.ID, Name: c.Name, Public: c.Public, ThirdParty: c.ThirdParty, RequirePkce: !c.PKCEOptional, PasswordGrant: c.PasswordGrant,
+		Scopes: orEmptyList(c.Scopes), RedirectUris: orEmptyList(c.RedirectURIs), PostLogoutRedirectUris: orEmptyList(c.SignOutURIs), CreatedAt: c.CreatedAt,
+	}
+}
+
+func withSecret(c oauth.Client, made secret.Text) api.OAuthClientWithSecret {
+	shown := clientOf(c)
+	return api.OAuthClientWithSecret{
+		ClientID: shown.ClientID, ClientSecret: orAbsent(made.Reveal()), Name: shown.Name, Public: shown.Public, ThirdParty: shown.ThirdParty,
+		RequirePkce: shown.RequirePkce, PasswordGrant: shown.PasswordGrant, Scopes: shown.Scopes, RedirectUris: shown.RedirectUris,
+		PostLogoutRedirectUris: shown.PostLogoutRedirectUris, CreatedAt: shown.CreatedAt,
+	}
+}
+
+func orEmptyList(l []string) []string {
+	if l == nil {
+		return []string{}
+	}
+	return l
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
