@@ -38,9 +38,6 @@ func (s *Service) DeleteUser(ctx context.Context, caller *identity.Caller, id st
 
 func (s *Service) deleteUser(ctx context.Context, by *identity.Caller, id string) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.LockAdministration(ctx); err != nil {
-			return err
-		}
 		user, err := q.LockUser(ctx, id)
 		if err != nil {
 			return err
