@@ -1828,7 +1828,7 @@ type ClientInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -1867,7 +1867,7 @@ type ClientInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -2765,7 +2765,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -2814,7 +2814,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -5565,7 +5565,7 @@ type ClientWithResponsesInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -5604,7 +5604,7 @@ type ClientWithResponsesInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -10286,7 +10286,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -10331,7 +10331,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
