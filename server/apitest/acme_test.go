@@ -76,6 +76,7 @@ func TestACertificateOfAnAuthority(t *testing.T) {
 			if a.orders() != 1 {
 				t.Errorf("there were %d orders", a.orders())
 			}
+			s.sql(t, `DELETE FROM id_token_keys`)
 			s.sql(t, `DELETE FROM signing_keys`) // as the guide says for a master key that may have leaked
 			s = start(t, dbURL, a.settings("SESAME_MASTER_KEY="+newMasterKey())...)
 			s.untilCertified(t, a, serial)
