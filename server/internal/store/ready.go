@@ -24,7 +24,7 @@ type readiness struct {
 
 // Ready returns nil if the database can be read and written, and otherwise problem.Unavailable. Each call reads from the
 // database. At most once in writeInterval it writes, because only a write detects a full disk or a file system that has
-// become read-only. A failure is not cached.
+// become read-only. A failure is not cached. A call that has to wait for too many others returns ErrNotChecked.
 func (db *DB) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
@@ -32,7 +32,7 @@ func (db *DB) Ready(ctx context.Context) error {
 	case db.ready.turn <- struct{}{}:
 		defer func() { <-db.ready.turn }()
 	case <-ctx.Done():
-		return unready(ctx.Err())
+		return unready(errors.Join(ErrNotChecked, ctx.Err()))
 	}
 	if err := db.engine.probe(ctx); err != nil {
 		return unready(err)
@@ -53,5 +53,8 @@ func (db *DB) Ready(ctx context.Context) error {
 func unready(err error) error {
 	return problem.Wrap(problem.Unavailable, "The database cannot be read or written now.", err)
 }
+
+// ErrNotChecked means that other checks took so long that this one did not begin.
+var ErrNotChecked = errors.New("other checks of the database took too long")
 
 var errReadOnly = errors.New("the database is read-only")
