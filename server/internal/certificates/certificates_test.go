@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -189,6 +190,31 @@ func TestAnAuthorityAsksForAPause(t *testing.T) {
 		row, err := m.readRow(t.Context())
 		if got := row.AttemptAt.Sub(now).Round(time.Second); err != nil || got != want || requests != 1 || row.Failures != 1 {
 			t.Errorf("%v: for Retry-After %s the pause is %v, want %v, after %d requests", err, asked, got, want, requests)
+		}
+	}
+}
+
+// An answer of an authority, or of a server in its place, that does not end takes a limited amount of memory.
+func TestAnAnswerThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]int{"directory": http.StatusOK, "error": http.StatusForbidden} {
+		var sent atomic.Int64
+		authority := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, err := w.Write([]byte(`{"newNonce":"`))
+			for block := bytes.Repeat([]byte("x"), 64<<10); err == nil && sent.Load() < 64<<20; {
+				_, err = w.Write(block)
+				sent.Add(int64(len(block)))
+			}
+		}))
+		m := newManager(t, migrated(t))
+		m.Directory, m.Client = authority.URL, authority.Client()
+		if err := m.step(t.Context()); err != nil {
+			t.Error(err)
+		}
+		authority.Close() // waits for the answer
+		if got := sent.Load(); got >= 64<<20 {
+			t.Errorf("%s: %d bytes were read", name, got)
 		}
 	}
 }
