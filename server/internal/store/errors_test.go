@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -71,27 +70,5 @@ func TestALockThatStopsAMigrationIsExplained(t *testing.T) {
 	}
 	if err = migrationError(errors.New("else")); strings.Contains(err.Error(), "pg_stat_activity") {
 		t.Error(err)
-	}
-}
-
-// A check of the database that did not begin says nothing about the database.
-func TestACheckThatDoesNotBegin(t *testing.T) {
-	db, err := Create(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "sesame.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	db.ready.turn <- struct{}{} // another check runs
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	err = db.Ready(ctx)
-	if p, ok := errors.AsType[*problem.Error](err); !ok || p.Code != problem.Unavailable || !errors.Is(err, ErrNotChecked) {
-		t.Errorf("got %v", err)
-	}
-	<-db.ready.turn
-	if err = db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err = db.Ready(t.Context()); err == nil || errors.Is(err, ErrNotChecked) {
-		t.Errorf("with a closed database: %v", err)
 	}
 }
