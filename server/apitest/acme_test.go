@@ -302,6 +302,7 @@ func TestSettingsOfHTTPSThatCannotWork(t *testing.T) {
 		{"only one of them can give the certificate", environment{"SESAME_ACME": "on", "SESAME_PUBLIC_URL": name, "SESAME_TLS_CERT": "x", "SESAME_TLS_KEY": "y"}},
 		{"at a Unix socket the proxy speaks HTTPS", environment{"SESAME_ACME": "on", "SESAME_PUBLIC_URL": name, "SESAME_LISTEN": "unix:/run/x"}},
 		{"SESAME_ACME_DIRECTORY is \"http://ca.example\"", environment{"SESAME_ACME_DIRECTORY": "http://ca.example"}},
+		{"SESAME_ACME_DIRECTORY must have no user and no password: the log", environment{"SESAME_ACME_DIRECTORY": "https://me:db-secret@ca.example"}},
 		{"SESAME_REDIRECT_LISTEN is for a server that speaks HTTPS itself", environment{"SESAME_REDIRECT_LISTEN": "127.0.0.1:80"}},
 		{"SESAME_REDIRECT_LISTEN is \"80\"", environment{"SESAME_REDIRECT_LISTEN": "80", "SESAME_ACME": "on", "SESAME_PUBLIC_URL": name}},
 	} {
