@@ -97,7 +97,7 @@ func TestManyClaimsHideNobody(t *testing.T) {
 		}
 		typed := press(resetPage, anyCode, "short")
 		typed.form.Set("username", "ann")
-		s.page(t, typed).want(422).keepsForm(anyCode).shows(`value="ann" checked`).shows(`id="username" name="typed_username" autocomplete`)
+		s.page(t, typed).want(422).keepsForm(anyCode).shows(`value="ann" checked`).shows(`id="typed_username" name="typed_username" autocomplete`)
 		typed.form.Set("typed_username", " Eve0 ")
 		s.page(t, typed).want(422).keepsForm(anyCode).shows("at least 8 characters")
 		typed.form.Set("typed_username", "eve0") // since a radio button cannot be cleared
