@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"maps"
@@ -31,6 +32,16 @@ const (
 type Pool struct {
 	Size     int           // 0 is four for each core, from 10 to 40
 	Lifetime time.Duration // after which a connection is replaced; 0 is an hour
+}
+
+// open makes a pool with these limits.
+func (p Pool) open(connector driver.Connector) *sql.DB {
+	db := sql.OpenDB(connector)
+	size := cmp.Or(p.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	db.SetConnMaxLifetime(cmp.Or(p.Lifetime, time.Hour))
+	return db
 }
 
 func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, error) {
@@ -70,11 +81,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 	if pooled {
 		withoutSession(databaseURL, config, patient, limits)
 	}
-	db := sql.OpenDB(flights{newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing))})
-	size := cmp.Or(pool.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
-	db.SetMaxOpenConns(size)
-	db.SetMaxIdleConns(size)
-	db.SetConnMaxLifetime(cmp.Or(pool.Lifetime, time.Hour))
+	db := pool.open(flights{newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing))})
 	if pooled {
 		if err = canTransact(ctx, db); err != nil {
 			return nil, fmt.Errorf("use the pooler at %s, which must have the pool mode transaction or session, and accept the parameters in the database URL: %w",
