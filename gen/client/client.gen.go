@@ -220,6 +220,7 @@ const (
 	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
 	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeInvalidTarget          OAuthErrorCode = "invalid_target"
 	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
 	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
 	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
@@ -236,6 +237,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidRequest:
 		return true
 	case OAuthErrorCodeInvalidScope:
+		return true
+	case OAuthErrorCodeInvalidTarget:
 		return true
 	case OAuthErrorCodeServerError:
 		return true
@@ -350,6 +353,11 @@ type AuthorizationRequest struct {
 	//
 	// Example:
 	RequestURI *string `json:"request_uri,omitempty"`
+
+	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered.
+	//
+	// Example:
+	Resource *string `json:"resource,omitempty"`
 
 	// ResponseMode Must be `query`, the default.
 	//
@@ -1065,6 +1073,11 @@ type TokenRequest struct {
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	RefreshToken *string `json:"refresh_token,omitempty"`
 
+	// Resource The service that the access token is for (RFC 8707). Leave it empty for this server and the services that share its audience.
+	//
+	// Example:
+	Resource *string `json:"resource,omitempty"`
+
 	// Scope Space-separated scopes (RFC 6749 §3.3).
 	//
 	// Example: me:read me:write
@@ -1314,6 +1327,9 @@ type AuthorizeParams struct {
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
 	Request *string `form:"request,omitempty" json:"request,omitempty"`
+
+	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered. Without it the token is for this server and the services that share its audience.
+	Resource *string `form:"resource,omitempty" json:"resource,omitempty"`
 
 	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
@@ -1819,6 +1835,11 @@ type ClientInterface interface {
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
+	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -1858,6 +1879,11 @@ type ClientInterface interface {
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
+	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -1875,7 +1901,8 @@ type ClientInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -1893,7 +1920,8 @@ type ClientInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -2748,6 +2776,11 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
+//
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -2797,6 +2830,11 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
+//
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -2824,7 +2862,8 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -2852,7 +2891,8 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -3666,6 +3706,18 @@ func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request,
 		if params.Request != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request", *params.Request, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Resource != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resource", *params.Resource, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5540,6 +5592,11 @@ type ClientWithResponsesInterface interface {
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
+	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -5579,6 +5636,11 @@ type ClientWithResponsesInterface interface {
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
+	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -5596,7 +5658,8 @@ type ClientWithResponsesInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -5614,7 +5677,8 @@ type ClientWithResponsesInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -10253,6 +10317,11 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
+//
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -10298,6 +10367,11 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
+//
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -10321,7 +10395,8 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -10345,7 +10420,8 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //

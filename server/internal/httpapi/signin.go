@@ -18,6 +18,7 @@ func (s *Server) Authorize(ctx context.Context, request api.AuthorizeRequestObje
 		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
 		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
 		ResponseMode: text(p.ResponseMode), Request: text(p.Request), RequestURI: text(p.RequestURI),
+		Resource: text(p.Resource),
 	})
 }
 

@@ -22,6 +22,7 @@ type Login struct {
 	ClientID string   // the client that the person logs in through
 	Scopes   []string // requested; none means the default scopes
 	Allowed  []string // the scopes that the client may receive
+	Resource string   // the audience of the session's tokens; "" for that of the server
 }
 
 // errWrongCredentials is the one answer for an unknown user, a wrong password, a disabled account and an account without

@@ -35,6 +35,7 @@ type code struct {
 	UserID     string   `json:"user"`
 	BrowserID  string   `json:"browser"`
 	Scopes     []string `json:"scopes"`
+	Resource   string   `json:"resource,omitempty"` // the audience of the tokens; "" for that of the server
 	Nonce      string   `json:"nonce,omitempty"`
 	SignedInAt int64    `json:"auth"` // Unix microseconds
 	ExpiresAt  int64    `json:"exp"`
@@ -47,9 +48,13 @@ func (s *Service) sealCode(a Authorization, browser *identity.Browser) (string, 
 	if err != nil {
 		return "", fmt.Errorf("make a code: %w", err)
 	}
+	resource, err := s.resource(a.Resource)
+	if err != nil {
+		return "", err
+	}
 	plain, err := json.Marshal(code{
 		ID: id.String(), ClientID: a.Client.ID, Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
-		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce,
+		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce, Resource: resource,
 		SignedInAt: browser.Session.SignedInAt.UnixMicro(), ExpiresAt: s.now().Add(codeTTL).UnixMicro(),
 	})
 	return s.codes.SealURL(plain, codeName), err
@@ -60,6 +65,7 @@ type CodeGrantForm struct {
 	Code        secret.Text
 	RedirectURI string
 	Verifier    secret.Text
+	Resource    string // if it is there, that of the authorization request (RFC 8707 §2.2)
 }
 
 // errCode is the one answer for every code that cannot be used.
@@ -68,7 +74,8 @@ func errCode(cause string) error {
 }
 
 // CodeGrant exchanges an authorization code for tokens (RFC 6749 §4.1.3). A code works once. A second use, by its own client and
-// with the right verifier, ends the session that the first one has started; any other use ends nothing. Errors: InvalidGrant.
+// with the right verifier, ends the session that the first one has started; any other use ends nothing. Errors: InvalidGrant,
+// InvalidTarget.
 func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantForm) (Tokens, error) {
 	var c code
 	plain, err := s.codes.OpenURL(form.Code.Reveal(), codeName)
@@ -89,8 +96,11 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	case !verifies(c.Challenge, form.Verifier.Reveal()):
 		return Tokens{}, errCode("code_verifier does not match code_challenge")
 	}
+	if err = s.checkResource(form.Resource, c.Resource); err != nil {
+		return Tokens{}, err
+	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
-		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes,
+		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes, Resource: c.Resource,
 		SignedInAt: time.UnixMicro(c.SignedInAt).UTC(), CodeEndsAt: expires.Add(time.Minute),
 	})
 	switch {
