@@ -1017,7 +1017,7 @@ type Token struct {
 	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// IDToken An ID token (OpenID Connect Core §2), if the scope has `openid`.
+	// IDToken An ID token (OpenID Connect Core §2), if the scope has `openid`. With `profile` and `email` it has the claims of `/userinfo`.
 	IDToken string `json:"id_token,omitempty"`
 
 	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
@@ -1816,6 +1816,8 @@ type ClientInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -1860,6 +1862,8 @@ type ClientInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -1993,7 +1997,8 @@ type ClientInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -2009,7 +2014,8 @@ type ClientInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -2757,6 +2763,8 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2811,6 +2819,8 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3024,7 +3034,8 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -3050,7 +3061,8 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -5573,6 +5585,8 @@ type ClientWithResponsesInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -5617,6 +5631,8 @@ type ClientWithResponsesInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -5756,7 +5772,8 @@ type ClientWithResponsesInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -5772,7 +5789,8 @@ type ClientWithResponsesInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -10298,6 +10316,8 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -10348,6 +10368,8 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -10535,7 +10557,8 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -10557,7 +10580,8 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten

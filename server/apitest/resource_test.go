@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	orders  = "https://orders.example/v1"
+	orders     = "https://orders.example/v1"
 	billingURN = "urn:example:billing"
 )
 

@@ -161,6 +161,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 	id := identity.New(a.DB, a.hasher, issuer, identity.Settings{
 		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
+		ConfirmedOnly: a.SignInUnconfirmed == "off",
 		KeyedHash: token.NewKeyedHash(a.master), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})

@@ -113,7 +113,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 	from, _ := network.RequestOf(ctx)
 	session = store.Session{
 		ID: id.String(), UserID: start.UserID, ClientID: start.ClientID, BrowserID: start.BrowserID, SeedHash: refresh.SeedHash(),
-		Resource: start.Resource,
+		Resource:  start.Resource,
 		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
 		ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}

@@ -38,6 +38,9 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 		if err != nil {
 			return err
 		}
+		if s.ConfirmedOnly && !locked.EmailVerified {
+			return unconfirmed(locked)
+		}
 		scopes, err := s.grant(login, locked)
 		if err != nil {
 			return err

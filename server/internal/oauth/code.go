@@ -112,10 +112,10 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 		return Tokens{}, err
 	}
 	tokens, err := s.issueForSession(codeGrant, session, strings.Fields(session.Scope), refresh)
-	if err != nil {
-		return Tokens{}, err
+	if err != nil || !hasScope(tokens.Scope, "openid") {
+		return tokens, err
 	}
-	return s.withIDToken(tokens, session, user.ID, c.Nonce)
+	return s.withIDToken(tokens, session, user, c.Nonce)
 }
 
 // redirectsTo compares the redirect_uri of a token request. It may be left out with PKCE (OAuth 2.1 §4.1.3), which does what it is for.
@@ -137,15 +137,13 @@ func hashOf(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// withIDToken adds an ID token to the tokens of a session that has the scope openid.
-func (s *Service) withIDToken(t Tokens, session store.Session, userID, nonce string) (Tokens, error) {
-	if !hasScope(t.Scope, "openid") {
-		return t, nil
-	}
+// withIDToken adds an ID token to the tokens of a session that have the scope openid.
+func (s *Service) withIDToken(t Tokens, session store.Session, user store.User, nonce string) (Tokens, error) {
 	now := s.now()
 	text, err := s.ids.Sign(token.ID{
-		Subject: userID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
+		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
 		Methods: identity.Methods, AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.AccessTTL),
+		Person: UserInfo(user, strings.Fields(t.Scope)),
 	})
 	t.IDToken = secret.New(text)
 	return t, err

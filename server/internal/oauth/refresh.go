@@ -49,10 +49,16 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 		return Tokens{}, err
 	}
 	tokens, err := s.issueForSession(refreshGrant, session, scopes, presented.Next())
-	if err != nil || client.ID == token.FirstParty {
+	if err != nil || client.ID == token.FirstParty || !hasScope(tokens.Scope, "openid") {
 		return tokens, err
 	}
-	return s.withIDToken(tokens, session, session.UserID, "")
+	if user, err = s.db.UserByID(ctx, session.UserID); errors.Is(err, store.ErrNotFound) {
+		err = errRefresh("the account was deleted")
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.withIDToken(tokens, session, user, "")
 }
 
 // checkRefresh refuses a request for scopes of which the session has none, or for another resource.
