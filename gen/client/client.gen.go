@@ -1108,7 +1108,12 @@ type User struct {
 	// Scopes The scopes that a login can ask for.
 	Scopes    []string  `json:"scopes"`
 	UpdatedAt time.Time `json:"updated_at"`
-	Username  string    `json:"username"`
+
+	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+	// with `profile` read it.
+	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
+	Username     string        `json:"username"`
 }
 
 // UserAdministration The fields that an administrator can change.
@@ -1139,6 +1144,11 @@ type UserAdministration struct {
 	//
 	// Example: ["users:read"]
 	Scopes *[]string `json:"scopes,omitempty"`
+
+	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+	// with `profile` read it.
+	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
 
 // UserCreate defines model for UserCreate.
@@ -1189,7 +1199,17 @@ type UserInfo struct {
 
 	// UpdatedAt Seconds since 1970.
 	UpdatedAt *int64 `json:"updated_at,omitempty"`
+
+	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+	// with `profile` read it.
+	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
+
+// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+// with `profile` read it.
+type UserMetadata = json.RawMessage
 
 // UserPage defines model for UserPage.
 type UserPage struct {
@@ -1970,7 +1990,7 @@ type ClientInterface interface {
 	// GetUserInfo Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 	//
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2173,7 +2193,7 @@ type ClientInterface interface {
 
 	// UpdateUserWithBody Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
@@ -2187,7 +2207,7 @@ type ClientInterface interface {
 
 	// UpdateUser Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
@@ -2977,7 +2997,7 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // GetUserInfo Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 //
 // Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3380,7 +3400,7 @@ func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEdit
 
 // UpdateUserWithBody Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 // its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
@@ -3404,7 +3424,7 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 
 // UpdateUser Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 // its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
@@ -5739,7 +5759,7 @@ type ClientWithResponsesInterface interface {
 	// GetUserInfoWithResponse Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5966,7 +5986,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
@@ -5980,7 +6000,7 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
@@ -10506,7 +10526,7 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // GetUserInfoWithResponse Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10853,7 +10873,7 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID op
 
 // UpdateUserWithBodyWithResponse Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 // its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
@@ -10873,7 +10893,7 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
 // its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //

@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -124,6 +125,14 @@ func TestClaimsAboutThePersonInIDTokens(t *testing.T) {
 		refresh.form.Set("client_id", app.ID)
 		if claims := s.idToken(t, decode[api.Token](s.do(t, refresh).want(200)).IDToken); claims["email_verified"] != true {
 			t.Errorf("email_verified is %v", claims["email_verified"])
+		}
+		s.sql(t, `UPDATE users SET user_metadata = '{"plan":"paid"}' WHERE username = 'ann'`)
+		for scope, want := range map[string]string{"openid": "<nil>", "openid profile": "map[plan:paid]"} {
+			f := newFlow(app, "scope", scope)
+			tokens := decode[api.Token](s.do(t, f.grant(codeOf(t, b.send(t, f.request())))).want(200))
+			if got := fmt.Sprint(s.idToken(t, tokens.IDToken)["user_metadata"]); got != want {
+				t.Errorf("%s: user_metadata is %s", scope, got)
+			}
 		}
 		s.must(t, horse, "user", "create", "lee")
 		other := s.newBrowser()

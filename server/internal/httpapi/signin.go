@@ -70,7 +70,7 @@ func userInfoOf(c *identity.Caller) api.UserInfoFoundJSONResponse {
 	p := oauth.UserInfo(c.User, c.Scopes)
 	info := api.UserInfoFoundJSONResponse{
 		Sub: c.User.ID, PreferredUsername: orAbsent(p.PreferredUsername), Name: orAbsent(p.Name),
-		Email: orAbsent(p.Email), EmailVerified: p.EmailVerified,
+		Email: orAbsent(p.Email), EmailVerified: p.EmailVerified, UserMetadata: metadataOf(string(p.Metadata)),
 	}
 	if p.UpdatedAt != 0 {
 		info.UpdatedAt = &p.UpdatedAt

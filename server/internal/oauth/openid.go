@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -16,6 +17,9 @@ import (
 func UserInfo(user store.User, scopes []string) (p token.Person) {
 	if slices.Contains(scopes, "profile") {
 		p.PreferredUsername, p.Name, p.UpdatedAt = user.Username, user.FullName, user.UpdatedAt.Unix()
+		if user.Metadata != "" {
+			p.Metadata = json.RawMessage(user.Metadata)
+		}
 	}
 	if slices.Contains(scopes, "email") && user.Email != "" {
 		p.Email, p.EmailVerified = user.Email, &user.EmailVerified

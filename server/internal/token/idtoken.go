@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,6 +36,8 @@ type Person struct {
 	UpdatedAt         int64  `json:"updated_at,omitempty"` // in seconds
 	Email             string `json:"email,omitempty"`
 	EmailVerified     *bool  `json:"email_verified,omitempty"` // nil without an address
+	// Metadata is what the application keeps of its own about the account.
+	Metadata json.RawMessage `json:"user_metadata,omitempty"`
 }
 
 // idClaims is the payload of an ID token.
