@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ import (
 
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/store"
+	"sesame/server/internal/tracing"
 	"sesame/server/secret"
 )
 
@@ -41,12 +43,15 @@ type Settings struct {
 	SecondMasterKeyFile        string      `placeholder:"FILE" help:"File that holds the second master key. (default: none)"`
 	Audience                   string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
 	Audiences                  List        `placeholder:"URI,…" help:"Further audiences: services with access tokens of their own, which no other service accepts. A client asks for one with the parameter resource (RFC 8707). (default: none)"`
-	IDTokenAlg                 string      `name:"id-token-alg" default:"RS256" placeholder:"RS256|ES256|EdDSA" help:"Algorithm of new keys of ID tokens. Every client of OpenID Connect knows RS256; ES256 costs a tenth."`
+	IDTokenAlg                 string      `name:"id-token-alg" default:"RS256" placeholder:"RS256|ES256|EdDSA" help:"Algorithm of new keys of ID tokens. Every client of OpenID Connect knows RS256; ES256 is faster."`
 	SigningAlg                 string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
 	KeyRotation                Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
 	BootstrapFile              string      `placeholder:"FILE" help:"YAML file of accounts and service clients that the server creates at its start if they do not exist. (default: none)"`
 	TLSCert                    string      `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain in PEM: the server speaks HTTPS itself. It loads the files again when they change. (default: none; a proxy in front speaks HTTPS)"`
 	TLSKey                     string      `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate in PEM. Only the user of the server and the group of the file may have access to it."`
+	ACME                       string      `name:"acme" default:"off" placeholder:"on|off" help:"Whether the server gets the certificate of the public URL's host from a certification authority by ACME, renews it, and speaks HTTPS itself. With on, you agree to the authority's terms of service."`
+	ACMEDirectory              string      `name:"acme-directory" default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" help:"Directory of the certification authority. The default is that of Let's Encrypt."`
+	RedirectListen             string      `placeholder:"HOST:PORT" help:"Address, usually 0.0.0.0:80, at which a server that speaks HTTPS itself redirects plain HTTP to the public URL, and answers the challenges of ACME. (default: none)"`
 	TrustedProxies             List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
 	CorsOrigins                List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 
@@ -79,6 +84,12 @@ type Settings struct {
 	HomeURL       string      `name:"home-url" placeholder:"URL" help:"Page that the server's own pages lead back to: your application. (default: the public URL)"`
 	NewLoginMails string      `default:"on" placeholder:"on|off" help:"Whether to mail the owner of an account after a login from an unknown IP address."`
 
+	// Pages.
+
+	LogoFile      string `placeholder:"FILE" help:"Logo on the pages for people: an image .svg, .png, .jpg or .webp of at most 256 KB. (default: none)"`
+	AccentColor   string `placeholder:"#RRGGBB" help:"Color of the buttons and links on the pages. The text on it is white or black, whichever can be read. (default: #1257b8)"`
+	PageTemplates string `placeholder:"FOLDER" help:"Folder of your own page templates, style.css, and texts in further languages. (default: the built-in ones)"`
+
 	// Documentation and diagnostics.
 
 	Docs           string `default:"on" placeholder:"on|off" help:"Whether to serve /docs and /redoc."`
@@ -88,6 +99,9 @@ type Settings struct {
 	EventLog       string `placeholder:"FILE" help:"File, or stdout, to which the events of accounts, clients and keys are written as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
 	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
 	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged. SIGUSR1 switches debug lines on and off."`
+
+	// Traces are the variables of OpenTelemetry, which have no flags.
+	Traces tracing.Environment `kong:"-"`
 }
 
 // Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
@@ -167,27 +181,8 @@ func (f *faults) page(name, page string) {
 	}
 }
 
-// tls checks the settings of HTTPS against each other; the files are read when the server listens.
-func (f *faults) tls(s *Settings) {
-	_, socket := s.Socket()
-	switch {
-	case (s.TLSCert == "") != (s.TLSKey == ""):
-		f.add("TLS_CERT", "and %sTLS_KEY belong together; set both", Prefix)
-	case s.TLSCert == "":
-	case socket:
-		f.add("TLS_CERT", "is for a HOST:PORT in %sLISTEN; at a Unix socket the proxy speaks HTTPS", Prefix)
-	case s.PublicURL != "" && !strings.HasPrefix(s.PublicURL, "https://"):
-		f.add("PUBLIC_URL", "must begin with https://, because %sTLS_CERT is set", Prefix)
-	}
-}
-
-// Scheme is that of the listening address.
-func (s *Settings) Scheme() string {
-	if s.TLSCert != "" {
-		return "https"
-	}
-	return "http"
-}
+// colors are the values of AccentColor.
+var colors = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
 // Check reports every invalid setting, with the name of its variable and the values that are allowed.
 func (s *Settings) Check() error {
@@ -201,7 +196,7 @@ func (s *Settings) Check() error {
 			f.add("PUBLIC_URL", "%s", reason)
 		}
 	}
-	f.tls(s)
+	f.https(s)
 	f.database(s)
 	f.each("AUDIENCES", s.Audiences, checkAudience)
 	f.oneOf("ID_TOKEN_ALG", s.IDTokenAlg, "RS256", "ES256", "EdDSA")
@@ -222,6 +217,9 @@ func (s *Settings) Check() error {
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
 	f.mails(s)
+	if s.AccentColor != "" && !colors.MatchString(s.AccentColor) {
+		f.add("ACCENT_COLOR", "is %q; it must be a color such as #1257b8", s.AccentColor)
+	}
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	if reason := checkTrust(s.Proxies()); reason != "" {
 		f.add("TRUSTED_PROXIES", "%s", reason)
@@ -235,6 +233,9 @@ func (s *Settings) Check() error {
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
 	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")
 	f.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error")
+	if _, err := s.Traces.Options(); err != nil {
+		f = append(f, err)
+	}
 	return errors.Join(f...)
 }
 

@@ -28,7 +28,7 @@ func UserInfo(user store.User, scopes []string) (p token.Person) {
 }
 
 // SignOutParameters are those of a request to sign out (OpenID Connect RP-Initiated Logout §2).
-type SignOutParameters struct{ IDTokenHint, ClientID, RedirectURI, State string }
+type SignOutParameters struct{ IDTokenHint, ClientID, RedirectURI, State, UILocales string }
 
 // SignOut is an examined request to sign out.
 type SignOut struct {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/account"
+	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
@@ -25,10 +27,12 @@ type Pages struct {
 	Identity  *identity.Service
 	Accounts  *account.Service
 	OAuth     *oauth.Service
+	Audit     *audit.Log
 	PublicURL string // no trailing slash
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string
 	guard         *http.CrossOriginProtection
+	paths         []string
 }
 
 // Register puts the pages on e. The operations authorize and signOut have none of their own: they call Authorize and SignOut.
@@ -41,12 +45,56 @@ func (p *Pages) Register(e *echo.Echo) error {
 	if err = p.guard.AddTrustedOrigin(origin.Scheme + "://" + origin.Host); err != nil {
 		return err
 	}
-	p.registerCodes(e)
-	e.POST("/sign-in", p.signIn)
-	e.POST("/consent", p.consent)
-	e.POST("/sign-out/confirm", p.confirmSignOut)
+	for _, page := range p.all() {
+		if page.show != nil {
+			e.Match([]string{http.MethodGet, http.MethodHead}, page.path, page.show)
+		}
+		if page.send != nil {
+			e.POST(page.path, page.send)
+		}
+		p.paths = append(p.paths, page.path)
+	}
 	return nil
 }
+
+// handled is a page: what shows it, and what its form is sent to. Either may be nil.
+type handled struct {
+	path       string
+	show, send echo.HandlerFunc
+}
+
+// all are the pages but those of operations.
+func (p *Pages) all() []handled {
+	pages := []handled{
+		{"/sign-in", p.openSignIn, p.signIn},
+		{"/sign-up", p.openSignUp, p.signUp},
+		{"/forgot-password", p.openForgotten, p.forgotten},
+		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
+		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
+		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
+		{"/account/events", p.asOwner(p.showEvents), nil},
+		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
+		{changePasswordPath, p.toAccount, nil},
+		{"/" + logoPath, p.Site.showLogo, nil},
+		{"/consent", nil, p.consent},
+		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	for _, code := range p.codePages() {
+		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
+	}
+	return pages
+}
+
+// changePasswordPath is where password managers look for the page that changes a password (W3C, A Well-Known URL for Changing
+// Passwords).
+const changePasswordPath = "/.well-known/change-password"
+
+func (p *Pages) toAccount(c echo.Context) error {
+	return Redirect(p.PublicURL + "/account").write(c.Response())
+}
+
+// Has reports whether a path is that of a page.
+func (p *Pages) Has(path string) bool { return slices.Contains(p.paths, path) }
 
 // Answer is the answer of a page: HTML, or a redirect where Location is set.
 type Answer struct {
@@ -60,12 +108,6 @@ type Answer struct {
 
 // Redirect sends the browser to an address.
 func Redirect(address string) Answer { return Answer{Status: http.StatusSeeOther, Location: address} }
-
-// answer renders a page.
-func (s Site) answer(status int, p page) Answer {
-	html, err := s.html(p)
-	return Answer{Status: status, html: html, policy: policy(p.Target), err: err}
-}
 
 // write answers a request.
 func (a Answer) write(w http.ResponseWriter) error {
@@ -115,11 +157,11 @@ func (p *Pages) secure() bool { return strings.HasPrefix(p.PublicURL, "https://"
 // cookie keeps the session of a browser. Lax: it is sent when a client sends the browser here, and with no other request of
 // another site.
 func (p *Pages) cookie(value secret.Text, until time.Time) *http.Cookie {
-	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever people reach the server by https
 }
 
 func (p *Pages) noCookie() *http.Cookie {
-	c := p.cookie(secret.Text{}, time.Time{})
+	c := p.cookie(secret.Text{}, time.Time{}) //nolint:gosec // as above
 	c.MaxAge = -1
 	return c
 }
@@ -144,13 +186,13 @@ func (p *Pages) browser(ctx context.Context) (*identity.Browser, error) {
 	return p.Identity.Browser(ctx, secret.New(found[0].Value))
 }
 
-// form reads the form of a page, and refuses one that a page of another origin sends.
-func (p *Pages) form(c echo.Context) (url.Values, error) {
+// form reads the form of a page, and refuses one that a page of another origin sends. limit is in bytes.
+func (p *Pages) form(c echo.Context, limit int64) (url.Values, error) {
 	r := c.Request()
 	if err := p.guard.Check(r); err != nil {
 		return nil, problem.Wrap(problem.BadRequest, "The form was sent by another website. Go back to the application and start again.", err)
 	}
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, limit)
 	if err := r.ParseForm(); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, problem.New(problem.PayloadTooLarge, "The form is too large.")
@@ -160,15 +202,55 @@ func (p *Pages) form(c echo.Context) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// maxForm bounds a form with an authorization request, in bytes.
-const maxForm = 64 << 10
+// maxForm bounds a form with an authorization request, in bytes, and maxShortForm one without.
+const (
+	maxForm      = 64 << 10
+	maxShortForm = 8 << 10
+)
 
 // Seconds formats a duration for Retry-After.
 func Seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
+// texts returns the texts for the person who sent a request.
+func (p *Pages) texts(ctx context.Context, uiLocales string) *texts {
+	r, _ := ctx.Value(cookiesKey{}).(*http.Request)
+	return p.Site.texts(uiLocales, r)
+}
+
 // refused answers a request that cannot be answered to the client.
-func (p *Pages) refused(fault *problem.Error) Answer {
-	return p.Site.answer(http.StatusBadRequest, page{Title: "This sign-in cannot continue", Text: []paragraph{{Before: fault.Detail}, {
-		Before: "Go back to the application and try again. If that does not help, tell its operator what you read here.",
-	}}})
+func (p *Pages) refused(ctx context.Context, fault *problem.Error) Answer {
+	t := p.texts(ctx, "")
+	return p.Site.answer(http.StatusBadRequest, p.Site.message(t, t.T("refused.title"), escaped(t.Sentence(fault.Detail)), t.H("refused.text")))
+}
+
+// writeUnless writes an answer unless there is an error.
+func (a Answer) writeUnless(err error, c echo.Context) error {
+	if err != nil {
+		return err
+	}
+	return a.write(c.Response())
+}
+
+// statusOf is the status of the page of a refused form.
+func statusOf(fault *problem.Error) int {
+	if fault.Code == problem.InvalidGrant {
+		return http.StatusUnprocessableEntity
+	}
+	return fault.Code.Status()
+}
+
+// explain says to a person why a form was refused. It sets Retry-After where they have to wait.
+func explain(c echo.Context, t *texts, fault *problem.Error) string {
+	header := c.Response().Header()
+	switch fault.Code {
+	case problem.TooManyRequests:
+		header.Set(echo.HeaderRetryAfter, Seconds(fault.RetryAfter))
+		return t.T("fault.too-many", "wait", t.wait(fault.RetryAfter))
+	case problem.Unavailable:
+		header.Set(echo.HeaderRetryAfter, "1")
+		return t.T("fault.busy")
+	case problem.InvalidGrant:
+		return t.T("fault.wrong-credentials")
+	}
+	return t.Sentence(fault.Detail)
 }
