@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -54,6 +55,22 @@ func TestOnlyConfirmedAccountsLogIn(t *testing.T) {
 		until(t, "the correct passwords are recorded", func() bool {
 			return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted' AND user_id = '`+ann.ID+`'`) == "3"
 		})
+	}, confirmedOnly)
+}
+
+// A person who signs up on the page is told to confirm the address, in their language, and signs in once it is confirmed.
+func TestSigningUpWhereOnlyConfirmedAccountsLogIn(t *testing.T) {
+	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		b, german := s.newBrowser(), map[string]string{"Accept-Language": "de"}
+		form := url.Values{"email": {ownAddress}, "username": {"ann"}, "password": {horse}}
+		a := b.send(t, request{method: "POST", path: "/sign-up", form: form, header: german}).want(422)
+		a.shows("Ihr Konto ist angelegt. Die E-Mail-Adresse dieses Kontos ist noch nicht bestätigt.")
+		if a.header["Set-Cookie"] != nil {
+			t.Error("there is a cookie")
+		}
+		code := s.mailedCode(t, post, ownAddress, 1)
+		s.page(t, press(confirmPage, code, horse)).want(200)
+		b.lands(t, b.submit(t, b.send(t, get("/sign-in")).formWith("", ""), "username", "ann", "password", horse), "/account")
 	}, confirmedOnly)
 }
 

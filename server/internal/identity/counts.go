@@ -54,7 +54,7 @@ func outcomeOf(err error) string {
 	if !ok {
 		return loginFailed
 	}
-	if errors.Is(err, errUnconfirmed) {
+	if errors.Is(err, ErrUnconfirmed) {
 		return loginUnconfirmed
 	}
 	switch p.Code {

@@ -31,16 +31,16 @@ func errWrongCredentials() error {
 	return problem.New(problem.InvalidGrant, "The username or the password is wrong.")
 }
 
-// errUnconfirmed is the cause of the error for an account whose address is not confirmed, where only confirmed ones log in.
-var errUnconfirmed = errors.New("the e-mail address is not confirmed")
+// ErrUnconfirmed is the cause of the error for an account whose address is not confirmed, where only confirmed ones log in.
+var ErrUnconfirmed = errors.New("the e-mail address is not confirmed")
 
 // unconfirmed returns that error. Only the correct password gets it. An account without an address is not confirmed either: else a
 // registration without one would get around the setting.
 func unconfirmed(user store.User) error {
 	if user.Email == "" {
-		return problem.Wrap(problem.InvalidGrant, "This account has no e-mail address that could be confirmed. Ask the operator of this server for help.", errUnconfirmed)
+		return problem.Wrap(problem.InvalidGrant, "This account has no e-mail address that could be confirmed. Ask the operator of this server for help.", ErrUnconfirmed)
 	}
-	return problem.Wrap(problem.InvalidGrant, "The e-mail address of this account is not confirmed yet. Open the link in the mail that was sent to it, and try again.", errUnconfirmed)
+	return problem.Wrap(problem.InvalidGrant, "The e-mail address of this account is not confirmed yet. Open the link in the mail that was sent to it, and try again.", ErrUnconfirmed)
 }
 
 // Login verifies a password and starts a session. The refresh token is the first one of the session. Errors:
@@ -97,7 +97,7 @@ func (s *Service) admit(ctx context.Context, user store.User, login Login, outda
 		}
 	}
 	session, refresh, err = s.startSession(ctx, user, login, a)
-	if errors.Is(err, errUnconfirmed) {
+	if errors.Is(err, ErrUnconfirmed) {
 		if failed := s.askToConfirm(ctx, user.ID); failed != nil {
 			err = failed
 		}
