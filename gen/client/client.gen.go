@@ -1644,7 +1644,10 @@ type ClientInterface interface {
 	// UpdateClientWithBody Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1654,7 +1657,10 @@ type ClientInterface interface {
 	// UpdateClient Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1664,7 +1670,8 @@ type ClientInterface interface {
 	// ReplaceClientSecretWithBody Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1674,7 +1681,8 @@ type ClientInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1863,7 +1871,7 @@ type ClientInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -1909,7 +1917,7 @@ type ClientInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -2431,7 +2439,10 @@ func (c *Client) GetClient(ctx context.Context, clientID openapi_types.UUID, req
 // UpdateClientWithBody Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2451,7 +2462,10 @@ func (c *Client) UpdateClientWithBody(ctx context.Context, clientID openapi_type
 // UpdateClient Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2471,7 +2485,8 @@ func (c *Client) UpdateClient(ctx context.Context, clientID openapi_types.UUID, 
 // ReplaceClientSecretWithBody Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2491,7 +2506,8 @@ func (c *Client) ReplaceClientSecretWithBody(ctx context.Context, clientID opena
 // ReplaceClientSecret Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2810,7 +2826,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -2866,7 +2882,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -5405,7 +5421,10 @@ type ClientWithResponsesInterface interface {
 	// UpdateClientWithBodyWithResponse Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5415,7 +5434,10 @@ type ClientWithResponsesInterface interface {
 	// UpdateClientWithResponse Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5425,7 +5447,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceClientSecretWithBodyWithResponse Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5435,7 +5458,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceClientSecretWithResponse Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5632,7 +5656,7 @@ type ClientWithResponsesInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -5678,7 +5702,7 @@ type ClientWithResponsesInterface interface {
 	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -10040,7 +10064,10 @@ func (c *ClientWithResponses) GetClientWithResponse(ctx context.Context, clientI
 // UpdateClientWithBodyWithResponse Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10056,7 +10083,10 @@ func (c *ClientWithResponses) UpdateClientWithBodyWithResponse(ctx context.Conte
 // UpdateClientWithResponse Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10072,7 +10102,8 @@ func (c *ClientWithResponses) UpdateClientWithResponse(ctx context.Context, clie
 // ReplaceClientSecretWithBodyWithResponse Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10088,7 +10119,8 @@ func (c *ClientWithResponses) ReplaceClientSecretWithBodyWithResponse(ctx contex
 // ReplaceClientSecretWithResponse Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10363,7 +10395,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -10415,7 +10447,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.

@@ -89,7 +89,7 @@ func (s *Service) Authorization(ctx context.Context, p AuthorizationParameters, 
 		a.Redirect = registered[0]
 	case p.RedirectURI == "":
 		return a, unsafeRequest("The application did not say where to send you: redirect_uri is missing.")
-	case !matchRedirect(registered, p.RedirectURI):
+	case !a.Client.hasRedirect(p.RedirectURI):
 		return a, unsafeRequest("The application wants you to be sent to an address that it has not registered.")
 	default:
 		a.Redirect = p.RedirectURI
@@ -102,6 +102,9 @@ func hasScope(list, scope string) bool { return slices.Contains(strings.Fields(l
 
 // clientByID finds a client by the id in a request, which may be any text. Errors: store.ErrNotFound.
 func (s *Service) clientByID(ctx context.Context, id string) (Client, error) {
+	if client, ok := s.builtIn(id); ok {
+		return client, nil
+	}
 	if !isClientID(id) {
 		return Client{}, store.ErrNotFound
 	}
@@ -206,13 +209,16 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 		}
 		return SignIn, nil
 	}
+	wanted := s.ScopesFor(a, browser.User)
+	if len(wanted) == 0 {
+		return Answer, problem.New(problem.InvalidScope, "The person has none of the requested scopes.")
+	}
 	missing := false
 	if a.Client.ThirdParty && !consented {
 		granted, err := s.db.ConsentOf(ctx, browser.User.ID, a.Client.ID)
 		if store.IgnoreNotFound(err) != nil {
 			return Consent, err
 		}
-		wanted := s.ScopesFor(a, browser.User)
 		missing = err != nil || len(identity.Intersect(wanted, strings.Fields(granted.Scope))) < len(wanted)
 	}
 	if !missing && (consented || !slices.Contains(a.prompts, "consent")) {
@@ -231,9 +237,14 @@ func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none")
 // sign in to one that they have.
 func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "create") }
 
+// WantsAnother reports whether id_token_hint names another person.
+func (a Authorization) WantsAnother(user store.User) bool {
+	return a.hint.Subject != "" && a.hint.Subject != user.ID
+}
+
 // mustSignIn reports whether the request wants a person who signs in now, or another one.
 func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
-	if b == nil || a.hint.Subject != "" && a.hint.Subject != b.User.ID {
+	if b == nil || a.WantsAnother(b.User) {
 		return true
 	}
 	signedIn := b.Session.SignedInAt
@@ -247,11 +258,6 @@ func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
 // ScopesFor returns the scopes that a person can give the client.
 func (s *Service) ScopesFor(a Authorization, user store.User) []string {
 	return identity.Intersect(a.Scopes, s.identity.Scopes.OfUser(user))
-}
-
-// ScopesToGrant returns the scopes that the person is asked about, with what the contract says of each.
-func (s *Service) ScopesToGrant(a Authorization, user store.User) []string {
-	return s.ScopesFor(a, user)
 }
 
 // Agree stores that a person has agreed. Scopes that were granted before stay granted.

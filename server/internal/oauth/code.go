@@ -30,6 +30,7 @@ const codeTTL = 60 * time.Second
 type code struct {
 	ID         string   `json:"id"`
 	ClientID   string   `json:"client"`
+	Settings   string   `json:"settings"`           // of the client
 	Redirect   string   `json:"redirect,omitempty"` // the hash of the redirect_uri of the request; "" where it had none
 	Challenge  string   `json:"challenge,omitempty"`
 	UserID     string   `json:"user"`
@@ -53,7 +54,7 @@ func (s *Service) sealCode(a Authorization, browser *identity.Browser) (string, 
 		return "", err
 	}
 	plain, err := json.Marshal(code{
-		ID: id.String(), ClientID: a.Client.ID, Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
+		ID: id.String(), ClientID: a.Client.ID, Settings: settingsOf(a.Client), Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
 		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce, Resource: resource,
 		SignedInAt: browser.Session.SignedInAt.UnixMicro(), ExpiresAt: s.now().Add(codeTTL).UnixMicro(),
 	})
@@ -95,6 +96,17 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 		return Tokens{}, errCode("redirect_uri is not that of the request")
 	case !verifies(c.Challenge, form.Verifier.Reveal()):
 		return Tokens{}, errCode("code_verifier does not match code_challenge")
+	case c.Settings != settingsOf(client):
+		return Tokens{}, errCode("the client has changed")
+	}
+	if client.ThirdParty {
+		granted, err := s.db.ConsentOf(ctx, c.UserID, client.ID)
+		if store.IgnoreNotFound(err) != nil {
+			return Tokens{}, err
+		}
+		if len(identity.Intersect(c.Scopes, strings.Fields(granted.Scope))) < len(c.Scopes) {
+			return Tokens{}, errCode("the person has withdrawn what they had granted")
+		}
 	}
 	if err = s.checkResource(form.Resource, c.Resource); err != nil {
 		return Tokens{}, err
@@ -112,11 +124,38 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	case err != nil:
 		return Tokens{}, err
 	}
+	if err = s.checkUnchanged(ctx, client, session); err != nil {
+		return Tokens{}, err
+	}
 	tokens, err := s.issueForSession(codeGrant, session, strings.Fields(session.Scope), refresh)
 	if err != nil || !hasScope(tokens.Scope, "openid") {
 		return tokens, err
 	}
 	return s.withIDToken(tokens, session, user, c.Nonce)
+}
+
+// settingsOf returns a hash of the settings of a client that decide what it may get and where.
+func settingsOf(c Client) string {
+	text, err := json.Marshal([]any{c.Scopes, c.ThirdParty, c.PKCEOptional, c.RedirectURIs})
+	if err != nil { // strings and booleans
+		panic(err)
+	}
+	return hashOf(string(text))
+}
+
+// checkUnchanged ends a new session whose client was changed while it started: the change has perhaps not seen the session.
+// Errors: InvalidGrant.
+func (s *Service) checkUnchanged(ctx context.Context, client Client, session store.Session) error {
+	row, err := s.db.ClientByID(ctx, client.ID)
+	if store.IgnoreNotFound(err) != nil || err == nil && settingsOf(clientOf(row)) == settingsOf(client) {
+		return err
+	}
+	ctx, done := identity.IgnoreDisconnect(ctx)
+	defer done()
+	if err = s.db.EndSession(ctx, session.ID); store.IgnoreNotFound(err) != nil {
+		return err
+	}
+	return errCode("the client has changed at this moment")
 }
 
 // redirectsTo compares the redirect_uri of a token request. It may be left out with PKCE (OAuth 2.1 §4.1.3), which does what it is for.

@@ -41,10 +41,10 @@ func (s *Service) checkResource(requested, granted string) error {
 }
 
 // checkWanted refuses a refresh whose scope or resource the session does not have.
-func (s *Service) checkWanted(w Wanted, session store.Session, user store.User) error {
+func (s *Service) checkWanted(client Client, w Wanted, session store.Session, user store.User) error {
 	if err := s.checkResource(w.Resource, session.Resource); err != nil {
 		return err
 	}
-	_, err := s.narrow(w.Scope, session, user)
+	_, err := s.narrow(client, w.Scope, session, user)
 	return err
 }
