@@ -2201,8 +2201,8 @@ type ClientInterface interface {
 
 	// UpdateUserWithBody Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -2215,8 +2215,8 @@ type ClientInterface interface {
 
 	// UpdateUser Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -3416,8 +3416,8 @@ func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEdit
 
 // UpdateUserWithBody Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -3440,8 +3440,8 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 
 // UpdateUser Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -6010,8 +6010,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -6024,8 +6024,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -10905,8 +10905,8 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID op
 
 // UpdateUserWithBodyWithResponse Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -10925,8 +10925,8 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a whole. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
