@@ -1112,6 +1112,9 @@ type User struct {
 	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
 	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
 	// with `profile` read it.
+	//
+	//
+	// Example: {}
 	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 	Username     string        `json:"username"`
 }
@@ -1148,6 +1151,9 @@ type UserAdministration struct {
 	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
 	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
 	// with `profile` read it.
+	//
+	//
+	// Example: {}
 	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
 
@@ -1203,12 +1209,17 @@ type UserInfo struct {
 	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
 	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
 	// with `profile` read it.
+	//
+	//
+	// Example: {}
 	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
 
 // UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
 // declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
 // with `profile` read it.
+//
+// Example: {}
 type UserMetadata = json.RawMessage
 
 // UserPage defines model for UserPage.
