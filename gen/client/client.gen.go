@@ -220,6 +220,7 @@ const (
 	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
 	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeInvalidTarget          OAuthErrorCode = "invalid_target"
 	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
 	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
 	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
@@ -236,6 +237,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidRequest:
 		return true
 	case OAuthErrorCodeInvalidScope:
+		return true
+	case OAuthErrorCodeInvalidTarget:
 		return true
 	case OAuthErrorCodeServerError:
 		return true
@@ -350,6 +353,11 @@ type AuthorizationRequest struct {
 	//
 	// Example:
 	RequestURI *string `json:"request_uri,omitempty"`
+
+	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered.
+	//
+	// Example:
+	Resource *string `json:"resource,omitempty"`
 
 	// ResponseMode Must be `query`, the default.
 	//
@@ -1009,7 +1017,7 @@ type Token struct {
 	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int32 `json:"expires_in"`
 
-	// IDToken An ID token (OpenID Connect Core §2), if the scope has `openid`.
+	// IDToken An ID token (OpenID Connect Core §2), if the scope has `openid`. With `profile` and `email` it has the claims of `/userinfo`.
 	IDToken string `json:"id_token,omitempty"`
 
 	// RefreshToken Opaque, and valid for one use. Absent for a client's own token.
@@ -1065,6 +1073,11 @@ type TokenRequest struct {
 	// Example: AZrYJ5wvcTqlZH4n5rIDVAAAAAB2b0k3b3V0cmFuZG9tYnl0ZXNoZXJl
 	RefreshToken *string `json:"refresh_token,omitempty"`
 
+	// Resource The service that the access token is for (RFC 8707). Leave it empty for this server and the services that share its audience.
+	//
+	// Example:
+	Resource *string `json:"resource,omitempty"`
+
 	// Scope Space-separated scopes (RFC 6749 §3.3).
 	//
 	// Example: me:read me:write
@@ -1095,7 +1108,15 @@ type User struct {
 	// Scopes The scopes that a login can ask for.
 	Scopes    []string  `json:"scopes"`
 	UpdatedAt time.Time `json:"updated_at"`
-	Username  string    `json:"username"`
+
+	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+	// with `profile` read it.
+	//
+	//
+	// Example: {}
+	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
+	Username     string        `json:"username"`
 }
 
 // UserAdministration The fields that an administrator can change.
@@ -1126,6 +1147,14 @@ type UserAdministration struct {
 	//
 	// Example: ["users:read"]
 	Scopes *[]string `json:"scopes,omitempty"`
+
+	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+	// with `profile` read it.
+	//
+	//
+	// Example: {}
+	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
 
 // UserCreate defines model for UserCreate.
@@ -1176,7 +1205,22 @@ type UserInfo struct {
 
 	// UpdatedAt Seconds since 1970.
 	UpdatedAt *int64 `json:"updated_at,omitempty"`
+
+	// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+	// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+	// with `profile` read it.
+	//
+	//
+	// Example: {}
+	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
+
+// UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
+// declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
+// with `profile` read it.
+//
+// Example: {}
+type UserMetadata = json.RawMessage
 
 // UserPage defines model for UserPage.
 type UserPage struct {
@@ -1314,6 +1358,9 @@ type AuthorizeParams struct {
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
 	Request *string `form:"request,omitempty" json:"request,omitempty"`
+
+	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered. Without it the token is for this server and the services that share its audience.
+	Resource *string `form:"resource,omitempty" json:"resource,omitempty"`
 
 	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
@@ -1808,6 +1855,8 @@ type ClientInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -1826,6 +1875,11 @@ type ClientInterface interface {
 	// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
+	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
@@ -1847,6 +1901,8 @@ type ClientInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -1866,6 +1922,11 @@ type ClientInterface interface {
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
+	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -1883,7 +1944,8 @@ type ClientInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -1901,7 +1963,8 @@ type ClientInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -1946,7 +2009,7 @@ type ClientInterface interface {
 	// GetUserInfo Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 	//
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1973,7 +2036,8 @@ type ClientInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -1989,7 +2053,8 @@ type ClientInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -2147,8 +2212,8 @@ type ClientInterface interface {
 
 	// UpdateUserWithBody Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -2161,8 +2226,8 @@ type ClientInterface interface {
 
 	// UpdateUser Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -2745,6 +2810,8 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2763,6 +2830,11 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 // Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
+//
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
@@ -2794,6 +2866,8 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2812,6 +2886,11 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
+//
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
@@ -2840,7 +2919,8 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -2868,7 +2948,8 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -2943,7 +3024,7 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // GetUserInfo Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 //
 // Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3000,7 +3081,8 @@ func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEdit
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -3026,7 +3108,8 @@ func (c *Client) CreateUserWithBody(ctx context.Context, contentType string, bod
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -3344,8 +3427,8 @@ func (c *Client) GetUser(ctx context.Context, userID openapi_types.UUID, reqEdit
 
 // UpdateUserWithBody Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -3368,8 +3451,8 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 
 // UpdateUser Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -3682,6 +3765,18 @@ func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request,
 		if params.Request != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request", *params.Request, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Resource != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "resource", *params.Resource, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5545,6 +5640,8 @@ type ClientWithResponsesInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -5563,6 +5660,11 @@ type ClientWithResponsesInterface interface {
 	// Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
+	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
@@ -5584,6 +5686,8 @@ type ClientWithResponsesInterface interface {
 	// - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 	//   verified e-mail address works in place of the username. A form with `username` and `password`
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
+	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -5603,6 +5707,11 @@ type ClientWithResponsesInterface interface {
 	// client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
+	// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+	// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+	// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+	// registered, is `invalid_target`.
+	//
 	// A person's login need not name a client. An OAuth library that must name one uses
 	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
@@ -5620,7 +5729,8 @@ type ClientWithResponsesInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -5638,7 +5748,8 @@ type ClientWithResponsesInterface interface {
 	// The response reflects logouts and disabled accounts at once. Only a service client may call this,
 	// with its id and secret in the `Authorization: Basic` header.
 	//
-	// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 	//
@@ -5683,7 +5794,7 @@ type ClientWithResponsesInterface interface {
 	// GetUserInfoWithResponse Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5716,7 +5827,8 @@ type ClientWithResponsesInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -5732,7 +5844,8 @@ type ClientWithResponsesInterface interface {
 	// Anyone may register while registration is open; while it is closed, the caller needs the scope
 	// `users:write`. The username identifies the account: it is unique, regardless of letter case and
 	// width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-	// that is mailed there, so registering does not reveal whether an address is known.
+	// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+	// confirmed accounts log in.
 	//
 	// A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 	// `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -5908,8 +6021,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithBodyWithResponse Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -5922,8 +6035,8 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateUserWithResponse Change an account
 	//
-	// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-	// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+	// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+	// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 	// tokens say. A new address is unconfirmed until its owner confirms it.
 	//
 	// The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -10266,6 +10379,8 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -10284,6 +10399,11 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 // Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
+//
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
@@ -10311,6 +10431,8 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //   - `grant_type=password` (§4.3) takes `username` and `password`, and starts a session. A
 //     verified e-mail address works in place of the username. A form with `username` and `password`
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
+//     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
+//     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -10329,6 +10451,11 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // Without `scope` a person's token gets `me:read me:write`, and a client's token all scopes of the
 // client. If you ask for more than the caller has, the token gets those it has, and `scope` in the
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
+//
+// `resource` (RFC 8707) picks the audience of the access token: one of those that the operator has registered
+// with `SESAME_AUDIENCES`. Only the service with this audience accepts the token; the operations and `/userinfo` of this
+// server do not. A session keeps the resource that it was started for. Another one, or one that is not
+// registered, is `invalid_target`.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
 // `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
@@ -10353,7 +10480,8 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -10377,7 +10505,8 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // The response reflects logouts and disabled accounts at once. Only a service client may call this,
 // with its id and secret in the `Authorization: Basic` header.
 //
-// A client may look up every access token, and the refresh tokens that were issued to itself. Any other
+// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
+// with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
 // `token_type` before you accept a token: for a refresh token it is `refresh_token`.
 //
@@ -10440,7 +10569,7 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // GetUserInfoWithResponse Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name` and `updated_at`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -10491,7 +10620,8 @@ func (c *ClientWithResponses) ListUsersWithResponse(ctx context.Context, params 
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -10513,7 +10643,8 @@ func (c *ClientWithResponses) CreateUserWithBodyWithResponse(ctx context.Context
 // Anyone may register while registration is open; while it is closed, the caller needs the scope
 // `users:write`. The username identifies the account: it is unique, regardless of letter case and
 // width, and holds no `@`. The e-mail address is only a claim until its owner confirms it with a code
-// that is mailed there, so registering does not reveal whether an address is known.
+// that is mailed there, so registering does not reveal whether an address is known. It is required where only
+// confirmed accounts log in.
 //
 // A network may try 60 times in an hour by default, successful or not: then the response is 429, and
 // `Retry-After` says how long to wait. A network is an IPv4 address or an IPv6 /64; a /48 may try ten
@@ -10785,8 +10916,8 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID op
 
 // UpdateUserWithBodyWithResponse Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be
@@ -10805,8 +10936,8 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 
 // UpdateUserWithResponse Change an account
 //
-// Changes the given fields and keeps the others; `null` clears a field. Disabling an account ends
-// its sessions at once. A revoked scope is refused from the next request on, whatever the account's
+// Changes the given fields and keeps the others; `null` clears a field, and `user_metadata` is replaced as a
+// whole. Disabling an account ends its sessions at once. A revoked scope is refused from the next request on, whatever the account's
 // tokens say. A new address is unconfirmed until its owner confirms it.
 //
 // The last administrator, that is the last enabled account with `users:write`, can neither be

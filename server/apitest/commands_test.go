@@ -152,6 +152,7 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 		"SESAME_PASSWORD_HASH": "md5", "SESAME_DOCS": "yes", "SESAME_CHECK_RESPONSES": "yes", "SESAME_LOG_FORMAT": "xml", "SESAME_LOG_LEVEL": "loud",
 		"SESAME_SMTP_URL": "smtp://u:db-secret@mail.example/x", "SESAME_MAIL_FROM": "nobody",
 		"SESAME_VERIFY_URL": "app.example/confirm", "SESAME_RESET_URL": "https://app.example/reset?code=1", "SESAME_NEW_LOGIN_MAILS": "no",
+		"SESAME_AUDIENCES": "orders", "SESAME_SIGN_IN_UNCONFIRMED": "no",
 	}
 	for _, args := range [][]string{{"serve"}, {"migrate"}, {"config"}, {"user", "create", "ann"}} {
 		for name := range faulty {

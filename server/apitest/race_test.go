@@ -135,7 +135,7 @@ func TestHangingUpUndoesNothing(t *testing.T) {
 				return err
 			},
 			"a token that was used": func(ctx context.Context, id *identity.Service, service *oauth.Service) error {
-				_, err := service.RefreshGrant(ctx, oauth.Client{ID: token.FirstParty}, refresher.Text(used), "")
+				_, err := service.RefreshGrant(ctx, oauth.Client{ID: token.FirstParty}, refresher.Text(used), oauth.Wanted{})
 				return err
 			},
 		} {

@@ -42,7 +42,7 @@ func (g *Guard) answer(w http.ResponseWriter, r *http.Request, op *contract.Oper
 		b.Errors = append(b.Errors, field{f.Pointer, f.Detail})
 	}
 	if challenge := p.Challenge(); challenge != "" {
-		w.Header().Set("WWW-Authenticate", challenge)
+		w.Header().Set("WWW-Authenticate", g.public.challenge(challenge))
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")

@@ -46,7 +46,7 @@ type Options struct {
 	OpenAPI []byte
 	// Issuer is Sesame's public URL (SESAME_PUBLIC_URL), compared byte for byte.
 	Issuer string
-	// Audience is the audience that tokens must have (SESAME_AUDIENCE).
+	// Audience is the audience that tokens must have: SESAME_AUDIENCE, or one of SESAME_AUDIENCES.
 	Audience string
 
 	// BasePath is the prefix of the paths of the document, percent-encoded as in a URL. The default is the path of the
@@ -54,6 +54,10 @@ type Options struct {
 	BasePath string
 	// ValidateRequests also refuses requests whose parameters or body do not fit the document.
 	ValidateRequests bool
+	// Metadata serves the metadata of the service at /.well-known/oauth-protected-resource, followed by the path of the Audience,
+	// and names its address in the challenges (RFC 9728): a client that gets 401 finds the issuer by itself. The Audience must
+	// then be the URL of the service, and one of SESAME_AUDIENCES, since such a client asks for a token for it.
+	Metadata bool
 	// Schemes check the other security schemes of the document, such as API keys, by name.
 	Schemes map[string]Scheme
 	// StartTimeout is how long New waits for an issuer that does not answer yet. The default is 30 s.
@@ -93,6 +97,7 @@ type Guard struct {
 	router  *contract.Router
 	keys    *keys
 	parser  *jwt.Parser
+	public  *published // nil without Metadata
 }
 
 // New compiles the document and fetches the issuer's keys, which it refreshes until ctx ends or Close is called. It fails
@@ -104,7 +109,7 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 		return nil, fmt.Errorf("guard: %w", err)
 	}
 	g := &Guard{options: o}
-	g.parser = atjwt.NewParser(o.Issuer, o.Audience, o.Now)
+	g.parser = atjwt.NewParser(o.Issuer, o.Now, o.Audience)
 	source, err := openapi.ReadStrict(openapi.Document{Name: "the OpenAPI document", Text: o.OpenAPI}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("guard: %w", err)
@@ -120,6 +125,11 @@ func New(ctx context.Context, o Options) (*Guard, error) {
 	if o.ValidateRequests {
 		for _, ignored := range compiled.Ignored() {
 			o.Log.WarnContext(ctx, "guard: a part of the OpenAPI document is not enforced", "reason", ignored)
+		}
+	}
+	if o.Metadata {
+		if g.public, err = publish(o, compiled); err != nil {
+			return nil, fmt.Errorf("guard: %w", err)
 		}
 	}
 	base, err := o.basePath(doc)
@@ -280,6 +290,10 @@ func (g *Guard) admit(w http.ResponseWriter, r *http.Request, found contract.Mat
 	var err error
 	op := found.Operation
 	switch {
+	case g.public.isFor(r, found):
+		if err = g.public.serve(w, r); err == nil {
+			return nil
+		}
 	case op == nil && len(found.Allowed) > 0:
 		w.Header().Set("Allow", strings.Join(found.Allowed, ", "))
 		err = problem.New(problem.MethodNotAllowed, "This address does not take the method; Allow lists those that it takes.")

@@ -51,5 +51,7 @@ type Service struct {
 
 // New makes a Service. It takes the scopes, the clock, the outbox and the keyed hash from id.
 func New(db *store.DB, hasher *password.Hasher, id *identity.Service, s Settings) *Service {
-	return &Service{db: db, hasher: hasher, identity: id, outbox: id.Outbox, keyed: id.KeyedHash, now: id.Now, Settings: s}
+	service := &Service{db: db, hasher: hasher, identity: id, outbox: id.Outbox, keyed: id.KeyedHash, now: id.Now, Settings: s}
+	id.OnUnconfirmed(service.askToConfirm)
+	return service
 }

@@ -108,6 +108,8 @@ type UserChange struct {
 	Scopes   []string // replaces the granted scopes
 	Grant    []string // added to them
 	Revoke   []string // removed from them
+	// Metadata replaces the metadata of the account: a JSON object that the contract has checked. "{}" clears it.
+	Metadata *string
 	// EvenLastAdministrator disables the last administrator, too, whose password everybody knows.
 	EvenLastAdministrator bool
 }
@@ -134,7 +136,7 @@ func (s *Service) UpdateUser(ctx context.Context, by *identity.Caller, id string
 			return store.User{}, err
 		}
 	}
-	if c.FullName == nil && c.Email == nil && c.Disabled == nil && !c.changesScopes() {
+	if c.FullName == nil && c.Email == nil && c.Disabled == nil && c.Metadata == nil && !c.changesScopes() {
 		return s.User(ctx, id)
 	}
 	user, err = s.updateUser(ctx, by, id, c)
@@ -153,6 +155,11 @@ func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string
 	if c.FullName != nil {
 		if err := names.CheckFullName(*c.FullName); err != nil {
 			return user, problem.Invalid().At("/full_name", err.Error())
+		}
+	}
+	if c.Metadata != nil {
+		if change.Metadata, err = metadataOf(*c.Metadata); err != nil {
+			return user, err
 		}
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
@@ -226,7 +233,7 @@ func (s *Service) followEmailChange(ctx context.Context, q *store.Queries, by *i
 func (s *Service) recordChanges(ctx context.Context, q *store.Queries, before, after store.User, by *identity.Caller) error {
 	var kinds []audit.Kind
 	// A person's changes of their own profile are not recorded: they are no news to them, and could fill the log.
-	if byOther := by == nil || by.User.ID != after.ID; byOther && (before.FullName != after.FullName || before.Email != after.Email) {
+	if byOther := by == nil || by.User.ID != after.ID; byOther && (before.FullName != after.FullName || before.Email != after.Email || before.Metadata != after.Metadata) {
 		kinds = append(kinds, audit.ProfileChanged)
 	}
 	if before.Scopes != after.Scopes {

@@ -67,6 +67,18 @@ func (s *Service) RequestEmailVerification(ctx context.Context, caller *identity
 	}))
 }
 
+// askToConfirm mails a code to the address of an account, for the login that it was refused. The limits are those of
+// RequestEmailVerification.
+func (s *Service) askToConfirm(ctx context.Context, userID string) error {
+	return store.IgnoreNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
+		user, err := q.LockUser(ctx, userID)
+		if err != nil || user.Email == "" || user.EmailVerified || user.Disabled {
+			return err
+		}
+		return s.mailConfirmation(ctx, q, nil, user, user.Email)
+	}))
+}
+
 // ChangeEmail mails a code to another address, which becomes the caller's when the code is used. Errors: WrongPassword,
 // TooManyRequests after too many wrong passwords, ValidationFailed, Unavailable.
 func (s *Service) ChangeEmail(ctx context.Context, caller *identity.Caller, address string, password secret.Text) error {

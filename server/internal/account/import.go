@@ -32,6 +32,7 @@ type ImportedUser struct {
 	Disabled      bool
 	PasswordHash  secret.Text // of any scheme that package password reads; without one nobody can log in
 	Scopes        []string
+	Metadata      string    // a JSON object that the contract has checked
 	CreatedAt     time.Time // now, if it is zero
 }
 
@@ -212,6 +213,12 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal)
 	if err != nil {
 		return row, &Refusal{"invalid_email", "email", "is not an e-mail address"}
 	}
+	metadata := new(string)
+	if u.Metadata != "" {
+		if metadata, err = metadataOf(u.Metadata); err != nil {
+			return row, &Refusal{"invalid_user_metadata", "user_metadata", fmt.Sprintf("must be a JSON object of at most %d bytes", maxMetadata)}
+		}
+	}
 	now := s.now()
 	if u.CreatedAt.IsZero() || u.CreatedAt.After(now) {
 		u.CreatedAt = now
@@ -219,7 +226,7 @@ func (s *Service) importedRow(u ImportedUser) (row store.User, refusal *Refusal)
 	return store.User{
 		ID: uuid.Must(uuid.NewV7()).String(), Username: row.Username, UsernameKey: row.UsernameKey, Email: u.Email, EmailKey: address,
 		EmailVerified: u.EmailVerified && u.Email != "", FullName: u.FullName, PasswordHash: u.PasswordHash,
-		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now,
+		Scopes: strings.Join(scopes, " "), Disabled: u.Disabled, CreatedAt: u.CreatedAt.UTC(), UpdatedAt: now, Metadata: *metadata,
 	}, nil
 }
 

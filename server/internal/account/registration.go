@@ -110,6 +110,9 @@ func (s *Service) checkRegistration(r Registration) (user store.User, err error)
 	if reason != "" {
 		invalid.At("/password", reason)
 	}
+	if r.public && r.Email == "" && s.identity.ConfirmedOnly {
+		invalid.At("/email", "is required here: an account logs in when its address is confirmed")
+	}
 	address, err := emailKey(r.Email)
 	if err != nil {
 		return user, err

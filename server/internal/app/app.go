@@ -174,10 +174,11 @@ type Services struct {
 
 // MakeServices makes the domain, for the scopes of the contract. Call it once.
 func (a *App) MakeServices(rules *contract.Contract) *Services {
-	issuer, cursors := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now), token.NewCursors(a.master)
+	issuer, cursors := token.NewIssuer(a.PublicURL, a.Audience, a.Keys, a.Now, a.Audiences.Items()...), token.NewCursors(a.master)
 	id := identity.New(a.DB, a.hasher, issuer, identity.Settings{
 		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
+		ConfirmedOnly: a.SignInUnconfirmed == "off",
 		KeyedHash: token.NewKeyedHash(a.master), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -240,10 +241,14 @@ func (p *program) printUser(s *app.Services, u store.User, asJSON bool) error {
 
 // userObject is an account as JSON, with the field names of the contract.
 func userObject(s *app.Services, u store.User) map[string]any {
-	return map[string]any{
+	object := map[string]any{
 		"id": u.ID, "username": u.Username, "email": orNil(u.Email), "email_verified": u.EmailVerified, "full_name": orNil(u.FullName),
 		"disabled": u.Disabled, "scopes": s.Identity.Scopes.OfUser(u), "created_at": u.CreatedAt, "updated_at": u.UpdatedAt,
 	}
+	if u.Metadata != "" {
+		object[metadataColumn] = json.RawMessage(u.Metadata)
+	}
+	return object
 }
 
 func emailState(u store.User) string {

@@ -32,10 +32,10 @@ type mapping struct {
 var mappings = map[string]mapping{
 	"sesame": {
 		columns:  []string{"username"},
-		optional: []string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "created_at"},
+		optional: []string{"email", "email_verified", "full_name", "disabled", "password_hash", "scopes", "user_metadata", "created_at"},
 		hash:     "password_hash",
 		read: func(f fields) (account.ImportedUser, *account.Refusal) {
-			u := account.ImportedUser{Username: f["username"], Email: f["email"], FullName: f["full_name"], Scopes: strings.Fields(f["scopes"])}
+			u := account.ImportedUser{Username: f["username"], Email: f["email"], FullName: f["full_name"], Scopes: strings.Fields(f["scopes"]), Metadata: f["user_metadata"]}
 			refusal := f.fill(&u, "password_hash", "created_at", flag{"disabled", &u.Disabled}, flag{"email_verified", &u.EmailVerified})
 			return u, refusal
 		},

@@ -47,7 +47,7 @@ func (c *userImportCommand) Run(p *program) error {
 	}
 	return p.withService(func(s *app.Services) error {
 		i := &importer{
-			program: p, command: c, from: in, into: s.Accounts.NewImporter(c.Check), shape: rules.Operation("createUser"),
+			program: p, command: c, from: in, into: s.Accounts.NewImporter(c.Check), shape: rules.Operation("createUser"), changes: rules.Operation("updateUser"),
 			importOutcome: importOutcome{Check: c.Check}, progress: p.progressOf(in),
 		}
 		err := c.read(in, convert, i.take)
@@ -143,6 +143,8 @@ type exported struct {
 	PasswordHash  string   `json:"password_hash,omitempty"`
 	Scopes        []string `json:"scopes,omitempty"`
 	CreatedAt     string   `json:"created_at"`
+
+	Metadata json.RawMessage `json:"user_metadata,omitempty"`
 }
 
 // Run writes all accounts. It creates the file after the database is open, so a failure leaves no empty file.
@@ -165,6 +167,7 @@ func (c *userExportCommand) Run(p *program) error {
 			return encoder.Encode(exported{
 				Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName, Disabled: u.Disabled,
 				PasswordHash: u.PasswordHash.Reveal(), Scopes: strings.Fields(u.Scopes), CreatedAt: u.CreatedAt.Format(timeFormat),
+				Metadata: json.RawMessage(u.Metadata),
 			})
 		})
 		return errors.Join(err, buffered.Flush())

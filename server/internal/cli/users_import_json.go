@@ -189,6 +189,9 @@ func (m mapping) takeObject(line int, text []byte, take func(record) error) erro
 	return take(r)
 }
 
+// metadataColumn is the one column that is an object in JSON. In CSV it is the text of the object.
+const metadataColumn = "user_metadata"
+
 // fieldsOf returns the columns of a JSON object as text.
 func (m mapping) fieldsOf(object map[string]any) (fields, *account.Refusal) {
 	f := fields{}
@@ -221,6 +224,12 @@ func (m mapping) fieldsOf(object map[string]any) (fields, *account.Refusal) {
 				text += part + " "
 			}
 			f[name] = text
+		case map[string]any:
+			text, err := json.Marshal(v)
+			if err != nil || name != metadataColumn || m.foreign {
+				return nil, invalid(name, "must be a string, true or false")
+			}
+			f[name] = string(text)
 		default:
 			return nil, invalid(name, "must be a string, true or false")
 		}

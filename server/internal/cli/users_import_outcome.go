@@ -52,7 +52,8 @@ type importer struct {
 	command  *userImportCommand
 	from     *importFile
 	into     *account.Importer
-	shape    *contract.Operation
+	shape    *contract.Operation // createUser
+	changes  *contract.Operation // updateUser, which takes what a registration cannot have
 	progress *progress
 	batch    []record
 	last     int   // the line of the last record
@@ -89,6 +90,11 @@ func (i *importer) checkShape(u account.ImportedUser) *account.Refusal {
 	}
 	// The contract wants a password, and a record has a hash: any valid password takes its place.
 	err := i.shape.CheckBody(userBody(username, u.Email, u.FullName, "a wooden horse"))
+	if err == nil && u.Metadata != "" {
+		var metadata any = u.Metadata // a text that is no JSON is not an object either
+		_ = json.Unmarshal([]byte(u.Metadata), &metadata)
+		err = i.changes.CheckBody(map[string]any{metadataColumn: metadata})
+	}
 	if err == nil {
 		return nil
 	}

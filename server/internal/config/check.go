@@ -1,6 +1,8 @@
 package config
 
 import (
+	"net/url"
+	"strings"
 	"time"
 
 	"sesame/server/internal/mailer"
@@ -40,4 +42,23 @@ func (f *faults) mails(s *Settings) {
 	f.page("RESET_URL", s.ResetURL)
 	f.page("HOME_URL", s.HomeURL)
 	f.oneOf("NEW_LOGIN_MAILS", s.NewLoginMails, "on", "off")
+}
+
+// maxAudience bounds an audience, as the contract bounds the parameter resource.
+const maxAudience = 500
+
+// checkAudience returns why a text cannot be a resource indicator (RFC 8707 §2), or "".
+func checkAudience(audience string) string {
+	u, err := url.Parse(audience)
+	switch {
+	case err != nil || !u.IsAbs() || u.Host == "" && u.Opaque == "":
+		return "is not an absolute URI such as https://orders.example.com"
+	case strings.Contains(audience, "#"):
+		return "has a fragment"
+	case strings.ContainsFunc(audience, func(r rune) bool { return r <= ' ' || r >= 0x7f }):
+		return "has characters that a URI cannot have"
+	case len(audience) > maxAudience:
+		return "is longer than 500 characters"
+	}
+	return ""
 }

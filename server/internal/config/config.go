@@ -42,6 +42,7 @@ type Settings struct {
 	SecondMasterKey            secret.Text `placeholder:"BASE64" help:"Second master key, while you replace the first: the server accepts what either has made, and uses only the first for what is new. (default: none)"`
 	SecondMasterKeyFile        string      `placeholder:"FILE" help:"File that holds the second master key. (default: none)"`
 	Audience                   string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
+	Audiences                  List        `placeholder:"URI,…" help:"Further audiences: services with access tokens of their own, which no other service accepts. A client asks for one with the parameter resource (RFC 8707). (default: none)"`
 	IDTokenAlg                 string      `name:"id-token-alg" default:"RS256" placeholder:"RS256|ES256|EdDSA" help:"Algorithm of new keys of ID tokens. Every client of OpenID Connect knows RS256; ES256 is faster."`
 	SigningAlg                 string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
 	KeyRotation                Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
@@ -67,6 +68,7 @@ type Settings struct {
 
 	Registration       string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
 	RegistrationLimit  Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
+	SignInUnconfirmed  string   `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
 	PasswordMinLength  Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
 	PasswordHash       string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
 	PasswordBreachList string   `placeholder:"FILE" help:"File of stolen passwords to refuse: sorted SHA-1 hashes in the format of Have I Been Pwned. (default: none)"`
@@ -196,6 +198,7 @@ func (s *Settings) Check() error {
 	}
 	f.https(s)
 	f.database(s)
+	f.each("AUDIENCES", s.Audiences, checkAudience)
 	f.oneOf("ID_TOKEN_ALG", s.IDTokenAlg, "RS256", "ES256", "EdDSA")
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
 	if s.KeyRotation.invalid != "" || s.KeyRotation.Duration != 0 {
@@ -209,6 +212,7 @@ func (s *Settings) Check() error {
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
 	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
+	f.oneOf("SIGN_IN_UNCONFIRMED", s.SignInUnconfirmed, "on", "off")
 	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")

@@ -63,8 +63,16 @@ func (s *Server) userOf(u store.User) api.User {
 	return api.User{
 		ID: u.ID, Username: u.Username, Email: orNull(u.Email), EmailVerified: u.EmailVerified,
 		FullName: orNull(u.FullName), Disabled: u.Disabled, Scopes: s.Identity.Scopes.OfUser(u),
-		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt,
+		CreatedAt: u.CreatedAt, UpdatedAt: u.UpdatedAt, UserMetadata: metadataOf(u.Metadata),
 	}
+}
+
+// metadataOf leaves out the metadata of an account that has none.
+func metadataOf(text string) *api.UserMetadata {
+	if text == "" {
+		return nil
+	}
+	return new(api.UserMetadata(text))
 }
 
 // orNull converts an empty string to null.

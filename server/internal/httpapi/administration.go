@@ -45,6 +45,9 @@ func (s *Server) UpdateUser(ctx context.Context, request api.UpdateUserRequestOb
 	if body.Scopes != nil {
 		change.Scopes = *body.Scopes
 	}
+	if body.UserMetadata != nil {
+		change.Metadata = new(string(*body.UserMetadata))
+	}
 	user, err := s.Accounts.UpdateUser(ctx, caller(ctx), idOf(request.UserID), change)
 	if err != nil {
 		return nil, err

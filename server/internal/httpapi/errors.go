@@ -36,6 +36,7 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.UnauthorizedClient:   api.OAuthErrorCodeUnauthorizedClient,
 	problem.UnsupportedGrantType: api.OAuthErrorCodeUnsupportedGrantType,
 	problem.InvalidScope:         api.OAuthErrorCodeInvalidScope,
+	problem.InvalidTarget:        api.OAuthErrorCodeInvalidTarget,
 }
 
 // AnswerError answers every error: of the domain, the contract, the generated code and Echo.
@@ -168,6 +169,8 @@ func oauthName(p *problem.Error) api.OAuthErrorCode {
 			return api.OAuthErrorCodeUnsupportedGrantType
 		case "/scope":
 			return api.OAuthErrorCodeInvalidScope
+		case "/resource":
+			return api.OAuthErrorCodeInvalidTarget
 		}
 	}
 	return api.OAuthErrorCodeInvalidRequest

@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"sesame/gen/api"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/web"
 )
@@ -18,6 +19,7 @@ func (s *Server) Authorize(ctx context.Context, request api.AuthorizeRequestObje
 		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
 		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
 		ResponseMode: text(p.ResponseMode), UILocales: text(p.UILocales), Request: text(p.Request), RequestURI: text(p.RequestURI),
+		Resource: text(p.Resource),
 	})
 }
 
@@ -57,22 +59,22 @@ func (s *Server) toQuery(path string, form any) (web.Answer, error) {
 
 // GetUserInfo is GET /userinfo (OpenID Connect Core §5.3).
 func (s *Server) GetUserInfo(ctx context.Context, _ api.GetUserInfoRequestObject) (api.GetUserInfoResponseObject, error) {
-	return api.GetUserInfo200JSONResponse{UserInfoFoundJSONResponse: userInfoOf(oauth.UserInfoOf(caller(ctx)))}, nil
+	return api.GetUserInfo200JSONResponse{UserInfoFoundJSONResponse: userInfoOf(caller(ctx))}, nil
 }
 
 // PostUserInfo is POST /userinfo.
 func (s *Server) PostUserInfo(ctx context.Context, _ api.PostUserInfoRequestObject) (api.PostUserInfoResponseObject, error) {
-	return api.PostUserInfo200JSONResponse{UserInfoFoundJSONResponse: userInfoOf(oauth.UserInfoOf(caller(ctx)))}, nil
+	return api.PostUserInfo200JSONResponse{UserInfoFoundJSONResponse: userInfoOf(caller(ctx))}, nil
 }
 
-func userInfoOf(i oauth.UserInfo) api.UserInfoFoundJSONResponse {
-	info := api.UserInfoFoundJSONResponse{Sub: i.Subject, PreferredUsername: orAbsent(i.Username), Name: orAbsent(i.Name)}
-	if !i.UpdatedAt.IsZero() {
-		seconds := i.UpdatedAt.Unix()
-		info.UpdatedAt = &seconds
+func userInfoOf(c *identity.Caller) api.UserInfoFoundJSONResponse {
+	p := oauth.UserInfo(c.User, c.Scopes)
+	info := api.UserInfoFoundJSONResponse{
+		Sub: c.User.ID, PreferredUsername: orAbsent(p.PreferredUsername), Name: orAbsent(p.Name),
+		Email: orAbsent(p.Email), EmailVerified: p.EmailVerified, UserMetadata: metadataOf(string(p.Metadata)),
 	}
-	if i.Email != "" {
-		info.Email, info.EmailVerified = orAbsent(i.Email), &i.EmailVerified
+	if p.UpdatedAt != 0 {
+		info.UpdatedAt = &p.UpdatedAt
 	}
 	return info
 }

@@ -58,6 +58,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 		return nil, err
 	}
 	var tokens oauth.Tokens
+	wanted := oauth.Wanted{Scope: text(form.Scope), Resource: text(form.Resource)}
 	switch grantOf(form) {
 	case "":
 		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is authorization_code, password, refresh_token or client_credentials.")
@@ -66,20 +67,20 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 			return nil, problem.New(problem.InvalidRequest, "The authorization_code grant needs code.")
 		}
 		tokens, err = s.OAuth.CodeGrant(ctx, client, oauth.CodeGrantForm{
-			Code: *form.Code, RedirectURI: text(form.RedirectURI), Verifier: deref(form.CodeVerifier),
+			Code: *form.Code, RedirectURI: text(form.RedirectURI), Verifier: deref(form.CodeVerifier), Resource: wanted.Resource,
 		})
 	case api.TokenRequestGrantTypePassword:
 		if form.Username == nil || form.Password == nil { // the schema cannot require them per grant
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
 		}
-		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, text(form.Scope))
+		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, wanted)
 	case api.TokenRequestGrantTypeRefreshToken:
 		if form.RefreshToken == nil {
 			return nil, problem.New(problem.InvalidRequest, "The refresh_token grant needs refresh_token.")
 		}
-		tokens, err = s.OAuth.RefreshGrant(ctx, client, *form.RefreshToken, text(form.Scope))
+		tokens, err = s.OAuth.RefreshGrant(ctx, client, *form.RefreshToken, wanted)
 	case api.TokenRequestGrantTypeClientCredentials:
-		tokens, err = s.OAuth.ClientCredentialsGrant(ctx, client, text(form.Scope))
+		tokens, err = s.OAuth.ClientCredentialsGrant(ctx, client, wanted)
 	default:
 		err = problem.New(problem.UnsupportedGrantType, "This server does not know the grant type.")
 	}

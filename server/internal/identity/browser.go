@@ -109,6 +109,7 @@ type Start struct {
 	ClientID   string
 	CodeID     string // each starts one session
 	Scopes     []string
+	Resource   string // the audience of the session's tokens; "" for that of the server
 	SignedInAt time.Time
 	CodeEndsAt time.Time
 	Consented  bool // the client may have a session only if the person still agrees
@@ -134,6 +135,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 	from, _ := network.RequestOf(ctx)
 	session = store.Session{
 		ID: id.String(), UserID: start.UserID, ClientID: start.ClientID, BrowserID: start.BrowserID, SeedHash: refresh.SeedHash(),
+		Resource:  start.Resource,
 		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
 		ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}

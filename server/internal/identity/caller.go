@@ -64,6 +64,11 @@ func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*C
 	if err != nil {
 		return nil, err
 	}
+	return s.CallerOf(ctx, access)
+}
+
+// CallerOf returns the caller of a verified access token, which may be for another audience. Errors: InvalidToken.
+func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, error) {
 	if access.SessionID == "" {
 		return s.authenticateClient(ctx, access)
 	}

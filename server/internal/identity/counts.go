@@ -38,12 +38,13 @@ const (
 	loginWrong       = "wrong_credentials" // a wrong password, an unknown name or a disabled account
 	loginThrottled   = "throttled"
 	loginRefused     = "invalid_scope"
+	loginUnconfirmed = "unconfirmed" // the correct password of an account whose address is not confirmed
 	loginUnavailable = "unavailable" // too many hashes are waiting, or the database cannot be used
 	loginFailed      = "error"
 )
 
 // LoginOutcomes are the values of Counts.Login.
-var LoginOutcomes = []string{loginSucceeded, loginWrong, loginThrottled, loginRefused, loginUnavailable, loginFailed}
+var LoginOutcomes = []string{loginSucceeded, loginWrong, loginThrottled, loginRefused, loginUnconfirmed, loginUnavailable, loginFailed}
 
 func outcomeOf(err error) string {
 	if err == nil {
@@ -52,6 +53,9 @@ func outcomeOf(err error) string {
 	p, ok := errors.AsType[*problem.Error](err)
 	if !ok {
 		return loginFailed
+	}
+	if errors.Is(err, ErrUnconfirmed) {
+		return loginUnconfirmed
 	}
 	switch p.Code {
 	case problem.InvalidGrant:

@@ -15,6 +15,7 @@
 package identity
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -33,6 +34,7 @@ type Settings struct {
 	RefreshIdle   time.Duration // a session ends when it is not refreshed for this long
 	RefreshTTL    time.Duration // and this long after the login in any case
 	NewLoginMails bool          // mail the owner about a login from an unknown network
+	ConfirmedOnly bool          // refuse the logins of accounts whose e-mail address is not confirmed
 	KeyedHash     token.KeyedHash
 	Outbox        *mailer.Outbox
 	Now           func() time.Time
@@ -47,6 +49,8 @@ type Service struct {
 	hasher     *password.Hasher
 	issuer     *token.Issuer
 	background background
+	// askToConfirm mails the owner of an account whose login was refused because its address is not confirmed.
+	askToConfirm func(ctx context.Context, userID string) error
 	Settings
 }
 
@@ -56,7 +60,16 @@ func New(db *store.DB, hasher *password.Hasher, issuer *token.Issuer, s Settings
 		s.Log = slog.New(slog.DiscardHandler)
 	}
 	s.Now, s.Count = store.Clock(s.Now), s.Count.withDefaults()
-	return &Service{db: db, hasher: hasher, issuer: issuer, Settings: s}
+	return &Service{
+		db: db, hasher: hasher, issuer: issuer, Settings: s,
+		askToConfirm: func(context.Context, string) error { return nil },
+	}
+}
+
+// OnUnconfirmed sets what mails the owner of an account whose login was refused because its address is not confirmed. Package
+// account does so when it is made, since it makes the mails.
+func (s *Service) OnUnconfirmed(mail func(ctx context.Context, userID string) error) {
+	s.askToConfirm = mail
 }
 
 // Close waits until everything that follows an answered request is recorded, for a few seconds at most.

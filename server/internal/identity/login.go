@@ -23,12 +23,25 @@ type Login struct {
 	ClientID string   // the client that the person logs in through
 	Scopes   []string // requested; none means the default scopes
 	Allowed  []string // the scopes that the client may receive
+	Resource string   // the audience of the session's tokens; "" for that of the server
 }
 
 // errWrongCredentials is the one answer for an unknown user, a wrong password, a disabled account and an account without
 // a password.
 func errWrongCredentials() error {
 	return problem.New(problem.InvalidGrant, "The username or the password is wrong.")
+}
+
+// ErrUnconfirmed is the cause of the error for an account whose address is not confirmed, where only confirmed ones log in.
+var ErrUnconfirmed = errors.New("the e-mail address is not confirmed")
+
+// unconfirmed returns that error. Only the correct password gets it. An account without an address is not confirmed either: else a
+// registration without one would get around the setting.
+func unconfirmed(user store.User) error {
+	if user.Email == "" {
+		return problem.Wrap(problem.InvalidGrant, "This account has no e-mail address that could be confirmed. Ask the operator of this server for help.", ErrUnconfirmed)
+	}
+	return problem.Wrap(problem.InvalidGrant, "The e-mail address of this account is not confirmed yet. Open the link in the mail that was sent to it, and try again.", ErrUnconfirmed)
 }
 
 // Login verifies a password and starts a session. The refresh token is the first one of the session. Errors:
@@ -84,7 +97,13 @@ func (s *Service) admit(ctx context.Context, user store.User, login Login, outda
 			return session, refresh, err
 		}
 	}
-	return s.startSession(ctx, user, login, a)
+	session, refresh, err = s.startSession(ctx, user, login, a)
+	if errors.Is(err, ErrUnconfirmed) {
+		if failed := s.askToConfirm(ctx, user.ID); failed != nil {
+			err = failed
+		}
+	}
+	return session, refresh, err
 }
 
 // loginKey is the form in which the name of a login is looked up and counted, whether or not there is such an account. A
@@ -150,6 +169,9 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text
 
 // grant returns the part of the requested scopes that the user has and the client may receive (RFC 6749 §3.3).
 func (s *Service) grant(login Login, user store.User) ([]string, error) {
+	if s.ConfirmedOnly && !user.EmailVerified {
+		return nil, unconfirmed(user)
+	}
 	if login.ClientID == store.BrowserClient { // no token is issued for it
 		return nil, nil
 	}

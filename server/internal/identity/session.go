@@ -29,7 +29,7 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 	now := s.Now()
 	from, _ := network.RequestOf(ctx)
 	session = store.Session{
-		ID: id.String(), UserID: user.ID, ClientID: login.ClientID,
+		ID: id.String(), UserID: user.ID, ClientID: login.ClientID, Resource: login.Resource,
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
 		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}

@@ -35,6 +35,7 @@ type AuthorizationParameters struct {
 	UILocales           string `json:"ui_locales,omitempty"`
 	Request             string `json:"request,omitempty"`
 	RequestURI          string `json:"request_uri,omitempty"`
+	Resource            string `json:"resource,omitempty"` // RFC 8707 §2.1
 }
 
 // Authorization is an authorization request whose answer may be sent to the client.
@@ -154,6 +155,9 @@ func (s *Service) examine(a *Authorization) *problem.Error {
 			return problem.New(problem.InvalidRequest, "id_token_hint is not an ID token of this server for this client.")
 		}
 		a.hint = hint
+	}
+	if _, err := s.resource(a.Resource); err != nil {
+		return problem.New(problem.InvalidTarget, "The resource is not one that this server issues tokens for.")
 	}
 	return s.grantScopes(a)
 }

@@ -36,6 +36,7 @@ type code struct {
 	UserID     string   `json:"user"`
 	BrowserID  string   `json:"browser"`
 	Scopes     []string `json:"scopes"`
+	Resource   string   `json:"resource,omitempty"` // the audience of the tokens; "" for that of the server
 	Nonce      string   `json:"nonce,omitempty"`
 	SignedInAt int64    `json:"auth"` // Unix microseconds
 	ExpiresAt  int64    `json:"exp"`
@@ -48,9 +49,13 @@ func (s *Service) sealCode(a Authorization, browser *identity.Browser) (string, 
 	if err != nil {
 		return "", fmt.Errorf("make a code: %w", err)
 	}
+	resource, err := s.resource(a.Resource)
+	if err != nil {
+		return "", err
+	}
 	plain, err := json.Marshal(code{
 		ID: id.String(), ClientID: a.Client.ID, Settings: settingsOf(a.Client), Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
-		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce,
+		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce, Resource: resource,
 		SignedInAt: browser.Session.SignedInAt.UnixMicro(), ExpiresAt: s.now().Add(codeTTL).UnixMicro(),
 	})
 	return s.codes.SealURL(plain, codeName), err
@@ -61,6 +66,7 @@ type CodeGrantForm struct {
 	Code        secret.Text
 	RedirectURI string
 	Verifier    secret.Text
+	Resource    string // if it is there, that of the authorization request (RFC 8707 §2.2)
 }
 
 // errCode is the one answer for every code that cannot be used.
@@ -69,7 +75,8 @@ func errCode(cause string) error {
 }
 
 // CodeGrant exchanges an authorization code for tokens (RFC 6749 §4.1.3). A code works once. A second use, by its own client and
-// with the right verifier, ends the session that the first one has started; any other use ends nothing. Errors: InvalidGrant.
+// with the right verifier, ends the session that the first one has started; any other use ends nothing. Errors: InvalidGrant,
+// InvalidTarget.
 func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantForm) (Tokens, error) {
 	var c code
 	plain, err := s.codes.OpenURL(form.Code.Reveal(), codeName)
@@ -101,8 +108,11 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 			return Tokens{}, errCode("the person has withdrawn what they had granted")
 		}
 	}
+	if err = s.checkResource(form.Resource, c.Resource); err != nil {
+		return Tokens{}, err
+	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
-		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes,
+		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes, Resource: c.Resource,
 		SignedInAt: time.UnixMicro(c.SignedInAt).UTC(), CodeEndsAt: expires.Add(time.Minute),
 		Consented: client.ThirdParty,
 	})
@@ -118,10 +128,10 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 		return Tokens{}, err
 	}
 	tokens, err := s.issueForSession(codeGrant, session, strings.Fields(session.Scope), refresh)
-	if err != nil {
-		return Tokens{}, err
+	if err != nil || !hasScope(tokens.Scope, "openid") {
+		return tokens, err
 	}
-	return s.withIDToken(tokens, session, user.ID, c.Nonce)
+	return s.withIDToken(tokens, session, user, c.Nonce)
 }
 
 // settingsOf returns a hash of the settings of a client that decide what it may get and where.
@@ -167,15 +177,13 @@ func hashOf(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// withIDToken adds an ID token to the tokens of a session that has the scope openid.
-func (s *Service) withIDToken(t Tokens, session store.Session, userID, nonce string) (Tokens, error) {
-	if !hasScope(t.Scope, "openid") {
-		return t, nil
-	}
+// withIDToken adds an ID token to the tokens of a session that have the scope openid.
+func (s *Service) withIDToken(t Tokens, session store.Session, user store.User, nonce string) (Tokens, error) {
 	now := s.now()
 	text, err := s.ids.Sign(token.ID{
-		Subject: userID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
+		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
 		Methods: identity.Methods, AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.AccessTTL),
+		Person: UserInfo(user, strings.Fields(t.Scope)),
 	})
 	t.IDToken = secret.New(text)
 	return t, err

@@ -11,14 +11,19 @@ import (
 	"sesame/server/secret"
 )
 
-// PasswordGrant logs a person in through a client (RFC 6749 §4.3). scope is space-separated; "" requests the default
-// scopes. Errors: UnauthorizedClient, and those of identity.Login.
-func (s *Service) PasswordGrant(ctx context.Context, client Client, username string, password secret.Text, scope string) (Tokens, error) {
+// PasswordGrant logs a person in through a client (RFC 6749 §4.3). Without a scope it requests the default ones. Errors:
+// UnauthorizedClient, InvalidTarget, and those of identity.Login.
+func (s *Service) PasswordGrant(ctx context.Context, client Client, username string, password secret.Text, w Wanted) (Tokens, error) {
 	if !client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
+	resource, err := s.resource(w.Resource)
+	if err != nil {
+		return Tokens{}, err
+	}
 	session, refresh, err := s.identity.Login(ctx, identity.Login{
-		Username: username, Password: password, ClientID: client.ID, Scopes: strings.Fields(scope), Allowed: s.allowed(client),
+		Username: username, Password: password, ClientID: client.ID, Scopes: strings.Fields(w.Scope), Allowed: s.allowed(client),
+		Resource: resource,
 	})
 	if err != nil {
 		return Tokens{}, err
@@ -37,12 +42,16 @@ func (s *Service) allowed(c Client) []string {
 }
 
 // ClientCredentialsGrant issues a token to a client for itself (RFC 6749 §4.4). Errors: InvalidClient for a client without
-// a secret, InvalidScope.
-func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, scope string) (Tokens, error) {
+// a secret, InvalidScope, InvalidTarget.
+func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, w Wanted) (Tokens, error) {
 	if client.Public {
 		return Tokens{}, problem.New(problem.InvalidClient, "The client_credentials grant needs a client's id and secret.")
 	}
-	requested := strings.Fields(scope)
+	resource, err := s.resource(w.Resource)
+	if err != nil {
+		return Tokens{}, err
+	}
+	requested := strings.Fields(w.Scope)
 	if len(requested) == 0 {
 		requested = client.Scopes
 	}
@@ -51,5 +60,5 @@ func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, scope
 	if len(granted) == 0 {
 		return Tokens{}, problem.New(problem.InvalidScope, "The client has none of the requested scopes.")
 	}
-	return s.issue(clientGrant, token.Access{Subject: client.ID, ClientID: client.ID}, granted)
+	return s.issue(clientGrant, token.Access{Subject: client.ID, ClientID: client.ID, Resource: resource}, granted)
 }

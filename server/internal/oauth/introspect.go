@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -35,12 +36,12 @@ func (s *Service) Introspect(ctx context.Context, client Client, text secret.Tex
 	if refresh, ok := s.refresher.Parse(text.Reveal()); ok {
 		return s.introspectRefresh(ctx, client, refresh)
 	}
-	access, err := s.issuer.Verify(text.Reveal())
+	access, err := s.issuer.VerifyIssued(text.Reveal())
 	// No leeway here: it is for the clocks of other servers, and this one has set exp itself.
 	if err != nil || !s.now().Before(access.ExpiresAt) {
 		return Introspection{}, ignoreInvalid(err)
 	}
-	caller, err := s.identity.Authenticate(ctx, text)
+	caller, err := s.identity.CallerOf(ctx, access)
 	if p, ok := errors.AsType[*problem.Error](err); ok && p.Code == problem.InvalidToken {
 		return Introspection{}, nil
 	}
@@ -50,7 +51,7 @@ func (s *Service) Introspect(ctx context.Context, client Client, text secret.Tex
 	issuer, audience := s.issuer.Names()
 	return Introspection{
 		Active: true, Scope: strings.Join(caller.Scopes, " "), ClientID: access.ClientID, Username: caller.User.Username,
-		Subject: access.Subject, Audience: audience, Issuer: issuer, ID: access.ID, SessionID: access.SessionID,
+		Subject: access.Subject, Audience: cmp.Or(access.Resource, audience), Issuer: issuer, ID: access.ID, SessionID: access.SessionID,
 		IssuedAt: access.IssuedAt, ExpiresAt: access.ExpiresAt,
 	}, nil
 }

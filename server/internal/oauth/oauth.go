@@ -89,7 +89,8 @@ type Tokens struct {
 // issueForSession makes the tokens of a session. The refresh token is the one that the session accepts next.
 func (s *Service) issueForSession(grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
 	t, err := s.issue(grant, token.Access{
-		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, AuthTime: session.SignedInAt,
+		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, Resource: session.Resource,
+		AuthTime: session.SignedInAt,
 	}, scopes)
 	t.RefreshToken = s.refresher.Text(refresh)
 	return t, err

@@ -2,10 +2,10 @@ package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
-	"time"
 
 	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
@@ -13,26 +13,18 @@ import (
 	"sesame/server/internal/token"
 )
 
-// UserInfo are the claims about a person (OpenID Connect Core §5.1) that the scopes of an access token allow.
-type UserInfo struct {
-	Subject       string
-	Username      string // with the scope profile
-	Name          string
-	UpdatedAt     time.Time
-	Email         string // with the scope email
-	EmailVerified bool
-}
-
-// UserInfoOf returns the claims about a caller.
-func UserInfoOf(caller *identity.Caller) UserInfo {
-	info := UserInfo{Subject: caller.User.ID}
-	if caller.HasScope("profile") {
-		info.Username, info.Name, info.UpdatedAt = caller.User.Username, caller.User.FullName, caller.User.UpdatedAt
+// UserInfo returns the claims about a person that scopes allow, for UserInfo and ID tokens alike.
+func UserInfo(user store.User, scopes []string) (p token.Person) {
+	if slices.Contains(scopes, "profile") {
+		p.PreferredUsername, p.Name, p.UpdatedAt = user.Username, user.FullName, user.UpdatedAt.Unix()
+		if user.Metadata != "" {
+			p.Metadata = json.RawMessage(user.Metadata)
+		}
 	}
-	if caller.HasScope("email") {
-		info.Email, info.EmailVerified = caller.User.Email, caller.User.EmailVerified
+	if slices.Contains(scopes, "email") && user.Email != "" {
+		p.Email, p.EmailVerified = user.Email, &user.EmailVerified
 	}
-	return info
+	return p
 }
 
 // SignOutParameters are those of a request to sign out (OpenID Connect RP-Initiated Logout §2).

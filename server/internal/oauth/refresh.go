@@ -18,26 +18,27 @@ func errRefresh(cause string) error {
 	return problem.Wrap(problem.InvalidGrant, "The refresh token is expired, used or revoked.", errors.New(cause))
 }
 
-// RefreshGrant exchanges a refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14.2). scope may request fewer scopes
+// RefreshGrant exchanges a refresh token for new tokens (RFC 6749 §6, RFC 9700 §4.14.2). It may request fewer scopes
 // than the session has. Those that the session does not have are not granted: many libraries repeat the scope of the login,
-// of which the session may have got a part. Errors: InvalidGrant, InvalidScope if the session has none of them.
+// of which the session may have got a part. Errors: InvalidGrant, InvalidScope if the session has none of them, InvalidTarget
+// for another resource than that of the session.
 //
 // A token works once. A second use within the grace period returns the same successor, for a client that lost the
 // response or has two tabs; the time of an outage does not count. A later use means that two parties hold the token, and ends the session. A token of another
 // client is refused and ends nothing, since its own client has not misused it.
-func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.Text, scope string) (Tokens, error) {
+func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.Text, w Wanted) (Tokens, error) {
 	presented, ok := s.refresher.Parse(text.Reveal())
 	if !ok {
 		return Tokens{}, errRefresh("this server did not make it")
 	}
-	if scope != "" { // a refused request must not use the token
-		if err := s.checkScope(ctx, client, presented, scope); err != nil {
+	if w != (Wanted{}) { // a refused request must not use the token
+		if err := s.checkRefresh(ctx, client, presented, w); err != nil {
 			return Tokens{}, err
 		}
 	}
 	begun := s.now()
 	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), client.ID, presented.SeedHash(),
-		presented.Generation, begun, s.identity.RefreshIdle)
+		presented.Generation, begun, s.identity.RefreshIdle, s.issuer.Resources()...)
 	if err == nil {
 		s.outage.note(ctx, begun, s.now(), nil)
 	}
@@ -48,22 +49,28 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 		s.outage.note(ctx, begun, s.now(), err)
 		return Tokens{}, err
 	}
-	scopes, err := s.narrow(client, scope, session, user)
+	scopes, err := s.narrow(client, w.Scope, session, user)
 	if err != nil {
 		return Tokens{}, err
 	}
 	tokens, err := s.issueForSession(refreshGrant, session, scopes, presented.Next())
-	if err != nil || client.ID == token.FirstParty {
+	if err != nil || client.ID == token.FirstParty || !hasScope(tokens.Scope, "openid") {
 		return tokens, err
 	}
-	return s.withIDToken(tokens, session, session.UserID, "")
+	if user, err = s.db.UserByID(ctx, session.UserID); errors.Is(err, store.ErrNotFound) {
+		err = errRefresh("the account was deleted")
+	}
+	if err != nil {
+		return Tokens{}, err
+	}
+	return s.withIDToken(tokens, session, user, "")
 }
 
-// checkScope refuses a request for scopes of which the session has none.
-func (s *Service) checkScope(ctx context.Context, client Client, presented token.Refresh, scope string) error {
+// checkRefresh refuses a request for scopes of which the session has none, or for another resource.
+func (s *Service) checkRefresh(ctx context.Context, client Client, presented token.Refresh, w Wanted) error {
 	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
 	if err == nil && session.ClientID == client.ID {
-		_, err = s.narrow(client, scope, session, user)
+		err = s.checkWanted(client, w, session, user)
 	}
 	return store.IgnoreNotFound(err)
 }
@@ -84,6 +91,8 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 		return session, user, errRefresh("it was issued to another client")
 	case !session.ExpiresAt.After(now) || user.Disabled:
 		return session, user, errRefresh("the session is expired or the account disabled")
+	case s.checkResource("", session.Resource) != nil: // checked before reuse: the token was not used, and works again with the resource
+		return session, user, s.checkResource("", session.Resource)
 	case presented.Generation >= session.Generation:
 		// A future generation: the database was restored from a backup.
 		return session, user, errRefresh("the session has not reached this generation")

@@ -25,7 +25,7 @@ func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) e
 		return problem.New(problem.InvalidGrant, "The token was issued to another client.")
 	}
 	if session.ID == "" {
-		access, err := s.issuer.Verify(text.Reveal())
+		access, err := s.issuer.VerifyIssued(text.Reveal())
 		if err != nil {
 			return ignoreInvalid(err) // it has expired meanwhile
 		}
@@ -49,7 +49,7 @@ func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) e
 func (s *Service) sessionOf(ctx context.Context, text secret.Text) (store.Session, error) {
 	refresh, ok := s.refresher.Parse(text.Reveal())
 	if !ok {
-		access, err := s.issuer.Verify(text.Reveal())
+		access, err := s.issuer.VerifyIssued(text.Reveal())
 		if err != nil {
 			return store.Session{}, ignoreInvalid(err)
 		}

@@ -41,8 +41,8 @@ type merger struct {
 // default security and external documentation.
 //
 // A path, an operationId or a component that both documents have is an error, unless the component has the same value in
-// both. The error names every such collision, with its line in each document. Security schemes with the same name are
-// merged: the service declares only its own scopes in the password flow of OAuth2Password, and may list them in x-default,
+// both, or is the schema UserMetadata, where the service's takes precedence. The error names every such collision, with its
+// line in each document. Security schemes with the same name are merged: the service declares only its own scopes in the password flow of OAuth2Password, and may list them in x-default,
 // x-on-request and x-people-only. The authorizationCode flow gets the same scopes.
 func Merge(service, login Document) ([]byte, error) {
 	mine, err := parse(service)
@@ -159,6 +159,9 @@ func mergeTags(service, login *yaml.Node) {
 	}
 }
 
+// ownSchema is the schema of Sesame's that is there to be replaced: what a service keeps about an account.
+const ownSchema = "UserMetadata"
+
 func (m *merger) mergeComponents(service, login *yaml.Node) {
 	components := valueOrNew(service, "components")
 	each(value(login, "components"), func(kind string, _, theirs *yaml.Node) {
@@ -171,6 +174,7 @@ func (m *merger) mergeComponents(service, login *yaml.Node) {
 			case kind == "securitySchemes":
 				unstyled(component)
 				m.mergeScheme("the security scheme "+name, component, theirs)
+			case kind == "schemas" && name == ownSchema: // the service's takes precedence
 			case !same(component, theirs):
 				m.collide("components/"+kind+"/"+name, myKey, key, "rename yours, or make it equal")
 			}

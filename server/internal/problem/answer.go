@@ -38,6 +38,7 @@ var statuses = map[Code]int{
 	UnauthorizedClient:   http.StatusBadRequest,
 	UnsupportedGrantType: http.StatusBadRequest,
 	InvalidScope:         http.StatusBadRequest,
+	InvalidTarget:        http.StatusBadRequest,
 }
 
 // Status returns the HTTP status of the code.

@@ -50,6 +50,7 @@ const (
 	UnauthorizedClient   Code = "unauthorized_client"
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	InvalidScope         Code = "invalid_scope"
+	InvalidTarget        Code = "invalid_target" // RFC 8707 §2
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).

@@ -24,6 +24,7 @@ type User struct {
 	Disabled       bool
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
+	Metadata       string // JSON; "" for none
 	ImportedAs     string // written by CreateUser, read by the query of that name
 }
 
@@ -36,7 +37,7 @@ const ImportedBefore = "unknown"
 
 // userColumns omits the columns that only a login needs: the password hash and the folded keys.
 const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.email_verified,
-	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at`
+	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at, users.user_metadata`
 
 func (u *User) fields() []any {
 	return []any{
@@ -44,6 +45,7 @@ func (u *User) fields() []any {
 		&u.Scopes, &u.Disabled,
 		timeScanner{&u.CreatedAt},
 		timeScanner{&u.UpdatedAt},
+		&u.Metadata,
 	}
 }
 
@@ -59,11 +61,11 @@ func (u *User) loginFields() []any {
 func (q *Queries) CreateUser(ctx context.Context, u User) error {
 	err := one(q.write.ExecContext(ctx, `
 		INSERT INTO users (id, username, username_key, email, email_key, email_verified, full_name,
-			password_hash, scopes, disabled, created_at, updated_at, email_claimed_at, imported_as)
-		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12, $13, NULLIF($14, ''))
+			password_hash, scopes, disabled, created_at, updated_at, email_claimed_at, imported_as, user_metadata)
+		VALUES ($1, $2, $3, NULLIF($4, ''), NULLIF($5, ''), $6, NULLIF($7, ''), NULLIF($8, ''), $9, $10, $11, $12, $13, NULLIF($14, ''), $15)
 		ON CONFLICT DO NOTHING`,
 		u.ID, u.Username, u.UsernameKey, u.Email, u.EmailKey, u.EmailVerified, u.FullName,
-		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), orNull(u.EmailClaimedAt), u.ImportedAs))
+		u.PasswordHash.Reveal(), u.Scopes, u.Disabled, micros(u.CreatedAt), micros(u.UpdatedAt), orNull(u.EmailClaimedAt), u.ImportedAs, u.Metadata))
 	if errors.Is(err, ErrNotFound) {
 		return ErrConflict
 	}
@@ -158,6 +160,7 @@ type UserChange struct {
 	EmailKey *string // folded; nil with Email
 	Disabled *bool
 	Scopes   *string
+	Metadata *string // "" clears
 }
 
 // UpdateUser changes a user and returns the new state. Errors: ErrNotFound.
@@ -167,9 +170,9 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 			email = NULLIF(COALESCE($3, email), ''), email_key = NULLIF(COALESCE($4, email_key), ''),
 			email_verified = email_verified AND COALESCE($3, email) = email,
 			email_claimed_at = CASE WHEN COALESCE($3, email) = email THEN email_claimed_at END,
-			disabled = COALESCE($5, disabled), scopes = COALESCE($6, scopes), updated_at = $7
+			disabled = COALESCE($5, disabled), scopes = COALESCE($6, scopes), updated_at = $7, user_metadata = COALESCE($8, user_metadata)
 		WHERE id = $1 RETURNING `+loginColumns,
-		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now))
+		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now), c.Metadata)
 	return u, err
 }
 

@@ -1,9 +1,11 @@
 package token
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -38,14 +40,17 @@ type Access struct {
 	SessionID string    // sid, "" for a client's own token
 	ClientID  string    // client_id
 	Scope     string    // space-separated
+	Resource  string    // aud, unless it is the audience of the issuer itself (RFC 8707 §2)
 	AuthTime  time.Time // zero for a client's own token
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
 
-// Issuer signs and verifies the access tokens of one issuer for one audience.
+// Issuer signs and verifies the access tokens of one issuer: for an audience, which is this server and the services that share
+// it, and for further resources, which have their own (RFC 8707). A token has one audience.
 type Issuer struct {
 	issuer, audience string
+	resources        []string
 	keys             Keys
 	now              func() time.Time
 	parser           *jwt.Parser
@@ -58,20 +63,23 @@ type verified struct {
 	keyID string
 }
 
-// NewIssuer makes an Issuer.
-func NewIssuer(issuer, audience string, keys Keys, now func() time.Time) *Issuer {
+// NewIssuer makes an Issuer. resources are the further audiences that it may sign tokens for.
+func NewIssuer(issuer, audience string, keys Keys, now func() time.Time, resources ...string) *Issuer {
 	cache, err := lru.New[[sha256.Size]byte, verified](cacheSize)
 	if err != nil { // only for a size below one
 		panic(err)
 	}
 	return &Issuer{
-		issuer: issuer, audience: audience, keys: keys, now: now, verified: cache,
-		parser: atjwt.NewParser(issuer, audience, now),
+		issuer: issuer, audience: audience, resources: resources, keys: keys, now: now, verified: cache,
+		parser: atjwt.NewParser(issuer, now, append([]string{audience}, resources...)...),
 	}
 }
 
 // Names returns the issuer and the audience of its tokens.
 func (i *Issuer) Names() (issuer, audience string) { return i.issuer, i.audience }
+
+// Resources returns the audiences that tokens can have beside that of the issuer itself.
+func (i *Issuer) Resources() []string { return i.resources }
 
 // Keys returns the keyring that the issuer verifies with now.
 func (i *Issuer) Keys() *Keyring { return i.keys.Current() }
@@ -88,7 +96,7 @@ func (i *Issuer) Sign(a Access) (string, error) {
 		authTime = a.AuthTime.Unix()
 	}
 	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), &atjwt.Claims{
-		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{i.audience},
+		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{cmp.Or(a.Resource, i.audience)},
 		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: authTime,
 		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID,
 	})
@@ -100,9 +108,19 @@ func (i *Issuer) Sign(a Access) (string, error) {
 	return text, nil
 }
 
-// Verify parses and verifies an access token (RFC 9068 §4). It does not check whether the session still exists: the
-// caller does. Every fault of the token is ErrInvalid; any other error means that the keys could not be read.
+// Verify parses and verifies an access token for this server (RFC 9068 §4). It does not check whether the session still
+// exists: the caller does. Every fault of the token is ErrInvalid; any other error means that the keys could not be read.
 func (i *Issuer) Verify(text string) (Access, error) {
+	a, err := i.VerifyIssued(text)
+	if err == nil && a.Resource != "" { // a service that receives it must not be able to use it here
+		return Access{}, fmt.Errorf("%w: another audience", ErrInvalid)
+	}
+	return a, err
+}
+
+// VerifyIssued is Verify for an access token of any audience of the issuer: for introspection and revocation, where the token
+// is what the request is about and authorizes nothing.
+func (i *Issuer) VerifyIssued(text string) (Access, error) {
 	if err := atjwt.CheckText(text); err != nil {
 		return Access{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
@@ -149,6 +167,10 @@ func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	a := Access{
 		ID: c.ID, Subject: c.Subject, SessionID: c.SessionID, ClientID: c.ClientID, Scope: c.Scope,
 		IssuedAt: time.Unix(*c.IssuedAt, 0), ExpiresAt: time.Unix(*c.ExpiresAt, 0),
+	}
+	if !slices.Contains(c.Audience, i.audience) {
+		// The parser has found one of them in the token.
+		a.Resource = i.resources[slices.IndexFunc(i.resources, func(r string) bool { return slices.Contains(c.Audience, r) })]
 	}
 	if c.AuthTime != 0 {
 		a.AuthTime = time.Unix(c.AuthTime, 0)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,6 +26,18 @@ type ID struct {
 	AuthTime    time.Time
 	IssuedAt    time.Time
 	ExpiresAt   time.Time
+	Person
+}
+
+// Person has the claims about the person (OpenID Connect Core §5.1), as far as the scopes allow them.
+type Person struct {
+	PreferredUsername string `json:"preferred_username,omitempty"`
+	Name              string `json:"name,omitempty"`
+	UpdatedAt         int64  `json:"updated_at,omitempty"` // in seconds
+	Email             string `json:"email,omitempty"`
+	EmailVerified     *bool  `json:"email_verified,omitempty"` // nil without an address
+	// Metadata is what the application keeps of its own about the account.
+	Metadata json.RawMessage `json:"user_metadata,omitempty"`
 }
 
 // idClaims is the payload of an ID token.
@@ -36,6 +49,7 @@ type idClaims struct {
 	ACR       string   `json:"acr"`
 	AMR       []string `json:"amr,omitempty"`
 	AtHash    string   `json:"at_hash,omitempty"`
+	Person
 }
 
 // oneFactor is the acr of a sign-in with one factor.
@@ -73,7 +87,7 @@ func (i *IDIssuer) Sign(id ID) (string, error) {
 			ExpiresAt: jwt.NewNumericDate(id.ExpiresAt), IssuedAt: jwt.NewNumericDate(id.IssuedAt),
 		},
 		SessionID: id.SessionID, Nonce: id.Nonce, AuthTime: id.AuthTime.Unix(), ACR: oneFactor, AMR: id.Methods,
-		AtHash: atHash(key.Alg, id.AccessToken),
+		AtHash: atHash(key.Alg, id.AccessToken), Person: id.Person,
 	})
 	t.Header["kid"] = key.ID
 	text, err := t.SignedString(key.private)

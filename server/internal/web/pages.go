@@ -254,7 +254,9 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
-		return t.T("fault.wrong-credentials")
+		if !errors.Is(fault, identity.ErrUnconfirmed) {
+			return t.T("fault.wrong-credentials")
+		}
 	}
 	return t.Sentence(fault.Detail)
 }

@@ -74,12 +74,12 @@ func (c *Claims) GetSubject() (string, error) { return c.Subject, nil }
 // GetAudience returns aud.
 func (c *Claims) GetAudience() (jwt.ClaimStrings, error) { return c.Audience, nil }
 
-// NewParser makes a parser for the tokens of one issuer for one audience. It turns on the checks that the library leaves
-// off: exp is required, and base64 has one spelling. The key function must compare the algorithm with that of the key,
+// NewParser makes a parser for the tokens of one issuer for any of some audiences. It turns on the checks that the library
+// leaves off: exp is required, and base64 has one spelling. The key function must compare the algorithm with that of the key,
 // and call CheckHeader.
-func NewParser(issuer, audience string, now func() time.Time) *jwt.Parser {
+func NewParser(issuer string, now func() time.Time, audiences ...string) *jwt.Parser {
 	return jwt.NewParser(
-		jwt.WithValidMethods(Algorithms), jwt.WithIssuer(issuer), jwt.WithAudience(audience),
+		jwt.WithValidMethods(Algorithms), jwt.WithIssuer(issuer), jwt.WithAudience(audiences...),
 		jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(),
 		jwt.WithLeeway(Leeway), jwt.WithTimeFunc(now),
 	)
