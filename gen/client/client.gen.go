@@ -331,7 +331,7 @@ type AuthorizationRequest struct {
 	// Example: n-0S6_WzA2Mj
 	Nonce *string `json:"nonce,omitempty"`
 
-	// Prompt Space-separated: `none`, or some of `login`, `consent` and `select_account`.
+	// Prompt Space-separated: `none`, or some of `login`, `consent`, `select_account` and `create`, which shows the page that creates an account (Initiating User Registration 1.0).
 	//
 	// Example: login
 	Prompt *string `json:"prompt,omitempty"`
@@ -371,7 +371,7 @@ type AuthorizationRequest struct {
 	// Example: af0ifjsldkj
 	State *string `json:"state,omitempty"`
 
-	// UILocales Not used yet: the pages are in English.
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
@@ -995,7 +995,7 @@ type SignOutRequest struct {
 	// Example: af0ifjsldkj
 	State *string `json:"state,omitempty"`
 
-	// UILocales Not used yet: the pages are in English.
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
@@ -1291,7 +1291,7 @@ type AuthorizeParams struct {
 	// CodeChallengeMethod Must be `S256`.
 	CodeChallengeMethod *string `form:"code_challenge_method,omitempty" json:"code_challenge_method,omitempty"`
 
-	// Prompt Space-separated: `none`, or some of `login`, `consent` and `select_account`.
+	// Prompt Space-separated: `none`, or some of `login`, `consent`, `select_account` and `create`, which shows the page that creates an account (Initiating User Registration 1.0).
 	Prompt *string `form:"prompt,omitempty" json:"prompt,omitempty"`
 
 	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
@@ -1306,7 +1306,7 @@ type AuthorizeParams struct {
 	// ResponseMode Must be `query`, the default.
 	ResponseMode *string `form:"response_mode,omitempty" json:"response_mode,omitempty"`
 
-	// UILocales Not used yet: the pages are in English.
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
 	// AcrValues Ignored; the ID token says how the person signed in.
@@ -1352,7 +1352,7 @@ type SignOutParams struct {
 	// LogoutHint Ignored.
 	LogoutHint *string `form:"logout_hint,omitempty" json:"logout_hint,omitempty"`
 
-	// UILocales Not used yet: the pages are in English.
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 }
 

@@ -333,8 +333,8 @@ func TestPagesLeadBack(t *testing.T) {
 		}
 		return a
 	}
-	see(open(resetPage, anyCode), "At least 12 characters", `aria-describedby="rules"`, "Cancel, and go back to Acme")
-	see(press(resetPage, anyCode, "short"), "At least 12 characters", `aria-describedby="fault rules"`)
+	see(open(resetPage, anyCode), "At least 12 characters", `aria-describedby="new_password-hint"`, "Cancel, and go back to Acme")
+	see(press(resetPage, anyCode, "short"), "At least 12 characters", `aria-describedby="fault new_password-hint"`)
 	see(press(resetPage, anyCode, "a much longer horse"), "Your password is changed", "Go back to Acme")
 	see(open(resetPage, anyCode), "no longer valid", "where you asked for this one")
 }

@@ -19,6 +19,7 @@ import (
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
 	"sesame/server/internal/httpapi"
+	"sesame/server/internal/web"
 )
 
 // Settings are the settings of `sesame serve`; sesame help settings describes each.
@@ -33,6 +34,7 @@ type App struct {
 	*options
 	app      *app.App
 	listener net.Listener
+	look     *web.Look
 	declared *bootstrap.File // nil if SESAME_BOOTSTRAP_FILE names none
 	endLog   func()
 	served   atomic.Bool
@@ -101,6 +103,19 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 	return a, nil
 }
 
+// lookOf reads the files of the operator for the pages.
+func lookOf(settings Settings) (*web.Look, error) {
+	logo, err := web.ReadLogo(settings.LogoFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Variable("logo-file"), err)
+	}
+	look, err := web.NewLook(web.LookOptions{Templates: settings.PageTemplates, Logo: logo, Accent: settings.AccentColor})
+	if err != nil {
+		err = fmt.Errorf("%s: %w", config.Variable("page-templates"), err)
+	}
+	return look, err
+}
+
 func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	var declared *bootstrap.File
 	if settings.BootstrapFile != "" {
@@ -110,6 +125,10 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 		} else if err != nil {
 			return nil, fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
 		}
+	}
+	look, err := lookOf(settings)
+	if err != nil {
+		return nil, err
 	}
 	listener, err := app.Listen(ctx, settings, o.log)
 	if err != nil {
@@ -135,7 +154,7 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	if err = a.CheckReady(ctx); err != nil {
 		return nil, errors.Join(err, a.Close(), listener.Close())
 	}
-	return &App{options: o, app: a, listener: listener, declared: declared}, nil
+	return &App{options: o, app: a, listener: listener, declared: declared, look: look}, nil
 }
 
 // Close ends what runs beside the requests, waits for what is still to be recorded, and closes the database and the

@@ -45,7 +45,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		Contract: a.contract, Identity: services.Identity, Accounts: services.Accounts, OAuth: services.OAuth, Audit: services.Audit,
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
-		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value},
+		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
 		Shared: openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For

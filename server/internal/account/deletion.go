@@ -9,6 +9,7 @@ import (
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
+	"sesame/server/secret"
 )
 
 // maxLoginAge is how old a login may be for an operation that cannot be undone (RFC 9470).
@@ -25,6 +26,25 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) er
 		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
 	}
 	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID))
+}
+
+// DeleteAccountWithPassword deletes the caller's account, if they give their password now. Errors: WrongPassword,
+// TooManyRequests after too many wrong passwords, LastAdministrator, Unavailable.
+func (s *Service) DeleteAccountWithPassword(ctx context.Context, caller *identity.Caller, password secret.Text) error {
+	_, counter, err := s.identity.ConfirmPassword(ctx, caller, password, "/password")
+	if err != nil {
+		return err
+	}
+	// The password is correct: a disconnect must not stop the rest, or it would hide the guess.
+	ctx, done := identity.IgnoreDisconnect(ctx)
+	defer done()
+	if err = s.db.ClearThrottle(ctx, counter, s.now()); err == nil {
+		err = identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID))
+	}
+	if err != nil {
+		s.identity.RecordCorrectPassword(ctx, audit.Event(ctx, caller.User, caller.Actor()))
+	}
+	return err
 }
 
 // DeleteUser deletes an account, ends its sessions, and mails its owner. caller is nil at the command line. Errors:

@@ -21,7 +21,7 @@ import (
 
 // Registration is a new account. Email and FullName may be empty.
 type Registration struct {
-	Username string
+	Username string // Register makes one if it is empty and Email is not
 	Email    string
 	FullName string
 	Password secret.Text
@@ -53,6 +53,9 @@ func (s *Service) Register(ctx context.Context, caller *identity.Caller, r Regis
 	}
 	// Only the command line grants scopes and vouches for addresses.
 	r.Scopes, r.EmailVerified, r.By, r.confirm = nil, false, caller, true
+	if r.Username == "" && r.Email != "" {
+		return s.createUnnamed(ctx, r)
+	}
 	return s.CreateUser(ctx, r)
 }
 

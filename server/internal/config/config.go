@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/mail"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,6 +77,12 @@ type Settings struct {
 	ResetURL      string      `name:"reset-url" placeholder:"URL" help:"Your page that sets a new password. Mailed links open it with ?code=… added. (default: a page of the server)"`
 	HomeURL       string      `name:"home-url" placeholder:"URL" help:"Page that the server's own pages lead back to: your application. (default: the public URL)"`
 	NewLoginMails string      `default:"on" placeholder:"on|off" help:"Whether to mail the owner of an account after a login from an unknown IP address."`
+
+	// Pages.
+
+	LogoFile      string `placeholder:"FILE" help:"Logo on the pages for people: an image .svg, .png, .jpg or .webp of at most 256 KB. (default: none)"`
+	AccentColor   string `placeholder:"#RRGGBB" help:"Color of the buttons and links on the pages. The text on it is white or black, whichever can be read. (default: #1257b8)"`
+	PageTemplates string `placeholder:"FOLDER" help:"Folder of your own page templates, style.css, and texts in further languages. (default: the built-in ones)"`
 
 	// Documentation and diagnostics.
 
@@ -187,6 +194,9 @@ func (s *Settings) Scheme() string {
 	return "http"
 }
 
+// colors are the values of AccentColor.
+var colors = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
+
 // Check reports every invalid setting, with the name of its variable and the values that are allowed.
 func (s *Settings) Check() error {
 	const year = 365 * 24 * time.Hour
@@ -218,6 +228,9 @@ func (s *Settings) Check() error {
 	f.number("PASSWORD_MIN_LENGTH", s.PasswordMinLength, 8, 64)
 	f.oneOf("PASSWORD_HASH", s.PasswordHash, "argon2id", "bcrypt")
 	f.mails(s)
+	if s.AccentColor != "" && !colors.MatchString(s.AccentColor) {
+		f.add("ACCENT_COLOR", "is %q; it must be a color such as #1257b8", s.AccentColor)
+	}
 	f.each("TRUSTED_PROXIES", s.TrustedProxies, checkNetwork)
 	if reason := checkTrust(s.Proxies()); reason != "" {
 		f.add("TRUSTED_PROXIES", "%s", reason)

@@ -77,7 +77,7 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, fmt.Errorf("the contract and the generated code differ; run: make generate\n%w", err)
 	}
 	s.pages = &web.Pages{
-		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
+		Site: o.Site, Identity: o.Identity, Accounts: o.Accounts, OAuth: o.OAuth, Audit: o.Audit, PublicURL: o.PublicURL, DescribeScope: o.Contract.DescribeScope,
 	}
 	if err := s.pages.Register(e); err != nil {
 		return nil, err

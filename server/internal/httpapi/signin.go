@@ -17,7 +17,7 @@ func (s *Server) Authorize(ctx context.Context, request api.AuthorizeRequestObje
 		ResponseType: text(p.ResponseType), ClientID: text(p.ClientID), RedirectURI: text(p.RedirectURI), Scope: text(p.Scope),
 		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
 		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
-		ResponseMode: text(p.ResponseMode), Request: text(p.Request), RequestURI: text(p.RequestURI),
+		ResponseMode: text(p.ResponseMode), UILocales: text(p.UILocales), Request: text(p.Request), RequestURI: text(p.RequestURI),
 	})
 }
 
@@ -32,6 +32,7 @@ func (s *Server) SignOut(ctx context.Context, request api.SignOutRequestObject) 
 	p := request.Params
 	return s.pages.SignOut(ctx, oauth.SignOutParameters{
 		IDTokenHint: text(p.IDTokenHint), ClientID: text(p.ClientID), RedirectURI: text(p.PostLogoutRedirectURI), State: text(p.State),
+		UILocales: text(p.UILocales),
 	})
 }
 

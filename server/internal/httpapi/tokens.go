@@ -18,8 +18,8 @@ import (
 type authorizationKey struct{}
 
 // withSender puts what generated handlers cannot see into the context: the client's address and user agent, which the domain
-// records, the Authorization header, which the token endpoints read (RFC 6749 §2.3.1), and cookies, for the pages. A GET without
-// cookies changes nothing, so nothing is recorded of it.
+// records, the Authorization header, which the token endpoints read (RFC 6749 §2.3.1), and cookies and languages, for the pages. A
+// GET without cookies changes nothing, so nothing is recorded of it.
 func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -29,6 +29,8 @@ func (s *Server) withSender(next echo.HandlerFunc) echo.HandlerFunc {
 				ctx = web.WithCookies(ctx, r)
 			}
 			c.SetRequest(r.WithContext(context.WithValue(ctx, authorizationKey{}, authorization(r))))
+		} else if r.Header["Accept-Language"] != nil {
+			c.SetRequest(r.WithContext(web.WithCookies(r.Context(), r)))
 		}
 		return next(c)
 	}

@@ -30,6 +30,15 @@ type Browser struct {
 	User    store.User
 }
 
+// Caller is the person as the caller of the domain, with the scopes that every person has: an administrator is one only with an
+// access token.
+func (s *Service) Caller(b *Browser) *Caller {
+	return &Caller{
+		User: b.User, ClientID: store.BrowserClient, SessionID: b.Session.ID, LoggedInAt: b.Session.SignedInAt,
+		Scopes: slices.DeleteFunc(s.Scopes.OfEveryone(), func(scope string) bool { return scope == s.AdminScope }),
+	}
+}
+
 // SignIn verifies a password and starts the session of a browser. The cookie is what the browser keeps. The throttle, the
 // events and the mails are those of a login. Errors: those of Login.
 func (s *Service) SignIn(ctx context.Context, username string, plain secret.Text) (Browser, secret.Text, error) {
@@ -94,6 +103,7 @@ type Start struct {
 	Scopes     []string
 	SignedInAt time.Time
 	CodeEndsAt time.Time
+	Consented  bool // the client may have a session only if the person still agrees
 }
 
 // ErrCodeUsed is the error for a code that has started a session before. That session has ended, since two parties have the
@@ -101,7 +111,7 @@ type Start struct {
 var ErrCodeUsed = errors.New("the code was used before")
 
 // StartSession starts a session for a client, with those of the scopes that the user still has. Errors: store.ErrNotFound when
-// the session of the browser has ended; ErrCodeUsed.
+// the session of the browser has ended, or the person no longer agrees; ErrCodeUsed.
 func (s *Service) StartSession(ctx context.Context, start Start) (session store.Session, user store.User, refresh token.Refresh, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -125,6 +135,11 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		}
 		if user, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
 			return err
+		}
+		if start.Consented { // not withdrawn since the code was issued
+			if _, err = q.ConsentOf(ctx, start.UserID, start.ClientID); err != nil {
+				return err
+			}
 		}
 		session.Scope = strings.Join(Intersect(start.Scopes, s.Scopes.OfUser(user)), " ")
 		if err = q.CreateSession(ctx, session); err != nil {

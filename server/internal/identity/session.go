@@ -114,3 +114,14 @@ func (s *Service) endSessions(ctx context.Context, user store.User, by *audit.Ac
 		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, user, by), s.Now())
 	})
 }
+
+// EndOtherSessions ends the caller's sessions but the current one and, where that is the session of a browser, those that
+// were started from it.
+func (s *Service) EndOtherSessions(ctx context.Context, caller *Caller) error {
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		if err := q.EndOtherSessionsOf(ctx, caller.User.ID, caller.SessionID); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, caller.User, caller.Actor()), s.Now())
+	})
+}

@@ -32,6 +32,7 @@ type AuthorizationParameters struct {
 	LoginHint           string `json:"login_hint,omitempty"`
 	IDTokenHint         string `json:"id_token_hint,omitempty"`
 	ResponseMode        string `json:"response_mode,omitempty"`
+	UILocales           string `json:"ui_locales,omitempty"`
 	Request             string `json:"request,omitempty"`
 	RequestURI          string `json:"request_uri,omitempty"`
 }
@@ -155,7 +156,7 @@ func (s *Service) examine(a *Authorization) *problem.Error {
 }
 
 // Prompts are the values of prompt.
-var Prompts = []string{"none", "login", "consent", "select_account"}
+var Prompts = []string{"none", "login", "consent", "select_account", "create"}
 
 // grantScopes reduces the requested scopes to those that the client may have. A request without scope gets the default ones.
 func (s *Service) grantScopes(a *Authorization) *problem.Error {
@@ -222,6 +223,10 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 // Silent reports whether the request allows no page (prompt=none).
 func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none") }
 
+// Creates reports whether the person is to make an account (prompt=create, Initiating User Registration 1.0). They may also
+// sign in to one that they have.
+func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "create") }
+
 // mustSignIn reports whether the request wants a person who signs in now, or another one.
 func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
 	if b == nil || a.hint.Subject != "" && a.hint.Subject != b.User.ID {
@@ -231,7 +236,7 @@ func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
 	if !signedIn.Before(a.Since) { // in answer to this request
 		return false
 	}
-	return slices.Contains(a.prompts, "login") || slices.Contains(a.prompts, "select_account") ||
+	return slices.Contains(a.prompts, "login") || slices.Contains(a.prompts, "select_account") || a.Creates() ||
 		a.maxAge >= 0 && signedIn.Before(now.Add(-a.maxAge))
 }
 

@@ -92,12 +92,13 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
 		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes,
 		SignedInAt: time.UnixMicro(c.SignedInAt).UTC(), CodeEndsAt: expires.Add(time.Minute),
+		Consented: client.ThirdParty,
 	})
 	switch {
 	case errors.Is(err, identity.ErrCodeUsed):
 		return Tokens{}, errCode("it was used before: the session that it started has ended")
 	case errors.Is(err, store.ErrNotFound):
-		return Tokens{}, errCode("the session of the browser has ended")
+		return Tokens{}, errCode("the session of the browser has ended, or the person has withdrawn the consent")
 	case err != nil:
 		return Tokens{}, err
 	}

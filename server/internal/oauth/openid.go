@@ -35,7 +35,7 @@ func UserInfoOf(caller *identity.Caller) UserInfo {
 }
 
 // SignOutParameters are those of a request to sign out (OpenID Connect RP-Initiated Logout §2).
-type SignOutParameters struct{ IDTokenHint, ClientID, RedirectURI, State string }
+type SignOutParameters struct{ IDTokenHint, ClientID, RedirectURI, State, UILocales string }
 
 // SignOut is an examined request to sign out.
 type SignOut struct {

@@ -15,102 +15,86 @@ import (
 	"sesame/server/secret"
 )
 
-// maxPageForm bounds a form, in bytes; a code and a password need less.
-const maxPageForm = 8 << 10
-
-type pageForm struct {
-	Action, Code, Button string
-	Password             passwordField
-	Rules                string   // for a new password
-	Username             string   // for password managers; also the account that was chosen or typed
-	Accounts             []string // to choose from; nil if there is only one
-	AsksUsername         bool     // there are more than these
-	NamesNoAccount       bool     // the error is that none was chosen
-}
-
-// Typed reports whether the username is not one of the listed accounts.
-func (f *pageForm) Typed() bool { return !slices.Contains(f.Accounts, f.Username) }
-
-// passwordField is a password input.
-type passwordField struct{ Name, Label, Autocomplete string }
-
-var (
-	currentPassword = passwordField{"password", "Password of this account", "current-password"}
-	newPassword     = passwordField{"new_password", "New password", "new-password"}
-)
-
 // codePage is the page for codes of one purpose. Mailed links open it. It is not an operation of the contract. Opening it does
 // not use the code, since mail scanners open links, too; its button does.
 type codePage struct {
+	*Pages
 	path string
 	// find returns the page with the form for a code, without using the code. With an error it returns the page without
 	// anything about an account.
-	find func(ctx context.Context, code secret.Text) (page, error)
+	find func(ctx context.Context, t *texts, code secret.Text) (codeView, error)
 	// use uses the code.
-	use  func(ctx context.Context, code secret.Text, form func(name string) string) error
-	done page
-	site Site
+	use func(ctx context.Context, code secret.Text, form func(name string) string) error
 }
 
-func (s *Pages) registerCodes(e *echo.Echo) {
-	for _, p := range []codePage{
+// codeView is a page with the form for a code. One of its fields is the password; the others ask for the account.
+type codeView struct {
+	page
+	form     *form
+	password *field
+	accounts []string // to choose from; nil if there is only one
+	asksName bool     // there are more than these
+}
+
+func (p *Pages) registerCodes(e *echo.Echo) {
+	for _, page := range []codePage{
 		{
-			path: "confirm-email", find: s.askToConfirm,
+			Pages: p, path: "confirm-email", find: p.askToConfirm,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
-				return s.Accounts.ConfirmEmail(ctx, account.Confirmation{Code: code, Password: secret.New(form("password"))})
+				return p.Accounts.ConfirmEmail(ctx, account.Confirmation{Code: code, Password: secret.New(form("password"))})
 			},
-			done: page{Title: "Your address is confirmed", Text: []paragraph{{Before: "You can close this page, or go back."}}},
 		},
 		{
-			path: "reset-password", find: s.askToReset,
+			Pages: p, path: "reset-password", find: p.askToReset,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
-				return s.Accounts.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
+				return p.Accounts.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
 			},
-			done: page{Title: "Your password is changed", Text: []paragraph{{Before: "Log in with the new one."}}},
 		},
 	} {
-		p.site = s.Site
-		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+p.path, p.open)
-		e.POST("/"+p.path, p.submit)
+		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+page.path, page.open)
+		e.POST("/"+page.path, page.submit)
 	}
 }
 
-func (s *Pages) askToConfirm(ctx context.Context, code secret.Text) (page, error) {
-	shown := page{Title: "Confirm your e-mail address", Form: &pageForm{Button: "Confirm the address", Password: currentPassword}}
-	c, user, err := s.Accounts.CodeToConfirm(ctx, code)
+func (p *Pages) newCodeView(t *texts, path string, password *field) codeView {
+	v := codeView{page: p.Site.message(t, t.T(path+".title")), password: password}
+	v.template = codeTemplate
+	v.form = &form{Action: path, Buttons: []button{{Text: t.T(path + ".button")}}}
+	return v
+}
+
+func (p *Pages) askToConfirm(ctx context.Context, t *texts, code secret.Text) (codeView, error) {
+	shown := p.newCodeView(t, "confirm-email", currentPasswordField(t, "password", "confirm-email.password"))
+	c, user, err := p.Accounts.CodeToConfirm(ctx, code)
 	if err == nil {
-		shown.Form.Username = user.Username
-		shown.Text = []paragraph{
-			{"Is " + c.Email + " the address of your account ", names.Visible(user.Username), "? Then enter the password of that account. If you have no such account, close this page."},
-			{Before: "If the account has no password, or you have forgotten it, ask for a password reset instead. That confirms the address too."},
-		}
+		shown.form.Username = user.Username
+		shown.Text = append(shown.Text, t.H("confirm-email.text", "email", c.Email, "username", user.Username), t.H("confirm-email.no-password"))
 	}
 	return shown, err
 }
 
-func (s *Pages) askToReset(ctx context.Context, code secret.Text) (page, error) {
-	const everywhere = " You will have to log in again wherever you are logged in."
-	shown := page{Title: "Choose a new password", Form: &pageForm{Button: "Set the password", Password: newPassword, Rules: s.Site.passwordRules()}}
-	users, err := s.Accounts.CodeToReset(ctx, code)
+func (p *Pages) askToReset(ctx context.Context, t *texts, code secret.Text) (codeView, error) {
+	shown := p.newCodeView(t, "reset-password", p.Site.newPasswordField(t, "new_password", "reset-password.password"))
+	users, err := p.Accounts.CodeToReset(ctx, code)
 	switch {
 	case err != nil:
 	case len(users) == 1:
-		shown.Form.Username = users[0].Username
-		shown.Text = []paragraph{{"It is for your account ", names.Visible(users[0].Username), "." + everywhere}}
+		shown.form.Username = users[0].Username
+		shown.Text = append(shown.Text, t.H("reset-password.text", "username", users[0].Username))
 	default:
 		named, all := account.Named(users)
 		for _, user := range named {
-			shown.Form.Accounts = append(shown.Form.Accounts, user.Username)
+			shown.accounts = append(shown.accounts, user.Username)
 		}
-		shown.Form.AsksUsername = !all
-		instruction := "Choose the one that the new password is for."
+		shown.asksName = !all
+		key := "reset-password.choose"
 		switch {
 		case len(named) == 0:
-			instruction = "Enter the username of yours."
+			key = "reset-password.enter"
 		case !all:
-			instruction = "Choose the one that the new password is for, or enter its username."
+			key = "reset-password.choose-or-enter"
 		}
-		shown.Text = []paragraph{{Before: "Several accounts have this e-mail address. " + instruction + everywhere}}
+		shown.Text = append(shown.Text, t.H(key))
 	}
 	return shown, err
 }
@@ -122,19 +106,18 @@ func (p codePage) open(c echo.Context) error {
 
 // submit uses the code.
 func (p codePage) submit(c echo.Context) error {
-	r := c.Request()
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxPageForm)
-	if err := r.ParseForm(); err != nil {
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return problem.New(problem.PayloadTooLarge, "The form is too large.")
-		}
-		return problem.Wrap(problem.BadRequest, "The form cannot be read.", err)
+	form, err := p.form(c, maxShortForm)
+	if err != nil {
+		return err
 	}
-	code := secret.New(r.PostForm.Get("code"))
-	if err := p.use(r.Context(), code, r.PostForm.Get); err != nil {
-		return p.show(c, code, chosen(r.PostForm.Get), err)
+	code := secret.New(form.Get("code"))
+	if err = p.use(c.Request().Context(), code, form.Get); err != nil {
+		return p.show(c, code, chosen(form.Get), err)
 	}
-	return p.site.render(c, http.StatusOK, p.done)
+	t := p.Site.texts("", c.Request())
+	shown := p.Site.message(t, t.T(p.path+".done.title"), t.H(p.path+".done"))
+	shown.Links = []link{{"sign-in", t.T("sign-in.back")}}
+	return p.Site.answer(http.StatusOK, shown).write(c.Response())
 }
 
 // chosen returns the username of a form: the typed one, or else the selected account, since a radio button cannot be cleared.
@@ -144,46 +127,74 @@ func chosen(form func(name string) string) string {
 
 // show shows the form with an error, or says that the code is not valid. chosen is the account that was chosen before.
 func (p codePage) show(c echo.Context, code secret.Text, chosen string, fault error) error {
-	shown, err := p.find(c.Request().Context(), code)
+	t := p.Site.texts("", c.Request())
+	shown, err := p.find(c.Request().Context(), t, code)
 	if err == nil {
 		err = fault
 	}
-	shown.Form.Action, shown.Form.Code = p.path, code.Reveal()
-	if shown.Form.Username == "" {
-		shown.Form.Username = chosen
+	if shown.form.Username == "" && shown.accounts == nil && !shown.asksName {
+		shown.form.Username = chosen
 	}
 	if err == nil {
-		return p.site.render(c, http.StatusOK, shown)
+		return shown.answer(http.StatusOK, code, chosen, false).write(c.Response())
 	}
 	refused, ok := errors.AsType[*problem.Error](err)
 	if !ok {
 		return err
 	}
-	status := refused.Code.Status()
-	shown.Fault = refused.Detail
+	namesNoAccount := false
 	switch refused.Code {
 	case problem.InvalidCode, problem.EmailTaken:
-		return p.site.render(c, status, page{Title: "This link is no longer valid", Text: []paragraph{{
-			Before: "It has expired, was used already, or was not copied whole. If you have used it yourself, you are done. If not, ask for another mail where you asked for this one.",
-		}}})
-	case problem.Unavailable:
-		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
-	case problem.TooManyRequests:
-		c.Response().Header().Set(echo.HeaderRetryAfter, Seconds(refused.RetryAfter))
+		return p.Site.answer(refused.Code.Status(), p.Site.message(t, t.T("code.invalid.title"), t.H("code.invalid"))).write(c.Response())
 	case problem.WrongPassword: // the page explains the alternatives
-		shown.Fault = "This is not the password of this account."
+		shown.Fault = t.T("fault.not-the-password")
 	case problem.PasswordRequired:
-		shown.Fault = "Enter the password of this account."
+		shown.Fault = t.T("fault.password-missing")
 	case problem.AccountRequired:
-		shown.Form.NamesNoAccount, shown.Fault = true, "Choose one of these accounts."
+		namesNoAccount, shown.Fault = true, t.T("fault.account")
 		switch {
-		case shown.Form.AsksUsername && shown.Form.Accounts != nil:
-			shown.Fault = "Choose one of these accounts, or enter the username of another one that has this e-mail address."
-		case shown.Form.AsksUsername:
-			shown.Fault = "Enter the username of an account that has this e-mail address."
+		case shown.asksName && shown.accounts != nil:
+			shown.Fault = t.T("fault.account-or-username")
+		case shown.asksName:
+			shown.Fault = t.T("fault.account-username")
 		}
 	case problem.ValidationFailed:
-		shown.Fault = "The password " + refused.Fields[0].Detail + "."
+		shown.Fault = fieldFault(t, "password", refused.Fields[0].Detail)
+	default:
+		shown.Fault = explain(c, t, refused)
 	}
-	return p.site.render(c, status, shown)
+	return shown.answer(refused.Code.Status(), code, chosen, namesNoAccount).write(c.Response())
+}
+
+// answer renders the page. namesNoAccount says that the fault is that no account was chosen.
+func (v codeView) answer(status int, code secret.Text, chosen string, namesNoAccount bool) Answer {
+	t := v.texts
+	v.form.Hidden = []hidden{{"code", code.Reveal()}}
+	if v.accounts != nil {
+		choice := &field{Name: "username", Label: t.T("code.account"), Optional: v.asksName, FaultAbove: namesNoAccount}
+		for _, name := range v.accounts {
+			choice.Options = append(choice.Options, option{name, names.Visible(name), name == chosen})
+		}
+		v.form.Fields = append(v.form.Fields, choice)
+	}
+	if v.asksName {
+		typed := &field{
+			Name: "typed_username", Type: "text", Label: t.T("code.username"), Autocomplete: "username", Exact: true,
+			Optional: v.accounts != nil, FaultAbove: namesNoAccount,
+		}
+		if v.accounts != nil {
+			typed.Label = t.T("code.other-username")
+		}
+		if !slices.Contains(v.accounts, chosen) {
+			typed.Value = chosen
+		}
+		v.form.Fields = append(v.form.Fields, typed)
+	}
+	v.password.FaultAbove = v.Fault != "" && !namesNoAccount
+	v.form.Fields = append(v.form.Fields, v.password)
+	if v.accounts == nil { // the choice comes before everything else
+		v.form.focus()
+	}
+	v.page.Forms = []*form{v.form}
+	return v.Site.answer(status, v.page)
 }

@@ -1,7 +1,7 @@
 package web
 
 import (
-	"errors"
+	"context"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -10,25 +10,28 @@ import (
 	"sesame/server/internal/oauth"
 )
 
-// consentForm asks whether a client may have what it asks for.
-type consentForm struct {
-	Request  string
-	Client   string
-	Username string
-	Scopes   []string // in words
-}
-
-func (p *Pages) askToConsent(a oauth.Authorization, browser *identity.Browser) Answer {
-	form := &consentForm{Request: p.OAuth.Seal(a, browser.Session.ID), Client: a.Client.Name, Username: browser.User.Username}
+// askToConsent asks whether a client may have what it asks for.
+func (p *Pages) askToConsent(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
+	t := p.texts(ctx, a.UILocales)
+	shown := p.Site.message(t, t.T("consent.title", "client", a.Client.Name),
+		t.H("signed-in-as", "username", browser.User.Username), t.H("consent.text", "client", a.Client.Name))
 	for _, scope := range p.OAuth.ScopesFor(a, browser.User) {
-		form.Scopes = append(form.Scopes, p.DescribeScope(scope))
+		shown.Scopes = append(shown.Scopes, t.Sentence(p.DescribeScope(scope)))
 	}
-	return p.Site.answer(http.StatusOK, page{Title: "Allow " + a.Client.Name + "?", Consent: form, Target: a.Redirect})
+	shown.template, shown.Target = "consent", a.Redirect
+	shown.Forms = []*form{{
+		Action: "consent", Hidden: []hidden{{"request", p.OAuth.Seal(a, browser.Session.ID)}},
+		Buttons: []button{
+			{Text: t.T("consent.allow"), Name: "decision", Value: "allow"},
+			{Text: t.T("consent.deny"), Name: "decision", Value: "deny", Second: true},
+		},
+	}}
+	return p.Site.answer(http.StatusOK, shown)
 }
 
 // consent is POST /consent: what the person has decided. The request in the form is bound to the session of the browser.
 func (p *Pages) consent(c echo.Context) error {
-	form, err := p.form(c)
+	form, err := p.form(c, maxForm)
 	if err != nil {
 		return err
 	}
@@ -38,12 +41,12 @@ func (p *Pages) consent(c echo.Context) error {
 		return err
 	}
 	if browser == nil {
-		return p.refused(oauth.ErrPage(nil)).write(c.Response())
+		return p.refused(ctx, oauth.ErrPage(nil)).write(c.Response())
 	}
 	a, err := p.OAuth.Unseal(ctx, form.Get("request"), browser.Session.ID)
 	if err != nil {
-		answer, err := p.unsafe(err)
-		return errors.Join(err, answer.writeUnless(err, c))
+		answer, err := p.unsafe(ctx, err)
+		return answer.writeUnless(err, c)
 	}
 	if form.Get("decision") != "allow" {
 		return Redirect(p.OAuth.Refuse(a, oauth.Denied())).write(c.Response())
@@ -54,5 +57,5 @@ func (p *Pages) consent(c echo.Context) error {
 		}
 	}
 	answer, err := p.proceed(ctx, a, browser, true)
-	return errors.Join(err, answer.writeUnless(err, c))
+	return answer.writeUnless(err, c)
 }

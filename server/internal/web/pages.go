@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/account"
+	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
@@ -25,6 +26,7 @@ type Pages struct {
 	Identity  *identity.Service
 	Accounts  *account.Service
 	OAuth     *oauth.Service
+	Audit     *audit.Log
 	PublicURL string // no trailing slash
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string
@@ -41,8 +43,24 @@ func (p *Pages) Register(e *echo.Echo) error {
 	if err = p.guard.AddTrustedOrigin(origin.Scheme + "://" + origin.Host); err != nil {
 		return err
 	}
+	show := []string{http.MethodGet, http.MethodHead}
 	p.registerCodes(e)
-	e.POST("/sign-in", p.signIn)
+	for path, handle := range map[string][2]echo.HandlerFunc{
+		"/sign-in":              {p.openSignIn, p.signIn},
+		"/sign-up":              {p.openSignUp, p.signUp},
+		"/forgot-password":      {p.openForgotten, p.forgotten},
+		"/account":              {p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
+		"/account/sessions":     {p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
+		"/account/applications": {p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
+		"/account/events":       {p.asOwner(p.showEvents), nil},
+		"/account/delete":       {p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
+	} {
+		e.Match(show, path, handle[0])
+		if handle[1] != nil {
+			e.POST(path, handle[1])
+		}
+	}
+	e.Match(show, "/"+logoPath, p.Site.showLogo)
 	e.POST("/consent", p.consent)
 	e.POST("/sign-out/confirm", p.confirmSignOut)
 	return nil
@@ -60,12 +78,6 @@ type Answer struct {
 
 // Redirect sends the browser to an address.
 func Redirect(address string) Answer { return Answer{Status: http.StatusSeeOther, Location: address} }
-
-// answer renders a page.
-func (s Site) answer(status int, p page) Answer {
-	html, err := s.html(p)
-	return Answer{Status: status, html: html, policy: policy(p.Target), err: err}
-}
 
 // write answers a request.
 func (a Answer) write(w http.ResponseWriter) error {
@@ -144,13 +156,13 @@ func (p *Pages) browser(ctx context.Context) (*identity.Browser, error) {
 	return p.Identity.Browser(ctx, secret.New(found[0].Value))
 }
 
-// form reads the form of a page, and refuses one that a page of another origin sends.
-func (p *Pages) form(c echo.Context) (url.Values, error) {
+// form reads the form of a page, and refuses one that a page of another origin sends. limit is in bytes.
+func (p *Pages) form(c echo.Context, limit int64) (url.Values, error) {
 	r := c.Request()
 	if err := p.guard.Check(r); err != nil {
 		return nil, problem.Wrap(problem.BadRequest, "The form was sent by another website. Go back to the application and start again.", err)
 	}
-	r.Body = http.MaxBytesReader(c.Response(), r.Body, maxForm)
+	r.Body = http.MaxBytesReader(c.Response(), r.Body, limit)
 	if err := r.ParseForm(); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, problem.New(problem.PayloadTooLarge, "The form is too large.")
@@ -160,15 +172,55 @@ func (p *Pages) form(c echo.Context) (url.Values, error) {
 	return r.PostForm, nil
 }
 
-// maxForm bounds a form with an authorization request, in bytes.
-const maxForm = 64 << 10
+// maxForm bounds a form with an authorization request, in bytes, and maxShortForm one without.
+const (
+	maxForm      = 64 << 10
+	maxShortForm = 8 << 10
+)
 
 // Seconds formats a duration for Retry-After.
 func Seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
+// texts returns the texts for the person who sent a request.
+func (p *Pages) texts(ctx context.Context, uiLocales string) *texts {
+	r, _ := ctx.Value(cookiesKey{}).(*http.Request)
+	return p.Site.texts(uiLocales, r)
+}
+
 // refused answers a request that cannot be answered to the client.
-func (p *Pages) refused(fault *problem.Error) Answer {
-	return p.Site.answer(http.StatusBadRequest, page{Title: "This sign-in cannot continue", Text: []paragraph{{Before: fault.Detail}, {
-		Before: "Go back to the application and try again. If that does not help, tell its operator what you read here.",
-	}}})
+func (p *Pages) refused(ctx context.Context, fault *problem.Error) Answer {
+	t := p.texts(ctx, "")
+	return p.Site.answer(http.StatusBadRequest, p.Site.message(t, t.T("refused.title"), escaped(t.Sentence(fault.Detail)), t.H("refused.text")))
+}
+
+// writeUnless writes an answer unless there is an error.
+func (a Answer) writeUnless(err error, c echo.Context) error {
+	if err != nil {
+		return err
+	}
+	return a.write(c.Response())
+}
+
+// statusOf is the status of the page of a refused form.
+func statusOf(fault *problem.Error) int {
+	if fault.Code == problem.InvalidGrant {
+		return http.StatusUnprocessableEntity
+	}
+	return fault.Code.Status()
+}
+
+// explain says to a person why a form was refused. It sets Retry-After where they have to wait.
+func explain(c echo.Context, t *texts, fault *problem.Error) string {
+	header := c.Response().Header()
+	switch fault.Code {
+	case problem.TooManyRequests:
+		header.Set(echo.HeaderRetryAfter, Seconds(fault.RetryAfter))
+		return t.T("fault.too-many", "wait", t.wait(fault.RetryAfter))
+	case problem.Unavailable:
+		header.Set(echo.HeaderRetryAfter, "1")
+		return t.T("fault.busy")
+	case problem.InvalidGrant:
+		return t.T("fault.wrong-credentials")
+	}
+	return t.Sentence(fault.Detail)
 }

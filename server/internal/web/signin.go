@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
+	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -14,21 +14,78 @@ import (
 	"sesame/server/secret"
 )
 
-// signInForm asks for a username and a password.
-type signInForm struct {
-	Request  string // the sealed authorization request
-	Username string
-	Client   string // the name of the client that the person goes on to
-}
-
 // signInHolder binds the request in the form. Nobody is signed in yet, so there is nothing else to bind it to.
 const signInHolder = "sign in"
+
+// errand is what a person signs in for: an authorization request or, without one, the account page. There is no other place to
+// go to, so that no page redirects to an address that a stranger has chosen.
+type errand struct {
+	request *oauth.Authorization
+	sealed  string // the request, for forms and links
+}
+
+func (p *Pages) errandOf(a oauth.Authorization) errand {
+	return errand{request: &a, sealed: p.OAuth.Seal(a, signInHolder)}
+}
+
+// openErrand is the errand of a form or a link. Errors: InvalidRequest.
+func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
+	if sealed == "" {
+		return errand{}, nil
+	}
+	a, err := p.OAuth.Unseal(ctx, sealed, signInHolder)
+	return errand{&a, sealed}, err
+}
+
+// texts returns the texts for the person.
+func (e errand) texts(ctx context.Context, p *Pages) *texts {
+	if e.request == nil {
+		return p.texts(ctx, "")
+	}
+	return p.texts(ctx, e.request.UILocales)
+}
+
+// link is the address of another page, for the same errand.
+func (e errand) link(page string) string {
+	if e.sealed == "" {
+		return page
+	}
+	return page + "?request=" + url.QueryEscape(e.sealed)
+}
+
+// page is a page on the way of the errand.
+func (e errand) page(ctx context.Context, p *Pages, name string) page {
+	t := e.texts(ctx, p)
+	shown := p.Site.message(t, t.T(name+".title"))
+	if shown.template = name; e.request != nil {
+		shown.Target = e.request.Redirect
+		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
+	}
+	return shown
+}
+
+// form is the form of such a page.
+func (e errand) form(action string) *form {
+	f := &form{Action: action}
+	if e.sealed != "" {
+		f.Hidden = []hidden{{"request", e.sealed}}
+	}
+	return f
+}
+
+// continueErrand goes on with the errand of a person who has just signed in.
+func (p *Pages) continueErrand(ctx context.Context, e errand, browser *identity.Browser) (Answer, error) {
+	if e.request == nil {
+		return Redirect(p.PublicURL + "/account"), nil
+	}
+	return p.proceed(ctx, *e.request, browser, false)
+}
 
 // Authorize answers an authorization request (GET /authorize).
 func (p *Pages) Authorize(ctx context.Context, parameters oauth.AuthorizationParameters) (Answer, error) {
 	a, err := p.OAuth.Authorization(ctx, parameters, p.Identity.Now())
 	if err != nil {
-		return p.unsafe(err)
+		return p.unsafe(ctx, err)
 	}
 	browser, err := p.browser(ctx)
 	if err != nil {
@@ -38,9 +95,9 @@ func (p *Pages) Authorize(ctx context.Context, parameters oauth.AuthorizationPar
 }
 
 // unsafe answers a request that must not be answered to the client.
-func (p *Pages) unsafe(err error) (Answer, error) {
+func (p *Pages) unsafe(ctx context.Context, err error) (Answer, error) {
 	if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.InvalidRequest {
-		return p.refused(fault), nil
+		return p.refused(ctx, fault), nil
 	}
 	return Answer{}, err
 }
@@ -48,7 +105,7 @@ func (p *Pages) unsafe(err error) (Answer, error) {
 // proceed takes the next step of an authorization request.
 func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *identity.Browser, consented bool) (Answer, error) {
 	if a.Fault != nil {
-		return p.fault(a, browser), nil
+		return p.fault(ctx, a, browser), nil
 	}
 	step, err := p.OAuth.Next(ctx, a, browser, consented)
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
@@ -57,11 +114,13 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 	if err != nil {
 		return Answer{}, err
 	}
-	switch step {
-	case oauth.SignIn:
-		return p.askToSignIn(http.StatusOK, a, a.LoginHint, ""), nil
-	case oauth.Consent:
-		return p.askToConsent(a, browser), nil
+	switch {
+	case step == oauth.SignIn && a.Creates():
+		return p.askToSignUp(ctx, http.StatusOK, p.errandOf(a), signUpForm{email: a.LoginHint}), nil
+	case step == oauth.SignIn:
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, ""), nil
+	case step == oauth.Consent:
+		return p.askToConsent(ctx, a, browser), nil
 	}
 	address, err := p.OAuth.Grant(a, browser)
 	return Redirect(address), err
@@ -69,103 +128,96 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 
 // fault answers a faulty request. A person who is not signed in is not sent to the client, since anybody can make the request,
 // and the client may be a trap (RFC 9700 §4.11.2); they may follow the link.
-func (p *Pages) fault(a oauth.Authorization, browser *identity.Browser) Answer {
+func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
 	address := p.OAuth.Refuse(a, a.Fault)
 	if browser != nil || a.Silent() {
 		return Redirect(address)
 	}
-	return p.Site.answer(http.StatusBadRequest, page{
-		Title: "This sign-in cannot continue",
-		Text:  []paragraph{{Before: "The application sent a request that is not valid: " + a.Fault.Detail}},
-		Link:  &link{address, "Go back to " + a.Client.Name},
-	})
+	t := p.texts(ctx, a.UILocales)
+	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
+	shown.Links = []link{{address, t.T("home.back-to", "name", a.Client.Name)}}
+	return p.Site.answer(http.StatusBadRequest, shown)
 }
 
-func (p *Pages) askToSignIn(status int, a oauth.Authorization, username, fault string) Answer {
-	return p.Site.answer(status, page{
-		Title: "Sign in", Fault: fault, Target: a.Redirect,
-		SignIn: &signInForm{Request: p.OAuth.Seal(a, signInHolder), Username: username, Client: a.Client.Name},
-	})
+// askToSignIn asks for a username and a password.
+func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username, fault string) Answer {
+	shown := e.page(ctx, p, "sign-in")
+	t, f := shown.texts, e.form("sign-in")
+	f.Fields = []*field{
+		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username", Exact: true, FaultAbove: fault != ""},
+		currentPasswordField(t, "password", "sign-in.password"),
+	}
+	f.Fields[1].FaultAbove = fault != ""
+	f.Buttons = []button{{Text: t.T("sign-in.button")}}
+	if f.focus(); fault != "" && username != "" { // the name is probably correct
+		f.Fields[0].Focus, f.Fields[1].Focus = false, true
+	}
+	shown.Fault, shown.Forms = fault, []*form{f}
+	shown.Links = []link{{e.link("forgot-password"), t.T("sign-in.forgotten")}}
+	if !p.Accounts.RegistrationClosed {
+		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
+	}
+	return p.Site.answer(status, shown)
+}
+
+// openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
+func (p *Pages) openSignIn(c echo.Context) error {
+	ctx := WithCookies(c.Request().Context(), c.Request())
+	e, err := p.openErrand(ctx, c.QueryParam("request"))
+	if err != nil {
+		answer, err := p.unsafe(ctx, err)
+		return answer.writeUnless(err, c)
+	}
+	browser, err := p.browser(ctx)
+	if err != nil {
+		return err
+	}
+	if browser != nil && e.request == nil {
+		return Redirect(p.PublicURL + "/account").write(c.Response())
+	}
+	return p.askToSignIn(ctx, http.StatusOK, e, "", "").write(c.Response())
 }
 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(c echo.Context) error {
-	form, err := p.form(c)
+	form, err := p.form(c, maxForm)
 	if err != nil {
 		return err
 	}
 	ctx := WithCookies(c.Request().Context(), c.Request())
-	a, err := p.OAuth.Unseal(ctx, form.Get("request"), signInHolder)
+	e, err := p.openErrand(ctx, form.Get("request"))
 	if err != nil {
-		answer, err := p.unsafe(err)
-		return errors.Join(err, answer.writeUnless(err, c))
+		answer, err := p.unsafe(ctx, err)
+		return answer.writeUnless(err, c)
 	}
 	username := form.Get("username")
+	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	if fault, ok := errors.AsType[*problem.Error](err); ok {
+		return p.askToSignIn(ctx, statusOf(fault), e, username, explain(c, e.texts(ctx, p), fault)).write(c.Response())
+	}
+	return answer.writeUnless(err, c)
+}
+
+// startSession signs a person in, and goes on with their errand. The session that the browser had before ends. Errors: those of
+// identity.SignIn.
+func (p *Pages) startSession(ctx context.Context, e errand, username string, password secret.Text) (Answer, error) {
 	before, err := p.browser(ctx)
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
-	browser, cookie, err := p.Identity.SignIn(ctx, username, secret.New(form.Get("password")))
-	if fault, ok := errors.AsType[*problem.Error](err); ok {
-		answer := p.askToSignIn(statusOf(fault), a, username, p.explain(fault))
-		if fault.RetryAfter > 0 {
-			c.Response().Header().Set(echo.HeaderRetryAfter, Seconds(fault.RetryAfter))
-		}
-		return answer.write(c.Response())
-	}
+	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
 	if before != nil && before.User.ID != browser.User.ID { // another person uses this browser now
-		if err = p.Identity.SignOut(ctx, before); err != nil {
-			return err
-		}
+		err = p.Identity.SignOut(ctx, before)
 	} else if before != nil {
-		if err = p.Identity.Replace(ctx, before, &browser); err != nil {
-			return err
-		}
+		err = p.Identity.Replace(ctx, before, &browser)
 	}
-	answer, err := p.proceed(ctx, a, &browser, false)
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
+	answer, err := p.continueErrand(ctx, e, &browser)
 	answer.cookie = p.cookie(cookie, browser.Session.EndsAt)
-	return answer.write(c.Response())
-}
-
-// writeUnless writes an answer unless there is an error.
-func (a Answer) writeUnless(err error, c echo.Context) error {
-	if err != nil {
-		return nil
-	}
-	return a.write(c.Response())
-}
-
-// statusOf is the status of the page of a refused sign-in.
-func statusOf(fault *problem.Error) int {
-	if fault.Code == problem.InvalidGrant {
-		return http.StatusUnprocessableEntity
-	}
-	return fault.Code.Status()
-}
-
-// explain says to a person why they are not signed in.
-func (p *Pages) explain(fault *problem.Error) string {
-	switch fault.Code {
-	case problem.TooManyRequests:
-		return "There were too many attempts. Try again in " + wait(fault.RetryAfter) + "."
-	case problem.Unavailable:
-		return "The server is busy. Try again in a moment."
-	}
-	return fault.Detail
-}
-
-func wait(d time.Duration) string {
-	switch {
-	case d <= time.Second:
-		return "a second"
-	case d < 2*time.Minute:
-		return Seconds(d) + " seconds"
-	}
-	return d.Round(time.Minute).String()[:2] + " minutes"
+	return answer, err
 }

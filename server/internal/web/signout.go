@@ -10,13 +10,6 @@ import (
 	"sesame/server/internal/oauth"
 )
 
-// signOutForm asks whether the person wants to sign out.
-type signOutForm struct {
-	oauth.SignOutParameters
-	Username string
-	Client   string // that asks; "" for none
-}
-
 // SignOut answers a request to sign out (GET /sign-out).
 func (p *Pages) SignOut(ctx context.Context, parameters oauth.SignOutParameters) (Answer, error) {
 	browser, err := p.browser(ctx)
@@ -25,20 +18,28 @@ func (p *Pages) SignOut(ctx context.Context, parameters oauth.SignOutParameters)
 	}
 	out, err := p.OAuth.SignOut(ctx, parameters, browser)
 	if err != nil {
-		return p.unsafe(err)
+		return p.unsafe(ctx, err)
 	}
 	if browser == nil || out.Confirmed {
-		return p.signedOut(ctx, out, browser)
+		return p.signedOut(ctx, p.texts(ctx, parameters.UILocales), out, browser)
 	}
-	return p.Site.answer(http.StatusOK, page{
-		Title: "Sign out?", Target: out.Address,
-		SignOut: &signOutForm{SignOutParameters: parameters, Username: browser.User.Username, Client: out.Client.Name},
-	}), nil
+	t := p.texts(ctx, parameters.UILocales)
+	shown := p.Site.message(t, t.T("sign-out.title"), t.H("signed-in-as", "username", browser.User.Username))
+	if out.Client.Name != "" {
+		shown.Text = append(shown.Text, t.H("sign-out.client", "client", out.Client.Name))
+	}
+	shown.Text = append(shown.Text, t.H("sign-out.text"))
+	shown.template, shown.Target = "sign-out", out.Address
+	shown.Forms = []*form{{Action: "sign-out/confirm", Hidden: []hidden{
+		{"id_token_hint", parameters.IDTokenHint}, {"client_id", parameters.ClientID},
+		{"post_logout_redirect_uri", parameters.RedirectURI}, {"state", parameters.State}, {"ui_locales", parameters.UILocales},
+	}, Buttons: []button{{Text: t.T("sign-out.button")}}}}
+	return p.Site.answer(http.StatusOK, shown), nil
 }
 
 // confirmSignOut is POST /sign-out/confirm: the button of the page.
 func (p *Pages) confirmSignOut(c echo.Context) error {
-	form, err := p.form(c)
+	form, err := p.form(c, maxForm)
 	if err != nil {
 		return err
 	}
@@ -47,24 +48,22 @@ func (p *Pages) confirmSignOut(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	out, err := p.OAuth.SignOut(ctx, oauth.SignOutParameters{
+	parameters := oauth.SignOutParameters{
 		IDTokenHint: form.Get("id_token_hint"), ClientID: form.Get("client_id"),
-		RedirectURI: form.Get("post_logout_redirect_uri"), State: form.Get("state"),
-	}, browser)
+		RedirectURI: form.Get("post_logout_redirect_uri"), State: form.Get("state"), UILocales: form.Get("ui_locales"),
+	}
+	out, err := p.OAuth.SignOut(ctx, parameters, browser)
 	var answer Answer
 	if err != nil {
-		answer, err = p.unsafe(err)
+		answer, err = p.unsafe(ctx, err)
 	} else {
-		answer, err = p.signedOut(ctx, out, browser)
+		answer, err = p.signedOut(ctx, p.texts(ctx, parameters.UILocales), out, browser)
 	}
-	if err != nil {
-		return err
-	}
-	return answer.write(c.Response())
+	return answer.writeUnless(err, c)
 }
 
 // signedOut ends the session of a browser, if it has one, and sends the person on.
-func (p *Pages) signedOut(ctx context.Context, out oauth.SignOut, browser *identity.Browser) (Answer, error) {
+func (p *Pages) signedOut(ctx context.Context, t *texts, out oauth.SignOut, browser *identity.Browser) (Answer, error) {
 	if browser != nil {
 		if err := p.Identity.SignOut(ctx, browser); err != nil {
 			return Answer{}, err
@@ -72,7 +71,7 @@ func (p *Pages) signedOut(ctx context.Context, out oauth.SignOut, browser *ident
 	}
 	answer := Redirect(out.Address)
 	if out.Address == "" {
-		answer = p.Site.answer(http.StatusOK, page{Title: "You are signed out", Text: []paragraph{{Before: "You can close this page."}}})
+		answer = p.Site.answer(http.StatusOK, p.Site.message(t, t.T("signed-out.title"), t.H("signed-out.text")))
 	}
 	answer.cookie = p.noCookie()
 	return answer, nil

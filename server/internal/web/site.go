@@ -1,29 +1,26 @@
-// Package web makes the pages that people see: sign in, agree, sign out, the pages behind mailed links, and errors. They are
-// HTML without a script.
+// Package web makes the pages that people see: sign in, sign up, a forgotten password, agree, sign out, the account, the pages
+// behind mailed links, and errors. They are HTML without a script.
 //
 //	pages := &web.Pages{Site: web.Site{Name: "Example"}, Identity: id, Accounts: accounts, OAuth: oauth, PublicURL: "https://login.example.com"}
 //	pages.Register(e)
-//	answer, err := pages.Authorize(ctx, web.CookieOf(r), parameters) // GET /authorize
+//	answer, err := pages.Authorize(ctx, parameters) // GET /authorize
 //
-// site.go has the template and its policy; codes.go the pages behind mailed links; signin.go, consent.go and signout.go those
-// of the authorization endpoint. The rules are in packages oauth, identity and account.
+// A page is built as a page (view.go) with texts in the language of the person (texts.go, messages), and rendered by the
+// template of its kind (look.go, templates), which operators may replace. pages.go has what every page needs: the policy, the
+// cookie and the reading of forms. Then one file for each page; those of the account begin with account. The rules are in
+// packages oauth, identity, account and audit.
 package web
 
 import (
 	"bytes"
-	"crypto/sha256"
-	_ "embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
-	"sesame/server/internal/names"
 	"sesame/server/internal/problem"
 )
 
@@ -32,20 +29,42 @@ type Site struct {
 	Name      string // of the service
 	Home      string // the URL that its pages lead back to
 	MinLength int    // of a new password, in characters
+	Look      *Look  // nil for the built-in one
 }
 
-//go:embed templates/page.html
-var pageHTML string
+func (s Site) look() *Look {
+	if s.Look != nil {
+		return s.Look
+	}
+	return builtIn()
+}
 
-var (
-	pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"visible": names.Visible}).Parse(pageHTML))
-	styleHash    = digest(regexp.MustCompile(`(?s)<style>(.*)</style>`).FindStringSubmatch(pageHTML)[1])
-)
+// Logo is the address of the logo of the operator, from the root of the pages; "" for none.
+func (s Site) Logo() string {
+	if s.look().logo == nil {
+		return ""
+	}
+	return logoPath
+}
 
-// policy allows a page its own style and sending its form to this server, and nothing else. target is an address that the server
-// may redirect to after the form: browsers apply form-action to that, too.
-func policy(target string) string {
-	return fmt.Sprintf("default-src 'none'; style-src 'sha256-%s'; form-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styleHash, formTarget(target))
+// texts returns the texts for a person.
+func (s Site) texts(uiLocales string, r *http.Request) *texts {
+	return s.look().languages.choose(uiLocales, r)
+}
+
+// message is a page that only says something.
+func (s Site) message(t *texts, title string, paragraphs ...template.HTML) page {
+	return page{Site: s, texts: t, template: "message", Title: title, Text: paragraphs}
+}
+
+// policy allows a page the styles of its template, the logo, and sending its form to this server, and nothing else. target is an
+// address that the server may redirect to after the form: browsers apply form-action to that, too.
+func (s Site) policy(styles, target string) string {
+	images := ""
+	if s.Logo() != "" {
+		images = "img-src 'self'; "
+	}
+	return fmt.Sprintf("default-src 'none'; style-src %s; %sform-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styles, images, formTarget(target))
 }
 
 func formTarget(target string) string {
@@ -59,62 +78,36 @@ func formTarget(target string) string {
 	return " " + u.Scheme + "://" + u.Host
 }
 
-func digest(text string) string {
-	sum := sha256.Sum256([]byte(text))
-	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// page is the view of the template.
-type page struct {
-	Site
-	Title string
-	Text  []paragraph
-	Fault string
-	Form  *pageForm
-	// The other forms.
-	SignIn  *signInForm
-	Consent *consentForm
-	SignOut *signOutForm
-	Link    *link  // where to go from here, in place of Site.Home
-	Target  string // an address that the server may redirect to after the form
-}
-
-// link is an address with its text.
-type link struct{ Address, Text string }
-
-// paragraph is a text around a username, which the template isolates from it, since a name may be written from right to left.
-type paragraph struct{ Before, Name, After string }
-
-// passwordRules says what a new password must be like, before one is refused.
-func (s Site) passwordRules() string {
-	return fmt.Sprintf("At least %d characters of any kind, spaces included. The most common passwords are refused, and those made of your name, your address or the name of this service.", s.MinLength)
-}
-
-// html renders a page.
-func (s Site) html(p page) ([]byte, error) {
-	p.Site = s
+// answer renders a page.
+func (s Site) answer(status int, p page) Answer {
+	look := s.look()
+	p.Site, p.style = s, look.style
+	view := look.views[p.template]
 	var html bytes.Buffer
-	err := pageTemplate.Execute(&html, p)
-	return html.Bytes(), err
-}
-
-func (s Site) render(c echo.Context, status int, p page) error {
-	return s.answer(status, p).write(c.Response())
+	err := view.template.Execute(&html, p)
+	return Answer{Status: status, html: html.Bytes(), policy: s.policy(view.styles, p.Target), err: err}
 }
 
 // ShowError answers an error outside of all operations with a page, where a person reads it.
 func (s Site) ShowError(c echo.Context, status int, p *problem.Error) error {
-	shown := page{Title: http.StatusText(status), Text: []paragraph{{Before: p.Detail}}}
+	t := s.texts("", c.Request())
+	shown := s.message(t, t.Sentence(http.StatusText(status)), escaped(t.Sentence(p.Detail)))
 	switch p.Code {
 	case problem.NotFound:
-		shown.Title, shown.Text = "Page not found", []paragraph{{Before: "There is nothing at this address. Check the link that led here, or go back."}}
+		shown = s.message(t, t.T("not-found.title"), t.H("not-found.text"))
 	case problem.MethodNotAllowed:
-		allowed := strings.ReplaceAll(c.Response().Header().Get(echo.HeaderAllow), ", ", " or ")
-		shown.Title, shown.Text = "This is not a page", []paragraph{{Before: "This address is for programs, which call it with " + allowed + "."}}
+		allowed := strings.ReplaceAll(c.Response().Header().Get(echo.HeaderAllow), ", ", " / ")
+		shown = s.message(t, t.T("no-page.title"), escaped(t.T("no-page.text", "methods", allowed)))
 	case problem.Internal:
-		shown.Text = append(shown.Text, paragraph{Before: "Request id: " + c.Response().Header().Get(echo.HeaderXRequestID)})
+		shown.Text = append(shown.Text, escaped(t.T("error.request-id", "id", c.Response().Header().Get(echo.HeaderXRequestID))))
 	}
-	return s.render(c, status, shown)
+	shown.Base = strings.Repeat("../", max(0, strings.Count(c.Request().URL.Path, "/")-1))
+	return s.answer(status, shown).write(c.Response())
+}
+
+// escaped is a plain text as HTML.
+func escaped(text string) template.HTML {
+	return template.HTML(template.HTMLEscapeString(text)) //nolint:gosec // it is escaped
 }
 
 // WantsPage reports whether a person reads the answer: a browser asks for HTML, and never for JSON.
