@@ -222,11 +222,15 @@ func (e IntrospectionTokenType) Valid() bool {
 
 // Defines values for OAuthErrorCode.
 const (
+	OAuthErrorCodeAccessDenied           OAuthErrorCode = "access_denied"
+	OAuthErrorCodeAuthorizationPending   OAuthErrorCode = "authorization_pending"
+	OAuthErrorCodeExpiredToken           OAuthErrorCode = "expired_token"
 	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
 	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
 	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
+	OAuthErrorCodeSlowDown               OAuthErrorCode = "slow_down"
 	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
 	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
 	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
@@ -235,6 +239,12 @@ const (
 // Valid indicates whether the value is a known member of the OAuthErrorCode enum.
 func (e OAuthErrorCode) Valid() bool {
 	switch e {
+	case OAuthErrorCodeAccessDenied:
+		return true
+	case OAuthErrorCodeAuthorizationPending:
+		return true
+	case OAuthErrorCodeExpiredToken:
+		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
 	case OAuthErrorCodeInvalidGrant:
@@ -244,6 +254,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeServerError:
+		return true
+	case OAuthErrorCodeSlowDown:
 		return true
 	case OAuthErrorCodeTemporarilyUnavailable:
 		return true
@@ -275,6 +287,7 @@ func (e TokenTokenType) Valid() bool {
 const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
+	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -285,6 +298,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeAuthorizationCode:
 		return true
 	case TokenRequestGrantTypeClientCredentials:
+		return true
+	case TokenRequestGrantTypeDeviceCode:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -385,6 +400,45 @@ type AuthorizationRequest struct {
 
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
+
+// DeviceAuthorization defines model for DeviceAuthorization.
+type DeviceAuthorization struct {
+	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
+	DeviceCode string `json:"device_code"`
+
+	// ExpiresIn Seconds for which both codes are valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Interval Seconds that the device waits between two requests at `POST /token`.
+	Interval int32 `json:"interval"`
+
+	// UserCode For the person, who may type it in lower case and without the hyphen.
+	UserCode string `json:"user_code"`
+
+	// VerificationURI The page that the person opens.
+	VerificationURI string `json:"verification_uri"`
+
+	// VerificationURIComplete The same with the code, for a QR code. The person still has to agree.
+	VerificationURIComplete string `json:"verification_uri_complete"`
+}
+
+// DeviceAuthorizationRequest defines model for DeviceAuthorizationRequest.
+type DeviceAuthorizationRequest struct {
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
+
+	// Scope Space-separated scopes. Without it, the default scopes.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+}
 
 // EmailChange defines model for EmailChange.
 type EmailChange struct {
@@ -627,26 +681,29 @@ type Metadata struct {
 	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
 	ClaimsSupported                            []string `json:"claims_supported"`
 	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
-	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
-	GrantTypesSupported                        []string `json:"grant_types_supported"`
-	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
-	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
-	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
-	Issuer                                     string   `json:"issuer"`
-	JwksURI                                    string   `json:"jwks_uri"`
-	PromptValuesSupported                      []string `json:"prompt_values_supported"`
-	RequestParameterSupported                  bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`
-	ResponseModesSupported                     []string `json:"response_modes_supported"`
-	ResponseTypesSupported                     []string `json:"response_types_supported"`
-	RevocationEndpoint                         string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                            []string `json:"scopes_supported"`
-	ServiceDocumentation                       string   `json:"service_documentation"`
-	SubjectTypesSupported                      []string `json:"subject_types_supported"`
-	TokenEndpoint                              string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
-	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
+
+	// DeviceAuthorizationEndpoint RFC 8628.
+	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
+	EndSessionEndpoint                        string   `json:"end_session_endpoint"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported          []string `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                    string   `json:"issuer"`
+	JwksURI                                   string   `json:"jwks_uri"`
+	PromptValuesSupported                     []string `json:"prompt_values_supported"`
+	RequestParameterSupported                 bool     `json:"request_parameter_supported"`
+	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"`
+	ResponseModesSupported                    []string `json:"response_modes_supported"`
+	ResponseTypesSupported                    []string `json:"response_types_supported"`
+	RevocationEndpoint                        string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                           []string `json:"scopes_supported"`
+	ServiceDocumentation                      string   `json:"service_documentation"`
+	SubjectTypesSupported                     []string `json:"subject_types_supported"`
+	TokenEndpoint                             string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                          string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -660,6 +717,11 @@ type NewPassword = secret.Text
 type OAuthClient struct {
 	ClientID  string    `json:"client_id"`
 	CreatedAt time.Time `json:"created_at"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant bool `json:"device_grant"`
 
 	// Name Shown to people who sign in.
 	//
@@ -702,6 +764,11 @@ type OAuthClient struct {
 
 // OAuthClientCreate defines model for OAuthClientCreate.
 type OAuthClientCreate struct {
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant *bool `json:"device_grant,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -753,6 +820,11 @@ type OAuthClientPage struct {
 
 // OAuthClientUpdate defines model for OAuthClientUpdate.
 type OAuthClientUpdate struct {
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant *bool `json:"device_grant,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -797,6 +869,11 @@ type OAuthClientWithSecret struct {
 	ClientSecret *string   `json:"client_secret,omitempty"`
 	CreatedAt    time.Time `json:"created_at"`
 
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant bool `json:"device_grant"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -838,14 +915,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -1051,6 +1128,11 @@ type TokenRequest struct {
 	// Example:
 	CodeVerifier *secret.Text `json:"code_verifier,omitempty"`
 
+	// DeviceCode For the device_code grant.
+	//
+	// Example:
+	DeviceCode *secret.Text `json:"device_code,omitempty"`
+
 	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
 	// Example: password
@@ -1250,6 +1332,9 @@ type OAuthThrottled = OAuthError
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
+// OAuthTooMany defines model for OAuthTooMany.
+type OAuthTooMany = OAuthError
+
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
 
@@ -1400,6 +1485,9 @@ type UpdateClientJSONRequestBody = OAuthClientUpdate
 // ReplaceClientSecretJSONRequestBody defines body for ReplaceClientSecret for application/json ContentType.
 type ReplaceClientSecretJSONRequestBody = SecretReplacement
 
+// AuthorizeDeviceFormdataRequestBody defines body for AuthorizeDevice for application/x-www-form-urlencoded ContentType.
+type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
@@ -1474,6 +1562,9 @@ type ServerInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
+	// AuthorizeDevice Sign in on a device without a browser
+	// (POST /device_authorization)
+	AuthorizeDevice(ctx echo.Context) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
@@ -1810,6 +1901,15 @@ func (w *ServerInterfaceWrapper) ReplaceClientSecret(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ReplaceClientSecret(ctx, clientID)
+	return err
+}
+
+// AuthorizeDevice converts echo context to params.
+func (w *ServerInterfaceWrapper) AuthorizeDevice(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AuthorizeDevice(ctx)
 	return err
 }
 
@@ -2265,6 +2365,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
+	router.POST(options.BaseURL+"/device_authorization", wrapper.AuthorizeDevice, options.OperationMiddlewares["authorizeDevice"]...)
 	router.GET(options.BaseURL+"/sign-out", wrapper.SignOut, options.OperationMiddlewares["signOut"]...)
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
@@ -2385,6 +2486,17 @@ type OAuthTooLargeJSONResponse struct {
 	Body OAuthError
 
 	Headers OAuthTooLargeResponseHeaders
+}
+
+type OAuthTooManyResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+type OAuthTooManyJSONResponse struct {
+	Body OAuthError
+
+	Headers OAuthTooManyResponseHeaders
 }
 
 type OAuthUnavailableResponseHeaders struct {
@@ -3731,6 +3843,153 @@ func (response ReplaceClientSecret503ApplicationProblemPlusJSONResponse) VisitRe
 		return err
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDeviceRequestObject struct {
+	Body *AuthorizeDeviceFormdataRequestBody
+}
+
+type AuthorizeDeviceResponseObject interface {
+	VisitAuthorizeDeviceResponse(w http.ResponseWriter) error
+}
+
+type AuthorizeDevice200ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type AuthorizeDevice200JSONResponse struct {
+	Body    DeviceAuthorization
+	Headers AuthorizeDevice200ResponseHeaders
+}
+
+func (response AuthorizeDevice200JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice400JSONResponse struct{ OAuthRefusedJSONResponse }
+
+func (response AuthorizeDevice400JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice401JSONResponse struct{ OAuthClientRefusedJSONResponse }
+
+func (response AuthorizeDevice401JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response AuthorizeDevice413JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice415JSONResponse struct{ OAuthMediaTypeJSONResponse }
+
+func (response AuthorizeDevice415JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response AuthorizeDevice429JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response AuthorizeDevice500JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response AuthorizeDevice503JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7323,6 +7582,9 @@ type StrictServerInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
+	// AuthorizeDevice Sign in on a device without a browser
+	// (POST /device_authorization)
+	AuthorizeDevice(ctx context.Context, request AuthorizeDeviceRequestObject) (AuthorizeDeviceResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
@@ -7757,6 +8019,39 @@ func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) 
 		return err
 	} else if validResponse, ok := response.(ReplaceClientSecretResponseObject); ok {
 		return validResponse.VisitReplaceClientSecretResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// AuthorizeDevice operation middleware
+func (sh *strictHandler) AuthorizeDevice(ctx echo.Context) error {
+	var request AuthorizeDeviceRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body AuthorizeDeviceFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AuthorizeDevice(ctx.Request().Context(), request.(AuthorizeDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AuthorizeDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthorizeDeviceResponseObject); ok {
+		return validResponse.VisitAuthorizeDeviceResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8661,357 +8956,372 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L3pduM2tj/6KvjrnrM6lUPJkjyrVq97HMdOXKnp2K5UOlEdCRIhiTEFKARolZJVa92nuf0e/Sj3Se7C",
-	"3gAIUqQGD6kk7f6QLlMcMGzsef/2b7WhmM4EZ1zJWue32oTRkCXwz1M6nLDz6Ja9iniqGFwLmRwm0UxF",
-	"gtc6tVd0QQaMDPWNIRmJhIyiW0ameH+jFtTYRzqdxazWqc3SQRwNAzKlH+t0zP6+22zWglrCfkmjhIW1",
-	"jkpSFtTkcMKmVH9pSj++ZHysJrXOXjOoqcVMv0WqJOLj2qdPQe00jhhXpxMax4yP2fLovhVzQskQbiND",
-	"yglN1YRxFQ2pYuSLy/NTcnC4d0z+9c/9Rjsg+u/Dg9bhs/y4v6IyGpKE0Xj6925NMkmnrFsLyHBCE8nU",
-	"37u1d9fn9aNubdPZtJrN0vm8FEOKIy9O5HrCyLvLl0SMiJowQodDkXKVH+ZEqVlnZ6fVPmw0G81Gq3PU",
-	"PGrupJIlcqfZOqbhUfuwfjxsj+qHrV1ap/sHe/VD1j5kB4N2c3d/b+XoRyKZUlXr1NIkqgX+ZNoVk3kt",
-	"gHrK56KXMABy+fb6+u1Oq9FEEipQDBd1uHw/MnktrpRISkYCA5RkmkpFuFBE6tuIEjeMywJ1tJ4tjQzu",
-	"vt/ILlkYJWyoqjf+/YTpIU0YGSRiLllCxqK4SnrjZWdnh85mDXO1MRTTnSGN4wEd3vzfQxGyv/84Pb7t",
-	"ps1m+0Aqqtjf6agZjX6WcXjzM16OpPy7ftV/7p78Z/v8P9vnjpL+c/dE09Lmc60giUumksXJSLFkeaJX",
-	"bCh4KIkSZE4jRQZsJMzMOfuoiEoWuVm3NqLWiKvdNtJrNE2ntc6xHtk04vhXy40y4oqNWQLDfP/+/YnH",
-	"J8opeGi5DhLKcavVJP/6Z6vVOGi0ngVkHqkJDD5hVApuqWlf37Rb5C+MJiwpYTAsSUTy924t4rc0jsIe",
-	"UOZ92cynoDajCZ0yZZl8mkgBO0LjWMzPpjO1+J7GKbMvX558X29JbwgP9i1TmiXsNhKpJDM6Zs8J0++B",
-	"I65/HEWJVPBLg1woEkkCUyKCx9lNet4kjqTqcrd+cG0UxXq0jS7PLVwtqEV6SL+kLFnUghqnU30Zx1Wr",
-	"WJWDCt4bTSNVJt+AcAhPpwOW6KlGik0lmbEEZ+MPaL9ZPqAY3u2PJ2QjmsYKH6mm1tZaav2kaUHOBJco",
-	"nVEkvqZTdk1vGDCUoeCKcZgbnc3iCFnNziwRg5hN/+tniXzHzUI/EcI6wrt6ehI9BW/TtKBoFNc6tRMu",
-	"1IQlVrhOqCRqEkmi74ZF0bQra52ffsueiSSx75kJPYek1qntwCJ9+oBEzaTqRWGtU9tQYmlelkrNc46D",
-	"mooU0MWp4KM4GuolNwuWJryD56pj5t1Znt0nf4f+I2GjWqf2f+1kytEO/ip33uIrcPnz9FK6LMysyqeg",
-	"di6SQRSG99yZiMt0NIqGMAM5FDPmb801aghMSpRlJKbDGxwH3EumrDNPIgX7dL9F380WPZvZqlUvGflD",
-	"LLuesj9XijN9DpPOWLXeBkkiUJw8Nff9+/f1IscvG4h5ZKcoIGBAF8ik77Wv8Aa4uTeiUczC4raa3SKh",
-	"YBJUllGkcI6Cq4QOVdXRAx1nQm8ZoYpMhVSk3WyCBkuHIAhyR3KUxnHvYc5lu52RyDs+S4SmSzqIGTnj",
-	"KlKLldSyvB4PRSxLCzmlajjJLeVz0seV7INMkkaOsTiUcJRfUqlOQs2dpUqoQhF6562PqVQ9mntdbu8j",
-	"qYWmHoK+k+TubJCTGeweoYb9CG5E7v2P+LZ8tWQiD7VpxuzJLQTjmphCmDEoDX2weJDB9WGjXtFYi1h2",
-	"v7M5oGHPrGTxVA5EuNCD0nSEas2Lqzev77/0zWzpv6IhuXRfr159f5QPfVaGlOsZDhiZacM3JF/oP/VU",
-	"A0JJwmaMKhaSG7YgQmtHRsnUPyJvjjjsG2hH+upIJGMWEtTXnuFesTCi1zC9e+xVymU6m4lEsbA31W/s",
-	"wYp523bFeEj8l+qXBSTlenkSJvX0KA/1kMG4v/dmtvZ9PuiGR2DC5BqHV72vFTN6qC32Kdio8yEbxjRh",
-	"IYHPEf25QO9rJEm2RrBnr8VVOpyg5nmvbeNC9UYi5UWxlzAcm9WqjHGgWWJ4/1O2l23Ma6HIuRlA9V5k",
-	"w3yg5Xfzk+lwYibprew7yZLHXVf4rudU+mstqJvYp6D2RituSKqXbJTKlUKhZEVBIwANHE1y3CyrdPVK",
-	"/ARIspEkKb/hYs7hDClJJBsmDH6YJ4KPG5vPHeZwBgOpOM5LHw3KPgnHWR91MWMJzJhwxkKZuUw1B1TZ",
-	"cnLW6PIv+qBY1Gc0UYs+WDh6oeHVAfJMSRJcWzyp+rlnYLoXXcv1U61riXidwm09eJ+C2tuEjquXKHsA",
-	"nY/ozdlKuS86lWGJYck3kU0bkEymRJTRzJJg+lifz+d1rcDU0yRmXJ/pcKWkekBC8uUCyOtpmQz4HBvr",
-	"dmXrYwyjjGD5Yob0INPplCYLbb9neoue5TSSMuLjWqBNs/QO26kXcUalnIskJOOEcmXOmNZStYUFe2fv",
-	"aIArCg5nfljv9SUyTFioyZjGctWI4DMrxuM+bY6/G5/Hiz49IBFZ/XFOM8ZQiL08+8xEdMWSW5bgLO50",
-	"uCW8oId/VpxsMWVqEvExmYMSA1uqmWuD/E8qFDPuYlyrKCTzCeNkIVJC5Q2hA5Eq8Fw80MaccHQvW3UP",
-	"J/CZt+F6kgil4rsKZcWmM5HQJIoXvZTTWxrF2jisPgoJI3OIrwhBppQvzKbYAyEb5H1ZLIIq/aWH24vr",
-	"is8bx7jxqurjOkrE1Fxhai6SG0LDULPhBsGThq7gzK2RsFtGY01L4BeAR8FUppqFJwkbqsZnEswQDaq7",
-	"cNCqp7zAkUcsQrykyfhRpbEvA2P9Mb2ElJODPfJd9NWjiNqyz3zWQ/nOO0m/z7E0zMg6HIzTMMcfuZg3",
-	"yHWyIHRMI07kRCQqXjz8iYzFOOKSUEUEHzKnMYdU0QGVzPOJJAxyIGx4S9KR5itE2TH+CY/ZWzpm5eqV",
-	"Yh/VzkRN49yW17pps7k7/D+hGGpjj+gb4BLDH8AqxAvg0JTRmNcjbhdRvz/iqbl5x7u7trFZSK3GXpB2",
-	"EKzTh0oRSReSzPW/nL5DXguUzHpQWjjrjXN2FFCVfnP1Sbj3emgFJBoy4n3i0ZYBZUX+jFEu5yyBY5Wn",
-	"03uQz2ZK1SbRLqUV1thpV5kX72FUqvs5PPZ9P+2FGSvByZMzM+RVEbHc7B4mCFmq25ErRpPhBFwBsRi7",
-	"sHu2QEDpmyhh6zdNCdHTHNQKWLnse7qX6nXfsJQX1tDM/pUewmU21Or9Wp7YgzitKpfhofS6exzkDTSt",
-	"9QQxo4tY0LCn1w90nKooSrkCdD/nuxenNptswo9EL/xLM5zqTV8e/EN73iu0y3fcT1m8w5E03g4Xm/Zc",
-	"HZyY6wFhH2dRwkKt3iTsVtywEEM2vpvBcWMvGWll2kEk7XsD91aReFEy4NT3dje3/MCKXi2RRL+ycA3T",
-	"9Sehd8Z6enJL9FpULkNa2JhisHbJp8pzi/N5pl0cNHh5FI2XnGCg9qK6FEng0SIOncBwcyslDy/BI5Us",
-	"6XmfxEfyC2VdzvjJeaTleRbeVYy7ZGLyUoxJxDN1+nPQzZrZbeE4W8EYLN2BvaHZut2JsvNkXPzP9b/p",
-	"yp3zyfIxUmA2sxQ3Cd/6RmKOwdzdMryvkueJkBJlfd2xc/c9lNwwC6G39JYlWjhpsngw8/Qe2sI7yZIL",
-	"PhIY99vOYzDFnaac/7eXyVwL8JfeLUuiUZSlvZr8yhPOyZl5S1CbJWzEkoSFPevoxjfq3UwHm299Ogs1",
-	"k+xRVeu0Dg92j5uHBwfNjffPLkPZBp7GNJpKY4GAC54lUp/JjHvALpwYrgQLZtM/Or/VZok+xypC6U6H",
-	"SQ/YcEl9xsWYi4SFmAh38bWRzGACT8Tc+zYY4ywkSAmZCdvKZ/vvl2TPBjZTFDWMknRh9zskC9NcHD9h",
-	"40gqprWPxKTDW6dmMdHdbdxgd9iqH4btVv14dNCs79O9Adul7eFheFwoTtg/KBuuCFlvWF02osf89rvT",
-	"s2KS9+HB7gH51z/3GsUM7rPjVyyeCNp+M789T85eXb8Yp6ffUsG+a6mjd5fvB+k3L66kmteHr/Lja7WP",
-	"1o6vp21cUbK0r1IJR7t/1d4/6OdHpC/lP7VXtnFWBepNIl6S/XzCM5qxWd5ILfOJ0Kw1jUM9gox2NHuZ",
-	"Yk2QkVX5cbHFi8ngm2H0Jnpx9e7Xi9br6MVxgy1e/Bq+v4jeRBfzV9fx5Mevx4vXixfHjWE75oPpeTP8",
-	"4UWcn81R67hdMh+QfhWTKYa+WF3zFEtrmhmOojheOgDIOXI0tVfy5Sn92KNlxGQKGxrkYlR63EgsuNb8",
-	"6VgE+oYF1qPo33PKTjai3QMonMrV4JSMiAs+LCt6EVMmyYAOb2w+lt3iQoVLvXl10Hv/60n71c+b8IBZ",
-	"IqazkmW/mtEhq0s2o4lmpx3S54KzPsgqKfRWjEgf9q0fkP5Qm7lc6X9KFrOh6pnsjT4ESvvDhFGln55P",
-	"ouFEk+BcmiCm9e/hLVbjhoTBLy54pCKqIj4mmi+TS2A6RkFvNZqF8wzDKZzU0klbjtVLk2h56m84s8fG",
-	"43KOuQVksFAMdDP9D//sxGykCLinRlgioZVAyKuwr0HHwEwkCllqLMQMNtXSs35TGI1GLEHmddTeb5N/",
-	"/fNwiXmtKx/aoNzL6VbLa/BaKOJS155DnqCJBmvmH6mlbJG+VdO4UD33ZIG9bcQM7ItK9+bu40qTaIux",
-	"Va4XenR6U1B5K1k75Er2A5ORB0Uj+a/ZUpN1nN59UJkElooPatlTmBBo5eu/gNn8684/JubLBnkPiypm",
-	"jGu1QLkEfufrmlA4w+XcCZ/TBsAoitnSUS0dnyot5vL4YcqHE8rHRZnlVcpttLdp1IvFkMZl+lhxNWLK",
-	"xykdM+mMa83IZGArqlCTzfK5A5PSJkk/ZPWTaxIywngflxP92cBZ565u0BgKJk9LsY9KglzhC8Obpvpj",
-	"QjpWZQsNS0pMGV9agLJaKnNFDH5mQ0hDPk2ThHH11ng180ESSuZChIyTiUik3kpXD2W9oCU63TTibruD",
-	"2owqxRK9vv/70/92ux+bzQ9f/ketZGvOtMg/hU0GzTkMI70xNH7radQjGksWFJRsY5r8ltcMnJUikrE/",
-	"crx7A7Vh5i3JKmuiuIKfPvlFgD+5D7r3fSjZBpy94KNID9PUm26xBkPDq1YN9BXUaZzqOwvTK0lTxEll",
-	"CUj58mYU51iSEYL4G4kEYnXETh1Zc8G3hq+hqrxM+vcjt8IWweqVbkuSiOS0VA7ATzh9zR9miRgndCob",
-	"RN8uCU2Ylvfa8ucM/CIe/+LpVH82X7ew7LYs+nM3cOCVlp8lnkrVG8ZCwtv91GO0Y0B2QqUp3GA1cldh",
-	"WFZ1WFocgy4BewvHCG5Pid4QKRxOw3LMobI2oKz4CqIxPY8wXN4vykT7S89tdFAzVOdfKguGLUU1fS/R",
-	"hxwJHpRxjrNb61NZdYCL8d+EDUUSspAw/XiDnGBFE+R4ptr6GWndx4WZ6GwWL0zGp/4bPI2NWrDkgTDl",
-	"T8tnPHKnWu80KP3Ge2acAHBSwygEydUfiulUK/pxZG2EvuYsYRqzfoO8zobo5zZT2eUj8H5ajQ0UeGsk",
-	"gMt6zlkCvmaYB1TCTWnIsKS4sNZ6JdCJiW6mpbWnKldlHlLF6iqabqIlrXGVmEVxVgOQS6OEI60dY9kX",
-	"Tsi7dxdf3x4680kkSpLBgujBN3xemKZRgQ/ulnlSolnP2Bvl0ylkqa2e10ZLfxPxtcISjsZ3kaknYFLq",
-	"M1214uZ3kxuiqGYMAWHc+lPnFJJ1ww2WZ+3gkZ2OWZV7Qtum9ZPxA1EAfK1q2ksyFhiCPlbglXyo2aL7",
-	"daUrhtpBGBrcjiIKQhYGSrWkA0LJFsEbTmD4lX8Yc3SSo+vcrpWKb0dtpfPU4wATnVueq+/NyW5pK5sM",
-	"FolWZmYqKxjhTDa6vMvr1lHSAc8JhI5jMR6j6y373civfief3q0pOV/4YYkgjKAkN8zMiMx50nEF7CSS",
-	"XU7ssBrknRkfVlXr+TgQlTAgAzakqWTGpYVujSytwRussvkm/U4WBvRSxelIsaQyT+R5JtIEH4J7DQBE",
-	"Ij7Wg52xJBIhfs4Ja1xf+KBbx7GWCKhrQvaE+0JABsZJbz0Ehklg2QsyD8pD/TWjfulf7OMdUNyM+plb",
-	"9Ei6dUdzD6dO5Y1BUkJL2Z1Q/QH7LFS5B759p1esJBLk596DiDQFwnnnZ4OcJ2KqP6ANTcu0vbfjGksP",
-	"ymMU3TIYANCn2SRGhxNY/YCkM6IEae276K3dcZGCdw//1dNa6wKMVdh9s54wfPgpu6JnAFwZ35SwUcLk",
-	"pJcwTSTwsLlkjADLt+GtQ8FDYDBW8sEySoLwDCP13EwWvqXXwftSXgf0aWY+EfAZdwZh3BOqvzmFIwiq",
-	"e4DERQ3pFq2eAnEaGtJrZDVJ9GjmLoUsZsVLhpj6gZ6Au2wKpMGjCgTlvtAhHjoFxITMUNCp4t3nZsxi",
-	"yRyVu0ctNzHEBC9B7dyo4vh5c8m91XvG5C2Zm41V56+h/9JYSGUeT3n2kP+qhE3Frc+FLN3bA5Q9Fims",
-	"yIPnuFBwjnMjiTjZbZKQLuRzIpJA60uZUhoYZZQL68jPHs4+TkQcel+fUJn/jB2enLE4jvi4QBMJk0wB",
-	"jXM2zzP04URIxktW7Hn+APkUbcSeR1b2SkZ75oqls46L2gWw5yGsQhbXwxffsEUvEYraJ/Rob9gCghkS",
-	"ixe4mBPBDZKPMVGtu90XXu5PJx58c8tycLxLpMr9w+MoYJT6XKLMoCueO8+AM+vjXTGr4V8xh867ZA5c",
-	"zXhEpffmwslyRqwjhOxK4Q5N83l7UzKVaTDZUPM7mV3Ihu5t0lo7M6h9rOtdqt9S0J2k3q6z789eX/de",
-	"vvnm4nUt8P/qnZ9cvDz7unDx+tvLN9fX/vW3J1dX799cft07OT09e3udf+LNu+vCn72z788u//H+27PL",
-	"M/fL5dn55dnVt73Ls3dX3vPvL9+8/sa9f/mDp9+evP7Gu//k9PTNu9fXvdPLs5Prkutfn708K71+cXXy",
-	"1cuSH85e569fnb55e3a19N23l2/OL16eLV0/e3Vy8bJ3+ub1+cXlq+XrpXe/fHN1vTzTy7Ors+zy6cuL",
-	"s5Jp2suF95rLxcl/d/aP3uWba3jDB6v4vqVbu1IBQSv3j7XGnImwXuADfiyOJgldQLgzgyQrifakcUyE",
-	"l1dmsbuKwGBbWhswnvy3y0yE84jFoUuE32KpbO7TbxvENxx+T3HyL67evCZv8VdTeHncbD0jETdlDlq0",
-	"P0f1MA/bIWMqJ1hdrDJorw2QLP1FsuNymVylK5TG8etSW/FE5vIOkkgBhNNz0td71SfDmNEEQJ3IhSIT",
-	"EYcgjPs7Wop1+uBC6nZdxHgOOQtTesO04KYkjvgNlq1z0eVDrMfxgJECghFeLUKnNLmRkJIHwjrit5GM",
-	"BjHzbifsI9huP4uI6z8HTM0Z40TNhXdXEcgun8BUDLDknc9FCs05o3c6Xfjfx2az3u1+bJ13ux8Pz/U/",
-	"j8+73bR50DrtdtN2s/kV/t8Z/t85/F/7qI7/j1cPmvjngf71/Oz8vCKm8i2jsR7bVoRt8+p+c0qAuClI",
-	"o9bBOsoyLymjpwu9j3KGG7ellxRTfQ7a5F//bDfaDXJiLAqbVAmO0aGKbpmNqiE9TNl0gCW0S97R6JaV",
-	"Ynua5H2WZUxjZrSpwzHTGggRMwoAdTStcDPoM6Y1PG2qRTMt8u2JzptF+mORlCkOdH0wczN/JS4N6tDw",
-	"9pAo0dgkF4t9nJWuDNevwxQiGZCIGyNOEhlpM791fNjM+agirg72fOzE9v7uXrO922weHh97IIrNZRDF",
-	"oBZRVT2IbE6PP44qP+o2O/azila54ksS0deFGioi+xdKOmMWVd2AyHx8u7FZZL6Mui4AsMQY/+jz16dN",
-	"8KIMKnVMQ6Znldvxb5JEmYvEUbifm/g3ScScly5ROR1jGl15ckV/AAivfeOBya3/88yVAX/3y06tFV6A",
-	"7AAcB1+Ri/PBNzybBwN6a3nqpn5a2IQcq8L0VeqSV9cRUoF7G7a4lntX5r2uYE0vGb0FAQ8otAHWtcyY",
-	"cXVnMal+LsO2TzCneWU+T3lGKQ4FUXDWDQdTtyzEjheOlTYjr3xYqKY4d1aG5mM8pUvD3iSyvelhN3XA",
-	"JOWxpl10epjpnIrpjJp0E3Qy9bP4hcnmibhUjIarlraCOyAdl+Wm+ucoIKXCjhZkEp54Ck4WV95bkaB6",
-	"jgmqF/KCX+4PTy8OLqbnze/as93wdIuk1TWbgLlreRVvBXOpyG3t41JYFqJ13jxXeU4o0Y9mSgxDvy6e",
-	"x0KKhPeybU+14zpLh/o7tthSEXvDGcGmAeBFwhzs/dYh+dc/9wxa/37riPzrnwf411FzV//WfoYnDPUx",
-	"SUI2YzzU5l//Ri36HXJ2CqJkmNwG5GOX61O1eE7efPfWXoaD9vE5ubw6QRUPLphgcUG5i8dF86yUQSS3",
-	"m9zGNrnpBjneOql9oxabvI0vWZftvXIhscnbPhZvKk1wX2xwV4GubgAqNoWMHb3muAwVdHbF1Jb2yA1b",
-	"bO6S0JScc0i0l/wRxdHr15cN1kuXqiidEGHGTbWxamXElEZx/tjeDo7e7p6Pmt/ctGbf7/7anJ7u3xwu",
-	"9pL/+aU9PJpeHYcH6ofJi3nr5Y9iA+GwbHkubeMrpmhIFd1yrakv3HqMh+AhuEOXiaDwKpfjGknZc46M",
-	"LFG3RKqdn5LjdvOw3NgaQplO1Zsq78/d5QhqXWLIGvdWaU3IQ3xr+VOMhz0bDb/X7oC6CmJrg4EebT9Q",
-	"V70iozGP+LhH47GphHqUhYl8tfR+S1P+Kki1e9S9RUPyTkP+eX4jbS791g9jdchjbo5Nz9/4tPr5/Fs8",
-	"5OXtP9ZEvEz9x/rErek4cz8qLnnP45OwiaqtfXV5xc4aNmuSE3uhGKZTxpVLk956bWQKQv4RdxF53702",
-	"MP+Kx9+7VLIk4iNxn1EXYzDI0YIqtaLsoxUybmt9YjXXWc9iVqoYK5jNBupANcutJs1NJWqJprNEjeVM",
-	"plKGeuKl6hCWnPwVzLJK+9iU5rdibtvK8zJL4DWbv11ZLRHDoUDs3ZQrLB71Ik/g211AvqHxw0o0W6fi",
-	"54hEfBinIQufEy5cTqJ7usvBjWScAWA9I1KESCB3z/xEpgjGRDlh0XiijJ0tpCJDMZ0KnuXlBQY8WkhM",
-	"tCZi1OUq50+ErNN8Ea5tBIUE8DeMOQaQW2idXIXQ2X3LOY62qB7ywMO3rZzxXZXbJlmb5I7ePbLOy927",
-	"VxP0cZMZE7OYYVE31h3nLcs5Gyz7gdYYhy5VBeGIK6Nf5ttDygGUDKzbRKRjKMJ0bcDyGMq50ZkFX9bV",
-	"ZkKqnskK8gt1ZVWbPW8oA4ZAgCb5dGKSmIhJjXYf/2l9+eyHoFR6VkjkVU6FwLTQrF5MEyRxgOzldu02",
-	"i6GPXulKFGjkd14Iw5B6s5shW7kcWEwPoOroTMmkZr9BTqx/0Xjj9d25aeWyQLwlRFFUxqg1w4uwkBuq",
-	"TEaI98/ikQlDDFl0a4otTdWlH0LJFrRiue6k1qpJlIQ9gOxfexIhMR2SkDHgsyB0nDC2yZkrVrx56fUm",
-	"894QcH5Ehe1c4h1uuYuku+qM5/hmmcD1uPkp3LklT3/iqf82PFWP/oaxWZ6xrmUST3z2ic/+HnwWONEa",
-	"FvfoeZq+clxcqK3zNU/iOV1gSWqWwy+4gXnBJD8ax7ZsqlESu3icTE5vlu8AH2ztmk4j7l9tPYmRv6YY",
-	"eWL2T8z+sZj9Kjb0PlKTK5d39Lv5JFYnPJ0MgLxNSrlPDRsl0z15PJ7Y6pPH44k5P3k8Ht7jcZcyJGaf",
-	"2ayjjkV/KmnvswRw9HEWU444jIBwBDtSmjbuu+m73Y/tpv5PS/9nt97tftz/Sv/na/3Pw7NN8Jiqe7Wt",
-	"XrutkJpKG93ZlO3lHlRLbUWLPf1SD6k8u8vHNMrCXt7jFqSp0KauqjPTBvBDb0vBTr+9fvWyZPNKD7CN",
-	"dt0Jjs3UHfTujJ+mTb35xo/7wbmlM18cSuHVZdRkX3YJZbyPjcJ255muqw1wIDJa+qq82iJGDWioAjBt",
-	"0YhIdssSGttnJMoKHwPAJDlCuf9qCN5lZSwXw/vvblcWa+A+/NeGCG3b7p5XnvBwcIIIer4tnGApJmDp",
-	"BAy2/JboYbatEPC04739w2fLxW6bUGdOSGQlrneWDMtp1PoDm7uuvPLc9YqF30Wg7Ez8UDcUUb/4Gkka",
-	"QuuYprBRtZUrjfSLynbbflHZfq6WbK9ZWk1m2hWUgl7BN7TpgXA8m2Adl9c2XVt4RioJJe8uL/LIUSUZ",
-	"PWsrCEwvfBi9Ww5HKIE9pt5GlNH4pUvfuEsB0UkBpg5KxhrkjVYb55FkJF6uMEolI/nm2NGILESaEFAe",
-	"SBwNEpoYfG+EviotQXmAgqOS4RvzqHIKz0lZY2/OHqaqaG0Rz3L1Tv7DJz8m/3ixP78dXv8S//jtHt9P",
-	"Lr7+/kT/76v2oHmzO9j9vjmcnqc/fnOs/sHj5o8/vBY//mkrcPI1fA9WgoN+oks2i+mQTbdPY7lhbNYT",
-	"cdgblTntDdI9cGsPeTF2pWpS0YWpcM5NdxegF6q5XXv/GE3mVdWzSxUX3lDL1wKy/7ZVvnKeqZKCYQ+r",
-	"IINm84lwK7BIVC1XlY6bvC0G8N2x4GNpq9xMemO5Q8RUVvdWFT6be/Ilf4YyC3iI20zqbg7HOyJNAobQ",
-	"JlIXIGZTWbG1+gt6eu61VCqD1wYeDliTO69I5lp5MPfH9kiTZStVxsvLABctnXpuiyoExZyTorDsObJc",
-	"cWYfPZZpecM9UWc2jWJ6p9XA/Xm9K4aUg6n0+8U4r6Ixf5Oqu6hNRUgIKm8k4LIYD7Pra2Fxu/u5DjT9",
-	"x+n3s32XmzwoLPa5YTz8A7S3EamqmIZp9XSn7jVVTsUqV7kn5WzLZPCWz2kSyg7Q+IrGJ87SL1F+q3zq",
-	"m9VcPLV4+FwtHq6tgr9NIahfZ15iw7x4f218Dc2Do2du+XLgCA4bof8VAGCQ/+//+X/7jY1OkxU2UcnH",
-	"X0Yj5gv8fGNThwJThH7J661HB3s5rbVVivkS9qqNI8eXvngzY/zia3IqOGdDRU5FwqDU3cFygOQFGrBN",
-	"VTZYhaD2sT4WdX2xLm+iWV3McO/qDk1MS5ZPRVSR5VZHM/pLyjDpHyGMRqZ1ZSpZg+TiwWsRVvZb9xho",
-	"BX6FlkzgGnctaO4IVpMHeimgr2yLYFVAWvDenSNPO6sPVQfvycXx+V0cw9K40LkFx81VloHHbDmwv8G3",
-	"9ypgukTIbHvMZEVHQ3tLoaFh61mDPPRIy6EfvPDUcvTIdKQc0jhmSR4aJy/+qGYlU9OYy8YoTIs4h9QM",
-	"DXDLMynMqV2eqt9CJ1hyw2Roq6EeGI0B1CFblPKFKIdV3YybVTfQOXfKRGWeSO2Gi+FNHf67IVVvXAu1",
-	"WkvEpvX5bp5OlObEt21wsD35bVKevFJmnTuMdO+2so89nu+xRNJt20ktF2HeXeruN2WdhNGQTFkHsDMf",
-	"JbK+OYYYKAC2je8yCv0GNP2zmPBQsBKrZvO2TEtC9J1kyb08gXfy+zjw6FKoARciXBsGXNuJo9g9uexz",
-	"ozSOe3YLt3Q0lHebecejX1JMh2C3LHkOwJmIxA2tMKzm6jqBRPIuPWiqE5NYroWC7S0xpNBkAZqJ1R4w",
-	"48jvF31HgvBP0VYu/2KDE0sphY33d9kjP89tl3POeTP6UHFoTrKmXNsDrV5DNwkWh57Xy2/yBVuF9vpy",
-	"oNk/POXOcdhumSse3iiL0h28osLJ2dzyqgApuIjbb2WciMGgD1ARHrDl3gYg2GwoyMD261dBG9gudx24",
-	"0Aow0H/5JgZ/cy0TUJS6Z7D7AUAiL4EkF8unt086WMsLcpxkZdzdgj6vOcXZfM15HrAFNPSYMNKfsk7f",
-	"WXQYdsLGB16zhYDEkdQiE1wmItGr1CAn+FiX+8C+5sZIEhpLYRtJYO8ClR+L8dh2iBJgGEU2ZdTuE0iv",
-	"AHu3GG+ZNjmUsHm/2Nw5vyU/wTmWILVrqzIi10QsV3GrDfRPOB2VsvJOBZMV5+qd18Mj5SqKAWwcG7al",
-	"kkmHduYaW9hNiUyfR0f4EzqbmWYYWdMOdwiMOSDBLC2z/P4wh+HBk7VQFAckYWOahLHRxmOmFSYypNCj",
-	"RLOmUE0AIKL/3/2gBEKdCwMsEZhn4TWCa0GrP9Ygb3i86PIcF5fAxsfRLTOdosTIKvlq4Tk74SFjw5l0",
-	"xr5BZofHYKtjIW5IHN2A43Naws22SxSzeOmyHDJ9k6QxT+quTBrTx+aCj8RdD832vWWXtb5q/HE8boX+",
-	"q5NcUx6/xU9pTLla/9eHoLR9QKmLwPnEe5tZFRslVVXhQUfFrrOBJsaIGyFSDgC9X6a75dS/8syITTHD",
-	"j93/tsp50JOsIr1Hj5mCCfXnbtOhp7BhVWd+pe7A5JclK6CPDVPNFa/07fhqLPL6isqyIphSFy6wTHSF",
-	"Ai33JQORZ+KyqOH3ySyJwBkOfJSc0eHEdFie1hnXcjbscmz15jsY2o3dRuuZ66IGujnI3onWfqGUSUij",
-	"2F7hd6f0hpmOF7AMwDVgPm4JJkrNXJJ9uxoG6SWqTaBCZ/0jeZj1UiPX0fAmi4cYqbEQKZlTrp7jo1ry",
-	"ExUNb1gIP42ZQmwi02HfdlzUZzQWc9gHXyQbh9G7JK51ajvWOZhpsKYqGVW4Tu2S0dCwE7MHX+QF5DPn",
-	"WpTGSdOpoYYVmCWGSWILp7VvMhKj9h0Xc/TN590s0Im5gy+rdWpf41sFZyYiY/gg3uZPYemWIMtaAKCp",
-	"Wz0DfM5NA4e/9Cg+AISKb6gFpqe/Hfl8ImBzKDTyso3+/WnlKACuODljrOGyLfAHQOPYjLpsIfENm26I",
-	"fe/Si2zMqEAuH+uG2jSHsivtrd0HfYvgdVscgneZbXOLla1MkOV7f6xjsnRd8HhR8fpgw7f5jEprbe3a",
-	"p0+AX4qazFBwRYcqK2Sv5bDDbP4zRqgx3bt4oE0RVsQDMqWcjkG1ixJHGagDAswfimNzqI3ljQwQlUzQ",
-	"dRbQK/XLL6+ThTZ4v/ySXHDy09WcjscsIe8uPnyxE4qh3HlGZuCW/tLGk9mXAXCFSvYREL0ShOYpjzru",
-	"0+Vf9KGzUJLyvmG0aHOEbCochfSNC7NvINJYwethNOGADISaLBeEdnnf8+v3n9kunDPwR5i1N01J7RRx",
-	"LYhI1ZdmdS6mWsE2C/STfpjOosaCTuMPX+z4fz6D97g7fpaCe3foP58RoAJg/pHsctzsv0lCB1LEqWJZ",
-	"5keHRPhdLXWwAdVbIdWUQh7dySwKBXanHTOup5HFD50FrpX+n2b4kB0N7Kd/7RkY8O7dQxHHrodTyLJ3",
-	"WaNijAkTqRJTqqIhjcGK0bvDpJLmhLsk/i6/ngvM4iByYoNWgquEDlWnnNaUIAo2ISA/XbKvxfDDFzsJ",
-	"C8UQfgIXPXhn9N5AKYL88ktwXfXpbBab3vs7Myzc+C89x75Xh2G9SlJprcighmNTUzVJmDk4Xe6IQ0v6",
-	"OBZz4mS7adBAvuhD9QQ07CxWxvWfNchrYapAsKGGJDIdTCOlVQkEimx0+Ql3zYtnFDEL95p7tn8F4iFa",
-	"pyzc4Cx4Y/jhE/smwHeiR9pvdPlZbh/APqGc9P2Si/5z8ksqFHhj5vpcgAxBdy+ZsHgGOVzg24EunP1T",
-	"Opyw+ik2/uoQLurQwbgf2FZeNu1EzQXx1g89D2wYQ/Wo8fjAClj+sxTI+PJLo2IRLwztWj9rZt0xWeFg",
-	"LUPBKNE3RUxmIk/+rcsdzKKhgcNm8xkqLHE0ZByx+g1DfnVxrYUZSB+bXaWPrxRpMmQNkYx3zEM700h5",
-	"hSM1VOBqQe2WJZgrXWs2Wo2mvscwgFqntttoNnbB+lUTUH92GnMWx3XY/52f5zcSjqT+ZVwWyL9kKk24",
-	"CdVibbJBHyU3bCGxsAR62L1nA/IdW5ArprJmEM8a5MRLzkF/74v31xJaQdvsoeeaa0ZZTNhEv4+ImqTT",
-	"AejC1g68YYuG/owk2CWzQ0ZMmWR2yRQ67ZC2qMnOQULsckv08KkGOXENUCOJU5MT64RUjNvWyGTARiIB",
-	"ioVGqdAQnJqKOvRMDjWRYos602UWQDgjJUmegPtapxFzaVkypm1zbK4OBOJI+EIrRmOm9FQ9JFXYwnaz",
-	"aaW7rRLwuJDdTud4sf0TfjL9MGpnV+39g5ppe1F7W8e/oHFF7fWvg5fyh8lR+vXpMKwfvHo9/+F8733v",
-	"kIv3P5z/eDL69ubjj/Lym9PjH/SwoItF7ezUNH/o1GQE8fNapzY62n3zYvfr9sfz1lfjo9t0cKxestb4",
-	"21e/fn94wI6uU3mcvv329vL7s3c16DlR+9g7P/v1Mj2e7h58+/J1T6XsYP/45evZD+8PZqeLKxXd/OPn",
-	"7y7eX+zTZu3Th0/GYKEb9IO4YgoVo5IG8Gyh91KbsZirhnadv2tVHzD378DN59Ete4UUg5/ax00qe9Bt",
-	"5s4VCGNT3OaZmFhuL9PplCYLqyFXHEFtqNEx9H79OpJDobkw6pkUJHZ9BO2NtTHhftbfyjEC0B7rueh+",
-	"3aiFm3CGfNaAUzGmpgUF8oOjvdbeswbpIya0O+z6b+ih4TT1XPuzpRPh+lrc91RUdboAPtzZ2Wm1DxvN",
-	"RrPR6hw1j5o7rrR7eyRq4wdZ1bHCeC6Wm1QAhjbCQtewwyC25cO+eDiUnolgcsEBr4AOAXJ7Cv9VvQmV",
-	"kxo2civ13zk0BM9LVhml/LBJt4ufasBiPlS1q6hYYk3WdewXXdGd4qGygjZsTvFT7dJOpKq9RMVU4O07",
-	"2UNbo1BneBXoLeqhV+ZD1iWi/Ms+WHfV4MpVgBV9IH7SpMVs12+o8uTS1JQwrbz3Mr8EWlZ6oCubPhiC",
-	"X9vnwd1X1drhp9ovqWF51c0ZTPn4h4ruCis3UT9xw7bDHM9WrGwTi1e1caTHttw84ae8u6roicpOqe8v",
-	"KHUolDgRPCdM3p/yobLVQsVCgRm1Aru+85NFWvmw3Blh1eJvjAh/twUv6XhQMRp7Z21jvcPJqQrNwwrH",
-	"P4vqYeoYppn4fQC1A4iyDmGscZqlqaxVONB3bdUL0znSpjKCXl5IyXeDIK1Gk/zrn3tgxUHSRZmSgU+f",
-	"5sb1pG886RtP+saTvvGkbzzpG0/6xqPrGwUBPizI4rspH5lQrdIyrpfcGXavcqH2vUYrIOVlf7uNVqP9",
-	"rEFObHBEMh5Kryr3b9LVeEJOaZdfZxW74GQkESeCg/99zApxOkJ5GBDwzoMPOueoDhAcUULvH54rJ8Xg",
-	"D1dYamubLeMI0ZMPcYmA9KFQ1+R6gXPmC9uJ8xnWtsLdGIgAdzoUL+FVLb76xOtXlNUyPQssWIXyo5AT",
-	"KomcRwp8qJEiYjSypYh6y40UtYVqelVFyKAlUlbKeNB0nf8pD11lox7biUPgsFXt1g9sV8zOCBKcPQ3S",
-	"Wx+sRVNevXRAxkxJu0MYA8XwQJfb2hoWNsg7F2kxsgZd4JEpBycn2S8wCmzaDhJRv9HcFxAlRJmH2FcS",
-	"s0+ArzdP1q9MqjNucj6z0ig1kb4PZZtNF8tLuJrPilZny38Kyvvl2oLHvt/OH5ffq0UvFicxeSfogbIJ",
-	"+RigpZMpR9X4raT59Yoa+oAMFgqLK/Q/fGQCB7IQjSCoBMQK58W+Bvt2QaANFikWYgZn1lKnflMYjUa2",
-	"UPCovd8m//rn4VJ50VoI3KpN96rHqpapvPnfZlVRWC7oSqExgAexmmL00JZY5+eFz5FMsyibhUPVLBt+",
-	"a7Phb4tNUDoOgD243zJ64zANpssXhtebVwe997+etF9VDcfabKXD2W9uepSB5TubrFCwWqTDs+NXLJ4I",
-	"2n4zvz1Pzl5dvxinp99Swb5rqaN3l+8H6TcvrqSa14evqo5tzgSs3NXSTuWVrBBkVX6kJjK2fghGJbwX",
-	"Sywcjg7pa5WyDxJJCoQ36IMFpKWyMYFAQOdsICOpTeqgzf6TEzGXDtACJZpNevEAbL644JGKqIr4GGCH",
-	"yCXwIZOk0mo0C1tpDbKyFUJzbsWR22RNDHQDuRj5OCZaK8KeiibCSsciQDRoRNRGCHBTs5Eb8e5Bs1kx",
-	"4Cn92KPjFYdzw8PgMo5EMZ1P61mjKI6XIOwxGb5sULDCiCJTKaL2NhhYCXCOWUzA1UfYnAHLlvZx8XPK",
-	"ppqH/qmYbSk+yIpTDd/oB8RLGc1Pww5ipb4zRZ3owQ73nxFopmyBPGydapG2wfIYPKTnOWFGJF1IYnO2",
-	"ikc/P8JWxQDpMDEOpfsJuddZvpMeJs2bEQ5uD+pl0fSxriUuVOYo6C9VxpeTncUYv88RuPuQ0yS6x7C3",
-	"1xM/rPWla/LdmahpAYa5mzabu8P/E4ohJHvqG+ASwx8gNwovXKFEwOs73g+1TR0qUJRR4kw5QYnqjrHp",
-	"lfApqO02d5cdCl8tmdsFD8xL4+Rb53y5NGq5ux/GtreJ80VP5RJ3Xo9zr93e+pn9O3xnH9dj/TPvPHj7",
-	"Vc4hs6k2odIwMM8bpG+oR7zcF2R/1L+hYV03voAM0UPICp8QRJy8dF9nzmsWC5UZaLdl7hZEXjM778Fs",
-	"9L85uyaZJ6rv3jptVNv3muufi2SaQSt/JcLFigDUx/p8Pq9DxUiaxKZoxDtMOTzwbIVPTDIm1kDXghrw",
-	"0gJY0aYGeEFr39YQKNe4nZKe9004N4bB5ygaiXBYNjv4OQgzC970KV+35IC3PC5Wevyv1+7/52cHrd07",
-	"PLP/7852AjJYmKO/LQcCX7QJrayNd3utFK31L5LQFYRGCZbglrkH40iqU/OZ+4avTZ3hT3fjBB4eS63d",
-	"bB/UW616e/e6tddptTrN5o+ZUoHNvYrtumxlX3UPreqOT3ovbKcqjIxv/KjfLCrf4wlfZMvKNL3kmhph",
-	"hf6HQkklT+N4YzZU7A9apor4XTY3Pf2vaKxp1pzJZmv9E++4j/ZlntvgjJ2LZBCFIeO1O0WJNjzJK07x",
-	"b0tFi4UA54dPuYP+MpK+39/PrbXHqPRc2x8rNYhT63nJxTG88Ia2+0xEwVaHoh/HIF9A2UPoAg0CgG/n",
-	"1uGRNQ7T77HIeR3U+bucEhnxcczqWnENSMjkjRIzbT3OJvoBTfWgvBhsNwcJECn0Ufv1VhkG3N9klmFf",
-	"xn3w0J/aPkib6S0lnCfPGO57kO9y/gyixgY6QBvP0+aTuwszzWMv1n5pye/H3/Pv/qc5eD/cj39pTnf5",
-	"/otfjhav9sVx2pLXqp38cPjr2R79xx+JFbtMi9+HF99h273unRVBdc7mLo5orGyHdPlHZ8h7zeP1T+BC",
-	"vKZTdk1vzHObqIvXQrykyZhtrCu+YmFEr7Umv6mmeIHt0/6IssWkteSFCzIRJwK2li2ezrjzm2Mbn1DY",
-	"YL14Uexg+bj0RFpga7tlCbC9KfaF3l9S0QQRCGz30zIWjx/2WHyOFe6txKCPpKnRDv8ER2Vv/ROvxVU6",
-	"9Jqs/yWJ2AAS3JmIg9W2jtZGHKHariZczCuq46oIr/n4Mvjf06C5gxCtEp3WF/p09P8cthEk5t3j3K9M",
-	"T8oI4m/STxO6e97PjKpJedpPXoH3KXo7cFO9PDOqhpMSc89A72gRqw0pbpE0tfC9YWxmcuDUhCXSyxQ0",
-	"gAcSLEU4ikEJ5K5tx1ZAcMbnAM9wK7FOvPbUthR6qG1AbWUagM8S9ovJ+/e37rZnXcFSzuw9zTsDK7WR",
-	"efckWv4soiVrEe9gav+SsubJjPt9zTgDMfXAZtxO1krjrykpS/2ir+gNyDrO5q5ByHUG0ew3pYSwZN/v",
-	"HNm3Sd+AyQGizsCvidnC5Txhr3f0aZo22PprgrPnhGpRCd0v4ek5lWTAIj4mCXbhDB36hx0EFyYDzeSw",
-	"NgMfUtrPsAAYIy70l8rEp/kCkoVxMt1Diuabf+4eNJsbM9TlvqN/FEH45Of8o/g5/UT9SEn/vP41heqT",
-	"cLyTcDRcxPgWgbN6hR53kpVQcVjHemBkL3LH4B6DsCyPt+ENcrku3ID7a1Zvgf1Fg5wbzDluAW79Bp+x",
-	"B2waGQ8qF2i9dbl/pxkXWFWu9/pcJDeSCD5kgQU/pySkC9MKy37KAifyeEGgLDs3dm3cWQw69+ZZIm61",
-	"+LSQOQ6MfSA+4gBsBiAkSQOuGjyDiNJyEs2W8JVdKRS8tMu9BGK9emay8Ae0s7Mln/2skAqAr1yjJ7/j",
-	"F7VJnUObfawSRHqNuBJdizWvJTBmNtjpY0qSVInWvQC9EAeibedcliNnkf6aV9VF5ongY2dCBw7OrstT",
-	"yQw6YMiwv42XGZ9VYznrO8Up2D8TJpmy0HwOdbeU8qB6C3cujrir4oBUcYB7q6j1c31avaxhOw+RBLbo",
-	"7uzq5NVZ7/uzy4vzf/TeXb7sB1q1sS9ciDSRDahWBBxgD5PfX4GsCy4MSw4p5wAiP2McRi2rqtDMnM9M",
-	"bfCdlRhMR6vdDo7e7p6Pmt/ctGbf7/7anJ7u3xwu9pL/+aU9PJpeHYcH6ofJi3nr5Y/Cr8Xv1CiZCxEy",
-	"TiYikWzz0lkY+KnXrWMzDagivGE3PfLw2X93KXm8YuV9nMryHUAMBkWxIjpkCkGLT/ItTpYg6CPpY9Db",
-	"7OC8ync8bI/qh61dWqf7B3v1Q9Y+ZAeDdnN3f6+GPWJTWevsNY8zpEO9M3EEmAbGsEgT3kHg7I6ZTMcf",
-	"8sYb/xYfLk2tWTNXD27/d9UXttvTiixPJ0EiiewxIGCziMRWfuQyP5EoItRFLAaGowr/ZeaewL7GtKUM",
-	"G8TkUTowTr1dYLMCnKoxdM0bV7xIH3jbBaW2A0P59OGetNZuZ7T2js8SoSUfQLWecaUVoVV0l1sVTUbT",
-	"SEpt9eYW/DWKJYdJyUGeOUmitRHJuHrumDHkD6sojtHuLNkOZ644NuXtyRUz4MXuE0U574Rd1jlXjAwc",
-	"TsWecMZCUzoAgnH5ce8L+Y1yTPrzbtbymn0qNHTJnxG3etk5sY0QPbbAwZew+c7Bm3oehox3lCJp87tW",
-	"7J6rjiuOAoa3ECn6+kciGQulGEet1WV25xWYjqkNrNJbVtCDGWXWdcmb0x9v8wvLvkVC+AoxsZ6TPifF",
-	"vomRJIZJgJaqn0Ih0t7Ak3s9SYRSMft8NuGnoMwszKDxC+5SYxJRvtzpwBqDl2wVhIf7Fc3B242SpvWC",
-	"m+YB2gCNY2dmBaaBidLSyJTaIdS7640xYLE2GZTQZp55rmMde11uWtdhowuD7wAp2EGh44cMAKG1Qc7M",
-	"SFIVI3Y02Db2ML+FskBtJhIKin6X9+NIqlcLfK5fldp9Zns6FDzGZXub3bLzMkIo6bU3nmLachn8Qbzw",
-	"lhc1P2dBgh1kCkldhk+pd3r1sS+tP5QsKaI3bOmM3mg2NxEPN6981ndvXFcGu/adfmKTQriNs/LpUIlk",
-	"88Vd5Rb1fbUeGHoNO4lmX6DN1m79cNBk9SN6sFdvh/st1qSHw+MRVGfOevaod2ouVAtI0zz0FtTCtS29",
-	"u1U/HO7v14/oXqveDHdH7dZojx4NDg16VI+OYY1qwzSJd44a+42m/WUb4ZK1sYKi7Pvl7MPerikcRKjj",
-	"P0PK/p/VRen3aCxJ8M8ay3gyyPDSUglkfgP5M2E0VpNf1wqgdrOpuTkIEiptKArU5STlEorthxM2vMka",
-	"NLFYsgD7it4a8KaQKjqgkpWCVH4LQ7l39pvVrmriZnPL2Xy7QiOyM41gsjwyCs6DAoWd6sXLShL8xfW2",
-	"1YyzdFvdHIJMR62DTiyrPctO4cMbl9R0yheEcWh+u+wt9XTrTk6Bd3dkLoZImSYnmV4yFopEptmKayYj",
-	"EnQFRiOtrRQ/XXxngF7gfFck/fIuRyxQ8F1bcxXxjQwkj7ZZIz3jaKqv3jIaSzLP2hRimBRRC7jnoM1g",
-	"taDARXDW5agImh4LpvUIZGuMtH6kf0WDBi0WTiYiTQISplqEGwXD2VvGNoKWdPBeG6wtD7uC+WG5xaXe",
-	"xPu4LG0/r2J30s1tC38kWxSbtpvtqs7+6GhBlYzNFMKMWSPFBD2ike/rLtCmjXDEWlHEmDa0uLirwHoK",
-	"pi1xr1eaUKfM9ZoWZDgRAuILnM19Q/ouRlKBm62Pl11h6Zn/aRs+8Zr7Wt2+LKJlz6gmHUQwtZ2Z0N+H",
-	"wRLE7rOxDOtBJdg6yCiCxUanDDI8DEma1A3MY5TPvfao6JAA0GAyWKB/kVxPWJevjZWZ/JFy1z1RQjjk",
-	"QrrSK6xZ50mX2wwQt5Kl4RYICF2MiNSrRDP7FH033mgC0rc6at9QCXDRZSiYAsAhOIR8Fg6oiXvtNumb",
-	"jzk/mIONwm6+6QxWyDn1pthRr3IaDxDX8jv/2Ryd5VhXl9tg1+XZ1dm1jXWRLUNdK4JYDyYZ7hTM4mze",
-	"ywW0BhE0K7tbXCs/l/vEtHzflcHBC2xbSe/k6uPAeHiPeNdT3OqB41alMSuLmA+gJtB96g8fxLJhhZyP",
-	"/mod79zGLV/kiaXxlAzqbbSswBf5lmkoV+VCnxrIMgFgoh1COdeHirfz7nPnoPi87vOl5dG09xRa/D1D",
-	"i0MxneLJyK93kea0uEPdX39qmzMA1xFyfgR6X3E3Vn9qxaqLDDF3KqTmS3ou7l3SKiA0YWScMgkptFEi",
-	"C4HEnID8vNuzvFa/V0gpKOU0+a1AFNF1/LHxhzCGTh/Q9EkYDRfr3XP7zV1NcDHLudls1dOAWZMXI3QR",
-	"RFGVCAy8+FAPVk5SFWo9ewJp4+O0vF/dJaNhxDHg9Ydy1OmBLUD/NmfoD0MNOceesRjQCxEu7uDbc21e",
-	"VmH+e+3OPcT/AsL/5du6wctlIXkJOeGIkUsu1FJRfRFm06nLrj4vqzqwZXng2oOaPGPL9XMYqX2XiGnf",
-	"YC0cKQgkjw7ZczS4bb4lwNODoaWZKfYaKDYGcEh1/apk9z74FwuI+B7yubFAEXQYv1pmY+mdeAP9dlbW",
-	"uJRA1+ZWzIDXMh7+uTFrvcx6ZxBjYIDyHFb8vJwa/mio+O8dFq1J87WkBb7dOU1C2fEVgTLofPtbBpW5",
-	"Hs++Co+6gpgfDoz9s4LCGwjdLXCl9ULcH1j6Cdn4Ccr2Ccr2QTAlNbXnSfaPgmVbJbofB4cWmFLes2OX",
-	"x4o+qxD4RmteFt9L2G9hul3hSjwWMKzVVp9wYf+sZ/i+wLBI5yszEFA3dnaKGBGvN9luo22wqEW4gDgw",
-	"jCXA/lTkxdWb18Z5T4cTr//UlC66nM5mjCZgSeBL9KP6Jf21p7of2EwXPRhzJKSW5V3en6aximY0UTvw",
-	"lLa4XdCprznK1/qKnolZRZlpjxKCTHXSz7p0/t3Vl5EvsOUMUVBL7sXKoC2Kuw+njHFDQNkEgwICdoTY",
-	"dqPF9h0Y6Yw4wbJGs8/2Ew1ygsuDZVhVX9Yf0Fds4rw3DdMFP5KI7IKgV5ycU6lO3l78TRKVKpFENG4U",
-	"57/cl9SsRCtbC2ivjz+BfdH3UccnNI9Q7sMY6hHDg7YPa2LmVLAJS1e0ONJch1QY5IHbrPxvNnpscI+N",
-	"OyhKTIBYj8o8YA5Argmc6frWQaxUv9C/Qa4YD01VoavVB+jUrCJzxOb6A7aP3BeUxEIqFzsNiJoLouhA",
-	"PnMjdCEU950TSCwGfzIxLjc8EiOIbOoPFN0ES+u13EHW7OzeMxNQgMX2E42d8zRLCnLNftx+ovvSGpym",
-	"XZA2N2W2mnSgCdSz8yMlWTwiX/RlOgBiheLODHbiWaAJSb+fC2ekm1h9bq9MBB84UH/KOl/2bTMw6NKX",
-	"Jf/kyzWl2cePiqhkgYkqgswp2Aicme0i1KRyw0da+yaxCOJcUyFVp8tTrqIYS3xzWU0QET/G0fUvmUoW",
-	"dRhMP2tGYpPB9Vcb5DVTmKrtLNZRIqZdnmUl+WHGWIzH2LjIIEmAB5YicfgY3mLOMxiLXKkresNll4cC",
-	"fLyxGN7ANmDeg0ixKthaT31Y1r6rtXUovZB91TfNWolXtwvZVxmoCN5N49jC/uIYu9xCF19AnN0VlEzx",
-	"tFHuQQPruQdeX7cxpsphETP+CAtuxoppA13udiWOJObWTfWZcijDMHxMKc+EB/79ivWhQEnLGx4vrLsK",
-	"koyzTANTQX2SrQ3eoJ+ExYXYnofSzAmkl5I4GiQ0WeD2QOAOo4DIc2SX971EaTc2Y7FaZJOTwrE1nUH1",
-	"XkaI7Wxq5u169HOtCDrkKyqjYZ+gqqdtZJNvge0n3luNHn8P3E/gIUvYjHlh3y73TvFzFzvzLmKNmLuC",
-	"Q+sHoAvY0JSxAYBBtRu7jRb0PYU17XKLMeb6PGJdBZzgSHVcDb1jSZQ7nlEON4pM69rYAQ9ogJSXgL2E",
-	"wn/f4sjYtFeBly9CvuFieFOH/3rdKIrHLp94/rOY8FCgsmlWID+SS3OxaijFLuT5vzu1kx+Tf7zYn98O",
-	"r3+Jf/x2j+8nF19/f6L/91V70LzZHex+3xxOz9MfvzlW/+Bx88cfXosf0S5yvZkLjUIKtHzfViH3wnrJ",
-	"rUVJB/ZsH/y201vYfEBymcUX1ErU2UK05rFJ5Y5Df3hkH0ypc6TmGeHnaIRfyAt+uT88vTi4mJ43v2vP",
-	"dsPTLbzw6NeXvYjXOgfN5gMS98o1R8+C2b8BowlLtlz0co8bCjOt1hoG6wSvX017ny7dr8WV1oD1aN8m",
-	"dFw92uwBeP8WngIQir4Jv0lNioc4tK2XAR7dOvUInirkHx1v+rGt6yzhsbsERuHBTX0OKJMIRG2tTLAu",
-	"BqC6ihoW81vmYNiJNDHJGRuqal+DX045TJMElBZFFUNYH6Rl0/z1oP0sACXLCAYDaGO0VjAkF/gEanaS",
-	"xbeg/l/7+njCRjEbKlDMRKowFz2MZK6sQdpgZ4NA8V7RHgKFR2uiYFsHXe5wacr0LLJSzTIKo/fiWIgb",
-	"ks6yIgp3agOXvpqzfcxKzLFEQqaQVGxMK61jLiyWkPcSrVnCU5G0Cb1Blv+BGdYudQmVst+6NTpU0S3r",
-	"1joEwcD6xhbDAiOtqTcIxNe7vJ8xuL41TkCthxQSu7kdY28W7G4YVsF6NwuV1+mN58kmFyeJ7UrrNlxw",
-	"bHaLQR4ZLHcpLCqbjS4/FdMZNUa+/aALKpoXOwe3371kIdKEOKUSLYYyTTM7HI+gbSLJFPSpPJqCr049",
-	"mmTNKMB60HOyfAv96MIt13Yt07ZSNszaaQov6qLOnKtaQ/sYQujRNDThZB9FuHPUPGquLH9lH2e1Tuvw",
-	"YPe4edQ+aAa1iCp74fAALkC1a9Wbf1ZRrVPbHzVHB4NjVt+jzWF9j+4e14/DQ1Y/Dlv0kO6ODgf77dW6",
-	"idymVlamg81T48q0nuUa2U9BLeKlO2F5WfUOIGO6I2lV5ssVZZNzPTwpUo+iSH1ejeg3AxEIglprSIUq",
-	"Xy2grXaSzu6sIaGUXaUdYZ1TXhFqNo+focfZg8hZFqId0yvIpZxJA+eGagXc0+WFfC/wSBXVAXh5DNlx",
-	"TjHIPLqxFKTdbGbobraphuqiXCWm2HNOF0aE48MuOS1TWZb0LJOo5NQRrYwNjJcs75r2XV1Y2Gp0MGzz",
-	"AUlsSpD+2zdX12THaBSZbmT8inlnZSbiXa6Y8WNZZ2VgvJ5WhQCjvJ+paabttIcyDI6s1rPy2lE9y0fQ",
-	"B0pdPmcwUUsfgwWsXY6CynSEe9jCy9pA3tDegmfrgzGkd9MFqoKdJsMZd4nyBWizYEJjUGFOtwBUeGK7",
-	"D2KIZgkajiK35bRatYj4SKxMzn0nWXLBR6I6M/dUmy//+ud+Y/dZh5hK9iyYheqhDU8voMiAi3mD9E17",
-	"4D6hYSi7vO/y1XoumhuQvhfVxbYXYY+q/nPSh+otfDj7Q9+GZV02rNyv6F9k51WRGr4mn9o8fC5SHj51",
-	"/9wMGgS7QhdhQd5PBJHRmEOkbuucjbWpVoMF0WLNisJK0m20XNYE5l44zmeMaeORWCIl/f1/H1rauk7x",
-	"T0R8980dgvjGRi2lnSutvKe0ZX8S4+xYRwBuoWhqEipI3wNK6rswsXPAUEn69kclvO4LHxXBTrTGLWQU",
-	"0GkE4XQOvs0Zo+D8c9H0aGT6JWnu3eUG3l/Lf4MxRqaMcqjpMaHQ/i9a07PTnEP02dVvDlgG4hZBOZpL",
-	"TzZJAkKyLsenbDqQ1lKrwNjewcr/HlhsNI7F/Gw6U4vvUf1Dp0Z+q98mbBR9LGYsWSzCfJpTYLOpY6YU",
-	"6NqSPSdMfwHdfx655LOpK3Kpf1mZYT6j+iv6sf/96X+73Y/N5ocv/6O2QeY5ki9aGcsu4S/0MjwjkAkU",
-	"ZyA8gjNJvgCvw7Pc4E1fhrLx25fnpmGdIkLEjPKHBW/bpFmFG5QdeRX2jPnFaR/ugVEaxz0zxRPOyZkZ",
-	"ShHXbU31pO0/YT1TtaDm+aZchobmVpm2VD2vBwVg06dwPf5aRsxPCGyfA4HNy5LywbpOwmnEI6mQs5ZL",
-	"u8I9lcrXCV9ouYWZL1hmZAo+8U8TAIgQ3/65+Q19I8NYSFtla/KZIFCQRRO6vO9lEvRRW3NMFru6jyKT",
-	"gukQRCMTzYl+SVmgx0GTMDbJ3x7rxUzBeRSqCXoqJiIOIZGo/9/mU4U0VaivhjgYdo7AZLcsR8yB+0bO",
-	"XkMkHhthsq0wJkzb1FK4NYv4OINQQdAvh/lFuT8A8EkZBxI3OXJ69VWyIAdNUBtM1Q4gBWk9J2QjmsZY",
-	"EDRkUo7SGOx5AaDEKzL1unyjVL1sIBGoEhdvb/eyhPvEXDogOwd7zwklO3tHbsSK8S7HMVO9P4rxBjkF",
-	"WpBeuq8lAGNRKpPXF1YnL73DIo8HBxxbxd2rWyQsc99tGO1jtsV/Eoh32pJVjeotJN/d6kruUE/ykELz",
-	"zphAPrvvIWf3QS0uC9IA72iQE3mDDM6JG5FYNEJvIe8HFrSbwU9kYn8V5kTZZB4Cc6J8FTI/uZGCThJo",
-	"iZTngAWqev/+ff3E28p11PX+/fvc7YbI7gcHZQ/SMiIUAO1n8lpCPQJfAV9i3/AouDxbg0YVJvZQqCNL",
-	"CxKQGUsmdGYEN0ZiPE0F3O+Y1WsCRDyPiDSnrsm/9TMATuduk4R08Xv3TtlYjTZpYncmPCVEb0r5wqas",
-	"yAKMTsIwGUgJQfR9OZ0UCwqwKsjoLw3ynkbKZuk4J4q2o6ez+/Ohtkd/10KQV3pIl9nQqwlxeaIPQot2",
-	"WVQSYVjQqfBLS1MAoCywIU9LLAO9xFIfoy8uLa9KFjmHQesIs0/XNkWNuNptIxB9NE2n2I8zqGlJAn+2",
-	"3JJqZjJGqf3Haufg50kv9fgze5Eddt+Gs2ZdufVmf82clTtThlsDKtLSJn0N1+USRiSEk2kc+1F0SaLp",
-	"VJ97xeKFNpS0JHOIPikPoUbrQpVYc8t1JdSUhhjQYiwpiZRfS2Kj0XijtaX052C+pihGWxKmHinDdcEb",
-	"MMmvYOM0W1lcG3Cg+hGX6WgUDSEtCaHvM1kZCd7HgHp/Sj/26Jj9/aDZdPl3w4kW3XzMMDvheO+w+axj",
-	"WxpCCZxxeHr1IVraO1xPA76AmMwe3OqoEjHVlvHBkzLvf9QLZ5h/vigL7deiwgVde6NbMMwh/8DXY0ts",
-	"LFsLVNu4WZv1LsusVcUfvqHpBjnML6lUJ/5S/pG8Q55FlGcteNjJdHEPxhJUh5GXwBpz/auy6qTAJKXA",
-	"YZ6XonqVkVjzycT9nCYu2iheb9CnmPjGx7HMU/t+Igidkos7ncEZVcNJSV9egEtCmaD5OiejiMUhZvnf",
-	"MDYzIgYCfc9Jn6dx3CfDmNEEYAz0zXlna+CleNuGCSyfB+p16DWqgEFtIloTLxMjSMLmjN/RUVc8eGJE",
-	"rhOx2I7W38FAHqch+2dhP3YVPg/7aXd2H439OOUUStmN6sXHrPGXS6f49+l1XtnUDnZW6ykmf+yeBtCO",
-	"OVe/1WZpie7yCnTvrFWEhbZw/RNM1uyKVul9a1NQbMJgiFNiykbWwdHhZnuqeaRMhqzVirCfiMUVF3Ho",
-	"mwGuCYMF8sNTYLod0E3b6gZe+Mp/q2m3/XzJbrKF7Y0uL2k5Q+7SccZEoWz5lIuTmRhU1Qgq22TDSty7",
-	"S3YZDxbJ+CFbYcNAf4cuNLarxlKnGZLvEOIjBxQo6Im93hFVf8OGtFltzVIz3A1awxaf/VM0hn0gb/qK",
-	"5sE5bmmaVf2JOsDeSVJWdn+9u8Dc8UVddZmOEZ+Gb2AjI+O+clW2c+qYkvENFNNEAA1KIAqphRomNrSK",
-	"2RQJA5gwmcU5EBTqQcVRl5fLo1UCsaoNGnD77/1FfOLvd3TH3Zn5mt3sKdGzbboKDDjf5XspdxNc0fmW",
-	"VaYa7PfvZlMymYdip4VVWJ6+LYFzy9D4UyeLV3HUks5xpsX2dHHP3toZd928yXZmOog5N21Vl1tsdzBG",
-	"IgNX2m//9mEejE2C7Gw+EV0+pSEzMGCVGefkngnnmqHmMs5hEl6++YTOZoz76eXvTIc1jHPMMBPdw9Gl",
-	"CbMTrUoXt829Hz9j/KnH9FOP6acM59/JaQ7pzdPF3ftLOx7sQ9KVeoWuHcbrkoWGYWmHSnrm9eFc0WTz",
-	"uf+yLmifmklEPC2vekF2/TYz7e7eKxG/2VuVqPo4rRG3cXVs3hvxySlxn1Z/ciIStW2Xs7s0M7NGjEtr",
-	"HEXGbSG4SuhQrezch0iuisRMW3pHeu/1M6YK7E/TsixA909JF78qv0/JUn8uD9IS4/hjeZIerh9c1Qo6",
-	"n5JtjFzSk+8v7lgqaRh3J5eSTSJblY12xkNZ6HmbF6QBJifCTvBhnIbYoCcvOBkPr+zHNpEyJ3GcpbgB",
-	"27lfk91/wwSHUhqyEBawodBuyK+5tjtUXnRtf63KNyq3ke0uBlkjzIQNGVfxAps8Ypc2cpLvzW9gzEmr",
-	"2WyUWpPV5PSoJamGLdlUWIvUmntkt6kfadtHtrHAKq27mEpIhCwdnfvUyqyBD9UG3v3MM7MVVQZaDq3M",
-	"7NrTQX4Yo0tmp2DbU1wqCXZ+y/wGn9aKBWxHkBMKLiUNnEXGoU2usBEDOogQE8skIqI/KYccahLeWZeD",
-	"G8uqrNA3YoVg2TgB9uFat/9+Dve9+zrceyPAOVkqyogQrj8FvDIEXLu3C30v0ydfC0XOzZdX+tDN+B7J",
-	"dZ6f318wPcfKde9E3kmwr2xS6h0eSfpR2Mej2vfFcf+5iU0gTq2+SYz8A4+HvKKP5xrhyAFXXk28rpKZ",
-	"l3OjOpU0hTs9fI7dkjafHzLe+JvxfH76fSs2rk04tcuXqgPMnSZ3v0P2mscNAiOI+Nig/Wa81xR+rK7Y",
-	"6Gq+YjvIQCr4SCRemxEcz33LIjB9qKwuIiBhCnX3GKzAwgh/3rBExEA5QglHdSmEKzf/yxZD7K1/4rW4",
-	"SocTTN68T/3EnxuNo5RVmoqL8lKuO8FxrLSGoO+WtZTXFlmUE+9TmcVnLbP48+RlbM8Z/nJoO5eMhg95",
-	"uNdqRJmrow99pXz1Jx1spf6sPiol6o8Nyz6k7vPIlSxfA+PRwt6rnNeKUpfntCTX7uLEYS0Dr/CbJVhL",
-	"kRQMxYDMJ1QBRm7OGWXaTUgi6QKxcua+3pLyLJ9oBZ6QqxOFfLecnhI4Bcvlw1lQNjvVZSSdAJQbm6Ex",
-	"YF3ukN64SEgspMnYg/mjwldZwXNfsJ3q6pWMU+cO3zYMtni6nmp8NpN9QW7Jnwp+/uA681N10R3UchPd",
-	"ejDJvX40OADswVPp7UhQiEA/AlPbjxYuRMv1OUs059gBF7oZb/FN2MAqsH5OyAAkIjVgCra3Uq6lwsHh",
-	"3nFAbHMF86+DgzbgeZpjbTHFl0BDoUm3afRLqO0unb2YQNNk+9Ldg6AUn7nVaPpfy7CffytFUrKdCjSP",
-	"CgxfwE5WaG8VHRPeq70q2iWdwyR6Ul4EABQJGU4EQNXm8yTMrE0+9lCEzPtUlv0ZlIUcLUIjdvUquCB8",
-	"ya1naeHRC5BQdlJFTbJUd8yEmenWNGNiFjNARwY8C2FaTpsGYysGhumFuaHZS0uDQ0j/sgWHwILxXWV7",
-	"loVtMnrIvIZlM8OMUiD0UQ5J1zxuE8CWHn7FFA2pojCIWTqIoyG5YQtZ0mct32ANyPtor7VnCHu/dejT",
-	"79eRrNx66A+GX4gFDcmAxpQPIa2Vh0Qkwwmzi+298VtGYzWpffrw6f8PAAD//w==",
+	"7P35chu3tjcM3woefs+pHedpUiQ1WXTteo4iS4kcT0eS4+yEPiTIBsmOmgDTQItmUq76rubd95FLea/k",
+	"LawFoNHNbg4a7CRH+49sq9kDhoU1r/X7vTYU05ngjCtZ6/xemzAasgT+eUKHE3YW3bBXEU8Vg2shk8Mk",
+	"mqlI8Fqn9oouyICRob4xJCORkFF0w8gU72/Ughr7SKezmNU6tVk6iKNhQKb0Y52O2T93m81aUEvYr2mU",
+	"sLDWUUnKgpocTtiU6i9N6ceXjI/VpNbZawY1tZjpt0iVRHxc+/QpqJ3EEePqZELjmPExWx7dd2JOKBnC",
+	"bWRIOaGpmjCuoiFVjHx1cXZCDg73jsgf/95vtAOi/z48aB0+yY/7GyqjIUkYjaf/7NYkk3TKurWADCc0",
+	"kUz9s1t7d3VWf9qtbTqbVrNZOp+XYkhx5MWJXE0YeXfxkogRURNG6HAoUq7yw5woNevs7LTah41mo9lo",
+	"dZ42nzZ3UskSudNsHdHwafuwfjRsj+qHrV1ap/sHe/VD1j5kB4N2c3d/b+XoRyKZUlXr1NIkqgX+ZNoV",
+	"k3ktgHrK56KXMABy+e7q6u1Oq9FEEipQDBd1uHw3MnktLpVISkYCA5RkmkpFuFBE6tuIEteMywJ1tJ4s",
+	"jQzuvtvILlgYJWyoqjf+/YTpIU0YGSRiLllCxqK4SnrjZWdnh85mDXO1MRTTnSGN4wEdXv/foQjZP3+a",
+	"Ht1002azfSAVVeyfdNSMRr/IOLz+BS9HUv5Tv+o/do//o332H+0zR0n/sXusaWnzuVaQxAVTyeJ4pFiy",
+	"PNFLNhQ8lEQJMqeRIgM2EmbmnH1URCWL3KxbG1FrxNVuG+k1mqbTWudIj2wacfyr5UYZccXGLIFhvn//",
+	"/tjjE+UUPLRcBwnlqNVqkj/+3Wo1DhqtJwGZR2oCg08YlYJbatrXN+0W+QujCUtKGAxLEpH8s1uL+A2N",
+	"o7AHlHlXNvMpqM1oQqdMWSafJlLAjtA4FvPT6UwtfqBxyuzLlyff11vSG8KDfcuUZgm7iUQqyYyO2TPC",
+	"9HvgiOsfR1EiFfzSIOeKRJLAlIjgcXaTnjeJI6m63K0fXBtFsR5to8tzC1cLapEe0q8pSxa1oMbpVF/G",
+	"cdUqVuWggvdG00iVyTcgHMLT6YAleqqRYlNJZizB2fgD2m+WDyiGd/vjCdmIprHCR6qptbWWWj9pWpAz",
+	"wSVKZxSJr+mUXdFrBgxlKLhiHOZGZ7M4QlazM0vEIGbT//OLRL7jZqGfCGEd4V09PYmegrdpWlA0imud",
+	"2jEXasISK1wnVBI1iSTRd8OiaNqVtc7Pv2fPRJLY98yEnkNS69R2YJE+fUCiZlL1orDWqW0osTQvS6Xm",
+	"OUdBTUUK6OJE8FEcDfWSmwVLE97Bc9Ux8+4sz+6Tv0P/O2GjWqf2/9vJlKMd/FXuvMVX4PLn6aV0WZhZ",
+	"lU9B7UwkgygM77gzEZfpaBQNYQZyKGbM35or1BCYlCjLSEyH1zgOuJdMWWeeRAr26W6LvpstejazVate",
+	"MvL7WHY9ZX+uFGf6DCadsWq9DZJEoDh5au779+/rRY5fNhDzyE5RQMCAzpFJ32lf4Q1wc29Eo5iFxW01",
+	"u0VCwSSoLKNI4RwFVwkdqqqjBzrOhN4wQhWZCqlIu9kEDZYOQRDkjuQojePe/ZzLdjsjkXd8lghNl3QQ",
+	"M3LKVaQWK6lleT3ui1iWFnJK1XCSW8pnpI8r2QeZJI0cY3Eo4Si/pFIdh5o7S5VQhSL01lsfU6l6NPe6",
+	"3N5HUgtNPQR9J8nd2SDHM9g9Qg37EdyI3Lsf8W35aslE7mvTjNmTWwjGNTGFMGNQGvpg8SCD68NGvaKx",
+	"FrHsbmdzQMOeWcniqRyIcKEHpekI1ZoXl29e333pm9nSf0NDcuG+Xr36/ijv+6wMKdczHDAy04ZvSL7S",
+	"f+qpBoSShM0YVSwk12xBhNaOjJKpf0TeHHHYN9CO9NWRSMYsJKivPcG9YmFEr2B6d9irlMt0NhOJYmFv",
+	"qt/YgxXztu2S8ZD4L9UvC0jK9fIkTOrpUR7qIYNxf+fNbO37fNANj8CEyRUOr3pfK2Z0X1vsU7BR50M2",
+	"jGnCQgKfI/pzgd7XSJJsjWDPXovLdDhBzfNO28aF6o1EyotiL2E4NqtVGeNAs8Tw7qdsL9uY10KRMzOA",
+	"6r3IhnlPy+/mJ9PhxEzSW9l3kiUPu67wXc+p9PdaUDexT0HtjVbckFQv2CiVK4VCyYqCRgAaOJrkuFlW",
+	"6eqV+AmQZCNJUn7NxZzDGVKSSDZMGPwwTwQfNzafO8zhFAZScZyXPhqUfRKOsz7qYsYSmDHhjIUyc5lq",
+	"Dqiy5eSs0eVf9UGxqM9oohZ9sHD0QsOrA+SZkiS4tnhS9XNPwHQvupbrJ1rXEvE6hdt68D4FtbcJHVcv",
+	"UfYAOh/Rm7OVcl90KsMSw5JvIps2IJlMiSijmSXB9LE+n8/rWoGpp0nMuD7T4UpJdY+E5MsFkNfTMhnw",
+	"JTbW7crWxxhGGcHyxQzpQabTKU0W2n7P9BY9y2kkZcTHtUCbZukttlMv4oxKORdJSMYJ5cqcMa2lagsL",
+	"9s7e0QBXFBzO/LDe60tkmLBQkzGN5aoRwWdWjMd92hx/Nz6PF326RyKy+uOcZoyhEHt58oWJ6JIlNyzB",
+	"WdzqcEt4QQ//rDjZYsrUJOJjMgclBrZUM9cG+a9UKGbcxbhWUUjmE8bJQqSEymtCByJV4Lm4p4055uhe",
+	"tuoeTuALb8PVJBFKxbcVyopNZyKhSRQveimnNzSKtXFYfRQSRuYQXxGCTClfmE2xB0I2yPuyWARV+kv3",
+	"txdXFZ83jnHjVdXHdZSIqbnC1Fwk14SGoWbDDYInDV3BmVsjYTeMxpqWwC8Aj4KpTDULTxI2VI0vJJgh",
+	"GlR34aBVT3mBI49YhHhJk/GDSmNfBsb6Y3oJKScHe+T76JsHEbVln/myh1KIV5QvvtSRNBskl2n/c5/O",
+	"FSP5ix6hd96OfJ7tNXLG+pKMPzgn+riYN8hVsiB0TCNO5EQkKl7c/3bGYhxxSagigg+ZM4ZCquiASua5",
+	"uxIG6S02cinpSNMnUXaMf8Htf0vHrFxzVuyj2pmoaZzb8lo3bTZ3h/8rFENtxxN9A1xi+AMY/HgBfNUy",
+	"GvN6xO0i6vdHPDU373h31za2+Kk1xgqKDMRhNb9URNKFJHP9L6fKktcClS49KK136Y1zJjJQlX5z9Um4",
+	"83po3TIaMuJ94sGWAdWA/BmjXM5ZAscqT6d3IJ/N9OVNAplK2yKxU5wzB+39aMt382Xt+y74czNWgpMn",
+	"p2bIq4KdudndT3y5VG0nl4wmwwl4eWIxdhkV2QIBpW+iX6/fNCVET3NQqzvJZbfinbTqu0YcvYiVZvZa",
+	"ebGxE7lyv5Yndi/+yMpluC+V/Q4HeQMlej1BzOgiFjTs6fUD9bUqQFau294truKlIJhNNpFlohf+pRlO",
+	"9aYvD/6+gyoVhsM77mej3uJIGkeWSzvwvFicmOsBYR9nUcJCrd4k7EZcsxCjcb4HyXFjL89sZUZJJO17",
+	"A/dWkXgBUODUd44ktPyYmV4tkUS/sXAN0/UnoXfGOvFyS/RaVC5DWtiYYhx+yV3Oc4vzZaZdHDQ48BSN",
+	"l/yboPaiuhRJ4NEiDp3AcHMrJQ8vdyeVLOl5n8RH8gtlown4yXmk5XkWuVeMuzxx8lKMScQzdfpL0M2a",
+	"2W3hE13BGCzdgb2h2brdibLzZKI3z/S/6cqd88nyIbKbNrMUN4nM+0ZijsHc3jK8q5LniZASZX3dsXP3",
+	"3ZfcMAuht/SGJVo4abK4N/P0DtrCO8mScz4SGNLdzmMwxZ2mnP+nl6ReC/CX3g1LolGUZTSb1Nljzsmp",
+	"eUtQmyVsxJKEhT0bw8A36t1MB5tvfToLNZPsUVXrtA4Pdo+ahwcHzY33zy5D2QaexDSaSmOBQHSFJVKf",
+	"yYx7wC4cG64EC2Yzezq/12aJPscqQulOh0kP2HBJ6c35mIuEhZjjeP7cSGYwgSdi7n0bjHEWEqSEzIRt",
+	"5Qs59ksSowObBIwaRkkmuPsd8sBpLkUjYeNIKqa1j8RUOlh/dbGGwW3cYHfYqh+G7Vb9aHTQrO/TvQHb",
+	"pe3hYXhUqDvZPygbrghZb1hdEaTH/Pb7k9Ni/v7hwe4B+ePfe41icv7p0SsWTwRtv5nfnCWnr65ejNOT",
+	"76hg37fU03cX7wfpty8upZrXh6/y42u1n64dX0/buKJkaV+lEo52/7K9f9DPj0hfyn9qr2zjrArUm0S8",
+	"JLH9mGc0YxP4kVrmE6FZaxqHegQZ7Wj2MsVyLyOr8uNiixeTwbfD6E304vLdb+et19GLowZbvPgtfH8e",
+	"vYnO56+u4slPz8eL14sXR41hO+aD6Vkz/PFFnJ/N09ZRu2Q+IP0qJlOMarK65imW1jQzHEVxvHQAkHPk",
+	"aGqv5MtT+rFHy4jJ1Kw0yPmo9LiRWHCt+dOxCPQNCyw10r/nlJ1sRLsHUBOXK68qGREXfFhWzySmTJIB",
+	"HV7bVDu7xYXipXrz8qD3/rfj9qtfNuEBs0RMZyXLfjmjQ1aXbEYTzU47pM8FZ32QVVLorRiRPuxbPyD9",
+	"oTZzudL/lCxmQ9UziTl9iIH3hwmjSj89n0TDiSbBuTTxaevfw1usxg25oF+d80hFVEV8TDRfJhfAdIyC",
+	"3mo0C+cZhlM4qaWTthyrlybR8tTfcGaPjcflHHMLyGChGOhm+h/+2YnZSBFwT42w+kUrgZAyY1+DjoGZ",
+	"SBSy1FiIGWyqpWf9pjAajViCzOtpe79N/vj34RLzWlcZtkEln9OtltfgtVDEZSU+gxRQE+jXzD9SS4lA",
+	"faumcaF67skCe9uIGdgXle7N7ceVJtEWY6tcL/To9Kag8laydkiD7Qcm2RLqgfJfs1VE6zi9+6AyuUkV",
+	"H9SypzAh0MrXfwELNdadf6y5kA3yHhZVzBjXaoFytRnO1zWhcIbLuRM+pw2AURSzpaNaOj5VWqfn8cOU",
+	"DyeUj4syyyuC3Ghv06gXiyGNy/Sx4mrElI9TOmbSGdeakcnAFsuhJpul6gcmW1GSfsjqx1ckZITxPi4n",
+	"+rOBs85dSagxFEwKnmIflQS5wheGN031x4R0rMrWkJZUDzO+tABlZXLmihj8woaQYX6SJgnj6q3xauaD",
+	"JJTMhQgZJxORSL2VrtTNekFLdLppxN12B7UZVYolen3/++f/7nY/Npsfvv7ftZKtec604ZZTq0GDDsNI",
+	"/5vGbz3NekRjyYKCsh3CG3rD0mN7Zu0vuInQWHDW0cyEfUTKMvVv+mlCFem/fXN5RXaAvuHQrVVdUamS",
+	"vYhXV8eOYP+1eBwINYGPSUIThl63Rm1VMeHuwbpqwgDjMTc0XlGfq+WwtxBzGilJBkzNGeNEzUUWJi9b",
+	"herhHawdHDhlVu8OamAB6LBaSkJsTnN8rYvNwbsgMeVubg6VfmqymE2QC/mspmyP0EpFK7dc+FzlFBZP",
+	"K9RsTeaWYLNS+uWP9vzUxfLa+qz+WK8XVtpT8l8X8KfRL4yyqrRmDHWKgtBxwtgtxvjJr0j+OXeQ/G0r",
+	"Wb9Vs8sdCY82P5SwoZLTX2lUb2fSesFiFGyUk37uQ32C/hJNaAUl74GMXBwg5lxXEAGmeqNJLvgoMomj",
+	"ZioBSXmsVUnUhoy1gNNYUnk2Ydr3oTJYGecpRPb3LRUEX2h0ux/bTf2flv7Pbr3b/bj/jf7Pc/3Pw9NS",
+	"cVIm6U61TXkCvH5LwWJ8X7/nTU/nBhPJ2F9lvHsDu3TmydxV7qqiiC4eV/tB974PlbPXlKSHub1wtXx7",
+	"1UBfQY3nib6zML2SEgecVJa8nG+NkrFfEMgRiE5IBiF26sgjC8EbfA1V5S1WPp8+U9giWL3SbUkSkZyU",
+	"ykT4Caev2f8sEeOETmWDnDitgYbgWuYMHO+egsy1EP65UPO4HBcrBgw3iBCVlq4nns3eG8ZCwtv9siV0",
+	"lIFxBl0q4Abr8nHdCco6FpQW1qLP2d7CMUWop0RviBQOp2E5qF1ZV1hWuA3h/p5HGK5mCGWh/aXnNjqo",
+	"GarzL5VlWyylzfhhiA85Ejwo4xynN9Zpv+oAFxOMEjYUSchCwm5AGh5jNTTUh6RxTKKRFicuj4HOZvHC",
+	"VIvovyGU1agFSy5uUzq9fMYjd6r1ToNXyYRnjJcZTmoYhSA2+kMxnWrVLo6sE6qvOUuYxqzfIK+zIfp1",
+	"UVR2OWpH1iUAHiLrhYKY6JyzBIKZMA+oop/SkGE7ksJa65XAKBnGMZbWnqpch5qQKlZX0XQTM3yN4mIW",
+	"xbmlgFzKTI+1Yyz7wjF59+78+c2h88+JRCv+C6IHn9cZ06jAB3fLNIRo1jMOrfLpFDLcV89ro6W/jvha",
+	"YQlH4/vI1CIyKfWZrlpx87tJPlRUM4aAMG4DdnMKhT7hBsuzdvDITsesyv/9TrKkfjy+JwqAr1VNe0nG",
+	"AkPQxwrCXvc1W4zvrfT1UzsIQ4PbUURByMJAqZZ0QCjZInjDCQy/8g9jjk5ydJ3btVLx7aitdJ56HKDD",
+	"c8tz9b052S1tVbTpY6aVmZnKik05k40u7/K69cR3wDUPuUmxGI8xtpP9buRXv5MvDdOUnC8atUQQRtDO",
+	"I8x0+Mw733HNb0gku5zYYTXIOzM+7Mii5+MasIUBGbAhTSUzMRM0qbK8OW+wyiY09jtZnolXZkZHiiWV",
+	"iYjPMpEm+BBMYvBnRHysBztjSSRC/JwT1ri+8EG3jmMtEVDXhPQ894WADIyLwbqgDZPAkllkHpSH+mtG",
+	"/dK/2Mc7oLgZ9TO36JF06472Ek6dymvThRHtJndC9Qfss9AhJ/AdiHrFSlIN/Lo9EJGmuUg+utYgZ4mY",
+	"6g8InjFt7+24xtJrAzaKbhgMAOjTbBKjwwmsfkDSGVGCtPZdepDdcZFC+Aj/1dNa6wK8obD7Zj1h+PBT",
+	"dkXPALgyvilho4TJSS9hmkjgYXPJGAGWb8Nbh4KHwGCs5INllARbO43UMzNZ+JZeB+9LeR3Qp5n5RMBn",
+	"3BmEcU+o/uYUjqBx3QBxUUO6RaunQJyGhvQaWU0SQ2a5SyGLWfGSIaZ+oCfgLpvmKhCyA4JyX+gQr7MV",
+	"JB2YoaBR7t3nZsxiyRyVu0ctNzHEBC9B7dyo4vh5c8m91XvGJMaam41V56+h/9JYSGUeT3n2kP+qhE3F",
+	"jc+FLN3bA5Q9Fims5ofnuFBwjnMjiTjZbZKQLuQzIpJA60uZUhoYZZQLGynOHs4+TkQcel+fUJn/jB2e",
+	"nLE4jvi4QBMJk0wBjXM2zzP04URIxktW7Fn+APkUbcSeR1b2SkZ75oqls45LCwlgz0NYhczLhi++Zote",
+	"IhS1T+jRXrMFRMtNyRUXcyK46QJoTFQbz/WFl/vTiQff3LIcHO8SqXL/8DgKGKU+lygz6IrnzjPgzPp4",
+	"V8xq+FfMofMumQNXM/4z6b25cLKcEesIIbtSuEPTfN7elExlGkw21PxOZheyoXubtNbODGof63qX6jcU",
+	"dCept+v0h9PXV72Xb749f10L/L96Z8fnL0+fFy5efXfx5urKv/72+PLy/ZuL573jk5PTt1f5J968uyr8",
+	"2Tv94fTiX++/O704db9cnJ5dnF5+17s4fXfpPf/+4s3rb937lz948t3x62+9+49PTt68e33VO7k4Pb4q",
+	"uf789OVp6fXzy+NvXpb8cPo6f/3y5M3b08ul7769eHN2/vJ06frpq+Pzl72TN6/Pzi9eLV8vvfvlm8ur",
+	"5ZlenF6eZpdPXp6flkzTXi6811wuTv7703/1Lt5cwRs+WMX3Ld3alQrdN3P/WGvMmRSec3zAT/agSUIX",
+	"kE+TtTMtSSdI45gIL3HZ9v0sNhXd0tqA8eS/XWYinEUsDl2l1VbhTGXczusD6K73X3HyLy7fvCZv8VfT",
+	"tOGo2XpCIm7q6LRof2biS7mWXzKmcoKdSVTWFnSDLtj+ItlxuVTh0hVK4/h1qa14LHOJbUmkoP3jM9LX",
+	"e9Unw5jRBBpCknNFJiIOQRj3d7QU6/TBhdTtupSkOSTFTek1xBQpiSN+jS1vuOjyIRZ8ek0VA4IpRFqE",
+	"TmlyLSHnG4R1xG8iGQ1i5t1O2Eew3X4REdd/+kHV7K5iE9x8hmwxgp93PhcpNOeM3ul04X8fm816t/ux",
+	"ddbtfjw80/88Out20+ZB66TbTdvN5jf4f6f4f2fwf+2ndfx/vHrQxD8P9K9np2dnFUH77xiN9di2Imyb",
+	"uP27UwLEdUEalQRvC5RlXlJGT+d6H+UMN25LLynmkh60yR//bjfaDXJsLAqbtQ+O0aGKbphN20B6mLLp",
+	"AENvS97R6IaV9gU31WEsK8nB0htT6GmmNRAiZhSa29K0ws2gz5jW8LSpFs20yLcnOm8W6Y9FUqY40PWB",
+	"6838lbg0qEPD20OixKYZE6UrwzEvA2LHAYm4MeIkkZE281tHh81iLsLBnp+L0N7f3Wu2d5vNw6MjLyuh",
+	"WZoyQVX1ILI5Pfw4qvyo2+zYLypa5YovqXRaF2qoiAOfK+mMWVR1AyLzseHGZqlfZdR1Ds3OjPGPPn99",
+	"2gQvyqBSxzSUElS5Hf8hSZS5SByF+8nv/5BEzHnpEpXTMeZpl2fv9QfQHb5vPDC59X+WuTIww6bs1Frh",
+	"BV2hgOPgK3JxPviGZ/NgQO/D+oSYzfy0sAk5VoX1EdRVR6wjpAL3NmxxLfe+TQ7IS0ZvQMBDB/sACydn",
+	"zLi6s5hUeRLIyoTR22Rz5IeDuTu2PZ8XjnVJHOXDQjXFubOyToDGU/qgSR+m0UQ+58RM50RMZ9TkM6KT",
+	"qZ/FL0y6aMSlYjRctbQV3AHpuKz4wT9HASkVdrQgk/DEU3CyuP4RFRUQZ1gBcS7P+cX+8OT84Hx61vy+",
+	"PdsNT7aoilizCZgcnVfxVjCXiuKJPi6FZSFa581zlWeEEv1opsQw9OvieSykSHgv2/ZUO66zdKi/Z4st",
+	"FbE3nBEEHAIvEhb57LcOyR//3jNIP/utp+SPfx/gX0+bu/q39hM8YaiPSRKyGeOhNv/612rR75DTExAl",
+	"w+QmIB+7XJ+qxTPy5vu39jIctI/PyMXlMap4cMEEiwvKXTwummelDCK52eQ2tslN18jx1knta7XY5G18",
+	"ybps75ULiU3e9rF4U2kF1WKDuwp0dQ1t5lPI2NFrjstQQWeXTG1pj1yzxeYuCU3JOYdEe8kfURy9fn3Z",
+	"YL10qYpERhFm3FQbq1ZGTGkU54/tzeDp292zUfPb69bsh93fmtOT/evDxV7yX7+2h0+nl0fhgfpx8mLe",
+	"evmT2EA4LFueS9v4iikaUkW3XGvqC7ce4yF4CG6BUBUUXuWKKCIpe86RkVWClEi1sxNy1G4elhtbQ6gD",
+	"rXpT5f25uxxBrUsMWePeKi06vI9vLX/KpP5Wb9PyGj49aD+9VV4042HPRt7vRAmgGoOI3GBRnm6/KK4U",
+	"U0ZjHvFxj8ZjU9b7IJsQ+Srw3Zam/FWwvw9KR2i03mrIv8yvpc3N3/phLHV8yM2xtWYbcwa/OG2Lh7wi",
+	"tIeaiFd29lCfuDHIeHej4pL3PDwJmwje2leXl5+uYekmEbIXimE6ZVy5lOyt10amoFA84C4i77vTBuZf",
+	"8fB7l0qWRHwk7jLqYrwHOVpQpcKsk51lg6qQgVvrNqu50noWtFLdWcGMNlBNqllyNeluKnFLtK4lai1n",
+	"QpUy1hM/VYe0hDOsYKZV2smmZ2Ir5retvC+zSl6z+duVlRsxHBrEEEi5wk4JXhQM/MwLyH00PmGJJvRU",
+	"/BKRiA/jNGThM8KFy490T3c5uLSMYwIseWyLJBLIIzQ/kSl2HqScsGg8UcbmF1KRoZhOBc9yBAMDgiEk",
+	"Jn0TMepylfNtQgZsvuOEBbREAvgHxj8DyHO0DrdCGO+upSVPtyiV9UBQtq3i8d2m2yZ8m0ST3h0y4A2L",
+	"RISDyqDYjIlZDB2SXK8NwU3BqnSVn9SVQ6tJItIxtAb4ylok+U4KZjGW9axy3/flBAMAdiTQUgVHkje7",
+	"52yw7CRbYzm7PJ7NVyHG7mrePF19aB6cYrNJz4RUPZMy5bfJkFX4xd5QBgzb8JrM3InJ8Foqlvx5ffOK",
+	"D0GpuK9QIVZ5XAKDTV69mCaC5JBuyo3+bRZD84LSlSjQyGdeCMMhe7PrIVu5HNjKBtBq0NOUifF+gxxb",
+	"56sJVei7c9PKpch4S4iysUxyaA5sKmyhBGeEQEosHpkYzZBFN6bVgel54MeXsgWtWK5b6eFqEiVhD7CQ",
+	"1p5EyNqHDG2Mhi2yeut1Z65YDujVHpiyBEPA+REVtnOJdxQYqlv9IiWvOvI5vl6mEHjS5gTuvF1bhkee",
+	"/8jzPzvP16O/ZmyWZ/xrmdijHHiUA59DDgAnWsNzHzzJ1rcmigu1dbLtcTynC6wnzgowBDc9VTBDk8a2",
+	"jYVslASeHiYN15vlO+geunZNpxH3r7Ye5dqjXPtMrPtR+jxKn4eRPqv44vtITS5dFttn8yqtTp87HgB5",
+	"mwIFnxo2Ss189Fk98vlHn9WjtHiUFv/zfFa3Kbpj9pnNAAptr7MStMSldl4fZzHl2NYa+nnBBjUeqv1d",
+	"rkFcJarx6rXbqi9ZERLapOUetJ+SP/6929h/4hcsLKO3LgHyF9GwUw8IJrvL7+iVBVq9x22LsnxEfcZ4",
+	"iDXOMhbzXijmHKu4mZS9kPEIy6+xTb5Lhi6ARFeBZ27QwOttaT/6765evSwhiFIeYWO0t2poaCp3erfu",
+	"QKjt7fnGj/sh5SW2UhxK4dVlFGpfdgGF8A/dx/DWM11XXePaMGkBr/KakRg1APMOGh1GIyLZDUtobJ+R",
+	"KI78Lhq21akI2RqUhGV9Lxd5/s9uVxarSD/8nw17HG67e16Bz/015ERcmm0bcpZ21SydgIH/2bL/nkV+",
+	"BD55tLd/+GS5XHQT6swJnqxI/NbSZjkvV39gc/+hV+C+XnfxgZ7KzsSPdUMR9fPnSNKQEILJNRvVK7ri",
+	"4upW1fu5asy9Zmk9pkGUKm0bB9/Q1g02tNoEjqK8OvDKNjilklDy7uJ8bSL12hocFH84erccjlACe0y9",
+	"jSij8QuXdHSbErzjQqNHKLpskDdaM51HkpF4uUYvlYz0ob9UHRTJvmZ7C5EmBBQSEkeDhCYGggWbx5UW",
+	"cd1DyV7J8I0FVjmFZ4Wxo+HG2f3U5a0tg1uuf8t/+Pin5F8v9uc3w6tf45++2+P7yfnzH471/75pD5rX",
+	"u4PdH5rD6Vn607dH6l88bv7042vx01+2hi1fBXtvRWzoG7tgs5gO2XT75KtrxmY9EYe9UVnkZBkiAHqX",
+	"xq7YUyq6kBlQgJsu4gJUc7v2/hFa5avqz5dqlryhlq8F5Kxuq3zlvHElJfdet4+suaFPhFu1W0XVclXz",
+	"BZNtyABhJRZ8LG2dqEnKLfe52L72q1oHmHvyRbOGMgsdRbeZ1O2crLfs1QpduDaRutCkOZUVW6u/oKfn",
+	"XkulMh0PwYkCa3LrFcm8N/fmYdm+V2vZSpXx8rKWpZZOPVdIVQ/SnOOjsOw5slxxZh88oGx5wx37Nm0a",
+	"SvZOq2mY6cGLDSkHU+nzBZovozF/k6rbolf4TVWovJbQ2cg4sR30mO1838+BBPYfBq1ieyDCfFtlhCJk",
+	"PPwTIBCKVFVMw6Bx3gpgsMpRWeWN96RcJD2H/JwmoewAja/ApiuAmmwEGLdZJdEjCteXQuG6sgr+NqXU",
+	"fqeGEhvmxfsr42toHjx94pYv117EdRfpfwMtZMj/+///f4poVxWnaRXc1ctoxHyBn8eed32UVgNKPT3Y",
+	"2wDwKuxVG0eOL331Zsb4+XNyIjhnQ0VORMKgWYRrbAOSF2jA4t5tsApB7WN9LOr6Yl1eR7O6mOHe1V0/",
+	"Pi1ZPhX78iyjUc7orynDUhVsAjYy6OKpZA2Si4Gv7VG037rDQCs6wGjJBO51B/lzy3ZP+VZJhf5F2/aA",
+	"K/Qq8d5dgJ7CWX2oOniPLo4v7+JYjQuXj96Ax2w5d2CDb+9VNLoTIbMI5skK0Gl7SwFzuvWkQe57pOXN",
+	"U7aAOLzDt8t3yAuvLUeuDGD5kMYxS/KNrfKil2o2NjW4rTY+YhCEXZ91rRZVJIoYjrG8zD4AVrDkAsp6",
+	"JRsgNTCsEt6JmBp1oOxVdoR+awe+Bbyy4y/3B38Ny9dtwx7KOQl8gkN/m73wAod+ZUbuKi+8gSNa3okZ",
+	"1qa8vRqQy8EvVifm1K65GF7X4b8bUtDG9YyrdeYr0IPz8PNOscgpMxYwZfvDuEkLgpUS/MxhLni3lX3s",
+	"4TyxJXJ/Wxy/XAx/dwmOeso6CaMhmbIO9OJ9kNyFzXsSgjpkWHK4jGqxAU3/IiY8FKzExtsc5m1JpXgn",
+	"WXInv+jtshRtM/rSdiIuYLo2KLoW2Qd70ttlL//cKI3jnt3CLd0u5ehV73j0a4oJJ+yGJc+gES929gdo",
+	"HavHO2ShSN4G06o6E4zlIFksVs2QAmgLgBPW7jHFK4UShTsRhH+KtgqAFAGTLKUUNt7fZY/8PCdmzlXp",
+	"zehDxaE5zkD+tm/cfAXoNCwOPR+gDxoIW4Xei+Wwu394ykMFsN0y1wBgo7RVd/CK6jdnc8urAqTgIg6I",
+	"lXEiBvdGgGbBgC1jpYBgs4ExAwOiX8Ua5Fx1uUP0Q5vItBLNg6L8w0GwoCh1zyCaCrRYX2q6XmyBsH0K",
+	"xlpekOMkK7MQbBP5Nac4m685zwO2AICgCSP9Kev0nX2LQTgEUvHAWwISR1KLTHAgiUSvUoMc42Nd7jcK",
+	"NzdGktBYCgtMg1goKj8W47/uECXATIxsjq7dJ5BeAWJBGd+hAX02idZ0TCNe2JKf4RxLkNq1VSmoa+K3",
+	"q7jVBvonnI5KWXmrouKKc/XOwwRKuYpiAC9AAMhUMum6JzqgHLspkcGNdYQ/obOZAdfJQIDcITAGCmB1",
+	"l9rBf5rDcO+payiKA5KwMU3C2GjjMdMKk4/PHqoJNHnp/2c/KIFk4MI0hwnMs/AawbWg1R9rkDc8XnR5",
+	"jotLYOPj6IYZ5Dkxskq+WniuX3jIWJUmQbRvkB7gMdjqWIhrEkfX4AaelnCz7dLmLP6CLIdg2CSFzpO6",
+	"K1Po9LE55yNx20OzPVb1stZXjWeAx62A5zzJgXz5kGG1zWtcQMincVwKR1LqMHERgt5mVsVGKWZV/eWj",
+	"Iop1oIkx4kaIlDeU3y/T3XLqX3meyKYYBEfuf1tlgOhJVpHeg0eQwYT6a8P+6ClsWGicX6lbMPllyQod",
+	"Boep5oqX+nZ8NbqSvqGyrOqo1KENLBMdw0DLfclA5JkoNWr4fTJLIggNAB8lp3Q4MYjt0zrjWs6GXY7Q",
+	"kb6Dod3YbbSeOFRG0M1B9k609gu1Y0IaxfYSvzul18wg6MAyANeA+bglmCg1c2UM7epWZi9RbQIVOsOj",
+	"5WGGzUiuouF1Fh0yUmMhUjKnXD3DR7XkJyoaXrMQfhozhf3FQjaiaawsgqs+o7GYwz74Itk4jN4lca1T",
+	"23GVBk6DNYXyqMJ1aheMhoadmD34Ki8gnzhnpzROmk4NNazALDFMEiHh1r7JSIza91zMMVKRd7MAsnsH",
+	"X1br1J7jWwVnJj5l+CDe5k9h6ZYgy+GAZnE3egb4nJsGDn/pUXwACBXfUAtqGMSzI59PBGwOBWBAg8SX",
+	"m1aOAuCKkzPGGi7bAn8ANI7NqMsWEt+w6YbY9y69yEbQCuTysW6oTXMou9Le2oGTWPC6LbfBu8y2ucXK",
+	"VibIst8/1jF1vC54vKh4fbDh23xGpbW2du3TJ+hRjJrMUHBFhyDykP/Vcv3/bDY4xusxGlI80KbqLeIB",
+	"mVJOx6DaRYmjDNQBoZUnimNzqI3ljQwQlUzQdRaAvfz111fJQhu8X39Nzjn5+XJOx2OWkHfnH77aCcVQ",
+	"7jwhM3BLf219++zrALhCJfsIiF4JQvOURx336fKv+oBUlqS8bxitNOGdqXAU0jcuzL5pc8gKXg+jCQdk",
+	"INRkuQK3y/ueX7//xKL6zsAfYdbegBzbKeJaEJGqr83qnE+1gm0W6Gf9MJ1FjQWdxh++2vH/fALvcXf8",
+	"IgX37tB/PiFABcD8I9nluNn/kIQOpIhTxbI8mA6J8Lta6iCg3Vsh1ZRCVuHxLAoFol2PGdfTyKKpzgLX",
+	"Sv/PM3zIjgb207/2BAx49+6hiGOHCRey7F3WqBhj+kiqxJSqaEhjsGL07jCppDnhrqShy6/mAnNaiJzY",
+	"MJrgKqFD1SmnNSWIgk0IyM8X7LkYfvhqJ2GhGMJP4KIH74zeGyjMkF9/Da6rPp3N4gjz+ndmWMbyf/Qc",
+	"+15VivUqSaW1IoNCgCDJapIwc3C63BGHlvRxLObEyXYD+EK+6kMtCQAAF2sP+08a5LUwNTEI0COJTAfT",
+	"SGlVApu9Nrr8mDsw9BnFvqN7zT2Lh4M9Ta1TFm5wFrwx/PCJfRNyPNYj7Te6/DS3D2CfUE76fgFK/xn5",
+	"NRUKvDFzfS5AhqC7l0xYPIOMNvDtAKpv/4QOJ6x+gkCCHcJFHRDR+4GFBrRJOGouiLd+6HlgwxjKdY3H",
+	"B1bA8p+lQMbXXxsVi3hBeQclr5l1x+TIg7UMFbpE3xQxmYk8+Y8ud61SDQ0cNptPUGGJoyHjiP1hGPKr",
+	"8yuIm8Zerpk+vlKkyZA1RDLeMQ/tTCPlldHUUIGrBbUblmDmeK3ZaDWa+h7DAGqd2m6j2dgF61dNQP3Z",
+	"acxZHNdh/3d+mV9LOJL6l3FZWsMFU2nCTfAYi8FNB2FyzRYSy2wAE/M9G5Dv2YJcMpWByzxpkGMvVQn9",
+	"vS/eX0mAlre5VM8014yyKLXJBXhK1CSdDkAXtnbgNVs09GckQdTdDhkxZVL7JVPotEPaoiZXCQmxyy3R",
+	"w6ca5NgBKkcSpyYn1gmpGLdQ62TARiIBigXg5YBIAbBRWeXEUBMpQl4a1GpopBspSfIE3Nc6jZhLy5Ix",
+	"iZ1DKjcSiCPhc60YjZnSU/W6IcMWtptNK91tzYTHhex2OseLxWP52eDr1E4v2/sHNQOjU3tbx78ACKf2",
+	"+rfBS/nj5Gn6/GQY1g9evZ7/eLb3vnfIxfsfz346Hn13/fEnefHtydGPeliAilM7PTFgMp2ajCBEX+vU",
+	"Rk9337zYfd7+eNb6Zvz0Jh0cqZesNf7u1W8/HB6wp1epPErffndz8cPpuxpg2NQ+9s5Of7tIj6a7B9+9",
+	"fN1TKTvYP3r5evbj+4PZyeJSRdf/+uX78/fn+7RZ+/ThkzFY6Ab4MpdMoWK07GEAQG3sBIGZe2jX+btW",
+	"9QFz/w7cfBbdsFdIMfipfdyksgfdZu5cgjA2pX6eiYn9DWQ6ndJkYTXkiiOoDTU6hjyI55EcCs2FUc+k",
+	"ILHrI4BL18aE+1l/K8cIQHus56L7daMWbsIZ8lkDTsWYGkgb05Blr7X3pEH62PfdHXb9N2DyOE09B6e4",
+	"dCIcTs5dT0UVJAvw4c7OTqt92Gg2mo1W52nzaXPHFctv303e+EFWIeAYz8Uy6A30ycfW7jVELEWYT8TZ",
+	"xKH0TASTCw4NIugQ2upP4b+qN6FyUkNgyFL/nWs/4XnJKqOUHzZBz/m5Bizmw1r4m4q1Lnuqqrd/1Tv0",
+	"GakjmH0FnM0XSnraEPzm59qFXcQq+JqKmcPbd7KHtu5inzUnQU9VDz1CHzIUmvIv+83+qwZXrn6swJn5",
+	"WZO13heIGEO9LZemuodpw6GX+UTQqtMDXQkqYw7bWhwZd18VdMzPtV9Tw26rwV9MIf+HCvSWlZuon7hm",
+	"22EWZCtWtonFq9ow02NbBmf5Oe8qK3rBMg7h+ypKnRklDgzPAZT35XyohHKp4hXahFuBfdH52bbV+bCM",
+	"vLJq8TdGlLjdgpcgqlSMxt5Z21jncTKyQuuxgvmvovaYipJpJvrvQeUBoqxDCG2cZikya5Ud9Jtb1cag",
+	"4No0SrAJCsURbhCk1WiSP/69BxYkJHyUKTj49EluXI+6zqOu86jrPOo6j7rOo67zqOv8rXWdgvIwLOgB",
+	"t1N8MoFepeFcLblx7F7lUgz2Gq2AlBd/7jZajfaTBjm2QSHJeCi92ux/SFfpC7m0XX6V1W2Dc9U0+aXY",
+	"kSAfnySUhwGBqAT43nMO+gC7cErALeO5omIMenGFBdcWtB5HiBEMiMcEpA/l2ibHDZxSX1lE4ydY4Qx3",
+	"YwAGwghQwoZXtfjqEw9rLatoexLYliXKj75OqCRyHinwHUeKiNHIFqTqLTdC15Yr6lUVIQM4t6yg9aBp",
+	"K39h1La+VY/t2PVhsb0NrP/brpidESR2e9qrtz5Ykai8qvmAjJmSdocw9othkS63NUUsbJB3LsJkZA26",
+	"/iPTFIAcZ794vZxBIuo3mvsCooQo84z7Cmr2CfBx58n6lUnxxk3OZ5QaHSjS96Fss2lyeQlX81nR6iqB",
+	"T0E57rgte+1jQ1uf/LyOBMWiLCZv1YCibEJ+s9nSyZT3Vlmqq17dSSEgg4XCohL9D78/hWu1EY0gmAbE",
+	"CufFvgYxByHACIsUCzGDM2upU78pjEYjWy76tL3fJn/8+3CprGptr+WqTfeq5qqWqRzYdLNqMCzcdAXx",
+	"GLiEGFUxamoL7fPzwudIplmUzcL2Zy0dfmuz4W/boaJ0HND84m7L6I3DAPWXLwyvNy8Peu9/O26/qhqO",
+	"tRdLh7Pf3PQoA8t39mChbLlIh6dHr1g8EbT9Zn5zlpy+unoxTk++o4J931JP3128H6TfvriUal4fvqo6",
+	"tjnzs3JXSzJ1l4fvWCHIqvxITURw/RCMSngnllg4HB3S1yplHySSFNjkog8WkJbKxgQCAZ2zgYykNimT",
+	"NutRTsRcurYmKNFsso/Xxuircx6piKqIj6H5FLkAPmSSc1qNZmErrUFWtkJozq04cpusiWngQc5Hfjcb",
+	"rRUhHqyJLNOxCLDtOLZuN8gIWKuSG/HuQbNZMeAp/dij4xWHc8PD4DKtRDGNUetZoyiOl7ASsAigbFCw",
+	"wthLqFJE7W0wsJL2SWYxAcABmycNWLa0D9tFqWyq+QZQFbMt7RKz4lTDN/oB8VJl89Owg1ip70xRJ7q3",
+	"w/1XbDdUtkBeh6VqkbbB8piuWM9ywoxIupDE5qoVj35+hK2KAdJhYhxKdxNyr7M8Lz1MmjcjXNNFqBNG",
+	"08e6lrhQmaOgv9QRoJzsbLf6uxyB2w85TaI7DHt7PfHDWj++Jt+diZoWmnF302Zzd/i/QjGEJFd9A1xi",
+	"+APkhOGFS5QIeH3H+6G2qUMFilFKnCnHKFHdMTagHJ+C2m5zd9mh8M2SuV3wwLw0Tr51zpcLo5a7+2Fs",
+	"e5s4X/RULnDn9Tj32u2tn9m/xXf2cT3WP/POAzlY5Rwym2oTSQ0D87xB+oZ6xMt9QfZH/Rsa1nXjC8g6",
+	"mQhZ4ROCaJeX5uzMec1ioSIF7bbM3YL998zOe+1F+t+eXpHME9V3b502qu17zfXPRDLNGmx/I8LFiuDX",
+	"x/p8Pq9DpUyaxKZYxjtMua7w2QofmyRUrP2uBTXgpYWWVZsa4AWtfVtDoFzjdkp63jfh3BimL0nRSITD",
+	"stnBz7XRsS28PuXrtVz7NY+LlR7/q7X7/+XZQWv3Fs/s/09nOwEZLMzR35YDgS/ahFbWxto9VFNr/Ysk",
+	"dIWwUYKlx2XuwTiS6sR85q6hc1Nf+fPtOIHXh6bWbrYP6q1Wvb171drrtFqdZvOnInqTjcMZTQOh5Ypg",
+	"cbbMsRrBrRpvTG+QxUnDUP3Gj/pQZXmEMXyRrbHTRJSD1MJ2BR8K9aU8jeONeVMRv7dMP/FRcDdlCa9o",
+	"rAnZHNRma/0T77jfjM08t8HBOxPJIApDxmu3Ch1teLxXHO3flyo4C1HPD59yp/9lJP1ggJ9obM9W6WG3",
+	"P1aqFSfWHZMLbngxD20MmjCDLZVF545pAwI1IKGLPgjoiTy3XpAMtk6/xzZV7KAh0OWUyIiPY1bX2mxA",
+	"QiavlZhpk3I20Q9oqgeNxrTec/0RIoWOa7/4LGvR9w+ZlRuUsSTkBCcWZmszZaaEHeUZw10P8m3On2kv",
+	"soFi0MbztPnkbsNh8205a7+25A/jH/j3/9UcvB/ux782p7t8/8WvTxev9sVR2pJXqp38ePjb6R7915+e",
+	"P7ucjM/DoG9BCx7CbUX4nbO5izgae9x1Rv2zc+m95tH6J3AhXtMpu6LX5rlNFMsrIV7SZMw21ipfsTCi",
+	"V1rn31SnPEfIvj+jwDEJMHmJg5zFyYWtBY6nXe787njJJ5RAWFFflEVYYC89ORfY6ndZAoRgyqEBK04q",
+	"mmCPBgvIW8b38cMe38/xx72VmAWRNFXs4V/gqOytf+K1uEyHhnP8bYnYtGy4NREHq60iraI4QrUoOFzM",
+	"K+oHqwiv+fCC+dH0uYtkrZKn1pX6yA/+GlYU5PXdgRmszG7KCOIf0s8yun3a0IyqSXnWUF7V9yl6u56w",
+	"enlmVA0nJYah6Vik5a42ubhtQKol8jVjM5NCpyYskV6ioekTIcGmhKMYEIpV/RbIr9DtGm+G3o9bCXji",
+	"YafbsvGhNhG1EWqaoZYwYiw2uLvxtz2/CpbybO9o/ZkWXBtZf49C5i8tZEzDVFCNTZ/fv6XUebTyPq+V",
+	"Z3p03bOVt5Mhs/w9ZWapL/UVvQapx9nc4c1cZT2ufYxTiG/2fSDSvs0eh6YmIP9M/zoxW7jkqUSMEzpF",
+	"P6hBVddfE5w9I1TLTwBThafnVJIBi/iYJAjqGrr2KXYQXJhUNpMM2wz8ntx+qgb0geJCf6lMppovIFkY",
+	"H9QdRGseS3b3oNncmKEuw9j+WaTjo2/0T+0b9csAIiX9Q/z3lLSPEvNWEtOwFuOPBHbrlZHcSoCWVh1r",
+	"0VmZCIRPrKwRe3rQfoqFYE8CzBNjMbuJsiakQzGd6v+PI25qtexrMW27j6XXpvgzTSLI8e5ywLWCouK+",
+	"TSzC9LMAknqhYVou3cQlLNm0JFgvDPCZLJ/pLFUsCbLCMwB4CAjjkN6EXQNDFmCrQVte9opRPp9EMfOA",
+	"wQBWlvTfvrm8IjsGcF3PXh9p0/YMxWof2vff0NgJXijVesPjRVYUBIJ0gvmvGXPtQ4ayZmJghp6rPCQY",
+	"9GFT+TFgizOEodYPg01LSRxNI23V8nQ6gIXpciM0pamui6bsGbatxDofU5oSSbLXPlpZjYUwWvebq5XR",
+	"UCFjK7f6er314/KOqVt3z6LCNbhtLtXWakEOwG5LCe8jjkLnbkuftc6+Qck2733//MU39VcvvrvCfoO5",
+	"M7qms0HJEz29bKbD8apH/68bwj+zAdxlIyoFsaacuxQIvxaXSiQggd4mdFw9uOwBeP8WyWsgM/yssk1k",
+	"vaeObJv4Bo9uLYzhqYJEPtr8Y68oX2wsluGh28hmeHDbJDioSzYsJ6tYvWUqLshg6ClQ9w+H3DGIDtWi",
+	"+ARvkMtdZwxskbbBLGSRaJAz002X29b9PpB77LVsj0zkkwt0sHa5f6cZFwgfe2KIFi2SCD5kgYV1oSSk",
+	"CwN5aj9lW0JrMQdNX3JjjwWg84AkdG+eJeJGSzXbDNDBzAzERxyAzfGHMijoGAvPIFaGnESzJeQIV+wM",
+	"L+1yr0RIr56ZbCZ+bVOHflYqDS09Haimj+xKbdnG0NYXqQR72Edcia5F0dGmMeYu2ulj0rFUCdVG8T+k",
+	"HYiW3rk6Bs4i/TWvbpvME8HHro1t4Br1dnkqmdNgELnPq33LqNd1wE1xCvbPhEmmbNNhhydQSnlQn407",
+	"F0fc1WlCMRjqZeXV/A6P36sLsvMQSWDL6k8vj1+d9n44vTg/+1fv3cXLfkBol9sXLkSayAb0IwCEAw9t",
+	"yF+BgAzYkOorMCw5pJwDPM6McRi1rKozN3M+Nd0/bu1dMGL0ZvD07e7ZqPntdWv2w+5vzenJ/vXhYi/5",
+	"r1/bw6fTy6PwQP04eTFvvfxJ+M15OjVK5kKEjJOJSCTbXAbCwE88HLLNdJCKtAS76ZGHPPPZLdWjFSvv",
+	"d+Au3wHs8KQo9jwJmUI4huM8eNsSuE4kfXQdW/+TVyyPhu1R/bC1S+t0/2Cvfsjah+xg0G7u7u9pxVJR",
+	"lcpaZ695lPVw1jsTR9C1yHj80oR3EBKkYybT8Ye88ca/xYdL82TXzNUDEvqsNvt2e1pRx+EkSCSRPQYE",
+	"nIkisbWdOQMBiSJCf4BtiuWown+ZuSewrzHw42GDGO3etRnX2wXOZGgUbzzQ5o0rXqQPvMV3q+3AUD59",
+	"uCOttdsZrb3js0RoyQdN6E+50rrOKrrLrYomo2kkZcTH+QV/jWLJddvmIM+cJNHaiGRcPXPMGCqEVBTH",
+	"6BAu2Q7nMnRsytuTS2ZgGdwninLeCTvXR1jfgs32KvaEMxaa4kAQjMuPe1/Ib5Rj0l92s5bX7FMBqi5/",
+	"RtzqZefEQjx7bIGDk3/znYM39bymct5RiqRN1l6xe67+vTgKGN5CpOjFGIlkLJRiHLVWV7uVV2A6pvq/",
+	"Sm9ZQQ9mlBmepDenP9/mF5Z9C2fFCjGxnpM+I0VE6EgSwyRAS9VPNTa2Aa8miVAqZl/OL/spKHPNZqA/",
+	"hTimMYkoX8ZwssbgBVvVpMv9iubgzUZlUXrBDSySGEGRlDWzAgPNprQ0MsX0CGLjUL8GLNYmgxLazDPP",
+	"dWzErcsNKC9CeJkOTlBkFRSwzGQAvecb5NSMJFUxomKAbWMP81so/AcPJAVFv8v7cSTVqwU+168q3jq1",
+	"aFWFUG7Z3ma37LyMECRj7Y0nWINU1uAoXnjLi5qfsyDBDjKtIlxmbmnYePWxL+0wIFlS7M+0ZZR4o9lc",
+	"RzzcvLeJvnvjynHYte/1E5uUum9cd0eHSiSbL+6qeKXvEfZgXmqIkZ59gTZbu/XDQZPVn9KDvXo73G+x",
+	"Jj0cHo2g/8KsZ496p+Y8l4ChwUNvQW3/1qV3t+qHw/39+lO616o3w91RuzXao08Hh6Y/ZI+OYY1qwzSJ",
+	"d5429htN+8s2wiUD6IS2K3crwIO9XdMaAEEc/gr1d3/VMKGPPl1SrZdB5nkyyPDSUglkfgP5M2E0VpPf",
+	"1gqgdrOpuTkIEiptjgioy0nKJQSnhhM2vM6gJ1ksWYCI6TcmrBRSRQdUstIW2N/BUO6ctW61q5q43txy",
+	"Nt+u0IjsTCOYLI+MgnOvrUBP9OJl9YX+4nrbasZZuq1uDkGmo9ZBJ5arg7yg8OGNS2o65QvCOMD6L3tL",
+	"Pd26k1Pg3R2ZiyFSBr4t00vGQpHIwMg5mDyRoCswGmltpfjp4jsD9ALn8R71y7scO42D79qaq7nIJrfB",
+	"2miqr94wGksyzwCYMX8J+xJxz0GbNc6EalXBWZejImjQowyoGqRRjrR+pH9FgwYtFk4mIk0CEqZahBsF",
+	"w9lbxjYCsF14r82iKs+HAvPDcosLvYl3cVlapNIi7vrmtoU/kq1CoO1y4rTucFTJ2ExhI1FrpJigRzTy",
+	"fd0F2rQRDgiCY7IZgHfdVmA9JrQsca9XmlCnzIajlCDDiRAQX+Bs7hvStzGSCtxsfbzsEuvI/U/b8Ikh",
+	"GIwQ4NEri2jZM6pJB3uU23wO9PdhsAS789pYhvWgEgRFNIpgEcKdQeqlIUmTU4lVB/KZB/yODgmAJCCD",
+	"BfoXydWEdfnaWJlJ7Cx33RMlhOtNTFd6hTXrPO5ym5rpVrI03AIBofMRkXqVaGafou/GG01A+lZH7Rsq",
+	"AS663Oyt0MIYHEI+C4e+yHvtNumbjzk/mGsMCXYsSWewQs6pN0Ws4Mpp3ENcy8c0tsmzy7GuLrfBrovT",
+	"y9MrG+siW4a6VgSx7k0y3CqYxdm8lwtoDSKAYb1dXCs/l7vEtHzflel0G1jAbO/k6uPAeHiHeNdj3Oqe",
+	"41alMSuLxwNtywBX808fxLJhhZyP/nId79zGLV/kiaXxlKyZ62hZgS/yLQOVW+VCn5qmpJBuOeoQyrk+",
+	"VLydd587B8WXdZ8vLY+mvcfQ4ucMLQ7FdFpM8LwqoTkt7lD315/a5gzAdcxAHIHeV9yN1Z9aseoi64k/",
+	"FVIRnIt7l7QKCE0YGadMQm1LlMhCIDEnIL/s9iyv1ecKKQWlnCa/FdgnfB1/bPwpjKGTezR9EkbDxXr3",
+	"3H5zl3gZ6sbNZmuUB8yavBihiyCKqkRgAESGerBykqpQ69kTqOcap+VIvBeMhhHHgNefylGnB7YA/dtm",
+	"tv9ZqCHn2DMWA3ohwsUtfHsO920Vqo8W8FaNzeo1Chg+F2/rpiM+C8lLqMvCLvjkXC01wyk20nbqsqum",
+	"z8oBbRE9uPaggt7Ycv1cF/S+S8S0b7AWjhQEkkeH7Bka3DbfEgBowNDSzBTRhIrQP64Xbb+q4KwP/sUC",
+	"5o2HbWIsUKxPwa+W2Vh6J94AAN/K4tOS5vS5FTPt6RkP/9pd6b3qNmcQY2CA8hwazLycGv5suDfvXbd5",
+	"k+ZrSQt8u3OahLLjKwJl4Dj2t6wZ9nrEmirEiQpivj+4lS8K+2Ka5G+BHKEX4u7QEY/YBY/N6h+b1d9L",
+	"12hN7XmS/bN0q68S3Q/TaR6YUt6zY5fHij6rEPhGa14W30nYb2G6XeJKPFTrd6utPnZ+/6ue4bu2fkc6",
+	"X5mBgLqxs1PEiHjoo7uNtkGbEOEC4sAwlgARKMmLyzevjfOeDicewuSULrqczmaMJmBJ4Ev0o/ol/bWn",
+	"uh/YTBc9GHMkpJblXd6fprGKZjRRO/CUtrhd0KmvOcpzfUXPxKyizLRHLACvk34G2/1PV19GvkJQOaKg",
+	"yYsXKwPgM3cfThnjhtAyGwwKCNgRYsHMiwBdGOmMOMHWAmaf7Sca5BiXB8uwqr6sP6Cv2MR5bxoAhgoB",
+	"CLiGzSo5OaNSHb89/4ckKlUiiWjcKM5/GajcrEQrWws1sZCeaF/0fVyRCc1jkPjth/WI4UGL8p6YORVs",
+	"wtIVLY40B5kOgzxwm5X/zUaPDbKBcQdFiQkQ61GZB8wByMG8GlzXDjY+9zvwNMgl46GpKnRNdKAPelaR",
+	"OWJz/QGLFPsVJbGQysVOA6Lmgig6kE/cCF0IxX3nGBKLwZ9MjMsNj8RIYY8GsuQmWFqvbdDj+4WWEnu5",
+	"rc/dKEawq6U9LSq2Ej1dnj0HuJvjhCF2rYrirAECuH2hdTwh/TxxznDxsUK0L2Mx74Vibto/0CULmCgh",
+	"iBgpxoMs1YeTOY2UxPwgu0cG7W/A1JxBlYNEEkFv1jMb5WI8NJ0I+xj+74WMRyzsw3iM28CQ4NJuLAP8",
+	"m3O298SEd2C9/LRv58rOUrQcuKI7XehMtpM38Iza+JcZbdOBZhee1yVSksUj8lVfpgNgHVBqm3XnehLo",
+	"LdLv58JtosmcyJ0ck08B8qA/ZZ2v+xZ8FVCRs1SsfPGsNKfqoyIqWWDakICdCTArAzZGrztYevCR1r5J",
+	"84Ko41RI1enyNE88he4ZOLr+BVPJog6D6WfgbzY1X3+1QV6b1h2Z/2CUiGmXZzliftA3FuMxAkWahlum",
+	"2wfc4WOmiDnPun3lCo8xNiG7PBTgcY/F8Bq2AbNQRIo12taW7cOy9l3lswNAgFy4vgHHJ14VNeTCZb3X",
+	"8G4axxZRAcfY5RYV4hyyHlx5zxR5H+Ue6oKee+Dh6I4xcRFLyvFHWHAzVkzi6HK3K3EkMdNxqjmcA3CA",
+	"4WOCfybK8e9XrA/lYlr683hhnYeQ8p3lfZh69uNsbfAG/SQsLkRaPQAMTiDZl8TRIKHJArcHwqgYk0UJ",
+	"ILu876Wtu7EZ/4FtAHdcOLYGiV3vZYSwGaaLkF2Pfq5LRod8Q2U07BNUvDUvMdkvCPf13tpX+HvgfgJ/",
+	"ZcJmzAvCd7l3ip+5SKZ3ESv23BUcWj8ArmYDhYbzAYNqN3YbLcCZhzXtctuf1TFcrHKBExypjuto4FgS",
+	"5Y5nlDdtR6Z1ZayyezQHywvyXkIbBt/+y9i0Vw+ZLwm/5mJ4XYf/en1riscuXwbwi5jwUKDqb1YgP5IL",
+	"c7FqKDmtphYU/u7Ujn9K/vVif34zvPo1/um7Pb6fnD//4Vj/75v2oHm9O9j9oTmcnqU/fXuk/sXj5k8/",
+	"vhY/oZWqjREg2mKbnzwt3xWa7U4t8XJrsSw/vX3ARH3cgi0scCC5zP4OaiXGRSF29tCkcsuh33+nI6Ph",
+	"WFLzXCJn6BI5l+f8Yn94cn5wPj1rft+e7YYnW8RElroh3Rtxr1xz9POY/RswmrBky0Uv93+iMNNGhmGw",
+	"TvD6tc2PTY++dNOjrateP0/bI5RJBGLoViZYhw9QXUVFkfktc/fsRJqY5IwNVbXnxy9uHaZJAkqLooph",
+	"4z6kZQO2f9A23QWNYDDthYzWCmb9wvbd05qdZPENqP9Xvj6esFHMhgoUM5EqrAwII5krMpE29Nwgpklf",
+	"QbFyTfnUJJJBl7suQWV6FlmpZhmF0XtxLMQ1SWdZSYs7tYFLJs7ZPmYl5liwIlNI8TamldYxF7azk/cS",
+	"rVnCU5G06dVBlo2D+e4ukQyVst+7NTpU0Q3r1joE26P2jS2G5V5aU28QyHbo8n7G4PrWOAG1HhJ67OZ2",
+	"jL1Z8IKgbZv3pZiFyuv0xg9oU72TRMxl3gATnEgxtSE3GSyjQheVzUaXn4jpjBqXi/2gC/GaF7twgw8M",
+	"txBpQpxSiRZDmaaZHY4H0DaRZAr6VL63ha9OPZhkzSjAxjNysnwL/ejcLdcDtlU0a6cpvKiLOnOuag3t",
+	"Y9hUmKZhVYvDlcXI7OOs1mkdHuweNZ+2D5pBLaLKXjg8gAtQe1z15l9UVOvU9kfN0cHgiNX3aHNY36O7",
+	"R/Wj8JDVj8IWPaS7o8PBfnu1biK3qVyW6WDzRMUyrWe5YvlTUIt46U5YXla9A8iYbklaldmLRdnkXA+P",
+	"itSDKFJfViP63TRNBkGtNaRCzbUW0FY7SWe31pBQyq7SjrDqLK8INZtHT9D/7zUsWhaiHYO46BIApWmu",
+	"h2oF3NPlhew78EgV1QF4eQy5ik4xyDy6sRSk3WxmvfYsNJnqolwlpvR2ThdGhOPDLlUwU1mW9CyTNubU",
+	"Ea2MDYyXLO+a9l1dWGZsdDAES4OUQiWWOiU7foJ+xbyzMhPxLnPP+LGsszIwXk+rQmDP5kxNw+d8MAZw",
+	"ZLWelFfy6lk+gD5Q6vI5hYla+hgsYO1yFFSmI9zBFl7WBvKG9hY8Wx+M4S1bLFeFnk2+Oe4S5QvQZsGE",
+	"xqDCnG7R3uKR7d6LIZqlyziK3JbTatUi4iOxMlX6nWTJOR+J6jzpE22+/PHv/cbukw4xfQWyYJZtSo+R",
+	"0QWUfHAxb5C+aSTeJzQMZZf3XfZgz8XWA9L3YuwIGRb2qOo/I32opcOHsz/0bVhkZ4P8/QoUSDuvikT9",
+	"Ndnt5uEzkfLwEVh9s0Yt2D++2KTl/UQA3gBE6rbOoFmb+DZYEC3WrCisJN1Gy+WwYCaM43zGmDYeiSVS",
+	"0t//n0NLW1eN/oWI766ZXBDfWFuL5Hens7QlktCPR1v2JzHOjlUdFobCqLd9r21V34WJnQOGStK3Pyrh",
+	"gVR9VPA+5xYyCug0gnA6B9/mjFFw/rloejQyAJOae3e5QUHS8t90fCNTiwFiQqH9X7WmZ6c5h+izq6Yd",
+	"sKylXgTFgS5Z3CQJCMm6HJ+yyVlaS61qjfcOVv5zdMajcSzmp9OZWvyA6h86NfJb/TZho+hjMX/MdobM",
+	"J50FNrc9ZkqBri3ZM8L0F9D955FLPre9IrP915X5/jOqv6If+++f/7vb/dhsfvj6f9c2qANA8kUrY9kl",
+	"/JVehicE8rLirCWS4EySr8Dr8CQ3eINUVTZ++/LcNKxTRIiYUX6/rfQ2wvSyg7Ijr+oEZH5x2od7YJTG",
+	"cc9M8ZhzcmqGUuyyt6aW1SJyWc9ULah5vimXoaG5VaYtVc/rXtvh6VO4vhteRsyP/fC+RD88L0vKb512",
+	"HE4jHkmFnLVc2hXuqVS+jvlCyy3MfMGiL1N+i3+aAECEaAPPzG/oGxnGQtqaZ5PPBIGCLJpgoK9MJkEf",
+	"tTXHZCNIPBhFJivS9XONTDQn+jVlgR4HTcLYpOJ7rBfzNudRqCboqZiIOIREov5/mk8Vkoah2t2AVdFo",
+	"SjDZLcsRc62WI2evYV8kG2GywCQItSWFW7OIj7OGNtiCzXVgo9wfAPikjAPJh7dSyYIcNEFtMDVU0LdJ",
+	"6zkhG9E0xvKsIZNylMZgzwtoEb0iU6/LN0rVywYSgSpx/vZmLyt/SMylA7JzsPeMULKz99SNWDHe5Thm",
+	"KjE3tEFOgBakl3xtCcBYlMrk9YXVyUvvsOTm3tu/reLu1YAVy9x3G0Z7AjPazLfT2rKX0aNAvNWWVAVI",
+	"OJu7Bom3q/K5RXXPfQrNW3do8tl9Dzm732LkoiAN8I4GOZbXyOCcuBGJ7Q3pLeTdWjftZs1AMrG/qgNI",
+	"2WTuowNI+SpkfnIjBZ0k0BIpzwELVPX+/fv6sbeV66jr/fv3udsNkd2tOZc9SMv9uQD2IJPXEmoY+Ipm",
+	"MvYND9IlaesWXoWJ3VcPmKUFCciMJRM6M4IbIzGepgLud8zqNQEinu9PNafSmefGzwBdU3ebJKSLz41k",
+	"s7EabdLEbk14SojelPKFTVmRhaZGCcNkICUE0ffldFIsKMAaLaO/NMh7GimbpeOcKNqOns7uzofaHv1d",
+	"CUFe6SFdZEOvJsTlid4LLdplUUmEYUGnwi8tTaEdaIENeVpiWQtSLOox+uLS8qpkkXMYtJ5i9ula7PiI",
+	"q902wgJE03SKsOVBTUsS+LPlllQzkzFK7T8XuIafJ72Eemz2Ijvsvg1nzbpy683+mjkrd6YGLxWBR4ub",
+	"9Byuy6WOnRBORthdF0WXJJpO9blXLF5oQ0lLMtdfKeUhVMydqxJrbrmuhJrSENNCGktKIuXXkthoNN5o",
+	"bSn9OZivKYrRloSpR8q67OANmORXsHGarSyuDV25+hGX6WgUDSEtCYEIMlkZCd7HgHp/Sj/26Jj986DZ",
+	"dPl3w4kW3XzMMDvhaO+w+aRjASahINE4PL36EC3tXZdV0woDO2R7zW9Hlf1rbVElPCnz/ke9cIb554uy",
+	"0H4tKlxDysk4ugHDHPIPfD22xMaytUC1jaHzrHdZZsAhf3qI9w1ymF9SqY79pfwzeYc8iyjPWvCwk+ni",
+	"DowlqA4jL7XOzKGJZdVJgUlKgcM8L+2xVkZizUcT90uauGijeEitjzHxjY9jmaf2/UQQOiXntzqDM6qG",
+	"kxKUZGhehTJB83VORhGLQ8zyv2ZsZkQMBPqekT5P47hPhjGjCTSV0Dfnna2Bl+Jt4StYPg/Uw0s2qoDp",
+	"oUW0Jl4mRpCEX7G7OOqKB0+MyFUiFtvR+jsYyIOUbX0Z9mNX4cuwn3Zn98HYj1NOoZTdqF58zBp/u3SK",
+	"vydYxlYQg7CzWk8x+WN3NIB2zLn6vTZLS3SXV6B7Z8AdttGIQ7MwWbMrgOv71qagCIlhiFNiykaGp+m6",
+	"mHuqeaRMhqzVihDdxXZ5F3HomwEOEsO2VcRTYLAn6KYgx4EXvvLfasDPny3ZTbawvdHlJQBA5Db4PyYK",
+	"ZcunXJzMxKCqRlAJWg4rcWfM8jIeLJLxfQKTw0A/AyaQxThZwv0hebwWv3NAgYIe2estMQ42hAfOamuW",
+	"oIk3AOotPvuXgOm9J2/6CijnHLc00GF/ITzeW0nKSize2wvMHV/UVZfpGPFp+AbCShn3lauynVPHlIxv",
+	"oJgmAr25BPaEtY2fiQ2tYjZFwqBpm8ziHNii617FUZeXy6NVArEKlA64/Q/+Ij7y91u6427NfM1u9pTo",
+	"WdC0AgPOY64v5W6CKzoPIGaqwT4/tlDJZO6LnRZWYXn6tgTOLUPjL50sXsVRS3D8DOD5dHFHpPOMu24O",
+	"eZ6ZDmLODcjtMuB5B2MkMnCl/fZvv82DsUmQnc0nosunNGSmDVhlxjm5Y8K5Zqi5jHOYhJdvPqGzGeN+",
+	"evk7g3eHcY4ZZqJ7XY1pwuxEq9LFLdT6w2eMPyJ+PyJ+P2Y4fyanOaQ3Txe3R/t2PNhvSVfqFbpybVeX",
+	"LDQMS7sesaceKuoKyNNn/su6oH1qJhHxtLzqBdn128y0uz1yJX6ztypR9WGAKrdxdWyOVPnolLgL8KKc",
+	"iERtizl3G2g5a8S4tMZRZNwWgquEDtVKHEXs5KpIzLSl91TvvX7GVIH9ZQDkAnT/lGAqVvl9Spb6S3mQ",
+	"lhjHn8uTdH/ofFUr6HxKFqa6BCHxb+5YKoHvu5VLySaRrcpGO+WhLCAQ5wVpgMmJsBN8GKchwiXlBSfj",
+	"4aX92CZS5jiOsxQ3YDt3gzz+H5jgUEpDtoUFbCiAP/k113aHyouu7a9V+UblNrLdxSCDJU3YkHEVLxBy",
+	"EzHzyDHP+TtMG3PSajYbpdZkNTk9aEmqYUs2FdZ2as09stvUj7TtI9tYYJXWXUwlJEKWjs59amXWwIdq",
+	"A+9u5pnZiioDLdetzOza40G+H6NLZqdg21NcKgl2fs/8Bp/WigWEI8gJBZeSBs4i49AmlwjEgA4i7Ill",
+	"EhHRn5TrHGoS3lmXgxvLqqyA4rFCsGycAHt/QPqfz+G+d1eHe28EfU6WijIibNefQr8ybLh2Zxf6XqZP",
+	"vhaKnJkvr/Shm/E9kOs8P7+/YXqOleveibyVYF8JGesdHkn6UdjHo9r3xXH/mYlNYJ9afZMY+QceD3kF",
+	"quoa4cihr7yaeBifmZdzozqVNIU7vf4cuyWgqx8y3vi78Xx++rwVG1cmnNrlS9UB5k6Tu98he82jBoER",
+	"RHxsuv1mvNcUfqyu2OhqvmIRZCAVfCQSD2YEx3PXsghMHyqriwhImELdPQYrsDDCnzcsETGtHKGEo7oU",
+	"wpWb/22LIfbWP/FaXKbDCSZv3qV+4q/djaOUVZqKi/JSrlu141hpDQEKmrWU1xZZlBPvY5nFFy2z+Ovk",
+	"ZWzPGf523XYuGA3v83Cv1YgyV0cfcKV89ScdbKX+rD4qJeqPDcvep+7zwJUsz4HxaGHvVc5rRanLc1qS",
+	"g7s4dr2WgVf4YAnWUiQFQzEg8wlV0CM354wycBOSSLrAXjlzX29JeZZPtKKfkKsThXy3nJ4SOAXL5cPZ",
+	"pmx2qsuddAJQbmyGxoB1uev0xkVCYiFNxh7MHxW+ygqeuzbbqa5eyTh17vBtw2CLp+uxxmcz2Rfklvyx",
+	"4OdPrjM/VhfdQi030a17k9zrR4MDQAyeSm9HgkIE8AhMbT9auBAt1+cs0ZxjB1zoZrzFNyGAVWD9nJAB",
+	"SERqmilYbKUcpMLB4d5RQCy4gvnXwUEb+nmaY217ii81DQXIdAO7TKjF+s5eTADC2r509yAo7c/cajT9",
+	"r2W9n38v7aRkkQo0jwoMX0AkK7S3io4J79VeFe2SzmESPSkvNgAUCRlOBLSqzedJmFmbfOyhCJn3qSz7",
+	"MygLOdoOjYjqVXBB+JJbz9K2Ry+0hLKTKmqSpbpjJswMWtOMiVnMoDsy9LMQBjXaAIytGBimF+aGZi8t",
+	"DQ5b+pctOAQWjO8q27MsbJPRQ+Y1LJsZZpQCoY9ynXTN4zYBbOnhV0zRkCoKg5ilgzgakmu2kCU4a3mA",
+	"NQTp3mvtGcLebx369Ps8kpVbD/hg+IVY0JAMaEz5ENJaeUhEMpwwu9jeG79jNFaT2qcPn/6/AAAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -46,6 +46,7 @@ type client struct {
 	scopes                           []string
 	passwordGrant                    bool
 	public, thirdParty, optionalPKCE bool
+	device                           bool
 	redirects, signOuts              []string
 	secretHash                       string // or
 	secretFile                       string

@@ -1,5 +1,5 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens and reserved usernames.
+// tokens, reserved usernames and requests of devices.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -15,6 +15,7 @@ import (
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/store"
 )
 
@@ -38,6 +39,7 @@ type Job struct {
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames",
+	"device_requests",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -74,6 +76,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		j.DB.DeleteExpiredSessions, j.DB.DeleteExpiredCodes, j.DB.DeleteExpiredThrottles,
 		before(identity.KnownAddressTTL, j.DB.DeleteKnownAddressesBefore), j.Accounts.ExpireClaims,
 		before(j.EventRetention, j.DB.DeleteEventsBefore), j.DB.DeleteExpiredRevokedTokens, j.DB.DeleteExpiredReservations,
+		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

@@ -22,6 +22,7 @@ type clientCreateCommand struct {
 	RedirectURI     []string `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
 	SignOutURI      []string `name:"post-logout-redirect-uri" help:"Where people may be sent after they sign out; may be repeated."`
 	OptionalPKCE    bool     `name:"optional-pkce" help:"Let the client sign people in without PKCE, if its library has none. Not for public clients."`
+	Device          bool     `help:"Let people sign in through the client on devices without a browser, such as televisions and command lines (RFC 8628)."`
 	JSON            bool     `help:"Print the client as JSON."`
 }
 
@@ -39,7 +40,7 @@ func (c *clientCreateCommand) Run(p *program) error {
 		}
 		client, made, err := s.OAuth.CreateClient(p.ctx, nil, oauth.NewClient{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
-			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
+			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device,
 		})
 		if err != nil {
 			return explainAt(err, clientPlaces(fmt.Sprintf("<name> %q", c.Name), c.RedirectURI, c.SignOutURI))
@@ -63,7 +64,7 @@ const copyNow = "\nCopy the secret now: it is not stored and cannot be shown aga
 func clientLines(client oauth.Client) [][2]string {
 	lines := [][2]string{
 		{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
-		{"password_grant", yesOrNo(client.PasswordGrant)}, {"third_party", yesOrNo(client.ThirdParty)},
+		{"password_grant", yesOrNo(client.PasswordGrant)}, {"third_party", yesOrNo(client.ThirdParty)}, {"device_grant", yesOrNo(client.DeviceGrant)},
 	}
 	for _, address := range client.RedirectURIs {
 		lines = append(lines, [2]string{"redirect_uri", address})
@@ -170,7 +171,7 @@ func (p *program) withService(do func(*app.Services) error) error {
 func clientObject(c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
-		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional,
+		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }

@@ -29,6 +29,7 @@ func (s *Server) metadata() api.Metadata {
 	return api.Metadata{
 		Issuer:                s.PublicURL,
 		AuthorizationEndpoint: s.PublicURL + "/authorize",
+		DeviceAuthorizationEndpoint: s.PublicURL + "/device_authorization",
 		UserinfoEndpoint:      s.PublicURL + "/userinfo",
 		EndSessionEndpoint:    s.PublicURL + "/sign-out",
 		AuthorizationResponseIssParameterSupported: true,
@@ -50,7 +51,7 @@ func (s *Server) metadata() api.Metadata {
 		ResponseTypesSupported: []string{"code"},
 		GrantTypesSupported: []string{
 			string(api.TokenRequestGrantTypeAuthorizationCode), string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),
-			string(api.TokenRequestGrantTypeClientCredentials),
+			string(api.TokenRequestGrantTypeClientCredentials), string(api.TokenRequestGrantTypeDeviceCode),
 		},
 		TokenEndpointAuthMethodsSupported:         clientMethods,
 		RevocationEndpointAuthMethodsSupported:    clientMethods,

@@ -36,6 +36,10 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.UnauthorizedClient:   api.OAuthErrorCodeUnauthorizedClient,
 	problem.UnsupportedGrantType: api.OAuthErrorCodeUnsupportedGrantType,
 	problem.InvalidScope:         api.OAuthErrorCodeInvalidScope,
+	problem.AuthorizationPending: api.OAuthErrorCodeAuthorizationPending,
+	problem.SlowDown:             api.OAuthErrorCodeSlowDown,
+	problem.AccessDenied:         api.OAuthErrorCodeAccessDenied,
+	problem.ExpiredToken:         api.OAuthErrorCodeExpiredToken,
 }
 
 // AnswerError answers every error: of the domain, the contract, the generated code and Echo.

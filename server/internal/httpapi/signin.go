@@ -76,3 +76,24 @@ func userInfoOf(i oauth.UserInfo) api.UserInfoFoundJSONResponse {
 	}
 	return info
 }
+
+// AuthorizeDevice is POST /device_authorization (RFC 8628 §3.1).
+func (s *Server) AuthorizeDevice(ctx context.Context, request api.AuthorizeDeviceRequestObject) (api.AuthorizeDeviceResponseObject, error) {
+	form := request.Body
+	client, err := s.OAuth.AuthenticateClient(ctx, credentials(ctx, form.ClientID, form.ClientSecret))
+	if err != nil {
+		return nil, err
+	}
+	codes, err := s.OAuth.AuthorizeDevice(ctx, client, text(form.Scope))
+	if err != nil {
+		return nil, err
+	}
+	plain, complete := web.DeviceAddresses(s.PublicURL, codes.UserCode)
+	return api.AuthorizeDevice200JSONResponse{
+		Headers: api.AuthorizeDevice200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
+		Body: api.DeviceAuthorization{
+			DeviceCode: codes.DeviceCode.Reveal(), UserCode: codes.UserCode, VerificationURI: plain, VerificationURIComplete: complete,
+			ExpiresIn: int32(oauth.DeviceTTL.Seconds()), Interval: oauth.DeviceInterval,
+		},
+	}, nil
+}

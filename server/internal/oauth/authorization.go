@@ -52,7 +52,6 @@ type Authorization struct {
 
 // The errors of the authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
 const (
-	accessDenied            problem.Code = "access_denied"
 	unsupportedResponseType problem.Code = "unsupported_response_type"
 	loginRequired           problem.Code = "login_required"
 	consentRequired         problem.Code = "consent_required"
@@ -264,7 +263,7 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 }
 
 // Denied is the answer to a request that the person has refused.
-func Denied() *problem.Error { return problem.New(accessDenied, "The person did not agree.") }
+func Denied() *problem.Error { return problem.New(problem.AccessDenied, "The person did not agree.") }
 
 // Refuse returns the address that tells the client why it gets no code.
 func (s *Service) Refuse(a Authorization, fault *problem.Error) string {

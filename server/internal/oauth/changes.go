@@ -23,6 +23,7 @@ type ClientChange struct {
 	PKCEOptional  *bool
 	RedirectURIs  []string
 	SignOutURIs   []string
+	DeviceGrant   *bool
 }
 
 // apply returns the settings of a client after a change.
@@ -30,11 +31,13 @@ func (c ClientChange) apply(before Client) NewClient {
 	after := NewClient{
 		Name: before.Name, Scopes: before.Scopes, PasswordGrant: before.PasswordGrant, Public: before.Public, ThirdParty: before.ThirdParty,
 		PKCEOptional: before.PKCEOptional, RedirectURIs: before.RedirectURIs, SignOutURIs: before.SignOutURIs,
+		DeviceGrant: before.DeviceGrant,
 	}
 	set(&after.Name, c.Name)
 	set(&after.PasswordGrant, c.PasswordGrant)
 	set(&after.ThirdParty, c.ThirdParty)
 	set(&after.PKCEOptional, c.PKCEOptional)
+	set(&after.DeviceGrant, c.DeviceGrant)
 	for _, list := range []struct {
 		into *[]string
 		to   []string
@@ -61,7 +64,7 @@ func (s *Service) ClientByID(ctx context.Context, id string) (Client, error) {
 	return client, err
 }
 
-// UpdateClient changes a client. One that loses a scope, the password grant or a redirect address loses the sessions that people
+// UpdateClient changes a client. One that loses a scope, a grant or a redirect address loses the sessions that people
 // have started through it. Errors: NotFound, ValidationFailed, ClientNameTaken.
 func (s *Service) UpdateClient(ctx context.Context, by By, id string, change ClientChange) (Client, error) {
 	var after store.Client
@@ -99,7 +102,7 @@ func isNarrower(before, after store.Client) bool {
 	lost := func(before, after []string) bool {
 		return slices.ContainsFunc(before, func(text string) bool { return !slices.Contains(after, text) })
 	}
-	return before.PasswordGrant && !after.PasswordGrant || !before.ThirdParty && after.ThirdParty ||
+	return before.PasswordGrant && !after.PasswordGrant || before.DeviceGrant && !after.DeviceGrant || !before.ThirdParty && after.ThirdParty ||
 		lost(strings.Fields(before.Scopes), strings.Fields(after.Scopes)) || lost(lines(before.RedirectURIs), lines(after.RedirectURIs))
 }
 

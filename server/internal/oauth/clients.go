@@ -33,6 +33,7 @@ type Client struct {
 	PKCEOptional  bool     // it need not send a code_challenge
 	RedirectURIs  []string // where people are sent after they sign in
 	SignOutURIs   []string // where people are sent after they sign out
+	DeviceGrant   bool     // whether people may sign in through it on devices without a browser
 }
 
 // HasScope reports whether the client may have a scope. It implements contract.Caller, for the operations that a client
@@ -43,7 +44,7 @@ func clientOf(row store.Client) Client {
 	return Client{
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
 		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
-		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs),
+		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant,
 	}
 }
 
@@ -57,6 +58,7 @@ type NewClient struct {
 	PKCEOptional  bool
 	RedirectURIs  []string
 	SignOutURIs   []string
+	DeviceGrant   bool
 }
 
 // maxClientName counts code points.
@@ -118,7 +120,7 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	switch {
 	case n.Public && n.PKCEOptional:
 		invalid.At("/require_pkce", "is required of a public client")
-	case n.Public && len(n.RedirectURIs) == 0 && !n.PasswordGrant:
+	case n.Public && len(n.RedirectURIs) == 0 && !n.PasswordGrant && !n.DeviceGrant:
 		invalid.At("/redirect_uris", "is empty, and the client has no other way to get a token")
 	}
 	return invalid
@@ -140,7 +142,7 @@ func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Cli
 		ID: id, Name: n.Name, SecretHash: secret.New(secretHash), Scopes: strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
-		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"),
+		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant,
 	}
 }
 

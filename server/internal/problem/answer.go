@@ -38,6 +38,10 @@ var statuses = map[Code]int{
 	UnauthorizedClient:   http.StatusBadRequest,
 	UnsupportedGrantType: http.StatusBadRequest,
 	InvalidScope:         http.StatusBadRequest,
+	AuthorizationPending: http.StatusBadRequest,
+	SlowDown:             http.StatusBadRequest,
+	AccessDenied:         http.StatusBadRequest,
+	ExpiredToken:         http.StatusBadRequest,
 }
 
 // Status returns the HTTP status of the code.

@@ -50,6 +50,10 @@ const (
 	UnauthorizedClient   Code = "unauthorized_client"
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	InvalidScope         Code = "invalid_scope"
+	AuthorizationPending Code = "authorization_pending" // RFC 8628 §3.5, and the three after it
+	SlowDown             Code = "slow_down"
+	AccessDenied         Code = "access_denied"
+	ExpiredToken         Code = "expired_token"
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).

@@ -49,6 +49,7 @@ func (p *Pages) Register(e *echo.Echo) error {
 		"/sign-in":              {p.openSignIn, p.signIn},
 		"/sign-up":              {p.openSignUp, p.signUp},
 		"/forgot-password":      {p.openForgotten, p.forgotten},
+		devicePath:              {p.openDevice, p.findDevice},
 		"/account":              {p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
 		"/account/sessions":     {p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		"/account/applications": {p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
@@ -62,6 +63,7 @@ func (p *Pages) Register(e *echo.Echo) error {
 	}
 	e.Match(show, "/"+logoPath, p.Site.showLogo)
 	e.POST("/consent", p.consent)
+	e.POST(devicePath+"/decide", p.decideDevice)
 	e.POST("/sign-out/confirm", p.confirmSignOut)
 	return nil
 }
