@@ -57,7 +57,9 @@ func TestADecisionThatIsTakenBack(t *testing.T) {
 			"signout":  func(b *browser, _ api.User) { b.submit(t, b.send(t, get("/sign-out")).want(200).form()).want(200) },
 			"disabled": func(_ *browser, user api.User) { s.must(t, "", "user", "disable", user.Username) },
 			"deleted":  func(_ *browser, user api.User) { s.must(t, "", "user", "delete", user.Username, "--yes") },
-			"withdraw": func(b *browser, _ api.User) { b.submit(t, b.send(t, get("/account/applications")).want(200).formWith("client", tv.ID)) },
+			"withdraw": func(b *browser, _ api.User) {
+				b.submit(t, b.send(t, get("/account/applications")).want(200).formWith("client", tv.ID))
+			},
 		} {
 			user := s.register(t, name)
 			b, codes := s.signedIn(t, name), s.television(t, tv, "scope", "openid")

@@ -60,7 +60,7 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 func TestOnlyServeAndMigrateMakeADatabase(t *testing.T) {
 	t.Parallel()
 	commands := everyCommand(t)
-	for _, creates := range []string{"serve", "migrate", "new", "mock", "config", "healthcheck", "help", "completion"} { // all but the first two open none
+	for _, creates := range []string{"serve", "migrate", "new", "mock", "login", "config", "healthcheck", "help", "completion"} { // all but the first two open none
 		if commands[creates] == nil {
 			t.Fatalf("there is no command %s", creates)
 		}
