@@ -222,18 +222,19 @@ func (e IntrospectionTokenType) Valid() bool {
 
 // Defines values for OAuthErrorCode.
 const (
-	OAuthErrorCodeAccessDenied           OAuthErrorCode = "access_denied"
-	OAuthErrorCodeAuthorizationPending   OAuthErrorCode = "authorization_pending"
-	OAuthErrorCodeExpiredToken           OAuthErrorCode = "expired_token"
-	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
-	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
-	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
-	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
-	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
-	OAuthErrorCodeSlowDown               OAuthErrorCode = "slow_down"
-	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
-	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
-	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeAccessDenied            OAuthErrorCode = "access_denied"
+	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
+	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
+	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
+	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
+	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient      OAuthErrorCode = "unauthorized_client"
+	OAuthErrorCodeUnsupportedGrantType    OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeUnsupportedResponseType OAuthErrorCode = "unsupported_response_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorCode enum.
@@ -262,6 +263,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
+		return true
+	case OAuthErrorCodeUnsupportedResponseType:
 		return true
 	default:
 		return false
@@ -367,7 +370,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Request *string `json:"request,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	//
 	// Example:
 	RequestURI *string `json:"request_uri,omitempty"`
@@ -692,18 +695,24 @@ type Metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	JwksURI                                   string   `json:"jwks_uri"`
 	PromptValuesSupported                     []string `json:"prompt_values_supported"`
-	RequestParameterSupported                 bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"`
-	ResponseModesSupported                    []string `json:"response_modes_supported"`
-	ResponseTypesSupported                    []string `json:"response_types_supported"`
-	RevocationEndpoint                        string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                           []string `json:"scopes_supported"`
-	ServiceDocumentation                      string   `json:"service_documentation"`
-	SubjectTypesSupported                     []string `json:"subject_types_supported"`
-	TokenEndpoint                             string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
-	UserinfoEndpoint                          string   `json:"userinfo_endpoint"`
+
+	// PushedAuthorizationRequestEndpoint RFC 9126.
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
+	RequestParameterSupported          bool   `json:"request_parameter_supported"`
+	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RequirePushedAuthorizationRequests RFC 9126.
+	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
+	ResponseModesSupported                 []string `json:"response_modes_supported"`
+	ResponseTypesSupported                 []string `json:"response_types_supported"`
+	RevocationEndpoint                     string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                        []string `json:"scopes_supported"`
+	ServiceDocumentation                   string   `json:"service_documentation"`
+	SubjectTypesSupported                  []string `json:"subject_types_supported"`
+	TokenEndpoint                          string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -987,6 +996,108 @@ type Problem struct {
 
 	// Type The code as a URI.
 	Type string `json:"type"`
+}
+
+// PushedAuthorization defines model for PushedAuthorization.
+type PushedAuthorization struct {
+	// ExpiresIn Seconds for which it is valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// RequestURI For `GET /authorize`.
+	RequestURI string `json:"request_uri"`
+}
+
+// PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
+type PushedAuthorizationRequest struct {
+	// AcrValues Ignored; the ID token says how the person signed in.
+	//
+	// Example: 1
+	AcrValues *string `json:"acr_values,omitempty"`
+
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	//
+	// Example: E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+	CodeChallenge *string `json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	//
+	// Example: S256
+	CodeChallengeMethod *string `json:"code_challenge_method,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	//
+	// Example: ann
+	LoginHint *string `json:"login_hint,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	//
+	// Example: 3600
+	MaxAge *string `json:"max_age,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	//
+	// Example: n-0S6_WzA2Mj
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent`, `select_account` and `create`, which shows the page that creates an account (Initiating User Registration 1.0).
+	//
+	// Example: login
+	Prompt *string `json:"prompt,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	//
+	// Example: https://app.example.com/callback
+	RedirectURI *string `json:"redirect_uri,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	//
+	// Example:
+	Request *string `json:"request,omitempty"`
+
+	// RequestURI Not allowed (RFC 9126 §2.1).
+	//
+	// Example:
+	RequestURI *string `json:"request_uri,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	//
+	// Example: query
+	ResponseMode *string `json:"response_mode,omitempty"`
+
+	// ResponseType Must be `code`.
+	//
+	// Example: code
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -1406,7 +1517,7 @@ type AuthorizeParams struct {
 	// Request Not supported; a request with it is refused with `request_not_supported`.
 	Request *string `form:"request,omitempty" json:"request,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
 }
 
@@ -1491,6 +1602,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
 
+// PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
+type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
+
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
@@ -1574,6 +1688,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// PushAuthorizationRequest Push an authorization request
+	// (POST /par)
+	PushAuthorizationRequest(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx echo.Context) error
@@ -1967,6 +2084,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// PushAuthorizationRequest converts echo context to params.
+func (w *ServerInterfaceWrapper) PushAuthorizationRequest(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PushAuthorizationRequest(ctx)
 	return err
 }
 
@@ -2365,6 +2491,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
+	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
 	router.POST(options.BaseURL+"/device_authorization", wrapper.AuthorizeDevice, options.OperationMiddlewares["authorizeDevice"]...)
 	router.GET(options.BaseURL+"/sign-out", wrapper.SignOut, options.OperationMiddlewares["signOut"]...)
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
@@ -4309,6 +4436,136 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequestRequestObject struct {
+	Body *PushAuthorizationRequestFormdataRequestBody
+}
+
+type PushAuthorizationRequestResponseObject interface {
+	VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error
+}
+
+type PushAuthorizationRequest201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type PushAuthorizationRequest201JSONResponse struct {
+	Body    PushedAuthorization
+	Headers PushAuthorizationRequest201ResponseHeaders
+}
+
+func (response PushAuthorizationRequest201JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest400JSONResponse struct{ OAuthRefusedJSONResponse }
+
+func (response PushAuthorizationRequest400JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest401JSONResponse struct{ OAuthClientRefusedJSONResponse }
+
+func (response PushAuthorizationRequest401JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response PushAuthorizationRequest413JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest415JSONResponse struct{ OAuthMediaTypeJSONResponse }
+
+func (response PushAuthorizationRequest415JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response PushAuthorizationRequest500JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response PushAuthorizationRequest503JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7594,6 +7851,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// PushAuthorizationRequest Push an authorization request
+	// (POST /par)
+	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
@@ -8146,6 +8406,39 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PushAuthorizationRequest operation middleware
+func (sh *strictHandler) PushAuthorizationRequest(ctx echo.Context) error {
+	var request PushAuthorizationRequestRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body PushAuthorizationRequestFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PushAuthorizationRequest(ctx.Request().Context(), request.(PushAuthorizationRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PushAuthorizationRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PushAuthorizationRequestResponseObject); ok {
+		return validResponse.VisitPushAuthorizationRequestResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8956,372 +9249,377 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chu3tjcM3woefs+pHedpUiQ1WXTteo4iS4kcT0eS4+yEPiTIBsmOmgDTQItmUq76rubd95FLea/k",
-	"LawFoNHNbg4a7CRH+49sq9kDhoU1r/X7vTYU05ngjCtZ6/xemzAasgT+eUKHE3YW3bBXEU8Vg2shk8Mk",
-	"mqlI8Fqn9oouyICRob4xJCORkFF0w8gU72/Ughr7SKezmNU6tVk6iKNhQKb0Y52O2T93m81aUEvYr2mU",
-	"sLDWUUnKgpocTtiU6i9N6ceXjI/VpNbZawY1tZjpt0iVRHxc+/QpqJ3EEePqZELjmPExWx7dd2JOKBnC",
-	"bWRIOaGpmjCuoiFVjHx1cXZCDg73jsgf/95vtAOi/z48aB0+yY/7GyqjIUkYjaf/7NYkk3TKurWADCc0",
-	"kUz9s1t7d3VWf9qtbTqbVrNZOp+XYkhx5MWJXE0YeXfxkogRURNG6HAoUq7yw5woNevs7LTah41mo9lo",
-	"dZ42nzZ3UskSudNsHdHwafuwfjRsj+qHrV1ap/sHe/VD1j5kB4N2c3d/b+XoRyKZUlXr1NIkqgX+ZNoV",
-	"k3ktgHrK56KXMABy+e7q6u1Oq9FEEipQDBd1uHw3MnktLpVISkYCA5RkmkpFuFBE6tuIEteMywJ1tJ4s",
-	"jQzuvtvILlgYJWyoqjf+/YTpIU0YGSRiLllCxqK4SnrjZWdnh85mDXO1MRTTnSGN4wEdXv/foQjZP3+a",
-	"Ht1002azfSAVVeyfdNSMRr/IOLz+BS9HUv5Tv+o/do//o332H+0zR0n/sXusaWnzuVaQxAVTyeJ4pFiy",
-	"PNFLNhQ8lEQJMqeRIgM2EmbmnH1URCWL3KxbG1FrxNVuG+k1mqbTWudIj2wacfyr5UYZccXGLIFhvn//",
-	"/tjjE+UUPLRcBwnlqNVqkj/+3Wo1DhqtJwGZR2oCg08YlYJbatrXN+0W+QujCUtKGAxLEpH8s1uL+A2N",
-	"o7AHlHlXNvMpqM1oQqdMWSafJlLAjtA4FvPT6UwtfqBxyuzLlyff11vSG8KDfcuUZgm7iUQqyYyO2TPC",
-	"9HvgiOsfR1EiFfzSIOeKRJLAlIjgcXaTnjeJI6m63K0fXBtFsR5to8tzC1cLapEe0q8pSxa1oMbpVF/G",
-	"cdUqVuWggvdG00iVyTcgHMLT6YAleqqRYlNJZizB2fgD2m+WDyiGd/vjCdmIprHCR6qptbWWWj9pWpAz",
-	"wSVKZxSJr+mUXdFrBgxlKLhiHOZGZ7M4QlazM0vEIGbT//OLRL7jZqGfCGEd4V09PYmegrdpWlA0imud",
-	"2jEXasISK1wnVBI1iSTRd8OiaNqVtc7Pv2fPRJLY98yEnkNS69R2YJE+fUCiZlL1orDWqW0osTQvS6Xm",
-	"OUdBTUUK6OJE8FEcDfWSmwVLE97Bc9Ux8+4sz+6Tv0P/O2GjWqf2/9vJlKMd/FXuvMVX4PLn6aV0WZhZ",
-	"lU9B7UwkgygM77gzEZfpaBQNYQZyKGbM35or1BCYlCjLSEyH1zgOuJdMWWeeRAr26W6LvpstejazVate",
-	"MvL7WHY9ZX+uFGf6DCadsWq9DZJEoDh5au779+/rRY5fNhDzyE5RQMCAzpFJ32lf4Q1wc29Eo5iFxW01",
-	"u0VCwSSoLKNI4RwFVwkdqqqjBzrOhN4wQhWZCqlIu9kEDZYOQRDkjuQojePe/ZzLdjsjkXd8lghNl3QQ",
-	"M3LKVaQWK6lleT3ui1iWFnJK1XCSW8pnpI8r2QeZJI0cY3Eo4Si/pFIdh5o7S5VQhSL01lsfU6l6NPe6",
-	"3N5HUgtNPQR9J8nd2SDHM9g9Qg37EdyI3Lsf8W35aslE7mvTjNmTWwjGNTGFMGNQGvpg8SCD68NGvaKx",
-	"FrHsbmdzQMOeWcniqRyIcKEHpekI1ZoXl29e333pm9nSf0NDcuG+Xr36/ijv+6wMKdczHDAy04ZvSL7S",
-	"f+qpBoSShM0YVSwk12xBhNaOjJKpf0TeHHHYN9CO9NWRSMYsJKivPcG9YmFEr2B6d9irlMt0NhOJYmFv",
-	"qt/YgxXztu2S8ZD4L9UvC0jK9fIkTOrpUR7qIYNxf+fNbO37fNANj8CEyRUOr3pfK2Z0X1vsU7BR50M2",
-	"jGnCQgKfI/pzgd7XSJJsjWDPXovLdDhBzfNO28aF6o1EyotiL2E4NqtVGeNAs8Tw7qdsL9uY10KRMzOA",
-	"6r3IhnlPy+/mJ9PhxEzSW9l3kiUPu67wXc+p9PdaUDexT0HtjVbckFQv2CiVK4VCyYqCRgAaOJrkuFlW",
-	"6eqV+AmQZCNJUn7NxZzDGVKSSDZMGPwwTwQfNzafO8zhFAZScZyXPhqUfRKOsz7qYsYSmDHhjIUyc5lq",
-	"Dqiy5eSs0eVf9UGxqM9oohZ9sHD0QsOrA+SZkiS4tnhS9XNPwHQvupbrJ1rXEvE6hdt68D4FtbcJHVcv",
-	"UfYAOh/Rm7OVcl90KsMSw5JvIps2IJlMiSijmSXB9LE+n8/rWoGpp0nMuD7T4UpJdY+E5MsFkNfTMhnw",
-	"JTbW7crWxxhGGcHyxQzpQabTKU0W2n7P9BY9y2kkZcTHtUCbZukttlMv4oxKORdJSMYJ5cqcMa2lagsL",
-	"9s7e0QBXFBzO/LDe60tkmLBQkzGN5aoRwWdWjMd92hx/Nz6PF326RyKy+uOcZoyhEHt58oWJ6JIlNyzB",
-	"WdzqcEt4QQ//rDjZYsrUJOJjMgclBrZUM9cG+a9UKGbcxbhWUUjmE8bJQqSEymtCByJV4Lm4p4055uhe",
-	"tuoeTuALb8PVJBFKxbcVyopNZyKhSRQveimnNzSKtXFYfRQSRuYQXxGCTClfmE2xB0I2yPuyWARV+kv3",
-	"txdXFZ83jnHjVdXHdZSIqbnC1Fwk14SGoWbDDYInDV3BmVsjYTeMxpqWwC8Aj4KpTDULTxI2VI0vJJgh",
-	"GlR34aBVT3mBI49YhHhJk/GDSmNfBsb6Y3oJKScHe+T76JsHEbVln/myh1KIV5QvvtSRNBskl2n/c5/O",
-	"FSP5ix6hd96OfJ7tNXLG+pKMPzgn+riYN8hVsiB0TCNO5EQkKl7c/3bGYhxxSagigg+ZM4ZCquiASua5",
-	"uxIG6S02cinpSNMnUXaMf8Htf0vHrFxzVuyj2pmoaZzb8lo3bTZ3h/8rFENtxxN9A1xi+AMY/HgBfNUy",
-	"GvN6xO0i6vdHPDU373h31za2+Kk1xgqKDMRhNb9URNKFJHP9L6fKktcClS49KK136Y1zJjJQlX5z9Um4",
-	"83po3TIaMuJ94sGWAdWA/BmjXM5ZAscqT6d3IJ/N9OVNAplK2yKxU5wzB+39aMt382Xt+y74czNWgpMn",
-	"p2bIq4KdudndT3y5VG0nl4wmwwl4eWIxdhkV2QIBpW+iX6/fNCVET3NQqzvJZbfinbTqu0YcvYiVZvZa",
-	"ebGxE7lyv5Yndi/+yMpluC+V/Q4HeQMlej1BzOgiFjTs6fUD9bUqQFau294truKlIJhNNpFlohf+pRlO",
-	"9aYvD/6+gyoVhsM77mej3uJIGkeWSzvwvFicmOsBYR9nUcJCrd4k7EZcsxCjcb4HyXFjL89sZUZJJO17",
-	"A/dWkXgBUODUd44ktPyYmV4tkUS/sXAN0/UnoXfGOvFyS/RaVC5DWtiYYhx+yV3Oc4vzZaZdHDQ48BSN",
-	"l/yboPaiuhRJ4NEiDp3AcHMrJQ8vdyeVLOl5n8RH8gtlown4yXmk5XkWuVeMuzxx8lKMScQzdfpL0M2a",
-	"2W3hE13BGCzdgb2h2brdibLzZKI3z/S/6cqd88nyIbKbNrMUN4nM+0ZijsHc3jK8q5LniZASZX3dsXP3",
-	"3ZfcMAuht/SGJVo4abK4N/P0DtrCO8mScz4SGNLdzmMwxZ2mnP+nl6ReC/CX3g1LolGUZTSb1Nljzsmp",
-	"eUtQmyVsxJKEhT0bw8A36t1MB5tvfToLNZPsUVXrtA4Pdo+ahwcHzY33zy5D2QaexDSaSmOBQHSFJVKf",
-	"yYx7wC4cG64EC2Yzezq/12aJPscqQulOh0kP2HBJ6c35mIuEhZjjeP7cSGYwgSdi7n0bjHEWEqSEzIRt",
-	"5Qs59ksSowObBIwaRkkmuPsd8sBpLkUjYeNIKqa1j8RUOlh/dbGGwW3cYHfYqh+G7Vb9aHTQrO/TvQHb",
-	"pe3hYXhUqDvZPygbrghZb1hdEaTH/Pb7k9Ni/v7hwe4B+ePfe41icv7p0SsWTwRtv5nfnCWnr65ejNOT",
-	"76hg37fU03cX7wfpty8upZrXh6/y42u1n64dX0/buKJkaV+lEo52/7K9f9DPj0hfyn9qr2zjrArUm0S8",
-	"JLH9mGc0YxP4kVrmE6FZaxqHegQZ7Wj2MsVyLyOr8uNiixeTwbfD6E304vLdb+et19GLowZbvPgtfH8e",
-	"vYnO56+u4slPz8eL14sXR41hO+aD6Vkz/PFFnJ/N09ZRu2Q+IP0qJlOMarK65imW1jQzHEVxvHQAkHPk",
-	"aGqv5MtT+rFHy4jJ1Kw0yPmo9LiRWHCt+dOxCPQNCyw10r/nlJ1sRLsHUBOXK68qGREXfFhWzySmTJIB",
-	"HV7bVDu7xYXipXrz8qD3/rfj9qtfNuEBs0RMZyXLfjmjQ1aXbEYTzU47pM8FZ32QVVLorRiRPuxbPyD9",
-	"oTZzudL/lCxmQ9UziTl9iIH3hwmjSj89n0TDiSbBuTTxaevfw1usxg25oF+d80hFVEV8TDRfJhfAdIyC",
-	"3mo0C+cZhlM4qaWTthyrlybR8tTfcGaPjcflHHMLyGChGOhm+h/+2YnZSBFwT42w+kUrgZAyY1+DjoGZ",
-	"SBSy1FiIGWyqpWf9pjAajViCzOtpe79N/vj34RLzWlcZtkEln9OtltfgtVDEZSU+gxRQE+jXzD9SS4lA",
-	"faumcaF67skCe9uIGdgXle7N7ceVJtEWY6tcL/To9Kag8laydkiD7Qcm2RLqgfJfs1VE6zi9+6AyuUkV",
-	"H9SypzAh0MrXfwELNdadf6y5kA3yHhZVzBjXaoFytRnO1zWhcIbLuRM+pw2AURSzpaNaOj5VWqfn8cOU",
-	"DyeUj4syyyuC3Ghv06gXiyGNy/Sx4mrElI9TOmbSGdeakcnAFsuhJpul6gcmW1GSfsjqx1ckZITxPi4n",
-	"+rOBs85dSagxFEwKnmIflQS5wheGN031x4R0rMrWkJZUDzO+tABlZXLmihj8woaQYX6SJgnj6q3xauaD",
-	"JJTMhQgZJxORSL2VrtTNekFLdLppxN12B7UZVYolen3/++f/7nY/Npsfvv7ftZKtec604ZZTq0GDDsNI",
-	"/5vGbz3NekRjyYKCsh3CG3rD0mN7Zu0vuInQWHDW0cyEfUTKMvVv+mlCFem/fXN5RXaAvuHQrVVdUamS",
-	"vYhXV8eOYP+1eBwINYGPSUIThl63Rm1VMeHuwbpqwgDjMTc0XlGfq+WwtxBzGilJBkzNGeNEzUUWJi9b",
-	"herhHawdHDhlVu8OamAB6LBaSkJsTnN8rYvNwbsgMeVubg6VfmqymE2QC/mspmyP0EpFK7dc+FzlFBZP",
-	"K9RsTeaWYLNS+uWP9vzUxfLa+qz+WK8XVtpT8l8X8KfRL4yyqrRmDHWKgtBxwtgtxvjJr0j+OXeQ/G0r",
-	"Wb9Vs8sdCY82P5SwoZLTX2lUb2fSesFiFGyUk37uQ32C/hJNaAUl74GMXBwg5lxXEAGmeqNJLvgoMomj",
-	"ZioBSXmsVUnUhoy1gNNYUnk2Ydr3oTJYGecpRPb3LRUEX2h0ux/bTf2flv7Pbr3b/bj/jf7Pc/3Pw9NS",
-	"cVIm6U61TXkCvH5LwWJ8X7/nTU/nBhPJ2F9lvHsDu3TmydxV7qqiiC4eV/tB974PlbPXlKSHub1wtXx7",
-	"1UBfQY3nib6zML2SEgecVJa8nG+NkrFfEMgRiE5IBiF26sgjC8EbfA1V5S1WPp8+U9giWL3SbUkSkZyU",
-	"ykT4Caev2f8sEeOETmWDnDitgYbgWuYMHO+egsy1EP65UPO4HBcrBgw3iBCVlq4nns3eG8ZCwtv9siV0",
-	"lIFxBl0q4Abr8nHdCco6FpQW1qLP2d7CMUWop0RviBQOp2E5qF1ZV1hWuA3h/p5HGK5mCGWh/aXnNjqo",
-	"GarzL5VlWyylzfhhiA85Ejwo4xynN9Zpv+oAFxOMEjYUSchCwm5AGh5jNTTUh6RxTKKRFicuj4HOZvHC",
-	"VIvovyGU1agFSy5uUzq9fMYjd6r1ToNXyYRnjJcZTmoYhSA2+kMxnWrVLo6sE6qvOUuYxqzfIK+zIfp1",
-	"UVR2OWpH1iUAHiLrhYKY6JyzBIKZMA+oop/SkGE7ksJa65XAKBnGMZbWnqpch5qQKlZX0XQTM3yN4mIW",
-	"xbmlgFzKTI+1Yyz7wjF59+78+c2h88+JRCv+C6IHn9cZ06jAB3fLNIRo1jMOrfLpFDLcV89ro6W/jvha",
-	"YQlH4/vI1CIyKfWZrlpx87tJPlRUM4aAMG4DdnMKhT7hBsuzdvDITsesyv/9TrKkfjy+JwqAr1VNe0nG",
-	"AkPQxwrCXvc1W4zvrfT1UzsIQ4PbUURByMJAqZZ0QCjZInjDCQy/8g9jjk5ydJ3btVLx7aitdJ56HKDD",
-	"c8tz9b052S1tVbTpY6aVmZnKik05k40u7/K69cR3wDUPuUmxGI8xtpP9buRXv5MvDdOUnC8atUQQRtDO",
-	"I8x0+Mw733HNb0gku5zYYTXIOzM+7Mii5+MasIUBGbAhTSUzMRM0qbK8OW+wyiY09jtZnolXZkZHiiWV",
-	"iYjPMpEm+BBMYvBnRHysBztjSSRC/JwT1ri+8EG3jmMtEVDXhPQ894WADIyLwbqgDZPAkllkHpSH+mtG",
-	"/dK/2Mc7oLgZ9TO36JF06472Ek6dymvThRHtJndC9Qfss9AhJ/AdiHrFSlIN/Lo9EJGmuUg+utYgZ4mY",
-	"6g8InjFt7+24xtJrAzaKbhgMAOjTbBKjwwmsfkDSGVGCtPZdepDdcZFC+Aj/1dNa6wK8obD7Zj1h+PBT",
-	"dkXPALgyvilho4TJSS9hmkjgYXPJGAGWb8Nbh4KHwGCs5INllARbO43UMzNZ+JZeB+9LeR3Qp5n5RMBn",
-	"3BmEcU+o/uYUjqBx3QBxUUO6RaunQJyGhvQaWU0SQ2a5SyGLWfGSIaZ+oCfgLpvmKhCyA4JyX+gQr7MV",
-	"JB2YoaBR7t3nZsxiyRyVu0ctNzHEBC9B7dyo4vh5c8m91XvGJMaam41V56+h/9JYSGUeT3n2kP+qhE3F",
-	"jc+FLN3bA5Q9Fims5ofnuFBwjnMjiTjZbZKQLuQzIpJA60uZUhoYZZQLGynOHs4+TkQcel+fUJn/jB2e",
-	"nLE4jvi4QBMJk0wBjXM2zzP04URIxktW7Fn+APkUbcSeR1b2SkZ75oqls45LCwlgz0NYhczLhi++Zote",
-	"IhS1T+jRXrMFRMtNyRUXcyK46QJoTFQbz/WFl/vTiQff3LIcHO8SqXL/8DgKGKU+lygz6IrnzjPgzPp4",
-	"V8xq+FfMofMumQNXM/4z6b25cLKcEesIIbtSuEPTfN7elExlGkw21PxOZheyoXubtNbODGof63qX6jcU",
-	"dCept+v0h9PXV72Xb749f10L/L96Z8fnL0+fFy5efXfx5urKv/72+PLy/ZuL573jk5PTt1f5J968uyr8",
-	"2Tv94fTiX++/O704db9cnJ5dnF5+17s4fXfpPf/+4s3rb937lz948t3x62+9+49PTt68e33VO7k4Pb4q",
-	"uf789OVp6fXzy+NvXpb8cPo6f/3y5M3b08ul7769eHN2/vJ06frpq+Pzl72TN6/Pzi9eLV8vvfvlm8ur",
-	"5ZlenF6eZpdPXp6flkzTXi6811wuTv7703/1Lt5cwRs+WMX3Ld3alQrdN3P/WGvMmRSec3zAT/agSUIX",
-	"kE+TtTMtSSdI45gIL3HZ9v0sNhXd0tqA8eS/XWYinEUsDl2l1VbhTGXczusD6K73X3HyLy7fvCZv8VfT",
-	"tOGo2XpCIm7q6LRof2biS7mWXzKmcoKdSVTWFnSDLtj+ItlxuVTh0hVK4/h1qa14LHOJbUmkoP3jM9LX",
-	"e9Unw5jRBBpCknNFJiIOQRj3d7QU6/TBhdTtupSkOSTFTek1xBQpiSN+jS1vuOjyIRZ8ek0VA4IpRFqE",
-	"TmlyLSHnG4R1xG8iGQ1i5t1O2Eew3X4REdd/+kHV7K5iE9x8hmwxgp93PhcpNOeM3ul04X8fm816t/ux",
-	"ddbtfjw80/88Out20+ZB66TbTdvN5jf4f6f4f2fwf+2ndfx/vHrQxD8P9K9np2dnFUH77xiN9di2Imyb",
-	"uP27UwLEdUEalQRvC5RlXlJGT+d6H+UMN25LLynmkh60yR//bjfaDXJsLAqbtQ+O0aGKbphN20B6mLLp",
-	"AENvS97R6IaV9gU31WEsK8nB0htT6GmmNRAiZhSa29K0ws2gz5jW8LSpFs20yLcnOm8W6Y9FUqY40PWB",
-	"6838lbg0qEPD20OixKYZE6UrwzEvA2LHAYm4MeIkkZE281tHh81iLsLBnp+L0N7f3Wu2d5vNw6MjLyuh",
-	"WZoyQVX1ILI5Pfw4qvyo2+zYLypa5YovqXRaF2qoiAOfK+mMWVR1AyLzseHGZqlfZdR1Ds3OjPGPPn99",
-	"2gQvyqBSxzSUElS5Hf8hSZS5SByF+8nv/5BEzHnpEpXTMeZpl2fv9QfQHb5vPDC59X+WuTIww6bs1Frh",
-	"BV2hgOPgK3JxPviGZ/NgQO/D+oSYzfy0sAk5VoX1EdRVR6wjpAL3NmxxLfe+TQ7IS0ZvQMBDB/sACydn",
-	"zLi6s5hUeRLIyoTR22Rz5IeDuTu2PZ8XjnVJHOXDQjXFubOyToDGU/qgSR+m0UQ+58RM50RMZ9TkM6KT",
-	"qZ/FL0y6aMSlYjRctbQV3AHpuKz4wT9HASkVdrQgk/DEU3CyuP4RFRUQZ1gBcS7P+cX+8OT84Hx61vy+",
-	"PdsNT7aoilizCZgcnVfxVjCXiuKJPi6FZSFa581zlWeEEv1opsQw9OvieSykSHgv2/ZUO66zdKi/Z4st",
-	"FbE3nBEEHAIvEhb57LcOyR//3jNIP/utp+SPfx/gX0+bu/q39hM8YaiPSRKyGeOhNv/612rR75DTExAl",
-	"w+QmIB+7XJ+qxTPy5vu39jIctI/PyMXlMap4cMEEiwvKXTwummelDCK52eQ2tslN18jx1knta7XY5G18",
-	"ybps75ULiU3e9rF4U2kF1WKDuwp0dQ1t5lPI2NFrjstQQWeXTG1pj1yzxeYuCU3JOYdEe8kfURy9fn3Z",
-	"YL10qYpERhFm3FQbq1ZGTGkU54/tzeDp292zUfPb69bsh93fmtOT/evDxV7yX7+2h0+nl0fhgfpx8mLe",
-	"evmT2EA4LFueS9v4iikaUkW3XGvqC7ce4yF4CG6BUBUUXuWKKCIpe86RkVWClEi1sxNy1G4elhtbQ6gD",
-	"rXpT5f25uxxBrUsMWePeKi06vI9vLX/KpP5Wb9PyGj49aD+9VV4042HPRt7vRAmgGoOI3GBRnm6/KK4U",
-	"U0ZjHvFxj8ZjU9b7IJsQ+Srw3Zam/FWwvw9KR2i03mrIv8yvpc3N3/phLHV8yM2xtWYbcwa/OG2Lh7wi",
-	"tIeaiFd29lCfuDHIeHej4pL3PDwJmwje2leXl5+uYekmEbIXimE6ZVy5lOyt10amoFA84C4i77vTBuZf",
-	"8fB7l0qWRHwk7jLqYrwHOVpQpcKsk51lg6qQgVvrNqu50noWtFLdWcGMNlBNqllyNeluKnFLtK4lai1n",
-	"QpUy1hM/VYe0hDOsYKZV2smmZ2Ir5retvC+zSl6z+duVlRsxHBrEEEi5wk4JXhQM/MwLyH00PmGJJvRU",
-	"/BKRiA/jNGThM8KFy490T3c5uLSMYwIseWyLJBLIIzQ/kSl2HqScsGg8UcbmF1KRoZhOBc9yBAMDgiEk",
-	"Jn0TMepylfNtQgZsvuOEBbREAvgHxj8DyHO0DrdCGO+upSVPtyiV9UBQtq3i8d2m2yZ8m0ST3h0y4A2L",
-	"RISDyqDYjIlZDB2SXK8NwU3BqnSVn9SVQ6tJItIxtAb4ylok+U4KZjGW9axy3/flBAMAdiTQUgVHkje7",
-	"52yw7CRbYzm7PJ7NVyHG7mrePF19aB6cYrNJz4RUPZMy5bfJkFX4xd5QBgzb8JrM3InJ8Foqlvx5ffOK",
-	"D0GpuK9QIVZ5XAKDTV69mCaC5JBuyo3+bRZD84LSlSjQyGdeCMMhe7PrIVu5HNjKBtBq0NOUifF+gxxb",
-	"56sJVei7c9PKpch4S4iysUxyaA5sKmyhBGeEQEosHpkYzZBFN6bVgel54MeXsgWtWK5b6eFqEiVhD7CQ",
-	"1p5EyNqHDG2Mhi2yeut1Z65YDujVHpiyBEPA+REVtnOJdxQYqlv9IiWvOvI5vl6mEHjS5gTuvF1bhkee",
-	"/8jzPzvP16O/ZmyWZ/xrmdijHHiUA59DDgAnWsNzHzzJ1rcmigu1dbLtcTynC6wnzgowBDc9VTBDk8a2",
-	"jYVslASeHiYN15vlO+geunZNpxH3r7Ye5dqjXPtMrPtR+jxKn4eRPqv44vtITS5dFttn8yqtTp87HgB5",
-	"mwIFnxo2Ss189Fk98vlHn9WjtHiUFv/zfFa3Kbpj9pnNAAptr7MStMSldl4fZzHl2NYa+nnBBjUeqv1d",
-	"rkFcJarx6rXbqi9ZERLapOUetJ+SP/6929h/4hcsLKO3LgHyF9GwUw8IJrvL7+iVBVq9x22LsnxEfcZ4",
-	"iDXOMhbzXijmHKu4mZS9kPEIy6+xTb5Lhi6ARFeBZ27QwOttaT/6765evSwhiFIeYWO0t2poaCp3erfu",
-	"QKjt7fnGj/sh5SW2UhxK4dVlFGpfdgGF8A/dx/DWM11XXePaMGkBr/KakRg1APMOGh1GIyLZDUtobJ+R",
-	"KI78Lhq21akI2RqUhGV9Lxd5/s9uVxarSD/8nw17HG67e16Bz/015ERcmm0bcpZ21SydgIH/2bL/nkV+",
-	"BD55tLd/+GS5XHQT6swJnqxI/NbSZjkvV39gc/+hV+C+XnfxgZ7KzsSPdUMR9fPnSNKQEILJNRvVK7ri",
-	"4upW1fu5asy9Zmk9pkGUKm0bB9/Q1g02tNoEjqK8OvDKNjilklDy7uJ8bSL12hocFH84erccjlACe0y9",
-	"jSij8QuXdHSbErzjQqNHKLpskDdaM51HkpF4uUYvlYz0ob9UHRTJvmZ7C5EmBBQSEkeDhCYGggWbx5UW",
-	"cd1DyV7J8I0FVjmFZ4Wxo+HG2f3U5a0tg1uuf8t/+Pin5F8v9uc3w6tf45++2+P7yfnzH471/75pD5rX",
-	"u4PdH5rD6Vn607dH6l88bv7042vx01+2hi1fBXtvRWzoG7tgs5gO2XT75KtrxmY9EYe9UVnkZBkiAHqX",
-	"xq7YUyq6kBlQgJsu4gJUc7v2/hFa5avqz5dqlryhlq8F5Kxuq3zlvHElJfdet4+suaFPhFu1W0XVclXz",
-	"BZNtyABhJRZ8LG2dqEnKLfe52L72q1oHmHvyRbOGMgsdRbeZ1O2crLfs1QpduDaRutCkOZUVW6u/oKfn",
-	"XkulMh0PwYkCa3LrFcm8N/fmYdm+V2vZSpXx8rKWpZZOPVdIVQ/SnOOjsOw5slxxZh88oGx5wx37Nm0a",
-	"SvZOq2mY6cGLDSkHU+nzBZovozF/k6rbolf4TVWovJbQ2cg4sR30mO1838+BBPYfBq1ieyDCfFtlhCJk",
-	"PPwTIBCKVFVMw6Bx3gpgsMpRWeWN96RcJD2H/JwmoewAja/ApiuAmmwEGLdZJdEjCteXQuG6sgr+NqXU",
-	"fqeGEhvmxfsr42toHjx94pYv117EdRfpfwMtZMj/+///f4poVxWnaRXc1ctoxHyBn8eed32UVgNKPT3Y",
-	"2wDwKuxVG0eOL331Zsb4+XNyIjhnQ0VORMKgWYRrbAOSF2jA4t5tsApB7WN9LOr6Yl1eR7O6mOHe1V0/",
-	"Pi1ZPhX78iyjUc7orynDUhVsAjYy6OKpZA2Si4Gv7VG037rDQCs6wGjJBO51B/lzy3ZP+VZJhf5F2/aA",
-	"K/Qq8d5dgJ7CWX2oOniPLo4v7+JYjQuXj96Ax2w5d2CDb+9VNLoTIbMI5skK0Gl7SwFzuvWkQe57pOXN",
-	"U7aAOLzDt8t3yAuvLUeuDGD5kMYxS/KNrfKil2o2NjW4rTY+YhCEXZ91rRZVJIoYjrG8zD4AVrDkAsp6",
-	"JRsgNTCsEt6JmBp1oOxVdoR+awe+Bbyy4y/3B38Ny9dtwx7KOQl8gkN/m73wAod+ZUbuKi+8gSNa3okZ",
-	"1qa8vRqQy8EvVifm1K65GF7X4b8bUtDG9YyrdeYr0IPz8PNOscgpMxYwZfvDuEkLgpUS/MxhLni3lX3s",
-	"4TyxJXJ/Wxy/XAx/dwmOeso6CaMhmbIO9OJ9kNyFzXsSgjpkWHK4jGqxAU3/IiY8FKzExtsc5m1JpXgn",
-	"WXInv+jtshRtM/rSdiIuYLo2KLoW2Qd70ttlL//cKI3jnt3CLd0u5ehV73j0a4oJJ+yGJc+gES929gdo",
-	"HavHO2ShSN4G06o6E4zlIFksVs2QAmgLgBPW7jHFK4UShTsRhH+KtgqAFAGTLKUUNt7fZY/8PCdmzlXp",
-	"zehDxaE5zkD+tm/cfAXoNCwOPR+gDxoIW4Xei+Wwu394ykMFsN0y1wBgo7RVd/CK6jdnc8urAqTgIg6I",
-	"lXEiBvdGgGbBgC1jpYBgs4ExAwOiX8Ua5Fx1uUP0Q5vItBLNg6L8w0GwoCh1zyCaCrRYX2q6XmyBsH0K",
-	"xlpekOMkK7MQbBP5Nac4m685zwO2AICgCSP9Kev0nX2LQTgEUvHAWwISR1KLTHAgiUSvUoMc42Nd7jcK",
-	"NzdGktBYCgtMg1goKj8W47/uECXATIxsjq7dJ5BeAWJBGd+hAX02idZ0TCNe2JKf4RxLkNq1VSmoa+K3",
-	"q7jVBvonnI5KWXmrouKKc/XOwwRKuYpiAC9AAMhUMum6JzqgHLspkcGNdYQ/obOZAdfJQIDcITAGCmB1",
-	"l9rBf5rDcO+payiKA5KwMU3C2GjjMdMKk4/PHqoJNHnp/2c/KIFk4MI0hwnMs/AawbWg1R9rkDc8XnR5",
-	"jotLYOPj6IYZ5Dkxskq+WniuX3jIWJUmQbRvkB7gMdjqWIhrEkfX4AaelnCz7dLmLP6CLIdg2CSFzpO6",
-	"K1Po9LE55yNx20OzPVb1stZXjWeAx62A5zzJgXz5kGG1zWtcQMincVwKR1LqMHERgt5mVsVGKWZV/eWj",
-	"Iop1oIkx4kaIlDeU3y/T3XLqX3meyKYYBEfuf1tlgOhJVpHeg0eQwYT6a8P+6ClsWGicX6lbMPllyQod",
-	"Boep5oqX+nZ8NbqSvqGyrOqo1KENLBMdw0DLfclA5JkoNWr4fTJLIggNAB8lp3Q4MYjt0zrjWs6GXY7Q",
-	"kb6Dod3YbbSeOFRG0M1B9k609gu1Y0IaxfYSvzul18wg6MAyANeA+bglmCg1c2UM7epWZi9RbQIVOsOj",
-	"5WGGzUiuouF1Fh0yUmMhUjKnXD3DR7XkJyoaXrMQfhozhf3FQjaiaawsgqs+o7GYwz74Itk4jN4lca1T",
-	"23GVBk6DNYXyqMJ1aheMhoadmD34Ki8gnzhnpzROmk4NNazALDFMEiHh1r7JSIza91zMMVKRd7MAsnsH",
-	"X1br1J7jWwVnJj5l+CDe5k9h6ZYgy+GAZnE3egb4nJsGDn/pUXwACBXfUAtqGMSzI59PBGwOBWBAg8SX",
-	"m1aOAuCKkzPGGi7bAn8ANI7NqMsWEt+w6YbY9y69yEbQCuTysW6oTXMou9Le2oGTWPC6LbfBu8y2ucXK",
-	"VibIst8/1jF1vC54vKh4fbDh23xGpbW2du3TJ+hRjJrMUHBFhyDykP/Vcv3/bDY4xusxGlI80KbqLeIB",
-	"mVJOx6DaRYmjDNQBoZUnimNzqI3ljQwQlUzQdRaAvfz111fJQhu8X39Nzjn5+XJOx2OWkHfnH77aCcVQ",
-	"7jwhM3BLf219++zrALhCJfsIiF4JQvOURx336fKv+oBUlqS8bxitNOGdqXAU0jcuzL5pc8gKXg+jCQdk",
-	"INRkuQK3y/ueX7//xKL6zsAfYdbegBzbKeJaEJGqr83qnE+1gm0W6Gf9MJ1FjQWdxh++2vH/fALvcXf8",
-	"IgX37tB/PiFABcD8I9nluNn/kIQOpIhTxbI8mA6J8Lta6iCg3Vsh1ZRCVuHxLAoFol2PGdfTyKKpzgLX",
-	"Sv/PM3zIjgb207/2BAx49+6hiGOHCRey7F3WqBhj+kiqxJSqaEhjsGL07jCppDnhrqShy6/mAnNaiJzY",
-	"MJrgKqFD1SmnNSWIgk0IyM8X7LkYfvhqJ2GhGMJP4KIH74zeGyjMkF9/Da6rPp3N4gjz+ndmWMbyf/Qc",
-	"+15VivUqSaW1IoNCgCDJapIwc3C63BGHlvRxLObEyXYD+EK+6kMtCQAAF2sP+08a5LUwNTEI0COJTAfT",
-	"SGlVApu9Nrr8mDsw9BnFvqN7zT2Lh4M9Ta1TFm5wFrwx/PCJfRNyPNYj7Te6/DS3D2CfUE76fgFK/xn5",
-	"NRUKvDFzfS5AhqC7l0xYPIOMNvDtAKpv/4QOJ6x+gkCCHcJFHRDR+4GFBrRJOGouiLd+6HlgwxjKdY3H",
-	"B1bA8p+lQMbXXxsVi3hBeQclr5l1x+TIg7UMFbpE3xQxmYk8+Y8ud61SDQ0cNptPUGGJoyHjiP1hGPKr",
-	"8yuIm8Zerpk+vlKkyZA1RDLeMQ/tTCPlldHUUIGrBbUblmDmeK3ZaDWa+h7DAGqd2m6j2dgF61dNQP3Z",
-	"acxZHNdh/3d+mV9LOJL6l3FZWsMFU2nCTfAYi8FNB2FyzRYSy2wAE/M9G5Dv2YJcMpWByzxpkGMvVQn9",
-	"vS/eX0mAlre5VM8014yyKLXJBXhK1CSdDkAXtnbgNVs09GckQdTdDhkxZVL7JVPotEPaoiZXCQmxyy3R",
-	"w6ca5NgBKkcSpyYn1gmpGLdQ62TARiIBigXg5YBIAbBRWeXEUBMpQl4a1GpopBspSfIE3Nc6jZhLy5Ix",
-	"iZ1DKjcSiCPhc60YjZnSU/W6IcMWtptNK91tzYTHhex2OseLxWP52eDr1E4v2/sHNQOjU3tbx78ACKf2",
-	"+rfBS/nj5Gn6/GQY1g9evZ7/eLb3vnfIxfsfz346Hn13/fEnefHtydGPeliAilM7PTFgMp2ajCBEX+vU",
-	"Rk9337zYfd7+eNb6Zvz0Jh0cqZesNf7u1W8/HB6wp1epPErffndz8cPpuxpg2NQ+9s5Of7tIj6a7B9+9",
-	"fN1TKTvYP3r5evbj+4PZyeJSRdf/+uX78/fn+7RZ+/ThkzFY6Ab4MpdMoWK07GEAQG3sBIGZe2jX+btW",
-	"9QFz/w7cfBbdsFdIMfipfdyksgfdZu5cgjA2pX6eiYn9DWQ6ndJkYTXkiiOoDTU6hjyI55EcCs2FUc+k",
-	"ILHrI4BL18aE+1l/K8cIQHus56L7daMWbsIZ8lkDTsWYGkgb05Blr7X3pEH62PfdHXb9N2DyOE09B6e4",
-	"dCIcTs5dT0UVJAvw4c7OTqt92Gg2mo1W52nzaXPHFctv303e+EFWIeAYz8Uy6A30ycfW7jVELEWYT8TZ",
-	"xKH0TASTCw4NIugQ2upP4b+qN6FyUkNgyFL/nWs/4XnJKqOUHzZBz/m5Bizmw1r4m4q1Lnuqqrd/1Tv0",
-	"GakjmH0FnM0XSnraEPzm59qFXcQq+JqKmcPbd7KHtu5inzUnQU9VDz1CHzIUmvIv+83+qwZXrn6swJn5",
-	"WZO13heIGEO9LZemuodpw6GX+UTQqtMDXQkqYw7bWhwZd18VdMzPtV9Tw26rwV9MIf+HCvSWlZuon7hm",
-	"22EWZCtWtonFq9ow02NbBmf5Oe8qK3rBMg7h+ypKnRklDgzPAZT35XyohHKp4hXahFuBfdH52bbV+bCM",
-	"vLJq8TdGlLjdgpcgqlSMxt5Z21jncTKyQuuxgvmvovaYipJpJvrvQeUBoqxDCG2cZikya5Ud9Jtb1cag",
-	"4No0SrAJCsURbhCk1WiSP/69BxYkJHyUKTj49EluXI+6zqOu86jrPOo6j7rOo67zqOv8rXWdgvIwLOgB",
-	"t1N8MoFepeFcLblx7F7lUgz2Gq2AlBd/7jZajfaTBjm2QSHJeCi92ux/SFfpC7m0XX6V1W2Dc9U0+aXY",
-	"kSAfnySUhwGBqAT43nMO+gC7cErALeO5omIMenGFBdcWtB5HiBEMiMcEpA/l2ibHDZxSX1lE4ydY4Qx3",
-	"YwAGwghQwoZXtfjqEw9rLatoexLYliXKj75OqCRyHinwHUeKiNHIFqTqLTdC15Yr6lUVIQM4t6yg9aBp",
-	"K39h1La+VY/t2PVhsb0NrP/brpidESR2e9qrtz5Ykai8qvmAjJmSdocw9othkS63NUUsbJB3LsJkZA26",
-	"/iPTFIAcZ794vZxBIuo3mvsCooQo84z7Cmr2CfBx58n6lUnxxk3OZ5QaHSjS96Fss2lyeQlX81nR6iqB",
-	"T0E57rgte+1jQ1uf/LyOBMWiLCZv1YCibEJ+s9nSyZT3Vlmqq17dSSEgg4XCohL9D78/hWu1EY0gmAbE",
-	"CufFvgYxByHACIsUCzGDM2upU78pjEYjWy76tL3fJn/8+3CprGptr+WqTfeq5qqWqRzYdLNqMCzcdAXx",
-	"GLiEGFUxamoL7fPzwudIplmUzcL2Zy0dfmuz4W/boaJ0HND84m7L6I3DAPWXLwyvNy8Peu9/O26/qhqO",
-	"tRdLh7Pf3PQoA8t39mChbLlIh6dHr1g8EbT9Zn5zlpy+unoxTk++o4J931JP3128H6TfvriUal4fvqo6",
-	"tjnzs3JXSzJ1l4fvWCHIqvxITURw/RCMSngnllg4HB3S1yplHySSFNjkog8WkJbKxgQCAZ2zgYykNimT",
-	"NutRTsRcurYmKNFsso/Xxuircx6piKqIj6H5FLkAPmSSc1qNZmErrUFWtkJozq04cpusiWngQc5Hfjcb",
-	"rRUhHqyJLNOxCLDtOLZuN8gIWKuSG/HuQbNZMeAp/dij4xWHc8PD4DKtRDGNUetZoyiOl7ASsAigbFCw",
-	"wthLqFJE7W0wsJL2SWYxAcABmycNWLa0D9tFqWyq+QZQFbMt7RKz4lTDN/oB8VJl89Owg1ip70xRJ7q3",
-	"w/1XbDdUtkBeh6VqkbbB8piuWM9ywoxIupDE5qoVj35+hK2KAdJhYhxKdxNyr7M8Lz1MmjcjXNNFqBNG",
-	"08e6lrhQmaOgv9QRoJzsbLf6uxyB2w85TaI7DHt7PfHDWj++Jt+diZoWmnF302Zzd/i/QjGEJFd9A1xi",
-	"+APkhOGFS5QIeH3H+6G2qUMFilFKnCnHKFHdMTagHJ+C2m5zd9mh8M2SuV3wwLw0Tr51zpcLo5a7+2Fs",
-	"e5s4X/RULnDn9Tj32u2tn9m/xXf2cT3WP/POAzlY5Rwym2oTSQ0D87xB+oZ6xMt9QfZH/Rsa1nXjC8g6",
-	"mQhZ4ROCaJeX5uzMec1ioSIF7bbM3YL998zOe+1F+t+eXpHME9V3b502qu17zfXPRDLNGmx/I8LFiuDX",
-	"x/p8Pq9DpUyaxKZYxjtMua7w2QofmyRUrP2uBTXgpYWWVZsa4AWtfVtDoFzjdkp63jfh3BimL0nRSITD",
-	"stnBz7XRsS28PuXrtVz7NY+LlR7/q7X7/+XZQWv3Fs/s/09nOwEZLMzR35YDgS/ahFbWxto9VFNr/Ysk",
-	"dIWwUYKlx2XuwTiS6sR85q6hc1Nf+fPtOIHXh6bWbrYP6q1Wvb171drrtFqdZvOnInqTjcMZTQOh5Ypg",
-	"cbbMsRrBrRpvTG+QxUnDUP3Gj/pQZXmEMXyRrbHTRJSD1MJ2BR8K9aU8jeONeVMRv7dMP/FRcDdlCa9o",
-	"rAnZHNRma/0T77jfjM08t8HBOxPJIApDxmu3Ch1teLxXHO3flyo4C1HPD59yp/9lJP1ggJ9obM9W6WG3",
-	"P1aqFSfWHZMLbngxD20MmjCDLZVF545pAwI1IKGLPgjoiTy3XpAMtk6/xzZV7KAh0OWUyIiPY1bX2mxA",
-	"QiavlZhpk3I20Q9oqgeNxrTec/0RIoWOa7/4LGvR9w+ZlRuUsSTkBCcWZmszZaaEHeUZw10P8m3On2kv",
-	"soFi0MbztPnkbsNh8205a7+25A/jH/j3/9UcvB/ux782p7t8/8WvTxev9sVR2pJXqp38ePjb6R7915+e",
-	"P7ucjM/DoG9BCx7CbUX4nbO5izgae9x1Rv2zc+m95tH6J3AhXtMpu6LX5rlNFMsrIV7SZMw21ipfsTCi",
-	"V1rn31SnPEfIvj+jwDEJMHmJg5zFyYWtBY6nXe787njJJ5RAWFFflEVYYC89ORfY6ndZAoRgyqEBK04q",
-	"mmCPBgvIW8b38cMe38/xx72VmAWRNFXs4V/gqOytf+K1uEyHhnP8bYnYtGy4NREHq60iraI4QrUoOFzM",
-	"K+oHqwiv+fCC+dH0uYtkrZKn1pX6yA/+GlYU5PXdgRmszG7KCOIf0s8yun3a0IyqSXnWUF7V9yl6u56w",
-	"enlmVA0nJYah6Vik5a42ubhtQKol8jVjM5NCpyYskV6ioekTIcGmhKMYEIpV/RbIr9DtGm+G3o9bCXji",
-	"YafbsvGhNhG1EWqaoZYwYiw2uLvxtz2/CpbybO9o/ZkWXBtZf49C5i8tZEzDVFCNTZ/fv6XUebTyPq+V",
-	"Z3p03bOVt5Mhs/w9ZWapL/UVvQapx9nc4c1cZT2ufYxTiG/2fSDSvs0eh6YmIP9M/zoxW7jkqUSMEzpF",
-	"P6hBVddfE5w9I1TLTwBThafnVJIBi/iYJAjqGrr2KXYQXJhUNpMM2wz8ntx+qgb0geJCf6lMppovIFkY",
-	"H9QdRGseS3b3oNncmKEuw9j+WaTjo2/0T+0b9csAIiX9Q/z3lLSPEvNWEtOwFuOPBHbrlZHcSoCWVh1r",
-	"0VmZCIRPrKwRe3rQfoqFYE8CzBNjMbuJsiakQzGd6v+PI25qtexrMW27j6XXpvgzTSLI8e5ywLWCouK+",
-	"TSzC9LMAknqhYVou3cQlLNm0JFgvDPCZLJ/pLFUsCbLCMwB4CAjjkN6EXQNDFmCrQVte9opRPp9EMfOA",
-	"wQBWlvTfvrm8IjsGcF3PXh9p0/YMxWof2vff0NgJXijVesPjRVYUBIJ0gvmvGXPtQ4ayZmJghp6rPCQY",
-	"9GFT+TFgizOEodYPg01LSRxNI23V8nQ6gIXpciM0pamui6bsGbatxDofU5oSSbLXPlpZjYUwWvebq5XR",
-	"UCFjK7f6er314/KOqVt3z6LCNbhtLtXWakEOwG5LCe8jjkLnbkuftc6+Qck2733//MU39VcvvrvCfoO5",
-	"M7qms0HJEz29bKbD8apH/68bwj+zAdxlIyoFsaacuxQIvxaXSiQggd4mdFw9uOwBeP8WyWsgM/yssk1k",
-	"vaeObJv4Bo9uLYzhqYJEPtr8Y68oX2wsluGh28hmeHDbJDioSzYsJ6tYvWUqLshg6ClQ9w+H3DGIDtWi",
-	"+ARvkMtdZwxskbbBLGSRaJAz002X29b9PpB77LVsj0zkkwt0sHa5f6cZFwgfe2KIFi2SCD5kgYV1oSSk",
-	"CwN5aj9lW0JrMQdNX3JjjwWg84AkdG+eJeJGSzXbDNDBzAzERxyAzfGHMijoGAvPIFaGnESzJeQIV+wM",
-	"L+1yr0RIr56ZbCZ+bVOHflYqDS09Haimj+xKbdnG0NYXqQR72Edcia5F0dGmMeYu2ulj0rFUCdVG8T+k",
-	"HYiW3rk6Bs4i/TWvbpvME8HHro1t4Br1dnkqmdNgELnPq33LqNd1wE1xCvbPhEmmbNNhhydQSnlQn407",
-	"F0fc1WlCMRjqZeXV/A6P36sLsvMQSWDL6k8vj1+d9n44vTg/+1fv3cXLfkBol9sXLkSayAb0IwCEAw9t",
-	"yF+BgAzYkOorMCw5pJwDPM6McRi1rKozN3M+Nd0/bu1dMGL0ZvD07e7ZqPntdWv2w+5vzenJ/vXhYi/5",
-	"r1/bw6fTy6PwQP04eTFvvfxJ+M15OjVK5kKEjJOJSCTbXAbCwE88HLLNdJCKtAS76ZGHPPPZLdWjFSvv",
-	"d+Au3wHs8KQo9jwJmUI4huM8eNsSuE4kfXQdW/+TVyyPhu1R/bC1S+t0/2Cvfsjah+xg0G7u7u9pxVJR",
-	"lcpaZ695lPVw1jsTR9C1yHj80oR3EBKkYybT8Ye88ca/xYdL82TXzNUDEvqsNvt2e1pRx+EkSCSRPQYE",
-	"nIkisbWdOQMBiSJCf4BtiuWown+ZuSewrzHw42GDGO3etRnX2wXOZGgUbzzQ5o0rXqQPvMV3q+3AUD59",
-	"uCOttdsZrb3js0RoyQdN6E+50rrOKrrLrYomo2kkZcTH+QV/jWLJddvmIM+cJNHaiGRcPXPMGCqEVBTH",
-	"6BAu2Q7nMnRsytuTS2ZgGdwninLeCTvXR1jfgs32KvaEMxaa4kAQjMuPe1/Ib5Rj0l92s5bX7FMBqi5/",
-	"RtzqZefEQjx7bIGDk3/znYM39bymct5RiqRN1l6xe67+vTgKGN5CpOjFGIlkLJRiHLVWV7uVV2A6pvq/",
-	"Sm9ZQQ9mlBmepDenP9/mF5Z9C2fFCjGxnpM+I0VE6EgSwyRAS9VPNTa2Aa8miVAqZl/OL/spKHPNZqA/",
-	"hTimMYkoX8ZwssbgBVvVpMv9iubgzUZlUXrBDSySGEGRlDWzAgPNprQ0MsX0CGLjUL8GLNYmgxLazDPP",
-	"dWzErcsNKC9CeJkOTlBkFRSwzGQAvecb5NSMJFUxomKAbWMP81so/AcPJAVFv8v7cSTVqwU+168q3jq1",
-	"aFWFUG7Z3ma37LyMECRj7Y0nWINU1uAoXnjLi5qfsyDBDjKtIlxmbmnYePWxL+0wIFlS7M+0ZZR4o9lc",
-	"RzzcvLeJvnvjynHYte/1E5uUum9cd0eHSiSbL+6qeKXvEfZgXmqIkZ59gTZbu/XDQZPVn9KDvXo73G+x",
-	"Jj0cHo2g/8KsZ496p+Y8l4ChwUNvQW3/1qV3t+qHw/39+lO616o3w91RuzXao08Hh6Y/ZI+OYY1qwzSJ",
-	"d5429htN+8s2wiUD6IS2K3crwIO9XdMaAEEc/gr1d3/VMKGPPl1SrZdB5nkyyPDSUglkfgP5M2E0VpPf",
-	"1gqgdrOpuTkIEiptjgioy0nKJQSnhhM2vM6gJ1ksWYCI6TcmrBRSRQdUstIW2N/BUO6ctW61q5q43txy",
-	"Nt+u0IjsTCOYLI+MgnOvrUBP9OJl9YX+4nrbasZZuq1uDkGmo9ZBJ5arg7yg8OGNS2o65QvCOMD6L3tL",
-	"Pd26k1Pg3R2ZiyFSBr4t00vGQpHIwMg5mDyRoCswGmltpfjp4jsD9ALn8R71y7scO42D79qaq7nIJrfB",
-	"2miqr94wGksyzwCYMX8J+xJxz0GbNc6EalXBWZejImjQowyoGqRRjrR+pH9FgwYtFk4mIk0CEqZahBsF",
-	"w9lbxjYCsF14r82iKs+HAvPDcosLvYl3cVlapNIi7vrmtoU/kq1CoO1y4rTucFTJ2ExhI1FrpJigRzTy",
-	"fd0F2rQRDgiCY7IZgHfdVmA9JrQsca9XmlCnzIajlCDDiRAQX+Bs7hvStzGSCtxsfbzsEuvI/U/b8Ikh",
-	"GIwQ4NEri2jZM6pJB3uU23wO9PdhsAS789pYhvWgEgRFNIpgEcKdQeqlIUmTU4lVB/KZB/yODgmAJCCD",
-	"BfoXydWEdfnaWJlJ7Cx33RMlhOtNTFd6hTXrPO5ym5rpVrI03AIBofMRkXqVaGafou/GG01A+lZH7Rsq",
-	"AS663Oyt0MIYHEI+C4e+yHvtNumbjzk/mGsMCXYsSWewQs6pN0Ws4Mpp3ENcy8c0tsmzy7GuLrfBrovT",
-	"y9MrG+siW4a6VgSx7k0y3CqYxdm8lwtoDSKAYb1dXCs/l7vEtHzflel0G1jAbO/k6uPAeHiHeNdj3Oqe",
-	"41alMSuLxwNtywBX808fxLJhhZyP/nId79zGLV/kiaXxlKyZ62hZgS/yLQOVW+VCn5qmpJBuOeoQyrk+",
-	"VLydd587B8WXdZ8vLY+mvcfQ4ucMLQ7FdFpM8LwqoTkt7lD315/a5gzAdcxAHIHeV9yN1Z9aseoi64k/",
-	"FVIRnIt7l7QKCE0YGadMQm1LlMhCIDEnIL/s9iyv1ecKKQWlnCa/FdgnfB1/bPwpjKGTezR9EkbDxXr3",
-	"3H5zl3gZ6sbNZmuUB8yavBihiyCKqkRgAESGerBykqpQ69kTqOcap+VIvBeMhhHHgNefylGnB7YA/dtm",
-	"tv9ZqCHn2DMWA3ohwsUtfHsO920Vqo8W8FaNzeo1Chg+F2/rpiM+C8lLqMvCLvjkXC01wyk20nbqsqum",
-	"z8oBbRE9uPaggt7Ycv1cF/S+S8S0b7AWjhQEkkeH7Bka3DbfEgBowNDSzBTRhIrQP64Xbb+q4KwP/sUC",
-	"5o2HbWIsUKxPwa+W2Vh6J94AAN/K4tOS5vS5FTPt6RkP/9pd6b3qNmcQY2CA8hwazLycGv5suDfvXbd5",
-	"k+ZrSQt8u3OahLLjKwJl4Dj2t6wZ9nrEmirEiQpivj+4lS8K+2Ka5G+BHKEX4u7QEY/YBY/N6h+b1d9L",
-	"12hN7XmS/bN0q68S3Q/TaR6YUt6zY5fHij6rEPhGa14W30nYb2G6XeJKPFTrd6utPnZ+/6ue4bu2fkc6",
-	"X5mBgLqxs1PEiHjoo7uNtkGbEOEC4sAwlgARKMmLyzevjfOeDicewuSULrqczmaMJmBJ4Ev0o/ol/bWn",
-	"uh/YTBc9GHMkpJblXd6fprGKZjRRO/CUtrhd0KmvOcpzfUXPxKyizLRHLACvk34G2/1PV19GvkJQOaKg",
-	"yYsXKwPgM3cfThnjhtAyGwwKCNgRYsHMiwBdGOmMOMHWAmaf7Sca5BiXB8uwqr6sP6Cv2MR5bxoAhgoB",
-	"CLiGzSo5OaNSHb89/4ckKlUiiWjcKM5/GajcrEQrWws1sZCeaF/0fVyRCc1jkPjth/WI4UGL8p6YORVs",
-	"wtIVLY40B5kOgzxwm5X/zUaPDbKBcQdFiQkQ61GZB8wByMG8GlzXDjY+9zvwNMgl46GpKnRNdKAPelaR",
-	"OWJz/QGLFPsVJbGQysVOA6Lmgig6kE/cCF0IxX3nGBKLwZ9MjMsNj8RIYY8GsuQmWFqvbdDj+4WWEnu5",
-	"rc/dKEawq6U9LSq2Ej1dnj0HuJvjhCF2rYrirAECuH2hdTwh/TxxznDxsUK0L2Mx74Vibto/0CULmCgh",
-	"iBgpxoMs1YeTOY2UxPwgu0cG7W/A1JxBlYNEEkFv1jMb5WI8NJ0I+xj+74WMRyzsw3iM28CQ4NJuLAP8",
-	"m3O298SEd2C9/LRv58rOUrQcuKI7XehMtpM38Iza+JcZbdOBZhee1yVSksUj8lVfpgNgHVBqm3XnehLo",
-	"LdLv58JtosmcyJ0ck08B8qA/ZZ2v+xZ8FVCRs1SsfPGsNKfqoyIqWWDakICdCTArAzZGrztYevCR1r5J",
-	"84Ko41RI1enyNE88he4ZOLr+BVPJog6D6WfgbzY1X3+1QV6b1h2Z/2CUiGmXZzliftA3FuMxAkWahlum",
-	"2wfc4WOmiDnPun3lCo8xNiG7PBTgcY/F8Bq2AbNQRIo12taW7cOy9l3lswNAgFy4vgHHJ14VNeTCZb3X",
-	"8G4axxZRAcfY5RYV4hyyHlx5zxR5H+Ue6oKee+Dh6I4xcRFLyvFHWHAzVkzi6HK3K3EkMdNxqjmcA3CA",
-	"4WOCfybK8e9XrA/lYlr683hhnYeQ8p3lfZh69uNsbfAG/SQsLkRaPQAMTiDZl8TRIKHJArcHwqgYk0UJ",
-	"ILu876Wtu7EZ/4FtAHdcOLYGiV3vZYSwGaaLkF2Pfq5LRod8Q2U07BNUvDUvMdkvCPf13tpX+HvgfgJ/",
-	"ZcJmzAvCd7l3ip+5SKZ3ESv23BUcWj8ArmYDhYbzAYNqN3YbLcCZhzXtctuf1TFcrHKBExypjuto4FgS",
-	"5Y5nlDdtR6Z1ZayyezQHywvyXkIbBt/+y9i0Vw+ZLwm/5mJ4XYf/en1riscuXwbwi5jwUKDqb1YgP5IL",
-	"c7FqKDmtphYU/u7Ujn9K/vVif34zvPo1/um7Pb6fnD//4Vj/75v2oHm9O9j9oTmcnqU/fXuk/sXj5k8/",
-	"vhY/oZWqjREg2mKbnzwt3xWa7U4t8XJrsSw/vX3ARH3cgi0scCC5zP4OaiXGRSF29tCkcsuh33+nI6Ph",
-	"WFLzXCJn6BI5l+f8Yn94cn5wPj1rft+e7YYnW8RElroh3Rtxr1xz9POY/RswmrBky0Uv93+iMNNGhmGw",
-	"TvD6tc2PTY++dNOjrateP0/bI5RJBGLoViZYhw9QXUVFkfktc/fsRJqY5IwNVbXnxy9uHaZJAkqLooph",
-	"4z6kZQO2f9A23QWNYDDthYzWCmb9wvbd05qdZPENqP9Xvj6esFHMhgoUM5EqrAwII5krMpE29Nwgpklf",
-	"QbFyTfnUJJJBl7suQWV6FlmpZhmF0XtxLMQ1SWdZSYs7tYFLJs7ZPmYl5liwIlNI8TamldYxF7azk/cS",
-	"rVnCU5G06dVBlo2D+e4ukQyVst+7NTpU0Q3r1joE26P2jS2G5V5aU28QyHbo8n7G4PrWOAG1HhJ67OZ2",
-	"jL1Z8IKgbZv3pZiFyuv0xg9oU72TRMxl3gATnEgxtSE3GSyjQheVzUaXn4jpjBqXi/2gC/GaF7twgw8M",
-	"txBpQpxSiRZDmaaZHY4H0DaRZAr6VL63ha9OPZhkzSjAxjNysnwL/ejcLdcDtlU0a6cpvKiLOnOuag3t",
-	"Y9hUmKZhVYvDlcXI7OOs1mkdHuweNZ+2D5pBLaLKXjg8gAtQe1z15l9UVOvU9kfN0cHgiNX3aHNY36O7",
-	"R/Wj8JDVj8IWPaS7o8PBfnu1biK3qVyW6WDzRMUyrWe5YvlTUIt46U5YXla9A8iYbklaldmLRdnkXA+P",
-	"itSDKFJfViP63TRNBkGtNaRCzbUW0FY7SWe31pBQyq7SjrDqLK8INZtHT9D/7zUsWhaiHYO46BIApWmu",
-	"h2oF3NPlhew78EgV1QF4eQy5ik4xyDy6sRSk3WxmvfYsNJnqolwlpvR2ThdGhOPDLlUwU1mW9CyTNubU",
-	"Ea2MDYyXLO+a9l1dWGZsdDAES4OUQiWWOiU7foJ+xbyzMhPxLnPP+LGsszIwXk+rQmDP5kxNw+d8MAZw",
-	"ZLWelFfy6lk+gD5Q6vI5hYla+hgsYO1yFFSmI9zBFl7WBvKG9hY8Wx+M4S1bLFeFnk2+Oe4S5QvQZsGE",
-	"xqDCnG7R3uKR7d6LIZqlyziK3JbTatUi4iOxMlX6nWTJOR+J6jzpE22+/PHv/cbukw4xfQWyYJZtSo+R",
-	"0QWUfHAxb5C+aSTeJzQMZZf3XfZgz8XWA9L3YuwIGRb2qOo/I32opcOHsz/0bVhkZ4P8/QoUSDuvikT9",
-	"Ndnt5uEzkfLwEVh9s0Yt2D++2KTl/UQA3gBE6rbOoFmb+DZYEC3WrCisJN1Gy+WwYCaM43zGmDYeiSVS",
-	"0t//n0NLW1eN/oWI766ZXBDfWFuL5Hens7QlktCPR1v2JzHOjlUdFobCqLd9r21V34WJnQOGStK3Pyrh",
-	"gVR9VPA+5xYyCug0gnA6B9/mjFFw/rloejQyAJOae3e5QUHS8t90fCNTiwFiQqH9X7WmZ6c5h+izq6Yd",
-	"sKylXgTFgS5Z3CQJCMm6HJ+yyVlaS61qjfcOVv5zdMajcSzmp9OZWvyA6h86NfJb/TZho+hjMX/MdobM",
-	"J50FNrc9ZkqBri3ZM8L0F9D955FLPre9IrP915X5/jOqv6If+++f/7vb/dhsfvj6f9c2qANA8kUrY9kl",
-	"/JVehicE8rLirCWS4EySr8Dr8CQ3eINUVTZ++/LcNKxTRIiYUX6/rfQ2wvSyg7Ijr+oEZH5x2od7YJTG",
-	"cc9M8ZhzcmqGUuyyt6aW1SJyWc9ULah5vimXoaG5VaYtVc/rXtvh6VO4vhteRsyP/fC+RD88L0vKb512",
-	"HE4jHkmFnLVc2hXuqVS+jvlCyy3MfMGiL1N+i3+aAECEaAPPzG/oGxnGQtqaZ5PPBIGCLJpgoK9MJkEf",
-	"tTXHZCNIPBhFJivS9XONTDQn+jVlgR4HTcLYpOJ7rBfzNudRqCboqZiIOIREov5/mk8Vkoah2t2AVdFo",
-	"SjDZLcsRc62WI2evYV8kG2GywCQItSWFW7OIj7OGNtiCzXVgo9wfAPikjAPJh7dSyYIcNEFtMDVU0LdJ",
-	"6zkhG9E0xvKsIZNylMZgzwtoEb0iU6/LN0rVywYSgSpx/vZmLyt/SMylA7JzsPeMULKz99SNWDHe5Thm",
-	"KjE3tEFOgBakl3xtCcBYlMrk9YXVyUvvsOTm3tu/reLu1YAVy9x3G0Z7AjPazLfT2rKX0aNAvNWWVAVI",
-	"OJu7Bom3q/K5RXXPfQrNW3do8tl9Dzm732LkoiAN8I4GOZbXyOCcuBGJ7Q3pLeTdWjftZs1AMrG/qgNI",
-	"2WTuowNI+SpkfnIjBZ0k0BIpzwELVPX+/fv6sbeV66jr/fv3udsNkd2tOZc9SMv9uQD2IJPXEmoY+Ipm",
-	"MvYND9IlaesWXoWJ3VcPmKUFCciMJRM6M4IbIzGepgLud8zqNQEinu9PNafSmefGzwBdU3ebJKSLz41k",
-	"s7EabdLEbk14SojelPKFTVmRhaZGCcNkICUE0ffldFIsKMAaLaO/NMh7GimbpeOcKNqOns7uzofaHv1d",
-	"CUFe6SFdZEOvJsTlid4LLdplUUmEYUGnwi8tTaEdaIENeVpiWQtSLOox+uLS8qpkkXMYtJ5i9ula7PiI",
-	"q902wgJE03SKsOVBTUsS+LPlllQzkzFK7T8XuIafJ72Eemz2Ijvsvg1nzbpy683+mjkrd6YGLxWBR4ub",
-	"9Byuy6WOnRBORthdF0WXJJpO9blXLF5oQ0lLMtdfKeUhVMydqxJrbrmuhJrSENNCGktKIuXXkthoNN5o",
-	"bSn9OZivKYrRloSpR8q67OANmORXsHGarSyuDV25+hGX6WgUDSEtCYEIMlkZCd7HgHp/Sj/26Jj986DZ",
-	"dPl3w4kW3XzMMDvhaO+w+aRjASahINE4PL36EC3tXZdV0woDO2R7zW9Hlf1rbVElPCnz/ke9cIb554uy",
-	"0H4tKlxDysk4ugHDHPIPfD22xMaytUC1jaHzrHdZZsAhf3qI9w1ymF9SqY79pfwzeYc8iyjPWvCwk+ni",
-	"DowlqA4jL7XOzKGJZdVJgUlKgcM8L+2xVkZizUcT90uauGijeEitjzHxjY9jmaf2/UQQOiXntzqDM6qG",
-	"kxKUZGhehTJB83VORhGLQ8zyv2ZsZkQMBPqekT5P47hPhjGjCTSV0Dfnna2Bl+Jt4StYPg/Uw0s2qoDp",
-	"oUW0Jl4mRpCEX7G7OOqKB0+MyFUiFtvR+jsYyIOUbX0Z9mNX4cuwn3Zn98HYj1NOoZTdqF58zBp/u3SK",
-	"vydYxlYQg7CzWk8x+WN3NIB2zLn6vTZLS3SXV6B7Z8AdttGIQ7MwWbMrgOv71qagCIlhiFNiykaGp+m6",
-	"mHuqeaRMhqzVihDdxXZ5F3HomwEOEsO2VcRTYLAn6KYgx4EXvvLfasDPny3ZTbawvdHlJQBA5Db4PyYK",
-	"ZcunXJzMxKCqRlAJWg4rcWfM8jIeLJLxfQKTw0A/AyaQxThZwv0hebwWv3NAgYIe2estMQ42hAfOamuW",
-	"oIk3AOotPvuXgOm9J2/6CijnHLc00GF/ITzeW0nKSize2wvMHV/UVZfpGPFp+AbCShn3lauynVPHlIxv",
-	"oJgmAr25BPaEtY2fiQ2tYjZFwqBpm8ziHNii617FUZeXy6NVArEKlA64/Q/+Ij7y91u6427NfM1u9pTo",
-	"WdC0AgPOY64v5W6CKzoPIGaqwT4/tlDJZO6LnRZWYXn6tgTOLUPjL50sXsVRS3D8DOD5dHFHpPOMu24O",
-	"eZ6ZDmLODcjtMuB5B2MkMnCl/fZvv82DsUmQnc0nosunNGSmDVhlxjm5Y8K5Zqi5jHOYhJdvPqGzGeN+",
-	"evk7g3eHcY4ZZqJ7XY1pwuxEq9LFLdT6w2eMPyJ+PyJ+P2Y4fyanOaQ3Txe3R/t2PNhvSVfqFbpybVeX",
-	"LDQMS7sesaceKuoKyNNn/su6oH1qJhHxtLzqBdn128y0uz1yJX6ztypR9WGAKrdxdWyOVPnolLgL8KKc",
-	"iERtizl3G2g5a8S4tMZRZNwWgquEDtVKHEXs5KpIzLSl91TvvX7GVIH9ZQDkAnT/lGAqVvl9Spb6S3mQ",
-	"lhjHn8uTdH/ofFUr6HxKFqa6BCHxb+5YKoHvu5VLySaRrcpGO+WhLCAQ5wVpgMmJsBN8GKchwiXlBSfj",
-	"4aX92CZS5jiOsxQ3YDt3gzz+H5jgUEpDtoUFbCiAP/k113aHyouu7a9V+UblNrLdxSCDJU3YkHEVLxBy",
-	"EzHzyDHP+TtMG3PSajYbpdZkNTk9aEmqYUs2FdZ2as09stvUj7TtI9tYYJXWXUwlJEKWjs59amXWwIdq",
-	"A+9u5pnZiioDLdetzOza40G+H6NLZqdg21NcKgl2fs/8Bp/WigWEI8gJBZeSBs4i49AmlwjEgA4i7Ill",
-	"EhHRn5TrHGoS3lmXgxvLqqyA4rFCsGycAHt/QPqfz+G+d1eHe28EfU6WijIibNefQr8ybLh2Zxf6XqZP",
-	"vhaKnJkvr/Shm/E9kOs8P7+/YXqOleveibyVYF8JGesdHkn6UdjHo9r3xXH/mYlNYJ9afZMY+QceD3kF",
-	"quoa4cihr7yaeBifmZdzozqVNIU7vf4cuyWgqx8y3vi78Xx++rwVG1cmnNrlS9UB5k6Tu98he82jBoER",
-	"RHxsuv1mvNcUfqyu2OhqvmIRZCAVfCQSD2YEx3PXsghMHyqriwhImELdPQYrsDDCnzcsETGtHKGEo7oU",
-	"wpWb/22LIfbWP/FaXKbDCSZv3qV+4q/djaOUVZqKi/JSrlu141hpDQEKmrWU1xZZlBPvY5nFFy2z+Ovk",
-	"ZWzPGf523XYuGA3v83Cv1YgyV0cfcKV89ScdbKX+rD4qJeqPDcvep+7zwJUsz4HxaGHvVc5rRanLc1qS",
-	"g7s4dr2WgVf4YAnWUiQFQzEg8wlV0CM354wycBOSSLrAXjlzX29JeZZPtKKfkKsThXy3nJ4SOAXL5cPZ",
-	"pmx2qsuddAJQbmyGxoB1uev0xkVCYiFNxh7MHxW+ygqeuzbbqa5eyTh17vBtw2CLp+uxxmcz2Rfklvyx",
-	"4OdPrjM/VhfdQi030a17k9zrR4MDQAyeSm9HgkIE8AhMbT9auBAt1+cs0ZxjB1zoZrzFNyGAVWD9nJAB",
-	"SERqmilYbKUcpMLB4d5RQCy4gvnXwUEb+nmaY217ii81DQXIdAO7TKjF+s5eTADC2r509yAo7c/cajT9",
-	"r2W9n38v7aRkkQo0jwoMX0AkK7S3io4J79VeFe2SzmESPSkvNgAUCRlOBLSqzedJmFmbfOyhCJn3qSz7",
-	"MygLOdoOjYjqVXBB+JJbz9K2Ry+0hLKTKmqSpbpjJswMWtOMiVnMoDsy9LMQBjXaAIytGBimF+aGZi8t",
-	"DQ5b+pctOAQWjO8q27MsbJPRQ+Y1LJsZZpQCoY9ynXTN4zYBbOnhV0zRkCoKg5ilgzgakmu2kCU4a3mA",
-	"NQTp3mvtGcLebx369Ps8kpVbD/hg+IVY0JAMaEz5ENJaeUhEMpwwu9jeG79jNFaT2qcPn/6/AAAA//8=",
+	"7P35dhs3tjcM3woefs9ZifMUKZKaLHr1eo4iSx05no4kx+mEPiTIAsmKigBTQIlmZ3mt72revo++lPdK",
+	"3oW9ARSqWMVBg+3kqP9IW8UaMGzsef/2H7WhmM4EZ1zJWueP2oTRkCXwzxM6nLCz6Ia9iniqGFwLmRwm",
+	"0UxFgtc6tVd0QQaMDPWNIRmJhIyiG0ameH+jFtTYRzqdxazWqc3SQRwNAzKlH+t0zP6222zWglrCfk+j",
+	"hIW1jkpSFtTkcMKmVH9pSj++ZHysJrXOXjOoqcVMv0WqJOLj2qdPQe0kjhhXJxMax4yP2fLofhBzQskQ",
+	"biNDyglN1YRxFQ2pYuTbi7MTcnC4d0T+/a/9Rjsg+u/Dg9bhk/y4v6cyGpKE0Xj6t25NMkmnrFsLyHBC",
+	"E8nU37q1d1dn9afd2qazaTWbpfN5KYYUR16cyNWEkXcXL4kYETVhhA6HIuUqP8yJUrPOzk6rfdhoNpqN",
+	"Vudp82lzJ5UskTvN1hENn7YP60fD9qh+2Nqldbp/sFc/ZO1DdjBoN3f391aOfiSSKVW1Ti1NolrgT6Zd",
+	"MZnXAqinfC56CQMglx+urt7utBpNJKECxXBRh8t3I5PX4lKJpGQkMEBJpqlUhAtFpL6NKHHNuCxQR+vJ",
+	"0sjg7ruN7IKFUcKGqnrj30+YHtKEkUEi5pIlZCyKq6Q3XnZ2duhs1jBXG0Mx3RnSOB7Q4fX/HYqQ/e2X",
+	"6dFNN2022wdSUcX+RkfNaPSbjMPr3/ByJOXf9Kv+Y/f4P9pn/9E+c5T0H7vHmpY2n2sFSVwwlSyOR4ol",
+	"yxO9ZEPBQ0mUIHMaKTJgI2FmztlHRVSyyM26tRG1RlzttpFeo2k6rXWO9MimEce/Wm6UEVdszBIY5vv3",
+	"7489PlFOwUPLdZBQjlqtJvn3v1qtxkGj9SQg80hNYPAJo1JwS037+qbdIn9hNGFJCYNhSSKSv3VrEb+h",
+	"cRT2gDLvymY+BbUZTeiUKcvk00QK2BEax2J+Op2pxU80Tpl9+fLk+3pLekN4sG+Z0ixhN5FIJZnRMXtG",
+	"mH4PHHH94yhKpIJfGuRckUgSmBIRPM5u0vMmcSRVl7v1g2ujKNajbXR5buFqQS3SQ/o9ZcmiFtQ4nerL",
+	"OK5axaocVPDeaBqpMvkGhEN4Oh2wRE81UmwqyYwlOBt/QPvN8gHF8G5/PCEb0TRW+Eg1tbbWUusnTQty",
+	"JrhE6Ywi8TWdsit6zYChDAVXjMPc6GwWR8hqdmaJGMRs+n9+k8h33Cz0EyGsI7yrpyfRU/A2TQuKRnGt",
+	"UzvmQk1YYoXrhEqiJpEk+m5YFE27stb59Y/smUgS+56Z0HNIap3aDizSpw9I1EyqXhTWOrUNJZbmZanU",
+	"POcoqKlIAV2cCD6Ko6FecrNgacI7eK46Zt6d5dl98nfofydsVOvU/n87mXK0g7/Knbf4Clz+PL2ULgsz",
+	"q/IpqJ2JZBCF4R13JuIyHY2iIcxADsWM+VtzhRoCkxJlGYnp8BrHAfeSKevMk0jBPt1t0XezRc9mtmrV",
+	"S0Z+H8uup+zPleJMn8GkM1att0GSCBQnT819//59vcjxywZiHtkpCggY0Dky6TvtK7wBbu6NaBSzsLit",
+	"ZrdIKJgElWUUKZyj4CqhQ1V19EDHmdAbRqgiUyEVaTeboMHSIQiC3JEcpXHcu59z2W5nJPKOzxKh6ZIO",
+	"YkZOuYrUYiW1LK/HfRHL0kJOqRpOckv5jPRxJfsgk6SRYywOJRzll1Sq41BzZ6kSqlCE3nrrYypVj+Ze",
+	"l9v7SGqhqYeg7yS5OxvkeAa7R6hhP4IbkXv3I74tXy2ZyH1tmjF7cgvBuCamEGYMSkMfLB5kcH3YqFc0",
+	"1iKW3e1sDmjYMytZPJUDES70oDQdoVrz4vLN67svfTNb+u9pSC7c16tX3x/lfZ+VIeV6hgNGZtrwDcm3",
+	"+k891YBQkrAZo4qF5JotiNDakVEy9Y/ImyMO+wbakb46EsmYhQT1tSe4VyyM6BVM7w57lXKZzmYiUSzs",
+	"TfUbe7Bi3rZdMh4S/6X6ZQFJuV6ehEk9PcpDPWQw7u+8ma19nw+64RGYMLnC4VXva8WM7muLfQo26nzI",
+	"hjFNWEjgc0R/LtD7GkmSrRHs2WtxmQ4nqHneadu4UL2RSHlR7CUMx2a1KmMcaJYY3v2U7WUb81oocmYG",
+	"UL0X2TDvafnd/GQ6nJhJeiv7TrLkYdcVvus5lf5aC+om9imovdGKG5LqBRulcqVQKFlR0AhAA0eTHDfL",
+	"Kl29Ej8BkmwkScqvuZhzOENKEsmGCYMf5ong48bmc4c5nMJAKo7z0keDsk/CcdZHXcxYAjMmnLFQZi5T",
+	"zQFVtpycNbr82z4oFvUZTdSiDxaOXmh4dYA8U5IE1xZPqn7uCZjuRddy/UTrWiJep3BbD96noPY2oePq",
+	"JcoeQOcjenO2Uu6LTmVYYljyTWTTBiSTKRFlNLMkmD7W5/N5XSsw9TSJGddnOlwpqe6RkHy5APJ6WiYD",
+	"vsTGul3Z+hjDKCNYvpghPch0OqXJQtvvmd6iZzmNpIz4uBZo0yy9xXbqRZxRKeciCck4oVyZM6a1VG1h",
+	"wd7ZOxrgioLDmR/We32JDBMWajKmsVw1IvjMivG4T5vj78bn8aJP90hEVn+c04wxFGIvT74wEV2y5IYl",
+	"OItbHW4JL+jhnxUnW0yZmkR8TOagxMCWaubaIP+VCsWMuxjXKgrJfMI4WYiUUHlN6ECkCjwX97Qxxxzd",
+	"y1bdwwl84W24miRCqfi2Qlmx6UwkNIniRS/l9IZGsTYOq49Cwsgc4itCkCnlC7Mp9kDIBnlfFougSn/p",
+	"/vbiquLzxjFuvKr6uI4SMTVXmJqL5JrQMNRsuEHwpKErOHNrJOyG0VjTEvgF4FEwlalm4UnChqrxhQQz",
+	"RIPqLhy06ikvcOQRixAvaTJ+UGnsy8BYf0wvIeXkYI/8GH3/IKK27DNf9lAK8YryxZc6kmaD5DLtf+7T",
+	"uWIkf9Ij9M7bkc+zvUbOWF+S8QfnRB8X8wa5ShaEjmnEiZyIRMWL+9/OWIwjLglVRPAhc8ZQSBUdUMk8",
+	"d1fCIL3FRi4lHWn6JMqO8U+4/W/pmJVrzop9VDsTNY1zW17rps3m7vB/hWKo7Xiib4BLDH8Agx8vgK9a",
+	"RmNej7hdRP3+iKfm5h3v7trGFj+1xlhBkYE4rOaXiki6kGSu/+VUWfJaoNKlB6X1Lr1xzkQGqtJvrj4J",
+	"d14PrVtGQ0a8TzzYMqAakD9jlMs5S+BY5en0DuSzmb68SSBTaVskdopz5qC9H235br6sfd8Ff27GSnDy",
+	"5NQMeVWwMze7+4kvl6rt5JLRZDgBL08sxi6jIlsgoPRN9Ov1m6aE6GkOanUnuexWvJNWfdeIoxex0sxe",
+	"Ky82diJX7tfyxO7FH1m5DPelst/hIG+gRK8niBldxIKGPb1+oL5WBcjKddu7xVW8FASzySayTPTCvzTD",
+	"qd705cHfd1ClwnB4x/1s1FscSePIcmkHnheLE3M9IOzjLEpYqNWbhN2IaxZiNM73IDlu7OWZrcwoiaR9",
+	"b+DeKhIvAAqc+s6RhJYfM9OrJZLonyxcw3T9SeidsU683BK9FpXLkBY2phiHX3KX89zifJlpFwcNDjxF",
+	"4yX/Jqi9qC5FEni0iEMnMNzcSsnDy91JJUt63ifxkfxC2WgCfnIeaXmeRe4V4y5PnLwUYxLxTJ3+EnSz",
+	"ZnZb+ERXMAZLd2BvaLZud6LsPJnozTP9b7py53yyfIjsps0sxU0i876RmGMwt7cM76rkeSKkRFlfd+zc",
+	"ffclN8xC6C29YYkWTpos7s08vYO28E6y5JyPBIZ0t/MYTHGnKef/6SWp1wL8pXfDkmgUZRnNJnX2mHNy",
+	"at4S1GYJG7EkYWHPxjDwjXo308HmW5/OQs0ke1TVOq3Dg92j5uHBQXPj/bPLULaBJzGNptJYIBBdYYnU",
+	"ZzLjHrALx4YrwYLZzJ7OH7VZos+xilC602HSAzZcUnpzPuYiYSHmOJ4/N5IZTOCJmHvfBmOchQQpITNh",
+	"W/lCjv2SxOjAJgGjhlGSCe5+hzxwmkvRSNg4kopp7SMxlQ7WX12sYXAbN9gdtuqHYbtVPxodNOv7dG/A",
+	"dml7eBgeFepO9g/KhitC1htWVwTpMb/98eS0mL9/eLB7QP79r71GMTn/9OgViyeCtt/Mb86S01dXL8bp",
+	"yQ9UsB9b6um7i/eD9O8vLqWa14ev8uNrtZ+uHV9P27iiZGlfpRKOdv+yvX/Qz49IX8p/aq9s46wK1JtE",
+	"vCSx/ZhnNGMT+JFa5hOhWWsah3oEGe1o9jLFci8jq/LjYosXk8Hfh9Gb6MXlu3+et15HL44abPHin+H7",
+	"8+hNdD5/dRVPfnk+XrxevDhqDNsxH0zPmuHPL+L8bJ62jtol8wHpVzGZYlST1TVPsbSmmeEoiuOlA4Cc",
+	"I0dTeyVfntKPPVpGTKZmpUHOR6XHjcSCa82fjkWgb1hgqZH+PafsZCPaPYCauFx5VcmIuODDsnomMWWS",
+	"DOjw2qba2S0uFC/Vm5cHvff/PG6/+m0THjBLxHRWsuyXMzpkdclmNNHstEP6XHDWB1klhd6KEenDvvUD",
+	"0h9qM5cr/U/JYjZUPZOY04cYeH+YMKr00/NJNJxoEpxLE5+2/j28xWrckAv67TmPVERVxMdE82VyAUzH",
+	"KOitRrNwnmE4hZNaOmnLsXppEi1P/Q1n9th4XM4xt4AMFoqBbqb/4Z+dmI0UAffUCKtftBIIKTP2NegY",
+	"mIlEIUuNhZjBplp61m8Ko9GIJci8nrb32+Tf/zpcYl7rKsM2qORzutXyGrwWirisxGeQAmoC/Zr5R2op",
+	"Eahv1TQuVM89WWBvGzED+6LSvQG55N0Bkqn/9s3lFdmZ0aQPEpMTdsOSBcF86SzpY5CqnFCLJIlQ0DbI",
+	"Mbf3uz0rm12aRFvMcL9q1dEv1JuC4lwpICCZth+YlE2oKsp/zdYirZMX7oPKZDhVfFBLsMKEQLdf/wUs",
+	"91jHRbByQzbIe1hUMWNc74NyFR7OYzahwAnKeRw+p82IURSzpQNfOj5VWu3ncdWUDyeUj4uSzyul3OhE",
+	"pVEvFkMal2l1xdWIKR+ndMykM9E1O5SBLblDfThL+A9MzqMk/ZDVj69IyAjjfVxO9IoDf567wlJjbphE",
+	"PsU+KgnSSRM7cLip/piQjuHZStSSGmTGlxagrNjOXBGD39gQ8tRP0iRhXL01vtF8qIWSuRAh42QiEqm3",
+	"0hXMWV9qiWY4jbjb7qA2o0qxRK/vf//6393ux2bzw3f/u1ayNc+ZNv9yyjno4WEY6X/T+K2nn49oLFlQ",
+	"UNlDeENvWHpsz6wVBzcRGgvOOppVso9IWaaKTj9NqLJcC+gbDt1aBRhVM9mLeHWN7Qj2XwvZgVAT+Jgk",
+	"NGHou2vUVpUk7h6sq0kMMKpzQ+MVVb5amnsLMaeRkmTA1JwxTtRcZMH2slWoHt7B2sGBa2f17qAeF4Am",
+	"rGUtRPi0PNMa3Rx8FBIT9+bmUOmnJovZBLmQz2rK9ghtXbSVq0VYpvZ4uqVmazK3BJsV5C9/tOcnQJZX",
+	"6GdVzHq9sF6fkv+6gD+NlmJUXqX1a6h2FISOE8ZuMcZPfl3zr7mD5G9byfqtml3uSHi0+aGEDZWc/krT",
+	"fDvD2As5o2CjnPRzH+oT9LpoQiuoig9kKuMAMXO7gggwYRwNe8FHkUk/NVMJSMpjrZCirmdsDpzGksqz",
+	"CdO+D5XByjhPIbK/b6kg+EKj2/3Ybur/tPR/duvd7sf97/V/nut/Hp6WipMySXeqLdMT4PVbChbjQfsj",
+	"b8A6Z5pIxv4q490bWLczT+aucnoVRXTxuNoPuvd9qJy9piQ9zO2Fq+Xbqwb6CipFT/SdhemVFErgpLIU",
+	"6DzASsZ+QSBHIDohpYTYqSOPLISA8DVUlQO1fD59prBFsHql25IkIjkplYnwE05fs/9ZIsYJncoGOXFa",
+	"Aw3BQc0ZuO89BZlrIfxroXJyObpWDDtuEGcqLYBPPMu/N4yFhLf7xU/obgPjDLAu4AbrOHIYB2W4B6Xl",
+	"uei5trdwTDTqKdEbIoXDaVgOjVdWJ5aVf0PSQM8jDFd5hLLQ/tJzGx3UDNX5l8pyNpaSb/xgxoccCR6U",
+	"cY7TG+v6X3WAi2lKCRuKJGShtr+1NDzGmmqoMknjmEQjLU5cNgSdzeKFqTnRf0NArFELlhzlpgB7+YxH",
+	"7lTrnQbflAnyGF81nNQwCkFs9IdiOtWqXRxZV1Zfc5YwjVm/QV5nQ/Srq6jsctSOrEsA/EzWlwWR1Tln",
+	"CYREYR5Qiz+lIUNQk8Ja65XAWBtGQ5bWnqoczk1IFauraLqJGb5GcTGL4pxbQC5lpsfaMZZ94Zi8e3f+",
+	"/ObQeflEohX/BdGDz+uMaVTgg7tlGkI06xm3WPl0Cnnyq+e10dJfR3ytsISj8WNkKhqZlPpMV624+d2k",
+	"MCqqGUNAGLdhvzmFcqFwg+VZO3hkp2NW5UV/J1lSPx7fEwXA16qmvSRjgSHoYwXBs/uaLUYJV0YMqB2E",
+	"ocHtKKIgZGGgVEs6IJRsEbzhBIZf+YcxRyc5us7tWqn4dtRWOk89DtDhueW5+t6c7Ja2ttqgoWllZqay",
+	"klXOZKPLu7xu/fkdcPBDhlMsxmOMEGW/G/nV7+QLzDQl50tPLRGEEYCChJkOn/n4Ow5Ch0Syy4kdVoO8",
+	"M+NDXBc9HwfjFgZkwIY0lcxEXtCkyrLvvMEqmxbZ72TZKl6xGh0pllSmMz7LRJrgQzCJwZ8R8bEe7Iwl",
+	"kQjxc05Y4/rCB906jrVEQF0TkvzcFwJwSvuJEIZJYOEtMg/KQ/01o37pX+zjHVDcjPqZW/RIunVHewmn",
+	"TuW1wXJEu8mdUP0B+yzg7AS+A1GvWEnCgl/9ByLSQJTkY3QNcpaIqf6A4BnT9t6Oayw9MLFRdMMCdOXr",
+	"Z3CTGB1OYPUDks6IEqS175KM7I6LFIJQ+K8ehAHAGwq7b9YTho8RAndFzwC4Mr4pYaOEyUkvYZpI4GFz",
+	"yRgBlm/DW4eCh8BgrOSDZZQEAaJG6pmZLHxLr4P3pbwO6NPMfCLgM+4MwrgnVH9zCkfQuG6AuKgh3aLV",
+	"UyBOQ0N6jawmiYG33KWQxax4yRBTP9ATcJcNRAsE/oCg3Bc6xMPHgtQFMxQ0yr373IxZLJmjcveo5SaG",
+	"mOAlqJ0bVRw/by65t3rPmPRac7Ox6vw19F8aC6nM4ynPHvJflbCpuPG5kKV7e4CyxyKFmADwHBcKznFu",
+	"JBEnu00S0oV8RkQSaH0pU0oDo4xyYePN2cPZx4mIQ+/rEyrzn7HDkzMWxxEfF2giYZIpoHHO5nmGPpwI",
+	"yXjJij3LHyCfoo3Y88jKXsloz1yxdNZxySUB7HkIq5B52fDF12zRS4Si9gk92mu2gJi7KdziYk4EN1iC",
+	"xkS1UWFfeLk/nXjwzS3LwfEukSr3D4+jgFHqc4kyg6547jwDzqyPd8Wshn/FHDrvkjlwNeM/k96bCyfL",
+	"GbGOELIrhTs0zeftTclUpsFkQ83vZHYhG7q3SWvtzKD2sa53qX5DQXeSertOfzp9fdV7+ebv569rgf9X",
+	"7+z4/OXp88LFqx8u3lxd+dffHl9evn9z8bx3fHJy+vYq/8Sbd1eFP3unP51e/OP9D6cXp+6Xi9Ozi9PL",
+	"H3oXp+8uveffX7x5/Xf3/uUPnvxw/Prv3v3HJydv3r2+6p1cnB5flVx/fvrytPT6+eXx9y9Lfjh9nb9+",
+	"efLm7enl0nffXrw5O395unT99NXx+cveyZvXZ+cXr5avl9798s3l1fJML04vT7PLJy/PT0umaS8X3msu",
+	"Fyf/4+k/ehdvruANH6zi+5Zu7UoFDM/cP9YacyYR6Bwf8FNGaJLQBWTlZKCoJckSaRwT4aU/W/TQIjTp",
+	"ltYGjCf/7TIT4SxicejqtbYKZyrjdl4fQHcIgsXJv7h885q8xV8N9MNRs/WERNxU42nR/szEl3LAYTKm",
+	"coL4JioDF90AS9tfJDsul3BcukJpHL8utRWPZS49LokUgEg+I329V30yjBlNAFaSnCsyEXEIwri/o6VY",
+	"pw8upG7XJTbNIbVuSq8hpkhJHPFrBM7hosuHWDbqQTMGBBORtAid0uRaQuY4COuI30QyGsTMu52wj2C7",
+	"/SYirv/0g6rZXUUo3XyebTGCn3c+Fyk054ze6XThfx+bzXq3+7F11u1+PDzT/zw663bT5kHrpNtN283m",
+	"9/h/p/h/Z/B/7ad1/H+8etDEPw/0r2enZ2cVQfsfGI312LYibJv+/YdTAsR1QRqVBG8LlGVeUkZP53of",
+	"5Qw3bksvKWakHrTJv//VbrQb5NhYFDb3HxyjQxXdMJu2gfQwZdMBht6WvKPRDStFFzc1Ziwr7MECHlMu",
+	"aqY1ECJmFCByaVrhZtBnTGt42lSLZlrk2xOdN4v0xyIpUxzo+sD1Zv5KXBrUoeHtIVFi04yJ0pXhmJcB",
+	"seOARNwYcZLISJv5raPDZjEX4WDPz0Vo7+/uNdu7zebh0ZGXldAsTZmgqnoQ2ZwefhxVftRtduw3Fa1y",
+	"xZfUS60LNVTEgc+VdMYsqroBkfnYcGOz1K8y6joHyDRj/KPPX582wYsyqNQxDQUJVW7HbySJMheJo3A/",
+	"hf4bScScly5ROR1jtnd59l5/ABjzfeOBya3/s8yVgRk2ZafWCi/AlgKOg6/IxfngG57NgwG9D+sTYjbz",
+	"08Im5FgVVllQV2OxjpAK3NuwxbXc+zY5IC8ZvQEBDzj4AZZfzphxdWcxqfIkkFUJo7fK5sgPB3N3LMif",
+	"F451SRzlw0I1xbmzMjxB4yl90KQPA1eRzzkx0zkR0xk1+YzoZOpn8QuTLhpxqRgNVy1tBXdAOi4rofDP",
+	"UUBKhR0tyCQ88RScLA6FoqKO4gzrKM7lOb/YH56cH5xPz5o/tme74ckWtRVrNgFTrPMq3grmUlGC0cel",
+	"sCxE67x5rvKMUKIfzZQYhn5dPI+FFAnvZdueasd1lg71j2yxpSL2hjOCbYvAi4SlQvutQ/Lvf+2ZfkH7",
+	"rafk3/86wL+eNnf1b+0neMJQH5MkZDPGQ23+9a/Vot8hpycgSobJTUA+drk+VYtn5M2Pb+1lOGgfn5GL",
+	"y2NU8eCCCRYXlLt4XDTPShlEcrPJbWyTm66R462T2tdqscnb+JJ12d4rFxKbvO1j8abSOqzFBncV6Ooa",
+	"wOpTyNjRa47LUEFnl0xtaY9cs8XmLglNyTmHRHvJH1EcvX592WC9dKmKREYRZtxUG6tWRkxpFOeP7c3g",
+	"6dvds1Hz79et2U+7/2xOT/avDxd7yX/93h4+nV4ehQfq58mLeevlL2ID4bBseS5t4yumaEgV3XKtqS/c",
+	"eoyH4CG4RZ+roPAqV0QRSdlzjoysEqREqp2dkKN287Dc2BpCNWnVmyrvz93lCGpdYsga91Zp6eJ9fGv5",
+	"Uyb1t3qbltfw6UH76a3yohkPezbyfidKANUYROQGi/J0+0VxBZ0yGvOIj3s0Hpvi4AfZhMhXge+2NOWv",
+	"gv19UDpCo/VWQ/5tfi1tbv7WD2PB5ENuziyVExb2itwHC9BWn5SjVvvgVifFvn5jbuQXxG31UJSw3qoZ",
+	"ytUzK3upV033MDuSq597qE/cmEaBdzuOJe95+LNoQpFrX11ejbtGNpmMzl4ohumUceVyy7deG5mCZvSA",
+	"u4hM/E4bmH/Fw+9dKlkS8ZG4y6iLgStkzUGVLrZOCdiUBW7KUMomWaEcbK30rWad6/nkSj1wBXPbQGer",
+	"llXVR2FTVaREHV2i/nKmVql8eHK56tCXcJoVzLlKbdv0jG3FTLdVhMrMtdds/nZlSUsMhxBbNKRcIRCF",
+	"Fx4EB/wCkkKNs1yib2EqfotIxIdxGrLwGeHCJY66p7scfH3GYwMuDkSdEgkkWJqfyBSBHSknLBpPlHGG",
+	"CKnIUEyngmfJk4HpMSIkZsMTMepylXP6QmpwHtDD9gtFAvgGA8MBJIBaT2QhvnnXmpunW9QQez1mti1v",
+	"8v3J22bCmwyc3h1KAwzLxQYSldHCGROzGACoHJSJ4KaSV7qSWOrqxNUkEekYECG+taZaHqjCLMay3lYe",
+	"FLicYGTEjgQQa3AkeX/EnA2WvYdrXAouwWnzVYgRvM6bpyuczff+2GzSMyFVz+SS+Sgksqo9tDeUAUOU",
+	"Y5OyPDGpb0tVpL+uxwb5EJSqDxUqySpXVGBav1cvpgmtuUZCVVr85ouheUHpShRo5DMvhFNGrods5XIg",
+	"UhA0A0IXXCbG+w1ybL3SJoaj785NK5c75C0hysYyyaE5sCk9htqkEfapYvHIBK+GLLoxGBAGDMIPvGUL",
+	"WrFct9Lr1SRKwh60mlp7EqGcAVLXMUy4yArR1525Yp2kV5Rh6jUMAedHVNjOJd5RYKhu9YuUvOrI5/h6",
+	"mULgSZsTuPN2eBWPPP+R5392nq9Hf83YLM/41zKxRznwKAc+hxwATrSG5z549rFvTRQXauss5ON4ThdY",
+	"aJ1VpghuwGYwdZXGFt9DNkoicg+Tn+zN8h2As65d02nE/autR7n2KNc+E+t+lD6P0udhpM8qvvg+UpNL",
+	"l9732bxKq/MKjwdA3qZyw6eGjXJWH31Wj3z+0Wf1KC0epcX/PJ/VbaoRmX1ms/6PFgSupBnlEs7Zx1lM",
+	"OaKGA9AZbFDjoXABc8h5lU2jV6/dVoBtxY7bJl/5oP2U/Ptfu439J34lx3JzXIc6hoZosNRsPPX67GR3",
+	"+VBnWaDVe9xit/k35pGoi9H2GeMhFobLWMx7oZhzLH1nUvZCxiOsWccOBS6DvNCfu6pv6QaoZ29LWwH8",
+	"cPXqZQmxlPIPG7+9FQqkKXfq3Rq2Udvi840f98PNSyynOJTCq8uo177sAtADHhr88dYzXVeS5LCrtPBX",
+	"ea1JjBrQbhDQIaMRkeyGJTS2z0gUVT70iMWHFSFb06BiWRfMRaX/s9uVxdLbD/9nQ2DIbXfPq4q6PxRT",
+	"bAm0LYppKRRp6QRM56UtQQtt003goUd7+4dPlmtsN6HOnFDKKutvLYmWk5n1Bzb3LXqoAOv1Gr/HVtmZ",
+	"+LluKKJ+/hxJGpJFkJdvVOTpKrKr8b33cyWse83SIlbTzKsUaw++oS0fRAHbpBNIeUnllUWFpZJQ8u7i",
+	"fG1O7drCJRR3OHq3HI5QAntMvY0opXHIc7sLhP12GPJYiLcBdPwGyPEr+3qciYT0/356RXacqlHExN/f",
+	"IPPQ/0YOHHzDxfzLNOt6xCS/VXnqY4uxxxZjjy3GHluMPbYY+5/bYkyPyyDIG6Og1T4AtJ7Wk8dmX4/N",
+	"vh6bfa1ogXLhKiZuA6xyXIDvByidBnmjJiyZR1JzvyXklVQy0ocVq4MXvK8540KkCQFvKomjQUITIzsR",
+	"ErwUmuMeVNiS4ZvwUeUUnhXGjpvH2f2os2vBTZZRTfIfPv4l+ceL/fnN8Or3+Jcf9vh+cv78p2P9v+/b",
+	"g+b17mD3p+Zwepb+8vcj9Q8eN3/5+bX45U+LTJLHNro3aBIM7F+wWUyHbLp95cg1Y7OeiMPeqCzta9lo",
+	"h44UsYPwkUpbos6Gd9PFbm/VJn17/wjZ3ipUsSUkCm+o5WsBBXfbeodzqQQlQGqe+pxB1vtEuFUTDfR9",
+	"r4LUM6VSDESpVtOlRf8xFYXlAWPrkFgFCGfuyZu6hjILfSK2mdTtMkRu2YEDtORN3ILQekdreKVLor+g",
+	"p+deS6UyOPYQAYY1ufWKZKHnewsPb9+Bo2ylynh5WSMKS6deHLeqs0QualtY9hxZrjizD54Na3nDHdF4",
+	"N82D9U6raYPg2YVDyiGW8/myZC+jMX+Tqtv2JPShMqm8lmAzmgwcZzPafmb9nHen/zD+vu09SPlmOehD",
+	"Yjz8ClxHIlUV0zDO31t5hqqyLKpSiTwpF0kvm2hOk1B2gMZXOBUKbuGNLP3NYBUeza0vZW5dWQV/G4As",
+	"H3+vxIZ58f7K+D2aB0+fuOXLBQ8cZmT/ewAGJf/v////KcZrKk7TqgDUy2jEfIGf67uYoeOuDkU9Pdjb",
+	"oI1x2Ks2jhxf+vbNjPHz5+REcM6GipyIhAEEoIMrBckLNGAdHBusQlD7WB+Lur5Yl9fRrC5muHd1h7Ku",
+	"JcunItrqshtxRn9PGdbZI7Sz3i1N06lkDZJL4F2LPLvfusNAK1xCWjJBbpBzB90SxDcPgFtApd0W2buA",
+	"QOm9u9BQGGf1oergPbo4vryLY3W373x6GYT0lxOfN/j2XgV8uQhZD9tTs2RFtNDeUggWtp40yH2PtDxu",
+	"uEXj+jt8u3yHvNzA5dQ6Ex8f0jhmSR6uOC96qWZjUxMIsME6E/px3bO0WlSR5W44xvIy+22NgyUXUNYB",
+	"x4SiwbBKeCdiatQBzB7ZEfqtHfgW8MqOv9wf/DUsX7cNO+PkJPAJDv1t9sILHPqVGbkrG/cGjj3QT8yw",
+	"NuXt1W2WXVP96qqC2jUXw+s6/HdDCtoYjGW1znwFejDeUXRQ5MjAtcHc/jBuEv5aKcHPXCc977ayjz2c",
+	"J7ZE7m8b48klIO8uxRGnrJMwGpIp60CHlQdJvN4caR7UIcOSw+VehRvQ9G9iwkPBSmy8zZt3L6kU7yRL",
+	"7uQXvV2JlW0xVgrY6DI612Ztru3Xip3G7LKXf26UxnHPbuGWbpfynsTvePR7ipF0dsOSZ9BeBfu1QcNU",
+	"q8e79I9I3qZTcXUZC8s12rQdSIcUWnFCy/naPdanpFBffSeC8E/RVgGQYhtcSymFjfd32SM/z4mZc1V6",
+	"M/pQcWiOs9bt27fjuYKeoywOPR+g3woetgq9F8t5wf7hKQ8VwHbLHHrZRjV37uAV1W/O5pZXBUjBxe6O",
+	"VsaJGNwbAZoFA7bcARMEmw2MmeaO+lWQcNLlrk872kSmQUS+1eU3rrEmilL3DPbIhMZZS620ivht2+eI",
+	"r+UFOU6yMk3atgZbc4qz+ZrzPGALaPs6YaQ/ZZ2+s28xCIftMb2WnAGJI6lFJjiQRKJXqUGO8bEu99s/",
+	"mRsjSWgshW03ih0uVX4sxn/dIUqAmRjZAkO7TyC9Auzwa3yH2gBTwlaJYhpZfkt+hXMsQWrXVtXPrYnf",
+	"ruJWG+ifcDoqZeWtEJEqztU7r9NrylUUQ0s6bOufSiYdJr5rf2o3BeQHVRnhT+hsZlqmZq1d3SEwBooE",
+	"I73MDv5qDsO919agKA5IwsY0CWOjjcdMK0xkSKGTrWZNoZoAQmX/P/tBSaM9LgyyZWCehdcIrgWt/liD",
+	"vOHxostzXFwCGx9HN8z0Excjq+Srhef6hYeMVWkyzPqmfx88BlsdC3FN4uga3MDTEm62XV2P7aonyxvr",
+	"bVLj40ndlTU++tic85G47aHZtnanTOur7lKHxy1z/VrO6QkuvxF0bfMCfRDyaRyXNpksdZi4CEFvM6ti",
+	"oxqYqq5hWccoM+tAE2PEjRApbxO2X6a75dS/8jyRTTvLHbn/bZUBoidZRXoPHkEGE+rP3cxVT2FDlKT8",
+	"St2CyS9LVoBbH6aaK17q2/HV6Er6nsoyyIRShzawTHQMAy33JQORZ6LUJlebzJIIQgPAR8kpHQK2sabJ",
+	"OuNazoZdDr7jnIOh3dhttJ64Xvugm4PsnWjtF1LXhTSK7SV+d0qvmemLCssAXAPm45ZgotTM1WC3q3GY",
+	"X6LaBCq0sxr1dF3HfXIVDa+z6JCRGguRkjnl6hk+qiU/UdHwmoXw05gpBEc2ub9aopkRj2Ixh33wRbJx",
+	"GL1L4lqntuNKoZ0Ga1C+UIXr1C4YDQ07MXvwbV5APnHOTmmcNJ0aaliBWWKYJDb6XvsmIzFqP3Ixx0hF",
+	"3s2ijxPr4MtqndpzfKvgzMSnDB/E2/wpLN0SZDkcgHR9o2eAz7lp4PCXHsUHgFDxDbXAZBvbkc8nAjaH",
+	"Qrt3m4LsTytHAXDFyRljDZdtgT8AGsdm1GULiW/YdENcVUPxRTaCViCXj3VDbZpD2ZX21g6cxILXXQ7/",
+	"r962ucXKVibIynM/1rG2tS54vKh4fbDh23xGpbW2du3TJ+g8g5rMUHBFhyDykP/VcuDltlwV4/UYDSke",
+	"aAPZEfGATCnHghEWJY4yUAeEvgYojs2hNpY3MkBUMkHXWTS6vMu/++4qWWiD97vvyDknv17O6XjMEvLu",
+	"/MO3O6EYyp0nZAZu6e+sb599FwBXqGQfAdErQWie8qjjPl3+bR/6Tycp77uKF2QsU+EopG9cmH2D0c4K",
+	"Xg+jCQdkINRkGT6oy/ueX7//BAxMrtecE8rN2kcCO9uZKeJaEJGq78zqnE+hSgUX6Ff9MJ1FjQWdxh++",
+	"3fH/fALvcXf8JgX37tB/PiFABcD8I9nluNnfSEIHUsSpYlkeTIdE+F0tdbBN+Vsh1ZRCVuHxLArFGJzE",
+	"Y8b1NLJoqrPAtdL/6wwfsqOB/fSvPQED3r17KOLYdfoOWfYua1SMMX0kVWJKVTSkMVgxeneYVNKccFdz",
+	"3eVXc4E5LVDrZFAGuEroUHXKaU0JomATAvLrBXsuhh++3UlYKIbwE7jowTuj9wYqx+V334Hrqk9nszjC",
+	"vP6dGdbZ/x89x75XNm+9SlJprcjUl2BRrJokzBycLnfEoSV9HIs5cbLdtPEk3/ah2F2bfkvAKf0nDfJa",
+	"mKJ9bLsqiUwH00hpVQKLdBtdfsxJyq+55vczik0T9pp7tsspVk5apyzc4Cx4Y/jhE/sm5HisR9pvdPlp",
+	"bh9s7Urfr5DvPyO/p0KBN2auzwXIEHT3kgmLZ5DRBr6dCZVd3j+hwwmrn2B7+A7hoi6VSFg/sA3fbRKO",
+	"mgvirR96HtgwBqwh4/GBFbD8ZymQ8d13RsUiXlDeYoJCRVnH5MiDtQzwQkTfFDGZiTz5TZe7Pg+GBg6b",
+	"zSeosMTRkHHs6GgY8qvzK4ibxl6umT6+UqTJkDVEMt4xD+1MI+XV+ddQgasFtRuWYOZ4rdloNZr6HsMA",
+	"ap3abqPZ2AXrV01A/dlpzFkc12H/d36bX0s4kvqXcVlawwVTacJN8BiRrEz7E3LNFhJxAF5cvnlN3rMB",
+	"+ZEtyCVTWcvQJw1y7KUqob/3xfsrSWYsITaX6pnmmlEWpTa5AE+JmqTTAejC1g68ZouG/owkiVBUsQ4Z",
+	"MWVS+yVT6LRD2qImVwkJscst0cOnGgQ9xtdsob8KU5MT64RUjJNpxFMF7syRSIBi9cRlQKSAZsBZ5cRQ",
+	"E2lIuOhyU5gKXUAiJUmegPtYPictS8Ykdg6p3EggjoTPtWI0ZkpP1WvlAlvYbjatdLc1Ex4XstvpHC+2",
+	"y+avpmtq7dRUOkNz1NrbOv4F7U1rr/85eCl/njxNn58Mw/rBq9fzn8/23vcOuXj/89kvx6Mfrj/+Ii/+",
+	"fnL0sx4W9DqtnZ6YFqGdmowgRF/r1EZPd9+82H3e/njW+n789CYdHKmXrDX+4dU/fzo8YE+vUnmUvv3h",
+	"5uKn03c16Exa+9g7O/3nRXo03T344eXrnkrZwf7Ry9ezn98fzE4Wlyq6/sdvP56/P9+nzdqnD5+MwUI3",
+	"6Bp6yRQqRsseBr3/EmHsMHMP7Tp/16o+YO7fgZvPohv2CikGP7WPm1T2oNvMnUsQxgaLxDMxEZxNptMp",
+	"TRZWQ644gtpQo2PIg3geyaHQXBj1TAoSuz4SccgSbUy4n/W3cowAtMd6LrpfN2rhJpwhnzXgVIypaVRq",
+	"qmn3WntPGqSPTbDcYdd/AzKD09RzTfKXToTrfnrXU1HVaBP4cGdnp9U+bDQbzUar87T5tJnBb2zfCsv4",
+	"QVb1NTWei+VWptA0DPtSwYcNzlctqEXUduXqmQgmlq8HNTqEHmNT+K/qTaic1LDdf6n/zmHneV6yyijl",
+	"h016ov6KYAof1jY1rVjrsqeqGpNVvUOfkbpIVWW3qy+V9LRhS9Nfaxd2EauaklbMHN6+kz20dQuuDFkR",
+	"PVU99Ah9yHqLln/Z71RWNbhy9WNF99BfNVnrfbEIAwbvAPDtfLgDFyDXA92wVWjFIGc0WdO/zh7Ytd0+",
+	"vfs2aPDp7q7q3PmrqXb/sKr3psE2+1DRPHMl2egnrtl2Ld6yPSojm+JVbQrqsS33xvw175wr+t0ynuR7",
+	"R0rdJyUuE8/llPcefajspFnFnbTRuKJVYOdXi0L6Ybnx5arF37gB3+0WvKShZcVo7J21jbUsJ5Ur9Cyr",
+	"CvxZFC1TwzLNlI17ULKAKOsQtBunWVLOWvUKPfVWmaIqh6MIVkihHMMNgrQaTfLvf+2BzQopJmUqFT59",
+	"khvXo3b1qF09aleP2tWjdvWoXT1qV4/a1b1qVwV1ZVjQPG6namUqRJVOdbXkqrJ7lUuj2Gu0AlJe4Lrb",
+	"aDXaTxrk2Aa+JOOh9OrPv5Gumhnyhbv8Kg9gKE0XFoqoC/kYLKE8DAhEXiC+kAtCBNgmQQKMHc8VTmNg",
+	"jyssKjeAK2aEGKWBmFNA+lCSbvL4wPGGIYp28/AJVnHD3RhkglAJlOnhVcDMJF4z7Kxq74lDIFV+hHlC",
+	"JZHzSIF/PFJEjEa26HYZxBRWVYQM+m1nRbsHTVvdDKO2Nbx6bMd5ZDyaBbbsitkZQfK6py9764NVl8pD",
+	"BgjImClpdwjj2xj66XJbN8XCBnnnomhGMmF4IzLAB+Q4+8VrtgMyGFBa8b6AKCHKvP++Spx9Avz4WwPX",
+	"RdzDyTOhp2LHgYwVra6E+BRsALNLc+TnoS4UC8+YvBXIRtmE/G4gpZMpx4/5y0JQlm+6VxlYtUzleNJf",
+	"CNWwbBa2gUbp8FubDX9bFI7ScQDAx92W8ZbgsmXDsRZq6XD2m5se5QfEcS49tnlo6apdLclGXh7+BvjO",
+	"64dg0aPvwhL/zBC+ZStkoIqrj9wma/JQsM5lA7bg0pWHc8PDcGv467JBeVjblSJqb4OBfWUg42VTzYNc",
+	"Vcy2FAlnxaneGAp4pb4zRZ3o3g73nxFSqWyBPBSpapG2wfLcS9uHsgF6vSbuJOQeDGC7nOxsO7G7HAFQ",
+	"sT13GCjZ/bdvLq/IzowmmE5o62Iw3S0zPgapyunnmfHRIMfc3u+U1bKJp0l0h8mv0jbLu5d8WBt/0Idg",
+	"Z6Kmhb5K3bTZ3B3+r1AMIR1Y3wCXGP4A2XN44RLlCl7f8X6obeqWgbKdEpfMMcplxwxM78VPQW23ubvs",
+	"lvh+yWgv+HFeGlfhOhfOhVHu3f0wtr1NXDh6Khe483qce+321s/s3+I7+7ge65955/WrW+ViMptqU24N",
+	"G/R8SvqGOva9WfYo2R/1b3hC6sajkGG+CFnVo0VrCV5CuHMKaEYNtTto/WVOG0QqNDvvAbEU+/24t04b",
+	"1V4CLTvORDLNXOvfi3CxImj3sT6fz+tQU5QmsSkr8g5TrsFXtsLHJl0Xq+RrQQ04cgHca1MzvthWZktz",
+	"oqLri1X1C4D/1hliEFyKpiYcls0OfmlrpE/5yjYHVOdxsdLjf7V2/788O2jt3uKZ/f/pbCcgg4U5+tty",
+	"IPBomwDN2hwBGscuUd34EEQSupLhKMEi7TInYxxJdWI+c9eQv6lE/fV2nMBD7Km1m+2DeqtVb+9etfY6",
+	"rVan2fyl2KTXRvOMpoEdxIs9wW1BaHWj7uq20hjoxHbYmGKw8aN+R+p8I2l8ka1G1ESU65yMwA4fCpW4",
+	"PI3jjXmT1zy/Uj/J6AW0ko1Ywisaa0I2B7XZWv/EO+7D1pnnNjh4ZyIZRGHIeO1WAagNj/eKo/3HUq1r",
+	"IXb64VPu9L+MpB9S8FOy7dkqPez2x0q14sQ6dXIhEi9yonV2E6ywRcWmP6Gp2FECnNcmhiEAPXpufSlZ",
+	"d3L9Hgs/2UELqMspkREfx6yutdmAhExeKzHThulsoh/QVA8ajQEpdEgSkUL3t1+ml4EZfiOzwowyloSc",
+	"4MR2U95MmSlhR3nGcNeDfJvzZ4BYNlAM2nieNp/cbThsHsC09ntL/jT+if/4X83B++F+/Htzusv3X/z+",
+	"dPFqXxylLXml2snPh/883aP/+Or5s8vs+DwM+ha0oNVz7HdSFcTnbO7ilsYR4TBkv3Yuvdc8Wv8ELsRr",
+	"OmVX9No8t4lieSXES5qM2cZa5SsWRvRK6/yb6pTn2Jn9axQ4Jo0mL3GQszi5sLXA8bTLnT8cL/mEEgix",
+	"B4qyCKEIpCfnAosTIEtaRpjCcWj7LRVNEM0iEel44pDO8nwfP+zx/Rx/3FvZ3SGSpt4//BMclb31T7wW",
+	"l+nQcI6/LBEbcItbE3Gw2irSKoojVNsviIt5RaVlFeE1H14wP5o+d5GsVfLUulIf+cGfw4qC7MA7MIOV",
+	"OVIZQXwj/VjI7ZOPZlRNynOP8qq+T9Hboefq5ZlRNZyUGIYG20nLXW1ycQvVqiXyNWMzk4inJiyRXrqi",
+	"QdSQYFPCUQwIRfwD2/KwgAuONwNK5lYCnlgAO+S7xs4cUq6NUAMbW8KIsUji7sbf9vwqWMrWvaP1Z8DK",
+	"NrL+HoXMn1rIGGhZUI0NIvJfUuo8Wnmf18ozaGb3bOXtZD1s/poys9SX+opeg9TjbO4681xlaOB+N1iI",
+	"b/b9lq19m4MO8C8g/wzSn5gtXApWIsYJnaIflKHLU39NcPaMUC0/oe0sPD2nkgxYxMckwfa3oQOasYPg",
+	"wiTEmZTaZuCjl/upGoCYxYX+UplMNV9AsjA+qDuI1nzX3d2DZnNjhrrc8PdrkY6PvtGv2jfqFxNESvqH",
+	"+K8paR8l5q0kpmEtxh8J7NYrRrmVAC2tltaiszIRCJ9YWWn29KD9FMvJngSYJ8ZidhNlcK1DMZ3q/48j",
+	"biq+7Gsx+buPJeOmhBQSAikPuxw6gEExdN8mFmH6WQCpwQAtl0s3cQlLNi0J1gsDfCbLZzpLFUuCrHwN",
+	"WmEEhHFIb0J8xZAFCMpoi9ReMcrnkyhmXgs1aMBr0xZNa3o9e32kDUAcitU+NDq4obETvFDw9YbHi6y0",
+	"CATpBLNoM+bahzxnzcTADD1X+eZpgFin8mNAMDhs2K0fBpuWkjiaRtqq5el0AAvT5baW2NToRVNmEi+x",
+	"WsgUuESS7LWPVtZ0YcOx+83VymiokLGVW3293vpxecfUrbtnUeEa3DaXamu1INfqb0sJ7/dmBYxzS5+1",
+	"zr7pJ27e+/75i+/rr178cIXIjLkzugaRoeSJnl42gwW96tH/64bwt2wAd9mISkGsKecuZcavxaUSCUig",
+	"twkdVw8uewDev0XyGsgMP6tsE1nvqSPbJr7Bo1sLY3iqIJGPNv/YK8oXG4tleOg2shke3DYJDqqbDcvJ",
+	"6l5vmYoLMhiQCer+4ZA7pvdFtSg+wRvkMlqOafCkbTDb3Ek0yJnBHea2yYHf8j72wO0jE/nkAh2sXe7f",
+	"acYFwseeGKJFiySCD1lgG+BQEtKFaQ5rP2XBs7WYA7Ca3NhjAX2MQBK6N88ScaOlmoVNdA15BuIjDsAW",
+	"N0AxFWDrwjPYVUROotlSjw1XMg0v7XKv0EivnplsJn4tNEQ/K7gG8FPXftTvgUtt8cfQVimpBNH+I65E",
+	"1/Yb0qYx5i7a6WPSsVQJ1UbxN9IOREvvXAEHZ5H+mlf9TeaJ4GMH+Bs4SOMuTyVzGgz2OPQq6DLqdVjB",
+	"KU7B/pkwyZSFZ3adF0opD6q8cefiiLtqTygpQ72sHBMAF92Kbh9sXM8wsMX5p5fHr057P51enJ/9o/fu",
+	"4mU/ILTL7QsXIk1kA1ANoBeE15fJX4GADNiQ6iswLDmknEMjoRnjMGpZVa1u5nxqMERu7V0wYvRm8PTt",
+	"7tmo+ffr1uyn3X82pyf714eLveS/fm8Pn04vj8ID9fPkxbz18hfhgwp1apTMhQgZJxORSLa5DISBn3gd",
+	"2zbTQSrSEuymR16Pns9uqR6tWHkfq7x8BxCZSlFETgmZwsYVx/k2d0ttiCLp9yGy9T95xfJo2B7VD1u7",
+	"tE73D/bqh6x9yA4G7ebu/p5WLBVVqax19ppHGdq13pk4ArQl4/FLE97B5ikdM5mOP+SNN/4tPlyaJ7tm",
+	"rl7Lpc9qs2+3pxV1HE6CRBLZY0DAmSgSWyGaMxCQKCL0B1gwL0cV/svMPYF9jWnUHjaI0e4dILveLnAm",
+	"A6S+8UCbN654kT7wthNebQeG8unDHWmt3c5o7R2fJUJLPoDrP+VK6zqr6C63KpqMppGUER/nF/w1iiWH",
+	"S85BnjlJorURybh65pgxVAipKI7RIVyyHc5l6NiUtyeXzDSwcJ8oynkn7Bzisr4FQQIr9oQzFpriQBCM",
+	"y497X8hvlGPSX3azltfsU6GpX/6MuNXLzolthu2xBQ5O/s13Dt7U88DwvKMUSZusvWL3XBV9cRQwvIVI",
+	"0YsxEslYKMU4aq2udiuvwHQMhkCV3rKCHswos86b3py+vs0vLPsWzooVYmI9J31Gir2zI0kMkwAtVT/V",
+	"2NgGvJokQqmYfTm/7KegzDWbtUcqxDGNSUT5crcrawxesFVQX+5XNAdvNiqL0gtuGkiJERRJWTMrME3s",
+	"lJZGpiQf2/24/mgDFmuTQQlt5pnnOjbi1uWmfTE2OzM4UFBkFRS6vskAUPob5NSMJFUx9g8B28Ye5rcA",
+	"HwAeSAqKfpf340iqVwt8rl9VvHVq+3oVQrlle5vdsvMywnYia288wRqkMpikeOEtL2p+zoIEO8gATrjM",
+	"3NKw8epjX4pTIFlSRHnaMkq80WyuIx5ujpCi7964chx27Uf9xCal7hvX3dGhEsnmi7sqXul7hL2GODXs",
+	"Jp99gTZbu/XDQZPVn9KDvXo73G+xJj0cHo0AxWHWs0e9U3OeS+g2wkNvQS3u7NK7W/XD4f5+/Snda9Wb",
+	"4e6o3Rrt0aeDQ4My2aNjWKPaME3inaeN/UbT/rKNcMlamQJ4y90K8GBv10ADYLuLP0P93Z81TOj36S6p",
+	"1suaC3oyyPDSUglkfgP5M2E0VpN/rhVA7WZTc3MQJFTaHBFQl5OUSwhODSdseJ016WSxZAH2lr8xYaWQ",
+	"KjqgkpVCd/8AQ7lz1rrVrmrienPL2Xy7QiOyM41gsjwyCs69Aoqe6MXL6gv9xfW21YyzdFvdHIIa4BKv",
+	"DOwivHAhsGtdj/kA71GrfVCBE5oBQ5RBPWBoFWK5G8QtAQk08l9vw7hKVMBI+EAwtsXhErIM5Pu6eCaN",
+	"BWcNcql1oYEIFxBKntD8B4eUY6c8kdg2nPnp2g5zANu0cOvm5TEZxFT0kebHVAEJaoLnWlr7NUkxoyE4",
+	"w6EGRISlqcZ6N0uDj48AGhmAhocWuRHm5INBbryFs3f7YPGW9bX5gG8OidxYlsug9N49nW3Cy3dZgyru",
+	"a0+XPpUDhv63x6jtQ0Rtv6IArKYPcMmVCahbBV6tv6IObiK5WjyCDwRvXPJcUb4gjOsZhMsBRM/d1Mn5",
+	"tNwdmdc9Uqb3a2aqj4XSMhCyYF2PXZFgdCwaaQO++OniOwMMjOabReuXdzk2DYFwrvXg5pJ9uM1fiqb6",
+	"6g2jsSRzU/wCmVLgDQTAP+7FLDNEagBwEJx1OfpGTOtJIy+hsmAU3WBIDn18KD84mYg0CUiYaqvW2NzO",
+	"BWnchdCpH95rRWh5ijDQiFWgL/Qm3iWKZ9ucU87/05MUW7A6fyRbMfp2OXF66gYdDtlMIUK39duZPIBo",
+	"5Id/C7Rpg/6QF4Z6C3T+vK0N95jjucTBXmlCnTKboaEEGU6EgJA7Z3Pft3wbv2GBm61PIblEaBX/0zaj",
+	"wBAMBs3x6JUledgzqkkHm3/IHEgj5g8g7L0N79ugIsGOysY3UvD/Q929y0MxZQZYiCcxEAH5HSaSAN2F",
+	"yGCBITdtNnT52vQRU+tQHs0mSggH+k9XBko16zzW5gRq+W4lSzMQQP8/HxGpV4lmLlsMZ3ijCUjfum36",
+	"hkqAiy6jqBZ6A0CMxGfh0HBgr90mffMxFxpyiMvg2iXpDFbIxbmmsPzV07iHVA+7otZS80kxS//ocpv/",
+	"cXF6eXpl0z/IltkfK/I67k0y3Cq/g7N5L5fjMYigh/vtUj3yc7lLmocfzjEQ8gYUI3dy9XFgPLxDCshj",
+	"Ksc9p3KUpnHY1nqA5AlNub/6vA4bac95GC7X8c5tItVFnliaYpChpI+WFfgi3zJ99quiylOD9g0VCKMO",
+	"oZzrQ8Xb+Yiy89l/2Yjy0vJo2nvMtvmc2TZDMZ0Wax6uSmhOizvU/fWntjkDcB2T8keg9xV3Y/WnVqy6",
+	"yJrNTIVUBOfi3iWtAkITRsYpk1DuGSWykFuTE5BfdnuW1+pzZVkEpZwmvxXYgGMdf2x8FcbQyT2aPgmj",
+	"4WJ9xGq/uUu8oi0TebKwHQNmTV5MWokgsUiJwHTmGurBykmqQq1nT6DEeZyWt/G/YDSMOOaAfFWxKz2w",
+	"Bejfttjra6GGXKzLWAzohQgXtwh3uRauq9rlaQFv1dgswlVojnfxtm5azbCQvIRSZWwvQ87VEj5csUOF",
+	"U5cdwExWIW9xZcC1B6Ayxpbr59qL9F1tgn2DtXCkIFBPMWTP0OC2JQjQ2Q0MLc1MsU1fsaeeg2fvV9Vg",
+	"98G/WGgm5zUNMxYolmziV8tsLL0Tb6CX7ko8hpKuL7kVM31fGA//3O1evIJvZxBjrByDGa7N2rycGr62",
+	"hnLvXRsXU/liSQt8u3OahLLjKwJlXefsb1l/iPWt4KpaOVUQ8/31Mfui/dRM95ktWjLphbh7T6bHpkCP",
+	"/Vse+7fcSyMFTe15kv1aGrhUie6Hab4CTCnv2bHLY0WfVQh8ozUvi+8k7Lcw3S5xJR6qG4rVVh+bofxZ",
+	"z/Bdu6Egna/MQEDd2NkpYkS8tt67jbZpwCTCBcSBYSwBtnYmLy7fvDbOezqceN3TpnTR5XQ2YzQBSwJf",
+	"oh/VL+mvPdX9wCZ/6sGYIyG1LO/y/jSNVTSjidqBp7TF7YJOfc1RnusreiZmFWWmPSImSp30AfcEMq7+",
+	"5kquybfYrZUowD3zYmXQUdTdh1PGuCF0kQCDAgJ2hGDFPQuLnS8x0hlxgmg7Zp/tJxrkGJcH8w2rvqw/",
+	"oK/YWjJvGpDvBwEIuIb4zZycUamO355/I4lKlUgiGjeK88+lvhgcHFiJVrYWkPFoIHK0fdHP5V/SfFsu",
+	"H5Ffjxge7JmFScycCjZh6YoWR5qwUcLkpGdgcL79978O3Gblf7PRY9Psx7iDosQEiPWozAPmAOSSJU3D",
+	"9A72AvFB6RrkkvHQFNo7XDloDZKBFIzYXH/AtmD/lpJYSOVipwFRc0EUHcgnboQuhOK+cwy1NuBPJsbl",
+	"hkdipDDVlSy5CZbWqzznDm6o6xs6Hr5Lv4CytJfb+tyNYgS7WgrzVLGV6Ony7DloaD1OGDaFV1GcYQKB",
+	"2xe6qRDSzxPnDBcfQRP6MhbzXijmBhGJLlnARAlBxEgxHmSpPpzMaaQk5gfZPTJtdAdMzRmkB0skEfRm",
+	"PbNRLsZDA87bx/B/L2Q8YmEfxmPcBoYEl3bDmMbDhJlWNNKcs70nJrwD6+VXQjlXdpai5boWu9OFzmQ7",
+	"edP3WBv/MqNtOtDswvO6REqyeES+7ct0gN0tVQ6w8kmgt0i/nwu3iSZzIndyTD4FyIP+lHW+69uu5prT",
+	"HmepWHk8CWlO1UdFVLLAtCEBOxNgVgZsjF53sPTgI619k+YFUcepkKrT5WmeeAqAUji6/gVTyaIOg+ln",
+	"XVVttZr+aoO8NmhWmf9glIhpl2c5Yn7QNxbjMXZgNhiUBgAL7vDbiIk5zwAwc1gcGJuQXR4K8LjHYngN",
+	"24BZKCJF2BJry/ZhWfsODMT1BIJcOL30kEruAYtg7riDI8W7aRzbJkM2ad02SjqHrAdX8TpF3ke514hI",
+	"zz3wGtSPMXERUVbwR1hwM1ZM4vDS4uNIYqbjVHM419MIho81b5kox79fsT5UUGvpz+OFdR5CFVSW92Eg",
+	"Xo6ztcEb9JOwuBBp9XpCcQJpoiSOBglNFrg9EEbFmCxKANnlfa+Sy43N+A8sJupx4dia2gK9lxF2kjLA",
+	"enY9+rmE5A75nspo2CeoeGteYrJfsAPme2tf4e+B+wn8lQmbMS8I3+XeKX7mIpneRSxid1dwaP0AuJoN",
+	"FBrOBwyq3dhttKAwA9a0yy1kuWO4WPgJJzhSHQfy41gSlDkgzyjvY4JM68pYZfdoDpbXqL8EZCLf/svY",
+	"tAcRkEdJueZieF2H/3rZ+cVjl6+M+01MeChQ9TcrkB/JhblYNZScVlMLCn93ase/JP94sT+/GV79Hv/y",
+	"wx7fT86f/3Ss//d9e9C83h3s/tQcTs/SX/5+pP7B4+YvP78Wv6CVqo0RINoi8l2elu9abHEnlNjcWizL",
+	"T28fsHYNt2ALCxxILrO/g1qJcVGInT00qdxy6PcP/mc0HEtqnkvkDF0i5/KcX+wPT84PzqdnzR/bs93w",
+	"ZIuYyBJA4L0R98o1Rz+P2b8BowlLtlz0cv8nCjNtZBgG6wSvD/fxWFHypXEAtwaC+DyFKCiTCMTQrUyw",
+	"Dh+guooiW/Nb5u7ZiTQxyRkbqmrPj4/3MEyTBJQWRRVDLFukZTAIDw8O2gZw1wgGg7hntFYw6xcWilZr",
+	"dpLFN6D+X/n6eMJGMRsqUMxEqrAyIIxkrshE2tBzgxjc2oJi5XBq1SSSQZc74LwyPYusVLOMwui9OBbi",
+	"mqSzrKTFndrAJRPnbB+zEnMsWJEppHgb00rrmAsLdui9RGuW8FQkbXp1kGXjYL67SyRDpeyPbo0OVXTD",
+	"urUOQcTwvrHFsAJaa+oNAtkOXd7PGFzfGieg1kNCj93cjrE3C14QtG3zvhSzUHmd3vgBbap3koi5zBtg",
+	"ghMppjbkJgO/ahW9XEVls9HlJ2I6o8blYj/oQrzmxS7c4PdKXYg0IU6pRIuhTNPMDscDaJtIMgV9Kg/3",
+	"5KtTDyZZMwqw8YycLN9CPzp3y/WASMNm7TSFF3VRZ85VraF9DHH2aRpWof6uxOdgH2e1TuvwYPeo+bR9",
+	"0AxqEVX2wuEBXAA4jqo3/6aiWqe2P2qODgZHrL5Hm8P6Ht09qh+Fh6x+FLboId0dHQ7226t1E7kNmIdM",
+	"B5snKpZpPcsgHp+CWsRLd8LysuodQMZ0S9KqzF4syibnenhUpP6Cpbl/mD4CIKi1hlSAIdEC2mon6ezW",
+	"GhJK2VXaEVad5RWhZvPoCfr/PQy/ZSHaMU2IXQKgNHizqFbAPV1eyL4Dj1RRHYCXx5Cr6BSDzKMbS0Ha",
+	"zWYGP2u7daouylViSm/ndGFEOD7sUgUzlWVJzzJpY04d0crYwHjJ8q5p39WFZcZGB8P+oZBSqMRS8wDH",
+	"T9CvmHdWZiLeZe4ZP5Z1VgbG62lVCGxjkKlp+JzfnwgcWa0n5ZW8epYPoA+UunxOYaKWPgYLWLscBZXp",
+	"CHewhZe1gbyhvQXP1gdjeMuuA1WhZ5NvjrtE+QK0WTChMagwp1sgPj2y3XsxRLN0GUeR23JarVpEfCRW",
+	"pkq/kyw55yNRnSd9os2Xf/9rv7H7pEMMrkAWzLJ9WjAyuoCSDy7mDdI3cCl9QsNQdnnfZQ/2XGw9IH0v",
+	"xo5dNMMeVf1npA+1dPhw9oe+DYvsbJC/X9EY2c6rIlF/TXa7efhMpDz82rHOvhbsMkTJKeKWvZ8IaMED",
+	"kbqtM2jWJr4NFkSLNSsKK0m30XI5LJgJ4zifMaaNR2IZb0nI/0G0tHXV6J+I+O6ayQXxjbW1SD5gq6Ut",
+	"kYR+PNqyP4lxdqzqsJ2ZjHrb95Acy7DNJOnbH5Xw+jZ+VPA+5xYyCug0gnA6B9/mjFFw/rloejQyPZc1",
+	"9+5y0xhQy38Dgkqmti2WCYX2f9eanp3mHKLPrpp2wDKU2QiKA12yuEkSEJJ1OT5lk7O0llqFFvsOVv5z",
+	"gMXSOBbz0+lMLX5C9Q+dGvmtfpuwUfSxmD9mwZLzSWeBzW2PmVKga0v2jDD9BXT/eeSSz22vyGz/fWW+",
+	"/4zqr+jH/vvX/+52PzabH77737UN6gCQfNHKWHYJf6uX4QmBvKw4g0QSnEnyLXgdnuQGb5o3lo3fvjw3",
+	"DesUESJmlN8vuuxGbS7toOzIq5CAzC9O+3APjNI47pkpHnNOTs1QisCza2pZbZNK65mqBTXPN+UyNDS3",
+	"yrSl6nndK0KsPoXrAWIzYn6EiP0SELFelpSPJnocTiMeSYWctVzaFe6pVL6O+ULLLcx8waIvU36Lf5oA",
+	"QIQNeJ6Z39A3MoyFtDXPJp8JAgVZNMF0gzSZBIgWmjHZCBIPRpHJinQQ55GJ5kS/pyzQ46BJGJtUfI/1",
+	"Yt7mPArVBD0VExGHkEjU/0/zqULSMFS7m/6NNJoSTHbLcsRc94HI2WuIi2QjTLZXF0KkSuHWLOLjDNAG",
+	"IdgcAhvl/gDAJ2UcSH7HR5UsyEET1AZTQwW4TVrPCRkAlkJ51pBJOUpjsOcFdE1YkanX5Rul6mUDiUCV",
+	"OH97s5eVPyTm0gHZOdh7RijZ2XvqRqwY73IcM5WYG9ogJ0AL0ku+tgRgLEpl8vrC6uSld1hyc+/wb6u4",
+	"e3UPp2Xuuw2jPYEZPQhI6KNAvN2WVAVIOJs7gMTbVfncorrnPoXmrRGafHbfQ87uQ4xcFKQB3tEgx/Ia",
+	"GZwTNyKx2JDeQt4Numk3AwPJxP4qBJCyydwHAkj5KmR+ciMFnSTQEinPAQtU9f79+/qxt5XrqOv9+/e5",
+	"2w2R3Q2cyx6kZXwu6ASUyWsJNQx8BZiMfcODoCRtDeFVmNh9YcAsLUhAZiyZ0JkR3BiJ8TQVcL9jVq8J",
+	"EPE8PtWcSmeeGz8DoKbuNklIF5+7udvGarRJE7s14SkhelPKFzZlRRZAjRKGyUBKCKLvy+mkWFCANVpG",
+	"f2mQ9zRSNkvHOVG0HT2d3Z0PtT36uxKCvNJDusiGXk2IyxO9F1q0y6KSCMOCToVfWpoCHGiBDXlaYhkE",
+	"KRb1GH1xaXlVssg5DFpPm82iolPaKCfiareNnXKiaTqtdXYhb1VLEviz5ZZUM5MxSu2vq9+UnyddsOAu",
+	"7F5kh9234axZV2692V8zZ+XO1LQQx17cxU16DtflEmInhJOxE72LoksSTaf63CsWL7ShpCWZw1dKeQgV",
+	"c+eqxJpbriuhpjTEQEhjSUmk/FoSG43GG60tpT8H8zVFMdqSMPVIGcoO3oBJfgUbp9nK4tqAytWPuExH",
+	"o2gIaUnYmyeTlZHgfQyo96f0Y4+O2d8Omk2Xf+c6EJjmGXuHzScd23MZChKNw9OrD9HS3qGsGigMRMj2",
+	"wG9Hlfi1tqgSnpR5/6NeOMP880VZaL8WFa4h5WQc3YBhDvkHvh5bYmPZWqDaxt1krXdZZr20vnafUHOD",
+	"HOaXVKpjfym/Ju+QZxHlWQsedjJd3IGxBNVh5CXozFyDzaw6KTBJKXCY56UYa2Uk1nw0cb+kiYs2ite8",
+	"/DEmvvFxLPPUvp8IQqfk/FZncEbVcLJ8Ck8AvAplgubrnIwiFoeY5X/N2MyIGAj0PSN9nsZxnwxjRhMA",
+	"ldA3552tgZfibdtXsHweqAMmdqqAwdCyXZGWDjiSsDnjt3TUFQ+eGJGrRCy2o/V3MJAHKdv6MuzHrsKX",
+	"YT/tzu6DsR+nnEIpu1G9+Jg1/nLpFH/NZhlbdd3FJmzThWu3dTcDaMecqz9qs7REd3kFunfWuMMCjbhu",
+	"FiZrFt5SxzOIB9814uhbm4JiSwxDnBJTNrIW0w7F3FPNI2UyZK1WhN1dLMq7iEPfDHAtMSysIp4C03uC",
+	"btr3P/DCV/5bIy4Vo+GzJbvJFrY3urykARC5Tf8fE4Wy5VMuTmZiUFUjgL7eZQEgWIlT2Op7jgCJZLwy",
+	"zrN5h1X9ciTvz9ATyPY4Wer7Q/L9WnzkgAIFPbLXW/Y42LBjflZbs9Stf4Pe9cVn/xSd6+/Jm760XkGR",
+	"qv2U9j9Ti/pbScrK9vS3F5g7vqirLtMx4tPwDWwrZdxXrsp2Th1TMr6BYpoIYHMJxIS1wM/EhlYxmyJh",
+	"ANomszgHQnTdqzjq8nJ5tEogVjWlA27/k7+Ij/z9lu64WzNfs5s9JXq2aVqBAfu6EhdLuZvgis43EDPV",
+	"YJ+/t1DJZO6LnRZWYXn6tgTOLUPjT50sXsVRS/r44YTBbbrEXbfpZJFxV+zIvi6N3HOufAO6uun7HhgG",
+	"qDSHgKTqDsZIZOBK++3fPsyDsUmQnc0nosunNGQGBqwy45zcMeFcM9RcxjlMwss3n9DZjHE/vfyd6XeH",
+	"cY4ZZqJ7qMY0YXaiVenirxantkf+A2eM32OaMh0qkWzOR1a5lqqL7Jdq23frh4Mmqz+lB3v1drjfYk16",
+	"ODwatfS9s54l+U7NldvXgtp1xEOEoIeCHhMg7G1TN4+BtjGsUW2YJvHO08Z+o2l/2Yah3muKM9DN+hxn",
+	"PIqPGc6f12kO6c1a27WH2/Jhc9pLubD5Lc+DfUi6Uq/QlYNdXbLQMCztMGJPva6oK1qePvNf1uXY4J+r",
+	"iKflVS/Irt9mpt3tO1fiN3urElUfplHlNq6OzTtVPjol7tJ4UU5EorbtOXeb1nLWiHFpjaPIuC0EVwkd",
+	"qpV9FBHJVZGYaUvvqd57/YypAvvTNJAL0P1T0lOxyu9TstRfyoO0xDi+Lk/S/XXnq1pB51OybapLOiT+",
+	"xR1LJe37buVSsklkq7LRTnkoCx2I84I0wORE2Ak+jNMQ2yXlBSfj4aX92CZS5jiOsxQ3YDt3a3n8PzDB",
+	"oZSGLIQFbCg0f/Jrru0OlRdd21+r8o3KbWS7i0HWljRhQ8ZVvMCWm9gzjxzznL/DwJiTVrPZKLUmq8np",
+	"QUtSDVuyqbAWqTX3yG5TP9K2j2xjgVVadzGVkAhZOjr3qZVZAx+qDby7mWdmK6oMtBxamdm1x4N8P0aX",
+	"zE7Btqe4VBLs/JH5DT6tFQvYjiAnFFxKGjiLjEObXGIjBnQQISaWSUREf1IOOdQkvLMuBzeWVVmhi8cK",
+	"wbJxAuz9NdL/fA73vbs63HsjwDlZKsqIEK4/BbwyBFy7swt9L9MnXwtFzsyXV/rQzfgeyHWen99fMD3H",
+	"ynXvRN5KsK9sGesdHkn6UdjHo9r3xXH/mYlNIE6tvkmM/AOPh7yiq+oa4cgBV15NvB6fmZdzozqVNIU7",
+	"PXyO3ZKmqx8y3viH8Xx++rwVG1cmnNrlS9UB5k6Tu98he82jBoERRHxs0H4z3msKP1ZXbHQ1X7EdZCAV",
+	"fCQSr80IjueuZRGYPlRWFxGQMIW6ewxWYGGEP29YImKgHKGEo7oUwpWb/2WLIfbWP/FaXKbDCSZv3qV+",
+	"4s+NxlHKKk3FRXkp163gOFZaQ9AFzVrKa4ssyon3sczii5ZZ/HnyMrbnDH85tJ0LRsP7PNxrNaLM1dGH",
+	"vlK++pMOtlJ/Vh+VEvXHhmXvU/d54EqW58B4tLD3Kue1otTlOS3Jtbs4dljLwCv8ZgnWUiQFQzEg8wlV",
+	"gJGbc0aZdhOSSLpArJy5r7ekPMsnWoEn5OpEId8tp6cETsFy+XAWlM1OdRlJJwDlxmZoDFiXO6Q3LhIS",
+	"C2ky9mD+qPBVVvDcFWynunol49S5w7cNgy2erscan81kX5Bb8seCn69cZ36sLrqFWm6iW/cmudePBgeA",
+	"PXgqvR0JChHoR2Bq+9HChWi5PmeJ5hw74EI34y2+CRtYBdbPCRmARKQGTMH2Vsq1VDg43DsKiG2uYP51",
+	"cNAGPE9zrC2m+BJoKLRMN22XCbW9vrMXE2hhbV+6exCU4jO3Gk3/axn28x+lSEq2U4HmUYHhC9jJCu2t",
+	"omPCe7VXRbukc5hET8qLAIAiIcOJAKjafJ6EmbXJxx6KkHmfyrI/g7KQo0VoxK5eBReEL7n1LC08egES",
+	"yk6qqEmW6o6ZMDPdmmZMzGIG6MiAZyFM12jTYGzFwDC9MDc0e2lpcAjpX7bgEFgwvqtsz7KwTUYPmdew",
+	"bGaYUQqEPsoh6ZrHbQLY0sOvmKIhVRQGMUsHcTQk12whS/qs5RusYZPuvdaeIez91qFPv88jWbn10B8M",
+	"vxALGpIBjSkfQlorD4lIhhNmF9t74w+MxmpS+/Th0/8XAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

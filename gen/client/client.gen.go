@@ -216,18 +216,19 @@ func (e IntrospectionTokenType) Valid() bool {
 
 // Defines values for OAuthErrorCode.
 const (
-	OAuthErrorCodeAccessDenied           OAuthErrorCode = "access_denied"
-	OAuthErrorCodeAuthorizationPending   OAuthErrorCode = "authorization_pending"
-	OAuthErrorCodeExpiredToken           OAuthErrorCode = "expired_token"
-	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
-	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
-	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
-	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
-	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
-	OAuthErrorCodeSlowDown               OAuthErrorCode = "slow_down"
-	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
-	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
-	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeAccessDenied            OAuthErrorCode = "access_denied"
+	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
+	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
+	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
+	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
+	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient      OAuthErrorCode = "unauthorized_client"
+	OAuthErrorCodeUnsupportedGrantType    OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeUnsupportedResponseType OAuthErrorCode = "unsupported_response_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorCode enum.
@@ -256,6 +257,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
+		return true
+	case OAuthErrorCodeUnsupportedResponseType:
 		return true
 	default:
 		return false
@@ -361,7 +364,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Request *string `json:"request,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	//
 	// Example:
 	RequestURI *string `json:"request_uri,omitempty"`
@@ -686,18 +689,24 @@ type Metadata struct {
 	Issuer                                    string   `json:"issuer"`
 	JwksURI                                   string   `json:"jwks_uri"`
 	PromptValuesSupported                     []string `json:"prompt_values_supported"`
-	RequestParameterSupported                 bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported              bool     `json:"request_uri_parameter_supported"`
-	ResponseModesSupported                    []string `json:"response_modes_supported"`
-	ResponseTypesSupported                    []string `json:"response_types_supported"`
-	RevocationEndpoint                        string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported    []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                           []string `json:"scopes_supported"`
-	ServiceDocumentation                      string   `json:"service_documentation"`
-	SubjectTypesSupported                     []string `json:"subject_types_supported"`
-	TokenEndpoint                             string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported         []string `json:"token_endpoint_auth_methods_supported"`
-	UserinfoEndpoint                          string   `json:"userinfo_endpoint"`
+
+	// PushedAuthorizationRequestEndpoint RFC 9126.
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
+	RequestParameterSupported          bool   `json:"request_parameter_supported"`
+	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RequirePushedAuthorizationRequests RFC 9126.
+	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
+	ResponseModesSupported                 []string `json:"response_modes_supported"`
+	ResponseTypesSupported                 []string `json:"response_types_supported"`
+	RevocationEndpoint                     string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                        []string `json:"scopes_supported"`
+	ServiceDocumentation                   string   `json:"service_documentation"`
+	SubjectTypesSupported                  []string `json:"subject_types_supported"`
+	TokenEndpoint                          string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -981,6 +990,108 @@ type Problem struct {
 
 	// Type The code as a URI.
 	Type string `json:"type"`
+}
+
+// PushedAuthorization defines model for PushedAuthorization.
+type PushedAuthorization struct {
+	// ExpiresIn Seconds for which it is valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// RequestURI For `GET /authorize`.
+	RequestURI string `json:"request_uri"`
+}
+
+// PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
+type PushedAuthorizationRequest struct {
+	// AcrValues Ignored; the ID token says how the person signed in.
+	//
+	// Example: 1
+	AcrValues *string `json:"acr_values,omitempty"`
+
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	//
+	// Example: E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+	CodeChallenge *string `json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	//
+	// Example: S256
+	CodeChallengeMethod *string `json:"code_challenge_method,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	//
+	// Example: ann
+	LoginHint *string `json:"login_hint,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	//
+	// Example: 3600
+	MaxAge *string `json:"max_age,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	//
+	// Example: n-0S6_WzA2Mj
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent`, `select_account` and `create`, which shows the page that creates an account (Initiating User Registration 1.0).
+	//
+	// Example: login
+	Prompt *string `json:"prompt,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	//
+	// Example: https://app.example.com/callback
+	RedirectURI *string `json:"redirect_uri,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	//
+	// Example:
+	Request *string `json:"request,omitempty"`
+
+	// RequestURI Not allowed (RFC 9126 §2.1).
+	//
+	// Example:
+	RequestURI *string `json:"request_uri,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	//
+	// Example: query
+	ResponseMode *string `json:"response_mode,omitempty"`
+
+	// ResponseType Must be `code`.
+	//
+	// Example: code
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -1400,7 +1511,7 @@ type AuthorizeParams struct {
 	// Request Not supported; a request with it is refused with `request_not_supported`.
 	Request *string `form:"request,omitempty" json:"request,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
 }
 
@@ -1484,6 +1595,9 @@ type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
 
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
+type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
@@ -1812,6 +1926,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PushAuthorizationRequestWithBody Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PushAuthorizationRequestWithFormdataBody Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithFormdataBody(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
 	//
@@ -2708,6 +2848,52 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 // Corresponds with GET /healthz (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PushAuthorizationRequestWithBody Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *Client) PushAuthorizationRequestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPushAuthorizationRequestRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PushAuthorizationRequestWithFormdataBody Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *Client) PushAuthorizationRequestWithFormdataBody(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPushAuthorizationRequestRequestWithFormdataBody(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -4347,6 +4533,46 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
+// NewPushAuthorizationRequestRequestWithFormdataBody calls the generic PushAuthorizationRequest builder with application/x-www-form-urlencoded body
+func NewPushAuthorizationRequestRequestWithFormdataBody(server string, body PushAuthorizationRequestFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewPushAuthorizationRequestRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewPushAuthorizationRequestRequestWithBody constructs an http.Request for the PushAuthorizationRequest method, with any body, and a specified content type
+func NewPushAuthorizationRequestRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/par")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewRequestPasswordResetRequest calls the generic RequestPasswordReset builder with application/json body
 func NewRequestPasswordResetRequest(server string, body RequestPasswordResetJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5661,6 +5887,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
+
+	// PushAuthorizationRequestWithBodyWithResponse Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error)
+
+	// PushAuthorizationRequestWithFormdataBodyWithResponse Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithFormdataBodyWithResponse(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error)
 
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 	//
@@ -7543,6 +7795,147 @@ func (r GetHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PushAuthorizationRequestResponse201Headers the declared response headers of an HTTP 201 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse201Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse400Headers the declared response headers of an HTTP 400 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse400Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse401Headers the declared response headers of an HTTP 401 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse401Headers struct {
+	CacheControl    string
+	Pragma          string
+	WWWAuthenticate string
+}
+
+// PushAuthorizationRequestResponse413Headers the declared response headers of an HTTP 413 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse413Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse415Headers the declared response headers of an HTTP 415 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse415Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse500Headers the declared response headers of an HTTP 500 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse500Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse503Headers the declared response headers of an HTTP 503 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse503Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+type PushAuthorizationRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PushedAuthorization
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *OAuthRefused
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *OAuthClientRefused
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *OAuthTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *OAuthMediaType
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *OAuthServerError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *OAuthUnavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PushAuthorizationRequestResponse201Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PushAuthorizationRequestResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PushAuthorizationRequestResponse401Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PushAuthorizationRequestResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PushAuthorizationRequestResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PushAuthorizationRequestResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PushAuthorizationRequestResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON201() *PushedAuthorization {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON400() *OAuthRefused {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON401() *OAuthClientRefused {
+	return r.JSON401
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON413() *OAuthTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON415() *OAuthMediaType {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON500() *OAuthServerError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON503() *OAuthUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PushAuthorizationRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PushAuthorizationRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PushAuthorizationRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PushAuthorizationRequestResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10532,6 +10925,44 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 	return ParseGetHealthResponse(rsp)
 }
 
+// PushAuthorizationRequestWithBodyWithResponse Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *ClientWithResponses) PushAuthorizationRequestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error) {
+	rsp, err := c.PushAuthorizationRequestWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePushAuthorizationRequestResponse(rsp)
+}
+
+// PushAuthorizationRequestWithFormdataBodyWithResponse Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *ClientWithResponses) PushAuthorizationRequestWithFormdataBodyWithResponse(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error) {
+	rsp, err := c.PushAuthorizationRequestWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePushAuthorizationRequestResponse(rsp)
+}
+
 // RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 //
 // The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -12629,6 +13060,210 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 		}
 		response.ApplicationProblemJSON500 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParsePushAuthorizationRequestResponse parses an HTTP response from a PushAuthorizationRequestWithResponse call
+func ParsePushAuthorizationRequestResponse(rsp *http.Response) (*PushAuthorizationRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PushAuthorizationRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PushedAuthorization
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest OAuthRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest OAuthClientRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest OAuthTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest OAuthMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OAuthServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest OAuthUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers PushAuthorizationRequestResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 400:
+		var headers PushAuthorizationRequestResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers PushAuthorizationRequestResponse401Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 413:
+		var headers PushAuthorizationRequestResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PushAuthorizationRequestResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PushAuthorizationRequestResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PushAuthorizationRequestResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil

@@ -27,11 +27,12 @@ func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurat
 
 func (s *Server) metadata() api.Metadata {
 	return api.Metadata{
-		Issuer:                      s.PublicURL,
-		AuthorizationEndpoint:       s.PublicURL + "/authorize",
-		DeviceAuthorizationEndpoint: s.PublicURL + "/device_authorization",
-		UserinfoEndpoint:            s.PublicURL + "/userinfo",
-		EndSessionEndpoint:          s.PublicURL + "/sign-out",
+		Issuer:                                     s.PublicURL,
+		AuthorizationEndpoint:                      s.PublicURL + "/authorize",
+		PushedAuthorizationRequestEndpoint:         s.PublicURL + "/par",
+		DeviceAuthorizationEndpoint:                s.PublicURL + "/device_authorization",
+		UserinfoEndpoint:                           s.PublicURL + "/userinfo",
+		EndSessionEndpoint:                         s.PublicURL + "/sign-out",
 		AuthorizationResponseIssParameterSupported: true,
 		ResponseModesSupported:                     []string{"query"},
 		CodeChallengeMethodsSupported:              []string{"S256"},

@@ -40,6 +40,8 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.SlowDown:             api.OAuthErrorCodeSlowDown,
 	problem.AccessDenied:         api.OAuthErrorCodeAccessDenied,
 	problem.ExpiredToken:         api.OAuthErrorCodeExpiredToken,
+
+	problem.UnsupportedResponseType: api.OAuthErrorCodeUnsupportedResponseType,
 }
 
 // AnswerError answers every error: of the domain, the contract, the generated code and Echo.

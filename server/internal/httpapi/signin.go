@@ -97,3 +97,25 @@ func (s *Server) AuthorizeDevice(ctx context.Context, request api.AuthorizeDevic
 		},
 	}, nil
 }
+
+// PushAuthorizationRequest is POST /par (RFC 9126 §2).
+func (s *Server) PushAuthorizationRequest(ctx context.Context, request api.PushAuthorizationRequestRequestObject) (api.PushAuthorizationRequestResponseObject, error) {
+	p := request.Body
+	client, err := s.OAuth.AuthenticateClient(ctx, credentials(ctx, p.ClientID, p.ClientSecret))
+	if err != nil {
+		return nil, err
+	}
+	requestURI, err := s.OAuth.Push(ctx, client, oauth.AuthorizationParameters{
+		ResponseType: text(p.ResponseType), RedirectURI: text(p.RedirectURI), Scope: text(p.Scope),
+		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
+		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
+		ResponseMode: text(p.ResponseMode), UILocales: text(p.UILocales), Request: text(p.Request), RequestURI: text(p.RequestURI),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.PushAuthorizationRequest201JSONResponse{
+		Headers: api.PushAuthorizationRequest201ResponseHeaders{CacheControl: noStore, Pragma: noCache},
+		Body:    api.PushedAuthorization{RequestURI: requestURI, ExpiresIn: int32(oauth.PushedTTL.Seconds())},
+	}, nil
+}

@@ -196,7 +196,7 @@ type Device struct {
 }
 
 // FindDevice finds a device by the user code that a person has typed. Every code is counted before it is looked up, so that
-// concurrent guesses are, too. Errors: InvalidCode, TooManyRequests.
+// concurrent guesses are, too. Errors: InvalidCode, InvalidScope, TooManyRequests.
 func (s *Service) FindDevice(ctx context.Context, browser *identity.Browser, typed string) (d Device, err error) {
 	code, ok := ShowUserCode(typed)
 	if !ok {
@@ -226,13 +226,17 @@ func errUserCode() error {
 	return problem.New(problem.InvalidCode, "No device waits with this code. It may have expired, or have been typed wrongly.")
 }
 
-// device returns what a person sees of a request. Errors: store.ErrNotFound when the client may not use the grant any more.
+// device returns what a person sees of a request. Errors: store.ErrNotFound when the client may not use the grant any more;
+// InvalidScope when the account has none of the scopes.
 func (s *Service) device(ctx context.Context, browser *identity.Browser, row store.DeviceRequest) (Device, error) {
 	client, err := s.clientByID(ctx, row.ClientID)
 	if err == nil && !client.DeviceGrant {
 		err = store.ErrNotFound
 	}
 	scopes := identity.Intersect(strings.Fields(row.Scope), s.identity.Scopes.OfUser(browser.User))
+	if err == nil && len(scopes) == 0 {
+		err = problem.New(problem.InvalidScope, "Your account has none of the rights that the device asks for.")
+	}
 	return Device{Client: client, IPAddress: row.IPAddress, RequestedAt: row.CreatedAt, Scopes: scopes, row: row}, err
 }
 
@@ -249,7 +253,7 @@ func (s *Service) SealDevice(d Device, browser *identity.Browser) string {
 }
 
 // DecideDevice records what a person has decided about a device. Errors: InvalidCode when the device does not wait any more;
-// InvalidRequest.
+// InvalidRequest, InvalidScope.
 func (s *Service) DecideDevice(ctx context.Context, sealed string, browser *identity.Browser, allow bool) (d Device, err error) {
 	var hash string
 	plain, err := s.pages.OpenURL(sealed, deviceHolder(browser))

@@ -42,6 +42,8 @@ var statuses = map[Code]int{
 	SlowDown:             http.StatusBadRequest,
 	AccessDenied:         http.StatusBadRequest,
 	ExpiredToken:         http.StatusBadRequest,
+
+	UnsupportedResponseType: http.StatusBadRequest,
 }
 
 // Status returns the HTTP status of the code.

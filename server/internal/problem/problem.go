@@ -54,6 +54,8 @@ const (
 	SlowDown             Code = "slow_down"
 	AccessDenied         Code = "access_denied"
 	ExpiredToken         Code = "expired_token"
+
+	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).

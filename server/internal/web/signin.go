@@ -130,7 +130,7 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 	case step == oauth.Consent:
 		return p.askToConsent(ctx, a, browser), nil
 	}
-	address, err := p.OAuth.Grant(a, browser)
+	address, err := p.OAuth.Grant(ctx, a, browser)
 	return Redirect(address), err
 }
 
