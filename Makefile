@@ -6,10 +6,10 @@ REDOCLY := REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true server/e2e/
 
 RACE_PRONE := TestParallel(Refreshes|Logins|Proofs|Uses|Claims|Resets)|TestNothingRunsAfterTheEnd|TestClosingWaits|TestWritesThatRace|TestStoppingWaits|TestTwoReplicas|TestReplicasAgree|TestAnAdministratorAlwaysStays|TestGrantsAndRevocations|TestAFullQueue
 
-FAULTS := TestAKilledServer|TestAFailover|TestRollingRestarts|TestForgotten|TestAFrozen|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestFiveStarts|TestBehindPgBouncer
+FAULTS := TestAKilled|TestAFailover|TestRollingRestarts|TestForgotten|TestClosedConnections|TestAFrozen|TestAConnectionThat|TestASlowNetwork|TestADatabaseThatIsCutOff|TestAReadOnly|TestNoConnectionStays|TestAnSQLiteFile|TestADiskThatIsFull|TestAPostgresDisk|TestFiveStarts|TestBehindPgBouncer|TestAMailThatIsCutOff|TestAMinuteWithout|TestAClockThat|TestKeysWhile|TestWhatACleanup|TestAResetAfter|TestAUsedTokenAfter|TestARefreshThatNoStandbyConfirms
 
 .DEFAULT_GOAL := help
-.PHONY: help run build install packages image test test-quick test-serializable race check check-gen check-go check-contract check-breaking format generate dev e2e fuzz bench faults soak rename
+.PHONY: help run build install packages image release test test-quick test-serializable race check check-gen check-go check-contract check-breaking check-deployment format generate dev e2e fuzz bench faults soak rename failover
 
 help: ## list these lines
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ packages: ## VERSION=1.2.3: make a deb and an rpm in dist/
 image: ## VERSION=1.2.3: make a container image, and dist/sesame-image.tar; needs buildah
 	@.make/image
 
+release: ## VERSION=1.2.3: build everything that a release publishes, from its tag, into dist/; needs zip, and buildah for the images
+	@.make/release
+
 test: ## run every test that needs Go alone; on PostgreSQL too, where it is installed
 	go test -timeout 10m -parallel 8 ./...
 
@@ -40,11 +43,11 @@ test-serializable: ## run the tests over HTTP on PostgreSQL at its strictest iso
 	SESAME_TEST_ENGINE=postgres SESAME_TEST_POSTGRES_ARGUMENTS='-c default_transaction_isolation=serializable' go test -count=1 -parallel 8 ./server/apitest
 
 race: ## run what is most parallel under the race detector; needs a C compiler
-	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token
+	go test -race ./server/internal/contract ./server/guard ./server/internal/mailer ./server/internal/store ./server/internal/telemetry ./server/internal/token ./server/internal/tracing
 	go test -race ./server/internal/password -skip 'TestHashesOfOtherLibraries|TestTheDummyIsAsExpensive'
 	go test -race ./server/apitest -run '$(RACE_PRONE)'
 
-check: check-gen check-go check-contract check-breaking ## format, vet, lint, contract and generated files; needs Node
+check: check-gen check-go check-contract check-breaking check-deployment ## format, vet, lint, contract, generated files and manifests; needs Node
 
 check-gen:
 	.make/check-gen
@@ -59,6 +62,9 @@ check-contract: server/e2e/node_modules
 
 check-breaking:
 	@.make/check-breaking $(OASDIFF)
+
+check-deployment:
+	@.make/check-deployment
 
 format: ## put every Go file in the format that `make check` wants
 	$(GOLANGCI_LINT) fmt
@@ -81,8 +87,12 @@ fuzz: ## TIME=20s: try every fuzz target for so long
 bench: ## measure, and write docs/benchmarks.md
 	go run ./server/internal/bench
 
-faults: ## KILLS=100: kill servers and databases under writers, cut networks, restart replicas; about three minutes
-	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -v ./server/apitest -run '$(FAULTS)'
+faults: ## KILLS=100: kill servers and databases under writers, cut networks, fill disks, set clocks; about nine minutes
+	SESAME_TEST_KILLS=$(or $(KILLS),100) go test -count=1 -timeout 30m -parallel 6 -v ./server/apitest -run '$(FAULTS)'
+	SESAME_TEST_PATRONI=all go test -count=1 -timeout 30m -v ./server/apitest -run 'TestPatroni'
+
+failover: ## kill the primary of a PostgreSQL cluster under load; needs Patroni, etcd and HAProxy; about a minute
+	SESAME_TEST_PATRONI=1 go test -count=1 -timeout 10m -v ./server/apitest -run 'TestPatroni$$'
 
 soak: ## flood servers with requests and fill one with accounts, in about two minutes; writes docs/soak.md
 	go run ./server/internal/bench -soak

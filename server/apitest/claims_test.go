@@ -128,7 +128,7 @@ func TestClaimsAfterTheOwner(t *testing.T) {
 			s.clock.advance(time.Minute)
 		}
 		s.untilNoneWaits(t)
-		told := mailsTo(t, post, ownAddress, 6)
+		told := s.mailsTo(t, post, ownAddress, 6)
 		for _, m := range told[1:] {
 			if m.Subject != "Your e-mail address was given for another account" {
 				t.Errorf("ann is mailed %s", m.Subject)
@@ -172,7 +172,7 @@ func TestAClaimBeforeAnImport(t *testing.T) {
 		s.do(t, passwordGrant("ann", "a bigger wooden horse")).want(200)
 		s.owns(t, "ann2", horse)
 		s.untilNoneWaits(t)
-		told := mailsTo(t, post, ownAddress, len(post.Mails()))
+		told := s.mailsTo(t, post, ownAddress, len(post.Mails()))
 		if last := told[len(told)-1]; last.Subject != "Your password was reset" || !strings.Contains(last.Text, "account ann ") {
 			t.Errorf("the last mail is %s\n%s", last.Subject, last.Text)
 		}

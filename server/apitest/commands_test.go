@@ -174,6 +174,9 @@ func TestEveryFaultySettingIsReported(t *testing.T) {
 // The names of all settings, as variables.
 func settingNames() (names []string) {
 	for field := range reflect.TypeFor[config.Settings]().Fields() {
+		if field.Tag.Get("kong") == "-" { // which has no flag
+			continue
+		}
 		if flag := field.Tag.Get("name"); flag != "" {
 			names = append(names, config.Variable(flag))
 			continue

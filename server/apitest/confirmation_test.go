@@ -142,9 +142,9 @@ func TestMailsToAClaimedAddressShowNoName(t *testing.T) {
 		s.create(t, map[string]any{"username": name, "password": horse, "email": ownAddress, "full_name": full}).want(201)
 		confirm := s.mailedCode(t, post, ownAddress, 1)
 		s.do(t, requestReset(ownAddress)).want(202)
-		mailsTo(t, post, ownAddress, 2)
+		s.mailsTo(t, post, ownAddress, 2)
 		s.do(t, changeEmail(s.login(t, name).AccessToken, "bob@example.com", horse)).want(202)
-		mailsTo(t, post, "bob@example.com", 1)
+		s.mailsTo(t, post, "bob@example.com", 1)
 		for _, m := range post.Mails() {
 			if text := m.Raw + m.Text + m.HTML; strings.Contains(text, "555-0199") || strings.Contains(text, "bank") || strings.Contains(text, "evil") {
 				t.Errorf("the mail is\n%s", text)
@@ -153,7 +153,7 @@ func TestMailsToAClaimedAddressShowNoName(t *testing.T) {
 		s.do(t, confirmEmail(confirm)).want(422, "invalid_code") // the later address counts
 		s.do(t, confirmEmail(s.mailedCode(t, post, "bob@example.com", 1))).want(204)
 		s.do(t, requestReset("bob@example.com")).want(202)
-		if m := mailsTo(t, post, "bob@example.com", 2)[1]; !strings.Contains(m.Text, name) || !strings.Contains(m.HTML, name) {
+		if m := s.mailsTo(t, post, "bob@example.com", 2)[1]; !strings.Contains(m.Text, name) || !strings.Contains(m.HTML, name) {
 			t.Errorf("the mail to the confirmed address is\n%s", m.Text)
 		}
 	})

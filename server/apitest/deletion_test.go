@@ -61,16 +61,16 @@ func TestTheOwnerIsMailedADeletion(t *testing.T) {
 		s.do(t, request{method: "POST", path: "/users", token: root, json: map[string]string{
 			"username": "eve", "password": horse, "email": "lee@example.com",
 		}}).want(201)
-		mailsTo(t, post, "lee@example.com", 1) // to confirm it
+		s.mailsTo(t, post, "lee@example.com", 1) // to confirm it
 		s.do(t, from("203.0.113.9", deleteMe(s.loginToDelete(t, "ann").AccessToken))).want(204)
 		s.do(t, deleteMe(s.loginToDelete(t, "eve").AccessToken)).want(204)
 		bob := s.value(t, `SELECT id FROM users WHERE username = 'bob'`)
 		s.do(t, request{method: "DELETE", path: "/users/" + bob, token: root}).want(204)
-		told := mailsTo(t, post, "ann@example.com", 1)[0]
+		told := s.mailsTo(t, post, "ann@example.com", 1)[0]
 		if told.Subject != "Your account was deleted" || !strings.Contains(told.Text, "203.0.113.9") || !strings.Contains(told.HTML, "203.0.113.9") {
 			t.Errorf("the owner is mailed: %s\n%s", told.Subject, told.Text)
 		}
-		mailsTo(t, post, "bob@example.com", 1)
+		s.mailsTo(t, post, "bob@example.com", 1)
 		s.untilNoneWaits(t)
 		wantRecipients(t, post, "ann@example.com", "bob@example.com", "lee@example.com")
 	}, proxied)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -143,14 +144,16 @@ func rawSQL(ctx context.Context, databaseURL, statement string, into any) error 
 	return execute(ctx, db, statement, into)
 }
 
+// execute runs a statement, again while the server under test writes what it reads: at the isolation level serializable, any number
+// of times.
 func execute(ctx context.Context, db *sql.DB, statement string, into any) (err error) {
-	for range 20 {
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if into != nil {
 			err = db.QueryRowContext(ctx, statement).Scan(into)
 		} else {
 			_, err = db.ExecContext(ctx, statement)
 		}
-		if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "40001" { // the server under test had written what this reads
+		if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "40001" {
 			break
 		}
 	}

@@ -71,7 +71,7 @@ func TestAConfirmedAddressStaysItsOwners(t *testing.T) {
 				s.clock.advance(time.Minute)
 				s.do(t, r).want(202)
 			}
-			told := mailsTo(t, post, "ann@example.com", 2+i)[1+i]
+			told := s.mailsTo(t, post, "ann@example.com", 2+i)[1+i]
 			if !strings.Contains(told.Subject, "for another account") || strings.Contains(told.Text+told.HTML, "code=") {
 				t.Errorf("the owner is mailed %s\n%s", told.Subject, told.Text)
 			}
@@ -175,7 +175,7 @@ func TestAResetGoesToTheAddressOfTheAccount(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.register(t, "ann")
 		s.do(t, request{method: "POST", path: "/users", json: map[string]any{"username": "bob", "password": horse, "email": "ANN@example.com"}}).want(201)
-		mailsTo(t, post, "ANN@example.com", 1)
+		s.mailsTo(t, post, "ANN@example.com", 1)
 		s.do(t, requestReset("aNN@Example.com")).want(202)
 		code := s.mailedCode(t, post, "ann@example.com", 2)
 		s.do(t, resetOf("bob", code, "a bigger wooden horse")).want(204)
@@ -284,7 +284,7 @@ func TestAResetWorksWhileAStrangerGuesses(t *testing.T) {
 		s.stop()
 		s = start(t, s.dbURL, "SESAME_SMTP_URL="+post.URL, proxied)
 		s.register(t, "ann")
-		mailsTo(t, post, "ann@example.com", 1)
+		s.mailsTo(t, post, "ann@example.com", 1)
 		s.clock.advance(time.Minute)
 		s.spend(t, "ann", "203.0.113.7")
 		s.do(t, here(passwordGrant("ann", horse))).want(429)
@@ -331,7 +331,7 @@ func TestALoginFromANewPlaceIsTold(t *testing.T) {
 					wait.Wait()
 				}
 				s.untilNoneWaits(t)
-				told := mailsTo(t, post, "ann@example.com", 1+want)
+				told := s.mailsTo(t, post, "ann@example.com", 1+want)
 				if len(told) > 1 && (told[1].Subject != "A login from a new place" || !strings.Contains(told[1].Text, "203.0.113.3") || !strings.Contains(told[1].Text, agent)) {
 					t.Errorf("the owner is mailed %s\n%s", told[1].Subject, told[1].Text)
 				}

@@ -1,75 +1,11 @@
 package apitest
 
 import (
-	"net"
-	"net/url"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 )
-
-// freezable puts a proxy in front of a PostgreSQL that, once frozen, passes nothing on and closes nothing: a network
-// that has gone.
-func freezable(t *testing.T, databaseURL string) (proxied string, freeze func()) {
-	t.Helper()
-	proxied, freeze, _ = forgetful(t, databaseURL)
-	return proxied, freeze
-}
-
-// forgetful is freezable, with a function that forgets the connections that exist, as a firewall does: nothing more passes
-// through them, and new ones work.
-func forgetful(t *testing.T, databaseURL string) (proxied string, freeze, forget func()) {
-	t.Helper()
-	u, err := url.Parse(databaseURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { listener.Close() })
-	var frozen atomic.Bool
-	var generation atomic.Int64
-	pass := func(to, from net.Conn) {
-		born := generation.Load()
-		for buffer := make([]byte, 64<<10); ; {
-			n, err := from.Read(buffer)
-			for (frozen.Load() || born < generation.Load()) && t.Context().Err() == nil {
-				time.Sleep(10 * time.Millisecond)
-			}
-			if _, failed := to.Write(buffer[:n]); err != nil || failed != nil {
-				to.Close()
-				return
-			}
-		}
-	}
-	network, target, query := "tcp", u.Host, u.Query()
-	if folder := query.Get("host"); folder != "" {
-		network, target = "unix", folder+"/.s.PGSQL."+query.Get("port")
-		query.Del("host")
-		query.Del("port")
-		u.RawQuery = query.Encode()
-	}
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial(network, target)
-			if err != nil {
-				client.Close()
-				return
-			}
-			go pass(server, client)
-			go pass(client, server)
-		}
-	}()
-	u.Host = listener.Addr().String()
-	return u.String(), func() { frozen.Store(true) }, func() { generation.Add(1) }
-}
 
 // A6: PostgreSQL itself ends a statement of the server that takes longer than 2.5 s, and a transaction that does nothing
 // for 10 s, so that no lock outlives a replica that was cut off. (A trigger reads the settings of the connection that
@@ -92,11 +28,11 @@ func TestStatementsOfTheServerHaveADeadline(t *testing.T) {
 // one that a client's leaving does not end, and the server stops.
 func TestAFrozenDatabaseHoldsNobodyForEver(t *testing.T) {
 	t.Parallel()
-	databaseURL, freeze := freezable(t, postgresURL(t))
+	databaseURL, network := relayed(t, postgresURL(t))
 	s := start(t, databaseURL)
 	s.register(t, "ann")
 	reached, stopped := make(chan struct{}), make(chan struct{})
-	s.hashes.during(func() { freeze(); close(reached) })
+	s.hashes.during(func() { network.die(); close(reached) })
 	var wait sync.WaitGroup
 	defer wait.Wait()
 	wait.Go(func() {
@@ -125,7 +61,7 @@ func TestAFrozenDatabaseHoldsNobodyForEver(t *testing.T) {
 // pool is replaced before its next use. (A connection that was in use within the last second is not asked first.)
 func TestForgottenConnectionsAreReplaced(t *testing.T) {
 	t.Parallel()
-	databaseURL, _, forget := forgetful(t, postgresURL(t))
+	databaseURL, network := relayed(t, postgresURL(t))
 	s := start(t, databaseURL)
 	tokens := s.newcomer(t, "ann")
 	together := func() (refused int64) { // as many as the pool has connections
@@ -148,7 +84,7 @@ func TestForgottenConnectionsAreReplaced(t *testing.T) {
 	if refused := together(); refused > 0 {
 		t.Fatalf("%d requests are refused before anything is forgotten", refused)
 	}
-	forget()
+	network.forget()
 	refused := together()
 	for range 20 { // at most one of them finds the first forgotten connection
 		if a := s.do(t, me(tokens.AccessToken)); a.status == 503 && refused == 0 {
@@ -161,4 +97,24 @@ func TestForgottenConnectionsAreReplaced(t *testing.T) {
 		t.Errorf("%d requests are refused after others had found out", again)
 	}
 	s.do(t, get("/readyz")).want(200)
+}
+
+// Connections that were closed while nobody used them, as by a database that restarts, fail no request.
+func TestClosedConnectionsFailNoRequest(t *testing.T) {
+	t.Parallel()
+	databaseURL, network := relayed(t, postgresURL(t))
+	s := start(t, databaseURL)
+	tokens := s.newcomer(t, "ann")
+	for range 3 {
+		var wait sync.WaitGroup
+		for range 10 { // as many as the pool has connections
+			wait.Go(func() {
+				if a, err := s.try(me(tokens.AccessToken)); err != nil || a.status != 200 {
+					t.Errorf("%+v %v", a, err)
+				}
+			})
+		}
+		wait.Wait()
+		network.reset()
+	}
 }

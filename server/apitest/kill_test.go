@@ -13,8 +13,15 @@ import (
 	"sesame/gen/api"
 )
 
-// kills is the environment variable with the number of times that TestAKilledServerLosesNothing kills each server.
+// kills is the environment variable with the number of times that servers and databases are killed. Where it is set, all faults are
+// tried in their long form.
 const kills = "SESAME_TEST_KILLS"
+
+// killRounds is 0 where it is not set.
+func killRounds() int {
+	rounds, _ := strconv.Atoi(os.Getenv(kills))
+	return rounds
+}
 
 // doomed is a process of the server that is killed and not stopped.
 func doomed(t *testing.T, databaseURL string) (s *server, kill func()) {
@@ -88,10 +95,7 @@ func (v *survivor) work(t *testing.T, s *server, reached func()) {
 func TestAKilledServerLosesNothing(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
-	rounds, err := strconv.Atoi(os.Getenv(kills))
-	if err != nil {
-		rounds = 3
-	}
+	rounds := max(3, killRounds())
 	for engine, databaseURL := range engines {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()

@@ -521,7 +521,7 @@ func TestTheOwnerIsToldOfAChangedPassword(t *testing.T) {
 		}
 		s.untilNoneWaits(t)
 		wantRecipients(t, post, "ann@example.com", "ann@example.com", "ann@example.com", "bob@example.com")
-		for _, m := range mailsTo(t, post, "ann@example.com", 3)[1:] { // the first is about the address
+		for _, m := range s.mailsTo(t, post, "ann@example.com", 3)[1:] { // the first is about the address
 			if m.Subject != "Your password was changed" || strings.Contains(m.Text+m.HTML, "horse") {
 				t.Errorf("%s\n%s", m.Subject, m.Text)
 			}

@@ -100,14 +100,14 @@ func TestWhatAReplacedMasterKeyHasMade(t *testing.T) {
 
 			s = start(t, dbURL, append(keyed(next, ""), "SESAME_SECOND_MASTER_KEY_FILE="+file, proxied, "SESAME_SMTP_URL="+post.URL)...)
 			s.clock.advance(2 * time.Minute)
-			_, code := linkIn(t, mailsTo(t, post, "ann@example.com", 1)[0])
+			_, code := linkIn(t, s.mailsTo(t, post, "ann@example.com", 1)[0])
 			s.do(t, from("192.0.2.1", passwordGrant("ann", horse))).want(200) // which makes the network known by the new key
 			s.stop()
 			s = start(t, dbURL, append(keyed(next, ""), proxied, "SESAME_SMTP_URL="+post.URL)...)
 			s.clock.advance(2 * time.Minute)
 			s.do(t, from("192.0.2.1", passwordGrant("ann", horse))).want(200)
 			s.do(t, from("198.51.100.7", passwordGrant("ann", horse))).want(200)
-			mails := mailsTo(t, post, "ann@example.com", 2) // about the last login alone
+			mails := s.mailsTo(t, post, "ann@example.com", 2) // about the last login alone
 			if text := mails[1].Text; !strings.Contains(text, "198.51.100.7") {
 				t.Errorf("the mail is\n%s", text)
 			}

@@ -2,14 +2,17 @@ package apitest
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -74,7 +77,9 @@ var (
 // selects is one of the label's. The dashboard shows every metric of Sesame.
 func TestTheDashboardAndTheRulesNameWhatTheServerServes(t *testing.T) {
 	t.Parallel()
-	s := start(t, sqliteURL(t), metered)
+	p := newPair(t, 1, time.Now().Add(time.Hour)) // with HTTPS, for the metric of the certificate
+	s := start(t, sqliteURL(t), append(p.settings(), metered)...)
+	s.client.Transport.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: p.pool}
 	s.do(t, me(s.newcomer(t, "ann").AccessToken)).want(200)
 	served := map[string]map[string][]string{} // the values of the labels of each metric
 	for series := range s.metrics(t) {

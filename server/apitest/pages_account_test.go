@@ -18,110 +18,6 @@ func (b *browser) signInHere(t *testing.T, username string) *answer {
 	return b.lands(t, b.submit(t, page.formWith("", ""), "username", username, "password", horse), "/account").want(200)
 }
 
-// ownForms are the forms that need a person who is signed in, and what they send.
-var ownForms = map[string]url.Values{
-	"/account profile":      {"do": {"profile"}, "full_name": {"Eve"}},
-	"/account email":        {"do": {"email"}, "email": {"eve@example.com"}, "password": {horse}},
-	"/account verify":       {"do": {"verify"}},
-	"/account password":     {"do": {"password"}, "current_password": {horse}, "new_password": {"a bigger wooden horse"}},
-	"/account/sessions all": {"do": {"others"}},
-	"/account/sessions one": {"session": {"01a216e4-3caa-795d-a62b-0c51992174df"}},
-	"/account/applications": {"client": {"01a216e4-3caa-795d-a62b-0c51992174df"}},
-	"/account/delete":       {"password": {horse}},
-	"/sign-out/confirm":     {},
-}
-
-// openForms are those for everybody.
-var openForms = map[string]url.Values{
-	"/sign-in": {"username": {"ann"}, "password": {horse}}, "/sign-up": {"email": {"eve@example.com"}, "password": {horse}},
-	"/forgot-password": {"email": {"ann@example.com"}}, "/consent": {"decision": {"allow"}},
-	confirmPage: {"code": {anyCode}, "password": {horse}}, resetPage: {"code": {anyCode}, "new_password": {"a bigger wooden horse"}},
-}
-
-// No form works from another website, whatever the browser says about where it comes from, and nothing changes.
-func TestFormsOfOtherWebsites(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		ann := s.register(t, "ann")
-		s.plantCode(t, anyCode, "reset", ann.ID, "ann@example.com")
-		b := s.newBrowser()
-		b.signInHere(t, "ann")
-		rows := func() string {
-			return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) || ' ' || (SELECT COUNT(*) FROM sessions) || ' ' || (SELECT COUNT(*) FROM events) || ' ' ||
-				(SELECT COUNT(*) FROM one_time_codes) || ' ' || MAX(users.updated_at) FROM users`)
-		}
-		before := rows()
-		for _, forms := range []map[string]url.Values{ownForms, openForms} {
-			for name, form := range forms {
-				path, _, _ := strings.Cut(name, " ")
-				for _, header := range []map[string]string{
-					{"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"}, {"Sec-Fetch-Site": "same-site", "Origin": "https://other.example"},
-					{"Sec-Fetch-Site": "", "Origin": "https://evil.example"}, {"Sec-Fetch-Site": "", "Origin": "null"}, {"Sec-Fetch-Site": "cross-site"},
-				} {
-					b.send(t, request{method: "POST", path: path, form: form, header: header}).want(400).shows("sent by another website")
-				}
-			}
-		}
-		if after := rows(); after != before {
-			t.Errorf("forms of another website have changed something: %s, before %s", after, before)
-		}
-		b.send(t, get("/account")).want(200).shows("as <bdi>ann</bdi>")
-	})
-}
-
-// Without a session every page of the account leads to the sign-in page, and nowhere else.
-func TestAccountPagesNeedASession(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		s.register(t, "ann")
-		for name, form := range ownForms {
-			path, _, _ := strings.Cut(name, " ")
-			if path == "/sign-out/confirm" {
-				continue
-			}
-			b := s.newBrowser()
-			b.lands(t, b.send(t, get(path+"?next=https://evil.example")), "/sign-in")
-			b.lands(t, b.send(t, request{method: "POST", path: path, form: form}), "/sign-in")
-			b.cookie = "sesame=AAAA"
-			b.lands(t, b.send(t, request{method: "POST", path: path, form: form}), "/sign-in")
-		}
-		b := s.newBrowser()
-		b.lands(t, b.send(t, get("/account/events")), "/sign-in")
-		// The address of no page chooses where the person goes next.
-		for _, query := range []string{"next=//evil.example", "request=https://evil.example", "redirect_uri=https://evil.example", "return_to=/users"} {
-			a := b.send(t, get("/sign-in?"+query))
-			if strings.Contains(string(a.body), "evil") {
-				t.Errorf("%s is repeated\n%s", query, a.body)
-			}
-		}
-		b.send(t, get("/sign-in?request=x")).want(400).shows("This page is too old")
-		b.send(t, request{method: "POST", path: "/sign-in", form: url.Values{"request": {"x"}, "username": {"ann"}, "password": {horse}}}).want(400)
-		b.lands(t, b.send(t, request{method: "POST", path: "/sign-in?next=//evil.example", form: url.Values{"next": {"//evil.example"}, "username": {"ann"}, "password": {horse}}}), "/account")
-	})
-}
-
-// The cookie changes whenever a person signs in or up, so that nobody can prepare one (session fixation), and the one before ends.
-func TestSignInChangesTheCookie(t *testing.T) {
-	onEachEngine(t, func(t *testing.T, s *server) {
-		s.register(t, "ann")
-		s.register(t, "bob")
-		b := s.newBrowser()
-		b.cookie = "sesame=prepared"
-		seen := map[string]bool{b.cookie: true}
-		for _, username := range []string{"ann", "ann", "bob"} {
-			before := b.cookie
-			b.submit(t, s.newBrowser().send(t, get("/sign-in")).formWith("", ""), "username", username, "password", horse).want(303)
-			if seen[b.cookie] {
-				t.Errorf("%s has the cookie of before", username)
-			}
-			seen[b.cookie] = true
-			old := &browser{s, before}
-			old.lands(t, old.send(t, get("/account")), "/sign-in")
-		}
-		before := &browser{s, b.cookie}
-		b.lands(t, b.submit(t, b.send(t, get("/sign-up")).formWith("", ""), "email", "cleo@example.com", "password", horse), "/account").shows("as <bdi>cleo</bdi>")
-		before.lands(t, before.send(t, get("/account")), "/sign-in")
-	})
-}
-
 // A person changes their name, address and password; the page says what has happened, or what is wrong and where.
 func TestAccountPage(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
@@ -159,12 +55,12 @@ func TestAccountPage(t *testing.T) {
 func TestAccountPageOfAnUnconfirmedAddress(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.register(t, "ann")
-		mailsTo(t, post, "ann@example.com", 1)
+		s.mailsTo(t, post, "ann@example.com", 1)
 		s.clock.advance(time.Hour)
 		b := s.newBrowser()
 		page := b.signInHere(t, "ann").shows("It is not confirmed yet.")
 		b.lands(t, b.submit(t, page.formWith("do", "verify")), "/account").shows("We have sent a mail to your address.")
-		mailsTo(t, post, "ann@example.com", 2)
+		s.mailsTo(t, post, "ann@example.com", 2)
 	})
 }
 

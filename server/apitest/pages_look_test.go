@@ -105,8 +105,18 @@ func TestLanguagesOfPages(t *testing.T) {
 		s.register(t, "ann")
 		client := s.publicClient(t)
 		for _, choice := range []struct{ locales, accept, lang string }{
-			{"", "", "en"}, {"", "de", "de"}, {"", "de-AT,en;q=0.5", "de"}, {"", "fr, de;q=0.3", "de"}, {"", "ja", "en"}, {"", "en-GB, de", "en"},
-			{"de", "en", "de"}, {"fr de-CH", "en", "de"}, {"en", "de", "en"}, {"xx !!", "de", "de"}, {"", strings.Repeat("x", 5000), "en"}, {"", "\x00", "en"},
+			{"", "", "en"},
+			{"", "de", "de"},
+			{"", "de-AT,en;q=0.5", "de"},
+			{"", "fr, de;q=0.3", "de"},
+			{"", "ja", "en"},
+			{"", "en-GB, de", "en"},
+			{"de", "en", "de"},
+			{"fr de-CH", "en", "de"},
+			{"en", "de", "en"},
+			{"xx !!", "de", "de"},
+			{"", strings.Repeat("x", 5000), "en"},
+			{"", "\x00", "en"},
 		} {
 			header := map[string]string{"Accept-Language": choice.accept}
 			if choice.accept == "" || choice.accept == "\x00" {
@@ -123,9 +133,16 @@ func TestLanguagesOfPages(t *testing.T) {
 		}
 		german := map[string]string{"Accept-Language": "de"}
 		for _, refused := range []struct{ username, password, text string }{
-			{"", "kurz", "Das Passwort muss mindestens 8 Zeichen haben."}, {"", "password1", "ist eines der häufigsten Passwörter"}, {"", "bea-smith-1", "besteht aus dem Benutzernamen"},
-			{"", strings.Repeat("x", 300), "darf höchstens 256 Zeichen haben"}, {"", "a wooden\x00horse", "darf kein NUL-Zeichen enthalten"}, {"", "a wooden \xff horse", "muss Text in UTF-8 sein"},
-			{"ann", horse, "Der Benutzername ist vergeben."}, {"admin", horse, "ist reserviert"}, {"a b", horse, "muss aus Buchstaben"}, {"a/b", horse, "darf weder / noch"},
+			{"", "kurz", "Das Passwort muss mindestens 8 Zeichen haben."},
+			{"", "password1", "ist eines der häufigsten Passwörter"},
+			{"", "bea-smith-1", "besteht aus dem Benutzernamen"},
+			{"", strings.Repeat("x", 300), "darf höchstens 256 Zeichen haben"},
+			{"", "a wooden\x00horse", "darf kein NUL-Zeichen enthalten"},
+			{"", "a wooden \xff horse", "muss Text in UTF-8 sein"},
+			{"ann", horse, "Der Benutzername ist vergeben."},
+			{"admin", horse, "ist reserviert"},
+			{"a b", horse, "muss aus Buchstaben"},
+			{"a/b", horse, "darf weder / noch"},
 			{"aлexa", horse, "darf keine Buchstaben verschiedener Schriften mischen"},
 		} {
 			form := url.Values{"email": {"bea.smith@example.com"}, "username": {refused.username}, "password": {refused.password}}

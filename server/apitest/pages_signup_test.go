@@ -225,7 +225,7 @@ func TestSignUpIsLimited(t *testing.T) {
 func TestForgottenPassword(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		s.register(t, "ann")
-		mailsTo(t, post, "ann@example.com", 1)
+		s.mailsTo(t, post, "ann@example.com", 1)
 		s.clock.advance(time.Minute)
 		b, f := s.newBrowser(), newFlow(s.publicClient(t))
 		page := b.follow(t, b.send(t, f.request()).want(200), "Forgotten your password?").want(200)

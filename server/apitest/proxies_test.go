@@ -24,7 +24,7 @@ type proxy struct {
 	program string   // skipped if it is not installed
 	file    string   // in docs/deployment/proxies
 	host    string   // of the certificate
-	args    []string // CONFIG is the file that the program reads
+	args    []string // CONFIG is the file that the program reads, SECURE and PLAIN are the addresses at which it listens
 	// around gives the configuration of the program from that of the file; it may be nil.
 	around   func(folder, text string) string
 	settings []string // of the server
@@ -69,6 +69,14 @@ var proxies = map[string]proxy{
 	},
 	"Caddy": {
 		program: "caddy", file: "Caddyfile", host: "login.example.com", args: []string{"run", "--adapter", "caddyfile", "--config", "CONFIG"}, around: inCaddy,
+		settings: []string{"SESAME_PUBLIC_URL=https://login.example.com", trustLoopback},
+	},
+	"Traefik": {
+		program: "traefik", file: "traefik.yaml", host: "login.example.com",
+		args: []string{
+			"--entryPoints.websecure.address=SECURE", "--providers.file.filename=CONFIG", "--accessLog=true", "--accessLog.fields.names.RequestPath=drop",
+			"--log.level=ERROR", "--global.checkNewVersion=false", "--global.sendAnonymousUsage=false",
+		},
 		settings: []string{"SESAME_PUBLIC_URL=https://login.example.com", trustLoopback},
 	},
 }
@@ -164,13 +172,13 @@ func (p proxy) start(t *testing.T) *runningProxy {
 		t.Fatal(err)
 	}
 	config := p.config(folder, string(text), strings.TrimPrefix(s.url, "http://"), ports)
-	writeIn(t, folder, "config", config)
+	writeIn(t, folder, "config.yaml", config) // Traefik wants that ending
 
 	running := &runningProxy{proxy: p, server: s, folder: folder, output: &lockedBuffer{}}
 	if strings.Contains(string(text), " 80;") || strings.Contains(string(text), ":80\n") {
 		running.plain = ports[1]
 	}
-	running.run(t, program)
+	running.run(t, program, ports)
 	secure := ports[0]
 	s.client = &http.Client{Timeout: 30 * time.Second, CheckRedirect: s.client.CheckRedirect, Transport: &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: cert.pool}, ForceAttemptHTTP2: true,
@@ -179,7 +187,7 @@ func (p proxy) start(t *testing.T) *runningProxy {
 		},
 	}}
 	s.url = strings.TrimPrefix(p.settings[0], "SESAME_PUBLIC_URL=")
-	running.untilItListens(t, secure)
+	running.untilItShows(t, cert, secure)
 	return running
 }
 
@@ -211,16 +219,17 @@ func (p proxy) config(folder, text, server string, ports []string) string {
 	return strings.NewReplacer(
 		"127.0.0.1:8080", server, "192.0.2.21:8080", server, "192.0.2.22:8080", server, "unix:/run/sesame/socket", "unix:"+folder+"/socket",
 		"/etc/letsencrypt/live/"+p.host+"/fullchain.pem", folder+"/cert.pem", "/etc/letsencrypt/live/"+p.host+"/privkey.pem", folder+"/key.pem",
+		"/etc/traefik/"+p.host+"/fullchain.pem", folder+"/cert.pem", "/etc/traefik/"+p.host+"/privkey.pem", folder+"/key.pem",
 		"/etc/haproxy/"+p.host+".pem", folder+"/both.pem", "/var/log/nginx/sesame.log", folder+"/access.log", "/var/log/nginx/sesame-error.log", folder+"/error.log", "https://"+p.host+":443 {", "https://"+p.host+":"+secure+" {",
 	).Replace(text)
 }
 
 // run starts the program. It runs as another user than root, but in root's group, as which the server's socket is open.
-func (r *runningProxy) run(t *testing.T, program string) {
+func (r *runningProxy) run(t *testing.T, program string, ports []string) {
 	t.Helper()
 	args := append([]string{}, r.args...)
 	for i := range args {
-		args[i] = strings.Replace(args[i], "CONFIG", r.folder+"/config", 1)
+		args[i] = strings.NewReplacer("CONFIG", r.folder+"/config.yaml", "SECURE", ports[0], "PLAIN", ports[1]).Replace(args[i])
 	}
 	c := exec.Command(program, args...)
 	c.Dir, c.Env, c.Stdout, c.Stderr = r.folder, []string{"HOME=" + r.folder, "PATH=" + os.Getenv("PATH")}, r.output, r.output
@@ -256,11 +265,12 @@ func (r *runningProxy) run(t *testing.T, program string) {
 	t.Cleanup(r.end)
 }
 
-// untilItListens waits until the proxy accepts connections.
-func (r *runningProxy) untilItListens(t *testing.T, address string) {
+// untilItShows waits until the proxy shows its certificate: Traefik listens before it has read its files.
+func (r *runningProxy) untilItShows(t *testing.T, cert pair, address string) {
 	t.Helper()
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: cert.pool, ServerName: r.host}}
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		connection, err := dialer.DialContext(t.Context(), "tcp", address)
 		if err == nil {
 			connection.Close()
 			return

@@ -60,13 +60,15 @@ func (s *server) plantCode(t *testing.T, code string, purpose account.Purpose, u
 		hex.EncodeToString(sum[:]), purpose, map[account.Purpose]string{account.ToConfirm: "'" + userID + "'", account.ToReset: "NULL"}[purpose], email, email, s.clock.now().Add(time.Hour).UnixMicro()))
 }
 
-// mailsTo waits until a number of mails have come to an address, and returns them in the order in which they were written.
-func mailsTo(t *testing.T, post *smtptest.Server, address string, n int) (mails []smtptest.Mail) {
+// mailsTo waits until a number of mails have come to an address, and returns them in the order in which they were written. No mail is
+// under way then: once the clock moves, it would be sent again.
+func (s *server) mailsTo(t *testing.T, post *smtptest.Server, address string, n int) (mails []smtptest.Mail) {
 	t.Helper()
 	until(t, fmt.Sprintf("%d mails have come to %s", n, address), func() bool {
 		mails = slices.DeleteFunc(post.Mails(), func(m smtptest.Mail) bool { return m.To != address })
 		return len(mails) >= n
 	})
+	s.untilNoneWaits(t)
 	if len(mails) > n {
 		t.Fatalf("%d mails have come to %s, not %d", len(mails), address, n)
 	}
@@ -96,9 +98,7 @@ func linkIn(t *testing.T, m smtptest.Mail) (link, code string) {
 // mailedCode waits for the nth mail to an address and gives its code.
 func (s *server) mailedCode(t *testing.T, post *smtptest.Server, address string, n int) string {
 	t.Helper()
-	mails := mailsTo(t, post, address, n)
-	s.untilNoneWaits(t) // once the clock moves, a mail still under way would be sent again
-	_, code := linkIn(t, mails[n-1])
+	_, code := linkIn(t, s.mailsTo(t, post, address, n)[n-1])
 	return code
 }
 
@@ -208,7 +208,7 @@ func TestAnAddressIsChanged(t *testing.T) {
 		}
 		s.do(t, passwordGrant("ann@example.com", horse)).want(400)
 		s.do(t, passwordGrant("lee@example.org", horse)).want(200)
-		told := mailsTo(t, post, "ann@example.com", 2)[1]
+		told := s.mailsTo(t, post, "ann@example.com", 2)[1]
 		if told.Subject != "Your e-mail address was changed" || !strings.Contains(told.Text, "Lee@example.org") {
 			t.Errorf("the old address was told %s\n%s", told.Subject, told.Text)
 		}
@@ -238,7 +238,7 @@ func TestGuessesWhenChangingTheAddress(t *testing.T) {
 func TestAPasswordIsReset(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		first, second := s.newcomer(t, "ann"), s.login(t, "ann")
-		mailsTo(t, post, "ann@example.com", 1)
+		s.mailsTo(t, post, "ann@example.com", 1)
 		s.clock.advance(time.Minute)
 		s.do(t, requestReset("Ann@example.com")).want(202)
 		code := s.mailedCode(t, post, "ann@example.com", 2)
@@ -262,7 +262,7 @@ func TestAPasswordIsReset(t *testing.T) {
 		if !s.me(t, now.AccessToken).EmailVerified {
 			t.Error("the address is not confirmed")
 		}
-		told := mailsTo(t, post, "ann@example.com", 3)[2]
+		told := s.mailsTo(t, post, "ann@example.com", 3)[2]
 		if told.Subject != "Your password was reset" || !strings.Contains(told.Text, "127.0.0.1") || strings.Contains(told.Text+told.HTML, "horse") {
 			t.Errorf("the owner was told %s\n%s", told.Subject, told.Text)
 		}
@@ -339,12 +339,12 @@ func TestMailedLinksComeFromTheSettings(t *testing.T) {
 				}
 				r := request{method: "POST", path: "/users", json: map[string]any{"username": "ann", "password": horse, "email": "ann@example.com"}, header: forged}
 				s.do(t, r).want(201)
-				confirm, _ := linkIn(t, mailsTo(t, post, "ann@example.com", 1)[0])
+				confirm, _ := linkIn(t, s.mailsTo(t, post, "ann@example.com", 1)[0])
 				s.clock.advance(time.Minute)
 				r = requestReset("ann@example.com")
 				r.header = forged
 				s.do(t, r).want(202)
-				reset, _ := linkIn(t, mailsTo(t, post, "ann@example.com", 2)[1])
+				reset, _ := linkIn(t, s.mailsTo(t, post, "ann@example.com", 2)[1])
 				for i, link := range []string{confirm, reset} {
 					if !strings.HasPrefix(link, wants[i]) {
 						t.Errorf("the link is %s, not %s…", link, wants[i])

@@ -131,10 +131,22 @@ func command(t *testing.T, stdin string, environment map[string]string, args ...
 // realHashes is a setting of the harness: password hashes cost what they cost in production.
 const realHashes = "real hashes"
 
+// idle is a setting of the harness: no worker of the server looks by itself whether there is something to do.
+const idle = "idle"
+
+// trustedAuthority is a setting of the harness: the file with the certificate of a certification authority, which the server trusts.
+const trustedAuthority = "trusted authority"
+
 // run is cli.Run with an environment and cheap password hashes.
 func run(ctx context.Context, args []string, environment map[string]string, e cli.Env) int {
 	_, real := environment[realHashes]
 	e.Tests.CheapHashes, e.Tests.Every, e.Tests.FirstIDKey = !real, 50*time.Millisecond, idTokenKey
+	if _, idle := environment[idle]; idle {
+		e.Tests.Every = time.Hour
+	}
+	if file, ok := environment[trustedAuthority]; ok {
+		e.Tests.Authority = clientTrusting(poolOf(file))
+	}
 	e.Getenv = func(name string) string { return environment[name] }
 	for name, value := range environment {
 		e.Environ = append(e.Environ, name+"="+value)

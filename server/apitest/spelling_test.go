@@ -137,7 +137,7 @@ func TestAnotherSpellingByAnAdministratorIsNotConfirmed(t *testing.T) {
 		if changed.EmailVerified || changed.Email.MustGet() != "Ann@example.com" {
 			t.Errorf("%+v", changed)
 		}
-		if told := mailsTo(t, post, "ann@example.com", 3)[2]; told.Subject != "Your e-mail address was changed" {
+		if told := s.mailsTo(t, post, "ann@example.com", 3)[2]; told.Subject != "Your e-mail address was changed" {
 			t.Errorf("the old address is mailed %s", told.Subject)
 		}
 		s.do(t, passwordGrant("ann@example.com", horse)).want(400)

@@ -138,24 +138,6 @@ func TestNoAcknowledgedWriteIsInALostFile(t *testing.T) {
 	}
 }
 
-// Processes that start at once on a new file wait for each other.
-func TestFiveStartsOnANewFile(t *testing.T) {
-	t.Parallel()
-	skipIfShort(t)
-	for range 3 {
-		databaseURL := emptySQLiteURL(t)
-		var starts sync.WaitGroup
-		for range 5 {
-			starts.Go(func() {
-				if out, err := spawnCommand(t, databaseURL, "", "migrate"); err != nil {
-					t.Errorf("%v\n%s", err, out)
-				}
-			})
-		}
-		starts.Wait()
-	}
-}
-
 // A link that is changed to another database is a replacement, too: the next start would open that one.
 func TestALinkToAnotherSQLiteFile(t *testing.T) {
 	t.Parallel()

@@ -212,7 +212,7 @@ func TestAResetIsMailedWhenTheLastCodeHasEnded(t *testing.T) {
 				s.untilNoneWaits(t)
 				before := len(post.Mails())
 				s.do(t, requestReset("ann@example.com")).want(202)
-				_, again := linkIn(t, mailsTo(t, post, "ann@example.com", before+1)[before])
+				_, again := linkIn(t, s.mailsTo(t, post, "ann@example.com", before+1)[before])
 				s.do(t, resetPassword(again, "the biggest wooden horse")).want(204)
 			})
 		})
@@ -260,7 +260,7 @@ func TestAnotherSpellingIsAnotherAddress(t *testing.T) {
 		s.clock.advance(time.Minute)
 		s.do(t, changeEmail(ann, "Ann@example.com", horse)).want(202)
 		s.do(t, confirmEmail(s.mailedCode(t, post, "Ann@example.com", 1))).want(204)
-		if told := mailsTo(t, post, "ann@example.com", 2)[1]; told.Subject != "Your e-mail address was changed" {
+		if told := s.mailsTo(t, post, "ann@example.com", 2)[1]; told.Subject != "Your e-mail address was changed" {
 			t.Errorf("the old address was told %s", told.Subject)
 		}
 	})

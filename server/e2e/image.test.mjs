@@ -1,4 +1,5 @@
-// The container image: built twice with one result, and run from the built image as its configuration says. It needs root and buildah.
+// The container image, loaded from its archive and run as its configuration says. It needs root and buildah. release.test.mjs builds
+// the archive twice.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
@@ -24,19 +25,18 @@ after(() => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-// build builds the image from a copy of the tree and returns the digests of its layers and its configuration. buildah puts the name
-// of the container that it has built in, a random one, into the configuration; nothing else may differ.
-function build(tree) {
+// build builds the image, loads its archive, and returns the configuration.
+function build() {
+  const tree = join(folder, 'tree');
   copyTree(tree);
   run('.make/image', [], { cwd: tree, env: { ...process.env, VERSION: version, SOURCE_DATE_EPOCH: '1764115200', STORAGE: storage } });
-  const { Docker: { config, rootfs, history } } = JSON.parse(buildah('inspect', '--type', 'image', `localhost/sesame:${version}`));
-  return { config: { ...config, Hostname: '' }, rootfs, history };
+  buildah('rmi', '--all');
+  buildah('pull', '--quiet', `docker-archive:${join(tree, 'dist/sesame-image.tar')}`);
+  return JSON.parse(buildah('inspect', '--type', 'image', `localhost/sesame:${version}`)).Docker.config;
 }
 
-test('the image is the same at each build, and serves as its configuration says', { skip }, async (t) => {
-  const built = build(join(folder, 'first'));
-  assert.deepEqual(built, build(join(folder, 'second/deeper')));
-  const { config } = built;
+test('the image serves as its configuration says', { skip }, async (t) => {
+  const config = build();
   assert.equal(config.User, '65532:65532');
   assert.equal(config.Labels['org.opencontainers.image.version'], version);
   assert.deepEqual([...config.Entrypoint, ...config.Cmd], ['/sesame', 'serve']);
@@ -74,5 +74,5 @@ test('the image is the same at each build, and serves as its configuration says'
   process.kill(pid, 'SIGTERM'); // buildah would not pass it on
   await ended;
   assert.equal(server.exitCode, 0, output);
-  report('container image', version, 'the same layers twice, run, served, healthcheck');
+  report('container image', version, 'loaded, run, served, healthcheck');
 });

@@ -46,6 +46,13 @@
 // your service, since a later version of Sesame may add tables. On SQLite one transaction writes at a time: keep it
 // short, use only its tx in it, and close rows.
 //
+// # Traces
+//
+// If OTEL_EXPORTER_OTLP_ENDPOINT names a collector, each request that the contract or a page of Sesame's is for has a span,
+// which the context of its handler holds: trace.SpanFromContext(ctx).TracerProvider() makes spans that go to the same
+// collector. Sesame neither sets nor uses OpenTelemetry's global provider. If middleware of yours has begun a span, Sesame's
+// are below it; without the variable, only those of hashes and statements, and they go where yours go.
+//
 // # Signals
 //
 // If SESAME_EVENT_LOG names a file, Serve handles SIGHUP, which opens the file again. Unless the program passes a logger

@@ -130,31 +130,47 @@ func open(ctx context.Context, settings Settings, o *options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := app.Listen(ctx, settings, o.log)
+	listener, metrics, redirects, err := listen(ctx, settings, o.log)
 	if err != nil {
-		return nil, err
-	}
-	metrics, err := app.ListenForMetrics(ctx, settings)
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, closeAll(listener, metrics, redirects))
 	}
 	wiring := app.Options{
-		MetricsListener: metrics, OwnLog: o.ownLog,
+		MetricsListener: metrics, RedirectListener: redirects, OwnLog: o.ownLog,
 		Settings: settings, Listening: listener.Addr().String(), Now: o.now, Log: o.log,
 		Warn: func(text string) { fmt.Fprintln(o.output, "sesame:", text) },
 	}
 	o.internal(&wiring)
 	a, err := app.Create(ctx, wiring)
 	if err != nil {
-		if metrics != nil {
-			_ = metrics.Close()
-		}
-		return nil, errors.Join(err, listener.Close())
+		return nil, errors.Join(err, closeAll(listener, metrics, redirects))
 	}
-	if err = a.CheckReady(ctx); err != nil {
+	secure, err := listener, a.CheckReady(ctx)
+	if err == nil {
+		secure, err = a.Secure(ctx, listener)
+	}
+	if err != nil {
 		return nil, errors.Join(err, a.Close(), listener.Close())
 	}
-	return &App{options: o, app: a, listener: listener, declared: declared, look: look}, nil
+	return &App{options: o, app: a, listener: secure, declared: declared, look: look}, nil
+}
+
+// listen listens at every address of the settings. A listener that they do not ask for is nil.
+func listen(ctx context.Context, settings Settings, log *slog.Logger) (listener, metrics, redirects net.Listener, err error) {
+	if listener, err = app.Listen(ctx, settings, log); err == nil {
+		if metrics, err = app.ListenForMetrics(ctx, settings); err == nil {
+			redirects, err = app.ListenForRedirects(ctx, settings)
+		}
+	}
+	return listener, metrics, redirects, err
+}
+
+func closeAll(listeners ...net.Listener) (err error) {
+	for _, l := range listeners {
+		if l != nil {
+			err = errors.Join(err, l.Close())
+		}
+	}
+	return err
 }
 
 // Close ends what runs beside the requests, waits for what is still to be recorded, and closes the database and the

@@ -46,7 +46,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		PublicURL: a.app.PublicURL, CheckResponses: a.app.CheckResponses == "on", CORSOrigins: a.app.CorsOrigins.Items(),
 		ClientIP: httpapi.ClientAddress(a.app.Proxies(), socket, a.log), Log: a.log, Ready: a.app.DB.Ready,
 		Site:   web.Site{Name: a.app.ServiceName(a.contract.Title), Home: a.app.HomeURL, MinLength: a.app.PasswordMinLength.Value, Look: a.look},
-		Shared: openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request,
+		Shared: openAPI != nil, IsPage: a.isPage, Measure: a.app.Metrics.Request, Tracer: a.app.Tracer,
 	}
 	if e.IPExtractor == nil { // Echo's own would believe any X-Forwarded-For
 		e.IPExtractor = options.ClientIP

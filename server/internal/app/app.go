@@ -17,11 +17,13 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/audit"
+	"sesame/server/internal/certificates"
 	"sesame/server/internal/cleanup"
 	"sesame/server/internal/config"
 	"sesame/server/internal/contract"
@@ -32,6 +34,7 @@ import (
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/tracing"
 )
 
 // Options are the settings and what the program takes from its process.
@@ -46,7 +49,9 @@ type Options struct {
 	Stdout io.Writer // for SESAME_EVENT_LOG=stdout; default: os.Stdout
 	// MetricsListener is where Start serves metrics; nil for nowhere. Close closes it.
 	MetricsListener net.Listener
-	Tests           Tests
+	// RedirectListener is where Start redirects plain HTTP; nil for nowhere. Close closes it.
+	RedirectListener net.Listener
+	Tests            Tests
 }
 
 // Tests is what only tests choose. No setting reaches it.
@@ -60,6 +65,8 @@ type Tests struct {
 	// Every replaces the second after which the server looks whether there is something to do for the signing keys and
 	// the mails. It also says that the process holds many servers, whose memory is not to be collected for each.
 	Every time.Duration
+	// Authority makes the requests to the certification authority of a test.
+	Authority *http.Client
 }
 
 // App is an open login server. Its settings are those in force.
@@ -69,6 +76,7 @@ type App struct {
 	Keys    *keys.Keys // of access tokens
 	IDKeys  *keys.Keys // of ID tokens
 	Metrics *Metrics
+	Tracer  *tracing.Tracer // nil for none; only after Create
 
 	keyFileGiven bool // whether the settings name the file of the master key
 
@@ -77,9 +85,12 @@ type App struct {
 	outbox   *mailer.Outbox
 	mails    *mailer.Dispatcher // only after Create
 	eventLog *audit.Stream      // nil for none
-	services *Services          // once they are made
-	workers  sync.WaitGroup
-	stop     context.CancelFunc // ends the workers, once they are started
+	// certificates is nil unless SESAME_ACME is on, and expiry is nil unless the server speaks HTTPS itself.
+	certificates *certificates.Manager
+	expiry       func() time.Time
+	services     *Services // once they are made
+	workers      sync.WaitGroup
+	stop         context.CancelFunc // ends the workers, once they are started
 }
 
 // Create opens the database for serve and migrate: it makes the SQLite file, the master key and the first
@@ -101,7 +112,10 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if a.Warn == nil {
 		a.Warn = func(text string) { a.Log.Warn(text) }
 	}
-	var err error
+	traces, err := a.Traces.Options()
+	if err != nil {
+		return nil, err
+	}
 	if a.hasher, err = a.newHasher(); err != nil {
 		return nil, err
 	}
@@ -130,6 +144,9 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 	if err = a.openKeys(ctx, !creates); err != nil {
 		return nil, errors.Join(err, a.DB.Close(), a.closeEventLog())
 	}
+	if creates {
+		a.trace(traces)
+	}
 	return a, nil
 }
 
@@ -137,7 +154,7 @@ func open(ctx context.Context, o Options, creates bool) (*App, error) {
 func (a *App) openKeys(ctx context.Context, existing bool) (err error) {
 	settings := keys.Settings{
 		Table: (*store.Queries).AccessTokenKeys, Alg: a.SigningAlg, Rotation: a.KeyRotation.Duration, TokenTTL: a.AccessTokenTTL.Duration,
-		Now: a.Now, Existing: existing, Every: cmp.Or(a.Tests.Every, time.Second),
+		Now: a.Now, Existing: existing, Every: a.every(),
 	}
 	if a.Keys, err = keys.Open(ctx, a.DB, a.master, settings); err != nil {
 		return err
@@ -205,7 +222,14 @@ func (a *App) Start(ctx context.Context) {
 	if a.MetricsListener != nil {
 		a.serveMetrics(until)
 	}
-	for _, run := range []func(context.Context){a.mails.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase} {
+	if a.RedirectListener != nil {
+		a.serveRedirects(until)
+	}
+	jobs := []func(context.Context){a.mails.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
+	if a.certificates != nil {
+		jobs = append(jobs, a.certificates.Run)
+	}
+	for _, run := range jobs {
 		a.workers.Go(func() {
 			defer a.flushOnPanic()
 			run(ctx)
@@ -216,6 +240,9 @@ func (a *App) Start(ctx context.Context) {
 		a.workers.Go(freeStartMemory)
 	}
 }
+
+// every is how often the workers look whether there is something to do.
+func (a *App) every() time.Duration { return cmp.Or(a.Tests.Every, time.Second) }
 
 // watchDatabase logs when the files of an SQLite database are lost, and when they are back.
 func (a *App) watchDatabase(ctx context.Context) {
@@ -232,13 +259,25 @@ func (a *App) watchDatabase(ctx context.Context) {
 func (a *App) Close() error {
 	a.stop()
 	a.workers.Wait()
-	if a.MetricsListener != nil {
-		_ = a.MetricsListener.Close() // the server of the metrics has closed it, if it ran
+	for _, listener := range []net.Listener{a.MetricsListener, a.RedirectListener} {
+		if listener != nil {
+			_ = listener.Close() // its server has closed it, if it ran
+		}
 	}
 	if a.services != nil {
 		a.services.Identity.Close()
 	}
+	a.Tracer.Close() // after the last span
 	return errors.Join(a.DB.Close(), a.closeEventLog())
+}
+
+// trace starts to send traces, if the operator has named a collector.
+func (a *App) trace(o tracing.Options) {
+	a.Tracer = tracing.New(o, a.PublicURL, a.Log, a.Metrics.spans())
+	a.mails.Tracer = a.Tracer
+	if a.Tracer != nil {
+		a.Log.Info("sending traces", "collector", o.URL, "sampler", o.Sampler)
+	}
 }
 
 // flushOnPanic writes what the log buffers before a panic ends the process.
@@ -287,7 +326,7 @@ func (a *App) newDispatcher() (*mailer.Dispatcher, error) {
 		}
 	}
 	return &mailer.Dispatcher{
-		Sender: sender, Templates: templates, Log: a.Log, PollEvery: cmp.Or(a.Tests.Every, time.Second),
+		Sender: sender, Templates: templates, Log: a.Log, PollEvery: a.every(),
 		Attempted: func(outcome string) { a.Metrics.mails.Add(1, outcome) },
 	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/certificates"
 	"sesame/server/internal/cleanup"
 	"sesame/server/internal/config"
 	"sesame/server/internal/identity"
@@ -17,6 +18,7 @@ import (
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/telemetry"
+	"sesame/server/internal/tracing"
 )
 
 // Metrics are what the server counts and measures. They are counted whether or not they are served: it costs less than a
@@ -30,8 +32,9 @@ type Metrics struct {
 	logins, throttled, tokens, events, mails *telemetry.Counter
 	hashWait                                 *telemetry.Histogram
 	hashRefused, eventsLost                  *telemetry.Counter
-	cleanupRuns, cleanupRows                 *telemetry.Counter
+	cleanupRuns, cleanupRows, acmeAttempts   *telemetry.Counter
 	cleanupSuccess                           *telemetry.Gauge
+	spansSent, spansDropped                  *telemetry.Counter
 }
 
 func newMetrics() *Metrics {
@@ -52,10 +55,17 @@ func newMetrics() *Metrics {
 		hashWait:    r.Histogram("sesame_hash_queue_wait_seconds", "How long a password hash waited for a core."),
 		hashRefused: r.Counter("sesame_hash_queue_refused_total", "Password hashes that found no room in the queue (503)."),
 
+		acmeAttempts: r.Counter("sesame_acme_attempts_total", "Attempts to get a certificate from a certification authority.",
+			telemetry.Label{Name: "outcome", Values: certificates.Outcomes}),
+
 		cleanupRuns: r.Counter("sesame_cleanup_runs_total", "Runs of the cleanup.", telemetry.Label{Name: "outcome", Values: []string{"success", "failure"}}),
 		cleanupRows: r.Counter("sesame_cleanup_deleted_rows_total", "Expired rows that the cleanup deleted.", telemetry.Label{Name: "table", Values: cleanup.Tables}),
 		cleanupSuccess: r.Gauge("sesame_cleanup_last_success_timestamp_seconds",
 			"When the cleanup last succeeded, or else when the server started, in seconds since 1970."),
+
+		spansSent: r.Counter("sesame_trace_spans_sent_total", "Spans that the collector has accepted."),
+		spansDropped: r.Counter("sesame_trace_spans_dropped_total", "Spans that found the queue full, or that the collector did not accept.",
+			telemetry.Label{Name: "reason", Values: tracing.Reasons}),
 	}
 }
 
@@ -65,12 +75,6 @@ func texts[T ~string](values []T) []string {
 		all[i] = string(v)
 	}
 	return all
-}
-
-// methods are those that RFC 9110 and RFC 5789 define. Any other is _OTHER, as OpenTelemetry has it.
-var methods = []string{
-	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodConnect,
-	http.MethodOptions, http.MethodTrace,
 }
 
 // statusTexts are the statuses of HTTP by their numbers; "" for a number that is none.
@@ -86,7 +90,7 @@ var statusTexts = func() (texts [600]string) {
 // SetRoutes declares the routes that Request counts by. A request for anything else has no route.
 func (m *Metrics) SetRoutes(routes []string) {
 	m.requests = m.registry.Histogram("http_server_request_duration_seconds", "Duration of HTTP requests.",
-		telemetry.Label{Name: "http_request_method", Values: methods, Other: "_OTHER"},
+		telemetry.Label{Name: "http_request_method", Values: tracing.Methods, Other: "_OTHER"},
 		telemetry.Label{Name: "http_route", Values: routes},
 		telemetry.Label{Name: "http_response_status_code", Values: statusTexts[:]})
 }
@@ -103,6 +107,13 @@ func (m *Metrics) counts() identity.Counts {
 	return identity.Counts{
 		Login:     func(outcome string) { m.logins.Add(1, outcome) },
 		Throttled: func(what string) { m.throttled.Add(1, what) },
+	}
+}
+
+func (m *Metrics) spans() tracing.Counts {
+	return tracing.Counts{
+		Sent:    func(spans int) { m.spansSent.Add(uint64(max(0, spans))) },
+		Dropped: func(reason string, spans int) { m.spansDropped.Add(uint64(max(0, spans)), reason) },
 	}
 }
 
@@ -140,6 +151,21 @@ func (a *App) readOnScrape() {
 	})
 	a.readMails()
 	a.readPools()
+	a.readCertificate()
+}
+
+// readCertificate declares when the certificate expires. Without one, it has expired long ago, so that an alert fires.
+func (a *App) readCertificate() {
+	if a.expiry == nil {
+		return
+	}
+	expires := a.Metrics.registry.Gauge("sesame_tls_certificate_expiry_timestamp_seconds", "When the certificate of the server expires, in seconds since 1970; 0 if there is none.")
+	a.Metrics.registry.OnScrape(func(context.Context) {
+		expires.Set(0)
+		if expiry := a.expiry(); !expiry.IsZero() {
+			expires.Set(float64(expiry.Unix()))
+		}
+	})
 }
 
 func (a *App) readMails() {

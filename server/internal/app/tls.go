@@ -55,10 +55,16 @@ func withTLS(listener net.Listener, s config.Settings, log *slog.Logger) (net.Li
 		return nil, errors.Join(err, listener.Close())
 	}
 	c.warn(s.PublicURL, time.Now())
-	return tls.NewListener(listener, &tls.Config{
+	return secured{tls.NewListener(listener, &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
-	}), nil
+	}), func() time.Time { return c.current().Leaf.NotAfter }}, nil
+}
+
+// secured is a listener with a certificate from files.
+type secured struct {
+	net.Listener
+	expiry func() time.Time // of the certificate
 }
 
 // current returns the certificate for a handshake. If the new files cannot be used, the server goes on with those that it has:

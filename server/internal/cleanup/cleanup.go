@@ -22,6 +22,9 @@ import (
 const (
 	period    = 10 * time.Minute
 	batchSize = 500 // rows that one commit deletes
+	// revokedSlack is how long the id of a revoked token is kept after the token has expired. If a clock that is ahead deleted it, the
+	// token would be valid again when the clock is right.
+	revokedSlack = 24 * time.Hour
 )
 
 // Job deletes expired rows.
@@ -75,7 +78,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 	for i, b := range []batch{ // in the order of Tables
 		j.DB.DeleteExpiredSessions, j.DB.DeleteExpiredCodes, j.DB.DeleteExpiredThrottles,
 		before(identity.KnownAddressTTL, j.DB.DeleteKnownAddressesBefore), j.Accounts.ExpireClaims,
-		before(j.EventRetention, j.DB.DeleteEventsBefore), j.DB.DeleteExpiredRevokedTokens, j.DB.DeleteExpiredReservations,
+		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 	} {
 		n, failed := j.repeat(ctx, b)

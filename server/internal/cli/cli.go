@@ -20,6 +20,7 @@ import (
 
 	"sesame/server/internal/app"
 	"sesame/server/internal/config"
+	"sesame/server/internal/tracing"
 )
 
 // CommandLine declares the commands and flags. Settings may come before or after the command.
@@ -34,7 +35,7 @@ type CommandLine struct {
 	Migrate     migrateCommand     `cmd:"" group:"Server" uses:"database-url,master-key-file" example:"sesame migrate" help:"Migrate the database to this version and exit. (serve does it too.)"`
 	Backup      backupCommand      `cmd:"" group:"Server" uses:"database-url" example:"sesame backup sesame-backup.db" help:"Copy the SQLite database to a new file while the server runs, and say what else to keep."`
 	Config      configCommand      `cmd:"" group:"Server" example:"sesame config" help:"Print the effective settings, with secrets masked."`
-	Healthcheck healthcheckCommand `cmd:"" group:"Server" uses:"listen,tls-cert" example:"sesame healthcheck" help:"Exit with 0 if the server at the listening address is ready."`
+	Healthcheck healthcheckCommand `cmd:"" group:"Server" uses:"listen,tls-cert,acme" example:"sesame healthcheck" help:"Exit with 0 if the server at the listening address is ready."`
 
 	User   userCommands `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage accounts."`
 	Client struct {
@@ -145,6 +146,7 @@ func Run(ctx context.Context, args []string, w Env) int {
 			p.given[step.Flag.Name] = true
 		}
 	}
+	line.Traces = tracing.ReadVariables(w.Getenv)
 	selected := command.Selected()
 	if _, ok := selected.Target.Addr().Interface().(settingless); !ok {
 		if err = errors.Join(config.CheckVariables(w.Environ, config.Flags(parser)), line.Check()); err != nil {

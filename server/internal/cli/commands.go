@@ -19,6 +19,7 @@ import (
 	"sesame/server/internal/httpapi"
 	"sesame/server/internal/openapi"
 	"sesame/server/internal/store"
+	"sesame/server/internal/tracing"
 	"sesame/server/secret"
 )
 
@@ -105,6 +106,14 @@ func (c configCommand) Run(p *program) error {
 			fmt.Fprintf(p.Stdout, "%s=%s\n", name, value)
 		}
 	}
+	for _, v := range tracing.Variables {
+		if value, ok := p.Traces.Print(v.Name); ok {
+			object[v.Name] = value
+			if !c.JSON {
+				fmt.Fprintf(p.Stdout, "%s=%s\n", v.Name, value)
+			}
+		}
+	}
 	if c.JSON {
 		return json.NewEncoder(p.Stdout).Encode(object)
 	}
@@ -161,8 +170,9 @@ func (healthcheckCommand) Run(p *program) error {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, address)
 		},
-		// The certificate is for the public name, and the request contains nothing secret.
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // see above
+		// The certificate is for the public name, and the request contains nothing secret. An address as the name of the server
+		// is not sent, so the server answers even without a certificate.
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true, ServerName: "127.0.0.1"}, //nolint:gosec // see above
 	}}
 	response, err := client.Do(request)
 	if err != nil {

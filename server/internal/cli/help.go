@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"sesame/server/internal/config"
+	"sesame/server/internal/tracing"
 )
 
 // settingsTopic is the one topic of help that is no command.
@@ -261,7 +262,7 @@ func (h *help) aboutSettings(node *kong.Node) {
 	}
 }
 
-// settings lists every setting, in groups.
+// settings lists every setting, in groups, and the variables of OpenTelemetry.
 func (h *help) settings(root *kong.Node) {
 	for _, flag := range root.Flags {
 		if flag.Name == "help" || flag.Name == "version" || flag.Hidden {
@@ -271,6 +272,17 @@ func (h *help) settings(root *kong.Node) {
 			h.title(title)
 		}
 		h.setting(flag)
+	}
+	h.traces()
+}
+
+func (h *help) traces() {
+	h.title("Traces (the variables of OpenTelemetry, which have no flags)")
+	for _, v := range tracing.Variables {
+		if v.Help != "" {
+			h.indented("  ", v.Name+"="+v.Value)
+			h.indented("      ", v.Help)
+		}
 	}
 }
 

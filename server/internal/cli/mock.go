@@ -10,6 +10,7 @@ import (
 
 	"sesame/docs"
 	"sesame/server/internal/app"
+	"sesame/server/internal/config"
 	"sesame/server/internal/mock"
 	"sesame/server/internal/names"
 )
@@ -24,6 +25,9 @@ func (c *mockCommand) Run(p *program) error {
 	document, err := c.document(p)
 	if err != nil {
 		return err
+	}
+	if p.ACME == "on" || p.RedirectListen != "" {
+		return fmt.Errorf("the mock gets no certificate and redirects nothing; unset %s and %s", config.Variable("acme"), config.Variable("redirect-listen"))
 	}
 	log := app.NewLog(*p.Settings, p.Stderr)
 	defer log.Close()

@@ -20,6 +20,7 @@ import (
 
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/store"
+	"sesame/server/internal/tracing"
 	"sesame/server/secret"
 )
 
@@ -47,6 +48,9 @@ type Settings struct {
 	BootstrapFile              string      `placeholder:"FILE" help:"YAML file of accounts and service clients that the server creates at its start if they do not exist. (default: none)"`
 	TLSCert                    string      `name:"tls-cert" placeholder:"FILE" help:"Certificate and its chain in PEM: the server speaks HTTPS itself. It loads the files again when they change. (default: none; a proxy in front speaks HTTPS)"`
 	TLSKey                     string      `name:"tls-key" placeholder:"FILE" help:"Private key of the certificate in PEM. Only the user of the server and the group of the file may have access to it."`
+	ACME                       string      `name:"acme" default:"off" placeholder:"on|off" help:"Whether the server gets the certificate of the public URL's host from a certification authority by ACME, renews it, and speaks HTTPS itself. With on, you agree to the authority's terms of service."`
+	ACMEDirectory              string      `name:"acme-directory" default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" help:"Directory of the certification authority. The default is that of Let's Encrypt."`
+	RedirectListen             string      `placeholder:"HOST:PORT" help:"Address, usually 0.0.0.0:80, at which a server that speaks HTTPS itself redirects plain HTTP to the public URL, and answers the challenges of ACME. (default: none)"`
 	TrustedProxies             List        `placeholder:"CIDR,…" help:"Networks of your reverse proxies. The server reads the client's IP address from the X-Forwarded-For header that they send. (default: none)"`
 	CorsOrigins                List        `placeholder:"ORIGIN,…" help:"Origins whose pages may call the server from a browser, such as https://app.example.com. (default: none)"`
 
@@ -93,6 +97,9 @@ type Settings struct {
 	EventLog       string `placeholder:"FILE" help:"File, or stdout, to which the events of accounts, clients and keys are written as they happen, one line of JSON each, as GET /events shows them. After SIGHUP the file is opened again. (default: none; the database has them in any case)"`
 	LogFormat      string `default:"auto" placeholder:"auto|text|json" help:"Format of the log. auto is text on a terminal and json elsewhere."`
 	LogLevel       string `default:"info" placeholder:"debug|info|warn|error" help:"Lowest level that is logged. SIGUSR1 switches debug lines on and off."`
+
+	// Traces are the variables of OpenTelemetry, which have no flags.
+	Traces tracing.Environment `kong:"-"`
 }
 
 // Duration is a time.Duration that keeps a text that it cannot parse until Check, which reports all
@@ -172,28 +179,6 @@ func (f *faults) page(name, page string) {
 	}
 }
 
-// tls checks the settings of HTTPS against each other; the files are read when the server listens.
-func (f *faults) tls(s *Settings) {
-	_, socket := s.Socket()
-	switch {
-	case (s.TLSCert == "") != (s.TLSKey == ""):
-		f.add("TLS_CERT", "and %sTLS_KEY belong together; set both", Prefix)
-	case s.TLSCert == "":
-	case socket:
-		f.add("TLS_CERT", "is for a HOST:PORT in %sLISTEN; at a Unix socket the proxy speaks HTTPS", Prefix)
-	case s.PublicURL != "" && !strings.HasPrefix(s.PublicURL, "https://"):
-		f.add("PUBLIC_URL", "must begin with https://, because %sTLS_CERT is set", Prefix)
-	}
-}
-
-// Scheme is that of the listening address.
-func (s *Settings) Scheme() string {
-	if s.TLSCert != "" {
-		return "https"
-	}
-	return "http"
-}
-
 // colors are the values of AccentColor.
 var colors = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
 
@@ -209,7 +194,7 @@ func (s *Settings) Check() error {
 			f.add("PUBLIC_URL", "%s", reason)
 		}
 	}
-	f.tls(s)
+	f.https(s)
 	f.database(s)
 	f.oneOf("ID_TOKEN_ALG", s.IDTokenAlg, "RS256", "ES256", "EdDSA")
 	f.oneOf("SIGNING_ALG", s.SigningAlg, "ES256", "RS256", "EdDSA")
@@ -244,6 +229,9 @@ func (s *Settings) Check() error {
 	f.oneOf("CHECK_RESPONSES", s.CheckResponses, "on", "off")
 	f.oneOf("LOG_FORMAT", s.LogFormat, "auto", "text", "json")
 	f.oneOf("LOG_LEVEL", s.LogLevel, "debug", "info", "warn", "error")
+	if _, err := s.Traces.Options(); err != nil {
+		f = append(f, err)
+	}
 	return errors.Join(f...)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sesame/server/internal/tracing"
 	"sesame/server/secret"
 )
 
@@ -131,6 +132,7 @@ func FromEnv(environ []string) (Settings, error) {
 	if _, err = parser.Parse(nil); err != nil {
 		return s, err
 	}
+	s.Traces = tracing.ReadVariables(func(name string) string { return values[name] })
 	return s, errors.Join(CheckVariables(environ, Flags(parser)), s.Check())
 }
 

@@ -7,9 +7,9 @@ import (
 	"github.com/labstack/echo/v4/middleware"
 )
 
-// tracing are the headers that tracing libraries add to every request of a page (W3C Trace Context and Baggage, Sentry). A page
+// traceHeaders are the headers that tracing libraries add to every request of a page (W3C Trace Context and Baggage, Sentry). A page
 // that adds one which is not allowed could not call at all.
-var tracing = []string{"traceparent", "tracestate", "baggage", "sentry-trace"}
+var traceHeaders = []string{"traceparent", "tracestate", "baggage", "sentry-trace"}
 
 // cors allows pages of the listed origins to call the operations. Tokens are sent in a header that the page sets, so
 // credentials (cookies) are never allowed.
@@ -24,7 +24,7 @@ func cors(origins []string, page func(echo.Context) bool) echo.MiddlewareFunc {
 	}
 	permit := middleware.CORSWithConfig(middleware.CORSConfig{
 		AllowOriginFunc: func(origin string) (bool, error) { return slices.Contains(origins, origin), nil },
-		AllowHeaders:    append([]string{echo.HeaderAuthorization, echo.HeaderContentType}, tracing...),
+		AllowHeaders:    append([]string{echo.HeaderAuthorization, echo.HeaderContentType}, traceHeaders...),
 		ExposeHeaders:   []string{echo.HeaderLocation, echo.HeaderRetryAfter, echo.HeaderWWWAuthenticate, echo.HeaderXRequestID},
 		MaxAge:          600, // seconds
 	})

@@ -18,6 +18,7 @@ func (s *Server) GetReadiness(ctx context.Context, _ api.GetReadinessRequestObje
 		return nil, problem.New(problem.Unavailable, "The server is shutting down.")
 	}
 	if err := s.Ready(ctx); err != nil {
+		s.OAuth.NoteReadiness(ctx, err)
 		return nil, err
 	}
 	return api.GetReadiness200JSONResponse{Status: api.HealthStatusOk}, nil

@@ -15,6 +15,7 @@ import (
 
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/tracing"
 	"sesame/server/internal/web"
 )
 
@@ -26,7 +27,8 @@ type Middleware struct {
 	Log         *slog.Logger
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
-	Site    web.Site // for errors that a browser shows; none without a name
+	Tracer  *tracing.Tracer // makes the span of a request; nil for none
+	Site    web.Site        // for errors that a browser shows; none without a name
 	// AnswersWithPages reports whether the operations of a path do so. It is needed with CORSOrigins.
 	AnswersWithPages func(echo.Context) bool
 	// Operation finds the operation that a request was routed to; nil for a page or for nothing.
@@ -35,7 +37,7 @@ type Middleware struct {
 
 // Observe is the outermost middleware: it gives the request an id, sets the headers that every response has, turns a panic
 // into an error, answers errors, and writes one log line. The line has the route, and neither the URL nor any header, since
-// both may contain secrets; of a traceparent it has the id of the trace.
+// both may contain secrets; and the id of the trace.
 func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 	// The values are shared by all requests and never changed. No response may be stored unless its handler allows it, as
 	// those of the key set and of the documentation pages do.
@@ -56,6 +58,8 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		header := c.Response().Header()
 		header.Set(echo.HeaderXRequestID, id)
 		maps.Copy(header, fixed)
+		span := m.trace(c, id)
+		defer span.End() // even if the connection is aborted
 		handler := next
 		if c.Request().Method == http.MethodOptions && c.Get(echo.ContextKeyHeaderAllow) != nil {
 			handler = undeclared // Echo would answer it, although no operation declares it
@@ -64,6 +68,7 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err != nil {
 			m.answer(err, c)
 		}
+		span.Answered(c.Response().Status)
 		took := time.Since(start)
 		if m.Measure != nil {
 			m.Measure(c.Request().Method, m.route(c), c.Response().Status, took)
@@ -71,6 +76,21 @@ func (m *Middleware) Observe(next echo.HandlerFunc) echo.HandlerFunc {
 		m.logRequest(c, id, start.Add(took), took, err)
 		return nil
 	}
+}
+
+// trace begins the span of a request, in whose context the handlers then run.
+func (m *Middleware) trace(c echo.Context, id string) tracing.Span {
+	if m.Tracer == nil {
+		return tracing.Span{}
+	}
+	r, route := c.Request(), ""
+	if c.Get(echo.ContextKeyHeaderAllow) == nil { // otherwise the path has no handler for the method
+		route = m.route(c)
+	}
+	ctx, span := m.Tracer.Request(r.Context(), r.Header, r.Method, route)
+	c.SetRequest(r.WithContext(ctx))
+	span.Set("sesame.request_id", id)
+	return span
 }
 
 // answer answers an error. The contract's errors are answered here for every operation. Other errors that a handler of the
@@ -150,7 +170,7 @@ func (m *Middleware) logRequest(c echo.Context, id string, now time.Time, took t
 	line.AddAttrs(
 		slog.String("request_id", id), slog.String("method", method(c.Request().Method)), slog.String("route", c.Path()),
 		slog.Int("status", c.Response().Status), slog.Int64("took_us", took.Microseconds()), slog.String("ip", m.ClientIP(c.Request())))
-	if trace := traceID(c.Request()); trace != "" {
+	if trace := traceID(ctx, c.Request().Header); trace != "" {
 		line.AddAttrs(slog.String("trace_id", trace))
 	}
 	if who := caller(ctx); who != nil {

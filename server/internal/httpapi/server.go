@@ -31,6 +31,7 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
+	"sesame/server/internal/tracing"
 	"sesame/server/internal/web"
 )
 
@@ -49,6 +50,7 @@ type Options struct {
 	Site           web.Site
 	// Measure counts a request and how long it took, for metrics. It may be nil.
 	Measure func(method, route string, status int, took time.Duration)
+	Tracer  *tracing.Tracer // makes the span of a request; nil for none
 	// Ready reports whether the database can be read and written.
 	Ready func(context.Context) error
 	// Shared says that e has routes of others, too, which the middleware leaves alone.
@@ -87,10 +89,10 @@ func Register(e *echo.Echo, o Options) (*Server, error) {
 		return nil, err
 	}
 	s.middleware = &Middleware{
-		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure,
+		PublicURL: o.PublicURL, CORSOrigins: o.CORSOrigins, ClientIP: o.ClientIP, Log: o.Log, Site: o.Site, Measure: o.Measure, Tracer: o.Tracer,
 		AnswersWithPages: func(c echo.Context) bool {
 			op := o.Contract.FindRoute(http.MethodGet, c.Path()) // such a path has that method, too
-			return op != nil && op.Pages
+			return op != nil && op.Pages || s.pages.Has(c.Path())
 		},
 		Operation: func(c echo.Context) *contract.Operation { return o.Contract.FindRoute(c.Request().Method, c.Path()) },
 	}

@@ -1,29 +1,20 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
-	"regexp"
-	"strings"
+
+	"sesame/server/internal/tracing"
 )
 
-// traceParent is the header traceparent (W3C Trace Context §3.2). A later version may add fields at the end.
-var traceParent = regexp.MustCompile(`^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(-|$)`)
-
-// maxTraceParent bounds the header, of which only the beginning is read.
-const maxTraceParent = 512
-
-// traceID returns the id of the trace that a request belongs to, or "". It is the caller's word, so the log alone has it.
-func traceID(r *http.Request) string {
-	headers := r.Header["Traceparent"]
-	if len(headers) != 1 || len(headers[0]) > maxTraceParent {
-		return ""
+// traceID returns the id of the trace that a request belongs to, or "": that of its span or, without traces, the one that the
+// caller names.
+func traceID(ctx context.Context, h http.Header) string {
+	if id := tracing.TraceID(ctx); id != "" {
+		return id
 	}
-	m := traceParent.FindStringSubmatch(headers[0])
-	switch {
-	case m == nil, m[1] == "ff", m[1] == "00" && m[4] != "": // invalid
-		return ""
-	case strings.Trim(m[2], "0") == "", strings.Trim(m[3], "0") == "": // no trace, or no span
-		return ""
+	if caller := tracing.Caller(h); caller.IsValid() {
+		return caller.TraceID().String()
 	}
-	return m[2]
+	return ""
 }

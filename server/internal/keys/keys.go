@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,9 +156,12 @@ func (k *Keys) Refresh() (*token.Keyring, error) {
 }
 
 // age is how long ago a time was. It takes the longer of the two clocks' answers, since a machine that slept may have
-// stopped one of them.
+// stopped one of them. A time in the future is that of a clock that has been set back since, and counts as long ago.
 func age(then, now time.Time) time.Duration {
-	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+	if d := max(now.Sub(then), now.Round(0).Sub(then.Round(0))); d >= 0 {
+		return d
+	}
+	return math.MaxInt64
 }
 
 // read returns a reading that is younger than a limit; with 0, a new one.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sesame/server/internal/store"
+	"sesame/server/internal/tracing"
 )
 
 const (
@@ -38,6 +39,7 @@ type Dispatcher struct {
 	PollEvery time.Duration
 	// Attempted counts the attempts to send a mail, by Outcomes. It may be nil.
 	Attempted func(outcome string)
+	Tracer    *tracing.Tracer // makes the span of an attempt; nil for none
 }
 
 // Outcomes of an attempt to send a mail.
@@ -98,6 +100,9 @@ func (d *Dispatcher) claim(ctx context.Context, limit int) []store.Mail {
 
 // deliver sends one mail and records the outcome.
 func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
+	ctx, span := d.Tracer.Background(ctx, "mail")
+	defer span.End()
+	span.SetNumber("sesame.mail.attempt", row.Attempts)
 	err := d.send(ctx, row)
 	now := d.Outbox.now()
 	log := d.Log.With("mail", row.ID, "kind", row.Kind, "attempts", row.Attempts)
@@ -108,10 +113,12 @@ func (d *Dispatcher) deliver(ctx context.Context, row store.Mail) {
 	case errors.Is(err, ErrPermanent) || now.Sub(row.CreatedAt) >= mailLife:
 		log.Error("mail dropped", "error", err)
 		d.attempted(mailDropped)
+		span.Fail(mailDropped)
 	default:
 		next := now.Add(pause(row.Attempts))
 		log.Warn("sending a mail failed and will be retried", "error", err, "retry_at", next)
 		d.attempted(mailRetried)
+		span.Fail(mailRetried)
 		d.record(ctx, func(ctx context.Context) error { return d.DB.RetryMail(ctx, row, next) })
 		return
 	}
@@ -134,6 +141,8 @@ func (d *Dispatcher) send(ctx context.Context, row store.Mail) (err error) {
 	if err != nil {
 		return err
 	}
+	ctx, span := tracing.Start(ctx, "mail send")
+	defer span.End()
 	ctx, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	return d.Sender.Send(ctx, message)

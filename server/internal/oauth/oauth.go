@@ -54,6 +54,7 @@ type Service struct {
 	refresher token.Refresher
 	identity  *identity.Service
 	now       func() time.Time
+	outage    outage
 	Settings
 }
 

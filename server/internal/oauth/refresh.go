@@ -23,7 +23,7 @@ func errRefresh(cause string) error {
 // of which the session may have got a part. Errors: InvalidGrant, InvalidScope if the session has none of them.
 //
 // A token works once. A second use within the grace period returns the same successor, for a client that lost the
-// response or has two tabs. A later use means that two parties hold the token, and ends the session. A token of another
+// response or has two tabs; the time of an outage does not count. A later use means that two parties hold the token, and ends the session. A token of another
 // client is refused and ends nothing, since its own client has not misused it.
 func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.Text, scope string) (Tokens, error) {
 	presented, ok := s.refresher.Parse(text.Reveal())
@@ -35,12 +35,14 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 			return Tokens{}, err
 		}
 	}
+	begun := s.now()
 	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), client.ID, presented.SeedHash(),
-		presented.Generation, s.now(), s.identity.RefreshIdle)
+		presented.Generation, begun, s.identity.RefreshIdle)
 	if errors.Is(err, store.ErrNotFound) {
 		session, user, err = s.usedBefore(ctx, client, presented)
 	}
 	if err != nil {
+		s.outage.note(ctx, begun, s.now(), err)
 		return Tokens{}, err
 	}
 	scopes, err := s.narrow(scope, session, user)
@@ -83,7 +85,11 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 		// A future generation: the database was restored from a backup.
 		return session, user, errRefresh("the session has not reached this generation")
 	case presented.Generation+1 == session.Generation && s.inGrace(session.LastUsedAt, now):
-		return session, user, nil
+		err = s.db.ConfirmSession(ctx, session.ID)
+		if errors.Is(err, store.ErrNotFound) {
+			err = errRefresh("the session has ended")
+		}
+		return session, user, err
 	}
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()
@@ -101,11 +107,15 @@ func (s *Service) usedBefore(ctx context.Context, client Client, presented token
 	return session, user, errRefresh("reused after the grace period: the session has ended")
 }
 
-// inGrace reports whether the last refresh is at most the grace period ago. One that a clock in the future has recorded is not:
-// otherwise a stolen token that was used before would work until that time comes.
+// inGrace reports whether the last refresh is at most the grace period ago, without the time of an outage. One that a clock in the
+// future has recorded is not: otherwise a stolen token that was used before would work until that time comes.
 func (s *Service) inGrace(refreshed, now time.Time) bool {
-	end := refreshed.Add(s.RefreshGrace)
-	return end.Equal(now) || store.Pending(end, now, s.RefreshGrace)
+	grace := s.RefreshGrace
+	if grace > 0 { // 0 turns retries off
+		grace += s.outage.within(refreshed, now)
+	}
+	end := refreshed.Add(grace)
+	return end.Equal(now) || store.Pending(end, now, grace)
 }
 
 // narrow returns the scopes of a refreshed token: those of the session that the user still has, or fewer on request.

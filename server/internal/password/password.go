@@ -25,6 +25,7 @@ import (
 
 	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/tracing"
 )
 
 // The schemes that a server can hash with.
@@ -121,7 +122,7 @@ func (h *Hasher) tooLong(normal string) bool {
 
 // Hash returns the hash to store. It waits for a core. Errors: Unavailable when the queue has no room for the network.
 func (h *Hasher) Hash(ctx context.Context, from network.Network, password string) (string, error) {
-	release, err := h.enter(ctx, from)
+	release, err := h.enter(ctx, from, "password hash")
 	if err != nil {
 		return "", err
 	}
@@ -144,7 +145,7 @@ func (h *Hasher) HashSoon(ctx context.Context, from network.Network, password st
 // corrupt or too expensive stored hash fails after the time of an ordinary failure, so that a client cannot distinguish
 // these cases from a wrong password. Errors: Unavailable.
 func (h *Hasher) Verify(ctx context.Context, from network.Network, stored, password string) (ok, outdated bool, err error) {
-	release, err := h.enter(ctx, from)
+	release, err := h.enter(ctx, from, "password verify")
 	if err != nil {
 		return false, false, err
 	}
@@ -187,17 +188,24 @@ func (h *Hasher) Busy(from network.Network) error {
 	return nil
 }
 
-// enter waits for a core.
-func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(), err error) {
+// enter waits for a core, for work that has a name in traces.
+func (h *Hasher) enter(ctx context.Context, from network.Network, name string) (release func(), err error) {
 	joined := h.queue.now()
+	_, wait := tracing.Start(ctx, "password queue")
 	leave, err := h.queue.enter(ctx, from)
 	if err != nil {
+		kind := "timeout"
 		if _, busy := errors.AsType[*problem.Error](err); busy {
+			kind = "queue_full"
 			h.watch.Refused()
 		}
+		wait.Fail(kind)
+		wait.End()
 		return nil, err
 	}
+	wait.End()
 	h.watch.Waited(h.queue.now().Sub(joined))
+	_, work := tracing.Start(ctx, name)
 	h.begun()
 	return func() {
 		// The hash has left 19 MiB of garbage. Collected now, the next hash reuses them. Otherwise every hash would fault
@@ -205,6 +213,7 @@ func (h *Hasher) enter(ctx context.Context, from network.Network) (release func(
 		if h.collect {
 			runtime.GC()
 		}
+		work.End()
 		leave()
 	}, nil
 }

@@ -1,24 +1,16 @@
 package postgrestest
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/rand"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
-	"os/exec"
-	"strings"
 	"testing"
 )
 
 // Pair is a primary with a standby that confirms every commit.
 type Pair struct {
-	t        testing.TB
-	orders   io.WriteCloser
-	answers  *bufio.Reader
-	messages *bytes.Buffer
+	*shell
 	ports    [2]int
 	password string
 }
@@ -65,34 +57,13 @@ func StartPair(t testing.TB) *Pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Pair{t: t, messages: &bytes.Buffer{}, password: rand.Text()}
+	p := &Pair{password: rand.Text()}
 	for i := range p.ports {
 		if p.ports[i], err = freePort(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("sh", "-c", pairScript)
-	if os.Geteuid() == 0 { // PostgreSQL refuses to run as root
-		cmd = exec.Command("su", "-s", "/bin/sh", "postgres", "-c", pairScript)
-	}
-	cmd.Env = []string{
-		"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH"), "BIN=" + bin, "PASSWORD=" + p.password,
-		fmt.Sprint("PORT_A=", p.ports[0]), fmt.Sprint("PORT_B=", p.ports[1]),
-	}
-	cmd.Dir, cmd.Stderr = "/tmp", p.messages
-	if p.orders, err = cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err = cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.orders.Close(); _ = cmd.Wait() })
-	p.answers = bufio.NewReader(stdout)
-	p.expect("ready")
+	p.shell = startShell(t, pairScript, bin, "PASSWORD="+p.password, fmt.Sprint("PORT_A=", p.ports[0]), fmt.Sprint("PORT_B=", p.ports[1]))
 	return p
 }
 
@@ -107,15 +78,5 @@ func (p *Pair) URL() string {
 // Fail kills the primary, and makes the standby one.
 func (p *Pair) Fail() {
 	p.t.Helper()
-	if _, err := io.WriteString(p.orders, "fail\n"); err != nil {
-		p.t.Fatal(err)
-	}
-	p.expect("done")
-}
-
-func (p *Pair) expect(word string) {
-	p.t.Helper()
-	if line, err := p.answers.ReadString('\n'); strings.TrimSpace(line) != word {
-		p.t.Fatalf("a pair of PostgreSQL servers: %q %v\n%s", line, err, p.messages)
-	}
+	p.order("fail")
 }

@@ -8,6 +8,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
+
+	"sesame/server/internal/tracing"
 )
 
 // maxBatch limits how many statements share one commit.
@@ -57,6 +59,8 @@ func (w *batchWriter) queryRow(ctx context.Context, into []any, query string, ar
 
 // do waits until the commit of a job. Meanwhile the writer owns the job, so nothing else ends the wait.
 func (w *batchWriter) do(ctx context.Context, j *job, query string) (err error) {
+	_, span := tracing.Statement(ctx, tracing.SQLite, query)
+	defer func() { endSpan(span, err) }()
 	if j.statement, err = w.statement(context.WithoutCancel(ctx), query); err != nil {
 		return err
 	}
@@ -158,7 +162,7 @@ func (w *batchWriter) QueryContext(ctx context.Context, query string, args ...an
 	if err := w.check(); err != nil {
 		return nil, err
 	}
-	return w.prepared.QueryContext(ctx, query, args...)
+	return traced{w.prepared}.QueryContext(ctx, query, args...)
 }
 
 func (j *job) run(ctx context.Context, statement *sql.Stmt) {

@@ -84,7 +84,8 @@ func (n *network) shouldPing(_ context.Context, p stdlib.ShouldPingParams) bool 
 		_ = conn.Close() // and so the ping fails
 		return true
 	}
-	if p.IdleDuration <= time.Second {
+	// A database that restarts, or a pooler, closes every idle connection. Each of them would otherwise fail a request.
+	if p.IdleDuration <= time.Second && !hasNews(conn.Conn) {
 		return false
 	}
 	conn.limit.Store(int64(pingTime)) // until it has answered
@@ -117,6 +118,9 @@ type boundedConn struct {
 func (c *boundedConn) Close() error {
 	err := c.Conn.Close()
 	c.closing.Do(c.network.open.Done)
+	if errors.Is(err, net.ErrClosed) { // by failed
+		return nil
+	}
 	return err
 }
 
@@ -168,6 +172,7 @@ func (c *boundedConn) failed(err error) error {
 		defer c.mu.Unlock()
 		if now := time.Now(); !now.Before(c.own) {
 			c.network.silent.Store(now.UnixNano())
+			_ = c.Conn.Close() // or the driver ends the session in order, and waits as long again
 		}
 	}
 	return err

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -100,4 +101,20 @@ func TestClosingBoundsAllConnections(t *testing.T) {
 		t.Errorf("a connection is opened: %v", conn.Close())
 	}
 	n.open.Wait()
+}
+
+// A connection that got no answer is closed: the driver would otherwise end its session in order, and wait as long again.
+func TestASilentConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	n := &network{timeout: time.Minute, answer: time.Millisecond}
+	near, _ := loopback(t, n)
+	if _, err := near.Read(make([]byte, 1)); err == nil || n.silent.Load() == 0 {
+		t.Fatalf("the read ends with %v", err)
+	}
+	if _, err := near.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the next read ends with %v", err)
+	}
+	if err := near.Close(); err != nil {
+		t.Error(err)
+	}
 }

@@ -38,6 +38,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 	if err != nil {
 		return nil, errors.New("the database URL is neither sqlite:FILE nor a valid postgres:// URL")
 	}
+	config.Tracer = statementTracer{}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTime
 	}
@@ -108,10 +109,10 @@ func withoutSession(databaseURL string, config, patient *pgx.ConnConfig, limits 
 	}
 }
 
-// probePostgres reads from the database, and fails if it is read-only.
+// probePostgres reads from the database, and fails if it is read-only. It prepares nothing, which would take another round trip.
 func probePostgres(ctx context.Context, db *sql.DB) error {
 	var readOnly string
-	err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`).Scan(&readOnly)
+	err := db.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only')`, pgx.QueryExecModeExec).Scan(&readOnly)
 	if err == nil && readOnly != "off" {
 		err = errReadOnly
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"sync"
+
+	"sesame/server/internal/tracing"
 )
 
 // prepared runs SQLite statements that are compiled once per connection, which halves the cost of a read. (The driver of
@@ -61,7 +63,9 @@ func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...an
 }
 
 // begin starts a transaction.
-func (p *prepared) begin(ctx context.Context) (*sql.Tx, runner, error) {
-	tx, err := p.db.BeginTx(context.WithoutCancel(ctx), nil)
-	return tx, tx, err
+func (p *prepared) begin(ctx context.Context) (tx *sql.Tx, run runner, err error) {
+	_, span := tracing.Statement(ctx, tracing.SQLite, "BEGIN")
+	defer func() { endSpan(span, err) }()
+	tx, err = p.db.BeginTx(context.WithoutCancel(ctx), nil)
+	return tx, traced{tx}, err
 }

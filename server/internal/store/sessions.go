@@ -108,6 +108,12 @@ func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash str
 	return s, u, err
 }
 
+// ConfirmSession writes a session without a change, and so waits for the synchronous standby of PostgreSQL. A commit whose wait was
+// cancelled is visible before the standby has it: a response that only reads it could be lost in a failover. Errors: ErrNotFound.
+func (q *Queries) ConfirmSession(ctx context.Context, id string) error {
+	return one(q.write.ExecContext(ctx, `UPDATE sessions SET generation = generation WHERE id = $1`, id))
+}
+
 // ListSessions lists the valid sessions of a user, the most recently used first.
 func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time, limit int) ([]Session, error) {
 	rows, err := q.read.QueryContext(ctx, `

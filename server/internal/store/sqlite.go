@@ -67,7 +67,7 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 		return reader.QueryRowContext(ctx, `SELECT changes FROM administration`).Scan(&changes)
 	}
 	return &DB{
-		Queries: Queries{read: reader, write: writer},
+		Queries: Queries{read: traced{reader}, write: writer},
 		read:    read, write: write,
 		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, check: files.check, close: func() {
 			writer.close()

@@ -101,7 +101,7 @@ func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed, recorded: db.recorded}); err != nil {
 		return err
 	}
-	if err = tx.Commit(); err == nil {
+	if err = db.commit(ctx, tx); err == nil {
 		err = db.checkFiles() // an acknowledged write is in the file that the next start will open
 	}
 	if err != nil {

@@ -148,11 +148,7 @@ func Unseal(master MasterKey, id, sealed string) (Key, error) {
 
 // Reseal seals a signing key again if the second master key has sealed it. It reports whether it did.
 func Reseal(master MasterKey, id, sealed string) (resealed string, changed bool) {
-	plain, second, err := keySealer(master).open(sealed, id)
-	if err != nil || !second {
-		return sealed, false // Unseal explains the error
-	}
-	return keySealer(master).Seal(plain, id), true
+	return keySealer(master).Reseal(sealed, id)
 }
 
 func keySealer(master MasterKey) Sealer { return NewSealer(master, "signing keys") }

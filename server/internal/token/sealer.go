@@ -75,3 +75,12 @@ func (s Sealer) open(sealed, name string) (plain []byte, second bool, err error)
 	}
 	return plain, second, err
 }
+
+// Reseal seals again what the second master key has sealed. It reports whether it did.
+func (s Sealer) Reseal(sealed, name string) (resealed string, changed bool) {
+	plain, second, err := s.open(sealed, name)
+	if err != nil || !second {
+		return sealed, false // Open explains the error
+	}
+	return s.Seal(plain, name), true
+}

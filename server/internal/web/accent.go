@@ -11,13 +11,23 @@ import (
 // color is a color of sRGB, each part from 0 to 1.
 type color [3]float64
 
-// The colors behind links, in the light and in the dark, and the accent where the operator has chosen none.
+// The colors behind links, in the light and in the dark.
 var (
-	lightPaper    = color{1, 1, 1}
-	darkPaper     = color{0x1d / 255., 0x21 / 255., 0x26 / 255.}
-	black, white  = color{}, color{1, 1, 1}
-	defaultAccent = "#1257b8"
+	lightPaper   = white
+	darkPaper    = must("#1d2126")
+	black, white = color{}, color{1, 1, 1}
 )
+
+// builtInPalette is for operators who have chosen no accent.
+var builtInPalette = palette{must("#1257b8"), white, must("#0d4698"), must("#1257b8"), must("#7fb0ff")}
+
+func must(text string) color {
+	c, err := parseColor(text)
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
 
 // readable is the contrast that small text needs (WCAG 2.2, 1.4.3).
 const readable = 4.5
@@ -81,7 +91,7 @@ type palette struct{ accent, text, hover, lightLink, darkLink color }
 func accentOf(text string) palette {
 	accent, err := parseColor(text)
 	if err != nil {
-		accent, _ = parseColor(defaultAccent)
+		return builtInPalette
 	}
 	p := palette{accent: accent, text: white, hover: accent.toward(black, 0.2), lightLink: accent.on(lightPaper, black), darkLink: accent.on(darkPaper, white)}
 	if contrast(accent, white) < readable {

@@ -36,8 +36,8 @@ type codeView struct {
 	asksName bool     // there are more than these
 }
 
-func (p *Pages) registerCodes(e *echo.Echo) {
-	for _, page := range []codePage{
+func (p *Pages) codePages() []codePage {
+	return []codePage{
 		{
 			Pages: p, path: "confirm-email", find: p.askToConfirm,
 			use: func(ctx context.Context, code secret.Text, form func(string) string) error {
@@ -50,9 +50,6 @@ func (p *Pages) registerCodes(e *echo.Echo) {
 				return p.Accounts.ResetPassword(ctx, code, chosen(form), secret.New(form("new_password")))
 			},
 		},
-	} {
-		e.Match([]string{http.MethodGet, http.MethodHead}, "/"+page.path, page.open)
-		e.POST("/"+page.path, page.submit)
 	}
 }
 
@@ -195,6 +192,6 @@ func (v codeView) answer(status int, code secret.Text, chosen string, namesNoAcc
 	if v.accounts == nil { // the choice comes before everything else
 		v.form.focus()
 	}
-	v.page.Forms = []*form{v.form}
+	v.Forms = []*form{v.form}
 	return v.Site.answer(status, v.page)
 }

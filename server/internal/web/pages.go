@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ type Pages struct {
 	// DescribeScope returns what the contract says of a scope.
 	DescribeScope func(scope string) string
 	guard         *http.CrossOriginProtection
+	paths         []string
 }
 
 // Register puts the pages on e. The operations authorize and signOut have none of their own: they call Authorize and SignOut.
@@ -43,30 +45,58 @@ func (p *Pages) Register(e *echo.Echo) error {
 	if err = p.guard.AddTrustedOrigin(origin.Scheme + "://" + origin.Host); err != nil {
 		return err
 	}
-	show := []string{http.MethodGet, http.MethodHead}
-	p.registerCodes(e)
-	for path, handle := range map[string][2]echo.HandlerFunc{
-		"/sign-in":              {p.openSignIn, p.signIn},
-		"/sign-up":              {p.openSignUp, p.signUp},
-		"/forgot-password":      {p.openForgotten, p.forgotten},
-		devicePath:              {p.openDevice, p.findDevice},
-		"/account":              {p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
-		"/account/sessions":     {p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
-		"/account/applications": {p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
-		"/account/events":       {p.asOwner(p.showEvents), nil},
-		"/account/delete":       {p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
-	} {
-		e.Match(show, path, handle[0])
-		if handle[1] != nil {
-			e.POST(path, handle[1])
+	for _, page := range p.all() {
+		if page.show != nil {
+			e.Match([]string{http.MethodGet, http.MethodHead}, page.path, page.show)
 		}
+		if page.send != nil {
+			e.POST(page.path, page.send)
+		}
+		p.paths = append(p.paths, page.path)
 	}
-	e.Match(show, "/"+logoPath, p.Site.showLogo)
-	e.POST("/consent", p.consent)
-	e.POST(devicePath+"/decide", p.decideDevice)
-	e.POST("/sign-out/confirm", p.confirmSignOut)
 	return nil
 }
+
+// handled is a page: what shows it, and what its form is sent to. Either may be nil.
+type handled struct {
+	path       string
+	show, send echo.HandlerFunc
+}
+
+// all are the pages but those of operations.
+func (p *Pages) all() []handled {
+	pages := []handled{
+		{"/sign-in", p.openSignIn, p.signIn},
+		{"/sign-up", p.openSignUp, p.signUp},
+		{"/forgot-password", p.openForgotten, p.forgotten},
+		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
+		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
+		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
+		{"/account/events", p.asOwner(p.showEvents), nil},
+		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
+		{changePasswordPath, p.toAccount, nil},
+		{"/" + logoPath, p.Site.showLogo, nil},
+		{"/consent", nil, p.consent},
+		{devicePath, p.openDevice, p.findDevice},
+		{devicePath + "/decide", nil, p.decideDevice},
+		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	for _, code := range p.codePages() {
+		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
+	}
+	return pages
+}
+
+// changePasswordPath is where password managers look for the page that changes a password (W3C, A Well-Known URL for Changing
+// Passwords).
+const changePasswordPath = "/.well-known/change-password"
+
+func (p *Pages) toAccount(c echo.Context) error {
+	return Redirect(p.PublicURL + "/account").write(c.Response())
+}
+
+// Has reports whether a path is that of a page.
+func (p *Pages) Has(path string) bool { return slices.Contains(p.paths, path) }
 
 // Answer is the answer of a page: HTML, or a redirect where Location is set.
 type Answer struct {
@@ -129,11 +159,11 @@ func (p *Pages) secure() bool { return strings.HasPrefix(p.PublicURL, "https://"
 // cookie keeps the session of a browser. Lax: it is sent when a client sends the browser here, and with no other request of
 // another site.
 func (p *Pages) cookie(value secret.Text, until time.Time) *http.Cookie {
-	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode}
+	return &http.Cookie{Name: p.cookieName(), Value: value.Reveal(), Path: "/", Expires: until, Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // Secure wherever people reach the server by https
 }
 
 func (p *Pages) noCookie() *http.Cookie {
-	c := p.cookie(secret.Text{}, time.Time{})
+	c := p.cookie(secret.Text{}, time.Time{}) //nolint:gosec // as above
 	c.MaxAge = -1
 	return c
 }

@@ -113,7 +113,7 @@ func (p *Pages) unsafe(ctx context.Context, err error) (Answer, error) {
 // proceed takes the next step of an authorization request.
 func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *identity.Browser, consented bool) (Answer, error) {
 	if a.Fault != nil {
-		return p.fault(ctx, a, browser), nil
+		return p.fault(ctx, a, browser), nil //nolint:nilerr // the page shows the fault, or the client gets it
 	}
 	step, err := p.OAuth.Next(ctx, a, browser, consented)
 	if fault, ok := errors.AsType[*problem.Error](err); ok {

@@ -31,8 +31,11 @@ func (p *Pages) SignOut(ctx context.Context, parameters oauth.SignOutParameters)
 	shown.Text = append(shown.Text, t.H("sign-out.text"))
 	shown.template, shown.Target = "sign-out", out.Address
 	shown.Forms = []*form{{Action: "sign-out/confirm", Hidden: []hidden{
-		{"id_token_hint", parameters.IDTokenHint}, {"client_id", parameters.ClientID},
-		{"post_logout_redirect_uri", parameters.RedirectURI}, {"state", parameters.State}, {"ui_locales", parameters.UILocales},
+		{"id_token_hint", parameters.IDTokenHint},
+		{"client_id", parameters.ClientID},
+		{"post_logout_redirect_uri", parameters.RedirectURI},
+		{"state", parameters.State},
+		{"ui_locales", parameters.UILocales},
 	}, Buttons: []button{{Text: t.T("sign-out.button")}}}}
 	return p.Site.answer(http.StatusOK, shown), nil
 }

@@ -64,6 +64,9 @@ var digits = regexp.MustCompile(`\d+`)
 
 // Sentence translates a sentence of the contract or of the rules. One that has no translation stays in English.
 func (t *texts) Sentence(english string) string {
+	if translated, ok := t.Sentences[english]; ok {
+		return translated
+	}
 	numbers := digits.FindAllString(english, -1)
 	translated, ok := t.Sentences[digits.ReplaceAllString(english, "{n}")]
 	if !ok {

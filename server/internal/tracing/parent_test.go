@@ -1,4 +1,4 @@
-package httpapi
+package tracing
 
 import (
 	"net/http"
@@ -7,7 +7,7 @@ import (
 )
 
 // The examples of W3C Trace Context, and headers that are none.
-func TestTraceID(t *testing.T) {
+func TestCaller(t *testing.T) {
 	const id = "4bf92f3577b34da6a3ce929d0e0e4736"
 	for header, want := range map[string]string{
 		"00-" + id + "-00f067aa0ba902b7-01":                              id,
@@ -26,12 +26,19 @@ func TestTraceID(t *testing.T) {
 		"cc-" + id + "-00f067aa0ba902b7-01-" + strings.Repeat("x", 8000): "",
 		"": "",
 	} {
-		if got := traceID(&http.Request{Header: http.Header{"Traceparent": {header}}}); got != want {
+		if got := callerID(http.Header{"Traceparent": {header}}); got != want {
 			t.Errorf("%.80s: got %q, want %q", header, got, want)
 		}
 	}
 	one := "00-" + id + "-00f067aa0ba902b7-01"
-	if got := traceID(&http.Request{Header: http.Header{"Traceparent": {one, one}}}); got != "" {
+	if got := callerID(http.Header{"Traceparent": {one, one}}); got != "" {
 		t.Errorf("two headers: got %q", got)
 	}
+}
+
+func callerID(h http.Header) string {
+	if c := Caller(h); c.IsValid() && c.IsRemote() {
+		return c.TraceID().String()
+	}
+	return ""
 }
