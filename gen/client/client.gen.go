@@ -674,10 +674,16 @@ type Metadata struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
-	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`
-	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
-	ClaimsSupported                            []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
+	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
+
+	// BackchannelLogoutSessionSupported Whether logout tokens have `sid`.
+	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
+
+	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
+	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
+	ClaimsSupported               []string `json:"claims_supported"`
+	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
 
 	// DeviceAuthorizationEndpoint RFC 8628.
 	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
@@ -718,8 +724,12 @@ type NewPassword = string
 
 // OAuthClient defines model for OAuthClient.
 type OAuthClient struct {
-	ClientID  openapi_types.UUID `json:"client_id"`
-	CreatedAt time.Time          `json:"created_at"`
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI string             `json:"backchannel_logout_uri"`
+	ClientID             openapi_types.UUID `json:"client_id"`
+	CreatedAt            time.Time          `json:"created_at"`
 
 	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
 	//
@@ -767,6 +777,11 @@ type OAuthClient struct {
 
 // OAuthClientCreate defines model for OAuthClientCreate.
 type OAuthClientCreate struct {
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri,omitempty"`
+
 	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
 	//
 	// Example: false
@@ -823,6 +838,11 @@ type OAuthClientPage struct {
 
 // OAuthClientUpdate defines model for OAuthClientUpdate.
 type OAuthClientUpdate struct {
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri,omitempty"`
+
 	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
 	//
 	// Example: false
@@ -866,7 +886,11 @@ type OAuthClientUpdate struct {
 
 // OAuthClientWithSecret defines model for OAuthClientWithSecret.
 type OAuthClientWithSecret struct {
-	ClientID openapi_types.UUID `json:"client_id"`
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI string             `json:"backchannel_logout_uri"`
+	ClientID             openapi_types.UUID `json:"client_id"`
 
 	// ClientSecret Absent for a public client.
 	ClientSecret *string   `json:"client_secret,omitempty"`

@@ -47,6 +47,7 @@ type client struct {
 	passwordGrant                    bool
 	public, thirdParty, optionalPKCE bool
 	device                           bool
+	logoutURI                        string
 	redirects, signOuts              []string
 	secretHash                       string // or
 	secretFile                       string

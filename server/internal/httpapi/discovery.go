@@ -27,8 +27,9 @@ func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurat
 
 func (s *Server) metadata() api.Metadata {
 	return api.Metadata{
-		Issuer:                                     s.PublicURL,
-		AuthorizationEndpoint:                      s.PublicURL + "/authorize",
+		Issuer:                     s.PublicURL,
+		AuthorizationEndpoint:      s.PublicURL + "/authorize",
+		BackchannelLogoutSupported: true, BackchannelLogoutSessionSupported: true,
 		PushedAuthorizationRequestEndpoint:         s.PublicURL + "/par",
 		DeviceAuthorizationEndpoint:                s.PublicURL + "/device_authorization",
 		UserinfoEndpoint:                           s.PublicURL + "/userinfo",

@@ -24,6 +24,7 @@ type ClientChange struct {
 	RedirectURIs  []string
 	SignOutURIs   []string
 	DeviceGrant   *bool
+	LogoutURI     *string
 }
 
 // apply returns the settings of a client after a change.
@@ -31,13 +32,14 @@ func (c ClientChange) apply(before Client) NewClient {
 	after := NewClient{
 		Name: before.Name, Scopes: before.Scopes, PasswordGrant: before.PasswordGrant, Public: before.Public, ThirdParty: before.ThirdParty,
 		PKCEOptional: before.PKCEOptional, RedirectURIs: before.RedirectURIs, SignOutURIs: before.SignOutURIs,
-		DeviceGrant: before.DeviceGrant,
+		DeviceGrant: before.DeviceGrant, LogoutURI: before.LogoutURI,
 	}
 	set(&after.Name, c.Name)
 	set(&after.PasswordGrant, c.PasswordGrant)
 	set(&after.ThirdParty, c.ThirdParty)
 	set(&after.PKCEOptional, c.PKCEOptional)
 	set(&after.DeviceGrant, c.DeviceGrant)
+	set(&after.LogoutURI, c.LogoutURI)
 	for _, list := range []struct {
 		into *[]string
 		to   []string

@@ -34,6 +34,7 @@ type Client struct {
 	RedirectURIs  []string // where people are sent after they sign in
 	SignOutURIs   []string // where people are sent after they sign out
 	DeviceGrant   bool     // whether people may sign in through it on devices without a browser
+	LogoutURI     string   // where it is told that a session has ended; "" for nowhere
 }
 
 // HasScope reports whether the client may have a scope. It implements contract.Caller, for the operations that a client
@@ -44,7 +45,7 @@ func clientOf(row store.Client) Client {
 	return Client{
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
 		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
-		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant,
+		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant, LogoutURI: row.LogoutURI,
 	}
 }
 
@@ -59,6 +60,7 @@ type NewClient struct {
 	RedirectURIs  []string
 	SignOutURIs   []string
 	DeviceGrant   bool
+	LogoutURI     string
 }
 
 // maxClientName counts code points.
@@ -117,6 +119,9 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	}
 	checkAddresses(invalid, "/redirect_uris", n.RedirectURIs)
 	checkAddresses(invalid, "/post_logout_redirect_uris", n.SignOutURIs)
+	if fault := checkLogoutURI(n.LogoutURI); fault != "" {
+		invalid.At("/backchannel_logout_uri", fault)
+	}
 	switch {
 	case n.Public && n.PKCEOptional:
 		invalid.At("/require_pkce", "is required of a public client")
@@ -142,7 +147,7 @@ func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Cli
 		ID: id, Name: n.Name, SecretHash: secret.New(secretHash), Scopes: strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
-		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant,
+		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant, LogoutURI: n.LogoutURI,
 	}
 }
 
