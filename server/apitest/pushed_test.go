@@ -114,10 +114,15 @@ func TestFaultyPushedRequests(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		client, web := s.publicClient(t), s.makeClient(t, "web", "--redirect-uri", callback)
 		for _, c := range []struct{ err, name, value string }{
-			{"invalid_request", "redirect_uri", "https://evil.example/"}, {"invalid_request", "response_type", ""},
-			{"unsupported_response_type", "response_type", "token"}, {"invalid_request", "code_challenge", ""},
-			{"invalid_request", "code_challenge_method", "plain"}, {"invalid_scope", "scope", "unknown"}, {"invalid_request", "max_age", "soon"},
-			{"invalid_request", "request", "eyJhbGciOiJub25lIn0.e30."}, {"invalid_request", "request_uri", "urn:ietf:params:oauth:request_uri:x"},
+			{"invalid_request", "redirect_uri", "https://evil.example/"},
+			{"invalid_request", "response_type", ""},
+			{"unsupported_response_type", "response_type", "token"},
+			{"invalid_request", "code_challenge", ""},
+			{"invalid_request", "code_challenge_method", "plain"},
+			{"invalid_scope", "scope", "unknown"},
+			{"invalid_request", "max_age", "soon"},
+			{"invalid_request", "request", "eyJhbGciOiJub25lIn0.e30."},
+			{"invalid_request", "request_uri", "urn:ietf:params:oauth:request_uri:x"},
 			{"invalid_request", "request_uri", "https://app.example/request"},
 		} {
 			a := s.do(t, newFlow(client).push(c.name, c.value)).want(400, c.err)

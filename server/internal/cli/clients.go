@@ -64,8 +64,13 @@ const copyNow = "\nCopy the secret now: it is not stored and cannot be shown aga
 // clientLines are a client as a person reads it.
 func clientLines(client oauth.Client) [][2]string {
 	lines := [][2]string{
-		{"client_id", client.ID}, {"name", client.Name}, {"kind", kindOf(client)}, {"scopes", strings.Join(client.Scopes, " ")},
-		{"password_grant", yesOrNo(client.PasswordGrant)}, {"third_party", yesOrNo(client.ThirdParty)}, {"device_grant", yesOrNo(client.DeviceGrant)},
+		{"client_id", client.ID},
+		{"name", client.Name},
+		{"kind", kindOf(client)},
+		{"scopes", strings.Join(client.Scopes, " ")},
+		{"password_grant", yesOrNo(client.PasswordGrant)},
+		{"third_party", yesOrNo(client.ThirdParty)},
+		{"device_grant", yesOrNo(client.DeviceGrant)},
 	}
 	for _, address := range client.RedirectURIs {
 		lines = append(lines, [2]string{"redirect_uri", address})

@@ -32,9 +32,14 @@ const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, 
 	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris, c.device_grant, c.logout_uri, c.old_secret_hash, c.old_secret_until`
 
 func (c *Client) fields() []any {
-	return []any{&c.ID, &c.Name, secretScanner{&c.SecretHash}, &c.Scopes, &c.PasswordGrant, timeScanner{&c.CreatedAt},
+	return []any{
+		&c.ID, &c.Name,
+		secretScanner{&c.SecretHash},
+		&c.Scopes, &c.PasswordGrant,
+		timeScanner{&c.CreatedAt},
 		&c.Public, &c.ThirdParty, &c.PKCEOptional, &c.RedirectURIs, &c.SignOutURIs, &c.DeviceGrant, &c.LogoutURI,
-		secretScanner{&c.OldSecretHash}, timeScanner{&c.OldSecretUntil},
+		secretScanner{&c.OldSecretHash},
+		timeScanner{&c.OldSecretUntil},
 	}
 }
 

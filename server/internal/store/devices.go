@@ -34,8 +34,13 @@ const deviceColumns = `hash, user_code, client_id, scope, ip_address, created_at
 
 func (d *DeviceRequest) fields() []any {
 	return []any{
-		&d.Hash, &d.UserCode, &d.ClientID, &d.Scope, &d.IPAddress, timeScanner{&d.CreatedAt}, timeScanner{&d.ExpiresAt}, &d.Wait,
-		timeScanner{&d.PolledAt}, &d.State, &d.UserID, &d.BrowserID, timeScanner{&d.SignedInAt},
+		&d.Hash, &d.UserCode, &d.ClientID, &d.Scope, &d.IPAddress,
+		timeScanner{&d.CreatedAt},
+		timeScanner{&d.ExpiresAt},
+		&d.Wait,
+		timeScanner{&d.PolledAt},
+		&d.State, &d.UserID, &d.BrowserID,
+		timeScanner{&d.SignedInAt},
 	}
 }
 
