@@ -25,10 +25,7 @@ func TestWritesLookAgain(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		c, ctx := newSeeder(t, s), t.Context()
 		now := s.clock.now()
-		login := func(a seededUser, hash string) error {
-			_, err := c.db.LockVerifiedUser(ctx, a.userID, hash)
-			return err
-		}
+		login := func(a seededUser, hash string) error { return c.lock(t, &c.db.Queries, a.userID, hash) }
 		refresh := func(a seededUser, generation uint32, at time.Time) error {
 			_, _, err := c.db.AdvanceSession(ctx, a.sessionID, "first-party", "x", generation, at, 40*time.Minute)
 			return err
@@ -70,6 +67,17 @@ func TestWritesLookAgain(t *testing.T) {
 	})
 }
 
+// lock is what a login does after it has verified the password with a hash.
+func (c *seeder) lock(t *testing.T, q *store.Queries, userID, hash string) error {
+	t.Helper()
+	user, err := q.UserByID(t.Context(), userID)
+	if err != nil {
+		return err
+	}
+	user.PasswordHash = secret.New(hash)
+	return q.LockUnchanged(t.Context(), user, time.Now())
+}
+
 // T7: a login with the old password that comes while the password is being changed waits for the change,
 // and fails; its session would otherwise be one that the change has not seen.
 func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
@@ -83,7 +91,7 @@ func TestALoginWaitsForAChangeOfThePassword(t *testing.T) {
 			}
 			go func() {
 				login <- c.db.Tx(t.Context(), func(q *store.Queries) error {
-					if _, err := q.LockVerifiedUser(t.Context(), a.userID, c.hash); err != nil {
+					if err := c.lock(t, q, a.userID, c.hash); err != nil {
 						return err
 					}
 					return q.CreateSession(t.Context(), store.Session{ID: newID(), UserID: a.userID, ExpiresAt: now, EndsAt: now})

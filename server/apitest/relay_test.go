@@ -27,6 +27,7 @@ type relay struct {
 	dead  bool          // passes nothing more, and closes nothing
 	delay time.Duration // of every frame, each way
 	rate  int           // bytes a second, each way; 0 for no limit
+	trips int64         // how often a client has sent something after it had received something
 }
 
 // failure is what happens to a connection at a frame.
@@ -52,6 +53,7 @@ type link struct {
 	*relay
 	client, server net.Conn
 	state          failure
+	sending        bool // the last frame was the client's
 	postgres       postgresSession
 	healed         chan struct{} // closed when a stall ends
 	closed         chan struct{} // closed when the server has ended the connection
@@ -202,6 +204,10 @@ func (l *link) pass(from, to net.Conn, up bool) {
 				return
 			}
 			l.mu.Lock()
+			if up && !l.sending {
+				l.trips++
+			}
+			l.sending = up
 			due := time.Now().Add(l.delay)
 			l.mu.Unlock()
 			frames <- timed{frame, due}

@@ -13,9 +13,10 @@
 // other accounts. Where an address belongs to another account, the work and the response are the same, and the mail goes
 // elsewhere or is a mailer.Decoy.
 //
-// Lock order in a transaction: the administration row (store.LockAdministration), then the row of the user
-// (store.LockUser), then rows that belong to the user. Errors that a client may see are *problem.Error; any other error is
-// a fault.
+// Lock order in a transaction: the ownership of addresses (store.LockAddresses), then the row of the user (store.LockUser),
+// then rows that belong to the user, then the administration row. What confirms an address locks that address, what changes
+// an account locks the account, and only what may take away the last administrator's rights locks the administration row.
+// Errors that a client may see are *problem.Error; any other error is a fault.
 package account
 
 import (

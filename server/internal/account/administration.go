@@ -156,11 +156,6 @@ func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string
 		}
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if c.Disabled != nil || c.changesScopes() {
-			if err := q.LockAdministration(ctx); err != nil {
-				return err
-			}
-		}
 		before, err := q.LockUser(ctx, id)
 		if err != nil {
 			return err
@@ -263,14 +258,18 @@ func (s *Service) grantable(scopes []string) (granted []string, err error) {
 	return slices.DeleteFunc(identity.Intersect(scopes, scopes), func(scope string) bool { return slices.Contains(known.OfEveryone(), scope) }), nil
 }
 
-// checkLastAdministrator refuses a change that leaves no enabled administrator, since nobody could appoint another. The
-// transaction holds the administration lock. Errors: LastAdministrator.
+// checkLastAdministrator refuses a change that leaves no enabled administrator, since nobody could appoint another. It locks
+// the administration row if an administrator is one no longer, so that such changes run one after the other: two could
+// otherwise count each other. Errors: LastAdministrator.
 func (s *Service) checkLastAdministrator(ctx context.Context, q *store.Queries, before, after store.User) error {
 	administrates := func(u store.User) bool {
 		return u.ID != "" && !u.Disabled && slices.Contains(strings.Fields(u.Scopes), s.identity.AdminScope)
 	}
 	if !administrates(before) || administrates(after) {
 		return nil
+	}
+	if err := q.LockAdministration(ctx); err != nil {
+		return err
 	}
 	others, err := q.CountOtherAdministrators(ctx, s.identity.AdminScope, before.ID)
 	if err == nil && others == 0 {

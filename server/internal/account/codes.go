@@ -127,27 +127,24 @@ func (s *Service) findCode(ctx context.Context, purpose Purpose, code secret.Tex
 	return c, err
 }
 
-// useCode uses a code for a user, in the transaction that acts on it. It locks the user, and the ownership of every
-// address, until the transaction ends. It returns the user as it was before.
-func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, userID string) (user store.User, err error) {
-	if err = q.LockAdministration(ctx); err != nil {
+// useCode uses a code for a user, in the transaction that acts on it. It locks the user, and the ownership of the addresses
+// of both, until the transaction ends. known is the user that was found; it returns the user as it was before the change.
+func (s *Service) useCode(ctx context.Context, q *store.Queries, c store.Code, known *store.User) (user store.User, err error) {
+	if user, err = q.LockUserAndAddress(ctx, known, c.EmailKey); err != nil {
 		return user, err
 	}
-	if user, err = q.LockUser(ctx, userID); err != nil {
-		return user, err
-	}
-	_, err = q.UseCode(ctx, c.Hash, c.Purpose, s.now())
-	return user, err
+	return user, q.UseCode(ctx, c.Hash, c.Purpose, s.now())
 }
 
 // confirmAddress makes the address that a code was mailed to the confirmed address of a user, in the transaction that has
 // used the code. It ends the other codes of the user and every code for that address, and takes the address from the
 // accounts that only claim it. An account whose address an operator has given keeps it, unconfirmed.
 func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before store.User, c store.Code) error {
-	after, err := q.ConfirmEmail(ctx, before.ID, c.Email, c.EmailKey, s.now())
-	if err != nil {
+	if err := q.ConfirmEmail(ctx, before.ID, c.Email, c.EmailKey, s.now()); err != nil {
 		return err
 	}
+	after := before
+	after.Email, after.EmailKey, after.EmailVerified = c.Email, c.EmailKey, true
 	claimants, err := q.RevokeClaims(ctx, c.EmailKey, s.now(), maxClaimants)
 	if err != nil {
 		return err
@@ -155,7 +152,6 @@ func (s *Service) confirmAddress(ctx context.Context, q *store.Queries, before s
 	if err = s.recordLostClaims(ctx, q, claimants); err != nil {
 		return err
 	}
-	after.EmailKey = c.EmailKey
 	if err = s.endCodes(ctx, q, after); err != nil {
 		return err
 	}

@@ -25,13 +25,13 @@ func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) er
 	if s.now().Sub(caller.LoggedInAt) > maxLoginAge {
 		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
 	}
-	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID))
+	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, nil))
 }
 
 // DeleteAccountWithPassword deletes the caller's account, if they give their password now. Errors: WrongPassword,
 // TooManyRequests after too many wrong passwords, LastAdministrator, Unavailable.
 func (s *Service) DeleteAccountWithPassword(ctx context.Context, caller *identity.Caller, password secret.Text) error {
-	_, counter, err := s.identity.ConfirmPassword(ctx, caller, password, "/password")
+	verified, counter, err := s.identity.ConfirmPassword(ctx, caller, password, "/password")
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s *Service) DeleteAccountWithPassword(ctx context.Context, caller *identit
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()
 	if err = s.db.ClearThrottle(ctx, counter, s.now()); err == nil {
-		err = identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID))
+		err = identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, &verified))
 	}
 	if err != nil {
 		s.identity.RecordCorrectPassword(ctx, audit.Event(ctx, caller.User, caller.Actor()))
@@ -53,17 +53,18 @@ func (s *Service) DeleteUser(ctx context.Context, caller *identity.Caller, id st
 	if caller != nil && caller.User.ID == id {
 		return s.DeleteAccount(ctx, caller)
 	}
-	return noSuchUser(s.deleteUser(ctx, caller, id))
+	return noSuchUser(s.deleteUser(ctx, caller, id, nil))
 }
 
-func (s *Service) deleteUser(ctx context.Context, by *identity.Caller, id string) error {
+// deleteUser deletes an account. verified is the account with the password hash that the caller has proved; nil for none.
+func (s *Service) deleteUser(ctx context.Context, by *identity.Caller, id string, verified *store.User) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.LockAdministration(ctx); err != nil {
-			return err
-		}
 		user, err := q.LockUser(ctx, id)
 		if err != nil {
 			return err
+		}
+		if verified != nil && user.PasswordHash.Reveal() != verified.PasswordHash.Reveal() { // the password has changed meanwhile
+			return identity.ErrWrongPassword("/password")
 		}
 		if err = s.checkLastAdministrator(ctx, q, user, store.User{}); err != nil {
 			return err

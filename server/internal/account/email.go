@@ -111,7 +111,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, given Confirmation) error {
 		return err
 	}
 	if given.Caller != nil && given.Caller.User.ID == user.ID {
-		return s.confirmEmail(ctx, c, nil)
+		return s.confirmEmail(ctx, c, user, nil)
 	}
 	if given.Password.Empty() {
 		return problem.New(problem.PasswordRequired, "Send the password of the account, or an access token of it.").
@@ -128,17 +128,17 @@ func (s *Service) ConfirmEmail(ctx context.Context, given Confirmation) error {
 	// The password is correct: a disconnect, or a code that fails, would hide the guess.
 	ctx, done := identity.IgnoreDisconnect(ctx)
 	defer done()
-	if err = s.confirmEmail(ctx, c, &user); err != nil {
+	if err = s.confirmEmail(ctx, c, user, &user); err != nil {
 		s.identity.RecordCorrectPassword(ctx, event)
 	}
 	return err
 }
 
-// confirmEmail uses a code that was found. verified is the account whose password was verified; nil where none was
-// needed.
-func (s *Service) confirmEmail(ctx context.Context, c store.Code, verified *store.User) error {
+// confirmEmail uses a code that was found, for its account. verified is that account if its password was verified; nil where
+// none was needed.
+func (s *Service) confirmEmail(ctx context.Context, c store.Code, found store.User, verified *store.User) error {
 	return codeError(s.db.Tx(ctx, func(q *store.Queries) error {
-		before, err := s.useCode(ctx, q, c, c.UserID)
+		before, err := s.useCode(ctx, q, c, &found)
 		if err != nil {
 			return err
 		}
@@ -158,11 +158,12 @@ func (s *Service) confirmEmail(ctx context.Context, c store.Code, verified *stor
 // the use of a code. An address that is confirmed already stays so. Errors: NotFound, NothingToConfirm for an account
 // without an address, EmailTaken when another account has confirmed it, ValidationFailed for a disabled account.
 func (s *Service) VerifyEmail(ctx context.Context, id string) (user store.User, err error) {
+	known, err := s.User(ctx, id)
+	if err != nil {
+		return store.User{}, err
+	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.LockAdministration(ctx); err != nil { // it locks the ownership of every address, as in useCode
-			return err
-		}
-		if user, err = q.LockUser(ctx, id); err != nil {
+		if user, err = q.LockUserAndAddress(ctx, &known, known.EmailKey); err != nil {
 			return noSuchUser(err)
 		}
 		switch {

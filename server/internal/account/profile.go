@@ -48,10 +48,9 @@ func (s *Service) changePassword(ctx context.Context, caller *identity.Caller, v
 	if err != nil {
 		return err
 	}
-	err = s.db.Tx(ctx, func(q *store.Queries) error {
+	err = s.db.TxUnchanged(ctx, verified, nil, func(q *store.Queries, user store.User) error {
 		// Of two concurrent changes, one fails because its password is no longer the current one.
-		user, err := q.LockVerifiedUser(ctx, verified.ID, verified.PasswordHash.Reveal())
-		if err != nil {
+		if err := q.LockUnchanged(ctx, user, s.now()); err != nil {
 			return err
 		}
 		if err := q.ClearThrottle(ctx, counter, s.now()); err != nil {

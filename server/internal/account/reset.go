@@ -86,18 +86,18 @@ func (s *Service) ResetPassword(ctx context.Context, code secret.Text, username 
 		return err
 	}
 	return codeError(s.db.Tx(ctx, func(q *store.Queries) error {
-		before, err := s.useCode(ctx, q, c, user.ID)
+		before, err := s.useCode(ctx, q, c, &user)
 		if err != nil {
 			return err
 		}
-		still, err := q.UsersToReset(ctx, c.EmailKey, c.ExpiresAt.Add(-resetTTL), before.UsernameKey, 1)
+		still, foreign, err := q.Resettable(ctx, user.ID, c.EmailKey, c.ExpiresAt.Add(-resetTTL))
 		if err != nil {
 			return err
 		}
-		if len(still) == 0 { // the account has changed meanwhile
+		if !still { // the account has changed meanwhile
 			return store.ErrNotFound
 		}
-		return s.reset(ctx, q, before, c, hash)
+		return s.reset(ctx, q, before, c, hash, foreign)
 	}))
 }
 
@@ -153,14 +153,10 @@ func errAccountRequired(users []store.User) error {
 	return problem.New(problem.AccountRequired, "Send the username of the account that the new password is for.").At("/username", reason)
 }
 
-// reset does what a used code requires for a user: it confirms the address, stores the password, ends codes, sessions and
-// waits, and notifies the owner.
-func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User, c store.Code, hash string) error {
-	owner, err := q.UserByEmail(ctx, c.EmailKey)
-	if store.IgnoreNotFound(err) != nil {
-		return err
-	}
-	if owner.ID == "" || owner.ID == before.ID {
+// reset does what a used code requires for a user: it confirms the address, unless it is foreign, that is, confirmed by
+// another account; it stores the password, ends codes, sessions and waits, and notifies the owner.
+func (s *Service) reset(ctx context.Context, q *store.Queries, before store.User, c store.Code, hash string, foreign bool) (err error) {
+	if !foreign {
 		err = s.confirmAddress(ctx, q, before, c)
 	} else if err = q.EndCodesTo(ctx, string(ToReset), c.EmailKey); err == nil {
 		err = s.endCodes(ctx, q, before)

@@ -149,17 +149,9 @@ func (b *bench) measure(write bool) error {
 	if err != nil {
 		return err
 	}
-	user, err := want(200, sqlite.me(reader.Access))
-	if err != nil {
+	if cases, err = b.bareCases(sqlite, reader); err != nil {
 		return err
 	}
-	bareServer, err := b.bareServer(string(user))
-	if err != nil {
-		return err
-	}
-	cases = append(cases,
-		&bcase{name: "GET /users/me, bare Echo", server: bareServer, client: client(), duration: b.short, work: each(connections, func(int) work { return same(bareServer.me(reader.Access)) })},
-		&bcase{name: "Bare password hash", server: bareServer, client: client(), duration: b.long, work: each(connections, func(int) work { return same(bareServer.login("x", password)) })})
 	cases = append(cases, own...)
 	signIn, err := b.signIn(sqlite, "SQLite")
 	if err != nil {
@@ -193,6 +185,22 @@ func (b *bench) measure(write bool) error {
 		return nil
 	}
 	return os.WriteFile(filepath.Join(b.module, "docs/benchmarks.md"), []byte(f.document(b.plan)), 0o644)
+}
+
+// bareCases are what the figures are compared with: the same answer without a login server, and a password hash alone.
+func (b *bench) bareCases(p *process, reader tokens) ([]*bcase, error) {
+	user, err := want(200, p.me(reader.Access))
+	if err != nil {
+		return nil, err
+	}
+	bare, err := b.bareServer(string(user))
+	if err != nil {
+		return nil, err
+	}
+	return []*bcase{
+		{name: "GET /users/me, bare Echo", server: bare, client: client(), duration: b.short, work: each(connections, func(int) work { return same(bare.me(reader.Access)) })},
+		{name: "Bare password hash", server: bare, client: client(), duration: b.long, work: each(connections, func(int) work { return same(bare.login("x", password)) })},
+	}, nil
 }
 
 // measureProcess times starts up to the first answer that takes the database, the keys and the contract, and looks at

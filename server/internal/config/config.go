@@ -42,7 +42,7 @@ type Settings struct {
 	SecondMasterKey            secret.Text `placeholder:"BASE64" help:"Second master key, while you replace the first: the server accepts what either has made, and uses only the first for what is new. (default: none)"`
 	SecondMasterKeyFile        string      `placeholder:"FILE" help:"File that holds the second master key. (default: none)"`
 	Audience                   string      `placeholder:"URL" help:"Audience (aud) of access tokens, which the services that verify them must expect. (default: the public URL)"`
-	IDTokenAlg                 string      `name:"id-token-alg" default:"RS256" placeholder:"RS256|ES256|EdDSA" help:"Algorithm of new keys of ID tokens. Every client of OpenID Connect knows RS256; ES256 costs a tenth."`
+	IDTokenAlg                 string      `name:"id-token-alg" default:"RS256" placeholder:"RS256|ES256|EdDSA" help:"Algorithm of new keys of ID tokens. Every client of OpenID Connect knows RS256; ES256 is faster."`
 	SigningAlg                 string      `default:"ES256" placeholder:"ES256|RS256|EdDSA" help:"Algorithm of new signing keys. After a change, the next start publishes a key for the new algorithm, which signs ten minutes later."`
 	KeyRotation                Duration    `default:"720h" placeholder:"TIME" help:"How long a key signs before the next one replaces it: at least 1h, and at least the lifetime of an access token. 0 disables the rotation."`
 	BootstrapFile              string      `placeholder:"FILE" help:"YAML file of accounts and service clients that the server creates at its start if they do not exist. (default: none)"`

@@ -19,13 +19,9 @@ const dummySample = 8
 // one fixed dummy would reveal which names have an account.
 //
 // The dummy is the hash of another account. So no list of the schemes in use is needed, and a change by another process
-// or replica takes effect at once. The result of the comparison is discarded. The dummy is looked up for every name, so
-// that the lookup takes no time of its own.
-func (s *Service) verify(ctx context.Context, name string, user store.User, password secret.Text) (ok, outdated bool, err error) {
-	dummy, err := s.dummyFor(ctx, name)
-	if err != nil {
-		return false, false, err
-	}
+// or replica takes effect at once. The result of the comparison is discarded. The dummy is looked up for every name, in the
+// query that looks for the account, so that the lookup takes no time of its own.
+func (s *Service) verify(ctx context.Context, user store.User, dummy, password secret.Text) (ok, outdated bool, err error) {
 	if user.PasswordHash.Empty() {
 		_, _, err = s.hasher.Verify(ctx, network.FromContext(ctx), dummy.Reveal(), password.Reveal())
 		return false, false, err
@@ -33,23 +29,23 @@ func (s *Service) verify(ctx context.Context, name string, user store.User, pass
 	return s.hasher.Verify(ctx, network.FromContext(ctx), user.PasswordHash.Reveal(), password.Reveal())
 }
 
-// dummyFor chooses an account by a keyed hash of a name, each with the same probability, and returns its password hash.
-// A name keeps its account until a nearer one is created, so that repeated attempts reveal nothing more; when the owner
+// userAndDummy finds the account of a name, or the zero User, and the dummy of the name. It chooses an account for the dummy
+// by a keyed hash of the name, each with the same probability, and returns its password hash. A name keeps its account until a nearer one is created, so that repeated attempts reveal nothing more; when the owner
 // logs in and the hash is replaced, the name appears to do the same. The result is empty when no account has a password.
-func (s *Service) dummyFor(ctx context.Context, name string) (dummy secret.Text, err error) {
+func (s *Service) userAndDummy(ctx context.Context, name string) (user store.User, dummy secret.Text, err error) {
 	key, err := base64.RawURLEncoding.DecodeString(s.KeyedHash.Key("dummy", name))
 	if err != nil {
-		return dummy, err
+		return user, dummy, err
 	}
-	near, err := s.db.HashesFrom(ctx, hex.EncodeToString(key[:6]), dummySample)
+	user, near, err := s.db.UserForLogin(ctx, name, isAddress(name), hex.EncodeToString(key[:6]), dummySample)
 	if err != nil {
-		return dummy, err
+		return user, dummy, err
 	}
 	highest := "" // by rank, so that creating or deleting a neighbour changes the choice of few names
-	for _, user := range near {
-		if rank := s.KeyedHash.Key("dummy", name, user.ID); rank > highest {
-			highest, dummy = rank, user.PasswordHash
+	for _, other := range near {
+		if rank := s.KeyedHash.Key("dummy", name, other.ID); rank > highest {
+			highest, dummy = rank, other.PasswordHash
 		}
 	}
-	return dummy, nil
+	return user, dummy, nil
 }

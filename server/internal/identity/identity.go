@@ -10,8 +10,8 @@
 // within a session. Counts (counts.go) are what it counts for the metrics. RecordCorrectPassword (correct.go) covers every
 // request that proves a password and then fails.
 //
-// Lock order in a transaction: the administration row, then the row of the user, then rows that belong to the user
-// (sessions, throttles, known addresses). Errors that a client may see are *problem.Error; any other error is a fault.
+// Lock order in a transaction: the row of the user, then rows that belong to the user (sessions, throttles, known addresses).
+// Errors that a client may see are *problem.Error; any other error is a fault.
 package identity
 
 import (

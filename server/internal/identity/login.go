@@ -44,15 +44,15 @@ func (s *Service) login(ctx context.Context, login Login) (session store.Session
 		return session, refresh, err
 	}
 	name := loginKey(login.Username)
-	user, err := s.userByLoginKey(ctx, name)
-	if store.IgnoreNotFound(err) != nil {
+	user, dummy, err := s.userAndDummy(ctx, name)
+	if err != nil {
 		return session, refresh, err
 	}
 	a, err := s.newAttempt(ctx, name, user, login.ClientID)
 	if err != nil {
 		return session, refresh, err
 	}
-	ok, outdated, err := s.verify(ctx, name, user, login.Password)
+	ok, outdated, err := s.verify(ctx, user, dummy, login.Password)
 	if err != nil {
 		return session, refresh, err
 	}
@@ -69,17 +69,16 @@ func (s *Service) login(ctx context.Context, login Login) (session store.Session
 	return session, refresh, err
 }
 
-// admit starts a session after a correct password, unless the account is disabled or throttled.
+// admit starts a session after a correct password, unless the account is disabled, or throttled: other attempts may have
+// failed while this one was waiting for its hash. The answer must then not reveal that the password was correct.
 func (s *Service) admit(ctx context.Context, user store.User, login Login, outdated bool, a *attempt) (session store.Session, refresh token.Refresh, err error) {
 	if user.Disabled {
 		return session, refresh, s.countLoginFailure(ctx, a)
 	}
-	// Other attempts may have failed while this one was waiting for its hash. The answer must then not reveal that the
-	// password was correct.
-	if err = s.checkAttempt(ctx, a); err != nil {
-		return session, refresh, err
-	}
 	if outdated {
+		if err = s.checkAttempt(ctx, a); err != nil { // before the hash, whose time would reveal it too
+			return session, refresh, err
+		}
 		if user.PasswordHash, err = s.rehash(ctx, user, login.Password); err != nil {
 			return session, refresh, err
 		}
@@ -109,10 +108,7 @@ func isAddress(login string) bool { return strings.Contains(login, "@") }
 
 // UserByLogin finds an account by its username or its confirmed address. Errors: store.ErrNotFound.
 func (s *Service) UserByLogin(ctx context.Context, login string) (store.User, error) {
-	return s.userByLoginKey(ctx, loginKey(login))
-}
-
-func (s *Service) userByLoginKey(ctx context.Context, name string) (store.User, error) {
+	name := loginKey(login)
 	if isAddress(name) {
 		return s.db.UserByEmail(ctx, name)
 	}

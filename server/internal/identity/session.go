@@ -18,8 +18,8 @@ import (
 // maxSessions limits the sessions of a user. A further login ends the least recently used one.
 const maxSessions = 100
 
-// startSession stores a session with the scopes that the user has at that moment. A scope that was revoked since the user
-// was read would otherwise come back with a later grant.
+// startSession stores a session with the scopes that the user has at that moment, unless the attempt has to wait by now. A
+// scope that was revoked since the user was read would otherwise come back with a later grant.
 func (s *Service) startSession(ctx context.Context, user store.User, login Login, a *attempt) (session store.Session, refresh token.Refresh, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -33,13 +33,17 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
 		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}
-	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		locked, err := q.LockVerifiedUser(ctx, user.ID, user.PasswordHash.Reveal())
-		if err != nil {
+	throttled := func() error { return s.checkAttempt(ctx, a) }
+	err = s.db.TxUnchanged(ctx, user, throttled, func(q *store.Queries, user store.User) error {
+		a.user = user
+		if err := q.LockUnchanged(ctx, user, s.Now(), a.relevant()...); err != nil {
 			return err
 		}
-		scopes, err := s.grant(login, locked)
+		scopes, err := s.grant(login, user)
 		if err != nil {
+			if changed := q.Flush(ctx); changed != nil { // or the answer would reveal that the password was correct
+				return changed
+			}
 			return err
 		}
 		session.Scope = strings.Join(scopes, " ")

@@ -158,6 +158,14 @@ func (s *Service) checkAttempt(ctx context.Context, a *attempt) (err error) {
 	return nil
 }
 
+// relevant returns the counters that make the attempt wait, as the account and the network were when they were last read.
+func (a *attempt) relevant() []string {
+	if a.known {
+		return []string{a.Known}
+	}
+	return []string{a.Account, a.Email, a.Address, a.Site}
+}
+
 // isKnown reports whether the account has logged in from the network recently enough.
 func isKnown(state store.ThrottleState, now time.Time) bool {
 	return state.KnownSince.After(now.Add(-KnownAddressTTL))
@@ -234,15 +242,12 @@ func (s *Service) countFailure(ctx context.Context, key string, free int, clearA
 
 // clearAfterLogin clears the counter that the attempt used, for every name of the account, and makes the network known.
 func (s *Service) clearAfterLogin(ctx context.Context, q *store.Queries, a *attempt) error {
-	var keys []string
+	keys := []string{a.Account}
 	switch {
-	case a.known && a.state.KnownFailures:
+	case a.known:
 		keys = []string{a.Known}
-	case !a.known && a.state.AccountFailures:
-		keys = []string{a.Account}
-		if a.user.EmailVerified {
-			keys = append(keys, s.emailCounter(a.user.EmailKey))
-		}
+	case a.user.EmailVerified:
+		keys = append(keys, s.emailCounter(a.user.EmailKey))
 	}
 	for _, key := range keys {
 		if err := q.ClearThrottle(ctx, key, s.Now()); err != nil {
@@ -264,11 +269,7 @@ func (s *Service) notifyUnknownNetwork(ctx context.Context, q *store.Queries, us
 	if !s.NewLoginMails || known || !user.EmailVerified {
 		return nil
 	}
-	others, err := q.HasKnownAddresses(ctx, user.ID)
-	if err != nil || !others {
-		return err
-	}
-	allowed, err := q.CountMail(ctx, s.KeyedHash.Key("new place", user.ID), s.Now())
+	allowed, err := q.CountNewPlaceMail(ctx, s.KeyedHash.Key("new place", user.ID), user.ID, s.Now())
 	if err != nil || !allowed {
 		return err
 	}

@@ -28,6 +28,11 @@ func (s *Service) VerifyPassword(ctx context.Context, c Check) error {
 	if err := s.checkThrottle(ctx, c.Counter); err != nil {
 		return err
 	}
+	return s.verifyPassword(ctx, c)
+}
+
+// verifyPassword is VerifyPassword after the counter was read.
+func (s *Service) verifyPassword(ctx context.Context, c Check) error {
 	ok, _, err := s.hasher.Verify(ctx, network.FromContext(ctx), c.User.PasswordHash.Reveal(), c.Password.Reveal())
 	if err != nil {
 		return err
@@ -48,11 +53,15 @@ func (s *Service) VerifyPassword(ctx context.Context, c Check) error {
 // the counter that the caller's transaction clears. pointer is the field of the request that holds the password. Errors:
 // those of VerifyPassword; InvalidToken if the account was deleted.
 func (s *Service) ConfirmPassword(ctx context.Context, caller *Caller, given secret.Text, pointer string) (user store.User, counter string, err error) {
-	if user, err = s.db.UserByID(ctx, caller.User.ID); err != nil {
+	counter = s.sessionCounter(caller.User.ID)
+	user, until, err := s.db.UserWithWait(ctx, caller.User.ID, counter, s.Now())
+	if err != nil {
 		return user, "", Deleted(err)
 	}
-	counter = s.sessionCounter(user.ID)
-	return user, counter, s.VerifyPassword(ctx, Check{
+	if wait := until.Sub(s.Now()); wait > 0 {
+		return user, "", s.throttledCheck(wait)
+	}
+	return user, counter, s.verifyPassword(ctx, Check{
 		User: user, Password: given, Counter: counter, Event: audit.Event(ctx, caller.User, caller.Actor()), Wrong: ErrWrongPassword(pointer),
 	})
 }

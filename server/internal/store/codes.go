@@ -17,10 +17,9 @@ type Code struct {
 
 // CreateCode inserts a code.
 func (q *Queries) CreateCode(ctx context.Context, c Code) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		INSERT INTO one_time_codes (hash, purpose, user_id, email, email_key, expires_at)
 		VALUES ($1, $2, NULLIF($3, ''), $4, $5, $6)`, c.Hash, c.Purpose, c.UserID, c.Email, c.EmailKey, micros(c.ExpiresAt))
-	return translate(err)
 }
 
 // FindCode finds a valid code, without using it. Errors: ErrNotFound.
@@ -29,10 +28,9 @@ func (q *Queries) FindCode(ctx context.Context, hash, purpose string, now time.T
 	return c, translate(row.Scan(c.fields()...))
 }
 
-// UseCode is FindCode that deletes the code: of concurrent attempts, one succeeds. Errors: ErrNotFound.
-func (q *Queries) UseCode(ctx context.Context, hash, purpose string, now time.Time) (c Code, err error) {
-	err = q.writeRow(ctx, c.fields(), `DELETE FROM one_time_codes WHERE `+validCode+` RETURNING `+codeColumns, hash, purpose, micros(now))
-	return c, err
+// UseCode deletes a valid code: of concurrent attempts, one succeeds. Errors: ErrNotFound; see must.
+func (q *Queries) UseCode(ctx context.Context, hash, purpose string, now time.Time) error {
+	return q.must(ctx, `DELETE FROM one_time_codes WHERE `+validCode, hash, purpose, micros(now))
 }
 
 const (
@@ -47,25 +45,22 @@ func (c *Code) fields() []any {
 // EndCodes ends every code of a user: it deletes the user's own, and makes those that were mailed to an address before now
 // invalid for this user.
 func (q *Queries) EndCodes(ctx context.Context, userID string, now time.Time) error {
-	if _, err := q.write.ExecContext(ctx, `UPDATE users SET codes_from = $2 WHERE id = $1`, userID, micros(now)); err != nil {
-		return translate(err)
+	if err := q.later(ctx, `UPDATE users SET codes_from = $2 WHERE id = $1`, userID, micros(now)); err != nil {
+		return err
 	}
-	_, err := q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE user_id = $1`, userID)
-	return translate(err)
+	return q.later(ctx, `DELETE FROM one_time_codes WHERE user_id = $1`, userID)
 }
 
 // EndCodesTo deletes the codes of a purpose that were mailed to a folded address.
 func (q *Queries) EndCodesTo(ctx context.Context, purpose, emailKey string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE email_key = $1 AND purpose = $2`, emailKey, purpose)
-	return translate(err)
+	return q.later(ctx, `DELETE FROM one_time_codes WHERE email_key = $1 AND purpose = $2`, emailKey, purpose)
 }
 
 // EndOtherCodes deletes the codes of a user for a purpose, except those that were mailed to a folded address; "" excepts
 // none.
 func (q *Queries) EndOtherCodes(ctx context.Context, userID, purpose, exceptEmailKey string) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		DELETE FROM one_time_codes WHERE user_id = $1 AND purpose = $2 AND email_key <> $3`, userID, purpose, exceptEmailKey)
-	return translate(err)
 }
 
 // LongestReset is the life of a code that resets a password.
@@ -81,21 +76,30 @@ const LongestReset = time.Hour
 // that time comes.
 func (q *Queries) UsersToReset(ctx context.Context, emailKey string, made time.Time, usernameKey string, limit int) ([]User, error) {
 	rows, err := q.read.QueryContext(ctx, `
-		SELECT `+loginColumns+` FROM users
-		WHERE email_key = $1 AND NOT disabled AND (codes_from < $2 OR codes_from > $5) AND ($3 = '' OR username_key = $3)
-			AND (email_verified OR email_claimed_at IS NULL OR NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = $1 AND o.email_verified AND NOT o.disabled))
-		ORDER BY email_verified DESC, CASE WHEN email_claimed_at IS NULL THEN 0 ELSE 1 END, id LIMIT $4`,
-		emailKey, micros(made), usernameKey, limit, stale(made, LongestReset))
+		SELECT `+loginColumns+` FROM users WHERE `+resettable+` AND ($4 = '' OR username_key = $4)
+		ORDER BY email_verified DESC, CASE WHEN email_claimed_at IS NULL THEN 0 ELSE 1 END, id LIMIT $5`,
+		emailKey, micros(made), stale(made, LongestReset), usernameKey, limit)
 	return collect(rows, err, (*User).loginFields)
 }
 
+const resettable = `email_key = $1 AND NOT disabled AND (codes_from < $2 OR codes_from > $3)
+	AND (email_verified OR email_claimed_at IS NULL OR NOT EXISTS (SELECT 1 FROM users o WHERE o.email_key = $1 AND o.email_verified AND NOT o.disabled))`
+
+// Resettable reports whether UsersToReset finds a user, and whether another one, enabled or not, has confirmed the address.
+func (q *Queries) Resettable(ctx context.Context, id, emailKey string, made time.Time) (resets, foreign bool, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM users WHERE id = $4 AND `+resettable+`),
+			EXISTS (SELECT 1 FROM users WHERE email_key = $1 AND email_verified AND id <> $4)`,
+		emailKey, micros(made), stale(made, LongestReset), id)
+	return resets, foreign, translate(row.Scan(&resets, &foreign))
+}
+
 // ConfirmEmail gives an enabled user a confirmed address. Errors: ErrConflict when another user has confirmed it,
-// ErrNotFound when the user was deleted or disabled.
-func (q *Queries) ConfirmEmail(ctx context.Context, id, email, emailKey string, now time.Time) (u User, err error) {
-	err = q.writeRow(ctx, u.fields(), `
+// ErrNotFound when the user was deleted or disabled; see must.
+func (q *Queries) ConfirmEmail(ctx context.Context, id, email, emailKey string, now time.Time) error {
+	return q.must(ctx, `
 		UPDATE users SET email = $2, email_key = $3, email_verified = TRUE, email_claimed_at = NULL, updated_at = $4
-		WHERE id = $1 AND NOT disabled RETURNING `+userColumns, id, email, emailKey, micros(now))
-	return u, err
+		WHERE id = $1 AND NOT disabled`, id, email, emailKey, micros(now))
 }
 
 // RevokeClaims takes an address from up to limit users who only claim it, and returns their ids and names. It deletes
@@ -106,8 +110,7 @@ func (q *Queries) RevokeClaims(ctx context.Context, emailKey string, now time.Ti
 	if err != nil {
 		return nil, err
 	}
-	_, err = q.write.ExecContext(ctx, `DELETE FROM one_time_codes WHERE email_key = $1`, emailKey)
-	return claimants, translate(err)
+	return claimants, q.later(ctx, `DELETE FROM one_time_codes WHERE email_key = $1`, emailKey)
 }
 
 // ExpireClaims takes the addresses from up to limit users who claimed them before a time and have not confirmed them, and

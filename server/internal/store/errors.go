@@ -31,7 +31,7 @@ func translate(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, sql.ErrNoRows):
+	case errors.Is(err, sql.ErrNoRows), isUnchanged(err):
 		return ErrNotFound
 	case isConflict(err):
 		return fmt.Errorf("%w: %w", ErrConflict, err)
@@ -45,6 +45,12 @@ func translate(err error) error {
 func isBusy(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)
 	return ok && e.Code()&0xff == sqlitelib.SQLITE_BUSY
+}
+
+// isUnchanged reports whether a statement has changed no row that must change one.
+func isUnchanged(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "22012" // division by zero
 }
 
 func isConflict(err error) bool {
@@ -92,10 +98,10 @@ func isUnavailable(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isRetryable reports whether the database asks to run a transaction again: it has done nothing of it.
+// isRetryable reports whether to run a transaction again, of which the database has done nothing.
 func isRetryable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (e.Code == "40001" || e.Code == "40P01") // serialization failure, deadlock
+	return ok && (e.Code == "40001" || e.Code == "40P01") || errors.Is(err, errChanged) // serialization failure, deadlock
 }
 
 // IgnoreNotFound returns err, or nil if it is ErrNotFound.

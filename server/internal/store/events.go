@@ -22,14 +22,14 @@ type Event struct {
 
 // RecordEvent inserts an event.
 func (q *Queries) RecordEvent(ctx context.Context, e Event) error {
-	_, err := q.write.ExecContext(ctx, `
+	err := q.later(ctx, `
 		INSERT INTO events (id, at, kind, user_id, username, actor, client_id, session_id, ip_address, user_agent)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
 		e.ID, micros(e.At), e.Kind, e.UserID, e.Username, e.Actor, e.ClientID, e.SessionID, e.IPAddress, e.UserAgent)
 	if then := q.recorded; err == nil && then != nil {
 		q.AfterCommit(func() { then(e) })
 	}
-	return translate(err)
+	return err
 }
 
 // OnEvent makes the database call a function after the commit of each event that this process records, before the

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 
 	"sesame/server/internal/postgrestest"
 )
@@ -130,7 +129,7 @@ func TestStatementsHaveTheTimeOfTheURL(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err = conn.Raw(func(driven any) error {
-			if got := time.Duration(bounded(driven.(*stdlib.Conn).Conn().PgConn().Conn()).limit.Load()); got != want {
+			if got := time.Duration(bounded(driven.(*flightConn).Conn.Conn().PgConn().Conn()).limit.Load()); got != want {
 				t.Errorf("%s: a connection waits %s for an answer, want %s", setting, got, want)
 			}
 			return nil

@@ -17,10 +17,9 @@ type Mail struct {
 
 // EnqueueMail inserts a mail, which is due at once.
 func (q *Queries) EnqueueMail(ctx context.Context, m Mail) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		INSERT INTO mails (id, kind, payload, attempts, next_try_at, claimed_until, created_at)
 		VALUES ($1, $2, $3, 0, $4, 0, $4)`, m.ID, m.Kind, m.Payload, micros(m.CreatedAt))
-	return translate(err)
 }
 
 // LongestMailPause is the longest time from a failed attempt to send a mail until the next one.
@@ -51,14 +50,12 @@ func (q *Queries) WaitingMails(ctx context.Context) (n int64, oldest time.Time, 
 
 // DeleteMail deletes a mail that was sent or dropped, even if another replica has claimed it.
 func (q *Queries) DeleteMail(ctx context.Context, id string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM mails WHERE id = $1`, id)
-	return translate(err)
+	return q.later(ctx, `DELETE FROM mails WHERE id = $1`, id)
 }
 
 // RetryMail releases a mail until it is due again, unless the lease has ended and another replica has claimed it.
 func (q *Queries) RetryMail(ctx context.Context, m Mail, at time.Time) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		UPDATE mails SET claimed_until = 0, next_try_at = $3 WHERE id = $1 AND claimed_until = $2`,
 		m.ID, micros(m.ClaimedUntil), micros(at))
-	return translate(err)
 }

@@ -70,7 +70,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 	if pooled {
 		withoutSession(databaseURL, config, patient, limits)
 	}
-	db := sql.OpenDB(newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing)))
+	db := sql.OpenDB(flights{newHosts(config, state, chosen, stdlib.OptionShouldPing(net.shouldPing))})
 	size := cmp.Or(pool.Size, min(max(10, 4*runtime.GOMAXPROCS(0)), 40))
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
@@ -82,7 +82,7 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 		}
 	}
 	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(ctx, nil)
+		tx, err := db.BeginTx(context.WithValue(ctx, inFlights{}, true), nil)
 		return tx, tx, err
 	}
 	return &DB{

@@ -7,10 +7,9 @@ import (
 
 // ReserveUsername prevents the public registration of a folded username until a time.
 func (q *Queries) ReserveUsername(ctx context.Context, key string, until time.Time) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		INSERT INTO reserved_usernames (username_key, reserved_until) VALUES ($1, $2)
 		ON CONFLICT (username_key) DO UPDATE SET reserved_until = excluded.reserved_until`, key, micros(until))
-	return translate(err)
 }
 
 // UsernameReserved reports whether a folded username is reserved. A reservation that a clock in the future has made is not

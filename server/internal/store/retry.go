@@ -13,8 +13,8 @@ const (
 	maxPause = 400 * time.Millisecond
 )
 
-// retry calls f again, a few times, when the database asks for that: at the isolation level serializable, and after a deadlock.
-// The database has then undone what f did.
+// retry calls f again, a few times, when the database asks for that, at the isolation level serializable and after a deadlock,
+// or after errChanged. The database has then undone what f did.
 func retry(ctx context.Context, f func() error) (err error) {
 	for try := 1; ; try++ {
 		if err = f(); try == maxTries || !isRetryable(err) {

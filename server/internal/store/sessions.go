@@ -40,35 +40,23 @@ func (s *Session) fields() []any {
 	}
 }
 
-// LockVerifiedUser locks the row of an enabled user whose password hash is still the one that was verified, and
-// reads it. Errors: ErrNotFound. The transaction waits for a change of the account that is in progress, and a later change
-// sees the session that the transaction creates. So no login outlives the account, its password or a granted scope.
-func (q *Queries) LockVerifiedUser(ctx context.Context, userID, passwordHash string) (u User, err error) {
-	err = q.writeRow(ctx, u.loginFields(), `
-		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled AND password_hash = $2
-		RETURNING `+loginColumns, userID, passwordHash)
-	return u, err
-}
-
-// CreateSession inserts a session, in a transaction that has called LockVerifiedUser.
+// CreateSession inserts a session, in a transaction that has called LockUnchanged.
 func (q *Queries) CreateSession(ctx context.Context, s Session) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
 			user_agent, created_at, last_used_at, expires_at, ends_at, check_at, browser_id, signed_in_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, NULLIF($13, ''), $14)`,
 		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
 		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt), s.BrowserID, orNull(s.SignedInAt))
-	return translate(err)
 }
 
 // TrimSessions deletes the least recently used sessions of a user, and keeps the others: at most keep.
 func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) error {
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		WITH oldest AS MATERIALIZED (
 			SELECT id FROM sessions WHERE user_id = $1 ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET $2)
 		DELETE FROM sessions WHERE id IN (SELECT id FROM oldest)`,
 		userID, keep)
-	return translate(err)
 }
 
 // UserOfSession finds an enabled user by a valid session, and the scopes of that session. Errors: ErrNotFound. Every
@@ -122,26 +110,24 @@ func (q *Queries) ListSessions(ctx context.Context, userID string, now time.Time
 	return collect(rows, err, (*Session).fields)
 }
 
-// EndSession deletes a session. Errors: ErrNotFound.
+// EndSession deletes a session. Errors: ErrNotFound; see must.
 func (q *Queries) EndSession(ctx context.Context, id string) error {
-	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1`, id))
+	return q.must(ctx, `DELETE FROM sessions WHERE id = $1`, id)
 }
 
-// EndSessionOf deletes a session of a user. Errors: ErrNotFound.
+// EndSessionOf deletes a session of a user. Errors: ErrNotFound; see must.
 func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
-	return one(q.write.ExecContext(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID))
+	return q.must(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID)
 }
 
 // EndSessionsOf deletes all sessions of a user except one; "" excepts none.
 func (q *Queries) EndSessionsOf(ctx context.Context, userID, except string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
-	return translate(err)
+	return q.later(ctx, `DELETE FROM sessions WHERE user_id = $1 AND id <> $2`, userID, except)
 }
 
 // RevokeScope removes a scope from every session of a user, so that a later grant does not restore it there.
 func (q *Queries) RevokeScope(ctx context.Context, userID, scope string) error {
 	const without = `TRIM(REPLACE(' ' || scope || ' ', ' ' || $2 || ' ', ' '))`
-	_, err := q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		UPDATE sessions SET scope = `+without+` WHERE user_id = $1 AND scope <> `+without, userID, scope)
-	return translate(err)
 }

@@ -5,13 +5,14 @@
 //	err = db.Tx(ctx, func(q *store.Queries) error { … })
 //
 // The way through it: store.go opens the database and runs transactions; there is one file of queries for each table; the
-// schema is in migrations, with the migrations that need Go in migrate*.go. batch.go and prepared.go make SQLite fast.
+// schema is in migrations, with the migrations that need Go in migrate*.go. batch.go and prepared.go make SQLite fast, and
+// flights.go PostgreSQL.
 //
 // It decides nothing; the rules are in packages identity, account and oauth. Its errors are ErrNotFound, ErrConflict,
 // problem.Unavailable, or a fault. Times are UTC, with the precision of microseconds.
 //
-// Lock order in a transaction: LockAdministration, then LockUser, then the rows that belong to the user (sessions, codes,
-// throttles, known networks).
+// Lock order in a transaction: LockAddresses, then LockUser, then the rows that belong to the user (sessions, codes,
+// throttles, known networks), then LockAdministration. See locks.go.
 package store
 
 import (
@@ -47,6 +48,7 @@ type engine struct {
 type Queries struct {
 	read, write runner
 	skipLocked  string      // ends a SELECT that skips locked rows; "" on SQLite, which has one writer
+	flights     bool        // in a transaction on PostgreSQL; see flights.go
 	committed   *[]func()   // in a transaction: functions to call after the commit
 	recorded    func(Event) // see OnEvent
 }
@@ -98,7 +100,7 @@ func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	var committed []func()
-	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, committed: &committed, recorded: db.recorded}); err != nil {
+	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, flights: db.engine.dialect == "postgres", committed: &committed, recorded: db.recorded}); err != nil {
 		return err
 	}
 	if err = db.commit(ctx, tx); err == nil {

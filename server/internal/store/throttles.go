@@ -27,8 +27,6 @@ type KnownAddress struct{ Key, SecondKey string }
 // ThrottleState is the state of the counters of a login. A time without a row is 1970.
 type ThrottleState struct {
 	Account, Known, Address, Site time.Time // until when each blocks logins; Account is the later of Account and Email
-	AccountFailures               bool      // whether there are failures to clear
-	KnownFailures                 bool
 	KnownSince                    time.Time // the last recorded login of the account from the network
 	RecordedAt                    time.Time // the same, under the key of the master key alone
 }
@@ -51,16 +49,14 @@ func stale(now time.Time, longest time.Duration) int64 { return micros(now.Add(l
 
 // ReadThrottles reads the counters of a login in one query. userID may be "" for an unknown user; the work is the same.
 func (q *Queries) ReadThrottles(ctx context.Context, counters Counters, userID string, known KnownAddress, now time.Time) (b ThrottleState, err error) {
-	var accountFailures, knownFailures int64
 	row := q.read.QueryRowContext(ctx, `
-		SELECT COALESCE(MAX(CASE WHEN key IN ($1, $2) AND blocked_until <= $8 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key IN ($1, $2) THEN failures END), 0),
-			COALESCE(MAX(CASE WHEN key = $3 AND blocked_until <= $8 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $3 THEN failures END), 0),
+		SELECT COALESCE(MAX(CASE WHEN key IN ($1, $2) AND blocked_until <= $8 THEN blocked_until END), 0),
+			COALESCE(MAX(CASE WHEN key = $3 AND blocked_until <= $8 THEN blocked_until END), 0),
 			COALESCE(MAX(CASE WHEN key = $4 AND blocked_until <= $8 THEN blocked_until END), 0), COALESCE(MAX(CASE WHEN key = $5 AND blocked_until <= $8 THEN blocked_until END), 0),
 			COALESCE((SELECT MAX(last_used_at) FROM known_addresses WHERE user_id = $6 AND address IN ($7, $9)), 0),
 			COALESCE((SELECT last_used_at FROM known_addresses WHERE user_id = $6 AND address = $7), 0)
 		FROM throttles WHERE key IN ($1, $2, $3, $4, $5)`, counters.Account, counters.Email, counters.Known, counters.Address, counters.Site, userID, known.Key, stale(now, LongestWait), known.SecondKey)
-	err = translate(row.Scan(timeScanner{&b.Account}, &accountFailures, timeScanner{&b.Known}, &knownFailures, timeScanner{&b.Address}, timeScanner{&b.Site}, timeScanner{&b.KnownSince}, timeScanner{&b.RecordedAt}))
-	b.AccountFailures, b.KnownFailures = accountFailures > 0, knownFailures > 0
+	err = translate(row.Scan(timeScanner{&b.Account}, timeScanner{&b.Known}, timeScanner{&b.Address}, timeScanner{&b.Site}, timeScanner{&b.KnownSince}, timeScanner{&b.RecordedAt}))
 	return b, err
 }
 
@@ -106,17 +102,27 @@ func (q *Queries) LimitReachedUntil(ctx context.Context, key string, free int) (
 // each and the next: then it changes nothing and reports false, until an hour has passed since the last one. So it allows
 // at most five in an hour, and when it refuses one, the last is at most an hour old.
 func (q *Queries) CountMail(ctx context.Context, key string, now time.Time) (counted bool, err error) {
+	return q.countMail(ctx, key, now, `TRUE`)
+}
+
+// CountNewPlaceMail is CountMail for a mail about a network that is unknown for a user. It counts none if all are.
+func (q *Queries) CountNewPlaceMail(ctx context.Context, key, userID string, now time.Time) (counted bool, err error) {
+	return q.countMail(ctx, key, now, `EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $7)`, userID)
+}
+
+func (q *Queries) countMail(ctx context.Context, key string, now time.Time, condition string, args ...any) (counted bool, err error) {
 	const atOnce = 5
+	args = append([]any{key, atOnce, micros(now.Add(mailWait)), micros(now), micros(now.Add(time.Minute)), stale(now, mailWait)}, args...)
 	n, err := affected(q.write.ExecContext(ctx, `
-		INSERT INTO throttles (key, failures, free, blocked_until, clear_at) VALUES ($1, 1, $2, $5, $3)
+		INSERT INTO throttles (key, failures, free, blocked_until, clear_at)
+		SELECT $1, 1, CAST($2 AS BIGINT), CAST($5 AS BIGINT), CAST($3 AS BIGINT) WHERE `+condition+`
 		ON CONFLICT (key) DO UPDATE SET
 			failures = CASE WHEN throttles.clear_at <= $4 OR throttles.blocked_until > $6 THEN 1 ELSE throttles.failures + 1 END,
 			blocked_until = CASE
 				WHEN throttles.clear_at <= $4 OR throttles.blocked_until > $6 OR throttles.failures + 1 < throttles.free THEN $5
 				ELSE $3 END,
 			clear_at = $3
-		WHERE throttles.blocked_until <= $4 OR throttles.blocked_until > $6`,
-		key, atOnce, micros(now.Add(mailWait)), micros(now), micros(now.Add(time.Minute)), stale(now, mailWait)))
+		WHERE throttles.blocked_until <= $4 OR throttles.blocked_until > $6`, args...))
 	return n > 0, err
 }
 
@@ -127,49 +133,39 @@ func (q *Queries) ThrottleUnreported(ctx context.Context, key string) (unreporte
 	return unreported, IgnoreNotFound(err)
 }
 
-// ReportThrottle records that the current wait of a key has an event. Of concurrent calls one succeeds. Errors: ErrNotFound.
+// ReportThrottle records that the current wait of a key has an event. Of concurrent calls one succeeds. Errors:
+// ErrNotFound; see must.
 func (q *Queries) ReportThrottle(ctx context.Context, key string) error {
-	return one(q.write.ExecContext(ctx, `
-		UPDATE throttles SET told = blocked_until WHERE key = $1 AND told <> blocked_until`, key))
+	return q.must(ctx, `UPDATE throttles SET told = blocked_until WHERE key = $1 AND told <> blocked_until`, key)
 }
 
 // ClearThrottle deletes a counter, unless it blocks logins.
 func (q *Queries) ClearThrottle(ctx context.Context, key string, now time.Time) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1 AND (blocked_until <= $2 OR blocked_until > $3)`, key, micros(now), stale(now, LongestWait))
-	return translate(err)
+	return q.later(ctx, `DELETE FROM throttles WHERE key = $1 AND (blocked_until <= $2 OR blocked_until > $3)`, key, micros(now), stale(now, LongestWait))
 }
 
 // DropThrottle deletes a counter, even if it blocks logins.
 func (q *Queries) DropThrottle(ctx context.Context, key string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM throttles WHERE key = $1`, key)
-	return translate(err)
-}
-
-// HasKnownAddresses reports whether a user has any known network.
-func (q *Queries) HasKnownAddresses(ctx context.Context, userID string) (any bool, err error) {
-	row := q.read.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM known_addresses WHERE user_id = $1)`, userID)
-	return any, translate(row.Scan(&any))
+	return q.later(ctx, `DELETE FROM throttles WHERE key = $1`, key)
 }
 
 // DeleteKnownAddresses deletes the known networks of a user.
 func (q *Queries) DeleteKnownAddresses(ctx context.Context, userID string) error {
-	_, err := q.write.ExecContext(ctx, `DELETE FROM known_addresses WHERE user_id = $1`, userID)
-	return translate(err)
+	return q.later(ctx, `DELETE FROM known_addresses WHERE user_id = $1`, userID)
 }
 
 // AddKnownAddress records that a user has logged in from a network, and keeps the most recent ones.
 func (q *Queries) AddKnownAddress(ctx context.Context, userID, address string, now time.Time, keep int) error {
-	_, err := q.write.ExecContext(ctx, `
+	err := q.later(ctx, `
 		INSERT INTO known_addresses (user_id, address, last_used_at) VALUES ($1, $2, $3)
 		ON CONFLICT (user_id, address) DO UPDATE SET last_used_at = excluded.last_used_at`,
 		userID, address, micros(now))
 	if err != nil {
-		return translate(err)
+		return err
 	}
-	_, err = q.write.ExecContext(ctx, `
+	return q.later(ctx, `
 		WITH oldest AS MATERIALIZED (
 			SELECT address FROM known_addresses WHERE user_id = $1
 			ORDER BY last_used_at DESC, address LIMIT 1000 OFFSET $2)
 		DELETE FROM known_addresses WHERE user_id = $1 AND address IN (SELECT address FROM oldest)`, userID, keep)
-	return translate(err)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"sesame/server/secret"
@@ -95,32 +96,41 @@ func (q *Queries) userForLogin(ctx context.Context, where, value string) (u User
 	return u, translate(row.Scan(u.loginFields()...))
 }
 
-// HashesFrom returns the ids and the password hashes of up to limit users, from a point of 12 hexadecimal digits on, in an
-// order that is random but fixed. After the last user the order continues with the first.
-func (q *Queries) HashesFrom(ctx context.Context, point string, limit int) (users []User, err error) {
-	for _, part := range []string{`>= $1`, `< $1`} {
-		if len(users) == limit {
-			break
-		}
-		more, err := q.hashesWhere(ctx, `SUBSTR(id, 25) `+part, point, limit-len(users))
-		if err != nil {
-			return nil, err
-		}
-		users = append(users, more...)
+// UserWithWait is UserByID that also reads until when a counter makes the user wait.
+func (q *Queries) UserWithWait(ctx context.Context, id, counter string, now time.Time) (u User, until time.Time, err error) {
+	row := q.read.QueryRowContext(ctx, `
+		SELECT COALESCE((SELECT blocked_until FROM throttles WHERE key = $2 AND blocked_until <= $3), 0), `+loginColumns+`
+		FROM users WHERE id = $1`, id, counter, stale(now, LongestWait))
+	return u, until, translate(row.Scan(append([]any{timeScanner{&until}}, u.loginFields()...)...))
+}
+
+// UserForLogin finds a user by the folded username or, if byEmail, by the folded address that the user has confirmed. The
+// zero User means that there is none. In the same query it reads up to limit users with a password, from a point of 12
+// hexadecimal digits on, in an order that is random but fixed. After the last user the order continues with the first.
+func (q *Queries) UserForLogin(ctx context.Context, key string, byEmail bool, point string, limit int) (found User, near []User, err error) {
+	where := `username_key = $1`
+	if byEmail {
+		where = `email_key = $1 AND email_verified`
 	}
-	return users, nil
-}
-
-func (q *Queries) hashesWhere(ctx context.Context, where, point string, limit int) ([]User, error) {
-	rows, err := q.read.QueryContext(ctx, `SELECT id, password_hash FROM users
-		WHERE password_hash IS NOT NULL AND `+where+` ORDER BY SUBSTR(id, 25) LIMIT $2`, point, limit)
-	return collect(rows, err, func(u *User) []any { return []any{&u.ID, secretScanner{&u.PasswordHash}} })
-}
-
-// LockUser is UserByID that locks the row until the transaction ends. Errors: ErrNotFound.
-func (q *Queries) LockUser(ctx context.Context, id string) (u User, err error) {
-	err = q.writeRow(ctx, u.loginFields(), `UPDATE users SET updated_at = updated_at WHERE id = $1 RETURNING `+loginColumns, id)
-	return u, err
+	type row struct {
+		part  int64
+		place string
+		User
+	}
+	const nearest = `SELECT * FROM (SELECT %d AS part, SUBSTR(id, 25) AS place, ` + loginColumns + ` FROM users
+		WHERE password_hash IS NOT NULL AND SUBSTR(id, 25) %s $2 ORDER BY SUBSTR(id, 25) LIMIT $3) AS near%[1]d`
+	rows, err := q.read.QueryContext(ctx, `SELECT 0 AS part, '' AS place, `+loginColumns+` FROM users WHERE `+where+`
+		UNION ALL `+fmt.Sprintf(nearest, 1, ">=")+` UNION ALL `+fmt.Sprintf(nearest, 2, "<")+` ORDER BY part, place`, key, point, limit)
+	all, err := collect(rows, err, func(r *row) []any { return append([]any{&r.part, &r.place}, r.loginFields()...) })
+	for _, r := range all {
+		switch {
+		case r.part == 0:
+			found = r.User
+		case len(near) < limit:
+			near = append(near, r.User)
+		}
+	}
+	return found, near, err
 }
 
 // ReplacePasswordHash replaces a password hash. Errors: ErrNotFound when the stored one is not the old one.
@@ -130,9 +140,9 @@ func (q *Queries) ReplacePasswordHash(ctx context.Context, id, old, hash string,
 		id, old, hash, micros(now)))
 }
 
-// SetPasswordHash stores a password hash. Errors: ErrNotFound.
+// SetPasswordHash stores a password hash. Errors: ErrNotFound; see must.
 func (q *Queries) SetPasswordHash(ctx context.Context, id, hash string, now time.Time) error {
-	return one(q.write.ExecContext(ctx, `UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1`, id, hash, micros(now)))
+	return q.must(ctx, `UPDATE users SET password_hash = $2, updated_at = $3 WHERE id = $1`, id, hash, micros(now))
 }
 
 // CountHashes counts the users whose password hash has a prefix. It reads every user.
@@ -163,15 +173,6 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 	return u, err
 }
 
-// LockAdministration locks the administration row until the transaction ends. Transactions that change who
-// is an administrator, or whose an address is, take it before they read anything, and so run one after the
-// other. Lock order: before any users row, which comes before the rows that belong to the user (sessions,
-// codes, throttles, known addresses).
-func (q *Queries) LockAdministration(ctx context.Context) error {
-	_, err := q.write.ExecContext(ctx, `UPDATE administration SET changes = changes + 1`)
-	return translate(err)
-}
-
 // CountOtherAdministrators counts the enabled users, except one, that have a scope. A transaction that
 // decides by this number has to hold the administration lock: otherwise another one can lower it meanwhile.
 func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides string) (n int64, err error) {
@@ -181,7 +182,8 @@ func (q *Queries) CountOtherAdministrators(ctx context.Context, scope, besides s
 	return n, translate(row.Scan(&n))
 }
 
-// DeleteUser deletes a user and, by the foreign keys, everything that belongs to it. Errors: ErrNotFound.
+// DeleteUser deletes a user and, by the foreign keys, everything that belongs to it. Errors: ErrNotFound; see
+// must.
 func (q *Queries) DeleteUser(ctx context.Context, id string) error {
-	return one(q.write.ExecContext(ctx, `DELETE FROM users WHERE id = $1`, id))
+	return q.must(ctx, `DELETE FROM users WHERE id = $1`, id)
 }
