@@ -1834,7 +1834,10 @@ type ClientInterface interface {
 	// UpdateClientWithBody Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1844,7 +1847,10 @@ type ClientInterface interface {
 	// UpdateClient Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1854,7 +1860,8 @@ type ClientInterface interface {
 	// ReplaceClientSecretWithBody Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1864,7 +1871,8 @@ type ClientInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2665,7 +2673,10 @@ func (c *Client) GetClient(ctx context.Context, clientID openapi_types.UUID, req
 // UpdateClientWithBody Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2685,7 +2696,10 @@ func (c *Client) UpdateClientWithBody(ctx context.Context, clientID openapi_type
 // UpdateClient Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2705,7 +2719,8 @@ func (c *Client) UpdateClient(ctx context.Context, clientID openapi_types.UUID, 
 // ReplaceClientSecretWithBody Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2725,7 +2740,8 @@ func (c *Client) ReplaceClientSecretWithBody(ctx context.Context, clientID opena
 // ReplaceClientSecret Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5791,7 +5807,10 @@ type ClientWithResponsesInterface interface {
 	// UpdateClientWithBodyWithResponse Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5801,7 +5820,10 @@ type ClientWithResponsesInterface interface {
 	// UpdateClientWithResponse Change a client
 	//
 	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-	// sessions that people have started through it. Whether it is public cannot change.
+	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+	//
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5811,7 +5833,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceClientSecretWithBodyWithResponse Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5821,7 +5844,8 @@ type ClientWithResponsesInterface interface {
 	// ReplaceClientSecretWithResponse Replace the secret of a client
 	//
 	// Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+	// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+	// scopes that the client has.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -10768,7 +10792,10 @@ func (c *ClientWithResponses) GetClientWithResponse(ctx context.Context, clientI
 // UpdateClientWithBodyWithResponse Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10784,7 +10811,10 @@ func (c *ClientWithResponses) UpdateClientWithBodyWithResponse(ctx context.Conte
 // UpdateClientWithResponse Change a client
 //
 // Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
-// sessions that people have started through it. Whether it is public cannot change.
+// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
+//
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
+// scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10800,7 +10830,8 @@ func (c *ClientWithResponses) UpdateClientWithResponse(ctx context.Context, clie
 // ReplaceClientSecretWithBodyWithResponse Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -10816,7 +10847,8 @@ func (c *ClientWithResponses) ReplaceClientSecretWithBodyWithResponse(ctx contex
 // ReplaceClientSecretWithResponse Replace the secret of a client
 //
 // Makes a new secret. The old one stays valid for `keep_old_for` seconds, so that every copy of the program can get the new one; a
-// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on.
+// secret that was being replaced before is valid no longer. With 0, the old one is refused from now on. The token must have the
+// scopes that the client has.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

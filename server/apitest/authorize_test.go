@@ -147,7 +147,7 @@ func TestHeadersOfThePages(t *testing.T) {
 				t.Errorf("the policy is %s", policy)
 			}
 		}
-		if page.header.Get("X-Frame-Options") != "DENY" || page.header.Get("Referrer-Policy") != "no-referrer" {
+		if page.header.Get("X-Frame-Options") != "DENY" || page.header.Get("Referrer-Policy") != "same-origin" {
 			t.Errorf("%v", page.header)
 		}
 		b.submit(t, page.form(), "username", "ann", "password", horse).want(303)

@@ -110,22 +110,84 @@ func TestNobodyGivesAClientMoreThanTheyHave(t *testing.T) {
 	})
 }
 
+// Nobody takes over a client that has more than they have: its secret, or an address of theirs, would give it to them.
+func TestNobodyTakesOverAClientThatHasMore(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		limited, able := s.clientManager(t, "limited"), s.clientManager(t, "able", "users:read")
+		send := func(token, method, path string, body map[string]any) *answer {
+			t.Helper()
+			return s.do(t, request{method: method, path: path, token: token, json: body})
+		}
+		create := func(name string, more map[string]any) string {
+			t.Helper()
+			body := map[string]any{"name": name, "scopes": []string{"users:read", "clients:read"}, "redirect_uris": []string{callback}}
+			for field, value := range more {
+				body[field] = value
+			}
+			return "/clients/" + decode[api.OAuthClientWithSecret](send(able, "POST", "/clients", body).want(201)).ClientID
+		}
+		first, third := create("first", nil), create("third", map[string]any{"third_party": true})
+		for _, try := range []struct {
+			method, path string
+			body         map[string]any
+		}{
+			{"POST", first + "/secret", map[string]any{"keep_old_for": 0}},
+			{"PATCH", first, map[string]any{"redirect_uris": []string{callback, "https://evil.example/"}}},
+			{"PATCH", first, map[string]any{"redirect_uris": []string{"https://other.example/"}}},
+			{"PATCH", first, map[string]any{"password_grant": true}},
+			{"PATCH", first, map[string]any{"device_grant": true}},
+			{"PATCH", first, map[string]any{"require_pkce": false}},
+			{"PATCH", third, map[string]any{"third_party": false}},
+		} {
+			if a := send(limited, try.method, try.path, try.body); a.status != 403 || !strings.Contains(a.header.Get("WWW-Authenticate"), `scope="users:read"`) {
+				t.Errorf("%s %v: %d %s", try.method, try.body, a.status, a.body)
+			}
+			send(able, try.method, try.path, try.body).want(200)
+		}
+		// It may be made narrower, and then it can be taken over.
+		send(limited, "PATCH", first, map[string]any{"name": "renamed", "redirect_uris": []string{}, "password_grant": false, "require_pkce": true}).want(200)
+		send(limited, "PATCH", first, map[string]any{"scopes": []string{"clients:read"}, "redirect_uris": []string{"https://mine.example/"}}).want(200)
+		send(limited, "POST", first+"/secret", map[string]any{"keep_old_for": 0}).want(200)
+	})
+}
+
+// A third party's client has no password grant: it would get the default scopes without asking the person.
+func TestAThirdPartyHasNoPasswordGrant(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		manager := s.clientManager(t, "manager")
+		send := func(method, path string, body map[string]any) *answer {
+			t.Helper()
+			return s.do(t, request{method: method, path: path, token: manager, json: body})
+		}
+		send("POST", "/clients", map[string]any{"name": "both", "third_party": true, "password_grant": true, "redirect_uris": []string{callback}}).want(422).pointsAt("/password_grant")
+		for _, first := range []string{"third_party", "password_grant"} {
+			body := map[string]any{"name": first, "redirect_uris": []string{callback}, first: true}
+			path := "/clients/" + decode[api.OAuthClientWithSecret](send("POST", "/clients", body).want(201)).ClientID
+			send("PATCH", path, map[string]any{"third_party": true, "password_grant": true}).want(422).pointsAt("/password_grant")
+		}
+	})
+}
+
 // The command line changes clients and replaces their secrets, too.
 func TestClientsAtTheCommandLine(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		client := s.makeClient(t, "shop", "--redirect-uri", callback)
-		out := s.must(t, "", "client", "update", client.ID, "--name", "store", "--third-party", "--password-grant", "--redirect-uri", "http://127.0.0.1/a", "--redirect-uri", "http://127.0.0.1/b")
-		for _, part := range []string{"store", "third_party     yes", "password_grant  yes", "http://127.0.0.1/a", "http://127.0.0.1/b"} {
+		out := s.must(t, "", "client", "update", client.ID, "--name", "store", "--third-party", "--redirect-uri", "http://127.0.0.1/a", "--redirect-uri", "http://127.0.0.1/b")
+		for _, part := range []string{"store", "third_party     yes", "password_grant  no", "http://127.0.0.1/a", "http://127.0.0.1/b"} {
 			if !strings.Contains(out, part) {
 				t.Errorf("%q is not in\n%s", part, out)
 			}
 		}
-		if out = s.must(t, "", "client", "update", client.ID, "--no-third-party", "--json"); !strings.Contains(out, `"third_party":false`) || !strings.Contains(out, `"password_grant":true`) {
+		if out = s.must(t, "", "client", "update", client.ID, "--no-third-party", "--password-grant", "--json"); !strings.Contains(out, `"third_party":false`) || !strings.Contains(out, `"password_grant":true`) {
 			t.Error(out)
 		}
 		e := environment{"SESAME_DATABASE_URL": s.dbURL, "SESAME_MASTER_KEY": testKey()}
 		fails(t, "", e, `--redirect-uri "http://shop.example/" must begin with https://`, "client", "update", client.ID, "--redirect-uri", "http://shop.example/")
 		fails(t, "", e, "unknown client", "client", "update", newID(), "--name", "x")
+		fails(t, "", e, "--password-grant is not for the client of a third party", "client", "create", "x", "--third-party", "--password-grant", "--redirect-uri", callback)
+		if out = s.must(t, "", "client", "create", "partner", "--third-party", "--scope", "me:read", "--redirect-uri", callback); !strings.Contains(out, "me:read") {
+			t.Error(out)
+		}
 		fails(t, "", e, "client_id", "client", "update", "store", "--name", "x")
 		fails(t, "", e, "--keep-old-for is from 0s", "client", "secret", client.ID, "--keep-old-for", "1000h")
 		made := decode[serviceClient](&answer{t: t, body: []byte(s.must(t, "", "client", "secret", client.ID, "--json"))})

@@ -96,6 +96,28 @@ func TestWhichClientsHaveDevices(t *testing.T) {
 		none.form.Del("device_code")
 		s.do(t, none).want(400, "invalid_request")
 
+		// A scope that the client has lost meanwhile is not given to it, and what it has is shown.
+		able := s.device(t, "--scope", "users:read", "--scope", "clients:read")
+		s.must(t, "", "user", "grant", "ann", "users:read", "clients:read")
+		for _, when := range []string{"before", "after"} {
+			s.must(t, "", "client", "update", able.ID, "--scope", "users:read", "--scope", "clients:read")
+			codes = s.television(t, able, "scope", "users:read clients:read")
+			if when == "after" {
+				b.allow(t, codes.UserCode)
+			}
+			s.must(t, "", "client", "update", able.ID, "--scope", "users:read")
+			if when == "before" {
+				page := b.enters(t, codes.UserCode).want(200)
+				if strings.Contains(string(page.body), "Read every client") {
+					t.Error("the page names a scope that the client has lost")
+				}
+				b.submit(t, page.form(), "decision", "allow").want(200)
+			}
+			if tokens := decode[api.Token](s.do(t, able.polls(codes)).want(200)); tokens.Scope != "users:read" {
+				t.Errorf("%s the decision the client has lost a scope, and the token has %q", when, tokens.Scope)
+			}
+		}
+
 		waiting := s.television(t, tv)
 		page := b.enters(t, waiting.UserCode).want(200).form()
 		s.must(t, "", "client", "update", tv.ID, "--no-device")

@@ -148,7 +148,7 @@ func TestHeadersOfPages(t *testing.T) {
 		}
 		for _, a := range pages {
 			for name, want := range map[string]string{
-				"X-Frame-Options": "DENY", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cross-Origin-Opener-Policy": "",
+				"X-Frame-Options": "DENY", "Cache-Control": "no-store", "Referrer-Policy": a.referrerPolicy(), "X-Content-Type-Options": "nosniff", "Cross-Origin-Opener-Policy": "",
 			} {
 				if got := a.header.Get(name); got != want {
 					t.Errorf("%s is %q", name, got)

@@ -1,4 +1,5 @@
-// docs/guides/sdks.md as a reader follows it: the tests run its commands, and the programs whose beginning it shows.
+// docs/guides/sdks.md as a reader follows it: the tests run its commands, and the programs whose beginning it shows. Other
+// guides that show programs are named by the tests.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -8,12 +9,13 @@ import { run } from './consumer.mjs';
 // The address of the server in the guide and in the programs.
 const address = 'http://127.0.0.1:8080';
 const here = fileURLToPath(new URL('.', import.meta.url));
-const guide = readFileSync(join(here, '../../docs/guides/sdks.md'), 'utf8');
+const read = (file) => readFileSync(join(here, '../../docs/guides', file), 'utf8');
+const guide = read('sdks.md');
 
-// shown returns the block of the guide below <!-- name -->.
-export function shown(name) {
-  const found = [...guide.matchAll(/^<!-- (.+) -->\n```\w+\n([^]*?)^```$/gm)].filter((match) => match[1] === name);
-  assert.equal(found.length, 1, `the guide has ${found.length} blocks called ${name}`);
+// shown returns the block of a guide below <!-- name -->.
+export function shown(name, file = 'sdks.md') {
+  const found = [...read(file).matchAll(/^<!-- (.+) -->\n```\w+\n([^]*?)^```$/gm)].filter((match) => match[1] === name);
+  assert.equal(found.length, 1, `${file} has ${found.length} blocks called ${name}`);
   return found[0][2];
 }
 
@@ -45,18 +47,18 @@ export function place(file, folder, origin) {
 }
 
 // assertShown checks that a program contains the lines that the guide shows under its name.
-export function assertShown(file, name = basename(file)) {
+export function assertShown(file, name = basename(file), shownIn = 'sdks.md') {
   const lines = (text) => text.split('\n').map((line) => line.trim()).filter(Boolean).join('\n');
-  assert.ok(lines(readFileSync(join(here, file), 'utf8')).includes(lines(shown(name))),
-    `the guide shows something else than ${file}`);
+  assert.ok(lines(readFileSync(join(here, file), 'utf8')).includes(lines(shown(name, shownIn))),
+    `${shownIn} shows something else than ${file}`);
 }
 
 // stopSesame stops the server and checks that it had requests, no errors, and no secrets in its log.
-export async function stopSesame(sesame) {
+export async function stopSesame(sesame, path = '/users/me') {
   const code = await sesame.stop();
   assert.equal(code, 0, `the server ended with ${code}:\n${sesame.log()}`);
   const log = sesame.log().split('\n').filter((line) => line.startsWith('{')); // the lines after the greeting
-  assert.ok(log.some((line) => line.includes('/users/me')), 'the log has no requests');
+  assert.ok(log.some((line) => line.includes(path)), 'the log has no requests');
   assert.deepEqual(log.filter((line) => JSON.parse(line).level === 'ERROR' || JSON.parse(line).status >= 500), []);
   assert.deepEqual(log.filter((line) => /knock-knock|eyJ/.test(line)), []);
 }

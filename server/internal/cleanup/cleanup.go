@@ -1,5 +1,5 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames and requests of devices.
+// tokens, reserved usernames, the uses of authorization codes and requests of devices.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -41,7 +41,7 @@ type Job struct {
 
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time.
 var Tables = []string{
-	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames",
+	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
 	"device_requests",
 }
 
@@ -79,6 +79,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		j.DB.DeleteExpiredSessions, j.DB.DeleteExpiredCodes, j.DB.DeleteExpiredThrottles,
 		before(identity.KnownAddressTTL, j.DB.DeleteKnownAddressesBefore), j.Accounts.ExpireClaims,
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
+		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 	} {
 		n, failed := j.repeat(ctx, b)

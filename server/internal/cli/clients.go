@@ -34,8 +34,8 @@ func (c *clientCreateCommand) Run(p *program) error {
 		if err := p.checkScopes("--scope", c.Scope, declared); err != nil {
 			return err
 		}
-		for _, scope := range c.Scope {
-			if !slices.Contains(fit, scope) {
+		for _, scope := range c.Scope { // a third party's client must be given what it may ask people for
+			if !c.ThirdParty && !slices.Contains(fit, scope) {
 				return usagef("scope %q in --scope is over one's own account, and a client has no account; a client may have %s", scope, strings.Join(fit, ", "))
 			}
 		}
@@ -86,7 +86,10 @@ func clientLines(client oauth.Client) [][2]string {
 
 // clientPlaces says by which arguments the fields of a client are given.
 func clientPlaces(name string, redirects, signOuts []string) map[string]string {
-	places := map[string]string{"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce", "backchannel_logout_uri": "--backchannel-logout-uri"}
+	places := map[string]string{
+		"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce",
+		"password_grant": "--password-grant", "device_grant": "--device", "backchannel_logout_uri": "--backchannel-logout-uri",
+	}
 	for i, address := range redirects {
 		places[fmt.Sprintf("redirect_uris/%d", i)] = fmt.Sprintf("--redirect-uri %q", address)
 	}

@@ -80,13 +80,21 @@ func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, er
 // Replace ends the session of a browser whose person has signed in again. The sessions that were started from it belong to the
 // new one.
 func (s *Service) Replace(ctx context.Context, before, after *Browser) error {
-	return s.db.Tx(ctx, func(q *store.Queries) error { return q.ReplaceBrowserSession(ctx, before.Session.ID, after.Session.ID) })
+	return s.db.Tx(ctx, func(q *store.Queries) error {
+		if _, err := q.LockUser(ctx, before.User.ID); err != nil { // a code may be being exchanged
+			return err
+		}
+		return q.ReplaceBrowserSession(ctx, before.Session.ID, after.Session.ID)
+	})
 }
 
 // SignOut ends the session of a browser, and those that were started from it.
 func (s *Service) SignOut(ctx context.Context, b *Browser) error {
 	return store.IgnoreNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.EndBrowserSession(ctx, b.Session.ID); err != nil {
+		if _, err := q.LockUser(ctx, b.User.ID); err != nil { // a code may be being exchanged: its session ends, too
+			return err
+		}
+		if err := q.EndSessionOf(ctx, b.User.ID, b.Session.ID); err != nil {
 			return err
 		}
 		by := &audit.Actor{ID: b.User.ID, ClientID: store.BrowserClient, SessionID: b.Session.ID}
@@ -110,6 +118,10 @@ type Start struct {
 // ErrCodeUsed is the error for a code that has started a session before. The session of an authorization code has ended then,
 // since two parties have the code.
 var ErrCodeUsed = errors.New("the code was used before")
+
+// maxSessionsOfBrowser limits the sessions that a client has from one sign-in: a page that gets tokens each time it is opened
+// would otherwise end the person's other sessions (maxSessions).
+const maxSessionsOfBrowser = 10
 
 // StartSession starts a session for a client, with those of the scopes that the user still has. Errors: store.ErrNotFound when
 // the session of the browser has ended, or the person no longer agrees; ErrCodeUsed.
@@ -154,6 +166,9 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		}
 		session.Scope = strings.Join(Intersect(start.Scopes, s.Scopes.OfUser(user)), " ")
 		if err = q.CreateSession(ctx, session); err != nil {
+			return err
+		}
+		if err = q.TrimSessionsOfBrowser(ctx, start.BrowserID, start.ClientID, maxSessionsOfBrowser); err != nil {
 			return err
 		}
 		if err = q.TrimSessions(ctx, user.ID, maxSessions); err != nil {

@@ -37,7 +37,11 @@ func (s *Service) userAndDummy(ctx context.Context, name string) (user store.Use
 	if err != nil {
 		return user, dummy, err
 	}
-	user, near, err := s.db.UserForLogin(ctx, name, isAddress(name), hex.EncodeToString(key[:6]), dummySample)
+	found := name
+	if !isStorable(name) {
+		found = "" // nobody's
+	}
+	user, near, err := s.db.UserForLogin(ctx, found, isAddress(name), hex.EncodeToString(key[:6]), dummySample)
 	if err != nil {
 		return user, dummy, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sesame/server/internal/mailbox"
 	"sesame/server/internal/names"
@@ -106,9 +107,15 @@ func loginKey(login string) string {
 // isAddress distinguishes an address from a username, which contains no @.
 func isAddress(login string) bool { return strings.Contains(login, "@") }
 
+// isStorable reports whether a database can hold a text. PostgreSQL would refuse a query with any other.
+func isStorable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
 // UserByLogin finds an account by its username or its confirmed address. Errors: store.ErrNotFound.
 func (s *Service) UserByLogin(ctx context.Context, login string) (store.User, error) {
 	name := loginKey(login)
+	if !isStorable(name) {
+		return store.User{}, store.ErrNotFound
+	}
 	if isAddress(name) {
 		return s.db.UserByEmail(ctx, name)
 	}

@@ -87,6 +87,9 @@ func (s *Service) EndSessionOf(ctx context.Context, user store.User, id string) 
 
 func (s *Service) endSession(ctx context.Context, user store.User, id string, by *audit.Actor) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
+		if _, err := q.LockUser(ctx, user.ID); err != nil { // a code of this session may be being exchanged
+			return err
+		}
 		if err := q.EndSessionOf(ctx, user.ID, id); err != nil {
 			return err
 		}
@@ -111,12 +114,15 @@ func (s *Service) EndSessionsOf(ctx context.Context, user store.User) error {
 }
 
 func (s *Service) endSessions(ctx context.Context, user store.User, by *audit.Actor) error {
-	return s.db.Tx(ctx, func(q *store.Queries) error {
+	return store.IgnoreNotFound(s.db.Tx(ctx, func(q *store.Queries) error {
+		if _, err := q.LockUser(ctx, user.ID); err != nil { // as above; a deleted account has no sessions
+			return err
+		}
 		if err := q.EndSessionsOf(ctx, user.ID, ""); err != nil {
 			return err
 		}
 		return audit.Record(ctx, q, audit.LogoutEverywhere, audit.Event(ctx, user, by), s.Now())
-	})
+	}))
 }
 
 // EndOtherSessions ends the caller's sessions but the current one and, where that is the session of a browser, those that

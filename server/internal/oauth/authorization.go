@@ -206,13 +206,16 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 		}
 		return SignIn, nil
 	}
+	wanted := s.ScopesFor(a, browser.User)
+	if len(wanted) == 0 {
+		return Answer, problem.New(problem.InvalidScope, "The person has none of the requested scopes.")
+	}
 	missing := false
 	if a.Client.ThirdParty && !consented {
 		granted, err := s.db.ConsentOf(ctx, browser.User.ID, a.Client.ID)
 		if store.IgnoreNotFound(err) != nil {
 			return Consent, err
 		}
-		wanted := s.ScopesFor(a, browser.User)
 		missing = err != nil || len(identity.Intersect(wanted, strings.Fields(granted.Scope))) < len(wanted)
 	}
 	if !missing && (consented || !slices.Contains(a.prompts, "consent")) {
@@ -231,9 +234,14 @@ func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none")
 // sign in to one that they have.
 func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "create") }
 
+// WantsAnother reports whether id_token_hint names another person.
+func (a Authorization) WantsAnother(user store.User) bool {
+	return a.hint.Subject != "" && a.hint.Subject != user.ID
+}
+
 // mustSignIn reports whether the request wants a person who signs in now, or another one.
 func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
-	if b == nil || a.hint.Subject != "" && a.hint.Subject != b.User.ID {
+	if b == nil || a.WantsAnother(b.User) {
 		return true
 	}
 	signedIn := b.Session.SignedInAt
@@ -247,11 +255,6 @@ func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
 // ScopesFor returns the scopes that a person can give the client.
 func (s *Service) ScopesFor(a Authorization, user store.User) []string {
 	return identity.Intersect(a.Scopes, s.identity.Scopes.OfUser(user))
-}
-
-// ScopesToGrant returns the scopes that the person is asked about, with what the contract says of each.
-func (s *Service) ScopesToGrant(a Authorization, user store.User) []string {
-	return s.ScopesFor(a, user)
 }
 
 // Agree stores that a person has agreed. Scopes that were granted before stay granted.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -67,7 +68,7 @@ func (s *Service) ClientByID(ctx context.Context, id string) (Client, error) {
 }
 
 // UpdateClient changes a client. One that loses a scope, a grant or a redirect address loses the sessions that people
-// have started through it. Errors: NotFound, ValidationFailed, ClientNameTaken.
+// have started through it. Errors: NotFound, ValidationFailed, ClientNameTaken, InsufficientScope.
 func (s *Service) UpdateClient(ctx context.Context, by By, id string, change ClientChange) (Client, error) {
 	var after store.Client
 	narrowed := false
@@ -79,6 +80,11 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 		if invalid := s.checkClient(by, added); len(invalid.Fields) > 0 {
 			return invalid
 		}
+		if opens(clientOf(before), n) {
+			if err := s.checkTakeover(by, identity.Intersect(n.Scopes, strings.Fields(before.Scopes))); err != nil {
+				return err
+			}
+		}
 		after = s.clientRow(id, n, before.SecretHash.Reveal())
 		after.CreatedAt, after.OldSecretHash, after.OldSecretUntil = before.CreatedAt, before.OldSecretHash, before.OldSecretUntil
 		narrowed = isNarrower(before, after)
@@ -88,6 +94,8 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 		return s.recordClient(ctx, q, audit.ClientChanged, by, id)
 	})
 	if err == nil && narrowed {
+		ctx, done := identity.IgnoreDisconnect(ctx) // the change is committed
+		defer done()
 		if err = s.endMostSessions(ctx, id); err == nil {
 			err = s.db.EndRemainingSessionsOfClient(ctx, id)
 		}
@@ -108,17 +116,46 @@ func isNarrower(before, after store.Client) bool {
 		lost(strings.Fields(before.Scopes), strings.Fields(after.Scopes)) || lost(lines(before.RedirectURIs), lines(after.RedirectURIs))
 }
 
+// opens reports whether a change gives others a way to get the tokens of a client.
+func opens(before Client, after NewClient) bool {
+	return slices.ContainsFunc(after.RedirectURIs, func(address string) bool { return !slices.Contains(before.RedirectURIs, address) }) ||
+		after.PasswordGrant && !before.PasswordGrant || after.DeviceGrant && !before.DeviceGrant || !after.ThirdParty && before.ThirdParty || after.PKCEOptional && !before.PKCEOptional
+}
+
+// checkTakeover refuses a caller who could act as a client that has scopes which the caller's token does not have. Errors:
+// InsufficientScope.
+func (s *Service) checkTakeover(by By, scopes []string) error {
+	if by == nil {
+		return nil
+	}
+	var missing []string
+	for _, scope := range scopes {
+		if s.declares(scope) && !slices.Contains(s.identity.Scopes.OfEveryone(), scope) && !by.HasScope(scope) {
+			missing = append(missing, scope)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	refused := problem.New(problem.InsufficientScope, "The client has scopes that your token does not have, so you may not take it over.")
+	refused.Scope = strings.Join(missing, " ")
+	return refused
+}
+
 // MaxKeepSecret is how long a secret can stay valid after it was replaced.
 const MaxKeepSecret = 30 * 24 * time.Hour
 
 // ReplaceSecret makes a new secret of a client. The old one stays valid for keep, at most MaxKeepSecret. Errors: NotFound,
-// ValidationFailed for a public client.
+// ValidationFailed for a public client, InsufficientScope.
 func (s *Service) ReplaceSecret(ctx context.Context, by By, id string, keep time.Duration) (Client, secret.Text, error) {
 	made := token.NewSecret()
 	var after store.Client
 	err := s.changeClient(ctx, id, func(q *store.Queries, before store.Client) error {
 		if before.Public {
 			return problem.New(problem.ValidationFailed, "A public client has no secret.")
+		}
+		if err := s.checkTakeover(by, strings.Fields(before.Scopes)); err != nil {
+			return err
 		}
 		after = before
 		after.OldSecretHash, after.OldSecretUntil = before.SecretHash, s.now().Add(min(keep, MaxKeepSecret))

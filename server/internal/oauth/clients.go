@@ -122,6 +122,9 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	if fault := checkLogoutURI(n.LogoutURI); fault != "" {
 		invalid.At("/backchannel_logout_uri", fault)
 	}
+	if n.ThirdParty && n.PasswordGrant {
+		invalid.At("/password_grant", "is not for the client of a third party, which must not see passwords")
+	}
 	switch {
 	case n.Public && n.PKCEOptional:
 		invalid.At("/require_pkce", "is required of a public client")

@@ -30,6 +30,7 @@ const codeTTL = 60 * time.Second
 type code struct {
 	ID         string   `json:"id"`
 	ClientID   string   `json:"client"`
+	Settings   string   `json:"settings"`           // of the client
 	Redirect   string   `json:"redirect,omitempty"` // the hash of the redirect_uri of the request; "" where it had none
 	Challenge  string   `json:"challenge,omitempty"`
 	UserID     string   `json:"user"`
@@ -48,7 +49,7 @@ func (s *Service) sealCode(a Authorization, browser *identity.Browser) (string, 
 		return "", fmt.Errorf("make a code: %w", err)
 	}
 	plain, err := json.Marshal(code{
-		ID: id.String(), ClientID: a.Client.ID, Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
+		ID: id.String(), ClientID: a.Client.ID, Settings: settingsOf(a.Client), Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
 		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce,
 		SignedInAt: browser.Session.SignedInAt.UnixMicro(), ExpiresAt: s.now().Add(codeTTL).UnixMicro(),
 	})
@@ -88,6 +89,17 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 		return Tokens{}, errCode("redirect_uri is not that of the request")
 	case !verifies(c.Challenge, form.Verifier.Reveal()):
 		return Tokens{}, errCode("code_verifier does not match code_challenge")
+	case c.Settings != settingsOf(client):
+		return Tokens{}, errCode("the client has changed")
+	}
+	if client.ThirdParty {
+		granted, err := s.db.ConsentOf(ctx, c.UserID, client.ID)
+		if store.IgnoreNotFound(err) != nil {
+			return Tokens{}, err
+		}
+		if len(identity.Intersect(c.Scopes, strings.Fields(granted.Scope))) < len(c.Scopes) {
+			return Tokens{}, errCode("the person has withdrawn what they had granted")
+		}
 	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
 		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes,
@@ -102,11 +114,38 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	case err != nil:
 		return Tokens{}, err
 	}
+	if err = s.checkUnchanged(ctx, client, session); err != nil {
+		return Tokens{}, err
+	}
 	tokens, err := s.issueForSession(codeGrant, session, strings.Fields(session.Scope), refresh)
 	if err != nil {
 		return Tokens{}, err
 	}
 	return s.withIDToken(tokens, session, user.ID, c.Nonce)
+}
+
+// settingsOf returns a hash of the settings of a client that decide what it may get and where.
+func settingsOf(c Client) string {
+	text, err := json.Marshal([]any{c.Scopes, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.DeviceGrant})
+	if err != nil { // strings and booleans
+		panic(err)
+	}
+	return hashOf(string(text))
+}
+
+// checkUnchanged ends a new session whose client was changed while it started: the change has perhaps not seen the session.
+// Errors: InvalidGrant.
+func (s *Service) checkUnchanged(ctx context.Context, client Client, session store.Session) error {
+	row, err := s.db.ClientByID(ctx, client.ID)
+	if store.IgnoreNotFound(err) != nil || err == nil && settingsOf(clientOf(row)) == settingsOf(client) {
+		return err
+	}
+	ctx, done := identity.IgnoreDisconnect(ctx)
+	defer done()
+	if err = s.db.EndSession(ctx, session.ID); store.IgnoreNotFound(err) != nil {
+		return err
+	}
+	return errCode("the client has changed at this moment")
 }
 
 // redirectsTo compares the redirect_uri of a token request. It may be left out with PKCE (OAuth 2.1 §4.1.3), which does what it is for.

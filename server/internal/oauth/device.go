@@ -148,8 +148,12 @@ func (s *Service) DeviceGrant(ctx context.Context, client Client, code secret.Te
 	case d.State == store.DevicePending:
 		return Tokens{}, s.poll(ctx, d)
 	}
+	scopes, err := s.scopesOfDevice(ctx, client, d)
+	if err != nil {
+		return Tokens{}, err
+	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
-		UserID: d.UserID, BrowserID: d.BrowserID, ClientID: client.ID, DeviceHash: d.Hash, Scopes: strings.Fields(d.Scope),
+		UserID: d.UserID, BrowserID: d.BrowserID, ClientID: client.ID, DeviceHash: d.Hash, Scopes: scopes,
 		SignedInAt: d.SignedInAt, Consented: client.ThirdParty,
 	})
 	switch {
@@ -160,11 +164,31 @@ func (s *Service) DeviceGrant(ctx context.Context, client Client, code secret.Te
 	case err != nil:
 		return Tokens{}, err
 	}
+	if err = s.checkUnchanged(ctx, client, session); err != nil {
+		return Tokens{}, err
+	}
 	tokens, err := s.issueForSession(deviceGrant, session, strings.Fields(session.Scope), refresh)
 	if err != nil {
 		return Tokens{}, err
 	}
 	return s.withIDToken(tokens, session, user.ID, "")
+}
+
+// scopesOfDevice returns those of the scopes of a granted request that the client may still have, and that the person has agreed to.
+// Errors: AccessDenied.
+func (s *Service) scopesOfDevice(ctx context.Context, client Client, d store.DeviceRequest) ([]string, error) {
+	scopes := identity.Intersect(strings.Fields(d.Scope), s.allowedByCode(client))
+	if client.ThirdParty {
+		granted, err := s.db.ConsentOf(ctx, d.UserID, client.ID)
+		if store.IgnoreNotFound(err) != nil {
+			return nil, err
+		}
+		scopes = identity.Intersect(scopes, strings.Fields(granted.Scope))
+	}
+	if len(scopes) == 0 {
+		return nil, problem.New(problem.AccessDenied, "The client may have none of the requested scopes any more.")
+	}
+	return scopes, nil
 }
 
 // poll is the answer to a device whose person has not decided yet. A flood of polls that come too early ends in answers that
@@ -233,7 +257,7 @@ func (s *Service) device(ctx context.Context, browser *identity.Browser, row sto
 	if err == nil && !client.DeviceGrant {
 		err = store.ErrNotFound
 	}
-	scopes := identity.Intersect(strings.Fields(row.Scope), s.identity.Scopes.OfUser(browser.User))
+	scopes := identity.Intersect(identity.Intersect(strings.Fields(row.Scope), s.allowedByCode(client)), s.identity.Scopes.OfUser(browser.User))
 	if err == nil && len(scopes) == 0 {
 		err = problem.New(problem.InvalidScope, "Your account has none of the rights that the device asks for.")
 	}

@@ -10,6 +10,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
+	"sesame/server/internal/token"
 )
 
 // UserInfo are the claims about a person (OpenID Connect Core §5.1) that the scopes of an access token allow.
@@ -53,7 +54,7 @@ func (s *Service) SignOut(ctx context.Context, p SignOutParameters, browser *ide
 			return out, problem.New(problem.InvalidRequest, "The application sent an ID token that is not one of this server, or not its own.")
 		}
 		id = hint.ClientID
-		if out.Confirmed, err = s.isSessionOf(ctx, hint.SessionID, browser); err != nil {
+		if out.Confirmed, err = s.isSessionOf(ctx, hint, browser); err != nil {
 			return out, err
 		}
 	}
@@ -76,11 +77,15 @@ func (s *Service) SignOut(ctx context.Context, p SignOutParameters, browser *ide
 	return out, nil
 }
 
-// isSessionOf reports whether a client's session was started from a browser's. It may have ended meanwhile: then nobody knows.
-func (s *Service) isSessionOf(ctx context.Context, sessionID string, browser *identity.Browser) (bool, error) {
-	if browser == nil || sessionID == "" {
+// isSessionOf reports whether the session of an ID token was started from a browser's. Some clients revoke their tokens before
+// they sign out, so the session may have ended: then the token must be of the person and the moment of the browser's sign-in.
+func (s *Service) isSessionOf(ctx context.Context, hint token.Hint, browser *identity.Browser) (bool, error) {
+	if browser == nil || hint.SessionID == "" {
 		return false, nil
 	}
-	session, _, err := s.db.SessionByID(ctx, sessionID)
-	return err == nil && session.BrowserID == browser.Session.ID, store.IgnoreNotFound(err)
+	session, _, err := s.db.SessionByID(ctx, hint.SessionID)
+	if errors.Is(err, store.ErrNotFound) {
+		return hint.Subject == browser.User.ID && hint.AuthTime == browser.Session.SignedInAt.Unix(), nil
+	}
+	return err == nil && session.BrowserID == browser.Session.ID, err
 }

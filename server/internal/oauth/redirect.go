@@ -3,6 +3,7 @@ package oauth
 import (
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -13,8 +14,12 @@ const (
 	maxRedirectAddress = 2000
 )
 
+// hostText are the hosts that a registered address can have. Content-Security-Policy must be able to name them: url.Parse takes
+// the characters that end a source, a directive or a policy there, and the asterisk, too.
+var hostText = regexp.MustCompile(`^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?$`)
+
 // checkRedirect says what is wrong with an address that a client wants to register, or returns "" (RFC 8252 §7,
-// RFC 9700 §2.1). browserOnly refuses addresses that open an app.
+// RFC 9700 §2.1).
 func checkRedirect(address string) string {
 	u, err := url.Parse(address)
 	printable := func(r rune) bool { return r > unicode.MaxASCII || r <= ' ' || r == 0x7f || r == '\\' }
@@ -25,13 +30,17 @@ func checkRedirect(address string) string {
 		return "must not have a fragment"
 	case u.User != nil:
 		return "must not have a username"
+	case !strings.HasPrefix(address, u.Scheme): // url.Parse has changed it to lower case, and the comparison is of bytes
+		return "must have a scheme in lower case"
+	case u.Host != "" && !hostText.MatchString(u.Host):
+		return "must name its host with letters, digits, dots and hyphens, without a wildcard"
 	case u.Scheme == "https" && u.Host != "":
 		return ""
 	case u.Scheme == "http" && isLoopback(u.Hostname()):
 		return ""
 	case u.Scheme == "http":
 		return "must begin with https://; http:// is for localhost, 127.0.0.1 and [::1] alone"
-	case strings.Contains(u.Scheme, ".") && u.Scheme == strings.ToLower(u.Scheme):
+	case strings.Contains(u.Scheme, "."):
 		return "" // a private scheme, whose name is that of a domain in reverse
 	}
 	return "must begin with https://, or with the scheme of an app, which contains a dot, such as com.example.app:/callback"

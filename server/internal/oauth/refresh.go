@@ -45,7 +45,7 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 		s.outage.note(ctx, begun, s.now(), err)
 		return Tokens{}, err
 	}
-	scopes, err := s.narrow(scope, session, user)
+	scopes, err := s.narrow(client, scope, session, user)
 	if err != nil {
 		return Tokens{}, err
 	}
@@ -60,7 +60,7 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 func (s *Service) checkScope(ctx context.Context, client Client, presented token.Refresh, scope string) error {
 	session, user, err := s.db.SessionByID(ctx, presented.SessionID.String())
 	if err == nil && session.ClientID == client.ID {
-		_, err = s.narrow(scope, session, user)
+		_, err = s.narrow(client, scope, session, user)
 	}
 	return store.IgnoreNotFound(err)
 }
@@ -118,13 +118,14 @@ func (s *Service) inGrace(refreshed, now time.Time) bool {
 	return end.Equal(now) || store.Pending(end, now, grace)
 }
 
-// narrow returns the scopes of a refreshed token: those of the session that the user still has, or fewer on request.
-func (s *Service) narrow(requested string, session store.Session, user store.User) ([]string, error) {
+// narrow returns the scopes of a refreshed token: those of the session that the user and the client still have, or fewer on
+// request.
+func (s *Service) narrow(client Client, requested string, session store.Session, user store.User) ([]string, error) {
 	scopes := strings.Fields(session.Scope)
 	if wanted := strings.Fields(requested); len(wanted) > 0 {
 		if scopes = identity.Intersect(scopes, wanted); len(scopes) == 0 {
 			return nil, problem.New(problem.InvalidScope, "The session has none of the requested scopes. Log in to get others.")
 		}
 	}
-	return identity.Intersect(scopes, s.identity.Scopes.OfUser(user)), nil
+	return identity.Intersect(identity.Intersect(scopes, s.allowedByCode(client)), s.identity.Scopes.OfUser(user)), nil
 }

@@ -55,20 +55,22 @@ func (q *Queries) DeleteExpiredCodeUses(ctx context.Context, now time.Time, limi
 	return q.deleteExpired(ctx, "used_codes", "id", "expires_at <= $1", "expires_at", now, limit)
 }
 
-// EndBrowserSession deletes the session of a browser and those that were started from it. Errors: ErrNotFound.
-func (q *Queries) EndBrowserSession(ctx context.Context, id string) error {
-	if _, err := q.write.ExecContext(ctx, `DELETE FROM sessions WHERE browser_id = $1`, id); err != nil {
-		return translate(err)
-	}
-	return q.EndSession(ctx, id)
+// TrimSessionsOfBrowser deletes the least recently used sessions that a client has started from the session of a browser, and
+// keeps the others: at most keep.
+func (q *Queries) TrimSessionsOfBrowser(ctx context.Context, browserID, clientID string, keep int) error {
+	return q.later(ctx, `
+		WITH oldest AS MATERIALIZED (
+			SELECT id FROM sessions WHERE browser_id = $1 AND client_id = $2 ORDER BY last_used_at DESC, id DESC LIMIT 1000 OFFSET $3)
+		DELETE FROM sessions WHERE id IN (SELECT id FROM oldest)`, browserID, clientID, keep)
 }
 
-// ReplaceBrowserSession deletes the session of a browser, and lets those that were started from it belong to another one.
+// ReplaceBrowserSession deletes the session of a browser, and lets those that were started from it belong to another one, in a
+// transaction that has called LockUser.
 func (q *Queries) ReplaceBrowserSession(ctx context.Context, old, next string) error {
-	if _, err := q.write.ExecContext(ctx, `UPDATE sessions SET browser_id = $2 WHERE browser_id = $1`, old, next); err != nil {
-		return translate(err)
+	if err := q.later(ctx, `UPDATE sessions SET browser_id = $2 WHERE browser_id = $1`, old, next); err != nil {
+		return err
 	}
-	return IgnoreNotFound(q.EndSession(ctx, old))
+	return q.later(ctx, `DELETE FROM sessions WHERE id = $1`, old) // it may have ended meanwhile
 }
 
 // Consent is a row of consents.

@@ -115,9 +115,13 @@ func (q *Queries) EndSession(ctx context.Context, id string) error {
 	return q.must(ctx, `DELETE FROM sessions WHERE id = $1`, id)
 }
 
-// EndSessionOf deletes a session of a user. Errors: ErrNotFound; see must.
+// EndSessionOf deletes a session of a user, and those that were started from it, in a transaction that has called LockUser.
+// Errors: ErrNotFound; see must.
 func (q *Queries) EndSessionOf(ctx context.Context, userID, id string) error {
-	return q.must(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID)
+	if err := q.must(ctx, `DELETE FROM sessions WHERE id = $1 AND user_id = $2`, id, userID); err != nil {
+		return err
+	}
+	return q.later(ctx, `DELETE FROM sessions WHERE browser_id = $1 AND user_id = $2`, id, userID)
 }
 
 // EndSessionsOf deletes all sessions of a user except one; "" excepts none.

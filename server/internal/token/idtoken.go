@@ -137,7 +137,10 @@ func atHash(alg, accessToken string) string {
 }
 
 // Hint is what an ID token says of a session, for id_token_hint.
-type Hint struct{ Subject, ClientID, SessionID string }
+type Hint struct {
+	Subject, ClientID, SessionID string
+	AuthTime                     int64 // Unix seconds
+}
 
 // ReadHint verifies that an ID token is one of this issuer. It may be expired. Errors: ErrInvalid.
 func (i *IDIssuer) ReadHint(text string) (Hint, error) {
@@ -163,5 +166,5 @@ func (i *IDIssuer) ReadHint(text string) (Hint, error) {
 	if c.Issuer != i.issuer || len(c.Audience) != 1 || c.Subject == "" {
 		return Hint{}, fmt.Errorf("%w: it is not an ID token of this issuer", ErrInvalid)
 	}
-	return Hint{Subject: c.Subject, ClientID: c.Audience[0], SessionID: c.SessionID}, nil
+	return Hint{Subject: c.Subject, ClientID: c.Audience[0], SessionID: c.SessionID, AuthTime: c.AuthTime}, nil
 }

@@ -104,6 +104,7 @@ type Answer struct {
 	Location string
 	html     []byte
 	policy   string
+	referrer bool // whether its form sends an Origin
 	cookie   *http.Cookie
 	err      error
 }
@@ -127,6 +128,9 @@ func (a Answer) write(w http.ResponseWriter) error {
 	}
 	header.Set(echo.HeaderContentSecurityPolicy, a.policy)
 	header.Set(echo.HeaderXFrameOptions, "DENY")
+	if a.referrer { // no-referrer makes the Origin of a form null. Over http there is no Sec-Fetch-Site in its place.
+		header.Set(echo.HeaderReferrerPolicy, "same-origin")
+	}
 	header.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	w.WriteHeader(a.Status)
 	_, err := w.Write(a.html)

@@ -3,6 +3,7 @@ package web
 import (
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,11 +55,11 @@ func (e errand) texts(ctx context.Context, p *Pages) *texts {
 }
 
 // link is the address of another page, for the same errand.
-func (e errand) link(page string) string {
+func (e errand) link(page template.URL) template.URL {
 	if e.sealed == "" {
 		return page
 	}
-	return page + "?request=" + url.QueryEscape(e.sealed)
+	return page + "?request=" + template.URL(url.QueryEscape(e.sealed)) //nolint:gosec // escaped
 }
 
 // page is a page on the way of the errand.
@@ -126,7 +127,11 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 	case step == oauth.SignIn && a.Creates():
 		return p.askToSignUp(ctx, http.StatusOK, p.errandOf(a), signUpForm{email: a.LoginHint}), nil
 	case step == oauth.SignIn:
-		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, ""), nil
+		fault := ""
+		if browser != nil && a.WantsAnother(browser.User) {
+			fault = p.texts(ctx, a.UILocales).T("sign-in.another")
+		}
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, fault), nil
 	case step == oauth.Consent:
 		return p.askToConsent(ctx, a, browser), nil
 	}
@@ -143,7 +148,7 @@ func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *ident
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
-	shown.Links = []link{{address, t.T("home.back-to", "name", a.Client.Name)}}
+	shown.Links = []link{{template.URL(address), t.T("home.back-to", "name", a.Client.Name)}} //nolint:gosec // the address is a registered one
 	return p.Site.answer(http.StatusBadRequest, shown)
 }
 

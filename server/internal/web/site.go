@@ -85,7 +85,7 @@ func (s Site) answer(status int, p page) Answer {
 	view := look.views[p.template]
 	var html bytes.Buffer
 	err := view.template.Execute(&html, p)
-	return Answer{Status: status, html: html.Bytes(), policy: s.policy(view.styles, p.Target), err: err}
+	return Answer{Status: status, html: html.Bytes(), policy: s.policy(view.styles, p.Target), referrer: len(p.Forms) > 0, err: err}
 }
 
 // ShowError answers an error outside of all operations with a page, where a person reads it.

@@ -144,7 +144,10 @@ func (f *form) focus() *form {
 }
 
 // link is an address with its text.
-type link struct{ Address, Text string }
+type link struct {
+	Address template.URL // a path of ours, or a registered address: the template would refuse the scheme of a native app
+	Text    string
+}
 
 // item is an entry of a list.
 type item struct {
