@@ -38,7 +38,7 @@ func (c serviceClient) polls(codes api.DeviceAuthorization) request {
 // device makes a client for devices, and television asks for the codes of one.
 func (s *server) device(t *testing.T, args ...string) serviceClient {
 	t.Helper()
-	return s.makeClient(t, "tv "+newID(), append([]string{"--device"}, args...)...)
+	return s.makeClient(t, "tv "+newID(), append([]string{"--device", "--no-password-grant"}, args...)...)
 }
 
 func (s *server) television(t *testing.T, c serviceClient, more ...string) api.DeviceAuthorization {

@@ -24,6 +24,8 @@ func TestEveryCommandPrintsOneShapeOfJSON(t *testing.T) {
 		_, leaves := parser(t)
 		commands := everyCommand(t)
 		commands["client delete"] = []string{"client", "delete", c.ID}
+		commands["client update"] = []string{"client", "update", c.ID, "--name", "billing"}
+		commands["client secret"] = []string{"client", "secret", c.ID}
 		commands["client create"] = []string{"client", "create", "shipping"}
 		commands["user create"] = []string{"user", "create", "bob"}
 		last := []string{"user delete", "client delete"} // after the others have used what they delete
