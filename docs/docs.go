@@ -49,14 +49,15 @@ func Register(e *echo.Echo, openAPI []byte, publicURL string) error {
 	get("/openapi.json", fromAnywhere(serve(specJSON(openAPI, absolute))))
 	get("/docs/openapi.yaml", serve(specYAML(openAPI, prefix)))
 
-	get("/docs/", serve(page("swagger.html", openAPI, false)))
-	get("/redoc", serve(page("redoc.html", openAPI, false)))
-	for _, name := range []string{"theme.js", "theme.css", "favicon.svg", "page.js", "page.css", "session.js", "login.js", "dialog.js", "reading.js"} {
+	get("/docs/", serve(page("swagger.html", openAPI, absolute, false)))
+	get("/redoc", serve(page("redoc.html", openAPI, absolute, false)))
+	for _, name := range []string{"theme.js", "theme.css", "favicon.svg", "page.js", "page.css", "session.js", "login.js", "code.js", "dialog.js", "reading.js"} {
 		get("/docs/"+name, serve(part("swagger/"+name)))
 	}
 	for _, name := range []string{"page.js", "page.css"} {
 		get("/redoc/"+name, serve(part("redoc/"+name)))
 	}
+	get("/docs/oauth2-redirect.html", serve(page("oauth2-redirect.html", openAPI, absolute, false)))
 	for _, name := range swaggerAssets {
 		get("/docs/"+name, serve(swaggerAsset(name)))
 	}

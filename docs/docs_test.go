@@ -83,6 +83,9 @@ var served = []struct{ path, mediaType, contains string }{
 	{"/docs/page.js", "application/javascript", "SwaggerUIBundle("},
 	{"/docs/session.js", "application/javascript", "refresh_token"},
 	{"/docs/login.js", "application/javascript", "Logged in as"},
+	{"/docs/code.js", "application/javascript", "code_challenge"},
+	{"/docs/oauth2-redirect.html", "text/html; charset=UTF-8", `<script src="oauth2-redirect.js">`},
+	{"/docs/oauth2-redirect.js", "application/javascript", "swaggerUIRedirectOauth2"},
 	{"/docs/dialog.js", "application/javascript", "showModal"},
 	{"/docs/reading.js", "application/javascript", "aria-expanded"},
 	{"/docs/theme.js", "application/javascript", "prefers-color-scheme"},
@@ -242,7 +245,7 @@ func TestNothingElseIsServed(t *testing.T) {
 	e := common()
 	for _, path := range []string{
 		"/docs/index.html", "/docs/doc.json", "/docs/swagger-ui.css.map", "/docs/swagger-initializer.js",
-		"/docs/oauth2-redirect.html", "/docs/swagger-ui-standalone-preset.js", "/docs/swagger.html", "/docs/swagger-ui.css.gz", "/docs/ui/README.md", "/docs/favicon-32x32.png", "/docs/../docs.go", "/docs/x/swagger-ui.css", "/redoc/", "/redoc/index.html",
+		"/docs/swagger-ui-standalone-preset.js", "/docs/swagger.html", "/docs/swagger-ui.css.gz", "/docs/ui/README.md", "/docs/favicon-32x32.png", "/docs/../docs.go", "/docs/x/swagger-ui.css", "/redoc/", "/redoc/index.html",
 	} {
 		if res := do(e, http.MethodGet, path); res.StatusCode != http.StatusNotFound {
 			t.Errorf("GET %s: %s, want 404", path, res.Status)
@@ -256,7 +259,7 @@ func TestNothingElseIsServed(t *testing.T) {
 // H4.
 func TestPagesForbidEverythingForeign(t *testing.T) {
 	e := common()
-	for _, path := range []string{"/docs/", "/redoc"} {
+	for _, path := range []string{"/docs/", "/docs/oauth2-redirect.html", "/redoc"} {
 		csp := do(e, http.MethodGet, path).Header.Get("Content-Security-Policy")
 		directives := strings.Split(csp, "; ")
 		for _, want := range []string{
@@ -277,7 +280,7 @@ func TestPagesForbidEverythingForeign(t *testing.T) {
 func TestPagesNameNoOtherOrigin(t *testing.T) {
 	e := common()
 	reference := regexp.MustCompile(`(?:src|href|url)(?:=|: )"([^"]*)"`)
-	for _, page := range []string{"/docs/", "/redoc"} {
+	for _, page := range []string{"/docs/", "/docs/oauth2-redirect.html", "/redoc"} {
 		references := reference.FindAllSubmatch(get(t, e, page), -1)
 		if len(references) < 2 {
 			t.Fatalf("%s: found %d references", page, len(references))

@@ -12,7 +12,7 @@ import (
 // and an open page shows each change within a second. The server still enforces and serves, as /openapi.yaml and
 // /openapi.json, the contract that the program was built from.
 func Follow(e *echo.Echo, file, publicURL string) error {
-	_, prefix, err := addressesOf(publicURL)
+	absolute, prefix, err := addressesOf(publicURL)
 	if err != nil {
 		return err
 	}
@@ -32,8 +32,8 @@ func Follow(e *echo.Echo, file, publicURL string) error {
 	})
 	// These replace the routes that Register added.
 	get(e, "/docs/dev.js", serve(part("swagger/dev.js")))
-	get(e, "/docs/", serve(page("swagger.html", text, true)))
-	get(e, "/redoc", serve(page("redoc.html", text, true)))
+	get(e, "/docs/", serve(page("swagger.html", text, absolute, true)))
+	get(e, "/redoc", serve(page("redoc.html", text, absolute, true)))
 	return nil
 }
 

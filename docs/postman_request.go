@@ -40,10 +40,25 @@ func (m *maker) request(method, path string, item, operation *yaml.Node) (object
 		header = append(header, object{"key": "Content-Type", "value": mediaType})
 	}
 	request["header"] = header
-	return object{
+	made := object{
 		"id": id, "name": cmp.Or(text(operation, "summary"), id), "request": request,
 		"event": []object{event("prerequest", fmt.Sprintf("pm.variables.set('operationId', %q);", id))},
-	}, errors.Join(errCallers, errResponses, errBody)
+	}
+	if redirects(operation) {
+		made["protocolProfileBehavior"] = object{"followRedirects": false}
+	}
+	return made, errors.Join(errCallers, errResponses, errBody)
+}
+
+// redirects reports whether an operation can send a browser elsewhere. The answer itself is what the contract describes, and the
+// address in it may be that of an example.
+func redirects(operation *yaml.Node) bool {
+	for status := range pairs(find(operation, "responses")) {
+		if strings.HasPrefix(status, "3") {
+			return true
+		}
+	}
+	return false
 }
 
 // accepted returns the error answers that are expected too. The example of a contract may name something that does not
@@ -115,8 +130,8 @@ func (m *maker) body(requestBody *yaml.Node, values map[string]string) (string, 
 		}
 		form := []object{}
 		for name, value := range pairs(example) {
-			if values[name] != "" {
-				*value = yaml.Node{Kind: yaml.ScalarNode, Value: values[name], Tag: "!!str"}
+			if own, ok := values[name]; ok {
+				*value = yaml.Node{Kind: yaml.ScalarNode, Value: own, Tag: "!!str"}
 			}
 			form = append(form, object{"key": name, "value": value.Value, "description": text(deref(m.root, find(schema, name)), "description")})
 		}

@@ -21,7 +21,7 @@ var swaggerUI embed.FS
 
 // swaggerAssets are the files of Swagger UI that our page loads, swagger/swagger.html. The page of echo-swagger needs an
 // inline script and cannot have plugins, so it is not served.
-var swaggerAssets = []string{"swagger-ui.css", "swagger-ui-bundle.js"}
+var swaggerAssets = []string{"swagger-ui.css", "swagger-ui-bundle.js", "oauth2-redirect.js"}
 
 // echo-swagger reads this variable at every request.
 func init() { swaggerFiles.FS = withSwaggerUI{swaggerFiles.FS} }

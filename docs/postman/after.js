@@ -10,7 +10,7 @@ const may = (way) => Object.values(way).flat().every((scope) => granted.includes
 const mayCall = guest || !security?.length || security.some(may); // a guest has every scope that it needs
 const refusals = mayCall ? accepts : { 403: 'insufficient_scope' };
 const promised = resolve(responses[status] ?? responses[`${String(status)[0]}XX`]);
-const succeeded = Boolean(mayCall && status < 300 && promised);
+const succeeded = Boolean(mayCall && status < 400 && promised);
 
 pm.test(`${id} answers as the contract says`, () => {
   if (status in refusals) {
@@ -51,6 +51,11 @@ function removeGuest() {
 // A request whose username the person has changed registers an account to keep.
 const registered = succeeded && id === 'createUser' && pm.response.json().username === pm.variables.get('guestName');
 if (pm.variables.get('guestId') || registered) removeGuest();
+if (succeeded && id === 'createClient' && pm.response.json().name === pm.variables.get('guestName')) {
+  send('DELETE', `/clients/${pm.response.json().client_id}`, { token: saved('accessToken') }, (answer) => {
+    pm.test('the client is removed', () => pm.expect(answer.code).to.equal(204));
+  });
+}
 if (succeeded && guest && /^(end|revoke)/.test(id)) {
   send('GET', '/users/me', { token: guest }, (answer) => {
     pm.test('the token of an ended session is refused', () => pm.expect(answer.code).to.equal(401));

@@ -11,6 +11,7 @@ function theme() {
       text: { primary: text, secondary: quiet }, border: { dark: line, light: raised },
       responses: {
         success: { color: dark.matches ? '#6fcf97' : '#1a7f37', backgroundColor: raised, tabTextColor: '#6fcf97' },
+        redirect: { color: quiet, backgroundColor: raised, tabTextColor: '#a3acb6' },
         error: { color: color('refusal'), backgroundColor: raised, tabTextColor: '#ff8f87' },
       },
     },

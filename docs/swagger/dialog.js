@@ -2,6 +2,8 @@
 // the page but leaves the focus behind it. In a dialog element the browser keeps the focus inside, closes the dialog with
 // Escape, and returns the focus. login.js has the form for people.
 
+import { flow } from './code.js';
+
 // entry is the element that gets the focus first: the first field, or Close after a login.
 const entry = (root) => root.querySelector('input:not([type=checkbox]), .btn-done');
 
@@ -39,8 +41,10 @@ const auths = (Auths, { React, getSystem }) => function Scheme(props) {
   const { authSelectors } = getSystem();
   const ref = React.useRef(null);
   React.useLayoutEffect(() => { // the buttons have names that differ from their text
-    for (const button of ref.current.querySelectorAll('.auth-btn-wrapper [aria-label]')) button.removeAttribute('aria-label');
+    for (const button of ref.current?.querySelectorAll('.auth-btn-wrapper [aria-label]') ?? []) button.removeAttribute('aria-label');
   });
+  const joined = props.definitions.some((scheme, name) => scheme.get('flow') === 'authorizationCode' && flow(name, getSystem()));
+  if (joined) return null; // login.js shows it with the password flow
   const form = React.createElement('div', { ref }, React.createElement(Auths, props));
   const isBasic = (definition) => definition.every((scheme) => scheme.get('type') === 'http' && scheme.get('scheme') === 'basic');
   if (!isBasic(props.definitions)) return form;

@@ -20,3 +20,4 @@ window.ui = SwaggerUIBundle({
   requestInterceptor: (request) => Object.assign(request, { credentials: 'omit' }),
   plugins: [session, login, dialog, reading],
 });
+ui.initOAuth({ usePkceWithAuthorizationCodeGrant: true }); // for the schemes of other servers; code.js is for this one

@@ -2112,7 +2112,7 @@ type ClientInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -2155,7 +2155,7 @@ type ClientInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -3151,7 +3151,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -3204,7 +3204,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -6093,7 +6093,7 @@ type ClientWithResponsesInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -6136,7 +6136,7 @@ type ClientWithResponsesInterface interface {
 	// response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 	//
 	// A person's login need not name a client. An OAuth library that must name one uses
-	// `first-party`, which has no secret. A service client sends its id and secret in the
+	// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 	// `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 	// `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 	// through a client belongs to it: no other client can refresh it.
@@ -11198,7 +11198,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.
@@ -11247,7 +11247,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 // response lists them. A token has `me:delete`, which `deleteMe` needs, only if the login asks for it.
 //
 // A person's login need not name a client. An OAuth library that must name one uses
-// `first-party`, which has no secret. A service client sends its id and secret in the
+// `first-party`, which has no secret. (The pages of this documentation are the client `docs`.) A service client sends its id and secret in the
 // `Authorization: Basic` header or in the form. With the header, the form may repeat the same
 // `client_id`; another `client_id`, or a `client_secret`, is `invalid_request` (§2.3.1). A login
 // through a client belongs to it: no other client can refresh it.

@@ -210,7 +210,7 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 						return time.Now()
 					},
 				})
-				tokens, err := service.PasswordGrant(ctx, oauth.Client{ID: token.FirstParty}, a.userID, secret.New(horse), "")
+				tokens, err := service.PasswordGrant(ctx, oauth.Client{ID: token.FirstParty, BuiltIn: true, PasswordGrant: true}, a.userID, secret.New(horse), "")
 				if err != nil || tokens.AccessToken.Empty() {
 					t.Errorf("the login: %v", err)
 				}

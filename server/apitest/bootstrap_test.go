@@ -67,6 +67,7 @@ clients:
   - client_id: ` + billing + `
     name: billing
     scopes: [users:read]
+    password_grant: true
     secret_file: billing.secret
 `
 

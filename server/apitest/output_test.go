@@ -23,9 +23,10 @@ func TestEveryCommandPrintsOneShapeOfJSON(t *testing.T) {
 		c := s.makeClient(t, "billing")
 		_, leaves := parser(t)
 		commands := everyCommand(t)
-		commands["client delete"] = []string{"client", "delete", c.ID}
-		commands["client update"] = []string{"client", "update", c.ID, "--name", "billing"}
-		commands["client secret"] = []string{"client", "secret", c.ID}
+		for _, command := range []string{"delete", "secret"} {
+			commands["client "+command] = []string{"client", command, c.ID}
+		}
+		commands["client update"] = []string{"client", "update", c.ID, "--name", "invoices"}
 		commands["client create"] = []string{"client", "create", "shipping"}
 		commands["user create"] = []string{"user", "create", "bob"}
 		last := []string{"user delete", "client delete"} // after the others have used what they delete

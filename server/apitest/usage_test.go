@@ -50,7 +50,7 @@ var wrongTurns = map[string]string{
 	"help user crat":                      `did you mean sesame user create?`,
 	"help user list x":                    "sesame user list has no commands of its own",
 	"user":                                "user needs a command: create, list, ",
-	"client":                              "client needs a command: create, list, delete",
+	"client":                              "client needs a command: create, update, secret, list, delete",
 	"keys":                                "keys needs a command: list, rotate",
 	"user create":                         "user create needs <username>\n  example: sesame user create ann --email ann@example.com\n  see:     sesame user create --help",
 	"user grant ann":                      "user grant needs <scope>",

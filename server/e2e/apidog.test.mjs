@@ -54,8 +54,12 @@ test('the contract has what the import of Apidog reads', () => {
   assert.deepEqual(contract.servers.map((server) => server.url), [sesame.origin]);
   const { type, flows } = contract.components.securitySchemes.OAuth2Password;
   assert.equal(type, 'oauth2');
-  assert.deepEqual(Object.keys(flows), ['password']);
-  assert.equal(flows.password.tokenUrl, `${sesame.origin}/token`);
+  const tokenUrl = `${sesame.origin}/token`;
+  assert.deepEqual(Object.keys(flows), ['password', 'authorizationCode']);
+  assert.equal(flows.password.tokenUrl, tokenUrl);
+  const { scopes, ...addresses } = flows.authorizationCode;
+  assert.deepEqual(addresses, { authorizationUrl: `${sesame.origin}/authorize`, tokenUrl, refreshUrl: tokenUrl });
+  assert.deepEqual(scopes, flows.password.scopes);
   for (const { operationId, requestBody } of operations.filter((operation) => operation.requestBody)) {
     const [body] = Object.values(requestBody.content);
     assert.ok(body.example ?? Object.values(body.examples)[0].value, operationId);

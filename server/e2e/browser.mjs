@@ -118,8 +118,8 @@ export async function openDialog(page) {
 export async function submitLogin(dialog, { username, password, scopes = ['me:read', 'me:write'] }) {
   const part = forPeople(dialog);
   for (const scope of scopes) await part.locator(`[data-value="${scope}"]`).check();
-  await part.getByLabel('Username').fill(username);
-  await part.getByLabel('Password').fill(password);
+  await part.getByLabel('Username', { exact: true }).fill(username);
+  await part.getByLabel('Password', { exact: true }).fill(password);
   await part.getByRole('button', { name: 'Log in' }).click();
 }
 
@@ -131,6 +131,22 @@ export async function logIn(page, account = demo) {
   await forPeople(dialog).getByText(`Logged in as ${account.username}`).waitFor();
   await forPeople(dialog).getByRole('button', { name: 'Close' }).click();
   return (await given).json();
+}
+
+// openSignIn presses the button of the dialog that opens the page of the server, and resolves with that window.
+export async function openSignIn(page, dialog) {
+  const button = forPeople(dialog).getByRole('button', { name: 'Sign in with the browser' });
+  const [popup] = await Promise.all([page.waitForEvent('popup'), button.click()]);
+  return popup;
+}
+
+// signIn fills the page of the server in, which closes.
+export async function signIn(popup, { username, password } = demo) {
+  await popup.locator('input[name=username]').fill(username);
+  await popup.locator('input[name=password]').fill(password);
+  const closed = popup.waitForEvent('close');
+  await popup.getByRole('button', { name: 'Sign in' }).click();
+  await closed;
 }
 
 // useClient makes the page send a service client's id and secret where the contract requires them.

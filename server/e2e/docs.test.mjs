@@ -257,6 +257,15 @@ test('ReDoc shows every operation, finds one, and leads to Swagger UI and back',
   for (const operation of operations) {
     assert.equal(await page.locator(`[id$="/operation/${operation}"]`).count(), 1, operation);
   }
+  // Both flows are shown, with their addresses.
+  const me = page.locator('[id$="/operation/getMe"]');
+  await me.getByText('Authorizations:').click();
+  await me.getByText('Flow type: authorizationCode').waitFor();
+  const ways = await me.innerText();
+  for (const way of ['Flow type: password', `Token URL: ${new URL('/token', sesame.origin).pathname}`, 'Authorization URL: /authorize', 'Refresh URL: /token']) {
+    assert.ok(ways.includes(way), `${way} is not in ${ways}`);
+  }
+  await screenshot(page, 'redoc-flows');
   // The search runs in a worker, which the page's policy must allow.
   await page.getByPlaceholder('Search...').fill('everywhere');
   await page.locator('[data-role="search:results"]').getByText('Log out everywhere').waitFor();

@@ -78,6 +78,7 @@ const broken = {
     ({ components: { schemas } }) => { delete schemas.RevocationRequest.properties.client_secret.example; },
   ],
   'rule/parameter-has-an-example': ({ paths }) => { delete paths['/users/me/sessions/{session_id}'].parameters[0].example; },
+  'rule/operation-can-succeed': ({ paths }) => { delete paths['/sign-out'].post.responses[303]; },
   'rule/operation-documents-500': [
     ({ paths }) => { delete paths['/healthz'].get.responses[500]; },
     ({ paths }) => { paths['/healthz'].get.responses.default = paths['/healthz'].get.responses[500]; },
@@ -109,6 +110,7 @@ const broken = {
   'rule/error-of-a-token-operation-is-json': ({ components: { responses } }) => {
     rename(responses.OAuthRefused.content, 'application/problem+json');
   },
+  'rule/error-for-a-person-is-a-page': ({ components: { responses } }) => { rename(responses.PageRefused.content, 'application/problem+json'); },
 };
 
 // rename renames the only media type of a body.

@@ -6,7 +6,7 @@ import { report } from './consumer.mjs';
 
 const at = eachWithAPage();
 
-const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write'] };
+const administrator = { username: 'root', password: 'a wooden horse', scopes: ['users:read', 'users:write', 'clients:read', 'clients:write'] };
 const account = { username: 'trojan', password: 'a wooden horse' };
 const forgetful = { username: 'paris', password: 'an apple of gold', email: 'paris@example.com' }; // its registration mails nothing
 const changed = 'trojan@example.org';
@@ -16,19 +16,33 @@ let code; // from a mail
 
 // cases have the values of operations for which the examples do not work: `fields` for the rows of a form and of parameters,
 // `body` for the JSON. `before` runs first, `login` logs in again, as the account unless it names another, `client` uses a
-// service client, and `code` is from the last mail to an address. Operations that end something come last.
+// service client, and `code` is from the last mail to an address. `leadsTo` is the status of the page to which an operation sends
+// the browser, which follows. Operations that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
   getMetadata: {},
+  getOpenIDConfiguration: {},
   getKeys: {},
   createUser: { body: () => ({ username: 'trojan', password: account.password, email: 'trojan@example.com', full_name: 'Ann of Troy' }) },
   listUsers: { before: promote, login: true, fields: () => ({ q: 'tro' }) },
   getUser: { fields: () => ({ user_id: shown.createUser.id }) },
-  updateUser: { fields: () => ({ user_id: shown.createUser.id }), body: () => ({ scopes: ['users:read', 'users:write'] }) },
+  updateUser: { fields: () => ({ user_id: shown.createUser.id }), body: () => ({ scopes: administrator.scopes }) },
+  createClient: { body: () => ({ name: 'web', redirect_uris: ['https://app.example.com/callback'] }) },
+  listClients: {},
+  getClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
+  updateClient: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ name: 'shop' }) },
+  replaceClientSecret: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ keep_old_for: 0 }) },
+  deleteClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
   deleteUser: { before: invite, fields: () => ({ user_id: guest.id }) },
+  authorize: { fields: () => authorization() },
+  authorizeWithForm: { fields: () => ({ ...authorization(), id_token_hint: '' }), leadsTo: 200 },
+  signOut: {},
+  signOutWithForm: { fields: () => ({ id_token_hint: '', post_logout_redirect_uri: '' }), leadsTo: 200 },
   createToken: { fields: () => ({ username: account.username, password: account.password, refresh_token: '', scope: 'me:read' }) },
   getMe: { login: true },
+  getUserInfo: {},
+  postUserInfo: {},
   requestEmailVerification: {},
   changeEmail: { body: () => ({ email: changed, password: account.password }) },
   confirmEmail: { code: changed, body: () => ({ code }) },
@@ -51,10 +65,16 @@ const cases = {
   listEvents: { login: administrator, fields: () => ({ user_id: shown.createUser.id, kind: 'login' }) },
 };
 
+// authorization returns the parameters of a request that gets a page.
+const authorization = () => ({
+  response_type: 'code', client_id: 'docs', redirect_uri: `${at.sesame.origin}/docs/oauth2-redirect.html`,
+  code_challenge: 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', code_challenge_method: 'S256',
+});
+
 // promote makes an account an administrator.
 function promote() {
-  account.scopes = ['me:read', 'me:write', 'users:read', 'users:write'];
-  at.sesame.command('user', 'grant', account.username, 'users:read', 'users:write');
+  account.scopes = ['openid', 'me:read', 'me:write', ...administrator.scopes];
+  at.sesame.command('user', 'grant', account.username, ...administrator.scopes);
 }
 
 // invite registers an account that a case may delete.
@@ -98,9 +118,14 @@ test('every operation can be tried out', async (t) => {
       await fillIn(block, example);
       const { status, text } = await press(block);
       const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2'));
-      const [, success] = documented.find(([each]) => Number(each) === status) ?? [];
-      assert.ok(success, `${status} instead of ${documented.map(([each]) => each)}: ${text}`);
-      if (success.content) shown[id] = JSON.parse(text);
+      if (example.leadsTo) {
+        assert.equal(status, example.leadsTo, text);
+      } else {
+        let [, success] = documented.find(([each]) => Number(each) === status) ?? [];
+        assert.ok(success, `${status} instead of ${documented.map(([each]) => each)}: ${text}`);
+        if (success.$ref) success = contract.components.responses[success.$ref.split('/').at(-1)];
+        if (success.content) shown[id] = success.content['text/html'] ? text : JSON.parse(text);
+      }
       await block.locator('.opblock-summary-control').click(); // the page is slow with all operations unfolded
     });
   }
@@ -109,7 +134,10 @@ test('every operation can be tried out', async (t) => {
   assert.equal(shown.getMe.id, shown.createUser.id);
   assert.deepEqual([shown.getMe.full_name, shown.updateMe.full_name], ['Ann of Troy', null]);
   assert.deepEqual(shown.listUsers.items.map(({ username }) => username), ['trojan']);
-  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 5]);
+  assert.deepEqual([shown.getUser.id, shown.updateUser.scopes.length], [shown.createUser.id, 10]);
+  assert.deepEqual([shown.getUserInfo.sub, shown.postUserInfo.sub], [shown.createUser.id, shown.createUser.id]);
+  assert.deepEqual([shown.getClient.name, shown.updateClient.name], ['web', 'shop']);
+  assert.match(shown.authorize, /<title>Sign in/);
   assert.deepEqual([shown.introspectToken.active, shown.introspectToken.username], [true, 'trojan']);
   assert.deepEqual([shown.updateMe.email, shown.updateMe.email_verified], [changed, true]);
   assert.deepEqual(shown.listMyEvents.items.map(({ kind }) => kind), ['email_changed']);

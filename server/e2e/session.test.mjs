@@ -2,7 +2,7 @@
 // clock of the page instead of waiting for a token to expire.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, press, screenshot, submitLogin, swaggerUI } from './browser.mjs';
+import { assertCalm, demo, eachWithAPage, execute, forPeople, logIn, logOut, openDialog, openOperation, openSignIn, press, screenshot, signIn, submitLogin, swaggerUI } from './browser.mjs';
 import { report } from './consumer.mjs';
 
 const at = eachWithAPage({ env: { SESAME_ACCESS_TOKEN_TTL: '1m' } });
@@ -158,7 +158,7 @@ test('Logout in the dialog ends the session on the server', async () => {
 
 test('a login through a service client is refreshed and ended on the server with its secret', async () => {
   const { page, sesame } = at;
-  const client = JSON.parse(sesame.command('client', 'create', 'session', '--json'));
+  const client = JSON.parse(sesame.command('client', 'create', 'session', '--password-grant', '--json'));
   await open();
   const dialog = await openDialog(page);
   await dialog.getByText('Log in through a client').click();
@@ -176,6 +176,103 @@ test('a login through a service client is refreshed and ended on the server with
   assert.equal((await told).status(), 200);
   assert.equal(await status(token), 401);
   assertCalm(at);
+});
+
+const codeGrants = () => grants('authorization_code');
+const close = (dialog) => forPeople(dialog).getByRole('button', { name: 'Close' }).click();
+
+test('a person signs in with the browser; the login is refreshed, and ended on the server', async () => {
+  const { page, sesame } = at;
+  await open();
+  let dialog = await openDialog(page);
+  for (const scope of ['me:read', 'openid']) await forPeople(dialog).locator(`[data-value="${scope}"]`).check();
+  const popup = await openSignIn(page, dialog);
+  await popup.getByText('the API documentation').waitFor();
+  await screenshot(popup, 'sign-in-window');
+  const given = page.waitForResponse('**/token');
+  await signIn(popup);
+  const pair = await (await given).json();
+  assert.equal(await forPeople(dialog).getByRole('status').innerText(), 'Logged in with the browser with me:read openid');
+  assert.equal(JSON.parse(atob(pair.access_token.split('.')[1])).client_id, 'docs');
+  const sent = new URLSearchParams(codeGrants()[0].postData());
+  assert.equal(sent.get('redirect_uri'), `${sesame.origin}/docs/oauth2-redirect.html`);
+  assert.match(sent.get('code_verifier'), /^[\w-]{43}$/);
+  await close(dialog);
+  assert.equal((await execute(page, 'getMe')).status, 200);
+  assert.equal(lastToken('/users/me'), pair.access_token);
+
+  const [answer] = await Promise.all([refreshed(), page.clock.fastForward(55_000)]);
+  assert.equal(answer.status(), 200);
+  assert.equal((await execute(page, 'getMe')).status, 200);
+  assert.equal(lastToken('/users/me'), (await answer.json()).access_token);
+
+  const told = page.waitForResponse('**/token/revoke');
+  await logOut(page);
+  assert.equal((await told).status(), 200);
+  assert.equal(await status(lastToken('/users/me')), 401);
+
+  // The browser still knows the person, who has to choose again after the logout, and only then.
+  dialog = await openDialog(page);
+  await signIn(await openSignIn(page, dialog));
+  await dialog.getByText('Logged in with the browser').waitFor();
+  await page.reload();
+  dialog = await openDialog(page);
+  const silent = await openSignIn(page, dialog);
+  await dialog.getByText('Logged in with the browser').waitFor();
+  assert.ok(silent.isClosed() || await silent.waitForEvent('close'));
+  assert.equal(codeGrants().length, 3);
+  for (const request of codeGrants()) {
+    assert.ok(!sesame.log().includes(new URLSearchParams(request.postData()).get('code')), 'the log has a code');
+  }
+  assertCalm(at);
+});
+
+test('a sign-in that comes to nothing says why, and no code of another sign-in is used', async () => {
+  const { page, sesame } = at;
+  await open();
+  const dialog = await openDialog(page);
+  const part = forPeople(dialog);
+  const closed = await openSignIn(page, dialog);
+  await closed.close();
+  await page.clock.fastForward(1_000);
+  await part.getByText('The window was closed').waitFor();
+
+  const other = await openSignIn(page, dialog);
+  await other.goto(`${sesame.origin}/docs/oauth2-redirect.html?code=stolen&state=another`).catch(() => {}); // the window closes itself
+  await part.getByText('belongs to another sign-in').waitFor();
+  await screenshot(page, 'sign-in-refused');
+
+  // A client that does not exist gets no answer: the person reads why.
+  await part.getByText('Log in through a client').click();
+  await part.getByLabel('client_id').fill('unknown');
+  const unknown = await openSignIn(page, dialog);
+  await unknown.getByText('there is no client with this client_id').waitFor();
+  await unknown.close();
+
+  // A client of one's own: the same with its secret.
+  const client = JSON.parse(sesame.command('client', 'create', 'pages', '--redirect-uri', `${sesame.origin}/docs/oauth2-redirect.html`, '--json'));
+  await part.getByLabel('client_id').fill(client.client_id);
+  await part.getByLabel('client_secret').fill('wrong');
+  await signIn(await openSignIn(page, dialog));
+  await part.getByText('The client is unknown or its secret is wrong.').waitFor();
+  await part.getByLabel('client_secret').fill(client.client_secret);
+  const again = await openSignIn(page, dialog);
+  await part.getByText('Logged in with the browser').waitFor();
+  assert.ok(again.isClosed() || await again.waitForEvent('close'));
+  assert.equal(codeGrants().length, 2);
+  assertCalm(at, [['400 (Bad Request)', `/authorize?${new URL(at.requests.find((request) => request.url().includes('client_id=unknown')).url()).searchParams}`], ['401 (Unauthorized)', '/token']]);
+});
+
+test('at another address than the public one, the page says where sign-in with the browser works', async () => {
+  const { page, sesame } = at;
+  const elsewhere = sesame.origin.replace('127.0.0.1', 'localhost');
+  await page.goto(`${elsewhere}/docs/`);
+  const dialog = await openDialog(page);
+  assert.equal(await dialog.getByRole('link', { name: `${sesame.origin}/docs/` }).getAttribute('href'), `${sesame.origin}/docs/`);
+  assert.equal(await dialog.getByRole('button', { name: 'Sign in with the browser' }).count(), 0);
+  await submitLogin(dialog, demo);
+  await dialog.getByText('Logged in as johndoe').waitFor();
+  assertCalm(at, [], elsewhere);
 });
 
 test('Logout without a server drops the tokens and says so', async () => {

@@ -121,7 +121,7 @@ func clientsOfThatDocument(t *testing.T, s *logintest.Server, file string) {
 	if out, err := s.Sesame(t, "client", "--contract", file, "create", "robot", "--scope", "notes:own"); err == nil {
 		t.Errorf("a client has a scope for people: %s", out)
 	}
-	out, err := s.Sesame(t, "client", "--contract", file, "create", "robot", "--scope", "notes:read", "--scope", "notes:purge", "--json")
+	out, err := s.Sesame(t, "client", "--contract", file, "create", "robot", "--scope", "notes:read", "--scope", "notes:purge", "--password-grant", "--json")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

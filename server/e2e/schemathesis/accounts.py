@@ -56,7 +56,19 @@ def register(base):
     return answer.json(), password
 
 
-def newcomer(base, scope="me:read me:write me:delete"):
+def make_client(base):
+    """Makes a client, and gives its id."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    answer = requests.post(f"{base}/clients", json=client(), headers=bearer, timeout=10)
+    answer.raise_for_status()
+    return answer.json()["client_id"]
+
+
+def client():
+    return {"name": f"st-{secrets.token_hex(8)}", "redirect_uris": ["https://app.example.com/callback"]}
+
+
+def newcomer(base, scope="openid profile email me:read me:write me:delete"):
     user, password = register(base)
     return log_in(base, user["username"], password, scope)
 
@@ -73,7 +85,7 @@ def log_in(base, username, password, scope):
 def administrator(base):
     """The account of SESAME_TEST_ADMIN, which outlives the run."""
     username, _, password = os.environ["SESAME_TEST_ADMIN"].partition(":")
-    return log_in(base, username, password, "users:read users:write")
+    return log_in(base, username, password, "users:read users:write clients:read clients:write")
 
 
 def code(base, purpose):

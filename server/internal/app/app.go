@@ -189,12 +189,20 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Cursors: cursors,
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
-			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration,
+			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
 			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
 		}),
 		Audit: audit.NewLog(a.DB, cursors),
 	}
 	return a.services
+}
+
+// docsRedirect is where Swagger UI gets the code of a person who signs in with a browser (package docs), or "".
+func (a *App) docsRedirect() string {
+	if a.Docs != "on" {
+		return ""
+	}
+	return a.PublicURL + "/docs/oauth2-redirect.html"
 }
 
 // adminScope is the scope that changing an account needs.

@@ -37,6 +37,7 @@ func (c *compiler) declaredScopes() {
 			continue
 		}
 		c.noLists(name, flows.Extensions)
+		c.sameScopes(name, flows)
 		for _, flow := range []*openapi3.OAuthFlow{flows.Password, flows.ClientCredentials, flows.AuthorizationCode, flows.Implicit} {
 			if flow == nil {
 				continue
@@ -56,6 +57,29 @@ func (c *compiler) declaredScopes() {
 	for _, scope := range c.who.OnRequest {
 		if slices.Contains(c.who.Default, scope) {
 			c.fault("the scope %s is in x-default and in x-on-request; it can be in one of them", scope)
+		}
+	}
+}
+
+// sameScopes reports the scopes that the flows for people do not share. A person has the same scopes whichever flow a client uses,
+// and tools that read one flow alone would show a part of them.
+func (c *compiler) sameScopes(scheme string, flows *openapi3.OAuthFlows) {
+	if flows.Password == nil || flows.AuthorizationCode == nil {
+		return // one flow has nothing to differ from
+	}
+	password, code := flows.Password.Scopes, flows.AuthorizationCode.Scopes
+	both := maps.Clone(password)
+	maps.Copy(both, code)
+	for _, scope := range slices.Sorted(maps.Keys(both)) {
+		inPasswordText, inPassword := password[scope]
+		inCodeText, inCode := code[scope]
+		switch {
+		case !inPassword:
+			c.fault("the security scheme %s: the scope %s is in the flow authorizationCode and not in the flow password; both have the same scopes", scheme, scope)
+		case !inCode:
+			c.fault("the security scheme %s: the scope %s is in the flow password and not in the flow authorizationCode; both have the same scopes", scheme, scope)
+		case inPasswordText != inCodeText:
+			c.fault("the security scheme %s: the scope %s has another description in the flow authorizationCode than in the flow password", scheme, scope)
 		}
 	}
 }

@@ -43,3 +43,20 @@ func TestTheDocumentSaysWhoHasWhichScope(t *testing.T) {
 		}
 	}
 }
+
+// A person has the same scopes with both flows, so a document in which they differ stops the start.
+func TestBothFlowsForPeopleHaveTheSameScopes(t *testing.T) {
+	with := func(scopes string) string {
+		return flow() + "        authorizationCode: { authorizationUrl: /authorize, tokenUrl: /token, scopes: {" + scopes + "} }\n"
+	}
+	for scopes, want := range map[string]string{
+		"a: A, b: B, c: C":       "",
+		"a: A, b: B":             "the scope c is in the flow password and not in the flow authorizationCode",
+		"a: A, b: B, c: C, d: D": "the scope d is in the flow authorizationCode and not in the flow password",
+		"a: A, b: B, c: See":     "the scope c has another description in the flow authorizationCode than in the flow password",
+	} {
+		if _, err := compile(with(scopes)); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", scopes, err, want)
+		}
+	}
+}

@@ -68,7 +68,7 @@ func (s *Service) Authenticate(ctx context.Context, accessToken secret.Text) (*C
 		return s.authenticateClient(ctx, access)
 	}
 	user, granted, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
-	if err == nil && access.ClientID != token.FirstParty { // a login may have been in progress when its client was deleted
+	if err == nil && !token.IsBuiltIn(access.ClientID) { // a login may have been in progress when its client was deleted
 		_, err = s.db.ClientByID(ctx, access.ClientID)
 	}
 	if errors.Is(err, store.ErrNotFound) {

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
@@ -27,16 +28,15 @@ func ErrClient() error {
 	return problem.New(problem.InvalidClient, "The client is unknown or its secret is wrong.")
 }
 
-// AuthenticateClient returns the client that sends a request. Without credentials, or with the id first-party and no
-// secret, it is the public client that has the id first-party. Other public
-// clients give their id alone. Errors: InvalidClient, InvalidRequest.
+// AuthenticateClient returns the client that sends a request. Without credentials it is the built-in client with the id
+// first-party. A public client gives its id alone. Errors: InvalidClient, InvalidRequest.
 func (s *Service) AuthenticateClient(ctx context.Context, c Credentials) (Client, error) {
 	id, given, err := c.read()
 	if err != nil {
 		return Client{}, err
 	}
-	if given.Empty() && (id == "" || id == token.FirstParty) {
-		return Client{ID: token.FirstParty}, nil
+	if client, ok := s.builtIn(cmp.Or(id, token.FirstParty)); ok && given.Empty() {
+		return client, nil
 	}
 	if !isClientID(id) {
 		return Client{}, ErrClient()
@@ -77,7 +77,7 @@ func (s *Service) AuthenticateBasic(ctx context.Context, authorization []secret.
 	if err != nil || id == "" && given.Empty() {
 		return Client{}, false, err
 	}
-	if client, err = s.AuthenticateClient(ctx, c); err == nil && (client.ID == token.FirstParty || client.Public) {
+	if client, err = s.AuthenticateClient(ctx, c); err == nil && client.Public {
 		err = ErrClient()
 	}
 	return client, true, err

@@ -92,7 +92,7 @@ func (s *Service) Authorization(ctx context.Context, p AuthorizationParameters, 
 		a.Redirect = registered[0]
 	case p.RedirectURI == "":
 		return a, unsafeRequest("The application did not say where to send you: redirect_uri is missing.")
-	case !matchRedirect(registered, p.RedirectURI):
+	case !a.Client.hasRedirect(p.RedirectURI):
 		return a, unsafeRequest("The application wants you to be sent to an address that it has not registered.")
 	default:
 		a.Redirect = p.RedirectURI
@@ -105,6 +105,9 @@ func hasScope(list, scope string) bool { return slices.Contains(strings.Fields(l
 
 // clientByID finds a client by the id in a request, which may be any text. Errors: store.ErrNotFound.
 func (s *Service) clientByID(ctx context.Context, id string) (Client, error) {
+	if client, ok := s.builtIn(id); ok {
+		return client, nil
+	}
 	if !isClientID(id) {
 		return Client{}, store.ErrNotFound
 	}

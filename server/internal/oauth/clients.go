@@ -20,8 +20,7 @@ import (
 	"sesame/server/secret"
 )
 
-// Client sends requests to the token endpoints (RFC 6749 §2): a service client, which has a secret, or the public client
-// with the id token.FirstParty, which has none.
+// Client sends requests to the token endpoints (RFC 6749 §2). It has a secret unless it is public.
 type Client struct {
 	ID            string
 	Name          string
@@ -35,6 +34,24 @@ type Client struct {
 	SignOutURIs   []string // where people are sent after they sign out
 	DeviceGrant   bool     // whether people may sign in through it on devices without a browser
 	LogoutURI     string   // where it is told that a session has ended; "" for nowhere
+	BuiltIn       bool     // it is part of the server: in no table, and it may receive every scope of a person
+}
+
+// builtIn returns the built-in client with an id. Both are public. The documentation pages are one only while they are served.
+func (s *Service) builtIn(id string) (c Client, ok bool) {
+	switch {
+	case id == token.FirstParty:
+		return Client{ID: id, BuiltIn: true, Public: true, PasswordGrant: true}, true
+	case id == token.Docs && s.DocsRedirect != "":
+		return Client{ID: id, BuiltIn: true, Public: true, Name: "the API documentation", RedirectURIs: []string{s.DocsRedirect}}, true
+	}
+	return Client{}, false
+}
+
+// hasRedirect reports whether people may be sent to an address. The documentation has one address, while the port of an app on
+// the person's own machine may differ.
+func (c Client) hasRedirect(address string) bool {
+	return slices.Contains(c.RedirectURIs, address) || !c.BuiltIn && matchRedirect(c.RedirectURIs, address)
 }
 
 // HasScope reports whether the client may have a scope. It implements contract.Caller, for the operations that a client

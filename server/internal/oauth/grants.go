@@ -14,7 +14,7 @@ import (
 // PasswordGrant logs a person in through a client (RFC 6749 §4.3). scope is space-separated; "" requests the default
 // scopes. Errors: UnauthorizedClient, and those of identity.Login.
 func (s *Service) PasswordGrant(ctx context.Context, client Client, username string, password secret.Text, scope string) (Tokens, error) {
-	if client.ID != token.FirstParty && !client.PasswordGrant {
+	if !client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
 	session, refresh, err := s.identity.Login(ctx, identity.Login{
@@ -26,11 +26,11 @@ func (s *Service) PasswordGrant(ctx context.Context, client Client, username str
 	return s.issueForSession(passwordGrant, session, strings.Fields(session.Scope), refresh)
 }
 
-// allowed returns the scopes of a person that a client may receive: with any client the default ones, and otherwise
-// those that the client was given.
+// allowed returns the scopes of a person that a client may receive: a built-in client all of them, any other
+// client the default ones and those that it was given.
 func (s *Service) allowed(c Client) []string {
 	declared := s.identity.Scopes.Declared
-	if c.ID == token.FirstParty {
+	if c.BuiltIn {
 		return declared
 	}
 	return identity.Intersect(declared, slices.Concat(s.identity.Scopes.Default, c.Scopes))
@@ -39,7 +39,7 @@ func (s *Service) allowed(c Client) []string {
 // ClientCredentialsGrant issues a token to a client for itself (RFC 6749 §4.4). Errors: InvalidClient for a client without
 // a secret, InvalidScope.
 func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, scope string) (Tokens, error) {
-	if client.ID == token.FirstParty || client.Public {
+	if client.Public {
 		return Tokens{}, problem.New(problem.InvalidClient, "The client_credentials grant needs a client's id and secret.")
 	}
 	requested := strings.Fields(scope)

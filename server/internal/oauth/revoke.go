@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
@@ -13,6 +14,9 @@ import (
 // Revoke ends the session of an access or a refresh token (RFC 7009 §2.1), or revokes a client's own token. An unknown or
 // expired token is not an error. A token of another client is refused and stays valid. Errors: InvalidGrant.
 func (s *Service) Revoke(ctx context.Context, client Client, text secret.Text) error {
+	// A page that is being closed revokes its token and does not wait for the answer.
+	ctx, done := identity.IgnoreDisconnect(ctx)
+	defer done()
 	session, err := s.sessionOf(ctx, text)
 	if err != nil || session.ClientID == "" {
 		return store.IgnoreNotFound(err)

@@ -42,8 +42,8 @@ type merger struct {
 //
 // A path, an operationId or a component that both documents have is an error, unless the component has the same value in
 // both. The error names every such collision, with its line in each document. Security schemes with the same name are
-// merged: the service declares only its own scopes under OAuth2Password, and may list them in x-default, x-on-request
-// and x-people-only.
+// merged: the service declares only its own scopes in the password flow of OAuth2Password, and may list them in x-default,
+// x-on-request and x-people-only. The authorizationCode flow gets the same scopes.
 func Merge(service, login Document) ([]byte, error) {
 	mine, err := parse(service)
 	if err != nil {
@@ -60,6 +60,7 @@ func Merge(service, login Document) ([]byte, error) {
 	m.mergePaths(mine, theirs)
 	mergeTags(mine, theirs)
 	m.mergeComponents(mine, theirs)
+	shareScopes(mine)
 	if len(m.errs) > 0 {
 		return nil, fmt.Errorf("%s and %s cannot be served together:\n%w", service.Name, login.Name, errors.Join(m.errs...))
 	}

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -63,6 +64,10 @@ func TestMergeHoldsBoth(t *testing.T) {
 	flow := doc.Components.SecuritySchemes["OAuth2Password"].Value.Flows.Password
 	if flow.Scopes["notes:read"] == "" || flow.Scopes["me:read"] == "" || fmt.Sprint(flow.Extensions["x-default"]) != "[notes:read me:read me:write]" {
 		t.Errorf("scopes %v, x-default %v", flow.Scopes, flow.Extensions["x-default"])
+	}
+	flows := doc.Components.SecuritySchemes["OAuth2Password"].Value.Flows
+	if !maps.Equal(flows.AuthorizationCode.Scopes, flow.Scopes) || len(flows.AuthorizationCode.Extensions) > 0 {
+		t.Errorf("authorizationCode has the scopes %v and %v, password has %v", flows.AuthorizationCode.Scopes, flows.AuthorizationCode.Extensions, flow.Scopes)
 	}
 	own, err := openapi3.NewLoader().LoadFromData(sesame.OpenAPI)
 	if err != nil {
@@ -141,7 +146,7 @@ func FuzzMerge(f *testing.F) {
 	f.Add("openapi: 3.0.3\npaths: { /a: null, /b: [] }\ncomponents: { schemas: null, securitySchemes: { OAuth2Password: [] } }\ntags: x\nsecurity: y\nservers: z\n")
 	// The whole of Sesame's document would take most of the time.
 	const login = "openapi: 3.0.3\nsecurity: []\ntags: [{ name: Tokens }]\npaths: { /token: { post: { operationId: createToken } } }\n" +
-		"components: { schemas: { Token: { type: object } }, securitySchemes: { OAuth2Password: { type: oauth2, flows: { password: { scopes: { 'me:read': x }, x-default: ['me:read'] } } } } }\n"
+		"components: { schemas: { Token: { type: object } }, securitySchemes: { OAuth2Password: { type: oauth2, flows: { password: { scopes: { 'me:read': x }, x-default: ['me:read'] }, authorizationCode: { scopes: { 'me:read': x } } } } } }\n"
 	f.Fuzz(func(t *testing.T, text string) {
 		merged, err := Merge(Document{"openapi.yaml", []byte(text)}, Document{"Sesame's openapi.yaml", []byte(login)})
 		if err != nil {

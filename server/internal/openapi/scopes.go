@@ -40,3 +40,21 @@ func eachFlow(document *yaml.Node, f func(flow *yaml.Node)) {
 		each(value(scheme, "flows"), func(_ string, _, flow *yaml.Node) { f(flow) })
 	})
 }
+
+// shareScopes gives the authorizationCode flow of each security scheme the scopes of its password flow: a person has the same
+// ones whichever flow a client uses, and a service declares its own once.
+func shareScopes(document *yaml.Node) {
+	each(value(value(document, "components"), "securitySchemes"), func(_ string, _, scheme *yaml.Node) {
+		flows := value(scheme, "flows")
+		from, flow := value(value(flows, "password"), "scopes"), value(flows, "authorizationCode")
+		if from == nil || flow == nil {
+			return
+		}
+		into := valueOrNew(flow, "scopes")
+		each(from, func(scope string, _, description *yaml.Node) {
+			if value(into, scope) == nil {
+				set(into, scope, scalar(description.Value))
+			}
+		})
+	})
+}

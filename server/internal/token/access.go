@@ -12,8 +12,17 @@ import (
 	"sesame/server/internal/token/atjwt"
 )
 
-// FirstParty is the client_id of the tokens of a login that names no client: RFC 9068 §2.2 requires one.
-const FirstParty = "first-party"
+// The ids of the built-in clients, which are in no table. The id of any other client is a UUID, as is that of an account, so neither
+// can be taken for one of these.
+const (
+	// FirstParty is the client_id of the tokens of a login that names no client: RFC 9068 §2.2 requires one.
+	FirstParty = "first-party"
+	// Docs is the client_id of the documentation pages, which sign people in with a browser.
+	Docs = "docs"
+)
+
+// IsBuiltIn reports whether an id is that of a built-in client.
+func IsBuiltIn(id string) bool { return id == FirstParty || id == Docs }
 
 // cacheSize is how many verified tokens are cached: verifying ES256 costs as much as several whole requests. An entry
 // takes about half a KiB.
