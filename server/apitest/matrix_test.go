@@ -295,8 +295,8 @@ func TestPublicOperations(t *testing.T) {
 		}
 	}
 	want := []string{
-		"authorize", "authorizeWithForm", "confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getOpenIDConfiguration", "getReadiness",
-		"requestPasswordReset", "revokeToken", "signOut", "signOutWithForm",
+		"authorize", "authorizeDevice", "authorizeWithForm", "confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getOpenIDConfiguration", "getReadiness",
+		"pushAuthorizationRequest", "requestPasswordReset", "revokeToken", "signOut", "signOutWithForm",
 	}
 	if !slices.Equal(public, want) {
 		t.Errorf("public are %v, want %v", public, want)

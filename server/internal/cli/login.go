@@ -21,8 +21,6 @@ type loginCommand struct {
 	JSON     bool     `help:"Print all tokens as JSON, in place of the access token alone."`
 }
 
-func (*loginCommand) needsNoSettings() {}
-
 // maxLoginAnswer bounds an answer of the server, in bytes.
 const maxLoginAnswer = 1 << 20
 
