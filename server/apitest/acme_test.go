@@ -76,6 +76,7 @@ func TestACertificateOfAnAuthority(t *testing.T) {
 			if a.orders() != 1 {
 				t.Errorf("there were %d orders", a.orders())
 			}
+			s.sql(t, `DELETE FROM id_token_keys`)
 			s.sql(t, `DELETE FROM signing_keys`) // as the guide says for a master key that may have leaked
 			s = start(t, dbURL, a.settings("SESAME_MASTER_KEY="+newMasterKey())...)
 			s.untilCertified(t, a, serial)
@@ -301,6 +302,7 @@ func TestSettingsOfHTTPSThatCannotWork(t *testing.T) {
 		{"only one of them can give the certificate", environment{"SESAME_ACME": "on", "SESAME_PUBLIC_URL": name, "SESAME_TLS_CERT": "x", "SESAME_TLS_KEY": "y"}},
 		{"at a Unix socket the proxy speaks HTTPS", environment{"SESAME_ACME": "on", "SESAME_PUBLIC_URL": name, "SESAME_LISTEN": "unix:/run/x"}},
 		{"SESAME_ACME_DIRECTORY is \"http://ca.example\"", environment{"SESAME_ACME_DIRECTORY": "http://ca.example"}},
+		{"SESAME_ACME_DIRECTORY must have no user and no password: the log", environment{"SESAME_ACME_DIRECTORY": "https://me:db-secret@ca.example"}},
 		{"SESAME_REDIRECT_LISTEN is for a server that speaks HTTPS itself", environment{"SESAME_REDIRECT_LISTEN": "127.0.0.1:80"}},
 		{"SESAME_REDIRECT_LISTEN is \"80\"", environment{"SESAME_REDIRECT_LISTEN": "80", "SESAME_ACME": "on", "SESAME_PUBLIC_URL": name}},
 	} {

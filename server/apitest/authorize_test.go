@@ -350,7 +350,7 @@ func TestConsent(t *testing.T) {
 			}
 			return page
 		}
-		f := newFlow(client, "scope", "openid me:read me:write users:read")
+		var f flow
 		page := ask(b, "scope", "openid me:read me:write users:read")
 		if text := string(page.body); !strings.Contains(text, "Know who you are") || strings.Contains(text, "Read one") {
 			t.Error(text)
@@ -440,8 +440,11 @@ func TestSignOut(t *testing.T) {
 			s.do(t, request{method: "GET", path: "/userinfo", token: tokens.AccessToken}).want(want)
 		}
 		for _, more := range [][]string{
-			{"post_logout_redirect_uri", "https://evil.example/"}, {"client_id", client.ID, "post_logout_redirect_uri", "https://app.example/bye/"},
-			{"post_logout_redirect_uri", "https://app.example/bye"}, {"id_token_hint", "x"}, {"id_token_hint", tokens.IDToken, "client_id", newID()},
+			{"post_logout_redirect_uri", "https://evil.example/"},
+			{"client_id", client.ID, "post_logout_redirect_uri", "https://app.example/bye/"},
+			{"post_logout_redirect_uri", "https://app.example/bye"},
+			{"id_token_hint", "x"},
+			{"id_token_hint", tokens.IDToken, "client_id", newID()},
 			{"id_token_hint", tokens.AccessToken},
 		} {
 			if a := b.send(t, out(more...)); a.status != 400 || a.header.Get("Location") != "" {

@@ -90,7 +90,7 @@ func TestManyClaimsHideNobody(t *testing.T) {
 		s.page(t, choose).want(422).keepsForm(anyCode).shows(`value="ann" required checked`).shows("at least 8 characters")
 
 		s.claims(t, "eve-again")
-		page = s.page(t, open(resetPage, anyCode)).want(200).shows(`type="text" id="username"`).shows(`type="radio" name="username" value="ann">`)
+		page = s.page(t, open(resetPage, anyCode)).want(200).shows(`type="text" id="typed_username"`).shows(`type="radio" name="username" value="ann">`)
 		a := s.do(t, resetPassword(anyCode, "a bigger wooden horse")).want(422, "account_required")
 		if strings.Contains(string(a.body), "eve") || strings.Contains(string(page.body), `value="eve`) || !strings.Contains(string(a.body), "must be one of: ann; or the username") {
 			t.Errorf("the answer is %s, and the page\n%s", a.body, page.body)

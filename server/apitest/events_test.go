@@ -233,7 +233,7 @@ var deeds = []struct {
 	}},
 	{"client_changed", "", func(t *testing.T, s *server, _ api.User, _ string) trace {
 		c, manager := s.makeClient(t, "changed"), s.clientManager(t, "manager")
-		s.do(t, here(request{method: "PATCH", path: "/clients/" + c.ID, token: manager, json: map[string]any{"third_party": true}})).want(200)
+		s.do(t, here(request{method: "PATCH", path: "/clients/" + c.ID, token: manager, json: map[string]any{"name": "renamed"}})).want(200)
 		by := s.access(t, manager)
 		return trace{"", by.Subject, c.ID, by.SessionID}
 	}},

@@ -77,7 +77,10 @@ func checkPage(t *testing.T, a *answer, isHead bool) {
 
 // referrerPolicy is the one that a page should have: its form must have an Origin, which no-referrer would make null.
 func (a *answer) referrerPolicy() string {
-	if formTag.Match(a.body) || len(a.body) == 0 { // as of HEAD
+	switch {
+	case len(a.body) == 0: // HEAD
+		return a.header.Get("Referrer-Policy")
+	case formTag.Match(a.body):
 		return "same-origin"
 	}
 	return "no-referrer"

@@ -217,6 +217,15 @@ func TestVariablesOfTracesThatCannotWork(t *testing.T) {
 		!strings.Contains(printed, "OTEL_TRACES_SAMPLER=always_on\n") {
 		t.Errorf("printed %s", printed)
 	}
+	for _, unused := range []string{"OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:4318/v1/traces"} {
+		for _, endpoint := range []string{"https://me:db-secret@collector.example", "https://collector.example?key=db-secret", "https://db-secret%zz@collector.example"} {
+			name, value, _ := strings.Cut(unused, "=")
+			e = environment{"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, name: value}
+			if printed := succeeds(t, "", e, "config"); strings.Contains(printed, "db-secret") || !strings.Contains(printed, "OTEL_EXPORTER_OTLP_ENDPOINT=[secret]\n") {
+				t.Errorf("%s, %s: printed %s", unused, endpoint, printed)
+			}
+		}
+	}
 	if printed := succeeds(t, "", environment{}, "help", "settings"); !strings.Contains(printed, "OTEL_TRACES_SAMPLER=NAME") {
 		t.Errorf("printed %s", printed)
 	}

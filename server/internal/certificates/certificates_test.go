@@ -1,13 +1,18 @@
 package certificates
 
 import (
+	"bytes"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"runtime"
+	"runtime/pprof"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +66,61 @@ func TestHandshakesDoNotReadTheDatabase(t *testing.T) {
 		if !errors.Is(err, c.err) || (got == m.unnamed) != c.unnamed || !c.unnamed && got != nil {
 			t.Errorf("%q %v: %v, %v", c.name, c.protocols, got, err)
 		}
+	}
+}
+
+// Handshakes that wait while the database is slow share the next reading. If each made its own, a stranger could have any number of
+// them wait for each other, and the authority would wait behind them.
+func TestHandshakesThatWaitShareAReading(t *testing.T) {
+	t.Parallel()
+	db := migrated(t)
+	m := newManager(t, db)
+	m.Every = 0 // a reading is shared by those alone who asked before it began
+	row := store.Certificate{Directory: m.Directory, Host: m.Host}
+	pair := m.unnamed
+	text, err := encode(pair.PrivateKey, pair.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := json.Marshal(challenge{PEM: text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err = errors.Join(db.AddCertificate(t.Context(), row.Directory, row.Host),
+		db.SetChallenge(t.Context(), row, m.sealer.Seal(answer, sealName("challenge", row)))); err != nil {
+		t.Fatal(err)
+	}
+	const handshakes = 20
+	answers := make(chan *tls.Certificate, handshakes)
+	m.answered.Lock() // as a reading does
+	for range handshakes {
+		go func() {
+			got, err := m.currentChallenge(t.Context())
+			if err != nil {
+				t.Error(err)
+			}
+			answers <- got.certificate
+		}()
+	}
+	for waiting := 0; waiting < handshakes; runtime.Gosched() {
+		var stacks bytes.Buffer
+		if err = pprof.Lookup("goroutine").WriteTo(&stacks, 2); err != nil {
+			t.Fatal(err)
+		}
+		waiting = 0
+		for stack := range bytes.SplitSeq(stacks.Bytes(), []byte("\n\n")) {
+			if bytes.Contains(stack, []byte("sync.Mutex.Lock")) && bytes.Contains(stack, []byte("currentChallenge")) {
+				waiting++
+			}
+		}
+	}
+	m.answered.Unlock()
+	readings := map[*tls.Certificate]bool{} // each makes its own certificate
+	for range handshakes {
+		readings[<-answers] = true
+	}
+	if len(readings) != 1 {
+		t.Errorf("%d handshakes made %d readings", handshakes, len(readings))
 	}
 }
 
@@ -130,6 +190,31 @@ func TestAnAuthorityAsksForAPause(t *testing.T) {
 		row, err := m.readRow(t.Context())
 		if got := row.AttemptAt.Sub(now).Round(time.Second); err != nil || got != want || requests != 1 || row.Failures != 1 {
 			t.Errorf("%v: for Retry-After %s the pause is %v, want %v, after %d requests", err, asked, got, want, requests)
+		}
+	}
+}
+
+// An answer of an authority, or of a server in its place, that does not end takes a limited amount of memory.
+func TestAnAnswerThatDoesNotEnd(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]int{"directory": http.StatusOK, "error": http.StatusForbidden} {
+		var sent atomic.Int64
+		authority := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, err := w.Write([]byte(`{"newNonce":"`))
+			for block := bytes.Repeat([]byte("x"), 64<<10); err == nil && sent.Load() < 64<<20; {
+				_, err = w.Write(block)
+				sent.Add(int64(len(block)))
+			}
+		}))
+		m := newManager(t, migrated(t))
+		m.Directory, m.Client = authority.URL, authority.Client()
+		if err := m.step(t.Context()); err != nil {
+			t.Error(err)
+		}
+		authority.Close() // waits for the answer
+		if got := sent.Load(); got >= 64<<20 {
+			t.Errorf("%s: %d bytes were read", name, got)
 		}
 	}
 }

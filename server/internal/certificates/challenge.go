@@ -56,12 +56,12 @@ var errNoChallenge = errors.New("no challenge of a certification authority is to
 
 // currentChallenge returns the challenge of the attempt in progress, of whichever replica. Anybody can ask for it, so it reads
 // the database at most once in Every. publish waits for as long, so that the authority never gets an answer that was read
-// before.
+// before. Those who ask while the database is slow share the next reading.
 func (m *Manager) currentChallenge(ctx context.Context) (challenge, error) {
-	last := &m.answered
+	last, asked := &m.answered, time.Now()
 	last.Lock()
 	defer last.Unlock()
-	if last.at.IsZero() || time.Since(last.at) >= m.Every {
+	if last.at.IsZero() || asked.Sub(last.at) >= m.Every {
 		last.at = time.Now()
 		// One reading serves many clients, so it does not end with the connection of the first.
 		last.challenge, last.err = m.readChallenge(context.WithoutCancel(ctx))

@@ -82,7 +82,7 @@ func (m *Manager) account(ctx context.Context, row store.Certificate) (*acme.Cli
 	if err != nil {
 		return nil, err
 	}
-	client := &acme.Client{Key: private, DirectoryURL: m.Directory, HTTPClient: m.Client, UserAgent: "sesame", RetryBackoff: retryAfter}
+	client := &acme.Client{Key: private, DirectoryURL: m.Directory, HTTPClient: bounded(m.Client), UserAgent: "sesame", RetryBackoff: retryAfter}
 	_, err = client.Register(ctx, &acme.Account{}, acme.AcceptTOS)
 	if err != nil && !errors.Is(err, acme.ErrAccountAlreadyExists) {
 		return nil, fmt.Errorf("make an account at the certification authority %s: %w", m.Directory, err)

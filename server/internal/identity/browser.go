@@ -57,9 +57,9 @@ func cookieOf(r token.Refresh) secret.Text {
 
 // Browser returns the session of a cookie, or nil if there is none that is valid.
 func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(cookie.Reveal())
-	if err != nil || len(raw) != 16+32 {
-		return nil, nil
+	raw, invalid := base64.RawURLEncoding.Strict().DecodeString(cookie.Reveal())
+	if invalid != nil || len(raw) != 16+32 {
+		return nil, nil //nolint:nilerr // a cookie of something else
 	}
 	id, _ := uuid.FromBytes(raw[:16])
 	session, user, err := s.db.BrowserSession(ctx, id.String(), token.RefreshOf(id, raw[16:]).SeedHash(), s.Now())

@@ -136,8 +136,8 @@ func settingsOf(c Client) string {
 // checkUnchanged ends a new session whose client was changed while it started: the change has perhaps not seen the session.
 // Errors: InvalidGrant.
 func (s *Service) checkUnchanged(ctx context.Context, client Client, session store.Session) error {
-	row, err := s.db.ClientByID(ctx, client.ID)
-	if store.IgnoreNotFound(err) != nil || err == nil && settingsOf(clientOf(row)) == settingsOf(client) {
+	now, err := s.clientByID(ctx, client.ID)
+	if store.IgnoreNotFound(err) != nil || err == nil && settingsOf(now) == settingsOf(client) {
 		return err
 	}
 	ctx, done := identity.IgnoreDisconnect(ctx)

@@ -38,6 +38,9 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 	begun := s.now()
 	session, user, err := s.db.AdvanceSession(ctx, presented.SessionID.String(), client.ID, presented.SeedHash(),
 		presented.Generation, begun, s.identity.RefreshIdle)
+	if err == nil {
+		s.outage.note(ctx, begun, s.now(), nil)
+	}
 	if errors.Is(err, store.ErrNotFound) {
 		session, user, err = s.usedBefore(ctx, client, presented)
 	}

@@ -75,14 +75,18 @@ func ReadVariables(getenv func(string) string) Environment {
 	return e
 }
 
-// Print returns a variable's value as a person may see it.
+// Print returns a variable's value as a person may see it. An address that the server does not use may contain a password or a key.
 func (e Environment) Print(name string) (value string, ok bool) {
 	text, ok := e[name]
-	if strings.HasSuffix(name, "_HEADERS") {
+	u, err := url.Parse(text.Reveal())
+	if strings.HasSuffix(name, "_HEADERS") || strings.HasSuffix(name, "_ENDPOINT") && (err != nil || holdsMore(u)) {
 		return text.String(), ok
 	}
 	return text.Reveal(), ok
 }
+
+// holdsMore reports whether a URL has parts in which keys are common.
+func holdsMore(u *url.URL) bool { return u.User != nil || u.RawQuery != "" || u.Fragment != "" }
 
 // Options are what the variables say. An empty URL is a server without traces.
 type Options struct {
@@ -190,7 +194,7 @@ func (r *reader) endpoint() string {
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
 		r.fault(from, "must be a URL such as http://localhost:4318")
 		return ""
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+	case holdsMore(u):
 		r.fault(from, "must have no user, query or fragment; send a key with OTEL_EXPORTER_OTLP_HEADERS")
 		return ""
 	case from == "OTEL_EXPORTER_OTLP_ENDPOINT":

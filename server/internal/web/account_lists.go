@@ -139,7 +139,7 @@ func (p *Pages) showEvents(o owner) error {
 		shown.Items = append(shown.Items, entry)
 	}
 	if next != "" {
-		shown.Links = append([]link{{"../account/events?cursor=" + template.URL(url.QueryEscape(next)), o.t.T("account-events.older")}}, shown.Links...)
+		shown.Links = append([]link{{"../account/events?cursor=" + template.URL(url.QueryEscape(next)), o.t.T("account-events.older")}}, shown.Links...) //nolint:gosec // escaped
 	}
 	return p.Site.answer(http.StatusOK, shown).write(o.Response())
 }
