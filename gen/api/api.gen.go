@@ -222,20 +222,31 @@ func (e IntrospectionTokenType) Valid() bool {
 
 // Defines values for OAuthErrorCode.
 const (
-	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
-	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
-	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
-	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
-	OAuthErrorCodeInvalidTarget          OAuthErrorCode = "invalid_target"
-	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
-	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
-	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
-	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeAccessDenied            OAuthErrorCode = "access_denied"
+	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
+	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
+	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
+	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
+	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient      OAuthErrorCode = "unauthorized_client"
+	OAuthErrorCodeUnsupportedGrantType    OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeUnsupportedResponseType OAuthErrorCode = "unsupported_response_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorCode enum.
 func (e OAuthErrorCode) Valid() bool {
 	switch e {
+	case OAuthErrorCodeAccessDenied:
+		return true
+	case OAuthErrorCodeAuthorizationPending:
+		return true
+	case OAuthErrorCodeExpiredToken:
+		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
 	case OAuthErrorCodeInvalidGrant:
@@ -248,11 +259,15 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeServerError:
 		return true
+	case OAuthErrorCodeSlowDown:
+		return true
 	case OAuthErrorCodeTemporarilyUnavailable:
 		return true
 	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
+		return true
+	case OAuthErrorCodeUnsupportedResponseType:
 		return true
 	default:
 		return false
@@ -278,6 +293,7 @@ func (e TokenTokenType) Valid() bool {
 const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
+	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -288,6 +304,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeAuthorizationCode:
 		return true
 	case TokenRequestGrantTypeClientCredentials:
+		return true
+	case TokenRequestGrantTypeDeviceCode:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -355,7 +373,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Request *string `json:"request,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	//
 	// Example:
 	RequestURI *string `json:"request_uri,omitempty"`
@@ -393,6 +411,45 @@ type AuthorizationRequest struct {
 
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = secret.Text
+
+// DeviceAuthorization defines model for DeviceAuthorization.
+type DeviceAuthorization struct {
+	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
+	DeviceCode string `json:"device_code"`
+
+	// ExpiresIn Seconds for which both codes are valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Interval Seconds that the device waits between two requests at `POST /token`.
+	Interval int32 `json:"interval"`
+
+	// UserCode For the person, who may type it in lower case and without the hyphen.
+	UserCode string `json:"user_code"`
+
+	// VerificationURI The page that the person opens.
+	VerificationURI string `json:"verification_uri"`
+
+	// VerificationURIComplete The same with the code, for a QR code. The person still has to agree.
+	VerificationURIComplete string `json:"verification_uri_complete"`
+}
+
+// DeviceAuthorizationRequest defines model for DeviceAuthorizationRequest.
+type DeviceAuthorizationRequest struct {
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
+
+	// Scope Space-separated scopes. Without it, the default scopes.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+}
 
 // EmailChange defines model for EmailChange.
 type EmailChange struct {
@@ -631,30 +688,45 @@ type Metadata struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
-	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`
-	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
-	ClaimsSupported                            []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
-	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
-	GrantTypesSupported                        []string `json:"grant_types_supported"`
-	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
-	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
-	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
-	Issuer                                     string   `json:"issuer"`
-	JwksURI                                    string   `json:"jwks_uri"`
-	PromptValuesSupported                      []string `json:"prompt_values_supported"`
-	RequestParameterSupported                  bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`
-	ResponseModesSupported                     []string `json:"response_modes_supported"`
-	ResponseTypesSupported                     []string `json:"response_types_supported"`
-	RevocationEndpoint                         string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                            []string `json:"scopes_supported"`
-	ServiceDocumentation                       string   `json:"service_documentation"`
-	SubjectTypesSupported                      []string `json:"subject_types_supported"`
-	TokenEndpoint                              string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
-	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
+	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
+
+	// BackchannelLogoutSessionSupported Whether logout tokens have `sid`.
+	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
+
+	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
+	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
+	ClaimsSupported               []string `json:"claims_supported"`
+	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+
+	// DeviceAuthorizationEndpoint RFC 8628.
+	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
+	EndSessionEndpoint                        string   `json:"end_session_endpoint"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported          []string `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                    string   `json:"issuer"`
+	JwksURI                                   string   `json:"jwks_uri"`
+	PromptValuesSupported                     []string `json:"prompt_values_supported"`
+
+	// PushedAuthorizationRequestEndpoint RFC 9126.
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
+	RequestParameterSupported          bool   `json:"request_parameter_supported"`
+	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RequirePushedAuthorizationRequests RFC 9126.
+	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
+	ResponseModesSupported                 []string `json:"response_modes_supported"`
+	ResponseTypesSupported                 []string `json:"response_types_supported"`
+	RevocationEndpoint                     string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                        []string `json:"scopes_supported"`
+	ServiceDocumentation                   string   `json:"service_documentation"`
+	SubjectTypesSupported                  []string `json:"subject_types_supported"`
+	TokenEndpoint                          string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -666,8 +738,17 @@ type NewPassword = secret.Text
 
 // OAuthClient defines model for OAuthClient.
 type OAuthClient struct {
-	ClientID  string    `json:"client_id"`
-	CreatedAt time.Time `json:"created_at"`
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI string    `json:"backchannel_logout_uri"`
+	ClientID             string    `json:"client_id"`
+	CreatedAt            time.Time `json:"created_at"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant bool `json:"device_grant"`
 
 	// Name Shown to people who sign in.
 	//
@@ -710,6 +791,16 @@ type OAuthClient struct {
 
 // OAuthClientCreate defines model for OAuthClientCreate.
 type OAuthClientCreate struct {
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri,omitempty"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant *bool `json:"device_grant,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -761,6 +852,16 @@ type OAuthClientPage struct {
 
 // OAuthClientUpdate defines model for OAuthClientUpdate.
 type OAuthClientUpdate struct {
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri,omitempty"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant *bool `json:"device_grant,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -799,11 +900,20 @@ type OAuthClientUpdate struct {
 
 // OAuthClientWithSecret defines model for OAuthClientWithSecret.
 type OAuthClientWithSecret struct {
-	ClientID string `json:"client_id"`
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI string `json:"backchannel_logout_uri"`
+	ClientID             string `json:"client_id"`
 
 	// ClientSecret Absent for a public client.
 	ClientSecret *string   `json:"client_secret,omitempty"`
 	CreatedAt    time.Time `json:"created_at"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant bool `json:"device_grant"`
 
 	// Name Shown to people who sign in.
 	//
@@ -846,14 +956,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -918,6 +1028,113 @@ type Problem struct {
 
 	// Type The code as a URI.
 	Type string `json:"type"`
+}
+
+// PushedAuthorization defines model for PushedAuthorization.
+type PushedAuthorization struct {
+	// ExpiresIn Seconds for which it is valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// RequestURI For `GET /authorize`.
+	RequestURI string `json:"request_uri"`
+}
+
+// PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
+type PushedAuthorizationRequest struct {
+	// AcrValues Ignored; the ID token says how the person signed in.
+	//
+	// Example: 1
+	AcrValues *string `json:"acr_values,omitempty"`
+
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *secret.Text `json:"client_secret,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	//
+	// Example: E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+	CodeChallenge *string `json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	//
+	// Example: S256
+	CodeChallengeMethod *string `json:"code_challenge_method,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	//
+	// Example: ann
+	LoginHint *string `json:"login_hint,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	//
+	// Example: 3600
+	MaxAge *string `json:"max_age,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	//
+	// Example: n-0S6_WzA2Mj
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent`, `select_account` and `create`, which shows the page that creates an account (Initiating User Registration 1.0).
+	//
+	// Example: login
+	Prompt *string `json:"prompt,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	//
+	// Example: https://app.example.com/callback
+	RedirectURI *string `json:"redirect_uri,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	//
+	// Example:
+	Request *string `json:"request,omitempty"`
+
+	// RequestURI Not allowed (RFC 9126 §2.1).
+	//
+	// Example:
+	RequestURI *string `json:"request_uri,omitempty"`
+
+	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered.
+	//
+	// Example:
+	Resource *string `json:"resource,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	//
+	// Example: query
+	ResponseMode *string `json:"response_mode,omitempty"`
+
+	// ResponseType Must be `code`.
+	//
+	// Example: code
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -1058,6 +1275,11 @@ type TokenRequest struct {
 	//
 	// Example:
 	CodeVerifier *secret.Text `json:"code_verifier,omitempty"`
+
+	// DeviceCode For the device_code grant.
+	//
+	// Example:
+	DeviceCode *secret.Text `json:"device_code,omitempty"`
 
 	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
@@ -1294,6 +1516,9 @@ type OAuthThrottled = OAuthError
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
+// OAuthTooMany defines model for OAuthTooMany.
+type OAuthTooMany = OAuthError
+
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
 
@@ -1368,7 +1593,7 @@ type AuthorizeParams struct {
 	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered. Without it the token is for this server and the services that share its audience.
 	Resource *string `form:"resource,omitempty" json:"resource,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
 }
 
@@ -1447,8 +1672,14 @@ type UpdateClientJSONRequestBody = OAuthClientUpdate
 // ReplaceClientSecretJSONRequestBody defines body for ReplaceClientSecret for application/json ContentType.
 type ReplaceClientSecretJSONRequestBody = SecretReplacement
 
+// AuthorizeDeviceFormdataRequestBody defines body for AuthorizeDevice for application/x-www-form-urlencoded ContentType.
+type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
+type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
@@ -1521,6 +1752,9 @@ type ServerInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx echo.Context, clientID string) error
+	// AuthorizeDevice Sign in on a device without a browser
+	// (POST /device_authorization)
+	AuthorizeDevice(ctx echo.Context) error
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx echo.Context) error
@@ -1530,6 +1764,9 @@ type ServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx echo.Context) error
+	// PushAuthorizationRequest Push an authorization request
+	// (POST /par)
+	PushAuthorizationRequest(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx echo.Context) error
@@ -1867,6 +2104,15 @@ func (w *ServerInterfaceWrapper) ReplaceClientSecret(ctx echo.Context) error {
 	return err
 }
 
+// AuthorizeDevice converts echo context to params.
+func (w *ServerInterfaceWrapper) AuthorizeDevice(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AuthorizeDevice(ctx)
+	return err
+}
+
 // ConfirmEmail converts echo context to params.
 func (w *ServerInterfaceWrapper) ConfirmEmail(ctx echo.Context) error {
 	var err error
@@ -1921,6 +2167,15 @@ func (w *ServerInterfaceWrapper) GetHealth(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.GetHealth(ctx)
+	return err
+}
+
+// PushAuthorizationRequest converts echo context to params.
+func (w *ServerInterfaceWrapper) PushAuthorizationRequest(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.PushAuthorizationRequest(ctx)
 	return err
 }
 
@@ -2319,6 +2574,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/token/introspect", wrapper.IntrospectToken, options.OperationMiddlewares["introspectToken"]...)
 	router.GET(options.BaseURL+"/authorize", wrapper.Authorize, options.OperationMiddlewares["authorize"]...)
 	router.POST(options.BaseURL+"/authorize", wrapper.AuthorizeWithForm, options.OperationMiddlewares["authorizeWithForm"]...)
+	router.POST(options.BaseURL+"/par", wrapper.PushAuthorizationRequest, options.OperationMiddlewares["pushAuthorizationRequest"]...)
+	router.POST(options.BaseURL+"/device_authorization", wrapper.AuthorizeDevice, options.OperationMiddlewares["authorizeDevice"]...)
 	router.GET(options.BaseURL+"/sign-out", wrapper.SignOut, options.OperationMiddlewares["signOut"]...)
 	router.POST(options.BaseURL+"/sign-out", wrapper.SignOutWithForm, options.OperationMiddlewares["signOutWithForm"]...)
 	router.GET(options.BaseURL+"/userinfo", wrapper.GetUserInfo, options.OperationMiddlewares["getUserInfo"]...)
@@ -2439,6 +2696,17 @@ type OAuthTooLargeJSONResponse struct {
 	Body OAuthError
 
 	Headers OAuthTooLargeResponseHeaders
+}
+
+type OAuthTooManyResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+type OAuthTooManyJSONResponse struct {
+	Body OAuthError
+
+	Headers OAuthTooManyResponseHeaders
 }
 
 type OAuthUnavailableResponseHeaders struct {
@@ -3791,6 +4059,153 @@ func (response ReplaceClientSecret503ApplicationProblemPlusJSONResponse) VisitRe
 	return err
 }
 
+type AuthorizeDeviceRequestObject struct {
+	Body *AuthorizeDeviceFormdataRequestBody
+}
+
+type AuthorizeDeviceResponseObject interface {
+	VisitAuthorizeDeviceResponse(w http.ResponseWriter) error
+}
+
+type AuthorizeDevice200ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type AuthorizeDevice200JSONResponse struct {
+	Body    DeviceAuthorization
+	Headers AuthorizeDevice200ResponseHeaders
+}
+
+func (response AuthorizeDevice200JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice400JSONResponse struct{ OAuthRefusedJSONResponse }
+
+func (response AuthorizeDevice400JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice401JSONResponse struct{ OAuthClientRefusedJSONResponse }
+
+func (response AuthorizeDevice401JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response AuthorizeDevice413JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice415JSONResponse struct{ OAuthMediaTypeJSONResponse }
+
+func (response AuthorizeDevice415JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice429JSONResponse struct{ OAuthTooManyJSONResponse }
+
+func (response AuthorizeDevice429JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(429)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response AuthorizeDevice500JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AuthorizeDevice503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response AuthorizeDevice503JSONResponse) VisitAuthorizeDeviceResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ConfirmEmailRequestObject struct {
 	Body *ConfirmEmailJSONRequestBody
 }
@@ -4104,6 +4519,136 @@ func (response GetHealth500ApplicationProblemPlusJSONResponse) VisitGetHealthRes
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequestRequestObject struct {
+	Body *PushAuthorizationRequestFormdataRequestBody
+}
+
+type PushAuthorizationRequestResponseObject interface {
+	VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error
+}
+
+type PushAuthorizationRequest201ResponseHeaders struct {
+	CacheControl string
+	Pragma       string
+}
+
+type PushAuthorizationRequest201JSONResponse struct {
+	Body    PushedAuthorization
+	Headers PushAuthorizationRequest201ResponseHeaders
+}
+
+func (response PushAuthorizationRequest201JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest400JSONResponse struct{ OAuthRefusedJSONResponse }
+
+func (response PushAuthorizationRequest400JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest401JSONResponse struct{ OAuthClientRefusedJSONResponse }
+
+func (response PushAuthorizationRequest401JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest413JSONResponse struct{ OAuthTooLargeJSONResponse }
+
+func (response PushAuthorizationRequest413JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest415JSONResponse struct{ OAuthMediaTypeJSONResponse }
+
+func (response PushAuthorizationRequest415JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest500JSONResponse struct{ OAuthServerErrorJSONResponse }
+
+func (response PushAuthorizationRequest500JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type PushAuthorizationRequest503JSONResponse struct{ OAuthUnavailableJSONResponse }
+
+func (response PushAuthorizationRequest503JSONResponse) VisitPushAuthorizationRequestResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
 	return err
 }
@@ -7377,6 +7922,9 @@ type StrictServerInterface interface {
 	// ReplaceClientSecret Replace the secret of a client
 	// (POST /clients/{client_id}/secret)
 	ReplaceClientSecret(ctx context.Context, request ReplaceClientSecretRequestObject) (ReplaceClientSecretResponseObject, error)
+	// AuthorizeDevice Sign in on a device without a browser
+	// (POST /device_authorization)
+	AuthorizeDevice(ctx context.Context, request AuthorizeDeviceRequestObject) (AuthorizeDeviceResponseObject, error)
 	// ConfirmEmail Confirm an e-mail address
 	// (POST /email-verifications/confirm)
 	ConfirmEmail(ctx context.Context, request ConfirmEmailRequestObject) (ConfirmEmailResponseObject, error)
@@ -7386,6 +7934,9 @@ type StrictServerInterface interface {
 	// GetHealth Check that the process runs
 	// (GET /healthz)
 	GetHealth(ctx context.Context, request GetHealthRequestObject) (GetHealthResponseObject, error)
+	// PushAuthorizationRequest Push an authorization request
+	// (POST /par)
+	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
@@ -7817,6 +8368,39 @@ func (sh *strictHandler) ReplaceClientSecret(ctx echo.Context, clientID string) 
 	return nil
 }
 
+// AuthorizeDevice operation middleware
+func (sh *strictHandler) AuthorizeDevice(ctx echo.Context) error {
+	var request AuthorizeDeviceRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body AuthorizeDeviceFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AuthorizeDevice(ctx.Request().Context(), request.(AuthorizeDeviceRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AuthorizeDevice")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AuthorizeDeviceResponseObject); ok {
+		return validResponse.VisitAuthorizeDeviceResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ConfirmEmail operation middleware
 func (sh *strictHandler) ConfirmEmail(ctx echo.Context) error {
 	var request ConfirmEmailRequestObject
@@ -7905,6 +8489,39 @@ func (sh *strictHandler) GetHealth(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(GetHealthResponseObject); ok {
 		return validResponse.VisitGetHealthResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// PushAuthorizationRequest operation middleware
+func (sh *strictHandler) PushAuthorizationRequest(ctx echo.Context) error {
+	var request PushAuthorizationRequestRequestObject
+
+	if form, err := ctx.FormParams(); err == nil {
+		var body PushAuthorizationRequestFormdataRequestBody
+		if err := runtime.BindForm(&body, form, nil, nil); err != nil {
+			return err
+		}
+		request.Body = &body
+	} else {
+		return err
+	}
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.PushAuthorizationRequest(ctx.Request().Context(), request.(PushAuthorizationRequestRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "PushAuthorizationRequest")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(PushAuthorizationRequestResponseObject); ok {
+		return validResponse.VisitPushAuthorizationRequestResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -8715,370 +9332,393 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37dtu2tjf6Kvh0vj3a9KNlSb7FyljjbNexW7e5bdtpulplSxAJSawpQCVAK2pHxjhPc9Z7rEc5T3IG",
-	"5gRAkCJ1sZ2m7fb6oyumeMFlYt7nb/7eCMV0JjjjSja6vzcmjEYshX+e0nDCzuNb9jLmmWJwLWIyTOOZ",
-	"igVvdBsv6YIMGQn1jREZiZSM4ltGpnh/sxE02Ac6nSWs0W3MsmEShwGZ0g87dMz+sddqNYJGyn7N4pRF",
-	"ja5KMxY0ZDhhU6q/NKUfXjA+VpNGd78VNNRipt8iVRrzcePjx6BxmsSMq9MJTRLGx2x5dN+KOaEkhNtI",
-	"SDmhmZowruKQKka+vDw/JYdH+8fk3/86aHYCov8+OmwfPSmO+2sq45CkjCbTf/Qakkk6Zb1GQMIJTSVT",
-	"/+g13l6f7zztNTadTbvVqpzPCxFSHHl5ItcTRt5eviBiRNSEERqGIuOqOMyJUrPu7m67c9RsNVvNdvdp",
-	"62lrN5Mslbut9jGNnnaOdo7DzmjnqL1Hd+jB4f7OEescscNhp7V3sL9y9CORTqlqdBtZGjcCfzKdmsm8",
-	"EkA91XPRSxgAuXx7ff1mt91sIQmVKIaLHbh8PzJ5Ja6USCtGAgOUZJpJRbhQROrbiBI3jMsSdbSfLI0M",
-	"7r7fyC5ZFKcsVPUb/27C9JAmjAxTMZcsJWNRXiW98bK7u0tns6a52gzFdDekSTKk4c3/HYqI/eOn6fFt",
-	"L2u1OodSUcX+QUetePSLTKKbX/ByLOU/9Kv+Y+/kPzrn/9E5d5T0H3snmpY2n2sNSVwylS5ORoqlyxO9",
-	"YqHgkSRKkDmNFRmykTAz5+yDIipdFGbd3ohaY672Okiv8TSbNrrHemTTmONfbTfKmCs2ZikM8927dyce",
-	"n6im4NByHSSU43a7Rf79r3a7edhsPwnIPFYTGHzKqBTcUtOBvmmvzF8YTVlawWBYmor0H71GzG9pEkd9",
-	"oMz7spmPQWNGUzplyjL5LJUCdoQmiZifTWdq8QNNMmZfvjz5gd6SfggPDixTmqXsNhaZJDM6Zs8I0++B",
-	"I65/HMWpVPBLk1woEksCUyKCJ/lNet4kiaXqcbd+cG0UJ3q0zR4vLFwjaMR6SL9mLF00gganU30Zx9Wo",
-	"WZXDGt4bT2NVJd+AcAjPpkOW6qnGik0lmbEUZ+MP6KBVPaAE3u2PJ2IjmiUKH6mn1vZaav2oaUHOBJco",
-	"nVEkvqJTdk1vGDCUUHDFOMyNzmZJjKxmd5aKYcKm/+cXiXzHzUI/EcE6wrv6ehJ9BW/TtKBonDS6jRMu",
-	"1ISlVrhOqCRqEkui74ZF0bQrG92ff8+fiSWx75kJPYe00W3swiJ9fI9EzaTqx1Gj29hQYmlelknNc46D",
-	"hooV0MWp4KMkDvWSmwXLUt7Fc9U18+4uz+6jv0P/O2WjRrfxf+3mytEu/ip33+ArcPmL9FK5LMysyseg",
-	"cS7SYRxF99yZmMtsNIpDmIEMxYz5W3ONGgKTEmUZSWh4g+OAe8mUdedprGCf7rfoe/mi5zNbteoVI3+I",
-	"ZddT9udKcabPYNI5q9bbIEkMipOn5r57926nzPGrBmIe2S0LCBjQBTLpe+0rvAFu7o9onLCovK1mt0gk",
-	"mASVZRQrnKPgKqWhqjt6oONM6C0jVJGpkIp0Wi3QYGkIgqBwJEdZkvQf5lx2OjmJvOWzVGi6pMOEkTOu",
-	"YrVYSS3L6/FQxLK0kFOqwklhKZ+RAa7kAGSSNHKMJZGEo/yCSnUSae4sVUoVitA7b31CperTwusKex9L",
-	"LTT1EPSdpHBnk5zMYPcINexHcCNy73/Et+WrFRN5qE0zZk9hIRjXxBTBjEFpGIDFgwxuABv1kiZaxLL7",
-	"nc0hjfpmJcunciiihR6UpiNUa767ev3q/kvfypf+axqRS/f1+tX3R/nQZyWkXM9wyMhMG74R+VL/qaca",
-	"EEpSNmNUsYjcsAURWjsySqb+EXlzzGHfQDvSV0ciHbOIoL72BPeKRTG9hundY68yLrPZTKSKRf2pfmMf",
-	"VszbtivGI+K/VL8sIBnXy5MyqadHeaSHDMb9vTezfeDzQTc8AhMm1zi8+n2tmdFDbbFPwUadj1iY0JRF",
-	"BD5H9OcCva+xJPkawZ69EldZOEHN817bxoXqj0TGy2IvZTg2q1UZ40CzxOj+p2w/35hXQpFzM4D6vciH",
-	"+UDL7+Yns3BiJumt7FvJ0k+7rvBdz6n091pQN7GPQeO1VtyQVC/ZKJMrhULFioJGABo4muS4WVbp6lf4",
-	"CZBkY0kyfsPFnMMZUpJIFqYMfpingo+bm88d5nAGA6k5zksfDao+CcdZH3UxYynMmHDGIpm7TDUHVPly",
-	"ctbs8S8HoFjszGiqFgOwcPRCw6sD5JmSpLi2eFL1c0/AdC+7lndOta4lknUKt/XgfQwab1I6rl+i/AF0",
-	"PqI3ZyvlvuxUhiWGJd9ENm1AMrkSUUUzS4Lpw858Pt/RCsxOliaM6zMdrZRUD0hIvlwAeT2tkgGfY2Pd",
-	"rmx9jGGUMSxfwpAeZDad0nSh7fdcb9GznMZSxnzcCLRplt1hO/UizqiUc5FGZJxSrswZ01qqtrBg7+wd",
-	"TXBFweEsDuudvkTClEWajGkiV40IPrNiPO7T5vi78Xm86OMDEpHVH+c0Zwyl2MuTz0xEVyy9ZSnO4k6H",
-	"W8IL+vhnzckWU6YmMR+TOSgxsKWauTbJf2VCMeMuxrWKIzKfME4WIiNU3hA6FJkCz8UDbcwJR/eyVfdw",
-	"Ap95G64nqVAquatQVmw6EylN42TRzzi9pXGijcP6o5AyMof4ihBkSvnCbIo9ELJJ3lXFIqjSX3q4vbiu",
-	"+bxxjBuvqj6uo1RMzRWm5iK9ITSKNBtuEjxp6ArO3Ropu2U00bQEfgF4FExlqll4mrJQNT+TYIZo0I4L",
-	"B616ygscecQixAuajj+pNPZlYKI/ppeQcnK4T76Pv/4korbqM5/1UL71TtIfcywNM7IOB+M0LPBHLuZN",
-	"cp0uCB3TmBM5EalKFg9/IhMxjrkkVBHBQ+Y05ogqOqSSeT6RlEEOhA1vSTrSfIUoO8a/4DF7Q8esWr1S",
-	"7IPanahpUtjyRi9rtfbC/xWJUBt7RN8Alxj+AFYhXgCHpozHfCfmdhH1+2OemZt3vbsbG5uF1GrsJWkH",
-	"wTp9qBSRdCHJXP/L6TvklUDJrAelhbPeOGdHAVXpN9efhHuvh1ZA4pAR7xOfbBlQVhTPGOVyzlI4VkU6",
-	"vQf5bKZUbRLtUlphTZx2lXvxHkalup/D48D3016YsRKcPDkzQ14VESvM7mGCkJW6HbliNA0n4ApIxNiF",
-	"3fMFAkrfRAlbv2lKiL7moFbAymXf071Ur/uGpbywhmb2L/UQLvOh1u/X8sQexGlVuwwPpdfd4yBvoGmt",
-	"J4gZXSSCRn29fqDj1EVRqhWg+znfvTi12WQTfiR64V+Y4dRv+vLgH9rzXqNdvuV+yuIdjqTxdrjYtOfq",
-	"4MRcDwj7MItTFmn1JmW34oZFGLLx3QyOG3vJSCvTDmJp3xu4t4rUi5IBp763u7ntB1b0aok0/o1Fa5iu",
-	"Pwm9M9bTU1iiV6J2GbLSxpSDtUs+VV5YnM8z7fKgwcujaLLkBAO1F9WlWAKPFknkBIabWyV5eAkemWRp",
-	"3/skPlJcKOtyxk/OYy3P8/CuYtwlE5MXYkxinqvTn4Nu1sxuC8fZCsZg6Q7sDc3W7U5UnSfj4n+m/01X",
-	"7pxPlp8iBWYzS3GT8K1vJBYYzN0tw/sqeZ4IqVDW1x07d99DyQ2zEHpLb1mqhZMmiwczT++hLbyVLL3g",
-	"I4Fxv+08BlPcacr5f3qZzI0Af+nfsjQexXnaq8mvPOGcnJm3BI1ZykYsTVnUt45ufKPezWy4+dZns0gz",
-	"yT5VjW776HDvuHV0eNjaeP/sMlRt4GlC46k0Fgi44Fkq9ZnMuQfswonhSrBgNv2j+3tjlupzrGKU7jRM",
-	"+8CGK+ozLsZcpCzCRLiL50Yygwk8EXPv22CMs4ggJeQmbLuY7X9QkT0b2ExR1DAq0oXd75AsTAtx/JSN",
-	"Y6mY1j5Skw5vnZrlRHe3ccO9sL1zFHXaO8ejw9bOAd0fsj3aCY+i41JxwsFh1XBFxPphfdmIHvOb70/P",
-	"ykneR4d7h+Tf/9pvljO4z45fsmQiaOf1/PY8PXt5/d04O/2WCvZ9Wz19e/lumH3z3ZVU853wZXF87c7T",
-	"tePraxtXVCzty0zC0R5cdQ4OB8UR6UvFT+1XbZxVgfqTmFdkP5/wnGZsljdSy3wiNGvNkkiPIKcdzV6m",
-	"WBNkZFVxXGzx3WT4TRi/jr+7evvbRftV/N1xky2++y16dxG/ji/mL6+TyU/Px4tXi++Om2En4cPpeSv6",
-	"8bukOJun7eNOxXxA+tVMphz6Yjuap1ha08xwFCfJ0gFAzlGgqf2KL0/phz6tIiZT2NAkF6PK40YSwbXm",
-	"T8ci0DcssB5F/15QdvIR7R1C4VShBqdiRFzwsKroRUyZJEMa3th8LLvFpQqXndbVYf/dbyedl79swgNm",
-	"qZjOKpb9akZDtiPZjKaanXbJgAvOBiCrpNBbMSID2LdBQAahNnO50v+ULGGh6pvsjQEESgdhyqjST88n",
-	"cTjRJDiXJohp/Xt4i9W4IWHwywseq5iqmI+J5svkEpiOUdDbzVbpPMNwSie1ctKWY/WzNF6e+mvO7LHx",
-	"uJxjbgEZLhQD3Uz/wz87CRspAu6pEZZIaCUQ8irsa9AxMBOpQpaaCDGDTbX0rN8UxaMRS5F5Pe0cdMi/",
-	"/3W0xLzWlQ9tUO7ldKvlNXglFHGpa88gT9BEgzXzj9VStsjAqmlcqL57ssTeNmIG9kWVe3P3cWVpvMXY",
-	"atdLiiwN68rjjIIJ9Kwq7GpNM7irR62jJ10gD1sbmEUx4yGT+dOo9IsUknU8Elox7IO6UYMfqj8FRb1W",
-	"IEGG5yAweYRQ6lL8mC2QWSef3AeVSbup+aCWmKVtAFti/RewBmEd18JyAtkk74AUxIxxrcwoV3bgPHR6",
-	"iSmv4an4nDZbRnHClhhM5fhUZQmax8UzHk4oH5f306vv24gis7ifiJAmVVpkeTUSyscZHTPpXAKa/crA",
-	"1oGh/p1noQcmEU+SQcR2Tq5JxAjjA1xO9MKDPJi7akdj3pjsMsU+KAnSkC8MnU/1x4R0ZG/LIysKYxlf",
-	"WoCqCjBzRQx/YSEkT59macq4emN8scXQDiVzISLGyUSkUm+lq+KyvtsKTXQac7fdQWNGlWKpXt///vm/",
-	"e70Prdb7r/53o2JrzrSicgqbDPp+FMV6Y2jyxrMDRjSRLCiZBsag+r2ozzjbSqRjf+R49wbKzsxbklU2",
-	"UHkFP370Sxd/dh9073tfsQ04e8FHsR6mqZLdYg1Cw6tWDfQlVJec6jtL06tIrsRJ5WlTxaLsnO3qDxtm",
-	"DRFGYqeOAqXkEcTXUFVd3P3HkVtpi2D1KrclTUV6WikH4CecvuYPs1SMUzqVTaJvl4SmTGspLAoIZ+DN",
-	"8fgXz6b6s8Vqi2Vna9kLvYHbsbJoLvUUwX6YCAlv9xOm0foCiQ/1sXCDtSNcXWRVrWRlSQ86MuwtHOPO",
-	"fSX6IVI4nIblSEltRUNVyRjEkPoeYbhsZZSJ9pe+2+igYajOv1QVwluKxfq+rfcFEjys4hxnt9YTtOoA",
-	"l6PWKQtFGrGIMP14k5xgHRZkpmbaZhtpjc0Fx+hslixMnqr+G/yjzUaw5DcxRVvLZzx2p1rvNJgqRiUz",
-	"rgs4qVEcgeQahGI61eZJElvLZqA5S5QlbNAkr/Ih+hnZVPb4CHy2Vs8Es8OaNqC4zTlLwUMO84D6vSmN",
-	"GBZCl9ZarwS6XtE5trT2VBVq4yOq2I6Kp5toSWscPGZRnK0D5NKs4Ehrx1j1hRPy9u3F89sjZ/SJVEky",
-	"XBA9+KbPC7MsLvHBvSr/TzzrGyupejql3LrV89po6W9ivlZYwtH4PjZVEExKfabrVtz8bjJaFNWMISCM",
-	"Wy/wnEKKcbTB8qwdPLLTMatzqmiLeudk/EAUAF+rm/aSjAWGoI8V+FIfarboNF7pQKJ2EIYGt6OIkpCF",
-	"gVIt6YBQ8kXwhhMYfuUfxgKdFOi6sGuV4ttRW+U89TjAscAtz9X3FmS3tPVYBkFFKzMzlZe5cCabPd7j",
-	"O9a90wV/DwS8EzEeo8Mw/93Ir0G3mJSuKblYrmKJIIqhkDjKzYjc5dN1Zfcklj1O7LCa5K0ZH9aC6/k4",
-	"6JcoIEMW0kwy44hDZ0yejOENVtksmUE3D156Ce50pFham93yLBdpgofgFATYk5iP9WBnLI1FhJ9zwhrX",
-	"Fz7o1nGsJQLqmpDz4b4QkKEJLVi/hmESWKyDzIPySH/NqF/6F/t4FxQ3o34WFj2Wbt3R3MOpU3lj8J/Q",
-	"UnYnVH/APgu1+YFv3+kVq4hf+RUDICJNWXPRZdsk56mY6g9oQ9Mybe/tuMbSAyAZxbcMBgD0aTaJ0XAC",
-	"qx+QbEaUIO0DF3O2Oy4y8Eniv/paa12AsQq7b9YThg8/5Vf0DIAr45tSNkqZnPRTpokEHjaXjBFg+Ta8",
-	"NRQ8AgZjJR8soyQIKjFSz8xk4Vt6HbwvFXVAn2bmEwGfcWcQxj2h+ptTOIKgugdIXNSQbtnqKRGnoSG9",
-	"RlaTRD9s4VLEEla+ZIhpEOgJuMumrBv8wEBQ7gtd4mFqQCTLDAWdKt59bsYskcxRuXvUchNDTPAS1M6N",
-	"Ko6fN5fcW71nTLaVudlYdf4a+i9NhFTm8YznD/mvStlU3PpcyNK9PUD5Y7HCOkJ4jgsF57gwkpiTvRaJ",
-	"6EI+IyINtL6UK6WBUUa5sOGH/OH840Qkkff1CZXFz9jhyRlLkpiPSzSRMskU0Dhn8yJDDydCMl6xYs+K",
-	"B8inaCP2PLKyV3LaM1csnXVdrDGAPY9gFfJoJL74hi36qVDUPqFHe8MWEIKRWHLBxZwIbvCHjIlqgwS+",
-	"8HJ/OvHgm1uWg+NdIlPuHx5HAaPU5xJVBl353HkGnFkf74pZDf+KOXTeJXPgGsYjKr03l06WM2IdIeRX",
-	"Sndomi/am5KpXIPJh1rcyfxCPnRvk9bamUHjw47epZ1bCrqT1Nt19sPZq+v+i9ffXLxqBP5f/fOTixdn",
-	"z0sXr7+9fH197V9/c3J19e715fP+yenp2Zvr4hOv316X/uyf/XB2+c93355dnrlfLs/OL8+uvu1fnr29",
-	"8p5/d/n61Tfu/csfPP325NU33v0np6ev37667p9enp1cV1x/fvbirPL6xdXJ1y8qfjh7Vbx+dfr6zdnV",
-	"0nffXL4+v3hxtnT97OXJxYv+6etX5xeXL5evV9794vXV9fJML8+uzvLLpy8uziqmaS+X3msulyf//dk/",
-	"+5evr+EN763i+4Zu7UoF3K/CP9YacyYufIEP+BFEmqZ0AUHaHEitIkaVJQkRXjacRRwrw5ltaW3AeIrf",
-	"rjIRzmOWRC59f4ulshlbv28Q33CoQ+XJf3f1+hV5g7+actHjVvsJibkpztCi/Rmqh0WwEZlQOcGaaJUD",
-	"km2Av+kvkh2Xyz+rXKEsSV5V2oonspAtkcYKgKeekYHeqwEJE0ZTgKIiF4pMRBKBMB7sainWHYALqddz",
-	"ce45ZFpM6Q3TgpuSJOY3WGzPRY+HWEXkwTkFBOPSWoROaXojIZEQhHXMb2MZDxPm3U7YB7DdfhEx138O",
-	"mZozxomaC++uMvxeMe2qHGApOp/LFFpwRu92e/C/D63WTq/3oX3e6304Otf/PD7v9bLWYfu018s6rdbX",
-	"+H9n+H/n8H+dpzv4/3j1sIV/Hupfz8/Oz2tiKt8ymuixbUXYNhvwd6cEiJuSNGofrqMs85IqerrQ+yhn",
-	"uHFbekkxQemwQ/79r06z0yQnxqKwqaDgGA1VfMtsVA3pYcqmQyz8XfKOxresEpHUlBywPB6N+dymeshM",
-	"ayhEwijA6tGsxs2gz5jW8LSpFs+0yLcnumgW6Y/FUmY40PXBzM38lbg0qEPD2yOiRHOTDDL2YVa5Mly/",
-	"DhOfZEBibow4SWSszfz28VGr4KOKuTrc9xEfOwd7+63OXqt1dHzsQT+2lqEfg0ZMVf0g8jl9+nHU+VG3",
-	"2bFfVLzKFV+RPr8u1FAT2b9Q0hmzqOoGRBbj283NIvNV1HUBMCvG+Eefvz5tgpdlUKVjGvJT69yOX0gS",
-	"5y4SR+F+RuUXkog5r1yiajrG5L/q5IrBEHBpB8YDU1j/Z7krA/4eVJ1aK7wAjwI4Dr6iEOeDb3g2Dwb0",
-	"1vLUTf20sAkFVoVJt9Sl3K4jpBL3NmxxLfeuzdZdwZpeMHoLAh6wcwOsxpkx4+rOY1KDQl7wgGAm9sos",
-	"pOo8WBwKYvesGw4mnFlgIC8cK20eYfWwUE1x7qwcg8h4SpeGvUlke9PDbqqXScYTTbvo9DDTORXTGTXp",
-	"JuhkGuTxC5PNE3OpGF2ZKVXDHZCOqzJq/XMUkEphR0syCU88BSeLK0quSas9x7TaC3nBLw/C04vDi+l5",
-	"6/vObC863SLVds0mYMZdUcVbwVxqMnIHuBSWhWidt8hVnhFK9KO5EsPQr4vnsZQi4b1s21PtuM7Sof6e",
-	"LbZUxF5zRrDVAXiRMHP8oH1E/v2vfdNj4KD9lPz7X4f419PWnv6t8wRPGOpjkkRsxnikzb/BjVoMuuTs",
-	"FERJmN4G5EOP61O1eEZef//GXoaD9uEZubw6QRUPLphgcUm5S8Zl86ySQaS3m9zGNrnpBjneOql9oxab",
-	"vI0vWZed/WohscnbPpRvqkzLX2xwV4mubgDgNoOMHb3muAw1dHbF1Jb2yA1bbO6S0JRccEh0lvwR5dHr",
-	"11cN1kuXqin4EFHOTbWxamXElMZJ8djeDp++2Tsftb65ac9+2PutNT09uDla7Kf/9WsnfDq9Oo4O1Y+T",
-	"7+btFz+JDYTDsuW5tI0vmaIRVXTLtaa+cOszHoGH4A69MYLSq1yOayxl3zky8vTiCql2fkqOO62jamMr",
-	"hOKiujfV3l+4yxHUusSQNe6tykqWh/jW8qcYj/o2Gn6v3QF1FcTWBgN9uv1AXc2NjMc85uM+TcamfuuT",
-	"LEzsq6X3W5rqV0Gq3SfdWzQk7zTkX+Y30lYAbP0w1rR8ys2xRQUbn1a/CmGLh7y8/U81ES9T/1N94tb0",
-	"ybkfFVe859OTsImqrX11dZ3RGjZrkhP7kQizKePKpUlvvTYyAyH/CXcRed+9NrD4ik+/d5lkacxH4j6j",
-	"LsdgkKMFdWpF1UdrZNzW+sRqrrOexaxUMVYwmw3UgXqWW0+am0rUCk1niRqrmUytDPXES90hrDj5K5hl",
-	"nfaxKc1vxdy2ledVlsArNn+zsloigUOBiMEZV1jy6kWewLe7gHxD44eVaLZOxS8xiXmYZBGLnhEuXE6i",
-	"e7rHwY1knAFgPbtStyld2J/IFCGkKCcsHk+UsbOFVCQU06ngeV5eYCCvhcREayJGPa4K/kTIOi2WDtv2",
-	"VUgAX2DMMYDcQuvkKoXO7lvO8XSL6iEP8nzbyhnfVbltkrVJ7ujfI+u82r17NUEfN5kxMUsYlqJjtXTR",
-	"spyz4bIfaI1x6FJVEES5Nvplvh1SDlBqYN2mIhtD6ahrXlZEfi6Mziz4sq42E1L1TVaQX14s65oDekMZ",
-	"MoQvNMmnE5PERExqtPv4z+uLft8HldKzRiKvcioEpvFn/WKaIImDka+2a7dZDH30KleiRCN/8EIYhtSf",
-	"3YRs5XIgBABAwaMzJZeagyY5sf5F443XdxemVcgC8ZYQRVEVo9YML8byc6gyGWGXApaMTBgiZPGtKbY0",
-	"VZd+CCVf0JrlupNaqyZxGvWh0cDakwiJ6ZCEjAGfBaHjlLFNzly54s1LrzeZ94aAiyMqbecS73DLXSbd",
-	"VWe8wDerBK7HzU/hzi15+iNP/R/DU/XobxibFRnrWibxyGcf+ewfwWeBE61hcZ88T9NXjssLtXW+5kky",
-	"pwssSc1z+AU34DSY5EeTxJZNNStiF58mk9Ob5VtANVu7ptOY+1fbj2Lk7ylGHpn9I7P/VMx+FRt6F6vJ",
-	"lcs7+sN8EqsTnk6GQN4mpdynho2S6R49Ho9s9dHj8cicHz0eD+/xuEsZErPPbNYHyKI/VTQlWgI4+jBL",
-	"KEf0SEA4gh2pTBv33fS93odOS/+nrf+zt9PrfTj4Wv/nuf7n0dkmeEz1HeZWr91WSE2V7flsyvZy56yl",
-	"ZqjlToSZh6+e3+VjGuVhL+9xC9LkwJ5oOob60VK3vboGUxvgEb2pxGz99vrli4rdrDzRNvx1J3w2U4jQ",
-	"vzOgmrb95hs/7kfrlphAeSilV1eRl33ZJdT1fmpYtjvPdF2xgEOV0eJYFfUYMWpCXxjAbYtHRLJbltLE",
-	"PiNRePigACbrEer/VyMJL2tnhaDef/Z6slwU9/7/bAjZtu3uefUKD4cviNjt2+ILVoIEVk7AQORvCSdm",
-	"uyMBkzvePzh6slz9tgl1FqRGXvN6Z1GxnFetP7C5L8ur112vafjNEKrOxI87hiJ2Lp4jSUOsHfMWNiq/",
-	"crWSfpXZXsevMjsoFJfttyrLy0zXhUoULPiGtkUQn2cTyObqYqdri9dIJaHk7eVFEUqqIsVnbUmBaekP",
-	"o3fL4QglsMfU24gqGr90+Rx3qSg6KeHWQQ1Zk7zWeuQ8lowkyyVHmWSk2OM7HpGFyFIC2gRJ4mFKUwNT",
-	"jlhYlTUpD1CBVDF8Yy/VTuEZqepPztnDlBmtrepZLucpfvjkp/Sf3x3Mb8PrX5Ofvt3nB+nF8x9O9P++",
-	"7gxbN3vDvR9a4fQ8++mbY/VPnrR++vGV+OkvW5JTLOp7sJocdBxdsllCQzbdPq/lhrFZXyRRf1TlxTeA",
-	"/cCtPSjGxNWuSUUXpuS5MN09wGKo53adg2O0oVeV0y6VYHhDrV4LSAfcVvkquKoqKog98IIcq80nwq3Q",
-	"I1G1XFVLbhK5GOB5J4KPpS17M/mO1R4SU2rdX1UJbe4p1gAayiwBJG4zqbt5IO8IPQmgQptIXcCczWTN",
-	"1uov6Om511KpDIAbuDxgTe68Irmv5cH8IdtDT1atVBUvr0JgtHTq+THqIBULXovSshfIcsWZ/eTBTcsb",
-	"7glDs2lY0zutBv/Pa8ERUg6m0h8X9LyKx/x1pu6iNpUxIqi8kQDUYlzOrj2HBfIeFBrpDD5N26Ltm/UU",
-	"UWKxXQ/j0Z+gS4/IVM00TMeqOzXhqfMy1vnOPSlnOz+D+3xO00gWumpU9W9xln6F8lvnZN+sCOOx58Pn",
-	"6vlwbRX8bSpD/cLzChvmu3fXxtfQOnz6xC1fAS3BgSUMvgZEDPL//T//76C50Wmywiau+PiLeMR8gV/s",
-	"I+NgYcpYMEW99enhfkFrbVeCwET9euPI8aUvX88Yv3hOTgXnLFTkVKQMat8dTgdIXqAB22XFNl0xMISm",
-	"ERR4hQY2kIbHEJrqiREZ7NrimU2WMGh82BmLHX1xR97Esx0xw43fcdhkWix9LGOULLd7mtFfM4YlBAiI",
-	"NDLtOzPJmqQQXV6L13LQvsdAa9AwtFgDR7traHNH6JsibEwJy2VbPKwSboP37gJt21m9rzu1j/6Rz+8f",
-	"CSujTOcWardQpwbutuU0gQ2+vV8D+iUiZluEpiu6OtpbSk0d20+a5KFHWg0k4QW7lkNPpitnSJOEpUWg",
-	"naLspJqVTE1zMhvgMNzR4T5DE+DqvAxzapen6jfkCZZ8ODl2a6QHRhOAiMgXpXohqkFaN+Nm9e14zp0m",
-	"Upt10rjhIrzZgf9uSNUbV1atVjGxcX+xo2nepM2X/bZdwvbkt0mx80qZde4Q173bqj726RyXFZLuoRvk",
-	"NUkRyyrvh210Tqz6c++V1mKiKQMQUdtUb/uWeVv1lyvE3feWOjVOWTdlNCJT1gVE0U+Sb7A5shooMrYl",
-	"8zI2/wZn8xcx4ZFgFabd5s2qlpSBt5Kl93KH3sn55SC1KwEYXJx0bSx0bX+Scifsqs+NsiTp2y3c0ttS",
-	"3YPnLY9/zTBJhN2y9BnAiSI+OTQIseq7648Sy7t05qlP12KFxhK240ZIofUEtFhrPGAelt/7+44EAc7C",
-	"qYc1tK5ZuMMlKh3BrYIm5Z4xlsxKVOOTiEe7nuOz4N70luN9zYk7yfucbY9dew0NOlgSeX5Dv28a7DN6",
-	"PJZD9f7Jqw4vAK3IQj32Romp7tSWtW7O5pbRBUj+5VYIVtCLBFwiAVoDQ7bcLgKkuw2mmU4I+lXQD7jH",
-	"XVMzNIUMmmKxL8QXrgsF6hPuGWwoASjTS7jT5Yr07dM21jKSAhtamblgcbTXsIB8voYZDNlCGNE9mLLu",
-	"wJm1GLjDXhJe/4qAJLHU8hacTiLVq9QkJ/hYj/tYyebGWBKaSGF7c2A7CFUci/F5d4kSYB3GNgvX7hOI",
-	"vgDb4Rh/I3gthE2lxi7fxS35Gc6xBJHfWJVkuibmu4rVbaCEw+m4Hz+rk9J3KmCtOZRvvZ4qGVdxAnob",
-	"NtDLJJMOfc41GrE7Gpu+m+7UTOhsZpqT5E1U3AkyBpUEw77Kdv7TnKQHz5VDJSAgKRvTNEqMPZMwraqR",
-	"kELPGM3XIjUBwI7Bfw6CCkh7LgzQR2CehdcIrkW8/liTvObJoscLIkCCDBjHt8x07hIjayaphedrhoeM",
-	"FWzSSwcGKR8eg61OhLghSXwDfudpBSvcLk/P4tfLagj7TXL2PJG9MmdPH5sLPhJ3PTTb9/pd1jfr8eDx",
-	"uJX64U4KTZL8lkuVIf16y0Mfgsp2DpVOFheS6G9mz2yU01aHzx2XuwAHmhhjbiRQNSD3QZXWWFA8qxNT",
-	"NsVwP3b/W4fgfj/eXmhukA1r6XZj4M0ygVGF/lU6myWmny8UtgMTMGze4nrzfAcsT6BkllCO5mqkLW41",
-	"hY6GF64Ix2Luaq2gq8kTvie1idvjEQsTqLUguAIuGxLtHMyVsaBPWCZScE/od0fSJCaQkyJTAzse3Hle",
-	"LNJ6I0ydcI/PiwEQcAIsqXC/L4lZT7prY1sK3ryk85dMSjpmdlc+eRYC2ON/7U44egobFk4XV+oOcntZ",
-	"WQKAvzDTgu5K346vxjrKr6msqjOrjGsAXWF8ANjTQDLQYkymA1p8AzJLY4gQgWgkZzScGIfadIdxrTpF",
-	"PY7dFH1vVae512w/cY0KwVYDdWqirSE4JUKaE3GF353SG2aaysAygCCA+bglmCg1c3UsnXqksRKsugkZ",
-	"flXwo56KiH2lD7ati9MERTGJxR5pdAcG9lSbAPMztNW+spL5K0LNEmAUxa6gZNx0m8zbxJqj7LxgWGLW",
-	"JNdxeJMHPI1eogc3p1yZD2rdkqg4vGHAkHp8bKoTIjaiWaJsj1UtBRIxX4YptkU/hYtv06TRbey6ipzc",
-	"x29+sZ7+3BIzjAhNkW7jUvMflGxm5l8WdbUnLk4gjaey20BlPzCkAQuD3d3WvskoL43vuZijICj6GqFJ",
-	"exdf1ug2nuNbBWcmvGoEAt7mT2HpliDPXwIMuls9A3zOTQOHv/QoPgAHDN/QCBoYwLYjn08EbDCFHn+G",
-	"mRemVaAauOJUHuPVqdoCfwA0ScyoqxYS37Dphtj3Lr3IBoAL5FKyNx4p6pGi7klRWnsxjE7LarvS3tq9",
-	"17cIvmMrEfEus21usfKVCfJaog87WIizI3iyqHl9sOHbfJGtuWqn8fEjgGWjmRYKrmioctSURgGosih6",
-	"sJSokMIjxrbiN+YBmVKuBZaasDh1lIEGLmDKogA08sT4JG1QS1vQYMgtoDH3V19dpwutR371Fbng5Oer",
-	"OR2PWUreXrz/cjcSodx9QmYQtfzK5iqxrwIQSLWSC0dinroyctaiA/S4EahfYRujxUxr1QUapbmkBCco",
-	"+XIAXe/SjA+MhiKNCJwKR1ADE0gaOHlboLAeN26BgAyFmlSgFQy8KPEAG3FwvUUcuuDCVpmG2XZuuHRE",
-	"ZOors5gX05lIlVnPn/XDdBY3F3SavP9y1//zCbzH3aH1cu8O/ecTAkQDWkgsexxp4wtJ6FCKJFMsT0Ls",
-	"khi/q9U1bI74Rkg1RYPnZBZHAjunjxnX08izUZwrc9rs8Z9n+JAdDWy/f+0JeELdu0ORJK6/YMTyd1kH",
-	"yxhz9zIlplTFIU3Ao6N3h0klDUNw9WQ9fj0XmFBI5MSmQAiuUhqqbjVpKkEUbEJAfr5kz0X4/svdlEUi",
-	"hJ9yG0nvDVTFya++ghjAwLMjd2dYQ/h/9BwHXkmgdc9Lpc0J09ECG26rScrMOetxRxxaRU4SMSdOKTbN",
-	"g8iXAyjkg2bS5aptTWyvhClIxGZPkshsOI2V1sERxLjZ4yfcNdafUcTT3W/t295KiNVrQ2Nwg/NmGicY",
-	"PnFg0kVO9EgHzR4/K+wD2MOUk4Ff/Td4Rn7NBFipZK7PBYgcDLqRCUtmYEmDkxw6RA9OaThhO6fYlLJL",
-	"uNiB7vqDwLaZtBmQai6It37ohbXWtnGdwwpYdrUUTv7qKxvsX1bHJdG8vWsKlMBzCGAGRN8UM5lLSPlF",
-	"jzsIYEMDR63WE1StkzhkHPvIGP798uJayz4QVjbRVx9fzFhoinS8ax7ancbKq2FsoOXTCBq3LMWynUar",
-	"2W629D2GATS6jb1mq7kHnkA1AW1ptzlnSbID+7/7y/xGwpHUv4yr0sIumcpSbhJ/EDfDIGOTG7aQ6BOB",
-	"/qrv2JB8zxbkiqm8UdGTJjnxjCkMnH337lqSGUuJTWR91uODmzjPMDK5VE+JmmTTIRiR1id2wxZN/RlJ",
-	"sINzl4yYMnVVkimMfiBtUZPCgYTY45bo4VNNcuKac8cSpyYnNpqjGLdt+8mQjQSkbmAT74BIAW6ZvGwt",
-	"1ESK7VNNB3QAiI6VJEUCHmgVSMylZclYQcShjgYJxJHwhdajxkzpqXoo37CFnVbLKgO2YM3jQnY7c2eO",
-	"6e3zs+nV1Di76hwcNkxLpsabHfwLmio1Xv02fCF/nDzNnp+G0c7hy1fzH8/33/WPuHj34/lPJ6Nvbz78",
-	"JC+/OT3+UQ8LOiw1zk5NY6JuQ8aQjdXoNkZP915/t/e88+G8/fX46W02PFYvWHv87cvffjg6ZE+vM3mc",
-	"vfn29vKHs7cN6IfU+NA/P/vtMjue7h1+++JVX2Xs8OD4xavZj+8OZ6eLKxXf/POX7y/eXRzQVuPj+4/G",
-	"0qcb9Cq6Ygr1qGVvKzRnR9AcTJtGh4i/a3UfMPfvws3n8S17iRSDnzrATap60G3m7hUIY1Nn7flmEApG",
-	"ZtMpTRdWoa45go2goegY+pI/j2UoNBdGtZSCxN4ZQet9bXu4n/W3CowAlM2dgm2/Y7TITThDMQfNqRjW",
-	"DWzSp/bb+0+aZID9Ctxh139Dfyen2Bdacy6dCOf6ve+pqOvCBHy4u7vb7hw1W81Ws9192nraKjg5tu26",
-	"hA7EVd2UjMtvuYES9HfAlgUN7H6LLWOxZysOpW/ySLjggKVDQ2gHMYX/qv6EykkDm4xWxjIcUo8XMahN",
-	"93i/SSemnxvAYt7XtVKqWWJN1jsiU7W9Cx4sx3TDxkk/Ny7tROpaH9VMBd6+mz+0dYeEHEsJ3ax9dGe+",
-	"zzsYVX/ZbyRRN7hqFWBFj6KfNWnphYbIAwAOcGnKG5lW3vu5GwMtKz3QlQ2JDMGv7UHk7qtrO/Rz49fM",
-	"sLz6xkEGyeR9TeeflZuon7hh2/XDyFesahPLV7VxpMe23Njn56J3q+y4yk+p716o9D9U+Bw8n03R/fK+",
-	"tg1QzUKBGbWir0r3Z4sC9n65a8+qxd+4W8ndFryiG0/NaOydjY31Di+uWal5WOH4V1E9THrzNBe/D6B2",
-	"AFHuQEh/nOX5fmsVDgz6WPXCJm6bxHjQy0vVYW4QpN1skX//ax+sOMheq1Iy8OnTwrge9Y1HfeNR33jU",
-	"Nx71jUd941Hf+OT6RkmAhyVZfDflIxeqdVrG9ZI7w+5VIUdlv9kOSHUF+l6z3ew8aZKT5VwOTMr6Qjq4",
-	"AUjO7/HrPGELnIyrMkoI5VFAwDsPPuiCozpA4F5pwk4+sgEGf7hC1AeDiGRGiJ58iEsEZACYESbvFZwz",
-	"X9ou0U8QZgHuxkAEuNOhFBavavE1IF4vvbwy9klgcZOUH7ScUEnkPFbgQ40VEaORLWzXW26kqC171qsq",
-	"Igbt+vLC+MOWhR+AUds6eT22EwcGZQFWrB/YrpidEVSKeBqktz6Y26c86I6AjJmSdocwZIrhgR63lZos",
-	"apK3LtJiZA26wGODTEJO8l9gFJB4iJEK/UZzX0CUEFUeYl9JzD8Bvt4iWb80NSO4ycUsc6PUxPo+lG02",
-	"dbYo4Ro+K1pds/QxqO7lbsvnB5jc6JOfB4tSLnVl8k4oOFUT8vGpKydTDfC0hM+wGs4lIMOFwhI3/Q8f",
-	"JMfh/cQjCCoBscJ5sa/BnpIQaINFSoSYwZm11KnfFMWjkS07f9o56JB//+toqchzLTx73aZ7tch1y1Td",
-	"mHaz2lQLw2FQOTCAB7GacvTQon0U54XPkVyzqJqFRXyuHH57s+FvC5NTOQ5A4LnfMnrjMOmE1QvDd1pX",
-	"h/13v510XtYNx9pslcM5aG16lIHlO5usBH9QpsOz45csmQjaeT2/PU/PXl5/N85Ov6WCfd9WT99evhtm",
-	"33x3JdV8J3xZd2wLJmDtrlZk7y8P37FCkFXFkZrI2PohGJXwXiyxdDi6ZKBVygFIJCkQaWcAFpCWysYE",
-	"AgFdsIGMpDY5tzZtVk7EXDpsJZRoNunFw1L78oLHKqYq5mNAwCOXwIdMkkq72SptpTXIqlYIzbkVR26T",
-	"NTEoQuRi5Kexa60I+/2aCCsdiwA7FWC3B5MehMVvhRHvHbZaNQOe0g99Ol5xODc8DC7tSJSz/7SeNYqT",
-	"ZKm9ChYGVQ0KVhgBzWpF1P4GA6vAcDOLCT1fEMFtyPKl/bRQblVTLaLQ1cy2EqpqxamGbwwCP7m5OA07",
-	"iJX6zhR1ogc73H9FzLOqBfJg3upF2gbLY6D5nhWEGZF0IYnN2Sof/eII2zUDpGFqHEr3E3Kv8nwnPUxa",
-	"NCMc8iugFqDpY11LXKjcUTBYgvmoJjvb/+I+R+AOaCYFYEKLTOLZPwUrzVdRcyr0tLdYPhwaSs3pRCCX",
-	"z7SzWRrfY3e3V6ffrw056FO+O1HTUuOEXtZq7YX/KxIhJMbqG+ASwx8ghQwvmLxavL7r/dDY1O8ERV8V",
-	"PqcTVDwctzPtjj4Gjb3W3rLf5eslr0TJUfXC+ELX+agujfXi7oex7W/io9JTucSd1+Pc73S2fubgDt85",
-	"wPVY/8xbryHNKh9aIVmaWj7vOc30DTsxr3aZ2R/1b+h/2DEukxxGS8ga1xkE5rykaOf10JIIKr/QvM29",
-	"UoiVanbew7YafHN2TXKH3cC9ddqsd4NotnQu0mneDOFrES1WxOk+7Mzn8x2oSMvSxBSleYep0MEjX+ET",
-	"k7OKmBuNoAEip4QQuKmfomTcbGsvVRsmzpYpIott4hMoOn2cf8jAT5Wtbzhem7GKAkypxVj8WKykdPiY",
-	"Ht+rZBjXaynm8zOQ9t4dnjn4n86oAjJcGGaxLc8CJ7+JWa1NJPD6J1u3ikgjhzoQp4jzUOV3TWKpTs1n",
-	"7psXYCqff74b7/DgxhqdVudwp93e6exdt/e77Xa31fopV0Owo2e5R6etNa5vnFnf5lHvhW1PiSkHGz/q",
-	"d4gsNnbEF9nyPk0vhU6GiCHzvlTkzbMk2ZgNlZuCVykvfmvtTU//S5pomjVnstVe/8Rb7oNymuc2OGPn",
-	"Ih3GUYS1ktuH3zY8yStO8e9LZdSlyPH7j4WD/iKWfkDFT1q2x6jyXNsfa3WOU+vSKgSIvLiRtm9MqMbW",
-	"q6ODzGAzQT1J5CI4AsDt59aTlHcL1e+xALddtBJ6nBIZ83HCdrSqG5CIyRslZtosn030A5rqQd0xEKwO",
-	"dyZW6Pz3695yqNYvZF66UMV98NCf2uaHm2k6FZynyBjue5Dvcv4MbNMGOkAHz9Pmk7sLMy1CJDd+bcsf",
-	"xj/w7/+rNXwXHiS/tqZ7/OC7X58uXh6I46wtr1Un/fHot7N9+s8/Eyt2KSx/DC++w7Z7LbtrshU4m7sA",
-	"rbHLHSD1n50h77eO1z+BC/GKTtk1NUXvG6mL10K8oClirmykK75kUUyvtSa/qaZ4gT1S/4yyxeQLFYUL",
-	"MhEnAraWLZ7OuPu7YxsfUdhg3X5Z7GAZv/REWmBr7GVF8xpTdA39PaWiKWKi2JbnVSweP+yx+AIr3F/Z",
-	"ZyaWplY++gsclf31T7wSV1loOMfflogNMMSdiThYbetobcQRqu1cxsW8puywjvBan14G/880aO4gROtE",
-	"p/WePh79v4ZtBBmP9zj3K/O+coL4Qvr5V3dPqJpRNanOpyoq8D5Fb4fdrZdnRlU4qTD3DBiYFrHakOIW",
-	"61kLX8TxAzeOmrBUeimYBklCgqUIRzGoQJS3LVdLjRbwOQAd2UasPyNSIHYCYG/pB4YshEwe6sEHLL6Q",
-	"TWKRL5EvG5MzpFzbowasusd7/FoAomCeqRhgRXnFXALARMM8HYvEq+cHV73URorhZjuUwAvnQWaF7Une",
-	"40u2qsuNDAyOZKxICGkFBlxsSgzsCJnTRZWkwQKQ+xuy23PpYCnv+p6WrMH028iSfZSifxUpasC3gdwN",
-	"ZvzfUqw+Wqx/rMVqUM0e2GLdzZt7/T2VgkoX8Et6AyKVs7lrWXad90vwe2xDzHbgN8Ie2MIBwHVBkF1E",
-	"/BOzhcubS8U4pVN03xrcTP01wdkzQrVWAM284ek5lWTIYj4mKTYVjxyCjB0EFyaL0eRBtwK/v4OffgJQ",
-	"WFzoL+GcthTMVTLXDAtpyTjh7iF6iw3Q9w5brY258HLv9T+L9Hz0A/9Z/MB+hUispH/I/56S+FGi3kmi",
-	"Gi5ifK/Ajr0KozsJWCh13cFCdGQvctc0HwAJWx2PxBvkMiCBac+j5YNtzSOa5NyAHXILSe43OTcdXQzx",
-	"m9YTAq3bHvfvNOOC9jxwbOBTIr3RxmfIAtuBhJKILkxHT/spC/DJkwU2vi2MXRu/FvzQvXmWilstc21u",
-	"qeuIMhQfcAA2pxJEFQD6wTPY1kFO4tlSkwNXgwcv7XEvc12vnpks/AEtfW2t8SCv4APENdev0m9cSm02",
-	"cWjT3lWKYNgxV6JnG75osY2ZH3b6mOQlVaoVNoDNxIE0SamwkLNYf80rJyTzVPCxM8sDh6PY45k0NriI",
-	"GLa380oy8jJAZ9FnOAX7Z8okUxYT0uGkV1IelA3iziUxd+VDUKMAOIM1RaauV72Xrm7nIdLAVnueXZ28",
-	"POv/cHZ5cf7P/tvLF4NA60P2hdD5oAllsoDc7jXG8VcgIEMWUn0FhiVDyjl0cpkxDqOWdeWPZs5npij9",
-	"zkoMJvg1bodP3+ydj1rf3LRnP+z91pqeHtwcLfbT//q1Ez6dXh1Hh+rHyXfz9oufhA8C0W1QMhciYpxM",
-	"RCrZ5jXbMPBTr9/WZhpQTfjHbnrsNUn5w6Xk8YqV9wFSq3cAwT8UxVL8iCkE1z4pNilb6gMTS78RjM23",
-	"Lqp8x2FntHPU3qM79OBwf+eIdY7Y4bDT2jvYb2Cf/Ew2uvut4xxiU+9MEgOYhrFGspR3sdVB10ym6w95",
-	"441/gw9Xph6tmavX8+YP1Re229OavFknQWKJ7DEgYOiI1JYcFXJpkShi1EUs+IqjCv9l5p7AvsZ0146a",
-	"xOSZOhRYvV1g6AKOr7GOzRtXvEgfeNvHrLELQ/n4/p601unktPaWz1KhJR9gBJ9xpRWhVXRXWBVNRtNY",
-	"Sm0qFxb8FYolB4bKQZ45SaK1Ecm4euaYMWRkqzhJ0Fit2A5nrjg25e3JFSt3qSjLeSfs8rIUaL2zYk84",
-	"Y5Epxsgb8xQe975Q3CjHpD/vZi2v2cdSl4PiGcl7fLhzYvs5e2yBgwNi852DN/U98CLvKMXS5r+t2D1X",
-	"llkeBQxvITL0SoxEOhZKMY5aq8uVLyowXVOUWqe3rKAHoUp9E705/fk2v7TsWyTMrxAT6znpM1JumxxL",
-	"YpgEaKn6KRQinQ3cv9eTVCiVsM9nE34MqszCvIVDycdqTCLKlztyWGPwkq3CjnG/ojl4u1FSuV5w0+RC",
-	"G6BJ4syswLScUloamRpPLI9z3YyGLNEmgxLazDPPda03sMdN81nQvS2KCaSoB6UeTTIAaOAmOTMjyVSC",
-	"oOVg29jD/AbqUbWZSCgo+j0+SGKpXi7wuUFd6vuZ7T1ScjNX7W1+y+6LGDHM1954imndVbgbycJbXtT8",
-	"nAUJdpCpYHYZUJUu7dXHvrLwVbK0DBuypQd7o9ncxDzavORe371xpR7s2vf6iU1KCzeuWqChEunmi7vK",
-	"Ler7aj0U/gY2Es+/QFvtvZ2jYYvtPKWH+zud6KDNWvQoPB5BWfCsb496t+HiuwBxziNvQS1O4NK72ztH",
-	"4cHBzlO6395pRXujTnu0T58OjwxsWZ+OYY0aYZYmu0+bB82W/WUb4ZL3kgQ0gPvVNMDerinFRIztv0JJ",
-	"w1/VRel3Wa4ogMgbIHkyyPDSSglkfgP5M2E0UZPf1gqgTquluTkIEipt/ArU5TTjElAewgkLb/KWeiyR",
-	"LMDO4LcGNSyiig6pZJXoqN/CUO6dHWi1q4a42dxyNt+u0YjsTGOYLI+NgvOgCHWnevHyaJu/uN62mnFW",
-	"bqubQ5DrqDugE8t6z7JT+PDGJTWd8gVhHNrXL3tLPd26W1Dg3R25iyFWprtOrpeMBVT6QzjSdTESKboC",
-	"45HWVsqfLr8zQC9wsXuXfnmPIwgt+K6tuYrAWgYLStussZ5xPNVXbxlNJJnnvYIxtopwGdxz0OZ4blAA",
-	"JDjrcVQETXMP0/MGUjxGWj/Sv6JBgxYLJxORpQGJMi3CjYLh7C1jG0ETUXivjfBWh13B/LDc4lJv4n1c",
-	"lrbvXLlF+Oa2hT+SLYpxO61ONXFadziqZGymEN/OGikm6BGPfF93iTZthCPRiiIGwqG3yl0F1mMwbYl7",
-	"vdSEOmU2HKUECSdCQHyBs7lvSN/FSCpxs/XxsisszfM/bcMnXod9q9tXRbTsGdWkg9C5tiUY+vswWIKg",
-	"kTaWYT2oBHtWGUWw3G2cQVqIIUmT74F5nvKZ16McHRKAVk2GC/QvkusJ6/G1sTKTdFLtuidKCAeZSVd6",
-	"hTXrPOlxmzbiVrIy3AIBoYsRkXqVaG6fuoySPLl0YHXUgaES4KLLGEQlZE1wCPksHOA69zsdMjAfc34w",
-	"h1eGLfWzGayQc+pNsfNj7TQeIK7ld6i0iT3Lsa4et8Guy7Ors2sb6yJbhrpWBLEeTDLcKZjF2bxfCGgN",
-	"Y+iSd7e4VnEu94lp+b4rA8AY2Pan3snVx4Hx6B7xrse41QPHrSpjVrZVA8DEQNuzP30Qy4YVCj76q3W8",
-	"cxu3fJknVsZTcozB0bICX+ZbBomrzoU+NVh5iP3VJZRzfah4p+g+dw6Kz+s+X1oeTXuPocU/MrQYiukU",
-	"T0Zxvcs0p8Ud6v76U9ucAbiOvQ5GoPeVd2P1p1asugdwNxVS8yU9F/cuaRUQmjIyzpiEvNs4laVAYkFA",
-	"ft7tWV6rPyqkFFRymuJWIHztOv7Y/FMYQ6cPaPqkjEaL9e65g9aeJriEFdxsttZryKzJixG6GKKoSgQG",
-	"1z7Ug5WTTEVaz55Arvk4q26UeMloFHMMeP2pHHV6YAvQv80Z+tNQQ8GxZywG9EJEizv49lx/oVXNJry2",
-	"/F6riVJrics3OwaomUXkBeSEIzgzuVBLoANlfFenLrv6xbxUwZYtgmtPm5HvjC03KIDzDlwipn2DtXCk",
-	"IJA8GrJnaHDbfEvoiwCGlmam2OSi3JHCYf8N6pLdB+BfLLVi8CD3jQWKaNf41SobS+/Ea2j0tLIwpgIz",
-	"ubBiBjWZ8eivDZbsZdY7gxgDA5QXmhTMq6nhz9aO4Z0DQTZpvpa0wLc7p2kkC0i3VT0b7G85+Oj6Rgp1",
-	"QOg1xPxwXQA+azcCg928BaC5Xoj7I5o/Qmo/ggM/ggM/COampvYiyf5Z0IHrRPenQfYFplT07NjlsaLP",
-	"KgS+0VqUxfcS9luYble4Ep8KONdqq4+4uX/VM3xf4Fyk85UZCKgbOztFjIjXFG+v2THo3iJaQBwYxhJg",
-	"YzTy3dXrV8Z5T8OJ1/hsShc9TmczRlOwJPAl+lH9ksHaUz0IbKaLHow5ElLL8h4fTLNExTOaql14Slvc",
-	"Lug00Bzlub6iZ2JWUebao4Qg0w4Z5O1h/+Hqy8iX2OuIKChA92Jl0I/H3YdTxrghoJCCQQEBO0Jsn9ty",
-	"3xiMdMacYFmj2Wf7iSY5weXBMqy6L+sP6Cs2cd6bBvTogwCEQYuh8LVzKtXJm4svJFGZEmlMk6Z+icn6",
-	"dt0gEsynSBael9+5ekzV4pc2YHZ18c2r/sWr/ttXp69fnV9cvjx7/g8xGg2eBMY/mALajpfLguMuhhM0",
-	"IVi/JAx54Dg0+zBLKAf6wLWO9eggNovIr5571gaXk5jfNMtbu9zr12xyO99mNbFN9NB0GvgQ9RNahLP3",
-	"ESz1pOBB29s4NdtVMncriaU80kLXYRjkoaPD4m82MG4gr42nK05N7FuPyjyQN/HIsRJMJ8UuwuT6wAdN",
-	"csV4ZAomHXYBoObmxaYjNtcfsL0Zv6QkEVK5sHBA1FwQRYfyiRuhiw6575xAzjS4yokhMTztIwja6g+U",
-	"PSBL67Xcldns7P4T27WElnKonV84z3dyDbTcfqJn1trSpgWXtqS9jit0qM+e58KIlWTJiHw5kNkQziHU",
-	"reYwHE8CTUj6/Vw4/4NJQyjslUlOAOY6mLLuVwPbYA86X+Z5TcVKVGn28YMiKl1gDo4gcwrmD2dmuwg1",
-	"WerwkfaByZmCEN5USNXt8YyrOMHq5ULCFgT7j3F0g0um0sUODGaQN/ixee76q03yiinMQnfG+CgV0x7P",
-	"E678CGoixmNsBmaQNcC5TJE4fPh2Mec5rEehihcd/bLHIwHu60SENx7bEBkWPFvDcADLOnBlxA6gGfjL",
-	"wDRAJl5JMiSW5SAreDdNEov4jGPscYtafQEpBK5WZoqnjXIPFRqRtnJ4rjFmAWJ9Nv4IC27GihkRPe52",
-	"JYklpg1O9ZlyANMwfMyWz+Ui/v2SDaD2SotSzeyNJw7yp/MkClMcPrDdeQZefyEyi8MbWegu5AUwXQmX",
-	"55xxOYcr2g/1eKH8+OTt84uzV6dnV4MmgZR6r+GQtTbivNWQiVXIfCmfeR8DdDdYR9eDeWCTSHrcOASQ",
-	"avQy2uOZY8/ZZcBZxCU3q0ibxEbKbd2Ug4eLTXm432bWl3uKpmOmBqavrSNF3A+9UUDLECX28NA5gURl",
-	"ksTDlKYL/BSEgDGejCxe9vjAS7l3pGB8HxZY58tr62ZxmTWFlt0QRvN43SASoRw0n8BS+ezVdEXWZy5G",
-	"+HUD22DpdlDoFtIlX1MZhwOC1oZeNpPygz1l3lmjEn8P3E/gpE3ZjHmZBz3ucdtnTj/wLmKZoruCQxsU",
-	"d8OYoSBIOs29Zht6PsNm9LiFAXQ9brG0BzhtrLoOxsGJDsodb69GBEbhcm1M0Qe0gaurEF+AFucbvbk4",
-	"9YpAi3XwN1yENzvwX69hTJk9FmsffhETHgm0d8wKFEdyaS7WDaWg7zSC0t/dxslP6T+/O5jfhte/Jj99",
-	"u88P0ovnP5zo/33dGbZu9oZ7P7TC6Xn20zfH6p88af304yvxE5rmri99qftPiZbv2//nXnBDhbVY1nO8",
-	"ffBb7m/hdgCSy50OQaPCoioFDD81qdxx6A8PLoVCzJGa5wc6Rz/Qhbzglwfh6cXhxfS89X1nthedbhEI",
-	"wtCS7Me80T1stR6QuFeuOTq3zP4NGU1ZuuWiVzt9UenQ5odhsE5B8rWBkv/plIYTtnMquEpFss4J9Upc",
-	"aUtFj/ZNSsf1o80fgPdv4awCaep7kTYpi/JAr7Z1dMGjW2e/wVOlFLjjTT+2dakvPHaX2Dw8uKnbC2US",
-	"gcQBKxOslwuorqaMyvyW+7h2Y01McsZCVe/u8it6wyxNQWlRVDFElkJaNo2vDztPAlCGi30ujXUBBv8C",
-	"n0ANXLLkFsy0a99uStkoYSG6UESmUA+NYlmorJE23m6U3bLdCgqPthhAOwuMrlynZ5GVapbRNL0XJ0Lc",
-	"kGyW1/G4Uxu4DOqCjWpWYo5VOjKDvHZjAjfJqZjOtMY4oFk0MEMtGwsLkbl17frwxBh9x0Idp1FrhXdh",
-	"IbK8gflKtglYBHlaExYOuIw8VPR+7zVoqOJb1mt0CWLcDYwdjnVz2kprEkgb6fFBzjQH1jAFkw6sDUsw",
-	"XeNrKPlc0L9V9NyYxS/ac8ahanPm09R2+XZEJDg2D0dTRQbL7UzLCmyzx+0+AEWYD7pYuXmx2xwfbxI2",
-	"xymqaC1Waa/5gfsEGiySYUlHK4KE+CraJ5PWOQXYwFBBP9hC57pwy7Vdp8StFBizdprCy/qtsy3r1tA+",
-	"hsiQNItMloSPqN192nraWlnVzT7MGt320eHecetp57AVNGKq7IWjQ7gARdx1b/5FxY1u42DUGh0Oj9nO",
-	"Pm2FO/t073jnODpiO8dRmx7RvdHR8KCzWt+R25SAy2y4ecZnlSa1XPr9MWjEvHInLC+r3wFkTHckrdo0",
-	"0LK8c2z3UTn7JMrZ59WyfjfIlyD8tdZVKl7XQt9qPNnszloXStlVGheW7xWVq1br+AlGGzzkp2Uh2jUt",
-	"wlwmpTQohaiqwD09XkpjBPdYWR2AlyeQ9OkUg9ybn0hBOq1WDloY5447DJyYGmbseaBFOD7sci5zNWhJ",
-	"dzP5d04d0Qre0LjsimEJ332G9dpGr8PuPpCbqQQZvHl9dU12jUaR60bGp1x0VOci3qVAGs3KOqoD4/Eu",
-	"RuJy1c+08fcQt8E51n5SXRKtZ/kJ9IFKN9IZTNTSx3ABa1egoCod4R729bI2UDTet+DZ+mCE9G66QF0M",
-	"3yTu4y5RvgBtFsxyDCjN6RY4IY9s90GM2zzvyFHktpzWBi1W5py/lSy94CNRn3B+qs2Xf//roLn3pEsM",
-	"QEMeyET10GZdLMDpz8W8SQamK/iA0CiSPT5waZh9l6QQkIH9f+z/EvWpMrFwANGZMkUhTeMZGUCVIr4t",
-	"/0PfieWLNn1iUNPHzE60pgRiTd2AefhcZDx67AK8GQQOdocvw9+8mwgi4zGHsO3WuUlrUwqHC6LlnJWN",
-	"tbTcbLvsIL+fQuz6fxu3xxIp6e//z6Glretx/0LEd98cOQiibNRa3vnrqnvLW34oMekC62XATxRPTXYN",
-	"GXiAYAOXM+A8MlSSgf1RCa81yQdFsCO18RMZjXQaQ24FBwfqjFHwMOYZViPTN02z8x43bSy0QmCw9MiU",
-	"UQ61aybeOvhVq352mnOI3bs65SHLwQqhMdjUpeGbjBEhWY/jUzbtTautdaCDb2Hl/wjMQeipdjadqcUP",
-	"qA+il6O41W9SNoo/lDPzLOZmMZ0vsFUDCVMKlG/JnhGmv4D+QI9cilUDNTUDv66spJhR/RX92H///N+9",
-	"3odW6/1X/7uxQYUFki+aHct+5y/1MjzBjIUkB5sSnEnyJbghnhQGb/qPVI3fvrwwDeslESJhlD8sSOEm",
-	"TVncoOzI6zCWzC9O+3APjLIk6ZspnnBOzsxQyviFa6qEbZ8V66pqBA3PWeXSdTS3yjWo+nk9KNCgPoXr",
-	"cQZzYn5EGvwcSINeypwPSncSTWMeS4WctVrale6pVb5O+ELLLUyvwXwlU9iMf5qIQIx9HJ6Z39BZEiZC",
-	"2mpyk9wGkYM8vNDjAy9dYYDammOyMWQ3jGKTj+uQcmMT3ol/zVigx0HTKDFFDh7rxbTReRypCbouJiKJ",
-	"IM1p8J/mU6V07NikO1PTIQUzH/OEQQdiHTsDDhGnbMjJtnyZMG1kS+HWLObjHCoIwe0ctl3e51O/ApxU",
-	"UKUJER00/U2xmh6c62KynIxt/FDcpFnqPVPpghy2QNkwNW2Ao6W1o4iNaJZguVzIpBxl0DmUC4DsXpHs",
-	"2eMbZXvmA4lBAbl4c7ufl6Ok5tIh2T3cf0Yo2d1/6kasGO9xHDPVu6oYb5JToCDpJcNbsjGGqTKpoVF9",
-	"XtVbLIF6cDi+VTKhvoHIMs/ehj1jP/zNXETtLbGlHsXonbakLs7C2dwBVt6t6uoO1VYPKWrvjJjlC4k+",
-	"ygMf8uWyJEPwjiY5kTfIFp2QEqnF6vQW8n5QWns5OEuuLKxCZKmazEMgslSvQu5uN7LTyQ8tx4ocsERV",
-	"79692znxtnIddb17965wuyGy+4Gl2YO0jJcGbShyKS+hpIWvAPexb/gkqFVbQ6qVJvZQmDxLCxKQGUsn",
-	"dGYENwZ0PP0GvPiYcGziTLyIFzan0hn1xjsBKLZ7LRLRxR/dWWhj5dtksN2Z8JQQ/SnlC5v5IksgUynD",
-	"PCUlBNH3FTRZrEnBlHejvzTJOxorm+zjXC/a+p7O7s+HOh79XQtBXuohXeZDryfE5Yk+CC3aZVFpjNFF",
-	"p/gvLU0JnrXEhjwtsQoSFqvFjL64tLwqXRTcDO2nmBi7ts9wzNVeB9s0xNNsit1qg4aWJPBn2y2pZiZj",
-	"lNp/rmYnfgr3UgdMsxf5YfctP2sMVtt89tfcxbk7Zbg1oCItbdJzuC6XEFQhKk2TxA/GSxJPp/rcK5Ys",
-	"tHmlJZnDu8p4BGl7F6rCBlwuTaKm3GXsSlDjkba6vHIkG9TGG73KGgLzNXVV2pIwJW056hHegLmCJRun",
-	"1c7D44CSNoi5zEajOITsJmwMkcvKWPABxuUHU/qhT8fsH4etlkvjCydadPMxwySH4/2j1pOuLZ2FKkrj",
-	"JvVKV7S0d6i3phIJEcs9MOJRLZ6wrQSFJ2XRa6kXzjD/Yl0fWr1lhQsaYce3YM5DGoOvx1bYWLacrLFx",
-	"K8O86tc1cvnTt/vdIL36BZXqxF/KP5NPybOIiqwFDzuZLu7BWIL6aPQSlGmhu1teOBWY3BY4zPNKzLsq",
-	"Ems9mrif08RFG8XrnPsYSd/4OFb5d99NBKFTcnGnMzijKpxUdK0GMDGUCZqvczKKWRJhAUJe2orhwWdk",
-	"wLMkGZAwYTQFkA99c9FFG3iZ4radCCumk3r9q40qYDDNiNbEq8QIkrA543d01JUPnhiR61QstqP1tzCQ",
-	"T1JR9nnYj12Fz8N+Ot29T8Z+nHIKaAhG9eJj1vzbJWH8PZuXbNXyEXZW6ykmDe2eBtCuOVe/N2ZZhe7y",
-	"EnTvvJGKRUdx3UVM8i28ZQfPIB581xhlYG0Kii1KDHFKTPTI+5s6VHlPNY+VSbS1WhF227EhIJFEvhng",
-	"WpRYmEs8BaYXCN206XTgBb38t5pm9M+W7CZbc9/s8YqGTOQu/ZhMFMpWYbnomolB1Y2gtok8rMS9e8hX",
-	"8WCRjh+yUTwM9A/o0WR7ziz1YSLF/jk+qEGJgh7Z6x17TmzYrjkv0VlqFb1B4+Tys3+JtskP5E1f0Vq7",
-	"wC1NK7e/UH/kO0nK2t7IdxeYu76oq6/2MeLT8A1s82XcV65Yd04dUzK+gXJyCQCKGYQgC8RNbGgVczBS",
-	"BiB6Mo9zmDrhhxRHPV4tj1YJxLomgcDtf/AX8ZG/39Edd2fma3azr0TfNrErMeBiD/yljE9wRRcbupmi",
-	"sj++11PFZB6KnZZWYXn6tpLOLUPzL51iXsdRK/oqmgb008U9O8/n3HXzFvS56SDm3DQdXm5A38UYiQwc",
-	"QoD920egMDYJsrP5RPT4lEbMIMnV5qmTe6apa4ZayFOHSXhZ6hM6mzHuJ6W/Nf0HMc4xw/x1D2WapsxO",
-	"tC7J3La+//R55o8d2B87sD/mRf9BTnNIitba7l27rzse7KPlVXqFrh1M8JKFhmFpB2x75nWpXdGC9pn/",
-	"sh5on5pJxDyrrpVBdv0mN+3u3kkUv9lflaj6aRqHbuPq2Lxz6KNT4j6NMOVEpGrbHoB3afVnjRiX1jiK",
-	"jdtCcJXSUK3sa4lgwIokTFt6T/Xe62dM7dhfpqFfgO6fih6XdX6fiqX+XB6kJcbx5/IkPVy3xLoVdD4l",
-	"2za8omPl39yxVNFO8U4uJZtEtiob7YxHstQRuihIA0xOhJ3gYZJF2L6qKDgZj67sxzaRMidJkqe4Adu5",
-	"Xwvq/4EJDpU0ZJEwYEOhvsmv1LY7VF2qbX+tyzeqtpHtLgZ5m9iUhYyrZIEtULGHITnhBX+HQcIn7Var",
-	"WWlN1pPTJy1kNWzJpsJaENnCI3st/UjHPrKNBVZr3SVUQiJk5ejcp1ZmDbyvN/DuZ56Zragz0AqgZ2bX",
-	"Hg/ywxhdMj8F257iSkmw+3vuN/i4VixgR4uCUHApaeAsMg5tcoW9PNBBhNBaJhER/UkFUFOT8M56HNxY",
-	"VmWF1iMrBMvGCbB2xBDW+EtIlX2cyn0c7v0RoKMsFWXE2IIgA9gzxG27twt9P9cnXwlFzs2XV/rQzfg+",
-	"keu8OL+/YXqOleveibyTYF/Zwtc7PJIM4miAR3Xgi+PBMxObQLhbfZMY+QceD3lNl9s1wpED5L2aeD1X",
-	"cy/nRnUqWQZ3eqgeexVNcN/nvPF34/n8+MdWbFybcGqPL1UHmDtN7n6X7LeOmwRGEPOxAQ3Oea8p/Fhd",
-	"sdHTfMU2IYJU8JFIvU41OJ77lkVg+lBVXURAogyq9TFYgYUR/rxhiYhBhIQSjvpSCFdu/rcththf/8Qr",
-	"cZWFE0zevE/9xF8bw6OSVZqKi+pSrjuBeKy0hqB1m7WU1xZZVBPvY5nFZy2z+OvkZWzPGf52GD2XjEYP",
-	"ebjXakS5q2MALa989ScbbqX+rD4qFeqPDcs+pO7zSStZgiosUsySgkSySLNICtB1CWuS58CltGbgldk7",
-	"dGanUbmuHScO3hn4it+fwVqVpGRUBmQ+oQpgeQuOK9PhQhJJF4irM/d1nMxDBFqBWORqSiE3rqDTBE4Z",
-	"c7lzFvbNznQZdScARchmcwxZjzssOS5SkrgWfzB/VA5rq33uC8xTX+mSc/XCQd2GGZdP4mM90GZyMigs",
-	"+WNx0J9cv36sRLqDCm8iYQ8m5dePBgeAbX9qPSMpChFogWBwANAahsi6Pmep5hy74G434y2/CftwBdYn",
-	"CtmCRGQGeMG2iCp0cTg82j8OiO3nYP51eNgBxFBzrC2M+RIsKbS7N32lCbV92vMXE+jRbV+6dxhUIkC3",
-	"my3/azm69O+VqEu2OYLmUYHhC9iQC22zshPDe7VXcbukn5ikUMrLEIMiJeFEABhuMafCzNrkbociYt6n",
-	"8kzRoCo8aXEAsTlZyV3hS249Sw+D3YePspMqa52VemYuzEyDqBkTs4QB/jJgXwjT4dz0SVsxMExFLAzN",
-	"XloaHHYRqFpwCEIYP1e+Z3mIJ6eH3MNYNTPMPgVCHxWwes3jNlls6eGXRoOEQcyyYRKH5IYtZEW7uGKf",
-	"OOyivN/eN4R90D7y6fd5LGu3HlqS4RcSQSMypAnlIaTA8oiINJwwu9jeG79lNFGTxsf3H///AAAA//8=",
+	"7P35chs3ty8M3woOv7MrcU6TIqnJouupsxVZSpR42pIc50noTYLdINlRE2AaoGgm5arvat7cRy7lvZK3",
+	"sBaARje7OWiInWw9fzyxmj1gWFjz+q3fa6GYTAVnXMla5/famNGIpfDPExqO2Vl8w17GfKYYXIuYDNN4",
+	"qmLBa53aS7ogA0ZCfWNEhiIlw/iGkQne36gFNfaBTqYJq3Vq09kgicOATOiHOh2xf+02m7WglrJfZ3HK",
+	"olpHpTMW1GQ4ZhOqvzShH14wPlLjWmevGdTUYqrfIlUa81Ht48egdpLEjKuTMU0SxkdseXTfijmhJITb",
+	"SEg5oTM1ZlzFIVWMfHlxdkIODveOyJ9/7DfaAdF/Hx60Dp/kx/01lXFIUkaTyb+6NckknbBuLSDhmKaS",
+	"qX91a2+vzupPu7VNZ9NqNkvn80KEFEdenMjVmJG3Fy+IGBI1ZoSGoZhxlR/mWKlpZ2en1T5sNBvNRqvz",
+	"tPm0uTOTLJU7zdYRjZ62D+tHYXtYP2zt0jrdP9irH7L2ITsYtJu7+3srRz8U6YSqWqc2S+Na4E+mXTGZ",
+	"VwKop3wuegkDIJdvr67e7LQaTSShAsVwUYfLdyOTV+JSibRkJDBASSYzqQgXikh9G1HimnFZoI7Wk6WR",
+	"wd13G9kFi+KUhap649+NmR7SmJFBKuaSpWQkiqukN152dnbodNowVxuhmOyENEkGNLz+v6GI2L9+mhzd",
+	"dGfNZvtAKqrYv+iwGQ9/kUl0/QtejqX8l37Vf+we/0f77D/aZ46S/mP3WNPS5nOtIIkLptLF8VCxdHmi",
+	"lywUPJJECTKnsSIDNhRm5px9UESli9ysWxtRa8zVbhvpNZ7MJrXOkR7ZJOb4V8uNMuaKjVgKw3z37t2x",
+	"xyfKKTi0XAcJ5ajVapI//2i1GgeN1pOAzGM1hsGnjErBLTXt65t2i/yF0ZSlJQyGpalI/9WtxfyGJnHU",
+	"A8q8K5v5GNSmNKUTpiyTn6VSwI7QJBHz08lULX6gyYzZly9Pvq+3pBfCg33LlKYpu4nFTJIpHbFnhOn3",
+	"wBHXPw7jVCr4pUHOFYklgSkRwZPsJj1vksRSdblbP7g2jBM92kaX5xauFtRiPaRfZyxd1IIapxN9GcdV",
+	"q1iVgwreG09iVSbfgHAIn00GLNVTjRWbSDJlKc7GH9B+s3xACbzbH0/EhnSWKHykmlpba6n1o6YFORVc",
+	"onRGkfiKTtgVvWbAUELBFeMwNzqdJjGymp1pKgYJm/yfXyTyHTcL/UQE6wjv6ulJ9BS8TdOConFS69SO",
+	"uVBjllrhOqaSqHEsib4bFkXTrqx1fv49eyaWxL5nKvQc0lqntgOL9PE9EjWTqhdHtU5tQ4mledlMap5z",
+	"FNRUrIAuTgQfJnGol9ws2CzlHTxXHTPvzvLsPvo79L9TNqx1av+/nUw52sFf5c4bfAUuf55eSpeFmVX5",
+	"GNTORDqIo+iOOxNzORsO4xBmIEMxZf7WXKGGwKREWUYSGl7jOOBeMmGdeRor2Ke7LfputujZzFatesnI",
+	"72PZ9ZT9uVKc6TOYdMaq9TZIEoPi5Km57969qxc5ftlAzCM7RQEBAzpHJn2nfYU3wM29IY0TFhW31ewW",
+	"iQSToLIMY4VzFFylNFRVRw90nDG9YYQqMhFSkXazCRosDUEQ5I7kcJYkvfs5l+12RiJv+TQVmi7pIGHk",
+	"lKtYLVZSy/J63BexLC3khKpwnFvKZ6SPK9kHmSSNHGNJJOEov6BSHUeaO0uVUoUi9NZbn1CpejT3utze",
+	"x1ILTT0EfSfJ3dkgx1PYPUIN+xHciNy7H/Ft+WrJRO5r04zZk1sIxjUxRTBjUBr6YPEgg+vDRr2kiRax",
+	"7G5nc0CjnlnJ4qkciGihB6XpCNWa7y5fv7r70jezpf+aRuTCfb169f1R3vdZCSnXMxwwMtWGb0S+1H/q",
+	"qQaEkpRNGVUsItdsQYTWjoySqX9E3hxz2DfQjvTVoUhHLCKorz3BvWJRTK9genfYqxmXs+lUpIpFvYl+",
+	"Yw9WzNu2S8Yj4r9UvywgM66XJ2VST4/ySA8ZjPs7b2Zr3+eDbngEJkyucHjV+1oxo/vaYp+CjTofsTCh",
+	"KYsIfI7ozwV6X2NJsjWCPXslLmfhGDXPO20bF6o3FDNeFHspw7FZrcoYB5olRnc/ZXvZxrwSipyZAVTv",
+	"RTbMe1p+Nz85C8dmkt7KvpUsfdh1he96TqV/1oK6iX0Maq+14oakesGGM7lSKJSsKGgEoIGjSY6bZZWu",
+	"XomfAEk2lmTGr7mYczhDShLJwpTBD/NU8FFj87nDHE5hIBXHeemjQdkn4Tjroy6mLIUZE85YJDOXqeaA",
+	"KltOzhpd/mUfFIv6lKZq0QcLRy80vDpAnilJimuLJ1U/9wRM96JruX6idS2RrFO4rQfvY1B7k9JR9RJl",
+	"D6DzEb05Wyn3RacyLDEs+SayaQOSyZSIMppZEkwf6vP5vK4VmPosTRjXZzpaKanukZB8uQDyelImAz7F",
+	"xrpd2foYwyhjWL6EIT3I2WRC04W23zO9Rc9yEksZ81Et0KbZ7BbbqRdxSqWcizQio5RyZc6Y1lK1hQV7",
+	"Z+9ogCsKDmd+WO/0JRKmLNJkTBO5akTwmRXjcZ82x9+Nz+NFH++RiKz+OKcZYyjEXp58YiK6ZOkNS3EW",
+	"tzrcEl7Qwz8rTraYMDWO+YjMQYmBLdXMtUH+ayYUM+5iXKs4IvMx42QhZoTKa0IHYqbAc3FPG3PM0b1s",
+	"1T2cwCfehqtxKpRKbiuUFZtMRUrTOFn0Zpze0DjRxmH1UUgZmUN8RQgyoXxhNsUeCNkg78piEVTpL93f",
+	"XlxVfN44xo1XVR/XYSom5gpTc5FeExpFmg03CJ40dAVnbo2U3TCaaFoCvwA8CqYy1Sw8TVmoGp9IMEM0",
+	"qO7CQaue8gJHHrEI8YKmoweVxr4MTPTH9BJSTg72yPfx1w8iass+82kPpRAvKV98qiNpNkgu0/5ffTpX",
+	"jORveoTeejvy12yvkTPWl2T8wTnRx8W8Qa7SBaEjGnMixyJVyeL+tzMRo5hLQhURPGTOGIqoogMqmefu",
+	"Shmkt9jIpaRDTZ9E2TH+Dbf/DR2xcs1ZsQ9qZ6wmSW7La91Zs7kb/q9IhNqOJ/oGuMTwBzD48QL4qmU8",
+	"4vWY20XU74/5zNy8491d29jip9YYKygyEIfV/FIRSReSzPW/nCpLXglUuvSgtN6lN86ZyEBV+s3VJ+HO",
+	"66F1yzhkxPvEgy0DqgH5M0a5nLMUjlWeTu9APpvpy5sEMpW2RRKnOGcO2vvRlu/my9r3XfDnZqwEJ09O",
+	"zZBXBTtzs7uf+HKp2k4uGU3DMXh5EjFyGRXZAgGlb6Jfr980JURPc1CrO8llt+KdtOq7Rhy9iJVm9lp5",
+	"sbETuXK/lid2L/7IymW4L5X9Dgd5AyV6PUFM6SIRNOrp9QP1tSpAVq7b3i2u4qUgmE02kWWiF/6FGU71",
+	"pi8P/r6DKhWGw1vuZ6Pe4kgaR5ZLO/C8WJyY6wFhH6ZxyiKt3qTsRlyzCKNxvgfJcWMvz2xlRkks7XsD",
+	"91aRegFQ4NR3jiS0/JiZXi2Rxr+xaA3T9Sehd8Y68XJL9EpULsOssDHFOPySu5znFufTTLs4aHDgKZos",
+	"+TdB7UV1KZbAo0USOYHh5lZKHl7uzkyytOd9Eh/JL5SNJuAn57GW51nkXjHu8sTJCzEiMc/U6U9BN2tm",
+	"t4VPdAVjsHQH9oZm63Ynys6Tid480/+mK3fOJ8uHyG7azFLcJDLvG4k5BnN7y/CuSp4nQkqU9XXHzt13",
+	"X3LDLITe0huWauGkyeLezNM7aAtvJUvP+VBgSHc7j8EEd5py/p9eknotwF96NyyNh3GW0WxSZ485J6fm",
+	"LUFtmrIhS1MW9WwMA9+od3M22HzrZ9NIM8keVbVO6/Bg96h5eHDQ3Hj/7DKUbeBJQuOJNBYIRFdYKvWZ",
+	"zLgH7MKx4UqwYDazp/N7bZrqc6xilO40THvAhktKb85HXKQswhzH8+dGMoMJPBZz79tgjLOIICVkJmwr",
+	"X8ixX5IYHdgkYNQwSjLB3e+QB05zKRopG8VSMa19pKbSwfqrizUMbuMGu2Grfhi1W/Wj4UGzvk/3BmyX",
+	"tsPD6KhQd7J/UDZcEbFeWF0RpMf85vuT02L+/uHB7gH584+9RjE5//ToJUvGgrZfz2/O0tOXV9+NZiff",
+	"UsG+b6mnby/eDWbffHcp1bwevsyPr9V+unZ8PW3jipKlfTmTcLT7l+39g35+RPpS/lN7ZRtnVaDeOOYl",
+	"ie3HPKMZm8CP1DIfC81aZ0mkR5DRjmYvEyz3MrIqPy62+G48+CaMX8ffXb797bz1Kv7uqMEW3/0WvTuP",
+	"X8fn85dXyfin56PFq8V3R42wnfDB5KwZ/fhdkp/N09ZRu2Q+IP0qJlOMarK65imW1jQzHMZJsnQAkHPk",
+	"aGqv5MsT+qFHy4jJ1Kw0yPmw9LiRRHCt+dORCPQNCyw10r/nlJ1sRLsHUBOXK68qGREXPCyrZxITJsmA",
+	"htc21c5ucaF4qd68POi9++24/fKXTXjANBWTacmyX05pyOqSTWmq2WmH9LngrA+ySgq9FUPSh33rB6Qf",
+	"ajOXK/1PyRIWqp5JzOlDDLwfpowq/fR8HIdjTYJzaeLT1r+Ht1iNG3JBvzznsYqpivmIaL5MLoDpGAW9",
+	"1WgWzjMMp3BSSydtOVZvlsbLU3/NmT02HpdzzC0gg4VioJvpf/hnJ2FDRcA9NcTqF60EQsqMfQ06BqYi",
+	"VchSEyGmsKmWnvWbong4ZCkyr6ft/Tb584/DJea1rjJsg0o+p1str8EroYjLSnwGKaAm0K+Zf6yWEoH6",
+	"Vk3jQvXckwX2thEzsC8q3RuQS94dIJn6b15fXpGdKU37IDE5YTcsXRDMl86SPgYzlRNqsSQxCtoGOeb2",
+	"frdnZbObpfEWM9yvWnUpZmlYVT9p1FQ4FarEOteUh7Rx2Dx80oEB2+LRWRQzHjKZPY2mg0ghm8sjxNXD",
+	"Lh81eLN6E1D3K8UapAD3A5NoCrVQ+Y/ZCqp1Us59UJm8rIoParlb2AawSNZ/AYtU1vE+rDeRDfIOSEFM",
+	"GdfUo1xdivPz6SWmvIIz43Pa+BnGCVtiU6XjU6U1ip4smPFwTPmouJ9eAehGfGAW9xIR0qRMFy2uRkL5",
+	"aEZHTDrHgmbiMrCFgqjFZ2UKgcnUlKQfsfrxFYkYYbyPy4m+fJAqc1cOa4wkk36o2AclQabqIwp0PtEf",
+	"E9KRva2fLamcZnxpAcpKBM0VMfiFhZBdfzJLU8bVG+PRzQeIKJkLETFOxiKVeitdmZ/1AJfos5OYu+0O",
+	"alOqFEv1+v73z//d7X5oNt9/9b9rJVvznGlukDMpwHqIolj/myZvPKtiSBPJgoKhEcEbemHpsT2ztifc",
+	"RGgiOOtoBs8+IGWZ2j/9NKHK8lqgbzh0a9V2VChlL+bVlcFD2H+tGgyEGsPHJKEpQ49jo7aqkHL3YF0l",
+	"ZYCxqBuarKhNtvzSLMScxkqSAVNzxjhRc5GlCJStQvXwDtYODhxSq3cHtc8A9HetIUBcUkthrYfOwbMi",
+	"Md1wbg6Vfmq8mI6RC/mspmyP0EJHC79a8GbKmqcRa7Ymc0uwGYzA8kd7ftpmOa5AVnut1wtRBij5rwv4",
+	"0+hWRlFX2iqAGk1B6Chl7BZj/OhXY/+cO0j+tpWs36rZ5Y6ER5vvS9hQyemvdChsZ857gXIUbJSTfu5D",
+	"fYK+Ik1oBQX3gQx8HCDmm1cpR5Dmju4IwYexSZo1UwnIjCdaWUIN1VhKOI0ljWcTpn0fKoOVcZ5CZH/f",
+	"UkHwhUa3+6Hd1P/X0v+3W+92P+x/rf/vuf7n4WmpOCmTdKfanj4BXr+lYDF+v9/zZrdzAYp05K8y3r2B",
+	"TT71ZO4qV11RRBePq/2ge9/7ytlrStLD3F64Wr69aqAvob71RN9ZmF5JeQdOKkvczsPCZOwXBDJaA5AI",
+	"Q+zUkUcWAlf4GqrK4WX+On2msEWweqXbkqYiPSmVifATTl+z/2kqRimdyAY5cVoDjcCtzhkEHTwFmWsh",
+	"/HOh3nM5JlgMlm4QHSst2089f0UvTISEt/slW+gkBJMSEDrgBuvucsgMZWgNpUXF6G+3t3BMj+op0QuR",
+	"wuE0LAf0K2sqy4rWIdWh5xGGq5dCWWh/6bmNDmqG6vxLZZkmSylDfgjmfY4ED8o4x+mNDVisOsDF5KqU",
+	"hSKNWETYDUjDY6wEh9qYWZKQeKjFicvhoNNpsjCVMvpvCOM1asGSe9+UjS+f8didar3T4FEzNr/xsMNJ",
+	"jeIIxEY/FJOJVu2S2Drg+pqzRLOE9RvkVTZEvyaMyi5H7cg6MsA7Zj1w4BmYc5ZCIBfmAQgCExoxhGIp",
+	"rLVeCYwQYgxnae2pyqHzRFSxuoonm5jhaxQXsyjOJQfkUmZ6rB1j2ReOydu3589vDp1vUqRa8V8QPfi8",
+	"zjiLC3xwt0xDiKc948wrn04hu3/1vDZa+uuYrxWWcDS+j00dJpNSn+mqFTe/m8RLRTVjCAjjNlg5p1Dk",
+	"FG2wPGsHj+x0xKp8/28lS+vHo3uiAPha1bSXZCwwBH2sIOR3X7PF2ObKOAe1gzA0uB1FFIQsDJRqSQeE",
+	"ki2CN5zA8Cv/MOboJEfXuV0rFd+O2krnqccBOjy3PFffm5Pd0laEGww3rcxMVVZoy5lsdHmX120UogNh",
+	"CcjLSsRohHGt7Hcjv/qdfFmcpuR8wawlgigGKJMo0+GzyETHAf+QWHY5scNqkLdmfIhGo+fjwOeigAxY",
+	"SGeSmXgRmlRZzqA3WGWTOfudLMfGK7GjQ8XSyiTMZ5lIEzwEkxj8GTEf6cFOWRqLCD/nhDWuL3zQreNI",
+	"SwTUNSE10X0hAFe6n75hmASWCyPzoDzSXzPql/7FPt4Bxc2on7lFj6Vbd7SXcOpUXhsESrSb3AnVH7DP",
+	"AjpQ4DsQ9YqVpFn4NYsgIg2wSj6y2CBnqZjoDwieMW3v7bjG0oNAG8Y3LMAAhH4GN4nRcAyrH5DZlChB",
+	"WvsuNcruuJhB6Az/1YPgBXhDYffNesLwMa7hrugZAFfGN6VsmDI57qVMEwk8bC4ZI8DybXhrKHgEDMZK",
+	"PlhGSRDWaqiemcnCt/Q6eF/K64A+zczHAj7jziCMe0z1NydwBI3rBoiLGtItWj0F4jQ0pNfIapIYLsxd",
+	"iljCipcMMfUDPQF32QDLQLgSCMp9oUM8VC9IuDBDQaPcu8/NmCWSOSp3j1puYogJXoLauVHF8fPmknur",
+	"94xJCjY3G6vOX0P/pYmQyjw+49lD/qtSNhE3PheydG8PUPZYrBDJAJ7jQsE5zo0k5mS3SSK6kM+ISAOt",
+	"L2VKaWCUUS5slDx7OPs4EUnkfX1MZf4zdnhyypIk5qMCTaRMMgU0ztk8z9DDsZCMl6zYs/wB8inaiD2P",
+	"rOyVjPbMFUtnHZcSE8CeR7AKmZcNX3zNFr1UKGqf0KO9ZgvIFDDlZlzMieAGAdGYqDaW7Qsv96cTD765",
+	"ZTk43iVmyv3D4yhglPpcosygK547z4Az6+NdMavhXzGHzrtkDlzN+M+k9+bCyXJGrCOE7ErhDk3zeXtT",
+	"MpVpMNlQ8zuZXciG7m3SWjszqH2o612q31DQnaTertMfTl9d9V68/ub8VS3w/+qdHZ+/OH1euHj17cXr",
+	"qyv/+pvjy8t3ry+e945PTk7fXOWfeP32qvBn7/SH04t/v/v29OLU/XJxenZxevlt7+L07aX3/LuL16++",
+	"ce9f/uDJt8evvvHuPz45ef321VXv5OL0+Krk+vPTF6el188vj79+UfLD6av89cuT129OL5e+++bi9dn5",
+	"i9Ol66cvj89f9E5evzo7v3i5fL307hevL6+WZ3pxenmaXT55cX5aMk17ufBec7k4+e9P/927eH0Fb3hv",
+	"Fd83dGtXKiCP5v6x1pgz6Uvn+ICf6ELTlC4glyiDci1J8ZglCRFe0rbFPC0Cqm5pbcB48t8uMxHOYpZE",
+	"rspsq3CmMm7n9QF0h3tYnPx3l69fkTf4qwGsOGq2npCYmxpCLdqfmfhSDu5MJlSOEZVFZZCoGyCA+4tk",
+	"x+XSpEtXaJYkr0ptxWOZS+pLYwXQl89IX+9Vn4QJoymAYZJzRcYiiUAY93e0FOv0wYXU7bp0rDkkBE7o",
+	"NcQUKUlifo1wP1x0eYjFrh6gZEAwfUqL0AlNryXku4OwjvlNLONBwrzbCfsAttsvIub6Tz+omt1VBADO",
+	"ZwcXI/h553ORQnPO6J1OF/73odmsd7sfWmfd7ofDM/3Po7Nud9Y8aJ10u7N2s/k1/ucU/3MG/2k/reN/",
+	"8epBE/880L+enZ6dVQTtv2U00WPbirBt0vrvTgkQ1wVpVBK8LVCWeUkZPZ3rfZRT3LgtvaSYR3vQJn/+",
+	"0W60G+TYWBS2YgEco6GKb5hN20B6mLDJAENvS97R+IaVYqKbyjiWJTxh2ZEpcjXTGgiRMArAvnRW4WbQ",
+	"Z0xreNpUi6da5NsTnTeL9MdiKWc40PWB6838lbg0qEPD2yOixKYZE6UrwzEvA2LHAYm5MeIkkbE281tH",
+	"h81iLsLBnp+L0N7f3Wu2d5vNw6MjLyuhWZoyQVX1ILI5Pfw4qvyo2+zYLype5YovqfJaF2qoiAOfK+mM",
+	"WVR1AyLzseHGZqlfZdR1DkBvxvhHn78+bYIXZVCpYxrKKKrcjl9IEmcuEkfhfuL/F5KIOS9donI6xhz1",
+	"8uy9/gCQ8fvGA5Nb/2eZKwMzbMpOrRVegIgFHAdfkYvzwTc8mwcDeu/XJ8Rs5qeFTcixKqwNoa4yZB0h",
+	"Fbi3YYtrufdtckBeMHoDAh7Q+wMsGp0y4+rOYlLlSSCr8kVvlc2RHw7m7lhoQi8c65I4yoeFaopzZ2Uo",
+	"iMZT+qBJHwZkI59zYqZzIiZTavIZ0cnUz+IXJl005lIxujIVt4I7IB2XFX745yggpcKOFmQSnngKThaH",
+	"nVFR/XGG1R/n8pxf7Icn5wfnk7Pm9+3pbnSyRUXImk3AxPC8ireCuVQUjvRxKSwL0Tpvnqs8I5ToRzMl",
+	"hqFfF89jIUXCe9m2p9pxnaVD/T1bbKmIveaMYLMl8CJhgdN+65D8+cee6XK033pK/vzjAP962tzVv7Wf",
+	"4AlDfUySiE0Zj7T5179Wi36HnJ6AKAnTm4B86HJ9qhbPyOvv39jLcNA+PCMXl8eo4sEFEywuKHfJqGie",
+	"lTKI9GaT29gmN10jx1snta/VYpO38SXrsr1XLiQ2eduH4k2l1WOLDe4q0NU1QOzPIGNHrzkuQwWdXTK1",
+	"pT1yzRabuyQ0JeccEu0lf0Rx9Pr1ZYP10qUqEhlFlHFTbaxaGTGhcZI/tjeDp292z4bNb65b0x92f2tO",
+	"TvavDxd76X/92g6fTi6PogP14/i7eevFT2ID4bBseS5t40umaEQV3XKtqS/ceoxH4CG4RXeuoPAqV0QR",
+	"S9lzjoysfqVEqp2dkKN287Dc2BrQ8DocU85Z0jPeZRslXvFOa9bhE7YNF2Sc9GWMRTSbfav6G6+njJ8/",
+	"JyeCcxYq8jUNr+sn+DR5gd9tNZrlXwqhsrdqfSrvz93ljsm6dJc1TrvSMtL7+Nbyp0xCczXxLVPG04P2",
+	"01tlezMeOUq5E32Dwg+Cf4NFebr9orjiWhmPeMxHPZqMTKH2g2xC7Cv2d1ua8lfB/j4oHaEpfqsh/zK/",
+	"lrbiYOuHsXj1ITdnOpNjFvWKPBWLAVeflKNW++BWJ8W+fmNu5BcnbvVQnLLeqhnK1TMre6lXI/gwO5Kr",
+	"CnyoT9yYpo13O44l73n4s2gCrGtfXV4ZvUY2mTzVXiTC2YRx5TLmt14bOQN97wF3EZn4nTYw/4qH37uZ",
+	"ZGnMh+Iuoy6G45A1B1Ua5jolYFMWuClDWaPVbahgli1VhYqxtUK8mgGv57YrtckVLHIDza9a4lUfqE0V",
+	"mhKldukMlbPGShXGk+5VrKOEX61g8VXK36YndSuWvK06VWbKvmLzNyvLfRI4yth0Y8YVQot4oVMITiwg",
+	"YdYEEiT6XSbil5jEPExmEYueES5cUq17usvBD2q8WeD+cWAAE7qwP5EJQnVSTlg8GivjKBJSkVBMJoJn",
+	"iaWB6RojJFYKEDHscpVziEPadB6ixXaARQL4AoPmASTHWi9tIfZ713qkp1vUV3tdg7a02Us4VWnp7Lti",
+	"Ybtk3GLnOWsYQW6pn5omyZeb2bRPGuTUdeTlYm4BGteDhXhTqLuksS0DoNvWR5i8rN4dCkaMyMJmKJXO",
+	"hikT0wTA1Bwsj+Cmvlu6Qmnq0APUOBWzEaCbfGlN3TzoiiGDZb23PFR0OcZ4mR0JoC/hSPLbM2eDZZ/y",
+	"GkeTS3vbfBUSBGL05unKqfN9bDab9FRIZQnfR9SRVUfAG8qAIWK3SWQfm4TIpdrin9fj3LwPStWvCtJd",
+	"5aDUus4gicPqxTQBV9cUq8oK2nwxNBcsXYkCjfzFC+GUueuQrVwORL2CxlbomM0UmH6DHNtYhYns6btz",
+	"08pllHlLiFpBmczUsscUpIP/cIg911gyNCHNkMU3BhnEQIT44dhsQSuW61Z2kRrHadSDtmlrTyIUuUBB",
+	"AwaPFxk8wbozV6ye9Up1TBWPIeD8iArbucQ7Cgw1qJJsbluKJL6KF+QYfpmO5AngE7jzUQxvKIYfxeCj",
+	"GPxUYlCP/pqxaV4WruXrj6LxUTT+FaIRONEaafPgafq+aVlcqK3T9Y+TOV0gIkFWwiW4QWXCHG+aWCAc",
+	"2SgJXT9MIr83y7eAvbx2TScx96+2HiX6o0R/lOgPLLQe5e6j3H0YubtKIryL1fjSZQA/WnUP7lxdnXR9",
+	"PICDbcra/HOwUUL/o+v2UcI9um4f5eSjnHx03TpBf5sabmaf2azXr4XOLGk8vIQO+WGaUI4dIgAeEnau",
+	"8VBoqjm8UQNauDzK1Wu3FcylKVY/3Dsif/6x32ibKo+D9lPy5x+7jf0nfv3bciN0h9WIXonsgqWfmddT",
+	"LbvLB4jMUjC8xy3ipUPOpOmIFZ/MA/oXE3OmjEeIryETMe9FYs4RQYRJ2YsYjxH6A9vTuEIc1PocYGRV",
+	"0+oNwCPflPaB+fbq5YsS6inlNDbV41ZguqZqtHdr9Nugxtl848f9zJQl5lQcSuHVZeRsX3YBICwPjaF7",
+	"65muq+x0EIBaTVB5/UoMG9BrFkB24yGR7IalNLHPmHoGH8HJwmyLiK3pTrSsNeYSWP6z25VFBIP3/2dD",
+	"fN1td88rLr0/MGjsB7ctGHQponPpBEzbvS2xX23HZWCqR3v7h0+WoQo2oc6clMoASm4tmparJ/QHNvc8",
+	"e+Aq6zUgv8Fi2Zn4sW4oon7+HEka8sqQl29UK++ALarbJOznkAD2mqVYAKaTYylkKXxD20gIprhJG6jy",
+	"yvQrC65NJaHk7cX52iT+tfWfKO5w9G45HKEE9ph6G1FK45BYe5dOINu14sB65g06cGzQgGNlU6czkZL+",
+	"N6dXZMfpHsXWIvsbpDr738j1WNhwMf8xnRofWzvcqsr/sb/kY3/Jx/6Sj/0lH/tL/s/tL6nHZRpxGKOg",
+	"1T4A0LPWk8dOj4+dHh87Pf7jOj1euJKw26BqHRd6twCOWoO8VmOWzmOpefYS7NZMMtKHFauDl7+v+flC",
+	"zFICTmGSxIOUpkbiYz+IUlyme1C8S4ZvwmOVU3hWGDtuHmf3o4SvRbZahrTKf/j4p/Tf3+3Pb8KrX5Of",
+	"vt3j++n58x+O9f++bg+a17uD3R+a4eRs9tM3R+rfPGn+9OMr8dPfFpYqD2x3b7hUmLJxwaYJDdlk+9K4",
+	"a8amPZFEvWFZKuOyqwHEV+Lw26TS9rPzPLjpYqvPakdEe/8I2d4qSMklGCJvqOVrAUkj2/q0c6kSJSia",
+	"ntKf9SvxiXCrDkrosV+Fp2pqQRmIUm1cSAv9ZrJiygPi1o2yCg3U3JM30A1lFpoEbTOp22XA3LL9Euj2",
+	"mzgzoe+a1ktLl0R/QU/PvZZKZZqYQIQb1uTWK5KF1u8t/L19+6WylSrj5WVdiCydeuHoqrZCueBzYdlz",
+	"ZLnizD54hrflDXeEYt80t9s7rUbv96zZkHKIQP11md+X8Yi/nqnbNqT1cZKpvJZg6ZoMI2fp2maW/ZxP",
+	"qv8wXsrt/V75Tmno+WI8+gwcXmKmKqZhXNa38mdVJYusSsw0Ui6WXrbUnKaRzBm0Za6QgjN7I//EZugz",
+	"j+bWpzK3rqyCvw06og++WmLDfPfuynhrmgdPn7jly4U8HGBw/2tAhSb/7////ylGmSpO06qw2Yt4yHyB",
+	"n3fhOGj01QG0pwd7G/Swj3rVxpHjS8Ws5hORMsB/dVjVIHmBBqyDw/o7jMPC+FQh2N63eZN4DGk8gUPZ",
+	"37H4O5ssYVD7UB+Jur5Yl9fxtC6muPF1159Di6WPRZzuEohH+uuMIQoJNgXQW60PxEyyBsllN6/FLN9v",
+	"3WGgFf4kLdYgP8r5km4J/56HTi/gmW/bE6KAXey9u9CKHmf1vurUPvpHPr1/JCx1yZ7ZdnO5jDrIYljO",
+	"Ct/g23sVpQkiYr0blsbDmKUrAqT2lkJ8tPWkQe57pOWhUpMUu3qxvJtu9+3yHfLyI5ezCU1KQEiThKV5",
+	"oPu83KaajU1M7MPGJw1ndn0XtU5VUQJgOMbyMvsN8YMl/1HWO81E38EqS3knZmrYAUQz2RH6rR34FvDK",
+	"jr/c7/01LF+3DXuq5cT3CQ79TfbCCxz6lRm5Q5DwBv4cxnVihrUpb69u0H/m9LLKkovaNRfhdR3+f0MK",
+	"2hiqarXCfQVKNN5R9G7kyMA1UN7+MG4S8Vspwc9cD1bvtrKPPZwbt0Tu33ekrkHy3S2MRgoWEGjgCKPm",
+	"3iut/UhTBm3FbHRv+9jdVoGuXDL57lIIeMI6KaMRmbAO9Bh7kCT6zXutgFpnREu03K13g7P5ixjzSLAS",
+	"Q3fDM1hm0LyVLL2Tc/h2dXS2yWYpuK9Lxl2bcLu2Yzn22rTLXv654SxJenYLt/Q9lXflf8vjX2eYBMFu",
+	"WPoMGoxhx1JoGW6NGZe5E8vb9OqvrlViuVbTtgd3SKEZtR6X/tz9eWEBOOFOBAGu04nXfWCV31LTrOtU",
+	"UDiCW4WQil3kLZkVqMYnEY92PTdwztnrLcf7ihN3HGlr2SbrbJn3fQUtu1kSeV7U7H0ihX1G/89yPrh/",
+	"8iq7HMRc5gAuN6rKdKe2aINwNreMLkDyLzZHtoJeJOAgCtA2GrDlBtIg3W1o0fRGVlDUTM5VV7NH7OaH",
+	"hqHpr5TvFP2F60uN+oR7BltMQ9/JpU6URYjP7WsD1jKSHBtamR5vO2uuYQHZfA0zGLCFMKK7P2GdvjPy",
+	"MYyJ3aW9jtYBSWKp5S244KCAXDXIMT7W5X73RHNjLAlNpLDdurFBtMqPxUQAOkQJsJVjW4Jq9wlEX4AN",
+	"8o33FXw4wtYRY/pgfkt+hnMsQeTXVlVYromAr2J1GyjhcDruxs+qpPSt4OUqDuVbr8v6jKs4Ab1NzDkD",
+	"/4V0/Whc63G7oyC5qMpOzZhOp6ZdedZW3Z0gY+JJcHOUeRI+m5N07wVZqAQEJGUjmkaJsWcSplU1ElLo",
+	"Iq/5WqTGgIDc/89+UNLklguDnByYZ+E1gmsRrz/WIK95sujynAiQIANG8Q3280ckZjST1MLzvMNDxi43",
+	"aYl90zsXHoOtToS4Jkl8DV74SQkr3K4YzHa0leVNbTcpDPNE9srCMH1szvlQ3PbQbFvwVaZvVneIxeOW",
+	"ed4t2/WknleOV57gUG156ENQ2uC51OXkAjS9zeyZjQqnqjp2Zt0azawDTYwxNxKovEXnfpnWmFM8y9N0",
+	"Nu3qeuT+t66n6914e67d8WxQSbcbt+IqEhhV6G2m02kSY2ogYB0CEzBs3nb65NkOWJ5AyTShHM3VSFvc",
+	"agKlOOcOgcJ24dNaQUeTJ3xPahO3yyMWJgA0QHAFXMkd2jmYOWRR9DHLO+ee0O+OpEnTIMd5pgZ2PDgY",
+	"vcis9UYY6Lgun+fDQeAEWFLhfl8Ss55018a2FLxxQecvmZR0xOyuPHhOBtjjf+/e+HoKG2Lp5VfqFnJ7",
+	"WVmCPi/hTAu6S307vhr9q19TWQayUhrlAbrCaAmwp75koMWYvA9Ts0GmaQzxMhCN5JSGY+NQm9QZ16pT",
+	"1OUQUMl5q9qN3UbriVW80VYDdWqsrSE4JUKaE3GJ353Qa2bazMMygCCA+bglGCs1deAM7erWDYVGqyaA",
+	"+hUteqy/0gfbhzCimNJjjzS6AwN7qk24/Rnaal9ZyfwVoWYJMKZkVxChrnJuEHuUnRcM8VUa5CoOr7Pw",
+	"r9FL9ODmlCvzQa1bEhWH1wwYUpePTAm8Se7XOpNZwGEi5suNCy2SRe7i2zSpdWpZaWcWdTC/OCgHZ4kZ",
+	"RoSmSKd2ofkPSjYz8y/zutoTF7mQxlPZqaGyHxjSgIWJWMIUW/smo7zUvudijoIg72vUbIB18GW1Tu05",
+	"vlVwZoLNRiDgbf4Ulm4JsmwuaOpxo2eAz7lp4PCXHsUH4IDhG2qBqTuwI5+PBWwwTRn6MKAYwZ9Wjmrg",
+	"ilN5jFenbAv8AdAkMaMuW0h8w6Yb4qqyii+y4fAcuRTsjUeKeqSoO1KU1l4Mo9Oy2q60t3YQQxS87qra",
+	"fva2zS1WtjJBBljxoY5oD3XBk0XF64MN3+aLbM1V27WPH6H5I5ppoeCKhqDPoyZQy3X+yYseDJbnEprE",
+	"yMJdxTwgE8qxhJLFqaMMNHChtZjt5QryxPgkbVBLW9BgyC0aXd7lX311lS60HvnVV+Sck58v53Q0Yil5",
+	"e/7+y51IhHLnCZlC1PIrG/plXwUgkColF47EPHVp5KyFxutyI1C/guCRXjNC8zRKM0kJTlDyZV+rCSSd",
+	"8b4rGUUROBGOoPomkNR38jZHYV1u3AIBGQg1LoHq63tR4j625uZ6i7QubrYqNoq5mRsuHREz9ZVZzPMJ",
+	"lHniev6sH6bTuLGgk+T9lzv+n0/gPe4OrZd7d+g/nxAgGtBCYtnlSBtfSEIHUiQzxbKUzA6J8btaXSMx",
+	"V4K8EVJN0OA5nsaRGMFqjxjX08hyc5wrc9Lo8p+n+JAdDWy/f+0JeELdu0ORJNiHCxtPuXdZB8sIMxln",
+	"SkyoikOagEdH7w6TShqG4EBLuvxqLjC9EoqFDUwPVykNVaecNJUgCjYhID9fsOcifP/lTsoiEcJPmY2k",
+	"9wagV+RXX0EMoO/ZkTtTBKr5P3qOfQ93xrrnpdLmhCl1RFQJNU6ZOWdd7ohDq8hJIubEKcUxl0qP4ss+",
+	"oMX0A9JfgiLTxPZKGNSblE0ZVZLI2WASK62DI8pFo8uPOZnxa67Fw5Rig7K95p6JBhCEHrChMbjBeTON",
+	"Ewyf2DcJLMd6pP1Gl5/m9sGWUfZ9iJn+M/LrTICViritIHIw6EbGLJmCJQ1O8jGVXd4/oeGY1U/07omk",
+	"Q7ioSyVS1g8I+xCyqXL5oGouiLd+6IW11rZxncMKWHa1FE7+6isb7F9WxyWUZHdMuRZ4DgHJj+ibYiYz",
+	"CSm/6HLXU83QwGGz+QRV6yQOGcfO8oZ/vzy/giycxEt71scXMxYaIh3tmId2JrHygHJqaPnUgtoNS7GI",
+	"qdZstBpNfY9hALVObbfRbOyCJ1CNQVvaacxZktRh/3d+mV9LOJL6l1FZktwFU7OUm1QkBI00rQbJNVtI",
+	"9Il8d/n6FXnHBuR7tiCXzFhzh/utwycNcuwZUxg4++7dlSRTlhKb1vusy/vXcZbzZDLLnhI1nk0GYERa",
+	"n9g1WzT0ZyRJhaKKdciQKVNlJpnC6IfFBMYUDiTELrdED59qEAy9XbOF/ipMTY5tNEcxTiYxnymICw0F",
+	"pG7AxGVApAC3TFbEF2oijQgXXW6QHaDjXqwkyRNwH+vPpWXJWE/FoaoICcSR8LnWo0ZM6al6bRNhC9vN",
+	"plUGbPmex4XsdmbOHNPt/+ffazQZ1Tq1UwMVEqY3tU7tTR3/ugZl8NVvgxfyx/HT2fOTMKofvHw1//Fs",
+	"713vkIt3P579dDz89vrDT/Lim5OjH/WwrtVCv+8E1bdapyZjSPiqdWrDp7uvv9t93v5w1vp69PRmNjhS",
+	"L1hr9O3L3344PGBPr2byaPbm25uLH07f1oKafs2H3tnpbxezo8nuwbcvXvXUjB3sH714Nf3x3cH0ZHGp",
+	"4ut///L9+bvzfdqsfXz/0Vj6a32M37PFJVOoRy17W/X+S0SMxSRydIj4u1b1AXP/Dtx8Ft+wl0gx+Kl9",
+	"3KSyB91m7lyCMDZgXp5vBnFQ5WwyoenCKtQVR7AW1BQdQVbd81iGQnNhVEspSOz6UCQRS7Xt4X7W38ox",
+	"AlA26znbvm60yE04Qz4HzakY1g1s0qf2WntPGqSPbWvdYdd/A7SRU+wz30vZiXCu37ueiqrW+MCHOzs7",
+	"rfZho9loNlqdp82nzZyTY8u2s8aBuFH72xX3Fu9Z0YvWuhCX+r5i22DsKQsTMcCbtaAWU9tRt2fyUhBP",
+	"JqjRELoMT+D/VW9M5Vi/wZgwS7ERB3vrRSAq00feb9Abt/Mzohu9X9fRuGrvyp6qaipc9Q595uoI9F7e",
+	"qfZTpeRu1gO483Ptwi5iRU/fqpnD23eyh7Zun5uBIqPLuIeuWT0SbGFd8WW/y3DV4MrVmepuyp2fNVnr",
+	"fbGQPwaACABnffwhl7mkB7pZp+yqQU5puqb3tD2wa/v9e/dt0OLf3V3Vu/9nA+TyflX3fQM2+r6iff5K",
+	"stFPXLPt2jNne1RGNsWr2rTUY1vujv9z3jdYdPtlPMl3zpR6b0o8Np7HK++8el/ZS7+KO2kjdEWb787P",
+	"FkD8/XLr+1WLv3Hz7NsteElL+4rR2DtrG2ttXlS4VG+zqsXfRXEzyeGTTHm5B6UNiLIOCRGjWZYtuVZd",
+	"w5CZVc5s2rtFxdNWTaHS0A2CtBpN8ucfe2ADQ+5fmYqGT5/kxvWorT1qa4/a2qO29qitPWprj9rao7b2",
+	"WWtrBfUnLGgyt1PdMpWkSke7WnKl2b3K5UftNVoBKceC2G20Gu0nDXK8nEeECYFfSAf8AYUhXX6VRyiW",
+	"q7KZCOVRQCAyBPGPXJAkwI5J0oQ8fYwRDDxyhfgrBpvMjBCjSBATC0gf0FtMzjU4BjGE0m4ePkHAE7gb",
+	"g2AQyoGidLwKoNjEgKFBJw9Xo/7EQYwvoanKeazAfx8rIoZDCzGxjFIOqyoi1uUWOh/uPWhaIBAYtUWs",
+	"0GM7zkPf0izwZlfMzgiqlDz921sfzCtVHohOQEZMSbtDGK7H0FSX2yphFjXIWxflM5IJwy+xwQgix9kv",
+	"Xt89kMEAw473BUQJURad8FXs7BMQZ9ga4zXmHqSsCY0VWwplrGh1vdzHYAMcfZojPw+gqFhmzeSt8KjK",
+	"JuQ3BiudTDnU2j8WY7p80706+KplKm8Y8YkAgMtmYVtmlQ6/tdnwtwWsKh0HYGHdbRlviR5fNhxroZYO",
+	"Z7+56VF+wEYNpcc23zuialdLKkeWh79BA4f1Q7DtIe7CEv/OGP1lK2R6EVQfuU3W5KH6NpQN2HaPqDyc",
+	"Gx6GW/e3KBuU10yjUkTtbTCwz6yLSNlU83iQFbMtBY1bcao3Rs1fqe9MUCe6t8P9d0QfLFsgD3CxWqRt",
+	"sDz30tepbIBeM6k7CbkH66BRTna2gehdjsBf2PPCo0JPe4vl/SHxVJxOBBG6s/rS97yGYIv037y+vCI7",
+	"U5piVqgt9cSsxcxGG8xUzozJbLQGOeb2fqfTl9HHLI3vQCOrlPLyLm7v14Z9NK/YGatJob9kd9Zs7ob/",
+	"KxIhpHbrG+ASwx8gCRIvmMxwvL7j/VDb1HsFZYslnqtjVF8czzTdqj8Gtd3m7rL35usl30bB3fXCeFTX",
+	"eboujA3k7oex7W3i6dJTucCd1+Pca7e3fmb/Ft/Zx/VY/8xbr2/vKk9cLt2fWmnhud70DXXs/7fseLM/",
+	"6t/whNSN4yUDghOyqledVqa8tH7nO9HyDGoX0UjOfFuIfWx23kNnK/Y9dG+dNKqdKZq5nYl0kkUgvhbR",
+	"YkWs9EN9Pp/XoaZyliamrNI7TLlGp9kKH5usa0SNqQU1EFwFxM9NvR3F9npbWl0V3e+sRZTHxtvEs1Bo",
+	"OmS9TAZArWjDw/HajFWUNpX8mK8Fdni3Ht8rZRhXaynm0zOQ1u4tntn/n86oAjJYGGaxLc+CUIGJfK1N",
+	"5qBJ4ioUjHNGpJHDzYhTRCop894msVQn5jN3zc0wtfs//16WCIGHthbciq94YHq1drN9UG+16u3dq9Ze",
+	"p9XqNJs/1VyOATa5tyFUo7fM2cAL6RfuqcK7h72qhKCH6DKE90xex8aPOv703gsIX4cOX8BWtGoCg+hK",
+	"D6IrFjbpfQHXgM+SZGO+BUXvuN2V2k5GS6DjbMQuXtJEE7k5xM3W+ifech8Z1zy3waE8E+kgjiIsD94+",
+	"6rfh0V9x7H9fQg4oBKzff8xxhhex9OM4fp6+PXeljMD+WKmknFhPWi4u5YWrtAVgIkQWosF0fTZlXEpA",
+	"xMAEjgR0t5hbBxY5tlUG+j0W4bqDZmeXUyJjPkpYXevGAYmYvFZiSkRKpmP9gKZ60I8MDrKDWooVxhz8",
+	"Us8ML/kLmVXrlLEr5AS4NhurRiWsKs8Y7nqQb3P+DFLZBkpDG8/T5pO7b+6bx0+v/dqSP4x+4N//V3Pw",
+	"LtxPfm1Odvn+d78+XbzcF0ezlrxS7fTHw99O9+i/P3ve7VJt/hrmfQs60YYA9mqryqrgbO4CycYz5CDs",
+	"P3cOvtc8Wv8ELsQrOmFX1ABDbKSQXgnxgqaIS7SRNvqSRTG90rbCprroOYcMgM9RGJm8prw0Qq7jZMbW",
+	"wsjTSnd+d7zkI0onxLYoyimEupCeDAwsDoUsaXdlgAnG9IYRqWiKuEGpmI3GDqAqLxPww55MyPHOvZWd",
+	"qWJp8CSiv8FR2Vv/xCtxOQsN5/jHErEBT7k1EQerrSmtvjhCtb0OuZhXlOZWEV7z0wrtR5PpLlK3StZa",
+	"h+4jr/h7WF+QynkHRrEyoS0jiC+kH5G5fabYlKpxeaJY3kTwKXo7QHy9PFOqwnGJQWkQ9rRM1qYatwDq",
+	"WlojOCZ4ltSYpdLLLTXwLBJsUTiKAaEIpmFbORdaluDNAN+zjfB/RqRAFBJAsdMPDFgIeUnUA+JYfCEb",
+	"xGLIIvc2lmxIuTZzDex7l3f5lQBszizvMkBsBjuBACAFMdXIAlnrScFVLzuTYsTcfj/wIpKQHAIzwgkX",
+	"7V6X3hkYGNZYkRAyIww234QY1B4yp4syIYQVO3c3irfnx8FS6vgdrWIDibmRVfwoYP+xAtaA3cP5MD0a",
+	"/pES99H6/WutX4MieM/W707WWvCfqS+U+p9f0msQvJzNXcPEq6w/id/hHyLMfb8Nf98WSwCOEoJaI8Km",
+	"mC5crmAqRimdoO/Y4NTqrwnOnhGqdQf9VXx6TiUZsJiPSMqmCQ1Z5BCb7CC4MJmbJve7Gfj9VPxkGYCe",
+	"40J/Cee0pSQvE9JmWEhLxqF3B1ntL6beuGZzYy6MH7/A8UwcL/7Mxe2jE/qzdkL7ZTSxkj5X+GeK7kcR",
+	"fCsRbNiOcfwC//bKsG4lkUtxArQsrsztwidW1lg+PWg/xULKJwGm/rGE3cQZ7nIoJhP93yTmptbRvhbL",
+	"HvoIlmCKpyHHk/Koy6HTK8AA9G2uGGYUBpAUD6CPuXwgl4NmM81gvTDKahK3JtOZYmmQFW4C0G1AGIeM",
+	"NUQ+jViAcKm2PPMlo3w+jhPmtcolVF5Lm4kKUq8Ps9dH2kA3opzuQy+nG5o4SQ729GueLLKiOhCNY8wf",
+	"z5hrHzL8NRODNmLnKt8kF7AkVX4MCNOo5iK9hodBCFOSxJNYsYjw2WQAC9PltoreVKfGE2ZyabFOzpR2",
+	"xZLstY9WVjNiY9n7Tb/LaKiQhJdbfb3e+nF5x2y8u6e54RrcNtlta5Uh19J5SwnvN/CHth2WPmudfdON",
+	"xrz33fPvvq6//O7bK8RMzZ3RNVgkJU/09LIZUPdVj/5fN4R/ZQO4y0ZUCmJNOXcpsH8lLpVIQQK9Semo",
+	"enDZA/D+LbILQWb4aX+byHpPHdk2MxEe3VoYw1MFiXy0+cdeUr7YWCzDQ7eRzfDgtlmKUNdvWE5W8X3L",
+	"7GqQwYDJUfcPh9wxHbqqRfEJ3iCXcadMD0tt1Nn+laJBzgwiOLd9e2wFoTYQTdtDo4Ca/mwCvdVd7t9p",
+	"xgXCx54YokWLJIKHLLBt+iiJ6KJBXvt9MS0KvhZzANOUG3sioFUjepbtm6epuNFSzRbBuLaBA/EBB2DL",
+	"esC+BNRreAZ7n8lxPF3qBObAAuClXe6V2OnVM5PNxK8FRelnUAMAS+zazJtpzmOp5aopewptfZ5KsWNM",
+	"zJXo2q6I2tbG5FI7fcwjlyql2sr+QtqBaOmdK13iLNZf83APyDwVfOSguAMHNt7lM8mcBoM9oL3a0Yx6",
+	"HYr3DKdg/0yZZMoCp7tmQqWUB/gGuHNJzF2dMxRTol5WjoaBi25Ft98FQM8wsLAUp5fHL097P5xenJ/9",
+	"u/f24kU/ILTL7QuhPVgD8DygvZHXPdJfgYAMWEj1FRiWDLWFnUrsLKBHLatwGsycTw16zq09D0aM3gye",
+	"vtk9Gza/uW5Nf9j9rTk52b8+XOyl//VrO3w6uTyKDtSP4+/mrRc/CR9Oq1OjZC5ExDgZi1SyzWUgDPzE",
+	"a0q7mQ5Skf9hNz32Ogn+5Zbq0YqV97sIlO8AYrIpiphBEVPYgeY438l3qVliLP1uibakK69YHoXtYf2w",
+	"tUvrdP9gr37I2ofsYNBu7u7vacVSUTWTtc5e8yjDodc7k8SAM2ZciLOUd7AfWMdMpuMPeeONf4MPlyYr",
+	"r5mr1xjyL7XZt9vTitIcJ0FiiewxIOCdFKmtjc4ZCEgUMfoDLIydowr/ZeaewL5GvxFaWBOj3btWCXq7",
+	"wDsNzS6MS9u8ccWL9IG3zX5rOzCUj+/vSGvtdkZrb/k0FVryQSONU660rrOK7nKrosloEksZ81F+wV+h",
+	"WHIdAzjIMydJtDYiGVfPHDOGoi8VJwl6mEu2w7kMHZvy9uSSFVu5FeW8E3ZZ/Sz0p1yxJ5yxyNR7Zt0r",
+	"c497X8hvlGPSn3azltfsY6EVWP6MZI3w3DkxYthnCxyiBpvvHLyp58FAekcpljZjfsXuOfyI4ihgeAsx",
+	"Qy/GUKQjoRTjqLW6cry8AtMx6BlVessKehCq0Fzcm9Pnt/mFZd/CWbFCTKznpM9IQXOD1vnIJEBL1U81",
+	"NrYBr8apUCphn84v+zEoc81mfc4KgVFjElG+3LbOGoMXbBXInfsVzcGbjerW9IKbTnBiCFVs1swKTF9W",
+	"paWRAaPAOn7X8nPAEm0yKKHNPPNcx4bwuhwwTIz31MKtQRVcUGhkKgPon9Egp2YkM5VgZx+wbexhfgPA",
+	"GeCBpKDod3k/iaV6ucDn+lXVdae2QV8hNly2t9ktOy9ibPSz9sYTLAQrAwhLFt7youbnLEiwgwzUikuB",
+	"Lo1Drz72pQgdkqVFfLMtw84bzeY65tHm2ED67o3BAGDXvtdPbIJesHFhJA2VSDdf3FXxSt8j7LWq0pPP",
+	"cW3abO3WDwdNVn9KD/bq7Wi/xZr0MDwaAn7JtGePeqfmPJfQB4hH3oJaxOWld7fqh+H+fv0p3WvVm9Hu",
+	"sN0a7tGng0ODr9qjI1ijWjhLk52njf1G0/6yjXDJGq4DbNHdqiBhb9egPWAjmr9DEeTfNUzoQfGWlUxm",
+	"XUI9GWR4aakEMr+B/Bkzmqjxb2sFULvZ1NwcBAmVNukE1OV0xiUEp8IxC6+zvtMskSwArUqPDkNnVNEB",
+	"lawUBP9bGMqdywOsdlUT15tbzubbFRqRnWkMk+WxUXDuFUr3RC9eliLjL663rWacpdvq5hDUAJF7ZWAX",
+	"gbULgV3reswHeI9a7YMKhNwM66MMvQNDqxDL3SBuCRi4sf96G8ZVogIZxMf2sdhFS2BBkIHk4pk0EZw1",
+	"yKXWhQYiWkAoeUzzHwwpxx6WIrX9dPPTtb0fAbBs4dbNS4wyWMHoI82PqQIMN8jgmPzir4TRCJzhUGwj",
+	"otK+d3o3S4OPj5gonyEmyhs4e7cPFm9Z5JwP+OYw+I1ludyOwbuns014+S5rUMV97enSp3LA0P/2GLV9",
+	"iKjtZxSA1fQBLrkyAXWrwKv1V9TBTSRXi0fwgeCNS54ryheEcT2DaDmA6LmbOjmflrsj87rHynRlzkz1",
+	"kQCUPkirdd2vRYrRsXioDfjip4vvDDAwmu/6rl/e5dguB8K51oObS/bhNn8pnuirN4wmksxNfRC2BI+l",
+	"gbrkXswyw2IHFA3BWZejb8Q0hTXyEkoVhvENhuTQx4fyg5OxmKUBiWbaqjU2t3NBGndhQqXCYJ4VoeXp",
+	"w0AjVoG+0Jt4lygeNtEAa+o/PUmxBavzR7IVo2+XE6enbtAwZFOF2PTWb2fyAOKhH/4t0KYN+kNeGOot",
+	"0JP3tjbcY47nEgd7qQl1wmyGhhIkHAsBIXfO5r5v+TZ+wwI3W59Ccon4Nv6nbUaBIRgMmuPRK0vysGdU",
+	"kw62vZE53E3MH8CGDza8b4OKBHudG99Iwf8PAAcuD8XULWBVo8RABOR3mEgC9NUigwWG3LTZ0OVr00dM",
+	"8UR5NJsoIVy7C7oyUKpZ57E2J1DLdytZmoEA+v/5kEi9SjRz2brKiKyUsm/dNn1DJcBFl/GDC10xIEbi",
+	"s3BotbHXbpO++ZgLDTmscXDtktkUVsjFuSaw/NXTuIdUD7ui1lLzSTFL/+hym/9xcXp5emXTP8iW2R8r",
+	"8jruTTLcKr+Ds3kvl+MxiEcjlt4y1SM/l7ukefjhHNM8waCP5E6uPg6MR3dIAXlM5bjnVI7SNA7bpBLA",
+	"WaFd/mef12Ej7TkPw+U63rlNpLrIE0tTDLL+AMNlBb7ItwyKdlVUeWJw7hG3u0Mo5/pQ8XY+oux89p82",
+	"ory0PJr2HrNt/spsm1BMJsWah6sSmtPiDnV//altzgBcx6T8Ieh9xd1Y/akVq+6B00+EVATn4t4lrQJC",
+	"U0ZGMyahfjROZSG3JicgP+32LK/VX5VlEZRymvxWYOuZdfyx8VkYQyf3aPqkjEaL9RGr/eYu8Yq2TOTJ",
+	"IpsMmDV5MWklhsQiJQLTky7Ug5XjmYq0nj2GmunRjJcGri4YjWKOOSCfVexKD2wB+rct9vpcqCEX6zIW",
+	"A3ohosUtwl2uefGqRpFawFs1NotwFdpCXrypmyZLLCIvoFQZGyuRc7UExFfszeLUZYfWk5XcW5AecO1p",
+	"M/KdseX6ucY6fVebYN9gLRwpCNRThOwZGty2BAF6GoKhpZkpNqgsdpN0iPv9qhrsPvgXC20UvXZ5xgLF",
+	"kk38apmNpXfiNXSRXgnwUNLvKLdipuMR49Hfu9GRV/DtDGKMlWMwwzUYnJdTw+fWSvGda2BkKl8saYFv",
+	"d07TSOa61JT1W7S/ZS0/1jdBrGpiVkHM99fB75N2EjR9l7ZoRqYX4u7dyB7bYT225HlsyXMvnS40tedJ",
+	"9nPpyVMluh+mnw4wpbxnxy6PFX1WIfCN1rwsvpOw38J0u8SVeKh2NVZbfexW83c9w3dtV4N0vjIDAXVj",
+	"Z6eIIfEa2u822qanlogWEAeGsQTY1Jx8d/n6lXHe03DsNcSb0EWX0+mU0RQsCXyJflS/pL/2VPcDm/yp",
+	"B2OOhNSyvMv7k1mi4ilN1Q48pS1uF3Tqa47yXF/RMzGrKDPtETFR6qQPuCeQcfUvV3JNvsQ+xUQBkJoX",
+	"K4Neuu4+nDLGDaGVBxgUELAjBCvuWVTs+YqRzpgTRNsx+2w/0SDHuDyYb1j1Zf0BfcXWknnTgHw/CEAY",
+	"mFQKXzujUh2/Of9CEjVTIo1p0tAvMYVQrpNjgvkUycLz8jtXjynk/9IGzC7Pv3nVO3/Ve/vq5PWrs/OL",
+	"l6fP/yWGw/6TwPgHU8CW9XJZcNz5cIImBOuXNCg0lkOzD9OEcqAPXOtYjw5is9g+xXPP2uByEvPrRnFr",
+	"c1k9BuIHNrmVbTMkcxr0H2069XOppTTfRM7v6qAnBQ/2zJ6nZrsK5m4psRRHmrJhyuS4ZxB+vvzzjwNH",
+	"h/nfbGDcNJoynq44NbFvPSrzQNaAM8sD1brzTLIO9prxAfwa5JLxyGAIOAw+aD2T4S8M2Vx/wKSSki8p",
+	"SYRULiwcEDUXRNGBfOJG6KJD7jvHUEYErnJiSAxP+1BhFi9Z8oAsrVd5OiHcUNc3dDzomn4BQGovt/W5",
+	"G5FU+6UIVhVbiU48z1SFLvWjlLGoQd5yFScZ3BF4tKFbDyH9PHFOcfERD6IvEzHvRWJuwJ7oknFPlBBE",
+	"DBXjQZbFxMmc6qMCqU92j0xv7AFTcwaZzxJJBB11z2wAj8ExQ/YMmQ29iPGYRX0Yj/GIGBJc2g1j9Ycp",
+	"M62OpDlne09s/1daKPJyXvos+8y1InenC/3kdvKmmXmDnCuvdy0daE7oOZRiJVkyJF/25WyAvVhVDtzz",
+	"SaC3SL+fC7eJJikkd3JMqgiIuv6Edb7qmx5JIESOsyyzPFSGNKfqgyIqXWBGlICdCTDhBDZGrzsiVOuP",
+	"tPZNBhsEVCdCqk6Xz/LEU8DKwtH1L5hKF3UYTD9rlWwL8fRXG+SVAerKXCPDVEy6PEt/8+PZiRiNsK26",
+	"wes02F5wh9/CTsx5BhaagxnBsIvs8khAMCER4bXHxMUMEVmsmd6HZe07nBPXcwq4vV56yJL3MFMwLd5B",
+	"t+LdNElsEyubj28bcZ1DQocr5p0g76Pca3SFgN8ZSvgIczIRQAZ/hAU3Y8X8FC/jP4klJnFONIdzPbNg",
+	"+FjOl2kp+PdL1oficK3YaNFr/KJQ4JWltBj0mr7tc9z3OjWTaRxey1yfZi+c7GrMPVeZywBd0ci5y3P4",
+	"KMdvn5+fvjo5vew3CNT8ea2bre0XZ02bTeRIZkv5zPuYQ+vrQzQ65kPRtyk9XW7cM0g1ehnt8czA7u0y",
+	"4CzigtNbpA1i8xZsYbeDpo8Nfk020yCnhSiajpjq4+nOSBH3Q28U0DLE7L0Wb5xAwjFJ4kFK0wV+CgLy",
+	"GN1HgSu7vO/VBDpSMJ4oC9f75ZV1erk8p0iEswnjCjOTaZpDue9HIpT9xhNYKp+9mvIWfeZi7ChnsB0t",
+	"3fZzOfEd8jWVcdgnaPvpZTMJWNhX95018fH3wP0ELvOUTZmXB9LlHrd95rQ17yLiKLgrOLR+fjeMhAJB",
+	"0m7sNlpQGwSb0eW2BYETjFh7DJw2Vh2HM+VEB1TaIG8v71mEwuXKOAbu0SNRDpPwAnRq3wWRiVMPpSIP",
+	"1HPNRXhdh//3CkSK7DFfnPmLGPNIoPVpViA/kgtzsWooOe2zFhT+7tSOf0r//d3+/Ca8+jX56ds9vp+e",
+	"P//hWP/v6/ageb072P2hGU7OZj99c6T+zZPmTz++Ej+ho0Tbw0C0RfDFPC3ftd7nTkDFubVY1nO8fcDy",
+	"SdyCLZxAQHKZCyioldi3hfDtQ5PKLYd+//iTRhO1pOZ55c7QK3cuz/nFfnhyfnA+OWt+357uRidbhOWW",
+	"MCrvjbhXrjm6Gs3+DRhNWbrlope74FHp0MagYbBOQfK1gceipk8NRbk1FslfUwuFMolAGoeVCdbnCFRX",
+	"Uedtfss8jjuxJiY5ZaGqdj76kCPhLE1BaVFUMYRTRloGVffw4KBtMJ+NYDCgj8a6APfLwqIhaw1csuQG",
+	"zLQr325K2TBhITq0xEyhHhrFMlfnJG32g1F2i3ZrBpWstbPA6MpVehZZqWYZTdN7cSLENZlNs6oqd2oD",
+	"l8+es1HNSsyxZkrOoMrAmMANciImU60x9uks6puhFo2FhZi5de34XZIwFwLLppxGrRXehcXw9AbmK9km",
+	"fBRkSWZYxuHyI1HR+71bo6GKb1i31iEIhN83djgW9msrrUEgiafL+xnT7FvDFEw6sDYswXSMr6HgAUO/",
+	"Rt6PZhY/b88Z97atYEhTMZd541twIsXERpJl4Bdjo9lUVGAbXW73ASjCfNBlLpgXu83xu1jA5jhFFa3F",
+	"Mu01O3APoMEiGRZ0tDyKma+iPZi0zijAhuly+sEWOte5W64HBNA2a6cpvKjfOtuyag3tY9g+gs6iKjDr",
+	"lbAz7MO01mkdHuweNZ+2D5pBLabKXjg8gAuAMlP15l9UXOvU9ofN4cHgiNX3aDOs79Hdo/pRdMjqR1GL",
+	"HtLd4eFgv71a35HbYNTI2WDz/NsyTWoZm+ZjUIt56U5YXla9A8iYbklalUm5RXnn2O6jcvYPrDj/3bTH",
+	"AOGvta4Cuo4W+lbjmU1vrXWhlF2lcWExZV65ajaPnmDsx4OmXBaiHdPE3OW1SgOjjKoK3NPlhaRScI8V",
+	"1QF4eQIpuE4xyLz5iRSk3WxmqMpx5rjDMJapKMfWi1qE48MuAzZTg5Z0N5MN6dQRreANjMsuH5bw3WdY",
+	"PW/0Ouw/DJmySiz1xHD8BH3KeUd1JuJdQqrRrKyjOjAe73xcNFP98Dm/jxc4x1pPygvU9SwfQB8odSOd",
+	"wkQtfQwWsHY5CirTEe5gXy9rA3njfQuerQ9GeMtmGlUZFaaMAneJ8gVos2CWY0BpTrcAMntku/di3GZZ",
+	"YI4it+W0NmixsgLgrWTpOR+K6vT/E22+/PnHfmP3SYcYuIwskGnbD2FUfAFOfy7mDdI3KEB9QqNIdnnf",
+	"JcX2XMpIQPr2v9iGNupRZTITAOVvwhSFpJlnpA81o/i27A99JxaT2mSWfkWndTvRioKUNVUc5uEzMePR",
+	"547p97lg9CEaVBGf791YQKspCNtunSm2NsFzsCBazlnZWEnLjZbL1fK7NMa2A5Z1eyzjign5P4iWtq6O",
+	"/hsR310zFiGIsrbmzgcmtrQl0shPTrD8UGLSBVYv2Q5kRt/te4ilZRh+kvTtj0p4DU8/KHif8xMZjXQS",
+	"Q24FBwfqlFHwMGb5bkPTqF2z8y43DTC1QmDAfsnEtn8z8db+r1r1s9OcQ+zeVY0PWIamDP3JJ64owmSM",
+	"CMm6HJ+ySYhaba1CRX4LK/9XgCJDP/fTyVQtfkB9EL0c+a1+k7Jh/KGYJ2lBwfPJlYGt4UiYUqB8S/aM",
+	"MP0F9Ad65JKv4aio4Ph1ZV3LlOqv6Mf+++f/7nY/NJvvv/rftQ3qXZB80exY9jt/qZfhCWYsJBn0l+BM",
+	"ki/BDfEkN3jTpLRs/PbluWlYL4kQCaP8flGUN2rnagdlR16FeGV+cdqHe2A4S5KemeIx5+TUDKUIsLym",
+	"Zts2Y7WuqlpQ85xVLl1Hc6tMg6qe170iIetTuB4IOSPmRyjkTwGF7KXM+ai5x9Ek5rFUyFnLpV3hnkrl",
+	"65gvtNzC9BrMVzJl5viniQjE2GjqmfkNnSVhIqSt7TfJbRA5yMILpuupSVdAVNyMycaQ3TCMTYqsg/KP",
+	"TXgn/nXGAj0OmkaJKTnxWC8m8c7jSI3RdTEWSQRpTv3/NJ8qJMfHJvmcmhZumPmYJQy6LhuxM+AQ/8uG",
+	"nGxPOoQClsKtWcxHGXATQg06pEHK/QGAkwpqZiGig6a/KR3Ug3Nt1pZT440fyu+HqtIFOWiCsmEqDAHV",
+	"TGtHEQM4XyheDJmUw1kCbgEBPUVWJHt2+UbZntlAYlBAzt/c7GXFQam5dEB2DvaeEUp29p66ESvGuxzH",
+	"TCWmFzfICVCQ9EoTLNkYw1SZ1NCoOq/qLRak3Ts44iqZUN3hbJlnb8OeT2BGDwKh+yhGb7clVXEWzuYO",
+	"PvR2NXC3qH27T1F7a/wyX0j0UB74ADwXBRmCdzTIsbxGtuiElEgtcqq3kHcDNtvNoHIyZWEVPk7ZZO4D",
+	"H6d8FTJ3u5GdTn5oOZbngAWqevfuXf3Y28p11PXu3bvc7YbI7gZdZw/SMnod9MnKpLyEMhi+AmrJvuFB",
+	"MMS2BrgrTOy+EJKWFiQgU5aO6dQIbgzoePoNePEx4djEmXgevW1OpTPqjXcCMIV3mySii7+69eHGyrfJ",
+	"YLs14SkhehPKFzbzRRYgv1KGeUpKCKLvy2myWJOCKe9Gf2mQdzRWNtnHuV609T2Z3p0PtT36uxKCvNRD",
+	"usiGXk2IyxO9F1q0y6LSGKOLTvFfWpoCWG6BDXlaYhlAL9aFGX1xaXlVusi5GVpPm82iolPaRirmareN",
+	"faTiyWxS6+xCSq2WJPBnyy2pZiYjlNqfVzc2P4W7YPdd2L3IDrtv+VljsNzms79mLs6diWmwj53qi5v0",
+	"HK7LJTxbiErTJPGD8ZLEk4k+94olC21eaUnm0MdmPIK0vXNVYgMulyZRU+4ycgXB8VBbXV45kg1q441e",
+	"ZQ2B+Zq6Km1JmJK2DIMKb8BcwYKN02xl4XHArOvHXM6GwziE7CbsXJXJyljwPsbl+xP6oUdH7F8HzaZL",
+	"43P9OUxrmb3D5pOOLWSGmlbjJvVKV7S0dxjEphIJ8eM9aOhhJbqzrcuFJ2Xea6kXzjD/fF0fWr1FhSuk",
+	"nIziGzDnIY3B12NLbCxbTlbbuNdyVoPtOs197p6k5gbp1S+oVMf+Un5OPiXPIsqzFjzsZLK4A2MJqqPR",
+	"S8CyufazWeFUYHJb4DDPSxEIy0is+WjifkoTF20Ur7X/YyR94+NY5t99NxaETsj5rc7glKpwvHwKTwDa",
+	"DWWC5uucDGOWRFiAkJW2YnjwGenzWZL0SZgwmgLkir4576INvExx29yF5dNJHWy3UwUMwpztGbZ0wJGE",
+	"zRm/paOuePDEkFylYrEdrb+FgTxIRdmnYT92FT4N+2l3dh+M/TjlFNAQjOrFR6zxj0vC+Ge2ktmqJzW2",
+	"KJwsXDO6uxlAO+Zc/V6bzkp0l5ege2dtbSxWjev1YpJv4S11PIN48F2bmr61KSg2jDHEKTHRI2vA7jD+",
+	"PdU8VibR1mpF2PvIhoBEEvlmgGsYY0FH8RSYzix0TdsIr0NLFvTy3xpzqRiNni3ZTbbmvtHlJe2xyG26",
+	"Y5kolK3CctE1E4OqGgF0vS8LAMFKnMJW33MESKSjlXGezfsP65cjef8FHbNsB6Clrlgk383IBzUoUNAj",
+	"e71lBxDPXQmoPT2vfD7fLMKU6Pi4+PDECne51rNUybN5D/pn0nSgMP378qYvrVdQpGo/M76xceX09kXT",
+	"n4WkzCc63IvA3PFFXXW1jxGfhm9g0zXjvnLFunPqmJLxDRSTSwDezSAEWVh0YkOrmIORMoA0lFmcw9QJ",
+	"36c46vJyebRKIFa1bARu/4O/iI/8/ZbuuFszX7ObPSV6tqVggQH7uhIXSxmf4IrOt9czRWV/feetksnc",
+	"FzstrMLy9G0lnVuGxt86xbyKo5Z0ucQJg9t0ibtu0+cl4643euxrk88958oXoKsTfDAwDFBpDgGp2B2M",
+	"kcjAIQTYv30ECmOTIDubj0WXT2jEDJJcZZ46uWOaumaouTx1mISXpT6m0ynjflL6W9MNEuMcU8xf9zC/",
+	"acrsRKuSzF8uTnGRHzzP/B6Tm2moRLo5H1nlWqqu1V8qkd+tHw6arP6UHuzV29F+izXpYXg0bOl7pz1L",
+	"8p2aq9qvBbXrmEfYoAHKgEyAsLdN+T0G2kawRrVwliY7Txv7jab9ZRuGeq+J0UA36zOj8Sg+5kX/tU5z",
+	"SIrW2q493JYPm9NeyoXNb3ke7KPllXqFrhxy75KFhmFpBzN86vUMXtEQ+Jn/si5on5pJxHxWXiuD7PpN",
+	"Ztrdvq8rfrO3KlH1Ydq4buPq2LyP66NT4i5tSeVYpGrbjoy3abxojRiX1jiMjdtCcJXSUK3sMopgwIok",
+	"TFt6T/Xe62dM7djfpr1igO6fko6jVX6fkqX+VB6kJcbxeXmS7q93ZdUKOp+SbeJe0j/0H+5YKmlueSuX",
+	"kk0iW5WNdsojWejPnRekASYnwk7wMJlF2EwsLzgZjy7txzaRMsdJkqW4Adu5W0Pw/4EJDqU0ZJEwYEOh",
+	"vsmv1LY7VF6qbX+tyjcqt5HtLgZZ096UhYyrZIENabGjJDnmOX+HQcInrWazUWpNVpPTgxayGrZkU2Et",
+	"iGzukd2mfqRtH9nGAqu07hIqIRGydHTuUyuzBt5XG3h3M8/MVlQZaDnQM7Nrjwf5fowumZ2CbU9xqSTY",
+	"+T3zG3xcKxawo0VOKLiUNHAWGYc2ucReHuggQmgtk4iI/qQcqKlJeGddDm4sq7JCI5gVgmXjBFg7Yghr",
+	"/C2kyh5O5S4O994Q0FGWijJibEEwA9gzxG27swt9L9MnXwlFzsyXV/rQzfgeyHWen98/MD3HynXvRN5K",
+	"sK9sqOwdHkn6cdTHo9r3xXH/mYlNINytvkkM/QOPh7yi5/Aa4cgB8l6NvQ64mZdzozqV2Qzu9FA9dkta",
+	"Er/PeOPvxvP58a+t2Lgy4dQuX6oOMHea3P0O2WseNQiMIOYjAxqc8V5T+LG6YqOr+YptQgSp4EORep1q",
+	"cDx3LYvA9KGyuoiARDOo1sdgBRZG+POGJSIGERJKOKpLIVy5+T+2GGJv/ROvxOUsHGPy5l3qJ/7eGB6l",
+	"rNJUXJSXct0KxGOlNQSN9KylvLbIopx4H8ssPmmZxd8nL2N7zvCPw+i5YDS6z8O9ViPKXB19aHnlqz+z",
+	"wVbqz+qjUqL+2LDsfeo+D1rJEpRhkWKWFCSSRZpFUoCuS1iDPAcupTUDr8zeoTM7jcp17Th28M7AV/z+",
+	"DNaqJAWjMiDzMVUAy5tzXJkOF5JIukBcnbmv48w8RKAViEWuphRy43I6TeCUMZc7Z2Hf7EyXUXcCUIRs",
+	"NseAdbnDkuMiJYlr8QfzR+WwstrnrsA81ZUuGVfPHdRtmHHxJD7WA20mJ4Pckj8WB33m+vVjJdItVHgT",
+	"Cbs3Kb9+NDgAbPtT6RlJUYhACwSDA4DWMETW9TlLNefYAXe7GW/xTdiHK7A+UcgWJGJmgBdsi6hcF4eD",
+	"w72jgNh+DuZfBwdtQAw1x9rCmC/Bkl7GI05Ml29Cbdf87MUEOqbbl+4eBKUI0K1G0/9ahi79eynqkm2O",
+	"oHlUYPgCNuRC26zoxPBe7VXcLuknJimU8iLEoEhJOBYAhpvPqTCzNrnboYiY96ksUzQoC09aHEBsTlZw",
+	"V/iSW8/Sw2D34aPspIpaZ6memQkz0yBqysQ0YYC/DNgXwjQpN33SVgwMUxFzQ7OXlgaHXQTKFhyCEMbP",
+	"le1ZFuLJ6CHzMJbNDLNPgdCHOaxe87hNFlt6+KXRIGEQ09kgiUNyzRaypF1cvk8cdlHea+0Zwt5vHfr0",
+	"+zyWlVsPLcnwC4mgERnQhPIQUmB5REQajpldbO+N3zKaqHHt4/uP/18AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -216,20 +216,31 @@ func (e IntrospectionTokenType) Valid() bool {
 
 // Defines values for OAuthErrorCode.
 const (
-	OAuthErrorCodeInvalidClient          OAuthErrorCode = "invalid_client"
-	OAuthErrorCodeInvalidGrant           OAuthErrorCode = "invalid_grant"
-	OAuthErrorCodeInvalidRequest         OAuthErrorCode = "invalid_request"
-	OAuthErrorCodeInvalidScope           OAuthErrorCode = "invalid_scope"
-	OAuthErrorCodeInvalidTarget          OAuthErrorCode = "invalid_target"
-	OAuthErrorCodeServerError            OAuthErrorCode = "server_error"
-	OAuthErrorCodeTemporarilyUnavailable OAuthErrorCode = "temporarily_unavailable"
-	OAuthErrorCodeUnauthorizedClient     OAuthErrorCode = "unauthorized_client"
-	OAuthErrorCodeUnsupportedGrantType   OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeAccessDenied            OAuthErrorCode = "access_denied"
+	OAuthErrorCodeAuthorizationPending    OAuthErrorCode = "authorization_pending"
+	OAuthErrorCodeExpiredToken            OAuthErrorCode = "expired_token"
+	OAuthErrorCodeInvalidClient           OAuthErrorCode = "invalid_client"
+	OAuthErrorCodeInvalidGrant            OAuthErrorCode = "invalid_grant"
+	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
+	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
+	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
+	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
+	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
+	OAuthErrorCodeUnauthorizedClient      OAuthErrorCode = "unauthorized_client"
+	OAuthErrorCodeUnsupportedGrantType    OAuthErrorCode = "unsupported_grant_type"
+	OAuthErrorCodeUnsupportedResponseType OAuthErrorCode = "unsupported_response_type"
 )
 
 // Valid indicates whether the value is a known member of the OAuthErrorCode enum.
 func (e OAuthErrorCode) Valid() bool {
 	switch e {
+	case OAuthErrorCodeAccessDenied:
+		return true
+	case OAuthErrorCodeAuthorizationPending:
+		return true
+	case OAuthErrorCodeExpiredToken:
+		return true
 	case OAuthErrorCodeInvalidClient:
 		return true
 	case OAuthErrorCodeInvalidGrant:
@@ -242,11 +253,15 @@ func (e OAuthErrorCode) Valid() bool {
 		return true
 	case OAuthErrorCodeServerError:
 		return true
+	case OAuthErrorCodeSlowDown:
+		return true
 	case OAuthErrorCodeTemporarilyUnavailable:
 		return true
 	case OAuthErrorCodeUnauthorizedClient:
 		return true
 	case OAuthErrorCodeUnsupportedGrantType:
+		return true
+	case OAuthErrorCodeUnsupportedResponseType:
 		return true
 	default:
 		return false
@@ -272,6 +287,7 @@ func (e TokenTokenType) Valid() bool {
 const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
+	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -282,6 +298,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeAuthorizationCode:
 		return true
 	case TokenRequestGrantTypeClientCredentials:
+		return true
+	case TokenRequestGrantTypeDeviceCode:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -349,7 +367,7 @@ type AuthorizationRequest struct {
 	// Example:
 	Request *string `json:"request,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	//
 	// Example:
 	RequestURI *string `json:"request_uri,omitempty"`
@@ -387,6 +405,45 @@ type AuthorizationRequest struct {
 
 // CurrentPassword Example: a wooden horse
 type CurrentPassword = string
+
+// DeviceAuthorization defines model for DeviceAuthorization.
+type DeviceAuthorization struct {
+	// DeviceCode For the device alone: it exchanges this code at `POST /token`.
+	DeviceCode string `json:"device_code"`
+
+	// ExpiresIn Seconds for which both codes are valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// Interval Seconds that the device waits between two requests at `POST /token`.
+	Interval int32 `json:"interval"`
+
+	// UserCode For the person, who may type it in lower case and without the hyphen.
+	UserCode string `json:"user_code"`
+
+	// VerificationURI The page that the person opens.
+	VerificationURI string `json:"verification_uri"`
+
+	// VerificationURIComplete The same with the code, for a QR code. The person still has to agree.
+	VerificationURIComplete string `json:"verification_uri_complete"`
+}
+
+// DeviceAuthorizationRequest defines model for DeviceAuthorizationRequest.
+type DeviceAuthorizationRequest struct {
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Scope Space-separated scopes. Without it, the default scopes.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+}
 
 // EmailChange defines model for EmailChange.
 type EmailChange struct {
@@ -625,30 +682,45 @@ type Metadata struct {
 	AuthorizationEndpoint string `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
-	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`
-	ClaimsParameterSupported                   bool     `json:"claims_parameter_supported"`
-	ClaimsSupported                            []string `json:"claims_supported"`
-	CodeChallengeMethodsSupported              []string `json:"code_challenge_methods_supported"`
-	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
-	GrantTypesSupported                        []string `json:"grant_types_supported"`
-	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
-	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
-	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
-	Issuer                                     string   `json:"issuer"`
-	JwksURI                                    string   `json:"jwks_uri"`
-	PromptValuesSupported                      []string `json:"prompt_values_supported"`
-	RequestParameterSupported                  bool     `json:"request_parameter_supported"`
-	RequestURIParameterSupported               bool     `json:"request_uri_parameter_supported"`
-	ResponseModesSupported                     []string `json:"response_modes_supported"`
-	ResponseTypesSupported                     []string `json:"response_types_supported"`
-	RevocationEndpoint                         string   `json:"revocation_endpoint"`
-	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
-	ScopesSupported                            []string `json:"scopes_supported"`
-	ServiceDocumentation                       string   `json:"service_documentation"`
-	SubjectTypesSupported                      []string `json:"subject_types_supported"`
-	TokenEndpoint                              string   `json:"token_endpoint"`
-	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
-	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
+	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
+
+	// BackchannelLogoutSessionSupported Whether logout tokens have `sid`.
+	BackchannelLogoutSessionSupported bool `json:"backchannel_logout_session_supported"`
+
+	// BackchannelLogoutSupported OpenID Connect Back-Channel Logout 1.0.
+	BackchannelLogoutSupported    bool     `json:"backchannel_logout_supported"`
+	ClaimsParameterSupported      bool     `json:"claims_parameter_supported"`
+	ClaimsSupported               []string `json:"claims_supported"`
+	CodeChallengeMethodsSupported []string `json:"code_challenge_methods_supported"`
+
+	// DeviceAuthorizationEndpoint RFC 8628.
+	DeviceAuthorizationEndpoint               string   `json:"device_authorization_endpoint"`
+	EndSessionEndpoint                        string   `json:"end_session_endpoint"`
+	GrantTypesSupported                       []string `json:"grant_types_supported"`
+	IDTokenSigningAlgValuesSupported          []string `json:"id_token_signing_alg_values_supported"`
+	IntrospectionEndpoint                     string   `json:"introspection_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported []string `json:"introspection_endpoint_auth_methods_supported"`
+	Issuer                                    string   `json:"issuer"`
+	JwksURI                                   string   `json:"jwks_uri"`
+	PromptValuesSupported                     []string `json:"prompt_values_supported"`
+
+	// PushedAuthorizationRequestEndpoint RFC 9126.
+	PushedAuthorizationRequestEndpoint string `json:"pushed_authorization_request_endpoint"`
+	RequestParameterSupported          bool   `json:"request_parameter_supported"`
+	RequestURIParameterSupported       bool   `json:"request_uri_parameter_supported"`
+
+	// RequirePushedAuthorizationRequests RFC 9126.
+	RequirePushedAuthorizationRequests     bool     `json:"require_pushed_authorization_requests"`
+	ResponseModesSupported                 []string `json:"response_modes_supported"`
+	ResponseTypesSupported                 []string `json:"response_types_supported"`
+	RevocationEndpoint                     string   `json:"revocation_endpoint"`
+	RevocationEndpointAuthMethodsSupported []string `json:"revocation_endpoint_auth_methods_supported"`
+	ScopesSupported                        []string `json:"scopes_supported"`
+	ServiceDocumentation                   string   `json:"service_documentation"`
+	SubjectTypesSupported                  []string `json:"subject_types_supported"`
+	TokenEndpoint                          string   `json:"token_endpoint"`
+	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
+	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -660,8 +732,17 @@ type NewPassword = string
 
 // OAuthClient defines model for OAuthClient.
 type OAuthClient struct {
-	ClientID  openapi_types.UUID `json:"client_id"`
-	CreatedAt time.Time          `json:"created_at"`
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI string             `json:"backchannel_logout_uri"`
+	ClientID             openapi_types.UUID `json:"client_id"`
+	CreatedAt            time.Time          `json:"created_at"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant bool `json:"device_grant"`
 
 	// Name Shown to people who sign in.
 	//
@@ -704,6 +785,16 @@ type OAuthClient struct {
 
 // OAuthClientCreate defines model for OAuthClientCreate.
 type OAuthClientCreate struct {
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri,omitempty"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant *bool `json:"device_grant,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -755,6 +846,16 @@ type OAuthClientPage struct {
 
 // OAuthClientUpdate defines model for OAuthClientUpdate.
 type OAuthClientUpdate struct {
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri,omitempty"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant *bool `json:"device_grant,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -793,11 +894,20 @@ type OAuthClientUpdate struct {
 
 // OAuthClientWithSecret defines model for OAuthClientWithSecret.
 type OAuthClientWithSecret struct {
-	ClientID openapi_types.UUID `json:"client_id"`
+	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
+	//
+	// Example: https://app.example.com/backchannel-logout
+	BackchannelLogoutURI string             `json:"backchannel_logout_uri"`
+	ClientID             openapi_types.UUID `json:"client_id"`
 
 	// ClientSecret Absent for a public client.
 	ClientSecret *string   `json:"client_secret,omitempty"`
 	CreatedAt    time.Time `json:"created_at"`
+
+	// DeviceGrant Whether people can sign in on devices without a browser through it (RFC 8628).
+	//
+	// Example: false
+	DeviceGrant bool `json:"device_grant"`
 
 	// Name Shown to people who sign in.
 	//
@@ -840,14 +950,14 @@ type OAuthClientWithSecret struct {
 
 // OAuthError defines model for OAuthError.
 type OAuthError struct {
-	// Error Error code for programs (RFC 6749 §5.2).
+	// Error Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
 	Error OAuthErrorCode `json:"error"`
 
 	// ErrorDescription Explanation for people.
 	ErrorDescription string `json:"error_description"`
 }
 
-// OAuthErrorCode Error code for programs (RFC 6749 §5.2).
+// OAuthErrorCode Error code for programs (RFC 6749 §5.2, RFC 8628 §3.5).
 type OAuthErrorCode string
 
 // Page HTML.
@@ -912,6 +1022,113 @@ type Problem struct {
 
 	// Type The code as a URI.
 	Type string `json:"type"`
+}
+
+// PushedAuthorization defines model for PushedAuthorization.
+type PushedAuthorization struct {
+	// ExpiresIn Seconds for which it is valid.
+	ExpiresIn int32 `json:"expires_in"`
+
+	// RequestURI For `GET /authorize`.
+	RequestURI string `json:"request_uri"`
+}
+
+// PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
+type PushedAuthorizationRequest struct {
+	// AcrValues Ignored; the ID token says how the person signed in.
+	//
+	// Example: 1
+	AcrValues *string `json:"acr_values,omitempty"`
+
+	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
+	//
+	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret The secret of a confidential client, unless it is in the header.
+	//
+	// Example:
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// CodeChallenge The PKCE challenge (RFC 7636 §4.3).
+	//
+	// Example: E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM
+	CodeChallenge *string `json:"code_challenge,omitempty"`
+
+	// CodeChallengeMethod Must be `S256`.
+	//
+	// Example: S256
+	CodeChallengeMethod *string `json:"code_challenge_method,omitempty"`
+
+	// IDTokenHint An ID token of the person who should be signed in. It may be expired.
+	//
+	// Example: eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIwMTlhZDgyNyJ9.c2lnbmF0dXJl
+	IDTokenHint *string `json:"id_token_hint,omitempty"`
+
+	// LoginHint The username or e-mail address to fill in.
+	//
+	// Example: ann
+	LoginHint *string `json:"login_hint,omitempty"`
+
+	// MaxAge Seconds. If the person signed in longer ago, they must sign in again.
+	//
+	// Example: 3600
+	MaxAge *string `json:"max_age,omitempty"`
+
+	// Nonce Comes back in the ID token.
+	//
+	// Example: n-0S6_WzA2Mj
+	Nonce *string `json:"nonce,omitempty"`
+
+	// Prompt Space-separated: `none`, or some of `login`, `consent`, `select_account` and `create`, which shows the page that creates an account (Initiating User Registration 1.0).
+	//
+	// Example: login
+	Prompt *string `json:"prompt,omitempty"`
+
+	// RedirectURI One of the registered addresses, byte for byte. It may be left out if only one is registered. The port of a loopback address may differ (RFC 8252 §7.3).
+	//
+	// Example: https://app.example.com/callback
+	RedirectURI *string `json:"redirect_uri,omitempty"`
+
+	// Request Not supported; a request with it is refused with `request_not_supported`.
+	//
+	// Example:
+	Request *string `json:"request,omitempty"`
+
+	// RequestURI Not allowed (RFC 9126 §2.1).
+	//
+	// Example:
+	RequestURI *string `json:"request_uri,omitempty"`
+
+	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered.
+	//
+	// Example:
+	Resource *string `json:"resource,omitempty"`
+
+	// ResponseMode Must be `query`, the default.
+	//
+	// Example: query
+	ResponseMode *string `json:"response_mode,omitempty"`
+
+	// ResponseType Must be `code`.
+	//
+	// Example: code
+	ResponseType *string `json:"response_type,omitempty"`
+
+	// Scope Space-separated scopes. With `openid` the token response has an ID token.
+	//
+	// Example: openid profile
+	Scope *string `json:"scope,omitempty"`
+
+	// State Comes back unchanged.
+	//
+	// Example: af0ifjsldkj
+	State *string `json:"state,omitempty"`
+
+	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
+	//
+	// Example: en
+	UILocales *string `json:"ui_locales,omitempty"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -1052,6 +1269,11 @@ type TokenRequest struct {
 	//
 	// Example:
 	CodeVerifier *string `json:"code_verifier,omitempty"`
+
+	// DeviceCode For the device_code grant.
+	//
+	// Example:
+	DeviceCode *string `json:"device_code,omitempty"`
 
 	// GrantType How the caller authenticates. Without it, a form with `username` and `password` is the password grant.
 	//
@@ -1288,6 +1510,9 @@ type OAuthThrottled = OAuthError
 // OAuthTooLarge defines model for OAuthTooLarge.
 type OAuthTooLarge = OAuthError
 
+// OAuthTooMany defines model for OAuthTooMany.
+type OAuthTooMany = OAuthError
+
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
 
@@ -1362,7 +1587,7 @@ type AuthorizeParams struct {
 	// Resource The service that the access token is for (RFC 8707): one of the audiences that the operator has registered. Without it the token is for this server and the services that share its audience.
 	Resource *string `form:"resource,omitempty" json:"resource,omitempty"`
 
-	// RequestURI Not supported; a request with it is refused with `request_uri_not_supported`.
+	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
 }
 
@@ -1441,8 +1666,14 @@ type UpdateClientJSONRequestBody = OAuthClientUpdate
 // ReplaceClientSecretJSONRequestBody defines body for ReplaceClientSecret for application/json ContentType.
 type ReplaceClientSecretJSONRequestBody = SecretReplacement
 
+// AuthorizeDeviceFormdataRequestBody defines body for AuthorizeDevice for application/x-www-form-urlencoded ContentType.
+type AuthorizeDeviceFormdataRequestBody = DeviceAuthorizationRequest
+
 // ConfirmEmailJSONRequestBody defines body for ConfirmEmail for application/json ContentType.
 type ConfirmEmailJSONRequestBody = EmailConfirmation
+
+// PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
+type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
@@ -1654,10 +1885,10 @@ type ClientInterface interface {
 
 	// UpdateClientWithBody Change a client
 	//
-	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 	//
-	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type.
@@ -1667,10 +1898,10 @@ type ClientInterface interface {
 
 	// UpdateClient Change a client
 	//
-	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 	//
-	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type.
@@ -1699,6 +1930,34 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/secret (the `ReplaceClientSecret` operationId).
 	ReplaceClientSecret(ctx context.Context, clientID openapi_types.UUID, body ReplaceClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AuthorizeDeviceWithBody Sign in on a device without a browser
+	//
+	// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+	// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+	// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+	//
+	// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+	// requests at a time; then the response is 429.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+	AuthorizeDeviceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AuthorizeDeviceWithFormdataBody Sign in on a device without a browser
+	//
+	// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+	// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+	// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+	//
+	// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+	// requests at a time; then the response is 429.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+	AuthorizeDeviceWithFormdataBody(ctx context.Context, body AuthorizeDeviceFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ConfirmEmailWithBody Confirm an e-mail address
 	//
@@ -1751,6 +2010,32 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PushAuthorizationRequestWithBody Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PushAuthorizationRequestWithFormdataBody Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithFormdataBody(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
 	//
@@ -1863,6 +2148,10 @@ type ClientInterface interface {
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 	//   ends the session.
+	// - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+	//   requests; at the end it is `access_denied` or `expired_token`.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -1909,6 +2198,10 @@ type ClientInterface interface {
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 	//   ends the session.
+	// - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+	//   requests; at the end it is `access_denied` or `expired_token`.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -2449,10 +2742,10 @@ func (c *Client) GetClient(ctx context.Context, clientID openapi_types.UUID, req
 
 // UpdateClientWithBody Change a client
 //
-// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 // sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 //
-// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 // scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type.
@@ -2472,10 +2765,10 @@ func (c *Client) UpdateClientWithBody(ctx context.Context, clientID openapi_type
 
 // UpdateClient Change a client
 //
-// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 // sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 //
-// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 // scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type.
@@ -2525,6 +2818,54 @@ func (c *Client) ReplaceClientSecretWithBody(ctx context.Context, clientID opena
 // Corresponds with POST /clients/{client_id}/secret (the `ReplaceClientSecret` operationId).
 func (c *Client) ReplaceClientSecret(ctx context.Context, clientID openapi_types.UUID, body ReplaceClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewReplaceClientSecretRequest(c.Server, clientID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AuthorizeDeviceWithBody Sign in on a device without a browser
+//
+// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+//
+// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+// requests at a time; then the response is 429.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+func (c *Client) AuthorizeDeviceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeDeviceRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AuthorizeDeviceWithFormdataBody Sign in on a device without a browser
+//
+// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+//
+// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+// requests at a time; then the response is 429.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+func (c *Client) AuthorizeDeviceWithFormdataBody(ctx context.Context, body AuthorizeDeviceFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAuthorizeDeviceRequestWithFormdataBody(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2617,6 +2958,52 @@ func (c *Client) ListEvents(ctx context.Context, params *ListEventsParams, reqEd
 // Corresponds with GET /healthz (the `GetHealth` operationId).
 func (c *Client) GetHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetHealthRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PushAuthorizationRequestWithBody Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *Client) PushAuthorizationRequestWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPushAuthorizationRequestRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PushAuthorizationRequestWithFormdataBody Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *Client) PushAuthorizationRequestWithFormdataBody(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPushAuthorizationRequestRequestWithFormdataBody(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -2818,6 +3205,10 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 //     ends the session.
+//   - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+//     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+//     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+//     requests; at the end it is `access_denied` or `expired_token`.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -2874,6 +3265,10 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 //     ends the session.
+//   - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+//     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+//     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+//     requests; at the end it is `access_denied` or `expired_token`.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -4081,6 +4476,46 @@ func NewReplaceClientSecretRequestWithBody(server string, clientID openapi_types
 	return req, nil
 }
 
+// NewAuthorizeDeviceRequestWithFormdataBody calls the generic AuthorizeDevice builder with application/x-www-form-urlencoded body
+func NewAuthorizeDeviceRequestWithFormdataBody(server string, body AuthorizeDeviceFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewAuthorizeDeviceRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewAuthorizeDeviceRequestWithBody constructs an http.Request for the AuthorizeDevice method, with any body, and a specified content type
+func NewAuthorizeDeviceRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/device_authorization")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewConfirmEmailRequest calls the generic ConfirmEmail builder with application/json body
 func NewConfirmEmailRequest(server string, body ConfirmEmailJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -4234,6 +4669,46 @@ func NewGetHealthRequest(server string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewPushAuthorizationRequestRequestWithFormdataBody calls the generic PushAuthorizationRequest builder with application/x-www-form-urlencoded body
+func NewPushAuthorizationRequestRequestWithFormdataBody(server string, body PushAuthorizationRequestFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewPushAuthorizationRequestRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewPushAuthorizationRequestRequestWithBody constructs an http.Request for the PushAuthorizationRequest method, with any body, and a specified content type
+func NewPushAuthorizationRequestRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/par")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5431,10 +5906,10 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateClientWithBodyWithResponse Change a client
 	//
-	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 	//
-	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -5444,10 +5919,10 @@ type ClientWithResponsesInterface interface {
 
 	// UpdateClientWithResponse Change a client
 	//
-	// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+	// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 	// sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 	//
-	// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+	// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 	// scopes that the client has, since it could get them in this way.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -5476,6 +5951,34 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /clients/{client_id}/secret (the `ReplaceClientSecret` operationId).
 	ReplaceClientSecretWithResponse(ctx context.Context, clientID openapi_types.UUID, body ReplaceClientSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*ReplaceClientSecretResponse, error)
+
+	// AuthorizeDeviceWithBodyWithResponse Sign in on a device without a browser
+	//
+	// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+	// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+	// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+	//
+	// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+	// requests at a time; then the response is 429.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+	AuthorizeDeviceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthorizeDeviceResponse, error)
+
+	// AuthorizeDeviceWithFormdataBodyWithResponse Sign in on a device without a browser
+	//
+	// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+	// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+	// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+	//
+	// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+	// requests at a time; then the response is 429.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+	AuthorizeDeviceWithFormdataBodyWithResponse(ctx context.Context, body AuthorizeDeviceFormdataRequestBody, reqEditors ...RequestEditorFn) (*AuthorizeDeviceResponse, error)
 
 	// ConfirmEmailWithBodyWithResponse Confirm an e-mail address
 	//
@@ -5532,6 +6035,32 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with GET /healthz (the `GetHealth` operationId).
 	GetHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetHealthResponse, error)
+
+	// PushAuthorizationRequestWithBodyWithResponse Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error)
+
+	// PushAuthorizationRequestWithFormdataBodyWithResponse Push an authorization request
+	//
+	// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+	// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+	// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+	//
+	// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+	PushAuthorizationRequestWithFormdataBodyWithResponse(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error)
 
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 	//
@@ -5648,6 +6177,10 @@ type ClientWithResponsesInterface interface {
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 	//   ends the session.
+	// - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+	//   requests; at the end it is `access_denied` or `expired_token`.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -5694,6 +6227,10 @@ type ClientWithResponsesInterface interface {
 	//   refresh token is valid for one use: store the new one. Sending the old one again within a few
 	//   seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 	//   ends the session.
+	// - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+	//   requests; at the end it is `access_denied` or `expired_token`.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -7003,6 +7540,163 @@ func (r ReplaceClientSecretResponse) ContentType() string {
 	return ""
 }
 
+// AuthorizeDeviceResponse200Headers the declared response headers of an HTTP 200 response for AuthorizeDevice
+type AuthorizeDeviceResponse200Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// AuthorizeDeviceResponse400Headers the declared response headers of an HTTP 400 response for AuthorizeDevice
+type AuthorizeDeviceResponse400Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// AuthorizeDeviceResponse401Headers the declared response headers of an HTTP 401 response for AuthorizeDevice
+type AuthorizeDeviceResponse401Headers struct {
+	CacheControl    string
+	Pragma          string
+	WWWAuthenticate string
+}
+
+// AuthorizeDeviceResponse413Headers the declared response headers of an HTTP 413 response for AuthorizeDevice
+type AuthorizeDeviceResponse413Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// AuthorizeDeviceResponse415Headers the declared response headers of an HTTP 415 response for AuthorizeDevice
+type AuthorizeDeviceResponse415Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// AuthorizeDeviceResponse429Headers the declared response headers of an HTTP 429 response for AuthorizeDevice
+type AuthorizeDeviceResponse429Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+// AuthorizeDeviceResponse500Headers the declared response headers of an HTTP 500 response for AuthorizeDevice
+type AuthorizeDeviceResponse500Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// AuthorizeDeviceResponse503Headers the declared response headers of an HTTP 503 response for AuthorizeDevice
+type AuthorizeDeviceResponse503Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+type AuthorizeDeviceResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *DeviceAuthorization
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *OAuthRefused
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *OAuthClientRefused
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *OAuthTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *OAuthMediaType
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *OAuthTooMany
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *OAuthServerError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *OAuthUnavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AuthorizeDeviceResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *AuthorizeDeviceResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AuthorizeDeviceResponse401Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *AuthorizeDeviceResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *AuthorizeDeviceResponse415Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AuthorizeDeviceResponse429Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *AuthorizeDeviceResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AuthorizeDeviceResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON200() *DeviceAuthorization {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON400() *OAuthRefused {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON401() *OAuthClientRefused {
+	return r.JSON401
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON413() *OAuthTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON415() *OAuthMediaType {
+	return r.JSON415
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON429() *OAuthTooMany {
+	return r.JSON429
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON500() *OAuthServerError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r AuthorizeDeviceResponse) GetJSON503() *OAuthUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AuthorizeDeviceResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AuthorizeDeviceResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AuthorizeDeviceResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AuthorizeDeviceResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ConfirmEmailResponse401Headers the declared response headers of an HTTP 401 response for ConfirmEmail
 type ConfirmEmailResponse401Headers struct {
 	WWWAuthenticate string
@@ -7267,6 +7961,147 @@ func (r GetHealthResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetHealthResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// PushAuthorizationRequestResponse201Headers the declared response headers of an HTTP 201 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse201Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse400Headers the declared response headers of an HTTP 400 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse400Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse401Headers the declared response headers of an HTTP 401 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse401Headers struct {
+	CacheControl    string
+	Pragma          string
+	WWWAuthenticate string
+}
+
+// PushAuthorizationRequestResponse413Headers the declared response headers of an HTTP 413 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse413Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse415Headers the declared response headers of an HTTP 415 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse415Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse500Headers the declared response headers of an HTTP 500 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse500Headers struct {
+	CacheControl string
+	Pragma       string
+}
+
+// PushAuthorizationRequestResponse503Headers the declared response headers of an HTTP 503 response for PushAuthorizationRequest
+type PushAuthorizationRequestResponse503Headers struct {
+	CacheControl string
+	Pragma       string
+	RetryAfter   int32
+}
+
+type PushAuthorizationRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *PushedAuthorization
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *OAuthRefused
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *OAuthClientRefused
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *OAuthTooLarge
+	// JSON415 the response for an HTTP 415 `application/json` response
+	JSON415 *OAuthMediaType
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *OAuthServerError
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *OAuthUnavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *PushAuthorizationRequestResponse201Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *PushAuthorizationRequestResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *PushAuthorizationRequestResponse401Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *PushAuthorizationRequestResponse413Headers
+	// Headers415 the parsed response headers for an HTTP 415 response
+	Headers415 *PushAuthorizationRequestResponse415Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *PushAuthorizationRequestResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *PushAuthorizationRequestResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON201() *PushedAuthorization {
+	return r.JSON201
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON400() *OAuthRefused {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON401() *OAuthClientRefused {
+	return r.JSON401
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON413() *OAuthTooLarge {
+	return r.JSON413
+}
+
+// GetJSON415 returns the response for an HTTP 415 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON415() *OAuthMediaType {
+	return r.JSON415
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON500() *OAuthServerError {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r PushAuthorizationRequestResponse) GetJSON503() *OAuthUnavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r PushAuthorizationRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PushAuthorizationRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PushAuthorizationRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PushAuthorizationRequestResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10074,10 +10909,10 @@ func (c *ClientWithResponses) GetClientWithResponse(ctx context.Context, clientI
 
 // UpdateClientWithBodyWithResponse Change a client
 //
-// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 // sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 //
-// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 // scopes that the client has, since it could get them in this way.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -10093,10 +10928,10 @@ func (c *ClientWithResponses) UpdateClientWithBodyWithResponse(ctx context.Conte
 
 // UpdateClientWithResponse Change a client
 //
-// Changes the given fields and keeps the others. A client that loses a scope, the password grant or a redirect address loses the
+// Changes the given fields and keeps the others. A client that loses a scope, a grant or a redirect address loses the
 // sessions that people have started through it; so does one that becomes a third party's. Whether it is public cannot change.
 //
-// To add an address, allow the password grant, make PKCE optional or make the client a first party's, the token must have the
+// To add an address, allow a grant, make PKCE optional or make the client a first party's, the token must have the
 // scopes that the client has, since it could get them in this way.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -10142,6 +10977,46 @@ func (c *ClientWithResponses) ReplaceClientSecretWithResponse(ctx context.Contex
 		return nil, err
 	}
 	return ParseReplaceClientSecretResponse(rsp)
+}
+
+// AuthorizeDeviceWithBodyWithResponse Sign in on a device without a browser
+//
+// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+//
+// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+// requests at a time; then the response is 429.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+func (c *ClientWithResponses) AuthorizeDeviceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthorizeDeviceResponse, error) {
+	rsp, err := c.AuthorizeDeviceWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthorizeDeviceResponse(rsp)
+}
+
+// AuthorizeDeviceWithFormdataBodyWithResponse Sign in on a device without a browser
+//
+// The device authorization endpoint (RFC 8628 §3.1), for televisions and command lines. The device shows `verification_uri` and
+// `user_code` to the person, who opens the address with the browser of a phone or a computer, signs in there, enters the code,
+// and agrees. Meanwhile the device asks `POST /token` for its tokens every `interval` seconds.
+//
+// Only a client that has `device_grant` may call it. It authenticates as at `POST /token`. A network may have a limited number of
+// requests at a time; then the response is 429.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /device_authorization (the `AuthorizeDevice` operationId).
+func (c *ClientWithResponses) AuthorizeDeviceWithFormdataBodyWithResponse(ctx context.Context, body AuthorizeDeviceFormdataRequestBody, reqEditors ...RequestEditorFn) (*AuthorizeDeviceResponse, error) {
+	rsp, err := c.AuthorizeDeviceWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAuthorizeDeviceResponse(rsp)
 }
 
 // ConfirmEmailWithBodyWithResponse Confirm an e-mail address
@@ -10222,6 +11097,44 @@ func (c *ClientWithResponses) GetHealthWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetHealthResponse(rsp)
+}
+
+// PushAuthorizationRequestWithBodyWithResponse Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *ClientWithResponses) PushAuthorizationRequestWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error) {
+	rsp, err := c.PushAuthorizationRequestWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePushAuthorizationRequestResponse(rsp)
+}
+
+// PushAuthorizationRequestWithFormdataBodyWithResponse Push an authorization request
+//
+// The pushed authorization request endpoint (RFC 9126). A client sends the parameters of `GET /authorize` here, and
+// authenticates as at `POST /token`. Then it sends the browser to `GET /authorize` with `client_id` and the `request_uri` of the
+// response alone. So nobody who has the browser can read or change the parameters, and a faulty request is refused here.
+//
+// The `request_uri` is valid for 60 seconds, for this client, and leads to one code.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
+func (c *ClientWithResponses) PushAuthorizationRequestWithFormdataBodyWithResponse(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error) {
+	rsp, err := c.PushAuthorizationRequestWithFormdataBody(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePushAuthorizationRequestResponse(rsp)
 }
 
 // RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
@@ -10387,6 +11300,10 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 //     ends the session.
+//   - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+//     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+//     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+//     requests; at the end it is `access_denied` or `expired_token`.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -10439,6 +11356,10 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     refresh token is valid for one use: store the new one. Sending the old one again within a few
 //     seconds (a lost response, two tabs) returns the same new one. A later use counts as theft and
 //     ends the session.
+//   - `grant_type=urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4) takes the `device_code` of
+//     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
+//     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
+//     requests; at the end it is `access_denied` or `expired_token`.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -11849,6 +12770,241 @@ func ParseReplaceClientSecretResponse(rsp *http.Response) (*ReplaceClientSecretR
 	return response, nil
 }
 
+// ParseAuthorizeDeviceResponse parses an HTTP response from a AuthorizeDeviceWithResponse call
+func ParseAuthorizeDeviceResponse(rsp *http.Response) (*AuthorizeDeviceResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AuthorizeDeviceResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest DeviceAuthorization
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest OAuthRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest OAuthClientRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest OAuthTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest OAuthMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest OAuthTooMany
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OAuthServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest OAuthUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AuthorizeDeviceResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers AuthorizeDeviceResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers AuthorizeDeviceResponse401Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 413:
+		var headers AuthorizeDeviceResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers AuthorizeDeviceResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 429:
+		var headers AuthorizeDeviceResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers429 = &headers
+	case rsp.StatusCode == 500:
+		var headers AuthorizeDeviceResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers AuthorizeDeviceResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseConfirmEmailResponse parses an HTTP response from a ConfirmEmailWithResponse call
 func ParseConfirmEmailResponse(rsp *http.Response) (*ConfirmEmailResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -12096,6 +13252,210 @@ func ParseGetHealthResponse(rsp *http.Response) (*GetHealthResponse, error) {
 		}
 		response.ApplicationProblemJSON500 = &dest
 
+	}
+
+	return response, nil
+}
+
+// ParsePushAuthorizationRequestResponse parses an HTTP response from a PushAuthorizationRequestWithResponse call
+func ParsePushAuthorizationRequestResponse(rsp *http.Response) (*PushAuthorizationRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PushAuthorizationRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest PushedAuthorization
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest OAuthRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest OAuthClientRefused
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest OAuthTooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest OAuthMediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest OAuthServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest OAuthUnavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers PushAuthorizationRequestResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 400:
+		var headers PushAuthorizationRequestResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers PushAuthorizationRequestResponse401Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 413:
+		var headers PushAuthorizationRequestResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 415:
+		var headers PushAuthorizationRequestResponse415Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers415 = &headers
+	case rsp.StatusCode == 500:
+		var headers PushAuthorizationRequestResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers PushAuthorizationRequestResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Pragma"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Pragma", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Pragma = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
 	}
 
 	return response, nil

@@ -135,6 +135,7 @@ func TestNobodyTakesOverAClientThatHasMore(t *testing.T) {
 			{"PATCH", first, map[string]any{"redirect_uris": []string{callback, "https://evil.example/"}}},
 			{"PATCH", first, map[string]any{"redirect_uris": []string{"https://other.example/"}}},
 			{"PATCH", first, map[string]any{"password_grant": true}},
+			{"PATCH", first, map[string]any{"device_grant": true}},
 			{"PATCH", first, map[string]any{"require_pkce": false}},
 			{"PATCH", third, map[string]any{"third_party": false}},
 		} {

@@ -111,6 +111,9 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 		c := newSeeder(t, s)
 		// Whom the example of createToken logs in.
 		s.do(t, request{method: "POST", path: "/users", json: map[string]string{"username": demoUsername, "password": demoPassword}}).want(201)
+		// The client of the examples.
+		s.sql(t, `INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at, public, device_grant, redirect_uris)
+			VALUES ('019ad827-b3c1-7d21-9f60-5a4be3a2c7d9', 'example', '', '', FALSE, 0, TRUE, TRUE, 'https://app.example.com/callback')`)
 		for _, op := range rules.Operations() {
 			if needsClient(op) {
 				continue // the matrix of clients, below, has it
@@ -292,8 +295,8 @@ func TestPublicOperations(t *testing.T) {
 		}
 	}
 	want := []string{
-		"authorize", "authorizeWithForm", "confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getOpenIDConfiguration", "getReadiness",
-		"requestPasswordReset", "revokeToken", "signOut", "signOutWithForm",
+		"authorize", "authorizeDevice", "authorizeWithForm", "confirmPasswordReset", "createToken", "getHealth", "getKeys", "getMetadata", "getOpenIDConfiguration", "getReadiness",
+		"pushAuthorizationRequest", "requestPasswordReset", "revokeToken", "signOut", "signOutWithForm",
 	}
 	if !slices.Equal(public, want) {
 		t.Errorf("public are %v, want %v", public, want)

@@ -23,6 +23,7 @@ var ownForms = map[string]url.Values{
 var openForms = map[string]url.Values{
 	"/sign-in": {"username": {"ann"}, "password": {horse}}, "/sign-up": {"email": {"eve@example.com"}, "password": {horse}},
 	"/forgot-password": {"email": {"ann@example.com"}}, "/consent": {"decision": {"allow"}},
+	"/device": {"user_code": {"BCDF-GHJK"}}, "/device/decide": {"decision": {"allow"}},
 	confirmPage: {"code": {anyCode}, "password": {horse}}, resetPage: {"code": {anyCode}, "new_password": {"a bigger wooden horse"}},
 }
 
@@ -116,7 +117,7 @@ func TestSignInChangesTheCookie(t *testing.T) {
 // D5: no website may read the pages, not even one whose scripts may call the operations.
 func TestPagesHaveNoCORS(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
-		for _, path := range []string{"/sign-in", "/sign-up", "/forgot-password", "/account", "/account/events", "/account/delete", "/consent", confirmPage, "/authorize", "/sign-out"} {
+		for _, path := range []string{"/sign-in", "/sign-up", "/forgot-password", "/account", "/account/events", "/account/delete", "/consent", "/device", confirmPage, "/authorize", "/sign-out"} {
 			for _, method := range []string{"GET", "POST", "OPTIONS"} {
 				a := s.newBrowser().send(t, request{method: method, path: path, header: map[string]string{
 					"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type",

@@ -33,6 +33,7 @@ var perishable = []struct{ table, columns, values string }{
 	{"revoked_tokens", "id, expires_at", "'%[1]s-' || i, %[3]d"},
 	{"used_codes", "id, session_id, expires_at", "'%[1]s-' || i, '', %[3]d"},
 	{"reserved_usernames", "username_key, reserved_until", "'%[1]s-' || i, %[3]d"},
+	{"device_requests", "hash, user_code, client_id, scope, ip_address, created_at, expires_at, wait", "'%[1]s-' || i, '%[1]s-' || i, '', '', '', 0, %[3]d, 5"},
 }
 
 // fill inserts n rows into each table that expire at a time.
@@ -47,7 +48,7 @@ func fill(t *testing.T, s *server, name, userID string, n int, at time.Time) {
 // rows counts those that fill has made under a name.
 func rows(t *testing.T, s *server, table, name string) string {
 	t.Helper()
-	key := map[string]string{"one_time_codes": "hash", "throttles": "key", "known_addresses": "address", "reserved_usernames": "username_key"}[table]
+	key := map[string]string{"one_time_codes": "hash", "throttles": "key", "known_addresses": "address", "reserved_usernames": "username_key", "device_requests": "hash"}[table]
 	if key == "" {
 		key = "id"
 	}

@@ -34,6 +34,7 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 	arguments := map[string][]string{
 		"user create": {"ann"}, "user show": {"ann"}, "user disable": {"ann"}, "user enable": {"ann"}, "user grant": {"ann", "users:read"},
 		"user set-password": {"ann"}, "user delete": {"ann", "--yes"}, "user verify": {"ann"}, "user sessions": {"ann"}, "help": {"user"}, "completion": {"bash"}, "user import": {"-"}, "client create": {"billing"}, "client delete": {newID()}, "client update": {newID(), "--name", "x"}, "client secret": {newID()}, "new": {"notes"},
+		"login":  {"http://127.0.0.1:1", "--client-id", newID()},
 		"backup": {filepath.Join(t.TempDir(), "backup.db")},
 	}
 	parser, err := kong.New(&cli.CommandLine{})
@@ -60,7 +61,7 @@ func everyCommand(t *testing.T) (commands map[string][]string) {
 func TestOnlyServeAndMigrateMakeADatabase(t *testing.T) {
 	t.Parallel()
 	commands := everyCommand(t)
-	for _, creates := range []string{"serve", "migrate", "new", "mock", "config", "healthcheck", "help", "completion"} { // all but the first two open none
+	for _, creates := range []string{"serve", "migrate", "new", "mock", "login", "config", "healthcheck", "help", "completion"} { // all but the first two open none
 		if commands[creates] == nil {
 			t.Fatalf("there is no command %s", creates)
 		}

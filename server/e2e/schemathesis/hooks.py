@@ -62,8 +62,10 @@ def before_load_schema(context, raw_schema):
     raw_schema["components"]["securitySchemes"][SCHEME].update(type="http", scheme="bearer")
     # The parameters of a form are strings, each given at most once, unknown ones too (RFC 6749 §3.2).
     # Said in the contract itself, this would give every generated client a map of strings.
-    for name in ("TokenRequest", "RevocationRequest", "IntrospectionRequest", "AuthorizationRequest", "SignOutRequest"):
-        raw_schema["components"]["schemas"][name]["additionalProperties"] = {"type": "string"}
+    for name in (
+        "Token", "Revocation", "Introspection", "Authorization", "PushedAuthorization", "DeviceAuthorization", "SignOut",
+    ):
+        raw_schema["components"]["schemas"][name + "Request"]["additionalProperties"] = {"type": "string"}
 
 
 @schemathesis.deserializer("text/html")

@@ -174,37 +174,22 @@ func (s *Service) record(ctx context.Context, q *store.Queries, kind audit.Kind,
 const registrationWindow = time.Hour
 
 // countRegistration counts a registration attempt. It counts every attempt, before the password is hashed, since one that
-// finds the username taken reveals as much and costs as much as one that succeeds. A refused attempt costs one read and
-// no write, so that a flood of them delays no writer. Errors: TooManyRequests.
+// finds the username taken reveals as much and costs as much as one that succeeds. Errors: TooManyRequests.
 func (s *Service) countRegistration(ctx context.Context) error {
 	if s.RegistrationLimit == 0 {
 		return nil
 	}
-	counters, now := s.identity.NetworkCounters(identity.RegistrationTries, network.FromContext(ctx), s.RegistrationLimit), s.now()
-	for _, n := range counters {
-		until, err := s.db.LimitReachedUntil(ctx, n.Key, n.Limit)
-		if err != nil {
-			return err
-		}
-		if store.Pending(until, now, registrationWindow) {
-			return s.throttled(until.Sub(now))
-		}
+	counters := s.identity.NetworkCounters(identity.RegistrationTries, network.FromContext(ctx), s.RegistrationLimit)
+	wait, err := s.identity.CountUse(ctx, counters, registrationWindow)
+	if err == nil && wait > 0 {
+		err = s.throttled(wait)
 	}
-	for _, n := range counters {
-		counted, err := s.db.CountUse(ctx, store.Throttle{Key: n.Key, Free: n.Limit, ClearAt: now.Add(registrationWindow)}, now)
-		if err != nil {
-			return err
-		}
-		if !counted { // concurrent attempts have reached the limit
-			return s.throttled(time.Second)
-		}
-	}
-	return nil
+	return err
 }
 
 func (s *Service) throttled(wait time.Duration) error {
 	s.identity.Count.Throttled(identity.ThrottledSignUp)
 	e := problem.New(problem.TooManyRequests, "There were too many registrations from this network. Wait before the next attempt.")
-	e.RetryAfter = min(wait, registrationWindow) // however far ahead the clock of another replica is
+	e.RetryAfter = wait
 	return e
 }

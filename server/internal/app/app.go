@@ -29,6 +29,7 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/keys"
+	"sesame/server/internal/logout"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/password"
@@ -234,7 +235,8 @@ func (a *App) Start(ctx context.Context) {
 	if a.RedirectListener != nil {
 		a.serveRedirects(until)
 	}
-	jobs := []func(context.Context){a.mails.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
+	logouts := &logout.Worker{DB: a.DB, IDs: token.NewIDIssuer(a.PublicURL, a.IDKeys), Now: a.Now, Log: a.Log, Every: a.every()}
+	jobs := []func(context.Context){a.mails.Run, logouts.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
 	if a.certificates != nil {
 		jobs = append(jobs, a.certificates.Run)
 	}

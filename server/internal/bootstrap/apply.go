@@ -73,7 +73,7 @@ func (f *File) declaredClient(c client) oauth.DeclaredClient {
 	return oauth.DeclaredClient{
 		ID: c.id, NewClient: oauth.NewClient{
 			Name: c.name, Scopes: c.scopes, PasswordGrant: c.passwordGrant, Public: c.public, ThirdParty: c.thirdParty,
-			PKCEOptional: c.optionalPKCE, RedirectURIs: c.redirects, SignOutURIs: c.signOuts,
+			PKCEOptional: c.optionalPKCE, RedirectURIs: c.redirects, SignOutURIs: c.signOuts, DeviceGrant: c.device, LogoutURI: c.logoutURI,
 		}, Update: c.update,
 		SecretHash: func() (string, error) {
 			if c.secretFile == "" {

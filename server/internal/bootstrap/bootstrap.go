@@ -46,6 +46,8 @@ type client struct {
 	scopes                           []string
 	passwordGrant                    bool
 	public, thirdParty, optionalPKCE bool
+	device                           bool
+	logoutURI                        string
 	redirects, signOuts              []string
 	secretHash                       string // or
 	secretFile                       string

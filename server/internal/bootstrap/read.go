@@ -234,12 +234,13 @@ var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 func (r *reader) client(node *yaml.Node) {
 	const what = "an entry of clients"
-	m := r.mapping(node, what, "client_id", "name", "scopes", "password_grant", "public", "third_party", "optional_pkce",
+	m := r.mapping(node, what, "client_id", "name", "scopes", "password_grant", "public", "third_party", "optional_pkce", "device_grant", "backchannel_logout_uri",
 		"redirect_uris", "post_logout_redirect_uris", "secret_file", "secret_sha256", "update")
 	c := client{
 		line: node.Line, id: r.required(node, m, what, "client_id", ", a UUID that you choose; make one with: uuidgen"),
 		name: r.required(node, m, what, "name", ""), scopes: r.texts(m, "scopes"), secretHash: r.text(m, "secret_sha256"), update: r.isTrue(m, "update"),
-		passwordGrant: r.isTrue(m, "password_grant"), public: r.isTrue(m, "public"), thirdParty: r.isTrue(m, "third_party"),
+		passwordGrant: r.isTrue(m, "password_grant"), public: r.isTrue(m, "public"), thirdParty: r.isTrue(m, "third_party"), device: r.isTrue(m, "device_grant"),
+		logoutURI:    r.text(m, "backchannel_logout_uri"),
 		optionalPKCE: r.isTrue(m, "optional_pkce"), redirects: r.texts(m, "redirect_uris"), signOuts: r.texts(m, "post_logout_redirect_uris"),
 	}
 	c.secretLine = r.lineOf(m, "secret_sha256", node.Line)

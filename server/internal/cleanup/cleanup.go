@@ -1,5 +1,5 @@
 // Package cleanup deletes expired rows: sessions, codes, throttles, known networks, claims of addresses, events, revoked
-// tokens, reserved usernames and the uses of authorization codes.
+// tokens, reserved usernames, the uses of authorization codes and requests of devices.
 //
 //	job := &cleanup.Job{DB: db, Accounts: accounts, EventRetention: 90 * 24 * time.Hour, Now: time.Now, Log: log}
 //	go job.Run(ctx)
@@ -15,6 +15,7 @@ import (
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/identity"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/store"
 )
 
@@ -41,6 +42,7 @@ type Job struct {
 // Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
+	"device_requests",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -78,6 +80,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(identity.KnownAddressTTL, j.DB.DeleteKnownAddressesBefore), j.Accounts.ExpireClaims,
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
+		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

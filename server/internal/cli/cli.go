@@ -52,8 +52,9 @@ type CommandLine struct {
 		Rotate keysRotateCommand `cmd:"" uses:"signing-alg,id-token-alg,database-url,master-key-file" example:"sesame keys rotate" help:"Replace the signing key. Without --now the new key is published first, so that no token is refused."`
 	} `cmd:"" group:"Accounts, clients and keys" uses:"database-url,master-key-file" help:"Manage the keys that sign access tokens and ID tokens."`
 
-	New  newCommand  `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
-	Mock mockCommand `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
+	Login loginCommand `cmd:"" group:"For developers" example:"sesame login https://login.example.com --client-id 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9" help:"Log in to a server from a command line, with the browser of any device, and print the access token (RFC 8628)."`
+	New   newCommand   `cmd:"" group:"For developers" example:"sesame new ../shop --module example.com/shop" help:"Write a small project that uses Sesame as a library."`
+	Mock  mockCommand  `cmd:"" group:"For developers" uses:"listen,public-url,docs" example:"sesame mock --spec openapi.yaml" help:"Answer with the examples of an OpenAPI document: Sesame's, or any other. Needs no database."`
 
 	Help       helpCommand       `cmd:"" group:"About this program" example:"sesame help user create" help:"Explain a command, or list the settings."`
 	Completion completionCommand `cmd:"" group:"About this program" example:"source <(sesame completion bash)" help:"Print a script that completes command lines in bash, zsh or fish."`

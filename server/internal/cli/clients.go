@@ -22,6 +22,8 @@ type clientCreateCommand struct {
 	RedirectURI     []string `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
 	SignOutURI      []string `name:"post-logout-redirect-uri" help:"Where people may be sent after they sign out; may be repeated."`
 	OptionalPKCE    bool     `name:"optional-pkce" help:"Let the client sign people in without PKCE, if its library has none. Not for public clients."`
+	Device          bool     `help:"Let people sign in through the client on devices without a browser, such as televisions and command lines (RFC 8628)."`
+	LogoutURI       string   `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends, such as https://app.example.com/backchannel-logout."`
 	JSON            bool     `help:"Print the client as JSON."`
 }
 
@@ -39,7 +41,7 @@ func (c *clientCreateCommand) Run(p *program) error {
 		}
 		client, made, err := s.OAuth.CreateClient(p.ctx, nil, oauth.NewClient{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
-			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
+			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device, LogoutURI: c.LogoutURI,
 		})
 		if err != nil {
 			return explainAt(err, clientPlaces(fmt.Sprintf("<name> %q", c.Name), c.RedirectURI, c.SignOutURI))
@@ -68,6 +70,7 @@ func clientLines(client oauth.Client) [][2]string {
 		{"scopes", strings.Join(client.Scopes, " ")},
 		{"password_grant", yesOrNo(client.PasswordGrant)},
 		{"third_party", yesOrNo(client.ThirdParty)},
+		{"device_grant", yesOrNo(client.DeviceGrant)},
 	}
 	for _, address := range client.RedirectURIs {
 		lines = append(lines, [2]string{"redirect_uri", address})
@@ -75,12 +78,18 @@ func clientLines(client oauth.Client) [][2]string {
 	for _, address := range client.SignOutURIs {
 		lines = append(lines, [2]string{"post_logout_redirect_uri", address})
 	}
+	if client.LogoutURI != "" {
+		lines = append(lines, [2]string{"backchannel_logout_uri", client.LogoutURI})
+	}
 	return lines
 }
 
 // clientPlaces says by which arguments the fields of a client are given.
 func clientPlaces(name string, redirects, signOuts []string) map[string]string {
-	places := map[string]string{"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce", "password_grant": "--password-grant"}
+	places := map[string]string{
+		"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce",
+		"password_grant": "--password-grant", "device_grant": "--device", "backchannel_logout_uri": "--backchannel-logout-uri",
+	}
 	for i, address := range redirects {
 		places[fmt.Sprintf("redirect_uris/%d", i)] = fmt.Sprintf("--redirect-uri %q", address)
 	}
@@ -174,7 +183,7 @@ func (p *program) withService(do func(*app.Services) error) error {
 func clientObject(c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
-		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional,
+		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant, "backchannel_logout_uri": c.LogoutURI,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }

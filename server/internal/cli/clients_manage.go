@@ -17,6 +17,8 @@ type clientUpdateCommand struct {
 	OptionalPKCE  *bool    `name:"optional-pkce" negatable:"" help:"Whether the client can sign people in without PKCE."`
 	RedirectURI   []string `name:"redirect-uri" help:"The redirect addresses, in place of those it has; may be repeated."`
 	SignOutURI    []string `name:"post-logout-redirect-uri" help:"The addresses after signing out, in place of those it has; may be repeated."`
+	Device        *bool    `negatable:"" help:"Whether people can sign in through the client on devices without a browser."`
+	LogoutURI     *string  `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends; empty for nowhere."`
 	JSON          bool     `help:"Print the client as JSON."`
 }
 
@@ -28,7 +30,7 @@ func (c *clientUpdateCommand) Run(p *program) error {
 		}
 		client, err := s.OAuth.UpdateClient(p.ctx, nil, c.ID, oauth.ClientChange{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, ThirdParty: c.ThirdParty, PKCEOptional: c.OptionalPKCE,
-			RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI,
+			RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device, LogoutURI: c.LogoutURI,
 		})
 		if err != nil {
 			return p.clientFault(s, c.ID, err, clientPlaces("--name", c.RedirectURI, c.SignOutURI))

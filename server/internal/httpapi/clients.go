@@ -27,6 +27,7 @@ func (s *Server) CreateClient(ctx context.Context, request api.CreateClientReque
 	client, made, err := s.OAuth.CreateClient(ctx, caller(ctx), oauth.NewClient{
 		Name: b.Name, Scopes: b.Scopes, PasswordGrant: isTrue(b.PasswordGrant), Public: isTrue(b.Public), ThirdParty: isTrue(b.ThirdParty),
 		PKCEOptional: b.RequirePkce != nil && !*b.RequirePkce, RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris,
+		DeviceGrant: isTrue(b.DeviceGrant), LogoutURI: text(b.BackchannelLogoutURI),
 	})
 	return api.CreateClient201JSONResponse(withSecret(client, made)), err
 }
@@ -42,7 +43,7 @@ func (s *Server) UpdateClient(ctx context.Context, request api.UpdateClientReque
 	b := request.Body
 	change := oauth.ClientChange{
 		Name: b.Name, Scopes: b.Scopes, PasswordGrant: b.PasswordGrant, ThirdParty: b.ThirdParty,
-		RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris,
+		RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris, DeviceGrant: b.DeviceGrant, LogoutURI: b.BackchannelLogoutURI,
 	}
 	if b.RequirePkce != nil {
 		change.PKCEOptional = new(!*b.RequirePkce)
@@ -65,7 +66,7 @@ func (s *Server) ReplaceClientSecret(ctx context.Context, request api.ReplaceCli
 
 func clientOf(c oauth.Client) api.OAuthClient {
 	return api.OAuthClient{
-		ClientID: c.ID, Name: c.Name, Public: c.Public, ThirdParty: c.ThirdParty, RequirePkce: !c.PKCEOptional, PasswordGrant: c.PasswordGrant,
+		ClientID: c.ID, Name: c.Name, Public: c.Public, ThirdParty: c.ThirdParty, RequirePkce: !c.PKCEOptional, PasswordGrant: c.PasswordGrant, DeviceGrant: c.DeviceGrant, BackchannelLogoutURI: c.LogoutURI,
 		Scopes: orEmptyList(c.Scopes), RedirectUris: orEmptyList(c.RedirectURIs), PostLogoutRedirectUris: orEmptyList(c.SignOutURIs), CreatedAt: c.CreatedAt,
 	}
 }
@@ -74,7 +75,7 @@ func withSecret(c oauth.Client, made secret.Text) api.OAuthClientWithSecret {
 	shown := clientOf(c)
 	return api.OAuthClientWithSecret{
 		ClientID: shown.ClientID, ClientSecret: orAbsent(made.Reveal()), Name: shown.Name, Public: shown.Public, ThirdParty: shown.ThirdParty,
-		RequirePkce: shown.RequirePkce, PasswordGrant: shown.PasswordGrant, Scopes: shown.Scopes, RedirectUris: shown.RedirectUris,
+		RequirePkce: shown.RequirePkce, PasswordGrant: shown.PasswordGrant, DeviceGrant: shown.DeviceGrant, BackchannelLogoutURI: shown.BackchannelLogoutURI, Scopes: shown.Scopes, RedirectUris: shown.RedirectUris,
 		PostLogoutRedirectUris: shown.PostLogoutRedirectUris, CreatedAt: shown.CreatedAt,
 	}
 }

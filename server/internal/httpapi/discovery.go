@@ -27,10 +27,13 @@ func (s *Server) GetOpenIDConfiguration(context.Context, api.GetOpenIDConfigurat
 
 func (s *Server) metadata() api.Metadata {
 	return api.Metadata{
-		Issuer:                s.PublicURL,
-		AuthorizationEndpoint: s.PublicURL + "/authorize",
-		UserinfoEndpoint:      s.PublicURL + "/userinfo",
-		EndSessionEndpoint:    s.PublicURL + "/sign-out",
+		Issuer:                     s.PublicURL,
+		AuthorizationEndpoint:      s.PublicURL + "/authorize",
+		BackchannelLogoutSupported: true, BackchannelLogoutSessionSupported: true,
+		PushedAuthorizationRequestEndpoint:         s.PublicURL + "/par",
+		DeviceAuthorizationEndpoint:                s.PublicURL + "/device_authorization",
+		UserinfoEndpoint:                           s.PublicURL + "/userinfo",
+		EndSessionEndpoint:                         s.PublicURL + "/sign-out",
 		AuthorizationResponseIssParameterSupported: true,
 		ResponseModesSupported:                     []string{"query"},
 		CodeChallengeMethodsSupported:              []string{"S256"},
@@ -50,7 +53,7 @@ func (s *Server) metadata() api.Metadata {
 		ResponseTypesSupported: []string{"code"},
 		GrantTypesSupported: []string{
 			string(api.TokenRequestGrantTypeAuthorizationCode), string(api.TokenRequestGrantTypePassword), string(api.TokenRequestGrantTypeRefreshToken),
-			string(api.TokenRequestGrantTypeClientCredentials),
+			string(api.TokenRequestGrantTypeClientCredentials), string(api.TokenRequestGrantTypeDeviceCode),
 		},
 		TokenEndpointAuthMethodsSupported:         clientMethods,
 		RevocationEndpointAuthMethodsSupported:    clientMethods,

@@ -37,6 +37,12 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.UnsupportedGrantType: api.OAuthErrorCodeUnsupportedGrantType,
 	problem.InvalidScope:         api.OAuthErrorCodeInvalidScope,
 	problem.InvalidTarget:        api.OAuthErrorCodeInvalidTarget,
+	problem.AuthorizationPending: api.OAuthErrorCodeAuthorizationPending,
+	problem.SlowDown:             api.OAuthErrorCodeSlowDown,
+	problem.AccessDenied:         api.OAuthErrorCodeAccessDenied,
+	problem.ExpiredToken:         api.OAuthErrorCodeExpiredToken,
+
+	problem.UnsupportedResponseType: api.OAuthErrorCodeUnsupportedResponseType,
 }
 
 // AnswerError answers every error: of the domain, the contract, the generated code and Echo.

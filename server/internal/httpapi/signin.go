@@ -78,3 +78,47 @@ func userInfoOf(c *identity.Caller) api.UserInfoFoundJSONResponse {
 	}
 	return info
 }
+
+// AuthorizeDevice is POST /device_authorization (RFC 8628 §3.1).
+func (s *Server) AuthorizeDevice(ctx context.Context, request api.AuthorizeDeviceRequestObject) (api.AuthorizeDeviceResponseObject, error) {
+	form := request.Body
+	client, err := s.OAuth.AuthenticateClient(ctx, credentials(ctx, form.ClientID, form.ClientSecret))
+	if err != nil {
+		return nil, err
+	}
+	codes, err := s.OAuth.AuthorizeDevice(ctx, client, text(form.Scope))
+	if err != nil {
+		return nil, err
+	}
+	plain, complete := web.DeviceAddresses(s.PublicURL, codes.UserCode)
+	return api.AuthorizeDevice200JSONResponse{
+		Headers: api.AuthorizeDevice200ResponseHeaders{CacheControl: noStore, Pragma: noCache},
+		Body: api.DeviceAuthorization{
+			DeviceCode: codes.DeviceCode.Reveal(), UserCode: codes.UserCode, VerificationURI: plain, VerificationURIComplete: complete,
+			ExpiresIn: int32(oauth.DeviceTTL.Seconds()), Interval: oauth.DeviceInterval,
+		},
+	}, nil
+}
+
+// PushAuthorizationRequest is POST /par (RFC 9126 §2).
+func (s *Server) PushAuthorizationRequest(ctx context.Context, request api.PushAuthorizationRequestRequestObject) (api.PushAuthorizationRequestResponseObject, error) {
+	p := request.Body
+	client, err := s.OAuth.AuthenticateClient(ctx, credentials(ctx, p.ClientID, p.ClientSecret))
+	if err != nil {
+		return nil, err
+	}
+	requestURI, err := s.OAuth.Push(ctx, client, oauth.AuthorizationParameters{
+		ResponseType: text(p.ResponseType), RedirectURI: text(p.RedirectURI), Scope: text(p.Scope),
+		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
+		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
+		ResponseMode: text(p.ResponseMode), UILocales: text(p.UILocales), Request: text(p.Request), RequestURI: text(p.RequestURI),
+		Resource: text(p.Resource),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return api.PushAuthorizationRequest201JSONResponse{
+		Headers: api.PushAuthorizationRequest201ResponseHeaders{CacheControl: noStore, Pragma: noCache},
+		Body:    api.PushedAuthorization{RequestURI: requestURI, ExpiresIn: int32(oauth.PushedTTL.Seconds())},
+	}, nil
+}

@@ -61,7 +61,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 	wanted := oauth.Wanted{Scope: text(form.Scope), Resource: text(form.Resource)}
 	switch grantOf(form) {
 	case "":
-		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is authorization_code, password, refresh_token or client_credentials.")
+		err = problem.New(problem.InvalidRequest, "grant_type is missing. It is authorization_code, password, refresh_token, client_credentials or "+string(api.TokenRequestGrantTypeDeviceCode)+".")
 	case api.TokenRequestGrantTypeAuthorizationCode:
 		if form.Code == nil {
 			return nil, problem.New(problem.InvalidRequest, "The authorization_code grant needs code.")
@@ -79,6 +79,14 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 			return nil, problem.New(problem.InvalidRequest, "The refresh_token grant needs refresh_token.")
 		}
 		tokens, err = s.OAuth.RefreshGrant(ctx, client, *form.RefreshToken, wanted)
+	case api.TokenRequestGrantTypeDeviceCode:
+		if form.DeviceCode == nil {
+			return nil, problem.New(problem.InvalidRequest, "The device_code grant needs device_code.")
+		}
+		if wanted.Resource != "" {
+			return nil, problem.New(problem.InvalidTarget, "A device gets tokens for the default audience alone.")
+		}
+		tokens, err = s.OAuth.DeviceGrant(ctx, client, *form.DeviceCode)
 	case api.TokenRequestGrantTypeClientCredentials:
 		tokens, err = s.OAuth.ClientCredentialsGrant(ctx, client, wanted)
 	default:

@@ -102,12 +102,13 @@ func (s *Service) SignOut(ctx context.Context, b *Browser) error {
 	}))
 }
 
-// Start is a session that a client starts with an authorization code.
+// Start is a session that a client starts with an authorization code, or with a device code.
 type Start struct {
 	UserID     string
 	BrowserID  string // the session of the browser
 	ClientID   string
 	CodeID     string // each starts one session
+	DeviceHash string // of a device code, in place of CodeID: the session does not end with that of the browser
 	Scopes     []string
 	Resource   string // the audience of the session's tokens; "" for that of the server
 	SignedInAt time.Time
@@ -115,8 +116,8 @@ type Start struct {
 	Consented  bool // the client may have a session only if the person still agrees
 }
 
-// ErrCodeUsed is the error for a code that has started a session before. That session has ended, since two parties have the
-// code.
+// ErrCodeUsed is the error for a code that has started a session before. The session of an authorization code has ended then,
+// since two parties have the code.
 var ErrCodeUsed = errors.New("the code was used before")
 
 // maxSessionsOfBrowser limits the sessions that a client has from one sign-in: a page that gets tokens each time it is opened
@@ -139,16 +140,26 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
 		ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
 	}
+	if start.DeviceHash != "" {
+		session.BrowserID = ""
+	}
 	used := ""
 	err = s.db.Tx(ctx, func(q *store.Queries) (err error) {
-		if used, err = q.UseAuthorizationCode(ctx, start.CodeID, session.ID, start.CodeEndsAt); err != nil {
-			return err
+		if start.DeviceHash == "" {
+			if used, err = q.UseAuthorizationCode(ctx, start.CodeID, session.ID, start.CodeEndsAt); err != nil {
+				return err
+			}
 		}
 		if used != "" {
 			return s.endMisused(ctx, q, used)
 		}
 		if user, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
 			return err
+		}
+		if start.DeviceHash != "" {
+			if err = useDevice(ctx, q, start, now); err != nil {
+				return err
+			}
 		}
 		if start.Consented { // not withdrawn since the code was issued
 			if _, err = q.ConsentOf(ctx, start.UserID, start.ClientID); err != nil {
@@ -172,6 +183,15 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		err = ErrCodeUsed
 	}
 	return session, user, refresh, err
+}
+
+// useDevice uses the request of a device. Errors: ErrCodeUsed.
+func useDevice(ctx context.Context, q *store.Queries, start Start, now time.Time) error {
+	err := q.UseDeviceRequest(ctx, start.DeviceHash, start.UserID, now)
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrCodeUsed
+	}
+	return err
 }
 
 // endMisused ends the session that a code has started, after a second use of the code (RFC 6749 §4.1.2).

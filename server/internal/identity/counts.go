@@ -27,10 +27,11 @@ const (
 	throttledLogin  = "login"
 	throttledCheck  = "password_check" // within a session, or beside a mailed code
 	ThrottledSignUp = "registration"   // counted by package account
+	ThrottledDevice = "device"         // a request of a device, or a user code that a person typed; counted by package oauth
 )
 
 // ThrottledAttempts are the values of Counts.Throttled.
-var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp}
+var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp, ThrottledDevice}
 
 // Outcomes of a login.
 const (

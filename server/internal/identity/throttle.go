@@ -84,9 +84,11 @@ const (
 	failedLogins      = "address"
 	MailRequests      = "mails from"
 	RegistrationTries = "registrations from"
+	DeviceRequests    = "device requests from"
+	DeviceGuesses     = "device codes from"
 )
 
-// NetworkCounter is a counter of what a network does, with its limit.
+// NetworkCounter is a counter of what a network, or an account, does, with its limit.
 type NetworkCounter struct {
 	Key   string
 	Limit int
@@ -99,6 +101,36 @@ func (s *Service) NetworkCounters(what string, from network.Network, limit int) 
 		counters = append(counters, NetworkCounter{s.KeyedHash.Key(what, from.Site), siteAllowance * limit})
 	}
 	return counters
+}
+
+// DeviceCounters returns the counters of the user codes that an account tries, and its network.
+func (s *Service) DeviceCounters(userID string, from network.Network, ofAccount, ofNetwork int) []NetworkCounter {
+	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.KeyedHash.Key("device codes of", userID), ofAccount})
+}
+
+// CountUse counts a use under each counter, or returns how long to wait if one has reached its limit. The first use begins the
+// window. A refused use costs one read and no write, so that a flood of them delays no writer.
+func (s *Service) CountUse(ctx context.Context, counters []NetworkCounter, window time.Duration) (wait time.Duration, err error) {
+	now := s.Now()
+	for _, n := range counters {
+		until, err := s.db.LimitReachedUntil(ctx, n.Key, n.Limit)
+		if err != nil {
+			return 0, err
+		}
+		if store.Pending(until, now, window) {
+			return min(until.Sub(now), window), nil // however far ahead the clock of another replica is
+		}
+	}
+	for _, n := range counters {
+		counted, err := s.db.CountUse(ctx, store.Throttle{Key: n.Key, Free: n.Limit, ClearAt: now.Add(window)}, now)
+		if err != nil {
+			return 0, err
+		}
+		if !counted { // concurrent uses have reached the limit
+			return time.Second, nil
+		}
+	}
+	return 0, nil
 }
 
 // checkAttempt reads the throttle state of an attempt. Errors: TooManyRequests.

@@ -36,6 +36,7 @@ type AuthorizationParameters struct {
 	Request             string `json:"request,omitempty"`
 	RequestURI          string `json:"request_uri,omitempty"`
 	Resource            string `json:"resource,omitempty"` // RFC 8707 §2.1
+	Pushed              string `json:"pushed,omitempty"`   // the id of a pushed request, which no client sends
 }
 
 // Authorization is an authorization request whose answer may be sent to the client.
@@ -53,12 +54,10 @@ type Authorization struct {
 
 // The errors of the authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
 const (
-	accessDenied            problem.Code = "access_denied"
-	unsupportedResponseType problem.Code = "unsupported_response_type"
-	loginRequired           problem.Code = "login_required"
-	consentRequired         problem.Code = "consent_required"
-	requestNotSupported     problem.Code = "request_not_supported"
-	requestURINotSupported  problem.Code = "request_uri_not_supported"
+	loginRequired          problem.Code = "login_required"
+	consentRequired        problem.Code = "consent_required"
+	requestNotSupported    problem.Code = "request_not_supported"
+	requestURINotSupported problem.Code = "request_uri_not_supported"
 )
 
 // ErrUnsafe is the error for a request whose answer must not be sent anywhere (RFC 6749 §4.1.2.1).
@@ -71,6 +70,11 @@ func unsafeRequest(detail string) error {
 // Authorization examines a request. since is when it was made. An error that wraps ErrUnsafe is for a page; other faults are
 // in the Authorization, and may be sent to the client.
 func (s *Service) Authorization(ctx context.Context, p AuthorizationParameters, since time.Time) (a Authorization, err error) {
+	if isPushed(p.RequestURI) {
+		if p, err = s.openPushed(p); err != nil {
+			return a, err
+		}
+	}
 	a = Authorization{AuthorizationParameters: p, Since: since, maxAge: -1}
 	if p.ClientID == "" {
 		return a, unsafeRequest("The application did not say which one it is: client_id is missing.")
@@ -123,7 +127,7 @@ func (s *Service) examine(a *Authorization) *problem.Error {
 	case a.ResponseType == "":
 		return problem.New(problem.InvalidRequest, "response_type is missing. It must be code.")
 	case a.ResponseType != "code":
-		return problem.New(unsupportedResponseType, "response_type must be code.")
+		return problem.New(problem.UnsupportedResponseType, "response_type must be code.")
 	case a.ResponseMode != "" && a.ResponseMode != "query":
 		return problem.New(problem.InvalidRequest, "response_mode must be query.")
 	case a.CodeChallenge == "" && a.CodeChallengeMethod != "":
@@ -274,15 +278,18 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 }
 
 // Denied is the answer to a request that the person has refused.
-func Denied() *problem.Error { return problem.New(accessDenied, "The person did not agree.") }
+func Denied() *problem.Error { return problem.New(problem.AccessDenied, "The person did not agree.") }
 
 // Refuse returns the address that tells the client why it gets no code.
 func (s *Service) Refuse(a Authorization, fault *problem.Error) string {
 	return s.answer(a, url.Values{"error": {string(fault.Code)}, "error_description": {fault.Detail}})
 }
 
-// Grant returns the address that brings the client its code.
-func (s *Service) Grant(a Authorization, browser *identity.Browser) (string, error) {
+// Grant returns the address that brings the client its code. A pushed request leads to one.
+func (s *Service) Grant(ctx context.Context, a Authorization, browser *identity.Browser) (string, error) {
+	if unused, err := s.usePushed(ctx, a); err != nil || !unused {
+		return s.Refuse(a, problem.New(problem.InvalidRequest, "The pushed request was used before.")), err
+	}
 	code, err := s.sealCode(a, browser)
 	if err != nil {
 		return "", err

@@ -24,6 +24,8 @@ type ClientChange struct {
 	PKCEOptional  *bool
 	RedirectURIs  []string
 	SignOutURIs   []string
+	DeviceGrant   *bool
+	LogoutURI     *string
 }
 
 // apply returns the settings of a client after a change.
@@ -31,11 +33,14 @@ func (c ClientChange) apply(before Client) NewClient {
 	after := NewClient{
 		Name: before.Name, Scopes: before.Scopes, PasswordGrant: before.PasswordGrant, Public: before.Public, ThirdParty: before.ThirdParty,
 		PKCEOptional: before.PKCEOptional, RedirectURIs: before.RedirectURIs, SignOutURIs: before.SignOutURIs,
+		DeviceGrant: before.DeviceGrant, LogoutURI: before.LogoutURI,
 	}
 	set(&after.Name, c.Name)
 	set(&after.PasswordGrant, c.PasswordGrant)
 	set(&after.ThirdParty, c.ThirdParty)
 	set(&after.PKCEOptional, c.PKCEOptional)
+	set(&after.DeviceGrant, c.DeviceGrant)
+	set(&after.LogoutURI, c.LogoutURI)
 	for _, list := range []struct {
 		into *[]string
 		to   []string
@@ -62,7 +67,7 @@ func (s *Service) ClientByID(ctx context.Context, id string) (Client, error) {
 	return client, err
 }
 
-// UpdateClient changes a client. One that loses a scope, the password grant or a redirect address loses the sessions that people
+// UpdateClient changes a client. One that loses a scope, a grant or a redirect address loses the sessions that people
 // have started through it. Errors: NotFound, ValidationFailed, ClientNameTaken, InsufficientScope.
 func (s *Service) UpdateClient(ctx context.Context, by By, id string, change ClientChange) (Client, error) {
 	var after store.Client
@@ -107,14 +112,14 @@ func isNarrower(before, after store.Client) bool {
 	lost := func(before, after []string) bool {
 		return slices.ContainsFunc(before, func(text string) bool { return !slices.Contains(after, text) })
 	}
-	return before.PasswordGrant && !after.PasswordGrant || !before.ThirdParty && after.ThirdParty ||
+	return before.PasswordGrant && !after.PasswordGrant || before.DeviceGrant && !after.DeviceGrant || !before.ThirdParty && after.ThirdParty ||
 		lost(strings.Fields(before.Scopes), strings.Fields(after.Scopes)) || lost(lines(before.RedirectURIs), lines(after.RedirectURIs))
 }
 
 // opens reports whether a change gives others a way to get the tokens of a client.
 func opens(before Client, after NewClient) bool {
 	return slices.ContainsFunc(after.RedirectURIs, func(address string) bool { return !slices.Contains(before.RedirectURIs, address) }) ||
-		after.PasswordGrant && !before.PasswordGrant || !after.ThirdParty && before.ThirdParty || after.PKCEOptional && !before.PKCEOptional
+		after.PasswordGrant && !before.PasswordGrant || after.DeviceGrant && !before.DeviceGrant || !after.ThirdParty && before.ThirdParty || after.PKCEOptional && !before.PKCEOptional
 }
 
 // checkTakeover refuses a caller who could act as a client that has scopes which the caller's token does not have. Errors:

@@ -32,6 +32,8 @@ type Client struct {
 	PKCEOptional  bool     // it need not send a code_challenge
 	RedirectURIs  []string // where people are sent after they sign in
 	SignOutURIs   []string // where people are sent after they sign out
+	DeviceGrant   bool     // whether people may sign in through it on devices without a browser
+	LogoutURI     string   // where it is told that a session has ended; "" for nowhere
 	BuiltIn       bool     // it is part of the server: in no table, and it may receive every scope of a person
 }
 
@@ -60,7 +62,7 @@ func clientOf(row store.Client) Client {
 	return Client{
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
 		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
-		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs),
+		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant, LogoutURI: row.LogoutURI,
 	}
 }
 
@@ -74,6 +76,8 @@ type NewClient struct {
 	PKCEOptional  bool
 	RedirectURIs  []string
 	SignOutURIs   []string
+	DeviceGrant   bool
+	LogoutURI     string
 }
 
 // maxClientName counts code points.
@@ -132,13 +136,16 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	}
 	checkAddresses(invalid, "/redirect_uris", n.RedirectURIs)
 	checkAddresses(invalid, "/post_logout_redirect_uris", n.SignOutURIs)
+	if fault := checkLogoutURI(n.LogoutURI); fault != "" {
+		invalid.At("/backchannel_logout_uri", fault)
+	}
 	if n.ThirdParty && n.PasswordGrant {
 		invalid.At("/password_grant", "is not for the client of a third party, which must not see passwords")
 	}
 	switch {
 	case n.Public && n.PKCEOptional:
 		invalid.At("/require_pkce", "is required of a public client")
-	case n.Public && len(n.RedirectURIs) == 0 && !n.PasswordGrant:
+	case n.Public && len(n.RedirectURIs) == 0 && !n.PasswordGrant && !n.DeviceGrant:
 		invalid.At("/redirect_uris", "is empty, and the client has no other way to get a token")
 	}
 	return invalid
@@ -160,7 +167,7 @@ func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Cli
 		ID: id, Name: n.Name, SecretHash: secret.New(secretHash), Scopes: strings.Join(identity.Intersect(n.Scopes, n.Scopes), " "),
 		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
-		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"),
+		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant, LogoutURI: n.LogoutURI,
 	}
 }
 

@@ -136,7 +136,7 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 
 // settingsOf returns a hash of the settings of a client that decide what it may get and where.
 func settingsOf(c Client) string {
-	text, err := json.Marshal([]any{c.Scopes, c.ThirdParty, c.PKCEOptional, c.RedirectURIs})
+	text, err := json.Marshal([]any{c.Scopes, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.DeviceGrant})
 	if err != nil { // strings and booleans
 		panic(err)
 	}

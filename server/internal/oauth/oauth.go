@@ -5,9 +5,9 @@
 //	tokens, err := service.PasswordGrant(ctx, client, "ann", secret.New("…"), "me:read")
 //
 // The way through it: POST /token authenticates the client (authenticate.go), then calls PasswordGrant (grants.go, which
-// calls identity.Login), RefreshGrant (refresh.go) or ClientCredentialsGrant (grants.go). Each ends in issue, which signs
-// the access token. POST /token/introspect and POST /token/revoke are in introspect.go and revoke.go. Errors that a client
-// may see are *problem.Error; any other error is a fault.
+// calls identity.Login), CodeGrant (code.go), DeviceGrant (device.go), RefreshGrant (refresh.go) or ClientCredentialsGrant
+// (grants.go). Each ends in issue, which signs the access token. POST /token/introspect and POST /token/revoke are in
+// introspect.go and revoke.go. Errors that a client may see are *problem.Error; any other error is a fault.
 package oauth
 
 import (
@@ -39,10 +39,11 @@ const (
 	passwordGrant = "password"
 	refreshGrant  = "refresh_token"
 	clientGrant   = "client_credentials"
+	deviceGrant   = "device_code" // of RFC 8628, without the prefix
 )
 
 // Grants are the values of Settings.Issued.
-var Grants = []string{codeGrant, passwordGrant, refreshGrant, clientGrant}
+var Grants = []string{codeGrant, passwordGrant, refreshGrant, clientGrant, deviceGrant}
 
 // Service implements the token endpoints. It is safe for concurrent use.
 type Service struct {

@@ -46,6 +46,21 @@ func checkRedirect(address string) string {
 	return "must begin with https://, or with the scheme of an app, which contains a dot, such as com.example.app:/callback"
 }
 
+// checkLogoutURI says what is wrong with the address to which logout tokens are sent, or returns "". The server sends a request to
+// it, so it is no address of an app.
+func checkLogoutURI(address string) string {
+	if address == "" {
+		return ""
+	}
+	if fault := checkRedirect(address); fault != "" {
+		return fault
+	}
+	if !strings.HasPrefix(address, "https://") && !strings.HasPrefix(address, "http://") {
+		return "must begin with https://"
+	}
+	return ""
+}
+
 func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()

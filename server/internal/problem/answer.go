@@ -39,6 +39,12 @@ var statuses = map[Code]int{
 	UnsupportedGrantType: http.StatusBadRequest,
 	InvalidScope:         http.StatusBadRequest,
 	InvalidTarget:        http.StatusBadRequest,
+	AuthorizationPending: http.StatusBadRequest,
+	SlowDown:             http.StatusBadRequest,
+	AccessDenied:         http.StatusBadRequest,
+	ExpiredToken:         http.StatusBadRequest,
+
+	UnsupportedResponseType: http.StatusBadRequest,
 }
 
 // Status returns the HTTP status of the code.

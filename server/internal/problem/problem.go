@@ -50,7 +50,13 @@ const (
 	UnauthorizedClient   Code = "unauthorized_client"
 	UnsupportedGrantType Code = "unsupported_grant_type"
 	InvalidScope         Code = "invalid_scope"
-	InvalidTarget        Code = "invalid_target" // RFC 8707 §2
+	InvalidTarget        Code = "invalid_target"        // RFC 8707 §2
+	AuthorizationPending Code = "authorization_pending" // RFC 8628 §3.5, and the three after it
+	SlowDown             Code = "slow_down"
+	AccessDenied         Code = "access_denied"
+	ExpiredToken         Code = "expired_token"
+
+	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).

@@ -21,13 +21,15 @@ type Client struct {
 	PKCEOptional  bool
 	RedirectURIs  string // one per line
 	SignOutURIs   string // one per line
+	DeviceGrant   bool   // people may sign in through it on devices without a browser
+	LogoutURI     string // where it is told that a session has ended, or ""
 	// OldSecretHash is that of the secret that is being replaced. It is valid until OldSecretUntil.
 	OldSecretHash  secret.Text
 	OldSecretUntil time.Time
 }
 
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at,
-	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris, c.old_secret_hash, c.old_secret_until`
+	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris, c.device_grant, c.logout_uri, c.old_secret_hash, c.old_secret_until`
 
 func (c *Client) fields() []any {
 	return []any{
@@ -35,7 +37,7 @@ func (c *Client) fields() []any {
 		secretScanner{&c.SecretHash},
 		&c.Scopes, &c.PasswordGrant,
 		timeScanner{&c.CreatedAt},
-		&c.Public, &c.ThirdParty, &c.PKCEOptional, &c.RedirectURIs, &c.SignOutURIs,
+		&c.Public, &c.ThirdParty, &c.PKCEOptional, &c.RedirectURIs, &c.SignOutURIs, &c.DeviceGrant, &c.LogoutURI,
 		secretScanner{&c.OldSecretHash},
 		timeScanner{&c.OldSecretUntil},
 	}
@@ -45,10 +47,10 @@ func (c *Client) fields() []any {
 func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at,
-			public, third_party, pkce_optional, redirect_uris, sign_out_uris)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`,
+			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt),
-		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs)
+		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs, c.DeviceGrant, c.LogoutURI)
 	return translate(err)
 }
 
@@ -85,9 +87,9 @@ func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
 	return one(q.write.ExecContext(ctx, `
 		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5,
 			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10,
-			old_secret_hash = $11, old_secret_until = $12 WHERE id = $1`,
+			old_secret_hash = $11, old_secret_until = $12, device_grant = $13, logout_uri = $14 WHERE id = $1`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs,
-		c.OldSecretHash.Reveal(), micros(c.OldSecretUntil)))
+		c.OldSecretHash.Reveal(), micros(c.OldSecretUntil), c.DeviceGrant, c.LogoutURI))
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

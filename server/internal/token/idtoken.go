@@ -76,23 +76,62 @@ func (i *IDIssuer) Algorithm() string { return i.keys.Current().signing.Alg }
 
 // Sign returns an ID token.
 func (i *IDIssuer) Sign(id ID) (string, error) {
+	return i.sign("JWT", func(key Key) jwt.Claims {
+		return &idClaims{
+			RegisteredClaims: jwt.RegisteredClaims{
+				Issuer: i.issuer, Subject: id.Subject, Audience: jwt.ClaimStrings{id.ClientID},
+				ExpiresAt: jwt.NewNumericDate(id.ExpiresAt), IssuedAt: jwt.NewNumericDate(id.IssuedAt),
+			},
+			SessionID: id.SessionID, Nonce: id.Nonce, AuthTime: id.AuthTime.Unix(), ACR: oneFactor, AMR: id.Methods,
+			AtHash: atHash(key.Alg, id.AccessToken), Person: id.Person,
+		}
+	})
+}
+
+// Logout holds the claims of a logout token (OpenID Connect Back-Channel Logout 1.0 §2.4).
+type Logout struct {
+	ID        string // jti
+	Subject   string
+	ClientID  string // aud
+	SessionID string // sid
+	IssuedAt  time.Time
+	ExpiresAt time.Time
+}
+
+// logoutClaims is the payload of a logout token. It has no nonce, so that no client takes it for an ID token.
+type logoutClaims struct {
+	jwt.RegisteredClaims
+	SessionID string              `json:"sid"`
+	Events    map[string]struct{} `json:"events"`
+}
+
+const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
+
+// SignLogout returns a logout token.
+func (i *IDIssuer) SignLogout(l Logout) (string, error) {
+	return i.sign("logout+jwt", func(Key) jwt.Claims {
+		return &logoutClaims{
+			RegisteredClaims: jwt.RegisteredClaims{
+				ID: l.ID, Issuer: i.issuer, Subject: l.Subject, Audience: jwt.ClaimStrings{l.ClientID},
+				ExpiresAt: jwt.NewNumericDate(l.ExpiresAt), IssuedAt: jwt.NewNumericDate(l.IssuedAt),
+			},
+			SessionID: l.SessionID, Events: map[string]struct{}{logoutEvent: {}},
+		}
+	})
+}
+
+// sign signs a token of a type with the key that signs now.
+func (i *IDIssuer) sign(typ string, claims func(Key) jwt.Claims) (string, error) {
 	ring, err := i.keys.ForSigning()
 	if err != nil {
 		return "", err
 	}
 	key := ring.signing
-	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), &idClaims{
-		RegisteredClaims: jwt.RegisteredClaims{
-			Issuer: i.issuer, Subject: id.Subject, Audience: jwt.ClaimStrings{id.ClientID},
-			ExpiresAt: jwt.NewNumericDate(id.ExpiresAt), IssuedAt: jwt.NewNumericDate(id.IssuedAt),
-		},
-		SessionID: id.SessionID, Nonce: id.Nonce, AuthTime: id.AuthTime.Unix(), ACR: oneFactor, AMR: id.Methods,
-		AtHash: atHash(key.Alg, id.AccessToken), Person: id.Person,
-	})
-	t.Header["kid"] = key.ID
+	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), claims(key))
+	t.Header["kid"], t.Header["typ"] = key.ID, typ
 	text, err := t.SignedString(key.private)
 	if err != nil {
-		return "", fmt.Errorf("sign an ID token: %w", err)
+		return "", fmt.Errorf("sign a token: %w", err)
 	}
 	return text, nil
 }

@@ -77,6 +77,8 @@ func (p *Pages) all() []handled {
 		{changePasswordPath, p.toAccount, nil},
 		{"/" + logoPath, p.Site.showLogo, nil},
 		{"/consent", nil, p.consent},
+		{devicePath, p.openDevice, p.findDevice},
+		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
 	}
 	for _, code := range p.codePages() {

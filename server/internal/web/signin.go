@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,24 +19,31 @@ import (
 // signInHolder binds the request in the form. Nobody is signed in yet, so there is nothing else to bind it to.
 const signInHolder = "sign in"
 
-// errand is what a person signs in for: an authorization request or, without one, the account page. There is no other place to
-// go to, so that no page redirects to an address that a stranger has chosen.
+// errand is what a person signs in for: an authorization request, the page for devices or, without either, the account page.
+// There is no other place to go to, so that no page redirects to an address that a stranger has chosen.
 type errand struct {
 	request *oauth.Authorization
-	sealed  string // the request, for forms and links
+	sealed  string // the request, or what deviceErrand returns, for forms and links
+	path    string // without a request: where to go
 }
 
 func (p *Pages) errandOf(a oauth.Authorization) errand {
 	return errand{request: &a, sealed: p.OAuth.Seal(a, signInHolder)}
 }
 
+// accountErrand is the errand without a request.
+var accountErrand = errand{path: "/account"}
+
 // openErrand is the errand of a form or a link. Errors: InvalidRequest.
 func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	if sealed == "" {
-		return errand{}, nil
+		return accountErrand, nil
+	}
+	if code, ok := strings.CutPrefix(sealed, deviceErrandPrefix); ok {
+		return deviceErrand(code), nil
 	}
 	a, err := p.OAuth.Unseal(ctx, sealed, signInHolder)
-	return errand{&a, sealed}, err
+	return errand{request: &a, sealed: sealed}, err
 }
 
 // texts returns the texts for the person.
@@ -77,7 +85,7 @@ func (e errand) form(action string) *form {
 // continueErrand goes on with the errand of a person who has just signed in.
 func (p *Pages) continueErrand(ctx context.Context, e errand, browser *identity.Browser) (Answer, error) {
 	if e.request == nil {
-		return Redirect(p.PublicURL + "/account"), nil
+		return Redirect(p.PublicURL + e.path), nil
 	}
 	return p.proceed(ctx, *e.request, browser, false)
 }
@@ -127,7 +135,7 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 	case step == oauth.Consent:
 		return p.askToConsent(ctx, a, browser), nil
 	}
-	address, err := p.OAuth.Grant(a, browser)
+	address, err := p.OAuth.Grant(ctx, a, browser)
 	return Redirect(address), err
 }
 
@@ -178,7 +186,7 @@ func (p *Pages) openSignIn(c echo.Context) error {
 		return err
 	}
 	if browser != nil && e.request == nil {
-		return Redirect(p.PublicURL + "/account").write(c.Response())
+		return Redirect(p.PublicURL + e.path).write(c.Response())
 	}
 	return p.askToSignIn(ctx, http.StatusOK, e, "", "").write(c.Response())
 }

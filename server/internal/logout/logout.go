@@ -1,0 +1,166 @@
+// Package logout tells clients that sessions have ended (OpenID Connect Back-Channel Logout 1.0).
+//
+//	worker := &logout.Worker{DB: db, IDs: ids, Now: time.Now, Log: log, Every: time.Second}
+//	go worker.Run(ctx)
+//
+// The database queues a logout in the transaction that ends a session of a client with an address for it (migration 21 of package
+// store). Every replica runs a Worker; each logout is claimed by one of them. One that fails is tried again, with longer and longer
+// pauses.
+package logout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"sesame/server/internal/store"
+	"sesame/server/internal/token"
+)
+
+const (
+	// maxSending bounds how many clients are told at once: a logout is claimed only when there is room for it.
+	maxSending = 8
+	// sendTime bounds one request, and lease is how long no other replica claims the logout.
+	sendTime = 5 * time.Second
+	lease    = time.Minute
+	// A logout that fails is due again after firstPause, doubling to store.LongestLogoutPause. After maxAttempts, in about five
+	// hours, it is dropped.
+	firstPause  = 10 * time.Second
+	maxAttempts = 13
+	// tokenTTL is how long a logout token is valid (§2.6 recommends two minutes at most).
+	tokenTTL = 2 * time.Minute
+)
+
+// Worker sends logout tokens to the clients.
+type Worker struct {
+	DB    *store.DB
+	IDs   *token.IDIssuer
+	Now   func() time.Time
+	Log   *slog.Logger
+	Every time.Duration // how often it asks the database for logouts that are due
+}
+
+// Run sends logout tokens until ctx ends. It returns when the requests that it has sent are answered.
+func (w *Worker) Run(ctx context.Context) {
+	// An operator has chosen the addresses, and nobody chooses them by a redirect. No answer is read.
+	client := &http.Client{
+		Timeout:       sendTime,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: sendTime}).DialContext, TLSHandshakeTimeout: sendTime,
+			ResponseHeaderTimeout: sendTime, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true, MaxIdleConns: maxSending, IdleConnTimeout: time.Minute,
+		},
+	}
+	defer client.CloseIdleConnections()
+	ticker := time.NewTicker(w.Every)
+	defer ticker.Stop()
+	busy := make(chan struct{}, maxSending)
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	for ctx.Err() == nil {
+		for _, l := range w.claim(ctx, maxSending-len(busy)) {
+			busy <- struct{}{}
+			sending.Go(func() {
+				w.deliver(context.WithoutCancel(ctx), client, l)
+				<-busy
+			})
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (w *Worker) claim(ctx context.Context, limit int) []store.Logout {
+	if limit == 0 {
+		return nil
+	}
+	now := w.Now()
+	logouts, err := w.DB.ClaimLogouts(ctx, now, now.Add(lease), limit)
+	if err != nil && ctx.Err() == nil {
+		w.Log.Error("reading the queue of logouts failed", "error", err)
+	}
+	return logouts
+}
+
+// errDrop is the error for a logout that no attempt can deliver.
+var errDrop = errors.New("the client refuses the logout token")
+
+// deliver tells a client, and records the outcome.
+func (w *Worker) deliver(ctx context.Context, client *http.Client, l store.Logout) {
+	err := w.send(ctx, client, l)
+	now, log := w.Now(), w.Log.With("client_id", l.ClientID, "session_id", l.SessionID, "attempts", l.Attempts)
+	switch {
+	case err == nil:
+		err = w.DB.DeleteLogout(ctx, l.SessionID)
+	case errors.Is(err, errDrop) || l.Attempts >= maxAttempts:
+		log.Error("a client was not told of a logout", "error", err)
+		err = w.DB.DeleteLogout(ctx, l.SessionID)
+	default:
+		next := now.Add(pause(l.Attempts))
+		log.Warn("telling a client of a logout failed and will be retried", "error", err, "retry_at", next)
+		err = w.DB.RetryLogout(ctx, l, next)
+	}
+	if err != nil {
+		log.Error("recording the outcome of a logout failed; the client may be told twice", "error", err)
+	}
+}
+
+// pause is how long a logout waits after so many attempts.
+func pause(attempts int) time.Duration {
+	return min(firstPause<<min(max(attempts-1, 0), 10), store.LongestLogoutPause)
+}
+
+// send sends a logout token (§2.5). Nobody is told of a session that has expired: its client knows when that is.
+func (w *Worker) send(ctx context.Context, client *http.Client, l store.Logout) error {
+	row, err := w.DB.ClientByID(ctx, l.ClientID)
+	if store.IgnoreNotFound(err) != nil {
+		return err
+	}
+	if row.LogoutURI == "" || !l.ExpiresAt.After(w.Now()) {
+		return nil
+	}
+	id, err := uuid.NewRandom()
+	if err != nil {
+		return err
+	}
+	now := w.Now()
+	text, err := w.IDs.SignLogout(token.Logout{
+		ID: id.String(), Subject: l.UserID, ClientID: l.ClientID, SessionID: l.SessionID, IssuedAt: now, ExpiresAt: now.Add(tokenTTL),
+	})
+	if err != nil {
+		return err
+	}
+	body := strings.NewReader(url.Values{"logout_token": {text}}.Encode())
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, row.LogoutURI, body)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := client.Do(request)
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		return outer.Err // without the address, which may hold a secret
+	}
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	switch status := response.StatusCode; {
+	case status/100 == 2:
+		return nil
+	case status == http.StatusBadRequest: // §2.8
+		return errDrop
+	default:
+		return fmt.Errorf("the client answers with status %d", status)
+	}
+}
