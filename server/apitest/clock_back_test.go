@@ -76,8 +76,13 @@ func TestKeysWhileTheClockIsSetBackAndForth(t *testing.T) {
 		for i := range 3 {
 			s.clock.advance(ahead)
 			s.maintained(t)
+			published := func(n int) func() bool { return func() bool { return len(inState(s.states(t), "published")) == n } }
+			if i == 0 {
+				until(t, "a key is published", published(1))
+			}
 			s.clock.advance(11 * time.Minute) // a key that was published then signs
 			s.maintained(t)
+			until(t, "the published key signs", published(0))
 			s.do(t, me(s.login(t, "ann").AccessToken)).want(200)
 			s.clock.advance(-ahead - 11*time.Minute)
 			s.maintained(t)

@@ -97,11 +97,11 @@ func TestManyClaimsHideNobody(t *testing.T) {
 		}
 		typed := press(resetPage, anyCode, "short")
 		typed.form.Set("username", "ann")
-		s.page(t, typed).want(422).keepsForm(anyCode).shows(`value="ann" checked`).shows(`id="username" name="typed_username" autocomplete`)
+		s.page(t, typed).want(422).keepsForm(anyCode).shows(`value="ann" checked`).shows(`id="typed_username" name="typed_username" autocomplete`)
 		typed.form.Set("typed_username", " Eve0 ")
 		s.page(t, typed).want(422).keepsForm(anyCode).shows("at least 8 characters")
 		typed.form.Set("typed_username", "eve0") // since a radio button cannot be cleared
-		s.page(t, typed).want(422).keepsForm(anyCode).shows(`id="username" name="typed_username" value="eve0"`).shows("at least 8 characters")
+		s.page(t, typed).want(422).keepsForm(anyCode).shows(`id="typed_username" name="typed_username" value="eve0"`).shows("at least 8 characters")
 		typed.form.Set("typed_username", "nobody")
 		s.page(t, typed).want(422).keepsForm(anyCode).shows("or enter the username of another one")
 		s.sql(t, `UPDATE users SET email_claimed_at = 1 WHERE username = 'ann'`) // with nobody to name

@@ -72,7 +72,7 @@ func TestAccountPagesNeedASession(t *testing.T) {
 			b := s.newBrowser()
 			b.lands(t, b.send(t, get(path+"?next=https://evil.example")), "/sign-in")
 			b.lands(t, b.send(t, request{method: "POST", path: path, form: form}), "/sign-in")
-			b.cookie = "sesame=AAAA"
+			b.cookie = "sesame-session=AAAA"
 			b.lands(t, b.send(t, request{method: "POST", path: path, form: form}), "/sign-in")
 		}
 		b := s.newBrowser()
@@ -96,7 +96,7 @@ func TestSignInChangesTheCookie(t *testing.T) {
 		s.register(t, "ann")
 		s.register(t, "bob")
 		b := s.newBrowser()
-		b.cookie = "sesame=prepared"
+		b.cookie = "sesame-session=prepared"
 		seen := map[string]bool{b.cookie: true}
 		for _, username := range []string{"ann", "ann", "bob"} {
 			before := b.cookie

@@ -155,7 +155,7 @@ func (p *Pages) cookieName() string {
 	if p.secure() {
 		return "__Host-sesame"
 	}
-	return "sesame"
+	return "sesame-session"
 }
 
 func (p *Pages) secure() bool { return strings.HasPrefix(p.PublicURL, "https://") }
