@@ -15,7 +15,7 @@ import (
 	"sesame/gen/api"
 )
 
-// relyingParty is a client that is told of logouts.
+// relyingParty is a client that receives logout tokens.
 type relyingParty struct {
 	serviceClient
 	tokens  chan string  // that it has received
@@ -52,7 +52,7 @@ func (rp *relyingParty) next(t *testing.T) string {
 	case text := <-rp.tokens:
 		return text
 	case <-time.After(patience):
-		t.Fatal("the client is not told of the logout")
+		t.Fatal("the client received no logout token")
 		return ""
 	}
 }
@@ -60,8 +60,8 @@ func (rp *relyingParty) next(t *testing.T) string {
 // patience is how long a test waits for what must happen, before it fails.
 const patience = 30 * time.Second
 
-// isTold waits for a logout token, and verifies it.
-func (rp *relyingParty) isTold(t *testing.T, s *server) jwt.MapClaims {
+// receives waits for a logout token, and verifies it.
+func (rp *relyingParty) receives(t *testing.T, s *server) jwt.MapClaims {
 	t.Helper()
 	text := rp.next(t)
 	claims := s.idToken(t, text)
@@ -78,8 +78,8 @@ func (rp *relyingParty) isTold(t *testing.T, s *server) jwt.MapClaims {
 	return claims
 }
 
-// D32: whatever ends a session, its client is told, once, with a signed token.
-func TestClientsAreToldOfLogouts(t *testing.T) {
+// D32: whatever ends a session, its client receives one signed logout token.
+func TestClientsReceiveLogoutTokens(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		rp := s.relyingParty(t)
 		type person struct {
@@ -116,13 +116,13 @@ func TestClientsAreToldOfLogouts(t *testing.T) {
 			p.tokens = decode[api.Token](s.do(t, p.flow.grant(p.code)).want(200))
 			sid := s.idToken(t, p.tokens.IDToken)["sid"]
 			end(p)
-			if claims := rp.isTold(t, s); claims["sid"] != sid || claims["sub"] != user.ID {
-				t.Errorf("%s: the client is told of the end of %v of %v", name, claims["sid"], claims["sub"])
+			if claims := rp.receives(t, s); claims["sid"] != sid || claims["sub"] != user.ID {
+				t.Errorf("%s: the client received a logout token for %v of %v", name, claims["sid"], claims["sub"])
 			}
 			s.noLogoutsWait(t) // or else the lease would end when the clock advances
 		}
 		if len(rp.tokens) > 0 {
-			t.Error("the client is told twice")
+			t.Error("the client received a second logout token")
 		}
 	})
 }
@@ -147,7 +147,7 @@ func (s *server) waitFor(t *testing.T, query, want string) {
 	}
 }
 
-// A client that fails is asked again, and is not followed anywhere; one that refuses the token is not asked again.
+// The server retries when a client fails, follows no redirect, and does not retry when the client refuses the token.
 func TestLogoutsAreRetried(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
@@ -163,8 +163,8 @@ func TestLogoutsAreRetried(t *testing.T) {
 			if rp.answers.Store(status); i == 0 {
 				s.do(t, rp.authenticated(revocation(tokens.RefreshToken))).want(200)
 			}
-			if claims := rp.isTold(t, s); claims["sid"] != sid {
-				t.Errorf("the client is told of %v", claims)
+			if claims := rp.receives(t, s); claims["sid"] != sid {
+				t.Errorf("the client received %v", claims)
 			}
 			if status != 204 {
 				s.waitFor(t, `SELECT CAST(claimed_until AS TEXT) FROM logouts`, "0")
@@ -177,7 +177,7 @@ func TestLogoutsAreRetried(t *testing.T) {
 		s.noLogoutsWait(t)
 		rp.answers.Store(400)
 		s.do(t, rp.authenticated(revocation(logIn().RefreshToken))).want(200)
-		rp.isTold(t, s)
+		rp.receives(t, s)
 		s.noLogoutsWait(t)
 		if rp.visits.Load() > 0 || len(rp.tokens) > 0 {
 			t.Errorf("%d visits elsewhere, %d more tokens", rp.visits.Load(), len(rp.tokens))
@@ -188,8 +188,8 @@ func TestLogoutsAreRetried(t *testing.T) {
 	})
 }
 
-// Nobody is told of the sessions of others, of those that have expired, or at an address that was removed.
-func TestWhoIsNotToldOfALogout(t *testing.T) {
+// The server sends no logout token to other clients, for expired sessions, or to an address that was removed.
+func TestLogoutTokensThatAreNotSent(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
 		rp, other := s.relyingParty(t), s.relyingParty(t)
@@ -230,7 +230,7 @@ func TestReplicasShareTheLogouts(t *testing.T) {
 		for len(sessions) > 0 {
 			claims := jwt.MapClaims{}
 			if _, _, err := jwt.NewParser().ParseUnverified(rp.next(t), &claims); err != nil || !sessions[claims["sid"]] {
-				t.Fatalf("the client is told of %v: %v", claims, err)
+				t.Fatalf("the client received %v: %v", claims, err)
 			}
 			delete(sessions, claims["sid"])
 		}

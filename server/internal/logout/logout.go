@@ -1,4 +1,4 @@
-// Package logout tells clients that sessions have ended (OpenID Connect Back-Channel Logout 1.0).
+// Package logout sends logout tokens to clients when sessions end (OpenID Connect Back-Channel Logout 1.0).
 //
 //	worker := &logout.Worker{DB: db, IDs: ids, Now: time.Now, Log: log, Every: time.Second}
 //	go worker.Run(ctx)
@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// maxSending bounds how many clients are told at once: a logout is claimed only when there is room for it.
+	// maxSending bounds the requests at once: a logout is claimed only when there is room for it.
 	maxSending = 8
 	// sendTime bounds one request, and lease is how long no other replica claims the logout.
 	sendTime = 5 * time.Second
@@ -96,7 +96,7 @@ func (w *Worker) claim(ctx context.Context, limit int) []store.Logout {
 // errDrop is the error for a logout that no attempt can deliver.
 var errDrop = errors.New("the client refuses the logout token")
 
-// deliver tells a client, and records the outcome.
+// deliver sends a logout token, and records the outcome.
 func (w *Worker) deliver(ctx context.Context, client *http.Client, l store.Logout) {
 	err := w.send(ctx, client, l)
 	now, log := w.Now(), w.Log.With("client_id", l.ClientID, "session_id", l.SessionID, "attempts", l.Attempts)
@@ -104,15 +104,15 @@ func (w *Worker) deliver(ctx context.Context, client *http.Client, l store.Logou
 	case err == nil:
 		err = w.DB.DeleteLogout(ctx, l.SessionID)
 	case errors.Is(err, errDrop) || l.Attempts >= maxAttempts:
-		log.Error("a client was not told of a logout", "error", err)
+		log.Error("a logout token was dropped", "error", err)
 		err = w.DB.DeleteLogout(ctx, l.SessionID)
 	default:
 		next := now.Add(pause(l.Attempts))
-		log.Warn("telling a client of a logout failed and will be retried", "error", err, "retry_at", next)
+		log.Warn("sending a logout token failed and will be retried", "error", err, "retry_at", next)
 		err = w.DB.RetryLogout(ctx, l, next)
 	}
 	if err != nil {
-		log.Error("recording the outcome of a logout failed; the client may be told twice", "error", err)
+		log.Error("recording the outcome of a logout failed; its token may be sent twice", "error", err)
 	}
 }
 
@@ -121,7 +121,7 @@ func pause(attempts int) time.Duration {
 	return min(firstPause<<min(max(attempts-1, 0), 10), store.LongestLogoutPause)
 }
 
-// send sends a logout token (§2.5). Nobody is told of a session that has expired: its client knows when that is.
+// send sends a logout token (§2.5). It sends none for a session that has expired: the client knows when that is.
 func (w *Worker) send(ctx context.Context, client *http.Client, l store.Logout) error {
 	row, err := w.DB.ClientByID(ctx, l.ClientID)
 	if store.IgnoreNotFound(err) != nil {

@@ -33,7 +33,7 @@ type Client struct {
 	RedirectURIs  []string // where people are sent after they sign in
 	SignOutURIs   []string // where people are sent after they sign out
 	DeviceGrant   bool     // whether people may sign in through it on devices without a browser
-	LogoutURI     string   // where it is told that a session has ended; "" for nowhere
+	LogoutURI     string   // where the server sends logout tokens; "" for nowhere
 	BuiltIn       bool     // it is part of the server: in no table, and it may receive every scope of a person
 }
 

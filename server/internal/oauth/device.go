@@ -109,7 +109,7 @@ func (s *Service) AuthorizeDevice(ctx context.Context, client Client, scope stri
 	}
 	from, _ := network.RequestOf(ctx)
 	codes.DeviceCode = token.NewSecret()
-	for range 3 { // two devices with the same code are as good as impossible
+	for range 3 { // a second device with the same code is very unlikely
 		codes.UserCode, _ = ShowUserCode(newUserCode())
 		err = s.db.CreateDeviceRequest(ctx, store.DeviceRequest{
 			Hash: token.HashSecret(codes.DeviceCode), UserCode: s.identity.KeyedHash.Key("device", codes.UserCode), ClientID: client.ID,

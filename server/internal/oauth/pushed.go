@@ -33,7 +33,7 @@ type pushed struct {
 
 func isPushed(requestURI string) bool { return strings.HasPrefix(requestURI, pushedPrefix) }
 
-// Push examines the parameters of an authorization request, and returns the request_uri that stands for them (RFC 9126). Errors:
+// Push examines the parameters of an authorization request, and returns a request_uri in their place (RFC 9126). Errors:
 // InvalidRequest and the other errors of the authorization endpoint.
 func (s *Service) Push(ctx context.Context, client Client, p AuthorizationParameters) (requestURI string, err error) {
 	if p.RequestURI != "" {
@@ -62,7 +62,7 @@ func (s *Service) Push(ctx context.Context, client Client, p AuthorizationParame
 	return requestURI, nil
 }
 
-// openPushed returns the parameters that a request_uri stands for. The others of the request are ignored, but for client_id
+// openPushed returns the parameters of a pushed request. The others of the request are ignored, but for client_id
 // (RFC 9126 §4).
 func (s *Service) openPushed(sent AuthorizationParameters) (AuthorizationParameters, error) {
 	var p pushed

@@ -22,7 +22,7 @@ type Client struct {
 	RedirectURIs  string // one per line
 	SignOutURIs   string // one per line
 	DeviceGrant   bool   // people may sign in through it on devices without a browser
-	LogoutURI     string // where it is told that a session has ended, or ""
+	LogoutURI     string // where the server sends logout tokens, or ""
 	// OldSecretHash is that of the secret that is being replaced. It is valid until OldSecretUntil.
 	OldSecretHash  secret.Text
 	OldSecretUntil time.Time

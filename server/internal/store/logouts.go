@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Logout is a row of logouts: a session that has ended, and whose client is to be told. A trigger inserts it (migration 21).
+// Logout is a row of logouts: a session that has ended, and whose client receives a logout token. A trigger inserts it (migration 21).
 type Logout struct {
 	SessionID    string
 	ClientID     string
@@ -15,7 +15,7 @@ type Logout struct {
 	ClaimedUntil time.Time // the end of the last lease
 }
 
-// LongestLogoutPause is the longest time from a failed attempt to tell a client of a logout until the next one.
+// LongestLogoutPause is the longest time from a failed attempt to send a logout token until the next one.
 const LongestLogoutPause = time.Hour
 
 const dueLogout = `(next_try_at <= $1 OR next_try_at > $2) AND (claimed_until <= $1 OR claimed_until > $3)`
@@ -37,7 +37,7 @@ func (q *Queries) ClaimLogouts(ctx context.Context, now, lease time.Time, limit 
 		RETURNING session_id, client_id, user_id, expires_at, attempts, claimed_until`, append(until, micros(lease), limit)...)
 }
 
-// DeleteLogout deletes a logout that the client was told of, or that was dropped.
+// DeleteLogout deletes a logout whose token was sent or dropped.
 func (q *Queries) DeleteLogout(ctx context.Context, sessionID string) error {
 	_, err := q.write.ExecContext(ctx, `DELETE FROM logouts WHERE session_id = $1`, sessionID)
 	return translate(err)

@@ -8,7 +8,7 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// devicesAndLogouts is migration 21: the device authorization grant (RFC 8628), and the logouts that clients are told of (OpenID
+// devicesAndLogouts is migration 21: the device authorization grant (RFC 8628), and the queue of logout tokens (OpenID
 // Connect Back-Channel Logout 1.0). Programs of schema version 15 work with it: they use none of it.
 //
 // A trigger writes the logouts, so that every statement that deletes a session does, those of older programs and deletions that
@@ -34,13 +34,13 @@ func devicesAndLogouts(dialect string) *goose.Migration {
 		)`,
 		`CREATE INDEX device_requests_expiry ON device_requests (expires_at)`,
 
-		`ALTER TABLE clients ADD COLUMN logout_uri TEXT NOT NULL DEFAULT ''`, // where it is told that a session has ended
-		// The sessions that have ended and whose clients are to be told.
+		`ALTER TABLE clients ADD COLUMN logout_uri TEXT NOT NULL DEFAULT ''`, // where the server sends logout tokens
+		// The sessions that have ended and whose clients receive a logout token.
 		`CREATE TABLE logouts (
 			session_id    TEXT PRIMARY KEY,
 			client_id     TEXT NOT NULL,
 			user_id       TEXT NOT NULL,
-			expires_at    BIGINT NOT NULL, -- of the session: nobody is told of one that has expired
+			expires_at    BIGINT NOT NULL, -- of the session: no token is sent for one that has expired
 			attempts      BIGINT NOT NULL DEFAULT 0,
 			next_try_at   BIGINT NOT NULL DEFAULT 0,
 			claimed_until BIGINT NOT NULL DEFAULT 0
