@@ -128,8 +128,8 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 		return Tokens{}, err
 	}
 	tokens, err := s.issueForSession(codeGrant, session, strings.Fields(session.Scope), refresh)
-	if err != nil || !hasScope(tokens.Scope, "openid") {
-		return tokens, err
+	if err != nil {
+		return Tokens{}, err
 	}
 	return s.withIDToken(tokens, session, user, c.Nonce)
 }
@@ -177,8 +177,11 @@ func hashOf(text string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// withIDToken adds an ID token to the tokens of a session that have the scope openid.
+// withIDToken adds an ID token to the tokens of a session, if they have the scope openid.
 func (s *Service) withIDToken(t Tokens, session store.Session, user store.User, nonce string) (Tokens, error) {
+	if !hasScope(t.Scope, "openid") {
+		return t, nil
+	}
 	now := s.now()
 	text, err := s.ids.Sign(token.ID{
 		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
