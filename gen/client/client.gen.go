@@ -732,6 +732,11 @@ type NewPassword = string
 
 // OAuthClient defines model for OAuthClient.
 type OAuthClient struct {
+	// AccessTokenTTL Seconds that its access tokens live: at most as many as those of the server, or 0 for as many.
+	//
+	// Example: 300
+	AccessTokenTTL int32 `json:"access_token_ttl"`
+
 	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
 	//
 	// Example: https://app.example.com/backchannel-logout
@@ -777,6 +782,11 @@ type OAuthClient struct {
 	// Example: []
 	Scopes []string `json:"scopes"`
 
+	// SessionTTL Seconds that its sessions last at most: no more than those of the server, or 0 for as many.
+	//
+	// Example: 0
+	SessionTTL int32 `json:"session_ttl"`
+
 	// ThirdParty Whether people are asked if they agree.
 	//
 	// Example: false
@@ -785,6 +795,11 @@ type OAuthClient struct {
 
 // OAuthClientCreate defines model for OAuthClientCreate.
 type OAuthClientCreate struct {
+	// AccessTokenTTL Seconds that its access tokens live: at most as many as those of the server, or 0 for as many.
+	//
+	// Example: 300
+	AccessTokenTTL *int32 `json:"access_token_ttl,omitempty"`
+
 	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
 	//
 	// Example: https://app.example.com/backchannel-logout
@@ -830,6 +845,11 @@ type OAuthClientCreate struct {
 	// Example: []
 	Scopes []string `json:"scopes,omitempty"`
 
+	// SessionTTL Seconds that its sessions last at most: no more than those of the server, or 0 for as many.
+	//
+	// Example: 0
+	SessionTTL *int32 `json:"session_ttl,omitempty"`
+
 	// ThirdParty Whether people are asked if they agree.
 	//
 	// Example: false
@@ -846,6 +866,11 @@ type OAuthClientPage struct {
 
 // OAuthClientUpdate defines model for OAuthClientUpdate.
 type OAuthClientUpdate struct {
+	// AccessTokenTTL Seconds that its access tokens live: at most as many as those of the server, or 0 for as many.
+	//
+	// Example: 300
+	AccessTokenTTL *int32 `json:"access_token_ttl,omitempty"`
+
 	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
 	//
 	// Example: https://app.example.com/backchannel-logout
@@ -886,6 +911,11 @@ type OAuthClientUpdate struct {
 	// Example: []
 	Scopes []string `json:"scopes,omitempty"`
 
+	// SessionTTL Seconds that its sessions last at most: no more than those of the server, or 0 for as many.
+	//
+	// Example: 0
+	SessionTTL *int32 `json:"session_ttl,omitempty"`
+
 	// ThirdParty Whether people are asked if they agree.
 	//
 	// Example: false
@@ -894,6 +924,11 @@ type OAuthClientUpdate struct {
 
 // OAuthClientWithSecret defines model for OAuthClientWithSecret.
 type OAuthClientWithSecret struct {
+	// AccessTokenTTL Seconds that its access tokens live: at most as many as those of the server, or 0 for as many.
+	//
+	// Example: 300
+	AccessTokenTTL int32 `json:"access_token_ttl"`
+
 	// BackchannelLogoutURI Where the server sends a logout token when a session ends (OpenID Connect Back-Channel Logout 1.0). Empty for nowhere.
 	//
 	// Example: https://app.example.com/backchannel-logout
@@ -941,6 +976,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: []
 	Scopes []string `json:"scopes"`
+
+	// SessionTTL Seconds that its sessions last at most: no more than those of the server, or 0 for as many.
+	//
+	// Example: 0
+	SessionTTL int32 `json:"session_ttl"`
 
 	// ThirdParty Whether people are asked if they agree.
 	//

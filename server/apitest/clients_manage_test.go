@@ -195,3 +195,43 @@ func TestClientsAtTheCommandLine(t *testing.T) {
 		s.do(t, made.sends(clientGrant(""))).want(400, "invalid_scope")
 	})
 }
+
+// A client's tokens and sessions can live for a shorter time than those of the server, and not for a longer one.
+func TestLifetimesOfAClient(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		s.register(t, "ann")
+		manager := s.clientManager(t, "manager")
+		client := s.makeClient(t, "kiosk", "--redirect-uri", callback, "--token-ttl", "2m", "--session-ttl", "10m")
+		path := "/clients/" + client.ID
+		if c := decode[api.OAuthClient](s.do(t, request{method: "GET", path: path, token: manager}).want(200)); c.AccessTokenTTL != 120 || c.SessionTTL != 600 {
+			t.Errorf("%+v", c)
+		}
+		b, f := s.newBrowser(), newFlow(client)
+		tokens := decode[api.Token](s.do(t, f.grant(b.signIn(t, f, "ann"))).want(200))
+		claims := s.idToken(t, tokens.IDToken)
+		if tokens.ExpiresIn != 120 || claims["exp"].(float64)-claims["iat"].(float64) != 120 {
+			t.Errorf("expires_in is %d, and the ID token %v", tokens.ExpiresIn, claims)
+		}
+		if own := decode[api.Token](s.do(t, client.sends(clientGrant(""))).want(400, "invalid_scope")); own.AccessToken != "" {
+			t.Error("a client without scopes has a token")
+		}
+		refreshed := func(token string) *answer {
+			return s.do(t, client.posts(refreshGrant(token)))
+		}
+		s.clock.advance(3 * time.Minute)
+		s.do(t, request{method: "GET", path: "/userinfo", token: tokens.AccessToken}).want(401)
+		s.clock.advance(6 * time.Minute)
+		tokens = decode[api.Token](refreshed(tokens.RefreshToken).want(200))
+		s.clock.advance(2 * time.Minute)
+		refreshed(tokens.RefreshToken).want(400, "invalid_grant")
+		codeOf(t, b.send(t, f.request())) // the browser is still signed in
+		for field, body := range map[string]map[string]any{
+			"/access_token_ttl": {"access_token_ttl": 601}, "/session_ttl": {"session_ttl": 59},
+		} {
+			s.do(t, request{method: "PATCH", path: path, token: s.clientManager(t, "manager"+field[1:3]), json: body}).want(422).pointsAt(field)
+		}
+		if out := s.must(t, "", "client", "update", client.ID, "--token-ttl", "0s", "--json"); !strings.Contains(out, `"access_token_ttl":0`) || !strings.Contains(out, `"session_ttl":600`) {
+			t.Error(out)
+		}
+	})
+}

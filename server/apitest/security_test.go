@@ -18,7 +18,7 @@ import (
 
 // securityLines are those of docs/security.md.
 var securityLines = strings.Fields(`P1 P2 P3 P4 P5 P6 P7 P8 L1 L2 L3 L4 L5 L6 L7 L8 L9 T1 T2 T3 T4 T5 T6 T7
-	R1 R2 R3 R4 R5 O1 O2 O3 O4 O5 O6 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 B14 B15 B16 B17 B18 B19 H1 H2 H3 H4 H5 H6 H7 A1 A2 A4 C1 C2 C3 C4 C5 C6 C7
+	R1 R2 R3 R4 R5 O1 O2 O3 O4 O5 O6 B1 B2 B3 B4 B5 B6 B7 B8 B9 B10 B11 B12 B13 B14 B15 B16 B17 B18 B19 B20 B21 B22 H1 H2 H3 H4 H5 H6 H7 A1 A2 A4 C1 C2 C3 C4 C5 C6 C7
 	N1 N2 N3 N4 N5 N6 N7 N8 N9 N10 N11 N12 N13 N14 N15 N16 N17 N18 N19 N20 N21 N22 N23 N24 N25 N26 N27 N28 N29 N30`)
 
 // Every line of docs/security.md names a test that exists, or says plainly that it is to come; and what is

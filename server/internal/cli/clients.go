@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sesame/server/internal/app"
 	"sesame/server/internal/oauth"
@@ -13,18 +14,20 @@ import (
 )
 
 type clientCreateCommand struct {
-	Name            string   `arg:"" help:"The name of the client."`
-	Scope           []string `help:"A scope that the client may have for itself, such as users:write, or in tokens of people, such as me:delete; may be repeated."`
-	PasswordGrant   bool     `help:"Let people log in through the client with the password grant, which RFC 9700 advises against."`
-	NoPasswordGrant bool     `hidden:"" help:"The default."`
-	Public          bool     `help:"The client is a single-page, desktop or phone app, which can keep no secret."`
-	ThirdParty      bool     `help:"Ask people whether they agree, since the client is not your own."`
-	RedirectURI     []string `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
-	SignOutURI      []string `name:"post-logout-redirect-uri" help:"Where people may be sent after they sign out; may be repeated."`
-	OptionalPKCE    bool     `name:"optional-pkce" help:"Let the client sign people in without PKCE, if its library has none. Not for public clients."`
-	Device          bool     `help:"Let people sign in through the client on devices without a browser, such as televisions and command lines (RFC 8628)."`
-	LogoutURI       string   `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends, such as https://app.example.com/backchannel-logout."`
-	JSON            bool     `help:"Print the client as JSON."`
+	Name            string        `arg:"" help:"The name of the client."`
+	Scope           []string      `help:"A scope that the client may have for itself, such as users:write, or in tokens of people, such as me:delete; may be repeated."`
+	PasswordGrant   bool          `help:"Let people log in through the client with the password grant, which RFC 9700 advises against."`
+	NoPasswordGrant bool          `hidden:"" help:"The default."`
+	Public          bool          `help:"The client is a single-page, desktop or phone app, which can keep no secret."`
+	ThirdParty      bool          `help:"Ask people whether they agree, since the client is not your own."`
+	RedirectURI     []string      `name:"redirect-uri" help:"Where people are sent after they sign in, such as https://app.example.com/callback; may be repeated."`
+	SignOutURI      []string      `name:"post-logout-redirect-uri" help:"Where people may be sent after they sign out; may be repeated."`
+	OptionalPKCE    bool          `name:"optional-pkce" help:"Let the client sign people in without PKCE, if its library has none. Not for public clients."`
+	Device          bool          `help:"Let people sign in through the client on devices without a browser, such as televisions and command lines (RFC 8628)."`
+	LogoutURI       string        `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends, such as https://app.example.com/backchannel-logout."`
+	AccessTokenTTL  time.Duration `name:"token-ttl" default:"0s" help:"How long its access tokens live; 0s: as the server's."`
+	SessionTTL      time.Duration `name:"session-ttl" default:"0s" help:"How long its sessions last; 0s: as the server's."`
+	JSON            bool          `help:"Print the client as JSON."`
 }
 
 // Run creates a client and prints its secret, which is not stored.
@@ -42,6 +45,7 @@ func (c *clientCreateCommand) Run(p *program) error {
 		client, made, err := s.OAuth.CreateClient(p.ctx, nil, oauth.NewClient{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
 			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device, LogoutURI: c.LogoutURI,
+			AccessTTL: c.AccessTokenTTL, SessionTTL: c.SessionTTL,
 		})
 		if err != nil {
 			return explainAt(err, clientPlaces(fmt.Sprintf("<name> %q", c.Name), c.RedirectURI, c.SignOutURI))
@@ -87,7 +91,7 @@ func clientLines(client oauth.Client) [][2]string {
 // clientPlaces says by which arguments the fields of a client are given.
 func clientPlaces(name string, redirects, signOuts []string) map[string]string {
 	places := map[string]string{
-		"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce",
+		"name": name, "scopes": "--scope", "redirect_uris": "--redirect-uri", "require_pkce": "--optional-pkce", "access_token_ttl": "--token-ttl", "session_ttl": "--session-ttl",
 		"password_grant": "--password-grant", "device_grant": "--device", "backchannel_logout_uri": "--backchannel-logout-uri",
 	}
 	for i, address := range redirects {
@@ -183,7 +187,7 @@ func (p *program) withService(do func(*app.Services) error) error {
 func clientObject(c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
-		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant, "backchannel_logout_uri": c.LogoutURI,
+		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant, "access_token_ttl": int(c.AccessTTL.Seconds()), "session_ttl": int(c.SessionTTL.Seconds()), "backchannel_logout_uri": c.LogoutURI,
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
 }

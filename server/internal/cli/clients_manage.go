@@ -9,17 +9,19 @@ import (
 )
 
 type clientUpdateCommand struct {
-	ID            string   `arg:"" help:"The client_id."`
-	Name          *string  `help:"Another name."`
-	Scope         []string `help:"The scopes, in place of those it has; may be repeated."`
-	PasswordGrant *bool    `negatable:"" help:"Whether people can log in through the client with the password grant."`
-	ThirdParty    *bool    `negatable:"" help:"Whether people are asked if they agree."`
-	OptionalPKCE  *bool    `name:"optional-pkce" negatable:"" help:"Whether the client can sign people in without PKCE."`
-	RedirectURI   []string `name:"redirect-uri" help:"The redirect addresses, in place of those it has; may be repeated."`
-	SignOutURI    []string `name:"post-logout-redirect-uri" help:"The addresses after signing out, in place of those it has; may be repeated."`
-	Device        *bool    `negatable:"" help:"Whether people can sign in through the client on devices without a browser."`
-	LogoutURI     *string  `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends; empty for nowhere."`
-	JSON          bool     `help:"Print the client as JSON."`
+	ID             string         `arg:"" help:"The client_id."`
+	Name           *string        `help:"Another name."`
+	Scope          []string       `help:"The scopes, in place of those it has; may be repeated."`
+	PasswordGrant  *bool          `negatable:"" help:"Whether people can log in through the client with the password grant."`
+	ThirdParty     *bool          `negatable:"" help:"Whether people are asked if they agree."`
+	OptionalPKCE   *bool          `name:"optional-pkce" negatable:"" help:"Whether the client can sign people in without PKCE."`
+	RedirectURI    []string       `name:"redirect-uri" help:"The redirect addresses, in place of those it has; may be repeated."`
+	SignOutURI     []string       `name:"post-logout-redirect-uri" help:"The addresses after signing out, in place of those it has; may be repeated."`
+	Device         *bool          `negatable:"" help:"Whether people can sign in through the client on devices without a browser."`
+	LogoutURI      *string        `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends; empty for nowhere."`
+	AccessTokenTTL *time.Duration `name:"token-ttl" help:"How long its access tokens live; 0s for the server's."`
+	SessionTTL     *time.Duration `name:"session-ttl" help:"How long its sessions last; 0s for the server's."`
+	JSON           bool           `help:"Print the client as JSON."`
 }
 
 // Run changes a client.
@@ -31,6 +33,7 @@ func (c *clientUpdateCommand) Run(p *program) error {
 		client, err := s.OAuth.UpdateClient(p.ctx, nil, c.ID, oauth.ClientChange{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, ThirdParty: c.ThirdParty, PKCEOptional: c.OptionalPKCE,
 			RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device, LogoutURI: c.LogoutURI,
+			AccessTTL: c.AccessTokenTTL, SessionTTL: c.SessionTTL,
 		})
 		if err != nil {
 			return p.clientFault(s, c.ID, err, clientPlaces("--name", c.RedirectURI, c.SignOutURI))

@@ -28,6 +28,7 @@ func (s *Server) CreateClient(ctx context.Context, request api.CreateClientReque
 		Name: b.Name, Scopes: b.Scopes, PasswordGrant: isTrue(b.PasswordGrant), Public: isTrue(b.Public), ThirdParty: isTrue(b.ThirdParty),
 		PKCEOptional: b.RequirePkce != nil && !*b.RequirePkce, RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris,
 		DeviceGrant: isTrue(b.DeviceGrant), LogoutURI: text(b.BackchannelLogoutURI),
+		AccessTTL: orZero(secondsOf(b.AccessTokenTTL)), SessionTTL: orZero(secondsOf(b.SessionTTL)),
 	})
 	return api.CreateClient201JSONResponse(withSecret(client, made)), err
 }
@@ -44,6 +45,7 @@ func (s *Server) UpdateClient(ctx context.Context, request api.UpdateClientReque
 	change := oauth.ClientChange{
 		Name: b.Name, Scopes: b.Scopes, PasswordGrant: b.PasswordGrant, ThirdParty: b.ThirdParty,
 		RedirectURIs: b.RedirectUris, SignOutURIs: b.PostLogoutRedirectUris, DeviceGrant: b.DeviceGrant, LogoutURI: b.BackchannelLogoutURI,
+		AccessTTL: secondsOf(b.AccessTokenTTL), SessionTTL: secondsOf(b.SessionTTL),
 	}
 	if b.RequirePkce != nil {
 		change.PKCEOptional = new(!*b.RequirePkce)
@@ -68,6 +70,7 @@ func clientOf(c oauth.Client) api.OAuthClient {
 	return api.OAuthClient{
 		ClientID: c.ID, Name: c.Name, Public: c.Public, ThirdParty: c.ThirdParty, RequirePkce: !c.PKCEOptional, PasswordGrant: c.PasswordGrant, DeviceGrant: c.DeviceGrant, BackchannelLogoutURI: c.LogoutURI,
 		Scopes: orEmptyList(c.Scopes), RedirectUris: orEmptyList(c.RedirectURIs), PostLogoutRedirectUris: orEmptyList(c.SignOutURIs), CreatedAt: c.CreatedAt,
+		AccessTokenTTL: int32(c.AccessTTL.Seconds()), SessionTTL: int32(c.SessionTTL.Seconds()), //nolint:gosec // within the contract
 	}
 }
 
@@ -77,6 +80,7 @@ func withSecret(c oauth.Client, made secret.Text) api.OAuthClientWithSecret {
 		ClientID: shown.ClientID, ClientSecret: orAbsent(made.Reveal()), Name: shown.Name, Public: shown.Public, ThirdParty: shown.ThirdParty,
 		RequirePkce: shown.RequirePkce, PasswordGrant: shown.PasswordGrant, DeviceGrant: shown.DeviceGrant, BackchannelLogoutURI: shown.BackchannelLogoutURI, Scopes: shown.Scopes, RedirectUris: shown.RedirectUris,
 		PostLogoutRedirectUris: shown.PostLogoutRedirectUris, CreatedAt: shown.CreatedAt,
+		AccessTokenTTL: shown.AccessTokenTTL, SessionTTL: shown.SessionTTL,
 	}
 }
 
@@ -85,6 +89,21 @@ func orEmptyList(l []string) []string {
 		return []string{}
 	}
 	return l
+}
+
+// secondsOf returns a duration of a request, nil if it is absent.
+func secondsOf(n *int32) *time.Duration {
+	if n == nil {
+		return nil
+	}
+	return new(time.Duration(*n) * time.Second)
+}
+
+func orZero(d *time.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return *d
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }

@@ -113,7 +113,8 @@ type Start struct {
 	Resource   string // the audience of the session's tokens; "" for that of the server
 	SignedInAt time.Time
 	CodeEndsAt time.Time
-	Consented  bool // the client may have a session only if the person still agrees
+	TTL        time.Duration // that the client wants; 0 for that of the server
+	Consented  bool          // the client may have a session only if the person still agrees
 }
 
 // ErrCodeUsed is the error for a code that has started a session before. The session of an authorization code has ended then,
@@ -138,7 +139,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		ID: id.String(), UserID: start.UserID, ClientID: start.ClientID, BrowserID: start.BrowserID, SeedHash: refresh.SeedHash(),
 		Resource:  start.Resource,
 		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
-		ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
+		ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(start.TTL))), EndsAt: now.Add(s.sessionTTL(start.TTL)),
 	}
 	if start.DeviceHash != "" {
 		session.BrowserID = ""

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"sesame/server/internal/mailbox"
@@ -20,10 +21,11 @@ import (
 type Login struct {
 	Username string // or a confirmed e-mail address
 	Password secret.Text
-	ClientID string   // the client that the person logs in through
-	Scopes   []string // requested; none means the default scopes
-	Allowed  []string // the scopes that the client may receive
-	Resource string   // the audience of the session's tokens; "" for that of the server
+	ClientID string        // the client that the person logs in through
+	Scopes   []string      // requested; none means the default scopes
+	Allowed  []string      // the scopes that the client may receive
+	TTL      time.Duration // of the session, as the client wants it; 0 for that of the server
+	Resource string        // the audience of the session's tokens; "" for that of the server
 }
 
 // errWrongCredentials is the one answer for an unknown user, a wrong password, a disabled account and an account without

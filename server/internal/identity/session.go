@@ -1,10 +1,12 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -31,7 +33,7 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 	session = store.Session{
 		ID: id.String(), UserID: user.ID, ClientID: login.ClientID, Resource: login.Resource,
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
-		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.RefreshTTL)), EndsAt: now.Add(s.RefreshTTL),
+		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(login.TTL))), EndsAt: now.Add(s.sessionTTL(login.TTL)),
 	}
 	throttled := func() error { return s.checkAttempt(ctx, a) }
 	err = s.db.TxUnchanged(ctx, user, throttled, func(q *store.Queries, user store.User) error {
@@ -63,6 +65,11 @@ func (s *Service) startSession(ctx context.Context, user store.User, login Login
 		err = errWrongCredentials()
 	}
 	return session, refresh, err
+}
+
+// sessionTTL is the life of a session whose client wants one of its own.
+func (s *Service) sessionTTL(wanted time.Duration) time.Duration {
+	return min(cmp.Or(wanted, s.RefreshTTL), s.RefreshTTL)
 }
 
 // Sessions lists the caller's sessions, the most recently used first.

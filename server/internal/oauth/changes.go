@@ -25,6 +25,8 @@ type ClientChange struct {
 	RedirectURIs  []string
 	SignOutURIs   []string
 	DeviceGrant   *bool
+	AccessTTL     *time.Duration
+	SessionTTL    *time.Duration
 	LogoutURI     *string
 }
 
@@ -33,13 +35,15 @@ func (c ClientChange) apply(before Client) NewClient {
 	after := NewClient{
 		Name: before.Name, Scopes: before.Scopes, PasswordGrant: before.PasswordGrant, Public: before.Public, ThirdParty: before.ThirdParty,
 		PKCEOptional: before.PKCEOptional, RedirectURIs: before.RedirectURIs, SignOutURIs: before.SignOutURIs,
-		DeviceGrant: before.DeviceGrant, LogoutURI: before.LogoutURI,
+		DeviceGrant: before.DeviceGrant, LogoutURI: before.LogoutURI, AccessTTL: before.AccessTTL, SessionTTL: before.SessionTTL,
 	}
 	set(&after.Name, c.Name)
 	set(&after.PasswordGrant, c.PasswordGrant)
 	set(&after.ThirdParty, c.ThirdParty)
 	set(&after.PKCEOptional, c.PKCEOptional)
 	set(&after.DeviceGrant, c.DeviceGrant)
+	set(&after.AccessTTL, c.AccessTTL)
+	set(&after.SessionTTL, c.SessionTTL)
 	set(&after.LogoutURI, c.LogoutURI)
 	for _, list := range []struct {
 		into *[]string

@@ -27,14 +27,16 @@ type Client struct {
 	Scopes        []string // that it may have for itself, and receive of those of a person
 	PasswordGrant bool     // whether people may log in through it
 	CreatedAt     time.Time
-	Public        bool     // it has no secret: a single-page or native app
-	ThirdParty    bool     // people are asked whether they agree
-	PKCEOptional  bool     // it need not send a code_challenge
-	RedirectURIs  []string // where people are sent after they sign in
-	SignOutURIs   []string // where people are sent after they sign out
-	DeviceGrant   bool     // whether people may sign in through it on devices without a browser
-	LogoutURI     string   // where the server sends logout tokens; "" for nowhere
-	BuiltIn       bool     // it is part of the server: in no table, and it may receive every scope of a person
+	Public        bool          // it has no secret: a single-page or native app
+	ThirdParty    bool          // people are asked whether they agree
+	PKCEOptional  bool          // it need not send a code_challenge
+	RedirectURIs  []string      // where people are sent after they sign in
+	SignOutURIs   []string      // where people are sent after they sign out
+	DeviceGrant   bool          // whether people may sign in through it on devices without a browser
+	AccessTTL     time.Duration // of its access tokens; 0 for that of the server
+	SessionTTL    time.Duration // of its sessions, from the sign-in on; likewise
+	LogoutURI     string        // where the server sends logout tokens; "" for nowhere
+	BuiltIn       bool          // it is part of the server: in no table, and it may receive every scope of a person
 }
 
 // builtIn returns the built-in client with an id. Both are public. The documentation pages are one only while they are served.
@@ -63,6 +65,7 @@ func clientOf(row store.Client) Client {
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
 		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
 		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant, LogoutURI: row.LogoutURI,
+		AccessTTL: row.AccessTTL, SessionTTL: row.SessionTTL,
 	}
 }
 
@@ -78,6 +81,8 @@ type NewClient struct {
 	SignOutURIs   []string
 	DeviceGrant   bool
 	LogoutURI     string
+	AccessTTL     time.Duration
+	SessionTTL    time.Duration
 }
 
 // maxClientName counts code points.
@@ -142,6 +147,8 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	if n.ThirdParty && n.PasswordGrant {
 		invalid.At("/password_grant", "is not for the client of a third party, which must not see passwords")
 	}
+	s.checkTTL(invalid, "/access_token_ttl", n.AccessTTL, s.AccessTTL)
+	s.checkTTL(invalid, "/session_ttl", n.SessionTTL, s.identity.RefreshTTL)
 	switch {
 	case n.Public && n.PKCEOptional:
 		invalid.At("/require_pkce", "is required of a public client")
@@ -150,6 +157,16 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	}
 	return invalid
 }
+
+// checkTTL refuses a lifetime that is longer than the server's, which keys and clean-up count on.
+func (s *Service) checkTTL(invalid *problem.Error, field string, ttl, longest time.Duration) {
+	if ttl != 0 && (ttl < minTTL || ttl > longest) {
+		invalid.At(field, fmt.Sprintf("must be 0, or from %d to %d seconds", int(minTTL.Seconds()), int(longest.Seconds())))
+	}
+}
+
+// minTTL is the shortest lifetime that a client can have for its tokens and sessions.
+const minTTL = time.Minute
 
 func checkAddresses(invalid *problem.Error, field string, addresses []string) {
 	if len(addresses) > maxRedirects {
@@ -168,6 +185,7 @@ func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Cli
 		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
 		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant, LogoutURI: n.LogoutURI,
+		AccessTTL: n.AccessTTL, SessionTTL: n.SessionTTL,
 	}
 }
 

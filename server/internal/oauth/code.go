@@ -113,7 +113,7 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
 		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes, Resource: c.Resource,
-		SignedInAt: time.UnixMicro(c.SignedInAt).UTC(), CodeEndsAt: expires.Add(time.Minute),
+		SignedInAt: time.UnixMicro(c.SignedInAt).UTC(), CodeEndsAt: expires.Add(time.Minute), TTL: client.SessionTTL,
 		Consented: client.ThirdParty,
 	})
 	switch {
@@ -127,11 +127,11 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	if err = s.checkUnchanged(ctx, client, session); err != nil {
 		return Tokens{}, err
 	}
-	tokens, err := s.issueForSession(codeGrant, session, strings.Fields(session.Scope), refresh)
+	tokens, err := s.issueForSession(client, codeGrant, session, strings.Fields(session.Scope), refresh)
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.withIDToken(tokens, session, user, c.Nonce)
+	return s.withIDToken(client, tokens, session, user, c.Nonce)
 }
 
 // settingsOf returns a hash of the settings of a client that decide what it may get and where.
@@ -178,14 +178,14 @@ func hashOf(text string) string {
 }
 
 // withIDToken adds an ID token to the tokens of a session, if they have the scope openid.
-func (s *Service) withIDToken(t Tokens, session store.Session, user store.User, nonce string) (Tokens, error) {
+func (s *Service) withIDToken(client Client, t Tokens, session store.Session, user store.User, nonce string) (Tokens, error) {
 	if !hasScope(t.Scope, "openid") {
 		return t, nil
 	}
 	now := s.now()
 	text, err := s.ids.Sign(token.ID{
 		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
-		Methods: identity.Methods, AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.AccessTTL),
+		Methods: identity.Methods, AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.accessTTL(client)),
 		Person: UserInfo(user, strings.Fields(t.Scope)),
 	})
 	t.IDToken = secret.New(text)

@@ -154,7 +154,7 @@ func (s *Service) DeviceGrant(ctx context.Context, client Client, code secret.Te
 	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
 		UserID: d.UserID, BrowserID: d.BrowserID, ClientID: client.ID, DeviceHash: d.Hash, Scopes: scopes,
-		SignedInAt: d.SignedInAt, Consented: client.ThirdParty,
+		SignedInAt: d.SignedInAt, Consented: client.ThirdParty, TTL: client.SessionTTL,
 	})
 	switch {
 	case errors.Is(err, identity.ErrCodeUsed):
@@ -167,11 +167,11 @@ func (s *Service) DeviceGrant(ctx context.Context, client Client, code secret.Te
 	if err = s.checkUnchanged(ctx, client, session); err != nil {
 		return Tokens{}, err
 	}
-	tokens, err := s.issueForSession(deviceGrant, session, strings.Fields(session.Scope), refresh)
+	tokens, err := s.issueForSession(client, deviceGrant, session, strings.Fields(session.Scope), refresh)
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.withIDToken(tokens, session, user, "")
+	return s.withIDToken(client, tokens, session, user, "")
 }
 
 // scopesOfDevice returns those of the scopes of a granted request that the client may still have, and that the person has agreed to.

@@ -23,12 +23,12 @@ func (s *Service) PasswordGrant(ctx context.Context, client Client, username str
 	}
 	session, refresh, err := s.identity.Login(ctx, identity.Login{
 		Username: username, Password: password, ClientID: client.ID, Scopes: strings.Fields(w.Scope), Allowed: s.allowed(client),
-		Resource: resource,
+		Resource: resource, TTL: client.SessionTTL,
 	})
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.issueForSession(passwordGrant, session, strings.Fields(session.Scope), refresh)
+	return s.issueForSession(client, passwordGrant, session, strings.Fields(session.Scope), refresh)
 }
 
 // allowed returns the scopes of a person that a client may receive: a built-in client all of them, any other
@@ -60,5 +60,5 @@ func (s *Service) ClientCredentialsGrant(_ context.Context, client Client, w Wan
 	if len(granted) == 0 {
 		return Tokens{}, problem.New(problem.InvalidScope, "The client has none of the requested scopes.")
 	}
-	return s.issue(clientGrant, token.Access{Subject: client.ID, ClientID: client.ID, Resource: resource}, granted)
+	return s.issue(client, clientGrant, token.Access{Subject: client.ID, ClientID: client.ID, Resource: resource}, granted)
 }

@@ -11,6 +11,7 @@
 package oauth
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,8 +89,8 @@ type Tokens struct {
 }
 
 // issueForSession makes the tokens of a session. The refresh token is the one that the session accepts next.
-func (s *Service) issueForSession(grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
-	t, err := s.issue(grant, token.Access{
+func (s *Service) issueForSession(client Client, grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
+	t, err := s.issue(client, grant, token.Access{
 		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, Resource: session.Resource,
 		AuthTime: session.SignedInAt,
 	}, scopes)
@@ -98,17 +99,22 @@ func (s *Service) issueForSession(grant string, session store.Session, scopes []
 }
 
 // issue signs an access token that is valid from now on.
-func (s *Service) issue(grant string, access token.Access, scopes []string) (Tokens, error) {
+func (s *Service) issue(client Client, grant string, access token.Access, scopes []string) (Tokens, error) {
 	id, err := uuid.NewRandom()
 	if err != nil {
 		return Tokens{}, fmt.Errorf("make a token id: %w", err)
 	}
 	access.ID, access.IssuedAt, access.Scope = id.String(), s.now(), strings.Join(scopes, " ")
-	access.ExpiresAt = access.IssuedAt.Add(s.AccessTTL)
+	access.ExpiresAt = access.IssuedAt.Add(s.accessTTL(client))
 	text, err := s.issuer.Sign(access)
 	if err != nil {
 		return Tokens{}, err
 	}
 	s.Issued(grant)
-	return Tokens{AccessToken: secret.New(text), Scope: access.Scope, ExpiresIn: int32(s.AccessTTL.Seconds())}, nil
+	return Tokens{AccessToken: secret.New(text), Scope: access.Scope, ExpiresIn: int32(s.accessTTL(client).Seconds())}, nil
+}
+
+// accessTTL is the life of the access tokens of a client.
+func (s *Service) accessTTL(client Client) time.Duration {
+	return min(cmp.Or(client.AccessTTL, s.AccessTTL), s.AccessTTL)
 }

@@ -53,7 +53,7 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 	if err != nil {
 		return Tokens{}, err
 	}
-	tokens, err := s.issueForSession(refreshGrant, session, scopes, presented.Next())
+	tokens, err := s.issueForSession(client, refreshGrant, session, scopes, presented.Next())
 	if err != nil || client.ID == token.FirstParty || !hasScope(tokens.Scope, "openid") {
 		return tokens, err
 	}
@@ -63,7 +63,7 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 	if err != nil {
 		return Tokens{}, err
 	}
-	return s.withIDToken(tokens, session, user, "")
+	return s.withIDToken(client, tokens, session, user, "")
 }
 
 // checkRefresh refuses a request for scopes of which the session has none, or for another resource.

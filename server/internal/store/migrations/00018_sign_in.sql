@@ -10,6 +10,8 @@ ALTER TABLE clients ADD COLUMN sign_out_uris TEXT NOT NULL DEFAULT '';      -- w
 
 ALTER TABLE clients ADD COLUMN old_secret_hash TEXT NOT NULL DEFAULT '';    -- of the secret that is being replaced
 ALTER TABLE clients ADD COLUMN old_secret_until BIGINT NOT NULL DEFAULT 0;  -- when that is valid no longer
+ALTER TABLE clients ADD COLUMN access_ttl BIGINT NOT NULL DEFAULT 0;        -- of its access tokens, in microseconds; 0: that of the server
+ALTER TABLE clients ADD COLUMN session_ttl BIGINT NOT NULL DEFAULT 0;       -- of its sessions, likewise
 
 -- A session of a browser is a session, too, whose client_id is 'browser'. So it is listed and ended like the others.
 ALTER TABLE sessions ADD COLUMN browser_id TEXT;   -- the session of the browser from which this one was started
@@ -61,6 +63,8 @@ DELETE FROM sessions WHERE client_id = 'browser';
 ALTER TABLE sessions DROP COLUMN signed_in_at;
 ALTER TABLE sessions DROP COLUMN browser_id;
 DELETE FROM clients WHERE public;
+ALTER TABLE clients DROP COLUMN session_ttl;
+ALTER TABLE clients DROP COLUMN access_ttl;
 ALTER TABLE clients DROP COLUMN old_secret_until;
 ALTER TABLE clients DROP COLUMN old_secret_hash;
 ALTER TABLE clients DROP COLUMN sign_out_uris;
