@@ -70,7 +70,7 @@ func clientOf(c oauth.Client) api.OAuthClient {
 	return api.OAuthClient{
 		ClientID: c.ID, Name: c.Name, Public: c.Public, ThirdParty: c.ThirdParty, RequirePkce: !c.PKCEOptional, PasswordGrant: c.PasswordGrant, DeviceGrant: c.DeviceGrant, BackchannelLogoutURI: c.LogoutURI,
 		Scopes: orEmptyList(c.Scopes), RedirectUris: orEmptyList(c.RedirectURIs), PostLogoutRedirectUris: orEmptyList(c.SignOutURIs), CreatedAt: c.CreatedAt,
-		AccessTokenTTL: int32(c.AccessTTL.Seconds()), SessionTTL: int32(c.SessionTTL.Seconds()), //nolint:gosec // within the contract
+		AccessTokenTTL: int32(c.AccessTTL.Seconds()), SessionTTL: int32(c.SessionTTL.Seconds()),
 	}
 }
 
