@@ -1477,6 +1477,14 @@ type UserInfo struct {
 	UserMetadata *UserMetadata `json:"user_metadata,omitempty"`
 }
 
+// UserInfoRequest defines model for UserInfoRequest.
+type UserInfoRequest struct {
+	// AccessToken The access token, if there is no `Authorization` header.
+	//
+	// Example:
+	AccessToken *string `json:"access_token,omitempty"`
+}
+
 // UserMetadata What your application keeps of its own about an account, such as a plan or a department. It has no members here: add yours, or
 // declare a schema of this name in the document of a service that embeds login. Administrators write it, the person and the clients
 // with `profile` read it.
@@ -1735,6 +1743,9 @@ type IntrospectTokenFormdataRequestBody = IntrospectionRequest
 
 // RevokeTokenFormdataRequestBody defines body for RevokeToken for application/x-www-form-urlencoded ContentType.
 type RevokeTokenFormdataRequestBody = RevocationRequest
+
+// PostUserInfoFormdataRequestBody defines body for PostUserInfo for application/x-www-form-urlencoded ContentType.
+type PostUserInfoFormdataRequestBody = UserInfoRequest
 
 // CreateUserJSONRequestBody defines body for CreateUser for application/json ContentType.
 type CreateUserJSONRequestBody = UserCreate
@@ -2347,12 +2358,25 @@ type ClientInterface interface {
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PostUserInfo Who signed in, by a form
+	// PostUserInfoWithBody Who signed in, by a form
 	//
-	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+	// (RFC 6750 §2.2), and not in both.
+	//
+	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
-	PostUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+	PostUserInfoWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PostUserInfoWithFormdataBody Who signed in, by a form
+	//
+	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+	// (RFC 6750 §2.2), and not in both.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type.
+	//
+	// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+	PostUserInfoWithFormdataBody(ctx context.Context, body PostUserInfoFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListUsers List the accounts
 	//
@@ -3474,13 +3498,36 @@ func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn)
 	return c.Client.Do(req)
 }
 
-// PostUserInfo Who signed in, by a form
+// PostUserInfoWithBody Who signed in, by a form
 //
-// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+// (RFC 6750 §2.2), and not in both.
+//
+// Takes any type of body and a specified content type.
 //
 // Corresponds with POST /userinfo (the `PostUserInfo` operationId).
-func (c *Client) PostUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewPostUserInfoRequest(c.Server)
+func (c *Client) PostUserInfoWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostUserInfoRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PostUserInfoWithFormdataBody Who signed in, by a form
+//
+// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+// (RFC 6750 §2.2), and not in both.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type.
+//
+// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+func (c *Client) PostUserInfoWithFormdataBody(ctx context.Context, body PostUserInfoFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPostUserInfoRequestWithFormdataBody(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -5161,8 +5208,19 @@ func NewGetUserInfoRequest(server string) (*http.Request, error) {
 	return req, nil
 }
 
-// NewPostUserInfoRequest constructs an http.Request for the PostUserInfo method
-func NewPostUserInfoRequest(server string) (*http.Request, error) {
+// NewPostUserInfoRequestWithFormdataBody calls the generic PostUserInfo builder with application/x-www-form-urlencoded body
+func NewPostUserInfoRequestWithFormdataBody(server string, body PostUserInfoFormdataRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	bodyStr, err := runtime.MarshalForm(body, nil)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = strings.NewReader(bodyStr.Encode())
+	return NewPostUserInfoRequestWithBody(server, "application/x-www-form-urlencoded", bodyReader)
+}
+
+// NewPostUserInfoRequestWithBody constructs an http.Request for the PostUserInfo method, with any body, and a specified content type
+func NewPostUserInfoRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -5180,10 +5238,12 @@ func NewPostUserInfoRequest(server string) (*http.Request, error) {
 		return nil, err
 	}
 
-	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
 	if err != nil {
 		return nil, err
 	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -6378,14 +6438,25 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetUserInfoResponse, error)
 
-	// PostUserInfoWithResponse Who signed in, by a form
+	// PostUserInfoWithBodyWithResponse Who signed in, by a form
 	//
-	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+	// (RFC 6750 §2.2), and not in both.
 	//
-	// Returns a wrapper object for the known response body format(s).
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
-	PostUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error)
+	PostUserInfoWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error)
+
+	// PostUserInfoWithFormdataBodyWithResponse Who signed in, by a form
+	//
+	// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+	// (RFC 6750 §2.2), and not in both.
+	//
+	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+	PostUserInfoWithFormdataBodyWithResponse(ctx context.Context, body PostUserInfoFormdataRequestBody, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error)
 
 	// ListUsersWithResponse List the accounts
 	//
@@ -9028,6 +9099,10 @@ type PostUserInfoResponse struct {
 	ApplicationProblemJSON403 *Forbidden
 	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
 	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
 	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
 	ApplicationProblemJSON500 *ServerError
 	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
@@ -9063,6 +9138,16 @@ func (r PostUserInfoResponse) GetApplicationProblemJSON403() *Forbidden {
 // GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
 func (r PostUserInfoResponse) GetApplicationProblemJSON413() *TooLarge {
 	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PostUserInfoResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
 }
 
 // GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
@@ -11543,15 +11628,32 @@ func (c *ClientWithResponses) GetUserInfoWithResponse(ctx context.Context, reqEd
 	return ParseGetUserInfoResponse(rsp)
 }
 
-// PostUserInfoWithResponse Who signed in, by a form
+// PostUserInfoWithBodyWithResponse Who signed in, by a form
 //
-// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header.
+// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+// (RFC 6750 §2.2), and not in both.
 //
-// Returns a wrapper object for the known response body format(s).
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /userinfo (the `PostUserInfo` operationId).
-func (c *ClientWithResponses) PostUserInfoWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error) {
-	rsp, err := c.PostUserInfo(ctx, reqEditors...)
+func (c *ClientWithResponses) PostUserInfoWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error) {
+	rsp, err := c.PostUserInfoWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePostUserInfoResponse(rsp)
+}
+
+// PostUserInfoWithFormdataBodyWithResponse Who signed in, by a form
+//
+// The same by POST, which OpenID Connect Core §5.3.1 requires. The token is in the header, or in the form
+// (RFC 6750 §2.2), and not in both.
+//
+// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /userinfo (the `PostUserInfo` operationId).
+func (c *ClientWithResponses) PostUserInfoWithFormdataBodyWithResponse(ctx context.Context, body PostUserInfoFormdataRequestBody, reqEditors ...RequestEditorFn) (*PostUserInfoResponse, error) {
+	rsp, err := c.PostUserInfoWithFormdataBody(ctx, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -14557,6 +14659,20 @@ func ParsePostUserInfoResponse(rsp *http.Response) (*PostUserInfoResponse, error
 			return nil, err
 		}
 		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest ServerError

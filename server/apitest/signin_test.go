@@ -229,3 +229,30 @@ func atHash(accessToken string) string {
 	sum := sha256.Sum256([]byte(accessToken))
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
+
+// D30: the UserInfo endpoint takes the token in the header or in the form of a POST, and not in both; no other operation takes
+// one in a form.
+func TestUserInfoTakesATokenInTheForm(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		ann := s.register(t, "ann")
+		client, b := s.publicClient(t), s.newBrowser()
+		f := newFlow(client)
+		token := decode[api.Token](s.do(t, f.grant(b.signIn(t, f, "ann"))).want(200)).AccessToken
+		post := func(header string, form url.Values) *answer {
+			t.Helper()
+			return s.do(t, request{method: "POST", path: "/userinfo", token: header, form: form})
+		}
+		inForm := url.Values{"access_token": {token}}
+		for _, a := range []*answer{post("", inForm), post(token, url.Values{}), post(token, url.Values{"access_token": {""}})} {
+			if info := decode[api.UserInfo](a.want(200)); info.Sub != ann.ID {
+				t.Errorf("%+v", info)
+			}
+		}
+		post(token, inForm).want(400, "bad_request")
+		post("", url.Values{"access_token": {"wrong"}}).want(401, "invalid_token")
+		post("", url.Values{}).want(401, "unauthenticated")
+		post("", url.Values{"access_token": {token, token}}).want(401)
+		s.do(t, request{method: "GET", path: "/userinfo?" + inForm.Encode()}).want(400, "bad_request")
+		s.do(t, request{method: "POST", path: "/users/me/email/verification", form: inForm}).want(401)
+	})
+}
