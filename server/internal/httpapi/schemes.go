@@ -46,19 +46,19 @@ func (s *Schemes) bearer(ctx context.Context, r *http.Request) (contract.Caller,
 // orInForm returns the access token of the header, or else that of the form (RFC 6750 §2.2), which only the UserInfo endpoint
 // takes. The body can be read again.
 func orInForm(header secret.Text, r *http.Request) (secret.Text, error) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" || r.ContentLength > contract.MaxBody {
-		return header, nil // the contract says what is wrong with the body
+	mediaType, _, malformed := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if malformed != nil || mediaType != "application/x-www-form-urlencoded" || r.ContentLength > contract.MaxBody {
+		return header, nil //nolint:nilerr // the contract says what is wrong with the body
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, contract.MaxBody+1))
+	body, broken := io.ReadAll(io.LimitReader(r.Body, contract.MaxBody+1))
 	r.Body = struct {
 		io.Reader
 		io.Closer
 	}{io.MultiReader(bytes.NewReader(body), r.Body), r.Body}
 	form, invalid := url.ParseQuery(string(body))
 	switch given := form["access_token"]; {
-	case err != nil || invalid != nil || len(given) != 1 || given[0] == "":
-		return header, nil
+	case broken != nil || invalid != nil || len(given) != 1 || given[0] == "":
+		return header, nil //nolint:nilerr // as above
 	case !header.Empty():
 		return header, problem.New(problem.BadRequest, "The access token is in the header and in the form. Send it in one of them.")
 	default:

@@ -72,8 +72,10 @@ func randomKey() string {
 // well. Its database is a new SQLite file, unless the settings name one.
 func Start(t *testing.T, mount Mount, settings ...string) *Server {
 	t.Helper()
-	environ := append([]string{"SESAME_LISTEN=127.0.0.1:0", "SESAME_CHECK_RESPONSES=on", "SESAME_REGISTRATION_LIMIT=0",
-		"SESAME_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "test.db")}, settings...)
+	environ := append([]string{
+		"SESAME_LISTEN=127.0.0.1:0", "SESAME_CHECK_RESPONSES=on", "SESAME_REGISTRATION_LIMIT=0",
+		"SESAME_DATABASE_URL=sqlite:" + filepath.Join(t.TempDir(), "test.db"),
+	}, settings...)
 	parsed, err := login.FromEnv(environ)
 	if err != nil {
 		t.Fatal(err)
