@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -247,6 +248,10 @@ func TestTheEventLogSurvivesRotation(t *testing.T) {
 func TestHangingUpEndsAServerWithoutAnEventLog(t *testing.T) {
 	skipIfShort(t)
 	t.Parallel()
+	// A signal that this process ignores, as under nohup, would be ignored by the server, too; one that it handles is not.
+	handled := make(chan os.Signal, 1)
+	signal.Notify(handled, syscall.SIGHUP)
+	defer signal.Stop(handled)
 	c, output := process(t, sqliteURL(t), "serve"), newLines()
 	c.Stdout = output
 	if err := c.Start(); err != nil {
