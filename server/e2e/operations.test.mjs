@@ -13,6 +13,7 @@ const changed = 'trojan@example.org';
 const shown = {}; // the answer that the page showed for each operation
 let pair; // the tokens of the page
 let code; // from a mail
+let television; // a client
 
 // cases have the values of operations for which the examples do not work: `fields` for the rows of a form and of parameters,
 // `body` for the JSON. `before` runs first, `login` logs in again, as the account unless it names another, `client` uses a
@@ -37,6 +38,11 @@ const cases = {
   deleteUser: { before: invite, fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
   authorizeWithForm: { fields: () => ({ ...authorization(), id_token_hint: '' }), leadsTo: 200 },
+  pushAuthorizationRequest: { fields: () => ({ ...authorization(), id_token_hint: '' }) },
+  authorizeDevice: {
+    before: () => { television = JSON.parse(at.sesame.command('client', 'create', 'television', '--public', '--device', '--json')); },
+    fields: () => ({ client_id: television.client_id }),
+  },
   signOut: {},
   signOutWithForm: { fields: () => ({ id_token_hint: '', post_logout_redirect_uri: '' }), leadsTo: 200 },
   createToken: { fields: () => ({ username: account.username, password: account.password, refresh_token: '', scope: 'me:read' }) },

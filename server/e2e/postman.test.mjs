@@ -168,6 +168,8 @@ test('the contract converts into a collection that works unchanged', async () =>
     // The example is no client and no ID token, so the person reads a page. (Both forms lead to it.)
     'Sign in with a browser': 400,
     'Sign in with a browser, by a form': 400,
+    'Push an authorization request': 401, // the client of the examples does not exist
+    'Sign in on a device without a browser': 401,
     'Sign out of the browser': 400,
     'Sign out of the browser, by a form': 400,
   });
