@@ -249,6 +249,9 @@ func TestUserInfoTakesATokenInTheForm(t *testing.T) {
 			}
 		}
 		post(token, inForm).want(400, "bad_request")
+		for _, mediaType := range []string{"multipart/form-data", "multipart/form-data; boundary=x", "x", "application/json"} { // of no body
+			s.do(t, request{method: "POST", path: "/userinfo", token: token, header: map[string]string{"Content-Type": mediaType}}).want(200)
+		}
 		post("", url.Values{"access_token": {"wrong"}}).want(401, "invalid_token")
 		post("", url.Values{}).want(401, "unauthenticated")
 		post("", url.Values{"access_token": {token, token}}).want(401)

@@ -100,7 +100,7 @@ def answers_are_named(ctx, response, case):
     if is_page(case) and response.status_code != 405:
         assert media_type.startswith("text/html"), f"a person reads {media_type}"
         return
-    oauth = case.path.startswith("/token") and response.status_code != 405
+    oauth = case.path.startswith(("/token", "/par", "/device_authorization")) and response.status_code != 405
     assert media_type == ("application/json" if oauth else "application/problem+json"), f"a refusal is {media_type}"
     if not oauth:
         problem = response.json()
@@ -151,12 +151,19 @@ def fill_authorization(case, me):
     )
 
 
+def fill_pushed(case, me):
+    case.body = {name: value for name, value in case.body.items() if name in ("state", "nonce", "login_hint", "ui_locales", "acr_values")}
+    case.body.update(
+        response_type="code", client_id="docs", redirect_uri=f"{base_of(case)}/docs/oauth2-redirect.html", code_challenge="x" * 43, code_challenge_method="S256"
+    )
+
+
 def fill_sign_out(case, me):
     for name in ("id_token_hint", "client_id", "post_logout_redirect_uri"):
         case.query.pop(name, None)
 
 
-FILL = {"authorize": fill_authorization, "signOut": fill_sign_out, "createUser": fill_registration, "confirmEmail": fill_confirmation, "confirmPasswordReset": fill_reset}
+FILL = {"authorize": fill_authorization, "signOut": fill_sign_out, "pushAuthorizationRequest": fill_pushed, "createUser": fill_registration, "confirmEmail": fill_confirmation, "confirmPasswordReset": fill_reset}
 
 
 @schemathesis.hook
@@ -253,6 +260,8 @@ if not ANONYMOUS:
         # Names must differ, addresses and scopes be real ones, and a public client needs PKCE.
         kept = {name: value for name, value in case.body.items() if name in ("public", "third_party", "password_grant")}
         case.body = client() | kept
+        if case.body.get("third_party"):
+            case.body.pop("password_grant", None)  # a third party's client cannot have it
 
     def fill_client_id(case, me):
         case.path_parameters["client_id"] = make_client(base_of(case))
@@ -262,7 +271,11 @@ if not ANONYMOUS:
         fill_client(case, me)
         case.body.pop("public", None)
 
+    def fill_user_info(case, me):
+        case.body = {}  # the token is in the header
+
     FILL |= {
+        "postUserInfo": fill_user_info,
         "createClient": fill_client,
         "getClient": fill_client_id,
         "updateClient": fill_client_change,
