@@ -199,7 +199,7 @@ func TestSignIn(t *testing.T) {
 			if next := s.idToken(t, again.IDToken); next["sub"] != ann.ID || next["auth_time"] != claims["auth_time"] || next["nonce"] != nil {
 				t.Errorf("the ID token of the refresh is %v", next)
 			}
-			// Who is signed in needs no page.
+			// A person who is signed in sees no page.
 			second := newFlow(client, "prompt", "none")
 			decode[api.Token](s.do(t, second.grant(codeOf(t, b.send(t, second.request())))).want(200))
 		}

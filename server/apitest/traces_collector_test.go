@@ -66,7 +66,7 @@ func TestACollectorThatFailsHarmsNoRequest(t *testing.T) {
 	}
 }
 
-// While a collector hangs, the queue fills up, and further spans are dropped. Those that wait are sent when it is over.
+// While a collector hangs, the queue fills up, and further spans are dropped. The waiting ones are sent when the collector answers again.
 func TestTheQueueOfSpansHasABound(t *testing.T) {
 	t.Parallel()
 	c, over := startCollector(t), make(chan struct{})

@@ -58,7 +58,7 @@ func TestOnlyConfirmedAccountsLogIn(t *testing.T) {
 	}, confirmedOnly)
 }
 
-// A person who signs up on the page is told to confirm the address, in their language, and signs in once it is confirmed.
+// After a sign-up on the page, it asks the person to confirm the address, in their language; afterwards they can sign in.
 func TestSigningUpWhereOnlyConfirmedAccountsLogIn(t *testing.T) {
 	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
 		b, german := s.newBrowser(), map[string]string{"Accept-Language": "de"}

@@ -114,7 +114,7 @@ type Start struct {
 	SignedInAt time.Time
 	CodeEndsAt time.Time
 	TTL        time.Duration // that the client wants; 0 for that of the server
-	Consented  bool          // the client may have a session only if the person still agrees
+	Consented  bool          // the client may have a session only if the person still agrees to all scopes
 }
 
 // ErrCodeUsed is the error for a code that has started a session before. The session of an authorization code has ended then,
@@ -162,8 +162,8 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 				return err
 			}
 		}
-		if start.Consented { // not withdrawn since the code was issued
-			if _, err = q.ConsentOf(ctx, start.UserID, start.ClientID); err != nil {
+		if start.Consented {
+			if err = stillAgrees(ctx, q, start); err != nil {
 				return err
 			}
 		}
@@ -184,6 +184,15 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		err = ErrCodeUsed
 	}
 	return session, user, refresh, err
+}
+
+// stillAgrees checks that the person has withdrawn nothing since the code was issued. Errors: store.ErrNotFound.
+func stillAgrees(ctx context.Context, q *store.Queries, start Start) error {
+	granted, err := q.ConsentOf(ctx, start.UserID, start.ClientID)
+	if err == nil && len(Intersect(start.Scopes, strings.Fields(granted.Scope))) < len(start.Scopes) {
+		err = store.ErrNotFound
+	}
+	return err
 }
 
 // useDevice uses the request of a device. Errors: ErrCodeUsed.

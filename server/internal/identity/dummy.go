@@ -39,7 +39,7 @@ func (s *Service) userAndDummy(ctx context.Context, name string) (user store.Use
 	}
 	found := name
 	if !isStorable(name) {
-		found = "" // nobody's
+		found = "" // it belongs to no account
 	}
 	user, near, err := s.db.UserForLogin(ctx, found, isAddress(name), hex.EncodeToString(key[:6]), dummySample)
 	if err != nil {

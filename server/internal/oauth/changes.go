@@ -78,7 +78,7 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 	narrowed := false
 	err := s.changeClient(ctx, id, func(q *store.Queries, before store.Client) error {
 		n := change.apply(clientOf(before))
-		// Scopes that it has already may stay, whoever changes it.
+		// The client keeps scopes that it has, even if the caller lacks them.
 		added := n
 		added.Scopes = slices.DeleteFunc(slices.Clone(n.Scopes), func(scope string) bool { return hasScope(before.Scopes, scope) && s.declares(scope) })
 		if invalid := s.checkClient(by, added); len(invalid.Fields) > 0 {

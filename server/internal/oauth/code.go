@@ -99,15 +99,6 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	case c.Settings != settingsOf(client):
 		return Tokens{}, errCode("the client has changed")
 	}
-	if client.ThirdParty {
-		granted, err := s.db.ConsentOf(ctx, c.UserID, client.ID)
-		if store.IgnoreNotFound(err) != nil {
-			return Tokens{}, err
-		}
-		if len(identity.Intersect(c.Scopes, strings.Fields(granted.Scope))) < len(c.Scopes) {
-			return Tokens{}, errCode("the person has withdrawn what they had granted")
-		}
-	}
 	if err = s.checkResource(form.Resource, c.Resource); err != nil {
 		return Tokens{}, err
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	// firstPause doubles until the time of a batch is over.
+	// firstPause is the pause before the second attempt. Each pause is twice the last one, within the time limit of a batch.
 	firstPause = 250 * time.Millisecond
 	// maxAnswer bounds what is read of an answer.
 	maxAnswer = 64 << 10

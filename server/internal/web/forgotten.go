@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -24,33 +25,17 @@ func (p *Pages) askForAddress(ctx context.Context, status int, e errand, address
 }
 
 // openForgotten is GET /forgot-password.
-func (p *Pages) openForgotten(c echo.Context) error {
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	e, err := p.openErrand(ctx, c.QueryParam("request"))
-	if err != nil {
-		answer, err := p.unsafe(ctx, err)
-		return answer.writeUnless(err, c)
-	}
+func (p *Pages) openForgotten(ctx context.Context, c echo.Context, e errand) error {
 	return p.askForAddress(ctx, http.StatusOK, e, "", "").write(c.Response())
 }
 
 // forgotten is POST /forgot-password. Its answer is the same whether or not there is such an account.
-func (p *Pages) forgotten(c echo.Context) error {
-	form, err := p.form(c, maxForm)
-	if err != nil {
-		return err
-	}
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	e, err := p.openErrand(ctx, form.Get("request"))
-	if err != nil {
-		answer, err := p.unsafe(ctx, err)
-		return answer.writeUnless(err, c)
-	}
+func (p *Pages) forgotten(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	t, address := e.texts(ctx, p), strings.TrimSpace(form.Get("email"))
 	if address == "" {
 		return p.askForAddress(ctx, http.StatusUnprocessableEntity, e, "", t.T("fault.email-missing")).write(c.Response())
 	}
-	err = p.Accounts.RequestPasswordReset(ctx, address)
+	err := p.Accounts.RequestPasswordReset(ctx, address)
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		text := explain(c, t, fault)
 		if reason := fieldFaults(t, fault)["email"]; reason != "" {

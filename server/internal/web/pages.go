@@ -66,9 +66,9 @@ type handled struct {
 // all are the pages but those of operations.
 func (p *Pages) all() []handled {
 	pages := []handled{
-		{"/sign-in", p.openSignIn, p.signIn},
-		{"/sign-up", p.openSignUp, p.signUp},
-		{"/forgot-password", p.openForgotten, p.forgotten},
+		{"/sign-in", p.opened(p.openSignIn), p.sent(p.signIn)},
+		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
+		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},

@@ -46,6 +46,35 @@ func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	return errand{request: &a, sealed: sealed}, err
 }
 
+// opened is the handler of a page that a link opens for an errand.
+func (p *Pages) opened(show func(ctx context.Context, c echo.Context, e errand) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		return p.withErrand(c, c.QueryParam("request"), func(ctx context.Context, e errand) error { return show(ctx, c, e) })
+	}
+}
+
+// sent is the handler of the form of such a page.
+func (p *Pages) sent(use func(ctx context.Context, c echo.Context, e errand, form url.Values) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		form, err := p.form(c, maxForm)
+		if err != nil {
+			return err
+		}
+		return p.withErrand(c, form.Get("request"), func(ctx context.Context, e errand) error { return use(ctx, c, e, form) })
+	}
+}
+
+// withErrand calls do with the errand of a text, or shows why there is none.
+func (p *Pages) withErrand(c echo.Context, sealed string, do func(ctx context.Context, e errand) error) error {
+	ctx := WithCookies(c.Request().Context(), c.Request())
+	e, err := p.openErrand(ctx, sealed)
+	if err != nil {
+		answer, err := p.unsafe(ctx, err)
+		return answer.writeUnless(err, c)
+	}
+	return do(ctx, e)
+}
+
 // texts returns the texts for the person.
 func (e errand) texts(ctx context.Context, p *Pages) *texts {
 	if e.request == nil {
@@ -174,13 +203,7 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 }
 
 // openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
-func (p *Pages) openSignIn(c echo.Context) error {
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	e, err := p.openErrand(ctx, c.QueryParam("request"))
-	if err != nil {
-		answer, err := p.unsafe(ctx, err)
-		return answer.writeUnless(err, c)
-	}
+func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error {
 	browser, err := p.browser(ctx)
 	if err != nil {
 		return err
@@ -192,17 +215,7 @@ func (p *Pages) openSignIn(c echo.Context) error {
 }
 
 // signIn is POST /sign-in: the form with the password.
-func (p *Pages) signIn(c echo.Context) error {
-	form, err := p.form(c, maxForm)
-	if err != nil {
-		return err
-	}
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	e, err := p.openErrand(ctx, form.Get("request"))
-	if err != nil {
-		answer, err := p.unsafe(ctx, err)
-		return answer.writeUnless(err, c)
-	}
+func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
 	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
 	if fault, ok := errors.AsType[*problem.Error](err); ok {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -44,28 +45,12 @@ func (p *Pages) askToSignUp(ctx context.Context, status int, e errand, entered s
 }
 
 // openSignUp is GET /sign-up.
-func (p *Pages) openSignUp(c echo.Context) error {
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	e, err := p.openErrand(ctx, c.QueryParam("request"))
-	if err != nil {
-		answer, err := p.unsafe(ctx, err)
-		return answer.writeUnless(err, c)
-	}
+func (p *Pages) openSignUp(ctx context.Context, c echo.Context, e errand) error {
 	return p.askToSignUp(ctx, http.StatusOK, e, signUpForm{}).write(c.Response())
 }
 
 // signUp is POST /sign-up. It makes the account as POST /users does, and signs the person in.
-func (p *Pages) signUp(c echo.Context) error {
-	form, err := p.form(c, maxForm)
-	if err != nil {
-		return err
-	}
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	e, err := p.openErrand(ctx, form.Get("request"))
-	if err != nil {
-		answer, err := p.unsafe(ctx, err)
-		return answer.writeUnless(err, c)
-	}
+func (p *Pages) signUp(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	t, entered := e.texts(ctx, p), signUpForm{email: strings.TrimSpace(form.Get("email")), username: strings.TrimSpace(form.Get("username"))}
 	password := secret.New(form.Get("password"))
 	if entered.email == "" {
