@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -27,7 +28,7 @@ type relay struct {
 	dead  bool          // passes nothing more, and closes nothing
 	delay time.Duration // of every frame, each way
 	rate  int           // bytes a second, each way; 0 for no limit
-	trips int64         // how often a client has sent something after it had received something
+	trips []string      // the first frame of each round trip: a client's, after it had received something
 }
 
 // failure is what happens to a connection at a frame.
@@ -205,7 +206,7 @@ func (l *link) pass(from, to net.Conn, up bool) {
 			}
 			l.mu.Lock()
 			if up && !l.sending {
-				l.trips++
+				l.trips = append(l.trips, fmt.Sprintf("%s %.120q", l.client.RemoteAddr(), frame))
 			}
 			l.sending = up
 			due := time.Now().Add(l.delay)
