@@ -749,6 +749,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -809,6 +814,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -881,6 +891,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -943,6 +958,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
