@@ -106,9 +106,13 @@ const (
 	EventKindAccountDeleted   EventKind = "account_deleted"
 	EventKindAccountDisabled  EventKind = "account_disabled"
 	EventKindAccountEnabled   EventKind = "account_enabled"
+	EventKindAccountUnlocked  EventKind = "account_unlocked"
 	EventKindClientChanged    EventKind = "client_changed"
 	EventKindClientCreated    EventKind = "client_created"
 	EventKindClientDeleted    EventKind = "client_deleted"
+	EventKindCodeReused       EventKind = "code_reused"
+	EventKindConsentGranted   EventKind = "consent_granted"
+	EventKindConsentWithdrawn EventKind = "consent_withdrawn"
 	EventKindEmailChanged     EventKind = "email_changed"
 	EventKindEmailConfirmed   EventKind = "email_confirmed"
 	EventKindEmailLost        EventKind = "email_lost"
@@ -138,11 +142,19 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindAccountEnabled:
 		return true
+	case EventKindAccountUnlocked:
+		return true
 	case EventKindClientChanged:
 		return true
 	case EventKindClientCreated:
 		return true
 	case EventKindClientDeleted:
+		return true
+	case EventKindCodeReused:
+		return true
+	case EventKindConsentGranted:
+		return true
+	case EventKindConsentWithdrawn:
 		return true
 	case EventKindEmailChanged:
 		return true
@@ -500,9 +512,14 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -540,9 +557,14 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
