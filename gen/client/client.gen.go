@@ -224,6 +224,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
 	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
@@ -250,6 +251,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaRequired:
 		return true
 	case OAuthErrorCodeServerError:
 		return true
@@ -1320,6 +1323,11 @@ type TokenRequest struct {
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
 
+	// Otp The code of the second factor, for the password grant of an account that has one. It is a code of the authenticator app, or a recovery code.
+	//
+	// Example:
+	Otp *string `json:"otp,omitempty"`
+
 	// Password For the password grant.
 	//
 	// Example: knock-knock
@@ -2193,6 +2201,7 @@ type ClientInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2243,6 +2252,7 @@ type ClientInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3263,6 +3273,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3323,6 +3334,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -6271,6 +6283,7 @@ type ClientWithResponsesInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -6321,6 +6334,7 @@ type ClientWithResponsesInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -11419,6 +11433,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -11475,6 +11490,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every

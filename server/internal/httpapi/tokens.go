@@ -73,7 +73,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 		if form.Username == nil || form.Password == nil { // the schema cannot require them per grant
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
 		}
-		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, wanted)
+		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, deref(form.Otp), wanted)
 	case api.TokenRequestGrantTypeRefreshToken:
 		if form.RefreshToken == nil {
 			return nil, problem.New(problem.InvalidRequest, "The refresh_token grant needs refresh_token.")

@@ -18,9 +18,6 @@ import (
 	"sesame/server/secret"
 )
 
-// Methods are how a person proved who they are, by password (RFC 8176).
-var Methods = []string{"pwd"}
-
 // touchEvery limits how often the use of a browser's session is recorded, so that most requests write nothing.
 const touchEvery = time.Minute
 
@@ -34,7 +31,7 @@ type Browser struct {
 // access token.
 func (s *Service) Caller(b *Browser) *Caller {
 	return &Caller{
-		User: b.User, ClientID: store.BrowserClient, SessionID: b.Session.ID, LoggedInAt: b.Session.SignedInAt,
+		User: b.User, ClientID: store.BrowserClient, SessionID: b.Session.ID, LoggedInAt: b.Session.SignedInAt, Methods: MethodsOf(b.Session),
 		Scopes: slices.DeleteFunc(s.Scopes.OfEveryone(), func(scope string) bool { return scope == s.AdminScope }),
 	}
 }
@@ -42,7 +39,12 @@ func (s *Service) Caller(b *Browser) *Caller {
 // SignIn verifies a password and starts the session of a browser. The cookie is what the browser keeps. The throttle, the
 // events and the mails are those of a login. Errors: those of Login.
 func (s *Service) SignIn(ctx context.Context, username string, plain secret.Text) (Browser, secret.Text, error) {
-	session, refresh, err := s.Login(ctx, Login{Username: username, Password: plain, ClientID: store.BrowserClient})
+	session, refresh, err := s.Login(ctx, Login{Username: username, Password: plain, Wanted: Wanted{ClientID: store.BrowserClient}})
+	return s.browserOf(ctx, session, refresh, err)
+}
+
+// browserOf returns the browser of a new session.
+func (s *Service) browserOf(ctx context.Context, session store.Session, refresh token.Refresh, err error) (Browser, secret.Text, error) {
 	if err != nil {
 		return Browser{}, secret.Text{}, err
 	}
@@ -154,7 +156,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		if used != "" {
 			return s.endMisused(ctx, q, used)
 		}
-		if user, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
+		if user, session.Methods, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
 			return err
 		}
 		if start.DeviceHash != "" {

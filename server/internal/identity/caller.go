@@ -20,7 +20,8 @@ type Caller struct {
 	User       store.User
 	ClientID   string    // the client that the token was issued to
 	SessionID  string    // "" for a client
-	LoggedInAt time.Time // when the person last gave their password
+	LoggedInAt time.Time // when the person last proved who they are
+	Methods    []string  // how they did (RFC 8176); nil for a client
 	Scopes     []string  // those of the token that the session and the user, or the client, still have
 }
 
@@ -83,7 +84,7 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 		return nil, err
 	}
 	return &Caller{
-		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
+		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime, Methods: access.Methods,
 		Scopes: Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
 	}, nil
 }

@@ -176,7 +176,7 @@ func (s *Service) withIDToken(client Client, t Tokens, session store.Session, us
 	now := s.now()
 	text, err := s.ids.Sign(token.ID{
 		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
-		Methods: identity.Methods, AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.accessTTL(client)),
+		Methods: identity.MethodsOf(session), AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.accessTTL(client)),
 		Person: UserInfo(user, strings.Fields(t.Scope)),
 	})
 	t.IDToken = secret.New(text)

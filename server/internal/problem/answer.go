@@ -44,6 +44,7 @@ var statuses = map[Code]int{
 	AccessDenied:         http.StatusBadRequest,
 	ExpiredToken:         http.StatusBadRequest,
 
+	MFARequired:             http.StatusBadRequest,
 	UnsupportedResponseType: http.StatusBadRequest,
 }
 
@@ -66,6 +67,9 @@ func (e *Error) Challenge() string {
 	case InvalidToken:
 		return bearer + reason
 	case StaleLogin:
+		if e.ACR != "" {
+			reason += fmt.Sprintf(`, acr_values="%s"`, e.ACR)
+		}
 		return bearer + reason + `, max_age="600"`
 	case InsufficientScope:
 		return bearer + reason + fmt.Sprintf(`, scope="%s"`, e.Scope)

@@ -224,14 +224,23 @@ func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.V
 	return answer.writeUnless(err, c)
 }
 
-// startSession signs a person in, and goes on with their errand. The session that the browser had before ends. Errors: those of
-// identity.SignIn.
+// startSession signs a person in, or asks for the second factor. Errors: those of identity.SignIn.
 func (p *Pages) startSession(ctx context.Context, e errand, username string, password secret.Text) (Answer, error) {
 	before, err := p.browser(ctx)
 	if err != nil {
 		return Answer{}, err
 	}
 	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
+	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
+		answer := p.askForFactor(ctx, http.StatusOK, e, "")
+		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
+		return answer, nil
+	}
+	return p.signedIn(ctx, e, before, browser, cookie, err)
+}
+
+// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends.
+func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser, browser identity.Browser, cookie secret.Text, err error) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
@@ -244,6 +253,9 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 		return Answer{}, err
 	}
 	answer, err := p.continueErrand(ctx, e, &browser)
-	answer.cookie = p.cookie(cookie, browser.Session.EndsAt)
+	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
+	if !p.step(ctx).Empty() {
+		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
 	return answer, err
 }
