@@ -109,7 +109,7 @@ func TestTheLogoutProfileOfOpenIDConnect(t *testing.T) {
 					ended = false
 					a.want(400)
 				case c.answer == "asked":
-					a = b.submit(t, a.want(200).form()).want(200)
+					b.submit(t, a.want(200).form()).want(200)
 				case c.answer == "a page":
 					a.want(200)
 				case a.status != 303 || location != c.answer:
