@@ -4,8 +4,8 @@
 
 ALTER TABLE sessions ADD COLUMN claims TEXT NOT NULL DEFAULT ''; -- space-separated: userinfo:name id_token:email
 
-INSERT INTO schema_support (version, oldest) VALUES (27, 24);
+INSERT INTO schema_support (version, oldest) VALUES (28, 24);
 
 -- +goose Down
-DELETE FROM schema_support WHERE version = 27;
+DELETE FROM schema_support WHERE version = 28;
 ALTER TABLE sessions DROP COLUMN claims;
