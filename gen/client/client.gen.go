@@ -106,9 +106,13 @@ const (
 	EventKindAccountDeleted   EventKind = "account_deleted"
 	EventKindAccountDisabled  EventKind = "account_disabled"
 	EventKindAccountEnabled   EventKind = "account_enabled"
+	EventKindAccountUnlocked  EventKind = "account_unlocked"
 	EventKindClientChanged    EventKind = "client_changed"
 	EventKindClientCreated    EventKind = "client_created"
 	EventKindClientDeleted    EventKind = "client_deleted"
+	EventKindCodeReused       EventKind = "code_reused"
+	EventKindConsentGranted   EventKind = "consent_granted"
+	EventKindConsentWithdrawn EventKind = "consent_withdrawn"
 	EventKindEmailChanged     EventKind = "email_changed"
 	EventKindEmailConfirmed   EventKind = "email_confirmed"
 	EventKindEmailLost        EventKind = "email_lost"
@@ -138,11 +142,19 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindAccountEnabled:
 		return true
+	case EventKindAccountUnlocked:
+		return true
 	case EventKindClientChanged:
 		return true
 	case EventKindClientCreated:
 		return true
 	case EventKindClientDeleted:
+		return true
+	case EventKindCodeReused:
+		return true
+	case EventKindConsentGranted:
+		return true
+	case EventKindConsentWithdrawn:
 		return true
 	case EventKindEmailChanged:
 		return true
@@ -508,9 +520,14 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -548,9 +565,14 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -757,6 +779,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -817,6 +844,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -889,6 +921,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -951,6 +988,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//

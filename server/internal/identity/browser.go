@@ -217,5 +217,5 @@ func (s *Service) endMisused(ctx context.Context, q *store.Queries, id string) e
 		return err
 	}
 	e := store.Event{UserID: user.ID, Username: user.Username, ClientID: session.ClientID, SessionID: id}
-	return audit.Record(ctx, q, audit.RefreshReused, e, s.Now())
+	return audit.Record(ctx, q, audit.CodeReused, e, s.Now())
 }

@@ -285,19 +285,6 @@ func (s *Service) ConsentFor(a Authorization, user store.User) []string {
 	return consentTo(s.ScopesFor(a, user), a.claims)
 }
 
-// Agree stores that a person has agreed. Scopes that were granted before stay granted.
-func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) error {
-	if !a.Client.ThirdParty {
-		return nil
-	}
-	before, err := s.db.ConsentOf(ctx, user.ID, a.Client.ID)
-	if store.IgnoreNotFound(err) != nil {
-		return err
-	}
-	all := append(strings.Fields(before.Scope), s.ConsentFor(a, user)...)
-	return s.db.SetConsent(ctx, user.ID, a.Client.ID, strings.Join(identity.Intersect(all, all), " "), s.now())
-}
-
 // Denied is the answer to a request that the person has refused.
 func Denied() *problem.Error { return problem.New(problem.AccessDenied, "The person did not agree.") }
 

@@ -96,7 +96,7 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	t := e.texts(ctx, p)
 	shown := p.Site.message(t, t.T(name+".title"))
 	if shown.template = name; e.request != nil {
-		shown.Target = e.request.Redirect
+		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
 		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
 	}
 	return shown
