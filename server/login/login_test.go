@@ -241,16 +241,20 @@ func TestDemandsOfTheirs(t *testing.T) {
 			return e, err
 		}
 	}
-	logintest.OnEachEngine(t, demanding("x-requires-max-age: 300"), func(t *testing.T, s *logintest.Server) {
-		if got := string(s.Do(t, "GET", "/things/1", s.Token(t, "ann"), "").Want(t, 200).Body); got != "1[pwd]true" {
-			t.Errorf("got %s", got)
-		}
+	t.Run("age", func(t *testing.T) {
+		logintest.OnEachEngine(t, demanding("x-requires-max-age: 300"), func(t *testing.T, s *logintest.Server) {
+			if got := string(s.Do(t, "GET", "/things/1", s.Token(t, "ann"), "").Want(t, 200).Body); got != "1[pwd] true" {
+				t.Errorf("got %s", got)
+			}
+		})
 	})
-	logintest.OnEachEngine(t, demanding("x-requires-acr: '2'"), func(t *testing.T, s *logintest.Server) {
-		answer := s.Do(t, "GET", "/things/1", s.Token(t, "ann"), "").Want(t, 401)
-		if challenge := answer.Header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_user_authentication"`) || !strings.HasSuffix(challenge, `acr_values="2"`) {
-			t.Errorf("the challenge is %s", challenge)
-		}
+	t.Run("level", func(t *testing.T) {
+		logintest.OnEachEngine(t, demanding("x-requires-acr: '2'"), func(t *testing.T, s *logintest.Server) {
+			answer := s.Do(t, "GET", "/things/1", s.Token(t, "ann"), "").Want(t, 401)
+			if challenge := answer.Header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_user_authentication"`) || !strings.HasSuffix(challenge, `acr_values="2"`) {
+				t.Errorf("the challenge is %s", challenge)
+			}
+		})
 	})
 	_, err := demanding("x-requires-acr: '3'")(t.Context(), open(t))
 	if err == nil || !strings.Contains(err.Error(), "GET /things/{thing_id} (getThing): x-requires-acr must be") {
