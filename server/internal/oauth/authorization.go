@@ -14,6 +14,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/atjwt"
 )
 
 // AuthorizationParameters are the parameters of an authorization request, as they were sent (RFC 6749 §4.1.1, OpenID Connect
@@ -29,6 +30,7 @@ type AuthorizationParameters struct {
 	CodeChallengeMethod string `json:"code_challenge_method,omitempty"`
 	Prompt              string `json:"prompt,omitempty"`
 	MaxAge              string `json:"max_age,omitempty"`
+	ACRValues           string `json:"acr_values,omitempty"`
 	LoginHint           string `json:"login_hint,omitempty"`
 	IDTokenHint         string `json:"id_token_hint,omitempty"`
 	ResponseMode        string `json:"response_mode,omitempty"`
@@ -56,6 +58,7 @@ type Authorization struct {
 const (
 	loginRequired          problem.Code = "login_required"
 	consentRequired        problem.Code = "consent_required"
+	unmetRequirements      problem.Code = "unmet_authentication_requirements" // Unmet Authentication Requirements 1.0
 	requestNotSupported    problem.Code = "request_not_supported"
 	requestURINotSupported problem.Code = "request_uri_not_supported"
 )
@@ -213,6 +216,15 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 		}
 		return SignIn, nil
 	}
+	if !a.isStrong(browser) {
+		switch {
+		case browser.User.Factors == "":
+			return SignIn, problem.New(unmetRequirements, "The account has no second factor.")
+		case silent:
+			return SignIn, problem.New(loginRequired, "The person has to sign in with the second factor.")
+		}
+		return SignIn, nil
+	}
 	wanted := s.ScopesFor(a, browser.User)
 	if len(wanted) == 0 {
 		return Answer, problem.New(problem.InvalidScope, "The person has none of the requested scopes.")
@@ -245,6 +257,19 @@ func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "creat
 func (a Authorization) WantsAnother(user store.User) bool {
 	return a.hint.Subject != "" && a.hint.Subject != user.ID
 }
+
+// Levels are the values of acr_values that this server knows.
+var Levels = atjwt.Levels
+
+// isStrong reports whether a person has signed in at one of the levels in acr_values. A request without a known one takes any.
+func (a Authorization) isStrong(b *identity.Browser) bool {
+	known := identity.Intersect(strings.Fields(a.ACRValues), Levels)
+	acr := atjwt.LevelOf(identity.MethodsOf(b.Session))
+	return len(known) == 0 || slices.ContainsFunc(known, func(level string) bool { return atjwt.IsAtLeast(acr, level) })
+}
+
+// NeedsFactor reports whether a person has to sign in again because the request asks for a second factor.
+func (a Authorization) NeedsFactor(b *identity.Browser) bool { return b != nil && !a.isStrong(b) }
 
 // mustSignIn reports whether the request wants a person who signs in now, or another one.
 func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {
