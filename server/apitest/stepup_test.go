@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -41,7 +42,9 @@ func TestACRValues(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, s *server) {
 		s.register(t, "ann")
 		client := s.publicClient(t)
-		asks := func(values string, more ...string) flow { return newFlow(client, append([]string{"acr_values", values}, more...)...) }
+		asks := func(values string, more ...string) flow {
+			return newFlow(client, append([]string{"acr_values", values}, more...)...)
+		}
 
 		// Without a factor. The browser is signed in once, with a password.
 		b := s.newBrowser()
@@ -115,21 +118,13 @@ func TestStepUp(t *testing.T) {
 		s.register(t, "ann")
 		app := s.plantTOTP(t, "ann")
 		s.sql(t, `UPDATE users SET factors = '' WHERE username = 'ann'`) // not required yet: she signs in with the password alone
-		const document = `
-openapi: 3.0.3
-info: { title: bank, version: '1' }
-paths:
-  /transfers:
-    post:
-      operationId: transfer
-      security: [{ Login: ['me:write'] }]
-      x-requires-acr: '2'
-      x-requires-max-age: 300
-      responses: { '204': { description: done }, '401': { description: sign in }, '403': { description: no } }
-components:
-  securitySchemes:
-    Login: { type: oauth2, flows: { password: { tokenUrl: /token, scopes: { 'me:write': write } } } }
-`
+		guide, err := os.ReadFile("../../docs/guides/step-up.md")
+		if err != nil {
+			t.Fatal(err)
+		}
+		operation := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(guide)[1]
+		document := "openapi: 3.0.3\ninfo: { title: bank, version: '1' }\npaths:\n" + string(operation) +
+			"components: { securitySchemes: { Login: { type: oauth2, flows: { password: { tokenUrl: /token, scopes: { 'me:write': write } } } } } }\n"
 		g, err := guard.New(t.Context(), guard.Options{
 			OpenAPI: []byte(document), Issuer: s.url, Audience: s.url, Log: slog.New(slog.DiscardHandler), Now: s.clock.now,
 		})
