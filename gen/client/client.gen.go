@@ -327,9 +327,9 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
 	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
@@ -615,11 +615,20 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -709,7 +718,9 @@ type MailedCode = string
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -1125,9 +1136,9 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
 	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
@@ -1259,6 +1270,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1686,7 +1703,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -2356,7 +2373,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2375,7 +2393,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -3449,7 +3468,8 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3478,7 +3498,8 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -6452,7 +6473,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -6471,7 +6493,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -11615,7 +11638,8 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -11640,7 +11664,8 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.

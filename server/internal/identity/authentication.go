@@ -51,10 +51,12 @@ func (s *Service) RequireFreshLogin(caller *Caller, user store.User) error {
 	switch {
 	case user.Factors != "" && !slices.Contains(caller.Methods, TwoFactors):
 		fault := problem.New(problem.StaleLogin, "This needs a login with the second factor within the last ten minutes. Log in again.")
-		fault.ACR = atjwt.TwoFactors
+		fault.ACR, fault.MaxAge = atjwt.TwoFactors, maxLoginAge
 		return fault
 	case s.Now().Sub(caller.LoggedInAt) > maxLoginAge:
-		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+		fault := problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+		fault.MaxAge = maxLoginAge
+		return fault
 	}
 	return nil
 }

@@ -157,8 +157,11 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 		return p.askToSignUp(ctx, http.StatusOK, p.errandOf(a), signUpForm{email: a.LoginHint}), nil
 	case step == oauth.SignIn:
 		fault := ""
-		if browser != nil && a.WantsAnother(browser.User) {
+		switch {
+		case browser != nil && a.WantsAnother(browser.User):
 			fault = p.texts(ctx, a.UILocales).T("sign-in.another")
+		case a.NeedsFactor(browser):
+			fault = p.texts(ctx, a.UILocales).T("sign-in.stronger")
 		}
 		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, fault), nil
 	case step == oauth.Consent:
