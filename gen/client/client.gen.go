@@ -236,6 +236,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
 	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
@@ -262,6 +263,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaRequired:
 		return true
 	case OAuthErrorCodeServerError:
 		return true
@@ -324,10 +327,15 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of a client with registered redirect addresses.
 	//
@@ -607,11 +615,20 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -701,7 +718,9 @@ type MailedCode = string
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -1117,10 +1136,15 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
 	//
@@ -1246,6 +1270,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1361,6 +1391,11 @@ type TokenRequest struct {
 	//
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
+
+	// Otp The code of the second factor, for the password grant of an account that has one. It is a code of the authenticator app, or a recovery code.
+	//
+	// Example:
+	Otp *string `json:"otp,omitempty"`
 
 	// Password For the password grant.
 	//
@@ -1668,7 +1703,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -1679,6 +1714,9 @@ type AuthorizeParams struct {
 
 	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -2235,6 +2273,7 @@ type ClientInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2285,6 +2324,7 @@ type ClientInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2333,7 +2373,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2352,7 +2393,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2395,7 +2437,8 @@ type ClientInterface interface {
 	// GetUserInfo Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3305,6 +3348,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3365,6 +3409,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3423,7 +3468,8 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3452,7 +3498,8 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3525,7 +3572,8 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // GetUserInfo Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4313,6 +4361,18 @@ func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request,
 		if params.RequestURI != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request_uri", *params.RequestURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Claims != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "claims", *params.Claims, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6313,6 +6373,7 @@ type ClientWithResponsesInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -6363,6 +6424,7 @@ type ClientWithResponsesInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -6411,7 +6473,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -6430,7 +6493,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -6473,7 +6537,8 @@ type ClientWithResponsesInterface interface {
 	// GetUserInfoWithResponse Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -11461,6 +11526,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -11517,6 +11583,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -11571,7 +11638,8 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -11596,7 +11664,8 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -11657,7 +11726,8 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // GetUserInfoWithResponse Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -7,13 +7,9 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/mailer"
-	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
-
-// maxLoginAge is how old a login may be for an operation that cannot be undone (RFC 9470).
-const maxLoginAge = 10 * time.Minute
 
 // usernameReservation is how long nobody can register the username of a deleted account. Links and lists elsewhere still
 // refer to the person who had it.
@@ -22,8 +18,8 @@ const usernameReservation = 30 * 24 * time.Hour
 // DeleteAccount deletes the caller's account and ends its sessions. Errors: StaleLogin when the login is older than ten
 // minutes, LastAdministrator.
 func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) error {
-	if s.now().Sub(caller.LoggedInAt) > maxLoginAge {
-		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
+		return err
 	}
 	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, nil))
 }

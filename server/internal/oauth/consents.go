@@ -34,7 +34,7 @@ func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) e
 			return err
 		}
 		granted := strings.Fields(before.Scope)
-		all := slices.Concat(granted, s.ScopesFor(a, user))
+		all := slices.Concat(granted, s.ConsentFor(a, user))
 		if all = identity.Intersect(all, all); len(all) > len(granted) {
 			event := audit.Event(ctx, user, &audit.Actor{ID: user.ID, ClientID: a.Client.ID})
 			if err = audit.Record(ctx, q, audit.ConsentGranted, event, s.now()); err != nil {

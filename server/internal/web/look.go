@@ -29,7 +29,7 @@ const codeTemplate = "code"
 
 // templates are the names of the templates of the pages. base.html has what they share.
 var templates = []string{
-	"message", "sign-in", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
+	"message", "sign-in", "second-factor", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
 	"account", "account-sessions", "account-applications", "account-events", "account-delete",
 }
 

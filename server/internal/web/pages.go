@@ -67,6 +67,7 @@ type handled struct {
 func (p *Pages) all() []handled {
 	pages := []handled{
 		{"/sign-in", p.opened(p.openSignIn), p.sent(p.signIn)},
+		{secondFactorPath, nil, p.sent(p.secondFactor)},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
 		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
@@ -106,7 +107,7 @@ type Answer struct {
 	html     []byte
 	policy   string
 	referrer bool // whether its form sends an Origin
-	cookie   *http.Cookie
+	cookies  []*http.Cookie
 	err      error
 }
 
@@ -119,8 +120,8 @@ func (a Answer) write(w http.ResponseWriter) error {
 		return a.err
 	}
 	header := w.Header()
-	if a.cookie != nil {
-		http.SetCookie(w, a.cookie)
+	for _, cookie := range a.cookies {
+		http.SetCookie(w, cookie)
 	}
 	if a.Location != "" {
 		header.Set(echo.HeaderLocation, a.Location)

@@ -157,8 +157,11 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 		return p.askToSignUp(ctx, http.StatusOK, p.errandOf(a), signUpForm{email: a.LoginHint}), nil
 	case step == oauth.SignIn:
 		fault := ""
-		if browser != nil && a.WantsAnother(browser.User) {
+		switch {
+		case browser != nil && a.WantsAnother(browser.User):
 			fault = p.texts(ctx, a.UILocales).T("sign-in.another")
+		case a.NeedsFactor(browser):
+			fault = p.texts(ctx, a.UILocales).T("sign-in.stronger")
 		}
 		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, fault), nil
 	case step == oauth.Consent:
@@ -169,11 +172,14 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 }
 
 // fault answers a faulty request. A person who is not signed in is not sent to the client, since anybody can make the request,
-// and the client may be a trap (RFC 9700 §4.11.2); they may follow the link.
+// and the client may be a trap (RFC 9700 §4.11.2); they may sign in first, or follow the link.
 func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
 	address := p.OAuth.Refuse(a, a.Fault)
 	if browser != nil || a.Silent() {
 		return Redirect(address)
+	}
+	if a.IsUnsupported() {
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), "", "")
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
@@ -224,14 +230,23 @@ func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.V
 	return answer.writeUnless(err, c)
 }
 
-// startSession signs a person in, and goes on with their errand. The session that the browser had before ends. Errors: those of
-// identity.SignIn.
+// startSession signs a person in, or asks for the second factor. Errors: those of identity.SignIn.
 func (p *Pages) startSession(ctx context.Context, e errand, username string, password secret.Text) (Answer, error) {
 	before, err := p.browser(ctx)
 	if err != nil {
 		return Answer{}, err
 	}
 	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
+	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
+		answer := p.askForFactor(ctx, http.StatusOK, e, "")
+		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
+		return answer, nil
+	}
+	return p.signedIn(ctx, e, before, browser, cookie, err)
+}
+
+// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends.
+func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser, browser identity.Browser, cookie secret.Text, err error) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
@@ -244,6 +259,9 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 		return Answer{}, err
 	}
 	answer, err := p.continueErrand(ctx, e, &browser)
-	answer.cookie = p.cookie(cookie, browser.Session.EndsAt)
+	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
+	if !p.step(ctx).Empty() {
+		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
 	return answer, err
 }
