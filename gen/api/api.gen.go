@@ -38,6 +38,7 @@ const (
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -77,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -108,29 +111,37 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
-	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
-	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
-	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
-	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
-	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
-	EventKindEVENTEMAILLOST        EventKind = "email_lost"
-	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
-	EventKindEVENTLOGIN            EventKind = "login"
-	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
-	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
-	EventKindEVENTLOGOUT           EventKind = "logout"
-	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
-	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
-	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
-	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
-	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
-	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
-	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
+	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
+	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST             EventKind = "email_lost"
+	EventKindEVENTFACTORADDED           EventKind = "factor_added"
+	EventKindEVENTFACTORREMOVED         EventKind = "factor_removed"
+	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
+	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
+	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
+	EventKindEVENTLOGIN                 EventKind = "login"
+	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
+	EventKindEVENTLOGOUT                EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
+	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
+	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
+	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -156,6 +167,16 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTEMAILLOST:
 		return true
+	case EventKindEVENTFACTORADDED:
+		return true
+	case EventKindEVENTFACTORREMOVED:
+		return true
+	case EventKindEVENTFACTORSRESET:
+		return true
+	case EventKindEVENTFACTORSRESETCANCELLED:
+		return true
+	case EventKindEVENTFACTORSRESETREQUESTED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -176,9 +197,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
+	case EventKindEVENTRECOVERYCODESREPLACED:
+		return true
+	case EventKindEVENTRECOVERYCODEUSED:
+		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
 		return true
@@ -230,6 +257,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -257,6 +285,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -518,6 +548,13 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -558,6 +595,13 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -568,6 +612,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool   `json:"disabled"`
+	ID       string `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -730,6 +822,14 @@ type Metadata struct {
 	TokenEndpoint                          string   `json:"token_endpoint"`
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
+}
+
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1180,6 +1280,12 @@ type PushedAuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
@@ -1369,6 +1475,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code secret.Text `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup secret.Text `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -1716,6 +1863,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -1770,8 +1923,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -1880,9 +2039,21 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx echo.Context, factorID string) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx echo.Context) error
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
@@ -1892,6 +2063,12 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx echo.Context) error
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx echo.Context, userID string) error
@@ -1901,6 +2078,9 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2490,12 +2670,71 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFactorParams
+	// ------------- Optional query parameter "end_other_sessions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end_other_sessions", ctx.QueryParams(), &params.EndOtherSessions, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter end_other_sessions: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFactor(ctx, factorID, params)
+	return err
+}
+
+// RenameFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameFactor(ctx, factorID)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangePassword(ctx)
+	return err
+}
+
+// ReplaceRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceRecoveryCodes(ctx)
 	return err
 }
 
@@ -2530,6 +2769,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx, sessionID)
+	return err
+}
+
+// StartTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
 	return err
 }
 
@@ -2578,6 +2835,22 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
+// ResetFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetFactors(ctx, userID)
 	return err
 }
 
@@ -2653,6 +2926,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
 	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
 	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RemoveFactor, options.OperationMiddlewares["removeFactor"]...)
+	router.PATCH(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RenameFactor, options.OperationMiddlewares["renameFactor"]...)
+	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
+	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -7016,6 +7296,408 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors400ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors403ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Params   RemoveFactorParams
+}
+
+type RemoveFactorResponseObject interface {
+	VisitRemoveFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveFactor204Response struct {
+}
+
+func (response RemoveFactor204Response) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor400ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor401ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor403ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RemoveFactor404ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor422ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor500ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor503ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Body     *RenameFactorJSONRequestBody
+}
+
+type RenameFactorResponseObject interface {
+	VisitRenameFactorResponse(w http.ResponseWriter) error
+}
+
+type RenameFactor200JSONResponse Factor
+
+func (response RenameFactor200JSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor400ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor401ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor403ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RenameFactor404ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor413ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor415ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor422ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor500ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -7166,6 +7848,148 @@ type ChangePassword503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangePassword503ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodesRequestObject struct {
+}
+
+type ReplaceRecoveryCodesResponseObject interface {
+	VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceRecoveryCodes200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ReplaceRecoveryCodes200JSONResponse struct {
+	Body    RecoveryCodes
+	Headers ReplaceRecoveryCodes200ResponseHeaders
+}
+
+func (response ReplaceRecoveryCodes200JSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse Problem
+
+func (response ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7497,6 +8321,293 @@ type EndSession503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotpRequestObject struct {
+}
+
+type StartTotpResponseObject interface {
+	VisitStartTotpResponse(w http.ResponseWriter) error
+}
+
+type StartTotp200ResponseHeaders struct {
+	CacheControl string
+}
+
+type StartTotp200JSONResponse struct {
+	Body    TotpSetup
+	Headers StartTotp200ResponseHeaders
+}
+
+func (response StartTotp200JSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp400ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp401ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp403ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp413ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp500ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp503ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp201ResponseHeaders struct {
+	CacheControl string
+}
+
+type ConfirmTotp201JSONResponse struct {
+	Body    NewFactor
+	Headers ConfirmTotp201ResponseHeaders
+}
+
+func (response ConfirmTotp201JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp400ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp401ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp403ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp413ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp415ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTotp422ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp500ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp503ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7979,6 +9090,173 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ResetFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors202JSONResponse FactorReset
+
+func (response ResetFactors202JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors400ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors404ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResetFactors409ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors413ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors500ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -8083,9 +9361,21 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx context.Context, request RemoveFactorRequestObject) (RemoveFactorResponseObject, error)
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx context.Context, request ReplaceRecoveryCodesRequestObject) (ReplaceRecoveryCodesResponseObject, error)
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
@@ -8095,6 +9385,12 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
@@ -8104,6 +9400,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -9214,6 +10513,103 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFactor operation middleware
+func (sh *strictHandler) RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error {
+	var request RemoveFactorRequestObject
+
+	request.FactorID = factorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFactor(ctx.Request().Context(), request.(RemoveFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFactorResponseObject); ok {
+		return validResponse.VisitRemoveFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameFactor operation middleware
+func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
+	var request RenameFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body RenameFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameFactor(ctx.Request().Context(), request.(RenameFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameFactorResponseObject); ok {
+		return validResponse.VisitRenameFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -9254,6 +10650,29 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
 		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceRecoveryCodes operation middleware
+func (sh *strictHandler) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var request ReplaceRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceRecoveryCodes(ctx.Request().Context(), request.(ReplaceRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceRecoveryCodesResponseObject); ok {
+		return validResponse.VisitReplaceRecoveryCodesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9325,6 +10744,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTotp operation middleware
+func (sh *strictHandler) StartTotp(ctx echo.Context) error {
+	var request StartTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTotp(ctx.Request().Context(), request.(StartTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTotpResponseObject); ok {
+		return validResponse.VisitStartTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9429,405 +10917,488 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
+	var request ResetFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx.Request().Context(), request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chu3tjcM3woefudU4pwmRVKTRdeu5yiylCjxdCQ5zk7oQ4LdINlRE2AaoGjulKu+q3lzH7mU90re",
-	"wloAGt3s5qAhdrK1/8i2mj1gWFjz+q3faqGYTAVnXMla57famNGIpfDPExqO2Vl8w17GfKYYXIuYDNN4",
-	"qmLBa53aS7ogA0ZCfWNEhiIlw/iGkQne36gFNfaBTqYJq3Vq09kgicOATOiHOh2xf+w2m7WglrJfZ3HK",
-	"olpHpTMW1GQ4ZhOqvzShH14wPlLjWmevGdTUYqrfIlUa81Ht48egdpLEjKuTMU0SxkdseXTfijmhJITb",
-	"SEg5oTM1ZlzFIVWMfHlxdkIODveOyB+/7zfaAdF/Hx60Dp/kx/01lXFIUkaTyT+6NckknbBuLSDhmKaS",
-	"qX90a2+vzupPu7VNZ9NqNkvn80KEFEdenMjVmJG3Fy+IGBI1ZoSGoZhxlR/mWKlpZ2en1T5sNBvNRqvz",
-	"tPm0uTOTLJU7zdYRjZ62D+tHYXtYP2zt0jrdP9irH7L2ITsYtJu7+3srRz8U6YSqWqc2S+Na4E+mXTGZ",
-	"VwKop3wuegkDIJdvr67e7LQaTSShAsVwUYfLdyOTV+JSibRkJDBASSYzqQgXikh9G1HimnFZoI7Wk6WR",
-	"wd13G9kFi+KUhap649+NmR7SmJFBKuaSpWQkiqukN152dnbodNowVxuhmOyENEkGNLz+v6GI2D9+mhzd",
-	"dGfNZvtAKqrYP+iwGQ9/kUl0/QtejqX8h37Vf+4e/2f77D/bZ46S/nP3WNPS5nOtIIkLptLF8VCxdHmi",
-	"lywUPJJECTKnsSIDNhRm5px9UESli9ysWxtRa8zVbhvpNZ7MJrXOkR7ZJOb4V8uNMuaKjVgKw3z37t2x",
-	"xyfKKTi0XAcJ5ajVapI/fm+1GgeN1pOAzGM1hsGnjErBLTXt65t2i/yF0ZSlJQyGpalI/9GtxfyGJnHU",
-	"A8q8K5v5GNSmNKUTpiyTn6VSwI7QJBHz08lULX6gyYzZly9Pvq+3pBfCg33LlKYpu4nFTJIpHbFnhOn3",
-	"wBHXPw7jVCr4pUHOFYklgSkRwZPsJj1vksRSdblbP7g2jBM92kaX5xauFtRiPaRfZyxd1IIapxN9GcdV",
-	"q1iVgwreG09iVSbfgHAIn00GLNVTjRWbSDJlKc7GH9B+s3xACbzbH0/EhnSWKHykmlpba6n1o6YFORVc",
-	"onRGkfiKTtgVvWbAUELBFeMwNzqdJjGymp1pKgYJm/zXLxL5jpuFfiKCdYR39fQkegrepmlB0TipdWrH",
-	"XKgxS61wHVNJ1DiWRN8Ni6JpV9Y6P/+WPRNLYt8zFXoOaa1T24FF+vgeiZpJ1YujWqe2ocTSvGwmNc85",
-	"CmoqVkAXJ4IPkzjUS24WbJbyDp6rjpl3Z3l2H/0d+o+UDWud2v9vJ1OOdvBXufMGX4HLn6eX0mVhZlU+",
-	"BrUzkQ7iKLrjzsRczobDOIQZyFBMmb81V6ghMClRlpGEhtc4DriXTFhnnsYK9ului76bLXo2s1WrXjLy",
-	"+1h2PWV/rhRn+gwmnbFqvQ2SxKA4eWruu3fv6kWOXzYQ88hOUUDAgM6RSd9pX+ENcHNvSOOERcVtNbtF",
-	"IsEkqCzDWOEcBVcpDVXV0QMdZ0xvGKGKTIRUpN1sggZLQxAEuSM5nCVJ737OZbudkchbPk2Fpks6SBg5",
-	"5SpWi5XUsrwe90UsSws5oSoc55byGenjSvZBJkkjx1gSSTjKL6hUx5HmzlKlVKEIvfXWJ1SqHs29Lrf3",
-	"sdRCUw9B30lydzbI8RR2j1DDfgQ3IvfuR3xbvloykfvaNGP25BaCcU1MEcwYlIY+WDzI4PqwUS9pokUs",
-	"u9vZHNCoZ1ayeCoHIlroQWk6QrXmu8vXr+6+9M1s6b+mEblwX69efX+U931WQsr1DAeMTLXhG5Ev9Z96",
-	"qgGhJGVTRhWLyDVbEKG1I6Nk6h+RN8cc9g20I311KNIRiwjqa09wr1gU0yuY3h32asblbDoVqWJRb6Lf",
-	"2IMV87btkvGI+C/VLwvIjOvlSZnU06M80kMG4/7Om9na9/mgGx6BCZMrHF71vlbM6L622Kdgo85HLExo",
-	"yiICnyP6c4He11iSbI1gz16Jy1k4Rs3zTtvGheoNxYwXxV7KcGxWqzLGgWaJ0d1P2V62Ma+EImdmANV7",
-	"kQ3znpbfzU/OwrGZpLeybyVLH3Zd4bueU+nvtaBuYh+D2mutuCGpXrDhTK4UCiUrChoBaOBokuNmWaWr",
-	"V+InQJKNJZnxay7mHM6QkkSyMGXwwzwVfNTYfO4wh1MYSMVxXvpoUPZJOM76qIspS2HGhDMWycxlqjmg",
-	"ypaTs0aXf9kHxaI+pala9MHC0QsNrw6QZ0qS4triSdXPPQHTveharp9oXUsk6xRu68H7GNTepHRUvUTZ",
-	"A+h8RG/OVsp90akMSwxLvols2oBkMiWijGaWBNOH+nw+r2sFpj5LE8b1mY5WSqp7JCRfLoC8npTJgE+x",
-	"sW5Xtj7GMMoYli9hSA9yNpnQdKHt90xv0bOcxFLGfFQLtGk2u8V26kWcUinnIo3IKKVcmTOmtVRtYcHe",
-	"2Tsa4IqCw5kf1jt9iYQpizQZ00SuGhF8ZsV43KfN8Xfj83jRx3skIqs/zmnGGAqxlyefmIguWXrDUpzF",
-	"rQ63hBf08M+Kky0mTI1jPiJzUGJgSzVzbZD/mQnFjLsY1yqOyHzMOFmIGaHymtCBmCnwXNzTxhxzdC9b",
-	"dQ8n8Im34WqcCqWS2wplxSZTkdI0Tha9Gac3NE60cVh9FFJG5hBfEYJMKF+YTbEHQjbIu7JYBFX6S/e3",
-	"F1cVnzeOceNV1cd1mIqJucLUXKTXhEaRZsMNgicNXcGZWyNlN4wmmpbALwCPgqlMNQtPUxaqxicSzBAN",
-	"qrtw0KqnvMCRRyxCvKDp6EGlsS8DE/0xvYSUk4M98n389YOI2rLPfNpDKcRLyhef6kiaDZLLtP9nn84V",
-	"I/mLHqG33o78Odtr5Iz1JRl/cE70cTFvkKt0QeiIxpzIsUhVsrj/7UzEKOaSUEUED5kzhiKq6IBK5rm7",
-	"UgbpLTZyKelQ0ydRdox/we1/Q0esXHNW7IPaGatJktvyWnfWbO6G/ycSobbjib4BLjH8AQx+vAC+ahmP",
-	"eD3mdhH1+2M+MzfveHfXNrb4qTXGCooMxGE1v1RE0oUkc/0vp8qSVwKVLj0orXfpjXMmMlCVfnP1Sbjz",
-	"emjdMg4Z8T7xYMuAakD+jFEu5yyFY5Wn0zuQz2b68iaBTKVtkcQpzpmD9n605bv5svZ9F/y5GSvByZNT",
-	"M+RVwc7c7O4nvlyqtpNLRtNwDF6eRIxcRkW2QEDpm+jX6zdNCdHTHNTqTnLZrXgnrfquEUcvYqWZvVZe",
-	"bOxErtyv5Yndiz+ychnuS2W/w0HeQIleTxBTukgEjXp6/UB9rQqQleu2d4ureCkIZpNNZJnohX9hhlO9",
-	"6cuDv++gSoXh8Jb72ai3OJLGkeXSDjwvFifmekDYh2mcskirNym7Edcswmic70Fy3NjLM1uZURJL+97A",
-	"vVWkXgAUOPWdIwktP2amV0uk8b9YtIbp+pPQO2OdeLkleiUql2FW2JhiHH7JXc5zi/Nppl0cNDjwFE2W",
-	"/Jug9qK6FEvg0SKJnMBwcyslDy93ZyZZ2vM+iY/kF8pGE/CT81jL8yxyrxh3eeLkhRiRmGfq9KegmzWz",
-	"28InuoIxWLoDe0OzdbsTZefJRG+e6X/TlTvnk+VDZDdtZiluEpn3jcQcg7m9ZXhXJc8TISXK+rpj5+67",
-	"L7lhFkJv6Q1LtXDSZHFv5ukdtIW3kqXnfCgwpLudx2CCO005/28vSb0W4C+9G5bGwzjLaDaps8eck1Pz",
-	"lqA2TdmQpSmLejaGgW/UuzkbbL71s2mkmWSPqlqndXiwe9Q8PDhobrx/dhnKNvAkofFEGgsEoisslfpM",
-	"ZtwDduHYcCVYMJvZ0/mtNk31OVYxSncapj1gwyWlN+cjLlIWYY7j+XMjmcEEHou5920wxllEkBIyE7aV",
-	"L+TYL0mMDmwSMGoYJZng7nfIA6e5FI2UjWKpmNY+UlPpYP3VxRoGt3GD3bBVP4zarfrR8KBZ36d7A7ZL",
-	"2+FhdFSoO9k/KBuuiFgvrK4I0mN+8/3JaTF///Bg94D88fteo5icf3r0kiVjQduv5zdn6enLq+9Gs5Nv",
-	"qWDft9TTtxfvBrNvvruUal4PX+bH12o/XTu+nrZxRcnSvpxJONr9y/b+QT8/In0p/6m9so2zKlBvHPOS",
-	"xPZjntGMTeBHapmPhWatsyTSI8hoR7OXCZZ7GVmVHxdbfDcefBPGr+PvLt/+67z1Kv7uqMEW3/0rence",
-	"v47P5y+vkvFPz0eLV4vvjhphO+GDyVkz+vG7JD+bp62jdsl8QPpVTKYY1WR1zVMsrWlmOIyTZOkAIOfI",
-	"0dReyZcn9EOPlhGTqVlpkPNh6XEjieBa86cjEegbFlhqpH/PKTvZiHYPoCYuV15VMiIueFhWzyQmTJIB",
-	"Da9tqp3d4kLxUr15edB796/j9stfNuEB01RMpiXLfjmlIatLNqWpZqcd0ueCsz7IKin0VgxJH/atH5B+",
-	"qM1crvQ/JUtYqHomMacPMfB+mDKq9NPzcRyONQnOpYlPW/8e3mI1bsgF/fKcxyqmKuYjovkyuQCmYxT0",
-	"VqNZOM8wnMJJLZ205Vi9WRovT/01Z/bYeFzOMbeADBaKgW6m/+GfnYQNFQH31BCrX7QSCCkz9jXoGJiK",
-	"VCFLTYSYwqZaetZviuLhkKXIvJ6299vkj98Pl5jXusqwDSr5nG61vAavhCIuK/EZpICaQL9m/rFaSgTq",
-	"WzWNC9VzTxbY20bMwL6odG9ALnl3gGTqv3l9eUV2pjTtg8TkhN2wdEEwXzpL+hjMVE6oxZLEKGgb5Jjb",
-	"+92elc1ulsZbzHC/atWlmKVhVf2kUVPhVKgS61xTHtLGYfPwSQcGbItHZ1HMeMhk9jSaDiKFbC6PEFcP",
-	"u3zU4M3qTUDdrxRrkALcD0yiKdRC5T9mK6jWSTn3QWXysio+qOVuYRvAIln/BSxSWcf7sN5ENsg7IAUx",
-	"ZVxTj3J1Kc7Pp5eY8grOjM9p42cYJ2yJTZWOT5XWKHqyYMbDMeWj4n56BaAb8YFZ3EtESJMyXbS4Ggnl",
-	"oxkdMekcC5qJy8AWCqIWn5UpBCZTU5J+xOrHVyRihPE+Lif68kGqzF05rDGSTPqhYh+UBJmqjyjQ+UR/",
-	"TEhH9rZ+tqRymvGlBSgrETRXxOAXFkJ2/cksTRlXb4xHNx8gomQuRMQ4GYtU6q10ZX7WA1yiz05i7rY7",
-	"qE2pUizV6/u/P/9vt/uh2Xz/1X/USrbmOdPcIGdSgPUQRbH+N03eeFbFkCaSBQVDI4I39MLSY3tmbU+4",
-	"idBEcNbRDJ59QMoytX/6aUKV5bVA33Do1qrtqFDKXsyrK4OHsP9aNRgINYaPSUJThh7HRm1VIeXuwbpK",
-	"ygBjUTc0WVGbbPmlWYg5jZUkA6bmjHGi5iJLEShbherhHawdHDikVu8Oap8B6O9aQ4C4pJbCWg+dg2dF",
-	"Yrrh3Bwq/dR4MR0jF/JZTdkeoYWOFn614M2UNU8j1mxN5pZgMxiB5Y/2/LTNclyBrPZarxeiDFDyPxfw",
-	"p9GtjKKutFUANZqC0FHK2C3G+NGvxv45d5D8bStZv1Wzyx0Jjzbfl7ChktNf6VDYzpz3AuUo2Cgn/dyH",
-	"+gR9RZrQCgruAxn4OEDMN69SjiDNHd0Rgg9jkzRrphKQGU+0soQaqrGUcBpLGs8mTPs+VAYr4zyFyP6+",
-	"pYLgC41u90O7qf/T0v/ZrXe7H/a/1v95rv95eFoqTsok3am2p0+A128pWIzf77e82e1cgCId+auMd29g",
-	"k089mbvKVVcU0cXjaj/o3ve+cvaakvQwtxeulm+vGuhLqG890XcWpldS3oGTyhK387AwGfsFgYzWACTC",
-	"EDt15JGFwBW+hqpyeJk/T58pbBGsXum2pKlIT0plIvyE09fsf5qKUUonskFOnNZAI3CrcwZBB09B5loI",
-	"/1yo91yOCRaDpRtEx0rL9lPPX9ELEyHh7X7JFjoJwaQEhA64wbq7HDJDGVpDaVEx+tvtLRzTo3pK9EKk",
-	"cDgNywH9yprKsqJ1SHXoeYTh6qVQFtpfem6jg5qhOv9SWabJUsqQH4J5nyPBgzLOcXpjAxarDnAxuSpl",
-	"oUgjFhF2A9LwGCvBoTZmliQkHmpx4nI46HSaLEyljP4bwniNWrDk3jdl48tnPHanWu80eNSMzW887HBS",
-	"ozgCsdEPxWSiVbsktg64vuYs0Sxh/QZ5lQ3RrwmjsstRO7KODPCOWQ8ceAbmnKUQyIV5AILAhEYMoVgK",
-	"a61XAiOEGMNZWnuqcug8EVWsruLJJmb4GsXFLIpzyQG5lJkea8dY9oVj8vbt+fObQ+ebFKlW/BdEDz6v",
-	"M87iAh/cLdMQ4mnPOPPKp1PI7l89r42W/jrma4UlHI3vY1OHyaTUZ7pqxc3vJvFSUc0YAsK4DVbOKRQ5",
-	"RRssz9rBIzsdsSrf/1vJ0vrx6J4oAL5WNe0lGQsMQR8rCPnd12wxtrkyzkHtIAwNbkcRBSELA6Va0gGh",
-	"ZIvgDScw/Mo/jDk6ydF1btdKxbejttJ56nGADs8tz9X35mS3tBXhBsNNKzNTlRXaciYbXd7ldRuF6EBY",
-	"AvKyEjEaYVwr+93Ir34nXxanKTlfMGuJIIoByiTKdPgsMtFxwD8kll1O7LAa5K0ZH6LR6Pk48LkoIAMW",
-	"0plkJl6EJlWWM+gNVtlkzn4ny7HxSuzoULG0MgnzWSbSBA/BJAZ/RsxHerBTlsYiws85YY3rCx906zjS",
-	"EgF1TUhNdF8IwJXup28YJoHlwsg8KI/014z6pX+xj3dAcTPqZ27RY+nWHe0lnDqV1waBEu0md0L1B+yz",
-	"gA4U+A5EvWIlaRZ+zSKISAOsko8sNshZKib6A4JnTNt7O66x9CDQhvENCzAAoZ/BTWI0HMPqB2Q2JUqQ",
-	"1r5LjbI7LmYQOsN/9SB4Ad5Q2H2znjB8jGu4K3oGwJXxTSkbpkyOeynTRAIPm0vGCLB8G94aCh4Bg7GS",
-	"D5ZREoS1GqpnZrLwLb0O3pfyOqBPM/OxgM+4MwjjHlP9zQkcQeO6AeKihnSLVk+BOA0N6TWymiSGC3OX",
-	"Ipaw4iVDTP1AT8BdNsAyEK4EgnJf6BAP1QsSLsxQ0Cj37nMzZolkjsrdo5abGGKCl6B2blRx/Ly55N7q",
-	"PWOSgs3Nxqrz19B/aSKkMo/PePaQ/6qUTcSNz4Us3dsDlD0WK0QygOe4UHCOcyOJOdltkogu5DMi0kDr",
-	"S5lSGhhllAsbJc8ezj5ORBJ5Xx9Tmf+MHZ6csiSJ+ahAEymTTAGNczbPM/RwLCTjJSv2LH+AfIo2Ys8j",
-	"K3sloz1zxdJZx6XEBLDnEaxC5mXDF1+zRS8Viton9Giv2QIyBUy5GRdzIrhBQDQmqo1l+8LL/enEg29u",
-	"WQ6Od4mZcv/wOAoYpT6XKDPoiufOM+DM+nhXzGr4V8yh8y6ZA1cz/jPpvblwspwR6wghu1K4Q9N83t6U",
-	"TGUaTDbU/E5mF7Khe5u01s4Mah/qepfqNxR0J6m36/SH01dXvRevvzl/VQv8v3pnx+cvTp8XLl59e/H6",
-	"6sq//ub48vLd64vnveOTk9M3V/knXr+9KvzZO/3h9OKf7749vTh1v1ycnl2cXn7buzh9e+k9/+7i9atv",
-	"3PuXP3jy7fGrb7z7j09OXr99ddU7uTg9viq5/vz0xWnp9fPL469flPxw+ip//fLk9ZvTy6Xvvrl4fXb+",
-	"4nTp+unL4/MXvZPXr87OL14uXy+9+8Xry6vlmV6cXp5ml09enJ+WTNNeLrzXXC5O/vvTf/YuXl/BG95b",
-	"xfcN3dqVCsijuX+sNeZM+tI5PuAnutA0pQvIJcqgXEtSPGZJQoSXtG0xT4uAqltaGzCe/LfLTISzmCWR",
-	"qzLbKpypjNt5fQDd4R4WJ//d5etX5A3+agArjpqtJyTmpoZQi/ZnJr6UgzuTCZVjRGVRGSTqBgjg/iLZ",
-	"cbk06dIVmiXJq1Jb8VjmkvrSWAH05TPS13vVJ2HCaApgmORckbFIIhDG/R0txTp9cCF1uy4daw4JgRN6",
-	"DTFFSpKYXyPcDxddHmKxqwcoGRBMn9IidELTawn57iCsY34Ty3iQMO92wj6A7faLiLn+0w+qZncVAYDz",
-	"2cHFCH7e+Vyk0JwzeqfThf99aDbr3e6H1lm3++HwTP/z6KzbnTUPWifd7qzdbH6N/3eK/3cG/9d+Wsf/",
-	"x6sHTfzzQP96dnp2VhG0/5bRRI9tK8K2Seu/OSVAXBekUUnwtkBZ5iVl9HSu91FOceO29JJiHu1Bm/zx",
-	"e7vRbpBjY1HYigVwjIYqvmE2bQPpYcImAwy9LXlH4xtWioluKuNYlvCEZUemyNVMayBEwigA+9JZhZtB",
-	"nzGt4WlTLZ5qkW9PdN4s0h+LpZzhQNcHrjfzV+LSoA4Nb4+IEptmTJSuDMe8DIgdByTmxoiTRMbazG8d",
-	"HTaLuQgHe34uQnt/d6/Z3m02D4+OvKyEZmnKBFXVg8jm9PDjqPKjbrNjv6h4lSu+pMprXaihIg58rqQz",
-	"ZlHVDYjMx4Ybm6V+lVHXOQC9GeMfff76tAlelEGljmkoo6hyO34hSZy5SByF+4n/X0gi5rx0icrpGHPU",
-	"y7P3+gNAxu8bD0xu/Z9lrgzMsCk7tVZ4ASIWcBx8RS7OB9/wbB4M6L1fnxCzmZ8WNiHHqrA2hLrKkHWE",
-	"VODehi2u5d63yQF5wegNCHhA7w+waHTKjKs7i0mVJ4Gsyhe9VTZHfjiYu2OhCb1wrEviKB8WqinOnZWh",
-	"IBpP6YMmfRiQjXzOiZnOiZhMqclnRCdTP4tfmHTRmEvF6MpU3ArugHRcVvjhn6OAlAo7WpBJeOIpOFkc",
-	"dkZF9ccZVn+cy3N+sR+enB+cT86a37enu9HJFhUhazYBE8PzKt4K5lJRONLHpbAsROu8ea7yjFCiH82U",
-	"GIZ+XTyPhRQJ72XbnmrHdZYO9fdssaUi9pozgs2WwIuEBU77rUPyx+97psvRfusp+eP3A/zraXNX/9Z+",
-	"gicM9TFJIjZlPNLmX/9aLfodcnoCoiRMbwLyocv1qVo8I6+/f2Mvw0H78IxcXB6jigcXTLC4oNwlo6J5",
-	"Vsog0ptNbmOb3HSNHG+d1L5Wi03expesy/ZeuZDY5G0fijeVVo8tNrirQFfXALE/g4wdvea4DBV0dsnU",
-	"lvbINVts7pLQlJxzSLSX/BHF0evXlw3WS5eqSGQUUcZNtbFqZcSExkn+2N4Mnr7ZPRs2v7luTX/Y/Vdz",
-	"crJ/fbjYS//n13b4dHJ5FB2oH8ffzVsvfhIbCIdly3NpG18yRSOq6JZrTX3h1mM8Ag/BLbpzBYVXuSKK",
-	"WMqec2Rk9SslUu3shBy1m4flxtaAhtfhmHLOkp7xLtso8Yp3WrMOn7BtuCDjpC9jLKLZ7FvV33g9Zfz8",
-	"OTkRnLNQka9peF0/wafJC/xuq9Es/1IIlb1V61N5f+4ud0zWpbuscdqVlpHex7eWP2USmquJb5kynh60",
-	"n94q25vxyFHKnegbFH4Q/BssytPtF8UV18p4xGM+6tFkZAq1H2QTYl+xv9vSlL8K9vdB6QhN8VsN+Zf5",
-	"tbQVB1s/jMWrD7k505kcs6hX5KlYDLj6pBy12ge3Oin29RtzI784cauH4pT1Vs1Qrp5Z2Uu9GsGH2ZFc",
-	"VeBDfeLGNG2823Esec/Dn0UTYF376vLK6DWyyeSp9iIRziaMK5cxv/XayBnoew+4i8jE77SB+Vc8/N7N",
-	"JEtjPhR3GXUxHIesOajSMNcpAZuywE0ZyhqtbkMFs2ypKlSMrRXi1Qx4PbddqU2uYJEbaH7VEq/6QG2q",
-	"0JQotUtnqJw1VqownnSvYh0l/GoFi69S/jY9qVux5G3VqTJT9hWbv1lZ7pPAUcamGzOuEFrEC51CcGIB",
-	"CbMmkCDR7zIRv8Qk5mEyi1j0jHDhkmrd010OflDjzQL3jwMDmNCF/YlMEKqTcsLi0VgZR5GQioRiMhE8",
-	"SywNTNcYIbFSgIhhl6ucQxzSpvMQLbYDLBLAFxg0DyA51nppC7Hfu9YjPd2ivtrrGrStze65BHtKrSsu",
-	"jpXMeWclSeIb1nFNG6nEZF5IQPSK2zHdFHy5TQyE4I05R8duc2Wz2acHe7ki6dJIWwnnLS0Fflcs1JeM",
-	"WyxAZ90jaC/1U+0k+XIzG/1Jg5y6DsNczC3g5HrwE28KdZcEt2VAd9t6D5Nn1rtDAYwRwdjcpdJ5MmVi",
-	"mgA4nIMZEtzUq0tX+E0dGoIap2I2ArSWL63pngeRMWS9rMeXh74uxxj/syMBNCkcSX575myw7CNf4zhz",
-	"aXybr0KCwJLePF15eL4vz2aTngqpLOH7CEGy6gh4QxkwRCA3ifljk+C5VCv983rcnvdBqTpZQbqrHK5a",
-	"dxskcVi9mCaA7Jp8VVl1my+G5uqlK1GgkT95IZxyeh2ylcuBKF7QqAsdzZlC1m+QYxt7MZFKfXduWrkM",
-	"OW8JUcsp0wE0pzcF9uAPHWIPOZYMTYg2ZPGNEQZGKvjh5WxBK5brlnYeatGbSTVztzTta1GedTRVZarF",
-	"9iJtpUBrt/YO957uHuwdrpNqahynUQ862q1lKlB/BLUmGNdfZMgR69hHsbDZq6IyBVbmLOZHVKDMJTZY",
-	"kA2VQtpRWPG0rmJrwbIKk9/6nHAr02895ekE7nxUof5NVahHFeZRhflUKowe/TVj07wes1YmP6o1j2rN",
-	"o1qzlVoDTHWNIvDg1S++x6a451tXwRwnc7pAoI+sMlJwA3aGpRM0sfhSslGSEfIw9THeLN8CpPnaNZ3E",
-	"3L/aelS2HpWtR2XrUdnaSp94VIkeVaJHlWiNSrRKWL+L1fjS1Tw8+kIew0lbhpNWl80cD4DnmsJkn0Vt",
-	"VJL1GKx6VD4eg1WPKsyjCvPo1fm3DFbdBnGE2Wc260xvgZ5L2uQvYRl/mCaUYz8jADOGrW08FPZ3Dh3b",
-	"QOwuj3L12m0FymygVQ73jsgfv+832qYm8aD9lPzx+25j/4lfrW1xhDNkZocsjM6+7IIlsJnXATS7y4cz",
-	"zhIGvcctPrPDeabpiBWfzLefKaaRThmPEA1KJmLei8ScZyQaMR4jUBU2U8vKRofUx0BG1uLQjhWbTEVK",
-	"0zhZ9LZEPn5T2sTs26uXL0qIqZTJ2jzFWyHBG8iD3q2h24MaZ/ONH/fTKpeYWXEohVeXUbd92QUgiD00",
-	"APytZ7oOlsDh12oNSeVVSzFsQKN0QIiPh0SyG5bSxD5jivF8+EHbI0JEbE1rvWWFOZd9+d/drizC77z/",
-	"rw3B4bfdPQ8Z4f46GWAz0207GZS2IyidgOkZuyVwOSfAOJDHHu3tHz5ZxtnZhDpzQitD17q1pFou/dMf",
-	"2Dy+4yGDrVf+/O7AZWfix7qhiPr5cyRpSIpG1r4R0ItDZapW8PZzMDZ7zXLdDtsQl+Jtwze0eYhIwJv0",
-	"MCyHVbmynSGoJJS8vThfW4G2FrwApR+O3i2HI5TAHlNvI0ppHKpC7tLGars+UgjGsUH7qA26R63sSHgm",
-	"UtL/5vSK7DhVpNgXa3+DOh3/G7kGQRsu5t+mzfBjX6JbQdQ8Nkd+bI782Bz5sTnyY3Pkf9/myHpcpouU",
-	"MQpa7QNA7Gw9eWxT/Nim+LFN8d+uTfGFq2e+DSTkcaHxGICANshrNWbpPJaaZy9hRs4kI31YsTpEBfqa",
-	"ny/ELCXgIyZJPEhpaiQ+NjMqBRW8B8W7ZPgmMlg5hWeFsePmcXY/SvhaWMZlPMb8h49/Sv/53f78Jrz6",
-	"Nfnp2z2+n54//+FY/+/r9qB5vTvY/aEZTs5mP31zpP7Jk+ZPP74SP/1lMRXzqKz3BqqI2TcXbJrQkE22",
-	"r+u+ZmzaE0nUG5YlDC+7GkB8JQ58VCptPzvPQ5ZTc7A6qaa9f4Rsb1WIcAlDzxtq+VpAgGxbn3YuS6QE",
-	"AtpT+rNmWz4RbtX+Dz32q8DADZABA1GqjQtpcUtNBLA8F8C6UVZBWZt78ga6ocxCh7ttJnW75J9b9g4E",
-	"3X4TZyY0DdV6aemS6C/o6bnXUqlMBy4I7sOa3HpFsqyCe4v8b987sGylynh5WQs9S6de+LqqJ14uFl1Y",
-	"9hxZrjizD15HYXnDHfuIbFpB4Z1Wo/d71mxIOUSg/rz6ist4xF/P1G27qfsg/1ReS7B0TXKVs3RtJ+Z+",
-	"zifVfxgv5fZ+r3ybT/R8MR59Bg4vMVMV0zAu61v5s6qSS1blpBopF0svUWxO00jmDNoyV0jBmb2Rf2Iz",
-	"6LRHc+tTmVtXVsG/ZV53mQ3z3bsr461pHjx94pYvF/JwaPf9r6GlAfl/////TzHKVHGaVoXNXsRD5gv8",
-	"vAvH9fVYHUArJoOXhtBcM/WVfKmY0H0iUgbg5a7RAkheoAHr4LD+DuOwMD5VCLb3bcooHkMaT+BQ9ncs",
-	"eNwmSxjUPtRHoq4v1uV1PK2LKW583TWX0mLpY7HJRAk+Mf11xhBCCzva6K3WB2ImWYPkErvXNtzYb91h",
-	"oBX+JC3WIF3K+ZJu2bsk3/ej0Ixj24ZGBeB979052razel91ah/9I5/ePxKWumTPbK/UXIIdZDEsJ8Rv",
-	"8O29iqoMEbHeDUvjYczSFQFSe0shPtp60iD3PdLyUKlJol29WN5Nt/t2+Q556ZLL2YQmJSCkScLSfJeW",
-	"vNymmo1NTOzDxicNZ3ZNg7VOVVH9YDjG8jJ7OcdLXX38xp8m+g5WWco7MVPDDsBxyo7Qb+3At4BXdvzl",
-	"fu+vYfm6bdgQNCe+T3Dob7IXXuDQr8zIHYSON/DnMK4TM6xNebtQ0xVZQU7xh245Q+j5Hngam78TWWOs",
-	"rCm+7TalLYRYQq5D5EV1HEFoITaduv4zoYC2u8uphOvJtNSNMa3E1DwrnUr+o9dchNd1+O+Gx2RjMMnV",
-	"VsUVWAp4R9GFk6N16+y6BcfZJKy5Uk05c13SvdvKPvZwvuoS5ea+w5ENku8/Zc4AmHlgZiDQqXuvtEYy",
-	"TRmWXpoQ5vYByq2iebkE+t2lOPeEdVJGIzJhHegC+iCFA5t3Q4PjbuRntNxPf4Oz+YsY80iwEmt+wzNY",
-	"ZrW9lSy9kwf8dnWStg12Kfy+yzhem1W8xv1lu2HbZS//3HCWJD27hVs62KwzO7/zb3n86wwzPdgNS59B",
-	"C1DsKa4vcGuxufSkOG9HbugRr65FY/aIoA/OOKpDLbLktR6X/tz9uZoBg+VOBAH+4YnXH2iVc1bTrOsl",
-	"VDiCW8XJYouWbiq7LJkVqMYnEY92PV93zqPtLcf7ihN3HE1i7jKStkxu19s7jFkSea7i7H0ihX1GJ9dy",
-	"0rt/8ir7EMVc5iCoN6q6dae2aGhxNreMLkDypxw74Mopw856RtCLBLxgARqAA0Zco3vjLkadysZPJ1A6",
-	"op9MQe3qavaI/XbR+jUdEM3XjLb2hbSvRX3CPZOyiQCx11juFV0E4d6+AGItI8mxoZU1ALb39RoWkM3X",
-	"MIMBWwgjuvsT1uk7TwbGahkoolanHVMZkCSWWt6CnxEAAlSDHONjXe73NzY3ar03kcIsZUSGqZhYjcOO",
-	"xYQ5OkQJcAjEtsTY7hOIPnCOdrlxMYOjStg6ccyRzG/Jz3COJYj82qoK2jVh/lWsbgNLA07H3fhZlZS+",
-	"FYhoxaF8y7OTNeMqTkBvE3POwEkjXcc4FsGRe+Z2FCQXVdmpGdPplHE4nzEnu00S0YV0J8jYsRJ8OWXu",
-	"ks/mJN171RkqAQFJ2YimUWLsmYRpVY2EVDJgTvM4UmPoUdD/735Q0oaeC9PbIDDPwmsE1yJef6xBXvNk",
-	"0eU5ESBBBoziGwZuNOyVgGaSWnjhBXjIOB9M7mXfdLeHx2CrEyGuSRJfQ6hhUsIKt6t4sz3nZXnb+U2q",
-	"3zyRvbL6TR+bcz4Utz0021a1lemb1T3c8bhl4QXLdj2p59UclmdxVFse+hDALjY28au5KFRvM3tmo+qw",
-	"qp7aWT9lM+tAE2PMjQQqb6K9X6Y15hTP8lykTfuuH7n/rQMiuBtv9+lYr9Aqul1RuLQqbnZVMPFthChl",
-	"KK43bWO9Udrchjbmxr0/i+eFKowQ0Ok0iTGdEwBtgacZqWVbi/OMoCyLo2SaUI7Wd8SmNFUTKJ86d4Ap",
-	"tu2vXp+OPm3wPakt9i6PWJgAmATBDXVlkmi2YbaXbduDmfk5b4t+dyRNag05zvNocEuAU9iLplvnigHV",
-	"7PJ5PoQHPo0ljfS3pXX3lJVap/aLFLxxQecvmZR0xOyuPHgeDbgX7phE80pzMsGztKspHS0xoIdLhtFT",
-	"2BBlNL9St1BDlk8PYLiEMy23L/Xt+Gr0iX9NZRkmUGlkDugKI1zAbfuSgVJmcnVMnQ2ZpjHEOEHSk1Ma",
-	"jo1/cFJnXGuCUZdDECznfGs3dhutJ9aOQNMTtMOxNu5iCxoDJ+ISvzuh10wiEcMygFyD+bglGCs1dfga",
-	"7epeUYXO7ibo/RUtRhm+0gfbR9yimIZlj7QFszGn2qRIPEPT8yvLA78i1CwBxgHtCiIyW86rY4+yc+oh",
-	"HFCDXMXhdRayN2qWHtyccmU+qFVlouLwmgFD6vKRgS0wBRlaBTQLOEzEfLlTsgUjyV18mya1Ti0rx80i",
-	"ReYXGy/KDEvDiNCy6tQuNP9BQW1m/mVe9Xziok3SOF47NbRdAkMasDARS5hia99kdLHa91zMURDkXaea",
-	"DbAOvqzWqT3HtwrOTIKAEQh4mz+FpVuCLAMPuojd6Bngc24aOPylR/EBOGD4hlpgakXsyOdjARtMU4Yu",
-	"GSgg8aeVoxq44jQ446Qq2wJ/ADRJzKjLFhLfsOmGuEq64otsCkOOXArm0yNFPVLUHSlKay+G0WlZbVfa",
-	"WzuI+wped5WIP3vb5hYrW5kgAxn5UEeEjrrgyaLi9cGGb/NFtuaq7drHj9BtGq3OUHBFQ9DgUROo5VoN",
-	"5kUPJjjkktDEyEKaxTwgE8qx7JXFqaMMtNehl6lFOwV5YlysNkYXUo7hp0Wjy7v8q6+u0oXWI7/6ipxz",
-	"8vPlnI5GLCVvz99/uROJUO48IVMIwn5ljQX2VQACqVJy4UjMU5dGzlokxy43AvUriIXpNSM0T6M0k5Ro",
-	"rXzZ12oCSWe878p8UQROhCOovomL9Z28zVFYlxsvR0AGQo1LkCX7XtC7/wQKbbneIq2Lm62KjWJu5oZL",
-	"R8RMfWUW83wCpbm4nj/rh+k0bizoJHn/5Y7/5xN4j7tD6+XeHfrPJwSIBrSQWHY50sYXktCBFMlMsSyN",
-	"tkNi/K5W10jMlSBvhFQTNHiOp3EkRrDaI8b1NLJ8KueZnTS6/OcpPmRHA9vvX3uCCQ323aFIEmz8iZ0u",
-	"3busv2iE2aczJSZUxSFNwEGld4dJJQ1DcEAzXX41F5gSCwXeBlqJq5SGqlNOmkoQBZsQkJ8v2HMRvv9y",
-	"J2WRCOGnzEbSewNwOfKrryCk0ffsyJ0pggv9l55j38MKstEGqbQ5YcpTn3m1uPrcdflQ2MQ1I53IUCSJ",
-	"mBOnGsdcKj2WL/uA89MPSH8JU67/BM9N3wNJMRe0rloXMyiGl3OW4rhgpRrklTAYRymbMqokkbPBJFZa",
-	"e0dMk0aXH3My49dcC5YpxV6qe809ExYhCDRhY4Rwg3PrGm8gPrFv0pWO9ez6jS4/ze2gLZrt+4BC/Wfk",
-	"15kA+xYBikFYYfSRjFkyBRscogVjKru8f0LDMauf6H0XSYdwUZdKpKwfEPYhZFPlUnHUOGX+RhiHtLXU",
-	"TRQB1sCyuqXI+ldf2byHZVVeQgl+x5TngRMVkB6JvilmMpOu8osudw1gDf0cNptPUC1P4pBxyTze//L8",
-	"CrKuEi/NXR99TN5oiHS0Yx7amcTKA0aqodVUC2o3LMWitVqz0Wo09T2GedQ6td1Gs7ELTlE1Bk1rpzFn",
-	"SVIHCtj5ZX4t4TjrX0ZlSZEXTM1SblLPEB/V9EUm12wh0Z/y3eXrV+QdG5Dv2YJcMmMJHu63Dp80yHEO",
-	"dVvvx3fvriSZspTYNO5nXd6/jrMcN5NJ+JSo8WwyAAPUugev2aKhPyNJKhRVrEOGTJmqQskUBoIs/DVm",
-	"syApdrkle/hUg2AU8pot9FdhanJsA1uKcTKJ+UxBiGwoIIsFJi4DIgW4dLKizVCTaUS46HKD5AGwqLGS",
-	"JE/CfcQbkJadY/0chyoyJBBHwudaBxsxpafq9XiGLWw3m1aRsOWaHgez25k5gmp6p2qdn3+r0WRU69RO",
-	"DTRMmN7UOrU3dfzrGhTJV/8avJA/jp/Onp+EUf3g5av5j2d773qHXLz78eyn4+G31x9+khffnBz9qId1",
-	"rRb6fSeo+tU6NRlDgl+tUxs+3X393e7z9oez1tejpzezwZF6wVqjb1/+64fDA/b0aiaPZm++vbn44fRt",
-	"Lajp13zonZ3+62J2NNk9+PbFq56asYP9oxevpj++O5ieLC5VfP3PX74/f3e+T5u1j+8/Gi/BWnfr92xx",
-	"yRTqYMtOUb3/EsGR0eWJzhR/16o+YO7fgZvP4hv2EikGP7WPm1T2oNvMnUsQ5Aa8zfPrIOSvnE0mNF1Y",
-	"ZbziCNaCmqIjyKJ8HkvMHUSVloK0rw9FErFU2y3uZ/2tHCMARbWe8wvUjQa6CWfIp+M59cR6xE0m2V5r",
-	"70mD9LHHvjvs+m+AsnJGQea3KTsRzm1811NR0cIf+XBnZ6fVPmw0G81Gq/O0+bSZc5Bs2SPfOB836tW/",
-	"4t7iPSsa51v341KT+s7PtRgMWjkbwEQM7motqMXUtv/vmRQdxA8KajRM9X8n8F/VG1M51m8w5s9SmMjB",
-	"InvBmMpMmvcbNPLv/IxoVu9dtveWe1f2FGROR24H1r7Dal6VbfU/VQq2q2Q0XKFHk5HBsMuP7sIuYnmn",
-	"/sqZw9t3soe27vWfgWaju7mHbl09EuAFVV+uBTWtoWB6cMXgytUZC0ZVug5ccL0vFuLJAE4BwLCPN+WS",
-	"uPRAp4Ah2CsefIQXWruCU5p6mI+rDqyHWLT2PoAWXzEu6d3tofwUVgOBe94XkHmK22doLXUAKpuSjX7i",
-	"Gp3KS4+uoBezR2VkU7yqzVI9NvQ/lJGdtL6cvMsw40m+Y6fU81Pi7fG8ZXnH13tEqtZH1IYBTU5fFXfS",
-	"Biyy5F80/ZWsvwGYf28rujZb/Frx9vtdcFsXuH409s7axlqbFyAv1dusavFXUdxMnvwkU17uQWkDoqxD",
-	"bsholiWOrlXXMNxmlTNbAWBRELVVU6gsdYMgrUaT/PH7HtjAkAZZpqLh0ye5cT1qa4/a2qO29qitPWpr",
-	"j9rao7b2qK191tpaQf0JC5rM7VS3TCWp0tGullxpdq9yuVV7jVZAyrE/dhutRvtJgxwv5yBhMuEX0gG9",
-	"QI1Ml1/lEanlqkwoQnkUEIgNQfwjFyQJsKOWNOFSH1MGg5ZcId6OwaIzI8Q4EsTTAtIHtB4T7ALHIIZQ",
-	"2s3DJwhwA3dj6AxCOQBCgFcBBJ0Y8Dvo3OIwCZ44SPkl9Fw5jxX472NFxHBoIUWWUelhVUXEuty2SoB7",
-	"D5oW+AVGbRFK9NiO81DHNAu92RWzM4KCLU//9tYHc1KVB5oUkBFT0u4QhvoxNNXltmCaRQ3y1sX5jGTC",
-	"8EtsMKHIcfaL12ISZDDA7uN9AVFClEUnfBU7+wTEGbbG9I25ByFsQmPFjlIZK1pdOvgx2KBvAs2RnwdI",
-	"Vaw4Z/JW+GNlE/Ibx5VOphxa72+LKV6+6R4kQNUylTcI+USAz2WzsB3TSoff2mz42wKUlY4DsM/utoy3",
-	"7BZQNhxroZYOZ7+56VF+wMYcpcc23yukaldLimiWh79Bw471Q7DtQO7CEv/KPRnKVsj0nqg+cpusyUP1",
-	"6SgbsO0WUnk4NzwMt+5nUjYor3lKpYja22Bgn1nXmLKp5vE/K2ZbUc909y4JK/WdCepE93a4/4pok2UL",
-	"5AFsVou0DZbnXvp4lQ3Qax52JyH3YB1TysnO9o+9yxH4E3uceFToaW+xvD9QoorTiXhKd1Zf+p7XEGyR",
-	"/pvXl1dkZ0pTzCi1Va+YtZjZaIOZypkxmY3WIMfc3u90+jL6mKXxHWhklVJe3rXv/dqwj+YVO2M1KfQT",
-	"7c6azd3w/0QihLRwfQNcYvgDJEHiBZNVjtd3vB9qm3qvoOSxxHN1jOqL45mmMfvHoLbb3F323ny95Nso",
-	"uLteGI/qOk/XhbGB3P0wtr1NPF16Khe483qce+321s/s3+I7+7ge65956/VpXuWJy5UKUCstPNebvqGO",
-	"/R6XHW/2R/0bnpC6cbw44D/wipbDJGllyisJcL4TLc+g7hGN5My3hVjXZuc9oLpin0v31kmj2pmimduZ",
-	"SCdZBOJrES1WxEo/1OfzeR3qMWdpYkoyvcOUa2ybrfCxybtGAJ1aUAPBVUB43dTbUWynuKXVVdHt0FpE",
-	"eZjATTwLhSZT1stksOSKNjwcr81YRWkT0Y/5OmKHb+zxvVKGcbWWYj49A2nt3uKZ/X93RhWQwcIwi215",
-	"FoQKTORrbTIHTRJXoWCcMyKNHIRInCJoS5n3NomlOjGfuWtuhqn7/zmPQtFTKgG8jJLsCDzJteBWzMYD",
-	"G6y1m+2DeqtVb+9etfY6rVan2fyp5hIPIAzv4qpGmZmzgRfnL9xT1fQANrCyDwGEnCHmZ5I9Nn7UMa33",
-	"XpT4OnSABbZEFqjOJD/YdYUQTA9CMBZm6n0BOIHPkmRj5gaFS0gTlSpRRnCgCG3EU17SRJ8Ec9KbrfVP",
-	"vOU+XLJ5boOTeybSQRxFWH+8fWhwQ/6wgjf8tgRNUIhqv/+YYx8vYukHe/xkfns4S7mF/bFSkzmx7rZc",
-	"8MqLaWkzwYSRLAaEaQVuqr2UgLCCiS4JaHkyt14ucmxLEfR7LOx5B23TLqdExnyUsLpWoAMSMXmtxJSI",
-	"lEzH+gF9CkCJMuDYDpoqVhiY8GtJMxDtL2RW0lPG05Az4NpsrD+V8LM8o7jrwb7N+TPIbhtoFm08T1sk",
-	"0v0ZLDqPtF/7tSV/GP3Av/+f5uBduJ/82pzs8v3vfn26eLkvjmYteaXa6Y+H/zrdo//87Bm8S9L5NBz+",
-	"FsSkTQrs8leVn8HZ3IWkjY/JNT/43Nn8XvNo/RO4EK/ohF1RA0+xkWp7JcQLmiI60kZ67UsWxfRKWx2b",
-	"arXnHHIJPkeJZTKk8iILWZMTLFtLLE+/3fnN8ZaPKMIQYaMozBBwQ3qCMrBoGLKkUZqBRxjTG0akoimi",
-	"F6ViNho7mKy84MAPe4Ijx2D3VvY0i6VBtYj+Akdlb/0Tr8TlLDSc429LxAbC5dZEHKy2y7SO4wjVdsnk",
-	"Yl5R5FtFeM3PULI/Gl/3KZqrBLL1Hz8ylL+GHQeZo3fgJivz5zKC+EL6AaDbJ6ZNqRqX56XljQ2fordr",
-	"RaCXZ0pVOC4xTQ0YoBbc2ujjFrpei3TE8QRHlhqzVHqprAZJRoJVC0czINQ238HOOYVmMXgzIA1toyE8",
-	"I1Ig7AkA7ukHBiyENCjq4X4svpANYtF7kcUbmzikXBvMBnC/y7v8SgCMaJbmGSAUhJ1AAOiHmNlkIcT1",
-	"pOCqlwxKMUBvvx94AVDIRYEZ4YSLFrTLJg0MAG6sSAiJGAZGcEIMwBCZ00WZpMICobub19vz52ApU/2O",
-	"9rVB79zIvn6Uwv/eUtj0IoBDZFpo/C3F8qMd/efa0QYV8Z7t6J2sveXfU6kodXe/pNcgnTmbu6adV1n7",
-	"GC3kF37RRl/rGT2RRL2hSPu2gAOwnRCk23Tgmy5c/mIqRimdoKva4O7qrwnOnhGqFQz9VXx6TiUZsJiP",
-	"SMqmCQ1Z5FCk7CC4MNmkJh+9GfjtbvwEHoDS40J/Cee0pbgvk+RmWEhLxjV4B4HuL6beuGZzYy6MH7/A",
-	"8UwcL/4ryuRHn/dfyuft1//ESvqs4+8p3x/l9K3ktOFNthOsZvJe/ditxHYpwIEW2JVJafjEyuLQpwft",
-	"p1gB+sT0qGUJu4kzsOlQTCb6/5OYmyJN+1qs1+gjyoOp+obkVMqjLoeWxIBf0LdJbpgKGUA2P6BV5hKZ",
-	"XPKcTZGD9cLIr8k4m0xniqVBVnEK6L4BYRxS7ZTpwBsgRqytK33JKJ+P44R5PZ0JldfSptACg+/D7PWR",
-	"NpiTKMz70I/rhiZO3INl/poni6wa0LXt7fvMtg+lCZqpQSu4c5Xv5gwgmCo/BsSXVHORXsPDIKkpSeJJ",
-	"rFhE+GwygIXpclv+b8pq4wkzScBY4Gdq0mJJ9tpHK8swsQPy/eYNZjRUyB7Mrb5eb/24vGMa4d3z83AN",
-	"bpult7Vekes9vqXE97rxY68SS5+1zr7pKGTe++75d1/XX3737RWCvebO6BoQlZInenrZDJL9qkf/rxvC",
-	"P7IB3GUjKgWxppy7IAO8EpdKpCCB3qR0VD247AF4/xZpkSAz/HzFTWS9p45sm1IJj24tjOGpgkQ+2vxj",
-	"LylfbCyW4aHbyGZ4cNv0SgAkMCwnK1W/ZVo4yGAAE6n7h0PumC5r1aL4BG+Qy4BZpg+ptvxsD1LRIGcG",
-	"Bp3bZkW29FFbkaZ1pVFATY89gX7vLvfvNOMC4eOa02vRIongIQtsq0VKIrpokNd+b1ML/a/FHOBL5cae",
-	"CGi3iT5q++ZpKm60VLPVO67140B8wAHYeiQwQgGwG57B/nVyHE+Xurk5lAN4aZd7tYF69Ypd8/sWzaWf",
-	"YSQAnrK1cPpmmvNYarlq6rVCW1ioUmyTE3MlurazpTbIMSvWTh8T4KVKqTbFv5B2IFp652quOIv11zzA",
-	"BjJPBR85DPHA4aR3+Uwyp8FgH2+v6DWjXgc/PsMp2D9TJpmyOPGug1Ip5QEwA+5cEnNXoA1VoKiXlcN4",
-	"4KJb0e23PtAzDCyexunl8cvT3g+nF+dn/+y9vXjRDwjtcvtC6InWACAS6OnkdQD1VyAgAxZSfQWGJUNt",
-	"cacS2ynoUcsqgAkz51MD+3Nr94QRozeDp292z4bNb65b0x92/9WcnOxfHy720v/5tR0+nVweRQfqx/F3",
-	"89aLn4SPA9apUTIXImKcjEUq2eYyEAZ+4jUW3kwHqUg3sZsee90g/3RL9WjFyvutE8p3AMHkFEWwo4gp",
-	"bLtznO/GvNTwMpZ+x0tbi5ZXLI/C9rB+2Nqldbp/sFc/ZO1DdjBoN3f397RiqaiayVpnr3mUAejrnUli",
-	"AEgzfsZZyjvYBK1jJtPxh7zxxr/Bh0sTqNfM1Wvu+afa7NvtaUVNkZMgsUT2GBBwYYrUFnXnDAQkihj9",
-	"ARZ/z1GF/zJzT2Bfo98IbciJ0e5djwe9XeDChg4fxu9t3rjiRfrA24bNtR0Yysf3d6S1djujtbd8mgot",
-	"+aB7yClXWtdZRXe5VdFkNImljPkov+CvUCy5Vgcc5JmTJFobkYyrZ44ZQ7WaipME3dAl2+FciI5NeXty",
-	"yYr964py3gm7rPAXmnKu2BPOWGQKVbOWnbnHvS/kN8ox6U+7Wctr9rHQ/yx/RrLuf+6cGDHsswUOoYXN",
-	"dw7e1PPwK72jFEubxb9i9xzwRXEUMLyFmKEXYyjSkVCKcdRaXR1hXoHpGNiPKr1lBT0IVWgQ783p89v8",
-	"wrJv4axYISbWc9JnpKC56VsNkwAtVT/V2NgGvBqnQqmEfTq/7MegzDWbNXcrRE+NSUT5cq8+awxesFXo",
-	"fO5XNAdvNiq40wtu2t+JIZTfWTMrMM1olZZGBkUDAQhcn9MBS7TJoIQ288xzHRvn63IAXzHeU4sTB+V7",
-	"QaF7qwyg8UeDnJqRzFSCLYnAtrGH+Q0gfoAHkoKi3+X9JJbq5QKf61eVBZ7aroSFAHLZ3ma37LyIsUPR",
-	"2htPsDitDNksWXjLi5qfsyDBDjIYMS7jujRYvfrYl0KLSJYWgdm2jE1vNJvrmEebgxrpuzdGMYBd+14/",
-	"sQnswhYVnUqkmy/uqvil7xH2emzpyee4Nm22duuHgyarP6UHe/V2tN9iTXoYHg0BeGXas0e9U3OeS2hg",
-	"xCNvQW1ccendrfphuL9ff0r3WvVmtDtst4Z79Ong0ADD9ugI1qgWztJk52ljv9G0v2wjXLKm+YC3dLfK",
-	"TNjbNTAV2EHnr1CY+VcNE3oYwmVlnFlrVE8GGV5aKoHMbyB/xowmavyvtQKo3Wxqbg6ChEqbmQLqcjrj",
-	"EoJT4ZiF11mzbZZIFoBWpUeHoTOq6IBKVore/y0M5c7VCFa7qonrzS1n8+0KjcjONIbJ8tgoOPeKAXyi",
-	"Fy/Lo/EX19tWM87SbXVzCGoAJb4ysIuI4IXArnU95gO8R632QQW0bwZSUgY7gqFViOVuELcE8N7Yf70N",
-	"4ypRAWnigxJZ0KUllCNIU3LxTJoIzhrkUutCAxEtIJQ8pvkPhpRj406R2ibC+enatpWAtLZw6+ZlTxmQ",
-	"Y/SR5sdUgeIbZDhSfq1ZwmgEznCo7RFRacM+vZulwcdHMJfPEMzlDZy92weLtyy8zgd8c80DjGW53EfC",
-	"u6ezTXj5LmtQxX3t6dKncsDQ//YYtX2IqO1nFIDV9AEuuTIBdavAq/VX1MFNJFeLR/CB4I1LnivKF4Rx",
-	"PYNoOYDouZs6OZ+WuyPzusfKtKLOTPWRAHhByL11Lb9FitGxeKgN+OKni+8MMDCab3WvX97l2OcHwrnW",
-	"g5tL9uE2fyme6Ks3jCaSzE2lEfZBj6XB6ORezDIDkQdkD8FZl6NvxHSzNfIS6hmG8Q2G5NDHh/KDk7GY",
-	"pQGJZtqqNTa3c0Ead2FCpcJgnhWh5TnGQCNWgb7Qm3iXKB52/wBr6r89SbEFq/NHshWjb5cTp6du0DBk",
-	"U4Wg+tZvZ/IA4qEf/i3Qpg36Q14Y6i3QTPi2NtxjjucSB3upCXXCbIaGEiQcCwEhd87mvm/5Nn7DAjdb",
-	"n0JyiZg7/qdtRoEhGAya49ErS/KwZ1STDvbrkTnAUMwfwE4VNrxvg4oE27Qb30jB/w94Ci4PxRQ3YH2k",
-	"NK3u5xwRD7lQ0BCMDBYYctNmQ5evTR8xFRbl0WyihHB9OujKQKlmncfanEAt361kaQYC6P/nQyL1KtHM",
-	"ZevKJ7KizL512/QNlQAXXQY+LrTzgBiJz8KhR8heu0365mMuNORA0sG1S2ZTWCEX55rA8ldP4x5SPeyK",
-	"WkvNJ8Us/aPLbf7Hxenl6ZVN/yBbZn+syOu4N8lwq/wOzua9XI7HIB6NWHrLVI/8XO6S5uGHc0zXBwN2",
-	"kju5+jgwHt0hBeQxleOeUzlK0zhsd01AlYU+/599XoeNtOc8DJfreOc2keoiTyxNMcgaGwyXFfgi3zLw",
-	"31VR5YkB6EfA8Q6hnOtDxdv5iLLz2X/aiPLS8mjae8y2+TOzbUIxmRRrHq5KaE6LO9T99ae2OQNwHZPy",
-	"h6D3FXdj9adWrLqHqj8RUhGci3uXtAoITRkZzZiEItM4lYXcmpyA/LTbs7xWf1aWRVDKafJbgT1z1vHH",
-	"xmdhDJ3co+mTMhot1kes9pu7xCvaMpEni5EyYNbkxaSVGBKLlAhMM71QD1aOZyrSevYYCqtHM14auLpg",
-	"NIo55oB8VrErPbAF6N+22OtzoYZcrMtYDOiFiBa3CHe5rsurOlxqAW/V2CzCVehnefGmbrpDsYi8gNJl",
-	"7AhFztUS7l+xqYxTlx3uT1aXb+F+wLWnzch3xpbr5zoC9V1tgn2DtXCkIFBPEbJnaHDbEgRoxgiGlmam",
-	"2Fmz2AbTtQroV9Vk98G/WOj/6PX5MxYolmziV8tsLL0Tr6H99UoUiJJGTbkVM62aGI/+2h2avIJvZxBj",
-	"rByDGa4z4rycGj63HpDvXOclU/liSQt8u3OaRjLXXqesUaT9LetVsr57Y1X3tQpivr/Wg5+0BaJpGLVF",
-	"FzW9EHdvo/bYx+uxl9BjL6F7adGhqT1Psp9LM6Eq0f0wjYCAKeU9O3Z5rOizCoFvtOZl8Z2E/Ram2yWu",
-	"xEP12bHa6mObnb/qGb5rnx2k85UZCKgbOztFDInXiX+30TbNwES0gDgwjCXAbuzku8vXr4zznoZjr5Pf",
-	"hC66nE6njKZgSeBL9KP6Jf21p7of2ORPPRhzJKSW5V3en8wSFU9pqnbgKW1xu6BTX3OU5/qKnolZRZlp",
-	"j4iJUid9wD2BjKt/uJJr8iU2WCYK0Na8WBk0AXb34ZQxbgjtRcCggIAdIVhxz6Jis1qMdMacINqO2Wf7",
-	"iQY5xuXBfMOqL+sP6Cu2lsybBuT7QQDCAK5S+NoZler4zfkXkqiZEmlMk4Z+iSmEci0oE8ynSBael9+5",
-	"ekwh/5c2YHZ5/s2r3vmr3ttXJ69fnZ1fvDx9/g8xHPafBMY/mAJKrZfLguPOhxM0IVi/pEGhsRyafZgm",
-	"lAN94FrHenQQm8WWLp571gaXk5hfw9SO+XIuDDXJj2QI6f6YucIZiyTpCzXtd9yKmp6bS3PQo50MaRbm",
-	"bBTJKJdBZOCEgKBaGUlB4qhBGtJj6+fSWGm+057fsEJPDB7sGfpKDWkUTOtSwiyONGXDlMlxz6AJffnH",
-	"7weO5vO/2SC86cZlvGpxauLselTmgaxLaZZzqvX0mWQd7LXjIwo2yCXjkcErcKCA0Honw3oYsrn+gElb",
-	"JV9SkgipXAg6IGouiKID+cSN0EWi3HeOoWQJ3PLEkDNylqHCjGGy5G1ZWq/y1EW4oa5v6HgwOf0CWNVe",
-	"butzN+Kx6JeiZVVsJToMPbMYiHuUMhY1yFuu4iSDVgLvOXQrIqSfJ84pLj5iT/RlIua9SMwNsBRdciQQ",
-	"JQQRQ8V4kGVMcTKn+lhCmpXdI9NAfMDUnEGWtUQSQafgMxssZHCkURQgcmHEeMyiPozHeF8MCS7thvEw",
-	"hCkzrZ6kOWd7T2yTXFooKHMRgSzTzfVrd6cLffJ28qbje4OcK6/BLx1oHuE5r2IlWTIkX/blbIANa1UO",
-	"bfRJoLdIv58Lt4kmASV3ckxaCojV/oR1vuqbHlEgsI6zjLY8LIc0p+qDIipdYPaVgJ0JMLkF2R41JXvw",
-	"kda+yZaD4O1ESNXp8lmeeAq4XDi6/gVT6aIOg+ln/aRt0Z/+aoO8MqBgmRtmmIpJl2epdn7sPBGjEfae",
-	"NwCiBkcM7vD7/Ik5z9BLc5AmGOKRXR4JCFwkIrz2BIaYIfqLdQn0YVn7DlPF9dwCyaKXHjLyPXwWTMF3",
-	"WLJ4N00S28TL5v7bRmTnkDziCocnyPso9xp9IUx5hm0+wvxPBKvBH2HBzVgxF8arLkhiiQmjE83hXM8w",
-	"GD6WDmYaEf79kvVR4AUo5o0PForJsvQZg5TTt82g+147azKNw2uZa2btha5dPbvnlnPZpiu6XXd5Dovl",
-	"+O3z89NXJ6eX/QaB+kKvv7W1M+Oss7WJUslsKZ95H3PIgH2IfMd8KPo2fajLjSsIqUYvoz2eGUS/XQac",
-	"RVxwsIu0QWyOhC0id4D6scHKyWYa5DQeRdMRU3083Rkp4n7ojQJahvwAr8UdJ5DcTJJ4kNJ0gZ+C4D9m",
-	"EqDAlV3e9+oPHSkYr5fFD/7yyjrYXE5VJMLZhHGFWdA0zWHz9yMRyn7jCSyVz15NKY0+czF21DM4kpZu",
-	"+7n8+w75mso47BO0M/WymWQvbD78zroT8PfA/QTu+ZRNmZdz0uUet33mNEPvImI2uCs4tH5+N4yEAkHS",
-	"buw2WlCHBJvR5bZxghOMWOcMnDZWHYdp5UQHVPUgby9vx4TC5co4Ie7R+1EOyfAC9Hff3ZGJUw8RIw8K",
-	"dM1FeF2H/3rFKEX2mC8E/UWMeSTQ0jUrkB/JhblYNZSc9lkLCn93asc/pf/8bn9+E179mvz07R7fT8+f",
-	"/3Cs//d1e9C83h3s/tAMJ2ezn745Uv/kSfOnH1+Jn9Apo21vINoi0GOelu9aW3QnkOTcWizrOd4+YKkm",
-	"bsEWDicguczdFNRKbOlCqPihSeWWQ39YDO28B/AMPYDn8pxf7Icn5wfnk7Pm9+3pbnSyRQhwCQ/z3oh7",
-	"5ZobTHDcvwGjKUu3XPRydz8qHdoYNAzWKUi+NvBYQPWpYS+3xj35c+quUCYRSBmxMsH6N4HqKmrKzW+Z",
-	"d3Mn1sQkpyxU1Y5OH94knKUpKC2KKobQzUjLoOoeHhy0Db60EQwGYNJYF+B+WVjkZa2BS5bcgJl25dtN",
-	"KRsmLETnmZgp1EOjWOZqqqTNtDDKbtFuzWCZtXYWGF25Ss8iK9Uso2l6L06EuCazaVbB5U5t4HLnczaq",
-	"WYk51mfJGVQ0GBO4QU7EZKo1xj6dRX0z1KKxsBAzt64dv7cT5l1giZbTqLXCu7B4od7AfCXbhKqCLKEN",
-	"S0ZcLiYqer91azRU8Q3r1joEQff7xg5HEAFtpTUIJAx1eT9jmn1rmIJJB9aGJZiO8TUUPGDo18j70czi",
-	"5+0540q31RJpKuYyb3wLTqSY2Ki1DPzCbzSbigpso8vtPgBFmA+6LAnzYrc5flsN2BynqKK1WKa9Zgfu",
-	"ATRYJMOCjpZHTPNVtAeT1hkF2JBgTj/YQuc6d8v1gGDdZu00hRf1W2dbVq2hfQxbV9BZVAWcvRLihn2Y",
-	"1jqtw4Pdo+bT9kEzqMVU2QuHB3ABEG2q3vyLimud2v6wOTwYHLH6Hm2G9T26e1Q/ig5Z/Shq0UO6Ozwc",
-	"7LdX6ztyGzwcORtsnutbpkkt4+B8DGoxL90Jy8uqdwAZ0y1JqzIBuCjvHNt9VM7+htXtv5lWHCD8tdZV",
-	"QPLRQt9qPLPprbUulLKrNC4s3MwrV83m0ROM/XgwmMtCtGP6s7scWmkgm1FVgXu6vJDACu6xojoAL08g",
-	"3dcpBpk3P5GCtJvNDME5zhx3GMYy1evYMFKLcHzYZdtmatCS7mYyL506ohW8gXHZ5cMSvvsMK/WNXoet",
-	"lSErV4ml/huOn6BPOe+ozkS8S341mpV1VAfG452PwWaqHz7nNxYD51jrSXkxvJ7lA+gDpW6kU5iopY/B",
-	"AtYuR0FlOsId7OtlbSBvvG/Bs/XBCG/ZuKMqe8OUbOAuUb4AbRbMcgwozekWoGmPbPdejNss48xR5Lac",
-	"1gYtVlYbvJUsPedDUV1qcKLNlz9+32/sPukQA82RBTJtqyOMii/A6c/FvEH6BnGoT2gUyS7vuwTcnktP",
-	"CUjf/j82z416VJnMBEAUnDBFIUHnGelDfSq+LftD34mFqzZxpl/RRN5OtKL4ZU3FiHn4TMx49LnjB34u",
-	"eICIPFXEAnw3FtDWCsK2W2elrU0mHSyIlnNWNlbScqPl8sL8tpGx7bblokf58FKXf4n5bftNosVZ+4kF",
-	"hAA3ykCocSnwmZB5Ary/hFUY5nIlZvl0PLm2hcyxI/ckzse//Sl6xIq5y8G+a+YpBKjW1k76ANOW0EUa",
-	"+YkfVtZITGjBKjTbSc7YEn0PebYMi1GSvv1RCa+77QcF73M+OKPtT2LIW+HgnJ4yCt7bLG9xaFr3a1HZ",
-	"5aaxqWYzBrSZTGwbPxPL7v+q1Wo7zTnkRbjq/wHLULGhY/3EFbeYbBwhWZfjUzaZVJsEVejWb2Hl/wxw",
-	"a+jwfzqZqsUPyJPQg5Tf6jcpG8YfivmuFtw9nyQb2FqchCkFho1kzwjTX0Bfq0cu+VqcikqcX1fWJ02p",
-	"/op+7H9//t9u90Oz+f6r/6htULeE5Ism3bJP/0u9DE8wGyTJINwEZ5J8CS6eJ7nBm+azZeO3L89Nw3qg",
-	"hEgY5feLhr1Rm147KDvyKuQy84vT7NwDw1mS9MwUjzknp2YoRaDsNbX3tsmudQPWgprnCHSpUJpbZdpp",
-	"9bzuFdFan8L1gNYZMT9CWn8KSGsvHdFHPz6OJjGPpULOWi7tCvdUKrbHfKHlFqYuYS6YgQvAP020JcaG",
-	"Yc/Mb+iIChMhLUaDSRzEpHUXujHda00qCKIbZ0w2hsyRYWzSj11LhtiEzuJfZyzQ46BplJjSIY/1YoL0",
-	"PI7UGJXksUgiSCHr/7f5VKHIITZFBNS04sOs0iwZ03VLiZ1xjDhuNpxnewsipLMUbs1iPsoAuBAy0iFG",
-	"Uu4PAByAUPsM0TJ0q5gSUD041y5vucTB+Pj8vrYqXZCDJigbplIU0Om0dhQxgGWGItSQSTmcJeByEdAb",
-	"ZkUibZdvlEmbDSQGBeT8zc1eVuSVmksHZOdg7xmhZGfvqRuxYrzLccxUYup2g5wABUmvxMSSjTH6lUm7",
-	"japz1t5iYeG9g1yukgnVneqWefY27PkEZvQgUMiPYvR2W1IVw+Js7mBgb1fLeIsaxvsUtbfGofOFRA/l",
-	"gQ+kdFGQIXhHgxzLa2SLTkiJ1CLgegt5N4C63QzyKFMWVuEclU3mPnCOylchC2UY2enkh5ZjeQ5YoKp3",
-	"797Vj72tXEdd7969y91uiOxuEIT2IC2jEEK/s0zKSygx4isgs+wbHgQLbmugwsLE7gvpamlBAjJl6ZhO",
-	"jeDGYJmn34BvEJO5TQyvUDo4p9IZ9cY7AdjQu00S0cWf3cJyY+XbZAfemvCUEL0J5QubVSQL0G0pwxww",
-	"JQTR9+U0Waz3wXICo780yDsaK5tI5Vwv2vqeTO/Oh9oe/V0JQV7qIV1kQ68mxOWJ3gst2mVRaYyRW6f4",
-	"Ly1NAfS4wIY8LbEMaBlr7oy+uLS8Kl3k3Aytp81mUdEpbQcWc7Xbxn5g8WQ2qXV2IV1ZSxL4s+WWVDOT",
-	"EUrtz6urnp8eX7D7LuxeZIfdt/ysMVhu89lfMxfnzoTh1oCKtLRJz+G6XMIlhog/TRI/0UGSeDLR516x",
-	"ZKHNKy3JHIrcjEeQEnmuSmzA5bIvakqJRq6wOx5qq8sr9bIJA3ijV7VEYL6mZk1bEqZcMMMSwxswD7Ng",
-	"4zRbWeoBYA/2Yy5nw2EcQuYYdiDLZGUseB9zHvoT+qFHR+wfB82mS5F0fVZMi6C9w+aTji1Ih3ph4yb1",
-	"yoK0tHdY0qbKC/sAeBDfw0qUblvzDE/KvNdSL5xh/vmaSbR6iwpXSDkZxTdgzkOKiK/HlthYtlSvtnHP",
-	"7KyW3nUM/Nw9Sc0NUtdfUKmO/aX8nHxKnkWUZy142MlkcQfGElRH+pcAgnNthLOitMDkDcFhnpciSZaR",
-	"WPPRxP2UJi7aKF/IzDx7zFLY9DiW+XffjQWhE3J+qzM4pSocL5/CE4DoQ5mg+Tonw5glERZ3ZGXDGB58",
-	"Rvp8liR9EiaMpgCdo2/Ou2gDLwvfNulh+VRdB7/uVAGDFGh7vy0dcCRhc8Zv6agrHjwxJFepWGxH629h",
-	"IA9Srfdp2I9dhU/Dftqd3QdjP045BaQJo3rxEWs8pnn8ZYNflb3FsdXkZOGaCt7NANox5+q32nRWoru8",
-	"BN07a09kcYBczx6T2AxvqeMZxIPv2g31rU1BsfGPIU6JiR5ZI33Xq8FTzWNlkpitVoQ9rGwISCSRbwa4",
-	"xj8WPBZPgemwQ9e0//A67WRBL/+tMZeK0ejZkt1k8QwaXV7S5ozcpsuZiULZCjcXXTMxqKoRECVEaQAI",
-	"VuIUtvqeI0AiHa2M82zeR1q/HMn7T+h8Zjs5LXU3I/muVD5gRIGCHtnrLTu5eO5KQETqedAE+aYfpvzJ",
-	"R3KDJ1a4y7WepUqezXvQP5PmEYXp35c3fWm9giJV+1UHjY2r0rcvSP8sJGU+0eFeBOaOL+qqK6mM+DR8",
-	"A5vnGfeVK4SeU8eUjG+gmFwC0HkGfcnC2xMbWsUcjJQBNKXM4hymBvs+xVGXl8ujVQKxqvUmcPsf/EV8",
-	"5O+3dMfdmvma3ewp0bOtIQsM2NeVuFjK+ARXdL5NoinY+/M7qJVM5r7YaWEVlqdvqxTdMtwuuvi5c9SS",
-	"bqU4YXCbLnHXbfr1ZNz1Ro99bfK551z5AnR1gg8GhgEqzSEgFbuDMRIZOPQF+7eP7mFsEmRn87Ho8gmN",
-	"mEHpq8xTJ3dMU9cMNZenDpPwstTHdDpl3E9Kf2u6emKcY4r56x52O02ZnWhVkvnLxSku8oPnmd9jcjNg",
-	"/27OR1a5lqpxEJbgB3brh4Mmqz+lB3v1drTfYk16GB4NW/reac+SfKfmEBFqQe065hE22oASKxMg7G0D",
-	"bYCBthGsUS2cpcnO08Z+o2l/2Yah3mtiNNDN+sxoPIqPedF/rtMckqK1tmsPt+XD5rSXcmHzW54H+0iE",
-	"pV6hK4eKvGShYVjaQTifer2fVzR2fua/rAvap2YSMZ+V18ogu36TmXa378+L3+ytSlR9mHa827g6Nu/H",
-	"++iUuEt7WTkWqdq2s+ZtGmhaI8alNQ4deD1XKQ3Vym6xCLSsSMK0pfdU771+xtSO/WXaZAbo/inpHFvl",
-	"9ylZ6k/lQVpiHJ+XJ+n+epBWraDzKdlm/CV9YP/mjqWSJqW3cinZJLJV2WinPJKFPut5QRpgciLsBA+T",
-	"WYRN4fKCk/Ho0n5sEylznCRZihuwnbs1dv83THAopSGLMgIbCvVNfqW23aHyUm37a1W+UbmNbHcxyJov",
-	"pyxkXCULbCyMnUH9FizQoAK7DJBWs9kotSaryelBC1kNW7KpsBagN/fIblM/0raPbGOBVVp3CZWQCFk6",
-	"OveplVkD76sNvLuZZ2Yrqgy0HKCc2bXHg3w/RpfMTsG2p7hUEuz8lvkNPq4VC9gtJCcUXEoaOIuMQ5tc",
-	"Yp8UdBAhbJlJRER/Ug4w1iS8sy4HN5ZVWaHJzgrBsnECrB0xhDX+ElJlD6dyF4d7bwj4K0tFGTG2d5gB",
-	"pBxi4t3Zhb6X6ZOvhCJn5ssrfehmfA/kOs/P72+YnmPluncibyXYVzbG9g6PJP046uNR7fviuP/MxCYQ",
-	"SljfJIb+gcdDXtE7eo1w5NBOQI29TsaZl3OjOpXZDO70UD12S1pLv89442/G8/nxz63YuDLh1C5fqg4w",
-	"d5rc/Q7Zax41CIwg5iMDyJzxXlP4sbpio6v5im3wBKngQ5F6XYBwPHcti8D0obK6iIBEM6jWx2AFFkb4",
-	"84YlIgZtE0o4qkshXLn537YYYm/9E6/E5SwcY/LmXeon/toYHqWs0lRclJdy3QrEY6U1BE0KraW8tsii",
-	"nHgfyyw+aZnFXycvY3vO8LfD6LlgNLrPw71WI8pcHX1oJ+arP7PBVurP6qNSov7YsOx96j4PWskSlOG8",
-	"YpYUJJJFmkVSgK5LWIM8By6lNQOvzN4hXzuNynVEOXbQ2cBX/N4X1qokBaMyIPMxVQB5nHNcme4hkki6",
-	"QFydua/jzDxEoBWIRa6mFHLjcjpN4JQxlztnYd/sTJdRdwJQhGw2x4B1ucOS4yIliWufCPNH5bCy2ueu",
-	"wDzVlS4ZV88d1G2YcfEkPtYDbSYng9ySPxYHfeb69WMl0i1UeBMJuzcpv340OABsqVTpGUlRiEB7CYMD",
-	"gNYwRNb1OUs159gBd7sZb/FN2OMssD5RyBYkYmaAF2z7rVyHjIPDvaOA2F4Z5l8HB21ADDXH2kLEL8GS",
-	"XsYjTkwHdULJIBVzydLsxQS60duX7h4EpejarUbT/1qG3P1bKeqSbTyheVRg+AI2O0PbrOjE8F7tVdwu",
-	"6ScmKZTyIsSgSEk4FgCGm8+pMLM2uduhiJj3qSxTNCgLT1ocQGz8VnBX+JJbz9LDt/fho+ykilpnqZ6Z",
-	"CTPTfGvKxDRhgL8M2BfCNIA3PehWDAxTEXNDs5eWBocdGsoWHIIQxs+V7VkW4snoIfMwls0Ms0+B0Ic5",
-	"rF7zuE0WW3r4pdEgYRDT2SCJQ3LNFrKkFV++Bx92qN5r7RnC3m8d+vT7PJaVWw/t3vALiaARGdCE8hBS",
-	"YHlERBqOmV1s743fMpqoce3j+4//XwAAAP//",
+	"7P35chu3tjcM3woefudU7BySIqmZrl3PUWQpkWPL3pIcZ6APCXaDZEdNgGmAopmUq76reXMfuZT3St7C",
+	"WgAa3ezmoMF2crT/yLaaPWBYWPP6rT8qgRhPBGdcyUr7j8qI0ZAl8M9jGozYaXTDXkV8qhhcC5kMkmii",
+	"IsEr7corOid9RgJ9Y0gGIiGD6IaRMd5fr1Qr7AMdT2JWaVcm034cBVUyph9qdMj+td1oVKqVhP02jRIW",
+	"VtoqmbJqRQYjNqb6S2P64SXjQzWqtHca1YqaT/RbpEoiPqx8/FitHMcR4+p4ROOY8SFbHN13YkYoCeA2",
+	"ElBO6FSNGFdRQBUjTy5Oj8ne/s4h+evP3XqrSvTf+3vN/afZcX9DZRSQhNF4/K9ORTJJx6xTqZJgRBPJ",
+	"1L86lbdXp7WDTmXd2TQbjcL5vBQBxZHnJ3I1YuTtxUsiBkSNGKFBIKZcZYc5UmrS3tpqtvbrjXqj3mwf",
+	"NA4aW1PJErnVaB7S8KC1XzsMWoPafnOb1uju3k5tn7X22V6/1dje3Vk6+oFIxlRV2pVpElWq/mRaJZM5",
+	"F0A9xXPRS1gFcvnu6urNVrPeQBLKUQwXNbh8NzI5F5dKJAUjgQFKMp5KRbhQROrbiBLXjMscdTSfLowM",
+	"7r7byC5YGCUsUOUb/27E9JBGjPQTMZMsIUORXyW98bK9tUUnk7q5Wg/EeCugcdynwfX/DUTI/vXz+PCm",
+	"M200WntSUcX+RQeNaPCrjMPrX/FyJOW/9Kv+c/voP1un/9k6dZT0n9tHmpbWn2sJSVwwlcyPBoolixO9",
+	"ZIHgoSRKkBmNFOmzgTAz5+yDIiqZZ2bdXItaI662W0iv0Xg6rrQP9cjGEce/mm6UEVdsyBIY5rt37448",
+	"PlFMwYHlOkgoh81mg/z1Z7NZ36s3n1bJLFIjGHzCqBTcUtOuvmk7z18YTVhSwGBYkojkX51KxG9oHIVd",
+	"oMy7spmP1cqEJnTMlGXy00QK2BEax2J2Mp6o+Q80njL78sXJ9/SWdAN4sGeZ0iRhN5GYSjKhQ/aMMP0e",
+	"OOL6x0GUSAW/1MmZIpEkMCUieJzepOdN4kiqDnfrB9cGUaxHW+/wzMJVqpVID+m3KUvmlWqF07G+jOOq",
+	"lKzKXgnvjcaRKpJvQDiET8d9luipRoqNJZmwBGfjD2i3UTygGN7tjydkAzqNFT5STq3NldT6UdOCnAgu",
+	"UTqjSDynY3ZFrxkwlEBwxTjMjU4mcYSsZmuSiH7Mxv/1q0S+42ahnwhhHeFdXT2JroK3aVpQNIor7coR",
+	"F2rEEitcR1QSNYok0XfDomjalZX2L3+kz0SS2PdMhJ5DUmlXtmCRPr5HomZSdaOw0q6sKbE0L5tKzXMO",
+	"qxUVKaCLY8EHcRToJTcLNk14G89V28y7vTi7j/4O/UfCBpV25f+3lSpHW/ir3HqDr8Dlz9JL4bIwsyof",
+	"q5VTkfSjMLzjzkRcTgeDKIAZyEBMmL81V6ghMClRlpGYBtc4DriXjFl7lkQK9ului76dLno6s2WrXjDy",
+	"+1h2PWV/rhRn+gwmnbJqvQ2SRKA4eWruu3fvanmOXzQQ88hWXkDAgM6QSd9pX+ENcHN3QKOYhfltNbtF",
+	"QsEkqCyDSOEcBVcJDVTZ0QMdZ0RvGKGKjIVUpNVogAZLAxAEmSM5mMZx937OZauVkshbPkmEpkvajxk5",
+	"4SpS86XUsrge90UsCws5pioYZZbyGenhSvZAJkkjx1gcSjjKL6lUR6HmzlIlVKEIvfXWx1SqLs28LrP3",
+	"kdRCUw9B30kyd9bJ0QR2j1DDfgQ3IvfuR3xTvlowkfvaNGP2ZBaCcU1MIcwYlIYeWDzI4HqwUa9orEUs",
+	"u9vZ7NOwa1Yyfyr7IpzrQWk6QrXmxeXr87svfSNd+m9oSC7c18tX3x/lfZ+VgHI9wz4jE234huSJ/lNP",
+	"tUooSdiEUcVCcs3mRGjtyCiZ+kfkzRGHfQPtSF8diGTIQoL62lPcKxZG9Aqmd4e9mnI5nUxEoljYHes3",
+	"dmHFvG27ZDwk/kv1y6pkyvXyJEzq6VEe6iGDcX/nzWzu+nzQDY/AhMkVDq98X0tmdF9b7FOwUedDFsQ0",
+	"YSGBzxH9uare10iSdI1gz87F5TQYoeZ5p23jQnUHYsrzYi9hODarVRnjQLPE8O6nbCfdmHOhyKkZQPle",
+	"pMO8p+V385PTYGQm6a3sW8mSh11X+K7nVPpnLaib2Mdq5bVW3JBUL9hgKpcKhYIVBY0ANHA0yXGzrNLV",
+	"LfATIMlGkkz5NRczDmdISSJZkDD4YZYIPqyvP3eYwwkMpOQ4L3y0WvRJOM76qIsJS2DGhDMWytRlqjmg",
+	"SpeTs3qHP+mBYlGb0ETNe2Dh6IWGV1eRZ0qS4NriSdXPPQXTPe9arh1rXUvEqxRu68H7WK28SeiwfInS",
+	"B9D5iN6cjZT7vFMZlhiWfB3ZtAbJpEpEEc0sCKYPtdlsVtMKTG2axIzrMx0ulVT3SEi+XAB5PS6SAZ9j",
+	"Y92ubHyMYZQRLF/MkB7kdDymyVzb76neomc5jqSM+LBS1abZ9BbbqRdxQqWciSQkw4RyZc6Y1lK1hQV7",
+	"Z++ogysKDmd2WO/0JRIkLNRkTGO5bETwmSXjcZ82x9+Nz+NFH++RiKz+OKMpY8jFXp5+ZiK6ZMkNS3AW",
+	"tzrcEl7QxT9LTrYYMzWK+JDMQImBLdXMtU7+PRWKGXcxrlUUktmIcTIXU0LlNaF9MVXgubinjTni6F62",
+	"6h5O4DNvw9UoEUrFtxXKio0nIqFJFM+7U05vaBRr47D8KCSMzCC+IgQZUz43m2IPhKyTd0WxCKr0l+5v",
+	"L65KPm8c48arqo/rIBFjc4WpmUiuCQ1DzYbrBE8auoJTt0bCbhiNNS2BXwAeBVOZahaeJCxQ9c8kmCEa",
+	"VHPhoGVPeYEjj1iEeEmT4YNKY18GxvpjegkpJ3s75PvomwcRtUWf+byHUohXlM8/15E0GyQXaf9Tn84l",
+	"I/mbHqG33o58mu01csb6kow/OCP6uJjVyVUyJ3RII07kSCQqnt//dsZiGHFJqCKCB8wZQyFVtE8l89xd",
+	"CYP0Fhu5lHSg6ZMoO8a/4fa/oUNWrDkr9kFtjdQ4zmx5pTNtNLaD/xOKQNvxRN8Alxj+AAY/XgBftYyG",
+	"vBZxu4j6/RGfmpu3vLsra1v81BpjOUUG4rCaXyoi6VySmf6XU2XJuUClSw9K611645yJDFSl31x+Eu68",
+	"Hlq3jAJGvE882DKgGpA9Y5TLGUvgWGXp9A7ks56+vE4gU2lbJHaKc+qgvR9t+W6+rF3fBX9mxkpw8uTE",
+	"DHlZsDMzu/uJLxeq7eSS0SQYgZcnFkOXUZEuEFD6Ovr16k1TQnQ1B7W6k1x0K95Jq75rxNGLWGlmr5UX",
+	"GzuRS/drcWL34o8sXYb7UtnvcJDXUKJXE8SEzmNBw65eP1BfywJkxbrt3eIqXgqC2WQTWSZ64V+a4ZRv",
+	"+uLg7zuoUmI4vOV+NuotjqRxZLm0A8+LxYm5XiXswyRKWKjVm4TdiGsWYjTO9yA5buzlmS3NKImkfW/V",
+	"vVUkXgAUOPWdIwlNP2amV0sk0e8sXMF0/UnonbFOvMwSnYvSZZjmNiYfh19wl/PM4nyeaecHDQ48ReMF",
+	"/yaovaguRRJ4tIhDJzDc3ArJw8vdmUqWdL1P4iPZhbLRBPzkLNLyPI3cK8Zdnjh5KYYk4qk6/TnoZsXs",
+	"NvCJLmEMlu7A3tBs3e5E0Xky0Ztn+t906c75ZPkQ2U3rWYrrROZ9IzHDYG5vGd5VyfNESIGyvurYufvu",
+	"S26YhdBbesMSLZw0WdybeXoHbeGtZMkZHwgM6W7mMRjjTlPO/9tLUq9U8ZfuDUuiQZRmNJvU2SPOyYl5",
+	"S7UySdiAJQkLuzaGgW/Uuzntr7/100momWSXqkq7ub+3fdjY39trrL1/dhmKNvA4ptFYGgsEoisskfpM",
+	"ptwDduHIcCVYMJvZ0/6jMkn0OVYRSncaJF1gwwWlN2dDLhIWYo7j2XMjmcEEHomZ920wxllIkBJSE7aZ",
+	"LeTYLUiMrtokYNQwCjLB3e+QB04zKRoJG0ZSMa19JKbSwfqr8zUMbuP620Gzth+2mrXDwV6jtkt3+myb",
+	"toL98DBXd7K7VzRcEbJuUF4RpMf85vvjk3z+/v7e9h7568+dej45/+TwFYtHgrZez25Ok5NXVy+G0+Pv",
+	"qGDfN9XB24t3/em3Ly6lmtWCV9nxNVsHK8fX1TauKFjaV1MJR7t32drd62VHpC9lP7VTtHFWBeqOIl6Q",
+	"2H7EU5qxCfxILbOR0Kx1God6BCntaPYyxnIvI6uy42LzF6P+t0H0Onpx+fb3s+Z59OKwzuYvfg/fnUWv",
+	"o7PZq6t49PPz4fx8/uKwHrRi3h+fNsIfX8TZ2Rw0D1sF8wHpVzKZfFST1TRPsbSmmeEgiuOFA4CcI0NT",
+	"OwVfHtMPXVpETKZmpU7OBoXHjcSCa82fDkVV3zDHUiP9e0bZSUe0vQc1cZnyqoIRccGDonomMWaS9Glw",
+	"bVPt7Bbnipdqjcu97rvfj1qvfl2HB0wSMZ4ULPvlhAasJtmEJpqdtkmPC856IKuk0FsxID3Yt16V9AJt",
+	"5nKl/ylZzALVNYk5PYiB94KEUaWfno2iYKRJcCZNfNr69/AWq3FDLuiTMx6piKqID4nmy+QCmI5R0Jv1",
+	"Ru48w3ByJ7Vw0pZjdadJtDj115zZY+NxOcfcqqQ/Vwx0M/0P/+zEbKAIuKcGWP2ilUBImbGvQcfARCQK",
+	"WWosxAQ21dKzflMYDQYsQeZ10Nptkb/+3F9gXqsqw9ao5HO61eIanAtFXFbiM0gBNYF+zfwjtZAI1LNq",
+	"Gheq657Msbe1mIF9UeHegFzy7gDJ1Hvz+vKKbE1o0gOJyQm7YcmcYL50mvTRn6qMUIskiVDQ1skRt/e7",
+	"PSua3TSJNpjhbtmqSzFNgrL6SaOmwqlQBda5pjykjf3G/tM2DNgWj07DiPGAyfRpNB1EAtlcHiEuH3bx",
+	"qMGb1R2Dul8q1iAFuFc1iaZQC5X9mK2gWiXl3AeVycsq+aCWu7ltAItk9RewSGUV78N6E1kn74AUxIRx",
+	"TT3K1aU4P59eYspLODM+p42fQRSzBTZVOD5VWKPoyYIpD0aUD/P76RWArsUHplE3FgGNi3TR/GrElA+n",
+	"dMikcyxoJi6rtlAQtfi0TKFqMjUl6YWsdnRFQkYY7+Fyoi8fpMrMlcMaI8mkHyr2QUmQqfqIAp2P9ceE",
+	"dGRv62cLKqcZX1iAohJBc0X0f2UBZNcfT5OEcfXGeHSzASJKZkKEjJORSKTeSlfmZz3ABfrsOOJuu6uV",
+	"CVWKJXp9/+eX/+l0PjQa77/+j0rB1jxnmhtkTAqwHsIw0v+m8RvPqhjQWLJqztAI4Q3doPDYnlrbE24i",
+	"NBactTWDZx+Qskztn36aUGV5LdA3HLqVajsqlLIb8fLK4AHsv1YN+kKN4GOS0IShx7FeWVZIub23qpKy",
+	"irGoGxovqU22/NIsxIxGSpI+UzPGOFEzkaYIFK1C+fD2Vg4OHFLLdwe1zyro71pDgLiklsJaD52BZ0Vi",
+	"uuHMHCr91Gg+GSEX8llN0R6hhY4WfrngTZU1TyPWbE1mlmA9GIHFj3b9tM1iXIG09lqvF6IMUPLvC/jT",
+	"6FZGUVfaKoAaTUHoMGHsFmP86Fdj/5I5SP62FazfstlljoRHm+8L2FDB6S91KGxmznuBchRslJNe5kM9",
+	"gr4iTWg5BfeBDHwcIOablylHkOaO7gjBB5FJmjVTqZIpj7WyhBqqsZRwGgsazzpM+z5UBivjPIXI/r6h",
+	"guALjU7nQ6uh/9PU/9mudTofdr/R/3mu/7l/UihOiiTdibanj4HXbyhYjN/vj6zZ7VyAIhn6q4x3r2GT",
+	"TzyZu8xVlxfR+eNqP+je97509pqS9DA3F66Wby8b6Cuobz3Wd+amV1DegZNKE7ezsDAp+wWBjNYAJMIQ",
+	"O3XkkbnAFb6GqmJ4mU+nz+S2CFavcFuSRCTHhTIRfsLpa/Y/ScQwoWNZJ8dOa6AhuNU5g6CDpyBzLYR/",
+	"ydV7LsYE88HSNaJjhWX7ieev6AaxkPB2v2QLnYRgUgJCB9xg3V0OmaEIraGwqBj97fYWjulRXSW6AVI4",
+	"XNQMVvCwO6ABPlUU4y8tsyyqY4fsh65HK66ECsWj/aXr9r5aMYToXypKPlnIIvKjMu8zVLlXxExObmwM",
+	"Y9mZzudbJSwQSchCwm5AQB5hcTiUy0zjmEQDLWFcWgedTOK5KZ7Rf0Nkr16pLnj8TSX54rGP3EHXmw9O",
+	"NuMGME53OLxhFIIk6QViPNbaXhxZn1xPM5twGrNenZynQ/TLxKjscFSYrG8DHGbWKQfOghlnCcR2YR4A",
+	"KjCmIUN0ltxa65XAoCGGdRbWnqoMYE9IFaupaLyOZb5ClzGL4rx0QC5F1sjKMRZ94Yi8fXv2/GbfuStF",
+	"om2BOdGDz6qR0yjHGreLlIZo0jX+veLp5BL+l89rraW/jvhK+QlH4/vIlGYyKfWZLltx87vJxVRUM4Yq",
+	"YdzGL2cU6p7CNZZn5eCRww5ZWTjgrWRJ7Wh4TxQAXyub9oLYBYagjxVEAe9rthjuXBr6oHYQhgY3o4ic",
+	"3IWBUi38gFDSRfCGU61Y+ZAexgydZOg6s2uFEt1RW+E89ThAreeW5+p7M+Jc2iJxA+um9ZuJSmtvOZP1",
+	"Du/wmg1MtCFSAalasRgOMdSV/m7kV6+drZTTlJytobVEEEaAbhKman0arGg7LCASyQ4ndlh18taMDwFq",
+	"9HwcHl1YJX0W0KlkJoSEVlaaRugNVtn8zl47Tbvxqu7oQLGkNC/zWSrSBA/ASgYXR8SHerATlkQixM85",
+	"YY3rCx906zjUEgHVT8hWdF+ognfdz+gwTAIriJF5UB7qrxmNTP9iH2+DLmc00syiR9KtO5pQOHUqrw0o",
+	"JZpS7oTqD9hnATCo6vsU9YoVZF74ZYwgIg3WSjbYWCeniRjrDwieMm3v7bjG0kNFG0Q3rIoxCf0MbhKj",
+	"wQhWv0qmE6IEae66bCm742IK0TT8VxfiGeAghd036wnDx1CHu6JnAFwZ35SwQcLkqJswTSTwsLlk7ALL",
+	"t+GtWi0EBmMlHyyjJIh0NVDPzGThW3odvC9ldUCfZmYjAZ9xZxDGPaL6m2M4gsabA8RFDenmDaEccRoa",
+	"0mtkNUmMIGYuhSxm+UuGmHpVPQF32WDNQAQTCMp9oU08oC/IwTBDQTvdu8/NmMWSOSp3j1puYogJXoIK",
+	"u9HO8fPmknur94zJEzY3G0PPX0P/pbGQyjw+5elD/qsSNhY3PheydG8PUPpYpBDcAJ7jQsE5zowk4mS7",
+	"QUI6l8+ISKpaX0qV0qpRRrmwgfP04fTjRMSh9/URldnP2OHJCYvjiA9zNJEwyRTQOGezLEMPRkIyXrBi",
+	"z7IHaJGiIbpUICIMA6xaIAW0SF3qPhwltLBMtQq8E690QaLpzTZ/m40whzvzLJVEMkWmkyqm+cKN9nAH",
+	"mpfNYYxdc8AdEaapCmbW9naPUjJvkN2ETWIaWKrTkldLKzbLPgp+NbjRTlfEoRW/bo4St8Pacjg5ngW3",
+	"In021NcI3Fq4eHLJBmU/FFAesNgKSFukZOaeXVR3q2H+kqmCN5pdx7GZhS8YID5pdCSPB9krKaMyVyxT",
+	"aruUqiowiBCOTOqlxRdfs3k3EYraJ/R2XDPcXlOuyMWMCG4QNI2Lw+ZC+JqO+9PpEr5tbsU93iWmyv3D",
+	"Ez/g1PBFSpH1n2fSnrVv1se7YlbDv2I4tHfJcOeK8b9K7805NuycII5rpFdyd2gGmXVOSKbcfIzrwj+w",
+	"6Z+GGmA18mcwfzE9Vu75hbOx8Iuj0PwvqTqeLmWW0tIL6dJ6RLTSaVKtfKhpKqrdUDAEpCankx9Ozq+6",
+	"L19/e3Zeqfp/dU+Pzl6ePM9dvPru4vXVlX/9zdHl5bvXF8+7R8fHJ2+usk+8fnuV+7N78sPJxU/vvju5",
+	"OHG/XJycXpxcfte9OHl76T3/7uL1+bfu/YsfPP7u6Pxb7/6j4+PXb8+vuscXJ0dXBdefn7w8Kbx+dnn0",
+	"zcuCH07Os9cvj1+/Oblc+O6bi9enZy9PFq6fvDo6e9k9fn1+enbxavF64d0vX19eLc704uTy5Cq3Lsev",
+	"n6creHp0fPX6onv0/Ln3RnPx4uTV6x+8yxcnx6/1HsAbupkVz/x02b04efPy6HjhjZc4nu7Fyb/fnlxe",
+	"lf5+fHR+fPLyZdnv7urxy7OTgm2zl3PrZC7nN/P7k5+6F6+v4A3vrVX6hm4c+gCk4Mw/VnpaTLrhGT7g",
+	"J6bRJKFzyP1LoZcLUrKmcUyEV2RhMYrzAMgbugJgPNlvF9nvp857uUl0BHlU9w6eQCcNivDTQRs0Sqm9",
+	"0RhZzUbDWhJWZ6EkwUJZ85G+EDGjPHUDburXuy50Z/SUUJOesSP9tgT6wgT1OFBar9m8d0s/R25whUm1",
+	"VEKwwq5+ATWhjxg0egiVLDjwlmzUSr9WmU8rmz4wopIMoxvGTUnvcn9+kRvLeLCMz8pTHjziy61GOX2/",
+	"jKR6UFZgjlGGF7QKWEFOhYjZoGATL7JqObhAoDyXC7W4mSsgyBtFuSmojRQR0LsR41nfh1aJjO8DNZaq",
+	"JrAFnV/veJ8Np07vr5OjvLqe0dMtqvM9UGUJ7ytabG/u5eRyXkjjR2jv9+deZMWQu/7SkEe/ZxaqTs4F",
+	"QhOLGKxsfhPJqB8zD8QZ7UwuSG9LmxLtHnCRTieX+PhmJDhbPEbZWO3CUcXJXIB+uRnx34k+1t3U5Zu4",
+	"xja9hZqgDadm+dfq0wxUkB8WPF44pIjFoYNX2CiPT5l8i9WZow7wO78tLy5fn5M3+KtBajtsNJ+SiBvw",
+	"jL4I589MYlUG51fGVI4QjlClvQDWaH3jr4odl6sPLFyhaRyXnCyZqWZJIgWY789ITx/8HgliRhPgF+RM",
+	"kZGIQ1l0Zqx7cwaVMGN6Dcl0lMQRv7YHrcPtifQPIdYNRIKTMU2uJRR6ohJScGYJ+wCS+1cRcf2nn02Y",
+	"3pXvfJEti8unrmZPcp7dZbIwttod+N+HRqPW6XxonnY6H/ZP9T8PTzudaWOvedzpTFuNxjf4fyf4f6fw",
+	"f62DGv4/Xt1r4J97+tfTk9PTkmzV7xiN9dg2ImxbrfmH816I65yZWpC1mKMs85IiejrT+ygnuHEb5gJg",
+	"Adlei/z1Z6ve0qIK/ea2VBfC/4GKbpjNV0Z6GLNxH3POFnIAohtWrsymWeWujwovU1rptCSYps8YD6E0",
+	"L4gmWpW0Jzrr/Ncfi6Sc4kBXZ2yuF5XHpUG9Et4eEiXWTRUuESSQkAxJk1WtyUuTtSsjHjDSPNxv5DWd",
+	"vR1f02ntbu80WtuNxv7h4SqVJyqVZpk5Pfw4yrIFNtmxX1W0LOGkAN5gVUJNSQLkmZIuZIM+uiqR2aTI",
+	"+no1D0XUdQYIxybEhVaLPm2C52VQoZkG9cNlwfWvJInSQKCjcL/i9StJtOFVtETFdIzFmcVlK70+tIRK",
+	"7UNv/Z+lATtMLS86tVZ4ARQscBx8RSbBDb7hOWsxk+396kzw9bIRYBMyrAqLoqkrid7QkjNscSX3vk3y",
+	"80tGb0DAQ9sqE0aZMGOHpplXxdnPywqlbpXGnB0OJq1bTG4vD9FlLxcPC9UUF9hI4b9NPsCDZjsbdLls",
+	"srWZzrEYT6gp5MFQai/N0jF1UhGXitGlNWgl3AHpuKji2T9HVVIo7GhOJuGJpxBKdKBxJWXPp1j2fCbP",
+	"+MVucHy2dzY+bXzfmmyHxxuUQq/YBKyIXGGspcylpGK6h0thWYjWebNc5RmhRD+aKjEMLTQ8j7ncYO9l",
+	"m55qx3UWDvX3bL6hIvaaM4JdRiH8hZX9u8198tefO6a9527zgPz15x7+ddDY1r+1nuIJQ31MkpBNGA+J",
+	"4KR3rea9Njk5BlESJDdV8qHD9amaPyOvv39jL8NB+/CMXFweoYoHF0xKZE65i4d586yQQSQ369zG1rnp",
+	"GjneKql9rebrvI0vWJetnWIhsc7bPuRvKoRNmK9xV46urqG31BRS1fWa4zKU0Nnlxk6NazZf36GnKXmF",
+	"Ny8/ev36osF6dQIlFTwiTLmpNlatjBjTKM4e25v+wZvt00Hj2+vm5Ift3xvj493r/flO8u/fWsHB+PIw",
+	"3FM/jl7Mmi9/FmsIh0XLc2EbXzFFQ6rohmtNfeHWZTwED8Et2tJWc69y1cORlF3nyEgLtwuk2ukxOWw1",
+	"9ouNrT4NroMR5ZzFXRMWt7mQS95pzTp8wvafhbzqnoyweny9b5V/4/WE8bPn5FhwzgJFvqHBde0YnyYv",
+	"8bvNeqP4SwFA2pStT+n9mbvcMVkVylkR/SrET7mPby1+ylTylRPfImUc7LUOblXmyHjoKOVO9A0KPwj+",
+	"NRblYPNFcagyMhryiA+7NB4ahKIH2YTIV+zvtjTFr4L9fVA6QlP8VkP+dXYtbantxg8jastDbs5kKkcs",
+	"7OZ5KqJgLD8ph83W3q1Oin392tzIR+XY6KEoYd1lM5TLZ1b0Ug8c42F2JAOH8VCfuDHdyu92HAve8/Bn",
+	"0WSGrXx1MSTQCtlkqrG6oQimY8aVKxXdeG3kFPS9B9xFZOJ32sDsKx5+76aSJREfiLuMOh/bRdZcLdMw",
+	"VykB67LAdRnKCq1uTQWzaKlKVIyNFeLlDHg1t12qTS5hkWtofuUSr/xAravQFCi1C2eomDWWqjCedC9j",
+	"HQX8agmLL1P+1j2pG7HkTdWpIlP2nM1ulTA2cA+tl0STzdwoNptzyevZgvqqRTSTtmLHpGRcjdgcsrLk",
+	"CLOu4rlDvi7iens7G3K9HL8yMy9ZzDdLQQNiGAO27ptyhVn/XhwaIj1zqLEzURmJTqyx+DUiEQ/iacjC",
+	"Z4QLV4fnnu5wcCob1yD40hyk2JjO7U9kjID/lBMWDUfKeN2EVCQQ47HgaS2aLZkQEouLiRh0uMpEF6DS",
+	"Mgv0aAI05jR9hRkIVdgh6/LOBdLvimpwsAFKk9d7dFMHiOdf7Sq1CqJIE6rv6pYkjm5Y27V+pxLr/6Bm",
+	"yYPIwiwccIw3MKqEN2a8RttarJbnix3s7azOGCsQY4WAQu/ycF+ScYso7lwl2PqD+sUfkjxZz+HxtE5O",
+	"xhM1h9lyMbOHdzWEojeFmiuF2DA6vmkq6X1kyqI+gy0iSz1REyYmMUBMO7BSwQ3qlXTwUdRhqqlRIqZD",
+	"wHx8Yv0gWShKQ9aLRlFxHPFyhMFUOxLApMWRZLdnxvobZ7K5Yo71VyFGeHpvng5kKtvdc71JT4RUlvB9",
+	"nFFZdgS8ofQZ9jEytbwjU+azgLj0y2r0z/fFUqqEdJfnomLYZWkCdqZVcJmJvP5igNwtWokcjXzihXCa",
+	"/nXAli4HYgFDu1/02qfaba9Ojmwgy4R99d2ZaWVyV70lRJWxSAfQnN7AdIFzeYCdqFk8MPHugEU3RhgY",
+	"qeDH6tMFLVmuWxrNaJKsJ9XM3RKLG4w8a2uqSlWLzUXaUoHWau7s7xxs7+3sr5JqahQlYRf6Yq9kKpDK",
+	"D+XpmCQxT/HnVrGPPDySB7xg8tvNWcyOKEeZC2wwJxtKhbSjsPxpXcbWqosqTHbrM8KtSL/1lKdjuPNR",
+	"hfpfqkI9qjCPKsznUmH06K8Zm2T1mJUy+VGteVRrHtWajdSa0tIYTxF48Jpc32OT3/ONa3OP4hmdIzZg",
+	"CqYiuIFMxjoUGluUWlkvSK95mKpdb5ZrFkGNI+5fbT4qW4/K1qOy9ahsbaRPPKpEjyrRo0q0QiVaJqzf",
+	"RWp06QpIHn0hj+GkDcNJy2uQjvrAc02Vt8+i1qpvewxWPSofj8GqRxXmUYV59Or8rwxW3Qa+hdlnVnql",
+	"0uYnH6v4WDezhwsdUT5MYsqxKyq0RIGtrT9UB6FMjx3TlWNxlMvXbqPWLganZn/nkPz15269ZQo891oH",
+	"5K8/t+u7T/3Sd9t6JO3v4pqRoLMvvWAJDBvAiCT6nXl3+R1Q0uxL73Hb5cV1i6HJkOWfzDaxzOfkThgP",
+	"EXNTxmLWDcWMpyQaMh4hXCm2ZE5rcAfUb5ui/2Q8EXE8ZtmGKsh0XOsUxcYTkdAkiufdDduovClskvzd",
+	"1auXBWRWyH5tBuOtOk0ZZInurVtDVSuczdZ+3E+4XGBz+aHkXl1E9/Zlt0HY2rzB1K1nugr9wTXDEABJ",
+	"nVE6xaBOLmwHqmhAJLthCY3tM6bm0ccytz3oRMhWtO5eVKUzeZn/3enIPMrR+/9as/nUprvnAVDcX6e0",
+	"QIxv0SmtsN1Z4QQS0Y/ZeNMuSJwA40Due7izu/90Ec5oHerMiLMUxOzWMmyxwlJ/YAMIxhSAbbVaaIse",
+	"yjCPfqwZiqidPUeShnRpZPpr4ek48Kty1W83gxa00yjW+iIVl7XOhG8AFDy0FVmnR3oxes2VBbqnklDy",
+	"9uJsZaHfSowIlIs4erccjlCq9ph6G1FI41B8c5c2uZv1qUXMkzXa067RnXZpx/NTkZDetydXZMspKfm+",
+	"u7trlEP538g0IF1zMUuBd2iQmJqaAtgm7K6ObUNsV2xooUFGYuZD+blmBVlR0FynMflj39NP0Pc06xco",
+	"HuSb749PiLvHQLTsbe+Rv/7cqW9n/XCVk8NXLB4J2no9uzlNTl5dvRhOj7+jgn3fVAdvL971p9++uJRq",
+	"Vgte5dhVIYpIYQnZkqbxl63dvRx2qr60hufSVZUVo+8cpf3fLblZuMqRIHIEkJN95lE8OXN0ZjT9UhSi",
+	"S0Qh2gBxaAFdaBEnGlpCFE8m04FM5PshaUVwEMXxwrFd0OCKG72O6YduoV1h2G2dnA0KmYTtIUOHomo6",
+	"Z4EPy7iI6ZDmR7S912jkRVMR/o3gwfKG++ZoFbf457XG5V733e9HrVe/rsO5sKhxZTfhNulxYRs9SjEG",
+	"p5LpcQbNILlkHNpFSRazQHWN0t2DQqseOjQc6KkciZl0ffvRpYW3SK+fGXlyxiMVURXxITTcIxdeM1MM",
+	"iGTmbhuOrFQsfIdMAZgJZylcmP4gS9KmRUxWSX+u0Dug/+GfHcujtfUB1XqCMwREs68xDcJFYhhpLMQE",
+	"NtXSs35TGA0GFhr3oLXbIn/9ub/AvFY6cjeAOyjAZheKOA/CMwAyM+3JsFTRg3nDSz0r3bnwaop7y/DV",
+	"SpjBUlVEj8t0qTVGQbO1B8CozafLvrVbNn8ppklQprOa/qeu82KmnTE2Pja7tN/Yf9qG7ba1ndMwYjzw",
+	"usKlNYsjmiGJ5cMuHnVaxrxEwPw2Zcm8l+n6nf0Y3LCGvMl6kMo/COBQ2U8Y1XnVF27R05z0sFt5z0OB",
+	"dPB+eokpL+GRq7ucF5pIy7nylPtdnlM5NGhEg19lHF7/utaJnEbdWAQ0LtJl86sRUz6c0iFDQrTs1HQb",
+	"nCRswJIEui2aVoBVIqfBSNtNvZDVjq5IyAjjvWyLeDAvcoFsE61S7IPCLhZ8buh8XM3GGGwUtKDDdx67",
+	"r8QwW7AEbIeBY1tevRE2/Mra7E9aYZ0bz/vC6doq+dsAjR7lmjYDtGydvFYjlswiqUXUAhLpVDLSAwKp",
+	"QXikp8XXXEwTAs5yEkf9hCZGwcFGsIVQlfdgZxQM34RIS6fwLDd2pFXO7sfmWAn2uYjymf3w0c/JTy92",
+	"ZzfB1W/xz9/t8N3k7PkPR/p/37T6jevt/vYPjWB8Ov3520P1E48bP/94Ln7+2yJ1ZrF+7w2qE9OQLrCH",
+	"2XjzAvdrxiZdEYfdQVHm9KJnxTYUNCavVHTuOVrS5KK95dlFrd1D5PLLYqULyIzeUIvXAiKFd+qCVNIm",
+	"w9g4aaPi2zXHqNoAxTKIeYPowEBz0LaUtGi4JhRanBRhvUbLANLNPVl/hKHM9ZsLlbRp/0R918GUWcd3",
+	"u7zFkv6Cnp57LZXKdC+GLAdYk1uvSJpecW8pEJv3XS9aqSJeXtS3ydKpF8cv6ye+rJdThiyXnNkHLyix",
+	"vOGObd7WLSXxTqsxczzjPaAcAm6frtDkMhry11N1G7Up3zqCymsJhr3JMnOG/cy6azMuuN7DOGU3d/PZ",
+	"rFKYhHH0MR5+Af49MVUl0zAe+lu578qybJYl5xopF0kvY25Gk1Bm7Pciz0/Od7+WO2Y9QL5H6/JzWZdX",
+	"VsG/ZYJ7kQ3z4t2VcU419g6euuXLRHhcD4XeN9Aog/y/////Jx9UKzlNy6KEL6MB8wV+1mPlusUsjxfm",
+	"s+ILI4aWOS3nS/nM9mORMIDEd+07QPICDVh/jnXvGP+McSFDbkHP5s7iMaTRGA5lb8tCEq6zhNXKh9pQ",
+	"1PTFmryOJjUxwY2vuZZlWix9zLcuKUC9pr9NGWKJYZ8kvdX6QEwlq5NMhvvKNi67zTsMtMR9psUa5I05",
+	"19ktO+Jku8nkWrxs2iYr187Be3eGtu2s3ped2kf/yOf3jwSFHuhTw/GymYaQtLFYGbDGt3dKylNEyLo3",
+	"LIkGUVGfQRcPtrfkwsHNp3Vy3yMtjgybbOLli+XddLtvF++Qlze6mDxpMiACGscsyfb+ycptqtnY2IR6",
+	"bDjWcGY7mp7WqUrKQAzHWFxmL/l6oVeU32feJBuAVZbwdsTUoA0gr7It9Fvb8C3glW1/ud/7a1i8bmv2",
+	"n8+I72Mc+pv0hRc49Cszcocl5A38OYzr2AxrXd4u1GRJEpRT/KEHEyJ4Vj2Nzd+JtN0a5lBqI8H2MNMW",
+	"QiQhtSP0glhFjaNpFs50UzItdGNMSsFFTwunkv3oNRfBdQ3+u+YxWRtVc7lVgdiueEfehZOhdevsugXH",
+	"WSeKu1RNsV/M3Fb0sYfzVRcoN/cdfa2TbFczcwbAzAMzAxFf3XulNZJpwrAG1URsN4/HbhS8zFQSbC+E",
+	"9cesnTAakjFrQ2/ZB6mgWL/HHhx3Iz/DXO5NSsvLzuavYsRDwQqs+TXPYLHVpibHgg8iTXW38IaX9jeC",
+	"c5hS3GSCuSrZKbUO9hsHrfU43Yr4DONhF7q1WvB0We40Z8BysberdfRkkaShmnityrhNO0tXK5KpaYkg",
+	"6sFvkNrYk4omSm9PPg+g9cOo/+0P12ffncfhdz/Mzr49HJ99ezo9+/a0GX47ivv8YvJT67TR3z4b/vTj",
+	"N7M1VK3GypZQ+f68MAWXzluKAaSHf2mne4v03SJP/FuuohiLv+1yFSbvbuJ//y3pllPy24szzJD+9wVQ",
+	"dVuL/ssfviXRmA5ZQfpuIWdblg+qOWfa9pGTb6hk260qxHHmE+DErqU3nUzWykQvJjJIQA7wvCNtGXVF",
+	"MhqzEFh7X0y566hozsN6xm2pZJdgy0EiSU+oiZbYPb2uNo2NTiaSiMmCKb9OF3KzslWTsG63suqIdEVI",
+	"4a1kyZ1igLcrmY8k7cdlbW1cicnKMpIVAQDzKmvblXxuMI3jrmVkG4YYbDgvf0ij36aY2qeZ7TNorZ0w",
+	"yHJjN1rrQHbr8lGjrCdtzZhgeVkys0oCRiFMqC7QSru81uMqS0y5XbAN4LjuRBAQIRt7ffeWCRRNs65H",
+	"X04J2ShTILJdSEyRryWzHNX4JOLRrhfty8T0vOUoO3FH4TjiLgV1w2omvb2DiMWhFyxL3ycS2Gd08y9W",
+	"Ofknr7S/X8RlphvBWgAM7tTmXU2czayqV0Xyp9xoHxOGHWuN+iFiiANU0QXWZ8TwapscSj29KpLQKpKB",
+	"Mp6A4dnRCiL2sUeuZzoLm68ZZv6VtK9Fi8o9k7CxAMW/Tnr62PdIEDOaSH0l349h84q3lYwkw4aW6lPT",
+	"OHba1BIWkM7XMIM+mwtjvPTGrN1zvlwUQ6gXWhVwRGWVxJHUFgdEWgArRtXJET7W4S6RRyh7o7b8YynM",
+	"UoZkkIixL0i/SuEG2lrGThE+AdEm7D6B8g/hoQ43QTZw1QsLGYJJ8dkt+QXOsQSjp7IMTGGFIr2M1a3h",
+	"a4HTcTd+9rGEZ9wKT7rkUL7l6cmagkapLVcx4wzc1NJ1YmUhHLlnbkdBclGVnpoRnUwYh/MZcbLdICGd",
+	"S3eCjCfPakCLDuMv5iTde5kxKgFVkrAhTcLYeHRipo1VElDJgDnNolCNoF1N7797VdLb0v9pYwJdp9Or",
+	"AroLtLmpmmfhNYJrEa8/VieveTzv8IwIkCADhtENg0ACts1BR5GaewFWeMi4X02yfQ+ZJj4GWx0LcU3i",
+	"6BqCreMCVrhZifNWuwP/Wyh01v88XKvc2RPZS8ud9bE54wNx20OzaRlzkb5ZlrjGzHHLWd7QqdudTa/I",
+	"vDiPrdz3og8B7GJ9nciCi8N31/PorGWETfvFL4nChc5VFCL2KIGKopqt3d0irTGjeBZnY8qIB4w0D/cb",
+	"+WD13o4frD50/1uFSXM33p4x3qb9pXS7pFJ1WebAVc7JaWPkCUNxXVIkuqkDvjCtoEx6rd1TO39eqMIY",
+	"KZ1M4ggT2gHbHHiakVqE9gE8jacEZVkcJZOYcvQ/hmxCEzWGetkzh51l2+nr9Wnr0wbfk1Uikg4PWRAD",
+	"rhDBDXV18Wi2Yb6rbYeHpVgZf7N+dyhNciE5yvJocMxCWMzLJ7LuZYOv3OGzbBIDeHUXNNI/FtbdU1Yq",
+	"7cqvUvD6BZ29YlLSIbO78uCZhOBeuGMa4bnmZIKniaeTRcfT3sOlA+oprAk4nWsAuLkasnh60Hk21XL7",
+	"Ut+Or8ao4DdUFsHDFeYmAF2hswi4bU8yUMpMtqIprCSTJIIsD5D05IQGIxMhGdcY15pg2OHYXNAPP7Tq",
+	"2/XmU2tHoOkJ2uFIG3eRxQ+DE3GJ3x3TayaRiGEZQK7BfNwSjJSaOKilVnnbwLSIAiUHpv18TfNx1q/1",
+	"wfbBFykmotojbXHNzKk2SWLP0PT82vLArwk1S4CZEHYFEaQz49WxR9mFNRAZrk6uouA6TVoyapYe3Ixy",
+	"ZT6oVWWiouCaAUPq8KHBqTEVeFoFNAs4iMUMxcJCaDl/8W0SV9qVFH8hjZWbX2zEPDUsDSNCy6pdudD8",
+	"BwW1mfmTrOr51MXbpQk9tStou1QNacDChCxmiq18k9HFKt9zMUNBkA0eaTbA2viySrvyHN8qODMpUkYg",
+	"4G3+FBZuqaY5yNBQ8kbPAJ9z08DhLzyKD8ABM8GXqikOtCOfjQRsME0YumSgYtCfVoZq4IrT4IyTqmgL",
+	"/AHQODajLlpIfMO6G+JKp/MvsklcGXLJmU+PFPVIUXekKK29GEanZbVdaW/tIPNF8JorPf/F2za3WOnK",
+	"VFNUqQ81hGSqCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqbrbFb0YIpXJg1XDC26ZcSrZEw5",
+	"4hywyIVuTQ9a6BFuga9BntgAr8lSCCjHAPy83uEd/vXXV8lc65Fff03OOPnlckaHQ5aQt2fvn2yFIpBb",
+	"T8kE0lC+tsYC+7oKAqlUcuFIzFOXRs5aUN8ONwL1a8gGgMgezdIoTSUlWitPelpNIMmU9xyuA4rAsXAE",
+	"1TOZAT0nbzMU1uHGy1ElfaFGBSDDPS/tp/cUkBU4hOO0QYFbFRnF3MwNl46IqfraLObZGLAYcD1/0Q/T",
+	"SVSf03H8/smW/+dTeI+7Q+vl3h36z6cEiAa0kEh2ONLGV5LQvhTxVLG0kKBNIvyuVtcwSPpGSDVGg+do",
+	"EoViCKs9ZFxPI80odZ7Zcb3Df5ngQ3Y0sP3+taeY0mXfHYg4xoba2PTYvcv6i4aYfz9VYkxVFNAYHFR6",
+	"d5hU0jAEhyzW4VczgUUBkCVhsPS4Smig2sWkqQRRsAlV8ssFey6C90+2EhaKAH5KbSS9N4CPJr/+GkIa",
+	"Pc+O3Jogmtx/6Tn2PHA4G22QSpsTBo/gmQe+oM9dhw+ETd010okMRByLGXGqccSl0mN50gNgt16V9Bbg",
+	"RXtP8dz0PFQsc0HrqjUxBfQTOWMJjgtWqk7OhQG1S9iEUSWJnPbHkdLaO4JY1Tv8iJMpv+ZasEwottXe",
+	"aeyYsAhBZCEbI4QbnFvXeAPxiV2TsHmkZ9erd/hJZgctSkLPR5DrPSO/TQXYt5iuAMIKo49kxOIJ2OAQ",
+	"LRhR2eG9YxqMWO1Y77uI24SLmlQiYb0qYR8CNlEuGVGNEuZvhHFIW0vdRBFgDSyrW8gt+vprm/m1qMpL",
+	"qN9vmwJlcKIC6C/RN0VMptJVftXhrhe4oZ/9RuMpquVxFDAumcf7X51dQaQ+9gp99NHH9LW6SIZb5qGt",
+	"caQ8JLwKWk2VauWGJVi2W2nUm/WGvscwj0q7sl1v1LfBKapGoGlt1WcsjmtAAVu/zq4lHGf9y7AoHeOC",
+	"qWnCTfItQmVrEtRG3DWbS/SnvLh8fU7esT75ns3JJTOW4P5uc/9pnRxlGjDo/Xjx7kqSCUuILWR51uG9",
+	"6yjN8jW51AdEjabjPhig1j14zeZ1/RlJEqGoYm0yYMrUVUumMBBkOyFgPh+SYodbsodP1QlGIa/ZXH8V",
+	"piZHNrClGCfjiE8VhMgGAvL4YOKySqQAl05ath5oMg0JFx1uoJsAITtSkmRJuIcAM9Kyc6wg5lBHiwTi",
+	"SPhM62BDpvRUKylMCmxhq9GwioQtWPc4mN3O1BFU0TtVaf/yR4XGw0q7cmKwwILkptKuvKnhX9egSJ7/",
+	"3n8pfxwdTJ8fB2Ft79X57MfTnXfdfS7e/Xj689Hgu+sPP8uLb48Pf9TDulZz/b5jVP0q7YqMIMW50q4M",
+	"DrZfv9h+3vpw2vxmeHAz7R+ql6w5/O7V7z/s77GDq6k8nL757ubih5O3lWpFv+ZD9/Tk94vp4Xh777uX",
+	"5101ZXu7hy/PJz++25sczy9VdP3Tr9+fvTvbpY3Kx/cfjZdgpbv1eza/ZAp1sEWnqN5/iTj56PJEZ4q/",
+	"a2UfMPdvwc2n0Q17hRSDn9rFTSp60G3m1iUIcoPW6fl1EP1dTsdjmsytMl5yBCvViqJDyCN/HknMnkaV",
+	"loK0rw1EHLJE2y3uZ/2tDCMARbWW8QvUjAa6DmfIJiQ79cR6xE0u7U5z52md9EAvTdxh139Dgp8zClK/",
+	"TdGJcG7ju56KbJo04yGEbA0fbm9tNVv79Ua9UW+2DxoHjYyDJPuowzCKpOxC5QBTLEmhqqzzsQDq3YKz",
+	"r3Vv/h6sUiv+onE/mlu8H36pRGDQymkfJmIguCvVSgSpKnpqXZOig4Bx1QoNEv3fMfxXdUdUjvQbjPmz",
+	"ECZyCPleMKY0k+Z9CbphbtDAst67epcN967oqQqmyNodWPkOq3lV/MKX3Cg/SxGKq+U2XKFL46EBLc2O",
+	"7sIuYqT5mpygwr565vD2rfShStkbYIGL9y9TfdZFt64eCfCCsi9XqhWtoWCBRMngitUZiz5YuA5ccL0v",
+	"FtPPIAxCgqQPMOiSuPRAJwAa280ffMSTW7mCE5p4IL/LDqwHUbfyPugysWRc0rvbg3XLrQYitb3PQbHl",
+	"t8/QWuIgpNYlG/3ENTqVFx5dQi9mj4rIJn9Vm6V6bOh/KCI7aX05WZdhypN8x06h56fA2+N5y7KOr/fY",
+	"mkAfURsGNDl9ZdxJG7DIkn/V9Few/qbXyHtb07re4lfyt9/vgtvK6NWjsXdW1tbavAB5od5mVYu/i+Jm",
+	"KoXGqfJyD0obEGUNckOG0zRxdKW6huE2q5zZihQLe6utmlxtvRsEadYb5K8/d8AGhjTIIhUNnz7OjOtR",
+	"W3vU1h61tUdt7VFbe9TWHrW1R23ti9bWcupPkNNkbqe6pSpJmY52teBKs3uVya3aqTerpBj9aLverLee",
+	"1snRYg4SJhN+JR3UFdTIdPhVtgWBXJYJRSgPqwRiQxD/yARJqthcUZpwqY+qhUFLrhBxzFRSmhFiHAni",
+	"aVUo8lU22AWOQQyhtBr7TxHiC+7G0BmEcgCGBa9C1wti4D+hVZdDZXnqeogswKXLWaTAfx8pIgYDC6q0",
+	"2IYEVlWErMNteS3cu9ew0FcwaovRpMd2lMW2p2noza6YnREUbHn6t7c+mJOqPNi4KhkyJe0OYagfQ1Md",
+	"biEjWFgnb12cz0gmDL9EBhWPHKW/eN2GQQZDnxW8r0qUEEXRCV/FTj8BcYaNQdwj7mHGm9BYvrlgyoqW",
+	"lw5+rK7RKIdmyM+D5MtjbjB5KwTGogn5PUQLJ1MMLvqPbSJRvOkeKErZMhUXQX8mhP+iWdjmmYXDb643",
+	"/E0hGgvHAeiPd1vGW7aHKRqOtVALh7PbWPcoP2AnpsJjm20OVbarBUU0i8Nfo0PT6iHY/k93YYl/5yY8",
+	"RStkmg2VH7l11uShGjMVDdi2hyo9nGsehls3sCoalNctq1RE7awxsC+sTVjRVLMIyCWzLalnuntbnKX6",
+	"ztjAddzX4f474u0WLZAHMVwu0tZYnntp3Fg0QK9b5J2E3IO1yComO9tK/C5H4BM2tfKo0NPeInl/sGwl",
+	"pxMR5e6svvQ8ryEiW715fXlFtiY0wYxSnsHjSm20/lRlzJjURquTI27vdzp9EX1Mk+gONLJMKS9u0/p+",
+	"ZdhH84qtkRrnGkh3po3GdvB/QhFAWri+AS4x/AGSIPGCySrH61veD5V1vVdQ8ljguTpC9cXxTOAJ9crH",
+	"amW7sb3ovflmwbeRc3e9NB7VVZ6uC2MDufthbDvreLr0VC5w5/U4d1qtjZ/ZvcV3dnE9Vj/z1mvMv8wT",
+	"lykVoFZaeK43fUMNG/wuOt7sj/o3PCE143hx0KfgFS2H5vJKApzvRMszqHtEIzn1bSHav8UHS6E6842N",
+	"3VvH9XJnimZupyIZpxGIb0Q4XxIr/VCbzWY1qMecJrEpyfQOUwaWMF3hI5N3jQA6lWoFBFcO43pdb0e+",
+	"f+6GVldJe1trEWWBUtfxLOS6Clovk0HTzNvwcLzWYxWFXaM/ZuuIHcK7x/cKGcbVSor5/AykuX2LZ3b/",
+	"tzOqKunPDbPYlGdBqMBEvlYmc9A4dhUKxjkjktBBiEQJgrYUeW/jSKpj85m75maYuv9fsigUXaViwMso",
+	"yI7Ak1yp3orZeGCDlVajtVdrNmut7avmTrvZbDcaP1dc4gGE4V1c1SgzM9b34vy5e8ravsAGlnZigZAz",
+	"xPxMssfajzqm9d6LEl8HDrDAlsgC1ZnkB7uuEILpQgjGwky9zwEn8Gkcr83coHAJaaJUJUoJDhShtXjK",
+	"Kxrrk2BOeqO5+om33AeMN8+tcXJPRdKPwhDrjzcPDa7JH5bwhj8WoAlyUe33HzPs42Uk/WCPn8xvD2ch",
+	"t7A/lmoyx9bdlgleeTEtbSaYMJLFgEDnnYFvg0qr0EWXhDKNTNHLRY5sKYJ+j2380EbbtMMpkREfxqym",
+	"FegqCZm8VmJCREImI/2APgWgRJn2AA6aKlIYmPBrSdM2Al/JtKSniKchZ8C1WVt/KuBnWUZx14N9m/Nn",
+	"kN3W0CxaeJ42SKT7FCw622uk8ltT/jD8gX//70b/XbAb/9YYb/PdF78dzF/tisNpU16pVvLj/u8nO/Sn",
+	"L57BuySdz8Phb0FM2qTAPqdl+RmczVxI2viYXPuXL53N7zQOVz+BC3FOx+yKGniKtVTbKyFe0gTRkdbS",
+	"a1+xMKJX2upYV6s945BL8CVKLJMhlRVZyJqcYNlYYnn67dYfjrd8RBGGCBt5YYaAG9ITlFWLhiELWkUa",
+	"eIQRvWEEQOMBvSgR0+HIwWRlBQd+2BMcGQa7s7SrYyQNqkX4NzgqO6ufOBeX08Bwjn8sERsIl1sTcXW5",
+	"XaZ1HEeotk8wF7OSIt8ywmt8gZL90fi6T9FcJpCt//iRofw97DjIHL0DN1maP5cSxFfSDwDdPjFtQtWo",
+	"OC8ta2z4FL1ZKwK9PBOqglGBaWrAALXg1kYft9D1WqQjjic4stSIJdJLZTVIMhKsWjiaVUJt+zHsHZZr",
+	"l4U3A9LQJhrCMyIFwp4A4J5+oM8CSIOiHu7H/CtZJxa9F1m8sYkDyrXBbAD3O7zDrwTAiKZpnlWEgrAT",
+	"qAL6IWY2WQhxPSm46iWDUgzQ2+9XvQAo5KLAjHDCeQvaZZNWDQBupEgAiRgGRnBMDMAQmdF5kaTCAqG7",
+	"m9eb8+fqQqb6He1rg965ln39KIX/d0th04sADpFpofGPFMuPdvSntaMNKuI929FbaWOtf6ZSUejufkWv",
+	"QTpzNnNti6/S9jFayM/9oo2e1jO6Ig67A5H0bAEHYDshSLfpQTqZu/zFRAwTOkZXtcHd1V8TnD0jVCsY",
+	"0KwMnp5RSfos4kOSsElMAxY6FCk7CC5MNqnJR29U/XY3fgIPQOlxob+Ec9pQ3BdJcjMspKVL2y/s1gLd",
+	"X0y9cY3G2lwYP36B4xk7Xvx3lMmPPu+/lc/br/+JlPRZxz9Tvj/K6VvJacObbC9szeS9+rFbie1CgAMt",
+	"sEuT0vCJpcWhB3utA6wAfWq6dLOY3UQp2HQgxmP9/3HETZGmfS3Wa/QQ5cFUfUNyKuVhh0NTdsAv6Nkk",
+	"N0yFrEI2P6BVZhKZXPKcTZGD9cLIr8k4G0+miiXVtOIU0H2rhHFItVOmX24VMWJtXekrRvlsFMXM62pP",
+	"qLyWNoUWGHwPZq+PtMGcRGHeg35cNzR24h4s89c8nqfVgK5xec9ntj0oTdBMDVrBnalsP3sAwVTZMSC+",
+	"pJqJ5BoeBklNSRyNI8VCwqfjPixMh9vyf1NWG42ZSQLGAj9TkxZJstM6XFqGiT3g7zdvMKWhXPZgZvX1",
+	"euvH5R3TCO+en4drcNssvY31Ch/bY1OJb7uwat0ZepVY+qy0d01HIfPed89ffFN79eK7KwR7zZzRFSAq",
+	"BU909bIZJPtlj/5fN4R/pQO4y0aUCmJNOXdBBjgXl0okIIHeJHRYPrj0AXj/BmmRIDP8fMV1ZL2njmya",
+	"UgmPbiyM4amcRD5c/2OvKJ+vLZbhodvIZnhw0/RKACQwLCctVb9lWjjIYAATqfmHQ26ZLmvlotg0hpeL",
+	"gFmmD6m2/GwPUlEnpwYGndtmRbb0UVuRpnWlUUBNjz2Bfu8O9+804wLh41rJa9EiieABq9pWi5SEdF4n",
+	"r/3ephb6X4s5wJfKjD0W0G4TfdT2zZNE3GipZqt3XOvHvviAA7D1SGCEAmA3PIP96+Qomix0c3MoB/DS",
+	"DvdqA/Xqmcmm4teiufRSjATAU7YWTs9McxZJLVdNvVZgCwtVgm1yIq5Ex3a21AY5ZsXa6WMCvFQJ1ab4",
+	"V9J19yY56AbOIv01D7CBzBLBhw5DvOpw0jt8KpnTYOrkVH8jLXpNqdfBj09xCvbPhEnoeg448a6DUiHl",
+	"ATAD7lwccVegDVWgqJcVw3jgolvR7bc+0DOsWjyNk8ujVyfdH04uzk5/6r69eNmrEtrh9oXQE60OQCTQ",
+	"08nrAOqvQJX0WUD1FRiWDLTFnWB3cxi1LAOYMHM+MbA/t3ZPGDF60z94s306aHx73Zz8sP17Y3y8e70/",
+	"30n+/VsrOBhfHoZ76sfRi1nz5c/CxwFrVyiZCREyTkYikWx9GQgDP/YaC6+ng5Skm9hNj7xukJ/cUj1c",
+	"svJ+64TiHUAwOUUR7ChkCtvuHGW7MS80vIyk3/HS1qJlFcvDoDWo7Te3aY3u7u3U9llrn+31W43t3R2t",
+	"WCqqprLS3mkcpgD6emfiCADSjJ9xmvA2NkFrm8m0/SGvvfFv8OHCBOoVc/Wae35Sm32zPS2pKXISJJLI",
+	"HqsEXJgisUXdGQMBiSJCf4DF33NU4b/M3FO1r9FvhDbkxGj3rseD3i5wYUOHD+P3Nm9c8iJ94G3D5soW",
+	"DOXj+zvSWquV0tpbPkmElnzQPeSEK63rLKO7zKpoMhpHUkZ8mF3wcxRLrtUBB3nmJInWRiTj6pljxlCt",
+	"pqI4Rjd0wXY4F6JjU96eXLJ8/7q8nHfCLi38haacS/aEMxaaQtW0ZWfmce8L2Y1yTPrzbtbimn3M9T/L",
+	"npG0+587J0YM+2yBQ2hh/Z2DN3U9/ErvKEXSZvEv2T0HfJEfBQxvLqboxRiIZCiUYhy1VldHmFVg2gb2",
+	"o0xvWUIPQuUaxHtz+vI2P7fsGzgrloiJ1Zz0GclpbvpWwyRAS9VP1de2Aa9GiVAqZp/PL/uxWuSaTZu7",
+	"5aKnxiSifLFXnzUGL9gydD73K5qDN2sV3OkFN+3vxADK76yZVTXNaJWWRgZFAwEIXJ/TPou1yaCENvPM",
+	"c20b5+twAF8x3lOLEwfle9Vc91ZZhcYfdXJiRjJVMbYkAtvGHuY3gPgBHkgKin6H9+JIqldzfK5XVhZ4",
+	"YrsS5gLIRXub3rL1MsIORStvPMbitCJks3juLS9qfs6CBDvIYMS4jOvCYPXyY18ILSJZkgdm2zA2vdZs",
+	"riMerg9qpO9eG8UAdu17/cQ6sAsbVHQqkay/uMvil75H2OuxpSef4dq00dyu7fcbrHZA93ZqrXC3yRp0",
+	"PzgcAPDKpGuPerviPJfQwIiH3oLauOLCu5u1/WB3t3ZAd5q1Rrg9aDUHO/Sgv2+AYbt0CGtUCaZJvHVQ",
+	"36037C+bCJe0aT7gLd2tMhP2dgVMBXbQ+TsUZv5dw4QehnBRGWfaGtWTQYaXFkog8xvInxGjsRr9vlIA",
+	"tRoNzc1BkFBpM1NAXU6mXEJwKhix4Dptts1iyaqgVenRYeiMKtqnkhWi938HQ7lzNYLVririen3L2Xy7",
+	"RCOyM41gsjwyCs69YgAf68VL82j8xfW21YyzcFvdHKoVgBJfGthFRPBcYNe6HrMB3sNma68E2jcFKSmC",
+	"HcHQKsRy14hbAnhv5L/ehnGVKIE08UGJLOjSAsoRpCm5eCaNBWd1cql1ob4I5xBKHtHsBwPKsXGnSGwT",
+	"4ex0bdtKQFqbu3XzsqcMyDH6SLNjKkHxraY4Un6tWcxoCM5wqO0RYWHDPr2bhcHHRzCXLxDM5Q2cvdsH",
+	"izcsvM4GfDPNA4xludhHwrunvUl4+S5rUMZ97enSp7LP0P/2GLV9iKjtFxSA1fQBLrkiAXWrwKv1V9TA",
+	"TSSXi0fwgeCNC54ryueEcT2DcDGA6Lmb2hmflrsj9bpHyrSiTk31oQB4Qci9dS2/RYLRsWigDfj8p/Pv",
+	"rGJgNNvqXr+8w7HPD4RzrQc3k+zDbf5SNNZXbxiNJZmZSiPsgx5Jg9HJvZhlCiIPyB6Csw5H34jpZmvk",
+	"JdQzDKIbDMmhjw/lBycjMU2qJJxqq9bY3M4FadyFMZUKg3lWhBbnGAONWAX6Qm/iXaJ42P0DrKn/9iTF",
+	"BqzOH8lGjL5VTJyeukGDgE0Ugupbv53JA4gGfvg3R5s26A95Yai3QDPh29pwjzmeCxzslSbUMbMZGkqQ",
+	"YCQEhNw5m/m+5dv4DXPcbHUKySVi7vifthkFhmAwaI5HryjJw55RTTrYr0dmAEMxfwA7Vdjwvg0qEmzT",
+	"bnwjOf8/4Cm4PBRT3ID1kdK0up9xRDzkQkFDMNKfY8hNmw0dvjJ9xFRYFEeziRLC9emgSwOlmnUeaXMC",
+	"tXy3koUZCKD/nw2I1KtEU5etK59IizJ71m3TM1QCXHQR+DjXzgNiJD4Lhx4hO60W6ZmPudCQA0kH1y6Z",
+	"TmCFXJxrDMtfPo17SPWwK2otNZ8U0/SPDrf5HxcnlydXNv2DbJj9sSSv494kw63yOzibdTM5Hv1oOGTJ",
+	"LVM9snO5S5qHH84xXR8M2Enm5OrjwHh4hxSQx1SOe07lKEzjsN01AVUW+vx/8XkdNtKe8TBcruKdm0Sq",
+	"8zyxMMUgbWwwWFTg83zLwH+XRZXHBqAfAcfbhHKuDxVvZSPKzmf/eSPKC8ujae8x2+ZTZtsEYjzO1zxc",
+	"FdCcFneo++tPbXIG4Dom5Q9A78vvxvJPLVl1D1V/LKQiOBf3LmkVEJowMpwyCUWmUSJzuTUZAfl5t2dx",
+	"rT5VlkW1kNNktwJ75qzij/Uvwhg6vkfTJ2E0nK+OWO02tolXtGUiTxYjpc+syYtJKxEkFilRNc30Aj1Y",
+	"OZqqUOvZIyisHk55YeDqgtEw4pgD8kXFrvTA5qB/22KvL4UaMrEuYzGgFyKc3yLc5bouL+twqQW8VWPT",
+	"CFeun+XFm5rpDsVC8hJKl7EjFDlTC7h/+aYyTl12uD9pXb6F+wHXnjYj3xlbrpfpCNRztQn2DdbCkYJA",
+	"PUXAnqHBbUsQoBkjGFqamWJnzXwbTNcqoFdWk90D/2Ku/6PX589YoFiyiV8tsrH0TryG9tdLUSAKGjVl",
+	"Vsy0amI8/Ht3aPIKvp1BjLFyDGa4zoizYmr40npAvnOdl0zliyUt8O3OaBLKTHudokaR9re0V8nq7o1l",
+	"3ddKiPn+Wg9+1haIpmHUBl3U9ELcvY3aYx+vx15Cj72E7qVFh6b2LMl+Kc2EykT3wzQCAqaU9ezY5bGi",
+	"zyoEvtGalcV3EvYbmG6XuBIP1WfHaquPbXb+rmf4rn12kM6XZiCgbuzsFDEgXif+7XrLNAMT4RziwDCW",
+	"KnZjJy8uX58b5z0NRl4nvzGddzidTBhNwJLAl+hH9Ut6K091r2qTP/VgzJGQWpZ3eG88jVU0oYnagqe0",
+	"xe2CTj3NUZ7rK3omZhVlqj0iJkqN9AD3BDKu/uVKrskTbLBMFKCtebEyaALs7sMpY9wQ2ouAQQEBO0Kw",
+	"4p6F+Wa1GOmMOEG0HbPP9hN1coTLg/mGZV/WH9BXbC2ZNw3I94MAhAFcpfC1UyrV0ZuzryRRUyWSiMZ1",
+	"/RJTCOVaUMaYTxHPPS+/c/WYQv4nNmB2efbteffsvPv2/Pj1+enZxauT5/8Sg0HvadX4BxNAqfVyWXDc",
+	"2XCCJgTrlzQoNJZDsw+TmHKgD1zrSI8OYrPY0sVzz9rgchzxa5jaEV/MhaEm+ZEMIN0fM1c4Y6EkPaEm",
+	"vbZbUdNzc2EOerTjAU3DnIXLaCl14YM5H/+TNPb477dnFyfdy5Pj1+fPu6dHx1evL3pPzaSNi9WWqWk9",
+	"VtvpUn96mGgycmGy6vJhM56IOB4zP1DbznSCNQk1ZDqxWA5OoZPIUur5g5PJmTIASnCEmukhglRZg62k",
+	"d6OXSdyl2d6CfosOPUd4sGtOVGIOQ86ZUHgU8yNN2CBhctQ1+ElP/vpzz53y7G827cD0HzN+xCgxmQV6",
+	"VOaBtC9rmmULCyhZG7sL+RiKdXLJeGgQGhwMIjQbStEtBmymP2ASdckTSmIhlQu6V4maCaJoXz51I3Sx",
+	"N/edIyjSgkAEMQcYeelAYY40WfAvLaxXcbIm3FDTN7Q9YKBeDp5rJ7P1mRuREfQK8cFKthJdpB6hwnEe",
+	"JoyFdfKWqyhOwaQgXgD9mQjpZYlzgouPaBs9GYtZNxQzA6VFF1wnRAlBxEAxXk1zxDiZUc2IILHM7pFp",
+	"md5nasbSw2ndoM9seJTheQbhh1iNIeMRC3swHuNvMiS4sBvGpxIkzDS3kuac7Ty1bYFproTOxUDS3D7X",
+	"od6dLoxC2MmbHvd1cqa8lsa0r7mi566LlGTxgDzpyWkfW/SqDL7q06reIv1+LtwmmpSbzMkxiTigSPTG",
+	"rP11z3TFAhF9lObwZYFIpDlVHxRRyRzzzQTsTBXTeZDvUlOkCB9p7pr8QAhXj4VU7Q6fZoknh0SGo+td",
+	"MJXMazCYXtpB25Y56q/WybmBQUsdT4NEjDs8TS70swViMRxit30DmWqQ0+AOv7OhmPEUrzUD4oJBLdnh",
+	"oYBQTSyCa09Eiini3VgnSA+WtedQZFyXMZCleumhBsFDpMGiA4eei3fTOLZty2y1g229dgbpMq5Ueoy8",
+	"j3KvtRkCs6do7kPMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51SYPhY7FkqgPi369YD0V8FRUb43WG8rk0",
+	"YchgA/Vs++ue18CbTKLgWmbad3uC3FXwe45Il1+7pL93h2fQZ47ePj87OT8+uezVCVRUeh29rWUdpb28",
+	"TVxOpkv5zPuYw0LsQaw/4gPRswlTHW6cX0g1ehnt8UybEthlwFlEuZCCSOrEZoXYsnnXQiAy6EDpTKsZ",
+	"HU/RZMhUD093Soq4H3qjgJYhI8Jr6scJpHOTOOonNJnjpyDdAXMnUODKDu95FZeOFIyfzyImP7myLkWX",
+	"RRaKYKrVIsz7pkmmG0EvFIHs1Z/CUvns1RQP6TMXYQ9Bg5xp6baXqThok2+ojIIeQctaL5tJb8N2y++s",
+	"AwV/r7qfICCRsAnzsmw63OO2z5wu7F1ElAp3BYfWy+6GkVAgSFr17XoTKq9gMzrctopwghEru4HTRqrt",
+	"ULyc6IA6JuTtxQ2oULhcGbfLPfp7ikEoXoLF4jt4UnHqYYBkYZCuuQiua/Bfr/wmzx6zpa+/ihEPBdr2",
+	"ZgWyI7kwF8uGktE+K9Xc3+3K0c/JTy92ZzfB1W/xz9/t8N3k7PkPR/p/37T6jevt/vYPjWB8Ov3520P1",
+	"E48bP/94Ln5GN1S1Yog2D22ZpeW7VlPdCRY6sxaLeo63D1iciluwgYsNSC51sFUrBd6DXHD8oUnllkN/",
+	"WNTwrM/zFH2eZ/KMX+wGx2d7Z+PTxvetyXZ4vEHQcwEB9N6Ie+maGxR03L8+owlLNlz04gAHKh3aGDQM",
+	"1ilIvjbwWDL2uYE+N0Z6+TSVZiiTCHiJrEywHl2gupIqevNb6s/dijQxyQkLVLlr1wd0CaZJAkqLoooh",
+	"WDXSMqi6+3t7LYOobQSDgdQ01gW4X+YWa1pr4JLFN2CmXfl2U8IGMQvQXSimCvXQMJKZKjJpc0uMspu3",
+	"W1Mgaq2dVY2uXKZnkaVqltE0vRfHQlyT6SStWXOntuqqBTI2qlmJGVakySnUcBgTuE6OxXiiNcYenYY9",
+	"M9S8sTAXU7eubb+bFWaaYFGa06i1wju3CKnewHwl2wTnqmkKHxbJuOxTVPT+6FRooKIb1qm0CbYZ6Bk7",
+	"HGETtJVWJ5Ai1eG9lGn2rGEKJh1YG5Zg2sbXkPOAoV8j60czi5+150zwwNaHJImYyazxLTiRYmzj9LLq",
+	"l7qj2ZRXYOsdbvcBKMJ80OWFmBe7zfEbicDmOEUVrcUi7TU9cA+gwSIZ5nS0LEacr6I9mLROKcAGQTP6",
+	"wQY615lbrgeEJzdrpyk8r98627JsDe1j2KyDTsMyqPCloD7sw6TSbu7vbR82Dlp7jWolospe2N+DC4Dh",
+	"U/bmX1VUaVd2B43BXv+Q1XZoI6jt0O3D2mG4z2qHYZPu0+3Bfn+3tVzfkZsgAMlpf/3s5iJNahH552O1",
+	"EvHCnbC8rHwHkDHdkrRKU57z8s6x3Ufl7B9Yz/+HaT4Cwl9rXTnsIi30rcYzndxa60Ipu0zjwlLVrHLV",
+	"aBw+xdiPB/y5KETbpiO9yxqWBqQaVRW4p8NzKbvgHsurA/DyGBKcnWKQevNjKUir0Ugxq6PUcYdhLFOv",
+	"jy0ytQjHh11+caoGLehuJtfUqSNawesbl102LOG7zxCbwOh12Ewa8pCVWOg44vgJ+pSzjupUxLt0X6NZ",
+	"WUd11Xi8s1HnVPXD5/xWauAcaz4tLv/Xs3wAfaDQjXQCE7X00Z/D2mUoqEhHuIN9vagNZI33DXi2PhjB",
+	"LVuVlOWrmCIV3CXK56DNglmOAaUZ3QAm7pHt3otxm+bYOYrclNPaoMXS+oq3kiVnfCDKiyuOtfny15+7",
+	"9e2nbWLASNJApm3uhFHxOTj9uZjVSc9gLPUIDUPZ4T2Xctx1CTlV0rP/j+2Cwy5VJjMBMBTHTFFISXpG",
+	"elCRi29L/9B3YqmuTRXqlbTNtxMtKfdZUSNjHj4VUx5+6YiJXwoCImJt5dEP340E5MBA2HbjPLyV6bP9",
+	"OdFyzsrGUlquN11+kd8oM7L9xVz0KBte6vAnmNG32yBanLWeWggMcKP0hRoVQr0JmSXA+0vRhWEu1p4W",
+	"T8eTaxvIHDtyT+J8/Mefokd0nLsc7Lvm2kKAamW1qA+pbQldJKGf+GFljcSEFqy7s73zjC3R87B2i9An",
+	"JenZH5Xw+vl+UPA+54Mz2v44grwVDs7pCaPgvU0zNQeodkstKjvctHLVbMbAVJOxbVxoYtm937Rabac5",
+	"g7wIh3fQZykOOPToH7tyHpONIyTrcHzKps9qk6AMz/strPyngPOmcSxmJ+OJmv+APAk9SNmtfpOwQfQh",
+	"n+Fr4eyzacFVW30UM6XAsJHsGWH6C+hr9cglW31UUnv029KKrAnVX9GP/c8v/9PpfGg03n/9H5U1KrWQ",
+	"fNGkW/TpP9HL8BSzQeIUtE5wJskTcPE8zQzetNstGr99eWYa1gMlRMwov1/877UaE9tB2ZGXYbWZX5xm",
+	"5x4YTOO4a6Z4xDk5MUPJQ4OvQBuwbYWtG7BSrXiOQJcKpblVqp2Wz+teMbz1KVwN4Z0S8yOI9+cA8fbS",
+	"EX2856NwHPFIKuSsxdIud0+pYnvE51puYeoS5oIZgAT800RbImyR9sz8ho6oIBbSJbNj4iCm6bvQjenX",
+	"a1JBEM85ZbIRZI4MIpN+7JpQRCZ0Fv02ZVU9DpqEsSmW8lgvJkjPolCNUEkeiTiEFLLef5tP5co6IlM2",
+	"QU3zQcwqTZMxXX+YyBnHiFxnw3m2myKCWEvh1iziwxRyDEEyHUYm5f4AwAEI1d4QLUO3iil61YNzDQIX",
+	"izqMj8/v5KuSOdlrgLJhamMBj09rRyEDIGoouw2YlINpDC4XAd1wliTSdvhambTpQCJQQM7e3OykZW2J",
+	"ubRHtvZ2nhFKtnYO3IgV4x2OY6YSU7fr5BgoSHpFNZZsjNGvTNptWJ6z9hZLKe8d1nOZTCjvzbfIszdh",
+	"z8cwowcBf34Uo7fbkrIYFmczB3x7u+rNW1Rt3qeovTXyni8kuigPfOioi5wMwTvq5EheI1t0QkokFvPX",
+	"W8i7QfJtpyBPqbKwDNmpaDL3gexUvAppKMPITic/tBzLcsAcVb1796525G3lKup69+5d5nZDZHcDXbQH",
+	"aRF3ETq8pVJeQokRXwISZt/wIOh3G0Mz5iZ2X9heCwtSJROWjOjECG4Mlnn6DfgGMZnbxPByxZIzKp1R",
+	"b7wTgIa93SAhnX/qpp1rK98mO/DWhKeE6I4pn9usIpkDq0sY5oApIYi+L6PJYr0PlhMY/aVO3tFI2UQq",
+	"53rR1vd4cnc+1PLo70oI8koP6SIdejkhLk70XmjRLotKIozcOsV/YWlyMM85NuRpiUXQ0lhzZ/TFheVV",
+	"yTzjZmgeNBp5RaewAVrE1XYLO6BF4+m40t6GdGUtSeDPpltSzUyGKLW/rD6Cfnp8zu67sHuRHnbf8rPG",
+	"YLHNZ39NXZxbY4ZbAyrSwiY9h+tyAYkZIv40jv1EB0mi8Vife8XiuTavtCRzuHlTHkJK5JkqsAEXy76o",
+	"KSUaulL2aKCtLq/UyyYM4I1e1RKB+ZqaNW1JmHLBFD0Nb8A8zJyN02imqQeAttiLuJwOBlEAmWPYcy2V",
+	"lZHgPcx56I3phy4dsn/tNRouRdJ1ljFNkXb2G0/btgQf6oWNm9QrC9LS3qFnmyov7HzggZoPSnHJbc0z",
+	"PCmzXku9cIb5Z2sm0erNK1wB5WQY3YA5Dykivh5bYGPZUr3K2l3CU/QA1yPxS/ckNdZIXX9JpTryl/JL",
+	"8il5FlGWteBhJ+P5HRhLtTzSvwCJnGmcnBalVU3eEBzmWSF2ZhGJNR5N3M9p4qKN8pVMzbPHLIV1j2OR",
+	"f/fdSBA6Jme3OoMTqoLR4ik8BlBClAmar3MyiFgcYnFHWjaM4cFnpMencdwjQcxoAmBB+uasi7bqZeHb",
+	"tkQsm6rrAOedKmCwEW23u4UDjiRszvgtHXX5gycG5CoR881o/S0M5EGq9T4P+7Gr8HnYT6u9/WDsxymn",
+	"gDRhVC8+ZPXHNI+/bfCrtJs6Ntccz10bxbsZQFvmXP1RmUwLdJdXoHunDZksDpDrUmQSm+EtNTyDePBd",
+	"g6WetSkotjoyxCkx0cPQ7lcy7U7hqeYAHEXn0mlF2LXLhoBEHPpmgGt1ZOFy8RSYnkJ0RcMTr7dQGvTy",
+	"3xpxqRgNny3YTRbPoN7hBY3dyG36upkolK1wc9E1E4MqGwFRQhQGgGAlTmCr7zkCJJLh0jjP+p2z9cuR",
+	"vD9Brzfbu2qhnxvJ9uHyASNyFPTIXm/Zu8ZzVwIiUteDJsi2OTHlTz4IHDyxxF2u9SxV8GzWg/6FtMvI",
+	"Tf++vOkL61XNU7VfdVBfuyp984L0L0JSZhMd7kVgbvmirrySyohPwzewXaBxX7lC6Bl1TMn4BvLJJQCd",
+	"Z9CXLKA/saFVzMFIGIBxyjTOYWqw71McdXixPFomEMuajQK3/8FfxEf+fkt33K2Zr9nNrhJd2wwzx4B9",
+	"XYmLhYxPcEVnG0Oagr1P3zOuYDL3xU5zq7A4fVul6JbhdtHFL52jFvRnxQmD23SBu27SoSjlrjd67CuT",
+	"zz3nylegqxN8sGoYoNIcAlKx2xgjkVWHvmD/9tE9jE2C7Gw2Eh0+piEzKH2leerkjmnqmqFm8tRhEl6W",
+	"+ohOJoz7SelvTR9TjHNMMH/dQ6unCbMTLUsyfzU/wUV+8Dzze0xuBvDh9fnIMtdSOQ7CAvzAdm2/32C1",
+	"A7q3U2uFu03WoPvB4aCp7510Lcm3Kw4RoVKtXEc8xNYiUGJlAoTdTaANMNA2hDWqBNMk3jqo79Yb9pdN",
+	"GOq9JkYD3azOjMaj+JgX/Wmd5pAUrbVde7gtHzanvZALm9+yPBiRvtdjwhlwcJnze1ctRLTjxjYXeWaT",
+	"T1AIgEBB5hWzgWmQ70ldqjocOiS2GvZTgDOPkOSR9Co5QJVtNhoGbBdfDJjUiZg9IwkbCwzqYq2+ItNJ",
+	"BreohGmemjX5zOUa/tGntWawy2r7YaNfO6Tbg9pu/4C1BnvBftjwGJESalKpVrRR0NVioeiDLftBwyre",
+	"jAS32WW4Q4B7Lbt6dyrtJiSjSKbgXRuxEFxHTatl2laWoh5DaffDFbKr6nEHS9iF7MH+WMgftv7Af3Sj",
+	"8OOyPJoLOHIrOwno85hL9fDwZMGmxQdt//YF1mHTKDrcJdqszpCxeNpVW9SQHWQ0WMC9FjzTTzBbr2jS",
+	"aFYnznhJMcVmsl40XP9VrQHfmVoKRFhBVpbrt2jHz3iYrb7DTLKi+jXGwy68q2tznDKVbKaCwnGmNSrb",
+	"ShJhUi6Ok/475MHs3NXw7g6gDnu5vQ094XB57m5Q76QG9blQ5NR8f6lFbUb5QIZ0Znr/wFgdMr48S9mY",
+	"9644/ekR+kqSXhT2MFO152ktxU0xV+kPwBQmVI1SnuAYfmWtbNTpFO70ane39wq7BZbkbHwbrSU3kONx",
+	"dDj+E1i/nopj/beO1pk9ex2HZIL63GZK2peWAfKJdN9br1cZ17Odmv522RmPUu5BpNxj0svmgtQ007ib",
+	"IM0YMX67hcLUlyvX+mkhDI25965P1cl6evcz/2UdCLHpsxXxaTEgCLKJN2n8+taSwHyzu6wal7NZ9vd+",
+	"NByy5JbJHHbUm+RzlJgHfjDbdZZ+zLy4VeYFgjOPRKIWQauwP1y61lpfwgArHF+/twbyd2AfWA86gKBr",
+	"ns/bSK2r3Ry4noRcJTRQZWkc0BUHu0kpEjNt+h/ovdfPGICcNJUjQ7ifN51jcUU03YMjcnG9S5NbCpb6",
+	"c6XJLDCOLytd5uN9iezSFXSJM4bZLx6Mf3z2jEcZd8qbsQ67GjjsluXMgNxlHNY86+bzehimsVc5EjMJ",
+	"rRhs+RfCF3vtKWWdnNBglLa4xLv9Hra0Axh/VnBnNA3MtvHbtoKn8h9ibcIS2HD8MWzOXe27bNQASOab",
+	"4+e1k9Nvv6udvfj+Ze3V+es3lfcbAO/6o1sCNAHfuxds9I//+OSfLhJg12nTS420DLEClec88IGYxpCT",
+	"oMnpc+T/5ObzUOZchjH8I/N8vmWqgPfezdxyMYQlgaITHkoTxCg2o6pYfw9ymAfxNNSmQJ6hMR5epgGL",
+	"1TbGURynVdygdEIb6sfA4x2pyAJpw4YChJcPRmp3qBiN1P5aVlJbnAZmdxEDhGNsOB0wruI5tBPCFISC",
+	"5AK8t9lo1Atj/+Xk9KDBf6OUWv+67UGXeWS7kXFhbpJkVJrAtJ63dGlh3PvyHKa7ZSCZrSjLQcr0TDG7",
+	"9niQ7yuDwJ2CTU9xoSTY+iNNjfu4UixgQ+yMUHBV15APaXK2ySW2AsccSOzMYWrt0TbI9EQzmC6swyFT",
+	"0zosoI/8EsGyNsaDHTFk7v8tpMpDOf0TYzqjO9y2ffmnuvvd/P6Bzngr170TeSvBvjKo7ZSyXFDbvqT3",
+	"zKTfY7c8fZMY+AceD3lh7HulcFyMfXuJvP8fe9e6nDbuxV9Fw6d2xgFzKaT5D/OfNmkCu9s2U9i2mfHO",
+	"YrAWPHElry+42Z0+z77HPtmOzpFs+QKUwjQJ5VsgIB8J6Zyjc/n99pn8zulGyFduioxgdCKgERIDEe3U",
+	"84DYvk+ejN+Orw0CZAmt9ukZGQ1enDQN0iWOO3ej0CBtU15kwqcY3JBYO6G4/IZp3ym04lpsIuv8xzzy",
+	"U5SiCKSZhDSK/YniL9IiKEIQiZClRT8OImYCNPJjzC3v5hFWOnUFT+vP4HepXK3YNNuzcDknnz95LOxb",
+	"ipEvSZJ60q7zYN5omabZCJdzq0aWLk1e8s99q2YSk3Sekc4zC8egOJLY4MTpW7XXHdJZ9JbNxUnvL6vW",
+	"0D8DY8FrKGaX3Ng/vRx9uGlfXL8aXP/cvv54XXwNn41iX/h+rfeL6dX72+HgjecM3ifDq+efhleX8fDq",
+	"sulcLbwpe+fftC7NaXs4v/n4MqkZtThwa2c1HvniZzlrwLFooGE/sxn7P4rR3ySEELvVBZqvoI9fx7ds",
+	"b84DN1p86o8GL5r4Hp6Mfhdf+TRwudNvm9vwLUf+COZcYSg+pLg/vo+7X7Wa2BHJHS/J3flDhLAOLXAy",
+	"EnqBRDyrKy8r593CKHASVH/bSkMxQi2ODL5F4wCsyZNUhU2IXSqxgibViVA6EyLjLZG+gSHiblRW7Fos",
+	"LdmF23YWMcz0NITQIwB+2yK4j3YKESQkAXMoWYKhlJ9bDBKN0iIps5a7MigHPxtAzK3StoC/IZwJeTPA",
+	"ewPcDB6/AdMUzk51BWiWWqc987Ql3KxyybD0j3J9BTvYhq208TnOUsOO3jNUuIw033dBG4s9r9i6Yew9",
+	"B/OGJl9T53a0XPdd34GnslRuIPvjIa39v9Rvd0MSRq7nYV60ovRAUYzCy2LhgT6mZGDH0IzHZ7dK6Tp0",
+	"6arcbEgVrDd0EJeMikI9XFO1oN8y3FCaVL1mQQh6v3UKuTVDfwL0XfE3CWl0EvtiBVMGfDRoWOVcwCPY",
+	"6scRv2txdEWrXyfoqAAG65rVLnwtv8w4pQe1znurBtG3tZh9knoaPNBPTh5C5aF7p5cuc8OFjB/A1lgR",
+	"P9jBRf1bNih/+b7AymPZIWaxEoiv/KTsDTsjHfN5nYAELpuTOx4Hevz4qxw7i+U8OxtBmScKAXiSi6h8",
+	"M3oxonxVwRcbxImBVAf9ZcQv1ucNS0QkKTae8pWIxSkrzMFiFnc2f+MNH8WzBWIs7gJz/Liptiq1hgRG",
+	"rkZc/yaurbUZXXEfS7P9G7GQqzfvEQ35XtGQHw980vaa4eCo9N5R29nn4d6Y1cnKNSauU0jhxNOtUjjr",
+	"j0pFCkehp3yX5sV9AE4bVXTs2CkNZXYOBO+AYdajdXIBWkp4BhobDnhVOY/KjmRA7YWslXUQxRoHRpAk",
+	"lRknhcS4ASFruqRBvvjGYjKlHtp3SH+X6D5OrBH3rSEWTKkfoN0/59MYqTOWwgEodlY10zI5ngGOkAJd",
+	"mlKLpUAhjAfE46G8hML80TlcCcq9K3/eakDqTKvnDuo2yrh4Eo+w3V9nJ43ckh8xvB+4f33snfwGF172",
+	"cuzNyldc91NMGIAFgszUD+gIVCbjLnlAbOLTIOSMJAsOWR6AdFWlznpGKINT1VNjdfJKxUZSK14sja7I",
+	"xlksM/WgV2zi2HcyAgTRiUBi80Rp/D6sk18zAHY9RINxYgyQoD+RawngJHTnjLhMYpTb8PrEZRk/vs1m",
+	"VMoH+0Q4CnKUUq8gqj/4bOSugpIN6Wpgrta2LSsKzypT+x3Ntm0JBvAOzsEKZQ/Pgn0wpfOYHbCOv5f2",
+	"lGPzyTqLeHj2Dc7aCjTC/Rm9jSKiVLASq0saA7w5iSuH4qjDEDA0REPtk9jiDcisSHmLI/0CFHqGKkoA",
+	"JFvCY2kDPM5vofhEkotBJUC313mOBYE901R/dbutp/XMKI7BxAK+a6GcBPW6KmGYBjwJaZANTP79p1Nv",
+	"qkHbXYO89SkbXpBzzhidReScB5Q066b+tBEah4rHKZZHFQ63HUNZA/EGOu6lyL02tMYGVbqUS8BimxXp",
+	"73lAZgsuLoR2vhVezlriigv1pD0qQzEuPepGCFjYkE9USeZTjeAYuudkRx22o9oS8p3pj8rwoKo6mBQb",
+	"voGw7flsgH4xFus5ycIKOomyWr5iUKfSe8u0uRTep9z3qHICkMsOMr7B0p3RdYIhIG9ONPVWSbhz/EeF",
+	"VNCnINNI2e7IukCynZcVIVfNDDGY4Uj9kS6r9nUFmVr68msZoAEh/HjquTNyS+8wO6SWAdcKbr13qgsB",
+	"dsVpp9mRR+hZs6eflAs3XLnJIOWOT/C47ZCp7QknK8AoEw9mC6oWWxtxQG0vWtS+/PblvwAAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
