@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"rsc.io/qr"
 
+	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
@@ -143,6 +144,24 @@ func (s *Service) ConfirmTOTP(ctx context.Context, caller *identity.Caller, c TO
 		err = errSetup(err)
 	}
 	return f, codes, err
+}
+
+// Enroll completes a sign-in that needs a second factor with a new authenticator app (identity.Incomplete). It returns the recovery
+// codes. Errors: InvalidCode; those of identity.Enroll.
+func (s *Service) Enroll(ctx context.Context, who identity.Authentication, c TOTPConfirmation) (b identity.Browser, cookie secret.Text, codes []string, err error) {
+	f, err := s.factor(who.User().ID, c)
+	if err != nil {
+		return b, cookie, nil, err
+	}
+	b, cookie, err = s.identity.Enroll(ctx, who, func(ctx context.Context, q *store.Queries) error {
+		by := &audit.Actor{ID: who.User().ID, ClientID: store.BrowserClient}
+		codes, err = s.addFactor(ctx, q, who.User(), f, by)
+		return err
+	})
+	if errors.Is(err, store.ErrConflict) {
+		err = errSetup(err)
+	}
+	return b, cookie, codes, err
 }
 
 // qrCode draws a QR code as an SVG image, with the quiet zone of four modules that the standard requires.

@@ -180,7 +180,10 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
 		ConfirmedOnly: a.SignInUnconfirmed == "off",
-		KeyedHash:     token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Policy: identity.Policy{
+			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
+		},
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{
@@ -211,6 +214,14 @@ func adminScope(rules *contract.Contract) string { return rules.Operation("updat
 
 // factorSealer seals the secrets of second factors.
 func (a *App) factorSealer() token.Sealer { return token.NewSealer(a.master, "second factors") }
+
+// adminScopes are the scopes of what administrators do.
+func adminScopes(rules *contract.Contract) (scopes []string) {
+	for _, id := range []string{"listUsers", "updateUser", "listClients", "createClient"} {
+		scopes = append(scopes, rules.Operation(id).Scopes()...)
+	}
+	return identity.Intersect(scopes, scopes)
+}
 
 // CheckReady returns an error unless the database takes writes, brings the signing keys up to date, and seals with the master key
 // what the second one has sealed.

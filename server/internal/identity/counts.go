@@ -36,7 +36,7 @@ var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp
 // Outcomes of a login.
 const (
 	loginSucceeded   = "success"
-	loginWrong       = "wrong_credentials" // a wrong password, an unknown name or a disabled account
+	loginWrong       = "wrong_credentials"       // a wrong password, an unknown name or a disabled account
 	loginIncomplete  = "mfa_required"            // the correct password; the second factor is missing
 	loginUnenrolled  = "mfa_enrollment_required" // the correct password of an account that must have a second factor, and has none
 	loginWrongCode   = "wrong_code"              // of a second factor

@@ -50,7 +50,7 @@ func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.
 	if err := s.reserveTry(ctx, who.attempt); err != nil {
 		return err
 	}
-	given := strings.NewReplacer(" ", "", "-", "").Replace(code.Reveal())
+	given := withoutSpaces(code)
 	use, err := s.codeUse(ctx, who, given)
 	if err != nil {
 		return err
@@ -69,9 +69,17 @@ func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.
 	return nil
 }
 
+// withoutSpaces returns a code without what people add to read it.
+func withoutSpaces(code secret.Text) string {
+	return strings.NewReplacer(" ", "", "-", "").Replace(code.Reveal())
+}
+
+// IsRecoveryCode reports whether a code is no code of an authenticator app.
+func IsRecoveryCode(code secret.Text) bool { return len(withoutSpaces(code)) != totpDigits }
+
 // codeUse returns what uses up a code, or nil for a wrong one.
 func (s *Service) codeUse(ctx context.Context, who *Authentication, code string) (func(context.Context, *store.Queries) error, error) {
-	if len(code) != totpDigits {
+	if len(code) != totpDigits { // as in IsRecoveryCode
 		return s.recoveryUse(who, code), nil
 	}
 	factors, err := s.db.FactorsOf(ctx, who.user.ID)

@@ -29,7 +29,7 @@ type User struct {
 	// AdministratorSince is when the account got the scopes of administrators; zero for its creation.
 	AdministratorSince time.Time
 	FactorsResetAt     time.Time // when a reset removes the factors; zero for no reset
-	ImportedAs     string // written by CreateUser, read by the query of that name
+	ImportedAs         string    // written by CreateUser, read by the query of that name
 }
 
 // OnlyClaimed reports whether neither the owner of the address nor an operator has vouched for it. (A server of an older
