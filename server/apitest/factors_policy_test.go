@@ -134,23 +134,32 @@ func TestAdministratorsNeedASecondFactor(t *testing.T) {
 // The grace of accounts that are older than the setting begins at the first start with it, also on another replica, and after a
 // restart; without the setting nobody needs a second factor.
 func TestTheGraceBeginsWithTheSetting(t *testing.T) {
-	forEachEngine(t, func(t *testing.T, url string) {
-		required := []string{"SESAME_REQUIRE_SECOND_FACTOR=everybody"}
-		s := start(t, url)
-		s.register(t, "ann")
-		s.sql(t, `UPDATE users SET created_at = 1`)
-		s.stop()
-		s = start(t, url, required...)
-		s.do(t, passwordGrant("ann", horse)).want(200)
-		s.stop()
-		s.sql(t, fmt.Sprintf(`UPDATE factor_policies SET since = since - %d`, (8*day).Microseconds()))
-		s = start(t, url, required...)
-		s.do(t, passwordGrant("ann", horse)).want(400, "mfa_enrollment_required")
-		s.stop()
-		s = start(t, url)
-		s.do(t, passwordGrant("ann", horse)).want(200)
-		s.stop()
-		s = start(t, url, required...)
-		s.do(t, passwordGrant("ann", horse)).want(200)
-	})
+	t.Parallel()
+	for engine, databaseURL := range engines {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			testGraceOfSetting(t, databaseURL(t))
+		})
+	}
+}
+
+func testGraceOfSetting(t *testing.T, url string) {
+	t.Helper()
+	required := []string{"SESAME_REQUIRE_SECOND_FACTOR=everybody"}
+	s := start(t, url)
+	s.register(t, "ann")
+	s.sql(t, `UPDATE users SET created_at = 1`)
+	s.stop()
+	s = start(t, url, required...)
+	s.do(t, passwordGrant("ann", horse)).want(200)
+	s.stop()
+	s.sql(t, fmt.Sprintf(`UPDATE factor_policies SET since = since - %d`, (8*day).Microseconds()))
+	s = start(t, url, required...)
+	s.do(t, passwordGrant("ann", horse)).want(400, "mfa_enrollment_required")
+	s.stop()
+	s = start(t, url)
+	s.do(t, passwordGrant("ann", horse)).want(200)
+	s.stop()
+	s = start(t, url, required...)
+	s.do(t, passwordGrant("ann", horse)).want(200)
 }
