@@ -38,6 +38,7 @@ const (
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -77,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -108,33 +111,41 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
-	EventKindEVENTACCOUNTUNLOCKED  EventKind = "account_unlocked"
-	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
-	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
-	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
-	EventKindEVENTCODEREUSED       EventKind = "code_reused"
-	EventKindEVENTCONSENTGRANTED   EventKind = "consent_granted"
-	EventKindEVENTCONSENTWITHDRAWN EventKind = "consent_withdrawn"
-	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
-	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
-	EventKindEVENTEMAILLOST        EventKind = "email_lost"
-	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
-	EventKindEVENTLOGIN            EventKind = "login"
-	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
-	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
-	EventKindEVENTLOGOUT           EventKind = "logout"
-	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
-	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
-	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
-	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
-	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
-	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
-	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
+	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
+	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
+	EventKindEVENTCODEREUSED            EventKind = "code_reused"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST             EventKind = "email_lost"
+	EventKindEVENTFACTORADDED           EventKind = "factor_added"
+	EventKindEVENTFACTORREMOVED         EventKind = "factor_removed"
+	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
+	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
+	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
+	EventKindEVENTLOGIN                 EventKind = "login"
+	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
+	EventKindEVENTLOGOUT                EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
+	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
+	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
+	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -168,6 +179,16 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTEMAILLOST:
 		return true
+	case EventKindEVENTFACTORADDED:
+		return true
+	case EventKindEVENTFACTORREMOVED:
+		return true
+	case EventKindEVENTFACTORSRESET:
+		return true
+	case EventKindEVENTFACTORSRESETCANCELLED:
+		return true
+	case EventKindEVENTFACTORSRESETREQUESTED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -188,9 +209,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
+	case EventKindEVENTRECOVERYCODESREPLACED:
+		return true
+	case EventKindEVENTRECOVERYCODEUSED:
+		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
 		return true
@@ -242,6 +269,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -269,6 +297,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -540,6 +570,13 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -585,6 +622,13 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -595,6 +639,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool   `json:"disabled"`
+	ID       string `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -768,6 +860,14 @@ type Metadata struct {
 	TokenEndpoint                          string   `json:"token_endpoint"`
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
+}
+
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1243,6 +1343,12 @@ type PushedAuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
@@ -1438,6 +1544,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code secret.Text `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup secret.Text `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -1788,6 +1935,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -1842,8 +1995,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -1952,9 +2111,21 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx echo.Context, factorID string) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx echo.Context) error
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
@@ -1964,6 +2135,12 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx echo.Context) error
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx echo.Context, userID string) error
@@ -1973,6 +2150,9 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2569,12 +2749,71 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFactorParams
+	// ------------- Optional query parameter "end_other_sessions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end_other_sessions", ctx.QueryParams(), &params.EndOtherSessions, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter end_other_sessions: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFactor(ctx, factorID, params)
+	return err
+}
+
+// RenameFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameFactor(ctx, factorID)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangePassword(ctx)
+	return err
+}
+
+// ReplaceRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceRecoveryCodes(ctx)
 	return err
 }
 
@@ -2609,6 +2848,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx, sessionID)
+	return err
+}
+
+// StartTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
 	return err
 }
 
@@ -2657,6 +2914,22 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
+// ResetFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetFactors(ctx, userID)
 	return err
 }
 
@@ -2732,6 +3005,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
 	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
 	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RemoveFactor, options.OperationMiddlewares["removeFactor"]...)
+	router.PATCH(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RenameFactor, options.OperationMiddlewares["renameFactor"]...)
+	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
+	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -7095,6 +7375,408 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors400ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors403ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Params   RemoveFactorParams
+}
+
+type RemoveFactorResponseObject interface {
+	VisitRemoveFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveFactor204Response struct {
+}
+
+func (response RemoveFactor204Response) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor400ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor401ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor403ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RemoveFactor404ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor422ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor500ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor503ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Body     *RenameFactorJSONRequestBody
+}
+
+type RenameFactorResponseObject interface {
+	VisitRenameFactorResponse(w http.ResponseWriter) error
+}
+
+type RenameFactor200JSONResponse Factor
+
+func (response RenameFactor200JSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor400ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor401ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor403ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RenameFactor404ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor413ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor415ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor422ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor500ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -7245,6 +7927,148 @@ type ChangePassword503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangePassword503ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodesRequestObject struct {
+}
+
+type ReplaceRecoveryCodesResponseObject interface {
+	VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceRecoveryCodes200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ReplaceRecoveryCodes200JSONResponse struct {
+	Body    RecoveryCodes
+	Headers ReplaceRecoveryCodes200ResponseHeaders
+}
+
+func (response ReplaceRecoveryCodes200JSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse Problem
+
+func (response ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7576,6 +8400,293 @@ type EndSession503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotpRequestObject struct {
+}
+
+type StartTotpResponseObject interface {
+	VisitStartTotpResponse(w http.ResponseWriter) error
+}
+
+type StartTotp200ResponseHeaders struct {
+	CacheControl string
+}
+
+type StartTotp200JSONResponse struct {
+	Body    TotpSetup
+	Headers StartTotp200ResponseHeaders
+}
+
+func (response StartTotp200JSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp400ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp401ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp403ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp413ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp500ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp503ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp201ResponseHeaders struct {
+	CacheControl string
+}
+
+type ConfirmTotp201JSONResponse struct {
+	Body    NewFactor
+	Headers ConfirmTotp201ResponseHeaders
+}
+
+func (response ConfirmTotp201JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp400ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp401ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp403ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp413ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp415ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTotp422ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp500ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp503ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8058,6 +9169,173 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ResetFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors202JSONResponse FactorReset
+
+func (response ResetFactors202JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors400ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors404ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResetFactors409ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors413ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors500ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -8162,9 +9440,21 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx context.Context, request RemoveFactorRequestObject) (RemoveFactorResponseObject, error)
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx context.Context, request ReplaceRecoveryCodesRequestObject) (ReplaceRecoveryCodesResponseObject, error)
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
@@ -8174,6 +9464,12 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
@@ -8183,6 +9479,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -9293,6 +10592,103 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFactor operation middleware
+func (sh *strictHandler) RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error {
+	var request RemoveFactorRequestObject
+
+	request.FactorID = factorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFactor(ctx.Request().Context(), request.(RemoveFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFactorResponseObject); ok {
+		return validResponse.VisitRemoveFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameFactor operation middleware
+func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
+	var request RenameFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body RenameFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameFactor(ctx.Request().Context(), request.(RenameFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameFactorResponseObject); ok {
+		return validResponse.VisitRenameFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -9333,6 +10729,29 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
 		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceRecoveryCodes operation middleware
+func (sh *strictHandler) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var request ReplaceRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceRecoveryCodes(ctx.Request().Context(), request.(ReplaceRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceRecoveryCodesResponseObject); ok {
+		return validResponse.VisitReplaceRecoveryCodesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9404,6 +10823,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTotp operation middleware
+func (sh *strictHandler) StartTotp(ctx echo.Context) error {
+	var request StartTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTotp(ctx.Request().Context(), request.(StartTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTotpResponseObject); ok {
+		return validResponse.VisitStartTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9508,435 +10996,510 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
+	var request ResetFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx.Request().Context(), request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P37dtu2tjcM3woefc8ebbppWZZPsTI69nYdu3Wa07KdpqtVtgSRkMSaAlQCtKJ2ZIzvat7eRy/lvZJ3",
-	"YE4ABClSB9tp0m6vP1ZjigccJuZ5/ubvjVBMpoIzrmSj83tjzGjEUvjnCQ3H7Cy+YS9inikG1yImwzSe",
-	"qljwRqfxgs7JgJFQ3xiRoUjJML5hZIL3NxtBg72nk2nCGp3GNBskcRiQCX2/RUfs691WqxE0UvZrFqcs",
-	"anRUmrGgIcMxm1D9pQl9/5zxkRo3OnutoKHmU/0WqdKYjxofPgSNkyRmXJ2MaZIwPmKLo/tOzAglIdxG",
-	"QsoJzdSYcRWHVDHy5cXZCTk43Dsif/6x32wHRP99eLBz+Kg47m+ojEOSMppMvu42JJN0wrqNgIRjmkqm",
-	"vu423lydbT3uNtadzU6rVTmf5yKkOPLyRK7GjLy5eE7EkKgxIzQMRcZVcZhjpaad7e2d9mGz1Ww1dzqP",
-	"W49b25lkqdxu7RzR6HH7cOsobA+3Dnd26RbdP9jbOmTtQ3YwaLd29/eWjn4o0glVjU4jS+NG4E+mXTOZ",
-	"lwKop3ouegkDIJfvrq5eb+80W0hCJYrhYgsu341MXopLJdKKkcAAJZlkUhEuFJH6NqLENeOyRB07jxZG",
-	"BnffbWQXLIpTFqr6jX87ZnpIY0YGqZhJlpKRKK+S3njZ2d6m02nTXG2GYrId0iQZ0PD6v0IRsa9/mhzd",
-	"dLNWq30gFVXsazpsxcNfZBJd/4KXYym/1q/6j93j/2if/Uf7zFHSf+wea1paf641JHHBVDo/HiqWLk70",
-	"koWCR5IoQWY0VmTAhsLMnLP3iqh0Xpj1zlrUGnO120Z6jSfZpNE50iObxBz/2nGjjLliI5bCMN++fXvs",
-	"8YlqCg4t10FCOdrZaZE//9jZaR40dx4FZBarMQw+ZVQKbqlpX9+0W+YvjKYsrWAwLE1F+nW3EfMbmsRR",
-	"DyjzrmzmQ9CY0pROmLJMPkulgB2hSSJmp5Opmv9Ak4zZly9Ovq+3pBfCg33LlKYpu4lFJsmUjtgTwvR7",
-	"4IjrH4dxKhX80iTnisSSwJSI4El+k543SWKputytH1wbxokebbPLCwvXCBqxHtKvGUvnjaDB6URfxnE1",
-	"albloIb3xpNYVck3IBzCs8mApXqqsWITSaYsxdn4A9pvVQ8ogXf744nYkGaJwkfqqXVnJbV+0LQgp4JL",
-	"lM4oEl/SCbui1wwYSii4YhzmRqfTJEZWsz1NxSBhk//8RSLfcbPQT0SwjvCunp5ET8HbNC0oGieNTuOY",
-	"CzVmqRWuYyqJGseS6LthUTTtykbn59/zZ2JJ7HumQs8hbXQa27BIH94hUTOpenHU6DTWlFial2VS85yj",
-	"oKFiBXRxIvgwiUO95GbBspR38Fx1zLw7i7P74O/Q/03ZsNFp/P+2c+VoG3+V26/xFbj8RXqpXBZmVuVD",
-	"0DgT6SCOojvuTMxlNhzGIcxAhmLK/K25Qg2BSYmyjCQ0vMZxwL1kwjqzNFawT3db9N180fOZLVv1ipHf",
-	"x7LrKftzpTjTJzDpnFXrbZAkBsXJU3Pfvn27Veb4VQMxj2yXBQQM6ByZ9J32Fd4AN/eGNE5YVN5Ws1sk",
-	"EkyCyjKMFc5RcJXSUNUdPdBxxvSGEarIREhF2q0WaLA0BEFQOJLDLEl693Mu2+2cRN7waSo0XdJBwsgp",
-	"V7GaL6WWxfW4L2JZWMgJVeG4sJRPSB9Xsg8ySRo5xpJIwlF+TqU6jjR3liqlCkXorbc+oVL1aOF1hb2P",
-	"pRaaegj6TlK4s0mOp7B7hBr2I7gRuXc/4pvy1YqJ3NemGbOnsBCMa2KKYMagNPTB4kEG14eNekETLWLZ",
-	"3c7mgEY9s5LlUzkQ0VwPStMRqjXPLl+9vPvSt/Kl/4ZG5MJ9vX71/VHe91kJKdczHDAy1YZvRL7Uf+qp",
-	"BoSSlE0ZVSwi12xOhNaOjJKpf0TeHHPYN9CO9NWhSEcsIqivPcK9YlFMr2B6d9irjMtsOhWpYlFvot/Y",
-	"gxXztu2S8Yj4L9UvC0jG9fKkTOrpUR7pIYNxf+fN3Nn3+aAbHoEJkyscXv2+1szovrbYp2CjzkcsTGjK",
-	"IgKfI/pzgd7XWJJ8jWDPXorLLByj5nmnbeNC9YYi42WxlzIcm9WqjHGgWWJ091O2l2/MS6HImRlA/V7k",
-	"w7yn5Xfzk1k4NpP0VvaNZOnHXVf4rudU+mctqJvYh6DxSituSKoXbJjJpUKhYkVBIwANHE1y3CyrdPUq",
-	"/ARIsrEkGb/mYsbhDClJJAtTBj/MUsFHzfXnDnM4hYHUHOeFjwZVn4TjrI+6mLIUZkw4Y5HMXaaaA6p8",
-	"OTlrdvmXfVAstqY0VfM+WDh6oeHVAfJMSVJcWzyp+rlHYLqXXctbJ1rXEskqhdt68D4EjdcpHdUvUf4A",
-	"Oh/Rm7ORcl92KsMSw5KvI5vWIJlciaiimQXB9H5rNpttaQVmK0sTxvWZjpZKqnskJF8ugLyeVMmAT7Gx",
-	"blc2PsYwyhiWL2FIDzKbTGg61/Z7rrfoWU5iKWM+agTaNMtusZ16EadUyplIIzJKKVfmjGktVVtYsHf2",
-	"jia4ouBwFof1Vl8iYcoiTcY0kctGBJ9ZMh73aXP83fg8XvThHonI6o8zmjOGUuzl0ScmokuW3rAUZ3Gr",
-	"wy3hBT38s+ZkiwlT45iPyAyUGNhSzVyb5F+ZUMy4i3Gt4ojMxoyTucgIldeEDkSmwHNxTxtzzNG9bNU9",
-	"nMAn3oarcSqUSm4rlBWbTEVK0ziZ9zJOb2icaOOw/iikjMwgviIEmVA+N5tiD4RskrdVsQiq9Jfuby+u",
-	"aj5vHOPGq6qP6zAVE3OFqZlIrwmNIs2GmwRPGrqCc7dGym4YTTQtgV8AHgVTmWoWnqYsVM1PJJghGrTl",
-	"wkHLnvICRx6xCPGcpqOPKo19GZjoj+klpJwc7JHv428+iqit+synPZRCvKB8/qmOpNkguUj7f/XpXDKS",
-	"v+kReuPtyF+zvUbOWF+S8QcXRB8Xsya5SueEjmjMiRyLVCXz+9/ORIxiLglVRPCQOWMooooOqGSeuytl",
-	"kN5iI5eSDjV9EmXH+Dfc/td0xKo1Z8Xeq+2xmiSFLW90s1ZrN/w/kQi1HU/0DXCJ4Q9g8OMF8FXLeMS3",
-	"Ym4XUb8/5pm5edu7u7G2xU+tMVZSZCAOq/mlIpLOJZnpfzlVlrwUqHTpQWm9S2+cM5GBqvSb60/CnddD",
-	"65ZxyIj3iY+2DKgGFM8Y5XLGUjhWRTq9A/mspy+vE8hU2hZJnOKcO2jvR1u+my9r33fBn5uxEpw8OTVD",
-	"XhbsLMzufuLLlWo7uWQ0Dcfg5UnEyGVU5AsElL6Ofr1605QQPc1Bre4kF92Kd9Kq7xpx9CJWmtlr5cXG",
-	"TuTS/Vqc2L34I2uX4b5U9jsc5DWU6NUEMaXzRNCop9cP1Ne6AFm1bnu3uIqXgmA22USWiV7452Y49Zu+",
-	"OPj7DqrUGA5vuJ+NeosjaRxZLu3A82JxYq4HhL2fximLtHqTshtxzSKMxvkeJMeNvTyzpRklsbTvDdxb",
-	"ReoFQIFT3zmSsOPHzPRqiTT+jUUrmK4/Cb0z1olXWKKXonYZstLGlOPwC+5yXlicTzPt8qDBgadosuDf",
-	"BLUX1aVYAo8WSeQEhptbJXl4uTuZZGnP+yQ+UlwoG03AT85iLc/zyL1i3OWJk+diRGKeq9Ofgm5WzG4D",
-	"n+gSxmDpDuwNzdbtTlSdJxO9eaL/TZfunE+WHyO7aT1LcZ3IvG8kFhjM7S3Duyp5ngipUNZXHTt3333J",
-	"DbMQektvWKqFkyaLezNP76AtvJEsPedDgSHdzTwGE9xpyvl/e0nqjQB/6d2wNB7GeUazSZ095pycmrcE",
-	"jWnKhixNWdSzMQx8o97NbLD+1mfTSDPJHlWNzs7hwe5R6/DgoLX2/tllqNrAk4TGE2ksEIiusFTqM5lz",
-	"D9iFY8OVYMFsZk/n98Y01edYxSjdaZj2gA1XlN5cTmnItiSb0hTybhJ2wxLpDAM0wAP992wchxCGBT7D",
-	"RTYad0h/pw+8A1LFaKhEGpB+G6+pmWiS8yGJgaD0VZoIzgJCzXTIbCwg9Ks/wyD4aEO95mXwi3Q83cuI",
-	"l5Dpr299Ah9D8QmJXcDbMKKsv6bvRmtHjyLjE6ZKTLlnEuEnen/6TfIKVGZcMUJTRuIRFynGKHPbvV2s",
-	"YNmvyAgPGiFsZEXRCG6wEiRlKks5GbC5gDi5kMytfiimTAaESsiPIl++mjJ+/pScCM5ZqMiJtnz+/GO/",
-	"uf8oMEkKkvR/7zbyLP/O7108Gt1Gh2dJ8uFDv+PE9PlTT4roi30o9In5UPSb5I3JNAgNLdatwxqFPIHN",
-	"AkcVs6IUwP0OhQC0kKOTslEsFdPqZ2pKXWzAolzE4k7uYDfc2TqM2jtbR8OD1tY+3RuwXdoOD6Oj0nj3",
-	"D6qGKyLWC+tLwvSYX39/clou4Dg82D0gf/6x1yxXZ5wevWDJWND2q9nNWXr64urZKDv5jgr2/Y56/Obi",
-	"7SD79tmlVLOt8EVxfDvtxyvH15swNRYVS/sik8Db+5ft/YN+cUT6UvFTe1UbZ0mpN455RWXDMXdU5Co4",
-	"8rMtxyJLIj0Cd8JBvkyw3s8oK8Vxsfmz8eDbMH4VP7t889v5zsv42VGTzZ/9Fr09j1/F57MXV8n4p6ej",
-	"+cv5s6Nm2E74YHLWin58lhRn83jnqF0xH1B/aiZTDmuzLX1yLK3pwzqMk4SgLMxHjKKjQFN7FV+e0Pc9",
-	"WkVMpmgJeKW3gDlTTATXph8dCeBmc6w1078XtN18RLsHUBRZOJYVI+KCh1UFbWLCJBnQ8NrmWtotLlWv",
-	"bbUuD3pvfztuv/hlHV44TcVkqlaKoA7pa8bdB64kxQTYYR/2rR+Qfii4ZFzpf0qWsFD1DN/vQxJEP0wZ",
-	"VfpplFdyLGbSJChYBy/eIn2Z8eU5j1VMVcxHRAtmcgFMx1hoO81W6TzDcEontXLSlmP1sjRenPor7pi9",
-	"x+UccwvIYK4YsGb9D//sJGyoCPgnh1j+ZARz/hr0DE1FqpClJkJMYVMtPes3RfFwyFJkXo/b+23y5x+H",
-	"C8xrVWngWhIgzbWTsi2jiEtLfQI5wCbTQzN/VB4KmWB9q6dzoXruyf4yqVTDDOyLKvcG5JJ3B0im/utX",
-	"l1dke0rTPpSFcMJuWDonmDCfZ/0MMlUQarF0wpMcc3u/27Oq2WVpvMEM9+tWXYosDesKaI2dAqdCVbhn",
-	"NOUhbRy2Dh91YMC2ejiLYsZDJvOn0XYUKShfHiEuH3b1qMGd2ZuAvVcr1iAHvB+YTGMohit+zJbQrZJy",
-	"7oPKJObVfFDL3dI2gEm6+gtYpbRS/UaVr0neAimIKeOaepQrTHKOXr3ElNdwZnxOW7/DOGELbKpyfKqy",
-	"SNWTBRkPx5SPyvvpVQCvxQeyuJeIkCZrGSOUjzI6YtKprJqJy8BWiqIZl9epeFpwxLaOr0jECON9XE4M",
-	"5oBUmbl6aGMlm/xTxd4rtDb0EQU6nwRFndwWUFeUzjO+sABVNaLmihj8wkIorzjJ0pRx9dq49IsRQkpm",
-	"QkSMk7FIpd5KV+dpQwAV+uwk5m67g8aUKsVSvb7/8/P/dLvvW613X/3fRsXWPGWaGxRsSjAfoyjW/6bJ",
-	"a8+sHNJEsqBkaUbwhl5YeWzPrPMBbkJjsKMZPHuPlGWKP/XThCrLa4G+4dCtVNtRoZS9mNeXhg9h/7Vq",
-	"MBBqDB9D4wYcvs3Gskra3YNVpbQBBiNvaLKkON3yS7MQMxorSQZMzRjj2mrOc0SqVqF+eAcrBwceyeW7",
-	"g9pnAPq71hAgMK2lsNZDZ+Bak5hvOjOHSj81nk/HyIV8VlO1R+iiMYZ3reDNlTVPI9ZsTRaWYD0cicWP",
-	"9vy83WpgidzVoNcLYSYo+dcF/Gl0K6OoK20VQJGuIHSUMnaLMX7wy/F/Lhwkf9sq1m/Z7ApHwqPNdxVs",
-	"qOL013qUNjPnvUwJFGyUk37hQ32CzkJNaCUF9yMZ+DhALDioU46gzgHdEYIPY5M1baYSkIwnWllCDdVY",
-	"SjiNBY1nHaZ9HyqDlXGeQmR/31BB8IVGt/u+3dL/t6P/b3er232//43+v6f6n4enleKkStKdanv6BHj9",
-	"hoLFOH5/L5rdzgcs0pG/ynj3Gjb51JO5y3y1ZRFdPq72g+5972pnrylJD3Nz4Wr59rKBvoAC5xN9Z2l6",
-	"FfU9OKk8c7+IC5SzXxDIaA1AJhSxU0ceWYpc4muoqsYX+uv0mdIWwepVbkuaivSkUibCTzh9zf6nqRil",
-	"dCKb5MRpDTSCuApnEHXyFGSuhfDPpYLfxaBwOVq+Rni0Erch9fwVvTAREt7u1+yhkxBMSoBogRusu8tB",
-	"c1TBdVRWlWPAxd7CMT+up0QvRAqH07CY0VFbVFuFWgC5Lj2PMFzBHMpC+0vPbXTQMFTnX6pKNVrIGfNj",
-	"cO8KJHhQxTlOb2zEatkBLmfXpSwUacQiwm5AGh4jFAAUR2VJQmKIlrgkHjqdJnNTKqX/Bod8sxEsxHcM",
-	"bsDiGY/dqdY7DR41Y/MbDzuc1CiOQGz0QzGZaNUuia0Drq85S5QlrN8kL/Mh+kWBVHY5akfWkQHeMeuB",
-	"A8/AjLMUIvkwD4CQmNCIIRZPaa31SmCIGIN4C2tPVQGeKaKKbal4so4ZvkJxMYviXHJALlWmx8oxVn3h",
-	"mLx5c/705tD5JkWqFf850YMv6oxZXOKDu1UaQjztGWde9XRK5R3L57XW0l/HfKWwhKPxfWwKcZmU+kzX",
-	"rbj53WTeKqoZQ0AYt9HqGYUqt2iN5Vk5eGSnI1bn+38jWbp1PLonCoCv1U17QcYCQ9DHCmK+9zVbDG4v",
-	"jXNQOwhDg5tRREnIwkCplnRAKPkieMMJDL/yD2OBTgp0Xdi1SvHtqK1ynnocoMNzy3P1vQXZLS0kgAHx",
-	"08rMVOWV1pzJZpd3+ZaNQnQgLAGJeYkYjTCulf9u5Fe/U6yL1JRcrJi2RBDFgGUT5Tp8HpnoOOQnEssu",
-	"J3ZYeXwW4Yj0fBz6YBSQAQtpJpmJF6FJlSeNeoNVNpu338mTrLwaSzpULK3Nwn2SizTBQzCJwZ8R85Ee",
-	"7JSlsYjwc05Y4/rCB906jrREQF0TclPdFwJwpfv5O4ZJYL04Mg/KI/01o37pX+zjGOw26mdh0WPp1h3t",
-	"JZw6ldcGghTtJndC9QfsswAPFfgORL1iFXk2ftEqZimg478YWWySs1RM9AcEz5m293ZcY+lh4A3jG0xt",
-	"APo0m8RoOIbVD0g2JUqQnX2XG2d3XGQQOsN/9SB4Ad5Q2H2znjB8jGu4K3oGwJXxTSkbpkyOeynTRAIP",
-	"m0vGCLB8G94KqRqawVjJB8soCeKaDdUTM1n4ll4H70sQ6s4/g+irznGAyvntP5YzYFzXTMJGj2nk6Kww",
-	"Fog9Ym00i7xwZE9bQlFKZwXuAM6gyFhD3C/ID+DYRlr4e86SAE4qaEc+9cVKj0kraVZ5QgIT4hpd8zRJ",
-	"rLsaB1pUnP0hzcYClssxLniVni8lE+Bbxt8FJ5Ka8142FUsn2hw8vR5W/cYYa+FSxBJWvmROYD/QM3SX",
-	"DRwTxHhhHdwXOsTDwoNKHRyKfTLjiQivLam4gBTsITxnmJPhTObglHPqcXboHPE+7RaRJZI5buNGY7m6",
-	"OdTwErSSjEmEMzKX3Fu9Z0x2vrnZWNf+tvgvTYRU5vGM5w/5r0rZRNz40sDyH8vI8sdihZAi8BwXQHHF",
-	"kcSc7LZIROfyCRFpAKTrjIPAGAVc2GyF/OH840Qkkff1MZXFz9jhySlLkpiPSmSWMskU8BrOZkXBGo6F",
-	"ZLxixZ4UGVnhNOO58yjVXsnJ2VyxpNtxqUnVBxhffM3mvVQoap/Qo71mc5PMBnWfXMyI4AaK1LgKbE6B",
-	"r0S4P52Y9s1eK0nxLpEp9w+Ps4NzwOfWDZM/5P1VYGveFcfVqozx8vH3jG+zpt4Vs4L+FXP2vUvm3HtX",
-	"7HluGHeo9D5WOqDOJ+HoKb9SukMfnaL7QDKVK6T56IsEkV/IZ+Pt9Uq3QdB4v6U3e+uGgios9a6f/nD6",
-	"8qr3/NW35y8bgf9X7+z4/Pnp09LFq+8uXl1d+ddfH19evn118bR3fHJy+vqq+MSrN1elP3unP5xe/Pvt",
-	"d6cXp+6Xi9Ozi9PL73oXp28uvedPXj09Xbz28lL/99uL45dXFdffnl999/Ti+G0+mbcXr15+60a5OOyT",
-	"745ffuu96fjk5NUb/caL0+OriutPT5+fVl4/vzz+5nnFD6cvq6+/efn81cn33g+XJ69en14uDOj1xauz",
-	"8+enC9dPXxyfP9cTPzu/eLF4vfLu568urxaX4OL08jS/fPL8/LRi/vZy6b3mcnlVvj/9d+/i1RW84Z01",
-	"k17TjR3vAFRc+MdK098ku53jA35aFE1TOofMsxz5uSIhKNPqjFfjYSGSy/jLG9qmMJ7it6sMyrOYJZEr",
-	"St0o+K1MkGJ1uoWDSS1PHhJ9X+OvBt/mqLXziMTclBxrBcSkPBfREWVC5RhBnFSOoLxGwwB/key4XFVF",
-	"5QplSfKy0rNwLAspoGmsACn3CenrveqTMGE0Bexccq7IWCQRqAz9bS1rO31wOHa7LnlvBumjE3oNEWhK",
-	"kphfIzoYF10eYm28hz8bEEy204J+QtNrCeUxoFLE/CaW8SBh3u2EvQdL/xcRc/2nH4LP7yrjhReLCcr5",
-	"HsVQRZlCC6GL7U4X/ve+1drqdt/vnHW77w/P9D+PzrrdrHWwc9LtZu1W6xv8zyn+5wz+0368hf/Fqwct",
-	"/PNA/3p2enZWk+LxHaOJHttGhG1rXH53qoq4Lgm7ilB/ibLMS6ro6Vzvo5zixm3oU8es64M2+fOPdrPd",
-	"JMfG/rQFTuBGD1V8w2ySD9LDhE0GGKhdqJWodiRBYcRCXYQ5h0DvX8hCHGxlcYTB/N87bJE//zgw8FWr",
-	"0idwLpUtHkyhL8vT97CK0tTsm1cNhEgYBZxyOkmru51UZiFjHuDO4cGjpdPWn3KywvdZtqtzoo2YaFdI",
-	"CZrVOPU0jwKLLmVhPNUameWIRSeEnkcsZYYbvTpNhGZq3INIQtX68sp1CfTaSJPaI2MeMrJzdNhauUZ+",
-	"Gs/Bnp/G097f3Wu1d1utw6MjL6GnVZXQs148w3gRwFKC9YiIEutmVNWsBeRtQW5JzQrc3yRjquoHkc/p",
-	"44+jLs6yCY39ouJlobqKMuBVociaPJFzJZ3fxlYSyWLuSHO91NAq6joHJFDjHMSYoOavgpe1jsrAFdTZ",
-	"1YUlvpAkzl2ojsL9wqAvJBEzXrlE1XSMNSzV2b39AbRO6Xt1ZG79n+SuTszAq+IzVl0B+xlkDL6ikAcA",
-	"3/BscQz4v1vN8deL48AmFJg/Fg9SVzq4ipBK8toImpXy+jY5Ys8ZvQGVDtq7BIgqMGXGE5vHrKuTxJaW",
-	"n90m26s4HMzts9i1XrqGS/KqHhYqps4DncPkmkjKR00KMyhMxZw0M50TMZlSk++M/tR+Ht806eQxl4rR",
-	"pan6NdwB6biqMMw/RwGpFM+0JJPwxFNw/jlwpZrqsDOsDjuX5/xiPzw5PzifnLW+b093o5MNKsZWbAIW",
-	"jhSV+iXMpaawrI9LYVmItnKKXOUJoUQ/mqutDOM+eB5LKVTeyzY91Y7rLBzq79l8Q9X7FWcEu/GBdxML",
-	"IPd3Dsmff+yZNnj7O4+1bot/PW7t6t/aj/CEoQYuScSmDCp5Sf9azfsdcnoCoiRMbwLyvsv1qZo/Ia++",
-	"f20vw0F7/4RcXB6jUg8XTDJJSZ1PRmWDvJJBpDfr3MbWuekaOd4qqX2t5uu8jS/4E9p71UJinbe9L99U",
-	"WV06X+OuEl1dQw+WDDL69JrjMtTQ2SVTG1qg12y+vhNKU/IK26I8ev36qsF66ZQ1ic4iyrlpEnNXMjmh",
-	"cVI8tjeDx693z4atb693pj/s/taanOxfH8730n/92g4fTy6PogP14/jZbOf5T2IN4bDoa1jYxhdM0Ygq",
-	"uuFa52gBeelZ9exNhbwYkj4NU1OHNWP0mkGE2jSOqTIGK4nT9xlWGYOezO0xHoGr6hZdJcuvcrVfsZQ9",
-	"51FbNncw29utw2qrekDD63BMOWdJzwRjbHLLknda+x2fsO0jIRTclzHW/q33rfpvlOADvqHh9dYJPk2e",
-	"43d3mq3qLyEKQN361N5fuKuKEiqz9FZ4jyur3+/jW4ufMnUY9cS3SBmPD9qPb1WkwnjkKOVO9A12COgj",
-	"ayzK480XxWECyHjEYz7q0WRUyTLuaRNi396429JUvwr296PSEXoIbjXkX2bX0hZKbfww1tx/zM2ZZnLM",
-	"ol6Zp2IN8/KTcrTTPrjVSbGvX5sb+TXVGz0Up6y3bIZy+cyqXuqVNn+cHSkUM3+sT9yYZsN3O44V7/n4",
-	"Z9EkEqx8dTWgwwrZZNLre5EIswnjyhX6bLw2MgM19CPuIjLxO21g8RUff+8sPtFdRl2OCyNrrtUwVykB",
-	"67LAdRnKCq1uTQWzaqlqVIyNFeLlDHg1t12qTS5hkWtofvUSL6g2bOrP2bp6ToWuu3C0qjlmrWbjCf06",
-	"jlLBxpZw/jqdcN0DvBGn3lTLqjK8X7LZ66XFiwmccOwhlXGFIUovtA+hlDmk/5uwh0Qv0UT8EpOYh0kW",
-	"segJ4cKVCLinuxy8tsb3Bs4ql0k6oXP7E5kg8jTlhMWjsTJuLSEVCcVkInieURqYJmhCYt0TEcMuVwX3",
-	"PRSBFAGnbENzJIAvMKkjgFR/61Mu5Sbctbry8QZoEV4TvI09DLkDs6fUKqiEWBWjp5Ik8Q3ruB7EVGJp",
-	"AmQG+/B5kDwPnucWhm3wxoJbZre1tHf644O9AuRDZVywgiFXAhu8LcOOSMYttK0z+hGDnvoJq3IB+a/G",
-	"dH/UJKeuYT4XM4ufvBrKyZvClksl3RDWb9PqNZNm2btDOZ+RzNirrNanMmVimgDWqQNNE9ygb0gHY0Ed",
-	"tosapyIbAfbUl9aiL0JiGbJeVO/12i3ffOgggbsP0GQGbF80ie36rv8y+D4mW9uWifiby2t2FtKFC3tr",
-	"klW2cbNge/9rTOX4673Dp6f/mv7y+LtvLulW7+p88nZr/9kJy/7FLq4n+y9fTJ+9/enb3fFldvZmLWqo",
-	"jlJejjFUa7cBgAFxG4ozmLHBYjhjhY/TpfCuTwIJgkR7m+yQPoo99tbb8amQyp56H+xN1pGAN5QBw24i",
-	"psZqbHLEF2Avfl4Nwfau2tFas1PL824wqFO/mLEqNuyss3TXXwwt0ipXokQjf/FCOIX9OmRLlwMBGaHp",
-	"pqlYckpqv0mObZjMBJX13YVpFdJXvSVEFa9KAdJizmClgI94iP1gWTI00fSQxTdGEhqR6GcC5Atas1y3",
-	"tH3RslhPpJu7pWlFj8K8o6kq16s2l+dLpXl7Z+9w7/Huwd7hKpGuxnEa9aA77UqmAqWkUDaIKRjzHARo",
-	"FfsoY1R4BbGmVtacxeKISpS5wAZLgrFWQ/HklSO28sFdxuGCRVWuSAUFIV+l53tK5Anc+aBK/i9VJT9L",
-	"Va4KwwHUswIeIQG44zgc2+GZoXUIJa9ffhuQZ69Pv9W085YNXpN4QkfIkA3R7bbJ9/E3YCHutNp7ZBq/",
-	"Zwlgv0FBr4wjBqmNAyrZwV5xE+Ifvnl1MWt9/+1IHB8fH7+8fDM+fTPS/zzV//fNyTH872A4VT/of5xc",
-	"J6f/+uFij3/7Eu46Hh1/c/n9f16H/4Lbn1282T9Nr5+NRqOvvy7p37sHR+2ieXi89RPd+q21dfSf2+++",
-	"+vr3VtD+UGkpPuiF/2v0Qj36a8amReVwpaLzoCs+6IoPuuJGuiIw1RUq1Uev9/N9gOU937ju7ziZ0TkC",
-	"YeUV64IbMFAsFqOJxV+UzYqMqI9TEejN8g30fFm5ppOY+1d3HtTWB7X1f7naavYFOt5MBOTbP6iyD6rs",
-	"J9PWHhTOB4XzQeFcoXAuU4Xexmp86SqqHnx2D+HfDcO/y4vyjgfAc00Vtc+i1ir4fAguPwSXHzSvh+Dy",
-	"g/72oL89OAz/FweXb4PkxewzK32fefOIDwE+1its50JHiffThHKEroWWErDLzY/VgaXQo8Q0Olgc5fK1",
-	"26g1hoEsO9w7gsbEbVP5fdB+TP78Y7e5/8jHxLDdHPL+GK6/A7qU8wuW1jKvEX9+l99UIk909h63XTJc",
-	"tw2ajlj5yWITwHJW/JTxCEEcZSJmvUgAKKYh0YjxGPElsaVtXpw/pH4nCuQyrueEYpOpSGkaJ/Pehv0n",
-	"Xle2kv3u6sXzCmKq5Lc2v/pW/XgMsEzv1g10ggZns7Uf99PBF/haeSilV1dRt33ZBQB/fuw2PLee6Srw",
-	"F9dFQCtLqqhlimGTXNg+PfGQSHbDUprYZ0xtsQ8+bDt1iYitaHC8qDsXssb/u9uVZVi7d/+5ZoueTXfP",
-	"w5+5v35SoZjcop9UZVOoygmkYpCwyabtY7jpY29w4/YPHy3i161DnQWhlaNW3lpSLVYy6w+sH0X0EDdX",
-	"64G2uKgO8uzHLUMRW+dPkaShmANZ+1pwWg7tsF7X2y+Ahe21qtW8WCV1DQbhG9pSRMDxdTpJV4NXXdn+",
-	"XNqkJ28uzlcW1K6EiEHph6N3y+EIJbDH1NuIShqHIre7NBPdrJsnQh6t0cRzjR6eS/tCn4mU9L89vSLb",
-	"ThUpdyfdX6Ps0P9GoU3jmotZi7uVl7mt0WCX3bBELqBaiqFZVNOgmnGRjcYrAS2hgz3ug74KDV4DZxqC",
-	"b0ab9jmkJPhG8pcZgHTb0z7IfScGU0tw9sRDacs76KDHgNsyKuCSehQZnzBV6qBm9bGJ5kH9JnkF5pbB",
-	"MtHmlm3UXZCB7XX6VmMhYEUXZbiOsU+VpZwM2Fy4gjC7+gajj0oCIMBlp++JNly1Ur3/yOtz/HvXlSl2",
-	"G53fuyh1uo0Oz5Lkw4d+x8V8batosHH1xf62LRHt591kcAr167C5X/ihPejHaQ9a9ARVD/L19yenxN1j",
-	"ILoOdg/In3/sLbT5Pz16wZKxoO1Xs5uz9PTF1bNRdvIdFez7HfX4zcXbQfbts0upZlvhi5K8qkSRqqzV",
-	"XdJb/bK9f1Dqra4vreGod3W61ehrx3mbdEtuHkeSYwCZHrCcLwE4taEzY9DVotBdIgrdBohzC+hyC/PB",
-	"jg/Vkyn07hLlTkKaxQzjJFlwfy+o8NX9UCf0fa/SsDTyFjh8JTqw6fpBRyIwPafAa2kiIsDPiyPaPWi1",
-	"ysykyu0veLi8L705WtWd8PlW6/Kg9/a34/aLX9bh4Fg9vlJwdkhfixtskSjFBJi46Q6WNwWC/jUsYaHq",
-	"GWnVh3SZPvqtHMw5xmpUoe013iJ9SfflOY9VTKF9zRvJUnLh9fzE+F9h7rafyErN0ve7VaBGcZbDReoP",
-	"sjRvM6MF1mCu0Amk/+GfHcujtfkpeDK36kT+GtNHW6SGkSZCTLGjkaFn/aYoHg4tGP7j9n6b/PnH4QLz",
-	"Wum63wBXpqIlgVDEOYqeAJClaeyl5VXsw3zipb5V77jwwBv6y2RpDTNYqovqcZlmrsYq3GkfABT6zqNl",
-	"39qvm78UWRrWGS2mc6hrmVXo+ov9gc0uHbYOH3Vgu21P4SyKGQ+9fmp5Sf2YFkhi+bCrR53jRSwRML9m",
-	"LJ33C82xix+DG9aQN0VHYf0HARyw+AljO636wi1af5M+NvXueyjADt4VA741PHJ1M/BKG3k5V8643ww5",
-	"l0PDVjz8RSbR9S9rncgs7iUipMlaxgzlowwSGwtpjrjh05QNWZpCn0LT7M3ToiO2dXxFIkYY7xc7qYN9",
-	"WcrbMPFJxd4rtFb43LZfC4o6vQ36VzTCLmO31ljmC6bghQPiuA3y8nGp/y9gbRsbaBZLzbMXoJkzyUgf",
-	"VmwLIkR9zc/nIksJBAlIEg9SmhqJjz1FK7F770Hxrhi+iRLXTuFJaezWVLwfJXwl+vEi7HHxw8c/pf9+",
-	"tj+7Ca9+TX76bo/vp+dPIb31+Jv2oHW9O9j9oRVOzrKfvj1S/+ZJ66cfX4qf/rbQxUXw83vDLsY0tAs2",
-	"TWgIdv3G8LJs2hNJ1BtW1SUs+ppAfCUO41sqOvdcT3ly2cHy7LL2/hGyvWXh4gWoWm+o1WsBEdLNQV/X",
-	"b3uy2hG0TiOTWzcfcVx7Oov6rhOSCXuAfi3UtO+EAHhHTWeF3BGkn5pO77FZSTHhbHnzkLxrsH+MN+pj",
-	"jkGvZX1gDIYRA2VEm2fSAqybIHp1Zo31RC7ruWHuKbo4zNkutereZFK3yyO8ZRN0TGVbIx6QUK19y5qt",
-	"1V/Q03OvpVKZVsKQKgNrcusVyXN07i2PZvMm6FUrVSUNq3qBWzr1MkA0q8HjX9/ou3CcSltQINElHPCj",
-	"F79ZTnvHdnfrlr15J1fmLYVtI1fKIaD71xXFXcYj/ipTt1FCy52JqLyW4DcwaYvObzCz3uCCh6//cXy+",
-	"m3sRCz2kjR+R8egzcB+KTNVM47zKqb+md7AuV2tZqruReJCYbFMwZzSNZME9UOVYKoUG1vL2rAes+mC8",
-	"firj9cqaS7csF6myCJ+9vTK+r9bB40du+QoBJNeip/8N9GEi/+////8pB21rTtOyKPTzeMh84V90iLlm",
-	"ZMvj0eUak8qItGVOy/lSTciw/ch1hwIpDDRg3UXWe2TcP8ZDDVHEvk3GxmMIgUExLMQNVy9h0Hi/NRJb",
-	"+uKWvI6nW2KKG7/leqBqsfSh3BmronsB/TVjiKSJjQ2tBZJJ1iSFepGVXcL2d+4w0BrvnBZrpoX23Rqu",
-	"FZuVlTqIbdp3s9QtyHt3gbbtrN7VndoHb9On9zaFlQ7uM8PxivmqYPYulpqs8e29mqC+iFjvhqXxMGbp",
-	"knCzvaUUbd551CT3PdLqwLNJT1++WN5Nt/t29Q552ce1zo2QJglLi63linKbajY2MZEkG+01nNmOpq91",
-	"qpq6IsMxFpfZy+ZfaEXot783uQxglaW8EzM17ABYt+wI/dYOfAt4Zcdf7nf+Glav25pt8Qvi+wSH/jp/",
-	"4QUO/cqM3CHIeQN/CuM6McNal7cLNV2SZOcUf0hHsp6vXGPzdyLv5lnMU9LcQFsIsYTMkciLkZW8U65p",
-	"XihuWDqvyMxdTaaVLo1pLbT2WeVUih+95iK83oL/X/OYrI0pvdyquAJLAe8ou3MKtG4dX7fgOOsEiZeq",
-	"KfaLhduqPvbxPP8Vys19B3ebpNg005yBvP4U8c7de6U1kiGxTEkXEN483LtRbLRQj7K7kDUwYZ2U0YhM",
-	"WAea1X+UOpz1W7jCcTfyMyql9uS0vOxs/iLGPBKswppf8wxWWW1vJNu0guo+yq9jSQdJXXMel8C/Mkl/",
-	"hfvLvMpqNjWfG2ZJ0rNbuKGDzTq2izv/hse/Zpg3w25Y+gQ61acMUkjYjT5zyNhcsldctCPX9I7XV3na",
-	"jFPjgzNO61CLLHmtx1XbvO9WbmcAzroTQYB/eOI1NVzmnNU06xoglo7gRlHH2PZSMTWTlsxKVOOTiEe7",
-	"nt+74NH2luNdzYk7jiYxd/ldG9aK6O0dxiyJPFdx/j6Rwj6jk2uxhsQ/ebVdCmMuC50o1qpnd6e2bGhx",
-	"NrOMLkDyt/gEcsqwHbAR9CIBL1iABuCAYfJtOrGZV0anstHoCVRi6SdTULu6mj1KOGxo/Zq2zRYNAbW1",
-	"L6R9LeoT7pkcu4r09bHvkzBhNJX6SrkXx+b1RCsZSYENLS2pyZLkpb5vBQvI52uYgctMZ6Q/YZ2+82Rg",
-	"5JuBImp12jGVAUliqeUt+BkBPEI1yTE+1uUuKUAoe6PWexNpYcAiMkzFxGocdiwmzNEhSoBDILbF+3af",
-	"QPSBc7TLjYsZHFXCIjBgxmlxS36GcyxB5DeW1aavSJpYxurWsDTgdNyNn9VJ6VthaNccyjc8P1kZV3EC",
-	"epuYcQZOGuna3LIIjtwTt6MguajKT82YTqcMyz1iTnZbJKJz6U6QsWMl+HKq3CWfzUm69yJOVAICkrIR",
-	"TaPE2DMJ06oaCalkwJxmcaTG0Kqo/9/9gPS39f91MBmn2+0HAJYBLY4C8yy8RnAt4vXHmuQVT+ZdXhAB",
-	"EmTAKL5h4EbDlkloJqm5F16Ah4zzwWSy9pFp4mOw1YkQ1ySJryHUMKlghZsVkG53uvC/hTJS/c+jtYpJ",
-	"PZG9tJhUH5tzPhS3PTSbFolW6Zt1KRzMHLc8vGDZrif1vBLe6oyOestDHwLYxeY6fjUXheqtZ8+sVWyZ",
-	"DapfEkelWUNhVMyNBKry6bf396u0xoLiWZ3ZJWMeMrJzdNgqh2oO9vxQzZH73yqIj7vxdp+O9Qoto9sl",
-	"dYDL4mZXJRPfRohShuK6pgJrU/dTZVCtTnqt3bC8fF6owggBnU4TU+UHKOTA04zUInQAQFw8JyjL4iiZ",
-	"JpSj9R2xKU3VBIrRzh0U0YRNBpqr6vXp6NMG35PaYu/yiIUJwLQQ3FBXdYxmG2Z+2e59WOdQ8Lbod0fS",
-	"pNmQ4yKPBrcEOIW9aLp1rhgk5C6fFUN44NNY0Eh/X1h3T1lpdBq/SMGbF3T2gklJR8zuykfPowH3wh2T",
-	"aF5qTiZ4noI1paMFBvTxkmH0FNaEhi6u1C3UkMXTA+hIYabl9qW+HV+NPvFvqKxC26qMzAFdYYQLuG1f",
-	"MlDKTK6OqVoi0zSGGCdIenJKw7HxD062GNeaYNTlEAQrON/azd3mziNrR6DpCdrhWBt3sYVjghNxid+d",
-	"0GsmkYhhGUCuwXzcEoyVmjq4mnZ9y8g8IRslBwa9v6LlKMNX+mD7QH4U07DskbYwUeZUmxSJJ2h6fmV5",
-	"4FeEmiXAOKBdQQR8LHh17FF2Tj0E2mqSqzi89uqCcWH04GaUK/NBrSoTFYfXDBhSl48MCogpb9EqoFnA",
-	"YSJmKBYWAivli2/SpNFp5NXteaTI/GLjRblhaRgRWladxoXmPyiozcy/LKqej1y0SRrHa6eBtktgSAMW",
-	"JmIJU2zlm4wu1vieixkKgqLrVLMB1sGXNTqNp/hWwZlJEDACAW/zp7BwS5Bn4EEz0Rs9A3zOTQOHv/Ao",
-	"PgAHDN/QCEzljR35bCxgg2nK0CUD5Tj+tApUA1ecBmecVFVb4A+AJokZddVC4hvW3RBXl1h+kU1hKJBL",
-	"yXx6oKgHirojRWntxTA6LavtSntrB3FfwbdcXefP3ra5xcpXJsgxe95vIeDNluDJvOb1wZpv80W25qrt",
-	"xgd9KTZWZyi4oiFo8KgJNAodh4uiBxMcCkloYmTBAmMekAnlWETM4tRRBtrr0OncgiiDPDEuVhujCynH",
-	"8NO82eVd/tVXV+lc65FffUXOOfn5ckZHI5aSN+fvvtyORCi3H5EpBGG/ssYC+yoAgVQruXAk5qlLI2ct",
-	"zkeXG4H6FcTC9JoRWqRRr9QDrZUv+1pNIGnG+65oGkXgRDiC6pu4WN/J2wKFdbnxcgRkINS4ArO17wW9",
-	"+4+gbJnrLdK6uNmq2CjmZm64dERk6iuzmOcTKHTG9fxZP0yncXNOJ8m7L7f9Px/Be9wdWi/37tB/PiJA",
-	"NKCFxLLLkTa+kIQOpEgyxfI02g6J8btaXSMxV4K8FlJN0OA5nsaRGMFqjxjX08jzqZxndtLs8p+n+JAd",
-	"DWy/f+0RJjTYd4ciSbD/Nza8du+y/qIRZp9mSkyoikOagINK7w6TShqG4HCbuvxqJkzbCjm2iTSCq5SG",
-	"qlNNmkoQBZsQkJ8v2FMRvvtyO2WRCB8hEou1kfTeAPqU/OorCGn0PTtye4pYXf+p59j3oLdstEEqbU6Y",
-	"Yt8nXmWzPnddPhQ2cc1IJzIUSSJmxKnGMZdKj+XLPuDW9APSX4Bo7D/Cc9P3MIfMBajJEhlAC8gZS3Fc",
-	"sFJN8lIYMJyUTRlVkshsMImV1t4R8KbZ5cecZAb8ZUqxpfpea8+ERQjCdtgYIdzg3LrGG4hP7Jt0pWM9",
-	"u36zy08LO2hLkPs+Plf/Cfk1E2DfIu45CCuMPpIxS6Zgg0O0YExll/dPaDhmWyd630XSIVxsSSVS1g8I",
-	"ex+yqXKpOGqcMn8jjEPaWuomigBrYFndQmT9q69s3sOiKi8B0KBjih3BiQoYqkTfFDOZS1f5RZe7PvCG",
-	"fg5brUeolidxyLhkHu9/cX4FWVeJl+aujz4mbzRFOto2D21PYuXhjDXQamoEjRuWYglgo9Xcabb0PYZ5",
-	"NDqN3WaruQtOUTUGTWu7OWNJsgUUsP3L7FrCcda/jKqSIi8AwcikniHysCZBbcRds7lEfwoAGL1lA/I9",
-	"m5NLZizBw/2dw0dNclwA89f78eztlSRTlhKbxv2ky/vXcZ7jZjIJHxM1ziYDMECte/CazZv6M5KkQlHF",
-	"OmTIVGhhoxQGgiyqPmazICl2uSV7+FSTYBTyms31V2FqcmwDW4pxMol5piBENhSQxYJ4VQGRAlw6eQls",
-	"qMk0Ilx0ucFFAcDhWElSJOE+ojdIy86xlo5DRRkSiCPhc62DjZjSU23kGASwhe1WyyoStvjV42B2O3NH",
-	"UEPvVKPz8+8NmowancapAdoJ05tGp/F6C/+6BkXy5W+D5/LH8ePs6UkYbR28eDn78Wzvbe+Qi7c/nv10",
-	"PPzu+v1P8uLbk6Mf9bCu1Vy/7wRVv0anIWNI8Gt0GsPHu6+e7T5tvz/b+Wb0+CYbHKnnbGf03Yvffjg8",
-	"YI+vMnmUvf7u5uKH0zeNoKFf8753dvrbRXY02T347vnLnsrYwf7R85fTH98eTE/mlyq+/vcv35+/Pd+n",
-	"rcaHdx+Ml2Clu/V7Nr9kCnWwRaeo3n+JsOPo8kRnir9rdR8w92/DzWfxDXuBFIOf2sdNqnrQbeb2JQhy",
-	"g4Xo+XUQTFtmkwlN51YZrzmCjaCh6AiyKJ/GEnMHUaWlIO23hiKJWKrtFvez/laBEYCiulXwC2wZDXQd",
-	"zlBMx3PqifWIm0yyvZ29R03SB700dYdd/w3AYM4oyP02VSfCuY3veipy5LwcskWv4k4jaLT1ChazCBmP",
-	"IKZrGHVne3unfdhsNVvNnc7j1uNWwYNSfNQhiMRS9iCxlimW+l9F72QFtLZFwF7r3vI9WMSx7IvmjsL8",
-	"YzB4ZTaAeRiY40bQiCGVRc+sZ1J4EK2pWONJVW9M5Vi/wZhHC2EkB0juBWvKMZTazJt3NVBjpUkAi3vn",
-	"ssM33MqqpyDTOnIbsvIdVlNr+GnipVF+kpRtV/louEiPJqPKg3BhFzHWfFBOUcFfPXN4+3b+UKPuDbDA",
-	"1ftXqNXooRtYjwR4R92XG0FDazSYTlwzuGr1x0KBVa4DF5w1AgewZeC+AN/bR/tySV96oFOA8OyV+QCC",
-	"O61cwSlNPcjVyvNr4gseXtTK+wDkf8m4pHe3h7FUWg2ETXpXwkUqb5+htdTB16xLNvqJa3RCLzy6hF7M",
-	"HlWRTfmqNmP12NBfUUV20vp+ii7GnCf5jqBKT1GFd8jzrhUdZe8QKF4fURs2NDmAddxJG7zIon/R9Fex",
-	"/qbVwztbAbbe4jfKt9/vgts6wtWjsXc21tbyvIB6pZ5nBcvfRdEzefWePLwHJQ+IcgtySUZZnmi6Ur3D",
-	"8JxV5mzFgMWg1FZQqRLVDYLsNFvkzz/2wGaWpgnogkqHT58UxvWg3T1odw/a3YN296DdPWh3D9rdg3b3",
-	"j9LuSupSWNJ8bqfq5RpKnU53teCqs3tVyN3aa+4EpBpbZLe502w/apLjxRwnTFb8QjogGajB6fKrIsCf",
-	"XJZpRSiPAgKxJ4ivFIIwAfbCkyYc62PWYFCUK8TzMbh3ZoQYp4J4XUD6gAZkgmngeMQQTbt1+AgBdOBu",
-	"DM1BqAhADvAqQNYTA7QHjZYc5sEj1wBgAetYzmIF8YFYETEcWsiSxR4CsKoiYl1uO5vAvQctCywDo7YI",
-	"KHpsx0VgapqH9uyK2RlBQZinr3vrgzmvygNlCsiIKWl3CFMJMPTV5bYgm0V5EwknmYqNJMhx/ovXGRdk",
-	"MDRJwPsCooSoin74Gnf+CYhjbIzAHHMP8NmE3soN4HJWtLw08UOwRpcLWiA/D/CqXNHO5K3wzaom5Ld8",
-	"rJxMNYzfPxYBvnrTPciBumWq7ufzieC5q2ZhGxxWDn9nveFvCoBWOQ7AVrvbMt6yt0PVcKzFWjmc/da6",
-	"R/kjtlGpPLbFzi51u1pRpLM4/DXaq6wegm3echeW+HfuoFG1QqZTSP2RW2dNPlZXlaoB294utYdzzcNw",
-	"6+4zVYPyWt3Uiqi9NQb2mfX4qZpqEV+0ZrY19VJ372mxVN+ZoE50b4f774hmWbVAHoBnvUi7zfI8tN3b",
-	"oO1e1c54TQ7vJN0/WmOf6vNm+1zf5ez/ha14vOPnqa2xvD+0pxq2hEBVd9bb+p67FIyw/utXl1dke0pT",
-	"TNW15cSYDpobp4NMFey33DhtkmNu73fGTBV9ZGl8BxpZZo3sr6lG/6OaTlabt9BucyNr493KMKKWJdtj",
-	"NSm1h+5mrdZu+H8iEUJZgr4BLjH8AZJw8YKpasDr294PjXW9m1ByW+HZPEb11slUYPDNxoegsdvaXfTu",
-	"fbPg+yq5Q58bj/sqT+iFsZHd/TC2vXU8oXoqF3hA9Dj32u2Nn9m/xXf2cT1WP/PGa7u/zFNbKFWhVpvw",
-	"XLOXKMWrHbP2R/0bUviWccw54EnwmlfDdGll2ytJcb41LbGh7hadKLnvE7HWzc57QInltsXurZNmvbNN",
-	"y4AzkU7yCNU3Ipovib2/35rNZltQD5yliSkJ9g5ToU95vsLHJu8fAZwaQQPkewlheF1vWLk56oZWeU3v",
-	"UmsxF2Eq1/E8lVrGWS+kwTIs+3jgeK3HKip7Qn8o1rE7fG2P71UyjKuVFPPpGcjO7i2e2f/fzqgCMpgb",
-	"ZrEpz4JQkomMrkwOokniKmSM806kkYOwiVMEDary7iexVCfmM3fN9TG4Ez8XUVB6SiWA11KRTIMnuRHc",
-	"itl4YJeNdqt9sLWzs9XevdrZ6+zsdFqtnxouMQXSNFzcXX87/7LRamZs4GWFlJ6oa8EB21nbFQMSFCBC",
-	"bPKA1n7UsbB3Xk7BdejgM2zBNtCgSZWxqwwBux4E7Czo2bsSjAfoi+uyOiijQwqpVZBy8gO1aC0O84Im",
-	"+lyYc9/aWf3EG+6Dd5vn1jjHZyIdxFGE1fCbB5LX5BZLOMXvC0AZpRyIdx8KzOR5LP3QoF9aYo9qJe+w",
-	"P9bqNSfWOVsIdXoRUG1bmaCjRSRB34gBE4S6v8jFIgU04JlZnyg5toUx+j3WTdFBg77LKZExHyVsS6vT",
-	"AYmYvFZiqk2U6Vg/oE8BqFQGqt0BpcUKw1h+ZXMO6f6FzAvMqjgc8glcm7W1qQruVmQUdz3Ytzl/Bmdw",
-	"DT2jjedpkzTNv4BhF/s+NH7dkT+MfuDf/6s1eBvuJ7+2Jrt8/9mvj+cv9sVRtiOvVDv98fC30z36778Z",
-	"u3cJXp+G39+CtLS5gf0863J7OJu5dAbjpnONOT53pr/XOlr9BC7ESzphV9RAp6yl9l4J8ZymiNy1ls77",
-	"gkUxvdIWyboa7zmHPJTPUX6Z7LqiAENG5cTMxvLL0323f3ec5gMKNER/KYs2BIORntgMLFKLrGjiZ6A7",
-	"xvSGEaloishaqchGYwfhVhQj+GFPjBTY7d7SfnuxNIgr0d/gqOytfuKluMxCwzn+sURs4IVuTcTBcptN",
-	"azyOUG03Vy5mNQXodYTX+gzl/INh9vEEdZ14tp7mB/by97DxIAf5DrxlaSZmThBfSD+idvsUxylV4+oM",
-	"x6Ih4lP0Zk0z9PJMqQrHFWarga3UYlwbhNw2WdACHhFnweWlxiyVXlK0wTySYPHC0QwItW2isMdTqa0R",
-	"3gyYWJvoC0+IFAjQA9CQ+oEBCyGhjnoINfMvZJNYnGlk+MZeDinXxrRpDdHlXX4lAPA2TxgOELTETiAA",
-	"nE7MkbNg93pScNVLK6aY6mG/H3gRZchqghnhhMvWtctLDgxUc6xICCk9BvByQgwUFpnReZXcwtKzu5ve",
-	"m/PnYKHm4Y62t8GZXcv2fpDJDzLZ0/6xhwYcKdP65R8ppB9s7L/WxjZonvdsY2/nbVn/mSpGpWP8Bb0G",
-	"Wc3ZzDWbvcrbHmmRP/eLgfpa6+iJJOoNRdq3hUGASYbg8qZz5HTu8mJTMUrpBJ3aBi9afw2y/KhWN/RX",
-	"8ekZlWTAYj4iKZsmNGSRQz+zg+DCZCmbOodW4Ldp8vOjAAKSC/0lnNOGwr9KrpthIS0Zt+EdxLu/mHrj",
-	"Wq21uTB+/ALHM3G8+O8ooR+8439j77hfZRYr6TOSf6a0f5Dat5LahlPZPG/N8r0qxVsJ8UoYDS2+a1Pb",
-	"8ImlJciPD9qPsc74kem0zBJ2E+eQ6aGYTPR/k5ibUmD7WqwK6iOWiMlCh0xgyqMuh8bagJLRt6lymFAZ",
-	"QMo8YK4W0qFcCp5NtIP1woixyVubTDPF0iDPqAeM6oAwDgl7yvSRDhDp2FYvv2CUz8ZxwrzO5ITKa2nz",
-	"lYHdY76/PtIGORVFex+6yt3QxAl/sNpf8WSe15y6bP2+z3r7UACjmRo0NDxXxZ7kAOWqimNAlFQ1E+k1",
-	"PAxym5IknsSKRYRnkwEsTJdbkAlTvB1PmMm4xjJSU/kYS7LXPlpa7It9vO83+zCnoVIOYmH19Xrrx+Ud",
-	"kxHvnuWHa3DbXL+NtYxCB/0N5T8WU8me1qSh446lz0Zn36D+mPe+ffrsm60Xz767QsjiwhldAdVT8URP",
-	"L5vpx7Ds0f9yQ/g6H8BdNqJWEGvKuQv+xEtxqUQKEuh1Skf1g8sfgPdvkFwJMsPPelxH1nvqyKaJmfDo",
-	"xsIYnipJ5KP1P/aC8vnaYhkeuo1shgc3TdIE2AvDcnJAhFsml4MMhkqMLf9wyG3TK7BeFJ/gDXIRxs10",
-	"09V2oO2kK5rkzID5c9tyy1aFaZvSNGA1CqjpFCnQJ97l/p1mXCB87IkhWrRIInjIAtswlJKIzm3FmHmB",
-	"bWChxRzUgRTGnghoGov+a/vmaSputFSzpVKugelAvMcB2OIvMEkBdh6ewS6MchxPF3oSOiwNeGmXexWo",
-	"evXKxXJ9ixnUz5E4ABXcWji2MG4WS5aX8IW2fFWl2Owp5kp0bX9WbZ5jbq2dPqbRS5VSbZh/Ie1AtPQu",
-	"FLhxFuuvebAgZJYKPnJI+IFD++/yTDKnwWA3eq8eMKdeB6Kf4RTsnymTTNluB64PWCXlAfwH7lwScwcD",
-	"ALXGqJdVg8XgolvR7Tfw0DMMLGrL6eXxi9PeD6cX52f/7r25eN4PCO1y+0Lo7NcEuBvoTOb1sfVXICAD",
-	"FlJ9BYYlQ21/pxKbguhRyzoYEzPnUwMudWtnhRGjN4PHr3fPhq1vr3emP+z+1pqc7F8fzvfSf/3aDh9P",
-	"Lo+iA/Xj+Nls5/lPwkeb6zQomQkRMU7GIpVsfRkIAz/x2mOvp4PUJKbYTY+9nqZ/uaV6tGTl/QYg1TuA",
-	"kIWKIqRWxBQ2jzou9hRfaNsaS79vqy38KyqWR2F7uHW4s0u36P7B3tYhax+yg0G7tbu/pxVLRVUmG529",
-	"1lHeBkLvTBIDDJ/xOmYp72Arv46ZTMcf8tob/xofrky8XjFXr0XtX2qzb7anNZVJToLEEtljQMChKVIL",
-	"HVAwEJAoYvQHWJRHRxX+y8w9gX2NfiM00ydGu3edSvR2gUMb+tQYL7h545IX6QNv2443tmEoH97dkdba",
-	"7ZzW3vBpKrTkgx44p1xpXWcZ3RVWRZPRJJYy5qPigr9EseQadnCQZ06SaG1EMq6eOGYMNW8qThJ0Slds",
-	"h3MhOjbl7cklK3dhLMt5J+zyKmtoLbtkTzhjkakKzhvPFh73vlDcKMekP+1mLa7Zh1IXv+IZyXtYunNi",
-	"xLDPFjgEGtbfOXhTz0NJ9Y5SLG32/5Ldc/Aq5VHA8OYiQy/GUKQjoRTjqLW6asSiAtMx4DJ1essSehDK",
-	"H8UXknhz+vw2v7TsGzgrloiJ1Zz0CSlpbvpWwyRAS9VPNde2Aa/GqVAqYZ/OL/shqHLN5i0KS7FUYxJR",
-	"vthx0hqDF2wZBqT7Fc3Bm7XK9gC+A5s4iiEU8VkzKzAtlZWWRgarhToUAZNglGiTQQlt5pnnOjbq1+UA",
-	"8WO8pxaNEIoAg1IPYhlA+5omOTUjyVSCjbXAtrGH+TXgyoAHkoKi3+X9JJbqxRyf69cVF57a3pqlcHLV",
-	"3ua3bD+Psc/WyhtPsKitCj8vmXvLi5qfsyDBDjJIRC43uzJ0vfzYVwLYSJaW4f82jFSvNZvrmEfrQ2fp",
-	"u9fGQoBd+14/sQ54wwZ1oUqk6y/usmim7xH2OsXpyRe4Nm3t7G4dDlps6zE92NtqR/s7rEUPw6Phjr53",
-	"2rNHvdNwnktow8Ujb0FtXHHh3Ttbh+H+/tZjurez1Yp2h+2d4R59PDi0WOt0BGvUCLM02X7c3G+27C+b",
-	"CBeH6o6oXner6IS9XQF2gX2g/g4FnX/XMKGHVF1V/pk3+PVkkOGllRLI/AbyZ8xoosa/rRRA7VZLc3MQ",
-	"JFTaPBVQl9OMSwhOhWMWXuct41kiWQBalR4dhs6oogMqWWVPie9gKHeuW7DaVUNcr285m2/XaER2pjFM",
-	"lsdGwblXpOkTvXh5Vo2/uN62mnFWbqubQ9AAwPqlgV3EnS8Fdq3rsRjgPdppH9QASOdQJ1XgJRhahVju",
-	"GnFLgIiO/dfbMK4SNcAoPgKURbhagJSCpCUXzwTwtSa51LrQQERzh75WgKCjHNvPitS2wi5O1zZfBTy/",
-	"uVs3L5fKQGmjj7Q4phqs6CAH7fKr0hJGI3CGQxWQiCrbTurdrAw+PkDCfIaQMK/h7N0+WLxhwXYx4Fto",
-	"UWEsy8VuJd49nU3Cy3dZgzrua0+XPpUDhv63h6jtx4jafkYBWE0f4JKrElC3Crxaf8UWuInkcvEIPhC8",
-	"ccFzRfmcMK5nEC0GED13U6fg03J35F73WJmG6rmpPhKA5QiZuK5xvUgxOhYPtQFf/nT5nQEGRl1vVvf1",
-	"LjcwfrFqEuvBLST7cJu/FE/01RtGE0lmpgoJu/nH0qAMci9mmbcqAEQQwVmXo2/E9GQ28hKqG4bxDYbk",
-	"0MdncUvHIksDEmXaqjU2t3NBGndhQqXCYJ4VodUZx0AjVoG+0Jt4lyge9pgBa+q/PUmxAavzR7IRo29X",
-	"E6enbtAwZFOFrRus387kAcRDP/xbok0b9Ie8MNRboCX2bW24hxzPBQ72QhPqhNkMDSVIOBYCQu6czXzf",
-	"8m38hiVutjqF5BKxevxP24wCQzAYNMejV5XkYc+oJh3sCiUL6KyYP4D9UGx43wYVySncaHwjJf8/IC+4",
-	"PBRT6oC1kxIDEZDfYSIJ0HaODOYYctNmQ5evTB8x9RbV0WyihHDdYOjSQKlmncfanEAt361kZQYC6P/n",
-	"QyL1KtHcZeuKKfKCzb512/QNlQAXXYTXLjWNcdDOljyhE81eu0365mMuNOSg+MG1S7IprJCLc01g+eun",
-	"cQ+pHnZFraXmk2Ke/tHlNv/j4vTy9Mqmf5ANsz+W5HXcm2S4VX4HZ7NeIcdjEI9GLL1lqkdxLndJ8/DD",
-	"Oaa3iIFFKZxcfRwYj+6QAvKQynHPqRyVaRy25ytg02p97vPP67CR9oKH4XIV79wkUl3miZUpBnn7jOGi",
-	"Al/mWwZrvS6qPDFtIBDdvUMo5/pQ8XYxoux89p82orywPJr2HrJt/spsm1BMJuWah6sKmtPiDnV//alN",
-	"zgBcx6T8Ieh95d1Y/qklq+61MJgIqQjOxb1LWgWEpoyMMiah5DROZSm3piAgP+32LK7VX5VlEVRymuJW",
-	"YGemVfyx+VkYQyf3aPqkjEbz1RGr/dYu8Yq2TOTJ4qcMmDV5MWklhsQiJQLTsjHUg5XjTEVazx5DmfUo",
-	"45WBqwtGo5hjDshnFbvSA5uD/m2LvT4XaijEuozFgF6IaH6LcJfr7b2sj6oW8FaNzSNcpX4aF6+3TA8y",
-	"FpHnULqMfcfIuVpACCy3LnLqssMEyqv0LRQQuPa0GfnW2HL9Qt+pvqtNsG+wFo4UBOopQvYEDW5bggAt",
-	"P8HQ0swU+7eWm626hgP9uprsPvgXS11GvW6SxgLFkk38apWNpXfiFTRZX4oJUdEOrLBipiEY49Hfuw+Y",
-	"V/DtDGKMlWMww/XfnFVTw+fWafSt6+9lKl8saYFvd0bTSBZ6GVW1I7W/5R1PVvcIrevxV0PM99fg8pM2",
-	"2jyv6rWztFefXoi7N+t76Bb30JHooSPRvTT60NReJNnPpSVRnej+OO2EgCkVPTt2eazoswqBb7QWZfGd",
-	"hP0GptslrsTH6tZjtdWHZj1/1zN81249SOdLMxBQN3Z2ihiSi7MTcnC4dwRgK23TUkxEc4gDw1gC7PkP",
-	"nQKN856GY69t4oTOu5xOp4ymYEngS/Sj0BZ05anuBzb5Uw/GHAmpZXmX9ydZouIpTdU2PKUtbhd06muO",
-	"8lRf0TMxqyhz7RExUbZIH3BPIOPqa1dyTb7ENt5EAfaaFyuDVtPuPpwyxg2hLQkYFBCwIwQr7llUbomM",
-	"kc6YE0TbMftsP9Ekx7g8mG9Y92X9AX3F1pJ504B8PwhAGDBWCl87o1Idvz7/QhKVKZHGNGnql5hCKNfv",
-	"M8F8imTuefmdq8cU8n9pA2aX59++7J2/7L15efLq5dn5xYvTp1+L4bD/KDD+wRQQbL1cFhx3MZygCcH6",
-	"JQ0KjeXQ7P00oRzoA9c61qOD2Cy2gvHcsza4nMT8GqZ2XNGbltoOtqbRLWSucMYiSfpCTfsdt6KmwenC",
-	"HPRoJ0OahzmbZTIqZBAZOCEgqJ2cpCBx1CAN6bH1C2mstNivz29toScGD/YMfaWGNEqmdSVhlkeasmHK",
-	"5Lhn0IS+/POPA0fzxd9sEN709DJetTg1cXY9KvNA3hI2zznVenomWQd79Pj4gk1yyXhk8AocRCC07Mmx",
-	"HoZspj9g0lbJl5QkQioXgg6Imgmi6EA+ciN0kSj3nWMoWQK3PDHkjJxlqDBjmCx4WxbWqzp1EW7Y0jd0",
-	"PJicfgmsaq+w9YUb8Vj0K9GyarYSHYaeWQzEPUoZi5rkDVdxkkMr2S7M8JEicU5x8RF7oi8TMetFYmaA",
-	"peiCI4EoIYgYKsaDPGOKkxnVxxLSrOwemTb1A6ZmDLKsJZIIOgWf2GAhgyONogBxDCPGYxb1YTzG+2JI",
-	"cGE3jIchTJlpESXNOdt7ZDsS01JBmYsI5JluJDSNp9zpQp+8nTz+3G+Sc+V1U6YDzSM851WsJEuG5Mu+",
-	"zAbYHVgVsEcfBXqL9Pu5cJtoElAKJ8ekpYBY7U9Y56u+6S0FAus4z2grwnJIc6reK6LSOWZfCdiZAJNb",
-	"kO1RU7IHH9nZN9lyELydCKk6XZ4ViaeEy4Wj618wlc63YDB9IulckrGYEVv0p7/aJC8NKFjuhhmmYtLl",
-	"eaqdHztPxGiEvcgNnKjBEYM7/G6BYsZzLNMCpAmGeGSXRwICF4kIrz2BITJEf7EugT4sa99hqrheXSBZ",
-	"9NJDRr6Hz4Ip+A5ZFu+mSWKbf9ncf9vA7BySR1zh8AR5H+VegzCEMM9xz0eY/4lgNfgjLLgZK+bCeNUF",
-	"SSwxYXSiOZzrNQbDx9LBXCPCv1+wPgq8AMW88cFCMVmePmOQcvq283bf6x1OpnF4LQudw73Qtatn99xy",
-	"Ltt0SWvxLi9gsRy/eXp++vLk9LLfJFBf6DUTt3ZmnLcRN1EqmS/lE+9jDhnQ6zVt04e63LiCkGr0Mtrj",
-	"mcP322XAWcQlB7tIm8TmSNgicge2HxusnHymQUHjUTQdMdXH052TIu6H3iigZcgP8FrjcQLJzSSJBylN",
-	"5/gpCP5jJgEKXNnlfa/+0JGC8XpZNOEvr6yDzeVURSLMJowrzIKmaQG3vx+JUPabj2CpfPZqSmn0mYux",
-	"E5/BkbR02y/k33fIN1TGYZ+gnamXzSR7YQvjt9adgL8H7idwz6dsyrycky73uO0Tpxl6FxGzwV3BofWL",
-	"u2EkFAiSdnO3uQN1SLAZXW6bKjjBiHXOwGlj1XGYVk50QFUP8vbqxk0oXK6ME+IevR/VkAzPQX/33R25",
-	"OPUQMYqgQNdchNdb8P9eMUqZPRYLQX8RYx4JtHTNChRHcmEu1g2loH02gtLfncbxT+m/n+3PbsKrX5Of",
-	"vtvj++n50x+O9f++aQ9a17uD3R9a4eQs++nbI/VvnrR++vGl+AmdMtr2BqItAz0WafmutUV3gkwurMWi",
-	"nuPtA5Zq4hZs4HACksvdTUGjwpYuhYo/NqnccugfF1G76AE8Qw/guTznF/vhyfnB+eSs9X17uhudbBAC",
-	"XMDDvDfiXrrmBiEc92/AaMrSDRe92t2PSoc2Bg2DdQqSrw08FFB9atjLjXFP/pq6K5RJBFJGrEyw/k2g",
-	"upqacvNb7t3cjjUxySkLVb2j04c3CbM0BaVFUcUQuhlpGVTdw4ODtsGXNoLBAEwa6wLcL3OLvKw1cMmS",
-	"GzDTrny7KWXDhIXoPBOZQj00imWhpkraTAuj7Jbt1hyWWWtngdGV6/QsslTNMpqm9+JEiGuSTfMKLndq",
-	"A5c7X7BRzUrMsD5LZlDRYEzgJjkRk6nWGPs0i/pmqGVjYS4yt64dv+8T5l1giZbTqLXCO7d4od7AfCXb",
-	"hKqCPKENS0ZcLiYqer93GzRU8Q3rNjoEQff7xg5HEAFtpTUJJAx1eT9nmn1rmIJJB9aGJZiO8TWUPGDo",
-	"1yj60ZqkT0PrsqOZGvdUPGFgQ4MJDZ6omTW+jW9HxiMOtvETn7uKGfcMPofbmXsPJgwrcCIGaOgmIjsx",
-	"NfZ7h61HhhSK1qVx7NvajTQVM1l0BeghiYmNocvAL0NHI66sTje73FIF0Kf5oMvZMC92pOK3/ABScWoz",
-	"2q5VunR+/D+CPo2HoqQxFvHbfIXxo+kOOT3aAGVBW9lAAzx3y/URocPN2unzVta2naVbt4Y01Gx+pxG4",
-	"F2BLDTpJtWyYziItGGgW1cF76yftCWt0dg4Pdo9ahwcHrWX4POz91N76uK1vjakqPhsDHE/dB39RcaPT",
-	"2B+2hgeDI7a1R1vh1h7dPdo6ig7Z1lG0Qw/p7vBwsN9erqzJTcB8ZDZYP1G5Sg1cBPH5EDRiXrlxlhFX",
-	"bRjejlz1lpRYm71cFtZOZjxolv/A0vzfTR8R0Fy0yliCIdIai1XXsumtVUZUEZapi1h1WtQMW62jRxi4",
-	"8jA8FzWAjmlD7xKApcGbRj0L7unyUvYt+PbKugy8PIFcZafV5KGIRArSbrVy+Ok49zpiDM6U3mMnTC3x",
-	"8WGXKpzrcAuKp0kbdbqU1k4Hxt9YjKn4vj+EGTBKKXaQhpRiJRaahzh+gg7xopc91whc5q5RC62XPTDu",
-	"+mIAOddb8Tm/Rxp49nYeVVfy61l+BPWh0gd2ChO19DGYw9oVKKhKpbiDc2BReSh6Hjbg2fpghLfsOlKX",
-	"emLqTXCXKJ+DKg4+BdRnZ3QDxLcHtnsvlnmeLucoclNOayMuS0sl3kiWnvOhqK+TONG2159/7Dd3H3WI",
-	"wRXJo7C2TxOG9OcQseBi1iR9A5fUJzSKZJf3XfZwz+XWBKRv/4tdgaMeVcZGAzjECVMUsouekD4U1+Lb",
-	"8j/0nVh1a7N++gYoIE+F6uOgndVTjYTmF7BPwMAdzMEErm69b9etphBoRfWMefhMZDz63LEUPxdsRETh",
-	"KuMivh2L3EzfOENvZWLtYE602LSitvZoNHdcjpzfUDO2ncdcJK0YauvyLzHXb79FtHRsP7LgGOBSGgg1",
-	"rgSBE7JIgPeXvAvDXKxKrZ6OJyY3EGF25J4A+/CPP0UPuDl3Odh3zcKFYN3KOlIfbNsSukgjPwnGii6J",
-	"yT1YkWe76hnTpO+h8FbhUkrStz8q4fX9fa/gfc4DaIyHSQw5PBwc9VNGwZOd53AOUYuXWvJ2uWn5qtmM",
-	"AbAmE9vS0MT1+79qLd1OcwY5Ig4JYcByhHDo7D9xhT4mM0lI1uX4lE2s1RZGHdL3G1j5vwLomyaJmJ1O",
-	"pmr+A/Ik9FoVt/p1yobx+3LurwW6LyYMB7YuKWFKgZ0k2RPC9BfQ7+yRS7EuqaYq6deltVpTqr+iH/uf",
-	"n/+n233far376v821qjhQvJFC3ExvvGlXoZHmBmT5HB2gjNJvgSP0aPC4E0j3qrx25cXpmEdWkIkjPL7",
-	"RQZfq4GxHZQdeR2Km/nFKYrugWGWJD0zxWPOyakZShk0fAUOgW04bL2KjaDh+RVdWpjmVrmyWz+ve0X3",
-	"1qdwNbh3TswP8N6fAt7bS830kaCPo0nMY6mQs1ZLu9I9tYrtMZ9ruYVpXJgXZ6AT8E8T64mxedoT8xv6",
-	"tcJESItXYZIoMYHfBY5MJ1+TFoOWWM5kY8iiGcYmFdu1p4hNGDH+NWOBHgdNo8SUUXms14To4kiNUUke",
-	"iySCdLr+f5tPlQo+YlNQQU1bQsywzRNTXeeY2NnaiGlnQ5u2zyLCW0vh1izmoxyMDOEzHXom5f4AwJ8I",
-	"deAQq0MvjSmH1YNzrQMXyz2My9Dv8avSOTlogbJhqmYBqU9rRxEDiGooyA2ZlMMsAQ+OgD45S5KKu3yt",
-	"rOJ8IDEoIOevb/bygrfUXDog2wd7Twgl23uP3YgV412OY6YS09ib5AQoSHrlNpZsjA9BmRTkqD5/7w0W",
-	"Wd474OcymVDftW+RZ2/Cnk9gRh8FFvpBjN5uS+pCYpzNHCTu7eo6b1HPeZ+i9taYfL6Q6KE88EGlLkoy",
-	"BO9okmN5jWzRCSmRWjRgbyHvBta3m8M/5crCMsynqsncB+ZT9SrkkREjO5380HKsyAFLVPX27dutY28r",
-	"V1HX27dvC7cbIrsbHKM9SIuIjND7LZfyEsqt+BL4MPuGj4KLtzFoY2li94X6tbAgAZmydEynRnBj7M3T",
-	"b8A3iIntJiRYKqOcUemMeuOdAJzs3RaJ6Pyvbue5tvJtMiVvTXhKiN6E8rnNaZIlGLuUYT6cEoLo+wqa",
-	"LNY+YWmF0V+a5C2NlU0qc64XbX1PpnfnQ22P/q6EIC/0kC7yodcT4uJE74UW7bKoNMZAsFP8F5amBABd",
-	"YkOellgFOo31h0ZfXFhelc4Lboadx61WWdGpbI0Wc7Xbxt5o8SSbNDq7kLqtJQn8ueOWVDOTEUrtz6vD",
-	"oF8qULL7Luxe5Ifdt/ysMVht89lfcxfn9oTh1oCKtLBJT+G6XMBohgQCmiR+3oQk8WSiz71iyVybV1qS",
-	"OUS9jEeQHnquKmzAxRI4asqqRq7IPR5qq8sre7P5B3ijV8FFYL6mfk9bEqZ0MsdVwxswJ7Vk47R28kwG",
-	"wGHsx1xmw2EcQiIadmPLZWUseB9TKPoT+r5HR+zrg1bLJWi6njNeKmfHFudD7bRxk3olUlraO1xtU/GG",
-	"PRE8uPNhLWK5rf+GJ2XRa6kXzjD/Yv0oWr1lhSuknIziGzDnIePE12MrbCxbtthYu394jivguid+7p6k",
-	"1hpp/M+pVMf+Un5OPiXPIiqyFjzsZDK/A2MJ6hMHFsCSCy2V8wK9wKQhwWGeVaJqVpFY68HE/ZQmLtoo",
-	"X8jcPHvIUlj3OFb5d9+OBaETcn6rMzilKhwvnsITgCtEmaD5OifDmCURFrrkJdQYHnxC+jxLkj4JE0ZT",
-	"gBHSNxddtIFXA2AbFrFi5q+DoneqgEFNtH3wFg44krA547d01JUPnhiSq1TMN6P1NzCQj1K5+GnYj12F",
-	"T8N+2p3dj8Z+nHIKqBtG9eIj1nxI8/jbBr9q+6xj283J3DVYvJsBtG3O1e+NaVahu7wA3Ttv1WQxkVz/",
-	"IpMnDW/ZwjOIB9+1Xupbm4JiEyRDnBITPQztfiHzvhWeah4rkxNttSLs52VDQCKJfDPANUGyQLp4Cky3",
-	"IbqiFYrXdSgPevlvjblUjEZPFuwmi+3Q7PKKlm/kNh3fTBTKVvu56JqJQdWNgCghKgNAsBKnsNX3HAES",
-	"6WhpnGf9ntr65Ujef0EXONvVaqHTGyl26PLBM0oU9MBeb9nVxnNXAjpUz4NpKDZAMdVUPqodPLHEXa71",
-	"LFXxbNGD/pk00ihN/7686QvrFZSp2i9iaK5dob95cf5nISmLiQ73IjC3fVFXX5hlxKfhG9hI0LivXFH4",
-	"jDqmZHwD5eQSgBE0SFQW6p/Y0CrmYKQMYDplHucw9ej3KY66vFoeLROIdW1Igdv/4C/iA3+/pTvu1szX",
-	"7GZPiZ5tk1liwL6uxMVCxie4oostI03931/fTa5iMvfFTkursDh9W/ToluF20cXPnaNWdG7FCYPbdIG7",
-	"btK7KOeuN3rsK5PPPeeKwZjABwPDAJXmEJCK3cEYiQwc9oP920c6MTYJsrPZWHT5hEbMIBbW5qmTO6ap",
-	"a4ZayFOHSXhZ6mM6nTLuJ6W/MR1OMc4xxfx1D8eepsxOtC7J/MX8FBf5o+eZ32NyM+Agr89HlrmW6mEV",
-	"FtAMdrcOBy229Zge7G21o/0d1qKH4dFwR9877VmS7zQcwEIjaFzHPMKmI1BiZQKEvU2QEjDQNoI1aoRZ",
-	"mmw/bu43W/aXTRjqvSZGA92szozGo/iQF/3XOs0hKVpru/ZwWz5sTnslFza/FXmwj8pY6RW6cgjRCxYa",
-	"hqUdnPWp1wd7SZPrJ/7LuqB9aiYR86y6VgbZ9evctLt9r2L8Zm9ZourHaU28iatj/d7ED06Ju7TalWOR",
-	"qk27jN6mmag1Ylxa49AB+XOV0lAt7ZyLoNOKJExbeo/13utnTO3Y36ZlaIDun4ouunV+n4ql/lQepAXG",
-	"8Xl5ku6vH2vdCjqfkmH2VT1x/+GOpYqGrbdyKdkksmXZaKc8kqWe80VBGmByIuwED5MswgZ5RcHJeHRp",
-	"P7aOlDlOkjzFDdjO3Zrc/y9McKikIQtaAhsK9U1+pbbdoepSbftrXb5RtY1sdzHIG1GnLGRcJXNssoxd",
-	"Uv12NNCsAzsukJ1Wq1lpTdaT0x1sPT3PdqMAohc0hJo2gsZkSPW6rJNDYFiXTZe1gMaFR3Zb+pG2fWQT",
-	"K63WAkyohGTJytG5Ty3NLHhXbwTezYQz21VnxBUw7MzOPhz2+zHMZH5SNj3pldJi+/fct/BhpejA7ioF",
-	"weHS1sChZJze5BL7yqATCZHSTLIi+pwKALsmKZ51Obi6rFoLTYmWCJ+1k2TtiCH08beQPHs4lbs45XtD",
-	"wGhZKNyIsR1GBih2CMN3Zzf7Xq5zvhSKnJkvL/Wzm/F9JPd6cX7/wBQeK/u9E3kr4b+0kbh3eCTpx1Ef",
-	"j2rfF9n9JyZ+gWDH+iYx9A88HvKaXtsrhCOH9gtq7HV+zj2ha9WyZBnc6SF/7Fa04n6X88bfjXf0w19b",
-	"1XFlQq5dvlBBYO40+f0dstc6ahIYQcxHBjI6572mOGR5VUdX8xXbEAvSxYci9bom4XjuWjqBKUZVtRMB",
-	"iTKo6MeABhZP+POGJSIG4BPKPOrLJVxJ+j+2YGJv9RMvxWUWjjHB8y41Fn9vnI9KVmmqMqrLvW4F9LHU",
-	"YoKmjtaaXlmIUU28D6UYn7QU4++Tu7E5Z/jH4fhcMBrd5+FeqRHl7pA+tF/z1Z9ssJH6s/yoVKg/NnR7",
-	"n7rPR612CaqgZTGTCpLNIs0iKcDbJaxJngKX0pqBV4rvwLadRuU6yBw7tG7gK353DmtVkpJRGZDZmCpA",
-	"WS44t0y3FUkknSP2zszXcTIPNWgJqpGrO4X8uYJOEzhlzOXXWWg4O9NFZJ4AFCGb8TFgXe7w5rhISeLa",
-	"TcL8UTmsrQi6K3hPfTVMztULB3UTZlw+iQ81Q+vJyaCw5A8FRJ+5fv1QrXQLFd5Ey+5Nyq8eDQ4Amz7V",
-	"ekZSFCLQ0cJgBaA1DNF3fc5SzTm2wd1uxlt+E/aEC6xPFDIKicgMOINtV1ZoynFwuHcUENuew/zr4KAN",
-	"qKLmWFtU+gXo0st4xInpOE8oGaRiJlmav5hA93770t2DoBKBe6fZ8r+Wo3v/XonMZHtdaB4VGL6AzeHQ",
-	"Nis7MbxXe1W5C/qJSRylvAxDKFISjgUA5hbzLsysTX53KCLmfSrPJg2qQpgWKxAb5ZXcFb7k1rP0IPV9",
-	"iCk7qbLWWaln5sLMtAebMjFNGGA0Az6GMA3zTc++JQPDdMXC0OylhcFhU4iqBYcghPFz5XuWh3hyesg9",
-	"jFUzwwxVIPRhAc/XPG4TyhYefmE0SBjENBskcUiu2VxWtC4s9izEjt57O3uGsPd3Dn36/f/kklmMM+rB",
-	"1+NBbMjJT0xRSErMScxLBi+TzUtRyC9KzkiFBTaSiR6piTklGUq1sbWAAAAA//8=",
+	"7P37chu3ljcM3woefs9UogxJkdSZrtSMIkuOHFt2JDnKTughwW6Q7KgJMA1QNJNy1Xc1b+4jl/JeyVtY",
+	"C0Cjm908SHKc7NH+Y8dq9gGHhXVev/V7JRDjieCMK1lp/14ZMRqyBP55QoMRO4vu2OuITxWDayGTQRJN",
+	"VCR4pV15Teekz0igbwzJQCRkEN0xMsb765VqhX2g40nMKu3KZNqPo6BKxvRDjQ7Z1zuNRqVaSdiv0yhh",
+	"YaWtkimrVmQwYmOqvzSmH14xPlSjSnu3Ua2o+US/Raok4sPKx4/VykkcMa5ORjSOGR+yxdF9K2aEkgBu",
+	"IwHlhE7ViHEVBVQx8uXl2QnZP9g9In/+sVdvVYn++2C/ebCVHfc3VEYBSRiNx193KpJJOmadSpUEI5pI",
+	"pr7uVN5dn9UOO5V1Z9NsNArn80oEFEeen8j1iJF3l6+IGBA1YoQGgZhylR3mSKlJe3u72TqoN+qNerN9",
+	"2DhsbE8lS+R2o3lEw8PWQe0oaA1qB80dWqN7+7u1A9Y6YPv9VmNnb3fp6AciGVNVaVemSVSp+pNplUzm",
+	"QgD1FM9FL2EVyOXb6+u32816A0koRzFc1ODyw8jkQlwpkRSMBAYoyXgqFeFCEalvI0rcMi5z1NHcWhgZ",
+	"3P2wkV2yMEpYoMo3/mbE9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwe1/BSJkX/80Prrr",
+	"TBuN1r5UVLGv6aARDX6RcXj7C16OpPxav+o/do7/o3X2H60zR0n/sXOsaWn9uZaQxCVTyfx4oFiyONEr",
+	"FggeSqIEmdFIkT4bCDNzzj4oopJ5ZtbNtag14mqnhfQajafjSvtIj2wccfyr6UYZccWGLIFh3tzcHHt8",
+	"opiCA8t1kFCOms0G+fOPZrO+X29uVcksUiMYfMKoFNxS056+aSfPXxhNWFLAYFiSiOTrTiXidzSOwi5Q",
+	"5kPZzMdqZUITOmbKMvlpIgXsCI1jMTsdT9T8BxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe0aYfg8c",
+	"cf3jIEqkgl/q5FyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9OuUJfNKtcLpWF/GcVVK",
+	"VmW/hPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNcoHlAM7/bHE7IBncYKHymn1uZKav2oaUFOBJco",
+	"nVEkXtAxu6a3DBhKILhiHOZGJ5M4QlazPUlEP2bj//xFIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25ZgL",
+	"NWKJFa4jKokaRZLou2FRNO3KSvvn39NnIknseyZCzyGptCvbsEgf3yNRM6m6UVhpV9aUWJqXTaXmOUfV",
+	"iooU0MWJ4IM4CvSSmwWbJryN56pt5t1enN1Hf4f+b8IGlXbl/7edKkfb+KvcfouvwOXP0kvhsjCzKh+r",
+	"lTOR9KMwfODORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGtzgOuJeMWXuWRAr26WGLvpMuejqzZateMPLH",
+	"WHY9ZX+uFGf6DCadsmq9DZJEoDh5au7NzU0tz/GLBmIe2c4LCBjQOTLpB+0rvAFu7g5oFLMwv61mt0go",
+	"mASVZRApnKPgKqGBKjt6oOOM6B0jVJGxkIq0Gg3QYGkAgiBzJAfTOO4+zrlstVISeccnidB0SfsxI6dc",
+	"RWq+lFoW1+OxiGVhIcdUBaPMUj4jPVzJHsgkaeQYi0MJR/kVleo41NxZqoQqFKH33vqYStWlmddl9j6S",
+	"WmjqIeg7SebOOjmewO4RatiP4EbkPvyIb8pXCybyWJtmzJ7MQjCuiSmEGYPS0AOLBxlcDzbqNY21iGUP",
+	"O5t9GnbNSuZPZV+Ecz0oTUeo1ry8enPx8KVvpEv/DQ3Jpft6+er7o3zssxJQrmfYZ2SiDd+QfKn/1FOt",
+	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL62hXvFwohew/QesFdTLqeTiUgUC7tj/cYu",
+	"rJi3bVeMh8R/qX5ZlUy5Xp6EST09ykM9ZDDuH7yZzT2fD7rhEZgwucbhle9ryYwea4t9CjbqfMiCmCYs",
+	"JPA5oj9X1fsaSZKuEezZhbiaBiPUPB+0bVyo7kBMeV7sJQzHZrUqYxxolhg+/JTtphtzIRQ5MwMo34t0",
+	"mI+0/G5+chqMzCS9lX0nWfJp1xW+6zmV/r0W1E3sY7XyRituSKqXbDCVS4VCwYqCRgAaOJrkuFlW6eoW",
+	"+AmQZCNJpvyWixmHM6QkkSxIGPwwSwQf1tefO8zhFAZScpwXPlot+iQcZ33UxYQlMGPCGQtl6jLVHFCl",
+	"y8lZvcO/7IFiUZvQRM17YOHohYZXV5FnSpLg2uJJ1c9tgemedy3XTrSuJeJVCrf14H2sVt4mdFi+ROkD",
+	"6HxEb85Gyn3eqQxLDEu+jmxag2RSJaKIZhYE04fabDaraQWmNk1ixvWZDpdKqkckJF8ugLweF8mAz7Gx",
+	"blc2PsYwygiWL2ZID3I6HtNkru33VG/RsxxHUkZ8WKlq02x6j+3UizihUs5EEpJhQrkyZ0xrqdrCgr2z",
+	"d9TBFQWHMzusG32JBAkLNRnTWC4bEXxmyXjcp83xd+PzeNHHRyQiqz/OaMoYcrGXrc9MRFcsuWMJzuJe",
+	"h1vCC7r4Z8nJFmOmRhEfkhkoMbClmrnWyfdToZhxF+NaRSGZjRgnczElVN4S2hdTBZ6LR9qYY47uZavu",
+	"4QQ+8zZcjxKhVHxfoazYeCISmkTxvDvl9I5GsTYOy49CwsgM4itCkDHlc7Mp9kDIOrkpikVQpb/0eHtx",
+	"XfJ54xg3XlV9XAeJGJsrTM1EcktoGGo2XCd40tAVnLo1EnbHaKxpCfwC8CiYylSz8CRhgap/JsEM0aCa",
+	"Cwcte8oLHHnEIsQrmgw/qTT2ZWCsP6aXkHKyv0u+i775JKK26DOf91AK8Zry+ec6kmaD5CLt/9Wnc8lI",
+	"/qFH6J23I3/N9ho5Y31Jxh+cEX1czOrkOpkTOqQRJ3IkEhXPH387YzGMuCRUEcED5oyhkCrap5J57q6E",
+	"QXqLjVxKOtD0SZQd4z9w+9/SISvWnBX7oLZHahxntrzSmTYaO8H/CUWg7Xiib4BLDH8Agx8vgK9aRkNe",
+	"i7hdRP3+iE/Nzdve3ZW1LX5qjbGcIgNxWM0vFZF0LslM/8upsuRCoNKlB6X1Lr1xzkQGqtJvLj8JD14P",
+	"rVtGASPeJz7ZMqAakD1jlMsZS+BYZen0AeSznr68TiBTaVskdopz6qB9HG35Yb6sPd8Ff27GSnDy5NQM",
+	"eVmwMzO7x4kvF6rt5IrRJBiBlycWQ5dRkS4QUPo6+vXqTVNCdDUHtbqTXHQrPkirfmjE0YtYaWavlRcb",
+	"O5FL92txYo/ijyxdhsdS2R9wkNdQolcTxITOY0HDrl4/UF/LAmTFuu3D4ipeCoLZZBNZJnrhX5nhlG/6",
+	"4uAfO6hSYji843426j2OpHFkubQDz4vFibleJezDJEpYqNWbhN2JWxZiNM73IDlu7OWZLc0oiaR9b9W9",
+	"VSReABQ49YMjCU0/ZqZXSyTRbyxcwXT9SeidsU68zBJdiNJlmOY2Jh+HX3CX88zifJ5p5wcNDjxF4wX/",
+	"Jqi9qC5FEni0iEMnMNzcCsnDy92ZSpZ0vU/iI9mFstEE/OQs0vI8jdwrxl2eOHklhiTiqTr9Oehmxew2",
+	"8IkuYQyW7sDe0Gzd7kTReTLRm2f633Tpzvlk+Smym9azFNeJzPtGYobB3N8yfKiS54mQAmV91bFz9z2W",
+	"3DALobf0jiVaOGmyeDTz9AHawjvJknM+EBjS3cxjMMadppz/t5ekXqniL907lkSDKM1oNqmzx5yTU/OW",
+	"amWSsAFLEhZ2bQwD36h3c9pff+unk1AzyS5VlXbzYH/nqHGwv99Ye//sMhRt4ElMo7E0FghEV1gi9ZlM",
+	"uQfswrHhSrBgNrOn/XtlkuhzrCKU7jRIusCGC0pvriY0YDXJJjSBvJuY3bFYOsMADfCq/ns2igIIwwKf",
+	"4WI6HLVJr9kD3gGpYjRQIqmSXguvqZmok/MBiYCg9FUaC86qhJrpkNlIQOhXf4ZB8NGGes3L4BfpeLqX",
+	"ES8h01/f+gw+huITEruAt2FEWX9N343Wjh7FlI+ZyjHlrkmEH+v96dXJG1CZccUITRiJhlwkGKNMbfdW",
+	"toJlryAjvFoJYCMLikZwg5UgCVPThJM+mwuIkwvJ3OoHYsJklVAJ+VHkyzcTxs+fkxPBOQsUOdGWz59/",
+	"7NX3tqomSUGS3u+dSprl3/69g0ejU2nzaRx//NhrOzF9/tyTIvpiDwp9Ij4QvTp5ZzINAkOLZeuwRiFP",
+	"1WaBo4pZUArgfodCAJrJ0UnYMJKKafUzMaUuNmCRL2JxJ7e/EzRrB2GrWTsa7Ddqe3S3z3ZoKzgIj3Lj",
+	"3dsvGq4IWTcoLwnTY3773clpvoDjYH9nn/z5x249X51xevSaxSNBW29md2fJ6evrl8PpybdUsO+a6vDd",
+	"5U1/+uLllVSzWvA6O75m63Dl+LpjpkaiYGlfTyXw9t5Va2+/lx2RvpT91G7RxllS6o4iXlDZcMwdFbkK",
+	"jvRsy5GYxqEegTvhIF/GWO9nlJXsuNj85aj/IojeRC+v3v123ryIXh7V2fzlb+HNefQmOp+9vo5HPz0f",
+	"zi/mL4/qQSvm/fFZI/zxZZydzWHzqFUwH1B/SiaTD2uzmj45ltb0YR1EcUxQFqYjRtGRoandgi+P6Ycu",
+	"LSImU7QEvNJbwJQpxoJr048OBXCzOdaa6d8z2m46op19KIrMHMuCEXHBg6KCNjFmkvRpcGtzLe0W56rX",
+	"ao2r/e7Nb8et17+swwsniRhP1EoR1CY9zbh7wJWkGAM77MG+9aqkFwguGVf6n5LFLFBdw/d7kATRCxJG",
+	"lX4a5ZUciZk0CQrWwYu3SF9mfHnOIxVRFfEh0YKZXALTMRZas97InWcYTu6kFk7acqzuNIkWp/6GO2bv",
+	"cTnH3KqkP1cMWLP+h392YjZQBPyTAyx/MoI5fQ16hiYiUchSYyEmsKmWnvWbwmgwYAkyr8PWXov8+cfB",
+	"AvNaVRq4lgRIUu0kb8so4tJSn0EOsMn00MwflYdMJljP6ulcqK57srdMKpUwA/uiwr0BueTdAZKp9/bN",
+	"1TXZntCkB2UhnLA7lswJJsynWT/9qcoItUg64UmOub3f7VnR7KZJtMEM98pWXYppEpQV0Bo7BU6FKnDP",
+	"aMpD2jhoHGy1YcC2engaRowHTKZPo+0oElC+PEJcPuziUYM7szsGe69UrEEOeK9qMo2hGC77MVtCt0rK",
+	"uQ8qk5hX8kEtd3PbACbp6i9gldJK9RtVvjq5AVIQE8Y19ShXmOQcvXqJKS/hzPictn4HUcwW2FTh+FRh",
+	"kaonC6Y8GFE+zO+nVwG8Fh+YRt1YBDReyxihfDilQyadyqqZuKzaSlE049I6FU8LDlnt+JqEjDDew+XE",
+	"YA5IlZmrhzZWssk/VeyDQmtDH1Gg83E1q5PbAuqC0nnGFxagqEbUXBH9X1gA5RUn0yRhXL01Lv1shJCS",
+	"mRAh42QkEqm30tV52hBAgT47jrjb7mplQpViiV7f//n5fzqdD43G+6/+b6Vga54zzQ0yNiWYj2EY6X/T",
+	"+K1nVg5oLFk1Z2mG8IZuUHhsz6zzAW5CY7CtGTz7gJRlij/104Qqy2uBvuHQrVTbUaGU3YiXl4YPYP+1",
+	"atAXagQfQ+MGHL71yrJK2p39VaW0VQxG3tF4SXG65ZdmIWY0UpL0mZoxxrXVnOaIFK1C+fD2Vw4OPJLL",
+	"dwe1zyro71pDgMC0lsJaD52Ba01ivunMHCr91Gg+GSEX8llN0R6hi8YY3qWCN1XWPI1YszWZWYL1cCQW",
+	"P9r183aLgSVSV4NeL4SZoOT7S/jT6FZGUVfaKoAiXUHoMGHsHmP86Jfj/5w5SP62FazfstlljoRHm+8L",
+	"2FDB6S/1KG1mznuZEijYKCe9zId6BJ2FmtByCu4nMvBxgFhwUKYcQZ0DuiMEH0Qma9pMpUqmPNbKEmqo",
+	"xlLCaSxoPOsw7cdQGayM8xQi+/uGCoIvNDqdD62G/r+m/r+dWqfzYe8b/X/P9T8PTgvFSZGkO9X29Anw",
+	"+g0Fi3H8/p41u50PWCRDf5Xx7jVs8oknc5f5avMiOn9c7Qfd+96Xzl5Tkh7m5sLV8u1lA30NBc4n+s7c",
+	"9Arqe3BSaeZ+FhcoZb8gkNEagEwoYqeOPDIXucTXUFWML/TX6TO5LYLVK9yWJBHJSaFMhJ9w+pr9TxIx",
+	"TOhY1smJ0xpoCHEVziDq5CnIXAvhn3MFv4tB4Xy0fI3waCFuQ+L5K7pBLCS83a/ZQychmJQA0QI3WHeX",
+	"g+YogusorCrHgIu9hWN+XFeJboAUDhe76KbvojcfDshikkdpnW0RkAGkv3Q9WnE1dCge7S9dt/fViiFE",
+	"/1JR9tFCGpkflnufocr9ImZyemeDWMvOdD7hLmGBSEIWEnYHAvIY0QGgXmoaxySCAIrL66GTSTw31VP6",
+	"b/DR1yvVhZCPgRJYPPaRO+h688HJZtwAxukOhzeMQpAkvUCMx1rbiyPrk+tpZhNOY9ark4t0iH6dIJUd",
+	"jgqT9W2Aw8w65cBZMOMsgeA+zANQJcY0ZAjPk1trvRIYNca43sLaU5VBbAqpYjUVjdexzFfoMmZRnJcO",
+	"yKXIGlk5xqIvHJN3786f3x04d6VItC0wJ3rwWTVyGuVY406R0hBNusa/VzydXMXH8nmttfS3EV8pP+Fo",
+	"fBeZ2lwmpT7TZStufjfJuIpqxlAljNsA9oxC4Vu4xvKsHDxy2CErCwe8kyypHQ8fiQLga2XTXhC7wBD0",
+	"sYIw8GPNFuPdS0Mf1A7C0OBmFJGTuzBQqoUfEEq6CN5wqhUrH9LDmKGTDF1ndq1QojtqK5ynHgeo9dzy",
+	"XH1vRpxLixJgcP20fjNRafE1Z7Le4R1es4GJNkQqIFcvFsMhhrrS34386rWzpZKakrNF1JYIwgjgbcJU",
+	"rU+DFW0HBkUi2eHEDisN2SJCkZ6PAyQMq6TPAjqVzISQ0MpK80i9wSqb4Ntrp3lXXtklHSiWlCbmPktF",
+	"muABWMng4oj4UA92wpJIhPg5J6xxfeGDbh2HWiKg+gnpqu4LVfCu+yk9hklgCTkyD8pD/TWjkelf7OMY",
+	"/zYaaWbRI+nWHU0onDqVtwaVFE0pd0L1B+yzgBhV9X2KesUKUm/8OlZMXMBYQDbYWCdniRjrDwieMm3v",
+	"7bjG0oPFG0R3mO0A9Gk2idFgBKtfJdMJUYI091y6nN1xMYVoGv6rC/EMcJDC7pv1hOFjqMNd0TMAroxv",
+	"StggYXLUTZgmEnjYXDJ2geXb8FbI3tAMxko+WEZJEOpsoJ6ZycK39Dp4X4Lod/oZBGR1vgTU1+//sZQB",
+	"47pOJWz0iIaOzjJjgXAklkuz0ItQdrVxFCZ0luEO4B8KjYHE/Rr9KhzbUAt/z39ShZMK2pFPfZHSY9JK",
+	"mlWekMCEuEVvPY1j68HGgWYVZ39Is5GA5XKMC16l50vJGPiWcYHBiaTmvOetx9yJNgdPr4dVvzHsmrkU",
+	"spjlL5kT2KvqGbrLBqEJwr6wDu4LbeLB40HxDg7FPjnlsQhuLam4GBXsITxnmJPhTObg5NPscXboL/E+",
+	"7RaRxZI5buNGY7m6OdTwEjScjJWEMzKX3Fu9Z0zCvrnZGNz+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aR",
+	"pY9FClFG4DkugOKyI4k42WmQkM7lMyKSKpCuMw6qxijgwiYwpA+nHyciDr2vj6jMfsYOT05YHEd8mCOz",
+	"hEmmgNdwNssK1mAkJOMFK/Ysy8j804yHBKJ8BaLaCKKqRTRBTuNqaIDLmLw1LBuDd+KVLmgWerPN32Yj",
+	"DJPNPEslkUyR6aSK+fZwo2WygZYpcxhj13BAR4S5PDpK7O0epWTeILsJm8Q0sFSnNSCtNbBZ9lHwb8KN",
+	"droiDq0a5OYocTusTe24s+85IH021NcI3Fq4eHLJBmU/FFAesNgqKrZa0Mw9u6juViOEJVMFbzS7jmMz",
+	"C18wQMP6kUl7bM1eSXmfuWL5XNulthVze3zxLZt3E6GofUJvxy2bm2RIqBvmYkYEN1C2xtVkc1J8jdP9",
+	"6XQ630di1S68S0yV+4enBoBzyRftFZN/5v2VkYHeFScCizw3eVnheWrMmnpXzAr6V4yg8C4ZIeFdscy/",
+	"Ytzp0vtYjps7n5ZjPumV3B2az2Z9TZIpN0XjifLPffqnISpY1PxRzl9MT6d7fuGILfziCD3/S2pdpaub",
+	"Jdj0QrraHi2u9IFVKx9qmhhrdxTsOqmp8vSH04vr7qs3L84vKlX/r+7Z8fmr0+e5i9ffXr65vvavvz2+",
+	"urp5c/m8e3xycvr2OvvEm3fXuT+7pz+cXv7r5tvTy1P3y+Xp2eXp1bfdy9N3V97zJ2+eny5eu7jS/31x",
+	"eXxxXXD95vz62+eXxzfpZG4u31y8cKNcHPbJt8cXL7w3HZ+cvHmn33h5enxdcP356avTwuvnV8ffvCr4",
+	"4fSi+Pq7i1dvTr7zfrg6efP29GphQG8v35ydvzpduH76+vj8lZ742fnl68XrhXe/enN1vbgEl6dXp9e5",
+	"BdOL7y6dHZ9cv7nsHj9/7r3RXLw8ff3mB+/y5enJG73FuH2Zzcv8dNW9PH376vhk4Y1XOJ7u5en3706v",
+	"rkt/Pzm+ODl99ars95Q0Xp2fFuynvZxbJ3M5v8vfnf6re/nmGt7w3vow3tKNA2UALJ75x0q/nElOPccH",
+	"/DRGmiR0DpmiKVJ7QQLfVNsaXk2WhTTP46Vv6DiC8WS/XeTtOXO+7k1iacgCuw/wGzv5U9RuAXRWozrb",
+	"G41l0Ww0rAllNStKEqyrNx/pCxEzylOn8aZe4NtC51dPCTXpuXKJNK6kL0xQ2wTV+pbNe/f0iuUGV5iC",
+	"TSWEtuzqF1ATRhTA7oDA2oK7d8lGrfSClnlAs8kmIyrJMLpj3CAALI/+FDk9jb/TeDg9dcUjvtxqlNP3",
+	"q0iqT8oKzDHK8IJWASvIaSgxGxRs4mXWeACXBVTzc6EWN3NFx4JGUSYTKjtFBHQzYjzrKdMal/GUoUJU",
+	"1QS2YJnoHe+z4dRZJ3VynDcqMtaEBYF/BKos4X1Fi+3NvZxcLgpp/Bi9Ev25F4cz5K6/NOTRb5mFqpML",
+	"gUjmIgZfAL+LZNSPmYf5jtYwF6S3rQ2edg+4SKeTS5N9OxKcLR6jbGR/4ajiZC5Bfd2M+B9EH+tu6vJN",
+	"XGOb3kEJ4YZTs/xr9WkGKsgPCx4vHFLE4tChsWyU9alMds7qPGPXHyC/LVDh9hZ/NcCOR43mFom4wdrp",
+	"i3Buav2ysOAypnKE6KUqbR2yRqcsf1XsuFw5ceEKTeO45GTJTO1TEiloEfGM9PTB75EgZjQBfkHOFRmJ",
+	"OJRFZ8b6p2dQNzWmt5B6SUkc8Vt70Drcnkj/EGKVSSQ4GdPkVkJdOCohBWeWsA8guX8REdd/+rmn6V35",
+	"RjnZKtp8onP2JOfZXSZnZ7vdgf99aDRqnc6H5lmn8+HgTP/z6KzTmTb2myedzrTVaHyD/znF/5zBf1qH",
+	"NfwvXt1v4J/7+tez07OzktzmbxmN9dg2Imxb3P2787GI25wVXJDjmqMs85IiejrX+ygnuHEbZo5gueF+",
+	"i/z5R6ve0qIKoyy2sh+SRQIV3TGb3Y70MGbjPmYoLhQJF4dLoSJ4oSDYnEOg9y9kJgFsZVWwaXa1e9Ag",
+	"f/6xb3BbV+UN41zKle20RsK1heJlSjUdJ8Vt/grL77AApnmwv7V02vpTTtNapQMv17HotCR0rXkUxC0S",
+	"FkQTrYpbjpgNtel5RFJOcaNX50drW6ALMq5cXObXparXRpqcdhnxgJHm0UFj5Rr5at/+rq/2tfZ2dhut",
+	"nUbj4Oholf63XtaOiZWBJQHrERIl1i0lKFkLKFiApOqSFXi8SUal+ktmTp9+HGXZRJvQ2C8qWpaQVoB/",
+	"syrhriRB+lxJF520JfQymzRdX68mqoi6zgEC34TA0U7V/FXwvNZRaJgDwERZ8s0XkkRpooCjcL8i/gtJ",
+	"tKldtETFdIzF28Vlbb0+9AzseQAKbv2fpQF9LD0p4jNWXQHHP8gYfEUmARa+4QURMNP1/WqOv162EmxC",
+	"hvkjagZ1mBkb2u5G0KyU1/cpjnjF6B2odNDX0IT3Jsx4HtLMzOLqiKW4C/cpc8gOB4tabNMGL0/ZVTcU",
+	"DwsVUxdwS/tDmHyhT1oNYeBHs8UYZjonYjyhptAPswZ6aRafqaOMuFSMLq1RLeEOSMdFiAj+OaqSQvFM",
+	"czIJTzyFELdDFS2BRThDWIRzec4v94KT8/3z8Vnju9ZkJzzZACphxSZgxfQK8zxlLiWICj1cCstCtJWT",
+	"5SrPCCX60VRtZWiT43nM1Q54L9v0VDuus3Cov2PzDVXvN5wRbEMNYVlE/thrHpA//9g1/Z/3modat8W/",
+	"Dhs7+rfWFp4w1MAlCdmEAYQN6d2qea9NTk9AlATJXZV86HB9qubPyJvv3trLcNA+PCOXV8eo1MMFkzKd",
+	"U+fjYd4gL2QQyd06t7F1brpFjrdKat+q+Tpv4wv+hNZusZBY520f8jcVwqrM17grR1e30HxwCqUses1x",
+	"GUro7GpjN9Ytm6/vwtWUvMK2yI9ev75osF4dUUmFnwhTbhpH3GGFjGkUZ4/tXf/w7c7ZoPHitjn5Yee3",
+	"xvhk7/Zgvpt8/2srOBxfHYX76sfRy1nz1U9iDeGw6GtY2MbXTNGQKrrhWqcwWSnmQvHsDTSUGJAeDRID",
+	"QDBj9JZBHqbpmFhkDBYSpx98KzIGPZnbZTwEV9U92qnnX+VADyIpu86jtmzuYLa3GgfFVnWfBrfBiHLO",
+	"4q7JIrEp3Eveae13fML2TYeEx56MEPRivW+VfyOHm/UNDW5rJ/g0eYXfbdYbxV9C+Kuy9Sm9P3NXESUU",
+	"xhRXhGELYZ8e41uLnzIFyOXEt0gZh/utw3tVZzMeOkp5EH2DHQL6yBqLcrj5ojgwLBkNecSHXRoPC1nG",
+	"I21C5NsbD1ua4lfB/n5SOkIPwb2G/MvsVlqEgI0fRrCpT7k5k6kcsbCb56kI3rP8pBw1W/v3Oin29Wtz",
+	"Ix9MaKOHooR1l81QLp9Z0Us9TJ9PsyMZFJ9P9Yk7ETyCJC54z6c/iyYDcuWri5HMVsgmU0TaDUUwHTOu",
+	"XIX7xmsjp6CGfsJdRCb+oA3MvuLT750F5nzIqPNJBsiaSzXMVUrAuixwXYayQqtbU8EsWqoSFWNjhXg5",
+	"A17NbZdqk0tY5BqaX7nEqxYbNuXnbF09p0DXXThaxRyzVLPxhH4ZRylgY0s4f5lOuO4B3ohTb6plFRne",
+	"F2x2r4TGgXtovSSvbGZRsZmbKwHJwoNULT6jtPWHJmXoesTmkDUoR5gVGM9dI4ciZri/uyEzzLExM/OS",
+	"xXy7FAIlhjFgJ9opVxjv9fIkIC41h4phE0OS6HIbi18iEvEgnoYsfEa4cFXF7ukOBxe4cWSC588Vn43p",
+	"3P5Exti/hnLCouFIGR+hkIoEYjwWPC1Cs4VHQiJUAhGDDleZWAjUjWdha004yZymLzBDpgo7ZB30uUSP",
+	"h2K0HG6AOee10t7YXZN6g7tKrQJc04TqO+YliaM71iZU4WJTidXMUEzog3BDlhi48RsYA8MbMz6uHS1t",
+	"y/MZD/d3V2c0Fki3Qni0mzx4oWTcNshwHhTsZEX9Eiq5gB9e4gfZqpPT8UTNYbZczOzhXQ0I602h5gqK",
+	"NgQH3zTV+TEyuVHNwY7HpQ6qCROTGDomOOhlwQ2Gn3RgeNQhRKpRIqZDQLD90rpHssC6hqwXbSW9dss3",
+	"H/rQ4e4DwLFp2SXq5NgUTOq/DEqoKfC0leX+5vKSnYWisczemsyfbdws2N7/GlE5+nr34Pnp95NfDr/9",
+	"5orWutfn45va3ssTNv2eXd6O9y5eT17e/PRiZ3Q1PXu3FjUUh3yvRhj3ttsA8OK4DdkZzFh/4zRTV8i1",
+	"PgnE2GrG22SHF5jt1L3ejk+EVPbU+5DRsowEvKH0GfYkNLAMI1MpuACe9/NqIOf3xSK6ZKeWJzFhhGxp",
+	"dUSm7X+Z22D9xQClo2glcjTyFy+Es35uA7Z0ORDWHVr3G5ADp/H36uTYxhxNhF7fnZlWJrHcW0LUl4sU",
+	"IC3mDOIiONwHUO8tWTwwqQkBi+6MJDQi0U+rSBe0ZLnu6UhAM209kW7ullh5ZIR5W1NVqldtLs+XSvNW",
+	"c/dg93Bnf/dglUhXoygJtbGHIc+lTAXqbABpBPNZ5imU6Cr2kUe68zB0TPGJOYvZEeUoc4EN5gRjqYbi",
+	"yStHbPmDu4zDVRdVuSwVZIR8kZ7vKZEncOeTKvm/VJX8W6pyRYU4oJ5lUM0JNE2JgpEdnhlam1Dy9uJF",
+	"lbx8e/pC084N678l0ZgOkSEbottpke+ib8BCbDZau2QSfWAxIEgDBpCMQgZ5on0q2f5udhOiH755czlr",
+	"fPdiKI6Pj48vrt6NTt8N9T9P9f99c3IM/9sfTNQP+h8nt/Hp9z9c7vIXF3DX8fD4m6vv/vM2+B5uf3n5",
+	"bu80uX05HA6//jqnf+/sH7Wy5uFx7Sda+61RO/rP7fdfff17o9r6WGgpPumF/2v0Qj36W8YmWeVwpaLz",
+	"pCs+6YpPuuJGumJpMaCnUn1yFALfB5jf843RCI7jGZ0jdm4KciW4aSmAlXc0tijusl6QXvZpcAq8Wa5Z",
+	"9jmOuH+1+aS2Pqmt/8vVVrMv0DdzLKB44UmVfVJlP5u29qRwPimcTwrnCoVzmSp0E6nRlStPe/LZPYV/",
+	"Nwz/Lq9wPO4DzzUl6T6LWqt69im4/BRcftK8noLLT/rbk/725DD8Xxxcvg8sGrPPrPR9pi3oPlbxsW5m",
+	"Oxf60n2YxJRjtwtoTAe7XP9UfRwznQ5Nb7TFUS5fu40a7Bn8t4PdI/LnH3v1limj328dkj//2KnvbfkA",
+	"I7YBXNplz7WEQ5dyesHSGrbhE0n0G/Pu8vvQpVnj3uO2157r2UeTIcs/mW0lni8xmDAeIlS2jMWsGwqA",
+	"RjckGjIeIco44AulTQHHA+o3r9N/Mp6IOB6zbFs75D+ugZ1i44lIaBLF8+6Gzeys0z+HkXX9+lUBmRVy",
+	"Ypt5fa9+nwa/p3vvBp3VCmeztR/3E8UXOF5+KLlXF9G9fdl9kCs3b/N575muwthxLckENKTI6J9iUCeX",
+	"tg9oNCCS3bGExvYZU8LtdzKxnYBFmLMLKOertOpMPvl/dzoyjx74/j/XbAG66e55MD+P1682EON79Kst",
+	"bDpbOIFE9GM23rQXJSfAOCw8397B1iJM4DrUmRFnKTjovWXYYsG4/sAG0MYpsOlqDdHWcJUhy/1YMxRR",
+	"O3+OJA1lHsj010Itc6CS5VrgXgaTbbdRrABGKi5rYA7fgEYw0L1oYVWLKhoLMcKubZsbbeyTd5fnK+uW",
+	"VyLxoFzE0bvlcIRStcfU24hCGodawgwg1aZnNG2NXmoKaMrE6BYiS4HgX9WFf2Ubfq9OsLgRf+/F6TXZ",
+	"dkpKL7eBe2tUd/rfyLSBX3MxS+HN0mrC1b3JATtULoCHioFZVMGhsTTjYjocrcQNrZNz22lWX6Wx4Kzq",
+	"jEbw2mijP9cFKX2ZaaATcUKHFLrRWq+KgS4TnD3zwPDSdpzoS+C2wAq4pB7FlI+ZynVotvqY1s1kr07e",
+	"gCFmIGO0IRYNuVjAtmot7HChs5NG44JlP4HrGBVV04STPpsLVypmV99AIVJJAGs57w4+0SatVrf3tqpE",
+	"ToORvrP3e8dVg3Yq7d87KHU6lTafxvHHj722iwafP/cQz/TF3ratxO2lrSlxCuXrsLnHuAicyDVUckoH",
+	"+nyhm6be3WIkO+uv6DMSs4FacHJVGs0jGh62Dmr9naBZOwhbzdrRYL9R26O7fbZDW8FBePQIuHzYBRdg",
+	"9BD7UfBBFGoSo7HrH5VBvDPgSyU4gfcC3Mv6iIoH+fa7k1Pi7jFIaPs7++TPP3brO1mHdOX06DWLR4K2",
+	"3szuzpLT19cvh9OTb6lg3zXV4bvLm/70xcsrqWa14HVOXhWCdRWWRC8O8/VUKr2hvavW3n4OlF5fWsOF",
+	"78qhi0HujrmjfUtuHkeSI8Dy7rOULwEGuKEzY+qVgv1dIdjfBsB+CyB+iw04oCNY8WQyjYBFvi2pZjGD",
+	"KI4XHOMLKnyR/go3dAsNSyNvgcMXgjCbFoJ0KKqmgS34M02sBPh5dkQ7+41GnpkUBQQEL3Kcnogxk9hJ",
+	"0xwtu8XZr/Ba42q/e/Pbcev1L+twcCzSXyk426SnxQ32W5diDEzctBpOO4xCM0wWs0B1jbTqQSJNDz1a",
+	"Dk0eozg2YwclGt4ifUn35TmPVEShF+Y7yRJyyYbYHEPr6BAZzMzd9ptbqVn6HrkCcC7OUlRO/UGWpD0r",
+	"tcDqzxW6h/Q//LNjebQ2P6HM3KgT6WuwmHoiEsNIYyEm2B7V0LN+UxgNBrbnwGFrr0X+/ONggXmtdOpv",
+	"AN9T0PRGKOJcSM8AL9R0CcYaew9NFS/1rHrHhYeR0VsmS0uYwVJdVI+LxrGYsdBYhc3WPiDON7eWfWuv",
+	"bP5STJOgzGjBCvW0/64fr9crMLC26eFB42CrDdttQQmmYcR44DVnTovtRzRDEsuHXTzqFJZjiYD5dcqS",
+	"uQEDDNmATuOc9gA3rCFvsi7E8g8CBmP2E8Z2WvWFEjDdvPqOKqPRmnpiwrhWqVKwZYeii6HgEh6JzxHT",
+	"bnE95G1l8mNLufKUm6aFOTk0aESDX2Qc3v6y1omcRt1YBDRey5ihfDiFlMdMAiRu+CRhA5Yk0PTcdI72",
+	"tOiQ1Y6vScgI4720pXukgL/P8hkdJnKp2AeF1gqf217O1axOb9MBgIHndAi+lmW+YAra1k0nFhdko6Y7",
+	"K0FF/lJokNx43hdO18K73AfP+9gxLQfPHoXG5JtFUouoBcDvqWSkBwRSg1BZT4uvuZgmBKIlJI76CU2M",
+	"ggNqGC1EhH4EO6Ng+CZcXjqFZ7mxW8v4cWyOlZjai2Da2Q8f/5T86+Xe7C64/jX+6dtdvpecP4c83+Nv",
+	"Wv3G7U5/54dGMD6b/vTiSP2Lx42ffrwQP/1jAbGzkPqPhoiN+XiX2Ht2vDkyyy1jk66Iw+6gqEBj0bVm",
+	"+0kbk1cqOvc8bWmW3f7yNLvW3hFy+WVx8wUAZG+oxWsBoeLNoYTXb6az2u+1Tnuce7e0cUJqMgt7rr+W",
+	"ifKAOeG6Rvo9z4s6SD5iC5xs5t3yljSxGA7RsL5f37aqjfEt6y5kwJwY6F7aGpUWtt9kExSnGFnH67JO",
+	"LuaerEfHnO31+14WuC3uk1AZTbrGOCqmYM7UTCS3+age5vStEf5Y3v1Tf0FPz72WSoXvxpwhWJN7r0ia",
+	"rPRoCUVTyZIuHbIyX4o2pGvH+vdlK1UkDYtailo69VJhNKvB45/Zu8zIlrUczZDoEg74yasALad9YDfi",
+	"dev/vJNrjEbPFRJQDvHrv6468Coa8jdTdR8lNN/vispbCW4Sk7/p3CQz6/zOODR7n8bFvbnT1CarwySM",
+	"25Tx8G/gLRVTVTKN86IYxprO0LKktWU5/0biQYa2zUWd0SSUGW9IkR8tFwlZy7m1Hlzvk63+uWz1a2su",
+	"3bNupsgifHlzbVx9jf3DLbd8mXiZa/zU+wa6e5H/9////+Rj1CWnaVnQ/VU0YL7wz/r/XIu75eH3fLFN",
+	"YQDeMqflfKkkQtracj3HQAoDDVjvmHWWGW+XcchD0LRns9LxGEIcVAwyYdLVS1itfKgNRU1frMnbaFIT",
+	"E9z4muusq8XSx3y/tYKeGPTXKUNIUWyXaS2QqWR1kimcWdl7bq/5gIGWOCO1WIM0TOeIvGcbv2wLvFxf",
+	"uk27ueZ6UHnvztC2ndX7slP75G36/N6moNCff2Y4XjZxF8zexZqbNb69W5LDIELWvWNJNIhYsiS6bm/J",
+	"BdebW3Xy2CMtjrObPP3li+XddL9vF++Ql4Zd6twIaByzJNuwMCu3qWZjYxM4s8Ftw5ntaHpapyopsDIc",
+	"Y3GZvbKGhQaX7jgECTOpG2CVJbwdMTVoAwS8bAv91jZ8C3hl21/u9/4aFq/boo2tGa8ecu2OwkSlHntG",
+	"fJ/g0N+mL7zEoV+bkTsoPW/gz2FcJ2ZY6/J2oSZLcgqd4g/ZV9bzlWps/k6kPWKzaVmaG2gLIZKQKBN6",
+	"IcGcd8q1YvRQzTcl00KXxqQUY/yscCrZj95yEdzW4P/XPCZrg2svtyoQ4h3vyLtzMrRuHV/34DjrxMSX",
+	"qin2i5nbij726Tz/BcrNY8ey6yTbitWcgbQQF4Hf3XulNZIhj05JF//ePLq9USg4U5izs5AkMWbthNGQ",
+	"jFl7lkSKfZKCpPUbA8NxN/IzzGUypbS87Gz+IkY8FKzAml/zDBZbbWpyIvgg0lS3eWwhKG3KCOcwpbjJ",
+	"BDN/commhweNw9Z6nG5FtIvxsAvl37a1iix3oDNguVgsbh092YYSAFKwVs2p3fvVnS4u9J1Q9qmmJYKo",
+	"B79BomhPKpoovT35rIrWD6P+ix9uz7+9iMNvf5idvzgan784m56/OGuGL0Zxn19O/tU6a/R3zof/+vGb",
+	"2RqqVmNlH8uc4YFTcNnxpcBtevhXdrr3yIYv8sq/4yqKEVPCLldhLvwmvvhfk245Jb+7PMeCg+8vgarb",
+	"WvRf/fAC8aMKsuELOduy7FrNOdNe1Zx8QyXbaVUhpjOfACeOuAnwmMjWysKOYiKDfP4AzzvSllFXJKMx",
+	"wxBbX0y5awNtzsN6xm2pZJdgy0FaTk+oiZbYPb2uNimQTiaSiMmCKd9co7bArGzV1H/Yraw6Il0RUngn",
+	"2abFtI+BxBFJ2o/Lmt65iq2VVVkrAgDmVda2K/ncYBrHXcvINgwx2NBe/pBGv04xUVIz22eEC0USBjmD",
+	"7E5rHchuXXZvlPWkrRkfLC/4tyUGJgphwnaBVtrlrR5XaVPcewXeAEPxQQQBEbKx1yx4mUDRNOsaC+eU",
+	"kI3yLiLbo8yUz1syy1GNTyIe7XqRv0xMz1uOshN3HI4j7hJ6NywO1Ns7iFgcesGy9H0igX1GN/9i0aB/",
+	"8kq7/0ZcZpoSrQVt4k5t3tXE2cyqelUkfwtVIycM2+wb9UPEEAeoogusz4jh1TbVlnp6VSShvzUDZTwB",
+	"w7OjFUQJhw25HrpUHTAOMvMvpH0tWlTumRTGkPT0se+RIGY0kfpKvi3T5gWkKxlJhg0t1aemcey0qSUs",
+	"IJ2vYQauFImR3pi1e86Xi2II9UKrAo6orJI4ktrigEgL4AipOjnGxzrcpUUJZW/Uln8sLSJkSAaJGPuC",
+	"9IsUyKOtZewUgUkQx8XuEyj/EB7qcBNkA1e9sGA8WGKQ3ZKf4RxLMHoqy2BKVijSy1jdGr4WOB0P42cf",
+	"S3jGvdoplBzKdzw9WVPQKLXlKmacgZtauvbxLIQj98ztKEguqtJTM6KTCcP6voiTnQYJ6Vy6E2Q8eVYD",
+	"WnQY/21O0qNX7aMSUCUJG9IkjI1HJ2baWCUBlQyY0ywK1Qi61vX+u1clvW39f21MR+x0elXATYJud1Xz",
+	"LLxGcC3i9cfq5A2P5x2eEQESZMAwumMQSMDueegoUnMvwAoPGferKV3oIdPEx2CrYyFuSRzdQrB1XMAK",
+	"N0MM2G534H8LuAH6n0droQd4InspeoA+Nud8IO57aDZFBSjSN8uS2Jg5bjnLW3O69Gx6mA3FOW3lvhd9",
+	"CGAX6+tEFlwcvrueR2ctI2zaL35JFC40sKQQsUcJVBTVbO3tFWmNGcWzOLdVRjxgpHl00MgHq/d3/WD1",
+	"kfvfKrSnh/H2jPE27S+l2yWF38syB65zTk4bI08YiuuSkttNHfCFaQVl0uu1t14b6Lo3mgFBjJROJrEp",
+	"64aGFMDTjNQitA+YjDwlKMviKJnElKP/MWQTmqgxVB+fO1S6MRv3NVfV69PWpw2+J6tEJB0esiAGxC6C",
+	"G+pgJtBsw9xX2xUXC9sy/mb97lCaRENynOXR4JiFsJiXT2TdywYUv8Nn2SQG8OouaKS/L6y7p6xU2pVf",
+	"pOD1Szp7zaSkQ2Z35ZNnEoJ74YFphBeakwmeJqFOFh1P+58uHVBPYc0uAbk+wJurIYunB51nUy23r/Tt",
+	"+GqMCn5DZRHwYmFuAtAVOouA2/YkA6XMZCuaMlUySSLI8gBJT05pMDIRknGNca0Jhh2OPYb98EOrvlNv",
+	"blk7Ak1P0A5H2riLLDIfnIgr/O6Y3jKJRAzLAHIN5uOWYKTUxCGXtcq7B6clKSg5MO3nK5qPs36lD7aP",
+	"6UoxEdUeaYsYaE61SRJ7hqbnV5YHfkWoWQLMhLAriNi/Ga+OPcourIGYi3VyHQW3HhAELowe3IxyZT6o",
+	"VWWiouCWAUPq8KGBfTL1jFoFNAs4iMUMxcJCaDl/8V0SV9qVFM4kjZWbX2zEPDUsDSNCy6pdudT8BwW1",
+	"mfmXWdVzy8XbpQk9tStou1QNacDChCxmiq18k9HFKt9xMUNBkA0eaTbA2viySrvyHN8qODMpUkYg4G3+",
+	"FBZuqaY5yNBX+k7PAJ9z08DhLzyKD8ABM8GXqim1tCOfjQRsME0YumSg/tKfVoZq4IrT4IyTqmgL/AHQ",
+	"ODajLlpIfMO6G+IK0fMvsklcGXLJmU9PFPVEUQ+kKK29GEanZbVdaW/tIPNF8Jor5P/Z2za3WOnKVFOQ",
+	"tg81RDirCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqb5fFb0YIpXJg1XDC1ubMSrZEw5okaw",
+	"yIVuTSv6SMops3j6IE9sgNdkKQSUYwB+Xu/wDv/qq+tkrvXIr74i55z8fDWjwyFLyLvz919uhyKQ21tk",
+	"AmkoX1ljgX1VBYFUKrlwJOapKyNnLbBThxuB+hVkA0Bkj2Zp1Ct2Q2vly55WE0gy5T2HkoEicCwcQfVM",
+	"ZkDPydsMhXW48XJUSV+oUQF8d89L++ltAU4Fh3CcNihwqyKjmJu54dIRMVVfmcU8HwOyBa7nz/phOonq",
+	"czqO33+57f+5Be9xd2i93LtD/7lFgGhAC4lkhyNtfCEJ7UsRTxVLCwnaJMLvanUNg6RvhVRjNHiOJ1Eo",
+	"hrDaQ8b1NNKMUueZHdc7/OcJPmRHA9vvX9vClC777kDEMQtgUcY0ZOm7rL9oiPn3UyXGVEUBjcFBpXeH",
+	"SSUNQ3BAfR1+PROmg5Ec2VRCwVVCA9UuJk0liIJNqJKfL9lzEbz/cjthoQi2EHrL2kh6bwBuUH71FYQ0",
+	"ep4duT1BcMb/1HPseViLNtoglTYnDLrDMw/KQp+7Dh8Im7prpBMZiDgWM+JU44hLpcfyZQ+AynpV0ltA",
+	"6+1t4bnpeSBz5gJUpYopYMnIGUtwXLBSdXIhDPpZwiaMKknktD+OlNbeEeGs3uHHnEwN2teEKtDldxu7",
+	"JixCEKfJxgjhBufWNd5AfGLPJGwe69n16h1+mtlBiznR8wEZe8/Ir1MB9i2mK4CwwugjGbF4AjY4RAtG",
+	"VHZ474QGI1Y70fsu4jbhoiaVSFivStiHgE2US0ZUo4T5G2Ec0tZSN1EEWAPL6hZyi776ymZ+LaryEtAQ",
+	"2qbcG5yoAKdN9E0Rk6l0lV90uH2vScg6Omg0tlAtj6OAcck83v/6/Boi9bFX6KOPPqav1UUy3DYPbY8j",
+	"5QFLVtBqqlQrdyzBIuhKo96sN/Q9hnlU2pWdeqO+A05RNQJNa7s+Y3FcAwrY/mV2K+E461+GRekYlwBZ",
+	"Z5JvEYRek6A24m7ZXKI/BRDrbliffMfm5IoZS/Bgr3mwVSfHmb4uej9e3lxLMmEJsYUszzq8dxulWb4m",
+	"l/qQqNF03AcD1LoHb9m8rj8jSSIUVaxNBkwFFidQYSDINljBfD4kxQ63ZA+fqhOMQt6yuf4qTE2ObGBL",
+	"MU7GEZ8qCJENBOTxIUBhlUgBLp0UBCDQZBoSLjrcAGEB9nykJMmScA/heqRl51hNzKGmFgnEkfC51sGG",
+	"TOmpVlLQGdjCVqNhFQlb/u9xMLudqSOooneq0v759wqNh5V25dQgqwXJXaVdeVvDv25Bkbz4rf9K/jg6",
+	"nD4/CcLa/uuL2Y9nuzfdAy5ufjz76Xjw7e2Hn+Tli5OjH/WwbtVcv+8EVb9KuyIjSHGutCuDw503L3ee",
+	"tz6cNb8ZHt5N+0fqFWsOv3392w8H++zweiqPpm+/vbv84fRdpVrRr/nQPTv97XJ6NN7Z//bVRVdN2f7e",
+	"0auLyY83+5OT+ZWKbv/1y3fnN+d7tFH5+P6j8RKsdLd+x+ZXTKEOtugU1fsvsQMFujzRmeLvWtkHzP3b",
+	"cPNZdMdeI8Xgp/Zwk4oedJu5fQWC3IDfen4d7Ksgp+MxTeZWGS85gpVqRdEh5JE/jyRmT6NKS0Ha1wYi",
+	"Dlmi7Rb3s/5WhhGAolrL+AVqRgNdhzNkE5KdemI94iaXdre5u1UnPdBLE3fY9d+Q4OeMgtRvU3QinNv4",
+	"oacihUpNMbr0KjYr1UpLr2A2j5rxEGK6hlG3t7ebrYN6o96oN9uHjcNGxoOSfdRBRkVSdqG0gCmW+F9F",
+	"72RBlwXbDGGte/P3YBnbsi+aOzLzj8DgldM+zMMg3leqlQhSWfTMuiaFB+H5slXuVHVHVI70G4x5tBBG",
+	"cr0pvGBNPoZSmnnzvgRbMjcJYHHvXX3MhltZ9FQFU2rthqx8h9XUKn6hTG6Un6VoxdV+Gy7SpfGw8CBc",
+	"2kWMNB+UE1TwV88c3r6dPlQpewMscPH+ZarVuugG1iMB3lH25Uq1ojUaLKgoGVyx+mOxHwvXgQvOKlWH",
+	"qGjwHSGh0od3dElfeqATwGzu5vkAovmtXMEJTTyM7cLza+ILHkDgyvug38uScUnvbg9UL7caiJP3PgeE",
+	"l98+Q2uJA/Bal2z0E7fohF54dAm9mD0qIpv8VW3G6rGhv6KI7KT1/WRdjClP8h1BhZ6iAu+Q513LOsre",
+	"Y2cQfURt2NDkAJZxJ23wIov+RdNfwfqbrj/vbQ3seotfyd/+uAtuK6lXj8beWVlby/MC6oV6nhUs/xRF",
+	"z1QWefLwEZQ8IMoa5JIMp2mi6Ur1DsNzVpmzFSwWdFhbQblafDcI0qw3yJ9/7ILNLE0/6AWVDp8+yYzr",
+	"Sbt70u6etLsn7e5Ju3vS7p60uyft7t9Ku8upS0FO87mfqpdqKGU63fWCq87uVSZ3a7ferJJidKWderPe",
+	"2qqT48UcJ0xW/EI6KC2owenw6yzEqVyWaUUoD6sEYk8QX8kEYarYFlWacKyP2oVBUa4Q0cxUapoRYpwK",
+	"4nVVKCJWNpgGjkcM0bQaB1sIIQZ3Y2gOQkUA84JXoUcJMVCj0FnPob5suY4vC+D2chYpiA9EiojBwII2",
+	"LTaNgVUVIetwW74L9+43LLQWjNpiQOmxHWc7EdA0tGdXzM4ICsI8fd1bH8x5VR4sXZUMmZJ2hzCVAENf",
+	"HW4hKViYdg1ykinbOYgcp794TdJBBkNXHLyvSpQQRdEPX+NOPwFxjI0h9yPuIfyb0Fu+F2jKipaXJn6s",
+	"rtHWiGbIz4P8y2N6MHkvhMeiCfndfwsnUwxk+m/b8qN40z3QlbJlKi6y/kz9GIpmYXvdFg6/ud7wN4WA",
+	"LBwHoEs+bBnv2cynaDjWYi0czl5j3aP8CftmFR7bbCuvsl0tKNJZHP4a/bRWD8F263oIS/wnt0wqWiHT",
+	"Gqr8yK2zJp+qjVbRgG0zr9LDueZhuHe7saJBeb3NSkXU7hoD+5s1dSuaahZhuWS2JfVSD29itFTfGRs4",
+	"kMc63P9EPN+iBfIgjMtF2n2W56nP6gZ9Vot2xutq+yDp/sk6uRWfN0xDf9jZ/wt7r3nHz1NbI/l4eHcl",
+	"bAmh+h6st/U8dylChr19c3VNtic0wVRdngE6S43T/lRl7LfUOK2TY27vd8ZMEX1Mk+gBNLLMGtlbU43+",
+	"t+oyXGzeQn/ljayN9yvDiFqWbI/UOM7EDyudaaOxE/yfUARQlqBvgEsMf4AkXLxgqhrw+rb3Q2Vd7yaU",
+	"3BZ4No9RvXUyFRh8vfKxWtlp7Cx6975Z8H3l3KGvjMd9lSf00tjI7n4Y2+46nlA9lUs8IHqcu63Wxs/s",
+	"3eM7e7geq595x+kdjbAkeJmnNlOqQq024blmr1CKFztm7Y/6N6TwmnHMOehd8JqXQ8N5JSnOt6YlNtTd",
+	"ohMl9X1itwmLT5dCxeb71Lu3juvlzjYtA85EMk4jVN+IcL4k9v6hNpvNalAPPE1iUxLsHaYMLGa6wscm",
+	"7x8BnCrVCsj3HMb6ut6wfDfsDa3ykmbV1mLOAvWu43nK9Qi1XkiD5pr38cDxWo9VZFAaLBbEx2wdu+sw",
+	"4PG9QoZxvZJiPj8Dae7c45m9/+2Mqkr6c8MsNuVZEEoykdGVyUE0jl2FjHHeiSR0EDZRgqBBRd79OJLq",
+	"xHzmobk+Bnfi5ywKSlepGPBaCpJp8CSnscyNmI0HdllpNVr7tWaz1tq5bu62m812o/FTxSWmQJqGi7vr",
+	"b6dfNlrNjPW9rJDcE2VNiGA7S/sCQYICRIhNHtDajzoW9t7LKbgNHHyGLdgGGjSpMnaVIWDXhYCdBT17",
+	"n4PxAH1xXVYHZXRIIaUKUkp+oBatxWFe01ifC3PuG83VT7zjfvsC89wa5/hMJP0oDLEafvNA8prcYgmn",
+	"+H0BKCOXA/H+Y4aZvIqkHxr0S0vsUS3kHfbHUr3mxDpnM6FOLwKqbSsTdLSIJOgbMWCCUPcXulikUKZJ",
+	"MfpEybEtjNHvsW6KNhr0HU6JjPgwZjWtTldJyOStEhNtokxG+gF9CkClMs0qHFBapDCM5Vc2p00tvpBp",
+	"gVkRh0M+gWuztjZVwN2yjOKhB/s+58/gDK6hZ7TwPG2SpvkXMOxs55vKr035w/AH/t33jf5NsBf/2hjv",
+	"8L2Xvx7OX++Jo2lTXqtW8uPBb6e79F//MHbvErw+D7+/B2lpcwM7Gpfl9nA2c+kMxk3nWhP93Zn+buNo",
+	"9RO4EBd0zK6pgU5ZS+29FuIVTRC5ay2d9zULI3qtLZJ1Nd5zDnkof0f5ZbLrsgIMGZUTMxvLL0/33f7d",
+	"cZqPKNAQ/SUv2hAMRnpis2qRWmRBG1MD3TGid4xAQwNA1krEdDhyEG5ZMYIf9sRIht3uLu04GkmDuBL+",
+	"A47K7uonLsTVNDCc49+WiA280L2JuLrcZtMajyNU28+ai1lJAXoZ4TX+hnL+yTD7dIK6TDxbT/MTe/ln",
+	"2HiQg/wA3rI0EzMliC+kH1G7f4rjhKpRcYZj1hDxKXqzphl6eSZUBaMCs9XAVmoxrg1CbpssaAGPiLPg",
+	"8lIjlkgvKdpgHkmweOFoVgm1jfKwy12usRveDJhYm+gLz4gUCNAD0JD6gT4LIKGOegg18y9knVicaWT4",
+	"xl4OKNfGtGkN0eEdfi0A8DZNGK4iaImdQBVwOjFHzoLd60nBVS+tmGKqh/1+1YsoQ1YTzAgnnLeuXV5y",
+	"1UA1R4oEkNJjAC/HxEBhkRmdF8ktLD17uOm9OX+uLtQ8PND2Njiza9neTzL5SSZ72j/20IAjZVq//FsK",
+	"6Scb+6+1sQ2a5yPb2NtpQ7h/TxWj0DH+mt6CrOZs5tptX6dtj7TIn/vFQD2tdXRFHHYHIunZwiDAJENw",
+	"edM7dzJ3ebGJGCZ0jE5tgxetvwZZflSrG9BkD56eUUn6LOJDkrBJTAMWOvQzOwguTJayqXNoVP02TX5+",
+	"FEBAcqG/hHPaUPgXyXUzLKSlK9vn7t7i3V9MvXGNxtpcGD9+ieMZO178T5TQT97xf7B33K8yi5T0Gcm/",
+	"p7R/ktr3ktqGU9k8b83yvSrFewnxQhgNLb5LU9vwiaUlyIf7rUOsM94yveZZzO6iFDI9EOOx/m8ccVMK",
+	"bF+LVUE9xBIxWeiQCUx52OE9QCCBClGbKocJlVVImQfM1Uw6lEvBs4l2sF4YMTZ5a+PJVLGkmmbUA0Z1",
+	"lTAOCXvKdH2uItKxrV5+zSifjaKYmTIOXBN5K22+MrB7zPfXR9ogp6Jo70FXuTsaO+EPVvsbHs/TmlOX",
+	"rd/zWW8PCmA0U4OGhufKb8LPEMpVZceAKKlqJpJbeBjkNiVxNI4UCwmfjvuwMB1uQSZM8XY0ZibjGstI",
+	"TeVjJMlu62hpse9zGPHjZh+mNJTLQcysvl5v/bh8YDLiw7P8cA3um+u3sZbhI8hsKv9tL2GtSUPHHUuf",
+	"lfaeQf0x7715/vKb2uuX314jZHHmjK6A6il4oquXzfRjWPbof7khfJ0O4CEbUSqINeU8BH/iQlwpkYAE",
+	"epvQYfng0gfg/RskV4LM8LMe15H1njqyaWImPLqxMIanchL5aP2PvaZ8vrZYhofuI5vhwU2TNAH2wrCc",
+	"FBDhnsnlIIOhEqPmHw65bXoFloviE7xBLsK4mW662g60nXRFnZwZMH9uW27ZqjBtU5oGrEYBNZ0iBfrE",
+	"O9y/04wLhI89MUSLFkkED1jVNgylJKRzWzFmXmAbWGgxB3UgmbHHAprGov/avnmSiDst1WyplGtg2hcf",
+	"cAC2+AtMUoCdh2ewC6McRZOFnoQOSwNe2uFeBapevXyxXM9iBvVSJA5ABbcWji2Mm0WSpSV8gS1fVQk2",
+	"e4q4Eh3bn1Wb55hba6ePafRSJVQb5l9I16Oe5ABCOIv01zxYEDJLBB86JPyqQ/vv8KlkToOpk7NsPWBK",
+	"vQ5Ef4pTsH8mTELvfuh24PqAFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfgMPPcOqRW05vTp+fdr94fTy",
+	"/Oxf3XeXr3pVQjvcvhA6+9UB7gY6k3l9bP0VqJI+C6i+AsOSgba/E+zRD6OWZTAmZs6nBlzq3s4KI0bv",
+	"+odvd84GjRe3zckPO781xid7twfz3eT7X1vB4fjqKNxXP45ezpqvfhI+2ly7QslMiJBxMhKJZOvLQBj4",
+	"idceez0dpCQxxW565PU0/cst1aMlK+83ACneAYQsVBQhtUKmsHnUcban+ELb1kj6fVtt4V9WsTwKWoPa",
+	"QXOH1uje/m7tgLUO2H6/1djZ29WKpaJqKivt3cZR2gZC70wcAQyf8TpOE97GVn5tM5m2P+S1N/4tPlyY",
+	"eL1irl6L2r/UZt9sT0sqk5wEiSSyxyoBh6ZILHRAxkBAoojQH2BRHh1V+C8z91Tta/QboZk+Mdq961Si",
+	"twsc2tCnxnjBzRuXvEgfeNt2vLINQ/n4/oG01mqltPaOTxKhJR/0wDnlSus6y+gusyqajMaRlBEfZhf8",
+	"AsWSa9jBQZ45SaK1Ecm4euaYMdS8qSiO0SldsB3OhejYlLcnVyzfhTEv552wS6usobXskj3hjIWmKjht",
+	"PJt53PtCdqMck/68m7W4Zh9zXfyyZyTtYenOiRHDPlvgEGhYf+fgTV0PJdU7SpG02f9Lds/Bq+RHAcOb",
+	"iyl6MQYiGQqlGEet1VUjZhWYtgGXKdNbltCDUP4ovpDEm9Pfb/Nzy76Bs2KJmFjNSZ+RnOambzVMArRU",
+	"/VR9bRvwepQIpWL2+fyyH6tFrtm0RWEulmpMIsoXO05aY/CSLcOAdL+iOXi3VtkewHdgE0cxgCI+a2ZV",
+	"TUtlpaWRwWqhDkXAJBjF2mRQQpt55rm2jfp1OED8GO+pRSOEIsBqrgexrEL7mjo5NSOZqhgba4FtYw/z",
+	"W8CVAQ8kBUW/w3txJNXrOT7XKysuPLW9NXPh5KK9TW/ZfhVhn62VN55gUVsRfl4895YXNT9nQYIdZJCI",
+	"XG52Yeh6+bEvBLCRLMnD/20YqV5rNrcRD9eHztJ3r42FALv2nX5iHfCGDepClUjWX9xl0UzfI+x1itOT",
+	"z3Bt2mju1A76DVY7pPu7tVa412QNehAcDZr63knXHvV2xXkuoQ0XD70FtXHFhXc3awfB3l7tkO42a41w",
+	"Z9BqDnbpYf/AYq3TIaxRJZgm8fZhfa/esL9sIlwcqjuiej2sohP2dgXYBfaB+icUdP5Tw4QeUnVR+Wfa",
+	"4NeTQYaXFkog8xvInxGjsRr9tlIAtRoNzc1BkFBp81RAXU6mXEJwKhix4DZtGc9iyaqgVenRYeiMKtqn",
+	"khX2lPgWhvLgugWrXVXE7fqWs/l2iUZkZxrBZHlkFJxHRZo+0YuXZtX4i+ttqxln4ba6OVQrAFi/NLCL",
+	"uPO5wK51PWYDvEfN1n4JgHQKdVIEXoKhVYjlrhG3BIjoyH+9DeMqUQKM4iNAWYSrBUgpSFpy8UwAX6uT",
+	"K60L9UU4d+hrGQg6yrH9rEhsK+zsdG3zVcDzm7t183KpDJQ2+kizYyrBiq6moF1+VVrMaAjOcKgCEmFh",
+	"20m9m4XBxydImL8hJMxbOHv3DxZvWLCdDfhmWlQYy3KxW4l3T3uT8PJD1qCM+9rTpU9ln6H/7Slq+ymi",
+	"tn+jAKymD3DJFQmoewVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSLAUTP3dTO+LTcHanXPVKmoXpqqg8F",
+	"YDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaSfbjNX4rG+uodo7EkM1OFhN38I2lQ",
+	"BrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6A5Dcujjs7ilIzFNqiScaqvW2NzOBWnchTGVCoN5VoQWZxwD",
+	"jVgF+lJv4kOieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZusH47kwcQDfzwb442bdAf8sJQb4GW",
+	"2Pe14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfcv38RvmuNnqFJIrxOrxP20zCgzBYNAcj15Rkoc9o5p0",
+	"sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERAfoeJJEDbOdKfY8hNmw0dvjJ9xNRb",
+	"FEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZICzZ71m3TM1QCXHQRXjvXNMZBO1vy",
+	"hE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo1HSPWwK2otNZ8U0/SPDrf5H5enV6fXNv2DbJj9sSSv",
+	"49Ekw73yOzibdTM5Hv1oOGTJPVM9snN5SJqHH84xvUUMLErm5OrjwHj4gBSQp1SOR07lKEzjsD1fAZtW",
+	"63N//7wOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj0wYC0d3bhHKuDxVvZSPKzmf/eSPK",
+	"C8ujae8p2+avzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pffjeWfWrLqXguDsZCK4Fzcu6RVQGjC",
+	"yHDKJJScRonM5dZkBOTn3Z7FtfqrsiyqhZwmuxXYmWkVf6z/LYyhk0c0fRJGw/nqiNVeY4d4RVsm8mTx",
+	"U/rMmryYtBJBYpESVdOyMdCDlaOpCrWePYIy6+GUFwauLhkNI445IH+r2JUe2Bz0b1vs9Xehhkysy1gM",
+	"6IUI5/cId7ne3sv6qGoBb9XYNMKV66dx+bZmepCxkLyC0mXsO0bO1QJCYL51kVOXHSZQWqVvoYDAtafN",
+	"yBtjy/Uyfad6rjbBvsFaOFIQqKcI2DM0uG0JArT8BENLM1Ps35pvtuoaDvTKarJ74F/MdRn1ukkaCxRL",
+	"NvGrRTaW3ok30GR9KSZEQTuwzIqZhmCMh//sPmBewbcziDFWjsEM139zVkwNf7dOozeuv5epfLGkBb7d",
+	"GU1CmellVNSO1P6WdjxZ3SO0rMdfCTE/XoPLz9po87yo187SXn16IR7erO+pW9xTR6KnjkSP0uhDU3uW",
+	"ZP8uLYnKRPenaScETCnr2bHLY0WfVQh8ozUrix8k7Dcw3a5wJT5Vtx6rrT416/mnnuGHdutBOl+agYC6",
+	"sbNTxIBcnp2Q/YPdIwBbaZmWYiKcQxwYxlLFnv/QKdA472kw8tomjum8w+lkwmgClgS+RD8KbUFXnupe",
+	"1SZ/6sGYIyG1LO/w3ngaq2hCE7UNT2mL2wWdepqjPNdX9EzMKspUe0RMlBrpAe4JZFx97UquyZfYxpso",
+	"wF7zYmXQatrdh1PGuCG0JQGDAgJ2hGDFPQvzLZEx0hlxgmg7Zp/tJ+rkGJcH8w3Lvqw/oK/YWjJvGpDv",
+	"BwEIA8ZK4WtnVKrjt+dfSKKmSiQRjev6JaYQyvX7jDGfIp57Xn7n6jGF/F/agNnV+YuL7vlF993FyZuL",
+	"s/PL16fPvxaDQW+ravyDCSDYerksOO5sOEETgvVLGhQay6HZh0lMOdAHrnWkRwexWWwF47lnbXA5jvgt",
+	"TO24oDcttR1sTaNbyFzhjIWS9ISa9NpuRU2D04U56NGOBzQNcxYuo6XUhQ/mfPxfprHH79+dX552r05P",
+	"3lw8754dn1y/uextmUkbF6stU9N6rLbTpf70MNFk5MJk1eXDZjwRcTxmfqC2nWk1bhJqyHRisRycQmf6",
+	"EtfzByeTM2UAlOAINdNDBKmyBltJ70Yvk7hLsx0K/WYeeo7wYNecqMQchpwzofAo5keasEHC5Khr8JO+",
+	"/POPfXfKs7/ZtAPTxcz4EaPEZBboUZkH0ia4aZYtLKBkbexK5CMq1skV46FBaHCgiNCkKEW3GLCZ/oBJ",
+	"1CVfUhILqVzQvUrUTBBF+3LLjdDF3tx3jqFICwIRxBxg5KUDhTnSZMG/tLBexcmacENN39D2gIF6OXiu",
+	"3czWZ25ERtArxAcr2Up0kXqECsd5mDAW1sk7rqI4BZOyfafhI1ninODiI9pGT8Zi1g3FzEBp0QXXCVFC",
+	"EDFQjFfTHDFOZlQzIkgss3tkGvP3mZqx9HBaN+gzGx5leJ5B+CFyY8h4xMIejMf4mwwJLuyG8akECTNN",
+	"saQ5Z7tbtgczzZXQuRhImttHAtNqy50ujELYyePPvTo5V17/aNrXXNFz10VKsnhAvuzJaR/7IasM2upW",
+	"VW+Rfj8XbhNNyk3m5JhEHFAkemPW/qpnummBiD5Oc/iyQCTSnKoPiqhkjvlmAnamiuk8yHepKVKEjzT3",
+	"TH4ghKvHQqp2h0+zxJNDIsPR9S6ZSuY1GEyPSDqXZCRmxJY56q/WyYWBQUsdT4NEjDs8TS70swViMRxi",
+	"93UDoGqQ0+AOvz+imPEUvTUD4oJBLdnhoYBQTSyCW09Eiini3VgnSA+WtedQZFx3MpCleumhBsFDpMGi",
+	"A4eli3fTOLbtzmy1g23Zdg7pMq5Ueoy8j3KvJRqCtqdI70PMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51",
+	"V4PhY7FkqgPi369ZD0V8FRUb43WG8rk0YchgA/Vsr/Ge1y2dTKLgVmZ6pXuC3FXwe45Il1+7pJl6h2fQ",
+	"Z47fPT8/vTg5verVCVRUeu3TrWUdpY3TTVxOpkv5zPuYw0L0umvbhKkON84vpBq9jPZ4pg0L7DLgLKJc",
+	"SEEkdWKzQmzZvGsvEBl0oHSm1YyOp2gyZKqHpzslRdwPvVFAy5AR4TUD5ATSuUkc9ROazPFTkO6AuRMo",
+	"cGWH97yKS0cKxs9n8ZO/vLYuRZdFFopgqtUizPumSaZTQS8UgezVt2CpfPZqiof0mYuw96BBzrR028tU",
+	"HLTJN1RGQY+gZa2XzaS3YdPmG+tAwd+r7icISCRswrwsmw73uO0zpwt7FxGlwl3BofWyu2EkFAiSVn2n",
+	"3oTKK9iMDrdtJJxgxMpu4LSRajsULyc6oI4JeXtxqyoULtfG7fKI/p5iEIpXYLH4Dp5UnHoYIFkYpFsu",
+	"gtsa/L9XfpNnj9nS11/EiIcCbXuzAtmRXJqLZUPJaJ+Vau7vduX4p+RfL/dmd8H1r/FP3+7yveT8+Q/H",
+	"+n/ftPqN253+zg+NYHw2/enFkfoXjxs//XghfkI3VLViiDYPbZml5YdWUz0IJDqzFot6jrcPWJyKW7CB",
+	"iw1ILnWwVSsF3oNccPxTk8o9h/5pMcSzPs8z9Hmey3N+uRecnO+fj88a37UmO+HJBkHPBQTQRyPupWtu",
+	"MNFx//qMJizZcNGLAxyodGhj0DBYpyD52sBTydjnBvrcGOnlr6k0Q5lEwEtkZYL16ALVlVTRm99Sf+52",
+	"pIlJTligyl27PqBLME0SUFoUVQzBqpGWQdU92N9vGURtIxgMpKaxLsD9MrdY01oDlyy+AzPt2rebEjaI",
+	"WYDuQjFVqIeGkcxUkUmbW2KU3bzdmgJRa+2sanTlMj2LLFWzjKbpvTgW4pZMJ2nNmju1VVctkLFRzUrM",
+	"sCJNTqGGw5jAdXIixhOtMfboNOyZoeaNhbmYunVt+52uMNMEi9KcRq0V3rlFSPUG5ivZJjhXTVP4sEjG",
+	"ZZ+iovd7p0IDFd2xTqVNsM1Az9jhCJugrbQ6gRSpDu+lTLNnDVMw6cDasATTNr6GnAcM/RpZP1qd9Ghg",
+	"XXZ0qkZdFY0Z2NBgQoMnamaNb+uEjIYcbONnPncVM+4ZfA6pNPUejBnWHIUM8N9NDHpsUAV2DxpbhhSy",
+	"1qUJZdhqlSQRM5l1BeghibHNGpBVv/Aejbi8Ol3vcEsVQJ/mgy5LxbzYkYrf5ARIxanNaLsW6dLp8f8E",
+	"+jQeipzGmEWs8xXGT6Y7pPRoQ7IZbWUDDfDcLdcnBEs3a6fPW17bdpZu2RrSQLP5ZqXqXoBNROg40bJh",
+	"Mgu1YKDTsAzQXD9pT1il3TzY3zlqHOzvN5YhErEPE3vrYUvfGlGVfTYCAKKyD/6iokq7sjdoDPb7R6y2",
+	"SxtBbZfuHNWOwgNWOwqb9IDuDA76e63lyprcBL5ITvvrp2YXqYGLsEUfq5WIF26cZcRFG4a3I1e9JyWW",
+	"5mvnhbWTGU+a5b8hGMHvpnMKaC5aZcwBL2mNxapr08m9VUZUEZapi1hnm9UMG42jLQxceailixpA2zTe",
+	"dynP0iBso54F93R4Lt8YfHt5XQZeHkN2ttNq0lBELAVpNRop4HaUeh0xBmfABrD3p5b4+LBLjk51uAXF",
+	"0yTKOl1Ka6d942/MxlR83x8CKxilFHtmQxK1EgvtUhw/QYd41sueagQuV9mohdbLXjXu+mzIPNVb8Tm/",
+	"Kxx49ppbxdgFepafQH0o9IGdwkQtffTnsHYZCipSKR7gHFhUHrKehw14tj4YwT37rJQl25gKG9wlyueg",
+	"ioNPAfXZGd0A4+6J7T6KZZ4mCDqK3JTT2ojL0uKQd5Il53wgyitDTrTt9ecfe/WdrTYxSCppFNZ2psKQ",
+	"/hwiFlzM6qRnAKJ6hIah7PCey5fuumyiKunZ/2If5LBLlbHRAAByzBSFfKpnpAflxPi29A99J9YZ2zyn",
+	"noFGSJO/ejhoZ/UUY7/5JftjMHD7czCBC9jVkCm7biWlTyvqhczDZ2LKw787euTfBQ0SccfySJA3I5Ga",
+	"6RvnJK5MJe7PiRabVtSWHo160+Va+S1EI9trzUXSsqG2Dv8Ssxv3GkRLx9aWhQMBl1JfqFEh7J2QWQJ8",
+	"vHRlGOZiHW7xdDwxuYEIsyP3BNjHf/tT9IQU9JCD/dC8YwjWrayc9eHFLaGLJPSTYKzokpjcgzWIto+g",
+	"MU16Hu5wERKnJD37oxJep+MPCt7nPIDGeBhHkMPDwVE/YRQ82WnW6gC1eKklb4ebJreazRjIbjK2TRxN",
+	"XL/3q9bS7TRnkCPisB/6LMVEj6CU3ZU2mcwkIVmH41M2lVhbGGXY5u9g5f8KaHMax2J2Op6o+Q/Ik9Br",
+	"ld3qtwkbRB/y2c4W2j+bIl21lVgxUwrsJMmeEaa/gH5nj1yylVgldVi/Lq1Om1D9Ff3Y//z8P53Oh0bj",
+	"/Vf/t7JG1RqSL1qIi/GNL/UybGFmTJwC+AnOJPkSPEZbmcGb1sNF47cvz0zDOrSEiBnlj4uFvlbLZjso",
+	"O/Iy3Drzi1MU3QODaRx3zRSPOSenZih5mPQVyAu2xbL1KlaqFc+v6NLCNLdKld3yeT0qnrk+havhzFNi",
+	"fgI0/xyA5l5qpo99fRyOIx5JhZy1WNrl7ilVbI/5XMstTOPCvDgDFoF/mlhPhO3inpnf0K8VxEK6xH5M",
+	"osSSBRc4Mr2LTVoMWmIpk40gi2YQmVRs15AjMmHE6Ncpq+px0CSMTeGYx3pNiC4K1QiV5JGIQ0in6/23",
+	"+VSuxCUyJSTUNGLEDNs0MdX1yomcrY0ofja0aTtLIqC3FG7NIj5M4dcQMNThhVLuDwD8iVD5DrE69NKY",
+	"AmA9ONcscbHAxbgM/a7GKpmT/QYoG6ZOGLAJtXYUMgDlhhLkgEk5mMbgwRHQGWhJUnGHr5VVnA4kAgXk",
+	"/O3dblril5hL+2R7f/cZoWR799CNWDHe4ThmKjGNvU5OgIKkV2Bkycb4EJRJQQ7L8/feYVnpo0OcLpMJ",
+	"5X0KF3n2Juz5BGb0SYCwn8To/bakLCTG2cyBAN+vkvUeFayPKWrvjULoC4kuygMfRusyJ0Pwjjo5lrfI",
+	"Fp2QEonFP/YW8mHwhDsp4FWqLCxDuSqazGOgXBWvQhoZMbLTyQ8tx7IcMEdVNzc3tWNvK1dR183NTeZ2",
+	"Q2QPA6C0B2kRgxK63aVSXkK5FV8CmGbf8EmQADeGqcxN7LFwzhYWpEomLBnRiRHcGHvz9BvwDWJiuwkJ",
+	"5gpHZ1Q6o954JwAZfKdBQjr/qxuYrq18m0zJexOeEqI7pnxuc5pkDrgvYZgPp4Qg+r6MJou1T1haYfSX",
+	"OrmhkbJJZc71oq3v8eThfKjl0d+1EOS1HtJlOvRyQlyc6KPQol0WlUQYCHaK/8LS5CCvc2zI0xKLYLax",
+	"/tDoiwvLq5J5xs3QPGw08opOYTO4iKudFnaDi8bTcaW9A6nbWpLAn023pJqZDFFq/716KvqlAjm779Lu",
+	"RXrYfcvPGoPFNp/9NXVxbo8Zbg2oSAub9ByuywVUakggoHHs501IEo3H+twrFs+1eaUlmcMQnPIQ0kPP",
+	"VYENuFgCR01Z1dCV9UcDbXV5ZW82/wBv9Cq4CMzX1O9pS8KUTqZIcngD5qTmbJxGM81kAOTJXsTldDCI",
+	"AkhEw/5zqayMBO9hCkVvTD906ZB9vd9ouARN12XHS+VsWzgCqJ02blKvREpLe4ckbiresAuEB/A+KMVo",
+	"t/Xf8KTMei31whnmn60fRas3r3AFlJNhdAfmPGSc+HpsgY1lyxYra3dMT5EUXL/Iv7snqbFGGv8rKtWx",
+	"v5R/J5+SZxFlWQsedjKeP4CxVMsTBxbgoTNNpNMCvapJQ4LDPCvEES0iscaTifs5TVy0Ub6QqXn2lKWw",
+	"7nEs8u/ejAShY3J+rzM4oSoYLZ7CEwBoRJmg+Tong4jFIRa6pCXUGB58Rnp8Gsc9EsSMJgCcpG/Oumir",
+	"Xg2AbdHEspm/DnzfqQIGJ9J2/ls44EjC5ozf01GXP3hiQK4TMd+M1t/BQD5J5eLnYT92FT4P+2m1dz4Z",
+	"+3HKKaBuGNWLD1n9Kc3jHxv8Ku0sj41Gx3PXUvJhBtC2OVe/VybTAt3lNejeaXMqi4nkOjaZPGl4Sw3P",
+	"IB5812yqZ20Kim2fDHFKTPQwtPuFTDt1eKo5gGjRuXRaEXYwsyEgEYe+GeDaPlnoYDwFpr8SXdH8xeuz",
+	"lAa9/LdGXCpGw2cLdpPFdqh3eEGTO3KfHncmCmWr/Vx0zcSgykZAlBCFASBYiVPY6keOAIlkuDTOs34X",
+	"cf1yJO+/oO+d7eO10NuOZHuS+eAZOQp6Yq/37OPjuSsBHarrwTRkW76YaiofEA+eWOIu13qWKng260H/",
+	"m7QOyU3/sbzpC+tVzVO1X8RQX7tCf/Pi/L+FpMwmOjyKwNz2RV15YZYRn4ZvYOtE475yReEz6piS8Q3k",
+	"k0sARtAgUdnmBuT/Y+9ad9vGlfCrEP5ztoDsyJdcmiI4aNPcdrdtUGfbLaDCli3aFqpQOrrEm1Pkec57",
+	"nCdbcIaUSF18b5N4/a+pbYmiyJnhzDffJ0uriMEIKRCTRlmdQ/Sjb9IdWazcH81yiFXCq2DtP6mTuLPv",
+	"K6bjVja+4m32Yr8nhUFzBliNlZhfQHxCKloXyRT9fz9fP6/kYTZlTnOzUHx82fSYTsNq1cWnblFLtGrx",
+	"gSFtWrCuy6g1Zdb1jo99LvhcSa4Ijgn8oSEMYMwtBECxj7FGEhkp94P8W2U6EWcSNGfTiW+xW9uhgrGw",
+	"EqdO1oSpc4Oq4dThIRSU+sQOAspUUPofQtMV6xwB4tcV5n47pPJBq0Dm7+7PcJJ/OM58g+BmIGJe3I7M",
+	"Si1V0yoU2Aza9cOBSetH9kGn3nL2m9S0D4cvR03+3aAnl/xxLSVYqBm1by5zUGYFWqxEgbC3DFMCFtrG",
+	"MEe1YRJ6e0eN/YYpP1nGoG4UGA3rZj4yGrfiDhf9c5PmAIrm0a7c3NIOi91eaoXFZ7oNRtbzxYywRpQe",
+	"5fLehqTLTq2xxCJPJfgEnQA4FDReHh0hc6jqde3YYqAW2TLlrYBzH+nZ3Ujp5IBQtmmagngYLwz83KE/",
+	"fUVCeutjURdb/2OSBBqHU4XRPBdz8sjtGurWt+vN4T6tHzrmoP7Sbo/q+4Mj2hodDA8dUzFEsR8HNaPG",
+	"DwU97hbKbtiSNxSm4nriM4kuwzcEHOBRj7+d2nETwCgRjeFaS5kQnEe+VquiLX1F7Uppm7EK+qwq1kEu",
+	"7FLzID8stQ973/EfPdd5mIWj+Qhbbq6qAt+POaiHwq0LZ1r8odSyL5gOCaOwWAq0mY+Qkdzihmxq0Afp",
+	"jgoc4D7TtBX1fkUBo5kPnNH5zUqOyXzScP7nySR+Fr0USNiCpiynPSnHT5mjd98hkqysf40ypwfX6kmM",
+	"k9bJJjooUsu0QGdbBRAms+L40M8BB9NZ9+DdG0Ef9uzzNujj4fSsf6DuZAfq935MzsX9Z56oxSh/0EFa",
+	"e7wtrNWh4cublKVt75zdn22hf0Wk7zp9RKr2lailXCB0XvwARiGw40lmE1KDX1sIjZok8E2ld7d9UKqc",
+	"WIHZuHAX8hto8RgmHLfB9PNHSU3/ytU68c4+eA4JMJ5bLkh7agiQnxT7rjxfVVZPqlY9O3TGzsv9EC+3",
+	"A70s70iFsMh6jlQ7xKjSE6XQl5tUBqtQhkbsfarZdbZY3P1KvZgFJTa+t1yWlBOCoJm4zurXK3sCcc/e",
+	"rG5cRqf65wN3PKbhimAOOepl8BwVxwO1mJ2qbO+QFyshL5AaeuKHcZG0CrXysrnm8RIWWGH7qjojaN/B",
+	"fGA/6AiKrnk7Lyu1ae/mKNVnZHFoD+MqGAcoBKGyVkw8yo/+R/zd898IgpwMyqEt3MeFcxRnhK97SEQW",
+	"57sS3FIy1Y8FkykYjqcFl3nYlMuunMEUOCOMfXFjbD16RlkZa+FmZMKuDgm7WZgZ8LuUwZzraT5FzzGr",
+	"vUYTfxqBLIVs/0I2ZEWqM2qQM3s4yeQ+8duqnq9tAcefdNxapIFoG1XCFjKVW3LahCmQ5fhTeDnrnu/0",
+	"qgEsmTenb+tn5xeX9atff/u9/u79h+va1yV4fNXRzSCagPtthGr9YevBPz1cgL00mp55SNMWK6zyXAZ+",
+	"6CceYBL4cnoM/E/ueX7UcU4zDFuJ87mgcYntXe+4ldYQZhSKzpgTiSJG+THKwP578MNs6CUOPwrkDRpl",
+	"TjcrWMw/Y7z2vKyLG4JOkOTeFR7XXEWSlxteKFB4qWSk8g2Vs5HKT6taasthYPItYoHwFsW3h5TF3j1I",
+	"KyEEoQRcgN9tmmajtPZfvZzWgDPx52zVNJ0Yo4bpytuRzedlkSSpCFxlDl5q9mk/aZtamnMZIFIlyGmx",
+	"jOrM5rmv1Tin9VBK4nVV4ZQ0mRbxZnebfVMog3SnLLvTS73F3vcMPvcw13WggLjmONLObMBMClw36aJ0",
+	"OuIkUQxE9OPj+UHTkBO8L9RigOaUSQ3Q3Z/hfBbmgZAjBnT/s/A8P6owEIrjNabMpdLMtpYE0ufbwoS9",
+	"9P3KjlzJ+c8tfKeBW67wLS/SfyUg+qjnx7/kj9QNj5u8tD4+1zkW6+MK2HeTBXLNNkJNc172BDMYIY1R",
+	"i4gou94PiR0E5JebDzfXBgFBhVb76Jh0L1/XmwY5II47duPIIG1THHaiF5gAEXw8ET8gR2lvKrTrWqwv",
+	"egFu/DhImYxiGE0/onES9KVkkpJl4QMRLFpKhmQr8iogu3+DAd16UWNpUJeLtP4T9oRxtRLTbA+juzH5",
+	"69Zj0YklRQCn02lj2m744XivZZrmXnQ3tmrkzqXTN/5fJ1bNJCbp7JPOvoXXoHglvsCJc2LV3nVIZ3J4",
+	"15zUD/9r1fbU78C14G8AvAst8V/fdD9/ab+9Pru8/q19/ed1/m/4bpwEPPZrfZoMLj59u7p87zmXn6ZX",
+	"Fy9vry7Ok6uL86ZzMfEG7GPwpXVuDtpX4y9/vpnWjFoSurVjHjDz13K8B9tiDx37sc3Yv3EYJ/MGwYfd",
+	"OgBlsfAEf47/ZXtjP3Tjye1J9/J1E/8Pd8bJAf4V0ND1nZO2uYw+dRx04ZlLHMXnlBsoCHD1y3YUOyba",
+	"9hLqov+INNe2JVe63C6Q2M+w50XjvF6qBXaC7IGrdBRdtOJS4kl3DqAy3U9NWJ/YBRgWNLL2udHpE5GT",
+	"idUFDFl5oxTVa7EU1gsn8iyrmNlpSLPHQA63RAEA/RSyTAjB6kioKgPc37cYFCOFR5JuTTsyyAA/uwB/",
+	"tlLfAvEGDybEyQDPDXAyeP4OTDE4a2EP0C21jg7NoxYPs4qwYhEfab0Ha/iGpazxKT6lwi+9YTpxkY1+",
+	"bNAbSzwv395hbLxO855OF8HC7TzXY2NAcFcWIAmihx5K36/SuN2NSBS7noe10xJ4glQ1hT/z4AT1mkKx",
+	"HlMznj/8Jo2uQ+9cWb+NqKT+hi7jglORzIgzkA3qKcONhEtVcQ18oI+LZdDmDOMJsHf5dxLRuJ4EfAYF",
+	"9YMhHBoioXOcBUu9HP5e81fnl4XmYYKBCvC0zpjt3M/0acZHelLzvDHEiLqs+dNP00jDD9Wdo9OsPPXo",
+	"9NxlbjQR+QNYGhX5gzVC1O+iifnh55Iv34guMosViH7FN0X/2DHpmC8bBEbgsjG595NQzR8vFNhZTIvs",
+	"bCRu7kuW4L6WUVmZ4RiZwMoojg3iJCC8g/Eychyrzw1TRIQON+7ySlbjVDlma3mNO/N/8d7vJsMJ8jCu",
+	"Q4X8vOW4Sq2GIE8uZ2VfSY9rZtWXn8dSRMBcvuTyxbtjTH5UxuTnQ7G0vGXYOrm9j9R2Nrm551Z1MkhH",
+	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
+	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
+	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
+	"8fh611+5Qggv+j025uVLjvspbwxQB0Fl6h8YCJQW4879kNgkoGHkMzKd+FDlAdpXCYdWK0IZ5apaGmuQ",
+	"M5kbSb14Hj5dUo2zWObqwa7YxLHvRQYIshOh4O+J0/x91CB/ZCTtaooG88SYIMF4Qmsb8EnkjhlxmeAx",
+	"t+HvussyDX2bDakYH6wTHiiIqxT6CdH8wXdjt4puNqLV5F2tZdtaJOdVZvY7im9bkjDgI+yDCmMP94J1",
+	"MKDjhG2xjX+UFpZdg8osj7h9/g32WgVj4eac3twh4qhgJqohjSGenPiRQ+rYYQoYmqYB+8SX+B5UVsR4",
+	"81f6HWT2DAlKALZb4ifCB3i+/w3AJ0KADJAAB4edlwgIPDRN+a+Dg9aLRuYUb8DFAgdsDk6Cdl1CGAah",
+	"P41omF2Y/P9/nUZTXrR9YJAPAWVXb8mpzxgdxuTUDylpNkz1bl10DiW3k0qQMh1uO4b0Bvw/MHAvZO6V",
+	"SyuKUYVDuSA1tlleIt8PyXDi8wOhrbfLi6cW3OPcPCm3ypiOC7f6wgeYW5C/SEjmC0UEGTrsRNcdtqza",
+	"ghaeqbfKOKPKupykYr6B1O56NUA9GPP57GdpBVVoWU5fPqlTGr1l1lwMPqB+4FEZBKDeHVR8wzt3SGcN",
+	"DEl7taHJ/yoM7hQ/KBkV9CmIMlK2OrIukGzlZSDksidDnmbYUqN0WpWfS1rVwo/fiQQNDCJIBp47JN/o",
+	"PVaH5DTgXMGp9152IcCqOOo0O2IL7TcP1Z3y1o0qFxmU3PEOnm87ZGB7PMgKMcvkh8MJlZOtXPGS2l48",
+	"qT18ffg7AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
