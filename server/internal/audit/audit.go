@@ -50,6 +50,7 @@ const (
 	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
 	PasswordReset    Kind = "password_reset"
+	PasskeyCopied    Kind = "passkey_copied" // its signature counter has gone back
 	ClientCreated    Kind = "client_created"
 	ClientChanged    Kind = "client_changed"
 	ClientDeleted    Kind = "client_deleted"
@@ -60,7 +61,7 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, WrongPassword, PasswordChanged,
 	AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
+	PasswordReset, PasskeyCopied, ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.

@@ -18,6 +18,10 @@ import (
 const (
 	ByPassword = "pwd"
 	ByCode     = "otp" // of an authenticator app, or a recovery code
+	// A passkey is ByDevice, or BySyncedKey if it may be copied between devices; with each the person has touched it (ByPresence).
+	ByDevice    = "hwk"
+	BySyncedKey = "swk"
+	ByPresence  = "user"
 	// TwoFactors is added where a second factor was used, or one that is as strong.
 	TwoFactors = atjwt.MultiFactor
 )
@@ -29,7 +33,9 @@ type Authentication struct {
 	user    store.User // as it was read when the person proved it
 	attempt *attempt
 	// use uses up what is valid once, in the transaction that starts the session. It may be nil.
-	use func(ctx context.Context, q *store.Queries) error
+	use func(ctx context.Context, q *store.Queries, sessionID string) error
+	// check returns why use has failed, where it can only return store.ErrNotFound. It may be nil.
+	check func(ctx context.Context) error
 }
 
 func (who Authentication) methods() string { return strings.Join(who.Methods, " ") }
@@ -150,7 +156,7 @@ func (s *Service) CompleteSignIn(ctx context.Context, sealed, code secret.Text) 
 
 // StartBrowser starts the session of a browser. Errors: those of Login.
 func (s *Service) StartBrowser(ctx context.Context, who Authentication) (Browser, secret.Text, error) {
-	session, refresh, err := s.startSession(ctx, who, Wanted{ClientID: store.BrowserClient})
+	session, refresh, err := s.startConfirmed(ctx, who, Wanted{ClientID: store.BrowserClient})
 	s.Count.Login(outcomeOf(err))
 	return s.browserOf(ctx, session, refresh, err)
 }

@@ -71,6 +71,7 @@ func (p *Pages) all() []handled {
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
 		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
+		{passkeysPath, p.asOwner(p.showPasskeys), p.asOwner(p.changePasskeys)},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
@@ -257,6 +258,9 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
+		if text := passkeyFault(t, fault); text != "" {
+			return text
+		}
 		if !errors.Is(fault, identity.ErrUnconfirmed) {
 			return t.T("fault.wrong-credentials")
 		}

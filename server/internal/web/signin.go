@@ -25,6 +25,7 @@ type errand struct {
 	request *oauth.Authorization
 	sealed  string // the request, or what deviceErrand returns, for forms and links
 	path    string // without a request: where to go
+	again   bool   // the person is signed in already, and must do so again
 }
 
 func (p *Pages) errandOf(a oauth.Authorization) errand {
@@ -38,6 +39,9 @@ var accountErrand = errand{path: "/account"}
 func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	if sealed == "" {
 		return accountErrand, nil
+	}
+	if sealed == again {
+		return errand{sealed: again, path: passkeysPath, again: true}, nil
 	}
 	if code, ok := strings.CutPrefix(sealed, deviceErrandPrefix); ok {
 		return deviceErrand(code), nil
@@ -186,7 +190,7 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	shown := e.page(ctx, p, "sign-in")
 	t, f := shown.texts, e.form("sign-in")
 	f.Fields = []*field{
-		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username", Exact: true, FaultAbove: fault != ""},
+		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username webauthn", Exact: true, FaultAbove: fault != ""},
 		currentPasswordField(t, "password", "sign-in.password"),
 	}
 	f.Fields[1].FaultAbove = fault != ""
@@ -199,7 +203,15 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	if !p.Accounts.RegistrationClosed {
 		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
 	}
-	return p.Site.answer(status, shown)
+	cookie, err := p.offerPasskey(ctx, e, &shown)
+	if err != nil {
+		return Answer{err: err}
+	}
+	answer := p.Site.answer(status, shown)
+	if cookie != nil {
+		answer.cookies = append(answer.cookies, cookie)
+	}
+	return answer
 }
 
 // openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
@@ -208,7 +220,10 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 	if err != nil {
 		return err
 	}
-	if browser != nil && e.request == nil {
+	switch {
+	case browser != nil && e.again:
+		return p.askToSignIn(ctx, http.StatusOK, e, browser.User.Username, e.texts(ctx, p).T("sign-in.again")).write(c.Response())
+	case browser != nil && e.request == nil:
 		return Redirect(p.PublicURL + e.path).write(c.Response())
 	}
 	return p.askToSignIn(ctx, http.StatusOK, e, "", "").write(c.Response())
@@ -217,7 +232,13 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
-	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	var answer Answer
+	var err error
+	if passkey := form.Get("passkey"); passkey != "" {
+		answer, err = p.signInWithPasskey(ctx, e, secret.New(passkey))
+	} else {
+		answer, err = p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		return p.askToSignIn(ctx, statusOf(fault), e, username, explain(c, e.texts(ctx, p), fault)).write(c.Response())
 	}
@@ -232,7 +253,7 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 	}
 	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer := p.askForFactor(ctx, http.StatusOK, e, "")
+		answer := p.askForFactor(ctx, http.StatusOK, e, missing.Sealed, "")
 		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
 		return answer, nil
 	}
@@ -256,6 +277,9 @@ func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser
 	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
 	if !p.step(ctx).Empty() {
 		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
+	if p.passkeyBinding(ctx) != "" {
+		answer.cookies = append(answer.cookies, p.passkeyCookie(""))
 	}
 	return answer, err
 }
