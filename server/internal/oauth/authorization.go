@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -36,7 +35,8 @@ type AuthorizationParameters struct {
 	Request             string `json:"request,omitempty"`
 	RequestURI          string `json:"request_uri,omitempty"`
 	Resource            string `json:"resource,omitempty"` // RFC 8707 §2.1
-	Pushed              string `json:"pushed,omitempty"`   // the id of a pushed request, which no client sends
+	Claims              string `json:"claims,omitempty"`
+	Pushed              string `json:"pushed,omitempty"` // the id of a pushed request, which no client sends
 }
 
 // Authorization is an authorization request whose answer may be sent to the client.
@@ -50,6 +50,8 @@ type Authorization struct {
 	prompts  []string
 	maxAge   time.Duration // -1 for none
 	hint     token.Hint
+	claims   []string      // those that the client asks for one by one, with their places
+	acr      *claimRequest // how the person must have signed in; nil for any way
 }
 
 // The errors of the authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
@@ -58,6 +60,7 @@ const (
 	consentRequired        problem.Code = "consent_required"
 	requestNotSupported    problem.Code = "request_not_supported"
 	requestURINotSupported problem.Code = "request_uri_not_supported"
+	unmetRequirements      problem.Code = "unmet_authentication_requirements" // a specification of its own
 )
 
 // ErrUnsafe is the error for a request whose answer must not be sent anywhere (RFC 6749 §4.1.2.1).
@@ -160,6 +163,9 @@ func (s *Service) examine(a *Authorization) *problem.Error {
 		}
 		a.hint = hint
 	}
+	if fault := a.readClaims(); fault != nil {
+		return fault
+	}
 	if _, err := s.resource(a.Resource); err != nil {
 		return problem.New(problem.InvalidTarget, "The resource is not one that this server issues tokens for.")
 	}
@@ -213,10 +219,13 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 		}
 		return SignIn, nil
 	}
-	wanted := s.ScopesFor(a, browser.User)
-	if len(wanted) == 0 {
+	if len(s.ScopesFor(a, browser.User)) == 0 {
 		return Answer, problem.New(problem.InvalidScope, "The person has none of the requested scopes.")
 	}
+	if err := a.checkLevel(browser); err != nil {
+		return Answer, err
+	}
+	wanted := s.ConsentFor(a, browser.User)
 	missing := false
 	if a.Client.ThirdParty && !consented {
 		granted, err := s.db.ConsentOf(ctx, browser.User.ID, a.Client.ID)
@@ -236,6 +245,12 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 
 // Silent reports whether the request allows no page (prompt=none).
 func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none") }
+
+// IsUnsupported reports whether the request uses an optional part of OpenID Connect that this server does not have. It is not
+// wrong: from the answer the client learns to make another request.
+func (a Authorization) IsUnsupported() bool {
+	return a.Fault != nil && (a.Fault.Code == requestNotSupported || a.Fault.Code == requestURINotSupported)
+}
 
 // Creates reports whether the person is to make an account (prompt=create, Initiating User Registration 1.0). They may also
 // sign in to one that they have.
@@ -264,17 +279,10 @@ func (s *Service) ScopesFor(a Authorization, user store.User) []string {
 	return identity.Intersect(a.Scopes, s.identity.Scopes.OfUser(user))
 }
 
-// Agree stores that a person has agreed. Scopes that were granted before stay granted.
-func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) error {
-	if !a.Client.ThirdParty {
-		return nil
-	}
-	before, err := s.db.ConsentOf(ctx, user.ID, a.Client.ID)
-	if store.IgnoreNotFound(err) != nil {
-		return err
-	}
-	all := append(strings.Fields(before.Scope), s.ScopesFor(a, user)...)
-	return s.db.SetConsent(ctx, user.ID, a.Client.ID, strings.Join(identity.Intersect(all, all), " "), s.now())
+// ConsentFor returns the scopes that a person has to agree to: those that the client gets, and those of the claims that it asks
+// for one by one.
+func (s *Service) ConsentFor(a Authorization, user store.User) []string {
+	return consentTo(s.ScopesFor(a, user), a.claims)
 }
 
 // Denied is the answer to a request that the person has refused.
@@ -305,41 +313,4 @@ func (s *Service) answer(a Authorization, parameters url.Values) string {
 	issuer, _ := s.issuer.Names()
 	parameters.Set("iss", issuer)
 	return withQuery(a.Redirect, parameters)
-}
-
-// pending is a request that waits for a person, in a form of a page.
-type pending struct {
-	Parameters AuthorizationParameters `json:"p"`
-	Since      int64                   `json:"t"` // Unix microseconds
-}
-
-// pendingFor is how long a page can be left open.
-const pendingFor = time.Hour
-
-// Seal returns a request as a text for the form of a page. holder binds it: it opens for the same holder alone.
-func (s *Service) Seal(a Authorization, holder string) string {
-	plain, err := json.Marshal(pending{a.AuthorizationParameters, a.Since.UnixMicro()})
-	if err != nil { // strings and a number
-		panic(err)
-	}
-	return s.pages.SealURL(plain, holder)
-}
-
-// ErrPage is the error for a form that cannot be used any more.
-func ErrPage(cause error) *problem.Error {
-	return problem.Wrap(problem.InvalidRequest, "This page is too old, or belongs to another sign-in.", cause)
-}
-
-// Unseal is the inverse of Seal. It examines the request again, since the client may have changed. Errors: InvalidRequest.
-func (s *Service) Unseal(ctx context.Context, sealed, holder string) (Authorization, error) {
-	var p pending
-	plain, err := s.pages.OpenURL(sealed, holder)
-	if err == nil {
-		err = json.Unmarshal(plain, &p)
-	}
-	since := time.UnixMicro(p.Since).UTC()
-	if err != nil || !store.Pending(since.Add(pendingFor), s.now(), pendingFor) {
-		return Authorization{}, ErrPage(err)
-	}
-	return s.Authorization(ctx, p.Parameters, since)
 }

@@ -78,6 +78,7 @@ func (p *Pages) all() []handled {
 		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
 		{"/" + logoPath, p.Site.showLogo, nil},
+		{"/sign-in/client-logo", p.showClientLogo, nil},
 		{"/consent", nil, p.consent},
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},

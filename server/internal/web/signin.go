@@ -100,7 +100,7 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	t := e.texts(ctx, p)
 	shown := p.Site.message(t, t.T(name+".title"))
 	if shown.template = name; e.request != nil {
-		shown.Target = e.request.Redirect
+		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
 		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
 	}
 	return shown
@@ -173,11 +173,14 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 }
 
 // fault answers a faulty request. A person who is not signed in is not sent to the client, since anybody can make the request,
-// and the client may be a trap (RFC 9700 §4.11.2); they may follow the link.
+// and the client may be a trap (RFC 9700 §4.11.2); they may sign in first, or follow the link.
 func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
 	address := p.OAuth.Refuse(a, a.Fault)
 	if browser != nil || a.Silent() {
 		return Redirect(address)
+	}
+	if a.IsUnsupported() {
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), "", "")
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))

@@ -57,14 +57,17 @@ func (s Site) message(t *texts, title string, paragraphs ...template.HTML) page 
 	return page{Site: s, texts: t, template: "message", Title: title, Text: paragraphs}
 }
 
-// policy allows a page the styles of its template, the logo, the scripts, and sending its form to this server, and nothing else. target is an
-// address that the server may redirect to after the form: browsers apply form-action to that, too.
-func (s Site) policy(styles, scripts, target string) string {
-	images := ""
-	if s.Logo() != "" {
-		images = "img-src 'self'; "
+// policy allows a page the styles of its template, logos where it shows some, its script, and sending its form to this server, and
+// nothing else. Browsers apply form-action also to the address that the server redirects to after the form.
+func policy(styles string, p page) string {
+	more := ""
+	if p.Passkey != nil {
+		more = passkeyPolicy
 	}
-	return fmt.Sprintf("default-src 'none'; style-src %s; %s%sform-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styles, scripts, images, formTarget(target))
+	if p.showsImages() {
+		more += "img-src 'self'; "
+	}
+	return fmt.Sprintf("default-src 'none'; style-src %s; %sform-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styles, more, formTarget(p.Target))
 }
 
 func formTarget(target string) string {
@@ -83,13 +86,9 @@ func (s Site) answer(status int, p page) Answer {
 	look := s.look()
 	p.Site, p.style = s, look.style
 	view := look.views[p.template]
-	scripts := ""
-	if p.Passkey != nil {
-		scripts = passkeyPolicy
-	}
 	var html bytes.Buffer
 	err := view.template.Execute(&html, p)
-	return Answer{Status: status, html: html.Bytes(), policy: s.policy(view.styles, scripts, p.Target), referrer: len(p.Forms) > 0 || p.Passkey != nil, err: err}
+	return Answer{Status: status, html: html.Bytes(), policy: policy(view.styles, p), referrer: len(p.Forms) > 0 || p.Passkey != nil, err: err}
 }
 
 // ShowError answers an error outside of all operations with a page, where a person reads it.
