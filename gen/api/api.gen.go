@@ -38,6 +38,7 @@ const (
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -77,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -108,29 +111,41 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
-	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
-	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
-	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
-	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
-	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
-	EventKindEVENTEMAILLOST        EventKind = "email_lost"
-	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
-	EventKindEVENTLOGIN            EventKind = "login"
-	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
-	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
-	EventKindEVENTLOGOUT           EventKind = "logout"
-	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
-	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
-	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
-	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
-	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
-	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
-	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
+	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
+	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
+	EventKindEVENTCODEREUSED            EventKind = "code_reused"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST             EventKind = "email_lost"
+	EventKindEVENTFACTORADDED           EventKind = "factor_added"
+	EventKindEVENTFACTORREMOVED         EventKind = "factor_removed"
+	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
+	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
+	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
+	EventKindEVENTLOGIN                 EventKind = "login"
+	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
+	EventKindEVENTLOGOUT                EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
+	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
+	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
+	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -144,17 +159,35 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTACCOUNTENABLED:
 		return true
+	case EventKindEVENTACCOUNTUNLOCKED:
+		return true
 	case EventKindEVENTCLIENTCHANGED:
 		return true
 	case EventKindEVENTCLIENTCREATED:
 		return true
 	case EventKindEVENTCLIENTDELETED:
 		return true
+	case EventKindEVENTCODEREUSED:
+		return true
+	case EventKindEVENTCONSENTGRANTED:
+		return true
+	case EventKindEVENTCONSENTWITHDRAWN:
+		return true
 	case EventKindEVENTEMAILCHANGED:
 		return true
 	case EventKindEVENTEMAILCONFIRMED:
 		return true
 	case EventKindEVENTEMAILLOST:
+		return true
+	case EventKindEVENTFACTORADDED:
+		return true
+	case EventKindEVENTFACTORREMOVED:
+		return true
+	case EventKindEVENTFACTORSRESET:
+		return true
+	case EventKindEVENTFACTORSRESETCANCELLED:
+		return true
+	case EventKindEVENTFACTORSRESETREQUESTED:
 		return true
 	case EventKindEVENTKEYROTATED:
 		return true
@@ -176,9 +209,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
+	case EventKindEVENTRECOVERYCODESREPLACED:
+		return true
+	case EventKindEVENTRECOVERYCODEUSED:
+		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
 		return true
@@ -230,6 +269,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -257,6 +297,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -321,9 +363,9 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
 	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
@@ -514,15 +556,27 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -554,15 +608,27 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -573,6 +639,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool   `json:"disabled"`
+	ID       string `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -599,11 +713,20 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -693,7 +816,9 @@ type MailedCode = secret.Text
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -737,6 +862,14 @@ type Metadata struct {
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
 // is required. The operator may require more than eight. The most common passwords, and those made of
 // the username, the e-mail address or the service's name, are refused.
@@ -762,6 +895,11 @@ type OAuthClient struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -823,6 +961,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -895,6 +1038,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -957,6 +1105,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -1089,9 +1242,9 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
 	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
@@ -1190,6 +1343,12 @@ type PushedAuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
@@ -1223,6 +1382,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1379,6 +1544,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code secret.Text `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup secret.Text `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -1650,7 +1856,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -1729,6 +1935,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -1783,8 +1995,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -1893,9 +2111,21 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx echo.Context, factorID string) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx echo.Context) error
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
@@ -1905,6 +2135,12 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx echo.Context) error
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx echo.Context, userID string) error
@@ -1914,6 +2150,9 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2510,12 +2749,71 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFactorParams
+	// ------------- Optional query parameter "end_other_sessions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end_other_sessions", ctx.QueryParams(), &params.EndOtherSessions, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter end_other_sessions: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFactor(ctx, factorID, params)
+	return err
+}
+
+// RenameFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameFactor(ctx, factorID)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangePassword(ctx)
+	return err
+}
+
+// ReplaceRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceRecoveryCodes(ctx)
 	return err
 }
 
@@ -2550,6 +2848,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx, sessionID)
+	return err
+}
+
+// StartTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
 	return err
 }
 
@@ -2598,6 +2914,22 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
+// ResetFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetFactors(ctx, userID)
 	return err
 }
 
@@ -2673,6 +3005,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
 	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
 	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RemoveFactor, options.OperationMiddlewares["removeFactor"]...)
+	router.PATCH(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RenameFactor, options.OperationMiddlewares["renameFactor"]...)
+	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
+	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -7036,6 +7375,408 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors400ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors403ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Params   RemoveFactorParams
+}
+
+type RemoveFactorResponseObject interface {
+	VisitRemoveFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveFactor204Response struct {
+}
+
+func (response RemoveFactor204Response) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor400ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor401ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor403ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RemoveFactor404ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor422ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor500ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor503ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Body     *RenameFactorJSONRequestBody
+}
+
+type RenameFactorResponseObject interface {
+	VisitRenameFactorResponse(w http.ResponseWriter) error
+}
+
+type RenameFactor200JSONResponse Factor
+
+func (response RenameFactor200JSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor400ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor401ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor403ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RenameFactor404ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor413ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor415ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor422ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor500ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -7186,6 +7927,148 @@ type ChangePassword503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangePassword503ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodesRequestObject struct {
+}
+
+type ReplaceRecoveryCodesResponseObject interface {
+	VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceRecoveryCodes200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ReplaceRecoveryCodes200JSONResponse struct {
+	Body    RecoveryCodes
+	Headers ReplaceRecoveryCodes200ResponseHeaders
+}
+
+func (response ReplaceRecoveryCodes200JSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse Problem
+
+func (response ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7517,6 +8400,293 @@ type EndSession503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotpRequestObject struct {
+}
+
+type StartTotpResponseObject interface {
+	VisitStartTotpResponse(w http.ResponseWriter) error
+}
+
+type StartTotp200ResponseHeaders struct {
+	CacheControl string
+}
+
+type StartTotp200JSONResponse struct {
+	Body    TotpSetup
+	Headers StartTotp200ResponseHeaders
+}
+
+func (response StartTotp200JSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp400ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp401ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp403ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp413ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp500ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp503ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp201ResponseHeaders struct {
+	CacheControl string
+}
+
+type ConfirmTotp201JSONResponse struct {
+	Body    NewFactor
+	Headers ConfirmTotp201ResponseHeaders
+}
+
+func (response ConfirmTotp201JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp400ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp401ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp403ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp413ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp415ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTotp422ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp500ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp503ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7999,6 +9169,173 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ResetFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors202JSONResponse FactorReset
+
+func (response ResetFactors202JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors400ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors404ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResetFactors409ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors413ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors500ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -8103,9 +9440,21 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx context.Context, request RemoveFactorRequestObject) (RemoveFactorResponseObject, error)
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx context.Context, request ReplaceRecoveryCodesRequestObject) (ReplaceRecoveryCodesResponseObject, error)
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
@@ -8115,6 +9464,12 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
@@ -8124,6 +9479,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -9234,6 +10592,103 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFactor operation middleware
+func (sh *strictHandler) RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error {
+	var request RemoveFactorRequestObject
+
+	request.FactorID = factorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFactor(ctx.Request().Context(), request.(RemoveFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFactorResponseObject); ok {
+		return validResponse.VisitRemoveFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameFactor operation middleware
+func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
+	var request RenameFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body RenameFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameFactor(ctx.Request().Context(), request.(RenameFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameFactorResponseObject); ok {
+		return validResponse.VisitRenameFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -9274,6 +10729,29 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
 		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceRecoveryCodes operation middleware
+func (sh *strictHandler) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var request ReplaceRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceRecoveryCodes(ctx.Request().Context(), request.(ReplaceRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceRecoveryCodesResponseObject); ok {
+		return validResponse.VisitReplaceRecoveryCodesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9345,6 +10823,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTotp operation middleware
+func (sh *strictHandler) StartTotp(ctx echo.Context) error {
+	var request StartTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTotp(ctx.Request().Context(), request.(StartTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTotpResponseObject); ok {
+		return validResponse.VisitStartTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9449,407 +10996,510 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
+	var request ResetFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx.Request().Context(), request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chu3tjcM3woefudU4pwmRVKTRdeu5yiylCjxdCQ5zk7oQ4LdINlRE2AaoGjulKu+q3lzH7mU90re",
-	"wloAGt3s5qAhdrK1/8i2mj1gWFjz+q3faqGYTAVnXMla57famNGIpfDPExqO2Vl8w17GfKYYXIuYDNN4",
-	"qmLBa53aS7ogA0ZCfWNEhiIlw/iGkQne36gFNfaBTqYJq3Vq09kgicOATOiHOh2xf+w2m7WglrJfZ3HK",
-	"olpHpTMW1GQ4ZhOqvzShH14wPlLjWmevGdTUYqrfIlUa81Ht48egdpLEjKuTMU0SxkdseXTfijmhJITb",
-	"SEg5oTM1ZlzFIVWMfHlxdkIODveOyB+/7zfaAdF/Hx60Dp/kx/01lXFIUkaTyT+6NckknbBuLSDhmKaS",
-	"qX90a2+vzupPu7VNZ9NqNkvn80KEFEdenMjVmJG3Fy+IGBI1ZoSGoZhxlR/mWKlpZ2en1T5sNBvNRqvz",
-	"tPm0uTOTLJU7zdYRjZ62D+tHYXtYP2zt0jrdP9irH7L2ITsYtJu7+3srRz8U6YSqWqc2S+Na4E+mXTGZ",
-	"VwKop3wuegkDIJdvr67e7LQaTSShAsVwUYfLdyOTV+JSibRkJDBASSYzqQgXikh9G1HimnFZoI7Wk6WR",
-	"wd13G9kFi+KUhap649+NmR7SmJFBKuaSpWQkiqukN152dnbodNowVxuhmOyENEkGNLz+v6GI2D9+mhzd",
-	"dGfNZvtAKqrYP+iwGQ9/kUl0/QtejqX8h37Vf+4e/2f77D/bZ46S/nP3WNPS5nOtIIkLptLF8VCxdHmi",
-	"lywUPJJECTKnsSIDNhRm5px9UESli9ysWxtRa8zVbhvpNZ7MJrXOkR7ZJOb4V8uNMuaKjVgKw3z37t2x",
-	"xyfKKTi0XAcJ5ajVapI/fm+1GgeN1pOAzGM1hsGnjErBLTXt65t2i/yF0ZSlJQyGpalI/9GtxfyGJnHU",
-	"A8q8K5v5GNSmNKUTpiyTn6VSwI7QJBHz08lULX6gyYzZly9Pvq+3pBfCg33LlKYpu4nFTJIpHbFnhOn3",
-	"wBHXPw7jVCr4pUHOFYklgSkRwZPsJj1vksRSdblbP7g2jBM92kaX5xauFtRiPaRfZyxd1IIapxN9GcdV",
-	"q1iVgwreG09iVSbfgHAIn00GLNVTjRWbSDJlKc7GH9B+s3xACbzbH0/EhnSWKHykmlpba6n1o6YFORVc",
-	"onRGkfiKTtgVvWbAUELBFeMwNzqdJjGymp1pKgYJm/zXLxL5jpuFfiKCdYR39fQkegrepmlB0TipdWrH",
-	"XKgxS61wHVNJ1DiWRN8Ni6JpV9Y6P/+WPRNLYt8zFXoOaa1T24FF+vgeiZpJ1YujWqe2ocTSvGwmNc85",
-	"CmoqVkAXJ4IPkzjUS24WbJbyDp6rjpl3Z3l2H/0d+o+UDWud2v9vJ1OOdvBXufMGX4HLn6eX0mVhZlU+",
-	"BrUzkQ7iKLrjzsRczobDOIQZyFBMmb81V6ghMClRlpGEhtc4DriXTFhnnsYK9ului76bLXo2s1WrXjLy",
-	"+1h2PWV/rhRn+gwmnbFqvQ2SxKA4eWruu3fv6kWOXzYQ88hOUUDAgM6RSd9pX+ENcHNvSOOERcVtNbtF",
-	"IsEkqCzDWOEcBVcpDVXV0QMdZ0xvGKGKTIRUpN1sggZLQxAEuSM5nCVJ737OZbudkchbPk2Fpks6SBg5",
-	"5SpWi5XUsrwe90UsSws5oSoc55byGenjSvZBJkkjx1gSSTjKL6hUx5HmzlKlVKEIvfXWJ1SqHs29Lrf3",
-	"sdRCUw9B30lydzbI8RR2j1DDfgQ3IvfuR3xbvloykfvaNGP25BaCcU1MEcwYlIY+WDzI4PqwUS9pokUs",
-	"u9vZHNCoZ1ayeCoHIlroQWk6QrXmu8vXr+6+9M1s6b+mEblwX69efX+U931WQsr1DAeMTLXhG5Ev9Z96",
-	"qgGhJGVTRhWLyDVbEKG1I6Nk6h+RN8cc9g20I311KNIRiwjqa09wr1gU0yuY3h32asblbDoVqWJRb6Lf",
-	"2IMV87btkvGI+C/VLwvIjOvlSZnU06M80kMG4/7Om9na9/mgGx6BCZMrHF71vlbM6L622Kdgo85HLExo",
-	"yiICnyP6c4He11iSbI1gz16Jy1k4Rs3zTtvGheoNxYwXxV7KcGxWqzLGgWaJ0d1P2V62Ma+EImdmANV7",
-	"kQ3znpbfzU/OwrGZpLeybyVLH3Zd4bueU+nvtaBuYh+D2mutuCGpXrDhTK4UCiUrChoBaOBokuNmWaWr",
-	"V+InQJKNJZnxay7mHM6QkkSyMGXwwzwVfNTYfO4wh1MYSMVxXvpoUPZJOM76qIspS2HGhDMWycxlqjmg",
-	"ypaTs0aXf9kHxaI+pala9MHC0QsNrw6QZ0qS4triSdXPPQHTveharp9oXUsk6xRu68H7GNTepHRUvUTZ",
-	"A+h8RG/OVsp90akMSwxLvols2oBkMiWijGaWBNOH+nw+r2sFpj5LE8b1mY5WSqp7JCRfLoC8npTJgE+x",
-	"sW5Xtj7GMMoYli9hSA9yNpnQdKHt90xv0bOcxFLGfFQLtGk2u8V26kWcUinnIo3IKKVcmTOmtVRtYcHe",
-	"2Tsa4IqCw5kf1jt9iYQpizQZ00SuGhF8ZsV43KfN8Xfj83jRx3skIqs/zmnGGAqxlyefmIguWXrDUpzF",
-	"rQ63hBf08M+Kky0mTI1jPiJzUGJgSzVzbZD/mQnFjLsY1yqOyHzMOFmIGaHymtCBmCnwXNzTxhxzdC9b",
-	"dQ8n8Im34WqcCqWS2wplxSZTkdI0Tha9Gac3NE60cVh9FFJG5hBfEYJMKF+YTbEHQjbIu7JYBFX6S/e3",
-	"F1cVnzeOceNV1cd1mIqJucLUXKTXhEaRZsMNgicNXcGZWyNlN4wmmpbALwCPgqlMNQtPUxaqxicSzBAN",
-	"qrtw0KqnvMCRRyxCvKDp6EGlsS8DE/0xvYSUk4M98n389YOI2rLPfNpDKcRLyhef6kiaDZLLtP9nn84V",
-	"I/mLHqG33o78Odtr5Iz1JRl/cE70cTFvkKt0QeiIxpzIsUhVsrj/7UzEKOaSUEUED5kzhiKq6IBK5rm7",
-	"UgbpLTZyKelQ0ydRdox/we1/Q0esXHNW7IPaGatJktvyWnfWbO6G/ycSobbjib4BLjH8AQx+vAC+ahmP",
-	"eD3mdhH1+2M+MzfveHfXNrb4qTXGCooMxGE1v1RE0oUkc/0vp8qSVwKVLj0orXfpjXMmMlCVfnP1Sbjz",
-	"emjdMg4Z8T7xYMuAakD+jFEu5yyFY5Wn0zuQz2b68iaBTKVtkcQpzpmD9n605bv5svZ9F/y5GSvByZNT",
-	"M+RVwc7c7O4nvlyqtpNLRtNwDF6eRIxcRkW2QEDpm+jX6zdNCdHTHNTqTnLZrXgnrfquEUcvYqWZvVZe",
-	"bOxErtyv5Yndiz+ychnuS2W/w0HeQIleTxBTukgEjXp6/UB9rQqQleu2d4ureCkIZpNNZJnohX9hhlO9",
-	"6cuDv++gSoXh8Jb72ai3OJLGkeXSDjwvFifmekDYh2mcskirNym7Edcswmic70Fy3NjLM1uZURJL+97A",
-	"vVWkXgAUOPWdIwktP2amV0uk8b9YtIbp+pPQO2OdeLkleiUql2FW2JhiHH7JXc5zi/Nppl0cNDjwFE2W",
-	"/Jug9qK6FEvg0SKJnMBwcyslDy93ZyZZ2vM+iY/kF8pGE/CT81jL8yxyrxh3eeLkhRiRmGfq9KegmzWz",
-	"28InuoIxWLoDe0OzdbsTZefJRG+e6X/TlTvnk+VDZDdtZiluEpn3jcQcg7m9ZXhXJc8TISXK+rpj5+67",
-	"L7lhFkJv6Q1LtXDSZHFv5ukdtIW3kqXnfCgwpLudx2CCO005/28vSb0W4C+9G5bGwzjLaDaps8eck1Pz",
-	"lqA2TdmQpSmLejaGgW/UuzkbbL71s2mkmWSPqlqndXiwe9Q8PDhobrx/dhnKNvAkofFEGgsEoisslfpM",
-	"ZtwDduHYcCVYMJvZ0/mtNk31OVYxSncapj1gwyWlN+cjLlIWYY7j+XMjmcEEHou5920wxllEkBIyE7aV",
-	"L+TYL0mMDmohzKekdgLnqQRJmZqlnAzYQkC4WEjmrJNQTJkMCJWQJkS+fD1l/Pw5ORGcs1CRE20A/PH7",
-	"fmP/SWBi9ZL0f+vWsmT3zm9dpJBurcNnSfLxY7/jpJWdNZwOfbEP9S4xH4p+g7w1AffQbEnKSIxr1iim",
-	"ka+rZwlsMjRqWiUZ8e53yIenuVSVlI1iqZjWwlJT8WH99sVaDkfAg92wVT+M2q360fCgWd+newO2S9vh",
-	"YXRUGO/+QdlwRcR6YXVllB7zm+9PTot1DIcHuwfkj9/3GsUihdOjlywZC9p+Pb85S09fXn03mp18SwX7",
-	"vqWevr14N5h9892lVPN6+DI/vlb76drx9bStL0qW9uVMAovrX7b3D/r5EelL+U/tlW2cJaXeOOYlCf7H",
-	"PDs7tpABT818LLSImSWRHkF2hjSbnWDZm5HZ+XGxxXfjwTdh/Dr+7vLtv85br+Lvjhps8d2/onfn8ev4",
-	"fP7yKhn/9Hy0eLX47qgRthM+mJw1ox+/S/Kzedo6apfMB7SAiskUo7usrk+OpTV9WIdxkiwxAuSgOZra",
-	"K/nyhH7o0TJiMrU7DXI+LGU7JBFcW0B0JAJ9wwJLrvTvOaUvG9HuAdQG5o5lyYi44GFZXZeYMEkGNLy2",
-	"KYd2iwtFXPXm5UHv3b+O2y9/2YQXTlMxmZYs++WUhqwu2ZSmWqx0SJ8LzvrAlaSYADvsw771A9IPtbnP",
-	"lf6nZAkLVc8kKPUhF6Afpowq/fR8HIdjTYJzaeL01s+Jt1jLA3JivzznsYqpivmIaPlELoDpGEOl1WgW",
-	"zjMMp3BSSydtOVZvlsbLU3/NHbP3uJxjbgEZLBQD1qz/4Z+dhA0VATfdEKuAtDIMqUP2NeggmYpUIUtN",
-	"hJjCplp61m+K4uGQpci8nrb32+SP3w+XmNe6CrmNJECaCemiSq+Iy858BqmwJuFBM/9YLSVE9a26yoXq",
-	"uSf7q6RSBTOwLyrdG5BL3h0gmfpvXl9ekZ0pTfugOXDCbli6IJg3niW/DGYqJ9Ri6YQnOeb2frdnZbOb",
-	"pfEWM9yvWnUpZmlYVUdq1HU4FarES6EpD2njsHn4pAMDtkW0syhmPGQyexpNKJFCVptHiKuHXT5q8Or1",
-	"JmD2VIo1SIXuBybhFmrC8h+zlWTrpJz7oDL5aRUf1HK3sA1gma3/AhbrrON9RuVrkHdACmLKuKYe5epz",
-	"nL9TLzHlFZwZn9NG4DBO2BKbKh2fKq3V9GTBjIdjykfF/fQKYTfiA7O4l4iQJmU6eXE1EspHMzpi0qms",
-	"monLwBZMojWTlWt4WnDE6sdXJGKE8T4uJ8Y0QKrMXVmwMRZNGqZiH5QEmaqPKND5JMjr5LaOuKSCnPGl",
-	"BSgrlTRXxOAXFkKVwcksTRlXb4xnOx8oo2QuRMQ4GYtU6q105Y7WE16iz05i7rY7qE2pUizV6/u/P/9v",
-	"t/uh2Xz/1X/USrbmOdPcIGdagRUVRbH+N03eeNbVkCaSBQWDK4I39MLSY3tmbXC4idBEcNbRDJ59QMoy",
-	"NZD6aUKV5bVA33Do1qrtqFDKXsyrK6SHsP9aNRgINYaPoXEDfs9GbVVB6e7BuorSAGNyNzRZUaNt+aVZ",
-	"iDmNlSQDpuaMcaLmIkuVKFuF6uEdrB0cOOZW7w5qnwHo71pDgPislsJaD52Dh0li2uXcHCr91HgxHSMX",
-	"8llN2R6hpwI9HdWCN1PWPI1YszWZW4LN4BSWP9rz01fL8RWyGnS9Xoi2QMn/XMCfRrcyirrSVgHUqgpC",
-	"RyljtxjjR78q/efcQfK3rWT9Vs0udyQ82nxfwoZKTn+lY2U7c95LGEDBRjnp5z7UJ+gz04RWUHAfyMDH",
-	"AWLefZVyBOn+6I4QfBib5GEzlYDMeKKVJdRQjaWE01jSeDZh2vehMlgZ5ylE9vctFQRfaHS7H9pN/Z+W",
-	"/s9uvdv9sP+1/s9z/c/D01JxUibpTrU9fQK8fkvBYvyfv+XNbucKFenIX2W8ewObfOrJ3FUuy6KILh5X",
-	"+0H3vveVs9eUpIe5vXC1fHvVQF9Cne+JvrMwvZIyF5xUlsCeh8fJ2C8IZLQGICGI2KkjjywE8PA1VJXD",
-	"7Px5+kxhi2D1SrclTUV6UioT4Secvmb/01SMUjqRDXLitAYaQXiBMwi+eAoy10L450Ld63JstBg03iBK",
-	"WApfkHr+il6YCAlv90vX0EkIJiUglcAN1t3lECrKUCtKi6sx7mBv4Zgm1lOiFyKFw2lYTmyorC0tK96H",
-	"lI+eRxiubgxlof2l5zY6qBmq8y+VZdwspU75oaj3ORI8KOMcpzc2cLPqABeTzFIWijRiEWE3IA2PsSIe",
-	"aoRmSULioRYnLpeFTqfJwlQM6b/BId+oBUthDlM+v3zGY3eq9U6DR83Y/MbDDic1iiMQG/1QTCZatUti",
-	"64Dra84SzRLWb5BX2RD92jgquxy1I+vIAO+Y9cCBZ2DOWQoBbZgHIClMaMQQkqaw1nolMFKKsayltacq",
-	"h1IUUcXqKp5sYoavUVzMojiXHJBLmemxdoxlXzgmb9+eP785dL5JkWrFf0H04PM64ywu8MHdMg0hnvaM",
-	"M698OoUqh9Xz2mjpr2O+VljC0fg+NvWoTEp9pqtW3PxuElAV1YwhIIzboO2cQrFXtMHyrB08stMRq/L9",
-	"v5UsrR+P7okC4GtV016SscAQ9LGC0Od9zRZjvCvjHNQOwtDgdhRRELIwUKolHRBKtgjecALDr/zDmKOT",
-	"HF3ndq1UfDtqK52nHgfo8NzyXH1vTnZLWxlvsOy0MjNVWcExZ7LR5V1et1GIDoQlID8tEaMRxrWy3438",
-	"6nfy5YGakvOFw5YIohggXaJMh88iEx0HgERi2eXEDiuLzyIqj56PA+GLAjJgIZ1JZuJFaFJluZPeYJVN",
-	"au13slwjr9SQDhVLK5NRn2UiTfAQTGLwZ8R8pAc7ZWksIvycE9a4vvBBt44jLRFQ14QUTfeFAFzpfhqL",
-	"YRJYNo3Mg/JIf82oX/oX+zgGu436mVv0WLp1R3sJp07ltUHiRLvJnVD9AfssoCQFvgNRr1hJuolfuwki",
-	"0gDM5COLDXKWion+gOAZ0/bejmssPSi4YXzDAgxA6GdwkxgNx7D6AZlNiRKkte9SxOyOixmEzvBfPQhe",
-	"gDcUdt+sJwwf4xruip4BcGV8U8qGKZPjXso0kcDD5pIxAizfhreGkNoQT5iVfLCMkiC811A9M5OFb+l1",
-	"8L6U1wF9mpmPBXzGnUEY95jqb07gCBrXDRAXNaRbtHoKxGloSK+R1SQxXJi7FLGEFS8ZYuoHegLusgHY",
-	"gXAlEJT7Qod46GaQeGKGgka5d5+bMUskc1TuHrXcxBATvAS1c6OK4+fNJfdW7xmTHG1uNladv4b+SxMh",
-	"lXl8xrOH/FelbCJufC5k6d4eoOyxWCGiAzzHhYJznBtJzMluk0R0IZ8RkQZaX8qU0sAoo1zYKHn2cPZx",
-	"IpLI+/qYyvxn7PDklCVJzEcFmkiZZAponLN5nqGHYyEZL1mxZ/kD5FO0EXseWdkrGe2ZK5bOOi4lJoA9",
-	"j2AVMi8bvviaLXqpUNQ+oUd7zRaQKWDK7riYE8ENEqQxUW0s2xde7k8nHnxzy3JwvEvMlPuHx1HAKPW5",
-	"RJlBVzx3ngFn1se7YlbDv2IOnXfJHLia8Z9J782Fk+WMWEcI2ZXCHZrm8/amZCrTYLKh5ncyu5AN3duk",
-	"tXZmUPtQ17tUv6GgO0m9Xac/nL666r14/c35q1rg/9U7Oz5/cfq8cPHq24vXV1f+9TfHl5fvXl887x2f",
-	"nJy+uco/8frtVeHP3ukPpxf/fPft6cWp++Xi9Ozi9PLb3sXp20vv+XcXr199496//MGTb49ffePdf3xy",
-	"8vrtq6veycXp8VXJ9eenL05Lr59fHn/9ouSH01f565cnr9+cXi59983F67PzF6dL109fHp+/6J28fnV2",
-	"fvFy+Xrp3S9eX14tz/Ti9PI0u3zy4vy0ZJr2cuG95nJx8t+f/rN38foK3vDeKr5v6NauVEBgzf1jrTFn",
-	"0pfO8QE/0YWmKV1ALlEGaVuS4jFLEiK85HWL/VoElt3S2oDx5L9dZiKcxSyJXLXdVuFMZdzO6wPoDv+x",
-	"OHlI3XyDvxrgjqNm6wmJuaml1KL9mYkv5WDfZELlGNFpVAYNuwESur9IdlwuXbx0hWZJ8qrUVjyWuaS+",
-	"NFYAAfqM9PVe9UmYMJoCKCg5V2QskgiEcX9HS7FOH1xI3a5Lx5pDQuCEXkNMkZIk5tcIe8RFl4dY9OsB",
-	"awYE06e0CJ3Q9FpC3j8I65jfxDIeJMy7nbAPYLv9ImKu//SDqtldRSDkfJZ0MYKfdz4XKTTnjN7pdOF/",
-	"H5rNerf7oXXW7X44PNP/PDrrdmfNg9ZJtztrN5tf4/+d4v+dwf+1n9bx//HqQRP/PNC/np2enVUE7b9l",
-	"NNFj24qwbfL+b04JENcFaVQSvC1QlnlJGT2d632UU9y4Lb2kmEd70CZ//N5utBvk2FgUtnIDHKOhim+Y",
-	"TdtAepiwyQBDb0ve0fiGlWLDmwpBliU8YfmVKfY10xoIkTAKAMd0VuFm0GdMa3jaVIunWuTbE503i/TH",
-	"YilnONA75037TlyjQ8PbI6LEphkTpSvDMS8DYscBibkx4iSRsTbzW0eHzWIuwsGen4vQ3t/da7Z3m83D",
-	"oyMvK6FZmjJBVfUgsjk9/Diq/Kjb7NgvKl7lii+pdlsXaqiIA58r6YxZWykg87HhxmapX2XUdQ6Ad8b4",
-	"R5+/Pm2CF2VQqWMaykmq3I5fSBJnLhJH4X7i/xeSiDkvXaJyOsYc9fLsvf4AOgT0jQcmt/7PMlcGZtiU",
-	"nVorvAAZDDgOviIX54NveDYPBvTer0+I2cxPC5uQY1VYI0Ndhcw6Qipwb8MW13Lv2+SAvGD0BgQ8dDEI",
-	"sHh2yoyrO4tJlSeBrCwvuU02R344mLtjIRq9cKxL4igfFqopzp2VoUEaT+mDJn0YsJF8zomZzomYTKnJ",
-	"Z0QnUz+LX5h00ZhLxejKVNwK7oB0XFb44Z+jgJQKO1qQSXjiKThZHIZIRfXHGVZ/nMtzfrEfnpwfnE/O",
-	"mt+3p7vRyRYVIWs2ARPD8yreCuZSUTjSx6WwLETrvHmu8oxQoh/NlBiGfl08j4UUCe9l255qx3WWDvX3",
-	"bLGlIvaaM4JNp8CLhAVO+61D8sfve6bb037rKfnj9wP862lzV//WfoInDPUxSSI2ZTzS5l//Wi36HXJ6",
-	"AqIkTG8C8qHL9alaPCOvv39jL8NB+/CMXFweo4oHF0ywuKDcJaOieVbKINKbTW5jm9x0jRxvndS+VotN",
-	"3saXrMv2XrmQ2ORtH4o3lVaPLTa4q0BX19BqYAYZO3rNcRkq6OySqS3tkWu22NwloSk555BoL/kjiqPX",
-	"ry8brJcuVZHIKKKMm2pj1cqICY2T/LG9GTx9s3s2bH5z3Zr+sPuv5uRk//pwsZf+z6/t8Onk8ig6UD+O",
-	"v5u3XvwkNhAOy5bn0ja+ZIpGVNEt15r6wq3HeAQeglt0KQsKr3JFFLGUPefIyOpXSqTa2Qk5ajcPy42t",
-	"AQ2vwzHlnCU94122UeIV77RmHT5h25FBxklfxlhEs9m3qr9RqMP9mobX9RN8mrzA77YazfIvYTlt1fpU",
-	"3p+7yx2Tdekua5x2pWWk9/Gt5U+ZhOZq4lumjKcH7ae3yvZmPHKUcif6BoUfBP8Gi/J0+0VxxbUyHvGY",
-	"j3o0GZmC9QfZhNhX7O+2NOWvgv19UDpCU/xWQ/5lfi1txcHWD2Px6kNuznQmxyzqFXkqFgOuPilHrfbB",
-	"rU6Kff3G3MgvTtzqoThlvVUzlKtnVvZSr0bwYXYkVxX4UJ+4Mc0r73YcS97z8GfRBFjXvrq8MnqNbDJ5",
-	"qr1IhLMJ48plzG+9NnIG+t4D7iIy8TttYP4VD793FujjLqMuhuOQNQdVGuY6JWBTFrgpQ1mj1W2oYJYt",
-	"VYWKsbVCvJoBr+e2K7XJFSxyA82vWuJVH6hNFZoSpXbpDJWzxkoVxpPuVayjhF+tYPFVyt+mJ3Urlryt",
-	"OlVmyr5i8zcry30SOMrYfGTGFUKLeKFTCE4sIGHWBBIk+l0m4peYxDxMZhGLnhEuXFKte7rLwQ9qvFng",
-	"/nFgABO6sD+RCUKWUk5YPBor4ygSUpFQTCaCZ4mlgemeIyRWChAx7HKVc4hD2nQeosV2wkUC+AKD5gEk",
-	"x1ovbSH2e9d6pKdb1Fd73ZO2tdk9l2BPqXXFxbGSOe+sJEl8wzqueSWVmMwLCYg+4BSkm4Ivt4mBELwx",
-	"5+jYba5suvv0YC9XJF0aaSvhvKWlwO+KhfqScYuJ6Kx7BC+mfqqdXMLKqrDRnzTIqeu0zMXcAm+uBz/x",
-	"plB3SXBbBnS3rfcweWa9OxTAGBGMTW4qnSdTJqYJgOQ5mCHBTb26dIXf1KEhqHEqZiNAa/nSmu55EBlD",
-	"1st6fHno63KM8T87EkCTwpHkt2fOBss+8jWOM5fGt/kqJAiw6c3TlYfn+xNtNumpkMoSvo8QJKuOgDeU",
-	"AUMkdpOYPzYJnku10j+vx+15H5SqkxWku8rhqnW3QRKH1YtpAsiu2VmVVbf5YmiuXroSBRr5kxfCKafX",
-	"IVu5HIjiBQ3L0NGcKWT9Bjm2sRcTqdR356aVy5DzlhC1nDIdQHN6U2AP/tAh9tJjydCEaEMW3xhhYKSC",
-	"H17OFrRiuW5p56EWvZlUM3dL08YX5VlHU1WmWmwv0lYKtHZr73Dv6e7B3uE6qabGcRr1oLPfWqYC9UdQ",
-	"a4Jx/UWGHLGOfRQLm70qKlNgZc5ifkQFylxigwXZUCmkHYUVT+sqthYsqzD5rc8JtzL91lOeTuDORxXq",
-	"31SFelRhHlWYT6XC6NFfMzbN6zFrZfKjWvOo1jyqNVupNcBU1ygCD1794ntsinu+dRXMcTKnCwT6yCoj",
-	"BTdgZ1g6QROLLyUbJRkhD1Mf483yLUC7r13TScz9q61HZetR2XpUth6Vra30iUeV6FElelSJ1qhEq4T1",
-	"u1iNL13Nw6Mv5DGctGU4aXXZzPEAeK4pTPZZ1EYlWY/Bqkfl4zFY9ajCPKowj16df8tg1W0QR5h9ZrMO",
-	"/RboGR7r5fZwCcv4wzShHPsZAZgxbG3jobC/c+jYBmJ3eZSr124rUGYDrXK4dwQt8dqmJvGg/ZT88ftu",
-	"Y/+JX61tcYQzZGaHLIzOvuyCJbCZ1wk1u8uHM84SBr3HLT6zw3mm6YgVn8y3nymmkU4ZjxANSiZi3ovE",
-	"nGckGjEeI1AVNlPLykaH1MdARtbi0I4Vm0xFStM4WfS2RD5+U9rE7Nurly9KiKmUydo8xVshwRvIg96t",
-	"oduDGmfzjR/30yqXmFlxKIVXl1G3fdkFIIg9NAD8rWe6DpbA4ddqDUnlVUsxbEDDeECIj4dEshuW0sQ+",
-	"Y4rxfPhB2yNCRGxNa71lhTmXffnf3a4swu+8/68NweG33T0PGeH+OhlgU9dtOxmUtiMonYDpnbslcDkn",
-	"wDiQxx7t7R8+WcbZ2YQ6c0IrQ9e6taRaLv3TH9g8vuMhg61X/vwuyWVn4se6oYj6+XMkaUiKRta+EdCL",
-	"Q2WqVvD2czA2e81y3Q7bMZfibcM3tHmISMCb9DAsh1W5sp0hqCSUvL04X1uBtha8AKUfjt4thyOUwB5T",
-	"byNKaRyqQu7Sxmq7PlIIxrFB+6gNuket7Eh4JlLS/+b0iuw4VaTYF2t/gzod/xu5BkEbLuZju+W/Wbvl",
-	"x/5Mt4LqeWwS/dgk+rFJ9GOT6Mcm0f++TaL1uEw3LWMctdoHgFzaevLYrvmxXfNju+a/XbvmC1fXfRto",
-	"zONCAzYAQ22Q12rM0nksNc9ews6cSUb6sGJ1iI70NT9fiFlKwFdOkniQ0tRIfGzqVAqueA+Kd8nwTYS0",
-	"cgrPCmPHzePsfpTwtfCUy7iU+Q8f/5T+87v9+U149Wvy07d7fD89f/7Dsf7f1+1B83p3sPtDM5yczX76",
-	"5kj9kyfNn358JX76y2JL5tFp7w1cErOQLtg0oSGbbF/ffs3YtCeSqDcsS5xedrmA+EocCKtUdOF5YLLc",
-	"ooPVyUXt/SNke6tCpUtYgt5Qy9cCAoXb+vZz2TIlUNie0p81HfOJcKs2iBi5WAWKbgAdGIhSbVxIi99q",
-	"IqHlORHWnbQK0tvckzfQDWUWOv1tM6nbJUHdsoci6PabOHWhearWS0uXRH9BT8+9lkplOpFBkgOsya1X",
-	"JMuuuLcMiO17KJatVBkvL2slaOnUC+NX9QbMxeQLy54jyxVn9sHrSSxvuGM/lU0rSbzTavR+z5oNKYdI",
-	"3J9XZ3IZj/jrmbptV3m/2QGV1xIsXZNk5ixd25G6n/NJ9R/GS7m93yvf7hQ9X4xHn4HDS8xUxTTOy9zQ",
-	"G/qzqpJsVuXmGikXSy9hbk7TSOYM2jJXSMGZvZF/YjMIuUdz61OZW1dWwb9lfnuZDfPduyvjrWkePH3i",
-	"li8X8nCo//2vobUD+X////9PMdpWcZpWhQ9fxEPmC/y8C8f1N1kdSCwmxZeGEl1T+ZV8qSLI1X7iGk6A",
-	"5AUasA4O6+8wDgvjU4W4V9+mzuIxhFCWGOYiXeuXMKh9qI9EXV+sy+t4WhdT3Pi6a7KlxdLHYrONEpxm",
-	"+uuMIZQYdvbRW60PxEyyBskluK9tPLLfusNAK/xJWqxB2pjzJd2yh0u+/0mhKcm2jZ0KDQi8d+do287q",
-	"fdWpffSPfHr/SFjqkj2zPWNziYaQzbFcGLDBt/cqwtAiYr0blsbDuKwznguQ2lsK8dHWkwa575GWh0pN",
-	"MvHqxfJuut23y3fISxtdzqo0qREhTRKW5rvV5OU21WxsYmIfNj5pOLNrnqx1qooqEMMxlpfZy71e6m7k",
-	"N0A10XewylLeiZkadgCWVHaEfmsHvgW8suMv93t/DcvXbcPGqDnxfYJDf5O98AKHfmVG7qCEvIE/h3Gd",
-	"mGFtytuFmq7IjnKKP3QNGkLv+8DT2PydyBqEYXKlNhJs1y1tIcQSch0iL6rjCEILsenU9eEJBbQfXk6p",
-	"XE+mpW6MaSW26FnpVPIfveYivK7Dfzc8JhuDaq62Kq7AUsA7ii6cHK1bZ9ctOM4mYc2VasqZ6xbv3Vb2",
-	"sYfzVZcoN/cdjmyQfB8ucwbAzAMzAwFf3XulNZIhFUpJF8LcPkC5VTQvV0iwuxTnnrBOymhEJqwD3VAf",
-	"pIBi865wcNyN/IwKySgZLa86m7+IMY8EK7HmNzyDZVbbW8nSO3nAb1cvatuBl7YhcJnXa7Or17i/bFdw",
-	"u+zlnxvOkqRnt3BLB5t1Zud3/i2Pf51hpge7YekzaIWKvdX1BW4tNpeeFOftyA094tU1eTZH0vjgjKM6",
-	"1CJLXutx6c/dn6sZsGjuRBDgH554fZJWOWc1zbqeSoUjuFWcLLao8abCzZJZgWp8EvFo1/N15zza3nK8",
-	"rzhxx9Ek5i4jacskf729w5glkecqzt4nUthndHItJ//7J6+yH1PMZQ6Ke6PqY3dqi4YWZ3PL6AIkf8qx",
-	"E7CcMuwwaAS9SMALFqABOGDENfw37mLUqWz8dAIlNPrJFNSurmaP2HcYrV/TCdJ8zWhrX0j7WtQn3DMp",
-	"mwgQe43lntlFMPLtC0HWMpIcG1pZC2F7gK9hAdl8DTNwudSM9Ces03eeDIzVMlBErU47pjIgSSy1vAU/",
-	"IwAlqAY5xse63O/zbG7Uem8ihVnKiAxTMbEahx2LCXN0iBLgEIhtqbXdJxB94BztcuNiBkeVsPXymCOZ",
-	"35Kf4RxLEPm1VZXEa8L8q1jdBpYGnI678bMqKX0rMNWKQ/mWZydrxlWcgN4m5pyBk0a6znksgiP3zO0o",
-	"SC6qslMzptMp43A+Y052mySiC+lOkLFjJfhyytwln81JuvfqO1QCApKyEU2jxNgzCdOqGgmpZMCc5nGk",
-	"xtCrof/f/aCkHT8XpsdDYJ6F1wiuRbz+WIO85smiy3MiQIIMGMU3DNxo2DMCzSS18MIL8JBxPpjcy77p",
-	"8g+PwVYnQlyTJL6GUMOkhBVuV/lne+/L8vb7m1QBeiJ7ZRWgPjbnfChue2i2re4r0zere9njccvCC5bt",
-	"elLPq70sz+Kotjz0IYBdbGziV3NRqN5m9sxGVXJVvcWzvtJm1lDKE3Mjgcqbie+XaY05xbM8F2nT/vNH",
-	"7n/rABnuxtt9OtYrtIpuVxRwrYqbXRVMfBshShmK603beW+UNrehjblxD9TieaEKIwR0Ok1iTOcEYF/g",
-	"aUZq2RbrPCMoy+IomSaUo/UdsSlN1QTKp84dcIxtf6zXp6NPG3xPaou9yyMWJgCqQXBDXbkomm2Y7WXb",
-	"F2Fmfs7bot8dSZNaQ47zPBrcEuAU9qLp1rliwEW7fJ4P4YFPY0kj/W1p3T1lpdap/SIFb1zQ+UsmJR0x",
-	"uysPnkcD7oU7JtG80pxM8CztakpHSwzo4ZJh9BQ2RFvNr9Qt1JDl0wNYNuFMy+1LfTu+Gn3iX1NZho1U",
-	"GpkDusIIF3DbvmSglJlcHVNnQ6ZpDDFOkPTklIZj4x+c1BnXmmDU5RAEyznf2o3dRuuJtSPQ9ATtcKyN",
-	"u9iC58CJuMTvTug1k0jEsAwg12A+bgnGSk0dzki7umdWocO9CXp/RYtRhq/0wfaRxyimYdkjbUF9zKk2",
-	"KRLP0PT8yvLArwg1S4BxQLuCiFCX8+rYo+ycegiL1CBXcXjtVbLiwujBzSlX5oNaVSYqDq8ZMKQuHxn4",
-	"BlOQoVVAs4DDRMyXO0ZbUJbcxbdpUuvUsrLkLFJkfrHxosywNIwILatO7ULzHxTUZuZf5lXPJy7aJI3j",
-	"tVND2yUwpAELE7GEKbb2TUYXq33PxRwFQd51qtkA6+DLap3ac3yr4MwkCBiBgLf5U1i6Jcgy8KCb2o2e",
-	"AT7npoHDX3oUH4ADhm+oBaZWxI58PhawwTRl6JKBAhJ/WjmqgStOgzNOqrIt8AdAk8SMumwh8Q2bboir",
-	"pCu+yKYw5MilYD49UtQjRd2RorT2YhidltV2pb21g7iv4HVXifizt21usbKVCTKwlQ91RCqpC54sKl4f",
-	"bPg2X2RrrtquffwIXbfR6gwFVzQEDR41gVqu5WJe9GCCQy4JTYwstFvMAzKhHMteWZw6ykB7HXq6WtRX",
-	"kCfGxWpjdCHlGH5aNLq8y7/66ipdaD3yq6/IOSc/X87paMRS8vb8/Zc7kQjlzhMyhSDsV9ZYYF8FIJAq",
-	"JReOxDx1aeSsRbTsciNQv4JYmF4zQvM0SjNJidbKl32tJpB0xvuuzBdF4EQ4guqbuFjfydschXW58XIE",
-	"ZCDUuARhs+8FvftPoNCW6y3SurjZqtgo5mZuuHREzNRXZjHPJ1Cai+v5s36YTuPGgk6S91/u+H8+gfe4",
-	"O7Re7t2h/3xCgGhAC4lllyNtfCEJHUiRzBTL0mg7JMbvanWNxFwJ8kZINUGD53gaR2IEqz1iXE8jy6dy",
-	"ntlJo8t/nuJDdjSw/f61J5jQYN8diiTBBqjY8dO9y/qLRph9OlNiQlUc0gQcVHp3mFTSMAQHuNPlV3OB",
-	"KbFQ4G0gprhKaag65aSpBFGwCQH5+YI9F+H7L3dSFonwCWKHWBtJ7w3ABsmvvoKQRt+zI3emCLL0X3qO",
-	"fQ8zyUYbpNLmhClPfebV4upz1+VDYRPXjHQiQ5EkYk6cahxzqfRYvuwD3lE/IP0lbL3+Ezw3fQ8sxlzQ",
-	"umpdzKAYXs5ZiuOClWqQV8JgPaVsyqiSRM4Gk1hp7R2xXRpdfszJzMCVTCn2lN1r7pmwCEGgCRsjhBuc",
-	"W9d4A/GJfZOudKxn1290+WluB23RbN8HVuo/I7/OBNi3CNQMwgqjj2TMkinY4BAtGFPZ5f0TGo5Z/UTv",
-	"u0g6hIu6VCJl/YCwDyGbKpeKo8Yp8zfCOKStpW6iCLAGltUtRda/+srmPSyr8hJK8DumPA+cqIB4SfRN",
-	"MZOZdJVfdLlrhGvo57DZfIJqeRKHjEvm8f6X51eQdZV4ae766GPyRkOkox3z0M4kVh5AVA2tplpQu2Ep",
-	"Fq3Vmo1Wo6nvMcyj1qntNpqNXXCKqjFoWjuNOUuSOlDAzi/zawnHWf8yKkuKvADMHZN6hjixpj80uWYL",
-	"if4UgNx5xwbke7Ygl8xYgof7rcMnDXKcQx/X+/HduytJpiwlNo37WZf3r+Msx81kEj4lajybDMAAte7B",
-	"a7Zo6M9IkgpFFeuQIVOmqlAyhYEgCwOO2SxIil1uyR4+1SAYhbxmC/1VmJoc28CWYpxMYj5TECIbCshi",
-	"gYnLgEgBLp2saDPUZBoRLrrcIHkAPGysJMmTcB/xBqRl51g/x6GKDAnEkfC51sFGTOmper2uYQvbzaZV",
-	"JGy5psfB7HZmjqCa3qla5+ffajQZ1Tq1UwMNE6Y3tU7tTR3/ugZF8tW/Bi/kj+Ons+cnYVQ/ePlq/uPZ",
-	"3rveIRfvfjz76Xj47fWHn+TFNydHP+phXauFft8Jqn61Tk3GkOBX69SGT3dff7f7vP3hrPX16OnNbHCk",
-	"XrDW6NuX//rh8IA9vZrJo9mbb28ufjh9Wwtq+jUfemen/7qYHU12D7598aqnZuxg/+jFq+mP7w6mJ4tL",
-	"FV//85fvz9+d79Nm7eP7j8ZLsNbd+j1bXDKFOtiyU1Tvv0SQaHR5ojPF37WqD5j7d+Dms/iGvUSKwU/t",
-	"4yaVPeg2c+cSBLkBsfP8Ogh9LGeTCU0XVhmvOIK1oKboCLIon8cScwdRpaUg7etDkUQs1XaL+1l/K8cI",
-	"QFGt5/wCdaOBbsIZ8ul4Tj2xHnGTSbbX2nvSIH3QS1N32PXfAGXljILMb1N2Ipzb+K6nIp8k6NrRIx/u",
-	"7Oy02oeNZqPZaHWeNp82cw6S/KMO0iKW5e38jfOxBOfYIhNvdG/xHtOJf8UXl3r1d36uxWDPytkA5mHg",
-	"Z2tBLYZMFehabzJ0ED4oqNEw1f+dwH9Vb0zlWL/BWD9LUSKHDu3FYoohksrEmvcV2FeFSQAHe++Sv7fc",
-	"yrKnIJE6chuy9h1WEav5WeCFUX6SjGxX2GiYRI8mIwPtlx/dhV3EWLM5OUX9ff3M4e072UO1qjfAApfv",
-	"X64Uo4deXj0SYA1VX64FNa2wYLZwxeDKtRuLTVW6DlxwvS8W8cngTwHusg8/5XK69ECnAK3YK/IBRBta",
-	"u4JTmnpQmKXn14QPPACjtfcB4vqKcUnvbg/0p7AaiOPzvgDUU9w+Q2upw1PZlGz0E9foY156dAW9mD0q",
-	"I5viVW2l6rGhO6KM7KR17eQ9iBlP8v08pY6gEueP5zzL+8HeI4C3PqI2KmhS/Kq4k7ZnkUX/oumvZP0N",
-	"7v57W+C12eLXirff74LbMsH1o7F31jZW4rx4eakaZwXLX0WPM2nznjy8Bx0OiLIOqSKjWZZHulZ7w+ib",
-	"1dVsQYAFRdRGTqHQ1A2CtBpN8sfve2ASQ1ZkmcaGT5/kxvWovD0qb4/K26Py9qi8PSpvj8rbo/L2V1Le",
-	"CtpQWFBsbqfJZRpKlcp2teRos3uVy7zaa7QCUo4MsttoNdpPGuR4OUMJUw2/kA4GBipouvwqj1ctV+VJ",
-	"EcqjgEDkCKIjuRBKgH3HpAmm+ogzGNLkCtF4DFKdGSFGmSDaFpA+YPmYUBi4DTHA0m4ePkH4G7gbA2sQ",
-	"6AGIArwKEOnEQONBfxuHWPDEAc4vYevKeazAux8rIoZDCziyjFkPqyoi1uW2oQTce9C0sDAwaotfosd2",
-	"nAdCpllgzq6YnRGUc3nquLc+mLGqPEilgIyYknaHMBEAA1ddbsupWZQ1LXCSKd+4gBxnv3iNOEEGAyg/",
-	"3hcQJURZ7MLXuLNPQBRia8TfmHsAwyZwVuy7lbGi1YWFH4MNuirQHPl5cFXFenQmb4VOVjYhv71e6WTK",
-	"gff+tojj5ZvuAQZULVN5G5VPBAddNgvbV650+K3Nhr8tfFnpOAAZ7W7LeMteAmXDsRZr6XD2m5se5Qds",
-	"21F6bPOdRKp2taTEZnn4G7TzWD8E2yzkLizxr9yxoWyFTGeK6iO3yZo8VBePsgHbXiKVh3PDw3Drbidl",
-	"g/Jaq1SKqL0NBvaZ9ZQpm2oeHbRithXVTnfvobBS35mgTnRvh/uviEVZtkAe/Ga1SNtgee6l21nZAL0W",
-	"a3cScg/WT6Wc7GyX3bscgT+xA4pHhZ72Fsv7gyyqOJ2ItnRn9aXveQ3BFum/eX15RXamNMV8U1sTizmN",
-	"mY02mKmcGZPZaA1yzO39Tqcvo49ZGt+BRlYp5fsbapN/q15/5VYedDncSul+vzZYplnqzlhNCs1pu7Nm",
-	"czf8P5EIIbde3wCXGP4AmaR4waTm4/Ud74fapk4+qBstcfAdo5bnRIvp8v8xqO02d5edXF8vuYAKXsEX",
-	"xvG8ziF4YUxFdz+MbW8Th6CeygUeED3OvXZ762f2b/GdfVyP9c+89Zp+r3JY5uotqBWqnodS31DH5qHL",
-	"/kn7o/4NKbxu/FMOPRGcx+VYU1rn9OoqnItJi30oHkVfQuYCRMBws/Me2l+xaap766RR7XPSMuBMpJMs",
-	"UPO1iBYrIswf6vP5vA5FrbM0MXWt3mHKdUnOVvjYJK8jClEtqIF8L8DkbuoUKvak3NI4rWgZaQ3HPNbi",
-	"Jg6YQqcu64wzgHxFVwccr81YRWlH2o/5YmwHEu3xvVKGcbWWYj49A2nt3uKZ/X93RhWQwcIwi215FkRU",
-	"TIBwbQoMTRJX5mF8WCKNHA5LnCLyTZmTO4mlOjGfuWtGiwFP+DkP5dFTKgHQkZKcEjzJteBWzMZDbKy1",
-	"m+2DeqtVb+9etfY6rVan2fyp5vIzIFvBhZ+NHjNnAy8donBPVecI2MDKZg4QmYfQqEmA2fhRx7Tee8H0",
-	"69ChPtg6Y6A6kyNi1xUiVT2IVFmsrvcF9AnQEDdlblD9hTRRqRJlBAeK0EY85SVN9EkwJ73ZWv/EW+5j",
-	"TpvnNji5ZyIdxFGERdzbR1A35A8reMNvS/gOheD/+4859vEiln5MzK+IsIezlFvYHys1mRPrlczF+LzQ",
-	"n7amTLTNAmmYvvKmZE4JiL6YIJyAvjFz6wwkx7aeQ7/HYsd30ITvckpkzEcJq2sFOiARk9dKTLVRMh3r",
-	"B/QpACXKIIw7fK9YYfzGL8jNkMi/kFldVBlPQ86Aa7Ox/lTCz/KM4q4H+zbnz8DjbaBZtPE8bZF++Gew",
-	"6Hy7gtqvLfnD6Af+/f80B+/C/eTX5mSX73/369PFy31xNGvJK9VOfzz81+ke/ednz+BdLtOn4fC3ICZt",
-	"UmCrxKo0Fs7mLnJvXHGug8Tnzub3mkfrn8CFeEUn7IoajI+NVNsrIV7QFCGmNtJrX7Ioplfa6thUqz3n",
-	"kHLxOUosk0iWF1nImpxg2Vpiefrtzm+Ot3xEEYYwJUVhhqgl0hOUgYUUkSXd5gzGxJjeMCIVTRECKhWz",
-	"0dhhjeUFB37YExw5Bru3sjFcLA00SPQXOCp76594JS5noeEcf1siNjg4tybiYLVdpnUcR6i21SgX84pK",
-	"6SrCa36Gkv3R+LpP0VwlkK3/+JGh/DXsOEiwvQM3WZlmmBHEF9KPk90+f29K1bg8fS9vbPgUvV0/B708",
-	"U6rCcYlpahAVteDWRh+3+P9apCMYKjiy1Jil0sv4NXA8EqxaOJoBobaDEbYfKnTcwZsBrmkbDeEZkQKx",
-	"YwC1UD8wYCFki1EPPGXxhWwQC4GMLN7YxCHl2mA2XQu6vMuvBGCxZtmwAeJp2AkEACGJCWAWh11PCq56",
-	"ObMU8xjs9wMvTgwpOzAjnHDRgnZJt4FBEY4VCSFfxWAxTohBaSJzuiiTVFhXdXfzenv+HCwl9N/RvjYQ",
-	"qBvZ149S+N9bCpuGDnCITB+Sv6VYfrSj/1w72kBL3rMdvZP1CP17KhWl7u6X9BqkM2dz1/n0KuvBo4X8",
-	"wq9t6Ws9oyeSqDcUad/WuQBAFiKdmzaG04VL80zFKKUTdFUb8GL9NcHZM0K1gqG/ik/PqSQDFvMRSdk0",
-	"oSGLHBSXHQQXJunWpO03A79nkJ/nBHiEXOgv4Zy2FPdlktwMC2nJuAbvIND9xdQb12xuzIXx4xc4nonj",
-	"xX9Fmfzo8/5L+bz9MqlYSZ91/D3l+6OcvpWcNrzJttPVTN4rs7uV2C7FgdACuzIpDZ9YWUP79KD9FAtl",
-	"n5hGvyxhN3GG2B2KyUT/fxJzU8tqX4tlLX0EwzDF8ZDDS3nU5dDXGWAe+jbJDVMhAyh6AMjPXCKTS56z",
-	"KXKwXhj5NRlnk+lMsTTICnMBIjkgjEOqnTJtjAME2rXlty8Z5fNxnDCvMTah8lraTGNg8H2YvT7SBrgT",
-	"hXkfmprd0MSJe7DMX/NkkRVNut7HfZ/Z9qGCQzM16Kd3rvItsQFJVOXHgCCdai7Sa3gYJDUlSTyJFYsI",
-	"n00GsDBdblESTPVxPGEmVxrrIE3pXizJXvtoZbUqtpG+37zBjIYK2YO51dfrrR+Xd0wjvHt+Hq7BbbP0",
-	"ttYrcg3ct5T4WA0ke1p3hoYvlj5rnX0DW2Pe++75d1/XX3737RUi5ubO6BqsmZInenrZTDuAVY/+XzeE",
-	"f2QDuMtGVApiTTl3AVB4JS6VSEECvUnpqHpw2QPw/i3SIkFm+PmKm8h6Tx3ZNqUSHt1aGMNTBYl8tPnH",
-	"XlK+2Fgsw0O3kc3w4LbplYDbYFhOVtF/y7RwkMFQQ1H3D4fcMa3qqkXxCd4gl2HGTDNXbfnZRq6iQc4M",
-	"ljy3HZ9shai2Ik3/T6OAmkaFAv3eXe7facYFwsd1+NeiRRLBQxbYfpWURHTRIK/9BrG2f4IWc1DBkRt7",
-	"IqBnKfqo7ZunqbjRUs0WObn+mQPxAQdgy7bACAXUc3gGmwDKcTxdaonnwCDgpV3ulVDq1TOTzcSvBb3p",
-	"Z1ASAEptLZy+meY8llqumrK20NZfqhR7DcVcia5tD6oNcsyKtdPHBHipUqpN8S+kHYiW3rnSNM5i/TUP",
-	"14LMU8FHDog9cGDzXT6TzGkw2Azdqw3OqNdhuM9wCvbPlEmmLNi+a0NVSnmAX4E7l8Tc1bFDsSzqZeVo",
-	"J7joVnT7/SP0DAMLO3J6efzytPfD6cX52T97by9e9ANCu9y+EBrLNQCvBRpjeW1U/RUIyICFVF+BYclQ",
-	"W9ypxJ4UetSyCofDzPnUoCPd2j1hxOjN4Omb3bNh85vr1vSH3X81Jyf714eLvfR/fm2HTyeXR9GB+nH8",
-	"3bz14ifhw6V1apTMhYgYJ2ORSra5DISBn3jdmTfTQSrSTeymx15LzT/dUj1asfJ+/4nyHUDMPUUREypi",
-	"CnsXHedbWi91DY2l3zbUluzlFcujsD2sH7Z2aZ3uH+zVD1n7kB0M2s3d/T2tWCqqZrLW2WseZV0I9M4k",
-	"MeDIGT/jLOUd7CTXMZPp+EPeeOPf4MOlCdRr5up1SP1Tbfbt9rSipshJkFgiewwIuDBFamvfcwYCEkWM",
-	"/gALU+iown+ZuSewr9FvhF7uxGj3rlGG3i5wYUObFOP3Nm9c8SJ94G3X69oODOXj+zvSWrud0dpbPk2F",
-	"lnzQguWUK63rrKK73KpoMprEUsZ8lF/wVyiWXL8IDvLMSRKtjUjG1TPHjKFaTcVJgm7oku1wLkTHprw9",
-	"uWTFJoBFOe+EXVYfDZ1NV+wJZywy9bxZ39Pc494X8hvlmPSn3azlNftYaCKXPyNZC0V3TowY9tkCh9DC",
-	"5jsHb+p5MJ/eUYqlzeJfsXsOH6Q4ChjeQszQizEU6UgoxThqra6OMK/AdAw6SpXesoIehCp02ffm9Plt",
-	"fmHZt3BWrBAT6znpM1LQ3PSthkmAlqqfamxsA16NU6FUwj6dX/ZjUOaazTrkFaKnxiSifLnhoTUGL9gq",
-	"EEP3K5qDNxsV3OkFNz0ExRDK76yZFZiOvkpLIwM2Ql39v0kiSrTJoIQ288xzHRvn63LAqDHeUwunB+V7",
-	"QaEFrgyge0qDnJqRzFSCfZ3AtrGH+Q0Ao4AHkoKi3+X9JJbq5QKf61eVBZ7a1o6FAHLZ3ma37LyIsc3T",
-	"2htPsDitDAAuWXjLi5qfsyDBDjJQOi7jujRYvfrYlyKwSJYW8eu2jE1vNJvrmEebYz/puzdGMYBd+14/",
-	"sQnswhYVnUqkmy/uqvil7xH2GpXpyee4Nm22duuHgyarP6UHe/V2tN9iTXoYHg0Bn2bas0e9U3OeS+gC",
-	"xSNvQW1ccendrfphuL9ff0r3WvVmtDtst4Z79Ong0IKF0xGsUS2cpcnO08Z+o2l/2Ua4OFhyhKW6W2Um",
-	"7O0amApsQ/RXKMz8q4YJPajlsjLOrL+sJ4MMLy2VQOY3kD9jRhM1/tdaAdRuNjU3B0FCpc1MAXU5nXEJ",
-	"walwzMLrrGM5SyQLQKvSo8PQGVV0QCUr7XnwLQzlztUIVruqievNLWfz7QqNyM40hsny2Cg49wqVfKIX",
-	"L8uj8RfX21YzztJtdXMIaoC4vjKwi8DphcCudT3mA7xHrfZBBQJyBlJSBjuCoVWI5W4QtwSM49h/vQ3j",
-	"KlEBaeJjN1lsqiUwKEhTcvFMmgjOGuRS60IDES0glDym+Q+GlGP3U5HaTsz56drenwBIt3Dr5mVPGSxo",
-	"9JHmx1QBdhxkcFt+rVnCaATOcKjtEVFp10O9m6XBx0cwl88QzOUNnL3bB4u3LLzOB3xzPRaMZbncbsO7",
-	"p7NNePkua1DFfe3p0qdywND/9hi1fYio7WcUgNX0AS65MgF1q8Cr9VfUwU0kV4tH8IHgjUueK8oXhHE9",
-	"g2g5gOi5mzo5n5a7I/O6x8r0885M9ZEAFEbIvXV900WK0bF4qA344qeL7wwwMOpag7qvd7kB4ItVg1gP",
-	"bi7Zh9v8pXiir94wmkgyN5VG2Ew+lgYfkHsxywxrH5A9BGddjr4R0xLYyEuoZxjGNxiSQx8fyg9OxmKW",
-	"BiSaaavW2NzOBWnchQmVCoN5VoSW5xgDjVgF+kJv4l2ieNgkBayp//YkxRaszh/JVoy+XU6cnrpBw5BN",
-	"FfYesH47kwcQD/3wb4E2bdAf8sJQb4GOzLe14R5zPJc42EtNqBNmMzSUIOFYCAi5czb3fcu38RsWuNn6",
-	"FJJLxNzxP20zCgzBYNAcj15Zkoc9o5p0sK2RzOGqYv4ANvSw4X0bVCTY6974Rgr+f8BTcHkoprgB6yMl",
-	"BiIgv8NEEqBvGhksMOSmzYYuX5s+YiosyqPZRAnh2pnQlYFSzTqPtTmBWr5bydIMBND/z4dE6lWimcvW",
-	"lU9kRZl967bpGyoBLrqMD13oegIxEp+FQyuVvXab9M3HXGjIYcmDa5fMprBCLs41geWvnsY9pHrYFbWW",
-	"mk+KWfpHl9v8j4vTy9Mrm/5Btsz+WJHXcW+S4Vb5HZzNe7kcj0E8GrH0lqke+bncJc3DD+eY5hgG7CR3",
-	"cvVxYDy6QwrIYyrHPadylKZx2J6kgCqr9bnPP6/DRtpzHobLdbxzm0h1kSeWphhk/R+Gywp8kW8ZlPSq",
-	"qPLE9DFAXPYOoZzrQ8Xb+Yiy89l/2ojy0vJo2nvMtvkzs21CMZkUax6uSmhOizvU/fWntjkDcB2T8oeg",
-	"9xV3Y/WnVqy613xgIqQiOBf3LmkVEJoyMpoxCUWmcSoLuTU5Aflpt2d5rf6sLIuglNPktwJbC63jj43P",
-	"whg6uUfTJ2U0WqyPWO03d4lXtGUiTxYjZcCsyYtJKzEkFikRmJ6DoR6sHM9UpPXsMRRWj2a8NHB1wWgU",
-	"c8wB+axiV3pgC9C/bbHX50INuViXsRjQCxEtbhHucs2pVzUC1QLeqrFZhKvQCePiTd000WIReQGly9g4",
-	"i5yrJdy/Yu8dpy473J+sLt/C/YBrT5uR74wt1881Tuq72gT7BmvhSEGgniJkz9DgtiUI0LMSDC3NTLEB",
-	"abFbqGsV0K+qye6Df7HQJtNrh2gsUCzZxK+W2Vh6J15Dl/CVKBAl/axyK2Y6WjEe/bUbWXkF384gxlg5",
-	"BjNcA8l5OTV8bq0y37kGVabyxZIW+HbnNI1krgtRWT9N+1vWq2R9k8uqJnUVxHx/HRo/aafI87IuOSub",
-	"zemFuHu3ucd2Z4+9hB57Cd1Liw5N7XmS/VyaCVWJ7odpBARMKe/ZsctjRZ9VCHyjNS+L7yTstzDdLnEl",
-	"HqrPjtVWH9vs/FXP8F377CCdr8xAQN3Y2SliSC7OTsjB4d4RgK20TTMwES0gDgxjCbBpPfT4M857Go69",
-	"hocTuuhyOp0ymoIlgS/Rj+qX9Nee6n5gkz/1YMyRkFqWd3l/MktUPKWp2oGntMXtgk59zVGe6yt6JmYV",
-	"ZaY9IiZKnfQB9wQyrv7hSq7Jl9iHmihAW/NiZdAr2d2HU8a4IbQXAYMCAnaEYMU9i4o9fTHSGXOCaDtm",
-	"n+0nGuQYlwfzDau+rD+gr9haMm8akO8HAQgDuErha2dUquM3519IomZKpDFNGvolphDKdepMMJ8iWXhe",
-	"fufqMYX8X9qA2eX5N6965696b1+dvH51dn7x8vT5P8Rw2H8SGP9gCii1Xi4LjjsfTtCEYP2SBoXGcmj2",
-	"YZpQDvSBax3r0UFsFlu6eO5ZG1xOYn4NUzvmy7kw1CQ/kiGk+2PmCmcskqQv1LTfcStqWpMuzUGPdjKk",
-	"WZizUSSjXAaRgRMCgmplJAWJowZpSI+tn0tjpflOe37DCj0xeLBn6Cs1pFEwrUsJszjSlA1TJsc9gyb0",
-	"5R+/Hziaz/9mg/CmG5fxqsWpibPrUZkHsmauWc6p1tNnknWw146PKNggl4xHBq/AgQJC650M62HI5voD",
-	"Jm2VfElJIqRyIeiAqLkgig7kEzdCF4ly3zmGkiVwyxNDzshZhgozhsmSt2VpvcpTF+GGur6h48Hk9Atg",
-	"VXu5rc/diMeiX4qWVbGV6DD0zGIg7lHKWNQgb7mKkwxaCbzn0K2IkH6eOKe4+Ig90ZeJmPciMTfAUnTJ",
-	"kUCUEEQMFeNBljHFyZzqYwlpVnaPTJ/1AVNzBlnWEkkEnYLPbLCQwZFGUYDIhRHjMYv6MB7jfTEkuLQb",
-	"xsMQpsy0epLmnO09sb2EaaGgzEUEskw319benS70ydvJm8b4DXKuvD7IdKB5hOe8ipVkyZB82ZezAfb1",
-	"VTm00SeB3iL9fi7cJpoElNzJMWkpIFb7E9b5qm96RIHAOs4y2vKwHNKcqg+KqHSB2VcCdibA5BZke9SU",
-	"7MFHWvsmWw6CtxMhVafLZ3niKeBy4ej6F0ylizoMpp+13bZFf/qrDfLKgIJlbphhKiZdnqXa+bHzRIxG",
-	"2KLfAIgaHDG4w+/zJ+Y8Qy/NQZpgiEd2eSQgcJGI8NoTGGKG6C/WJdCHZe07TBXXcwski156yMj38Fkw",
-	"Bd9hyeLdNElsEy+b+28bkZ1D8ogrHJ4g76Pca/SFMOUZtvkI8z8RrAZ/hAU3Y8VcGK+6IIklJoxONIdz",
-	"PcNg+Fg6mGlE+PdL1keBF6CYNz5YKCbL0mcMUk7f9szue12/yTQOr2Wu57cXunb17J5bzmWbrmgK3uU5",
-	"LJbjt8/PT1+dnF72GwTqC7024NbOjLMG4CZKJbOlfOZ9zCEDel2ibfpQlxtXEFKNXkZ7PDOIfrsMOIu4",
-	"4GAXaYPYHAlbRO4A9WODlZPNNMhpPIqmI6b6eLozUsT90BsFtAz5AV6LO04guZkk8SCl6QI/BcF/zCRA",
-	"gSu7vO/VHzpSMF4vix/85ZV1sLmcqkiEswnjCrOgaZrD5u9HIpT9xhNYKp+9mlIafeZi7KhncCQt3fZz",
-	"+fcd8jWVcdgnaGfqZTPJXth8+J11J+DvgfsJ3PMpmzIv56TLPW77zGmG3kXEbHBXcGj9/G4YCQWCpN3Y",
-	"bbSgDgk2o8tt4wQnGLHOGThtrDoO08qJDqjqQd5e3o4JhcuVcULco/ejHJLhBejvvrsjE6ceIkYeFOia",
-	"i/C6Dv/1ilGK7DFfCPqLGPNIoKVrViA/kgtzsWooOe2zFhT+7tSOf0r/+d3+/Ca8+jX56ds9vp+eP//h",
-	"WP/v6/ageb072P2hGU7OZj99c6T+yZPmTz++Ej+hU0bb3kC0RaDHPC3ftbboTiDJubVY1nO8fcBSTdyC",
-	"LRxOQHKZuymoldjShVDxQ5PKLYf+sBjaeQ/gGXoAz+U5v9gPT84Pzidnze/b093oZIsQ4BIe5r0R98o1",
-	"N5jguH8DRlOWbrno5e5+VDq0MWgYrFOQfG3gsYDqU8Nebo178ufUXaFMIpAyYmWC9W8C1VXUlJvfMu/m",
-	"TqyJSU5ZqKodnT68SThLU1BaFFUMoZuRlkHVPTw4aBt8aSMYDMCksS7A/bKwyMtaA5csuQEz7cq3m1I2",
-	"TFiIzjMxU6iHRrHM1VRJm2lhlN2i3ZrBMmvtLDC6cpWeRVaqWUbT9F6cCHFNZtOsgsud2sDlzudsVLMS",
-	"c6zPkjOoaDAmcIOciMlUa4x9Oov6ZqhFY2EhZm5dO35vJ8y7wBItp1FrhXdh8UK9gflKtglVBVlCG5aM",
-	"uFxMVPR+69ZoqOIb1q11CILu940djiAC2kprEEgY6vJ+xjT71jAFkw6sDUswHeNrKHjA0K+R96OZxc/b",
-	"c8aVbqsl0lTMZd74FpxIMbFRaxn4hd9oNhUV2EaX230AijAfdFkS5sVuc/y2GrA5TlFFa7FMe80O3ANo",
-	"sEiGBR0tj5jmq2gPJq0zCrAhwZx+sIXOde6W6wHBus3aaQov6rfOtqxaQ/sYtq6gs6gKOHslxA37MK11",
-	"WocHu0fNp+2DZlCLqbIXDg/gAiDaVL35FxXXOrX9YXN4MDhi9T3aDOt7dPeofhQdsvpR1KKHdHd4ONhv",
-	"r9Z35DZ4OHI22DzXt0yTWsbB+RjUYl66E5aXVe8AMqZbklZlAnBR3jm2+6ic/Q2r238zrThA+Gutq4Dk",
-	"o4W+1Xhm01trXShlV2lcWLiZV66azaMnGPvxYDCXhWjH9Gd3ObTSQDajqgL3dHkhgRXcY0V1AF6eQLqv",
-	"Uwwyb34iBWk3mxmCc5w57jCMZarXsWGkFuH4sMu2zdSgJd3NZF46dUQreAPjssuHJXz3GVbqG70OWytD",
-	"Vq4SS/03HD9Bn3LeUZ2JeJf8ajQr66gOjMc7H4PNVD98zm8sBs6x1pPyYng9ywfQB0rdSKcwUUsfgwWs",
-	"XY6CynSEO9jXy9pA3njfgmfrgxHesnFHVfaGKdnAXaJ8AdosmOUYUJrTLUDTHtnuvRi3WcaZo8htOa0N",
-	"WqysNngrWXrOh6K61OBEmy9//L7f2H3SIQaaIwtk2lZHGBVfgNOfi3mD9A3iUJ/QKJJd3ncJuD2XnhKQ",
-	"vv1/bJ4b9agymQmAKDhhikKCzjPSh/pUfFv2h74TC1dt4kzf1Npn2UR9HLQzY8rBxPwa8AnYiIMFWJHl",
-	"PentulXU0qwpQDEPn4kZjz53OMLPBV4QgayK0ILvxgK6ZEEUeOskt7W5qYMF0WLTitrKo9FouTQzvwtl",
-	"bJt3uWBUPlrV5V9iutx+k2jp2H5i8SXAKzMQalyKoyZkngDvL/8Vhrlc2Fk+HU9MbiHC7Mg9Afbxb3+K",
-	"HqFn7nKw75rICvGutaWYPl61JXSRRn4eiRVdEvNjsKjNNqYzpknfA7Itg3aUpG9/VMJrlvtBwfucS88Y",
-	"D5MY0mA4+LqnjIIzOEuDHKIWL7Xk7XLTJ1WzGYMBTSa2K6AJjfd/1Vq6neYc0iwcmMCAZSDb0AB/4mpl",
-	"THKPkKzL8Smbm6otjCqw7Lew8n8GVjZNEjE/nUzV4gfkSeiQym/1m5QN4w/F9FmLFZ/PuQ1saU/ClAI7",
-	"SbJnhOkvoOvWI5d8aU9FYc+vK8udplR/RT/2vz//b7f7odl8/9V/1DYog0LyRQtxOUTwpV6GJ5hckmSI",
-	"cIIzSb4Ej9GT3OBNL9uy8duX56ZhHVpCJIzy+wXX3qjrrx2UHXkVEJr5xSmK7oHhLEl6ZorHnJNTM5Qi",
-	"7vaaUn7bs9d6FWtBzfMruswqza0yZbd6XvcKkK1P4Xp87IyYHxGyPwVCtpfd6IMpH0eTmMdSIWctl3aF",
-	"eyoV22O+0HILM6EwtcygD+CfJngTY/+xZ+Y39GuFiZAW8sHkIWIOvIsEmWa4JrMELbGMycaQiDKMTTaz",
-	"6/AQm0hc/OuMBXocNI0SU4nksV7Mt57HkRqjkjwWSQQZaf3/Np8q1EzEpiaBms5+mKSa5Xa65iuxs7UR",
-	"Fs5GB22rQkSIlsKtWcxHGZ4XIlA6AErK/QGAPxFKqSH4hl4aU1GqB+e67y1XTBiXod8mV6ULctAEZcMU",
-	"ngLYndaOIgYoz1DTGjIph7MEPDgCWs2syMvt8o0Sc7OBxKCAnL+52ctqxlJz6YDsHOw9I5Ts7D11I1aM",
-	"dzmOmUrMBG+QE6Ag6VWsWLIxPgRlsnij6hS4t1ineO+YmatkQnXju2WevQ17PoEZPQiy8qMYvd2WVIXE",
-	"OJs7VNnblUbeoiTyPkXtrWHtfCHRQ3ng4zJdFGQI3tEgx/Ia2aITUiK1gLreQt4N7243Q1DKlIVVsEll",
-	"k7kP2KTyVcgiI0Z2Ovmh5VieAxao6t27d/VjbyvXUde7d+9ytxsiuxuioT1Iy6CG0D4tk/ISKpb4CgQu",
-	"+4YHgZbbGvewMLH7As5aWpCATFk6plMjuDH25uk34BvE3HATEixUIs6pdEa98U4A1PRuk0R08Wd3xNxY",
-	"+TbJhrcmPCVEb0L5wiYpyQISXMowpUwJQfR9OU0Wy4ewOsHoLw3yjsbK5mU514u2vifTu/Ohtkd/V0KQ",
-	"l3pIF9nQqwlxeaL3Qot2WVQaYyDYKf5LS1PAUC6wIU9LLMNtxhI+oy8uLa9KFzk3Q+tps1lUdEq7i8Vc",
-	"7baxvVg8mU1qnV3IftaSBP5suSXVzGSEUvvzatLnZ9sX7L4LuxfZYfctP2sMltt89tfMxbkzYbg1oCIt",
-	"bdJzuC6XYI4hgYAmiZ83IUk8mehzr1iy0OaVlmQOlG7GI8iwPFclNuByFRk1lUkjVyceD7XV5VWO2fwD",
-	"vNErgiIwX1MCpy0JU32YQZPhDZjWWbBxmq0skwGgDPsxl7PhMA4hEQ0bmmWyMha8jykU/Qn90KMj9o+D",
-	"ZtNlXLq2Labj0N5h80nH1rdD+bFxk3pVRlraO2hqUzSGbQU8xPBhJei3LaGGJ2Xea6kXzjD/fAkmWr1F",
-	"hSuknIziGzDnIePE12NLbCxb+VfbuAV3VprvGhB+7p6k5gaZ8C+oVMf+Un5OPiXPIsqzFjzsZLK4A2MJ",
-	"qhMHlvCGc12Jsxq3wKQhwWGelwJTlpFY89HE/ZQmLtooX8jMPHvMUtj0OJb5d9+NBaETcn6rMzilKhwv",
-	"n8ITQPxDmaD5OifDmCUR1opkVcgYHnxG+nyWJH0SJoymgMSjb867aAMvqd/2/GH5zF+H5u5UAQM8aFvJ",
-	"LR1wJGFzxm/pqCsePDEkV6lYbEfrb2EgD1L892nYj12FT8N+2p3dB2M/TjkF4AqjevERazymefxlg1+V",
-	"rcqxc+Vk4XoU3s0A2jHn6rfadFaiu7wE3TvrdmRhhVwLIJMnDW+p4xnEg++6F/WtTUGxj5AhTomJHllf",
-	"ftf6wVPNY2Vyoq1WhC2xbAhIJJFvBrg+QhaLFk+BadhD13QT8Rr3ZEEv/60xl4rR6NmS3WThERpdXtI1",
-	"jdymaZqJQtmCORddMzGoqhEQJURpAAhW4hS2+p4jQCIdrYzzbN6WWr8cyftPaKRmG0MtNUsj+SZXPv5E",
-	"gYIe2estG8N47koAWOp5SAf5HiKmmsoHhoMnVrjLtZ6lSp7Ne9A/k14Uhenflzd9ab2CIlX7RQyNjYvc",
-	"t69v/ywkZT7R4V4E5o4v6qoLs4z4NHwDe/EZ95Wrq55Tx5SMb6CYXAJIfAbMyaLlExtaxRyMlAHSpczi",
-	"HKak+z7FUZeXy6NVArGqkydw+x/8RXzk77d0x92a+Zrd7CnRs50mCwzY15W4WMr4BFd0vuuiqf/78xuy",
-	"lUzmvthpYRWWp2+LHt0y3C66+Llz1JLmpzhhcJsucddt2v9k3PVGj31t8rnnXPkCdHWCDwaGASrNISAV",
-	"u4MxEhk4MAf7tw8WYmwSZGfzsejyCY2YAf2rzFMnd0xT1ww1l6cOk/Cy1Md0OmXcT0p/a5qEYpxjivnr",
-	"HhQ8TZmdaFWS+cvFKS7yg+eZ32NyM0AJb85HVrmWqmEVltAMduuHgyarP6UHe/V2tN9iTXoYHg1b+t5p",
-	"z5J8p+YAFmpB7TrmEfbtgBIrEyDsbYOUgIG2EaxRLZylyc7Txn6jaX/ZhqHea2I00M36zGg8io950X+u",
-	"0xySorW2aw+35cPmtJdyYfNbngf7wIalXqErB7K8ZKFhWNohQp96raRX9Il+5r+sC9qnZhIxn5XXyiC7",
-	"fpOZdrdv94vf7K1KVH2Y7r7buDo2b+/76JS4S7daORap2rZR5236cVojxqU1Dh0WPlcpDdXK5rOI26xI",
-	"wrSl91TvvX7G1I79ZbpuBuj+KWlEW+X3KVnqT+VBWmIcn5cn6f5amlatoPMp2d7+JW1l/+aOpZKep7dy",
-	"KdkkslXZaKc8koW27XlBGmByIuwED5NZhD3m8oKT8ejSfmwTKXOcJFmKG7Cdu/WJ/zdMcCilIQtaAhsK",
-	"9U1+pbbdofJSbftrVb5RuY1sdzHIejmnLGRcJQvsU4yNRv2OLtDvApsWkFaz2Si1JqvJ6UELWQ1bsqmw",
-	"Fu8398huUz/Sto9sY4FVWncJlZAIWTo696mVWQPvqw28u5lnZiuqDLQcPp3ZtceDfD9Gl8xOwbanuFQS",
-	"7PyW+Q0+rhUL2HwkJxRcSho4i4xDm1xi2xV0ECEKmklERH9SDn/WJLyzLgc3llVZoWfPCsGycQKsHTGE",
-	"Nf4SUmUPp3IXh3tvCPgrS0UZMXaLmAFCHULs3dmFvpfpk6+EImfmyyt96GZ8D+Q6z8/vb5ieY+W6dyJv",
-	"JdhX9tn2Do8k/Tjq41Ht++K4/8zEJhCZWN8khv6Bx0Ne0Yp6jXDk0J1Ajb3GyJmXc6M6ldkM7vRQPXZL",
-	"OlW/z3jjb8bz+fHPrdi4MuHULl+qDjB3mtz9DtlrHjUIjCDmI4PvnPFeU/ixumKjq/mK7RcFqeBDkXpN",
-	"hXA8dy2LwPShsrqIgEQzqNbHYAUWRvjzhiUiBrwTSjiqSyFcufnfthhib/0Tr8TlLBxj8uZd6if+2hge",
-	"pazSVFyUl3LdCsRjpTUEPQ+tpby2yKKceB/LLD5pmcVfJy9je87wt8PouWA0us/DvVYjylwdfehO5qs/",
-	"s8FW6s/qo1Ki/tiw7H3qPg9ayRKUwcZilhQkkkWaRVKArktYgzwHLqU1A6/M3gFpO43KNVg5dkjcwFf8",
-	"VhrWqiQFozIg8zFVgKCcc1yZZiSSSLpAXJ25r+PMPESgFYhFrqYUcuNyOk3glDGXO2dh3+xMl1F3AlCE",
-	"bDbHgHW5w5LjIiWJ68YI80flsLLa567APNWVLhlXzx3UbZhx8SQ+1gNtJieD3JI/Fgd95vr1YyXSLVR4",
-	"Ewm7Nym/fjQ4AOzQVOkZSVGIQLcKgwOA1jBE1vU5SzXn2AF3uxlv8U3YMi2wPlHIFiRiZoAXbDevXMON",
-	"g8O9o4DY1hvmXwcHbUAMNcfaIs4vwZJexiNOTEN2QskgFXPJ0uzFBJrb25fuHgSl6NqtRtP/Wobc/Vsp",
-	"6pLtY6F5VGD4AvZOQ9us6MTwXu1V3C7pJyYplPIixKBISTgWAIabz6kwsza526GImPepLFM0KAtPWhxA",
-	"7CNXcFf4klvP0oPL9+Gj7KSKWmepnpkJM9PLa8rENGGAvwzYF8L0kzct7VYMDFMRc0Ozl5YGhw0fyhYc",
-	"ghDGz5XtWRbiyegh8zCWzQyzT4HQhzmsXvO4TRZbevil0SBhENPZIIlDcs0WsqSzX76lHza83mvtGcLe",
-	"bx369Ps8lpVbD93j8AuJoBEZ0ITyEFJgeUREGo6ZXWzvjd8ymqhx7eP7j/9fAAAA//8=",
+	"7P37chu3ljcM3woefs9UogxJkdSZrtSMIkuOHFt2JDnKTughwW6Q7KgJMA1QNJNy1Xc1b+4jl/JeyVtY",
+	"C0Cjm908SHKc7NH+Y8dq9gGHhXVev/V7JRDjieCMK1lp/14ZMRqyBP55QoMRO4vu2OuITxWDayGTQRJN",
+	"VCR4pV15Teekz0igbwzJQCRkEN0xMsb765VqhX2g40nMKu3KZNqPo6BKxvRDjQ7Z1zuNRqVaSdiv0yhh",
+	"YaWtkimrVmQwYmOqvzSmH14xPlSjSnu3Ua2o+US/Raok4sPKx4/VykkcMa5ORjSOGR+yxdF9K2aEkgBu",
+	"IwHlhE7ViHEVBVQx8uXl2QnZP9g9In/+sVdvVYn++2C/ebCVHfc3VEYBSRiNx193KpJJOmadSpUEI5pI",
+	"pr7uVN5dn9UOO5V1Z9NsNArn80oEFEeen8j1iJF3l6+IGBA1YoQGgZhylR3mSKlJe3u72TqoN+qNerN9",
+	"2DhsbE8lS+R2o3lEw8PWQe0oaA1qB80dWqN7+7u1A9Y6YPv9VmNnb3fp6AciGVNVaVemSVSp+pNplUzm",
+	"QgD1FM9FL2EVyOXb6+u32816A0koRzFc1ODyw8jkQlwpkRSMBAYoyXgqFeFCEalvI0rcMi5z1NHcWhgZ",
+	"3P2wkV2yMEpYoMo3/mbE9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwe1/BSJkX/80Prrr",
+	"TBuN1r5UVLGv6aARDX6RcXj7C16OpPxav+o/do7/o3X2H60zR0n/sXOsaWn9uZaQxCVTyfx4oFiyONEr",
+	"FggeSqIEmdFIkT4bCDNzzj4oopJ5ZtbNtag14mqnhfQajafjSvtIj2wccfyr6UYZccWGLIFh3tzcHHt8",
+	"opiCA8t1kFCOms0G+fOPZrO+X29uVcksUiMYfMKoFNxS056+aSfPXxhNWFLAYFiSiOTrTiXidzSOwi5Q",
+	"5kPZzMdqZUITOmbKMvlpIgXsCI1jMTsdT9T8BxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe0aYfg8c",
+	"cf3jIEqkgl/q5FyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9OuUJfNKtcLpWF/GcVVK",
+	"VmW/hPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNcoHlAM7/bHE7IBncYKHymn1uZKav2oaUFOBJco",
+	"nVEkXtAxu6a3DBhKILhiHOZGJ5M4QlazPUlEP2bj//xFIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25ZgL",
+	"NWKJFa4jKokaRZLou2FRNO3KSvvn39NnIknseyZCzyGptCvbsEgf3yNRM6m6UVhpV9aUWJqXTaXmOUfV",
+	"iooU0MWJ4IM4CvSSmwWbJryN56pt5t1enN1Hf4f+b8IGlXbl/7edKkfb+KvcfouvwOXP0kvhsjCzKh+r",
+	"lTOR9KMwfODORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGtzgOuJeMWXuWRAr26WGLvpMuejqzZateMPLH",
+	"WHY9ZX+uFGf6DCadsmq9DZJEoDh5au7NzU0tz/GLBmIe2c4LCBjQOTLpB+0rvAFu7g5oFLMwv61mt0go",
+	"mASVZRApnKPgKqGBKjt6oOOM6B0jVJGxkIq0Gg3QYGkAgiBzJAfTOO4+zrlstVISeccnidB0SfsxI6dc",
+	"RWq+lFoW1+OxiGVhIcdUBaPMUj4jPVzJHsgkaeQYi0MJR/kVleo41NxZqoQqFKH33vqYStWlmddl9j6S",
+	"WmjqIeg7SebOOjmewO4RatiP4EbkPvyIb8pXCybyWJtmzJ7MQjCuiSmEGYPS0AOLBxlcDzbqNY21iGUP",
+	"O5t9GnbNSuZPZV+Ecz0oTUeo1ry8enPx8KVvpEv/DQ3Jpft6+er7o3zssxJQrmfYZ2SiDd+QfKn/1FOt",
+	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL62hXvFwohew/QesFdTLqeTiUgUC7tj/cYu",
+	"rJi3bVeMh8R/qX5ZlUy5Xp6EST09ykM9ZDDuH7yZzT2fD7rhEZgwucbhle9ryYwea4t9CjbqfMiCmCYs",
+	"JPA5oj9X1fsaSZKuEezZhbiaBiPUPB+0bVyo7kBMeV7sJQzHZrUqYxxolhg+/JTtphtzIRQ5MwMo34t0",
+	"mI+0/G5+chqMzCS9lX0nWfJp1xW+6zmV/r0W1E3sY7XyRituSKqXbDCVS4VCwYqCRgAaOJrkuFlW6eoW",
+	"+AmQZCNJpvyWixmHM6QkkSxIGPwwSwQf1tefO8zhFAZScpwXPlot+iQcZ33UxYQlMGPCGQtl6jLVHFCl",
+	"y8lZvcO/7IFiUZvQRM17YOHohYZXV5FnSpLg2uJJ1c9tgemedy3XTrSuJeJVCrf14H2sVt4mdFi+ROkD",
+	"6HxEb85Gyn3eqQxLDEu+jmxag2RSJaKIZhYE04fabDaraQWmNk1ixvWZDpdKqkckJF8ugLweF8mAz7Gx",
+	"blc2PsYwygiWL2ZID3I6HtNkru33VG/RsxxHUkZ8WKlq02x6j+3UizihUs5EEpJhQrkyZ0xrqdrCgr2z",
+	"d9TBFQWHMzusG32JBAkLNRnTWC4bEXxmyXjcp83xd+PzeNHHRyQiqz/OaMoYcrGXrc9MRFcsuWMJzuJe",
+	"h1vCC7r4Z8nJFmOmRhEfkhkoMbClmrnWyfdToZhxF+NaRSGZjRgnczElVN4S2hdTBZ6LR9qYY47uZavu",
+	"4QQ+8zZcjxKhVHxfoazYeCISmkTxvDvl9I5GsTYOy49CwsgM4itCkDHlc7Mp9kDIOrkpikVQpb/0eHtx",
+	"XfJ54xg3XlV9XAeJGJsrTM1EcktoGGo2XCd40tAVnLo1EnbHaKxpCfwC8CiYylSz8CRhgap/JsEM0aCa",
+	"Cwcte8oLHHnEIsQrmgw/qTT2ZWCsP6aXkHKyv0u+i775JKK26DOf91AK8Zry+ec6kmaD5CLt/9Wnc8lI",
+	"/qFH6J23I3/N9ho5Y31Jxh+cEX1czOrkOpkTOqQRJ3IkEhXPH387YzGMuCRUEcED5oyhkCrap5J57q6E",
+	"QXqLjVxKOtD0SZQd4z9w+9/SISvWnBX7oLZHahxntrzSmTYaO8H/CUWg7Xiib4BLDH8Agx8vgK9aRkNe",
+	"i7hdRP3+iE/Nzdve3ZW1LX5qjbGcIgNxWM0vFZF0LslM/8upsuRCoNKlB6X1Lr1xzkQGqtJvLj8JD14P",
+	"rVtGASPeJz7ZMqAakD1jlMsZS+BYZen0AeSznr68TiBTaVskdopz6qB9HG35Yb6sPd8Ff27GSnDy5NQM",
+	"eVmwMzO7x4kvF6rt5IrRJBiBlycWQ5dRkS4QUPo6+vXqTVNCdDUHtbqTXHQrPkirfmjE0YtYaWavlRcb",
+	"O5FL92txYo/ijyxdhsdS2R9wkNdQolcTxITOY0HDrl4/UF/LAmTFuu3D4ipeCoLZZBNZJnrhX5nhlG/6",
+	"4uAfO6hSYji843426j2OpHFkubQDz4vFibleJezDJEpYqNWbhN2JWxZiNM73IDlu7OWZLc0oiaR9b9W9",
+	"VSReABQ49YMjCU0/ZqZXSyTRbyxcwXT9SeidsU68zBJdiNJlmOY2Jh+HX3CX88zifJ5p5wcNDjxF4wX/",
+	"Jqi9qC5FEni0iEMnMNzcCsnDy92ZSpZ0vU/iI9mFstEE/OQs0vI8jdwrxl2eOHklhiTiqTr9Oehmxew2",
+	"8IkuYQyW7sDe0Gzd7kTReTLRm2f633Tpzvlk+Smym9azFNeJzPtGYobB3N8yfKiS54mQAmV91bFz9z2W",
+	"3DALobf0jiVaOGmyeDTz9AHawjvJknM+EBjS3cxjMMadppz/t5ekXqniL907lkSDKM1oNqmzx5yTU/OW",
+	"amWSsAFLEhZ2bQwD36h3c9pff+unk1AzyS5VlXbzYH/nqHGwv99Ye//sMhRt4ElMo7E0FghEV1gi9ZlM",
+	"uQfswrHhSrBgNrOn/XtlkuhzrCKU7jRIusCGC0pvriY0YDXJJjSBvJuY3bFYOsMADfCq/ns2igIIwwKf",
+	"4WI6HLVJr9kD3gGpYjRQIqmSXguvqZmok/MBiYCg9FUaC86qhJrpkNlIQOhXf4ZB8NGGes3L4BfpeLqX",
+	"ES8h01/f+gw+huITEruAt2FEWX9N343Wjh7FlI+ZyjHlrkmEH+v96dXJG1CZccUITRiJhlwkGKNMbfdW",
+	"toJlryAjvFoJYCMLikZwg5UgCVPThJM+mwuIkwvJ3OoHYsJklVAJ+VHkyzcTxs+fkxPBOQsUOdGWz59/",
+	"7NX3tqomSUGS3u+dSprl3/69g0ejU2nzaRx//NhrOzF9/tyTIvpiDwp9Ij4QvTp5ZzINAkOLZeuwRiFP",
+	"1WaBo4pZUArgfodCAJrJ0UnYMJKKafUzMaUuNmCRL2JxJ7e/EzRrB2GrWTsa7Ddqe3S3z3ZoKzgIj3Lj",
+	"3dsvGq4IWTcoLwnTY3773clpvoDjYH9nn/z5x249X51xevSaxSNBW29md2fJ6evrl8PpybdUsO+a6vDd",
+	"5U1/+uLllVSzWvA6O75m63Dl+LpjpkaiYGlfTyXw9t5Va2+/lx2RvpT91G7RxllS6o4iXlDZcMwdFbkK",
+	"jvRsy5GYxqEegTvhIF/GWO9nlJXsuNj85aj/IojeRC+v3v123ryIXh7V2fzlb+HNefQmOp+9vo5HPz0f",
+	"zi/mL4/qQSvm/fFZI/zxZZydzWHzqFUwH1B/SiaTD2uzmj45ltb0YR1EcUxQFqYjRtGRoandgi+P6Ycu",
+	"LSImU7QEvNJbwJQpxoJr048OBXCzOdaa6d8z2m46op19KIrMHMuCEXHBg6KCNjFmkvRpcGtzLe0W56rX",
+	"ao2r/e7Nb8et17+swwsniRhP1EoR1CY9zbh7wJWkGAM77MG+9aqkFwguGVf6n5LFLFBdw/d7kATRCxJG",
+	"lX4a5ZUciZk0CQrWwYu3SF9mfHnOIxVRFfEh0YKZXALTMRZas97InWcYTu6kFk7acqzuNIkWp/6GO2bv",
+	"cTnH3KqkP1cMWLP+h392YjZQBPyTAyx/MoI5fQ16hiYiUchSYyEmsKmWnvWbwmgwYAkyr8PWXov8+cfB",
+	"AvNaVRq4lgRIUu0kb8so4tJSn0EOsMn00MwflYdMJljP6ulcqK57srdMKpUwA/uiwr0BueTdAZKp9/bN",
+	"1TXZntCkB2UhnLA7lswJJsynWT/9qcoItUg64UmOub3f7VnR7KZJtMEM98pWXYppEpQV0Bo7BU6FKnDP",
+	"aMpD2jhoHGy1YcC2engaRowHTKZPo+0oElC+PEJcPuziUYM7szsGe69UrEEOeK9qMo2hGC77MVtCt0rK",
+	"uQ8qk5hX8kEtd3PbACbp6i9gldJK9RtVvjq5AVIQE8Y19ShXmOQcvXqJKS/hzPictn4HUcwW2FTh+FRh",
+	"kaonC6Y8GFE+zO+nVwG8Fh+YRt1YBDReyxihfDilQyadyqqZuKzaSlE049I6FU8LDlnt+JqEjDDew+XE",
+	"YA5IlZmrhzZWssk/VeyDQmtDH1Gg83E1q5PbAuqC0nnGFxagqEbUXBH9X1gA5RUn0yRhXL01Lv1shJCS",
+	"mRAh42QkEqm30tV52hBAgT47jrjb7mplQpViiV7f//n5fzqdD43G+6/+b6Vga54zzQ0yNiWYj2EY6X/T",
+	"+K1nVg5oLFk1Z2mG8IZuUHhsz6zzAW5CY7CtGTz7gJRlij/104Qqy2uBvuHQrVTbUaGU3YiXl4YPYP+1",
+	"atAXagQfQ+MGHL71yrJK2p39VaW0VQxG3tF4SXG65ZdmIWY0UpL0mZoxxrXVnOaIFK1C+fD2Vw4OPJLL",
+	"dwe1zyro71pDgMC0lsJaD52Ba01ivunMHCr91Gg+GSEX8llN0R6hi8YY3qWCN1XWPI1YszWZWYL1cCQW",
+	"P9r183aLgSVSV4NeL4SZoOT7S/jT6FZGUVfaKoAiXUHoMGHsHmP86Jfj/5w5SP62FazfstlljoRHm+8L",
+	"2FDB6S/1KG1mznuZEijYKCe9zId6BJ2FmtByCu4nMvBxgFhwUKYcQZ0DuiMEH0Qma9pMpUqmPNbKEmqo",
+	"xlLCaSxoPOsw7cdQGayM8xQi+/uGCoIvNDqdD62G/r+m/r+dWqfzYe8b/X/P9T8PTgvFSZGkO9X29Anw",
+	"+g0Fi3H8/p41u50PWCRDf5Xx7jVs8oknc5f5avMiOn9c7Qfd+96Xzl5Tkh7m5sLV8u1lA30NBc4n+s7c",
+	"9Arqe3BSaeZ+FhcoZb8gkNEagEwoYqeOPDIXucTXUFWML/TX6TO5LYLVK9yWJBHJSaFMhJ9w+pr9TxIx",
+	"TOhY1smJ0xpoCHEVziDq5CnIXAvhn3MFv4tB4Xy0fI3waCFuQ+L5K7pBLCS83a/ZQychmJQA0QI3WHeX",
+	"g+YogusorCrHgIu9hWN+XFeJboAUDhe76KbvojcfDshikkdpnW0RkAGkv3Q9WnE1dCge7S9dt/fViiFE",
+	"/1JR9tFCGpkflnufocr9ImZyemeDWMvOdD7hLmGBSEIWEnYHAvIY0QGgXmoaxySCAIrL66GTSTw31VP6",
+	"b/DR1yvVhZCPgRJYPPaRO+h688HJZtwAxukOhzeMQpAkvUCMx1rbiyPrk+tpZhNOY9ark4t0iH6dIJUd",
+	"jgqT9W2Aw8w65cBZMOMsgeA+zANQJcY0ZAjPk1trvRIYNca43sLaU5VBbAqpYjUVjdexzFfoMmZRnJcO",
+	"yKXIGlk5xqIvHJN3786f3x04d6VItC0wJ3rwWTVyGuVY406R0hBNusa/VzydXMXH8nmttfS3EV8pP+Fo",
+	"fBeZ2lwmpT7TZStufjfJuIpqxlAljNsA9oxC4Vu4xvKsHDxy2CErCwe8kyypHQ8fiQLga2XTXhC7wBD0",
+	"sYIw8GPNFuPdS0Mf1A7C0OBmFJGTuzBQqoUfEEq6CN5wqhUrH9LDmKGTDF1ndq1QojtqK5ynHgeo9dzy",
+	"XH1vRpxLixJgcP20fjNRafE1Z7Le4R1es4GJNkQqIFcvFsMhhrrS34386rWzpZKakrNF1JYIwgjgbcJU",
+	"rU+DFW0HBkUi2eHEDisN2SJCkZ6PAyQMq6TPAjqVzISQ0MpK80i9wSqb4Ntrp3lXXtklHSiWlCbmPktF",
+	"muABWMng4oj4UA92wpJIhPg5J6xxfeGDbh2HWiKg+gnpqu4LVfCu+yk9hklgCTkyD8pD/TWjkelf7OMY",
+	"/zYaaWbRI+nWHU0onDqVtwaVFE0pd0L1B+yzgBhV9X2KesUKUm/8OlZMXMBYQDbYWCdniRjrDwieMm3v",
+	"7bjG0oPFG0R3mO0A9Gk2idFgBKtfJdMJUYI091y6nN1xMYVoGv6rC/EMcJDC7pv1hOFjqMNd0TMAroxv",
+	"StggYXLUTZgmEnjYXDJ2geXb8FbI3tAMxko+WEZJEOpsoJ6ZycK39Dp4X4Lod/oZBGR1vgTU1+//sZQB",
+	"47pOJWz0iIaOzjJjgXAklkuz0ItQdrVxFCZ0luEO4B8KjYHE/Rr9KhzbUAt/z39ShZMK2pFPfZHSY9JK",
+	"mlWekMCEuEVvPY1j68HGgWYVZ39Is5GA5XKMC16l50vJGPiWcYHBiaTmvOetx9yJNgdPr4dVvzHsmrkU",
+	"spjlL5kT2KvqGbrLBqEJwr6wDu4LbeLB40HxDg7FPjnlsQhuLam4GBXsITxnmJPhTObg5NPscXboL/E+",
+	"7RaRxZI5buNGY7m6OdTwEjScjJWEMzKX3Fu9Z0zCvrnZGNz+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aR",
+	"pY9FClFG4DkugOKyI4k42WmQkM7lMyKSKpCuMw6qxijgwiYwpA+nHyciDr2vj6jMfsYOT05YHEd8mCOz",
+	"hEmmgNdwNssK1mAkJOMFK/Ysy8j804yHBKJ8BaLaCKKqRTRBTuNqaIDLmLw1LBuDd+KVLmgWerPN32Yj",
+	"DJPNPEslkUyR6aSK+fZwo2WygZYpcxhj13BAR4S5PDpK7O0epWTeILsJm8Q0sFSnNSCtNbBZ9lHwb8KN",
+	"droiDq0a5OYocTusTe24s+85IH021NcI3Fq4eHLJBmU/FFAesNgqKrZa0Mw9u6juViOEJVMFbzS7jmMz",
+	"C18wQMP6kUl7bM1eSXmfuWL5XNulthVze3zxLZt3E6GofUJvxy2bm2RIqBvmYkYEN1C2xtVkc1J8jdP9",
+	"6XQ630di1S68S0yV+4enBoBzyRftFZN/5v2VkYHeFScCizw3eVnheWrMmnpXzAr6V4yg8C4ZIeFdscy/",
+	"Ytzp0vtYjps7n5ZjPumV3B2az2Z9TZIpN0XjifLPffqnISpY1PxRzl9MT6d7fuGILfziCD3/S2pdpaub",
+	"Jdj0QrraHi2u9IFVKx9qmhhrdxTsOqmp8vSH04vr7qs3L84vKlX/r+7Z8fmr0+e5i9ffXr65vvavvz2+",
+	"urp5c/m8e3xycvr2OvvEm3fXuT+7pz+cXv7r5tvTy1P3y+Xp2eXp1bfdy9N3V97zJ2+eny5eu7jS/31x",
+	"eXxxXXD95vz62+eXxzfpZG4u31y8cKNcHPbJt8cXL7w3HZ+cvHmn33h5enxdcP356avTwuvnV8ffvCr4",
+	"4fSi+Pq7i1dvTr7zfrg6efP29GphQG8v35ydvzpduH76+vj8lZ742fnl68XrhXe/enN1vbgEl6dXp9e5",
+	"BdOL7y6dHZ9cv7nsHj9/7r3RXLw8ff3mB+/y5enJG73FuH2Zzcv8dNW9PH376vhk4Y1XOJ7u5en3706v",
+	"rkt/Pzm+ODl99ars95Q0Xp2fFuynvZxbJ3M5v8vfnf6re/nmGt7w3vow3tKNA2UALJ75x0q/nElOPccH",
+	"/DRGmiR0DpmiKVJ7QQLfVNsaXk2WhTTP46Vv6DiC8WS/XeTtOXO+7k1iacgCuw/wGzv5U9RuAXRWozrb",
+	"G41l0Ww0rAllNStKEqyrNx/pCxEzylOn8aZe4NtC51dPCTXpuXKJNK6kL0xQ2wTV+pbNe/f0iuUGV5iC",
+	"TSWEtuzqF1ATRhTA7oDA2oK7d8lGrfSClnlAs8kmIyrJMLpj3CAALI/+FDk9jb/TeDg9dcUjvtxqlNP3",
+	"q0iqT8oKzDHK8IJWASvIaSgxGxRs4mXWeACXBVTzc6EWN3NFx4JGUSYTKjtFBHQzYjzrKdMal/GUoUJU",
+	"1QS2YJnoHe+z4dRZJ3VynDcqMtaEBYF/BKos4X1Fi+3NvZxcLgpp/Bi9Ev25F4cz5K6/NOTRb5mFqpML",
+	"gUjmIgZfAL+LZNSPmYf5jtYwF6S3rQ2edg+4SKeTS5N9OxKcLR6jbGR/4ajiZC5Bfd2M+B9EH+tu6vJN",
+	"XGOb3kEJ4YZTs/xr9WkGKsgPCx4vHFLE4tChsWyU9alMds7qPGPXHyC/LVDh9hZ/NcCOR43mFom4wdrp",
+	"i3Buav2ysOAypnKE6KUqbR2yRqcsf1XsuFw5ceEKTeO45GTJTO1TEiloEfGM9PTB75EgZjQBfkHOFRmJ",
+	"OJRFZ8b6p2dQNzWmt5B6SUkc8Vt70Drcnkj/EGKVSSQ4GdPkVkJdOCohBWeWsA8guX8REdd/+rmn6V35",
+	"RjnZKtp8onP2JOfZXSZnZ7vdgf99aDRqnc6H5lmn8+HgTP/z6KzTmTb2myedzrTVaHyD/znF/5zBf1qH",
+	"NfwvXt1v4J/7+tez07OzktzmbxmN9dg2Imxb3P2787GI25wVXJDjmqMs85IiejrX+ygnuHEbZo5gueF+",
+	"i/z5R6ve0qIKoyy2sh+SRQIV3TGb3Y70MGbjPmYoLhQJF4dLoSJ4oSDYnEOg9y9kJgFsZVWwaXa1e9Ag",
+	"f/6xb3BbV+UN41zKle20RsK1heJlSjUdJ8Vt/grL77AApnmwv7V02vpTTtNapQMv17HotCR0rXkUxC0S",
+	"FkQTrYpbjpgNtel5RFJOcaNX50drW6ALMq5cXObXparXRpqcdhnxgJHm0UFj5Rr5at/+rq/2tfZ2dhut",
+	"nUbj4Oholf63XtaOiZWBJQHrERIl1i0lKFkLKFiApOqSFXi8SUal+ktmTp9+HGXZRJvQ2C8qWpaQVoB/",
+	"syrhriRB+lxJF520JfQymzRdX68mqoi6zgEC34TA0U7V/FXwvNZRaJgDwERZ8s0XkkRpooCjcL8i/gtJ",
+	"tKldtETFdIzF28Vlbb0+9AzseQAKbv2fpQF9LD0p4jNWXQHHP8gYfEUmARa+4QURMNP1/WqOv162EmxC",
+	"hvkjagZ1mBkb2u5G0KyU1/cpjnjF6B2odNDX0IT3Jsx4HtLMzOLqiKW4C/cpc8gOB4tabNMGL0/ZVTcU",
+	"DwsVUxdwS/tDmHyhT1oNYeBHs8UYZjonYjyhptAPswZ6aRafqaOMuFSMLq1RLeEOSMdFiAj+OaqSQvFM",
+	"czIJTzyFELdDFS2BRThDWIRzec4v94KT8/3z8Vnju9ZkJzzZACphxSZgxfQK8zxlLiWICj1cCstCtJWT",
+	"5SrPCCX60VRtZWiT43nM1Q54L9v0VDuus3Cov2PzDVXvN5wRbEMNYVlE/thrHpA//9g1/Z/3modat8W/",
+	"Dhs7+rfWFp4w1MAlCdmEAYQN6d2qea9NTk9AlATJXZV86HB9qubPyJvv3trLcNA+PCOXV8eo1MMFkzKd",
+	"U+fjYd4gL2QQyd06t7F1brpFjrdKat+q+Tpv4wv+hNZusZBY520f8jcVwqrM17grR1e30HxwCqUses1x",
+	"GUro7GpjN9Ytm6/vwtWUvMK2yI9ev75osF4dUUmFnwhTbhpH3GGFjGkUZ4/tXf/w7c7ZoPHitjn5Yee3",
+	"xvhk7/Zgvpt8/2srOBxfHYX76sfRy1nz1U9iDeGw6GtY2MbXTNGQKrrhWqcwWSnmQvHsDTSUGJAeDRID",
+	"QDBj9JZBHqbpmFhkDBYSpx98KzIGPZnbZTwEV9U92qnnX+VADyIpu86jtmzuYLa3GgfFVnWfBrfBiHLO",
+	"4q7JIrEp3Eveae13fML2TYeEx56MEPRivW+VfyOHm/UNDW5rJ/g0eYXfbdYbxV9C+Kuy9Sm9P3NXESUU",
+	"xhRXhGELYZ8e41uLnzIFyOXEt0gZh/utw3tVZzMeOkp5EH2DHQL6yBqLcrj5ojgwLBkNecSHXRoPC1nG",
+	"I21C5NsbD1ua4lfB/n5SOkIPwb2G/MvsVlqEgI0fRrCpT7k5k6kcsbCb56kI3rP8pBw1W/v3Oin29Wtz",
+	"Ix9MaKOHooR1l81QLp9Z0Us9TJ9PsyMZFJ9P9Yk7ETyCJC54z6c/iyYDcuWri5HMVsgmU0TaDUUwHTOu",
+	"XIX7xmsjp6CGfsJdRCb+oA3MvuLT750F5nzIqPNJBsiaSzXMVUrAuixwXYayQqtbU8EsWqoSFWNjhXg5",
+	"A17NbZdqk0tY5BqaX7nEqxYbNuXnbF09p0DXXThaxRyzVLPxhH4ZRylgY0s4f5lOuO4B3ohTb6plFRne",
+	"F2x2r4TGgXtovSSvbGZRsZmbKwHJwoNULT6jtPWHJmXoesTmkDUoR5gVGM9dI4ciZri/uyEzzLExM/OS",
+	"xXy7FAIlhjFgJ9opVxjv9fIkIC41h4phE0OS6HIbi18iEvEgnoYsfEa4cFXF7ukOBxe4cWSC588Vn43p",
+	"3P5Exti/hnLCouFIGR+hkIoEYjwWPC1Cs4VHQiJUAhGDDleZWAjUjWdha004yZymLzBDpgo7ZB30uUSP",
+	"h2K0HG6AOee10t7YXZN6g7tKrQJc04TqO+YliaM71iZU4WJTidXMUEzog3BDlhi48RsYA8MbMz6uHS1t",
+	"y/MZD/d3V2c0Fki3Qni0mzx4oWTcNshwHhTsZEX9Eiq5gB9e4gfZqpPT8UTNYbZczOzhXQ0I602h5gqK",
+	"NgQH3zTV+TEyuVHNwY7HpQ6qCROTGDomOOhlwQ2Gn3RgeNQhRKpRIqZDQLD90rpHssC6hqwXbSW9dss3",
+	"H/rQ4e4DwLFp2SXq5NgUTOq/DEqoKfC0leX+5vKSnYWisczemsyfbdws2N7/GlE5+nr34Pnp95NfDr/9",
+	"5orWutfn45va3ssTNv2eXd6O9y5eT17e/PRiZ3Q1PXu3FjUUh3yvRhj3ttsA8OK4DdkZzFh/4zRTV8i1",
+	"PgnE2GrG22SHF5jt1L3ejk+EVPbU+5DRsowEvKH0GfYkNLAMI1MpuACe9/NqIOf3xSK6ZKeWJzFhhGxp",
+	"dUSm7X+Z22D9xQClo2glcjTyFy+Es35uA7Z0ORDWHVr3G5ADp/H36uTYxhxNhF7fnZlWJrHcW0LUl4sU",
+	"IC3mDOIiONwHUO8tWTwwqQkBi+6MJDQi0U+rSBe0ZLnu6UhAM209kW7ullh5ZIR5W1NVqldtLs+XSvNW",
+	"c/dg93Bnf/dglUhXoygJtbGHIc+lTAXqbABpBPNZ5imU6Cr2kUe68zB0TPGJOYvZEeUoc4EN5gRjqYbi",
+	"yStHbPmDu4zDVRdVuSwVZIR8kZ7vKZEncOeTKvm/VJX8W6pyRYU4oJ5lUM0JNE2JgpEdnhlam1Dy9uJF",
+	"lbx8e/pC084N678l0ZgOkSEbottpke+ib8BCbDZau2QSfWAxIEgDBpCMQgZ5on0q2f5udhOiH755czlr",
+	"fPdiKI6Pj48vrt6NTt8N9T9P9f99c3IM/9sfTNQP+h8nt/Hp9z9c7vIXF3DX8fD4m6vv/vM2+B5uf3n5",
+	"bu80uX05HA6//jqnf+/sH7Wy5uFx7Sda+61RO/rP7fdfff17o9r6WGgpPumF/2v0Qj36W8YmWeVwpaLz",
+	"pCs+6YpPuuJGumJpMaCnUn1yFALfB5jf843RCI7jGZ0jdm4KciW4aSmAlXc0tijusl6QXvZpcAq8Wa5Z",
+	"9jmOuH+1+aS2Pqmt/8vVVrMv0DdzLKB44UmVfVJlP5u29qRwPimcTwrnCoVzmSp0E6nRlStPe/LZPYV/",
+	"Nwz/Lq9wPO4DzzUl6T6LWqt69im4/BRcftK8noLLT/rbk/725DD8Xxxcvg8sGrPPrPR9pi3oPlbxsW5m",
+	"Oxf60n2YxJRjtwtoTAe7XP9UfRwznQ5Nb7TFUS5fu40a7Bn8t4PdI/LnH3v1limj328dkj//2KnvbfkA",
+	"I7YBXNplz7WEQ5dyesHSGrbhE0n0G/Pu8vvQpVnj3uO2157r2UeTIcs/mW0lni8xmDAeIlS2jMWsGwqA",
+	"RjckGjIeIco44AulTQHHA+o3r9N/Mp6IOB6zbFs75D+ugZ1i44lIaBLF8+6Gzeys0z+HkXX9+lUBmRVy",
+	"Ypt5fa9+nwa/p3vvBp3VCmeztR/3E8UXOF5+KLlXF9G9fdl9kCs3b/N575muwthxLckENKTI6J9iUCeX",
+	"tg9oNCCS3bGExvYZU8LtdzKxnYBFmLMLKOertOpMPvl/dzoyjx74/j/XbAG66e55MD+P1682EON79Kst",
+	"bDpbOIFE9GM23rQXJSfAOCw8397B1iJM4DrUmRFnKTjovWXYYsG4/sAG0MYpsOlqDdHWcJUhy/1YMxRR",
+	"O3+OJA1lHsj010Itc6CS5VrgXgaTbbdRrABGKi5rYA7fgEYw0L1oYVWLKhoLMcKubZsbbeyTd5fnK+uW",
+	"VyLxoFzE0bvlcIRStcfU24hCGodawgwg1aZnNG2NXmoKaMrE6BYiS4HgX9WFf2Ubfq9OsLgRf+/F6TXZ",
+	"dkpKL7eBe2tUd/rfyLSBX3MxS+HN0mrC1b3JATtULoCHioFZVMGhsTTjYjocrcQNrZNz22lWX6Wx4Kzq",
+	"jEbw2mijP9cFKX2ZaaATcUKHFLrRWq+KgS4TnD3zwPDSdpzoS+C2wAq4pB7FlI+ZynVotvqY1s1kr07e",
+	"gCFmIGO0IRYNuVjAtmot7HChs5NG44JlP4HrGBVV04STPpsLVypmV99AIVJJAGs57w4+0SatVrf3tqpE",
+	"ToORvrP3e8dVg3Yq7d87KHU6lTafxvHHj722iwafP/cQz/TF3ratxO2lrSlxCuXrsLnHuAicyDVUckoH",
+	"+nyhm6be3WIkO+uv6DMSs4FacHJVGs0jGh62Dmr9naBZOwhbzdrRYL9R26O7fbZDW8FBePQIuHzYBRdg",
+	"9BD7UfBBFGoSo7HrH5VBvDPgSyU4gfcC3Mv6iIoH+fa7k1Pi7jFIaPs7++TPP3brO1mHdOX06DWLR4K2",
+	"3szuzpLT19cvh9OTb6lg3zXV4bvLm/70xcsrqWa14HVOXhWCdRWWRC8O8/VUKr2hvavW3n4OlF5fWsOF",
+	"78qhi0HujrmjfUtuHkeSI8Dy7rOULwEGuKEzY+qVgv1dIdjfBsB+CyB+iw04oCNY8WQyjYBFvi2pZjGD",
+	"KI4XHOMLKnyR/go3dAsNSyNvgcMXgjCbFoJ0KKqmgS34M02sBPh5dkQ7+41GnpkUBQQEL3Kcnogxk9hJ",
+	"0xwtu8XZr/Ba42q/e/Pbcev1L+twcCzSXyk426SnxQ32W5diDEzctBpOO4xCM0wWs0B1jbTqQSJNDz1a",
+	"Dk0eozg2YwclGt4ifUn35TmPVEShF+Y7yRJyyYbYHEPr6BAZzMzd9ptbqVn6HrkCcC7OUlRO/UGWpD0r",
+	"tcDqzxW6h/Q//LNjebQ2P6HM3KgT6WuwmHoiEsNIYyEm2B7V0LN+UxgNBrbnwGFrr0X+/ONggXmtdOpv",
+	"AN9T0PRGKOJcSM8AL9R0CcYaew9NFS/1rHrHhYeR0VsmS0uYwVJdVI+LxrGYsdBYhc3WPiDON7eWfWuv",
+	"bP5STJOgzGjBCvW0/64fr9crMLC26eFB42CrDdttQQmmYcR44DVnTovtRzRDEsuHXTzqFJZjiYD5dcqS",
+	"uQEDDNmATuOc9gA3rCFvsi7E8g8CBmP2E8Z2WvWFEjDdvPqOKqPRmnpiwrhWqVKwZYeii6HgEh6JzxHT",
+	"bnE95G1l8mNLufKUm6aFOTk0aESDX2Qc3v6y1omcRt1YBDRey5ihfDiFlMdMAiRu+CRhA5Yk0PTcdI72",
+	"tOiQ1Y6vScgI4720pXukgL/P8hkdJnKp2AeF1gqf217O1axOb9MBgIHndAi+lmW+YAra1k0nFhdko6Y7",
+	"K0FF/lJokNx43hdO18K73AfP+9gxLQfPHoXG5JtFUouoBcDvqWSkBwRSg1BZT4uvuZgmBKIlJI76CU2M",
+	"ggNqGC1EhH4EO6Ng+CZcXjqFZ7mxW8v4cWyOlZjai2Da2Q8f/5T86+Xe7C64/jX+6dtdvpecP4c83+Nv",
+	"Wv3G7U5/54dGMD6b/vTiSP2Lx42ffrwQP/1jAbGzkPqPhoiN+XiX2Ht2vDkyyy1jk66Iw+6gqEBj0bVm",
+	"+0kbk1cqOvc8bWmW3f7yNLvW3hFy+WVx8wUAZG+oxWsBoeLNoYTXb6az2u+1Tnuce7e0cUJqMgt7rr+W",
+	"ifKAOeG6Rvo9z4s6SD5iC5xs5t3yljSxGA7RsL5f37aqjfEt6y5kwJwY6F7aGpUWtt9kExSnGFnH67JO",
+	"LuaerEfHnO31+14WuC3uk1AZTbrGOCqmYM7UTCS3+age5vStEf5Y3v1Tf0FPz72WSoXvxpwhWJN7r0ia",
+	"rPRoCUVTyZIuHbIyX4o2pGvH+vdlK1UkDYtailo69VJhNKvB45/Zu8zIlrUczZDoEg74yasALad9YDfi",
+	"dev/vJNrjEbPFRJQDvHrv6468Coa8jdTdR8lNN/vispbCW4Sk7/p3CQz6/zOODR7n8bFvbnT1CarwySM",
+	"25Tx8G/gLRVTVTKN86IYxprO0LKktWU5/0biQYa2zUWd0SSUGW9IkR8tFwlZy7m1Hlzvk63+uWz1a2su",
+	"3bNupsgifHlzbVx9jf3DLbd8mXiZa/zU+wa6e5H/9////+Rj1CWnaVnQ/VU0YL7wz/r/XIu75eH3fLFN",
+	"YQDeMqflfKkkQtracj3HQAoDDVjvmHWWGW+XcchD0LRns9LxGEIcVAwyYdLVS1itfKgNRU1frMnbaFIT",
+	"E9z4muusq8XSx3y/tYKeGPTXKUNIUWyXaS2QqWR1kimcWdl7bq/5gIGWOCO1WIM0TOeIvGcbv2wLvFxf",
+	"uk27ueZ6UHnvztC2ndX7slP75G36/N6moNCff2Y4XjZxF8zexZqbNb69W5LDIELWvWNJNIhYsiS6bm/J",
+	"BdebW3Xy2CMtjrObPP3li+XddL9vF++Ql4Zd6twIaByzJNuwMCu3qWZjYxM4s8Ftw5ntaHpapyopsDIc",
+	"Y3GZvbKGhQaX7jgECTOpG2CVJbwdMTVoAwS8bAv91jZ8C3hl21/u9/4aFq/boo2tGa8ecu2OwkSlHntG",
+	"fJ/g0N+mL7zEoV+bkTsoPW/gz2FcJ2ZY6/J2oSZLcgqd4g/ZV9bzlWps/k6kPWKzaVmaG2gLIZKQKBN6",
+	"IcGcd8q1YvRQzTcl00KXxqQUY/yscCrZj95yEdzW4P/XPCZrg2svtyoQ4h3vyLtzMrRuHV/34DjrxMSX",
+	"qin2i5nbij726Tz/BcrNY8ey6yTbitWcgbQQF4Hf3XulNZIhj05JF//ePLq9USg4U5izs5AkMWbthNGQ",
+	"jFl7lkSKfZKCpPUbA8NxN/IzzGUypbS87Gz+IkY8FKzAml/zDBZbbWpyIvgg0lS3eWwhKG3KCOcwpbjJ",
+	"BDN/commhweNw9Z6nG5FtIvxsAvl37a1iix3oDNguVgsbh092YYSAFKwVs2p3fvVnS4u9J1Q9qmmJYKo",
+	"B79BomhPKpoovT35rIrWD6P+ix9uz7+9iMNvf5idvzgan784m56/OGuGL0Zxn19O/tU6a/R3zof/+vGb",
+	"2RqqVmNlH8uc4YFTcNnxpcBtevhXdrr3yIYv8sq/4yqKEVPCLldhLvwmvvhfk245Jb+7PMeCg+8vgarb",
+	"WvRf/fAC8aMKsuELOduy7FrNOdNe1Zx8QyXbaVUhpjOfACeOuAnwmMjWysKOYiKDfP4AzzvSllFXJKMx",
+	"wxBbX0y5awNtzsN6xm2pZJdgy0FaTk+oiZbYPb2uNimQTiaSiMmCKd9co7bArGzV1H/Yraw6Il0RUngn",
+	"2abFtI+BxBFJ2o/Lmt65iq2VVVkrAgDmVda2K/ncYBrHXcvINgwx2NBe/pBGv04xUVIz22eEC0USBjmD",
+	"7E5rHchuXXZvlPWkrRkfLC/4tyUGJgphwnaBVtrlrR5XaVPcewXeAEPxQQQBEbKx1yx4mUDRNOsaC+eU",
+	"kI3yLiLbo8yUz1syy1GNTyIe7XqRv0xMz1uOshN3HI4j7hJ6NywO1Ns7iFgcesGy9H0igX1GN/9i0aB/",
+	"8kq7/0ZcZpoSrQVt4k5t3tXE2cyqelUkfwtVIycM2+wb9UPEEAeoogusz4jh1TbVlnp6VSShvzUDZTwB",
+	"w7OjFUQJhw25HrpUHTAOMvMvpH0tWlTumRTGkPT0se+RIGY0kfpKvi3T5gWkKxlJhg0t1aemcey0qSUs",
+	"IJ2vYQauFImR3pi1e86Xi2II9UKrAo6orJI4ktrigEgL4AipOjnGxzrcpUUJZW/Uln8sLSJkSAaJGPuC",
+	"9IsUyKOtZewUgUkQx8XuEyj/EB7qcBNkA1e9sGA8WGKQ3ZKf4RxLMHoqy2BKVijSy1jdGr4WOB0P42cf",
+	"S3jGvdoplBzKdzw9WVPQKLXlKmacgZtauvbxLIQj98ztKEguqtJTM6KTCcP6voiTnQYJ6Vy6E2Q8eVYD",
+	"WnQY/21O0qNX7aMSUCUJG9IkjI1HJ2baWCUBlQyY0ywK1Qi61vX+u1clvW39f21MR+x0elXATYJud1Xz",
+	"LLxGcC3i9cfq5A2P5x2eEQESZMAwumMQSMDueegoUnMvwAoPGferKV3oIdPEx2CrYyFuSRzdQrB1XMAK",
+	"N0MM2G534H8LuAH6n0droQd4InspeoA+Nud8IO57aDZFBSjSN8uS2Jg5bjnLW3O69Gx6mA3FOW3lvhd9",
+	"CGAX6+tEFlwcvrueR2ctI2zaL35JFC40sKQQsUcJVBTVbO3tFWmNGcWzOLdVRjxgpHl00MgHq/d3/WD1",
+	"kfvfKrSnh/H2jPE27S+l2yWF38syB65zTk4bI08YiuuSkttNHfCFaQVl0uu1t14b6Lo3mgFBjJROJrEp",
+	"64aGFMDTjNQitA+YjDwlKMviKJnElKP/MWQTmqgxVB+fO1S6MRv3NVfV69PWpw2+J6tEJB0esiAGxC6C",
+	"G+pgJtBsw9xX2xUXC9sy/mb97lCaRENynOXR4JiFsJiXT2TdywYUv8Nn2SQG8OouaKS/L6y7p6xU2pVf",
+	"pOD1Szp7zaSkQ2Z35ZNnEoJ74YFphBeakwmeJqFOFh1P+58uHVBPYc0uAbk+wJurIYunB51nUy23r/Tt",
+	"+GqMCn5DZRHwYmFuAtAVOouA2/YkA6XMZCuaMlUySSLI8gBJT05pMDIRknGNca0Jhh2OPYb98EOrvlNv",
+	"blk7Ak1P0A5H2riLLDIfnIgr/O6Y3jKJRAzLAHIN5uOWYKTUxCGXtcq7B6clKSg5MO3nK5qPs36lD7aP",
+	"6UoxEdUeaYsYaE61SRJ7hqbnV5YHfkWoWQLMhLAriNi/Ga+OPcourIGYi3VyHQW3HhAELowe3IxyZT6o",
+	"VWWiouCWAUPq8KGBfTL1jFoFNAs4iMUMxcJCaDl/8V0SV9qVFM4kjZWbX2zEPDUsDSNCy6pdudT8BwW1",
+	"mfmXWdVzy8XbpQk9tStou1QNacDChCxmiq18k9HFKt9xMUNBkA0eaTbA2viySrvyHN8qODMpUkYg4G3+",
+	"FBZuqaY5yNBX+k7PAJ9z08DhLzyKD8ABM8GXqim1tCOfjQRsME0YumSg/tKfVoZq4IrT4IyTqmgL/AHQ",
+	"ODajLlpIfMO6G+IK0fMvsklcGXLJmU9PFPVEUQ+kKK29GEanZbVdaW/tIPNF8Jor5P/Z2za3WOnKVFOQ",
+	"tg81RDirCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqb5fFb0YIpXJg1XDC1ubMSrZEw5okaw",
+	"yIVuTSv6SMops3j6IE9sgNdkKQSUYwB+Xu/wDv/qq+tkrvXIr74i55z8fDWjwyFLyLvz919uhyKQ21tk",
+	"AmkoX1ljgX1VBYFUKrlwJOapKyNnLbBThxuB+hVkA0Bkj2Zp1Ct2Q2vly55WE0gy5T2HkoEicCwcQfVM",
+	"ZkDPydsMhXW48XJUSV+oUQF8d89L++ltAU4Fh3CcNihwqyKjmJu54dIRMVVfmcU8HwOyBa7nz/phOonq",
+	"czqO33+57f+5Be9xd2i93LtD/7lFgGhAC4lkhyNtfCEJ7UsRTxVLCwnaJMLvanUNg6RvhVRjNHiOJ1Eo",
+	"hrDaQ8b1NNKMUueZHdc7/OcJPmRHA9vvX9vClC777kDEMQtgUcY0ZOm7rL9oiPn3UyXGVEUBjcFBpXeH",
+	"SSUNQ3BAfR1+PROmg5Ec2VRCwVVCA9UuJk0liIJNqJKfL9lzEbz/cjthoQi2EHrL2kh6bwBuUH71FYQ0",
+	"ep4duT1BcMb/1HPseViLNtoglTYnDLrDMw/KQp+7Dh8Im7prpBMZiDgWM+JU44hLpcfyZQ+AynpV0ltA",
+	"6+1t4bnpeSBz5gJUpYopYMnIGUtwXLBSdXIhDPpZwiaMKknktD+OlNbeEeGs3uHHnEwN2teEKtDldxu7",
+	"JixCEKfJxgjhBufWNd5AfGLPJGwe69n16h1+mtlBiznR8wEZe8/Ir1MB9i2mK4CwwugjGbF4AjY4RAtG",
+	"VHZ474QGI1Y70fsu4jbhoiaVSFivStiHgE2US0ZUo4T5G2Ec0tZSN1EEWAPL6hZyi776ymZ+LaryEtAQ",
+	"2qbcG5yoAKdN9E0Rk6l0lV90uH2vScg6Omg0tlAtj6OAcck83v/6/Boi9bFX6KOPPqav1UUy3DYPbY8j",
+	"5QFLVtBqqlQrdyzBIuhKo96sN/Q9hnlU2pWdeqO+A05RNQJNa7s+Y3FcAwrY/mV2K+E461+GRekYlwBZ",
+	"Z5JvEYRek6A24m7ZXKI/BRDrbliffMfm5IoZS/Bgr3mwVSfHmb4uej9e3lxLMmEJsYUszzq8dxulWb4m",
+	"l/qQqNF03AcD1LoHb9m8rj8jSSIUVaxNBkwFFidQYSDINljBfD4kxQ63ZA+fqhOMQt6yuf4qTE2ObGBL",
+	"MU7GEZ8qCJENBOTxIUBhlUgBLp0UBCDQZBoSLjrcAGEB9nykJMmScA/heqRl51hNzKGmFgnEkfC51sGG",
+	"TOmpVlLQGdjCVqNhFQlb/u9xMLudqSOooneq0v759wqNh5V25dQgqwXJXaVdeVvDv25Bkbz4rf9K/jg6",
+	"nD4/CcLa/uuL2Y9nuzfdAy5ufjz76Xjw7e2Hn+Tli5OjH/WwbtVcv+8EVb9KuyIjSHGutCuDw503L3ee",
+	"tz6cNb8ZHt5N+0fqFWsOv3392w8H++zweiqPpm+/vbv84fRdpVrRr/nQPTv97XJ6NN7Z//bVRVdN2f7e",
+	"0auLyY83+5OT+ZWKbv/1y3fnN+d7tFH5+P6j8RKsdLd+x+ZXTKEOtugU1fsvsQMFujzRmeLvWtkHzP3b",
+	"cPNZdMdeI8Xgp/Zwk4oedJu5fQWC3IDfen4d7Ksgp+MxTeZWGS85gpVqRdEh5JE/jyRmT6NKS0Ha1wYi",
+	"Dlmi7Rb3s/5WhhGAolrL+AVqRgNdhzNkE5KdemI94iaXdre5u1UnPdBLE3fY9d+Q4OeMgtRvU3QinNv4",
+	"oacihUpNMbr0KjYr1UpLr2A2j5rxEGK6hlG3t7ebrYN6o96oN9uHjcNGxoOSfdRBRkVSdqG0gCmW+F9F",
+	"72RBlwXbDGGte/P3YBnbsi+aOzLzj8DgldM+zMMg3leqlQhSWfTMuiaFB+H5slXuVHVHVI70G4x5tBBG",
+	"cr0pvGBNPoZSmnnzvgRbMjcJYHHvXX3MhltZ9FQFU2rthqx8h9XUKn6hTG6Un6VoxdV+Gy7SpfGw8CBc",
+	"2kWMNB+UE1TwV88c3r6dPlQpewMscPH+ZarVuugG1iMB3lH25Uq1ojUaLKgoGVyx+mOxHwvXgQvOKlWH",
+	"qGjwHSGh0od3dElfeqATwGzu5vkAovmtXMEJTTyM7cLza+ILHkDgyvug38uScUnvbg9UL7caiJP3PgeE",
+	"l98+Q2uJA/Bal2z0E7fohF54dAm9mD0qIpv8VW3G6rGhv6KI7KT1/WRdjClP8h1BhZ6iAu+Q513LOsre",
+	"Y2cQfURt2NDkAJZxJ23wIov+RdNfwfqbrj/vbQ3seotfyd/+uAtuK6lXj8beWVlby/MC6oV6nhUs/xRF",
+	"z1QWefLwEZQ8IMoa5JIMp2mi6Ur1DsNzVpmzFSwWdFhbQblafDcI0qw3yJ9/7ILNLE0/6AWVDp8+yYzr",
+	"Sbt70u6etLsn7e5Ju3vS7p60uyft7t9Ku8upS0FO87mfqpdqKGU63fWCq87uVSZ3a7ferJJidKWderPe",
+	"2qqT48UcJ0xW/EI6KC2owenw6yzEqVyWaUUoD6sEYk8QX8kEYarYFlWacKyP2oVBUa4Q0cxUapoRYpwK",
+	"4nVVKCJWNpgGjkcM0bQaB1sIIQZ3Y2gOQkUA84JXoUcJMVCj0FnPob5suY4vC+D2chYpiA9EiojBwII2",
+	"LTaNgVUVIetwW74L9+43LLQWjNpiQOmxHWc7EdA0tGdXzM4ICsI8fd1bH8x5VR4sXZUMmZJ2hzCVAENf",
+	"HW4hKViYdg1ykinbOYgcp794TdJBBkNXHLyvSpQQRdEPX+NOPwFxjI0h9yPuIfyb0Fu+F2jKipaXJn6s",
+	"rtHWiGbIz4P8y2N6MHkvhMeiCfndfwsnUwxk+m/b8qN40z3QlbJlKi6y/kz9GIpmYXvdFg6/ud7wN4WA",
+	"LBwHoEs+bBnv2cynaDjWYi0czl5j3aP8CftmFR7bbCuvsl0tKNJZHP4a/bRWD8F263oIS/wnt0wqWiHT",
+	"Gqr8yK2zJp+qjVbRgG0zr9LDueZhuHe7saJBeb3NSkXU7hoD+5s1dSuaahZhuWS2JfVSD29itFTfGRs4",
+	"kMc63P9EPN+iBfIgjMtF2n2W56nP6gZ9Vot2xutq+yDp/sk6uRWfN0xDf9jZ/wt7r3nHz1NbI/l4eHcl",
+	"bAmh+h6st/U8dylChr19c3VNtic0wVRdngE6S43T/lRl7LfUOK2TY27vd8ZMEX1Mk+gBNLLMGtlbU43+",
+	"t+oyXGzeQn/ljayN9yvDiFqWbI/UOM7EDyudaaOxE/yfUARQlqBvgEsMf4AkXLxgqhrw+rb3Q2Vd7yaU",
+	"3BZ4No9RvXUyFRh8vfKxWtlp7Cx6975Z8H3l3KGvjMd9lSf00tjI7n4Y2+46nlA9lUs8IHqcu63Wxs/s",
+	"3eM7e7geq595x+kdjbAkeJmnNlOqQq024blmr1CKFztm7Y/6N6TwmnHMOehd8JqXQ8N5JSnOt6YlNtTd",
+	"ohMl9X1itwmLT5dCxeb71Lu3juvlzjYtA85EMk4jVN+IcL4k9v6hNpvNalAPPE1iUxLsHaYMLGa6wscm",
+	"7x8BnCrVCsj3HMb6ut6wfDfsDa3ykmbV1mLOAvWu43nK9Qi1XkiD5pr38cDxWo9VZFAaLBbEx2wdu+sw",
+	"4PG9QoZxvZJiPj8Dae7c45m9/+2Mqkr6c8MsNuVZEEoykdGVyUE0jl2FjHHeiSR0EDZRgqBBRd79OJLq",
+	"xHzmobk+Bnfi5ywKSlepGPBaCpJp8CSnscyNmI0HdllpNVr7tWaz1tq5bu62m812o/FTxSWmQJqGi7vr",
+	"b6dfNlrNjPW9rJDcE2VNiGA7S/sCQYICRIhNHtDajzoW9t7LKbgNHHyGLdgGGjSpMnaVIWDXhYCdBT17",
+	"n4PxAH1xXVYHZXRIIaUKUkp+oBatxWFe01ifC3PuG83VT7zjfvsC89wa5/hMJP0oDLEafvNA8prcYgmn",
+	"+H0BKCOXA/H+Y4aZvIqkHxr0S0vsUS3kHfbHUr3mxDpnM6FOLwKqbSsTdLSIJOgbMWCCUPcXulikUKZJ",
+	"MfpEybEtjNHvsW6KNhr0HU6JjPgwZjWtTldJyOStEhNtokxG+gF9CkClMs0qHFBapDCM5Vc2p00tvpBp",
+	"gVkRh0M+gWuztjZVwN2yjOKhB/s+58/gDK6hZ7TwPG2SpvkXMOxs55vKr035w/AH/t33jf5NsBf/2hjv",
+	"8L2Xvx7OX++Jo2lTXqtW8uPBb6e79F//MHbvErw+D7+/B2lpcwM7Gpfl9nA2c+kMxk3nWhP93Zn+buNo",
+	"9RO4EBd0zK6pgU5ZS+29FuIVTRC5ay2d9zULI3qtLZJ1Nd5zDnkof0f5ZbLrsgIMGZUTMxvLL0/33f7d",
+	"cZqPKNAQ/SUv2hAMRnpis2qRWmRBG1MD3TGid4xAQwNA1krEdDhyEG5ZMYIf9sRIht3uLu04GkmDuBL+",
+	"A47K7uonLsTVNDCc49+WiA280L2JuLrcZtMajyNU28+ai1lJAXoZ4TX+hnL+yTD7dIK6TDxbT/MTe/ln",
+	"2HiQg/wA3rI0EzMliC+kH1G7f4rjhKpRcYZj1hDxKXqzphl6eSZUBaMCs9XAVmoxrg1CbpssaAGPiLPg",
+	"8lIjlkgvKdpgHkmweOFoVgm1jfKwy12usRveDJhYm+gLz4gUCNAD0JD6gT4LIKGOegg18y9knVicaWT4",
+	"xl4OKNfGtGkN0eEdfi0A8DZNGK4iaImdQBVwOjFHzoLd60nBVS+tmGKqh/1+1YsoQ1YTzAgnnLeuXV5y",
+	"1UA1R4oEkNJjAC/HxEBhkRmdF8ktLD17uOm9OX+uLtQ8PND2Njiza9neTzL5SSZ72j/20IAjZVq//FsK",
+	"6Scb+6+1sQ2a5yPb2NtpQ7h/TxWj0DH+mt6CrOZs5tptX6dtj7TIn/vFQD2tdXRFHHYHIunZwiDAJENw",
+	"edM7dzJ3ebGJGCZ0jE5tgxetvwZZflSrG9BkD56eUUn6LOJDkrBJTAMWOvQzOwguTJayqXNoVP02TX5+",
+	"FEBAcqG/hHPaUPgXyXUzLKSlK9vn7t7i3V9MvXGNxtpcGD9+ieMZO178T5TQT97xf7B33K8yi5T0Gcm/",
+	"p7R/ktr3ktqGU9k8b83yvSrFewnxQhgNLb5LU9vwiaUlyIf7rUOsM94yveZZzO6iFDI9EOOx/m8ccVMK",
+	"bF+LVUE9xBIxWeiQCUx52OE9QCCBClGbKocJlVVImQfM1Uw6lEvBs4l2sF4YMTZ5a+PJVLGkmmbUA0Z1",
+	"lTAOCXvKdH2uItKxrV5+zSifjaKYmTIOXBN5K22+MrB7zPfXR9ogp6Jo70FXuTsaO+EPVvsbHs/TmlOX",
+	"rd/zWW8PCmA0U4OGhufKb8LPEMpVZceAKKlqJpJbeBjkNiVxNI4UCwmfjvuwMB1uQSZM8XY0ZibjGstI",
+	"TeVjJMlu62hpse9zGPHjZh+mNJTLQcysvl5v/bh8YDLiw7P8cA3um+u3sZbhI8hsKv9tL2GtSUPHHUuf",
+	"lfaeQf0x7715/vKb2uuX314jZHHmjK6A6il4oquXzfRjWPbof7khfJ0O4CEbUSqINeU8BH/iQlwpkYAE",
+	"epvQYfng0gfg/RskV4LM8LMe15H1njqyaWImPLqxMIanchL5aP2PvaZ8vrZYhofuI5vhwU2TNAH2wrCc",
+	"FBDhnsnlIIOhEqPmHw65bXoFloviE7xBLsK4mW662g60nXRFnZwZMH9uW27ZqjBtU5oGrEYBNZ0iBfrE",
+	"O9y/04wLhI89MUSLFkkED1jVNgylJKRzWzFmXmAbWGgxB3UgmbHHAprGov/avnmSiDst1WyplGtg2hcf",
+	"cAC2+AtMUoCdh2ewC6McRZOFnoQOSwNe2uFeBapevXyxXM9iBvVSJA5ABbcWji2Mm0WSpSV8gS1fVQk2",
+	"e4q4Eh3bn1Wb55hba6ePafRSJVQb5l9I16Oe5ABCOIv01zxYEDJLBB86JPyqQ/vv8KlkToOpk7NsPWBK",
+	"vQ5Ef4pTsH8mTELvfuh24PqAFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfgMPPcOqRW05vTp+fdr94fTy",
+	"/Oxf3XeXr3pVQjvcvhA6+9UB7gY6k3l9bP0VqJI+C6i+AsOSgba/E+zRD6OWZTAmZs6nBlzq3s4KI0bv",
+	"+odvd84GjRe3zckPO781xid7twfz3eT7X1vB4fjqKNxXP45ezpqvfhI+2ly7QslMiJBxMhKJZOvLQBj4",
+	"idceez0dpCQxxW565PU0/cst1aMlK+83ACneAYQsVBQhtUKmsHnUcban+ELb1kj6fVtt4V9WsTwKWoPa",
+	"QXOH1uje/m7tgLUO2H6/1djZ29WKpaJqKivt3cZR2gZC70wcAQyf8TpOE97GVn5tM5m2P+S1N/4tPlyY",
+	"eL1irl6L2r/UZt9sT0sqk5wEiSSyxyoBh6ZILHRAxkBAoojQH2BRHh1V+C8z91Tta/QboZk+Mdq961Si",
+	"twsc2tCnxnjBzRuXvEgfeNt2vLINQ/n4/oG01mqltPaOTxKhJR/0wDnlSus6y+gusyqajMaRlBEfZhf8",
+	"AsWSa9jBQZ45SaK1Ecm4euaYMdS8qSiO0SldsB3OhejYlLcnVyzfhTEv552wS6usobXskj3hjIWmKjht",
+	"PJt53PtCdqMck/68m7W4Zh9zXfyyZyTtYenOiRHDPlvgEGhYf+fgTV0PJdU7SpG02f9Lds/Bq+RHAcOb",
+	"iyl6MQYiGQqlGEet1VUjZhWYtgGXKdNbltCDUP4ovpDEm9Pfb/Nzy76Bs2KJmFjNSZ+RnOambzVMArRU",
+	"/VR9bRvwepQIpWL2+fyyH6tFrtm0RWEulmpMIsoXO05aY/CSLcOAdL+iOXi3VtkewHdgE0cxgCI+a2ZV",
+	"TUtlpaWRwWqhDkXAJBjF2mRQQpt55rm2jfp1OED8GO+pRSOEIsBqrgexrEL7mjo5NSOZqhgba4FtYw/z",
+	"W8CVAQ8kBUW/w3txJNXrOT7XKysuPLW9NXPh5KK9TW/ZfhVhn62VN55gUVsRfl4895YXNT9nQYIdZJCI",
+	"XG52Yeh6+bEvBLCRLMnD/20YqV5rNrcRD9eHztJ3r42FALv2nX5iHfCGDepClUjWX9xl0UzfI+x1itOT",
+	"z3Bt2mju1A76DVY7pPu7tVa412QNehAcDZr63knXHvV2xXkuoQ0XD70FtXHFhXc3awfB3l7tkO42a41w",
+	"Z9BqDnbpYf/AYq3TIaxRJZgm8fZhfa/esL9sIlwcqjuiej2sohP2dgXYBfaB+icUdP5Tw4QeUnVR+Wfa",
+	"4NeTQYaXFkog8xvInxGjsRr9tlIAtRoNzc1BkFBp81RAXU6mXEJwKhix4DZtGc9iyaqgVenRYeiMKtqn",
+	"khX2lPgWhvLgugWrXVXE7fqWs/l2iUZkZxrBZHlkFJxHRZo+0YuXZtX4i+ttqxln4ba6OVQrAFi/NLCL",
+	"uPO5wK51PWYDvEfN1n4JgHQKdVIEXoKhVYjlrhG3BIjoyH+9DeMqUQKM4iNAWYSrBUgpSFpy8UwAX6uT",
+	"K60L9UU4d+hrGQg6yrH9rEhsK+zsdG3zVcDzm7t183KpDJQ2+kizYyrBiq6moF1+VVrMaAjOcKgCEmFh",
+	"20m9m4XBxydImL8hJMxbOHv3DxZvWLCdDfhmWlQYy3KxW4l3T3uT8PJD1qCM+9rTpU9ln6H/7Slq+ymi",
+	"tn+jAKymD3DJFQmoewVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSLAUTP3dTO+LTcHanXPVKmoXpqqg8F",
+	"YDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaSfbjNX4rG+uodo7EkM1OFhN38I2lQ",
+	"BrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6A5Dcujjs7ilIzFNqiScaqvW2NzOBWnchTGVCoN5VoQWZxwD",
+	"jVgF+lJv4kOieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZusH47kwcQDfzwb442bdAf8sJQb4GW",
+	"2Pe14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfcv38RvmuNnqFJIrxOrxP20zCgzBYNAcj15Rkoc9o5p0",
+	"sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERAfoeJJEDbOdKfY8hNmw0dvjJ9xNRb",
+	"FEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZICzZ71m3TM1QCXHQRXjvXNMZBO1vy",
+	"hE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo1HSPWwK2otNZ8U0/SPDrf5H5enV6fXNv2DbJj9sSSv",
+	"49Ekw73yOzibdTM5Hv1oOGTJPVM9snN5SJqHH84xvUUMLErm5OrjwHj4gBSQp1SOR07lKEzjsD1fAZtW",
+	"63N//7wOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj0wYC0d3bhHKuDxVvZSPKzmf/eSPK",
+	"C8ujae8p2+avzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pffjeWfWrLqXguDsZCK4Fzcu6RVQGjC",
+	"yHDKJJScRonM5dZkBOTn3Z7FtfqrsiyqhZwmuxXYmWkVf6z/LYyhk0c0fRJGw/nqiNVeY4d4RVsm8mTx",
+	"U/rMmryYtBJBYpESVdOyMdCDlaOpCrWePYIy6+GUFwauLhkNI445IH+r2JUe2Bz0b1vs9Xehhkysy1gM",
+	"6IUI5/cId7ne3sv6qGoBb9XYNMKV66dx+bZmepCxkLyC0mXsO0bO1QJCYL51kVOXHSZQWqVvoYDAtafN",
+	"yBtjy/Uyfad6rjbBvsFaOFIQqKcI2DM0uG0JArT8BENLM1Ps35pvtuoaDvTKarJ74F/MdRn1ukkaCxRL",
+	"NvGrRTaW3ok30GR9KSZEQTuwzIqZhmCMh//sPmBewbcziDFWjsEM139zVkwNf7dOozeuv5epfLGkBb7d",
+	"GU1CmellVNSO1P6WdjxZ3SO0rMdfCTE/XoPLz9po87yo187SXn16IR7erO+pW9xTR6KnjkSP0uhDU3uW",
+	"ZP8uLYnKRPenaScETCnr2bHLY0WfVQh8ozUrix8k7Dcw3a5wJT5Vtx6rrT416/mnnuGHdutBOl+agYC6",
+	"sbNTxIBcnp2Q/YPdIwBbaZmWYiKcQxwYxlLFnv/QKdA472kw8tomjum8w+lkwmgClgS+RD8KbUFXnupe",
+	"1SZ/6sGYIyG1LO/w3ngaq2hCE7UNT2mL2wWdepqjPNdX9EzMKspUe0RMlBrpAe4JZFx97UquyZfYxpso",
+	"wF7zYmXQatrdh1PGuCG0JQGDAgJ2hGDFPQvzLZEx0hlxgmg7Zp/tJ+rkGJcH8w3Lvqw/oK/YWjJvGpDv",
+	"BwEIA8ZK4WtnVKrjt+dfSKKmSiQRjev6JaYQyvX7jDGfIp57Xn7n6jGF/F/agNnV+YuL7vlF993FyZuL",
+	"s/PL16fPvxaDQW+ravyDCSDYerksOO5sOEETgvVLGhQay6HZh0lMOdAHrnWkRwexWWwF47lnbXA5jvgt",
+	"TO24oDcttR1sTaNbyFzhjIWS9ISa9NpuRU2D04U56NGOBzQNcxYuo6XUhQ/mfPxfprHH79+dX552r05P",
+	"3lw8754dn1y/uextmUkbF6stU9N6rLbTpf70MNFk5MJk1eXDZjwRcTxmfqC2nWk1bhJqyHRisRycQmf6",
+	"EtfzByeTM2UAlOAINdNDBKmyBltJ70Yvk7hLsx0K/WYeeo7wYNecqMQchpwzofAo5keasEHC5Khr8JO+",
+	"/POPfXfKs7/ZtAPTxcz4EaPEZBboUZkH0ia4aZYtLKBkbexK5CMq1skV46FBaHCgiNCkKEW3GLCZ/oBJ",
+	"1CVfUhILqVzQvUrUTBBF+3LLjdDF3tx3jqFICwIRxBxg5KUDhTnSZMG/tLBexcmacENN39D2gIF6OXiu",
+	"3czWZ25ERtArxAcr2Up0kXqECsd5mDAW1sk7rqI4BZOyfafhI1ninODiI9pGT8Zi1g3FzEBp0QXXCVFC",
+	"EDFQjFfTHDFOZlQzIkgss3tkGvP3mZqx9HBaN+gzGx5leJ5B+CFyY8h4xMIejMf4mwwJLuyG8akECTNN",
+	"saQ5Z7tbtgczzZXQuRhImttHAtNqy50ujELYyePPvTo5V17/aNrXXNFz10VKsnhAvuzJaR/7IasM2upW",
+	"VW+Rfj8XbhNNyk3m5JhEHFAkemPW/qpnummBiD5Oc/iyQCTSnKoPiqhkjvlmAnamiuk8yHepKVKEjzT3",
+	"TH4ghKvHQqp2h0+zxJNDIsPR9S6ZSuY1GEyPSDqXZCRmxJY56q/WyYWBQUsdT4NEjDs8TS70swViMRxi",
+	"93UDoGqQ0+AOvz+imPEUvTUD4oJBLdnhoYBQTSyCW09Eiini3VgnSA+WtedQZFx3MpCleumhBsFDpMGi",
+	"A4eli3fTOLbtzmy1g23Zdg7pMq5Ueoy8j3KvJRqCtqdI70PMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51",
+	"V4PhY7FkqgPi369ZD0V8FRUb43WG8rk0YchgA/Vsr/Ge1y2dTKLgVmZ6pXuC3FXwe45Il1+7pJl6h2fQ",
+	"Z47fPT8/vTg5verVCVRUeu3TrWUdpY3TTVxOpkv5zPuYw0L0umvbhKkON84vpBq9jPZ4pg0L7DLgLKJc",
+	"SEEkdWKzQmzZvGsvEBl0oHSm1YyOp2gyZKqHpzslRdwPvVFAy5AR4TUD5ATSuUkc9ROazPFTkO6AuRMo",
+	"cGWH97yKS0cKxs9n8ZO/vLYuRZdFFopgqtUizPumSaZTQS8UgezVt2CpfPZqiof0mYuw96BBzrR028tU",
+	"HLTJN1RGQY+gZa2XzaS3YdPmG+tAwd+r7icISCRswrwsmw73uO0zpwt7FxGlwl3BofWyu2EkFAiSVn2n",
+	"3oTKK9iMDrdtJJxgxMpu4LSRajsULyc6oI4JeXtxqyoULtfG7fKI/p5iEIpXYLH4Dp5UnHoYIFkYpFsu",
+	"gtsa/L9XfpNnj9nS11/EiIcCbXuzAtmRXJqLZUPJaJ+Vau7vduX4p+RfL/dmd8H1r/FP3+7yveT8+Q/H",
+	"+n/ftPqN253+zg+NYHw2/enFkfoXjxs//XghfkI3VLViiDYPbZml5YdWUz0IJDqzFot6jrcPWJyKW7CB",
+	"iw1ILnWwVSsF3oNccPxTk8o9h/5pMcSzPs8z9Hmey3N+uRecnO+fj88a37UmO+HJBkHPBQTQRyPupWtu",
+	"MNFx//qMJizZcNGLAxyodGhj0DBYpyD52sBTydjnBvrcGOnlr6k0Q5lEwEtkZYL16ALVlVTRm99Sf+52",
+	"pIlJTligyl27PqBLME0SUFoUVQzBqpGWQdU92N9vGURtIxgMpKaxLsD9MrdY01oDlyy+AzPt2rebEjaI",
+	"WYDuQjFVqIeGkcxUkUmbW2KU3bzdmgJRa+2sanTlMj2LLFWzjKbpvTgW4pZMJ2nNmju1VVctkLFRzUrM",
+	"sCJNTqGGw5jAdXIixhOtMfboNOyZoeaNhbmYunVt+52uMNMEi9KcRq0V3rlFSPUG5ivZJjhXTVP4sEjG",
+	"ZZ+iovd7p0IDFd2xTqVNsM1Az9jhCJugrbQ6gRSpDu+lTLNnDVMw6cDasATTNr6GnAcM/RpZP1qd9Ghg",
+	"XXZ0qkZdFY0Z2NBgQoMnamaNb+uEjIYcbONnPncVM+4ZfA6pNPUejBnWHIUM8N9NDHpsUAV2DxpbhhSy",
+	"1qUJZdhqlSQRM5l1BeghibHNGpBVv/Aejbi8Ol3vcEsVQJ/mgy5LxbzYkYrf5ARIxanNaLsW6dLp8f8E",
+	"+jQeipzGmEWs8xXGT6Y7pPRoQ7IZbWUDDfDcLdcnBEs3a6fPW17bdpZu2RrSQLP5ZqXqXoBNROg40bJh",
+	"Mgu1YKDTsAzQXD9pT1il3TzY3zlqHOzvN5YhErEPE3vrYUvfGlGVfTYCAKKyD/6iokq7sjdoDPb7R6y2",
+	"SxtBbZfuHNWOwgNWOwqb9IDuDA76e63lyprcBL5ITvvrp2YXqYGLsEUfq5WIF26cZcRFG4a3I1e9JyWW",
+	"5mvnhbWTGU+a5b8hGMHvpnMKaC5aZcwBL2mNxapr08m9VUZUEZapi1hnm9UMG42jLQxceailixpA2zTe",
+	"dynP0iBso54F93R4Lt8YfHt5XQZeHkN2ttNq0lBELAVpNRop4HaUeh0xBmfABrD3p5b4+LBLjk51uAXF",
+	"0yTKOl1Ka6d942/MxlR83x8CKxilFHtmQxK1EgvtUhw/QYd41sueagQuV9mohdbLXjXu+mzIPNVb8Tm/",
+	"Kxx49ppbxdgFepafQH0o9IGdwkQtffTnsHYZCipSKR7gHFhUHrKehw14tj4YwT37rJQl25gKG9wlyueg",
+	"ioNPAfXZGd0A4+6J7T6KZZ4mCDqK3JTT2ojL0uKQd5Il53wgyitDTrTt9ecfe/WdrTYxSCppFNZ2psKQ",
+	"/hwiFlzM6qRnAKJ6hIah7PCey5fuumyiKunZ/2If5LBLlbHRAAByzBSFfKpnpAflxPi29A99J9YZ2zyn",
+	"noFGSJO/ejhoZ/UUY7/5JftjMHD7czCBC9jVkCm7biWlTyvqhczDZ2LKw787euTfBQ0SccfySJA3I5Ga",
+	"6RvnJK5MJe7PiRabVtSWHo160+Va+S1EI9trzUXSsqG2Dv8Ssxv3GkRLx9aWhQMBl1JfqFEh7J2QWQJ8",
+	"vHRlGOZiHW7xdDwxuYEIsyP3BNjHf/tT9IQU9JCD/dC8YwjWrayc9eHFLaGLJPSTYKzokpjcgzWIto+g",
+	"MU16Hu5wERKnJD37oxJep+MPCt7nPIDGeBhHkMPDwVE/YRQ82WnW6gC1eKklb4ebJreazRjIbjK2TRxN",
+	"XL/3q9bS7TRnkCPisB/6LMVEj6CU3ZU2mcwkIVmH41M2lVhbGGXY5u9g5f8KaHMax2J2Op6o+Q/Ik9Br",
+	"ld3qtwkbRB/y2c4W2j+bIl21lVgxUwrsJMmeEaa/gH5nj1yylVgldVi/Lq1Om1D9Ff3Y//z8P53Oh0bj",
+	"/Vf/t7JG1RqSL1qIi/GNL/UybGFmTJwC+AnOJPkSPEZbmcGb1sNF47cvz0zDOrSEiBnlj4uFvlbLZjso",
+	"O/Iy3Drzi1MU3QODaRx3zRSPOSenZih5mPQVyAu2xbL1KlaqFc+v6NLCNLdKld3yeT0qnrk+havhzFNi",
+	"fgI0/xyA5l5qpo99fRyOIx5JhZy1WNrl7ilVbI/5XMstTOPCvDgDFoF/mlhPhO3inpnf0K8VxEK6xH5M",
+	"osSSBRc4Mr2LTVoMWmIpk40gi2YQmVRs15AjMmHE6Ncpq+px0CSMTeGYx3pNiC4K1QiV5JGIQ0in6/23",
+	"+VSuxCUyJSTUNGLEDNs0MdX1yomcrY0ofja0aTtLIqC3FG7NIj5M4dcQMNThhVLuDwD8iVD5DrE69NKY",
+	"AmA9ONcscbHAxbgM/a7GKpmT/QYoG6ZOGLAJtXYUMgDlhhLkgEk5mMbgwRHQGWhJUnGHr5VVnA4kAgXk",
+	"/O3dblril5hL+2R7f/cZoWR799CNWDHe4ThmKjGNvU5OgIKkV2Bkycb4EJRJQQ7L8/feYVnpo0OcLpMJ",
+	"5X0KF3n2Juz5BGb0SYCwn8To/bakLCTG2cyBAN+vkvUeFayPKWrvjULoC4kuygMfRusyJ0Pwjjo5lrfI",
+	"Fp2QEonFP/YW8mHwhDsp4FWqLCxDuSqazGOgXBWvQhoZMbLTyQ8tx7IcMEdVNzc3tWNvK1dR183NTeZ2",
+	"Q2QPA6C0B2kRgxK63aVSXkK5FV8CmGbf8EmQADeGqcxN7LFwzhYWpEomLBnRiRHcGHvz9BvwDWJiuwkJ",
+	"5gpHZ1Q6o954JwAZfKdBQjr/qxuYrq18m0zJexOeEqI7pnxuc5pkDrgvYZgPp4Qg+r6MJou1T1haYfSX",
+	"OrmhkbJJZc71oq3v8eThfKjl0d+1EOS1HtJlOvRyQlyc6KPQol0WlUQYCHaK/8LS5CCvc2zI0xKLYLax",
+	"/tDoiwvLq5J5xs3QPGw08opOYTO4iKudFnaDi8bTcaW9A6nbWpLAn023pJqZDFFq/716KvqlAjm779Lu",
+	"RXrYfcvPGoPFNp/9NXVxbo8Zbg2oSAub9ByuywVUakggoHHs501IEo3H+twrFs+1eaUlmcMQnPIQ0kPP",
+	"VYENuFgCR01Z1dCV9UcDbXV5ZW82/wBv9Cq4CMzX1O9pS8KUTqZIcngD5qTmbJxGM81kAOTJXsTldDCI",
+	"AkhEw/5zqayMBO9hCkVvTD906ZB9vd9ouARN12XHS+VsWzgCqJ02blKvREpLe4ckbiresAuEB/A+KMVo",
+	"t/Xf8KTMei31whnmn60fRas3r3AFlJNhdAfmPGSc+HpsgY1lyxYra3dMT5EUXL/Iv7snqbFGGv8rKtWx",
+	"v5R/J5+SZxFlWQsedjKeP4CxVMsTBxbgoTNNpNMCvapJQ4LDPCvEES0iscaTifs5TVy0Ub6QqXn2lKWw",
+	"7nEs8u/ejAShY3J+rzM4oSoYLZ7CEwBoRJmg+Tong4jFIRa6pCXUGB58Rnp8Gsc9EsSMJgCcpG/Oumir",
+	"Xg2AbdHEspm/DnzfqQIGJ9J2/ls44EjC5ozf01GXP3hiQK4TMd+M1t/BQD5J5eLnYT92FT4P+2m1dz4Z",
+	"+3HKKaBuGNWLD1n9Kc3jHxv8Ku0sj41Gx3PXUvJhBtC2OVe/VybTAt3lNejeaXMqi4nkOjaZPGl4Sw3P",
+	"IB5812yqZ20Kim2fDHFKTPQwtPuFTDt1eKo5gGjRuXRaEXYwsyEgEYe+GeDaPlnoYDwFpr8SXdH8xeuz",
+	"lAa9/LdGXCpGw2cLdpPFdqh3eEGTO3KfHncmCmWr/Vx0zcSgykZAlBCFASBYiVPY6keOAIlkuDTOs34X",
+	"cf1yJO+/oO+d7eO10NuOZHuS+eAZOQp6Yq/37OPjuSsBHarrwTRkW76YaiofEA+eWOIu13qWKng260H/",
+	"m7QOyU3/sbzpC+tVzVO1X8RQX7tCf/Pi/L+FpMwmOjyKwNz2RV15YZYRn4ZvYOtE475yReEz6piS8Q3k",
+	"k0sARtAgUdnmBuT/Y+9ad9vGlfCrEP5ztoDsyJdcmiI4aNPcdrdtUGfbLaDCli3aFqpQOrrEm1Pkec57",
+	"nCdbcIaUSF18b5N4/a+pbYmiyJnhzDffJ0uriMEIKRCTRlmdQ/Sjb9IdWazcH81yiFXCq2DtP6mTuLPv",
+	"K6bjVja+4m32Yr8nhUFzBliNlZhfQHxCKloXyRT9fz9fP6/kYTZlTnOzUHx82fSYTsNq1cWnblFLtGrx",
+	"gSFtWrCuy6g1Zdb1jo99LvhcSa4Ijgn8oSEMYMwtBECxj7FGEhkp94P8W2U6EWcSNGfTiW+xW9uhgrGw",
+	"EqdO1oSpc4Oq4dThIRSU+sQOAspUUPofQtMV6xwB4tcV5n47pPJBq0Dm7+7PcJJ/OM58g+BmIGJe3I7M",
+	"Si1V0yoU2Aza9cOBSetH9kGn3nL2m9S0D4cvR03+3aAnl/xxLSVYqBm1by5zUGYFWqxEgbC3DFMCFtrG",
+	"MEe1YRJ6e0eN/YYpP1nGoG4UGA3rZj4yGrfiDhf9c5PmAIrm0a7c3NIOi91eaoXFZ7oNRtbzxYywRpQe",
+	"5fLehqTLTq2xxCJPJfgEnQA4FDReHh0hc6jqde3YYqAW2TLlrYBzH+nZ3Ujp5IBQtmmagngYLwz83KE/",
+	"fUVCeutjURdb/2OSBBqHU4XRPBdz8sjtGurWt+vN4T6tHzrmoP7Sbo/q+4Mj2hodDA8dUzFEsR8HNaPG",
+	"DwU97hbKbtiSNxSm4nriM4kuwzcEHOBRj7+d2nETwCgRjeFaS5kQnEe+VquiLX1F7Uppm7EK+qwq1kEu",
+	"7FLzID8stQ973/EfPdd5mIWj+Qhbbq6qAt+POaiHwq0LZ1r8odSyL5gOCaOwWAq0mY+Qkdzihmxq0Afp",
+	"jgoc4D7TtBX1fkUBo5kPnNH5zUqOyXzScP7nySR+Fr0USNiCpiynPSnHT5mjd98hkqysf40ypwfX6kmM",
+	"k9bJJjooUsu0QGdbBRAms+L40M8BB9NZ9+DdG0Ef9uzzNujj4fSsf6DuZAfq935MzsX9Z56oxSh/0EFa",
+	"e7wtrNWh4cublKVt75zdn22hf0Wk7zp9RKr2lailXCB0XvwARiGw40lmE1KDX1sIjZok8E2ld7d9UKqc",
+	"WIHZuHAX8hto8RgmHLfB9PNHSU3/ytU68c4+eA4JMJ5bLkh7agiQnxT7rjxfVVZPqlY9O3TGzsv9EC+3",
+	"A70s70iFsMh6jlQ7xKjSE6XQl5tUBqtQhkbsfarZdbZY3P1KvZgFJTa+t1yWlBOCoJm4zurXK3sCcc/e",
+	"rG5cRqf65wN3PKbhimAOOepl8BwVxwO1mJ2qbO+QFyshL5AaeuKHcZG0CrXysrnm8RIWWGH7qjojaN/B",
+	"fGA/6AiKrnk7Lyu1ae/mKNVnZHFoD+MqGAcoBKGyVkw8yo/+R/zd898IgpwMyqEt3MeFcxRnhK97SEQW",
+	"57sS3FIy1Y8FkykYjqcFl3nYlMuunMEUOCOMfXFjbD16RlkZa+FmZMKuDgm7WZgZ8LuUwZzraT5FzzGr",
+	"vUYTfxqBLIVs/0I2ZEWqM2qQM3s4yeQ+8duqnq9tAcefdNxapIFoG1XCFjKVW3LahCmQ5fhTeDnrnu/0",
+	"qgEsmTenb+tn5xeX9atff/u9/u79h+va1yV4fNXRzSCagPtthGr9YevBPz1cgL00mp55SNMWK6zyXAZ+",
+	"6CceYBL4cnoM/E/ueX7UcU4zDFuJ87mgcYntXe+4ldYQZhSKzpgTiSJG+THKwP578MNs6CUOPwrkDRpl",
+	"TjcrWMw/Y7z2vKyLG4JOkOTeFR7XXEWSlxteKFB4qWSk8g2Vs5HKT6taasthYPItYoHwFsW3h5TF3j1I",
+	"KyEEoQRcgN9tmmajtPZfvZzWgDPx52zVNJ0Yo4bpytuRzedlkSSpCFxlDl5q9mk/aZtamnMZIFIlyGmx",
+	"jOrM5rmv1Tin9VBK4nVV4ZQ0mRbxZnebfVMog3SnLLvTS73F3vcMPvcw13WggLjmONLObMBMClw36aJ0",
+	"OuIkUQxE9OPj+UHTkBO8L9RigOaUSQ3Q3Z/hfBbmgZAjBnT/s/A8P6owEIrjNabMpdLMtpYE0ufbwoS9",
+	"9P3KjlzJ+c8tfKeBW67wLS/SfyUg+qjnx7/kj9QNj5u8tD4+1zkW6+MK2HeTBXLNNkJNc172BDMYIY1R",
+	"i4gou94PiR0E5JebDzfXBgFBhVb76Jh0L1/XmwY5II47duPIIG1THHaiF5gAEXw8ET8gR2lvKrTrWqwv",
+	"egFu/DhImYxiGE0/onES9KVkkpJl4QMRLFpKhmQr8iogu3+DAd16UWNpUJeLtP4T9oRxtRLTbA+juzH5",
+	"69Zj0YklRQCn02lj2m744XivZZrmXnQ3tmrkzqXTN/5fJ1bNJCbp7JPOvoXXoHglvsCJc2LV3nVIZ3J4",
+	"15zUD/9r1fbU78C14G8AvAst8V/fdD9/ab+9Pru8/q19/ed1/m/4bpwEPPZrfZoMLj59u7p87zmXn6ZX",
+	"Fy9vry7Ok6uL86ZzMfEG7GPwpXVuDtpX4y9/vpnWjFoSurVjHjDz13K8B9tiDx37sc3Yv3EYJ/MGwYfd",
+	"OgBlsfAEf47/ZXtjP3Tjye1J9/J1E/8Pd8bJAf4V0ND1nZO2uYw+dRx04ZlLHMXnlBsoCHD1y3YUOyba",
+	"9hLqov+INNe2JVe63C6Q2M+w50XjvF6qBXaC7IGrdBRdtOJS4kl3DqAy3U9NWJ/YBRgWNLL2udHpE5GT",
+	"idUFDFl5oxTVa7EU1gsn8iyrmNlpSLPHQA63RAEA/RSyTAjB6kioKgPc37cYFCOFR5JuTTsyyAA/uwB/",
+	"tlLfAvEGDybEyQDPDXAyeP4OTDE4a2EP0C21jg7NoxYPs4qwYhEfab0Ha/iGpazxKT6lwi+9YTpxkY1+",
+	"bNAbSzwv395hbLxO855OF8HC7TzXY2NAcFcWIAmihx5K36/SuN2NSBS7noe10xJ4glQ1hT/z4AT1mkKx",
+	"HlMznj/8Jo2uQ+9cWb+NqKT+hi7jglORzIgzkA3qKcONhEtVcQ18oI+LZdDmDOMJsHf5dxLRuJ4EfAYF",
+	"9YMhHBoioXOcBUu9HP5e81fnl4XmYYKBCvC0zpjt3M/0acZHelLzvDHEiLqs+dNP00jDD9Wdo9OsPPXo",
+	"9NxlbjQR+QNYGhX5gzVC1O+iifnh55Iv34guMosViH7FN0X/2DHpmC8bBEbgsjG595NQzR8vFNhZTIvs",
+	"bCRu7kuW4L6WUVmZ4RiZwMoojg3iJCC8g/Eychyrzw1TRIQON+7ySlbjVDlma3mNO/N/8d7vJsMJ8jCu",
+	"Q4X8vOW4Sq2GIE8uZ2VfSY9rZtWXn8dSRMBcvuTyxbtjTH5UxuTnQ7G0vGXYOrm9j9R2Nrm551Z1MkhH",
+	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
+	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
+	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
+	"8fh611+5Qggv+j025uVLjvspbwxQB0Fl6h8YCJQW4879kNgkoGHkMzKd+FDlAdpXCYdWK0IZ5apaGmuQ",
+	"M5kbSb14Hj5dUo2zWObqwa7YxLHvRQYIshOh4O+J0/x91CB/ZCTtaooG88SYIMF4Qmsb8EnkjhlxmeAx",
+	"t+HvussyDX2bDakYH6wTHiiIqxT6CdH8wXdjt4puNqLV5F2tZdtaJOdVZvY7im9bkjDgI+yDCmMP94J1",
+	"MKDjhG2xjX+UFpZdg8osj7h9/g32WgVj4eac3twh4qhgJqohjSGenPiRQ+rYYQoYmqYB+8SX+B5UVsR4",
+	"81f6HWT2DAlKALZb4ifCB3i+/w3AJ0KADJAAB4edlwgIPDRN+a+Dg9aLRuYUb8DFAgdsDk6Cdl1CGAah",
+	"P41omF2Y/P9/nUZTXrR9YJAPAWVXb8mpzxgdxuTUDylpNkz1bl10DiW3k0qQMh1uO4b0Bvw/MHAvZO6V",
+	"SyuKUYVDuSA1tlleIt8PyXDi8wOhrbfLi6cW3OPcPCm3ypiOC7f6wgeYW5C/SEjmC0UEGTrsRNcdtqza",
+	"ghaeqbfKOKPKupykYr6B1O56NUA9GPP57GdpBVVoWU5fPqlTGr1l1lwMPqB+4FEZBKDeHVR8wzt3SGcN",
+	"DEl7taHJ/yoM7hQ/KBkV9CmIMlK2OrIukGzlZSDksidDnmbYUqN0WpWfS1rVwo/fiQQNDCJIBp47JN/o",
+	"PVaH5DTgXMGp9152IcCqOOo0O2IL7TcP1Z3y1o0qFxmU3PEOnm87ZGB7PMgKMcvkh8MJlZOtXPGS2l48",
+	"qT18ffg7AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -18,7 +18,7 @@ func (p *Pages) askToConsent(ctx context.Context, a oauth.Authorization, browser
 	for _, scope := range p.OAuth.ConsentFor(a, browser.User) {
 		shown.Scopes = append(shown.Scopes, t.Sentence(p.DescribeScope(scope)))
 	}
-	shown.template, shown.Target = "consent", a.Redirect
+	shown.template, shown.Target, shown.ClientLogo = "consent", a.Redirect, a.Client.LogoAddress()
 	shown.Forms = []*form{{
 		Action: "consent", Hidden: []hidden{{"request", p.OAuth.Seal(a, browser.Session.ID)}},
 		Buttons: []button{
