@@ -2079,7 +2079,7 @@ type ServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
 }
 
@@ -2932,7 +2932,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
-	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -9401,7 +9401,7 @@ type StrictServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
@@ -11389,16 +11389,16 @@ var swaggerSpec = []string{
 	"j0pFCkehp3yX5sV9AE4bVXTs2CkNZXYOBO+AYdajdXIBWkp4BhobDnhVOY/KjmRA7YWslXUQxRoHRpAk",
 	"lRknhcS4ASFruqRBvvjGYjKlHtp3SH+X6D5OrBH3rSEWTKkfoN0/59MYqTOWwgEodlY10zI5ngGOkAJd",
 	"mlKLpUAhjAfE46G8hML80TlcCcq9K3/eakDqTKvnDuo2yrh4Eo+w3V9nJ43ckh8xvB+4f33snfwGF172",
-	"cuzNyldc91NMGIAFgszUD+gIVCbjLnlAbOLTIOSMJAsOWR6AdFWlznpGKINT1VNjdfJKxUZSK14sja7I",
-	"xlksM/WgV2zi2HcyAgTRiUBi80Rp/D6sk18zAHY9RINxYgyQoD+RawngJHTnjLhMYpTb8PrEZRk/vs1m",
-	"VMoH+0Q4CnKUUq8gqj/4bOSugpIN6Wpgrta2LSsKzypT+x3Ntm0JBvAOzsEKZQ/Pgn0wpfOYHbCOv5f2",
-	"lGPzyTqLeHj2Dc7aCjTC/Rm9jSKiVLASq0saA7w5iSuH4qjDEDA0REPtk9jiDcisSHmLI/0CFHqGKkoA",
-	"JFvCY2kDPM5vofhEkotBJUC313mOBYE901R/dbutp/XMKI7BxAK+a6GcBPW6KmGYBjwJaZANTP79p1Nv",
-	"qkHbXYO89SkbXpBzzhidReScB5Q066b+tBEah4rHKZZHFQ63HUNZA/EGOu6lyL02tMYGVbqUS8BimxXp",
-	"73lAZgsuLoR2vhVezlriigv1pD0qQzEuPepGCFjYkE9USeZTjeAYuudkRx22o9oS8p3pj8rwoKo6mBQb",
-	"voGw7flsgH4xFus5ycIKOomyWr5iUKfSe8u0uRTep9z3qHICkMsOMr7B0p3RdYIhIG9ONPVWSbhz/EeF",
-	"VNCnINNI2e7IukCynZcVIVfNDDGY4Uj9kS6r9nUFmVr68msZoAEh/HjquTNyS+8wO6SWAdcKbr13qgsB",
-	"dsVpp9mRR+hZs6eflAs3XLnJIOWOT/C47ZCp7QknK8AoEw9mC6oWWxtxQG0vWtS+/PblvwAAAP//",
+	"cuzNyldc9yUmzAmgAkFi6gf0AypzcZc8IDbxaRByRpIFhyQPILqqSmc9IZShqeqZsTp5pUIjqREvVkZX",
+	"JOMslll6UCs2cew7GQCC4EQgoXmiNHwf1smvGf66HqHBMDHGR9CdyHUEcBK6c0ZcJiHKbXh94rKMHt9m",
+	"Myrlg30i/AQ5SqlVELUffDZyVyHJhnQ1Lldr244VBWeVaf2OZtq2xAJ4B+dgha6HZ8E+mNJ5zA5Yxd9L",
+	"d8qx92SdQTw88wZnbQUY4f5s3kYRUSpYidUVjQFenMSNQ1HUYQQY+qGh9Els8QYkVqS8xZF+AQY9Q9Uk",
+	"AJAt4bG0AR7nt1B7IrnFoBCg2+s8x3rAnmmqv7rd1tN6ZhTHYGIB3rVQTYJ6XVUwTAOehDTIBib//tOp",
+	"N9Wg7a5B3vqUDS/IOWeMziJyzgNKmnVTf9oIjUPF4xTJo4qG246hrIF4A/32UuBeG1ojgyrdySVesc2K",
+	"7Pc8ILMFF/dBO98JL2ctYcWFetIelYEYlx51IwQsbMgnqiLzqcZvDM1zsqEOu1FtifjO9EdlcFBVDUyK",
+	"DN9A1PZ8MkC/F4v1nGRRBZ1DWS1fMaZT6b1l2lwK71Pue1Q5AUhlBwnfYOnO6DrBEI83J5p6qyTcOf6j",
+	"QipoU5BZpGx3ZE0g2c7LapCrZoYQzHCk/kiXVfu6Qkwtffm1jM+AEH489dwZuaV3mBxSy4BrBZfeO9WE",
+	"ALvitNPsyCP0rNnTT8qFG67cZJBxxyd43HbI1PaEkxVgkIkHswVVi62NOKC2Fy1qX3778l8AAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -36,7 +36,7 @@ func TestAResetOfFactors(t *testing.T) {
 		s.createVerified(t, "ann")
 		_, root := s.administrator(t, "root")
 		id := s.value(t, `SELECT id FROM users WHERE username = 'ann'`)
-		reset := request{method: "POST", path: "/users/" + id + "/factors/reset", token: root}
+		reset := request{method: "POST", path: "/users/" + id + "/factor-reset", token: root}
 		s.do(t, reset).want(409, "no_second_factor")
 		tokens := s.login(t, "ann")
 		_, added := s.enroll(t, tokens.AccessToken)
