@@ -109,9 +109,13 @@ const (
 	EventKindAccountDeleted        EventKind = "account_deleted"
 	EventKindAccountDisabled       EventKind = "account_disabled"
 	EventKindAccountEnabled        EventKind = "account_enabled"
+	EventKindAccountUnlocked       EventKind = "account_unlocked"
 	EventKindClientChanged         EventKind = "client_changed"
 	EventKindClientCreated         EventKind = "client_created"
 	EventKindClientDeleted         EventKind = "client_deleted"
+	EventKindCodeReused            EventKind = "code_reused"
+	EventKindConsentGranted        EventKind = "consent_granted"
+	EventKindConsentWithdrawn      EventKind = "consent_withdrawn"
 	EventKindEmailChanged          EventKind = "email_changed"
 	EventKindEmailConfirmed        EventKind = "email_confirmed"
 	EventKindEmailLost             EventKind = "email_lost"
@@ -149,11 +153,19 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindAccountEnabled:
 		return true
+	case EventKindAccountUnlocked:
+		return true
 	case EventKindClientChanged:
 		return true
 	case EventKindClientCreated:
 		return true
 	case EventKindClientDeleted:
+		return true
+	case EventKindCodeReused:
+		return true
+	case EventKindConsentGranted:
+		return true
+	case EventKindConsentWithdrawn:
 		return true
 	case EventKindEmailChanged:
 		return true
@@ -345,10 +357,15 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of a client with registered redirect addresses.
 	//
@@ -533,9 +550,14 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -580,9 +602,14 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -680,11 +707,20 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -774,7 +810,9 @@ type MailedCode = string
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -852,6 +890,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -912,6 +955,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -984,6 +1032,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -1046,6 +1099,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -1178,10 +1236,15 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
 	//
@@ -1313,6 +1376,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1781,7 +1850,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -1792,6 +1861,9 @@ type AuthorizeParams struct {
 
 	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -2464,7 +2536,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2483,7 +2556,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2526,7 +2600,8 @@ type ClientInterface interface {
 	// GetUserInfo Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -3654,7 +3729,8 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3683,7 +3759,8 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3756,7 +3833,8 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // GetUserInfo Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4728,6 +4806,18 @@ func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request,
 		if params.RequestURI != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request_uri", *params.RequestURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Claims != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "claims", *params.Claims, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -7095,7 +7185,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -7114,7 +7205,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -7157,7 +7249,8 @@ type ClientWithResponsesInterface interface {
 	// GetUserInfoWithResponse Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -13170,7 +13263,8 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -13195,7 +13289,8 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -13256,7 +13351,8 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // GetUserInfoWithResponse Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -18,6 +18,10 @@ import (
 const (
 	ByPassword = "pwd"
 	ByCode     = "otp" // of an authenticator app, or a recovery code
+	// A passkey is ByDevice, or BySyncedKey if it may be copied between devices; with each the person has touched it (ByPresence).
+	ByDevice    = "hwk"
+	BySyncedKey = "swk"
+	ByPresence  = "user"
 	// TwoFactors is added where a second factor was used, or one that is as strong.
 	TwoFactors = atjwt.MultiFactor
 )
@@ -29,7 +33,9 @@ type Authentication struct {
 	user    store.User // as it was read when the person proved it
 	attempt *attempt
 	// use uses up what is valid once, in the transaction that starts the session. It may be nil.
-	use func(ctx context.Context, q *store.Queries) error
+	use func(ctx context.Context, q *store.Queries, sessionID string) error
+	// check returns why use has failed, where it can only return store.ErrNotFound. It may be nil.
+	check func(ctx context.Context) error
 	// enrolls says that use adds the account's first second factor, which has completed Methods.
 	enrolls bool
 }
@@ -56,10 +62,12 @@ func (s *Service) RequireFreshLogin(caller *Caller, user store.User) error {
 	switch {
 	case user.Factors != "" && !slices.Contains(caller.Methods, TwoFactors):
 		fault := problem.New(problem.StaleLogin, "This needs a login with the second factor within the last ten minutes. Log in again.")
-		fault.ACR = atjwt.TwoFactors
+		fault.ACR, fault.MaxAge = atjwt.TwoFactors, maxLoginAge
 		return fault
 	case s.Now().Sub(caller.LoggedInAt) > maxLoginAge:
-		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+		fault := problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+		fault.MaxAge = maxLoginAge
+		return fault
 	}
 	return nil
 }
@@ -166,13 +174,14 @@ var byNewFactor = []string{ByCode, TwoFactors}
 // second factor. add stores it, in the transaction that starts the session. Errors: an Incomplete if the account has
 // got another factor meanwhile.
 func (s *Service) Enroll(ctx context.Context, who Authentication, add func(context.Context, *store.Queries) error) (Browser, secret.Text, error) {
-	who.Methods, who.use, who.enrolls = slices.Concat(who.Methods, byNewFactor), add, true
+	who.Methods, who.enrolls = slices.Concat(who.Methods, byNewFactor), true
+	who.use = func(ctx context.Context, q *store.Queries, _ string) error { return add(ctx, q) }
 	return s.StartBrowser(ctx, who)
 }
 
 // StartBrowser starts the session of a browser. Errors: those of Login.
 func (s *Service) StartBrowser(ctx context.Context, who Authentication) (Browser, secret.Text, error) {
-	session, refresh, err := s.startSession(ctx, who, Wanted{ClientID: store.BrowserClient})
+	session, refresh, err := s.startConfirmed(ctx, who, Wanted{ClientID: store.BrowserClient})
 	s.Count.Login(outcomeOf(err))
 	return s.browserOf(ctx, session, refresh, err)
 }

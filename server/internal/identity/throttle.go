@@ -107,7 +107,11 @@ func (s *Service) NetworkCounters(what string, from network.Network, limit int) 
 
 // DeviceCounters returns the counters of the user codes that an account tries, and its network.
 func (s *Service) DeviceCounters(userID string, from network.Network, ofAccount, ofNetwork int) []NetworkCounter {
-	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.KeyedHash.Key("device codes of", userID), ofAccount})
+	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.deviceCounter(userID), ofAccount})
+}
+
+func (s *Service) deviceCounter(userID string) string {
+	return s.KeyedHash.Key("device codes of", userID)
 }
 
 // CountUse counts a use under each counter, or returns how long to wait if one has reached its limit. The first use begins the
@@ -205,11 +209,11 @@ func (a *attempt) event() store.Event {
 	return store.Event{UserID: a.user.ID, Username: a.user.Username, ClientID: a.clientID}
 }
 
-// countLoginFailure counts a wrong password and returns the error for it. Of many attempts at once, those after the last
+// countLoginFailure counts a wrong password, or a wrong passkey, and returns the error for it. Of many attempts at once, those after the last
 // free one get TooManyRequests, which does not reveal that their password was wrong.
 //
 // It ignores a disconnect: otherwise a client could guess many passwords at once and hang up before they are counted.
-func (s *Service) countLoginFailure(ctx context.Context, a *attempt) error {
+func (s *Service) countLoginFailure(ctx context.Context, a *attempt, wrong error) error {
 	ctx, done := IgnoreDisconnect(ctx)
 	defer done()
 	for _, key := range a.failureKeys() {
@@ -233,7 +237,7 @@ func (s *Service) countLoginFailure(ctx context.Context, a *attempt) error {
 	if err := audit.Record(ctx, &s.db.Queries, audit.LoginFailed, a.event(), s.Now()); err != nil {
 		return err
 	}
-	return errWrongCredentials()
+	return wrong
 }
 
 // failureKeys are the counters of the account that a failure counts for.

@@ -72,7 +72,10 @@ func (e *Error) Challenge() string {
 		if e.ACR != "" {
 			reason += fmt.Sprintf(`, acr_values="%s"`, e.ACR)
 		}
-		return bearer + reason + `, max_age="600"`
+		if e.MaxAge > 0 {
+			reason += fmt.Sprintf(`, max_age="%d"`, int(e.MaxAge.Seconds()))
+		}
+		return bearer + reason
 	case InsufficientScope:
 		return bearer + reason + fmt.Sprintf(`, scope="%s"`, e.Scope)
 	case RegistrationClosed:

@@ -75,7 +75,9 @@ type Error struct {
 	Fields []FieldError // the invalid fields, if any
 	Scope  string       // the scopes that are needed, space-separated; for InsufficientScope
 	ACR    string       // the acr that is needed; "" if only the time of the login is the reason; for StaleLogin
-	Cause  error        // for the log only
+	// MaxAge is how old the login may be, for StaleLogin; 0 for any age.
+	MaxAge time.Duration
+	Cause  error // for the log only
 	// RetryAfter is how long the client must wait before the next attempt, for TooManyRequests.
 	RetryAfter time.Duration
 }

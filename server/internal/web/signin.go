@@ -100,7 +100,7 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	t := e.texts(ctx, p)
 	shown := p.Site.message(t, t.T(name+".title"))
 	if shown.template = name; e.request != nil {
-		shown.Target = e.request.Redirect
+		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
 		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
 	}
 	if e.fresh {
@@ -164,8 +164,11 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 		return p.askToSignUp(ctx, http.StatusOK, p.errandOf(a), signUpForm{email: a.LoginHint}), nil
 	case step == oauth.SignIn:
 		fault := ""
-		if browser != nil && a.WantsAnother(browser.User) {
+		switch {
+		case browser != nil && a.WantsAnother(browser.User):
 			fault = p.texts(ctx, a.UILocales).T("sign-in.another")
+		case a.NeedsFactor(browser):
+			fault = p.texts(ctx, a.UILocales).T("sign-in.stronger")
 		}
 		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, fault), nil
 	case step == oauth.Consent:
@@ -176,11 +179,14 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 }
 
 // fault answers a faulty request. A person who is not signed in is not sent to the client, since anybody can make the request,
-// and the client may be a trap (RFC 9700 §4.11.2); they may follow the link.
+// and the client may be a trap (RFC 9700 §4.11.2); they may sign in first, or follow the link.
 func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
 	address := p.OAuth.Refuse(a, a.Fault)
 	if browser != nil || a.Silent() {
 		return Redirect(address)
+	}
+	if a.IsUnsupported() {
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), "", "")
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
@@ -193,7 +199,7 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	shown := e.page(ctx, p, "sign-in")
 	t, f := shown.texts, e.form("sign-in")
 	f.Fields = []*field{
-		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username", Exact: true, FaultAbove: fault != ""},
+		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username webauthn", Exact: true, FaultAbove: fault != ""},
 		currentPasswordField(t, "password", "sign-in.password"),
 	}
 	f.Fields[1].FaultAbove = fault != ""
@@ -206,7 +212,15 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	if !p.Accounts.RegistrationClosed {
 		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
 	}
-	return p.Site.answer(status, shown)
+	cookie, err := p.offerPasskey(ctx, e, &shown)
+	if err != nil {
+		return Answer{err: err}
+	}
+	answer := p.Site.answer(status, shown)
+	if cookie != nil {
+		answer.cookies = append(answer.cookies, cookie)
+	}
+	return answer
 }
 
 // openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
@@ -228,7 +242,13 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
-	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	var answer Answer
+	var err error
+	if passkey := form.Get("passkey"); passkey != "" {
+		answer, err = p.signInWithPasskey(ctx, e, secret.New(passkey))
+	} else {
+		answer, err = p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		return p.askToSignIn(ctx, statusOf(fault), e, username, explain(c, e.texts(ctx, p), fault)).write(c.Response())
 	}
@@ -276,6 +296,9 @@ func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser id
 	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
 	if !p.step(ctx).Empty() {
 		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
+	if p.passkeyBinding(ctx) != "" {
+		answer.cookies = append(answer.cookies, p.passkeyCookie(""))
 	}
 	return answer, err
 }
