@@ -1,9 +1,9 @@
 // "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swaggerUI, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
+import { totp } from './totp.mjs';
 
 const at = eachWithAPage();
 
@@ -99,16 +99,6 @@ async function invite() {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'guest', password: account.password }),
   });
   guest = await answer.json();
-}
-
-// totp is the code that an authenticator app shows (RFC 6238).
-function totp(secret) {
-  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
-  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
-  const step = Buffer.alloc(8);
-  step.writeUInt32BE(Math.floor(Date.now() / 30_000), 4);
-  const mac = createHmac('sha1', key).update(step).digest();
-  return String((mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
 }
 
 // strengthenGuest gives the guest a second factor.
