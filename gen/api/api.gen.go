@@ -2151,7 +2151,7 @@ type ServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
 }
 
@@ -3011,7 +3011,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
-	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -9480,7 +9480,7 @@ type StrictServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
@@ -11489,17 +11489,17 @@ var swaggerSpec = []string{
 	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
 	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
 	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
-	"8fh611+5Qggv+j025uVLjvspbwxQB0Fl6h8YCJQW4879kNgkoGHkMzKd+FDlAdpXCYdWK0IZ5apaGmuQ",
-	"M5kbSb14Hj5dUo2zWObqwa7YxLHvRQYIshOh4O+J0/x91CB/ZCTtaooG88SYIMF4Qmsb8EnkjhlxmeAx",
-	"t+HvussyDX2bDakYH6wTHiiIqxT6CdH8wXdjt4puNqLV5F2tZdtaJOdVZvY7im9bkjDgI+yDCmMP94J1",
-	"MKDjhG2xjX+UFpZdg8osj7h9/g32WgVj4eac3twh4qhgJqohjSGenPiRQ+rYYQoYmqYB+8SX+B5UVsR4",
-	"81f6HWT2DAlKALZb4ifCB3i+/w3AJ0KADJAAB4edlwgIPDRN+a+Dg9aLRuYUb8DFAgdsDk6Cdl1CGAah",
-	"P41omF2Y/P9/nUZTXrR9YJAPAWVXb8mpzxgdxuTUDylpNkz1bl10DiW3k0qQMh1uO4b0Bvw/MHAvZO6V",
-	"SyuKUYVDuSA1tlleIt8PyXDi8wOhrbfLi6cW3OPcPCm3ypiOC7f6wgeYW5C/SEjmC0UEGTrsRNcdtqza",
-	"ghaeqbfKOKPKupykYr6B1O56NUA9GPP57GdpBVVoWU5fPqlTGr1l1lwMPqB+4FEZBKDeHVR8wzt3SGcN",
-	"DEl7taHJ/yoM7hQ/KBkV9CmIMlK2OrIukGzlZSDksidDnmbYUqN0WpWfS1rVwo/fiQQNDCJIBp47JN/o",
-	"PVaH5DTgXMGp9152IcCqOOo0O2IL7TcP1Z3y1o0qFxmU3PEOnm87ZGB7PMgKMcvkh8MJlZOtXPGS2l48",
-	"qT18ffg7AAD//w==",
+	"8fh611+5Qggv+j025uVLjvuCN6YOzEFQmPoHxgGltbhzPyQ2CWgY+YxMJz4UeYD1VaKh1YJQxriqVsYa",
+	"5EymRlInnkdPlxTjLJZ5ejArNnHse5EAguREKOh74jR9HzXIHxlHu5qhwTQx5kcwnNC6BnwSuWNGXCZo",
+	"zG34u+6yTELfZkMqxgfrhMcJ4iqFdkK0fvDd2K1im41oNXdXa9muFkl5lVn9juLaluQL+Aj7oMLWw71g",
+	"HQzoOGFbbOIfpYNl158yyyFun3uDvVZBWLg5nzd3iDgqmIlqRGOIByd+4pAydpgBhp5pgD7xJb4HhRUx",
+	"3vyVfgeVPUNiEoDslviJ8AGe738D7InQHwMgwMFh5yXiAQ9NU/7r4KD1opE5xRtwsUABm0OToF2XCIZB",
+	"6E8jGmYXJv//X6fRlBdtHxjkQ0DZ1Vty6jNGhzE59UNKmg1TvVsXnUPJ7aQQpMyG244hvQH/D4zbC4l7",
+	"5dKKYFThTC44jW2WV8j3QzKc+Pw8aOvd8uKpBfU4N0/KrTKi48KtvvAB5hbkLxKR+ULRQIYGO9F0hx2r",
+	"tmCFZ+qtMsqosiYnKZhvILO7XgxQz8V8PvtZVkHVWZbTl8/plEZvmTUXgw+oH3hUBgEodwcF3/DOHdJZ",
+	"A0POXm1o8r8KgzvFD0pGBW0KooqUrY6sCSRbeRkGuezJkKYZttQonVbl55JVtfDjdyI/A4MIkoHnDsk3",
+	"eo/FITkNOFdw6L2XTQiwKo46zY7YQvvNQ3WnvHWjykUGFXe8g+fbDhnYHg+yQkwy+eFwQuVkK1e8pLYX",
+	"T2oPXx/+DgAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
