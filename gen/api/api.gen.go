@@ -38,6 +38,7 @@ const (
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -77,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -108,33 +111,41 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
-	EventKindEVENTACCOUNTUNLOCKED  EventKind = "account_unlocked"
-	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
-	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
-	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
-	EventKindEVENTCODEREUSED       EventKind = "code_reused"
-	EventKindEVENTCONSENTGRANTED   EventKind = "consent_granted"
-	EventKindEVENTCONSENTWITHDRAWN EventKind = "consent_withdrawn"
-	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
-	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
-	EventKindEVENTEMAILLOST        EventKind = "email_lost"
-	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
-	EventKindEVENTLOGIN            EventKind = "login"
-	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
-	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
-	EventKindEVENTLOGOUT           EventKind = "logout"
-	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
-	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
-	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
-	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
-	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
-	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
-	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
+	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
+	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
+	EventKindEVENTCODEREUSED            EventKind = "code_reused"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST             EventKind = "email_lost"
+	EventKindEVENTFACTORADDED           EventKind = "factor_added"
+	EventKindEVENTFACTORREMOVED         EventKind = "factor_removed"
+	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
+	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
+	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
+	EventKindEVENTLOGIN                 EventKind = "login"
+	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
+	EventKindEVENTLOGOUT                EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
+	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
+	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
+	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -168,6 +179,16 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTEMAILLOST:
 		return true
+	case EventKindEVENTFACTORADDED:
+		return true
+	case EventKindEVENTFACTORREMOVED:
+		return true
+	case EventKindEVENTFACTORSRESET:
+		return true
+	case EventKindEVENTFACTORSRESETCANCELLED:
+		return true
+	case EventKindEVENTFACTORSRESETREQUESTED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -188,9 +209,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
+	case EventKindEVENTRECOVERYCODESREPLACED:
+		return true
+	case EventKindEVENTRECOVERYCODEUSED:
+		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
 		return true
@@ -242,6 +269,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -269,6 +297,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -333,9 +363,9 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
 	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
@@ -540,6 +570,13 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -585,6 +622,13 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -595,6 +639,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool   `json:"disabled"`
+	ID       string `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -621,11 +713,20 @@ type HealthStatus string
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -715,7 +816,9 @@ type MailedCode = secret.Text
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -757,6 +860,14 @@ type Metadata struct {
 	TokenEndpoint                          string   `json:"token_endpoint"`
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
+}
+
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1131,9 +1242,9 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
 	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
@@ -1232,6 +1343,12 @@ type PushedAuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
@@ -1265,6 +1382,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1421,6 +1544,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code secret.Text `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup secret.Text `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -1692,7 +1856,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -1771,6 +1935,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -1825,8 +1995,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -1935,9 +2111,21 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx echo.Context, factorID string) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx echo.Context) error
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
@@ -1947,6 +2135,12 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx echo.Context) error
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx echo.Context, userID string) error
@@ -1956,6 +2150,9 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2552,12 +2749,71 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFactorParams
+	// ------------- Optional query parameter "end_other_sessions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end_other_sessions", ctx.QueryParams(), &params.EndOtherSessions, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter end_other_sessions: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFactor(ctx, factorID, params)
+	return err
+}
+
+// RenameFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameFactor(ctx, factorID)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangePassword(ctx)
+	return err
+}
+
+// ReplaceRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceRecoveryCodes(ctx)
 	return err
 }
 
@@ -2592,6 +2848,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx, sessionID)
+	return err
+}
+
+// StartTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
 	return err
 }
 
@@ -2640,6 +2914,22 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
+// ResetFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetFactors(ctx, userID)
 	return err
 }
 
@@ -2715,6 +3005,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
 	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
 	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RemoveFactor, options.OperationMiddlewares["removeFactor"]...)
+	router.PATCH(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RenameFactor, options.OperationMiddlewares["renameFactor"]...)
+	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
+	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -7078,6 +7375,408 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors400ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors403ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Params   RemoveFactorParams
+}
+
+type RemoveFactorResponseObject interface {
+	VisitRemoveFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveFactor204Response struct {
+}
+
+func (response RemoveFactor204Response) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor400ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor401ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor403ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RemoveFactor404ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor422ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor500ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor503ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Body     *RenameFactorJSONRequestBody
+}
+
+type RenameFactorResponseObject interface {
+	VisitRenameFactorResponse(w http.ResponseWriter) error
+}
+
+type RenameFactor200JSONResponse Factor
+
+func (response RenameFactor200JSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor400ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor401ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor403ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RenameFactor404ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor413ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor415ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor422ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor500ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -7228,6 +7927,148 @@ type ChangePassword503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangePassword503ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodesRequestObject struct {
+}
+
+type ReplaceRecoveryCodesResponseObject interface {
+	VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceRecoveryCodes200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ReplaceRecoveryCodes200JSONResponse struct {
+	Body    RecoveryCodes
+	Headers ReplaceRecoveryCodes200ResponseHeaders
+}
+
+func (response ReplaceRecoveryCodes200JSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse Problem
+
+func (response ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7559,6 +8400,293 @@ type EndSession503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotpRequestObject struct {
+}
+
+type StartTotpResponseObject interface {
+	VisitStartTotpResponse(w http.ResponseWriter) error
+}
+
+type StartTotp200ResponseHeaders struct {
+	CacheControl string
+}
+
+type StartTotp200JSONResponse struct {
+	Body    TotpSetup
+	Headers StartTotp200ResponseHeaders
+}
+
+func (response StartTotp200JSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp400ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp401ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp403ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp413ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp500ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp503ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp201ResponseHeaders struct {
+	CacheControl string
+}
+
+type ConfirmTotp201JSONResponse struct {
+	Body    NewFactor
+	Headers ConfirmTotp201ResponseHeaders
+}
+
+func (response ConfirmTotp201JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp400ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp401ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp403ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp413ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp415ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTotp422ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp500ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp503ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8041,6 +9169,173 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ResetFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors202JSONResponse FactorReset
+
+func (response ResetFactors202JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors400ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors404ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResetFactors409ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors413ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors500ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -8145,9 +9440,21 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx context.Context, request RemoveFactorRequestObject) (RemoveFactorResponseObject, error)
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx context.Context, request ReplaceRecoveryCodesRequestObject) (ReplaceRecoveryCodesResponseObject, error)
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
@@ -8157,6 +9464,12 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
@@ -8166,6 +9479,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -9276,6 +10592,103 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFactor operation middleware
+func (sh *strictHandler) RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error {
+	var request RemoveFactorRequestObject
+
+	request.FactorID = factorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFactor(ctx.Request().Context(), request.(RemoveFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFactorResponseObject); ok {
+		return validResponse.VisitRemoveFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameFactor operation middleware
+func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
+	var request RenameFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body RenameFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameFactor(ctx.Request().Context(), request.(RenameFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameFactorResponseObject); ok {
+		return validResponse.VisitRenameFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -9316,6 +10729,29 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
 		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceRecoveryCodes operation middleware
+func (sh *strictHandler) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var request ReplaceRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceRecoveryCodes(ctx.Request().Context(), request.(ReplaceRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceRecoveryCodesResponseObject); ok {
+		return validResponse.VisitReplaceRecoveryCodesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9387,6 +10823,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTotp operation middleware
+func (sh *strictHandler) StartTotp(ctx echo.Context) error {
+	var request StartTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTotp(ctx.Request().Context(), request.(StartTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTotpResponseObject); ok {
+		return validResponse.VisitStartTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9491,428 +10996,510 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
+	var request ResetFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx.Request().Context(), request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P37dtu2tjcM3woefc8ebbopWZJPsTI69nYdu3Wa07KdpqtVtgSRkMSaAlQCsqJ2ZIzvat7eRy/lvZJ3",
-	"YE4ABClSB9tp0m6vP7piigccJuZ5/ubvtVBMpoIzrmSt83ttzGjEUvjnCQ3H7Cy+YS9iPlMMrkVMhmk8",
-	"VbHgtU7tBV2QASOhvjEiQ5GSYXzDyATvb9SCGntPJ9OE1Tq16WyQxGFAJvR9nY7Y17vNZi2opezXWZyy",
-	"qNZR6YwFNRmO2YTqL03o++eMj9S41tlrBjW1mOq3SJXGfFT78CGonSQx4+pkTJOE8RFbHt13Yk4oCeE2",
-	"ElJO6EyNGVdxSBUjX16cnZCDw70j8ucf+412QPTfhwetw0f5cX9DZRySlNFk8nW3JpmkE9atBSQc01Qy",
-	"9XW39ubqrP64W9t0Nq1ms3Q+z0VIceTFiVyNGXlz8ZyIIVFjRmgYihlX+WGOlZp2dnZa7cNGs9FstDqP",
-	"m4+bOzPJUrnTbB3R6HH7sH4Utof1w9YurdP9g736IWsfsoNBu7m7v7dy9EORTqiqdWqzNK4F/mTaFZN5",
-	"KYB6yueilzAAcvnu6ur1TqvRRBIqUAwXdbh8NzJ5KS6VSEtGAgOUZDKTinChiNS3ESWuGZcF6mg9WhoZ",
-	"3H23kV2wKE5ZqKo3/u2Y6SGNGRmkYi5ZSkaiuEp642VnZ4dOpw1ztRGKyU5Ik2RAw+v/CkXEvv5pcnTT",
-	"nTWb7QOpqGJf02EzHv4ik+j6F7wcS/m1ftV/7B7/R/vsP9pnjpL+Y/dY09Lmc60giQum0sXxULF0eaKX",
-	"LBQ8kkQJMqexIgM2FGbmnL1XRKWL3KxbG1FrzNVuG+k1nswmtc6RHtkk5vhXy40y5oqNWArDfPv27bHH",
-	"J8opOLRcBwnlqNVqkj//aLUaB43Wo4DMYzWGwaeMSsEtNe3rm3aL/IXRlKUlDIalqUi/7tZifkOTOOoB",
-	"Zd6VzXwIalOa0glTlsnPUilgR2iSiPnpZKoWP9BkxuzLlyff11vSC+HBvmVK05TdxGImyZSO2BPC9Hvg",
-	"iOsfh3EqFfzSIOeKxJLAlIjgSXaTnjdJYqm63K0fXBvGiR5to8tzC1cLarEe0q8zli5qQY3Tib6M46pV",
-	"rMpBBe+NJ7Eqk29AOITPJgOW6qnGik0kmbIUZ+MPaL9ZPqAE3u2PJ2JDOksUPlJNra211PpB04KcCi5R",
-	"OqNIfEkn7IpeM2AooeCKcZgbnU6TGFnNzjQVg4RN/vMXiXzHzUI/EcE6wrt6ehI9BW/TtKBonNQ6tWMu",
-	"1JilVriOqSRqHEui74ZF0bQra52ff8+eiSWx75kKPYe01qntwCJ9eIdEzaTqxVGtU9tQYmleNpOa5xwF",
-	"NRUroIsTwYdJHOolNws2S3kHz1XHzLuzPLsP/g7935QNa53a/28nU4528Fe58xpfgcufp5fSZWFmVT4E",
-	"tTORDuIouuPOxFzOhsM4hBnIUEyZvzVXqCEwKVGWkYSG1zgOuJdMWGeexgr26W6LvpstejazVateMvL7",
-	"WHY9ZX+uFGf6BCadsWq9DZLEoDh5au7bt2/rRY5fNhDzyE5RQMCAzpFJ32lf4Q1wc29I44RFxW01u0Ui",
-	"wSSoLMNY4RwFVykNVdXRAx1nTG8YoYpMhFSk3WyCBktDEAS5IzmcJUnvfs5lu52RyBs+TYWmSzpIGDnl",
-	"KlaLldSyvB73RSxLCzmhKhznlvIJ6eNK9kEmSSPHWBJJOMrPqVTHkebOUqVUoQi99dYnVKoezb0ut/ex",
-	"1EJTD0HfSXJ3NsjxFHaPUMN+BDci9+5HfFu+WjKR+9o0Y/bkFoJxTUwRzBiUhj5YPMjg+rBRL2iiRSy7",
-	"29kc0KhnVrJ4KgciWuhBaTpCtebZ5auXd1/6Zrb039CIXLivV6++P8r7Pish5XqGA0am2vCNyJf6Tz3V",
-	"gFCSsimjikXkmi2I0NqRUTL1j8ibYw77BtqRvjoU6YhFBPW1R7hXLIrpFUzvDns143I2nYpUsag30W/s",
-	"wYp523bJeET8l+qXBWTG9fKkTOrpUR7pIYNxf+fNbO37fNANj8CEyRUOr3pfK2Z0X1vsU7BR5yMWJjRl",
-	"EYHPEf25QO9rLEm2RrBnL8XlLByj5nmnbeNC9YZixotiL2U4NqtVGeNAs8To7qdsL9uYl0KRMzOA6r3I",
-	"hnlPy+/mJ2fh2EzSW9k3kqUfd13hu55T6Z+1oG5iH4LaK624IalesOFMrhQKJSsKGgFo4GiS42ZZpatX",
-	"4idAko0lmfFrLuYczpCSRLIwZfDDPBV81Nh87jCHUxhIxXFe+mhQ9kk4zvqoiylLYcaEMxbJzGWqOaDK",
-	"lpOzRpd/2QfFoj6lqVr0wcLRCw2vDpBnSpLi2uJJ1c89AtO96Fqun2hdSyTrFG7rwfsQ1F6ndFS9RNkD",
-	"6HxEb85Wyn3RqQxLDEu+iWzagGQyJaKMZpYE0/v6fD6vawWmPksTxvWZjlZKqnskJF8ugLyelMmAT7Gx",
-	"ble2PsYwyhiWL2FID3I2mdB0oe33TG/Rs5zEUsZ8VAu0aTa7xXbqRZxSKecijcgopVyZM6a1VG1hwd7Z",
-	"OxrgioLDmR/WW32JhCmLNBnTRK4aEXxmxXjcp83xd+PzeNGHeyQiqz/OacYYCrGXR5+YiC5ZesNSnMWt",
-	"DreEF/Twz4qTLSZMjWM+InNQYmBLNXNtkH/NhGLGXYxrFUdkPmacLMSMUHlN6EDMFHgu7mljjjm6l626",
-	"hxP4xNtwNU6FUslthbJik6lIaRoni96M0xsaJ9o4rD4KKSNziK8IQSaUL8ym2AMhG+RtWSyCKv2l+9uL",
-	"q4rPG8e48arq4zpMxcRcYWou0mtCo0iz4QbBk4au4MytkbIbRhNNS+AXgEfBVKaahacpC1XjEwlmiAbV",
-	"XTho1VNe4MgjFiGe03T0UaWxLwMT/TG9hJSTgz3yffzNRxG1ZZ/5tIdSiBeULz7VkTQbJJdp/68+nStG",
-	"8jc9Qm+8HflrttfIGetLMv7gnOjjYt4gV+mC0BGNOZFjkapkcf/bmYhRzCWhiggeMmcMRVTRAZXMc3el",
-	"DNJbbORS0qGmT6LsGP+G2/+ajli55qzYe7UzVpMkt+W17qzZ3A3/TyRCbccTfQNcYvgDGPx4AXzVMh7x",
-	"esztIur3x3xmbt7x7q5tbPFTa4wVFBmIw2p+qYikC0nm+l9OlSUvBSpdelBa79Ib50xkoCr95uqTcOf1",
-	"0LplHDLifeKjLQOqAfkzRrmcsxSOVZ5O70A+m+nLmwQylbZFEqc4Zw7a+9GW7+bL2vdd8OdmrAQnT07N",
-	"kFcFO3Ozu5/4cqnaTi4ZTcMxeHkSMXIZFdkCAaVvol+v3zQlRE9zUKs7yWW34p206rtGHL2IlWb2Wnmx",
-	"sRO5cr+WJ3Yv/sjKZbgvlf0OB3kDJXo9QUzpIhE06un1A/W1KkBWrtveLa7ipSCYTTaRZaIX/rkZTvWm",
-	"Lw/+voMqFYbDG+5no97iSBpHlks78LxYnJjrAWHvp3HKIq3epOxGXLMIo3G+B8lxYy/PbGVGSSztewP3",
-	"VpF6AVDg1HeOJLT8mJleLZHGv7FoDdP1J6F3xjrxckv0UlQuw6ywMcU4/JK7nOcW59NMuzhocOApmiz5",
-	"N0HtRXUplsCjRRI5geHmVkoeXu7OTLK0530SH8kvlI0m4CfnsZbnWeReMe7yxMlzMSIxz9TpT0E3a2a3",
-	"hU90BWOwdAf2hmbrdifKzpOJ3jzR/6Yrd84ny4+R3bSZpbhJZN43EnMM5vaW4V2VPE+ElCjr646du+++",
-	"5IZZCL2lNyzVwkmTxb2Zp3fQFt5Ilp7zocCQ7nYegwnuNOX8v70k9VqAv/RuWBoP4yyj2aTOHnNOTs1b",
-	"gto0ZUOWpizq2RgGvlHv5myw+dbPppFmkj2qap3W4cHuUfPw4KC58f7ZZSjbwJOExhNpLBCIrrBU6jOZ",
-	"cQ/YhWPDlWDBbGZP5/faNNXnWMUo3WmY9oANl5TenI+4SFmEOY7nT41kBhN4LObet8EYZxFBSshM2Fa+",
-	"kGO/JDE6qIUwn5LaCZynEiRlapZyMmALAeFiIZmzTkIxZTIgVEKaEPny1ZTx86fkRHDOQkVOtAHw5x/7",
-	"jf1HgYnVS9L/vVvLkt07v3eRQrq1Dp8lyYcP/Y6TVnbWcDr0xT7Uu8R8KPoN8sYE3EOzJSkjMa5Zo5hG",
-	"vq6eJbDJ0KhplWTEu98hH57mUlVSNoqlYloLS03Fh/XbF2s5HAEPdsNW/TBqt+pHw4NmfZ/uDdgubYeH",
-	"0VFhvPsHZcMVEeuF1ZVResyvvz85LdYxHB7sHpA//9hrFIsUTo9esGQsaPvV/OYsPX1x9Ww0O/mOCvZ9",
-	"Sz1+c/F2MPv22aVU83r4Ij++Vvvx2vH1tK0vSpb2xUwCi+tftvcP+vkR6Uv5T+2VbZwlpd445iUJ/sc8",
-	"Ozu2kAFPzXwstIiZJZEeQXaGNJudYNmbkdn5cbHFs/Hg2zB+FT+7fPPbeetl/OyowRbPfovensev4vP5",
-	"i6tk/NPT0eLl4tlRI2wnfDA5a0Y/Pkvys3ncOmqXzAe0gIrJFKO7rK5PjqU1fViHcZIsMQLkoDma2iv5",
-	"8oS+79EyYjK1Ow1yPixlOyQRXFtAdCQCfcMCS6707zmlLxvR7gHUBuaOZcmIuOBhWV2XmDBJBjS8timH",
-	"dosLRVz15uVB7+1vx+0Xv2zCC6epmExLlv1ySkNWl2xKUy1WOqTPBWd94EpSTIAd9mHf+gHph9rc50r/",
-	"U7KEhapnEpT6kAvQD1NGlX56Po7DsSbBuTRxeuvnxFus5QE5sV+e81jFVMV8RLR8IhfAdIyh0mo0C+cZ",
-	"hlM4qaWTthyrN0vj5am/4o7Ze1zOMbeADBaKAWvW//DPTsKGioCbbohVQFoZhtQh+xp0kExFqpClJkJM",
-	"YVMtPes3RfFwyFJkXo/b+23y5x+HS8xrXYXcRhIgzYR0UaVXxGVnPoFUWJPwoJl/rJYSovpWXeVC9dyT",
-	"/VVSqYIZ2BeV7g3IJe8OkEz9168ur8jOlKZ90Bw4YTcsXRDMG8+SXwYzlRNqsXTCkxxze7/bs7LZzdJ4",
-	"ixnuV626FLM0rKojNeo6nApV4qXQlIe0cdg8fNSBAdsi2lkUMx4ymT2NJpRIIavNI8TVwy4fNXj1ehMw",
-	"eyrFGqRC9wOTcAs1YfmP2UqydVLOfVCZ/LSKD2q5W9gGsMzWfwGLddbxPqPyNchbIAUxZVxTj3L1Oc7f",
-	"qZeY8grOjM9pI3AYJ2yJTZWOT5XWanqyYMbDMeWj4n56hbAb8YFZ3EtESJMynby4GgnloxkdMelUVs3E",
-	"ZWALJtGayco1PC04YvXjKxIxwngflxNjGiBV5q4s2BiLJg1TsfdKgkzVRxTofBLkdXJbR1xSQc740gKU",
-	"lUqaK2LwCwuhyuBklqaMq9fGs50PlFEyFyJinIxFKvVWunJH6wkv0WcnMXfbHdSmVCmW6vX9n5//p9t9",
-	"32y+++r/1kq25inT3CBnWoEVFUWx/jdNXnvW1ZAmkgUFgyuCN/TC0mN7Zm1wuInQRHDW0QyevUfKMjWQ",
-	"+mlCleW1QN9w6Naq7ahQyl7Mqyukh7D/WjUYCDWGj6FxA37PRm1VQenuwbqK0gBjcjc0WVGjbfmlWYg5",
-	"jZUkA6bmjHGi5iJLlShbherhHawdHDjmVu8Oap8B6O9aQ4D4rJbCWg+dg4dJYtrl3Bwq/dR4MR0jF/JZ",
-	"TdkeoacCPR3VgjdT1jyNWLM1mVuCzeAUlj/a89NXy/EVshp0vV6ItkDJvy7gT6NbGUVdaasAalUFoaOU",
-	"sVuM8YNflf5z7iD521ayfqtmlzsSHm2+K2FDJae/0rGynTnvJQygYKOc9HMf6hP0mWlCKyi4H8nAxwFi",
-	"3n2VcgTp/uiOEHwYm+RhM5WAzHiilSXUUI2lhNNY0ng2Ydr3oTJYGecpRPb3LRUEX2h0u+/bTf2flv7P",
-	"br3bfb//jf7PU/3Pw9NScVIm6U61PX0CvH5LwWL8n7/nzW7nChXpyF9lvHsDm3zqydxVLsuiiC4eV/tB",
-	"9753lbPXlKSHub1wtXx71UBfQJ3vib6zML2SMhecVJbAnofHydgvCGS0BiAhiNipI48sBPDwNVSVw+z8",
-	"dfpMYYtg9Uq3JU1FelIqE+EnnL5m/9NUjFI6kQ1y4rQGGkF4gTMIvngKMtdC+OdC3etybLQYNN4gSlgK",
-	"X5B6/opemAgJb/dL19BJCCYlIJXADdbd5RAqylArSourMe5gb+GYJtZTohcihcNpWE5sqKwtLSveh5SP",
-	"nkcYrm4MZaH9pec2OqgZqvMvlWXcLKVO+aGodzkSPCjjHKc3NnCz6gAXk8xSFoo0YhFhNyANj7EiHmqE",
-	"ZklC4qEWJy6XhU6nycJUDOm/wSHfqAVLYQ5TPr98xmN3qvVOg0fN2PzGww4nNYojEBv9UEwmWrVLYuuA",
-	"62vOEs0S1m+Ql9kQ/do4KrsctSPryADvmPXAgWdgzlkKAW2YByApTGjEEJKmsNZ6JTBSirGspbWnKodS",
-	"FFHF6iqebGKGr1FczKI4lxyQS5npsXaMZV84Jm/enD+9OXS+SZFqxX9B9ODzOuMsLvDB3TINIZ72jDOv",
-	"fDqFKofV89po6a9jvlZYwtH4Pjb1qExKfaarVtz8bhJQFdWMISCM26DtnEKxV7TB8qwdPLLTEavy/b+R",
-	"LK0fj+6JAuBrVdNekrHAEPSxgtDnfc0WY7wr4xzUDsLQ4HYUURCyMFCqJR0QSrYI3nACw6/8w5ijkxxd",
-	"53atVHw7aiudpx4H6PDc8lx9b052S1sZb7DstDIzVVnBMWey0eVdXrdRiA6EJSA/LRGjEca1st+N/Op3",
-	"8uWBmpLzhcOWCKIYIF2iTIfPIhMdB4BEYtnlxA4ri88iKo+ejwPhiwIyYCGdSWbiRWhSZbmT3mCVTWrt",
-	"d7JcI6/UkA4VSyuTUZ9kIk3wEExi8GfEfKQHO2VpLCL8nBPWuL7wQbeOIy0RUNeEFE33hQBc6X4ai2ES",
-	"WDaNzIPySH/NqF/6F/s4BruN+plb9Fi6dUd7CadO5bVB4kS7yZ1Q/QH7LKAkBb4DUa9YSbqJX7sJItIA",
-	"zOQjiw1yloqJ/oDgGdP23o5rLD0ouGF8wwIMQOhncJMYDcew+gGZTYkSpLXvUsTsjosZhM7wXz0IXoA3",
-	"FHbfrCcMH+Ma7oqeAXBlfFPKhimT417KNJHAw+aSMQIs34a3hpDaEE+YlXywjJIgvNdQPTGThW/pdfC+",
-	"BKHu7DMIQuocB6ic3/5jGQPGdZ1J2OgxjRyd5cYCsUcsEWaRF47saUsoSuk8xx3AGRQZa4j7dekBHNtI",
-	"C3/PWRLASQXtyKe+WOkxaSXNKk9IYEJco2ueJol1V+NA84qzP6T5WMByOcYFr9LzpWQCfMv4u+BEUnPe",
-	"i6Zi4USbg6fXw6rfGGPNXYpYwoqXzAnsB3qG7rJBJYIYL6yD+0KHeJBwkK2DQ7FPzngiwmtLKi4gBXsI",
-	"zxnmZDiTOTjF1HKcHTpHvE+7RWSJZI7buNFYrm4ONbwErSRjEuGMzCX3Vu8Zk6RubjbWtb8t/ksTIZV5",
-	"fMazh/xXpWwibnxpYPmPZWTZY7FCZA14jguguPxIYk52mySiC/mEiDQA0nXGQWCMAi5stkL2cPZxIpLI",
-	"+/qYyvxn7PDklCVJzEcFMkuZZAp4DWfzvGANx0IyXrJiT/KMLHea8dx5lGqvZORsrljS7bjUpPIDjC++",
-	"ZoteKhS1T+jRXrMFZGyY8kcu5kRwg8hpXAU2p8BXItyfTkz7Zq+VpHiXmCn3D4+zg3PA59Y1kz/k/ZVj",
-	"a94Vx9XKjPHi8feMb7Om3hWzgv4Vc/a9S+bce1fsea4Zd6j0PlY4oM4n4egpu1K4Qx+dvPtAMpUppNno",
-	"8wSRXchm4+31WrdBUHtf15tdv6GgCku966c/nL686j1/9e35y1rg/9U7Oz5/fvq0cPHqu4tXV1f+9dfH",
-	"l5dvX1087R2fnJy+vso/8erNVeHP3ukPpxf/fvvd6cWp++Xi9Ozi9PK73sXpm0vv+ZNXT0+Xr7281P//",
-	"7cXxy6uS62/Pr757enH8NpvM24tXL791o1we9sl3xy+/9d50fHLy6o1+48Xp8VXJ9aenz09Lr59fHn/z",
-	"vOSH05fl19+8fP7q5Hvvh8uTV69PL5cG9Pri1dn589Ol66cvjs+f64mfnV+8WL5eevfzV5dXy0twcXp5",
-	"ml0+eX5+WjJ/e7nwXnO5uCrfn/67d/HqCt7wzppJr+nWjnfA6839Y63pb5LdzvEBPy2KpildQOZZBoBc",
-	"khA00+qMV+pgkYKLMMRb2qYwnvy3ywzKs5glkavN3Cr4rUyQYn26hUMLLU4eEn1f468G5uWo2XpEYm4q",
-	"b7UC8sREI3MggTKhcoxYRioDEt4AN99fJDsuV1xQukKzJHlZ6lk4lrkU0DRWABj7hPT1XvVJmDCaAoQs",
-	"OVdkLJIIVIb+jpa1nT44HLtdl7w3h/TRCb2GCDQlScyvESSLiy4PsUTcg2ENCCbbaUE/oem1hCoRUCli",
-	"fhPLeJAw73bC3oOl/4uIuf7TD8FndxVhs/M59cV8j3yookihudDFTqcL/3vfbNa73fets273/eGZ/ufR",
-	"Wbc7ax60TrrdWbvZ/Ab/7xT/7wz+r/24jv+PVw+a+OeB/vXs9OysIsXjO0YTPbatCNuWevzuVBVxXRB2",
-	"JaH+AmWZl5TR07neRznFjdvSp45Z1wdt8ucf7Ua7QY6N/WnrfMCNHqr4htkkH6SHCZsMMFC75EuPb1hp",
-	"JwFTT8qy9Dgs1jOl4WZaAyESRgEOm84qnFL6jIFFkrIwnmqNwp7ovBGtPxZLOcOB3jnL3nf5G00f3h4R",
-	"JTbNryldGY5ZPJBpEJCYGytcEhnzkJHW0WGzmLlysOdnrrT3d/ea7d1m8/DoyMthaZYm2FBVPYhsTh9/",
-	"HFVe92127BcVrwrclNRGrgtMVWQNnCvprHhbVyLzmQSNzRIFy6jrHOARjasII0T6tAlelEGlYQwoPqpy",
-	"Un8hSZw51ByF+2UiX0gi5rx0icrpGCsaynM9+wPoJ9E3/rrc+j/JHF+Yj1V2aq3wAmsKOA6+IhcVhm94",
-	"lhmGf9+tT5/azKsPm5BjVVhRRV091TpCKnBvwxbXcu/bZAw9Z/QGBDz0vAiw1HrKjF8ui2CWpwytLEa6",
-	"Te5PfjiY6WUBPb3gvUv5KR8WqinOH5lhhxq/+kdNETLQNPkMJTOdEzGZUpP9it61fhbtMsnFMZeK0ZWJ",
-	"2xXcAem4rEzIP0cBKRV2tCCT8MRTcAU5xJmKWqEzrBU6l+f8Yj88OT84n5w1v29Pd6OTLeqH1mwClhHk",
-	"VbwVzKWizKiPS2FZiNZ581zlCaFEP5opMQyjAHgeCwk13su2PdWO6ywd6u/ZYktF7BVnBFuUga8Ly+H2",
-	"W4fkzz/2TG+w/dZj8ucfB/jX4+au/q39CE8Y6mOSRGzKeKTNv/61WvQ75PQEREmY3gTkfZfrU7V4Ql59",
-	"/9pehoP2/gm5uDxGFQ8umNSCgnKXjIrmWSmDSG82uY1tctM1crx1UvtaLTZ5G1+yLtt75UJik7e9L95U",
-	"Wmu42OCuAl1dQ2OKGeR36TXHZaigs0umtrRHrtlic5eEpuScQ6K95I8ojl6/vmywXnJdRdqriDJuqo1V",
-	"KyMmNE7yx/Zm8Pj17tmw+e11a/rD7m/Nycn+9eFiL/3Xr+3w8eTyKDpQP46fzVvPfxIbCIdly3NpG18w",
-	"RSOq6JZrnYu29RiPwENwi552QeFVruQmlrLnHBlZtVOJVDs7IUft5mG5sTWg4XU4ppyzpGd84DanYMU7",
-	"rVmHT9jmdRCB68sYS642+1b1NwpV29/Q8Lp+gk+T5/jdVqNZ/iUsvq5an8r7c3e5Y7IuOWqN06606Pg+",
-	"vrX8KZP+Xk18y5Tx+KD9+Fa1AYxHjlLuRN+g8IPg32BRHm+/KK4UW8YjHvNRjyYjA2/wUTYh9hX7uy1N",
-	"+atgfz8qHaEpfqsh/zK/lrY+ZeuHsdT5Y27OdCbHLOoVeSqWjq4+KUet9sGtTop9/cbcyC9l3eqhOGW9",
-	"VTOUq2dW9lKvovTj7EiuhvRjfeLGtDq923Esec/HP4smfrv21eV19Gtkk8lq7kUinE0YV66+Yuu1kTPQ",
-	"9z7iLiITv9MG5l/x8ffOwsLcZdTFcByy5qBKw1ynBGzKAjdlKGu0ug0VzLKlqlAxtlaIVzPg9dx2pTa5",
-	"gkVuoPlVS7zqA7WpQlOi1C6doXLWWKnCeNK9inWU8KsVLL5K+dv0pG7FkrdVp8pM2Zds/nplcVgCRxlb",
-	"1cy4QiAaL3QKwYkFpFebQIJEv8tE/BKTmIfJLGLRE8KFS8F2T3c5+EGNNwvcPy5Tb0IX9icyQYBbygmL",
-	"R2NlHEVCKhKKyUTwLGMvML2WhMS6EiKGXa5yDnFIss8D+ti+yUgAX2DQPIBUauulLcR+71q99niLanyv",
-	"19a2NrvnEuwpta4UPVYy552VJIlvWMe1OqUSU78h89KHJ4PkZPDlNjEQgjfmHB27zZUtmh8f7OVK6ksj",
-	"bSWct7Rw/G0R1kEybhE0nXWPUNfUTwiUS8hqFTb6owY5dX25uZhbmNb1UDneFOouVW/LgO621UEmja13",
-	"h3IpI4KxJVKl82TKxDQBSEUHSiW4QTeQDiaAOuwMNU7FbATYPl9a0z0POWTIelmP12u3evMBqB53H6Cf",
-	"DKa3aBDbXFr/ZfBTTDasTcP3N5dX7CykY+b21oD17+Bmwfb+15jK8dd7h09P/zX95fF331zSeu/qfPK2",
-	"vv/shM3+xS6uJ/svX0yfvf3p293x5ezszUbUUB73uxxj8NNuAwCv4TbkZzBng+UAwRqvoUuR3JwEEsSi",
-	"9TbZISnkW3lttuNTIZU99T6YlqwiAW8oA4ZNC0wNy9jk4C7BCvy8HuLqXVCqS1fs1Cpvs1ZcB0kcVi+m",
-	"iZ67voBVJu3mi6FFWulKFGjkL14Ip5lfh2zlciDgHfT2MxUhThvtN8ixDTyZMK2+OzetXHqgt4So4pUp",
-	"QFrMGSwKcAYPse0kS4YmPh2y+MZIQiMS/dh6tqAVy3VLIxdNiM1Eurlbmo7XKMw7mqoyvWp7eb5Smrdb",
-	"e4d7j3cP9g7XiXQ1jtOoB00w1zIVKNWDsixMalhkICvr2EcRA8ArODS1iOYs5kdUoMwlNlgQjJUaiiev",
-	"HLEVD+4qDhcsq3J5KsgJ+TI931MiT+DOB1Xyf6kq+VmqcmU18qCe5fDeCMDJxuHYDs8MrUMoef3y24A8",
-	"e336raadt2zwmsQTOkKGbIhut02+j78BC7HVbO+RafyeJYCtBQWTMo4YJAsOqGQHe/lNiH/45tXFvPn9",
-	"tyNxfHx8/PLyzfj0zUj/81T/55uTY/jfwXCqftD/OLlOTv/1w8Ue//Yl3HU8Ov7m8vv/vA7/Bbc/u3iz",
-	"f5pePxuNRl9/XdC/dw+O2nnz8Lj+E63/1qwf/efOu6++/r0ZtD+UWooPeuH/Gr1Qj/6asWleOVyr6Dzo",
-	"ig+64oOuuJWuCEx1jUr10eupfB9gcc+3rqs6TuZ0gUBDWUWw4AZsEYtxaGLx7WSjJMfo41RcebN8A60l",
-	"1q7pJOb+1daD2vqgtv4vV1vNvkBHkYmADPYHVfZBlf1k2tqDwvmgcD4onGsUzlWq0NtYjS9djdKDz+4h",
-	"/Ltl+Hd1mdvxAHiuARLwWdRGJZQPweWH4PKD5vUQXH7Q3x70tweH4f/i4PJtkJKYfWat7zMD5/8Q4GO9",
-	"3HYuIfa/nyaUIzQoQPbDLjc+VoeLXA8IAyS/PMrVa7dV6wEDCXW4dwSNX9umlvqg/Zj8+cduY/+RjzJh",
-	"0fKz/gMOPx9dytkFS2szr993dpcP2p8lOnuP2y4ErpsBTUes+GS+yVox/X3KeIQgeTIR814kAHTQkGjE",
-	"eIz4fdgyNCt3H1If6R+5jMP0V2wyFSlN42TR2xLf/3Vpq87vrl48LyGmUn5r86tv1e/EQLX0bt2gJKhx",
-	"Nt/4cT8dfImvFYdSeHUZdduXXQCw4sduc3Lrma6DU3Eo7VpZUnktUwwb5ML2QYmHRLIbltLEPmOKiH1w",
-	"V9sJSURsTQPZZd05lzX+392uLMKGvfvPDVugbLt7HqLL/fXrwdbl2/brKW26UzoB0yF+y/YcnADjQB57",
-	"tLd/+GgZH2wT6swJrQwV8NaSarlkWX9g8yiih2i4Xg+0VURVIGI/1g1F1M+fIklDMQey9o0AqhyaXLWu",
-	"t5+D39prlqt5sUqqGrjBN7SliIDOm3TqLYeDurL9j7RJT95cnK+tnF0LuoLSD0fvlsMRSmCPqbcRpTQO",
-	"1Wx3ada4XbdEBBHaoEniBj0SV/bdPRMp6X97ekV2nCpS7P64v0F9of+NXBu8DRezEsmKhqkpUivBQcMe",
-	"v09yXbMBppyMxby0u3deFLQ2aY+L9XAlzVqxUz+EANUs5WTAFsLVRVlDzIC/UUkAa7To+zzR9pvWLfcf",
-	"ee1Uf++6ar1urfN7F5lvt9bhsyT58KHfcaFPO2sw9fTF/o4tiexnTStwCmB92b7Iq3C8bgV3+NCF8D4g",
-	"xvIOkfJBvv7+5JS4ewz208HuAfnzj72lbuKnRy9YMha0/Wp+c5aevrh6NpqdfEcF+76lHr+5eDuYffvs",
-	"Uqp5PXxRYNul8ESltakrWjhftvcPCi2c9aUN/NWuXLUc1us468Zsyc3i4I4FkWPAsh0w7+R77dyNXVMJ",
-	"b3aJ8GZbQJmt736OwPLlk8m1CBLFhiWaxQzjJFliX0uabHnbxQl93yu1r4zYaZDzYSmztM0F6EgEprUN",
-	"OO9MYICOaHFEuwfNZpGZlHm/BQ9Xt782R6u84TavNy8Pem9/O26/+GUTDo7V0mt7e3ZInwvbiU2KCTBx",
-	"04Qo6z0CbTJYwkLVM8ZHH7JG+ui+cWjKGLJQue66eIv0Gg6RL895rGIKXTLeSJaSC6+1IIbBcnO3bQvW",
-	"Kli++6kEJSlrLZ+1jrcEpwXWYKHQF6L/4Z8dy6O1FSZ4ssja6rsO9NiuV6SGkSZCTLFxiqFn/aYoHg4t",
-	"5vbj9n6b/PnH4RLzWuvB3gJHpQT5XCji/CVPACHR9A/S8ir28SPxUt9qOVx4YAX9VbK0ghmsVMn0uEzP",
-	"SGMctdoHgLjcerSmu39Ft30xS8Mq3d00KHSdeXLNRbENqdmlw+bhow5st21dOotixkOvbVNWWT6mOZJY",
-	"PezyUWf4CCsEzK8zli76uR68+Y/BDRvIm7y/rPqDgDqX/4QxIdZ94RYdhkkfewf3PXhZhxuKcc8KHrm+",
-	"53CpqbiaK8+433M1k0PDZjz8RSbR9S8bnchZ3EtESJMynb64Ggnloxnk9+Wy/XDDpykbsjSFdmimp5Sn",
-	"RUesfnxFIkYY7+cbNoOZVUhfMGE6xd4r0OwoX9guT0Fep7ex75J+u0VQ0AoDdckiunB4FLeB9D0utBkF",
-	"EOcGeaXGLJ3HUvPsJczfmWSkDytWh0BJX/PzhZilBHzlJIkHKU2NxMfWhaWgsPegeJcM3wRLK6fwpDB2",
-	"3LxinP+2SvhaWN1lPN38h49/Sv/9bH9+E179mvz03R7fT8+fQpbn8TftQfN6d7D7QzOcnM1++vZI/Zsn",
-	"zZ9+fCl++tti4uZRte8NFBezsS7YNKEhm2yPy3HN2LQnkqg3LEvPX3a5gPhKHHi0VHTheWCyHKuD1UlW",
-	"7f0jZHuroqZLGKjeUMvXAgKF2/r2c1lDJRD+ntKftdb0iXCrZr8YuVjVzMEA0TAQpdq4kBZ32kRCy9Mj",
-	"rDtpVSsCc0/eQDeUWehnu82kbpcMdstOwZiPtIFTF1qEa720dEn0F/T03GupVKbfJuQ7wJrcekWyRIt7",
-	"S4bYvlNw2UqV8fKyhrmWTr0wflUH3FxMvrDsObJccWY/etWS5Q137AO1ab2Sd1pl1mvTdjikHCJxf101",
-	"02U84q9m6jZqU7FJC5XXEixdk2/mLN259V/mfFL9j+Ol3N7vlW/qjZ4vxqPPwOElZqpiGudlbugN/VlV",
-	"STarcpSNlIOMUps7N6dpJHMGbZkrpODM3sg/sRn05YO59anMrSur4N8yz7/Mhnn29sp4a5oHjx+55cuF",
-	"PFy3kv430JKG/L////+nGG2rOE2rwofP4yHzBX7eheP6Mq0OJBaLA0pDiZY5reZLFUGu9iPXKAckL9CA",
-	"dXBYf4dxWBifKsS9+jaLFo8hhLLEMBfpWr+EQe19fSTq+mJdXsfTupjixtddc0Atlj4UmwSV4MvTX2cM",
-	"IRCxI5nean0gZpI1SC7Rf23DpP3WHQZa4U/SYs30lr1b76l836ZCM6VtG9IVGqd4787Rtp3Vu6pT++Af",
-	"+fT+kbDUJXtmO3LnEg0hm2O5RmCDb+9VhKFFxHo3LI2HcVlHTxcgtbcU4qOtRw1y3yMtD5WavOLVi+Xd",
-	"dLtvl++Qlza6nFVpUiNCmiQszXfZysttqtnYxMQ+bHzScGbX7V7rVBUFIYZjLC+zl4a91JXN7wttou9g",
-	"laW8EzM17ACcsuwI/dYOfAt4Zcdf7nf+Gpav24b9onPi+wSH/jp74QUO/cqM3EF/eQN/CuM6McPalLcL",
-	"NV2RHeUUf+h2NqShEmngaWz+TmSNDTG5UhsJtlugthBiCbkOkRfVcQShhdh06vqHhQKauy+nVK4n01I3",
-	"xrQSE/msdCr5j15zEV7X4b8bHpONwYBXWxVXYCngHUUXTo7WrbPrFhxnk7DmSjXFfjF3W9nHPp6vukS5",
-	"ue9wZIPk+weaM5AVDiJQtXuvtEYypEIp6UKY2wcot4rm5QoJdpfi3BPWSRmNyIR1oIvzRymg2LybJRx3",
-	"Iz+jQjJKRsurzuYvYswjwUqs+Q3PYJnV9kay9E4e8NvVzcaSDpKq9iku83ptdvUa95d5ldVsKj43nCVJ",
-	"z27hlg4268zO7/wbHv86w0wPdsPSJ9DCOWWQ9MBu9JlDxubSk+K8HbmhR7y6PM/mSBofnHFUh1pkyWs9",
-	"Lv25+3M1A+LRnQgC/MMTr7/bKuesplnXC65wBLeKk8W224UpdrNkVqAan0Q82vV83TmPtrcc7ypO3HE0",
-	"ibnLSNoyyV9v7zBmSeS5irP3iRT2GZ1cy8n//smr7CMXc5lrIbBRIbI7tUVDi7O5ZXQBkr8tLJdThp1R",
-	"jaAXCXjBAjQABwzTRdOJzRUyOpWNn06ghEY/mYLa1dXsEfulo/VrOtjaMnbU1r6Q9rWoT7hnMtCh5V7/",
-	"xSYK2xeCrGUkOTa0shZiliQv9X1rWEA2X8MMXC41I/0J6/SdJwNjtQwUUavTjqkMSBJLLW/BzwhV/6pB",
-	"jvGxLvf705sbtd6bSIvfFJFhKiZW47BjMWGODlECHAKxrbq2+wSiD5yjXW5czOCoErZ0HnMk81vyM5xj",
-	"CSK/tqqoeE2YfxWr28DSgNNxN35WJaVvBX5ccSjf8OxkzbiKE9DbxJwzcNJI1/GTRXDknrgdBclFVXZq",
-	"xnQ6ZRzOZ8zJbpNEdCHdCTJ2rARfTpm75LM5SfdefYdKQEBSNqJplBh7JmFaVSMhlQyY0zyO1Bh6zPT/",
-	"ux+Q/o7+TwfTR7rdfgAoB9CbJjDPwmsE1yJef6xBXvFk0eU5ESBBBoziGwZuNOx1g2aSWnjhBXjIOB9M",
-	"7mUfmSY+BludCHFNkvgaQg2TEla4XeXfTqcL/1uq/9P/PNqoCtAT2SurAPWxOedDcdtDs211X5m+WZW2",
-	"wcxxy8ILlu16Us+rvSzP4qi2PPQhgF1sbOJXc1Go3mb2zEZVcrNB+Uuyfvhm1lDKE3Mjgcp8+u39/TKt",
-	"Mad4luciyZiHjLSODpvFUM3Bnh+qOXL/W4fNcDfe7tOxXqFVdLuigGtV3OyqYOLbCFHKUFxX1Axt634q",
-	"DapVSa+NezcXzwtVGCGg02kSYzonwEcDTzNSi9ABICjxjKAsi6NkmlCO1nfEpjRVEyifOncYMrZtu16f",
-	"jj5t8D2pLfYuj1iYAL4GwQ115aJotmG2l227hpn5OW+LfnckTWoNOc7zaHBLgFPYi6Zb54qBsO3yeT6E",
-	"Bz6NJY3096V195SVWqf2ixS8cUHnL5iUdMTsrnz0PBpwL9wxieal5mSCZ2lXUzpaYkAfLxlGT2FDTN/8",
-	"St1CDVk+PQBrE8603L7Ut+Or0Sf+DZVlMEmlkTmgK4xwAbftSwZKmcnVMXU2ZJrGEOMESU9OaTg2/sFJ",
-	"nXGtCUZdDkGwnPOt3dhttB5ZOwJNT9AOx9q4iy2ODpyIS/zuhF4ziUQMywByDebjlmCs1NThjLSre/1l",
-	"KcQoOTDo/RUtRhm+0gfbR2CjmIZlj7TF9zGn2qRIPEHT8yvLA78i1CwBxgHtCiJSX86rY4+yc+ohQlKD",
-	"XMXhtVfJigujBzenXJkPalWZqDi8ZsCQunxk4BtMQYZWAc0CDhMxX+50b0FZchffpEmtU8vKkrNIkfnF",
-	"xosyw9IwIrSsOrULzX9QUJuZf5lXPR+5aJM0jtdODW2XwJAGLEzEEqbY2jcZXaz2PRdzFAR516lmA6yD",
-	"L6t1ak/xrYIzkyBgBALe5k9h6ZYgy8CDLpA3egb4nJsGDn/pUXwADhi+oRaYWhE78vlYwAbTlKFLBgpI",
-	"/GnlqAauOA3OOKnKtsAfAE0SM+qyhcQ3bLohrpKu+CKbwpAjl4L59EBRDxR1R4rS2othdFpW25X21g7i",
-	"voLXXSXiz962ucXKVibIwFbe1xGppC54sqh4fbDh23yRrblqu/ZBX4qN1RkKrmgIGjxqArVcq9i86MEE",
-	"h1wSmhhZlLeYB2RCOZa9sjh1lIH2OvSitui3IE+Mi9XG6ELKMfy0aHR5l3/11VW60HrkV1+Rc05+vpzT",
-	"0Yil5M35uy93IhHKnUdkCkHYr6yxwL4KQCBVSi4ciXnq0shZC27Z5UagfgWxML1mhOZplGaSEq2VL/ta",
-	"TSDpjPddmS+KwIlwBNU3cbG+k7c5Cuty4+UIyECocQnYZt8LevcfQaEt11ukdXGzVbFRzM3ccOmImKmv",
-	"zGKeT6A0F9fzZ/0wncaNBZ0k777c8f98BO9xd2i93LtD//mIANGAFhLLLkfa+EISOpAimSmWpdF2SIzf",
-	"1eoaibkS5LWQaoIGz/E0jsQIVnvEuJ5Glk/lPLOTRpf/PMWH7Ghg+/1rjzChwb47FEmCjZuxU7F7l/UX",
-	"jTD7dKbEhKo4pAk4qPTuMKmkYQgOcKfLr+bC9BuQFmNEr0FKQ9UpJ00liIJNCMjPF+ypCN99uZOySISP",
-	"EDvE2kh6bwA2SH71FYQ0+p4duTNFkKX/1HPse5hJNtoglTYnTHnqE68WV5+7Lh8Km7hmpBMZiiQRc+JU",
-	"45hLpcfyZR/wjvoB6S9h6/Uf4bnpe2Ax5gIg54oZFMPLOUtxXLBSDfJSGKynlE0ZVZLI2WASK629I7ZL",
-	"o8uPOZkZuJIpxV7Ye809ExYhCDRhY4Rwg3PrGm8gPrFv0pWO9ez6jS4/ze2gLZrt+8BK/Sfk15kA+xYB",
-	"q0FYYfSRjFkyBRscogVjKru8f0LDMauf6H0XSYdwUZdKpKwfEPY+ZFPlUnHUOGX+RhiHtLXUTRQB1sCy",
-	"uqXI+ldf2byHZVVeQgl+x5TngRMVwC+JvilmMpOu8osudw28Df0cNpuPUC1P4pBxyTze/+L8CrKuEi/N",
-	"XR99TN5oiHS0Yx7amcTKA4iqodVUC2o3LMWitVqz0Wo09T2GedQ6td1Gs7ELTlE1Bk1rpzFnSVIHCtj5",
-	"ZX4t4TjrX0ZlSZEXgLljUs8QMtb0tSfXbCHRnwKQO2/ZgHzPFuSSGUvwcL91+KhBjnMo7Ho/nr29kmTK",
-	"UmLTuJ90ef86znLcTCbhY6LGs8kADFDrHrxmi4b+jCSpUFSxDhkyZaoKJVMYCLJw6JjNgqTY5Zbs4VMN",
-	"glHIa7bQX4WpybENbCnGySTmMwUhsqGALBaYuAyIFODSyYo2Q02mEeGiyw2SByDFxkqSPAn3EW9AWnaO",
-	"9XMcqsiQQBwJn2sdbMSUnqrXox+2sN1sWkXClmt6HMxuZ+YIqumdqnV+/r1Gk1GtUzs10DBhelPr1F7X",
-	"8a9rUCRf/jZ4Ln8cP549PQmj+sGLl/Mfz/be9g65ePvj2U/Hw++u3/8kL749OfpRD+taLfT7TlD1q3Vq",
-	"MoYEv1qnNny8++rZ7tP2+7PWN6PHN7PBkXrOWqPvXvz2w+EBe3w1k0ez19/dXPxw+qYW1PRr3vfOTn+7",
-	"mB1Ndg++e/6yp2bsYP/o+cvpj28PpieLSxVf//uX78/fnu/TZu3Duw/GS7DW3fo9W1wyhTrYslNU779E",
-	"vGh0eaIzxd+1qg+Y+3fg5rP4hr1AisFP7eMmlT3oNnPnEgS5AbHz/DqIgixnkwlNF1YZrziCtaCm6Aiy",
-	"KJ/GEnMHUaWlIO3rQ5FELNV2i/tZfyvHCEBRref8AnWjgW7CGfLpeE49sR5xk0m219p71CB90EtTd9j1",
-	"3wBl5YyCzG9TdiKc2/iupyKfJMh4BCFbw4c7Ozut9mGj2Wg2Wp3HzcfNnIMk/6iDtIil7EHeLFMszZBL",
-	"rPOxBPLYIhNvdG/xHqzRWPVFc4d3/edaDPasnA1gHgZ+thbUYshU0TPrmQwdhA8KajRM9X8n8F/VG1M5",
-	"1m8w1s9SlMgBRXuxmGKIpDKx5l0F9lVhEsDB3rnk7y23suwpSKSO3IasfYdVxGp+FnhhlJ8kI9sVNhom",
-	"0aPJyED75Ud3YRcx1mxOTlF/Xz9zePtO9lCt6g2wwOX7lyvF6KGXV48EWEPVl2tBTSssmC1cMbhy7cZi",
-	"U5WuAxec1QKH+GTwpwB32YefcjldeqBTgFbsFfkAog2tXcEpTT0ozNLza8IHHoDR2vsAfH3FuKR3twf6",
-	"U1gNxPF5VwDqKW6fobXU4alsSjb6iWv0MS89uoJezB6VkU3xqrZS9djQHVFGdtK6dvIexIwn+X6eUkdQ",
-	"ifPHc57l/WDvEMBbH1EbFTQpflXcSduzyKJ/0fRXsv4Ggv+dLfDabPFrxdvvd8FtmeD60dg7axsrcV68",
-	"vFSNs4Ll76LHmbR5Tx7egw4HRFmHVJHRLMsjXau9YfTN6mq2IMCCImojp1Bo6gZBWo0m+fOPPTCJpWnO",
-	"uKSx4dMnuXE9KG8PytuD8vagvD0obw/K24Py9qC8/Z2Ut4I2FBYUm9tpcpmGUqWyXS052uxe5TKv9hqt",
-	"gJQjg+w2Wo32owY5Xs5QwlTDL6SDgYEKmi6/yuNVy1V5UoTyKCAQOYLoSC6EEmALMmmCqT7iDIY0uUI0",
-	"HoNUZ0aIUSaItgWkD1g+JhQGbkMMsLSbh48Q/gbuxsAaBHoAogCvAkQ6MdB40N/GIRY8coDzS9i6ch4r",
-	"8O7Hiojh0AKOLGPWw6qKiHW5bSgB9x40LSwMjNril+ixHeeBkGkWmLMrZmcE5VyeOu6tD2asKg9SKSAj",
-	"pqTdIUwEwMBVl9tyahZlTQucZMo3LiDH2S9eQ1KQwQDKj/cFRAlRFrvwNe7sExCF2BrxN+YewLAJnBX7",
-	"bmWsaHVh4Ydgg64KNEd+HlxVsR6dyVuhk5VNyO+0VzqZcuC9fyziePmme4ABVctU3kblE8FBl83C9pUr",
-	"HX5rs+FvC19WOg5ARrvbMt6yl0DZcKzFWjqc/eamR/kjtu0oPbb5TiJVu1pSYrM8/A3aeawfgm0WcheW",
-	"+Hfu2FC2QqYzRfWR22RNPlYXj7IB214ilYdzw8Nw624nZYPyWqtUiqi9DQb2mfWUKZtqHh20YrYV1U53",
-	"76GwUt+ZoE50b4f774hFWbZAHvxmtUjbYHnupdtZ2QC9Fmt3EnIfrZ9KOdnZLrt3OQJ/YQcUjwo97S2W",
-	"9wdZVHE6EW3pzupL3/Magi3Sf/3q8orsTGmK+aa2JhZzGjMbbTBTOTMms9Ea5Jjb+51OX0YfszS+A42s",
-	"Usr3N9Qm/1G9/sqtPOhyuJXS/W5tsEyz1J2xmhSa03ZnzeZu+H8iEUJuvb4BLjH8ATJJ8YJJzcfrO94P",
-	"tU2dfFA3WuLgO0Ytz4kW0/D/Q1Dbbe4uO7m+WXIBFbyCz43jeZ1D8MKYiu5+GNveJg5BPZULPCB6nHvt",
-	"9tbP7N/iO/u4HuufeeM1/V7lsMzVW1ArVD0Ppb6hjs1Dl/2T9kf9G1J43finHHoiOI/Lsaa0zunVVTgX",
-	"kxb7UDyKvoTMBYiA4WbnPbS/YtNU99ZJo9rnpGXAmUgnWaDmGxEtVkSY39fn83kdilpnaWLqWr3DlOuS",
-	"nK3wsUleRxSiWlAD+V6Ayd3UKVTsSbmlcVrRMtIajnmsxU0cMIVOXdYZZwD5iq4OOF6bsYrSjrQf8sXY",
-	"DiTa43ulDONqLcV8egbS2r3FM/v/2xlVQAYLwyy25VkQUTEBwrUpMDRJXJmH8WGJNHI4LHGKyDdlTu4k",
-	"lurEfOauGS0GPOHnPJRHT6kEQEdKckrwJNeCWzEbD7Gx1m62D+qtVr29e9Xa67RanWbzp5rLz4BsBRd+",
-	"1t/Ovmy0mjkbeMkRhSeq+kjAdla2doA4PQRKTTrMxo86FvbOC61fhw4DwlYdAw2ajBG7yhC36kHcyiJ3",
-	"vStgUYC+uCmrg1owpJBKBSkjP1CLNuIwL2iiz4U5983W+ifecB+B2jy3wTk+E+kgjiIs6d4+nroht1jB",
-	"KX5fQnsopAK8+5BjJs9j6UfI/PoIe1RLeYf9sVKvObE+ylzEzwsEatvKxN4srIbpMm8K6JSAWIwJyQno",
-	"IjO3rkFybKs79HssknwHDfoup0TGfJSwulanAxIxea3EVJso07F+QJ8CUKkM3rhD+4oVRnP88twMl/wL",
-	"mVVJlXE45BO4NhtrUyXcLc8o7nqwb3P+DFjeBnpGG8/TFsmIfwXDzjcvqP3akj+MfuDf/6s5eBvuJ782",
-	"J7t8/9mvjxcv9sXRrCWvVDv98fC30z36778Zu3d5Tp+G39+CtLS5gW0Uq1JcOJu7qL5x07nuEp87099r",
-	"Hq1/AhfiJZ2wK2rwPzZSe6+EeE5ThJ/aSOd9waKYXmmLZFON95xDOsbnKL9MkllegCGjcmJma/nl6b47",
-	"vztO8wEFGkKYFEUbIppIT2wGFm5ElnSiM/gTY3rDiFQ0RXioVMxGY4dDlhcj+GFPjOTY7d7KpnGxNLAh",
-	"0d/gqOytf+KluJyFhnP8Y4nYYOTcmoiD1Tab1ngcodo2pFzMK6qoqwiv+RnK+QfD7OMJ6irxbD3ND+zl",
-	"72HjQSruHXjLyoTEjCC+kH5E7faZflOqxuWJfnlDxKfo7To/6OWZUhWOS8xWg72oxbg2CLntFKAFPMKm",
-	"gstLjVkqvdxgA9wjweKFoxkQansdYaOiQm8evBmAnbbRF54QKRBlBvAN9QMDFkJeGfVgVhZfyAaxYMnI",
-	"8I29HFKujWnT36DLu/xKAGprljcbIPKGnUAAYJOYKmYR2/Wk4KqXXUsx48F+P/AiypDcAzPCCReta5ee",
-	"Gxi84ViREDJbDGrjhBg8JzKnizK5hRVYdze9t+fPwVLq/x1tbwOWupHt/SCTH2Syp/1jIwg4UqZ/yT9S",
-	"SD/Y2H+tjW0gKe/Zxt7Jeov+M1WMUsf4C3oNspqzueuYepX17tEif+HXxPS11tETSdQbirRv62MAWAsR",
-	"0k37w+nCpYemYpTSCTq1Deix/prg7AmhWt3QX8Wn51SSAYv5iKRsmtCQRQ7Cyw6CC5Osa9L9m4Hfa8jP",
-	"jwIcQy70l3BOWwr/MrluhoW0ZNyGdxDv/mLqjWs2N+bC+PELHM/E8eK/o4R+8I7/jb3jfrFVrKTPSP6Z",
-	"0v5Bat9KahtOZZvyapbvFevdSoiXoklo8V2Z2oZPrKzEfXzQfozlto9Mu2CWsJs4w/0OxWSi/z+JuamI",
-	"ta/F4pg+QmqYEnvIBKY86nLoDg1gEX2bKocJlQGUTgBwaC4dyqXg2UQ7WC+MGJu8tcl0plgaZOW9ALQc",
-	"EMYhYU+ZZsgBwvXaIt4XjPL5OE6Y116bUHktbb4ysPs+zF4faQP/iaK9D63RbmjihD9Y7a94sshKL10H",
-	"5b7PevtQB6KZGnTlO1f5xtqAR6ryY0CoTzUX6TU8DHKbkiSexIpFhM8mA1iYLrdYC6aGOZ4wk3GN1ZSm",
-	"ADCWZK99tLLmFZtR32/2YUZDhRzE3Orr9daPyzsmI949yw/X4La5fltrGbk28FvKf6wpkj2tSUPbGEuf",
-	"tc6+Ab8x73379Nk39RfPvrtC3N3cGV2DWFPyRE8vm2kqsOrR/3JD+DobwF02olIQa8q5CwzDS3GpRAoS",
-	"6HVKR9WDyx6A92+RXAkyw8963ETWe+rItomZ8OjWwhieKkjko80/9oLyxcZiGR66jWyGB7dN0gT0B8Ny",
-	"MlyAWyaXgwyGSoy6fzjkjml4Vy2KT/AGuQxWZlrCajvQtoMVDXJmEOm57Rtl60y1TWm6iBoF1LQ7FOgT",
-	"73L/TjMuED72xBAtWiQRPGSB7XpJSUQXDfLKbzNruzBoMQd1ILmxJwI6n6L/2r55moobLdVsqZTrwjkQ",
-	"73EAtvgLTFLATodnsJWgHMfTpcZ6DlICXtrlXiGmXj0z2Uz8WuicfgZIAdDW1sLpm2nOY6nlqimOC20V",
-	"p0qxY1HMlejaJqPaPMfcWjt9TKOXKqXaMP9C2oFo6Z0rcOMs1l/z0DHIPBV85ODcAwdZ3+UzyZwGgy3V",
-	"vQrjjHodEvwMp2D/TJlkykL2u2ZWpZQHKBi4c0nMXTU8lNyiXlaOmYKLbkW334VCzzCw4CWnl8cvTns/",
-	"nF6cn/279+bieT8gtMvtC6E9XQNQX6C9lteM1V+BgAxYSPUVGJYMtf2dSuxsoUctq9A8zJxPDcbSrZ0V",
-	"RozeDB6/3j0bNr+9bk1/2P2tOTnZvz5c7KX/+rUdPp5cHkUH6sfxs3nr+U/CB13r1CiZCxExTsYilWxz",
-	"GQgDP/F6PG+mg1QkpthNj73GnH+5pXq0YuX9LhblO4DIfYoislTEFHZAOs43xl7qPRpLv/moLfzLK5ZH",
-	"YXtYP2zt0jrdP9irH7L2ITsYtJu7+3tasVRUzWSts9c8ynoZ6J1JYkCjM17HWco72I+uYybT8Ye88ca/",
-	"xodLE6/XzNXrs/qX2uzb7WlFZZKTILFE9hgQcGiK1FbQ5wwEJIoY/QEW7NBRhf8yc09gX6PfCB3hidHu",
-	"XbsNvV3g0IZmK8YLbt644kX6wNve2bUdGMqHd3ektXY7o7U3fJoKLfmgkcspV1rXWUV3uVXRZDSJpYz5",
-	"KL/gL1Esua4THOSZkyRaG5GMqyeOGUPNm4qTBJ3SJdvhXIiOTXl7csmKrQSLct4Ju6zKGvqjrtgTzlhk",
-	"qoKz7qm5x70v5DfKMelPu1nLa/ah0Iouf0ayRozunBgx7LMFDoGGzXcO3tTzwEK9oxRLm/2/Yvccykhx",
-	"FDC8hZihF2Mo0pFQinHUWl01Yl6B6RiMlSq9ZQU9CFXo1e/N6fPb/MKyb+GsWCEm1nPSJ6SguelbDZMA",
-	"LVU/1djYBrwap0KphH06v+yHoMw1m/XZK8RSjUlE+XLbRGsMXrBVUIjuVzQHbzYq29MLbjoRiiEU8Vkz",
-	"KzB9gZWWRgayhDoUAZNglGiTQQlt5pnnOjbq1+WAdGO8pxaUD4oAg0IjXRlAD5YGOTUjmakEu0OBbWMP",
-	"82uAVwEPJAVFv8v7SSzViwU+168qLjy1DSIL4eSyvc1u2XkeY7OotTeeYFFbGYxcsvCWFzU/Z0GCHWQA",
-	"eVxudmnoevWxL8VxkSwtouBtGaneaDbXMY82R5DSd2+MhQC79r1+YhPwhi3qQpVIN1/cVdFM3yPstTvT",
-	"k89xbdps7dYPB01Wf0wP9urtaL/FmvQwPBoCys20Z496p+Y8l9BLikfegtq44tK7W/XDcH+//pjuterN",
-	"aHfYbg336OPBoYUcpyNYo1o4S5Odx439RtP+so1wceDmCG51t4pO2Ns1YBfYzOjvUND5dw0TeoDNZeWf",
-	"WZdaTwYZXloqgcxvIH/GjCZq/NtaAdRuNjU3B0FCpc1TAXU5nXEJwalwzMLrrO85SyQLQKvSo8PQGVV0",
-	"QCUr7ZzwHQzlznULVruqievNLWfz7QqNyM40hsny2Cg49wq4fKIXL8uq8RfX21YzztJtdXMIaoDbvjKw",
-	"i/DrhcCudT3mA7xHrfZBBY5yBnVSBl6CoVWI5W4QtwSk5Nh/vQ3jKlEBjOIjQFmEqyVIKUhacvFMmgjO",
-	"GuRS60IDES0glDym+Q+GlGMPVZHafs756doOogBrt3Dr5uVSGURp9JHmx1QBmRxkoF1+VVrCaATOcKgC",
-	"ElFp70S9m6XBxwdImM8QEuY1nL3bB4u3LNjOB3xznRqMZbnctMO7p7NNePkua1DFfe3p0qdywND/9hC1",
-	"/RhR288oAKvpA1xyZQLqVoFX66+og5tIrhaP4APBG5c8V5QvCON6BtFyANFzN3VyPi13R+Z1j5XpCp6Z",
-	"6iMBWI6Qieu6r4sUo2PxUBvwxU8X3xlgYNQ1GHVf73ID4xerBrEe3FyyD7f5S/FEX71hNJFkbqqQsCV9",
-	"LA3KIPdilhliPyCCCM66HH0jprGwkZdQ3TCMbzAkhz4+lB+cjMUsDUg001atsbmdC9K4CxMqFQbzrAgt",
-	"zzgGGrEK9IXexLtE8bDVClhT/+1Jii1YnT+SrRh9u5w4PXWDhiGbKuxgYP12Jg8gHvrh3wJt2qA/5IWh",
-	"3gJ9nW9rwz3keC5xsBeaUCfMZmgoQcKxEBBy52zu+5Zv4zcscLP1KSSXiNXjf9pmFBiCwaA5Hr2yJA97",
-	"RjXpYHMkmUNnxfwBbAtiw/s2qEiwY77xjRT8/4C84PJQTKkD1k5KDERAfoeJJED3NTJYYMhNmw1dvjZ9",
-	"xNRblEeziRLCNUWhKwOlmnUea3MCtXy3kqUZCKD/nw+J1KtEM5etK6bICjb71m3TN1QCXHQZZbrQOwVi",
-	"JD4Lh4Yse+026ZuPudCQQ6QH1y6ZTWGFXJxrAstfPY17SPWwK2otNZ8Us/SPLrf5Hxenl6dXNv2DbJn9",
-	"sSKv494kw63yOzib93I5HoN4NGLpLVM98nO5S5qHH84xLTYMLEru5OrjwHh0hxSQh1SOe07lKE3jsJ1N",
-	"AZtW63Off16HjbTnPAyX63jnNpHqIk8sTTHIukgMlxX4It8yWOtVUeWJ6YaA6O4dQjnXh4q38xFl57P/",
-	"tBHlpeXRtPeQbfNXZtuEYjIp1jxcldCcFneo++tPbXMG4Dom5Q9B7yvuxupPrVh1r4XBREhFcC7uXdIq",
-	"IDRlZDRjEkpO41QWcmtyAvLTbs/yWv1VWRZBKafJbwU2KFrHHxufhTF0co+mT8potFgfsdpv7hKvaMtE",
-	"nix+yoBZkxeTVmJILFIiMJ0LQz1YOZ6pSOvZYyizHs14aeDqgtEo5pgD8lnFrvTAFqB/22Kvz4UacrEu",
-	"YzGgFyJa3CLc5Vpcr2onqgW8VWOzCFehn8bF67ppxcUi8hxKl7H9FjlXSwiBxQ4+Tl12mEBZlb6FAgLX",
-	"njYj3xpbrp9rv9R3tQn2DdbCkYJAPUXInqDBbUsQoPMlGFqamWIb02LPUddwoF9Vk90H/2Kh2abXVNFY",
-	"oFiyiV8ts7H0TryCXuMrMSFKumLlVsz0xWI8+nu3w/IKvp1BjLFyDGa4NpTzcmr43BpuvnVtrkzliyUt",
-	"8O3OaRrJXC+jsq6c9res48n6VplVre4qiPn++jx+0n6T52W9dla2rNMLcfeedQ9N0x46Ej10JLqXRh+a",
-	"2vMk+7m0JKoS3R+nnRAwpbxnxy6PFX1WIfCN1rwsvpOw38J0u8SV+Fjdeqy2+tCs5+96hu/arQfpfGUG",
-	"AurGzk4RQ3JxdkIODveOAGylbVqKiWgBcWAYS4Ct76FToHHe03DstU2c0EWX0+mU0RQsCXyJflS/pL/2",
-	"VPcDm/ypB2OOhNSyvMv7k1mi4ilN1Q48pS1uF3Tqa47yVF/RMzGrKDPtETFR6qQPuCeQcfW1K7kmX2I3",
-	"a6IAe82LlUHHZXcfThnjhtCWBAwKCNgRghX3LCp2BsZIZ8wJou2YfbafaJBjXB7MN6z6sv6AvmJrybxp",
-	"QL4fBCAMGCuFr51RqY5fn38hiZopkcY0aeiXmEIo1+8zwXyKZOF5+Z2rxxTyf2kDZpfn377snb/svXl5",
-	"8url2fnFi9OnX4vhsP8oMP7BFBBsvVwWHHc+nKAJwfolDQqN5dDs/TShHOgD1zrWo4PYLLaC8dyzNric",
-	"xPwapnbMl3NhqEl+JENI98fMFc5YJElfqGm/41bUNDhdmoMe7WRIszBno0hGuQwiAycEBNXKSAoSRw3S",
-	"kB5bP5fGSvP9+vzWFnpi8GDP0FdqSKNgWpcSZnGkKRumTI57Bk3oyz//OHA0n//NBuFNTy/jVYtTE2fX",
-	"ozIPZC1hs5xTrafPJOtgjx4fX7BBLhmPDF6BgwiElj0Z1sOQzfUHTNoq+ZKSREjlQtABUXNBFB3IR26E",
-	"LhLlvnMMJUvglieGnJGzDBVmDJMlb8vSepWnLsINdX1Dx4PJ6RfAqvZyW5+7EY9FvxQtq2Ir0WHomcVA",
-	"3KOUsahB3nAVJxm0EnjPocsRIf08cU5x8RF7oi8TMe9FYm6ApeiSI4EoIYgYKsaDLGOKkznVxxLSrOwe",
-	"mW7tA6bmDLKsJZIIOgWf2GAhgyONogBxDCPGYxb1YTzG+2JIcGk3jIchTJlpESXNOdt7ZDsS00JBmYsI",
-	"ZJlurjm+O13ok7eTN+31G+Rced2U6UDzCM95FSvJkiH5si9nA+wOrHLYo48CvUX6/Vy4TTQJKLmTY9JS",
-	"QKz2J6zzVd/0lgKBdZxltOVhOaQ5Ve8VUekCs68E7EyAyS3I9qgp2YOPtPZNthwEbydCqk6Xz/LEU8Dl",
-	"wtH1L5hKF3UYTD9r3m2L/vRXG+SlAQXL3DDDVEy6PEu182PniRiNsNG/gRM1OGJwh98tUMx5hmWagzTB",
-	"EI/s8khA4CIR4bUnMMQM0V+sS6APy9p3mCquVxdIFr30kJHv4bNgCr5DlsW7aZLY5l829982MDuH5BFX",
-	"ODxB3ke51yAMIcwz3PMR5n8iWA3+CAtuxoq5MF51QRJLTBidaA7neo3B8LF0MNOI8O8XrI8CL0Axb3yw",
-	"UEyWpc8YpJy+7bzd93qHk2kcXstc53AvdO3q2T23nMs2XdFavMtzWCzHb56en748Ob3sNwjUF3rNxK2d",
-	"GWdtxE2USmZL+cT7mEMG9HpN2/ShLjeuIKQavYz2eGbw/XYZcBZxwcEu0gaxORK2iNyB7ccGKyebaZDT",
-	"eBRNR0z18XRnpIj7oTcKaBnyA7zWeJxAcjNJ4kFK0wV+CoL/mEmAAld2ed+rP3SkYLxeFk34yyvrYHM5",
-	"VZEIZxPGFWZB0zSH29+PRCj7jUewVD57NaU0+szF2InP4Ehauu3n8u875Bsq47BP0M7Uy2aSvbCF8Vvr",
-	"TsDfA/cTuOdTNmVezkmXe9z2idMMvYuI2eCu4ND6+d0wEgoESbux22hBHRJsRpfbpgpOMGKdM3DaWHUc",
-	"ppUTHVDVg7y9vHETCpcr44S4R+9HOSTDc9DffXdHJk49RIw8KNA1F+F1Hf7rFaMU2WO+EPQXMeaRQEvX",
-	"rEB+JBfmYtVQctpnLSj83akd/5T++9n+/Ca8+jX56bs9vp+eP/3hWP/vm/ageb072P2hGU7OZj99e6T+",
-	"zZPmTz++FD+hU0bb3kC0RaDHPC3ftbboTpDJubVY1nO8fcBSTdyCLRxOQHKZuymoldjShVDxxyaVWw79",
-	"4yJq5z2AZ+gBPJfn/GI/PDk/OJ+cNb9vT3ejky1CgEt4mPdG3CvX3CCE4/4NGE1ZuuWil7v7UenQxqBh",
-	"sE5B8rWBhwKqTw17uTXuyV9Td4UyiUDKiJUJ1r8JVFdRU25+y7ybO7EmJjlloap2dPrwJuEsTUFpUVQx",
-	"hG5GWgZV9/DgoG3wpY1gMACTxroA98vCIi9rDVyy5AbMtCvfbkrZMGEhOs/ETKEeGsUyV1MlbaaFUXaL",
-	"dmsGy6y1s8DoylV6FlmpZhlN03txIsQ1mU2zCi53agOXO5+zUc1KzLE+S86gosGYwA1yIiZTrTH26Szq",
-	"m6EWjYWFmLl17fh9nzDvAku0nEatFd6FxQv1BuYr2SZUFWQJbVgy4nIxUdH7vVujoYpvWLfWIQi63zd2",
-	"OIIIaCutQSBhqMv7GdPsW8MUTDqwNizBdIyvoeABQ79G3o9mFj9vzxlXuq2WSFMxl3njW3AixcRGrWXg",
-	"F36j2VRUYBtdbvcBKMJ80GVJmBe7zfGbbMDmOEUVrcUy7TU7cB9Bg0UyLOhoecQ0X0X7aNI6owAbEszp",
-	"B1voXOduuT4iWLdZO03hRf3W2ZZVa2gfw9YVdBZVAWevhLhh76e1TuvwYPeo+bh90AxqMVX2wuEBXABE",
-	"m6o3/6LiWqe2P2wODwZHrL5Hm2F9j+4e1Y+iQ1Y/ilr0kO4ODwf77dX6jtwGD0fOBpvn+pZpUss4OB+C",
-	"WsxLd8LysuodQMZ0S9KqTAAuyjvHdh+Us39gdfvvphUHCH+tdRWQfLTQtxrPbHprrQul7CqNCws388pV",
-	"s3n0CGM/HgzmshDtmE7uLodWGshmVFXgni4vJLCCe6yoDsDLE0j3dYpB5s1PpCDtZjNDcI4zxx2GsUz1",
-	"OjaT1CIcH3bZtpkatKS7mcxLp45oBW9gXHb5sITvPsNKfaPXYRNmyMpVYqn/huMn6FPOO6ozEe+SX41m",
-	"ZR3VgfF452OwmeqHz/ltxsA51npUXgyvZ/kR9IFSN9IpTNTSx2ABa5ejoDId4Q729bI2kDfet+DZ+mCE",
-	"t2zcUZW9YUo2cJcoX4A2C2Y5BpTmdAvQtAe2ey/GbZZx5ihyW05rgxYrqw3eSJae86GoLjU40ebLn3/s",
-	"N3YfdYiB5sgCmbbVEUbFF+D052LeIH2DONQnNIpkl/ddAm7PpacEpG//HxvrRj2qTGYCIApOmKKQoPOE",
-	"9KE+Fd+W/aHvxMJVmzjTN7X2WTZRHwftzJhyMDG/BnwCNuJgAVZkefd6u24VtTRrClDMw2dixqPPHY7w",
-	"c4EXRCCrIrTg27GALlkQBd46yW1tbupgQbTYtKK28mg0Wi7NzO9JGdvmXS4YlY9WdfmXmC633yRaOrYf",
-	"WXwJ8MoMhBqX4qgJmSfA+8t/hWEuF3aWT8cTk1uIMDtyT4B9+Mefogfombsc7LsmskK8a20ppo9XbQld",
-	"pJGfR2JFl8T8GCxqs43pjGnS94Bsy6AdJenbH5XwWue+V/A+59IzxsMkhjQYDr7uKaPgDM7SIIeoxUst",
-	"ebvcdE3VbMZgQJOJ7QpoQuP9X7WWbqc5hzQLByYwYBnINjTHn7haGZPcIyTrcnzK5qZqC6MKLPsNrPxf",
-	"gZVNk0TMTydTtfgBeRI6pPJb/Tplw/h9MX3WYsXnc24DW9qTMKXATpLsCWH6C+i69cglX9pTUdjz68py",
-	"pynVX9GP/c/P/9Ptvm823331f2sblEEh+aKFuBwi+FIvwyNMLkkyRDjBmSRfgsfoUW7wppdt2fjty3PT",
-	"sA4tIRJG+f2Ca2/UA9gOyo68CgjN/OIURffAcJYkPTPFY87JqRlKEXd7TSm/7dlrvYq1oOb5FV1mleZW",
-	"mbJbPa97BcjWp3A9PnZGzA8I2Z8CIdvLbvTBlI+jScxjqZCzlku7wj2Viu0xX2i5hZlQmFpm0AfwTxO8",
-	"ibH/2BPzG/q1wkRIC/lg8hAxB95FgkwzXJNZgpZYxmRjSEQZxiab2XV4iE0kLv51xgI9DppGialE8lgv",
-	"5lvP40iNUUkeiySCjLT+f5tPFWomYlOTQE1nP0xSzXI7XfOV2NnaCAtno4O2VSEiREvh1izmowzPCxEo",
-	"HQAl5f4AwJ8IpdQQfEMvjako1YNz3feWKyaMy9Bvk6vSBTlogrJhCk8B7E5rRxEDlGeoaQ2ZlMNZAh4c",
-	"Aa1mVuTldvlGibnZQGJQQM5f3+xlNWOpuXRAdg72nhBKdvYeuxErxrscx0wlZoI3yAlQkPQqVizZGB+C",
-	"Mlm8UXUK3BusU7x3zMxVMqG68d0yz96GPZ/AjD4KsvKDGL3dllSFxDibO1TZ25VG3qIk8j5F7a1h7Xwh",
-	"0UN54OMyXRRkCN7RIMfyGtmiE1IitYC63kLeDe9uN0NQypSFVbBJZZO5D9ik8lXIIiNGdjr5oeVYngMW",
-	"qOrt27f1Y28r11HX27dvc7cbIrsboqE9SMughtA+LZPyEiqW+AoELvuGjwIttzXuYWFi9wWctbQgAZmy",
-	"dEynRnBj7M3Tb8A3iLnhJiRYqEScU+mMeuOdAKjp3SaJ6OKv7oi5sfJtkg1vTXhKiN6E8oVNUpIFJLiU",
-	"YUqZEoLo+3KaLJYPYXWC0V8a5C2Nlc3Lcq4XbX1PpnfnQ22P/q6EIC/0kC6yoVcT4vJE74UW7bKoNMZA",
-	"sFP8l5amgKFcYEOelliG24wlfEZfXFpelS5ybobW42azqOiUdheLudptY3uxeDKb1Dq7kP2sJQn82XJL",
-	"qpnJCKX259Wkz8+2L9h9F3YvssPuW37WGCy3+eyvmYtzZ8Jwa0BFWtqkp3BdLsEcQwIBTRI/b0KSeDLR",
-	"516xZKHNKy3JHCjdjEeQYXmuSmzA5SoyaiqTRq5OPB5qq8urHLP5B3ijVwRFYL6mBE5bEqb6MIMmwxsw",
-	"rbNg4zRbWSYDQBn2Yy5nw2EcQiIaNjTLZGUseB9TKPoT+r5HR+zrg2bTZVy6ti2m49DeYfNRx9a3Q/mx",
-	"cZN6VUZa2jtoalM0hm0FPMTwYSXoty2hhidl3mupF84w/3wJJlq9RYUrpJyM4hsw5yHjxNdjS2wsW/lX",
-	"27gFd1aa7xoQfu6epOYGmfDPqVTH/lJ+Tj4lzyLKsxY87GSyuANjCaoTB5bwhnNdibMat8CkIcFhnpcC",
-	"U5aRWPPBxP2UJi7aKF/IzDx7yFLY9DiW+XffjgWhE3J+qzM4pSocL5/CE0D8Q5mg+Tonw5glEdaKZFXI",
-	"GB58Qvp8liR9EiaMpoDEo2/Ou2gDL6nf9vxh+cxfh+buVAEDPGhbyS0dcCRhc8Zv6agrHjwxJFepWGxH",
-	"629gIB+l+O/TsB+7Cp+G/bQ7ux+N/TjlFIArjOrFR6zxkObxtw1+VbYqx86Vk4XrUXg3A2jHnKvfa9NZ",
-	"ie7yAnTvrNuRhRVyLYBMnjS8pY5nEA++617UtzYFxT5ChjglJnpkffld6wdPNY+VyYm2WhG2xLIhIJFE",
-	"vhng+ghZLFo8BaZhD13TTcRr3JMFvfy3xlwqRqMnS3aThUdodHlJ1zRym6ZpJgplC+ZcdM3EoKpGQJQQ",
-	"pQEgWIlT2Op7jgCJdLQyzrN5W2r9ciTvv6CRmm0MtdQsjeSbXPn4EwUKemCvt2wM47krAWCp5yEd5HuI",
-	"mGoqHxgOnljhLtd6lip5Nu9B/0x6URSmf1/e9KX1CopU7RcxNDYuct++vv2zkJT5RId7EZg7vqirLswy",
-	"4tPwDezFZ9xXrq56Th1TMr6BYnIJIPEZMCeLlk9saBVzMFIGSJcyi3OYku77FEddXi6PVgnEqk6ewO1/",
-	"8Bfxgb/f0h13a+ZrdrOnRM92miwwYF9X4mIp4xNc0fmui6b+769vyFYymftip4VVWJ6+LXp0y3C76OLn",
-	"zlFLmp/ihMFtusRdt2n/k3HXGz32tcnnnnPlC9DVCT4YGAaoNIeAVOwOxkhk4MAc7N8+WIixSZCdzcei",
-	"yyc0Ygb0rzJPndwxTV0z1FyeOkzCy1If0+mUcT8p/Y1pEopxjinmr3tQ8DRldqJVSeYvFqe4yB89z/we",
-	"k5sBSnhzPrLKtVQNq7CEZrBbPxw0Wf0xPdirt6P9FmvSw/Bo2NL3TnuW5Ds1B7BQC2rXMY+wbweUWJkA",
-	"YW8bpAQMtI1gjWrhLE12Hjf2G037yzYM9V4To4Fu1mdG41F8yIv+a53mkBSttV17uC0fNqe9lAub3/I8",
-	"2Ac2LPUKXTmQ5SULDcPSDhH61GslvaJP9BP/ZV3QPjWTiPmsvFYG2fXrzLS7fbtf/GZvVaLqx+nuu42r",
-	"Y/P2vg9Oibt0q5VjkaptG3Xeph+nNWJcWuPQYeFzldJQrWw+i7jNiiRMW3qP9d7rZ0zt2N+m62aA7p+S",
-	"RrRVfp+Spf5UHqQlxvF5eZLur6Vp1Qo6n5Lt7V/SVvYf7lgq6Xl6K5eSTSJblY12yiNZaNueF6QBJifC",
-	"TvAwmUXYYy4vOBmPLu3HNpEyx0mSpbgB27lbn/j/hQkOpTRkQUtgQ6G+ya/UtjtUXqptf63KNyq3ke0u",
-	"Blkv55SFjKtkgX2KsdGo39EF+l1g0wLSajYbpdZkNTl91EJWw5ZsKqzF+809stvUj7TtI9tYYJXWXUIl",
-	"JEKWjs59amXWwLtqA+9u5pnZiioDLYdPZ3bt4SDfj9Els1Ow7SkulQQ7v2d+gw9rxQI2H8kJBZeSBs4i",
-	"49Aml9h2BR1EiIJmEhHRn5TDnzUJ76zLwY1lVVbo2bNCsGycAGtHDGGNv4VU2cOp3MXh3hsC/spSUUaM",
-	"3SJmgFCHEHt3dqHvZfrkS6HImfnySh+6Gd9Hcp3n5/cPTM+xct07kbcS7Cv7bHuHR5J+HPXxqPZ9cdx/",
-	"YmITiEysbxJD/8DjIa9oRb1GOHLoTqDGXmPkzMu5UZ3KbAZ3eqgeuyWdqt9lvPF34/n88NdWbFyZcGqX",
-	"L1UHmDtN7n6H7DWPGgRGEPORwXfOeK8p/FhdsdHVfMX2i4JU8KFIvaZCOJ67lkVg+lBZXURAohlU62Ow",
-	"Agsj/HnDEhED3gklHNWlEK7c/B9bDLG3/omX4nIWjjF58y71E39vDI9SVmkqLspLuW4F4rHSGoKeh9ZS",
-	"XltkUU68D2UWn7TM4u+Tl7E9Z/jHYfRcMBrd5+FeqxFlro4+dCfz1Z/ZYCv1Z/VRKVF/bFj2PnWfj1rJ",
-	"EpTBxmKWFCSSRZpFUoCuS1iDPAUupTUDr8zeAWk7jco1WDl2SNzAV/xWGtaqJAWjMiDzMVWAoJxzXJlm",
-	"JJJIukBcnbmv48w8RKAViEWuphRy43I6TeCUMZc7Z2Hf7EyXUXcCUIRsNseAdbnDkuMiJYnrxgjzR+Ww",
-	"strnrsA81ZUuGVfPHdRtmHHxJD7UA20mJ4Pckj8UB33m+vVDJdItVHgTCbs3Kb9+NDgA7NBU6RlJUYhA",
-	"twqDA4DWMETW9TlLNefYAXe7GW/xTdgyLbA+UcgWJGJmgBdsN69cw42Dw72jgNjWG+ZfBwdtQAw1x9oi",
-	"zi/Bkl7GI05MQ3ZCySAVc8nS7MUEmtvbl+4eBKXo2q1G0/9ahtz9eynqku1joXlUYPgC9k5D26zoxPBe",
-	"7VXcLuknJimU8iLEoEhJOBYAhpvPqTCzNrnboYiY96ksUzQoC09aHEDsI1dwV/iSW8/Sg8v34aPspIpa",
-	"Z6memQkz08trysQ0YYC/DNgXwvSTNy3tVgwMUxFzQ7OXlgaHDR/KFhyCEMbPle1ZFuLJ6CHzMJbNDLNP",
-	"gdCHOaxe87hNFlt6+IXRIGEQ09kgiUNyzRaypLNfvqUfNrzea+0Zwt5vHfr0+zSWlVsP3ePwC4mgERnQ",
-	"hPIQUmB5REQajpldbO+N3zGaqHHtw7sP/18AAAD//w==",
+	"7P37chu3ljcM3woefs9UogxJkdSZrtSMIkuOHFt2JDnKTughwW6Q7KgJMA1QNJNy1Xc1b+4jl/JeyVtY",
+	"C0Cjm908SHKc7NH+Y8dq9gGHhXVev/V7JRDjieCMK1lp/14ZMRqyBP55QoMRO4vu2OuITxWDayGTQRJN",
+	"VCR4pV15Teekz0igbwzJQCRkEN0xMsb765VqhX2g40nMKu3KZNqPo6BKxvRDjQ7Z1zuNRqVaSdiv0yhh",
+	"YaWtkimrVmQwYmOqvzSmH14xPlSjSnu3Ua2o+US/Raok4sPKx4/VykkcMa5ORjSOGR+yxdF9K2aEkgBu",
+	"IwHlhE7ViHEVBVQx8uXl2QnZP9g9In/+sVdvVYn++2C/ebCVHfc3VEYBSRiNx193KpJJOmadSpUEI5pI",
+	"pr7uVN5dn9UOO5V1Z9NsNArn80oEFEeen8j1iJF3l6+IGBA1YoQGgZhylR3mSKlJe3u72TqoN+qNerN9",
+	"2DhsbE8lS+R2o3lEw8PWQe0oaA1qB80dWqN7+7u1A9Y6YPv9VmNnb3fp6AciGVNVaVemSVSp+pNplUzm",
+	"QgD1FM9FL2EVyOXb6+u32816A0koRzFc1ODyw8jkQlwpkRSMBAYoyXgqFeFCEalvI0rcMi5z1NHcWhgZ",
+	"3P2wkV2yMEpYoMo3/mbE9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwe1/BSJkX/80Prrr",
+	"TBuN1r5UVLGv6aARDX6RcXj7C16OpPxav+o/do7/o3X2H60zR0n/sXOsaWn9uZaQxCVTyfx4oFiyONEr",
+	"FggeSqIEmdFIkT4bCDNzzj4oopJ5ZtbNtag14mqnhfQajafjSvtIj2wccfyr6UYZccWGLIFh3tzcHHt8",
+	"opiCA8t1kFCOms0G+fOPZrO+X29uVcksUiMYfMKoFNxS056+aSfPXxhNWFLAYFiSiOTrTiXidzSOwi5Q",
+	"5kPZzMdqZUITOmbKMvlpIgXsCI1jMTsdT9T8BxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe0aYfg8c",
+	"cf3jIEqkgl/q5FyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9OuUJfNKtcLpWF/GcVVK",
+	"VmW/hPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNcoHlAM7/bHE7IBncYKHymn1uZKav2oaUFOBJco",
+	"nVEkXtAxu6a3DBhKILhiHOZGJ5M4QlazPUlEP2bj//xFIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25ZgL",
+	"NWKJFa4jKokaRZLou2FRNO3KSvvn39NnIknseyZCzyGptCvbsEgf3yNRM6m6UVhpV9aUWJqXTaXmOUfV",
+	"iooU0MWJ4IM4CvSSmwWbJryN56pt5t1enN1Hf4f+b8IGlXbl/7edKkfb+KvcfouvwOXP0kvhsjCzKh+r",
+	"lTOR9KMwfODORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGtzgOuJeMWXuWRAr26WGLvpMuejqzZateMPLH",
+	"WHY9ZX+uFGf6DCadsmq9DZJEoDh5au7NzU0tz/GLBmIe2c4LCBjQOTLpB+0rvAFu7g5oFLMwv61mt0go",
+	"mASVZRApnKPgKqGBKjt6oOOM6B0jVJGxkIq0Gg3QYGkAgiBzJAfTOO4+zrlstVISeccnidB0SfsxI6dc",
+	"RWq+lFoW1+OxiGVhIcdUBaPMUj4jPVzJHsgkaeQYi0MJR/kVleo41NxZqoQqFKH33vqYStWlmddl9j6S",
+	"WmjqIeg7SebOOjmewO4RatiP4EbkPvyIb8pXCybyWJtmzJ7MQjCuiSmEGYPS0AOLBxlcDzbqNY21iGUP",
+	"O5t9GnbNSuZPZV+Ecz0oTUeo1ry8enPx8KVvpEv/DQ3Jpft6+er7o3zssxJQrmfYZ2SiDd+QfKn/1FOt",
+	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL62hXvFwohew/QesFdTLqeTiUgUC7tj/cYu",
+	"rJi3bVeMh8R/qX5ZlUy5Xp6EST09ykM9ZDDuH7yZzT2fD7rhEZgwucbhle9ryYwea4t9CjbqfMiCmCYs",
+	"JPA5oj9X1fsaSZKuEezZhbiaBiPUPB+0bVyo7kBMeV7sJQzHZrUqYxxolhg+/JTtphtzIRQ5MwMo34t0",
+	"mI+0/G5+chqMzCS9lX0nWfJp1xW+6zmV/r0W1E3sY7XyRituSKqXbDCVS4VCwYqCRgAaOJrkuFlW6eoW",
+	"+AmQZCNJpvyWixmHM6QkkSxIGPwwSwQf1tefO8zhFAZScpwXPlot+iQcZ33UxYQlMGPCGQtl6jLVHFCl",
+	"y8lZvcO/7IFiUZvQRM17YOHohYZXV5FnSpLg2uJJ1c9tgemedy3XTrSuJeJVCrf14H2sVt4mdFi+ROkD",
+	"6HxEb85Gyn3eqQxLDEu+jmxag2RSJaKIZhYE04fabDaraQWmNk1ixvWZDpdKqkckJF8ugLweF8mAz7Gx",
+	"blc2PsYwygiWL2ZID3I6HtNkru33VG/RsxxHUkZ8WKlq02x6j+3UizihUs5EEpJhQrkyZ0xrqdrCgr2z",
+	"d9TBFQWHMzusG32JBAkLNRnTWC4bEXxmyXjcp83xd+PzeNHHRyQiqz/OaMoYcrGXrc9MRFcsuWMJzuJe",
+	"h1vCC7r4Z8nJFmOmRhEfkhkoMbClmrnWyfdToZhxF+NaRSGZjRgnczElVN4S2hdTBZ6LR9qYY47uZavu",
+	"4QQ+8zZcjxKhVHxfoazYeCISmkTxvDvl9I5GsTYOy49CwsgM4itCkDHlc7Mp9kDIOrkpikVQpb/0eHtx",
+	"XfJ54xg3XlV9XAeJGJsrTM1EcktoGGo2XCd40tAVnLo1EnbHaKxpCfwC8CiYylSz8CRhgap/JsEM0aCa",
+	"Cwcte8oLHHnEIsQrmgw/qTT2ZWCsP6aXkHKyv0u+i775JKK26DOf91AK8Zry+ec6kmaD5CLt/9Wnc8lI",
+	"/qFH6J23I3/N9ho5Y31Jxh+cEX1czOrkOpkTOqQRJ3IkEhXPH387YzGMuCRUEcED5oyhkCrap5J57q6E",
+	"QXqLjVxKOtD0SZQd4z9w+9/SISvWnBX7oLZHahxntrzSmTYaO8H/CUWg7Xiib4BLDH8Agx8vgK9aRkNe",
+	"i7hdRP3+iE/Nzdve3ZW1LX5qjbGcIgNxWM0vFZF0LslM/8upsuRCoNKlB6X1Lr1xzkQGqtJvLj8JD14P",
+	"rVtGASPeJz7ZMqAakD1jlMsZS+BYZen0AeSznr68TiBTaVskdopz6qB9HG35Yb6sPd8Ff27GSnDy5NQM",
+	"eVmwMzO7x4kvF6rt5IrRJBiBlycWQ5dRkS4QUPo6+vXqTVNCdDUHtbqTXHQrPkirfmjE0YtYaWavlRcb",
+	"O5FL92txYo/ijyxdhsdS2R9wkNdQolcTxITOY0HDrl4/UF/LAmTFuu3D4ipeCoLZZBNZJnrhX5nhlG/6",
+	"4uAfO6hSYji843426j2OpHFkubQDz4vFibleJezDJEpYqNWbhN2JWxZiNM73IDlu7OWZLc0oiaR9b9W9",
+	"VSReABQ49YMjCU0/ZqZXSyTRbyxcwXT9SeidsU68zBJdiNJlmOY2Jh+HX3CX88zifJ5p5wcNDjxF4wX/",
+	"Jqi9qC5FEni0iEMnMNzcCsnDy92ZSpZ0vU/iI9mFstEE/OQs0vI8jdwrxl2eOHklhiTiqTr9Oehmxew2",
+	"8IkuYQyW7sDe0Gzd7kTReTLRm2f633Tpzvlk+Smym9azFNeJzPtGYobB3N8yfKiS54mQAmV91bFz9z2W",
+	"3DALobf0jiVaOGmyeDTz9AHawjvJknM+EBjS3cxjMMadppz/t5ekXqniL907lkSDKM1oNqmzx5yTU/OW",
+	"amWSsAFLEhZ2bQwD36h3c9pff+unk1AzyS5VlXbzYH/nqHGwv99Ye//sMhRt4ElMo7E0FghEV1gi9ZlM",
+	"uQfswrHhSrBgNrOn/XtlkuhzrCKU7jRIusCGC0pvriY0YDXJJjSBvJuY3bFYOsMADfCq/ns2igIIwwKf",
+	"4WI6HLVJr9kD3gGpYjRQIqmSXguvqZmok/MBiYCg9FUaC86qhJrpkNlIQOhXf4ZB8NGGes3L4BfpeLqX",
+	"ES8h01/f+gw+huITEruAt2FEWX9N343Wjh7FlI+ZyjHlrkmEH+v96dXJG1CZccUITRiJhlwkGKNMbfdW",
+	"toJlryAjvFoJYCMLikZwg5UgCVPThJM+mwuIkwvJ3OoHYsJklVAJ+VHkyzcTxs+fkxPBOQsUOdGWz59/",
+	"7NX3tqomSUGS3u+dSprl3/69g0ejU2nzaRx//NhrOzF9/tyTIvpiDwp9Ij4QvTp5ZzINAkOLZeuwRiFP",
+	"1WaBo4pZUArgfodCAJrJ0UnYMJKKafUzMaUuNmCRL2JxJ7e/EzRrB2GrWTsa7Ddqe3S3z3ZoKzgIj3Lj",
+	"3dsvGq4IWTcoLwnTY3773clpvoDjYH9nn/z5x249X51xevSaxSNBW29md2fJ6evrl8PpybdUsO+a6vDd",
+	"5U1/+uLllVSzWvA6O75m63Dl+LpjpkaiYGlfTyXw9t5Va2+/lx2RvpT91G7RxllS6o4iXlDZcMwdFbkK",
+	"jvRsy5GYxqEegTvhIF/GWO9nlJXsuNj85aj/IojeRC+v3v123ryIXh7V2fzlb+HNefQmOp+9vo5HPz0f",
+	"zi/mL4/qQSvm/fFZI/zxZZydzWHzqFUwH1B/SiaTD2uzmj45ltb0YR1EcUxQFqYjRtGRoandgi+P6Ycu",
+	"LSImU7QEvNJbwJQpxoJr048OBXCzOdaa6d8z2m46op19KIrMHMuCEXHBg6KCNjFmkvRpcGtzLe0W56rX",
+	"ao2r/e7Nb8et17+swwsniRhP1EoR1CY9zbh7wJWkGAM77MG+9aqkFwguGVf6n5LFLFBdw/d7kATRCxJG",
+	"lX4a5ZUciZk0CQrWwYu3SF9mfHnOIxVRFfEh0YKZXALTMRZas97InWcYTu6kFk7acqzuNIkWp/6GO2bv",
+	"cTnH3KqkP1cMWLP+h392YjZQBPyTAyx/MoI5fQ16hiYiUchSYyEmsKmWnvWbwmgwYAkyr8PWXov8+cfB",
+	"AvNaVRq4lgRIUu0kb8so4tJSn0EOsMn00MwflYdMJljP6ulcqK57srdMKpUwA/uiwr0BueTdAZKp9/bN",
+	"1TXZntCkB2UhnLA7lswJJsynWT/9qcoItUg64UmOub3f7VnR7KZJtMEM98pWXYppEpQV0Bo7BU6FKnDP",
+	"aMpD2jhoHGy1YcC2engaRowHTKZPo+0oElC+PEJcPuziUYM7szsGe69UrEEOeK9qMo2hGC77MVtCt0rK",
+	"uQ8qk5hX8kEtd3PbACbp6i9gldJK9RtVvjq5AVIQE8Y19ShXmOQcvXqJKS/hzPictn4HUcwW2FTh+FRh",
+	"kaonC6Y8GFE+zO+nVwG8Fh+YRt1YBDReyxihfDilQyadyqqZuKzaSlE049I6FU8LDlnt+JqEjDDew+XE",
+	"YA5IlZmrhzZWssk/VeyDQmtDH1Gg83E1q5PbAuqC0nnGFxagqEbUXBH9X1gA5RUn0yRhXL01Lv1shJCS",
+	"mRAh42QkEqm30tV52hBAgT47jrjb7mplQpViiV7f//n5fzqdD43G+6/+b6Vga54zzQ0yNiWYj2EY6X/T",
+	"+K1nVg5oLFk1Z2mG8IZuUHhsz6zzAW5CY7CtGTz7gJRlij/104Qqy2uBvuHQrVTbUaGU3YiXl4YPYP+1",
+	"atAXagQfQ+MGHL71yrJK2p39VaW0VQxG3tF4SXG65ZdmIWY0UpL0mZoxxrXVnOaIFK1C+fD2Vw4OPJLL",
+	"dwe1zyro71pDgMC0lsJaD52Ba01ivunMHCr91Gg+GSEX8llN0R6hi8YY3qWCN1XWPI1YszWZWYL1cCQW",
+	"P9r183aLgSVSV4NeL4SZoOT7S/jT6FZGUVfaKoAiXUHoMGHsHmP86Jfj/5w5SP62FazfstlljoRHm+8L",
+	"2FDB6S/1KG1mznuZEijYKCe9zId6BJ2FmtByCu4nMvBxgFhwUKYcQZ0DuiMEH0Qma9pMpUqmPNbKEmqo",
+	"xlLCaSxoPOsw7cdQGayM8xQi+/uGCoIvNDqdD62G/r+m/r+dWqfzYe8b/X/P9T8PTgvFSZGkO9X29Anw",
+	"+g0Fi3H8/p41u50PWCRDf5Xx7jVs8oknc5f5avMiOn9c7Qfd+96Xzl5Tkh7m5sLV8u1lA30NBc4n+s7c",
+	"9Arqe3BSaeZ+FhcoZb8gkNEagEwoYqeOPDIXucTXUFWML/TX6TO5LYLVK9yWJBHJSaFMhJ9w+pr9TxIx",
+	"TOhY1smJ0xpoCHEVziDq5CnIXAvhn3MFv4tB4Xy0fI3waCFuQ+L5K7pBLCS83a/ZQychmJQA0QI3WHeX",
+	"g+YogusorCrHgIu9hWN+XFeJboAUDhe76KbvojcfDshikkdpnW0RkAGkv3Q9WnE1dCge7S9dt/fViiFE",
+	"/1JR9tFCGpkflnufocr9ImZyemeDWMvOdD7hLmGBSEIWEnYHAvIY0QGgXmoaxySCAIrL66GTSTw31VP6",
+	"b/DR1yvVhZCPgRJYPPaRO+h688HJZtwAxukOhzeMQpAkvUCMx1rbiyPrk+tpZhNOY9ark4t0iH6dIJUd",
+	"jgqT9W2Aw8w65cBZMOMsgeA+zANQJcY0ZAjPk1trvRIYNca43sLaU5VBbAqpYjUVjdexzFfoMmZRnJcO",
+	"yKXIGlk5xqIvHJN3786f3x04d6VItC0wJ3rwWTVyGuVY406R0hBNusa/VzydXMXH8nmttfS3EV8pP+Fo",
+	"fBeZ2lwmpT7TZStufjfJuIpqxlAljNsA9oxC4Vu4xvKsHDxy2CErCwe8kyypHQ8fiQLga2XTXhC7wBD0",
+	"sYIw8GPNFuPdS0Mf1A7C0OBmFJGTuzBQqoUfEEq6CN5wqhUrH9LDmKGTDF1ndq1QojtqK5ynHgeo9dzy",
+	"XH1vRpxLixJgcP20fjNRafE1Z7Le4R1es4GJNkQqIFcvFsMhhrrS34386rWzpZKakrNF1JYIwgjgbcJU",
+	"rU+DFW0HBkUi2eHEDisN2SJCkZ6PAyQMq6TPAjqVzISQ0MpK80i9wSqb4Ntrp3lXXtklHSiWlCbmPktF",
+	"muABWMng4oj4UA92wpJIhPg5J6xxfeGDbh2HWiKg+gnpqu4LVfCu+yk9hklgCTkyD8pD/TWjkelf7OMY",
+	"/zYaaWbRI+nWHU0onDqVtwaVFE0pd0L1B+yzgBhV9X2KesUKUm/8OlZMXMBYQDbYWCdniRjrDwieMm3v",
+	"7bjG0oPFG0R3mO0A9Gk2idFgBKtfJdMJUYI091y6nN1xMYVoGv6rC/EMcJDC7pv1hOFjqMNd0TMAroxv",
+	"StggYXLUTZgmEnjYXDJ2geXb8FbI3tAMxko+WEZJEOpsoJ6ZycK39Dp4X4Lod/oZBGR1vgTU1+//sZQB",
+	"47pOJWz0iIaOzjJjgXAklkuz0ItQdrVxFCZ0luEO4B8KjYHE/Rr9KhzbUAt/z39ShZMK2pFPfZHSY9JK",
+	"mlWekMCEuEVvPY1j68HGgWYVZ39Is5GA5XKMC16l50vJGPiWcYHBiaTmvOetx9yJNgdPr4dVvzHsmrkU",
+	"spjlL5kT2KvqGbrLBqEJwr6wDu4LbeLB40HxDg7FPjnlsQhuLam4GBXsITxnmJPhTObg5NPscXboL/E+",
+	"7RaRxZI5buNGY7m6OdTwEjScjJWEMzKX3Fu9Z0zCvrnZGNz+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aR",
+	"pY9FClFG4DkugOKyI4k42WmQkM7lMyKSKpCuMw6qxijgwiYwpA+nHyciDr2vj6jMfsYOT05YHEd8mCOz",
+	"hEmmgNdwNssK1mAkJOMFK/Ysy8j804yHBKJ8BaLaCKKqRTRBTuNqaIDLmLw1LBuDd+KVLmgWerPN32Yj",
+	"DJPNPEslkUyR6aSK+fZwo2WygZYpcxhj13BAR4S5PDpK7O0epWTeILsJm8Q0sFSnNSCtNbBZ9lHwb8KN",
+	"droiDq0a5OYocTusTe24s+85IH021NcI3Fq4eHLJBmU/FFAesNgqKrZa0Mw9u6juViOEJVMFbzS7jmMz",
+	"C18wQMP6kUl7bM1eSXmfuWL5XNulthVze3zxLZt3E6GofUJvxy2bm2RIqBvmYkYEN1C2xtVkc1J8jdP9",
+	"6XQ630di1S68S0yV+4enBoBzyRftFZN/5v2VkYHeFScCizw3eVnheWrMmnpXzAr6V4yg8C4ZIeFdscy/",
+	"Ytzp0vtYjps7n5ZjPumV3B2az2Z9TZIpN0XjifLPffqnISpY1PxRzl9MT6d7fuGILfziCD3/S2pdpaub",
+	"Jdj0QrraHi2u9IFVKx9qmhhrdxTsOqmp8vSH04vr7qs3L84vKlX/r+7Z8fmr0+e5i9ffXr65vvavvz2+",
+	"urp5c/m8e3xycvr2OvvEm3fXuT+7pz+cXv7r5tvTy1P3y+Xp2eXp1bfdy9N3V97zJ2+eny5eu7jS/31x",
+	"eXxxXXD95vz62+eXxzfpZG4u31y8cKNcHPbJt8cXL7w3HZ+cvHmn33h5enxdcP356avTwuvnV8ffvCr4",
+	"4fSi+Pq7i1dvTr7zfrg6efP29GphQG8v35ydvzpduH76+vj8lZ742fnl68XrhXe/enN1vbgEl6dXp9e5",
+	"BdOL7y6dHZ9cv7nsHj9/7r3RXLw8ff3mB+/y5enJG73FuH2Zzcv8dNW9PH376vhk4Y1XOJ7u5en3706v",
+	"rkt/Pzm+ODl99ars95Q0Xp2fFuynvZxbJ3M5v8vfnf6re/nmGt7w3vow3tKNA2UALJ75x0q/nElOPccH",
+	"/DRGmiR0DpmiKVJ7QQLfVNsaXk2WhTTP46Vv6DiC8WS/XeTtOXO+7k1iacgCuw/wGzv5U9RuAXRWozrb",
+	"G41l0Ww0rAllNStKEqyrNx/pCxEzylOn8aZe4NtC51dPCTXpuXKJNK6kL0xQ2wTV+pbNe/f0iuUGV5iC",
+	"TSWEtuzqF1ATRhTA7oDA2oK7d8lGrfSClnlAs8kmIyrJMLpj3CAALI/+FDk9jb/TeDg9dcUjvtxqlNP3",
+	"q0iqT8oKzDHK8IJWASvIaSgxGxRs4mXWeACXBVTzc6EWN3NFx4JGUSYTKjtFBHQzYjzrKdMal/GUoUJU",
+	"1QS2YJnoHe+z4dRZJ3VynDcqMtaEBYF/BKos4X1Fi+3NvZxcLgpp/Bi9Ev25F4cz5K6/NOTRb5mFqpML",
+	"gUjmIgZfAL+LZNSPmYf5jtYwF6S3rQ2edg+4SKeTS5N9OxKcLR6jbGR/4ajiZC5Bfd2M+B9EH+tu6vJN",
+	"XGOb3kEJ4YZTs/xr9WkGKsgPCx4vHFLE4tChsWyU9alMds7qPGPXHyC/LVDh9hZ/NcCOR43mFom4wdrp",
+	"i3Buav2ysOAypnKE6KUqbR2yRqcsf1XsuFw5ceEKTeO45GTJTO1TEiloEfGM9PTB75EgZjQBfkHOFRmJ",
+	"OJRFZ8b6p2dQNzWmt5B6SUkc8Vt70Drcnkj/EGKVSSQ4GdPkVkJdOCohBWeWsA8guX8REdd/+rmn6V35",
+	"RjnZKtp8onP2JOfZXSZnZ7vdgf99aDRqnc6H5lmn8+HgTP/z6KzTmTb2myedzrTVaHyD/znF/5zBf1qH",
+	"NfwvXt1v4J/7+tez07OzktzmbxmN9dg2Imxb3P2787GI25wVXJDjmqMs85IiejrX+ygnuHEbZo5gueF+",
+	"i/z5R6ve0qIKoyy2sh+SRQIV3TGb3Y70MGbjPmYoLhQJF4dLoSJ4oSDYnEOg9y9kJgFsZVWwaXa1e9Ag",
+	"f/6xb3BbV+UN41zKle20RsK1heJlSjUdJ8Vt/grL77AApnmwv7V02vpTTtNapQMv17HotCR0rXkUxC0S",
+	"FkQTrYpbjpgNtel5RFJOcaNX50drW6ALMq5cXObXparXRpqcdhnxgJHm0UFj5Rr5at/+rq/2tfZ2dhut",
+	"nUbj4Oholf63XtaOiZWBJQHrERIl1i0lKFkLKFiApOqSFXi8SUal+ktmTp9+HGXZRJvQ2C8qWpaQVoB/",
+	"syrhriRB+lxJF520JfQymzRdX68mqoi6zgEC34TA0U7V/FXwvNZRaJgDwERZ8s0XkkRpooCjcL8i/gtJ",
+	"tKldtETFdIzF28Vlbb0+9AzseQAKbv2fpQF9LD0p4jNWXQHHP8gYfEUmARa+4QURMNP1/WqOv162EmxC",
+	"hvkjagZ1mBkb2u5G0KyU1/cpjnjF6B2odNDX0IT3Jsx4HtLMzOLqiKW4C/cpc8gOB4tabNMGL0/ZVTcU",
+	"DwsVUxdwS/tDmHyhT1oNYeBHs8UYZjonYjyhptAPswZ6aRafqaOMuFSMLq1RLeEOSMdFiAj+OaqSQvFM",
+	"czIJTzyFELdDFS2BRThDWIRzec4v94KT8/3z8Vnju9ZkJzzZACphxSZgxfQK8zxlLiWICj1cCstCtJWT",
+	"5SrPCCX60VRtZWiT43nM1Q54L9v0VDuus3Cov2PzDVXvN5wRbEMNYVlE/thrHpA//9g1/Z/3modat8W/",
+	"Dhs7+rfWFp4w1MAlCdmEAYQN6d2qea9NTk9AlATJXZV86HB9qubPyJvv3trLcNA+PCOXV8eo1MMFkzKd",
+	"U+fjYd4gL2QQyd06t7F1brpFjrdKat+q+Tpv4wv+hNZusZBY520f8jcVwqrM17grR1e30HxwCqUses1x",
+	"GUro7GpjN9Ytm6/vwtWUvMK2yI9ev75osF4dUUmFnwhTbhpH3GGFjGkUZ4/tXf/w7c7ZoPHitjn5Yee3",
+	"xvhk7/Zgvpt8/2srOBxfHYX76sfRy1nz1U9iDeGw6GtY2MbXTNGQKrrhWqcwWSnmQvHsDTSUGJAeDRID",
+	"QDBj9JZBHqbpmFhkDBYSpx98KzIGPZnbZTwEV9U92qnnX+VADyIpu86jtmzuYLa3GgfFVnWfBrfBiHLO",
+	"4q7JIrEp3Eveae13fML2TYeEx56MEPRivW+VfyOHm/UNDW5rJ/g0eYXfbdYbxV9C+Kuy9Sm9P3NXESUU",
+	"xhRXhGELYZ8e41uLnzIFyOXEt0gZh/utw3tVZzMeOkp5EH2DHQL6yBqLcrj5ojgwLBkNecSHXRoPC1nG",
+	"I21C5NsbD1ua4lfB/n5SOkIPwb2G/MvsVlqEgI0fRrCpT7k5k6kcsbCb56kI3rP8pBw1W/v3Oin29Wtz",
+	"Ix9MaKOHooR1l81QLp9Z0Us9TJ9PsyMZFJ9P9Yk7ETyCJC54z6c/iyYDcuWri5HMVsgmU0TaDUUwHTOu",
+	"XIX7xmsjp6CGfsJdRCb+oA3MvuLT750F5nzIqPNJBsiaSzXMVUrAuixwXYayQqtbU8EsWqoSFWNjhXg5",
+	"A17NbZdqk0tY5BqaX7nEqxYbNuXnbF09p0DXXThaxRyzVLPxhH4ZRylgY0s4f5lOuO4B3ohTb6plFRne",
+	"F2x2r4TGgXtovSSvbGZRsZmbKwHJwoNULT6jtPWHJmXoesTmkDUoR5gVGM9dI4ciZri/uyEzzLExM/OS",
+	"xXy7FAIlhjFgJ9opVxjv9fIkIC41h4phE0OS6HIbi18iEvEgnoYsfEa4cFXF7ukOBxe4cWSC588Vn43p",
+	"3P5Exti/hnLCouFIGR+hkIoEYjwWPC1Cs4VHQiJUAhGDDleZWAjUjWdha004yZymLzBDpgo7ZB30uUSP",
+	"h2K0HG6AOee10t7YXZN6g7tKrQJc04TqO+YliaM71iZU4WJTidXMUEzog3BDlhi48RsYA8MbMz6uHS1t",
+	"y/MZD/d3V2c0Fki3Qni0mzx4oWTcNshwHhTsZEX9Eiq5gB9e4gfZqpPT8UTNYbZczOzhXQ0I602h5gqK",
+	"NgQH3zTV+TEyuVHNwY7HpQ6qCROTGDomOOhlwQ2Gn3RgeNQhRKpRIqZDQLD90rpHssC6hqwXbSW9dss3",
+	"H/rQ4e4DwLFp2SXq5NgUTOq/DEqoKfC0leX+5vKSnYWisczemsyfbdws2N7/GlE5+nr34Pnp95NfDr/9",
+	"5orWutfn45va3ssTNv2eXd6O9y5eT17e/PRiZ3Q1PXu3FjUUh3yvRhj3ttsA8OK4DdkZzFh/4zRTV8i1",
+	"PgnE2GrG22SHF5jt1L3ejk+EVPbU+5DRsowEvKH0GfYkNLAMI1MpuACe9/NqIOf3xSK6ZKeWJzFhhGxp",
+	"dUSm7X+Z22D9xQClo2glcjTyFy+Es35uA7Z0ORDWHVr3G5ADp/H36uTYxhxNhF7fnZlWJrHcW0LUl4sU",
+	"IC3mDOIiONwHUO8tWTwwqQkBi+6MJDQi0U+rSBe0ZLnu6UhAM209kW7ullh5ZIR5W1NVqldtLs+XSvNW",
+	"c/dg93Bnf/dglUhXoygJtbGHIc+lTAXqbABpBPNZ5imU6Cr2kUe68zB0TPGJOYvZEeUoc4EN5gRjqYbi",
+	"yStHbPmDu4zDVRdVuSwVZIR8kZ7vKZEncOeTKvm/VJX8W6pyRYU4oJ5lUM0JNE2JgpEdnhlam1Dy9uJF",
+	"lbx8e/pC084N678l0ZgOkSEbottpke+ib8BCbDZau2QSfWAxIEgDBpCMQgZ5on0q2f5udhOiH755czlr",
+	"fPdiKI6Pj48vrt6NTt8N9T9P9f99c3IM/9sfTNQP+h8nt/Hp9z9c7vIXF3DX8fD4m6vv/vM2+B5uf3n5",
+	"bu80uX05HA6//jqnf+/sH7Wy5uFx7Sda+61RO/rP7fdfff17o9r6WGgpPumF/2v0Qj36W8YmWeVwpaLz",
+	"pCs+6YpPuuJGumJpMaCnUn1yFALfB5jf843RCI7jGZ0jdm4KciW4aSmAlXc0tijusl6QXvZpcAq8Wa5Z",
+	"9jmOuH+1+aS2Pqmt/8vVVrMv0DdzLKB44UmVfVJlP5u29qRwPimcTwrnCoVzmSp0E6nRlStPe/LZPYV/",
+	"Nwz/Lq9wPO4DzzUl6T6LWqt69im4/BRcftK8noLLT/rbk/725DD8Xxxcvg8sGrPPrPR9pi3oPlbxsW5m",
+	"Oxf60n2YxJRjtwtoTAe7XP9UfRwznQ5Nb7TFUS5fu40a7Bn8t4PdI/LnH3v1limj328dkj//2KnvbfkA",
+	"I7YBXNplz7WEQ5dyesHSGrbhE0n0G/Pu8vvQpVnj3uO2157r2UeTIcs/mW0lni8xmDAeIlS2jMWsGwqA",
+	"RjckGjIeIco44AulTQHHA+o3r9N/Mp6IOB6zbFs75D+ugZ1i44lIaBLF8+6Gzeys0z+HkXX9+lUBmRVy",
+	"Ypt5fa9+nwa/p3vvBp3VCmeztR/3E8UXOF5+KLlXF9G9fdl9kCs3b/N575muwthxLckENKTI6J9iUCeX",
+	"tg9oNCCS3bGExvYZU8LtdzKxnYBFmLMLKOertOpMPvl/dzoyjx74/j/XbAG66e55MD+P1682EON79Kst",
+	"bDpbOIFE9GM23rQXJSfAOCw8397B1iJM4DrUmRFnKTjovWXYYsG4/sAG0MYpsOlqDdHWcJUhy/1YMxRR",
+	"O3+OJA1lHsj010Itc6CS5VrgXgaTbbdRrABGKi5rYA7fgEYw0L1oYVWLKhoLMcKubZsbbeyTd5fnK+uW",
+	"VyLxoFzE0bvlcIRStcfU24hCGodawgwg1aZnNG2NXmoKaMrE6BYiS4HgX9WFf2Ubfq9OsLgRf+/F6TXZ",
+	"dkpKL7eBe2tUd/rfyLSBX3MxS+HN0mrC1b3JATtULoCHioFZVMGhsTTjYjocrcQNrZNz22lWX6Wx4Kzq",
+	"jEbw2mijP9cFKX2ZaaATcUKHFLrRWq+KgS4TnD3zwPDSdpzoS+C2wAq4pB7FlI+ZynVotvqY1s1kr07e",
+	"gCFmIGO0IRYNuVjAtmot7HChs5NG44JlP4HrGBVV04STPpsLVypmV99AIVJJAGs57w4+0SatVrf3tqpE",
+	"ToORvrP3e8dVg3Yq7d87KHU6lTafxvHHj722iwafP/cQz/TF3ratxO2lrSlxCuXrsLnHuAicyDVUckoH",
+	"+nyhm6be3WIkO+uv6DMSs4FacHJVGs0jGh62Dmr9naBZOwhbzdrRYL9R26O7fbZDW8FBePQIuHzYBRdg",
+	"9BD7UfBBFGoSo7HrH5VBvDPgSyU4gfcC3Mv6iIoH+fa7k1Pi7jFIaPs7++TPP3brO1mHdOX06DWLR4K2",
+	"3szuzpLT19cvh9OTb6lg3zXV4bvLm/70xcsrqWa14HVOXhWCdRWWRC8O8/VUKr2hvavW3n4OlF5fWsOF",
+	"78qhi0HujrmjfUtuHkeSI8Dy7rOULwEGuKEzY+qVgv1dIdjfBsB+CyB+iw04oCNY8WQyjYBFvi2pZjGD",
+	"KI4XHOMLKnyR/go3dAsNSyNvgcMXgjCbFoJ0KKqmgS34M02sBPh5dkQ7+41GnpkUBQQEL3Kcnogxk9hJ",
+	"0xwtu8XZr/Ba42q/e/Pbcev1L+twcCzSXyk426SnxQ32W5diDEzctBpOO4xCM0wWs0B1jbTqQSJNDz1a",
+	"Dk0eozg2YwclGt4ifUn35TmPVEShF+Y7yRJyyYbYHEPr6BAZzMzd9ptbqVn6HrkCcC7OUlRO/UGWpD0r",
+	"tcDqzxW6h/Q//LNjebQ2P6HM3KgT6WuwmHoiEsNIYyEm2B7V0LN+UxgNBrbnwGFrr0X+/ONggXmtdOpv",
+	"AN9T0PRGKOJcSM8AL9R0CcYaew9NFS/1rHrHhYeR0VsmS0uYwVJdVI+LxrGYsdBYhc3WPiDON7eWfWuv",
+	"bP5STJOgzGjBCvW0/64fr9crMLC26eFB42CrDdttQQmmYcR44DVnTovtRzRDEsuHXTzqFJZjiYD5dcqS",
+	"uQEDDNmATuOc9gA3rCFvsi7E8g8CBmP2E8Z2WvWFEjDdvPqOKqPRmnpiwrhWqVKwZYeii6HgEh6JzxHT",
+	"bnE95G1l8mNLufKUm6aFOTk0aESDX2Qc3v6y1omcRt1YBDRey5ihfDiFlMdMAiRu+CRhA5Yk0PTcdI72",
+	"tOiQ1Y6vScgI4720pXukgL/P8hkdJnKp2AeF1gqf217O1axOb9MBgIHndAi+lmW+YAra1k0nFhdko6Y7",
+	"K0FF/lJokNx43hdO18K73AfP+9gxLQfPHoXG5JtFUouoBcDvqWSkBwRSg1BZT4uvuZgmBKIlJI76CU2M",
+	"ggNqGC1EhH4EO6Ng+CZcXjqFZ7mxW8v4cWyOlZjai2Da2Q8f/5T86+Xe7C64/jX+6dtdvpecP4c83+Nv",
+	"Wv3G7U5/54dGMD6b/vTiSP2Lx42ffrwQP/1jAbGzkPqPhoiN+XiX2Ht2vDkyyy1jk66Iw+6gqEBj0bVm",
+	"+0kbk1cqOvc8bWmW3f7yNLvW3hFy+WVx8wUAZG+oxWsBoeLNoYTXb6az2u+1Tnuce7e0cUJqMgt7rr+W",
+	"ifKAOeG6Rvo9z4s6SD5iC5xs5t3yljSxGA7RsL5f37aqjfEt6y5kwJwY6F7aGpUWtt9kExSnGFnH67JO",
+	"LuaerEfHnO31+14WuC3uk1AZTbrGOCqmYM7UTCS3+age5vStEf5Y3v1Tf0FPz72WSoXvxpwhWJN7r0ia",
+	"rPRoCUVTyZIuHbIyX4o2pGvH+vdlK1UkDYtailo69VJhNKvB45/Zu8zIlrUczZDoEg74yasALad9YDfi",
+	"dev/vJNrjEbPFRJQDvHrv6468Coa8jdTdR8lNN/vispbCW4Sk7/p3CQz6/zOODR7n8bFvbnT1CarwySM",
+	"25Tx8G/gLRVTVTKN86IYxprO0LKktWU5/0biQYa2zUWd0SSUGW9IkR8tFwlZy7m1Hlzvk63+uWz1a2su",
+	"3bNupsgifHlzbVx9jf3DLbd8mXiZa/zU+wa6e5H/9////+Rj1CWnaVnQ/VU0YL7wz/r/XIu75eH3fLFN",
+	"YQDeMqflfKkkQtracj3HQAoDDVjvmHWWGW+XcchD0LRns9LxGEIcVAwyYdLVS1itfKgNRU1frMnbaFIT",
+	"E9z4muusq8XSx3y/tYKeGPTXKUNIUWyXaS2QqWR1kimcWdl7bq/5gIGWOCO1WIM0TOeIvGcbv2wLvFxf",
+	"uk27ueZ6UHnvztC2ndX7slP75G36/N6moNCff2Y4XjZxF8zexZqbNb69W5LDIELWvWNJNIhYsiS6bm/J",
+	"BdebW3Xy2CMtjrObPP3li+XddL9vF++Ql4Zd6twIaByzJNuwMCu3qWZjYxM4s8Ftw5ntaHpapyopsDIc",
+	"Y3GZvbKGhQaX7jgECTOpG2CVJbwdMTVoAwS8bAv91jZ8C3hl21/u9/4aFq/boo2tGa8ecu2OwkSlHntG",
+	"fJ/g0N+mL7zEoV+bkTsoPW/gz2FcJ2ZY6/J2oSZLcgqd4g/ZV9bzlWps/k6kPWKzaVmaG2gLIZKQKBN6",
+	"IcGcd8q1YvRQzTcl00KXxqQUY/yscCrZj95yEdzW4P/XPCZrg2svtyoQ4h3vyLtzMrRuHV/34DjrxMSX",
+	"qin2i5nbij726Tz/BcrNY8ey6yTbitWcgbQQF4Hf3XulNZIhj05JF//ePLq9USg4U5izs5AkMWbthNGQ",
+	"jFl7lkSKfZKCpPUbA8NxN/IzzGUypbS87Gz+IkY8FKzAml/zDBZbbWpyIvgg0lS3eWwhKG3KCOcwpbjJ",
+	"BDN/commhweNw9Z6nG5FtIvxsAvl37a1iix3oDNguVgsbh092YYSAFKwVs2p3fvVnS4u9J1Q9qmmJYKo",
+	"B79BomhPKpoovT35rIrWD6P+ix9uz7+9iMNvf5idvzgan784m56/OGuGL0Zxn19O/tU6a/R3zof/+vGb",
+	"2RqqVmNlH8uc4YFTcNnxpcBtevhXdrr3yIYv8sq/4yqKEVPCLldhLvwmvvhfk245Jb+7PMeCg+8vgarb",
+	"WvRf/fAC8aMKsuELOduy7FrNOdNe1Zx8QyXbaVUhpjOfACeOuAnwmMjWysKOYiKDfP4AzzvSllFXJKMx",
+	"wxBbX0y5awNtzsN6xm2pZJdgy0FaTk+oiZbYPb2uNimQTiaSiMmCKd9co7bArGzV1H/Yraw6Il0RUngn",
+	"2abFtI+BxBFJ2o/Lmt65iq2VVVkrAgDmVda2K/ncYBrHXcvINgwx2NBe/pBGv04xUVIz22eEC0USBjmD",
+	"7E5rHchuXXZvlPWkrRkfLC/4tyUGJgphwnaBVtrlrR5XaVPcewXeAEPxQQQBEbKx1yx4mUDRNOsaC+eU",
+	"kI3yLiLbo8yUz1syy1GNTyIe7XqRv0xMz1uOshN3HI4j7hJ6NywO1Ns7iFgcesGy9H0igX1GN/9i0aB/",
+	"8kq7/0ZcZpoSrQVt4k5t3tXE2cyqelUkfwtVIycM2+wb9UPEEAeoogusz4jh1TbVlnp6VSShvzUDZTwB",
+	"w7OjFUQJhw25HrpUHTAOMvMvpH0tWlTumRTGkPT0se+RIGY0kfpKvi3T5gWkKxlJhg0t1aemcey0qSUs",
+	"IJ2vYQauFImR3pi1e86Xi2II9UKrAo6orJI4ktrigEgL4AipOjnGxzrcpUUJZW/Uln8sLSJkSAaJGPuC",
+	"9IsUyKOtZewUgUkQx8XuEyj/EB7qcBNkA1e9sGA8WGKQ3ZKf4RxLMHoqy2BKVijSy1jdGr4WOB0P42cf",
+	"S3jGvdoplBzKdzw9WVPQKLXlKmacgZtauvbxLIQj98ztKEguqtJTM6KTCcP6voiTnQYJ6Vy6E2Q8eVYD",
+	"WnQY/21O0qNX7aMSUCUJG9IkjI1HJ2baWCUBlQyY0ywK1Qi61vX+u1clvW39f21MR+x0elXATYJud1Xz",
+	"LLxGcC3i9cfq5A2P5x2eEQESZMAwumMQSMDueegoUnMvwAoPGferKV3oIdPEx2CrYyFuSRzdQrB1XMAK",
+	"N0MM2G534H8LuAH6n0droQd4InspeoA+Nud8IO57aDZFBSjSN8uS2Jg5bjnLW3O69Gx6mA3FOW3lvhd9",
+	"CGAX6+tEFlwcvrueR2ctI2zaL35JFC40sKQQsUcJVBTVbO3tFWmNGcWzOLdVRjxgpHl00MgHq/d3/WD1",
+	"kfvfKrSnh/H2jPE27S+l2yWF38syB65zTk4bI08YiuuSkttNHfCFaQVl0uu1t14b6Lo3mgFBjJROJrEp",
+	"64aGFMDTjNQitA+YjDwlKMviKJnElKP/MWQTmqgxVB+fO1S6MRv3NVfV69PWpw2+J6tEJB0esiAGxC6C",
+	"G+pgJtBsw9xX2xUXC9sy/mb97lCaRENynOXR4JiFsJiXT2TdywYUv8Nn2SQG8OouaKS/L6y7p6xU2pVf",
+	"pOD1Szp7zaSkQ2Z35ZNnEoJ74YFphBeakwmeJqFOFh1P+58uHVBPYc0uAbk+wJurIYunB51nUy23r/Tt",
+	"+GqMCn5DZRHwYmFuAtAVOouA2/YkA6XMZCuaMlUySSLI8gBJT05pMDIRknGNca0Jhh2OPYb98EOrvlNv",
+	"blk7Ak1P0A5H2riLLDIfnIgr/O6Y3jKJRAzLAHIN5uOWYKTUxCGXtcq7B6clKSg5MO3nK5qPs36lD7aP",
+	"6UoxEdUeaYsYaE61SRJ7hqbnV5YHfkWoWQLMhLAriNi/Ga+OPcourIGYi3VyHQW3HhAELowe3IxyZT6o",
+	"VWWiouCWAUPq8KGBfTL1jFoFNAs4iMUMxcJCaDl/8V0SV9qVFM4kjZWbX2zEPDUsDSNCy6pdudT8BwW1",
+	"mfmXWdVzy8XbpQk9tStou1QNacDChCxmiq18k9HFKt9xMUNBkA0eaTbA2viySrvyHN8qODMpUkYg4G3+",
+	"FBZuqaY5yNBX+k7PAJ9z08DhLzyKD8ABM8GXqim1tCOfjQRsME0YumSg/tKfVoZq4IrT4IyTqmgL/AHQ",
+	"ODajLlpIfMO6G+IK0fMvsklcGXLJmU9PFPVEUQ+kKK29GEanZbVdaW/tIPNF8Jor5P/Z2za3WOnKVFOQ",
+	"tg81RDirCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqb5fFb0YIpXJg1XDC1ubMSrZEw5okaw",
+	"yIVuTSv6SMops3j6IE9sgNdkKQSUYwB+Xu/wDv/qq+tkrvXIr74i55z8fDWjwyFLyLvz919uhyKQ21tk",
+	"AmkoX1ljgX1VBYFUKrlwJOapKyNnLbBThxuB+hVkA0Bkj2Zp1Ct2Q2vly55WE0gy5T2HkoEicCwcQfVM",
+	"ZkDPydsMhXW48XJUSV+oUQF8d89L++ltAU4Fh3CcNihwqyKjmJu54dIRMVVfmcU8HwOyBa7nz/phOonq",
+	"czqO33+57f+5Be9xd2i93LtD/7lFgGhAC4lkhyNtfCEJ7UsRTxVLCwnaJMLvanUNg6RvhVRjNHiOJ1Eo",
+	"hrDaQ8b1NNKMUueZHdc7/OcJPmRHA9vvX9vClC777kDEMQtgUcY0ZOm7rL9oiPn3UyXGVEUBjcFBpXeH",
+	"SSUNQ3BAfR1+PROmg5Ec2VRCwVVCA9UuJk0liIJNqJKfL9lzEbz/cjthoQi2EHrL2kh6bwBuUH71FYQ0",
+	"ep4duT1BcMb/1HPseViLNtoglTYnDLrDMw/KQp+7Dh8Im7prpBMZiDgWM+JU44hLpcfyZQ+AynpV0ltA",
+	"6+1t4bnpeSBz5gJUpYopYMnIGUtwXLBSdXIhDPpZwiaMKknktD+OlNbeEeGs3uHHnEwN2teEKtDldxu7",
+	"JixCEKfJxgjhBufWNd5AfGLPJGwe69n16h1+mtlBiznR8wEZe8/Ir1MB9i2mK4CwwugjGbF4AjY4RAtG",
+	"VHZ474QGI1Y70fsu4jbhoiaVSFivStiHgE2US0ZUo4T5G2Ec0tZSN1EEWAPL6hZyi776ymZ+LaryEtAQ",
+	"2qbcG5yoAKdN9E0Rk6l0lV90uH2vScg6Omg0tlAtj6OAcck83v/6/Boi9bFX6KOPPqav1UUy3DYPbY8j",
+	"5QFLVtBqqlQrdyzBIuhKo96sN/Q9hnlU2pWdeqO+A05RNQJNa7s+Y3FcAwrY/mV2K+E461+GRekYlwBZ",
+	"Z5JvEYRek6A24m7ZXKI/BRDrbliffMfm5IoZS/Bgr3mwVSfHmb4uej9e3lxLMmEJsYUszzq8dxulWb4m",
+	"l/qQqNF03AcD1LoHb9m8rj8jSSIUVaxNBkwFFidQYSDINljBfD4kxQ63ZA+fqhOMQt6yuf4qTE2ObGBL",
+	"MU7GEZ8qCJENBOTxIUBhlUgBLp0UBCDQZBoSLjrcAGEB9nykJMmScA/heqRl51hNzKGmFgnEkfC51sGG",
+	"TOmpVlLQGdjCVqNhFQlb/u9xMLudqSOooneq0v759wqNh5V25dQgqwXJXaVdeVvDv25Bkbz4rf9K/jg6",
+	"nD4/CcLa/uuL2Y9nuzfdAy5ufjz76Xjw7e2Hn+Tli5OjH/WwbtVcv+8EVb9KuyIjSHGutCuDw503L3ee",
+	"tz6cNb8ZHt5N+0fqFWsOv3392w8H++zweiqPpm+/vbv84fRdpVrRr/nQPTv97XJ6NN7Z//bVRVdN2f7e",
+	"0auLyY83+5OT+ZWKbv/1y3fnN+d7tFH5+P6j8RKsdLd+x+ZXTKEOtugU1fsvsQMFujzRmeLvWtkHzP3b",
+	"cPNZdMdeI8Xgp/Zwk4oedJu5fQWC3IDfen4d7Ksgp+MxTeZWGS85gpVqRdEh5JE/jyRmT6NKS0Ha1wYi",
+	"Dlmi7Rb3s/5WhhGAolrL+AVqRgNdhzNkE5KdemI94iaXdre5u1UnPdBLE3fY9d+Q4OeMgtRvU3QinNv4",
+	"oacihUpNMbr0KjYr1UpLr2A2j5rxEGK6hlG3t7ebrYN6o96oN9uHjcNGxoOSfdRBRkVSdqG0gCmW+F9F",
+	"72RBlwXbDGGte/P3YBnbsi+aOzLzj8DgldM+zMMg3leqlQhSWfTMuiaFB+H5slXuVHVHVI70G4x5tBBG",
+	"cr0pvGBNPoZSmnnzvgRbMjcJYHHvXX3MhltZ9FQFU2rthqx8h9XUKn6hTG6Un6VoxdV+Gy7SpfGw8CBc",
+	"2kWMNB+UE1TwV88c3r6dPlQpewMscPH+ZarVuugG1iMB3lH25Uq1ojUaLKgoGVyx+mOxHwvXgQvOKlWH",
+	"qGjwHSGh0od3dElfeqATwGzu5vkAovmtXMEJTTyM7cLza+ILHkDgyvug38uScUnvbg9UL7caiJP3PgeE",
+	"l98+Q2uJA/Bal2z0E7fohF54dAm9mD0qIpv8VW3G6rGhv6KI7KT1/WRdjClP8h1BhZ6iAu+Q513LOsre",
+	"Y2cQfURt2NDkAJZxJ23wIov+RdNfwfqbrj/vbQ3seotfyd/+uAtuK6lXj8beWVlby/MC6oV6nhUs/xRF",
+	"z1QWefLwEZQ8IMoa5JIMp2mi6Ur1DsNzVpmzFSwWdFhbQblafDcI0qw3yJ9/7ILNLE0/6AWVDp8+yYzr",
+	"Sbt70u6etLsn7e5Ju3vS7p60uyft7t9Ku8upS0FO87mfqpdqKGU63fWCq87uVSZ3a7ferJJidKWderPe",
+	"2qqT48UcJ0xW/EI6KC2owenw6yzEqVyWaUUoD6sEYk8QX8kEYarYFlWacKyP2oVBUa4Q0cxUapoRYpwK",
+	"4nVVKCJWNpgGjkcM0bQaB1sIIQZ3Y2gOQkUA84JXoUcJMVCj0FnPob5suY4vC+D2chYpiA9EiojBwII2",
+	"LTaNgVUVIetwW74L9+43LLQWjNpiQOmxHWc7EdA0tGdXzM4ICsI8fd1bH8x5VR4sXZUMmZJ2hzCVAENf",
+	"HW4hKViYdg1ykinbOYgcp794TdJBBkNXHLyvSpQQRdEPX+NOPwFxjI0h9yPuIfyb0Fu+F2jKipaXJn6s",
+	"rtHWiGbIz4P8y2N6MHkvhMeiCfndfwsnUwxk+m/b8qN40z3QlbJlKi6y/kz9GIpmYXvdFg6/ud7wN4WA",
+	"LBwHoEs+bBnv2cynaDjWYi0czl5j3aP8CftmFR7bbCuvsl0tKNJZHP4a/bRWD8F263oIS/wnt0wqWiHT",
+	"Gqr8yK2zJp+qjVbRgG0zr9LDueZhuHe7saJBeb3NSkXU7hoD+5s1dSuaahZhuWS2JfVSD29itFTfGRs4",
+	"kMc63P9EPN+iBfIgjMtF2n2W56nP6gZ9Vot2xutq+yDp/sk6uRWfN0xDf9jZ/wt7r3nHz1NbI/l4eHcl",
+	"bAmh+h6st/U8dylChr19c3VNtic0wVRdngE6S43T/lRl7LfUOK2TY27vd8ZMEX1Mk+gBNLLMGtlbU43+",
+	"t+oyXGzeQn/ljayN9yvDiFqWbI/UOM7EDyudaaOxE/yfUARQlqBvgEsMf4AkXLxgqhrw+rb3Q2Vd7yaU",
+	"3BZ4No9RvXUyFRh8vfKxWtlp7Cx6975Z8H3l3KGvjMd9lSf00tjI7n4Y2+46nlA9lUs8IHqcu63Wxs/s",
+	"3eM7e7geq595x+kdjbAkeJmnNlOqQq024blmr1CKFztm7Y/6N6TwmnHMOehd8JqXQ8N5JSnOt6YlNtTd",
+	"ohMl9X1itwmLT5dCxeb71Lu3juvlzjYtA85EMk4jVN+IcL4k9v6hNpvNalAPPE1iUxLsHaYMLGa6wscm",
+	"7x8BnCrVCsj3HMb6ut6wfDfsDa3ykmbV1mLOAvWu43nK9Qi1XkiD5pr38cDxWo9VZFAaLBbEx2wdu+sw",
+	"4PG9QoZxvZJiPj8Dae7c45m9/+2Mqkr6c8MsNuVZEEoykdGVyUE0jl2FjHHeiSR0EDZRgqBBRd79OJLq",
+	"xHzmobk+Bnfi5ywKSlepGPBaCpJp8CSnscyNmI0HdllpNVr7tWaz1tq5bu62m812o/FTxSWmQJqGi7vr",
+	"b6dfNlrNjPW9rJDcE2VNiGA7S/sCQYICRIhNHtDajzoW9t7LKbgNHHyGLdgGGjSpMnaVIWDXhYCdBT17",
+	"n4PxAH1xXVYHZXRIIaUKUkp+oBatxWFe01ifC3PuG83VT7zjfvsC89wa5/hMJP0oDLEafvNA8prcYgmn",
+	"+H0BKCOXA/H+Y4aZvIqkHxr0S0vsUS3kHfbHUr3mxDpnM6FOLwKqbSsTdLSIJOgbMWCCUPcXulikUKZJ",
+	"MfpEybEtjNHvsW6KNhr0HU6JjPgwZjWtTldJyOStEhNtokxG+gF9CkClMs0qHFBapDCM5Vc2p00tvpBp",
+	"gVkRh0M+gWuztjZVwN2yjOKhB/s+58/gDK6hZ7TwPG2SpvkXMOxs55vKr035w/AH/t33jf5NsBf/2hjv",
+	"8L2Xvx7OX++Jo2lTXqtW8uPBb6e79F//MHbvErw+D7+/B2lpcwM7Gpfl9nA2c+kMxk3nWhP93Zn+buNo",
+	"9RO4EBd0zK6pgU5ZS+29FuIVTRC5ay2d9zULI3qtLZJ1Nd5zDnkof0f5ZbLrsgIMGZUTMxvLL0/33f7d",
+	"cZqPKNAQ/SUv2hAMRnpis2qRWmRBG1MD3TGid4xAQwNA1krEdDhyEG5ZMYIf9sRIht3uLu04GkmDuBL+",
+	"A47K7uonLsTVNDCc49+WiA280L2JuLrcZtMajyNU28+ai1lJAXoZ4TX+hnL+yTD7dIK6TDxbT/MTe/ln",
+	"2HiQg/wA3rI0EzMliC+kH1G7f4rjhKpRcYZj1hDxKXqzphl6eSZUBaMCs9XAVmoxrg1CbpssaAGPiLPg",
+	"8lIjlkgvKdpgHkmweOFoVgm1jfKwy12usRveDJhYm+gLz4gUCNAD0JD6gT4LIKGOegg18y9knVicaWT4",
+	"xl4OKNfGtGkN0eEdfi0A8DZNGK4iaImdQBVwOjFHzoLd60nBVS+tmGKqh/1+1YsoQ1YTzAgnnLeuXV5y",
+	"1UA1R4oEkNJjAC/HxEBhkRmdF8ktLD17uOm9OX+uLtQ8PND2Njiza9neTzL5SSZ72j/20IAjZVq//FsK",
+	"6Scb+6+1sQ2a5yPb2NtpQ7h/TxWj0DH+mt6CrOZs5tptX6dtj7TIn/vFQD2tdXRFHHYHIunZwiDAJENw",
+	"edM7dzJ3ebGJGCZ0jE5tgxetvwZZflSrG9BkD56eUUn6LOJDkrBJTAMWOvQzOwguTJayqXNoVP02TX5+",
+	"FEBAcqG/hHPaUPgXyXUzLKSlK9vn7t7i3V9MvXGNxtpcGD9+ieMZO178T5TQT97xf7B33K8yi5T0Gcm/",
+	"p7R/ktr3ktqGU9k8b83yvSrFewnxQhgNLb5LU9vwiaUlyIf7rUOsM94yveZZzO6iFDI9EOOx/m8ccVMK",
+	"bF+LVUE9xBIxWeiQCUx52OE9QCCBClGbKocJlVVImQfM1Uw6lEvBs4l2sF4YMTZ5a+PJVLGkmmbUA0Z1",
+	"lTAOCXvKdH2uItKxrV5+zSifjaKYmTIOXBN5K22+MrB7zPfXR9ogp6Jo70FXuTsaO+EPVvsbHs/TmlOX",
+	"rd/zWW8PCmA0U4OGhufKb8LPEMpVZceAKKlqJpJbeBjkNiVxNI4UCwmfjvuwMB1uQSZM8XY0ZibjGstI",
+	"TeVjJMlu62hpse9zGPHjZh+mNJTLQcysvl5v/bh8YDLiw7P8cA3um+u3sZbhI8hsKv9tL2GtSUPHHUuf",
+	"lfaeQf0x7715/vKb2uuX314jZHHmjK6A6il4oquXzfRjWPbof7khfJ0O4CEbUSqINeU8BH/iQlwpkYAE",
+	"epvQYfng0gfg/RskV4LM8LMe15H1njqyaWImPLqxMIanchL5aP2PvaZ8vrZYhofuI5vhwU2TNAH2wrCc",
+	"FBDhnsnlIIOhEqPmHw65bXoFloviE7xBLsK4mW662g60nXRFnZwZMH9uW27ZqjBtU5oGrEYBNZ0iBfrE",
+	"O9y/04wLhI89MUSLFkkED1jVNgylJKRzWzFmXmAbWGgxB3UgmbHHAprGov/avnmSiDst1WyplGtg2hcf",
+	"cAC2+AtMUoCdh2ewC6McRZOFnoQOSwNe2uFeBapevXyxXM9iBvVSJA5ABbcWji2Mm0WSpSV8gS1fVQk2",
+	"e4q4Eh3bn1Wb55hba6ePafRSJVQb5l9I16Oe5ABCOIv01zxYEDJLBB86JPyqQ/vv8KlkToOpk7NsPWBK",
+	"vQ5Ef4pTsH8mTELvfuh24PqAFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfgMPPcOqRW05vTp+fdr94fTy",
+	"/Oxf3XeXr3pVQjvcvhA6+9UB7gY6k3l9bP0VqJI+C6i+AsOSgba/E+zRD6OWZTAmZs6nBlzq3s4KI0bv",
+	"+odvd84GjRe3zckPO781xid7twfz3eT7X1vB4fjqKNxXP45ezpqvfhI+2ly7QslMiJBxMhKJZOvLQBj4",
+	"idceez0dpCQxxW565PU0/cst1aMlK+83ACneAYQsVBQhtUKmsHnUcban+ELb1kj6fVtt4V9WsTwKWoPa",
+	"QXOH1uje/m7tgLUO2H6/1djZ29WKpaJqKivt3cZR2gZC70wcAQyf8TpOE97GVn5tM5m2P+S1N/4tPlyY",
+	"eL1irl6L2r/UZt9sT0sqk5wEiSSyxyoBh6ZILHRAxkBAoojQH2BRHh1V+C8z91Tta/QboZk+Mdq961Si",
+	"twsc2tCnxnjBzRuXvEgfeNt2vLINQ/n4/oG01mqltPaOTxKhJR/0wDnlSus6y+gusyqajMaRlBEfZhf8",
+	"AsWSa9jBQZ45SaK1Ecm4euaYMdS8qSiO0SldsB3OhejYlLcnVyzfhTEv552wS6usobXskj3hjIWmKjht",
+	"PJt53PtCdqMck/68m7W4Zh9zXfyyZyTtYenOiRHDPlvgEGhYf+fgTV0PJdU7SpG02f9Lds/Bq+RHAcOb",
+	"iyl6MQYiGQqlGEet1VUjZhWYtgGXKdNbltCDUP4ovpDEm9Pfb/Nzy76Bs2KJmFjNSZ+RnOambzVMArRU",
+	"/VR9bRvwepQIpWL2+fyyH6tFrtm0RWEulmpMIsoXO05aY/CSLcOAdL+iOXi3VtkewHdgE0cxgCI+a2ZV",
+	"TUtlpaWRwWqhDkXAJBjF2mRQQpt55rm2jfp1OED8GO+pRSOEIsBqrgexrEL7mjo5NSOZqhgba4FtYw/z",
+	"W8CVAQ8kBUW/w3txJNXrOT7XKysuPLW9NXPh5KK9TW/ZfhVhn62VN55gUVsRfl4895YXNT9nQYIdZJCI",
+	"XG52Yeh6+bEvBLCRLMnD/20YqV5rNrcRD9eHztJ3r42FALv2nX5iHfCGDepClUjWX9xl0UzfI+x1itOT",
+	"z3Bt2mju1A76DVY7pPu7tVa412QNehAcDZr63knXHvV2xXkuoQ0XD70FtXHFhXc3awfB3l7tkO42a41w",
+	"Z9BqDnbpYf/AYq3TIaxRJZgm8fZhfa/esL9sIlwcqjuiej2sohP2dgXYBfaB+icUdP5Tw4QeUnVR+Wfa",
+	"4NeTQYaXFkog8xvInxGjsRr9tlIAtRoNzc1BkFBp81RAXU6mXEJwKhix4DZtGc9iyaqgVenRYeiMKtqn",
+	"khX2lPgWhvLgugWrXVXE7fqWs/l2iUZkZxrBZHlkFJxHRZo+0YuXZtX4i+ttqxln4ba6OVQrAFi/NLCL",
+	"uPO5wK51PWYDvEfN1n4JgHQKdVIEXoKhVYjlrhG3BIjoyH+9DeMqUQKM4iNAWYSrBUgpSFpy8UwAX6uT",
+	"K60L9UU4d+hrGQg6yrH9rEhsK+zsdG3zVcDzm7t183KpDJQ2+kizYyrBiq6moF1+VVrMaAjOcKgCEmFh",
+	"20m9m4XBxydImL8hJMxbOHv3DxZvWLCdDfhmWlQYy3KxW4l3T3uT8PJD1qCM+9rTpU9ln6H/7Slq+ymi",
+	"tn+jAKymD3DJFQmoewVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSLAUTP3dTO+LTcHanXPVKmoXpqqg8F",
+	"YDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaSfbjNX4rG+uodo7EkM1OFhN38I2lQ",
+	"BrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6A5Dcujjs7ilIzFNqiScaqvW2NzOBWnchTGVCoN5VoQWZxwD",
+	"jVgF+lJv4kOieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZusH47kwcQDfzwb442bdAf8sJQb4GW",
+	"2Pe14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfcv38RvmuNnqFJIrxOrxP20zCgzBYNAcj15Rkoc9o5p0",
+	"sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERAfoeJJEDbOdKfY8hNmw0dvjJ9xNRb",
+	"FEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZICzZ71m3TM1QCXHQRXjvXNMZBO1vy",
+	"hE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo1HSPWwK2otNZ8U0/SPDrf5H5enV6fXNv2DbJj9sSSv",
+	"49Ekw73yOzibdTM5Hv1oOGTJPVM9snN5SJqHH84xvUUMLErm5OrjwHj4gBSQp1SOR07lKEzjsD1fAZtW",
+	"63N//7wOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj0wYC0d3bhHKuDxVvZSPKzmf/eSPK",
+	"C8ujae8p2+avzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pffjeWfWrLqXguDsZCK4Fzcu6RVQGjC",
+	"yHDKJJScRonM5dZkBOTn3Z7FtfqrsiyqhZwmuxXYmWkVf6z/LYyhk0c0fRJGw/nqiNVeY4d4RVsm8mTx",
+	"U/rMmryYtBJBYpESVdOyMdCDlaOpCrWePYIy6+GUFwauLhkNI445IH+r2JUe2Bz0b1vs9Xehhkysy1gM",
+	"6IUI5/cId7ne3sv6qGoBb9XYNMKV66dx+bZmepCxkLyC0mXsO0bO1QJCYL51kVOXHSZQWqVvoYDAtafN",
+	"yBtjy/Uyfad6rjbBvsFaOFIQqKcI2DM0uG0JArT8BENLM1Ps35pvtuoaDvTKarJ74F/MdRn1ukkaCxRL",
+	"NvGrRTaW3ok30GR9KSZEQTuwzIqZhmCMh//sPmBewbcziDFWjsEM139zVkwNf7dOozeuv5epfLGkBb7d",
+	"GU1CmellVNSO1P6WdjxZ3SO0rMdfCTE/XoPLz9po87yo187SXn16IR7erO+pW9xTR6KnjkSP0uhDU3uW",
+	"ZP8uLYnKRPenaScETCnr2bHLY0WfVQh8ozUrix8k7Dcw3a5wJT5Vtx6rrT416/mnnuGHdutBOl+agYC6",
+	"sbNTxIBcnp2Q/YPdIwBbaZmWYiKcQxwYxlLFnv/QKdA472kw8tomjum8w+lkwmgClgS+RD8KbUFXnupe",
+	"1SZ/6sGYIyG1LO/w3ngaq2hCE7UNT2mL2wWdepqjPNdX9EzMKspUe0RMlBrpAe4JZFx97UquyZfYxpso",
+	"wF7zYmXQatrdh1PGuCG0JQGDAgJ2hGDFPQvzLZEx0hlxgmg7Zp/tJ+rkGJcH8w3Lvqw/oK/YWjJvGpDv",
+	"BwEIA8ZK4WtnVKrjt+dfSKKmSiQRjev6JaYQyvX7jDGfIp57Xn7n6jGF/F/agNnV+YuL7vlF993FyZuL",
+	"s/PL16fPvxaDQW+ravyDCSDYerksOO5sOEETgvVLGhQay6HZh0lMOdAHrnWkRwexWWwF47lnbXA5jvgt",
+	"TO24oDcttR1sTaNbyFzhjIWS9ISa9NpuRU2D04U56NGOBzQNcxYuo6XUhQ/mfPxfprHH79+dX552r05P",
+	"3lw8754dn1y/uextmUkbF6stU9N6rLbTpf70MNFk5MJk1eXDZjwRcTxmfqC2nWk1bhJqyHRisRycQmf6",
+	"EtfzByeTM2UAlOAINdNDBKmyBltJ70Yvk7hLsx0K/WYeeo7wYNecqMQchpwzofAo5keasEHC5Khr8JO+",
+	"/POPfXfKs7/ZtAPTxcz4EaPEZBboUZkH0ia4aZYtLKBkbexK5CMq1skV46FBaHCgiNCkKEW3GLCZ/oBJ",
+	"1CVfUhILqVzQvUrUTBBF+3LLjdDF3tx3jqFICwIRxBxg5KUDhTnSZMG/tLBexcmacENN39D2gIF6OXiu",
+	"3czWZ25ERtArxAcr2Up0kXqECsd5mDAW1sk7rqI4BZOyfafhI1ninODiI9pGT8Zi1g3FzEBp0QXXCVFC",
+	"EDFQjFfTHDFOZlQzIkgss3tkGvP3mZqx9HBaN+gzGx5leJ5B+CFyY8h4xMIejMf4mwwJLuyG8akECTNN",
+	"saQ5Z7tbtgczzZXQuRhImttHAtNqy50ujELYyePPvTo5V17/aNrXXNFz10VKsnhAvuzJaR/7IasM2upW",
+	"VW+Rfj8XbhNNyk3m5JhEHFAkemPW/qpnummBiD5Oc/iyQCTSnKoPiqhkjvlmAnamiuk8yHepKVKEjzT3",
+	"TH4ghKvHQqp2h0+zxJNDIsPR9S6ZSuY1GEyPSDqXZCRmxJY56q/WyYWBQUsdT4NEjDs8TS70swViMRxi",
+	"93UDoGqQ0+AOvz+imPEUvTUD4oJBLdnhoYBQTSyCW09Eiini3VgnSA+WtedQZFx3MpCleumhBsFDpMGi",
+	"A4eli3fTOLbtzmy1g23Zdg7pMq5Ueoy8j3KvJRqCtqdI70PMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51",
+	"V4PhY7FkqgPi369ZD0V8FRUb43WG8rk0YchgA/Vsr/Ge1y2dTKLgVmZ6pXuC3FXwe45Il1+7pJl6h2fQ",
+	"Z47fPT8/vTg5verVCVRUeu3TrWUdpY3TTVxOpkv5zPuYw0L0umvbhKkON84vpBq9jPZ4pg0L7DLgLKJc",
+	"SEEkdWKzQmzZvGsvEBl0oHSm1YyOp2gyZKqHpzslRdwPvVFAy5AR4TUD5ATSuUkc9ROazPFTkO6AuRMo",
+	"cGWH97yKS0cKxs9n8ZO/vLYuRZdFFopgqtUizPumSaZTQS8UgezVt2CpfPZqiof0mYuw96BBzrR028tU",
+	"HLTJN1RGQY+gZa2XzaS3YdPmG+tAwd+r7icISCRswrwsmw73uO0zpwt7FxGlwl3BofWyu2EkFAiSVn2n",
+	"3oTKK9iMDrdtJJxgxMpu4LSRajsULyc6oI4JeXtxqyoULtfG7fKI/p5iEIpXYLH4Dp5UnHoYIFkYpFsu",
+	"gtsa/L9XfpNnj9nS11/EiIcCbXuzAtmRXJqLZUPJaJ+Vau7vduX4p+RfL/dmd8H1r/FP3+7yveT8+Q/H",
+	"+n/ftPqN253+zg+NYHw2/enFkfoXjxs//XghfkI3VLViiDYPbZml5YdWUz0IJDqzFot6jrcPWJyKW7CB",
+	"iw1ILnWwVSsF3oNccPxTk8o9h/5pMcSzPs8z9Hmey3N+uRecnO+fj88a37UmO+HJBkHPBQTQRyPupWtu",
+	"MNFx//qMJizZcNGLAxyodGhj0DBYpyD52sBTydjnBvrcGOnlr6k0Q5lEwEtkZYL16ALVlVTRm99Sf+52",
+	"pIlJTligyl27PqBLME0SUFoUVQzBqpGWQdU92N9vGURtIxgMpKaxLsD9MrdY01oDlyy+AzPt2rebEjaI",
+	"WYDuQjFVqIeGkcxUkUmbW2KU3bzdmgJRa+2sanTlMj2LLFWzjKbpvTgW4pZMJ2nNmju1VVctkLFRzUrM",
+	"sCJNTqGGw5jAdXIixhOtMfboNOyZoeaNhbmYunVt+52uMNMEi9KcRq0V3rlFSPUG5ivZJjhXTVP4sEjG",
+	"ZZ+iovd7p0IDFd2xTqVNsM1Az9jhCJugrbQ6gRSpDu+lTLNnDVMw6cDasATTNr6GnAcM/RpZP1qd9Ghg",
+	"XXZ0qkZdFY0Z2NBgQoMnamaNb+uEjIYcbONnPncVM+4ZfA6pNPUejBnWHIUM8N9NDHpsUAV2DxpbhhSy",
+	"1qUJZdhqlSQRM5l1BeghibHNGpBVv/Aejbi8Ol3vcEsVQJ/mgy5LxbzYkYrf5ARIxanNaLsW6dLp8f8E",
+	"+jQeipzGmEWs8xXGT6Y7pPRoQ7IZbWUDDfDcLdcnBEs3a6fPW17bdpZu2RrSQLP5ZqXqXoBNROg40bJh",
+	"Mgu1YKDTsAzQXD9pT1il3TzY3zlqHOzvN5YhErEPE3vrYUvfGlGVfTYCAKKyD/6iokq7sjdoDPb7R6y2",
+	"SxtBbZfuHNWOwgNWOwqb9IDuDA76e63lyprcBL5ITvvrp2YXqYGLsEUfq5WIF26cZcRFG4a3I1e9JyWW",
+	"5mvnhbWTGU+a5b8hGMHvpnMKaC5aZcwBL2mNxapr08m9VUZUEZapi1hnm9UMG42jLQxceailixpA2zTe",
+	"dynP0iBso54F93R4Lt8YfHt5XQZeHkN2ttNq0lBELAVpNRop4HaUeh0xBmfABrD3p5b4+LBLjk51uAXF",
+	"0yTKOl1Ka6d942/MxlR83x8CKxilFHtmQxK1EgvtUhw/QYd41sueagQuV9mohdbLXjXu+mzIPNVb8Tm/",
+	"Kxx49ppbxdgFepafQH0o9IGdwkQtffTnsHYZCipSKR7gHFhUHrKehw14tj4YwT37rJQl25gKG9wlyueg",
+	"ioNPAfXZGd0A4+6J7T6KZZ4mCDqK3JTT2ojL0uKQd5Il53wgyitDTrTt9ecfe/WdrTYxSCppFNZ2psKQ",
+	"/hwiFlzM6qRnAKJ6hIah7PCey5fuumyiKunZ/2If5LBLlbHRAAByzBSFfKpnpAflxPi29A99J9YZ2zyn",
+	"noFGSJO/ejhoZ/UUY7/5JftjMHD7czCBC9jVkCm7biWlTyvqhczDZ2LKw787euTfBQ0SccfySJA3I5Ga",
+	"6RvnJK5MJe7PiRabVtSWHo160+Va+S1EI9trzUXSsqG2Dv8Ssxv3GkRLx9aWhQMBl1JfqFEh7J2QWQJ8",
+	"vHRlGOZiHW7xdDwxuYEIsyP3BNjHf/tT9IQU9JCD/dC8YwjWrayc9eHFLaGLJPSTYKzokpjcgzWIto+g",
+	"MU16Hu5wERKnJD37oxJep+MPCt7nPIDGeBhHkMPDwVE/YRQ82WnW6gC1eKklb4ebJreazRjIbjK2TRxN",
+	"XL/3q9bS7TRnkCPisB/6LMVEj6CU3ZU2mcwkIVmH41M2lVhbGGXY5u9g5f8KaHMax2J2Op6o+Q/Ik9Br",
+	"ld3qtwkbRB/y2c4W2j+bIl21lVgxUwrsJMmeEaa/gH5nj1yylVgldVi/Lq1Om1D9Ff3Y//z8P53Oh0bj",
+	"/Vf/t7JG1RqSL1qIi/GNL/UybGFmTJwC+AnOJPkSPEZbmcGb1sNF47cvz0zDOrSEiBnlj4uFvlbLZjso",
+	"O/Iy3Drzi1MU3QODaRx3zRSPOSenZih5mPQVyAu2xbL1KlaqFc+v6NLCNLdKld3yeT0qnrk+havhzFNi",
+	"fgI0/xyA5l5qpo99fRyOIx5JhZy1WNrl7ilVbI/5XMstTOPCvDgDFoF/mlhPhO3inpnf0K8VxEK6xH5M",
+	"osSSBRc4Mr2LTVoMWmIpk40gi2YQmVRs15AjMmHE6Ncpq+px0CSMTeGYx3pNiC4K1QiV5JGIQ0in6/23",
+	"+VSuxCUyJSTUNGLEDNs0MdX1yomcrY0ofja0aTtLIqC3FG7NIj5M4dcQMNThhVLuDwD8iVD5DrE69NKY",
+	"AmA9ONcscbHAxbgM/a7GKpmT/QYoG6ZOGLAJtXYUMgDlhhLkgEk5mMbgwRHQGWhJUnGHr5VVnA4kAgXk",
+	"/O3dblril5hL+2R7f/cZoWR799CNWDHe4ThmKjGNvU5OgIKkV2Bkycb4EJRJQQ7L8/feYVnpo0OcLpMJ",
+	"5X0KF3n2Juz5BGb0SYCwn8To/bakLCTG2cyBAN+vkvUeFayPKWrvjULoC4kuygMfRusyJ0Pwjjo5lrfI",
+	"Fp2QEonFP/YW8mHwhDsp4FWqLCxDuSqazGOgXBWvQhoZMbLTyQ8tx7IcMEdVNzc3tWNvK1dR183NTeZ2",
+	"Q2QPA6C0B2kRgxK63aVSXkK5FV8CmGbf8EmQADeGqcxN7LFwzhYWpEomLBnRiRHcGHvz9BvwDWJiuwkJ",
+	"5gpHZ1Q6o954JwAZfKdBQjr/qxuYrq18m0zJexOeEqI7pnxuc5pkDrgvYZgPp4Qg+r6MJou1T1haYfSX",
+	"OrmhkbJJZc71oq3v8eThfKjl0d+1EOS1HtJlOvRyQlyc6KPQol0WlUQYCHaK/8LS5CCvc2zI0xKLYLax",
+	"/tDoiwvLq5J5xs3QPGw08opOYTO4iKudFnaDi8bTcaW9A6nbWpLAn023pJqZDFFq/716KvqlAjm779Lu",
+	"RXrYfcvPGoPFNp/9NXVxbo8Zbg2oSAub9ByuywVUakggoHHs501IEo3H+twrFs+1eaUlmcMQnPIQ0kPP",
+	"VYENuFgCR01Z1dCV9UcDbXV5ZW82/wBv9Cq4CMzX1O9pS8KUTqZIcngD5qTmbJxGM81kAOTJXsTldDCI",
+	"AkhEw/5zqayMBO9hCkVvTD906ZB9vd9ouARN12XHS+VsWzgCqJ02blKvREpLe4ckbiresAuEB/A+KMVo",
+	"t/Xf8KTMei31whnmn60fRas3r3AFlJNhdAfmPGSc+HpsgY1lyxYra3dMT5EUXL/Iv7snqbFGGv8rKtWx",
+	"v5R/J5+SZxFlWQsedjKeP4CxVMsTBxbgoTNNpNMCvapJQ4LDPCvEES0iscaTifs5TVy0Ub6QqXn2lKWw",
+	"7nEs8u/ejAShY3J+rzM4oSoYLZ7CEwBoRJmg+Tong4jFIRa6pCXUGB58Rnp8Gsc9EsSMJgCcpG/Oumir",
+	"Xg2AbdHEspm/DnzfqQIGJ9J2/ls44EjC5ozf01GXP3hiQK4TMd+M1t/BQD5J5eLnYT92FT4P+2m1dz4Z",
+	"+3HKKaBuGNWLD1n9Kc3jHxv8Ku0sj41Gx3PXUvJhBtC2OVe/VybTAt3lNejeaXMqi4nkOjaZPGl4Sw3P",
+	"IB5812yqZ20Kim2fDHFKTPQwtPuFTDt1eKo5gGjRuXRaEXYwsyEgEYe+GeDaPlnoYDwFpr8SXdH8xeuz",
+	"lAa9/LdGXCpGw2cLdpPFdqh3eEGTO3KfHncmCmWr/Vx0zcSgykZAlBCFASBYiVPY6keOAIlkuDTOs34X",
+	"cf1yJO+/oO+d7eO10NuOZHuS+eAZOQp6Yq/37OPjuSsBHarrwTRkW76YaiofEA+eWOIu13qWKng260H/",
+	"m7QOyU3/sbzpC+tVzVO1X8RQX7tCf/Pi/L+FpMwmOjyKwNz2RV15YZYRn4ZvYOtE475yReEz6piS8Q3k",
+	"k0sARtAgUdnmBuT/Y+9ad9vGlfCrEP5ztoDsyJdcmiI4aNPcdrdtUGfbLaDCli3aFqpQOrrEm1Pkec57",
+	"nCdbcIaUSF18b5N4/a+pbYmiyJnhzDffJ0uriMEIKRCTRlmdQ/Sjb9IdWazcH81yiFXCq2DtP6mTuLPv",
+	"K6bjVja+4m32Yr8nhUFzBliNlZhfQHxCKloXyRT9fz9fP6/kYTZlTnOzUHx82fSYTsNq1cWnblFLtGrx",
+	"gSFtWrCuy6g1Zdb1jo99LvhcSa4Ijgn8oSEMYMwtBECxj7FGEhkp94P8W2U6EWcSNGfTiW+xW9uhgrGw",
+	"EqdO1oSpc4Oq4dThIRSU+sQOAspUUPofQtMV6xwB4tcV5n47pPJBq0Dm7+7PcJJ/OM58g+BmIGJe3I7M",
+	"Si1V0yoU2Aza9cOBSetH9kGn3nL2m9S0D4cvR03+3aAnl/xxLSVYqBm1by5zUGYFWqxEgbC3DFMCFtrG",
+	"MEe1YRJ6e0eN/YYpP1nGoG4UGA3rZj4yGrfiDhf9c5PmAIrm0a7c3NIOi91eaoXFZ7oNRtbzxYywRpQe",
+	"5fLehqTLTq2xxCJPJfgEnQA4FDReHh0hc6jqde3YYqAW2TLlrYBzH+nZ3Ujp5IBQtmmagngYLwz83KE/",
+	"fUVCeutjURdb/2OSBBqHU4XRPBdz8sjtGurWt+vN4T6tHzrmoP7Sbo/q+4Mj2hodDA8dUzFEsR8HNaPG",
+	"DwU97hbKbtiSNxSm4nriM4kuwzcEHOBRj7+d2nETwCgRjeFaS5kQnEe+VquiLX1F7Uppm7EK+qwq1kEu",
+	"7FLzID8stQ973/EfPdd5mIWj+Qhbbq6qAt+POaiHwq0LZ1r8odSyL5gOCaOwWAq0mY+Qkdzihmxq0Afp",
+	"jgoc4D7TtBX1fkUBo5kPnNH5zUqOyXzScP7nySR+Fr0USNiCpiynPSnHT5mjd98hkqysf40ypwfX6kmM",
+	"k9bJJjooUsu0QGdbBRAms+L40M8BB9NZ9+DdG0Ef9uzzNujj4fSsf6DuZAfq935MzsX9Z56oxSh/0EFa",
+	"e7wtrNWh4cublKVt75zdn22hf0Wk7zp9RKr2lailXCB0XvwARiGw40lmE1KDX1sIjZok8E2ld7d9UKqc",
+	"WIHZuHAX8hto8RgmHLfB9PNHSU3/ytU68c4+eA4JMJ5bLkh7agiQnxT7rjxfVVZPqlY9O3TGzsv9EC+3",
+	"A70s70iFsMh6jlQ7xKjSE6XQl5tUBqtQhkbsfarZdbZY3P1KvZgFJTa+t1yWlBOCoJm4zurXK3sCcc/e",
+	"rG5cRqf65wN3PKbhimAOOepl8BwVxwO1mJ2qbO+QFyshL5AaeuKHcZG0CrXysrnm8RIWWGH7qjojaN/B",
+	"fGA/6AiKrnk7Lyu1ae/mKNVnZHFoD+MqGAcoBKGyVkw8yo/+R/zd898IgpwMyqEt3MeFcxRnhK97SEQW",
+	"57sS3FIy1Y8FkykYjqcFl3nYlMuunMEUOCOMfXFjbD16RlkZa+FmZMKuDgm7WZgZ8LuUwZzraT5FzzGr",
+	"vUYTfxqBLIVs/0I2ZEWqM2qQM3s4yeQ+8duqnq9tAcefdNxapIFoG1XCFjKVW3LahCmQ5fhTeDnrnu/0",
+	"qgEsmTenb+tn5xeX9atff/u9/u79h+va1yV4fNXRzSCagPtthGr9YevBPz1cgL00mp55SNMWK6zyXAZ+",
+	"6CceYBL4cnoM/E/ueX7UcU4zDFuJ87mgcYntXe+4ldYQZhSKzpgTiSJG+THKwP578MNs6CUOPwrkDRpl",
+	"TjcrWMw/Y7z2vKyLG4JOkOTeFR7XXEWSlxteKFB4qWSk8g2Vs5HKT6taasthYPItYoHwFsW3h5TF3j1I",
+	"KyEEoQRcgN9tmmajtPZfvZzWgDPx52zVNJ0Yo4bpytuRzedlkSSpCFxlDl5q9mk/aZtamnMZIFIlyGmx",
+	"jOrM5rmv1Tin9VBK4nVV4ZQ0mRbxZnebfVMog3SnLLvTS73F3vcMPvcw13WggLjmONLObMBMClw36aJ0",
+	"OuIkUQxE9OPj+UHTkBO8L9RigOaUSQ3Q3Z/hfBbmgZAjBnT/s/A8P6owEIrjNabMpdLMtpYE0ufbwoS9",
+	"9P3KjlzJ+c8tfKeBW67wLS/SfyUg+qjnx7/kj9QNj5u8tD4+1zkW6+MK2HeTBXLNNkJNc172BDMYIY1R",
+	"i4gou94PiR0E5JebDzfXBgFBhVb76Jh0L1/XmwY5II47duPIIG1THHaiF5gAEXw8ET8gR2lvKrTrWqwv",
+	"egFu/DhImYxiGE0/onES9KVkkpJl4QMRLFpKhmQr8iogu3+DAd16UWNpUJeLtP4T9oRxtRLTbA+juzH5",
+	"69Zj0YklRQCn02lj2m744XivZZrmXnQ3tmrkzqXTN/5fJ1bNJCbp7JPOvoXXoHglvsCJc2LV3nVIZ3J4",
+	"15zUD/9r1fbU78C14G8AvAst8V/fdD9/ab+9Pru8/q19/ed1/m/4bpwEPPZrfZoMLj59u7p87zmXn6ZX",
+	"Fy9vry7Ok6uL86ZzMfEG7GPwpXVuDtpX4y9/vpnWjFoSurVjHjDz13K8B9tiDx37sc3Yv3EYJ/MGwYfd",
+	"OgBlsfAEf47/ZXtjP3Tjye1J9/J1E/8Pd8bJAf4V0ND1nZO2uYw+dRx04ZlLHMXnlBsoCHD1y3YUOyba",
+	"9hLqov+INNe2JVe63C6Q2M+w50XjvF6qBXaC7IGrdBRdtOJS4kl3DqAy3U9NWJ/YBRgWNLL2udHpE5GT",
+	"idUFDFl5oxTVa7EU1gsn8iyrmNlpSLPHQA63RAEA/RSyTAjB6kioKgPc37cYFCOFR5JuTTsyyAA/uwB/",
+	"tlLfAvEGDybEyQDPDXAyeP4OTDE4a2EP0C21jg7NoxYPs4qwYhEfab0Ha/iGpazxKT6lwi+9YTpxkY1+",
+	"bNAbSzwv395hbLxO855OF8HC7TzXY2NAcFcWIAmihx5K36/SuN2NSBS7noe10xJ4glQ1hT/z4AT1mkKx",
+	"HlMznj/8Jo2uQ+9cWb+NqKT+hi7jglORzIgzkA3qKcONhEtVcQ18oI+LZdDmDOMJsHf5dxLRuJ4EfAYF",
+	"9YMhHBoioXOcBUu9HP5e81fnl4XmYYKBCvC0zpjt3M/0acZHelLzvDHEiLqs+dNP00jDD9Wdo9OsPPXo",
+	"9NxlbjQR+QNYGhX5gzVC1O+iifnh55Iv34guMosViH7FN0X/2DHpmC8bBEbgsjG595NQzR8vFNhZTIvs",
+	"bCRu7kuW4L6WUVmZ4RiZwMoojg3iJCC8g/Eychyrzw1TRIQON+7ySlbjVDlma3mNO/N/8d7vJsMJ8jCu",
+	"Q4X8vOW4Sq2GIE8uZ2VfSY9rZtWXn8dSRMBcvuTyxbtjTH5UxuTnQ7G0vGXYOrm9j9R2Nrm551Z1MkhH",
+	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
+	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
+	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
+	"8fh611+5Qggv+j025uVLjvspbwxQB0Fl6h8YCJQW4879kNgkoGHkMzKd+FDlAdpXCYdWK0IZ5apaGmuQ",
+	"M5kbSb14Hj5dUo2zWObqwa7YxLHvRQYIshOh4O+J0/x91CB/ZCTtaooG88SYIMF4Qmsb8EnkjhlxmeAx",
+	"t+HvussyDX2bDakYH6wTHiiIqxT6CdH8wXdjt4puNqLV5F2tZdtaJOdVZvY7im9bkjDgI+yDCmMP94J1",
+	"MKDjhG2xjX+UFpZdg8osj7h9/g32WgVj4eac3twh4qhgJqohjSGenPiRQ+rYYQoYmqYB+8SX+B5UVsR4",
+	"81f6HWT2DAlKALZb4ifCB3i+/w3AJ0KADJAAB4edlwgIPDRN+a+Dg9aLRuYUb8DFAgdsDk6Cdl1CGAah",
+	"P41omF2Y/P9/nUZTXrR9YJAPAWVXb8mpzxgdxuTUDylpNkz1bl10DiW3k0qQMh1uO4b0Bvw/MHAvZO6V",
+	"SyuKUYVDuSA1tlleIt8PyXDi8wOhrbfLi6cW3OPcPCm3ypiOC7f6wgeYW5C/SEjmC0UEGTrsRNcdtqza",
+	"ghaeqbfKOKPKupykYr6B1O56NUA9GPP57GdpBVVoWU5fPqlTGr1l1lwMPqB+4FEZBKDeHVR8wzt3SGcN",
+	"DEl7taHJ/yoM7hQ/KBkV9CmIMlK2OrIukGzlZSDksidDnmbYUqN0WpWfS1rVwo/fiQQNDCJIBp47JN/o",
+	"PVaH5DTgXMGp9152IcCqOOo0O2IL7TcP1Z3y1o0qFxmU3PEOnm87ZGB7PMgKMcvkh8MJlZOtXPGS2l48",
+	"qT18ffg7AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

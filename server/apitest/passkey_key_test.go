@@ -196,7 +196,7 @@ func (s *server) withKey(t *testing.T, username string) *softKey {
 	s.register(t, username)
 	key, b := newSoftKey(t), s.newBrowser()
 	b.withPassword(t, username)
-	b.addPasskey(t, key).want(303)
+	b.addPasskey(t, key).want(200).shows("recovery codes")
 	return key
 }
 

@@ -38,6 +38,7 @@ func (s *Server) metadata() api.Metadata {
 		ResponseModesSupported:                     []string{"query"},
 		CodeChallengeMethodsSupported:              []string{"S256"},
 		PromptValuesSupported:                      oauth.Prompts,
+		AcrValuesSupported:                         oauth.Levels,
 		SubjectTypesSupported:                      []string{"public"},
 		IDTokenSigningAlgValuesSupported:           []string{s.OAuth.IDTokenAlgorithm()},
 		ClaimsParameterSupported:                   true,

@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/network"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/token/atjwt"
 	"sesame/server/internal/web"
 	"sesame/server/secret"
 )
@@ -152,10 +153,15 @@ func introspectionOf(i oauth.Introspection) api.Introspection {
 		kind = api.IntrospectionTokenTypeRefreshToken
 	}
 	exp, iat := i.ExpiresAt.Unix(), i.IssuedAt.Unix()
+	var authTime *int64
+	if !i.AuthTime.IsZero() {
+		authTime = new(i.AuthTime.Unix())
+	}
 	return api.Introspection{
 		Active: true, TokenType: &kind, Scope: &i.Scope, Exp: &exp, Iat: &iat,
 		ClientID: orAbsent(i.ClientID), Username: orAbsent(i.Username), Sub: orAbsent(i.Subject),
 		Aud: orAbsent(i.Audience), Iss: orAbsent(i.Issuer), Jti: orAbsent(i.ID), Sid: orAbsent(i.SessionID),
+		Acr: orAbsent(atjwt.LevelOf(i.Methods)), Amr: i.Methods, AuthTime: authTime,
 	}
 }
 

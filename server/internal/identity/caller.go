@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/atjwt"
 	"sesame/server/secret"
 )
 
@@ -24,6 +25,12 @@ type Caller struct {
 	Methods    []string  // how they did (RFC 8176); nil for a client
 	Claims     string    // that the client has asked for one by one
 	Scopes     []string  // those of the token that the session and the user, or the client, still have
+	checked    time.Time // when the token was checked
+}
+
+// SignIn returns how and when the person has signed in. It implements contract.Authenticated.
+func (c *Caller) SignIn() (acr string, at, checked time.Time) {
+	return atjwt.LevelOf(c.Methods), c.LoggedInAt, c.checked
 }
 
 // HasScope reports whether the caller may use a scope. It implements contract.Caller.
@@ -86,7 +93,8 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 	}
 	return &Caller{
 		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime, Methods: access.Methods, Claims: claims,
-		Scopes: Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
+		checked: s.Now(),
+		Scopes:  Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.ScopesOf(user, access.Methods)),
 	}, nil
 }
 

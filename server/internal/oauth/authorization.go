@@ -13,6 +13,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/atjwt"
 )
 
 // AuthorizationParameters are the parameters of an authorization request, as they were sent (RFC 6749 §4.1.1, OpenID Connect
@@ -28,6 +29,7 @@ type AuthorizationParameters struct {
 	CodeChallengeMethod string `json:"code_challenge_method,omitempty"`
 	Prompt              string `json:"prompt,omitempty"`
 	MaxAge              string `json:"max_age,omitempty"`
+	ACRValues           string `json:"acr_values,omitempty"`
 	LoginHint           string `json:"login_hint,omitempty"`
 	IDTokenHint         string `json:"id_token_hint,omitempty"`
 	ResponseMode        string `json:"response_mode,omitempty"`
@@ -58,9 +60,9 @@ type Authorization struct {
 const (
 	loginRequired          problem.Code = "login_required"
 	consentRequired        problem.Code = "consent_required"
+	unmetRequirements      problem.Code = "unmet_authentication_requirements" // Unmet Authentication Requirements 1.0
 	requestNotSupported    problem.Code = "request_not_supported"
 	requestURINotSupported problem.Code = "request_uri_not_supported"
-	unmetRequirements      problem.Code = "unmet_authentication_requirements" // a specification of its own
 )
 
 // ErrUnsafe is the error for a request whose answer must not be sent anywhere (RFC 6749 §4.1.2.1).
@@ -219,11 +221,17 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 		}
 		return SignIn, nil
 	}
+	if !a.isStrong(browser) {
+		switch {
+		case browser.User.Factors == "", levelOf(browser) == atjwt.TwoFactors: // no other sign-in is stronger
+			return SignIn, problem.New(unmetRequirements, "The person cannot sign in in the way that the client needs.")
+		case silent:
+			return SignIn, problem.New(loginRequired, "The person has to sign in with the second factor.")
+		}
+		return SignIn, nil
+	}
 	if len(s.ScopesFor(a, browser.User)) == 0 {
 		return Answer, problem.New(problem.InvalidScope, "The person has none of the requested scopes.")
-	}
-	if err := a.checkLevel(browser); err != nil {
-		return Answer, err
 	}
 	wanted := s.ConsentFor(a, browser.User)
 	missing := false
@@ -260,6 +268,21 @@ func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "creat
 func (a Authorization) WantsAnother(user store.User) bool {
 	return a.hint.Subject != "" && a.hint.Subject != user.ID
 }
+
+// Levels are the values of acr_values that this server knows.
+var Levels = atjwt.Levels
+
+func levelOf(b *identity.Browser) string { return atjwt.LevelOf(identity.MethodsOf(b.Session)) }
+
+// isStrong reports whether a person has signed in at one of the levels in acr_values, and at one that the parameter claims needs
+// (OpenID Connect Core §5.5.1.1). A request whose acr_values has no known level takes any.
+func (a Authorization) isStrong(b *identity.Browser) bool {
+	known, acr := identity.Intersect(strings.Fields(a.ACRValues), Levels), levelOf(b)
+	return a.acr.allows(acr) && (len(known) == 0 || slices.ContainsFunc(known, func(level string) bool { return atjwt.IsAtLeast(acr, level) }))
+}
+
+// NeedsFactor reports whether a person has to sign in again because the request asks for a second factor.
+func (a Authorization) NeedsFactor(b *identity.Browser) bool { return b != nil && !a.isStrong(b) }
 
 // mustSignIn reports whether the request wants a person who signs in now, or another one.
 func (a Authorization) mustSignIn(b *identity.Browser, now time.Time) bool {

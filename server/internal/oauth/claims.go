@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -43,9 +42,15 @@ type claimRequest struct {
 	Values    []any `json:"values"`
 }
 
-// wants reports whether a value is one of those that are asked for.
-func (r *claimRequest) wants(value string) bool {
-	return r == nil || r.Value == nil && len(r.Values) == 0 || r.Value == value || slices.Contains(r.Values, any(value))
+// allows reports whether a level is at least one of those that are asked for.
+func (r *claimRequest) allows(acr string) bool {
+	if r == nil || r.Value == nil && len(r.Values) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(append(slices.Clone(r.Values), r.Value), func(wanted any) bool {
+		level, _ := wanted.(string)
+		return slices.Contains(Levels, level) && atjwt.IsAtLeast(acr, level)
+	})
 }
 
 // readClaims reads the parameter claims. A request without the scope openid is not one of OpenID Connect, and has none.
@@ -76,14 +81,6 @@ func (a *Authorization) readClaims() *problem.Error {
 		a.acr = acr
 	}
 	return nil
-}
-
-// checkLevel refuses a sign-in whose acr is none of those that the client needs (§5.5.1.1).
-func (a Authorization) checkLevel(browser *identity.Browser) error {
-	if a.acr.wants(atjwt.LevelOf(identity.MethodsOf(browser.Session))) {
-		return nil
-	}
-	return problem.New(unmetRequirements, "The person has not signed in in the way that the client needs.")
 }
 
 // consentTo returns scopes and those of the claims of a session, which a person agrees to by scope.

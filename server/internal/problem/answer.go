@@ -21,6 +21,7 @@ var statuses = map[Code]int{
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,
+	NoSecondFactor:       http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,
 	UnsupportedMediaType: http.StatusUnsupportedMediaType,
 	ValidationFailed:     http.StatusUnprocessableEntity,
@@ -45,6 +46,7 @@ var statuses = map[Code]int{
 	ExpiredToken:         http.StatusBadRequest,
 
 	MFARequired:             http.StatusBadRequest,
+	MFAEnrollmentRequired:   http.StatusBadRequest,
 	UnsupportedResponseType: http.StatusBadRequest,
 }
 
@@ -70,7 +72,10 @@ func (e *Error) Challenge() string {
 		if e.ACR != "" {
 			reason += fmt.Sprintf(`, acr_values="%s"`, e.ACR)
 		}
-		return bearer + reason + `, max_age="600"`
+		if e.MaxAge > 0 {
+			reason += fmt.Sprintf(`, max_age="%d"`, int(e.MaxAge.Seconds()))
+		}
+		return bearer + reason
 	case InsufficientScope:
 		return bearer + reason + fmt.Sprintf(`, scope="%s"`, e.Scope)
 	case RegistrationClosed:

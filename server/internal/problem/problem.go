@@ -30,6 +30,7 @@ const (
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"
+	NoSecondFactor       Code = "no_second_factor"
 	PayloadTooLarge      Code = "payload_too_large"
 	UnsupportedMediaType Code = "unsupported_media_type"
 	ValidationFailed     Code = "validation_failed"
@@ -58,6 +59,7 @@ const (
 
 	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
 	MFARequired             Code = "mfa_required"              // the second factor is missing
+	MFAEnrollmentRequired   Code = "mfa_enrollment_required"   // the account has none, and must have one
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).
@@ -73,7 +75,9 @@ type Error struct {
 	Fields []FieldError // the invalid fields, if any
 	Scope  string       // the scopes that are needed, space-separated; for InsufficientScope
 	ACR    string       // the acr that is needed; "" if only the time of the login is the reason; for StaleLogin
-	Cause  error        // for the log only
+	// MaxAge is how old the login may be, for StaleLogin; 0 for any age.
+	MaxAge time.Duration
+	Cause  error // for the log only
 	// RetryAfter is how long the client must wait before the next attempt, for TooManyRequests.
 	RetryAfter time.Duration
 }

@@ -6,10 +6,12 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/names"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
@@ -36,6 +38,9 @@ func (p *Pages) showSessions(o owner) error {
 		name, err := p.clientName(ctx, o.t, session.ClientID)
 		if err != nil {
 			return err
+		}
+		if slices.Contains(identity.MethodsOf(session), identity.TwoFactors) {
+			name += ", " + o.t.T("account-sessions.factor")
 		}
 		entry := item{Title: agent(o.t, session.UserAgent), Lines: []string{
 			name + ", " + names.Visible(session.IPAddress),

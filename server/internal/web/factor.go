@@ -64,13 +64,18 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 	if err != nil {
 		return err
 	}
-	step := p.step(ctx)
+	step, code := p.step(ctx), secret.New(form.Get("code"))
 	var browser identity.Browser
 	var cookie secret.Text
-	if passkey := form.Get("passkey"); passkey != "" {
+	passkey := form.Get("passkey")
+	if passkey != "" {
 		browser, cookie, err = p.Identity.CompleteWithPasskey(ctx, step, secret.New(passkey))
 	} else {
-		browser, cookie, err = p.Identity.CompleteSignIn(ctx, step, secret.New(form.Get("code")))
+		browser, cookie, err = p.Identity.CompleteSignIn(ctx, step, code)
+	}
+	if missing, ok := errors.AsType[*identity.Incomplete](err); ok { // the factors have changed meanwhile
+		answer, err := p.incomplete(ctx, e, missing)
+		return answer.writeUnless(err, c)
 	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		switch {
@@ -80,6 +85,10 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 			return p.askForFactor(ctx, http.StatusUnprocessableEntity, e, step, t.T("fault.code")).write(c.Response())
 		}
 		return p.askForFactor(ctx, statusOf(fault), e, step, explain(c, t, fault)).write(c.Response())
+	}
+	if err == nil && passkey == "" && identity.IsRecoveryCode(code) {
+		answer, err := p.arrive(ctx, before, browser, cookie, func() (Answer, error) { return p.recoveryUsed(ctx, e, &browser) })
+		return answer.writeUnless(err, c)
 	}
 	answer, err := p.signedIn(ctx, e, before, browser, cookie, err)
 	return answer.writeUnless(err, c)

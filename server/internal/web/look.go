@@ -30,7 +30,7 @@ const codeTemplate = "code"
 // templates are the names of the templates of the pages. base.html has what they share.
 var templates = []string{
 	"message", "sign-in", "second-factor", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
-	"account", "account-passkeys", "account-sessions", "account-applications", "account-events", "account-delete",
+	"authenticator", "recovery-codes", "account", "account-security", "account-factor", "account-passkeys", "account-sessions", "account-applications", "account-events", "account-delete",
 }
 
 // logoPath is where the server shows the logo.
@@ -189,6 +189,7 @@ func fullExample(name string) page {
 	return page{
 		template: name, Site: Site{Name: "Example", Home: "https://example.com/", MinLength: 8}, Title: "Title", Notice: "Done.", Fault: "It failed.",
 		Text: []template.HTML{"A paragraph."}, Forms: []*form{f}, Scopes: []string{"Read the profile"}, Nav: []link{{"account/events", "Events"}},
+		Image: "<svg></svg>", Secret: "ABCD", Codes: []string{"ABCD-EFGH"},
 		Items: []item{{"Firefox", "sign-in/client-logo", []string{"192.0.2.1"}, []string{"Read the profile"}, f}}, ClientLogo: "sign-in/client-logo", Links: []link{{"sign-in", "Sign in"}}, Wide: true, Base: "../",
 		Passkey: &passkeyForm{form: *f, Options: "{}", Creates: true, Conditional: true, Failed: "It failed."},
 	}

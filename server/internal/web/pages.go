@@ -68,10 +68,16 @@ func (p *Pages) all() []handled {
 	pages := []handled{
 		{"/sign-in", p.opened(p.openSignIn), p.sent(p.signIn)},
 		{secondFactorPath, nil, p.sent(p.secondFactor)},
+		{enrollPath, nil, p.sent(p.enroll)},
+		{continuePath, p.opened(p.goOn), nil},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
 		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
-		{passkeysPath, p.asOwner(p.showPasskeys), p.asOwner(p.changePasskeys)},
+		{securityPath, p.asOwner(p.showSecurity), nil},
+		{authenticatorPath, p.asOwner(p.freshly("authenticator", p.showAuthenticator)), p.asOwner(p.freshly("authenticator", p.confirmAuthenticator))},
+		{passkeysPath, p.asOwner(p.freshly("passkey", p.showNewPasskey)), p.asOwner(p.freshly("passkey", p.addPasskey))},
+		{factorPath, p.asOwner(p.freshly("security", p.showFactor)), p.asOwner(p.freshly("security", p.changeFactor))},
+		{recoveryPath, nil, p.asOwner(p.freshly("security", p.newRecoveryCodes))},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
@@ -259,8 +265,8 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
-		if text := passkeyFault(t, fault); text != "" {
-			return text
+		if errors.Is(fault, identity.ErrWrongPasskey) {
+			return t.T("passkey.refused")
 		}
 		if !errors.Is(fault, identity.ErrUnconfirmed) {
 			return t.T("fault.wrong-credentials")

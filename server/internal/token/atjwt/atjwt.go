@@ -50,6 +50,14 @@ const (
 	TwoFactors = "2"
 )
 
+// Levels are the values of acr, the weakest first.
+var Levels = []string{OneFactor, TwoFactors}
+
+// IsAtLeast reports whether an acr is that of a level, or of a stronger one. A token without acr, "", is of no level.
+func IsAtLeast(acr, level string) bool {
+	return slices.Contains(Levels, acr) && slices.Index(Levels, acr) >= slices.Index(Levels, level)
+}
+
 // MultiFactor is the method that says that there was more than one factor (RFC 8176).
 const MultiFactor = "mfa"
 
