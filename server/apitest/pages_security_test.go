@@ -23,7 +23,7 @@ var ownForms = map[string]url.Values{
 // openForms are those for everybody.
 var openForms = map[string]url.Values{
 	"/second-factor": {"passkey": {"{}"}},
-	"/sign-in": {"username": {"ann"}, "password": {horse}}, "/sign-up": {"email": {"eve@example.com"}, "password": {horse}},
+	"/sign-in":       {"username": {"ann"}, "password": {horse}}, "/sign-up": {"email": {"eve@example.com"}, "password": {horse}},
 	"/forgot-password": {"email": {"ann@example.com"}}, "/consent": {"decision": {"allow"}},
 	"/device": {"user_code": {"BCDF-GHJK"}}, "/device/decide": {"decision": {"allow"}},
 	confirmPage: {"code": {anyCode}, "password": {horse}}, resetPage: {"code": {anyCode}, "new_password": {"a bigger wooden horse"}},

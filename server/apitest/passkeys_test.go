@@ -239,7 +239,9 @@ func TestTheCounterOfAPasskey(t *testing.T) {
 		b.addPasskey(t, key).want(200).shows("recovery codes")
 		key.counter++
 		s.newBrowser().withPasskey(t, key).want(303)
-		copies := func() string { return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'passkey_copied'`) }
+		copies := func() string {
+			return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'passkey_copied'`)
+		}
 		for i, counter := range []uint32{8, 3, 0} {
 			s.newBrowser().withPasskey(t, key, func(c *ceremony) { c.counter = counter }).want(422).shows("was not accepted")
 			if got := copies(); got != fmt.Sprint(i+1) {

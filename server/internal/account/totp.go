@@ -153,7 +153,7 @@ func (s *Service) Enroll(ctx context.Context, who identity.Authentication, c TOT
 	if err != nil {
 		return b, cookie, nil, err
 	}
-	b, cookie, err = s.identity.Enroll(ctx, who, func(ctx context.Context, q *store.Queries, _ string) error {
+	b, cookie, err = s.identity.Enroll(ctx, who, func(ctx context.Context, q *store.Queries) error {
 		by := &audit.Actor{ID: who.User().ID, ClientID: store.BrowserClient}
 		codes, err = s.addFactor(ctx, q, who.User(), f, by)
 		return err

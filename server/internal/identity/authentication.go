@@ -173,8 +173,9 @@ var byNewFactor = []string{ByCode, TwoFactors}
 // Enroll starts the session of a browser for a person who has just proved to have a new authenticator app, in a sign-in that needs a
 // second factor. add stores it, in the transaction that starts the session. Errors: an Incomplete if the account has
 // got another factor meanwhile.
-func (s *Service) Enroll(ctx context.Context, who Authentication, add func(context.Context, *store.Queries, string) error) (Browser, secret.Text, error) {
-	who.Methods, who.use, who.enrolls = slices.Concat(who.Methods, byNewFactor), add, true
+func (s *Service) Enroll(ctx context.Context, who Authentication, add func(context.Context, *store.Queries) error) (Browser, secret.Text, error) {
+	who.Methods, who.enrolls = slices.Concat(who.Methods, byNewFactor), true
+	who.use = func(ctx context.Context, q *store.Queries, _ string) error { return add(ctx, q) }
 	return s.StartBrowser(ctx, who)
 }
 
