@@ -111,17 +111,17 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_disabled"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_enabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "passkey_copied"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
 	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
 	EventKindEVENTCODEREUSED            EventKind = "code_reused"
-	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
-	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_withdrawn"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "wrong_password"
 	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
 	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
 	EventKindEVENTEMAILLOST             EventKind = "email_lost"
@@ -136,8 +136,9 @@ const (
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSKEYCOPIED         EventKind = "consent_granted"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "account_created"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
@@ -145,7 +146,7 @@ const (
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
-	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
+	EventKindEVENTWRONGPASSWORD         EventKind = "password_changed"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -200,6 +201,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTPASSKEYCOPIED:
 		return true
 	case EventKindEVENTPASSWORDACCEPTED:
 		return true
@@ -339,6 +342,7 @@ const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
+	TokenRequestGrantTypePasskey           TokenRequestGrantType = "urn:sesame:grant-type:passkey"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -351,6 +355,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypeDeviceCode:
+		return true
+	case TokenRequestGrantTypePasskey:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -570,6 +576,7 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
 	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 	// - `recovery_code_used`: somebody signed in with a recovery code.
@@ -622,6 +629,7 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `wrong_code`: the password was correct, and the code of the second factor wrong.
 //   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 //   - `recovery_code_used`: somebody signed in with a recovery code.
@@ -868,6 +876,19 @@ type NewFactor struct {
 
 	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
+// NewPasskey defines model for NewPasskey.
+type NewPasskey struct {
+	// Credential What `navigator.credentials.create` has returned, as JSON (`JSON.stringify`).
+	//
+	// Example: {"id":"vN2…","rawId":"vN2…","type":"public-key","response":{"clientDataJSON":"eyJ…","attestationObject":"o2N…"}}
+	Credential secret.Text `json:"credential"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1169,6 +1190,84 @@ type OAuthErrorCode string
 
 // Page HTML.
 type Page = string
+
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3 §5.1.9).
+type PasskeyCreationOptions struct {
+	// Attestation `none`.
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		// ResidentKey `preferred`: the authenticator stores the passkey, for a sign-in without a username, if it can.
+		ResidentKey string `json:"residentKey"`
+
+		// UserVerification `preferred`.
+		UserVerification string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has. An authenticator with one of them makes no other.
+	ExcludeCredentials []struct {
+		// ID In base64url.
+		ID string `json:"id"`
+
+		// Transports How the browser can reach the authenticator.
+		Transports []string `json:"transports,omitempty"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"excludeCredentials,omitempty"`
+	PubKeyCredParams []struct {
+		// Alg A COSE algorithm.
+		Alg int32 `json:"alg"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"pubKeyCredParams"`
+	Rp struct {
+		// ID The host that the passkeys belong to.
+		ID string `json:"id"`
+
+		// Name The name of the service.
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		// DisplayName The full name, or the username.
+		DisplayName string `json:"displayName"`
+
+		// ID The id of the account, in base64url.
+		ID string `json:"id"`
+
+		// Name The username.
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 §5.1.10).
+type PasskeyRequestOptions struct {
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// RpID The host that the passkeys belong to.
+	RpID string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification `required`: the authenticator asks for a fingerprint, a face or a PIN.
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	// ClientID The client that will send the answer to `POST /token`. Without it, `first-party`.
+	//
+	// Example: first-party
+	ClientID *string `json:"client_id,omitempty"`
+}
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -1509,6 +1608,11 @@ type TokenRequest struct {
 	// Example:
 	Otp *secret.Text `json:"otp,omitempty"`
 
+	// Passkey The answer of `navigator.credentials.get` as JSON, for the passkey grant.
+	//
+	// Example:
+	Passkey *secret.Text `json:"passkey,omitempty"`
+
 	// Password For the password grant.
 	//
 	// Example: knock-knock
@@ -1764,6 +1868,9 @@ type Malformed = Problem
 // MediaType An error (RFC 9457).
 type MediaType = Problem
 
+// NoPasskeys An error (RFC 9457).
+type NoPasskeys = Problem
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -1962,6 +2069,9 @@ type ConfirmEmailJSONRequestBody = EmailConfirmation
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
+// StartPasskeySignInJSONRequestBody defines body for StartPasskeySignIn for application/json ContentType.
+type StartPasskeySignInJSONRequestBody = PasskeySignIn
+
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
@@ -1997,6 +2107,9 @@ type ChangeEmailJSONRequestBody = EmailChange
 
 // RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
 type RenameFactorJSONRequestBody = FactorUpdate
+
+// AddPasskeyJSONRequestBody defines body for AddPasskey for application/json ContentType.
+type AddPasskeyJSONRequestBody = NewPasskey
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
@@ -2057,6 +2170,9 @@ type ServerInterface interface {
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
+	// StartPasskeySignIn Start a sign-in with a passkey
+	// (POST /passkeys/options)
+	StartPasskeySignIn(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx echo.Context) error
@@ -2120,6 +2236,12 @@ type ServerInterface interface {
 	// RenameFactor Rename a second factor
 	// (PATCH /users/me/factors/{factor_id})
 	RenameFactor(ctx echo.Context, factorID string) error
+	// AddPasskey Add a passkey
+	// (POST /users/me/passkeys)
+	AddPasskey(ctx echo.Context) error
+	// StartPasskey Start to add a passkey
+	// (POST /users/me/passkeys/options)
+	StartPasskey(ctx echo.Context) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
@@ -2497,6 +2619,15 @@ func (w *ServerInterfaceWrapper) PushAuthorizationRequest(ctx echo.Context) erro
 	return err
 }
 
+// StartPasskeySignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskeySignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskeySignIn(ctx)
+	return err
+}
+
 // RequestPasswordReset converts echo context to params.
 func (w *ServerInterfaceWrapper) RequestPasswordReset(ctx echo.Context) error {
 	var err error
@@ -2799,6 +2930,24 @@ func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
 	return err
 }
 
+// AddPasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) AddPasskey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddPasskey(ctx)
+	return err
+}
+
+// StartPasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskey(ctx)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
@@ -3012,6 +3161,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/passkeys/options", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
+	router.POST(options.BaseURL+"/users/me/passkeys/options", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
+	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -3049,6 +3201,8 @@ type LastAdministratorApplicationProblemPlusJSONResponse Problem
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
+
+type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -5065,6 +5219,141 @@ func (response PushAuthorizationRequest503JSONResponse) VisitPushAuthorizationRe
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignInRequestObject struct {
+	Body *StartPasskeySignInJSONRequestBody
+}
+
+type StartPasskeySignInResponseObject interface {
+	VisitStartPasskeySignInResponse(w http.ResponseWriter) error
+}
+
+type StartPasskeySignIn200JSONResponse PasskeyRequestOptions
+
+func (response StartPasskeySignIn200JSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn400ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn404ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn413ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn415ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn422ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn500ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn503ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -7777,6 +8066,319 @@ func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFac
 	return err
 }
 
+type AddPasskeyRequestObject struct {
+	Body *AddPasskeyJSONRequestBody
+}
+
+type AddPasskeyResponseObject interface {
+	VisitAddPasskeyResponse(w http.ResponseWriter) error
+}
+
+type AddPasskey201ResponseHeaders struct {
+	CacheControl string
+}
+
+type AddPasskey201JSONResponse struct {
+	Body    NewFactor
+	Headers AddPasskey201ResponseHeaders
+}
+
+func (response AddPasskey201JSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey400ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey401ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey403ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey404ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey413ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey415ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey422ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey500ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey503ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRequestObject struct {
+}
+
+type StartPasskeyResponseObject interface {
+	VisitStartPasskeyResponse(w http.ResponseWriter) error
+}
+
+type StartPasskey200JSONResponse PasskeyCreationOptions
+
+func (response StartPasskey200JSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey400ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey401ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey403ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey404ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey413ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey500ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey503ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -9386,6 +9988,9 @@ type StrictServerInterface interface {
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
+	// StartPasskeySignIn Start a sign-in with a passkey
+	// (POST /passkeys/options)
+	StartPasskeySignIn(ctx context.Context, request StartPasskeySignInRequestObject) (StartPasskeySignInResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
@@ -9449,6 +10054,12 @@ type StrictServerInterface interface {
 	// RenameFactor Rename a second factor
 	// (PATCH /users/me/factors/{factor_id})
 	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
+	// AddPasskey Add a passkey
+	// (POST /users/me/passkeys)
+	AddPasskey(ctx context.Context, request AddPasskeyRequestObject) (AddPasskeyResponseObject, error)
+	// StartPasskey Start to add a passkey
+	// (POST /users/me/passkeys/options)
+	StartPasskey(ctx context.Context, request StartPasskeyRequestObject) (StartPasskeyResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
@@ -9992,6 +10603,52 @@ func (sh *strictHandler) PushAuthorizationRequest(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PushAuthorizationRequestResponseObject); ok {
 		return validResponse.VisitPushAuthorizationRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskeySignIn operation middleware
+func (sh *strictHandler) StartPasskeySignIn(ctx echo.Context) error {
+	var request StartPasskeySignInRequestObject
+
+	var body StartPasskeySignInJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskeySignIn(ctx.Request().Context(), request.(StartPasskeySignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskeySignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeySignInResponseObject); ok {
+		return validResponse.VisitStartPasskeySignInResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -10689,6 +11346,75 @@ func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
 	return nil
 }
 
+// AddPasskey operation middleware
+func (sh *strictHandler) AddPasskey(ctx echo.Context) error {
+	var request AddPasskeyRequestObject
+
+	var body AddPasskeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddPasskey(ctx.Request().Context(), request.(AddPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddPasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddPasskeyResponseObject); ok {
+		return validResponse.VisitAddPasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskey operation middleware
+func (sh *strictHandler) StartPasskey(ctx echo.Context) error {
+	var request StartPasskeyRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskey(ctx.Request().Context(), request.(StartPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeyResponseObject); ok {
+		return validResponse.VisitStartPasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -11026,480 +11752,513 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P37chu3ljcM3woefs9UogxJkdSZrtSMIkuOHFt2JDnKTughwW6Q7KgJMA1QNJNy1Xc1b+4jl/JeyVtY",
-	"C0Cjm908SHKc7NH+Y8dq9gGHhXVev/V7JRDjieCMK1lp/14ZMRqyBP55QoMRO4vu2OuITxWDayGTQRJN",
-	"VCR4pV15Teekz0igbwzJQCRkEN0xMsb765VqhX2g40nMKu3KZNqPo6BKxvRDjQ7Z1zuNRqVaSdiv0yhh",
-	"YaWtkimrVmQwYmOqvzSmH14xPlSjSnu3Ua2o+US/Raok4sPKx4/VykkcMa5ORjSOGR+yxdF9K2aEkgBu",
-	"IwHlhE7ViHEVBVQx8uXl2QnZP9g9In/+sVdvVYn++2C/ebCVHfc3VEYBSRiNx193KpJJOmadSpUEI5pI",
-	"pr7uVN5dn9UOO5V1Z9NsNArn80oEFEeen8j1iJF3l6+IGBA1YoQGgZhylR3mSKlJe3u72TqoN+qNerN9",
-	"2DhsbE8lS+R2o3lEw8PWQe0oaA1qB80dWqN7+7u1A9Y6YPv9VmNnb3fp6AciGVNVaVemSVSp+pNplUzm",
-	"QgD1FM9FL2EVyOXb6+u32816A0koRzFc1ODyw8jkQlwpkRSMBAYoyXgqFeFCEalvI0rcMi5z1NHcWhgZ",
-	"3P2wkV2yMEpYoMo3/mbE9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwe1/BSJkX/80Prrr",
-	"TBuN1r5UVLGv6aARDX6RcXj7C16OpPxav+o/do7/o3X2H60zR0n/sXOsaWn9uZaQxCVTyfx4oFiyONEr",
-	"FggeSqIEmdFIkT4bCDNzzj4oopJ5ZtbNtag14mqnhfQajafjSvtIj2wccfyr6UYZccWGLIFh3tzcHHt8",
-	"opiCA8t1kFCOms0G+fOPZrO+X29uVcksUiMYfMKoFNxS056+aSfPXxhNWFLAYFiSiOTrTiXidzSOwi5Q",
-	"5kPZzMdqZUITOmbKMvlpIgXsCI1jMTsdT9T8BxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe0aYfg8c",
-	"cf3jIEqkgl/q5FyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9OuUJfNKtcLpWF/GcVVK",
-	"VmW/hPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNcoHlAM7/bHE7IBncYKHymn1uZKav2oaUFOBJco",
-	"nVEkXtAxu6a3DBhKILhiHOZGJ5M4QlazPUlEP2bj//xFIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25ZgL",
-	"NWKJFa4jKokaRZLou2FRNO3KSvvn39NnIknseyZCzyGptCvbsEgf3yNRM6m6UVhpV9aUWJqXTaXmOUfV",
-	"iooU0MWJ4IM4CvSSmwWbJryN56pt5t1enN1Hf4f+b8IGlXbl/7edKkfb+KvcfouvwOXP0kvhsjCzKh+r",
-	"lTOR9KMwfODORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGtzgOuJeMWXuWRAr26WGLvpMuejqzZateMPLH",
-	"WHY9ZX+uFGf6DCadsmq9DZJEoDh5au7NzU0tz/GLBmIe2c4LCBjQOTLpB+0rvAFu7g5oFLMwv61mt0go",
-	"mASVZRApnKPgKqGBKjt6oOOM6B0jVJGxkIq0Gg3QYGkAgiBzJAfTOO4+zrlstVISeccnidB0SfsxI6dc",
-	"RWq+lFoW1+OxiGVhIcdUBaPMUj4jPVzJHsgkaeQYi0MJR/kVleo41NxZqoQqFKH33vqYStWlmddl9j6S",
-	"WmjqIeg7SebOOjmewO4RatiP4EbkPvyIb8pXCybyWJtmzJ7MQjCuiSmEGYPS0AOLBxlcDzbqNY21iGUP",
-	"O5t9GnbNSuZPZV+Ecz0oTUeo1ry8enPx8KVvpEv/DQ3Jpft6+er7o3zssxJQrmfYZ2SiDd+QfKn/1FOt",
-	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL62hXvFwohew/QesFdTLqeTiUgUC7tj/cYu",
-	"rJi3bVeMh8R/qX5ZlUy5Xp6EST09ykM9ZDDuH7yZzT2fD7rhEZgwucbhle9ryYwea4t9CjbqfMiCmCYs",
-	"JPA5oj9X1fsaSZKuEezZhbiaBiPUPB+0bVyo7kBMeV7sJQzHZrUqYxxolhg+/JTtphtzIRQ5MwMo34t0",
-	"mI+0/G5+chqMzCS9lX0nWfJp1xW+6zmV/r0W1E3sY7XyRituSKqXbDCVS4VCwYqCRgAaOJrkuFlW6eoW",
-	"+AmQZCNJpvyWixmHM6QkkSxIGPwwSwQf1tefO8zhFAZScpwXPlot+iQcZ33UxYQlMGPCGQtl6jLVHFCl",
-	"y8lZvcO/7IFiUZvQRM17YOHohYZXV5FnSpLg2uJJ1c9tgemedy3XTrSuJeJVCrf14H2sVt4mdFi+ROkD",
-	"6HxEb85Gyn3eqQxLDEu+jmxag2RSJaKIZhYE04fabDaraQWmNk1ixvWZDpdKqkckJF8ugLweF8mAz7Gx",
-	"blc2PsYwygiWL2ZID3I6HtNkru33VG/RsxxHUkZ8WKlq02x6j+3UizihUs5EEpJhQrkyZ0xrqdrCgr2z",
-	"d9TBFQWHMzusG32JBAkLNRnTWC4bEXxmyXjcp83xd+PzeNHHRyQiqz/OaMoYcrGXrc9MRFcsuWMJzuJe",
-	"h1vCC7r4Z8nJFmOmRhEfkhkoMbClmrnWyfdToZhxF+NaRSGZjRgnczElVN4S2hdTBZ6LR9qYY47uZavu",
-	"4QQ+8zZcjxKhVHxfoazYeCISmkTxvDvl9I5GsTYOy49CwsgM4itCkDHlc7Mp9kDIOrkpikVQpb/0eHtx",
-	"XfJ54xg3XlV9XAeJGJsrTM1EcktoGGo2XCd40tAVnLo1EnbHaKxpCfwC8CiYylSz8CRhgap/JsEM0aCa",
-	"Cwcte8oLHHnEIsQrmgw/qTT2ZWCsP6aXkHKyv0u+i775JKK26DOf91AK8Zry+ec6kmaD5CLt/9Wnc8lI",
-	"/qFH6J23I3/N9ho5Y31Jxh+cEX1czOrkOpkTOqQRJ3IkEhXPH387YzGMuCRUEcED5oyhkCrap5J57q6E",
-	"QXqLjVxKOtD0SZQd4z9w+9/SISvWnBX7oLZHahxntrzSmTYaO8H/CUWg7Xiib4BLDH8Agx8vgK9aRkNe",
-	"i7hdRP3+iE/Nzdve3ZW1LX5qjbGcIgNxWM0vFZF0LslM/8upsuRCoNKlB6X1Lr1xzkQGqtJvLj8JD14P",
-	"rVtGASPeJz7ZMqAakD1jlMsZS+BYZen0AeSznr68TiBTaVskdopz6qB9HG35Yb6sPd8Ff27GSnDy5NQM",
-	"eVmwMzO7x4kvF6rt5IrRJBiBlycWQ5dRkS4QUPo6+vXqTVNCdDUHtbqTXHQrPkirfmjE0YtYaWavlRcb",
-	"O5FL92txYo/ijyxdhsdS2R9wkNdQolcTxITOY0HDrl4/UF/LAmTFuu3D4ipeCoLZZBNZJnrhX5nhlG/6",
-	"4uAfO6hSYji843426j2OpHFkubQDz4vFibleJezDJEpYqNWbhN2JWxZiNM73IDlu7OWZLc0oiaR9b9W9",
-	"VSReABQ49YMjCU0/ZqZXSyTRbyxcwXT9SeidsU68zBJdiNJlmOY2Jh+HX3CX88zifJ5p5wcNDjxF4wX/",
-	"Jqi9qC5FEni0iEMnMNzcCsnDy92ZSpZ0vU/iI9mFstEE/OQs0vI8jdwrxl2eOHklhiTiqTr9Oehmxew2",
-	"8IkuYQyW7sDe0Gzd7kTReTLRm2f633Tpzvlk+Smym9azFNeJzPtGYobB3N8yfKiS54mQAmV91bFz9z2W",
-	"3DALobf0jiVaOGmyeDTz9AHawjvJknM+EBjS3cxjMMadppz/t5ekXqniL907lkSDKM1oNqmzx5yTU/OW",
-	"amWSsAFLEhZ2bQwD36h3c9pff+unk1AzyS5VlXbzYH/nqHGwv99Ye//sMhRt4ElMo7E0FghEV1gi9ZlM",
-	"uQfswrHhSrBgNrOn/XtlkuhzrCKU7jRIusCGC0pvriY0YDXJJjSBvJuY3bFYOsMADfCq/ns2igIIwwKf",
-	"4WI6HLVJr9kD3gGpYjRQIqmSXguvqZmok/MBiYCg9FUaC86qhJrpkNlIQOhXf4ZB8NGGes3L4BfpeLqX",
-	"ES8h01/f+gw+huITEruAt2FEWX9N343Wjh7FlI+ZyjHlrkmEH+v96dXJG1CZccUITRiJhlwkGKNMbfdW",
-	"toJlryAjvFoJYCMLikZwg5UgCVPThJM+mwuIkwvJ3OoHYsJklVAJ+VHkyzcTxs+fkxPBOQsUOdGWz59/",
-	"7NX3tqomSUGS3u+dSprl3/69g0ejU2nzaRx//NhrOzF9/tyTIvpiDwp9Ij4QvTp5ZzINAkOLZeuwRiFP",
-	"1WaBo4pZUArgfodCAJrJ0UnYMJKKafUzMaUuNmCRL2JxJ7e/EzRrB2GrWTsa7Ddqe3S3z3ZoKzgIj3Lj",
-	"3dsvGq4IWTcoLwnTY3773clpvoDjYH9nn/z5x249X51xevSaxSNBW29md2fJ6evrl8PpybdUsO+a6vDd",
-	"5U1/+uLllVSzWvA6O75m63Dl+LpjpkaiYGlfTyXw9t5Va2+/lx2RvpT91G7RxllS6o4iXlDZcMwdFbkK",
-	"jvRsy5GYxqEegTvhIF/GWO9nlJXsuNj85aj/IojeRC+v3v123ryIXh7V2fzlb+HNefQmOp+9vo5HPz0f",
-	"zi/mL4/qQSvm/fFZI/zxZZydzWHzqFUwH1B/SiaTD2uzmj45ltb0YR1EcUxQFqYjRtGRoandgi+P6Ycu",
-	"LSImU7QEvNJbwJQpxoJr048OBXCzOdaa6d8z2m46op19KIrMHMuCEXHBg6KCNjFmkvRpcGtzLe0W56rX",
-	"ao2r/e7Nb8et17+swwsniRhP1EoR1CY9zbh7wJWkGAM77MG+9aqkFwguGVf6n5LFLFBdw/d7kATRCxJG",
-	"lX4a5ZUciZk0CQrWwYu3SF9mfHnOIxVRFfEh0YKZXALTMRZas97InWcYTu6kFk7acqzuNIkWp/6GO2bv",
-	"cTnH3KqkP1cMWLP+h392YjZQBPyTAyx/MoI5fQ16hiYiUchSYyEmsKmWnvWbwmgwYAkyr8PWXov8+cfB",
-	"AvNaVRq4lgRIUu0kb8so4tJSn0EOsMn00MwflYdMJljP6ulcqK57srdMKpUwA/uiwr0BueTdAZKp9/bN",
-	"1TXZntCkB2UhnLA7lswJJsynWT/9qcoItUg64UmOub3f7VnR7KZJtMEM98pWXYppEpQV0Bo7BU6FKnDP",
-	"aMpD2jhoHGy1YcC2engaRowHTKZPo+0oElC+PEJcPuziUYM7szsGe69UrEEOeK9qMo2hGC77MVtCt0rK",
-	"uQ8qk5hX8kEtd3PbACbp6i9gldJK9RtVvjq5AVIQE8Y19ShXmOQcvXqJKS/hzPictn4HUcwW2FTh+FRh",
-	"kaonC6Y8GFE+zO+nVwG8Fh+YRt1YBDReyxihfDilQyadyqqZuKzaSlE049I6FU8LDlnt+JqEjDDew+XE",
-	"YA5IlZmrhzZWssk/VeyDQmtDH1Gg83E1q5PbAuqC0nnGFxagqEbUXBH9X1gA5RUn0yRhXL01Lv1shJCS",
-	"mRAh42QkEqm30tV52hBAgT47jrjb7mplQpViiV7f//n5fzqdD43G+6/+b6Vga54zzQ0yNiWYj2EY6X/T",
-	"+K1nVg5oLFk1Z2mG8IZuUHhsz6zzAW5CY7CtGTz7gJRlij/104Qqy2uBvuHQrVTbUaGU3YiXl4YPYP+1",
-	"atAXagQfQ+MGHL71yrJK2p39VaW0VQxG3tF4SXG65ZdmIWY0UpL0mZoxxrXVnOaIFK1C+fD2Vw4OPJLL",
-	"dwe1zyro71pDgMC0lsJaD52Ba01ivunMHCr91Gg+GSEX8llN0R6hi8YY3qWCN1XWPI1YszWZWYL1cCQW",
-	"P9r183aLgSVSV4NeL4SZoOT7S/jT6FZGUVfaKoAiXUHoMGHsHmP86Jfj/5w5SP62FazfstlljoRHm+8L",
-	"2FDB6S/1KG1mznuZEijYKCe9zId6BJ2FmtByCu4nMvBxgFhwUKYcQZ0DuiMEH0Qma9pMpUqmPNbKEmqo",
-	"xlLCaSxoPOsw7cdQGayM8xQi+/uGCoIvNDqdD62G/r+m/r+dWqfzYe8b/X/P9T8PTgvFSZGkO9X29Anw",
-	"+g0Fi3H8/p41u50PWCRDf5Xx7jVs8oknc5f5avMiOn9c7Qfd+96Xzl5Tkh7m5sLV8u1lA30NBc4n+s7c",
-	"9Arqe3BSaeZ+FhcoZb8gkNEagEwoYqeOPDIXucTXUFWML/TX6TO5LYLVK9yWJBHJSaFMhJ9w+pr9TxIx",
-	"TOhY1smJ0xpoCHEVziDq5CnIXAvhn3MFv4tB4Xy0fI3waCFuQ+L5K7pBLCS83a/ZQychmJQA0QI3WHeX",
-	"g+YogusorCrHgIu9hWN+XFeJboAUDhe76KbvojcfDshikkdpnW0RkAGkv3Q9WnE1dCge7S9dt/fViiFE",
-	"/1JR9tFCGpkflnufocr9ImZyemeDWMvOdD7hLmGBSEIWEnYHAvIY0QGgXmoaxySCAIrL66GTSTw31VP6",
-	"b/DR1yvVhZCPgRJYPPaRO+h688HJZtwAxukOhzeMQpAkvUCMx1rbiyPrk+tpZhNOY9ark4t0iH6dIJUd",
-	"jgqT9W2Aw8w65cBZMOMsgeA+zANQJcY0ZAjPk1trvRIYNca43sLaU5VBbAqpYjUVjdexzFfoMmZRnJcO",
-	"yKXIGlk5xqIvHJN3786f3x04d6VItC0wJ3rwWTVyGuVY406R0hBNusa/VzydXMXH8nmttfS3EV8pP+Fo",
-	"fBeZ2lwmpT7TZStufjfJuIpqxlAljNsA9oxC4Vu4xvKsHDxy2CErCwe8kyypHQ8fiQLga2XTXhC7wBD0",
-	"sYIw8GPNFuPdS0Mf1A7C0OBmFJGTuzBQqoUfEEq6CN5wqhUrH9LDmKGTDF1ndq1QojtqK5ynHgeo9dzy",
-	"XH1vRpxLixJgcP20fjNRafE1Z7Le4R1es4GJNkQqIFcvFsMhhrrS34386rWzpZKakrNF1JYIwgjgbcJU",
-	"rU+DFW0HBkUi2eHEDisN2SJCkZ6PAyQMq6TPAjqVzISQ0MpK80i9wSqb4Ntrp3lXXtklHSiWlCbmPktF",
-	"muABWMng4oj4UA92wpJIhPg5J6xxfeGDbh2HWiKg+gnpqu4LVfCu+yk9hklgCTkyD8pD/TWjkelf7OMY",
-	"/zYaaWbRI+nWHU0onDqVtwaVFE0pd0L1B+yzgBhV9X2KesUKUm/8OlZMXMBYQDbYWCdniRjrDwieMm3v",
-	"7bjG0oPFG0R3mO0A9Gk2idFgBKtfJdMJUYI091y6nN1xMYVoGv6rC/EMcJDC7pv1hOFjqMNd0TMAroxv",
-	"StggYXLUTZgmEnjYXDJ2geXb8FbI3tAMxko+WEZJEOpsoJ6ZycK39Dp4X4Lod/oZBGR1vgTU1+//sZQB",
-	"47pOJWz0iIaOzjJjgXAklkuz0ItQdrVxFCZ0luEO4B8KjYHE/Rr9KhzbUAt/z39ShZMK2pFPfZHSY9JK",
-	"mlWekMCEuEVvPY1j68HGgWYVZ39Is5GA5XKMC16l50vJGPiWcYHBiaTmvOetx9yJNgdPr4dVvzHsmrkU",
-	"spjlL5kT2KvqGbrLBqEJwr6wDu4LbeLB40HxDg7FPjnlsQhuLam4GBXsITxnmJPhTObg5NPscXboL/E+",
-	"7RaRxZI5buNGY7m6OdTwEjScjJWEMzKX3Fu9Z0zCvrnZGNz+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aR",
-	"pY9FClFG4DkugOKyI4k42WmQkM7lMyKSKpCuMw6qxijgwiYwpA+nHyciDr2vj6jMfsYOT05YHEd8mCOz",
-	"hEmmgNdwNssK1mAkJOMFK/Ysy8j804yHBKJ8BaLaCKKqRTRBTuNqaIDLmLw1LBuDd+KVLmgWerPN32Yj",
-	"DJPNPEslkUyR6aSK+fZwo2WygZYpcxhj13BAR4S5PDpK7O0epWTeILsJm8Q0sFSnNSCtNbBZ9lHwb8KN",
-	"droiDq0a5OYocTusTe24s+85IH021NcI3Fq4eHLJBmU/FFAesNgqKrZa0Mw9u6juViOEJVMFbzS7jmMz",
-	"C18wQMP6kUl7bM1eSXmfuWL5XNulthVze3zxLZt3E6GofUJvxy2bm2RIqBvmYkYEN1C2xtVkc1J8jdP9",
-	"6XQ630di1S68S0yV+4enBoBzyRftFZN/5v2VkYHeFScCizw3eVnheWrMmnpXzAr6V4yg8C4ZIeFdscy/",
-	"Ytzp0vtYjps7n5ZjPumV3B2az2Z9TZIpN0XjifLPffqnISpY1PxRzl9MT6d7fuGILfziCD3/S2pdpaub",
-	"Jdj0QrraHi2u9IFVKx9qmhhrdxTsOqmp8vSH04vr7qs3L84vKlX/r+7Z8fmr0+e5i9ffXr65vvavvz2+",
-	"urp5c/m8e3xycvr2OvvEm3fXuT+7pz+cXv7r5tvTy1P3y+Xp2eXp1bfdy9N3V97zJ2+eny5eu7jS/31x",
-	"eXxxXXD95vz62+eXxzfpZG4u31y8cKNcHPbJt8cXL7w3HZ+cvHmn33h5enxdcP356avTwuvnV8ffvCr4",
-	"4fSi+Pq7i1dvTr7zfrg6efP29GphQG8v35ydvzpduH76+vj8lZ742fnl68XrhXe/enN1vbgEl6dXp9e5",
-	"BdOL7y6dHZ9cv7nsHj9/7r3RXLw8ff3mB+/y5enJG73FuH2Zzcv8dNW9PH376vhk4Y1XOJ7u5en3706v",
-	"rkt/Pzm+ODl99ars95Q0Xp2fFuynvZxbJ3M5v8vfnf6re/nmGt7w3vow3tKNA2UALJ75x0q/nElOPccH",
-	"/DRGmiR0DpmiKVJ7QQLfVNsaXk2WhTTP46Vv6DiC8WS/XeTtOXO+7k1iacgCuw/wGzv5U9RuAXRWozrb",
-	"G41l0Ww0rAllNStKEqyrNx/pCxEzylOn8aZe4NtC51dPCTXpuXKJNK6kL0xQ2wTV+pbNe/f0iuUGV5iC",
-	"TSWEtuzqF1ATRhTA7oDA2oK7d8lGrfSClnlAs8kmIyrJMLpj3CAALI/+FDk9jb/TeDg9dcUjvtxqlNP3",
-	"q0iqT8oKzDHK8IJWASvIaSgxGxRs4mXWeACXBVTzc6EWN3NFx4JGUSYTKjtFBHQzYjzrKdMal/GUoUJU",
-	"1QS2YJnoHe+z4dRZJ3VynDcqMtaEBYF/BKos4X1Fi+3NvZxcLgpp/Bi9Ev25F4cz5K6/NOTRb5mFqpML",
-	"gUjmIgZfAL+LZNSPmYf5jtYwF6S3rQ2edg+4SKeTS5N9OxKcLR6jbGR/4ajiZC5Bfd2M+B9EH+tu6vJN",
-	"XGOb3kEJ4YZTs/xr9WkGKsgPCx4vHFLE4tChsWyU9alMds7qPGPXHyC/LVDh9hZ/NcCOR43mFom4wdrp",
-	"i3Buav2ysOAypnKE6KUqbR2yRqcsf1XsuFw5ceEKTeO45GTJTO1TEiloEfGM9PTB75EgZjQBfkHOFRmJ",
-	"OJRFZ8b6p2dQNzWmt5B6SUkc8Vt70Drcnkj/EGKVSSQ4GdPkVkJdOCohBWeWsA8guX8REdd/+rmn6V35",
-	"RjnZKtp8onP2JOfZXSZnZ7vdgf99aDRqnc6H5lmn8+HgTP/z6KzTmTb2myedzrTVaHyD/znF/5zBf1qH",
-	"NfwvXt1v4J/7+tez07OzktzmbxmN9dg2Imxb3P2787GI25wVXJDjmqMs85IiejrX+ygnuHEbZo5gueF+",
-	"i/z5R6ve0qIKoyy2sh+SRQIV3TGb3Y70MGbjPmYoLhQJF4dLoSJ4oSDYnEOg9y9kJgFsZVWwaXa1e9Ag",
-	"f/6xb3BbV+UN41zKle20RsK1heJlSjUdJ8Vt/grL77AApnmwv7V02vpTTtNapQMv17HotCR0rXkUxC0S",
-	"FkQTrYpbjpgNtel5RFJOcaNX50drW6ALMq5cXObXparXRpqcdhnxgJHm0UFj5Rr5at/+rq/2tfZ2dhut",
-	"nUbj4Oholf63XtaOiZWBJQHrERIl1i0lKFkLKFiApOqSFXi8SUal+ktmTp9+HGXZRJvQ2C8qWpaQVoB/",
-	"syrhriRB+lxJF520JfQymzRdX68mqoi6zgEC34TA0U7V/FXwvNZRaJgDwERZ8s0XkkRpooCjcL8i/gtJ",
-	"tKldtETFdIzF28Vlbb0+9AzseQAKbv2fpQF9LD0p4jNWXQHHP8gYfEUmARa+4QURMNP1/WqOv162EmxC",
-	"hvkjagZ1mBkb2u5G0KyU1/cpjnjF6B2odNDX0IT3Jsx4HtLMzOLqiKW4C/cpc8gOB4tabNMGL0/ZVTcU",
-	"DwsVUxdwS/tDmHyhT1oNYeBHs8UYZjonYjyhptAPswZ6aRafqaOMuFSMLq1RLeEOSMdFiAj+OaqSQvFM",
-	"czIJTzyFELdDFS2BRThDWIRzec4v94KT8/3z8Vnju9ZkJzzZACphxSZgxfQK8zxlLiWICj1cCstCtJWT",
-	"5SrPCCX60VRtZWiT43nM1Q54L9v0VDuus3Cov2PzDVXvN5wRbEMNYVlE/thrHpA//9g1/Z/3modat8W/",
-	"Dhs7+rfWFp4w1MAlCdmEAYQN6d2qea9NTk9AlATJXZV86HB9qubPyJvv3trLcNA+PCOXV8eo1MMFkzKd",
-	"U+fjYd4gL2QQyd06t7F1brpFjrdKat+q+Tpv4wv+hNZusZBY520f8jcVwqrM17grR1e30HxwCqUses1x",
-	"GUro7GpjN9Ytm6/vwtWUvMK2yI9ev75osF4dUUmFnwhTbhpH3GGFjGkUZ4/tXf/w7c7ZoPHitjn5Yee3",
-	"xvhk7/Zgvpt8/2srOBxfHYX76sfRy1nz1U9iDeGw6GtY2MbXTNGQKrrhWqcwWSnmQvHsDTSUGJAeDRID",
-	"QDBj9JZBHqbpmFhkDBYSpx98KzIGPZnbZTwEV9U92qnnX+VADyIpu86jtmzuYLa3GgfFVnWfBrfBiHLO",
-	"4q7JIrEp3Eveae13fML2TYeEx56MEPRivW+VfyOHm/UNDW5rJ/g0eYXfbdYbxV9C+Kuy9Sm9P3NXESUU",
-	"xhRXhGELYZ8e41uLnzIFyOXEt0gZh/utw3tVZzMeOkp5EH2DHQL6yBqLcrj5ojgwLBkNecSHXRoPC1nG",
-	"I21C5NsbD1ua4lfB/n5SOkIPwb2G/MvsVlqEgI0fRrCpT7k5k6kcsbCb56kI3rP8pBw1W/v3Oin29Wtz",
-	"Ix9MaKOHooR1l81QLp9Z0Us9TJ9PsyMZFJ9P9Yk7ETyCJC54z6c/iyYDcuWri5HMVsgmU0TaDUUwHTOu",
-	"XIX7xmsjp6CGfsJdRCb+oA3MvuLT750F5nzIqPNJBsiaSzXMVUrAuixwXYayQqtbU8EsWqoSFWNjhXg5",
-	"A17NbZdqk0tY5BqaX7nEqxYbNuXnbF09p0DXXThaxRyzVLPxhH4ZRylgY0s4f5lOuO4B3ohTb6plFRne",
-	"F2x2r4TGgXtovSSvbGZRsZmbKwHJwoNULT6jtPWHJmXoesTmkDUoR5gVGM9dI4ciZri/uyEzzLExM/OS",
-	"xXy7FAIlhjFgJ9opVxjv9fIkIC41h4phE0OS6HIbi18iEvEgnoYsfEa4cFXF7ukOBxe4cWSC588Vn43p",
-	"3P5Exti/hnLCouFIGR+hkIoEYjwWPC1Cs4VHQiJUAhGDDleZWAjUjWdha004yZymLzBDpgo7ZB30uUSP",
-	"h2K0HG6AOee10t7YXZN6g7tKrQJc04TqO+YliaM71iZU4WJTidXMUEzog3BDlhi48RsYA8MbMz6uHS1t",
-	"y/MZD/d3V2c0Fki3Qni0mzx4oWTcNshwHhTsZEX9Eiq5gB9e4gfZqpPT8UTNYbZczOzhXQ0I602h5gqK",
-	"NgQH3zTV+TEyuVHNwY7HpQ6qCROTGDomOOhlwQ2Gn3RgeNQhRKpRIqZDQLD90rpHssC6hqwXbSW9dss3",
-	"H/rQ4e4DwLFp2SXq5NgUTOq/DEqoKfC0leX+5vKSnYWisczemsyfbdws2N7/GlE5+nr34Pnp95NfDr/9",
-	"5orWutfn45va3ssTNv2eXd6O9y5eT17e/PRiZ3Q1PXu3FjUUh3yvRhj3ttsA8OK4DdkZzFh/4zRTV8i1",
-	"PgnE2GrG22SHF5jt1L3ejk+EVPbU+5DRsowEvKH0GfYkNLAMI1MpuACe9/NqIOf3xSK6ZKeWJzFhhGxp",
-	"dUSm7X+Z22D9xQClo2glcjTyFy+Es35uA7Z0ORDWHVr3G5ADp/H36uTYxhxNhF7fnZlWJrHcW0LUl4sU",
-	"IC3mDOIiONwHUO8tWTwwqQkBi+6MJDQi0U+rSBe0ZLnu6UhAM209kW7ullh5ZIR5W1NVqldtLs+XSvNW",
-	"c/dg93Bnf/dglUhXoygJtbGHIc+lTAXqbABpBPNZ5imU6Cr2kUe68zB0TPGJOYvZEeUoc4EN5gRjqYbi",
-	"yStHbPmDu4zDVRdVuSwVZIR8kZ7vKZEncOeTKvm/VJX8W6pyRYU4oJ5lUM0JNE2JgpEdnhlam1Dy9uJF",
-	"lbx8e/pC084N678l0ZgOkSEbottpke+ib8BCbDZau2QSfWAxIEgDBpCMQgZ5on0q2f5udhOiH755czlr",
-	"fPdiKI6Pj48vrt6NTt8N9T9P9f99c3IM/9sfTNQP+h8nt/Hp9z9c7vIXF3DX8fD4m6vv/vM2+B5uf3n5",
-	"bu80uX05HA6//jqnf+/sH7Wy5uFx7Sda+61RO/rP7fdfff17o9r6WGgpPumF/2v0Qj36W8YmWeVwpaLz",
-	"pCs+6YpPuuJGumJpMaCnUn1yFALfB5jf843RCI7jGZ0jdm4KciW4aSmAlXc0tijusl6QXvZpcAq8Wa5Z",
-	"9jmOuH+1+aS2Pqmt/8vVVrMv0DdzLKB44UmVfVJlP5u29qRwPimcTwrnCoVzmSp0E6nRlStPe/LZPYV/",
-	"Nwz/Lq9wPO4DzzUl6T6LWqt69im4/BRcftK8noLLT/rbk/725DD8Xxxcvg8sGrPPrPR9pi3oPlbxsW5m",
-	"Oxf60n2YxJRjtwtoTAe7XP9UfRwznQ5Nb7TFUS5fu40a7Bn8t4PdI/LnH3v1limj328dkj//2KnvbfkA",
-	"I7YBXNplz7WEQ5dyesHSGrbhE0n0G/Pu8vvQpVnj3uO2157r2UeTIcs/mW0lni8xmDAeIlS2jMWsGwqA",
-	"RjckGjIeIco44AulTQHHA+o3r9N/Mp6IOB6zbFs75D+ugZ1i44lIaBLF8+6Gzeys0z+HkXX9+lUBmRVy",
-	"Ypt5fa9+nwa/p3vvBp3VCmeztR/3E8UXOF5+KLlXF9G9fdl9kCs3b/N575muwthxLckENKTI6J9iUCeX",
-	"tg9oNCCS3bGExvYZU8LtdzKxnYBFmLMLKOertOpMPvl/dzoyjx74/j/XbAG66e55MD+P1682EON79Kst",
-	"bDpbOIFE9GM23rQXJSfAOCw8397B1iJM4DrUmRFnKTjovWXYYsG4/sAG0MYpsOlqDdHWcJUhy/1YMxRR",
-	"O3+OJA1lHsj010Itc6CS5VrgXgaTbbdRrABGKi5rYA7fgEYw0L1oYVWLKhoLMcKubZsbbeyTd5fnK+uW",
-	"VyLxoFzE0bvlcIRStcfU24hCGodawgwg1aZnNG2NXmoKaMrE6BYiS4HgX9WFf2Ubfq9OsLgRf+/F6TXZ",
-	"dkpKL7eBe2tUd/rfyLSBX3MxS+HN0mrC1b3JATtULoCHioFZVMGhsTTjYjocrcQNrZNz22lWX6Wx4Kzq",
-	"jEbw2mijP9cFKX2ZaaATcUKHFLrRWq+KgS4TnD3zwPDSdpzoS+C2wAq4pB7FlI+ZynVotvqY1s1kr07e",
-	"gCFmIGO0IRYNuVjAtmot7HChs5NG44JlP4HrGBVV04STPpsLVypmV99AIVJJAGs57w4+0SatVrf3tqpE",
-	"ToORvrP3e8dVg3Yq7d87KHU6lTafxvHHj722iwafP/cQz/TF3ratxO2lrSlxCuXrsLnHuAicyDVUckoH",
-	"+nyhm6be3WIkO+uv6DMSs4FacHJVGs0jGh62Dmr9naBZOwhbzdrRYL9R26O7fbZDW8FBePQIuHzYBRdg",
-	"9BD7UfBBFGoSo7HrH5VBvDPgSyU4gfcC3Mv6iIoH+fa7k1Pi7jFIaPs7++TPP3brO1mHdOX06DWLR4K2",
-	"3szuzpLT19cvh9OTb6lg3zXV4bvLm/70xcsrqWa14HVOXhWCdRWWRC8O8/VUKr2hvavW3n4OlF5fWsOF",
-	"78qhi0HujrmjfUtuHkeSI8Dy7rOULwEGuKEzY+qVgv1dIdjfBsB+CyB+iw04oCNY8WQyjYBFvi2pZjGD",
-	"KI4XHOMLKnyR/go3dAsNSyNvgcMXgjCbFoJ0KKqmgS34M02sBPh5dkQ7+41GnpkUBQQEL3Kcnogxk9hJ",
-	"0xwtu8XZr/Ba42q/e/Pbcev1L+twcCzSXyk426SnxQ32W5diDEzctBpOO4xCM0wWs0B1jbTqQSJNDz1a",
-	"Dk0eozg2YwclGt4ifUn35TmPVEShF+Y7yRJyyYbYHEPr6BAZzMzd9ptbqVn6HrkCcC7OUlRO/UGWpD0r",
-	"tcDqzxW6h/Q//LNjebQ2P6HM3KgT6WuwmHoiEsNIYyEm2B7V0LN+UxgNBrbnwGFrr0X+/ONggXmtdOpv",
-	"AN9T0PRGKOJcSM8AL9R0CcYaew9NFS/1rHrHhYeR0VsmS0uYwVJdVI+LxrGYsdBYhc3WPiDON7eWfWuv",
-	"bP5STJOgzGjBCvW0/64fr9crMLC26eFB42CrDdttQQmmYcR44DVnTovtRzRDEsuHXTzqFJZjiYD5dcqS",
-	"uQEDDNmATuOc9gA3rCFvsi7E8g8CBmP2E8Z2WvWFEjDdvPqOKqPRmnpiwrhWqVKwZYeii6HgEh6JzxHT",
-	"bnE95G1l8mNLufKUm6aFOTk0aESDX2Qc3v6y1omcRt1YBDRey5ihfDiFlMdMAiRu+CRhA5Yk0PTcdI72",
-	"tOiQ1Y6vScgI4720pXukgL/P8hkdJnKp2AeF1gqf217O1axOb9MBgIHndAi+lmW+YAra1k0nFhdko6Y7",
-	"K0FF/lJokNx43hdO18K73AfP+9gxLQfPHoXG5JtFUouoBcDvqWSkBwRSg1BZT4uvuZgmBKIlJI76CU2M",
-	"ggNqGC1EhH4EO6Ng+CZcXjqFZ7mxW8v4cWyOlZjai2Da2Q8f/5T86+Xe7C64/jX+6dtdvpecP4c83+Nv",
-	"Wv3G7U5/54dGMD6b/vTiSP2Lx42ffrwQP/1jAbGzkPqPhoiN+XiX2Ht2vDkyyy1jk66Iw+6gqEBj0bVm",
-	"+0kbk1cqOvc8bWmW3f7yNLvW3hFy+WVx8wUAZG+oxWsBoeLNoYTXb6az2u+1Tnuce7e0cUJqMgt7rr+W",
-	"ifKAOeG6Rvo9z4s6SD5iC5xs5t3yljSxGA7RsL5f37aqjfEt6y5kwJwY6F7aGpUWtt9kExSnGFnH67JO",
-	"LuaerEfHnO31+14WuC3uk1AZTbrGOCqmYM7UTCS3+age5vStEf5Y3v1Tf0FPz72WSoXvxpwhWJN7r0ia",
-	"rPRoCUVTyZIuHbIyX4o2pGvH+vdlK1UkDYtailo69VJhNKvB45/Zu8zIlrUczZDoEg74yasALad9YDfi",
-	"dev/vJNrjEbPFRJQDvHrv6468Coa8jdTdR8lNN/vispbCW4Sk7/p3CQz6/zOODR7n8bFvbnT1CarwySM",
-	"25Tx8G/gLRVTVTKN86IYxprO0LKktWU5/0biQYa2zUWd0SSUGW9IkR8tFwlZy7m1Hlzvk63+uWz1a2su",
-	"3bNupsgifHlzbVx9jf3DLbd8mXiZa/zU+wa6e5H/9////+Rj1CWnaVnQ/VU0YL7wz/r/XIu75eH3fLFN",
-	"YQDeMqflfKkkQtracj3HQAoDDVjvmHWWGW+XcchD0LRns9LxGEIcVAwyYdLVS1itfKgNRU1frMnbaFIT",
-	"E9z4muusq8XSx3y/tYKeGPTXKUNIUWyXaS2QqWR1kimcWdl7bq/5gIGWOCO1WIM0TOeIvGcbv2wLvFxf",
-	"uk27ueZ6UHnvztC2ndX7slP75G36/N6moNCff2Y4XjZxF8zexZqbNb69W5LDIELWvWNJNIhYsiS6bm/J",
-	"BdebW3Xy2CMtjrObPP3li+XddL9vF++Ql4Zd6twIaByzJNuwMCu3qWZjYxM4s8Ftw5ntaHpapyopsDIc",
-	"Y3GZvbKGhQaX7jgECTOpG2CVJbwdMTVoAwS8bAv91jZ8C3hl21/u9/4aFq/boo2tGa8ecu2OwkSlHntG",
-	"fJ/g0N+mL7zEoV+bkTsoPW/gz2FcJ2ZY6/J2oSZLcgqd4g/ZV9bzlWps/k6kPWKzaVmaG2gLIZKQKBN6",
-	"IcGcd8q1YvRQzTcl00KXxqQUY/yscCrZj95yEdzW4P/XPCZrg2svtyoQ4h3vyLtzMrRuHV/34DjrxMSX",
-	"qin2i5nbij726Tz/BcrNY8ey6yTbitWcgbQQF4Hf3XulNZIhj05JF//ePLq9USg4U5izs5AkMWbthNGQ",
-	"jFl7lkSKfZKCpPUbA8NxN/IzzGUypbS87Gz+IkY8FKzAml/zDBZbbWpyIvgg0lS3eWwhKG3KCOcwpbjJ",
-	"BDN/commhweNw9Z6nG5FtIvxsAvl37a1iix3oDNguVgsbh092YYSAFKwVs2p3fvVnS4u9J1Q9qmmJYKo",
-	"B79BomhPKpoovT35rIrWD6P+ix9uz7+9iMNvf5idvzgan784m56/OGuGL0Zxn19O/tU6a/R3zof/+vGb",
-	"2RqqVmNlH8uc4YFTcNnxpcBtevhXdrr3yIYv8sq/4yqKEVPCLldhLvwmvvhfk245Jb+7PMeCg+8vgarb",
-	"WvRf/fAC8aMKsuELOduy7FrNOdNe1Zx8QyXbaVUhpjOfACeOuAnwmMjWysKOYiKDfP4AzzvSllFXJKMx",
-	"wxBbX0y5awNtzsN6xm2pZJdgy0FaTk+oiZbYPb2uNimQTiaSiMmCKd9co7bArGzV1H/Yraw6Il0RUngn",
-	"2abFtI+BxBFJ2o/Lmt65iq2VVVkrAgDmVda2K/ncYBrHXcvINgwx2NBe/pBGv04xUVIz22eEC0USBjmD",
-	"7E5rHchuXXZvlPWkrRkfLC/4tyUGJgphwnaBVtrlrR5XaVPcewXeAEPxQQQBEbKx1yx4mUDRNOsaC+eU",
-	"kI3yLiLbo8yUz1syy1GNTyIe7XqRv0xMz1uOshN3HI4j7hJ6NywO1Ns7iFgcesGy9H0igX1GN/9i0aB/",
-	"8kq7/0ZcZpoSrQVt4k5t3tXE2cyqelUkfwtVIycM2+wb9UPEEAeoogusz4jh1TbVlnp6VSShvzUDZTwB",
-	"w7OjFUQJhw25HrpUHTAOMvMvpH0tWlTumRTGkPT0se+RIGY0kfpKvi3T5gWkKxlJhg0t1aemcey0qSUs",
-	"IJ2vYQauFImR3pi1e86Xi2II9UKrAo6orJI4ktrigEgL4AipOjnGxzrcpUUJZW/Uln8sLSJkSAaJGPuC",
-	"9IsUyKOtZewUgUkQx8XuEyj/EB7qcBNkA1e9sGA8WGKQ3ZKf4RxLMHoqy2BKVijSy1jdGr4WOB0P42cf",
-	"S3jGvdoplBzKdzw9WVPQKLXlKmacgZtauvbxLIQj98ztKEguqtJTM6KTCcP6voiTnQYJ6Vy6E2Q8eVYD",
-	"WnQY/21O0qNX7aMSUCUJG9IkjI1HJ2baWCUBlQyY0ywK1Qi61vX+u1clvW39f21MR+x0elXATYJud1Xz",
-	"LLxGcC3i9cfq5A2P5x2eEQESZMAwumMQSMDueegoUnMvwAoPGferKV3oIdPEx2CrYyFuSRzdQrB1XMAK",
-	"N0MM2G534H8LuAH6n0droQd4InspeoA+Nud8IO57aDZFBSjSN8uS2Jg5bjnLW3O69Gx6mA3FOW3lvhd9",
-	"CGAX6+tEFlwcvrueR2ctI2zaL35JFC40sKQQsUcJVBTVbO3tFWmNGcWzOLdVRjxgpHl00MgHq/d3/WD1",
-	"kfvfKrSnh/H2jPE27S+l2yWF38syB65zTk4bI08YiuuSkttNHfCFaQVl0uu1t14b6Lo3mgFBjJROJrEp",
-	"64aGFMDTjNQitA+YjDwlKMviKJnElKP/MWQTmqgxVB+fO1S6MRv3NVfV69PWpw2+J6tEJB0esiAGxC6C",
-	"G+pgJtBsw9xX2xUXC9sy/mb97lCaRENynOXR4JiFsJiXT2TdywYUv8Nn2SQG8OouaKS/L6y7p6xU2pVf",
-	"pOD1Szp7zaSkQ2Z35ZNnEoJ74YFphBeakwmeJqFOFh1P+58uHVBPYc0uAbk+wJurIYunB51nUy23r/Tt",
-	"+GqMCn5DZRHwYmFuAtAVOouA2/YkA6XMZCuaMlUySSLI8gBJT05pMDIRknGNca0Jhh2OPYb98EOrvlNv",
-	"blk7Ak1P0A5H2riLLDIfnIgr/O6Y3jKJRAzLAHIN5uOWYKTUxCGXtcq7B6clKSg5MO3nK5qPs36lD7aP",
-	"6UoxEdUeaYsYaE61SRJ7hqbnV5YHfkWoWQLMhLAriNi/Ga+OPcourIGYi3VyHQW3HhAELowe3IxyZT6o",
-	"VWWiouCWAUPq8KGBfTL1jFoFNAs4iMUMxcJCaDl/8V0SV9qVFM4kjZWbX2zEPDUsDSNCy6pdudT8BwW1",
-	"mfmXWdVzy8XbpQk9tStou1QNacDChCxmiq18k9HFKt9xMUNBkA0eaTbA2viySrvyHN8qODMpUkYg4G3+",
-	"FBZuqaY5yNBX+k7PAJ9z08DhLzyKD8ABM8GXqim1tCOfjQRsME0YumSg/tKfVoZq4IrT4IyTqmgL/AHQ",
-	"ODajLlpIfMO6G+IK0fMvsklcGXLJmU9PFPVEUQ+kKK29GEanZbVdaW/tIPNF8Jor5P/Z2za3WOnKVFOQ",
-	"tg81RDirCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqb5fFb0YIpXJg1XDC1ubMSrZEw5okaw",
-	"yIVuTSv6SMops3j6IE9sgNdkKQSUYwB+Xu/wDv/qq+tkrvXIr74i55z8fDWjwyFLyLvz919uhyKQ21tk",
-	"AmkoX1ljgX1VBYFUKrlwJOapKyNnLbBThxuB+hVkA0Bkj2Zp1Ct2Q2vly55WE0gy5T2HkoEicCwcQfVM",
-	"ZkDPydsMhXW48XJUSV+oUQF8d89L++ltAU4Fh3CcNihwqyKjmJu54dIRMVVfmcU8HwOyBa7nz/phOonq",
-	"czqO33+57f+5Be9xd2i93LtD/7lFgGhAC4lkhyNtfCEJ7UsRTxVLCwnaJMLvanUNg6RvhVRjNHiOJ1Eo",
-	"hrDaQ8b1NNKMUueZHdc7/OcJPmRHA9vvX9vClC777kDEMQtgUcY0ZOm7rL9oiPn3UyXGVEUBjcFBpXeH",
-	"SSUNQ3BAfR1+PROmg5Ec2VRCwVVCA9UuJk0liIJNqJKfL9lzEbz/cjthoQi2EHrL2kh6bwBuUH71FYQ0",
-	"ep4duT1BcMb/1HPseViLNtoglTYnDLrDMw/KQp+7Dh8Im7prpBMZiDgWM+JU44hLpcfyZQ+AynpV0ltA",
-	"6+1t4bnpeSBz5gJUpYopYMnIGUtwXLBSdXIhDPpZwiaMKknktD+OlNbeEeGs3uHHnEwN2teEKtDldxu7",
-	"JixCEKfJxgjhBufWNd5AfGLPJGwe69n16h1+mtlBiznR8wEZe8/Ir1MB9i2mK4CwwugjGbF4AjY4RAtG",
-	"VHZ474QGI1Y70fsu4jbhoiaVSFivStiHgE2US0ZUo4T5G2Ec0tZSN1EEWAPL6hZyi776ymZ+LaryEtAQ",
-	"2qbcG5yoAKdN9E0Rk6l0lV90uH2vScg6Omg0tlAtj6OAcck83v/6/Boi9bFX6KOPPqav1UUy3DYPbY8j",
-	"5QFLVtBqqlQrdyzBIuhKo96sN/Q9hnlU2pWdeqO+A05RNQJNa7s+Y3FcAwrY/mV2K+E461+GRekYlwBZ",
-	"Z5JvEYRek6A24m7ZXKI/BRDrbliffMfm5IoZS/Bgr3mwVSfHmb4uej9e3lxLMmEJsYUszzq8dxulWb4m",
-	"l/qQqNF03AcD1LoHb9m8rj8jSSIUVaxNBkwFFidQYSDINljBfD4kxQ63ZA+fqhOMQt6yuf4qTE2ObGBL",
-	"MU7GEZ8qCJENBOTxIUBhlUgBLp0UBCDQZBoSLjrcAGEB9nykJMmScA/heqRl51hNzKGmFgnEkfC51sGG",
-	"TOmpVlLQGdjCVqNhFQlb/u9xMLudqSOooneq0v759wqNh5V25dQgqwXJXaVdeVvDv25Bkbz4rf9K/jg6",
-	"nD4/CcLa/uuL2Y9nuzfdAy5ufjz76Xjw7e2Hn+Tli5OjH/WwbtVcv+8EVb9KuyIjSHGutCuDw503L3ee",
-	"tz6cNb8ZHt5N+0fqFWsOv3392w8H++zweiqPpm+/vbv84fRdpVrRr/nQPTv97XJ6NN7Z//bVRVdN2f7e",
-	"0auLyY83+5OT+ZWKbv/1y3fnN+d7tFH5+P6j8RKsdLd+x+ZXTKEOtugU1fsvsQMFujzRmeLvWtkHzP3b",
-	"cPNZdMdeI8Xgp/Zwk4oedJu5fQWC3IDfen4d7Ksgp+MxTeZWGS85gpVqRdEh5JE/jyRmT6NKS0Ha1wYi",
-	"Dlmi7Rb3s/5WhhGAolrL+AVqRgNdhzNkE5KdemI94iaXdre5u1UnPdBLE3fY9d+Q4OeMgtRvU3QinNv4",
-	"oacihUpNMbr0KjYr1UpLr2A2j5rxEGK6hlG3t7ebrYN6o96oN9uHjcNGxoOSfdRBRkVSdqG0gCmW+F9F",
-	"72RBlwXbDGGte/P3YBnbsi+aOzLzj8DgldM+zMMg3leqlQhSWfTMuiaFB+H5slXuVHVHVI70G4x5tBBG",
-	"cr0pvGBNPoZSmnnzvgRbMjcJYHHvXX3MhltZ9FQFU2rthqx8h9XUKn6hTG6Un6VoxdV+Gy7SpfGw8CBc",
-	"2kWMNB+UE1TwV88c3r6dPlQpewMscPH+ZarVuugG1iMB3lH25Uq1ojUaLKgoGVyx+mOxHwvXgQvOKlWH",
-	"qGjwHSGh0od3dElfeqATwGzu5vkAovmtXMEJTTyM7cLza+ILHkDgyvug38uScUnvbg9UL7caiJP3PgeE",
-	"l98+Q2uJA/Bal2z0E7fohF54dAm9mD0qIpv8VW3G6rGhv6KI7KT1/WRdjClP8h1BhZ6iAu+Q513LOsre",
-	"Y2cQfURt2NDkAJZxJ23wIov+RdNfwfqbrj/vbQ3seotfyd/+uAtuK6lXj8beWVlby/MC6oV6nhUs/xRF",
-	"z1QWefLwEZQ8IMoa5JIMp2mi6Ur1DsNzVpmzFSwWdFhbQblafDcI0qw3yJ9/7ILNLE0/6AWVDp8+yYzr",
-	"Sbt70u6etLsn7e5Ju3vS7p60uyft7t9Ku8upS0FO87mfqpdqKGU63fWCq87uVSZ3a7ferJJidKWderPe",
-	"2qqT48UcJ0xW/EI6KC2owenw6yzEqVyWaUUoD6sEYk8QX8kEYarYFlWacKyP2oVBUa4Q0cxUapoRYpwK",
-	"4nVVKCJWNpgGjkcM0bQaB1sIIQZ3Y2gOQkUA84JXoUcJMVCj0FnPob5suY4vC+D2chYpiA9EiojBwII2",
-	"LTaNgVUVIetwW74L9+43LLQWjNpiQOmxHWc7EdA0tGdXzM4ICsI8fd1bH8x5VR4sXZUMmZJ2hzCVAENf",
-	"HW4hKViYdg1ykinbOYgcp794TdJBBkNXHLyvSpQQRdEPX+NOPwFxjI0h9yPuIfyb0Fu+F2jKipaXJn6s",
-	"rtHWiGbIz4P8y2N6MHkvhMeiCfndfwsnUwxk+m/b8qN40z3QlbJlKi6y/kz9GIpmYXvdFg6/ud7wN4WA",
-	"LBwHoEs+bBnv2cynaDjWYi0czl5j3aP8CftmFR7bbCuvsl0tKNJZHP4a/bRWD8F263oIS/wnt0wqWiHT",
-	"Gqr8yK2zJp+qjVbRgG0zr9LDueZhuHe7saJBeb3NSkXU7hoD+5s1dSuaahZhuWS2JfVSD29itFTfGRs4",
-	"kMc63P9EPN+iBfIgjMtF2n2W56nP6gZ9Vot2xutq+yDp/sk6uRWfN0xDf9jZ/wt7r3nHz1NbI/l4eHcl",
-	"bAmh+h6st/U8dylChr19c3VNtic0wVRdngE6S43T/lRl7LfUOK2TY27vd8ZMEX1Mk+gBNLLMGtlbU43+",
-	"t+oyXGzeQn/ljayN9yvDiFqWbI/UOM7EDyudaaOxE/yfUARQlqBvgEsMf4AkXLxgqhrw+rb3Q2Vd7yaU",
-	"3BZ4No9RvXUyFRh8vfKxWtlp7Cx6975Z8H3l3KGvjMd9lSf00tjI7n4Y2+46nlA9lUs8IHqcu63Wxs/s",
-	"3eM7e7geq595x+kdjbAkeJmnNlOqQq024blmr1CKFztm7Y/6N6TwmnHMOehd8JqXQ8N5JSnOt6YlNtTd",
-	"ohMl9X1itwmLT5dCxeb71Lu3juvlzjYtA85EMk4jVN+IcL4k9v6hNpvNalAPPE1iUxLsHaYMLGa6wscm",
-	"7x8BnCrVCsj3HMb6ut6wfDfsDa3ykmbV1mLOAvWu43nK9Qi1XkiD5pr38cDxWo9VZFAaLBbEx2wdu+sw",
-	"4PG9QoZxvZJiPj8Dae7c45m9/+2Mqkr6c8MsNuVZEEoykdGVyUE0jl2FjHHeiSR0EDZRgqBBRd79OJLq",
-	"xHzmobk+Bnfi5ywKSlepGPBaCpJp8CSnscyNmI0HdllpNVr7tWaz1tq5bu62m812o/FTxSWmQJqGi7vr",
-	"b6dfNlrNjPW9rJDcE2VNiGA7S/sCQYICRIhNHtDajzoW9t7LKbgNHHyGLdgGGjSpMnaVIWDXhYCdBT17",
-	"n4PxAH1xXVYHZXRIIaUKUkp+oBatxWFe01ifC3PuG83VT7zjfvsC89wa5/hMJP0oDLEafvNA8prcYgmn",
-	"+H0BKCOXA/H+Y4aZvIqkHxr0S0vsUS3kHfbHUr3mxDpnM6FOLwKqbSsTdLSIJOgbMWCCUPcXulikUKZJ",
-	"MfpEybEtjNHvsW6KNhr0HU6JjPgwZjWtTldJyOStEhNtokxG+gF9CkClMs0qHFBapDCM5Vc2p00tvpBp",
-	"gVkRh0M+gWuztjZVwN2yjOKhB/s+58/gDK6hZ7TwPG2SpvkXMOxs55vKr035w/AH/t33jf5NsBf/2hjv",
-	"8L2Xvx7OX++Jo2lTXqtW8uPBb6e79F//MHbvErw+D7+/B2lpcwM7Gpfl9nA2c+kMxk3nWhP93Zn+buNo",
-	"9RO4EBd0zK6pgU5ZS+29FuIVTRC5ay2d9zULI3qtLZJ1Nd5zDnkof0f5ZbLrsgIMGZUTMxvLL0/33f7d",
-	"cZqPKNAQ/SUv2hAMRnpis2qRWmRBG1MD3TGid4xAQwNA1krEdDhyEG5ZMYIf9sRIht3uLu04GkmDuBL+",
-	"A47K7uonLsTVNDCc49+WiA280L2JuLrcZtMajyNU28+ai1lJAXoZ4TX+hnL+yTD7dIK6TDxbT/MTe/ln",
-	"2HiQg/wA3rI0EzMliC+kH1G7f4rjhKpRcYZj1hDxKXqzphl6eSZUBaMCs9XAVmoxrg1CbpssaAGPiLPg",
-	"8lIjlkgvKdpgHkmweOFoVgm1jfKwy12usRveDJhYm+gLz4gUCNAD0JD6gT4LIKGOegg18y9knVicaWT4",
-	"xl4OKNfGtGkN0eEdfi0A8DZNGK4iaImdQBVwOjFHzoLd60nBVS+tmGKqh/1+1YsoQ1YTzAgnnLeuXV5y",
-	"1UA1R4oEkNJjAC/HxEBhkRmdF8ktLD17uOm9OX+uLtQ8PND2Njiza9neTzL5SSZ72j/20IAjZVq//FsK",
-	"6Scb+6+1sQ2a5yPb2NtpQ7h/TxWj0DH+mt6CrOZs5tptX6dtj7TIn/vFQD2tdXRFHHYHIunZwiDAJENw",
-	"edM7dzJ3ebGJGCZ0jE5tgxetvwZZflSrG9BkD56eUUn6LOJDkrBJTAMWOvQzOwguTJayqXNoVP02TX5+",
-	"FEBAcqG/hHPaUPgXyXUzLKSlK9vn7t7i3V9MvXGNxtpcGD9+ieMZO178T5TQT97xf7B33K8yi5T0Gcm/",
-	"p7R/ktr3ktqGU9k8b83yvSrFewnxQhgNLb5LU9vwiaUlyIf7rUOsM94yveZZzO6iFDI9EOOx/m8ccVMK",
-	"bF+LVUE9xBIxWeiQCUx52OE9QCCBClGbKocJlVVImQfM1Uw6lEvBs4l2sF4YMTZ5a+PJVLGkmmbUA0Z1",
-	"lTAOCXvKdH2uItKxrV5+zSifjaKYmTIOXBN5K22+MrB7zPfXR9ogp6Jo70FXuTsaO+EPVvsbHs/TmlOX",
-	"rd/zWW8PCmA0U4OGhufKb8LPEMpVZceAKKlqJpJbeBjkNiVxNI4UCwmfjvuwMB1uQSZM8XY0ZibjGstI",
-	"TeVjJMlu62hpse9zGPHjZh+mNJTLQcysvl5v/bh8YDLiw7P8cA3um+u3sZbhI8hsKv9tL2GtSUPHHUuf",
-	"lfaeQf0x7715/vKb2uuX314jZHHmjK6A6il4oquXzfRjWPbof7khfJ0O4CEbUSqINeU8BH/iQlwpkYAE",
-	"epvQYfng0gfg/RskV4LM8LMe15H1njqyaWImPLqxMIanchL5aP2PvaZ8vrZYhofuI5vhwU2TNAH2wrCc",
-	"FBDhnsnlIIOhEqPmHw65bXoFloviE7xBLsK4mW662g60nXRFnZwZMH9uW27ZqjBtU5oGrEYBNZ0iBfrE",
-	"O9y/04wLhI89MUSLFkkED1jVNgylJKRzWzFmXmAbWGgxB3UgmbHHAprGov/avnmSiDst1WyplGtg2hcf",
-	"cAC2+AtMUoCdh2ewC6McRZOFnoQOSwNe2uFeBapevXyxXM9iBvVSJA5ABbcWji2Mm0WSpSV8gS1fVQk2",
-	"e4q4Eh3bn1Wb55hba6ePafRSJVQb5l9I16Oe5ABCOIv01zxYEDJLBB86JPyqQ/vv8KlkToOpk7NsPWBK",
-	"vQ5Ef4pTsH8mTELvfuh24PqAFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfgMPPcOqRW05vTp+fdr94fTy",
-	"/Oxf3XeXr3pVQjvcvhA6+9UB7gY6k3l9bP0VqJI+C6i+AsOSgba/E+zRD6OWZTAmZs6nBlzq3s4KI0bv",
-	"+odvd84GjRe3zckPO781xid7twfz3eT7X1vB4fjqKNxXP45ezpqvfhI+2ly7QslMiJBxMhKJZOvLQBj4",
-	"idceez0dpCQxxW565PU0/cst1aMlK+83ACneAYQsVBQhtUKmsHnUcban+ELb1kj6fVtt4V9WsTwKWoPa",
-	"QXOH1uje/m7tgLUO2H6/1djZ29WKpaJqKivt3cZR2gZC70wcAQyf8TpOE97GVn5tM5m2P+S1N/4tPlyY",
-	"eL1irl6L2r/UZt9sT0sqk5wEiSSyxyoBh6ZILHRAxkBAoojQH2BRHh1V+C8z91Tta/QboZk+Mdq961Si",
-	"twsc2tCnxnjBzRuXvEgfeNt2vLINQ/n4/oG01mqltPaOTxKhJR/0wDnlSus6y+gusyqajMaRlBEfZhf8",
-	"AsWSa9jBQZ45SaK1Ecm4euaYMdS8qSiO0SldsB3OhejYlLcnVyzfhTEv552wS6usobXskj3hjIWmKjht",
-	"PJt53PtCdqMck/68m7W4Zh9zXfyyZyTtYenOiRHDPlvgEGhYf+fgTV0PJdU7SpG02f9Lds/Bq+RHAcOb",
-	"iyl6MQYiGQqlGEet1VUjZhWYtgGXKdNbltCDUP4ovpDEm9Pfb/Nzy76Bs2KJmFjNSZ+RnOambzVMArRU",
-	"/VR9bRvwepQIpWL2+fyyH6tFrtm0RWEulmpMIsoXO05aY/CSLcOAdL+iOXi3VtkewHdgE0cxgCI+a2ZV",
-	"TUtlpaWRwWqhDkXAJBjF2mRQQpt55rm2jfp1OED8GO+pRSOEIsBqrgexrEL7mjo5NSOZqhgba4FtYw/z",
-	"W8CVAQ8kBUW/w3txJNXrOT7XKysuPLW9NXPh5KK9TW/ZfhVhn62VN55gUVsRfl4895YXNT9nQYIdZJCI",
-	"XG52Yeh6+bEvBLCRLMnD/20YqV5rNrcRD9eHztJ3r42FALv2nX5iHfCGDepClUjWX9xl0UzfI+x1itOT",
-	"z3Bt2mju1A76DVY7pPu7tVa412QNehAcDZr63knXHvV2xXkuoQ0XD70FtXHFhXc3awfB3l7tkO42a41w",
-	"Z9BqDnbpYf/AYq3TIaxRJZgm8fZhfa/esL9sIlwcqjuiej2sohP2dgXYBfaB+icUdP5Tw4QeUnVR+Wfa",
-	"4NeTQYaXFkog8xvInxGjsRr9tlIAtRoNzc1BkFBp81RAXU6mXEJwKhix4DZtGc9iyaqgVenRYeiMKtqn",
-	"khX2lPgWhvLgugWrXVXE7fqWs/l2iUZkZxrBZHlkFJxHRZo+0YuXZtX4i+ttqxln4ba6OVQrAFi/NLCL",
-	"uPO5wK51PWYDvEfN1n4JgHQKdVIEXoKhVYjlrhG3BIjoyH+9DeMqUQKM4iNAWYSrBUgpSFpy8UwAX6uT",
-	"K60L9UU4d+hrGQg6yrH9rEhsK+zsdG3zVcDzm7t183KpDJQ2+kizYyrBiq6moF1+VVrMaAjOcKgCEmFh",
-	"20m9m4XBxydImL8hJMxbOHv3DxZvWLCdDfhmWlQYy3KxW4l3T3uT8PJD1qCM+9rTpU9ln6H/7Slq+ymi",
-	"tn+jAKymD3DJFQmoewVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSLAUTP3dTO+LTcHanXPVKmoXpqqg8F",
-	"YDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaSfbjNX4rG+uodo7EkM1OFhN38I2lQ",
-	"BrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6A5Dcujjs7ilIzFNqiScaqvW2NzOBWnchTGVCoN5VoQWZxwD",
-	"jVgF+lJv4kOieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZusH47kwcQDfzwb442bdAf8sJQb4GW",
-	"2Pe14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfcv38RvmuNnqFJIrxOrxP20zCgzBYNAcj15Rkoc9o5p0",
-	"sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERAfoeJJEDbOdKfY8hNmw0dvjJ9xNRb",
-	"FEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZICzZ71m3TM1QCXHQRXjvXNMZBO1vy",
-	"hE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo1HSPWwK2otNZ8U0/SPDrf5H5enV6fXNv2DbJj9sSSv",
-	"49Ekw73yOzibdTM5Hv1oOGTJPVM9snN5SJqHH84xvUUMLErm5OrjwHj4gBSQp1SOR07lKEzjsD1fAZtW",
-	"63N//7wOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj0wYC0d3bhHKuDxVvZSPKzmf/eSPK",
-	"C8ujae8p2+avzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pffjeWfWrLqXguDsZCK4Fzcu6RVQGjC",
-	"yHDKJJScRonM5dZkBOTn3Z7FtfqrsiyqhZwmuxXYmWkVf6z/LYyhk0c0fRJGw/nqiNVeY4d4RVsm8mTx",
-	"U/rMmryYtBJBYpESVdOyMdCDlaOpCrWePYIy6+GUFwauLhkNI445IH+r2JUe2Bz0b1vs9Xehhkysy1gM",
-	"6IUI5/cId7ne3sv6qGoBb9XYNMKV66dx+bZmepCxkLyC0mXsO0bO1QJCYL51kVOXHSZQWqVvoYDAtafN",
-	"yBtjy/Uyfad6rjbBvsFaOFIQqKcI2DM0uG0JArT8BENLM1Ps35pvtuoaDvTKarJ74F/MdRn1ukkaCxRL",
-	"NvGrRTaW3ok30GR9KSZEQTuwzIqZhmCMh//sPmBewbcziDFWjsEM139zVkwNf7dOozeuv5epfLGkBb7d",
-	"GU1CmellVNSO1P6WdjxZ3SO0rMdfCTE/XoPLz9po87yo187SXn16IR7erO+pW9xTR6KnjkSP0uhDU3uW",
-	"ZP8uLYnKRPenaScETCnr2bHLY0WfVQh8ozUrix8k7Dcw3a5wJT5Vtx6rrT416/mnnuGHdutBOl+agYC6",
-	"sbNTxIBcnp2Q/YPdIwBbaZmWYiKcQxwYxlLFnv/QKdA472kw8tomjum8w+lkwmgClgS+RD8KbUFXnupe",
-	"1SZ/6sGYIyG1LO/w3ngaq2hCE7UNT2mL2wWdepqjPNdX9EzMKspUe0RMlBrpAe4JZFx97UquyZfYxpso",
-	"wF7zYmXQatrdh1PGuCG0JQGDAgJ2hGDFPQvzLZEx0hlxgmg7Zp/tJ+rkGJcH8w3Lvqw/oK/YWjJvGpDv",
-	"BwEIA8ZK4WtnVKrjt+dfSKKmSiQRjev6JaYQyvX7jDGfIp57Xn7n6jGF/F/agNnV+YuL7vlF993FyZuL",
-	"s/PL16fPvxaDQW+ravyDCSDYerksOO5sOEETgvVLGhQay6HZh0lMOdAHrnWkRwexWWwF47lnbXA5jvgt",
-	"TO24oDcttR1sTaNbyFzhjIWS9ISa9NpuRU2D04U56NGOBzQNcxYuo6XUhQ/mfPxfprHH79+dX552r05P",
-	"3lw8754dn1y/uextmUkbF6stU9N6rLbTpf70MNFk5MJk1eXDZjwRcTxmfqC2nWk1bhJqyHRisRycQmf6",
-	"EtfzByeTM2UAlOAINdNDBKmyBltJ70Yvk7hLsx0K/WYeeo7wYNecqMQchpwzofAo5keasEHC5Khr8JO+",
-	"/POPfXfKs7/ZtAPTxcz4EaPEZBboUZkH0ia4aZYtLKBkbexK5CMq1skV46FBaHCgiNCkKEW3GLCZ/oBJ",
-	"1CVfUhILqVzQvUrUTBBF+3LLjdDF3tx3jqFICwIRxBxg5KUDhTnSZMG/tLBexcmacENN39D2gIF6OXiu",
-	"3czWZ25ERtArxAcr2Up0kXqECsd5mDAW1sk7rqI4BZOyfafhI1ninODiI9pGT8Zi1g3FzEBp0QXXCVFC",
-	"EDFQjFfTHDFOZlQzIkgss3tkGvP3mZqx9HBaN+gzGx5leJ5B+CFyY8h4xMIejMf4mwwJLuyG8akECTNN",
-	"saQ5Z7tbtgczzZXQuRhImttHAtNqy50ujELYyePPvTo5V17/aNrXXNFz10VKsnhAvuzJaR/7IasM2upW",
-	"VW+Rfj8XbhNNyk3m5JhEHFAkemPW/qpnummBiD5Oc/iyQCTSnKoPiqhkjvlmAnamiuk8yHepKVKEjzT3",
-	"TH4ghKvHQqp2h0+zxJNDIsPR9S6ZSuY1GEyPSDqXZCRmxJY56q/WyYWBQUsdT4NEjDs8TS70swViMRxi",
-	"93UDoGqQ0+AOvz+imPEUvTUD4oJBLdnhoYBQTSyCW09Eiini3VgnSA+WtedQZFx3MpCleumhBsFDpMGi",
-	"A4eli3fTOLbtzmy1g23Zdg7pMq5Ueoy8j3KvJRqCtqdI70PMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51",
-	"V4PhY7FkqgPi369ZD0V8FRUb43WG8rk0YchgA/Vsr/Ge1y2dTKLgVmZ6pXuC3FXwe45Il1+7pJl6h2fQ",
-	"Z47fPT8/vTg5verVCVRUeu3TrWUdpY3TTVxOpkv5zPuYw0L0umvbhKkON84vpBq9jPZ4pg0L7DLgLKJc",
-	"SEEkdWKzQmzZvGsvEBl0oHSm1YyOp2gyZKqHpzslRdwPvVFAy5AR4TUD5ATSuUkc9ROazPFTkO6AuRMo",
-	"cGWH97yKS0cKxs9n8ZO/vLYuRZdFFopgqtUizPumSaZTQS8UgezVt2CpfPZqiof0mYuw96BBzrR028tU",
-	"HLTJN1RGQY+gZa2XzaS3YdPmG+tAwd+r7icISCRswrwsmw73uO0zpwt7FxGlwl3BofWyu2EkFAiSVn2n",
-	"3oTKK9iMDrdtJJxgxMpu4LSRajsULyc6oI4JeXtxqyoULtfG7fKI/p5iEIpXYLH4Dp5UnHoYIFkYpFsu",
-	"gtsa/L9XfpNnj9nS11/EiIcCbXuzAtmRXJqLZUPJaJ+Vau7vduX4p+RfL/dmd8H1r/FP3+7yveT8+Q/H",
-	"+n/ftPqN253+zg+NYHw2/enFkfoXjxs//XghfkI3VLViiDYPbZml5YdWUz0IJDqzFot6jrcPWJyKW7CB",
-	"iw1ILnWwVSsF3oNccPxTk8o9h/5pMcSzPs8z9Hmey3N+uRecnO+fj88a37UmO+HJBkHPBQTQRyPupWtu",
-	"MNFx//qMJizZcNGLAxyodGhj0DBYpyD52sBTydjnBvrcGOnlr6k0Q5lEwEtkZYL16ALVlVTRm99Sf+52",
-	"pIlJTligyl27PqBLME0SUFoUVQzBqpGWQdU92N9vGURtIxgMpKaxLsD9MrdY01oDlyy+AzPt2rebEjaI",
-	"WYDuQjFVqIeGkcxUkUmbW2KU3bzdmgJRa+2sanTlMj2LLFWzjKbpvTgW4pZMJ2nNmju1VVctkLFRzUrM",
-	"sCJNTqGGw5jAdXIixhOtMfboNOyZoeaNhbmYunVt+52uMNMEi9KcRq0V3rlFSPUG5ivZJjhXTVP4sEjG",
-	"ZZ+iovd7p0IDFd2xTqVNsM1Az9jhCJugrbQ6gRSpDu+lTLNnDVMw6cDasATTNr6GnAcM/RpZP1qd9Ghg",
-	"XXZ0qkZdFY0Z2NBgQoMnamaNb+uEjIYcbONnPncVM+4ZfA6pNPUejBnWHIUM8N9NDHpsUAV2DxpbhhSy",
-	"1qUJZdhqlSQRM5l1BeghibHNGpBVv/Aejbi8Ol3vcEsVQJ/mgy5LxbzYkYrf5ARIxanNaLsW6dLp8f8E",
-	"+jQeipzGmEWs8xXGT6Y7pPRoQ7IZbWUDDfDcLdcnBEs3a6fPW17bdpZu2RrSQLP5ZqXqXoBNROg40bJh",
-	"Mgu1YKDTsAzQXD9pT1il3TzY3zlqHOzvN5YhErEPE3vrYUvfGlGVfTYCAKKyD/6iokq7sjdoDPb7R6y2",
-	"SxtBbZfuHNWOwgNWOwqb9IDuDA76e63lyprcBL5ITvvrp2YXqYGLsEUfq5WIF26cZcRFG4a3I1e9JyWW",
-	"5mvnhbWTGU+a5b8hGMHvpnMKaC5aZcwBL2mNxapr08m9VUZUEZapi1hnm9UMG42jLQxceailixpA2zTe",
-	"dynP0iBso54F93R4Lt8YfHt5XQZeHkN2ttNq0lBELAVpNRop4HaUeh0xBmfABrD3p5b4+LBLjk51uAXF",
-	"0yTKOl1Ka6d942/MxlR83x8CKxilFHtmQxK1EgvtUhw/QYd41sueagQuV9mohdbLXjXu+mzIPNVb8Tm/",
-	"Kxx49ppbxdgFepafQH0o9IGdwkQtffTnsHYZCipSKR7gHFhUHrKehw14tj4YwT37rJQl25gKG9wlyueg",
-	"ioNPAfXZGd0A4+6J7T6KZZ4mCDqK3JTT2ojL0uKQd5Il53wgyitDTrTt9ecfe/WdrTYxSCppFNZ2psKQ",
-	"/hwiFlzM6qRnAKJ6hIah7PCey5fuumyiKunZ/2If5LBLlbHRAAByzBSFfKpnpAflxPi29A99J9YZ2zyn",
-	"noFGSJO/ejhoZ/UUY7/5JftjMHD7czCBC9jVkCm7biWlTyvqhczDZ2LKw787euTfBQ0SccfySJA3I5Ga",
-	"6RvnJK5MJe7PiRabVtSWHo160+Va+S1EI9trzUXSsqG2Dv8Ssxv3GkRLx9aWhQMBl1JfqFEh7J2QWQJ8",
-	"vHRlGOZiHW7xdDwxuYEIsyP3BNjHf/tT9IQU9JCD/dC8YwjWrayc9eHFLaGLJPSTYKzokpjcgzWIto+g",
-	"MU16Hu5wERKnJD37oxJep+MPCt7nPIDGeBhHkMPDwVE/YRQ82WnW6gC1eKklb4ebJreazRjIbjK2TRxN",
-	"XL/3q9bS7TRnkCPisB/6LMVEj6CU3ZU2mcwkIVmH41M2lVhbGGXY5u9g5f8KaHMax2J2Op6o+Q/Ik9Br",
-	"ld3qtwkbRB/y2c4W2j+bIl21lVgxUwrsJMmeEaa/gH5nj1yylVgldVi/Lq1Om1D9Ff3Y//z8P53Oh0bj",
-	"/Vf/t7JG1RqSL1qIi/GNL/UybGFmTJwC+AnOJPkSPEZbmcGb1sNF47cvz0zDOrSEiBnlj4uFvlbLZjso",
-	"O/Iy3Drzi1MU3QODaRx3zRSPOSenZih5mPQVyAu2xbL1KlaqFc+v6NLCNLdKld3yeT0qnrk+havhzFNi",
-	"fgI0/xyA5l5qpo99fRyOIx5JhZy1WNrl7ilVbI/5XMstTOPCvDgDFoF/mlhPhO3inpnf0K8VxEK6xH5M",
-	"osSSBRc4Mr2LTVoMWmIpk40gi2YQmVRs15AjMmHE6Ncpq+px0CSMTeGYx3pNiC4K1QiV5JGIQ0in6/23",
-	"+VSuxCUyJSTUNGLEDNs0MdX1yomcrY0ofja0aTtLIqC3FG7NIj5M4dcQMNThhVLuDwD8iVD5DrE69NKY",
-	"AmA9ONcscbHAxbgM/a7GKpmT/QYoG6ZOGLAJtXYUMgDlhhLkgEk5mMbgwRHQGWhJUnGHr5VVnA4kAgXk",
-	"/O3dblril5hL+2R7f/cZoWR799CNWDHe4ThmKjGNvU5OgIKkV2Bkycb4EJRJQQ7L8/feYVnpo0OcLpMJ",
-	"5X0KF3n2Juz5BGb0SYCwn8To/bakLCTG2cyBAN+vkvUeFayPKWrvjULoC4kuygMfRusyJ0Pwjjo5lrfI",
-	"Fp2QEonFP/YW8mHwhDsp4FWqLCxDuSqazGOgXBWvQhoZMbLTyQ8tx7IcMEdVNzc3tWNvK1dR183NTeZ2",
-	"Q2QPA6C0B2kRgxK63aVSXkK5FV8CmGbf8EmQADeGqcxN7LFwzhYWpEomLBnRiRHcGHvz9BvwDWJiuwkJ",
-	"5gpHZ1Q6o954JwAZfKdBQjr/qxuYrq18m0zJexOeEqI7pnxuc5pkDrgvYZgPp4Qg+r6MJou1T1haYfSX",
-	"OrmhkbJJZc71oq3v8eThfKjl0d+1EOS1HtJlOvRyQlyc6KPQol0WlUQYCHaK/8LS5CCvc2zI0xKLYLax",
-	"/tDoiwvLq5J5xs3QPGw08opOYTO4iKudFnaDi8bTcaW9A6nbWpLAn023pJqZDFFq/716KvqlAjm779Lu",
-	"RXrYfcvPGoPFNp/9NXVxbo8Zbg2oSAub9ByuywVUakggoHHs501IEo3H+twrFs+1eaUlmcMQnPIQ0kPP",
-	"VYENuFgCR01Z1dCV9UcDbXV5ZW82/wBv9Cq4CMzX1O9pS8KUTqZIcngD5qTmbJxGM81kAOTJXsTldDCI",
-	"AkhEw/5zqayMBO9hCkVvTD906ZB9vd9ouARN12XHS+VsWzgCqJ02blKvREpLe4ckbiresAuEB/A+KMVo",
-	"t/Xf8KTMei31whnmn60fRas3r3AFlJNhdAfmPGSc+HpsgY1lyxYra3dMT5EUXL/Iv7snqbFGGv8rKtWx",
-	"v5R/J5+SZxFlWQsedjKeP4CxVMsTBxbgoTNNpNMCvapJQ4LDPCvEES0iscaTifs5TVy0Ub6QqXn2lKWw",
-	"7nEs8u/ejAShY3J+rzM4oSoYLZ7CEwBoRJmg+Tong4jFIRa6pCXUGB58Rnp8Gsc9EsSMJgCcpG/Oumir",
-	"Xg2AbdHEspm/DnzfqQIGJ9J2/ls44EjC5ozf01GXP3hiQK4TMd+M1t/BQD5J5eLnYT92FT4P+2m1dz4Z",
-	"+3HKKaBuGNWLD1n9Kc3jHxv8Ku0sj41Gx3PXUvJhBtC2OVe/VybTAt3lNejeaXMqi4nkOjaZPGl4Sw3P",
-	"IB5812yqZ20Kim2fDHFKTPQwtPuFTDt1eKo5gGjRuXRaEXYwsyEgEYe+GeDaPlnoYDwFpr8SXdH8xeuz",
-	"lAa9/LdGXCpGw2cLdpPFdqh3eEGTO3KfHncmCmWr/Vx0zcSgykZAlBCFASBYiVPY6keOAIlkuDTOs34X",
-	"cf1yJO+/oO+d7eO10NuOZHuS+eAZOQp6Yq/37OPjuSsBHarrwTRkW76YaiofEA+eWOIu13qWKng260H/",
-	"m7QOyU3/sbzpC+tVzVO1X8RQX7tCf/Pi/L+FpMwmOjyKwNz2RV15YZYRn4ZvYOtE475yReEz6piS8Q3k",
-	"k0sARtAgUdnmBuT/Y+9ad9vGlfCrEP5ztoDsyJdcmiI4aNPcdrdtUGfbLaDCli3aFqpQOrrEm1Pkec57",
-	"nCdbcIaUSF18b5N4/a+pbYmiyJnhzDffJ0uriMEIKRCTRlmdQ/Sjb9IdWazcH81yiFXCq2DtP6mTuLPv",
-	"K6bjVja+4m32Yr8nhUFzBliNlZhfQHxCKloXyRT9fz9fP6/kYTZlTnOzUHx82fSYTsNq1cWnblFLtGrx",
-	"gSFtWrCuy6g1Zdb1jo99LvhcSa4Ijgn8oSEMYMwtBECxj7FGEhkp94P8W2U6EWcSNGfTiW+xW9uhgrGw",
-	"EqdO1oSpc4Oq4dThIRSU+sQOAspUUPofQtMV6xwB4tcV5n47pPJBq0Dm7+7PcJJ/OM58g+BmIGJe3I7M",
-	"Si1V0yoU2Aza9cOBSetH9kGn3nL2m9S0D4cvR03+3aAnl/xxLSVYqBm1by5zUGYFWqxEgbC3DFMCFtrG",
-	"MEe1YRJ6e0eN/YYpP1nGoG4UGA3rZj4yGrfiDhf9c5PmAIrm0a7c3NIOi91eaoXFZ7oNRtbzxYywRpQe",
-	"5fLehqTLTq2xxCJPJfgEnQA4FDReHh0hc6jqde3YYqAW2TLlrYBzH+nZ3Ujp5IBQtmmagngYLwz83KE/",
-	"fUVCeutjURdb/2OSBBqHU4XRPBdz8sjtGurWt+vN4T6tHzrmoP7Sbo/q+4Mj2hodDA8dUzFEsR8HNaPG",
-	"DwU97hbKbtiSNxSm4nriM4kuwzcEHOBRj7+d2nETwCgRjeFaS5kQnEe+VquiLX1F7Uppm7EK+qwq1kEu",
-	"7FLzID8stQ973/EfPdd5mIWj+Qhbbq6qAt+POaiHwq0LZ1r8odSyL5gOCaOwWAq0mY+Qkdzihmxq0Afp",
-	"jgoc4D7TtBX1fkUBo5kPnNH5zUqOyXzScP7nySR+Fr0USNiCpiynPSnHT5mjd98hkqysf40ypwfX6kmM",
-	"k9bJJjooUsu0QGdbBRAms+L40M8BB9NZ9+DdG0Ef9uzzNujj4fSsf6DuZAfq935MzsX9Z56oxSh/0EFa",
-	"e7wtrNWh4cublKVt75zdn22hf0Wk7zp9RKr2lailXCB0XvwARiGw40lmE1KDX1sIjZok8E2ld7d9UKqc",
-	"WIHZuHAX8hto8RgmHLfB9PNHSU3/ytU68c4+eA4JMJ5bLkh7agiQnxT7rjxfVVZPqlY9O3TGzsv9EC+3",
-	"A70s70iFsMh6jlQ7xKjSE6XQl5tUBqtQhkbsfarZdbZY3P1KvZgFJTa+t1yWlBOCoJm4zurXK3sCcc/e",
-	"rG5cRqf65wN3PKbhimAOOepl8BwVxwO1mJ2qbO+QFyshL5AaeuKHcZG0CrXysrnm8RIWWGH7qjojaN/B",
-	"fGA/6AiKrnk7Lyu1ae/mKNVnZHFoD+MqGAcoBKGyVkw8yo/+R/zd898IgpwMyqEt3MeFcxRnhK97SEQW",
-	"57sS3FIy1Y8FkykYjqcFl3nYlMuunMEUOCOMfXFjbD16RlkZa+FmZMKuDgm7WZgZ8LuUwZzraT5FzzGr",
-	"vUYTfxqBLIVs/0I2ZEWqM2qQM3s4yeQ+8duqnq9tAcefdNxapIFoG1XCFjKVW3LahCmQ5fhTeDnrnu/0",
-	"qgEsmTenb+tn5xeX9atff/u9/u79h+va1yV4fNXRzSCagPtthGr9YevBPz1cgL00mp55SNMWK6zyXAZ+",
-	"6CceYBL4cnoM/E/ueX7UcU4zDFuJ87mgcYntXe+4ldYQZhSKzpgTiSJG+THKwP578MNs6CUOPwrkDRpl",
-	"TjcrWMw/Y7z2vKyLG4JOkOTeFR7XXEWSlxteKFB4qWSk8g2Vs5HKT6taasthYPItYoHwFsW3h5TF3j1I",
-	"KyEEoQRcgN9tmmajtPZfvZzWgDPx52zVNJ0Yo4bpytuRzedlkSSpCFxlDl5q9mk/aZtamnMZIFIlyGmx",
-	"jOrM5rmv1Tin9VBK4nVV4ZQ0mRbxZnebfVMog3SnLLvTS73F3vcMPvcw13WggLjmONLObMBMClw36aJ0",
-	"OuIkUQxE9OPj+UHTkBO8L9RigOaUSQ3Q3Z/hfBbmgZAjBnT/s/A8P6owEIrjNabMpdLMtpYE0ufbwoS9",
-	"9P3KjlzJ+c8tfKeBW67wLS/SfyUg+qjnx7/kj9QNj5u8tD4+1zkW6+MK2HeTBXLNNkJNc172BDMYIY1R",
-	"i4gou94PiR0E5JebDzfXBgFBhVb76Jh0L1/XmwY5II47duPIIG1THHaiF5gAEXw8ET8gR2lvKrTrWqwv",
-	"egFu/DhImYxiGE0/onES9KVkkpJl4QMRLFpKhmQr8iogu3+DAd16UWNpUJeLtP4T9oRxtRLTbA+juzH5",
-	"69Zj0YklRQCn02lj2m744XivZZrmXnQ3tmrkzqXTN/5fJ1bNJCbp7JPOvoXXoHglvsCJc2LV3nVIZ3J4",
-	"15zUD/9r1fbU78C14G8AvAst8V/fdD9/ab+9Pru8/q19/ed1/m/4bpwEPPZrfZoMLj59u7p87zmXn6ZX",
-	"Fy9vry7Ok6uL86ZzMfEG7GPwpXVuDtpX4y9/vpnWjFoSurVjHjDz13K8B9tiDx37sc3Yv3EYJ/MGwYfd",
-	"OgBlsfAEf47/ZXtjP3Tjye1J9/J1E/8Pd8bJAf4V0ND1nZO2uYw+dRx04ZlLHMXnlBsoCHD1y3YUOyba",
-	"9hLqov+INNe2JVe63C6Q2M+w50XjvF6qBXaC7IGrdBRdtOJS4kl3DqAy3U9NWJ/YBRgWNLL2udHpE5GT",
-	"idUFDFl5oxTVa7EU1gsn8iyrmNlpSLPHQA63RAEA/RSyTAjB6kioKgPc37cYFCOFR5JuTTsyyAA/uwB/",
-	"tlLfAvEGDybEyQDPDXAyeP4OTDE4a2EP0C21jg7NoxYPs4qwYhEfab0Ha/iGpazxKT6lwi+9YTpxkY1+",
-	"bNAbSzwv395hbLxO855OF8HC7TzXY2NAcFcWIAmihx5K36/SuN2NSBS7noe10xJ4glQ1hT/z4AT1mkKx",
-	"HlMznj/8Jo2uQ+9cWb+NqKT+hi7jglORzIgzkA3qKcONhEtVcQ18oI+LZdDmDOMJsHf5dxLRuJ4EfAYF",
-	"9YMhHBoioXOcBUu9HP5e81fnl4XmYYKBCvC0zpjt3M/0acZHelLzvDHEiLqs+dNP00jDD9Wdo9OsPPXo",
-	"9NxlbjQR+QNYGhX5gzVC1O+iifnh55Iv34guMosViH7FN0X/2DHpmC8bBEbgsjG595NQzR8vFNhZTIvs",
-	"bCRu7kuW4L6WUVmZ4RiZwMoojg3iJCC8g/Eychyrzw1TRIQON+7ySlbjVDlma3mNO/N/8d7vJsMJ8jCu",
-	"Q4X8vOW4Sq2GIE8uZ2VfSY9rZtWXn8dSRMBcvuTyxbtjTH5UxuTnQ7G0vGXYOrm9j9R2Nrm551Z1MkhH",
-	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
-	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
-	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
-	"8fh611+5Qggv+j025uVLjvuCN6YOzEFQmPoHxgGltbhzPyQ2CWgY+YxMJz4UeYD1VaKh1YJQxriqVsYa",
-	"5EymRlInnkdPlxTjLJZ5ejArNnHse5EAguREKOh74jR9HzXIHxlHu5qhwTQx5kcwnNC6BnwSuWNGXCZo",
-	"zG34u+6yTELfZkMqxgfrhMcJ4iqFdkK0fvDd2K1im41oNXdXa9muFkl5lVn9juLaluQL+Aj7oMLWw71g",
-	"HQzoOGFbbOIfpYNl158yyyFun3uDvVZBWLg5nzd3iDgqmIlqRGOIByd+4pAydpgBhp5pgD7xJb4HhRUx",
-	"3vyVfgeVPUNiEoDslviJ8AGe738D7InQHwMgwMFh5yXiAQ9NU/7r4KD1opE5xRtwsUABm0OToF2XCIZB",
-	"6E8jGmYXJv//X6fRlBdtHxjkQ0DZ1Vty6jNGhzE59UNKmg1TvVsXnUPJ7aQQpMyG244hvQH/D4zbC4l7",
-	"5dKKYFThTC44jW2WV8j3QzKc+Pw8aOvd8uKpBfU4N0/KrTKi48KtvvAB5hbkLxKR+ULRQIYGO9F0hx2r",
-	"tmCFZ+qtMsqosiYnKZhvILO7XgxQz8V8PvtZVkHVWZbTl8/plEZvmTUXgw+oH3hUBgEodwcF3/DOHdJZ",
-	"A0POXm1o8r8KgzvFD0pGBW0KooqUrY6sCSRbeRkGuezJkKYZttQonVbl55JVtfDjdyI/A4MIkoHnDsk3",
-	"eo/FITkNOFdw6L2XTQiwKo46zY7YQvvNQ3WnvHWjykUGFXe8g+fbDhnYHg+yQkwy+eFwQuVkK1e8pLYX",
-	"T2oPXx/+DgAA//8=",
+	"7L37dtu2ti/8Kjj6zh6tu2VZkm+xMjr2dhw7dZo4WbbTdLXKliASklhTgEqAVtSOjHGe5vQ9+ijnSb6B",
+	"OQEQpEhdbKeXtbz+WI0pXnCZmPf5m7/WAjGZCs64krXOr7UxoyFL4J8nNBizs+iWvY54qhhcC5kMkmiq",
+	"IsFrndprOicDRgJ9Y0iGIiHD6JaRCd7fqNVr7COdTGNW69Sm6SCOgjqZ0I/bdMS+3m02a/Vawn5Oo4SF",
+	"tY5KUlavyWDMJlR/aUI/vmJ8pMa1zl6zXlPzqX6LVEnER7VPn+q1kzhiXJ2MaRwzPmKLo/tGzAglAdxG",
+	"AsoJTdWYcRUFVDHy5eXZCTk43Dsiv/+232jXif778KB1uJUf9zMqo4AkjMaTr7s1ySSdsG6tToIxTSRT",
+	"X3dr767Ptp90a+vOptVsls7nlQgojrw4kesxI+8uXxExJGrMCA0CkXKVH+ZYqWlnZ6fVPmw0G81Gq/Ok",
+	"+aS5k0qWyJ1m64iGT9qH20dBe7h92Nql23T/YG/7kLUP2cGg3dzd31s6+qFIJlTVOrU0iWp1fzLtislc",
+	"CKCe8rnoJawDuXxzff12p9VoIgkVKIaLbbh8PzK5EFdKJCUjgQFKMkmlIlwoIvVtRIkbxmWBOlpbCyOD",
+	"u+83sksWRgkLVPXGvx8zPaQxI4NEzCRLyEgUV0lvvOzs7NDptGGuNgIx2QloHA9ocPNfgQjZ1z9Mjm67",
+	"abPZPpCKKvY1HTaj4U8yDm9+wsuRlF/rV/3H7vF/tM/+o33mKOk/do81La0/1wqSuGQqmR8PFUsWJ3rF",
+	"AsFDSZQgMxopMmBDYWbO2UdFVDLPzbq1FrVGXO22kV6jSTqpdY70yCYRx79abpQRV2zEEhjm+/fvjz0+",
+	"UU7BgeU6SChHrVaT/P5bq9U4aLS26mQWqTEMPmFUCm6paV/ftFvkL4wmLClhMCxJRPJ1txbxWxpHYQ8o",
+	"875s5lO9NqUJnTBlmXyaSAE7QuNYzE4nUzX/jsYpsy9fnHxfb0kvgAf7lilNE3YbiVSSKR2xp4Tp98AR",
+	"1z8Oo0Qq+KVBzhWJJIEpEcHj7CY9bxJHUnW5Wz+4NoxiPdpGl+cWrlavRXpIP6csmdfqNU4n+jKOq1ax",
+	"KgcVvDeaRKpMvgHhEJ5OBizRU40Um0gyZQnOxh/QfrN8QDG82x9PyIY0jRU+Uk2trZXU+knTgpwKLlE6",
+	"o0i8oBN2TW8YMJRAcMU4zI1Op3GErGZnmohBzCb/+ZNEvuNmoZ8IYR3hXT09iZ6Ct2laUDSKa53aMRdq",
+	"zBIrXMdUEjWOJNF3w6Jo2pW1zo+/Zs9Ektj3TIWeQ1Lr1HZgkT59QKJmUvWisNaprSmxNC9LpeY5R/Wa",
+	"ihTQxYngwzgK9JKbBUsT3sFz1THz7izO7pO/Q/87YcNap/b/7WTK0Q7+Knfe4itw+fP0UroszKzKp3rt",
+	"TCSDKAzvuTMRl+lwGAUwAxmIKfO35ho1BCYlyjIS0+AGxwH3kgnrzJJIwT7db9F3s0XPZrZs1UtG/hDL",
+	"rqfsz5XiTJ/CpDNWrbdBkggUJ0/Nff/+/XaR45cNxDyyUxQQMKBzZNL32ld4A9zcG9IoZmFxW81ukVAw",
+	"CSrLMFI4R8FVQgNVdfRAxxnTW0aoIhMhFWk3m6DB0gAEQe5IDtM47j3MuWy3MxJ5x6eJ0HRJBzEjp1xF",
+	"ar6UWhbX46GIZWEhJ1QF49xSPiV9XMk+yCRp5BiLQwlH+RWV6jjU3FmqhCoUoXfe+phK1aO51+X2PpJa",
+	"aOoh6DtJ7s4GOZ7C7hFq2I/gRuTe/4hvyldLJvJQm2bMntxCMK6JKYQZg9LQB4sHGVwfNuo1jbWIZfc7",
+	"mwMa9sxKFk/lQIRzPShNR6jWvLx6c3H/pW9mS/+MhuTSfb169f1RPvRZCSjXMxwwMtWGb0i+1H/qqdYJ",
+	"JQmbMqpYSG7YnAitHRklU/+IvDnisG+gHemrQ5GMWEhQX9vCvWJhRK9hevfYq5TLdDoViWJhb6Lf2IMV",
+	"87btivGQ+C/VL6uTlOvlSZjU06M81EMG4/7em9na9/mgGx6BCZNrHF71vlbM6KG22Kdgo86HLIhpwkIC",
+	"nyP6c3W9r5Ek2RrBnl2It1TKGzaX99o0LlRvKFIeLjA+yZJbloAyxQWZmo919DDnhDO9VQSdS+AkcbaD",
+	"lmB6OpSMhVR13FBUyign528JDUM9j/uf1L1scy+EImdmGtX7mU32obawfJHqREY8YCRS0l+ihSXQhD6N",
+	"acDs9ufXzuzzVRqM0cL4HDvNEoY0aLVns5Fa9IX/Cnvk5ifTYGwm6a3sO8mSz7uu8F3PefivtaBuYp/q",
+	"tTdaQUdSvWTDVC4V/iUrCpofWFroesHNssp1r8QfhCQbSZLyGy5mHHil0swrSBj8MEsEHzXWnzvM4RQG",
+	"UnHmFz5aL/sksG19psWUJTBjYJoyc41rxqiy5eSs0eVf9kGB3J7SRM37lq/gqw0rlSTBtcWTqp/bAhdN",
+	"MYSwfaJ1ahGvMqysp/ZTvfY2oaPqJcoeQCczeu02MuKKwQNYYljydXSQNUgmUxbLaGZBAfm4PZvNtrWi",
+	"up0mMeP6TIdLNZIHJCRf/oNeNimT9X/Gxrpd2fgYwygjWL6YIT3IdDKhybzWqR1n+qme5SSSMuKjWl2b",
+	"4OkdtlMvopa5M5GEZJRQrswZ09YIyFK9d/aOBrgc4XDmh/VeXyJBwkJNxjSWy0YEn1kyHvdpc/zd+Dxe",
+	"9OkBicjaCTOaMYZCjG3rTyaiK1CScBZ3OtyoZfXwz4qTLSZMjSM+IjNQYmBLNXNtkH+kQjETFsC1ikIy",
+	"GzNO5iIlVN4QOhCpAg/VA23MMccwgtXrcAJ/8jZcjxOhVHxXoazYZCoSmkTxvJdyekujmA5iVn0UEkZm",
+	"EEcTgkwon5tNsQdCNsj7spgTVfpLD7cX1xWfNwEQ4z3Xx3WYiIm5wtRMJDfOVCF40tDln7mvEnbLaKxp",
+	"Cfw/8Ci4RKhm4UnCAtX4kwQzRP22Xdhv2VNegNAjFiFe0WT0WaWxLwNj/TG9hJSTgz3ybfTss4jass/8",
+	"uYdSiNeUz/+sI2k2SC7S/h99OpeM5G96hN55O/LHbK91RxifofH750QfF7MGuU7mhI5oxIkci0TF84ff",
+	"zliMIi4JVUTwgDljKKSKDqhknlszYZDGZCPUkg41fRJlx/g33P63dMTKNWfFPqqdsZrEuS2vddNmczf4",
+	"X6EItB1P9A1wieEPYPDjBXTNRSO+HXG7iPr9EU/NzTve3bW1LX5qjbGCIgPxds0vFZF0LslM/8upsuRC",
+	"oNIF/kKuYOOciQxUpd9cfRLuvR5at4wCRrxPfLZlQDUgf8YolzOWwLHK0+k9yGc9fXmdgLXStkjsFOfM",
+	"Ef8w2vL9fFn7fqjl3IyV4OTJqRnysqB2bnYPk0dQqraTK0aTYAxenliMXOZMtkBA6evo16s3TQnR0xzU",
+	"6k5y0a14L636vpFlLzKpmb1WXmyMTC7dr8WJPYg/snIZHkplv8dBXkOJXk0QUzqPBQ17ev1Afa0KhJbr",
+	"tveLn3mpJmaTTQYB0Qv/ygynetMXB//QwbMKw+Ed97OO73AkjSPLpZd4XixOzPU6YR+nUcJCrd4k7Fbc",
+	"sBCjrr4HyXFjL59waeZQJO176+6tIvEC3cCp7x1JaPmxUb1aIol+YeEKputPQu+MdeLlluhCVC5DWtiY",
+	"YthxwV3Oc4vz50y7OGhw4CkaL/g3Qe1FdSmSwKNFHDqB4eZWSh5ejlYqWdLzPomP5BfKRhPwk7NIy/Ms",
+	"Q0Mx7uoByCsxIhHP1Ok/g25WzG4Dn+gSxmDpDuwNzdbtTpSdJxO9ear/TZfunE+WnyOLbT1LcZ0MDN9I",
+	"zDGYu1uG91XyPBFSoqyvOnbuvgeO2OstvWWJFk6aLB7MPL2HtvBOsuScDwWGdDfzGExwpynn/+0VI9Tq",
+	"+EvvliXRMMoy102K9DHn5NS8pV6bJmzIkoSFPRvDwDfq3UwH6299Og01k+xRVeu0Dg92j5qHBwfNtffP",
+	"LkPZBp7ENJpIY4FAdIUlUp/JjHvALhwbrgQLZjO4Or/Wpok+xypC6U6DpAdsuKTE6mpKA7Yt2ZQmkF8V",
+	"s1sWS2cYoAFe13/PxlEAYVjgM1yko3GH9Ft94B2QEkgDJZI66bfxmpqJBjkfkggISl+lseCsTqiZDpmN",
+	"BYR+9WcYBB9tqNe8DH6Rjqd7lQ8SKjr0rU/hYyg+IYEPeBtGlPXX9N1o7ehRpHzCVIEp90zBw0TvT79B",
+	"3oDKjCtGaMJINOIiwRhlZru385VK+yWZ//VaABtZUhyEG6wESZhKE04GbC4gTi6ky5KBLGNZJ1RCHhz5",
+	"8s2U8fPn5ERwzgJFTrTl8/tv+439rbpJUpCk/2u3llVzdH7t4tHo1jo8jeNPn/odJ6bPn3tSRF/sQ0FX",
+	"xIei3yDvTKZBYGixah3WKNiq22x/VDFLSj7c731MC/JzdBI2iqRiWv1MTEmTDVgUi5XcyR3sBq3tw7Dd",
+	"2j4aHjS39+negO3SdnAYHhXGu39QNlwRsl5QXfqnx/z225PTYqHO4cHuAfn9t71GsQrn9Og1i8eCtt/M",
+	"bs+S09fXL0fpyTdUsG9b6sm7y/eD9MXLK6lm28Hr/Pha7Scrx9ebMDUWJUv7OpXA2/tX7f2Dfn5E+lL+",
+	"U3tlG2dJqTeOeEkFyzF3VOQqdbKzLccijUM9AnfCQb5MsK7TKCv5cbH5y/HgRRC9iV5evfvlvHURvTxq",
+	"sPnLX8L359Gb6Hz2+joe//B8NL+YvzxqBO2YDyZnzfD7l3F+Nk9aR+2S+YD6UzGZYlibbeuT45LYlCDD",
+	"KI4JysJsxCg6cjS1V/LlCf3Yo2XEZIrTgFd6C5gxxVhwbfrRkahjViLk2+vfc9puNqLdAyh+zR3LkhFx",
+	"wYOywkUxYZIMaHBjc2rtFheqFLebVwe9978ct1//tA4vnCZiMlUrRVCH9DXj7gNXkgITBfuwb/066QeC",
+	"S8aV/qdkMQtUz/D9PiRB9IOEUaWfRnklx2ImTYKCdfDiLdKXGV+e80hFVEV8RLRgJpfAdIyF1mo0C+cZ",
+	"hlM4qaWTthyrlybR4tTfcMfsPS7nmFudDOaKAWvW//DPTsyGioB/cohlbkYwZ69Bz9BUJApZaizEFDbV",
+	"0rN+UxgNhyxB5vWkvd8mv/92uMC8VpWAriUBkkw7Kdoyirj046eQ620yPTTzR+UhlwnWt3o6F6rnnuwv",
+	"k0oVzMC+qHRvQC55d4Bk6r99c3VNdqY06UP5DyfsliVzgoURWdbPIFU5oRZJJzzJMbf3uz0rm12aRBvM",
+	"cL9q1aVIk6CqUNrYKXAqVIl7RlMe0sZh83CrAwO2VeJpGDEeMJk9jbajwDRhjxCXD7t81ODO7E3A3qsU",
+	"a5Dr36+bjHIoesx/zJZKrpJy7oPKJOZVfFDL3cI2gEm6+gtYjbZS/UaVr0HeAymIKeOaepQrQHOOXptj",
+	"XcqZ8Tlt/Q6jmC2wqdLxqdJiZE8WpDwYUz4q7qdX6b0WH0ijXiwCGq9ljFA+SumISaeyaiYu67YiGM24",
+	"rB7J04JDtn18TUJGGO/jcmIwB6TKzNW95/PaFfuo0NrQRxTofFLP6+S2UL4EIoHxhQUoqwU2V8TgJxZA",
+	"Gc1JmiSMq7fGpZ+PEFIyEyJknIxFIvVWunpeGwIo0WcnEXfbXa9NqVIs0ev7Pz/+T7f7sdn88NX/rpVs",
+	"zXOmuUHOpgTzMQwj/W8av/XMyiGNJasXLM0Q3tALSo/tmXU+wE1oDHY0g2cfkbJMka9+mlBleS3QNxy6",
+	"lWo7KpSyF/FqCIAh7L9WDQZCjeFjaNyAw7dRW1YxvXuwqmS6jsHIWxovASGw/NIsxIxGSpIBUzPGuLaa",
+	"sxyRslWoHt7BysGBR3L57qD2WQf9XWsIEJjWUljroTNwrUnMN52ZQ6WfGs+nY+RCPqsp2yN00RjDu1Lw",
+	"ZsqapxFrtiZzS7AeXsjiR3t+3m45gEjmatDrhXAilPzjEv40upVR1JW2CqAYWxA6Shi7wxg/+bALP+YO",
+	"kr9tJeu3bHa5I+HR5ocSNlRy+is9SpuZ816mBAo2ykk/96E+QWehJrSCgvuZDHwcIBYcVClHUOeA7gjB",
+	"h5HJmjZTqZOUx1DbBBqqsZRwGgsazzpM+yFUBivjPIXI/r6hguALjW73Y7up/6+l/293u9v9uP9M/99z",
+	"/c/D01JxUibpTrU9fQK8fkPBYhy/v+bNbucDFsnIX2W8ew2bfOrJ3GW+2qKILh5X+0H3vg+Vs9eUpIe5",
+	"uXC1fHvZQF9DIfuJvrMwvZL6HpxUlrmfx3/K2C8IZLQGIBOK2KkjjyxELvE1VJXjSP1x+kxhi2D1Srcl",
+	"SURyUioT4Secvmb/00SMEjqRDXLitAYaQlyFM4g6eQoy10L4x0Jh92JQuBgtXyM8WorPkXj+il4QCwlv",
+	"92v20EkIJiVA8cAN1t3lIFjKYFlK0QMw4GJv4Zgf11OiFyCFw8Ueuul76M2HA7KY5FFZT10GWAHpLz2P",
+	"VlwNHYpH+0vP7X29ZgjRv1SWfbSQRuaH5T7kqPKgjJmc3tog1rIzXUy4S1ggkpCFhN2CgDxGFAiol0rj",
+	"mEQQQHF5PXQ6jeemekr/DT76Rq2+EPIxkBGLxz5yB11vPjjZjBvAON3h8IZRCJKkH4jJRGt7cWR9cn3N",
+	"bMI0Zv0GuciG6NcJUtnlqDBZ3wY4zKxTDpwFM84SrK/W8wD0kAkNGcIwFdZarwRGjTGut7D2VOWQuUKq",
+	"2LaKJutY5it0GbMozksH5FJmjawcY9kXjsm7d+fPbw+du1Ik2haYEz34vBqZRgXWuFumNETTnvHvlU+n",
+	"UPGxfF5rLf1NxFfKTzga30amNpdJqc901Yqb300yrqKaMdQJ4zaAPaNQ+BausTwrB48cdsSqwgHvJEu2",
+	"j0cPRAHwtappL4hdYAj6WEEY+KFmi/HupaEPagdhaHAziijIXRgo1cIPCCVbBG849ZqVD9lhzNFJjq5z",
+	"u1Yq0R21lc5TjwPUem55rr43J86lRQkw+I1av5mqrPiaM9no8i7ftoGJDkQqIFcvFqMRhrqy34386nfy",
+	"pZKakvNF1JYIwghgjMJMrc+CFZ0MQiGSXU7ssLKQLSJR6fk44MmwTgYsoKlkJoSEVlaWR+oNVtkE334n",
+	"y7vyyi7pULGkMjH3aSbSBA/ASgYXR8RHerBTlkQixM85YY3rCx906zjSEgHVT0hXdV+og3fdT+kxTAJL",
+	"yJF5UB7qrxmNzIJW6Mcx/m000tyiR9KtO5pQOHUqbwz6LJpS7oTqD9hnARms7vsU9YqVpN74dayYuICx",
+	"gHywsUHOEjHRHxA8Y9re23GNpQd/OIxuMdsB6NNsEqPBGFa/TtIpUYK09l26nN1xkUI0Df/Vg3gGOEhh",
+	"9816wvAx1OGu6BkAV8Y3JWyYMDnuJUwTCTxsLhm7wPJteCtkb2gGYyUfLKMkCGk3VE/NZOFbeh28L0H0",
+	"O/sMAu86XwLq63f/WMaAcV1TCRs9pqGjs9xYIByJ5dIs9CKUPW0chQmd5bgD+IdCYyBxv0a/Dsc21MLf",
+	"85/U4aSCduRTX6T0mLSSZpUnJDAhbtBbT+PYerBxoHnF2R/SbCxguRzjglfp+VIyAb5lXGBwIqk570Xr",
+	"sXCizcHT62HVbwy75i6FLGbFS+YE9ut6hu6yQeKCsC+sg/tCh3gwiFC8g0OxT6Y8FsGNJRUXo4I9hOcM",
+	"czKcyRycYpo9zg79Jd6n3SKyWDLHbTKIG8PVzaGGl6DhZKwknJG55N7qPWMS9s3NxuD2t8V/aSykMo+n",
+	"PHvIf1XCJuLWlwaW/1hGlj0WKUQZgee4AIrLjyTiZLdJQjqXT4lI6kC6zjioG6OAC5vAkD2cfZyIOPS+",
+	"PqYy/xk7PDllcRzxUYHMEiaZAl7D2SwvWIOxkIyXrNjTPCPzT7MBNuoFYhq5nZDRiFOVJgzZBgK1UguC",
+	"hJVF+syB2oAHmwRiOkc8V8I+RlLJp34+nS9N/dMJ4cUSHcFIwLqFUkEW54p3gL2ZhDmsV4N34pUeqDSa",
+	"yszfhgIMd889SyWRTJF0WsdEf7jRcvdAC7M5jLFnWK+j/kICHyX2do9Ec2+QvYQBIpRZZK16aXWFzfKP",
+	"LkJHiTi0+pebo0Q6sMa8Ewu+y4IM2EhfI3Br6eLJJZSR/1BAecBiqyG5XcW55xfV3Wqkv2Sq5I1m13Fs",
+	"ZuFLBmhkDkoHj5/aKxnTNVcsg+24nLpyMYMv1qSfCEXtE3o7NIljFiYULHMxI4IbrGTj47LJML6q6/50",
+	"yqTvnLH6Ht4lUuX+4ekf4NXydYqaSXzz/soJX++Kk71lLqOikPJcRGZNvStmBf0rRkJ5l4x0Mu/OOIh3",
+	"ixVDNePYl97XC3LFedccG8yuFO7QHD/v9ZJMuTkbn5jPCLI/DZXBKhfPdvFidlzd8wtnbuEXR/nFXzI7",
+	"L1vuPAVnF7Ll94hzpTeuXvu4ralz+5aChSk1mZ5+d3px3Xv15sX5Ra3u/9U7Oz5/dfq8cPH6m8s319f+",
+	"9bfHV1fv31w+7x2fnJy+vc4/8ebddeHP3ul3p5f/fP/N6eWp++Xy9Ozy9Oqb3uXpuyvv+ZM3z0+L1/TX",
+	"vj39Z+/kzdvz3K0XV/q/Ly6PL65Lrr8/v/7m+eXx+2yO7y/fXLxwg1+czck3xxcvvDcdn5y8eaffeHl6",
+	"fF1y/fnpq9PS6+dXx89elfxwelF+/d3Fqzcn33o/XJ28eXt6tTCgt5dvzs5fnS5cP319fP5KT/zs/PL1",
+	"4vXSu1+9ubpeXILL06vT68KC6T1xl86OT67fXPaOnz/33mguXp6+fvOdd/ny9OSN3nnc1dye5n666l2e",
+	"vn11fLLwxiscT+/y9B/vTq+uK38/Ob44OX31qur3jDRenZ+W7Ke9XFgnc7m4y5oUL99cwxs+WCfLW7px",
+	"JA8Q7nP/WOk4NNmz5/iAn2dJk4TOIZU1axlQkmGYamPIKxqz2PpF4P4NPVswnvy3y9xRZ84Zv0mwDzlj",
+	"7x6ObSenyvp+gFJtdHt7ozF9Ws2mtfGsBkZJgoX/5iMDIWJGeebV3tRNfVPqnesroaZ9V8+RBb70hSlq",
+	"pVZH79/RbVcYXGmOOJUQe7OrX0JNGPIAwwgifwv+6CUbtdJNW+WizWfDjKkko+iWcQNRsDw8VeaVNQ5Z",
+	"44L11BqP+AqrUU3fryKpPisrMMcoxwvaJaygoLjEbFiyiZd5IwOsNoAb4EItbuaK1hnNslQr1IHKCOj9",
+	"mPG8K08rYsaVh3pSXRPYggWjd3zARqmzYhrkuGh85KwO243gAaiygveVLbY392pyuSil8WN0mwzmXqDQ",
+	"kLv+0ohHv+QWqkEuBELqixicFfw2ktEgZl7zAbSauSD9HW0YdfrARbrdQh7v27HgbPEY5VMPFo4qTuYS",
+	"tNrNiP9e9LHupi7fxDW26R3UOG44Ncu/Vp9moILisODx0iFFLA4dXMxGaanKpA+tToR2jSqK2wIleG/x",
+	"V4M8edRsbZGIGzCggQjnphgxj08vYyrHBh8862GzRss2f1XsuFy9c+kKpXFccbJkrjgriRT0KnlK+vrg",
+	"90kQM5oAvyDnioxFHMqyM2Md6DMo7JrQG8gNpSSO+I09aF1uT6R/CLEMJhKcTGhyI6FwHZWQkjNL2EeQ",
+	"3D+JiOs//eTY7K5ix6Z8mW8xEzt/kovsLpdUtNPpwv8+Npvb3e7H1lm3+/HwTP/z6KzbTZsHrZNuN203",
+	"m8/wP6f4nzP4T/vJNv4Xrx408c8D/evZ6dlZRfL1N4zGemwbEbatPv/V+WLETcE4LknCLVCWeUkZPZ3r",
+	"fZRT3LgNU1uwHvKgTX7/rd1oa1GFYSALPQDZLIGKbplNv0d6mLDJAFMoF6qYy+O5ULK8ULFsziHQ+xcy",
+	"l6G2smzZdF3bO2yS3387MMCyqxKbcS7VynZWxOH6k/EqpZpOkvJ+k6X1gVih0zo82Fo6bf0pp2mt0oGX",
+	"61g0rYitax4FgZWEBdFUq+KWI+ZjgXoekZQpbvTqBG5tC/RAxlWLy+K61PXaSJN0j40KWkeHzZVr5Kt9",
+	"B3u+2tfe391rtnebzcOjo1X633ppRSaYB5YErEdIlFi31qFiLSDmAFnfFSvwcJOMKvWX3Jw+/ziq0p02",
+	"obGfVLQsY64EoGdVRmBFBve5ki58amv8ZT6ru7Fe0VYZdZ0DRr+J0aOdqvmr4EWto9QwBwSMquygLySJ",
+	"skwGR+F+yf4XkmhTu2yJyukYq8vL6+76A2he2fcQHtz6P80yDrA2pozPWHUFAgQgY/AVuQxd+IYXbMBU",
+	"3A+rOf566VSwCTnmj7Ae1IF6bGi7G0GzUl7fpXrjFaO3oNJBg00TBpwy43nIUkfLyzeWAkPcpQ4jPxys",
+	"urFdJbxEald+UT4sVExdYC5rYGFDsJ+zXMPgo+arRcx0TsRkSk0lIqY19LM0Q1PoGXGpGF1aRFvBHZCO",
+	"yyAb/HNUJ6XimRZkEp54CjF4B3tagdtwhrgN5/KcX+4HJ+cH55Oz5rft6W54sgGWw4pNwJLuFeZ5xlwq",
+	"IB/6uBSWhWgrJ89VnhJK9KOZ2srQJsfzWChu8F626al2XGfhUH/L5huq3m84s/2YbtjcQJPstw7J77/t",
+	"mUbk+60nWrfFv540d/Vv7S08YaiBSxKyKQOMHdK/UfN+h5yegCgJkts6+djl+lTNn5I33761l+GgfXxK",
+	"Lq+OUamHCyanu6DOx6OiQV7KIJLbdW5j69x0gxxvldS+UfN13sYX/AntvXIhsc7bPhZvKsV9ma9xV4Gu",
+	"bqALZgq1NnrNcRkq6OxqYzeWbcy2lgtXU/IK26I4ev36ssF6hU4VJYgizLhpHHEHZjKhUZw/treDJ293",
+	"z4bNFzet6Xe7vzQnJ/s3h/O95B8/t4Mnk6uj8EB9P345a736QawhHBZ9DQvb+JopGlJFN1zrDMcrA4Uo",
+	"n73BrhJD0qdBYhASZozeMEgUNa07y4zBUuL0g29lxqAnc3uMh+CqukNf/+KrHCpDJGXPedSWzR3M9nbz",
+	"sNyqHtDgJhhTzlncM9kmNsd8yTut/Y5P2Ab+kJHZlxGicqz3repvFIC9ntHgZvsEnyav8LutRrP8S4jP",
+	"VbU+lffn7iqjhNKY4oowbCku1UN8a/FTpkK6mvgWKePJQfvJncrHGQ8dpdyLvsEOAX1kjUV5svmiOLQu",
+	"GY14xEc9Go9KWcYDbULk2xv3W5ryV8H+flY6Qg/BnYb80+xGWgiDjR9GNKzPuTnTVI5Z2CvyVEQXWn5S",
+	"jlrtgzudFPv6tbmRj3a00UNRwnrLZiiXz6zspR7o0OfZkRzM0Of6xK0IHkASl7zn859Fkxi58tXlUGsr",
+	"ZJOpcu2FIkgnjCtXgr/x2sgU1NDPuIvIxO+1gflXfP69s8ih9xl1MckAWXOlhrlKCViXBa7LUFZodWsq",
+	"mGVLVaFibKwQL2fAq7ntUm1yCYtcQ/Orlnj1csOm+pytq+eU6LoLR6ucY1ZqNp7Qr+IoJWxsCeev0gnX",
+	"PcAbcepNtawyw/uCze6U0Dh0D62X5JXPLCo3cwulInn8kroFkJS2QNKkDF2P2RyyBuUYswLjues0UcYM",
+	"D/Y2ZIYFNmZmXrGYprv95umhBo6ozGClivQ5vY1GVE/Ya/jaMOioBqFRpQlnoQcw3df/aeAso+G8XwAC",
+	"BWjpbq3Trd1etP/f//m/3Vq9W0vo7Hzhop4pXEM35PYNm+PN5hwgMjX6kZ9TRfV34X42f2nfQZViEg/V",
+	"G1gxuEG0L+CGT59W+2JaB7tPVudwPUS6Ut3fkSU7XY3GE8MIsSlyyhVG9r2MGIhAzqF43UQLJTpXJ+Kn",
+	"iEQ8iNOQhU8JF67A3T3d5RDsMC5r8PG6OsgJndufyARbKVFOWDQaK+MNFlKRQEwmgmf1kLYUTUhE7SBi",
+	"2OUqF/UCCIM8grIJHBq++QXmQtXhLGbVcA8KF/RkA/hDr6v7xo65zO/fU2oV9p9mSX4IRpI4umUdQhUu",
+	"NpVYWA91rT4ePOQDQsCmidFOvDF3SHe1XlWdufrkYG917mqJHlOK1Pe+iKMpGbe9WpyvDJuqUb+oTi5A",
+	"2Vd4vLYa5HQyVXOYLRczy6ZXYxN7U9h2JWYb4tRvmtT+EDn7qNBi8+1KV+SUiWkMzTscCrjgBk5SOlxG",
+	"6sBK1TgR6QjAlL+0jrA8azdkvWgV67VbvvnQEhF3H7C2Tfc40SDHpnZX/2UAa02tsQU58DeXV+wslBHm",
+	"9tbkeO3gZsH2/teYyvHXe4fPT/8x/enJN8+u6Hbv+nzyfnv/5QlL/8Eubyb7F6+nL9//8GJ3fJWevVuL",
+	"GsqD+1djzHCw2wBI97gN+RnM2GDjhGJXybc+CcTY9cjbZAddmW8av96OT4VU9tT76OWyigS8oQwYtsc0",
+	"CCFjUzu6gOP442pM8Q/lyljFTi1PV0MlZGkdjElBxNyAKgfR+osB6mXZShRo5A9eCGfn3gRs6XJghwEG",
+	"aRP9vG3Xb5BjG102uRj67ty0ciUE3hKiZVSmAGkxZ8A/IbQyBOgByeKhSUIJWHRrJKERiX4CTbagFct1",
+	"R5cRGuTriXRzt8QaMyPMO5qqMr1qc3m+VJq3W3uHe092D/YOV4l0NY6SUJv1GNxeylSgogpAbzBzaZ6h",
+	"2q5iH0XQRQ/OyejJ5izmR1SgzAU2WBCMlRqKJ68csRUP7jIOV19U5fJUkBPyZXq+p0SewJ2PquS/qSr5",
+	"l1TlykquQD3LAewT6N8TBWM7PDO0DqHk7cWLOnn59vSFpp33bPCWRBM6QoZsiG63Tb6NnoGF2Gq298g0",
+	"+shiADMHOCoZhQwyggdUsoO9/CZE3z17czlrfvtiJI6Pj48vrt6NT9+N9D9P9f89OzmG/x0Mp+o7/Y+T",
+	"m/j0H99d7vEXF3DX8ej42dW3/3kT/ANuf3n5bv80uXk5Go2+/rqgf+8eHLXz5uHx9g90+5fm9tF/7nz4",
+	"6utfm/X2p1JL8VEv/LfRC/Xobxib5pXDlYrOo674qCs+6oob6YqVZZ+eSvXZ8SZ8H2BxzzfGnTiOZ3SO",
+	"MM4Z3prgprsF1ljS2DYUkI2SRMLPg0jhzXLNAt9JxP2rrUe19VFt/TdXW82+QAvXiYAylUdV9lGV/dO0",
+	"tUeF81HhfFQ4Vyicy1Sh95EaX7lCxEef3WP4d8Pw7/Ja1uMB8FwDPuCzqLXqpB+Dy4/B5UfN6zG4/Ki/",
+	"Pepvjw7Df+Pg8l0A8Jh9ZqXvM+uG+KmOj/Vy27nQIvHjNKYcG69Aj0TY5cbnaimaa7pp2vQtjnL52m3U",
+	"69Eg/R3uHZHff9tvtA1gwkH7Cfn9t93G/pYPJWN7EWYNH113QnQpZxcsrWFHSJFEvzDvLr8lYlYf4D1u",
+	"2z669pE0GbHik/mu9sVikinjIWKly1jMeqEAsHxDoiHjCF+PSFJZf8rJkPp9FPWfjCcijics32ER+Y/r",
+	"pajYZCoSmkTxvLdhX0Xr9C+goV2/flVCZqWc2OTYQ0JGJPgbeIfcEFTjLfCWb+E1JtO78ELMoX/PBprU",
+	"OHkFuHS7QDetxtFWCaRdluFeAk2itdaFvudVVfMOKPmKxWvC9S3gkUKHY4M2UhiLa7Zvu9PksJmhw5h0",
+	"SuENm1uQNR+dFs2GHCwSBljXmaN+7Duvz/XSMa5+4SISqpt8ybfK+IlTWUoQuKyPOE3iRtEuK60v/wjZ",
+	"+xlhyaqu6LC4Xgt5r2+ONokK+wKquuBWJ5gAYGcGtZgreNkkpBZuNOdW+aRVQrnUnEpWQx1aG1Or/wl4",
+	"4ReI746ohk9Kii7LMciyCpbN6cpy7fJSqpV2hWE2b6mWRLkY5ibeKQTaKYZPTt5cnRIaj0QSqfFkOdz1",
+	"wf7+7r6nBG6bCyWa4GdbQz2NzRcxmT4AbeujNxbSa83pDuKAxYKPyjAbdzcAdrfdwoZ+eUxZOHgNUPfK",
+	"MLqKJkykJVb/6yiOI4POuJwOdg+MhHWU0CojAs0/N0VojuQ0pvOLygUapnFsyoVMyM8KkjXWqV65rVG4",
+	"UDUYLeFkGzhyrquHuCY8f4bL75ZmcV+Lgmxq5FfNl1AlzCSjh0r9oZ7TT8pIyuhVBmjwwdSq/PuWalWt",
+	"Zola9ZCiOZmef06O8MceyhUKlCWkUh2PyhvTsJQMIz5iyTSJ9HGBlgMMQQTfnl9szN59Ks1IEpZ9TU3M",
+	"UOFVNOLnm2q9G6D0zqI4Rq8VLA6XM2iCS/pv31xdkx2EC8z69ULzdCg83gY3RKHdgPfLau//p4pZz0QS",
+	"nkDHrE2njeizWVO0Fa6BE7zfVbBC5tNs7cf94teF/S8OpfDqD0vmfpe+C4Gx/peN1wOXu89MVyHEuo7f",
+	"Atou5nzqYtggl2aZtKUk2S1LaGyfMQBkfqNQI8eg4WK+hpbzVZGCXI3sf3e7soh9/+E/V/tjTLe5zXbP",
+	"A6ndxJ81Mf0ccrP8b8/F7bNMvLtwylbKYHyqdAKJGMRssqGgO+YEnCEWXH7/sEx0rUGdORdd1trizn65",
+	"RXNUf2CDxjxZW47VXm+LQFLFcb/fNhSxff4cSRpK19GRtRbmtmuJUC0y93OI4r7g902ZSMUVBxe/Ae1O",
+	"oTnwOlpiuWV0bZu5UkkoeXd5vhJ1a01zCUfvlsMRSt0eU28jSmkckHBycMqbnlHEoO9FvDq8oSkTM/YQ",
+	"FxmcmSts0dWqjodys/jpM5GQ/ovTa7LjHK9Fm3R/DWwi/xt1f65rLmYlOHeGhVOybHmQeOx8IRdaX4ih",
+	"WVTBGaBNc5GOxiu7XjTI+dDsg75KY8FZ3QXCIBI9prLY6zd7mWkTG3FCR1SPw0WKDfC24OypB+WOsk+r",
+	"Vhgf5RY0ArikHkXKJwzBaYweauGYooRNNA/qN8gbCC4ZwFOaMBKNuFhAZm4v7HBpAgeNJiXLfgLXMdNT",
+	"pQknAzYXDv7Crr4B8ndYKoUUlxORMDBa9rfqRKbBWN/ZB0QVdK4jJApInW6tw9M4/vSp33EZrufPPbxu",
+	"fbG/Y3Gk+g3yzrS4wylUr8PmWTBl0LqubbBTOjCPBZRfvbvlOOw2BjtgJGZDtRC4rzVbRzR80j7cHuwG",
+	"re3DsN3aPhoeNLf36d6A7dJ2cBgePQCq/DWSZIJtoCl2Gze2p+uSnMNrN9DBFSj3d4KLz8e9ywf59tuT",
+	"U+LuMTjeB7sH5Pff9hq7BXCe06PXLB4L2n4zuz1LTl9fvxylJ99Qwb5tqSfvLt8P0hcvr6SabQevC/Kq",
+	"FGq6FNCrxE5NpdIb2r9q7x8UbBx9aY20JAfmVQ7Rfswd7Vty8ziSHEMnqgHL+BJ0sDJ0ZsJXlVD1VwhV",
+	"vwEs/QIE/WL7SOh7XT4Z3yukD3IBIEcJMtRmZjHZZ0GFL9Nf4YZeabDMyFvg8KUthEyHfjoSdQzKY46G",
+	"yf8Cfp4f0e5Bs7lG2IYLXpYMciImTELTfHu07Bbnv8K3m1cHvfe/HLdf/7QOB0eIuZWCs0MwuAa8VAp0",
+	"vfZh36B3OjYR1/+U4A3rGWnVh+KAvgHRss1FMDPNViGgRMNbpC/pvjznkYqoiviIvJMsIZdshK0dtY4O",
+	"2Y65uduu6is1Sz/LoARa2oV/SAIfZNqiNASnBdZgrjDkrf/hnx3Lo7X5CSBpRp3IXoMAUVORGEYaCzGF",
+	"TbX0rN8URsOh7Zj3pL3fJr//drjAvFYmKm0APlvSslUo4sLiT6HbBdxpEeK8XiB4qW/VOy48hMf+Mlla",
+	"wQyW6qJ6XDSOxYyFxipstQ+gX1pra9m39qvmL0WaBFVGC4YVcrFDl4OsV2BobdMnh83DrY4XOCQ0DSPG",
+	"A+ZFHh2AGELJOZJYPuzyUWegkksEzM8pS+YGyj5kQ5rGBe0BblhD3uTTIqo/CB0E8p8wttOqL1S0gimq",
+	"76gyGq2pL6aMa5UqaxXkesBgemsFj8TnyDQRw6jY+LCqb5QyNX+VXDnlphN/QQ4Nm9HwJxmHNz+tdSLT",
+	"qBeLgMZrGTOUj1Io48oVdeGGu9g+2htRIpWnRYds+/iahIwseGDBvixkqZtsTMU+KrRW+NwGyOt5nd6F",
+	"nzUDL+gQfC3LfMEUtI2HTyyq5UYpGishMf9QYMvCeD6UTteCk96lG9WxY1quuVgUGpNvFkktohbaVaWS",
+	"5f3uWnzNRZoQyAAjcTRIaGIUHFDDaGk/owewM0qGb1KAK6fwtDB2axk/jM2xsiPUYiuo/IePf0j++XJ/",
+	"dhtc/xz/8M0e30/On0Pt4vGz9qB5szvY/a4ZTM7SH14cqX/yuPnD9xfih79tO6d8Q7gH6+eENUaXbBrT",
+	"ANwYG7fcYdOeiMPesKzofNG1BtI6dn3PpKJzz9OWVQ4dLC8dau8ftZuriocW2vd4Qy1fC0h/3bwRzvqt",
+	"YFf7vdZp7nrnhqxOSE1nYd91hzZRHjAnhJr2ncwDZ7DpNpmPv06nD9jANV9NtLyhaixGIzSs79Z1vG5j",
+	"fMt64xqAWga6l7ZGpW06ZzKky8smrON1WR9Sc0/eo2POdqHR/yaTuluRWDTtGeOoIhGIqZlIbopRPaxT",
+	"WiP8EVNtbMiKrdVf0NNzr6VS4buxDgLW5M4rkhVgPFiRRCpZ0qMjVuVL0Yb09rH+fdlKVcTUFzJuLJ16",
+	"6f2a1eDxz+1dbmS541TYghyJLuGAnx3ZxHLa1Wv+IJgm3sk1RqPnCgkoh/j1H4d4chWN+JtU3UUJLeaB",
+	"UHkjwU1iatKcm2Rmnd85h2b/87i4N3ea2gJcmIRxmzIe/gW8pSJVFdM4L4thrOkMrSrEWVbHbCQeVJ3a",
+	"+roZTUKZ84aU+dEKkZC1nFvrNZt5tNX/LFv92ppLd8QCKLMIX76/Nq6+5sGTLbd8uXiZa1vcfwa9qcn/",
+	"+z//txijrjhNy4Lur6Ih84V/3v/nGrQvD78XAQRKA/CWOS3nSxUR0vaW65gNUhhowHrHrLPMeLuMQx6C",
+	"pn1baYvHEOKgYpgLk65ewnrt4/ZIbOuL2/Immm6LKW78NjRKYQmKpU/FbuElHR3pzynDNglgazkLJJWs",
+	"QXJgACs7p++37jHQCmekFmtQWuYckXdsQp9v4F7oqr6yi/pCb/NcB2Xv3TnatrP6UHVqH71Nf763KSj1",
+	"558ZjpcvRgSzdxFHYI1v71XkMIiQ9W4hdZglS6Lr9pZCcL211SAPPdLyOLupPV6+WN5Nd/t2+Q55paWV",
+	"zo2AxjFL8u3283KbajY2MYEzG9w2nNmOpq91qgrQCMMxFpfZK9Wu1Re8ceY4eN2NtFWW8E7E1LADDcxk",
+	"R+i3duBbwCs7/nLj7ZJJOmH+PSaXX3OXbI3L13XRBteMWU9p+5bCQkg9t5x4P8Fvv81eeIlTuzYzc/Dh",
+	"3sSew7i9R80A15UCQk2XZB86EwHytKyPLNPt/D2z3qliApfmG9qWiCSk1IRe8LDgx6pbP7PXvWtTgi51",
+	"fkyzXlol2daYsa9VgvLeWCOm+jZ9Kz/5Gza/45HHBlSVQCzVJ34JuErthovgZhv+f82Tv3YPpOWGEvZc",
+	"wzuKHqrc8bW+vDsw0XXC/Es1L/vF3G1lH/t8wYwSfe2hw/MN8ionyg29ZnhJ1BSqmPdKa/dDaqCSLqS/",
+	"ecB+o+h2Dj9hdyHvY8I6CaMhmbDOLIkU+yy4EavqMLKSdOBLRiUIC8lZGS0vO5s/iTEPBStxUKx5BssN",
+	"UTU9EXwYaarbPFxSrls45p9R3HSKyUyF3Nknh80n7fVY8ooAHuNhD0rPba9TWR0TYCAbENPL+q7ytZqA",
+	"JbcWNNCmLf7qNclUWiEx+/Ab5L72paKJ0ttTTBRpfzcevPju5vybizj85rvZ+YujyfmLs/T8xVkrfDGO",
+	"B/xy+s/2WXOwez765/fPZmuIEht7q17fgi2FU3AJ/5WFwXr4V3a6d0jwLws0vOMqihH6zy5XaXr/JuGF",
+	"n5NeNSW/uzzHGop/XAJVd7SOcvXdC4T5LUnwL+VsyxKGNed0QdSIk2dUst12HcJU8ylw4oibmJUJ1q2s",
+	"VSknMihRCPC8I20ZvUoyGjOMGg5Eqhm88M/DevZ6pWSXYJ5CplFfqKmW2H29rjbPkU6nkojpgneitUa5",
+	"hFnZuilpsVtZd0S6IkrybvOS8ocATIwkHcRVXehdEdrKQrMVMQ3zKmuuVnxumMZxzzKyDaMm5QXw73j0",
+	"c4q5n5rZPiVcKJIwSINkt1rrGOYq7UmUdw6uGfKsxmWzVRMmsGIikYG2LuSNHldVxPtusUSAur8XQUDQ",
+	"b8IUDamiqwSKptnX9t6CErI5GoB7uu7IrEA1Pol4tOsFM3NhSm85qk7ccTiJuMtR3rDeEVAbIhaHXvwv",
+	"e59AUBeMXCzWQfonr1w9AFqRud6xayFQulNb9J5xNrOqXh3J3yKKyimL44iPrPohYght1NGrN2DE8Gqb",
+	"PUw9vSqSZALVxPrJBCzkrlYQJRw25HroJXb4pcjMv5D2tWhRuWcytHnS18e+T4KY0UTqK8XuuZvXxK5k",
+	"JDk2tFSfSuPYaVNLWEA2X8MMXHUVI/0J6/SdexrFEOqFHvBRncSR1BYHBI8A7lU1yDE+1uUu00soe2Mk",
+	"CY2lBe4PyTARE1+QfpHhLXa0jE0RPxLhNu0+gfIPEa8uN3FDiD4Ii5mKVRP5LfkRzrEEo6e2DE1yhSK9",
+	"jNWt4RSC03E/fvapgmfcqetdxaF8x7OTlYJGqS1XMeMMPO/oUTTHSx+5p25HQXJRlZ2aMZ1OGZYsRpzs",
+	"NklI59KdIOOctBrQog/8L3OSHhyIAJWAOknYiCZhbDw6MdPGKgmoZMCcZlGoxtBcvP/f/Trp7+j/62CG",
+	"ZbfbrwO8LTQlr5tn4TWCaxGvP9Ygb3g87/KcCJAgA0bRLQIgYZNzdBSpuRczhoeMR9lUY/SRaeJjsNWx",
+	"EDckjm4gfjwpYYWbgSDsdLrwvwUoBP3Po7UAETyRvRQQQR+bcz4Udz00mwIdlOmbVXl5zBy3guWtOV12",
+	"Nj0YivI0Pb4a16mxTrDEpRb01vPorGWEpYO1saEoJCGgBCoL1Lb398u0xpziWZ6uKyMeMNI6OmwW4+8H",
+	"e378/cj9bxUo7/14e854SwdL6XZJLfuyZIjrgpPThv0ThuK6oop4Ux98aaZElfR67a3XBrrue82AIOxL",
+	"p9PYVKpD30DgaUZqEToADEyeEZRlcZRMY8rR/xiyKU3UBAqqzx14+IRNBpqr6vXp6NMG35N1IpIuD1kQ",
+	"A7AywQ11yBlotmE6byiCdGIyJWne36zfHUqTO0mO8zwaHLMQ6fNSpKx72fQu6/JZPi8DvLoLGumvC+vu",
+	"KSu1Tu0nKXjjks5eMynpiNld+ezJkeBeuGdm5IXmZIJnebXTRcfTwefLcNRTWLOZW36l7qCGfCqDoZMs",
+	"SLXcvtK346sxkPmMyjJ8/NJ0C6ArdBYBt+1jdNYmYJrKWwLYYyh4Jg1ySoOxiZBMthnXmmDY5ZDZkAs/",
+	"tBu7jdaWtSPQ9ATtcKyNu8gCqMOJuMLvAmAqEjEsA8g1mI9bgrFSUwcw3X5bGdnLqmxQcmAm01e0GBr+",
+	"Sh9sv/UGxdxae6QtsLs51Sbv7Smanl9ZHvgVoWYJMLnDriC2aMl5dexRdmENhMZvkOsouPGwLXBh9OBm",
+	"lCvzQa0qExUFNwwYUpePDJKVKdHUKqBZwGEsZigWFqLhxYvvkrjWqWUILVn43/xikwAyw9IwIrSsOrVL",
+	"zX9QUJuZf5lXPbdcCoE0oadODW2XuiENWJiQxUyxlW8yuljtWy5mKAjywSPNBlgHX1br1J7jWwVnJuvL",
+	"CAS8zZ/Cwi31LK1aj4/d6hngc24aOPyFR/EBOGAm+FI31aN25LOxgA2mCUOXDJSU+tPKUQ1ccRqccVKV",
+	"bYE/ABrHZtRlC4lvWHdDXG198UU2Ly1HLgXz6ZGiHinqnhSltRfD6LSstivtrR2k6Ai+7bAJfvS2zS1W",
+	"tjL1DHfu4zaCtm0LHs8rXl9f822+yNZctV37pC9FxuoMBFc0AA0eNQFQzl2Jf170YNZaLrNYjGx7j4jX",
+	"yYRyBMJgkQvdSrTXIylTZtuegTyxAV6TpRBQjgH4eaPLu/yrr66TudYjv/qKnHPy49WMjkYsIe/OP3y5",
+	"E4pA7myRKaShfGWNBfZVHQRSpeTCkZinroyctVhVXW4E6lcINDyfMg+0Hsktk5RorXzZ12oCSVLed8Af",
+	"KAInwhFU32QG9J28zVFYlxsvR50MhBqXdFnqe2k//S2A3uAQjtMGBW5VZBRzMzdcOiJS9ZVZzPMJgHXg",
+	"ev6oH6bTqDGnk/jDlzv+n1vwHneH1su9O/SfWwSIBrSQSHY50sYXktCBFHGqWFYb0SERfhcw6CFI+lZI",
+	"NUGD53gahWIEqz1iXE8jS5J1ntlJo8t/nOJDdjSw/f61Lcw9s+8ORGygjMmEhix7l/UXjbCkIFViQlUU",
+	"0BgcVHp3mFTSMASHPdjl1zNhGs3Ksc2OFFwlNFCdctJUgijYhDr58ZI9F8GHL3cSFopgC9HErI2k9wYQ",
+	"FOVXX0FIo+/ZkTtTxJv8Tz3HvgcfaaMNUmlzwgBWPPXQOfS56/KhsNnIRjqRoYhjMSNONY64VHosX/YB",
+	"e61fJ/2Fpir9LTw3fQ83z1yAQluRAjwO5NjBuGClGuRCGEC3hE0ZVZLIdDCJlNbeEbSt0eXHnKQGwGxK",
+	"Fejye809ExYhCD1lY4Rwg3PrGm8gPrFvclCP9ez6jS4/ze2ghdHo+xiT/afk51SAfYvpCiCsMPpIxiye",
+	"gg0O0YIxlV3eP6HBmG2f6H0XcYdwsQ3dL/p1wj4GbKpc4qAaJ8zfCOOQtpa6iSLAGlhWt5Bb9NVXNvNr",
+	"UZWXAPDQMRXs4ESFrkdE3xQxmUlX+UWX2/eahKyjw2ZzC9XyOAoYl8zj/a/PryFSH3u1S/roY/paQySj",
+	"HfPQziRSHlZmDa2mWr12yxKs6641G61GU99jmEetU9ttNBu74BRVY9C0dhozFsfbQAE7P81uJBxn/cuo",
+	"LB3jElD4TD4x9grTJKiNOIDgBn8KgPC9ZwPyLZuTK2YswcP91uFWgxzn2m/q/Xj5/lqSKUuIrc152uX9",
+	"myhLXDbp4U+IGqeTARig1j14w+YN/RlJEqGoYh0yZCqw0IcKA0G2Dybm8yEpdrkle/hUg2AU8obN9Vdh",
+	"anJsA1uKcTKJeKogRDYUkMeHmIt1IgW4dDJcg0CTaUi46HKD7QUtwiIlSZ6E+4hAJC07xwJpDmXCSCCO",
+	"hM+1DjZiSk+1luHowBa2m02rSFhEA4+D2e3MHEE1vVO1zo+mP0Xt1IDFBcltrVN7u41/3YAiefHL4JX8",
+	"fvwkfX4ShNsHry9m35/tve8dcvH++7Mfjoff3Hz8QV6+ODn6Xg/rRs31+05Q9at1ajKCrOxapzZ8svvm",
+	"5e7z9sez1rPRk9t0cKResdbom9e/fHd4wJ5cp/IoffvN7eV3p+9q9Zp+zcfe2ekvl+nRZPfgm1cXPZWy",
+	"g/2jVxfT798fTE/mVyq6+edP356/P9+nzdqnD5+Ml2Clu/VbNr9iCnWwRaeo3n+JjQLR5YnOFH/Xqj5g",
+	"7t+Bm8+iW/YaKQY/tY+bVPag28ydKxDkBs/X8+tg+zuZTiY0mVtlvOII1uo1RUeQ+v48kpjmjSotBWm/",
+	"PRRxyBJtt7if9bdyjAAU1e2cX2DbaKDrcIZ8QrJTT6xH3OTS7rX2thqkD3pp4g67/hsS/JxRkPltyk6E",
+	"cxvf91Rk6K8Z7JhexVatXmvrFcznUTMeQkzXMOrOzk6rfdhoNpqNVudJ80kz50HJP+pQsCIpe1AtwRRL",
+	"/K+id7KkGZ7tWbfWvcV7sDJv2RfNHbn5R2DwynQA8zCNyWr1WkRtA4ueSeFBxMF84T5VvTGVY/0GYx4t",
+	"hJFcuw0vWFOMoVRm3nyogMssTAJY3AdX8rPhVpY9VcOUWrshK99hNbWaX/tTGOVfsg7HlbsbLtOj8aj0",
+	"oFzaRY40n5RTNABWrwy8fSd7qFb1BtiA8v3NFej10E2sRwK8perLtXpNazxYcFExuHL1yMJdlq4DF5zV",
+	"6g5E0kBaQsKlj2jpksL0QKcAU90r8gkEMFy5glOaeLDipefbxB88TMSV90HbziXjkt7dHo5gYTUQGvBD",
+	"AfuvuH2aFuEei1m2LtnoJ27QSb3w6BJ6MXtURjbFq9rM1WNDf0YZ2UnrG8q7IDOe5TuKSj1JJd4jz/uW",
+	"d6R9wAaP+gjbsKLJEaziXtogRhb+k6a/kvU3zVs/2LLf9Ra/Vrz9YRfcFo+vHo29s7a2FugF3Ev1QCt4",
+	"/i6KoKk88uTlAyiBQJTbkGsySrNE1JXqH4bvrLJnK1wszrK2kgrwA24QpNVokt9/2wObGtIqy1Q+fPok",
+	"N65H7e9R+3vU/h61v0ft71H7e9T+HrW/fyvtr6BOBQXN6G6qYKbBVOl81wuuPrtXudyvvUarTsoBp3Yb",
+	"rUZ7q0GOF3OkMNnxC+nQxaCGp8uv86ivclmmFqE8rBOIXUF8JhfEqRM6ShiTJpzrA5lhUJUrBHkzlZ5m",
+	"hBjngnhfHYqQlQ3GgeMSQzzt5uEWoqrB3Rjag1ATIN/gVWjbQgz6KjQbdEA4W64JzgLev5xFCuILkSJi",
+	"OLQ4Vot9dGBVRci63Jb/wr0HTYs2BqO2sFh6bMf55gw0Cw3aFbMzgoIyT5/31gdzZpWH1FcnI6ak3SFM",
+	"RcDQWZdbSAsWZo2UnGTKN1Mix9kvXlN7kMHQKAjvqxMlRFn0xNfIs09AHGTjLgQR95oemNBdvreBz4qW",
+	"lzZ+qq/R6YnmyM9DQSxigjB5J9DLsglleF0VkynHdv2X7YJSvukeaEvVMpUXaf9JLSrKZoGwIhXDb603",
+	"/E1RMUvHAYCb91vGO/Y3KhuOtWhLh7PfXPcof8ZWYqXHNt/drGpXS4p8Foe/Roux1UOwDczuwxL/zl2k",
+	"ylbIdMuqPnLrrMnn6ixWNmDb36zycK55GO7cga1sUF67t0oRtbfGwP5ife7KppoHna6YbUW91f37Oi3V",
+	"dyYGTuShDvffEeK4bIE8VOdqkXaX5XlsPbtB69mynfEa/d5Lun+25nbl5w3T2O939v/AdnTe8fPU1kg+",
+	"HF5eBVtCqL976219z12KkGNv31xdk50pTTDVl+eA0jLjdJCqnP2WGacNcszt/c6YKaOPNInuQSPLrJH9",
+	"NdXof6nGy+XmLbSc3sja+LAyzKhlyc5YTeJcfLHWTZvN3eB/hSKAsgZ9A1xi+AMk8eIFUxWB13e8H2rr",
+	"ejehZLfEs3mM6q2TqcDgG7VP9dpuc3fRu/dswfdVcIe+Mh73VZ7QS2Mju/thbHvreEL1VC7xgOhx7rXb",
+	"Gz+zf4fv7ON6rH7mHae3NMKS4mWe2lypC7XahOeavUIpXu6YtT/q35DCt41jzmEMg9e8GlrOK2lxvjUt",
+	"saFuF50ome8TG3BYfLsMarbYut+9ddKodrZpGXAmkkkWoXomwvmS2PzH7dlstg31xGkSm5Ji7zDlYDWz",
+	"FT42dQMIAFWr10C+F2Dn1/WGFRuEb2iVV/TvthZzHuh3Hc9ToW2q9UIaNNiijweO13qsIofyYLEkPuXr",
+	"4F3TBY/vlTKM65UU8+czkNbuHZ7Z/3dnVHUymBtmsSnPglCSiYyuTB6icewqbIzzTiShg8CJEgQdKvPu",
+	"x5FUJ+Yz980FMrgVP+ZRVHpKxYD3UpJsgyc5i2VuxGw8sMxau9k+2G61ttu71629TqvVaTZ/qLnEFUjR",
+	"cHF3/e3sy0armbGBlzVSeKKqLxNsZ2WrJEhQgAixyRNa+1HHwj54OQU3gYPfsAXfQIMmlcauMgTsehCw",
+	"s6BpHwowIKAvrsvqoAwPKaRSQcrID9SitTjMaxrrc2HOfbO1+ol33O/oYJ5b4xyfiWQQhSFW028eSF6T",
+	"WyzhFL8uAG0UciA+fMoxk1eR9EODfmmKPaqlvMP+WKnXnFjnbC7U6UVAtW1lgo4W0QR9IwaMEOoGQxeL",
+	"FMr0bUafKDm2hTX6PdZN0UGDvsspkREfxWxbq9N1EjJ5o8RUmyjTsX5AnwJQqUz/Dge0FikMY/mV0Vmf",
+	"jy9kVqBWxuGQT+DarK1NlXC3PKO478G+y/kzOIVr6BltPE+bpHH+AQw73wyo9nNLfjf6jn/7j+bgfbAf",
+	"/9yc7PL9lz8/mb/eF0dpS16rdvL94S+ne/SffzN27xK8/hx+fwfS0uYGNnmuyu3hbObSGYybznVr+qsz",
+	"/b3m0eoncCEu6IRdUwO9spbaey3EK5og8tdaOu9rFkb0Wlsk62q85xzyUP6K8stk1+UFGDIqJ2Y2ll+e",
+	"7rvzq+M0n1CgIXpMUbQhmIz0xGbdIr3Iks6uBvpjTG8ZgYYIgMyViHQ0dhBweTGCH/bESI7d7i1twhpJ",
+	"g9gS/g2Oyt7qJy7EVRoYzvEvS8QGnujORFxfbrNpjccRqm3xzcWsooC9ivCaf0E5/2iYfT5BXSWeraf5",
+	"kb38PWw8yEG+B29ZmomZEcQX0o+o3T3FcUrVuDzDMW+I+BS9WdMNvTxTqoJxidlqYC+1GNcGIbdNGrSA",
+	"R8RacHmpMUuklxRtMJMkWLxwNOuE2o6A2M6v0BgObwZMrU30hadECgT4AWhJ/cCABZBQRz2Em/kXskEs",
+	"TjUyfGMvB5RrY9q0lujyLr8WAJibJQzXEfTETqAOOJ+YI2fB8vWk4KqXVkwx1cN+v+5FlCGrCWaEEy5a",
+	"1y4vuW6gniNFAkjpMYCZE2KgtMiMzsvkFpam3d/03pw/1xdqHu5pexuc2rVs70eZ/CiTPe0fe3DAkTKt",
+	"Y/4lhfSjjf3H2tgGDfSBbeydrKHcv6aKUeoYf01vQFZzNnMdyK+ztkla5M/9YqC+1jp6Ig57Q5H0bWEQ",
+	"YJohOL1pEjydu7zYRIwSOkGntsGb1l+DLD+q1Q1o0gdPz6gkAxbxEUnYNKYBCx16mh0EFyZL2dQ5NOt+",
+	"myc/PwogJLnQX8I5bSj8y+S6GRbS0pXtk3dn8e4vpt64ZnNtLowfv8TxTBwv/jtK6Efv+N/YO+5XmUVK",
+	"+ozkX1PaP0rtO0ltw6lsnrdm+V6V4p2EeCnMhhbflalt+MTSEuQnB+0nWGe8ZfrKs5jdRhnkeiAmE/3f",
+	"OOKmFNi+FquC+og1YrLQIROY8rDL+4BQAhWiNlUOEyrrkDIPmK25dCiXgmcT7WC9MGJs8tYm01SxpJ5l",
+	"1APGdZ0wDgl7ynSNriNSsq1efs0on42jmJkyDlwTeSNtvjKwe8z310faIK+iaO9DV7pbGjvhD1b7Gx7P",
+	"s5pTl63f91lvHwpgNFODhojniviHGKFgVX4MiLKqZiK5gYdBblMSR5NIsZDwdDKAhelyCzJhirejCTMZ",
+	"11hGaiofI0n22kdLi32fw4gfNvswo6FCDmJu9fV668flPZMR75/lh2tw11y/jbUMH2FmU/lvexFrTRo6",
+	"9lj6rHX2DSqQee/75y+fbb9++c01Qh7nzugKKJ+SJ3p62Uw/h2WP/pcbwtfZAO6zEZWCWFPOffAnLsSV",
+	"EglIoLcJHVUPLnsA3r9BciXIDD/rcR1Z76kjmyZmwqMbC2N4qiCRj9b/2GvK52uLZXjoLrIZHtw0SRNg",
+	"LwzLyQAR7phcDjIYKjG2/cMhd0yvwWpRfII3yEWYN9ONV9uBthOvaJAz0wyA25ZdtipM25SmgatRQE2n",
+	"SYE+8S737zTjAuFjTwzRokUSwQNWtw1HKQnp3FaMmRfYBhhazEEdSG7ssYCms+i/tm+eJuJWSzVbKuUa",
+	"oA7ERxyALf4CkxRg6+EZ7OIox9F0oaehw9KAl3a5V4GqV69YLNe3mEH9DIkDUMWthWML42aRZFkJX2DL",
+	"V1WCzaIirkTX9nfV5jnm1trpYxq9VAnVhvkX0vW4JwWAEM4i/TUPFoTMEsFHDkm/7roFdHkqmdNgGuQs",
+	"Xw+YUa8D4U9xCvbPhEno/Q/dElwfsVLKA/gP3Lk44g4GAGqNUS8rB4vBRbei228AomdYt6gtp1fHr097",
+	"351enp/9s/fu8lW/TmiX2xdCZ8AGwN1AZzOvD66/AnUyYAHVV2BYMtD2d4I9/mHUsgrGxMz51IBL3dlZ",
+	"YcTo7eDJ292zYfPFTWv63e4vzcnJ/s3hfC/5x8/t4Mnk6ig8UN+PX85ar34QPhpdp0bJTIiQcTIWiWTr",
+	"y0AY+InXXns9HaQiMcVueuT1RP3DLdWjJSvvNxAp3wGENFQUIbVCprD51HG+J/lC29dI+n1fbeFfXrE8",
+	"CtrD7cPWLt2m+wd724esfcgOBu3m7v6eViwVVamsdfaaR1kbCb0zcQQwfMbr6EEEmsl0/CGvvfFv8eHS",
+	"xOsVc/Va3P6hNvtme1pRmeQkSCSRPdYJODRFYqEDcgYCEkWE/gAL0+iown+ZuaduX6PfCM34idHuXacT",
+	"vV3g0IY+N8YLbt645EX6wNu25bUdGMqnD/ektXY7o7V3fJoILfmgh84pV1rXWUZ3uVXRZDSJpIz4KL/g",
+	"FyiWXMMPDvLMSRKtjUjG1VPHjKHmTUVxjE7pku1wLkTHprw9uWLFLo5FOe+EXVZlDa1pl+wJZyw0VcFZ",
+	"49rc494X8hvlmPSfu1mLa/ap0AUwf0ayHpjunBgx7LMFDoGG9XcO3tTzUFS9oxRJm/2/ZPccvEpxFDC8",
+	"uUjRizEUyUgoxThqra4aMa/AdAy4TJXesoQehPJH8YUk3pz+eptfWPYNnBVLxMRqTvqUFDQ3fathEqCl",
+	"6qcaa9uA1+NEKBWzP88v+6le5prNWhwWYqnGJKJ8sWOlNQYv2TIMSPcrmoO3a5XtAXwHNoEUQyjis2ZW",
+	"3bRkVloaGawW6lAETIJRrE0GJbSZZ57r2KhflwPEj/GeWjRCKAKsF3oYyzq0v2mQUzOSVMXYmAtsG3uY",
+	"3wKuDHggKSj6Xd6PI6lez/G5flVx4antzVkIJ5ftbXbLzqsI+3StvPEEi9rK8PPiube8qPk5CxLsIINE",
+	"5HKzS0PXy499KYCNZEkR/m/DSPVas7mJeLg+dJa+e20sBNi1b/UT64A3bFAXqkSy/uIui2b6HmGv05ye",
+	"fI5r02Zrd/tw0GTbT+jB3nY73G+xJj0MjoYtfe+0Z496p+Y8l9DGi4fegtq44sK7W9uHwf7+9hO619pu",
+	"hrvDdmu4R58MDi0WOx3BGtWCNIl3njT2G037yybCxaG+I6rX/So6YW9XgF1gH6m/Q0Hn3zVM6CFVl5V/",
+	"Zg2CPRlkeGmpBDK/gfwZMxqr8S8rBVC72dTcHAQJlTZPBdTlJOUSglPBmAU3Wct5FktWB61Kjw5DZ1TR",
+	"AZWstOfENzCUe9ctWO2qJm7Wt5zNtys0IjvTCCbLI6PgPCjS9IlevCyrxl9cb1vNOEu31c2hXgPA+qWB",
+	"XcSdLwR2resxH+A9arUPKgCkM6iTMvASDK1CLHeNuCVAREf+620YV4kKYBQfAcoiXC1ASkHSkotnAvha",
+	"g1xpXWggwrlDX8tB0FGO7WtFYltp56drm7cCnt/crZuXS2WgtNFHmh9TBVZ0PQPt8qvSYkZDcIZDFZAI",
+	"S9tW6t0sDT4+QsL8BSFh3sLZu3uweMOC7XzAN9eiwliWi91MvHs6m4SX77MGVdzXni59KgcM/W+PUdvP",
+	"EbX9CwVgNX2AS65MQN0p8Go67sgdrIGR1fLR1V3ijZjGy+ltNKJKJA2vG1BjxFSffNl/C/mK37L5ifut",
+	"MaWJZOZcv8E3nSVi8vLqzUXfZEpRMkwEB3lrA1tdbX7n4cJ87GScQq53q7ZSnxp5ONG7qT/VIV9ooRJh",
+	"tc8XfRclk8J2C4PCKOuJs1ZDo8vB1zqDRsvKIBOC/MmJaw+DFIuk+kvbHGXiGbDSfHCAiJNhdMts82fT",
+	"fiLD8nbSUvCANciFUS7BKwkIIyaWiltt2pDbeKBmkhE3Lcjf2tXL/CF6RGMhIbPOhh3fvnv26vwEwo4N",
+	"8gz3QJKYKdMd38QYJ7iOVOEL9Pz0e2dQ4wW9/6NRxG1UHdpTY0B86LcVfnf5ygtmDxiJuBvIyZvLq96b",
+	"y/MX5xdXpT4TqC4zs9Kkfs7vFa2ssJLXZ+m5kXyOtCdfOdhAKlXdqldreu5sd18P0BwmmjCRqlpnt9kE",
+	"pEp9Rr7z8jYMGCj63TdcpDxfqJJ8hgHd2bBeK1vXHovHXN2KVCB9yjwOY9IwbAO3TBS5hSyVRdkyW2Gk",
+	"zfttiFnI5bYaOOTxxoUwCuVzwrieRLiYzeLFPjq5AIu7IwsBRwpzXj2/8UiADICyEM3RDAgxpmpEQ8LF",
+	"wqeL76wjY8sJK3h5lxtM2Ug1iA0n5jJPuU2mjSb66i2jsSQzUxILabsgBADylnsJNFnfHICnEpx1OTrq",
+	"jYwxxhuU2qHooVGMAScLoj0WaVInYZpoUYMOYBcPMww8plJhZomVUOXlL3DOrTfnUm/ifZg0NjwD195/",
+	"++xqI/7jRrKR1dEuJ07P9qVBwKYK+wjZIJJJSouGfi5SgTZtBhokKaMRrRXuO2eZPDKxBSb2WhPqhNl0",
+	"QSVIMBYC8r84m/mBzrsEsQrcbHU+4xUCx/mftnzVEAxmcOHRK8s4tGdUkw62KJQ5qHBMZsPmXDbXzGa4",
+	"kFO40TjqC8FogAFySZGm7g4L+SVGxSHZ0IS1oUcqGcwx/0Or7V2+MpfRFP+Vp1YRJYRrTUaXZu1o1nnc",
+	"5dbl5FayNB0OVODzIZF6lWgWP3SVfRl6QN9aA31DJcBFF3s9FDqYuT4DljyhLdpeu0365mMuT8H1hYE4",
+	"I0mnsEIu6WICy189jQfIO7Qrau0SnxSzXMQut8r45enV6bXNRSQbpiIuSTJ8MMlwp2RDzma9XMLhIBqN",
+	"WHLHvMP8XO6Tc+jnFphGVwajK3dy9XFgPLxHPuJjXuED5xWW5hRalwMY/1qf++snGdq0r5y7+2oV79wk",
+	"barIE0vz3bJeTsNFBb7It0zjj6oUp4npSYStRjqEcq4PFW/n05tcAPnPTW9aWB5Ne4+pn39k6mcgJpNi",
+	"Ad51Cc1pcYe6v/7UJmcArmOF2BD0vuJuLP/UklX3+ulMhFQE5+LeJa0CQhNGRimTgH8QJbKQ6JkTkH/u",
+	"9iyu1R+V8lcv5TT5rcA2gav4Y+MvYQydPKDpkzAazlenT+w3d4lXQWzSICyY14BZkxczKCPIclWibvoH",
+	"B3qwcpyqUOvZY8D8GKW8NIviktEw4piQ+JdKpNADm4P+bSuP/yrUkEu8MBYDeiHC+R1yL8BRCJ7jJU29",
+	"tYC3amyWblFo7nT5dts0xGQheQU4GtgEk5yrBbjaYh89py47gLoMMsbi0oFrT5uR740t1881Qey7Qjn7",
+	"hnwYSVPmUzS4bT0c9J8GQ0szU4zmFDt/u+43/SqAkD74Fwstr73WxsYCxcgYfrU0QBKN+JtUrepGXdKb",
+	"Mrdipjsl4+Hfuymlhz7iDGJM3MLIumsGPSunhr9a2+v3rtmkKcO0pAW+3RlNQplrrFfWG9v+lrXfWt2w",
+	"uqrhbAUxP1y35T+16/N5WeO3pY1j9ULcv3PsY+vSx/Z4j+3xHqTrlKb2PMn+VfrjVYnuz9PbDphS3rNj",
+	"l8eKPqsQ+EZrXhbfS9hvYLpd4Up8rtZxVlt97Bz3dz3D920dh3S+NAMBdWNnp4ghuTw7IQeHe0eA/NU2",
+	"CWsinEMcGMZSJ1ybH9C21jjvaTD2evhO6LzL6XTKaGKSu/RL9KPQo3rlqe7XbSWCHow5ElLL8i7vT9JY",
+	"RVOaqB14SlvcLujU1xzlub6iZzKwKV5Oe0SArm3Sh0Q2SP/92uF/kC9//22vsbtFFACBerEyPcUMJwSn",
+	"jHFD6JEFBgUE7AhB+BcWFvvzY6Qz4gSh34rJeeQYlweT/aq+rD+gr9jCZm8akHwOAQiDDE7ha2dUquO3",
+	"519IolIlkojGDf0SU5Xrmk/HmE8Rzz0vv3P1GFSZL23A7Or8xUXv/KL37uLkzcXZ+eXr0+dfi+Gwv1U3",
+	"/sEE4NS9XBYcdz6coAnB+iUNJJrl0OzjNKYc6APXOtKjg9gs9iXz3LM2uBxH/AamdlzSKJ3aduqm6zpk",
+	"rnDGQkn6Qk37Hbeiptv2whz0aCdDmoU5S5fRUurCBws+/i+z2OM/3p1fnvauTk/eXDzvnR2fXL+57G+Z",
+	"SRsXq62Z1nqsttOl/vQo0WTkwmT15cNmPBFxPGF+oLbj21fSJNSQdGqBhZxCZ9KjGsWDk0vgNWh+cIRa",
+	"2SGCug0D9Kd3o5+rIqH5drl+8qieIzzYMycqMYeh4EwoPYrFkSZsmDA57hkwvy9//+3AnfL8bzbtwLTU",
+	"NH7EKDGZBXpU5oGsI3tW8gELKFkHE1h9eN8GuWI8NHBBDqEXOuZlUEtDNtMfMFUj5EtKYiGVC7rXiZoJ",
+	"ouhAbmXZu1YJc985hophCEQQc4CRlw4VFuyQBf/SwnqVVw54yb8eSl2/gBW5l9v63I3ICPqlYJUVW4ku",
+	"Uo9Q4TiPEsbCBnnHVRRnyIYQL4Amg4T088Q5xcVH6Ke+jMWsF4qZwXWkC64TooQgYqgYr2c5YpzMqGZE",
+	"kFhm9wjxl8mAqRnLDqd1gz614VGG5xmEH8IIh4xHLOzDeIy/yZBg6W4syb+GI7fv6NleR45AuZwhXOay",
+	"NHdz/mxWvNmnxSTkvm1WX7FZi0hU6ITKyHAmDEv0W3RM6BzIVa/QENIVibuWy4o0og0bUQyEwiBPMd/e",
+	"20bPgaQki4cLa2v8Vd6KmAXd2zIxV5ieXyvv4ktZ3iQJTE9Nx7lwv+wE8ee+XgyZ8Q060GvluUJxjOTL",
+	"vkwHIM8BnyyrhNuqa/LX7+fCrblJZ8pxJZPkBEpaf8I6X/VN20xQf46z/Mg84pg0HOujIiqZYy6fAKqv",
+	"Y6oUyjRq0AjgI619m9+vr0+EVJ0uT/MHswA5iqPrXzKVzLdhMH0i6VySsZgRm7+vv9ogFwbvNHPqDRMx",
+	"6fIscdPPxIjFaAQIbRYp3UCkwh1+I2Qx4xlMew6tDQOGsstDAWGwWAQ3nvohUgS2sw6mPixr38HFuTak",
+	"oKfopYdiQw96DqsLHWg+3k3j2PY1tWWNtjfrOaQiOUyUCcoVyr3ep9idJWvpMsJsYsThwx9hwc1YMbPK",
+	"K5yMI4npxxN9Jl0bVRg+oiJk+jX+/Zr1UX2qo9JoPPqQa58lYxkQwH7CpEiTwEmKw+bhFplGgTmgNA0j",
+	"xgM/EcJB9XhOXpe7nNO48tGDLs/BzB2/e35+enFyetVvEIBOsC5Ai/loMnbsADDmKbOlfOp9zIEe9yGP",
+	"IuJD0bfJaF1uHItINXoZ7fHMOhPZZcBZRIVwjUgaxGbcWHwc10coMjCA2UzrOf1Z0UTzcTzdGSnifuiN",
+	"AlqGbBOv6y8nULdF4miQ0GSOn4JUEsxLQWVGdnnfKxpxpGB8qLZRwpfX1l3rMvRCEaRa5cQCL5rkWhL1",
+	"QxHIfmMLlspnr6ZKWJ+5CJsMG4hsS7f9XGlhhzyjMgr6BL0WetlM6iB4nzD8BcVA8Hvd/QQSJmFT5mUw",
+	"dbnHbZ86O8O7iHBU7goOrZ/fDSP9QZC0G7uNFpRYw2Z0ue0X5ZQOLFkCThupjoPrdKIDCpaRt5f3pETh",
+	"cm1cWg/oSytHm3oF1qDvPMvEqQf2lcc7vOEiuNmG//fqbIvsMY9x8ZMY81Cg38SsQH4kl+Zi1VBymn2t",
+	"Xvi7Uzv+Ifnny/3ZbXD9c/zDN3t8Pzl//t2x/t+z9qB5szvY/a4ZTM7SH14cqX/yuPnD9xfiB3Tx1WuG",
+	"aIsY1nlavm/Z9L26QeTWYlHP8fYBUShwCzZwXwLJZc7Leq3EM1NIPPjcpHLHoX/eZiF5f/IZ+pPP5Tm/",
+	"3A9Ozg/OJ2fNb9vT3fBkg4DyAtT3gxH30jU3zU9w/waMJizZcNHLg0eodGhD2zBYpyD52sBjbfifjei9",
+	"MaTbH1NSjjKJgAfOygTrLQeqq6jcM79lvvKdSBOTnLJArS4iB20mTRJQWhRVDLtSIC2Dqnt4cNA2BeFG",
+	"MEhbxgwaGbi25raphNbAJYtvXam009ATNoxZgK5YkSrUQ8NI5ir0pM3bMcpu0W7NOk5o7axudOUqPYss",
+	"VbOMpum9OBbihqTTrB7Qndq6q8TI2ahmJWZY7SdTqI+xZjo5EZOp1hj7NA37ZqhFY2EuUreuHb+lJWbx",
+	"YMGf06i1wjt3RdvZwHwl2wQ+61l6JBYgucxeVPR+7dZooKJb1q11CPYT6hs7HEvYtZXWIJB+1uX9jGn2",
+	"rWEKJh1YG5ZgOsbXUPAuos8o76NskD4NrDuUpmrcU9GEgQ0NJjR4+WbW+LYO3mjEwTZ+6nNXMeOewecg",
+	"yTPvwYRhPVfIoNGLie9PDHzQ3mFzy5BC3ro0YSJbCZQkFufAkbQekpjYjAxZ9xF20IgrqtONLrdUAfRp",
+	"PugygMyLHan43cyAVJzajLZrmS6dHf/PoE/joShojHloWl9h/Gy6Q0aPNtyd01Y20ADP3XJ9xq4oZu30",
+	"eStq287SrVpDGmg236rV3QuwWxidJFo2TGehFgw0Das6l+gn7QmrdVqHB7tHzcODg+Yy6EH2cWpvfdLW",
+	"t0ZU5Z+NAGmw6oM/qajWqe0Pm8ODwRHb3qPNYHuP7h5tH4WHbPsobNFDujs8HOy3lytrchOcQpkO1k97",
+	"L1MDF/EJP9VrES/dOMuIyzYMb0euekdKrMyFLwprJzMeNct/QdShX02LNNBctMpYQFjUGotV19LpnVVG",
+	"VBGWqYtYw5zXDJvNoy0MCnrw5IsaQAcUNC+dXBp8HtSz4J4uL+Ryg2+vqMvAy2PIfHdaTRaKiKUg7WYz",
+	"66wRZV5HjG8aIAds8q0lPj7sEs8zHW5B8TRJyE6X0trpwPgb8zEV3/eHoBVGKdUfMAnqRcAiT7EzDvG8",
+	"lz3TCFweuFELrZe9btz1+XSETG/F5/z2r+DZa22V40LoWX4G9aHUB3YKE7X0MZjD2uUoqEyluIdzYFF5",
+	"yHseNuDZ+mAEd2yoVpXIZKqXcJcon4MqDj4F1GdndAPMnUe2+yCWeZZ86ShyU05rIy5LC2/eSZac86Go",
+	"rro50bbX77/tN3a3OsSg1GRRWNuCEtMl5hCx4GLWIH2DBNknNAxll/ddLnrPZWrVSd/+N52Gpg2vsdEA",
+	"6XnCFIVctaekD6Xa+LbsD30n1nDbHLK+gZ3IEuv6OGhn9ZSDvPpwCBMwcAdzMIFL2NWIKbtuFWVlK2qx",
+	"zMNnIuXhXx0m+q8C+4wAo0XI5/djkZnpG+d7rkzTHsyJFptW1FYejUbL5bH5vcIj21TVRdLyobYu/xIz",
+	"R/ebREvH9paFWgGX0kCocSm+rZB5Any4VHAY5mKNc/l0PDG5gQizI/cE2Kd/+VP0iMJ0n4N935xuCNat",
+	"rEr2+4hYQhdJ6CfBWNElMbkH6zttw2BjmvS9BgNlkNuS9O2PSmgtOssg0u9zHkBjPEwiyOHh4KifMgqe",
+	"7CwjeIhavNSSt8tNN3vNZkxvDjKx3ZpNXL//s9bS7TRnkCPicDUGLGt+EgFMgCsbM5lJQrIux6dsmra2",
+	"MKqamLyDlf8jepjQOBaz08lUzb9DnoReq/xWv03YMPpYzCS3PXzy6ed1W+UWM6XATpLsKWH6C+h39sgl",
+	"X+VWUeP289LKvynVX9GP/c+P/9Ptfmw2/3/2rnW5bWNJv8oUaqvibJEURMqSLJdrV5FlW0kk61hydLyF",
+	"FAkRIxIxOOABQDE8LlXt0+y+xz7KPsmp6e4ZDG68y7qE+RWLIDgYzHT3dH/9fb//+79Zc3QE4vLFE2Kx",
+	"vvFCTsOPiIwJUnLEUPCYvYCM0Y+ZwcOfysevbp55DJXQCsOAu2K9oie0mtvT1Ez0oNTIqzgB6RMdKOov",
+	"3IyCoE2PeCgEO6ah5PVQZrBaQOactJJAnKJmGXlFDQuT1ioNdqufa63CJXIXztYtSRfzRrnkIZRLDGim",
+	"KXJx6A184ccJWtZyb5e7pjKwPRQT6bcQxoW4OCLiwH9SrcdHXdjX9BnmtbpBGOumCQRRYjuILhw5omPA",
+	"YvAklhpZH1A0Nz7B3LXylk9lRP8fI16T43AjL6CmPMP0UonO95I+Bsn9MPAATtf5T/qpXPuQT+05Liku",
+	"I8I2BaZqUTxfn7WRIVGVNpWENCp3xKGeM1/0Umo7JGPVXKyuMAfwFQnMT4jIE7M01FwtB6dVkYvNQ5Qy",
+	"FATnle8siSZs14Zgg3qwgfdRRkceB/UNaO/u8ji+GQWQwQlBAnAKqNgRc6GK04H4EICcnN/upO2TEf1p",
+	"l23t7rxmLtva2dcjTrhwBI7ZjbFFoMGOYAXFRvOWWjaUQyAIPPeq8XufsWV37fSx03xCtSBx0WYvYp6P",
+	"4InuRfFi40aXeyVVJTHBx5pgebku4SW6g9fpapdmeDSdRBv9gUlR9innQ/CKBjuMv6JZ1E4qjBS3tDGR",
+	"q1E/tlIysTRYmMYgVvYw62AQK5+FtDJCvlP7D+nHshYwt6qurq7qh8arnLW6rq6uMpfTIluN3FNtpCK/",
+	"J8japl4+hqYqMYWMTt3hXlgWF6YAzT3YujjkChNSY0Me9d0hOW6svRnxDeQGEdhOJcFcU+7YjfWhnrIT",
+	"wLrespnnTr63UvncwTchJZdeeEkYtgeumChMU5wjRYw44uGSMGTyukwki71P2FpB8UuDXbl+okBlOvUi",
+	"T9+D4ep2qGmsv8swZKdySJ/SoVcvxOKDrmUtqmlJIh8LwTrwL0xNjk48Z4aMKLGMwhx7OyleLExvEk0y",
+	"aYbtfdvOBzqlqq++SFpNlH31B6OBddAC6Lb0JPDPbT2l0pj00Gs/LvFks1Ugd+77pN5FutnNk586DJaf",
+	"+dSnaYpza8Dx1UCIVHhJb+HvcYHxGwAEbhCYuImY+QPUT+LBRB6vpCfT/Iwj4QE89CQpOQMWW+Bcaqvq",
+	"acoE6Fk1294U/gAvNDq4GDwv9e/Jk4SSRtIsfXgBYlJzZxx7O0UyAKtnxxfx6ObG7wIQDYVmU1/ph6KD",
+	"EIrOwP2z7fb4m13b1gDNVIYphXIeKKoH6EunNKnRIiW9vWZpp443VNgwyPNvKvnvVW89fDPOZi3lxJHx",
+	"z/aP4qk3H3B1XcF6/i0c5wFxYsaxJWcs1bZozUtTbrBUaGHox55JsueA8f/qxsmhOZWPKadknIiypgU3",
+	"OxtMVjAstWrgQIF624STGg16NYIhwWYel3K0li0xe3PEfcgjLp5RfojT49kGpTDvdizL7171Q+YO2MlS",
+	"e3DoJt1+cRceAfkl+gRp1wVqGGKjS9pCjeXB16wjRkHQYd2AuxGQUsmLsynamtEDoOSveBb5q4UNdChA",
+	"HJxK4rewwXEJ0x5fMlGX33jhDbuMwslia/0zDOR+lPgexPyoWXgY89M8aN2b+dHBKbBuUOgleryxgXk8",
+	"2eKXXmM504hmTMYpSjt6tQPQFu2rb9ZwVBK7nELsnQp/Kb4prYZFOGm4S/3WELjUQl4ddaZwUVKLFmeM",
+	"QA9auz/EqQqKEZoDQZk7iXVUhOpwqgQUBp55DNCSWoqWGXcBaVe5M4R1DA2rtOhl3tUXccJd73Xh3KS4",
+	"HRqOKBEQZMvoB1IVSqSCtVhdoxpU1QhYEoalBSCYiWN41WuuAIVRb2qdZ24LB6PD5f0dNAWVRlpBN5Bl",
+	"9d5M8ozcCtqY1yU1kox0JbBDtQ2ahqycDnVTmWSD8I0p6XIZZyUl381m0B+JLEvu8deVTS/MVy2/qs0m",
+	"hsbcHfqLN+c/Ck+ZBTqsxWFu3Wa0nKsas8h9kt1AWUpKX+mm8LGrjRLlBvLgEqBoJCYqJRzBVGkVMRgR",
+	"B9LXOK1zUD/6Ot2RI8r90TSHWCVqC9Y+I4i9se9LpuOWNr70NttJ2FaiqzkDbMZKIiwgPiEVnRUgpf6/",
+	"769NWPIw6zKnuVkoPr5qetTTsFx18bFb1BIdYHxgSJsWrOsiSlipdb2VY58JPjeSK8QxgV+skQFMpIUA",
+	"KPYB1kjimuZ+UP82mU7oTILmbNwPHTFwPU6MhZU4dbYiTF0a1AxOHR7CQKn33eGQCxOU/pn0crHOMUT8",
+	"uqGK4EZcPWgVyPx0coyTfO848zWCm4HRdX47Mi21VE2rUGAzaNX3rm1e33d3d+pN7+U2t9297qubbXnt",
+	"sK2W/IGlCRasmvXVFx5K2ECLFRUI24swJWChrQdzZHVHUbC133jZsNUnixjUtQKjYd3MRkbjVtzgor9v",
+	"0hxA0TLaVZtb2WHa7aVWmD7L2mCiT57LCGdI6ONc3rumqMi1NVZY5LECn6ATAIeCxivgN8gcanpdN3EE",
+	"KHE2bZPcmajv/djo5IBQdtu2iXgYbwzc51E4fs0iPgixqIut/wkbDTMcThVG8x3NyQO3a5hb361vd1/y",
+	"+p5nX9dfua2b+svrfd682e3uebZhiJIwGVo1Sx4K2tItlP1gU/0gmYrzfigUugzfEPCrx235dqyDbQCj",
+	"xDyBey1kQnAe5VqtirayK2pTSluPVcjOqmEd1MIuNQ/qw1L7sPUN/6fte3fTcDSfYMvNVKyQ+zEH9TC4",
+	"deFMi1+sUehVMB0KRuEIDbSZjZBR3OI11dSQHaR/U+AAD0VGtzLbr0gwmtnAmSy/WckxWU4azv8sCcor",
+	"6qVAwhY0ZTldTzV+Lrxs9x0iycr617jw2nCvtsI4ZTrZqINCW6Y5OtsqgDCpFceHfgo4mJ1VD97tG+jD",
+	"nn7eBu1BnJ7VD9Q76YH6LEzYO/r9qSdqGuU9HaQzj/cMa3Vo+PImZWHbO2P3p1voh5h1fK+DSNWOEbWU",
+	"i6/Oih/AKAzdpJ/aBG3wrbnQqKMRXGn07rZ2S1UpKzAb7/25/AZaPIEJx+dg+uWjaNO/dLWO3tnHwGND",
+	"jOcWC9IeGwLkO8W+S89XldVTimBPDp2x8XL34uU2oJfFHSkJi6zmSDOHGBKxiquLd8C5GWt5qK+c+AQr",
+	"ZK5IgQle+8D1qLRWONG8wzYSwJ0X/It6QkfgIx7k+ZUhlWGo4eKw3EDpuWQ+ghKwqs+pa4kA0jg8NbKx",
+	"giNQrUdNUE2J4qVeSevkpWeUDlk1SplfKeJvlHEiE2g+LkoIAfrfPMjVTOUl7VpRqx+Yx5+Dh3c9j0TP",
+	"VvHv6eKzDqxvjuV7jnXgWLdnzf//7/9xrJpjRe74pPBHaQrhb8PRdeB361/5BC+mp3Ssg28OJcnfuon7",
+	"88XHM7ieT35W93CThMeouvPx+g/eTeCCsHkGF9zdFTJJ85rWMz5WM3Mfvd1kOO47AmmmEchQv+dsECJG",
+	"QVCcpGy2DSAKPx29rR+/e/+hfvLzL7/WT88+nlu/LzKd02MTGt5ayInvnkY8M/0bZ+G5cgwbX72Mrz70",
+	"PBJnxGWvXLSe1lIfnU56qZPeIt3I2YoZSmDyJoxmOeoXnXOwgL/wyZH+uDF0o5gDvYQ0bng36bOlGewo",
+	"PuUx6auRRqojkpB1Uque6gxn2nzo4ApATcqp1VQTKYJvVK/eZaZ9TgvAPhsHaOp+rlxSMZwRnDoEJ0p9",
+	"Gk8YXfCAaNuB5DgGbp1fuFyummeVaqUZSJL58V3N0m9kMaGsqkutmnTBtPrOQQYXS91Bzzqo7+lDS+qn",
+	"sSIzhDqSrjE3st0Q5FIu4JQjR534Ax6OEuugZcv/8DFhA/nxMHAnZ5UdWqdvj19+ufrbzukf3eTj1enk",
+	"v3y7dXp51v/16nj77I+/JWfNz5Oz5ufmlz9Oxqf//Gynv67I+ec8T+FCyG26KpdFO/ypHJ/v1d08dmdw",
+	"Ifc5QOvW7RWUamBp18KlVocuIIixbVpLWR/PVzJ5bd7MAXSktE++GJVzOeJZ6DyFHi8f5ONvtqcRKQk+",
+	"zn5+7fd6PFoSh69GvQgUv6KyY+KQqfFtA5pfEjSPqj79MEqKfMMoIZ/OtYwDEBsLG9iUiMTUHIQTSOVz",
+	"A3jZfIpOgWw17c6NT7B6eShwu0kVAh/EXVEUOWEBd+OE7ct3L79D3KYpCj+zcB8WiV+cEbnuAUNSnO/K",
+	"voSSqX6oDoeC4XhcnQ5368q2Vs6g7nkgY1/cGM++8cFYGSu1PKi0RJ3SEtXtDuB3uYA5zyX22NS8nmLu",
+	"QCEbgo0B726DHbvdfvYQBGTD0PEATKwO0LPr85V5xMGzFDbz9VBobuD6wTMpFMIUKCT1EbycVU9T605B",
+	"ZUc3hSMQfu8vkohatW+jjQuwrQshU+trmcUKqzwHnuqGowDg5HI5PUTrRu557qsSlzEMz/LA9Z4nJbZ3",
+	"tUqZhn9NwfgdCy8m/Fn5MaqG1Gngh0U3GHnyKJA3aFx4FynWbPYZ4zAIUgIuCDq58J7AGeOxryIlqQQv",
+	"FNiXTR0J9YbKhSTUp1VsSOUdPOotIrYToN4R73KRBBNQxcU6YgkuHK/dtu1GKWy7ejmt0Ikin7NpZSQ+",
+	"axYiTQY3rpyXeapLFLgq+JSSW898pWVnECqL9JBU9qfMB4aZynvye3WLymoNJvS6qlpMMgqb9GY3m31d",
+	"AHG9Uxbd6aXeYutb2vl0N9N1SL+QcxyaVAva3agll2Fem1rcUMeRaix4fsjIfxNlJ3cENOKppEYoyqLp",
+	"1PnMTeGnRgyN2U/C89wXpiui4zWinZRI6HNFc+nne4b1W+X7jR25lPOfiVnWgVsOs6xu0nlN3dUoxS4v",
+	"Cm/MDY+bvBTaPNM5FqHNRp/mOrHNGdsIcNRZ2RPMYEQ8QRlZlqlkMnc4ZC8uP16e1xho4TVb+wfs4sNh",
+	"fbvGdpnn9/wkrrGWTYed+EdMgBCVaoyQNkXjAExLjuhQG/dlmAw1CW0Co+nEPBkNO0rt1siyyIFQ7drI",
+	"kDyf6vQlBnSrRY2lQV0u0vpH1Cbj6oxsu9WNb3vsz0Eg4jeO0m8fj8eNcasRRr2tpm3bW/Ftz7HYrc/H",
+	"P4V/vnEsm9ls5yXbeengPTjeSS5w5r1xrNMdttPfu93u1/f+6Vhb5jVwL/g39CrLdWcdWD//dHH1pfX2",
+	"/PjD+S+t87+f5/8N1yajoYz9mr/1r9//9vXkw1ngffhtfPL+1eDk/bvRyft32977fnAtPg2/NN/Z162T",
+	"3pe//zS2atYo8q0DGTDL13KwBdtiCx37gSvEf+Aw3swahBx2cxdEoaM3+HX8kxv0wshP+oM3Fx8Ot/Fv",
+	"uDPe7OK/hjzyQ+9Ny57fTcj1cAHPXOIorjSt63CIq18xCbgJy2wv/PSvkeZ6ttVs3TZcNM6rpVpgJyj6",
+	"knmAyUXnIJ0G62gT1mFuoYMGOIg60uh0GOVkEnMBQ1a+HL7sCN2RuTCyd3oBgEBPQBCIuk4u6GQQxVAc",
+	"OgKKkeSRlFvLHBlUgJ/eQD5bqW+BeEMGE3QywHMDnAyevgMzDM5K2AN0S839PXu/KcOsYkcoxUcZHOsK",
+	"vmEha3yET2lIAz1NtPCsfqVHAhVOO3Q2nushMSC4KwuQBKI/g9L3ax23+zGLEz8IsHZaAk/w8WSKIWge",
+	"nGDes8GO+rz7FVMzQdj9qoyux299Vb+NuVJtAoKoglNRpPZTkA3mKcOPyaWauAY50IfFMmTmDOMJsHf5",
+	"dxLzpD4ayhkk1r4aOTRsYs3RzS30cuR7zd9d3hZ4nxgGKiCxMWW2c1/LTjM+0qOa57UhRsxlDU1TOtII",
+	"I3PnZBkyH3t0+s4Xftyn/AEsjYr8wQoh6jfin7r7vro5l0QA4oiCRgtdSdQfB2zHftVgMAJf9NgkHEVm",
+	"/niuwM4RmcjOpWYCJfDSyWRUlhanQRLnMnWaGvNGoJmK8TLK05jPDVMkvwo0RrDLKwVptOjns5WkmQtl",
+	"fTHq9pFCfxUVm6etpFxqNUj3plxQaykp5alVX3ke04iAmVI35Yt3I3bzoGI3T4cdd3HL8OyU0j9x11vn",
+	"5p5Z1UkhHR3fy5VwRtcLlXCmb5WSEo4ix/wu3DTr0BOi1noY94AnrucmbgeJsACK50HyzhHjfhjwBnsL",
+	"VkpGBobYKURVmYjKTSihdkh4Wg9FivDGyIGrKuMsVxivQcqa3/IoC9BxBJXUY3eC6uZjM8YZGbrsU3Tj",
+	"tbIfsLllYpqaDsY02xsXROlIT1rUPq9BIKQ4da+5IzQPpAgjFoQxHULh+TE4rNRcWlUevVpvKLXqmY26",
+	"iDHO78SNKtN8frKWmfKNRNMjj6837fZLhPDU77E2L19y3CfKzzqQvkJh6i8YB5TW4t4Bnw4x9Iz7IRR5",
+	"QLBDoaHNglAqlmFWxhrsWKVGtBPPo6dLinGOSD09mBWXee6EEkCQnIiIeTXR6fu4wT6n8lpmhgbTxJgf",
+	"wXAi0zUQAv0Q8wUpULnw77piI/JB47DLaXywTmScQHcptBOmZEEs8auEQmJeTbvcXLSrRbEVp1Z/x3Bt",
+	"C1K9fYJ9UGHr4bdgHVzz3kg8YxP/IB0sm/6UaQ7x+bk32GsVXPPr83kzh4ijgpmoRjRGeHCSJw6lQI4Z",
+	"YOiZBuiTXOJbUFih8ebv9CsIpNcUJgF0Slg4Ih8QhOFXwJ4QpwwAAXb3dl4hHnDPttX/7e42f2ykTvES",
+	"XCyod+TQJGjXFYLhOgrHMY/SG7P/+9+dxra6aWu3xj4OuTh5y45CIXg3YUdhxNl2wzZ/7QKdQ8nPKQ1/",
+	"lQ13vZryBvIPGLcXEvfGrQ2t38KZnORoXJGTKmJhxLr9UJ4H3Wy3PD01qUYBHV76U6lGzdRZC0cJkVvI",
+	"W6Y8fG5K0FcilsBeXPFrucqEOXEGHUj+J7/IOcntgRcKBPpjqsSFPX3U54dNsi5piAnz6VKC4bK+Kpr4",
+	"uIY6YNn6g3kUl6+wkyYy1NncfGP5NFJpwJg6EBr8kIfDgKu4A8XRocYc3fpdPm1gSF6XGZr6U2FwR/hB",
+	"yaigM4IKV+mCTPtOTK4dBXsuezIU9YFdfKOn1fi60uAofPmUUkIwCGQBYnJtwIOracC5gnP2RPU9wKrY",
+	"39neoV37cnvPXGNv/bhyXUORH38hCF2PXbuBjOsizGuFUbfP1WQbd/zA3SDpW3e/3/0rAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -1,5 +1,6 @@
 // "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomBytes, createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swaggerUI, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
@@ -60,13 +61,16 @@ const cases = {
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
   listMyEvents: { fields: () => ({ limit: '1' }) },
+  startPasskeySignIn: {},
   startTotp: {},
   confirmTotp: { body: () => ({ setup: shown.startTotp.setup, code: totp(shown.startTotp.secret), name: 'Phone' }) },
   listFactors: {},
   renameFactor: { refused: true, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
   replaceRecoveryCodes: {},
   removeFactor: { fields: () => ({ factor_id: shown.listFactors.items[0].id }) },
-  introspectToken: { client: true, fields: () => ({ token: pair.access_token }) },
+  startPasskey: {},
+  addPasskey: { body: () => ({ name: 'Key', credential: passkey(shown.startPasskey) }) },
+  introspectToken: { before: weaken, client: true, fields: () => ({ token: pair.access_token }) },
   endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
   changePassword: {
     body: () => {
@@ -99,6 +103,40 @@ async function invite() {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'guest', password: account.password }),
   });
   guest = await answer.json();
+}
+
+// passkey is what navigator.credentials.create would return, at localhost: a new key, with the attestation "none".
+function passkey({ challenge, rp }) {
+  const { x, y } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
+  const id = randomBytes(32);
+  const [cose, byX, byY] = ['a5010203262001215820', x, '225820'].map((part, i) => Buffer.from(part, i === 1 ? 'base64url' : 'hex')); // {1: 2, 3: -7, -1: 1, -2: x, -3: y}
+  const data = Buffer.concat([
+    createHash('sha256').update(rp.id).digest(), Buffer.from('4500000000', 'hex'), Buffer.alloc(16), Buffer.from([0, id.length]), id,
+    cose, byX, byY, Buffer.from(y, 'base64url'),
+  ]);
+  // {"fmt": "none", "attStmt": {}, "authData": data}
+  const object = Buffer.concat([Buffer.from('a363666d74646e6f6e656761747453746d74a0686175746844617461' + '58', 'hex'), Buffer.from([data.length]), data]);
+  const client = JSON.stringify({ type: 'webauthn.create', challenge, origin: at.sesame.origin.replace('127.0.0.1', rp.id), crossOrigin: false });
+  return JSON.stringify({
+    id: id.toString('base64url'), rawId: id.toString('base64url'), type: 'public-key',
+    response: { clientDataJSON: Buffer.from(client).toString('base64url'), attestationObject: object.toString('base64url') },
+  });
+}
+
+// strengthen gives the page tokens of the second factor that its session has set up, which it would get at its next refresh.
+async function strengthen() {
+  pair = await post('/token', new URLSearchParams({ grant_type: 'refresh_token', refresh_token: pair.refresh_token }));
+  await at.page.evaluate((token) => {
+    window.ui.authActions.authorizeOauth2({ auth: window.ui.authSelectors.authorized().get('OAuth2Password').toJS(), token });
+  }, pair);
+}
+
+// weaken removes the passkey, without which the account could not log in again.
+async function weaken() {
+  await strengthen();
+  const headers = { Authorization: `Bearer ${pair.access_token}` };
+  const answer = await fetch(`${at.sesame.origin}/users/me/factors/${shown.addPasskey.factor.id}`, { method: 'DELETE', headers });
+  assert.equal(answer.status, 204);
 }
 
 // strengthenGuest gives the guest a second factor.

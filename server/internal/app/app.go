@@ -184,8 +184,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Policy: identity.Policy{
 			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
 		},
-		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(),
-		Passkeys: passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{

@@ -73,7 +73,7 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, PasskeyCopied, ResetRequested, ResetCancelled, FactorsReset,
+	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset, PasskeyCopied,
 	ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
 }
 
