@@ -7,7 +7,6 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/mailer"
-	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/secret"
 )
@@ -22,8 +21,8 @@ const usernameReservation = 30 * 24 * time.Hour
 // DeleteAccount deletes the caller's account and ends its sessions. Errors: StaleLogin when the login is older than ten
 // minutes, LastAdministrator.
 func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) error {
-	if s.now().Sub(caller.LoggedInAt) > maxLoginAge {
-		return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
+	if !s.fresh(caller) {
+		return errStaleLogin()
 	}
 	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, nil))
 }

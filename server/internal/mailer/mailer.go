@@ -37,13 +37,15 @@ const (
 	EmailInUse        Kind = "email_in_use"        // somebody gave the address for another account
 	NewLogin          Kind = "new_login"           // the password was given in a network that is not known
 	AccountDeleted    Kind = "account_deleted"
+	IdentityLinked    Kind = "identity_linked" // of Provider
+	IdentityUnlinked  Kind = "identity_unlinked"
 )
 
 // Decoy is a mail that is queued and never sent. It takes the place of one that must not be sent, so that the request
 // does the same work either way.
 const Decoy Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted}
+var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted, IdentityLinked, IdentityUnlinked}
 
 // Mail is a mail before it is rendered.
 type Mail struct {
@@ -63,6 +65,7 @@ type Fields struct {
 	IPAddress string      // of the request that made the change
 	UserAgent string
 	NewEmail  string
+	Provider  string // of an identity
 }
 
 // Message is a rendered mail. ID is the same in every attempt, so that receivers can recognise a second copy.

@@ -237,6 +237,9 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 // Silent reports whether the request allows no page (prompt=none).
 func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none") }
 
+// WantsProof reports whether the person has to prove who they are even if they are known (prompt=login, max_age).
+func (a Authorization) WantsProof() bool { return slices.Contains(a.prompts, "login") || a.maxAge >= 0 }
+
 // Creates reports whether the person is to make an account (prompt=create, Initiating User Registration 1.0). They may also
 // sign in to one that they have.
 func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "create") }

@@ -84,6 +84,7 @@ func (p *Pages) accountPage(o owner, refused refusedForm) error {
 	shown.Text = []template.HTML{t.H("signed-in-as", "username", user.Username)}
 	shown.Nav = []link{
 		{"account/sessions", t.T("account-sessions.title")},
+		{"account/identities", t.T("account-identities.title")},
 		{"account/applications", t.T("account-applications.title")},
 		{"account/events", t.T("account-events.title")},
 		{"account/delete", t.T("account-delete.title")},

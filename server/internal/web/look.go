@@ -30,7 +30,7 @@ const codeTemplate = "code"
 // templates are the names of the templates of the pages. base.html has what they share.
 var templates = []string{
 	"message", "sign-in", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
-	"account", "account-sessions", "account-applications", "account-events", "account-delete",
+	"account", "account-sessions", "account-applications", "account-identities", "account-events", "account-delete",
 }
 
 // logoPath is where the server shows the logo.

@@ -39,6 +39,9 @@ func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	if sealed == "" {
 		return accountErrand, nil
 	}
+	if sealed == identitiesErrand.sealed {
+		return identitiesErrand, nil
+	}
 	if code, ok := strings.CutPrefix(sealed, deviceErrandPrefix); ok {
 		return deviceErrand(code), nil
 	}
@@ -181,8 +184,16 @@ func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *ident
 	return p.Site.answer(http.StatusBadRequest, shown)
 }
 
-// askToSignIn asks for a username and a password.
+// askToSignIn asks for a username and a password, or for a provider.
 func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username, fault string) Answer {
+	shown, err := p.signInPage(ctx, e, username, fault)
+	if err != nil {
+		return Answer{err: err}
+	}
+	return p.Site.answer(status, shown)
+}
+
+func (p *Pages) signInPage(ctx context.Context, e errand, username, fault string) (page, error) {
 	shown := e.page(ctx, p, "sign-in")
 	t, f := shown.texts, e.form("sign-in")
 	f.Fields = []*field{
@@ -194,12 +205,13 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	if f.focus(); fault != "" && username != "" { // the name is probably correct
 		f.Fields[0].Focus, f.Fields[1].Focus = false, true
 	}
-	shown.Fault, shown.Forms = fault, []*form{f}
+	providers, err := p.providerForms(ctx, t, e)
+	shown.Fault, shown.Forms = fault, append([]*form{f}, providers...)
 	shown.Links = []link{{e.link("forgot-password"), t.T("sign-in.forgotten")}}
 	if !p.Accounts.RegistrationClosed {
 		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
 	}
-	return p.Site.answer(status, shown)
+	return shown, err
 }
 
 // openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
@@ -211,7 +223,14 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 	if browser != nil && e.request == nil {
 		return Redirect(p.PublicURL + e.path).write(c.Response())
 	}
-	return p.askToSignIn(ctx, http.StatusOK, e, "", "").write(c.Response())
+	shown, err := p.signInPage(ctx, e, "", "")
+	if fault := providerFaults[c.QueryParam("fault")]; fault != "" {
+		shown.Fault = shown.T(fault)
+	}
+	if err != nil {
+		return err
+	}
+	return p.Site.answer(http.StatusOK, shown).write(c.Response())
 }
 
 // signIn is POST /sign-in: the form with the password.
@@ -235,15 +254,21 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 	if err != nil {
 		return Answer{}, err
 	}
-	if before != nil && before.User.ID != browser.User.ID { // another person uses this browser now
-		err = p.Identity.SignOut(ctx, before)
-	} else if before != nil {
-		err = p.Identity.Replace(ctx, before, &browser)
-	}
-	if err != nil {
+	if err = p.replaceSession(ctx, before, &browser); err != nil {
 		return Answer{}, err
 	}
 	answer, err := p.continueErrand(ctx, e, &browser)
 	answer.cookie = p.cookie(cookie, browser.Session.EndsAt)
 	return answer, err
+}
+
+// replaceSession ends the session that a browser had before its person has signed in. It may be nil.
+func (p *Pages) replaceSession(ctx context.Context, before, after *identity.Browser) error {
+	switch {
+	case before == nil:
+		return nil
+	case before.User.ID != after.User.ID: // another person uses this browser now
+		return p.Identity.SignOut(ctx, before)
+	}
+	return p.Identity.Replace(ctx, before, after)
 }
