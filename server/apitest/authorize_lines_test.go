@@ -113,7 +113,7 @@ func TestSealedTextsAreOfOneKind(t *testing.T) {
 		stranger.register(t, "ann")
 		page := webPage{action: "/sign-in", fields: url.Values{"request": {request1}}}
 		stranger.newBrowser().submit(t, page, "username", "ann", "password", horse).want(400)
-		two := &browser{s, b.cookie + "; " + strings.SplitN(b.cookie, "=", 2)[0] + "=x"}
+		two := &browser{s: s, cookie: b.cookie + "; " + strings.SplitN(b.cookie, "=", 2)[0] + "=x"}
 		two.send(t, f.request()).want(200).form()
 	})
 }

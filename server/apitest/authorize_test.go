@@ -489,7 +489,7 @@ func TestWhatACookieIsNot(t *testing.T) {
 		s.do(t, me(value)).want(401, "invalid_token")
 		s.do(t, refreshGrant(value)).want(400, "invalid_grant")
 		for _, text := range []string{tokens.RefreshToken, tokens.AccessToken, tokens.IDToken, "", "x", value[:len(value)-1], value + "; sesame-session=" + value} {
-			stranger := &browser{s, "sesame-session=" + text}
+			stranger := &browser{s: s, cookie: "sesame-session=" + text}
 			stranger.send(t, f.request()).want(200).form()
 		}
 		s.do(t, me(tokens.IDToken)).want(401, "invalid_token")

@@ -105,10 +105,10 @@ func TestSignInChangesTheCookie(t *testing.T) {
 				t.Errorf("%s has the cookie of before", username)
 			}
 			seen[b.cookie] = true
-			old := &browser{s, before}
+			old := &browser{s: s, cookie: before}
 			old.lands(t, old.send(t, get("/account")), "/sign-in")
 		}
-		before := &browser{s, b.cookie}
+		before := &browser{s: s, cookie: b.cookie}
 		b.lands(t, b.submit(t, b.send(t, get("/sign-up")).formWith("", ""), "email", "cleo@example.com", "password", horse), "/account").shows("as <bdi>cleo</bdi>")
 		before.lands(t, before.send(t, get("/account")), "/sign-in")
 	})

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -18,8 +19,9 @@ import (
 
 // browser is a person's browser: it keeps the cookie of the server.
 type browser struct {
-	s      *server
-	cookie string
+	s        *server
+	cookie   string
+	provider string // the cookie of a sign-in at a provider
 }
 
 func (s *server) newBrowser() *browser { return &browser{s: s} }
@@ -28,8 +30,8 @@ func (s *server) newBrowser() *browser { return &browser{s: s} }
 func (b *browser) send(t *testing.T, r request) *answer {
 	t.Helper()
 	header := map[string]string{"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
-	if b.cookie != "" {
-		header["Cookie"] = b.cookie
+	if cookies := strings.TrimPrefix(b.cookie+"; "+b.provider, "; "); cookies != "" {
+		header["Cookie"] = strings.TrimSuffix(cookies, "; ")
 	}
 	for name, value := range r.header {
 		header[name] = value
@@ -50,8 +52,12 @@ func (b *browser) send(t *testing.T, r request) *answer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if b.cookie = c.Name + "=" + c.Value; c.MaxAge < 0 {
-			b.cookie = ""
+		into := &b.cookie
+		if strings.HasSuffix(c.Name, "-provider") {
+			into = &b.provider
+		}
+		if *into = c.Name + "=" + c.Value; c.MaxAge < 0 {
+			*into = ""
 		}
 	}
 	return a

@@ -59,7 +59,7 @@ func (f *File) declaredUser(u user) account.Declared {
 	}}
 	if u.passwordFile != "" {
 		d.Password = func() (secret.Text, error) {
-			text, err := readSecret(u.passwordFile)
+			text, err := ReadSecret(u.passwordFile)
 			return text, f.wrapFile(u.passwordLine, "password_file", err)
 		}
 	}
@@ -79,7 +79,7 @@ func (f *File) declaredClient(c client) oauth.DeclaredClient {
 			if c.secretFile == "" {
 				return c.secretHash, nil
 			}
-			text, err := readSecret(c.secretFile)
+			text, err := ReadSecret(c.secretFile)
 			if err != nil {
 				return "", f.wrapFile(c.secretLine, "secret_file", err)
 			}

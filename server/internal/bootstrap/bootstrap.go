@@ -58,8 +58,8 @@ type client struct {
 // maxSecret is the longest file of a password or a secret, in bytes.
 const maxSecret = 4 << 10
 
-// readSecret reads the one line of a file, without its line break. Its errors do not contain the text.
-func readSecret(file string) (text secret.Text, err error) {
+// ReadSecret reads the one line of a file, without its line break. Its errors do not contain the text.
+func ReadSecret(file string) (text secret.Text, err error) {
 	opened, err := os.Open(file)
 	if err != nil {
 		return text, err // which names the file
