@@ -59,7 +59,7 @@ func usernameOf(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	local, _, _ := strings.Cut(address[:max(at, 0)], "+")
 	shown, key, err := names.NewUsername(local)
-	if err != nil || len(key) > maxMadeUsername || names.Reserved(shown) || names.Reserved(key) {
+	if err != nil || key == "" || len(key) > maxMadeUsername || names.Reserved(shown) || names.Reserved(key) {
 		return unnamed
 	}
 	return key
