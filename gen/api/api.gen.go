@@ -37,11 +37,13 @@ const (
 	ErrorCodeInvalidCode                    ErrorCode = "invalid_code"
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
+	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
+	ErrorCodeProviderTaken                  ErrorCode = "provider_taken"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
@@ -75,6 +77,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeLastAdministrator:
 		return true
+	case ErrorCodeLastWayIn:
+		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNotFound:
@@ -84,6 +88,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
+		return true
+	case ErrorCodeProviderTaken:
 		return true
 	case ErrorCodeRegistrationClosed:
 		return true
@@ -118,6 +124,8 @@ const (
 	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
 	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
 	EventKindEVENTEMAILLOST        EventKind = "email_lost"
+	EventKindEVENTIDENTITYLINKED   EventKind = "identity_linked"
+	EventKindEVENTIDENTITYUNLINKED EventKind = "identity_unlinked"
 	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
 	EventKindEVENTLOGIN            EventKind = "login"
 	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
@@ -128,6 +136,9 @@ const (
 	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
 	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
 	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
+	EventKindEVENTPROVIDERCHANGED  EventKind = "provider_changed"
+	EventKindEVENTPROVIDERCREATED  EventKind = "provider_created"
+	EventKindEVENTPROVIDERDELETED  EventKind = "provider_deleted"
 	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
 	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
@@ -156,6 +167,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTEMAILLOST:
 		return true
+	case EventKindEVENTIDENTITYLINKED:
+		return true
+	case EventKindEVENTIDENTITYUNLINKED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -175,6 +190,12 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDRESET:
 		return true
 	case EventKindEVENTPROFILECHANGED:
+		return true
+	case EventKindEVENTPROVIDERCHANGED:
+		return true
+	case EventKindEVENTPROVIDERCREATED:
+		return true
+	case EventKindEVENTPROVIDERDELETED:
 		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
@@ -268,6 +289,42 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeUnsupportedGrantType:
 		return true
 	case OAuthErrorCodeUnsupportedResponseType:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderCreateKind.
+const (
+	ProviderCreateKindCREATEPROVIDERGITHUB ProviderCreateKind = "github"
+	ProviderCreateKindCREATEPROVIDEROIDC   ProviderCreateKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderCreateKind enum.
+func (e ProviderCreateKind) Valid() bool {
+	switch e {
+	case ProviderCreateKindCREATEPROVIDERGITHUB:
+		return true
+	case ProviderCreateKindCREATEPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderKind.
+const (
+	ProviderKindPROVIDERGITHUB ProviderKind = "github"
+	ProviderKindPROVIDEROIDC   ProviderKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderKind enum.
+func (e ProviderKind) Valid() bool {
+	switch e {
+	case ProviderKindPROVIDERGITHUB:
+		return true
+	case ProviderKindPROVIDEROIDC:
 		return true
 	default:
 		return false
@@ -515,6 +572,8 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -555,6 +614,8 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+//   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -588,6 +649,33 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Identity A person at a provider, who can sign in to the account.
+type Identity struct {
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Issuer    string    `json:"issuer"`
+
+	// Label What the provider called the person when the identity was linked, such as an address.
+	Label string `json:"label"`
+
+	// LastUsedAt When somebody last signed in with it.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Provider The provider that has the issuer. Null if there is none any more; then nobody can sign in with the identity.
+	Provider nullable.Nullable[string] `json:"provider"`
+
+	// Subject The id of the person at the issuer.
+	Subject string `json:"subject"`
+}
+
+// IdentityPage defines model for IdentityPage.
+type IdentityPage struct {
+	Items []Identity `json:"items"`
+
+	// NextCursor Always null, because one page holds all identities.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
@@ -1070,6 +1158,124 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Provider defines model for Provider.
+type Provider struct {
+	// ClientID The id of this server at the provider.
+	ClientID  string    `json:"client_id"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// HasSecret Whether this server authenticates at the provider with a secret.
+	HasSecret bool `json:"has_secret"`
+
+	// Issuer Identities are subjects of this issuer.
+	Issuer string `json:"issuer"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	Kind ProviderKind `json:"kind"`
+
+	// Label What people read on the button.
+	Label string `json:"label"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed its verified address.
+	LinkVerifiedAddresses bool `json:"link_verified_addresses"`
+
+	// Name Part of the redirect address.
+	Name string `json:"name"`
+
+	// RedirectURI The address to register at the provider.
+	RedirectURI string `json:"redirect_uri"`
+
+	// Scopes What the server asks the provider for.
+	Scopes []string `json:"scopes"`
+}
+
+// ProviderCreate defines model for ProviderCreate.
+type ProviderCreate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID string `json:"client_id"`
+
+	// ClientSecret The secret of this server at the provider. Without it the server is a public client there; GitHub requires one.
+	//
+	// Example: GOCSPX-1234567890
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Issuer The issuer, exactly as its discovery document names it. For GitHub only the address of a GitHub Enterprise Server.
+	//
+	// Example: https://accounts.google.com
+	Issuer *string `json:"issuer,omitempty"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	//
+	// Example: oidc
+	Kind ProviderCreateKind `json:"kind"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Name Part of the redirect address.
+	//
+	// Example: google
+	Name string `json:"name"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// ProviderCreateKind An issuer of OpenID Connect, or GitHub.
+//
+// Example: oidc
+type ProviderCreateKind string
+
+// ProviderKind An issuer of OpenID Connect, or GitHub.
+type ProviderKind string
+
+// ProviderPage defines model for ProviderPage.
+type ProviderPage struct {
+	Items []Provider `json:"items"`
+
+	// NextCursor Always null, because one page holds all providers.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// ProviderUpdate defines model for ProviderUpdate.
+type ProviderUpdate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Another secret.
+	//
+	// Example: GOCSPX-0987654321
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
 // PushedAuthorization defines model for PushedAuthorization.
 type PushedAuthorization struct {
 	// ExpiresIn Seconds for which it is valid.
@@ -1543,6 +1749,9 @@ type MediaType = Problem
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
+// NoSuchProvider An error (RFC 9457).
+type NoSuchProvider = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
@@ -1569,6 +1778,9 @@ type OAuthTooMany = OAuthError
 
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
+
+// ProviderTaken An error (RFC 9457).
+type ProviderTaken = Problem
 
 // ServerError An error (RFC 9457).
 type ServerError = Problem
@@ -1735,6 +1947,12 @@ type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 // ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
 type ConfirmPasswordResetJSONRequestBody = PasswordReset
 
+// CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
+type CreateProviderJSONRequestBody = ProviderCreate
+
+// UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
+type UpdateProviderJSONRequestBody = ProviderUpdate
+
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
 
@@ -1824,6 +2042,21 @@ type ServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx echo.Context) error
+	// ListProviders List the providers
+	// (GET /providers)
+	ListProviders(ctx echo.Context) error
+	// CreateProvider Create a provider
+	// (POST /providers)
+	CreateProvider(ctx echo.Context) error
+	// DeleteProvider Delete a provider
+	// (DELETE /providers/{provider})
+	DeleteProvider(ctx echo.Context, provider string) error
+	// GetProvider Read a provider
+	// (GET /providers/{provider})
+	GetProvider(ctx echo.Context, provider string) error
+	// UpdateProvider Change a provider
+	// (PATCH /providers/{provider})
+	UpdateProvider(ctx echo.Context, provider string) error
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -1872,6 +2105,12 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListIdentities List my identities
+	// (GET /users/me/identities)
+	ListIdentities(ctx echo.Context) error
+	// DeleteIdentity Unlink an identity
+	// (DELETE /users/me/identities/{identity_id})
+	DeleteIdentity(ctx echo.Context, identityID string) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
@@ -2248,6 +2487,72 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 	return err
 }
 
+// ListProviders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProviders(ctx)
+	return err
+}
+
+// CreateProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProvider(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProvider(ctx)
+	return err
+}
+
+// DeleteProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProvider(ctx, provider)
+	return err
+}
+
+// GetProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProvider(ctx, provider)
+	return err
+}
+
+// UpdateProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateProvider(ctx, provider)
+	return err
+}
+
 // GetReadiness converts echo context to params.
 func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	var err error
@@ -2482,6 +2787,31 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListIdentities(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListIdentities(ctx)
+	return err
+}
+
+// DeleteIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteIdentity(ctx, identityID)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
@@ -2648,6 +2978,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
@@ -2656,6 +2988,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
+	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
+	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
+	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
+	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -2684,6 +3021,8 @@ type MalformedApplicationProblemPlusJSONResponse Problem
 type MediaTypeApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -2786,6 +3125,8 @@ type PageUnavailableTextHTMLResponse struct {
 	Headers       PageUnavailableResponseHeaders
 	ContentLength int64
 }
+
+type ProviderTakenApplicationProblemPlusJSONResponse Problem
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -4942,6 +5283,717 @@ func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitC
 	return err
 }
 
+type ListProvidersRequestObject struct {
+}
+
+type ListProvidersResponseObject interface {
+	VisitListProvidersResponse(w http.ResponseWriter) error
+}
+
+type ListProviders200JSONResponse ProviderPage
+
+func (response ListProviders200JSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders400ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders401ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders500ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders503ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProviderRequestObject struct {
+	Body *CreateProviderJSONRequestBody
+}
+
+type CreateProviderResponseObject interface {
+	VisitCreateProviderResponse(w http.ResponseWriter) error
+}
+
+type CreateProvider201JSONResponse Provider
+
+func (response CreateProvider201JSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider400ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider401ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider403ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider409ApplicationProblemPlusJSONResponse struct {
+	ProviderTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider409ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider413ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider415ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider422ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider500ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider503ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProviderRequestObject struct {
+	Provider string `json:"provider"`
+}
+
+type DeleteProviderResponseObject interface {
+	VisitDeleteProviderResponse(w http.ResponseWriter) error
+}
+
+type DeleteProvider204Response struct {
+}
+
+func (response DeleteProvider204Response) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider400ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider401ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider403ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider404ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider422ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider500ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider503ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProviderRequestObject struct {
+	Provider string `json:"provider"`
+}
+
+type GetProviderResponseObject interface {
+	VisitGetProviderResponse(w http.ResponseWriter) error
+}
+
+type GetProvider200JSONResponse Provider
+
+func (response GetProvider200JSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider400ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider401ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider403ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider404ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider422ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider500ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider503ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProviderRequestObject struct {
+	Provider string `json:"provider"`
+	Body     *UpdateProviderJSONRequestBody
+}
+
+type UpdateProviderResponseObject interface {
+	VisitUpdateProviderResponse(w http.ResponseWriter) error
+}
+
+type UpdateProvider200JSONResponse Provider
+
+func (response UpdateProvider200JSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider400ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider401ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider403ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider404ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider413ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider415ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider422ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider500ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider503ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type GetReadinessRequestObject struct {
 }
 
@@ -7008,6 +8060,253 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListIdentitiesRequestObject struct {
+}
+
+type ListIdentitiesResponseObject interface {
+	VisitListIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListIdentities200JSONResponse IdentityPage
+
+func (response ListIdentities200JSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities400ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities401ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities403ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities500ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities503ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentityRequestObject struct {
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteIdentityResponseObject interface {
+	VisitDeleteIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteIdentity204Response struct {
+}
+
+func (response DeleteIdentity204Response) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -8027,6 +9326,21 @@ type StrictServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
+	// ListProviders List the providers
+	// (GET /providers)
+	ListProviders(ctx context.Context, request ListProvidersRequestObject) (ListProvidersResponseObject, error)
+	// CreateProvider Create a provider
+	// (POST /providers)
+	CreateProvider(ctx context.Context, request CreateProviderRequestObject) (CreateProviderResponseObject, error)
+	// DeleteProvider Delete a provider
+	// (DELETE /providers/{provider})
+	DeleteProvider(ctx context.Context, request DeleteProviderRequestObject) (DeleteProviderResponseObject, error)
+	// GetProvider Read a provider
+	// (GET /providers/{provider})
+	GetProvider(ctx context.Context, request GetProviderRequestObject) (GetProviderResponseObject, error)
+	// UpdateProvider Change a provider
+	// (PATCH /providers/{provider})
+	UpdateProvider(ctx context.Context, request UpdateProviderRequestObject) (UpdateProviderResponseObject, error)
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -8075,6 +9389,12 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListIdentities List my identities
+	// (GET /users/me/identities)
+	ListIdentities(ctx context.Context, request ListIdentitiesRequestObject) (ListIdentitiesResponseObject, error)
+	// DeleteIdentity Unlink an identity
+	// (DELETE /users/me/identities/{identity_id})
+	DeleteIdentity(ctx context.Context, request DeleteIdentityRequestObject) (DeleteIdentityResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
@@ -8704,6 +10024,173 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 	return nil
 }
 
+// ListProviders operation middleware
+func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+	var request ListProvidersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProviders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProvidersResponseObject); ok {
+		return validResponse.VisitListProvidersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProvider operation middleware
+func (sh *strictHandler) CreateProvider(ctx echo.Context) error {
+	var request CreateProviderRequestObject
+
+	var body CreateProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProvider(ctx.Request().Context(), request.(CreateProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProviderResponseObject); ok {
+		return validResponse.VisitCreateProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProvider operation middleware
+func (sh *strictHandler) DeleteProvider(ctx echo.Context, provider string) error {
+	var request DeleteProviderRequestObject
+
+	request.Provider = provider
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProvider(ctx.Request().Context(), request.(DeleteProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProviderResponseObject); ok {
+		return validResponse.VisitDeleteProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProvider operation middleware
+func (sh *strictHandler) GetProvider(ctx echo.Context, provider string) error {
+	var request GetProviderRequestObject
+
+	request.Provider = provider
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProvider(ctx.Request().Context(), request.(GetProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProviderResponseObject); ok {
+		return validResponse.VisitGetProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateProvider operation middleware
+func (sh *strictHandler) UpdateProvider(ctx echo.Context, provider string) error {
+	var request UpdateProviderRequestObject
+
+	request.Provider = provider
+
+	var body UpdateProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateProvider(ctx.Request().Context(), request.(UpdateProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateProviderResponseObject); ok {
+		return validResponse.VisitUpdateProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetReadiness operation middleware
 func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 	var request GetReadinessRequestObject
@@ -9206,6 +10693,54 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListIdentities operation middleware
+func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
+	var request ListIdentitiesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIdentities(ctx.Request().Context(), request.(ListIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListIdentitiesResponseObject); ok {
+		return validResponse.VisitListIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteIdentity operation middleware
+func (sh *strictHandler) DeleteIdentity(ctx echo.Context, identityID string) error {
+	var request DeleteIdentityRequestObject
+
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteIdentity(ctx.Request().Context(), request.(DeleteIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteIdentityResponseObject); ok {
+		return validResponse.VisitDeleteIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -9426,398 +10961,457 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chu3tjcM3woefudU4pwmRVKTRdeu5yiylCjxdCQ5zk7oQ4LdINlRE2AaoGjulKu+q3lzH7mU90re",
-	"wloAGt3s5qAhdrK1/8i2mj1gWFjz+q3faqGYTAVnXMla57famNGIpfDPExqO2Vl8w17GfKYYXIuYDNN4",
-	"qmLBa53aS7ogA0ZCfWNEhiIlw/iGkQne36gFNfaBTqYJq3Vq09kgicOATOiHOh2xf+w2m7WglrJfZ3HK",
-	"olpHpTMW1GQ4ZhOqvzShH14wPlLjWmevGdTUYqrfIlUa81Ht48egdpLEjKuTMU0SxkdseXTfijmhJITb",
-	"SEg5oTM1ZlzFIVWMfHlxdkIODveOyB+/7zfaAdF/Hx60Dp/kx/01lXFIUkaTyT+6NckknbBuLSDhmKaS",
-	"qX90a2+vzupPu7VNZ9NqNkvn80KEFEdenMjVmJG3Fy+IGBI1ZoSGoZhxlR/mWKlpZ2en1T5sNBvNRqvz",
-	"tPm0uTOTLJU7zdYRjZ62D+tHYXtYP2zt0jrdP9irH7L2ITsYtJu7+3srRz8U6YSqWqc2S+Na4E+mXTGZ",
-	"VwKop3wuegkDIJdvr67e7LQaTSShAsVwUYfLdyOTV+JSibRkJDBASSYzqQgXikh9G1HimnFZoI7Wk6WR",
-	"wd13G9kFi+KUhap649+NmR7SmJFBKuaSpWQkiqukN152dnbodNowVxuhmOyENEkGNLz+v6GI2D9+mhzd",
-	"dGfNZvtAKqrYP+iwGQ9/kUl0/QtejqX8h37Vf+4e/2f77D/bZ46S/nP3WNPS5nOtIIkLptLF8VCxdHmi",
-	"lywUPJJECTKnsSIDNhRm5px9UESli9ysWxtRa8zVbhvpNZ7MJrXOkR7ZJOb4V8uNMuaKjVgKw3z37t2x",
-	"xyfKKTi0XAcJ5ajVapI/fm+1GgeN1pOAzGM1hsGnjErBLTXt65t2i/yF0ZSlJQyGpalI/9GtxfyGJnHU",
-	"A8q8K5v5GNSmNKUTpiyTn6VSwI7QJBHz08lULX6gyYzZly9Pvq+3pBfCg33LlKYpu4nFTJIpHbFnhOn3",
-	"wBHXPw7jVCr4pUHOFYklgSkRwZPsJj1vksRSdblbP7g2jBM92kaX5xauFtRiPaRfZyxd1IIapxN9GcdV",
-	"q1iVgwreG09iVSbfgHAIn00GLNVTjRWbSDJlKc7GH9B+s3xACbzbH0/EhnSWKHykmlpba6n1o6YFORVc",
-	"onRGkfiKTtgVvWbAUELBFeMwNzqdJjGymp1pKgYJm/zXLxL5jpuFfiKCdYR39fQkegrepmlB0TipdWrH",
-	"XKgxS61wHVNJ1DiWRN8Ni6JpV9Y6P/+WPRNLYt8zFXoOaa1T24FF+vgeiZpJ1YujWqe2ocTSvGwmNc85",
-	"CmoqVkAXJ4IPkzjUS24WbJbyDp6rjpl3Z3l2H/0d+o+UDWud2v9vJ1OOdvBXufMGX4HLn6eX0mVhZlU+",
-	"BrUzkQ7iKLrjzsRczobDOIQZyFBMmb81V6ghMClRlpGEhtc4DriXTFhnnsYK9ului76bLXo2s1WrXjLy",
-	"+1h2PWV/rhRn+gwmnbFqvQ2SxKA4eWruu3fv6kWOXzYQ88hOUUDAgM6RSd9pX+ENcHNvSOOERcVtNbtF",
-	"IsEkqCzDWOEcBVcpDVXV0QMdZ0xvGKGKTIRUpN1sggZLQxAEuSM5nCVJ737OZbudkchbPk2Fpks6SBg5",
-	"5SpWi5XUsrwe90UsSws5oSoc55byGenjSvZBJkkjx1gSSTjKL6hUx5HmzlKlVKEIvfXWJ1SqHs29Lrf3",
-	"sdRCUw9B30lydzbI8RR2j1DDfgQ3IvfuR3xbvloykfvaNGP25BaCcU1MEcwYlIY+WDzI4PqwUS9pokUs",
-	"u9vZHNCoZ1ayeCoHIlroQWk6QrXmu8vXr+6+9M1s6b+mEblwX69efX+U931WQsr1DAeMTLXhG5Ev9Z96",
-	"qgGhJGVTRhWLyDVbEKG1I6Nk6h+RN8cc9g20I311KNIRiwjqa09wr1gU0yuY3h32asblbDoVqWJRb6Lf",
-	"2IMV87btkvGI+C/VLwvIjOvlSZnU06M80kMG4/7Om9na9/mgGx6BCZMrHF71vlbM6L622Kdgo85HLExo",
-	"yiICnyP6c4He11iSbI1gz16Jy1k4Rs3zTtvGheoNxYwXxV7KcGxWqzLGgWaJ0d1P2V62Ma+EImdmANV7",
-	"kQ3znpbfzU/OwrGZpLeybyVLH3Zd4bueU+nvtaBuYh+D2mutuCGpXrDhTK4UCiUrChoBaOBokuNmWaWr",
-	"V+InQJKNJZnxay7mHM6QkkSyMGXwwzwVfNTYfO4wh1MYSMVxXvpoUPZJOM76qIspS2HGhDMWycxlqjmg",
-	"ypaTs0aXf9kHxaI+pala9MHC0QsNrw6QZ0qS4triSdXPPQHTveharp9oXUsk6xRu68H7GNTepHRUvUTZ",
-	"A+h8RG/OVsp90akMSwxLvols2oBkMiWijGaWBNOH+nw+r2sFpj5LE8b1mY5WSqp7JCRfLoC8npTJgE+x",
-	"sW5Xtj7GMMoYli9hSA9yNpnQdKHt90xv0bOcxFLGfFQLtGk2u8V26kWcUinnIo3IKKVcmTOmtVRtYcHe",
-	"2Tsa4IqCw5kf1jt9iYQpizQZ00SuGhF8ZsV43KfN8Xfj83jRx3skIqs/zmnGGAqxlyefmIguWXrDUpzF",
-	"rQ63hBf08M+Kky0mTI1jPiJzUGJgSzVzbZD/mQnFjLsY1yqOyHzMOFmIGaHymtCBmCnwXNzTxhxzdC9b",
-	"dQ8n8Im34WqcCqWS2wplxSZTkdI0Tha9Gac3NE60cVh9FFJG5hBfEYJMKF+YTbEHQjbIu7JYBFX6S/e3",
-	"F1cVnzeOceNV1cd1mIqJucLUXKTXhEaRZsMNgicNXcGZWyNlN4wmmpbALwCPgqlMNQtPUxaqxicSzBAN",
-	"qrtw0KqnvMCRRyxCvKDp6EGlsS8DE/0xvYSUk4M98n389YOI2rLPfNpDKcRLyhef6kiaDZLLtP9nn84V",
-	"I/mLHqG33o78Odtr5Iz1JRl/cE70cTFvkKt0QeiIxpzIsUhVsrj/7UzEKOaSUEUED5kzhiKq6IBK5rm7",
-	"UgbpLTZyKelQ0ydRdox/we1/Q0esXHNW7IPaGatJktvyWnfWbO6G/ycSobbjib4BLjH8AQx+vAC+ahmP",
-	"eD3mdhH1+2M+MzfveHfXNrb4qTXGCooMxGE1v1RE0oUkc/0vp8qSVwKVLj0orXfpjXMmMlCVfnP1Sbjz",
-	"emjdMg4Z8T7xYMuAakD+jFEu5yyFY5Wn0zuQz2b68iaBTKVtkcQpzpmD9n605bv5svZ9F/y5GSvByZNT",
-	"M+RVwc7c7O4nvlyqtpNLRtNwDF6eRIxcRkW2QEDpm+jX6zdNCdHTHNTqTnLZrXgnrfquEUcvYqWZvVZe",
-	"bOxErtyv5Yndiz+ychnuS2W/w0HeQIleTxBTukgEjXp6/UB9rQqQleu2d4ureCkIZpNNZJnohX9hhlO9",
-	"6cuDv++gSoXh8Jb72ai3OJLGkeXSDjwvFifmekDYh2mcskirNym7Edcswmic70Fy3NjLM1uZURJL+97A",
-	"vVWkXgAUOPWdIwktP2amV0uk8b9YtIbp+pPQO2OdeLkleiUql2FW2JhiHH7JXc5zi/Nppl0cNDjwFE2W",
-	"/Jug9qK6FEvg0SKJnMBwcyslDy93ZyZZ2vM+iY/kF8pGE/CT81jL8yxyrxh3eeLkhRiRmGfq9KegmzWz",
-	"28InuoIxWLoDe0OzdbsTZefJRG+e6X/TlTvnk+VDZDdtZiluEpn3jcQcg7m9ZXhXJc8TISXK+rpj5+67",
-	"L7lhFkJv6Q1LtXDSZHFv5ukdtIW3kqXnfCgwpLudx2CCO005/28vSb0W4C+9G5bGwzjLaDaps8eck1Pz",
-	"lqA2TdmQpSmLejaGgW/UuzkbbL71s2mkmWSPqlqndXiwe9Q8PDhobrx/dhnKNvAkofFEGgsEoisslfpM",
-	"ZtwDduHYcCVYMJvZ0/mtNk31OVYxSncapj1gwyWlN+cjLlIWYY7j+XMjmcEEHou5920wxllEkBIyE7aV",
-	"L+TYL0mMDmwSMGoYJZng7nfIA6e5FI2UjWKpmNY+UlPpYP3VxRoGt3GD3bBVP4zarfrR8KBZ36d7A7ZL",
-	"2+FhdFSoO9k/KBuuiFgvrK4I0mN+8/3JaTF///Bg94D88fteo5icf3r0kiVjQduv5zdn6enLq+9Gs5Nv",
-	"qWDft9TTtxfvBrNvvruUal4PX+bH12o/XTu+nrZxRcnSvpxJONr9y/b+QT8/In0p/6m9so2zKlBvHPOS",
-	"xPZjntGMTeBHapmPhWatsyTSI8hoR7OXCZZ7GVmVHxdbfDcefBPGr+PvLt/+67z1Kv7uqMEW3/0rence",
-	"v47P5y+vkvFPz0eLV4vvjhphO+GDyVkz+vG7JD+bp62jdsl8QPpVTKYY1WR1zVMsrWlmOIyTZOkAIOfI",
-	"0dReyZcn9EOPlhGTqVlpkPNh6XEjieBa86cjEegbFlhqpH/PKTvZiHYPoCYuV15VMiIueFhWzyQmTJIB",
-	"Da9tqp3d4kLxUr15edB796/j9stfNuEB01RMpiXLfjmlIatLNqWpZqcd0ueCsz7IKin0VgxJH/atH5B+",
-	"qM1crvQ/JUtYqHomMacPMfB+mDKq9NPzcRyONQnOpYlPW/8e3mI1bsgF/fKcxyqmKuYjovkyuQCmYxT0",
-	"VqNZOM8wnMJJLZ205Vi9WRovT/01Z/bYeFzOMbeADBaKgW6m/+GfnYQNFQH31BCrX7QSCCkz9jXoGJiK",
-	"VCFLTYSYwqZaetZviuLhkKXIvJ6299vkj98Pl5jXusqwDSr5nG61vAavhCIuK/EZpICaQL9m/rFaSgTq",
-	"WzWNC9VzTxbY20bMwL6odG9ALnl3gGTqv3l9eUV2pjTtg8TkhN2wdEEwXzpL+hjMVE6oxZLEKGgb5Jjb",
-	"+92elc1ulsZbzHC/atWlmKVhVf2kUVPhVKgS61xTHtLGYfPwSQcGbItHZ1HMeMhk9jSaDiKFbC6PEFcP",
-	"u3zU4M3qTUDdrxRrkALcD0yiKdRC5T9mK6jWSTn3QWXysio+qOVuYRvAIln/BSxSWcf7sN5ENsg7IAUx",
-	"ZVxTj3J1Kc7Pp5eY8grOjM9p42cYJ2yJTZWOT5XWKHqyYMbDMeWj4n56BaAb8YFZ3EtESJMyXbS4Ggnl",
-	"oxkdMekcC5qJy8AWCqIWn5UpBCZTU5J+xOrHVyRihPE+Lif68kGqzF05rDGSTPqhYh+UBJmqjyjQ+UR/",
-	"TEhH9rZ+tqRymvGlBSgrETRXxOAXFkJ2/cksTRlXb4xHNx8gomQuRMQ4GYtU6q10ZX7WA1yiz05i7rY7",
-	"qE2pUizV6/u/P/9vt/uh2Xz/1X/USrbmOdPcIGdSgPUQRbH+N03eeFbFkCaSBQVDI4I39MLSY3tmbU+4",
-	"idBEcNbRDJ59QMoytX/6aUKV5bVA33Do1qrtqFDKXsyrK4OHsP9aNRgINYaPSUJThh7HRm1VIeXuwbpK",
-	"ygBjUTc0WVGbbPmlWYg5jZUkA6bmjHGi5iJLEShbherhHawdHDikVu8Oap8B6O9aQ4C4pJbCWg+dg2dF",
-	"Yrrh3Bwq/dR4MR0jF/JZTdkeoYWOFn614M2UNU8j1mxN5pZgMxiB5Y/2/LTNclyBrPZarxeiDFDyPxfw",
-	"p9GtjKKutFUANZqC0FHK2C3G+NGvxv45d5D8bStZv1Wzyx0Jjzbfl7ChktNf6VDYzpz3AuUo2Cgn/dyH",
-	"+gR9RZrQCgruAxn4OEDMN69SjiDNHd0Rgg9jkzRrphKQGU+0soQaqrGUcBpLGs8mTPs+VAYr4zyFyP6+",
-	"pYLgC41u90O7qf/T0v/ZrXe7H/a/1v95rv95eFoqTsok3am2p0+A128pWIzf77e82e1cgCId+auMd29g",
-	"k089mbvKVVcU0cXjaj/o3ve+cvaakvQwtxeulm+vGuhLqG890XcWpldS3oGTyhK387AwGfsFgYzWACTC",
-	"EDt15JGFwBW+hqpyeJk/T58pbBGsXum2pKlIT0plIvyE09fsf5qKUUonskFOnNZAI3CrcwZBB09B5loI",
-	"/1yo91yOCRaDpRtEx0rL9lPPX9ELEyHh7X7JFjoJwaQEhA64wbq7HDJDGVpDaVEx+tvtLRzTo3pK9EKk",
-	"cDgNywH9yprKsqJ1SHXoeYTh6qVQFtpfem6jg5qhOv9SWabJUsqQH4J5nyPBgzLOcXpjAxarDnAxuSpl",
-	"oUgjFhF2A9LwGCvBoTZmliQkHmpx4nI46HSaLEyljP4bwniNWrDk3jdl48tnPHanWu80eNSMzW887HBS",
-	"ozgCsdEPxWSiVbsktg64vuYs0Sxh/QZ5lQ3RrwmjsstRO7KODPCOWQ8ceAbmnKUQyIV5AILAhEYMoVgK",
-	"a61XAiOEGMNZWnuqcug8EVWsruLJJmb4GsXFLIpzyQG5lJkea8dY9oVj8vbt+fObQ+ebFKlW/BdEDz6v",
-	"M87iAh/cLdMQ4mnPOPPKp1PI7l89r42W/jrma4UlHI3vY1OHyaTUZ7pqxc3vJvFSUc0YAsK4DVbOKRQ5",
-	"RRssz9rBIzsdsSrf/1vJ0vrx6J4oAL5WNe0lGQsMQR8rCPnd12wxtrkyzkHtIAwNbkcRBSELA6Va0gGh",
-	"ZIvgDScw/Mo/jDk6ydF1btdKxbejttJ56nGADs8tz9X35mS3tBXhBsNNKzNTlRXaciYbXd7ldRuF6EBY",
-	"AvKyEjEaYVwr+93Ir34nXxanKTlfMGuJIIoByiTKdPgsMtFxwD8kll1O7LAa5K0ZH6LR6Pk48LkoIAMW",
-	"0plkJl6EJlWWM+gNVtlkzn4ny7HxSuzoULG0MgnzWSbSBA/BJAZ/RsxHerBTlsYiws85YY3rCx906zjS",
-	"EgF1TUhNdF8IwJXup28YJoHlwsg8KI/014z6pX+xj3dAcTPqZ27RY+nWHe0lnDqV1waBEu0md0L1B+yz",
-	"gA4U+A5EvWIlaRZ+zSKISAOsko8sNshZKib6A4JnTNt7O66x9CDQhvENCzAAoZ/BTWI0HMPqB2Q2JUqQ",
-	"1r5LjbI7LmYQOsN/9SB4Ad5Q2H2znjB8jGu4K3oGwJXxTSkbpkyOeynTRAIPm0vGCLB8G94aCh4Bg7GS",
-	"D5ZREoS1GqpnZrLwLb0O3pfyOqBPM/OxgM+4MwjjHlP9zQkcQeO6AeKihnSLVk+BOA0N6TWymiSGC3OX",
-	"Ipaw4iVDTP1AT8BdNsAyEK4EgnJf6BAP1QsSLsxQ0Cj37nMzZolkjsrdo5abGGKCl6B2blRx/Ly55N7q",
-	"PWOSgs3Nxqrz19B/aSKkMo/PePaQ/6qUTcSNz4Us3dsDlD0WK0QygOe4UHCOcyOJOdltkogu5DMi0kDr",
-	"S5lSGhhllAsbJc8ezj5ORBJ5Xx9Tmf+MHZ6csiSJ+ahAEymTTAGNczbPM/RwLCTjJSv2LH+AfIo2Ys8j",
-	"K3sloz1zxdJZx6XEBLDnEaxC5mXDF1+zRS8Viton9Giv2QIyBUy5GRdzIrhBQDQmqo1l+8LL/enEg29u",
-	"WQ6Od4mZcv/wOAoYpT6XKDPoiufOM+DM+nhXzGr4V8yh8y6ZA1cz/jPpvblwspwR6wghu1K4Q9N83t6U",
-	"TGUaTDbU/E5mF7Khe5u01s4Mah/qepfqNxR0J6m36/SH01dXvRevvzl/VQv8v3pnx+cvTp8XLl59e/H6",
-	"6sq//ub48vLd64vnveOTk9M3V/knXr+9KvzZO/3h9OKf7749vTh1v1ycnl2cXn7buzh9e+k9/+7i9atv",
-	"3PuXP3jy7fGrb7z7j09OXr99ddU7uTg9viq5/vz0xWnp9fPL469flPxw+ip//fLk9ZvTy6Xvvrl4fXb+",
-	"4nTp+unL4/MXvZPXr87OL14uXy+9+8Xry6vlmV6cXp5ml09enJ+WTNNeLrzXXC5O/vvTf/YuXl/BG95b",
-	"xfcN3dqVCsijuX+sNeZM+tI5PuAnutA0pQvIJcqgXEtSPGZJQoSXtG0xT4uAqltaGzCe/LfLTISzmCWR",
-	"qzLbKpypjNt5fQDd4R4WJ//d5etX5A3+agArjpqtJyTmpoZQi/ZnJr6UgzuTCZVjRGVRGSTqBgjg/iLZ",
-	"cbk06dIVmiXJq1Jb8VjmkvrSWAH05TPS13vVJ2HCaApgmORckbFIIhDG/R0txTp9cCF1uy4daw4JgRN6",
-	"DTFFSpKYXyPcDxddHmKxqwcoGRBMn9IidELTawn57iCsY34Ty3iQMO92wj6A7faLiLn+0w+qZncVAYDz",
-	"2cHFCH7e+Vyk0JwzeqfThf99aDbr3e6H1lm3++HwTP/z6KzbnTUPWifd7qzdbH6N/3eK/3cG/9d+Wsf/",
-	"x6sHTfzzQP96dnp2VhG0/5bRRI9tK8K2Seu/OSVAXBekUUnwtkBZ5iVl9HSu91FOceO29JJiHu1Bm/zx",
-	"e7vRbpBjY1HYigVwjIYqvmE2bQPpYcImAwy9LXlH4xtWioluKuNYlvCEZUemyNVMayBEwigA+9JZhZtB",
-	"nzGt4WlTLZ5qkW9PdN4s0h+LpZzhQNcHrjfzV+LSoA4Nb4+IEptmTJSuDMe8DIgdByTmxoiTRMbazG8d",
-	"HTaLuQgHe34uQnt/d6/Z3m02D4+OvKyEZmnKBFXVg8jm9PDjqPKjbrNjv6h4lSu+pMprXaihIg58rqQz",
-	"ZlHVDYjMx4Ybm6V+lVHXOQC9GeMfff76tAlelEGljmkoo6hyO34hSZy5SByF+4n/X0gi5rx0icrpGHPU",
-	"y7P3+gNAxu8bD0xu/Z9lrgzMsCk7tVZ4ASIWcBx8RS7OB9/wbB4M6L1fnxCzmZ8WNiHHqrA2hLrKkHWE",
-	"VODehi2u5d63yQF5wegNCHhA7w+waHTKjKs7i0mVJ4Gsyhe9VTZHfjiYu2OhCb1wrEviKB8WqinOnZWh",
-	"IBpP6YMmfRiQjXzOiZnOiZhMqclnRCdTP4tfmHTRmEvF6MpU3ArugHRcVvjhn6OAlAo7WpBJeOIpOFkc",
-	"dkZF9ccZVn+cy3N+sR+enB+cT86a37enu9HJFhUhazYBE8PzKt4K5lJRONLHpbAsROu8ea7yjFCiH82U",
-	"GIZ+XTyPhRQJ72XbnmrHdZYO9fdssaUi9pozgs2WwIuEBU77rUPyx+97psvRfusp+eP3A/zraXNX/9Z+",
-	"gicM9TFJIjZlPNLmX/9aLfodcnoCoiRMbwLyocv1qVo8I6+/f2Mvw0H78IxcXB6jigcXTLC4oNwlo6J5",
-	"Vsog0ptNbmOb3HSNHG+d1L5Wi03expesy/ZeuZDY5G0fijeVVo8tNrirQFfXALE/g4wdvea4DBV0dsnU",
-	"lvbINVts7pLQlJxzSLSX/BHF0evXlw3WS5eqSGQUUcZNtbFqZcSExkn+2N4Mnr7ZPRs2v7luTX/Y/Vdz",
-	"crJ/fbjYS//n13b4dHJ5FB2oH8ffzVsvfhIbCIdly3NpG18yRSOq6JZrTX3h1mM8Ag/BLbpzBYVXuSKK",
-	"WMqec2Rk9SslUu3shBy1m4flxtaAhtfhmHLOkp7xLtso8Yp3WrMOn7BtuCDjpC9jLKLZ7FvV33g9Zfz8",
-	"OTkRnLNQka9peF0/wafJC/xuq9Es/1IIlb1V61N5f+4ud0zWpbuscdqVlpHex7eWP2USmquJb5kynh60",
-	"n94q25vxyFHKnegbFH4Q/BssytPtF8UV18p4xGM+6tFkZAq1H2QTYl+xv9vSlL8K9vdB6QhN8VsN+Zf5",
-	"tbQVB1s/jMWrD7k505kcs6hX5KlYDLj6pBy12ge3Oin29RtzI784cauH4pT1Vs1Qrp5Z2Uu9GsGH2ZFc",
-	"VeBDfeLGNG2823Esec/Dn0UTYF376vLK6DWyyeSp9iIRziaMK5cxv/XayBnoew+4i8jE77SB+Vc8/N7N",
-	"JEtjPhR3GXUxHIesOajSMNcpAZuywE0ZyhqtbkMFs2ypKlSMrRXi1Qx4PbddqU2uYJEbaH7VEq/6QG2q",
-	"0JQotUtnqJw1VqownnSvYh0l/GoFi69S/jY9qVux5G3VqTJT9hWbv1lZ7pPAUcamGzOuEFrEC51CcGIB",
-	"CbMmkCDR7zIRv8Qk5mEyi1j0jHDhkmrd010OflDjzQL3jwMDmNCF/YlMEKqTcsLi0VgZR5GQioRiMhE8",
-	"SywNTNcYIbFSgIhhl6ucQxzSpvMQLbYDLBLAFxg0DyA51nppC7Hfu9YjPd2ivtrrGrStze65BHtKrSsu",
-	"jpXMeWclSeIb1nFNG6nEZF5IQPSK2zHdFHy5TQyE4I05R8duc2Wz2acHe7ki6dJIWwnnLS0Fflcs1JeM",
-	"WyxAZ90jaC/1U+0k+XIzG/1Jg5y6DsNczC3g5HrwE28KdZcEt2VAd9t6D5Nn1rtDAYwRwdjcpdJ5MmVi",
-	"mgA4nIMZEtzUq0tX+E0dGoIap2I2ArSWL63pngeRMWS9rMeXh74uxxj/syMBNCkcSX575myw7CNf4zhz",
-	"aXybr0KCwJLePF15eL4vz2aTngqpLOH7CEGy6gh4QxkwRCA3ifljk+C5VCv983rcnvdBqTpZQbqrHK5a",
-	"dxskcVi9mCaA7Jp8VVl1my+G5uqlK1GgkT95IZxyeh2ylcuBKF7QqAsdzZlC1m+QYxt7MZFKfXduWrkM",
-	"OW8JUcsp0wE0pzcF9uAPHWIPOZYMTYg2ZPGNEQZGKvjh5WxBK5brlnYeatGbSTVztzTta1GedTRVZarF",
-	"9iJtpUBrt/YO957uHuwdrpNqahynUQ862q1lKlB/BLUmGNdfZMgR69hHsbDZq6IyBVbmLOZHVKDMJTZY",
-	"kA2VQtpRWPG0rmJrwbIKk9/6nHAr02895ekE7nxUof5NVahHFeZRhflUKowe/TVj07wes1YmP6o1j2rN",
-	"o1qzlVoDTHWNIvDg1S++x6a451tXwRwnc7pAoI+sMlJwA3aGpRM0sfhSslGSEfIw9THeLN8CpPnaNZ3E",
-	"3L/aelS2HpWtR2XrUdnaSp94VIkeVaJHlWiNSrRKWL+L1fjS1Tw8+kIew0lbhpNWl80cD4DnmsJkn0Vt",
-	"VJL1GKx6VD4eg1WPKsyjCvPo1fm3DFbdBnGE2Wc260xvgZ5L2uQvYRl/mCaUYz8jADOGrW08FPZ3Dh3b",
-	"QOwuj3L12m0FymygVQ73jsgfv+832qYm8aD9lPzx+25j/4lfrW1xhDNkZocsjM6+7IIlsJnXATS7y4cz",
-	"zhIGvcctPrPDeabpiBWfzLefKaaRThmPEA1KJmLei8ScZyQaMR4jUBU2U3Nlo8hLHLyxYpOpSGkaJ4ve",
-	"llDHb0q7ln179fJFCfWUclWbmHgr6HeDcdC7NVZ7UONsvvHjfh7lEvcqDqXw6jJyti+7AMiwh0Z8v/VM",
-	"1+EQOMBarRKpvC4phg3ojA6Q8PGQSHbDUprYZ0z1nY83aJtCiIit6aW3rCHn0i3/u9uVRbyd9/+1IRr8",
-	"trvnQSHcX+sC7F66beuC0v4DpRMwTWK3RCrnBBgHMtWjvf3DJ8vAOptQZ05KZXBatxZNy7V++gObB3Q8",
-	"KLD12p7fDrjsTPxYNxRRP3+OJA1Z0MjLN0J2cTBM1Rrdfg63Zq9Zrsxh3+FSgG34hrYHEfp3k6aF5Tgq",
-	"V7YVBJWEkrcX52tLztaiFaC4w9G75XCEEthj6m1EKY1DGchd+lZt1zgK0Tc26Be1QbuolS0Iz0RK+t+c",
-	"XpEdp3sUG2Htb1CY438j1xFow8X82/QVfmxEdCtMmsduyI/dkB+7IT92Q37shvzv2w1Zj8u0jTJGQat9",
-	"ABCdrSePfYkf+xI/9iX+2/UlvnAFzLfBgDwudBoD1M8Gea3GLJ3HUvPsJZDImWSkDytWhzBAX/PzhZil",
-	"BJzCJIkHKU2NxMfuRaUogvegeJcM34QCK6fwrDB23DzO7kcJX4vDuAzAmP/w8U/pP7/bn9+EV78mP327",
-	"x/fT8+c/HOv/fd0eNK93B7s/NMPJ2eynb47UP3nS/OnHV+KnvyyIYh6G9d5QFDHd5oJNExqyyfaF3NeM",
-	"TXsiiXrDsgzhZVcDiK/EoY1Kpe1n53nIkmgOVmfRtPePkO2tigkugeZ5Qy1fC4iIbevTzqWFlGA+e0p/",
-	"1l3LJ8Kt+v2hx34V+rdBLmAgSrVxIS1QqQn5lQf/rRtlFXa1uSdvoBvKLLS022ZSt8v2uWWzQNDtN3Fm",
-	"QpdQrZeWLon+gp6eey2VyrTcgmg+rMmtVyRLI7i3UP/2zQLLVqqMl5f1zLN06sWrq5rg5YLPhWXPkeWK",
-	"M/vghROWN9yxccimJRPeaTV6v2fNhpRDBOrPK6i4jEf89Uzdtn26j+pP5bUES9dkUzlL17Ze7ud8Uv2H",
-	"8VJu7/fK9/VEzxfj0Wfg8BIzVTEN47K+lT+rKptkVRKqkXKx9DLD5jSNZM6gLXOFFJzZG/knNsNKezS3",
-	"PpW5dWUV/FsmcpfZMN+9uzLemubB0ydu+XIhDwdv3/8aehiQ//f///8Uo0wVp2lV2OxFPGS+wM+7cFwj",
-	"j9UBtGL2d2kIzXVPX8mXihncJyJlgFbuOiuA5AUasA4O6+8wDgvjU4Vge9/miOIxpPEEDmV/x6LFbbKE",
-	"Qe1DfSTq+mJdXsfTupjixtddNyktlj4Wu0qUABLTX2cMMbOwhY3ean0gZpI1SC6Te22Hjf3WHQZa4U/S",
-	"Yg3yo5wv6ZbNSvKNPgrdN7btYFRA2vfenaNtO6v3Vaf20T/y6f0jYalL9sw2R81l1EEWw3IG/Abf3qso",
-	"wxAR692wNB7GLF0RILW3FOKjrScNct8jLQ+VmqzZ1Yvl3XS7b5fvkJcfuZxNaFICQpokLM23ZcnLbarZ",
-	"2MTEPmx80nBm1yVY61QV5Q6GYywvs5dkvNTGx+/0aaLvYJWlvBMzNewA/qbsCP3WDnwLeGXHX+73/hqW",
-	"r9uGHUBz4vsEh/4me+EFDv3KjNxh5ngDfw7jOjHD2pS3TyvxJc+cXlZZXlK75iK8rsN/N6SgjYEVVyvc",
-	"V6BE4x1F70aODFy7/+0P4yYRv5US/Mx1DPduK/vYw7lxS+T+fUfqGiTfi8lopGABgQaOoJ/uvdLajzRl",
-	"WIZoonvbx+62CnTlksl3l0LAE9ZJGY3IhHWgI+aDJNFv3hkM1DojWqLl3vIbnM1fxJhHgpUYuhuewTKD",
-	"5q1k6Z2cw7erGbQtoUuh6F0y7tqE2zWeIdsZ2i57+eeGsyTp2S3c0vdk/bz5nX/L419nmATBblj6DNph",
-	"Yn9tfYFbY8Zl7sR5E2tDZ3F1XRazRwTdU8aHG1JOqLzW49Kfuz8vLOCR3IkgwHU68XrlrPJbapp1fXUK",
-	"R3CrEFJskcNNlZMlswLV+CTi0a7nBs45e73leF9x4o4jbS3bZJ0t87719g5jlkSeFzV7n0hhn9H/s5wP",
-	"7p+8yp48MZc5OOaNKlDdqS3aIJzNLaMLkPyLrfytoBcJOIgCtI0GzOv+b5r3g3S3oUXTyV9BATc5V13N",
-	"HrH3LBqGphug+ZpxNX8h7WtRn3DPpGwiQOw1lvsmFwGpt68NWMtIcmxoZXq87QO9hgVk8zXMYMAWwoju",
-	"/oR1+s7IxzCmZlUL55AfUxmQJJZa3oILDorlVYMc42Nd7vf6NTfGktBECrOUERmmYmI1DjsWEwHoECXA",
-	"Vo5tua3dJxB94DfscuN9BR+OsDXTmD6Y35Kf4RxLEPm1VdWkayLgq1jdBko4nI678bMqKX0rQM2KQ/mW",
-	"ZydrxlWcgN4m5pyB/0K67mksgiP3zO0oSC6qslMzptMp43A+Y052mySiC+lOkDHxJLg5yjwJn81JuveC",
-	"LFQCApKyEU2jxNgzCdOqGgmpZMCc5nGkxoDX3//vflDSkp0Lg/MfmGfhNYJrEa8/1iCvebLo8pwIkCAD",
-	"RvENAw8T9g1AM0ktPM87PGTscpOW2Ded3uEx2OpEiGuSxNfghZ+UsMLtisFs/3VZ3oJ9k8IwT2SvLAzT",
-	"x+acD8VtD822BV9l+mZ1P3M8bpnn3bJdT+p55XjlCQ7Vloc+BLCLjU1cTi5A09vMntmocKqqv3TWW9jM",
-	"OtDEGHMjgcobSu+XaY05xbM8TWfTHuRH7n/rivLvxttzzflng5V0u6KmZ1VI6apg4tvgScpQXG/a0nmj",
-	"jLINbcyN+2AWzwtV6Dyn02kSY6YjgLsCTzNSy7bZ5hlBWRZHyTShHK3viE1pqiZQWXTuwENsC1y9Ph19",
-	"2uB7UlvsXR6xMAFgBYIb6ioI0WzDRCjbwgaT1nPeFv3uSJqsE3Kc59HglgB/qRdots4VAzDZ5fN8dAt8",
-	"Gksa6W9L6+4pK7VO7RcpeOOCzl8yKemI2V158BQTcC/cMb/kleZkgmcZSVM6WmJAD5cnoqewIeJmfqVu",
-	"oYYsnx7AMwlnWm5f6tvx1egu/prKMnyc0qAV0BUGf4Db9iUDpcyksZgSFDJNYwj/gaQnpzQcG//gpM64",
-	"1gSjLof4UM751m7sNlpPrB2Bpidoh2Nt3MUWQAVOxCV+d0KvmUQihmUAuQbzcUswVmrqsCba1X2TCl3O",
-	"TTz4K1p0wH+lD7aPPkUxQ8keaQvsYk61yR54hqbnV5YHfkWoWQIMkdkVRJSynFfHHmXn1ENonAa5isPr",
-	"LJpt1Cw9uDnlynxQq8pExeE1A4bU5SNT0W9qFbQKaBZwmIj5ctdgC8yRu/g2TWqdWlapmgVRzC8OmcIZ",
-	"loYRoWXVqV1o/oOC2sz8y7zq+cQFYqRxvHZqaLsEhjRgYSKWMMXWvsnoYrXvuZijIMi7TjUbYB18Wa1T",
-	"e45vFZyZ2LkRCHibP4WlW4IsOQ06at3oGeBzbho4/KVH8QE4YPiGWmDKKOzI52MBG0xThi4ZqK3wp5Wj",
-	"GrjiNDjjpCrbAn8ANEnMqMsWEt+w6Ya4IrPii2x0P0cuBfPpkaIeKeqOFKW1F8PotKy2K+2tHYREBa+7",
-	"Ir2fvW1zi5WtTJDhb3yoI3hFXfBkUfH6YMO3+SJbc9V27eNH6LyMVmcouKIhaPCoCdRybffyogdj/7n8",
-	"LDGy8F4xD8iEcqwIZXHqKAPtdejraZE/QZ4YF6uN0YWUY/hp0ejyLv/qq6t0ofXIr74i55z8fDmnoxFL",
-	"ydvz91/uRCKUO0/IFIKwX1ljgX0VgECqlFw4EvPUpZGzFtWwy41A/QpiYXrNCM3TKM0kJVorX/a1mkDS",
-	"Ge+7ClgUgRPhCKpv4mJ9J29zFNblxssRkIFQ4xKUxb4X9O4/gRpUrrdI6+Jmq2KjmJu54dIRMVNfmcU8",
-	"n0DVKq7nz/phOo0bCzpJ3n+54//5BN7j7tB6uXeH/vMJAaIBLSSWXY608YUkdCBFMlMsyzDtkBi/q9U1",
-	"EnMlyBsh1QQNnuNpHIkRrPaIcT2NLNXIeWYnjS7/eYoP2dHA9vvXnoBj1707FEmCTTCx66N7l/UXjTAx",
-	"c6bEhKo4pAk4qPTuMKmkYQgOg6XLr+YCs0Wh9tmgDnGV0lB1yklTCaJgEwLy8wV7LsL3X+6kLBIh/JTZ",
-	"SHpvAElGfvUVhDT6nh25M0Xcnf/Sc+x7MDo22iCVNidM5eYzr0xVn7suHwqb02WkExmKJBFz4lTjmEul",
-	"x/JlHyBw+gHpL+Gr9Z/guel7+CHmgtZV62IGdeJyzlIcF6xUg7wSBv4nZVNGlSRyNpjESmvvCPfR6PJj",
-	"Tmb8mmvBMqXYV3SvuWfCIgQxGGyMEG5wbl3jDcQn9k0mz7GeXb/R5ae5HbT1pH0fa6f/jPw6E2DfIlgv",
-	"CCuMPpIxS6Zgg0O0YExll/dPaDhm9RO97yLpEC7qUomU9QPCPoRsqlxirBqnzN8I45C2lrqJIsAaWFa3",
-	"FFn/6iub97CsykuoTu+YyjVwogLqIdE3xUxm0lV+0eWuGaqhn8Nm8wmq5UkcMi6Zx/tfnl9BQlLiZYDr",
-	"o4/JGw2RjnbMQzuTWHmYQTW0mmpB7YalWM9VazZajaa+xzCPWqe222g2dsEpqsagae005ixJ6kABO7/M",
-	"ryUcZ/3LqCxf8IKpWcpNVhZihZoeweSaLST6U767fP2KvGMD8j1bkEtmLMHD/dbhkwY5ziFQ6/347t2V",
-	"JFOWEpvh/KzL+9dxlv5lkuyeEjWeTQZggFr34DVbNPRnJEmFoop1yJApU3AnmcJAkIWCxmwWJMUut2QP",
-	"n2oQjEJes4X+KkxNjm1gSzFOJjGfKQiRDQVkscDEZUCkAJdOVs8YajKNCBddbkAuACI0VpLkSbiPpfjS",
-	"snMsLeNQYIUE4kj4XOtgI6b0VL1+x7CF7WbTKhK2ktHjYHY7M0dQTe9UrfPzbzWajGqd2qlBTQnTm1qn",
-	"9qaOf12DIvnqX4MX8sfx09nzkzCqH7x8Nf/xbO9d75CLdz+e/XQ8/Pb6w0/y4puTox/1sK7VQr/vBFW/",
-	"WqcmY8h9q3Vqw6e7r7/bfd7+cNb6evT0ZjY4Ui9Ya/Tty3/9cHjAnl7N5NHszbc3Fz+cvq0FNf2aD72z",
-	"039dzI4muwffvnjVUzN2sH/04tX0x3cH05PFpYqv//nL9+fvzvdps/bx/UfjJVjrbv2eLS6ZQh1s2Smq",
-	"918iUDC6PNGZ4u9a1QfM/Ttw81l8w14ixeCn9nGTyh50m7lzCYLc4Jp5fh2Ev5WzyYSmC6uMVxzBWlBT",
-	"dAQJhs9jGQrNh1GlpSDt60ORRCzVdov7WX8rxwhAUa3n/AJ1o4Fuwhny6XhOPbEecZNJttfae9Igfew3",
-	"7w67/htQnpxRkPltyk6Ecxvf9VRUtLNHPtzZ2Wm1DxvNRrPR6jxtPm3mHCRb9os3zseN+tavuLd4z4om",
-	"8tb9uNSwHfv9YzN4mIjBIK0FtZjaVvg9k6KD0DpBjYap/u8E/qt6YyrH+g3G/FkKEzmIYC8YU5lJ836D",
-	"pvadnxHo6b1LhN5y78qegqTiyO3A2ndYzauyxfynyk7erHl/5+fahV3Eimb8VTOHt+9kD23d9z4DkEZ3",
-	"cw/dunokwAuqvlwLalpDwfTgisGVqzMWp6l0Hbjgel8s+pHBYgLsXR+KySVx6YFOAV6vVzz4iLyzdgWn",
-	"NPXgEFcdWA/MZ+19ALO9YlzSu9sDwCmsBmLavC+A1hS3z9Ba6rBFNiUb/cQ1OpWXHl1BL2aPysimeFWb",
-	"pXps6H8oIztpfTl5l2HGk3zHTqnnp8Tb43nL8o6v9wjirI+oDQOanL4q7qQNWGTJv2j6K1l/A7b+3hY7",
-	"bbb4teLt97vgtmRu/WjsnbWNtTYvQF6qt1nV4q+iuJk8+UmmvNyD0gZEWYfckNEsSxxdq65huM0qZ7YC",
-	"wAIEaqumUHTpBkFajSb54/c9sIEhDbJMRcOnT3LjetTWHrW1R23tUVt71NYetbVHbe1RW/ustbWC+hMW",
-	"NJnbqW6ZSlKlo10tudLsXuVyq/YarYCUw2LsNlqN9pMGOV7OQcJkwi+kw0CBGpkuv8qDNctVmVCE8igg",
-	"EBuC+EcuSBJgdylpwqU+3AoGLblCKBoD02ZGiHEkiKcFpA9ANibYBY5BDKG0m4dPEPsF7sbQGYRyoD4f",
-	"rwI+ODG4cNDUxJXrP3Fo60vAsnIeK/Dfx4qI4dCibSwDtsOqioh1ue0iAPceNC0mCozagnfosR3nUYBp",
-	"FnqzK2ZnBAVbnv7trQ/mpCoPTyggI6ak3SEM9WNoqsttwTSLGuSti/MZyYThl9jAJZHj7Bev3SLIYECk",
-	"x/sCooQoi074Knb2CYgzbA13G3MPXdeExordlTJWtLp08GOwQUsBmiM/D6upWHHO5K2gucom5DdRK51M",
-	"Oerc3xZuu3zTPUiAqmUq753xibCQy2Zhu4eVDr+12fC3xe4qHQfAgt1tGW8JpF82HGuhlg5nv7npUX7A",
-	"nhWlxzbfRqNqV0uKaJaHv0Evi/VDsJ0y7sIS/8rtCspWyLRlqD5ym6zJQ7WwKBuwbaRReTg3PAy3bvVR",
-	"Niivr0iliNrbYGCfWUOVsqnmoTErZltRz3T3BgIr9Z0J6kT3drj/ikCMZQvkYU9Wi7QNludeWlyVDdDr",
-	"q3UnIfdgzUTKyc72Ur3LEfgT2394VOhpb7G8P1CiitOJeEp3Vl/6ntcQbJH+m9eXV2RnSlPMKLVVr5i1",
-	"mNlog5nKmTGZjdYgx9ze73T6MvqYpfEdaGSVUl7e0O792rCP5hU7YzUptNrszprN3fD/RCKEtHB9A1xi",
-	"+AMkQeIFk1WO13e8H2qbeq+g5LHEc3WM6ovjmaZJ+cegttvcXfbefL3k2yi4u14Yj+o6T9eFsYHc/TC2",
-	"vU08XXoqF7jzepx77fbWz+zf4jv7uB7rn3nrtTBe5YnLlQpQKy0815u+oY6tEJcdb/ZH/RuekLpxvGSY",
-	"eEJWte3TypRXEuB8J1qeQd0jGsmZbwthoM3Oe0B1xRaQ7q2TRrUzRTO3M5FOsgjE1yJarIiVfqjP5/M6",
-	"1GPO0sSUZHqHKdfzNVvhY5N3jQA6taAGgqsAfrqpt6PYaXBLq6uiEaC1iPIwgZt4Fgr9l6yXyWDJFW14",
-	"OF6bsYrS/pof83XEDvrX43ulDONqLcV8egbS2r3FM/v/7owqIIOFYRbb8iwIFZjI19pkDpokrkLBOGdE",
-	"GjkIkThF0JYy720SS3ViPnPX3AxT9/9zHoWip1QCeBkl2RF4kmvBrZiNBzZYazfbB/VWq97evWrtdVqt",
-	"TrP5U80lHkAY3sVVjTIzZwMvzl+4p6ofAGxgJUQ/hJwh5meSPTZ+1DGt916U+Dp0gAW2RBaoziQ/2HWF",
-	"EEwPQjAWZup9ATiBz5JkY+YGhUtIE5UqUUZwoAhtxFNe0kSfBHPSm631T7zlPpKweW6Dk3sm0kEcRVh/",
-	"vH1ocEP+sII3/LYETVCIar//mGMfL2LpB3v8ZH57OEu5hf2xUpM5se62XPDKi2lpM8GEkSwGhOmSbaq9",
-	"lICwgokuCegGMrdeLnJsSxH0eywieAdt0y6nRMZ8lLC6VqADEjF5rcSUiJRMx/oBfQpAiTK40Q6aKlYY",
-	"mPBrSTN86S9kVtJTxtOQM+DabKw/lfCzPKO468G+zfkzyG4baBZtPE9bJNL9GSw6D0Jf+7Ulfxj9wL//",
-	"n+bgXbif/Nqc7PL97359uni5L45mLXml2umPh/863aP//OwZvEvS+TQc/hbEpE0KbIBXlZ/B2dyFpI2P",
-	"yfUF+NzZ/F7zaP0TuBCv6IRdUQNPsZFqeyXEC5oiOtJGeu1LFsX0Slsdm2q15xxyCT5HiWUypPIiC1mT",
-	"EyxbSyxPv935zfGWjyjCEGGjKMwQcEN6gjKwaBiypIeYgUcY0xtGpKIpohelYjYaO5isvODAD3uCI8dg",
-	"91a2+4qlQbWI/gJHZW/9E6/E5Sw0nONvS8QGwuXWRBystsu0juMI1TaQ5GJeUeRbRXjNz1CyPxpf9yma",
-	"qwSy9R8/MpS/hh0HmaN34CYr8+cygvhC+gGg2yemTakal+el5Y0Nn6K3a0Wgl2dKVTguMU0NGKAW3Nro",
-	"4xa6Xot0xPEER5Yas1R6qawGSUaCVQtHMyAUsTtsE+1Csxi8GZCGttEQnhEpEPYEAPf0AwMWQhoU9XA/",
-	"Fl/IBrHovcjijU0cUq4NZgO43+VdfiUARjRL8wwQCsJOIAD0Q8xsshDielJw1UsGpRigt98PvAAo5KLA",
-	"jHDCRQvaZZMGBgA3ViSERAwDIzghBmCIzOmiTFJhgdDdzevt+XOwlKl+R/vaoHduZF8/SuF/bylsehHA",
-	"ITItNP6WYvnRjv5z7WiDinjPdvRO1vnx76lUlLq7X9JrkM6czV0/y6usfYwW8gu/aKOv9YyeSKLeUKR9",
-	"W8AB2E4I0o2IoWK6cPmLqRildIKuaoO7q78mOHtGqFYw9Ffx6TmVZMBiPiIpmyY0ZJFDkbKD4MJkk5p8",
-	"9Gbgt7vxE3gASo8L/SWc05bivkySm2EhLRnX4B0Eur+YeuOazY25MH78Asczcbz4ryiTH33efymft1//",
-	"Eyvps46/p3x/lNO3ktOGNxk/MzB5r37sVmK7FOBAC+zKpDR8YmVx6NOD9lOsAH0SYM4iS9hNnIFNh2Iy",
-	"0f+fxNwUadrXYr1GH1EeTNU3JKdSHnU5dOsF/IK+TXLDVMgAsvkBrTKXyOSS52yKHKwXRn5NxtlkOlMs",
-	"DbKKU0D3DQjjkGqHcK8RCxAj1taVvmSUz8dxwrx2x4TKa2lTaIHB92H2+kgbzEkU5n3ox3VDEyfuwTJ/",
-	"zZNFVg0I8nOMie8Zs+1DaYJmatAK7lzlGx0DCKbKjwHxJdVcpNfwMEhqSpJ4EisWET6bDGBhutyW/5uy",
-	"2njCTBIwFviZmrRYkr320coyTGwOfL95gxkNFbIHc6uv11s/Lu+YRnj3/Dxcg9tm6W2tV+Tacm8p8b1G",
-	"9dirxNJnrbNvOgqZ9757/t3X9ZfffXuFYK+5M7oGRKXkiZ5eNoNkv+rR/+uG8I9sAHfZiEpBrCnnLsgA",
-	"r8SlEilIoDcpHVUPLnsA3r9FWiTIDD9fcRNZ76kj26ZUwqNbC2N4qiCRjzb/2EvKFxuLZXjoNrIZHtw2",
-	"vRIACQzLyUrVb5kWDjIYwETq/uGQO6bLWrUoPsEb5DJglulDqi0/24NUNMiZgUHntlmRLX3UVqRpXWkU",
-	"UNNjT6Dfu8v9O824QPjYE0O0aJFE8JAFttUiJRFdNMhrv7ephf7XYg7wpXJjTwS020QftX3zNBU3WqrZ",
-	"6h3X+nEgPuAAbD0SGKEA2A3PYP86OY6nS93cHMoBvLTLvdpAvXpmspn4tWgu/QwjAfCUrYXTN9Ocx1LL",
-	"VVOvFdrCQpVim5yYK9G1nS21QY5ZsXb6mAAvVUq1Kf6FtAPR0jtXc8VZrL/mATaQeSr4yGGIBw4nvctn",
-	"kjkNBvt4e0WvGfU6+PEZTsH+mTLJlMWJdx2USikPgBlw55KYuwJtqAJFvawcxgMX3Ypuv/WBnmFg8TRO",
-	"L49fnvZ+OL04P/tn7+3Fi35AaJfbF0JPtAYAkUBPJ68DqL8CARmwkOorMCwZaos7ldhOQY9aVgFMmDmf",
-	"GtifW7snjBi9GTx9s3s2bH5z3Zr+sPuv5uRk//pwsZf+z6/t8Onk8ig6UD+Ov5u3XvwkfBywTo2SuRAR",
-	"42QsUsk2l4Ew8BOvsfBmOkhFuond9NjrBvmnW6pHK1beb51QvgMIJqcogh1FTGHbneN8N+alhpex9Dte",
-	"2lq0vGJ5FLaH9cPWLq3T/YO9+iFrH7KDQbu5u7+nFUtF1UzWOnvNowxAX+9MEgNAmvEzzlLewSZoHTOZ",
-	"jj/kjTf+DT5cmkC9Zq5ec88/1Wbfbk8raoqcBIklsseAgAtTpLaoO2cgIFHE6A+w+HuOKvyXmXsC+xr9",
-	"RmhDTox273o86O0CFzZ0+DB+b/PGFS/SB942bK7twFA+vr8jrbXbGa295dNUaMkH3UNOudK6ziq6y62K",
-	"JqNJLGXMR/kFf4ViybU64CDPnCTR2ohkXD1zzBiq1VScJOiGLtkO50J0bMrbk0tW7F9XlPNO2GWFv9CU",
-	"c8WecMYiU6iatezMPe59Ib9Rjkl/2s1aXrOPhf5n+TOSdf9z58SIYZ8tcAgtbL5z8Kaeh1/pHaVY2iz+",
-	"FbvngC+Ko4DhLcQMvRhDkY6EUoyj1urqCPMKTMfAflTpLSvoQahCg3hvTp/f5heWfQtnxQoxsZ6TPiMF",
-	"zU3fapgEaKn6qcbGNuDVOBVKJezT+WU/BmWu2ay5WyF6akwiypd79Vlj8IKtQudzv6I5eLNRwZ1ecNP+",
-	"Tgyh/M6aWYFpRqu0NDIoGghA4PqcDliiTQYltJlnnuvYOF+XA/iK8Z5anDgo3wsK3VtlAI0/GuTUjGSm",
-	"EmxJBLaNPcxvAPEDPJAUFP0u7yexVC8X+Fy/qizw1HYlLASQy/Y2u2XnRYwditbeeILFaWXIZsnCW17U",
-	"/JwFCXaQwYhxGdelwerVx74UWkSytAjMtmVseqPZXMc82hzUSN+9MYoB7Nr3+olNYBe2qOhUIt18cVfF",
-	"L32PsNdjS08+x7Vps7VbPxw0Wf0pPdirt6P9FmvSw/BoCMAr05496p2a81xCAyMeeQtq44pL727VD8P9",
-	"/fpTuteqN6PdYbs13KNPB4cGGLZHR7BGtXCWJjtPG/uNpv1lG+GSNc0HvKW7VWbC3q6BqcAOOn+Fwsy/",
-	"apjQwxAuK+PMWqN6Msjw0lIJZH4D+TNmNFHjf60VQO1mU3NzECRU2swUUJfTGZcQnArHLLzOmm2zRLIA",
-	"tCo9OgydUUUHVLJS9P5vYSh3rkaw2lVNXG9uOZtvV2hEdqYxTJbHRsG5VwzgE714WR6Nv7jetppxlm6r",
-	"m0NQAyjxlYFdRAQvBHat6zEf4D1qtQ8qoH0zkJIy2BEMrUIsd4O4JYD3xv7rbRhXiQpIEx+UyIIuLaEc",
-	"QZqSi2fSRHDWIJdaFxqIaAGh5DHNfzCkHBt3itQ2Ec5P17atBKS1hVs3L3vKgByjjzQ/pgoU3yDDkfJr",
-	"zRJGI3CGQ22PiEob9undLA0+PoK5fIZgLm/g7N0+WLxl4XU+4JtrHmAsy+U+Et49nW3Cy3dZgyrua0+X",
-	"PpUDhv63x6jtQ0RtP6MArKYPcMmVCahbBV6tv6IObiK5WjyCDwRvXPJcUb4gjOsZRMsBRM/d1Mn5tNwd",
-	"mdc9VqYVdWaqjwTAC0LurWv5LVKMjsVDbcAXP118Z4CB0Xyre/3yLsc+PxDOtR7cXLIPt/lL8URfvWE0",
-	"kWRuKo2wD3osDUYn92KWGYg8IHsIzrocfSOmm62Rl1DPMIxvMCSHPj6UH5yMxSwNSDTTVq2xuZ0L0rgL",
-	"EyoVBvOsCC3PMQYasQr0hd7Eu0TxsPsHWFP/7UmKLVidP5KtGH27nDg9dYOGIZsqBNW3fjuTBxAP/fBv",
-	"gTZt0B/ywlBvgWbCt7XhHnM8lzjYS02oE2YzNJQg4VgICLlzNvd9y7fxGxa42foUkkvE3PE/bTMKDMFg",
-	"0ByPXlmShz2jmnSwX4/MAYZi/gB2qrDhfRtUJNim3fhGCv5/wFNweSimuAHrI6VpdT/niHjIhYKGYGSw",
-	"wJCbNhu6fG36iKmwKI9mEyWE69NBVwZKNes81uYEavluJUszEED/Px8SqVeJZi5bVz6RFWX2rdumb6gE",
-	"uOgy8HGhnQfESHwWDj1C9tpt0jcfc6EhB5IOrl0ym8IKuTjXBJa/ehr3kOphV9Raaj4pZukfXW7zPy5O",
-	"L0+vbPoH2TL7Y0Vex71Jhlvld3A27+VyPAbxaMTSW6Z65OdylzQPP5xjuj4YsJPcydXHgfHoDikgj6kc",
-	"95zKUZrGYbtrAqos9Pn/7PM6bKQ952G4XMc7t4lUF3liaYpB1thguKzAF/mWgf+uiipPDEA/Ao53COVc",
-	"HyrezkeUnc/+00aUl5ZH095jts2fmW0TismkWPNwVUJzWtyh7q8/tc0ZgOuYlD8Eva+4G6s/tWLVPVT9",
-	"iZCK4Fzcu6RVQGjKyGjGJBSZxqks5NbkBOSn3Z7ltfqzsiyCUk6T3wrsmbOOPzY+C2Po5B5Nn5TRaLE+",
-	"YrXf3CVe0ZaJPFmMlAGzJi8mrcSQWKREYJrphXqwcjxTkdazx1BYPZrx0sDVBaNRzDEH5LOKXemBLUD/",
-	"tsVenws15GJdxmJAL0S0uEW4y3VdXtXhUgt4q8ZmEa5CP8uLN3XTHYpF5AWULmNHKHKulnD/ik1lnLrs",
-	"cH+yunwL9wOuPW1GvjO2XD/XEajvahPsG6yFIwWBeoqQPUOD25YgQDNGMLQ0M8XOmsU2mK5VQL+qJrsP",
-	"/sVC/0evz5+xQLFkE79aZmPpnXgN7a9XokCUNGrKrZhp1cR49Nfu0OQVfDuDGGPlGMxwnRHn5dTwufWA",
-	"fOc6L5nKF0ta4Nud0zSSufY6ZY0i7W9Zr5L13Ruruq9VEPP9tR78pC0QTcOoLbqo6YW4exu1xz5ej72E",
-	"HnsJ3UuLDk3teZL9XJoJVYnuh2kEBEwp79mxy2NFn1UIfKM1L4vvJOy3MN0ucSUeqs+O1VYf2+z8Vc/w",
-	"XfvsIJ2vzEBA3djZKWJIvE78u422aQYmogXEgWEsAXZjJ99dvn5lnPc0HHud/CZ00eV0OmU0BUsCX6If",
-	"1S/prz3V/cAmf+rBmCMhtSzv8v5klqh4SlO1A09pi9sFnfqaozzXV/RMzCrKTHtETJQ66QPuCWRc/cOV",
-	"XJMvscEyUYC25sXKoAmwuw+njHFDaC8CBgUE7AjBinsWFZvVYqQz5gTRdsw+2080yDEuD+YbVn1Zf0Bf",
-	"sbVk3jQg3w8CEAZwlcLXzqhUx2/Ov5BEzZRIY5o09EtMIZRrQZlgPkWy8Lz8ztVjCvm/tAGzy/NvXvXO",
-	"X/Xevjp5/ers/OLl6fN/iOGw/yQw/sEUUGq9XBYcdz6coAnB+iUNCo3l0OzDNKEc6APXOtajg9gstnTx",
-	"3LM2uJzE/LpR3NpcVo+B+IFNbmXbDMmcBv1Hm079XGopzXe/85tI6EnBgz2z56nZroK5W0osxZGmbJgy",
-	"Oe4ZhJ8v//j9wNFh/jcbGDcdsoynK05N7FuPyjyQdQ7N8kC17jyTrIP9b3yUvwa5ZDwyGAIOqA/a4WT4",
-	"C0M21x8wqaTkS0oSIZULCwdEzQVRdCCfuBG66JD7zjGUEYGrnBgSw9M+VJjFS5Y8IEvrVZ5OCDfU9Q0d",
-	"D7qmXwCQ2sttfe5GJNV+KYJVxVaiE88zVaG9/ihlLGqQt1zFSQZ3BB5t6CBESD9PnFNcfMSD6MtEzHuR",
-	"mBuwJ7pk3BMlBBFDxXiQZTFxMqf6qEDqk90j09R7wNScQeazRBJBR90zG8BjcMyQPSOaYMR4zKI+jMd4",
-	"RAwJLu2GsfrDlJn2S9Kcs70ntnEtLRR5OS99ln3meqi704V+cjt504W9Qc6V13SXDjQn9BxKsZIsGZIv",
-	"+3I2wCayKocA+iTQW6Tfz4XbRJMUkjs5JlUERF1/wjpf9U3fJhAix1mWWR4qQ5pT9UERlS4wI0rAzgSY",
-	"cAIbo9cdsa71R1r7JoMNAqoTIVWny2d54ilgZeHo+hdMpYs6DKaf9Xi2hXj6qw3yygB1Za6RYSomXZ6l",
-	"v/nx7ESMRtgP3oB6GmwvuMPvvSfmPEMUzcGMYNhFdnkkIJiQiPDaY+Jihogs1kzvw7L2Hc6J64MF3F4v",
-	"PWTJe5gpmBbv8F3xbpoktrGWzce3zcHOIaHDFfNOkPdR7jXfQujwDG98hDmZCCCDP8KCm7FifoqX8Z/E",
-	"EpM4J5rDuT5eMHws58u0FPz7JetDcbhWbLToNX5RKPDKUloMek3fNmjuey2myTQOr2WuwbQXTnY15p6r",
-	"zGWAruhA3eU5fJTjt8/PT1+dnF72GwRq/rye09b2i7Nu0yZyJLOlfOZ9zKH19SEaHfOh6NuUni437hmk",
-	"Gr2M9nhmsPl2GXAWccHpLdIGsXkLtrDbgdzHBr8mm2mQ00IUTUdM9fF0Z6SI+6E3CmgZYvZe2zlOIOGY",
-	"JPEgpekCPwUBeYzuo8CVXd73agIdKRhPlMX0/fLKOr1cnlMkwtmEcYWZyTTN4eX3IxHKfuMJLJXPXk15",
-	"iz5zMXa5M9iOlm77uZz4DvmayjjsE7T99LKZBCxsCPzOmvj4e+B+Apd5yqbMywPpco/bPnPamncRcRTc",
-	"FRxaP78bRkKBIGk3dhstqA2Czehy28zACUasPQZOG6uOw5lyogMqbZC3l7dIQuFyZRwD9+iRKIdJeAE6",
-	"te+CyMSph1KRB+q55iK8rsN/vQKRInvMF2f+IsY8Emh9mhXIj+TCXKwaSk77rAWFvzu145/Sf363P78J",
-	"r35Nfvp2j++n589/ONb/+7o9aF7vDnZ/aIaTs9lP3xypf/Kk+dOPr8RP6CjR9jAQbRF8MU/Ld633uRNw",
-	"cW4tlvUcbx+wfBK3YAsnEJBc5gIKaiX2bSF8+9CkcsuhPyyudd4rd4ZeuXN5zi/2w5Pzg/PJWfP79nQ3",
-	"OtkiLLeEUXlvxL1yzQ1ON+7fgNGUpVsuerkLHpUObQwaBusUJF8beCxq+tRQlFtjkfw5tVAokwikcViZ",
-	"YH2OQHUVdd7mt8zjuBNrYpJTFqpq56MPORLO0hSUFkUVQzhlpGVQdQ8PDtoG89kIBgP6aKwLcL8sLBqy",
-	"1sAlS27ATLvy7aaUDRMWokNLzBTqoVEsc3VO0mY/GGW3aLdmUMlaOwuMrlylZ5GVapbRNL0XJ0Jck9k0",
-	"q6pypzZw+ew5G9WsxBxrpuQMqgyMCdwgJ2Iy1Rpjn86ivhlq0VhYiJlb147fbwlzIbBsymnUWuFdWAxP",
-	"b2C+km3CR0GWZIZlHC4/EhW937o1Gqr4hnVrHYJA+H1jh2Nhv7bSGgSSeLq8nzHNvjVMwaQDa8MSTMf4",
-	"GgoeMPRr5P1oZvHz9pxxb9sKhjQVc5k3vgUnUkxsJFkGfjE2mk1FBbbR5XYfgCLMB13mgnmx2xy/1QVs",
-	"jlNU0Vos016zA/cAGiySYUFHy6OY+Srag0nrjAJsmC6nH2yhc5275XpAAG2zdprCi/qtsy2r1tA+hu0k",
-	"6CyqArNeCTvDPkxrndbhwe5R82n7oBnUYqrshcMDuAAoM1Vv/kXFtU5tf9gcHgyOWH2PNsP6Ht09qh9F",
-	"h6x+FLXoId0dHg7226v1HbkNRo2cDTbPvy3TpJaxaT4GtZiX7oTlZdU7gIzplqRVmZRblHeO7T4qZ3/D",
-	"ivPfTHsMEP5a6yqg62ihbzWe2fTWWhdK2VUaFxZT5pWrZvPoCcZ+PGjKZSHaMT3TXV6rNDDKqKrAPV1e",
-	"SCoF91hRHYCXJ5CC6xSDzJufSEHazWaGqhxnjjsMY5mKcmziqEU4PuwyYDM1aEl3M9mQTh3RCt7AuOzy",
-	"YQnffYbV80avw3bHkCmrxFJPDMdP0Kecd1RnIt4lpBrNyjqqA+PxzsdFM9UPn/ObfYFzrPWkvEBdz/IB",
-	"9IFSN9IpTNTSx2ABa5ejoDId4Q729bI2kDfet+DZ+mCEt2ymUZVRYcoocJcoX4A2C2Y5BpTmdAsgs0e2",
-	"ey/GbZYF5ihyW05rgxYrKwDeSpae86GoTv8/0ebLH7/vN3afdIiBy8gCmbb9EEbFF+D052LeIH2DAtQn",
-	"NIpkl/ddUmzPpYwEpG//HxvaRj2qTGYCoPxNmKKQNPOM9KFmFN+W/aHvxGJSm8zSr2jsbidaUZCyporD",
-	"PHwmZjz63DH9PheMPkSDKuLzvRsLaDUFYdutM8XWJngOFkTLOSsbK2m50XK5Wn4rx9h2wHLRo3x4qcu/",
-	"xJyz/SbR4qz9xII0gBtlINS4FIxMyDwB3l8SKQxzuTqyfDqeXNtC5tiRexLn49/+FD3it9zlYN81GxQC",
-	"VGvrGX3QZ0voIo38xA8rayQmtGBlmO3uZmyJvocGW4aPKEnf/qiE13H2g4L3OR+c0fYnMeStcHBOTxkF",
-	"722WSzg07fS1qOxy02xUsxkDpEwmtrWeiWX3f9VqtZ3mHPIiXEX+gGVI1dBFfuIKTkw2jpCsy/Epm+Cp",
-	"TYIqxOm3sPJ/BuA0dN0/nUzV4gfkSehBym/1m5QN4w/FHFQLuJ5PXA1sfUzClALDRrJnhOkvoK/VI5d8",
-	"fUxFdcyvK2uGplR/RT/2vz//b7f7odl8/9V/1DaoJULyRZNu2af/pV6GJ5gNkmSwaoIzSb4EF8+T3OBN",
-	"Q9iy8duX56ZhPVBCJIzy+0Wo3qh1rh2UHXkVmpj5xWl27oHhLEl6ZorHnJNTM5QiePWaenjb+Na6AWtB",
-	"zXMEulQoza0y7bR6XveKMq1P4XqQ6YyYH2GmPwXMtJeO6CMSH0eTmMdSIWctl3aFeyoV22O+0HILU5cw",
-	"F8yU8OOfJtoSYxOvZ+Y3dESFiZAWN8EkDkJUJgvdmI6yJhUEEYczJhtD5sgwNunHrk1CbEJn8a8zFuhx",
-	"0DRKTDmPx3oxQXoeR2qMSvJYJBGkkPX/23yqUHgQm8R+atrjYVZplozpOpjEzjhGbDUbzrP9/hBmWQq3",
-	"ZjEfZaBYCOPoUBwp9wcADkCoR4ZoGbpVTFmmHpxrYbdcdmB8fH6vWZUuyEETlA1TvQmIcVo7ihhAJUNh",
-	"aMikHM4ScLkI6NeyIpG2yzfKpM0GEoMCcv7mZi8rvErNpQOyc7D3jFCys/fUjVgx3uU4ZioxdbtBToCC",
-	"pFf2YcnGGP3KpN1G1Tlrb7HY796BJ1fJhOruccs8exv2fAIzehB44kcxerstqYphcTZ30Ky3qy+8RV3h",
-	"fYraW2PD+UKih/LABze6KMgQvKNBjuU1skUnpERqUWm9hbwbaNxuBkOUKQursIfKJnMf2EPlq5CFMozs",
-	"dPJDy7E8ByxQ1bt37+rH3lauo653797lbjdEdjdYQHuQlpEBoQdZJuUllBjxFTBW9g0Pgs+2NXhgYWL3",
-	"hT61tCABmbJ0TKdGcGOwzNNvwDeIydwmhsfzyHhzKp1Rb7wTgNe82yQRXfzZbSU3Vr5NduCtCU8J0ZtQ",
-	"vrBZRbIAp5YyzAFTQhB9X06TxXofLCcw+kuDvKOxsolUzvWire/J9O58qO3R35UQ5KUe0kU29GpCXJ7o",
-	"vdCiXRaVxhi5dYr/0tIUgIgLbMjTEsvAj7HmzuiLS8ur0kXOzdB62mwWFZ3SFl0xV7tt7NEVT2aTWmcX",
-	"0pW1JIE/W25JNTMZodT+vDrd+enxBbvvwu5Fdth9y88ag+U2n/01c3HuTBhuDahIS5v0HK7LJaxgiPjT",
-	"JPETHSSJJxN97hVLFtq80pLMIbvNeAQpkeeqxAZcLvuippRo5Iqt46G2urxSL5swgDd6VUsE5mtq1rQl",
-	"YcoFM3wvvAHzMAs2TrOVpR4AHmA/5nI2HMYhZI5hV7BMVsaC9zHnoT+hH3p0xP5x0Gy6FEnX+8S07dk7",
-	"bD7p2CJxqBc2blKvLEhLe4fvbKq8EJvfg90eViJn25pneFLmvZZ64Qzzz9dMotVbVLhCyskovgFzHlJE",
-	"fD22xMaypXq1jftYZ/Xtrovf5+5Jam6Quv6CSnXsL+Xn5FPyLKI8a8HDTiaLOzCWoDrSvwTam2vtmxWl",
-	"BSZvCA7zvBTdsYzEmo8m7qc0cdFG+UJm5tljlsKmx7HMv/tuLAidkPNbncEpVeF4+RSeAGweygTN1zkZ",
-	"xiyJsLgjKxvG8OAz0uezJOmTMGE0BTgbfXPeRRt4Wfi2cQ7Lp+o6SHSnChj0PtuPbemAIwmbM35LR13x",
-	"4IkhuUrFYjtafwsDeZBqvU/DfuwqfBr20+7sPhj7ccopIE0Y1YuPWOMxzeMvG/yq7PeN7R8nC9fo724G",
-	"0I45V7/VprMS3eUl6N5ZyyCLA+T66JjEZnhLHc8gHnzXAqhvbQqKzXgMcUpM9Mia27v+CZ5qHiuTxGy1",
-	"IuwrZUNAIol8M8A147GArngKTNcbuqYlh9f9Jgt6+W+NuVSMRs+W7CaLZ9Do8pLWY+Q2ncdMFMpWuLno",
-	"molBVY2AKCFKA0CwEqew1fccARLpaGWcZ/PezvrlSN5/Qjcy211pqeMYyXeK8gEjChT0yF5v2V3Fc1cC",
-	"IlLPgybIN+Iw5U9+zwF4YoW7XOtZquTZvAf9M2noUJj+fXnTl9YrKFK1X3XQ2LgqffuC9M9CUuYTHe5F",
-	"YO74oq66ksqIT8M3sKGdcV+5Qug5dUzJ+AaKySUAnWfQlyzkPLGhVczBSBnARcoszmFqsO9THHV5uTxa",
-	"JRCr2mECt//BX8RH/n5Ld9ytma/ZzZ4SPduuscCAfV2Ji6WMT3BF51sXmoK9P7+rWclk7oudFlZhefq2",
-	"StEtw+2ii587Ry3pIIoTBrfpEnfdpodOxl1v9NjXJp97zpUvQFcn+GBgGKDSHAJSsTsYI5GBQ1+wf/vo",
-	"HsYmQXY2H4sun9CIGZS+yjx1csc0dc1Qc3nqMAkvS31Mp1PG/aT0t6bTJsY5ppi/7uGp05TZiVYlmb9c",
-	"nOIiP3ie+T0mN9NQiXRzPrLKtVSNg7AEP7BbPxw0Wf0pPdirt6P9FmvSw/Bo2NL3TnuW5Ds1h4hQC2rX",
-	"MY+w+QWUWJkAYW8baAMMtI1gjWrhLE12njb2G037yzYM9V4To4Fu1mdG41F8zIv+c53mkBSttV17uC0f",
-	"Nqe9lAub3/I82EciLPUKXTlU5CULDcPSDsL51OvHvKLZ8jP/ZV3QPjWTiPmsvFYG2fWbzLS7fc9c/GZv",
-	"VaLqw7TI3cbVsXmP3EenxF1avsqxSNW23S5v09TSGjEurXEYG7eF4CqloVrZwRWBlhVJmLb0nuq918+Y",
-	"2rG/TOvKAN0/Jd1cq/w+JUv9qTxIS4zj8/Ik3V9f0KoVdD4l2yC/pDfr39yxVNI49FYuJZtEtiob7ZRH",
-	"stD7PC9IA0xOhJ3gYTKLsFFbXnAyHl3aj20iZY6TJEtxA7Zzt2br/4YJDqU0ZFFGYEOhvsmv1LY7VF6q",
-	"bX+tyjcqt5HtLgZZQ+SUhYyrZIHNfrFbJznmOX+H6TJAWs1mo9SarCanBy1kNWzJpsJagN7cI7tN/Ujb",
-	"PrKNBVZp3SVUQiJk6ejcp1ZmDbyvNvDuZp6Zragy0HKAcmbXHg/y/RhdMjsF257iUkmw81vmN/i4Vixg",
-	"t5CcUHApaeAsMg5tcol9UtBBhLBlJhER/Uk5wFiT8M66HNxYVmWFJjsrBMvGCbB2xBDW+EtIlT2cyl0c",
-	"7r0h4K8sFWXE2N5hBpByiIl3Zxf6XqZPvhKKnJkvr/Shm/E9kOs8P7+/YXqOleveibyVYF/ZrNo7PJL0",
-	"46iPR7Xvi+P+MxObQChhfZMY+gceD3lFP+c1wpFDOwE19roLZ17OjepUZjO400P12C1p9/w+442/Gc/n",
-	"xz+3YuPKhFO7fKk6wNxpcvc7ZK951CAwgpiPDCBzxntN4cfqio2u5iu2wROkgg9F6nUBwvHctSwC04fK",
-	"6iICEs2gWh+DFVgY4c8blogYtE0o4aguhXDl5n/bYoi99U+8EpezcIzJm3epn/hrY3iUskpTcVFeynUr",
-	"EI+V1hA0KbSW8toii3LifSyz+KRlFn+dvIztOcPfDqPngtHoPg/3Wo0oc3X0oZ2Yr/7MBlupP6uPSon6",
-	"Y8Oy96n7PGglS1CG84pZUpBIFmkWSQG6LmEN8hy4lNYMvDJ7h3ztNCrXEeXYQWcDX/F7X1irkhSMyoDM",
-	"x1QB5HHOcWW6h0gi6QJxdea+jjPzEIFWIBa5mlLIjcvpNIFTxlzunIV9szNdRt0JQBGy2RwD1uUOS46L",
-	"lCSufSLMH5XDymqfuwLzVFe6ZFw9d1C3YcbFk/hYD7SZnAxyS/5YHPSZ69ePlUi3UOFNJOzepPz60eAA",
-	"sKVSpWckRSEC7SUMDgBawxBZ1+cs1ZxjB9ztZrzFN2GPs8D6RCFbkIiZAV6w7bdyHTIODveOAmJ7ZZh/",
-	"HRy0ATHUHGsLEb8ES3oZjzgxHdQJJYNUzCVLsxcT6EZvX7p7EJSia7caTf9rGXL3b6WoS7bxhOZRgeEL",
-	"2OwMbbOiE8N7tVdxu6SfmKRQyosQgyIl4VgAGG4+p8LM2uRuhyJi3qeyTNGgLDxpcQCx8VvBXeFLbj1L",
-	"D9/eh4+ykypqnaV6ZibMTPOtKRPThAH+MmBfCNMA3vSgWzEwTEXMDc1eWhocdmgoW3AIQhg/V7ZnWYgn",
-	"o4fMw1g2M8w+BUIf5rB6zeM2WWzp4ZdGg4RBTGeDJA7JNVvIklZ8+R582KF6r7VnCHu/dejT7/NYVm49",
-	"tHvDLySCRmRAE8pDSIHlERFpOGZ2sb03fstoosa1j+8//n8BAAD//w==",
+	"7P35chs3ty8M3woOv7MrcQ5JkdRk0fXU2YosJXI8bUmO8yT0JsFukOyoCTANtGgm5arvat7cRy7lvZK3",
+	"sBaARje7OWiIk2w9fzyxmj1gWFjz+q3faoGYzgRnXMla97fahNGQJfDPExpM2Fl0w15FPFUMroVMBkk0",
+	"U5HgtW7tFV2QISOBvjEkI5GQUXTDyBTvb9bqNfaRTmcxq3Vrs3QYR0GdTOnHBh2zf+22WrV6LWG/pFHC",
+	"wlpXJSmr12QwYVOqvzSlH18yPlaTWnevVa+pxUy/Raok4uPap0/12kkcMa5OJjSOGR+z5dF9K+aEkgBu",
+	"IwHlhKZqwriKAqoY+fLi7IQcHO4dkT9+32926kT/fXjQPnySH/fXVEYBSRiNp//q1SSTdMp6tToJJjSR",
+	"TP2rV3t3ddZ42qttOpt2q1U6n5cioDjy4kSuJoy8u3hJxIioCSM0CETKVX6YE6Vm3Z2dduew2Wq2mu3u",
+	"09bT1k4qWSJ3Wu0jGj7tHDaOgs6ocdjepQ26f7DXOGSdQ3Yw7LR29/dWjn4kkilVtW4tTaJa3Z9Mp2Iy",
+	"rwVQT/lc9BLWgVy+vbp6u9NutpCEChTDRQMu341MXotLJZKSkcAAJZmmUhEuFJH6NqLENeOyQB3tJ0sj",
+	"g7vvNrILFkYJC1T1xr+fMD2kCSPDRMwlS8hYFFdJb7zs7uzQ2axprjYDMd0JaBwPaXD9fwMRsn/9OD26",
+	"6aWtVudAKqrYv+ioFY1+lnF4/TNejqT8l37Vf+we/0fn7D86Z46S/mP3WNPS5nOtIIkLppLF8UixZHmi",
+	"lywQPJRECTKnkSJDNhJm5px9VEQli9ys2xtRa8TVbgfpNZqm01r3SI9sGnH8q+1GGXHFxiyBYb5///7Y",
+	"4xPlFBxYroOEctRut8gfv7fbzYNm+0mdzCM1gcEnjErBLTXt65t2i/yF0YQlJQyGJYlI/tWrRfyGxlHY",
+	"B8q8K5v5VK/NaEKnTFkmnyZSwI7QOBbz0+lMLb6nccrsy5cnP9Bb0g/gwYFlSrOE3UQilWRGx+wZYfo9",
+	"cMT1j6MokQp+aZJzRSJJYEpE8Di7Sc+bxJFUPe7WD66NoliPttnjuYWr1WuRHtIvKUsWtXqN06m+jOOq",
+	"VazKQQXvjaaRKpNvQDiEp9MhS/RUI8WmksxYgrPxB7TfKh9QDO/2xxOyEU1jhY9UU2t7LbV+0rQgZ4JL",
+	"lM4oEl/TKbui1wwYSiC4YhzmRmezOEJWszNLxDBm0//zs0S+42ahnwhhHeFdfT2JvoK3aVpQNIpr3dox",
+	"F2rCEitcJ1QSNYkk0XfDomjalbXuT79lz0SS2PfMhJ5DUuvWdmCRPn1AomZS9aOw1q1tKLE0L0ul5jlH",
+	"9ZqKFNDFieCjOAr0kpsFSxPexXPVNfPuLs/uk79D/ztho1q39v/byZSjHfxV7rzFV+Dy5+mldFmYWZVP",
+	"9dqZSIZRGN5xZyIu09EoCmAGMhAz5m/NFWoITEqUZSSmwTWOA+4lU9adJ5GCfbrbou9mi57NbNWql4z8",
+	"PpZdT9mfK8WZPoNJZ6xab4MkEShOnpr7/v37RpHjlw3EPLJTFBAwoHNk0nfaV3gD3Nwf0ShmYXFbzW6R",
+	"UDAJKssoUjhHwVVCA1V19EDHmdAbRqgiUyEV6bRaoMHSAARB7kiO0jju38+57HQyEnnHZ4nQdEmHMSOn",
+	"XEVqsZJaltfjvohlaSGnVAWT3FI+IwNcyQHIJGnkGItDCUf5JZXqONTcWaqEKhSht976mErVp7nX5fY+",
+	"klpo6iHoO0nuziY5nsHuEWrYj+BG5N79iG/LV0smcl+bZsye3EIwrokphBmD0jAAiwcZ3AA26hWNtYhl",
+	"dzubQxr2zUoWT+VQhAs9KE1HqNa8uHzz+u5L38qW/msakgv39erV90d532cloFzPcMjITBu+IflS/6mn",
+	"WieUJGzGqGIhuWYLIrR2ZJRM/SPy5ojDvoF2pK+ORDJmIUF97QnuFQsjegXTu8NepVyms5lIFAv7U/3G",
+	"PqyYt22XjIfEf6l+WZ2kXC9PwqSeHuWhHjIY93fezPa+zwfd8AhMmFzh8Kr3tWJG97XFPgUbdT5kQUwT",
+	"FhL4HNGfq+t9jSTJ1gj27LW4TIMJap532jYuVH8kUl4UewnDsVmtyhgHmiWGdz9le9nGvBaKnJkBVO9F",
+	"Nsx7Wn43P5kGEzNJb2XfJuImClnysGs7M1/xVtfq8v+s9bUT9Vb4nXzo1YUve267f9aSuol9qtfeaNUY",
+	"mcEFG6VypdgtWVHQucDGQacHHger1vZLPDHIFCJJUn7NxZwDl1KSSBYkDH6YJ4KPm5vPHeZwCgOpYJhL",
+	"H62XfRIYpmamYsYSmDHhjIUyc0prGaOy5eSs2eNfDkB1a8xoohYDsCH1QsOr6yiVJElwbfG06ueegHOk",
+	"6LxvnGhtVsTrTBrrI/1Ur71N6Lh6ibIH0L2L/rKtzKei2x6WGJZ8E+m/AclkaloZzSyJ/o+N+Xze0Cpi",
+	"I01ixvWZDlfqAvdISL7kBY1oWiZlP8fGul3Z+hjDKCNYvpghPch0OqXJotatHWeaoZ7lNJIy4uNaXRu/",
+	"6S22Uy/ijEo5F0lIxgnlypwxbQdoCQZ7Z+9ogrMPDmd+WO/1JRIkLNRkTGO5akTwmRXjcZ82x9+Nz+NF",
+	"n+6RiKyGPqcZYyhEt558ZiK6ZMkNS3AWtzrcEl7Qxz8rTraYMjWJ+JjMQU2ELdXMtUn+KxWKGYc8rlUU",
+	"kvmEcbIQKaHymtChSBX4hu5pY445OvCtQo0T+MzbcDVJhFLxbYWyYtOZSGgSxYt+yukNjWJtflcfhYSR",
+	"OUSwhCBTyhdmU+yBkE3yvizaQ5X+0v3txVXF503owei6+riOEjE1V5iai+Sa0DDUbLhJ8KShsz1zHCXs",
+	"htFY0xJ4XuBRcEZQzcKThAWq+ZkEM8TbGi7gtuopLzTnEYsQL2kyflBp7MvAWH9MLyHl5GCPfBd9/SCi",
+	"tuwzn/dQCvGK8sXnOpJmg+Qy7f/Zp3PFSP6mR+idtyN/zvYaOWO9dcbjnhN9XMyb5CpZEDqmESdyIhIV",
+	"L+5/O2MxjrgkVBHBA+aMoZAqOqSSeQ7FhEECkY0NSzrS9EmUHePfcPvf0jEr15wV+6h2Jmoa57a81ktb",
+	"rd3gf4Ui0HY80TfAJYY/gMGPFyAaIKMxb0TcLqJ+f8RTc/OOd3dtY4ufWmOsoMhApFvzS0UkXUgy1/9y",
+	"qix5LVDp0oPSepfeOGciA1XpN1efhDuvh9Yto4AR7xMPtgyoBuTPGOVyzhI4Vnk6vQv5GC/V3cP41t9V",
+	"HcN3rr9cFJ9Y1SiSMkXF9c+NJBUGfp/h+cKMGfGtNTvfT/XaZlbLJgF7pS3C2JkvWSDifmyWu+3Nvh9q",
+	"OjdjJTh5cmqGvCqon5vd/WxUqfFELhlNggn42mIxdplD2QLBtm1i5azfNCVEX8sxq8HKZefunWybu0bW",
+	"vfOkRa5WIW2MUK7cr+WJ3YtXuHIZ7stwugM73cCU2YCT0kUsaNjX6wdGRFUguNzCuFv80Eu1MZtsMiiI",
+	"XviXZjgruOnS4O87eFhhvr3jftb1LY6kcSe69BrPl8iJuV4n7OMsSliomXjCbsQ1CzHq7PvxHDf28ilX",
+	"Zk5F0r637t4qEi/QD5z6zpKx7ceG9WqJJPqVhWuYrj8JvTPWlZpboteichnSwsYU802WghY8tzifZ9rF",
+	"QYMbVdF4ycsMxgcqrZEEHi3i0AkMN7dS8vBy1FLJkr73SXwkv1A2poOfnEdanmcZKopxVw9BXooxiXhm",
+	"1HwOulkzuy080ysYg6U7sPo0W7c7UXaeTAztmf43XblzPlk+RBbfZvb6JhkovqmeYzC3t8/vquR5IqTE",
+	"ZFp37Nx99yU3zELoLb1hiRZOmizuzUlwB23hnWTJOR8JDKxv57eZ4k5Tzv/TK8ao1fGX/g1LolGUZe6b",
+	"FPFjzsmpeUu9NkvYiCUJC/s2koRv1LuZDjff+nQWaibZp6rWbR8e7B61Dg8OWhvvn12Gsg08iWk0lcYC",
+	"gRgXS6Q+kxn3gF04NlwJFsxmsHV/01bpjCUqQulOg6QPbLikxOx8zEXCQszlPX9uJDM4IiZi7n0bXCIs",
+	"JEgJmSOhnS9Y2i8pAKjbZHfUMEoqHtzvUO9Ac6lICRtHUjGtfSSmosdGDYq1Om7jhrtBu3EYdtqNo9FB",
+	"q7FP94Zsl3aCw/CoUF+1f1A2XBGyflBd+abH/Pa7k9Nincrhwe4B+eP3vWaxCOX06BWLJ4J23sxvzpLT",
+	"V1cvxunJt1Sw79rq6buL98P0mxeXUs0bwav8+Nqdp2vH19c2rihZ2lephKM9uOzsHwzyI9KX8p/aK9s4",
+	"qwL1JxEvKeA45hnN2EIVpJb5RGjWmsahHkFGO5q9TLGs0ciq/LjY4sVk+E0QvYleXL779bz9Onpx1GSL",
+	"F7+G78+jN9H5/NVVPPnx+XjxevHiqBl0Yj6cnrXCH17E+dk8bR91SuYD0q9iMsXYMmtonmJpTTPDURTH",
+	"SwcAOUeOpvZKvjylH/u0jJhMbVaTnI9KjxuJBdeaPx2Lur5hgSV1+vecspONaPcAaj9zZYQlI+KCB2V1",
+	"e2LKJBnS4NqmlNotLhTpNVqXB/33vx53Xv28CQ+YJWI6K1n2yxkNWEOyGU00O+2SARecDUBWSaG3YkQG",
+	"sG+DOhkE2szlSv9TspgFqm/SowaQiTAIEkaVfno+iYKJJsG5NFkC1suKt1iNG3KevzznkYqoiviYaL5M",
+	"LoDpGAW93WwVzjMMp3BSSydtOVY/TaLlqb/hzB4bj8s55lYnw4VioJvpf/hnJ2YjRcA9NcIqL60EQuKS",
+	"fQ06BmYiUchSYyFmsKmWnvWbwmg0Ygkyr6ed/Q754/fDJea1rgJyg4pVp1str8FroYjLvn0Gqc4m3UIz",
+	"/0gtpWMNrJrGheq7JwvsbSNmYF9Uujcgl7w7QDIN3r65vCI7M5oMQGJywm5YsiDG7+lSb4apygm1SJII",
+	"BW2THHN7v9uzstmlSbTFDPerVl2KNAmq6oSNmgqnQpVY55rykDYOW4dPujBgWySdhhHjAZPZ02g6CHT7",
+	"eoS4etjlowZvVn8K6n6lWINU90HdJFRDzV/+Y7ZScJ2Ucx9UJjuu4oNa7ha2ASyS9V/AYqx1vA/rqmST",
+	"vAdSEDPGNfUoV3/l/Hx6iSmv4Mz4nDZ+RlHMlthU6fhUaS2uJwtSHkwoHxf30yt03ogPpFE/FgGNy3TR",
+	"4mrElI9TOmbSORY0E5d1WxCLWnxWjlM3+bKSDELWOL4iISOMD3A50ZcPUmXuyr6NkWSSQBX7qCTIVH1E",
+	"gc6n+mNCOrK3deIlCAGMLy1AWSmsuSKGP7MAqkhO0iRhXL01Ht18mI6SuRAh42QiEqm30pWzWg9wiT47",
+	"jbjb7nptRpViiV7f//7pv3u9j63Wh6/+d61ka54zzQ1yJgVYD2EY6X/T+K1nVYxoLFm9YGiE8IZ+UHps",
+	"z6ztCTcRGgvOuprBs49IWSY6pp8mVFleC/QNh26t2o4KpexHvLoCfgT7r1WDoVAT+JgkNGHocWzWVhUM",
+	"7x6sqxiuYyzqhsYravAtvzQLMaeRkmTI1JwxTtRcZIkaZatQPbyDtYMDh9Tq3UHtsw76u9YQIDqspbDW",
+	"Q+fgWZGY9Dk3h0o/NVnMJsiFfFZTtkdooaOFXy14M2XN04g1W5O5JdgMLmP5o30/ebYcPyPDGNDrhWga",
+	"lPzXBfxpdCujqCttFUCoUxA6Thi7xRg/+agDP+UOkr9tJeu3ana5I+HR5ocSNlRy+isdCtuZ8166Ago2",
+	"yskg96EBQV+RJrSCgvtABj4OELP+q5QjKDZAd4Tgo8ikLpup1EnKY60soYZqLCWcxpLGswnTvg+Vwco4",
+	"TyGyv2+pIPhCo9f72Gnp/2vr/9tt9Hof97/W//dc//PwtFSclEm6U21PnwCv31KwGL/fb3mz27kARTL2",
+	"Vxnv3sAmn3kyd5Wrriiii8fVftC970Pl7DUl6WFuL1wt31410FdQx32i7yxMr6TIBieVpc/n4Y8y9gsC",
+	"Ga0BSEcidurIIwuBK3wNVeUwSn+ePlPYIli90m1JEpGclMpE+Amnr9n/LBHjhE5lk5w4rYGG4FbnDIIO",
+	"noLMtRD+qVDXvBwTLAZLN4iOlcJTJJ6/oh/EQsLb/cI5dBKCSQlINHCDdXe57KUyVJKlFCcoQp/TBUqV",
+	"0tp6dMfbBzjmsPWV6Ad4AOCwLMf7K0uLy7AbIBOi79GNK2pDUWl/6Ts6qNcMUfqXyhJRljKK/AjNhxyF",
+	"HpQxltMbG89Ydb6LGXAJC0QSspCwGxCWxwiIAAVMaRyTaKSljUvxoLNZvDDlTPpviPI1a/Ul779BT1hm",
+	"AZE79JoQwOFmXALGAQ8HOYxCkCqDQEynWvOLI+ufG2jGE6YxGzTJ62yIfuEelT2OypP1c4DzzDrowHEw",
+	"5yyBOC/MA4A0pjRkiEhUWGu9EhhAxBDP0tpTlQOpCqliDRVNN7HS1+g1ZlGcxw7IpcwyWTvGsi8ck3fv",
+	"zp/fHDrXpUi0XbAgevB5lTKNCmxyt0yBiGZ94+srn06hBGP1vDZa+uuIr5WlcDS+i0yxLJNSn+mqFTe/",
+	"m+xYRTVjqBPGbSxzTqESLdxgedYOHrntmFWFBt5JljSOx/dEAfC1qmkviWBgCPpYQUTwvmaLoc+VYRBq",
+	"B2FocDuKKMhgGCjVghAIJVsEbzh1w6/8w5ijkxxd53atVLo7aiudpx4HqPjc8lx9b060SwuMYKAMta4z",
+	"U1k1NGey2eM93rBBii5ELSBtKxbjMYa9st+N/Bp087WLmpLzVc2WCMIIEH3CTMXPAhfdLL02kj1O7LCa",
+	"5J0ZH4Iy6fk4DMawToYsoKlkJpyEFleWUugNVtlcz0E3S8Hx6iDpSLGkMkfzWSbSBA/AYgZ3R8THerAz",
+	"lkQixM85YY3rCx906zjWEgFVUchcdF+og6fdz+4wTAJrupF5UB7qrxntDNAYzONd0OuMdppb9Ei6dUdz",
+	"CqdO5bUBYkWzyp1Q/QH7LIBk1X3/ol6xkiwMv7AURKTJn84HHpvkLBFT/QHBM6btvR3XWHpIgKPohtUx",
+	"PqGfwU1iNJjA6tdJOiNKkPa+y5yyOy5SiKzhv/oQ2wBnKey+WU8YPoY93BU9A+DK+KaEjRImJ/2EaSKB",
+	"h80lYyNYvg1vDQQPgcFYyQfLKAkmj4/UMzNZ+JZeB+9LeR3Qp5n5RMBn3BmEcU+o/uYUjqDx7ABxUUO6",
+	"RaOoQJyGhvQaWU0So4m5SyGLWfGSIaZBXU/AXTb4ShDNBIJyX+gSP3de0oXZJGOze/e5GbNYMkflxbR7",
+	"S0zwEtTOjSqOnzeX3Fu9Z0zOsLnZGH3+GvovjYVU5vGUZw/5r0rYVNz4XMjSvT1A2WORQrgJeI4LBec4",
+	"N5KIk90WCelCPiMiqWt9KVNK60YZ5cIG0bOHs48TEYfe1ydU5j9jhydnLI4jPi7QRMIkU0DjnM3zDD2Y",
+	"CMl4yYo9yx8gn6LRz6QW/Tji17g37lLKzcWuHra9rIU0zYouAoqkHlCeTbxu8wUcFaFJ51Fvdi0jcnfN",
+	"knTX+xI4iaUTPyTivucPP2T+9j5jr2QfMVf8T1gfm351CHtafPE1W/QToah9Qq/9NVvANE2FIxdzIriB",
+	"NTX2uA3c+6LY/emEnW88WnmEd4lUuX94/BEscJ/nlZmnRS7imaNmfbwrZjX8K4aFeJcM+6gZZ6H03lzg",
+	"E84kd2SdXSncoU9w3nqWTF8oEKZ/xdJlprVlE8rvd3Yhm2CRGHOX/AnlSFFrkRkNrDXK67WPDU0EjRsK",
+	"iqbU1HD6/enrq/7LN9+cv67V/b/6Z8fnL0+fFy5efXvx5urKv/72+PLy/ZuL5/3jk5PTt1f5J968uyr8",
+	"2T/9/vTi3++/Pb04db9cnJ5dnF5+2784fXfpPf/+4s3rb9z7lz948u3x62+8+49PTt68e33VP7k4Pb4q",
+	"uf789OVp6fXzy+OvX5b8cPo6f/3y5M3b08ul7769eHN2/vJ06frpq+Pzl/2TN6/Pzi9eLV8vvfvlm8ur",
+	"5ZlenF6eZpfPn5++vjq/+nf/5fnr77w3uOvvXhd+OXl5flqyMPZyYSTmcnG53l68+f78+enF0muyH5YX",
+	"Bn8ovuq703/3L95cwVs+WBPlLd3aJw5Qybl/rDW7TR7aOT7gZyzRJKELSArLsKdLcnXSOCbCy763IM1F",
+	"BOgt7UIYT/7bZcbcWcTi0JULbhWXViZ+sD4TwgG1Fif/4vLNa/IWfzX4L0et9hMScVOSq5WwZyZQmMNn",
+	"lDGVEwQ5Uhnu2wYtC/xFsuNy+e6lK5TG8etSq/5Y5rIzk0gBVu8zMtB7NSBBzGgC6L3kXJGJiENQmwY7",
+	"WkJ3B+Ds6/VcXt0cMjun9BqCw5Ro/o/oWVz0eIC14x4Cbp1gHpxWdqY0uZZQuABqVcRvIhkNY+bdTthH",
+	"sLJ/FhHXf/rR8eyuImJ5Ps27mIqRjyIUKTQXVdjp9uB/H1utRq/3sX3W6308PNP/PDrr9dLWQfuk10s7",
+	"rdbX+J9T/M8Z/KfztIH/xasHLfzzQP96dnp2VpF98S2jsR7bVoRtqw9+cwqOuC6IwpIofIGyzEvK6Onc",
+	"SPitXdmGznKaKSYVaLXU5q6ag+NFigohL1QI+ndw6aKLbWvXKRQpFxhGebJaTIcsLmstYZMXMr08jo1h",
+	"5nKkGfJSp8mDwQqqVJbLRLkz3oqOxv3S8UiIHNlVW+p4wT3/FDWJxJhobDIuc+7FFWu91sc486A1S3I8",
+	"7MKAD8WWipvycBdNyMH3QWLWVCTMJF9yAdPwScqlbdg1vY0fW6Z4AtYETTIi9wvb1+5RmVfULZWjvWwU",
+	"lsbq/nkobPSqw/vguoXjEndUL47jOV1grCtzDuhth3QglElUkwV+L2JLJ+LhdI9zLdHkDEXYluwQS0MO",
+	"OuSP3zvNTpMcGy+YLcKDYF6gohtmMxFRMk7ZdIgUtRTRi25Y6eE2xd4sy+HFSlqDnmGmNRQiZhRAH2ha",
+	"4RrX2gYPoegmiGbaZLO6Td6VV036rdbtY2y4NOj3gbeHRIlNkwAr2B6kGkI6VF1zCmny8WTEA0baR4et",
+	"YnrdwZ6fXtfZ391rdXZbrcOjIy/RrlWaBVjJe3NzevhxVMX+ttmxn1W0ihOWFC6vC49XpDadK+kcsOjQ",
+	"qBOZT3dqbpbNXEZd54AgaxzWGKfWp03wojZeqhFAZWBVqOwLSaLMre8o3K9l+0ISMeelS1ROx1h2VZ6Q",
+	"PhhCU6OBiRrk1v9Z5n7HpNGyU2vVeIDaBI6Dr8ilrsA3PM8W5qh8WJ/juVlssW7Ee8aqsNyRumLHdYRU",
+	"YOWGLa7l3rdJa3zJ6A2YOtB4qY44CDNmRb9TCcrzGleVQNwqQTE/HExHtZjHXoaRy0ssHxYabC4Ek8Er",
+	"m+jeg+YxGvSufBqlmc6JmM6oSdHHwMggi7mbCoiIS8XoyuqSCu6AdFxWy+ifozopFXa0IJPwxFMIDDhQ",
+	"roqCxjMsaDyX5/xiPzg5PzifnrW+68x2w5MtihzXbALWOuWN3RXMpaIWcoBLYVmItv7zXOUZoUQ/mikx",
+	"DGOReB4LWX/ey7Y91Y7rLB3q79i2dukbrUtCn0yIFWDN7n77kPzx+55pULnffkr++P0A/3ra2tW/dZ7g",
+	"CUN9TJKQzRgPieBkcK0Wgy45PQFREiQ3dfKxx/WpWjwjb757ay/DQfv4jFxcHqOKBxdMglNBuYvHRUdV",
+	"KYNIbja5jW1y0zVyvHVS+xr9AOvexpf8bJ29ciGxyds+Fm8qLYhebHBXga6uoTtSCkmoes1xGSro7JKp",
+	"LS2oa7bY3IDSlJyznTpLplNx9Pr1ZYP1MoArcvNFmHHTOOKuyndKozh/bG+GT9/uno1a31y3Z9/v/tqa",
+	"nuxfHy72kv/6pRM8nV4ehQfqh8mLefvlj2ID4bDsg1vaxldM0ZAquuVaU1+49RkPwVd6i8aq9cKrXF1g",
+	"JGXfuXSzkswSqXZ2Qo46rcNyY2tIg+tgQjlncd/EEG1m04p3WrMOn7AdVCFLciAjrAvd7FvV33gzY/z8",
+	"OTkRnLNAka9pcN04wafJS/xuu9kq/1IAYBVV61N5f+4ud0zW+fPW+BdKkRHu41vLnzI1OtXEt0wZTw86",
+	"T29VwMR46CjlTvQNCj8I/g0W5en2i+LwImQ05hEf92k8NtgjD7IJka/Y321pyl8F+/ugdJT5mrce8s/z",
+	"a2mL6LZ+GPEYHnJzZqmcsLBf5KlY3776pBy1Owe3Oin29RtzI7/efquHooT1V81Qrp5Z2Uu9sveH2ZFc",
+	"oftDfeLG9Nu+23Esec/Dn0WTRrP21eVgH2tkk6mt6IciSKeMK1cEtvXamMjAA+4iMvE7bWD+FQ+/d6lk",
+	"ScRH4i6jLgYHbCimQsivUwI2ZYGbMpQ1Wt2GCmbZUlWoGFsrxKsZ8Hpuu1KbXMEiN9D8qiVe9YHaVKEp",
+	"UWqXzlA5a6xUYTzpXsU6SvjVChZfpfxtelK3YsnbqlNlpuxrNn+7soI1hqOM3bxSrjCI7SWRQHBiAUUe",
+	"JpAg0e8yFT9HJOJBnIYsfEa4cIUg7ukeBz+o8WaB+8fh20zpwv4E0WgE5WXReKKMo0hIRQIxnQqeFUPU",
+	"TTs6IbG6jYhRj6ucQxxKffKoY7Z5PxLAF5g+VIeCDuulLWTB3LXE9ukWkCFeO8JtbXbPJdhXah1eRqRk",
+	"zjsrSRzdsK7rt00lFqBAFoGH14IlEuDLbWEgBG/MOTp2tSSoxtV4erCXw/0ojbSVcN5SdIv3RewZybiF",
+	"t3XWPWaGUD89XJIvN7PRnzTJ6XSmFjBbLuYWQ3k9npc3hYZLdd4yoLttos09ZPgYEYxd4yqdJzMmZjHL",
+	"pYoIbiBYpMMyoQ7gR00SkY4BgOxLa7rncdEMWS/r8eWhr8sJxv/sSAAg0eTk57ZnzobLPvI1jjOXrL35",
+	"KsSIlezN06XO5Bv+bTbpmZDKEr4PeierjoA3lCHD1iammGxi0viX4D9+Wg9F96Feqk5WkO4qh6vW3YZx",
+	"FFQvpgkgu+6hVVbd5ouhuXrpShRo5E9eCKecXgds5XIgMCV0AEVHc6aQDZrk2MZeTKRS352bVi5fx1tC",
+	"1HLKdADN6Q1mDPhDR9iclsUjE6INWHRjhIGRCn54OVvQiuW6pZ2HWvRmUs3cLTEZz8izrqaqTLXYXqSt",
+	"FGid9t7h3tPdg73DdVJNTaIk7EOr3LVMBWpmoT4S4/qLDAxpHfsoYnV4lb+mKNicxfyICpS5xAYLsqFS",
+	"SDsKK57WVWytvqzC5Lc+J9zK9FtPeTqBOx9VqP+hKtSjCvOownwuFUaP/pqxWV6PWSuTH9WaR7XmUa3Z",
+	"Sq0BprpGEXjwXH3fY1Pc8wdL2DcAKn9etr43y3fQpWPtmk4j7l9tPypbj8rWo7L1qGxtpU88qkSPKtGj",
+	"SrRGJVolrN9HanLpah4efSGP4aQtw0mry2aOh8BzDUSDz6I2Ksl6DFY9Kh+PwapHFeZRhXn06vyPDFbd",
+	"BnuJ2WfWeqUyJP5PdXysn9vDJXj+j7OYcmzRB/j8sLXNh2pnkWv4YGDhl0e5eu226jNgQKYO947IH7/v",
+	"NzumJvGg85T88ftuc/+JX61tse+zZgMODR+dfdkFS2Cp19Q6u8uH4M8SBr3HbcsB17qAJmNWfDLfUa2Y",
+	"RjpjPERQPhmLeT8Uc56RaMh4hHCE2B/UlY0iL3GQ/IpNZyKhSRQv+lvC878tbcT57dWrlyXUU8pVbWLi",
+	"rbqZGIyD/q3bj9RrnM03ftzPo1ziXsWhFF5dRs72ZRcADPnQTUxuPdN1OAQOZF2rRCqvS4pRk1zYLifR",
+	"iEh2wxIa22dM9Z2PkWv7HImQrWkPu6wh59It/7PXk0XksQ//Z8MGJ9vungeFcH/deLAh97bdeEpb6pRO",
+	"wPQ93xKSjBNgHMhUj/b2D5+U4I1tQJ05KZUBC95aNC3X+ukPbB7Q8UAR12t7fof7sjPxQ8NQROP8OZI0",
+	"ZEEjL98I2cUB0lVrdPs53Jq9Vrkyh630S5tCwDcA7Avg6jfpw1uOo3JluxtRSSh5d3G+tuRsLVoBijsc",
+	"vVsORyh1e0y9jaigcYectg13XY2tZGFKImm9RQWMuj/LCzKhstJHk4FYecPMYZoUgfUMvPYquzarsSxg",
+	"AjkkMTRnsQxEumUqhUkqxwHcpPeJ3Vbb/mQVdqAxVBJGQwu5OkyVEhsBLMURv+5jX0C9U7ahdPVqI4C2",
+	"wyGMLAxhAaIxw+rzMdolsZ/ykQo39TW9pYnXUSXf4H+Tua5usX3lyWglXFvidZRfUXdXYds7sEdLr/Ja",
+	"5ml0JOATpWZ7KaLFFlgQxuq0IIGmt4qrXfMNVO/geXZkFbUU1natjWjJ+1bZjPfBuzJ9pN3Z3ds/OHx6",
+	"1GrQYdCks5lsjoUYx0wrhYHginFlNJXV7ebu1jty1YC9lo0+8USy6JxGEMxn5JtIfZsObemRgy7LZv3N",
+	"m5PLtz80sskXRWNnvXe2ilVmqHF1wj7SQMUQHtGnP4xkIKCfga1PM21nItUkZyKxA4dG9QWlmdofT7li",
+	"ySyJJCOXsBAVUQajgZvdXN7C/Q1wRq5LGwIdczNBPa58dAQcWDhQ3+gWURjU6rVxpCbpUB8Jr8Um/rQS",
+	"3qYUkx4BxjP48Dfnz09q9aXL35xfffvuawAQv7UU8QgHFnNrT/6fKWaUbcxrPuPg4xyP1fc7QaRJ742m",
+	"NxPsyYHNLkRKVJJKE0bAXhxl/Sq3DJusE2XZgo83WnDfMKSNX1uNow/mv42Kgrw7SyjPbY9dYm1fiKyn",
+	"RJW7/r4EmRFgmUBYJWu+e6ijvP3JLR7ZsrNqh/3geX7OgviTMHktHf2JSX52iveU4fdPUUCObbui5WRu",
+	"qyC0jp4eHuzv7Xbat1AQHsXNny9u/nZsffmwArBFDoZ0W69j1sq+MlCpVx+RbRFPFCIURTjlvDfqIJeM",
+	"0y7zRXmgFcuf1vrt4JvTK7LjoimDZYfBWseR/41c2/4Pmy1mJagtDRKDV1Hi/hhzkbAQG+ydPzfZQlIz",
+	"/ImY+xj3rklAgctt4hlZw1i91l7Oi445OWAgEcor4GttMH3ISMxGaikDo9ZqH9HwaeewMdwN2o3DsNNu",
+	"HI0OWo19ujdku7QTHIZH9wDGm7f4KDIR4Dk0dp3McjC3BnGxAhz4Vii7+QSG8kG+/e7klLh7DPzpwe4B",
+	"+eP3veZuPmGodnr0isUTQTtv5jdnyemrqxfj9ORbKth3bfX03cX7YfrNi0up5o3gVUGIlPKLUniW5WG+",
+	"0lxyyMjgsrN/MMiPSF/aqOOHiXKXI9se84zS830cIMlpAo1thsyjeHLu6MyEJCsRfi8R4XcLNN8l5N5l",
+	"qQe96conk+vVK4qdQ7WYG0VxvHRsl2JSZQEZuKFfGik17LZJzkelTMJ2W6RjUTc9ZlPTaUT/Sse0OKLd",
+	"g1arqDiWYcsKXpbVcyKmTJIhDRyYqd3i/Fd4o3V50H//63Hn1c+bcC4EDCqZfx6UvksGXNiW6FJMIfvF",
+	"dAOGtulcMg6NVSWLWaD6RvYPABFmgF4111pJTsTcCHGtYoMGgbdIr/Mv+fKcRyqiKuJjaE1NLsC1mWDQ",
+	"CTI3c3O3nQ/XhkpW+1PfcJZZuOhLzdy+TNbJcKEwjUH/wz87lkdrRQo8QdqKgPCSfQ2C58xEYhhpLMQM",
+	"NtXSs35TGI1GtgHX085+h/zx++ES81qbcbYFlGBJGzShiEt1eAYg4aaRLzbQ8SDU8dLASncuPLyuwSrs",
+	"8gpmsFIV0eOicSzmLDRhznbnAJqOtJ+s+tZ+1fylSJOgKgqHiERZj3I/n1qvwMgGW58etg6fdGG7DeXQ",
+	"NIwYD7z+yRm40oTmSGL1sMtHnUGErRAwv6QsWQwQcylkI5rGBe0BbthA3uRTXao/CMDL+U+YYOC6L1Qg",
+	"6Be4kGmZYbSmAar5A6/DgoPOn2BXqXIeic8RaxRs1G5DGfu7kiun3DTyLMihUSsa/Szj8PrnjU5kGvVj",
+	"EdC4TJctrkZM+TilY4aEaNmp6cs9S9iIJQn0JTdNs7OGW4OQNY6vSMgI4wPfSw/8fV7MuDdptYp9VKDZ",
+	"Ub4wdD6t55Mhbbr2suFXK+LiV4SalyyBCwfJdpuuFsfuFLsmJVHYJG+08TyPpObZS20vUsnIAFasAYmN",
+	"A83PFyJNCKS5kTgaJjQxEh/0ElraF+EeFO+S4RunR+UUnhXGjptXjKPcVglf21liuaVE/sPHPyb/frE/",
+	"vwmufol//HaP7yfnz78/1v/7ujNsXe8Od79vBdOz9MdvjtS/edz68YfX4se/bVuIfGOZe+sLgQVEF2wW",
+	"04BNt4emu2Zs1hdx2B+VOUSXXQ0gvmLXP0UqbT87z0NWFnSwui6os3+EbG9VlvNSGwBvqOVrATm+28Zi",
+	"cykeJV2sPKXf9dfftG3g8inHHMQ1qSBWxxoybVxI68IzSczlCQfWjbKqG5e5J2+gG8pk4a0ndcu+kzPr",
+	"1ixXujhTc5FcF7MOQbffKC9kZXNI/QU9PfdaKhW+G+sTYE1uvSKZD/Peihe06ast1CrTWNtFjWP9+6qV",
+	"KuPlZT0aLZ16mRPefuVGs6pVY44sV5zZBw8RWd7wJ0WIvNNq9H7Pmg0oh5zaPy96dBmN+ZtU3UZtKvYp",
+	"pPJagqVr6sOcpTu3/sucT2rwMF7K7f1eth4UJmE8X4yHfwGHl0hVxTSMy/pW/qyq+phVZbVGykHUz9a6",
+	"zWkSypxBW+YKKTizN/JPbJaF9mhufS5z68oq+LcsTS+zYV68vzLemtbB0ydu+XIhD9ewb/A1dGUk/+//",
+	"//8pRpkqTtOqsNnLaMR8gZ934bjWpKsDaMV69tIQmmVOq/lSsSb9RCQM+q+56CtIXqAB6+Cw/g7jsDA+",
+	"VYhtDmzVKx5DGk3hUA52LP79JktYr31sjEVDX2zI62jWEDPc+IbtyA9i6VOxT2ZJiyX6S8oQBRyb8uqt",
+	"1gcilaxJcrXpa3uG7rfvMNAKf5IWa1Dx5XxJt2y/mm9dWugnum13+kLvQO/dOdq2s/pQdWof/SOf3z8S",
+	"lLpkzwzHy9cIQl3Gck3/Bt/eqwCWECGz2SPJigCpvaUQH20/wVzW+xxpeajU1AGvXizvptt9u3yHvIrP",
+	"5fpIkxIQ0DguFmXk5TbVbGxqYh82Pmk4sx3NQOtUFQAOhmMsL7NXNr3UmNgdhyBhJvoOVlnCuxFToy50",
+	"FJFdod/ahW8Br+z6y51L4S1ft2W7ujQZMCe+T3Dob7MXXuDQr8zIHQqwN/DnMK4TM6xNefussmPGmdPL",
+	"KgEzatdcBNcN+P8NKWjjVhHryzSKGbNZtMjXhIwf6BaHcZOI30oJbr+Yu63sYw/nxi2R+/cdqWuSfHdp",
+	"o5F6eY889HuSSGs/0oQhsJKJ7m0fu9sq0JUrj99dCgFPWRfSEKesO08ixR4EFmDzXueg1rl0wXyeRkbL",
+	"q87mz2LCQ8FKDN0Nz2CZQfNObl9keA8oSJGkw7iquZ4rL15bQrzGM2Re5VJGyz83SuO4b7dwS9+T9fPm",
+	"d/4dj35JMQmC3bDkGeFCkYRBPgC70WcOGZvL3InyJtaGzuJqpBlmjwi6p4wPN6CcUHm9shbtVl5YyL++",
+	"E0GA63Tqdf9d5bfUNOs6BReO4FYhpMj2QjOFB5bMClTjk4hHu54bOOfs9ZbjQ8WJOw61tWyTdbasZNfb",
+	"O4pYHHpe1Ox9IoF9Rv/PcoW7f/IquwxHXOYaTG2UouxObdEG4WyeJVED+VOboT5j2DffCHoRg4OojrbR",
+	"kHnp2KbGF6S7DS1OAScCi+Oa5Fz1NHuUcNjQMERb237NuJq/cFneqE+4ZxI2FSD2mmSgj/2ABDGjCVSx",
+	"FVtsbY92sJaR5NjQyoL/NI5f6/vWsIBsvoYZDNlCGNE9mLLuwBn5GMbMpaVrw69O4khqeQsuOID/U01y",
+	"jI/1uIvwCmVvjCShsRRmKUMySsTUT7T/IkOQ6hIlwFaOLICY3ScQfeA37HHjfQUfjrAocJg+mN+Sn+Ac",
+	"SxD5tVX4WGsi4KtY3QZKOJyOu/GzKil9q6LaikP5jmcnK+UqikFvE3POwH8hXT94FsKRe+Z2FCQXVdmp",
+	"mdDZjHE4nxEnuy0S0oV0J8iYeFhIUeZJ+MucpHuHmEEloE4SNqZJGBt7JmZaVSMBlQyY0zwK1QQ6EA7+",
+	"c1Angx39f13MrOj1BnUA7IPOhXXzLLxGcC3i9cew7KTHcyJAggwYRzfMFOKKkTWT1MLzvMNDxi43aYkD",
+	"ZJr4GGx1LMQ1iaNr8MJPS1jhdvA2O90e/G8J5Eb/82gjqBtPZK+EutHH5pyPxG0PzbYQNmX6ZlVGAzPH",
+	"LfO8W7ZbKEK6BaICaAhpHMMuNjdxObkATX8ze2YjKJh0uLqSzs26DoXk3EigMnd3Z3+/TGvMKZ7laToy",
+	"4gEj7aPDVjGKcbDnRzGO3P/WwQzejbf7dCyx0rSSblfU9KwKKV0VTHwbPEkYiuuKcpptHYil8aYq6fXK",
+	"W68tdN33pnwuIXQ2iyPMdIR2NcDTjNQidAh4uDwjKMviKJnFlKP1HbIZTdQUKovOHRzqlE2Hmqvq9enq",
+	"0wbfk9pi7/GQBTFARRLcUFcCimYbJkI50ANIWs95W/S7Q2myTshxnkeDWwL8pV6g2TpXTMuMHp/no1vg",
+	"01jSSH9bWndPWal1az9LwZsXdP6KSUnHzO7Kg6eYgHvhjvklrzUnM8WkkJE0o+MlBvRweSJ6ChtWGOdX",
+	"6hZqyPLpAYTWINVy+1Lfjq9Gd/HXVJYh/pYGrYCuMPgD3HYgGShlJo3FlKCQWRJB+A8kPTmlwcT4B6cN",
+	"xrUmGPY4xIdyzrdOc7fZfmLtCDQ9QTucaOMuspCwcCIu8btTes0kEjEsA8g1mI9bgolSM4ee2anuBJ1l",
+	"16LkwHjwV7TogP8K6nA9PG2KGUr5qu66PdUme+AZmp5fWR74FaFmCTBEZlcQcddzXh17lJ1TD8F+m+Qq",
+	"Cq6zaLbMioTnlCvzQa0qExUF1wwYUo+PDUahqVXQKqBZwFEs5igWlmIOxYvvkrjWrWWVqlkQxfzisDad",
+	"YWkYEVpW3dqF5j8oqM3Mv8yrnk9cIEYax2u3hrZL3ZAGLEzIYqbY2jcZXaz2HRdzFAR516lmA6yLL6t1",
+	"a8/xrYIzEzs3AgFv86ewdEs9S06DHuE3egb4nJsGDn/pUXwADhi+oVa3VdZm5POJgA2mCfMKrv1p5agG",
+	"rjgNzjipyrbAHwCNYzPqsoXEN2y6Ia7IrPgiG93PkUvBfHqkqEeKuiNFae3FMDotq+1Ke2sHIVHBG65I",
+	"7ydv2+oZyEFWx+QQRT82EKaiIXi8qHh9fcO3+SJbc9VO7ZO+FBmrMxBc0QA0eNQEQDl3tW550YOx/1x+",
+	"lhhbSI2I18mUcqwIZVHiKAPtdUC7sb1MQJ5YEBATowsox/DTotnjPf7VV1fJQuuRX31Fzjn56XJOx2OW",
+	"kHfnH77cCUUgd56QGQRhv7LGAvuqDgKpUnLhSMxTl0bO2j4NPW4E6lcQC9NrRmieRmkmKdFa+XKg1QSS",
+	"pHzgKmBRBE6FI6iBiYsNnLzNUViPGy9HnQyFmpT0jRh4Qe/BE6hB5XqLtC5utioyirmZGy4dEan6yizm",
+	"+RSqVnE9f9IP01nUXNBp/OHLHf/PJ/Aed4fWy7079J9PCBANaCGR7HGkjS8koUMp4lSxLMO0SyL8rlbX",
+	"SMSVIG+FVFM0eI5nUSjGsNpjxvU0slQj55mdNnv8pxk+ZEcD2+9fe4KYdPbdgYhjFsCiTGnIsndZf9EY",
+	"EzNTJaZURQGNwUGld4dJJQ1DcKiyPX41F5gtCrXPBkeZq4QGqltOmkoQBZtQJz9dsOci+PDlTsJCETxB",
+	"kEdrI+m9AWxc+dVXENIYeHbkzgyRhP+PnuPAAwZ2iKJKmxOmcvOZV6aqz12Pj4TN6TLSiYxEHIs5capx",
+	"xKXSY/lyAKC+gzoZLCHGD57guRl4+CHmgtZVGyKFOnE5t0insFJN8loYQOOEzRhVksh0OI2U1t4R7qPZ",
+	"48ecpPyaa8Eyowp0+b3WngmLEMRgsDFCuMG5dY03EJ/YN5k8x3p2g2aPn+Z20NaTDnz04MEz8ksqwL7F",
+	"9kMgrDD6SCYsnoENDtGCCZU9PjihwYQ1TvS+i7hLuGhIJRI2qBP2MWAz5RJj1SRh/kYYh7S11E0UAdbA",
+	"srqlyPpXX9m8h2VVXkJ1etdUroETFfo4EH1TxGQmXeUXPW7fa9IRjg5brSeolsdRwLhkHu9/dX4FCUmx",
+	"lwGujz4mbzRFMt4xD+1MI+WhINfQaqrVazcswXquWqvZbrb0PYZ51Lq13WaruQtOUTUBTWunOWdx3AAK",
+	"2Pl5fi3hOOtfxmX5ghdMpQk3WVkIQKlJUBtx12wh0Z/y4vLNa/KeDcl3bEEumbEED/fbh0+a5DjXU0vv",
+	"x4v3V5LMWEJshvOzHh9cR1n6l0mye0rUJJ0OwQC17sFrtmjqz0iSCEUV65IRU6bgTjKFgSDb3AqzWZAU",
+	"e9ySPXyqSTAKec0AAwqmJic2sKUYJ9OIpwpCZCMBWSwwcVknUoBLJ6tnDDSZhoSLHjcgF9D0JFKS5El4",
+	"gKX40rJzLC3jUGCFBOJI+FzrYGOm9FRrWUE5bGGn1bKKhK1k9DiY3c7MEVTTO1Xr/vRbjcbjWrd2alBT",
+	"guSm1q29beBf16BIvv51+FL+MHmaPj8JwsbBq9fzH8723vcPuXj/w9mPx6Nvrz/+KC++OTn6QQ/rWi30",
+	"+05Q9at1azKC3LdatzZ6uvvmxe7zzsez9tfjpzfp8Ei9ZO3xt69+/f7wgD29SuVR+vbbm4vvT9/V6jX9",
+	"mo/9s9NfL9Kj6e7Bty9f91XKDvaPXr6e/fD+YHayuFTR9b9//u78/fk+bdU+ffhkvARr3a3fscUlU6iD",
+	"LTtF9f5LhERDlyc6U/xdq/qAuX8Hbj6LbtgrpBj81D5uUtmDbjN3ENXUILV7fh1s6CPT6ZQmC6uMVxzB",
+	"Wr2m6BgSDJ9b0FVUaSlI+8ZIxAAb7v2sv5VjBKCoNnJ+gYbRQDfhDPl0PKeeWI+4ySTba+89aZIBojC6",
+	"w67/BpQnZxRkfpuyE+Hcxnc9FfkkQcZDCNkaPtzd2Wl3DputZqvZ7j5tPW3lHCT5Rx3aQyRlH1JKmWJJ",
+	"BuphnY8l3Xtsv52N7i3eg+UL5V807kdzi/fDT7UIDFqZDmEipqtKrV6LIFVFT61vUnQQWqdeo0Gi/38K",
+	"/6/6Eyon+g3G/FkKE7mmR14wpjKT5kMFDlRh0MCyPrhE6C33ruwpSCoO3Q6sfYfVvGp+RnRhlJ8lO9kV",
+	"+Rmu0Kfx2MC75Ud3YRcx0nxNzlBhXz9zePtO9lCt6g2wwOX7lytL6KNb90OGLF3+5Vq9pjUUTA+uGFy5",
+	"OmNxmkrXgQsO4OgG/chgMUE3IR+KySVx6YHOAF6vXzz4iLyzdgVnNPEaPKw6sB6Yz9r7oHHYinFJ724P",
+	"AKewGohp86EAWlPcPkNricMW2ZRs9BPX6FReenQFvZg9KiOb4lVtluqxof+hjOyk9eXkXYYZT/IdO6We",
+	"nxJvj+ctyzu+PmBbKn1EbRjQ5PRVcSdtwCJL/lnTX8n6m/ZxH2yx02aLXyvefr8Lbkvm1o/G3lnbWGvz",
+	"AuSleptVLf4uipvJk59myss9KG1AlA3IDRmnWeLoWnUNw21WObMVABYgUFs1haJLNwjSbrbIH7/vgQ0M",
+	"aZBlKho+fZIb16O29qitPWprj9rao7b2qK09amuP2tpfWlsrqD9BQZO5neqWqSRVOtrVkivN7lUut2qv",
+	"2a6TcliM3Wa72XnSJMfLOUiYTPiFdBgoUCPT41d5sGa5KhOKUB7WCcSGIP6RC5LUsV+2NOFSH24Fg5Zc",
+	"IRSNgWkzI8Q4EsTT6mQAQDYm2AWOQQyhdFqHTxD7Be7G0BmEcqA+H68CPjgxuHDQptWV6z9xaOtLwLJy",
+	"Hinw30eKiNHIom0sA7bDqoqQ9bjtIgD3HrQsJgqM2oJ36LEd51GAaRZ6sytmZwQFW57+7a0P5qQqD0+o",
+	"TsZMSbtDGOrH0FSP24JpFjbJOxfnM5IJwy+RgUsix9kvMApImMUoGSDS4311ooQoi074Knb2CYgzbA13",
+	"G3EPXdeExor9ojNWtLp08FN9g5YCNEd+HlZTseKcyVtBc5VNyO+6VzqZctS5fyzcdvmm57oLli9Tee+M",
+	"z4SFXDYL2w+9dPjtzYa/LXZX6TgAFuxuy3hLIP2y4VgLtXQ4+61Nj/ID9qwoPbb5NhpVu1pSRLM8/A16",
+	"Wawfgu2UcReW+HduV1C2QqYtQ/WR22RNHqqFRdmAbSONysO54WG4dauPskF5fUUqRdTeBgP7izVUKZtq",
+	"HhqzYrYV9Ux3byCwUt+Zok50b4f77wjEWLZAHvZktUjbYHnupcVV2QC9vlp3EnIP1kyknOwwW/puR+BP",
+	"bP9R7JGce/29gBJVnE7EU7qz+jLwvIZgiwzevrm8IjszmmBGqa16xazFzEYbpipnxmQ2WpMcc3u/0+nL",
+	"6CNNojvQyCqlvLyh3Ye1YR/NK3Ymahrn4j21Xtpq7Qb/KxQBpIXrG+ASwx8gCRIvmKxyvL7j/VDb1HsF",
+	"JY8lnqtjVF8czwSe0Kx9qtd2W7vL3puvl3wbBXfXS+NRXefpujA2kLsfxra3iadLT+UCd16Pc6/T2fqZ",
+	"/Vt8Zx/XY/0z7zi9oRGWZK7yxOVKBaiVFp7rTd/QwFaIy443+6P+DU9IwzheMkw8Iava9mllyisJcL4T",
+	"Lc+g7hGN5My3hTDQtn9oBlRXbAHp3jptVjtTNHM7E8k0i0B8LcLFiljpx8Z8Pm9APWaaxKYk0ztMWF9l",
+	"Kv+yFT42edcIoFOr10BwFcBPN/V2FDsNbml1VTQCtBZRHiZwE89Cof+S9TIZLLmiDQ/HazNWUdpf81O+",
+	"jthB/3p8r5RhXK2lmM/PQNq7t3hm/386o6qT4cIwi215FoQKTORrbTIHjWNXoWCcMyIJHYRIlCBoS5n3",
+	"No6kOjGfuWtuhqn7/ymPQtFXKga8jJLsCDzJuY7umzMbD2yw1ml1DhrtdqOze9Xe67bb3Vbrx5pLPIAw",
+	"vIurGmVmzoZenL9wT1U/ANjASoh+CDlDzM8ke2z8qGNaH7wo8XXgAAtsiSxQnUl+sOsKIZg+hGAszNSH",
+	"AnACT+N4Y+YGhUtIE5UqUUZwoAhtxFNe0VifBHPSW+31T7zjPpKweW6Dk3smkmEUhlh/vH1ocEP+sII3",
+	"/LYETVCIan/4lGMfLyPpB3v8ZH57OEu5hf2xUpM5se62XPDKi2lpM8GEkSwGhOmSbaq9lICwgokuCegG",
+	"MrdeLnJsSxH0eywieBdt0x6nREZ8HLOGVqDrJGTyWokZEQmZTfQD+hSAEmVwox00VaQwMOHXkmb40l/I",
+	"rKSnjKchZ8C12Vh/KuFneUZx14N9m/NnkN020Cw6eJ62SKT7M1h0HoS+9ktbfj/+nn/3X63h+2A//qU1",
+	"3eX7L355uni1L47StrxSneSHw19P9+i///IM3iXpfB4Ofwti0iYFNsCrys/gbO5C0sbH5PoC/NXZ/F7r",
+	"aP0TuBCv6ZRdUQNPsZFqeyXES5ogOtJGeu0rFkb0Slsdm2q15xxyCf6KEstkSOVFFrImJ1i2lliefrvz",
+	"m+Mtn1CEIcJGUZgh4Ib0BGXdomHIkh5iBh5hQm8YkYomiF6UiHQ8cTBZecGBH/YER47B7q1s9xVJg2oR",
+	"/g2Oyt76J16LyzQwnOMfS8QGwuXWRFxfbZdpHccRqm0gycW8osi3ivBaf0HJ/mh83adorhLI1n/8yFD+",
+	"HnYcZI7egZuszJ/LCOIL6QeAbp+YNqNqUp6Xljc2fIrerhWBXp4ZVcGkxDQ1YIBacGujj1voei3SEccT",
+	"HFlqwhLppbIaJBkJVi0czTqhiN1hm2gXmsXgzYA0tI2G8IxIgbAnALinHxiyANKgqIf7sfhCNolF70UW",
+	"b2zigHJtMBvA/R7v8SsBMKJZmmcdoSDsBOqAfoiZTRZCXE8KrnrJoBQD9Pb7dS8ACrkoMCOccNGCdtmk",
+	"dQOAGykSQCKGgRGcEgMwROZ0USapsEDo7ub19vy5vpSpfkf72qB3bmRfP0rh/9lS2PQigENkWmj8I8Xy",
+	"ox3959rRBhXxnu3onazz4z9TqSh1d7+i1yCdOZu7fpZXWfsYLeQXftHGQOsZfRGH/ZFIBraAA7CdEKQb",
+	"EUPFbOHyFxMxTugUXdUGd1d/TXD2jFCtYOiv4tNzKsmQRXxMEjaLacBChyJlB8GFySY1+eitut/uxk/g",
+	"ASg9LvSXcE5bivsySW6GhbRkXIN3EOj+YuqNa7U25sL48Qscz9Tx4r+jTH70ef+tfN5+/U+kpM86/pny",
+	"/VFO30pOG95k/MzA5L36sVuJ7VKAAy2wK5PS8ImVxaFPDzpPsQL0SR1zFlnMbqIMbDoQ06n+bxxxU6Rp",
+	"X4v1GgNEeTBV35CcSnnY49CtF/ALBjbJDVMh65DND2iVuUQmlzxnU+RgvTDyazLOprNUsaSeVZwCum+d",
+	"MA6pdgj3GrI6YsTautJXjPL5JIqZ1+6YUHktbQotMPgBzF4faYM5icJ8AP24bmjsxD1Y5m94vMiqAUF+",
+	"TjDxPWO2AyhN0EwNWsGdq3yjYwDBVPkxIL6kmovkGh4GSU1JHE0jxULC0+kQFqbHbfm/KauNpswkAWOB",
+	"n6lJiyTZ6xytLMPE5sD3mzeY0VAhezC3+nq99ePyjmmEd8/PwzW4bZbe1npFri33lhLfa1SPvUosfda6",
+	"+6ajkHnv++cvvm68evHtFYK95s7oGhCVkif6etkMkv2qR/+vG8K/sgHcZSMqBbGmnLsgA7wWl0okIIHe",
+	"JnRcPbjsAXj/FmmRIDP8fMVNZL2njmybUgmPbi2M4amCRD7a/GOvKF9sLJbhodvIZnhw2/RKACQwLCcr",
+	"Vb9lWjjIYAATafiHQ+6YLmvVovgEb5DLgFmmD6m2/GwPUtEkZwYGndtmRbb0UVuRpnWlUUBNjz2Bfu8e",
+	"9+804wLhY08M0aJFEsEDVretFikJ6aJJ3vi9TS30vxZzgC+VG3ssoN0m+qjtm2eJuNFSzVbvuNaPQ/ER",
+	"B2DrkcAIBcBueAb718lJNFvq5uZQDuClPe7VBurVM5PNxK9FcxlkGAmAp2wtnIGZ5jySWq6aeq3AFhaq",
+	"BNvkRFyJnu1sqQ1yzIq108cEeKkSqk3xL6QdiJbeuZorziL9NQ+wgcwTwccOQ7zucNJ7PJXMaTDYx9sr",
+	"es2o18GPpzgF+2fCJFMWJ951UCqlPABmwJ2LI+4KtKEKFPWychgPXHQruv3WB3qGdYuncXp5/Oq0//3p",
+	"xfnZv/vvLl4O6oT2uH0h9ERrAhAJ9HTyOoD6K1AnQxZQfQWGJQNtcScS2ynoUcsqgAkz51MD+3Nr94QR",
+	"ozfDp293z0atb67bs+93f21NT/avDxd7yX/90gmeTi+PwgP1w+TFvP3yR+HjgHVrlMyFCBknE5FItrkM",
+	"hIGfeI2FN9NBKtJN7KZHXjfIP91SPVqx8n7rhPIdQDA5RRHsKGQK2+4c57sxLzW8jKTf8dLWouUVy6Og",
+	"M2octndpg+4f7DUOWeeQHQw7rd39Pa1YKqpSWevutY4yAH29M3EEAGnGz5gmvItN0LpmMl1/yBtv/Ft8",
+	"uDSBes1cveaef6rNvt2eVtQUOQkSSWSPdQIuTJHYou6cgYBEEaE/wOLvOarwX2buqdvX6DdCG3JitHvX",
+	"40FvF7iwocOH8XubN654kT7wtmFzbQeG8unDHWmt08lo7R2fJUJLPugecsqV1nVW0V1uVTQZTSMpIz7O",
+	"L/hrFEuu1QEHeeYkidZGJOPqmWPGUK2mojhGN3TJdjgXomNT3p5csmL/uqKcd8IuK/yFppwr9oQzFppC",
+	"1axlZ+5x7wv5jXJM+vNu1vKafSr0P8ufkaz7nzsnRgz7bIFDaGHznYM39T38Su8oRdJm8a/YPQd8URwF",
+	"DG8hUvRijEQyFkoxjlqrqyPMKzBdA/tRpbesoAehCg3ivTn99Ta/sOxbOCtWiIn1nPQZKWhu+lbDJEBL",
+	"1U81N7YBryaJUCpmn88v+6le5prNmrsVoqfGJKJ8uVefNQYv2Cp0PvcrmoM3GxXc6QU37e/ECMrvrJlV",
+	"N81olZZGBkUDAQhcn9Mhi7XJoIQ288xzXRvn63EAXzHeU4sTB+V79UL3VlmHxh9NcmpGkqoYWxKBbWMP",
+	"81tA/AAPJAVFv8cHcSTVqwU+N6gqCzy1XQkLAeSyvc1u2XkZYYeitTeeYHFaGbJZvPCWFzU/Z0GCHWQw",
+	"YlzGdWmwevWxL4UWkSwpArNtGZveaDbXEQ83BzXSd2+MYgC79p1+YhPYhS0qOpVINl/cVfFL3yPs9djS",
+	"k89xbdpq7zYOhy3WeEoP9hqdcL/NWvQwOBoB8Mqsb496t+Y8l9DAiIfegtq44tK7243DYH+/8ZTutRut",
+	"cHfUaY/26NPhoQGG7dMxrFEtSJN452lzv9myv2wjXLKm+YC3dLfKTNjbNTAV2EHn71CY+XcNE3oYwmVl",
+	"nFlrVE8GGV5aKoHMbyB/JozGavLrWgHUabU0NwdBQqXNTAF1OUm5hOBUMGHBddZsm8WS1UGr0qPD0BlV",
+	"dEglK0Xv/xaGcudqBKtd1cT15paz+XaFRmRnGsFkeWQUnHvFAD7Ri5fl0fiL622rGWfptro51GsAJb4y",
+	"sIuI4IXArnU95gO8R+3OQQW0bwZSUgY7gqFViOVuELcE8N7If70N4ypRAWnigxJZ0KUllCNIU3LxTBoL",
+	"zprkUutCQxEuIJQ8ofkPBpRj406R2CbC+enatpWAtLZw6+ZlTxmQY/SR5sdUgeJbz3Ck/FqzmNEQnOFQ",
+	"2yPC0oZ9ejdLg4+PYC5/QTCXt3D2bh8s3rLwOh/wzTUPMJblch8J757uNuHlu6xBFfe1p0ufyiFD/9tj",
+	"1PYhorZ/oQCspg9wyZUJqFsFXq2/ogFuIrlaPIIPBG9c8lxRviCM6xmEywFEz93Uzfm03B2Z1z1SphV1",
+	"ZqqPBcALQu6ta/ktEoyORSNtwBc/XXxnHQOj+Vb3+uU9jn1+IJxrPbi5ZB9u85eiqb56w2gsydxUGmEf",
+	"9EgajE7uxSwzEHlA9hCc9Tj6Rkw3WyMvoZ5hFN1gSA59fCg/OJmINKmTMNVWrbG5nQvSuAtjKhUG86wI",
+	"Lc8xBhqxCvSF3sS7RPGw+wdYU//pSYotWJ0/kq0YfaecOD11gwYBmykE1bd+O5MHEI388G+BNm3QH/LC",
+	"UG+BZsK3teEeczyXONgrTahTZjM0lCDBRAgIuXM2933Lt/EbFrjZ+hSSS8Tc8T9tMwoMwWDQHI9eWZKH",
+	"PaOadLBfj8wBhmL+AHaqsOF9G1Qk2Kbd+EYK/n/AU3B5KKa4AesjpWl1P+eIeMiFgoZgZLjAkJs2G3p8",
+	"bfqIqbAoj2YTJYTr00FXBko16zzW5gRq+W4lSzMQQP8/HxGpV4lmLltXPpEVZQ6s22ZgqAS46DLwcaGd",
+	"B8RIfBYOPUL2Oh0yMB9zoSEHkg6uXZLOYIVcnGsKy189jXtI9bArai01nxSz9I8et/kfF6eXp1c2/YNs",
+	"mf2xIq/j3iTDrfI7OJv3czkew2g8ZsktUz3yc7lLmocfzjFdHwzYSe7k6uPAeHiHFJDHVI57TuUoTeOw",
+	"3TUBVRb6/P/l8zpspD3nYbhcxzu3iVQXeWJpikHW2GC0rMAX+ZaB/66KKk8NQD8CjncJ5VwfKt7JR5Sd",
+	"z/7zRpSXlkfT3mO2zZ+ZbROI6bRY83BVQnNa3KHurz+1zRmA65iUPwK9r7gbqz+1YtU9VP2pkIrgXNy7",
+	"pFVAaMLIOGUSikyjRBZya3IC8vNuz/Ja/VlZFvVSTpPfCuyZs44/Nv8SxtDJfZo+ibiJrOtvLUyxu9sV",
+	"OrtECZMqFMkyAONhqpTglRDGb90g7i/k7fvM253dvf2Dw6dHrQYdBk06m8nmWIhxzLSwMG8HP8RmNbwT",
+	"Kl2JMNbC5prqgivckJD5jnm5iW6LKAxq9VpMh0wf92/gFn0h4teuTXPfNYMrlgmP7f0VbngInucc8RJ9",
+	"dzv4pO+Xd0W8Wb9V26HVOuM/3C3sbTd3FRqxo6tHPOL7xCOeeefKMofsrJVyh+znSlTil0xJC75k22ZZ",
+	"3CXKCR4Fffbz3U3rniPSmLWjiIeSDBfgJw1de3rbwtckVOKbv4nUt+mw2eMXpomMDVBmR2CQdVS0Acr8",
+	"OmDdi6n/BeEO8MiMB8lipgxQMvTgRJxk7P/ppgQVQrMkuqGKubpQ53WwHgV9Cut+9LKsZyngRklwWn9p",
+	"TfS3F+ffH1/p/775/vz56cXl4Intc1jBGPzGh5yxUKLrQ7qqGyVE17iY3SL0eEB5tnGiUGPEPkZSVeMy",
+	"W/q4k6l/W9ZcAGf45s3J5dsfGtkravfFiPOMdmtW94DAz49i7f7E2rbbugp42bGYfwTSsp3xIz7UfeEs",
+	"zzK+ub0kzinqO7/Zf66EW36NGTk5Xm9EqS8Sl5GJsLmAihjkIRk5j/FKqegC/Zj+a6GZAETIety91sFH",
+	"gM/MCNBImg6iYTV+c07AbORrtZ/8Z2I4Z8znn47ifKcjsgGWs31/3VUpeQD55ZjO1cTYehTbf3ex/TcS",
+	"2f8jucUKiOY7soq1mIp+yCIjE7/iw1F9CWriLG8jlYMmeoUoB3v12jTirs81gC4rlug3//dPtPFrq3H0",
+	"wfy38eGr/117QKDmc4X1LdgzSEkrunNoyJiMVaoouPKoHoceieQ9QD1FBhGiypAF8xnynSJV38CqrUY2",
+	"vg8DNc8KyXuRXMsZDW5hCT4gRPGjSPnripR/NNpwTsY82oV3ww2+s12opeRifcnRfmuXeKh7pnTIsvUh",
+	"szmLWHUcQWW4EmjsCR7oocpJqkIxx7SVIRunvLTySIvoiGMR71+q+EgPbAEJVBat768SzssVKxnfOKaR",
+	"hotb1CsBMxSpqiQKzaoYD10eUlailHfZk4u3jXMeqUjzFfISsGdJu9l6AhVqxcZNVmGyhT8u38k1bsiA",
+	"lW2/BvA+RMr4uSkngyg0CL+TiKuBA5eyb7ApalIQAMQK2DPUXSyGFB1bPMMoAUf2lYVhLOn1PKgC1R1A",
+	"gngeg9lrX29TCBFzE79appLonXiTqtoalfOYk/PneaSM3IrJCUBiMR7CwpvyaRPdzuulbPFiMvwmiN5E",
+	"Ly7f/Xrefh29OGqyxYtfw/fn0ZvofP7qKp78+Hy8eL14cdQMOjEfTs9a4Q8v4ory5dx+VPWNf9o+6mzY",
+	"ON/H6NT7hMWOWI0Ss5Eimsbm5dRwe1jzwqR8XPPSCXX2NykOfw9esQxL1ZEWiP85TULZ9TM5PAJyuo/9",
+	"LWs2n82wEtW5fFZVxFw5ydJu//VlvLwpk0SrUyTlJpsxP046akWjn2UcXv9cMTTNytkdx3EOTeCLn+ZV",
+	"dfdmIVaRbWd/b4PvXmrVvyGZPsKaZ8WUj1OAZchw18bMpETMEjZiCaRJcWYhJDACB3i0jeMrEmruO1jO",
+	"R3bUZEQAIrcQxT5iZ2jKLZD9tG7qXAosF2tI8gyhan3SqB+LgMYA+Fq1L6WW5hqprse7M1HTOCfOa720",
+	"1doN/lcoAv1Kom+ASwx/gLwivGDwIvH6jvdDbfNM3pVV9m7f4NSCFlDa2/1rTfMm9z07n5+3l/vfuse6",
+	"pvY8yW5bfaZ/i4ARNEzevjOnqwvQIAbhIhJeoTXAbWpzq1kluvUZPcMO8PdY/AtMKZ+aa5fHij6rEPhZ",
+	"h3lZfCdhv0Xu3SWuxBbFVqWH6SpfM+Jq3K22Ovj8Z6u9e4tn9v/Hn+E6GS7MObpVMSnS+coSUtSNnZ0i",
+	"RuTi7IQcHO4dAVp+B0OXEPGMpBlL3aTyvLh889pUX9Bgkh1/rUf3OJ3NGE3AksCX6Ef1SwZrT/WgbtE7",
+	"9GDMkYBMoB4fTNNYRTOaqB14SlvcrmpooDnKc31Fz8Ssosy0RwS1b5ABANdDyfy/HGYu+fKP3/eau0+I",
+	"gnY5XrGTnmKGrYtTxsIv6A8PBgVUXBFifXAF3C1TqhZxgu0SzD7bTzTJMS4PAkZUfVl/QF+xYTZvGgNM",
+	"EI2k7ZhH4WtnVKrjt+dfSKJSJZKIxk39EoNk57KmYiyIjRdemYbLXjJIzC6d6vL8m9f989f9d69P3rw+",
+	"O794dfr8X2I0GjypmwTvBNoMesXIOO58PYgmBJtYbtoIWA7NPs5iyoE+6s5djsV12JPfy6+31YFxxK+b",
+	"xa3NlWWbHg2wye1smyHZzbRv0KbTIIcNQjOT1m+vjCVgBB+0ftfEbFfB3C0lluJIEzZKmJz0TYuGL//4",
+	"/cDRYf43W9locodNqnKUmOJFPSrzgDnbOSAPrTunknUxQ89v09Qkl4yHBgTadVrCFAQHoD1ic/0BgwVC",
+	"vqQkFlK5tMA6UXNBFB3KJ26ELlXBfecYcOCg1oEYEsPTPlIIw0KWPCBL61WOBwE3NPQNXa/3wKDQAWQv",
+	"t/W5G5FUB6UtSCq2Ep14nqmqaQZacoRN8o6rKM76VUBJAokkfCRPnDNcfIzXDGQs5v1QzE23Drpk3BMl",
+	"BBEjxbiX/cnJnOqjArXrdo+wjxYZMjVnAF0jkUTQUffMZnIyOGbInrEdVMh4xMIBjMd4RAwJLu2GsfqD",
+	"hEHkisbSnLO9J6b0CNbLR+lzZRYZfIBJYZHZ6cJCBzt5/HmAoTRH23SoOaHnUIqUZPGIfDmQ6RC4IiCj",
+	"Zxg8T+p6i/T7uXCbaKp6cyen7mWtDqas+9UA+6qiEDnOYALyWOfSnKqPiqhkgSXtAnamjhXDsDF63bFZ",
+	"qf5Ie99AEEBF3FRI1e3xNE88hWYnOLrBBVPJogGDGRBJF5JMxJxYJEX91SZ5nc+o1fZ1IqY9nqUN+wWJ",
+	"sRiPARvedmUzzVngDr/2QMx51hIuhxOPdTOyx0MB1SCxCK49Ji5ShNS3ZvoAlnXggOq/sNsL3F4vPcAc",
+	"eaD3iGvkGvTh3TSOzQY5QCVjW2p5txCpQ2OdIu+juLABjWN0CvgB0jGCamAHAPwRFtyMFQuMPcimOJKI",
+	"wjHVHA7fYbH6MXsq01Lw71dsgGHYOope4xeFGFxWk2zaDwwSJkWaBI6bHbYOn5BZFFwbxIQ0jBgP/HpA",
+	"BxLsucochEdO/Od9sD2eA7g/fvf8/PT1yenloEkAtNE6Umy3CVO4ageApT8yW8pn3sdcu6UBlBNGfCQG",
+	"tia7x417BqlGL6M9nlk43S6DKYopOL1F0iS28NQi87ouxZFpQJDNtJ7TQhRNxkwN8HRnpIj7oTcKaBky",
+	"GCztAaoIRKhIHA0TmizwU1BRibkOKHBljw88UEdHCsYTZZsyfnllnV6uUN3m7CO0DE1yDY8HoQjkoPkE",
+	"lspnrwafDPIMMOXAJucbuh3kQI265Gsqo2BA0PbTy2Yq6MGGxyCC/hN/r7ufwGWesBnzCnl73OO2z5y2",
+	"5l1EIGx3BYc2yO+GkVAgSDrN3WYbwN1gM3rcVUXY6WJ2BHDaSHVdoxAnOgAqDXl7tCIJ/8o4Bu7RI1GO",
+	"c/0SdGrfBZGJUw9mPN9p4ZqL4LoB/+8hfBXZYx5d82cx4aFA69OsQH4kF+Zi1VBy2metXvi7Wzv+Mfn3",
+	"i/35TXD1S/zjt3t8Pzl//v2x/t/XnWHrene4+30rmJ6lP35zpP7N49aPP7wWP6KjRNvDQLTF7ll5Wr4r",
+	"YNudOk/m1mJZz/H2wUul2cYJBCSXuYDqtRL7thC+fWhSueXQH7Yxad4rd4ZeuXN5zi/2g5Pzg/PpWeu7",
+	"zmw3PNkiLLfUZOzeiHvlmptGq7h/Q0YTTPnYYtHLXfCodGhj0DBYpyD52sAjKt3n7iW2NZj8nwNmhzKJ",
+	"QBqHlQnW5whUV5E3Y37LPI47kSYmOWOBqnY++pjxQZokoLQoqhj2w0RaBlX38OCgY5p2GsFgKuqMdQHu",
+	"l4VtZ6k1cMniGzDTrny7KWGjmAXo0BKpQj00jGQOqE7a7Aej7Bbt1qzXpdbO6kZXrtKzyEo1y2ia3otj",
+	"Ia5JOstg8dyprTtAopyNalZijqB3MgWYKGMCN8mJmM60xjigaTgwQy0aCwuRunXtevaPyYVA3DunUWuF",
+	"d2GbsHkD85VsEz6qZygBiMPlAC5Q0futV6OBim5Yr9Yl2Ml4YOxwRGbWVlqTQBJPjw8ypjmwhimYdGBt",
+	"WILpGl9DwQOGfo28H80sft6eM+5tC0GVJGIu88a34ESKqY0ky1w9KppNRQW22eN2H4AizAeLFbVZXY/X",
+	"qxw2xymqaC2Waa/ZgXsADRbJsKCj5dvQ+Crag0nrjAJsmC6nH2yhc5275XrADqhm7TSFF/VbZ1tWraF9",
+	"DFOEaRpWdSNd2TeAfZzVuu3Dg92j1tPOQatei6iyFw4P4AK0Cah6888qqnVr+6PW6GB4xBp7tBU09uju",
+	"UeMoPGSNo7BND+nu6HC431mt78htmgzIdLg5gEqZJrXcXOBTvRbx0p2wvKx6B5Ax3ZK0KlFVivLOsd1H",
+	"5ewfCBn8m+lvDsJfa10FVAkt9K3Gk85urXWhlF2lcSEaZl65arWOnmDsx+sttixEu6amz+W1StMHE1UV",
+	"uKfHC0ml4B4rqgPw8hhScJ1ikHnzYylIp9XK2mJGmeMOw1gGEnhOF0aE48MuAzZTg5Z0N5MN6dQRreAN",
+	"jcsuH5bw3WcIf2z0Ov0BkymrxFJTc8dP0Kecd1RnIt4lpBrNyjqq68bjnY+LZqofPicVXdiYHjjH2k/K",
+	"EYb1LB9AHyh1I53CRC19GOSRHAWV6Qh3sK+XtYG88b4Fz9YHI7hlN/SqjAqDg4W7RPkCtFkwyzGgNKdb",
+	"QPI8st17MW6zLDBHkdtyWhu0WFkB8E6y5JyPRHX6/4k2X/74fb+5+6RLDN55FshE9dDmwCzA6c/FvEkG",
+	"prBqQGgYyh4fuKTYvksZqZOB/S/W7YV9qkxmArRpmjJFIWnmGRlAwRa+LftD34looDaZZVBRxW0nWlGQ",
+	"sqaKwzx8JlIePqJTbVb7ZErtChrE+4kA0AgI226dKbY2wXO4IFrOWdlYScvNtsvVwowvxwqNdW2jR/nw",
+	"Uo9/iTln+y2ixVnniUXZBjfKUKhJaTcZIfMEeH9JpDDMZXjL8ul4cm0LmWNH7kmcT//4U/RY1HiXg33X",
+	"bFAIUG2ERul8oYbQC6CTVtZITGjByjDwwUVTk0dGBh6uYVmDK0kG9kcltNqbZc3o9zkfnNH2pxHkrXBw",
+	"Ts8YBe9tlks4MmX2WlT2uCnE1mzG4NaQKaMcqjQt8NsvWq2205xDXoSDVB6yrNVoBAixruDEZOMIyXoc",
+	"n7IJntokqILhfCcRKvDhO4YC/N3pdKYW3yNPQg9SfqvfJmwUfSzmoNqOufnE1bqtj4mZUmDYSPaMMP0F",
+	"9LV65JKvj6mojvllZc2Qj8/w373ex1arHJahXk6+aNIt+/S/1MvwBLNB4qwvjuBMki/BxfMkN3hTNV82",
+	"fvvy3DSsB0qImFF+vy1GN4EVcIOyI69qB2N+cZqde2CUxnHfTPGYc3JqhlLsProG0NhhAhg3YK1e8xyB",
+	"LhVKc6tMO62e1722CdWncH2X0IyYH/uEfo4+oV46oo+uehxOIx5JhZy1XNoV7qlUbI/5QsstTF0ymKdY",
+	"wo9/mmhLJKF1yDPzGzqiglhIC3xtEgcRSsWFbno8h6qCmrBjsojtMopM+rHrcx2Z0Fn0S8rqehw0CWNT",
+	"zuOxXkyQnkehmqCSPBFxCClkg/80nyoUHkQmsZ+inUkwqzRLxnQt6CNnHGNzHBvOM313FPbJlMKtWcTH",
+	"WVcT7MPl2nBR7g8AHIBQjwzRMnSrmLJMPbgeryw7MD4+Cwqr90wlC3LQAmXDVG9Cyx+tHYUMel1CYWjA",
+	"pBylMbhcBKBor0ik7fGNMmmzgUSggJy/vdnLCq8Sc+mA7BzsPSOU7Ow9dSNWjPc4jplKTN1ukhOgIOmV",
+	"fViyMUa/Mmm3YXXO2jt5N0yealFRLRNyrWFyPWGWefY27Pkh8V0fxeittmQVNqvtrXe7+sJb1BXep6i9",
+	"dXMfX0j0UR743SkuCjIE72iSY3mNbNEJKZHYtoLeQt6t689u1kciUxZWNY8om8x9NI8oX4UslGFkp5Mf",
+	"Wo7lOWCBqt6/f9849rZyHXW9f/8+d7shsrv1dbIHabm109VEi28n5SWUGPEVfUjsGx6kwc7W3Z8KE7uv",
+	"9iFLC1InM5ZM6MwIbgyWefoN+AYxmdvE8Hi+tdGcOjBa652Ahpu7LRLShWz+Rd1MJjvw1oSnhOhPKV/Y",
+	"rCJZ6IeTMMwBU0IQfV9Ok8V6HywnMPpLk7ynkbKJVM71oq3v6ezufKjj0d+VEOSVHtJFNvRqQlye6L3Q",
+	"ol0WlUQYuXWK/9LSFDpJFtiQpyWWda/EmjujLy4tr0oWOTdD+2mrtQrKUss6kOsRV7sdLfnpx2iaTmvd",
+	"XUhX1pIE/my7JdXMZIxS+3PZfJ/q1WZfKWabazyRHXbf8rPGYLnNZ3/NXJw7U7YKvxthkeVSs0eI+NM4",
+	"9hMdJImmU33uFYsX2rzSkswhu6U8hJTIc1ViAy6XfVFTSjR2xdbRSFtdXqmXTRjAG72qJegIlJiaNW1J",
+	"mHLBDN8Lb8A8zIKN02pnqQfQ0GkQcZmORlEAmWMQFfS0pEjwAeY8DKb0Y5+O2b8OWi2XIuma12MCydHe",
+	"YetJ1xaJQ72wcZN6ZUFa2rsGnabKC5sre31TR5WtT23NMzwp815LvXCG+edrJtHqLSpcAeWA1qoXHlJE",
+	"fD22Ejv9FdsYNd2rb//7gKZvkLr+kkp17C/lX8mn5FlEpRjo08UdGEu9OtK/1HXRT+j0itLqJm8IDvO8",
+	"FN2xjMRajybu5zRx0UbBNF00zx6zFDY9jmX+3fcTQeiUnN/qDN4HCvczMuBpHA9IEDOaAJyNvjnvoq17",
+	"WfgoBuFvP1XX9bR1qoBB7yNaE6+G0DZn/JaOuuLBEyNylYjFdrT+kLjZn4X92FX4POyn0919MPbjlNO/",
+	"HeT1Y5rHCs64CrZ6uiAWO/1uBtCOOVe/1WZpie7yCnRvjPRYbCNQhE03VpvYDG9p4BnEgy93jFY+sDYF",
+	"VfiaIOPEPW5o9wuZNcD2VPNImSRmqxU1ybGHPCXi0DcDuFAIqWUBXfEUaHPifLSEK1Xsqc68TAYX9PLf",
+	"GnGpGA2fLdlNFs+gCa0K7YCM9cYQfYoa3BZjuGWYMGjdcMAqRR/vRKSJiULZCjcXXTMxqKoRVDVmwJU4",
+	"Naj79xoBEsl4ZZxnYw4Ho0Py3kzqdMpVbTM7CLxBzR/41F2DYhOlNC0hKYmjaWTCjQ5+3TcvPcCIAgU9",
+	"stdbtsf33JWAiNT3oAnyndRN+ZPfNBqeWOEu13qWKnk270H/i3TkLkz/vrzpS+tVL1K1X3XQ3LgqffuC",
+	"9L+EpMwnOtyLwNzxRV11JZURn4ZvaJp3qPauEHpOHVMyvoFicglA5xn0JQs5T2xoFXMwEgZwkTKLc5ga",
+	"7PsURz1eLo9WCcSSaiM4bMDtv/cX8ZG/39Idd2vma3azr0TfKEJFBuzrSlwsZXyCKzrngLUFe3cPUG8b",
+	"mCyZzH2x08IqLE/fVim6ZbhddPGvzlE1NyMIambMATNhcJsucdcLht3Ey7mr+7XAXW/02Ncmn3vOlS9A",
+	"Vyf4YN0wQKU5BKRidzFGIusOfcH+7aN7GJsE2dl8Inp8SkNmUPoq89TJHdPUNUPN5anDJLws9QmdzRj3",
+	"k9LfYZGsiXPMMH/dw1OnCbMTrUoyf7U4xUV+8Dzz/4+9a9tt22jCr7LwNS1LFnVwfBUg/58URdOgbu8U",
+	"SBRJWWyYZcBDVcHw8/Q9+mQFZ2ZP5JI6O7GguyCyqOXuzuzszHzfd8TmZs/Pk3R7P9KWWmrmQajRD/Sv",
+	"R/NueD32hu71bTDohV1v5N8teuXffhPqaaD+RowISoANdlnp0bBAON2F2gALbY8wR1d+kcY3486g0xWf",
+	"7OJQj9oYDftmc2c0muKlL/plk+bQFF1Gu8K4hR8ma7d6YfrM9MFKVnIrP6ypUHq5lFMjYhpD/TrR/bYj",
+	"+KOlq+6wTyhhGUf8C1KRcqnuMuEzoXioDXDW5OR+Uu/wsgiLqp0vbq9HXq97PXf9wfXg1u96o8VwMQjA",
+	"h2wn6ShEHOup7zLSn5a+3jakWzEkqXCn6TpmxfxPoN266vW6veGdO3bdkdsfD29Hw37fPdBR0Oyvm3yF",
+	"qXJ+KZcdx/Ijfc/vp2Vo8QE3T/Tv9TQKWgXvtVVF2XueCFZxuwvAW6y9zUPrltmhzeVeagMct81Fa2GR",
+	"7SlwzV55axZxs/9Ql3T8mvwVBm/0T4Umg6fSNFh+9LiaPYQMSjHT8O8oy7PmthNhb1s3n8gfAixJ6W9f",
+	"j2b/Iffd6QLgz+3XXBALEzN0+E3WVTfZj0nO/k8jaL3K0jhPdIOtvOARUglwEK289TSqNztTQgjarKS5",
+	"GF7gITTMgSC0SYqBQC0t89KpBf3ljrEiCG9qn5NzrF3+wWk95d47lXr8LArkHV26OmjgnZnBYZOg5Ya4",
+	"ra44r52RV1t16hYF/KWGa+5bBC8/G4eyThFuLdf+LuVKaqUT7BeV2iqgAUMcVBX1WOEsQh5k9/rDJpAW",
+	"Ln1ExAs7iB3zKJ9UzWXvWiP95rQNQcbDlfn5PHoso439CpBi1LvUIBuOV70AI/U6L9XCvaqFSCi6TNK8",
+	"TrSCmkZqrsuwC4sC4Kt0Png8p8BXIoZpAYWCaiggqgsSb7SIqJ6Y8Dz1/Lyp9AhKDqiAkrM4LGPDcbn2",
+	"5XeI1EGVH42N+31LkPUZKfc9VA3r891YkLVM9fcq7dYcx49V4n0+VkzXOIOy2EvOvm4YZ1/x1XbGQbVe",
+	"ge5ou/X+jwcZkVvaD1IHUUOwEtyPiwAVlM2DM+TBg/ixbU6Zt3GssCfgdkIevIJT5kffQ4L+DxYUiAd0",
+	"CiWxQnYOJfFpExDAXrwSq4j50K8ok+eHPI/XQIIucqNvuXGNI/kv1ut2O9YMaPN2Omn+k9ySiHyFcobx",
+	"lX7XyE/uUhppLLtslwptbef93Fx5OSwdSkvRlg2VTM+0ahdDPk5ONFNWsKsVW0+CmydV0HveeCygjJ9x",
+	"KEisCFRxVQYE2jexcot8woQQwkKvoeRASNRwwqG+LEJWUL9sOVi2Tg6KEUO/0as4VU6VGUwpeMKMmSCr",
+	"PteMoHy/M8w9iXNds8i9DvaNqScZlEEOSuWcxENm99Q0hBoflKjSDB6NvDEv1Xo41vNSWvvBadJST9SS",
+	"8PyyUGpRgJnwGmyX/pJAtW+Y273rMBhBxB9JKUX53q1qTJPSrwjlVcBoLpJUk+dsK2Rtj1fGvn4bYNlh",
+	"QQE0WthFhIhl/b1hihjR4AO2urlYJHmgzhal7G7+xsfkofCXiKo6BNj8usn1rK6SoNB2joW92PVab0Og",
+	"Hi5uyhvRz/bNe8E/f1f88+tpmN7dM5wdeeZvoRcc07g3RkQq1TEDnV89/CnmO4U/7aZiCX9Ev+QxY5+T",
+	"QswdmwADwhcA4RGULtIDTuk47LB34KXKyEDrMJGSNDKiklKFb6WmDfgVXZRO3CpZ5VLpsNXSy0GLxEhc",
+	"kaxfxjJvjYSXKz3GKTSqzhYqUbObxohpHBmMSVCL4GPWe2lMMjgHG4+ozXoeTrgkeeZJymKpaw7vj8Fh",
+	"Iwz/UMbMZgi68uqGoe7ijKuWeAHqb3dOOsaUX1D7P3h8faEI2COEp0rY0U75zaPBAaDWaWNmJMVDBHTf",
+	"iKALb8NQWS/tLC09xw2k22m81Seh+LAjcqIA42FJQYxoQhfXkK4bjtw7hwkRO/rXcHgLVP5k1kK7qaYX",
+	"8ECdq0R5PU+TVRam6sHs33/cTk88tD90rLI3vU5X/zUlqfNkpUMVinClj3LIL6AKMd7NqkkM7dEaFU4t",
+	"PiG0lser3N9JyvxlAioVZk8FvTWBKv0kCLWfUhAux1aeFM3sqMhcSVfoJ3f5lprwlM7rKl6qGnVa40x1",
+	"mBH44BvCCVTzsUPKyygO3TIwxAgZQxP/VRscSqfZJvxXRHHlyzQpHpdstUy+VsbkYObVy9h76Mx32M/h",
+	"2o8T70u5Ju+j/EMxP2SY9xKfq6E0kkV56TZLEEjbrr2V3nBXs8Eok/k7tRdV6Urtc5U5ta0Ywt3AgBeG",
+	"OAh9XaBTal/+hSJjGMS3Yh5HPvsSrjOL9rcp+g1mO3Z7LhnsoDfS7fJdlDVuadCXxl+IEy9gcy/2uA+Y",
+	"Ox6wJPWXoVgd7YkfQi/Ol1fPn5//CwAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -87,7 +87,7 @@ func TestHostileAnswersOfAProvider(t *testing.T) {
 		person := maps.Clone(i.person)
 		for name, change := range hostile {
 			i.set(func() {
-				i.claims, i.sign, i.userInfo, i.person = nil, nil, nil, maps.Clone(person)
+				i.claims, i.sign, i.userInfo, i.redirect, i.person = nil, nil, nil, "", maps.Clone(person)
 				clear(i.answers)
 				change(i)
 			})
@@ -99,7 +99,7 @@ func TestHostileAnswersOfAProvider(t *testing.T) {
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM users`) + s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM identities`); n != "00" {
 			t.Errorf("%s accounts and identities were made", n)
 		}
-		i.set(func() { i.claims, i.sign = nil, nil; clear(i.answers); i.person = person })
+		i.set(func() { i.claims, i.sign, i.redirect = nil, nil, ""; clear(i.answers); i.person = person })
 		b := s.newBrowser()
 		b.lands(t, b.signsIn(t, i), "/account").want(200).shows("You are signed in as <bdi>ann</bdi>")
 		if log := s.wholeLog(); strings.Contains(log, secretAtIssuer) || strings.Contains(log, accessAtIssuer) {
@@ -134,9 +134,7 @@ func TestHostileDiscovery(t *testing.T) {
 		"a number":              field("token_endpoint", 7),
 		"a huge document":       field("x", strings.Repeat("x", 1<<20)),
 		"no JSON":               answering("/.well-known/openid-configuration", "<html>"),
-		"a redirect": func(i *issuer) {
-			i.answers["/.well-known/openid-configuration"] = func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }
-		},
+		"a redirect":            func(i *issuer) { i.redirect = "/.well-known/openid-configuration" },
 		"an error": func(i *issuer) {
 			i.answers["/.well-known/openid-configuration"] = func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }
 		},
@@ -145,7 +143,7 @@ func TestHostileDiscovery(t *testing.T) {
 		i := newIssuer(t, s.clock.now)
 		s.addProvider(t, i)
 		for name, change := range hostile {
-			i.set(func() { i.document = nil; clear(i.answers); change(i) })
+			i.set(func() { i.document, i.redirect = nil, ""; clear(i.answers); change(i) })
 			b := s.newBrowser()
 			t.Log(name)
 			b.refused(t, b.submit(t, b.send(t, get("/sign-in")).providerForm("corp")), "failed")

@@ -34,6 +34,7 @@ type issuer struct {
 	sign     func(jwt.MapClaims) string                          // signs it; nil for the key
 	userInfo map[string]any                                      // nil for no endpoint
 	answers  map[string]func(http.ResponseWriter, *http.Request) // in place of its own, by path
+	redirect string                                              // a path that redirects to itself with a query, and answers that
 	key      *ecdsa.PrivateKey
 	kid      string
 	asked    map[string]url.Values // what the authorization requests were, by code
@@ -71,8 +72,12 @@ func (i *issuer) set(change func()) {
 func (i *issuer) serve(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	i.requests[r.URL.Path]++
-	own := i.answers[r.URL.Path]
+	own, redirects := i.answers[r.URL.Path], i.redirect == r.URL.Path && r.URL.RawQuery == ""
 	i.mu.Unlock()
+	if redirects {
+		http.Redirect(w, r, r.URL.Path+"?again", http.StatusTemporaryRedirect)
+		return
+	}
 	if own != nil {
 		own(w, r)
 		return

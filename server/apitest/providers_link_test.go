@@ -264,8 +264,9 @@ func TestSignInThroughAnotherSesame(t *testing.T) {
 		}
 		a = here.lands2(t, here.send(t, get(back.RequestURI())))
 		tokens := decode[api.Token](s.do(t, app.grant(codeOf(t, a))).want(200))
-		if me := s.me(t, tokens.AccessToken); me.Username != "ann" || me.Email.MustGet() != "ann@example.com" || !me.EmailVerified {
-			t.Errorf("%+v", me)
+		info := decode[api.UserInfo](s.do(t, request{method: "GET", path: "/userinfo", token: tokens.AccessToken}).want(200))
+		if *info.PreferredUsername != "ann" || *info.Email != "ann@example.com" || !*info.EmailVerified {
+			t.Errorf("%+v", info)
 		}
 		if got := s.value(t, `SELECT subject FROM identities`); got != above.value(t, `SELECT id FROM users`) {
 			t.Errorf("the subject is %s", got)

@@ -24,6 +24,9 @@ const maxIdentities = 50
 // ErrAddressHasAccount is the cause of the error for a new identity whose verified address an account has confirmed.
 var ErrAddressHasAccount = errors.New("an account has confirmed the verified address of the identity")
 
+// ErrIdentityTaken is the error for an identity that is linked to another account.
+var ErrIdentityTaken = errors.New("the identity is linked to another account")
+
 // SignInUpstream starts the session of a browser for a person whom a provider has named. The identity decides which account that is,
 // never an address, so an address that changes at the provider changes nothing here. For an unknown identity it makes an account, as a
 // registration does.
@@ -87,7 +90,7 @@ func (s *Service) linkByAddress(ctx context.Context, owner store.User, p upstrea
 		if user.EmailKey != key || !user.EmailVerified || user.Disabled { // the account has changed meanwhile
 			return errNotLinked()
 		}
-		return s.link(ctx, q, user, p, nil)
+		return s.link(ctx, q, user, p, nil, false)
 	})
 	if errors.Is(err, store.ErrConflict) { // by a concurrent sign-in
 		return s.linkedMeanwhile(ctx, p)
@@ -181,22 +184,20 @@ func (s *Service) insertUpstream(ctx context.Context, r Registration, p upstream
 				return err
 			}
 		}
-		return s.link(ctx, q, user, p, nil)
+		return s.link(ctx, q, user, p, nil, true)
 	})
 }
 
-// link links an identity to a user, in a transaction that has locked or created the user. Errors: store.ErrConflict.
-func (s *Service) link(ctx context.Context, q *store.Queries, user store.User, p upstream.Person, by *identity.Caller) error {
+// link links an identity to a user, in a transaction that has locked or created the user. isNew says that it has created the user, who
+// needs no mail about it. Errors: store.ErrConflict.
+func (s *Service) link(ctx context.Context, q *store.Queries, user store.User, p upstream.Person, by *identity.Caller, isNew bool) error {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return fmt.Errorf("make the id of an identity: %w", err)
 	}
 	row := store.Identity{ID: id.String(), UserID: user.ID, Issuer: p.Issuer, Subject: p.Subject, Label: p.Label, CreatedAt: s.now()}
-	if err = q.CreateIdentity(ctx, row); err != nil {
+	if err = q.CreateIdentity(ctx, row); err != nil || isNew {
 		return err
-	}
-	if user.CreatedAt.Equal(row.CreatedAt) { // the account is as new as its identity
-		return nil
 	}
 	if err = s.notifyLinked(ctx, q, mailer.IdentityLinked, user, p.Provider.Label); err != nil {
 		return err
@@ -221,7 +222,7 @@ func (s *Service) Identities(ctx context.Context, userID string) ([]store.Identi
 }
 
 // LinkIdentity links an identity to the caller's account. The caller has proved again who they are when the sign-in at the provider
-// began (ConfirmAgain). Errors: IdentityTaken when it is linked to another account.
+// began (ConfirmAgain). Errors: ErrIdentityTaken.
 func (s *Service) LinkIdentity(ctx context.Context, caller *identity.Caller, p upstream.Person) error {
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, caller.User.ID)
@@ -242,10 +243,10 @@ func (s *Service) LinkIdentity(ctx context.Context, caller *identity.Caller, p u
 		if len(all) == maxIdentities {
 			return problem.New(problem.ValidationFailed, "The account has the maximum of linked accounts.")
 		}
-		return s.link(ctx, q, user, p, caller)
+		return s.link(ctx, q, user, p, caller, false)
 	})
 	if errors.Is(err, store.ErrConflict) {
-		return problem.New(problem.IdentityTaken, "This account is linked to another account here.")
+		return ErrIdentityTaken
 	}
 	return identity.Deleted(err)
 }

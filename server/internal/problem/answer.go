@@ -20,7 +20,6 @@ var statuses = map[Code]int{
 	ClientNameTaken:      http.StatusConflict,
 	ProviderTaken:        http.StatusConflict,
 	LastWayIn:            http.StatusConflict,
-	IdentityTaken:        http.StatusConflict,
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,

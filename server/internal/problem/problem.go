@@ -29,7 +29,6 @@ const (
 	ClientNameTaken      Code = "client_name_taken"
 	ProviderTaken        Code = "provider_taken"
 	LastWayIn            Code = "last_way_in"
-	IdentityTaken        Code = "identity_taken"
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"

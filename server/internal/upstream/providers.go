@@ -72,7 +72,7 @@ const (
 )
 
 var (
-	providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,31}$`)
+	providerName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
 	scopeToken   = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`) // RFC 6749 §3.3
 	vschars      = regexp.MustCompile(`^[\x20-\x7E]*$`)                    // RFC 6749, appendix A
 )
@@ -177,7 +177,7 @@ func (s *Service) seal(row store.Provider, plain secret.Text) string {
 func (s *Service) check(by By, n NewProvider) error {
 	invalid := problem.New(problem.ValidationFailed, "The provider cannot have these settings.")
 	if !providerName.MatchString(n.Name) || n.Name == "logo" { // which is the logo of the pages
-		invalid.At("/name", "must have 1 to 32 lowercase letters, digits and hyphens, and not begin with a hyphen")
+		invalid.At("/name", "must have 1 to 64 lowercase letters, digits and hyphens, and not begin with a hyphen")
 	}
 	if n.Kind != OpenID && n.Kind != GitHub {
 		invalid.At("/kind", "must be oidc or github")

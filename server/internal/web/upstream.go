@@ -143,6 +143,8 @@ func faultName(err error) string {
 		return "late"
 	case errors.Is(err, account.ErrAddressHasAccount):
 		return "has-account"
+	case errors.Is(err, account.ErrIdentityTaken):
+		return "taken"
 	case errors.Is(err, identity.ErrUnconfirmed):
 		return "unconfirmed"
 	case fault == nil:
@@ -150,7 +152,7 @@ func faultName(err error) string {
 	}
 	return map[problem.Code]string{
 		problem.NotFound: "failed", problem.RegistrationClosed: "closed", problem.InvalidGrant: "disabled", problem.TooManyRequests: "limit",
-		problem.ValidationFailed: "no-address", problem.IdentityTaken: "taken", problem.PayloadTooLarge: "too-long",
+		problem.ValidationFailed: "no-address", problem.PayloadTooLarge: "too-long",
 	}[fault.Code]
 }
 
