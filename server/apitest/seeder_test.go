@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -96,5 +97,13 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.CreateClient(c.s.t.Context(), client); err != nil {
 		c.s.t.Fatal(err)
 	}
-	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID}
+	c.s.sql(c.s.t, `DELETE FROM providers`) // there can be few
+	provider := store.Provider{Name: "p-" + newID(), Kind: "oidc", Issuer: "https://" + newID() + ".example.com", ClientID: "x", Scopes: "openid", CreatedAt: c.s.clock.now()}
+	identity := store.Identity{ID: newID(), UserID: a.userID, Issuer: provider.Issuer, Subject: "x", CreatedAt: c.s.clock.now()}
+	if err := errors.Join(c.db.CreateProvider(c.s.t.Context(), provider), c.db.CreateIdentity(c.s.t.Context(), identity)); err != nil {
+		c.s.t.Fatal(err)
+	}
+	return map[string]string{
+		"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "provider": provider.Name, "identity_id": identity.ID,
+	}
 }
