@@ -30,7 +30,9 @@ function theme() {
 function show() {
   const place = document.createElement('div');
   document.querySelector('#redoc').replaceChildren(place);
-  Redoc.init('docs/openapi.yaml', { downloadDefinitionUrl: 'openapi.yaml', theme: theme() }, place);
+  Redoc.init('docs/openapi.yaml', {
+    downloadDefinitionUrl: 'openapi.yaml', showExtensions: ['x-requires-acr', 'x-requires-max-age'], theme: theme(),
+  }, place);
 }
 
 new MutationObserver(() => unlink(document.body)).observe(document.querySelector('#redoc'), { childList: true, subtree: true });

@@ -53,6 +53,17 @@ const withoutExample = (original) => (state, ...args) => {
   return parameter.delete('example').deleteIn(['schema', 'example']);
 };
 
+// Swagger UI shows no extensions, so the description says how the person must have signed in.
+const withDemands = (updateJsonSpec) => (contract) => {
+  for (const operation of Object.values(contract?.paths ?? {}).flatMap((item) => Object.values(item ?? {}))) {
+    const { 'x-requires-acr': acr, 'x-requires-max-age': age } = operation ?? {};
+    if (!acr && !age) continue;
+    const how = `${acr === '2' ? ' with a second factor' : ''}${age ? ` within the last ${age} seconds` : ''}`;
+    operation.description = `${operation.description ?? ''}\n\n**This needs a person who has signed in${how}** (RFC 9470).`;
+  }
+  return updateJsonSpec(contract);
+};
+
 // The fields in which people type have a name for screen readers.
 const labelled = (name) => (Field, { React }) => function Labelled(props) {
   const ref = React.useRef(null);
@@ -73,5 +84,5 @@ export const reading = {
     JsonSchemaForm: labelled(({ description }) => description), RequestBodyEditor: labelled(() => 'Request body'),
     ExamplesSelect: labelled(() => 'Examples'),
   },
-  statePlugins: { spec: { wrapSelectors: { parameterWithMetaByIdentity: withoutExample } } },
+  statePlugins: { spec: { wrapSelectors: { parameterWithMetaByIdentity: withoutExample }, wrapActions: { updateJsonSpec: withDemands } } },
 };

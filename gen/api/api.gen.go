@@ -118,9 +118,13 @@ const (
 	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
 	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
 	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
+	EventKindEVENTACCOUNTUNLOCKED  EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
 	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
+	EventKindEVENTCODEREUSED       EventKind = "code_reused"
+	EventKindEVENTCONSENTGRANTED   EventKind = "consent_granted"
+	EventKindEVENTCONSENTWITHDRAWN EventKind = "consent_withdrawn"
 	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
 	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
 	EventKindEVENTEMAILLOST        EventKind = "email_lost"
@@ -155,11 +159,19 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTACCOUNTENABLED:
 		return true
+	case EventKindEVENTACCOUNTUNLOCKED:
+		return true
 	case EventKindEVENTCLIENTCHANGED:
 		return true
 	case EventKindEVENTCLIENTCREATED:
 		return true
 	case EventKindEVENTCLIENTDELETED:
+		return true
+	case EventKindEVENTCODEREUSED:
+		return true
+	case EventKindEVENTCONSENTGRANTED:
+		return true
+	case EventKindEVENTCONSENTWITHDRAWN:
 		return true
 	case EventKindEVENTEMAILCHANGED:
 		return true
@@ -251,6 +263,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
 	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
@@ -277,6 +290,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaRequired:
 		return true
 	case OAuthErrorCodeServerError:
 		return true
@@ -375,10 +390,15 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of a client with registered redirect addresses.
 	//
@@ -563,9 +583,14 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -605,9 +630,14 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -679,11 +709,20 @@ type IdentityPage struct {
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -773,7 +812,9 @@ type MailedCode = secret.Text
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -843,6 +884,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -903,6 +949,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -975,6 +1026,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -1037,6 +1093,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -1287,10 +1348,15 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
 	//
@@ -1416,6 +1482,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1531,6 +1603,11 @@ type TokenRequest struct {
 	//
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
+
+	// Otp The code of the second factor, for the password grant of an account that has one. It is a code of the authenticator app, or a recovery code.
+	//
+	// Example:
+	Otp *secret.Text `json:"otp,omitempty"`
 
 	// Password For the password grant.
 	//
@@ -1844,7 +1921,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -1855,6 +1932,9 @@ type AuthorizeParams struct {
 
 	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -2296,6 +2376,13 @@ func (w *ServerInterfaceWrapper) Authorize(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_uri", ctx.QueryParams(), &params.RequestURI, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter request_uri: %s", err))
+	}
+
+	// ------------- Optional query parameter "claims" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "claims", ctx.QueryParams(), &params.Claims, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter claims: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -10961,457 +11048,477 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chs3ty8M3woOv7MrcQ5JkdRk0fXU2YosJXI8bUmO8yT0JsFukOyoCTANtGgm5arvat7cRy7lvZK3",
-	"sBaARje7OWiIk2w9fzyxmj1gWFjz+q3faoGYzgRnXMla97fahNGQJfDPExpM2Fl0w15FPFUMroVMBkk0",
-	"U5HgtW7tFV2QISOBvjEkI5GQUXTDyBTvb9bqNfaRTmcxq3Vrs3QYR0GdTOnHBh2zf+22WrV6LWG/pFHC",
-	"wlpXJSmr12QwYVOqvzSlH18yPlaTWnevVa+pxUy/Raok4uPap0/12kkcMa5OJjSOGR+z5dF9K+aEkgBu",
-	"IwHlhKZqwriKAqoY+fLi7IQcHO4dkT9+32926kT/fXjQPnySH/fXVEYBSRiNp//q1SSTdMp6tToJJjSR",
-	"TP2rV3t3ddZ42qttOpt2q1U6n5cioDjy4kSuJoy8u3hJxIioCSM0CETKVX6YE6Vm3Z2dduew2Wq2mu3u",
-	"09bT1k4qWSJ3Wu0jGj7tHDaOgs6ocdjepQ26f7DXOGSdQ3Yw7LR29/dWjn4kkilVtW4tTaJa3Z9Mp2Iy",
-	"rwVQT/lc9BLWgVy+vbp6u9NutpCEChTDRQMu341MXotLJZKSkcAAJZmmUhEuFJH6NqLENeOyQB3tJ0sj",
-	"g7vvNrILFkYJC1T1xr+fMD2kCSPDRMwlS8hYFFdJb7zs7uzQ2axprjYDMd0JaBwPaXD9fwMRsn/9OD26",
-	"6aWtVudAKqrYv+ioFY1+lnF4/TNejqT8l37Vf+we/0fn7D86Z46S/mP3WNPS5nOtIIkLppLF8UixZHmi",
-	"lywQPJRECTKnkSJDNhJm5px9VEQli9ys2xtRa8TVbgfpNZqm01r3SI9sGnH8q+1GGXHFxiyBYb5///7Y",
-	"4xPlFBxYroOEctRut8gfv7fbzYNm+0mdzCM1gcEnjErBLTXt65t2i/yF0YQlJQyGJYlI/tWrRfyGxlHY",
-	"B8q8K5v5VK/NaEKnTFkmnyZSwI7QOBbz0+lMLb6nccrsy5cnP9Bb0g/gwYFlSrOE3UQilWRGx+wZYfo9",
-	"cMT1j6MokQp+aZJzRSJJYEpE8Di7Sc+bxJFUPe7WD66NoliPttnjuYWr1WuRHtIvKUsWtXqN06m+jOOq",
-	"VazKQQXvjaaRKpNvQDiEp9MhS/RUI8WmksxYgrPxB7TfKh9QDO/2xxOyEU1jhY9UU2t7LbV+0rQgZ4JL",
-	"lM4oEl/TKbui1wwYSiC4YhzmRmezOEJWszNLxDBm0//zs0S+42ahnwhhHeFdfT2JvoK3aVpQNIpr3dox",
-	"F2rCEitcJ1QSNYkk0XfDomjalbXuT79lz0SS2PfMhJ5DUuvWdmCRPn1AomZS9aOw1q1tKLE0L0ul5jlH",
-	"9ZqKFNDFieCjOAr0kpsFSxPexXPVNfPuLs/uk79D/ztho1q39v/byZSjHfxV7rzFV+Dy5+mldFmYWZVP",
-	"9dqZSIZRGN5xZyIu09EoCmAGMhAz5m/NFWoITEqUZSSmwTWOA+4lU9adJ5GCfbrbou9mi57NbNWql4z8",
-	"PpZdT9mfK8WZPoNJZ6xab4MkEShOnpr7/v37RpHjlw3EPLJTFBAwoHNk0nfaV3gD3Nwf0ShmYXFbzW6R",
-	"UDAJKssoUjhHwVVCA1V19EDHmdAbRqgiUyEV6bRaoMHSAARB7kiO0jju38+57HQyEnnHZ4nQdEmHMSOn",
-	"XEVqsZJaltfjvohlaSGnVAWT3FI+IwNcyQHIJGnkGItDCUf5JZXqONTcWaqEKhSht976mErVp7nX5fY+",
-	"klpo6iHoO0nuziY5nsHuEWrYj+BG5N79iG/LV0smcl+bZsye3EIwrokphBmD0jAAiwcZ3AA26hWNtYhl",
-	"dzubQxr2zUoWT+VQhAs9KE1HqNa8uHzz+u5L38qW/msakgv39erV90d532cloFzPcMjITBu+IflS/6mn",
-	"WieUJGzGqGIhuWYLIrR2ZJRM/SPy5ojDvoF2pK+ORDJmIUF97QnuFQsjegXTu8NepVyms5lIFAv7U/3G",
-	"PqyYt22XjIfEf6l+WZ2kXC9PwqSeHuWhHjIY93fezPa+zwfd8AhMmFzh8Kr3tWJG97XFPgUbdT5kQUwT",
-	"FhL4HNGfq+t9jSTJ1gj27LW4TIMJap532jYuVH8kUl4UewnDsVmtyhgHmiWGdz9le9nGvBaKnJkBVO9F",
-	"Nsx7Wn43P5kGEzNJb2XfJuImClnysGs7M1/xVtfq8v+s9bUT9Vb4nXzo1YUve267f9aSuol9qtfeaNUY",
-	"mcEFG6VypdgtWVHQucDGQacHHger1vZLPDHIFCJJUn7NxZwDl1KSSBYkDH6YJ4KPm5vPHeZwCgOpYJhL",
-	"H62XfRIYpmamYsYSmDHhjIUyc0prGaOy5eSs2eNfDkB1a8xoohYDsCH1QsOr6yiVJElwbfG06ueegHOk",
-	"6LxvnGhtVsTrTBrrI/1Ur71N6Lh6ibIH0L2L/rKtzKei2x6WGJZ8E+m/AclkaloZzSyJ/o+N+Xze0Cpi",
-	"I01ixvWZDlfqAvdISL7kBY1oWiZlP8fGul3Z+hjDKCNYvpghPch0OqXJotatHWeaoZ7lNJIy4uNaXRu/",
-	"6S22Uy/ijEo5F0lIxgnlypwxbQdoCQZ7Z+9ogrMPDmd+WO/1JRIkLNRkTGO5akTwmRXjcZ82x9+Nz+NF",
-	"n+6RiKyGPqcZYyhEt558ZiK6ZMkNS3AWtzrcEl7Qxz8rTraYMjWJ+JjMQU2ELdXMtUn+KxWKGYc8rlUU",
-	"kvmEcbIQKaHymtChSBX4hu5pY445OvCtQo0T+MzbcDVJhFLxbYWyYtOZSGgSxYt+yukNjWJtflcfhYSR",
-	"OUSwhCBTyhdmU+yBkE3yvizaQ5X+0v3txVXF503owei6+riOEjE1V5iai+Sa0DDUbLhJ8KShsz1zHCXs",
-	"htFY0xJ4XuBRcEZQzcKThAWq+ZkEM8TbGi7gtuopLzTnEYsQL2kyflBp7MvAWH9MLyHl5GCPfBd9/SCi",
-	"tuwzn/dQCvGK8sXnOpJmg+Qy7f/Zp3PFSP6mR+idtyN/zvYaOWO9dcbjnhN9XMyb5CpZEDqmESdyIhIV",
-	"L+5/O2MxjrgkVBHBA+aMoZAqOqSSeQ7FhEECkY0NSzrS9EmUHePfcPvf0jEr15wV+6h2Jmoa57a81ktb",
-	"rd3gf4Ui0HY80TfAJYY/gMGPFyAaIKMxb0TcLqJ+f8RTc/OOd3dtY4ufWmOsoMhApFvzS0UkXUgy1/9y",
-	"qix5LVDp0oPSepfeOGciA1XpN1efhDuvh9Yto4AR7xMPtgyoBuTPGOVyzhI4Vnk6vQv5GC/V3cP41t9V",
-	"HcN3rr9cFJ9Y1SiSMkXF9c+NJBUGfp/h+cKMGfGtNTvfT/XaZlbLJgF7pS3C2JkvWSDifmyWu+3Nvh9q",
-	"OjdjJTh5cmqGvCqon5vd/WxUqfFELhlNggn42mIxdplD2QLBtm1i5azfNCVEX8sxq8HKZefunWybu0bW",
-	"vfOkRa5WIW2MUK7cr+WJ3YtXuHIZ7stwugM73cCU2YCT0kUsaNjX6wdGRFUguNzCuFv80Eu1MZtsMiiI",
-	"XviXZjgruOnS4O87eFhhvr3jftb1LY6kcSe69BrPl8iJuV4n7OMsSliomXjCbsQ1CzHq7PvxHDf28ilX",
-	"Zk5F0r637t4qEi/QD5z6zpKx7ceG9WqJJPqVhWuYrj8JvTPWlZpboteichnSwsYU802WghY8tzifZ9rF",
-	"QYMbVdF4ycsMxgcqrZEEHi3i0AkMN7dS8vBy1FLJkr73SXwkv1A2poOfnEdanmcZKopxVw9BXooxiXhm",
-	"1HwOulkzuy080ysYg6U7sPo0W7c7UXaeTAztmf43XblzPlk+RBbfZvb6JhkovqmeYzC3t8/vquR5IqTE",
-	"ZFp37Nx99yU3zELoLb1hiRZOmizuzUlwB23hnWTJOR8JDKxv57eZ4k5Tzv/TK8ao1fGX/g1LolGUZe6b",
-	"FPFjzsmpeUu9NkvYiCUJC/s2koRv1LuZDjff+nQWaibZp6rWbR8e7B61Dg8OWhvvn12Gsg08iWk0lcYC",
-	"gRgXS6Q+kxn3gF04NlwJFsxmsHV/01bpjCUqQulOg6QPbLikxOx8zEXCQszlPX9uJDM4IiZi7n0bXCIs",
-	"JEgJmSOhnS9Y2i8pAKjbZHfUMEoqHtzvUO9Ac6lICRtHUjGtfSSmosdGDYq1Om7jhrtBu3EYdtqNo9FB",
-	"q7FP94Zsl3aCw/CoUF+1f1A2XBGyflBd+abH/Pa7k9Nincrhwe4B+eP3vWaxCOX06BWLJ4J23sxvzpLT",
-	"V1cvxunJt1Sw79rq6buL98P0mxeXUs0bwav8+Nqdp2vH19c2rihZ2lephKM9uOzsHwzyI9KX8p/aK9s4",
-	"qwL1JxEvKeA45hnN2EIVpJb5RGjWmsahHkFGO5q9TLGs0ciq/LjY4sVk+E0QvYleXL779bz9Onpx1GSL",
-	"F7+G78+jN9H5/NVVPPnx+XjxevHiqBl0Yj6cnrXCH17E+dk8bR91SuYD0q9iMsXYMmtonmJpTTPDURTH",
-	"SwcAOUeOpvZKvjylH/u0jJhMbVaTnI9KjxuJBdeaPx2Lur5hgSV1+vecspONaPcAaj9zZYQlI+KCB2V1",
-	"e2LKJBnS4NqmlNotLhTpNVqXB/33vx53Xv28CQ+YJWI6K1n2yxkNWEOyGU00O+2SARecDUBWSaG3YkQG",
-	"sG+DOhkE2szlSv9TspgFqm/SowaQiTAIEkaVfno+iYKJJsG5NFkC1suKt1iNG3KevzznkYqoiviYaL5M",
-	"LoDpGAW93WwVzjMMp3BSSydtOVY/TaLlqb/hzB4bj8s55lYnw4VioJvpf/hnJ2YjRcA9NcIqL60EQuKS",
-	"fQ06BmYiUchSYyFmsKmWnvWbwmg0Ygkyr6ed/Q754/fDJea1rgJyg4pVp1str8FroYjLvn0Gqc4m3UIz",
-	"/0gtpWMNrJrGheq7JwvsbSNmYF9Uujcgl7w7QDIN3r65vCI7M5oMQGJywm5YsiDG7+lSb4apygm1SJII",
-	"BW2THHN7v9uzstmlSbTFDPerVl2KNAmq6oSNmgqnQpVY55rykDYOW4dPujBgWySdhhHjAZPZ02g6CHT7",
-	"eoS4etjlowZvVn8K6n6lWINU90HdJFRDzV/+Y7ZScJ2Ucx9UJjuu4oNa7ha2ASyS9V/AYqx1vA/rqmST",
-	"vAdSEDPGNfUoV3/l/Hx6iSmv4Mz4nDZ+RlHMlthU6fhUaS2uJwtSHkwoHxf30yt03ogPpFE/FgGNy3TR",
-	"4mrElI9TOmbSORY0E5d1WxCLWnxWjlM3+bKSDELWOL4iISOMD3A50ZcPUmXuyr6NkWSSQBX7qCTIVH1E",
-	"gc6n+mNCOrK3deIlCAGMLy1AWSmsuSKGP7MAqkhO0iRhXL01Ht18mI6SuRAh42QiEqm30pWzWg9wiT47",
-	"jbjb7nptRpViiV7f//7pv3u9j63Wh6/+d61ka54zzQ1yJgVYD2EY6X/T+K1nVYxoLFm9YGiE8IZ+UHps",
-	"z6ztCTcRGgvOuprBs49IWSY6pp8mVFleC/QNh26t2o4KpexHvLoCfgT7r1WDoVAT+JgkNGHocWzWVhUM",
-	"7x6sqxiuYyzqhsYravAtvzQLMaeRkmTI1JwxTtRcZIkaZatQPbyDtYMDh9Tq3UHtsw76u9YQIDqspbDW",
-	"Q+fgWZGY9Dk3h0o/NVnMJsiFfFZTtkdooaOFXy14M2XN04g1W5O5JdgMLmP5o30/ebYcPyPDGNDrhWga",
-	"lPzXBfxpdCujqCttFUCoUxA6Thi7xRg/+agDP+UOkr9tJeu3ana5I+HR5ocSNlRy+isdCtuZ8166Ago2",
-	"yskg96EBQV+RJrSCgvtABj4OELP+q5QjKDZAd4Tgo8ikLpup1EnKY60soYZqLCWcxpLGswnTvg+Vwco4",
-	"TyGyv2+pIPhCo9f72Gnp/2vr/9tt9Hof97/W//dc//PwtFSclEm6U21PnwCv31KwGL/fb3mz27kARTL2",
-	"Vxnv3sAmn3kyd5Wrriiii8fVftC970Pl7DUl6WFuL1wt31410FdQx32i7yxMr6TIBieVpc/n4Y8y9gsC",
-	"Ga0BSEcidurIIwuBK3wNVeUwSn+ePlPYIli90m1JEpGclMpE+Amnr9n/LBHjhE5lk5w4rYGG4FbnDIIO",
-	"noLMtRD+qVDXvBwTLAZLN4iOlcJTJJ6/oh/EQsLb/cI5dBKCSQlINHCDdXe57KUyVJKlFCcoQp/TBUqV",
-	"0tp6dMfbBzjmsPWV6Ad4AOCwLMf7K0uLy7AbIBOi79GNK2pDUWl/6Ts6qNcMUfqXyhJRljKK/AjNhxyF",
-	"HpQxltMbG89Ydb6LGXAJC0QSspCwGxCWxwiIAAVMaRyTaKSljUvxoLNZvDDlTPpviPI1a/Ul779BT1hm",
-	"AZE79JoQwOFmXALGAQ8HOYxCkCqDQEynWvOLI+ufG2jGE6YxGzTJ62yIfuEelT2OypP1c4DzzDrowHEw",
-	"5yyBOC/MA4A0pjRkiEhUWGu9EhhAxBDP0tpTlQOpCqliDRVNN7HS1+g1ZlGcxw7IpcwyWTvGsi8ck3fv",
-	"zp/fHDrXpUi0XbAgevB5lTKNCmxyt0yBiGZ94+srn06hBGP1vDZa+uuIr5WlcDS+i0yxLJNSn+mqFTe/",
-	"m+xYRTVjqBPGbSxzTqESLdxgedYOHrntmFWFBt5JljSOx/dEAfC1qmkviWBgCPpYQUTwvmaLoc+VYRBq",
-	"B2FocDuKKMhgGCjVghAIJVsEbzh1w6/8w5ijkxxd53atVLo7aiudpx4HqPjc8lx9b060SwuMYKAMta4z",
-	"U1k1NGey2eM93rBBii5ELSBtKxbjMYa9st+N/Bp087WLmpLzVc2WCMIIEH3CTMXPAhfdLL02kj1O7LCa",
-	"5J0ZH4Iy6fk4DMawToYsoKlkJpyEFleWUugNVtlcz0E3S8Hx6iDpSLGkMkfzWSbSBA/AYgZ3R8THerAz",
-	"lkQixM85YY3rCx906zjWEgFVUchcdF+og6fdz+4wTAJrupF5UB7qrxntDNAYzONd0OuMdppb9Ei6dUdz",
-	"CqdO5bUBYkWzyp1Q/QH7LIBk1X3/ol6xkiwMv7AURKTJn84HHpvkLBFT/QHBM6btvR3XWHpIgKPohtUx",
-	"PqGfwU1iNJjA6tdJOiNKkPa+y5yyOy5SiKzhv/oQ2wBnKey+WU8YPoY93BU9A+DK+KaEjRImJ/2EaSKB",
-	"h80lYyNYvg1vDQQPgcFYyQfLKAkmj4/UMzNZ+JZeB+9LeR3Qp5n5RMBn3BmEcU+o/uYUjqDx7ABxUUO6",
-	"RaOoQJyGhvQaWU0So4m5SyGLWfGSIaZBXU/AXTb4ShDNBIJyX+gSP3de0oXZJGOze/e5GbNYMkflxbR7",
-	"S0zwEtTOjSqOnzeX3Fu9Z0zOsLnZGH3+GvovjYVU5vGUZw/5r0rYVNz4XMjSvT1A2WORQrgJeI4LBec4",
-	"N5KIk90WCelCPiMiqWt9KVNK60YZ5cIG0bOHs48TEYfe1ydU5j9jhydnLI4jPi7QRMIkU0DjnM3zDD2Y",
-	"CMl4yYo9yx8gn6LRz6QW/Tji17g37lLKzcWuHra9rIU0zYouAoqkHlCeTbxu8wUcFaFJ51Fvdi0jcnfN",
-	"knTX+xI4iaUTPyTivucPP2T+9j5jr2QfMVf8T1gfm351CHtafPE1W/QToah9Qq/9NVvANE2FIxdzIriB",
-	"NTX2uA3c+6LY/emEnW88WnmEd4lUuX94/BEscJ/nlZmnRS7imaNmfbwrZjX8K4aFeJcM+6gZZ6H03lzg",
-	"E84kd2SdXSncoU9w3nqWTF8oEKZ/xdJlprVlE8rvd3Yhm2CRGHOX/AnlSFFrkRkNrDXK67WPDU0EjRsK",
-	"iqbU1HD6/enrq/7LN9+cv67V/b/6Z8fnL0+fFy5efXvx5urKv/72+PLy/ZuL5/3jk5PTt1f5J968uyr8",
-	"2T/9/vTi3++/Pb04db9cnJ5dnF5+2784fXfpPf/+4s3rb9z7lz948u3x62+8+49PTt68e33VP7k4Pb4q",
-	"uf789OVp6fXzy+OvX5b8cPo6f/3y5M3b08ul7769eHN2/vJ06frpq+Pzl/2TN6/Pzi9eLV8vvfvlm8ur",
-	"5ZlenF6eZpfPn5++vjq/+nf/5fnr77w3uOvvXhd+OXl5flqyMPZyYSTmcnG53l68+f78+enF0muyH5YX",
-	"Bn8ovuq703/3L95cwVs+WBPlLd3aJw5Qybl/rDW7TR7aOT7gZyzRJKELSArLsKdLcnXSOCbCy763IM1F",
-	"BOgt7UIYT/7bZcbcWcTi0JULbhWXViZ+sD4TwgG1Fif/4vLNa/IWfzX4L0et9hMScVOSq5WwZyZQmMNn",
-	"lDGVEwQ5Uhnu2wYtC/xFsuNy+e6lK5TG8etSq/5Y5rIzk0gBVu8zMtB7NSBBzGgC6L3kXJGJiENQmwY7",
-	"WkJ3B+Ds6/VcXt0cMjun9BqCw5Ro/o/oWVz0eIC14x4Cbp1gHpxWdqY0uZZQuABqVcRvIhkNY+bdTthH",
-	"sLJ/FhHXf/rR8eyuImJ5Ps27mIqRjyIUKTQXVdjp9uB/H1utRq/3sX3W6308PNP/PDrr9dLWQfuk10s7",
-	"rdbX+J9T/M8Z/KfztIH/xasHLfzzQP96dnp2VpF98S2jsR7bVoRtqw9+cwqOuC6IwpIofIGyzEvK6Onc",
-	"SPitXdmGznKaKSYVaLXU5q6ag+NFigohL1QI+ndw6aKLbWvXKRQpFxhGebJaTIcsLmstYZMXMr08jo1h",
-	"5nKkGfJSp8mDwQqqVJbLRLkz3oqOxv3S8UiIHNlVW+p4wT3/FDWJxJhobDIuc+7FFWu91sc486A1S3I8",
-	"7MKAD8WWipvycBdNyMH3QWLWVCTMJF9yAdPwScqlbdg1vY0fW6Z4AtYETTIi9wvb1+5RmVfULZWjvWwU",
-	"lsbq/nkobPSqw/vguoXjEndUL47jOV1grCtzDuhth3QglElUkwV+L2JLJ+LhdI9zLdHkDEXYluwQS0MO",
-	"OuSP3zvNTpMcGy+YLcKDYF6gohtmMxFRMk7ZdIgUtRTRi25Y6eE2xd4sy+HFSlqDnmGmNRQiZhRAH2ha",
-	"4RrX2gYPoegmiGbaZLO6Td6VV036rdbtY2y4NOj3gbeHRIlNkwAr2B6kGkI6VF1zCmny8WTEA0baR4et",
-	"YnrdwZ6fXtfZ391rdXZbrcOjIy/RrlWaBVjJe3NzevhxVMX+ttmxn1W0ihOWFC6vC49XpDadK+kcsOjQ",
-	"qBOZT3dqbpbNXEZd54AgaxzWGKfWp03wojZeqhFAZWBVqOwLSaLMre8o3K9l+0ISMeelS1ROx1h2VZ6Q",
-	"PhhCU6OBiRrk1v9Z5n7HpNGyU2vVeIDaBI6Dr8ilrsA3PM8W5qh8WJ/juVlssW7Ee8aqsNyRumLHdYRU",
-	"YOWGLa7l3rdJa3zJ6A2YOtB4qY44CDNmRb9TCcrzGleVQNwqQTE/HExHtZjHXoaRy0ssHxYabC4Ek8Er",
-	"m+jeg+YxGvSufBqlmc6JmM6oSdHHwMggi7mbCoiIS8XoyuqSCu6AdFxWy+ifozopFXa0IJPwxFMIDDhQ",
-	"roqCxjMsaDyX5/xiPzg5PzifnrW+68x2w5MtihzXbALWOuWN3RXMpaIWcoBLYVmItv7zXOUZoUQ/mikx",
-	"DGOReB4LWX/ey7Y91Y7rLB3q79i2dukbrUtCn0yIFWDN7n77kPzx+55pULnffkr++P0A/3ra2tW/dZ7g",
-	"CUN9TJKQzRgPieBkcK0Wgy45PQFREiQ3dfKxx/WpWjwjb757ay/DQfv4jFxcHqOKBxdMglNBuYvHRUdV",
-	"KYNIbja5jW1y0zVyvHVS+xr9AOvexpf8bJ29ciGxyds+Fm8qLYhebHBXga6uoTtSCkmoes1xGSro7JKp",
-	"LS2oa7bY3IDSlJyznTpLplNx9Pr1ZYP1MoArcvNFmHHTOOKuyndKozh/bG+GT9/uno1a31y3Z9/v/tqa",
-	"nuxfHy72kv/6pRM8nV4ehQfqh8mLefvlj2ID4bDsg1vaxldM0ZAquuVaU1+49RkPwVd6i8aq9cKrXF1g",
-	"JGXfuXSzkswSqXZ2Qo46rcNyY2tIg+tgQjlncd/EEG1m04p3WrMOn7AdVCFLciAjrAvd7FvV33gzY/z8",
-	"OTkRnLNAka9pcN04wafJS/xuu9kq/1IAYBVV61N5f+4ud0zW+fPW+BdKkRHu41vLnzI1OtXEt0wZTw86",
-	"T29VwMR46CjlTvQNCj8I/g0W5en2i+LwImQ05hEf92k8NtgjD7IJka/Y321pyl8F+/ugdJT5mrce8s/z",
-	"a2mL6LZ+GPEYHnJzZqmcsLBf5KlY3776pBy1Owe3Oin29RtzI7/efquHooT1V81Qrp5Z2Uu9sveH2ZFc",
-	"oftDfeLG9Nu+23Esec/Dn0WTRrP21eVgH2tkk6mt6IciSKeMK1cEtvXamMjAA+4iMvE7bWD+FQ+/d6lk",
-	"ScRH4i6jLgYHbCimQsivUwI2ZYGbMpQ1Wt2GCmbZUlWoGFsrxKsZ8Hpuu1KbXMEiN9D8qiVe9YHaVKEp",
-	"UWqXzlA5a6xUYTzpXsU6SvjVChZfpfxtelK3YsnbqlNlpuxrNn+7soI1hqOM3bxSrjCI7SWRQHBiAUUe",
-	"JpAg0e8yFT9HJOJBnIYsfEa4cIUg7ukeBz+o8WaB+8fh20zpwv4E0WgE5WXReKKMo0hIRQIxnQqeFUPU",
-	"TTs6IbG6jYhRj6ucQxxKffKoY7Z5PxLAF5g+VIeCDuulLWTB3LXE9ukWkCFeO8JtbXbPJdhXah1eRqRk",
-	"zjsrSRzdsK7rt00lFqBAFoGH14IlEuDLbWEgBG/MOTp2tSSoxtV4erCXw/0ojbSVcN5SdIv3RewZybiF",
-	"t3XWPWaGUD89XJIvN7PRnzTJ6XSmFjBbLuYWQ3k9npc3hYZLdd4yoLttos09ZPgYEYxd4yqdJzMmZjHL",
-	"pYoIbiBYpMMyoQ7gR00SkY4BgOxLa7rncdEMWS/r8eWhr8sJxv/sSAAg0eTk57ZnzobLPvI1jjOXrL35",
-	"KsSIlezN06XO5Bv+bTbpmZDKEr4PeierjoA3lCHD1iammGxi0viX4D9+Wg9F96Feqk5WkO4qh6vW3YZx",
-	"FFQvpgkgu+6hVVbd5ouhuXrpShRo5E9eCKecXgds5XIgMCV0AEVHc6aQDZrk2MZeTKRS352bVi5fx1tC",
-	"1HLKdADN6Q1mDPhDR9iclsUjE6INWHRjhIGRCn54OVvQiuW6pZ2HWvRmUs3cLTEZz8izrqaqTLXYXqSt",
-	"FGid9t7h3tPdg73DdVJNTaIk7EOr3LVMBWpmoT4S4/qLDAxpHfsoYnV4lb+mKNicxfyICpS5xAYLsqFS",
-	"SDsKK57WVWytvqzC5Lc+J9zK9FtPeTqBOx9VqP+hKtSjCvOownwuFUaP/pqxWV6PWSuTH9WaR7XmUa3Z",
-	"Sq0BprpGEXjwXH3fY1Pc8wdL2DcAKn9etr43y3fQpWPtmk4j7l9tPypbj8rWo7L1qGxtpU88qkSPKtGj",
-	"SrRGJVolrN9HanLpah4efSGP4aQtw0mry2aOh8BzDUSDz6I2Ksl6DFY9Kh+PwapHFeZRhXn06vyPDFbd",
-	"BnuJ2WfWeqUyJP5PdXysn9vDJXj+j7OYcmzRB/j8sLXNh2pnkWv4YGDhl0e5eu226jNgQKYO947IH7/v",
-	"NzumJvGg85T88ftuc/+JX61tse+zZgMODR+dfdkFS2Cp19Q6u8uH4M8SBr3HbcsB17qAJmNWfDLfUa2Y",
-	"RjpjPERQPhmLeT8Uc56RaMh4hHCE2B/UlY0iL3GQ/IpNZyKhSRQv+lvC878tbcT57dWrlyXUU8pVbWLi",
-	"rbqZGIyD/q3bj9RrnM03ftzPo1ziXsWhFF5dRs72ZRcADPnQTUxuPdN1OAQOZF2rRCqvS4pRk1zYLifR",
-	"iEh2wxIa22dM9Z2PkWv7HImQrWkPu6wh59It/7PXk0XksQ//Z8MGJ9vungeFcH/deLAh97bdeEpb6pRO",
-	"wPQ93xKSjBNgHMhUj/b2D5+U4I1tQJ05KZUBC95aNC3X+ukPbB7Q8UAR12t7fof7sjPxQ8NQROP8OZI0",
-	"ZEEjL98I2cUB0lVrdPs53Jq9Vrkyh630S5tCwDcA7Avg6jfpw1uOo3JluxtRSSh5d3G+tuRsLVoBijsc",
-	"vVsORyh1e0y9jaigcYectg13XY2tZGFKImm9RQWMuj/LCzKhstJHk4FYecPMYZoUgfUMvPYquzarsSxg",
-	"AjkkMTRnsQxEumUqhUkqxwHcpPeJ3Vbb/mQVdqAxVBJGQwu5OkyVEhsBLMURv+5jX0C9U7ahdPVqI4C2",
-	"wyGMLAxhAaIxw+rzMdolsZ/ykQo39TW9pYnXUSXf4H+Tua5usX3lyWglXFvidZRfUXdXYds7sEdLr/Ja",
-	"5ml0JOATpWZ7KaLFFlgQxuq0IIGmt4qrXfMNVO/geXZkFbUU1natjWjJ+1bZjPfBuzJ9pN3Z3ds/OHx6",
-	"1GrQYdCks5lsjoUYx0wrhYHginFlNJXV7ebu1jty1YC9lo0+8USy6JxGEMxn5JtIfZsObemRgy7LZv3N",
-	"m5PLtz80sskXRWNnvXe2ilVmqHF1wj7SQMUQHtGnP4xkIKCfga1PM21nItUkZyKxA4dG9QWlmdofT7li",
-	"ySyJJCOXsBAVUQajgZvdXN7C/Q1wRq5LGwIdczNBPa58dAQcWDhQ3+gWURjU6rVxpCbpUB8Jr8Um/rQS",
-	"3qYUkx4BxjP48Dfnz09q9aXL35xfffvuawAQv7UU8QgHFnNrT/6fKWaUbcxrPuPg4xyP1fc7QaRJ742m",
-	"NxPsyYHNLkRKVJJKE0bAXhxl/Sq3DJusE2XZgo83WnDfMKSNX1uNow/mv42Kgrw7SyjPbY9dYm1fiKyn",
-	"RJW7/r4EmRFgmUBYJWu+e6ijvP3JLR7ZsrNqh/3geX7OgviTMHktHf2JSX52iveU4fdPUUCObbui5WRu",
-	"qyC0jp4eHuzv7Xbat1AQHsXNny9u/nZsffmwArBFDoZ0W69j1sq+MlCpVx+RbRFPFCIURTjlvDfqIJeM",
-	"0y7zRXmgFcuf1vrt4JvTK7LjoimDZYfBWseR/41c2/4Pmy1mJagtDRKDV1Hi/hhzkbAQG+ydPzfZQlIz",
-	"/ImY+xj3rklAgctt4hlZw1i91l7Oi445OWAgEcor4GttMH3ISMxGaikDo9ZqH9HwaeewMdwN2o3DsNNu",
-	"HI0OWo19ujdku7QTHIZH9wDGm7f4KDIR4Dk0dp3McjC3BnGxAhz4Vii7+QSG8kG+/e7klLh7DPzpwe4B",
-	"+eP3veZuPmGodnr0isUTQTtv5jdnyemrqxfj9ORbKth3bfX03cX7YfrNi0up5o3gVUGIlPKLUniW5WG+",
-	"0lxyyMjgsrN/MMiPSF/aqOOHiXKXI9se84zS830cIMlpAo1thsyjeHLu6MyEJCsRfi8R4XcLNN8l5N5l",
-	"qQe96conk+vVK4qdQ7WYG0VxvHRsl2JSZQEZuKFfGik17LZJzkelTMJ2W6RjUTc9ZlPTaUT/Sse0OKLd",
-	"g1arqDiWYcsKXpbVcyKmTJIhDRyYqd3i/Fd4o3V50H//63Hn1c+bcC4EDCqZfx6UvksGXNiW6FJMIfvF",
-	"dAOGtulcMg6NVSWLWaD6RvYPABFmgF4111pJTsTcCHGtYoMGgbdIr/Mv+fKcRyqiKuJjaE1NLsC1mWDQ",
-	"CTI3c3O3nQ/XhkpW+1PfcJZZuOhLzdy+TNbJcKEwjUH/wz87lkdrRQo8QdqKgPCSfQ2C58xEYhhpLMQM",
-	"NtXSs35TGI1GtgHX085+h/zx++ES81qbcbYFlGBJGzShiEt1eAYg4aaRLzbQ8SDU8dLASncuPLyuwSrs",
-	"8gpmsFIV0eOicSzmLDRhznbnAJqOtJ+s+tZ+1fylSJOgKgqHiERZj3I/n1qvwMgGW58etg6fdGG7DeXQ",
-	"NIwYD7z+yRm40oTmSGL1sMtHnUGErRAwv6QsWQwQcylkI5rGBe0BbthA3uRTXao/CMDL+U+YYOC6L1Qg",
-	"6Be4kGmZYbSmAar5A6/DgoPOn2BXqXIeic8RaxRs1G5DGfu7kiun3DTyLMihUSsa/Szj8PrnjU5kGvVj",
-	"EdC4TJctrkZM+TilY4aEaNmp6cs9S9iIJQn0JTdNs7OGW4OQNY6vSMgI4wPfSw/8fV7MuDdptYp9VKDZ",
-	"Ub4wdD6t55Mhbbr2suFXK+LiV4SalyyBCwfJdpuuFsfuFLsmJVHYJG+08TyPpObZS20vUsnIAFasAYmN",
-	"A83PFyJNCKS5kTgaJjQxEh/0ElraF+EeFO+S4RunR+UUnhXGjptXjKPcVglf21liuaVE/sPHPyb/frE/",
-	"vwmufol//HaP7yfnz78/1v/7ujNsXe8Od79vBdOz9MdvjtS/edz68YfX4se/bVuIfGOZe+sLgQVEF2wW",
-	"04BNt4emu2Zs1hdx2B+VOUSXXQ0gvmLXP0UqbT87z0NWFnSwui6os3+EbG9VlvNSGwBvqOVrATm+28Zi",
-	"cykeJV2sPKXf9dfftG3g8inHHMQ1qSBWxxoybVxI68IzSczlCQfWjbKqG5e5J2+gG8pk4a0ndcu+kzPr",
-	"1ixXujhTc5FcF7MOQbffKC9kZXNI/QU9PfdaKhW+G+sTYE1uvSKZD/Peihe06ast1CrTWNtFjWP9+6qV",
-	"KuPlZT0aLZ16mRPefuVGs6pVY44sV5zZBw8RWd7wJ0WIvNNq9H7Pmg0oh5zaPy96dBmN+ZtU3UZtKvYp",
-	"pPJagqVr6sOcpTu3/sucT2rwMF7K7f1eth4UJmE8X4yHfwGHl0hVxTSMy/pW/qyq+phVZbVGykHUz9a6",
-	"zWkSypxBW+YKKTizN/JPbJaF9mhufS5z68oq+LcsTS+zYV68vzLemtbB0ydu+XIhD9ewb/A1dGUk/+//",
-	"//8pRpkqTtOqsNnLaMR8gZ934bjWpKsDaMV69tIQmmVOq/lSsSb9RCQM+q+56CtIXqAB6+Cw/g7jsDA+",
-	"VYhtDmzVKx5DGk3hUA52LP79JktYr31sjEVDX2zI62jWEDPc+IbtyA9i6VOxT2ZJiyX6S8oQBRyb8uqt",
-	"1gcilaxJcrXpa3uG7rfvMNAKf5IWa1Dx5XxJt2y/mm9dWugnum13+kLvQO/dOdq2s/pQdWof/SOf3z8S",
-	"lLpkzwzHy9cIQl3Gck3/Bt/eqwCWECGz2SPJigCpvaUQH20/wVzW+xxpeajU1AGvXizvptt9u3yHvIrP",
-	"5fpIkxIQ0DguFmXk5TbVbGxqYh82Pmk4sx3NQOtUFQAOhmMsL7NXNr3UmNgdhyBhJvoOVlnCuxFToy50",
-	"FJFdod/ahW8Br+z6y51L4S1ft2W7ujQZMCe+T3Dob7MXXuDQr8zIHQqwN/DnMK4TM6xNefussmPGmdPL",
-	"KgEzatdcBNcN+P8NKWjjVhHryzSKGbNZtMjXhIwf6BaHcZOI30oJbr+Yu63sYw/nxi2R+/cdqWuSfHdp",
-	"o5F6eY889HuSSGs/0oQhsJKJ7m0fu9sq0JUrj99dCgFPWRfSEKesO08ixR4EFmDzXueg1rl0wXyeRkbL",
-	"q87mz2LCQ8FKDN0Nz2CZQfNObl9keA8oSJGkw7iquZ4rL15bQrzGM2Re5VJGyz83SuO4b7dwS9+T9fPm",
-	"d/4dj35JMQmC3bDkGeFCkYRBPgC70WcOGZvL3InyJtaGzuJqpBlmjwi6p4wPN6CcUHm9shbtVl5YyL++",
-	"E0GA63Tqdf9d5bfUNOs6BReO4FYhpMj2QjOFB5bMClTjk4hHu54bOOfs9ZbjQ8WJOw61tWyTdbasZNfb",
-	"O4pYHHpe1Ox9IoF9Rv/PcoW7f/IquwxHXOYaTG2UouxObdEG4WyeJVED+VOboT5j2DffCHoRg4OojrbR",
-	"kHnp2KbGF6S7DS1OAScCi+Oa5Fz1NHuUcNjQMERb237NuJq/cFneqE+4ZxI2FSD2mmSgj/2ABDGjCVSx",
-	"FVtsbY92sJaR5NjQyoL/NI5f6/vWsIBsvoYZDNlCGNE9mLLuwBn5GMbMpaVrw69O4khqeQsuOID/U01y",
-	"jI/1uIvwCmVvjCShsRRmKUMySsTUT7T/IkOQ6hIlwFaOLICY3ScQfeA37HHjfQUfjrAocJg+mN+Sn+Ac",
-	"SxD5tVX4WGsi4KtY3QZKOJyOu/GzKil9q6LaikP5jmcnK+UqikFvE3POwH8hXT94FsKRe+Z2FCQXVdmp",
-	"mdDZjHE4nxEnuy0S0oV0J8iYeFhIUeZJ+MucpHuHmEEloE4SNqZJGBt7JmZaVSMBlQyY0zwK1QQ6EA7+",
-	"c1Angx39f13MrOj1BnUA7IPOhXXzLLxGcC3i9cew7KTHcyJAggwYRzfMFOKKkTWT1MLzvMNDxi43aYkD",
-	"ZJr4GGx1LMQ1iaNr8MJPS1jhdvA2O90e/G8J5Eb/82gjqBtPZK+EutHH5pyPxG0PzbYQNmX6ZlVGAzPH",
-	"LfO8W7ZbKEK6BaICaAhpHMMuNjdxObkATX8ze2YjKJh0uLqSzs26DoXk3EigMnd3Z3+/TGvMKZ7laToy",
-	"4gEj7aPDVjGKcbDnRzGO3P/WwQzejbf7dCyx0rSSblfU9KwKKV0VTHwbPEkYiuuKcpptHYil8aYq6fXK",
-	"W68tdN33pnwuIXQ2iyPMdIR2NcDTjNQidAh4uDwjKMviKJnFlKP1HbIZTdQUKovOHRzqlE2Hmqvq9enq",
-	"0wbfk9pi7/GQBTFARRLcUFcCimYbJkI50ANIWs95W/S7Q2myTshxnkeDWwL8pV6g2TpXTMuMHp/no1vg",
-	"01jSSH9bWndPWal1az9LwZsXdP6KSUnHzO7Kg6eYgHvhjvklrzUnM8WkkJE0o+MlBvRweSJ6ChtWGOdX",
-	"6hZqyPLpAYTWINVy+1Lfjq9Gd/HXVJYh/pYGrYCuMPgD3HYgGShlJo3FlKCQWRJB+A8kPTmlwcT4B6cN",
-	"xrUmGPY4xIdyzrdOc7fZfmLtCDQ9QTucaOMuspCwcCIu8btTes0kEjEsA8g1mI9bgolSM4ee2anuBJ1l",
-	"16LkwHjwV7TogP8K6nA9PG2KGUr5qu66PdUme+AZmp5fWR74FaFmCTBEZlcQcddzXh17lJ1TD8F+m+Qq",
-	"Cq6zaLbMioTnlCvzQa0qExUF1wwYUo+PDUahqVXQKqBZwFEs5igWlmIOxYvvkrjWrWWVqlkQxfzisDad",
-	"YWkYEVpW3dqF5j8oqM3Mv8yrnk9cIEYax2u3hrZL3ZAGLEzIYqbY2jcZXaz2HRdzFAR516lmA6yLL6t1",
-	"a8/xrYIzEzs3AgFv86ewdEs9S06DHuE3egb4nJsGDn/pUXwADhi+oVa3VdZm5POJgA2mCfMKrv1p5agG",
-	"rjgNzjipyrbAHwCNYzPqsoXEN2y6Ia7IrPgiG93PkUvBfHqkqEeKuiNFae3FMDotq+1Ke2sHIVHBG65I",
-	"7ydv2+oZyEFWx+QQRT82EKaiIXi8qHh9fcO3+SJbc9VO7ZO+FBmrMxBc0QA0eNQEQDl3tW550YOx/1x+",
-	"lhhbSI2I18mUcqwIZVHiKAPtdUC7sb1MQJ5YEBATowsox/DTotnjPf7VV1fJQuuRX31Fzjn56XJOx2OW",
-	"kHfnH77cCUUgd56QGQRhv7LGAvuqDgKpUnLhSMxTl0bO2j4NPW4E6lcQC9NrRmieRmkmKdFa+XKg1QSS",
-	"pHzgKmBRBE6FI6iBiYsNnLzNUViPGy9HnQyFmpT0jRh4Qe/BE6hB5XqLtC5utioyirmZGy4dEan6yizm",
-	"+RSqVnE9f9IP01nUXNBp/OHLHf/PJ/Aed4fWy7079J9PCBANaCGR7HGkjS8koUMp4lSxLMO0SyL8rlbX",
-	"SMSVIG+FVFM0eI5nUSjGsNpjxvU0slQj55mdNnv8pxk+ZEcD2+9fe4KYdPbdgYhjFsCiTGnIsndZf9EY",
-	"EzNTJaZURQGNwUGld4dJJQ1DcKiyPX41F5gtCrXPBkeZq4QGqltOmkoQBZtQJz9dsOci+PDlTsJCETxB",
-	"kEdrI+m9AWxc+dVXENIYeHbkzgyRhP+PnuPAAwZ2iKJKmxOmcvOZV6aqz12Pj4TN6TLSiYxEHIs5capx",
-	"xKXSY/lyAKC+gzoZLCHGD57guRl4+CHmgtZVGyKFOnE5t0insFJN8loYQOOEzRhVksh0OI2U1t4R7qPZ",
-	"48ecpPyaa8Eyowp0+b3WngmLEMRgsDFCuMG5dY03EJ/YN5k8x3p2g2aPn+Z20NaTDnz04MEz8ksqwL7F",
-	"9kMgrDD6SCYsnoENDtGCCZU9PjihwYQ1TvS+i7hLuGhIJRI2qBP2MWAz5RJj1SRh/kYYh7S11E0UAdbA",
-	"srqlyPpXX9m8h2VVXkJ1etdUroETFfo4EH1TxGQmXeUXPW7fa9IRjg5brSeolsdRwLhkHu9/dX4FCUmx",
-	"lwGujz4mbzRFMt4xD+1MI+WhINfQaqrVazcswXquWqvZbrb0PYZ51Lq13WaruQtOUTUBTWunOWdx3AAK",
-	"2Pl5fi3hOOtfxmX5ghdMpQk3WVkIQKlJUBtx12wh0Z/y4vLNa/KeDcl3bEEumbEED/fbh0+a5DjXU0vv",
-	"x4v3V5LMWEJshvOzHh9cR1n6l0mye0rUJJ0OwQC17sFrtmjqz0iSCEUV65IRU6bgTjKFgSDb3AqzWZAU",
-	"e9ySPXyqSTAKec0AAwqmJic2sKUYJ9OIpwpCZCMBWSwwcVknUoBLJ6tnDDSZhoSLHjcgF9D0JFKS5El4",
-	"gKX40rJzLC3jUGCFBOJI+FzrYGOm9FRrWUE5bGGn1bKKhK1k9DiY3c7MEVTTO1Xr/vRbjcbjWrd2alBT",
-	"guSm1q29beBf16BIvv51+FL+MHmaPj8JwsbBq9fzH8723vcPuXj/w9mPx6Nvrz/+KC++OTn6QQ/rWi30",
-	"+05Q9at1azKC3LdatzZ6uvvmxe7zzsez9tfjpzfp8Ei9ZO3xt69+/f7wgD29SuVR+vbbm4vvT9/V6jX9",
-	"mo/9s9NfL9Kj6e7Bty9f91XKDvaPXr6e/fD+YHayuFTR9b9//u78/fk+bdU+ffhkvARr3a3fscUlU6iD",
-	"LTtF9f5LhERDlyc6U/xdq/qAuX8Hbj6LbtgrpBj81D5uUtmDbjN3ENXUILV7fh1s6CPT6ZQmC6uMVxzB",
-	"Wr2m6BgSDJ9b0FVUaSlI+8ZIxAAb7v2sv5VjBKCoNnJ+gYbRQDfhDPl0PKeeWI+4ySTba+89aZIBojC6",
-	"w67/BpQnZxRkfpuyE+Hcxnc9FfkkQcZDCNkaPtzd2Wl3DputZqvZ7j5tPW3lHCT5Rx3aQyRlH1JKmWJJ",
-	"BuphnY8l3Xtsv52N7i3eg+UL5V807kdzi/fDT7UIDFqZDmEipqtKrV6LIFVFT61vUnQQWqdeo0Gi/38K",
-	"/6/6Eyon+g3G/FkKE7mmR14wpjKT5kMFDlRh0MCyPrhE6C33ruwpSCoO3Q6sfYfVvGp+RnRhlJ8lO9kV",
-	"+Rmu0Kfx2MC75Ud3YRcx0nxNzlBhXz9zePtO9lCt6g2wwOX7lytL6KNb90OGLF3+5Vq9pjUUTA+uGFy5",
-	"OmNxmkrXgQsO4OgG/chgMUE3IR+KySVx6YHOAF6vXzz4iLyzdgVnNPEaPKw6sB6Yz9r7oHHYinFJ724P",
-	"AKewGohp86EAWlPcPkNricMW2ZRs9BPX6FReenQFvZg9KiOb4lVtluqxof+hjOyk9eXkXYYZT/IdO6We",
-	"nxJvj+ctyzu+PmBbKn1EbRjQ5PRVcSdtwCJL/lnTX8n6m/ZxH2yx02aLXyvefr8Lbkvm1o/G3lnbWGvz",
-	"AuSleptVLf4uipvJk59myss9KG1AlA3IDRmnWeLoWnUNw21WObMVABYgUFs1haJLNwjSbrbIH7/vgQ0M",
-	"aZBlKho+fZIb16O29qitPWprj9rao7b2qK09amuP2tpfWlsrqD9BQZO5neqWqSRVOtrVkivN7lUut2qv",
-	"2a6TcliM3Wa72XnSJMfLOUiYTPiFdBgoUCPT41d5sGa5KhOKUB7WCcSGIP6RC5LUsV+2NOFSH24Fg5Zc",
-	"IRSNgWkzI8Q4EsTT6mQAQDYm2AWOQQyhdFqHTxD7Be7G0BmEcqA+H68CPjgxuHDQptWV6z9xaOtLwLJy",
-	"Hinw30eKiNHIom0sA7bDqoqQ9bjtIgD3HrQsJgqM2oJ36LEd51GAaRZ6sytmZwQFW57+7a0P5qQqD0+o",
-	"TsZMSbtDGOrH0FSP24JpFjbJOxfnM5IJwy+RgUsix9kvMApImMUoGSDS4311ooQoi074Knb2CYgzbA13",
-	"G3EPXdeExor9ojNWtLp08FN9g5YCNEd+HlZTseKcyVtBc5VNyO+6VzqZctS5fyzcdvmm57oLli9Tee+M",
-	"z4SFXDYL2w+9dPjtzYa/LXZX6TgAFuxuy3hLIP2y4VgLtXQ4+61Nj/ID9qwoPbb5NhpVu1pSRLM8/A16",
-	"Wawfgu2UcReW+HduV1C2QqYtQ/WR22RNHqqFRdmAbSONysO54WG4dauPskF5fUUqRdTeBgP7izVUKZtq",
-	"HhqzYrYV9Ux3byCwUt+Zok50b4f77wjEWLZAHvZktUjbYHnupcVV2QC9vlp3EnIP1kyknOwwW/puR+BP",
-	"bP9R7JGce/29gBJVnE7EU7qz+jLwvIZgiwzevrm8IjszmmBGqa16xazFzEYbpipnxmQ2WpMcc3u/0+nL",
-	"6CNNojvQyCqlvLyh3Ye1YR/NK3Ymahrn4j21Xtpq7Qb/KxQBpIXrG+ASwx8gCRIvmKxyvL7j/VDb1HsF",
-	"JY8lnqtjVF8czwSe0Kx9qtd2W7vL3puvl3wbBXfXS+NRXefpujA2kLsfxra3iadLT+UCd16Pc6/T2fqZ",
-	"/Vt8Zx/XY/0z7zi9oRGWZK7yxOVKBaiVFp7rTd/QwFaIy443+6P+DU9IwzheMkw8Iava9mllyisJcL4T",
-	"Lc+g7hGN5My3hTDQtn9oBlRXbAHp3jptVjtTNHM7E8k0i0B8LcLFiljpx8Z8Pm9APWaaxKYk0ztMWF9l",
-	"Kv+yFT42edcIoFOr10BwFcBPN/V2FDsNbml1VTQCtBZRHiZwE89Cof+S9TIZLLmiDQ/HazNWUdpf81O+",
-	"jthB/3p8r5RhXK2lmM/PQNq7t3hm/386o6qT4cIwi215FoQKTORrbTIHjWNXoWCcMyIJHYRIlCBoS5n3",
-	"No6kOjGfuWtuhqn7/ymPQtFXKga8jJLsCDzJuY7umzMbD2yw1ml1DhrtdqOze9Xe67bb3Vbrx5pLPIAw",
-	"vIurGmVmzoZenL9wT1U/ANjASoh+CDlDzM8ke2z8qGNaH7wo8XXgAAtsiSxQnUl+sOsKIZg+hGAszNSH",
-	"AnACT+N4Y+YGhUtIE5UqUUZwoAhtxFNe0VifBHPSW+31T7zjPpKweW6Dk3smkmEUhlh/vH1ocEP+sII3",
-	"/LYETVCIan/4lGMfLyPpB3v8ZH57OEu5hf2xUpM5se62XPDKi2lpM8GEkSwGhOmSbaq9lICwgokuCegG",
-	"MrdeLnJsSxH0eywieBdt0x6nREZ8HLOGVqDrJGTyWokZEQmZTfQD+hSAEmVwox00VaQwMOHXkmb40l/I",
-	"rKSnjKchZ8C12Vh/KuFneUZx14N9m/NnkN020Cw6eJ62SKT7M1h0HoS+9ktbfj/+nn/3X63h+2A//qU1",
-	"3eX7L355uni1L47StrxSneSHw19P9+i///IM3iXpfB4Ofwti0iYFNsCrys/gbO5C0sbH5PoC/NXZ/F7r",
-	"aP0TuBCv6ZRdUQNPsZFqeyXES5ogOtJGeu0rFkb0Slsdm2q15xxyCf6KEstkSOVFFrImJ1i2lliefrvz",
-	"m+Mtn1CEIcJGUZgh4Ib0BGXdomHIkh5iBh5hQm8YkYomiF6UiHQ8cTBZecGBH/YER47B7q1s9xVJg2oR",
-	"/g2Oyt76J16LyzQwnOMfS8QGwuXWRFxfbZdpHccRqm0gycW8osi3ivBaf0HJ/mh83adorhLI1n/8yFD+",
-	"HnYcZI7egZuszJ/LCOIL6QeAbp+YNqNqUp6Xljc2fIrerhWBXp4ZVcGkxDQ1YIBacGujj1voei3SEccT",
-	"HFlqwhLppbIaJBkJVi0czTqhiN1hm2gXmsXgzYA0tI2G8IxIgbAnALinHxiyANKgqIf7sfhCNolF70UW",
-	"b2zigHJtMBvA/R7v8SsBMKJZmmcdoSDsBOqAfoiZTRZCXE8KrnrJoBQD9Pb7dS8ACrkoMCOccNGCdtmk",
-	"dQOAGykSQCKGgRGcEgMwROZ0USapsEDo7ub19vy5vpSpfkf72qB3bmRfP0rh/9lS2PQigENkWmj8I8Xy",
-	"ox3959rRBhXxnu3onazz4z9TqSh1d7+i1yCdOZu7fpZXWfsYLeQXftHGQOsZfRGH/ZFIBraAA7CdEKQb",
-	"EUPFbOHyFxMxTugUXdUGd1d/TXD2jFCtYOiv4tNzKsmQRXxMEjaLacBChyJlB8GFySY1+eitut/uxk/g",
-	"ASg9LvSXcE5bivsySW6GhbRkXIN3EOj+YuqNa7U25sL48Qscz9Tx4r+jTH70ef+tfN5+/U+kpM86/pny",
-	"/VFO30pOG95k/MzA5L36sVuJ7VKAAy2wK5PS8ImVxaFPDzpPsQL0SR1zFlnMbqIMbDoQ06n+bxxxU6Rp",
-	"X4v1GgNEeTBV35CcSnnY49CtF/ALBjbJDVMh65DND2iVuUQmlzxnU+RgvTDyazLOprNUsaSeVZwCum+d",
-	"MA6pdgj3GrI6YsTautJXjPL5JIqZ1+6YUHktbQotMPgBzF4faYM5icJ8AP24bmjsxD1Y5m94vMiqAUF+",
-	"TjDxPWO2AyhN0EwNWsGdq3yjYwDBVPkxIL6kmovkGh4GSU1JHE0jxULC0+kQFqbHbfm/KauNpswkAWOB",
-	"n6lJiyTZ6xytLMPE5sD3mzeY0VAhezC3+nq99ePyjmmEd8/PwzW4bZbe1npFri33lhLfa1SPvUosfda6",
-	"+6ajkHnv++cvvm68evHtFYK95s7oGhCVkif6etkMkv2qR/+vG8K/sgHcZSMqBbGmnLsgA7wWl0okIIHe",
-	"JnRcPbjsAXj/FmmRIDP8fMVNZL2njmybUgmPbi2M4amCRD7a/GOvKF9sLJbhodvIZnhw2/RKACQwLCcr",
-	"Vb9lWjjIYAATafiHQ+6YLmvVovgEb5DLgFmmD6m2/GwPUtEkZwYGndtmRbb0UVuRpnWlUUBNjz2Bfu8e",
-	"9+804wLhY08M0aJFEsEDVretFikJ6aJJ3vi9TS30vxZzgC+VG3ssoN0m+qjtm2eJuNFSzVbvuNaPQ/ER",
-	"B2DrkcAIBcBueAb718lJNFvq5uZQDuClPe7VBurVM5PNxK9FcxlkGAmAp2wtnIGZ5jySWq6aeq3AFhaq",
-	"BNvkRFyJnu1sqQ1yzIq108cEeKkSqk3xL6QdiJbeuZorziL9NQ+wgcwTwccOQ7zucNJ7PJXMaTDYx9sr",
-	"es2o18GPpzgF+2fCJFMWJ951UCqlPABmwJ2LI+4KtKEKFPWychgPXHQruv3WB3qGdYuncXp5/Oq0//3p",
-	"xfnZv/vvLl4O6oT2uH0h9ERrAhAJ9HTyOoD6K1AnQxZQfQWGJQNtcScS2ynoUcsqgAkz51MD+3Nr94QR",
-	"ozfDp293z0atb67bs+93f21NT/avDxd7yX/90gmeTi+PwgP1w+TFvP3yR+HjgHVrlMyFCBknE5FItrkM",
-	"hIGfeI2FN9NBKtJN7KZHXjfIP91SPVqx8n7rhPIdQDA5RRHsKGQK2+4c57sxLzW8jKTf8dLWouUVy6Og",
-	"M2octndpg+4f7DUOWeeQHQw7rd39Pa1YKqpSWevutY4yAH29M3EEAGnGz5gmvItN0LpmMl1/yBtv/Ft8",
-	"uDSBes1cveaef6rNvt2eVtQUOQkSSWSPdQIuTJHYou6cgYBEEaE/wOLvOarwX2buqdvX6DdCG3JitHvX",
-	"40FvF7iwocOH8XubN654kT7wtmFzbQeG8unDHWmt08lo7R2fJUJLPugecsqV1nVW0V1uVTQZTSMpIz7O",
-	"L/hrFEuu1QEHeeYkidZGJOPqmWPGUK2mojhGN3TJdjgXomNT3p5csmL/uqKcd8IuK/yFppwr9oQzFppC",
-	"1axlZ+5x7wv5jXJM+vNu1vKafSr0P8ufkaz7nzsnRgz7bIFDaGHznYM39T38Su8oRdJm8a/YPQd8URwF",
-	"DG8hUvRijEQyFkoxjlqrqyPMKzBdA/tRpbesoAehCg3ivTn99Ta/sOxbOCtWiIn1nPQZKWhu+lbDJEBL",
-	"1U81N7YBryaJUCpmn88v+6le5prNmrsVoqfGJKJ8uVefNQYv2Cp0PvcrmoM3GxXc6QU37e/ECMrvrJlV",
-	"N81olZZGBkUDAQhcn9Mhi7XJoIQ288xzXRvn63EAXzHeU4sTB+V79UL3VlmHxh9NcmpGkqoYWxKBbWMP",
-	"81tA/AAPJAVFv8cHcSTVqwU+N6gqCzy1XQkLAeSyvc1u2XkZYYeitTeeYHFaGbJZvPCWFzU/Z0GCHWQw",
-	"YlzGdWmwevWxL4UWkSwpArNtGZveaDbXEQ83BzXSd2+MYgC79p1+YhPYhS0qOpVINl/cVfFL3yPs9djS",
-	"k89xbdpq7zYOhy3WeEoP9hqdcL/NWvQwOBoB8Mqsb496t+Y8l9DAiIfegtq44tK7243DYH+/8ZTutRut",
-	"cHfUaY/26NPhoQGG7dMxrFEtSJN452lzv9myv2wjXLKm+YC3dLfKTNjbNTAV2EHn71CY+XcNE3oYwmVl",
-	"nFlrVE8GGV5aKoHMbyB/JozGavLrWgHUabU0NwdBQqXNTAF1OUm5hOBUMGHBddZsm8WS1UGr0qPD0BlV",
-	"dEglK0Xv/xaGcudqBKtd1cT15paz+XaFRmRnGsFkeWQUnHvFAD7Ri5fl0fiL622rGWfptro51GsAJb4y",
-	"sIuI4IXArnU95gO8R+3OQQW0bwZSUgY7gqFViOVuELcE8N7If70N4ypRAWnigxJZ0KUllCNIU3LxTBoL",
-	"zprkUutCQxEuIJQ8ofkPBpRj406R2CbC+enatpWAtLZw6+ZlTxmQY/SR5sdUgeJbz3Ck/FqzmNEQnOFQ",
-	"2yPC0oZ9ejdLg4+PYC5/QTCXt3D2bh8s3rLwOh/wzTUPMJblch8J757uNuHlu6xBFfe1p0ufyiFD/9tj",
-	"1PYhorZ/oQCspg9wyZUJqFsFXq2/ogFuIrlaPIIPBG9c8lxRviCM6xmEywFEz93Uzfm03B2Z1z1SphV1",
-	"ZqqPBcALQu6ta/ktEoyORSNtwBc/XXxnHQOj+Vb3+uU9jn1+IJxrPbi5ZB9u85eiqb56w2gsydxUGmEf",
-	"9EgajE7uxSwzEHlA9hCc9Tj6Rkw3WyMvoZ5hFN1gSA59fCg/OJmINKmTMNVWrbG5nQvSuAtjKhUG86wI",
-	"Lc8xBhqxCvSF3sS7RPGw+wdYU//pSYotWJ0/kq0YfaecOD11gwYBmykE1bd+O5MHEI388G+BNm3QH/LC",
-	"UG+BZsK3teEeczyXONgrTahTZjM0lCDBRAgIuXM2933Lt/EbFrjZ+hSSS8Tc8T9tMwoMwWDQHI9eWZKH",
-	"PaOadLBfj8wBhmL+AHaqsOF9G1Qk2Kbd+EYK/n/AU3B5KKa4AesjpWl1P+eIeMiFgoZgZLjAkJs2G3p8",
-	"bfqIqbAoj2YTJYTr00FXBko16zzW5gRq+W4lSzMQQP8/HxGpV4lmLltXPpEVZQ6s22ZgqAS46DLwcaGd",
-	"B8RIfBYOPUL2Oh0yMB9zoSEHkg6uXZLOYIVcnGsKy189jXtI9bArai01nxSz9I8et/kfF6eXp1c2/YNs",
-	"mf2xIq/j3iTDrfI7OJv3czkew2g8ZsktUz3yc7lLmocfzjFdHwzYSe7k6uPAeHiHFJDHVI57TuUoTeOw",
-	"3TUBVRb6/P/l8zpspD3nYbhcxzu3iVQXeWJpikHW2GC0rMAX+ZaB/66KKk8NQD8CjncJ5VwfKt7JR5Sd",
-	"z/7zRpSXlkfT3mO2zZ+ZbROI6bRY83BVQnNa3KHurz+1zRmA65iUPwK9r7gbqz+1YtU9VP2pkIrgXNy7",
-	"pFVAaMLIOGUSikyjRBZya3IC8vNuz/Ja/VlZFvVSTpPfCuyZs44/Nv8SxtDJfZo+ibiJrOtvLUyxu9sV",
-	"OrtECZMqFMkyAONhqpTglRDGb90g7i/k7fvM253dvf2Dw6dHrQYdBk06m8nmWIhxzLSwMG8HP8RmNbwT",
-	"Kl2JMNbC5prqgivckJD5jnm5iW6LKAxq9VpMh0wf92/gFn0h4teuTXPfNYMrlgmP7f0VbngInucc8RJ9",
-	"dzv4pO+Xd0W8Wb9V26HVOuM/3C3sbTd3FRqxo6tHPOL7xCOeeefKMofsrJVyh+znSlTil0xJC75k22ZZ",
-	"3CXKCR4Fffbz3U3rniPSmLWjiIeSDBfgJw1de3rbwtckVOKbv4nUt+mw2eMXpomMDVBmR2CQdVS0Acr8",
-	"OmDdi6n/BeEO8MiMB8lipgxQMvTgRJxk7P/ppgQVQrMkuqGKubpQ53WwHgV9Cut+9LKsZyngRklwWn9p",
-	"TfS3F+ffH1/p/775/vz56cXl4Intc1jBGPzGh5yxUKLrQ7qqGyVE17iY3SL0eEB5tnGiUGPEPkZSVeMy",
-	"W/q4k6l/W9ZcAGf45s3J5dsfGtkravfFiPOMdmtW94DAz49i7f7E2rbbugp42bGYfwTSsp3xIz7UfeEs",
-	"zzK+ub0kzinqO7/Zf66EW36NGTk5Xm9EqS8Sl5GJsLmAihjkIRk5j/FKqegC/Zj+a6GZAETIety91sFH",
-	"gM/MCNBImg6iYTV+c07AbORrtZ/8Z2I4Z8znn47ifKcjsgGWs31/3VUpeQD55ZjO1cTYehTbf3ex/TcS",
-	"2f8jucUKiOY7soq1mIp+yCIjE7/iw1F9CWriLG8jlYMmeoUoB3v12jTirs81gC4rlug3//dPtPFrq3H0",
-	"wfy38eGr/117QKDmc4X1LdgzSEkrunNoyJiMVaoouPKoHoceieQ9QD1FBhGiypAF8xnynSJV38CqrUY2",
-	"vg8DNc8KyXuRXMsZDW5hCT4gRPGjSPnripR/NNpwTsY82oV3ww2+s12opeRifcnRfmuXeKh7pnTIsvUh",
-	"szmLWHUcQWW4EmjsCR7oocpJqkIxx7SVIRunvLTySIvoiGMR71+q+EgPbAEJVBat768SzssVKxnfOKaR",
-	"hotb1CsBMxSpqiQKzaoYD10eUlailHfZk4u3jXMeqUjzFfISsGdJu9l6AhVqxcZNVmGyhT8u38k1bsiA",
-	"lW2/BvA+RMr4uSkngyg0CL+TiKuBA5eyb7ApalIQAMQK2DPUXSyGFB1bPMMoAUf2lYVhLOn1PKgC1R1A",
-	"gngeg9lrX29TCBFzE79appLonXiTqtoalfOYk/PneaSM3IrJCUBiMR7CwpvyaRPdzuulbPFiMvwmiN5E",
-	"Ly7f/Xrefh29OGqyxYtfw/fn0ZvofP7qKp78+Hy8eL14cdQMOjEfTs9a4Q8v4ory5dx+VPWNf9o+6mzY",
-	"ON/H6NT7hMWOWI0Ss5Eimsbm5dRwe1jzwqR8XPPSCXX2NykOfw9esQxL1ZEWiP85TULZ9TM5PAJyuo/9",
-	"LWs2n82wEtW5fFZVxFw5ydJu//VlvLwpk0SrUyTlJpsxP046akWjn2UcXv9cMTTNytkdx3EOTeCLn+ZV",
-	"dfdmIVaRbWd/b4PvXmrVvyGZPsKaZ8WUj1OAZchw18bMpETMEjZiCaRJcWYhJDACB3i0jeMrEmruO1jO",
-	"R3bUZEQAIrcQxT5iZ2jKLZD9tG7qXAosF2tI8gyhan3SqB+LgMYA+Fq1L6WW5hqprse7M1HTOCfOa720",
-	"1doN/lcoAv1Kom+ASwx/gLwivGDwIvH6jvdDbfNM3pVV9m7f4NSCFlDa2/1rTfMm9z07n5+3l/vfuse6",
-	"pvY8yW5bfaZ/i4ARNEzevjOnqwvQIAbhIhJeoTXAbWpzq1kluvUZPcMO8PdY/AtMKZ+aa5fHij6rEPhZ",
-	"h3lZfCdhv0Xu3SWuxBbFVqWH6SpfM+Jq3K22Ovj8Z6u9e4tn9v/Hn+E6GS7MObpVMSnS+coSUtSNnZ0i",
-	"RuTi7IQcHO4dAVp+B0OXEPGMpBlL3aTyvLh889pUX9Bgkh1/rUf3OJ3NGE3AksCX6Ef1SwZrT/WgbtE7",
-	"9GDMkYBMoB4fTNNYRTOaqB14SlvcrmpooDnKc31Fz8Ssosy0RwS1b5ABANdDyfy/HGYu+fKP3/eau0+I",
-	"gnY5XrGTnmKGrYtTxsIv6A8PBgVUXBFifXAF3C1TqhZxgu0SzD7bTzTJMS4PAkZUfVl/QF+xYTZvGgNM",
-	"EI2k7ZhH4WtnVKrjt+dfSKJSJZKIxk39EoNk57KmYiyIjRdemYbLXjJIzC6d6vL8m9f989f9d69P3rw+",
-	"O794dfr8X2I0GjypmwTvBNoMesXIOO58PYgmBJtYbtoIWA7NPs5iyoE+6s5djsV12JPfy6+31YFxxK+b",
-	"xa3NlWWbHg2wye1smyHZzbRv0KbTIIcNQjOT1m+vjCVgBB+0ftfEbFfB3C0lluJIEzZKmJz0TYuGL//4",
-	"/cDRYf43W9locodNqnKUmOJFPSrzgDnbOSAPrTunknUxQ89v09Qkl4yHBgTadVrCFAQHoD1ic/0BgwVC",
-	"vqQkFlK5tMA6UXNBFB3KJ26ELlXBfecYcOCg1oEYEsPTPlIIw0KWPCBL61WOBwE3NPQNXa/3wKDQAWQv",
-	"t/W5G5FUB6UtSCq2Ep14nqmqaQZacoRN8o6rKM76VUBJAokkfCRPnDNcfIzXDGQs5v1QzE23Drpk3BMl",
-	"BBEjxbiX/cnJnOqjArXrdo+wjxYZMjVnAF0jkUTQUffMZnIyOGbInrEdVMh4xMIBjMd4RAwJLu2GsfqD",
-	"hEHkisbSnLO9J6b0CNbLR+lzZRYZfIBJYZHZ6cJCBzt5/HmAoTRH23SoOaHnUIqUZPGIfDmQ6RC4IiCj",
-	"Zxg8T+p6i/T7uXCbaKp6cyen7mWtDqas+9UA+6qiEDnOYALyWOfSnKqPiqhkgSXtAnamjhXDsDF63bFZ",
-	"qf5Ie99AEEBF3FRI1e3xNE88hWYnOLrBBVPJogGDGRBJF5JMxJxYJEX91SZ5nc+o1fZ1IqY9nqUN+wWJ",
-	"sRiPARvedmUzzVngDr/2QMx51hIuhxOPdTOyx0MB1SCxCK49Ji5ShNS3ZvoAlnXggOq/sNsL3F4vPcAc",
-	"eaD3iGvkGvTh3TSOzQY5QCVjW2p5txCpQ2OdIu+juLABjWN0CvgB0jGCamAHAPwRFtyMFQuMPcimOJKI",
-	"wjHVHA7fYbH6MXsq01Lw71dsgGHYOope4xeFGFxWk2zaDwwSJkWaBI6bHbYOn5BZFFwbxIQ0jBgP/HpA",
-	"BxLsucochEdO/Od9sD2eA7g/fvf8/PT1yenloEkAtNE6Umy3CVO4ageApT8yW8pn3sdcu6UBlBNGfCQG",
-	"tia7x417BqlGL6M9nlk43S6DKYopOL1F0iS28NQi87ouxZFpQJDNtJ7TQhRNxkwN8HRnpIj7oTcKaBky",
-	"GCztAaoIRKhIHA0TmizwU1BRibkOKHBljw88UEdHCsYTZZsyfnllnV6uUN3m7CO0DE1yDY8HoQjkoPkE",
-	"lspnrwafDPIMMOXAJucbuh3kQI265Gsqo2BA0PbTy2Yq6MGGxyCC/hN/r7ufwGWesBnzCnl73OO2z5y2",
-	"5l1EIGx3BYc2yO+GkVAgSDrN3WYbwN1gM3rcVUXY6WJ2BHDaSHVdoxAnOgAqDXl7tCIJ/8o4Bu7RI1GO",
-	"c/0SdGrfBZGJUw9mPN9p4ZqL4LoB/+8hfBXZYx5d82cx4aFA69OsQH4kF+Zi1VBy2metXvi7Wzv+Mfn3",
-	"i/35TXD1S/zjt3t8Pzl//v2x/t/XnWHrene4+30rmJ6lP35zpP7N49aPP7wWP6KjRNvDQLTF7ll5Wr4r",
-	"YNudOk/m1mJZz/H2wUul2cYJBCSXuYDqtRL7thC+fWhSueXQH7Yxad4rd4ZeuXN5zi/2g5Pzg/PpWeu7",
-	"zmw3PNkiLLfUZOzeiHvlmptGq7h/Q0YTTPnYYtHLXfCodGhj0DBYpyD52sAjKt3n7iW2NZj8nwNmhzKJ",
-	"QBqHlQnW5whUV5E3Y37LPI47kSYmOWOBqnY++pjxQZokoLQoqhj2w0RaBlX38OCgY5p2GsFgKuqMdQHu",
-	"l4VtZ6k1cMniGzDTrny7KWGjmAXo0BKpQj00jGQOqE7a7Aej7Bbt1qzXpdbO6kZXrtKzyEo1y2ia3otj",
-	"Ia5JOstg8dyprTtAopyNalZijqB3MgWYKGMCN8mJmM60xjigaTgwQy0aCwuRunXtevaPyYVA3DunUWuF",
-	"d2GbsHkD85VsEz6qZygBiMPlAC5Q0futV6OBim5Yr9Yl2Ml4YOxwRGbWVlqTQBJPjw8ypjmwhimYdGBt",
-	"WILpGl9DwQOGfo28H80sft6eM+5tC0GVJGIu88a34ESKqY0ky1w9KppNRQW22eN2H4AizAeLFbVZXY/X",
-	"qxw2xymqaC2Waa/ZgXsADRbJsKCj5dvQ+Crag0nrjAJsmC6nH2yhc5275XrADqhm7TSFF/VbZ1tWraF9",
-	"DFOEaRpWdSNd2TeAfZzVuu3Dg92j1tPOQatei6iyFw4P4AK0Cah6888qqnVr+6PW6GB4xBp7tBU09uju",
-	"UeMoPGSNo7BND+nu6HC431mt78htmgzIdLg5gEqZJrXcXOBTvRbx0p2wvKx6B5Ax3ZK0KlFVivLOsd1H",
-	"5ewfCBn8m+lvDsJfa10FVAkt9K3Gk85urXWhlF2lcSEaZl65arWOnmDsx+sttixEu6amz+W1StMHE1UV",
-	"uKfHC0ml4B4rqgPw8hhScJ1ikHnzYylIp9XK2mJGmeMOw1gGEnhOF0aE48MuAzZTg5Z0N5MN6dQRreAN",
-	"jcsuH5bw3WcIf2z0Ov0BkymrxFJTc8dP0Kecd1RnIt4lpBrNyjqq68bjnY+LZqofPicVXdiYHjjH2k/K",
-	"EYb1LB9AHyh1I53CRC19GOSRHAWV6Qh3sK+XtYG88b4Fz9YHI7hlN/SqjAqDg4W7RPkCtFkwyzGgNKdb",
-	"QPI8st17MW6zLDBHkdtyWhu0WFkB8E6y5JyPRHX6/4k2X/74fb+5+6RLDN55FshE9dDmwCzA6c/FvEkG",
-	"prBqQGgYyh4fuKTYvksZqZOB/S/W7YV9qkxmArRpmjJFIWnmGRlAwRa+LftD34looDaZZVBRxW0nWlGQ",
-	"sqaKwzx8JlIePqJTbVb7ZErtChrE+4kA0AgI226dKbY2wXO4IFrOWdlYScvNtsvVwowvxwqNdW2jR/nw",
-	"Uo9/iTln+y2ixVnniUXZBjfKUKhJaTcZIfMEeH9JpDDMZXjL8ul4cm0LmWNH7kmcT//4U/RY1HiXg33X",
-	"bFAIUG2ERul8oYbQC6CTVtZITGjByjDwwUVTk0dGBh6uYVmDK0kG9kcltNqbZc3o9zkfnNH2pxHkrXBw",
-	"Ts8YBe9tlks4MmX2WlT2uCnE1mzG4NaQKaMcqjQt8NsvWq2205xDXoSDVB6yrNVoBAixruDEZOMIyXoc",
-	"n7IJntokqILhfCcRKvDhO4YC/N3pdKYW3yNPQg9SfqvfJmwUfSzmoNqOufnE1bqtj4mZUmDYSPaMMP0F",
-	"9LV65JKvj6mojvllZc2Qj8/w373ex1arHJahXk6+aNIt+/S/1MvwBLNB4qwvjuBMki/BxfMkN3hTNV82",
-	"fvvy3DSsB0qImFF+vy1GN4EVcIOyI69qB2N+cZqde2CUxnHfTPGYc3JqhlLsProG0NhhAhg3YK1e8xyB",
-	"LhVKc6tMO62e1722CdWncH2X0IyYH/uEfo4+oV46oo+uehxOIx5JhZy1XNoV7qlUbI/5QsstTF0ymKdY",
-	"wo9/mmhLJKF1yDPzGzqiglhIC3xtEgcRSsWFbno8h6qCmrBjsojtMopM+rHrcx2Z0Fn0S8rqehw0CWNT",
-	"zuOxXkyQnkehmqCSPBFxCClkg/80nyoUHkQmsZ+inUkwqzRLxnQt6CNnHGNzHBvOM313FPbJlMKtWcTH",
-	"WVcT7MPl2nBR7g8AHIBQjwzRMnSrmLJMPbgeryw7MD4+Cwqr90wlC3LQAmXDVG9Cyx+tHYUMel1CYWjA",
-	"pBylMbhcBKBor0ik7fGNMmmzgUSggJy/vdnLCq8Sc+mA7BzsPSOU7Ow9dSNWjPc4jplKTN1ukhOgIOmV",
-	"fViyMUa/Mmm3YXXO2jt5N0yealFRLRNyrWFyPWGWefY27Pkh8V0fxeittmQVNqvtrXe7+sJb1BXep6i9",
-	"dXMfX0j0UR743SkuCjIE72iSY3mNbNEJKZHYtoLeQt6t689u1kciUxZWNY8om8x9NI8oX4UslGFkp5Mf",
-	"Wo7lOWCBqt6/f9849rZyHXW9f/8+d7shsrv1dbIHabm109VEi28n5SWUGPEVfUjsGx6kwc7W3Z8KE7uv",
-	"9iFLC1InM5ZM6MwIbgyWefoN+AYxmdvE8Hi+tdGcOjBa652Ahpu7LRLShWz+Rd1MJjvw1oSnhOhPKV/Y",
-	"rCJZ6IeTMMwBU0IQfV9Ok8V6HywnMPpLk7ynkbKJVM71oq3v6ezufKjj0d+VEOSVHtJFNvRqQlye6L3Q",
-	"ol0WlUQYuXWK/9LSFDpJFtiQpyWWda/EmjujLy4tr0oWOTdD+2mrtQrKUss6kOsRV7sdLfnpx2iaTmvd",
-	"XUhX1pIE/my7JdXMZIxS+3PZfJ/q1WZfKWabazyRHXbf8rPGYLnNZ3/NXJw7U7YKvxthkeVSs0eI+NM4",
-	"9hMdJImmU33uFYsX2rzSkswhu6U8hJTIc1ViAy6XfVFTSjR2xdbRSFtdXqmXTRjAG72qJegIlJiaNW1J",
-	"mHLBDN8Lb8A8zIKN02pnqQfQ0GkQcZmORlEAmWMQFfS0pEjwAeY8DKb0Y5+O2b8OWi2XIuma12MCydHe",
-	"YetJ1xaJQ72wcZN6ZUFa2rsGnabKC5sre31TR5WtT23NMzwp815LvXCG+edrJtHqLSpcAeWA1qoXHlJE",
-	"fD22Ejv9FdsYNd2rb//7gKZvkLr+kkp17C/lX8mn5FlEpRjo08UdGEu9OtK/1HXRT+j0itLqJm8IDvO8",
-	"FN2xjMRajybu5zRx0UbBNF00zx6zFDY9jmX+3fcTQeiUnN/qDN4HCvczMuBpHA9IEDOaAJyNvjnvoq17",
-	"WfgoBuFvP1XX9bR1qoBB7yNaE6+G0DZn/JaOuuLBEyNylYjFdrT+kLjZn4X92FX4POyn0919MPbjlNO/",
-	"HeT1Y5rHCs64CrZ6uiAWO/1uBtCOOVe/1WZpie7yCnRvjPRYbCNQhE03VpvYDG9p4BnEgy93jFY+sDYF",
-	"VfiaIOPEPW5o9wuZNcD2VPNImSRmqxU1ybGHPCXi0DcDuFAIqWUBXfEUaHPifLSEK1Xsqc68TAYX9PLf",
-	"GnGpGA2fLdlNFs+gCa0K7YCM9cYQfYoa3BZjuGWYMGjdcMAqRR/vRKSJiULZCjcXXTMxqKoRVDVmwJU4",
-	"Naj79xoBEsl4ZZxnYw4Ho0Py3kzqdMpVbTM7CLxBzR/41F2DYhOlNC0hKYmjaWTCjQ5+3TcvPcCIAgU9",
-	"stdbtsf33JWAiNT3oAnyndRN+ZPfNBqeWOEu13qWKnk270H/i3TkLkz/vrzpS+tVL1K1X3XQ3LgqffuC",
-	"9L+EpMwnOtyLwNzxRV11JZURn4ZvaJp3qPauEHpOHVMyvoFicglA5xn0JQs5T2xoFXMwEgZwkTKLc5ga",
-	"7PsURz1eLo9WCcSSaiM4bMDtv/cX8ZG/39Idd2vma3azr0TfKEJFBuzrSlwsZXyCKzrngLUFe3cPUG8b",
-	"mCyZzH2x08IqLE/fVim6ZbhddPGvzlE1NyMIambMATNhcJsucdcLht3Ey7mr+7XAXW/02Ncmn3vOlS9A",
-	"Vyf4YN0wQKU5BKRidzFGIusOfcH+7aN7GJsE2dl8Inp8SkNmUPoq89TJHdPUNUPN5anDJLws9QmdzRj3",
-	"k9LfYZGsiXPMMH/dw1OnCbMTrUoyf7U4xUV+8Dzz/4+9a9tt22jCr7LwNS1LFnVwfBUg/58URdOgbu8U",
-	"SBRJWWyYZcBDVcHw8/Q9+mQFZ2ZP5JI6O7GguyCyqOXuzuzszHzfd8TmZs/Pk3R7P9KWWmrmQajRD/Sv",
-	"R/NueD32hu71bTDohV1v5N8teuXffhPqaaD+RowISoANdlnp0bBAON2F2gALbY8wR1d+kcY3486g0xWf",
-	"7OJQj9oYDftmc2c0muKlL/plk+bQFF1Gu8K4hR8ma7d6YfrM9MFKVnIrP6ypUHq5lFMjYhpD/TrR/bYj",
-	"+KOlq+6wTyhhGUf8C1KRcqnuMuEzoXioDXDW5OR+Uu/wsgiLqp0vbq9HXq97PXf9wfXg1u96o8VwMQjA",
-	"h2wn6ShEHOup7zLSn5a+3jakWzEkqXCn6TpmxfxPoN266vW6veGdO3bdkdsfD29Hw37fPdBR0Oyvm3yF",
-	"qXJ+KZcdx/Ijfc/vp2Vo8QE3T/Tv9TQKWgXvtVVF2XueCFZxuwvAW6y9zUPrltmhzeVeagMct81Fa2GR",
-	"7SlwzV55axZxs/9Ql3T8mvwVBm/0T4Umg6fSNFh+9LiaPYQMSjHT8O8oy7PmthNhb1s3n8gfAixJ6W9f",
-	"j2b/Iffd6QLgz+3XXBALEzN0+E3WVTfZj0nO/k8jaL3K0jhPdIOtvOARUglwEK289TSqNztTQgjarKS5",
-	"GF7gITTMgSC0SYqBQC0t89KpBf3ljrEiCG9qn5NzrF3+wWk95d47lXr8LArkHV26OmjgnZnBYZOg5Ya4",
-	"ra44r52RV1t16hYF/KWGa+5bBC8/G4eyThFuLdf+LuVKaqUT7BeV2iqgAUMcVBX1WOEsQh5k9/rDJpAW",
-	"Ln1ExAs7iB3zKJ9UzWXvWiP95rQNQcbDlfn5PHoso439CpBi1LvUIBuOV70AI/U6L9XCvaqFSCi6TNK8",
-	"TrSCmkZqrsuwC4sC4Kt0Png8p8BXIoZpAYWCaiggqgsSb7SIqJ6Y8Dz1/Lyp9AhKDqiAkrM4LGPDcbn2",
-	"5XeI1EGVH42N+31LkPUZKfc9VA3r891YkLVM9fcq7dYcx49V4n0+VkzXOIOy2EvOvm4YZ1/x1XbGQbVe",
-	"ge5ou/X+jwcZkVvaD1IHUUOwEtyPiwAVlM2DM+TBg/ixbU6Zt3GssCfgdkIevIJT5kffQ4L+DxYUiAd0",
-	"CiWxQnYOJfFpExDAXrwSq4j50K8ok+eHPI/XQIIucqNvuXGNI/kv1ut2O9YMaPN2Omn+k9ySiHyFcobx",
-	"lX7XyE/uUhppLLtslwptbef93Fx5OSwdSkvRlg2VTM+0ahdDPk5ONFNWsKsVW0+CmydV0HveeCygjJ9x",
-	"KEisCFRxVQYE2jexcot8woQQwkKvoeRASNRwwqG+LEJWUL9sOVi2Tg6KEUO/0as4VU6VGUwpeMKMmSCr",
-	"PteMoHy/M8w9iXNds8i9DvaNqScZlEEOSuWcxENm99Q0hBoflKjSDB6NvDEv1Xo41vNSWvvBadJST9SS",
-	"8PyyUGpRgJnwGmyX/pJAtW+Y273rMBhBxB9JKUX53q1qTJPSrwjlVcBoLpJUk+dsK2Rtj1fGvn4bYNlh",
-	"QQE0WthFhIhl/b1hihjR4AO2urlYJHmgzhal7G7+xsfkofCXiKo6BNj8usn1rK6SoNB2joW92PVab0Og",
-	"Hi5uyhvRz/bNe8E/f1f88+tpmN7dM5wdeeZvoRcc07g3RkQq1TEDnV89/CnmO4U/7aZiCX9Ev+QxY5+T",
-	"QswdmwADwhcA4RGULtIDTuk47LB34KXKyEDrMJGSNDKiklKFb6WmDfgVXZRO3CpZ5VLpsNXSy0GLxEhc",
-	"kaxfxjJvjYSXKz3GKTSqzhYqUbObxohpHBmMSVCL4GPWe2lMMjgHG4+ozXoeTrgkeeZJymKpaw7vj8Fh",
-	"Iwz/UMbMZgi68uqGoe7ijKuWeAHqb3dOOsaUX1D7P3h8faEI2COEp0rY0U75zaPBAaDWaWNmJMVDBHTf",
-	"iKALb8NQWS/tLC09xw2k22m81Seh+LAjcqIA42FJQYxoQhfXkK4bjtw7hwkRO/rXcHgLVP5k1kK7qaYX",
-	"8ECdq0R5PU+TVRam6sHs33/cTk88tD90rLI3vU5X/zUlqfNkpUMVinClj3LIL6AKMd7NqkkM7dEaFU4t",
-	"PiG0lser3N9JyvxlAioVZk8FvTWBKv0kCLWfUhAux1aeFM3sqMhcSVfoJ3f5lprwlM7rKl6qGnVa40x1",
-	"mBH44BvCCVTzsUPKyygO3TIwxAgZQxP/VRscSqfZJvxXRHHlyzQpHpdstUy+VsbkYObVy9h76Mx32M/h",
-	"2o8T70u5Ju+j/EMxP2SY9xKfq6E0kkV56TZLEEjbrr2V3nBXs8Eok/k7tRdV6Urtc5U5ta0Ywt3AgBeG",
-	"OAh9XaBTal/+hSJjGMS3Yh5HPvsSrjOL9rcp+g1mO3Z7LhnsoDfS7fJdlDVuadCXxl+IEy9gcy/2uA+Y",
-	"Ox6wJPWXoVgd7YkfQi/Ol1fPn5//CwAA//8=",
+	"7P35chu31i8M3woOv3MqUR6SIqmZrtR5FFly5NiytyTH2Qn9kGA3SHbUBJgGKJpJueq7mjf3kUt5r+Qt",
+	"rAWg0c1uDhriJFv7jx2r2QOGhTWv3/qtEojxRHDGlay0f6uMGA1ZAv88ocGInUW37HXEp4rBtZDJIIkm",
+	"KhK80q68pnPSZyTQN4ZkIBIyiG4ZGeP99Uq1wj7S8SRmlXZlMu3HUVAlY/qxRofs651Go1KtJOyXaZSw",
+	"sNJWyZRVKzIYsTHVXxrTj68YH6pRpb3bqFbUfKLfIlUS8WHl06dq5SSOGFcnIxrHjA/Z4ui+FTNCSQC3",
+	"kYByQqdqxLiKAqoY+fLy7ITsH+wekT9+36u3qkT/fbDfPNjKjvsbKqOAJIzG4687FckkHbNOpUqCEU0k",
+	"U193Ku+uz2qHncq6s2k2GoXzeSUCiiPPT+R6xMi7y1dEDIgaMUKDQEy5yg5zpNSkvb3dbB3UG/VGvdk+",
+	"bBw2tqeSJXK70Tyi4WHroHYUtAa1g+YOrdG9/d3aAWsdsP1+q7Gzt7t09AORjKmqtCvTJKpU/cm0SiZz",
+	"IYB6iueil7AK5PLt9fXb7Wa9gSSUoxguanD5fmRyIa6USApGAgOUZDyVinChiNS3ESVuGJc56mhuLYwM",
+	"7r7fyC5ZGCUsUOUb/37E9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwc3/DUTIvv5xfHTb",
+	"mTYarX2pqGJf00EjGvws4/DmZ7wcSfm1ftX/2Tn+P62z/9M6c5T0f3aONS2tP9cSkrhkKpkfDxRLFid6",
+	"xQLBQ0mUIDMaKdJnA2FmztlHRVQyz8y6uRa1RlzttJBeo/F0XGkf6ZGNI45/Nd0oI67YkCUwzPfv3x97",
+	"fKKYggPLdZBQjprNBvnj92azvl9vblXJLFIjGHzCqBTcUtOevmknz18YTVhSwGBYkojk604l4rc0jsIu",
+	"UOZ92cynamVCEzpmyjL5aSIF7AiNYzE7HU/U/HsaT5l9+eLke3pLugE82LNMaZKw20hMJZnQIXtGmH4P",
+	"HHH94yBKpIJf6uRckUgSmBIRPE5v0vMmcSRVh7v1g2uDKNajrXd4ZuEq1Uqkh/TLlCXzSrXC6VhfxnFV",
+	"SlZlv4T3RuNIFck3IBzCp+M+S/RUI8XGkkxYgrPxB7TXKB5QDO/2xxOyAZ3GCh8pp9bmSmr9pGlBTgSX",
+	"KJ1RJF7QMbumNwwYSiC4YhzmRieTOEJWsz1JRD9m4//6WSLfcbPQT4SwjvCurp5EV8HbNC0oGsWVduWY",
+	"CzViiRWuIyqJGkWS6LthUTTtykr7p9/SZyJJ7HsmQs8hqbQr27BInz4gUTOpulFYaVfWlFial02l5jlH",
+	"1YqKFNDFieCDOAr0kpsFmya8jeeqbebdXpzdJ3+H/nfCBpV25f+3nSpH2/ir3H6Lr8Dlz9JL4bIwsyqf",
+	"qpUzkfSjMLznzkRcTgeDKIAZyEBMmL8116ghMClRlpGYBjc4DriXjFl7lkQK9ul+i76TLno6s2WrXjDy",
+	"h1h2PWV/rhRn+gwmnbJqvQ2SRKA4eWru+/fva3mOXzQQ88h2XkDAgM6RSd9rX+ENcHN3QKOYhfltNbtF",
+	"QsEkqCyDSOEcBVcJDVTZ0QMdZ0RvGaGKjIVUpNVogAZLAxAEmSM5mMZx92HOZauVksg7PkmEpkvajxk5",
+	"5SpS86XUsrgeD0UsCws5pioYZZbyGenhSvZAJkkjx1gcSjjKr6hUx6HmzlIlVKEIvfPWx1SqLs28LrP3",
+	"kdRCUw9B30kyd9bJ8QR2j1DDfgQ3Ivf+R3xTvlowkYfaNGP2ZBaCcU1MIcwYlIYeWDzI4HqwUa9prEUs",
+	"u9/Z7NOwa1Yyfyr7IpzrQWk6QrXm5dWbi/svfSNd+m9oSC7d18tX3x/lQ5+VgHI9wz4jE234huRL/aee",
+	"apVQkrAJo4qF5IbNidDakVEy9Y/ImyMO+wbakb46EMmQhQT1tS3cKxZG9Bqmd4+9mnI5nUxEoljYHes3",
+	"dmHFvG27Yjwk/kv1y6pkyvXyJEzq6VEe6iGDcX/vzWzu+XzQDY/AhMk1Dq98X0tm9FBb7FOwUedDFsQ0",
+	"YSGBzxH9uare10iSdI1gzy7E1TQYoeZ5r23jQnUHYsrzYi9hODarVRnjQLPE8P6nbDfdmAuhyJkZQPle",
+	"pMN8oOV385PTYGQm6a3s20TcRiFLHndtJ+Yr3upaXf6ftb52ot4Kv5OPvbrwZc9t989aUjexT9XKG60a",
+	"IzO4ZIOpXCp2C1YUdC6wcdDpgcfBqrXdAk8MMoVIkim/4WLGgUspSSQLEgY/zBLBh/X15w5zOIWBlDDM",
+	"hY9Wiz4JDFMzUzFhCcyYcMZCmTqltYxR6XJyVu/wL3ugutUmNFHzHtiQeqHh1VWUSpIkuLZ4WvVzW+Ac",
+	"yTvvaydamxXxKpPG+kg/VStvEzosX6L0AXTvor9sI/Mp77aHJYYlX0f6r0EyqZpWRDMLov9jbTab1bSK",
+	"WJsmMeP6TIdLdYEHJCRf8oJGNC6Ssp9jY92ubHyMYZQRLF/MkB7kdDymybzSrhynmqGe5TiSMuLDSlUb",
+	"v9M7bKdexAmVciaSkAwTypU5Y9oO0BIM9s7eUQdnHxzO7LDe60skSFioyZjGctmI4DNLxuM+bY6/G5/H",
+	"iz49IBFZDX1GU8aQi25tfWYiumLJLUtwFnc63BJe0MU/S062GDM1iviQzEBNhC3VzLVO/jUVihmHPK5V",
+	"FJLZiHEyF1NC5Q2hfTFV4Bt6oI055ujAtwo1TuAzb8P1KBFKxXcVyoqNJyKhSRTPu1NOb2kUa/O7/Cgk",
+	"jMwggiUEGVM+N5tiD4Ssk/dF0R6q9Jcebi+uSz5vQg9G19XHdZCIsbnC1EwkN4SGoWbDdYInDZ3tqeMo",
+	"YbeMxpqWwPMCj4IzgmoWniQsUPXPJJgh3lZzAbdlT3mhOY9YhHhFk+GjSmNfBsb6Y3oJKSf7u+S76JtH",
+	"EbVFn/m8h1KI15TPP9eRNBskF2n/zz6dS0byNz1C77wd+XO218gZ660zHveM6ONiVifXyZzQIY04kSOR",
+	"qHj+8NsZi2HEJaGKCB4wZwyFVNE+lcxzKCYMEohsbFjSgaZPouwY/4bb/5YOWbHmrNhHtT1S4ziz5ZXO",
+	"tNHYCf5XKAJtxxN9A1xi+AMY/HgBogEyGvJaxO0i6vdHfGpu3vburqxt8VNrjOUUGYh0a36piKRzSWb6",
+	"X06VJRcClS49KK136Y1zJjJQlX5z+Um493po3TIKGPE+8WjLgGpA9oxRLmcsgWOVpdP7kI/xUt0/jG/9",
+	"XeUxfOf6y0TxiVWNIimnqLj+uZGk3MAfMjyfmzEjvrVm5/upWlnPalknYK+0RRg78yUNRDyMzXK/vdnz",
+	"Q03nZqwEJ09OzZCXBfUzs3uYjSo0nsgVo0kwAl9bLIYucyhdINi2dayc1ZumhOhqOWY1WLno3L2XbXPf",
+	"yLp3nrTI1SqkjRHKpfu1OLEH8QqXLsNDGU73YKdrmDJrcFI6jwUNu3r9wIgoCwQXWxj3ix96qTZmk00G",
+	"BdEL/8oMZwk3XRj8QwcPS8y3d9zPur7DkTTuRJde4/kSOTHXq4R9nEQJCzUTT9ituGEhRp19P57jxl4+",
+	"5dLMqUja91bdW0XiBfqBU99bMjb92LBeLZFEv7JwBdP1J6F3xrpSM0t0IUqXYZrbmHy+yULQgmcW5/NM",
+	"Oz9ocKMqGi94mcH4QKU1ksCjRRw6geHmVkgeXo7aVLKk630SH8kulI3p4CdnkZbnaYaKYtzVQ5BXYkgi",
+	"nho1n4NuVsxuA8/0EsZg6Q6sPs3W7U4UnScTQ3um/02X7pxPlo+Rxbeevb5OBopvqmcYzN3t8/sqeZ4I",
+	"KTCZVh07d99DyQ2zEHpLb1mihZMmiwdzEtxDW3gnWXLOBwID65v5bca405Tz//aKMSpV/KV7y5JoEKWZ",
+	"+yZF/JhzcmreUq1MEjZgScLCro0k4Rv1bk7762/9dBJqJtmlqtJuHuzvHDUO9vcba++fXYaiDTyJaTSW",
+	"xgKBGBdLpD6TKfeAXTg2XAkWzGawtX/TVumEJSpC6U6DpAtsuKDE7GpCA1aTbEITyC+L2S2LpTMM0A1S",
+	"1X/PRlEAwXDgM1xMh6M26TV7wDsgJZIGSiRV0mvhNTUTdXI+IBEQlL5KY8FZlVAzHTIbCbAR9WcYhIBt",
+	"wN28DH6Rjqd7lR8SKlr0rc/gYyg+IYEReBvG9fXX9N1o7ehRTPmYqRxT7pqCj7Hen16dvAGVGVeM0ISR",
+	"aMhFgpHi1IPSylZq7RVUPlQrAWxkQXEUbrASJGFqmnDSZ3MB2QpCMrf6gZgwWSVUQh4g+fLNhPHz5+RE",
+	"cM4CRU605fPH73v1va2qSRWRpPdbp5JWs7R/6+DR6FTafBrHnz712k5Mnz/3pIi+2IOCtogPRK9O3pl8",
+	"j8DQYtk6rFGwVrXVDqhiFpS8uN+h4IVmctESNoykYlr9TExJlw0b5Yu13Mnt7wTN2kHYataOBvuN2h7d",
+	"7bMd2goOwqPcePf2i4YrQtYNyksf9Zjffndymi9UOtjf2Sd//L5bz1chnR69ZvFI0Nab2e1Zcvr6+uVw",
+	"evItFey7pjp8d/m+P33x8kqqWS14nR1fs3W4cnzdMVMjUbC0r6cSeHvvqrW338uOSF/Kfmq3aOMsKXVH",
+	"ES+o4DnmjopcpVJ6tuVITONQj8CdcJAvY6xrNcpKdlxs/nLUfxFEb6KXV+9+PW9eRC+P6mz+8tfw/Xn0",
+	"Jjqfvb6ORz8+H84v5i+P6kEr5v3xWSP84WWcnc1h86hVMB9Qf0omk08uYDV9ciyt6cM6iOKYoCxMR4yi",
+	"I0NTuwVfHtOPXVpETKY4D3ilt4ApU4wF16YfHQrgZnOsqdS/Z7TddEQ7+1D8mzmWBSPiggdFhZtizCTp",
+	"0+DG5hTbLc5VadYaV/vd978et17/vA4vnCRiPFErRVCb9DTj7gFXkmIM7LAH+9arkl4guGRc6X9KFrNA",
+	"dQ3f70EqSi9IGFX6aZRXciRm0qSJWDc73iJ9mfHlOY9URFXEh0QLZnIJTMdYaM16I3eeYTi5k1o4acux",
+	"utMkWpz6G+6YvcflHHOrkv5cMWDN+h/+2YnZQBHwTw6wzM8I5vQ16BmaiEQhS42FmMCmWnrWbwqjwYAl",
+	"yLwOW3st8sfvBwvMa1UJ7FoSIEm1k7wto4hLv34Gue4m30Yzf1QeMvl4Paunc6G67sneMqlUwgzsiwr3",
+	"BuSSdwdIpt7bN1fXZHtCkx6UP3HCblkyJ8bx7XKv+lOVEWqRdMKTHHN7v9uzotlNk2iDGe6VrboU0yQo",
+	"KxQ3dgqcClXgntGUh7Rx0DjYasOAbZX8NIwYD5hMn0bbUaDf3yPE5cMuHjW4M7tjsPdKxRrUOvSqJqMe",
+	"ij6zH7OloquknPugMumRJR/Ucje3DWCSrv4CVuOtVL9R5auT90AKYsK4ph7lCvCco1cvMeUlnBmf09bv",
+	"IIrZApsqHJ8qLMb2ZMGUByPKh/n99Crd1+ID06gbi4DGaxkjlA+ndMikU1k1E5dVWxGNZlxaj+VpwSGr",
+	"HV+TkBHGe7icGMwBqTJzdf/GSjZZwIp9VGht6CMKdD6uZnVyCxRQABHB+MICFNVCmyui/zMLoIzoZJok",
+	"jKu3xqWfjdNSMhMiZJyMRCL1Vrp6ZhsCKNBnxxF3212tTKhSLNHr+z8//U+n87HR+PDV/64UbM1zprlB",
+	"xqYE8zEMI/1vGr/1zMoBjSWr5izNEN7QDQqP7Zl1PsBNaAy2NYNnH5GyTHhUP02osrwW6BsO3Uq1HRVK",
+	"2Y14OQTCAPZfqwZ9oUbwMTRuwOFbryyrGN/ZX1UyXsVg5C2Nl4AwWH5pFmJGIyVJn6kZY1xbzWmmTtEq",
+	"lA9vf+XgwCO5fHdQ+6yC/q41BEgP0FJY66EzcK1JzPqdmUOlnxrNJyPkQj6rKdojdNEYw7tU8KbKmqcR",
+	"a7YmM0uwHl7K4ke7fvZ0MYBK6mrQ64VwKpT86xL+NLqVUdSVtgog1i0IHSaM3WGMn3zYiZ8yB8nftoL1",
+	"Wza7zJHwaPNDARsqOP2lHqXNzHkvXwUFG+Wkl/lQj6CzUBNaTsF9JAMfB4hlH2XKEVSboDtC8EFkctfN",
+	"VKpkymOtLKGGaiwlnMaCxrMO034IlcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/bqXU6H/e+0f/3XP/z4LRQ",
+	"nBRJulNtT58Ar99QsBjH729Zs9v5gEUy9FcZ717DJp94MneZrzYvovPH1X7Qve9D6ew1Jelhbi5cLd9e",
+	"NtDXUMh/ou/MTa+gygonldZPZPGvUvYLAhmtAchHI3bqyCNzkUt8DVXFOFp/nj6T2yJYvcJtSRKRnBTK",
+	"RPgJp6/Z/yQRw4SOZZ2cOK2BhhBX4QyiTp6CzLUQ/ilX2L4YFM5Hy9cIjxbikySev6IbxELC2/3KSXQS",
+	"gkkJUERwg3V3ufS1IliahRw3QCGY0TlKlUJwBYzH2Ac4JjF2legGeADgsCwmfJTWlheBd0AqTNejG1fV",
+	"iKLS/tJ1dFCtGKL0LxVlIi2klPkhug8ZCt0vYiyntzagtex851MgExaIJGQhYbcgLI8REQMq2KZxTCII",
+	"prgcHzqZxHNTz6b/Bn99vVJdCP8Y+IxFFhC5Q68JARxuxiVgHPBwkMMoBKnSC8R4rDW/OLL+uZ5mPOE0",
+	"Zr06uUiH6FduUtnhqDxZPwc4z6yDDhwHM84SCPTDPABJZUxDhpBUubXWK4ERZIzxLaw9VRmUspAqVlPR",
+	"eB0rfYVeYxbFeeyAXIosk5VjLPrCMXn37vz57YFzXYpE2wVzogefVSmnUY5N7hQpENGka3x9xdPJ1eAs",
+	"n9daS38T8ZWyFI7Gd5GplmZS6jNdtuLmd5MerahmDFXCuA1mzyiUIoZrLM/KwSO3HbKy0MA7yZLa8fCB",
+	"KAC+VjbtBREMDEEfKwgJP9RsMfa9NAxC7SAMDW5GETkZDAOlWhACoaSL4A2naviVfxgzdJKh68yuFUp3",
+	"R22F89TjABWfW56r782IdmmRMQyWpdZ1Jioth+dM1ju8w2s2SNGGqAXk7cViOMSwV/q7kV+9drZ4VVNy",
+	"tqzdEkEYAaRTmKr4aeCineZXR7LDiR1WGr5FVC49HwfCGVZJnwV0KpkJJ6HFleaUeoNVNtm3105zsLxC",
+	"WDpQLClN0n2WijTBA7CYwd0R8aEe7IQlkQjxc05Y4/rCB906DrVEQFUUUlfdF6rgaffTewyTwKJ+ZB6U",
+	"h/prRjsDOA7zOMbCjXaaWfRIunVHcwqnTuWNQeJFs8qdUP0B+yygpFV9/6JesYI0HL+yGJMYMC6QDTzW",
+	"yVkixvoDgqdM23s7rrH0oCAH0S1mPgB9mk1iNBjB6lfJdEKUIM09lzpnd1xMIbKG/+pCbAOcpbD7Zj1h",
+	"+Bj2cFf0DIAr45sSNkiYHHUTpokEHjaXjI1g+Ta8FTI5NIOxkg+WURKsHhioZ2ay8C29Dt6XIBKefgZB",
+	"iJ1fAXX3u38sZcC4rlMJGz2ioaOzzFggNIkF7Cz0opVdbSiFCZ1luAP4ikJjLHEfNaEKxzbUwt/zpVTh",
+	"pIJ25FNfpPSYtJJmlSckMCFu0HNP49h6s3GgWcXZH9JsJGC5HOOCV+n5UjIGvmXcYXAiqTnveUsyd6LN",
+	"wdPrYdVvDMFmLoUsZvlL5gT2qnqG7rJBJYMQMKyD+0Kb+BUnks4NZdsnpzwWwY0lFRevgj2E5wxzMpzJ",
+	"HJx8yj3ODn0n3qfdIrJYMsdt8vUv9lDDS9BKMiYRzshccm/1njHJ++ZmY3z72+K/NBZSmcenPH3If1XC",
+	"xuLWlwaW/1hGlj4WKcR9gee4AIrLjiTiZKdBQjqXz4hIqkC6zjioGqOAC5vMkD6cfpyIOPS+PqIy+xk7",
+	"PDlhcRzxYY7MEiaZAl7D2SwrWIORkIwXrNizLCPzTzP6+9S8G0f8BvfGXZpycxHoyF7WyhJNq58Ciqcn",
+	"oDydeNXmbTgqQtPaOxDptfTcuGv2lLS9L4GzXjo1gETc5xqGN+Hf3mfslfQj5or/CevrLGJH+OIbNu8m",
+	"QlH7hF77GzY3mXtQaszFjAhu8IWNX8QmUPgqkfvTKR2+EW/1ArxLTJX7hyenwBPiy56KSZby/sowae+K",
+	"49FFroU8M/NcCWZNvStmBf0rhpN5lwwX865Y7lQxvl/pfSzHbpyHxZ2O9EruDs0Iss4QyfSFHH37Vyx5",
+	"p0p4Oscs2aQX0jnnaTpzyZ9QhqK1UZCS0kofS7XysaZpqXZLwW6QmqhOvz+9uO6+evPi/KJS9f/qnh2f",
+	"vzp9nrt4/e3lm+tr//rb46ur928un3ePT05O315nn3jz7jr3Z/f0+9PLf7//9vTy1P1yeXp2eXr1bffy",
+	"9N2V9/zJm+eni9curvR/X1weX1wXXH9/fv3t88vj9+lk3l++uXjhRrk47JNvjy9eeG86Pjl5806/8fL0",
+	"+Lrg+vPTV6eF18+vjr95VfDD6UXx9XcXr96cfOf9cHXy5u3p1cKA3l6+OTt/dbpw/fT18fkrPfGz88vX",
+	"i9cL73715up6cQkuT69O08vnz08vrs+v/919dX7hD89df3eR++Xk1flpwYrZy7mRmMv5dXx7+eb78+en",
+	"lwuvSX9YXBj8If+q707/3b18cw1v+WAN2rd04wgKIKtn/rHSSWOyFs/xAT+/jSYJnUMKYQpVX5DZNdWK",
+	"p1esYzHd84DxG3oRYDzZbxeZ/mcRi0NXXbxRFoMy0abVeTMO1zk/ecjYfou/Grioo0Zzi0TcVPBrVdHk",
+	"rmfhXGVM5Qgx0VQKE7lGhxN/key4XHlM4QpN4/ii0Ad0LDO5vEmkANr7GenpveqRIGY0AbBvcq7ISMQh",
+	"KHe9ba1HtHvgGu50XBbmDPKAx/QGUgko0eIFwfa46PAAoSY8wOwqwaxJrZKNaXIjoc4JlL+I30Yy6sfM",
+	"u52wj+CT+VlEXP/p51Kkd+UbHGSrQvKJO9mYU55CMzGo7XYH/vex0ah1Oh+bZ53Ox4Mz/c+js05n2thv",
+	"nnQ601aj8Q3+5xT/cwb/aR3W8L94db+Bf+7rX89Oz85KcnW+ZTTWY9uIsG2x0m9ODRM3OUlbkLORoyzz",
+	"kiJ6OjcKxMaBD0NnGf0ZU1C08mwznc3B8eKKuQAp6hvdewQA0CG7saMdMA1yDKM4tTGmfRYXdaKxqS6p",
+	"9RDHxnx0GfUMeamzN8BSB00tzXyj3JmYebf0XuF4JMQZ7aotNMjhnjeTmrRzr1Ynyjqjl6z1So/0xEPi",
+	"LcgIsgvjyns8NAkXe8qgfUIa31gkzKTqcgHT8EnKJfnYNb1L1ENO8QSsCLGlRO7jYKzcoyIfulsqR3vp",
+	"KCyNVf3zkNvoZYf30XULxyXuqV4cxzM6x8ho6sLQ2w7JYyiTqCYL/F7EFk7E4+ke51qiyQmKsA3ZIRYS",
+	"7bfIH7+36q06OTY+U1uzC6HfQEW3zOatomQcs3EfKWqh/K+YNKHWb6HUz2gkQKxfyExqx8p6P9Ouafeg",
+	"Qf74fd/gYq7KCMS5FDIfg13B0ox0BAYwYEDmVX0hYkYBw4aOk+JGdYWFNZja3jzY31o6bf0pR9m+LGgV",
+	"l/kYim4VEDSdlgSitLYGXsiEBdFEW9RWN8w6zstZR7F+Sqdq1AWGXMzci9alqtdGmmxVGfGAkebRQWPl",
+	"GvmZqfu7fmZqa29nt9HaaTQOjo68HNVGUY7qejF44/kGEQjrERIl1k0SLlkLSEWGdMmSFXi4SUal0jYz",
+	"p8cfR1luwCY09rOKlsm+AmSLVekzJamP50q6WIMtjpXZdMj6etUORdR1DhDjJqCFeSyavwqet78KdUAo",
+	"HS8LpX8hSZSG/RyF+7WuX0giZrxwiYrpGMsyiwtWen3oetfzSqPd+j9Lw3OYVF7EZ6zhBl5SkDH4ikxq",
+	"G3zD87hiDtuH1Rx/vdyDqlHoUuaP9fDUVcOvIqSc8DaCZqW8vkva8ytGb8G4hc58VQTKmTCr7DklsDjv",
+	"eWlF9V0SmLPDwXR1C4rvZSC6vOXiYaGJ7qKmKf6+if4/ap6zgXfMplmb6ZyI8YSaEh6MAfbSnBxTIRVx",
+	"qRhdWn1Wwh2Qjotqnf1zVCWF4pnmZBKeeAoBK4faWFLwfIYFz+fynF/uBSfn++fjs8Z3rclOeLJBEfSK",
+	"TcBayKx7YwlzKamV7uFSWBYikjxXeUYo0Y+maivDXAU8j7msYO9lm55qx3UWDvV3bFNPxBttPUAjZYhh",
+	"YU3/XvOA/PH7rulgvNc81Lot/nXY2NG/tbbwhKEGLknIJgzAKUjvRs17bXJ6AqIkSG6r5GOH61M1f0be",
+	"fPfWXoaD9vEZubw6RqUeLpgEyJw6Hw/zrslCBpHcrnMbW+emG+R4q6T2DXp+Vr2NL3hWW7vFQmKdt33M",
+	"31QImDBf464cXd1A+7wpJKnrNcdlKKGzK6Y2tJlv2Hx9k1lT8grbIj96/fqiwXoVAiW1OyJMuWkccYcC",
+	"MKZRnD22t/3Dtztng8aLm+bk+51fG+OTvZuD+W7yr19aweH46ijcVz+MXs6ar34UawiHRa/rwja+ZoqG",
+	"VNEN1zoFwEmrqYtnb0BfxID0aJCY0uIZozcMsqpMz78iY7CQOH33RpEx6MncLuMhOO3v0BA8/ypXzhxJ",
+	"2XWxhWVzB7O91Tgotqr7NLgJRpRzFndNyN0mZC55p7Xf8Qnb+RvSl3oywnL29b5V/o0cIs43NLipneDT",
+	"5BV+t1lvFH8JgW3K1qf0/sxdRZRQ6Fhe4egqBHR5iG8tfsqUFpYT3yJlHO63Du9Ud8l46CjlXvQNdgjo",
+	"I2ssyuHmi+JgbmQ05BEfdmk8LGQZD7QJkW9v3G9pil8F+/uodJQGPTYe8s+zG2lrfzd+GGFkHnNzJlM5",
+	"YmE3z1MRlmP5STlqtvbvdFLs69fmRj5MyEYPRQnrLpuhXD6zopd6aB2PsyMZfI7H+sStCB5AEhe85/HP",
+	"okkXW/nqYoyiFbLJlIR1QxFMx4wrV7u68dqYENUj7iIy8XttYPYVj793FnLvPqPOR6lsTLBEyK9SAtZl",
+	"gesylBVa3ZoKZtFSlagYGyvEyxnwam67VJtcwiLX0PzKJV612LApP2fr6jkFuu7C0SrmmKWajSf0yzhK",
+	"ARtbwvnLdMJ1D/BGnHpTLavI8L5gs7dL6/FjOOHYnHLKFYYovSQnCKXMoWTNhD0keonG4ueIRDyIpyEL",
+	"nxEuXFmbe7rDwWtrfG/grHLVD2M6tz9BtgRizLNoOFLGrSWkIoEYjwVPqyCqpruqkFirS8Sgw1XGfQ+F",
+	"i1kMRRMBMQTwBaa3VaE8zfqUc1la9wUMONwAAMnrrruxhyF1YHaVWoX+E6ls9FSSOLplbUIVLjaVWE4H",
+	"WS4+IiwUfIHnuYFhG7wx45bZ0QKiHCXocH83g2JUGBcsYMiFWD3v80haknGL1u6Mfsxcon6RhVwAsy0x",
+	"3bfq5HQ8UXOYLRcz2xJgNTqhN4WaKxjYEKl200SwB8hAM5IZm6CW+lQmTExilkllEtwASkmHzEQdXJka",
+	"JWI6BDjFL61Fn0V5NGS9qN7rtVu++dCaCncf0DZN/xhRJ7YjkP7LQNaZCiNb2uhvLi/ZWSgKyeytSVbZ",
+	"xs2C7f2/IypHX+8ePD/91+Tnw2+/uaK17vX5+H1t7+UJm/6LXd6M9y5eT16+//HFzuhqevZuLWoojlJe",
+	"jTBUa7cBsG5NWU9mBjPWXwxnrPBxukKN9Ukgxr4H3ia7vLZs8971dnwipLKn3scvlWUk4A2lz7BNmakL",
+	"HplKoAUkp59Wo4p+KHa0luzU8rwbDOqUL2aksp3Ayyzd9RdDi7TClcjRyJ+8EE5hvwnY0uVAjGHo5m2q",
+	"bJ2S2quTYxsmM0FlfXdmWplkOm8JUcUrUoC0mDPwX+AjHmCjeRYPTDQ9YNGtkYRGJPqZAOmClizXHW1f",
+	"tCzWE+nmbomZskaYtzVVpXrV5vJ8qTRvNXcPdg939ncPVol0NYqSsAtt71cyFYA/gFJ3TMGYp7h2q9hH",
+	"HnbJA3Ew+A7mLGZHlKPMBTaYE4ylGoonrxyx5Q/uMg5XXVTlslSQEfJFer6nRJ7AnU+q5H+oKvmXVOWK",
+	"cIdAPctA7BKoN4iCkR2eGVqbUPL24kWVvHx7+kLTznvWf0uiMR0iQzZEt9Mi30XfgIXYbLR2yST6yGKA",
+	"MwUQChmFDFIb+1Sy/d3sJkTff/Pmctb47sVQHB8fH19cvRudvhvqf57q//vm5Bj+tz+YqO/1P05u4tN/",
+	"fX+5y19cwF3Hw+Nvrr77r5vgX3D7y8t3e6fJzcvhcPj11zn9e2f/qJU1D49rP9Lar43a0X9tf/jq698a",
+	"1danQkvxSS/8j9EL9ehvGJtklcOVis6TrvikKz7pihvpisBUV6hUj16d5PsA83v+aCVKBmDsz6tP8mb5",
+	"DtqYrVzTccT9q80ntfVJbf0PV1vNvkATt7GAfPsnVfZJlf1s2tqTwvmkcD4pnCsUzmWq0PtIja5cRdWT",
+	"z+4p/Lth+Hd5Ud5xH3iuqaL2WdRaBZ9PweWn4PKT5vUUXH7S3570tyeH4X9wcPkumIbMPrPS95n2Q/pU",
+	"xce6me1caJL0cRJTjnDr0CUJdrn+WE3FMm23THOexVEuX7uNuj0Z8MaD3SPotd8yld/7rUPyx+879b0t",
+	"HxPDdiBKWz65nkToUk4vWFrDnlAiiX5l3l1+I6Q00dl73DZ+cg2kaDJk+SezfW3zWfETxkPE0pWxmHVD",
+	"AdDHhkRDxiNEEcYu7Wlx/oD63ZOQy7g+SYqNJyKhSRTPuxv2THpb2B392+vXrwqIqZDf2vzqO7WYM8Ay",
+	"3Tv3hKtWOJut/bifDr7A1/JDyb26iLrtyy4B3vmxO8vdeaarwF9c5xutLKmslikGdXJpW89FAyLZLUto",
+	"bJ8xtcU+YL5tPilCtqJn/6LunMka/+9OR+YBPj/815pd5zbdPQ9/5uFaJAZifIcWiYV9DgsnkIh+zMab",
+	"In9yAozD4sbtHWwVwHquQZ0ZoZXi995ZUi1WMusPrB9F9LCHV+uBtrioDPLsh5qhiNr5cyRpKOZA1r4W",
+	"nJbDfS3X9fYyYGG7jWI1L1JxWc9c+AZgakKTjIVVLSq1KwSvurYtJ7VJT95dnq8sqF0JEYPSD0fvlsMR",
+	"StUeU28jSmjcAZRuwl2XA9pZbKjU0ZGDgv2znEMjKktdVykWozfMDJBUHr/W9NpYZvGmFeQ5IDYH2ImG",
+	"LlazSbdMhdh0xXC76zSks9tqe9Itg+g1JkzCaGiRzftTpcRaqHZxxG+62KxZ7xTKKCbLVxu7aTi438ii",
+	"/eaQkFNIXL9hiyT2Uz4g8OIuFMvitzTx2tyhEVMCLFw4V9/wKZH0RkZD+HQYSbWa8kuqikusfoepbOlV",
+	"3sgsjQ5EUgrnUggjtAEAj7FHLRavaXjnKnN909U7eJ5ZWUYtubVdaTJa8r5TMvJD8K5UH2m2dnb39g8O",
+	"jxo12g/qdDKR9aEQw5hppTAQXDGujKayvAfw/Rp6Lxuw10fbJ55I5n32iDX9jLyI1LfTvq2gdHiR6axf",
+	"vDm5evtDLZ18XjS2Vvtty1hlCtVZJewjDVQMUSN9+sNIBgKaG9kyW9MLMFJ1ciYSO3DB43leaab2x1Ou",
+	"WDJJIsnIFSxESfDFaOBmNxe3cG8NcKebwi6Nx9xMUI8rGzQC1xYO1LfBRRQGlWplGKnRtK+PhNf3HH9a",
+	"CttU2FkG+3ikXTrenD8/qVQXLr84v/723TfQp+POUsQjHFjMjX38f6aYgRMCfULxMw6z0/FYfb8TRJr0",
+	"3mh6MzGwDKb7XEyJSqbSBBiwMVdRE/HS2MLdRFm64MO1Ftw3DDHD5oP5b62krvjeEspz6GPrftvdKe0M",
+	"VebIfyhBZgRYKhCWyZrvHusob35y80e26KzaYT96cqmzIP4k6HtLR39iZqmd4gOllf5TFBAbrC6oILAK",
+	"QuPo8GB/b3en1byDgvAkbv58cfO3Y+uLhxVgezLYz5t6HREwvxvx8hCmXn3MykUQZwhY5DHss96o/UyO",
+	"UrPIF+VB8ix+Wuu3vRen12TbBVd6iw6DlY4j/xtVf64f1lvMUiTxFLinYNmyiPbYpkMu9OkQA7Oomu9H",
+	"kjAupsPRyhYddXI+MPugr9JYcFZ1wW7INtFnKNfmJ32ZaewZcUKHVI/DZYMYlHDB2TMPdz57lDl8DYBh",
+	"wO+rRzHlY4ZIOsabZLGjooRps0X26uQNcA6DzkoTRqIhFwsw0q11XEIIbbS47CdwHd0Rappw0mdz4SBu",
+	"7OqbrgNUEmjwlk9jOxEJgzDh3lbakqn3W8cBL3Uq7d86eMg7lbYWwZ8+9doui/38uQcuri/2ti3oVS/t",
+	"6Y5TKF+HzTPdinCAXaNXF0bBXDWwkPXuFoPG2zyLPiMxG6iF5JxKo3lEw8PWQa2/EzRrB2GrWTsa7Ddq",
+	"e3S3z3ZoKzgIjx4AAj9r8lOUIiB0aOz62mbA5Q3OcQkk/52w7bO5LcWDfPvdySlx9xjQ8f2dffLH77v1",
+	"nWwiXeX06DWLR4K23sxuz5LT19cvh9OTb6lg3zXV4bvL9/3pi5dXUs1qweucFlEoMArRxxaH+VqLyT4j",
+	"vavW3n4vOyJ9aa3OaibroRhP/pg72s/1y4L8txE0EOyzlC9B40FDZyZEXYqrf4W4+htg6C/g5S+qPdCp",
+	"uHgyfhcLaJafBcFSggyiOF5I6FsIShZF5OCGbmGo3Mhb4PCF/Y5M7206FFVMvME8LJPjCfw8O6Kd/UYj",
+	"z0yKEhkFL0r4OhFjJrEFvTladouzX+G1xtV+9/2vx63XP6/DwREPb6XgbJOeFjc94KVSjIGJ92DfvNb8",
+	"0EWexSxQXSOtelAA1EO3qmthidmnttIIJRreIn1J9+U5j1REoYn8O8kScgm+7QSjjpDRnJm77YO9Mla2",
+	"3KH+hrPUxYHO9NTvrwVWf64wrUX/wz87lkdrTRpcgUadSF+DIHATkRhGGgsxgU219KzfFEaDgW10etja",
+	"a5E/fj9YYF4rkxE3QMotaDcrFHGpL8+gNQfcaRsVeo1L8FLPqndceHCUvWWytIQZLNVF9bhoHIsZC02c",
+	"u9nah+Zuza1l39orm78U0yQoC8Mish7Sp7GmXJ2BXoGBjbYfHjQOttqw3YZy6DSMGA+YTJ92IIFaefNI",
+	"Yvmwi0edImAuETC/TFkyN7j7IRvQaZzTHuCGNeRNNvWp/IPQ7iD7CRMNXvWFkr41efUdVUajNfXQzut5",
+	"fY1cwxpMYS/hkfgcsVbhWk2ulHHAlHLlKTf92HNyaNCIBj/LOLz5ea0TOY26sQhovJYxQ/lwCqWamcLN",
+	"qrGP2YAlmnOBvRElUnladMhqx9ckZITxnh+mAf4+y1eimIxrxT4qtFb43ND5uJrV6W0Zw6LlX8l3oynJ",
+	"NVgwBS8dtOhdekkdu1PsWoNFobGBZpHUPHuh2dRUMtKDFatBzmtP8/O5mCYE0h5JHPUTmhiJD3oJLexG",
+	"9ACKd8HwjderdArPcmO3puLDKOEr+zktNnLKfvj4x+TfL/dmt8H1L/GP3+7yveT8ORTsHn/T6jdudvo7",
+	"3zeC8dn0xxdH6t88bvz4w4X48W/bjCnbzu3BujFhYd0lm8Q0ALt+44Y5bNIVcdgdFHnEF31NIL5i17VM",
+	"Kjr3XE9pudz+8nq51t4Rsr1lCfALzXe8oRavBeR8b97GZv1GrqsdQeu0Zr1zO1XHtSezsOe63JtETtCv",
+	"hZr0nBCAfC/TKzJ1BOmnJpMHbL+azZJa3g41FsMhWpprNrhe5JOYxrsim8pqqX2mzTNpveCmLKA4Z8d6",
+	"Ipd1ETX3ZF0c5myz8M6TumOH9ImNDBRTMGdqJpKbfOIuFuetk1q1tI25/oKennstlQrfjcU/sCZ3XpE0",
+	"DPBglUFTyRJt45c5F7RlWTvWvy9bqSJpWNRN3NKpl3ykWQ0e/8zeZUa2rMF4hkSXcMBHj7haTvsnBVy9",
+	"k2usKM83EFAOKep/XjD2KhryN1N1FyU032uZyhsJfgNTiOn8BjPrDc54+HqP4/Pd3Itoq85hEsaPyHj4",
+	"F3AfiqkqmcZ5kVN/Te9gWfXZsuJ9I/EgiG6LSmc0CWXGPVDkWMqFBtby9qyX1PlkvH4u4/Xamkt3BMAo",
+	"sghfvr82vq/G/uGWW75MAMk1He59A52lyf/7//9/8kHbktO0LAr9KhowX/hnHWKuvfryeHQeNaMwIm2Z",
+	"03K+VBIybG25ZAaQwkAD1l1kvUfG/WM81BBF7NnycjyGEBgUg0zccPUSVisfa0NR0xdr8iaa1MQEN74G",
+	"bU5YgmLpU77Xd0E/RvrLlGFvELC1nAUylaxOMggYK/ue7zXvMdAS75wWa1BP6Txzd2whn22/nuuJvrIH",
+	"+kJn8kz/Y+/dGdq2s/pQdmqfvE2f39sUFDq4zwzHy1bggtm7CJ6xxrd3S4L6ImQ2GStZEm62t+Sizc0t",
+	"TA1/yJEWB55Nwf3yxfJuutu3i3fIq6cudW4ENI7zNU5ZuU01GxubSJKN9hrObEfT0zpVCVKK4RiLy+zh",
+	"E1SqC944cxyChJlcBrDKEt6OmBq0of2YbAv91jZ8C3hl21/uTEZ88bot2tiFubUZ8X2CQ3+bvvASh35t",
+	"Ru4w8b2BP4dxnZhhrcvbhZosKRt0ij+kI1nPV6qx+TthfU75PCXNDbSFAGUf/lsXvFNV6z02xRaLtcar",
+	"ybTQpTEpbRZ2VjiV7EdvuAhuavD/ax6TtbtkrS7tymfZ+4uXqnvG8XUHjrNOkHipmmK/mLmt6GOP5/kv",
+	"UG4eOrhbJ68ycs+cAS9Xmod+OzZpjWRILFPSBYQ3D/duFBvNIGzsLGQNjFkbUpfHrD1LIsUeBVlkFS5B",
+	"2tUOjrtLMc6m9qS0vOxs/ixGPBSswJpf8wwWWW3v5OaFyQ8AKBdJ2o/L2g07SIKVsAMr3F/mVS7NvPhz",
+	"g2kcd+0Wbuhgs47t7M6/49EvU8ybYbcseUa4UCRhkELCbvWZQ8bmkr2irB25pne8HLfKZpwaH5xxWgda",
+	"ZMmbpfWrd3I7Q83GvQgC/MNjpmhIFV3lnNU0+9remzuCG0UdI9sd1hQrWTLLUY1PIh7ten7vjEfbW44P",
+	"JSfuOBxH3OV3bYh+obd3ELE49FzF6ftEAvuMTq5FVAz/5BVHl4BWZKa35lplDe7U5g0tzmZp4QWQv0Vc",
+	"lBMWxxEfWkEvYvCCVdEA7DOvhMPgAoB0t9HoMWDLYEGtVrs6mj1KOGxo/aJDweE7orb2hasMQX3CPZOi",
+	"cZOePvY9EsSMJlD5mu8uujlCykpGkmFDS0FCpnF8oe9bwQLS+Rpm4DLTGemNWbvnPBkY+c6Usmh1tkri",
+	"SGp5C35GgMNUdXKMj3W4SwoQyt6o9d5YWmDzkAwSMfaLc75I8ejaRAlwCEQWjtDuE4g+cI52uHExg6NK",
+	"WExJzDjNbslPcI4liPzKMrS9FUkTy1jdGpYGnI778bMyKX2nQvySQ/mOpydrylUUg94mZpyBkwaNT3O8",
+	"9JF75nYUJBdV6akZ0cmEYblHxMlOg4R0Lt0JMnYsFl8VuUv+MifpwWGpUAmokoQNaRLGxp6JmVbVSEAl",
+	"A+Y0i0I1gubLvf/uVUlvW/9fG5NxOp1eFeA/oWlz1TwLrxFci3j9MSxV6/CMCJAgA4bRLTPF+9peRTNJ",
+	"zb3wAjxknA8mk7WHTBMfg62OhbghcXQDoYZxASvcDBJru92B/y0AY+l/Hq0Fj+WJ7KXwWPrYnPOBuOuh",
+	"2RT2qkjfLEvhYOa4peEFy3ZzhYt3QGEBDWEax7CL9XX8ai4K1V3PnlkLPmraX15962YNhVERNxKoyKff",
+	"2tsr0hozimdxZpeMeMBI8+igkQ/V7O/6oZoj979VoKX34+0+HUusTi+l2yV1gMviZtc5E99GiBKG4rqk",
+	"AmtT91NhUK1Mer321msDXfe9KbkFn1lsqvygrxrwNCO1CO0DtDhPCcqyOEomMeVofYdsQhM1hmK0cweu",
+	"PGbjvuaqen3a+rTB96S22Ds8ZEEMwLMEN9SVjaPZhplfDigF6hwy3hb97lCaNBtynOXR4JYAp7AXTbfO",
+	"FdPbqcNn2RAe+DQWNNLfFtbdU1Yq7crPUvD6JZ29ZlLSIbO78uh5NOBeuGcSzYXmZKYAHVKwJnS4wIAe",
+	"LxlGT2FNVILsSt1BDVk8PYD3HEy13L7St+Or0Sf+DZVF+OGFkTmgK4xwAbftSQZKmcnVMVVLZJJEEOME",
+	"SU9OaTAy/sFxjXGtCYYdDkGwjPOtVd+pN7esHYGmJ2iHI23cRRZgGk7EFX53TG+YRCKGZQC5BvNxSzBS",
+	"auIAeFtvS/3aaUI2Sg4Men9F81GGr6B232tNQDENK4sEUbWn2qRIPEPT8yvLA78i1CwBxgHtCmILi4xX",
+	"xx5l59RD6PA6uY6CG68uOAUWmFGuzAe1qkxUFNwwYEgdPjS4pqa8RauAZgEHsZihWFgIrOQvvkviSruS",
+	"VrenkSLzi40XpYalYURoWbUrl5r/oKA2M/8yq3puuWiTNI7XdgVtl6ohDViYkMVMsZVvMrpY5TsuZigI",
+	"sq5TzQZYG19WaVee41sFZyZBwAgEvM2fwsIt1TQDT4+P3eoZ4HNuGjj8hUfxAThg+IZK1SIzmJHPRgI2",
+	"mCbMA2nwp5WhGrjiNDjjpCraAn8ANI7NqIsWEt+w7oa4usT8i2wKQ4ZccubTE0U9UdQ9KUprL4bRaVlt",
+	"V9pbO4j7Cl5zdZ0/edtWTYFR0tI3h0L8sYbQNjXB43nJ66trvs0X2Zqrtiqf9KXIWJ2B4IoGoMGjJgDK",
+	"uSuPzIoeTHDIJKGJoYXhiXiVjCnHImIWJY4y0F4HhCzbFgrkiQUOMjG6gHIMP83rHd7hX311ncy1HvnV",
+	"V+Sck5+uZnQ4ZAl5d/7hy+1QBHJ7i0wgCPuVNRbYV1UQSKWSC0dinroyctbifHS4EahfQSxMrxmhWRr1",
+	"Sj3QWvmyp9UEkkx5zxVNowgcC0dQPRMX6zl5m6GwDjdejirpCzUq6ELT84LevS0oW+Z6i7QubrYqMoq5",
+	"mRsuHRFT9ZVZzPMxFDrjev6kH6aTqD6n4/jDl9v+n1vwHneH1su9O/SfWwSIBrSQSHY40sYXktC+FPFU",
+	"sTSNtk0i/K5W10jElSBvhVRjNHiOJ1EohrDaQ8b1NNJ8KueZHdc7/KcJPmRHA9vvX9vChAb77kDEMQtg",
+	"UcY0ZOm7rL9oiNmnUyXGVEUBjcFBpXeHSSUNQ3BI1B1+PROmEacc2UQawVVCA9UuJk0liIJNqJKfLtlz",
+	"EXz4cjthoQi2EInF2kh6bwBPW371FYQ0ep4duT1B9PH/0nPseWDiDoVYaXPCFPs+8yqb9bnr8IGwiWtG",
+	"OpGBiGMxI041jrhUeixf9gC3plclvYWmE70tPDc9D3PIXICaLDEFaAE5s+jIsFJ1ciEMGE7CJowqSeS0",
+	"P46U1t4R8Kbe4cecTA34y4Qq0OV3G7smLEIQtsPGCOEG59Y13kB8Ys+kKx3r2fXqHX6a2UFbgtzzEcd7",
+	"z8gvUwH2LXZyA2GF0UcyYvEEbHCIFoyo7PDeCQ1GrHai913EbcJFTSqRsF6VsI8BmyiXiqNGCfM3wjik",
+	"raVuogiwBpbVLUTWv/rK5j0sqvISAA3aptgRnKjQFYbomyImU+kqv+hw+16TjnB00GhsoVoeRwHjknm8",
+	"//X5NWRdxV6auz76mLxRF8lw2zy0PY6Uh5xeQaupUq3csgRLACuNerPe0PcY5lFpV3bqjfoOOEXVCDSt",
+	"7fqMxXENKGD759mNhOOsfxkWJUVeAoKRST1D0FpNgtqIu2Fzif4UADB6z/rkOzYnV8xYggd7zYOtOjnO",
+	"tCfU+/Hy/bUkE5YQm8b9rMN7N1Ga42YyCQ+JGk3HfTBArXvwhs3r+jOSJEJRxdpkwFRgYaMUBoJsn0DM",
+	"ZkFS7HBL9vCpOsEo5A0D3DiYmhzZwJZinIwjPlUQIhsIyGJBvKoqkQJcOmkJbKDJNCRcdLjBRYEWSpGS",
+	"JEvCPURvkJadYy0dh4oyJBBHwudaBxsypadaSTEIYAtbjYZVJGzxq8fB7HamjqCK3qlK+6ffKjQeVtqV",
+	"UwO0EyS3lXblbQ3/ugFF8uLX/iv5w+hw+vwkCGv7ry9mP5ztvu8ecPH+h7Mfjwff3nz8UV6+ODn6QQ/r",
+	"Rs31+05Q9au0KzKCBL9KuzI43Hnzcud56+NZ85vh4e20f6Resebw29e/fn+wzw6vp/Jo+vbb28vvT99V",
+	"qhX9mo/ds9NfL6dH4539b19ddNWU7e8dvbqY/PB+f3Iyv1LRzb9//u78/fkebVQ+ffhkvAQr3a3fsfkV",
+	"U6iDLTpF9f5LhFFElyc6U/xdK/uAuX8bbj6LbtlrpBj81B5uUtGDbjO3EQnZdHfw/DrYHkxOx2OazK0y",
+	"XnIEK9WKokPIonxugZpRpaUg7WsDEUOrAe9n/a0MIwBFtZbxC9SMBroOZ8im4zn1xHrETSbZbnN3q056",
+	"iNzqDrv+G4DBnFGQ+m2KToRzG9/3VKTIeSlki17FZqVaaekVzGYRMh5CTNcw6vb2drN1UG/UG/Vm+7Bx",
+	"2Mh4ULKPOgSRSMouJNYyxRL/q+idLGgWZnt6rXVv/h4s4lj2RXNHZv4RGLxy2od5mMZNlWolglQWPbOu",
+	"SeFBtKZsjSdV3RGVI/0GYx4thJFcizUvWJOPoZRm3nwogRrLTQJY3AeXHb7hVhY9BZnWoduQle+wmlrF",
+	"TxPPjfKzpGy7ykfDRbo0HhYehEu7iJHmg3KCCv7qmcPbt9OHKmVvgAUu3r9MrUYX3cAfUvT64i9XqhWt",
+	"0WA6ccngitUfCwVWuA5ccFapOoAtA/cFHct8tC+X9KUHOgEIz26eDyC408oVnNDEayJTeH5NfMHDi1p5",
+	"H7QtXDIu6d3tYSzlVgNhkz7kcJHy22doLXHwNeuSjX7iBp3QC48uoRezR0Vkk7+qzVg9NvRXFJGdtL6f",
+	"rIsx5Um+I6jQU1TgHfK8a1lH2QdsfaePqA0bmhzAMu6kDV5k0T9r+itYf9O88oOtAFtv8Sv52x92wW0d",
+	"4erR2Dsra2t5XkC9UM+zguXvouiZvHpPHj6AkgdEWYNckuE0TTRdqd5heM4qc7ZiwGJQaisoV4nqBkGa",
+	"9Qb54/ddsJkhbbJIpcOnTzLjetLunrS7J+3uSbt70u6etLsn7e5Ju/tHaXc5dSnIaT53U/VSDaVMp7te",
+	"cNXZvcrkbu3Wm1VSjC2yU2/WW1t1cryY44TJil9IByQDNTgdfp0F+JPLMq0I5WGVQOwJ4iuZIEwVu/tL",
+	"E471MWswKMoV4vkY3DszQoxTQbyuSnqABmSCaeB4xBBNq3GwhQA6cDeG5iBUBCAHeBUg64kB2oPW0Q7z",
+	"YMs1AFjAOpazSEF8IFJEDAYWsmSxhwCsqghZh9vOJnDvfsMCy8CoLQKKHttxFpiapqE9u2J2RlAQ5unr",
+	"3vpgzqvyQJmqZMiUtDuEqQQY+upwW5DNwrSJhJNM2UYS5Dj9BUYBCbkYhYMmCXhflSghiqIfvsadfgLi",
+	"GBsjMEfcA3w2obd8S/uUFS0vTfxUXaPLBc2Qnwd4la9oZ/JO+GZFE/I7gRZOphjG7x+LAF+86ZmOp8XL",
+	"VNzP5zPBcxfNAoviS4bfXG/4mwKgFY4DsNXut4x37O1QNBxrsRYOZ6+x7lF+xDYqhcc229mlbFcLinQW",
+	"h79Ge5XVQ7DNW+7DEv/OHTSKVsh0Cik/cuusyWN1VSkasO3tUno41zwMd+4+UzQor9VNqYjaXWNgf7Ee",
+	"P0VTzeKLlsy2pF7q/j0tluo7Y9SJHuxw/x3RLIsWyAPwLBdpd1mep7Z7G7TdK9oZr8nhvaT7ozX2KT5v",
+	"mIZ+v7P/J7biyTesz7z+QdCeStgSAlXdW2/ree5SMMJ6b99cXZPtCU0wVdeWE2M6aGqc9qcqY7+lxmmd",
+	"HHN7vzNmiuhjmkT3oJFl1sjemmr0P6rpZLF5C+02N7I2PqwMI2pZsj1S4zgTP6x0po3GTvC/QhFAWYK+",
+	"AS4x/AGScPGCqWrA69veD5V1vZtQclvg2TxG9dbJVGDw9cqnamWnsbPo3ftmwfeVc4e+Mh73VZ7QS2Mj",
+	"u/thbLvreEL1VC7xgOhx7rZaGz+zd4fv7OF6rH7mHae3NMKS4GWe2kypCrXahOeavUIpXuyYtT/q35DC",
+	"a8Yx54AnwWteDNOllW2vJMX51rTEhrpbdKKkvk/EWrc9r1OgxHzbYvfWcb3c2aZlwJlIxmmE6hsRzpfE",
+	"3j/WZrNZDeqBp0lsSoK9w4T1fabyNF3hY5P3jwBOlWoF5HsOYXhdb1i+OeqGVnlJ71JrMWdhKtfxPOVa",
+	"xlkvpMEyzPt44HitxyoKe0J/ytaxO3xtj+8VMozrlRTz+RlIc+cOz+z9pzOqKunPDbPYlGdBKMlERlcm",
+	"B9E4dhUyxnknktBB2EQJggYVeffjSKoT85n75voY3ImfsigoXaViwGspSKbBk1yp3onZeGCXlVajtV9r",
+	"NmutnevmbrvZbDcaP1ZcYgqkabi4u/52+mWj1cxY38sKyT1R1oIDtrO0KwYkKECE2OQBrf2oY2EfvJyC",
+	"m8DBZ9iCbaBBkypjVxkCdl0I2FnQsw85GA/QF9dldVBGhxRSqiCl5Adq0Voc5jWN9bkw577RXP3EO+6D",
+	"d5vn1jjHZyLpR2GI1fCbB5LX5BZLOMVvC0AZuRyID58yzORVJP3QoF9aYo9qIe+wP5bqNSfWOZsJdXoR",
+	"UG1bmaCjRSRB34gBE4S6v9DFIgU04JlZnyg5toUx+j3WTdFGg77DKZERH8asptXpKgmZvFFiok2UyUg/",
+	"oE8BqFQGqt0BpUUKw1h+ZXMK6f6FTAvMijgc8glcm7W1qQLulmUU9z3Ydzl/BmdwDT2jhedpkzTNP4Fh",
+	"Z/s+VH5pyu+H3/Pv/tXovw/24l8a4x2+9/KXw/nrPXE0bcpr1Up+OPj1dJf++2/G7l2C1+fh93cgLW1u",
+	"YD/PstwezmYuncG46Vxjjr86099tHK1+Ahfigo7ZNTXQKWupvddCvKIJInetpfO+ZmFEr7VFsq7Ge84h",
+	"D+WvKL9Mdl1WgCGjcmJmY/nl6b7bvzlO8wkFGqK/5EUbgsFIT2xWLVKLLGjiZ6A7RvSWEalogshaiZgO",
+	"Rw7CLStG8MOeGMmw292l/fYiaRBXwr/BUdld/cSFuJoGhnP8Y4nYwAvdmYiry202rfE4QrXdXLmYlRSg",
+	"lxFe4y8o558Ms8cT1GXi2Xqan9jL38PGgxzke/CWpZmYKUF8If2I2t1THCdUjYozHLOGiE/RmzXN0Msz",
+	"oSoYFZitBrZSi3FtEHLbZEELeEScBZeXGrFEeknRBvNIgsULR7NKqG0ThT2ecm2N8GbAxNpEX3hGpECA",
+	"HoCG1A/0WQAJddRDqJl/IevE4kwjwzf2ckC5NqZNa4gO7/BrAYC3acJwFUFL7ASqgNOJOXIW7F5PCq56",
+	"acUUUz3s96teRBmymmBGOOG8de3ykqsGqjlSJICUHgN4OSYGCovM6LxIbmHp2f1N7835c3Wh5uGetrfB",
+	"mV3L9n6SyU8y2dP+sYcGHCnT+uUfKaSfbOw/18Y2aJ4PbGNvp21Z/5kqRqFj/DW9AVnN2cw1m71O2x5p",
+	"kT/3i4F6WuvoijjsDkTSs4VBgEmG4PKmc+Rk7vJiEzFM6Bid2gYvWn8NsvyoVjf0V/HpGZWkzyI+JAmb",
+	"xDRgoUM/s4PgwmQpmzqHRtVv0+TnRwEEJBf6SzinDYV/kVw3w0JaMm7De4h3fzH1xjUaa3Nh/Pgljmfs",
+	"ePHfUUI/ecf/xt5xv8osUtJnJP9Maf8kte8ktQ2nsnnemuV7VYp3EuKFMBpafJemtuETS0uQD/dbh1hn",
+	"vGU6LbOY3UYpZHogxmP93zjiphTYvhargnqIJWKy0CETmPKww6GxNqBk9GyqHCZUViFlHjBXM+lQLgXP",
+	"JtrBemHE2OStjSdTxZJqmlEPGNVVwjgk7CnTR7qKSMe2evk1o3w2imLmdSYnVN5Im68M7B7z/fWRNsip",
+	"KNp70FXulsZO+IPV/obH87Tm1GXr93zW24MCGM3UoKHhucr2JAcoV5UdA6KkqplIbuBhkNuUxNE4Uiwk",
+	"fDruw8J0uAWZMMXb0ZiZjGssIzWVj5Eku62jpcW+2Mf7YbMPUxrK5SBmVl+vt35c3jMZ8f5ZfrgGd831",
+	"21jLyHTQ31D+YzGV7GpNGjruWPqstPcM6o957/vnL7+pvX757TVCFmfO6AqonoInunrZTD+GZY/+XzeE",
+	"r9MB3GcjSgWxppz74E9ciCslEpBAbxM6LB9c+gC8f4PkSpAZftbjOrLeU0c2TcyERzcWxvBUTiIfrf+x",
+	"15TP1xbL8NBdZDM8uGmSJsBeGJaTAiLcMbkcZDBUYtT8wyG3Ta/AclF8gjfIRRg3001X24G2k66okzMD",
+	"5s9tyy1bFaZtStOA1SigplOkQJ94h/t3mnGB8LEnhmjRIongAavahqGUhHRuK8bMC2wDCy3moA4kM/ZY",
+	"QNNY9F/bN08Scaulmi2Vcg1M++IjDsAWf4FJCrDz8Ax2YZSjaLLQk9BhacBLO9yrQNWrly+W61nMoF6K",
+	"xAGo4NbCsYVxs0iytIQvsOWrKsFmTxFXomP7s2rzHHNr7fQxjV6qhGrD/AtpB6Kld6bAjbNIf82DBSGz",
+	"RPChQ8KvOrT/Dp9K5jQY7Ebv1QOm1OtA9Kc4BftnwiRTttuB6wNWSHkA/4E7F0fcwQBArTHqZcVgMbjo",
+	"VnT7DTz0DKsWteX06vj1aff708vzs393312+6lUJ7XD7QujsVwe4G+hM5vWx9VegSvosoPoKDEsG2v5O",
+	"JDYF0aOWZTAmZs6nBlzqzs4KI0Zv+4dvd84GjRc3zcn3O782xid7Nwfz3eRfv7SCw/HVUbivfhi9nDVf",
+	"/Sh8tLl2hZKZECHjZCQSydaXgTDwE6899no6SEliit30yOtp+qdbqkdLVt5vAFK8AwhZqChCaoVMYfOo",
+	"42xP8YW2rZH0+7bawr+sYnkUtAa1g+YOrdG9/d3aAWsdsP1+q7Gzt6sVS0XVVFbau42jtA2E3pk4Ahg+",
+	"43WcJryNrfzaZjJtf8hrb/xbfLgw8XrFXL0WtX+qzb7ZnpZUJjkJEklkj1UCDk2RWOiAjIGARBGhP8Ci",
+	"PDqq8F9m7qna1+g3QjN9YrR716lEbxc4tKFPjfGCmzcueZE+8LbteGUbhvLpwz1prdVKae0dnyRCSz7o",
+	"gXPKldZ1ltFdZlU0GY0jKSM+zC74BYol17CDgzxzkkRrI5Jx9cwxY6h5U1Eco1O6YDucC9GxKW9Prli+",
+	"C2Nezjthl1ZZQ2vZJXvCGQtNVXDaeDbzuPeF7EY5Jv15N2txzT7luvhlz0jaw9KdEyOGfbbAIdCw/s7B",
+	"m7oeSqp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCowbQMuU6a3LKEHofxRfCGJN6e/3ubn",
+	"ln0DZ8USMbGakz4jOc1N32qYBGip+qn62jbg9SgRSsXs8/llP1WLXLNpi8JcLNWYRJQvdpy0xuAlW4YB",
+	"6X5Fc/B2rbI9gO/AJo5iAEV81syqmpbKSksjg9VCHYqASTCKtcmghDbzzHNtG/XrcID4Md5Ti0YIRYDV",
+	"XA9iWYX2NXVyakYyVTE21gLbxh7mt4ArAx5ICop+h/fiSKrXc3yuV1ZceGp7a+bCyUV7m96y/SrCPlsr",
+	"bzzBorYi/Lx47i0van7OggQ7yCARudzswtD18mNfCGAjWZKH/9swUr3WbG4iHq4PnaXvXhsLAXbtO/3E",
+	"OuANG9SFKpGsv7jLopm+R9jrFKcnn+HatNHcqR30G6x2SPd3a61wr8ka9CA4GjT1vZOuPertivNcQhsu",
+	"HnoLauOKC+9u1g6Cvb3aId1t1hrhzqDVHOzSw/6BxVqnQ1ijSjBN4u3D+l69YX/ZRLg4VHdE9bpfRSfs",
+	"7QqwC+wD9Xco6Py7hgk9pOqi8s+0wa8ngwwvLZRA5jeQPyNGYzX6daUAajUampuDIKHS5qmAupxMuYTg",
+	"VDBiwU3aMp7FklVBq9Kjw9AZVbRPJSvsKfEtDOXedQtWu6qIm/UtZ/PtEo3IzjSCyfLIKDgPijR9ohcv",
+	"zarxF9fbVjPOwm11c6hWALB+aWAXcedzgV3reswGeI+arf0SAOkU6qQIvARDqxDLXSNuCRDRkf96G8ZV",
+	"ogQYxUeAsghXC5BSkLTk4pkAvlYnV1oX6otw7tDXMhB0lGP7WZHYVtjZ6drmq4DnN3fr5uVSGSht9JFm",
+	"x1SCFV1NQbv8qrSY0RCc4VAFJMLCtpN6NwuDj0+QMH9BSJi3cPbuHizesGA7G/DNtKgwluVitxLvnvYm",
+	"4eX7rEEZ97WnS5/KPkP/21PU9jGitn+hAKymD3DJFQmoOwVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSL",
+	"AUTP3dTO+LTcHanXPVKmoXpqqg8FYDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaS",
+	"fbjNX4rG+uoto7EkM1OFhN38I2lQBrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6BZDcujjs7ilIzFNqiSc",
+	"aqvW2NzOBWnchTGVCoN5VoQWZxwDjVgF+lJv4n2ieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZu",
+	"sH47kwcQDfzwb442bdAf8sJQb4GW2He14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfct38RvmuNnqFJIr",
+	"xOrxP20zCgzBYNAcj15Rkoc9o5p0sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERA",
+	"foeJJEDbOdKfY8hNmw0dvjJ9xNRbFEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZI",
+	"CzZ71m3TM1QCXHQRXjvXNMZBO1vyhE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo0HSPWwK2otNZ8U",
+	"0/SPDrf5H5enV6fXNv2DbJj9sSSv48Ekw53yOzibdTM5Hv1oOGTJHVM9snO5T5qHH84xvUUMLErm5Orj",
+	"wHh4jxSQp1SOB07lKEzjsD1fAZtW63N//bwOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj",
+	"0wYC0d3bhHKuDxVvZSPKzmf/eSPKC8ujae8p2+bPzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pff",
+	"jeWfWrLqXguDsZCK4Fzcu6RVQGjCyHDKJJScRonM5dZkBOTn3Z7FtfqzsiyqhZwmuxXYmWkVf6z/JYyh",
+	"k4c0fRJxG1nX30qwY3e3K3t2iRImVSiSRTDI/alSgpcCIb91g3i4kLfvM2+2dnb39g8Ojxo12g/qdDKR",
+	"9aEQw5hpYWHeDn6I9Sp6R1S6gmGshc20bgZXuCEh8x3zchPdFlEYVKqVmPaZPu4v4BZ9IeI3rhl417Uc",
+	"dKW7JhQ9tPeXuOEheJ5xxJumO9v4pO+Xd0W8aVdf2wfYOuM/3C/sbTd3GYqxo6snHOOHxDGeeOfKMof0",
+	"rBVyh/TnUjTjV0xJC8xkm7NZTCbKCR4Fffaz3VWqniPSmLWDiIeS9OfgJw1tO19iG0WbhEp884tIfTvt",
+	"1zv80nTssQHK9Aj00r6dNkCZXQesezH1vyDcAVaZ8SCZT5QBWIZOr4ivjF1m3ZSgQmiSRLdUMVcX6rwO",
+	"1qOgT2HVj14WdcYFTCkJTusvrYn+9vL8++Nr/d83358/P7286m3ZbpoljMFvr8kZCyW6PqSrulFCtI2L",
+	"2S1ChweUpxsncjVG7GMkVTmes6WPe5n6d2XNOaiGF29Ort7+UEtfUXkoRpxltBuzukcEjH4Saw8n1jbd",
+	"1mUQzY7F/CMwme2Mn9CiHgqReZLyzc0lcUZR3/7N/nMpMPMFZuRkeL0Rpb5IXMQpwqYEKmKQh2TkPMYr",
+	"paJz9GP6r4UmBBAh63D32rSrIh0zK0AjafrUhuVIzxkBs5av1X7yn4n2nDKffzre872OyBqoz/b9VVel",
+	"5EHpF6M/lxNj40ls/93F9t9IZP9Hcosl8M33ZBUrERb9kEVKJn7Fh6P6AgzFSdZGKoZQ9ApR9nerlXHE",
+	"XTd1AGRWLNFv/p+faO3XRu3og/lv7cNX/7vyiCDO5wrrW7DXkJJWdGeQkjEZq1BRcOVRHQ6dFsl7gHqK",
+	"DCJEmSEL5jPkO0WquoZVW456/BAGapYVkvciuZETGtzBEnxE+OInkfLXFSn/aOzhjIx5sgvvhyJ8b7tQ",
+	"S8n56pKjvcYO8VD3TOmQZet9ZnMWseo4gspwJdDYEzzQQ5WjqQrFDNNW+mw45YWVR1pERxyLeP9SxUd6",
+	"YHNIoLJofX+VcF6mWMn4xjGNNJzfoV4JmKGYqlKi0KyK8dDlIaUlSrmG6Jdva+c8UpHmK+QVYM+SZr2x",
+	"BRVq+RZPVmGyhT8u38k1dUhhlm0vB/A+RMr4uSknPdtqvTuKuOo5cCn7BpuiJgUBQKyAPUPdxWJI0aHF",
+	"M4wScGRfWxjGgo7RvTJQ3R4kiGcRmUliIg8mM1wkBnMTv1qkkuideDNVlRUq5zF3reNdq3p/xeQIILEY",
+	"D2HhTfm0iW5n9VI2fznqvwiiN9HLq3e/njcvopdHdTZ/+Wv4/jx6E53PXl/Hox+fD+cX85dH9aAV8/74",
+	"rBH+8DIuKV/O7EdZ9/nD5lFrjWJqD7HXZTRisSNWo8RsoIimsVkxNdwd5Hyhl36Kcl7cTn9vneLw9+AV",
+	"S7FUHWmB+J/RJJRtP5PDIyCn+9jf0pb16QxLUZ2LZ1VGzKWTbDQaa8zyBBqqaHWKTLnJZsyOkw4a0eBn",
+	"GYc3P5cMTbNyds9xnEMr+fyneVndvVmIZWTb2ttd47tXWvWvSaaPsOZZMeXDKcAypLhrQ2ZSIiYJG7AE",
+	"0qQ4sxASGIEDPNra8TUJNfftLeYjO2oyIgCRW4hiH7G/NOUW1n5cNXUuOZaLNSRZhlC2PtOoG4uAxgD4",
+	"WrYvhZbmCqmux7s9UuM4I84rnWmjsRP8r1AE+pVE3wCXGP4AeUV4weBF4vVt74fK+pm8S6vs3b7BqQUt",
+	"oLBD/Dea5k3ue3o+P29H+L91p3ZN7VmS3bT6TP8WASOombx9Z06XF6BBDMJFJLxCa4Db1OZWvUx06zN6",
+	"hn3kH7D4F5hSNjXXLo8VfVYh8LMOs7L4XsJ+g9y7K1yJDYqtCg/TdbZmxNW4W2219/nPVnPnDs/s/cef",
+	"4Srpz805ulMxKdL50hJS1I2dnSIG5PLshOwf7B4BWn4LQ5cQ8YykGUvVpPK8vHpzYaovaDBKj7/Wozuc",
+	"TiaMJmBJ4Ev0o/olvZWnule16B16MOZIQCZQh/fG01hFE5qobXhKW9yuaqinOcpzfUXPxKyiTLVHBLWv",
+	"kR4A10PJ/NcOM5d8+cfvu/WdLaKgeY5X7KSnmGLr4pSx8Av6yoNBARVXhFgfXA53y5SqRZxguwSzz/YT",
+	"dXKMy4OAEWVf1h/QV2yYzZtGDxNEI2m76VH42hmV6vjt+ReSqKkSSUTjun6JQbJzWVMxFsTGc69Mw2Uv",
+	"GSRml051df7iont+0X13cfLm4uz88vXp86/FYNDbqpoE7wRaEHrFyDjubD2IJgSbWG7aCFgOzT5OYsqB",
+	"PqrOXY7FddjL38uvt9WBccRvYGrHfLGYmRr0CjIAvCYsPTYecKEmvbYXuCyegx7teEDTOrV6nowyJeCm",
+	"HwQQVDMlKUisM60i9Nh6GRwSmprPftNnLDcj+KD18SaGNHKmdSFh5keasEHC5Khr2kF8+cfv+47ms7/Z",
+	"KkqTp2zSoqPEFErqUZkHDB/JgIZoPX0qWRuzAf0GUXVyxXhoAKddjydMd3Bg3QM20x8wuCPkS0piIZVL",
+	"QawSNRNE0b7cciN0aRHuO8eAOQd1FcSQM3KWgULIF7LgbVlYr2LsCbihpm9oe30OerluI7uZrc/ciMei",
+	"V9jupGQr0WHomcVA3MOEsbBO3nEVxWlvDCh/IJGEj2SJc4KLj7GhnozFrBuKmekMQhccCUQJQcRAMe5l",
+	"mnIyo/pYQp283SPs4EX6TM0YwORIJBF0Cj6zWaMMjjSKAmxEFTIesbAH4zHeF0OCC7thPAxBwiBKRmNp",
+	"ztnulilzgvXyEQFdSUcKVWDSZWR6urCowk4ef+5h2M7RNu1rHuE5ryIlWTwgX/bktA8cGFDYU7yfrare",
+	"Iv1+LtwmmgrizMmpehmyvTFrf9XD/q4osI5TSIIsrro0p+qjIiqZY/m8gJ2pYnUysj1qSgngI809A3cA",
+	"1XdjIVW7w6dZ4sk1VsHR9S6ZSuY1GEyPSDqXZCRmxKI26q/WyUU2e1fb8okYd3iaouwXP8ZiOAQcetsP",
+	"zjSCgTv8Ogcx42kzugwmPdboyA4PBVSexCK48QSGmCJ8v3UJ9GBZew4U/wu7vSBZ9NIDpJIHsI8YSq41",
+	"IN5N49hskANvMnaslq1zMXXIr2PkfRQXNqBxjA4IPxg7RAAP7DaAP8KCm7FiMbMHDxVHEhE/xprD4Tts",
+	"XwDM1Eo1Ivz7NeuhwKuimDc+WIj3pfXPptVBL2FSTJPAcbODxsEWmUTBjUFnmIYR44Ffe+gAiT23nIML",
+	"yagaWX9vh2fA9I/fPT8/vTg5verVCQBEWqeN7WxhimTtALDMSKZL+cz7mGvt1IPSxYgPRM/Wf3e4cQUh",
+	"1ehltMczDd3bZTAFODkHu0jqxBa5WhRg1y05Ms0O0plWMxqPosmQqR6e7pQUcT/0RgEtQ7aEpT1AMIFo",
+	"GImjfkKTOX4KqjcxrwIFruzwngcg6UjBeL1sO8gvr62DzRXF2/oAhLGhSabxci8UgezVt2CpfPZqsNAg",
+	"pwHTG2whgKHbXgZAqU2+oTIKegTtTL1splof/AUYsNB/4u9V9xO45xM2YV7RcId73PaZ0wy9iwi67a7g",
+	"0HrZ3TASCgRJq75TbwKQHGxGh7sKDDtdzMQAThuptmtK4kQHwLIhb4+WJPxfGyfEA3o/ijG1X4H+7rs7",
+	"UnHqQZpnuzrccBHc1OD/PTSxPHvMInn+LEY8FGjpmhXIjuTSXCwbSkb7rFRzf7crxz8m/365N7sNrn+J",
+	"f/x2l+8l58+/P9b/+6bVb9zs9He+bwTjs+mPL47Uv3nc+PGHC/EjOmW07Q1Em+/UlaXl+4LD3avnZWYt",
+	"FvUcbx+8tJ1NHE5Acqm7qVopsKVzoeLHJpU7Dv1xW6JmPYBn6AE8l+f8ci84Od8/H581vmtNdsKTDUKA",
+	"Cw3NHoy4l665afGK+9dnNMH0kg0Wvdjdj0qHNgYNg3UKkq8NPCHgfe6+ZRsD1/85wHkokwikjFiZYP2b",
+	"QHUlOTrmt9S7uR1pYpITFqhyR6ePTx9MkwSUFkUVw96bSMug6h7s77dMg1AjGEz1nrEuwP0yt60ztQYu",
+	"WXwLZtq1bzclbBCzAJ1nYqpQDw0jmQHFkzbTwii7ebs17auptbOq0ZXL9CyyVM0ymqb34liIGzKdpBB8",
+	"7tRWHfhRxkY1KzFDgD05BUgqYwLXyYkYT7TG2KPTsGeGmjcW5mLq1rXt2T8m7wIx9pxGrRXeuW345g3M",
+	"V7JNqKqaIhIg5pcD00BF77dOhQYqumWdSptg1+SescMRBVpbaXUCCUMd3kuZZs8apmDSgbVhCaZtfA05",
+	"Dxj6NbJ+tDrp0cC67OhUjboqGjOwocGEBk/UzBrfxrcjoyEH2/iZz13FjHsGn2u8lnoPxgwh1EIG7WxN",
+	"RHZsQJJ3DxpbhhSy1qVx7FvwrSQRM5l1BeghibGNoctMJS4acXl1ut7hliqAPs0H87XEaUWT17MdSMWp",
+	"zWi7FunS6fF/BH0aD0VOY8w24PEVxkfTHVJ6tAHKjLaygQZ47pbrEXu/mrXT5y2vbTtLt2wNaaDZfLNS",
+	"dS/ANGk6TrRsmMxCLRjoNCzrz6qftCes0m4e7O8cNQ729xvLGiywjxN762FL3xpRlX02gn4KZR/8WUWV",
+	"dmVv0Bjs949YbZc2gtou3TmqHYUHrHYUNukB3Rkc9Pday5U1uUk3Bjntr480U6QGLnZh+FStRLxw4ywj",
+	"LtowvB256h0psRR+Ji+sncx40iz/gdjKv5lG8KC5aJUxB7+hNRarrk0nd1YZUUVYpi4ibGhWM2w0jrYw",
+	"cOU1YVvUANqm+NElAEvTMBT1LLinw3PZt+Dby+sy8PIYcpWdVpOGImIpSKvRSPuHRqnXEWNwBjt5RudG",
+	"4uPDLlU41eEWFE+TNup0Ka2d9o2/MRtT8X1/iBNtlFL9AZNSrMRC93fHT9AhnvWypxqBy9w1aqH1sleN",
+	"uz4bQE71VnxOKjq3AUnw7DW3iqGY9SwfQX0o9IGdwkQtfRiIlgwFFakU93AOLCoPWc/DBjxbH4zgjm3j",
+	"y1JPDGAY7hLlc1DFwaeA+uyMboBd9MR2H8QyT9PlHEVuymltxGVpqcQ7yZJzPhDldRIn2vb64/e9+s5W",
+	"mxhg+DQKi9qkTRaaQ8SCi1md9EwFWo/QMJQd3nPZw12XW1MlPftfLHAMu1QZGw36WY2ZopBd9Iz0oLIN",
+	"35b+oe9E2FSb9dMzSM9pKlQPB+2snuJWNj4C8RgM3P4cTODi6nm7biWFQCuqZ8zDZ2LKwydUsPVqzkyJ",
+	"Y04heT8SqZm+cYbeysTa/pxosWlFbenRqDddjhxm2jnOamx7G0nLhto6/EvM9dtrEC0dW1sW3RxcSn2h",
+	"RoVdfITMEuDDJe/CMBdhRYun44nJDUSYHbknwD7940/RUzHpfQ72fbNwIVi3Fgqo8wsbQs+BfVrRJTG5",
+	"ByvywB8ZjU1OHel5eJJFjcUk6dkfldBadJpBpN/nPIDGeBhHkMPDwVE/YRQ82WkO58DAG2jJ2+GmAF6z",
+	"GYMXRMaMcqiOtYB7v2gt3U5zBjkiDsq6z9IWrxEg87pCH5OZJCTrcHzKJtZqC6MM/vSdRIjGx+/UCrCD",
+	"p+OJmn+PPAm9VtmtfpuwQfQxn/trOxVnE4arti4pZkqBnSTZM8L0F9Dv7JFLti6ppCrpl6W1Wj4uxv90",
+	"Oh8bjWI4jGox+aKFuBjf+FIvwxZmxsRpPyLBmSRfgsdoKzN4g1ZQNH778sw0rENLiJhR/rCtXdeBc3CD",
+	"siMva8NjfnGKontgMI3jrpniMefk1Awl3/V1BZC0w2IwXsVKteL5FV1amOZWqbJbPq8Hbc+qT+Hq7qwp",
+	"MT/1Z/0c/Vm91Ewf1fY4HEc8kgo5a7G0y91Tqtge87mWW5jGZbBmEToB/zSxnkhCy5Zn5jf0awWxkBZw",
+	"3CRRYgK/Cxx1eAbNBjVhx2QRU2cQmVRs1188MmHE6Jcpq+px0CSMTRmVx3pNiC4K1QiV5JGIQ0in6/23",
+	"+VSu4CMyBRUUzVaCGbZpYqpr/R85WxubEtnQpul3pLA/qRRuzSI+TLvJYP8z1/6Mcn8A4E+EOnCI1aGX",
+	"xpTD6sF1eGm5h3EZWjBevWcqmZP9BigbpmoWWi1p7Shk0GMUCnIDJuVgGoMHRwB6+ZKk4g5fK6s4HUgE",
+	"Csj529vdtOAtMZf2yfb+7jNCyfbuoRuxYrzDccxUYhp7nZwABUmv3MaSjfEhKJOCHJbn772T98NCKhcV",
+	"5TIh05In04tnkWdvwp4fE1f3SYzeaUuWYeL+f+xd2W7bSNZ+lYJv/hta1uYlDv4LA53pDmbS00jS4xsH",
+	"UlmiLE6ookBSrQiGn2feY55sUOecKp4ii7Q2xwt0F0cbWaw6+/d9RtNwO1znFnjOfbrarUWVuJMYoD/g",
+	"qiCfSz4E39ESV9l3NIvWSSWpkXNkC7mb2lKv0O8ogoUm0Q7fzexDtMO/CkVnhHyn9R/aj7kWsLSrrq+v",
+	"j6/Yo3xsd11fXztvp022m56WOUhVSa2vU+2+rZfPAG6lGvRfzDc8ibDRxqpbpRvbl2xLZUECMQ/TqZyT",
+	"48beG4tvoDaIg+3UEizBKJfSkgCb6gQInfbaYixXWeuFlploUnLrjZcnyWAm1crMNGUlHaI0xHm4PEmE",
+	"fp8TySL2CaEVFL+0xLWMcjNUZksvOvuezXe3Q122/74mifikL+lzcen1G7F6o3vZi2ZZ8jTCRrAN/CtL",
+	"U1LwLJkhFiX6VEMRf0jxYmV583TllBk6F+12E4Wo9nXg1yOV97ra88sf0WwxO7rswei29iTwZ8cuqTYm",
+	"d+i1nyvnewjq0z4vV54V/CgOO8/8TDLoz/nMq0WJ82QWNvGmIx11VhHZhAECGcd8biIT0Wymz30exiud",
+	"XmlPZhn1FmoM46Efc08OWIXASYJV3VmQezTRWReDvZn5A3wjQ3CBElNK+D2dSRB0suBVwzfgTGopx2l3",
+	"ikkGENIaRipbTCbRCAbRoMnIoqQoUUMcoRjO5I+BvAv//6zdtgOao6l23eouZKOclwacD9hpKpMyiJT2",
+	"9lYYlRBvKGrN9GontZKzBv8Nn8zcqqVeODL+Ln4Us95ywDWSClhyAWGfEJbchF+1nPWfwrXZ6hmvwOsh",
+	"q19jjP8fMsuv+FK+pJoSy4i83POz1Q6GJagfHKioXfJxUgbQC2gMCQ7z0suq6dti7UOK+5wpLuYoOCSM",
+	"6dlhSmHd4+ir715PEyFn4uNWZ3Af7OfvxVAt4ngoRnEoU6AR0m92S7QBwwCgG4S/+eSv1RK2oQCxJgod",
+	"iddTl9MZ37JQVz54yUR8TZPVZnv9KfnKn8X8mFV4HvPTvew9mfmxwemroxo/jHk0WMYmuvDZShjO+t0S",
+	"oBM6V/dH84UndvkEsTd2egzPEwTCpIJr5qThW47xDOLBz04oKh+anELm+DWjwhLfKNq7/5cVwuMsNI9y",
+	"mok2UVFLXDHGryQe8zRAJTlSmRkiXTwFOp34OKnweZW17EM2yWCbXvxbI5XloRy/r+RNhtuhBRKR5oIo",
+	"ewuR9UsShw0lbgU/DmY3CjhiscY7TRYpdaEM2s9216gHVXcFdYIYuBIfSO1grx2gJL1r7POsbeHg6nB7",
+	"r+d1uv5Q24yoRhnhH6GmboWhqUtJUpxSxNEsonajpb3n6SUjzyjtoIN5teZ163IlsEMNGE2Dq2BPaCrO",
+	"agefaCiX6zgr93zWraC/ECX00u3vq5peWa+gvKs5iKG1NkJ/c3D+i/CU7qDDXhzmCXd19cAscp9kN/Se",
+	"t2oCFhS+lNYoUW2gPFwCNILERGWo/oVpreIMRhoCTWdW9DkIj75Pd3Sj/P6oySF6wEtw2MDa/4sv4sG+",
+	"b1mO29r40tMc5MmAAqGyAeaxkkoqE59QinYKsAb/t3uDetPGpOdm9mVOS6tQvX0DerTLsF138aVbVG3N",
+	"BBK8UTpANwxl04p1/RyiirvfutpXS9b1L33tjw6fs+IKcUzgBwMygLm2EDCKfYk9kiyw3A/mb850QjkJ",
+	"mrPlNLlRMzkOibGwdk5d7Dimrg2qM6cON8Gm1KdyPg8VH0r/EzG31OeY4/w647GXaWhutG7I/NPqAy7y",
+	"k8+Z73G4GXiQ17cjTaWlelqFCptB7/j8th0eX8iz/nF3fNoJ2/J89G7S0e+dG9U6UN0jgoVC+A52mbZo",
+	"2CAcbMKUgI22O1ijo9EijU8uWqettnllE4O618Fo2DePT0bjUTzMRf/cojkMReto1xxuY4fptHutML3m",
+	"2uBCznMtO8zUP2VuZeyIFsdRHU+43Q4Ml7Y11S3xB0qHxpH6jrSsyqrq3KihUZpkFzisM3Ifi3v4uQiL",
+	"8jmfdI/PZad9fNsfnR6fdkdteT45m5yOwYasJ6VpxDOrpW8d6Q+0rfddUtdcklUWZHqa2eL230BBdtTp",
+	"tDtn7/oX/f55v3dx1j0/6/X6OxoKWv1Vna1w1eUP7bL9nPyI7/ntNCQ9NuDknv69GkTjh6aBGfZUV3Dw",
+	"VWIY1v0mALNY/5gHm5bZYMwlYORcjoJCNKlweSfKUQzcxzRMmbTsq8nGl3IlIuWOKXLFzVnyVzi+5K8a",
+	"gQdZVHOwSylVsciILLRas+GPKMuz+ukUcyzXnlGxPwSQE22WX8WUSn/XtHgwAZR0czYMWm5mhXZPePtF",
+	"wvt7kou/0RU0Zrx0nU+U6JZucA8VB/BXS7kaRNWZaKobwTSWPS6OsfgSOseBkLZJivFCpXrzsysQ/Ob2",
+	"8UQQBdW8Jm+xxfmnoudp995TifsPo7FN5a2pgznfoRtD1umNPhLeKaCgzqdcQ9W60qO1BnoXC3gngz/3",
+	"PHqk3xzfzVnVvV3dr1bhpdJhwbFSK0cDsjnEfFUS9zXGIlTj7D3/shuoHmsbEamFH+uO5ZY/itbM1i1J",
+	"+s1BE9BMhUv39dvoTgcl2/UpzVVv0qqsca+8T2PlVA9Nxa2aish6Ok3SvMrHgjJQxVrrsAt7B2CrOIU+",
+	"+imwlQh1mkA/oRwKmCaEhSVNrBCXylM5yus6lCB+gaIxuYhDHRte6GevP0PcD0WX0tm4z9uprK6I3vfQ",
+	"XKyud23f1rPUz9UBrhiOl9UJfthXTFe7grYnTMa+ejDefGOY7YydWsIGBNKUHH9Q44woNf2ONEBwETwJ",
+	"NYoXYxS4dh1nqMZfzI+t42Wu4riAqIDZCdX4FXiZl76HDOkgPFDgJ+BMS+YJ+amWzKt1eAF/j8s8RSyb",
+	"zlBZcBSqPF4Bb7wpoTI5SRDbQ8U00Wm3W95Caf122qFXo++ze+SQYAdHST7XkexE6nVZp5RKpstEx0aQ",
+	"xPlIr+2UOjfpstR2cNarqjZOBn+rb+LsVlmlx9VUWLUc1PRkD4d9P+XVrDgpm550r7c4uS96gw+Pug5U",
+	"R3Qch4WdQEO4qJLAJCg2gZHpmMBG2DN2BDII1BreKGhVm7AWREUbnM/aBURzxTC69Co8z1NVD1MKsLCq",
+	"Zmi032rV0N7fG6xPGd/PTuRWzv/R8pQN3KBOVdSlzJcM39P8EYqVUDGLHXg85LW1q0bnWK1dsUmGpyld",
+	"3dN0w8PPRWWbJs2NqiCA6Z2Ez70U/fa7loAriNQdSb4UtnetdtWNtivCtqskIroL1dOmntj60GeECPiw",
+	"z4EYL4CRCweSEPzM7xuWSBBBP8C06xtKllLqzQKe+49/4vfky2I0RYDWLhjp183T5zWVhKr20zVsRdTX",
+	"mDGBKLvJph8FUvs37wFK/axQ6tcze725ZXhzPJyfQzne5+F+NCIqyiFDkE/m4c/idqPwp/moeMIfM3q5",
+	"z9jnSdHqgU8aApEQABYZaxMpgZ46DlviF7BSOjJgUyhWLMdGVFYB8sqq7YBd4ep6JqsUpaQyEMupzEEl",
+	"xSlukVpiJjK5Qu7MJY9xFoz1s4GV1J24cWKawAZjFh9jqJ35vI3LKxfgDBNNbN+GN8ryRaskFbGVi4f7",
+	"x+CwFtG/K/lmPZq9sOrOQd3EGJdP4gHzv56fDJwlPxAAvPD4+sA2sEUIT92yvXn5x68GLwBFW2srIyk6",
+	"EVCkI64vzIah+67PWaotxwmU2+l6y9+Ems6BqYkCIkgkCyJXM3LDjqje2Xn/XSCMvB796+ysC6oAdKyN",
+	"qlRFeuALDcESe/ZtmiyzMC2+WPz3P/1Wx3xp7yzwKuh0Wm3+a4U6z72XWdVo1WkbFZBdQHFnzM3KRQz2",
+	"1YxVpxKfEPBLqjKNeJKK0TQBwQt37oLumvCZo2Qcsp8q0GCBr4Vp5uJR6LpUruCeW98lk8TiFLHmpspR",
+	"pzfOLJwZ4RjmiEwo5pgDErRGze2GC0O4kXNp5r8qF4eibr4F/ycCwvJpmizupmI5TWalawqw8ioz8SsM",
+	"+Qfi7+FqFCfyu34mv0b5b4vbXS7zvYX6MsBHMtFJt9uCQAZ4dld8KK9yBqPM1u+KvVi0rop9XlROfU8M",
+	"kXNwgCeOzgh93ABdKh/+RJExXMR8cRtHI/E9XGUeSXVXSx2O7UW/06cDe9o55+fylyir3dIg242/ECdy",
+	"LG5lLNUI4HtqLJJ0NA3N02Hf+Fso43x69PDt4X8BAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -112,9 +112,13 @@ const (
 	EventKindAccountDeleted   EventKind = "account_deleted"
 	EventKindAccountDisabled  EventKind = "account_disabled"
 	EventKindAccountEnabled   EventKind = "account_enabled"
+	EventKindAccountUnlocked  EventKind = "account_unlocked"
 	EventKindClientChanged    EventKind = "client_changed"
 	EventKindClientCreated    EventKind = "client_created"
 	EventKindClientDeleted    EventKind = "client_deleted"
+	EventKindCodeReused       EventKind = "code_reused"
+	EventKindConsentGranted   EventKind = "consent_granted"
+	EventKindConsentWithdrawn EventKind = "consent_withdrawn"
 	EventKindEmailChanged     EventKind = "email_changed"
 	EventKindEmailConfirmed   EventKind = "email_confirmed"
 	EventKindEmailLost        EventKind = "email_lost"
@@ -149,11 +153,19 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindAccountEnabled:
 		return true
+	case EventKindAccountUnlocked:
+		return true
 	case EventKindClientChanged:
 		return true
 	case EventKindClientCreated:
 		return true
 	case EventKindClientDeleted:
+		return true
+	case EventKindCodeReused:
+		return true
+	case EventKindConsentGranted:
+		return true
+	case EventKindConsentWithdrawn:
 		return true
 	case EventKindEmailChanged:
 		return true
@@ -245,6 +257,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
 	OAuthErrorCodeTemporarilyUnavailable  OAuthErrorCode = "temporarily_unavailable"
@@ -271,6 +284,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaRequired:
 		return true
 	case OAuthErrorCodeServerError:
 		return true
@@ -369,10 +384,15 @@ func (e TokenRequestGrantType) Valid() bool {
 
 // AuthorizationRequest defines model for AuthorizationRequest.
 type AuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of a client with registered redirect addresses.
 	//
@@ -557,9 +577,14 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -599,9 +624,14 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
@@ -673,11 +703,20 @@ type IdentityPage struct {
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
+	// Acr The level of the sign-in, for a person's access token: `1` for one factor, `2` for two (RFC 9470 §6.2).
+	Acr *string `json:"acr,omitempty"`
+
 	// Active Whether the token is valid now.
 	Active bool `json:"active"`
 
+	// Amr How the person signed in (RFC 8176), for a person's access token.
+	Amr []string `json:"amr,omitempty"`
+
 	// Aud The intended recipient; for a refresh token the issuer.
 	Aud *string `json:"aud,omitempty"`
+
+	// AuthTime When the person signed in, in seconds since 1970, for a person's access token.
+	AuthTime *int64 `json:"auth_time,omitempty"`
 
 	// ClientID The client that it was issued to.
 	ClientID *string `json:"client_id,omitempty"`
@@ -767,7 +806,9 @@ type MailedCode = string
 
 // Metadata defines model for Metadata.
 type Metadata struct {
-	AuthorizationEndpoint string `json:"authorization_endpoint"`
+	// AcrValuesSupported The values of `acr`, the weakest first.
+	AcrValuesSupported    []string `json:"acr_values_supported"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
 
 	// AuthorizationResponseIssParameterSupported RFC 9207.
 	AuthorizationResponseIssParameterSupported bool `json:"authorization_response_iss_parameter_supported"`
@@ -837,6 +878,11 @@ type OAuthClient struct {
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
 
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -897,6 +943,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -969,6 +1020,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -1031,6 +1087,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -1281,10 +1342,15 @@ type PushedAuthorization struct {
 
 // PushedAuthorizationRequest defines model for PushedAuthorizationRequest.
 type PushedAuthorizationRequest struct {
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	//
-	// Example: 1
+	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
 	//
@@ -1410,6 +1476,12 @@ type SecretReplacement struct {
 
 // Session defines model for Session.
 type Session struct {
+	// Acr The level of the sign-in: `1` for one factor, `2` for two.
+	Acr string `json:"acr"`
+
+	// Amr How the person signed in (RFC 8176), such as `pwd` for a password and `otp` for the code of an authenticator app.
+	Amr []string `json:"amr"`
+
 	// CreatedAt When the person logged in.
 	CreatedAt time.Time `json:"created_at"`
 
@@ -1525,6 +1597,11 @@ type TokenRequest struct {
 	//
 	// Example: password
 	GrantType TokenRequestGrantType `json:"grant_type,omitempty"`
+
+	// Otp The code of the second factor, for the password grant of an account that has one. It is a code of the authenticator app, or a recovery code.
+	//
+	// Example:
+	Otp *string `json:"otp,omitempty"`
 
 	// Password For the password grant.
 	//
@@ -1838,7 +1915,7 @@ type AuthorizeParams struct {
 	// UILocales Space-separated languages for the pages, the preferred one first, such as `de-AT de en`. Without it, or where the server has no texts in any of them, those of the browser count.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// AcrValues Ignored; the ID token says how the person signed in.
+	// AcrValues Space-separated levels of the sign-in, of which one is enough: `1` for one factor, `2` for two. If it is `2` alone, a person who has signed in with one factor signs in again, with the second one; for an account that has none, the error is `unmet_authentication_requirements`. Other values are ignored.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
 	// Request Not supported; a request with it is refused with `request_not_supported`.
@@ -1849,6 +1926,9 @@ type AuthorizeParams struct {
 
 	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -2481,6 +2561,7 @@ type ClientInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2531,6 +2612,7 @@ type ClientInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2579,7 +2661,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2598,7 +2681,8 @@ type ClientInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -2641,7 +2725,8 @@ type ClientInterface interface {
 	// GetUserInfo Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2807,7 +2892,7 @@ type ClientInterface interface {
 	// DeleteIdentity Unlink an identity
 	//
 	// The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
-	// minutes; with an older one the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+	// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
 	//
 	// The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
 	//
@@ -3709,6 +3794,7 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3769,6 +3855,7 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3827,7 +3914,8 @@ func (c *Client) CreateTokenWithFormdataBody(ctx context.Context, body CreateTok
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3856,7 +3944,8 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -3929,7 +4018,8 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // GetUserInfo Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -4245,7 +4335,7 @@ func (c *Client) ListIdentities(ctx context.Context, reqEditors ...RequestEditor
 // DeleteIdentity Unlink an identity
 //
 // The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
-// minutes; with an older one the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
 //
 // The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
 //
@@ -4755,6 +4845,18 @@ func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request,
 		if params.RequestURI != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request_uri", *params.RequestURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Claims != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "claims", *params.Claims, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -7074,6 +7176,7 @@ type ClientWithResponsesInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -7124,6 +7227,7 @@ type ClientWithResponsesInterface interface {
 	//   and without `grant_type` is this grant, as in FastAPI's tutorial.
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -7172,7 +7276,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -7191,7 +7296,8 @@ type ClientWithResponsesInterface interface {
 	// A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 	// with the audience of your service: the token may be for another one. Any other
 	// token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-	// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+	// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+	// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 	//
 	// A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 	// Compare the `scope` of the response with the scopes that your operation needs.
@@ -7234,7 +7340,8 @@ type ClientWithResponsesInterface interface {
 	// GetUserInfoWithResponse Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -7414,7 +7521,7 @@ type ClientWithResponsesInterface interface {
 	// DeleteIdentityWithResponse Unlink an identity
 	//
 	// The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
-	// minutes; with an older one the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+	// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
 	//
 	// The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
 	//
@@ -13132,6 +13239,7 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -13188,6 +13296,7 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     and without `grant_type` is this grant, as in FastAPI's tutorial.
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
+//     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -13242,7 +13351,8 @@ func (c *ClientWithResponses) CreateTokenWithFormdataBodyWithResponse(ctx contex
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -13267,7 +13377,8 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 // A client may look up every access token, and the refresh tokens that were issued to itself. Compare `aud`
 // with the audience of your service: the token may be for another one. Any other
 // token, and one that is unknown, expired, revoked or used, is `{"active": false}` and nothing more. Check
-// `token_type` before you accept a token: for a refresh token it is `refresh_token`.
+// `token_type` before you accept a token: for a refresh token it is `refresh_token`. `acr` and `auth_time` say how and
+// when the person signed in; a client's own token has neither, and never meets a demand for them (RFC 9470).
 //
 // A `scope` in the form, which narrows the response on some servers, is refused with `invalid_request`.
 // Compare the `scope` of the response with the scopes that your operation needs.
@@ -13328,7 +13439,8 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // GetUserInfoWithResponse Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -13598,7 +13710,7 @@ func (c *ClientWithResponses) ListIdentitiesWithResponse(ctx context.Context, re
 // DeleteIdentityWithResponse Unlink an identity
 //
 // The identity can no longer sign in to the account. The server mails the owner. It needs a login that is not older than ten
-// minutes; with an older one the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
+// minutes, with the second factor if the account has one; otherwise the response is 401 with the code `insufficient_user_authentication` (RFC 9470).
 //
 // The last way into an account cannot be removed: an account without a password keeps an identity whose provider exists.
 //

@@ -210,7 +210,7 @@ func TestWhatFollowsACorrectPasswordDoesNotStopTheLogin(t *testing.T) {
 						return time.Now()
 					},
 				})
-				tokens, err := service.PasswordGrant(ctx, oauth.Client{ID: token.FirstParty, BuiltIn: true, PasswordGrant: true}, a.userID, secret.New(horse), oauth.Wanted{})
+				tokens, err := service.PasswordGrant(ctx, oauth.Client{ID: token.FirstParty, BuiltIn: true, PasswordGrant: true}, a.userID, secret.New(horse), secret.Text{}, oauth.Wanted{})
 				if err != nil || tokens.AccessToken.Empty() {
 					t.Errorf("the login: %v", err)
 				}

@@ -120,7 +120,7 @@ func TestABrowsersSessionEndsWhileACodeIsExchanged(t *testing.T) {
 			r, now := end(b, browserID, access), s.clock.now()
 			ended := make(chan error, 1)
 			err := c.db.Tx(t.Context(), func(q *store.Queries) error {
-				if _, err := q.LockUserOfSession(t.Context(), ann.ID, browserID, now); err != nil {
+				if _, _, err := q.LockUserOfSession(t.Context(), ann.ID, browserID, now); err != nil {
 					return err
 				}
 				go func() {

@@ -224,7 +224,7 @@ func TestAClosedServiceStartsNothing(t *testing.T) {
 		service, _, _ := domain(c.db, hasher, c.issuer, identity.Settings{Now: time.Now})
 		service.Close()
 		service.Close() // which is harmless
-		_, _, _ = service.Login(t.Context(), identity.Login{Username: a.userID, Password: secret.New(horse), Scopes: []string{"invented"}})
+		_, _, _ = service.Login(t.Context(), identity.Login{Username: a.userID, Password: secret.New(horse), Wanted: identity.Wanted{Scopes: []string{"invented"}}})
 		service.Close()
 		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'password_accepted'`); n != "0" {
 			t.Errorf("%s events are recorded after the end", n)

@@ -128,6 +128,29 @@ var deeds = []struct {
 		}
 		return trace{ann.ID, "", "first-party", s.access(t, first.AccessToken).SessionID}
 	}},
+	{"code_reused", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		b, f := s.newBrowser(), newFlow(s.publicClient(t))
+		grant := here(f.grant(b.signIn(t, f, ann.Username)))
+		session := s.access(t, decode[api.Token](s.do(t, grant).want(200)).AccessToken).SessionID
+		for range 2 { // the second finds no session
+			s.do(t, grant).want(400, "invalid_grant")
+		}
+		return trace{ann.ID, "", f.client.ID, session}
+	}},
+	{"consent_granted", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		return trace{ann.ID, ann.ID, s.agrees(t, s.signedIn(t, ann.Username)).ID, ""}
+	}},
+	{"consent_granted", "to a device", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		tv, b := s.device(t, "--public", "--third-party"), s.signedIn(t, ann.Username)
+		b.submitHere(t, b.enters(t, s.television(t, tv, "scope", "openid").UserCode).want(200).form(), "decision", "allow").want(200)
+		return trace{ann.ID, ann.ID, tv.ID, ""}
+	}},
+	{"consent_withdrawn", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		b := s.signedIn(t, ann.Username)
+		client := s.agrees(t, b)
+		b.submitHere(t, b.send(t, get("/account/applications")).want(200).formWith("client", client.ID)).want(303)
+		return trace{ann.ID, ann.ID, client.ID, ""}
+	}},
 	{"wrong_password", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		token := s.logInHere(t, ann).AccessToken
 		s.do(t, here(changePassword(token, wrong, "a bigger wooden horse"))).want(422)
@@ -179,6 +202,10 @@ var deeds = []struct {
 	{"account_enabled", "at the command line", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.do(t, here(amend(root, ann, map[string]any{"disabled": true}))).want(200)
 		s.sesame(t, "", "user", "enable", ann.Username)
+		return trace{ann.ID, "command line", "", ""}
+	}},
+	{"account_unlocked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.must(t, "", "user", "unlock", ann.Username)
 		return trace{ann.ID, "command line", "", ""}
 	}},
 	{"scopes_changed", "", func(t *testing.T, s *server, ann api.User, root string) trace {
@@ -250,6 +277,26 @@ var deeds = []struct {
 		s.sesame(t, "", "keys", "rotate", "--now", "--revoke")
 		return trace{"", "command line", "", ""}
 	}},
+}
+
+// agrees makes a client of a third party, to which the person in a browser agrees, once more than the server must record.
+func (s *server) agrees(t *testing.T, b *browser) serviceClient {
+	t.Helper()
+	client := s.publicClient(t, "--third-party")
+	for range 2 {
+		page := b.send(t, newFlow(client, "prompt", "consent").request()).want(200)
+		b.submitHere(t, page.form(), "decision", "allow").sentTo(callback)
+	}
+	return client
+}
+
+// submitHere is submit from home.
+func (b *browser) submitHere(t *testing.T, p webPage, fields ...string) *answer {
+	t.Helper()
+	for i := 0; i < len(fields); i += 2 {
+		p.fields.Set(fields[i], fields[i+1])
+	}
+	return b.send(t, here(request{method: "POST", path: p.action, form: p.fields}))
 }
 
 func (s *server) logInHere(t *testing.T, who api.User) api.Token {

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"sesame/server/guard"
 )
@@ -63,10 +64,13 @@ func TestAnotherServiceTrustsOurTokens(t *testing.T) {
 		ask("POST", tokens.AccessToken, 200, "")
 		ask("GET", "", 401, `Bearer realm="sesame"`)
 		ask("GET", tokens.RefreshToken, 401, refused)
+		ask("DELETE", tokens.AccessToken, 200, "")
 		access := s.access(t, tokens.AccessToken)
 		ask("GET", s.signed(t, s.issuer(t, s.url, s.url), access), 200, "")
 		ask("GET", s.signed(t, s.issuer(t, s.url, "https://api.example"), access), 401, refused)
 		ask("GET", s.signed(t, s.issuer(t, "https://evil.example", s.url), access), 401, refused)
+		access.AuthTime = access.AuthTime.Add(-6 * time.Minute)
+		ask("DELETE", s.signed(t, s.issuer(t, s.url, s.url), access), 401, `Bearer realm="sesame", error="insufficient_user_authentication"`)
 		access.Scope = "me:read"
 		ask("POST", s.signed(t, s.issuer(t, s.url, s.url), access), 403, `Bearer realm="sesame", error="insufficient_scope"`)
 	})

@@ -241,7 +241,7 @@ func TestConcurrentFirstSignIns(t *testing.T) {
 			back := i.consents(b.asks(t))
 			wait.Go(func() {
 				r := get(back.RequestURI())
-				r.header = map[string]string{"Cookie": b.provider}
+				r.header = map[string]string{"Cookie": flowCookie + "=" + b.others[flowCookie]}
 				answers[k], _ = s.try(r)
 			})
 		}
@@ -285,7 +285,7 @@ func TestAClientSignsInThroughAProvider(t *testing.T) {
 		a = b.send(t, get(i.consents(asked).RequestURI()))
 		where := a.want(303).header.Get("Location")
 		codeOf(t, b.lands2(t, a))
-		(&browser{s: s, cookie: before}).send(t, get("/account")).want(303)
+		(&browser{s: s, cookie: before, others: map[string]string{}}).send(t, get("/account")).want(303)
 		stranger := s.newBrowser()
 		i.is("2")
 		stranger.arrives(t, i)

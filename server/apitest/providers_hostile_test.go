@@ -147,7 +147,7 @@ func TestHostileDiscovery(t *testing.T) {
 			b := s.newBrowser()
 			t.Log(name)
 			b.refused(t, b.submit(t, b.send(t, get("/sign-in")).providerForm("corp")), "failed")
-			if b.provider != "" {
+			if b.others[flowCookie] != "" {
 				t.Error("the browser has a cookie of a sign-in that has not begun")
 			}
 		}
@@ -169,16 +169,22 @@ func TestForgedCallbacks(t *testing.T) {
 			return back.Path + "?" + query.Encode()
 		}
 		for name, forge := range map[string]func(b *browser, back *url.URL) (path, want string){
-			"another browser": func(b *browser, back *url.URL) (string, string) { b.provider = ""; return back.RequestURI(), "late" },
+			"another browser": func(b *browser, back *url.URL) (string, string) {
+				delete(b.others, flowCookie)
+				return back.RequestURI(), "late"
+			},
 			"another's cookie": func(b *browser, back *url.URL) (string, string) {
 				o := s.newBrowser()
 				o.asks(t)
-				b.provider = o.provider
+				b.others[flowCookie] = o.others[flowCookie]
 				return back.RequestURI(), "late"
 			},
-			"a changed cookie": func(b *browser, back *url.URL) (string, string) { b.provider += "x"; return back.RequestURI(), "late" },
+			"a changed cookie": func(b *browser, back *url.URL) (string, string) {
+				b.others[flowCookie] += "x"
+				return back.RequestURI(), "late"
+			},
 			"two cookies": func(b *browser, back *url.URL) (string, string) {
-				b.provider += "; " + b.provider
+				b.others[flowCookie] += "; " + flowCookie + "=" + b.others[flowCookie]
 				return back.RequestURI(), "late"
 			},
 			"no state": func(_ *browser, back *url.URL) (string, string) {
@@ -226,7 +232,7 @@ func TestForgedCallbacks(t *testing.T) {
 			path, want := forge(b, i.consents(b.asks(t)))
 			t.Log(name)
 			b.refused(t, b.send(t, get(path)), want)
-			if b.provider != "" {
+			if b.others[flowCookie] != "" {
 				t.Error("the cookie stays")
 			}
 		}
@@ -236,7 +242,7 @@ func TestForgedCallbacks(t *testing.T) {
 
 		b := s.newBrowser()
 		back := i.consents(b.asks(t))
-		thief := &browser{s: s, provider: b.provider} // who has even the cookie
+		thief := &browser{s: s, others: maps.Clone(b.others)} // who has even the cookie
 		b.lands(t, b.send(t, get(back.RequestURI())), "/account").want(200)
 		thief.refused(t, thief.send(t, get(back.RequestURI())), "late")
 	}, privateProviders)

@@ -179,6 +179,9 @@ func (i *issuer) consents(asked url.Values) *url.URL {
 	return back
 }
 
+// flowCookie keeps a sign-in at a provider.
+const flowCookie = "sesame-session-provider"
+
 // privateProviders lets a server of a test use the issuers of a test.
 const privateProviders = "SESAME_PRIVATE_PROVIDERS=on"
 

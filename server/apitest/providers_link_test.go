@@ -90,7 +90,7 @@ func TestLinksThatAreForged(t *testing.T) {
 		if got := a.want(303).sentTo(s.url + "/sign-in").Get("fault"); got != "late" {
 			t.Errorf("the page says %q", got)
 		}
-		ann.provider = eve.provider // or with it
+		ann.others[flowCookie] = eve.others[flowCookie] // or with it
 		if got := ann.send(t, get(back.RequestURI())).want(303).sentTo(s.url + "/sign-in").Get("fault"); got != "late" {
 			t.Errorf("the page says %q", got)
 		}
@@ -131,11 +131,12 @@ func TestTheLastWayIn(t *testing.T) {
 		b.submit(t, form).want(409).shows("This is the only way into your account.")
 
 		s.clock.advance(11 * time.Minute) // too long ago
-		b.lands(t, b.submit(t, form), identitiesPage).want(200).shows("To change something here, sign in once more.")
+		b.lands(t, b.submit(t, form), identitiesPage).want(200).shows("Sign in once more to change something here")
 		page = b.send(t, get(identitiesPage)).want(200)
 		if body := string(page.body); strings.Contains(body, "Remove this link") || strings.Contains(body, "Link Corp other") {
 			t.Error("the page offers what it would refuse")
 		}
+		page = b.follow(t, page, "Sign in once more to change something here").want(200)
 		_, asked := b.submit(t, page.providerForm("corp")).leaves()
 		if asked.Get("prompt") != "login" {
 			t.Errorf("the provider is asked for %v", asked)

@@ -17,21 +17,25 @@ import (
 	"sesame/gen/api"
 )
 
-// browser is a person's browser: it keeps the cookie of the server.
+// browser is a person's browser: it keeps the cookies of the server.
 type browser struct {
-	s        *server
-	cookie   string
-	provider string // the cookie of a sign-in at a provider
+	s      *server
+	cookie string // of the session
+	others map[string]string
 }
 
-func (s *server) newBrowser() *browser { return &browser{s: s} }
+func (s *server) newBrowser() *browser { return &browser{s: s, others: map[string]string{}} }
 
 // send sends a request as a browser does, and keeps the cookie.
 func (b *browser) send(t *testing.T, r request) *answer {
 	t.Helper()
 	header := map[string]string{"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
-	if cookies := strings.TrimPrefix(b.cookie+"; "+b.provider, "; "); cookies != "" {
-		header["Cookie"] = strings.TrimSuffix(cookies, "; ")
+	cookies := []string{b.cookie}
+	for name, value := range b.others {
+		cookies = append(cookies, name+"="+value)
+	}
+	if text := strings.Trim(strings.Join(cookies, "; "), "; "); text != "" {
+		header["Cookie"] = text
 	}
 	for name, value := range r.header {
 		header[name] = value
@@ -52,12 +56,14 @@ func (b *browser) send(t *testing.T, r request) *answer {
 		if err != nil {
 			t.Fatal(err)
 		}
-		into := &b.cookie
-		if strings.HasSuffix(c.Name, "-provider") {
-			into = &b.provider
+		if name := strings.TrimPrefix(c.Name, "__Host-"); name != "sesame" && name != "sesame-session" {
+			if b.others[c.Name] = c.Value; c.MaxAge < 0 {
+				delete(b.others, c.Name)
+			}
+			continue
 		}
-		if *into = c.Name + "=" + c.Value; c.MaxAge < 0 {
-			*into = ""
+		if b.cookie = c.Name + "=" + c.Value; c.MaxAge < 0 {
+			b.cookie = ""
 		}
 	}
 	return a

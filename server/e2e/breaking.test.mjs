@@ -50,8 +50,8 @@ const breaks = {
   'a field is required': ['required: [username, password]', 'required: [username, password, email]', ['POST /users']],
   'an enum is narrower': [contract.match(/enum: \[authorization_code, [^\n]*\n +x-enum-varnames: [^\n]*/)[0], 'enum: [password]', ['POST /token']],
   'an answer lacks a field': [
-    'required: [id, current, scopes, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n        id: { type: string, format: uuid, maxLength: 36 }\n',
-    'required: [current, scopes, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n',
+    'required: [id, current, scopes, acr, amr, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n        id: { type: string, format: uuid, maxLength: 36 }\n',
+    'required: [current, scopes, acr, amr, ip_address, user_agent, created_at, last_used_at, expires_at]\n      properties:\n',
     ['GET /users/me/sessions'],
   ],
   'a field is of another type': ['email_verified: { type: boolean }', 'email_verified: { type: string, maxLength: 5 }',
@@ -59,6 +59,8 @@ const breaks = {
   'a bound is tighter': ['maxLength: 200\n      pattern:', 'maxLength: 100\n      pattern:', ['POST /users', 'PATCH /users/me', 'PATCH /users/{user_id}']],
   'another scope is needed': ["summary: Who am I\n      description: The account that the access token belongs to, as it is now.\n      security:\n        - OAuth2Password: ['me:read']",
     "summary: Who am I\n      description: The account that the access token belongs to, as it is now.\n      security:\n        - OAuth2Password: ['users:read']", ['GET /users/me']],
+  'a second factor is needed': ['operationId: getMe\n', "operationId: getMe\n      x-requires-acr: '2'\n", ['GET /users/me']],
+  'a recent sign-in is needed': ['operationId: getMe\n', 'operationId: getMe\n      x-requires-max-age: 300\n', ['GET /users/me']],
   'nobody may call without a token': ["        - {}\n        - OAuth2Password: ['users:write']", "        - OAuth2Password: ['users:write']", ['POST /users']],
 };
 
@@ -88,6 +90,22 @@ test('a compatible change passes without an entry in CHANGELOG.md', patience, ()
     "      responses: { '204': { description: Alive. } }\n\n  /readyz:\n    get:\n      operationId: getReadiness");
   assert.ok(check().passed);
   change('maxLength: 200\n      pattern:', 'maxLength: 300\n      pattern:');
+  assert.ok(check().passed);
+});
+
+test('a demand for a sign-in breaks clients when it is raised, and not when it is lowered', patience, () => {
+  const demand = (acr, age) => change('operationId: getMe\n', `operationId: getMe\n      x-requires-acr: '${acr}'\n      x-requires-max-age: ${age}\n`);
+  demand(1, 600);
+  commit();
+  git('tag', 'v0.1.0');
+  assert.ok(check().passed);
+  demand(1, 900);
+  assert.ok(check().passed);
+  demand(2, 900);
+  assert.match(check().said, /GET \/users\/me\n +`x-requires-acr` was 1 and is 2\n/);
+  demand(1, 599);
+  assert.match(check().said, /GET \/users\/me\n +`x-requires-max-age` was 600 and is 599\n/);
+  change('operationId: getMe\n', 'operationId: getMe\n');
   assert.ok(check().passed);
 });
 

@@ -1,7 +1,10 @@
 // `sesame mock` as a front end uses it before the back end exists: from a page of another origin, and from its own
 // Swagger UI.
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { execute, launch, logIn, screenshot } from './browser.mjs';
 import { report } from './consumer.mjs';
@@ -48,6 +51,44 @@ test('a front end of another origin uses it', async () => {
   assert.equal(throttled.status, 429);
   assert.equal(throttled.headers['retry-after'], '1');
   assert.equal((await call('/users', { method: 'POST', headers: { Prefer: 'code=409' } })).body.code, 'username_taken');
+});
+
+test('its pages say how a person must have signed in', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sesame-mock-'));
+  const file = join(folder, 'openapi.yaml');
+  writeFileSync(file, `
+openapi: 3.0.3
+info: { title: Bank, version: '1' }
+security: [{ Login: [] }]
+paths:
+  /transfers:
+    post:
+      operationId: transfer
+      summary: Send money
+      tags: [Bank]
+      description: To another account.
+      x-requires-acr: '2'
+      x-requires-max-age: 300
+      responses: { '204': { description: Sent. }, '401': { description: Sign in again. } }
+  /readyz: { get: { operationId: getReadiness, security: [], responses: { '204': { description: Ready. } } } } # startSesame asks for it
+components:
+  securitySchemes: { Login: { type: oauth2, flows: { password: { tokenUrl: /token, scopes: {} } } } }
+`);
+  const bank = await startSesame({}, ['mock', '--spec', file]);
+  try {
+    await page.goto(`${bank.origin}/docs/`);
+    await page.locator('#operations-Bank-transfer .opblock-summary').click();
+    const description = page.locator('.opblock-description');
+    await description.waitFor();
+    assert.match(await description.innerText(), /To another account\.\s+This needs a person who has signed in with a second factor within the last 300 seconds \(RFC 9470\)\./);
+    await screenshot(page, 'mock-demand');
+    await page.goto(`${bank.origin}/redoc`);
+    for (const text of ['requires-acr', 'requires-max-age']) await page.getByText(text).first().waitFor();
+    await screenshot(page, 'mock-demand-redoc');
+  } finally {
+    assert.equal(await bank.stop(), 0);
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('its pages work like those of the real server', async () => {

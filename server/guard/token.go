@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -20,8 +21,16 @@ type Caller struct {
 	Subject  string         // sub: the id of a user, or of a client that acts for itself
 	ClientID string         // client_id
 	Scopes   []string       // scope
+	ACR      string         // acr: "1" for a sign-in with one factor, "2" with two; "" for a client
+	AMR      []string       // amr: how the person has signed in (RFC 8176), such as pwd, otp and mfa; nil for a client
+	AuthTime time.Time      // auth_time: when the person has signed in; zero for a client
 	Claims   map[string]any // all claims of the token
+	checked  time.Time
 }
+
+// SignIn returns how and when the person has signed in, and when the guard has checked the token. It implements
+// contract.Authenticated.
+func (c *Caller) SignIn() (acr string, at, checked time.Time) { return c.ACR, c.AuthTime, c.checked }
 
 // HasScope reports whether the caller has a scope.
 func (c *Caller) HasScope(scope string) bool { return slices.Contains(c.Scopes, scope) }
@@ -67,7 +76,11 @@ func (g *Guard) verify(ctx context.Context, text string) (*Caller, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Caller{Subject: c.Subject, ClientID: c.ClientID, Scopes: strings.Fields(c.Scope), Claims: c.all}, nil
+	caller := &Caller{Subject: c.Subject, ClientID: c.ClientID, Scopes: strings.Fields(c.Scope), Claims: c.all, ACR: c.ACR, AMR: c.AMR, checked: g.options.Now()}
+	if c.AuthTime != 0 {
+		caller.AuthTime = time.Unix(c.AuthTime, 0)
+	}
+	return caller, nil
 }
 
 // key returns the issuer's key that the header of a token names.

@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -222,6 +223,43 @@ func TestPeopleAndClients(t *testing.T) {
 		}
 		check("/things/1", token.AccessToken, "false  false true true")
 	})
+}
+
+// A demand of theirs is enforced on their operations, and the handler sees how the person has signed in.
+func TestDemandsOfTheirs(t *testing.T) {
+	demanding := func(demand string) logintest.Mount {
+		return func(_ context.Context, app *login.App) (*echo.Echo, error) {
+			e := echo.New()
+			err := app.Mount(e, []byte(strings.Replace(things, "operationId: getThing\n", "operationId: getThing\n      "+demand+"\n", 1)))
+			if err == nil {
+				e.HTTPErrorHandler = app.AnswerError
+				handle(e, func(c echo.Context) error {
+					person, _ := login.Person(c.Request().Context())
+					return c.String(http.StatusOK, fmt.Sprint(person.ACR, person.AMR, time.Since(person.SignedInAt) < time.Minute))
+				})
+			}
+			return e, err
+		}
+	}
+	t.Run("age", func(t *testing.T) {
+		logintest.OnEachEngine(t, demanding("x-requires-max-age: 300"), func(t *testing.T, s *logintest.Server) {
+			if got := string(s.Do(t, "GET", "/things/1", s.Token(t, "ann"), "").Want(t, 200).Body); got != "1[pwd] true" {
+				t.Errorf("got %s", got)
+			}
+		})
+	})
+	t.Run("level", func(t *testing.T) {
+		logintest.OnEachEngine(t, demanding("x-requires-acr: '2'"), func(t *testing.T, s *logintest.Server) {
+			answer := s.Do(t, "GET", "/things/1", s.Token(t, "ann"), "").Want(t, 401)
+			if challenge := answer.Header.Get("WWW-Authenticate"); !strings.Contains(challenge, `error="insufficient_user_authentication"`) || !strings.HasSuffix(challenge, `acr_values="2"`) {
+				t.Errorf("the challenge is %s", challenge)
+			}
+		})
+	})
+	_, err := demanding("x-requires-acr: '3'")(t.Context(), open(t))
+	if err == nil || !strings.Contains(err.Error(), "GET /things/{thing_id} (getThing): x-requires-acr must be") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Their error handler, middleware and routes stay theirs, and Sesame's operations do not use them.

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"time"
 
 	"sesame/server/internal/contract"
 	"sesame/server/internal/identity"
@@ -17,7 +18,12 @@ type User struct {
 	FullName      string
 	SessionID     string
 	ClientID      string // the client that the person logged in through; "first-party" for none
-	caller        *identity.Caller
+	// ACR is the level of the sign-in: "1" for one factor, "2" for two. AMR says how the person has signed in (RFC 8176), such as
+	// pwd, otp and mfa, and SignedInAt when. An operation demands a level or an age with x-requires-acr and x-requires-max-age.
+	ACR        string
+	AMR        []string
+	SignedInAt time.Time
+	caller     *identity.Caller
 }
 
 // HasScope reports whether the access token of the request carries a scope.
@@ -31,9 +37,11 @@ func Person(ctx context.Context) (User, bool) {
 		return User{}, false
 	}
 	u := caller.User
+	acr, signedInAt, _ := caller.SignIn()
 	return User{
 		ID: u.ID, Username: u.Username, Email: u.Email, EmailVerified: u.EmailVerified, FullName: u.FullName,
 		SessionID: caller.SessionID, ClientID: caller.ClientID, caller: caller,
+		ACR: acr, AMR: caller.Methods, SignedInAt: signedInAt,
 	}, true
 }
 

@@ -45,6 +45,7 @@ func serve(ctx context.Context, issuer string) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /notes", notes.list)
 	mux.HandleFunc("POST /notes", notes.add)
+	mux.HandleFunc("DELETE /notes", notes.clear)
 
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cmp.Or(os.Getenv("NOTES_LISTEN"), "127.0.0.1:8090"))
 	if err != nil {
@@ -78,5 +79,12 @@ func (n *notebook) add(w http.ResponseWriter, r *http.Request) {
 	defer n.mu.Unlock()
 	user := guard.CallerFrom(r.Context()).Subject
 	n.of[user] = append(n.of[user], note.Text)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (n *notebook) clear(w http.ResponseWriter, r *http.Request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.of, guard.CallerFrom(r.Context()).Subject)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -11,9 +11,6 @@ import (
 	"sesame/server/secret"
 )
 
-// maxLoginAge is how old a login may be for an operation that cannot be undone (RFC 9470).
-const maxLoginAge = 10 * time.Minute
-
 // usernameReservation is how long nobody can register the username of a deleted account. Links and lists elsewhere still
 // refer to the person who had it.
 const usernameReservation = 30 * 24 * time.Hour
@@ -21,8 +18,8 @@ const usernameReservation = 30 * 24 * time.Hour
 // DeleteAccount deletes the caller's account and ends its sessions. Errors: StaleLogin when the login is older than ten
 // minutes, LastAdministrator.
 func (s *Service) DeleteAccount(ctx context.Context, caller *identity.Caller) error {
-	if !s.fresh(caller) {
-		return errStaleLogin()
+	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
+		return err
 	}
 	return identity.Deleted(s.deleteUser(ctx, caller, caller.User.ID, nil))
 }

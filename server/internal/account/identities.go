@@ -33,23 +33,13 @@ var ErrIdentityTaken = errors.New("the identity is linked to another account")
 //
 // It links an unknown identity to an account by address only if the operator allows it for the provider, the provider has verified the
 // address, and the account has confirmed it. Otherwise a provider, or a person who enters the address of another one there, could
-// take over the account. Errors: those of identity.SignInAs, and of Register; EmailTaken with ErrAddressHasAccount.
+// take over the account. Errors: those of identity.SignInVia, and of Register; EmailTaken with ErrAddressHasAccount.
 func (s *Service) SignInUpstream(ctx context.Context, p upstream.Person) (identity.Browser, secret.Text, error) {
 	user, err := s.userOf(ctx, p)
 	if err != nil {
 		return identity.Browser{}, secret.Text{}, err
 	}
-	return s.identity.SignInAs(ctx, user, identity.FederatedMethods, func(q *store.Queries) error {
-		err := q.UseIdentity(ctx, user.ID, p.Issuer, p.Subject, s.now())
-		if errors.Is(err, store.ErrNotFound) { // unlinked meanwhile
-			err = errNotLinked()
-		}
-		return err
-	})
-}
-
-func errNotLinked() error {
-	return problem.New(problem.InvalidGrant, "This account is no longer linked. Sign in again.")
+	return s.identity.SignInVia(ctx, user, identity.Via{Issuer: p.Issuer, Subject: p.Subject})
 }
 
 // userOf finds or makes the account of a person.
@@ -71,6 +61,10 @@ func (s *Service) userOf(ctx context.Context, p upstream.Person) (store.User, er
 			return owner, err
 		}
 		if err == nil {
+			// A concurrent sign-in may just have made that account for this identity.
+			if user, err := s.linkedMeanwhile(ctx, p); !errors.Is(err, store.ErrNotFound) {
+				return user, err
+			}
 			return s.linkByAddress(ctx, owner, p, key)
 		}
 	}
@@ -88,7 +82,7 @@ func (s *Service) linkByAddress(ctx context.Context, owner store.User, p upstrea
 			return err
 		}
 		if user.EmailKey != key || !user.EmailVerified || user.Disabled { // the account has changed meanwhile
-			return errNotLinked()
+			return identity.ErrNotLinked()
 		}
 		return s.link(ctx, q, user, p, nil, false)
 	})
@@ -251,17 +245,29 @@ func (s *Service) LinkIdentity(ctx context.Context, caller *identity.Caller, p u
 	return identity.Deleted(err)
 }
 
-// ConfirmAgain makes the caller prove again who they are, before a change of how they sign in: with the password, if the account has one, and
-// otherwise by a sign-in within the last ten minutes. Errors: those of ConfirmPassword; StaleLogin.
+// Proof is how a caller can prove again who they are, before a change of how they sign in: by the password, or by a fresh login, with the second
+// factor where the account has one.
+type Proof struct{ ByPassword, Fresh bool }
+
+// Possible reports whether the caller can do so now.
+func (p Proof) Possible() bool { return p.ByPassword || p.Fresh }
+
+// ProofOf returns how the caller can prove again who they are. The password alone does not do where the account has a second factor.
+func (s *Service) ProofOf(ctx context.Context, caller *identity.Caller) (Proof, error) {
+	user, err := s.db.UserByID(ctx, caller.User.ID)
+	return Proof{
+		ByPassword: !user.PasswordHash.Empty() && user.Factors == "", Fresh: s.identity.RequireFreshLogin(caller, user) == nil,
+	}, identity.Deleted(err)
+}
+
+// ConfirmAgain makes the caller prove again who they are. Errors: those of ConfirmPassword; StaleLogin.
 func (s *Service) ConfirmAgain(ctx context.Context, caller *identity.Caller, password secret.Text) error {
 	proof, err := s.ProofOf(ctx, caller)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !proof.Possible():
-		return errStaleLogin()
-	case !proof.ByPassword:
-		return nil
+	}
+	if !proof.ByPassword {
+		return s.identity.RequireFreshLogin(caller, caller.User)
 	}
 	_, counter, err := s.identity.ConfirmPassword(ctx, caller, password, "/password")
 	if err != nil {
@@ -274,31 +280,10 @@ func (s *Service) ConfirmAgain(ctx context.Context, caller *identity.Caller, pas
 	return s.db.ClearThrottle(ctx, counter, s.now())
 }
 
-// Proof is how a caller can prove again who they are: by the password, or by a sign-in within the last ten minutes.
-type Proof struct{ ByPassword, Fresh bool }
-
-// Possible reports whether the caller can do so now.
-func (p Proof) Possible() bool { return p.ByPassword || p.Fresh }
-
-// ProofOf returns how the caller can prove again who they are.
-func (s *Service) ProofOf(ctx context.Context, caller *identity.Caller) (Proof, error) {
-	user, err := s.db.UserByID(ctx, caller.User.ID)
-	return Proof{ByPassword: !user.PasswordHash.Empty(), Fresh: s.fresh(caller)}, identity.Deleted(err)
-}
-
-// fresh reports whether the caller has signed in just now.
-func (s *Service) fresh(caller *identity.Caller) bool {
-	return s.now().Sub(caller.LoggedInAt) <= maxLoginAge
-}
-
-func errStaleLogin() error {
-	return problem.New(problem.StaleLogin, "This needs a login within the last ten minutes. Log in again.")
-}
-
-// Unlink removes an identity from the caller's account, after a login within the last ten minutes. Errors: StaleLogin, NotFound, LastWayIn.
+// Unlink removes an identity from the caller's account, after a fresh login. Errors: StaleLogin, NotFound, LastWayIn.
 func (s *Service) Unlink(ctx context.Context, caller *identity.Caller, id string) error {
-	if !s.fresh(caller) {
-		return errStaleLogin()
+	if err := s.identity.RequireFreshLogin(caller, caller.User); err != nil {
+		return err
 	}
 	return s.unlink(ctx, caller, id)
 }

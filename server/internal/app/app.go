@@ -182,7 +182,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
 		ConfirmedOnly: a.SignInUnconfirmed == "off",
-		KeyedHash:     token.NewKeyedHash(a.master), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		KeyedHash:     token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: token.NewSealer(a.master, "second factors"), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{

@@ -38,12 +38,16 @@ const (
 	Logout           Kind = "logout"
 	LogoutEverywhere Kind = "logout_everywhere"
 	RefreshReused    Kind = "refresh_reused"
+	CodeReused       Kind = "code_reused"     // of an authorization code
+	ConsentGranted   Kind = "consent_granted" // for scopes that the application did not have
+	ConsentWithdrawn Kind = "consent_withdrawn"
 	WrongPassword    Kind = "wrong_password" // given within a session; only the failures that the throttle counts
 	PasswordChanged  Kind = "password_changed"
 	AccountCreated   Kind = "account_created"
 	AccountDeleted   Kind = "account_deleted"
 	AccountDisabled  Kind = "account_disabled"
 	AccountEnabled   Kind = "account_enabled"
+	AccountUnlocked  Kind = "account_unlocked" // an operator has ended its waiting periods
 	ScopesChanged    Kind = "scopes_changed"
 	ProfileChanged   Kind = "profile_changed" // the name or the address, by another person
 	EmailConfirmed   Kind = "email_confirmed"
@@ -63,8 +67,8 @@ const (
 
 // Kinds are all kinds.
 var Kinds = []Kind{
-	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, WrongPassword, PasswordChanged,
-	AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
+	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
+	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
 	PasswordReset, IdentityLinked, IdentityUnlinked, ClientCreated, ClientChanged, ClientDeleted,
 	ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated,
 }

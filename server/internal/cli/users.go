@@ -26,6 +26,8 @@ type userCommands struct {
 	Delete      userDeleteCommand      `cmd:"" example:"sesame user delete ann" help:"Delete an account for ever. Asks for the username as a confirmation."`
 	Verify      userVerifyCommand      `cmd:"" example:"sesame user verify ann" help:"Mark the email address of an account as verified. Accounts that only claimed the same address lose it."`
 	Sessions    userSessionsCommand    `cmd:"" example:"sesame user sessions ann --end-all" help:"List the sessions of an account, or end them."`
+	Events      userEventsCommand      `cmd:"" example:"sesame user events ann --limit 20" help:"List what happened to an account, the latest first."`
+	Unlock      userUnlockCommand      `cmd:"" example:"sesame user unlock ann" help:"End the waiting period after wrong passwords, so that the owner can log in at once."`
 	Grant       userGrantCommand       `cmd:"" example:"sesame user grant ann users:read users:write" help:"Grant scopes to an account, or revoke them."`
 	SetPassword userSetPasswordCommand `cmd:"" example:"sesame user set-password ann" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
 	Import      userImportCommand      `cmd:"" example:"sesame user import users.jsonl" help:"Create accounts from a file, with password hashes of another application."`

@@ -6,8 +6,10 @@ import (
 	"strings"
 
 	"sesame/server/internal/app"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
+	"sesame/server/internal/token/atjwt"
 )
 
 type userDeleteCommand struct {
@@ -84,9 +86,9 @@ func (c *userSessionsCommand) Run(p *program) error {
 		if err != nil {
 			return err
 		}
-		list := p.newListing(c.JSON, "ID", "SCOPES", "CLIENT ID", "IP ADDRESS", "USER AGENT", "CREATED AT", "LAST USED AT", "EXPIRES AT")
+		list := p.newListing(c.JSON, "ID", "SCOPES", "CLIENT ID", "AMR", "IP ADDRESS", "USER AGENT", "CREATED AT", "LAST USED AT", "EXPIRES AT")
 		for _, session := range sessions {
-			err = list.add(sessionObject(session), session.ID, session.Scope, session.ClientID, session.IPAddress, session.UserAgent,
+			err = list.add(sessionObject(session), session.ID, session.Scope, session.ClientID, strings.Join(identity.MethodsOf(session), " "), session.IPAddress, session.UserAgent,
 				moment(&session.CreatedAt), moment(&session.LastUsedAt), moment(&session.ExpiresAt))
 			if err != nil {
 				return err
@@ -98,7 +100,9 @@ func (c *userSessionsCommand) Run(p *program) error {
 
 // sessionObject is a session as JSON, with the field names of the contract.
 func sessionObject(s store.Session) map[string]any {
+	methods := identity.MethodsOf(s)
 	return map[string]any{
+		"acr": atjwt.LevelOf(methods), "amr": methods,
 		"id": s.ID, "client_id": s.ClientID, "scopes": strings.Fields(s.Scope), "ip_address": s.IPAddress, "user_agent": s.UserAgent,
 		"created_at": s.CreatedAt, "last_used_at": s.LastUsedAt, "expires_at": s.ExpiresAt,
 	}

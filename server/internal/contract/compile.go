@@ -61,6 +61,7 @@ func (c *compiler) operation(method, path string, item *openapi3.PathItem) *Oper
 		c.open("%s: no operationId", op.ID)
 	}
 	c.security(op, source)
+	c.demand(op, source)
 	// A parameter of the operation replaces that of the path with the same name and place.
 	inherited := slices.DeleteFunc(slices.Clone(item.Parameters), func(ref *openapi3.ParameterRef) bool {
 		return source.Parameters.GetByInAndName(ref.Value.In, ref.Value.Name) != nil

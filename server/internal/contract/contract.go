@@ -10,7 +10,7 @@
 // Compile fails for a document that leaves something unspecified: an operation without security, an undeclared scope or
 // scheme, a string format without a check.
 //
-// compile.go makes the operations and scopes.go the scopes; route.go and template.go find the operation of a request, and
+// compile.go makes the operations, scopes.go the scopes and demand.go what an operation demands of a sign-in; route.go and template.go find the operation of a request, and
 // request.go admits it. echo.go and servemux.go connect the operations with the two routers.
 package contract
 
@@ -62,6 +62,8 @@ type Operation struct {
 	Pages bool
 	// Foreign says that the operation is not one of the server's own.
 	Foreign bool
+	// Demand is how a person must have signed in for it; the zero Demand for no matter how.
+	Demand Demand
 	// Document is the source of the operation, with every reference resolved.
 	Document *openapi3.Operation
 
@@ -139,6 +141,7 @@ func (c *compiler) compile() (*Contract, error) {
 	c.scopes, c.checked, c.prepared = map[string]bool{}, map[*openapi3.Schema]bool{}, map[*openapi3.Schema]bool{}
 	c.unenforced, c.descriptions = map[string]bool{}, map[string]string{}
 	c.declaredScopes()
+	c.noDemand("the document", c.doc.Extensions)
 	result := &Contract{operations: map[string]*Operation{}, routes: map[string]*Operation{}, paths: map[string]bool{}}
 	if c.doc.Info != nil {
 		result.Title = c.doc.Info.Title
@@ -146,6 +149,7 @@ func (c *compiler) compile() (*Contract, error) {
 	paths := c.doc.Paths
 	for _, path := range slices.Sorted(maps.Keys(paths.Map())) {
 		item := paths.Value(path)
+		c.noDemand("the path "+path, item.Extensions)
 		for _, method := range slices.Sorted(maps.Keys(item.Operations())) {
 			c.foreign = c.own == nil || !c.own(method, echoPath(path))
 			op := c.operation(method, path, item)

@@ -80,10 +80,13 @@ func (op *Operation) authorize(ctx context.Context, r *http.Request) ([]Caller, 
 	for _, alternative := range op.security {
 		callers, err := alternative.try(ctx, r)
 		if err == nil {
+			err = op.Demand.check(callers)
+		}
+		if err == nil {
 			return callers, nil
 		}
-		// The most helpful error wins: a missing scope, since that caller is authenticated, then an invalid credential, then
-		// a missing one.
+		// The most helpful error wins: a missing scope or second factor, since that caller is authenticated, then an invalid
+		// credential, then a missing one.
 		if refusal == nil || rank(err) > rank(refusal) {
 			refusal = err
 		}
@@ -107,7 +110,7 @@ func rank(err error) int {
 		switch p.Code {
 		case problem.Unauthenticated:
 			return rankMissing
-		case problem.InsufficientScope:
+		case problem.InsufficientScope, problem.StaleLogin:
 			return rankScope
 		}
 	}

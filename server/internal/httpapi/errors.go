@@ -42,6 +42,7 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.AccessDenied:         api.OAuthErrorCodeAccessDenied,
 	problem.ExpiredToken:         api.OAuthErrorCodeExpiredToken,
 
+	problem.MFARequired:             api.OAuthErrorCodeMfaRequired,
 	problem.UnsupportedResponseType: api.OAuthErrorCodeUnsupportedResponseType,
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/oapi-codegen/nullable"
 
 	"sesame/gen/api"
+	"sesame/server/internal/identity"
+	"sesame/server/internal/token/atjwt"
 )
 
 // ListSessions is GET /users/me/sessions. All of an account's sessions fit on one page.
@@ -18,8 +20,10 @@ func (s *Server) ListSessions(ctx context.Context, _ api.ListSessionsRequestObje
 	}
 	items := make([]api.Session, len(sessions))
 	for i, session := range sessions {
+		methods := identity.MethodsOf(session)
 		items[i] = api.Session{
 			ID: session.ID, Current: session.ID == who.SessionID, Scopes: strings.Fields(session.Scope),
+			Acr: atjwt.LevelOf(methods), Amr: methods,
 			IPAddress: session.IPAddress, UserAgent: session.UserAgent,
 			CreatedAt: session.CreatedAt, LastUsedAt: session.LastUsedAt, ExpiresAt: session.ExpiresAt,
 		}

@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/network"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/token/atjwt"
 	"sesame/server/internal/web"
 	"sesame/server/secret"
 )
@@ -73,7 +74,7 @@ func (s *Server) CreateToken(ctx context.Context, request api.CreateTokenRequest
 		if form.Username == nil || form.Password == nil { // the schema cannot require them per grant
 			return nil, problem.New(problem.InvalidRequest, "The password grant needs username and password.")
 		}
-		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, wanted)
+		tokens, err = s.OAuth.PasswordGrant(ctx, client, *form.Username, *form.Password, deref(form.Otp), wanted)
 	case api.TokenRequestGrantTypeRefreshToken:
 		if form.RefreshToken == nil {
 			return nil, problem.New(problem.InvalidRequest, "The refresh_token grant needs refresh_token.")
@@ -152,10 +153,15 @@ func introspectionOf(i oauth.Introspection) api.Introspection {
 		kind = api.IntrospectionTokenTypeRefreshToken
 	}
 	exp, iat := i.ExpiresAt.Unix(), i.IssuedAt.Unix()
+	var authTime *int64
+	if !i.AuthTime.IsZero() {
+		authTime = new(i.AuthTime.Unix())
+	}
 	return api.Introspection{
 		Active: true, TokenType: &kind, Scope: &i.Scope, Exp: &exp, Iat: &iat,
 		ClientID: orAbsent(i.ClientID), Username: orAbsent(i.Username), Sub: orAbsent(i.Subject),
 		Aud: orAbsent(i.Audience), Iss: orAbsent(i.Issuer), Jti: orAbsent(i.ID), Sid: orAbsent(i.SessionID),
+		Acr: orAbsent(atjwt.LevelOf(i.Methods)), Amr: i.Methods, AuthTime: authTime,
 	}
 }
 

@@ -18,9 +18,6 @@ import (
 	"sesame/server/secret"
 )
 
-// Methods are how a person proved who they are, by password (RFC 8176).
-var Methods = []string{"pwd"}
-
 // touchEvery limits how often the use of a browser's session is recorded, so that most requests write nothing.
 const touchEvery = time.Minute
 
@@ -34,7 +31,7 @@ type Browser struct {
 // access token.
 func (s *Service) Caller(b *Browser) *Caller {
 	return &Caller{
-		User: b.User, ClientID: store.BrowserClient, SessionID: b.Session.ID, LoggedInAt: b.Session.SignedInAt,
+		User: b.User, ClientID: store.BrowserClient, SessionID: b.Session.ID, LoggedInAt: b.Session.SignedInAt, Methods: MethodsOf(b.Session),
 		Scopes: slices.DeleteFunc(s.Scopes.OfEveryone(), func(scope string) bool { return scope == s.AdminScope }),
 	}
 }
@@ -42,7 +39,12 @@ func (s *Service) Caller(b *Browser) *Caller {
 // SignIn verifies a password and starts the session of a browser. The cookie is what the browser keeps. The throttle, the
 // events and the mails are those of a login. Errors: those of Login.
 func (s *Service) SignIn(ctx context.Context, username string, plain secret.Text) (Browser, secret.Text, error) {
-	session, refresh, err := s.Login(ctx, Login{Username: username, Password: plain, ClientID: store.BrowserClient})
+	session, refresh, err := s.Login(ctx, Login{Username: username, Password: plain, Wanted: Wanted{ClientID: store.BrowserClient}})
+	return s.browserOf(ctx, session, refresh, err)
+}
+
+// browserOf returns the browser of a new session.
+func (s *Service) browserOf(ctx context.Context, session store.Session, refresh token.Refresh, err error) (Browser, secret.Text, error) {
 	if err != nil {
 		return Browser{}, secret.Text{}, err
 	}
@@ -114,7 +116,8 @@ type Start struct {
 	SignedInAt time.Time
 	CodeEndsAt time.Time
 	TTL        time.Duration // that the client wants; 0 for that of the server
-	Consented  bool          // the client may have a session only if the person still agrees to all scopes
+	Claims     string        // that the client has asked for one by one
+	Consent    []string      // the client may have a session only if the person still agrees to these scopes; nil for no consent
 }
 
 // ErrCodeUsed is the error for a code that has started a session before. The session of an authorization code has ended then,
@@ -137,7 +140,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 	from, _ := network.RequestOf(ctx)
 	session = store.Session{
 		ID: id.String(), UserID: start.UserID, ClientID: start.ClientID, BrowserID: start.BrowserID, SeedHash: refresh.SeedHash(),
-		Resource:  start.Resource,
+		Resource: start.Resource, Claims: start.Claims,
 		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
 		ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(start.TTL))), EndsAt: now.Add(s.sessionTTL(start.TTL)),
 	}
@@ -154,7 +157,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 		if used != "" {
 			return s.endMisused(ctx, q, used)
 		}
-		if user, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
+		if user, session.Methods, err = q.LockUserOfSession(ctx, start.UserID, start.BrowserID, now); err != nil {
 			return err
 		}
 		if start.DeviceHash != "" {
@@ -162,7 +165,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 				return err
 			}
 		}
-		if start.Consented {
+		if len(start.Consent) > 0 {
 			if err = stillAgrees(ctx, q, start); err != nil {
 				return err
 			}
@@ -189,7 +192,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 // stillAgrees checks that the person has withdrawn nothing since the code was issued. Errors: store.ErrNotFound.
 func stillAgrees(ctx context.Context, q *store.Queries, start Start) error {
 	granted, err := q.ConsentOf(ctx, start.UserID, start.ClientID)
-	if err == nil && len(Intersect(start.Scopes, strings.Fields(granted.Scope))) < len(start.Scopes) {
+	if err == nil && len(Intersect(start.Consent, strings.Fields(granted.Scope))) < len(start.Consent) {
 		err = store.ErrNotFound
 	}
 	return err
@@ -214,5 +217,5 @@ func (s *Service) endMisused(ctx context.Context, q *store.Queries, id string) e
 		return err
 	}
 	e := store.Event{UserID: user.ID, Username: user.Username, ClientID: session.ClientID, SessionID: id}
-	return audit.Record(ctx, q, audit.RefreshReused, e, s.Now())
+	return audit.Record(ctx, q, audit.CodeReused, e, s.Now())
 }

@@ -11,6 +11,7 @@ import (
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/atjwt"
 	"sesame/server/secret"
 )
 
@@ -20,8 +21,16 @@ type Caller struct {
 	User       store.User
 	ClientID   string    // the client that the token was issued to
 	SessionID  string    // "" for a client
-	LoggedInAt time.Time // when the person last gave their password
+	LoggedInAt time.Time // when the person last proved who they are
+	Methods    []string  // how they did (RFC 8176); nil for a client
+	Claims     string    // that the client has asked for one by one
 	Scopes     []string  // those of the token that the session and the user, or the client, still have
+	checked    time.Time // when the token was checked
+}
+
+// SignIn returns how and when the person has signed in. It implements contract.Authenticated.
+func (c *Caller) SignIn() (acr string, at, checked time.Time) {
+	return atjwt.LevelOf(c.Methods), c.LoggedInAt, c.checked
 }
 
 // HasScope reports whether the caller may use a scope. It implements contract.Caller.
@@ -72,7 +81,7 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 	if access.SessionID == "" {
 		return s.authenticateClient(ctx, access)
 	}
-	user, granted, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
+	user, granted, claims, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
 	if err == nil && !token.IsBuiltIn(access.ClientID) { // a login may have been in progress when its client was deleted
 		_, err = s.db.ClientByID(ctx, access.ClientID)
 	}
@@ -83,8 +92,9 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 		return nil, err
 	}
 	return &Caller{
-		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime,
-		Scopes: Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
+		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime, Methods: access.Methods, Claims: claims,
+		checked: s.Now(),
+		Scopes:  Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
 	}, nil
 }
 

@@ -36,6 +36,8 @@ type Settings struct {
 	NewLoginMails bool          // mail the owner about a login from an unknown network
 	ConfirmedOnly bool          // refuse the logins of accounts whose e-mail address is not confirmed
 	KeyedHash     token.KeyedHash
+	Steps         token.Sealer // of sign-ins that a second factor completes
+	Factors       token.Sealer // of the secrets of second factors
 	Outbox        *mailer.Outbox
 	Now           func() time.Time
 	Log           *slog.Logger // nil for none

@@ -21,6 +21,12 @@ import (
 type Login struct {
 	Username string // or a confirmed e-mail address
 	Password secret.Text
+	Code     secret.Text // of the second factor; the zero Text for none
+	Wanted
+}
+
+// Wanted is the session that a person wants.
+type Wanted struct {
 	ClientID string        // the client that the person logs in through
 	Scopes   []string      // requested; none means the default scopes
 	Allowed  []string      // the scopes that the client may receive
@@ -48,7 +54,7 @@ func unconfirmed(user store.User) error {
 
 // Login verifies a password and starts a session. The refresh token is the first one of the session. Errors:
 // InvalidGrant, InvalidScope, TooManyRequests after too many failures, Unavailable when too many passwords are waiting
-// to be hashed.
+// to be hashed, and an Incomplete for an account whose second factor is missing.
 func (s *Service) Login(ctx context.Context, login Login) (session store.Session, refresh token.Refresh, err error) {
 	session, refresh, err = s.login(ctx, login)
 	s.Count.Login(outcomeOf(err))
@@ -99,7 +105,13 @@ func (s *Service) admit(ctx context.Context, user store.User, login Login, outda
 			return session, refresh, err
 		}
 	}
-	session, refresh, err = s.startSession(ctx, user, login, a)
+	who := Authentication{Methods: []string{ByPassword}, user: user, attempt: a}
+	if user.Factors != "" && !login.Code.Empty() {
+		if err = s.addCode(ctx, &who, login.Code); err != nil {
+			return session, refresh, err
+		}
+	}
+	session, refresh, err = s.startSession(ctx, who, login.Wanted)
 	if errors.Is(err, ErrUnconfirmed) {
 		if failed := s.askToConfirm(ctx, user.ID); failed != nil {
 			err = failed
@@ -170,17 +182,17 @@ func (s *Service) rehash(ctx context.Context, user store.User, plain secret.Text
 }
 
 // grant returns the part of the requested scopes that the user has and the client may receive (RFC 6749 §3.3).
-func (s *Service) grant(login Login, user store.User) ([]string, error) {
+func (s *Service) grant(wanted Wanted, user store.User) ([]string, error) {
 	if s.ConfirmedOnly && !user.EmailVerified {
 		return nil, unconfirmed(user)
 	}
-	if login.ClientID == store.BrowserClient { // no token is issued for it
+	if wanted.ClientID == store.BrowserClient { // no token is issued for it
 		return nil, nil
 	}
-	if len(login.Scopes) == 0 {
+	if len(wanted.Scopes) == 0 {
 		return slices.Clone(s.Scopes.Default), nil
 	}
-	granted := Intersect(Intersect(login.Scopes, s.Scopes.OfUser(user)), login.Allowed)
+	granted := Intersect(Intersect(wanted.Scopes, s.Scopes.OfUser(user)), wanted.Allowed)
 	if len(granted) == 0 {
 		return nil, problem.New(problem.InvalidScope, "The account has none of the requested scopes, or the client may not have them.")
 	}

@@ -20,33 +20,47 @@ import (
 // maxSessions limits the sessions of a user. A further login ends the least recently used one.
 const maxSessions = 100
 
-// startSession stores a session with the scopes that the user has at that moment, unless the attempt has to wait by now. A
-// scope that was revoked since the user was read would otherwise come back with a later grant.
-func (s *Service) startSession(ctx context.Context, user store.User, login Login, a *attempt) (session store.Session, refresh token.Refresh, err error) {
+// startSession stores the session of a person who has proved who they are, with the scopes that the user has at that moment,
+// unless a second factor is missing or the attempt has to wait by now. A scope that was revoked since the user was read would
+// otherwise come back with a later grant. Errors: an Incomplete; those of Login.
+func (s *Service) startSession(ctx context.Context, who Authentication, wanted Wanted) (session store.Session, refresh token.Refresh, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return session, refresh, fmt.Errorf("make a session id: %w", err)
 	}
 	refresh = token.NewRefresh(id)
-	now := s.Now()
+	now, a := s.Now(), who.attempt
 	from, _ := network.RequestOf(ctx)
 	session = store.Session{
-		ID: id.String(), UserID: user.ID, ClientID: login.ClientID, Resource: login.Resource,
+		ID: id.String(), UserID: who.user.ID, ClientID: wanted.ClientID, Resource: wanted.Resource, Methods: who.methods(),
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
-		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(login.TTL))), EndsAt: now.Add(s.sessionTTL(login.TTL)),
+		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(wanted.TTL))), EndsAt: now.Add(s.sessionTTL(wanted.TTL)),
 	}
 	throttled := func() error { return s.checkAttempt(ctx, a) }
-	err = s.db.TxUnchanged(ctx, user, throttled, func(q *store.Queries, user store.User) error {
+	err = s.db.TxUnchanged(ctx, who.user, throttled, func(q *store.Queries, user store.User) error {
 		a.user = user
 		if err := q.LockUnchanged(ctx, user, s.Now(), a.relevant()...); err != nil {
 			return err
 		}
-		scopes, err := s.grant(login, user)
+		scopes, err := s.grant(wanted, user)
+		if err == nil {
+			err = s.checkFactors(who, user)
+		}
 		if err != nil {
 			if changed := q.Flush(ctx); changed != nil { // or the answer would reveal that the password was correct
 				return changed
 			}
 			return err
+		}
+		if who.via != nil {
+			if err := who.via.use(ctx, q, s, user); err != nil {
+				return err
+			}
+		}
+		if who.use != nil {
+			if err := who.use(ctx, q); err != nil {
+				return err
+			}
 		}
 		session.Scope = strings.Join(scopes, " ")
 		if err := q.CreateSession(ctx, session); err != nil {

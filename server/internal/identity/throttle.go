@@ -44,6 +44,8 @@ type attempt struct {
 	knownAddress store.KnownAddress
 	state        store.ThrottleState
 	known        bool // whether Counters.Known applies
+	name         string
+	reserved     bool // it was counted as a failure before it was checked (reserveTry)
 }
 
 // newAttempt reads the throttle state of an attempt. Errors: TooManyRequests when it has to wait. For an unknown name,
@@ -54,7 +56,7 @@ type attempt struct {
 // used is counted as well.
 func (s *Service) newAttempt(ctx context.Context, name string, user store.User, clientID string) (*attempt, error) {
 	account, from := cmp.Or(user.UsernameKey, name), network.FromContext(ctx)
-	a := &attempt{Counters: s.loginCounters(account, from), user: user, clientID: clientID, knownAddress: s.knownAddress(from)}
+	a := &attempt{Counters: s.loginCounters(account, from), user: user, clientID: clientID, name: name, knownAddress: s.knownAddress(from)}
 	if isAddress(name) {
 		a.Email = s.emailCounter(name)
 	}
@@ -105,7 +107,11 @@ func (s *Service) NetworkCounters(what string, from network.Network, limit int) 
 
 // DeviceCounters returns the counters of the user codes that an account tries, and its network.
 func (s *Service) DeviceCounters(userID string, from network.Network, ofAccount, ofNetwork int) []NetworkCounter {
-	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.KeyedHash.Key("device codes of", userID), ofAccount})
+	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.deviceCounter(userID), ofAccount})
+}
+
+func (s *Service) deviceCounter(userID string) string {
+	return s.KeyedHash.Key("device codes of", userID)
 }
 
 // CountUse counts a use under each counter, or returns how long to wait if one has reached its limit. The first use begins the
@@ -135,6 +141,9 @@ func (s *Service) CountUse(ctx context.Context, counters []NetworkCounter, windo
 
 // checkAttempt reads the throttle state of an attempt. Errors: TooManyRequests.
 func (s *Service) checkAttempt(ctx context.Context, a *attempt) (err error) {
+	if a.reserved {
+		return nil
+	}
 	now := s.Now()
 	if a.state, err = s.db.ReadThrottles(ctx, a.Counters, a.user.ID, a.knownAddress, now); err != nil {
 		return err
@@ -160,6 +169,9 @@ func (s *Service) checkAttempt(ctx context.Context, a *attempt) (err error) {
 
 // relevant returns the counters that make the attempt wait, as the account and the network were when they were last read.
 func (a *attempt) relevant() []string {
+	if a.reserved { // it would wait for itself
+		return nil
+	}
 	if a.known {
 		return []string{a.Known}
 	}
@@ -204,14 +216,7 @@ func (a *attempt) event() store.Event {
 func (s *Service) countLoginFailure(ctx context.Context, a *attempt) error {
 	ctx, done := IgnoreDisconnect(ctx)
 	defer done()
-	keys := []string{a.Account}
-	switch {
-	case a.known:
-		keys = []string{a.Known}
-	case a.Email != "":
-		keys = append(keys, a.Email)
-	}
-	for _, key := range keys {
+	for _, key := range a.failureKeys() {
 		counted, err := s.countFailure(ctx, key, freeFailures, s.Now().Add(failureMemory))
 		if err != nil {
 			return err
@@ -233,6 +238,17 @@ func (s *Service) countLoginFailure(ctx context.Context, a *attempt) error {
 		return err
 	}
 	return errWrongCredentials()
+}
+
+// failureKeys are the counters of the account that a failure counts for.
+func (a *attempt) failureKeys() []string {
+	switch {
+	case a.known:
+		return []string{a.Known}
+	case a.Email != "":
+		return []string{a.Account, a.Email}
+	}
+	return []string{a.Account}
 }
 
 // countFailure counts a failure, and reports false when the key has to wait already.

@@ -17,7 +17,10 @@ import (
 	"sesame/server/internal/contract"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/token"
+	"sesame/server/internal/token/atjwt"
 )
+
+const clientCredentials = "client_credentials"
 
 // remembered is the number of refresh tokens whose subject and scopes are kept.
 const remembered = 10_000
@@ -33,6 +36,7 @@ type tokens struct {
 // grant is the subject and the scopes of a refresh token.
 type grant struct {
 	subject, scope string
+	methods        []string // as the real server has them; nil for a client's own token
 	loggedIn       time.Time
 }
 
@@ -73,11 +77,20 @@ func (t *tokens) schemes(doc *openapi3.T) map[string]contract.Scheme {
 	return schemes
 }
 
-// caller is the scopes of a token.
-type caller []string
+// caller is the holder of a token.
+type caller struct {
+	token.Access
+	scopes  []string
+	checked time.Time
+}
 
 // HasScope implements contract.Caller.
-func (c caller) HasScope(scope string) bool { return slices.Contains(c, scope) }
+func (c caller) HasScope(scope string) bool { return slices.Contains(c.scopes, scope) }
+
+// SignIn implements contract.Authenticated.
+func (c caller) SignIn() (acr string, at, checked time.Time) {
+	return atjwt.LevelOf(c.Methods), c.AuthTime, c.checked
+}
 
 // anyone has every scope.
 type anyone struct{}
@@ -124,7 +137,7 @@ func (t *tokens) bearer(_ context.Context, r *http.Request) (contract.Caller, er
 	if err != nil {
 		return nil, problem.Wrap(problem.InvalidToken, "The access token is expired, or not one of this mock.", err)
 	}
-	return caller(strings.Fields(access.Scope)), nil
+	return caller{access, strings.Fields(access.Scope), t.Now()}, nil
 }
 
 // issue responds to a token request (RFC 6749 §5.1), whatever the credentials, with the documented response and real tokens
@@ -136,7 +149,13 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 	now := t.Now()
 	g, known := t.grants.Get(form("refresh_token"))
 	if !known {
-		g = grant{subject: subject(form("username") + form("client_id")), scope: strings.Join(t.defaults(), " "), loggedIn: now}
+		g = grant{subject: subject(form("username") + form("client_id")), scope: strings.Join(t.defaults(), " ")}
+		if form("grant_type") != clientCredentials {
+			g.methods, g.loggedIn = []string{"pwd"}, now
+		}
+		if form("otp") != "" && g.methods != nil { // any code is the right one
+			g.methods = append(g.methods, "otp", atjwt.MultiFactor)
+		}
 	}
 	if asked := form("scope"); asked != "" {
 		if g.scope = t.granted(asked); g.scope == "" {
@@ -145,7 +164,7 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 	}
 	access, err := t.issuer.Sign(token.Access{
 		ID: uuid.NewString(), Subject: g.subject, SessionID: uuid.NewString(), ClientID: token.FirstParty,
-		Scope: g.scope, AuthTime: g.loggedIn, IssuedAt: now, ExpiresAt: now.Add(t.AccessTTL),
+		Scope: g.scope, AuthTime: g.loggedIn, Methods: g.methods, IssuedAt: now, ExpiresAt: now.Add(t.AccessTTL),
 	})
 	if err != nil {
 		return nil, err
@@ -156,7 +175,7 @@ func (t *tokens) issue(header http.Header, form func(string) string, documented 
 	if body["token_type"] == nil {
 		body["token_type"] = "bearer"
 	}
-	if form("grant_type") == "client_credentials" { // RFC 6749 §4.4.3
+	if form("grant_type") == clientCredentials { // RFC 6749 §4.4.3
 		delete(body, "refresh_token")
 	} else {
 		refresh := rand.Text()

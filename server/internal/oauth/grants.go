@@ -11,9 +11,10 @@ import (
 	"sesame/server/secret"
 )
 
-// PasswordGrant logs a person in through a client (RFC 6749 §4.3). Without a scope it requests the default ones. Errors:
+// PasswordGrant logs a person in through a client (RFC 6749 §4.3). Without a scope it requests the default ones. code is that
+// of the second factor, if the account has one. Errors:
 // UnauthorizedClient, InvalidTarget, and those of identity.Login.
-func (s *Service) PasswordGrant(ctx context.Context, client Client, username string, password secret.Text, w Wanted) (Tokens, error) {
+func (s *Service) PasswordGrant(ctx context.Context, client Client, username string, password, code secret.Text, w Wanted) (Tokens, error) {
 	if !client.PasswordGrant {
 		return Tokens{}, problem.New(problem.UnauthorizedClient, "This client may not use the password grant.")
 	}
@@ -21,10 +22,9 @@ func (s *Service) PasswordGrant(ctx context.Context, client Client, username str
 	if err != nil {
 		return Tokens{}, err
 	}
-	session, refresh, err := s.identity.Login(ctx, identity.Login{
-		Username: username, Password: password, ClientID: client.ID, Scopes: strings.Fields(w.Scope), Allowed: s.allowed(client),
-		Resource: resource, TTL: client.SessionTTL,
-	})
+	session, refresh, err := s.identity.Login(ctx, identity.Login{Username: username, Password: password, Code: code, Wanted: identity.Wanted{
+		ClientID: client.ID, Scopes: strings.Fields(w.Scope), Allowed: s.allowed(client), Resource: resource, TTL: client.SessionTTL,
+	}})
 	if err != nil {
 		return Tokens{}, err
 	}

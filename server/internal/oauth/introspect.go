@@ -24,8 +24,10 @@ type Introspection struct {
 	Subject   string
 	Audience  string
 	Issuer    string
-	ID        string // jti; "" for a refresh token
-	SessionID string // "" for a client's own token
+	ID        string    // jti; "" for a refresh token
+	SessionID string    // "" for a client's own token
+	Methods   []string  // amr; nil for a client's own token and for a refresh token
+	AuthTime  time.Time // zero for these
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
@@ -52,7 +54,7 @@ func (s *Service) Introspect(ctx context.Context, client Client, text secret.Tex
 	return Introspection{
 		Active: true, Scope: strings.Join(caller.Scopes, " "), ClientID: access.ClientID, Username: caller.User.Username,
 		Subject: access.Subject, Audience: cmp.Or(access.Resource, audience), Issuer: issuer, ID: access.ID, SessionID: access.SessionID,
-		IssuedAt: access.IssuedAt, ExpiresAt: access.ExpiresAt,
+		Methods: access.Methods, AuthTime: access.AuthTime, IssuedAt: access.IssuedAt, ExpiresAt: access.ExpiresAt,
 	}, nil
 }
 

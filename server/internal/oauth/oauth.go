@@ -92,7 +92,7 @@ type Tokens struct {
 func (s *Service) issueForSession(client Client, grant string, session store.Session, scopes []string, refresh token.Refresh) (Tokens, error) {
 	t, err := s.issue(client, grant, token.Access{
 		Subject: session.UserID, SessionID: session.ID, ClientID: session.ClientID, Resource: session.Resource,
-		AuthTime: session.SignedInAt,
+		AuthTime: session.SignedInAt, Methods: identity.MethodsOf(session),
 	}, scopes)
 	t.RefreshToken = s.refresher.Text(refresh)
 	return t, err

@@ -46,6 +46,7 @@ var statuses = map[Code]int{
 	AccessDenied:         http.StatusBadRequest,
 	ExpiredToken:         http.StatusBadRequest,
 
+	MFARequired:             http.StatusBadRequest,
 	UnsupportedResponseType: http.StatusBadRequest,
 }
 
@@ -68,7 +69,13 @@ func (e *Error) Challenge() string {
 	case InvalidToken:
 		return bearer + reason
 	case StaleLogin:
-		return bearer + reason + `, max_age="600"`
+		if e.ACR != "" {
+			reason += fmt.Sprintf(`, acr_values="%s"`, e.ACR)
+		}
+		if e.MaxAge > 0 {
+			reason += fmt.Sprintf(`, max_age="%d"`, int(e.MaxAge.Seconds()))
+		}
+		return bearer + reason
 	case InsufficientScope:
 		return bearer + reason + fmt.Sprintf(`, scope="%s"`, e.Scope)
 	case RegistrationClosed:

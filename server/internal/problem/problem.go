@@ -59,6 +59,7 @@ const (
 	ExpiredToken         Code = "expired_token"
 
 	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
+	MFARequired             Code = "mfa_required"              // the second factor is missing
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).
@@ -73,7 +74,10 @@ type Error struct {
 	Detail string       // one or two sentences for a person
 	Fields []FieldError // the invalid fields, if any
 	Scope  string       // the scopes that are needed, space-separated; for InsufficientScope
-	Cause  error        // for the log only
+	ACR    string       // the acr that is needed; "" if only the time of the login is the reason; for StaleLogin
+	// MaxAge is how old the login may be, for StaleLogin; 0 for any age.
+	MaxAge time.Duration
+	Cause  error // for the log only
 	// RetryAfter is how long the client must wait before the next attempt, for TooManyRequests.
 	RetryAfter time.Duration
 }

@@ -25,18 +25,17 @@ func (q *Queries) TouchSession(ctx context.Context, id string, now time.Time, id
 		id, micros(now), micros(now.Add(idle))))
 }
 
-// LockUserOfSession locks the row of the enabled user of a valid session, and reads it. Errors: ErrNotFound. So a session
-// that the transaction creates does not outlive the account or its password.
-func (q *Queries) LockUserOfSession(ctx context.Context, userID, sessionID string, now time.Time) (u User, err error) {
+// LockUserOfSession locks the row of the enabled user of a valid session, and reads it and the methods of the session. Errors:
+// ErrNotFound. So a session that the transaction creates does not outlive the account or its password.
+func (q *Queries) LockUserOfSession(ctx context.Context, userID, sessionID string, now time.Time) (u User, methods string, err error) {
 	err = q.writeRow(ctx, u.loginFields(), `
 		UPDATE users SET updated_at = updated_at WHERE id = $1 AND NOT disabled
 		RETURNING `+loginColumns, userID)
 	if err != nil {
-		return u, err
+		return u, "", err
 	}
-	var found int
-	row := q.read.QueryRowContext(ctx, `SELECT 1 FROM sessions WHERE id = $1 AND user_id = $2 AND expires_at > $3`, sessionID, userID, micros(now))
-	return u, translate(row.Scan(&found))
+	row := q.read.QueryRowContext(ctx, `SELECT methods FROM sessions WHERE id = $1 AND user_id = $2 AND expires_at > $3`, sessionID, userID, micros(now))
+	return u, methods, translate(row.Scan(&methods))
 }
 
 // UseAuthorizationCode records that an authorization code was used, and by which session. used is the session that an earlier use has

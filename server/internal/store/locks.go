@@ -68,9 +68,9 @@ func (q *Queries) LockUnchanged(ctx context.Context, u User, now time.Time, coun
 	copy(keys[:], counters)
 	return q.must(ctx, `
 		UPDATE users SET updated_at = updated_at
-		WHERE id = $1 AND NOT disabled AND password_hash = $2 AND scopes = $3 AND COALESCE(email, '') = $4 AND email_verified = $5
+		WHERE id = $1 AND NOT disabled AND COALESCE(password_hash, '') = $2 AND scopes = $3 AND COALESCE(email, '') = $4 AND email_verified = $5 AND factors = $12
 			AND NOT EXISTS (SELECT 1 FROM throttles WHERE key IN ($6, $7, $8, $9) AND blocked_until > $10 AND blocked_until <= $11)`,
-		u.ID, u.PasswordHash.Reveal(), u.Scopes, u.Email, u.EmailVerified, keys[0], keys[1], keys[2], keys[3], micros(now), stale(now, LongestWait))
+		u.ID, u.PasswordHash.Reveal(), u.Scopes, u.Email, u.EmailVerified, keys[0], keys[1], keys[2], keys[3], micros(now), stale(now, LongestWait), u.Factors)
 }
 
 // maxReads is how often TxUnchanged reads the user.

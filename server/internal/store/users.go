@@ -25,6 +25,7 @@ type User struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Metadata       string // JSON; "" for none
+	Factors        string // the kinds of the second factors, space-separated
 	ImportedAs     string // written by CreateUser, read by the query of that name
 }
 
@@ -37,7 +38,7 @@ const ImportedBefore = "unknown"
 
 // userColumns omits the columns that only a login needs: the password hash and the folded keys.
 const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.email_verified,
-	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at, users.user_metadata`
+	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at, users.user_metadata, users.factors`
 
 func (u *User) fields() []any {
 	return []any{
@@ -46,6 +47,7 @@ func (u *User) fields() []any {
 		timeScanner{&u.CreatedAt},
 		timeScanner{&u.UpdatedAt},
 		&u.Metadata,
+		&u.Factors,
 	}
 }
 

@@ -42,6 +42,7 @@ type Access struct {
 	Scope     string    // space-separated
 	Resource  string    // aud, unless it is the audience of the issuer itself (RFC 8707 §2)
 	AuthTime  time.Time // zero for a client's own token
+	Methods   []string  // amr, how the person proved who they are (RFC 8176); nil for a client's own token
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 }
@@ -98,7 +99,7 @@ func (i *Issuer) Sign(a Access) (string, error) {
 	t := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), &atjwt.Claims{
 		Issuer: i.issuer, Subject: a.Subject, Audience: jwt.ClaimStrings{cmp.Or(a.Resource, i.audience)},
 		ExpiresAt: &exp, IssuedAt: &iat, AuthTime: authTime,
-		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID,
+		ID: a.ID, ClientID: a.ClientID, Scope: a.Scope, SessionID: a.SessionID, AMR: a.Methods, ACR: atjwt.LevelOf(a.Methods),
 	})
 	t.Header["typ"], t.Header["kid"] = atjwt.Type, key.ID
 	text, err := t.SignedString(key.private)
@@ -174,6 +175,7 @@ func (i *Issuer) verify(text string, ring *Keyring) (verified, error) {
 	}
 	if c.AuthTime != 0 {
 		a.AuthTime = time.Unix(c.AuthTime, 0)
+		a.Methods = c.AMR
 	}
 	return verified{a, keyID}, nil
 }

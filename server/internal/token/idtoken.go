@@ -52,9 +52,6 @@ type idClaims struct {
 	Person
 }
 
-// oneFactor is the acr of a sign-in with one factor.
-const oneFactor = "1"
-
 // IDIssuer signs ID tokens, with keys of their own: so that neither an ID token is accepted as an access token, nor the
 // other way round, and so that their algorithm can be the one that every client knows.
 type IDIssuer struct {
@@ -82,7 +79,7 @@ func (i *IDIssuer) Sign(id ID) (string, error) {
 				Issuer: i.issuer, Subject: id.Subject, Audience: jwt.ClaimStrings{id.ClientID},
 				ExpiresAt: jwt.NewNumericDate(id.ExpiresAt), IssuedAt: jwt.NewNumericDate(id.IssuedAt),
 			},
-			SessionID: id.SessionID, Nonce: id.Nonce, AuthTime: id.AuthTime.Unix(), ACR: oneFactor, AMR: id.Methods,
+			SessionID: id.SessionID, Nonce: id.Nonce, AuthTime: id.AuthTime.Unix(), ACR: atjwt.LevelOf(id.Methods), AMR: id.Methods,
 			AtHash: atHash(key.Alg, id.AccessToken), Person: id.Person,
 		}
 	})

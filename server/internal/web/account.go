@@ -212,6 +212,6 @@ func (p *Pages) deleteAccount(o owner) error {
 	shown := p.Site.message(o.t, o.t.T("account-deleted.title"), o.t.H("account-deleted.text"))
 	shown.Base = "../"
 	answer := p.Site.answer(http.StatusOK, shown)
-	answer.cookie = p.noCookie()
+	answer.cookies = append(answer.cookies, p.noCookie())
 	return answer.write(o.Response())
 }

@@ -71,20 +71,14 @@ func (p *Pages) identitiesPage(o owner, status int, fault string, refused refuse
 		shown.Items = append(shown.Items, entry)
 	}
 	for _, provider := range providers {
-		switch {
-		case proof.Possible() && !slices.Contains(linked, provider.Issuer):
+		if proof.Possible() && !slices.Contains(linked, provider.Issuer) {
 			f := change("link", provider.Name, o.t.T("account-identities.link", "provider", provider.Label))
 			f.Heading = provider.Label
-			shown.Forms = append(shown.Forms, f)
-		case !proof.Possible() && slices.Contains(linked, provider.Issuer):
-			f := identitiesErrand.form("../sign-in/" + provider.Name)
-			f.Hidden = append(f.Hidden, hidden{"again", "yes"})
-			f.Buttons = []button{{Text: o.t.T("provider.continue", "provider", provider.Label)}}
 			shown.Forms = append(shown.Forms, f)
 		}
 	}
 	if !proof.Possible() {
-		shown.Text = append(shown.Text, o.t.H("account-identities.again"))
+		shown.Links = append([]link{{"../sign-in?request=" + template.URL(identitiesErrand.sealed) + "&again=yes", o.t.T("account-identities.again")}}, shown.Links...)
 	}
 	return p.Site.answer(status, shown).write(o.Response())
 }

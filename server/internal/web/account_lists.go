@@ -6,11 +6,14 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/names"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -35,6 +38,9 @@ func (p *Pages) showSessions(o owner) error {
 		name, err := p.clientName(ctx, o.t, session.ClientID)
 		if err != nil {
 			return err
+		}
+		if slices.Contains(identity.MethodsOf(session), identity.TwoFactors) {
+			name += ", " + o.t.T("account-sessions.factor")
 		}
 		entry := item{Title: agent(o.t, session.UserAgent), Lines: []string{
 			name + ", " + names.Visible(session.IPAddress),
@@ -97,7 +103,7 @@ func (p *Pages) showApplications(o owner) error {
 	}
 	for _, consent := range granted[:min(len(granted), maxListed)] {
 		entry := item{
-			Title: names.Visible(consent.ClientName), Lines: []string{o.t.T("account-applications.since", "time", o.t.Time(consent.UpdatedAt))},
+			Title: names.Visible(consent.ClientName), Logo: oauth.LogoAddress(consent.LogoHash), Lines: []string{o.t.T("account-applications.since", "time", o.t.Time(consent.UpdatedAt))},
 			Form: &form{Action: "../account/applications", Hidden: []hidden{{"client", consent.ClientID}}, Buttons: []button{{Text: o.t.T("account-applications.withdraw"), Second: true}}},
 		}
 		for scope := range strings.FieldsSeq(consent.Scope) {

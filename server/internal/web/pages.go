@@ -72,6 +72,7 @@ func (p *Pages) all() []handled {
 		{"/sign-in/:provider", nil, p.sent(p.toProvider)},
 		{"/sign-in/:provider/callback", p.fromProvider, nil},
 		{"/continue", p.resume, nil},
+		{secondFactorPath, p.opened(p.openSecondFactor), p.sent(p.secondFactor)},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
 		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
@@ -82,6 +83,7 @@ func (p *Pages) all() []handled {
 		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
 		{"/" + logoPath, p.Site.showLogo, nil},
+		{"/sign-in/client-logo", p.showClientLogo, nil},
 		{"/consent", nil, p.consent},
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},
@@ -111,9 +113,8 @@ type Answer struct {
 	html     []byte
 	policy   string
 	referrer bool // whether its form sends an Origin
-	cookie   *http.Cookie
-	flow     *http.Cookie // of a sign-in at a provider
-	refresh  string       // an address that the page leads on to by itself
+	cookies  []*http.Cookie
+	refresh  string // an address that the page leads on to by itself
 	err      error
 }
 
@@ -126,11 +127,8 @@ func (a Answer) write(w http.ResponseWriter) error {
 		return a.err
 	}
 	header := w.Header()
-	if a.cookie != nil {
-		http.SetCookie(w, a.cookie)
-	}
-	if a.flow != nil {
-		http.SetCookie(w, a.flow)
+	for _, cookie := range a.cookies {
+		http.SetCookie(w, cookie)
 	}
 	if a.Location != "" {
 		header.Set(echo.HeaderLocation, a.Location)

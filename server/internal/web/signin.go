@@ -99,7 +99,7 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	t := e.texts(ctx, p)
 	shown := p.Site.message(t, t.T(name+".title"))
 	if shown.template = name; e.request != nil {
-		shown.Target = e.request.Redirect
+		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
 		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
 	}
 	return shown
@@ -160,8 +160,11 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 		return p.askToSignUp(ctx, http.StatusOK, p.errandOf(a), signUpForm{email: a.LoginHint}), nil
 	case step == oauth.SignIn:
 		fault := ""
-		if browser != nil && a.WantsAnother(browser.User) {
+		switch {
+		case browser != nil && a.WantsAnother(browser.User):
 			fault = p.texts(ctx, a.UILocales).T("sign-in.another")
+		case a.NeedsFactor(browser):
+			fault = p.texts(ctx, a.UILocales).T("sign-in.stronger")
 		}
 		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), a.LoginHint, fault), nil
 	case step == oauth.Consent:
@@ -172,11 +175,14 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 }
 
 // fault answers a faulty request. A person who is not signed in is not sent to the client, since anybody can make the request,
-// and the client may be a trap (RFC 9700 §4.11.2); they may follow the link.
+// and the client may be a trap (RFC 9700 §4.11.2); they may sign in first, or follow the link.
 func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
 	address := p.OAuth.Refuse(a, a.Fault)
 	if browser != nil || a.Silent() {
 		return Redirect(address)
+	}
+	if a.IsUnsupported() {
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), "", "")
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
@@ -220,7 +226,8 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 	if err != nil {
 		return err
 	}
-	if browser != nil && e.request == nil {
+	again := e.sealed == identitiesErrand.sealed && c.QueryParam("again") == "yes"
+	if browser != nil && e.request == nil && !again {
 		return Redirect(p.PublicURL + e.path).write(c.Response())
 	}
 	shown, err := p.signInPage(ctx, e, "", "")
@@ -243,14 +250,23 @@ func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.V
 	return answer.writeUnless(err, c)
 }
 
-// startSession signs a person in, and goes on with their errand. The session that the browser had before ends. Errors: those of
-// identity.SignIn.
+// startSession signs a person in, or asks for the second factor. Errors: those of identity.SignIn.
 func (p *Pages) startSession(ctx context.Context, e errand, username string, password secret.Text) (Answer, error) {
 	before, err := p.browser(ctx)
 	if err != nil {
 		return Answer{}, err
 	}
 	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
+	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
+		answer := p.askForFactor(ctx, http.StatusOK, e, "")
+		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
+		return answer, nil
+	}
+	return p.signedIn(ctx, e, before, browser, cookie, err)
+}
+
+// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends.
+func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser, browser identity.Browser, cookie secret.Text, err error) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
@@ -258,7 +274,10 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 		return Answer{}, err
 	}
 	answer, err := p.continueErrand(ctx, e, &browser)
-	answer.cookie = p.cookie(cookie, browser.Session.EndsAt)
+	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
+	if !p.step(ctx).Empty() {
+		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
 	return answer, err
 }
 

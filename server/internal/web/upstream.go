@@ -31,8 +31,8 @@ func (p *Pages) providerForms(ctx context.Context, t *texts, e errand) (forms []
 }
 
 // toProvider is POST /sign-in/{provider}: a button on the page that signs people in or up.
-func (p *Pages) toProvider(ctx context.Context, c echo.Context, e errand, form url.Values) error {
-	again := form.Get("again") == "yes" || e.request != nil && e.request.WantsProof()
+func (p *Pages) toProvider(ctx context.Context, c echo.Context, e errand, _ url.Values) error {
+	again := e.sealed == identitiesErrand.sealed || e.request != nil && e.request.WantsProof()
 	begun, err := p.Upstream.Begin(ctx, c.Param("provider"), upstream.Wish{Errand: e.sealed, Again: again})
 	if err != nil {
 		return p.providerFault(c, e, err)
@@ -47,7 +47,7 @@ func (p *Pages) leave(c echo.Context, t *texts, begun upstream.Begun, base strin
 	shown := p.Site.message(t, text)
 	shown.Base, shown.Links = base, []link{{template.URL(begun.Address), text}} //nolint:gosec // of the provider's discovery document, which was checked
 	answer := p.Site.answer(http.StatusOK, shown)
-	answer.refresh, answer.flow = begun.Address, p.flowCookie(begun.Cookie, begun.Expires)
+	answer.refresh, answer.cookies = begun.Address, []*http.Cookie{p.flowCookie(begun.Cookie, begun.Expires)}
 	return answer.write(c.Response())
 }
 
@@ -89,6 +89,11 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 		return err
 	}
 	browser, cookie, err := p.Accounts.SignInUpstream(ctx, person)
+	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
+		answer := Redirect(p.PublicURL + string(e.link(secondFactorPath)))
+		answer.cookies = []*http.Cookie{p.stepCookie(missing.Sealed, identity.StepTTL)}
+		return answer.write(c.Response())
+	}
 	if err == nil {
 		err = p.replaceSession(ctx, before, &browser)
 	}
@@ -99,7 +104,7 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	if e.request != nil {
 		answer.Location = p.PublicURL + "/continue?request=" + url.QueryEscape(p.OAuth.Seal(*e.request, browser.Session.ID))
 	}
-	answer.cookie = p.cookie(cookie, browser.Session.EndsAt)
+	answer.cookies = []*http.Cookie{p.cookie(cookie, browser.Session.EndsAt)}
 	return answer.write(c.Response())
 }
 

@@ -4,6 +4,7 @@ package atjwt
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,36 @@ type Claims struct {
 	ClientID  string           `json:"client_id"`
 	Scope     string           `json:"scope"`
 	SessionID string           `json:"sid,omitempty"`
+	ACR       string           `json:"acr,omitempty"`
+	AMR       []string         `json:"amr,omitempty"`
+}
+
+// The values of acr: by one factor, and by two, or by one that is as strong (a passkey that verifies the person).
+const (
+	OneFactor  = "1"
+	TwoFactors = "2"
+)
+
+// Levels are the values of acr, the weakest first.
+var Levels = []string{OneFactor, TwoFactors}
+
+// IsAtLeast reports whether an acr is that of a level, or of a stronger one. A token without acr, "", is of no level.
+func IsAtLeast(acr, level string) bool {
+	return slices.Contains(Levels, acr) && slices.Index(Levels, acr) >= slices.Index(Levels, level)
+}
+
+// MultiFactor is the method that says that there was more than one factor (RFC 8176).
+const MultiFactor = "mfa"
+
+// LevelOf returns the acr of the methods in an amr; "" for none.
+func LevelOf(methods []string) string {
+	switch {
+	case len(methods) == 0:
+		return ""
+	case slices.Contains(methods, MultiFactor):
+		return TwoFactors
+	}
+	return OneFactor
 }
 
 // Validate implements jwt.ClaimsValidator. It checks the claims that RFC 9068 §2.2 requires and the parser does not.

@@ -1,0 +1,147 @@
+package identity
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // RFC 6238 uses HMAC-SHA-1, whose security does not need a hash without collisions
+	"crypto/subtle"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sesame/server/internal/audit"
+	"sesame/server/internal/network"
+	"sesame/server/internal/problem"
+	"sesame/server/internal/store"
+	"sesame/server/secret"
+)
+
+const (
+	// totpStep and totpDigits are what authenticator apps expect (RFC 6238 §4, §5.3).
+	totpStep   = 30 * time.Second
+	totpDigits = 6
+	// maxFactorFailures is how many consecutive failures disable a factor (NIST SP 800-63B-4 §3.2.2).
+	maxFactorFailures = 100
+)
+
+// ErrWrongCode is the cause of the error for a code of a second factor that is wrong or was used before.
+var ErrWrongCode = errors.New("the code of the second factor is wrong")
+
+func errWrongCode() error {
+	return problem.Wrap(problem.InvalidGrant, "The code of the second factor is wrong, or was used before.", ErrWrongCode)
+}
+
+// addCode adds the code of a second factor to an Authentication: of an authenticator app, or a recovery code. Errors:
+// InvalidGrant with ErrWrongCode, TooManyRequests.
+//
+// It counts the try as a failure before it looks: many tries at once would otherwise all be compared before one is counted. A
+// session that starts clears the counter.
+func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.Text) error {
+	if err := s.reserveTry(ctx, who.attempt); err != nil {
+		return err
+	}
+	given := strings.NewReplacer(" ", "", "-", "").Replace(code.Reveal())
+	use, err := s.codeUse(ctx, who.user, given)
+	if err != nil {
+		return err
+	}
+	if use == nil {
+		return s.countWrongCode(ctx, who)
+	}
+	who.Methods = append(who.Methods, ByCode, TwoFactors)
+	who.use = func(ctx context.Context, q *store.Queries) error {
+		err := use(ctx, q)
+		if errors.Is(err, store.ErrNotFound) { // used meanwhile
+			return errWrongCode()
+		}
+		return err
+	}
+	return nil
+}
+
+// codeUse returns what uses up a code, or nil for a wrong one.
+func (s *Service) codeUse(ctx context.Context, user store.User, code string) (func(context.Context, *store.Queries) error, error) {
+	if len(code) != totpDigits {
+		return func(ctx context.Context, q *store.Queries) error {
+			return q.UseRecoveryCode(ctx, user.ID, s.RecoveryHash(user.ID, code), s.Now())
+		}, nil
+	}
+	factors, err := s.db.FactorsOf(ctx, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range factors {
+		if f.Kind != store.TOTP || f.Failures >= maxFactorFailures {
+			continue
+		}
+		shared, err := s.Factors.Open(f.Secret, f.ID)
+		if err != nil {
+			return nil, fmt.Errorf("open the secret of factor %s: %w", f.ID, err)
+		}
+		if step, ok := MatchTOTP(shared, code, s.Now()); ok && step > f.LastStep {
+			return func(ctx context.Context, q *store.Queries) error {
+				return q.UseFactorStep(ctx, f.ID, step, s.Now(), maxFactorFailures)
+			}, nil
+		}
+	}
+	return nil, nil
+}
+
+// RecoveryHash is how a recovery code is stored. A code has 80 random bits, so that a fast hash is enough.
+func (s *Service) RecoveryHash(userID, code string) string {
+	return s.KeyedHash.Key("recovery code", userID, strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(code)))
+}
+
+// MatchTOTP returns the time step of a code (RFC 6238 §4.2). A code is valid for its own step, and for the one before and after
+// it, since clocks differ (§5.2). A caller that stores the step accepts each code once.
+func MatchTOTP(shared []byte, code string, now time.Time) (step int64, ok bool) {
+	current := now.Unix() / int64(totpStep/time.Second)
+	for step = current - 1; step <= current+1; step++ {
+		if subtle.ConstantTimeCompare([]byte(TOTP(shared, step)), []byte(code)) == 1 {
+			return step, true
+		}
+	}
+	return 0, false
+}
+
+// TOTP returns the code of a time step (RFC 4226 §5.3).
+func TOTP(shared []byte, step int64) string {
+	mac := hmac.New(sha1.New, shared)
+	_ = binary.Write(mac, binary.BigEndian, step)
+	sum := mac.Sum(nil)
+	offset := sum[len(sum)-1] & 0xf
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[offset:])&0x7fffffff%1_000_000)
+}
+
+// reserveTry counts a try as a failure. Errors: TooManyRequests.
+func (s *Service) reserveTry(ctx context.Context, a *attempt) error {
+	for _, key := range a.failureKeys() {
+		counted, err := s.countFailure(ctx, key, freeFailures, s.Now().Add(failureMemory))
+		if err != nil {
+			return err
+		}
+		if !counted {
+			return s.throttled(ctx, a, key, justBlocked)
+		}
+	}
+	a.reserved = true
+	return nil
+}
+
+// countWrongCode counts what reserveTry has not, and returns the error for a wrong code.
+func (s *Service) countWrongCode(ctx context.Context, who *Authentication) error {
+	if err := s.db.CountFactorFailures(ctx, who.user.ID, store.TOTP, maxFactorFailures); err != nil {
+		return err
+	}
+	for _, n := range s.NetworkCounters(failedLogins, network.FromContext(ctx), freeFailuresOfNetwork) {
+		if _, err := s.countFailure(ctx, n.Key, n.Limit, s.Now().Truncate(networkMemory).Add(networkMemory)); err != nil {
+			return err
+		}
+	}
+	if err := audit.Record(ctx, &s.db.Queries, audit.LoginFailed, who.attempt.event(), s.Now()); err != nil {
+		return err
+	}
+	return errWrongCode()
+}

@@ -1,0 +1,78 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/secret"
+)
+
+// secondFactorPath is where the form for the second factor is sent. Only a browser that keeps the step before it can complete a sign-in.
+const secondFactorPath = "/second-factor"
+
+// stepCookie keeps a sign-in until the second factor completes it, so that no other browser can (OWASP ASVS 6.7.2). Strict: only
+// the pages of this server send it.
+func (p *Pages) stepCookie(value secret.Text, maxAge time.Duration) *http.Cookie {
+	c := &http.Cookie{Name: p.cookieName() + "-step", Value: value.Reveal(), Path: "/", MaxAge: int(maxAge.Seconds()), Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteStrictMode} //nolint:gosec // as for cookie
+	if value.Empty() {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// step returns what the cookie of the step keeps.
+func (p *Pages) step(ctx context.Context) secret.Text {
+	if r, _ := ctx.Value(cookiesKey{}).(*http.Request); r != nil {
+		if found := r.CookiesNamed(p.stepCookie(secret.Text{}, 0).Name); len(found) == 1 {
+			return secret.New(found[0].Value)
+		}
+	}
+	return secret.Text{}
+}
+
+// askForFactor asks for the second factor of a sign-in.
+func (p *Pages) askForFactor(ctx context.Context, status int, e errand, fault string) Answer {
+	shown := e.page(ctx, p, "second-factor")
+	t, f := shown.texts, e.form("second-factor")
+	f.Fields = []*field{{
+		Name: "code", Type: "text", Label: t.T("second-factor.code"), Autocomplete: "one-time-code", Exact: true, Fault: fault,
+	}}
+	f.focus().Buttons = []button{{Text: t.T("sign-in.button")}}
+	shown.Text = append(shown.Text, t.H("second-factor.text"))
+	shown.Forms = []*form{f}
+	shown.Links = []link{{e.link("sign-in"), t.T("sign-in.back")}}
+	return p.Site.answer(status, shown)
+}
+
+// openSecondFactor is GET /second-factor, where a person comes who has signed in at a provider.
+func (p *Pages) openSecondFactor(ctx context.Context, c echo.Context, e errand) error {
+	return p.askForFactor(ctx, http.StatusOK, e, "").write(c.Response())
+}
+
+// secondFactor is POST /second-factor.
+func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form url.Values) error {
+	t := e.texts(ctx, p)
+	before, err := p.browser(ctx)
+	if err != nil {
+		return err
+	}
+	browser, cookie, err := p.Identity.CompleteSignIn(ctx, p.step(ctx), secret.New(form.Get("code")))
+	if fault, ok := errors.AsType[*problem.Error](err); ok {
+		switch {
+		case fault.Code == problem.InvalidRequest:
+			return p.askToSignIn(ctx, http.StatusUnprocessableEntity, e, "", t.T("fault.step")).write(c.Response())
+		case errors.Is(err, identity.ErrWrongCode):
+			return p.askForFactor(ctx, http.StatusUnprocessableEntity, e, t.T("fault.code")).write(c.Response())
+		}
+		return p.askForFactor(ctx, statusOf(fault), e, explain(c, t, fault)).write(c.Response())
+	}
+	answer, err := p.signedIn(ctx, e, before, browser, cookie, err)
+	return answer.writeUnless(err, c)
+}
