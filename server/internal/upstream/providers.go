@@ -41,7 +41,7 @@ type Provider struct {
 // HasSecret reports whether the client has a secret.
 func (p Provider) HasSecret() bool { return !p.secret.Empty() }
 
-// New is a provider to be made. An empty Issuer of GitHub, Label and Scopes have defaults.
+// NewProvider is a provider to be made. An empty Issuer of GitHub, Label and Scopes have defaults.
 type NewProvider struct {
 	Name, Kind, Label, Issuer string
 	ClientID                  string

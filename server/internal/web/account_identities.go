@@ -78,7 +78,7 @@ func (p *Pages) identitiesPage(o owner, status int, fault string, refused refuse
 		}
 	}
 	if !proof.Possible() {
-		shown.Links = append([]link{{"../sign-in?request=" + template.URL(identitiesErrand.sealed) + "&again=yes", o.t.T("account-identities.again")}}, shown.Links...)
+		shown.Links = append([]link{{"../sign-in?request=" + template.URL(identitiesErrand.sealed) + "&again=yes", o.t.T("account-identities.again")}}, shown.Links...) //nolint:gosec // a constant
 	}
 	return p.Site.answer(status, shown).write(o.Response())
 }
