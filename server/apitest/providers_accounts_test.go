@@ -120,6 +120,12 @@ func TestAVerifiedAddressThatHasAnAccount(t *testing.T) {
 		}
 		s.login(t, "ann") // the password stays
 
+		s.createVerified(t, "cleo")
+		s.plantTOTP(t, "cleo")
+		i.is("3", "email", "cleo@example.com", "email_verified", true)
+		b = s.newBrowser()
+		b.refused(t, b.signsIn(t, i), "has-account")
+
 		s.must(t, "", "user", "disable", "bob")
 		i.is("2", "email", "bob@example.com", "email_verified", true)
 		b = s.newBrowser()

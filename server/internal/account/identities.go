@@ -71,10 +71,12 @@ func (s *Service) userOf(ctx context.Context, p upstream.Person) (store.User, er
 	return s.registerUpstream(ctx, p, key)
 }
 
-// linkByAddress links an identity to the account that has confirmed its address, if the operator allows that for the provider.
+// linkByAddress links an identity to the account that has confirmed its address, if the operator allows that for the provider. An account with a
+// second factor gets a new way in only from somebody who has proved both.
 func (s *Service) linkByAddress(ctx context.Context, owner store.User, p upstream.Person, key string) (store.User, error) {
+	refused := problem.Wrap(problem.EmailTaken, "There is an account with this e-mail address. Sign in to it first, and then link the other one there.", ErrAddressHasAccount)
 	if !p.Provider.LinkAddresses {
-		return owner, problem.Wrap(problem.EmailTaken, "There is an account with this e-mail address. Sign in to it first, and then link the other one on the page of your account.", ErrAddressHasAccount)
+		return owner, refused
 	}
 	err := s.db.Tx(ctx, func(q *store.Queries) error {
 		user, err := q.LockUser(ctx, owner.ID)
@@ -83,6 +85,9 @@ func (s *Service) linkByAddress(ctx context.Context, owner store.User, p upstrea
 		}
 		if user.EmailKey != key || !user.EmailVerified || user.Disabled { // the account has changed meanwhile
 			return identity.ErrNotLinked()
+		}
+		if user.Factors != "" {
+			return refused
 		}
 		return s.link(ctx, q, user, p, nil, false)
 	})

@@ -174,8 +174,9 @@ func (o openID) verify(ctx context.Context, d *discovery, f flow, tokens *oauth2
 
 // maxSubject is the limit of OpenID Connect Core §2, and maxText that of any other text, in bytes.
 const (
-	maxSubject = 255
-	maxText    = 254
+	maxSubject  = 255
+	maxText     = 254
+	maxFullName = 200 // characters; that of the contract
 )
 
 // personOf makes a person of claims. Each is what the provider sent, so nothing of it is taken for what it is not: an address is
@@ -186,7 +187,7 @@ func personOf(subject string, claims map[string]any) (p Person, err error) {
 	}
 	p.Subject, p.Email = subject, textOf(claims["email"])
 	p.EmailVerified = p.Email != "" && claims["email_verified"] == true
-	if p.Name = textOf(claims["name"]); names.CheckFullName(p.Name) != nil {
+	if p.Name = textOf(claims["name"]); names.CheckFullName(p.Name) != nil || utf8.RuneCountInString(p.Name) > maxFullName {
 		p.Name = ""
 	}
 	for _, label := range []string{p.Email, textOf(claims["preferred_username"]), p.Name, subject} {
