@@ -39,6 +39,7 @@ const (
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -81,6 +82,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -114,38 +117,46 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
-	EventKindEVENTACCOUNTUNLOCKED  EventKind = "account_unlocked"
-	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
-	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
-	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
-	EventKindEVENTCODEREUSED       EventKind = "code_reused"
-	EventKindEVENTCONSENTGRANTED   EventKind = "consent_granted"
-	EventKindEVENTCONSENTWITHDRAWN EventKind = "consent_withdrawn"
-	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
-	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
-	EventKindEVENTEMAILLOST        EventKind = "email_lost"
-	EventKindEVENTIDENTITYLINKED   EventKind = "identity_linked"
-	EventKindEVENTIDENTITYUNLINKED EventKind = "identity_unlinked"
-	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
-	EventKindEVENTLOGIN            EventKind = "login"
-	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
-	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
-	EventKindEVENTLOGOUT           EventKind = "logout"
-	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
-	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
-	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
-	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
-	EventKindEVENTPROVIDERCHANGED  EventKind = "provider_changed"
-	EventKindEVENTPROVIDERCREATED  EventKind = "provider_created"
-	EventKindEVENTPROVIDERDELETED  EventKind = "provider_deleted"
-	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
-	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
-	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
+	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
+	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
+	EventKindEVENTCODEREUSED            EventKind = "code_reused"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST             EventKind = "email_lost"
+	EventKindEVENTFACTORADDED           EventKind = "factor_added"
+	EventKindEVENTFACTORREMOVED         EventKind = "factor_removed"
+	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
+	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
+	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
+	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
+	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
+	EventKindEVENTLOGIN                 EventKind = "login"
+	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
+	EventKindEVENTLOGOUT                EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
+	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
+	EventKindEVENTPROVIDERDELETED       EventKind = "provider_deleted"
+	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
+	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
+	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
+	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -179,6 +190,16 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTEMAILLOST:
 		return true
+	case EventKindEVENTFACTORADDED:
+		return true
+	case EventKindEVENTFACTORREMOVED:
+		return true
+	case EventKindEVENTFACTORSRESET:
+		return true
+	case EventKindEVENTFACTORSRESETCANCELLED:
+		return true
+	case EventKindEVENTFACTORSRESETREQUESTED:
+		return true
 	case EventKindEVENTIDENTITYLINKED:
 		return true
 	case EventKindEVENTIDENTITYUNLINKED:
@@ -209,9 +230,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPROVIDERDELETED:
 		return true
+	case EventKindEVENTRECOVERYCODESREPLACED:
+		return true
+	case EventKindEVENTRECOVERYCODEUSED:
+		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
 		return true
@@ -263,6 +290,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -290,6 +318,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -599,6 +629,13 @@ type Event struct {
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
 	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -646,6 +683,13 @@ type Event struct {
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
 //   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -656,6 +700,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool   `json:"disabled"`
+	ID       string `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -856,6 +948,14 @@ type Metadata struct {
 	TokenEndpoint                          string   `json:"token_endpoint"`
 	TokenEndpointAuthMethodsSupported      []string `json:"token_endpoint_auth_methods_supported"`
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
+}
+
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1449,6 +1549,12 @@ type PushedAuthorizationRequest struct {
 	UILocales *string `json:"ui_locales,omitempty"`
 }
 
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
+}
+
 // RevocationRequest defines model for RevocationRequest.
 type RevocationRequest struct {
 	// ClientID A service client's id. Otherwise leave it empty, or use `first-party` if your OAuth library must name a client.
@@ -1644,6 +1750,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code secret.Text `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup secret.Text `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -2000,6 +2147,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -2060,8 +2213,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -2185,6 +2344,15 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx echo.Context, factorID string) error
 	// ListIdentities List my identities
 	// (GET /users/me/identities)
 	ListIdentities(ctx echo.Context) error
@@ -2194,6 +2362,9 @@ type ServerInterface interface {
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx echo.Context) error
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
@@ -2203,6 +2374,12 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx echo.Context) error
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx echo.Context, userID string) error
@@ -2212,6 +2389,9 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2874,6 +3054,56 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFactorParams
+	// ------------- Optional query parameter "end_other_sessions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end_other_sessions", ctx.QueryParams(), &params.EndOtherSessions, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter end_other_sessions: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFactor(ctx, factorID, params)
+	return err
+}
+
+// RenameFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameFactor(ctx, factorID)
+	return err
+}
+
 // ListIdentities converts echo context to params.
 func (w *ServerInterfaceWrapper) ListIdentities(ctx echo.Context) error {
 	var err error
@@ -2908,6 +3138,15 @@ func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	return err
 }
 
+// ReplaceRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceRecoveryCodes(ctx)
+	return err
+}
+
 // EndSessions converts echo context to params.
 func (w *ServerInterfaceWrapper) EndSessions(ctx echo.Context) error {
 	var err error
@@ -2939,6 +3178,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx, sessionID)
+	return err
+}
+
+// StartTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
 	return err
 }
 
@@ -2987,6 +3244,22 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
+// ResetFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetFactors(ctx, userID)
 	return err
 }
 
@@ -3062,6 +3335,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
 	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
 	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RemoveFactor, options.OperationMiddlewares["removeFactor"]...)
+	router.PATCH(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RenameFactor, options.OperationMiddlewares["renameFactor"]...)
+	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
+	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -8147,6 +8427,408 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors400ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors403ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Params   RemoveFactorParams
+}
+
+type RemoveFactorResponseObject interface {
+	VisitRemoveFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveFactor204Response struct {
+}
+
+func (response RemoveFactor204Response) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor400ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor401ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor403ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RemoveFactor404ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor422ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor500ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor503ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Body     *RenameFactorJSONRequestBody
+}
+
+type RenameFactorResponseObject interface {
+	VisitRenameFactorResponse(w http.ResponseWriter) error
+}
+
+type RenameFactor200JSONResponse Factor
+
+func (response RenameFactor200JSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor400ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor401ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor403ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RenameFactor404ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor413ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor415ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor422ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor500ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ListIdentitiesRequestObject struct {
 }
 
@@ -8556,6 +9238,148 @@ func (response ChangePassword503ApplicationProblemPlusJSONResponse) VisitChangeP
 	return err
 }
 
+type ReplaceRecoveryCodesRequestObject struct {
+}
+
+type ReplaceRecoveryCodesResponseObject interface {
+	VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceRecoveryCodes200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ReplaceRecoveryCodes200JSONResponse struct {
+	Body    RecoveryCodes
+	Headers ReplaceRecoveryCodes200ResponseHeaders
+}
+
+func (response ReplaceRecoveryCodes200JSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse Problem
+
+func (response ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type EndSessionsRequestObject struct {
 }
 
@@ -8875,6 +9699,293 @@ type EndSession503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotpRequestObject struct {
+}
+
+type StartTotpResponseObject interface {
+	VisitStartTotpResponse(w http.ResponseWriter) error
+}
+
+type StartTotp200ResponseHeaders struct {
+	CacheControl string
+}
+
+type StartTotp200JSONResponse struct {
+	Body    TotpSetup
+	Headers StartTotp200ResponseHeaders
+}
+
+func (response StartTotp200JSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp400ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp401ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp403ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp413ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp500ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp503ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp201ResponseHeaders struct {
+	CacheControl string
+}
+
+type ConfirmTotp201JSONResponse struct {
+	Body    NewFactor
+	Headers ConfirmTotp201ResponseHeaders
+}
+
+func (response ConfirmTotp201JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp400ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp401ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp403ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp413ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp415ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTotp422ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp500ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp503ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -9357,6 +10468,173 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ResetFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors202JSONResponse FactorReset
+
+func (response ResetFactors202JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors400ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors404ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResetFactors409ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors413ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors500ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -9476,6 +10754,15 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx context.Context, request RemoveFactorRequestObject) (RemoveFactorResponseObject, error)
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
 	// ListIdentities List my identities
 	// (GET /users/me/identities)
 	ListIdentities(ctx context.Context, request ListIdentitiesRequestObject) (ListIdentitiesResponseObject, error)
@@ -9485,6 +10772,9 @@ type StrictServerInterface interface {
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx context.Context, request ReplaceRecoveryCodesRequestObject) (ReplaceRecoveryCodesResponseObject, error)
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
@@ -9494,6 +10784,12 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
@@ -9503,6 +10799,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -10780,6 +12079,103 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFactor operation middleware
+func (sh *strictHandler) RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error {
+	var request RemoveFactorRequestObject
+
+	request.FactorID = factorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFactor(ctx.Request().Context(), request.(RemoveFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFactorResponseObject); ok {
+		return validResponse.VisitRemoveFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameFactor operation middleware
+func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
+	var request RenameFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body RenameFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameFactor(ctx.Request().Context(), request.(RenameFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameFactorResponseObject); ok {
+		return validResponse.VisitRenameFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ListIdentities operation middleware
 func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
 	var request ListIdentitiesRequestObject
@@ -10874,6 +12270,29 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	return nil
 }
 
+// ReplaceRecoveryCodes operation middleware
+func (sh *strictHandler) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var request ReplaceRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceRecoveryCodes(ctx.Request().Context(), request.(ReplaceRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceRecoveryCodesResponseObject); ok {
+		return validResponse.VisitReplaceRecoveryCodesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // EndSessions operation middleware
 func (sh *strictHandler) EndSessions(ctx echo.Context) error {
 	var request EndSessionsRequestObject
@@ -10939,6 +12358,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTotp operation middleware
+func (sh *strictHandler) StartTotp(ctx echo.Context) error {
+	var request StartTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTotp(ctx.Request().Context(), request.(StartTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTotpResponseObject); ok {
+		return validResponse.VisitStartTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -11043,482 +12531,552 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
+	var request ResetFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx.Request().Context(), request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chu31i8M3woOv3MqUR6SIqmZrtR5FFly5NiytyTH2Qn9kGA3SHbUBJgGKJpJueq7mjf3kUt5r+Qt",
-	"rAWg0c1uDhriJFv7jx2r2QOGhTWv3/qtEojxRHDGlay0f6uMGA1ZAv88ocGInUW37HXEp4rBtZDJIIkm",
-	"KhK80q68pnPSZyTQN4ZkIBIyiG4ZGeP99Uq1wj7S8SRmlXZlMu3HUVAlY/qxRofs651Go1KtJOyXaZSw",
-	"sNJWyZRVKzIYsTHVXxrTj68YH6pRpb3bqFbUfKLfIlUS8WHl06dq5SSOGFcnIxrHjA/Z4ui+FTNCSQC3",
-	"kYByQqdqxLiKAqoY+fLy7ITsH+wekT9+36u3qkT/fbDfPNjKjvsbKqOAJIzG4687FckkHbNOpUqCEU0k",
-	"U193Ku+uz2qHncq6s2k2GoXzeSUCiiPPT+R6xMi7y1dEDIgaMUKDQEy5yg5zpNSkvb3dbB3UG/VGvdk+",
-	"bBw2tqeSJXK70Tyi4WHroHYUtAa1g+YOrdG9/d3aAWsdsP1+q7Gzt7t09AORjKmqtCvTJKpU/cm0SiZz",
-	"IYB6iueil7AK5PLt9fXb7Wa9gSSUoxguanD5fmRyIa6USApGAgOUZDyVinChiNS3ESVuGJc56mhuLYwM",
-	"7r7fyC5ZGCUsUOUb/37E9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwc3/DUTIvv5xfHTb",
-	"mTYarX2pqGJf00EjGvws4/DmZ7wcSfm1ftX/2Tn+P62z/9M6c5T0f3aONS2tP9cSkrhkKpkfDxRLFid6",
-	"xQLBQ0mUIDMaKdJnA2FmztlHRVQyz8y6uRa1RlzttJBeo/F0XGkf6ZGNI45/Nd0oI67YkCUwzPfv3x97",
-	"fKKYggPLdZBQjprNBvnj92azvl9vblXJLFIjGHzCqBTcUtOevmknz18YTVhSwGBYkojk604l4rc0jsIu",
-	"UOZ92cynamVCEzpmyjL5aSIF7AiNYzE7HU/U/HsaT5l9+eLke3pLugE82LNMaZKw20hMJZnQIXtGmH4P",
-	"HHH94yBKpIJf6uRckUgSmBIRPE5v0vMmcSRVh7v1g2uDKNajrXd4ZuEq1Uqkh/TLlCXzSrXC6VhfxnFV",
-	"SlZlv4T3RuNIFck3IBzCp+M+S/RUI8XGkkxYgrPxB7TXKB5QDO/2xxOyAZ3GCh8pp9bmSmr9pGlBTgSX",
-	"KJ1RJF7QMbumNwwYSiC4YhzmRieTOEJWsz1JRD9m4//6WSLfcbPQT4SwjvCurp5EV8HbNC0oGsWVduWY",
-	"CzViiRWuIyqJGkWS6LthUTTtykr7p9/SZyJJ7HsmQs8hqbQr27BInz4gUTOpulFYaVfWlFial02l5jlH",
-	"1YqKFNDFieCDOAr0kpsFmya8jeeqbebdXpzdJ3+H/nfCBpV25f+3nSpH2/ir3H6Lr8Dlz9JL4bIwsyqf",
-	"qpUzkfSjMLznzkRcTgeDKIAZyEBMmL8116ghMClRlpGYBjc4DriXjFl7lkQK9ul+i76TLno6s2WrXjDy",
-	"h1h2PWV/rhRn+gwmnbJqvQ2SRKA4eWru+/fva3mOXzQQ88h2XkDAgM6RSd9rX+ENcHN3QKOYhfltNbtF",
-	"QsEkqCyDSOEcBVcJDVTZ0QMdZ0RvGaGKjIVUpNVogAZLAxAEmSM5mMZx92HOZauVksg7PkmEpkvajxk5",
-	"5SpS86XUsrgeD0UsCws5pioYZZbyGenhSvZAJkkjx1gcSjjKr6hUx6HmzlIlVKEIvfPWx1SqLs28LrP3",
-	"kdRCUw9B30kyd9bJ8QR2j1DDfgQ3Ivf+R3xTvlowkYfaNGP2ZBaCcU1MIcwYlIYeWDzI4HqwUa9prEUs",
-	"u9/Z7NOwa1Yyfyr7IpzrQWk6QrXm5dWbi/svfSNd+m9oSC7d18tX3x/lQ5+VgHI9wz4jE234huRL/aee",
-	"apVQkrAJo4qF5IbNidDakVEy9Y/ImyMO+wbakb46EMmQhQT1tS3cKxZG9Bqmd4+9mnI5nUxEoljYHes3",
-	"dmHFvG27Yjwk/kv1y6pkyvXyJEzq6VEe6iGDcX/vzWzu+XzQDY/AhMk1Dq98X0tm9FBb7FOwUedDFsQ0",
-	"YSGBzxH9uare10iSdI1gzy7E1TQYoeZ5r23jQnUHYsrzYi9hODarVRnjQLPE8P6nbDfdmAuhyJkZQPle",
-	"pMN8oOV385PTYGQm6a3s20TcRiFLHndtJ+Yr3upaXf6ftb52ot4Kv5OPvbrwZc9t989aUjexT9XKG60a",
-	"IzO4ZIOpXCp2C1YUdC6wcdDpgcfBqrXdAk8MMoVIkim/4WLGgUspSSQLEgY/zBLBh/X15w5zOIWBlDDM",
-	"hY9Wiz4JDFMzUzFhCcyYcMZCmTqltYxR6XJyVu/wL3ugutUmNFHzHtiQeqHh1VWUSpIkuLZ4WvVzW+Ac",
-	"yTvvaydamxXxKpPG+kg/VStvEzosX6L0AXTvor9sI/Mp77aHJYYlX0f6r0EyqZpWRDMLov9jbTab1bSK",
-	"WJsmMeP6TIdLdYEHJCRf8oJGNC6Ssp9jY92ubHyMYZQRLF/MkB7kdDymybzSrhynmqGe5TiSMuLDSlUb",
-	"v9M7bKdexAmVciaSkAwTypU5Y9oO0BIM9s7eUQdnHxzO7LDe60skSFioyZjGctmI4DNLxuM+bY6/G5/H",
-	"iz49IBFZDX1GU8aQi25tfWYiumLJLUtwFnc63BJe0MU/S062GDM1iviQzEBNhC3VzLVO/jUVihmHPK5V",
-	"FJLZiHEyF1NC5Q2hfTFV4Bt6oI055ujAtwo1TuAzb8P1KBFKxXcVyoqNJyKhSRTPu1NOb2kUa/O7/Cgk",
-	"jMwggiUEGVM+N5tiD4Ssk/dF0R6q9Jcebi+uSz5vQg9G19XHdZCIsbnC1EwkN4SGoWbDdYInDZ3tqeMo",
-	"YbeMxpqWwPMCj4IzgmoWniQsUPXPJJgh3lZzAbdlT3mhOY9YhHhFk+GjSmNfBsb6Y3oJKSf7u+S76JtH",
-	"EbVFn/m8h1KI15TPP9eRNBskF2n/zz6dS0byNz1C77wd+XO218gZ660zHveM6ONiVifXyZzQIY04kSOR",
-	"qHj+8NsZi2HEJaGKCB4wZwyFVNE+lcxzKCYMEohsbFjSgaZPouwY/4bb/5YOWbHmrNhHtT1S4ziz5ZXO",
-	"tNHYCf5XKAJtxxN9A1xi+AMY/HgBogEyGvJaxO0i6vdHfGpu3vburqxt8VNrjOUUGYh0a36piKRzSWb6",
-	"X06VJRcClS49KK136Y1zJjJQlX5z+Um493po3TIKGPE+8WjLgGpA9oxRLmcsgWOVpdP7kI/xUt0/jG/9",
-	"XeUxfOf6y0TxiVWNIimnqLj+uZGk3MAfMjyfmzEjvrVm5/upWlnPalknYK+0RRg78yUNRDyMzXK/vdnz",
-	"Q03nZqwEJ09OzZCXBfUzs3uYjSo0nsgVo0kwAl9bLIYucyhdINi2dayc1ZumhOhqOWY1WLno3L2XbXPf",
-	"yLp3nrTI1SqkjRHKpfu1OLEH8QqXLsNDGU73YKdrmDJrcFI6jwUNu3r9wIgoCwQXWxj3ix96qTZmk00G",
-	"BdEL/8oMZwk3XRj8QwcPS8y3d9zPur7DkTTuRJde4/kSOTHXq4R9nEQJCzUTT9ituGEhRp19P57jxl4+",
-	"5dLMqUja91bdW0XiBfqBU99bMjb92LBeLZFEv7JwBdP1J6F3xrpSM0t0IUqXYZrbmHy+yULQgmcW5/NM",
-	"Oz9ocKMqGi94mcH4QKU1ksCjRRw6geHmVkgeXo7aVLKk630SH8kulI3p4CdnkZbnaYaKYtzVQ5BXYkgi",
-	"nho1n4NuVsxuA8/0EsZg6Q6sPs3W7U4UnScTQ3um/02X7pxPlo+Rxbeevb5OBopvqmcYzN3t8/sqeZ4I",
-	"KTCZVh07d99DyQ2zEHpLb1mihZMmiwdzEtxDW3gnWXLOBwID65v5bca405Tz//aKMSpV/KV7y5JoEKWZ",
-	"+yZF/JhzcmreUq1MEjZgScLCro0k4Rv1bk7762/9dBJqJtmlqtJuHuzvHDUO9vcba++fXYaiDTyJaTSW",
-	"xgKBGBdLpD6TKfeAXTg2XAkWzGawtX/TVumEJSpC6U6DpAtsuKDE7GpCA1aTbEITyC+L2S2LpTMM0A1S",
-	"1X/PRlEAwXDgM1xMh6M26TV7wDsgJZIGSiRV0mvhNTUTdXI+IBEQlL5KY8FZlVAzHTIbCbAR9WcYhIBt",
-	"wN28DH6Rjqd7lR8SKlr0rc/gYyg+IYEReBvG9fXX9N1o7ehRTPmYqRxT7pqCj7Hen16dvAGVGVeM0ISR",
-	"aMhFgpHi1IPSylZq7RVUPlQrAWxkQXEUbrASJGFqmnDSZ3MB2QpCMrf6gZgwWSVUQh4g+fLNhPHz5+RE",
-	"cM4CRU605fPH73v1va2qSRWRpPdbp5JWs7R/6+DR6FTafBrHnz712k5Mnz/3pIi+2IOCtogPRK9O3pl8",
-	"j8DQYtk6rFGwVrXVDqhiFpS8uN+h4IVmctESNoykYlr9TExJlw0b5Yu13Mnt7wTN2kHYataOBvuN2h7d",
-	"7bMd2goOwqPcePf2i4YrQtYNyksf9Zjffndymi9UOtjf2Sd//L5bz1chnR69ZvFI0Nab2e1Zcvr6+uVw",
-	"evItFey7pjp8d/m+P33x8kqqWS14nR1fs3W4cnzdMVMjUbC0r6cSeHvvqrW338uOSF/Kfmq3aOMsKXVH",
-	"ES+o4DnmjopcpVJ6tuVITONQj8CdcJAvY6xrNcpKdlxs/nLUfxFEb6KXV+9+PW9eRC+P6mz+8tfw/Xn0",
-	"Jjqfvb6ORz8+H84v5i+P6kEr5v3xWSP84WWcnc1h86hVMB9Qf0omk08uYDV9ciyt6cM6iOKYoCxMR4yi",
-	"I0NTuwVfHtOPXVpETKY4D3ilt4ApU4wF16YfHQrgZnOsqdS/Z7TddEQ7+1D8mzmWBSPiggdFhZtizCTp",
-	"0+DG5hTbLc5VadYaV/vd978et17/vA4vnCRiPFErRVCb9DTj7gFXkmIM7LAH+9arkl4guGRc6X9KFrNA",
-	"dQ3f70EqSi9IGFX6aZRXciRm0qSJWDc73iJ9mfHlOY9URFXEh0QLZnIJTMdYaM16I3eeYTi5k1o4acux",
-	"utMkWpz6G+6YvcflHHOrkv5cMWDN+h/+2YnZQBHwTw6wzM8I5vQ16BmaiEQhS42FmMCmWnrWbwqjwYAl",
-	"yLwOW3st8sfvBwvMa1UJ7FoSIEm1k7wto4hLv34Gue4m30Yzf1QeMvl4Paunc6G67sneMqlUwgzsiwr3",
-	"BuSSdwdIpt7bN1fXZHtCkx6UP3HCblkyJ8bx7XKv+lOVEWqRdMKTHHN7v9uzotlNk2iDGe6VrboU0yQo",
-	"KxQ3dgqcClXgntGUh7Rx0DjYasOAbZX8NIwYD5hMn0bbUaDf3yPE5cMuHjW4M7tjsPdKxRrUOvSqJqMe",
-	"ij6zH7OloquknPugMumRJR/Ucje3DWCSrv4CVuOtVL9R5auT90AKYsK4ph7lCvCco1cvMeUlnBmf09bv",
-	"IIrZApsqHJ8qLMb2ZMGUByPKh/n99Crd1+ID06gbi4DGaxkjlA+ndMikU1k1E5dVWxGNZlxaj+VpwSGr",
-	"HV+TkBHGe7icGMwBqTJzdf/GSjZZwIp9VGht6CMKdD6uZnVyCxRQABHB+MICFNVCmyui/zMLoIzoZJok",
-	"jKu3xqWfjdNSMhMiZJyMRCL1Vrp6ZhsCKNBnxxF3212tTKhSLNHr+z8//U+n87HR+PDV/64UbM1zprlB",
-	"xqYE8zEMI/1vGr/1zMoBjSWr5izNEN7QDQqP7Zl1PsBNaAy2NYNnH5GyTHhUP02osrwW6BsO3Uq1HRVK",
-	"2Y14OQTCAPZfqwZ9oUbwMTRuwOFbryyrGN/ZX1UyXsVg5C2Nl4AwWH5pFmJGIyVJn6kZY1xbzWmmTtEq",
-	"lA9vf+XgwCO5fHdQ+6yC/q41BEgP0FJY66EzcK1JzPqdmUOlnxrNJyPkQj6rKdojdNEYw7tU8KbKmqcR",
-	"a7YmM0uwHl7K4ke7fvZ0MYBK6mrQ64VwKpT86xL+NLqVUdSVtgog1i0IHSaM3WGMn3zYiZ8yB8nftoL1",
-	"Wza7zJHwaPNDARsqOP2lHqXNzHkvXwUFG+Wkl/lQj6CzUBNaTsF9JAMfB4hlH2XKEVSboDtC8EFkctfN",
-	"VKpkymOtLKGGaiwlnMaCxrMO034IlcHKOE8hsr9vqCD4QqPT+dhq6P9r6v/bqXU6H/e+0f/3XP/z4LRQ",
-	"nBRJulNtT58Ar99QsBjH729Zs9v5gEUy9FcZ717DJp94MneZrzYvovPH1X7Qve9D6ew1Jelhbi5cLd9e",
-	"NtDXUMh/ou/MTa+gygonldZPZPGvUvYLAhmtAchHI3bqyCNzkUt8DVXFOFp/nj6T2yJYvcJtSRKRnBTK",
-	"RPgJp6/Z/yQRw4SOZZ2cOK2BhhBX4QyiTp6CzLUQ/ilX2L4YFM5Hy9cIjxbikySev6IbxELC2/3KSXQS",
-	"gkkJUERwg3V3ufS1IliahRw3QCGY0TlKlUJwBYzH2Ac4JjF2legGeADgsCwmfJTWlheBd0AqTNejG1fV",
-	"iKLS/tJ1dFCtGKL0LxVlIi2klPkhug8ZCt0vYiyntzagtex851MgExaIJGQhYbcgLI8REQMq2KZxTCII",
-	"prgcHzqZxHNTz6b/Bn99vVJdCP8Y+IxFFhC5Q68JARxuxiVgHPBwkMMoBKnSC8R4rDW/OLL+uZ5mPOE0",
-	"Zr06uUiH6FduUtnhqDxZPwc4z6yDDhwHM84SCPTDPABJZUxDhpBUubXWK4ERZIzxLaw9VRmUspAqVlPR",
-	"eB0rfYVeYxbFeeyAXIosk5VjLPrCMXn37vz57YFzXYpE2wVzogefVSmnUY5N7hQpENGka3x9xdPJ1eAs",
-	"n9daS38T8ZWyFI7Gd5GplmZS6jNdtuLmd5MerahmDFXCuA1mzyiUIoZrLM/KwSO3HbKy0MA7yZLa8fCB",
-	"KAC+VjbtBREMDEEfKwgJP9RsMfa9NAxC7SAMDW5GETkZDAOlWhACoaSL4A2naviVfxgzdJKh68yuFUp3",
-	"R22F89TjABWfW56r782IdmmRMQyWpdZ1Jioth+dM1ju8w2s2SNGGqAXk7cViOMSwV/q7kV+9drZ4VVNy",
-	"tqzdEkEYAaRTmKr4aeCineZXR7LDiR1WGr5FVC49HwfCGVZJnwV0KpkJJ6HFleaUeoNVNtm3105zsLxC",
-	"WDpQLClN0n2WijTBA7CYwd0R8aEe7IQlkQjxc05Y4/rCB906DrVEQFUUUlfdF6rgaffTewyTwKJ+ZB6U",
-	"h/prRjsDOA7zOMbCjXaaWfRIunVHcwqnTuWNQeJFs8qdUP0B+yygpFV9/6JesYI0HL+yGJMYMC6QDTzW",
-	"yVkixvoDgqdM23s7rrH0oCAH0S1mPgB9mk1iNBjB6lfJdEKUIM09lzpnd1xMIbKG/+pCbAOcpbD7Zj1h",
-	"+Bj2cFf0DIAr45sSNkiYHHUTpokEHjaXjI1g+Ta8FTI5NIOxkg+WURKsHhioZ2ay8C29Dt6XIBKefgZB",
-	"iJ1fAXX3u38sZcC4rlMJGz2ioaOzzFggNIkF7Cz0opVdbSiFCZ1luAP4ikJjLHEfNaEKxzbUwt/zpVTh",
-	"pIJ25FNfpPSYtJJmlSckMCFu0HNP49h6s3GgWcXZH9JsJGC5HOOCV+n5UjIGvmXcYXAiqTnveUsyd6LN",
-	"wdPrYdVvDMFmLoUsZvlL5gT2qnqG7rJBJYMQMKyD+0Kb+BUnks4NZdsnpzwWwY0lFRevgj2E5wxzMpzJ",
-	"HJx8yj3ODn0n3qfdIrJYMsdt8vUv9lDDS9BKMiYRzshccm/1njHJ++ZmY3z72+K/NBZSmcenPH3If1XC",
-	"xuLWlwaW/1hGlj4WKcR9gee4AIrLjiTiZKdBQjqXz4hIqkC6zjioGqOAC5vMkD6cfpyIOPS+PqIy+xk7",
-	"PDlhcRzxYY7MEiaZAl7D2SwrWIORkIwXrNizLCPzTzP6+9S8G0f8BvfGXZpycxHoyF7WyhJNq58Ciqcn",
-	"oDydeNXmbTgqQtPaOxDptfTcuGv2lLS9L4GzXjo1gETc5xqGN+Hf3mfslfQj5or/CevrLGJH+OIbNu8m",
-	"QlH7hF77GzY3mXtQaszFjAhu8IWNX8QmUPgqkfvTKR2+EW/1ArxLTJX7hyenwBPiy56KSZby/sowae+K",
-	"49FFroU8M/NcCWZNvStmBf0rhpN5lwwX865Y7lQxvl/pfSzHbpyHxZ2O9EruDs0Iss4QyfSFHH37Vyx5",
-	"p0p4Oscs2aQX0jnnaTpzyZ9QhqK1UZCS0kofS7XysaZpqXZLwW6QmqhOvz+9uO6+evPi/KJS9f/qnh2f",
-	"vzp9nrt4/e3lm+tr//rb46ur928un3ePT05O315nn3jz7jr3Z/f0+9PLf7//9vTy1P1yeXp2eXr1bffy",
-	"9N2V9/zJm+eni9curvR/X1weX1wXXH9/fv3t88vj9+lk3l++uXjhRrk47JNvjy9eeG86Pjl5806/8fL0",
-	"+Lrg+vPTV6eF18+vjr95VfDD6UXx9XcXr96cfOf9cHXy5u3p1cKA3l6+OTt/dbpw/fT18fkrPfGz88vX",
-	"i9cL73715up6cQkuT69O08vnz08vrs+v/919dX7hD89df3eR++Xk1flpwYrZy7mRmMv5dXx7+eb78+en",
-	"lwuvSX9YXBj8If+q707/3b18cw1v+WAN2rd04wgKIKtn/rHSSWOyFs/xAT+/jSYJnUMKYQpVX5DZNdWK",
-	"p1esYzHd84DxG3oRYDzZbxeZ/mcRi0NXXbxRFoMy0abVeTMO1zk/ecjYfou/Grioo0Zzi0TcVPBrVdHk",
-	"rmfhXGVM5Qgx0VQKE7lGhxN/key4XHlM4QpN4/ii0Ad0LDO5vEmkANr7GenpveqRIGY0AbBvcq7ISMQh",
-	"KHe9ba1HtHvgGu50XBbmDPKAx/QGUgko0eIFwfa46PAAoSY8wOwqwaxJrZKNaXIjoc4JlL+I30Yy6sfM",
-	"u52wj+CT+VlEXP/p51Kkd+UbHGSrQvKJO9mYU55CMzGo7XYH/vex0ah1Oh+bZ53Ox4Mz/c+js05n2thv",
-	"nnQ601aj8Q3+5xT/cwb/aR3W8L94db+Bf+7rX89Oz85KcnW+ZTTWY9uIsG2x0m9ODRM3OUlbkLORoyzz",
-	"kiJ6OjcKxMaBD0NnGf0ZU1C08mwznc3B8eKKuQAp6hvdewQA0CG7saMdMA1yDKM4tTGmfRYXdaKxqS6p",
-	"9RDHxnx0GfUMeamzN8BSB00tzXyj3JmYebf0XuF4JMQZ7aotNMjhnjeTmrRzr1Ynyjqjl6z1So/0xEPi",
-	"LcgIsgvjyns8NAkXe8qgfUIa31gkzKTqcgHT8EnKJfnYNb1L1ENO8QSsCLGlRO7jYKzcoyIfulsqR3vp",
-	"KCyNVf3zkNvoZYf30XULxyXuqV4cxzM6x8ho6sLQ2w7JYyiTqCYL/F7EFk7E4+ke51qiyQmKsA3ZIRYS",
-	"7bfIH7+36q06OTY+U1uzC6HfQEW3zOatomQcs3EfKWqh/K+YNKHWb6HUz2gkQKxfyExqx8p6P9Ouafeg",
-	"Qf74fd/gYq7KCMS5FDIfg13B0ox0BAYwYEDmVX0hYkYBw4aOk+JGdYWFNZja3jzY31o6bf0pR9m+LGgV",
-	"l/kYim4VEDSdlgSitLYGXsiEBdFEW9RWN8w6zstZR7F+Sqdq1AWGXMzci9alqtdGmmxVGfGAkebRQWPl",
-	"GvmZqfu7fmZqa29nt9HaaTQOjo68HNVGUY7qejF44/kGEQjrERIl1k0SLlkLSEWGdMmSFXi4SUal0jYz",
-	"p8cfR1luwCY09rOKlsm+AmSLVekzJamP50q6WIMtjpXZdMj6etUORdR1DhDjJqCFeSyavwqet78KdUAo",
-	"HS8LpX8hSZSG/RyF+7WuX0giZrxwiYrpGMsyiwtWen3oetfzSqPd+j9Lw3OYVF7EZ6zhBl5SkDH4ikxq",
-	"G3zD87hiDtuH1Rx/vdyDqlHoUuaP9fDUVcOvIqSc8DaCZqW8vkva8ytGb8G4hc58VQTKmTCr7DklsDjv",
-	"eWlF9V0SmLPDwXR1C4rvZSC6vOXiYaGJ7qKmKf6+if4/ap6zgXfMplmb6ZyI8YSaEh6MAfbSnBxTIRVx",
-	"qRhdWn1Wwh2Qjotqnf1zVCWF4pnmZBKeeAoBK4faWFLwfIYFz+fynF/uBSfn++fjs8Z3rclOeLJBEfSK",
-	"TcBayKx7YwlzKamV7uFSWBYikjxXeUYo0Y+maivDXAU8j7msYO9lm55qx3UWDvV3bFNPxBttPUAjZYhh",
-	"YU3/XvOA/PH7rulgvNc81Lot/nXY2NG/tbbwhKEGLknIJgzAKUjvRs17bXJ6AqIkSG6r5GOH61M1f0be",
-	"fPfWXoaD9vEZubw6RqUeLpgEyJw6Hw/zrslCBpHcrnMbW+emG+R4q6T2DXp+Vr2NL3hWW7vFQmKdt33M",
-	"31QImDBf464cXd1A+7wpJKnrNcdlKKGzK6Y2tJlv2Hx9k1lT8grbIj96/fqiwXoVAiW1OyJMuWkccYcC",
-	"MKZRnD22t/3Dtztng8aLm+bk+51fG+OTvZuD+W7yr19aweH46ijcVz+MXs6ar34UawiHRa/rwja+ZoqG",
-	"VNEN1zoFwEmrqYtnb0BfxID0aJCY0uIZozcMsqpMz78iY7CQOH33RpEx6MncLuMhOO3v0BA8/ypXzhxJ",
-	"2XWxhWVzB7O91Tgotqr7NLgJRpRzFndNyN0mZC55p7Xf8Qnb+RvSl3oywnL29b5V/o0cIs43NLipneDT",
-	"5BV+t1lvFH8JgW3K1qf0/sxdRZRQ6Fhe4egqBHR5iG8tfsqUFpYT3yJlHO63Du9Ud8l46CjlXvQNdgjo",
-	"I2ssyuHmi+JgbmQ05BEfdmk8LGQZD7QJkW9v3G9pil8F+/uodJQGPTYe8s+zG2lrfzd+GGFkHnNzJlM5",
-	"YmE3z1MRlmP5STlqtvbvdFLs69fmRj5MyEYPRQnrLpuhXD6zopd6aB2PsyMZfI7H+sStCB5AEhe85/HP",
-	"okkXW/nqYoyiFbLJlIR1QxFMx4wrV7u68dqYENUj7iIy8XttYPYVj793FnLvPqPOR6lsTLBEyK9SAtZl",
-	"gesylBVa3ZoKZtFSlagYGyvEyxnwam67VJtcwiLX0PzKJV612LApP2fr6jkFuu7C0SrmmKWajSf0yzhK",
-	"ARtbwvnLdMJ1D/BGnHpTLavI8L5gs7dL6/FjOOHYnHLKFYYovSQnCKXMoWTNhD0keonG4ueIRDyIpyEL",
-	"nxEuXFmbe7rDwWtrfG/grHLVD2M6tz9BtgRizLNoOFLGrSWkIoEYjwVPqyCqpruqkFirS8Sgw1XGfQ+F",
-	"i1kMRRMBMQTwBaa3VaE8zfqUc1la9wUMONwAAMnrrruxhyF1YHaVWoX+E6ls9FSSOLplbUIVLjaVWE4H",
-	"WS4+IiwUfIHnuYFhG7wx45bZ0QKiHCXocH83g2JUGBcsYMiFWD3v80haknGL1u6Mfsxcon6RhVwAsy0x",
-	"3bfq5HQ8UXOYLRcz2xJgNTqhN4WaKxjYEKl200SwB8hAM5IZm6CW+lQmTExilkllEtwASkmHzEQdXJka",
-	"JWI6BDjFL61Fn0V5NGS9qN7rtVu++dCaCncf0DZN/xhRJ7YjkP7LQNaZCiNb2uhvLi/ZWSgKyeytSVbZ",
-	"xs2C7f2/IypHX+8ePD/91+Tnw2+/uaK17vX5+H1t7+UJm/6LXd6M9y5eT16+//HFzuhqevZuLWoojlJe",
-	"jTBUa7cBsG5NWU9mBjPWXwxnrPBxukKN9Ukgxr4H3ia7vLZs8971dnwipLKn3scvlWUk4A2lz7BNmakL",
-	"HplKoAUkp59Wo4p+KHa0luzU8rwbDOqUL2aksp3Ayyzd9RdDi7TClcjRyJ+8EE5hvwnY0uVAjGHo5m2q",
-	"bJ2S2quTYxsmM0FlfXdmWplkOm8JUcUrUoC0mDPwX+AjHmCjeRYPTDQ9YNGtkYRGJPqZAOmClizXHW1f",
-	"tCzWE+nmbomZskaYtzVVpXrV5vJ8qTRvNXcPdg939ncPVol0NYqSsAtt71cyFYA/gFJ3TMGYp7h2q9hH",
-	"HnbJA3Ew+A7mLGZHlKPMBTaYE4ylGoonrxyx5Q/uMg5XXVTlslSQEfJFer6nRJ7AnU+q5H+oKvmXVOWK",
-	"cIdAPctA7BKoN4iCkR2eGVqbUPL24kWVvHx7+kLTznvWf0uiMR0iQzZEt9Mi30XfgIXYbLR2yST6yGKA",
-	"MwUQChmFDFIb+1Sy/d3sJkTff/Pmctb47sVQHB8fH19cvRudvhvqf57q//vm5Bj+tz+YqO/1P05u4tN/",
-	"fX+5y19cwF3Hw+Nvrr77r5vgX3D7y8t3e6fJzcvhcPj11zn9e2f/qJU1D49rP9Lar43a0X9tf/jq698a",
-	"1danQkvxSS/8j9EL9ehvGJtklcOVis6TrvikKz7pihvpisBUV6hUj16d5PsA83v+aCVKBmDsz6tP8mb5",
-	"DtqYrVzTccT9q80ntfVJbf0PV1vNvkATt7GAfPsnVfZJlf1s2tqTwvmkcD4pnCsUzmWq0PtIja5cRdWT",
-	"z+4p/Lth+Hd5Ud5xH3iuqaL2WdRaBZ9PweWn4PKT5vUUXH7S3570tyeH4X9wcPkumIbMPrPS95n2Q/pU",
-	"xce6me1caJL0cRJTjnDr0CUJdrn+WE3FMm23THOexVEuX7uNuj0Z8MaD3SPotd8yld/7rUPyx+879b0t",
-	"HxPDdiBKWz65nkToUk4vWFrDnlAiiX5l3l1+I6Q00dl73DZ+cg2kaDJk+SezfW3zWfETxkPE0pWxmHVD",
-	"AdDHhkRDxiNEEcYu7Wlx/oD63ZOQy7g+SYqNJyKhSRTPuxv2THpb2B392+vXrwqIqZDf2vzqO7WYM8Ay",
-	"3Tv3hKtWOJut/bifDr7A1/JDyb26iLrtyy4B3vmxO8vdeaarwF9c5xutLKmslikGdXJpW89FAyLZLUto",
-	"bJ8xtcU+YL5tPilCtqJn/6LunMka/+9OR+YBPj/815pd5zbdPQ9/5uFaJAZifIcWiYV9DgsnkIh+zMab",
-	"In9yAozD4sbtHWwVwHquQZ0ZoZXi995ZUi1WMusPrB9F9LCHV+uBtrioDPLsh5qhiNr5cyRpKOZA1r4W",
-	"nJbDfS3X9fYyYGG7jWI1L1JxWc9c+AZgakKTjIVVLSq1KwSvurYtJ7VJT95dnq8sqF0JEYPSD0fvlsMR",
-	"StUeU28jSmjcAZRuwl2XA9pZbKjU0ZGDgv2znEMjKktdVykWozfMDJBUHr/W9NpYZvGmFeQ5IDYH2ImG",
-	"LlazSbdMhdh0xXC76zSks9tqe9Itg+g1JkzCaGiRzftTpcRaqHZxxG+62KxZ7xTKKCbLVxu7aTi438ii",
-	"/eaQkFNIXL9hiyT2Uz4g8OIuFMvitzTx2tyhEVMCLFw4V9/wKZH0RkZD+HQYSbWa8kuqikusfoepbOlV",
-	"3sgsjQ5EUgrnUggjtAEAj7FHLRavaXjnKnN909U7eJ5ZWUYtubVdaTJa8r5TMvJD8K5UH2m2dnb39g8O",
-	"jxo12g/qdDKR9aEQw5hppTAQXDGujKayvAfw/Rp6Lxuw10fbJ55I5n32iDX9jLyI1LfTvq2gdHiR6axf",
-	"vDm5evtDLZ18XjS2Vvtty1hlCtVZJewjDVQMUSN9+sNIBgKaG9kyW9MLMFJ1ciYSO3DB43leaab2x1Ou",
-	"WDJJIsnIFSxESfDFaOBmNxe3cG8NcKebwi6Nx9xMUI8rGzQC1xYO1LfBRRQGlWplGKnRtK+PhNf3HH9a",
-	"CttU2FkG+3ikXTrenD8/qVQXLr84v/723TfQp+POUsQjHFjMjX38f6aYgRMCfULxMw6z0/FYfb8TRJr0",
-	"3mh6MzGwDKb7XEyJSqbSBBiwMVdRE/HS2MLdRFm64MO1Ftw3DDHD5oP5b62krvjeEspz6GPrftvdKe0M",
-	"VebIfyhBZgRYKhCWyZrvHusob35y80e26KzaYT96cqmzIP4k6HtLR39iZqmd4gOllf5TFBAbrC6oILAK",
-	"QuPo8GB/b3en1byDgvAkbv58cfO3Y+uLhxVgezLYz5t6HREwvxvx8hCmXn3MykUQZwhY5DHss96o/UyO",
-	"UrPIF+VB8ix+Wuu3vRen12TbBVd6iw6DlY4j/xtVf64f1lvMUiTxFLinYNmyiPbYpkMu9OkQA7Oomu9H",
-	"kjAupsPRyhYddXI+MPugr9JYcFZ1wW7INtFnKNfmJ32ZaewZcUKHVI/DZYMYlHDB2TMPdz57lDl8DYBh",
-	"wO+rRzHlY4ZIOsabZLGjooRps0X26uQNcA6DzkoTRqIhFwsw0q11XEIIbbS47CdwHd0Rappw0mdz4SBu",
-	"7OqbrgNUEmjwlk9jOxEJgzDh3lbakqn3W8cBL3Uq7d86eMg7lbYWwZ8+9doui/38uQcuri/2ti3oVS/t",
-	"6Y5TKF+HzTPdinCAXaNXF0bBXDWwkPXuFoPG2zyLPiMxG6iF5JxKo3lEw8PWQa2/EzRrB2GrWTsa7Ddq",
-	"e3S3z3ZoKzgIjx4AAj9r8lOUIiB0aOz62mbA5Q3OcQkk/52w7bO5LcWDfPvdySlx9xjQ8f2dffLH77v1",
-	"nWwiXeX06DWLR4K23sxuz5LT19cvh9OTb6lg3zXV4bvL9/3pi5dXUs1qweucFlEoMArRxxaH+VqLyT4j",
-	"vavW3n4vOyJ9aa3OaibroRhP/pg72s/1y4L8txE0EOyzlC9B40FDZyZEXYqrf4W4+htg6C/g5S+qPdCp",
-	"uHgyfhcLaJafBcFSggyiOF5I6FsIShZF5OCGbmGo3Mhb4PCF/Y5M7206FFVMvME8LJPjCfw8O6Kd/UYj",
-	"z0yKEhkFL0r4OhFjJrEFvTladouzX+G1xtV+9/2vx63XP6/DwREPb6XgbJOeFjc94KVSjIGJ92DfvNb8",
-	"0EWexSxQXSOtelAA1EO3qmthidmnttIIJRreIn1J9+U5j1REoYn8O8kScgm+7QSjjpDRnJm77YO9Mla2",
-	"3KH+hrPUxYHO9NTvrwVWf64wrUX/wz87lkdrTRpcgUadSF+DIHATkRhGGgsxgU219KzfFEaDgW10etja",
-	"a5E/fj9YYF4rkxE3QMotaDcrFHGpL8+gNQfcaRsVeo1L8FLPqndceHCUvWWytIQZLNVF9bhoHIsZC02c",
-	"u9nah+Zuza1l39orm78U0yQoC8Mish7Sp7GmXJ2BXoGBjbYfHjQOttqw3YZy6DSMGA+YTJ92IIFaefNI",
-	"Yvmwi0edImAuETC/TFkyN7j7IRvQaZzTHuCGNeRNNvWp/IPQ7iD7CRMNXvWFkr41efUdVUajNfXQzut5",
-	"fY1cwxpMYS/hkfgcsVbhWk2ulHHAlHLlKTf92HNyaNCIBj/LOLz5ea0TOY26sQhovJYxQ/lwCqWamcLN",
-	"qrGP2YAlmnOBvRElUnladMhqx9ckZITxnh+mAf4+y1eimIxrxT4qtFb43ND5uJrV6W0Zw6LlX8l3oynJ",
-	"NVgwBS8dtOhdekkdu1PsWoNFobGBZpHUPHuh2dRUMtKDFatBzmtP8/O5mCYE0h5JHPUTmhiJD3oJLexG",
-	"9ACKd8HwjderdArPcmO3puLDKOEr+zktNnLKfvj4x+TfL/dmt8H1L/GP3+7yveT8ORTsHn/T6jdudvo7",
-	"3zeC8dn0xxdH6t88bvz4w4X48W/bjCnbzu3BujFhYd0lm8Q0ALt+44Y5bNIVcdgdFHnEF31NIL5i17VM",
-	"Kjr3XE9pudz+8nq51t4Rsr1lCfALzXe8oRavBeR8b97GZv1GrqsdQeu0Zr1zO1XHtSezsOe63JtETtCv",
-	"hZr0nBCAfC/TKzJ1BOmnJpMHbL+azZJa3g41FsMhWpprNrhe5JOYxrsim8pqqX2mzTNpveCmLKA4Z8d6",
-	"Ipd1ETX3ZF0c5myz8M6TumOH9ImNDBRTMGdqJpKbfOIuFuetk1q1tI25/oKennstlQrfjcU/sCZ3XpE0",
-	"DPBglUFTyRJt45c5F7RlWTvWvy9bqSJpWNRN3NKpl3ykWQ0e/8zeZUa2rMF4hkSXcMBHj7haTvsnBVy9",
-	"k2usKM83EFAOKep/XjD2KhryN1N1FyU032uZyhsJfgNTiOn8BjPrDc54+HqP4/Pd3Itoq85hEsaPyHj4",
-	"F3AfiqkqmcZ5kVN/Te9gWfXZsuJ9I/EgiG6LSmc0CWXGPVDkWMqFBtby9qyX1PlkvH4u4/Xamkt3BMAo",
-	"sghfvr82vq/G/uGWW75MAMk1He59A52lyf/7//9/8kHbktO0LAr9KhowX/hnHWKuvfryeHQeNaMwIm2Z",
-	"03K+VBIybG25ZAaQwkAD1l1kvUfG/WM81BBF7NnycjyGEBgUg0zccPUSVisfa0NR0xdr8iaa1MQEN74G",
-	"bU5YgmLpU77Xd0E/RvrLlGFvELC1nAUylaxOMggYK/ue7zXvMdAS75wWa1BP6Txzd2whn22/nuuJvrIH",
-	"+kJn8kz/Y+/dGdq2s/pQdmqfvE2f39sUFDq4zwzHy1bggtm7CJ6xxrd3S4L6ImQ2GStZEm62t+Sizc0t",
-	"TA1/yJEWB55Nwf3yxfJuutu3i3fIq6cudW4ENI7zNU5ZuU01GxubSJKN9hrObEfT0zpVCVKK4RiLy+zh",
-	"E1SqC944cxyChJlcBrDKEt6OmBq0of2YbAv91jZ8C3hl21/uTEZ88bot2tiFubUZ8X2CQ3+bvvASh35t",
-	"Ru4w8b2BP4dxnZhhrcvbhZosKRt0ij+kI1nPV6qx+TthfU75PCXNDbSFAGUf/lsXvFNV6z02xRaLtcar",
-	"ybTQpTEpbRZ2VjiV7EdvuAhuavD/ax6TtbtkrS7tymfZ+4uXqnvG8XUHjrNOkHipmmK/mLmt6GOP5/kv",
-	"UG4eOrhbJ68ycs+cAS9Xmod+OzZpjWRILFPSBYQ3D/duFBvNIGzsLGQNjFkbUpfHrD1LIsUeBVlkFS5B",
-	"2tUOjrtLMc6m9qS0vOxs/ixGPBSswJpf8wwWWW3v5OaFyQ8AKBdJ2o/L2g07SIKVsAMr3F/mVS7NvPhz",
-	"g2kcd+0Wbuhgs47t7M6/49EvU8ybYbcseUa4UCRhkELCbvWZQ8bmkr2irB25pne8HLfKZpwaH5xxWgda",
-	"ZMmbpfWrd3I7Q83GvQgC/MNjpmhIFV3lnNU0+9remzuCG0UdI9sd1hQrWTLLUY1PIh7ten7vjEfbW44P",
-	"JSfuOBxH3OV3bYh+obd3ELE49FzF6ftEAvuMTq5FVAz/5BVHl4BWZKa35lplDe7U5g0tzmZp4QWQv0Vc",
-	"lBMWxxEfWkEvYvCCVdEA7DOvhMPgAoB0t9HoMWDLYEGtVrs6mj1KOGxo/aJDweE7orb2hasMQX3CPZOi",
-	"cZOePvY9EsSMJlD5mu8uujlCykpGkmFDS0FCpnF8oe9bwQLS+Rpm4DLTGemNWbvnPBkY+c6Usmh1tkri",
-	"SGp5C35GgMNUdXKMj3W4SwoQyt6o9d5YWmDzkAwSMfaLc75I8ejaRAlwCEQWjtDuE4g+cI52uHExg6NK",
-	"WExJzDjNbslPcI4liPzKMrS9FUkTy1jdGpYGnI778bMyKX2nQvySQ/mOpydrylUUg94mZpyBkwaNT3O8",
-	"9JF75nYUJBdV6akZ0cmEYblHxMlOg4R0Lt0JMnYsFl8VuUv+MifpwWGpUAmokoQNaRLGxp6JmVbVSEAl",
-	"A+Y0i0I1gubLvf/uVUlvW/9fG5NxOp1eFeA/oWlz1TwLrxFci3j9MSxV6/CMCJAgA4bRLTPF+9peRTNJ",
-	"zb3wAjxknA8mk7WHTBMfg62OhbghcXQDoYZxASvcDBJru92B/y0AY+l/Hq0Fj+WJ7KXwWPrYnPOBuOuh",
-	"2RT2qkjfLEvhYOa4peEFy3ZzhYt3QGEBDWEax7CL9XX8ai4K1V3PnlkLPmraX15962YNhVERNxKoyKff",
-	"2tsr0hozimdxZpeMeMBI8+igkQ/V7O/6oZoj979VoKX34+0+HUusTi+l2yV1gMviZtc5E99GiBKG4rqk",
-	"AmtT91NhUK1Mer321msDXfe9KbkFn1lsqvygrxrwNCO1CO0DtDhPCcqyOEomMeVofYdsQhM1hmK0cweu",
-	"PGbjvuaqen3a+rTB96S22Ds8ZEEMwLMEN9SVjaPZhplfDigF6hwy3hb97lCaNBtynOXR4JYAp7AXTbfO",
-	"FdPbqcNn2RAe+DQWNNLfFtbdU1Yq7crPUvD6JZ29ZlLSIbO78uh5NOBeuGcSzYXmZKYAHVKwJnS4wIAe",
-	"LxlGT2FNVILsSt1BDVk8PYD3HEy13L7St+Or0Sf+DZVF+OGFkTmgK4xwAbftSQZKmcnVMVVLZJJEEOME",
-	"SU9OaTAy/sFxjXGtCYYdDkGwjPOtVd+pN7esHYGmJ2iHI23cRRZgGk7EFX53TG+YRCKGZQC5BvNxSzBS",
-	"auIAeFtvS/3aaUI2Sg4Men9F81GGr6B232tNQDENK4sEUbWn2qRIPEPT8yvLA78i1CwBxgHtCmILi4xX",
-	"xx5l59RD6PA6uY6CG68uOAUWmFGuzAe1qkxUFNwwYEgdPjS4pqa8RauAZgEHsZihWFgIrOQvvkviSruS",
-	"VrenkSLzi40XpYalYURoWbUrl5r/oKA2M/8yq3puuWiTNI7XdgVtl6ohDViYkMVMsZVvMrpY5TsuZigI",
-	"sq5TzQZYG19WaVee41sFZyZBwAgEvM2fwsIt1TQDT4+P3eoZ4HNuGjj8hUfxAThg+IZK1SIzmJHPRgI2",
-	"mCbMA2nwp5WhGrjiNDjjpCraAn8ANI7NqIsWEt+w7oa4usT8i2wKQ4ZccubTE0U9UdQ9KUprL4bRaVlt",
-	"V9pbO4j7Cl5zdZ0/edtWTYFR0tI3h0L8sYbQNjXB43nJ66trvs0X2Zqrtiqf9KXIWJ2B4IoGoMGjJgDK",
-	"uSuPzIoeTHDIJKGJoYXhiXiVjCnHImIWJY4y0F4HhCzbFgrkiQUOMjG6gHIMP83rHd7hX311ncy1HvnV",
-	"V+Sck5+uZnQ4ZAl5d/7hy+1QBHJ7i0wgCPuVNRbYV1UQSKWSC0dinroyctbifHS4EahfQSxMrxmhWRr1",
-	"Sj3QWvmyp9UEkkx5zxVNowgcC0dQPRMX6zl5m6GwDjdejirpCzUq6ELT84LevS0oW+Z6i7QubrYqMoq5",
-	"mRsuHRFT9ZVZzPMxFDrjev6kH6aTqD6n4/jDl9v+n1vwHneH1su9O/SfWwSIBrSQSHY40sYXktC+FPFU",
-	"sTSNtk0i/K5W10jElSBvhVRjNHiOJ1EohrDaQ8b1NNJ8KueZHdc7/KcJPmRHA9vvX9vChAb77kDEMQtg",
-	"UcY0ZOm7rL9oiNmnUyXGVEUBjcFBpXeHSSUNQ3BI1B1+PROmEacc2UQawVVCA9UuJk0liIJNqJKfLtlz",
-	"EXz4cjthoQi2EInF2kh6bwBPW371FYQ0ep4duT1B9PH/0nPseWDiDoVYaXPCFPs+8yqb9bnr8IGwiWtG",
-	"OpGBiGMxI041jrhUeixf9gC3plclvYWmE70tPDc9D3PIXICaLDEFaAE5s+jIsFJ1ciEMGE7CJowqSeS0",
-	"P46U1t4R8Kbe4cecTA34y4Qq0OV3G7smLEIQtsPGCOEG59Y13kB8Ys+kKx3r2fXqHX6a2UFbgtzzEcd7",
-	"z8gvUwH2LXZyA2GF0UcyYvEEbHCIFoyo7PDeCQ1GrHai913EbcJFTSqRsF6VsI8BmyiXiqNGCfM3wjik",
-	"raVuogiwBpbVLUTWv/rK5j0sqvISAA3aptgRnKjQFYbomyImU+kqv+hw+16TjnB00GhsoVoeRwHjknm8",
-	"//X5NWRdxV6auz76mLxRF8lw2zy0PY6Uh5xeQaupUq3csgRLACuNerPe0PcY5lFpV3bqjfoOOEXVCDSt",
-	"7fqMxXENKGD759mNhOOsfxkWJUVeAoKRST1D0FpNgtqIu2Fzif4UADB6z/rkOzYnV8xYggd7zYOtOjnO",
-	"tCfU+/Hy/bUkE5YQm8b9rMN7N1Ga42YyCQ+JGk3HfTBArXvwhs3r+jOSJEJRxdpkwFRgYaMUBoJsn0DM",
-	"ZkFS7HBL9vCpOsEo5A0D3DiYmhzZwJZinIwjPlUQIhsIyGJBvKoqkQJcOmkJbKDJNCRcdLjBRYEWSpGS",
-	"JEvCPURvkJadYy0dh4oyJBBHwudaBxsypadaSTEIYAtbjYZVJGzxq8fB7HamjqCK3qlK+6ffKjQeVtqV",
-	"UwO0EyS3lXblbQ3/ugFF8uLX/iv5w+hw+vwkCGv7ry9mP5ztvu8ecPH+h7Mfjwff3nz8UV6+ODn6QQ/r",
-	"Rs31+05Q9au0KzKCBL9KuzI43Hnzcud56+NZ85vh4e20f6Resebw29e/fn+wzw6vp/Jo+vbb28vvT99V",
-	"qhX9mo/ds9NfL6dH4539b19ddNWU7e8dvbqY/PB+f3Iyv1LRzb9//u78/fkebVQ+ffhkvAQr3a3fsfkV",
-	"U6iDLTpF9f5LhFFElyc6U/xdK/uAuX8bbj6LbtlrpBj81B5uUtGDbjO3EQnZdHfw/DrYHkxOx2OazK0y",
-	"XnIEK9WKokPIonxugZpRpaUg7WsDEUOrAe9n/a0MIwBFtZbxC9SMBroOZ8im4zn1xHrETSbZbnN3q056",
-	"iNzqDrv+G4DBnFGQ+m2KToRzG9/3VKTIeSlki17FZqVaaekVzGYRMh5CTNcw6vb2drN1UG/UG/Vm+7Bx",
-	"2Mh4ULKPOgSRSMouJNYyxRL/q+idLGgWZnt6rXVv/h4s4lj2RXNHZv4RGLxy2od5mMZNlWolglQWPbOu",
-	"SeFBtKZsjSdV3RGVI/0GYx4thJFcizUvWJOPoZRm3nwogRrLTQJY3AeXHb7hVhY9BZnWoduQle+wmlrF",
-	"TxPPjfKzpGy7ykfDRbo0HhYehEu7iJHmg3KCCv7qmcPbt9OHKmVvgAUu3r9MrUYX3cAfUvT64i9XqhWt",
-	"0WA6ccngitUfCwVWuA5ccFapOoAtA/cFHct8tC+X9KUHOgEIz26eDyC408oVnNDEayJTeH5NfMHDi1p5",
-	"H7QtXDIu6d3tYSzlVgNhkz7kcJHy22doLXHwNeuSjX7iBp3QC48uoRezR0Vkk7+qzVg9NvRXFJGdtL6f",
-	"rIsx5Um+I6jQU1TgHfK8a1lH2QdsfaePqA0bmhzAMu6kDV5k0T9r+itYf9O88oOtAFtv8Sv52x92wW0d",
-	"4erR2Dsra2t5XkC9UM+zguXvouiZvHpPHj6AkgdEWYNckuE0TTRdqd5heM4qc7ZiwGJQaisoV4nqBkGa",
-	"9Qb54/ddsJkhbbJIpcOnTzLjetLunrS7J+3uSbt70u6etLsn7e5Ju/tHaXc5dSnIaT53U/VSDaVMp7te",
-	"cNXZvcrkbu3Wm1VSjC2yU2/WW1t1cryY44TJil9IByQDNTgdfp0F+JPLMq0I5WGVQOwJ4iuZIEwVu/tL",
-	"E471MWswKMoV4vkY3DszQoxTQbyuSnqABmSCaeB4xBBNq3GwhQA6cDeG5iBUBCAHeBUg64kB2oPW0Q7z",
-	"YMs1AFjAOpazSEF8IFJEDAYWsmSxhwCsqghZh9vOJnDvfsMCy8CoLQKKHttxFpiapqE9u2J2RlAQ5unr",
-	"3vpgzqvyQJmqZMiUtDuEqQQY+upwW5DNwrSJhJNM2UYS5Dj9BUYBCbkYhYMmCXhflSghiqIfvsadfgLi",
-	"GBsjMEfcA3w2obd8S/uUFS0vTfxUXaPLBc2Qnwd4la9oZ/JO+GZFE/I7gRZOphjG7x+LAF+86ZmOp8XL",
-	"VNzP5zPBcxfNAoviS4bfXG/4mwKgFY4DsNXut4x37O1QNBxrsRYOZ6+x7lF+xDYqhcc229mlbFcLinQW",
-	"h79Ge5XVQ7DNW+7DEv/OHTSKVsh0Cik/cuusyWN1VSkasO3tUno41zwMd+4+UzQor9VNqYjaXWNgf7Ee",
-	"P0VTzeKLlsy2pF7q/j0tluo7Y9SJHuxw/x3RLIsWyAPwLBdpd1mep7Z7G7TdK9oZr8nhvaT7ozX2KT5v",
-	"mIZ+v7P/J7biyTesz7z+QdCeStgSAlXdW2/ree5SMMJ6b99cXZPtCU0wVdeWE2M6aGqc9qcqY7+lxmmd",
-	"HHN7vzNmiuhjmkT3oJFl1sjemmr0P6rpZLF5C+02N7I2PqwMI2pZsj1S4zgTP6x0po3GTvC/QhFAWYK+",
-	"AS4x/AGScPGCqWrA69veD5V1vZtQclvg2TxG9dbJVGDw9cqnamWnsbPo3ftmwfeVc4e+Mh73VZ7QS2Mj",
-	"u/thbLvreEL1VC7xgOhx7rZaGz+zd4fv7OF6rH7mHae3NMKS4GWe2kypCrXahOeavUIpXuyYtT/q35DC",
-	"a8Yx54AnwWteDNOllW2vJMX51rTEhrpbdKKkvk/EWrc9r1OgxHzbYvfWcb3c2aZlwJlIxmmE6hsRzpfE",
-	"3j/WZrNZDeqBp0lsSoK9w4T1fabyNF3hY5P3jwBOlWoF5HsOYXhdb1i+OeqGVnlJ71JrMWdhKtfxPOVa",
-	"xlkvpMEyzPt44HitxyoKe0J/ytaxO3xtj+8VMozrlRTz+RlIc+cOz+z9pzOqKunPDbPYlGdBKMlERlcm",
-	"B9E4dhUyxnknktBB2EQJggYVeffjSKoT85n75voY3ImfsigoXaViwGspSKbBk1yp3onZeGCXlVajtV9r",
-	"NmutnevmbrvZbDcaP1ZcYgqkabi4u/52+mWj1cxY38sKyT1R1oIDtrO0KwYkKECE2OQBrf2oY2EfvJyC",
-	"m8DBZ9iCbaBBkypjVxkCdl0I2FnQsw85GA/QF9dldVBGhxRSqiCl5Adq0Voc5jWN9bkw577RXP3EO+6D",
-	"d5vn1jjHZyLpR2GI1fCbB5LX5BZLOMVvC0AZuRyID58yzORVJP3QoF9aYo9qIe+wP5bqNSfWOZsJdXoR",
-	"UG1bmaCjRSRB34gBE4S6v9DFIgU04JlZnyg5toUx+j3WTdFGg77DKZERH8asptXpKgmZvFFiok2UyUg/",
-	"oE8BqFQGqt0BpUUKw1h+ZXMK6f6FTAvMijgc8glcm7W1qQLulmUU9z3Ydzl/BmdwDT2jhedpkzTNP4Fh",
-	"Z/s+VH5pyu+H3/Pv/tXovw/24l8a4x2+9/KXw/nrPXE0bcpr1Up+OPj1dJf++2/G7l2C1+fh93cgLW1u",
-	"YD/PstwezmYuncG46Vxjjr86099tHK1+Ahfigo7ZNTXQKWupvddCvKIJInetpfO+ZmFEr7VFsq7Ge84h",
-	"D+WvKL9Mdl1WgCGjcmJmY/nl6b7bvzlO8wkFGqK/5EUbgsFIT2xWLVKLLGjiZ6A7RvSWEalogshaiZgO",
-	"Rw7CLStG8MOeGMmw292l/fYiaRBXwr/BUdld/cSFuJoGhnP8Y4nYwAvdmYiry202rfE4QrXdXLmYlRSg",
-	"lxFe4y8o558Ms8cT1GXi2Xqan9jL38PGgxzke/CWpZmYKUF8If2I2t1THCdUjYozHLOGiE/RmzXN0Msz",
-	"oSoYFZitBrZSi3FtEHLbZEELeEScBZeXGrFEeknRBvNIgsULR7NKqG0ThT2ecm2N8GbAxNpEX3hGpECA",
-	"HoCG1A/0WQAJddRDqJl/IevE4kwjwzf2ckC5NqZNa4gO7/BrAYC3acJwFUFL7ASqgNOJOXIW7F5PCq56",
-	"acUUUz3s96teRBmymmBGOOG8de3ykqsGqjlSJICUHgN4OSYGCovM6LxIbmHp2f1N7835c3Wh5uGetrfB",
-	"mV3L9n6SyU8y2dP+sYcGHCnT+uUfKaSfbOw/18Y2aJ4PbGNvp21Z/5kqRqFj/DW9AVnN2cw1m71O2x5p",
-	"kT/3i4F6WuvoijjsDkTSs4VBgEmG4PKmc+Rk7vJiEzFM6Bid2gYvWn8NsvyoVjf0V/HpGZWkzyI+JAmb",
-	"xDRgoUM/s4PgwmQpmzqHRtVv0+TnRwEEJBf6SzinDYV/kVw3w0JaMm7De4h3fzH1xjUaa3Nh/Pgljmfs",
-	"ePHfUUI/ecf/xt5xv8osUtJnJP9Maf8kte8ktQ2nsnnemuV7VYp3EuKFMBpafJemtuETS0uQD/dbh1hn",
-	"vGU6LbOY3UYpZHogxmP93zjiphTYvhargnqIJWKy0CETmPKww6GxNqBk9GyqHCZUViFlHjBXM+lQLgXP",
-	"JtrBemHE2OStjSdTxZJqmlEPGNVVwjgk7CnTR7qKSMe2evk1o3w2imLmdSYnVN5Im68M7B7z/fWRNsip",
-	"KNp70FXulsZO+IPV/obH87Tm1GXr93zW24MCGM3UoKHhucr2JAcoV5UdA6KkqplIbuBhkNuUxNE4Uiwk",
-	"fDruw8J0uAWZMMXb0ZiZjGssIzWVj5Eku62jpcW+2Mf7YbMPUxrK5SBmVl+vt35c3jMZ8f5ZfrgGd831",
-	"21jLyHTQ31D+YzGV7GpNGjruWPqstPcM6o957/vnL7+pvX757TVCFmfO6AqonoInunrZTD+GZY/+XzeE",
-	"r9MB3GcjSgWxppz74E9ciCslEpBAbxM6LB9c+gC8f4PkSpAZftbjOrLeU0c2TcyERzcWxvBUTiIfrf+x",
-	"15TP1xbL8NBdZDM8uGmSJsBeGJaTAiLcMbkcZDBUYtT8wyG3Ta/AclF8gjfIRRg3001X24G2k66okzMD",
-	"5s9tyy1bFaZtStOA1SigplOkQJ94h/t3mnGB8LEnhmjRIongAavahqGUhHRuK8bMC2wDCy3moA4kM/ZY",
-	"QNNY9F/bN08Scaulmi2Vcg1M++IjDsAWf4FJCrDz8Ax2YZSjaLLQk9BhacBLO9yrQNWrly+W61nMoF6K",
-	"xAGo4NbCsYVxs0iytIQvsOWrKsFmTxFXomP7s2rzHHNr7fQxjV6qhGrD/AtpB6Kld6bAjbNIf82DBSGz",
-	"RPChQ8KvOrT/Dp9K5jQY7Ebv1QOm1OtA9Kc4BftnwiRTttuB6wNWSHkA/4E7F0fcwQBArTHqZcVgMbjo",
-	"VnT7DTz0DKsWteX06vj1aff708vzs393312+6lUJ7XD7QujsVwe4G+hM5vWx9VegSvosoPoKDEsG2v5O",
-	"JDYF0aOWZTAmZs6nBlzqzs4KI0Zv+4dvd84GjRc3zcn3O782xid7Nwfz3eRfv7SCw/HVUbivfhi9nDVf",
-	"/Sh8tLl2hZKZECHjZCQSydaXgTDwE6899no6SEliit30yOtp+qdbqkdLVt5vAFK8AwhZqChCaoVMYfOo",
-	"42xP8YW2rZH0+7bawr+sYnkUtAa1g+YOrdG9/d3aAWsdsP1+q7Gzt6sVS0XVVFbau42jtA2E3pk4Ahg+",
-	"43WcJryNrfzaZjJtf8hrb/xbfLgw8XrFXL0WtX+qzb7ZnpZUJjkJEklkj1UCDk2RWOiAjIGARBGhP8Ci",
-	"PDqq8F9m7qna1+g3QjN9YrR716lEbxc4tKFPjfGCmzcueZE+8LbteGUbhvLpwz1prdVKae0dnyRCSz7o",
-	"gXPKldZ1ltFdZlU0GY0jKSM+zC74BYol17CDgzxzkkRrI5Jx9cwxY6h5U1Eco1O6YDucC9GxKW9Prli+",
-	"C2Nezjthl1ZZQ2vZJXvCGQtNVXDaeDbzuPeF7EY5Jv15N2txzT7luvhlz0jaw9KdEyOGfbbAIdCw/s7B",
-	"m7oeSqp3lCJps/+X7J6DV8mPAoY3F1P0YgxEMhRKMY5aq6tGzCowbQMuU6a3LKEHofxRfCGJN6e/3ubn",
-	"ln0DZ8USMbGakz4jOc1N32qYBGip+qn62jbg9SgRSsXs8/llP1WLXLNpi8JcLNWYRJQvdpy0xuAlW4YB",
-	"6X5Fc/B2rbI9gO/AJo5iAEV81syqmpbKSksjg9VCHYqASTCKtcmghDbzzHNtG/XrcID4Md5Ti0YIRYDV",
-	"XA9iWYX2NXVyakYyVTE21gLbxh7mt4ArAx5ICop+h/fiSKrXc3yuV1ZceGp7a+bCyUV7m96y/SrCPlsr",
-	"bzzBorYi/Lx47i0van7OggQ7yCARudzswtD18mNfCGAjWZKH/9swUr3WbG4iHq4PnaXvXhsLAXbtO/3E",
-	"OuANG9SFKpGsv7jLopm+R9jrFKcnn+HatNHcqR30G6x2SPd3a61wr8ka9CA4GjT1vZOuPertivNcQhsu",
-	"HnoLauOKC+9u1g6Cvb3aId1t1hrhzqDVHOzSw/6BxVqnQ1ijSjBN4u3D+l69YX/ZRLg4VHdE9bpfRSfs",
-	"7QqwC+wD9Xco6Py7hgk9pOqi8s+0wa8ngwwvLZRA5jeQPyNGYzX6daUAajUampuDIKHS5qmAupxMuYTg",
-	"VDBiwU3aMp7FklVBq9Kjw9AZVbRPJSvsKfEtDOXedQtWu6qIm/UtZ/PtEo3IzjSCyfLIKDgPijR9ohcv",
-	"zarxF9fbVjPOwm11c6hWALB+aWAXcedzgV3reswGeI+arf0SAOkU6qQIvARDqxDLXSNuCRDRkf96G8ZV",
-	"ogQYxUeAsghXC5BSkLTk4pkAvlYnV1oX6otw7tDXMhB0lGP7WZHYVtjZ6drmq4DnN3fr5uVSGSht9JFm",
-	"x1SCFV1NQbv8qrSY0RCc4VAFJMLCtpN6NwuDj0+QMH9BSJi3cPbuHizesGA7G/DNtKgwluVitxLvnvYm",
-	"4eX7rEEZ97WnS5/KPkP/21PU9jGitn+hAKymD3DJFQmoOwVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSL",
-	"AUTP3dTO+LTcHanXPVKmoXpqqg8FYDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaS",
-	"fbjNX4rG+uoto7EkM1OFhN38I2lQBrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6BZDcujjs7ilIzFNqiSc",
-	"aqvW2NzOBWnchTGVCoN5VoQWZxwDjVgF+lJv4n2ieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZu",
-	"sH47kwcQDfzwb442bdAf8sJQb4GW2He14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfct38RvmuNnqFJIr",
-	"xOrxP20zCgzBYNAcj15Rkoc9o5p0sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERA",
-	"foeJJEDbOdKfY8hNmw0dvjJ9xNRbFEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZI",
-	"CzZ71m3TM1QCXHQRXjvXNMZBO1vyhE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo0HSPWwK2otNZ8U",
-	"0/SPDrf5H5enV6fXNv2DbJj9sSSv48Ekw53yOzibdTM5Hv1oOGTJHVM9snO5T5qHH84xvUUMLErm5Orj",
-	"wHh4jxSQp1SOB07lKEzjsD1fAZtW63N//bwOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj",
-	"0wYC0d3bhHKuDxVvZSPKzmf/eSPKC8ujae8p2+bPzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pff",
-	"jeWfWrLqXguDsZCK4Fzcu6RVQGjCyHDKJJScRonM5dZkBOTn3Z7FtfqzsiyqhZwmuxXYmWkVf6z/JYyh",
-	"k4c0fRJxG1nX30qwY3e3K3t2iRImVSiSRTDI/alSgpcCIb91g3i4kLfvM2+2dnb39g8Ojxo12g/qdDKR",
-	"9aEQw5hpYWHeDn6I9Sp6R1S6gmGshc20bgZXuCEh8x3zchPdFlEYVKqVmPaZPu4v4BZ9IeI3rhl417Uc",
-	"dKW7JhQ9tPeXuOEheJ5xxJumO9v4pO+Xd0W8aVdf2wfYOuM/3C/sbTd3GYqxo6snHOOHxDGeeOfKMof0",
-	"rBVyh/TnUjTjV0xJC8xkm7NZTCbKCR4Fffaz3VWqniPSmLWDiIeS9OfgJw1tO19iG0WbhEp884tIfTvt",
-	"1zv80nTssQHK9Aj00r6dNkCZXQesezH1vyDcAVaZ8SCZT5QBWIZOr4ivjF1m3ZSgQmiSRLdUMVcX6rwO",
-	"1qOgT2HVj14WdcYFTCkJTusvrYn+9vL8++Nr/d83358/P7286m3ZbpoljMFvr8kZCyW6PqSrulFCtI2L",
-	"2S1ChweUpxsncjVG7GMkVTmes6WPe5n6d2XNOaiGF29Ort7+UEtfUXkoRpxltBuzukcEjH4Saw8n1jbd",
-	"1mUQzY7F/CMwme2Mn9CiHgqReZLyzc0lcUZR3/7N/nMpMPMFZuRkeL0Rpb5IXMQpwqYEKmKQh2TkPMYr",
-	"paJz9GP6r4UmBBAh63D32rSrIh0zK0AjafrUhuVIzxkBs5av1X7yn4n2nDKffzre872OyBqoz/b9VVel",
-	"5EHpF6M/lxNj40ls/93F9t9IZP9Hcosl8M33ZBUrERb9kEVKJn7Fh6P6AgzFSdZGKoZQ9ApR9nerlXHE",
-	"XTd1AGRWLNFv/p+faO3XRu3og/lv7cNX/7vyiCDO5wrrW7DXkJJWdGeQkjEZq1BRcOVRHQ6dFsl7gHqK",
-	"DCJEmSEL5jPkO0WquoZVW456/BAGapYVkvciuZETGtzBEnxE+OInkfLXFSn/aOzhjIx5sgvvhyJ8b7tQ",
-	"S8n56pKjvcYO8VD3TOmQZet9ZnMWseo4gspwJdDYEzzQQ5WjqQrFDNNW+mw45YWVR1pERxyLeP9SxUd6",
-	"YHNIoLJofX+VcF6mWMn4xjGNNJzfoV4JmKGYqlKi0KyK8dDlIaUlSrmG6Jdva+c8UpHmK+QVYM+SZr2x",
-	"BRVq+RZPVmGyhT8u38k1dUhhlm0vB/A+RMr4uSknPdtqvTuKuOo5cCn7BpuiJgUBQKyAPUPdxWJI0aHF",
-	"M4wScGRfWxjGgo7RvTJQ3R4kiGcRmUliIg8mM1wkBnMTv1qkkuideDNVlRUq5zF3reNdq3p/xeQIILEY",
-	"D2HhTfm0iW5n9VI2fznqvwiiN9HLq3e/njcvopdHdTZ/+Wv4/jx6E53PXl/Hox+fD+cX85dH9aAV8/74",
-	"rBH+8DIuKV/O7EdZ9/nD5lFrjWJqD7HXZTRisSNWo8RsoIimsVkxNdwd5Hyhl36Kcl7cTn9vneLw9+AV",
-	"S7FUHWmB+J/RJJRtP5PDIyCn+9jf0pb16QxLUZ2LZ1VGzKWTbDQaa8zyBBqqaHWKTLnJZsyOkw4a0eBn",
-	"GYc3P5cMTbNyds9xnEMr+fyneVndvVmIZWTb2ttd47tXWvWvSaaPsOZZMeXDKcAypLhrQ2ZSIiYJG7AE",
-	"0qQ4sxASGIEDPNra8TUJNfftLeYjO2oyIgCRW4hiH7G/NOUW1n5cNXUuOZaLNSRZhlC2PtOoG4uAxgD4",
-	"WrYvhZbmCqmux7s9UuM4I84rnWmjsRP8r1AE+pVE3wCXGP4AeUV4weBF4vVt74fK+pm8S6vs3b7BqQUt",
-	"oLBD/Dea5k3ue3o+P29H+L91p3ZN7VmS3bT6TP8WASOombx9Z06XF6BBDMJFJLxCa4Db1OZWvUx06zN6",
-	"hn3kH7D4F5hSNjXXLo8VfVYh8LMOs7L4XsJ+g9y7K1yJDYqtCg/TdbZmxNW4W2219/nPVnPnDs/s/cef",
-	"4Srpz805ulMxKdL50hJS1I2dnSIG5PLshOwf7B4BWn4LQ5cQ8YykGUvVpPK8vHpzYaovaDBKj7/Wozuc",
-	"TiaMJmBJ4Ev0o/olvZWnule16B16MOZIQCZQh/fG01hFE5qobXhKW9yuaqinOcpzfUXPxKyiTLVHBLWv",
-	"kR4A10PJ/NcOM5d8+cfvu/WdLaKgeY5X7KSnmGLr4pSx8Av6yoNBARVXhFgfXA53y5SqRZxguwSzz/YT",
-	"dXKMy4OAEWVf1h/QV2yYzZtGDxNEI2m76VH42hmV6vjt+ReSqKkSSUTjun6JQbJzWVMxFsTGc69Mw2Uv",
-	"GSRml051df7iont+0X13cfLm4uz88vXp86/FYNDbqpoE7wRaEHrFyDjubD2IJgSbWG7aCFgOzT5OYsqB",
-	"PqrOXY7FddjL38uvt9WBccRvYGrHfLGYmRr0CjIAvCYsPTYecKEmvbYXuCyegx7teEDTOrV6nowyJeCm",
-	"HwQQVDMlKUisM60i9Nh6GRwSmprPftNnLDcj+KD18SaGNHKmdSFh5keasEHC5Khr2kF8+cfv+47ms7/Z",
-	"KkqTp2zSoqPEFErqUZkHDB/JgIZoPX0qWRuzAf0GUXVyxXhoAKddjydMd3Bg3QM20x8wuCPkS0piIZVL",
-	"QawSNRNE0b7cciN0aRHuO8eAOQd1FcSQM3KWgULIF7LgbVlYr2LsCbihpm9oe30OerluI7uZrc/ciMei",
-	"V9jupGQr0WHomcVA3MOEsbBO3nEVxWlvDCh/IJGEj2SJc4KLj7GhnozFrBuKmekMQhccCUQJQcRAMe5l",
-	"mnIyo/pYQp283SPs4EX6TM0YwORIJBF0Cj6zWaMMjjSKAmxEFTIesbAH4zHeF0OCC7thPAxBwiBKRmNp",
-	"ztnulilzgvXyEQFdSUcKVWDSZWR6urCowk4ef+5h2M7RNu1rHuE5ryIlWTwgX/bktA8cGFDYU7yfrare",
-	"Iv1+LtwmmgrizMmpehmyvTFrf9XD/q4osI5TSIIsrro0p+qjIiqZY/m8gJ2pYnUysj1qSgngI809A3cA",
-	"1XdjIVW7w6dZ4sk1VsHR9S6ZSuY1GEyPSDqXZCRmxKI26q/WyUU2e1fb8okYd3iaouwXP8ZiOAQcetsP",
-	"zjSCgTv8Ogcx42kzugwmPdboyA4PBVSexCK48QSGmCJ8v3UJ9GBZew4U/wu7vSBZ9NIDpJIHsI8YSq41",
-	"IN5N49hskANvMnaslq1zMXXIr2PkfRQXNqBxjA4IPxg7RAAP7DaAP8KCm7FiMbMHDxVHEhE/xprD4Tts",
-	"XwDM1Eo1Ivz7NeuhwKuimDc+WIj3pfXPptVBL2FSTJPAcbODxsEWmUTBjUFnmIYR44Ffe+gAiT23nIML",
-	"yagaWX9vh2fA9I/fPT8/vTg5verVCQBEWqeN7WxhimTtALDMSKZL+cz7mGvt1IPSxYgPRM/Wf3e4cQUh",
-	"1ehltMczDd3bZTAFODkHu0jqxBa5WhRg1y05Ms0O0plWMxqPosmQqR6e7pQUcT/0RgEtQ7aEpT1AMIFo",
-	"GImjfkKTOX4KqjcxrwIFruzwngcg6UjBeL1sO8gvr62DzRXF2/oAhLGhSabxci8UgezVt2CpfPZqsNAg",
-	"pwHTG2whgKHbXgZAqU2+oTIKegTtTL1splof/AUYsNB/4u9V9xO45xM2YV7RcId73PaZ0wy9iwi67a7g",
-	"0HrZ3TASCgRJq75TbwKQHGxGh7sKDDtdzMQAThuptmtK4kQHwLIhb4+WJPxfGyfEA3o/ijG1X4H+7rs7",
-	"UnHqQZpnuzrccBHc1OD/PTSxPHvMInn+LEY8FGjpmhXIjuTSXCwbSkb7rFRzf7crxz8m/365N7sNrn+J",
-	"f/x2l+8l58+/P9b/+6bVb9zs9He+bwTjs+mPL47Uv3nc+PGHC/EjOmW07Q1Em+/UlaXl+4LD3avnZWYt",
-	"FvUcbx+8tJ1NHE5Acqm7qVopsKVzoeLHJpU7Dv1xW6JmPYBn6AE8l+f8ci84Od8/H581vmtNdsKTDUKA",
-	"Cw3NHoy4l665afGK+9dnNMH0kg0Wvdjdj0qHNgYNg3UKkq8NPCHgfe6+ZRsD1/85wHkokwikjFiZYP2b",
-	"QHUlOTrmt9S7uR1pYpITFqhyR6ePTx9MkwSUFkUVw96bSMug6h7s77dMg1AjGEz1nrEuwP0yt60ztQYu",
-	"WXwLZtq1bzclbBCzAJ1nYqpQDw0jmQHFkzbTwii7ebs17auptbOq0ZXL9CyyVM0ymqb34liIGzKdpBB8",
-	"7tRWHfhRxkY1KzFDgD05BUgqYwLXyYkYT7TG2KPTsGeGmjcW5mLq1rXt2T8m7wIx9pxGrRXeuW345g3M",
-	"V7JNqKqaIhIg5pcD00BF77dOhQYqumWdSptg1+SescMRBVpbaXUCCUMd3kuZZs8apmDSgbVhCaZtfA05",
-	"Dxj6NbJ+tDrp0cC67OhUjboqGjOwocGEBk/UzBrfxrcjoyEH2/iZz13FjHsGn2u8lnoPxgwh1EIG7WxN",
-	"RHZsQJJ3DxpbhhSy1qVx7FvwrSQRM5l1BeghibGNoctMJS4acXl1ut7hliqAPs0H87XEaUWT17MdSMWp",
-	"zWi7FunS6fF/BH0aD0VOY8w24PEVxkfTHVJ6tAHKjLaygQZ47pbrEXu/mrXT5y2vbTtLt2wNaaDZfLNS",
-	"dS/ANGk6TrRsmMxCLRjoNCzrz6qftCes0m4e7O8cNQ729xvLGiywjxN762FL3xpRlX02gn4KZR/8WUWV",
-	"dmVv0Bjs949YbZc2gtou3TmqHYUHrHYUNukB3Rkc9Pday5U1uUk3Bjntr480U6QGLnZh+FStRLxw4ywj",
-	"LtowvB256h0psRR+Ji+sncx40iz/gdjKv5lG8KC5aJUxB7+hNRarrk0nd1YZUUVYpi4ibGhWM2w0jrYw",
-	"cOU1YVvUANqm+NElAEvTMBT1LLinw3PZt+Dby+sy8PIYcpWdVpOGImIpSKvRSPuHRqnXEWNwBjt5RudG",
-	"4uPDLlU41eEWFE+TNup0Ka2d9o2/MRtT8X1/iBNtlFL9AZNSrMRC93fHT9AhnvWypxqBy9w1aqH1sleN",
-	"uz4bQE71VnxOKjq3AUnw7DW3iqGY9SwfQX0o9IGdwkQtfRiIlgwFFakU93AOLCoPWc/DBjxbH4zgjm3j",
-	"y1JPDGAY7hLlc1DFwaeA+uyMboBd9MR2H8QyT9PlHEVuymltxGVpqcQ7yZJzPhDldRIn2vb64/e9+s5W",
-	"mxhg+DQKi9qkTRaaQ8SCi1md9EwFWo/QMJQd3nPZw12XW1MlPftfLHAMu1QZGw36WY2ZopBd9Iz0oLIN",
-	"35b+oe9E2FSb9dMzSM9pKlQPB+2snuJWNj4C8RgM3P4cTODi6nm7biWFQCuqZ8zDZ2LKwydUsPVqzkyJ",
-	"Y04heT8SqZm+cYbeysTa/pxosWlFbenRqDddjhxm2jnOamx7G0nLhto6/EvM9dtrEC0dW1sW3RxcSn2h",
-	"RoVdfITMEuDDJe/CMBdhRYun44nJDUSYHbknwD7940/RUzHpfQ72fbNwIVi3Fgqo8wsbQs+BfVrRJTG5",
-	"ByvywB8ZjU1OHel5eJJFjcUk6dkfldBadJpBpN/nPIDGeBhHkMPDwVE/YRQ82WkO58DAG2jJ2+GmAF6z",
-	"GYMXRMaMcqiOtYB7v2gt3U5zBjkiDsq6z9IWrxEg87pCH5OZJCTrcHzKJtZqC6MM/vSdRIjGx+/UCrCD",
-	"p+OJmn+PPAm9VtmtfpuwQfQxn/trOxVnE4arti4pZkqBnSTZM8L0F9Dv7JFLti6ppCrpl6W1Wj4uxv90",
-	"Oh8bjWI4jGox+aKFuBjf+FIvwxZmxsRpPyLBmSRfgsdoKzN4g1ZQNH778sw0rENLiJhR/rCtXdeBc3CD",
-	"siMva8NjfnGKontgMI3jrpniMefk1Awl3/V1BZC0w2IwXsVKteL5FV1amOZWqbJbPq8Hbc+qT+Hq7qwp",
-	"MT/1Z/0c/Vm91Ewf1fY4HEc8kgo5a7G0y91Tqtge87mWW5jGZbBmEToB/zSxnkhCy5Zn5jf0awWxkBZw",
-	"3CRRYgK/Cxx1eAbNBjVhx2QRU2cQmVRs1188MmHE6Jcpq+px0CSMTRmVx3pNiC4K1QiV5JGIQ0in6/23",
-	"+VSu4CMyBRUUzVaCGbZpYqpr/R85WxubEtnQpul3pLA/qRRuzSI+TLvJYP8z1/6Mcn8A4E+EOnCI1aGX",
-	"xpTD6sF1eGm5h3EZWjBevWcqmZP9BigbpmoWWi1p7Shk0GMUCnIDJuVgGoMHRwB6+ZKk4g5fK6s4HUgE",
-	"Csj529vdtOAtMZf2yfb+7jNCyfbuoRuxYrzDccxUYhp7nZwABUmv3MaSjfEhKJOCHJbn772T98NCKhcV",
-	"5TIh05In04tnkWdvwp4fE1f3SYzeaUuWYeL+f+xd2W7bSNZ+lYJv/hta1uYlDv4LA53pDmbS00jS4xsH",
-	"UlmiLE6ookBSrQiGn2feY55sUOecKp4ii7Q2xwt0F0cbWaw6+/d9RtNwO1znFnjOfbrarUWVuJMYoD/g",
-	"qiCfSz4E39ESV9l3NIvWSSWpkXNkC7mb2lKv0O8ogoUm0Q7fzexDtMO/CkVnhHyn9R/aj7kWsLSrrq+v",
-	"j6/Yo3xsd11fXztvp022m56WOUhVSa2vU+2+rZfPAG6lGvRfzDc8ibDRxqpbpRvbl2xLZUECMQ/TqZyT",
-	"48beG4tvoDaIg+3UEizBKJfSkgCb6gQInfbaYixXWeuFlploUnLrjZcnyWAm1crMNGUlHaI0xHm4PEmE",
-	"fp8TySL2CaEVFL+0xLWMcjNUZksvOvuezXe3Q122/74mifikL+lzcen1G7F6o3vZi2ZZ8jTCRrAN/CtL",
-	"U1LwLJkhFiX6VEMRf0jxYmV583TllBk6F+12E4Wo9nXg1yOV97ra88sf0WwxO7rswei29iTwZ8cuqTYm",
-	"d+i1nyvnewjq0z4vV54V/CgOO8/8TDLoz/nMq0WJ82QWNvGmIx11VhHZhAECGcd8biIT0Wymz30exiud",
-	"XmlPZhn1FmoM46Efc08OWIXASYJV3VmQezTRWReDvZn5A3wjQ3CBElNK+D2dSRB0suBVwzfgTGopx2l3",
-	"ikkGENIaRipbTCbRCAbRoMnIoqQoUUMcoRjO5I+BvAv//6zdtgOao6l23eouZKOclwacD9hpKpMyiJT2",
-	"9lYYlRBvKGrN9GontZKzBv8Nn8zcqqVeODL+Ln4Us95ywDWSClhyAWGfEJbchF+1nPWfwrXZ6hmvwOsh",
-	"q19jjP8fMsuv+FK+pJoSy4i83POz1Q6GJagfHKioXfJxUgbQC2gMCQ7z0suq6dti7UOK+5wpLuYoOCSM",
-	"6dlhSmHd4+ir715PEyFn4uNWZ3Af7OfvxVAt4ngoRnEoU6AR0m92S7QBwwCgG4S/+eSv1RK2oQCxJgod",
-	"iddTl9MZ37JQVz54yUR8TZPVZnv9KfnKn8X8mFV4HvPTvew9mfmxwemroxo/jHk0WMYmuvDZShjO+t0S",
-	"oBM6V/dH84UndvkEsTd2egzPEwTCpIJr5qThW47xDOLBz04oKh+anELm+DWjwhLfKNq7/5cVwuMsNI9y",
-	"mok2UVFLXDHGryQe8zRAJTlSmRkiXTwFOp34OKnweZW17EM2yWCbXvxbI5XloRy/r+RNhtuhBRKR5oIo",
-	"ewuR9UsShw0lbgU/DmY3CjhiscY7TRYpdaEM2s9216gHVXcFdYIYuBIfSO1grx2gJL1r7POsbeHg6nB7",
-	"r+d1uv5Q24yoRhnhH6GmboWhqUtJUpxSxNEsonajpb3n6SUjzyjtoIN5teZ163IlsEMNGE2Dq2BPaCrO",
-	"agefaCiX6zgr93zWraC/ECX00u3vq5peWa+gvKs5iKG1NkJ/c3D+i/CU7qDDXhzmCXd19cAscp9kN/Se",
-	"t2oCFhS+lNYoUW2gPFwCNILERGWo/oVpreIMRhoCTWdW9DkIj75Pd3Sj/P6oySF6wEtw2MDa/4sv4sG+",
-	"b1mO29r40tMc5MmAAqGyAeaxkkoqE59QinYKsAb/t3uDetPGpOdm9mVOS6tQvX0DerTLsF138aVbVG3N",
-	"BBK8UTpANwxl04p1/RyiirvfutpXS9b1L33tjw6fs+IKcUzgBwMygLm2EDCKfYk9kiyw3A/mb850QjkJ",
-	"mrPlNLlRMzkOibGwdk5d7Dimrg2qM6cON8Gm1KdyPg8VH0r/EzG31OeY4/w647GXaWhutG7I/NPqAy7y",
-	"k8+Z73G4GXiQ17cjTaWlelqFCptB7/j8th0eX8iz/nF3fNoJ2/J89G7S0e+dG9U6UN0jgoVC+A52mbZo",
-	"2CAcbMKUgI22O1ijo9EijU8uWqettnllE4O618Fo2DePT0bjUTzMRf/cojkMReto1xxuY4fptHutML3m",
-	"2uBCznMtO8zUP2VuZeyIFsdRHU+43Q4Ml7Y11S3xB0qHxpH6jrSsyqrq3KihUZpkFzisM3Ifi3v4uQiL",
-	"8jmfdI/PZad9fNsfnR6fdkdteT45m5yOwYasJ6VpxDOrpW8d6Q+0rfddUtdcklUWZHqa2eL230BBdtTp",
-	"tDtn7/oX/f55v3dx1j0/6/X6OxoKWv1Vna1w1eUP7bL9nPyI7/ntNCQ9NuDknv69GkTjh6aBGfZUV3Dw",
-	"VWIY1v0mALNY/5gHm5bZYMwlYORcjoJCNKlweSfKUQzcxzRMmbTsq8nGl3IlIuWOKXLFzVnyVzi+5K8a",
-	"gQdZVHOwSylVsciILLRas+GPKMuz+ukUcyzXnlGxPwSQE22WX8WUSn/XtHgwAZR0czYMWm5mhXZPePtF",
-	"wvt7kou/0RU0Zrx0nU+U6JZucA8VB/BXS7kaRNWZaKobwTSWPS6OsfgSOseBkLZJivFCpXrzsysQ/Ob2",
-	"8UQQBdW8Jm+xxfmnoudp995TifsPo7FN5a2pgznfoRtD1umNPhLeKaCgzqdcQ9W60qO1BnoXC3gngz/3",
-	"PHqk3xzfzVnVvV3dr1bhpdJhwbFSK0cDsjnEfFUS9zXGIlTj7D3/shuoHmsbEamFH+uO5ZY/itbM1i1J",
-	"+s1BE9BMhUv39dvoTgcl2/UpzVVv0qqsca+8T2PlVA9Nxa2aish6Ok3SvMrHgjJQxVrrsAt7B2CrOIU+",
-	"+imwlQh1mkA/oRwKmCaEhSVNrBCXylM5yus6lCB+gaIxuYhDHRte6GevP0PcD0WX0tm4z9uprK6I3vfQ",
-	"XKyud23f1rPUz9UBrhiOl9UJfthXTFe7grYnTMa+ejDefGOY7YydWsIGBNKUHH9Q44woNf2ONEBwETwJ",
-	"NYoXYxS4dh1nqMZfzI+t42Wu4riAqIDZCdX4FXiZl76HDOkgPFDgJ+BMS+YJ+amWzKt1eAF/j8s8RSyb",
-	"zlBZcBSqPF4Bb7wpoTI5SRDbQ8U00Wm3W95Caf122qFXo++ze+SQYAdHST7XkexE6nVZp5RKpstEx0aQ",
-	"xPlIr+2UOjfpstR2cNarqjZOBn+rb+LsVlmlx9VUWLUc1PRkD4d9P+XVrDgpm550r7c4uS96gw+Pug5U",
-	"R3Qch4WdQEO4qJLAJCg2gZHpmMBG2DN2BDII1BreKGhVm7AWREUbnM/aBURzxTC69Co8z1NVD1MKsLCq",
-	"Zmi032rV0N7fG6xPGd/PTuRWzv/R8pQN3KBOVdSlzJcM39P8EYqVUDGLHXg85LW1q0bnWK1dsUmGpyld",
-	"3dN0w8PPRWWbJs2NqiCA6Z2Ez70U/fa7loAriNQdSb4UtnetdtWNtivCtqskIroL1dOmntj60GeECPiw",
-	"z4EYL4CRCweSEPzM7xuWSBBBP8C06xtKllLqzQKe+49/4vfky2I0RYDWLhjp183T5zWVhKr20zVsRdTX",
-	"mDGBKLvJph8FUvs37wFK/axQ6tcze725ZXhzPJyfQzne5+F+NCIqyiFDkE/m4c/idqPwp/moeMIfM3q5",
-	"z9jnSdHqgU8aApEQABYZaxMpgZ46DlviF7BSOjJgUyhWLMdGVFYB8sqq7YBd4ep6JqsUpaQyEMupzEEl",
-	"xSlukVpiJjK5Qu7MJY9xFoz1s4GV1J24cWKawAZjFh9jqJ35vI3LKxfgDBNNbN+GN8ryRaskFbGVi4f7",
-	"x+CwFtG/K/lmPZq9sOrOQd3EGJdP4gHzv56fDJwlPxAAvPD4+sA2sEUIT92yvXn5x68GLwBFW2srIyk6",
-	"EVCkI64vzIah+67PWaotxwmU2+l6y9+Ems6BqYkCIkgkCyJXM3LDjqje2Xn/XSCMvB796+ysC6oAdKyN",
-	"qlRFeuALDcESe/ZtmiyzMC2+WPz3P/1Wx3xp7yzwKuh0Wm3+a4U6z72XWdVo1WkbFZBdQHFnzM3KRQz2",
-	"1YxVpxKfEPBLqjKNeJKK0TQBwQt37oLumvCZo2Qcsp8q0GCBr4Vp5uJR6LpUruCeW98lk8TiFLHmpspR",
-	"pzfOLJwZ4RjmiEwo5pgDErRGze2GC0O4kXNp5r8qF4eibr4F/ycCwvJpmizupmI5TWalawqw8ioz8SsM",
-	"+Qfi7+FqFCfyu34mv0b5b4vbXS7zvYX6MsBHMtFJt9uCQAZ4dld8KK9yBqPM1u+KvVi0rop9XlROfU8M",
-	"kXNwgCeOzgh93ABdKh/+RJExXMR8cRtHI/E9XGUeSXVXSx2O7UW/06cDe9o55+fylyir3dIg242/ECdy",
-	"LG5lLNUI4HtqLJJ0NA3N02Hf+Fso43x69PDt4X8BAAD//w==",
+	"7P35chu31i8M3woOv/NU4jwkRVIzXanzyLJky7Elb0m2sxP6kGA3SHbUBJgGKJpJueq7mjf3kUt5r+Qt",
+	"rAWg0c1uDpKcaWv/sWM1e8CwsOb1W79WAjGeCM64kpX2r5URoyFL4J/HNBix0+iWvYn4VDG4FjIZJNFE",
+	"RYJX2pU3dE76jAT6xpAMREIG0S0jY7y/XqlW2Cc6nsSs0q5Mpv04CqpkTD/V6JB9u91oVKqVhP08jRIW",
+	"VtoqmbJqRQYjNqb6S2P66TXjQzWqtHca1YqaT/RbpEoiPqx8/lytHMcR4+p4ROOY8SFbHN1LMSOUBHAb",
+	"CSgndKpGjKsooIqRry9Pj8ne/s4h+f233XqrSvTf+3vN/SfZcT+jMgpIwmg8/rZTkUzSMetUqiQY0UQy",
+	"9W2n8u76tHbQqaw7m2ajUTif1yKgOPL8RK5HjLy7fE3EgKgRIzQIxJSr7DBHSk3aW1vN1n69UW/Um+2D",
+	"xkFjaypZIrcazUMaHrT2a4dBa1Dbb27TGt3d26nts9Y+2+u3Gtu7O0tHPxDJmKpKuzJNokrVn0yrZDLn",
+	"AqineC56CatALi+vr99uNesNJKEcxXBRg8v3I5NzcaVEUjASGKAk46lUhAtFpL6NKHHDuMxRR/PJwsjg",
+	"7vuN7JKFUcICVb7xH0ZMD2nESD8RM8kSMhT5VdIbL9tbW3QyqZur9UCMtwIax30a3PyfQITs2x/Gh7ed",
+	"aaPR2pOKKvYtHTSiwU8yDm9+wsuRlN/qV/3X9tF/tU7/q3XqKOm/to80La0/1xKSuGQqmR8NFEsWJ3rF",
+	"AsFDSZQgMxop0mcDYWbO2SdFVDLPzLq5FrVGXG23kF6j8XRcaR/qkY0jjn813SgjrtiQJTDMDx8+HHl8",
+	"opiCA8t1kFAOm80G+f23ZrO+V28+qZJZpEYw+IRRKbilpl1903aevzCasKSAwbAkEcm3nUrEb2kchV2g",
+	"zPuymc/VyoQmdMyUZfLTRArYERrHYnYynqj5expPmX354uR7eku6ATzYs0xpkrDbSEwlmdAhe0qYfg8c",
+	"cf3jIEqkgl/q5EyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9POUJfNKtcLpWF/GcVVK",
+	"VmWvhPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNsoHlAM7/bHE7IBncYKHymn1uZKav2saUFOBJco",
+	"nVEkntMxu6Y3DBhKILhiHOZGJ5M4QlazNUlEP2bj//5JIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25YgL",
+	"NWKJFa4jKokaRZLou2FRNO3KSvvHX9NnIknseyZCzyGptCtbsEifPyJRM6m6UVhpV9aUWJqXTaXmOYfV",
+	"iooU0MWx4IM4CvSSmwWbJryN56pt5t1enN1nf4f+d8IGlXbl/7eVKkdb+KvceouvwOXP0kvhsjCzKp+r",
+	"lVOR9KMwvOfORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGNzgOuJeMWXuWRAr26X6Lvp0uejqzZateMPKH",
+	"WHY9ZX+uFGf6FCadsmq9DZJEoDh5au6HDx9qeY5fNBDzyFZeQMCAzpBJ32tf4Q1wc3dAo5iF+W01u0VC",
+	"wSSoLINI4RwFVwkNVNnRAx1nRG8ZoYqMhVSk1WiABksDEASZIzmYxnH3Yc5lq5WSyDs+SYSmS9qPGTnh",
+	"KlLzpdSyuB4PRSwLCzmmKhhllvIp6eFK9kAmSSPHWBxKOMqvqVRHoebOUiVUoQi989bHVKouzbwus/eR",
+	"1EJTD0HfSTJ31snRBHaPUMN+BDci9/5HfFO+WjCRh9o0Y/ZkFoJxTUwhzBiUhh5YPMjgerBRb2isRSy7",
+	"39ns07BrVjJ/KvsinOtBaTpCtebV1cX5/Ze+kS79MxqSS/f18tX3R/nQZyWgXM+wz8hEG74h+Vr/qada",
+	"JZQkbMKoYiG5YXMitHZklEz9I/LmiMO+gXakrw5EMmQhQX3tCe4VCyN6DdO7x15NuZxOJiJRLOyO9Ru7",
+	"sGLetl0xHhL/pfplVTLlenkSJvX0KA/1kMG4v/dmNnd9PuiGR2DC5BqHV76vJTN6qC32Kdio8yELYpqw",
+	"kMDniP5cVe9rJEm6RrBn5+JqGoxQ87zXtnGhugMx5XmxlzAcm9WqjHGgWWJ4/1O2k27MuVDk1AygfC/S",
+	"YT7Q8rv5yWkwMpP0VvZtIm6jkCVfdm0n5ive6lpd/p+1vnai3gq/k196deHLntvun7WkbmKfq5ULrRoj",
+	"M7hkg6lcKnYLVhR0LrBx0OmBx8Gqtd0CTwwyhUiSKb/hYsaBSylJJAsSBj/MEsGH9fXnDnM4gYGUMMyF",
+	"j1aLPgkMUzNTMWEJzJhwxkKZOqW1jFHpcnJW7/Cve6C61SY0UfMe2JB6oeHVVZRKkiS4tnha9XNPwDmS",
+	"d97XjrU2K+JVJo31kX6uVt4mdFi+ROkD6N5Ff9lG5lPebQ9LDEu+jvRfg2RSNa2IZhZE/6fabDaraRWx",
+	"Nk1ixvWZDpfqAg9ISL7kBY1oXCRl/4yNdbuy8TGGUUawfDFDepDT8Zgm80q7cpRqhnqW40jKiA8rVW38",
+	"Tu+wnXoRJ1TKmUhCMkwoV+aMaTtASzDYO3tHHZx9cDizw/qgL5EgYaEmYxrLZSOCzywZj/u0Of5ufB4v",
+	"+vyARGQ19BlNGUMuuvXkTyaiK5bcsgRncafDLeEFXfyz5GSLMVOjiA/JDNRE2FLNXOvkX1OhmHHI41pF",
+	"IZmNGCdzMSVU3hDaF1MFvqEH2pgjjg58q1DjBP7kbbgeJUKp+K5CWbHxRCQ0ieJ5d8rpLY1ibX6XH4WE",
+	"kRlEsIQgY8rnZlPsgZB18qEo2kOV/tLD7cV1yedN6MHouvq4DhIxNleYmonkhtAw1Gy4TvCkobM9dRwl",
+	"7JbRWNMSeF7gUXBGUM3Ck4QFqv4nCWaIt9VcwG3ZU15oziMWIV7TZPhFpbEvA2P9Mb2ElJO9HfJd9OyL",
+	"iNqiz/y5h1KIN5TP/6wjaTZILtL+H306l4zkb3qE3nk78sdsr5Ez1ltnPO4Z0cfFrE6ukzmhQxpxIkci",
+	"UfH84bczFsOIS0IVETxgzhgKqaJ9KpnnUEwYJBDZ2LCkA02fRNkx/g23/y0dsmLNWbFPamukxnFmyyud",
+	"aaOxHfyvUATajif6BrjE8Acw+PECRANkNOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMhDp1vxSEUnnksz0",
+	"v5wqS84FKl16UFrv0hvnTGSgKv3m8pNw7/XQumUUMOJ94ostA6oB2TNGuZyxBI5Vlk7vQz7GS3X/ML71",
+	"d5XH8J3rLxPFJ1Y1iqScouL6x0aScgN/yPB8bsaM+Naane/namU9q2WdgL3SFmHszJc0EPEwNsv99mbX",
+	"DzWdmbESnDw5MUNeFtTPzO5hNqrQeCJXjCbBCHxtsRi6zKF0gWDb1rFyVm+aEqKr5ZjVYOWic/dets19",
+	"I+veedIiV6uQNkYol+7X4sQexCtcugwPZTjdg52uYcqswUnpPBY07Or1AyOiLBBcbGHcL37opdqYTTYZ",
+	"FEQv/GsznCXcdGHwDx08LDHf3nE/6/oOR9K4E116jedL5MRcrxL2aRIlLNRMPGG34oaFGHX2/XiOG3v5",
+	"lEszpyJp31t1bxWJF+gHTn1vydj0Y8N6tUQS/cLCFUzXn4TeGetKzSzRuShdhmluY/L5JgtBC55ZnD9n",
+	"2vlBgxtV0XjBywzGByqtkQQeLeLQCQw3t0Ly8HLUppIlXe+T+Eh2oWxMBz85i7Q8TzNUFOOuHoK8FkMS",
+	"8dSo+TPoZsXsNvBML2EMlu7A6tNs3e5E0XkyMbSn+t906c75ZPklsvjWs9fXyUDxTfUMg7m7fX5fJc8T",
+	"IQUm06pj5+57KLlhFkJv6S1LtHDSZPFgToJ7aAvvJEvO+EBgYH0zv80Yd5py/j9eMUalir90b1kSDaI0",
+	"c9+kiB9xTk7MW6qVScIGLElY2LWRJHyj3s1pf/2tn05CzSS7VFXazf297cPG/t5eY+39s8tQtIHHMY3G",
+	"0lggEONiidRnMuUesAtHhivBgtkMtvav2iqdsERFKN1pkHSBDReUmF1NaMBqkk1oAvllMbtlsXSGAbpB",
+	"qvrv2SgKIBgOfIaL6XDUJr1mD3gHpETSQImkSnotvKZmok7OBiQCgtJXaSw4qxJqpkNmIwE2ov4MgxCw",
+	"Dbibl8Ev0vF0r/JDQkWLvvUpfAzFJyQwAm/DuL7+mr4brR09iikfM5Vjyl1T8DHW+9OrkwtQmXHFCE0Y",
+	"iYZcJBgpTj0orWyl1m5B5UO1EsBGFhRH4QYrQRKmpgknfTYXkK0gJHOrH4gJk1VCJeQBkq8vJoyfPSfH",
+	"gnMWKHKsLZ/ff9ut7z6pmlQRSXq/dippNUv71w4ejU6lzadx/Plzr+3E9NlzT4roiz0oaIv4QPTq5J3J",
+	"9wgMLZatwxoFa1Vb7YAqZkHJi/sdCl5oJhctYcNIKqbVz8SUdNmwUb5Yy53c/nbQrO2HrWbtcLDXqO3S",
+	"nT7bpq1gPzzMjXd3r2i4ImTdoLz0UY/57XfHJ/lCpf297T3y+2879XwV0snhGxaPBG1dzG5Pk5M316+G",
+	"0+OXVLDvmurg3eWH/vTFqyupZrXgTXZ8zdbByvF1x0yNRMHSvplK4O29q9buXi87In0p+6mdoo2zpNQd",
+	"RbyggueIOypylUrp2ZYjMY1DPQJ3wkG+jLGu1Sgr2XGx+atR/0UQXUSvrt79ctY8j14d1tn81S/hh7Po",
+	"IjqbvbmORz88H87P568O60Er5v3xaSP8/lWcnc1B87BVMB9Qf0omk08uYDV9ciyt6cM6iOKYoCxMR4yi",
+	"I0NTOwVfHtNPXVpETKY4D3ilt4ApU4wF16YfHQrgZnOsqdS/Z7TddETbe1D8mzmWBSPiggdFhZtizCTp",
+	"0+DG5hTbLc5VadYaV3vdD78ctd78tA4vnCRiPFErRVCb9DTj7gFXkmIM7LAH+9arkl4guGRc6X9KFrNA",
+	"dQ3f70EqSi9IGFX6aZRXciRm0qSJWDc73iJ9mfH1GY9URFXEh0QLZnIJTMdYaM16I3eeYTi5k1o4acux",
+	"utMkWpz6BXfM3uNyjrlVSX+uGLBm/Q//7MRsoAj4JwdY5mcEc/oa9AxNRKKQpcZCTGBTLT3rN4XRYMAS",
+	"ZF4Hrd0W+f23/QXmtaoEdi0JkKTaSd6WUcSlXz+FXHeTb6OZPyoPmXy8ntXTuVBd92RvmVQqYQb2RYV7",
+	"A3LJuwMkU+/txdU12ZrQpAflT5ywW5bMiXF8u9yr/lRlhFoknfAkR9ze7/asaHbTJNpghrtlqy7FNAnK",
+	"CsWNnQKnQhW4ZzTlIW3sN/aftGHAtkp+GkaMB0ymT6PtKNDv7xHi8mEXjxrcmd0x2HulYg1qHXpVk1EP",
+	"RZ/Zj9lS0VVSzn1QmfTIkg9quZvbBjBJV38Bq/FWqt+o8tXJByAFMWFcU49yBXjO0auXmPISzozPaet3",
+	"EMVsgU0Vjk8VFmN7smDKgxHlw/x+epXua/GBadSNRUDjtYwRyodTOmTSqayaicuqrYhGMy6tx/K04JDV",
+	"jq5JyAjjPVxODOaAVJm5un9jJZssYMU+KbQ29BEFOh9Xszq5BQoogIhgfGEBimqhzRXR/4kFUEZ0PE0S",
+	"xtVb49LPxmkpmQkRMk5GIpF6K109sw0BFOiz44i77a5WJlQpluj1/b8//t9O51Oj8fGb/10p2JrnTHOD",
+	"jE0J5mMYRvrfNH7rmZUDGktWzVmaIbyhGxQe21PrfICb0BhsawbPPiFlmfCofppQZXkt0DccupVqOyqU",
+	"shvxcgiEAey/Vg36Qo3gY2jcgMO3XllWMb69t6pkvIrByFsaLwFhsPzSLMSMRkqSPlMzxri2mtNMnaJV",
+	"KB/e3srBgUdy+e6g9lkF/V1rCJAeoKWw1kNn4FqTmPU7M4dKPzWaT0bIhXxWU7RH6KIxhnep4E2VNU8j",
+	"1mxNZpZgPbyUxY92/ezpYgCV1NWg1wvhVCj51yX8aXQro6grbRVArFsQOkwYu8MYP/uwEz9mDpK/bQXr",
+	"t2x2mSPh0ebHAjZUcPpLPUqbmfNevgoKNspJL/OhHkFnoSa0nIL7hQx8HCCWfZQpR1Btgu4IwQeRyV03",
+	"U6mSKY+1soQaqrGUcBoLGs86TPshVAYr4zyFyP6+oYLgC41O51Orof+vqf9vu9bpfNp9pv/vuf7n/kmh",
+	"OCmSdCfanj4GXr+hYDGO31+zZrfzAYtk6K8y3r2GTT7xZO4yX21eROePq/2ge9/H0tlrStLD3Fy4Wr69",
+	"bKBvoJD/WN+Zm15BlRVOKq2fyOJfpewXBDJaA5CPRuzUkUfmIpf4GqqKcbT+OH0mt0WweoXbkiQiOS6U",
+	"ifATTl+z/0kihgkdyzo5dloDDSGuwhlEnTwFmWsh/GOusH0xKJyPlq8RHi3EJ0k8f0U3iIWEt/uVk+gk",
+	"BJMSoIjgBuvuculrRbA0CzlugEIwo3OUKoXgChiPsQ9wTGLsKtEN8ADAxS568bvo7Ifzs5gDUlpuXoTn",
+	"AdkxXY+UXKEjSk/7S9eRRrVi6NS/VJSctJBl5kftPmaIdq+I15zc2hjXsiOfz4pMWCCSkIWE3YL8PEKQ",
+	"DChqm8YxiSC+4tJ+6GQSz02Jm/4bXPj1SnUhImQQNRa5QuT4gKYN8MEZL4HxycPZDqMQBE0vEOOxVgbj",
+	"yLrsepoXhdOY9erkPB2iX8xJZYejPmVdH+BPsz478CXMOEsg9g/zAHCVMQ0ZolTl1lqvBAaVMey3sPZU",
+	"ZYDLQqpYTUXjdQz3FaqOWRTnxANyKTJWVo6x6AtH5N27s+e3+86bKRJtKsyJHnxWy5xGOc65XaRTRJOu",
+	"cf8VTydXlrN8Xmst/U3EV4pXOBrfRaaAmkmpz3TZipvfTca0opoxVAnjNr49o1CdGK6xPCsHjwx4yMqi",
+	"Be8kS2pHwweiAPha2bQXpDIwBH2sIEr8ULPFcPjSyAi1gzA0uBlF5MQyDJRq2QiEki6CN5xqxcqH9DBm",
+	"6CRD15ldKxT4jtoK56nHAVo/tzxX35uR9tKCZRh4S63+TFRaIc+ZrHd4h9ds3KINgQxI5YvFcIiRsPR3",
+	"I7967Ww9q6bkbKW7JYIwApSnMNX601hGO025jmSHEzusNKKLQF16Pg6XM6ySPgvoVDITYUIjLE0z9Qar",
+	"bP5vr52mZXm1sXSgWFKat/s0FWmCB2BEgwck4kM92AlLIhHi55ywxvWFD7p1HGqJgNopZLO6L1TB+e5n",
+	"/BgmgXX+yDwoD/XXjMIGCB3mcQyPG4U1s+iRdOuOFhZOncobA86LlpY7ofoD9lkATqv6Lke9YgWZOX6x",
+	"MeY1YKggG4usk9NEjPUHBE+Ztvd2XGPpoUMOoltMhgD6NJvEaDCC1a+S6YQoQZq7LpvO7riYQrAN/9WF",
+	"cAf4T2H3zXrC8DES4q7oGQBXxjclbJAwOeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYUDBQT81k4Vt6",
+	"HbwvQXA8/QziEjtXA6rzd/9YyoBxXacSNnpEQ0dnmbFAtBJr2lnoBTC72nYKEzrLcAdwH4XGfuI+kEIV",
+	"jm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9IYELcoDOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBE",
+	"UnPe88Zl7kSbg6fXw6rfGJXNXApZzPKXzAnsVfUM3WUDVAZRYVgH94U28YtQJJ0byrZPTnksghtLKi6E",
+	"BXsIzxnmZDiTOTj5LHycHbpTvE+7RWSxZI7b5Eti7KGGl6DhZKwknJG55N7qPWPy+c3Nxh73t8V/aSyk",
+	"Mo9PefqQ/6qEjcWtLw0s/7GMLH0sUggFA89xARSXHUnEyXaDhHQunxKRVIF0nXFQNUYBFza/IX04/TgR",
+	"ceh9fURl9jN2eHLC4jjiwxyZJUwyBbyGs1lWsAYjIRkvWLGnWUbmn2Z0Aap5N474De6NuzTl5iLQkb2s",
+	"lSWaFkQFFE9PQHk68apN5XBUhNa2dyDSa+m5cdfsKWl7XwL/vXRqAIm4zzX8Iw8hzQLFw4jVqgXRQb7p",
+	"CoaAZ5okPaxUhHfilS7oSXqQ5m9DVkZkZJ6lkkimyHRSxeICuNGKjEBLyDmMsWv4uTtSuaRBSuztHt1n",
+	"3iC7CZvENLBnSOtzWgdis+yjsFpwo52uiEOr1Lk5SiQu6yFwssb3g5A+G+prBG4tXDy5hNyyHwooD1hs",
+	"1S5boGrmnl1Ud6tRKSRTBW80u45jMwtfMEAjyJB4PJq0V1KKNFd8erS+8iLZhS++YfNuIhS1T+jtuGFz",
+	"k/kJpepczIjgBp/a+NVsAo6vP7s/nYbqe3ysEol3ialy//CUGvCk+YpKxSTbeX9lJLp3xQn0Ij9UXvJ5",
+	"fiezpt4Vs4L+FSP2vEtG5HlXrCirmNiB9D6Wk03OQ+dYaXold4eWGlnPmWT6Qo4Z+lcsL3QLYbxvPndI",
+	"/zSkB0ufP/D5i+kZds8vHMSFX9xxyP+SWpTpHmTJOr2Q7kmeQWcu+QueYc/awk1JfaXDsFr5VNO0Xrul",
+	"YARLTfQn70/Or7uvL16cnVeq/l/d06Oz1yfPcxevX15eXF/7198eXV19uLh83j06Pj55e5194uLdde7P",
+	"7sn7k8t/f3h5cnnifrk8Ob08uXrZvTx5d+U9f3zx/GTx2vmV/u+Ly6Pz64LrH86uXz6/PPqQTubD5cX5",
+	"CzfKxWEfvzw6f+G96ej4+OKdfuPlydF1wfXnJ69PCq+fXR09e13ww8l58fV3568vjr/zfrg6vnh7crUw",
+	"oLeXF6dnr08Wrp+8OTp7rSd+enb5ZvF64d2vL66uF5fg8uTqJL189vzk/Prs+t/d12fn/vDc9XfnuV9w",
+	"ifV2uUunR8fXF5fdo+fPvfvMxcuTNxfvvcuXJ8cXmihwwzPbnfnpqnt58vb10fHCG69wBt3Lk3+9O7m6",
+	"Lv39+Oj8+OT167LfU2J6fXZSQAH2cm5lzeU8Xby9vHh/9vzkcuE16Q+LG40/5F/13cm/u5cX1/CWj9bb",
+	"9JZuHPGETgiZf6z0oJos4zN8wM9HpUlC55Dym7aWKMjEnGqr0Cuusz0Y8g0eNnTxwXiy3y7yy526qMQm",
+	"QVHkwd17ePidbC3qDwPWhTFy7I3GBmw2GtbYtVojJQnCVJiP9IWIGeWpe39Tf/1NoZuyp4Sa9FzdSxog",
+	"1BcmqEmDEXTD5r07+i9zgyvMpacSYpR29QuoCWM/YCFChHTBMb9ko1b6q8t81dmsoRGVZBjdMm6gHJbH",
+	"6Yrc08YzbXzRnirmEV9uNcrp+3Uk1RdlBeYYZXhBq4AV5PSqmA0KNvEyaxiBcwlgGbhQi5u5osVKoygl",
+	"DVW0IgL6MGI869PUeqLxaaIaV9UEtmB16R3vs+HUWV51cpQ3mDKWku1a8QBUWcL7ihbbm3s5uZwX0vgR",
+	"Gvb9uRcxNeSuvzTk0S+ZhaqTc4GtF0QMXht+G8moHzOvSQVa+lyQ3pY25to94CKdTi7f+e1IcLZ4jLIp",
+	"GgtHFSdzCUr3ZsR/L/pYd1OXb+Ia2/QOakE3nJrlX6tPM1BBfljweOGQIhaHDlZno/RdZdKsVieMu4Ym",
+	"+W2BUsW3+KvBST1sNJ+QiBvoqr4I56ZoM9vHQMZUjhAMWKX46Gu09vNXxY7L1YUXrtA0jktOlswUsSWR",
+	"gp42T0lPH/weCWJGE+AX5EyRkYhDWXRmbCRhBgVwY3oDObSUaLvYHrQOtyfSP4RYLhQJTsY0uZFQ4I9K",
+	"SMGZJewTSO6fRMT1n34ScXpXvrNXthw6n7GePcl5dpdJvtpqd+B/nxqNWqfzqXna6XzaP9X/PDztdKaN",
+	"veZxpzNtNRrP8D8n+J9T+E/roIb/xat7DfxzT/96enJ6WpKk/pLRWI9tI8K2Vfq/Ov+RuMmZ4AXJyjnK",
+	"Mi8poqcz4/nYOL3H0FnGS4y51wHlrsTPHBwvoe7BleC7qacI5pVjGMU1PTHts7iIiVttLfWRO8+lKyU1",
+	"jN551SEeBS6mtOQD1AAMpOSTL3Y3Vl5BtqQxe2rqLT1/84NpDKmrqCQV3i6Mq2v3YNRchlUG5h7qV8Yi",
+	"YaZGjQuYhk9SLrvdruldcnvkFE/AikSylMh9ALiVe1SkirulcrSXjsLS2KZ6uT28X9xId1zinnb6UTyj",
+	"c8z/SwN1etuhagJlEtVkgd+LFqy51pcz4s+0RJMTFGEbskOsoN9rkd9/a9VbWmnHzAALVgMJjoGKbpkt",
+	"2ELJOGbjPlLUAu5FMWkCyMUCxoXRSIBYv5KZnOaVQBemT+nOfoP8/tueAYRfVQqDcyl3O6Rlf66jJy9z",
+	"L9BxUtyhubCiHGs6m/t7T5ZOW3/KUfYqb8Bya5NOS9KttLYGsfaEBdEkYlxZ3TCbHlLOOor1UzpVoy4w",
+	"5HLDIb8uVb020pRpyYgHjDQP9xsr18g3gPd2fAO4tbu902htNxr7h4erLOH1Mk1NfgeIQFiPkCixbnVc",
+	"yVpADR7UCZWswMNNMiqVtpk5fflxlGXAbkJjP6lomewrgHRblSReUvNzpqTLqLGoMDJbB1Rfr8y3iLrO",
+	"oLeOSdtCj53mr4Ln7a9CHRAwk8oSRr+SJEqT2xyF+yAvX0kiZrxwiYrpGPFIiiu1e31o99zzMIHc+j9N",
+	"k9CwmrKIz1jDDcK7IGPwFZmaDviGFyrG4o2Pqzn+ehm2VaPQpcwfgaCog4Ha0ItpBM1KeX2Xer/XjN6C",
+	"cQstqU0Sx4RZZc8pgcUFf0uhhO5SuZcdDtZp2m5QXumNK9grHhaa6C6tIm08ZXJcv2iBn8E1z9YXmukc",
+	"i/GEmtp1zHTrpZnnBhog4lIxuhR2oYQ7IB0Xgfz456hKCsUzzckkPPEU0rIcXHkJ0s8pIv2cyTN+uRsc",
+	"n+2djU8b37Um2+HxBug/KzYBQUBWOCpT5lICEtTDpbAsRCR5rvKUUKIfTdVWht5JPI+5cjjvZZueasd1",
+	"Fg71d2xTT8SFth6m/TgKIPkGwax2m/vk9992qsT8daB1W/zroLGtf2s9wROGGrgkIZswQGUjvRs177XJ",
+	"yTGIkiC5rZJPHa5P1fwpufjurb0MB+3TU3J5dYRKPVwwZT45dT4e5l2ThQwiuV3nNrbOTTfI8VZJ7Rv0",
+	"/Kx6G1/wrLZ2ioXEOm/7lL+pEClsvsZdObq6gb7RU6jO1GuOy1BCZ1cbO/Rv2Hx9k1lT8grbIj96/fqi",
+	"wXqlsSVF6yJMuWkccQd/NaZRnD22t/2Dt9ung8aLm+bk/fYvjfHx7s3+fCf518+t4GB8dRjuqe9Hr2bN",
+	"1z+INYTDotd1YRvfMEVDquiGa50iP6YwQsWzN2iHYkB6NEgMps6M0RsGtQOm2XWRMVhInL57o8gY9GRu",
+	"l/EQnPZZB+SayA7ZVzkcn0jKrostLJs7mO2txn6xVd2nwU0wopyzuGtyBW3Z0ZJ3Wvsdn0ABKTFJvycj",
+	"xHFa71vl38hBQT6jwU3tGJ8mr/G7zXqj+EuI6Fi2PqX3Z+4qooRCx/IKR1chkuFDfGvxUwZTo5z4Finj",
+	"YK91cCfAEcZDRyn3om+wQ0AfWWNRDjZfFIfvKKMhj/iwS+NhIct4oE2IfHvjfktT/CrY3y9KR2nQY+Mh",
+	"/zS7kRb0ZuOHET/xS27OZCpHLOzmeSri0S0/KYfN1t6dTop9/drcyMfH2+ihKGHdZTOUy2dW9FIPpu7L",
+	"7EgGmO5LfeJWBA8giQve8+XPoslzX/nqYnDOFbLJAB90QxFMx4wrB9qy8dqYENUX3EVk4vfawOwrvvze",
+	"Wazp+4w6H6WyMcESIb9KCViXBa7LUFZodWsqmEVLVaJibKwQL2fAq7ntUm1yCYtcQ/Mrl3jVYsOm/Jyt",
+	"q+cU6LoLR6uYY5ZqNp7QL+MoBWxsCecv0wnXPcAbcepNtawiw/ucze6U2j1wD62X7prNsSw2c3OFflnE",
+	"q6rN7JC2Zt4kT16P2Bzyp+UI86PjuetNVMQM93Y2ZIY5NmZmXrKYb5eiesUwBmxxP+UK471exhjEpeaA",
+	"cmFiSBJdbmPxU0QiHsTTkIVPCRcOCcM93eHgAjeOTPD8uYLpMZ3bnyD1BDtVsWg4UsZHKKQigRiPBU8L",
+	"p215qZAI70PEoMNVJhYCWCdZJHYTTjKn6SvMFazCDlkHfS7l7b6wYwcbwKhC/9ZjcHhv7K5JvcFdpVZh",
+	"iGpC9R3zksTRLWsTqnCxqUQEDkgZ8vtKQL4suPEbGAPDGzM+rm0tbcszuw/2dlbndhdIt0LEzw95PF7J",
+	"uO355DwomAZG/UJZudASo8QP8qROTsYTNYfZcjGzh3c1xrk3hZorG92w38WmWXUPUdOCag5IinIH1YSJ",
+	"ScwyeWGCG1ha6fBdqQM9VqNETIcAyv61dY9kseINWS/aSnrtlm8+NLjF3QfMftOFUtSJ7Suq/zLA1waU",
+	"wKKh+JvLS3YWSoMze2syf7Zws2B7/8+IytG3O/vPT/41+eng5bMrWuten40/1HZfHbPpv9jlzXj3/M3k",
+	"1YcfXmyPrqan79aihuKQ79UI4952G6BjhkECyMxgxvobJ9y7ct31SSDG7mneJrskQYcMAG9bb8cnQip7",
+	"6v0uCLKMBLyh9Bk2OzZQQiNTD76AB/vj6t4EH4tFdMlOLU9iwgjZ0joxk5iGEeMyt8H6iwFKR9FK5Gjk",
+	"D14IZ/3cBGzpcmCnEgbB9F5W4+/VyZGNOZoIvb47M61MZqK3hKgvFylAWswZEGFwuA8Ao0SyeGBSEwIW",
+	"3RpJaESin1aRLmjJct3RkYBm2noi3dwtMe3YCPO2pqpUr9pcni+V5q3mzv7Owfbezv4qka5GURJqYw9D",
+	"nkuZClQcAjoW5rPMU3TsVewjD97q4b6ZMjxzFrMjylHmAhvMCcZSDcWTV47Y8gd3GYerLqpyWSrICPki",
+	"Pd9TIo/hzkdV8j9UlfxLqnJFJYmgnmUadRAo3oiCkR2eGVqbUPL2/EWVvHp78kLTzgfWf0uiMR0iQzZE",
+	"t90i30XPwEJsNlo7ZBJ9YjE0RQDcOhmFDPJE+1SyvZ3sJkTvn11czhrfvRiKo6Ojo/Ord6OTd0P9zxP9",
+	"f8+Oj+B/e4OJeq//cXwTn/zr/eUOf3EOdx0Nj55dffffN8G/4PZXl+92T5KbV8Ph8Ntvc/r39t5hK2se",
+	"HtV+oLVfGrXD/976+M23vzaqrc+FluKjXvgfoxfq0d8wNskqhysVnUdd8VFXfNQVN9IVS8uiPZXqi5d6",
+	"+T7A/J5/sXovg+nxxxV7ebNcswB+HHH/avNRbX1UW//D1VazL9AKeiygeOFRlX1UZf80be1R4XxUOB8V",
+	"zhUK5zJV6EOkRleuPO3RZ/cY/t0w/Lu8wvGoDzzXlKT7LGqt6tnH4PJjcPlR83oMLj/qb4/626PD8D84",
+	"uHwXgEhmn1np+0y7qn6u4mPdzHYutFr9NIkpxw5N0GsVdrn+pVoTZ5r3mn6ei6NcvnYb9Yw1SJj7O4fk",
+	"99926y1TRr/XOiC//7Zd333iA4zYpqVp41jXxhRdyukFS2vYWVYk0S/Mu8vvnZpmjXuP2/axrg0tTYYs",
+	"/2QmFX2hxGDCeIgdC2QsZt1QQAMMQ6Ih4xH2kgB8obTP7XhA/Yar+k/GExHHY5ZtxYr8xzVdVWw8EQlN",
+	"onje3bABq3X65zCyrt+8LiCzQk5sM6/v1MLa4Pd079xzulrhbLb2436i+ALHyw8l9+oiurcvuwuG7+ad",
+	"q+8801UYO66NpoC2Qxn9Uwzq5NK2to4GRLJbltDYPmNKuP3uW7a5vQhzdgHlfJVWnckn/59OR+ZxVD/+",
+	"95pdrTfdPQ/m5+FasAdifIcW7IV91AsnkIh+zMabAqxyAozDwvPt7j8pQE9dgzoz4iyFSb6zDFssGNcf",
+	"2ADkPYV4Xq0h2hquMmS572uGImpnz5GkocwDmf5aqGUOXrdcC9zNYLLtNIoVwEjFJQcXvwHQpdBxb2FV",
+	"iyoaCzHCrm0zM23sk3eXZyvrllci8aBcxNG75XCEUrXH1NuIEhp3OLCbcNfluIEWgit1geQQd/8ot9GI",
+	"ylKnVgp56Q0zg9eVhwlOG5+V2sJpoX4O787hoqIJjEWD0i1TIQRgMarxOt2t7bbaBtfLkJCNcZMwGtpO",
+	"LP2pUmIt8MA44jfdW5ZEg0jvFMooJstXG7utOVTlyIIq5wCnU+Rhv/ujJPZTPu7y4i4Uy+K3NPF6ZqN5",
+	"U4LfXDhX3yQqkfRGRkNgdRhJtZryS4q3S/wBDrra0qu8kVkaHYikFDWnEK1pA5wjY6layGPTo8QVQPtG",
+	"rXfwPIOzjFpya7vSmLTkfac05YfgXak+0mxt7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWVJsV9z",
+	"c6c8NqYHlMAVA3Ydu6MM8UQy781HSO+n5EWkXk77trbSwXKms35xcXz19vtaOvm8aGyt9uiWscoUEbVK",
+	"2CcaqBjiSfr0h5E0tbS2mtk0Fo9UnZyKxA4cqmVzSjO1P55wxZJJEklGrmAhSsIyRgM3u7m4hbtrYGgV",
+	"91I64maCelzZcBI4vXCgvnUuojCoVCvDSI2mfX0k0vGan5aiYxV29sO+Y2lXsYuz58eV6sLlF2fXL989",
+	"g75id5YiHuHAYm7s/f8jxQycEDp2xOOgUR2P1fc7QaRJ70LTm4mOZaDz52JKVDKVJvSAbVe9ngqrow53",
+	"E2Xpgg/XWnDfMMTcm4/mv7WSiuN7SyjP1S8mjEeu+2faObTMxf9QgswIsFQgLJM1332po7z5yc0f2aKz",
+	"aof9xdNOnQXxB3UYsHT0B+ac2ik+UMLpP0UBsWHsgtoCqyA0Dg/293Z3tlvNOygIj+Lmjxc3fzu2vnhY",
+	"AR0pA7G9qdcR+xJ0I14e3NSrj/m6iJUNoYzljQn3MtlLzeLGhA75aPHTWr/tvTi5Jlsu7NJbdBis0Vku",
+	"/UbVn+vH9RazFLA9xUcqWLZs4wDshiIX2qGIgVlUzfcjSRgX0+FoZSeUOjkbmH3QV2ksOKu6MDjkoegz",
+	"lOumlL7MNH6POKFDqsfh8kQMGLvg7KkH7589yhy+BpAx4PfVo5jyMUPAIuNNshBdUcK02SJ7dXIBnMOA",
+	"4NKEkWjIxQJad2sdlxAiSC0u+zFcR3eEmiac9NlcOPAbu/qmuQOVBPro5RPcjkXCIIC4+yTtfNX7tePw",
+	"rTqV9q8dPOSdSluL4M+fe22X33723MNw1xd7WxZbrFcn70wDWJxC+TpsngNXBLdsf3eYyyaLDSxkvbvF",
+	"2Pw2A6PPSMwGaiFtp9JoHtLwoLVf628Hzdp+2GrWDgd7jdou3emzbdoK9sPDB+g0kDX5KUoREDrUluJU",
+	"sxj+Bk66pPPBnVoIZLNeigf59rvjE+LuMdjue9t75Pffdurb2RS7ysnhGxaPBG1dzG5Pk5M316+G0+OX",
+	"VLDvmurg3eWH/vTFqyupZrXgTU6LKBQYhSBvi8N8o8Vkn5HeVWt3L9dwVF9aq4GdyYcohu0/4o72c23J",
+	"IDNuBH0a+yzlS9Df0dCZCV6Xti+4wvYFG7QqWGhLsKj2iGFUNhm/WYg+yDl4LCXIIIrjhVS/haBkUUQO",
+	"bugWhsqNvAUOX9hWKhZ8qPWRoahiSg5maJnsT+Dn2RFt7zUaeWZSlOIoeFEq2LEYM0n6NHBI7XaLs1/h",
+	"tcbVXvfDL0etNz+tw8ERdnCl4GyTnhY3PeClUoyBifdg33pV0gsEl4wr/U/JYhaorpFWPSgN6qFb1XUK",
+	"xbxUW4OEEg1vkb6k+/qMRyqiKuJD8k6yhFyCbzvBqCPkOmfmDsNZJ1a23KF+wVnq4kBneur31wKrP1eY",
+	"8KL/4Z8dy6O1Jg2uQKNOpK9BeLiJSAwjjYWYwKZaetZvCqPBwPaTPWjttsjvv+0vMK+VaYobABIXNDQX",
+	"irikmKfQAQXutKiBXn8YvNSz6h0XHupnb5ksLWEGS3VRPS4ax2LGQhPnbrb2oIde88myb+2WzV+KaRKU",
+	"hWERcw/p01hTrgJBr8DARtsP9hv7T9qw3RZmcRpGjAe2j7jy4QO18uaRxPJhF486BRpdImB+nrJkbtob",
+	"hGxAp3FOe4Ab1pA32aSo8g9CV4nsJ0w0eNUXStoD5dV3VBmN1tRDO6/ntY9yfYEwub2ER+JzxFqFa/US",
+	"U8YBU8qVpzyATKl805tBIxr8JOPw5qe1TuQ06sYioPFaxgzlwykUcWZKOqvGPmYDlmjOBfZGlEjladEh",
+	"qx1dk5ARxnt+mAb4+yxfo2JysRX7pNBa4XND5+NqVqe3BQ6Lln8l3/SnJNdgwRS0bfmPLdLpRg3VV8Kk",
+	"/qFgp7nxfCycrgWsvUuHsiPHtFzDuSg0Jt8sklpELbQwm0pGekAgNUj+7WnxNRfThED+J4mjfkITo+CA",
+	"GkYLe1w9gJ1RMHzj5CudwtPc2K1l/DA2x8ouYYvtwbIfPvoh+fer3dltcP1z/MPLHb6bnD2HyuWjZ61+",
+	"42a7v/2+EYxPpz+8OFT/5nHjh+/PxQ9/2xZf2SaBD9bjCysML9kkpgG4MTZuw8QmXRGH3UFRAGDRtQbS",
+	"Ona98KSic8/TltYN7i0vHGztHiKXX1YJsNDSyRtq8VpA8vvmzZHWbw+82u+1TsPfOzfpdUJqMgtt30qX",
+	"twrmhFCTnpN5kN5mOpCmfi/91GTygE19s0lhy5vsxmI4RMN6zbbpi3wSs5ZXJI9ZpbzPtDUqrdPf1EcU",
+	"pyhZx+uy3rTmnqxHx5xtFt55Unfsuz+xgZBiCuZMzURyk89TxirFdTLJljbH11/Q03OvpVLhu7EKCtbk",
+	"ziuSRj0erERqKlnSpUNW5kvRhnTtSP++bKWKpGFRj3pLp16ulWY1ePwze5cZ2bK29RkSXcIBv3iA2XLa",
+	"Pyi+7J1cYzR6rpCAcsjI/+Niz1fRkF9M1V2U0HwHbypvJLhJTEWqc5PMrPM749DsfRkX9+ZOU1t+D5Mw",
+	"blPGw7+At1RMVck0zopiGGs6Q8vK8JahGBiJBzkDtrp2RpNQZrwhRX60XCRkLefWejmsj7b6n2WrX1tz",
+	"6Y5IIEUW4asP18bV19g7eOKWLxMvc62se8+gXzn5f////08+Rl1ympYF3V9HA+YL/6z/zzXtXx5+z8OH",
+	"FAbgLXNazpdKIqStJy53A6Qw0ID1jllnmfF2GYc8BE17ts4ejyHEQcUgEyZdvYTVyqfaUNT0xZq8iSY1",
+	"McGNr0HzHJagWPqc7yBf0OWT/jxl2CQFbC1ngUwlq5MMFMjKbvq7zXsMtMQZqcUaFJY6R6RpKpMe8/r6",
+	"rcedL9Xm5/WBclcm5i32u8901fbenaFtO6uPZaf20dv053ubgkJ//qnheNlSZDB7F1FE1vj2TkkOgwiZ",
+	"zT1LlkTX7S254HrzCWbCP+RIi+PsBnlg+WJ5N93t28U75BWWlzo3AhrH+ZKurNymmo2NTeDMBrcNZ7aj",
+	"6WmdqgQyxnCMxWX2gBoq1QVvnDkOQcJM6gZYZQlvR0wN2tDUTraFfmsbvgW8su0vd6YAoHjdFm3swlTi",
+	"jPg+xqG/TV94iUO/NiN3zQG8gT+HcR2bYa3L24WaLKmSdIo/ZF9Zz1eqsfk7YX1O+bQszQ20hQBVLv5b",
+	"F7xTVes99vq0bUqmhS6NSWnXtNPCqWQ/esNFcFOD/1/zmKzdLmx1JVu+qMBfvFTdM46vO3CcdWLiS9UU",
+	"+8XMbUUf+3Ke/wLl5qFj2XXyOiP3zBnwUsN56Pelk9ZIhjw6JV38e/Po9kah4AzUyPZCksSYtSFTe8za",
+	"syRS7ItArKyCYUjb+8FxdxnV2UymlJaXnc2fxIiHghVY82uewWKrTU2OMS/8LmnLxYLY8dSU4iYTzPzJ",
+	"JZoe7DcOWutxuhXRLsbDLpQG2GaxSzLnMUfdFhKgoyfbIhNgF9dC0bJ7v7p357m+E4Cs1LREEPXgN0gU",
+	"7UlFE6W3J59V0Xo/6r94f3P28jwOX76fnb04HJ+9OJ2evThthi9GcZ9fTv7dOm30t8+G//7+2WwNVaux",
+	"sqowZ3jgFFy9fykUvR7+lZ3uHbLhi7zy77iKYkTJtMtVmAu/iS/+56RbTsnvLs8QQuFfl0DVbS36r96/",
+	"QETsgmz4Qs62LLtWc04XcYw4eUYl225VIaYznwAnjrit6sDI1kqoimIig3x+UweCtGXUFclozDDE1hdT",
+	"ni8iWc+4LZXsWGsCaTk9oSZaYvf0utqkQDqZSCImC6Z8c43aAlfxjcUFdiurjkhXhBTeyc2RKB4AWzSS",
+	"tB+XtfF3GDQrcWZWBADMq1xdUfHnBtM47lpGtmGIwYb28oc0+nmKiZKa2T4lXCiSMMgZZLda60B267J7",
+	"o6wnbc34YDmEoS0xMFEIE7YLtNIub5YCFtwp8AZFevciCIiQjZmiIVV0lUDRNPvG3ptTQjbKu4hs13VT",
+	"nWrJLEc1Pol4tOtF/jIxPW85yk7cUTiOuEvo3RDuSG/vIGJx6AXL0veJBPYZ3fyLMEj+yStWD4BWZKbN",
+	"8lp1bO7U5l1NnM3SSjsgfwu+KycsjiM+tOqHiCEOUEUXWJ95NXsGCCbVqyJJxgAmhggKmpN3tIIo4bAh",
+	"10OXqoP6RWb+lSsFRIvKPZM2ZiA9fex7JIgZTQDqIN9oenNIrJWMJMOGlupT0zh22tQSFpDO1zADV4rE",
+	"SG/M2j3ny0UxlKld1AZ9lcSR1BYHRFoAGVnVyRE+1uEuLUooe6O2/GNpe1yEZJCIsS9Iv0qhSdtaxk4R",
+	"ahWRae0+gfIP4aEON0E2cNULCy+MJQbZLfkRzrEEo6eyDHh1hSK9jNWt4WuB03E/fva5hGfcCXml5FC+",
+	"4+nJmoJGqS1XMeMM3NTofjPHSx+5p25HQXJRlZ6aEZ1MGNb3RZxsN0hI59KdIOPJsxrQosP4L3OSHhyH",
+	"EJWAKknYkCZhbDw6MdPGKgmoZMCcZlGoRtCHv/c/vSrpben/a2M6YqfTqwISNPTvr5pn4TWCaxGvP4a1",
+	"yR2eEQESZMAwumUGrUUMrKNIzb0AKzxk3K+mdKGHTBMfg62OhbghcXQDwdZxASvcDANxq92B/y0gIep/",
+	"Hq6Fh+iJ7KV4iPrYnPGBuOuh2RTnsEjfLEtiY+a45SzvxUr1O8BugYYwjWPYxfo6kQUXh++u59FZywib",
+	"9pfDLbhZQyVsxI0EKopqtnZ3i7TGjOJZnNsqIx4w0jzcb+SD1Xs7frD60P1vFX71/Xh7xnhDOJJSul1S",
+	"+L0sc+A65+S0MfKEobguKbnd1AFfmFZQJr3eeOu1ga77wWAsQNQgNmXd0GITeJqRWoT2ocsETwnKsjhK",
+	"JjHl6H8M2YQmagzVx2cOZ3/Mxn3NVfX6tPVpg+/JKhFJh4csiAGDnOCGOpwQNNsw99UhY0FhW8bfrN8d",
+	"SpNoSI6yPBocsxAW8/KJrHvZtPnr8Fk2iQG8ugsa6a8L6+4pK5V25ScpeP2Szt4wKemQ2V354pmE4F64",
+	"ZxrhueZkBnEEklAni46nvS+XDqinsCYMTXal7qCGLJ4edJ5Ntdy+0rfjqzEq+IzKolYShbkJQFfoLAJu",
+	"25MMlDKTrWjKVMkkiSDLAyQ9OaHByERIxjXGtSYYdjikAWTCD636dr35xNoRaHqCdjjSxl1kew3AibjC",
+	"747pDZNIxLAMINdgPm4JRkpNHBZ7621pZC8tSUHJgWk/39B8nPUbAGvxutRQTETNQv9U7ak2SWJP0fT8",
+	"xvLAbwg1S4CZEHYFsZtRxqtjj7ILa2AXiTq5joIbDwgiRZKZUa7MB7WqTFQU3DBgSB0+NEDWpp5Rq4Bm",
+	"AQexmKFYWAgt5y++S+JKu5LCmaSxcvOLjZinhqVhRGhZtSuXmv+goDYz/zqrej5x8XZpQk/tCtouVUMa",
+	"sDAhi5liK99kdLHKd1zMUBBkg0eaDbA2vqzSrjzHtwrOTIqUEQh4mz+FhVuqaQ6yHh+71TPA59w0cPgL",
+	"j+IDcMBM8KVqoXjMyGcjARtME+ah8vjTylANXHEanHFSFW2BPwAax2bURQuJb1h3Q1whev5FNokrQy45",
+	"8+mRoh4p6p4UpbUXw+i0rLYr7a0dZL4IXnOF/D9621ZNkbDSWmcHO/+phlhmNcHjecnrq2u+zRfZmqu2",
+	"Kp/1pchYnYHgigagwaMmAMq5q4fPih5M8cqk4YqhxV2LeJWMKUfUCBa50K1Eex0gEW2HQJAnNsBrshQC",
+	"yjEAP693eId/8811Mtd65DffkDNOfrya0eGQJeTd2cevt0IRyK0nZAJpKN9YY4F9UwWBVCq5cCTmqSsj",
+	"Zy2wU4cbgfoNZANAZI9madQrdkNr5eueVhNIMuU9h5KBInAsHEH1TGZAz8nbDIV1uPFyVElfqFFBQ7Ke",
+	"l/bTewI4FRzCcdqgwK2KjGJu5oZLR8RUfWMW82wMyBa4nj/qh+kkqs/pOP749Zb/5xN4j7tD6+XeHfrP",
+	"JwSIBrSQSHY40sZXktC+FPFUsbSQoE0i/K5W1zBI+lZINUaD52gShWIIqz1kXE8jzSh1ntlxvcN/nOBD",
+	"djSw/f61J5jSZd8diDhmASzKmIYsfZf1Fw0x/36qxJiqKKAxOKj07jCppGEIrvVAh1/PhOnJLEc2lVBw",
+	"ldBAtYtJUwmiYBOq5MdL9lwEH7/eSlgogicIvWVtJL030EBBfvMNhDR6nh25NcF2E/+t59jzukc42Hml",
+	"zQmD7vDUg7LQ567DB8Km7hrpRAYijsWMONU44lLpsXzdA6CyXpX0FvoP9Z7guel5IHPmAlSliilgyciZ",
+	"hcOHlaqTc2HQzxI2YVRJIqf9caS09o4IZ/UOP+JkatC+JlSBLr/T2DFhEYI4TTZGCDc4t67xBuITuyZh",
+	"80jPrlfv8JPMDlrMiZ7fYqL3lPw8FWDfYroCCCuMPpIRiydgg0O0YERlh/eOaTBitWO97yJuEy5qUomE",
+	"9aqEfQrYRLlkRDVKmL8RxiFtLXUTRYA1sKxuIbfom29s5teiKi8BDaFtyr3BiQoNwoi+KWIyla7yqw63",
+	"7zUJWYf7jcYTVMvjKGBcMo/3vzm7hkh97BX66KOP6Wt1kQy3zENb40h5rTIqaDVVqpVblmARdKVRb9Yb",
+	"+h7DPCrtyna9Ud8Gp6gagaa1VZ+xOK4BBWz9NLuRcJz1L8OidIxLgKwzybeIUq5JUBtxN2wu0Z8CiHUf",
+	"WJ98x+bkihlLcH+3uf+kTo4ynWr1frz6cC3JhCXEFrI87fDeTZRm+Zpc6gOiRtNxHwxQ6x68YfO6/owk",
+	"iVBUsTYZMBVYnECFgSDbMhbz+ZAUO9ySPXyqTjAKecMAKBSmJkc2sKUYJ+OITxWEyAYC8vgQoLBKpACX",
+	"TgoCEGgyDQkXHW6AsKCbXqQkyZJwD+F6pGXnWE3MoaYWCcSR8JnWwYZM6alWUtAZ2MJWo2EVCVv+73Ew",
+	"u52pI6iid6rS/vHXCo2HlXblxCCrBcltpV15W8O/bkCRPP+l/1p+PzqYPj8Owtrem/PZ96c7H7r7XHz4",
+	"/vSHo8HLm08/yMsXx4ff62HdqLl+3zGqfpV2RUaQ4lxpVwYH2xevtp+3Pp02nw0Pbqf9Q/WaNYcv3/zy",
+	"fn+PHVxP5eH07cvby/cn7yrVin7Np+7pyS+X08Px9t7L1+ddNWV7u4evzyfff9ibHM+vVHTz75++O/tw",
+	"tksblc8fPxsvwUp363dsfsUU6mCLTlG9/xJxc9Hlic4Uf9fKPmDu34KbT6Nb9gYpBj+1i5tU9KDbzC2E",
+	"vjftfDy/DnaKlNPxmCZzq4yXHMFKtaLoEPLIn1tkflRpKUj72kDE0FvG+1l/K8MIQFGtZfwCNaOBrsMZ",
+	"sgnJTj2xHnGTS7vT3HlSJz2E6naHXf8NCX7OKEj9NkUnwrmN73sqUqjUFKNLr2KzUq209Apm86gZDyGm",
+	"axh1e2ur2dqvN+qNerN90DhoZDwo2UcdZFQkZRdKC5hiif9V9E4W9I207R3Xujd/D5axLfuiuSMz/wgM",
+	"XjntwzxMD79KtRJBKoueWdek8CA8X7bKnaruiMqRfoMxjxbCSK7bphesycdQSjNvPpZgS+YmASzuo6uP",
+	"2XAri56qYEqt3ZCV77CaWsUvlMmN8k8pWnG134aLdGk8LDwIl3YRI80H5QQV/NUzh7dvpQ9Vyt4AC1y8",
+	"f5lqtS66gT+m7UqKv1ypVrRGgwUVJYMrVn8s9mPhOnDBWaXqEBUNviMkVPrwji7pSw90ApjN3TwfQDS/",
+	"lSs4oYnXNazw/Jr4ggcQuPI+6GC7ZFzSu9sD1cutBuLkfcwB4eW3z9Ba4gC81iUb/cQNOqEXHl1CL2aP",
+	"isgmf1WbsXps6K8oIjtpfT9ZF2PKk3xHUKGnqMA75HnXso6yj9jrVB9RGzY0OYBl3EkbvMiif9L0V7D+",
+	"po/xR1sDu97iV/K3P+yC20rq1aOxd1bW1vK8gHqhnmcFy99F0TOVRZ48fAAlD4iyBrkkw2maaLpSvcPw",
+	"nFXmbAWLBR3WVlCuFt8NgjTrDfL7bztgM0PaZJFKh08fZ8b1qN09aneP2t2jdveo3T1qd4/a3aN294/S",
+	"7nLqUpDTfO6m6qUaSplOd73gqrN7lcnd2qk3q6QYXWm73qy3ntTJ0WKOEyYrfiUdlBbU4HT4dRbiVC7L",
+	"tCKUh1UCsSeIr2SCMFVChwlj0oRjfdQuDIpyhYhmplLTjBDjVBCvq0IRsbLBNHA8Yoim1dh/ghBicDeG",
+	"5iBUBDAveBV6lBADNRolFnV/f29774nr+LIAbi9nkYL4QKSIGAwsaNNi0xhYVRGyDrflu3DvXsNCa8Go",
+	"LQaUHttRthMBTUN7dsXsjKAgzNPXvfXBnFflwdJVyZApaXcIUwkw9NXhFpKChWnXICeZsp2DyFH6C4wC",
+	"EnIxCgddcfC+KlFCFEU/fI07/QTEMTaG3I+4h/BvQm9ZIH+fFS0vTfxcXaOtEc2Qnwf5l8f0YPJOCI9F",
+	"E/JbPxdOphjI9B/b8qN40zMtrouXqbjI+k/qx1A0C4QFKRl+c73hbwoBWTgOQJe83zLesZlP0XCsxVo4",
+	"nN3Gukf5C/bNKjy22VZeZbtaUKSzOPw1+mmtHoLt1nUflvh3bplUtEKmNVT5kVtnTb5UG62iAdtmXqWH",
+	"c83DcOd2Y0WD8nqblYqonTUG9hdr6lY01SzCcslsS+ql7t/EaKm+MzZwIA91uP+OeL5FC+RBGJeLtLss",
+	"z2Of1Q36rBbtjNfV9l7S/Yt1cis+b5iGfr+z/wf2XvOOn6e2RvLh8O5K2BJC9d1bb+t57lKEDHt7cXVN",
+	"tiY0wVRdngE6S43T/lRl7LfUOK2TI27vd8ZMEX1Mk+geNLLMGtldU43+R3UZLjZvob/yRtbGx5VhRC1L",
+	"tkZqHGfih5XOtNHYDv5XKAIoS9A3wCWGP0ASLl4wVQ14fcv7obKudxNKbgs8m0eo3jqZCgy+XvlcrWw3",
+	"the9e88WfF85d+hr43Ff5Qm9NDayux/GtrOOJ1RP5RIPiB7nTqu18TO7d/jOLq7H6mfecXpLIywJXuap",
+	"zZSqUKtNeK7ZK5TixY5Z+6P+DSm8ZhxzDnoXvObl0HBeSYrzrWmJDXW36ERJfZ/YbcLi06VQsfk+9e6t",
+	"43q5s03LgFORjNMI1TMRzpfE3j/VZrNZDeqBp0lsSoK9w5SBxUxX+Mjk/SOAU6VaAfmew1hf1xuW74a9",
+	"oVVe0qzaWsxZoN51PE+5HqHWC2nQXPM+Hjhe67GKDEqDxYL4nK1jdx0GPL5XyDCuV1LMn89Amtt3eGb3",
+	"P51RVUl/bpjFpjwLQkkmMroyOYjGsauQMc47kYQOwiZKEDSoyLsfR1Idm8/cN9fH4E78mEVB6SoVA15L",
+	"QTINnuQ0lrkRs/HALiutRmuv1mzWWtvXzZ12s9luNH6ouMQUSNNwcXf97fTLRquZsb6XFZJ7oqwJEWxn",
+	"aV8gSFCACLHJA1r7UcfCPno5BTeBg8+wBdtAgyZVxq4yBOy6ELCzoGcfczAeoC+uy+qgjA4ppFRBSskP",
+	"1KK1OMwbGutzYc59o7n6iXfcb19gnlvjHJ+KpB+FIVbDbx5IXpNbLOEUvy4AZeRyID5+zjCT15H0Q4N+",
+	"aYk9qoW8w/5YqtccW+dsJtTpRUC1bWWCjhaRBH0jBkwQ6v5CF4sUyjQpRp8oObKFMfo91k3RRoO+wymR",
+	"ER/GrKbV6SoJmbxRYqJNlMlIP6BPAahUplmFA0qLFIax/MrmtKnFVzItMCvicMgncG3W1qYKuFuWUdz3",
+	"YN/l/BmcwTX0jBaep03SNP8Ahp3tfFP5uSnfD9/z7/7V6H8IduOfG+Ntvvvq54P5m11xOG3Ka9VKvt//",
+	"5WSH/vtvxu5dgtefw+/vQFra3MCOxmW5PZzNXDqDcdO51kR/daa/0zhc/QQuxDkds2tqoFPWUnuvhXhN",
+	"E0TuWkvnfcPCiF5ri2RdjfeMQx7KX1F+mey6rABDRuXEzMbyy9N9t351nOYzCjREf8mLNgSDkZ7YrFqk",
+	"FlnQxtRAd4zoLSPQ0ACQtRIxHY4chFtWjOCHPTGSYbc7SzuORtIgroR/g6Oys/qJc3E1DQzn+McSsYEX",
+	"ujMRV5fbbFrjcYRq+1lzMSspQC8jvMZfUM4/GmZfTlCXiWfraX5kL38PGw9ykO/BW5ZmYqYE8ZX0I2p3",
+	"T3GcUDUqznDMGiI+RW/WNEMvz4SqYFRgthrYSi3GtUHIbZMFLeARcRZcXmrEEuklRRvMIwkWLxzNKqG2",
+	"UR52ucs1dsObARNrE33hKZECAXoAGlI/0GcBJNRRD6Fm/pWsE4szjQzf2MsB5dqYNq0hOrzDrwUA3qYJ",
+	"w1UELbETqAJOJ+bIWbB7PSm46qUVU0z1sN+vehFlyGqCGeGE89a1y0uuGqjmSJEAUnoM4OWYGCgsMqPz",
+	"IrmFpWf3N70358/VhZqHe9reBmd2Ldv7USY/ymRP+8ceGnCkTOuXf6SQfrSx/1gb26B5PrCNvZU2hPtn",
+	"qhiFjvE39AZkNWcz1277Om17pEX+3C8G6mmtoyvisDsQSc8WBgEmGYLLm965k7nLi03EMKFjdGobvGj9",
+	"Ncjyo1rdgCZ78PSMStJnER+ShE1iGrDQoZ/ZQXBhspRNnUOj6rdp8vOjAAKSC/0lnNOGwr9IrpthIS1d",
+	"2T53dxbv/mLqjWs01ubC+PFLHM/Y8eK/o4R+9I7/jb3jfpVZpKTPSP6Z0v5Rat9JahtOZfO8Ncv3qhTv",
+	"JMQLYTS0+C5NbcMnlpYgH+y1DrDO+InpNc9idhulkOmBGI/1f+OIm1Jg+1qsCuohlojJQodMYMrDDu8B",
+	"AglUiNpUOUyorELKPGCuZtKhXAqeTbSD9cKIsclbG0+miiXVNKMeMKqrhHFI2FOm63MVkY5t9fIbRvls",
+	"FMXMlHHgmsgbafOVgd1jvr8+0gY5FUV7D7rK3dLYCX+w2i94PE9rTl22fs9nvT0ogNFMDRoanim/CT9D",
+	"KFeVHQOipKqZSG7gYZDblMTROFIsJHw67sPCdLgFmTDF29GYmYxrLCM1lY+RJDutw6XFvs9hxA+bfZjS",
+	"UC4HMbP6er314/KeyYj3z/LDNbhrrt/GWoaPILOp/Le9hLUmDR13LH1W2rsG9ce898PzV89qb169vEbI",
+	"4swZXQHVU/BEVy+b6cew7NH/44bwbTqA+2xEqSDWlHMf/IlzcaVEAhLobUKH5YNLH4D3b5BcCTLDz3pc",
+	"R9Z76simiZnw6MbCGJ7KSeTD9T/2hvL52mIZHrqLbIYHN03SBNgLw3JSQIQ7JpeDDIZKjJp/OOSW6RVY",
+	"LoqP8Qa5CONmuulqO9B20hV1cmrA/LltuWWrwrRNaRqwGgXUdIoU6BPvcP9OMy4QPvbEEC1aJBE8YFXb",
+	"MJSSkM5txZh5gW1gocUc1IFkxh4LaBqL/mv75kkibrVUs6VSroFpX3zCAdjiLzBJAXYensEujHIUTRZ6",
+	"EjosDXhph3sVqHr18sVyPYsZ1EuROAAV3Fo4tjBuFkmWlvAFtnxVJdjsKeJKdGx/Vm2eY26tnT6m0UuV",
+	"UG2YfyVdj3qSAwjhLNJf82BByCwRfOiQ8KsO7b/Dp5I5DaZOTrP1gCn1OhD9KU7B/pkwCb37oduB6wNW",
+	"SHkA/4E7F0fcwQBArTHqZcVgMbjoVnT7DTz0DKsWteXk6ujNSff9yeXZ6b+77y5f96qEdrh9IXT2qwPc",
+	"DXQm8/rY+itQJX0WUH0FhiUDbX8n2KMfRi3LYEzMnE8MuNSdnRVGjN72D95unw4aL26ak/fbvzTGx7s3",
+	"+/Od5F8/t4KD8dVhuKe+H72aNV//IHy0uXaFkpkQIeNkJBLJ1peBMPBjrz32ejpISWKK3fTI62n6h1uq",
+	"h0tW3m8AUrwDCFmoKEJqhUxh86ijbE/xhbatkfT7ttrCv6xieRi0BrX95jat0d29ndo+a+2zvX6rsb27",
+	"oxVLRdVUVto7jcO0DYTemTgCGD7jdZwmvI2t/NpmMm1/yGtv/Ft8uDDxesVcvRa1f6jNvtmellQmOQkS",
+	"SWSPVQIOTZFY6ICMgYBEEaE/wKI8OqrwX2buqdrX6DdCM31itHvXqURvFzi0oU+N8YKbNy55kT7wtu14",
+	"ZQuG8vnjPWmt1Upp7R2fJEJLPuiBc8KV1nWW0V1mVTQZjSMpIz7MLvg5iiXXsIODPHOSRGsjknH11DFj",
+	"qHlTURyjU7pgO5wL0bEpb0+uWL4LY17OO2GXVllDa9kle8IZC01VcNp4NvO494XsRjkm/edu1uKafc51",
+	"8cuekbSHpTsnRgz7bIFDoGH9nYM3dT2UVO8oRdJm/y/ZPQevkh8FDG8upujFGIhkKJRiHLVWV42YVWDa",
+	"BlymTG9ZQg9C+aP4ShJvTn+9zc8t+wbOiiViYjUnfUpympu+1TAJ0FL1U/W1bcDrUSKUitmf55f9XC1y",
+	"zaYtCnOxVGMSUb7YcdIag5dsGQak+xXNwdu1yvYAvgObOIoBFPFZM6tqWiorLY0MVgt1KAImwSjWJoMS",
+	"2swzz7Vt1K/DAeLHeE8tGiEUAVZzPYhlFdrX1MmJGclUxdhYC2wbe5jfAq4MeCApKPod3osjqd7M8ble",
+	"WXHhie2tmQsnF+1tesvW6wj7bK288RiL2orw8+K5t7yo+TkLEuwgg0TkcrMLQ9fLj30hgI1kSR7+b8NI",
+	"9VqzuYl4uD50lr57bSwE2LXv9BPrgDdsUBeqRLL+4i6LZvoeYa9TnJ58hmvTRnO7tt9vsNoB3duptcLd",
+	"JmvQ/eBw0NT3Trr2qLcrznMJbbh46C2ojSsuvLtZ2w92d2sHdKdZa4Tbg1ZzsEMP+vsWa50OYY0qwTSJ",
+	"tw7qu/WG/WUT4eJQ3RHV634VnbC3K8AusA/U36Gg8+8aJvSQqovKP9MGv54MMry0UAKZ30D+jBiN1eiX",
+	"lQKo1Whobg6ChEqbpwLqcjLlEoJTwYgFN2nLeBZLVgWtSo8OQ2dU0T6VrLCnxEsYyr3rFqx2VRE361vO",
+	"5tslGpGdaQST5ZFRcB4UafpYL16aVeMvrretZpyF2+rmUK0AYP3SwC7izucCu9b1mA3wHjZbeyUA0inU",
+	"SRF4CYZWIZa7RtwSIKIj//U2jKtECTCKjwBlEa4WIKUgacnFMwF8rU6utC7UF+Hcoa9lIOgox/azIrGt",
+	"sLPTtc1XAc9v7tbNy6UyUNroI82OqQQrupqCdvlVaTGjITjDoQpIhIVtJ/VuFgYfHyFh/oKQMG/h7N09",
+	"WLxhwXY24JtpUWEsy8VuJd497U3Cy/dZgzLua0+XPpV9hv63x6jtl4ja/oUCsJo+wCVXJKDuFHi1/ooa",
+	"uInkcvEIPhC8ccFzRfmcMK5nEC4GED13Uzvj03J3pF73SJmG6qmpPhSA5QiZuK5xvUgwOhYNtAGf/3T+",
+	"nVUMjLrerO7rHW5g/CJVJ9aDm0n24TZ/KRrrq7eMxpLMTBUSdvOPpEEZ5F7MMm1VAIgggrMOR9+I6cls",
+	"5CVUNwyiWwzJoY/P4paOxDSpknCqrVpjczsXpHEXxlQqDOZZEVqccQw0YhXoS72J94niYY8ZsKb+x5MU",
+	"G7A6fyQbMfpWMXF66gYNAjZR2LrB+u1MHkA08MO/Odq0QX/IC0O9BVpi39WGe8zxXOBgbzShjpnN0FCC",
+	"BCMhIOTO2cz3Ld/Fb5jjZqtTSK4Qq8f/tM0oMASDQXM8ekVJHvaMatLBrlAyg86K+QPYD8WG921QkZzA",
+	"jcY3kvP/A/KCy0MxpQ5YOykxEAH5HSaSAG3nSH+OITdtNnT4yvQRU29RHM0mSgjXDYYuDZRq1nmkzQnU",
+	"8t1KFmYggP5/NiBSrxJNXbaumCIt2OxZt03PUAlw0UV47VzTGAftbMkTOtHstFqkZz7mQkMOih9cu2Q6",
+	"gRVyca4xLH/5NB4g1cOuqLXUfFJM0z863OZ/XJ5cnVzb9A+yYfbHkryOB5MMd8rv4GzWzeR49KPhkCV3",
+	"TPXIzuU+aR5+OMf0FjGwKJmTq48D4+E9UkAeUzkeOJWjMI3D9nwFbFqtz/318zpspD3jYbhaxTs3iVTn",
+	"eWJhikHaPmOwqMDn+ZbBWi+LKo9NGwhEd28Tyrk+VLyVjSg7n/2fG1FeWB5Ne4/ZNn9ktk0gxuN8zcN1",
+	"Ac1pcYe6v/7UJmcArmNS/gD0vvxuLP/UklX3WhiMhVQE5+LeJa0CQhNGhlMmoeQ0SmQutyYjIP/c7Vlc",
+	"qz8qy6JayGmyW4GdmVbxx/pfwhg6fkjTJxG3kXX9rQQ7dne7smeXKGFShSJZBIPcnyoleCkQ8ls3iIcL",
+	"efs+82Zre2d3b//gsFGj/aBOJxNZHwoxjJkWFubt4IdYr6J3RKUrGMZa2EzrZnCFGxIy3zEvN9FtEYVB",
+	"pVqJaZ/p4/4CbtEXIn7jmoF3XctBV7prQtFDe3+JGx6C5xlHvGm6s4VP+n55V8SbdvW1fYCtM/7j/cLe",
+	"dnOXoRg7unrEMX5IHOOJd64sc0jPWiF3SH8uRTN+zZS0wEy2OZvFZKKc4FHQZz/bXaXqOSKNWTuIeChJ",
+	"fw5+0tC28yW2UbRJqMQ3v4jUy2m/3uGXpmOPDVCmR6CX9u20AcrsOmDdi6n/BeEOsMqMB8l8ogzAMnR6",
+	"RXxl7DLrpgQVQpMkuqWKubpQ53WwHgV9Cqt+9LKoMy5gSklwWn9tTfS3l2fvj671fy/enz0/ubzqPbHd",
+	"NEsYg99ekzMWSnR9SFd1o4RoGxezW4QODyhPN07kaozYp0iqcjxnSx/3MvXvyppzUA0vLo6v3n5fS19R",
+	"eShGnGW0G7O6LwgY/SjWHk6sbbqtyyCaHYv5R2Ay2xk/okU9FCLzJOWbm0vijKK+9av951Jg5nPMyMnw",
+	"eiNKfZG4iFOETQlUxCAPych5jFdKRefox/RfC00IIELW4e61aVdFOmZWgEbS9KkNy5GeMwJmLV+r/eQ/",
+	"E+05ZT7/dLznex2RNVCf7furrkrJg9IvRn8uJ8bGo9j+u4vtv5HI/o/kFkvgm+/JKlYiLPohi5RM/IoP",
+	"R/UFGIqTrI1UDKHoFaLs7VQr44i7buoAyKxYot/8f3+ktV8atcOP5r+1j9/878oXBHE+U1jfgr2GlLSi",
+	"O4OUjMlYhYqCK4/qcOi0SD4A1FNkECHKDFkwnyHfKVLVNazactTjhzBQs6yQfBDJjZzQ4A6W4BeEL34U",
+	"KX9dkfKPxh7OyJhHu/B+KML3tgu1lJyvLjnabWwTD3XPlA5Ztt5nNmcRq44jqAxXAo09wQM9VDmaqlDM",
+	"MG2lz4ZTXlh5pEV0xLGI9y9VfKQHNocEKovW91cJ52WKlYxvHNNIw/kd6pWAGYqpKiUKzaoYD10eUlqi",
+	"lGuIfvm2dsYjFWm+Ql4D9ixp1htPoEIt3+LJKky28MflO7mmDinMsu3lAN6HSBk/N+WkZ1utd0cRVz0H",
+	"LmXfYFPUpCAAiBWwp6i7WAwpOrR4hlECjuxrC8NY0DG6Vwaq24ME8SwiM0lM5MFkhovEYG7iV4tUEr0T",
+	"F1NVWaFyHnHXOt61qvdXTI4AEovxEBbelE+b6HZWL2XzV6P+iyC6iF5dvfvlrHkevTqss/mrX8IPZ9FF",
+	"dDZ7cx2Pfng+nJ/PXx3Wg1bM++PTRvj9q7ikfDmzH2Xd5w+ah601iqk9xF6X0YjFjliNErOBIprGZsXU",
+	"cHeQ84Ve+inKeXE7/d11isM/gFcsxVJ1pAXif0aTULb9TA6PgJzuY39LW9anMyxFdS6eVRkxl06y0Wis",
+	"MctjaKii1Sky5SabMTtOOmhEg59kHN78VDI0zcrZPcdxBq3k85/mZXX3ZiGWkW1rd2eN715p1b8mmT7C",
+	"mmfFlA+nAMuQ4q4NmUmJmCRswBJIk+LMQkhgBA7waGtH1yTU3Le3mI/sqMmIAERuIYp9wv7SlFtY+3HV",
+	"1LnkWC7WkGQZQtn6TKNuLAIaA+Br2b4UWporpLoe79ZIjeOMOK90po3GdvC/QhHoVxJ9A1xi+APkFeEF",
+	"gxeJ17e8HyrrZ/IurbJ3+wanFrSAwg7xzzTNm9z39Hz+uR3h/9ad2jW1Z0l20+oz/VsEjKBm8vadOV1e",
+	"gAYxCBeR8AqtAW5Tm1v1MtGtz+gp9pF/wOJfYErZ1Fy7PFb0WYXAzzrMyuJ7CfsNcu+ucCU2KLYqPEzX",
+	"2ZoRV+NutdXen3+2mtt3eGb3P/4MV0l/bs7RnYpJkc6XlpCibuzsFDEgl6fHZG9/5xDQ8lsYuoSIZyTN",
+	"WKomlefV1cW5qb6gwSg9/lqP7nA6mTCagCWBL9GP6pf0Vp7qXtWid+jBmCMBmUAd3htPYxVNaKK24Clt",
+	"cbuqoZ7mKM/1FT0Ts4oy1R4R1L5GegBcDyXz3zrMXPL177/t1LefEAXNc7xiJz3FFFsXp4yFX9BXHgwK",
+	"qLgixPrgcrhbplQt4gTbJZh9tp+okyNcHgSMKPuy/oC+YsNs3jR6mCAaSdtNj8LXTqlUR2/PvpJETZVI",
+	"IhrX9UsMkp3LmoqxIDaee2UaLnvJIDG7dKqrsxfn3bPz7rvz44vz07PLNyfPvxWDQe9J1SR4J9CC0CtG",
+	"xnFn60E0IdjEctNGwHJo9mkSUw70UXXuciyuw17+Xn69rQ6MI34DUzvii8XM1KBXkAHgNWHpsfGACzXp",
+	"tb3AZfEc9GjHA5rWqRUuo6XUhQ/mijS+TovH/vXu7PKke3VyfHH+vHt6dHx9cdl7YiZtcuQtzqDWY7Wd",
+	"LvWnh4kmI1fnVF0+bMYTEcdj5lfatX37SpqKaDKdWDBup9AZF3A9f3AyRe+mAwYcoWZ6iCCV0DTH0LvR",
+	"yyCv0NRh4Le5xgI7gg9ar3ZiDkPOmVB4FPMjTdggYXLUNQ0wvv79tz13yrO/2bpRk5ltEsGjxJSG6lGZ",
+	"BwznzMCkwAJK1sb8R78lVp1cMR4aiG3X1QoTPBw8+YDN9AcM0gr5mpJYSOWSLqtEzQRRtC+fuBG6RBD3",
+	"nSNA2YNKEmIOMPLSgUKQG7LgX1pYr2K0Dbihpm9oe50dern+KjuZrc/ciIygV9jgpWQr0UXqESoc52HC",
+	"WFgn77iK4rQbCBR8kAiORy9LnBNcfIyG9WQsZt1QzEwvFLrgOiFKCCIGinEvt5aTGdWMCJAB7B5hzzLS",
+	"Z2rG0sNp3aBPbZ4sw/MMwg9bb4WMRyzswXiMv8mQ4MJuGJ9KkDCIC9JYmnO288QUdsF6+RiIroglBWcw",
+	"CUIyPV1YRmInjz/3MFDpaJv2NVf03HWRkiwekK97ctoHmQO48ynC0ZOq3iL9fi7cJpqa6czJqXo5wb0x",
+	"a3/Tw462KKKPUhCGLJK8NKfqkyIqmSNggICdqWI9NvJdaoon4CPNXQPwAPWGYyFVu8OnWeLJtZLB0fUu",
+	"mUrmNRhMj0g6l2QkZsTiVOqv1sl5Nl+ZSfC9dnialO2Xe8ZiOATkfdsBz7S+gTv8yg4x42n7vQwKP1Yl",
+	"yQ4PBdTaxCK48USkmGLDAusE6cGy9lwbgK/s9oIs1UsPIFJeSwFEjXLNEPFuGsdmgxxclbHctRici6nD",
+	"uh0j76O4sAGNY3S5+OHnIUKWYH8F/BEW3IwVy7c9QKw4kohxMtYcDt9hOyFgblqqA+Lfb1gPRXwVFRvj",
+	"dYYIZ1rxbZo79BImxTQJHDfbb+w/IZMouDF4FNMwYjzwqy0dBLPniHQAKRmtIOvh7vBM+4Cjd8/PTs6P",
+	"T656dQKQmNZNZXt5mLJgOwAsrJLpUj71PuaaWfWgWDPiA9GzFe8dbpxfSDV6Ge3xTJMV7DKYkqNcSEEk",
+	"dWLLei3usesPHZn2DulMqxkdT9FkyFQPT3dKirgfeqOAliE/xNIeYLZA/I/EUT+hyRw/BfWqmEmCAld2",
+	"eM+DzHSkYPx8tgHm19fWpehgAGxFBAL30CTTaroXikD26k9gqXz2atDfIIsDEzps6YOh214GMqpNnlEZ",
+	"BT2ClrVeNoNPAB4SDNHoP/H3qvsJAhIJmzCvTLrDPW771OnC3kWEGXdXcGi97G4YCQWCpFXfrjcBOg82",
+	"o8NdzYmdLuaeAKeNVNu1YXGiA4DokLdHS0ocro3b5QH9PcUo4q/BYvEdPKk49UDcs30sbrgIbmrw/x5+",
+	"Wp49ZrFLfxIjHgq07c0KZEdyaS6WDSWjfVaqub/blaMfkn+/2p3dBtc/xz+83OG7ydnz90f6f89a/cbN",
+	"dn/7fSMYn05/eHGo/s3jxg/fn4sf0A1VrRiizfcmy9LyfeHw7tXlM7MWi3qOtw9eotImLjYgudTBVq0U",
+	"eA9ywfEvTSp3HPqXbQKb9Xmeos/zTJ7xy93g+GzvbHza+K412Q6PNwh6LrRwezDiXrrmpqkt7l+f0QQT",
+	"ajZY9OIAByod2hg0DNYpSL428Ij592d3atsYqv+PgQpEmUTAS2RlgvXoAtWVZCWZ31J/7lakiUlOWKDK",
+	"Xbs+In8wTRJQWhRVDLuNIi2Dqru/t9cyLVGNYDD1isa6APfL3DYL1Rq4ZPEtmGnXvt2UsEHMAnQXiqlC",
+	"PTSMZAYGUNrcEqPs5u3WtJOo1s6qRlcu07PIUjXLaJrei2Mhbsh0koIOulNbdXBPGRvVrMQMIQXlFEC4",
+	"jAlcJ8diPNEaY49Ow54Zat5YmIupW9e2Z/+YTBNEFXQatVZ457bFnTcwX8k2wblqisGAKGcOPgQVvV87",
+	"FRqo6JZ1Km2CfaJ7xg5H3GttpdUJpEh1eC9lmj1rmIJJB9aGJZi28TXkPGDo18j60eqkRwPrsqNTNeqq",
+	"aMzAhgYTGjxRM2t8WydkNORgGz/1uauYcc/gc63mUu/BmCFoXMigga+JQY8NLPTOfuOJIYWsdWlCGRZu",
+	"LEnETGZdAXpIYmyzBmSm9hiNuLw6Xe9wSxVAn+aD+erptIbL61IPpOLUZrRdi3Tp9Ph/AX0aD0VOY8y2",
+	"HPIVxi+mO6T0aEOyGW1lAw3wzC3XF+x2a9ZOn7e8tu0s3bI1pIFm881K1b0AE8PpONGyYTILtWCg07Cs",
+	"I61+0p6wSru5v7d92Njf22ssaynBPk3srQctfWtEVfbZCDpIlH3wJxVV2pXdQWOw1z9ktR3aCGo7dPuw",
+	"dhjus9ph2KT7dHuw399tLVfW5Cb9J+S0vz62TpEauNh34nO1EvHCjbOM+P9j71qX28aR9aug9GcnVZJM",
+	"XXyJXalzPBkn8e5kxpU48U6V5kiUCEk8oQANSUXRSeV59j32yU6huwGCN90dO179mnFEUSAIdDe6v/6+",
+	"oheGl6NV3XIllhLuZJ218RmHyPIJskl/Jel7iFxUyJghHFERiw7XZtOtQ0YMEZaFi0iUmo4MHef5Myxc",
+	"WbJz+QjgnNo9DeQ5IolUjLPgmo7I4I0ht5eNZeDmAaCzTVSTlCKCSLKm4ySKqX6SdcQaHLFFz90FeXz8",
+	"sgFHJzFcLvAkoKyJpVR02qd8Y7qmYuf+kBmbglL1AwSijmVO797YE0yIp7PsSURgsMoUFuose5XS9emS",
+	"eRK34vei2F3ogiRk9hrPismn1VPeQ/hQmAO7ggfV64NIaVIrqCik2CE5kA8e0pmHDWy22hiDLYXyy8A2",
+	"RJGGb8kVCwjFIaeA8ezc3YCt6WB293IyTwCCZkVuaml1xWVpc8iHiIfXYijLO0NeqrPXv/91XG89O2dE",
+	"hZ9UYTGa1PCoBVQshJzXWY967nrM9byoI3oGL901aKIq6+n/Ykun13VjOqOBgteExy7gqS5YD3r58G7J",
+	"H+pKJIrVOKcecVsn4K8eDtqceorFe2zO5QkccPsLOAIX8wXoeStpfVrRL0RffiVnwjvwoK3XZUdNnZmA",
+	"5G4sk2P6xpjElVDi/oIpt6ldbenWqDcM1gqxhcay0tleV9LSpbaO+AnRjccOU96x+UzzuUNKqS/jcaFu",
+	"kYzSC3B/cGUYZp5ItfhxLDe5gQvTI7cc2Lcnv4sO7bO7bOxdccdQrFuL99TkhWmhZ+hNteuKENyDPYiQ",
+	"j/QnhKljPYtBs0hKLWI9/WEsVRSdIIjU/UwGkA4PEx8wPAIS9VPuQiY7Qa0OidBBed6OoJZ/ZWaIIYlN",
+	"uCugH1hTDP6lonT9mHPAiBjy7j5PRG194CI2rU2ETJIR7wj8loYSqxNGGeHrhwhJKe9fmxaIFq8m03jx",
+	"EW0SZq3Sr/om5EP/SxbtrLWZ0xDpqu7ECngcwzkp4heMq1/AvLO1XNKdWCV9WH8t7U6zmUD+p9P54jjF",
+	"BCDV4uWLJ8R8feMnNQ3PEBkTJApMUvCI/QQZo2epwRM/Q9H49c1Tj6ETWlIG3BX7FbNdh8DCDEqPvEx4",
+	"iD4xgaL5wnAWBF16xEsh2BUNJatzu4I627BPUFaxUq1YeUUDC1PWKgl2y59rr4K0aheu1qNNFvNBkfYh",
+	"FGktaKbN43vpTXzhRzFa1mJvl7mmNLC9FAvltxDGRey6SBaBf1Ktx49ApOaCPsO81iCQkQH2I4gSWxZM",
+	"4agjUvw9GAkbI4ssQkOfoNhGUd2nMqL/14xX1Tjc0AuoccwyvVSi8714jEHyWAYewOl6/00/lWlx8amF",
+	"xMVjK0OEbQJMpdYSyJLRWRtlmHRpkxSeYlRkjaSZM1+MEv0cVHwzgm+usAcA+UTofIdaHWZpqAFYDa4j",
+	"ShtcKGWo6YfVO4vDBTtxINigPmEQl1LRkcdBVRVakAc8ioazADI4Evjal4CKO2ItVHEyEB8CkOubz+2k",
+	"xS+kfzphRyftC+ayo/aZGXHMRUfgmN0IYex19hJWUGQ1GOllQzmEmCDIXjl+70O0G/tTuaso9wkpEaKU",
+	"+lDeZm9inu+TSfjgRrd6JctYgLWK43adrFt0sO7T1W4tI2U7iS76A1sH5V3Gh+AVdXYZfUKzaJyUDLWA",
+	"pTWRu+lLtRLFkiRYWCZTUvQw+5ApKZ6FpDJCvtP4D+XH0hYws6ru7u5ql9arXLW67u7uUpfTIttNQUxv",
+	"pLyI2O1YuW/j5SNotxJLFG/0He5FymljnbHMg+1LqCY3IVU25eHYnZLjxtqbFd9AbhCB7VQSzDSOzl1D",
+	"e6yzEyDt2nKY5y6i+iNNMxFScuuFF0vZnbhioTFNUUZ5KeSIh4ulZOq6VCSLvU/YWkHxS53duX6sQWUm",
+	"9aJO35Pp7naoaa2/WynZWzWkd8nQyxdi/kH3shb1tMShj4VgE/jnpiajWZoxQ1aUWKSTiv2HFC/mpjcO",
+	"F6k0Q+PMcZaRpipfB37dF3GrqTy/+8WfzCaV8xZAt5UngT8bZkqVMRmh136oM9+3avmxr5Ad0EicJJvd",
+	"Pvnpw2DxmU9/mqQ4jyZ8GVM8EnBHOVlRABC4QWDjJiLmTyZq38c8WKjjlfJkhkNwJjyAh17HBWfAfAuc",
+	"S21VI9PW7w/Vqctqe9P4A7zQ6uAC7amQ+vfUSYJaJxMmObwAMamZM47TSJAMIB3W80U0Gw79AQDRoMho",
+	"RUm+FD2EUPQm7peuO+IvThzHADQHY+W6xYhbUM5zTUcAvdOUJrVapJS3N1Kw1PGGMt6WQu+wVGRX93/D",
+	"N6N01lJNHBn/dP8onnqzAdfAFcALDJwCknrJdfhVytL/lq/Nz28xKfw49PxrwPh/daP40p7Kx5RTsk5E",
+	"hWz7k8UOhqVaDhzI6XvacFKrQa9KMCTYzPNCHtGiJeYcjrgPecTFMwqChPF4dkAprLsdi/K7d2PJ3Am7",
+	"3moP7oPv/YL1xCwIemwQcDcE4iR1cTpFW7V6ANANwt828teoJ5tQgHgimYrEy8naaY9vmajLbjw5ZLeh",
+	"XGy21u+Tof1BzI+ehYcxP83z1r2ZHxOc/nDk6geYxxLLuIwgfbJgmqV/twPQEe2rr5XprCB2eQuxN1Z6",
+	"NM8TBMKk+6tx0nCXGu5B3PjREUXlPX2mcGO8zSCxxB1Ba/dvUSK1boXmQKLlLiITFdXZpcVxJgPPPgYI",
+	"GSN5m6YOxl2gjhPXwxyDWVa9n1tIBlP0su/qiyjmrneROzdpboc6iGLqAY00JxdW2YjDhg5uCT8Onm6A",
+	"IIxyvGM5C6kKpbv9THWNalBlIyiTAMGZuCJ9h71WgGQ4WlrnWdvCwehwea/ndZrFobaGqPoR9T9CTt1I",
+	"YVOVksRHXRb4E5/KjYbo3z5eWuQZmRV0MK/GvG6drgR2qK5F05DW7KduKpsQD76xJF2u4qy44LvpDPoj",
+	"0X7PPP6+sum5+apmV7XdxFBfu0N/8+b8R+Ep00CHvTjMI9vVlTdmkfsku6HWvNFPME3hc9cYJcoNZMEl",
+	"QCNITFRa3IDp0ipiMEIOxKRRUuegfvR9uqOOKPZHyxxiQfMSbDaw9h/tSTzY9y3TcVsbX3qb3Vh2KRDK",
+	"GmA7VhIyh/iEVHQqAav7/3YvUG9amCx4mH2Z08ws5B9fNz2aadiuuvjYLaqyZgwJ3ug4QA8MadOcdX3H",
+	"Ube+2LqaTzPW9bMa+0rwuZVcIY4J/GKVDGCsLARAsc+xRhJVDfeD/ttmOqEzCZqz+Vh2xMT1ODEWluLU",
+	"2Y4wdWVQUzh1eAgLpT52p1MubFD6B+y5pTrHFPHrFnO/G3L9oGUg87eLK5zke8eZ7xHcDETM69uRZaml",
+	"clqFHJtBq3bad3jtzD1p15recYM77ung+bChrp1qnT7QGSSChUTqD1aZsmhYIOxuwpSAhbYRzFFlMAuD",
+	"o7P6cd3Rn2xiUPcKjIZ1sxoZjVvxgIv+vklzAEWraFdvbm2HabcXWmH6LG2DkfV8PSOcIkqPMnnvqqbL",
+	"NtZYY5HnGnyCTgAcChqvgA+ROdT2um7cERMVBTcd/VPAuY/07H5kdXJAKNtwHCIexhsDP3co5xcs5BOJ",
+	"RV1s/Y/ZbJricCoxmq9oTh64XcPe+m6tMTjmtVPP6deeu61h7bh/xpvDk8Gp51iGKJbxFDRHI6jgF/5g",
+	"U/8gmYqbsRQaXYZvCDjAo656O5XzBoBRIh7DvTYyITiPaq2WRVvpFXUope3HKqRn1bIOemEXmgf9YaF9",
+	"OPqK/9P1vW/LcDTvYMutVFVQ+zED9bC4deFMi1+sUuiVMx0aRtERBmizGiGjucWruqkhPUh/mOMAlyKl",
+	"rZjuVyQYzWrgTJrfrOCYrCYN53+VTOId9VIgYQuasoz2pB4/F166+45UjAv617jwunCvrsY4pTrZqIPC",
+	"WKY1OttKgDCJFceH9n4UUeBdDt7dIfRhLz9vgz4eTs/uB+p2cqD+TcbsFf3+0hM1jfKeDtKpx3uCtTo0",
+	"fFmTsrHtXUOXH+/8t4j1fK+HSNWeFbUUC4Suih8KFPyNwa+shUadzeBKq3e3dbKJRv9rfy2/gRZPYMLx",
+	"KZh+9SjG9G9draN39nvgsSnGc5sFaY8NAfKdYt+t56vM6mnVqh9U+v7g5fbs5Q6gl80dKQmL7OZIU4cY",
+	"7K+Ofb5eniO5nLkxm4bys+/xkLh/By6yHwPyXS7PgNTZDZfTgIPkHWrPJIJtHdE7om9aA+yVJSWuk2f4",
+	"vnmJbDJz2Kydug2n1m8PjmvHzYHjng5PhscehBFRNIP3YFS7NXHCSMqRQfEFbp8X4/vWs976lVTOK3hf",
+	"ZJz9X+BZrzQaTuPkefus3T5tt85OmqcnrVZ7x2wozf6iLCF6m1o2h0TGfhIZvr3m9f6/0fux2AIkH5fZ",
+	"gKOv9P+LVdkM660uYOMLqWXkik0AluqLe1mslqANenmqFgP55hHrzi0/WWb2W52embsL5ot0L2aCfKbD",
+	"/bn9qdbtdBPICkKxXZFMMtIn6f3N+Bc/iqPyFhy9LdduxDE/BLwayiwfUhDp6EXP0JMNz5IH3AOsAvzV",
+	"3F10/XzjN4FjoOXMbJeUsXjPU9uBqiYyxHghB1H53jAL++H28UaQ6mX5nDzFkPaDoPdp1t5W7myN3BCk",
+	"hChnYkxdkiK6tsLMoizRyvAunyWyXOle80Qp321LxxVC12+NjG0ORoq9s0Zz92q9vPmFfbMOQOSUjfDF",
+	"rJjQD4/5Nwn+dOtMDv1mdxmbjuDz9Od9f6SCku3A2HrUm+CxS9yrDUal7qcDcnpL5DRKu4xlGOdJZ1Hr",
+	"OplrFXYhQBJsla0TiH4KbCXyuQwBNJkNBTTS0nCvDI2+uohDdxCXwbBB4ROVcWMWcBUbnql3r75DBJcJ",
+	"FDu1cB8Wjp2fEbXuAUiQn+9ScHrBVD8UzD1nOB4X3P3bvmK60hk0wHcy9vmN8eTR79bK2An3rgvuNSi4",
+	"L8O8g9/lAuY8Xaa39NiTY2g0lvMIZOU0fQOqmVhS+1GdXbkqTtfqGHi1LxjA3oGOswMc3dpxpw7GeATH",
+	"jq4Rqo2pg/gTqRbBFGg47Ut4ObtmA9OoH1gyP7/8pXb16vWb2vXf//Fr7e1vv99U/txAh8Me3RKiOPi9",
+	"vUglfXvy4P0uLsCuyYYvPcenFius8gyCZiBnAWCK1XJ6CPx+5nnu67yfMgxPEqf/mscFtne3conBAC1J",
+	"jV4JLyIQUvExqor8WeCHxSCYeeookDVoXHjvE8DR6jPGZRAkLEwQdHLh/QBnjMe+irSuDrxQoOC1xQT0",
+	"GypWE9CfllHiFLdx6LeIRTPA+4Z8wEUcLEAaVRfQcuBgvLbhOPXCMln5ctqhHUE9Z7OS0nmsVhBuMBm6",
+	"al7WKaRR4KpzI1pzO/WVlpMqdG3SSFDapLBeTW0p+cWf5X0Ku9XV6HUtK6sZmUV6s4fNvi+UsNkpm+70",
+	"Qm9x9DVpf/m20nUov5BxHIZZCXqekhw5kB1gnxOK+RGfFp4fUhrQxNvIOwK6sXRSQ4qiaDpxPmuXj/SI",
+	"oTv3h/A891U7Cul4jTUVrRT5VGtG5vmeYHVC+35rR27l/FcWJ0zglgGu6pv0LqjFFvW4qZRhbXjc5KWV",
+	"i6XOMV+5sJr17q1wAZjEVdkTzGCEPEYtUWbtehkydzplP93+fntTZSCI1mydnbP3by5rjSo7YZ4/8uOo",
+	"yloOHXaiZykMQqQOyJHhlgG6nY7oUS/vrYynhok0htH0Ih7Ppj0teWplWdRAiAXXypA8ibxKFLthfIsB",
+	"3W5RY2FQl4m0/gq7ZFw7M8dpDaLPI/ZlEojoRUeLeM/n8/q8VZfh6KjpOM5R9HnUqbDPPp//LL+86FQc",
+	"5rD2MWsfd/AeHO+kFjjzXnQqb9usPT793BjXTv+vUzmyr4F7wd/QsKrWXeW88vef39/90frl5urNzT9a",
+	"N/+8yf4N18azqYr9mh/H/dcfP12/+S3w3nycX79+Prl+/Wp2/fpVw3s9Dvri3fSP5iun37oe/fHPn+eV",
+	"amUW+pVzFTCr13J+BNviCB37uSvEf+EwXqwahBp28wQxZi/w6/hPbjCSoR+PJy/ev7ls4L/hznhxgn9N",
+	"eehL70XLWd9NqPXwHp65wFHcGW7P6RRXv24nd2OW2l746X9GmuupJVfeK7vAYpn0juaN826pFtgJmsOi",
+	"1FG8RyuuJVrTzkE5DdYzJqzH3FwbBRDR9JTR6THKycT2AoasfLWwK68jTFsenMiTrGJipyHNHgO58wYF",
+	"APRTyBKH4j4uiCUQz0wkOwKKkeSRtFtLHRl0gJ/cQD1boW+BeEMFE3QywHMDnAx+fAdmGZydsAfolppn",
+	"p85ZU4VZ+bZAio9SvcM7+IaNrPFLfEpLH2bPckCUjX7ophUxC4Jse3Z173Wa3/h8nV6Wg+d6aAwI7soc",
+	"JIE4sKD0fWHidj9iUewHAdZOC+AJPp5MMQTNghPse9bZyzEffMLUTCAHn7TR9fhnX9dvI66le4AlKOdU",
+	"NLP5EmSDfcrwI3KpNq5BDfRhsQypOcN4Auxd9p1EPK7NpmoGibqtSg4NOxkzgM6NXo56r9m7q9sC+Q/D",
+	"QAV0FpbMduZr6WnGR3pU87w3xIi9rNXTz02kIUN756RpEh97dPrKF36kWwNgaZTkD3YIUb8SCdG37yue",
+	"otsMOiIn1EFXEv/DOWs7z+sMRuCLEVvIWWjnj9cK7DoiFdm5KLzS0yofvWVdHesrlCCTb5FESZV5MxDO",
+	"xHgZNUrs54YpUl8FLhvY5aUtEUb58cnqkrRXf+M3+X42GCOP+i5SJj+2nG6h1SDxk2JVpa30dJdWfdV5",
+	"zCACVuqdFC/eg+LJgyqe/DgUqZtbhicnl/2Ou94+N/fKqk4C6ej5XqaEM+tvVMJZvlUKSjiaIfG7EJTs",
+	"Q1QGIwJQNO1OeOx6buz2kA0JoHgeJO86Yj6WAa+zX8BKqcjA6qOEqCoVUbkxJdQuCU/roVIN3hiJUHVl",
+	"nGUK41VIWfPPPEwDdDqCSuqRu0CJ67kd48wsce4l4uHpntFUTFM1wZih/OKCeP2sjtG0/GsVu3CJWLXP",
+	"O8KQAQoZskBGdAiF58fgsFR4Z1eN7HLRmcSqpzbqJsY4uxMP0jzr+clqasoPOj2PPL4+8KNsEcJTv8fe",
+	"vHzBcd/wPgL1J1Sm/gMDgcJi3CsZMpdNeRhJweZjCVUekG3QcGi7IpRIJtilsTq70rkR48Wz8OmCalxH",
+	"JK4e7IrLPHdBGSDIToTEvxmb/H1UZx8SkSU7RYN5YkyQYDyRahuQmuOCdIhc+LvmC/TLPvA9DDiND9aJ",
+	"ChToLrl+QjR/cG3sl8lFRLycfLe5aVuL5qxNzH7b8m0bEn69g31QYuzht2Ad9PloJp6wjX+QFpZDg8oy",
+	"j/j0/BvstRLG8f05vZVDxFHBTJRDGkM8Oakjh9ahxhQwNE0D9kkt8SOorNB4s3f6FWSyqxqUAGoVTM7I",
+	"BwRSfgLwCQkIAxLg5LT9HAGBp46j/+/kpPmsnjjFW3CxoOGQgZMQdxFBGPqhnEc8TG7M/v2vdr2hb9o6",
+	"qbLfp1xc/8JeSiH4IGYvZchZo+7Yv/YenUPBz2kld50Od72q9gbqHzBwz2XurVtbiq+5QzmJkrgiI1jD",
+	"ZMgGY6kOhG66XZ6emrSDlHmyfipRKsn91B9qgJkF+ZOGZD5LxJGww4667rBl1SVZJ2H/VML5WtTlpInT",
+	"qijNlK4G2AdjNZ+9JK2gT8r29GWTOoXRW2LNafBTpK5LiK50xTf87A/4soGh6EZqaPqfcoN7iR8UjOp3",
+	"lEWJx6GcjcYq0ppkxlRFcLYbsdfAAldl/+CLQSDdT+rtv/bjN7P+LsO8MO/UYgSUQ/Ue010K6prQfrc2",
+	"a0tut/uRKY8lqz7pbkl2VAKuLnpjqB8DpmJolov1dS33kPvyW0o8wSCms37gD9gnvsCql369uAbgNL/Q",
+	"3RWw2s/ajTaZhuPGqW0BfvGj0s0DUAL8hUC6Huu7gQoeQ8yeyXAw5vrtWHd8w90gHle+/fnt/wMAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

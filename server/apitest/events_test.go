@@ -247,6 +247,54 @@ var deeds = []struct {
 		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
 		return trace{ann.ID, ann.ID, "", ""}
 	}},
+	{"wrong_code", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		app := s.plantTOTP(t, ann.Username)
+		s.do(t, here(passwordGrantWith(ann.Username, horse, app.wrongCode()))).want(400)
+		return trace{ann.ID, "", "first-party", ""}
+	}},
+	{"factor_added", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		setup, app := s.startTOTP(t, token)
+		s.do(t, here(confirmTOTP(token, setup.Setup, app.code()))).want(201)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"factor_removed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token, added := s.enrolledHere(t, ann)
+		s.do(t, here(request{method: "DELETE", path: "/users/me/factors/" + added.Factor.ID, token: token})).want(204)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"recovery_code_used", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		_, added := s.enroll(t, s.logInHere(t, ann).AccessToken)
+		s.do(t, here(passwordGrantWith(ann.Username, horse, added.RecoveryCodes[0]))).want(200)
+		return trace{ann.ID, ann.ID, "first-party", ""}
+	}},
+	{"recovery_codes_replaced", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token, _ := s.enrolledHere(t, ann)
+		s.do(t, here(replaceCodes(token))).want(200)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"factors_reset_requested", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.plantTOTP(t, ann.Username)
+		s.do(t, here(post("/users/"+ann.ID+"/factors/reset", root, nil))).want(202)
+		return s.administers(t, root, ann)
+	}},
+	{"factors_reset_requested", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantTOTP(t, ann.Username)
+		s.must(t, "", "user", "reset-factors", ann.Username)
+		return trace{ann.ID, "command line", "", ""}
+	}},
+	{"factors_reset_cancelled", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		app := s.plantTOTP(t, ann.Username)
+		s.must(t, "", "user", "reset-factors", ann.Username)
+		s.do(t, here(passwordGrantWith(ann.Username, horse, app.code()))).want(200)
+		return trace{ann.ID, ann.ID, "first-party", ""}
+	}},
+	{"factors_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantTOTP(t, ann.Username)
+		s.sql(t, `UPDATE users SET factors_reset_at = 1 WHERE id = '`+ann.ID+`'`)
+		s.completeResets(t)
+		return trace{ann.ID, "schedule", "", ""}
+	}},
 	{"password_changed", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)
 		return trace{ann.ID, "command line", "", ""}
@@ -304,6 +352,14 @@ func (s *server) logInHere(t *testing.T, who api.User) api.Token {
 	return decode[api.Token](s.do(t, here(passwordGrant(who.Username, horse))).want(200))
 }
 
+// enrolledHere gives an account an authenticator app, and logs in with a recovery code.
+func (s *server) enrolledHere(t *testing.T, who api.User) (token string, added api.NewFactor) {
+	t.Helper()
+	_, added = s.enroll(t, s.logInHere(t, who).AccessToken)
+	a := s.do(t, here(passwordGrantWith(who.Username, horse, added.RecoveryCodes[9]))).want(200)
+	return decode[api.Token](a).AccessToken, added
+}
+
 func amend(token string, who api.User, fields map[string]any) request {
 	return request{method: "PATCH", path: "/users/" + who.ID, token: token, json: fields}
 }
@@ -355,7 +411,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 					t.Errorf("it was at %v, not after %v", e.At, began)
 				}
 				address, agent := home, "browser/1 (é)"
-				if said(e.Actor) == "command line" {
+				if actor := said(e.Actor); actor == "command line" || actor == "schedule" {
 					address, agent = "", ""
 				}
 				if said(e.IPAddress) != address || said(e.UserAgent) != agent {

@@ -36,6 +36,7 @@ type Settings struct {
 	ConfirmURL         string // of the pages that mailed links open; the code is added as a parameter
 	ResetURL           string
 	Cursors            token.Cursors
+	Name               string // of the server, which authenticator apps show
 }
 
 // Service manages accounts. It is safe for concurrent use.

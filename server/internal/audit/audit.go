@@ -54,6 +54,15 @@ const (
 	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
 	PasswordReset    Kind = "password_reset"
+	WrongCode        Kind = "wrong_code" // of a second factor, after the correct password
+	FactorAdded      Kind = "factor_added"
+	FactorRemoved    Kind = "factor_removed"
+	RecoveryCodeUsed Kind = "recovery_code_used"
+	CodesReplaced    Kind = "recovery_codes_replaced"
+	ResetRequested   Kind = "factors_reset_requested" // of the second factors
+	ResetCancelled   Kind = "factors_reset_cancelled" // by a sign-in with one
+	FactorsReset     Kind = "factors_reset"
+	PasskeyCopied    Kind = "passkey_copied" // its signature counter has gone back
 	ClientCreated    Kind = "client_created"
 	ClientChanged    Kind = "client_changed"
 	ClientDeleted    Kind = "client_deleted"
@@ -69,8 +78,8 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, IdentityLinked, IdentityUnlinked, ClientCreated, ClientChanged, ClientDeleted,
-	ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated,
+	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, PasskeyCopied, ResetRequested, ResetCancelled, FactorsReset,
+	IdentityLinked, IdentityUnlinked, ClientCreated, ClientChanged, ClientDeleted, ProviderCreated, ProviderChanged, ProviderDeleted, KeyRotated,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.

@@ -57,7 +57,8 @@ func cookieOf(r token.Refresh) secret.Text {
 	return secret.New(base64.RawURLEncoding.EncodeToString(slices.Concat(r.SessionID[:], r.Seed())))
 }
 
-// Browser returns the session of a cookie, or nil if there is none that is valid.
+// Browser returns the session of a cookie, or nil if there is none that is valid, or if the person must sign in again to set up a
+// second factor.
 func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, error) {
 	raw, invalid := base64.RawURLEncoding.Strict().DecodeString(cookie.Reveal())
 	if invalid != nil || len(raw) != 16+32 {
@@ -70,6 +71,9 @@ func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, er
 	}
 	if err != nil {
 		return nil, err
+	}
+	if s.lacksFactor(user, MethodsOf(session)) { // the grace has ended since the person signed in
+		return nil, nil
 	}
 	if now := s.Now(); now.Sub(session.LastUsedAt) > touchEvery {
 		if err = s.db.TouchSession(ctx, session.ID, now, s.RefreshIdle); store.IgnoreNotFound(err) != nil {
@@ -170,7 +174,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 				return err
 			}
 		}
-		session.Scope = strings.Join(Intersect(start.Scopes, s.Scopes.OfUser(user)), " ")
+		session.Scope = strings.Join(Intersect(start.Scopes, s.ScopesOf(user, MethodsOf(session))), " ")
 		if err = q.CreateSession(ctx, session); err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 	return &Caller{
 		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime, Methods: access.Methods, Claims: claims,
 		checked: s.Now(),
-		Scopes:  Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
+		Scopes:  Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.ScopesOf(user, access.Methods)),
 	}, nil
 }
 

@@ -39,13 +39,21 @@ const (
 	AccountDeleted    Kind = "account_deleted"
 	IdentityLinked    Kind = "identity_linked" // of Provider
 	IdentityUnlinked  Kind = "identity_unlinked"
+
+	FactorAdded      Kind = "factor_added"
+	FactorRemoved    Kind = "factor_removed"
+	RecoveryCodeUsed Kind = "recovery_code_used"      // at a sign-in
+	CodesReplaced    Kind = "recovery_codes_replaced" // there are new ones
+	ResetRequested   Kind = "factors_reset_requested" // by an administrator; the factors are removed at Due
+	FactorsReset     Kind = "factors_reset"           // they are removed
 )
 
 // Decoy is a mail that is queued and never sent. It takes the place of one that must not be sent, so that the request
 // does the same work either way.
 const Decoy Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted, IdentityLinked, IdentityUnlinked}
+var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted, IdentityLinked, IdentityUnlinked,
+	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset}
 
 // Mail is a mail before it is rendered.
 type Mail struct {
@@ -65,7 +73,10 @@ type Fields struct {
 	IPAddress string      // of the request that made the change
 	UserAgent string
 	NewEmail  string
-	Provider  string // of an identity
+	Provider  string    // of an identity
+	Factor    string    // the name of a second factor
+	CodesLeft int       // recovery codes
+	Due       time.Time // when a reset removes the second factors
 }
 
 // Message is a rendered mail. ID is the same in every attempt, so that receivers can recognise a second copy.

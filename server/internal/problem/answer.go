@@ -23,6 +23,7 @@ var statuses = map[Code]int{
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,
+	NoSecondFactor:       http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,
 	UnsupportedMediaType: http.StatusUnsupportedMediaType,
 	ValidationFailed:     http.StatusUnprocessableEntity,
@@ -47,6 +48,7 @@ var statuses = map[Code]int{
 	ExpiredToken:         http.StatusBadRequest,
 
 	MFARequired:             http.StatusBadRequest,
+	MFAEnrollmentRequired:   http.StatusBadRequest,
 	UnsupportedResponseType: http.StatusBadRequest,
 }
 

@@ -71,12 +71,12 @@ func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) err
 func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, scope, claims string, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
-			u.scopes, u.created_at, u.updated_at, u.user_metadata, u.factors, s.scope, s.claims
+			u.scopes, u.created_at, u.updated_at, u.user_metadata, u.factors, u.administrator_since, s.scope, s.claims
 		FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.id = $1 AND s.expires_at > $2 AND u.id = $3 AND NOT u.disabled`, id, micros(now), userID)
 	u.ID = userID
 	err = translate(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
-		&u.Scopes, timeScanner{&u.CreatedAt}, timeScanner{&u.UpdatedAt}, &u.Metadata, &u.Factors, &scope, &claims))
+		&u.Scopes, timeScanner{&u.CreatedAt}, timeScanner{&u.UpdatedAt}, &u.Metadata, &u.Factors, timeScanner{&u.AdministratorSince}, &scope, &claims))
 	return u, scope, claims, err
 }
 

@@ -18,9 +18,6 @@ import (
 // identitiesPath is the page of the linked accounts.
 const identitiesPath = "/account/identities"
 
-// identitiesErrand is the errand of a person who signs in again to change them. The dot is in no sealed request.
-var identitiesErrand = errand{sealed: "account.identities", path: identitiesPath}
-
 // showIdentities is GET /account/identities.
 func (p *Pages) showIdentities(o owner) error {
 	return p.identitiesPage(o, http.StatusOK, providerFaults[o.QueryParam("fault")], refusedForm{})
@@ -78,7 +75,7 @@ func (p *Pages) identitiesPage(o owner, status int, fault string, refused refuse
 		}
 	}
 	if !proof.Possible() {
-		shown.Links = append([]link{{"../sign-in?request=" + template.URL(identitiesErrand.sealed) + "&again=yes", o.t.T("account-identities.again")}}, shown.Links...) //nolint:gosec // a constant
+		shown.Links = append([]link{{"../" + freshErrands["identities"].link("sign-in"), o.t.T("account-identities.again")}}, shown.Links...)
 	}
 	return p.Site.answer(status, shown).write(o.Response())
 }

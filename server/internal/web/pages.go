@@ -71,11 +71,17 @@ func (p *Pages) all() []handled {
 		{"/sign-in", p.opened(p.openSignIn), p.sent(p.signIn)},
 		{"/sign-in/:provider", nil, p.sent(p.toProvider)},
 		{"/sign-in/:provider/callback", p.fromProvider, nil},
-		{"/continue", p.resume, nil},
 		{secondFactorPath, p.opened(p.openSecondFactor), p.sent(p.secondFactor)},
+		{enrollPath, nil, p.sent(p.enroll)},
+		{continuePath, p.opened(p.goOn), nil},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
 		{"/forgot-password", p.opened(p.openForgotten), p.sent(p.forgotten)},
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
+		{securityPath, p.asOwner(p.showSecurity), nil},
+		{authenticatorPath, p.asOwner(p.freshly("authenticator", p.showAuthenticator)), p.asOwner(p.freshly("authenticator", p.confirmAuthenticator))},
+		{factorPath, p.asOwner(p.freshly("security", p.showFactor)), p.asOwner(p.freshly("security", p.changeFactor))},
+		{recoveryPath, nil, p.asOwner(p.freshly("security", p.newRecoveryCodes))},
+		{passkeysPath, p.asOwner(p.showPasskeys), p.asOwner(p.changePasskeys)},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
@@ -268,6 +274,9 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
+		if text := passkeyFault(t, fault); text != "" {
+			return text
+		}
 		if !errors.Is(fault, identity.ErrUnconfirmed) {
 			return t.T("fault.wrong-credentials")
 		}

@@ -25,6 +25,7 @@ type errand struct {
 	request *oauth.Authorization
 	sealed  string // the request, or what deviceErrand returns, for forms and links
 	path    string // without a request: where to go
+	fresh   bool   // without a request: whether the person has to sign in again, unless they just have
 }
 
 func (p *Pages) errandOf(a oauth.Authorization) errand {
@@ -39,8 +40,8 @@ func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	if sealed == "" {
 		return accountErrand, nil
 	}
-	if sealed == identitiesErrand.sealed {
-		return identitiesErrand, nil
+	if e, ok := freshErrands[sealed]; ok {
+		return e, nil
 	}
 	if code, ok := strings.CutPrefix(sealed, deviceErrandPrefix); ok {
 		return deviceErrand(code), nil
@@ -101,6 +102,9 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	if shown.template = name; e.request != nil {
 		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
 		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
+	}
+	if e.fresh {
+		shown.Text = append(shown.Text, t.H("errand.fresh"))
 	}
 	return shown
 }
@@ -192,32 +196,37 @@ func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *ident
 
 // askToSignIn asks for a username and a password, or for a provider.
 func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username, fault string) Answer {
-	shown, err := p.signInPage(ctx, e, username, fault)
-	if err != nil {
-		return Answer{err: err}
-	}
-	return p.Site.answer(status, shown)
+	return p.signInPage(ctx, status, e, username, fault, fault != "")
 }
 
-func (p *Pages) signInPage(ctx context.Context, e errand, username, fault string) (page, error) {
+// signInPage is the page of askToSignIn. wrong says that the fault is one of the username and the password.
+func (p *Pages) signInPage(ctx context.Context, status int, e errand, username, fault string, wrong bool) Answer {
 	shown := e.page(ctx, p, "sign-in")
 	t, f := shown.texts, e.form("sign-in")
 	f.Fields = []*field{
-		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username", Exact: true, FaultAbove: fault != ""},
+		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username webauthn", Exact: true, FaultAbove: wrong},
 		currentPasswordField(t, "password", "sign-in.password"),
 	}
-	f.Fields[1].FaultAbove = fault != ""
+	f.Fields[1].FaultAbove = wrong
 	f.Buttons = []button{{Text: t.T("sign-in.button")}}
 	if f.focus(); fault != "" && username != "" { // the name is probably correct
 		f.Fields[0].Focus, f.Fields[1].Focus = false, true
 	}
-	providers, err := p.providerForms(ctx, t, e)
+	providers, failed := p.providerForms(ctx, t, e)
 	shown.Fault, shown.Forms = fault, append([]*form{f}, providers...)
 	shown.Links = []link{{e.link("forgot-password"), t.T("sign-in.forgotten")}}
 	if !p.Accounts.RegistrationClosed {
 		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
 	}
-	return shown, err
+	cookie, err := p.offerPasskey(ctx, e, &shown)
+	if err = errors.Join(failed, err); err != nil {
+		return Answer{err: err}
+	}
+	answer := p.Site.answer(status, shown)
+	if cookie != nil {
+		answer.cookies = append(answer.cookies, cookie)
+	}
+	return answer
 }
 
 // openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
@@ -226,24 +235,30 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 	if err != nil {
 		return err
 	}
-	again := e.sealed == identitiesErrand.sealed && c.QueryParam("again") == "yes"
-	if browser != nil && e.request == nil && !again {
-		return Redirect(p.PublicURL + e.path).write(c.Response())
+	username := ""
+	if browser != nil && e.request == nil {
+		if !e.fresh || p.Identity.RequireFreshLogin(p.Identity.Caller(browser), browser.User) == nil {
+			return Redirect(p.PublicURL + e.path).write(c.Response())
+		}
+		username = browser.User.Username
 	}
-	shown, err := p.signInPage(ctx, e, "", "")
-	if fault := providerFaults[c.QueryParam("fault")]; fault != "" {
-		shown.Fault = shown.T(fault)
+	fault := providerFaults[c.QueryParam("fault")]
+	if fault != "" {
+		fault = e.texts(ctx, p).T(fault)
 	}
-	if err != nil {
-		return err
-	}
-	return p.Site.answer(http.StatusOK, shown).write(c.Response())
+	return p.signInPage(ctx, http.StatusOK, e, username, fault, false).write(c.Response())
 }
 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
-	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	var answer Answer
+	var err error
+	if passkey := form.Get("passkey"); passkey != "" {
+		answer, err = p.signInWithPasskey(ctx, e, secret.New(passkey))
+	} else {
+		answer, err = p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		return p.askToSignIn(ctx, statusOf(fault), e, username, explain(c, e.texts(ctx, p), fault)).write(c.Response())
 	}
@@ -258,25 +273,37 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 	}
 	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer := p.askForFactor(ctx, http.StatusOK, e, "")
-		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
-		return answer, nil
+		return p.incomplete(ctx, e, missing)
 	}
 	return p.signedIn(ctx, e, before, browser, cookie, err)
 }
 
-// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends.
+// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends. A person who
+// must have a second factor soon is offered to set it up.
 func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser, browser identity.Browser, cookie secret.Text, err error) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	return p.arrive(ctx, before, browser, cookie, func() (Answer, error) {
+		if due := p.Identity.FactorDue(browser.User); browser.User.Factors == "" && !due.IsZero() {
+			return p.offer(ctx, e, browser.User, due)
+		}
+		return p.continueErrand(ctx, e, &browser)
+	})
+}
+
+// arrive answers with then, for a person who has just signed in.
+func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser identity.Browser, cookie secret.Text, then func() (Answer, error)) (answer Answer, err error) {
 	if err = p.replaceSession(ctx, before, &browser); err != nil {
 		return Answer{}, err
 	}
-	answer, err := p.continueErrand(ctx, e, &browser)
+	answer, err = then()
 	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
 	if !p.step(ctx).Empty() {
 		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
+	if p.passkeyBinding(ctx) != "" {
+		answer.cookies = append(answer.cookies, p.passkeyCookie(""))
 	}
 	return answer, err
 }

@@ -13,7 +13,6 @@ import (
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/identity"
-	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/upstream"
 	"sesame/server/secret"
@@ -32,7 +31,7 @@ func (p *Pages) providerForms(ctx context.Context, t *texts, e errand) (forms []
 
 // toProvider is POST /sign-in/{provider}: a button on the page that signs people in or up.
 func (p *Pages) toProvider(ctx context.Context, c echo.Context, e errand, _ url.Values) error {
-	again := e.sealed == identitiesErrand.sealed || e.request != nil && e.request.WantsProof()
+	again := e.fresh || e.request != nil && e.request.WantsProof()
 	begun, err := p.Upstream.Begin(ctx, c.Param("provider"), upstream.Wish{Errand: e.sealed, Again: again})
 	if err != nil {
 		return p.providerFault(c, e, err)
@@ -90,8 +89,9 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 	}
 	browser, cookie, err := p.Accounts.SignInUpstream(ctx, person)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer := Redirect(p.PublicURL + string(e.link(secondFactorPath)))
-		answer.cookies = []*http.Cookie{p.stepCookie(missing.Sealed, identity.StepTTL)}
+		answer, step := Redirect(p.PublicURL+string(e.link(secondFactorPath))), p.stepCookie(missing.Sealed, identity.StepTTL)
+		step.SameSite = http.SameSiteLaxMode // it is needed at the end of the redirects from the provider
+		answer.cookies = []*http.Cookie{step}
 		return answer.write(c.Response())
 	}
 	if err == nil {
@@ -101,32 +101,11 @@ func (p *Pages) signInUpstream(ctx context.Context, c echo.Context, e errand, pe
 		return p.providerFault(c, e, err)
 	}
 	answer := Redirect(p.PublicURL + e.path)
-	if e.request != nil {
-		answer.Location = p.PublicURL + "/continue?request=" + url.QueryEscape(p.OAuth.Seal(*e.request, browser.Session.ID))
+	if e.request != nil { // the pages that may follow have their own places
+		answer.Location = p.PublicURL + string(e.link(continuePath))
 	}
 	answer.cookies = []*http.Cookie{p.cookie(cookie, browser.Session.EndsAt)}
 	return answer.write(c.Response())
-}
-
-// resume is GET /continue: a person who has signed in at a provider goes on with an authorization request. It is bound to the session
-// that was started for it.
-func (p *Pages) resume(c echo.Context) error {
-	ctx := WithCookies(c.Request().Context(), c.Request())
-	browser, err := p.browser(ctx)
-	if err != nil {
-		return err
-	}
-	if browser == nil {
-		return p.refused(ctx, oauth.ErrPage(nil)).write(c.Response())
-	}
-	a, err := p.OAuth.Unseal(ctx, c.QueryParam("request"), browser.Session.ID)
-	var answer Answer
-	if err == nil {
-		answer, err = p.proceed(ctx, a, browser, false)
-	} else {
-		answer, err = p.unsafe(ctx, err)
-	}
-	return answer.writeUnless(err, c)
 }
 
 // providerFaults are the texts of what can go wrong at a provider, by the name that the address of the next page has.

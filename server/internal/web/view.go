@@ -19,13 +19,18 @@ type page struct {
 	Text       []template.HTML
 	Fault      string // that concerns no single field
 	Forms      []*form
-	Scopes     []string // of a consent, in words
-	Nav        []link   // the other pages of an account
-	Items      []item   // of a list
-	Links      []link   // where else to go from here
-	Base       string   // leads from the address of the page to the root of the pages
+	Scopes     []string      // of a consent, in words
+	Nav        []link        // the other pages of an account
+	Items      []item        // of a list
+	Image      template.HTML // a QR code
+	Secret     string        // of an authenticator app
+	Codes      []string      // recovery codes
+	Links      []link        // where else to go from here
+	Base       string        // leads from the address of the page to the root of the pages
 	Wide       bool
-	Target     string // an address that the server may redirect to after the form
+	// Passkey is the one form that needs a script; nil on most pages.
+	Passkey *passkeyForm
+	Target  string // an address that the server may redirect to after the form
 
 	template string
 	style    template.CSS
