@@ -74,7 +74,7 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		return fmt.Errorf("the demo accounts: %w", err)
 	}
 	if a.declared != nil {
-		if err = a.declared.Apply(context.Background(), services.Accounts, services.OAuth, a.log); err != nil {
+		if err = a.declared.Apply(context.Background(), services.Accounts, services.OAuth, services.Upstream, a.log); err != nil {
 			return fmt.Errorf("%s: %w", config.Variable("bootstrap-file"), err)
 		}
 	}

@@ -50,6 +50,23 @@ type NewProvider struct {
 	LinkAddresses             bool
 }
 
+// withDefaults returns a provider with the defaults filled in.
+func (n NewProvider) withDefaults() NewProvider {
+	if n.Kind == GitHub && n.Issuer == "" {
+		n.Issuer = gitHubIssuer
+	}
+	if n.Label == "" {
+		n.Label = n.Name
+	}
+	if len(n.Scopes) == 0 {
+		n.Scopes = []string{"openid", "email", "profile"}
+		if n.Kind == GitHub {
+			n.Scopes = []string{"read:user", "user:email"}
+		}
+	}
+	return n
+}
+
 // Change is what changes of a provider; nil keeps. Its kind and its issuer cannot change: its identities belong to them.
 type Change struct {
 	Label         *string
@@ -124,18 +141,7 @@ func (s *Service) Providers(ctx context.Context) ([]Provider, error) {
 
 // Create makes a provider. Errors: ValidationFailed, ProviderTaken, InsufficientScope.
 func (s *Service) Create(ctx context.Context, by By, n NewProvider) (Provider, error) {
-	if n.Kind == GitHub && n.Issuer == "" {
-		n.Issuer = gitHubIssuer
-	}
-	if n.Label == "" {
-		n.Label = n.Name
-	}
-	if len(n.Scopes) == 0 {
-		n.Scopes = []string{"openid", "email", "profile"}
-		if n.Kind == GitHub {
-			n.Scopes = []string{"read:user", "user:email"}
-		}
-	}
+	n = n.withDefaults()
 	if err := s.check(by, n); err != nil {
 		return Provider{}, err
 	}
