@@ -37,6 +37,7 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/internal/tracing"
+	"sesame/server/internal/upstream"
 )
 
 // Options are the settings and what the program takes from its process.
@@ -171,6 +172,7 @@ type Services struct {
 	Identity *identity.Service
 	Accounts *account.Service
 	OAuth    *oauth.Service
+	Upstream *upstream.Service
 	Audit    *audit.Log
 }
 
@@ -198,7 +200,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
 			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
 		}),
-		Audit: audit.NewLog(a.DB, cursors),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
+		Audit:    audit.NewLog(a.DB, cursors),
 	}
 	return a.services
 }
