@@ -194,6 +194,9 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	}
 	f.Fields[1].FaultAbove = fault != ""
 	f.Buttons = []button{{Text: t.T("sign-in.button")}}
+	if p.Accounts.HasMagicLinks() {
+		f.Buttons = append(f.Buttons, button{Text: t.T("sign-in.link"), Name: "do", Value: "link", Second: true, Incomplete: true})
+	}
 	if f.focus(); fault != "" && username != "" { // the name is probably correct
 		f.Fields[0].Focus, f.Fields[1].Focus = false, true
 	}
@@ -220,6 +223,9 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
+	if form.Get("do") == "link" && p.Accounts.HasMagicLinks() {
+		return p.mailLink(ctx, c, e, username)
+	}
 	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		return p.askToSignIn(ctx, statusOf(fault), e, username, explain(c, e.texts(ctx, p), fault)).write(c.Response())
