@@ -92,7 +92,7 @@ func (p *Pages) openLink(c echo.Context) error {
 	if err != nil {
 		return p.refuseLink(ctx, c, e, err)
 	}
-	shown := e.page(ctx, p, "sign-in-link")
+	shown := e.page(ctx, p, "sign-in")
 	shown.template = codeTemplate
 	shown.Text = append(shown.Text, shown.H("sign-in-link.text", "username", user.Username))
 	f := e.form("sign-in-link")
