@@ -38,6 +38,7 @@ const (
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -77,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -108,29 +111,41 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED   EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED   EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED  EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED   EventKind = "account_enabled"
-	EventKindEVENTCLIENTCHANGED    EventKind = "client_changed"
-	EventKindEVENTCLIENTCREATED    EventKind = "client_created"
-	EventKindEVENTCLIENTDELETED    EventKind = "client_deleted"
-	EventKindEVENTEMAILCHANGED     EventKind = "email_changed"
-	EventKindEVENTEMAILCONFIRMED   EventKind = "email_confirmed"
-	EventKindEVENTEMAILLOST        EventKind = "email_lost"
-	EventKindEVENTKEYROTATED       EventKind = "key_rotated"
-	EventKindEVENTLOGIN            EventKind = "login"
-	EventKindEVENTLOGINFAILED      EventKind = "login_failed"
-	EventKindEVENTLOGINTHROTTLED   EventKind = "login_throttled"
-	EventKindEVENTLOGOUT           EventKind = "logout"
-	EventKindEVENTLOGOUTEVERYWHERE EventKind = "logout_everywhere"
-	EventKindEVENTPASSWORDACCEPTED EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED  EventKind = "password_changed"
-	EventKindEVENTPASSWORDRESET    EventKind = "password_reset"
-	EventKindEVENTPROFILECHANGED   EventKind = "profile_changed"
-	EventKindEVENTREFRESHREUSED    EventKind = "refresh_reused"
-	EventKindEVENTSCOPESCHANGED    EventKind = "scopes_changed"
-	EventKindEVENTWRONGPASSWORD    EventKind = "wrong_password"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
+	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
+	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
+	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
+	EventKindEVENTCODEREUSED            EventKind = "code_reused"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
+	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
+	EventKindEVENTEMAILLOST             EventKind = "email_lost"
+	EventKindEVENTFACTORADDED           EventKind = "factor_added"
+	EventKindEVENTFACTORREMOVED         EventKind = "factor_removed"
+	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
+	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
+	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
+	EventKindEVENTLOGIN                 EventKind = "login"
+	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
+	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
+	EventKindEVENTLOGOUT                EventKind = "logout"
+	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
+	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
+	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
+	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
+	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
+	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
+	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -144,17 +159,35 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTACCOUNTENABLED:
 		return true
+	case EventKindEVENTACCOUNTUNLOCKED:
+		return true
 	case EventKindEVENTCLIENTCHANGED:
 		return true
 	case EventKindEVENTCLIENTCREATED:
 		return true
 	case EventKindEVENTCLIENTDELETED:
 		return true
+	case EventKindEVENTCODEREUSED:
+		return true
+	case EventKindEVENTCONSENTGRANTED:
+		return true
+	case EventKindEVENTCONSENTWITHDRAWN:
+		return true
 	case EventKindEVENTEMAILCHANGED:
 		return true
 	case EventKindEVENTEMAILCONFIRMED:
 		return true
 	case EventKindEVENTEMAILLOST:
+		return true
+	case EventKindEVENTFACTORADDED:
+		return true
+	case EventKindEVENTFACTORREMOVED:
+		return true
+	case EventKindEVENTFACTORSRESET:
+		return true
+	case EventKindEVENTFACTORSRESETCANCELLED:
+		return true
+	case EventKindEVENTFACTORSRESETREQUESTED:
 		return true
 	case EventKindEVENTKEYROTATED:
 		return true
@@ -176,9 +209,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTPROFILECHANGED:
 		return true
+	case EventKindEVENTRECOVERYCODESREPLACED:
+		return true
+	case EventKindEVENTRECOVERYCODEUSED:
+		return true
 	case EventKindEVENTREFRESHREUSED:
 		return true
 	case EventKindEVENTSCOPESCHANGED:
+		return true
+	case EventKindEVENTWRONGCODE:
 		return true
 	case EventKindEVENTWRONGPASSWORD:
 		return true
@@ -230,6 +269,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -257,6 +297,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -325,6 +367,11 @@ type AuthorizationRequest struct {
 	//
 	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of a client with registered redirect addresses.
 	//
@@ -509,15 +556,27 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -549,15 +608,27 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -568,6 +639,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool   `json:"disabled"`
+	ID       string `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -743,6 +862,14 @@ type Metadata struct {
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
 // is required. The operator may require more than eight. The most common passwords, and those made of
 // the username, the e-mail address or the service's name, are refused.
@@ -768,6 +895,11 @@ type OAuthClient struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -829,6 +961,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -901,6 +1038,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -963,6 +1105,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -1100,6 +1247,11 @@ type PushedAuthorizationRequest struct {
 	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
+
 	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
@@ -1189,6 +1341,12 @@ type PushedAuthorizationRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -1386,6 +1544,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code secret.Text `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup secret.Text `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -1668,6 +1867,9 @@ type AuthorizeParams struct {
 
 	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -1733,6 +1935,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -1787,8 +1995,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -1897,9 +2111,21 @@ type ServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx echo.Context, params ListMyEventsParams) error
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx echo.Context) error
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx echo.Context, factorID string) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx echo.Context) error
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx echo.Context) error
@@ -1909,6 +2135,12 @@ type ServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx echo.Context, sessionID string) error
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx echo.Context) error
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx echo.Context) error
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx echo.Context, userID string) error
@@ -1918,6 +2150,9 @@ type ServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx echo.Context, userID string) error
 }
 
 // ServerInterfaceWrapper converts echo contexts to parameters.
@@ -2082,6 +2317,13 @@ func (w *ServerInterfaceWrapper) Authorize(ctx echo.Context) error {
 	err = runtime.BindQueryParameterWithOptions("form", true, false, "request_uri", ctx.QueryParams(), &params.RequestURI, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
 	if err != nil {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter request_uri: %s", err))
+	}
+
+	// ------------- Optional query parameter "claims" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "claims", ctx.QueryParams(), &params.Claims, runtime.BindQueryParameterOptions{Type: "string", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter claims: %s", err))
 	}
 
 	// Invoke the callback with all the unmarshaled arguments
@@ -2507,12 +2749,71 @@ func (w *ServerInterfaceWrapper) ListMyEvents(ctx echo.Context) error {
 	return err
 }
 
+// ListFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ListFactors(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListFactors(ctx)
+	return err
+}
+
+// RemoveFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RemoveFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Parameter object where we will unmarshal all parameters from the context
+	var params RemoveFactorParams
+	// ------------- Optional query parameter "end_other_sessions" -------------
+
+	err = runtime.BindQueryParameterWithOptions("form", true, false, "end_other_sessions", ctx.QueryParams(), &params.EndOtherSessions, runtime.BindQueryParameterOptions{Type: "boolean", Format: ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter end_other_sessions: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RemoveFactor(ctx, factorID, params)
+	return err
+}
+
+// RenameFactor converts echo context to params.
+func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "factor_id" -------------
+	var factorID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "factor_id", ctx.Param("factor_id"), &factorID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter factor_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.RenameFactor(ctx, factorID)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.ChangePassword(ctx)
+	return err
+}
+
+// ReplaceRecoveryCodes converts echo context to params.
+func (w *ServerInterfaceWrapper) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ReplaceRecoveryCodes(ctx)
 	return err
 }
 
@@ -2547,6 +2848,24 @@ func (w *ServerInterfaceWrapper) EndSession(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.EndSession(ctx, sessionID)
+	return err
+}
+
+// StartTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) StartTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartTotp(ctx)
+	return err
+}
+
+// ConfirmTotp converts echo context to params.
+func (w *ServerInterfaceWrapper) ConfirmTotp(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ConfirmTotp(ctx)
 	return err
 }
 
@@ -2595,6 +2914,22 @@ func (w *ServerInterfaceWrapper) UpdateUser(ctx echo.Context) error {
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.UpdateUser(ctx, userID)
+	return err
+}
+
+// ResetFactors converts echo context to params.
+func (w *ServerInterfaceWrapper) ResetFactors(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "user_id" -------------
+	var userID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "user_id", ctx.Param("user_id"), &userID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter user_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ResetFactors(ctx, userID)
 	return err
 }
 
@@ -2670,6 +3005,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/email-verifications/confirm", wrapper.ConfirmEmail, options.OperationMiddlewares["confirmEmail"]...)
 	router.POST(options.BaseURL+"/password-resets", wrapper.RequestPasswordReset, options.OperationMiddlewares["requestPasswordReset"]...)
 	router.POST(options.BaseURL+"/password-resets/confirm", wrapper.ConfirmPasswordReset, options.OperationMiddlewares["confirmPasswordReset"]...)
+	router.GET(options.BaseURL+"/users/me/factors", wrapper.ListFactors, options.OperationMiddlewares["listFactors"]...)
+	router.DELETE(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RemoveFactor, options.OperationMiddlewares["removeFactor"]...)
+	router.PATCH(options.BaseURL+"/users/me/factors/:factor_id", wrapper.RenameFactor, options.OperationMiddlewares["renameFactor"]...)
+	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
+	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
+	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -7033,6 +7375,408 @@ func (response ListMyEvents503ApplicationProblemPlusJSONResponse) VisitListMyEve
 	return err
 }
 
+type ListFactorsRequestObject struct {
+}
+
+type ListFactorsResponseObject interface {
+	VisitListFactorsResponse(w http.ResponseWriter) error
+}
+
+type ListFactors200JSONResponse FactorList
+
+func (response ListFactors200JSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors400ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors401ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors403ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors500ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListFactors503ApplicationProblemPlusJSONResponse) VisitListFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Params   RemoveFactorParams
+}
+
+type RemoveFactorResponseObject interface {
+	VisitRemoveFactorResponse(w http.ResponseWriter) error
+}
+
+type RemoveFactor204Response struct {
+}
+
+func (response RemoveFactor204Response) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type RemoveFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor400ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor401ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor403ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RemoveFactor404ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor422ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor500ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RemoveFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RemoveFactor503ApplicationProblemPlusJSONResponse) VisitRemoveFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactorRequestObject struct {
+	FactorID string `json:"factor_id"`
+	Body     *RenameFactorJSONRequestBody
+}
+
+type RenameFactorResponseObject interface {
+	VisitRenameFactorResponse(w http.ResponseWriter) error
+}
+
+type RenameFactor200JSONResponse Factor
+
+func (response RenameFactor200JSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor400ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor401ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor403ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor404ApplicationProblemPlusJSONResponse Problem
+
+func (response RenameFactor404ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor413ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor415ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor422ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor500ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type RenameFactor503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFactorResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -7183,6 +7927,148 @@ type ChangePassword503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ChangePassword503ApplicationProblemPlusJSONResponse) VisitChangePasswordResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodesRequestObject struct {
+}
+
+type ReplaceRecoveryCodesResponseObject interface {
+	VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error
+}
+
+type ReplaceRecoveryCodes200ResponseHeaders struct {
+	CacheControl string
+}
+
+type ReplaceRecoveryCodes200JSONResponse struct {
+	Body    RecoveryCodes
+	Headers ReplaceRecoveryCodes200ResponseHeaders
+}
+
+func (response ReplaceRecoveryCodes200JSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes400ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes401ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes403ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse Problem
+
+func (response ReplaceRecoveryCodes409ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes413ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes500ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ReplaceRecoveryCodes503ApplicationProblemPlusJSONResponse) VisitReplaceRecoveryCodesResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7514,6 +8400,293 @@ type EndSession503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response EndSession503ApplicationProblemPlusJSONResponse) VisitEndSessionResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotpRequestObject struct {
+}
+
+type StartTotpResponseObject interface {
+	VisitStartTotpResponse(w http.ResponseWriter) error
+}
+
+type StartTotp200ResponseHeaders struct {
+	CacheControl string
+}
+
+type StartTotp200JSONResponse struct {
+	Body    TotpSetup
+	Headers StartTotp200ResponseHeaders
+}
+
+func (response StartTotp200JSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp400ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp401ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp403ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp413ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp500ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartTotp503ApplicationProblemPlusJSONResponse) VisitStartTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotpRequestObject struct {
+	Body *ConfirmTotpJSONRequestBody
+}
+
+type ConfirmTotpResponseObject interface {
+	VisitConfirmTotpResponse(w http.ResponseWriter) error
+}
+
+type ConfirmTotp201ResponseHeaders struct {
+	CacheControl string
+}
+
+type ConfirmTotp201JSONResponse struct {
+	Body    NewFactor
+	Headers ConfirmTotp201ResponseHeaders
+}
+
+func (response ConfirmTotp201JSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp400ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp401ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp403ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp413ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp415ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp422ApplicationProblemPlusJSONResponse Problem
+
+func (response ConfirmTotp422ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp500ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ConfirmTotp503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ConfirmTotp503ApplicationProblemPlusJSONResponse) VisitConfirmTotpResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -7996,6 +9169,173 @@ func (response UpdateUser503ApplicationProblemPlusJSONResponse) VisitUpdateUserR
 	return err
 }
 
+type ResetFactorsRequestObject struct {
+	UserID string `json:"user_id"`
+}
+
+type ResetFactorsResponseObject interface {
+	VisitResetFactorsResponse(w http.ResponseWriter) error
+}
+
+type ResetFactors202JSONResponse FactorReset
+
+func (response ResetFactors202JSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(202)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors400ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors401ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors403ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors404ApplicationProblemPlusJSONResponse struct {
+	NoSuchUserApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors404ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors409ApplicationProblemPlusJSONResponse Problem
+
+func (response ResetFactors409ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors413ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors422ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors500ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ResetFactors503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ResetFactors503ApplicationProblemPlusJSONResponse) VisitResetFactorsResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
 	// GetKeys Read the public signing keys
@@ -8100,9 +9440,21 @@ type StrictServerInterface interface {
 	// ListMyEvents List my events
 	// (GET /users/me/events)
 	ListMyEvents(ctx context.Context, request ListMyEventsRequestObject) (ListMyEventsResponseObject, error)
+	// ListFactors List my second factors
+	// (GET /users/me/factors)
+	ListFactors(ctx context.Context, request ListFactorsRequestObject) (ListFactorsResponseObject, error)
+	// RemoveFactor Remove a second factor
+	// (DELETE /users/me/factors/{factor_id})
+	RemoveFactor(ctx context.Context, request RemoveFactorRequestObject) (RemoveFactorResponseObject, error)
+	// RenameFactor Rename a second factor
+	// (PATCH /users/me/factors/{factor_id})
+	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
+	// ReplaceRecoveryCodes Get new recovery codes
+	// (POST /users/me/recovery-codes)
+	ReplaceRecoveryCodes(ctx context.Context, request ReplaceRecoveryCodesRequestObject) (ReplaceRecoveryCodesResponseObject, error)
 	// EndSessions Log out everywhere
 	// (DELETE /users/me/sessions)
 	EndSessions(ctx context.Context, request EndSessionsRequestObject) (EndSessionsResponseObject, error)
@@ -8112,6 +9464,12 @@ type StrictServerInterface interface {
 	// EndSession Log out one session
 	// (DELETE /users/me/sessions/{session_id})
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
+	// StartTotp Start to set up an authenticator app
+	// (POST /users/me/totp)
+	StartTotp(ctx context.Context, request StartTotpRequestObject) (StartTotpResponseObject, error)
+	// ConfirmTotp Finish the set-up of an authenticator app
+	// (POST /users/me/totp/confirm)
+	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
 	// DeleteUser Delete an account
 	// (DELETE /users/{user_id})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
@@ -8121,6 +9479,9 @@ type StrictServerInterface interface {
 	// UpdateUser Change an account
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
+	// ResetFactors Reset the second factors of an account
+	// (POST /users/{user_id}/factors/reset)
+	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
 type StrictHandlerFunc func(ctx echo.Context, request any) (any, error)
@@ -9231,6 +10592,103 @@ func (sh *strictHandler) ListMyEvents(ctx echo.Context, params ListMyEventsParam
 	return nil
 }
 
+// ListFactors operation middleware
+func (sh *strictHandler) ListFactors(ctx echo.Context) error {
+	var request ListFactorsRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListFactors(ctx.Request().Context(), request.(ListFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListFactorsResponseObject); ok {
+		return validResponse.VisitListFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RemoveFactor operation middleware
+func (sh *strictHandler) RemoveFactor(ctx echo.Context, factorID string, params RemoveFactorParams) error {
+	var request RemoveFactorRequestObject
+
+	request.FactorID = factorID
+	request.Params = params
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RemoveFactor(ctx.Request().Context(), request.(RemoveFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RemoveFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RemoveFactorResponseObject); ok {
+		return validResponse.VisitRemoveFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// RenameFactor operation middleware
+func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
+	var request RenameFactorRequestObject
+
+	request.FactorID = factorID
+
+	var body RenameFactorJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.RenameFactor(ctx.Request().Context(), request.(RenameFactorRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "RenameFactor")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(RenameFactorResponseObject); ok {
+		return validResponse.VisitRenameFactorResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -9271,6 +10729,29 @@ func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(ChangePasswordResponseObject); ok {
 		return validResponse.VisitChangePasswordResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ReplaceRecoveryCodes operation middleware
+func (sh *strictHandler) ReplaceRecoveryCodes(ctx echo.Context) error {
+	var request ReplaceRecoveryCodesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ReplaceRecoveryCodes(ctx.Request().Context(), request.(ReplaceRecoveryCodesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ReplaceRecoveryCodes")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ReplaceRecoveryCodesResponseObject); ok {
+		return validResponse.VisitReplaceRecoveryCodesResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9342,6 +10823,75 @@ func (sh *strictHandler) EndSession(ctx echo.Context, sessionID string) error {
 		return err
 	} else if validResponse, ok := response.(EndSessionResponseObject); ok {
 		return validResponse.VisitEndSessionResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartTotp operation middleware
+func (sh *strictHandler) StartTotp(ctx echo.Context) error {
+	var request StartTotpRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartTotp(ctx.Request().Context(), request.(StartTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartTotpResponseObject); ok {
+		return validResponse.VisitStartTotpResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// ConfirmTotp operation middleware
+func (sh *strictHandler) ConfirmTotp(ctx echo.Context) error {
+	var request ConfirmTotpRequestObject
+
+	var body ConfirmTotpJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ConfirmTotp(ctx.Request().Context(), request.(ConfirmTotpRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ConfirmTotp")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ConfirmTotpResponseObject); ok {
+		return validResponse.VisitConfirmTotpResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -9446,412 +10996,510 @@ func (sh *strictHandler) UpdateUser(ctx echo.Context, userID string) error {
 	return nil
 }
 
+// ResetFactors operation middleware
+func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
+	var request ResetFactorsRequestObject
+
+	request.UserID = userID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ResetFactors(ctx.Request().Context(), request.(ResetFactorsRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ResetFactors")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ResetFactorsResponseObject); ok {
+		return validResponse.VisitResetFactorsResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // Base64 encoded, compressed with deflate, json marshaled OpenAPI spec.
 // Stored as a slice of fixed-width chunks rather than one concatenated
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P37dtu2tjcM3woefXuPNt20LMmnWBkdz3Ydu3WaONm203S1ypYgEpJYU4BKQFbUjozxXc3b++ilvFfy",
-	"DswJgCBF6uBDk3Z5/bEaUzzgMDHP8zd/r4ViPBGccSVr7d9rI0YjlsI/j2k4YqfxDXsV86licC1iMkzj",
-	"iYoFr7Vrr+ic9BkJ9Y0RGYiUDOIbRsZ4f70W1NgHOp4krNauTab9JA4DMqYftuiQfb3TaNSCWsp+ncYp",
-	"i2ptlU5ZUJPhiI2p/tKYfnjJ+FCNau3dRlBT84l+i1RpzIe1jx+D2nESM66ORzRJGB+yxdF9J2aEkhBu",
-	"IyHlhE7ViHEVh1Qx8uXF6THZP9g9JH/+sVdvBUT/fbDfPHiSH/c3VMYhSRlNxl93apJJOmadWkDCEU0l",
-	"U193am+vTreedmrrzqbZaJTO56UIKY68OJGrESNvL14SMSBqxAgNQzHlKj/MkVKT9vZ2s3VQb9Qb9Wb7",
-	"aeNpY3sqWSq3G81DGj1tHWwdhq3B1kFzh27Rvf3drQPWOmD7/VZjZ2936egHIh1TVWvXpmlcC/zJtCom",
-	"cy6AesrnopcwAHL57urqzXaz3kASKlAMF1tw+W5kci4ulUhLRgIDlGQ8lYpwoYjUtxElrhmXBepoPlkY",
-	"Gdx9t5FdsChOWaiqN/7diOkhjRjpp2ImWUqGorhKeuNle3ubTiZ1c7UeivF2SJOkT8Pr/xuKiH390/jw",
-	"pjNtNFr7UlHFvqaDRjz4RSbR9S94OZbya/2q/9w5+s/W6X+2Th0l/efOkaal9edaQRIXTKXzo4Fi6eJE",
-	"L1koeCSJEmRGY0X6bCDMzDn7oIhK57lZN9ei1pirnRbSazyejmvtQz2ycczxr6YbZcwVG7IUhvnu3bsj",
-	"j0+UU3BouQ4SymGz2SB//tFs1vfrzScBmcVqBINPGZWCW2ra0zftFPkLoylLSxgMS1ORft2pxfyGJnHU",
-	"Bcq8K5v5GNQmNKVjpiyTn6ZSwI7QJBGzk/FEzX+gyZTZly9Ovqe3pBvCgz3LlCYpu4nFVJIJHbJnhOn3",
-	"wBHXPw7iVCr4pU7OFIklgSkRwZPsJj1vksRSdbhbP7g2iBM92nqH5xauFtRiPaRfpyyd14Iap2N9GcdV",
-	"q1iV/QreG49jVSbfgHAIn477LNVTjRUbSzJhKc7GH9Beo3xACbzbH0/EBnSaKHykmlqbK6n1o6YFORFc",
-	"onRGkXhOx+yKXjNgKKHginGYG51MkhhZzfYkFf2Ejf/rF4l8x81CPxHBOsK7unoSXQVv07SgaJzU2rUj",
-	"LtSIpVa4jqgkahRLou+GRdG0K2vtn3/Pnoklse+ZCD2HtNaubcMifXyPRM2k6sZRrV1bU2JpXjaVmucc",
-	"BjUVK6CLY8EHSRzqJTcLNk15G89V28y7vTi7j/4O/UfKBrV27f+3nSlH2/ir3H6Dr8Dlz9NL6bIwsyof",
-	"g9qpSPtxFN1xZ2Iup4NBHMIMZCgmzN+aK9QQmJQoy0hCw2scB9xLxqw9S2MF+3S3Rd/JFj2b2bJVLxn5",
-	"fSy7nrI/V4ozfQaTzli13gZJYlCcPDX33bt3W0WOXzYQ88h2UUDAgM6QSd9pX+ENcHN3QOOERcVtNbtF",
-	"IsEkqCyDWOEcBVcpDVXV0QMdZ0RvGKGKjIVUpNVogAZLQxAEuSM5mCZJ937OZauVkchbPkmFpkvaTxg5",
-	"4SpW86XUsrge90UsCws5pioc5ZbyGenhSvZAJkkjx1gSSTjKL6lUR5HmzlKlVKEIvfXWJ1SqLs29Lrf3",
-	"sdRCUw9B30lyd9bJ0QR2j1DDfgQ3IvfuR3xTvloykfvaNGP25BaCcU1MEcwYlIYeWDzI4HqwUa9ookUs",
-	"u9vZ7NOoa1ayeCr7IprrQWk6QrXmxeXr87svfSNb+m9oRC7c16tX3x/lfZ+VkHI9wz4jE234RuRL/aee",
-	"akAoSdmEUcUics3mRGjtyCiZ+kfkzTGHfQPtSF8diHTIIoL62hPcKxbF9Aqmd4e9mnI5nUxEqljUHes3",
-	"dmHFvG27ZDwi/kv1ywIy5Xp5Uib19CiP9JDBuL/zZjb3fD7ohkdgwuQKh1e9rxUzuq8t9inYqPMRCxOa",
-	"sojA54j+XKD3NZYkWyPYs3NxOQ1HqHneadu4UN2BmPKi2EsZjs1qVcY40Cwxuvsp28025lwocmoGUL0X",
-	"2TDvafnd/OQ0HJlJeiv7VrL0YdcVvus5lf5ZC+om9jGovdaKG5LqBRtM5VKhULKioBGABo4mOW6WVbq6",
-	"JX4CJNlYkim/5mLG4QwpSSQLUwY/zFLBh/X15w5zOIGBVBznhY8GZZ+E46yPupiwFGZMOGORzFymmgOq",
-	"bDk5q3f4lz1QLLYmNFXzHlg4eqHh1QHyTElSXFs8qfq5J2C6F13LW8da1xLJKoXbevA+BrU3KR1WL1H2",
-	"ADof0ZuzkXJfdCrDEsOSryOb1iCZTIkoo5kFwfRhazabbWkFZmuaJozrMx0tlVT3SEi+XAB5PS6TAZ9i",
-	"Y92ubHyMYZQxLF/CkB7kdDym6Vzb75neomc5jqWM+bAWaNNseovt1Is4oVLORBqRYUq5MmdMa6nawoK9",
-	"s3fUwRUFhzM/rHf6EglTFmkypolcNiL4zJLxuE+b4+/G5/Gij/dIRFZ/nNGMMRRiL08+MRFdsvSGpTiL",
-	"Wx1uCS/o4p8VJ1uMmRrFfEhmoMTAlmrmWif/MxWKGXcxrlUckdmIcTIXU0LlNaF9MVXgubinjTni6F62",
-	"6h5O4BNvw9UoFUoltxXKio0nIqVpnMy7U05vaJxo47D6KKSMzCC+IgQZUz43m2IPhKyTd2WxCKr0l+5v",
-	"L64qPm8c48arqo/rIBVjc4WpmUivCY0izYbrBE8auoIzt0bKbhhNNC2BXwAeBVOZahaepixU9U8kmCEa",
-	"tOXCQcue8gJHHrEI8ZKmwweVxr4MTPTH9BJSTvZ3yffxNw8iass+82kPpRCvKJ9/qiNpNkgu0v5ffTqX",
-	"jORveoTeejvy12yvkTPWl2T8wTnRx8WsTq7SOaFDGnMiRyJVyfz+tzMRw5hLQhURPGTOGIqoon0qmefu",
-	"Shmkt9jIpaQDTZ9E2TH+Dbf/DR2ycs1ZsQ9qe6TGSW7La51po7ET/p9IhNqOJ/oGuMTwBzD48QL4qmU8",
-	"5Fsxt4uo3x/zqbl527u7trbFT60xVlBkIA6r+aUiks4lmel/OVWWnAtUuvSgtN6lN86ZyEBV+s3VJ+HO",
-	"66F1yzhkxPvEgy0DqgH5M0a5nLEUjlWeTu9APuvpy+sEMpW2RRKnOGcO2vvRlu/my9rzXfBnZqwEJ09O",
-	"zJCXBTtzs7uf+HKp2k4uGU3DEXh5EjF0GRXZAgGlr6Nfr940JURXc1CrO8lFt+KdtOq7Rhy9iJVm9lp5",
-	"sbETuXS/Fid2L/7IymW4L5X9Dgd5DSV6NUFM6DwRNOrq9QP1tSpAVq7b3i2u4qUgmE02kWWiF/6lGU71",
-	"pi8O/r6DKhWGw1vuZ6Pe4kgaR5ZLO/C8WJyY6wFhHyZxyiKt3qTsRlyzCKNxvgfJcWMvz2xpRkks7XsD",
-	"91aRegFQ4NR3jiQ0/ZiZXi2Rxr+xaAXT9Sehd8Y68XJLdC4ql2Fa2JhiHH7BXc5zi/Nppl0cNDjwFE0W",
-	"/Jug9qK6FEvg0SKJnMBwcyslDy93ZypZ2vU+iY/kF8pGE/CTs1jL8yxyrxh3eeLkpRiSmGfq9KegmxWz",
-	"28AnuoQxWLoDe0OzdbsTZefJRG+e6X/TpTvnk+VDZDetZymuE5n3jcQcg7m9ZXhXJc8TISXK+qpj5+67",
-	"L7lhFkJv6Q1LtXDSZHFv5ukdtIW3kqVnfCAwpLuZx2CMO005/28vSb0W4C/dG5bGgzjLaDaps0eckxPz",
-	"lqA2SdmApSmLujaGgW/Uuzntr7/100mkmWSXqlq7ebC/c9g42N9vrL1/dhnKNvA4ofFYGgsEoisslfpM",
-	"ZtwDduHIcCVYMJvZ0/69Nkn1OVYxSncapl1gwyWlN5cTGrItySY0hbybhN2wRDrDAA3wQP89G8UhhGGB",
-	"z3AxHY7apNfsAe+AVDEaKpEGpNfCa2om6uRsQGIgKH2VJoKzgFAzHTIbCQj96s8wCD7aUK95GfwiHU/3",
-	"MuIlZPrrW5/Bx1B8QmIX8DaMKOuv6bvR2tGjmPIxUwWm3DWJ8GO9P706eQ0qM64YoSkj8ZCLFGOUme3e",
-	"ylew7JVkhAc2+xlVq5IUePc7JMDTXG5KyoaxVEyrXakp8bCO+mLxhqPY/k7Y3DqIWs2tw8F+Y2uP7vbZ",
-	"Dm2FB9FhoeBmb79suCJi3bC6FEqP+c33xyfFwoWD/Z198ucfu/ViVcLJ4SuWjARtvZ7dnKYnr65eDKfH",
-	"31HBvm+qp28v3vWn3764lGq2Fb7Kj6/ZerpyfF1t3IuSpX01lcDTepetvf1efkT6Uv5Tu2UbZ3W/7ijm",
-	"JRn9R5ycPTdqrK1cyGhajsQ0ifQIHGUDXx1jnZsR0vlxsfmLUf/bMH4dv7h8+9tZ8zx+cVhn8xe/Re/O",
-	"4tfx2ezVVTL66flwfj5/cVgPWwnvj08b0Y8vkvxsnjYPWyXzAbFfMZliOJdtaWZqaU1LgUGcJARlQDZi",
-	"ZJk5mtot+fKYfujSMmIyxTrAI7wFzJhBIrg2eehQwCmeY42V/j2n5WUj2tmHYsBcXVnJiLjgYVkhlxgz",
-	"Sfo0vLY5hnaLC1VbW43L/e67345ar35ZhwdMUjGeqJWst016mmH1QEhLobdiQHqwb72A9EJt33Ol/ylZ",
-	"wkLVNfyuB8H/XpgyqvTTyKflSMykCcxbxybeIn1e+eUZj1VMVcyHRAskcgFMx1gmzXqjcJ5hOIWTWjpp",
-	"y7G60zRenPprzuyx8bicY24B6c8VA76u/+GfnYQNFAG/3ADLfoxAyl6DHpGJSBWy1ESICWyqpWf9pige",
-	"DFiKzOtpa69F/vzjYIF5rSqJW6OE0SmVi2twLhRx6ZjPIPfVZDho5o9CM5cB1bP6KReq654ssLe1mIF9",
-	"UenegFzy7gDJ1Hvz+vKKbE9o2oNyCE7YDUvnBBPFs2yX/lTlhFosnfAkR9ze7/asbHbTNN5ghntVqy7F",
-	"NA2rCkeNfg6nQpW4JTTlIW0cNA6etGHAtmp2GsWMh0xmT6PNJFJQOjxCXD7s8lGDG687BjunUqxB7nMv",
-	"MBm2UASW/5gtHVsl5dwHlUlIq/iglruFbQBTbPUXsDpnpdoJt8k6eQekICaMa+pRriDHOTj1ElNewZnx",
-	"OW31DeKELbCp0vGp0uJMTxZMeTiifFjcT6/ydS0+MI27iQhpspYSTvlwSodMOo+KZuIysBWSaL5k9RmB",
-	"SVGVpBexraMrEjHCeA+XE4MYIFVmrg7YWIcm71KxDwq1bH1Egc7H+mNCOrK3hcMlJeOMLyxAWW2kuSL6",
-	"v7AQygqOp2nKuHpjXNn5yBglMyEixslIpFJvpatvtK7vEn12HHO33UFtQpViqV7f//35fzudD43G+6/+",
-	"o1ayNc+Z5gY5WwrMpiiK9b9p8sYzpwY0kSwoWFgRvKEblh7bU2t0w01oBLU1g2cfkLJM0aN+mlBleS3Q",
-	"Nxy6lWo7KpSyG/PqkugB7L9WDfpCjeBjaNyAo7NeW1ZBurO/qoQ0wCDcDU2WFGVbfmkWYkZjJUmfqRlj",
-	"XFuLWW5E2SpUD29/5eDAE7d8d1D7DEB/1xoCBGS1FNZ66AxcShLzLGfmUOmnRvPJCLmQz2rK9ghdE8bg",
-	"rBS8mbLmacSarcncEqyHn7D40a6fr1oOqJCZ2Hq9EF6Bkv+5gD+NbmUUdaWtAihOFYQOU8ZuMcaPfhn6",
-	"z7mD5G9byfotm13uSHi0+b6EDZWc/kpPymbmvJchgIKNctLLfahH0EmmCa2g4D6QgY8DxET7KuUI8vvR",
-	"HSH4IDbZwmYqAZnyRCtLqKEaSwmnsaDxrMO070NlsDLOU4js7xsqCL7Q6HQ+tBr6/5r6/3a2Op0Pe9/o",
-	"/3uu/3lwUipOyiTdibanj4HXbyhYjMPz97zZ7XyfIh36q4x3r2GTTzyZu8xHWRTRxeNqP+je975y9pqS",
-	"9DA3F66Wby8b6Cso7D3WdxamV1LXgpPKMtbzeDgZ+wWBjNYAZAARO3XkkYWIHb6GqnJcnb9OnylsEaxe",
-	"6bakqUiPS2Ui/ITT1+x/kophSseyTo6d1kAjiCdwBtEWT0HmWgj/XCh0XQyGFqPEa4QFS/EKUs9f0Q0T",
-	"IeHtfq0aOgnBpARoErjBurscJEUZTEVpNTUGGuwtHPPCukp0Q6RwOA2LmQyVxaRl1fqQ49H1CMMViqEs",
-	"tL903UYHNUN1/qWyFJuFXCk/9vQ+R4L7ZZzj5MZGapYd4GJWWcpCkUYsIuwGpOERlsBDUdA0SUgMUQKX",
-	"vEInk2RuSoT03xC/rNeChbiGqZdfPOOxO9V6p8GjZmx+42GHkxrFEYiNXijGY63aJbF1wPU0Z4mmCevV",
-	"yXk2RL8YjsoOR+3IOjLAO2Y9cOAZmHGWQgQb5gHQCWMaMcSgKay1XgkMjWLwamHtqcrBEkVUsS0Vj9cx",
-	"w1coLmZRnEsOyKXM9Fg5xrIvHJG3b8+e3xw436RIteI/J3rweZ1xGhf44E6ZhhBPusaZVz6dQlnD8nmt",
-	"tfTXMV8pLOFofB+bAlQmpT7TVStufjcZp4pqxhAQxm2UdkahuitaY3lWDh7Z6ZBV+f7fSpZuHQ3viQLg",
-	"a1XTXpCxwBD0sYJY533NFoO6S+Mc1A7C0OBmFFEQsjBQqiUdEEq2CN5wAsOv/MOYo5McXed2rVR8O2or",
-	"naceB+jw3PJcfW9OdktbCm/A67QyM1FZhTFnst7hHb5loxBtCEtAQloihkOMa2W/G/nVa+frATUl5yuF",
-	"LRFEMWC4RJkOn0Um2g7xiMSyw4kdVp28NeNDGB49H4e6FwWkz0I6lczEi9CkypIlvcEqm8Xaa2fJRV5t",
-	"IR0ollZmnz7LRJrgIZjE4M+I+VAPdsLSWET4OSescX3hg24dh1oioK4JOZnuCwG40v28FcMksE4amQfl",
-	"kf6aUb/0L/bxNihuRv3MLXos3bqjvYRTp/LaQG+i3eROqP6AfRZgkQLfgahXrCS/xC/WxOg8Ov7zkcU6",
-	"OU3FWH9A8Ixpe2/HNZYe9tsgvsGQPtCn2SRGwxGsfkCmE6IEae65nDC742IKoTP8VxeCF+ANhd036wnD",
-	"x7iGu6JnAFwZ35SyQcrkqJsyTSTwsLlkjADLt+GtkKKgGYyVfLCMkiCe10A9M5OFb+l18L6U1wF9mpmN",
-	"BHzGnUEY94jqb47hCBrXDRAXNaRbtHoKxGloSK+R1SQxXJi7FLGEFS8ZYuoFegLuskHUgXAlEJT7Qpt4",
-	"cGZQbGGGgka5d5+bMUskc1TuHrXcxBATvAS1c6OK4+fNJfdW7xmTDW1uNladv4b+SxMhlXl8yrOH/Fel",
-	"bCxufC5k6d4eoOyxWCGEAzzHhYJznBtJzMlOg0R0Lp8RkQZaX8qU0sAoo1zYKHn2cPZxIpLI+/qIyvxn",
-	"7PDkhCVJzIcFmkiZZAponLNZnqGHIyEZL1mxZ/kD5FO0EXseWdkrGe2ZK5bO2i4lJoA9j2AVMi8bvvia",
-	"zbupUNQ+oUd7zeYmeQjq7LiYEcEN9KMxUW0s2xde7k8nHnxzy3JwvEtMlfuHx1HAKPW5RJlBVzx3ngFn",
-	"1se7YlbDv2IOnXfJHLia8Z9J782Fk+WMWEcI2ZXCHZrm8/amZCrTYLKh5ncyu5AN3duklXZmUPuwpXdp",
-	"64aC7iT1dp38cHJ+1X35+tuz81rg/9U9PTp7efK8cPHqu4vXV1f+9TdHl5fvXl887x4dH5+8uco/8frt",
-	"VeHP7skPJxf/evfdycWJ++Xi5PTi5PK77sXJ20vv+XcXr8+/de9f/ODxd0fn33r3Hx0fv357ftU9vjg5",
-	"uiq5/vzk5Unp9bPLo29elvxwcp6/fnn8+s3J5cJ331y8Pj17ebJw/eTV0dnL7vHr89Ozi1eL10vvfvn6",
-	"8mpxphcnlyfZ5eOXZycl07SXC+81l4uT//7kX92L11fwhvdW8X1DN3alAuRq7h8rjTmTvnSGD/iJLjRN",
-	"6RxyiTIM25IUj2mSEOFlq1uw1yKS7IbWBown/+0yE+E0Zknkyus2Cmcq43ZeHUB3gI/Fyb+4fH1O3uCv",
-	"BqnjsNF8QmJuiie1aDfJm3mcN5lQOUI4GpVhwa4Bfe4vkh2Xyw8vXaFpkpyX2opHMpfUl8YKMD+fkZ7e",
-	"qx4JE0ZTQAElZ4qMRBKBMO5taynW7oELqdNx6VgzSAgc02uIKVKSxPwacY646PAQq3w9JM2AYPqUFqFj",
-	"ml5LSPQHYR3zm1jG/YR5txP2AWy3X0TM9Z9+UDW7q4h8nE+LLkbw887nIoXmnNHb7Q7870OjsdXpfGie",
-	"djofDk71Pw9PO51pY7953OlMW43GN/ifE/zPKfyn9XQL/4tX9xv4577+9fTk9LQiaP8do4ke20aEbbP1",
-	"f3dKgLguSKOS4G2BssxLyujpTO+jnODGbeglxTza/Rb5849WvVUnR8aisKUa4BgNVXzDbNoG0sOYjfsY",
-	"elvI+i53DUCK90KGtzmHQO9fyFxkY2Wat0Ev3z1okD//2DdAPKsC4jiXUrB6U7LIsoQsrAcz1cfmVX0h",
-	"EkYBcZmO0/K+DaV5pZjZ1TzYf7J02vpTTlb4XqhWeZarEROtEilBpxVuGs2jtIasTd14olUmyxHzZqWe",
-	"RyzlFDd6deCfTtWoC77hsvXlpesS6LWRJllDxjxkpHl40Fi5Rn5ixv6un5jR2tvZbbR2Go2Dw0MvRaNR",
-	"lqKxnocaDwNaTbAeEVFi3RyZirWATBzIFqhYgfubZExV9SCyOT38OKo855vQ2C8qXhZ8KSloXBVcqoj8",
-	"nynp3Bdo3ARE5rMB6usl+5VR1xlgGhp3D0Z5NH8VvKh1lIYioGKoytH8hSRx5hRzFO6XenwhiZjx0iUq",
-	"p2OsSijP1+z1oQlEz6uIcev/LHNeYU5VGZ+x6gqAv4GMwVfkIrvwDc/KxRDu+9Ucfz3PPGxCjvljGRR1",
-	"RVCrCKkgr42gWSmvb5P185LRG1DpoFFFgPXRE2aCG1kUsjztZ1mG8K3yd/LDwWwti8LpBeBd2k75sFAx",
-	"dQ7MDPDT+MYfNM3H4Mnks4zMdI7FeEJNBiu6FXtZxMokCMdcKkaXJl9XcAek47JSH/8cBaRUPNOCTMIT",
-	"T8Gt5mBiKup9TrHe50ye8Yu98Phs/2x82vi+NdmJjjeoAVqxCVgKkFfqlzCXilKhHi6FZSHayslzlWeE",
-	"Ev1oprYy9OTjeSwkxXgv2/RUO66zcKi/Z/MNVe/XnBHsKwZ+Qyxp22sekD//2DUNvfaaT7Vui389bezo",
-	"31pP8IShBi5JxCYMahJJ71rNe21ycgyiJExvAvKhw/Wpmj8jr79/Yy/DQfvwjFxcHqFSDxdMekBBnU+G",
-	"RYO8lEGkN+vcxta56Ro53iqpfa3m67yNL/gTWrvlQmKdt30o3lRaLzhf464CXV1DN4kp5GjpNcdlqKCz",
-	"S6Y2tECv2Xx9J5Sm5BW2RXH0+vVlg/US5CpSV0WUcdMk5q4IbkzjJH9sb/pP3+ycDhrfXjcnP+z81hgf",
-	"710fzHfT//m1FT4dXx5G++rH0YtZ8+VPYg3hsOhrWNjGV0zRiCq64Vpndc9ZMVH57E2trxiQHg1TU1kz",
-	"Y/SaQczRtMAoMwZLidP3GZYZg57M7TIegavqFv3xiq9y1TyxlF3nUVs2dzDbW42Dcqu6T8PrcEQ5Z0nX",
-	"hDlsusKSd1r7HZ+wjfAg9aknY6zmWu9b1d94PWH87Dk5FpyzUJFvaHi9dYxPk5f43Wa9Uf6lEGrrq9an",
-	"8v7cXWWUUJp3tcJ7XFrPfB/fWvyUyayvJr5Fyni633p6q7IDxiNHKXeib7BDQB9ZY1Gebr4orspbxkMe",
-	"82GXJsNSlnFPmxD79sbdlqb8VbC/D0pH6CG41ZB/mV1LW/qy8cNYRf2QmzOZyhGLukWeilWpy0/KYbO1",
-	"f6uTYl+/Njfyq2Q3eihOWXfZDOXymZW91CtWfZgdyZWnPtQnbkzb1Lsdx5L3PPxZNJH+la8uL9FfIZtM",
-	"wnQ3EuF0zLhypRsbr42cghr6gLuITPxOG5h/xcPv3VSyNOYDcZdRF+PCyJorNcxVSsC6LHBdhrJCq1tT",
-	"wSxbqgoVY2OFeDkDXs1tl2qTS1jkGppftcQLyg2b6nO2rp5TousuHK1yjlmp2XhCv4qjlLCxJZy/Sidc",
-	"9wBvxKk31bLKDO9zNnuztBwtgROO3XCmXGGI0gvtQyhlDgndJuwh0Us0Fr/EJOZhMo1Y9Ixw4ZK+3dMd",
-	"Dl5b43sDZ5UDqxjTuf2JjBFDl3LC4uFIGbeWkIqEYjwWPEt8Dkw7JyGxkoWIQYernPse0vrzEEK2NTMS",
-	"wBeY1BFA8rb1KRdyE+5aL/d0g/p/r53Xxh6GzIHZVWpV8Xus8tFTSZL4hrVdN1UqMdkcEmQ98AVMhwbP",
-	"cwPDNnhjzi2z01jaBfrp/m6uiL80LljCkEtL1d8VgSQk4xak0xn9iKZN/VRQSb5cz3R/UicnrvU3FzOL",
-	"BLsanMebwpZL0lwt/nMxnk3rkUweZPcOBVpGMmPXpUqfyoSJSQKojQ4GS3CDpyAdMAF1aB1qlIrpENCE",
-	"vrQWfR7kyJD1onpfHqi7HGG00o4E0M5wJPntmbH+okd/hZvPpZmuvwoJIr5683TwBfmGWetNeiKksoTv",
-	"I1jJqiPgDaXPsDWAKRwZmQTkhVr+n1fjSr0v9zVWkO7y1BOMa1QvZqzy3feqjL31F0Nz9dKVKNDIX7wQ",
-	"Tme9DtnS5UCUOeigh27xTE/r1cmRjRSZuKq+OzetXAant4So5ZTpAJrTGwAIcJMOsLkjSwYmoByy+MYI",
-	"AyMV/GB4tqAVy3VL8w+V6/Wkmrlbmr7SKM/amqoy1WJzkbZUoLWauwe7T3f2dw9WSTU1itOoC60mVzIV",
-	"qI+DWijMQphnyCar2Eex8N6r8jMFgOYs5kdUoMwFNliQDZVC2lFY8bQuY2vBogqT3/qccCvTbz3l6Rju",
-	"fFSh/k1VqEcV5lGF+VQqjB79NWOTvB6zUiY/qjWPas2jWrORWgNMdYUi8ODVWb7HprjnG1dpHSUzOkcg",
-	"mqxyV3ADxoelPTSx+GeyXpK/8jD1W94s30KvgZVrOo65f7X5qGw9KluPytajsrWRPvGoEj2qRI8q0QqV",
-	"aJmwfher0aWr0Hj0hTyGkzYMJy0v8jnqA881VZk+i1qrgOwxWPWofDwGqx5VmEcV5tGr828ZrLoNIg6z",
-	"z6z0SmWw2h8DfKyb28MFrO0Pk4Ry7LcFYNuwtfWHwqbPobcbCOjFUS5fu41Aww30z8HuIfnzj716y1RQ",
-	"7reekj//2KnvPfFryy3OdYYc7pCv0dmXXbAENvVa82Z3+XDbWcKg97jFD3c45DQdsuKT+fZIxezSCeMR",
-	"opXJRMy6kZjxjEQjxmMEUsNmf1mR64D6GN3IWhwat2LjiUhpGifz7obI3G9Km+x9d/XqZQkxlTJZm6d4",
-	"q04FBqChe+vWAkGNs9naj/tplQvMrDiUwqvLqNu+7AIQ7h66QcGtZ7oKRMHhK2sNSeVVSzGokwvbwSAe",
-	"EMluWEoT+4yp0fPhMW0PExGxFa0fFxXmXPblf3c6sggP9f6/1mxesOnueTgO99dpA7sMb9ppo7RdRukE",
-	"TDPnDYH1uelsa/CX9g6eLOJArUOdOaGVob/dWlItVgTqD6wf3/GQ61Yrf37b7rIz8eOWoYits+dI0pAU",
-	"jax9LVgahxpWreDt5UB3dhvluh32By/Fg4dvQAtkQKpep8dmOQjMle1cQiWh5O3F2crCtJVQCyj9cPRu",
-	"ORyhBPaYehtRSuNQLHKXNmub9TlD6JA12put0d1sacfMU5GS3rcnV2TbqSLFvm17a5Tv+N/INbBaczEf",
-	"+3//3ft/PzYMuxWS0GPX8seu5Y9dyx+7lj92Lf/37Vqux2XauxlrqNnaByjd5pPH/uGP/cMf+4f/4/qH",
-	"X7hC7tsgdx4VOgICVqvR/Wex1Dx7AdpzKhnpwYptQTikp/n5XExTAs5xksT9lKZG4mOXsVLsx3tQvEuG",
-	"b0KilVN4Vhi7NZHuRwlfiZ65CJuZ//DRT+m/XuzNbsKrX5Ofvtvle+nZ8x+O9P++afUb1zv9nR8a4fh0",
-	"+tO3h+pfPGn89OO5+OlvC32ZB8+9N+xLTDu6YJOEhmDPbgxPyCZdkUTdQVmm9KKPBcRX4jBipaJzz+WS",
-	"JRPtL88mau0dIttbFhtdgDr0hlq+FhAZ3Bw0cH3Y/NUOkHWA8G8NXu+49mQW9VwnDePuB/1aqEnPCQHw",
-	"Chpk7swBop+aTO4R7D6fYLQcfD7rI+gf4406m2KwZ1kfAYOBwUAZ0eaZtAC9JnhcnkZiPXDLMNvNPXkX",
-	"hznbheadm0zqdnljt2yLCtbROn5w6IesNfvSJdFf0NNzr6VSmeaCkBcCa3LrFckSUu4taWTztqhlK1Um",
-	"Dcu6g1o69TIfNKvB41/d+jN3nApbkCPRJRzwwctxLKe9Y7ukdQtxvJNrrCjPNxBSDoHMv65M5zIe8tdT",
-	"dRsltNjZgsprCX4Dk6Pn/Aa24Xwv5+HrPYzPd3MvYr6bMfoRGY8+A/ehmKqKaZyVOfXX9A5W5SgtS202",
-	"Ei+WXr7hjKaRzLkHyhxLhdDAWt6e9YD5Ho3XT2W8Xllz6ZblAWUW4Yt3V8b31dh/+sQtXy6A5Fo89L6B",
-	"Ph7k//3//z/FYGXFaVoWfX0ZD5gv/PMOMdfMZnkctlhTUBqJtcxpOV8q1gUci5QBYr/rLgJSGGjAuous",
-	"98i4f4yHGnI2ejbzGI8hjccIFr5toQnXWcKg9mFrKLb0xS15HU+2xAQ3fsv10NNi6WOxs0oJ+jX9dcoQ",
-	"iQ0bY1kLZCpZneTqA1Z2mdlr3mGgFd45LdYg68555m7ZsCff7KbQgWbTvm2FbhPeu3O0bWf1vurUPnqb",
-	"Pr23KSx1cJ/altC5PE0wexfrKtb49m5FcY+IWPeGpfEgZumScLO9pRBtbj6pk/seaXng2eRiL18s76bb",
-	"fbt8h7ys20rnRkiThKX51kR5uU01GxubSJKN9hrO7Hqja52qoojGcIzFZfZS1xdaWfn9jU0uA1hlKW/H",
-	"TA3aAPYq20K/tQ3fAl7Z9pf7vb+G5eu2Zt/jnPg+xqG/yV54gUO/MiN3SEzewJ/DuI7NsNbl7UJNliSX",
-	"OcUf0nCs5yvT2PydyLrB5fNzNDfQFkIsIXMk8mJkBe+Ua7oUCuguvpiRuppMS10ak0po1tPSqeQ/es1F",
-	"eL0F/7/mMVkbk3S5VXEFlgLeUXTn5GjdOr5uwXHWCRIvVVPsF3O3lX3s4Tz/JcrNfQd36yTfdM2cATDz",
-	"wMxAvFz3XmmNZEgsU9IFhDcP924UG83VYewsZA2MWTtlNCJj1oZmxw9Sf7J+C0A47kZ+RoXUnoyWl53N",
-	"X8SIR4KVWPNrnsEyq+2tZJtWDt1Hua3t9l/a3MElrq9MTl/h/rJN/+2yl39uME2Srt3CDR1s1rGd3/m3",
-	"PP51inkz7Ialz6DTccoghYTd6DOHjM0le8V5O3JN73h1SSOzRwR9cMZpHWqRJa/1uCqbP93K7QxQPnci",
-	"CPAPj72mWMucs5pmXQOtwhHcKOoYWyx+UyBoyaxANT6JeLTr+b1zHm1vOd5XnLijaBxzl9+1YY2E3t5B",
-	"zJLIcxVn7xMp7DM6uRZrJ/yTV9nlKuYyh2S+VvG2O7VFQ4uzmWV0AZI/5djoW04YtpM0gl4k4AUL0ADs",
-	"M0y+Tcc288roVDYaPYYKJP1kCmpXR7NHbCuO1q9p+2m+ZrS1L6R9LeoT7pmUjQWIvfpiS/wilvvmdTQr",
-	"GUmODS0tJbEt/lewgGy+hhn02VwY0d0bs3bPeTIw8s1AEbU67YjKgCSx1PIW/IyAM6Hq5Agf63C/jbu5",
-	"Ueu9iRRmKSMySMXYahx2LCbM0SZKgEMgtpXqdp9A9IFztMONixkcVcLCDWDGaX5LfoZzLEHk15YVYq9I",
-	"mljG6tawNOB03I2fVUnpW2HRVhzKtzw7WVOu4gT0NjHjDJw00rVJZBEcuWduR0FyUZWdmhGdTBiWOcSc",
-	"7DRIROfSnSBjx0rw5ZS5Sz6bk3TvxYuoBAQkZUOaRomxZxKmVTUSUsmAOc3iSI2g1UXvv3sB6W3r/2tj",
-	"Mk6n0wsAGQJaZATmWXiN4FrE64/VyWuezDs8JwIkyIBhfMPAjYYtN9BMUnMvvAAPGeeDyWTtIdPEx2Cr",
-	"EyGuSRJfQ6hhXMIKNyuc3G534H8L5ZP6n4drFVF6IntpEaU+Nmd8IG57aDYtjizTN6tSOJg5bll4wbJd",
-	"T+p5pavlGR3Vloc+BLCL9XX8ai4K1V3PnlmryLCqkXzWRNzMOtDEGHMjgco7x++VaY05xbM8s0vGPGSk",
-	"eXjQKIZq9nf9UM2h+98qPIu78XafjvUKLaPbJfVvy+JmVwUT30aIUobiet3e7WslIa5pY67d8LZ4XqjC",
-	"CAGdTBJT3Qa4yMDTjNSy/fR5RlCWxVEySShH6ztiE5qqMRSjnTncHdvrWq9PW582+J7UFnuHRyxMAJOE",
-	"4Ia6als02zDzy3Z/wjqHnLdFvzuSJs2GHOV5NLglwCnsRdOtc8Vgs3b4LB/CA5/Ggkb6+8K6e8pKrV37",
-	"RQpev6CzV0xKOmR2Vx48jwbcC3dMojnXnEzwLAVrQocLDOjhkmH0FNYEq82v1C3UkMXTA1BA4VTL7Ut9",
-	"O74afeLfUFkGLVUamQO6wggXcNueZKCUmVwdU7VEJmkMMU6Q9OSEhiPjHxxvMa41wajDIQiWc7616jv1",
-	"5hNrR6DpCdrhSBt3scUeghNxid8d02smkYhhGUCuwXzcEoyUmjiYllZ1y7EsIRslBwa9v6LFKMNX+mD7",
-	"wG0U07DskbaYSOZUmxSJZ2h6fmV54FeEmiXAOKBdQQT4y3l17FF2Tj1ElaqTqzi8zkL2Rs3Sg5tRrswH",
-	"tapMVBxeM2BIHT406BemvEWrgGYBB4mYoVhYCKwUL75Nk1q7llV1Z5Ei84uNF2WGpWFEaFm1axea/6Cg",
-	"NjP/Mq96PnHRJmkcr+0a2i6BIQ1YmIglTLGVbzK6WO17LmYoCPKuU80GWBtfVmvXnuNbBWcmQcAIBLzN",
-	"n8LCLUGWgQfN6G70DPA5Nw0c/sKj+AAcMHxDLTCVN3bks5GADaYpQ5cMlOP408pRDVxxGpxxUpVtgT8A",
-	"miRm1GULiW9Yd0NcXWLxRTaFIUcuBfPpkaIeKeqOFKW1F8PotKy2K+2tHcR9Bd9ydZ0/e9vmFitbmSDD",
-	"qvmwhUAvW4In84rXB2u+zRfZmqu2ah8/Qi9ztDpDwRUNQYNHTaCW61iZFz2Y4JBLQhNDi4wX84CMKcci",
-	"YhanjjLQXodOuRY0F+SJcbHaGF1IOYaf5vUO7/CvvrpK51qP/OorcsbJz5czOhyylLw9e//ldiRCuf2E",
-	"TCAI+5U1FthXAQikSsmFIzFPXRo5a/EtOtwI1K8gFqbXjNA8jXqlHmitfNnTagJJp7zniqZRBI6FI6ie",
-	"iYv1nLzNUViHGy9HQPpCjUoASnte0Lv3BMqWud4irYubrYqNYm7mhktHxFR9ZRbzbAyFzrieP+uH6SSu",
-	"z+k4ef/ltv/nE3iPu0Pr5d4d+s8nBIgGtJBYdjjSxheS0L4UyVSxLI22TWL8rlbXSMyVIG+EVGM0eI4m",
-	"cSSGsNpDxvU0snwq55kd1zv85wk+ZEcD2+9fe4IJDfbdoUgS7B+LDVPdu6y/aIjZp1MlxlTFIU3AQaV3",
-	"h0klDUNweEUdfjUTmBIL5fKmsoerlIaqXU6aShAFmxCQny/YcxG+/3I7ZZEI4afMRtJ7A6hL8quvIKTR",
-	"8+zI7QliVP2XnmPPg5yy0QaptDlhin2feZXN+tx1+EDYxDUjnchAJImYEacax1wqPZYve4DX0gtIbwGa",
-	"sPcEz03Pw9oxF6AmS0wBWkDOWIrjgpWqk3NhQGBSNmFUSSKn/XGstPaOQC/1Dj/iZMqvuRYsE4oteXcb",
-	"uyYsQhC2w8YI4Qbn1jXeQHxiz6QrHenZ9eodfpLbQVuC3PNxqXrPyK9TAfYt4lyDsMLoIxmxZAI2OEQL",
-	"RlR2eO+YhiO2daz3XSRtwsWWVCJlvYCwDyGbKJeKo0Yp8zfCOKStpW6iCLAGltUtRNa/+srmPSyq8hIA",
-	"Ddqm2BGcqAAYSvRNMZOZdJVfdLjrI2zo56DReIJqeRKHjEvm8f5XZ1eQdZV4ae766GPyRl2kw23z0PY4",
-	"Vh6+Vg2tplpQu2EplgDWGvVmvaHvMcyj1q7t1Bv1HXCKqhFoWtv1GUuSLaCA7V9m1xKOs/5lWJYUecHU",
-	"NOUm9Qxhdk17bXLN5hL9KS8uX5+Td6xPvmdzcsmMJXiw1zx4UidHOfB2vR8v3l1JMmEpsWnczzq8dx1n",
-	"OW4mk/ApUaPpuA8GqHUPXrN5XX9GklQoqlibDJgKLVySwkCQRVHHbBYkxQ63ZA+fqhOMQl6zuf4qTE2O",
-	"bGBLMU7GMZ8qCJENBGSxIE5TQKQAl05WAhtqMo0IFx1ucFEAXTdWkuRJuIfoDdKyc6yl41BRhgTiSPhM",
-	"62BDpvRUvVbhsIWtRsMqErb41eNgdjszR1BN71St/fPvNZoMa+3aiQHaCdObWrv2Zgv/ugZF8vy3/kv5",
-	"4+jp9PlxGG3tvzqf/Xi6+657wMW7H09/Ohp8d/3hJ3nx7fHhj3pY12qu33eMql+tXZMxJPjV2rXB053X",
-	"L3aetz6cNr8ZPr2Z9g/VS9Ycfvfqtx8O9tnTq6k8nL757ubih5O3taCmX/Ohe3ry28X0cLyz/93L866a",
-	"sv29w5fnkx/f7U+O55cqvv7XL9+fvTvbo43ax/cfjZdgpbv1eza/ZAp1sEWnqN5/iRjb6PJEZ4q/a1Uf",
-	"MPdvw82n8Q17hRSDn9rDTSp70G3m9iUIcoMB6Pl1EDlaTsdjms6tMl5xBGtBTdEhZFE+jyXmDqJKS0Ha",
-	"bw1EErFU2y3uZ/2tHCMARXUr5xfYMhroOpwhn47n1BPrETeZZLvN3Sd10gO9NHWHXf8NwGDOKMj8NmUn",
-	"wrmN73oqMsQ4r7t9++dasxbUWnoF81mErt0/Mur29nazdVBv1Bv1Zvtp42kj50HJP+oQRGIpu5BYyxRL",
-	"/a+id7IER9oiP691b/EeLOIo/6LxT5pbcgsQg8Urp32YiMH3rQW1GHJZ9NS6JocH4ZryRZ5UdUdUjvQb",
-	"jH20EEdy8NtetKYy1eZ9BbZYYdDA0967dPAN967sKUitjtwOrHyHVc1qfl54YZSfJEfblToattGlybCU",
-	"8i/sIsaa8ckJavSrZw5v384eqlW9ARa4fP9yxRld9PvqkQCzqPpyLahpFQbzhysGV67vWOyv0nXggut9",
-	"sYhaBt8LgKx9eC+X5aUHOgGsym7x4COa08oVnNDUwxZddmA9gKiV9wGE/ZJxSe9uD1SpsBqIk/S+AIRU",
-	"3D5Da6nDq1mXbPQT1+h1Xnh0Cb2YPSojm+JVbbfqsaGDoozspHX25H2KGU/yPT+lrqESd5DnTst7xt4j",
-	"Iro+ojZOaJL+qriTtnCRJf+i6a9k/U0jg/e25Gu9xa8Vb7/fBbeFg6tHY++sra3WeRH0UsXO6h5/F83O",
-	"JNKPM+3mHrQ6IMotSB4ZTrPM0pX6HMbjrPZmSwQs6KQ2ewqlp24QpFlvkD//2AUjGfIky3Q4fPo4N65H",
-	"de5RnXtU5x7VuUd17lGde1TnHtW5v7c6V9CPwoKqczvdLlNJqpS4qwVnnN2rXHbWbr0ZkHL0kJ16s956",
-	"UidHi1lMmI74hXRQMVBl0+FXeQg/uSyXilAeBQSiSxBByYVZAmztJk3A1UelwbAnV4jYY5DtzAgxEgUR",
-	"uYD0AO/HhMvAtYhBmFbj4AlC5MDdGHyDYBDAGOBVAKUnBkoPWgg5VIMnDuJ/Ac1YzmIFEYBYETEYWFCS",
-	"xS4BsKoiYh1ue3bAvfsNCx0Do7YYJ3psR3noaZoF7+yK2RlByZenoHvrg1mtyoNdCsiQKWl3CJMFMLjV",
-	"4bbkmkV18tZFCo1kyreKIEfZL16vU5DB0AYB7wuIEqIsvuGr2NknIFKxMcZyzD1IZxNcK7Y2y1jR8uLD",
-	"j8EafSxojvw8SKtizTqTt0IwK5uQ38GwdDLlQH3/WIz38k33QAWqlqm8U80nAuAum4Vt3Vc6/OZ6w98U",
-	"4qx0HICedrdlvGX3hrLhWAu1dDh7jXWP8gM2Sik9tvneLVW7WlKGszj8NRqorB6Cbc9yF5b4d+6RUbZC",
-	"phdI9ZFbZ00eqm9K2YBt95bKw7nmYbh1f5myQXnNbCpF1O4aA/vMuviUTTWPIFox24qKqLt3rViq74xR",
-	"J7q3w/13xKssWyAPorNapN1meR4bym3QUK5sZ7z2fXeS7g/Wuqf8vNkOznc5+39hsx3v+HlqayzvD8+p",
-	"gi0hFNWd9bae5y4FI6z35vXlFdme0BSTcW3BMCZ8ZsZpf6py9ltmnNbJEbf3O2OmjD6maXwHGllmjZT3",
-	"zXy/MiCmmeT2SI0LHX0700ZjJ/w/kQgho17fAJcY/gD5o3jBJOTj9W3vh9q6bjuoFi1x2R2h3uaEBXCu",
-	"eu1jUNtp7Cy6rb5ZcOoU/HwvjSt5lYvvwhh/7n4Y2+46Lj49lQvceT3O3VZr42f2bvGdPVyP1c+89Tql",
-	"L3NB5qosqBWTns/xEsVTucfR/qh/wxOyZTxODjMR3MHlCFNai/SqKZzTSIsiKBlF70Dm1EOYcLPzHsZf",
-	"sdOse+u4Xu1F0sztVKTjLPTyjYjmS6LIH7Zms9kWlLJO08RUs3qHKddaOlvhI5OyjthDtaAGgqsAjruu",
-	"m6fY13NDc7Oi7aY1BfMIi+u4VArdzqx7zcDwFZ0XcLzWYxWlbXw/5kuwHTS0x/dKGcbVSor59AykuXOL",
-	"Z/b+3RlVQPpzwyw25VkQIzEhv5VpLjRJXHGH8UqJNHLoK3GKeDdlbusklurYfOauWSsGMuHnPIBHV6kE",
-	"oEZK0kLwJNeCWzEbD6ex1mq09reaza3WzlVzt91sthuNn2ou4wLyD1xA2SgzM9b3EhwK91T1i4ANrGzh",
-	"ALF2CHaaLJe1H3VM670XHr8OHdaDrS4GqjNZH3ZdIfbUhdiTReh6X8Cc4NMkWZu5Qc0X0kSlSpQRHChC",
-	"a/GUVzTRJ8Gc9EZz9RNvuY80bZ5b4+SeirQfRxGWbm8eE12TPyzhDb8voDoUwvnvP+bYx8tY+lEuvw7C",
-	"Hs5SbmF/rNRkjq2fMRe184J52kww8TMLn2Ga8ZtCOSUgnmLCagK6xcyse48c2SoO/R5rcbfRNu1wSmTM",
-	"hwnb0gp0QCImr5WYEJGSyUg/oE8BKFEGV9yhesUKIzJ+GW6GP/6FzKqhyngacgZcm7X1pxJ+lmcUdz3Y",
-	"tzl/BhRvDc2ihedpkxTDv4BF55sU1H5tyh+GP/Dv/6fRfxfuJb82xjt878WvT+ev9sThtCmvVCv98eC3",
-	"k136r8+ewbvspE/D4W9BTNqkwHaTVYkpnM1cLN74mFzfiM+dze82Dlc/gQtxTsfsihpkj7VU2yshXtIU",
-	"gaXW0mtfsSimV9rqWFerPeOQRPE5SiyTGpYXWcianGDZWGJ5+u327463fEQRhuAkRWGGWCXSE5SBBRKR",
-	"JT3mDLLEiN4wIhVNEfgpFdPhyCGM5QUHftgTHDkGu7u0HVwsDSBI9Dc4KrurnzgXl9PQcI5/LBEb9Jtb",
-	"E3Gw3C7TOo4jVNtslItZRX10FeE1PkPJ/mh83adorhLI1n/8yFD+HnYcpMzegZssTRzMCOIL6QeAbp+R",
-	"N6FqVJ6Qlzc2fIrerIuDXp4JVeGoxDQ1OIpacGujj1vUfy3SEQIVHFlqxFLp5fAaEB4JVi0czYBQ27cI",
-	"mw4V+uzgzQDStImG8IxIgYgxgFWoH+izEPK/qAeZMv9C1okFPkYWb2zikHJtMJteBR3e4VcCEFiz/NYA",
-	"UTTsBAIAjsSULou+ricFV70sWIqZCfb7gRcAhSQcmBFOuGhBuzTawGAHx4qEkIFiEBjHxGAzkRmdl0kq",
-	"rIy6u3m9OX8OFlL072hfG+DTtezrRyn87y2FTRsHOESm+8g/Uiw/2tF/rR1tACXv2Y7ezjqD/jOVilJ3",
-	"9yt6DdKZs5nrd3qVdd7RQn7uV6v0tJ7RFUnUHYi0ZytXABYL8c1N88LJ3CVupmKY0jG6qg1ksf4apKFR",
-	"rWDor+LTMypJn8V8SFI2SWjIIgfAZQfBhUmjNYn4jcDvFOQn8AAKIRf6SzinDcV9mSQ3w0JaMq7BOwh0",
-	"fzH1xjUaa3Nh/PgFjmfsePHfUSY/+rz/Vj5vv/ApVtJnHf9M+f4op28lpw1vsqnHmsl7hXO3EtulyA5a",
-	"YFcmpeETS6tin+63nmLp6xPT3pcl7CbOcLpDMR7r/yYxN9Wp9rVYqNJDeAuTGA3JqZRHHQ7dnAG4oWeT",
-	"3DAVMoAsbgD6zCUyueQ5myIH64WRX5NxNp5MFUuDLMkbgJEDwjik2inTvDhAeF1bUPuKUT4bxQnz2mET",
-	"Kq+lTaEFBo8p6PpIG7hOFOY9aGV2QxMn7sEyf82TeVYG6RLIez6z7UFNhmZq0EXvTOUbYQN+qMqPAaE5",
-	"1Uyk1/AwSGpKkngcKxYRPh33YWE63OIemHrieMxMEjBWNppivFiS3dbh0vpTbB59v3mDGQ0Vsgdzq6/X",
-	"Wz8u75hGePf8PFyD22bpbaxX5Nq2byjxsb5HdrXuDG1eLH3W2numGZN577vnL77ZevXiuyvEyc2d0RXo",
-	"MSVPdPWymSYAyx79v24IX2cDuMtGVApiTTl3gUQ4F5dKpCCB3qR0WD247AF4/wZpkSAz/HzFdWS9p45s",
-	"mlIJj24sjOGpgkQ+XP9jryifry2W4aHbyGZ4cNP0SkBiMCwnq9G/ZVo4yGBAUdnyD4fcNg3qqkXxMd4g",
-	"F6HETAtXbfnZ9q2iTk4Ngjy3fZ5soZK2Ik3XT6OAmvaEAv3eHe7facYFwsf19deiRRLBQxbYLpWURHRu",
-	"i5jMC2zXBC3mAFgrN/ZEQKdS9FHbN09ScaOlmq3ecV0z++IDDsDWI4ERCljn8Ay2/pOjeLLQCM/BO8BL",
-	"O9writSrV6zf6lkYm14GDgFQ1NbCsbVas1iyrKostBWVKsUOQzFXomObgmqDHLNi7fQxAV6qlGpT/Atp",
-	"B6Kld67mirNYf81DqiCzVPChg18PHMR8h08lcxoMtkD3StQy6nXI7VOcgv0zZZIpC7Hvmk+VUh4gUuDO",
-	"JTF3lelQ/op6WTl+CS66Fd1+1wg9w8ACiZxcHr066f5wcnF2+q/u24uXvYDQDrcvhHZydUBggXZYXvNU",
-	"fwUC0mch1VdgWDLUFncqsROFHrWsQtYwcz4xeEe3dk8YMXrTf/pm53TQ+Pa6Oflh57fG+Hjv+mC+m/7P",
-	"r63w6fjyMNpXP45ezJovfxI+AFq7RslMiIhxMhKpZOvLQBj4sdeTeT0dpCLdxG567DXS/Mst1cMlK+93",
-	"nSjfAUTRUxRRniKmsGPRUb6R9UKv0Fj6zUJtLVpesTwMW4Otg+YO3aJ7+7tbB6x1wPb7rcbO3q5WLBVV",
-	"U1lr7zYOs94DemeSGJDhjJ9xmvI29o9rm8m0/SGvvfFv8OHSBOoVc/X6ov6lNvtme1pRU+QkSCyRPQYE",
-	"XJgitdXsOQMBiSJGf4AFHnRU4b/M3BPY1+g3Qgd3YrR71x5Dbxe4sKE5ivF7mzcueZE+8LbXdW0bhvLx",
-	"/R1prdXKaO0tn6RCSz5ovHLCldZ1ltFdblU0GY1jKWM+zC/4OYol1yWCgzxzkkRrI5Jx9cwxY6hWU3GS",
-	"oBu6ZDucC9GxKW9PLlmx9V9RzjthlxX+Qj/TJXvCGYtMoWrW7TT3uPeF/EY5Jv1pN2txzT4WWsflz0jW",
-	"ONGdEyOGfbbAIbSw/s7Bm7oecKd3lGJps/iX7J5D/CiOAoY3F1P0YgxEOhRKMY5aq6sjzCswbYN3UqW3",
-	"LKEHoQq99b05fX6bX1j2DZwVS8TEak76jBQ0N32rYRKgpeqn6mvbgFejVCiVsE/nl/0YlLlms754heip",
-	"MYkoX2xzaI3BC7YMltD9iubgzVoFd4AogZ0DxQDK76yZFZg+vkpLIwMfggAErkVsnyXaZFBCm3nmubaN",
-	"83U4oM4Y76kFyIPyvaDQ+FYG0DOlTk7MSKYqwW5OYNvYw/wGoE7AA0lB0e/wXhJL9WqOz/WqygJPbEPH",
-	"QgC5bG+zW7ZfxtjcaeWNx1icVgbplsy95UXNz1mQYAcZcByXcV0arF5+7EsxVSRLi4h0G8am15rNdcyj",
-	"9dGc9N1roxjArn2vn1gHdmGDik4l0vUXd1n80vcIe+3J9ORzXJs2mjtbB/0G23pK93e3WtFekzXoQXg4",
-	"aOp7J1171Ns157mE3k888hbUxhUX3t3cOgj39rae0t3mViPaGbSag136tH9gEHG7dAhrVAunabL9tL5X",
-	"b9hfNhEuDlgcgabuVpkJe7sCpgKbD/0dCjP/rmFCDzy5rIwz6yrrySDDS0slkPkN5M+I0USNflspgFqN",
-	"hubmIEiotJkpoC6nUy4hOBWOWHid9SlniWQBaFV6dBg6o4r2qWSlfQ2+g6HcuRrBalc1cb2+5Wy+XaER",
-	"2ZnGMFkeGwXnXsGPj/XiZXk0/uJ622rGWbqtbg5BDTDUlwZ2EQq9ENi1rsd8gPew2dqvwDTOQErKYEcw",
-	"tAqx3DXiloBaHPuvt2FcJSogTXxQIgu6tIByBGlKLp4JeGB1cql1ob6I5g4QLIeKRjn2PBWp7b+cn67t",
-	"+AkQc3O3bl72lEF3Rh9pfkwV8MVBhiPl15oljEbgDIfaHhGV9jrUu1kafHwEc/kMwVzewNm7fbB4w8Lr",
-	"fMA31zXBWJaLDTS8e9qbhJfvsgZV3NeeLn0q+wz9b49R24eI2n5GAVhNH+CSKxNQtwq8Wn/FFriJ5HLx",
-	"CD4QvHHBc0X5nDCuZxAtBhA9d1M759Nyd2Re91iZLt6ZqT4UAC8IubeuW7pIMToWD7QBX/x08Z0BBkZd",
-	"Q1D39Q7HBkcQzrUe3FyyD7f5S/FYX71hNJFkZiqNsIV8LA04Kfdilhl6PiB7CM46HH0jphGwkZdQzzCI",
-	"bzAkhz4+C6U5EtM0INFUW7XG5nYuSOMuTKhUGMyzIrQ8xxhoxCrQF3oT7xLFw7YnYE39tycpNmB1/kg2",
-	"YvStcuL01A0ahmyisJuA9duZPIB44Id/C7Rpg/6QF4Z6C/Rhvq0N95jjucDBXmlCHTOboaEECUdCQMid",
-	"s5nvW76N37DAzVankFwi5o7/aZtRYAgGg+Z49MqSPOwZ1aSDjYpkDjAU8wewRYcN79ugIsEO98Y3UvD/",
-	"A56Cy0MxxQ1YHykxEAH5HSaSAJ3QSH+OITdtNnT4yvQRU2FRHs0mSgjXoIQuDZRq1nmkzQnU8t1KlmYg",
-	"gP5/NiBSrxLNXLaufCIryuxZt03PUAlw0UXE50IfE4c2bMkTmqPstlqkZz7mQkMOHR5cu2Q6gRVyca4x",
-	"LH/1NO4h1cOuqLXUfFLM0j863OZ/XJxcnlzZ9A+yYfbHkryOe5MMt8rv4GzWzeV49OPhkKW3TPXIz+Uu",
-	"aR5+OMe0uzBgJ7mTq48D49EdUkAeUznuOZWjNI3D9h0FVFmtz33+eR020p7zMFyu4p2bRKqLPLE0xSDr",
-	"6DBYVOCLfMvAf1dFlcemMwECjrcJ5VwfKt7KR5Sdz/7TRpQXlkfT3mO2zV+ZbROK8bhY83BVQnNa3KHu",
-	"rz+1yRmA65iUPwC9r7gbyz+1ZNU9VP2xkIrgXNy7pFVAaMrIcMokFJnGqSzk1uQE5KfdnsW1+quyLIJS",
-	"TpPfCmwWtIo/1j8LY+j4Hk2flNFovjpitdfYIV7Rlok8WYyUPrMmLyatxJBYpERgugiGerByNFWR1rNH",
-	"UFg9nPLSwNUFo1HMMQfks4pd6YHNQf+2xV6fCzXkYl3GYkAvRDS/RbjLtZte1tpTC3irxmYRrkIjz4s3",
-	"W6YtFovISyhdxlZY5Ewt4P4Vu+k4ddnh/mR1+RbuB1x72ox8Z2y5Xq4VUs/VJtg3WAtHCgL1FCF7hga3",
-	"LUGALpRgaGlmii1Fi/0/XauAXlVNdg/8i4XGl16DQ2OBYskmfrXMxtI78Rr6fi9FgSjpUJVbMdOjivHo",
-	"792ayiv4dgYxxsoxmOFaQs7KqeFza375zrWcMpUvlrTAtzujaSRz7XXKOmTa37JeJavbVla1nasg5vvr",
-	"ufhJez+elTWBWto+Ti/E3fvHPTYwe+wl9NhL6F5adGhqz5Ps59JMqEp0P0wjIGBKec+OXR4r+qxC4But",
-	"eVl8J2G/gel2iSvxUH12rLb62Gbn73qG79pnB+l8aQYC6sbOThEDcnF6TPYPdg8BbKVlmoGJaA5xYBhL",
-	"gG3oyYvL1+fGeU/DkdfJb0znHU4nE0ZTsCTwJfpR6FS58lT3Apv8qQdjjoTUsrzDe+NpouIJTdU2PKUt",
-	"bhd06mmO8lxf0TMxqygz7RExUbZID3BPIOPqa1dyTb7EztJEAdqaFyuD7sfuPpwyxg2hvQgYFBCwIwQr",
-	"7llU7NKLkc6YE0TbMftsP1EnR7g8mG9Y9WX9AX3F1pJ504B8PwhAGMBVCl87pVIdvTn7QhI1VSKNaVLX",
-	"LzGFUK4FZYL5FMnc8/I7V48p5P/SBswuz749756dd9+eH78+Pz27eHXy/GsxGPSeBMY/mAJKrZfLguPO",
-	"hxM0IVi/pEGhsRyafZgklAN94FrHenQQm8WWLp571gaXk5hfw9SOStqlUttU1fRehcwVzlgkSU+oSa/t",
-	"VtT03FyYgx7teECzMGe9SEa5DCIDJwQE1cxIChJHDdKQHlsvl8ZK8532/IYVemLwYNfQV2pIo2BalxJm",
-	"caQpG6RMjroGTejLP//YdzSf/80G4U03LuNVi1MTZ9ejMg9kXUqznFOtp08la2OvHR9RsE4uGY8MXoED",
-	"BYTWOxnWw4DN9AdM2ir5kpJESOVC0AFRM0EU7csnboQuEuW+cwQlS+CWJ4ackbMMFGYMkwVvy8J6lacu",
-	"wg1b+oa2B5PTK4BV7ea2PncjHoteKVpWxVaiw9Azi4G4hyljUZ285SpOMmgl2xgYPpInzgkuPmJP9GQi",
-	"Zt1IzAywFF1wJBAlBBEDxXiQZUxxMqP6WEKald0j0zm9z9SMQZa1RBJBp+AzGyxkcKRRFCByYcR4zKIe",
-	"jMd4XwwJLuyG8TCEKTOtnqQ5Z7tPbJNcWigocxGBLNPNNap3pwt98nbyptV9nZwpr8Ev7Wse4TmvYiVZ",
-	"MiBf9uS0jw1rVQ5t9Emgt0i/nwu3iSYBJXdyTFoKiNXemLW/6pkeUSCwjrKMtjwshzSn6oMiKp1j9pWA",
-	"nQkwuQXZHjUle/CR5p7JloPg7VhI1e7waZ54CrhcOLreBVPpfAsG0yOSziUZiRmxRX/6q3VybkDBMjfM",
-	"IBXjDs9S7fzYeSKGQ2yPbQBEDY4Y3OH3+RMznqGX5iBNMMQjOzwSELhIRHjtCQwxRfQX6xLowbL2HKaK",
-	"67kFkkUvPWTke/gsmILvsGTxbpoktomXzf23jcjOIHnEFQ6PkfdR7jX6QpjyDNt8iPmfCFaDP8KCm7Fi",
-	"LoxXXZDEEhNGx5rDuZ5hMHwsHcw0Ivz7FeuhwAtQzBsfLBSTZekzBimnZ5tB97x21mQSh9cy18zaC127",
-	"enbPLeeyTZd0u+7wHBbL0dvnZyfnxyeXvTqB+kKvv7W1M+Oss7WJUslsKZ95H3PIgD2IfMd8IHo2fajD",
-	"jSsIqUYvoz2eGUS/XQacRVxwsIu0TmyOhC0id4D6scHKyWYa5DQeRdMhUz083Rkp4n7ojQJahvwAr8Ud",
-	"J5DcTJK4n9J0jp+C4D9mEqDAlR3e8+oPHSkYr5fFD/7yyjrYXE5VJMLpmHGFWdA0zWHz9yIRyl79CSyV",
-	"z15NKY0+czF21DM4kpZue7n8+zb5hso47BG0M/WymWQvbD78zroT8PfA/QTu+ZRNmJdz0uEet33mNEPv",
-	"ImI2uCs4tF5+N4yEAkHSqu/Um1CHBJvR4bZxghOMWOcMnDZWbYdp5UQHVPUgby9vx4TC5co4Ie7R+1EO",
-	"yfAS9Hff3ZGJUw8RIw8KdM1FeL0F/+8VoxTZY74Q9Bcx4pFAS9esQH4kF+Zi1VBy2mctKPzdrh39lP7r",
-	"xd7sJrz6Nfnpu12+l549/+FI/++bVr9xvdPf+aERjk+nP317qP7Fk8ZPP56Ln9Apo21vINoi0GOelu9a",
-	"W3QnkOTcWizqOd4+YKkmbsEGDicguczdFNRKbOlCqPihSeWWQ39YDO28B/AUPYBn8oxf7IXHZ/tn49PG",
-	"963JTnS8QQhwAQ/z3oh76ZobTHDcvz6jKUs3XPRydz8qHdoYNAzWKUi+NvBYQPWpYS83xj35a+quUCYR",
-	"SBmxMsH6N4HqKmrKzW+Zd3M71sQkJyxU1Y5OH94knKYpKC2KKobQzUjLoOoe7O+3DL60EQwGYNJYF+B+",
-	"mVvkZa2BS5bcgJl25dtNKRskLETnmZgq1EOjWOZqqqTNtDDKbtFuzWCZtXYWGF25Ss8iS9Uso2l6L06E",
-	"uCbTSVbB5U5t4HLnczaqWYkZ1mfJKVQ0GBO4To7FeKI1xh6dRj0z1KKxMBdTt65tv7cT5l1giZbTqLXC",
-	"O7d4od7AfCXbhKqCLKENS0ZcLiYqer93ajRU8Q3r1NoEQfd7xg5HEAFtpdUJJAx1eC9jmj1rmIJJB9aG",
-	"JZi28TUUPGDo18j70eqkR0PrsqNTNeqqeMzAhgYTGjxRM2t8G9+OjIccbONnPncVM+4ZfA63M/MejBlW",
-	"4EQM0NBNRHZsaux3DxpPDCnkrUvj2Le1G2kqZjLvCtBDEmMbQ5eBX4aORlxRna53uKUKoE/zQZezYV7s",
-	"SMVv8gGk4tRmtF3LdOns+D+APo2HoqAx5vHbfIXxwXSHjB5tgDKnrWygAZ655XpA6HCzdvq8FbVtZ+lW",
-	"rSENNZtv1gL3AmypQceplg2TWaQFA51GVfDe+kl7wmrt5sH+zmHjYH+/sQyfh32Y2FuftvStMVX5Z2OA",
-	"46n64C8qrrVre4PGYL9/yLZ2aSPc2qU7h1uH0QHbOoya9IDuDA76e63lyprcBMxHTvvrJyqXqYGLID4f",
-	"g1rMSzfOMuKyDcPbkavekhIrs5eLwtrJjEfN8h9Ymv+76SMCmotWGQswRFpjseradHJrlRFVhGXqIlad",
-	"5jXDRuPwCQauPAzPRQ2gbZrLuwRgafCmUc+Cezq8kH0Lvr2iLgMvTyBX2Wk1WSgikYK0Go0MfjrOvI4Y",
-	"gzOl99jtUkt8fNilCmc63ILiadJGnS6ltdO+8TfmYyq+7w9hBoxSin2hIaVYiYXmIY6foEM872XPNAKX",
-	"uWvUQutlD4y7Ph9AzvRWfM7vigaeveaT8kp+PcsHUB9KfWAnMFFLH/05rF2OgspUijs4BxaVh7znYQOe",
-	"rQ9GeMuuI1WpJ6beBHeJ8jmo4uBTQH12RjdAfHtku/dimWfpco4iN+W0NuKytFTirWTpGR+I6jqJY217",
-	"/fnHXn3nSZsYXJEsCmv7NGFIfw4RCy5mddIzcEk9QqNIdnjPZQ93XW5NQHr2v9j5N+pSZWw0gEMcM0Uh",
-	"u+gZ6UFxLb4t+0PfiVW3NuunV9EB3060onJnRbmLefhUTHn0uYMffi5ghgibVQQyfDcSmV29cUrdykzY",
-	"/pxoOWdlYyUt15suqc3veRnbVmEu9JWPjXX4l5ict9cgWpy1nlg0C/AB9YUalaK2CZknwPvLtoVhLpaR",
-	"lk/Hk2sbyBw7ck/ifPzHn6JHoJu7HOy7ps1CdG1l4aePjm0JXaSRn7ViZY3EbBwsobNt8Iwt0fNgc8uA",
-	"JCXp2R+V8FrzflDwPueyM9r+OIakGw6e9Qmj4HrOki4HqHZLLSo73HRl1WzGIE6Tse1BaALxvV+1Wm2n",
-	"OYOkDgdd0GcZpDe02x+7yhyTSiQk63B8ymbCapOgCpr7Laz8X4HMTZNEzE7GEzX/AXkSupnyW/0mZYP4",
-	"QzFZ1yLT5zN8A1tIlDClwLCR7Blh+gvoKPbIJV9IVFFG9OvS4qoJ1V/Rj/3vz//b6XxoNN5/9R+1NYqu",
-	"kHzRpFsMSHypl+EJprIkGf6c4EySL8HF8yQ3eNM5t2z89uW5aVgPlBAJo/x+obzX6jFsB2VHXgW7Zn5x",
-	"mp17YDBNkq6Z4hHn5MQMpYjyvQI4wHYItm7AWlDzHIEuj0tzq0w7rZ7XvcJx61O4Go07I+ZHPO5Pgcft",
-	"5VL60M1H0TjmsVTIWculXeGeSsX2iM+13MK8K0xkM1gH+KcJzsTY7eyZ+Q0dUWEipAWYMFmPmHHvIj2m",
-	"9a7JY0Fo5ozJxpD2MohN7rTrJxGbuF/865QFehw0jRJT9+SxXhNTiyM1QiV5JJII8t96/20+VajQiE0F",
-	"BDV9BDElNsskda1eYmccIwidjUXaxoiIRy2FW7OYDzP0MMS7dHCXlPsDAAcgFG5DcA3dKqZ+VQ/O9fpb",
-	"rM8wPj6/Ka9K52S/AcqGKXMFaD2tHUUMMKWhgjZkUg6mCbhcBDS2WZIF3OFrpQFnA4lBATl7c7ObVail",
-	"5tI+2d7ffUYo2d596kasGO9wHDOVmHdeJ8dAQdKrj7FkY4x+ZXKGo+qEu7dYFXnvCJ3LZEJ1m71Fnr0J",
-	"ez6GGT0IjvOjGL3dllTFsDibOQzb2xVi3qIA8z5F7a1B9Hwh0UV54KNAXRRkCN5RJ0fyGtmiE1IitfC9",
-	"3kLeDV1vJ8NrypSFZSBNZZO5D5Cm8lXIQhlGdjr5oeVYngMWqOrdu3dbR95WrqKud+/e5W43RHY3/ER7",
-	"kBYhFKFZWyblJdRH8SV4X/YNDwJktzHKYmFi9wXTtbAgAZmwdEQnRnBjsMzTb8A3iJnoJoZXqHucUemM",
-	"euOdAGDrnQaJ6Pyv7r+5tvJtUhtvTXhKiO6Y8rlNQpIF3LmUYQKbEoLo+3KaLBYrYS2E0V/q5B2Nlc0C",
-	"c64XbX2PJ3fnQy2P/q6EIK/0kC6yoVcT4uJE74UW7bKoNMbIrVP8F5amgNhcYEOelliGEo0Fg0ZfXFhe",
-	"lc5zbobm00ajqOiU9jKLudppYTOzeDwd19o7kGutJQn82XRLqpnJEKX259US0M/tL9h9F3YvssPuW37W",
-	"GCy3+eyvmYtze8xwa0BFWtik53BdLoAqQ8SfJomf6CBJPB7rc69YMtfmlZZkDgJvyiPI5zxTJTbgYs0a",
-	"NXVQQ1eVHg+01eXVqdmEAbzRK7kiMF9TcKctCVPrmAGh4Q2YRFqwcRrNLPUAgBN7MZfTwSAOIXMM26dl",
-	"sjIWvIc5D70x/dClQ/b1fqPhMipdkxgv97Jtq+mh2Nm4Sb2aJi3tHRC2KVHDJgYePvmgEmLcFmzDkzLv",
-	"tdQLZ5h/vuATrd6iwhVSTobxDZjzkCLi67ElNpatM6yt3fA7AwJw7Q4/d09SY428+5dUqiN/KT8nn5Jn",
-	"EeVZCx52Mp7fgbEE1ZH+BXTjXA/krKIuMHlDcJhnpTCYZSTWeDRxP6WJizbKFzIzzx6zFNY9jmX+3Xcj",
-	"QeiYnN3qDE6oCkeLp/AY8AVRJmi+zskgZkmElSlZzTOGB5+RHp8mSY+ECaMp4P7om/Mu2sBL2rcdhlg+",
-	"VddhxztVwMAc2sZ1CwccSdic8Vs66ooHTwzIVSrmm9H6WxjIg5Qafhr2Y1fh07CfVnvnwdiPU04BJsOo",
-	"XnzI6o9pHn/b4FdlY3Tskzmeu46IdzOAts25+r02mZboLq9A9856K1kQI9dwyCQ2w1u28AziwXe9knrW",
-	"pqDYtcgQp8RED0O7X8is0YSnmsfKJDFbrQgbcNkQkEgi3wxwXYss8i2eAtMeiK7oXeK1CcqCXv5bYy4V",
-	"o9GzBbvJgjHUO7ykRxu5TYs2E4Wy5XkuumZiUFUjIEqI0gAQrMQJbPU9R4BEOlwa51m/CbZ+OZL3X9C2",
-	"zbahWmjNRvIttXy0iwIFPbLXW7ah8dyVAOfU9XAV8h1LTPmTD0MHTyxxl2s9S5U8m/egfyadLwrTvy9v",
-	"+sJ6BUWq9qsO6muX1G9eTf9ZSMp8osO9CMxtX9RVV1IZ8Wn4Bnb+M+4rV8U9o44pGd9AMbkEcP8MdJTF",
-	"5ic2tIo5GCkDXE2ZxTlMAfl9iqMOL5dHywRiVd9Q4PY/+Iv4yN9v6Y67NfM1u9lVomv7WhYYsK8rcbGQ",
-	"8Qmu6HyPR1Ow99e3fyuZzH2x08IqLE7fVim6ZbhddPFz56glrVZxwuA2XeCumzQbyrjrjR77yuRzz7li",
-	"QCHwwcAwQKU5BKRitzFGIgMH1mD/9qFJjE2C7Gw2Eh0+phEzEIOVeerkjmnqmqHm8tRhEl6W+ohOJoz7",
-	"SelvTUtSjHNMMH/dA56nKbMTrUoyfzU/wUV+8Dzze0xuBuDi9fnIMtdSNQ7CAvzAztZBv8G2ntL93a1W",
-	"tNdkDXoQHg6a+t5J15J8u+YQEWpB7TrmEXYJgRIrEyDsbgJtgIG2IaxRLZymyfbT+l69YX/ZhKHea2I0",
-	"0M3qzGg8io950X+t0xySorW2aw+35cPmtJdyYfNbngf7MIqlXqErB+m8YKFhWNrhT594jauXdKV+5r+s",
-	"A9qnZhIxn5bXyiC7fpOZdrdvLozf7C5LVH2YXsKbuDrWbyb86JS4S29cORKp2rQt6G26f1ojxqU1Dhzy",
-	"PlcpDdXSVreIEq1IwrSl91TvvX7G1I79bXp8Buj+KWl7W+X3KVnqT+VBWmAcn5cn6f4aqFatoPMpGWZf",
-	"1sT2H+5YKumweiuXkk0iW5aNdsIjWWgSnxekASYnwk7wMJlG2NEuLzgZjy7tx9aRMkdJkqW4Adu5W1f6",
-	"f8MEh1IasigjsKFQ3+RXatsdKi/Vtr9W5RuV28h2F4Osc3TKQsZVMseuyNjW1O8fA901sEUCaTYa9VJr",
-	"spqc7mDr6Xm2ajnUu6Am1KQW1MYDqtdlnRwCw7psuqxFIM49stPQj7TsI5tYaZUWYEIlJEuWjs59amlm",
-	"wftqI/BuJpzZriojLgc6Z3b28bDfj2Ems5Oy6UkvlRbbv2e+hY8rRQe2Q8kJDpe2Bg4l4/Qml9gIBp1I",
-	"CG1mkhXR55RDxDVJ8azDwdVl1VroIrRE+KydJGtHDKGPv4Xk2cWp3MUp3x0ARstC4UaM/SumADuHuHl3",
-	"drPvZjrnuVDk1Hx5qZ/djO+B3Ov5+f0DU3is7PdO5K2E/9LO397hkaQXRz08qj1fZPeemfgFohPrm8TA",
-	"P/B4yCuaY68Qjhz6JaiR16o584SuVcsyncKdHvLHTknv7PcZb/zdeEc//rVVHVcm5NrhCxUE5k6T398m",
-	"u43DOoERxHxoMJ4z3muKQ5ZXdXQ0X7EdrCBdfCBSr80RjueupROYYlRWOxGQaAoV/RjQwOIJf96wRMQg",
-	"ckKZR3W5hCtJ/8cWTOyufuJcXE7DESZ43qXG4u+N81HKKk1VRnm5162APpZaTNCF0VrTKwsxyon3sRTj",
-	"k5Zi/H1yNzbnDP84HJ8LRqP7PNwrNaLMHdKDfmm++jPtb6T+LD8qJeqPDd3ep+7zoNUuQRkWLGZSQbJZ",
-	"pFkkBXi7hNXJc+BSWjPwSvEdOrbTqFzLlyMHrw18xW+nYa1KUjAqAzIbUQWwyDnnlmmPIomkc8Temfk6",
-	"ztRDDVqCauTqTiF/LqfTBE4Zc/l1FhrOznQRmScARchmfPRZhzu8OS5Skrj+kDB/VA4rK4LuCt5TXQ2T",
-	"cfXcQd2EGRdP4mPN0HpyMsgt+WMB0WeuXz9WK91ChTfRsnuT8qtHgwPALk2VnpEUhQi0oDBYAWgNQ/Rd",
-	"n7NUc45tcLeb8RbfhE3cAusThYxCIqYGnMH2F8t10dg/2D0MiO2nYf61v98CVFFzrC2M/AJ06WU85MS0",
-	"iCeU9FMxkyzNXkyg3b596c5+UIrA3aw3/K9l6N6/lyIz2eYUmkcFhi9gNze0zYpODO/VXlXugn5iEkcp",
-	"L8IQipSEIwGAufm8CzNrk98dioh5n8qySYOyEKbFCsTOdgV3hS+59Sw9DHwfYspOqqh1luqZmTAz/bwm",
-	"TEwSBhjNgI8hTId702RvycAwXTE3NHtpYXDYxaFswSEIYfxc2Z5lIZ6MHjIPY9nMMEMVCH2Qw/M1j9uE",
-	"soWHXxkNEgYxmfaTOCTXbC5Leg3mmwxiC+7d5q4h7L3mgU+/z2NZufXQzw6/kAgakT5NKA8hTZZHRKTh",
-	"iNnF9t74HaOJGtU+vv/4/wUAAP//",
+	"7P37chu3ljcM3woefs9UogxJkdSZrtSMIkuOHFt2JDnKTughwW6Q7KgJMA1QNJNy1Xc1b+4jl/JeyVtY",
+	"C0Cjm908SHKc7NH+Y8dq9gGHhXVev/V7JRDjieCMK1lp/14ZMRqyBP55QoMRO4vu2OuITxWDayGTQRJN",
+	"VCR4pV15Teekz0igbwzJQCRkEN0xMsb765VqhX2g40nMKu3KZNqPo6BKxvRDjQ7Z1zuNRqVaSdiv0yhh",
+	"YaWtkimrVmQwYmOqvzSmH14xPlSjSnu3Ua2o+US/Raok4sPKx4/VykkcMa5ORjSOGR+yxdF9K2aEkgBu",
+	"IwHlhE7ViHEVBVQx8uXl2QnZP9g9In/+sVdvVYn++2C/ebCVHfc3VEYBSRiNx193KpJJOmadSpUEI5pI",
+	"pr7uVN5dn9UOO5V1Z9NsNArn80oEFEeen8j1iJF3l6+IGBA1YoQGgZhylR3mSKlJe3u72TqoN+qNerN9",
+	"2DhsbE8lS+R2o3lEw8PWQe0oaA1qB80dWqN7+7u1A9Y6YPv9VmNnb3fp6AciGVNVaVemSVSp+pNplUzm",
+	"QgD1FM9FL2EVyOXb6+u32816A0koRzFc1ODyw8jkQlwpkRSMBAYoyXgqFeFCEalvI0rcMi5z1NHcWhgZ",
+	"3P2wkV2yMEpYoMo3/mbE9JBGjPQTMZMsIUORXyW98bK9vU0nk7q5Wg/EeDugcdynwe1/BSJkX/80Prrr",
+	"TBuN1r5UVLGv6aARDX6RcXj7C16OpPxav+o/do7/o3X2H60zR0n/sXOsaWn9uZaQxCVTyfx4oFiyONEr",
+	"FggeSqIEmdFIkT4bCDNzzj4oopJ5ZtbNtag14mqnhfQajafjSvtIj2wccfyr6UYZccWGLIFh3tzcHHt8",
+	"opiCA8t1kFCOms0G+fOPZrO+X29uVcksUiMYfMKoFNxS056+aSfPXxhNWFLAYFiSiOTrTiXidzSOwi5Q",
+	"5kPZzMdqZUITOmbKMvlpIgXsCI1jMTsdT9T8BxpPmX354uR7eku6ATzYs0xpkrC7SEwlmdAhe0aYfg8c",
+	"cf3jIEqkgl/q5FyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9OuUJfNKtcLpWF/GcVVK",
+	"VmW/hPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNcoHlAM7/bHE7IBncYKHymn1uZKav2oaUFOBJco",
+	"nVEkXtAxu6a3DBhKILhiHOZGJ5M4QlazPUlEP2bj//xFIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25ZgL",
+	"NWKJFa4jKokaRZLou2FRNO3KSvvn39NnIknseyZCzyGptCvbsEgf3yNRM6m6UVhpV9aUWJqXTaXmOUfV",
+	"iooU0MWJ4IM4CvSSmwWbJryN56pt5t1enN1Hf4f+b8IGlXbl/7edKkfb+KvcfouvwOXP0kvhsjCzKh+r",
+	"lTOR9KMwfODORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGtzgOuJeMWXuWRAr26WGLvpMuejqzZateMPLH",
+	"WHY9ZX+uFGf6DCadsmq9DZJEoDh5au7NzU0tz/GLBmIe2c4LCBjQOTLpB+0rvAFu7g5oFLMwv61mt0go",
+	"mASVZRApnKPgKqGBKjt6oOOM6B0jVJGxkIq0Gg3QYGkAgiBzJAfTOO4+zrlstVISeccnidB0SfsxI6dc",
+	"RWq+lFoW1+OxiGVhIcdUBaPMUj4jPVzJHsgkaeQYi0MJR/kVleo41NxZqoQqFKH33vqYStWlmddl9j6S",
+	"WmjqIeg7SebOOjmewO4RatiP4EbkPvyIb8pXCybyWJtmzJ7MQjCuiSmEGYPS0AOLBxlcDzbqNY21iGUP",
+	"O5t9GnbNSuZPZV+Ecz0oTUeo1ry8enPx8KVvpEv/DQ3Jpft6+er7o3zssxJQrmfYZ2SiDd+QfKn/1FOt",
+	"EkoSNmFUsZDcsjkRWjsySqb+EXlzxGHfQDvSVwciGbKQoL62hXvFwohew/QesFdTLqeTiUgUC7tj/cYu",
+	"rJi3bVeMh8R/qX5ZlUy5Xp6EST09ykM9ZDDuH7yZzT2fD7rhEZgwucbhle9ryYwea4t9CjbqfMiCmCYs",
+	"JPA5oj9X1fsaSZKuEezZhbiaBiPUPB+0bVyo7kBMeV7sJQzHZrUqYxxolhg+/JTtphtzIRQ5MwMo34t0",
+	"mI+0/G5+chqMzCS9lX0nWfJp1xW+6zmV/r0W1E3sY7XyRituSKqXbDCVS4VCwYqCRgAaOJrkuFlW6eoW",
+	"+AmQZCNJpvyWixmHM6QkkSxIGPwwSwQf1tefO8zhFAZScpwXPlot+iQcZ33UxYQlMGPCGQtl6jLVHFCl",
+	"y8lZvcO/7IFiUZvQRM17YOHohYZXV5FnSpLg2uJJ1c9tgemedy3XTrSuJeJVCrf14H2sVt4mdFi+ROkD",
+	"6HxEb85Gyn3eqQxLDEu+jmxag2RSJaKIZhYE04fabDaraQWmNk1ixvWZDpdKqkckJF8ugLweF8mAz7Gx",
+	"blc2PsYwygiWL2ZID3I6HtNkru33VG/RsxxHUkZ8WKlq02x6j+3UizihUs5EEpJhQrkyZ0xrqdrCgr2z",
+	"d9TBFQWHMzusG32JBAkLNRnTWC4bEXxmyXjcp83xd+PzeNHHRyQiqz/OaMoYcrGXrc9MRFcsuWMJzuJe",
+	"h1vCC7r4Z8nJFmOmRhEfkhkoMbClmrnWyfdToZhxF+NaRSGZjRgnczElVN4S2hdTBZ6LR9qYY47uZavu",
+	"4QQ+8zZcjxKhVHxfoazYeCISmkTxvDvl9I5GsTYOy49CwsgM4itCkDHlc7Mp9kDIOrkpikVQpb/0eHtx",
+	"XfJ54xg3XlV9XAeJGJsrTM1EcktoGGo2XCd40tAVnLo1EnbHaKxpCfwC8CiYylSz8CRhgap/JsEM0aCa",
+	"Cwcte8oLHHnEIsQrmgw/qTT2ZWCsP6aXkHKyv0u+i775JKK26DOf91AK8Zry+ec6kmaD5CLt/9Wnc8lI",
+	"/qFH6J23I3/N9ho5Y31Jxh+cEX1czOrkOpkTOqQRJ3IkEhXPH387YzGMuCRUEcED5oyhkCrap5J57q6E",
+	"QXqLjVxKOtD0SZQd4z9w+9/SISvWnBX7oLZHahxntrzSmTYaO8H/CUWg7Xiib4BLDH8Agx8vgK9aRkNe",
+	"i7hdRP3+iE/Nzdve3ZW1LX5qjbGcIgNxWM0vFZF0LslM/8upsuRCoNKlB6X1Lr1xzkQGqtJvLj8JD14P",
+	"rVtGASPeJz7ZMqAakD1jlMsZS+BYZen0AeSznr68TiBTaVskdopz6qB9HG35Yb6sPd8Ff27GSnDy5NQM",
+	"eVmwMzO7x4kvF6rt5IrRJBiBlycWQ5dRkS4QUPo6+vXqTVNCdDUHtbqTXHQrPkirfmjE0YtYaWavlRcb",
+	"O5FL92txYo/ijyxdhsdS2R9wkNdQolcTxITOY0HDrl4/UF/LAmTFuu3D4ipeCoLZZBNZJnrhX5nhlG/6",
+	"4uAfO6hSYji843426j2OpHFkubQDz4vFibleJezDJEpYqNWbhN2JWxZiNM73IDlu7OWZLc0oiaR9b9W9",
+	"VSReABQ49YMjCU0/ZqZXSyTRbyxcwXT9SeidsU68zBJdiNJlmOY2Jh+HX3CX88zifJ5p5wcNDjxF4wX/",
+	"Jqi9qC5FEni0iEMnMNzcCsnDy92ZSpZ0vU/iI9mFstEE/OQs0vI8jdwrxl2eOHklhiTiqTr9Oehmxew2",
+	"8IkuYQyW7sDe0Gzd7kTReTLRm2f633Tpzvlk+Smym9azFNeJzPtGYobB3N8yfKiS54mQAmV91bFz9z2W",
+	"3DALobf0jiVaOGmyeDTz9AHawjvJknM+EBjS3cxjMMadppz/t5ekXqniL907lkSDKM1oNqmzx5yTU/OW",
+	"amWSsAFLEhZ2bQwD36h3c9pff+unk1AzyS5VlXbzYH/nqHGwv99Ye//sMhRt4ElMo7E0FghEV1gi9ZlM",
+	"uQfswrHhSrBgNrOn/XtlkuhzrCKU7jRIusCGC0pvriY0YDXJJjSBvJuY3bFYOsMADfCq/ns2igIIwwKf",
+	"4WI6HLVJr9kD3gGpYjRQIqmSXguvqZmok/MBiYCg9FUaC86qhJrpkNlIQOhXf4ZB8NGGes3L4BfpeLqX",
+	"ES8h01/f+gw+huITEruAt2FEWX9N343Wjh7FlI+ZyjHlrkmEH+v96dXJG1CZccUITRiJhlwkGKNMbfdW",
+	"toJlryAjvFoJYCMLikZwg5UgCVPThJM+mwuIkwvJ3OoHYsJklVAJ+VHkyzcTxs+fkxPBOQsUOdGWz59/",
+	"7NX3tqomSUGS3u+dSprl3/69g0ejU2nzaRx//NhrOzF9/tyTIvpiDwp9Ij4QvTp5ZzINAkOLZeuwRiFP",
+	"1WaBo4pZUArgfodCAJrJ0UnYMJKKafUzMaUuNmCRL2JxJ7e/EzRrB2GrWTsa7Ddqe3S3z3ZoKzgIj3Lj",
+	"3dsvGq4IWTcoLwnTY3773clpvoDjYH9nn/z5x249X51xevSaxSNBW29md2fJ6evrl8PpybdUsO+a6vDd",
+	"5U1/+uLllVSzWvA6O75m63Dl+LpjpkaiYGlfTyXw9t5Va2+/lx2RvpT91G7RxllS6o4iXlDZcMwdFbkK",
+	"jvRsy5GYxqEegTvhIF/GWO9nlJXsuNj85aj/IojeRC+v3v123ryIXh7V2fzlb+HNefQmOp+9vo5HPz0f",
+	"zi/mL4/qQSvm/fFZI/zxZZydzWHzqFUwH1B/SiaTD2uzmj45ltb0YR1EcUxQFqYjRtGRoandgi+P6Ycu",
+	"LSImU7QEvNJbwJQpxoJr048OBXCzOdaa6d8z2m46op19KIrMHMuCEXHBg6KCNjFmkvRpcGtzLe0W56rX",
+	"ao2r/e7Nb8et17+swwsniRhP1EoR1CY9zbh7wJWkGAM77MG+9aqkFwguGVf6n5LFLFBdw/d7kATRCxJG",
+	"lX4a5ZUciZk0CQrWwYu3SF9mfHnOIxVRFfEh0YKZXALTMRZas97InWcYTu6kFk7acqzuNIkWp/6GO2bv",
+	"cTnH3KqkP1cMWLP+h392YjZQBPyTAyx/MoI5fQ16hiYiUchSYyEmsKmWnvWbwmgwYAkyr8PWXov8+cfB",
+	"AvNaVRq4lgRIUu0kb8so4tJSn0EOsMn00MwflYdMJljP6ulcqK57srdMKpUwA/uiwr0BueTdAZKp9/bN",
+	"1TXZntCkB2UhnLA7lswJJsynWT/9qcoItUg64UmOub3f7VnR7KZJtMEM98pWXYppEpQV0Bo7BU6FKnDP",
+	"aMpD2jhoHGy1YcC2engaRowHTKZPo+0oElC+PEJcPuziUYM7szsGe69UrEEOeK9qMo2hGC77MVtCt0rK",
+	"uQ8qk5hX8kEtd3PbACbp6i9gldJK9RtVvjq5AVIQE8Y19ShXmOQcvXqJKS/hzPictn4HUcwW2FTh+FRh",
+	"kaonC6Y8GFE+zO+nVwG8Fh+YRt1YBDReyxihfDilQyadyqqZuKzaSlE049I6FU8LDlnt+JqEjDDew+XE",
+	"YA5IlZmrhzZWssk/VeyDQmtDH1Gg83E1q5PbAuqC0nnGFxagqEbUXBH9X1gA5RUn0yRhXL01Lv1shJCS",
+	"mRAh42QkEqm30tV52hBAgT47jrjb7mplQpViiV7f//n5fzqdD43G+6/+b6Vga54zzQ0yNiWYj2EY6X/T",
+	"+K1nVg5oLFk1Z2mG8IZuUHhsz6zzAW5CY7CtGTz7gJRlij/104Qqy2uBvuHQrVTbUaGU3YiXl4YPYP+1",
+	"atAXagQfQ+MGHL71yrJK2p39VaW0VQxG3tF4SXG65ZdmIWY0UpL0mZoxxrXVnOaIFK1C+fD2Vw4OPJLL",
+	"dwe1zyro71pDgMC0lsJaD52Ba01ivunMHCr91Gg+GSEX8llN0R6hi8YY3qWCN1XWPI1YszWZWYL1cCQW",
+	"P9r183aLgSVSV4NeL4SZoOT7S/jT6FZGUVfaKoAiXUHoMGHsHmP86Jfj/5w5SP62FazfstlljoRHm+8L",
+	"2FDB6S/1KG1mznuZEijYKCe9zId6BJ2FmtByCu4nMvBxgFhwUKYcQZ0DuiMEH0Qma9pMpUqmPNbKEmqo",
+	"xlLCaSxoPOsw7cdQGayM8xQi+/uGCoIvNDqdD62G/r+m/r+dWqfzYe8b/X/P9T8PTgvFSZGkO9X29Anw",
+	"+g0Fi3H8/p41u50PWCRDf5Xx7jVs8oknc5f5avMiOn9c7Qfd+96Xzl5Tkh7m5sLV8u1lA30NBc4n+s7c",
+	"9Arqe3BSaeZ+FhcoZb8gkNEagEwoYqeOPDIXucTXUFWML/TX6TO5LYLVK9yWJBHJSaFMhJ9w+pr9TxIx",
+	"TOhY1smJ0xpoCHEVziDq5CnIXAvhn3MFv4tB4Xy0fI3waCFuQ+L5K7pBLCS83a/ZQychmJQA0QI3WHeX",
+	"g+YogusorCrHgIu9hWN+XFeJboAUDhe76KbvojcfDshikkdpnW0RkAGkv3Q9WnE1dCge7S9dt/fViiFE",
+	"/1JR9tFCGpkflnufocr9ImZyemeDWMvOdD7hLmGBSEIWEnYHAvIY0QGgXmoaxySCAIrL66GTSTw31VP6",
+	"b/DR1yvVhZCPgRJYPPaRO+h688HJZtwAxukOhzeMQpAkvUCMx1rbiyPrk+tpZhNOY9ark4t0iH6dIJUd",
+	"jgqT9W2Aw8w65cBZMOMsgeA+zANQJcY0ZAjPk1trvRIYNca43sLaU5VBbAqpYjUVjdexzFfoMmZRnJcO",
+	"yKXIGlk5xqIvHJN3786f3x04d6VItC0wJ3rwWTVyGuVY406R0hBNusa/VzydXMXH8nmttfS3EV8pP+Fo",
+	"fBeZ2lwmpT7TZStufjfJuIpqxlAljNsA9oxC4Vu4xvKsHDxy2CErCwe8kyypHQ8fiQLga2XTXhC7wBD0",
+	"sYIw8GPNFuPdS0Mf1A7C0OBmFJGTuzBQqoUfEEq6CN5wqhUrH9LDmKGTDF1ndq1QojtqK5ynHgeo9dzy",
+	"XH1vRpxLixJgcP20fjNRafE1Z7Le4R1es4GJNkQqIFcvFsMhhrrS34386rWzpZKakrNF1JYIwgjgbcJU",
+	"rU+DFW0HBkUi2eHEDisN2SJCkZ6PAyQMq6TPAjqVzISQ0MpK80i9wSqb4Ntrp3lXXtklHSiWlCbmPktF",
+	"muABWMng4oj4UA92wpJIhPg5J6xxfeGDbh2HWiKg+gnpqu4LVfCu+yk9hklgCTkyD8pD/TWjkelf7OMY",
+	"/zYaaWbRI+nWHU0onDqVtwaVFE0pd0L1B+yzgBhV9X2KesUKUm/8OlZMXMBYQDbYWCdniRjrDwieMm3v",
+	"7bjG0oPFG0R3mO0A9Gk2idFgBKtfJdMJUYI091y6nN1xMYVoGv6rC/EMcJDC7pv1hOFjqMNd0TMAroxv",
+	"StggYXLUTZgmEnjYXDJ2geXb8FbI3tAMxko+WEZJEOpsoJ6ZycK39Dp4X4Lod/oZBGR1vgTU1+//sZQB",
+	"47pOJWz0iIaOzjJjgXAklkuz0ItQdrVxFCZ0luEO4B8KjYHE/Rr9KhzbUAt/z39ShZMK2pFPfZHSY9JK",
+	"mlWekMCEuEVvPY1j68HGgWYVZ39Is5GA5XKMC16l50vJGPiWcYHBiaTmvOetx9yJNgdPr4dVvzHsmrkU",
+	"spjlL5kT2KvqGbrLBqEJwr6wDu4LbeLB40HxDg7FPjnlsQhuLam4GBXsITxnmJPhTObg5NPscXboL/E+",
+	"7RaRxZI5buNGY7m6OdTwEjScjJWEMzKX3Fu9Z0zCvrnZGNz+tvgvjYVU5vEpTx/yX5WwsbjzpYHlP5aR",
+	"pY9FClFG4DkugOKyI4k42WmQkM7lMyKSKpCuMw6qxijgwiYwpA+nHyciDr2vj6jMfsYOT05YHEd8mCOz",
+	"hEmmgNdwNssK1mAkJOMFK/Ysy8j804yHBKJ8BaLaCKKqRTRBTuNqaIDLmLw1LBuDd+KVLmgWerPN32Yj",
+	"DJPNPEslkUyR6aSK+fZwo2WygZYpcxhj13BAR4S5PDpK7O0epWTeILsJm8Q0sFSnNSCtNbBZ9lHwb8KN",
+	"droiDq0a5OYocTusTe24s+85IH021NcI3Fq4eHLJBmU/FFAesNgqKrZa0Mw9u6juViOEJVMFbzS7jmMz",
+	"C18wQMP6kUl7bM1eSXmfuWL5XNulthVze3zxLZt3E6GofUJvxy2bm2RIqBvmYkYEN1C2xtVkc1J8jdP9",
+	"6XQ630di1S68S0yV+4enBoBzyRftFZN/5v2VkYHeFScCizw3eVnheWrMmnpXzAr6V4yg8C4ZIeFdscy/",
+	"Ytzp0vtYjps7n5ZjPumV3B2az2Z9TZIpN0XjifLPffqnISpY1PxRzl9MT6d7fuGILfziCD3/S2pdpaub",
+	"Jdj0QrraHi2u9IFVKx9qmhhrdxTsOqmp8vSH04vr7qs3L84vKlX/r+7Z8fmr0+e5i9ffXr65vvavvz2+",
+	"urp5c/m8e3xycvr2OvvEm3fXuT+7pz+cXv7r5tvTy1P3y+Xp2eXp1bfdy9N3V97zJ2+eny5eu7jS/31x",
+	"eXxxXXD95vz62+eXxzfpZG4u31y8cKNcHPbJt8cXL7w3HZ+cvHmn33h5enxdcP356avTwuvnV8ffvCr4",
+	"4fSi+Pq7i1dvTr7zfrg6efP29GphQG8v35ydvzpduH76+vj8lZ742fnl68XrhXe/enN1vbgEl6dXp9e5",
+	"BdOL7y6dHZ9cv7nsHj9/7r3RXLw8ff3mB+/y5enJG73FuH2Zzcv8dNW9PH376vhk4Y1XOJ7u5en3706v",
+	"rkt/Pzm+ODl99ars95Q0Xp2fFuynvZxbJ3M5v8vfnf6re/nmGt7w3vow3tKNA2UALJ75x0q/nElOPccH",
+	"/DRGmiR0DpmiKVJ7QQLfVNsaXk2WhTTP46Vv6DiC8WS/XeTtOXO+7k1iacgCuw/wGzv5U9RuAXRWozrb",
+	"G41l0Ww0rAllNStKEqyrNx/pCxEzylOn8aZe4NtC51dPCTXpuXKJNK6kL0xQ2wTV+pbNe/f0iuUGV5iC",
+	"TSWEtuzqF1ATRhTA7oDA2oK7d8lGrfSClnlAs8kmIyrJMLpj3CAALI/+FDk9jb/TeDg9dcUjvtxqlNP3",
+	"q0iqT8oKzDHK8IJWASvIaSgxGxRs4mXWeACXBVTzc6EWN3NFx4JGUSYTKjtFBHQzYjzrKdMal/GUoUJU",
+	"1QS2YJnoHe+z4dRZJ3VynDcqMtaEBYF/BKos4X1Fi+3NvZxcLgpp/Bi9Ev25F4cz5K6/NOTRb5mFqpML",
+	"gUjmIgZfAL+LZNSPmYf5jtYwF6S3rQ2edg+4SKeTS5N9OxKcLR6jbGR/4ajiZC5Bfd2M+B9EH+tu6vJN",
+	"XGOb3kEJ4YZTs/xr9WkGKsgPCx4vHFLE4tChsWyU9alMds7qPGPXHyC/LVDh9hZ/NcCOR43mFom4wdrp",
+	"i3Buav2ysOAypnKE6KUqbR2yRqcsf1XsuFw5ceEKTeO45GTJTO1TEiloEfGM9PTB75EgZjQBfkHOFRmJ",
+	"OJRFZ8b6p2dQNzWmt5B6SUkc8Vt70Drcnkj/EGKVSSQ4GdPkVkJdOCohBWeWsA8guX8REdd/+rmn6V35",
+	"RjnZKtp8onP2JOfZXSZnZ7vdgf99aDRqnc6H5lmn8+HgTP/z6KzTmTb2myedzrTVaHyD/znF/5zBf1qH",
+	"NfwvXt1v4J/7+tez07OzktzmbxmN9dg2Imxb3P2787GI25wVXJDjmqMs85IiejrX+ygnuHEbZo5gueF+",
+	"i/z5R6ve0qIKoyy2sh+SRQIV3TGb3Y70MGbjPmYoLhQJF4dLoSJ4oSDYnEOg9y9kJgFsZVWwaXa1e9Ag",
+	"f/6xb3BbV+UN41zKle20RsK1heJlSjUdJ8Vt/grL77AApnmwv7V02vpTTtNapQMv17HotCR0rXkUxC0S",
+	"FkQTrYpbjpgNtel5RFJOcaNX50drW6ALMq5cXObXparXRpqcdhnxgJHm0UFj5Rr5at/+rq/2tfZ2dhut",
+	"nUbj4Oholf63XtaOiZWBJQHrERIl1i0lKFkLKFiApOqSFXi8SUal+ktmTp9+HGXZRJvQ2C8qWpaQVoB/",
+	"syrhriRB+lxJF520JfQymzRdX68mqoi6zgEC34TA0U7V/FXwvNZRaJgDwERZ8s0XkkRpooCjcL8i/gtJ",
+	"tKldtETFdIzF28Vlbb0+9AzseQAKbv2fpQF9LD0p4jNWXQHHP8gYfEUmARa+4QURMNP1/WqOv162EmxC",
+	"hvkjagZ1mBkb2u5G0KyU1/cpjnjF6B2odNDX0IT3Jsx4HtLMzOLqiKW4C/cpc8gOB4tabNMGL0/ZVTcU",
+	"DwsVUxdwS/tDmHyhT1oNYeBHs8UYZjonYjyhptAPswZ6aRafqaOMuFSMLq1RLeEOSMdFiAj+OaqSQvFM",
+	"czIJTzyFELdDFS2BRThDWIRzec4v94KT8/3z8Vnju9ZkJzzZACphxSZgxfQK8zxlLiWICj1cCstCtJWT",
+	"5SrPCCX60VRtZWiT43nM1Q54L9v0VDuus3Cov2PzDVXvN5wRbEMNYVlE/thrHpA//9g1/Z/3modat8W/",
+	"Dhs7+rfWFp4w1MAlCdmEAYQN6d2qea9NTk9AlATJXZV86HB9qubPyJvv3trLcNA+PCOXV8eo1MMFkzKd",
+	"U+fjYd4gL2QQyd06t7F1brpFjrdKat+q+Tpv4wv+hNZusZBY520f8jcVwqrM17grR1e30HxwCqUses1x",
+	"GUro7GpjN9Ytm6/vwtWUvMK2yI9ev75osF4dUUmFnwhTbhpH3GGFjGkUZ4/tXf/w7c7ZoPHitjn5Yee3",
+	"xvhk7/Zgvpt8/2srOBxfHYX76sfRy1nz1U9iDeGw6GtY2MbXTNGQKrrhWqcwWSnmQvHsDTSUGJAeDRID",
+	"QDBj9JZBHqbpmFhkDBYSpx98KzIGPZnbZTwEV9U92qnnX+VADyIpu86jtmzuYLa3GgfFVnWfBrfBiHLO",
+	"4q7JIrEp3Eveae13fML2TYeEx56MEPRivW+VfyOHm/UNDW5rJ/g0eYXfbdYbxV9C+Kuy9Sm9P3NXESUU",
+	"xhRXhGELYZ8e41uLnzIFyOXEt0gZh/utw3tVZzMeOkp5EH2DHQL6yBqLcrj5ojgwLBkNecSHXRoPC1nG",
+	"I21C5NsbD1ua4lfB/n5SOkIPwb2G/MvsVlqEgI0fRrCpT7k5k6kcsbCb56kI3rP8pBw1W/v3Oin29Wtz",
+	"Ix9MaKOHooR1l81QLp9Z0Us9TJ9PsyMZFJ9P9Yk7ETyCJC54z6c/iyYDcuWri5HMVsgmU0TaDUUwHTOu",
+	"XIX7xmsjp6CGfsJdRCb+oA3MvuLT750F5nzIqPNJBsiaSzXMVUrAuixwXYayQqtbU8EsWqoSFWNjhXg5",
+	"A17NbZdqk0tY5BqaX7nEqxYbNuXnbF09p0DXXThaxRyzVLPxhH4ZRylgY0s4f5lOuO4B3ohTb6plFRne",
+	"F2x2r4TGgXtovSSvbGZRsZmbKwHJwoNULT6jtPWHJmXoesTmkDUoR5gVGM9dI4ciZri/uyEzzLExM/OS",
+	"xXy7FAIlhjFgJ9opVxjv9fIkIC41h4phE0OS6HIbi18iEvEgnoYsfEa4cFXF7ukOBxe4cWSC588Vn43p",
+	"3P5Exti/hnLCouFIGR+hkIoEYjwWPC1Cs4VHQiJUAhGDDleZWAjUjWdha004yZymLzBDpgo7ZB30uUSP",
+	"h2K0HG6AOee10t7YXZN6g7tKrQJc04TqO+YliaM71iZU4WJTidXMUEzog3BDlhi48RsYA8MbMz6uHS1t",
+	"y/MZD/d3V2c0Fki3Qni0mzx4oWTcNshwHhTsZEX9Eiq5gB9e4gfZqpPT8UTNYbZczOzhXQ0I602h5gqK",
+	"NgQH3zTV+TEyuVHNwY7HpQ6qCROTGDomOOhlwQ2Gn3RgeNQhRKpRIqZDQLD90rpHssC6hqwXbSW9dss3",
+	"H/rQ4e4DwLFp2SXq5NgUTOq/DEqoKfC0leX+5vKSnYWisczemsyfbdws2N7/GlE5+nr34Pnp95NfDr/9",
+	"5orWutfn45va3ssTNv2eXd6O9y5eT17e/PRiZ3Q1PXu3FjUUh3yvRhj3ttsA8OK4DdkZzFh/4zRTV8i1",
+	"PgnE2GrG22SHF5jt1L3ejk+EVPbU+5DRsowEvKH0GfYkNLAMI1MpuACe9/NqIOf3xSK6ZKeWJzFhhGxp",
+	"dUSm7X+Z22D9xQClo2glcjTyFy+Es35uA7Z0ORDWHVr3G5ADp/H36uTYxhxNhF7fnZlWJrHcW0LUl4sU",
+	"IC3mDOIiONwHUO8tWTwwqQkBi+6MJDQi0U+rSBe0ZLnu6UhAM209kW7ullh5ZIR5W1NVqldtLs+XSvNW",
+	"c/dg93Bnf/dglUhXoygJtbGHIc+lTAXqbABpBPNZ5imU6Cr2kUe68zB0TPGJOYvZEeUoc4EN5gRjqYbi",
+	"yStHbPmDu4zDVRdVuSwVZIR8kZ7vKZEncOeTKvm/VJX8W6pyRYU4oJ5lUM0JNE2JgpEdnhlam1Dy9uJF",
+	"lbx8e/pC084N678l0ZgOkSEbottpke+ib8BCbDZau2QSfWAxIEgDBpCMQgZ5on0q2f5udhOiH755czlr",
+	"fPdiKI6Pj48vrt6NTt8N9T9P9f99c3IM/9sfTNQP+h8nt/Hp9z9c7vIXF3DX8fD4m6vv/vM2+B5uf3n5",
+	"bu80uX05HA6//jqnf+/sH7Wy5uFx7Sda+61RO/rP7fdfff17o9r6WGgpPumF/2v0Qj36W8YmWeVwpaLz",
+	"pCs+6YpPuuJGumJpMaCnUn1yFALfB5jf843RCI7jGZ0jdm4KciW4aSmAlXc0tijusl6QXvZpcAq8Wa5Z",
+	"9jmOuH+1+aS2Pqmt/8vVVrMv0DdzLKB44UmVfVJlP5u29qRwPimcTwrnCoVzmSp0E6nRlStPe/LZPYV/",
+	"Nwz/Lq9wPO4DzzUl6T6LWqt69im4/BRcftK8noLLT/rbk/725DD8Xxxcvg8sGrPPrPR9pi3oPlbxsW5m",
+	"Oxf60n2YxJRjtwtoTAe7XP9UfRwznQ5Nb7TFUS5fu40a7Bn8t4PdI/LnH3v1limj328dkj//2KnvbfkA",
+	"I7YBXNplz7WEQ5dyesHSGrbhE0n0G/Pu8vvQpVnj3uO2157r2UeTIcs/mW0lni8xmDAeIlS2jMWsGwqA",
+	"RjckGjIeIco44AulTQHHA+o3r9N/Mp6IOB6zbFs75D+ugZ1i44lIaBLF8+6Gzeys0z+HkXX9+lUBmRVy",
+	"Ypt5fa9+nwa/p3vvBp3VCmeztR/3E8UXOF5+KLlXF9G9fdl9kCs3b/N575muwthxLckENKTI6J9iUCeX",
+	"tg9oNCCS3bGExvYZU8LtdzKxnYBFmLMLKOertOpMPvl/dzoyjx74/j/XbAG66e55MD+P1682EON79Kst",
+	"bDpbOIFE9GM23rQXJSfAOCw8397B1iJM4DrUmRFnKTjovWXYYsG4/sAG0MYpsOlqDdHWcJUhy/1YMxRR",
+	"O3+OJA1lHsj010Itc6CS5VrgXgaTbbdRrABGKi5rYA7fgEYw0L1oYVWLKhoLMcKubZsbbeyTd5fnK+uW",
+	"VyLxoFzE0bvlcIRStcfU24hCGodawgwg1aZnNG2NXmoKaMrE6BYiS4HgX9WFf2Ubfq9OsLgRf+/F6TXZ",
+	"dkpKL7eBe2tUd/rfyLSBX3MxS+HN0mrC1b3JATtULoCHioFZVMGhsTTjYjocrcQNrZNz22lWX6Wx4Kzq",
+	"jEbw2mijP9cFKX2ZaaATcUKHFLrRWq+KgS4TnD3zwPDSdpzoS+C2wAq4pB7FlI+ZynVotvqY1s1kr07e",
+	"gCFmIGO0IRYNuVjAtmot7HChs5NG44JlP4HrGBVV04STPpsLVypmV99AIVJJAGs57w4+0SatVrf3tqpE",
+	"ToORvrP3e8dVg3Yq7d87KHU6lTafxvHHj722iwafP/cQz/TF3ratxO2lrSlxCuXrsLnHuAicyDVUckoH",
+	"+nyhm6be3WIkO+uv6DMSs4FacHJVGs0jGh62Dmr9naBZOwhbzdrRYL9R26O7fbZDW8FBePQIuHzYBRdg",
+	"9BD7UfBBFGoSo7HrH5VBvDPgSyU4gfcC3Mv6iIoH+fa7k1Pi7jFIaPs7++TPP3brO1mHdOX06DWLR4K2",
+	"3szuzpLT19cvh9OTb6lg3zXV4bvLm/70xcsrqWa14HVOXhWCdRWWRC8O8/VUKr2hvavW3n4OlF5fWsOF",
+	"78qhi0HujrmjfUtuHkeSI8Dy7rOULwEGuKEzY+qVgv1dIdjfBsB+CyB+iw04oCNY8WQyjYBFvi2pZjGD",
+	"KI4XHOMLKnyR/go3dAsNSyNvgcMXgjCbFoJ0KKqmgS34M02sBPh5dkQ7+41GnpkUBQQEL3Kcnogxk9hJ",
+	"0xwtu8XZr/Ba42q/e/Pbcev1L+twcCzSXyk426SnxQ32W5diDEzctBpOO4xCM0wWs0B1jbTqQSJNDz1a",
+	"Dk0eozg2YwclGt4ifUn35TmPVEShF+Y7yRJyyYbYHEPr6BAZzMzd9ptbqVn6HrkCcC7OUlRO/UGWpD0r",
+	"tcDqzxW6h/Q//LNjebQ2P6HM3KgT6WuwmHoiEsNIYyEm2B7V0LN+UxgNBrbnwGFrr0X+/ONggXmtdOpv",
+	"AN9T0PRGKOJcSM8AL9R0CcYaew9NFS/1rHrHhYeR0VsmS0uYwVJdVI+LxrGYsdBYhc3WPiDON7eWfWuv",
+	"bP5STJOgzGjBCvW0/64fr9crMLC26eFB42CrDdttQQmmYcR44DVnTovtRzRDEsuHXTzqFJZjiYD5dcqS",
+	"uQEDDNmATuOc9gA3rCFvsi7E8g8CBmP2E8Z2WvWFEjDdvPqOKqPRmnpiwrhWqVKwZYeii6HgEh6JzxHT",
+	"bnE95G1l8mNLufKUm6aFOTk0aESDX2Qc3v6y1omcRt1YBDRey5ihfDiFlMdMAiRu+CRhA5Yk0PTcdI72",
+	"tOiQ1Y6vScgI4720pXukgL/P8hkdJnKp2AeF1gqf217O1axOb9MBgIHndAi+lmW+YAra1k0nFhdko6Y7",
+	"K0FF/lJokNx43hdO18K73AfP+9gxLQfPHoXG5JtFUouoBcDvqWSkBwRSg1BZT4uvuZgmBKIlJI76CU2M",
+	"ggNqGC1EhH4EO6Ng+CZcXjqFZ7mxW8v4cWyOlZjai2Da2Q8f/5T86+Xe7C64/jX+6dtdvpecP4c83+Nv",
+	"Wv3G7U5/54dGMD6b/vTiSP2Lx42ffrwQP/1jAbGzkPqPhoiN+XiX2Ht2vDkyyy1jk66Iw+6gqEBj0bVm",
+	"+0kbk1cqOvc8bWmW3f7yNLvW3hFy+WVx8wUAZG+oxWsBoeLNoYTXb6az2u+1Tnuce7e0cUJqMgt7rr+W",
+	"ifKAOeG6Rvo9z4s6SD5iC5xs5t3yljSxGA7RsL5f37aqjfEt6y5kwJwY6F7aGpUWtt9kExSnGFnH67JO",
+	"LuaerEfHnO31+14WuC3uk1AZTbrGOCqmYM7UTCS3+age5vStEf5Y3v1Tf0FPz72WSoXvxpwhWJN7r0ia",
+	"rPRoCUVTyZIuHbIyX4o2pGvH+vdlK1UkDYtailo69VJhNKvB45/Zu8zIlrUczZDoEg74yasALad9YDfi",
+	"dev/vJNrjEbPFRJQDvHrv6468Coa8jdTdR8lNN/vispbCW4Sk7/p3CQz6/zOODR7n8bFvbnT1CarwySM",
+	"25Tx8G/gLRVTVTKN86IYxprO0LKktWU5/0biQYa2zUWd0SSUGW9IkR8tFwlZy7m1Hlzvk63+uWz1a2su",
+	"3bNupsgifHlzbVx9jf3DLbd8mXiZa/zU+wa6e5H/9////+Rj1CWnaVnQ/VU0YL7wz/r/XIu75eH3fLFN",
+	"YQDeMqflfKkkQtracj3HQAoDDVjvmHWWGW+XcchD0LRns9LxGEIcVAwyYdLVS1itfKgNRU1frMnbaFIT",
+	"E9z4muusq8XSx3y/tYKeGPTXKUNIUWyXaS2QqWR1kimcWdl7bq/5gIGWOCO1WIM0TOeIvGcbv2wLvFxf",
+	"uk27ueZ6UHnvztC2ndX7slP75G36/N6moNCff2Y4XjZxF8zexZqbNb69W5LDIELWvWNJNIhYsiS6bm/J",
+	"BdebW3Xy2CMtjrObPP3li+XddL9vF++Ql4Zd6twIaByzJNuwMCu3qWZjYxM4s8Ftw5ntaHpapyopsDIc",
+	"Y3GZvbKGhQaX7jgECTOpG2CVJbwdMTVoAwS8bAv91jZ8C3hl21/u9/4aFq/boo2tGa8ecu2OwkSlHntG",
+	"fJ/g0N+mL7zEoV+bkTsoPW/gz2FcJ2ZY6/J2oSZLcgqd4g/ZV9bzlWps/k6kPWKzaVmaG2gLIZKQKBN6",
+	"IcGcd8q1YvRQzTcl00KXxqQUY/yscCrZj95yEdzW4P/XPCZrg2svtyoQ4h3vyLtzMrRuHV/34DjrxMSX",
+	"qin2i5nbij726Tz/BcrNY8ey6yTbitWcgbQQF4Hf3XulNZIhj05JF//ePLq9USg4U5izs5AkMWbthNGQ",
+	"jFl7lkSKfZKCpPUbA8NxN/IzzGUypbS87Gz+IkY8FKzAml/zDBZbbWpyIvgg0lS3eWwhKG3KCOcwpbjJ",
+	"BDN/commhweNw9Z6nG5FtIvxsAvl37a1iix3oDNguVgsbh092YYSAFKwVs2p3fvVnS4u9J1Q9qmmJYKo",
+	"B79BomhPKpoovT35rIrWD6P+ix9uz7+9iMNvf5idvzgan784m56/OGuGL0Zxn19O/tU6a/R3zof/+vGb",
+	"2RqqVmNlH8uc4YFTcNnxpcBtevhXdrr3yIYv8sq/4yqKEVPCLldhLvwmvvhfk245Jb+7PMeCg+8vgarb",
+	"WvRf/fAC8aMKsuELOduy7FrNOdNe1Zx8QyXbaVUhpjOfACeOuAnwmMjWysKOYiKDfP4AzzvSllFXJKMx",
+	"wxBbX0y5awNtzsN6xm2pZJdgy0FaTk+oiZbYPb2uNimQTiaSiMmCKd9co7bArGzV1H/Yraw6Il0RUngn",
+	"2abFtI+BxBFJ2o/Lmt65iq2VVVkrAgDmVda2K/ncYBrHXcvINgwx2NBe/pBGv04xUVIz22eEC0USBjmD",
+	"7E5rHchuXXZvlPWkrRkfLC/4tyUGJgphwnaBVtrlrR5XaVPcewXeAEPxQQQBEbKx1yx4mUDRNOsaC+eU",
+	"kI3yLiLbo8yUz1syy1GNTyIe7XqRv0xMz1uOshN3HI4j7hJ6NywO1Ns7iFgcesGy9H0igX1GN/9i0aB/",
+	"8kq7/0ZcZpoSrQVt4k5t3tXE2cyqelUkfwtVIycM2+wb9UPEEAeoogusz4jh1TbVlnp6VSShvzUDZTwB",
+	"w7OjFUQJhw25HrpUHTAOMvMvpH0tWlTumRTGkPT0se+RIGY0kfpKvi3T5gWkKxlJhg0t1aemcey0qSUs",
+	"IJ2vYQauFImR3pi1e86Xi2II9UKrAo6orJI4ktrigEgL4AipOjnGxzrcpUUJZW/Uln8sLSJkSAaJGPuC",
+	"9IsUyKOtZewUgUkQx8XuEyj/EB7qcBNkA1e9sGA8WGKQ3ZKf4RxLMHoqy2BKVijSy1jdGr4WOB0P42cf",
+	"S3jGvdoplBzKdzw9WVPQKLXlKmacgZtauvbxLIQj98ztKEguqtJTM6KTCcP6voiTnQYJ6Vy6E2Q8eVYD",
+	"WnQY/21O0qNX7aMSUCUJG9IkjI1HJ2baWCUBlQyY0ywK1Qi61vX+u1clvW39f21MR+x0elXATYJud1Xz",
+	"LLxGcC3i9cfq5A2P5x2eEQESZMAwumMQSMDueegoUnMvwAoPGferKV3oIdPEx2CrYyFuSRzdQrB1XMAK",
+	"N0MM2G534H8LuAH6n0droQd4InspeoA+Nud8IO57aDZFBSjSN8uS2Jg5bjnLW3O69Gx6mA3FOW3lvhd9",
+	"CGAX6+tEFlwcvrueR2ctI2zaL35JFC40sKQQsUcJVBTVbO3tFWmNGcWzOLdVRjxgpHl00MgHq/d3/WD1",
+	"kfvfKrSnh/H2jPE27S+l2yWF38syB65zTk4bI08YiuuSkttNHfCFaQVl0uu1t14b6Lo3mgFBjJROJrEp",
+	"64aGFMDTjNQitA+YjDwlKMviKJnElKP/MWQTmqgxVB+fO1S6MRv3NVfV69PWpw2+J6tEJB0esiAGxC6C",
+	"G+pgJtBsw9xX2xUXC9sy/mb97lCaRENynOXR4JiFsJiXT2TdywYUv8Nn2SQG8OouaKS/L6y7p6xU2pVf",
+	"pOD1Szp7zaSkQ2Z35ZNnEoJ74YFphBeakwmeJqFOFh1P+58uHVBPYc0uAbk+wJurIYunB51nUy23r/Tt",
+	"+GqMCn5DZRHwYmFuAtAVOouA2/YkA6XMZCuaMlUySSLI8gBJT05pMDIRknGNca0Jhh2OPYb98EOrvlNv",
+	"blk7Ak1P0A5H2riLLDIfnIgr/O6Y3jKJRAzLAHIN5uOWYKTUxCGXtcq7B6clKSg5MO3nK5qPs36lD7aP",
+	"6UoxEdUeaYsYaE61SRJ7hqbnV5YHfkWoWQLMhLAriNi/Ga+OPcourIGYi3VyHQW3HhAELowe3IxyZT6o",
+	"VWWiouCWAUPq8KGBfTL1jFoFNAs4iMUMxcJCaDl/8V0SV9qVFM4kjZWbX2zEPDUsDSNCy6pdudT8BwW1",
+	"mfmXWdVzy8XbpQk9tStou1QNacDChCxmiq18k9HFKt9xMUNBkA0eaTbA2viySrvyHN8qODMpUkYg4G3+",
+	"FBZuqaY5yNBX+k7PAJ9z08DhLzyKD8ABM8GXqim1tCOfjQRsME0YumSg/tKfVoZq4IrT4IyTqmgL/AHQ",
+	"ODajLlpIfMO6G+IK0fMvsklcGXLJmU9PFPVEUQ+kKK29GEanZbVdaW/tIPNF8Jor5P/Z2za3WOnKVFOQ",
+	"tg81RDirCR7PS15fXfNtvsjWXLVV+agvRcbqDARXNAANHjWBSqb5fFb0YIpXJg1XDC1ubMSrZEw5okaw",
+	"yIVuTSv6SMops3j6IE9sgNdkKQSUYwB+Xu/wDv/qq+tkrvXIr74i55z8fDWjwyFLyLvz919uhyKQ21tk",
+	"AmkoX1ljgX1VBYFUKrlwJOapKyNnLbBThxuB+hVkA0Bkj2Zp1Ct2Q2vly55WE0gy5T2HkoEicCwcQfVM",
+	"ZkDPydsMhXW48XJUSV+oUQF8d89L++ltAU4Fh3CcNihwqyKjmJu54dIRMVVfmcU8HwOyBa7nz/phOonq",
+	"czqO33+57f+5Be9xd2i93LtD/7lFgGhAC4lkhyNtfCEJ7UsRTxVLCwnaJMLvanUNg6RvhVRjNHiOJ1Eo",
+	"hrDaQ8b1NNKMUueZHdc7/OcJPmRHA9vvX9vClC777kDEMQtgUcY0ZOm7rL9oiPn3UyXGVEUBjcFBpXeH",
+	"SSUNQ3BAfR1+PROmg5Ec2VRCwVVCA9UuJk0liIJNqJKfL9lzEbz/cjthoQi2EHrL2kh6bwBuUH71FYQ0",
+	"ep4duT1BcMb/1HPseViLNtoglTYnDLrDMw/KQp+7Dh8Im7prpBMZiDgWM+JU44hLpcfyZQ+AynpV0ltA",
+	"6+1t4bnpeSBz5gJUpYopYMnIGUtwXLBSdXIhDPpZwiaMKknktD+OlNbeEeGs3uHHnEwN2teEKtDldxu7",
+	"JixCEKfJxgjhBufWNd5AfGLPJGwe69n16h1+mtlBiznR8wEZe8/Ir1MB9i2mK4CwwugjGbF4AjY4RAtG",
+	"VHZ474QGI1Y70fsu4jbhoiaVSFivStiHgE2US0ZUo4T5G2Ec0tZSN1EEWAPL6hZyi776ymZ+LaryEtAQ",
+	"2qbcG5yoAKdN9E0Rk6l0lV90uH2vScg6Omg0tlAtj6OAcck83v/6/Boi9bFX6KOPPqav1UUy3DYPbY8j",
+	"5QFLVtBqqlQrdyzBIuhKo96sN/Q9hnlU2pWdeqO+A05RNQJNa7s+Y3FcAwrY/mV2K+E461+GRekYlwBZ",
+	"Z5JvEYRek6A24m7ZXKI/BRDrbliffMfm5IoZS/Bgr3mwVSfHmb4uej9e3lxLMmEJsYUszzq8dxulWb4m",
+	"l/qQqNF03AcD1LoHb9m8rj8jSSIUVaxNBkwFFidQYSDINljBfD4kxQ63ZA+fqhOMQt6yuf4qTE2ObGBL",
+	"MU7GEZ8qCJENBOTxIUBhlUgBLp0UBCDQZBoSLjrcAGEB9nykJMmScA/heqRl51hNzKGmFgnEkfC51sGG",
+	"TOmpVlLQGdjCVqNhFQlb/u9xMLudqSOooneq0v759wqNh5V25dQgqwXJXaVdeVvDv25Bkbz4rf9K/jg6",
+	"nD4/CcLa/uuL2Y9nuzfdAy5ufjz76Xjw7e2Hn+Tli5OjH/WwbtVcv+8EVb9KuyIjSHGutCuDw503L3ee",
+	"tz6cNb8ZHt5N+0fqFWsOv3392w8H++zweiqPpm+/vbv84fRdpVrRr/nQPTv97XJ6NN7Z//bVRVdN2f7e",
+	"0auLyY83+5OT+ZWKbv/1y3fnN+d7tFH5+P6j8RKsdLd+x+ZXTKEOtugU1fsvsQMFujzRmeLvWtkHzP3b",
+	"cPNZdMdeI8Xgp/Zwk4oedJu5fQWC3IDfen4d7Ksgp+MxTeZWGS85gpVqRdEh5JE/jyRmT6NKS0Ha1wYi",
+	"Dlmi7Rb3s/5WhhGAolrL+AVqRgNdhzNkE5KdemI94iaXdre5u1UnPdBLE3fY9d+Q4OeMgtRvU3QinNv4",
+	"oacihUpNMbr0KjYr1UpLr2A2j5rxEGK6hlG3t7ebrYN6o96oN9uHjcNGxoOSfdRBRkVSdqG0gCmW+F9F",
+	"72RBlwXbDGGte/P3YBnbsi+aOzLzj8DgldM+zMMg3leqlQhSWfTMuiaFB+H5slXuVHVHVI70G4x5tBBG",
+	"cr0pvGBNPoZSmnnzvgRbMjcJYHHvXX3MhltZ9FQFU2rthqx8h9XUKn6hTG6Un6VoxdV+Gy7SpfGw8CBc",
+	"2kWMNB+UE1TwV88c3r6dPlQpewMscPH+ZarVuugG1iMB3lH25Uq1ojUaLKgoGVyx+mOxHwvXgQvOKlWH",
+	"qGjwHSGh0od3dElfeqATwGzu5vkAovmtXMEJTTyM7cLza+ILHkDgyvug38uScUnvbg9UL7caiJP3PgeE",
+	"l98+Q2uJA/Bal2z0E7fohF54dAm9mD0qIpv8VW3G6rGhv6KI7KT1/WRdjClP8h1BhZ6iAu+Q513LOsre",
+	"Y2cQfURt2NDkAJZxJ23wIov+RdNfwfqbrj/vbQ3seotfyd/+uAtuK6lXj8beWVlby/MC6oV6nhUs/xRF",
+	"z1QWefLwEZQ8IMoa5JIMp2mi6Ur1DsNzVpmzFSwWdFhbQblafDcI0qw3yJ9/7ILNLE0/6AWVDp8+yYzr",
+	"Sbt70u6etLsn7e5Ju3vS7p60uyft7t9Ku8upS0FO87mfqpdqKGU63fWCq87uVSZ3a7ferJJidKWderPe",
+	"2qqT48UcJ0xW/EI6KC2owenw6yzEqVyWaUUoD6sEYk8QX8kEYarYFlWacKyP2oVBUa4Q0cxUapoRYpwK",
+	"4nVVKCJWNpgGjkcM0bQaB1sIIQZ3Y2gOQkUA84JXoUcJMVCj0FnPob5suY4vC+D2chYpiA9EiojBwII2",
+	"LTaNgVUVIetwW74L9+43LLQWjNpiQOmxHWc7EdA0tGdXzM4ICsI8fd1bH8x5VR4sXZUMmZJ2hzCVAENf",
+	"HW4hKViYdg1ykinbOYgcp794TdJBBkNXHLyvSpQQRdEPX+NOPwFxjI0h9yPuIfyb0Fu+F2jKipaXJn6s",
+	"rtHWiGbIz4P8y2N6MHkvhMeiCfndfwsnUwxk+m/b8qN40z3QlbJlKi6y/kz9GIpmYXvdFg6/ud7wN4WA",
+	"LBwHoEs+bBnv2cynaDjWYi0czl5j3aP8CftmFR7bbCuvsl0tKNJZHP4a/bRWD8F263oIS/wnt0wqWiHT",
+	"Gqr8yK2zJp+qjVbRgG0zr9LDueZhuHe7saJBeb3NSkXU7hoD+5s1dSuaahZhuWS2JfVSD29itFTfGRs4",
+	"kMc63P9EPN+iBfIgjMtF2n2W56nP6gZ9Vot2xutq+yDp/sk6uRWfN0xDf9jZ/wt7r3nHz1NbI/l4eHcl",
+	"bAmh+h6st/U8dylChr19c3VNtic0wVRdngE6S43T/lRl7LfUOK2TY27vd8ZMEX1Mk+gBNLLMGtlbU43+",
+	"t+oyXGzeQn/ljayN9yvDiFqWbI/UOM7EDyudaaOxE/yfUARQlqBvgEsMf4AkXLxgqhrw+rb3Q2Vd7yaU",
+	"3BZ4No9RvXUyFRh8vfKxWtlp7Cx6975Z8H3l3KGvjMd9lSf00tjI7n4Y2+46nlA9lUs8IHqcu63Wxs/s",
+	"3eM7e7geq595x+kdjbAkeJmnNlOqQq024blmr1CKFztm7Y/6N6TwmnHMOehd8JqXQ8N5JSnOt6YlNtTd",
+	"ohMl9X1itwmLT5dCxeb71Lu3juvlzjYtA85EMk4jVN+IcL4k9v6hNpvNalAPPE1iUxLsHaYMLGa6wscm",
+	"7x8BnCrVCsj3HMb6ut6wfDfsDa3ykmbV1mLOAvWu43nK9Qi1XkiD5pr38cDxWo9VZFAaLBbEx2wdu+sw",
+	"4PG9QoZxvZJiPj8Dae7c45m9/+2Mqkr6c8MsNuVZEEoykdGVyUE0jl2FjHHeiSR0EDZRgqBBRd79OJLq",
+	"xHzmobk+Bnfi5ywKSlepGPBaCpJp8CSnscyNmI0HdllpNVr7tWaz1tq5bu62m812o/FTxSWmQJqGi7vr",
+	"b6dfNlrNjPW9rJDcE2VNiGA7S/sCQYICRIhNHtDajzoW9t7LKbgNHHyGLdgGGjSpMnaVIWDXhYCdBT17",
+	"n4PxAH1xXVYHZXRIIaUKUkp+oBatxWFe01ifC3PuG83VT7zjfvsC89wa5/hMJP0oDLEafvNA8prcYgmn",
+	"+H0BKCOXA/H+Y4aZvIqkHxr0S0vsUS3kHfbHUr3mxDpnM6FOLwKqbSsTdLSIJOgbMWCCUPcXulikUKZJ",
+	"MfpEybEtjNHvsW6KNhr0HU6JjPgwZjWtTldJyOStEhNtokxG+gF9CkClMs0qHFBapDCM5Vc2p00tvpBp",
+	"gVkRh0M+gWuztjZVwN2yjOKhB/s+58/gDK6hZ7TwPG2SpvkXMOxs55vKr035w/AH/t33jf5NsBf/2hjv",
+	"8L2Xvx7OX++Jo2lTXqtW8uPBb6e79F//MHbvErw+D7+/B2lpcwM7Gpfl9nA2c+kMxk3nWhP93Zn+buNo",
+	"9RO4EBd0zK6pgU5ZS+29FuIVTRC5ay2d9zULI3qtLZJ1Nd5zDnkof0f5ZbLrsgIMGZUTMxvLL0/33f7d",
+	"cZqPKNAQ/SUv2hAMRnpis2qRWmRBG1MD3TGid4xAQwNA1krEdDhyEG5ZMYIf9sRIht3uLu04GkmDuBL+",
+	"A47K7uonLsTVNDCc49+WiA280L2JuLrcZtMajyNU28+ai1lJAXoZ4TX+hnL+yTD7dIK6TDxbT/MTe/ln",
+	"2HiQg/wA3rI0EzMliC+kH1G7f4rjhKpRcYZj1hDxKXqzphl6eSZUBaMCs9XAVmoxrg1CbpssaAGPiLPg",
+	"8lIjlkgvKdpgHkmweOFoVgm1jfKwy12usRveDJhYm+gLz4gUCNAD0JD6gT4LIKGOegg18y9knVicaWT4",
+	"xl4OKNfGtGkN0eEdfi0A8DZNGK4iaImdQBVwOjFHzoLd60nBVS+tmGKqh/1+1YsoQ1YTzAgnnLeuXV5y",
+	"1UA1R4oEkNJjAC/HxEBhkRmdF8ktLD17uOm9OX+uLtQ8PND2Njiza9neTzL5SSZ72j/20IAjZVq//FsK",
+	"6Scb+6+1sQ2a5yPb2NtpQ7h/TxWj0DH+mt6CrOZs5tptX6dtj7TIn/vFQD2tdXRFHHYHIunZwiDAJENw",
+	"edM7dzJ3ebGJGCZ0jE5tgxetvwZZflSrG9BkD56eUUn6LOJDkrBJTAMWOvQzOwguTJayqXNoVP02TX5+",
+	"FEBAcqG/hHPaUPgXyXUzLKSlK9vn7t7i3V9MvXGNxtpcGD9+ieMZO178T5TQT97xf7B33K8yi5T0Gcm/",
+	"p7R/ktr3ktqGU9k8b83yvSrFewnxQhgNLb5LU9vwiaUlyIf7rUOsM94yveZZzO6iFDI9EOOx/m8ccVMK",
+	"bF+LVUE9xBIxWeiQCUx52OE9QCCBClGbKocJlVVImQfM1Uw6lEvBs4l2sF4YMTZ5a+PJVLGkmmbUA0Z1",
+	"lTAOCXvKdH2uItKxrV5+zSifjaKYmTIOXBN5K22+MrB7zPfXR9ogp6Jo70FXuTsaO+EPVvsbHs/TmlOX",
+	"rd/zWW8PCmA0U4OGhufKb8LPEMpVZceAKKlqJpJbeBjkNiVxNI4UCwmfjvuwMB1uQSZM8XY0ZibjGstI",
+	"TeVjJMlu62hpse9zGPHjZh+mNJTLQcysvl5v/bh8YDLiw7P8cA3um+u3sZbhI8hsKv9tL2GtSUPHHUuf",
+	"lfaeQf0x7715/vKb2uuX314jZHHmjK6A6il4oquXzfRjWPbof7khfJ0O4CEbUSqINeU8BH/iQlwpkYAE",
+	"epvQYfng0gfg/RskV4LM8LMe15H1njqyaWImPLqxMIanchL5aP2PvaZ8vrZYhofuI5vhwU2TNAH2wrCc",
+	"FBDhnsnlIIOhEqPmHw65bXoFloviE7xBLsK4mW662g60nXRFnZwZMH9uW27ZqjBtU5oGrEYBNZ0iBfrE",
+	"O9y/04wLhI89MUSLFkkED1jVNgylJKRzWzFmXmAbWGgxB3UgmbHHAprGov/avnmSiDst1WyplGtg2hcf",
+	"cAC2+AtMUoCdh2ewC6McRZOFnoQOSwNe2uFeBapevXyxXM9iBvVSJA5ABbcWji2Mm0WSpSV8gS1fVQk2",
+	"e4q4Eh3bn1Wb55hba6ePafRSJVQb5l9I16Oe5ABCOIv01zxYEDJLBB86JPyqQ/vv8KlkToOpk7NsPWBK",
+	"vQ5Ef4pTsH8mTELvfuh24PqAFVIewH/gzsURdzAAUGuMelkxWAwuuhXdfgMPPcOqRW05vTp+fdr94fTy",
+	"/Oxf3XeXr3pVQjvcvhA6+9UB7gY6k3l9bP0VqJI+C6i+AsOSgba/E+zRD6OWZTAmZs6nBlzq3s4KI0bv",
+	"+odvd84GjRe3zckPO781xid7twfz3eT7X1vB4fjqKNxXP45ezpqvfhI+2ly7QslMiJBxMhKJZOvLQBj4",
+	"idceez0dpCQxxW565PU0/cst1aMlK+83ACneAYQsVBQhtUKmsHnUcban+ELb1kj6fVtt4V9WsTwKWoPa",
+	"QXOH1uje/m7tgLUO2H6/1djZ29WKpaJqKivt3cZR2gZC70wcAQyf8TpOE97GVn5tM5m2P+S1N/4tPlyY",
+	"eL1irl6L2r/UZt9sT0sqk5wEiSSyxyoBh6ZILHRAxkBAoojQH2BRHh1V+C8z91Tta/QboZk+Mdq961Si",
+	"twsc2tCnxnjBzRuXvEgfeNt2vLINQ/n4/oG01mqltPaOTxKhJR/0wDnlSus6y+gusyqajMaRlBEfZhf8",
+	"AsWSa9jBQZ45SaK1Ecm4euaYMdS8qSiO0SldsB3OhejYlLcnVyzfhTEv552wS6usobXskj3hjIWmKjht",
+	"PJt53PtCdqMck/68m7W4Zh9zXfyyZyTtYenOiRHDPlvgEGhYf+fgTV0PJdU7SpG02f9Lds/Bq+RHAcOb",
+	"iyl6MQYiGQqlGEet1VUjZhWYtgGXKdNbltCDUP4ovpDEm9Pfb/Nzy76Bs2KJmFjNSZ+RnOambzVMArRU",
+	"/VR9bRvwepQIpWL2+fyyH6tFrtm0RWEulmpMIsoXO05aY/CSLcOAdL+iOXi3VtkewHdgE0cxgCI+a2ZV",
+	"TUtlpaWRwWqhDkXAJBjF2mRQQpt55rm2jfp1OED8GO+pRSOEIsBqrgexrEL7mjo5NSOZqhgba4FtYw/z",
+	"W8CVAQ8kBUW/w3txJNXrOT7XKysuPLW9NXPh5KK9TW/ZfhVhn62VN55gUVsRfl4895YXNT9nQYIdZJCI",
+	"XG52Yeh6+bEvBLCRLMnD/20YqV5rNrcRD9eHztJ3r42FALv2nX5iHfCGDepClUjWX9xl0UzfI+x1itOT",
+	"z3Bt2mju1A76DVY7pPu7tVa412QNehAcDZr63knXHvV2xXkuoQ0XD70FtXHFhXc3awfB3l7tkO42a41w",
+	"Z9BqDnbpYf/AYq3TIaxRJZgm8fZhfa/esL9sIlwcqjuiej2sohP2dgXYBfaB+icUdP5Tw4QeUnVR+Wfa",
+	"4NeTQYaXFkog8xvInxGjsRr9tlIAtRoNzc1BkFBp81RAXU6mXEJwKhix4DZtGc9iyaqgVenRYeiMKtqn",
+	"khX2lPgWhvLgugWrXVXE7fqWs/l2iUZkZxrBZHlkFJxHRZo+0YuXZtX4i+ttqxln4ba6OVQrAFi/NLCL",
+	"uPO5wK51PWYDvEfN1n4JgHQKdVIEXoKhVYjlrhG3BIjoyH+9DeMqUQKM4iNAWYSrBUgpSFpy8UwAX6uT",
+	"K60L9UU4d+hrGQg6yrH9rEhsK+zsdG3zVcDzm7t183KpDJQ2+kizYyrBiq6moF1+VVrMaAjOcKgCEmFh",
+	"20m9m4XBxydImL8hJMxbOHv3DxZvWLCdDfhmWlQYy3KxW4l3T3uT8PJD1qCM+9rTpU9ln6H/7Slq+ymi",
+	"tn+jAKymD3DJFQmoewVerb+iBm4iuVw8gg8Eb1zwXFE+J4zrGYSLAUTP3dTO+LTcHanXPVKmoXpqqg8F",
+	"YDlCJq5rXC8SjI5FA23A5z+df2cVA6OuN6v7eocbGL9I1Yn14GaSfbjNX4rG+uodo7EkM1OFhN38I2lQ",
+	"BrkXs0xbFQAiiOCsw9E3YnoyG3kJ1Q2D6A5Dcujjs7ilIzFNqiScaqvW2NzOBWnchTGVCoN5VoQWZxwD",
+	"jVgF+lJv4kOieNhjBqyp//YkxQaszh/JRoy+VUycnrpBg4BNFLZusH47kwcQDfzwb442bdAf8sJQb4GW",
+	"2Pe14Z5yPBc42GtNqGNmMzSUIMFICAi5czbzfcv38RvmuNnqFJIrxOrxP20zCgzBYNAcj15Rkoc9o5p0",
+	"sCuUzKCzYv4A9kOx4X0bVCSncKPxjeT8/4C84PJQTKkD1k5KDERAfoeJJEDbOdKfY8hNmw0dvjJ9xNRb",
+	"FEeziRLCdYOhSwOlmnUea3MCtXy3koUZCKD/nw+I1KtEU5etK6ZICzZ71m3TM1QCXHQRXjvXNMZBO1vy",
+	"hE40u60W6ZmPudCQg+IH1y6ZTmCFXJxrDMtfPo1HSPWwK2otNZ8U0/SPDrf5H5enV6fXNv2DbJj9sSSv",
+	"49Ekw73yOzibdTM5Hv1oOGTJPVM9snN5SJqHH84xvUUMLErm5OrjwHj4gBSQp1SOR07lKEzjsD1fAZtW",
+	"63N//7wOG2nPeBiuVvHOTSLVeZ5YmGKQts8YLCrweb5lsNbLospj0wYC0d3bhHKuDxVvZSPKzmf/eSPK",
+	"C8ujae8p2+avzLYJxHicr3m4LqA5Le5Q99ef2uQMwHVMyh+A3pffjeWfWrLqXguDsZCK4Fzcu6RVQGjC",
+	"yHDKJJScRonM5dZkBOTn3Z7FtfqrsiyqhZwmuxXYmWkVf6z/LYyhk0c0fRJGw/nqiNVeY4d4RVsm8mTx",
+	"U/rMmryYtBJBYpESVdOyMdCDlaOpCrWePYIy6+GUFwauLhkNI445IH+r2JUe2Bz0b1vs9Xehhkysy1gM",
+	"6IUI5/cId7ne3sv6qGoBb9XYNMKV66dx+bZmepCxkLyC0mXsO0bO1QJCYL51kVOXHSZQWqVvoYDAtafN",
+	"yBtjy/Uyfad6rjbBvsFaOFIQqKcI2DM0uG0JArT8BENLM1Ps35pvtuoaDvTKarJ74F/MdRn1ukkaCxRL",
+	"NvGrRTaW3ok30GR9KSZEQTuwzIqZhmCMh//sPmBewbcziDFWjsEM139zVkwNf7dOozeuv5epfLGkBb7d",
+	"GU1CmellVNSO1P6WdjxZ3SO0rMdfCTE/XoPLz9po87yo187SXn16IR7erO+pW9xTR6KnjkSP0uhDU3uW",
+	"ZP8uLYnKRPenaScETCnr2bHLY0WfVQh8ozUrix8k7Dcw3a5wJT5Vtx6rrT416/mnnuGHdutBOl+agYC6",
+	"sbNTxIBcnp2Q/YPdIwBbaZmWYiKcQxwYxlLFnv/QKdA472kw8tomjum8w+lkwmgClgS+RD8KbUFXnupe",
+	"1SZ/6sGYIyG1LO/w3ngaq2hCE7UNT2mL2wWdepqjPNdX9EzMKspUe0RMlBrpAe4JZFx97UquyZfYxpso",
+	"wF7zYmXQatrdh1PGuCG0JQGDAgJ2hGDFPQvzLZEx0hlxgmg7Zp/tJ+rkGJcH8w3Lvqw/oK/YWjJvGpDv",
+	"BwEIA8ZK4WtnVKrjt+dfSKKmSiQRjev6JaYQyvX7jDGfIp57Xn7n6jGF/F/agNnV+YuL7vlF993FyZuL",
+	"s/PL16fPvxaDQW+ravyDCSDYerksOO5sOEETgvVLGhQay6HZh0lMOdAHrnWkRwexWWwF47lnbXA5jvgt",
+	"TO24oDcttR1sTaNbyFzhjIWS9ISa9NpuRU2D04U56NGOBzQNcxYuo6XUhQ/mfPxfprHH79+dX552r05P",
+	"3lw8754dn1y/uextmUkbF6stU9N6rLbTpf70MNFk5MJk1eXDZjwRcTxmfqC2nWk1bhJqyHRisRycQmf6",
+	"EtfzByeTM2UAlOAINdNDBKmyBltJ70Yvk7hLsx0K/WYeeo7wYNecqMQchpwzofAo5keasEHC5Khr8JO+",
+	"/POPfXfKs7/ZtAPTxcz4EaPEZBboUZkH0ia4aZYtLKBkbexK5CMq1skV46FBaHCgiNCkKEW3GLCZ/oBJ",
+	"1CVfUhILqVzQvUrUTBBF+3LLjdDF3tx3jqFICwIRxBxg5KUDhTnSZMG/tLBexcmacENN39D2gIF6OXiu",
+	"3czWZ25ERtArxAcr2Up0kXqECsd5mDAW1sk7rqI4BZOyfafhI1ninODiI9pGT8Zi1g3FzEBp0QXXCVFC",
+	"EDFQjFfTHDFOZlQzIkgss3tkGvP3mZqx9HBaN+gzGx5leJ5B+CFyY8h4xMIejMf4mwwJLuyG8akECTNN",
+	"saQ5Z7tbtgczzZXQuRhImttHAtNqy50ujELYyePPvTo5V17/aNrXXNFz10VKsnhAvuzJaR/7IasM2upW",
+	"VW+Rfj8XbhNNyk3m5JhEHFAkemPW/qpnummBiD5Oc/iyQCTSnKoPiqhkjvlmAnamiuk8yHepKVKEjzT3",
+	"TH4ghKvHQqp2h0+zxJNDIsPR9S6ZSuY1GEyPSDqXZCRmxJY56q/WyYWBQUsdT4NEjDs8TS70swViMRxi",
+	"93UDoGqQ0+AOvz+imPEUvTUD4oJBLdnhoYBQTSyCW09Eiini3VgnSA+WtedQZFx3MpCleumhBsFDpMGi",
+	"A4eli3fTOLbtzmy1g23Zdg7pMq5Ueoy8j3KvJRqCtqdI70PMeEV4HvwRFtyMFbN/vHqKOJKYIjvWHM51",
+	"V4PhY7FkqgPi369ZD0V8FRUb43WG8rk0YchgA/Vsr/Ge1y2dTKLgVmZ6pXuC3FXwe45Il1+7pJl6h2fQ",
+	"Z47fPT8/vTg5verVCVRUeu3TrWUdpY3TTVxOpkv5zPuYw0L0umvbhKkON84vpBq9jPZ4pg0L7DLgLKJc",
+	"SEEkdWKzQmzZvGsvEBl0oHSm1YyOp2gyZKqHpzslRdwPvVFAy5AR4TUD5ATSuUkc9ROazPFTkO6AuRMo",
+	"cGWH97yKS0cKxs9n8ZO/vLYuRZdFFopgqtUizPumSaZTQS8UgezVt2CpfPZqiof0mYuw96BBzrR028tU",
+	"HLTJN1RGQY+gZa2XzaS3YdPmG+tAwd+r7icISCRswrwsmw73uO0zpwt7FxGlwl3BofWyu2EkFAiSVn2n",
+	"3oTKK9iMDrdtJJxgxMpu4LSRajsULyc6oI4JeXtxqyoULtfG7fKI/p5iEIpXYLH4Dp5UnHoYIFkYpFsu",
+	"gtsa/L9XfpNnj9nS11/EiIcCbXuzAtmRXJqLZUPJaJ+Vau7vduX4p+RfL/dmd8H1r/FP3+7yveT8+Q/H",
+	"+n/ftPqN253+zg+NYHw2/enFkfoXjxs//XghfkI3VLViiDYPbZml5YdWUz0IJDqzFot6jrcPWJyKW7CB",
+	"iw1ILnWwVSsF3oNccPxTk8o9h/5pMcSzPs8z9Hmey3N+uRecnO+fj88a37UmO+HJBkHPBQTQRyPupWtu",
+	"MNFx//qMJizZcNGLAxyodGhj0DBYpyD52sBTydjnBvrcGOnlr6k0Q5lEwEtkZYL16ALVlVTRm99Sf+52",
+	"pIlJTligyl27PqBLME0SUFoUVQzBqpGWQdU92N9vGURtIxgMpKaxLsD9MrdY01oDlyy+AzPt2rebEjaI",
+	"WYDuQjFVqIeGkcxUkUmbW2KU3bzdmgJRa+2sanTlMj2LLFWzjKbpvTgW4pZMJ2nNmju1VVctkLFRzUrM",
+	"sCJNTqGGw5jAdXIixhOtMfboNOyZoeaNhbmYunVt+52uMNMEi9KcRq0V3rlFSPUG5ivZJjhXTVP4sEjG",
+	"ZZ+iovd7p0IDFd2xTqVNsM1Az9jhCJugrbQ6gRSpDu+lTLNnDVMw6cDasATTNr6GnAcM/RpZP1qd9Ghg",
+	"XXZ0qkZdFY0Z2NBgQoMnamaNb+uEjIYcbONnPncVM+4ZfA6pNPUejBnWHIUM8N9NDHpsUAV2DxpbhhSy",
+	"1qUJZdhqlSQRM5l1BeghibHNGpBVv/Aejbi8Ol3vcEsVQJ/mgy5LxbzYkYrf5ARIxanNaLsW6dLp8f8E",
+	"+jQeipzGmEWs8xXGT6Y7pPRoQ7IZbWUDDfDcLdcnBEs3a6fPW17bdpZu2RrSQLP5ZqXqXoBNROg40bJh",
+	"Mgu1YKDTsAzQXD9pT1il3TzY3zlqHOzvN5YhErEPE3vrYUvfGlGVfTYCAKKyD/6iokq7sjdoDPb7R6y2",
+	"SxtBbZfuHNWOwgNWOwqb9IDuDA76e63lyprcBL5ITvvrp2YXqYGLsEUfq5WIF26cZcRFG4a3I1e9JyWW",
+	"5mvnhbWTGU+a5b8hGMHvpnMKaC5aZcwBL2mNxapr08m9VUZUEZapi1hnm9UMG42jLQxceailixpA2zTe",
+	"dynP0iBso54F93R4Lt8YfHt5XQZeHkN2ttNq0lBELAVpNRop4HaUeh0xBmfABrD3p5b4+LBLjk51uAXF",
+	"0yTKOl1Ka6d942/MxlR83x8CKxilFHtmQxK1EgvtUhw/QYd41sueagQuV9mohdbLXjXu+mzIPNVb8Tm/",
+	"Kxx49ppbxdgFepafQH0o9IGdwkQtffTnsHYZCipSKR7gHFhUHrKehw14tj4YwT37rJQl25gKG9wlyueg",
+	"ioNPAfXZGd0A4+6J7T6KZZ4mCDqK3JTT2ojL0uKQd5Il53wgyitDTrTt9ecfe/WdrTYxSCppFNZ2psKQ",
+	"/hwiFlzM6qRnAKJ6hIah7PCey5fuumyiKunZ/2If5LBLlbHRAAByzBSFfKpnpAflxPi29A99J9YZ2zyn",
+	"noFGSJO/ejhoZ/UUY7/5JftjMHD7czCBC9jVkCm7biWlTyvqhczDZ2LKw787euTfBQ0SccfySJA3I5Ga",
+	"6RvnJK5MJe7PiRabVtSWHo160+Va+S1EI9trzUXSsqG2Dv8Ssxv3GkRLx9aWhQMBl1JfqFEh7J2QWQJ8",
+	"vHRlGOZiHW7xdDwxuYEIsyP3BNjHf/tT9IQU9JCD/dC8YwjWrayc9eHFLaGLJPSTYKzokpjcgzWIto+g",
+	"MU16Hu5wERKnJD37oxJep+MPCt7nPIDGeBhHkMPDwVE/YRQ82WnW6gC1eKklb4ebJreazRjIbjK2TRxN",
+	"XL/3q9bS7TRnkCPisB/6LMVEj6CU3ZU2mcwkIVmH41M2lVhbGGXY5u9g5f8KaHMax2J2Op6o+Q/Ik9Br",
+	"ld3qtwkbRB/y2c4W2j+bIl21lVgxUwrsJMmeEaa/gH5nj1yylVgldVi/Lq1Om1D9Ff3Y//z8P53Oh0bj",
+	"/Vf/t7JG1RqSL1qIi/GNL/UybGFmTJwC+AnOJPkSPEZbmcGb1sNF47cvz0zDOrSEiBnlj4uFvlbLZjso",
+	"O/Iy3Drzi1MU3QODaRx3zRSPOSenZih5mPQVyAu2xbL1KlaqFc+v6NLCNLdKld3yeT0qnrk+havhzFNi",
+	"fgI0/xyA5l5qpo99fRyOIx5JhZy1WNrl7ilVbI/5XMstTOPCvDgDFoF/mlhPhO3inpnf0K8VxEK6xH5M",
+	"osSSBRc4Mr2LTVoMWmIpk40gi2YQmVRs15AjMmHE6Ncpq+px0CSMTeGYx3pNiC4K1QiV5JGIQ0in6/23",
+	"+VSuxCUyJSTUNGLEDNs0MdX1yomcrY0ofja0aTtLIqC3FG7NIj5M4dcQMNThhVLuDwD8iVD5DrE69NKY",
+	"AmA9ONcscbHAxbgM/a7GKpmT/QYoG6ZOGLAJtXYUMgDlhhLkgEk5mMbgwRHQGWhJUnGHr5VVnA4kAgXk",
+	"/O3dblril5hL+2R7f/cZoWR799CNWDHe4ThmKjGNvU5OgIKkV2Bkycb4EJRJQQ7L8/feYVnpo0OcLpMJ",
+	"5X0KF3n2Juz5BGb0SYCwn8To/bakLCTG2cyBAN+vkvUeFayPKWrvjULoC4kuygMfRusyJ0Pwjjo5lrfI",
+	"Fp2QEonFP/YW8mHwhDsp4FWqLCxDuSqazGOgXBWvQhoZMbLTyQ8tx7IcMEdVNzc3tWNvK1dR183NTeZ2",
+	"Q2QPA6C0B2kRgxK63aVSXkK5FV8CmGbf8EmQADeGqcxN7LFwzhYWpEomLBnRiRHcGHvz9BvwDWJiuwkJ",
+	"5gpHZ1Q6o954JwAZfKdBQjr/qxuYrq18m0zJexOeEqI7pnxuc5pkDrgvYZgPp4Qg+r6MJou1T1haYfSX",
+	"OrmhkbJJZc71oq3v8eThfKjl0d+1EOS1HtJlOvRyQlyc6KPQol0WlUQYCHaK/8LS5CCvc2zI0xKLYLax",
+	"/tDoiwvLq5J5xs3QPGw08opOYTO4iKudFnaDi8bTcaW9A6nbWpLAn023pJqZDFFq/716KvqlAjm779Lu",
+	"RXrYfcvPGoPFNp/9NXVxbo8Zbg2oSAub9ByuywVUakggoHHs501IEo3H+twrFs+1eaUlmcMQnPIQ0kPP",
+	"VYENuFgCR01Z1dCV9UcDbXV5ZW82/wBv9Cq4CMzX1O9pS8KUTqZIcngD5qTmbJxGM81kAOTJXsTldDCI",
+	"AkhEw/5zqayMBO9hCkVvTD906ZB9vd9ouARN12XHS+VsWzgCqJ02blKvREpLe4ckbiresAuEB/A+KMVo",
+	"t/Xf8KTMei31whnmn60fRas3r3AFlJNhdAfmPGSc+HpsgY1lyxYra3dMT5EUXL/Iv7snqbFGGv8rKtWx",
+	"v5R/J5+SZxFlWQsedjKeP4CxVMsTBxbgoTNNpNMCvapJQ4LDPCvEES0iscaTifs5TVy0Ub6QqXn2lKWw",
+	"7nEs8u/ejAShY3J+rzM4oSoYLZ7CEwBoRJmg+Tong4jFIRa6pCXUGB58Rnp8Gsc9EsSMJgCcpG/Oumir",
+	"Xg2AbdHEspm/DnzfqQIGJ9J2/ls44EjC5ozf01GXP3hiQK4TMd+M1t/BQD5J5eLnYT92FT4P+2m1dz4Z",
+	"+3HKKaBuGNWLD1n9Kc3jHxv8Ku0sj41Gx3PXUvJhBtC2OVe/VybTAt3lNejeaXMqi4nkOjaZPGl4Sw3P",
+	"IB5812yqZ20Kim2fDHFKTPQwtPuFTDt1eKo5gGjRuXRaEXYwsyEgEYe+GeDaPlnoYDwFpr8SXdH8xeuz",
+	"lAa9/LdGXCpGw2cLdpPFdqh3eEGTO3KfHncmCmWr/Vx0zcSgykZAlBCFASBYiVPY6keOAIlkuDTOs34X",
+	"cf1yJO+/oO+d7eO10NuOZHuS+eAZOQp6Yq/37OPjuSsBHarrwTRkW76YaiofEA+eWOIu13qWKng260H/",
+	"m7QOyU3/sbzpC+tVzVO1X8RQX7tCf/Pi/L+FpMwmOjyKwNz2RV15YZYRn4ZvYOtE475yReEz6piS8Q3k",
+	"k0sARtAgUdnmBuT/Y+9ad9vGlfCrEP5ztoDsyJdcmiI4aNPcdrdtUGfbLaDCli3aFqpQOrrEm1Pkec57",
+	"nCdbcIaUSF18b5N4/a+pbYmiyJnhzDffJ0uriMEIKRCTRlmdQ/Sjb9IdWazcH81yiFXCq2DtP6mTuLPv",
+	"K6bjVja+4m32Yr8nhUFzBliNlZhfQHxCKloXyRT9fz9fP6/kYTZlTnOzUHx82fSYTsNq1cWnblFLtGrx",
+	"gSFtWrCuy6g1Zdb1jo99LvhcSa4Ijgn8oSEMYMwtBECxj7FGEhkp94P8W2U6EWcSNGfTiW+xW9uhgrGw",
+	"EqdO1oSpc4Oq4dThIRSU+sQOAspUUPofQtMV6xwB4tcV5n47pPJBq0Dm7+7PcJJ/OM58g+BmIGJe3I7M",
+	"Si1V0yoU2Aza9cOBSetH9kGn3nL2m9S0D4cvR03+3aAnl/xxLSVYqBm1by5zUGYFWqxEgbC3DFMCFtrG",
+	"MEe1YRJ6e0eN/YYpP1nGoG4UGA3rZj4yGrfiDhf9c5PmAIrm0a7c3NIOi91eaoXFZ7oNRtbzxYywRpQe",
+	"5fLehqTLTq2xxCJPJfgEnQA4FDReHh0hc6jqde3YYqAW2TLlrYBzH+nZ3Ujp5IBQtmmagngYLwz83KE/",
+	"fUVCeutjURdb/2OSBBqHU4XRPBdz8sjtGurWt+vN4T6tHzrmoP7Sbo/q+4Mj2hodDA8dUzFEsR8HNaPG",
+	"DwU97hbKbtiSNxSm4nriM4kuwzcEHOBRj7+d2nETwCgRjeFaS5kQnEe+VquiLX1F7Uppm7EK+qwq1kEu",
+	"7FLzID8stQ973/EfPdd5mIWj+Qhbbq6qAt+POaiHwq0LZ1r8odSyL5gOCaOwWAq0mY+Qkdzihmxq0Afp",
+	"jgoc4D7TtBX1fkUBo5kPnNH5zUqOyXzScP7nySR+Fr0USNiCpiynPSnHT5mjd98hkqysf40ypwfX6kmM",
+	"k9bJJjooUsu0QGdbBRAms+L40M8BB9NZ9+DdG0Ef9uzzNujj4fSsf6DuZAfq935MzsX9Z56oxSh/0EFa",
+	"e7wtrNWh4cublKVt75zdn22hf0Wk7zp9RKr2lailXCB0XvwARiGw40lmE1KDX1sIjZok8E2ld7d9UKqc",
+	"WIHZuHAX8hto8RgmHLfB9PNHSU3/ytU68c4+eA4JMJ5bLkh7agiQnxT7rjxfVVZPqlY9O3TGzsv9EC+3",
+	"A70s70iFsMh6jlQ7xKjSE6XQl5tUBqtQhkbsfarZdbZY3P1KvZgFJTa+t1yWlBOCoJm4zurXK3sCcc/e",
+	"rG5cRqf65wN3PKbhimAOOepl8BwVxwO1mJ2qbO+QFyshL5AaeuKHcZG0CrXysrnm8RIWWGH7qjojaN/B",
+	"fGA/6AiKrnk7Lyu1ae/mKNVnZHFoD+MqGAcoBKGyVkw8yo/+R/zd898IgpwMyqEt3MeFcxRnhK97SEQW",
+	"57sS3FIy1Y8FkykYjqcFl3nYlMuunMEUOCOMfXFjbD16RlkZa+FmZMKuDgm7WZgZ8LuUwZzraT5FzzGr",
+	"vUYTfxqBLIVs/0I2ZEWqM2qQM3s4yeQ+8duqnq9tAcefdNxapIFoG1XCFjKVW3LahCmQ5fhTeDnrnu/0",
+	"qgEsmTenb+tn5xeX9atff/u9/u79h+va1yV4fNXRzSCagPtthGr9YevBPz1cgL00mp55SNMWK6zyXAZ+",
+	"6CceYBL4cnoM/E/ueX7UcU4zDFuJ87mgcYntXe+4ldYQZhSKzpgTiSJG+THKwP578MNs6CUOPwrkDRpl",
+	"TjcrWMw/Y7z2vKyLG4JOkOTeFR7XXEWSlxteKFB4qWSk8g2Vs5HKT6taasthYPItYoHwFsW3h5TF3j1I",
+	"KyEEoQRcgN9tmmajtPZfvZzWgDPx52zVNJ0Yo4bpytuRzedlkSSpCFxlDl5q9mk/aZtamnMZIFIlyGmx",
+	"jOrM5rmv1Tin9VBK4nVV4ZQ0mRbxZnebfVMog3SnLLvTS73F3vcMPvcw13WggLjmONLObMBMClw36aJ0",
+	"OuIkUQxE9OPj+UHTkBO8L9RigOaUSQ3Q3Z/hfBbmgZAjBnT/s/A8P6owEIrjNabMpdLMtpYE0ufbwoS9",
+	"9P3KjlzJ+c8tfKeBW67wLS/SfyUg+qjnx7/kj9QNj5u8tD4+1zkW6+MK2HeTBXLNNkJNc172BDMYIY1R",
+	"i4gou94PiR0E5JebDzfXBgFBhVb76Jh0L1/XmwY5II47duPIIG1THHaiF5gAEXw8ET8gR2lvKrTrWqwv",
+	"egFu/DhImYxiGE0/onES9KVkkpJl4QMRLFpKhmQr8iogu3+DAd16UWNpUJeLtP4T9oRxtRLTbA+juzH5",
+	"69Zj0YklRQCn02lj2m744XivZZrmXnQ3tmrkzqXTN/5fJ1bNJCbp7JPOvoXXoHglvsCJc2LV3nVIZ3J4",
+	"15zUD/9r1fbU78C14G8AvAst8V/fdD9/ab+9Pru8/q19/ed1/m/4bpwEPPZrfZoMLj59u7p87zmXn6ZX",
+	"Fy9vry7Ok6uL86ZzMfEG7GPwpXVuDtpX4y9/vpnWjFoSurVjHjDz13K8B9tiDx37sc3Yv3EYJ/MGwYfd",
+	"OgBlsfAEf47/ZXtjP3Tjye1J9/J1E/8Pd8bJAf4V0ND1nZO2uYw+dRx04ZlLHMXnlBsoCHD1y3YUOyba",
+	"9hLqov+INNe2JVe63C6Q2M+w50XjvF6qBXaC7IGrdBRdtOJS4kl3DqAy3U9NWJ/YBRgWNLL2udHpE5GT",
+	"idUFDFl5oxTVa7EU1gsn8iyrmNlpSLPHQA63RAEA/RSyTAjB6kioKgPc37cYFCOFR5JuTTsyyAA/uwB/",
+	"tlLfAvEGDybEyQDPDXAyeP4OTDE4a2EP0C21jg7NoxYPs4qwYhEfab0Ha/iGpazxKT6lwi+9YTpxkY1+",
+	"bNAbSzwv395hbLxO855OF8HC7TzXY2NAcFcWIAmihx5K36/SuN2NSBS7noe10xJ4glQ1hT/z4AT1mkKx",
+	"HlMznj/8Jo2uQ+9cWb+NqKT+hi7jglORzIgzkA3qKcONhEtVcQ18oI+LZdDmDOMJsHf5dxLRuJ4EfAYF",
+	"9YMhHBoioXOcBUu9HP5e81fnl4XmYYKBCvC0zpjt3M/0acZHelLzvDHEiLqs+dNP00jDD9Wdo9OsPPXo",
+	"9NxlbjQR+QNYGhX5gzVC1O+iifnh55Iv34guMosViH7FN0X/2DHpmC8bBEbgsjG595NQzR8vFNhZTIvs",
+	"bCRu7kuW4L6WUVmZ4RiZwMoojg3iJCC8g/Eychyrzw1TRIQON+7ySlbjVDlma3mNO/N/8d7vJsMJ8jCu",
+	"Q4X8vOW4Sq2GIE8uZ2VfSY9rZtWXn8dSRMBcvuTyxbtjTH5UxuTnQ7G0vGXYOrm9j9R2Nrm551Z1MkhH",
+	"33VyJZxksFQJZ/ZWKSnhSIaVn9LguAlSaqNMAR67qQGK50DyDlRoPdogb8FK8chAUcyBqEqLqOxYJNRe",
+	"Czytg0zXeGEkUpKVcZIrjBuQsqZ3NNQBOhYTJfXIvkeJvKka4ySKuN8M8cFUHgIoAbSYxkiDsZQyQCq4",
+	"yictCugZEAhJYqYBtVhKJsL8kHh+JA6h8PwYHFYSd6+rsVdNWp1ZdW2jLmOM8ztxR+29mJ80tCnf8Xw/",
+	"8fh611+5Qggv+j025uVLjvspbwxQB0Fl6h8YCJQW4879kNgkoGHkMzKd+FDlAdpXCYdWK0IZ5apaGmuQ",
+	"M5kbSb14Hj5dUo2zWObqwa7YxLHvRQYIshOh4O+J0/x91CB/ZCTtaooG88SYIMF4Qmsb8EnkjhlxmeAx",
+	"t+HvussyDX2bDakYH6wTHiiIqxT6CdH8wXdjt4puNqLV5F2tZdtaJOdVZvY7im9bkjDgI+yDCmMP94J1",
+	"MKDjhG2xjX+UFpZdg8osj7h9/g32WgVj4eac3twh4qhgJqohjSGenPiRQ+rYYQoYmqYB+8SX+B5UVsR4",
+	"81f6HWT2DAlKALZb4ifCB3i+/w3AJ0KADJAAB4edlwgIPDRN+a+Dg9aLRuYUb8DFAgdsDk6Cdl1CGAah",
+	"P41omF2Y/P9/nUZTXrR9YJAPAWVXb8mpzxgdxuTUDylpNkz1bl10DiW3k0qQMh1uO4b0Bvw/MHAvZO6V",
+	"SyuKUYVDuSA1tlleIt8PyXDi8wOhrbfLi6cW3OPcPCm3ypiOC7f6wgeYW5C/SEjmC0UEGTrsRNcdtqza",
+	"ghaeqbfKOKPKupykYr6B1O56NUA9GPP57GdpBVVoWU5fPqlTGr1l1lwMPqB+4FEZBKDeHVR8wzt3SGcN",
+	"DEl7taHJ/yoM7hQ/KBkV9CmIMlK2OrIukGzlZSDksidDnmbYUqN0WpWfS1rVwo/fiQQNDCJIBp47JN/o",
+	"PVaH5DTgXMGp9152IcCqOOo0O2IL7TcP1Z3y1o0qFxmU3PEOnm87ZGB7PMgKMcvkh8MJlZOtXPGS2l48",
+	"qT18ffg7AAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -32,6 +32,7 @@ const (
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
+	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
@@ -71,6 +72,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
+	case ErrorCodeNoSecondFactor:
+		return true
 	case ErrorCodeNotFound:
 		return true
 	case ErrorCodeNothingToConfirm:
@@ -102,29 +105,41 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindAccountCreated   EventKind = "account_created"
-	EventKindAccountDeleted   EventKind = "account_deleted"
-	EventKindAccountDisabled  EventKind = "account_disabled"
-	EventKindAccountEnabled   EventKind = "account_enabled"
-	EventKindClientChanged    EventKind = "client_changed"
-	EventKindClientCreated    EventKind = "client_created"
-	EventKindClientDeleted    EventKind = "client_deleted"
-	EventKindEmailChanged     EventKind = "email_changed"
-	EventKindEmailConfirmed   EventKind = "email_confirmed"
-	EventKindEmailLost        EventKind = "email_lost"
-	EventKindKeyRotated       EventKind = "key_rotated"
-	EventKindLogin            EventKind = "login"
-	EventKindLoginFailed      EventKind = "login_failed"
-	EventKindLoginThrottled   EventKind = "login_throttled"
-	EventKindLogout           EventKind = "logout"
-	EventKindLogoutEverywhere EventKind = "logout_everywhere"
-	EventKindPasswordAccepted EventKind = "password_accepted"
-	EventKindPasswordChanged  EventKind = "password_changed"
-	EventKindPasswordReset    EventKind = "password_reset"
-	EventKindProfileChanged   EventKind = "profile_changed"
-	EventKindRefreshReused    EventKind = "refresh_reused"
-	EventKindScopesChanged    EventKind = "scopes_changed"
-	EventKindWrongPassword    EventKind = "wrong_password"
+	EventKindAccountCreated        EventKind = "account_created"
+	EventKindAccountDeleted        EventKind = "account_deleted"
+	EventKindAccountDisabled       EventKind = "account_disabled"
+	EventKindAccountEnabled        EventKind = "account_enabled"
+	EventKindAccountUnlocked       EventKind = "account_unlocked"
+	EventKindClientChanged         EventKind = "client_changed"
+	EventKindClientCreated         EventKind = "client_created"
+	EventKindClientDeleted         EventKind = "client_deleted"
+	EventKindCodeReused            EventKind = "code_reused"
+	EventKindConsentGranted        EventKind = "consent_granted"
+	EventKindConsentWithdrawn      EventKind = "consent_withdrawn"
+	EventKindEmailChanged          EventKind = "email_changed"
+	EventKindEmailConfirmed        EventKind = "email_confirmed"
+	EventKindEmailLost             EventKind = "email_lost"
+	EventKindFactorAdded           EventKind = "factor_added"
+	EventKindFactorRemoved         EventKind = "factor_removed"
+	EventKindFactorsReset          EventKind = "factors_reset"
+	EventKindFactorsResetCancelled EventKind = "factors_reset_cancelled"
+	EventKindFactorsResetRequested EventKind = "factors_reset_requested"
+	EventKindKeyRotated            EventKind = "key_rotated"
+	EventKindLogin                 EventKind = "login"
+	EventKindLoginFailed           EventKind = "login_failed"
+	EventKindLoginThrottled        EventKind = "login_throttled"
+	EventKindLogout                EventKind = "logout"
+	EventKindLogoutEverywhere      EventKind = "logout_everywhere"
+	EventKindPasswordAccepted      EventKind = "password_accepted"
+	EventKindPasswordChanged       EventKind = "password_changed"
+	EventKindPasswordReset         EventKind = "password_reset"
+	EventKindProfileChanged        EventKind = "profile_changed"
+	EventKindRecoveryCodeUsed      EventKind = "recovery_code_used"
+	EventKindRecoveryCodesReplaced EventKind = "recovery_codes_replaced"
+	EventKindRefreshReused         EventKind = "refresh_reused"
+	EventKindScopesChanged         EventKind = "scopes_changed"
+	EventKindWrongCode             EventKind = "wrong_code"
+	EventKindWrongPassword         EventKind = "wrong_password"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -138,17 +153,35 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindAccountEnabled:
 		return true
+	case EventKindAccountUnlocked:
+		return true
 	case EventKindClientChanged:
 		return true
 	case EventKindClientCreated:
 		return true
 	case EventKindClientDeleted:
 		return true
+	case EventKindCodeReused:
+		return true
+	case EventKindConsentGranted:
+		return true
+	case EventKindConsentWithdrawn:
+		return true
 	case EventKindEmailChanged:
 		return true
 	case EventKindEmailConfirmed:
 		return true
 	case EventKindEmailLost:
+		return true
+	case EventKindFactorAdded:
+		return true
+	case EventKindFactorRemoved:
+		return true
+	case EventKindFactorsReset:
+		return true
+	case EventKindFactorsResetCancelled:
+		return true
+	case EventKindFactorsResetRequested:
 		return true
 	case EventKindKeyRotated:
 		return true
@@ -170,9 +203,15 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindProfileChanged:
 		return true
+	case EventKindRecoveryCodeUsed:
+		return true
+	case EventKindRecoveryCodesReplaced:
+		return true
 	case EventKindRefreshReused:
 		return true
 	case EventKindScopesChanged:
+		return true
+	case EventKindWrongCode:
 		return true
 	case EventKindWrongPassword:
 		return true
@@ -224,6 +263,7 @@ const (
 	OAuthErrorCodeInvalidRequest          OAuthErrorCode = "invalid_request"
 	OAuthErrorCodeInvalidScope            OAuthErrorCode = "invalid_scope"
 	OAuthErrorCodeInvalidTarget           OAuthErrorCode = "invalid_target"
+	OAuthErrorCodeMfaEnrollmentRequired   OAuthErrorCode = "mfa_enrollment_required"
 	OAuthErrorCodeMfaRequired             OAuthErrorCode = "mfa_required"
 	OAuthErrorCodeServerError             OAuthErrorCode = "server_error"
 	OAuthErrorCodeSlowDown                OAuthErrorCode = "slow_down"
@@ -251,6 +291,8 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeInvalidScope:
 		return true
 	case OAuthErrorCodeInvalidTarget:
+		return true
+	case OAuthErrorCodeMfaEnrollmentRequired:
 		return true
 	case OAuthErrorCodeMfaRequired:
 		return true
@@ -319,6 +361,11 @@ type AuthorizationRequest struct {
 	//
 	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
 
 	// ClientID The `client_id` of a client with registered redirect addresses.
 	//
@@ -503,15 +550,27 @@ type Event struct {
 	// - `logout`, `logout_everywhere`: a session, or every session, was ended.
 	// - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 	//   ended.
+	// - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+	//   had started ended.
+	// - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+	//   did not have, or took back all of them.
 	// - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 	// - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 	//   `account_enabled`, `scopes_changed`: as the name says.
+	// - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 	// - `profile_changed`: somebody else changed the name or the address.
 	// - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 	// - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
+	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+	// - `recovery_code_used`: somebody signed in with a recovery code.
+	// - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+	// - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+	// - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+	// - `factors_reset`: the reset removed the second factors.
 	// - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 	// - `key_rotated`: a new key signs from now on.
 	Kind EventKind `json:"kind"`
@@ -543,15 +602,27 @@ type Event struct {
 //   - `logout`, `logout_everywhere`: a session, or every session, was ended.
 //   - `refresh_reused`: a refresh token was used a second time, which counts as theft; the session
 //     ended.
+//   - `code_reused`: an authorization code was used a second time, which counts as theft; the session that the first use
+//     had started ended.
+//   - `consent_granted`, `consent_withdrawn`: somebody agreed that an application, named by `client_id`, may have scopes that it
+//     did not have, or took back all of them.
 //   - `wrong_password`: somebody who was logged in, or had a mailed code, gave a wrong current password.
 //   - `password_changed`, `account_created`, `account_deleted`, `account_disabled`,
 //     `account_enabled`, `scopes_changed`: as the name says.
+//   - `account_unlocked`: an operator ended the waiting period after wrong passwords.
 //   - `profile_changed`: somebody else changed the name or the address.
 //   - `email_confirmed`, `email_changed`: the address was confirmed with a mailed code.
 //   - `email_lost`: the unconfirmed address was removed, because another account confirmed it or it was not
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `wrong_code`: the password was correct, and the code of the second factor wrong.
+//   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
+//   - `recovery_code_used`: somebody signed in with a recovery code.
+//   - `recovery_codes_replaced`: there are new recovery codes in place of the old ones.
+//   - `factors_reset_requested`: an administrator began a reset of the second factors; every session ended.
+//   - `factors_reset_cancelled`: a sign-in with a second factor cancelled the reset.
+//   - `factors_reset`: the reset removed the second factors.
 //   - `client_created`, `client_changed`, `client_deleted`: a client, named by `client_id`.
 //   - `key_rotated`: a new key signs from now on.
 type EventKind string
@@ -562,6 +633,54 @@ type EventPage struct {
 
 	// NextCursor Null on the last page.
 	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// Factor defines model for Factor.
+type Factor struct {
+	CreatedAt time.Time `json:"created_at"`
+
+	// Disabled Whether it was disabled after 100 wrong codes in a row.
+	Disabled bool               `json:"disabled"`
+	ID       openapi_types.UUID `json:"id"`
+
+	// Kind `totp` for an authenticator app, or `passkey`. Kinds are added, so clients must accept unknown ones.
+	Kind string `json:"kind"`
+
+	// LastUsedAt Null if it was never used.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Name That the person has given it.
+	Name string `json:"name"`
+}
+
+// FactorList defines model for FactorList.
+type FactorList struct {
+	Items []Factor `json:"items"`
+
+	// RecoveryCodesLeft Recovery codes that were not used.
+	RecoveryCodesLeft int32 `json:"recovery_codes_left"`
+
+	// ResetAt When the server removes the factors, if an administrator has begun a reset. A sign-in with a factor cancels it.
+	ResetAt nullable.Nullable[time.Time] `json:"reset_at"`
+}
+
+// FactorName A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+//
+// Example: Phone
+type FactorName = string
+
+// FactorReset defines model for FactorReset.
+type FactorReset struct {
+	// ResetAt When the server removes the factors.
+	ResetAt time.Time `json:"reset_at"`
+}
+
+// FactorUpdate defines model for FactorUpdate.
+type FactorUpdate struct {
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // FieldError defines model for FieldError.
@@ -737,6 +856,14 @@ type Metadata struct {
 	UserinfoEndpoint                       string   `json:"userinfo_endpoint"`
 }
 
+// NewFactor defines model for NewFactor.
+type NewFactor struct {
+	Factor Factor `json:"factor"`
+
+	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
 // is required. The operator may require more than eight. The most common passwords, and those made of
 // the username, the e-mail address or the service's name, are refused.
@@ -762,6 +889,11 @@ type OAuthClient struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -823,6 +955,11 @@ type OAuthClientCreate struct {
 	//
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
+
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
 
 	// Name Shown to people who sign in.
 	//
@@ -895,6 +1032,11 @@ type OAuthClientUpdate struct {
 	// Example: false
 	DeviceGrant *bool `json:"device_grant,omitempty"`
 
+	// Logo A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB and 1024 pixels at each side, in base64. Empty to remove it.
+	//
+	// Example: iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==
+	Logo *string `json:"logo,omitempty"`
+
 	// Name Shown to people who sign in.
 	//
 	// Example: web
@@ -957,6 +1099,11 @@ type OAuthClientWithSecret struct {
 	//
 	// Example: false
 	DeviceGrant bool `json:"device_grant"`
+
+	// LogoURI Where this server shows its logo. Another logo has another address. Empty for none.
+	//
+	// Example: https://login.example.com/sign-in/client-logo?hash=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU
+	LogoURI string `json:"logo_uri"`
 
 	// Name Shown to people who sign in.
 	//
@@ -1094,6 +1241,11 @@ type PushedAuthorizationRequest struct {
 	// Example: 2
 	AcrValues *string `json:"acr_values,omitempty"`
 
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	//
+	// Example:
+	Claims *string `json:"claims,omitempty"`
+
 	// ClientID The `client_id` of the client. With an `Authorization` header it may be left out.
 	//
 	// Example: 019ad827-b3c1-7d21-9f60-5a4be3a2c7d9
@@ -1183,6 +1335,12 @@ type PushedAuthorizationRequest struct {
 	//
 	// Example: en
 	UILocales *string `json:"ui_locales,omitempty"`
+}
+
+// RecoveryCodes defines model for RecoveryCodes.
+type RecoveryCodes struct {
+	// RecoveryCodes They are shown only here.
+	RecoveryCodes []string `json:"recovery_codes"`
 }
 
 // RevocationRequest defines model for RevocationRequest.
@@ -1380,6 +1538,47 @@ type TokenRequest struct {
 //
 // Example: password
 type TokenRequestGrantType string
+
+// TotpConfirmation defines model for TotpConfirmation.
+type TotpConfirmation struct {
+	// Code The code that the app shows.
+	//
+	// Example: 287082
+	Code string `json:"code"`
+
+	// EndOtherSessions Whether every other session of the account ends.
+	//
+	// Example: true
+	EndOtherSessions *bool `json:"end_other_sessions,omitempty"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
+
+	// Setup The `setup` of `startTotp`.
+	//
+	// Example: c2VhbGVkIHNldHVwIG9mIGFuIGF1dGhlbnRpY2F0b3IgYXBw
+	Setup string `json:"setup"`
+}
+
+// TotpSetup defines model for TotpSetup.
+type TotpSetup struct {
+	// ExpiresAt Until when `setup` is valid.
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// QrCode The URI as a QR code: an SVG image.
+	QrCode string `json:"qr_code"`
+
+	// Secret The shared secret in Base32, to type it into the app.
+	Secret string `json:"secret"`
+
+	// Setup For `confirmTotp`. It is sealed and bound to the account.
+	Setup string `json:"setup"`
+
+	// URI The same as an `otpauth` URI, which apps open.
+	URI string `json:"uri"`
+}
 
 // User defines model for User.
 type User struct {
@@ -1662,6 +1861,9 @@ type AuthorizeParams struct {
 
 	// RequestURI The `request_uri` of `POST /par`; then every other parameter but `client_id` is ignored. Any other one is refused with `request_uri_not_supported`.
 	RequestURI *string `form:"request_uri,omitempty" json:"request_uri,omitempty"`
+
+	// Claims Claims to return beyond those of the scopes, as JSON (OpenID Connect Core §5.5), such as `{"id_token":{"email":null}}`: for the ID token, or for `/userinfo`. Unknown claims are ignored.
+	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 }
 
 // ListEventsParams defines parameters for ListEvents.
@@ -1727,6 +1929,12 @@ type ListMyEventsParams struct {
 	Cursor *Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
+// RemoveFactorParams defines parameters for RemoveFactor.
+type RemoveFactorParams struct {
+	// EndOtherSessions Whether every other session of the account ends.
+	EndOtherSessions *bool `form:"end_other_sessions,omitempty" json:"end_other_sessions,omitempty"`
+}
+
 // AuthorizeWithFormFormdataRequestBody defines body for AuthorizeWithForm for application/x-www-form-urlencoded ContentType.
 type AuthorizeWithFormFormdataRequestBody = AuthorizationRequest
 
@@ -1781,8 +1989,14 @@ type UpdateMeJSONRequestBody = UserUpdate
 // ChangeEmailJSONRequestBody defines body for ChangeEmail for application/json ContentType.
 type ChangeEmailJSONRequestBody = EmailChange
 
+// RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
+type RenameFactorJSONRequestBody = FactorUpdate
+
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
+
+// ConfirmTotpJSONRequestBody defines body for ConfirmTotp for application/json ContentType.
+type ConfirmTotpJSONRequestBody = TotpConfirmation
 
 // UpdateUserJSONRequestBody defines body for UpdateUser for application/json ContentType.
 type UpdateUserJSONRequestBody = UserAdministration
@@ -2219,6 +2433,8 @@ type ClientInterface interface {
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+	//   If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+	//   grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2270,6 +2486,8 @@ type ClientInterface interface {
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+	//   If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+	//   grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -2382,7 +2600,8 @@ type ClientInterface interface {
 	// GetUserInfo Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2537,6 +2756,45 @@ type ClientInterface interface {
 	// Corresponds with GET /users/me/events (the `ListMyEvents` operationId).
 	ListMyEvents(ctx context.Context, params *ListMyEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListFactors List my second factors
+	//
+	// Returns the second factors of the account, the oldest first, and how many recovery codes are left. An account has at
+	// most 20 factors. A factor is disabled after 100 wrong codes in a row; remove it and set up another one.
+	//
+	// Corresponds with GET /users/me/factors (the `ListFactors` operationId).
+	ListFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RemoveFactor Remove a second factor
+	//
+	// Removes a second factor of the account and mails the owner. With the last factor, the recovery codes are deleted.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Corresponds with DELETE /users/me/factors/{factor_id} (the `RemoveFactor` operationId).
+	RemoveFactor(ctx context.Context, factorID openapi_types.UUID, params *RemoveFactorParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameFactorWithBody Rename a second factor
+	//
+	// Gives a second factor of the account another name.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+	RenameFactorWithBody(ctx context.Context, factorID openapi_types.UUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RenameFactor Rename a second factor
+	//
+	// Gives a second factor of the account another name.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+	RenameFactor(ctx context.Context, factorID openapi_types.UUID, body RenameFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ChangePasswordWithBody Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
@@ -2556,6 +2814,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with PUT /users/me/password (the `ChangePassword` operationId).
 	ChangePassword(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ReplaceRecoveryCodes Get new recovery codes
+	//
+	// Makes ten new recovery codes, which the response shows once, and revokes the old ones. Each is valid once, in place of a
+	// code of the second factor. The owner gets a mail.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Corresponds with POST /users/me/recovery-codes (the `ReplaceRecoveryCodes` operationId).
+	ReplaceRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// EndSessions Log out everywhere
 	//
@@ -2578,6 +2846,42 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /users/me/sessions/{session_id} (the `EndSession` operationId).
 	EndSession(ctx context.Context, sessionID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartTotp Start to set up an authenticator app
+	//
+	// Makes the secret of an authenticator app (TOTP, RFC 6238: SHA-1, 6 digits, 30 seconds). The server stores nothing until
+	// `confirmTotp`, which takes `setup` and a code of the app within ten minutes.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Corresponds with POST /users/me/totp (the `StartTotp` operationId).
+	StartTotp(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotpWithBody Finish the set-up of an authenticator app
+	//
+	// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+	// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+	// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ConfirmTotp Finish the set-up of an authenticator app
+	//
+	// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+	// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+	// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteUser Delete an account
 	//
@@ -2623,6 +2927,15 @@ type ClientInterface interface {
 	//
 	// Corresponds with PATCH /users/{user_id} (the `UpdateUser` operationId).
 	UpdateUser(ctx context.Context, userID openapi_types.UUID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResetFactors Reset the second factors of an account
+	//
+	// For a person who has lost every second factor and the recovery codes. Ends all sessions of the account, and mails the owner
+	// at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
+	// a sign-in with it cancels the reset. A second request does not change the time.
+	//
+	// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+	ResetFactors(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetKeys Read the public signing keys
@@ -3293,6 +3606,8 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+//     If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+//     grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3354,6 +3669,8 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+//     If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+//     grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -3516,7 +3833,8 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 // GetUserInfo Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Corresponds with GET /userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3811,6 +4129,85 @@ func (c *Client) ListMyEvents(ctx context.Context, params *ListMyEventsParams, r
 	return c.Client.Do(req)
 }
 
+// ListFactors List my second factors
+//
+// Returns the second factors of the account, the oldest first, and how many recovery codes are left. An account has at
+// most 20 factors. A factor is disabled after 100 wrong codes in a row; remove it and set up another one.
+//
+// Corresponds with GET /users/me/factors (the `ListFactors` operationId).
+func (c *Client) ListFactors(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListFactorsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RemoveFactor Remove a second factor
+//
+// Removes a second factor of the account and mails the owner. With the last factor, the recovery codes are deleted.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Corresponds with DELETE /users/me/factors/{factor_id} (the `RemoveFactor` operationId).
+func (c *Client) RemoveFactor(ctx context.Context, factorID openapi_types.UUID, params *RemoveFactorParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRemoveFactorRequest(c.Server, factorID, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameFactorWithBody Rename a second factor
+//
+// Gives a second factor of the account another name.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+func (c *Client) RenameFactorWithBody(ctx context.Context, factorID openapi_types.UUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameFactorRequestWithBody(c.Server, factorID, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RenameFactor Rename a second factor
+//
+// Gives a second factor of the account another name.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+func (c *Client) RenameFactor(ctx context.Context, factorID openapi_types.UUID, body RenameFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRenameFactorRequest(c.Server, factorID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ChangePasswordWithBody Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
@@ -3841,6 +4238,26 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, contentType string,
 // Corresponds with PUT /users/me/password (the `ChangePassword` operationId).
 func (c *Client) ChangePassword(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewChangePasswordRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ReplaceRecoveryCodes Get new recovery codes
+//
+// Makes ten new recovery codes, which the response shows once, and revokes the old ones. Each is valid once, in place of a
+// code of the second factor. The owner gets a mail.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Corresponds with POST /users/me/recovery-codes (the `ReplaceRecoveryCodes` operationId).
+func (c *Client) ReplaceRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewReplaceRecoveryCodesRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -3893,6 +4310,72 @@ func (c *Client) ListSessions(ctx context.Context, reqEditors ...RequestEditorFn
 // Corresponds with DELETE /users/me/sessions/{session_id} (the `EndSession` operationId).
 func (c *Client) EndSession(ctx context.Context, sessionID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewEndSessionRequest(c.Server, sessionID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartTotp Start to set up an authenticator app
+//
+// Makes the secret of an authenticator app (TOTP, RFC 6238: SHA-1, 6 digits, 30 seconds). The server stores nothing until
+// `confirmTotp`, which takes `setup` and a code of the app within ten minutes.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Corresponds with POST /users/me/totp (the `StartTotp` operationId).
+func (c *Client) StartTotp(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartTotpRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotpWithBody Finish the set-up of an authenticator app
+//
+// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ConfirmTotp Finish the set-up of an authenticator app
+//
+// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+func (c *Client) ConfirmTotp(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewConfirmTotpRequest(c.Server, body)
 	if err != nil {
 		return nil, err
 	}
@@ -3978,6 +4461,25 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID openapi_types.UU
 // Corresponds with PATCH /users/{user_id} (the `UpdateUser` operationId).
 func (c *Client) UpdateUser(ctx context.Context, userID openapi_types.UUID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewUpdateUserRequest(c.Server, userID, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResetFactors Reset the second factors of an account
+//
+// For a person who has lost every second factor and the recovery codes. Ends all sessions of the account, and mails the owner
+// at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
+// a sign-in with it cancels the reset. A second request does not change the time.
+//
+// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+func (c *Client) ResetFactors(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResetFactorsRequest(c.Server, userID)
 	if err != nil {
 		return nil, err
 	}
@@ -4304,6 +4806,18 @@ func NewAuthorizeRequest(server string, params *AuthorizeParams) (*http.Request,
 		if params.RequestURI != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "request_uri", *params.RequestURI, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Claims != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "claims", *params.Claims, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -5638,6 +6152,141 @@ func NewListMyEventsRequest(server string, params *ListMyEventsParams) (*http.Re
 	return req, nil
 }
 
+// NewListFactorsRequest constructs an http.Request for the ListFactors method
+func NewListFactorsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/factors")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRemoveFactorRequest constructs an http.Request for the RemoveFactor method
+func NewRemoveFactorRequest(server string, factorID openapi_types.UUID, params *RemoveFactorParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "factor_id", factorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/factors/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.EndOtherSessions != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "end_other_sessions", *params.EndOtherSessions, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "boolean", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewRenameFactorRequest calls the generic RenameFactor builder with application/json body
+func NewRenameFactorRequest(server string, factorID openapi_types.UUID, body RenameFactorJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRenameFactorRequestWithBody(server, factorID, "application/json", bodyReader)
+}
+
+// NewRenameFactorRequestWithBody constructs an http.Request for the RenameFactor method, with any body, and a specified content type
+func NewRenameFactorRequestWithBody(server string, factorID openapi_types.UUID, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "factor_id", factorID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/factors/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPatch, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewChangePasswordRequest calls the generic ChangePassword builder with application/json body
 func NewChangePasswordRequest(server string, body ChangePasswordJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -5674,6 +6323,33 @@ func NewChangePasswordRequestWithBody(server string, contentType string, body io
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewReplaceRecoveryCodesRequest constructs an http.Request for the ReplaceRecoveryCodes method
+func NewReplaceRecoveryCodesRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/recovery-codes")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -5762,6 +6438,73 @@ func NewEndSessionRequest(server string, sessionID openapi_types.UUID) (*http.Re
 	if err != nil {
 		return nil, err
 	}
+
+	return req, nil
+}
+
+// NewStartTotpRequest constructs an http.Request for the StartTotp method
+func NewStartTotpRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/totp")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewConfirmTotpRequest calls the generic ConfirmTotp builder with application/json body
+func NewConfirmTotpRequest(server string, body ConfirmTotpJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewConfirmTotpRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewConfirmTotpRequestWithBody constructs an http.Request for the ConfirmTotp method, with any body, and a specified content type
+func NewConfirmTotpRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/totp/confirm")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
 
 	return req, nil
 }
@@ -5877,6 +6620,40 @@ func NewUpdateUserRequestWithBody(server string, userID openapi_types.UUID, cont
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResetFactorsRequest constructs an http.Request for the ResetFactors method
+func NewResetFactorsRequest(server string, userID openapi_types.UUID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: "uuid"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/%s/factors/reset", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -6305,6 +7082,8 @@ type ClientWithResponsesInterface interface {
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+	//   If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+	//   grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -6356,6 +7135,8 @@ type ClientWithResponsesInterface interface {
 	//   If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 	//   another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 	//   An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+	//   If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+	//   grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 	// - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 	//   `code_verifier` and `redirect_uri`, and starts a session.
 	// - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -6468,7 +7249,8 @@ type ClientWithResponsesInterface interface {
 	// GetUserInfoWithResponse Who signed in
 	//
 	// The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+	// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+	// parameter `claims` of the authorization request asks for them one by one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6635,6 +7417,49 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /users/me/events (the `ListMyEvents` operationId).
 	ListMyEventsWithResponse(ctx context.Context, params *ListMyEventsParams, reqEditors ...RequestEditorFn) (*ListMyEventsResponse, error)
 
+	// ListFactorsWithResponse List my second factors
+	//
+	// Returns the second factors of the account, the oldest first, and how many recovery codes are left. An account has at
+	// most 20 factors. A factor is disabled after 100 wrong codes in a row; remove it and set up another one.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /users/me/factors (the `ListFactors` operationId).
+	ListFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFactorsResponse, error)
+
+	// RemoveFactorWithResponse Remove a second factor
+	//
+	// Removes a second factor of the account and mails the owner. With the last factor, the recovery codes are deleted.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /users/me/factors/{factor_id} (the `RemoveFactor` operationId).
+	RemoveFactorWithResponse(ctx context.Context, factorID openapi_types.UUID, params *RemoveFactorParams, reqEditors ...RequestEditorFn) (*RemoveFactorResponse, error)
+
+	// RenameFactorWithBodyWithResponse Rename a second factor
+	//
+	// Gives a second factor of the account another name.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+	RenameFactorWithBodyWithResponse(ctx context.Context, factorID openapi_types.UUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameFactorResponse, error)
+
+	// RenameFactorWithResponse Rename a second factor
+	//
+	// Gives a second factor of the account another name.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+	RenameFactorWithResponse(ctx context.Context, factorID openapi_types.UUID, body RenameFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameFactorResponse, error)
+
 	// ChangePasswordWithBodyWithResponse Change my password
 	//
 	// Takes the current password and a new one. Every other session of the account ends; the current
@@ -6654,6 +7479,18 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PUT /users/me/password (the `ChangePassword` operationId).
 	ChangePasswordWithResponse(ctx context.Context, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangePasswordResponse, error)
+
+	// ReplaceRecoveryCodesWithResponse Get new recovery codes
+	//
+	// Makes ten new recovery codes, which the response shows once, and revokes the old ones. Each is valid once, in place of a
+	// code of the second factor. The owner gets a mail.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/recovery-codes (the `ReplaceRecoveryCodes` operationId).
+	ReplaceRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReplaceRecoveryCodesResponse, error)
 
 	// EndSessionsWithResponse Log out everywhere
 	//
@@ -6682,6 +7519,44 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /users/me/sessions/{session_id} (the `EndSession` operationId).
 	EndSessionWithResponse(ctx context.Context, sessionID openapi_types.UUID, reqEditors ...RequestEditorFn) (*EndSessionResponse, error)
+
+	// StartTotpWithResponse Start to set up an authenticator app
+	//
+	// Makes the secret of an authenticator app (TOTP, RFC 6238: SHA-1, 6 digits, 30 seconds). The server stores nothing until
+	// `confirmTotp`, which takes `setup` and a code of the app within ten minutes.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/totp (the `StartTotp` operationId).
+	StartTotpWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartTotpResponse, error)
+
+	// ConfirmTotpWithBodyWithResponse Finish the set-up of an authenticator app
+	//
+	// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+	// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+	// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
+
+	// ConfirmTotpWithResponse Finish the set-up of an authenticator app
+	//
+	// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+	// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+	// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+	ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error)
 
 	// DeleteUserWithResponse Delete an account
 	//
@@ -6731,6 +7606,17 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with PATCH /users/{user_id} (the `UpdateUser` operationId).
 	UpdateUserWithResponse(ctx context.Context, userID openapi_types.UUID, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResponse, error)
+
+	// ResetFactorsWithResponse Reset the second factors of an account
+	//
+	// For a person who has lost every second factor and the recovery codes. Ends all sessions of the account, and mails the owner
+	// at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
+	// a sign-in with it cancels the reset. A second request does not change the time.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+	ResetFactorsWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResetFactorsResponse, error)
 }
 
 // GetKeysResponse200Headers the declared response headers of an HTTP 200 response for GetKeys
@@ -10121,6 +11007,332 @@ func (r ListMyEventsResponse) ContentType() string {
 	return ""
 }
 
+// ListFactorsResponse401Headers the declared response headers of an HTTP 401 response for ListFactors
+type ListFactorsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ListFactorsResponse403Headers the declared response headers of an HTTP 403 response for ListFactors
+type ListFactorsResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ListFactorsResponse503Headers the declared response headers of an HTTP 503 response for ListFactors
+type ListFactorsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ListFactorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *FactorList
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ListFactorsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ListFactorsResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ListFactorsResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListFactorsResponse) GetJSON200() *FactorList {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListFactorsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListFactorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListFactorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListFactorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListFactorsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RemoveFactorResponse401Headers the declared response headers of an HTTP 401 response for RemoveFactor
+type RemoveFactorResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RemoveFactorResponse403Headers the declared response headers of an HTTP 403 response for RemoveFactor
+type RemoveFactorResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// RemoveFactorResponse503Headers the declared response headers of an HTTP 503 response for RemoveFactor
+type RemoveFactorResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RemoveFactorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RemoveFactorResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RemoveFactorResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RemoveFactorResponse503Headers
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RemoveFactorResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RemoveFactorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RemoveFactorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RemoveFactorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RemoveFactorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// RenameFactorResponse401Headers the declared response headers of an HTTP 401 response for RenameFactor
+type RenameFactorResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// RenameFactorResponse403Headers the declared response headers of an HTTP 403 response for RenameFactor
+type RenameFactorResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// RenameFactorResponse503Headers the declared response headers of an HTTP 503 response for RenameFactor
+type RenameFactorResponse503Headers struct {
+	RetryAfter int32
+}
+
+type RenameFactorResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Factor
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *RenameFactorResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *RenameFactorResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *RenameFactorResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RenameFactorResponse) GetJSON200() *Factor {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r RenameFactorResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r RenameFactorResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RenameFactorResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RenameFactorResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RenameFactorResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ChangePasswordResponse401Headers the declared response headers of an HTTP 401 response for ChangePassword
 type ChangePasswordResponse401Headers struct {
 	WWWAuthenticate string
@@ -10240,6 +11452,124 @@ func (r ChangePasswordResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r ChangePasswordResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ReplaceRecoveryCodesResponse200Headers the declared response headers of an HTTP 200 response for ReplaceRecoveryCodes
+type ReplaceRecoveryCodesResponse200Headers struct {
+	CacheControl string
+}
+
+// ReplaceRecoveryCodesResponse401Headers the declared response headers of an HTTP 401 response for ReplaceRecoveryCodes
+type ReplaceRecoveryCodesResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ReplaceRecoveryCodesResponse403Headers the declared response headers of an HTTP 403 response for ReplaceRecoveryCodes
+type ReplaceRecoveryCodesResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ReplaceRecoveryCodesResponse503Headers the declared response headers of an HTTP 503 response for ReplaceRecoveryCodes
+type ReplaceRecoveryCodesResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ReplaceRecoveryCodesResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RecoveryCodes
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ReplaceRecoveryCodesResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ReplaceRecoveryCodesResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ReplaceRecoveryCodesResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ReplaceRecoveryCodesResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ReplaceRecoveryCodesResponse) GetJSON200() *RecoveryCodes {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ReplaceRecoveryCodesResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ReplaceRecoveryCodesResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ReplaceRecoveryCodesResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ReplaceRecoveryCodesResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ReplaceRecoveryCodesResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10531,6 +11861,242 @@ func (r EndSessionResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r EndSessionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartTotpResponse200Headers the declared response headers of an HTTP 200 response for StartTotp
+type StartTotpResponse200Headers struct {
+	CacheControl string
+}
+
+// StartTotpResponse401Headers the declared response headers of an HTTP 401 response for StartTotp
+type StartTotpResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartTotpResponse403Headers the declared response headers of an HTTP 403 response for StartTotp
+type StartTotpResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// StartTotpResponse503Headers the declared response headers of an HTTP 503 response for StartTotp
+type StartTotpResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *TotpSetup
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *StartTotpResponse200Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartTotpResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StartTotpResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartTotpResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartTotpResponse) GetJSON200() *TotpSetup {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartTotpResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartTotpResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartTotpResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartTotpResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartTotpResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartTotpResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartTotpResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ConfirmTotpResponse201Headers the declared response headers of an HTTP 201 response for ConfirmTotp
+type ConfirmTotpResponse201Headers struct {
+	CacheControl string
+}
+
+// ConfirmTotpResponse401Headers the declared response headers of an HTTP 401 response for ConfirmTotp
+type ConfirmTotpResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ConfirmTotpResponse403Headers the declared response headers of an HTTP 403 response for ConfirmTotp
+type ConfirmTotpResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ConfirmTotpResponse503Headers the declared response headers of an HTTP 503 response for ConfirmTotp
+type ConfirmTotpResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ConfirmTotpResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewFactor
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Problem
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *ConfirmTotpResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ConfirmTotpResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ConfirmTotpResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ConfirmTotpResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r ConfirmTotpResponse) GetJSON201() *NewFactor {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON422() *Problem {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ConfirmTotpResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ConfirmTotpResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ConfirmTotpResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ConfirmTotpResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ConfirmTotpResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -10885,6 +12451,131 @@ func (r UpdateUserResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r UpdateUserResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// ResetFactorsResponse401Headers the declared response headers of an HTTP 401 response for ResetFactors
+type ResetFactorsResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// ResetFactorsResponse403Headers the declared response headers of an HTTP 403 response for ResetFactors
+type ResetFactorsResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// ResetFactorsResponse503Headers the declared response headers of an HTTP 503 response for ResetFactors
+type ResetFactorsResponse503Headers struct {
+	RetryAfter int32
+}
+
+type ResetFactorsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON202 the response for an HTTP 202 `application/json` response
+	JSON202 *FactorReset
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoSuchUser
+	// ApplicationProblemJSON409 the response for an HTTP 409 `application/problem+json` response
+	ApplicationProblemJSON409 *Problem
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *ResetFactorsResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *ResetFactorsResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *ResetFactorsResponse503Headers
+}
+
+// GetJSON202 returns the response for an HTTP 202 `application/json` response
+func (r ResetFactorsResponse) GetJSON202() *FactorReset {
+	return r.JSON202
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON404() *NoSuchUser {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON409 returns the response for an HTTP 409 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON409() *Problem {
+	return r.ApplicationProblemJSON409
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ResetFactorsResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ResetFactorsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResetFactorsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResetFactorsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResetFactorsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -11457,6 +13148,8 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+//     If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+//     grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -11514,6 +13207,8 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     If the operator lets only confirmed accounts log in (`SESAME_SIGN_IN_UNCONFIRMED=off`), the correct password of
 //     another account is `invalid_grant` with an explanation, and its owner gets another mail with a link.
 //     An account that has a second factor also needs `otp`: without it the correct password is `mfa_required`.
+//     If the operator requires a second factor of the account (`SESAME_REQUIRE_SECOND_FACTOR`) and it still has none when its
+//     grace has ended, the correct password is `mfa_enrollment_required`: the person sets one up on the page for sign-in.
 //   - `grant_type=authorization_code` (§4.1.3) takes the `code` that `/authorize` has sent to the client, with
 //     `code_verifier` and `redirect_uri`, and starts a session.
 //   - `grant_type=refresh_token` (§6) takes `refresh_token`, and returns a new pair. Every
@@ -11656,7 +13351,8 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 // GetUserInfoWithResponse Who signed in
 //
 // The UserInfo endpoint (OpenID Connect Core §5.3): claims about the person, as they are now. `profile` adds
-// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`.
+// `preferred_username`, `name`, `updated_at` and `user_metadata`; `email` adds `email` and `email_verified`. The
+// parameter `claims` of the authorization request asks for them one by one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11907,6 +13603,73 @@ func (c *ClientWithResponses) ListMyEventsWithResponse(ctx context.Context, para
 	return ParseListMyEventsResponse(rsp)
 }
 
+// ListFactorsWithResponse List my second factors
+//
+// Returns the second factors of the account, the oldest first, and how many recovery codes are left. An account has at
+// most 20 factors. A factor is disabled after 100 wrong codes in a row; remove it and set up another one.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /users/me/factors (the `ListFactors` operationId).
+func (c *ClientWithResponses) ListFactorsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListFactorsResponse, error) {
+	rsp, err := c.ListFactors(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListFactorsResponse(rsp)
+}
+
+// RemoveFactorWithResponse Remove a second factor
+//
+// Removes a second factor of the account and mails the owner. With the last factor, the recovery codes are deleted.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /users/me/factors/{factor_id} (the `RemoveFactor` operationId).
+func (c *ClientWithResponses) RemoveFactorWithResponse(ctx context.Context, factorID openapi_types.UUID, params *RemoveFactorParams, reqEditors ...RequestEditorFn) (*RemoveFactorResponse, error) {
+	rsp, err := c.RemoveFactor(ctx, factorID, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRemoveFactorResponse(rsp)
+}
+
+// RenameFactorWithBodyWithResponse Rename a second factor
+//
+// Gives a second factor of the account another name.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+func (c *ClientWithResponses) RenameFactorWithBodyWithResponse(ctx context.Context, factorID openapi_types.UUID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RenameFactorResponse, error) {
+	rsp, err := c.RenameFactorWithBody(ctx, factorID, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameFactorResponse(rsp)
+}
+
+// RenameFactorWithResponse Rename a second factor
+//
+// Gives a second factor of the account another name.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PATCH /users/me/factors/{factor_id} (the `RenameFactor` operationId).
+func (c *ClientWithResponses) RenameFactorWithResponse(ctx context.Context, factorID openapi_types.UUID, body RenameFactorJSONRequestBody, reqEditors ...RequestEditorFn) (*RenameFactorResponse, error) {
+	rsp, err := c.RenameFactor(ctx, factorID, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRenameFactorResponse(rsp)
+}
+
 // ChangePasswordWithBodyWithResponse Change my password
 //
 // Takes the current password and a new one. Every other session of the account ends; the current
@@ -11937,6 +13700,24 @@ func (c *ClientWithResponses) ChangePasswordWithResponse(ctx context.Context, bo
 		return nil, err
 	}
 	return ParseChangePasswordResponse(rsp)
+}
+
+// ReplaceRecoveryCodesWithResponse Get new recovery codes
+//
+// Makes ten new recovery codes, which the response shows once, and revokes the old ones. Each is valid once, in place of a
+// code of the second factor. The owner gets a mail.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/recovery-codes (the `ReplaceRecoveryCodes` operationId).
+func (c *ClientWithResponses) ReplaceRecoveryCodesWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ReplaceRecoveryCodesResponse, error) {
+	rsp, err := c.ReplaceRecoveryCodes(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseReplaceRecoveryCodesResponse(rsp)
 }
 
 // EndSessionsWithResponse Log out everywhere
@@ -11983,6 +13764,62 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, sessio
 		return nil, err
 	}
 	return ParseEndSessionResponse(rsp)
+}
+
+// StartTotpWithResponse Start to set up an authenticator app
+//
+// Makes the secret of an authenticator app (TOTP, RFC 6238: SHA-1, 6 digits, 30 seconds). The server stores nothing until
+// `confirmTotp`, which takes `setup` and a code of the app within ten minutes.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/totp (the `StartTotp` operationId).
+func (c *ClientWithResponses) StartTotpWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartTotpResponse, error) {
+	rsp, err := c.StartTotp(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartTotpResponse(rsp)
+}
+
+// ConfirmTotpWithBodyWithResponse Finish the set-up of an authenticator app
+//
+// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error) {
+	rsp, err := c.ConfirmTotpWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpResponse(rsp)
+}
+
+// ConfirmTotpWithResponse Finish the set-up of an authenticator app
+//
+// Stores the authenticator app of a `startTotp` as a second factor, if `code` is one that the app shows, and mails the owner.
+// With the first factor the account gets ten recovery codes, which the response shows once. The code counts as used, and so
+// does `setup`. The session of the request counts as one with a second factor from its next refresh on.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/totp/confirm (the `ConfirmTotp` operationId).
+func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResponse, error) {
+	rsp, err := c.ConfirmTotp(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseConfirmTotpResponse(rsp)
 }
 
 // DeleteUserWithResponse Delete an account
@@ -12056,6 +13893,23 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, userID
 		return nil, err
 	}
 	return ParseUpdateUserResponse(rsp)
+}
+
+// ResetFactorsWithResponse Reset the second factors of an account
+//
+// For a person who has lost every second factor and the recovery codes. Ends all sessions of the account, and mails the owner
+// at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
+// a sign-in with it cancels the reset. A second request does not change the time.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+func (c *ClientWithResponses) ResetFactorsWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResetFactorsResponse, error) {
+	rsp, err := c.ResetFactors(ctx, userID, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResetFactorsResponse(rsp)
 }
 
 // ParseGetKeysResponse parses an HTTP response from a GetKeysWithResponse call
@@ -15656,6 +17510,326 @@ func ParseListMyEventsResponse(rsp *http.Response) (*ListMyEventsResponse, error
 	return response, nil
 }
 
+// ParseListFactorsResponse parses an HTTP response from a ListFactorsWithResponse call
+func ParseListFactorsResponse(rsp *http.Response) (*ListFactorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListFactorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest FactorList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ListFactorsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ListFactorsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ListFactorsResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRemoveFactorResponse parses an HTTP response from a RemoveFactorWithResponse call
+func ParseRemoveFactorResponse(rsp *http.Response) (*RemoveFactorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RemoveFactorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case rsp.StatusCode == 204:
+		break // No content-type
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RemoveFactorResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RemoveFactorResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers RemoveFactorResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseRenameFactorResponse parses an HTTP response from a RenameFactorWithResponse call
+func ParseRenameFactorResponse(rsp *http.Response) (*RenameFactorResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RenameFactorResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Factor
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers RenameFactorResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers RenameFactorResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers RenameFactorResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
 // ParseChangePasswordResponse parses an HTTP response from a ChangePasswordWithResponse call
 func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -15771,6 +17945,124 @@ func ParseChangePasswordResponse(rsp *http.Response) (*ChangePasswordResponse, e
 		response.Headers429 = &headers
 	case rsp.StatusCode == 503:
 		var headers ChangePasswordResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseReplaceRecoveryCodesResponse parses an HTTP response from a ReplaceRecoveryCodesWithResponse call
+func ParseReplaceRecoveryCodesResponse(rsp *http.Response) (*ReplaceRecoveryCodesResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ReplaceRecoveryCodesResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RecoveryCodes
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ReplaceRecoveryCodesResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers ReplaceRecoveryCodesResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ReplaceRecoveryCodesResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ReplaceRecoveryCodesResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -16059,6 +18351,242 @@ func ParseEndSessionResponse(rsp *http.Response) (*EndSessionResponse, error) {
 		response.Headers403 = &headers
 	case rsp.StatusCode == 503:
 		var headers EndSessionResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartTotpResponse parses an HTTP response from a StartTotpWithResponse call
+func ParseStartTotpResponse(rsp *http.Response) (*StartTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest TotpSetup
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers StartTotpResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 401:
+		var headers StartTotpResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StartTotpResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartTotpResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseConfirmTotpResponse parses an HTTP response from a ConfirmTotpWithResponse call
+func ParseConfirmTotpResponse(rsp *http.Response) (*ConfirmTotpResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ConfirmTotpResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewFactor
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers ConfirmTotpResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers ConfirmTotpResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ConfirmTotpResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ConfirmTotpResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -16407,6 +18935,128 @@ func ParseUpdateUserResponse(rsp *http.Response) (*UpdateUserResponse, error) {
 		response.Headers403 = &headers
 	case rsp.StatusCode == 503:
 		var headers UpdateUserResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseResetFactorsResponse parses an HTTP response from a ResetFactorsWithResponse call
+func ParseResetFactorsResponse(rsp *http.Response) (*ResetFactorsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResetFactorsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
+		var dest FactorReset
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoSuchUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers ResetFactorsResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers ResetFactorsResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers ResetFactorsResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

@@ -93,8 +93,7 @@ func TestFaultyAuthorizationRequests(t *testing.T) {
 			{"invalid_request", []string{"max_age", "soon"}},
 			{"invalid_request", []string{"id_token_hint", "x.y.z"}},
 			{"invalid_scope", []string{"scope", "unknown"}},
-			{"request_not_supported", []string{"request", "eyJhbGciOiJub25lIn0.e30."}},
-			{"request_uri_not_supported", []string{"request_uri", "https://app.example/request"}},
+			{"invalid_request", []string{"claims", "{"}},
 		} {
 			f := newFlow(client, c.more...)
 			got := signedIn.send(t, f.request()).sentTo(callback)
@@ -105,6 +104,24 @@ func TestFaultyAuthorizationRequests(t *testing.T) {
 			if silent := f.query.Get("prompt") == "none login"; !silent && (page.status != 400 || page.header.Get("Location") != "") {
 				t.Errorf("%v: nobody is signed in, and the answer is %d %v", c.more, page.status, page.header)
 			}
+		}
+		// Request objects are optional, and a client learns from the answer that it cannot use them. So nobody sees a page about them:
+		// the person signs in, and the client gets the error (OpenID Connect Core §3.1.2.6).
+		for name, value := range map[string]string{"request": "eyJhbGciOiJub25lIn0.e30.", "request_uri": "https://app.example/request"} {
+			f, b := newFlow(client, name, value), s.newBrowser()
+			page := b.send(t, f.request()).want(200).form()
+			for _, a := range []*answer{signedIn.send(t, f.request()), b.submit(t, page, "username", "ann", "password", horse)} {
+				got := a.sentTo(callback)
+				if got.Get("error") != name+"_not_supported" || got.Get("state") != "a state" || got.Get("iss") != s.url || got.Get("code") != "" {
+					t.Errorf("%s: %v", name, got)
+				}
+			}
+			f.query.Set("prompt", "none")
+			if got := s.newBrowser().send(t, f.request()).sentTo(callback); got.Get("error") != name+"_not_supported" {
+				t.Errorf("%s without a page: %v", name, got)
+			}
+			f.query.Set("redirect_uri", "https://evil.example/")
+			s.newBrowser().send(t, f.request()).want(400)
 		}
 		f := newFlow(client, "unknown", "x", "acr_values", "9", "ui_locales", "tlh", "display", "touch", "prompt", "", "nonce", "")
 		f.query.Set("login_hint", "")

@@ -128,6 +128,29 @@ var deeds = []struct {
 		}
 		return trace{ann.ID, "", "first-party", s.access(t, first.AccessToken).SessionID}
 	}},
+	{"code_reused", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		b, f := s.newBrowser(), newFlow(s.publicClient(t))
+		grant := here(f.grant(b.signIn(t, f, ann.Username)))
+		session := s.access(t, decode[api.Token](s.do(t, grant).want(200)).AccessToken).SessionID
+		for range 2 { // the second finds no session
+			s.do(t, grant).want(400, "invalid_grant")
+		}
+		return trace{ann.ID, "", f.client.ID, session}
+	}},
+	{"consent_granted", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		return trace{ann.ID, ann.ID, s.agrees(t, s.signedIn(t, ann.Username)).ID, ""}
+	}},
+	{"consent_granted", "to a device", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		tv, b := s.device(t, "--public", "--third-party"), s.signedIn(t, ann.Username)
+		b.submitHere(t, b.enters(t, s.television(t, tv, "scope", "openid").UserCode).want(200).form(), "decision", "allow").want(200)
+		return trace{ann.ID, ann.ID, tv.ID, ""}
+	}},
+	{"consent_withdrawn", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		b := s.signedIn(t, ann.Username)
+		client := s.agrees(t, b)
+		b.submitHere(t, b.send(t, get("/account/applications")).want(200).formWith("client", client.ID)).want(303)
+		return trace{ann.ID, ann.ID, client.ID, ""}
+	}},
 	{"wrong_password", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		token := s.logInHere(t, ann).AccessToken
 		s.do(t, here(changePassword(token, wrong, "a bigger wooden horse"))).want(422)
@@ -181,6 +204,10 @@ var deeds = []struct {
 		s.sesame(t, "", "user", "enable", ann.Username)
 		return trace{ann.ID, "command line", "", ""}
 	}},
+	{"account_unlocked", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.must(t, "", "user", "unlock", ann.Username)
+		return trace{ann.ID, "command line", "", ""}
+	}},
 	{"scopes_changed", "", func(t *testing.T, s *server, ann api.User, root string) trace {
 		s.do(t, here(amend(root, ann, map[string]any{"scopes": []string{"users:read"}, "full_name": nil}))).want(200)
 		return s.administers(t, root, ann)
@@ -220,6 +247,54 @@ var deeds = []struct {
 		s.do(t, here(resetPassword(ann.Username, "a bigger wooden horse"))).want(204)
 		return trace{ann.ID, ann.ID, "", ""}
 	}},
+	{"wrong_code", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		app := s.plantTOTP(t, ann.Username)
+		s.do(t, here(passwordGrantWith(ann.Username, horse, app.wrongCode()))).want(400)
+		return trace{ann.ID, "", "first-party", ""}
+	}},
+	{"factor_added", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token := s.logInHere(t, ann).AccessToken
+		setup, app := s.startTOTP(t, token)
+		s.do(t, here(confirmTOTP(token, setup.Setup, app.code()))).want(201)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"factor_removed", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token, added := s.enrolledHere(t, ann)
+		s.do(t, here(request{method: "DELETE", path: "/users/me/factors/" + added.Factor.ID, token: token})).want(204)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"recovery_code_used", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		_, added := s.enroll(t, s.logInHere(t, ann).AccessToken)
+		s.do(t, here(passwordGrantWith(ann.Username, horse, added.RecoveryCodes[0]))).want(200)
+		return trace{ann.ID, ann.ID, "first-party", ""}
+	}},
+	{"recovery_codes_replaced", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		token, _ := s.enrolledHere(t, ann)
+		s.do(t, here(replaceCodes(token))).want(200)
+		return own(ann, s.access(t, token).SessionID)
+	}},
+	{"factors_reset_requested", "", func(t *testing.T, s *server, ann api.User, root string) trace {
+		s.plantTOTP(t, ann.Username)
+		s.do(t, here(post("/users/"+ann.ID+"/factors/reset", root, nil))).want(202)
+		return s.administers(t, root, ann)
+	}},
+	{"factors_reset_requested", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantTOTP(t, ann.Username)
+		s.must(t, "", "user", "reset-factors", ann.Username)
+		return trace{ann.ID, "command line", "", ""}
+	}},
+	{"factors_reset_cancelled", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		app := s.plantTOTP(t, ann.Username)
+		s.must(t, "", "user", "reset-factors", ann.Username)
+		s.do(t, here(passwordGrantWith(ann.Username, horse, app.code()))).want(200)
+		return trace{ann.ID, ann.ID, "first-party", ""}
+	}},
+	{"factors_reset", "", func(t *testing.T, s *server, ann api.User, _ string) trace {
+		s.plantTOTP(t, ann.Username)
+		s.sql(t, `UPDATE users SET factors_reset_at = 1 WHERE id = '`+ann.ID+`'`)
+		s.completeResets(t)
+		return trace{ann.ID, "schedule", "", ""}
+	}},
 	{"password_changed", "at the command line", func(t *testing.T, s *server, ann api.User, _ string) trace {
 		s.sesame(t, "a bigger wooden horse", "user", "set-password", ann.Username)
 		return trace{ann.ID, "command line", "", ""}
@@ -252,9 +327,37 @@ var deeds = []struct {
 	}},
 }
 
+// agrees makes a client of a third party, to which the person in a browser agrees, once more than the server must record.
+func (s *server) agrees(t *testing.T, b *browser) serviceClient {
+	t.Helper()
+	client := s.publicClient(t, "--third-party")
+	for range 2 {
+		page := b.send(t, newFlow(client, "prompt", "consent").request()).want(200)
+		b.submitHere(t, page.form(), "decision", "allow").sentTo(callback)
+	}
+	return client
+}
+
+// submitHere is submit from home.
+func (b *browser) submitHere(t *testing.T, p webPage, fields ...string) *answer {
+	t.Helper()
+	for i := 0; i < len(fields); i += 2 {
+		p.fields.Set(fields[i], fields[i+1])
+	}
+	return b.send(t, here(request{method: "POST", path: p.action, form: p.fields}))
+}
+
 func (s *server) logInHere(t *testing.T, who api.User) api.Token {
 	t.Helper()
 	return decode[api.Token](s.do(t, here(passwordGrant(who.Username, horse))).want(200))
+}
+
+// enrolledHere gives an account an authenticator app, and logs in with a recovery code.
+func (s *server) enrolledHere(t *testing.T, who api.User) (token string, added api.NewFactor) {
+	t.Helper()
+	_, added = s.enroll(t, s.logInHere(t, who).AccessToken)
+	a := s.do(t, here(passwordGrantWith(who.Username, horse, added.RecoveryCodes[9]))).want(200)
+	return decode[api.Token](a).AccessToken, added
 }
 
 func amend(token string, who api.User, fields map[string]any) request {
@@ -308,7 +411,7 @@ func TestEveryKindOfEventIsRecorded(t *testing.T) {
 					t.Errorf("it was at %v, not after %v", e.At, began)
 				}
 				address, agent := home, "browser/1 (é)"
-				if said(e.Actor) == "command line" {
+				if actor := said(e.Actor); actor == "command line" || actor == "schedule" {
 					address, agent = "", ""
 				}
 				if said(e.IPAddress) != address || said(e.UserAgent) != agent {

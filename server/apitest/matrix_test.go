@@ -124,6 +124,7 @@ func TestEveryOperationByEveryCaller(t *testing.T) {
 					r := exampleOf(t, op, c.owned(a))
 					r.token = caller.token(t, c, a, op)
 					c.mailCodes(t, c.addUser(t), r)
+					c.setUp(t, a, &r)
 					got := s.do(t, r)
 					accepted := caller.status == 0 || op.Public() || op.Anonymous() && caller.accepted ||
 						caller.code == "insufficient_scope" && len(op.Scopes()) == 0

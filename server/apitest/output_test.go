@@ -20,6 +20,7 @@ func TestEveryCommandPrintsOneShapeOfJSON(t *testing.T) {
 		s.administrator(t, "root")
 		ann := s.newcomer(t, "ann")
 		userFields := decode[map[string]any](s.do(t, me(ann.AccessToken)).want(200))
+		s.plantTOTP(t, "ann")
 		c := s.makeClient(t, "billing")
 		_, leaves := parser(t)
 		commands := everyCommand(t)

@@ -1,12 +1,15 @@
 package apitest
 
 import (
+	"encoding/json"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
 	"sesame/gen/api"
 	"sesame/server/internal/account"
+	"sesame/server/internal/identity"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/secret"
@@ -70,7 +73,7 @@ func (c *seeder) token(t *testing.T, a seededUser, scopes []string, expires time
 	t.Helper()
 	return c.s.signed(t, c.issuer, token.Access{
 		ID: newID(), Subject: a.userID, SessionID: a.sessionID, ClientID: "first-party",
-		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), IssuedAt: c.s.clock.now(), ExpiresAt: expires,
+		Scope: strings.Join(scopes, " "), AuthTime: c.s.clock.now(), Methods: []string{identity.ByPassword, identity.ByCode, identity.TwoFactors}, IssuedAt: c.s.clock.now(), ExpiresAt: expires,
 	})
 }
 
@@ -96,5 +99,33 @@ func (c *seeder) owned(a seededUser) map[string]string {
 	if err := c.db.CreateClient(c.s.t.Context(), client); err != nil {
 		c.s.t.Fatal(err)
 	}
-	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID}
+	factor := store.Factor{ID: newID(), UserID: a.userID, Kind: store.TOTP, Name: "Phone", CreatedAt: c.s.clock.now()}
+	if err := c.db.CreateFactor(c.s.t.Context(), factor); err != nil {
+		c.s.t.Fatal(err)
+	}
+	if err := c.db.SetFactorKinds(c.s.t.Context(), a.userID, c.s.clock.now()); err != nil {
+		c.s.t.Fatal(err)
+	}
+	return map[string]string{"session_id": a.otherSessionID, "user_id": a.userID, "client_id": client.ID, "factor_id": factor.ID}
+}
+
+// setUp puts a set-up of the user in place of that in an example.
+func (c *seeder) setUp(t *testing.T, a seededUser, r *request) {
+	t.Helper()
+	body, _ := r.json.(map[string]any)
+	if body["setup"] == nil {
+		return
+	}
+	master, err := token.ParseMasterKey(testKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := []byte("twelve and eight bytes")
+	plain, err := json.Marshal(map[string]any{"id": newID(), "secret": shared, "at": c.s.clock.now().UnixMicro()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := maps.Clone(body)
+	own["setup"] = token.NewSealer(master, "sign-ins").SealURL(plain, "totp of "+a.userID)
+	own["code"], r.json = identity.TOTP(shared, c.s.clock.now().Unix()/30), own
 }

@@ -1,5 +1,6 @@
 // "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
 import { test } from 'node:test';
 import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swaggerUI, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
@@ -35,7 +36,8 @@ const cases = {
   updateClient: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ name: 'shop' }) },
   replaceClientSecret: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ keep_old_for: 0 }) },
   deleteClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
-  deleteUser: { before: invite, fields: () => ({ user_id: guest.id }) },
+  resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
+  deleteUser: { fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
   authorizeWithForm: { fields: () => ({ ...authorization(), id_token_hint: '' }), leadsTo: 200 },
   pushAuthorizationRequest: { fields: () => ({ ...authorization(), id_token_hint: '' }) },
@@ -57,6 +59,12 @@ const cases = {
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
   listMyEvents: { fields: () => ({ limit: '1' }) },
+  startTotp: {},
+  confirmTotp: { body: () => ({ setup: shown.startTotp.setup, code: totp(shown.startTotp.secret), name: 'Phone' }) },
+  listFactors: {},
+  renameFactor: { before: strengthen, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
+  replaceRecoveryCodes: {},
+  removeFactor: { fields: () => ({ factor_id: shown.listFactors.items[0].id }) },
   introspectToken: { client: true, fields: () => ({ token: pair.access_token }) },
   endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
   changePassword: {
@@ -90,6 +98,39 @@ async function invite() {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'guest', password: account.password }),
   });
   guest = await answer.json();
+}
+
+// totp is the code that an authenticator app shows (RFC 6238).
+function totp(secret) {
+  const bits = [...secret].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0')).join('');
+  const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+  const step = Buffer.alloc(8);
+  step.writeUInt32BE(Math.floor(Date.now() / 30_000), 4);
+  const mac = createHmac('sha1', key).update(step).digest();
+  return String((mac.readUInt32BE(mac.at(-1) & 15) & 0x7fffffff) % 1_000_000).padStart(6, '0');
+}
+
+// strengthen gives the page tokens of the second factor that its session has set up, which it would get at its next refresh.
+async function strengthen() {
+  pair = await post('/token', new URLSearchParams({ grant_type: 'refresh_token', refresh_token: pair.refresh_token }));
+  await at.page.evaluate((token) => {
+    window.ui.authActions.authorizeOauth2({ auth: window.ui.authSelectors.authorized().get('OAuth2Password').toJS(), token });
+  }, pair);
+}
+
+// strengthenGuest gives the guest a second factor.
+async function strengthenGuest() {
+  await invite();
+  const { access_token: token } = await post('/token', new URLSearchParams({ username: 'guest', password: account.password }));
+  const { setup, secret } = await post('/users/me/totp', undefined, token);
+  await post('/users/me/totp/confirm', JSON.stringify({ setup, code: totp(secret), name: 'Phone' }), token);
+}
+
+async function post(path, body, token) {
+  const headers = token ? { Authorization: `Bearer ${token}`, ...body && { 'Content-Type': 'application/json' } } : {};
+  const answer = await fetch(`${at.sesame.origin}${path}`, { method: 'POST', headers, body });
+  assert.ok(answer.ok, `${path}: ${answer.status}`);
+  return answer.json();
 }
 
 async function fillIn(block, { fields, body }) {

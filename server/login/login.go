@@ -103,11 +103,15 @@ func Open(ctx context.Context, settings Settings, opts ...Option) (*App, error) 
 	return a, nil
 }
 
-// lookOf reads the files of the operator for the pages.
+// lookOf reads the files of the operator for the pages. Without any it returns nil, for the built-in look: that one is read when
+// the first page is shown, since reading and rendering it would take a large part of the time of a start.
 func lookOf(settings Settings) (*web.Look, error) {
 	logo, err := web.ReadLogo(settings.LogoFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Variable("logo-file"), err)
+	}
+	if settings.PageTemplates == "" && logo == nil && settings.AccentColor == "" {
+		return nil, nil
 	}
 	look, err := web.NewLook(web.LookOptions{Templates: settings.PageTemplates, Logo: logo, Accent: settings.AccentColor})
 	if err != nil {

@@ -67,6 +67,9 @@ func (a *App) Mount(e *echo.Echo, openAPI []byte) error {
 		return err
 	}
 	a.app.Metrics.SetRoutes(a.measuredRoutes())
+	if err = services.Identity.ApplyPolicy(context.Background()); err != nil {
+		return fmt.Errorf("the policy of second factors: %w", err)
+	}
 	if err = a.app.Demo(context.Background(), a.demo); err != nil {
 		return fmt.Errorf("the demo accounts: %w", err)
 	}

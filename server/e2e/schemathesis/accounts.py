@@ -3,12 +3,14 @@
 import base64
 import functools
 import hashlib
+import hmac
 import json
 import os
 import pathlib
 import secrets
 import sqlite3
 import time
+import uuid
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -105,8 +107,56 @@ def code(base, purpose):
         "email_key": user["email"],
         "expires_at": int(time.time() + 600) * 1_000_000,
     }
-    file = pathlib.Path(os.environ["SESAME_TEST_DATABASE"]).absolute().as_uri()
-    with closing(sqlite3.connect(f"{file}?mode=rw", uri=True, timeout=10)) as database, database:
+    with closing(database()) as connection, connection:
         names = ", ".join(row), ", ".join(f":{name}" for name in row)
-        database.execute("INSERT INTO one_time_codes ({}) VALUES ({})".format(*names), row)
+        connection.execute("INSERT INTO one_time_codes ({}) VALUES ({})".format(*names), row)
     return code, password
+
+
+def database():
+    file = pathlib.Path(os.environ["SESAME_TEST_DATABASE"]).absolute().as_uri()
+    return sqlite3.connect(f"{file}?mode=rw", uri=True, timeout=10)
+
+
+def set_up(base, account):
+    """The set-up of an authenticator app, and a code that the app shows (RFC 6238)."""
+    bearer = {"Authorization": f"Bearer {account.token}"}
+    setup = requests.post(f"{base}/users/me/totp", headers=bearer, timeout=10)
+    setup.raise_for_status()
+    mac = hmac.digest(base64.b32decode(setup.json()["secret"]), int(time.time() // 30).to_bytes(8), "sha1")
+    start = mac[-1] & 15
+    number = int.from_bytes(mac[start : start + 4]) & 0x7FFFFFFF
+    return setup.json()["setup"], f"{number % 1_000_000:06}"
+
+
+@functools.cache
+def enrolled(base):
+    """An account with a second factor, whose session has used it."""
+    account = newcomer(base)
+    setup, code = set_up(base, account)
+    body, bearer = {"setup": setup, "code": code, "name": "Phone"}, {"Authorization": f"Bearer {account.token}"}
+    requests.post(f"{base}/users/me/totp/confirm", json=body, headers=bearer, timeout=10).raise_for_status()
+    form = {"grant_type": "refresh_token", "refresh_token": account.refresh_token}
+    pair = requests.post(f"{base}/token", data=form, timeout=10).json()
+    return Account(account.username, account.password, pair["access_token"], pair["refresh_token"])
+
+
+def plant_factor(base):
+    """Another factor of that account in place of the one before, and its id."""
+    subject = json.loads(base64.urlsafe_b64decode(enrolled(base).token.split(".")[1] + "=="))["sub"]
+    factor = str(uuid.uuid4())
+    with closing(database()) as connection, connection:
+        connection.execute("DELETE FROM factors WHERE user_id = ? AND id <> (SELECT MIN(id) FROM factors WHERE user_id = ?)", (subject, subject))
+        connection.execute(
+            "INSERT INTO factors (id, user_id, kind, name, secret, created_at) VALUES (?, ?, 'totp', 'Phone', '', 1)", (f"f{factor[1:]}", subject)
+        )
+    return subject, f"f{factor[1:]}"
+
+
+@functools.cache
+def with_factor(base):
+    """The id of another account with a second factor."""
+    user, _ = register(base)
+    with closing(database()) as connection, connection:
+        connection.execute("UPDATE users SET factors = 'totp' WHERE id = ?", (user["id"],))
+    return user["id"]

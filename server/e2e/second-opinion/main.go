@@ -158,7 +158,7 @@ func (e exchange) request() *http.Request {
 	if err != nil {
 		panic(err) // it was sent
 	}
-	if e.Type != "" {
+	if e.Type != "" && (e.Request == nil || *e.Request != "") { // the type of a body that is not there says nothing
 		request.Header.Set("Content-Type", e.Type)
 	}
 	return request

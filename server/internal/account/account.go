@@ -37,6 +37,7 @@ type Settings struct {
 	ResetURL           string
 	MagicLinkURL       string // "" where people do not sign in with a mailed link
 	Cursors            token.Cursors
+	Name               string // of the server, which authenticator apps show
 }
 
 // Service manages accounts. It is safe for concurrent use.

@@ -170,6 +170,9 @@ func (s *Service) updateUser(ctx context.Context, by *identity.Caller, id string
 		if c.changesScopes() {
 			change.Scopes = new(strings.Join(c.scopesAfter(strings.Fields(before.Scopes)), " "))
 		}
+		if change.Scopes != nil && s.identity.Administers(*change.Scopes) && !s.identity.Administers(before.Scopes) {
+			change.AdministratorSince = s.now()
+		}
 		if user, err = q.UpdateUser(ctx, id, change, s.now()); err != nil {
 			return err
 		}

@@ -181,14 +181,17 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Scopes: identity.Scopes(rules.Scopes()), AdminScope: adminScope(rules),
 		RefreshIdle: a.RefreshIdleTTL.Duration, RefreshTTL: a.RefreshTTL.Duration, NewLoginMails: a.NewLoginMails == "on",
 		ConfirmedOnly: a.SignInUnconfirmed == "off",
-		KeyedHash:     token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: token.NewSealer(a.master, "second factors"), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Policy: identity.Policy{
+			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
+		},
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{
 		Identity: id,
 		Accounts: account.New(a.DB, a.hasher, id, account.Settings{
 			RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value,
-			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors,
+			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
@@ -218,12 +221,24 @@ func (a *App) docsRedirect() string {
 // adminScope is the scope that changing an account needs.
 func adminScope(rules *contract.Contract) string { return rules.Operation("updateUser").Scopes()[0] }
 
-// CheckReady returns an error unless the database takes writes, and brings the signing keys up to date.
+// factorSealer seals the secrets of second factors.
+func (a *App) factorSealer() token.Sealer { return token.NewSealer(a.master, "second factors") }
+
+// adminScopes are the scopes of what administrators do.
+func adminScopes(rules *contract.Contract) (scopes []string) {
+	for _, id := range []string{"listUsers", "updateUser", "listClients", "createClient"} {
+		scopes = append(scopes, rules.Operation(id).Scopes()...)
+	}
+	return identity.Intersect(scopes, scopes)
+}
+
+// CheckReady returns an error unless the database takes writes, brings the signing keys up to date, and seals with the master key
+// what the second one has sealed.
 func (a *App) CheckReady(ctx context.Context) error {
 	if err := a.DB.Ready(ctx); err != nil {
 		return fmt.Errorf("the database %s cannot be written to: %w", a.DatabaseName(), err)
 	}
-	return errors.Join(a.Keys.Start(ctx, a.Log), a.IDKeys.Start(ctx, a.Log))
+	return errors.Join(a.Keys.Start(ctx, a.Log), a.IDKeys.Start(ctx, a.Log), identity.ResealFactors(ctx, a.DB, a.factorSealer(), a.Log))
 }
 
 // Start starts what runs beside the requests: sending mails, rotating keys, deleting expired rows. It ends with

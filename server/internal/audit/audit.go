@@ -38,18 +38,30 @@ const (
 	Logout           Kind = "logout"
 	LogoutEverywhere Kind = "logout_everywhere"
 	RefreshReused    Kind = "refresh_reused"
+	CodeReused       Kind = "code_reused"     // of an authorization code
+	ConsentGranted   Kind = "consent_granted" // for scopes that the application did not have
+	ConsentWithdrawn Kind = "consent_withdrawn"
 	WrongPassword    Kind = "wrong_password" // given within a session; only the failures that the throttle counts
 	PasswordChanged  Kind = "password_changed"
 	AccountCreated   Kind = "account_created"
 	AccountDeleted   Kind = "account_deleted"
 	AccountDisabled  Kind = "account_disabled"
 	AccountEnabled   Kind = "account_enabled"
+	AccountUnlocked  Kind = "account_unlocked" // an operator has ended its waiting periods
 	ScopesChanged    Kind = "scopes_changed"
 	ProfileChanged   Kind = "profile_changed" // the name or the address, by another person
 	EmailConfirmed   Kind = "email_confirmed"
 	EmailChanged     Kind = "email_changed" // by its owner, who has confirmed the new address
 	EmailLost        Kind = "email_lost"    // another account has confirmed the address, or the claim has expired
 	PasswordReset    Kind = "password_reset"
+	WrongCode        Kind = "wrong_code" // of a second factor, after the correct password
+	FactorAdded      Kind = "factor_added"
+	FactorRemoved    Kind = "factor_removed"
+	RecoveryCodeUsed Kind = "recovery_code_used"
+	CodesReplaced    Kind = "recovery_codes_replaced"
+	ResetRequested   Kind = "factors_reset_requested" // of the second factors
+	ResetCancelled   Kind = "factors_reset_cancelled" // by a sign-in with one
+	FactorsReset     Kind = "factors_reset"
 	ClientCreated    Kind = "client_created"
 	ClientChanged    Kind = "client_changed"
 	ClientDeleted    Kind = "client_deleted"
@@ -58,9 +70,10 @@ const (
 
 // Kinds are all kinds.
 var Kinds = []Kind{
-	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, WrongPassword, PasswordChanged,
-	AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
+	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
+	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
+	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset,
+	ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
 }
 
 // The values of Event.Actor for changes that neither a user nor a client makes.

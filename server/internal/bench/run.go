@@ -56,7 +56,8 @@ func (b *bench) takeTurns(cases []*bcase) error {
 	return nil
 }
 
-// operations are the cases of a server: reading, refreshing and logging in, each connection with people of its own.
+// operations are the cases of a server: reading, refreshing, logging in and getting a code with a live session, each connection with
+// people of its own.
 func (b *bench) operations(p *process, name string) (cases []*bcase, err error) {
 	people := make([]tokens, connections)
 	for i := range people {
@@ -67,10 +68,15 @@ func (b *bench) operations(p *process, name string) (cases []*bcase, err error) 
 			return nil, err
 		}
 	}
+	signIn, err := b.signIn(p, "RS256, "+name)
+	if err != nil {
+		return nil, err
+	}
 	return []*bcase{
 		{name: "GET /users/me, " + name, server: p, client: client(), duration: b.short, work: each(connections, func(i int) work { return same(p.me(people[i].Access)) })},
 		{name: "Refresh, " + name, server: p, client: client(), duration: b.short, work: each(connections, func(i int) work { return p.refreshing(people[i]) })},
 		{name: "Login, " + name, server: p, client: client(), duration: b.long, work: each(connections, func(i int) work { return same(p.login(loginName(i), password)) })},
+		signIn,
 	}, nil
 }
 
@@ -152,12 +158,11 @@ func (b *bench) measure(write bool) error {
 	if cases, err = b.bareCases(sqlite, reader); err != nil {
 		return err
 	}
-	cases = append(cases, own...)
-	signIn, err := b.signIn(sqlite, "SQLite")
+	signIn, err := b.signInES256()
 	if err != nil {
 		return err
 	}
-	cases = append(cases, signIn)
+	cases = append(append(cases, own...), signIn)
 	if urls["PostgreSQL"] != "" {
 		postgres, err := b.server(b.program, urls["PostgreSQL"])
 		if err != nil {

@@ -19,14 +19,14 @@ import (
 
 const (
 	callback = "https://app.example/callback"
-	codeCase = "Code with a live session (two requests), "
+	codeCase = "Code with a live session (two requests), ID tokens by "
 	verifier = "a-verifier-of-forty-three-characters-or-more"
 )
 
 // signIn is the case of a person who is signed in and comes back through a client: GET /authorize, then POST /token. Each is a
 // request of its own.
 func (b *bench) signIn(p *process, name string) (*bcase, error) {
-	create := exec.CommandContext(b.ctx, b.program, "client", "create", "bench", "--public", "--redirect-uri", callback, "--json")
+	create := exec.CommandContext(b.ctx, p.cmd.Path, "client", "create", "bench", "--public", "--redirect-uri", callback, "--json")
 	create.Env = p.cmd.Env
 	body, err := create.Output()
 	if err != nil {
@@ -46,6 +46,20 @@ func (b *bench) signIn(p *process, name string) (*bcase, error) {
 	}
 	work := each(connections, func(i int) work { return p.signingIn(made.ID, cookies[i]) })
 	return &bcase{name: codeCase + name, server: p, client: client(), duration: b.short, work: work}, nil
+}
+
+// signInES256 is signIn at a server of its own, which signs ID tokens with the algorithm of access tokens.
+func (b *bench) signInES256() (*bcase, error) {
+	p, err := b.server(b.program, b.sqlite("es256"), "SESAME_ID_TOKEN_ALG=ES256")
+	if err != nil {
+		return nil, err
+	}
+	for i := range connections {
+		if _, err = want(201, p.register(loginName(i))); err != nil {
+			return nil, err
+		}
+	}
+	return b.signIn(p, "ES256, SQLite")
 }
 
 func (p *process) authorize(client, cookie string) request {

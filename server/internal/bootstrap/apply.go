@@ -75,6 +75,13 @@ func (f *File) declaredClient(c client) oauth.DeclaredClient {
 			Name: c.name, Scopes: c.scopes, PasswordGrant: c.passwordGrant, Public: c.public, ThirdParty: c.thirdParty,
 			PKCEOptional: c.optionalPKCE, RedirectURIs: c.redirects, SignOutURIs: c.signOuts, DeviceGrant: c.device, LogoutURI: c.logoutURI,
 		}, Update: c.update,
+		ReadLogo: func() ([]byte, error) {
+			if c.logoFile == "" {
+				return nil, nil
+			}
+			logo, err := oauth.ReadLogo(c.logoFile)
+			return logo, f.wrapFile(c.logoLine, "logo_file", err)
+		},
 		SecretHash: func() (string, error) {
 			if c.secretFile == "" {
 				return c.secretHash, nil
@@ -98,7 +105,7 @@ type placed struct{ error }
 // Unwrap returns the reason.
 func (p placed) Unwrap() error { return p.error }
 
-// wrapFile explains why a file of a secret cannot be read.
+// wrapFile explains why a file of a secret, or of a logo, cannot be used.
 func (f *File) wrapFile(line int, key string, err error) error {
 	switch {
 	case err == nil:

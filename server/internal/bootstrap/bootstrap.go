@@ -52,6 +52,8 @@ type client struct {
 	secretHash                       string // or
 	secretFile                       string
 	secretLine                       int
+	logoFile                         string
+	logoLine                         int
 	update                           bool
 }
 

@@ -235,7 +235,7 @@ var sha256Hex = regexp.MustCompile(`^[0-9a-f]{64}$`)
 func (r *reader) client(node *yaml.Node) {
 	const what = "an entry of clients"
 	m := r.mapping(node, what, "client_id", "name", "scopes", "password_grant", "public", "third_party", "optional_pkce", "device_grant", "backchannel_logout_uri",
-		"redirect_uris", "post_logout_redirect_uris", "secret_file", "secret_sha256", "update")
+		"redirect_uris", "post_logout_redirect_uris", "secret_file", "secret_sha256", "logo_file", "update")
 	c := client{
 		line: node.Line, id: r.required(node, m, what, "client_id", ", a UUID that you choose; make one with: uuidgen"),
 		name: r.required(node, m, what, "name", ""), scopes: r.texts(m, "scopes"), secretHash: r.text(m, "secret_sha256"), update: r.isTrue(m, "update"),
@@ -246,6 +246,9 @@ func (r *reader) client(node *yaml.Node) {
 	c.secretLine = r.lineOf(m, "secret_sha256", node.Line)
 	if file := r.text(m, "secret_file"); file != "" {
 		c.secretFile, c.secretLine = r.path(file), m["secret_file"].Line
+	}
+	if file := r.text(m, "logo_file"); file != "" {
+		c.logoFile, c.logoLine = r.path(file), m["logo_file"].Line
 	}
 	switch {
 	case c.secretFile != "" && m["secret_sha256"] != nil:

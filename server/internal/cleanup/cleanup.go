@@ -39,10 +39,11 @@ type Job struct {
 	Ended   func(err error)
 }
 
-// Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time.
+// Tables are the values of Job.Deleted. From users it deletes no row, but an address that nobody has confirmed in time;
+// factors counts the accounts whose reset is due.
 var Tables = []string{
 	"sessions", "one_time_codes", "throttles", "known_addresses", "users", "events", "revoked_tokens", "reserved_usernames", "used_codes",
-	"device_requests",
+	"device_requests", "factors",
 }
 
 // Run cleans up every ten minutes until ctx ends.
@@ -81,6 +82,7 @@ func (j *Job) Cleanup(ctx context.Context) (deleted int64, err error) {
 		before(j.EventRetention, j.DB.DeleteEventsBefore), before(revokedSlack, j.DB.DeleteExpiredRevokedTokens), j.DB.DeleteExpiredReservations,
 		before(revokedSlack, j.DB.DeleteExpiredCodeUses),
 		before(oauth.DeviceMemory, j.DB.DeleteDeviceRequestsBefore),
+		j.Accounts.CompleteFactorResets,
 	} {
 		n, failed := j.repeat(ctx, b)
 		if j.Deleted != nil {

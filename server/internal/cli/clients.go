@@ -27,6 +27,7 @@ type clientCreateCommand struct {
 	LogoutURI       string        `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends, such as https://app.example.com/backchannel-logout."`
 	AccessTokenTTL  time.Duration `name:"token-ttl" default:"0s" help:"How long its access tokens live; 0s: as the server's."`
 	SessionTTL      time.Duration `name:"session-ttl" default:"0s" help:"How long its sessions last; 0s: as the server's."`
+	Logo            string        `placeholder:"FILE" help:"A logo for the pages on which people sign in: a PNG, JPEG or WebP image of at most 32 KiB."`
 	JSON            bool          `help:"Print the client as JSON."`
 }
 
@@ -42,15 +43,19 @@ func (c *clientCreateCommand) Run(p *program) error {
 				return usagef("scope %q in --scope is over one's own account, and a client has no account; a client may have %s", scope, strings.Join(fit, ", "))
 			}
 		}
+		logo, err := readLogo(c.Logo)
+		if err != nil {
+			return err
+		}
 		client, made, err := s.OAuth.CreateClient(p.ctx, nil, oauth.NewClient{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, Public: c.Public, ThirdParty: c.ThirdParty,
 			PKCEOptional: c.OptionalPKCE, RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device, LogoutURI: c.LogoutURI,
-			AccessTTL: c.AccessTokenTTL, SessionTTL: c.SessionTTL,
+			AccessTTL: c.AccessTokenTTL, SessionTTL: c.SessionTTL, Logo: logo,
 		})
 		if err != nil {
 			return explainAt(err, clientPlaces(fmt.Sprintf("<name> %q", c.Name), c.RedirectURI, c.SignOutURI))
 		}
-		shown, lines := clientObject(client), clientLines(client)
+		shown, lines := clientObject(s, client), clientLines(s, client)
 		if !client.Public {
 			shown["client_secret"] = made.Reveal()
 			lines = slices.Insert(lines, 1, [2]string{"client_secret", made.Reveal()})
@@ -66,7 +71,7 @@ func (c *clientCreateCommand) Run(p *program) error {
 const copyNow = "\nCopy the secret now: it is not stored and cannot be shown again."
 
 // clientLines are a client as a person reads it.
-func clientLines(client oauth.Client) [][2]string {
+func clientLines(s *app.Services, client oauth.Client) [][2]string {
 	lines := [][2]string{
 		{"client_id", client.ID},
 		{"name", client.Name},
@@ -84,6 +89,9 @@ func clientLines(client oauth.Client) [][2]string {
 	}
 	if client.LogoutURI != "" {
 		lines = append(lines, [2]string{"backchannel_logout_uri", client.LogoutURI})
+	}
+	if address := s.OAuth.LogoURI(client); address != "" {
+		lines = append(lines, [2]string{"logo_uri", address})
 	}
 	return lines
 }
@@ -123,7 +131,7 @@ func (c *clientListCommand) Run(p *program) error {
 		}
 		list := p.newListing(c.JSON, "CLIENT ID", "NAME", "SCOPES", "PASSWORD GRANT", "CREATED AT")
 		for _, client := range clients {
-			err = list.add(clientObject(client), client.ID, client.Name, strings.Join(client.Scopes, " "),
+			err = list.add(clientObject(s, client), client.ID, client.Name, strings.Join(client.Scopes, " "),
 				yesOrNo(client.PasswordGrant), moment(&client.CreatedAt))
 			if err != nil {
 				return err
@@ -184,12 +192,21 @@ func (p *program) withService(do func(*app.Services) error) error {
 }
 
 // clientObject is a client as JSON, without its secret.
-func clientObject(c oauth.Client) map[string]any {
+func clientObject(s *app.Services, c oauth.Client) map[string]any {
 	return map[string]any{
 		"client_id": c.ID, "name": c.Name, "scopes": listOf(c.Scopes), "password_grant": c.PasswordGrant, "created_at": c.CreatedAt,
 		"public": c.Public, "third_party": c.ThirdParty, "require_pkce": !c.PKCEOptional, "device_grant": c.DeviceGrant, "access_token_ttl": int(c.AccessTTL.Seconds()), "session_ttl": int(c.SessionTTL.Seconds()), "backchannel_logout_uri": c.LogoutURI,
+		"logo_uri":      s.OAuth.LogoURI(c),
 		"redirect_uris": listOf(c.RedirectURIs), "post_logout_redirect_uris": listOf(c.SignOutURIs),
 	}
+}
+
+// readLogo reads the file of a logo; "" is no logo.
+func readLogo(name string) ([]byte, error) {
+	if name == "" {
+		return []byte{}, nil
+	}
+	return oauth.ReadLogo(name)
 }
 
 // listOf makes an empty list of none, for JSON.

@@ -21,6 +21,7 @@ type clientUpdateCommand struct {
 	LogoutURI      *string        `name:"backchannel-logout-uri" help:"Where the server sends a logout token when a session ends; empty for nowhere."`
 	AccessTokenTTL *time.Duration `name:"token-ttl" help:"How long its access tokens live; 0s for the server's."`
 	SessionTTL     *time.Duration `name:"session-ttl" help:"How long its sessions last; 0s for the server's."`
+	Logo           *string        `placeholder:"FILE" help:"Another logo: a PNG, JPEG or WebP image of at most 32 KiB; empty for none."`
 	JSON           bool           `help:"Print the client as JSON."`
 }
 
@@ -30,15 +31,22 @@ func (c *clientUpdateCommand) Run(p *program) error {
 		if err := p.checkScopes("--scope", c.Scope, s.Identity.Scopes.Declared); err != nil {
 			return err
 		}
+		var logo []byte
+		if c.Logo != nil {
+			var err error
+			if logo, err = readLogo(*c.Logo); err != nil {
+				return err
+			}
+		}
 		client, err := s.OAuth.UpdateClient(p.ctx, nil, c.ID, oauth.ClientChange{
 			Name: c.Name, Scopes: c.Scope, PasswordGrant: c.PasswordGrant, ThirdParty: c.ThirdParty, PKCEOptional: c.OptionalPKCE,
 			RedirectURIs: c.RedirectURI, SignOutURIs: c.SignOutURI, DeviceGrant: c.Device, LogoutURI: c.LogoutURI,
-			AccessTTL: c.AccessTokenTTL, SessionTTL: c.SessionTTL,
+			AccessTTL: c.AccessTokenTTL, SessionTTL: c.SessionTTL, Logo: logo,
 		})
 		if err != nil {
 			return p.clientFault(s, c.ID, err, clientPlaces("--name", c.RedirectURI, c.SignOutURI))
 		}
-		return p.printOne(c.JSON, clientObject(client), clientLines(client)...)
+		return p.printOne(c.JSON, clientObject(s, client), clientLines(s, client)...)
 	})
 }
 
@@ -58,7 +66,7 @@ func (c *clientSecretCommand) Run(p *program) error {
 		if err != nil {
 			return p.clientFault(s, c.ID, err, nil)
 		}
-		shown := clientObject(client)
+		shown := clientObject(s, client)
 		shown["client_secret"] = made.Reveal()
 		if err = p.printOne(c.JSON, shown, [2]string{"client_id", client.ID}, [2]string{"client_secret", made.Reveal()}); err != nil || c.JSON {
 			return err

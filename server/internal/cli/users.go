@@ -18,18 +18,22 @@ import (
 type userCommands struct {
 	Contract string `type:"existingfile" placeholder:"FILE" help:"Your own openapi.yaml, if the server has operations beside Sesame's: its scopes can be granted, too."`
 
-	Create      userCreateCommand      `cmd:"" example:"sesame user create ann --email ann@example.com" help:"Create an account. Prompts for the password, or reads it from standard input."`
-	List        userListCommand        `cmd:"" example:"sesame user list --q ann" help:"List the accounts, and count those with an outdated password hash."`
-	Show        userShowCommand        `cmd:"" example:"sesame user show ann" help:"Show an account."`
-	Disable     userDisableCommand     `cmd:"" example:"sesame user disable ann" help:"Disable an account, and revoke its sessions."`
-	Enable      userEnableCommand      `cmd:"" example:"sesame user enable ann" help:"Enable a disabled account."`
-	Delete      userDeleteCommand      `cmd:"" example:"sesame user delete ann" help:"Delete an account for ever. Asks for the username as a confirmation."`
-	Verify      userVerifyCommand      `cmd:"" example:"sesame user verify ann" help:"Mark the email address of an account as verified. Accounts that only claimed the same address lose it."`
-	Sessions    userSessionsCommand    `cmd:"" example:"sesame user sessions ann --end-all" help:"List the sessions of an account, or end them."`
-	Grant       userGrantCommand       `cmd:"" example:"sesame user grant ann users:read users:write" help:"Grant scopes to an account, or revoke them."`
-	SetPassword userSetPasswordCommand `cmd:"" example:"sesame user set-password ann" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
-	Import      userImportCommand      `cmd:"" example:"sesame user import users.jsonl" help:"Create accounts from a file, with password hashes of another application."`
-	Export      userExportCommand      `cmd:"" example:"sesame user export users.jsonl" help:"Write all accounts with their password hashes as JSON lines, for import."`
+	Create       userCreateCommand       `cmd:"" example:"sesame user create ann --email ann@example.com" help:"Create an account. Prompts for the password, or reads it from standard input."`
+	List         userListCommand         `cmd:"" example:"sesame user list --q ann" help:"List the accounts, and count those with an outdated password hash."`
+	Show         userShowCommand         `cmd:"" example:"sesame user show ann" help:"Show an account."`
+	Disable      userDisableCommand      `cmd:"" example:"sesame user disable ann" help:"Disable an account, and revoke its sessions."`
+	Enable       userEnableCommand       `cmd:"" example:"sesame user enable ann" help:"Enable a disabled account."`
+	Delete       userDeleteCommand       `cmd:"" example:"sesame user delete ann" help:"Delete an account for ever. Asks for the username as a confirmation."`
+	Verify       userVerifyCommand       `cmd:"" example:"sesame user verify ann" help:"Mark the email address of an account as verified. Accounts that only claimed the same address lose it."`
+	Sessions     userSessionsCommand     `cmd:"" example:"sesame user sessions ann --end-all" help:"List the sessions of an account, or end them."`
+	Events       userEventsCommand       `cmd:"" example:"sesame user events ann --limit 20" help:"List what happened to an account, the latest first."`
+	Unlock       userUnlockCommand       `cmd:"" example:"sesame user unlock ann" help:"End the waiting period after wrong passwords, so that the owner can log in at once."`
+	Grant        userGrantCommand        `cmd:"" example:"sesame user grant ann users:read users:write" help:"Grant scopes to an account, or revoke them."`
+	SetPassword  userSetPasswordCommand  `cmd:"" example:"sesame user set-password ann" help:"Set an account's password, and revoke its sessions. Prompts for it, or reads it from standard input."`
+	Factors      userFactorsCommand      `cmd:"" example:"sesame user factors ann" help:"List the second factors of an account, and count its recovery codes."`
+	ResetFactors userResetFactorsCommand `cmd:"" example:"sesame user reset-factors ann" help:"Revoke the sessions of an account, and remove its second factors after a day, for a person who has lost them. A sign-in with a second factor cancels it."`
+	Import       userImportCommand       `cmd:"" example:"sesame user import users.jsonl" help:"Create accounts from a file, with password hashes of another application."`
+	Export       userExportCommand       `cmd:"" example:"sesame user export users.jsonl" help:"Write all accounts with their password hashes as JSON lines, for import."`
 }
 
 type userCreateCommand struct {

@@ -66,14 +66,16 @@ type Settings struct {
 
 	// Accounts and passwords.
 
-	Registration       string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
-	RegistrationLimit  Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
-	SignInUnconfirmed  string   `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
-	MagicLinks         string   `default:"off" placeholder:"on|off" help:"Whether people may sign in with a link that is mailed to their confirmed email address. It counts as one factor."`
-	PasswordMinLength  Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
-	PasswordHash       string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
-	PasswordBreachList string   `placeholder:"FILE" help:"File of stolen passwords to refuse: sorted SHA-1 hashes in the format of Have I Been Pwned. (default: none)"`
-	EventRetention     Duration `default:"2160h" placeholder:"TIME" help:"How long the security events of accounts are kept, 24h to 87600h."`
+	Registration        string   `default:"open" placeholder:"open|closed" help:"Whether anyone may register."`
+	RegistrationLimit   Number   `default:"60" placeholder:"N" help:"Maximum number of registrations per hour from one network: an IPv4 address or an IPv6 /64, and ten times as many from a /48. 0 disables the limit. Callers with the scope users:write are not counted."`
+	SignInUnconfirmed   string   `default:"on" placeholder:"on|off" help:"Whether people may log in before they have confirmed their email address. off refuses accounts without an address, too, and registrations without one."`
+	MagicLinks          string   `default:"off" placeholder:"on|off" help:"Whether people may sign in with a link that is mailed to their confirmed email address. It counts as one factor."`
+	PasswordMinLength   Number   `default:"8" placeholder:"N" help:"Minimum number of characters of a new password, 8 to 64. NIST recommends 15 where the password is the only factor."`
+	PasswordHash        string   `default:"argon2id" placeholder:"argon2id|bcrypt" help:"Scheme of new password hashes. Hashes of the other scheme remain valid and are replaced at the next login."`
+	PasswordBreachList  string   `placeholder:"FILE" help:"File of stolen passwords to refuse: sorted SHA-1 hashes in the format of Have I Been Pwned. (default: none)"`
+	RequireSecondFactor string   `default:"nobody" placeholder:"nobody|administrators|everybody" help:"Accounts that must have a second factor. Until the end of the grace they may sign in without one."`
+	SecondFactorGrace   Duration `default:"168h" placeholder:"TIME" help:"How long an account that must have a second factor may sign in without one, up to 2160h: from its creation, from the grant of an administrator's scope, or from the first start with the setting, whichever is latest. 0 means not at all."`
+	EventRetention      Duration `default:"2160h" placeholder:"TIME" help:"How long the security events of accounts are kept, 24h to 87600h."`
 
 	// Mails.
 
@@ -213,6 +215,8 @@ func (s *Settings) Check() error {
 	f.between("REFRESH_GRACE", s.RefreshGrace, 0, 5*time.Minute)
 	f.between("EVENT_RETENTION", s.EventRetention, 24*time.Hour, 10*year)
 	f.oneOf("REGISTRATION", s.Registration, "open", "closed")
+	f.oneOf("REQUIRE_SECOND_FACTOR", s.RequireSecondFactor, "nobody", "administrators", "everybody")
+	f.between("SECOND_FACTOR_GRACE", s.SecondFactorGrace, 0, 90*24*time.Hour)
 	f.oneOf("SIGN_IN_UNCONFIRMED", s.SignInUnconfirmed, "on", "off")
 	f.oneOf("MAGIC_LINKS", s.MagicLinks, "on", "off")
 	f.number("REGISTRATION_LIMIT", s.RegistrationLimit, 0, 1_000_000)

@@ -41,9 +41,10 @@ func (s *Server) metadata() api.Metadata {
 		AcrValuesSupported:                         oauth.Levels,
 		SubjectTypesSupported:                      []string{"public"},
 		IDTokenSigningAlgValuesSupported:           []string{s.OAuth.IDTokenAlgorithm()},
+		ClaimsParameterSupported:                   true,
 		ClaimsSupported: []string{
 			"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid",
-			"preferred_username", "name", "updated_at", "email", "email_verified",
+			"preferred_username", "name", "updated_at", "user_metadata", "email", "email_verified",
 		},
 		TokenEndpoint:          s.PublicURL + "/token",
 		RevocationEndpoint:     s.PublicURL + "/token/revoke",

@@ -43,6 +43,7 @@ var oauthNames = map[problem.Code]api.OAuthErrorCode{
 	problem.ExpiredToken:         api.OAuthErrorCodeExpiredToken,
 
 	problem.MFARequired:             api.OAuthErrorCodeMfaRequired,
+	problem.MFAEnrollmentRequired:   api.OAuthErrorCodeMfaEnrollmentRequired,
 	problem.UnsupportedResponseType: api.OAuthErrorCodeUnsupportedResponseType,
 }
 

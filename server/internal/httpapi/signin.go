@@ -19,7 +19,7 @@ func (s *Server) Authorize(ctx context.Context, request api.AuthorizeRequestObje
 		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
 		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), ACRValues: text(p.AcrValues), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
 		ResponseMode: text(p.ResponseMode), UILocales: text(p.UILocales), Request: text(p.Request), RequestURI: text(p.RequestURI),
-		Resource: text(p.Resource),
+		Resource: text(p.Resource), Claims: text(p.Claims),
 	})
 }
 
@@ -68,7 +68,7 @@ func (s *Server) PostUserInfo(ctx context.Context, _ api.PostUserInfoRequestObje
 }
 
 func userInfoOf(c *identity.Caller) api.UserInfoFoundJSONResponse {
-	p := oauth.UserInfo(c.User, c.Scopes)
+	p := oauth.UserInfo(c.User, c.Scopes, c.Claims)
 	info := api.UserInfoFoundJSONResponse{
 		Sub: c.User.ID, PreferredUsername: orAbsent(p.PreferredUsername), Name: orAbsent(p.Name),
 		Email: orAbsent(p.Email), EmailVerified: p.EmailVerified, UserMetadata: metadataOf(string(p.Metadata)),
@@ -112,7 +112,7 @@ func (s *Server) PushAuthorizationRequest(ctx context.Context, request api.PushA
 		State: text(p.State), Nonce: text(p.Nonce), CodeChallenge: text(p.CodeChallenge), CodeChallengeMethod: text(p.CodeChallengeMethod),
 		Prompt: text(p.Prompt), MaxAge: text(p.MaxAge), ACRValues: text(p.AcrValues), LoginHint: text(p.LoginHint), IDTokenHint: text(p.IDTokenHint),
 		ResponseMode: text(p.ResponseMode), UILocales: text(p.UILocales), Request: text(p.Request), RequestURI: text(p.RequestURI),
-		Resource: text(p.Resource),
+		Resource: text(p.Resource), Claims: text(p.Claims),
 	})
 	if err != nil {
 		return nil, err

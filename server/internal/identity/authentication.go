@@ -33,7 +33,12 @@ type Authentication struct {
 	attempt *attempt
 	// use uses up what is valid once, in the transaction that starts the session. It may be nil.
 	use func(ctx context.Context, q *store.Queries) error
+	// enrolls says that use adds the account's first second factor, which has completed Methods.
+	enrolls bool
 }
+
+// User is the account, as it was read when the person proved who they are.
+func (who Authentication) User() store.User { return who.user }
 
 func (who Authentication) methods() string { return strings.Join(who.Methods, " ") }
 
@@ -66,16 +71,20 @@ func (s *Service) RequireFreshLogin(caller *Caller, user store.User) error {
 
 // Incomplete is the cause of the error for a sign-in whose second factor is missing.
 type Incomplete struct {
-	Factors []string    // the kinds that the account has: store.TOTP, store.Passkey
+	Factors []string // the kinds that the account has: store.TOTP, store.Passkey; none if the person has to set one up
+	User    store.User
 	Sealed  secret.Text // for Resume
 }
 
 // Error implements error.
 func (*Incomplete) Error() string { return "the second factor is missing" }
 
-// checkFactors returns an Incomplete if the account has a second factor that the person has not used.
+// checkFactors returns an Incomplete if the account has a second factor that the person has not used, or must have one.
 func (s *Service) checkFactors(who Authentication, user store.User) error {
-	if user.Factors == "" || slices.Contains(who.Methods, TwoFactors) {
+	if who.enrolls && user.Factors != "" { // somebody else with the password has set one up meanwhile
+		who.Methods = who.Methods[:len(who.Methods)-len(byNewFactor)]
+	}
+	if slices.Contains(who.Methods, TwoFactors) || user.Factors == "" && !s.lacksFactor(user, who.Methods) {
 		return nil
 	}
 	plain, err := json.Marshal(step{
@@ -84,9 +93,11 @@ func (s *Service) checkFactors(who Authentication, user store.User) error {
 	if err != nil {
 		return err
 	}
-	return problem.Wrap(problem.MFARequired, "This account has a second factor. Send its code as well.", &Incomplete{
-		Factors: strings.Fields(user.Factors), Sealed: secret.New(s.Steps.SealURL(plain, stepName)),
-	})
+	missing := &Incomplete{Factors: strings.Fields(user.Factors), User: user, Sealed: secret.New(s.Steps.SealURL(plain, stepName))}
+	if user.Factors == "" {
+		return problem.Wrap(problem.MFAEnrollmentRequired, "This account must have a second factor. Sign in at "+s.Policy.Page+" to set one up.", missing)
+	}
+	return problem.Wrap(problem.MFARequired, "This account has a second factor. Send its code as well.", missing)
 }
 
 // step is a sign-in that a second factor completes. The browser keeps it, sealed: nothing is stored for somebody who does not go on.
@@ -151,6 +162,17 @@ func (s *Service) CompleteSignIn(ctx context.Context, sealed, code secret.Text) 
 	}
 	s.Count.Login(outcomeOf(err))
 	return Browser{}, secret.Text{}, err
+}
+
+// byNewFactor are the methods of a sign-in that sets up an authenticator app.
+var byNewFactor = []string{ByCode, TwoFactors}
+
+// Enroll starts the session of a browser for a person who has just proved to have a new authenticator app, in a sign-in that needs a
+// second factor. add stores it, in the transaction that starts the session. Errors: an Incomplete if the account has
+// got another factor meanwhile.
+func (s *Service) Enroll(ctx context.Context, who Authentication, add func(context.Context, *store.Queries) error) (Browser, secret.Text, error) {
+	who.Methods, who.use, who.enrolls = slices.Concat(who.Methods, byNewFactor), add, true
+	return s.StartBrowser(ctx, who)
 }
 
 // StartBrowser starts the session of a browser. Errors: those of Login.

@@ -57,7 +57,8 @@ func cookieOf(r token.Refresh) secret.Text {
 	return secret.New(base64.RawURLEncoding.EncodeToString(slices.Concat(r.SessionID[:], r.Seed())))
 }
 
-// Browser returns the session of a cookie, or nil if there is none that is valid.
+// Browser returns the session of a cookie, or nil if there is none that is valid, or if the person must sign in again to set up a
+// second factor.
 func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, error) {
 	raw, invalid := base64.RawURLEncoding.Strict().DecodeString(cookie.Reveal())
 	if invalid != nil || len(raw) != 16+32 {
@@ -70,6 +71,9 @@ func (s *Service) Browser(ctx context.Context, cookie secret.Text) (*Browser, er
 	}
 	if err != nil {
 		return nil, err
+	}
+	if s.lacksFactor(user, MethodsOf(session)) { // the grace has ended since the person signed in
+		return nil, nil
 	}
 	if now := s.Now(); now.Sub(session.LastUsedAt) > touchEvery {
 		if err = s.db.TouchSession(ctx, session.ID, now, s.RefreshIdle); store.IgnoreNotFound(err) != nil {
@@ -116,7 +120,8 @@ type Start struct {
 	SignedInAt time.Time
 	CodeEndsAt time.Time
 	TTL        time.Duration // that the client wants; 0 for that of the server
-	Consented  bool          // the client may have a session only if the person still agrees to all scopes
+	Claims     string        // that the client has asked for one by one
+	Consent    []string      // the client may have a session only if the person still agrees to these scopes; nil for no consent
 }
 
 // ErrCodeUsed is the error for a code that has started a session before. The session of an authorization code has ended then,
@@ -139,7 +144,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 	from, _ := network.RequestOf(ctx)
 	session = store.Session{
 		ID: id.String(), UserID: start.UserID, ClientID: start.ClientID, BrowserID: start.BrowserID, SeedHash: refresh.SeedHash(),
-		Resource:  start.Resource,
+		Resource: start.Resource, Claims: start.Claims,
 		IPAddress: from.IPAddress, UserAgent: from.UserAgent, CreatedAt: now, LastUsedAt: now, SignedInAt: start.SignedInAt,
 		ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(start.TTL))), EndsAt: now.Add(s.sessionTTL(start.TTL)),
 	}
@@ -164,12 +169,12 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 				return err
 			}
 		}
-		if start.Consented {
+		if len(start.Consent) > 0 {
 			if err = stillAgrees(ctx, q, start); err != nil {
 				return err
 			}
 		}
-		session.Scope = strings.Join(Intersect(start.Scopes, s.Scopes.OfUser(user)), " ")
+		session.Scope = strings.Join(Intersect(start.Scopes, s.ScopesOf(user, MethodsOf(session))), " ")
 		if err = q.CreateSession(ctx, session); err != nil {
 			return err
 		}
@@ -191,7 +196,7 @@ func (s *Service) StartSession(ctx context.Context, start Start) (session store.
 // stillAgrees checks that the person has withdrawn nothing since the code was issued. Errors: store.ErrNotFound.
 func stillAgrees(ctx context.Context, q *store.Queries, start Start) error {
 	granted, err := q.ConsentOf(ctx, start.UserID, start.ClientID)
-	if err == nil && len(Intersect(start.Scopes, strings.Fields(granted.Scope))) < len(start.Scopes) {
+	if err == nil && len(Intersect(start.Consent, strings.Fields(granted.Scope))) < len(start.Consent) {
 		err = store.ErrNotFound
 	}
 	return err
@@ -216,5 +221,5 @@ func (s *Service) endMisused(ctx context.Context, q *store.Queries, id string) e
 		return err
 	}
 	e := store.Event{UserID: user.ID, Username: user.Username, ClientID: session.ClientID, SessionID: id}
-	return audit.Record(ctx, q, audit.RefreshReused, e, s.Now())
+	return audit.Record(ctx, q, audit.CodeReused, e, s.Now())
 }

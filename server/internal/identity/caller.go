@@ -23,6 +23,7 @@ type Caller struct {
 	SessionID  string    // "" for a client
 	LoggedInAt time.Time // when the person last proved who they are
 	Methods    []string  // how they did (RFC 8176); nil for a client
+	Claims     string    // that the client has asked for one by one
 	Scopes     []string  // those of the token that the session and the user, or the client, still have
 	checked    time.Time // when the token was checked
 }
@@ -80,7 +81,7 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 	if access.SessionID == "" {
 		return s.authenticateClient(ctx, access)
 	}
-	user, granted, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
+	user, granted, claims, err := s.db.UserOfSession(ctx, access.Subject, access.SessionID, s.Now())
 	if err == nil && !token.IsBuiltIn(access.ClientID) { // a login may have been in progress when its client was deleted
 		_, err = s.db.ClientByID(ctx, access.ClientID)
 	}
@@ -91,9 +92,9 @@ func (s *Service) CallerOf(ctx context.Context, access token.Access) (*Caller, e
 		return nil, err
 	}
 	return &Caller{
-		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime, Methods: access.Methods,
+		User: user, ClientID: access.ClientID, SessionID: access.SessionID, LoggedInAt: access.AuthTime, Methods: access.Methods, Claims: claims,
 		checked: s.Now(),
-		Scopes:  Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.Scopes.OfUser(user)),
+		Scopes:  Intersect(Intersect(strings.Fields(access.Scope), strings.Fields(granted)), s.ScopesOf(user, access.Methods)),
 	}, nil
 }
 

@@ -36,7 +36,10 @@ var ThrottledAttempts = []string{throttledLogin, throttledCheck, ThrottledSignUp
 // Outcomes of a login.
 const (
 	loginSucceeded   = "success"
-	loginWrong       = "wrong_credentials" // a wrong password, an unknown name or a disabled account
+	loginWrong       = "wrong_credentials"       // a wrong password, an unknown name or a disabled account
+	loginIncomplete  = "mfa_required"            // the correct password; the second factor is missing
+	loginUnenrolled  = "mfa_enrollment_required" // the correct password of an account that must have a second factor, and has none
+	loginWrongCode   = "wrong_code"              // of a second factor
 	loginThrottled   = "throttled"
 	loginRefused     = "invalid_scope"
 	loginUnconfirmed = "unconfirmed" // the correct password of an account whose address is not confirmed
@@ -45,7 +48,7 @@ const (
 )
 
 // LoginOutcomes are the values of Counts.Login.
-var LoginOutcomes = []string{loginSucceeded, loginWrong, loginThrottled, loginRefused, loginUnconfirmed, loginUnavailable, loginFailed}
+var LoginOutcomes = []string{loginSucceeded, loginWrong, loginIncomplete, loginUnenrolled, loginWrongCode, loginThrottled, loginRefused, loginUnconfirmed, loginUnavailable, loginFailed}
 
 func outcomeOf(err error) string {
 	if err == nil {
@@ -58,7 +61,14 @@ func outcomeOf(err error) string {
 	if errors.Is(err, ErrUnconfirmed) {
 		return loginUnconfirmed
 	}
+	if errors.Is(err, ErrWrongCode) {
+		return loginWrongCode
+	}
 	switch p.Code {
+	case problem.MFARequired:
+		return loginIncomplete
+	case problem.MFAEnrollmentRequired:
+		return loginUnenrolled
 	case problem.InvalidGrant:
 		return loginWrong
 	case problem.TooManyRequests:

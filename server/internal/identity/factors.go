@@ -4,17 +4,22 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // RFC 6238 uses HMAC-SHA-1, whose security does not need a hash without collisions
+	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"sesame/server/internal/audit"
+	"sesame/server/internal/mailer"
 	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
+	"sesame/server/internal/token"
 	"sesame/server/secret"
 )
 
@@ -25,6 +30,9 @@ const (
 	// maxFactorFailures is how many consecutive failures disable a factor (NIST SP 800-63B-4 §3.2.2).
 	maxFactorFailures = 100
 )
+
+// IsDisabled reports whether a factor is disabled after too many failures.
+func IsDisabled(f store.Factor) bool { return f.Failures >= maxFactorFailures }
 
 // ErrWrongCode is the cause of the error for a code of a second factor that is wrong or was used before.
 var ErrWrongCode = errors.New("the code of the second factor is wrong")
@@ -42,8 +50,8 @@ func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.
 	if err := s.reserveTry(ctx, who.attempt); err != nil {
 		return err
 	}
-	given := strings.NewReplacer(" ", "", "-", "").Replace(code.Reveal())
-	use, err := s.codeUse(ctx, who.user, given)
+	given := withoutSpaces(code)
+	use, err := s.codeUse(ctx, who, given)
 	if err != nil {
 		return err
 	}
@@ -61,19 +69,25 @@ func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.
 	return nil
 }
 
+// withoutSpaces returns a code without what people add to read it.
+func withoutSpaces(code secret.Text) string {
+	return strings.NewReplacer(" ", "", "-", "").Replace(code.Reveal())
+}
+
+// IsRecoveryCode reports whether a code is no code of an authenticator app.
+func IsRecoveryCode(code secret.Text) bool { return len(withoutSpaces(code)) != totpDigits }
+
 // codeUse returns what uses up a code, or nil for a wrong one.
-func (s *Service) codeUse(ctx context.Context, user store.User, code string) (func(context.Context, *store.Queries) error, error) {
-	if len(code) != totpDigits {
-		return func(ctx context.Context, q *store.Queries) error {
-			return q.UseRecoveryCode(ctx, user.ID, s.RecoveryHash(user.ID, code), s.Now())
-		}, nil
+func (s *Service) codeUse(ctx context.Context, who *Authentication, code string) (func(context.Context, *store.Queries) error, error) {
+	if len(code) != totpDigits { // as in IsRecoveryCode
+		return s.recoveryUse(who, code), nil
 	}
-	factors, err := s.db.FactorsOf(ctx, user.ID)
+	factors, err := s.db.FactorsOf(ctx, who.user.ID)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range factors {
-		if f.Kind != store.TOTP || f.Failures >= maxFactorFailures {
+		if f.Kind != store.TOTP || IsDisabled(f) {
 			continue
 		}
 		shared, err := s.Factors.Open(f.Secret, f.ID)
@@ -89,9 +103,64 @@ func (s *Service) codeUse(ctx context.Context, user store.User, code string) (fu
 	return nil, nil
 }
 
-// RecoveryHash is how a recovery code is stored. A code has 80 random bits, so that a fast hash is enough.
-func (s *Service) RecoveryHash(userID, code string) string {
-	return s.KeyedHash.Key("recovery code", userID, strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(code)))
+// recoveryUse is what uses up a recovery code. The owner learns of it, since somebody else may have found the codes.
+func (s *Service) recoveryUse(who *Authentication, code string) func(context.Context, *store.Queries) error {
+	return func(ctx context.Context, q *store.Queries) error {
+		if err := q.UseRecoveryCode(ctx, who.user.ID, RecoveryHash(who.user.ID, code), s.Now()); err != nil {
+			return err
+		}
+		left, err := q.RecoveryCodesLeft(ctx, who.user.ID)
+		if err != nil {
+			return err
+		}
+		if err = s.Outbox.NotifyOf(ctx, q, mailer.RecoveryCodeUsed, who.user, mailer.Fields{CodesLeft: left}); err != nil {
+			return err
+		}
+		return audit.Record(ctx, q, audit.RecoveryCodeUsed, audit.Event(ctx, who.user, &audit.Actor{ID: who.user.ID, ClientID: who.attempt.clientID}), s.Now())
+	}
+}
+
+// misread are the digits that Base32 does not have, and the letters that people take for them.
+var misread = strings.NewReplacer("0", "O", "1", "I", "8", "B")
+
+// RecoveryHash is how a recovery code is stored. A code has 80 random bits, so that a fast hash without a key is enough. A key would
+// be derived from the master key, and the codes would end when an operator replaces that: they cannot be hashed again.
+func RecoveryHash(userID, code string) string {
+	sum := sha256.Sum256([]byte("recovery code of " + userID + ": " + misread.Replace(strings.ToUpper(code))))
+	return hex.EncodeToString(sum[:])
+}
+
+// resealBatch bounds the factors that one query reads.
+const resealBatch = 500
+
+// ResealFactors seals the secrets that the second master key has sealed with the master key. Every server does so at its start, as
+// with the signing keys. Without a second master key it does nothing.
+func ResealFactors(ctx context.Context, db *store.DB, sealer token.Sealer, log *slog.Logger) error {
+	resealed, after := 0, ""
+	for sealer.HasSecond() {
+		batch, err := db.FactorsAfter(ctx, store.TOTP, after, resealBatch)
+		if err != nil {
+			return err
+		}
+		for _, f := range batch {
+			sealed, changed := sealer.Reseal(f.Secret, f.ID)
+			if !changed {
+				continue
+			}
+			if err = db.ReplaceFactorSecret(ctx, f.ID, f.Secret, sealed); store.IgnoreNotFound(err) != nil {
+				return err
+			}
+			resealed++
+		}
+		if len(batch) < resealBatch {
+			break
+		}
+		after = batch[len(batch)-1].ID
+	}
+	if resealed > 0 {
+		log.InfoContext(ctx, "secrets of second factors sealed with the new master key", "factors", resealed)
+	}
+	return nil
 }
 
 // MatchTOTP returns the time step of a code (RFC 6238 §4.2). A code is valid for its own step, and for the one before and after
@@ -140,7 +209,7 @@ func (s *Service) countWrongCode(ctx context.Context, who *Authentication) error
 			return err
 		}
 	}
-	if err := audit.Record(ctx, &s.db.Queries, audit.LoginFailed, who.attempt.event(), s.Now()); err != nil {
+	if err := audit.Record(ctx, &s.db.Queries, audit.WrongCode, who.attempt.event(), s.Now()); err != nil {
 		return err
 	}
 	return errWrongCode()

@@ -35,6 +35,7 @@ type Settings struct {
 	RefreshTTL    time.Duration // and this long after the login in any case
 	NewLoginMails bool          // mail the owner about a login from an unknown network
 	ConfirmedOnly bool          // refuse the logins of accounts whose e-mail address is not confirmed
+	Policy        Policy
 	KeyedHash     token.KeyedHash
 	Steps         token.Sealer // of sign-ins that a second factor completes
 	Factors       token.Sealer // of the secrets of second factors

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,6 +58,9 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 				return err
 			}
 		}
+		if err := s.cancelFactorReset(ctx, q, who, user); err != nil {
+			return err
+		}
 		session.Scope = strings.Join(scopes, " ")
 		if err := q.CreateSession(ctx, session); err != nil {
 			return err
@@ -74,6 +78,18 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 		err = errWrongCredentials()
 	}
 	return session, refresh, err
+}
+
+// cancelFactorReset cancels a reset of the second factors, if the person has signed in with one of them.
+func (s *Service) cancelFactorReset(ctx context.Context, q *store.Queries, who Authentication, user store.User) error {
+	if user.FactorsResetAt.IsZero() || !slices.Contains(who.Methods, TwoFactors) {
+		return nil
+	}
+	if err := q.SetFactorReset(ctx, user.ID, time.Time{}); err != nil {
+		return err
+	}
+	by := &audit.Actor{ID: user.ID, ClientID: who.attempt.clientID}
+	return audit.Record(ctx, q, audit.ResetCancelled, audit.Event(ctx, user, by), s.Now())
 }
 
 // sessionTTL is the life of a session whose client wants one of its own.

@@ -107,7 +107,11 @@ func (s *Service) NetworkCounters(what string, from network.Network, limit int) 
 
 // DeviceCounters returns the counters of the user codes that an account tries, and its network.
 func (s *Service) DeviceCounters(userID string, from network.Network, ofAccount, ofNetwork int) []NetworkCounter {
-	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.KeyedHash.Key("device codes of", userID), ofAccount})
+	return append(s.NetworkCounters(DeviceGuesses, from, ofNetwork), NetworkCounter{s.deviceCounter(userID), ofAccount})
+}
+
+func (s *Service) deviceCounter(userID string) string {
+	return s.KeyedHash.Key("device codes of", userID)
 }
 
 // CountUse counts a use under each counter, or returns how long to wait if one has reached its limit. The first use begins the

@@ -38,13 +38,21 @@ const (
 	EmailInUse        Kind = "email_in_use"        // somebody gave the address for another account
 	NewLogin          Kind = "new_login"           // the password was given in a network that is not known
 	AccountDeleted    Kind = "account_deleted"
+
+	FactorAdded      Kind = "factor_added"
+	FactorRemoved    Kind = "factor_removed"
+	RecoveryCodeUsed Kind = "recovery_code_used"      // at a sign-in
+	CodesReplaced    Kind = "recovery_codes_replaced" // there are new ones
+	ResetRequested   Kind = "factors_reset_requested" // by an administrator; the factors are removed at Due
+	FactorsReset     Kind = "factors_reset"           // they are removed
 )
 
 // Decoy is a mail that is queued and never sent. It takes the place of one that must not be sent, so that the request
 // does the same work either way.
 const Decoy Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted}
+var kinds = []Kind{ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
+	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset}
 
 // Mail is a mail before it is rendered.
 type Mail struct {
@@ -64,6 +72,9 @@ type Fields struct {
 	IPAddress string      // of the request that made the change
 	UserAgent string
 	NewEmail  string
+	Factor    string    // the name of a second factor
+	CodesLeft int       // recovery codes
+	Due       time.Time // when a reset removes the second factors
 }
 
 // Message is a rendered mail. ID is the same in every attempt, so that receivers can recognise a second copy.

@@ -57,13 +57,17 @@ func (o *Outbox) wake() {
 // Notify mails the owner of an account about a change of it, if they have confirmed their address: an unconfirmed one
 // may belong to somebody else. newEmail is for EmailChanged.
 func (o *Outbox) Notify(ctx context.Context, q *store.Queries, kind Kind, user store.User, newEmail string) error {
+	return o.NotifyOf(ctx, q, kind, user, Fields{NewEmail: newEmail})
+}
+
+// NotifyOf is Notify with further fields.
+func (o *Outbox) NotifyOf(ctx context.Context, q *store.Queries, kind Kind, user store.User, f Fields) error {
 	if !user.EmailVerified {
 		return nil
 	}
 	from, _ := network.RequestOf(ctx)
-	return o.Add(ctx, q, Mail{Kind: kind, To: user.Email, Fields: Fields{
-		Username: user.Username, FullName: user.FullName, When: o.now(), IPAddress: from.IPAddress, UserAgent: from.UserAgent, NewEmail: newEmail,
-	}})
+	f.Username, f.FullName, f.When, f.IPAddress, f.UserAgent = user.Username, user.FullName, o.now(), from.IPAddress, from.UserAgent
+	return o.Add(ctx, q, Mail{Kind: kind, To: user.Email, Fields: f})
 }
 
 // envelope is the payload before it is sealed. Its Link shadows that of Mail, which would encode as a mark.

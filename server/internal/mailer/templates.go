@@ -35,7 +35,8 @@ type pair struct {
 
 // view is the data of a template.
 type view struct {
-	Username, FullName, Link, ExpiresIn, PublicURL, When, IPAddress, UserAgent, NewEmail string
+	Username, FullName, Link, ExpiresIn, PublicURL, When, IPAddress, UserAgent, NewEmail, Factor, Due string
+	CodesLeft                                                                                         int
 }
 
 // NewTemplates reads the built-in templates and those of a folder, unless it is "". A folder that has one file of a kind
@@ -112,7 +113,7 @@ func parse(files fs.FS, kind Kind) (p pair, err error) {
 
 // try fills the templates in, with all fields and with none, so that a mistyped field name is found at start.
 func (p pair) try() error {
-	all := view{"ann", "Ann", "https://login.example/x?code=y", "2 hours", "https://login.example", "today", "192.0.2.1", "curl", "ann@example.org"}
+	all := view{"ann", "Ann", "https://login.example/x?code=y", "2 hours", "https://login.example", "today", "192.0.2.1", "curl", "ann@example.org", "Phone", "tomorrow", 9}
 	_, err := p.fill(all)
 	_, emptyErr := p.fill(view{})
 	if err == nil {
@@ -138,6 +139,7 @@ func (t *Templates) Render(id string, m Mail, now time.Time) (Message, error) {
 	v := view{
 		Username: named(m.Username), FullName: named(m.FullName), Link: m.Link.Reveal(), PublicURL: t.publicURL,
 		IPAddress: clean(m.IPAddress), UserAgent: unlinked(m.UserAgent), NewEmail: clean(m.NewEmail),
+		Factor: unlinked(m.Factor), CodesLeft: m.CodesLeft,
 	}
 	if !m.ExpiresAt.IsZero() {
 		left := m.ExpiresAt.Sub(now)
@@ -146,8 +148,12 @@ func (t *Templates) Render(id string, m Mail, now time.Time) (Message, error) {
 		}
 		v.ExpiresIn = inWords(left)
 	}
+	const moment = "2 January 2006, 15:04 UTC"
 	if !m.When.IsZero() {
-		v.When = m.When.UTC().Format("2 January 2006, 15:04 UTC")
+		v.When = m.When.UTC().Format(moment)
+	}
+	if !m.Due.IsZero() {
+		v.Due = m.Due.UTC().Format(moment)
 	}
 	message, err := p.fill(v)
 	message.ID, message.To = id, m.To

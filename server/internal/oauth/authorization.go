@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -38,7 +37,8 @@ type AuthorizationParameters struct {
 	Request             string `json:"request,omitempty"`
 	RequestURI          string `json:"request_uri,omitempty"`
 	Resource            string `json:"resource,omitempty"` // RFC 8707 §2.1
-	Pushed              string `json:"pushed,omitempty"`   // the id of a pushed request, which no client sends
+	Claims              string `json:"claims,omitempty"`
+	Pushed              string `json:"pushed,omitempty"` // the id of a pushed request, which no client sends
 }
 
 // Authorization is an authorization request whose answer may be sent to the client.
@@ -52,6 +52,8 @@ type Authorization struct {
 	prompts  []string
 	maxAge   time.Duration // -1 for none
 	hint     token.Hint
+	claims   []string      // those that the client asks for one by one, with their places
+	acr      *claimRequest // how the person must have signed in; nil for any way
 }
 
 // The errors of the authorization endpoint (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6).
@@ -163,6 +165,9 @@ func (s *Service) examine(a *Authorization) *problem.Error {
 		}
 		a.hint = hint
 	}
+	if fault := a.readClaims(); fault != nil {
+		return fault
+	}
 	if _, err := s.resource(a.Resource); err != nil {
 		return problem.New(problem.InvalidTarget, "The resource is not one that this server issues tokens for.")
 	}
@@ -218,17 +223,17 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 	}
 	if !a.isStrong(browser) {
 		switch {
-		case browser.User.Factors == "":
-			return SignIn, problem.New(unmetRequirements, "The account has no second factor.")
+		case browser.User.Factors == "", levelOf(browser) == atjwt.TwoFactors: // no other sign-in is stronger
+			return SignIn, problem.New(unmetRequirements, "The person cannot sign in in the way that the client needs.")
 		case silent:
 			return SignIn, problem.New(loginRequired, "The person has to sign in with the second factor.")
 		}
 		return SignIn, nil
 	}
-	wanted := s.ScopesFor(a, browser.User)
-	if len(wanted) == 0 {
+	if len(s.ScopesFor(a, browser.User)) == 0 {
 		return Answer, problem.New(problem.InvalidScope, "The person has none of the requested scopes.")
 	}
+	wanted := s.ConsentFor(a, browser.User)
 	missing := false
 	if a.Client.ThirdParty && !consented {
 		granted, err := s.db.ConsentOf(ctx, browser.User.ID, a.Client.ID)
@@ -249,6 +254,12 @@ func (s *Service) Next(ctx context.Context, a Authorization, browser *identity.B
 // Silent reports whether the request allows no page (prompt=none).
 func (a Authorization) Silent() bool { return slices.Contains(a.prompts, "none") }
 
+// IsUnsupported reports whether the request uses an optional part of OpenID Connect that this server does not have. It is not
+// wrong: from the answer the client learns to make another request.
+func (a Authorization) IsUnsupported() bool {
+	return a.Fault != nil && (a.Fault.Code == requestNotSupported || a.Fault.Code == requestURINotSupported)
+}
+
 // Creates reports whether the person is to make an account (prompt=create, Initiating User Registration 1.0). They may also
 // sign in to one that they have.
 func (a Authorization) Creates() bool { return slices.Contains(a.prompts, "create") }
@@ -261,11 +272,13 @@ func (a Authorization) WantsAnother(user store.User) bool {
 // Levels are the values of acr_values that this server knows.
 var Levels = atjwt.Levels
 
-// isStrong reports whether a person has signed in at one of the levels in acr_values. A request without a known one takes any.
+func levelOf(b *identity.Browser) string { return atjwt.LevelOf(identity.MethodsOf(b.Session)) }
+
+// isStrong reports whether a person has signed in at one of the levels in acr_values, and at one that the parameter claims needs
+// (OpenID Connect Core §5.5.1.1). A request whose acr_values has no known level takes any.
 func (a Authorization) isStrong(b *identity.Browser) bool {
-	known := identity.Intersect(strings.Fields(a.ACRValues), Levels)
-	acr := atjwt.LevelOf(identity.MethodsOf(b.Session))
-	return len(known) == 0 || slices.ContainsFunc(known, func(level string) bool { return atjwt.IsAtLeast(acr, level) })
+	known, acr := identity.Intersect(strings.Fields(a.ACRValues), Levels), levelOf(b)
+	return a.acr.allows(acr) && (len(known) == 0 || slices.ContainsFunc(known, func(level string) bool { return atjwt.IsAtLeast(acr, level) }))
 }
 
 // NeedsFactor reports whether a person has to sign in again because the request asks for a second factor.
@@ -289,17 +302,10 @@ func (s *Service) ScopesFor(a Authorization, user store.User) []string {
 	return identity.Intersect(a.Scopes, s.identity.Scopes.OfUser(user))
 }
 
-// Agree stores that a person has agreed. Scopes that were granted before stay granted.
-func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) error {
-	if !a.Client.ThirdParty {
-		return nil
-	}
-	before, err := s.db.ConsentOf(ctx, user.ID, a.Client.ID)
-	if store.IgnoreNotFound(err) != nil {
-		return err
-	}
-	all := append(strings.Fields(before.Scope), s.ScopesFor(a, user)...)
-	return s.db.SetConsent(ctx, user.ID, a.Client.ID, strings.Join(identity.Intersect(all, all), " "), s.now())
+// ConsentFor returns the scopes that a person has to agree to: those that the client gets, and those of the claims that it asks
+// for one by one.
+func (s *Service) ConsentFor(a Authorization, user store.User) []string {
+	return consentTo(s.ScopesFor(a, user), a.claims)
 }
 
 // Denied is the answer to a request that the person has refused.
@@ -330,41 +336,4 @@ func (s *Service) answer(a Authorization, parameters url.Values) string {
 	issuer, _ := s.issuer.Names()
 	parameters.Set("iss", issuer)
 	return withQuery(a.Redirect, parameters)
-}
-
-// pending is a request that waits for a person, in a form of a page.
-type pending struct {
-	Parameters AuthorizationParameters `json:"p"`
-	Since      int64                   `json:"t"` // Unix microseconds
-}
-
-// pendingFor is how long a page can be left open.
-const pendingFor = time.Hour
-
-// Seal returns a request as a text for the form of a page. holder binds it: it opens for the same holder alone.
-func (s *Service) Seal(a Authorization, holder string) string {
-	plain, err := json.Marshal(pending{a.AuthorizationParameters, a.Since.UnixMicro()})
-	if err != nil { // strings and a number
-		panic(err)
-	}
-	return s.pages.SealURL(plain, holder)
-}
-
-// ErrPage is the error for a form that cannot be used any more.
-func ErrPage(cause error) *problem.Error {
-	return problem.Wrap(problem.InvalidRequest, "This page is too old, or belongs to another sign-in.", cause)
-}
-
-// Unseal is the inverse of Seal. It examines the request again, since the client may have changed. Errors: InvalidRequest.
-func (s *Service) Unseal(ctx context.Context, sealed, holder string) (Authorization, error) {
-	var p pending
-	plain, err := s.pages.OpenURL(sealed, holder)
-	if err == nil {
-		err = json.Unmarshal(plain, &p)
-	}
-	since := time.UnixMicro(p.Since).UTC()
-	if err != nil || !store.Pending(since.Add(pendingFor), s.now(), pendingFor) {
-		return Authorization{}, ErrPage(err)
-	}
-	return s.Authorization(ctx, p.Parameters, since)
 }

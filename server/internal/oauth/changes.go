@@ -28,6 +28,7 @@ type ClientChange struct {
 	AccessTTL     *time.Duration
 	SessionTTL    *time.Duration
 	LogoutURI     *string
+	Logo          []byte // an image; empty to remove the logo, nil to keep it
 }
 
 // apply returns the settings of a client after a change.
@@ -35,7 +36,7 @@ func (c ClientChange) apply(before Client) NewClient {
 	after := NewClient{
 		Name: before.Name, Scopes: before.Scopes, PasswordGrant: before.PasswordGrant, Public: before.Public, ThirdParty: before.ThirdParty,
 		PKCEOptional: before.PKCEOptional, RedirectURIs: before.RedirectURIs, SignOutURIs: before.SignOutURIs,
-		DeviceGrant: before.DeviceGrant, LogoutURI: before.LogoutURI, AccessTTL: before.AccessTTL, SessionTTL: before.SessionTTL,
+		DeviceGrant: before.DeviceGrant, LogoutURI: before.LogoutURI, AccessTTL: before.AccessTTL, SessionTTL: before.SessionTTL, Logo: c.Logo,
 	}
 	set(&after.Name, c.Name)
 	set(&after.PasswordGrant, c.PasswordGrant)
@@ -91,6 +92,11 @@ func (s *Service) UpdateClient(ctx context.Context, by By, id string, change Cli
 		}
 		after = s.clientRow(id, n, before.SecretHash.Reveal())
 		after.CreatedAt, after.OldSecretHash, after.OldSecretUntil = before.CreatedAt, before.OldSecretHash, before.OldSecretUntil
+		if change.Logo == nil {
+			after.LogoHash = before.LogoHash
+		} else if err := q.SetClientLogo(ctx, id, after.LogoHash, n.Logo); err != nil {
+			return err
+		}
 		narrowed = isNarrower(before, after)
 		if err := q.UpdateClient(ctx, after); err != nil {
 			return err

@@ -36,6 +36,7 @@ type Client struct {
 	AccessTTL     time.Duration // of its access tokens; 0 for that of the server
 	SessionTTL    time.Duration // of its sessions, from the sign-in on; likewise
 	LogoutURI     string        // where the server sends logout tokens; "" for nowhere
+	LogoHash      string        // of its logo; "" for none
 	BuiltIn       bool          // it is part of the server: in no table, and it may receive every scope of a person
 }
 
@@ -65,7 +66,7 @@ func clientOf(row store.Client) Client {
 		ID: row.ID, Name: row.Name, Scopes: strings.Fields(row.Scopes), PasswordGrant: row.PasswordGrant, CreatedAt: row.CreatedAt,
 		Public: row.Public, ThirdParty: row.ThirdParty, PKCEOptional: row.PKCEOptional,
 		RedirectURIs: lines(row.RedirectURIs), SignOutURIs: lines(row.SignOutURIs), DeviceGrant: row.DeviceGrant, LogoutURI: row.LogoutURI,
-		AccessTTL: row.AccessTTL, SessionTTL: row.SessionTTL,
+		AccessTTL: row.AccessTTL, SessionTTL: row.SessionTTL, LogoHash: row.LogoHash,
 	}
 }
 
@@ -83,6 +84,7 @@ type NewClient struct {
 	LogoutURI     string
 	AccessTTL     time.Duration
 	SessionTTL    time.Duration
+	Logo          []byte // an image; empty for none
 }
 
 // maxClientName counts code points.
@@ -108,7 +110,7 @@ func (s *Service) CreateClient(ctx context.Context, by By, n NewClient) (Client,
 		hash = token.HashSecret(created)
 	}
 	row := s.clientRow(id.String(), n, hash)
-	if err = s.insertClient(ctx, by, row); errors.Is(err, store.ErrConflict) {
+	if err = s.insertClient(ctx, by, row, n.Logo); errors.Is(err, store.ErrConflict) {
 		err = errClientNameTaken()
 	}
 	return clientOf(row), created, err
@@ -143,6 +145,11 @@ func (s *Service) checkClient(by By, n NewClient) *problem.Error {
 	checkAddresses(invalid, "/post_logout_redirect_uris", n.SignOutURIs)
 	if fault := checkLogoutURI(n.LogoutURI); fault != "" {
 		invalid.At("/backchannel_logout_uri", fault)
+	}
+	if len(n.Logo) > 0 {
+		if _, fault := examineLogo(n.Logo); fault != "" {
+			invalid.At("/logo", fault)
+		}
 	}
 	if n.ThirdParty && n.PasswordGrant {
 		invalid.At("/password_grant", "is not for the client of a third party, which must not see passwords")
@@ -185,15 +192,20 @@ func (s *Service) clientRow(id string, n NewClient, secretHash string) store.Cli
 		PasswordGrant: n.PasswordGrant, CreatedAt: s.now(),
 		Public: n.Public, ThirdParty: n.ThirdParty, PKCEOptional: n.PKCEOptional,
 		RedirectURIs: strings.Join(n.RedirectURIs, "\n"), SignOutURIs: strings.Join(n.SignOutURIs, "\n"), DeviceGrant: n.DeviceGrant, LogoutURI: n.LogoutURI,
-		AccessTTL: n.AccessTTL, SessionTTL: n.SessionTTL,
+		AccessTTL: n.AccessTTL, SessionTTL: n.SessionTTL, LogoHash: hashOf(string(n.Logo)),
 	}
 }
 
 // insertClient stores a client. Errors: store.ErrConflict when its name or its id is taken.
-func (s *Service) insertClient(ctx context.Context, by By, row store.Client) error {
+func (s *Service) insertClient(ctx context.Context, by By, row store.Client, logo []byte) error {
 	return s.db.Tx(ctx, func(q *store.Queries) error {
 		if err := q.CreateClient(ctx, row); err != nil {
 			return err
+		}
+		if len(logo) > 0 {
+			if err := q.SetClientLogo(ctx, row.ID, row.LogoHash, logo); err != nil {
+				return err
+			}
 		}
 		return s.recordClient(ctx, q, audit.ClientCreated, by, row.ID)
 	})

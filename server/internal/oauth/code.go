@@ -37,6 +37,7 @@ type code struct {
 	BrowserID  string   `json:"browser"`
 	Scopes     []string `json:"scopes"`
 	Resource   string   `json:"resource,omitempty"` // the audience of the tokens; "" for that of the server
+	Claims     []string `json:"claims,omitempty"`   // that the client asks for one by one
 	Nonce      string   `json:"nonce,omitempty"`
 	SignedInAt int64    `json:"auth"` // Unix microseconds
 	ExpiresAt  int64    `json:"exp"`
@@ -55,7 +56,7 @@ func (s *Service) sealCode(a Authorization, browser *identity.Browser) (string, 
 	}
 	plain, err := json.Marshal(code{
 		ID: id.String(), ClientID: a.Client.ID, Settings: settingsOf(a.Client), Redirect: hashOf(a.RedirectURI), Challenge: a.CodeChallenge,
-		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Nonce: a.Nonce, Resource: resource,
+		UserID: browser.User.ID, BrowserID: browser.Session.ID, Scopes: s.ScopesFor(a, browser.User), Claims: a.claims, Nonce: a.Nonce, Resource: resource,
 		SignedInAt: browser.Session.SignedInAt.UnixMicro(), ExpiresAt: s.now().Add(codeTTL).UnixMicro(),
 	})
 	return s.codes.SealURL(plain, codeName), err
@@ -105,7 +106,7 @@ func (s *Service) CodeGrant(ctx context.Context, client Client, form CodeGrantFo
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
 		UserID: c.UserID, BrowserID: c.BrowserID, ClientID: c.ClientID, CodeID: c.ID, Scopes: c.Scopes, Resource: c.Resource,
 		SignedInAt: time.UnixMicro(c.SignedInAt).UTC(), CodeEndsAt: expires.Add(time.Minute), TTL: client.SessionTTL,
-		Consented: client.ThirdParty,
+		Claims: strings.Join(c.Claims, " "), Consent: neededConsent(client, c.Scopes, c.Claims),
 	})
 	switch {
 	case errors.Is(err, identity.ErrCodeUsed):
@@ -177,7 +178,7 @@ func (s *Service) withIDToken(client Client, t Tokens, session store.Session, us
 	text, err := s.ids.Sign(token.ID{
 		Subject: user.ID, ClientID: session.ClientID, SessionID: session.ID, Nonce: nonce, AccessToken: t.AccessToken.Reveal(),
 		Methods: identity.MethodsOf(session), AuthTime: session.SignedInAt, IssuedAt: now, ExpiresAt: now.Add(s.accessTTL(client)),
-		Person: UserInfo(user, strings.Fields(t.Scope)),
+		Person: inIDTokenOf(session, user, strings.Fields(t.Scope)),
 	})
 	t.IDToken = secret.New(text)
 	return t, err

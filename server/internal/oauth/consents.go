@@ -3,6 +3,8 @@ package oauth
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
@@ -16,6 +18,32 @@ const maxConsents = 100
 // Consents lists the clients that a person has agreed to, with the scopes of each.
 func (s *Service) Consents(ctx context.Context, caller *identity.Caller) ([]store.GrantedConsent, error) {
 	return s.db.ListConsents(ctx, caller.User.ID, maxConsents)
+}
+
+// Agree stores that a person has agreed. Scopes that were granted before stay granted.
+func (s *Service) Agree(ctx context.Context, a Authorization, user store.User) error {
+	if !a.Client.ThirdParty {
+		return nil
+	}
+	err := s.db.Tx(ctx, func(q *store.Queries) error {
+		if _, err := q.LockUser(ctx, user.ID); err != nil { // the person may agree or withdraw in another window
+			return err
+		}
+		before, err := q.ConsentOf(ctx, user.ID, a.Client.ID)
+		if store.IgnoreNotFound(err) != nil {
+			return err
+		}
+		granted := strings.Fields(before.Scope)
+		all := slices.Concat(granted, s.ConsentFor(a, user))
+		if all = identity.Intersect(all, all); len(all) > len(granted) {
+			event := audit.Event(ctx, user, &audit.Actor{ID: user.ID, ClientID: a.Client.ID})
+			if err = audit.Record(ctx, q, audit.ConsentGranted, event, s.now()); err != nil {
+				return err
+			}
+		}
+		return q.SetConsent(ctx, user.ID, a.Client.ID, strings.Join(all, " "), s.now())
+	})
+	return store.IgnoreNotFound(err) // an account that was deleted meanwhile gets no code
 }
 
 // Withdraw takes back what a person has agreed to, and ends their sessions with the client. Errors: NotFound.
@@ -32,7 +60,7 @@ func (s *Service) Withdraw(ctx context.Context, caller *identity.Caller, clientI
 		}
 		event := audit.Event(ctx, caller.User, caller.Actor())
 		event.ClientID, event.SessionID = clientID, ""
-		return audit.Record(ctx, q, audit.Logout, event, s.now())
+		return audit.Record(ctx, q, audit.ConsentWithdrawn, event, s.now())
 	})
 	if errors.Is(err, store.ErrNotFound) {
 		return problem.New(problem.NotFound, "You have not agreed to this application.")

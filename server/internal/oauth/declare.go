@@ -20,7 +20,9 @@ type DeclaredClient struct {
 	ID string
 	// SecretHash returns the SHA-256 of the secret in hex. It is called if the client has to be created or updated.
 	SecretHash func() (string, error)
-	Update     bool // whether an existing client gets all that is declared
+	// ReadLogo returns the logo, or nil for none. It is called when SecretHash is.
+	ReadLogo func() ([]byte, error)
+	Update   bool // whether an existing client gets all that is declared
 }
 
 // minDeclaredSecret is the least number of characters of a client's secret that an operator chooses. Its hash is a fast one, so
@@ -78,12 +80,20 @@ func (s *Service) Declare(ctx context.Context, d DeclaredClient) (created, updat
 	return false, updated, err
 }
 
+// readFiles reads the logo, and returns the hash of the secret.
+func (d *DeclaredClient) readFiles() (secretHash string, err error) {
+	if d.Logo, err = d.ReadLogo(); err != nil {
+		return "", err
+	}
+	return d.SecretHash()
+}
+
 func (s *Service) createDeclared(ctx context.Context, d DeclaredClient) (created bool, err error) {
-	hash, err := d.SecretHash()
+	hash, err := d.readFiles()
 	if err != nil {
 		return false, err
 	}
-	err = s.insertClient(ctx, nil, s.clientRow(d.ID, d.NewClient, hash))
+	err = s.insertClient(ctx, nil, s.clientRow(d.ID, d.NewClient, hash), d.Logo)
 	if !errors.Is(err, store.ErrConflict) {
 		return err == nil, err
 	}
@@ -107,7 +117,7 @@ func isSame(a, b store.Client) bool {
 // updateDeclared changes a client where it differs. If it becomes narrower, the sessions end that people started
 // through it, which would keep what it has lost otherwise.
 func (s *Service) updateDeclared(ctx context.Context, d DeclaredClient, before store.Client) (updated bool, err error) {
-	hash, err := d.SecretHash()
+	hash, err := d.readFiles()
 	if err != nil {
 		return false, err
 	}
@@ -127,8 +137,16 @@ func (s *Service) updateDeclared(ctx context.Context, d DeclaredClient, before s
 		}
 	}
 	err = s.db.Tx(ctx, func(q *store.Queries) error {
-		if err := q.UpdateClient(ctx, after); err != nil || !narrowed {
+		if err := q.UpdateClient(ctx, after); err != nil {
 			return err
+		}
+		if after.LogoHash != before.LogoHash {
+			if err := q.SetClientLogo(ctx, d.ID, after.LogoHash, d.Logo); err != nil {
+				return err
+			}
+		}
+		if !narrowed {
+			return nil
 		}
 		return q.EndRemainingSessionsOfClient(ctx, d.ID)
 	})

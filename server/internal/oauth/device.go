@@ -154,7 +154,7 @@ func (s *Service) DeviceGrant(ctx context.Context, client Client, code secret.Te
 	}
 	session, user, refresh, err := s.identity.StartSession(ctx, identity.Start{
 		UserID: d.UserID, BrowserID: d.BrowserID, ClientID: client.ID, DeviceHash: d.Hash, Scopes: scopes,
-		SignedInAt: d.SignedInAt, Consented: client.ThirdParty, TTL: client.SessionTTL,
+		SignedInAt: d.SignedInAt, Consent: neededConsent(client, scopes, nil), TTL: client.SessionTTL,
 	})
 	switch {
 	case errors.Is(err, identity.ErrCodeUsed):

@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
@@ -12,20 +11,6 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 )
-
-// UserInfo returns the claims about a person that scopes allow, for UserInfo and ID tokens alike.
-func UserInfo(user store.User, scopes []string) (p token.Person) {
-	if slices.Contains(scopes, "profile") {
-		p.PreferredUsername, p.Name, p.UpdatedAt = user.Username, user.FullName, user.UpdatedAt.Unix()
-		if user.Metadata != "" {
-			p.Metadata = json.RawMessage(user.Metadata)
-		}
-	}
-	if slices.Contains(scopes, "email") && user.Email != "" {
-		p.Email, p.EmailVerified = user.Email, &user.EmailVerified
-	}
-	return p
-}
 
 // SignOutParameters are those of a request to sign out (OpenID Connect RP-Initiated Logout §2).
 type SignOutParameters struct{ IDTokenHint, ClientID, RedirectURI, State, UILocales string }

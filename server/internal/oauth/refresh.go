@@ -49,6 +49,15 @@ func (s *Service) RefreshGrant(ctx context.Context, client Client, text secret.T
 		s.outage.note(ctx, begun, s.now(), err)
 		return Tokens{}, err
 	}
+	if s.identity.MayLoseScopes(user, identity.MethodsOf(session)) {
+		user, err = s.db.UserByID(ctx, session.UserID)
+		if errors.Is(err, store.ErrNotFound) {
+			err = errRefresh("the account was deleted")
+		}
+		if err != nil {
+			return Tokens{}, err
+		}
+	}
 	scopes, err := s.narrow(client, w.Scope, session, user)
 	if err != nil {
 		return Tokens{}, err
@@ -139,5 +148,5 @@ func (s *Service) narrow(client Client, requested string, session store.Session,
 			return nil, problem.New(problem.InvalidScope, "The session has none of the requested scopes. Log in to get others.")
 		}
 	}
-	return identity.Intersect(identity.Intersect(scopes, s.allowedByCode(client)), s.identity.Scopes.OfUser(user)), nil
+	return identity.Intersect(identity.Intersect(scopes, s.allowedByCode(client)), s.identity.ScopesOf(user, identity.MethodsOf(session))), nil
 }

@@ -21,6 +21,7 @@ var statuses = map[Code]int{
 	LastAdministrator:    http.StatusConflict,
 	EmailTaken:           http.StatusConflict,
 	NothingToConfirm:     http.StatusConflict,
+	NoSecondFactor:       http.StatusConflict,
 	PayloadTooLarge:      http.StatusRequestEntityTooLarge,
 	UnsupportedMediaType: http.StatusUnsupportedMediaType,
 	ValidationFailed:     http.StatusUnprocessableEntity,
@@ -45,6 +46,7 @@ var statuses = map[Code]int{
 	ExpiredToken:         http.StatusBadRequest,
 
 	MFARequired:             http.StatusBadRequest,
+	MFAEnrollmentRequired:   http.StatusBadRequest,
 	UnsupportedResponseType: http.StatusBadRequest,
 }
 

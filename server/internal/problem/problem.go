@@ -30,6 +30,7 @@ const (
 	LastAdministrator    Code = "last_administrator"
 	EmailTaken           Code = "email_taken"
 	NothingToConfirm     Code = "nothing_to_confirm"
+	NoSecondFactor       Code = "no_second_factor"
 	PayloadTooLarge      Code = "payload_too_large"
 	UnsupportedMediaType Code = "unsupported_media_type"
 	ValidationFailed     Code = "validation_failed"
@@ -58,6 +59,7 @@ const (
 
 	UnsupportedResponseType Code = "unsupported_response_type" // RFC 6749 §4.1.2.1, RFC 9126 §2.3
 	MFARequired             Code = "mfa_required"              // the second factor is missing
+	MFAEnrollmentRequired   Code = "mfa_enrollment_required"   // the account has none, and must have one
 )
 
 // FieldError points at one invalid field of the request (RFC 9457 §3.2).

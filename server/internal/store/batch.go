@@ -15,20 +15,24 @@ import (
 // maxBatch limits how many statements share one commit.
 const maxBatch = 64
 
-// batchWriter is the writing side of SQLite. It runs the statements that arrive during a commit together in the next
-// transaction, since making a commit durable is most of the cost of a write, and costs the same for one statement and for
-// many. Each caller waits for the commit of its statement, so an acknowledged write is on the disk.
+// batchWriter is the writing side of SQLite. It runs the statements and transactions that arrive during a commit together in the
+// next one, since making a commit durable is most of the cost of a write, and costs the same for one statement and for many.
+// Each caller waits for the commit of its own, so an acknowledged write is on the disk.
 type batchWriter struct {
 	*prepared
-	check  func() error // fails if what is written now would be lost
-	queue  chan *job
-	mu     sync.RWMutex // read-locked while a job is queued, so that close misses none
-	closed bool
-	writer sync.WaitGroup
+	check      func() error // fails if what is written now would be lost
+	queue      chan *job
+	uncompiled []string     // see compile
+	mu         sync.RWMutex // read-locked while a job is queued, so that close misses none
+	closed     bool
+	writer     sync.WaitGroup
 }
 
-// job is one statement in the queue.
+// job is one statement in the queue, or one transaction, which has a turn.
 type job struct {
+	turn      chan runner   // receives what runs the statements of the transaction
+	ended     chan struct{} // is closed when its function has returned
+	failed    error         // of its function
 	statement *sql.Stmt
 	args      []any
 	into      []any // the destination of the one row, for a statement with RETURNING
@@ -94,6 +98,7 @@ func (w *batchWriter) close() {
 func (w *batchWriter) run() {
 	for first := range w.queue {
 		w.commit(w.gather(first))
+		w.compile(context.Background())
 	}
 }
 
@@ -132,29 +137,33 @@ func (w *batchWriter) commit(jobs []*job) {
 }
 
 func (w *batchWriter) transact(ctx context.Context, jobs []*job) error {
-	tx, _, err := w.begin(ctx)
+	if err := w.check(); err != nil {
+		return err
+	}
+	tx, err := w.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	for _, j := range jobs {
+		if j.turn != nil {
+			if err = w.runTransaction(ctx, tx, j, len(jobs) == 1); err != nil {
+				return err
+			}
+			continue
+		}
 		j.run(ctx, tx.StmtContext(ctx, j.statement))
 		if j.err != nil && !isConstraint(j.err) && !errors.Is(j.err, sql.ErrNoRows) {
 			return j.err
 		}
 	}
+	if len(jobs) == 1 && jobs[0].failed != nil {
+		return nil // and nothing of it is committed
+	}
 	if err = tx.Commit(); err != nil {
 		return err
 	}
 	return w.check() // again, since the files may have been lost meanwhile
-}
-
-// begin starts a transaction, if its writes would not be lost.
-func (w *batchWriter) begin(ctx context.Context) (*sql.Tx, runner, error) {
-	if err := w.check(); err != nil {
-		return nil, nil, err
-	}
-	return w.prepared.begin(ctx)
 }
 
 // QueryContext implements runner, for a statement that changes and returns several rows. It does not wait in the queue.

@@ -28,11 +28,12 @@ type Client struct {
 	OldSecretUntil time.Time
 	AccessTTL      time.Duration // of its access tokens; 0 for that of the server
 	SessionTTL     time.Duration // of its sessions, likewise
+	LogoHash       string        // of its logo; see SetClientLogo
 }
 
 const clientColumns = `c.id, c.name, c.secret_hash, c.scopes, c.password_grant, c.created_at,
 	c.public, c.third_party, c.pkce_optional, c.redirect_uris, c.sign_out_uris, c.device_grant, c.logout_uri, c.old_secret_hash, c.old_secret_until,
-	c.access_ttl, c.session_ttl`
+	c.access_ttl, c.session_ttl, c.logo_hash`
 
 func (c *Client) fields() []any {
 	return []any{
@@ -45,6 +46,7 @@ func (c *Client) fields() []any {
 		timeScanner{&c.OldSecretUntil},
 		durationScanner{&c.AccessTTL},
 		durationScanner{&c.SessionTTL},
+		&c.LogoHash,
 	}
 }
 
@@ -52,11 +54,11 @@ func (c *Client) fields() []any {
 func (q *Queries) CreateClient(ctx context.Context, c Client) error {
 	_, err := q.write.ExecContext(ctx, `
 		INSERT INTO clients (id, name, secret_hash, scopes, password_grant, created_at,
-			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+			public, third_party, pkce_optional, redirect_uris, sign_out_uris, device_grant, logout_uri, access_ttl, session_ttl, logo_hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, micros(c.CreatedAt),
 		c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs, c.DeviceGrant, c.LogoutURI,
-		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds())
+		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash)
 	return translate(err)
 }
 
@@ -94,10 +96,10 @@ func (q *Queries) UpdateClient(ctx context.Context, c Client) error {
 		UPDATE clients SET name = $2, secret_hash = $3, scopes = $4, password_grant = $5,
 			public = $6, third_party = $7, pkce_optional = $8, redirect_uris = $9, sign_out_uris = $10,
 			old_secret_hash = $11, old_secret_until = $12, device_grant = $13, logout_uri = $14,
-			access_ttl = $15, session_ttl = $16 WHERE id = $1`,
+			access_ttl = $15, session_ttl = $16, logo_hash = $17 WHERE id = $1`,
 		c.ID, c.Name, c.SecretHash.Reveal(), c.Scopes, c.PasswordGrant, c.Public, c.ThirdParty, c.PKCEOptional, c.RedirectURIs, c.SignOutURIs,
 		c.OldSecretHash.Reveal(), micros(c.OldSecretUntil), c.DeviceGrant, c.LogoutURI,
-		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds()))
+		c.AccessTTL.Microseconds(), c.SessionTTL.Microseconds(), c.LogoHash))
 }
 
 // DeleteClient deletes a client. Errors: ErrNotFound.

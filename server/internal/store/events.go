@@ -64,3 +64,14 @@ func (q *Queries) ListEvents(ctx context.Context, query EventQuery) ([]Event, er
 		return []any{&e.ID, timeScanner{&e.At}, &e.Kind, &e.UserID, &e.Username, &e.Actor, &e.ClientID, &e.SessionID, &e.IPAddress, &e.UserAgent}
 	})
 }
+
+// AddressesOf lists the IP addresses from which the owner of an account has used it, the latest first, as far as its events and its
+// sessions tell.
+func (q *Queries) AddressesOf(ctx context.Context, userID string, limit int) ([]string, error) {
+	rows, err := q.read.QueryContext(ctx, `
+		SELECT ip_address FROM (
+			SELECT ip_address, at FROM events WHERE user_id = $1 AND kind NOT IN ('login_failed', 'login_throttled')
+			UNION ALL SELECT ip_address, last_used_at FROM sessions WHERE user_id = $1) AS used
+		WHERE ip_address <> '' GROUP BY ip_address ORDER BY MAX(at) DESC, ip_address LIMIT $2`, userID, limit)
+	return collect(rows, err, func(address *string) []any { return []any{address} })
+}

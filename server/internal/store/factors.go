@@ -74,11 +74,20 @@ func (q *Queries) DeleteFactorsOf(ctx context.Context, userID string) error {
 	return q.later(ctx, `DELETE FROM factors WHERE user_id = $1`, userID)
 }
 
-// SetFactorKinds records with the user which kinds of factors there are, so that a login sees it without a query of its own.
+// SetFactorKinds records with the user which kinds of factors there are, so that a login sees it without a query of its own. Without
+// any, it deletes the recovery codes, and ends a reset.
 func (q *Queries) SetFactorKinds(ctx context.Context, userID string, now time.Time) error {
 	factors, err := q.FactorsOf(ctx, userID)
 	if err != nil {
 		return err
+	}
+	if len(factors) == 0 {
+		if err = q.DeleteFactorsOf(ctx, userID); err != nil {
+			return err
+		}
+		if err = q.SetFactorReset(ctx, userID, time.Time{}); err != nil {
+			return err
+		}
 	}
 	kinds := make([]string, len(factors))
 	for i, f := range factors {
@@ -87,6 +96,46 @@ func (q *Queries) SetFactorKinds(ctx context.Context, userID string, now time.Ti
 	slices.Sort(kinds)
 	return one(q.write.ExecContext(ctx, `UPDATE users SET factors = $2, updated_at = $3 WHERE id = $1`,
 		userID, strings.Join(slices.Compact(kinds), " "), micros(now)))
+}
+
+// RenameFactor gives a factor of a user another name, and returns it. Errors: ErrNotFound.
+func (q *Queries) RenameFactor(ctx context.Context, userID, id, name string) (f Factor, err error) {
+	err = q.writeRow(ctx, f.fields(), `UPDATE factors SET name = $3 WHERE id = $1 AND user_id = $2 RETURNING `+factorColumns, id, userID, name)
+	return f, err
+}
+
+// FactorsAfter lists up to limit factors of a kind in the order of their ids, after one.
+func (q *Queries) FactorsAfter(ctx context.Context, kind, id string, limit int) ([]Factor, error) {
+	rows, err := q.read.QueryContext(ctx, `SELECT `+factorColumns+` FROM factors WHERE kind = $1 AND id > $2 ORDER BY id LIMIT $3`, kind, id, limit)
+	return collect(rows, err, (*Factor).fields)
+}
+
+// SetSessionMethods records that the person of a session has proved more of who they are.
+func (q *Queries) SetSessionMethods(ctx context.Context, userID, id, methods string) error {
+	return q.later(ctx, `UPDATE sessions SET methods = $3 WHERE id = $1 AND user_id = $2`, id, userID, methods)
+}
+
+// SetFactorReset records when a reset removes the factors of a user; the zero time for no reset.
+func (q *Queries) SetFactorReset(ctx context.Context, userID string, at time.Time) error {
+	return q.later(ctx, `UPDATE users SET factors_reset_at = $2 WHERE id = $1`, userID, orNull(at))
+}
+
+// UsersToResetFactors lists up to limit users whose reset is due.
+func (q *Queries) UsersToResetFactors(ctx context.Context, now time.Time, limit int) ([]User, error) {
+	rows, err := q.read.QueryContext(ctx, `SELECT `+loginColumns+` FROM users WHERE factors_reset_at <= $1 ORDER BY factors_reset_at LIMIT $2`, micros(now), limit)
+	return collect(rows, err, (*User).loginFields)
+}
+
+// FactorPolicy returns since when a policy has applied to an audience, and records now if it is new.
+func (q *Queries) FactorPolicy(ctx context.Context, who string, now time.Time) (since time.Time, err error) {
+	err = q.writeRow(ctx, []any{timeScanner{&since}}, `
+		INSERT INTO factor_policies (who, since) VALUES ($1, $2) ON CONFLICT (who) DO UPDATE SET since = factor_policies.since RETURNING since`, who, micros(now))
+	return since, err
+}
+
+// EndFactorPolicy records that a policy no longer applies to an audience.
+func (q *Queries) EndFactorPolicy(ctx context.Context, who string) error {
+	return q.later(ctx, `DELETE FROM factor_policies WHERE who = $1`, who)
 }
 
 // UseFactorStep records the use of a TOTP code. Errors: ErrNotFound if a code of the same time step or a later one was used, or

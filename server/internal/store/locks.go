@@ -66,11 +66,15 @@ func (q *Queries) LockUser(ctx context.Context, id string) (u User, err error) {
 func (q *Queries) LockUnchanged(ctx context.Context, u User, now time.Time, counters ...string) error {
 	var keys [4]string // "" is no key
 	copy(keys[:], counters)
+	var resetAt int64
+	if !u.FactorsResetAt.IsZero() {
+		resetAt = micros(u.FactorsResetAt)
+	}
 	return q.must(ctx, `
 		UPDATE users SET updated_at = updated_at
-		WHERE id = $1 AND NOT disabled AND COALESCE(password_hash, '') = $2 AND scopes = $3 AND COALESCE(email, '') = $4 AND email_verified = $5 AND factors = $12
+		WHERE id = $1 AND NOT disabled AND COALESCE(password_hash, '') = $2 AND scopes = $3 AND COALESCE(email, '') = $4 AND email_verified = $5 AND factors = $12 AND COALESCE(factors_reset_at, 0) = $13
 			AND NOT EXISTS (SELECT 1 FROM throttles WHERE key IN ($6, $7, $8, $9) AND blocked_until > $10 AND blocked_until <= $11)`,
-		u.ID, u.PasswordHash.Reveal(), u.Scopes, u.Email, u.EmailVerified, keys[0], keys[1], keys[2], keys[3], micros(now), stale(now, LongestWait), u.Factors)
+		u.ID, u.PasswordHash.Reveal(), u.Scopes, u.Email, u.EmailVerified, keys[0], keys[1], keys[2], keys[3], micros(now), stale(now, LongestWait), u.Factors, resetAt)
 }
 
 // maxReads is how often TxUnchanged reads the user.

@@ -88,20 +88,31 @@ func openPostgres(ctx context.Context, databaseURL string, pool Pool) (*DB, erro
 				config.Host, errors.Join(err, db.Close()))
 		}
 	}
-	begin := func(ctx context.Context) (*sql.Tx, runner, error) {
-		tx, err := db.BeginTx(context.WithValue(ctx, inFlights{}, true), nil)
-		return tx, tx, err
-	}
 	return &DB{
 		Queries: Queries{read: retrying{db}, write: retrying{db}, skipLocked: " FOR UPDATE SKIP LOCKED"},
 		read:    db, write: db,
 		engine: engine{
-			dialect: "postgres", begin: begin, probe: func(ctx context.Context) error { return probePostgres(ctx, db) },
+			dialect: "postgres", transact: inFlight(db), probe: func(ctx context.Context) error { return probePostgres(ctx, db) },
 			close: func() { net.close(answerTime) }, closed: net.open.Wait, // the driver cancels statements in the background
 			patient: func() *sql.DB { return sql.OpenDB(newHosts(patient, state, chosen)) },
 		},
 		ready: readiness{turn: make(chan struct{}, 1)},
 	}, nil
+}
+
+// inFlight returns a function that runs another one in a transaction; see flights.
+func inFlight(db *sql.DB) func(context.Context, func(runner) error) error {
+	return func(ctx context.Context, f func(runner) error) error {
+		tx, err := db.BeginTx(context.WithValue(ctx, inFlights{}, true), nil)
+		if err != nil {
+			return translate(err)
+		}
+		defer tx.Rollback() //nolint:errcheck // does nothing after a commit
+		if err = f(tx); err != nil {
+			return err
+		}
+		return translate(tx.Commit())
+	}
 }
 
 // withoutSession prepares for a pooler, which gives each transaction another connection: settings and prepared statements of one are

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"sync"
-
-	"sesame/server/internal/tracing"
 )
 
 // prepared runs SQLite statements that are compiled once per connection, which halves the cost of a read. (The driver of
@@ -60,12 +58,4 @@ func (p *prepared) QueryRowContext(ctx context.Context, query string, args ...an
 		return p.db.QueryRowContext(ctx, query, args...) // which fails too: a Row cannot be made with an error
 	}
 	return s.QueryRowContext(ctx, args...)
-}
-
-// begin starts a transaction.
-func (p *prepared) begin(ctx context.Context) (tx *sql.Tx, run runner, err error) {
-	_, span := tracing.Statement(ctx, tracing.SQLite, "BEGIN")
-	defer func() { endSpan(span, err) }()
-	tx, err = p.db.BeginTx(context.WithoutCancel(ctx), nil)
-	return tx, traced{tx}, err
 }

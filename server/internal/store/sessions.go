@@ -23,12 +23,13 @@ type Session struct {
 	BrowserID  string    // the session of the browser that it was started from; "" for none
 	SignedInAt time.Time // when the person gave their password
 	Resource   string    // the audience of its access tokens; "" for that of the server
+	Claims     string    // that the client has asked for beyond its scopes, space-separated
 	Methods    string    // how the person signed in (RFC 8176), space-separated; "" for a password
 }
 
 const sessionColumns = `s.id, s.user_id, s.client_id, s.scope, s.seed_hash, s.generation, s.ip_address,
 	s.user_agent, s.created_at, s.last_used_at, s.expires_at, s.ends_at,
-	COALESCE(s.browser_id, ''), COALESCE(s.signed_in_at, s.created_at), s.resource, s.methods`
+	COALESCE(s.browser_id, ''), COALESCE(s.signed_in_at, s.created_at), s.resource, s.claims, s.methods`
 
 func (s *Session) fields() []any {
 	return []any{
@@ -41,6 +42,7 @@ func (s *Session) fields() []any {
 		&s.BrowserID,
 		timeScanner{&s.SignedInAt},
 		&s.Resource,
+		&s.Claims,
 		&s.Methods,
 	}
 }
@@ -49,10 +51,10 @@ func (s *Session) fields() []any {
 func (q *Queries) CreateSession(ctx context.Context, s Session) error {
 	return q.later(ctx, `
 		INSERT INTO sessions (id, user_id, client_id, scope, seed_hash, generation, ip_address,
-			user_agent, created_at, last_used_at, expires_at, ends_at, check_at, browser_id, signed_in_at, resource, methods)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, NULLIF($13, ''), $14, $15, $16)`,
+			user_agent, created_at, last_used_at, expires_at, ends_at, check_at, browser_id, signed_in_at, resource, claims, methods)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, NULLIF($13, ''), $14, $15, $16, $17)`,
 		s.ID, s.UserID, s.ClientID, s.Scope, s.SeedHash, s.Generation, s.IPAddress,
-		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt), s.BrowserID, orNull(s.SignedInAt), s.Resource, s.Methods)
+		s.UserAgent, micros(s.CreatedAt), micros(s.LastUsedAt), micros(s.ExpiresAt), micros(s.EndsAt), s.BrowserID, orNull(s.SignedInAt), s.Resource, s.Claims, s.Methods)
 }
 
 // TrimSessions deletes the least recently used sessions of a user, and keeps the others: at most keep.
@@ -64,18 +66,18 @@ func (q *Queries) TrimSessions(ctx context.Context, userID string, keep int) err
 		userID, keep)
 }
 
-// UserOfSession finds an enabled user by a valid session, and the scopes of that session. Errors: ErrNotFound. Every
+// UserOfSession finds an enabled user by a valid session, and the scopes and claims of that session. Errors: ErrNotFound. Every
 // request with an access token makes this query, and each column costs, so it reads none that the caller knows already.
-func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, scope string, err error) {
+func (q *Queries) UserOfSession(ctx context.Context, userID, id string, now time.Time) (u User, scope, claims string, err error) {
 	row := q.read.QueryRowContext(ctx, `
 		SELECT u.username, COALESCE(u.email, ''), u.email_verified, COALESCE(u.full_name, ''),
-			u.scopes, u.created_at, u.updated_at, u.user_metadata, u.factors, s.scope
+			u.scopes, u.created_at, u.updated_at, u.user_metadata, u.factors, u.administrator_since, s.scope, s.claims
 		FROM sessions s JOIN users u ON u.id = s.user_id
 		WHERE s.id = $1 AND s.expires_at > $2 AND u.id = $3 AND NOT u.disabled`, id, micros(now), userID)
 	u.ID = userID
 	err = translate(row.Scan(&u.Username, &u.Email, &u.EmailVerified, &u.FullName,
-		&u.Scopes, timeScanner{&u.CreatedAt}, timeScanner{&u.UpdatedAt}, &u.Metadata, &u.Factors, &scope))
-	return u, scope, err
+		&u.Scopes, timeScanner{&u.CreatedAt}, timeScanner{&u.UpdatedAt}, &u.Metadata, &u.Factors, timeScanner{&u.AdministratorSince}, &scope, &claims))
+	return u, scope, claims, err
 }
 
 // SessionByID finds a session, even an expired one, and its user. Errors: ErrNotFound.
@@ -92,13 +94,13 @@ func (q *Queries) SessionByID(ctx context.Context, id string) (s Session, u User
 func (q *Queries) AdvanceSession(ctx context.Context, id, clientID, seedHash string, generation uint32, now time.Time, idle time.Duration, resources ...string) (s Session, u User, err error) {
 	audiences := "  " + strings.Join(resources, " ") + " " // each, "" too, between spaces, which no URI has
 	s.ID, s.ClientID = id, clientID
-	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, timeScanner{&s.SignedInAt}, &s.Resource, &s.Methods, &u.Scopes}, `
+	err = q.writeRow(ctx, []any{&s.UserID, &s.Scope, timeScanner{&s.SignedInAt}, &s.Resource, &s.Claims, &s.Methods, &u.Scopes}, `
 		UPDATE sessions SET generation = generation + 1, last_used_at = $4,
 			expires_at = CASE WHEN ends_at < $5 THEN ends_at ELSE $5 END
 		WHERE id = $1 AND seed_hash = $2 AND generation = $3 AND expires_at > $4 AND client_id = $6
 			AND REPLACE($7, ' ' || resource || ' ', '') <> $7
 			AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id AND NOT u.disabled)
-		RETURNING user_id, scope, COALESCE(signed_in_at, created_at), resource, methods, (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
+		RETURNING user_id, scope, COALESCE(signed_in_at, created_at), resource, claims, methods, (SELECT u.scopes FROM users u WHERE u.id = sessions.user_id)`,
 		id, seedHash, generation, micros(now), micros(now.Add(idle)), clientID, audiences)
 	return s, u, err
 }

@@ -69,7 +69,7 @@ func openSQLite(ctx context.Context, file string) (*DB, error) {
 	return &DB{
 		Queries: Queries{read: traced{reader}, write: writer},
 		read:    read, write: write,
-		engine: engine{dialect: "sqlite3", begin: writer.begin, probe: probe, check: files.check, close: func() {
+		engine: engine{dialect: "sqlite3", transact: writer.transaction, probe: probe, check: files.check, close: func() {
 			writer.close()
 			files.close()
 		}, closed: func() {}},

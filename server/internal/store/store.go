@@ -36,12 +36,14 @@ type DB struct {
 // engine holds what differs between the two databases beyond SQL.
 type engine struct {
 	dialect string
-	begin   func(ctx context.Context) (*sql.Tx, runner, error)
-	probe   func(ctx context.Context) error // reads from the database, and fails if it is read-only
-	check   func() error                    // fails if the files of the database were deleted or replaced; nil on PostgreSQL
-	close   func()                          // before the connections are
-	closed  func()                          // waits until they are
-	patient func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
+	// transact runs f in a transaction, which it commits if f returns nil and otherwise rolls back. It returns the error of f as it
+	// is, and others translated.
+	transact func(ctx context.Context, f func(runner) error) error
+	probe    func(ctx context.Context) error // reads from the database, and fails if it is read-only
+	check    func() error                    // fails if the files of the database were deleted or replaced; nil on PostgreSQL
+	close    func()                          // before the connections are
+	closed   func()                          // waits until they are
+	patient  func() *sql.DB                  // opens connections without limits of time, for migrations; nil if the others have none
 }
 
 // Queries are the statements, on the database or in a transaction.
@@ -94,20 +96,12 @@ func (db *DB) Tx(ctx context.Context, f func(*Queries) error) error {
 }
 
 func (db *DB) tryTx(ctx context.Context, f func(*Queries) error) error {
-	tx, run, err := db.engine.begin(ctx)
-	if err != nil {
-		return translate(err)
-	}
-	defer tx.Rollback() //nolint:errcheck // does nothing after a commit
 	var committed []func()
-	if err = f(&Queries{read: run, write: run, skipLocked: db.skipLocked, flights: db.engine.dialect == "postgres", committed: &committed, recorded: db.recorded}); err != nil {
-		return err
-	}
-	if err = db.commit(ctx, tx); err == nil {
-		err = db.checkFiles() // an acknowledged write is in the file that the next start will open
-	}
+	err := db.engine.transact(ctx, func(run runner) error {
+		return f(&Queries{read: run, write: run, skipLocked: db.skipLocked, flights: db.engine.dialect == "postgres", committed: &committed, recorded: db.recorded})
+	})
 	if err != nil {
-		return translate(err)
+		return err
 	}
 	for _, then := range committed {
 		then()

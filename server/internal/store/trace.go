@@ -111,12 +111,3 @@ func (t traced) QueryRowContext(ctx context.Context, query string, args ...any) 
 	endSpan(span, row.Err())
 	return row
 }
-
-// commit commits a transaction. The driver of PostgreSQL makes the span there.
-func (db *DB) commit(ctx context.Context, tx *sql.Tx) (err error) {
-	if db.engine.dialect == "sqlite3" {
-		_, span := tracing.Statement(ctx, tracing.SQLite, "COMMIT")
-		defer func() { endSpan(span, err) }()
-	}
-	return tx.Commit()
-}

@@ -26,7 +26,10 @@ type User struct {
 	UpdatedAt      time.Time
 	Metadata       string // JSON; "" for none
 	Factors        string // the kinds of the second factors, space-separated
-	ImportedAs     string // written by CreateUser, read by the query of that name
+	// AdministratorSince is when the account got the scopes of administrators; zero for its creation.
+	AdministratorSince time.Time
+	FactorsResetAt     time.Time // when a reset removes the factors; zero for no reset
+	ImportedAs         string    // written by CreateUser, read by the query of that name
 }
 
 // OnlyClaimed reports whether neither the owner of the address nor an operator has vouched for it. (A server of an older
@@ -38,7 +41,7 @@ const ImportedBefore = "unknown"
 
 // userColumns omits the columns that only a login needs: the password hash and the folded keys.
 const userColumns = `users.id, users.username, COALESCE(users.email, ''), users.email_verified,
-	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at, users.user_metadata, users.factors`
+	COALESCE(users.full_name, ''), users.scopes, users.disabled, users.created_at, users.updated_at, users.user_metadata, users.factors, users.administrator_since`
 
 func (u *User) fields() []any {
 	return []any{
@@ -48,14 +51,15 @@ func (u *User) fields() []any {
 		timeScanner{&u.UpdatedAt},
 		&u.Metadata,
 		&u.Factors,
+		timeScanner{&u.AdministratorSince},
 	}
 }
 
-// loginColumns include them, and the time of the claim.
-const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), users.email_claimed_at, ` + userColumns
+// loginColumns include them, the time of the claim and that of a reset.
+const loginColumns = `COALESCE(users.password_hash, ''), users.username_key, COALESCE(users.email_key, ''), users.email_claimed_at, users.factors_reset_at, ` + userColumns
 
 func (u *User) loginFields() []any {
-	return append([]any{secretScanner{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey, timeScanner{&u.EmailClaimedAt}}, u.fields()...)
+	return append([]any{secretScanner{&u.PasswordHash}, &u.UsernameKey, &u.EmailKey, timeScanner{&u.EmailClaimedAt}, timeScanner{&u.FactorsResetAt}}, u.fields()...)
 }
 
 // CreateUser inserts a user. Errors: ErrConflict when the username or the confirmed address is taken; the transaction can
@@ -163,6 +167,8 @@ type UserChange struct {
 	Disabled *bool
 	Scopes   *string
 	Metadata *string // "" clears
+	// AdministratorSince is when the account got the scopes of administrators.
+	AdministratorSince time.Time // zero keeps it
 }
 
 // UpdateUser changes a user and returns the new state. Errors: ErrNotFound.
@@ -172,9 +178,10 @@ func (q *Queries) UpdateUser(ctx context.Context, id string, c UserChange, now t
 			email = NULLIF(COALESCE($3, email), ''), email_key = NULLIF(COALESCE($4, email_key), ''),
 			email_verified = email_verified AND COALESCE($3, email) = email,
 			email_claimed_at = CASE WHEN COALESCE($3, email) = email THEN email_claimed_at END,
-			disabled = COALESCE($5, disabled), scopes = COALESCE($6, scopes), updated_at = $7, user_metadata = COALESCE($8, user_metadata)
+			disabled = COALESCE($5, disabled), scopes = COALESCE($6, scopes), updated_at = $7, user_metadata = COALESCE($8, user_metadata),
+			administrator_since = COALESCE($9, administrator_since)
 		WHERE id = $1 RETURNING `+loginColumns,
-		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now), c.Metadata)
+		id, c.FullName, c.Email, c.EmailKey, c.Disabled, c.Scopes, micros(now), c.Metadata, orNull(c.AdministratorSince))
 	return u, err
 }
 

@@ -76,6 +76,9 @@ func (s Sealer) open(sealed, name string) (plain []byte, second bool, err error)
 	return plain, second, err
 }
 
+// HasSecond reports whether there is a second master key.
+func (s Sealer) HasSecond() bool { return s.second != nil }
+
 // Reseal seals again what the second master key has sealed. It reports whether it did.
 func (s Sealer) Reseal(sealed, name string) (resealed string, changed bool) {
 	plain, second, err := s.open(sealed, name)

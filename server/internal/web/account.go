@@ -83,6 +83,7 @@ func (p *Pages) accountPage(o owner, refused refusedForm) error {
 	shown := p.ownerPage(o, "account", "profile", "email", "verify", "password")
 	shown.Text = []template.HTML{t.H("signed-in-as", "username", user.Username)}
 	shown.Nav = []link{
+		{"account/security", t.T("account-security.title")},
 		{"account/sessions", t.T("account-sessions.title")},
 		{"account/applications", t.T("account-applications.title")},
 		{"account/events", t.T("account-events.title")},

@@ -13,6 +13,7 @@ import (
 	"sesame/server/internal/audit"
 	"sesame/server/internal/identity"
 	"sesame/server/internal/names"
+	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -102,7 +103,7 @@ func (p *Pages) showApplications(o owner) error {
 	}
 	for _, consent := range granted[:min(len(granted), maxListed)] {
 		entry := item{
-			Title: names.Visible(consent.ClientName), Lines: []string{o.t.T("account-applications.since", "time", o.t.Time(consent.UpdatedAt))},
+			Title: names.Visible(consent.ClientName), Logo: oauth.LogoAddress(consent.LogoHash), Lines: []string{o.t.T("account-applications.since", "time", o.t.Time(consent.UpdatedAt))},
 			Form: &form{Action: "../account/applications", Hidden: []hidden{{"client", consent.ClientID}}, Buttons: []button{{Text: o.t.T("account-applications.withdraw"), Second: true}}},
 		}
 		for scope := range strings.FieldsSeq(consent.Scope) {

@@ -15,10 +15,10 @@ func (p *Pages) askToConsent(ctx context.Context, a oauth.Authorization, browser
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("consent.title", "client", a.Client.Name),
 		t.H("signed-in-as", "username", browser.User.Username), t.H("consent.text", "client", a.Client.Name))
-	for _, scope := range p.OAuth.ScopesFor(a, browser.User) {
+	for _, scope := range p.OAuth.ConsentFor(a, browser.User) {
 		shown.Scopes = append(shown.Scopes, t.Sentence(p.DescribeScope(scope)))
 	}
-	shown.template, shown.Target = "consent", a.Redirect
+	shown.template, shown.Target, shown.ClientLogo = "consent", a.Redirect, a.Client.LogoAddress()
 	shown.Forms = []*form{{
 		Action: "consent", Hidden: []hidden{{"request", p.OAuth.Seal(a, browser.Session.ID)}},
 		Buttons: []button{

@@ -116,7 +116,7 @@ func (p *Pages) askToAllowDevice(ctx context.Context, d oauth.Device, browser *i
 	for _, scope := range d.Scopes {
 		shown.Scopes = append(shown.Scopes, t.Sentence(p.DescribeScope(scope)))
 	}
-	shown.template = "consent"
+	shown.template, shown.ClientLogo = "consent", d.Client.LogoAddress()
 	shown.Forms = []*form{{
 		Action: "device/decide", Hidden: []hidden{{"request", p.OAuth.SealDevice(d, browser)}},
 		Buttons: []button{

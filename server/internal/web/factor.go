@@ -58,7 +58,12 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 	if err != nil {
 		return err
 	}
-	browser, cookie, err := p.Identity.CompleteSignIn(ctx, p.step(ctx), secret.New(form.Get("code")))
+	code := secret.New(form.Get("code"))
+	browser, cookie, err := p.Identity.CompleteSignIn(ctx, p.step(ctx), code)
+	if missing, ok := errors.AsType[*identity.Incomplete](err); ok { // the factors have changed meanwhile
+		answer, err := p.incomplete(ctx, e, missing)
+		return answer.writeUnless(err, c)
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		switch {
 		case fault.Code == problem.InvalidRequest:
@@ -67,6 +72,10 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 			return p.askForFactor(ctx, http.StatusUnprocessableEntity, e, t.T("fault.code")).write(c.Response())
 		}
 		return p.askForFactor(ctx, statusOf(fault), e, explain(c, t, fault)).write(c.Response())
+	}
+	if err == nil && identity.IsRecoveryCode(code) {
+		answer, err := p.arrive(ctx, before, browser, cookie, func() (Answer, error) { return p.recoveryUsed(ctx, e, &browser) })
+		return answer.writeUnless(err, c)
 	}
 	answer, err := p.signedIn(ctx, e, before, browser, cookie, err)
 	return answer.writeUnless(err, c)

@@ -30,7 +30,7 @@ const codeTemplate = "code"
 // templates are the names of the templates of the pages. base.html has what they share.
 var templates = []string{
 	"message", "sign-in", "second-factor", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
-	"account", "account-sessions", "account-applications", "account-events", "account-delete",
+	"authenticator", "recovery-codes", "account", "account-security", "account-factor", "account-sessions", "account-applications", "account-events", "account-delete",
 }
 
 // logoPath is where the server shows the logo.
@@ -189,7 +189,8 @@ func fullExample(name string) page {
 	return page{
 		template: name, Site: Site{Name: "Example", Home: "https://example.com/", MinLength: 8}, Title: "Title", Notice: "Done.", Fault: "It failed.",
 		Text: []template.HTML{"A paragraph."}, Forms: []*form{f}, Scopes: []string{"Read the profile"}, Nav: []link{{"account/events", "Events"}},
-		Items: []item{{"Firefox", []string{"192.0.2.1"}, []string{"Read the profile"}, f}}, Links: []link{{"sign-in", "Sign in"}}, Wide: true, Base: "../",
+		Image: "<svg></svg>", Secret: "ABCD", Codes: []string{"ABCD-EFGH"},
+		Items: []item{{"Firefox", "sign-in/client-logo", []string{"192.0.2.1"}, []string{"Read the profile"}, f}}, ClientLogo: "sign-in/client-logo", Links: []link{{"sign-in", "Sign in"}}, Wide: true, Base: "../",
 	}
 }
 
@@ -221,6 +222,18 @@ func ReadLogo(file string) (*Logo, error) {
 		return nil, fmt.Errorf("%s is not the image that its name says", file)
 	}
 	return &Logo{content, mediaType}, nil
+}
+
+// showClientLogo is GET /sign-in/client-logo. The address changes with the content, so it can be cached for ever.
+func (p *Pages) showClientLogo(c echo.Context) error {
+	content, mediaType, err := p.OAuth.Logo(c.Request().Context(), c.QueryParam("hash"))
+	if err != nil {
+		return err
+	}
+	header := c.Response().Header()
+	header.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; sandbox; frame-ancestors 'none'")
+	header.Set(echo.HeaderCacheControl, "public, max-age=31536000, immutable")
+	return c.Blob(http.StatusOK, mediaType, content)
 }
 
 // showLogo is GET /sign-in/logo. Its policy keeps a script in an SVG file from running, where somebody opens the file itself.

@@ -112,8 +112,7 @@ func (p *Pages) useLink(ctx context.Context, c echo.Context, e errand, form url.
 	browser, cookie, err := p.Accounts.SignInByLink(ctx, secret.New(form.Get("code")), mark)
 	var answer Answer
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer, err = p.askForFactor(ctx, http.StatusOK, e, ""), nil
-		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
+		answer, err = p.incomplete(ctx, e, missing)
 	} else {
 		answer, err = p.signedIn(ctx, e, before, browser, cookie, err)
 	}

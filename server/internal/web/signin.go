@@ -25,6 +25,7 @@ type errand struct {
 	request *oauth.Authorization
 	sealed  string // the request, or what deviceErrand returns, for forms and links
 	path    string // without a request: where to go
+	fresh   bool   // without a request: whether the person has to sign in again, unless they just have
 }
 
 func (p *Pages) errandOf(a oauth.Authorization) errand {
@@ -38,6 +39,9 @@ var accountErrand = errand{path: "/account"}
 func (p *Pages) openErrand(ctx context.Context, sealed string) (errand, error) {
 	if sealed == "" {
 		return accountErrand, nil
+	}
+	if e, ok := freshErrands[sealed]; ok {
+		return e, nil
 	}
 	if code, ok := strings.CutPrefix(sealed, deviceErrandPrefix); ok {
 		return deviceErrand(code), nil
@@ -96,8 +100,11 @@ func (e errand) page(ctx context.Context, p *Pages, name string) page {
 	t := e.texts(ctx, p)
 	shown := p.Site.message(t, t.T(name+".title"))
 	if shown.template = name; e.request != nil {
-		shown.Target = e.request.Redirect
+		shown.Target, shown.ClientLogo = e.request.Redirect, e.request.Client.LogoAddress()
 		shown.Text = append(shown.Text, t.H("errand.client", "client", e.request.Client.Name))
+	}
+	if e.fresh {
+		shown.Text = append(shown.Text, t.H("errand.fresh"))
 	}
 	return shown
 }
@@ -172,11 +179,14 @@ func (p *Pages) proceed(ctx context.Context, a oauth.Authorization, browser *ide
 }
 
 // fault answers a faulty request. A person who is not signed in is not sent to the client, since anybody can make the request,
-// and the client may be a trap (RFC 9700 §4.11.2); they may follow the link.
+// and the client may be a trap (RFC 9700 §4.11.2); they may sign in first, or follow the link.
 func (p *Pages) fault(ctx context.Context, a oauth.Authorization, browser *identity.Browser) Answer {
 	address := p.OAuth.Refuse(a, a.Fault)
 	if browser != nil || a.Silent() {
 		return Redirect(address)
+	}
+	if a.IsUnsupported() {
+		return p.askToSignIn(ctx, http.StatusOK, p.errandOf(a), "", "")
 	}
 	t := p.texts(ctx, a.UILocales)
 	shown := p.Site.message(t, t.T("refused.title"), escaped(t.T("refused.request", "fault", t.Sentence(a.Fault.Detail))))
@@ -214,10 +224,14 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 	if err != nil {
 		return err
 	}
+	username := ""
 	if browser != nil && e.request == nil {
-		return Redirect(p.PublicURL + e.path).write(c.Response())
+		if !e.fresh || p.Identity.RequireFreshLogin(p.Identity.Caller(browser), browser.User) == nil {
+			return Redirect(p.PublicURL + e.path).write(c.Response())
+		}
+		username = browser.User.Username
 	}
-	return p.askToSignIn(ctx, http.StatusOK, e, "", "").write(c.Response())
+	return p.askToSignIn(ctx, http.StatusOK, e, username, "").write(c.Response())
 }
 
 // signIn is POST /sign-in: the form with the password.
@@ -241,18 +255,27 @@ func (p *Pages) startSession(ctx context.Context, e errand, username string, pas
 	}
 	browser, cookie, err := p.Identity.SignIn(ctx, username, password)
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok {
-		answer := p.askForFactor(ctx, http.StatusOK, e, "")
-		answer.cookies = append(answer.cookies, p.stepCookie(missing.Sealed, identity.StepTTL))
-		return answer, nil
+		return p.incomplete(ctx, e, missing)
 	}
 	return p.signedIn(ctx, e, before, browser, cookie, err)
 }
 
-// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends.
+// signedIn goes on with the errand of a person who has just signed in. The session that the browser had before ends. A person who
+// must have a second factor soon is offered to set it up.
 func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser, browser identity.Browser, cookie secret.Text, err error) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	return p.arrive(ctx, before, browser, cookie, func() (Answer, error) {
+		if due := p.Identity.FactorDue(browser.User); browser.User.Factors == "" && !due.IsZero() {
+			return p.offer(ctx, e, browser.User, due)
+		}
+		return p.continueErrand(ctx, e, &browser)
+	})
+}
+
+// arrive answers with then, for a person who has just signed in.
+func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser identity.Browser, cookie secret.Text, then func() (Answer, error)) (answer Answer, err error) {
 	if before != nil && before.User.ID != browser.User.ID { // another person uses this browser now
 		err = p.Identity.SignOut(ctx, before)
 	} else if before != nil {
@@ -261,7 +284,7 @@ func (p *Pages) signedIn(ctx context.Context, e errand, before *identity.Browser
 	if err != nil {
 		return Answer{}, err
 	}
-	answer, err := p.continueErrand(ctx, e, &browser)
+	answer, err = then()
 	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
 	if !p.step(ctx).Empty() {
 		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))

@@ -57,11 +57,11 @@ func (s Site) message(t *texts, title string, paragraphs ...template.HTML) page 
 	return page{Site: s, texts: t, template: "message", Title: title, Text: paragraphs}
 }
 
-// policy allows a page the styles of its template, the logo, and sending its form to this server, and nothing else. target is an
+// policy allows a page the styles of its template, logos where it shows some, and sending its form to this server, and nothing else. target is an
 // address that the server may redirect to after the form: browsers apply form-action to that, too.
-func (s Site) policy(styles, target string) string {
+func policy(styles, target string, showsImages bool) string {
 	images := ""
-	if s.Logo() != "" {
+	if showsImages {
 		images = "img-src 'self'; "
 	}
 	return fmt.Sprintf("default-src 'none'; style-src %s; %sform-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styles, images, formTarget(target))
@@ -85,7 +85,7 @@ func (s Site) answer(status int, p page) Answer {
 	view := look.views[p.template]
 	var html bytes.Buffer
 	err := view.template.Execute(&html, p)
-	return Answer{Status: status, html: html.Bytes(), policy: s.policy(view.styles, p.Target), referrer: len(p.Forms) > 0, err: err}
+	return Answer{Status: status, html: html.Bytes(), policy: policy(view.styles, p.Target, p.showsImages()), referrer: len(p.Forms) > 0, err: err}
 }
 
 // ShowError answers an error outside of all operations with a page, where a person reads it.

@@ -74,11 +74,14 @@ func TestTextsAreUsed(t *testing.T) {
 		used[found[1]] = true
 	}
 	// Names that the program puts together.
-	for _, page := range []string{"sign-in", "second-factor", "sign-up", "forgot-password", "confirm-email", "reset-password", "account", "account-sessions", "account-applications", "account-events", "account-delete"} {
+	for _, page := range []string{"sign-in", "second-factor", "sign-up", "forgot-password", "confirm-email", "reset-password", "account", "account-sessions", "account-applications", "account-events", "account-delete", "account-factor", "authenticator", "recovery-codes", "recovery-used"} {
 		used[page+".title"] = true
 	}
 	for _, page := range []string{"confirm-email", "reset-password"} {
 		used[page+".button"], used[page+".done"], used[page+".done.title"] = true, true, true
+	}
+	for _, key := range []string{"authenticator.qr", "authenticator.secret", "factor.totp", "factor.passkey"} { // of a template, and of a kind
+		used[key] = true
 	}
 	for key := range english.Texts {
 		part, _, _ := strings.Cut(key, ".")

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -11,21 +12,31 @@ import (
 type page struct {
 	Site
 	*texts
-	Title  string
-	Notice string // what the person has just done
-	Text   []template.HTML
-	Fault  string // that concerns no single field
-	Forms  []*form
-	Scopes []string // of a consent, in words
-	Nav    []link   // the other pages of an account
-	Items  []item   // of a list
-	Links  []link   // where else to go from here
-	Base   string   // leads from the address of the page to the root of the pages
-	Wide   bool
-	Target string // an address that the server may redirect to after the form
+	Title string
+	// ClientLogo is the address of the logo of the application that the page is about, from the root of the pages; "" for none.
+	ClientLogo string
+	Notice     string // what the person has just done
+	Text       []template.HTML
+	Fault      string // that concerns no single field
+	Forms      []*form
+	Scopes     []string      // of a consent, in words
+	Nav        []link        // the other pages of an account
+	Items      []item        // of a list
+	Image      template.HTML // a QR code
+	Secret     string        // of an authenticator app
+	Codes      []string      // recovery codes
+	Links      []link        // where else to go from here
+	Base       string        // leads from the address of the page to the root of the pages
+	Wide       bool
+	Target     string // an address that the server may redirect to after the form
 
 	template string
 	style    template.CSS
+}
+
+// showsImages reports whether the page has a logo.
+func (p page) showsImages() bool {
+	return p.Site.Logo() != "" || p.ClientLogo != "" || slices.ContainsFunc(p.Items, func(i item) bool { return i.Logo != "" })
 }
 
 // PageTitle begins with what has happened.
@@ -152,6 +163,7 @@ type link struct {
 // item is an entry of a list.
 type item struct {
 	Title  string
+	Logo   string // its address from the root of the pages; "" for none
 	Lines  []string
 	Scopes []string
 	Form   *form // or nil
