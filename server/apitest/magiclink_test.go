@@ -250,3 +250,17 @@ func TestMagicLinksAndLimits(t *testing.T) {
 		s.mailedCode(t, post, "ann@example.com", 2)
 	}, magicLinks)
 }
+
+// Where everybody must have a second factor, a link leads to its set-up and not to a session.
+func TestAMagicLinkUnderThePolicy(t *testing.T) {
+	withMail(t, smtptest.Options{}, func(t *testing.T, s *server, post *smtptest.Server) {
+		s.confirmed(t, "ann")
+		b, f := s.newBrowser(), newFlow(s.publicClient(t))
+		b.asksForLink(t, f, "ann@example.com").want(200)
+		page := b.openLink(t, s.mailedCode(t, post, "ann@example.com", 1)).want(200).form()
+		b.submit(t, page).want(200).shows("This account needs a second factor.")
+		if n := s.count(t, "sessions") + s.count(t, "one_time_codes"); n != "00" || b.cookie != "" {
+			t.Errorf("%s sessions and codes, and the cookie %q", n, b.cookie)
+		}
+	}, magicLinks, "SESAME_REQUIRE_SECOND_FACTOR=everybody", "SESAME_SECOND_FACTOR_GRACE=0s")
+}
