@@ -16,12 +16,14 @@ var ownForms = map[string]url.Values{
 	"/account/sessions one": {"session": {"01a216e4-3caa-795d-a62b-0c51992174df"}},
 	"/account/applications": {"client": {"01a216e4-3caa-795d-a62b-0c51992174df"}},
 	"/account/delete":       {"password": {horse}},
+	"/account/passkeys":     {"name": {"Key"}, "passkey": {"{}"}},
 	"/sign-out/confirm":     {},
 }
 
 // openForms are those for everybody.
 var openForms = map[string]url.Values{
-	"/sign-in": {"username": {"ann"}, "password": {horse}}, "/sign-up": {"email": {"eve@example.com"}, "password": {horse}},
+	"/second-factor": {"passkey": {"{}"}},
+	"/sign-in":       {"username": {"ann"}, "password": {horse}}, "/sign-up": {"email": {"eve@example.com"}, "password": {horse}},
 	"/forgot-password": {"email": {"ann@example.com"}}, "/consent": {"decision": {"allow"}},
 	"/device": {"user_code": {"BCDF-GHJK"}}, "/device/decide": {"decision": {"allow"}},
 	confirmPage: {"code": {anyCode}, "password": {horse}}, resetPage: {"code": {anyCode}, "new_password": {"a bigger wooden horse"}},

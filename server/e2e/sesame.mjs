@@ -28,7 +28,7 @@ function build() {
 export async function startSesame(env = {}, args = ['serve', '--demo']) {
   const folder = mkdtempSync(join(tmpdir(), 'sesame-'));
   const binary = build();
-  const port = await freePort();
+  const port = Number(env.SESAME_LISTEN?.split(':').at(-1) ?? await freePort());
   const origin = `http://127.0.0.1:${port}`;
   // A file, because a pipe would fill up and block the server while a test waits for a command.
   const output = join(folder, 'output');

@@ -32,6 +32,7 @@ import (
 	"sesame/server/internal/logout"
 	"sesame/server/internal/mailer"
 	"sesame/server/internal/oauth"
+	"sesame/server/internal/passkey"
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -184,7 +185,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Policy: identity.Policy{
 			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
 		},
-		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(),
+		Passkeys: passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{

@@ -62,6 +62,7 @@ const (
 	ResetRequested   Kind = "factors_reset_requested" // of the second factors
 	ResetCancelled   Kind = "factors_reset_cancelled" // by a sign-in with one
 	FactorsReset     Kind = "factors_reset"
+	PasskeyCopied    Kind = "passkey_copied" // its signature counter has gone back
 	ClientCreated    Kind = "client_created"
 	ClientChanged    Kind = "client_changed"
 	ClientDeleted    Kind = "client_deleted"
@@ -72,7 +73,7 @@ const (
 var Kinds = []Kind{
 	Login, LoginFailed, LoginThrottled, PasswordAccepted, Logout, LogoutEverywhere, RefreshReused, CodeReused, ConsentGranted, ConsentWithdrawn,
 	WrongPassword, PasswordChanged, AccountCreated, AccountDeleted, AccountDisabled, AccountEnabled, AccountUnlocked, ScopesChanged, ProfileChanged, EmailConfirmed, EmailChanged, EmailLost,
-	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, ResetCancelled, FactorsReset,
+	PasswordReset, WrongCode, FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, PasskeyCopied, ResetRequested, ResetCancelled, FactorsReset,
 	ClientCreated, ClientChanged, ClientDeleted, KeyRotated,
 }
 

@@ -21,6 +21,10 @@ const (
 	ByCode     = "otp" // of an authenticator app, or a recovery code
 	// ByEmail is a mailed link. RFC 8176 has no value for it; "otp" would look like a second factor.
 	ByEmail = "email"
+	// A passkey is ByDevice, or BySyncedKey if it may be copied between devices; with each the person has touched it (ByPresence).
+	ByDevice    = "hwk"
+	BySyncedKey = "swk"
+	ByPresence  = "user"
 	// TwoFactors is added where a second factor was used, or one that is as strong.
 	TwoFactors = atjwt.MultiFactor
 )
@@ -32,7 +36,9 @@ type Authentication struct {
 	user    store.User // as it was read when the person proved it
 	attempt *attempt
 	// use uses up what is valid once, in the transaction that starts the session. It may be nil.
-	use func(ctx context.Context, q *store.Queries) error
+	use func(ctx context.Context, q *store.Queries, sessionID string) error
+	// check returns why use has failed, where it can only return store.ErrNotFound. It may be nil.
+	check func(ctx context.Context) error
 	// enrolls says that use adds the account's first second factor, which has completed Methods.
 	enrolls bool
 }
@@ -171,13 +177,14 @@ var byNewFactor = []string{ByCode, TwoFactors}
 // second factor. add stores it, in the transaction that starts the session. Errors: an Incomplete if the account has
 // got another factor meanwhile.
 func (s *Service) Enroll(ctx context.Context, who Authentication, add func(context.Context, *store.Queries) error) (Browser, secret.Text, error) {
-	who.Methods, who.use, who.enrolls = slices.Concat(who.Methods, byNewFactor), add, true
+	who.Methods, who.enrolls = slices.Concat(who.Methods, byNewFactor), true
+	who.use = func(ctx context.Context, q *store.Queries, _ string) error { return add(ctx, q) }
 	return s.StartBrowser(ctx, who)
 }
 
 // StartBrowser starts the session of a browser. Errors: those of Login.
 func (s *Service) StartBrowser(ctx context.Context, who Authentication) (Browser, secret.Text, error) {
-	session, refresh, err := s.startSession(ctx, who, Wanted{ClientID: store.BrowserClient})
+	session, refresh, err := s.startConfirmed(ctx, who, Wanted{ClientID: store.BrowserClient})
 	s.Count.Login(outcomeOf(err))
 	return s.browserOf(ctx, session, refresh, err)
 }
@@ -193,5 +200,5 @@ func (s *Service) ByLink(ctx context.Context, user store.User, use func(ctx cont
 	var err error
 	a.state, err = s.db.ReadThrottles(ctx, a.Counters, user.ID, a.knownAddress, now)
 	a.known = isKnown(a.state, now)
-	return Authentication{Methods: []string{ByEmail}, user: user, attempt: a, use: use}, err
+	return Authentication{Methods: []string{ByEmail}, user: user, attempt: a, use: func(ctx context.Context, q *store.Queries, _ string) error { return use(ctx, q) }}, err
 }

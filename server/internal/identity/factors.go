@@ -59,7 +59,7 @@ func (s *Service) addCode(ctx context.Context, who *Authentication, code secret.
 		return s.countWrongCode(ctx, who)
 	}
 	who.Methods = append(who.Methods, ByCode, TwoFactors)
-	who.use = func(ctx context.Context, q *store.Queries) error {
+	who.use = func(ctx context.Context, q *store.Queries, _ string) error {
 		err := use(ctx, q)
 		if errors.Is(err, store.ErrNotFound) { // used meanwhile
 			return errWrongCode()

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"sesame/server/internal/mailer"
+	"sesame/server/internal/passkey"
 	"sesame/server/internal/password"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -37,8 +38,9 @@ type Settings struct {
 	ConfirmedOnly bool          // refuse the logins of accounts whose e-mail address is not confirmed
 	Policy        Policy
 	KeyedHash     token.KeyedHash
-	Steps         token.Sealer // of sign-ins that a second factor completes
-	Factors       token.Sealer // of the secrets of second factors
+	Steps         token.Sealer          // of sign-ins that a second factor completes
+	Factors       token.Sealer          // of the secrets of second factors
+	Passkeys      *passkey.RelyingParty // nil where the public URL can have none
 	Outbox        *mailer.Outbox
 	Now           func() time.Time
 	Log           *slog.Logger // nil for none

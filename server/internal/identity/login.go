@@ -79,7 +79,7 @@ func (s *Service) login(ctx context.Context, login Login) (session store.Session
 		return session, refresh, err
 	}
 	if !ok {
-		return session, refresh, s.countLoginFailure(ctx, a)
+		return session, refresh, s.countLoginFailure(ctx, a, errWrongCredentials())
 	}
 	// The password is correct: a disconnect must not stop the rest, or it would hide the guess.
 	ctx, done := IgnoreDisconnect(ctx)
@@ -95,7 +95,7 @@ func (s *Service) login(ctx context.Context, login Login) (session store.Session
 // failed while this one was waiting for its hash. The answer must then not reveal that the password was correct.
 func (s *Service) admit(ctx context.Context, user store.User, login Login, outdated bool, a *attempt) (session store.Session, refresh token.Refresh, err error) {
 	if user.Disabled {
-		return session, refresh, s.countLoginFailure(ctx, a)
+		return session, refresh, s.countLoginFailure(ctx, a, errWrongCredentials())
 	}
 	if outdated {
 		if err = s.checkAttempt(ctx, a); err != nil { // before the hash, whose time would reveal it too
@@ -111,13 +111,7 @@ func (s *Service) admit(ctx context.Context, user store.User, login Login, outda
 			return session, refresh, err
 		}
 	}
-	session, refresh, err = s.startSession(ctx, who, login.Wanted)
-	if errors.Is(err, ErrUnconfirmed) {
-		if failed := s.askToConfirm(ctx, user.ID); failed != nil {
-			err = failed
-		}
-	}
-	return session, refresh, err
+	return s.startConfirmed(ctx, who, login.Wanted)
 }
 
 // loginKey is the form in which the name of a login is looked up and counted, whether or not there is such an account. A

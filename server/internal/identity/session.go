@@ -37,8 +37,14 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 		SeedHash: refresh.SeedHash(), IPAddress: from.IPAddress, UserAgent: from.UserAgent,
 		CreatedAt: now, SignedInAt: now, LastUsedAt: now, ExpiresAt: now.Add(min(s.RefreshIdle, s.sessionTTL(wanted.TTL))), EndsAt: now.Add(s.sessionTTL(wanted.TTL)),
 	}
-	throttled := func() error { return s.checkAttempt(ctx, a) }
-	err = s.db.TxUnchanged(ctx, who.user, throttled, func(q *store.Queries, user store.User) error {
+	changed := func() error {
+		err := s.checkAttempt(ctx, a)
+		if err == nil && who.check != nil {
+			err = who.check(ctx)
+		}
+		return err
+	}
+	err = s.db.TxUnchanged(ctx, who.user, changed, func(q *store.Queries, user store.User) error {
 		a.user = user
 		if err := q.LockUnchanged(ctx, user, s.Now(), a.relevant()...); err != nil {
 			return err
@@ -54,7 +60,7 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 			return err
 		}
 		if who.use != nil {
-			if err := who.use(ctx, q); err != nil {
+			if err := who.use(ctx, q, session.ID); err != nil {
 				return err
 			}
 		}
@@ -75,7 +81,18 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 		return audit.Record(ctx, q, audit.Login, audit.Event(ctx, user, by), s.Now())
 	})
 	if errors.Is(err, store.ErrNotFound) { // the account was disabled, deleted or changed since it was read
-		err = errWrongCredentials()
+		err = who.wrong()
+	}
+	return session, refresh, err
+}
+
+// startConfirmed is startSession that also mails the owner of an account whose address must be confirmed first.
+func (s *Service) startConfirmed(ctx context.Context, who Authentication, wanted Wanted) (session store.Session, refresh token.Refresh, err error) {
+	session, refresh, err = s.startSession(ctx, who, wanted)
+	if errors.Is(err, ErrUnconfirmed) {
+		if failed := s.askToConfirm(ctx, who.user.ID); failed != nil {
+			err = failed
+		}
 	}
 	return session, refresh, err
 }

@@ -209,11 +209,11 @@ func (a *attempt) event() store.Event {
 	return store.Event{UserID: a.user.ID, Username: a.user.Username, ClientID: a.clientID}
 }
 
-// countLoginFailure counts a wrong password and returns the error for it. Of many attempts at once, those after the last
+// countLoginFailure counts a wrong password, or a wrong passkey, and returns the error for it. Of many attempts at once, those after the last
 // free one get TooManyRequests, which does not reveal that their password was wrong.
 //
 // It ignores a disconnect: otherwise a client could guess many passwords at once and hang up before they are counted.
-func (s *Service) countLoginFailure(ctx context.Context, a *attempt) error {
+func (s *Service) countLoginFailure(ctx context.Context, a *attempt, wrong error) error {
 	ctx, done := IgnoreDisconnect(ctx)
 	defer done()
 	for _, key := range a.failureKeys() {
@@ -237,7 +237,7 @@ func (s *Service) countLoginFailure(ctx context.Context, a *attempt) error {
 	if err := audit.Record(ctx, &s.db.Queries, audit.LoginFailed, a.event(), s.Now()); err != nil {
 		return err
 	}
-	return errWrongCredentials()
+	return wrong
 }
 
 // failureKeys are the counters of the account that a failure counts for.

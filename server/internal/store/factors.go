@@ -15,7 +15,7 @@ type Factor struct {
 	Name         string
 	Secret       string // of TOTP: sealed; of a passkey: its public key and flags, JSON
 	CredentialID string // of a passkey, base64url; "" for another kind
-	LastStep     int64  // of TOTP: the time step of the last code that was used
+	LastStep     int64  // of TOTP: the time step of the last code that was used; of a passkey: its signature counter
 	Failures     int64  // consecutive ones
 	CreatedAt    time.Time
 	LastUsedAt   time.Time // zero for never

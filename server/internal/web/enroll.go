@@ -28,7 +28,7 @@ const (
 // incomplete asks for what a sign-in lacks: the second factor or, of a person who must have one, its set-up.
 func (p *Pages) incomplete(ctx context.Context, e errand, missing *identity.Incomplete) (answer Answer, err error) {
 	if len(missing.Factors) > 0 {
-		answer = p.askForFactor(ctx, http.StatusOK, e, "")
+		answer = p.askForFactor(ctx, http.StatusOK, e, missing.Sealed, "")
 	} else if answer, err = p.askToEnroll(ctx, e, missing.User); err != nil {
 		return answer, err
 	}

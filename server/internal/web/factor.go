@@ -38,7 +38,7 @@ func (p *Pages) step(ctx context.Context) secret.Text {
 }
 
 // askForFactor asks for the second factor of a sign-in.
-func (p *Pages) askForFactor(ctx context.Context, status int, e errand, fault string) Answer {
+func (p *Pages) askForFactor(ctx context.Context, status int, e errand, step secret.Text, fault string) Answer {
 	shown := e.page(ctx, p, "second-factor")
 	t, f := shown.texts, e.form("second-factor")
 	f.Fields = []*field{{
@@ -48,6 +48,12 @@ func (p *Pages) askForFactor(ctx context.Context, status int, e errand, fault st
 	shown.Text = append(shown.Text, t.H("second-factor.text"))
 	shown.Forms = []*form{f}
 	shown.Links = []link{{e.link("sign-in"), t.T("sign-in.back")}}
+	if err := p.offerSecondPasskey(ctx, e, step, &shown); err != nil {
+		return Answer{err: err}
+	}
+	if shown.Passkey != nil {
+		shown.Text[len(shown.Text)-1] = t.H("second-factor.passkey-text")
+	}
 	return p.Site.answer(status, shown)
 }
 
@@ -58,8 +64,15 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 	if err != nil {
 		return err
 	}
-	code := secret.New(form.Get("code"))
-	browser, cookie, err := p.Identity.CompleteSignIn(ctx, p.step(ctx), code)
+	step, code := p.step(ctx), secret.New(form.Get("code"))
+	var browser identity.Browser
+	var cookie secret.Text
+	if passkey := form.Get("passkey"); passkey != "" {
+		code = secret.Text{}
+		browser, cookie, err = p.Identity.CompleteWithPasskey(ctx, step, secret.New(passkey))
+	} else {
+		browser, cookie, err = p.Identity.CompleteSignIn(ctx, step, code)
+	}
 	if missing, ok := errors.AsType[*identity.Incomplete](err); ok { // the factors have changed meanwhile
 		answer, err := p.incomplete(ctx, e, missing)
 		return answer.writeUnless(err, c)
@@ -69,11 +82,11 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 		case fault.Code == problem.InvalidRequest:
 			return p.askToSignIn(ctx, http.StatusUnprocessableEntity, e, "", t.T("fault.step")).write(c.Response())
 		case errors.Is(err, identity.ErrWrongCode):
-			return p.askForFactor(ctx, http.StatusUnprocessableEntity, e, t.T("fault.code")).write(c.Response())
+			return p.askForFactor(ctx, http.StatusUnprocessableEntity, e, step, t.T("fault.code")).write(c.Response())
 		}
-		return p.askForFactor(ctx, statusOf(fault), e, explain(c, t, fault)).write(c.Response())
+		return p.askForFactor(ctx, statusOf(fault), e, step, explain(c, t, fault)).write(c.Response())
 	}
-	if err == nil && identity.IsRecoveryCode(code) {
+	if err == nil && !code.Empty() && identity.IsRecoveryCode(code) {
 		answer, err := p.arrive(ctx, before, browser, cookie, func() (Answer, error) { return p.recoveryUsed(ctx, e, &browser) })
 		return answer.writeUnless(err, c)
 	}

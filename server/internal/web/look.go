@@ -30,7 +30,7 @@ const codeTemplate = "code"
 // templates are the names of the templates of the pages. base.html has what they share.
 var templates = []string{
 	"message", "sign-in", "second-factor", "sign-up", "forgot-password", codeTemplate, "consent", "device", "sign-out",
-	"authenticator", "recovery-codes", "account", "account-security", "account-factor", "account-sessions", "account-applications", "account-events", "account-delete",
+	"authenticator", "recovery-codes", "account", "account-security", "account-factor", "account-passkeys", "account-sessions", "account-applications", "account-events", "account-delete",
 }
 
 // logoPath is where the server shows the logo.
@@ -122,9 +122,9 @@ func checkFolder(folder string) error {
 		kind, isTemplate := strings.CutSuffix(name, ".html")
 		switch {
 		case strings.HasPrefix(name, "."), strings.HasSuffix(name, ".yaml"), name == "style.css": // those with a dot are of an editor, or of a mounted volume
-		case isTemplate && (kind == "base" || slices.Contains(templates, kind)):
+		case isTemplate && (kind == "base" || kind == "passkey" || slices.Contains(templates, kind)):
 		default:
-			faults = append(faults, fmt.Errorf("%s is not a file of any page; the names are base.html, %s.html, style.css and LANGUAGE.yaml",
+			faults = append(faults, fmt.Errorf("%s is not a file of any page; the names are base.html, passkey.html, %s.html, style.css and LANGUAGE.yaml",
 				name, strings.Join(templates, ".html, ")))
 		}
 	}
@@ -149,7 +149,7 @@ var styleElement = regexp.MustCompile(`(?s)<style>(.*?)</style>`)
 // parse reads the template of a page, and renders it with and without everything that a page can have.
 func (l *Look) parse(folder, own fs.FS, name string) (v view, err error) {
 	v.template = template.New(name)
-	for _, file := range []string{"base.html", name + ".html"} {
+	for _, file := range []string{"passkey.html", "base.html", name + ".html"} {
 		content, err := readEither(folder, own, file)
 		if err != nil {
 			return v, err
@@ -191,6 +191,7 @@ func fullExample(name string) page {
 		Text: []template.HTML{"A paragraph."}, Forms: []*form{f}, Scopes: []string{"Read the profile"}, Nav: []link{{"account/events", "Events"}},
 		Image: "<svg></svg>", Secret: "ABCD", Codes: []string{"ABCD-EFGH"},
 		Items: []item{{"Firefox", "sign-in/client-logo", []string{"192.0.2.1"}, []string{"Read the profile"}, f}}, ClientLogo: "sign-in/client-logo", Links: []link{{"sign-in", "Sign in"}}, Wide: true, Base: "../",
+		Passkey: &passkeyForm{form: *f, Options: "{}", Creates: true, Conditional: true, Failed: "It failed."},
 	}
 }
 

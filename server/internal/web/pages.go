@@ -77,6 +77,7 @@ func (p *Pages) all() []handled {
 		{authenticatorPath, p.asOwner(p.freshly("authenticator", p.showAuthenticator)), p.asOwner(p.freshly("authenticator", p.confirmAuthenticator))},
 		{factorPath, p.asOwner(p.freshly("security", p.showFactor)), p.asOwner(p.freshly("security", p.changeFactor))},
 		{recoveryPath, nil, p.asOwner(p.freshly("security", p.newRecoveryCodes))},
+		{passkeysPath, p.asOwner(p.showPasskeys), p.asOwner(p.changePasskeys)},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
@@ -267,6 +268,9 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
+		if text := passkeyFault(t, fault); text != "" {
+			return text
+		}
 		if !errors.Is(fault, identity.ErrUnconfirmed) {
 			return t.T("fault.wrong-credentials")
 		}

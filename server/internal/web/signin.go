@@ -199,7 +199,7 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	shown := e.page(ctx, p, "sign-in")
 	t, f := shown.texts, e.form("sign-in")
 	f.Fields = []*field{
-		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username", Exact: true, FaultAbove: fault != ""},
+		{Name: "username", Type: "text", Label: t.T("sign-in.username"), Value: username, Autocomplete: "username webauthn", Exact: true, FaultAbove: fault != ""},
 		currentPasswordField(t, "password", "sign-in.password"),
 	}
 	f.Fields[1].FaultAbove = fault != ""
@@ -215,7 +215,15 @@ func (p *Pages) askToSignIn(ctx context.Context, status int, e errand, username,
 	if !p.Accounts.RegistrationClosed {
 		shown.Links = append(shown.Links, link{e.link("sign-up"), t.T("sign-in.no-account")})
 	}
-	return p.Site.answer(status, shown)
+	cookie, err := p.offerPasskey(ctx, e, &shown)
+	if err != nil {
+		return Answer{err: err}
+	}
+	answer := p.Site.answer(status, shown)
+	if cookie != nil {
+		answer.cookies = append(answer.cookies, cookie)
+	}
+	return answer
 }
 
 // openSignIn is GET /sign-in: for an authorization request in a link of another page, or for the account page.
@@ -240,7 +248,13 @@ func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.V
 	if form.Get("do") == "link" && p.Accounts.HasMagicLinks() {
 		return p.mailLink(ctx, c, e, username)
 	}
-	answer, err := p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	var answer Answer
+	var err error
+	if passkey := form.Get("passkey"); passkey != "" {
+		answer, err = p.signInWithPasskey(ctx, e, secret.New(passkey))
+	} else {
+		answer, err = p.startSession(ctx, e, username, secret.New(form.Get("password")))
+	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		return p.askToSignIn(ctx, statusOf(fault), e, username, explain(c, e.texts(ctx, p), fault)).write(c.Response())
 	}
@@ -288,6 +302,9 @@ func (p *Pages) arrive(ctx context.Context, before *identity.Browser, browser id
 	answer.cookies = append(answer.cookies, p.cookie(cookie, browser.Session.EndsAt))
 	if !p.step(ctx).Empty() {
 		answer.cookies = append(answer.cookies, p.stepCookie(secret.Text{}, 0))
+	}
+	if p.passkeyBinding(ctx) != "" {
+		answer.cookies = append(answer.cookies, p.passkeyCookie(""))
 	}
 	return answer, err
 }

@@ -1,5 +1,5 @@
 // Package web makes the pages that people see: sign in, sign up, a forgotten password, agree, sign out, the account, the pages
-// behind mailed links, and errors. They are HTML without a script.
+// behind mailed links, and errors. They are HTML, and only passkeys need a script (passkey.go).
 //
 //	pages := &web.Pages{Site: web.Site{Name: "Example"}, Identity: id, Accounts: accounts, OAuth: oauth, PublicURL: "https://login.example.com"}
 //	pages.Register(e)
@@ -57,14 +57,17 @@ func (s Site) message(t *texts, title string, paragraphs ...template.HTML) page 
 	return page{Site: s, texts: t, template: "message", Title: title, Text: paragraphs}
 }
 
-// policy allows a page the styles of its template, logos where it shows some, and sending its form to this server, and nothing else. target is an
-// address that the server may redirect to after the form: browsers apply form-action to that, too.
-func policy(styles, target string, showsImages bool) string {
-	images := ""
-	if showsImages {
-		images = "img-src 'self'; "
+// policy allows a page the styles of its template, logos where it shows some, its script, and sending its form to this server, and
+// nothing else. Browsers apply form-action also to the address that the server redirects to after the form.
+func policy(styles string, p page) string {
+	more := ""
+	if p.Passkey != nil {
+		more = passkeyPolicy
 	}
-	return fmt.Sprintf("default-src 'none'; style-src %s; %sform-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styles, images, formTarget(target))
+	if p.showsImages() {
+		more += "img-src 'self'; "
+	}
+	return fmt.Sprintf("default-src 'none'; style-src %s; %sform-action 'self'%s; base-uri 'none'; frame-ancestors 'none'", styles, more, formTarget(p.Target))
 }
 
 func formTarget(target string) string {
@@ -85,7 +88,7 @@ func (s Site) answer(status int, p page) Answer {
 	view := look.views[p.template]
 	var html bytes.Buffer
 	err := view.template.Execute(&html, p)
-	return Answer{Status: status, html: html.Bytes(), policy: policy(view.styles, p.Target, p.showsImages()), referrer: len(p.Forms) > 0, err: err}
+	return Answer{Status: status, html: html.Bytes(), policy: policy(view.styles, p), referrer: len(p.Forms) > 0 || p.Passkey != nil, err: err}
 }
 
 // ShowError answers an error outside of all operations with a page, where a person reads it.

@@ -28,7 +28,9 @@ type page struct {
 	Links      []link        // where else to go from here
 	Base       string        // leads from the address of the page to the root of the pages
 	Wide       bool
-	Target     string // an address that the server may redirect to after the form
+	// Passkey is the one form that needs a script; nil on most pages.
+	Passkey *passkeyForm
+	Target  string // an address that the server may redirect to after the form
 
 	template string
 	style    template.CSS

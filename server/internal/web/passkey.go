@@ -1,0 +1,127 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	_ "embed" // the script
+	"encoding/base64"
+	"errors"
+	"html/template"
+	"net/http"
+	"strings"
+
+	"sesame/server/internal/identity"
+	"sesame/server/internal/problem"
+	"sesame/server/secret"
+)
+
+// passkeyScript asks the browser for a passkey and sends the form with its answer. Without it, or in a browser without passkeys, the
+// form stays hidden. The pages have no other script.
+//
+//go:embed passkey.js
+var passkeyScript string
+
+// passkeyPolicy allows that script by its hash.
+var passkeyPolicy = func() string {
+	sum := sha256.Sum256([]byte(passkeyScript))
+	return "script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; "
+}()
+
+// passkeyForm is a form whose field passkey the script fills in.
+type passkeyForm struct {
+	form
+	Options     string // for the browser, JSON
+	Creates     bool   // a new passkey
+	Conditional bool   // whether the browser also offers passkeys where the person types the username
+	Failed      string // what to say if the browser has none, or the person declines
+}
+
+// Script is the script with its element.
+func (passkeyForm) Script() template.HTML {
+	return template.HTML("<script>" + passkeyScript + "</script>") //nolint:gosec // our own
+}
+
+// passkeyCookie binds the challenges of the pages for sign-in to a browser, so that nobody can use the answer of another one (OWASP
+// ASVS 6.7.2). Several tabs share it. Lax: a client may have sent the browser here.
+func (p *Pages) passkeyCookie(value string) *http.Cookie {
+	c := &http.Cookie{Name: p.cookieName() + "-passkey", Value: value, Path: "/", Secure: p.secure(), HttpOnly: true, SameSite: http.SameSiteLaxMode} //nolint:gosec // as for cookie
+	if value == "" {
+		c.MaxAge = -1
+	}
+	return c
+}
+
+// passkeyBinding returns the value of that cookie, or "".
+func (p *Pages) passkeyBinding(ctx context.Context) string {
+	if r, _ := ctx.Value(cookiesKey{}).(*http.Request); r != nil {
+		if found := r.CookiesNamed(p.passkeyCookie("").Name); len(found) == 1 && len(found[0].Value) == len(rand.Text()) {
+			return found[0].Value
+		}
+	}
+	return ""
+}
+
+// offerPasskey adds the form for a sign-in without a password to a page, if there are passkeys. It returns the cookie to set, or
+// nil.
+func (p *Pages) offerPasskey(ctx context.Context, e errand, shown *page) (*http.Cookie, error) {
+	if p.Identity.Passkeys == nil {
+		return nil, nil
+	}
+	bound := p.passkeyBinding(ctx)
+	var cookie *http.Cookie
+	if bound == "" {
+		bound = rand.Text()
+		cookie = p.passkeyCookie(bound)
+	}
+	options, err := p.Identity.PasskeyOptions(bound)
+	if err != nil {
+		return nil, err
+	}
+	f := passkeyForm{form: *e.form("sign-in"), Options: string(options), Conditional: true, Failed: shown.texts.T("passkey.failed")}
+	f.Buttons = []button{{Text: shown.texts.T("passkey.sign-in"), Second: true}}
+	shown.Passkey = &f
+	return cookie, nil
+}
+
+// signInWithPasskey signs a person in with a passkey alone. Errors: those of identity.SignInWithPasskey.
+func (p *Pages) signInWithPasskey(ctx context.Context, e errand, answer secret.Text) (Answer, error) {
+	before, err := p.browser(ctx)
+	if err != nil {
+		return Answer{}, err
+	}
+	browser, cookie, err := p.Identity.SignInWithPasskey(ctx, answer, p.passkeyBinding(ctx))
+	return p.signedIn(ctx, e, before, browser, cookie, err)
+}
+
+// offerSecondPasskey adds the form for a passkey as the second factor to a page, if the account of the step has one.
+func (p *Pages) offerSecondPasskey(ctx context.Context, e errand, step secret.Text, shown *page) error {
+	options, err := p.Identity.StepOptions(ctx, step)
+	if _, refused := errors.AsType[*problem.Error](err); refused || options == nil {
+		return nil //nolint:nilerr // the step is too old, or has to wait: the page says so
+	}
+	if err != nil {
+		return err
+	}
+	f := passkeyForm{form: *e.form("second-factor"), Options: string(options), Failed: shown.texts.T("passkey.failed")}
+	f.Buttons = []button{{Text: shown.texts.T("passkey.use")}}
+	shown.Passkey = &f
+	return nil
+}
+
+// passkeyFault is why a passkey was refused, for a person; "" for another error.
+func passkeyFault(t *texts, err error) string {
+	if errors.Is(err, identity.ErrWrongPasskey) {
+		return t.T("passkey.refused")
+	}
+	return ""
+}
+
+// mustSignInAgain reports whether an error says so.
+func mustSignInAgain(err error) bool {
+	fault, ok := errors.AsType[*problem.Error](err)
+	return ok && fault.Code == problem.StaleLogin
+}
+
+// trimName returns the name of a passkey as it is stored.
+func trimName(name string) string { return strings.Join(strings.Fields(name), " ") }
