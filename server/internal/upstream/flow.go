@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"sesame/server/internal/names"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
@@ -67,12 +68,16 @@ var (
 	ErrProvider = errors.New("the provider failed")
 )
 
-// failed marks an error as the fault of the provider.
+// failed marks an error as the fault of the provider. Its text may quote a whole answer, which is for a log and a terminal: only the
+// beginning is kept, so that nobody can fill the log with the answers of a provider that is down.
 func failed(err error) error {
+	if errors.Is(err, ErrProvider) {
+		return err
+	}
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // whose text has the whole answer
 		err = errors.New("the token endpoint answered " + refused.Response.Status + " " + refused.ErrorCode)
 	}
-	return errors.Join(ErrProvider, err)
+	return errors.Join(ErrProvider, errors.New(printable(err.Error(), 500)))
 }
 
 // Begin begins a sign-in. The state, the nonce and the PKCE verifier are sealed in a cookie of the browser. So a beginning writes
@@ -155,7 +160,7 @@ func (s *Service) Finish(ctx context.Context, name string, cookie secret.Text, q
 	case fault == "access_denied":
 		return a, ErrDenied
 	case fault != "":
-		return a, failed(errors.New("the provider answered with the error " + printable(fault)))
+		return a, failed(errors.New("the provider answered with the error " + printable(fault, 100)))
 	case query.Get("code") == "":
 		return a, failed(errors.New("the answer has no code"))
 	}
@@ -187,7 +192,12 @@ func repeats(query url.Values) bool {
 	return false
 }
 
-// printable shortens the text of a provider for the log.
-func printable(text string) string {
-	return strings.ToValidUTF8(text[:min(len(text), 100)], "?")
+// printable returns the first bytes of the text of a provider, for the log, with a question mark for each other character.
+func printable(text string, bytes int) string {
+	return strings.Map(func(r rune) rune {
+		if names.Printable(r) {
+			return r
+		}
+		return '?'
+	}, strings.ToValidUTF8(text[:min(len(text), bytes)], "?"))
 }
