@@ -71,3 +71,33 @@ func TestErrorsOfAProviderAreShort(t *testing.T) {
 }
 
 func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+
+// F18: the browser carries the request to sign in again, so its user could leave that out. A provider that says when the person has signed in
+// shows it.
+func TestAProviderThatDoesNotAskAgain(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		i := newIssuer(t, s.clock.now)
+		s.addProvider(t, i)
+		signedIn := func(at time.Time) { i.set(func() { i.claims = func(c jwt.MapClaims) { c["auth_time"] = at.Unix() } }) }
+		b := s.newBrowser()
+		signedIn(s.clock.now().Add(-time.Hour)) // the first sign-in asks for nothing else
+		b.arrives(t, i)
+		s.clock.advance(11 * time.Minute)
+		again := func() *answer {
+			t.Helper()
+			page := b.follow(t, b.send(t, get(identitiesPage)).want(200), "Sign in once more to change something here").want(200)
+			_, asked := b.submit(t, page.providerForm("corp")).leaves()
+			return b.send(t, get(i.consents(asked).RequestURI()))
+		}
+		signedIn(s.clock.now().Add(-2 * time.Minute))
+		if got := again().want(303).sentTo(s.url + "/sign-in").Get("fault"); got != "failed" {
+			t.Errorf("the callback says %q", got)
+		}
+		b.send(t, get(identitiesPage)).want(200).shows("Sign in once more to change something here")
+		signedIn(s.clock.now().Add(-30 * time.Second)) // by another clock
+		b.lands(t, again(), identitiesPage).want(200)
+		if page := b.send(t, get(identitiesPage)).want(200); !strings.Contains(string(page.body), "Remove this link") {
+			t.Errorf("%s", page.body)
+		}
+	}, privateProviders)
+}

@@ -55,8 +55,12 @@ type flow struct {
 	Nonce    string `json:"n"`
 	Verifier string `json:"v"`
 	Session  string `json:"b"`
+	Again    bool   `json:"a"`
 	Expires  int64  `json:"e"` // Unix microseconds
 }
+
+// begun is when the flow began.
+func (f flow) begun() time.Time { return time.UnixMicro(f.Expires).Add(-flowTTL) }
 
 // The errors of Finish. The text is for the log.
 var (
@@ -89,7 +93,7 @@ func (s *Service) Begin(ctx context.Context, name string, wish Wish) (begun Begu
 	}
 	f := flow{
 		State: token.NewSecret().Reveal(), Nonce: token.NewSecret().Reveal(), Verifier: oauth2.GenerateVerifier(),
-		Session: wish.Session, Expires: s.now().Add(flowTTL).UnixMicro(),
+		Session: wish.Session, Again: wish.Again, Expires: s.now().Add(flowTTL).UnixMicro(),
 	}
 	plain, err := json.Marshal(f)
 	if err != nil {
@@ -99,7 +103,7 @@ func (s *Service) Begin(ctx context.Context, name string, wish Wish) (begun Begu
 	if len(cookie) > MaxCookie {
 		return begun, problem.New(problem.PayloadTooLarge, "The request of the application is too long to sign in at a provider.")
 	}
-	address, err := s.kind(p).address(ctx, f, wish.Again)
+	address, err := s.kind(p).address(ctx, f)
 	return Begun{Address: address, Cookie: secret.New(cookie), Expires: time.UnixMicro(f.Expires)}, err
 }
 
@@ -115,7 +119,7 @@ type Answer struct {
 // kind is what the kinds of providers do in their own way.
 type kind interface {
 	// address is where the person signs in.
-	address(ctx context.Context, f flow, again bool) (string, error)
+	address(ctx context.Context, f flow) (string, error)
 	// answersWithIssuer reports whether every answer has the parameter iss (RFC 9207).
 	answersWithIssuer(ctx context.Context) (bool, error)
 	// person exchanges the code.
@@ -140,7 +144,7 @@ func (s *Service) Finish(ctx context.Context, name string, cookie secret.Text, q
 	if !ok || !same(query.Get("state"), f.State) || repeats(query) {
 		return a, ErrState
 	}
-	a.Wish = Wish{Errand: errand, Session: f.Session}
+	a.Wish = Wish{Errand: errand, Session: f.Session, Again: f.Again}
 	err = s.db.UseState(ctx, "state "+token.HashSecret(secret.New(f.State)), time.UnixMicro(f.Expires))
 	if errors.Is(err, store.ErrConflict) {
 		return Answer{}, ErrState
