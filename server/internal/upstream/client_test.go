@@ -48,7 +48,7 @@ func TestSlowProviders(t *testing.T) {
 	}))
 	defer slow.Close()
 	defer close(ended)
-	s := &Service{Settings: Settings{Private: true}, client: newClient(true, 50*time.Millisecond), now: time.Now, discovered: map[string]*discovery{}}
+	s := &Service{Settings: Settings{Private: true}, client: newClient(true, 50*time.Millisecond), now: time.Now, discovered: map[string]*discovery{}, readings: map[string]*reading{}}
 	for _, issuer := range []string{slow.URL, slow.URL + "/drips"} {
 		if _, err := s.discover(t.Context(), issuer); !errors.Is(err, ErrProvider) {
 			t.Errorf("%s: %v", issuer, err)

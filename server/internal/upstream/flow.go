@@ -72,6 +72,15 @@ var (
 	ErrProvider = errors.New("the provider failed")
 )
 
+// providerError is an ErrProvider with a cause.
+type providerError struct {
+	text  string
+	cause error
+}
+
+func (e *providerError) Error() string   { return e.text }
+func (e *providerError) Unwrap() []error { return []error{ErrProvider, e.cause} }
+
 // failed marks an error as the fault of the provider. Its text may quote a whole answer, which is for a log and a terminal: only the
 // beginning is kept, so that nobody can fill the log with the answers of a provider that is down.
 func failed(err error) error {
@@ -81,7 +90,7 @@ func failed(err error) error {
 	if refused, ok := errors.AsType[*oauth2.RetrieveError](err); ok { // whose text has the whole answer
 		err = errors.New("the token endpoint answered " + refused.Response.Status + " " + refused.ErrorCode)
 	}
-	return errors.Join(ErrProvider, errors.New(printable(err.Error(), 500)))
+	return &providerError{"the provider failed: " + printable(err.Error(), 500), err}
 }
 
 // Begin begins a sign-in. The state, the nonce and the PKCE verifier are sealed in a cookie of the browser. So a beginning writes

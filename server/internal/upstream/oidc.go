@@ -48,17 +48,53 @@ func (m metadata) authStyle(p Provider) oauth2.AuthStyle {
 	return oauth2.AuthStyleAutoDetect
 }
 
-// discover returns the discovery document of an issuer.
+// reading is a discovery document that is being read.
+type reading struct {
+	done chan struct{} // closed when the others are set
+	*discovery
+	err error
+}
+
+// discover returns the discovery document of an issuer. Requests that need the same one wait for one reading, and share its failure: strangers
+// could otherwise have any number of connections to a provider that is slow.
 func (s *Service) discover(ctx context.Context, issuer string) (*discovery, error) {
-	now := s.now()
-	s.mu.Lock()
-	d := s.discovered[issuer]
-	s.mu.Unlock()
-	if d != nil && now.Sub(d.at).Abs() < discoveryTTL {
-		return d, nil
+	for {
+		s.mu.Lock()
+		if d := s.discovered[issuer]; d != nil && s.now().Sub(d.at).Abs() < discoveryTTL {
+			s.mu.Unlock()
+			return d, nil
+		}
+		r, others := s.readings[issuer]
+		if !others {
+			r = &reading{done: make(chan struct{}), err: failed(errors.New("reading the discovery document has panicked"))}
+			s.readings[issuer] = r
+		}
+		s.mu.Unlock()
+		if !others {
+			defer s.end(issuer, r)
+			r.discovery, r.err = s.readDiscovery(ctx, issuer)
+			return r.discovery, r.err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, failed(ctx.Err())
+		case <-r.done:
+		}
+		if !errors.Is(r.err, context.Canceled) { // otherwise the person who has begun it has given up
+			return r.discovery, r.err
+		}
 	}
-	d = &discovery{at: now}
-	var err error
+}
+
+func (s *Service) end(issuer string, r *reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.readings, issuer)
+	close(r.done)
+}
+
+func (s *Service) readDiscovery(ctx context.Context, issuer string) (d *discovery, err error) {
+	d = &discovery{at: s.now()}
 	if d.provider, err = oidc.NewProvider(oidc.ClientContext(ctx, s.client), issuer); err == nil {
 		err = d.provider.Claims(&d.metadata)
 	}

@@ -44,6 +44,7 @@ type Service struct {
 
 	mu         sync.Mutex
 	discovered map[string]*discovery // by issuer
+	readings   map[string]*reading   // by issuer
 }
 
 // New makes a Service. It takes the clock from id.
@@ -52,7 +53,7 @@ func New(db *store.DB, master token.MasterKey, id *identity.Service, s Settings)
 	return &Service{
 		db: db, identity: id, now: id.Now, Settings: s,
 		secrets: token.NewSealer(master, "providers"), flows: token.NewSealer(master, "sign-in at a provider"),
-		client: newClient(s.Private, cmp.Or(s.Timeout, 5*time.Second)), discovered: map[string]*discovery{},
+		client: newClient(s.Private, cmp.Or(s.Timeout, 5*time.Second)), discovered: map[string]*discovery{}, readings: map[string]*reading{},
 	}
 }
 
