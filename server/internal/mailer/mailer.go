@@ -50,8 +50,10 @@ const (
 // does the same work either way.
 const Decoy Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
-	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset}
+var kinds = []Kind{
+	ConfirmEmail, ResetPassword, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
+	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset,
+}
 
 // Mail is a mail before it is rendered.
 type Mail struct {
