@@ -38,6 +38,7 @@ import (
 	"sesame/server/internal/token"
 	"sesame/server/internal/tracing"
 	"sesame/server/internal/upstream"
+	"sesame/server/internal/web"
 )
 
 // Options are the settings and what the program takes from its process.
@@ -194,7 +195,7 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Identity: id,
 		Accounts: account.New(a.DB, a.hasher, id, account.Settings{
 			RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value,
-			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Cursors: cursors, Name: a.ServiceName(rules.Title),
+			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
@@ -204,6 +205,14 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Audit:    audit.NewLog(a.DB, cursors),
 	}
 	return a.services
+}
+
+// magicLinkURL is the page that mailed links open to sign a person in, or "".
+func (a *App) magicLinkURL() string {
+	if a.MagicLinks != "on" {
+		return ""
+	}
+	return a.PublicURL + web.MagicLinkPath
 }
 
 // docsRedirect is where Swagger UI gets the code of a person who signs in with a browser (package docs), or "".

@@ -95,6 +95,9 @@ func (p *Pages) all() []handled {
 		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
 	}
+	if p.Accounts.HasMagicLinks() {
+		pages = append(pages, handled{MagicLinkPath, p.openLink, p.sent(p.useLink)})
+	}
 	for _, code := range p.codePages() {
 		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
 	}
