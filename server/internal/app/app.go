@@ -37,6 +37,8 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/internal/tracing"
+	"sesame/server/internal/upstream"
+	"sesame/server/internal/web"
 )
 
 // Options are the settings and what the program takes from its process.
@@ -171,6 +173,7 @@ type Services struct {
 	Identity *identity.Service
 	Accounts *account.Service
 	OAuth    *oauth.Service
+	Upstream *upstream.Service
 	Audit    *audit.Log
 }
 
@@ -184,23 +187,32 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Policy: identity.Policy{
 			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
 		},
-		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(),
-		Passkeys: passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{
 		Identity: id,
 		Accounts: account.New(a.DB, a.hasher, id, account.Settings{
 			RegistrationClosed: a.Registration == "closed", RegistrationLimit: a.RegistrationLimit.Value,
-			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, Cursors: cursors, Name: a.ServiceName(rules.Title),
+			ConfirmURL: a.VerifyURL, ResetURL: a.ResetURL, MagicLinkURL: a.magicLinkURL(), Cursors: cursors, Name: a.ServiceName(rules.Title),
 		}),
 		OAuth: oauth.New(a.DB, issuer, token.NewIDIssuer(a.PublicURL, a.IDKeys), a.master, id, oauth.Settings{
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
 			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
 		}),
-		Audit: audit.NewLog(a.DB, cursors),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
+		Audit:    audit.NewLog(a.DB, cursors),
 	}
 	return a.services
+}
+
+// magicLinkURL is the page that mailed links open to sign a person in, or "".
+func (a *App) magicLinkURL() string {
+	if a.MagicLinks != "on" {
+		return ""
+	}
+	return a.PublicURL + web.MagicLinkPath
 }
 
 // docsRedirect is where Swagger UI gets the code of a person who signs in with a browser (package docs), or "".
@@ -252,7 +264,7 @@ func (a *App) Start(ctx context.Context) {
 	if a.RedirectListener != nil {
 		a.serveRedirects(until)
 	}
-	logouts := &logout.Worker{DB: a.DB, IDs: token.NewIDIssuer(a.PublicURL, a.IDKeys), Now: a.Now, Log: a.Log, Every: a.every()}
+	logouts := &logout.Worker{DB: a.DB, IDs: token.NewIDIssuer(a.PublicURL, a.IDKeys), Now: a.Now, Log: a.Log, Every: a.every(), Attempted: func(outcome string) { a.Metrics.logouts.Add(1, outcome) }}
 	jobs := []func(context.Context){a.mails.Run, logouts.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
 	if a.certificates != nil {
 		jobs = append(jobs, a.certificates.Run)
