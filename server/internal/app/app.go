@@ -37,6 +37,7 @@ import (
 	"sesame/server/internal/store"
 	"sesame/server/internal/token"
 	"sesame/server/internal/tracing"
+	"sesame/server/internal/upstream"
 	"sesame/server/internal/web"
 )
 
@@ -172,6 +173,7 @@ type Services struct {
 	Identity *identity.Service
 	Accounts *account.Service
 	OAuth    *oauth.Service
+	Upstream *upstream.Service
 	Audit    *audit.Log
 }
 
@@ -185,8 +187,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 		Policy: identity.Policy{
 			Require: a.RequireSecondFactor, Grace: a.SecondFactorGrace.Duration, AdminScopes: adminScopes(rules), Page: a.PublicURL + "/sign-in",
 		},
-		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(),
-		Passkeys: passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()), Outbox: a.outbox, Now: a.Now, Log: a.Log,
+		Passkeys:  passkey.New(a.PublicURL, a.ServiceName(rules.Title), a.CorsOrigins.Items()),
+		KeyedHash: token.NewKeyedHash(a.master), Steps: token.NewSealer(a.master, "sign-ins"), Factors: a.factorSealer(), Outbox: a.outbox, Now: a.Now, Log: a.Log,
 		Count: a.Metrics.counts(),
 	})
 	a.services = &Services{
@@ -199,7 +201,8 @@ func (a *App) MakeServices(rules *contract.Contract) *Services {
 			AccessTTL: a.AccessTokenTTL.Duration, RefreshGrace: a.RefreshGrace.Duration, DocsRedirect: a.docsRedirect(),
 			Issued: func(grant string) { a.Metrics.tokens.Add(1, grant) },
 		}),
-		Audit: audit.NewLog(a.DB, cursors),
+		Upstream: upstream.New(a.DB, a.master, id, upstream.Settings{PublicURL: a.PublicURL, Private: a.PrivateProviders == "on", Log: a.Log}),
+		Audit:    audit.NewLog(a.DB, cursors),
 	}
 	return a.services
 }
@@ -261,7 +264,7 @@ func (a *App) Start(ctx context.Context) {
 	if a.RedirectListener != nil {
 		a.serveRedirects(until)
 	}
-	logouts := &logout.Worker{DB: a.DB, IDs: token.NewIDIssuer(a.PublicURL, a.IDKeys), Now: a.Now, Log: a.Log, Every: a.every()}
+	logouts := &logout.Worker{DB: a.DB, IDs: token.NewIDIssuer(a.PublicURL, a.IDKeys), Now: a.Now, Log: a.Log, Every: a.every(), Attempted: func(outcome string) { a.Metrics.logouts.Add(1, outcome) }}
 	jobs := []func(context.Context){a.mails.Run, logouts.Run, a.Keys.Run, a.IDKeys.Run, job.Run, a.watchDatabase}
 	if a.certificates != nil {
 		jobs = append(jobs, a.certificates.Run)

@@ -41,6 +41,7 @@ type Authentication struct {
 	check func(ctx context.Context) error
 	// enrolls says that use adds the account's first second factor, which has completed Methods.
 	enrolls bool
+	via     *Via // the identity at a provider; nil for another way
 }
 
 // User is the account, as it was read when the person proved who they are.
@@ -94,7 +95,7 @@ func (s *Service) checkFactors(who Authentication, user store.User) error {
 		return nil
 	}
 	plain, err := json.Marshal(step{
-		UserID: user.ID, Name: who.attempt.name, Methods: who.Methods, Password: s.passwordState(user), At: s.Now().UnixMicro(),
+		UserID: user.ID, Name: who.attempt.name, Methods: who.Methods, Password: s.passwordState(user), At: s.Now().UnixMicro(), Via: who.via,
 	})
 	if err != nil {
 		return err
@@ -113,6 +114,7 @@ type step struct {
 	Methods  []string `json:"amr"`
 	Password string   `json:"pwd"` // a changed password ends it
 	At       int64    `json:"at"`  // Unix microseconds
+	Via      *Via     `json:"via,omitempty"`
 }
 
 const (
@@ -152,7 +154,7 @@ func (s *Service) Resume(ctx context.Context, sealed secret.Text) (Authenticatio
 		return Authentication{}, err
 	}
 	a, err := s.newAttempt(ctx, st.Name, user, store.BrowserClient)
-	return Authentication{Methods: st.Methods, user: user, attempt: a}, err
+	return Authentication{Methods: st.Methods, user: user, attempt: a, via: st.Via}, err
 }
 
 // CompleteSignIn starts the session of a browser with the code of a second factor. Errors: those of Resume; InvalidGrant with

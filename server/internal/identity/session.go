@@ -59,6 +59,11 @@ func (s *Service) startSession(ctx context.Context, who Authentication, wanted W
 			}
 			return err
 		}
+		if who.via != nil {
+			if err := who.via.use(ctx, q, s, user); err != nil {
+				return err
+			}
+		}
 		if who.use != nil {
 			if err := who.use(ctx, q, session.ID); err != nil {
 				return err

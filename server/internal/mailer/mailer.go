@@ -38,6 +38,8 @@ const (
 	EmailInUse        Kind = "email_in_use"        // somebody gave the address for another account
 	NewLogin          Kind = "new_login"           // the password was given in a network that is not known
 	AccountDeleted    Kind = "account_deleted"
+	IdentityLinked    Kind = "identity_linked" // of Provider
+	IdentityUnlinked  Kind = "identity_unlinked"
 
 	FactorAdded      Kind = "factor_added"
 	FactorRemoved    Kind = "factor_removed"
@@ -51,7 +53,7 @@ const (
 // does the same work either way.
 const Decoy Kind = "to_nobody"
 
-var kinds = []Kind{ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted,
+var kinds = []Kind{ConfirmEmail, ResetPassword, MagicLink, PasswordChanged, PasswordResetDone, EmailChanged, EmailInUse, NewLogin, AccountDeleted, IdentityLinked, IdentityUnlinked,
 	FactorAdded, FactorRemoved, RecoveryCodeUsed, CodesReplaced, ResetRequested, FactorsReset}
 
 // Mail is a mail before it is rendered.
@@ -72,6 +74,7 @@ type Fields struct {
 	IPAddress string      // of the request that made the change
 	UserAgent string
 	NewEmail  string
+	Provider  string    // of an identity
 	Factor    string    // the name of a second factor
 	CodesLeft int       // recovery codes
 	Due       time.Time // when a reset removes the second factors

@@ -1,11 +1,14 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/identity"
@@ -26,8 +29,9 @@ const (
 // None of them is a sealed request.
 var freshErrands = map[string]errand{
 	"security":      {path: securityPath, sealed: "security", fresh: true},
-	"passkeys":      {path: passkeysPath, sealed: "passkeys", fresh: true},
 	"authenticator": {path: authenticatorPath, sealed: "authenticator", fresh: true},
+	"passkey":       {path: passkeysPath, sealed: "passkey", fresh: true},
+	"identities":    {path: identitiesPath, sealed: "identities", fresh: true},
 }
 
 // freshly is asOwner for what needs a fresh login (identity.RequireFreshLogin). Without one it sends the person to sign in again,
@@ -68,7 +72,10 @@ func (p *Pages) showSecurity(o owner) error {
 		shown.Forms = []*form{{Action: ".." + recoveryPath, Buttons: []button{{Text: t.T("account-security.codes"), Second: true}}}}
 	}
 	shown.Forms = append(shown.Forms, &form{Action: "../account/sessions", Hidden: []hidden{{"do", "others"}}, Buttons: []button{{Text: t.T("account-sessions.others"), Second: true}}})
-	shown.Links = append([]link{{".." + authenticatorPath, t.T("authenticator.title")}, {".." + passkeysPath, t.T("account-passkeys.title")}}, shown.Links...)
+	shown.Links = append([]link{{".." + authenticatorPath, t.T("authenticator.title")}}, shown.Links...)
+	if p.Identity.Passkeys.OnPages() {
+		shown.Links = append([]link{{".." + passkeysPath, t.T("account-passkeys.title")}}, shown.Links...)
+	}
 	return p.Site.answer(http.StatusOK, shown).write(o.Response())
 }
 
@@ -209,6 +216,9 @@ func (p *Pages) confirmAuthenticator(o owner) error {
 		}
 		return p.authenticatorPage(o, statusOf(fault), setup, fault)
 	}
+	if err == nil {
+		err = p.renewCookie(ctx, o.Context, o.browser)
+	}
 	if err != nil {
 		return err
 	}
@@ -216,6 +226,15 @@ func (p *Pages) confirmAuthenticator(o owner) error {
 		return p.ownCodes(o, codes)
 	}
 	return p.done(o, securityPath, "factor")
+}
+
+// renewCookie gives the browser another cookie for its session, which has gained a second factor.
+func (p *Pages) renewCookie(ctx context.Context, c echo.Context, b *identity.Browser) error {
+	cookie, err := p.Identity.RenewCookie(ctx, b)
+	if err == nil {
+		http.SetCookie(c.Response(), p.cookie(cookie, b.Session.EndsAt))
+	}
+	return store.IgnoreNotFound(err)
 }
 
 // confirmationOf reads the form of a set-up.
