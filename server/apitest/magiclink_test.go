@@ -34,11 +34,6 @@ func (b *browser) openLink(t *testing.T, code string) *answer {
 	return b.send(t, request{method: "GET", path: "/sign-in-link?code=" + url.QueryEscape(code), header: map[string]string{"Sec-Fetch-Site": "cross-site"}})
 }
 
-func (s *server) count(t *testing.T, table string) string {
-	t.Helper()
-	return s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM `+table)
-}
-
 // A person signs in with a link, in the browser that has asked for it, and comes to the client. Opening the link uses nothing, its
 // button does, once. It is one factor.
 func TestMagicLink(t *testing.T) {
