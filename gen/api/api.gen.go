@@ -37,12 +37,14 @@ const (
 	ErrorCodeInvalidCode                    ErrorCode = "invalid_code"
 	ErrorCodeInvalidToken                   ErrorCode = "invalid_token"
 	ErrorCodeLastAdministrator              ErrorCode = "last_administrator"
+	ErrorCodeLastWayIn                      ErrorCode = "last_way_in"
 	ErrorCodeMethodNotAllowed               ErrorCode = "method_not_allowed"
 	ErrorCodeNoSecondFactor                 ErrorCode = "no_second_factor"
 	ErrorCodeNotFound                       ErrorCode = "not_found"
 	ErrorCodeNothingToConfirm               ErrorCode = "nothing_to_confirm"
 	ErrorCodePasswordRequired               ErrorCode = "password_required"
 	ErrorCodePayloadTooLarge                ErrorCode = "payload_too_large"
+	ErrorCodeProviderTaken                  ErrorCode = "provider_taken"
 	ErrorCodeRegistrationClosed             ErrorCode = "registration_closed"
 	ErrorCodeTooManyRequests                ErrorCode = "too_many_requests"
 	ErrorCodeUnauthenticated                ErrorCode = "unauthenticated"
@@ -76,6 +78,8 @@ func (e ErrorCode) Valid() bool {
 		return true
 	case ErrorCodeLastAdministrator:
 		return true
+	case ErrorCodeLastWayIn:
+		return true
 	case ErrorCodeMethodNotAllowed:
 		return true
 	case ErrorCodeNoSecondFactor:
@@ -87,6 +91,8 @@ func (e ErrorCode) Valid() bool {
 	case ErrorCodePasswordRequired:
 		return true
 	case ErrorCodePayloadTooLarge:
+		return true
+	case ErrorCodeProviderTaken:
 		return true
 	case ErrorCodeRegistrationClosed:
 		return true
@@ -130,6 +136,8 @@ const (
 	EventKindEVENTFACTORSRESET          EventKind = "factors_reset"
 	EventKindEVENTFACTORSRESETCANCELLED EventKind = "factors_reset_cancelled"
 	EventKindEVENTFACTORSRESETREQUESTED EventKind = "factors_reset_requested"
+	EventKindEVENTIDENTITYLINKED        EventKind = "identity_linked"
+	EventKindEVENTIDENTITYUNLINKED      EventKind = "identity_unlinked"
 	EventKindEVENTKEYROTATED            EventKind = "key_rotated"
 	EventKindEVENTLOGIN                 EventKind = "login"
 	EventKindEVENTLOGINFAILED           EventKind = "login_failed"
@@ -141,6 +149,9 @@ const (
 	EventKindEVENTPASSWORDCHANGED       EventKind = "account_created"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
+	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
+	EventKindEVENTPROVIDERCREATED       EventKind = "provider_created"
+	EventKindEVENTPROVIDERDELETED       EventKind = "provider_deleted"
 	EventKindEVENTRECOVERYCODESREPLACED EventKind = "recovery_codes_replaced"
 	EventKindEVENTRECOVERYCODEUSED      EventKind = "recovery_code_used"
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
@@ -190,6 +201,10 @@ func (e EventKind) Valid() bool {
 		return true
 	case EventKindEVENTFACTORSRESETREQUESTED:
 		return true
+	case EventKindEVENTIDENTITYLINKED:
+		return true
+	case EventKindEVENTIDENTITYUNLINKED:
+		return true
 	case EventKindEVENTKEYROTATED:
 		return true
 	case EventKindEVENTLOGIN:
@@ -211,6 +226,12 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTPASSWORDRESET:
 		return true
 	case EventKindEVENTPROFILECHANGED:
+		return true
+	case EventKindEVENTPROVIDERCHANGED:
+		return true
+	case EventKindEVENTPROVIDERCREATED:
+		return true
+	case EventKindEVENTPROVIDERDELETED:
 		return true
 	case EventKindEVENTRECOVERYCODESREPLACED:
 		return true
@@ -316,6 +337,42 @@ func (e OAuthErrorCode) Valid() bool {
 	case OAuthErrorCodeUnsupportedGrantType:
 		return true
 	case OAuthErrorCodeUnsupportedResponseType:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderCreateKind.
+const (
+	ProviderCreateKindCREATEPROVIDERGITHUB ProviderCreateKind = "github"
+	ProviderCreateKindCREATEPROVIDEROIDC   ProviderCreateKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderCreateKind enum.
+func (e ProviderCreateKind) Valid() bool {
+	switch e {
+	case ProviderCreateKindCREATEPROVIDERGITHUB:
+		return true
+	case ProviderCreateKindCREATEPROVIDEROIDC:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderKind.
+const (
+	ProviderKindPROVIDERGITHUB ProviderKind = "github"
+	ProviderKindPROVIDEROIDC   ProviderKind = "oidc"
+)
+
+// Valid indicates whether the value is a known member of the ProviderKind enum.
+func (e ProviderKind) Valid() bool {
+	switch e {
+	case ProviderKindPROVIDERGITHUB:
+		return true
+	case ProviderKindPROVIDEROIDC:
 		return true
 	default:
 		return false
@@ -577,6 +634,8 @@ type Event struct {
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
 	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
 	// - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 	// - `recovery_code_used`: somebody signed in with a recovery code.
@@ -630,6 +689,8 @@ type Event struct {
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
 //   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
+//   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
+//   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 //   - `wrong_code`: the password was correct, and the code of the second factor wrong.
 //   - `factor_added`, `factor_removed`: a second factor was set up, or removed.
 //   - `recovery_code_used`: somebody signed in with a recovery code.
@@ -718,6 +779,33 @@ type Health struct {
 
 // HealthStatus defines model for Health.Status.
 type HealthStatus string
+
+// Identity A person at a provider, who can sign in to the account.
+type Identity struct {
+	CreatedAt time.Time `json:"created_at"`
+	ID        string    `json:"id"`
+	Issuer    string    `json:"issuer"`
+
+	// Label What the provider called the person when the identity was linked, such as an address.
+	Label string `json:"label"`
+
+	// LastUsedAt When somebody last signed in with it.
+	LastUsedAt nullable.Nullable[time.Time] `json:"last_used_at"`
+
+	// Provider The provider that has the issuer. Null if there is none any more; then nobody can sign in with the identity.
+	Provider nullable.Nullable[string] `json:"provider"`
+
+	// Subject The id of the person at the issuer.
+	Subject string `json:"subject"`
+}
+
+// IdentityPage defines model for IdentityPage.
+type IdentityPage struct {
+	Items []Identity `json:"items"`
+
+	// NextCursor Always null, because one page holds all identities.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
 
 // Introspection RFC 7662 §2.2. A token that is not active has no other member.
 type Introspection struct {
@@ -1330,6 +1418,124 @@ type Problem struct {
 	Type string `json:"type"`
 }
 
+// Provider defines model for Provider.
+type Provider struct {
+	// ClientID The id of this server at the provider.
+	ClientID  string    `json:"client_id"`
+	CreatedAt time.Time `json:"created_at"`
+
+	// HasSecret Whether this server authenticates at the provider with a secret.
+	HasSecret bool `json:"has_secret"`
+
+	// Issuer Identities are subjects of this issuer.
+	Issuer string `json:"issuer"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	Kind ProviderKind `json:"kind"`
+
+	// Label What people read on the button.
+	Label string `json:"label"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed its verified address.
+	LinkVerifiedAddresses bool `json:"link_verified_addresses"`
+
+	// Name Part of the redirect address.
+	Name string `json:"name"`
+
+	// RedirectURI The address to register at the provider.
+	RedirectURI string `json:"redirect_uri"`
+
+	// Scopes What the server asks the provider for.
+	Scopes []string `json:"scopes"`
+}
+
+// ProviderCreate defines model for ProviderCreate.
+type ProviderCreate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID string `json:"client_id"`
+
+	// ClientSecret The secret of this server at the provider. Without it the server is a public client there; GitHub requires one.
+	//
+	// Example: GOCSPX-1234567890
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Issuer The issuer, exactly as its discovery document names it. For GitHub only the address of a GitHub Enterprise Server.
+	//
+	// Example: https://accounts.google.com
+	Issuer *string `json:"issuer,omitempty"`
+
+	// Kind An issuer of OpenID Connect, or GitHub.
+	//
+	// Example: oidc
+	Kind ProviderCreateKind `json:"kind"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Name Part of the redirect address.
+	//
+	// Example: google
+	Name string `json:"name"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// ProviderCreateKind An issuer of OpenID Connect, or GitHub.
+//
+// Example: oidc
+type ProviderCreateKind string
+
+// ProviderKind An issuer of OpenID Connect, or GitHub.
+type ProviderKind string
+
+// ProviderPage defines model for ProviderPage.
+type ProviderPage struct {
+	Items []Provider `json:"items"`
+
+	// NextCursor Always null, because one page holds all providers.
+	NextCursor nullable.Nullable[string] `json:"next_cursor"`
+}
+
+// ProviderUpdate defines model for ProviderUpdate.
+type ProviderUpdate struct {
+	// ClientID The id of this server at the provider.
+	//
+	// Example: 1234567890-abc.apps.googleusercontent.com
+	ClientID *string `json:"client_id,omitempty"`
+
+	// ClientSecret Another secret.
+	//
+	// Example: GOCSPX-0987654321
+	ClientSecret *string `json:"client_secret,omitempty"`
+
+	// Label What people read on the button.
+	//
+	// Example: Google
+	Label *string `json:"label,omitempty"`
+
+	// LinkVerifiedAddresses Whether a new identity is linked to the account that has confirmed the same address, if the provider has verified it. Only for a provider that you trust with every account.
+	//
+	// Example: false
+	LinkVerifiedAddresses *bool `json:"link_verified_addresses,omitempty"`
+
+	// Scopes What the server asks the provider for.
+	//
+	// Example: ["openid","email","profile"]
+	Scopes []string `json:"scopes,omitempty"`
+}
+
 // PushedAuthorization defines model for PushedAuthorization.
 type PushedAuthorization struct {
 	// ExpiresIn Seconds for which it is valid.
@@ -1874,6 +2080,9 @@ type NoPasskeys = Problem
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
+// NoSuchProvider An error (RFC 9457).
+type NoSuchProvider = Problem
+
 // NoSuchUser An error (RFC 9457).
 type NoSuchUser = Problem
 
@@ -1900,6 +2109,9 @@ type OAuthTooMany = OAuthError
 
 // OAuthUnavailable defines model for OAuthUnavailable.
 type OAuthUnavailable = OAuthError
+
+// ProviderTaken An error (RFC 9457).
+type ProviderTaken = Problem
 
 // ServerError An error (RFC 9457).
 type ServerError = Problem
@@ -2078,6 +2290,12 @@ type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 // ConfirmPasswordResetJSONRequestBody defines body for ConfirmPasswordReset for application/json ContentType.
 type ConfirmPasswordResetJSONRequestBody = PasswordReset
 
+// CreateProviderJSONRequestBody defines body for CreateProvider for application/json ContentType.
+type CreateProviderJSONRequestBody = ProviderCreate
+
+// UpdateProviderJSONRequestBody defines body for UpdateProvider for application/json ContentType.
+type UpdateProviderJSONRequestBody = ProviderUpdate
+
 // SignOutWithFormFormdataRequestBody defines body for SignOutWithForm for application/x-www-form-urlencoded ContentType.
 type SignOutWithFormFormdataRequestBody = SignOutRequest
 
@@ -2179,6 +2397,21 @@ type ServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx echo.Context) error
+	// ListProviders List the providers
+	// (GET /providers)
+	ListProviders(ctx echo.Context) error
+	// CreateProvider Create a provider
+	// (POST /providers)
+	CreateProvider(ctx echo.Context) error
+	// DeleteProvider Delete a provider
+	// (DELETE /providers/{provider})
+	DeleteProvider(ctx echo.Context, provider string) error
+	// GetProvider Read a provider
+	// (GET /providers/{provider})
+	GetProvider(ctx echo.Context, provider string) error
+	// UpdateProvider Change a provider
+	// (PATCH /providers/{provider})
+	UpdateProvider(ctx echo.Context, provider string) error
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx echo.Context) error
@@ -2236,6 +2469,12 @@ type ServerInterface interface {
 	// RenameFactor Rename a second factor
 	// (PATCH /users/me/factors/{factor_id})
 	RenameFactor(ctx echo.Context, factorID string) error
+	// ListIdentities List my identities
+	// (GET /users/me/identities)
+	ListIdentities(ctx echo.Context) error
+	// DeleteIdentity Unlink an identity
+	// (DELETE /users/me/identities/{identity_id})
+	DeleteIdentity(ctx echo.Context, identityID string) error
 	// AddPasskey Add a passkey
 	// (POST /users/me/passkeys)
 	AddPasskey(ctx echo.Context) error
@@ -2646,6 +2885,72 @@ func (w *ServerInterfaceWrapper) ConfirmPasswordReset(ctx echo.Context) error {
 	return err
 }
 
+// ListProviders converts echo context to params.
+func (w *ServerInterfaceWrapper) ListProviders(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListProviders(ctx)
+	return err
+}
+
+// CreateProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) CreateProvider(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.CreateProvider(ctx)
+	return err
+}
+
+// DeleteProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteProvider(ctx, provider)
+	return err
+}
+
+// GetProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) GetProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.GetProvider(ctx, provider)
+	return err
+}
+
+// UpdateProvider converts echo context to params.
+func (w *ServerInterfaceWrapper) UpdateProvider(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "provider" -------------
+	var provider string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "provider", ctx.Param("provider"), &provider, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter provider: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.UpdateProvider(ctx, provider)
+	return err
+}
+
 // GetReadiness converts echo context to params.
 func (w *ServerInterfaceWrapper) GetReadiness(ctx echo.Context) error {
 	var err error
@@ -2930,6 +3235,31 @@ func (w *ServerInterfaceWrapper) RenameFactor(ctx echo.Context) error {
 	return err
 }
 
+// ListIdentities converts echo context to params.
+func (w *ServerInterfaceWrapper) ListIdentities(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.ListIdentities(ctx)
+	return err
+}
+
+// DeleteIdentity converts echo context to params.
+func (w *ServerInterfaceWrapper) DeleteIdentity(ctx echo.Context) error {
+	var err error
+	// ------------- Path parameter "identity_id" -------------
+	var identityID string
+
+	err = runtime.BindStyledParameterWithOptions("simple", "identity_id", ctx.Param("identity_id"), &identityID, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationPath, Explode: false, Required: true, Type: "string", Format: "uuid", ValueIsUnescaped: ctx.Request().URL.RawPath == ""})
+	if err != nil {
+		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter identity_id: %s", err))
+	}
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.DeleteIdentity(ctx, identityID)
+	return err
+}
+
 // AddPasskey converts echo context to params.
 func (w *ServerInterfaceWrapper) AddPasskey(ctx echo.Context) error {
 	var err error
@@ -3167,6 +3497,8 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
+	router.GET(options.BaseURL+"/users/me/identities", wrapper.ListIdentities, options.OperationMiddlewares["listIdentities"]...)
+	router.DELETE(options.BaseURL+"/users/me/identities/:identity_id", wrapper.DeleteIdentity, options.OperationMiddlewares["deleteIdentity"]...)
 	router.GET(options.BaseURL+"/users/me/events", wrapper.ListMyEvents, options.OperationMiddlewares["listMyEvents"]...)
 	router.GET(options.BaseURL+"/events", wrapper.ListEvents, options.OperationMiddlewares["listEvents"]...)
 	router.GET(options.BaseURL+"/clients", wrapper.ListClients, options.OperationMiddlewares["listClients"]...)
@@ -3175,6 +3507,11 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.GET(options.BaseURL+"/clients/:client_id", wrapper.GetClient, options.OperationMiddlewares["getClient"]...)
 	router.PATCH(options.BaseURL+"/clients/:client_id", wrapper.UpdateClient, options.OperationMiddlewares["updateClient"]...)
 	router.POST(options.BaseURL+"/clients/:client_id/secret", wrapper.ReplaceClientSecret, options.OperationMiddlewares["replaceClientSecret"]...)
+	router.GET(options.BaseURL+"/providers", wrapper.ListProviders, options.OperationMiddlewares["listProviders"]...)
+	router.POST(options.BaseURL+"/providers", wrapper.CreateProvider, options.OperationMiddlewares["createProvider"]...)
+	router.DELETE(options.BaseURL+"/providers/:provider", wrapper.DeleteProvider, options.OperationMiddlewares["deleteProvider"]...)
+	router.GET(options.BaseURL+"/providers/:provider", wrapper.GetProvider, options.OperationMiddlewares["getProvider"]...)
+	router.PATCH(options.BaseURL+"/providers/:provider", wrapper.UpdateProvider, options.OperationMiddlewares["updateProvider"]...)
 	router.GET(options.BaseURL+"/.well-known/oauth-authorization-server", wrapper.GetMetadata, options.OperationMiddlewares["getMetadata"]...)
 	router.GET(options.BaseURL+"/.well-known/openid-configuration", wrapper.GetOpenIDConfiguration, options.OperationMiddlewares["getOpenIDConfiguration"]...)
 	router.GET(options.BaseURL+"/.well-known/jwks.json", wrapper.GetKeys, options.OperationMiddlewares["getKeys"]...)
@@ -3205,6 +3542,8 @@ type MediaTypeApplicationProblemPlusJSONResponse Problem
 type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
+
+type NoSuchProviderApplicationProblemPlusJSONResponse Problem
 
 type NoSuchUserApplicationProblemPlusJSONResponse Problem
 
@@ -3307,6 +3646,8 @@ type PageUnavailableTextHTMLResponse struct {
 	Headers       PageUnavailableResponseHeaders
 	ContentLength int64
 }
+
+type ProviderTakenApplicationProblemPlusJSONResponse Problem
 
 type ServerErrorApplicationProblemPlusJSONResponse Problem
 
@@ -5586,6 +5927,717 @@ type ConfirmPasswordReset503ApplicationProblemPlusJSONResponse struct {
 }
 
 func (response ConfirmPasswordReset503ApplicationProblemPlusJSONResponse) VisitConfirmPasswordResetResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProvidersRequestObject struct {
+}
+
+type ListProvidersResponseObject interface {
+	VisitListProvidersResponse(w http.ResponseWriter) error
+}
+
+type ListProviders200JSONResponse ProviderPage
+
+func (response ListProviders200JSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders400ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders401ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders403ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders500ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListProviders503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListProviders503ApplicationProblemPlusJSONResponse) VisitListProvidersResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProviderRequestObject struct {
+	Body *CreateProviderJSONRequestBody
+}
+
+type CreateProviderResponseObject interface {
+	VisitCreateProviderResponse(w http.ResponseWriter) error
+}
+
+type CreateProvider201JSONResponse Provider
+
+func (response CreateProvider201JSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider400ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider401ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider403ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider409ApplicationProblemPlusJSONResponse struct {
+	ProviderTakenApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider409ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider413ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider415ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider422ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider500ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type CreateProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response CreateProvider503ApplicationProblemPlusJSONResponse) VisitCreateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProviderRequestObject struct {
+	Provider string `json:"provider"`
+}
+
+type DeleteProviderResponseObject interface {
+	VisitDeleteProviderResponse(w http.ResponseWriter) error
+}
+
+type DeleteProvider204Response struct {
+}
+
+func (response DeleteProvider204Response) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider400ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider401ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider403ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider404ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider422ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider500ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteProvider503ApplicationProblemPlusJSONResponse) VisitDeleteProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProviderRequestObject struct {
+	Provider string `json:"provider"`
+}
+
+type GetProviderResponseObject interface {
+	VisitGetProviderResponse(w http.ResponseWriter) error
+}
+
+type GetProvider200JSONResponse Provider
+
+func (response GetProvider200JSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider400ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider401ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider403ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider404ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider422ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider500ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type GetProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response GetProvider503ApplicationProblemPlusJSONResponse) VisitGetProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProviderRequestObject struct {
+	Provider string `json:"provider"`
+	Body     *UpdateProviderJSONRequestBody
+}
+
+type UpdateProviderResponseObject interface {
+	VisitUpdateProviderResponse(w http.ResponseWriter) error
+}
+
+type UpdateProvider200JSONResponse Provider
+
+func (response UpdateProvider200JSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider400ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider401ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider403ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider404ApplicationProblemPlusJSONResponse struct {
+	NoSuchProviderApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider404ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider413ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider415ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider422ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider500ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type UpdateProvider503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response UpdateProvider503ApplicationProblemPlusJSONResponse) VisitUpdateProviderResponse(w http.ResponseWriter) error {
 
 	var buf bytes.Buffer
 	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
@@ -8066,6 +9118,253 @@ func (response RenameFactor503ApplicationProblemPlusJSONResponse) VisitRenameFac
 	return err
 }
 
+type ListIdentitiesRequestObject struct {
+}
+
+type ListIdentitiesResponseObject interface {
+	VisitListIdentitiesResponse(w http.ResponseWriter) error
+}
+
+type ListIdentities200JSONResponse IdentityPage
+
+func (response ListIdentities200JSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities400ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities401ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities403ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities500ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type ListIdentities503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response ListIdentities503ApplicationProblemPlusJSONResponse) VisitListIdentitiesResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentityRequestObject struct {
+	IdentityID string `json:"identity_id"`
+}
+
+type DeleteIdentityResponseObject interface {
+	VisitDeleteIdentityResponse(w http.ResponseWriter) error
+}
+
+type DeleteIdentity204Response struct {
+}
+
+func (response DeleteIdentity204Response) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+	w.WriteHeader(204)
+	return nil
+}
+
+type DeleteIdentity400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity400ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity401ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity403ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity404ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteIdentity404ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity409ApplicationProblemPlusJSONResponse Problem
+
+func (response DeleteIdentity409ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(409)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity422ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity500ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type DeleteIdentity503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response DeleteIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteIdentityResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type AddPasskeyRequestObject struct {
 	Body *AddPasskeyJSONRequestBody
 }
@@ -9997,6 +11296,21 @@ type StrictServerInterface interface {
 	// ConfirmPasswordReset Choose a new password
 	// (POST /password-resets/confirm)
 	ConfirmPasswordReset(ctx context.Context, request ConfirmPasswordResetRequestObject) (ConfirmPasswordResetResponseObject, error)
+	// ListProviders List the providers
+	// (GET /providers)
+	ListProviders(ctx context.Context, request ListProvidersRequestObject) (ListProvidersResponseObject, error)
+	// CreateProvider Create a provider
+	// (POST /providers)
+	CreateProvider(ctx context.Context, request CreateProviderRequestObject) (CreateProviderResponseObject, error)
+	// DeleteProvider Delete a provider
+	// (DELETE /providers/{provider})
+	DeleteProvider(ctx context.Context, request DeleteProviderRequestObject) (DeleteProviderResponseObject, error)
+	// GetProvider Read a provider
+	// (GET /providers/{provider})
+	GetProvider(ctx context.Context, request GetProviderRequestObject) (GetProviderResponseObject, error)
+	// UpdateProvider Change a provider
+	// (PATCH /providers/{provider})
+	UpdateProvider(ctx context.Context, request UpdateProviderRequestObject) (UpdateProviderResponseObject, error)
 	// GetReadiness Check that the server is ready
 	// (GET /readyz)
 	GetReadiness(ctx context.Context, request GetReadinessRequestObject) (GetReadinessResponseObject, error)
@@ -10054,6 +11368,12 @@ type StrictServerInterface interface {
 	// RenameFactor Rename a second factor
 	// (PATCH /users/me/factors/{factor_id})
 	RenameFactor(ctx context.Context, request RenameFactorRequestObject) (RenameFactorResponseObject, error)
+	// ListIdentities List my identities
+	// (GET /users/me/identities)
+	ListIdentities(ctx context.Context, request ListIdentitiesRequestObject) (ListIdentitiesResponseObject, error)
+	// DeleteIdentity Unlink an identity
+	// (DELETE /users/me/identities/{identity_id})
+	DeleteIdentity(ctx context.Context, request DeleteIdentityRequestObject) (DeleteIdentityResponseObject, error)
 	// AddPasskey Add a passkey
 	// (POST /users/me/passkeys)
 	AddPasskey(ctx context.Context, request AddPasskeyRequestObject) (AddPasskeyResponseObject, error)
@@ -10747,6 +12067,173 @@ func (sh *strictHandler) ConfirmPasswordReset(ctx echo.Context) error {
 	return nil
 }
 
+// ListProviders operation middleware
+func (sh *strictHandler) ListProviders(ctx echo.Context) error {
+	var request ListProvidersRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListProviders(ctx.Request().Context(), request.(ListProvidersRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListProviders")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListProvidersResponseObject); ok {
+		return validResponse.VisitListProvidersResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// CreateProvider operation middleware
+func (sh *strictHandler) CreateProvider(ctx echo.Context) error {
+	var request CreateProviderRequestObject
+
+	var body CreateProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.CreateProvider(ctx.Request().Context(), request.(CreateProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "CreateProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(CreateProviderResponseObject); ok {
+		return validResponse.VisitCreateProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteProvider operation middleware
+func (sh *strictHandler) DeleteProvider(ctx echo.Context, provider string) error {
+	var request DeleteProviderRequestObject
+
+	request.Provider = provider
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteProvider(ctx.Request().Context(), request.(DeleteProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteProviderResponseObject); ok {
+		return validResponse.VisitDeleteProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// GetProvider operation middleware
+func (sh *strictHandler) GetProvider(ctx echo.Context, provider string) error {
+	var request GetProviderRequestObject
+
+	request.Provider = provider
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.GetProvider(ctx.Request().Context(), request.(GetProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "GetProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(GetProviderResponseObject); ok {
+		return validResponse.VisitGetProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// UpdateProvider operation middleware
+func (sh *strictHandler) UpdateProvider(ctx echo.Context, provider string) error {
+	var request UpdateProviderRequestObject
+
+	request.Provider = provider
+
+	var body UpdateProviderJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.UpdateProvider(ctx.Request().Context(), request.(UpdateProviderRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "UpdateProvider")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(UpdateProviderResponseObject); ok {
+		return validResponse.VisitUpdateProviderResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // GetReadiness operation middleware
 func (sh *strictHandler) GetReadiness(ctx echo.Context) error {
 	var request GetReadinessRequestObject
@@ -11346,6 +12833,54 @@ func (sh *strictHandler) RenameFactor(ctx echo.Context, factorID string) error {
 	return nil
 }
 
+// ListIdentities operation middleware
+func (sh *strictHandler) ListIdentities(ctx echo.Context) error {
+	var request ListIdentitiesRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.ListIdentities(ctx.Request().Context(), request.(ListIdentitiesRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "ListIdentities")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(ListIdentitiesResponseObject); ok {
+		return validResponse.VisitListIdentitiesResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// DeleteIdentity operation middleware
+func (sh *strictHandler) DeleteIdentity(ctx echo.Context, identityID string) error {
+	var request DeleteIdentityRequestObject
+
+	request.IdentityID = identityID
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.DeleteIdentity(ctx.Request().Context(), request.(DeleteIdentityRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "DeleteIdentity")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(DeleteIdentityResponseObject); ok {
+		return validResponse.VisitDeleteIdentityResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // AddPasskey operation middleware
 func (sh *strictHandler) AddPasskey(ctx echo.Context) error {
 	var request AddPasskeyRequestObject
@@ -11752,513 +13287,557 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7L37dtu2ti/8Kjj6zh6tu2VZkm+xMjr2dhw7dZo4WbbTdLXKliASklhTgEqAVtSOjHGe5vQ9+ijnSb6B",
-	"OQEQpEhdbKeXtbz+WI0pXnCZmPf5m7/WAjGZCs64krXOr7UxoyFL4J8nNBizs+iWvY54qhhcC5kMkmiq",
-	"IsFrndprOicDRgJ9Y0iGIiHD6JaRCd7fqNVr7COdTGNW69Sm6SCOgjqZ0I/bdMS+3m02a/Vawn5Oo4SF",
-	"tY5KUlavyWDMJlR/aUI/vmJ8pMa1zl6zXlPzqX6LVEnER7VPn+q1kzhiXJ2MaRwzPmKLo/tGzAglAdxG",
-	"AsoJTdWYcRUFVDHy5eXZCTk43Dsiv/+232jXif778KB1uJUf9zMqo4AkjMaTr7s1ySSdsG6tToIxTSRT",
-	"X3dr767Ptp90a+vOptVsls7nlQgojrw4kesxI+8uXxExJGrMCA0CkXKVH+ZYqWlnZ6fVPmw0G81Gq/Ok",
-	"+aS5k0qWyJ1m64iGT9qH20dBe7h92Nql23T/YG/7kLUP2cGg3dzd31s6+qFIJlTVOrU0iWp1fzLtislc",
-	"CKCe8rnoJawDuXxzff12p9VoIgkVKIaLbbh8PzK5EFdKJCUjgQFKMkmlIlwoIvVtRIkbxmWBOlpbCyOD",
-	"u+83sksWRgkLVPXGvx8zPaQxI4NEzCRLyEgUV0lvvOzs7NDptGGuNgIx2QloHA9ocPNfgQjZ1z9Mjm67",
-	"abPZPpCKKvY1HTaj4U8yDm9+wsuRlF/rV/3H7vF/tM/+o33mKOk/do81La0/1wqSuGQqmR8PFUsWJ3rF",
-	"AsFDSZQgMxopMmBDYWbO2UdFVDLPzbq1FrVGXO22kV6jSTqpdY70yCYRx79abpQRV2zEEhjm+/fvjz0+",
-	"UU7BgeU6SChHrVaT/P5bq9U4aLS26mQWqTEMPmFUCm6paV/ftFvkL4wmLClhMCxJRPJ1txbxWxpHYQ8o",
-	"875s5lO9NqUJnTBlmXyaSAE7QuNYzE4nUzX/jsYpsy9fnHxfb0kvgAf7lilNE3YbiVSSKR2xp4Tp98AR",
-	"1z8Oo0Qq+KVBzhWJJIEpEcHj7CY9bxJHUnW5Wz+4NoxiPdpGl+cWrlavRXpIP6csmdfqNU4n+jKOq1ax",
-	"KgcVvDeaRKpMvgHhEJ5OBizRU40Um0gyZQnOxh/QfrN8QDG82x9PyIY0jRU+Uk2trZXU+knTgpwKLlE6",
-	"o0i8oBN2TW8YMJRAcMU4zI1Op3GErGZnmohBzCb/+ZNEvuNmoZ8IYR3hXT09iZ6Ct2laUDSKa53aMRdq",
-	"zBIrXMdUEjWOJNF3w6Jo2pW1zo+/Zs9Ektj3TIWeQ1Lr1HZgkT59QKJmUvWisNaprSmxNC9LpeY5R/Wa",
-	"ihTQxYngwzgK9JKbBUsT3sFz1THz7izO7pO/Q/87YcNap/b/7WTK0Q7+Knfe4itw+fP0UroszKzKp3rt",
-	"TCSDKAzvuTMRl+lwGAUwAxmIKfO35ho1BCYlyjIS0+AGxwH3kgnrzJJIwT7db9F3s0XPZrZs1UtG/hDL",
-	"rqfsz5XiTJ/CpDNWrbdBkggUJ0/Nff/+/XaR45cNxDyyUxQQMKBzZNL32ld4A9zcG9IoZmFxW81ukVAw",
-	"CSrLMFI4R8FVQgNVdfRAxxnTW0aoIhMhFWk3m6DB0gAEQe5IDtM47j3MuWy3MxJ5x6eJ0HRJBzEjp1xF",
-	"ar6UWhbX46GIZWEhJ1QF49xSPiV9XMk+yCRp5BiLQwlH+RWV6jjU3FmqhCoUoXfe+phK1aO51+X2PpJa",
-	"aOoh6DtJ7s4GOZ7C7hFq2I/gRuTe/4hvyldLJvJQm2bMntxCMK6JKYQZg9LQB4sHGVwfNuo1jbWIZfc7",
-	"mwMa9sxKFk/lQIRzPShNR6jWvLx6c3H/pW9mS/+MhuTSfb169f1RPvRZCSjXMxwwMtWGb0i+1H/qqdYJ",
-	"JQmbMqpYSG7YnAitHRklU/+IvDnisG+gHemrQ5GMWEhQX9vCvWJhRK9hevfYq5TLdDoViWJhb6Lf2IMV",
-	"87btivGQ+C/VL6uTlOvlSZjU06M81EMG4/7em9na9/mgGx6BCZNrHF71vlbM6KG22Kdgo86HLIhpwkIC",
-	"nyP6c3W9r5Ek2RrBnl2It1TKGzaX99o0LlRvKFIeLjA+yZJbloAyxQWZmo919DDnhDO9VQSdS+AkcbaD",
-	"lmB6OpSMhVR13FBUyign528JDUM9j/uf1L1scy+EImdmGtX7mU32obawfJHqREY8YCRS0l+ihSXQhD6N",
-	"acDs9ufXzuzzVRqM0cL4HDvNEoY0aLVns5Fa9IX/Cnvk5ifTYGwm6a3sO8mSz7uu8F3PefivtaBuYp/q",
-	"tTdaQUdSvWTDVC4V/iUrCpofWFroesHNssp1r8QfhCQbSZLyGy5mHHil0swrSBj8MEsEHzXWnzvM4RQG",
-	"UnHmFz5aL/sksG19psWUJTBjYJoyc41rxqiy5eSs0eVf9kGB3J7SRM37lq/gqw0rlSTBtcWTqp/bAhdN",
-	"MYSwfaJ1ahGvMqysp/ZTvfY2oaPqJcoeQCczeu02MuKKwQNYYljydXSQNUgmUxbLaGZBAfm4PZvNtrWi",
-	"up0mMeP6TIdLNZIHJCRf/oNeNimT9X/Gxrpd2fgYwygjWL6YIT3IdDKhybzWqR1n+qme5SSSMuKjWl2b",
-	"4OkdtlMvopa5M5GEZJRQrswZ09YIyFK9d/aOBrgc4XDmh/VeXyJBwkJNxjSWy0YEn1kyHvdpc/zd+Dxe",
-	"9OkBicjaCTOaMYZCjG3rTyaiK1CScBZ3OtyoZfXwz4qTLSZMjSM+IjNQYmBLNXNtkH+kQjETFsC1ikIy",
-	"GzNO5iIlVN4QOhCpAg/VA23MMccwgtXrcAJ/8jZcjxOhVHxXoazYZCoSmkTxvJdyekujmA5iVn0UEkZm",
-	"EEcTgkwon5tNsQdCNsj7spgTVfpLD7cX1xWfNwEQ4z3Xx3WYiIm5wtRMJDfOVCF40tDln7mvEnbLaKxp",
-	"Cfw/8Ci4RKhm4UnCAtX4kwQzRP22Xdhv2VNegNAjFiFe0WT0WaWxLwNj/TG9hJSTgz3ybfTss4jass/8",
-	"uYdSiNeUz/+sI2k2SC7S/h99OpeM5G96hN55O/LHbK91RxifofH750QfF7MGuU7mhI5oxIkci0TF84ff",
-	"zliMIi4JVUTwgDljKKSKDqhknlszYZDGZCPUkg41fRJlx/g33P63dMTKNWfFPqqdsZrEuS2vddNmczf4",
-	"X6EItB1P9A1wieEPYPDjBXTNRSO+HXG7iPr9EU/NzTve3bW1LX5qjbGCIgPxds0vFZF0LslM/8upsuRC",
-	"oNIF/kKuYOOciQxUpd9cfRLuvR5at4wCRrxPfLZlQDUgf8YolzOWwLHK0+k9yGc9fXmdgLXStkjsFOfM",
-	"Ef8w2vL9fFn7fqjl3IyV4OTJqRnysqB2bnYPk0dQqraTK0aTYAxenliMXOZMtkBA6evo16s3TQnR0xzU",
-	"6k5y0a14L636vpFlLzKpmb1WXmyMTC7dr8WJPYg/snIZHkplv8dBXkOJXk0QUzqPBQ17ev1Afa0KhJbr",
-	"tveLn3mpJmaTTQYB0Qv/ygynetMXB//QwbMKw+Ed97OO73AkjSPLpZd4XixOzPU6YR+nUcJCrd4k7Fbc",
-	"sBCjrr4HyXFjL59waeZQJO176+6tIvEC3cCp7x1JaPmxUb1aIol+YeEKputPQu+MdeLlluhCVC5DWtiY",
-	"YthxwV3Oc4vz50y7OGhw4CkaL/g3Qe1FdSmSwKNFHDqB4eZWSh5ejlYqWdLzPomP5BfKRhPwk7NIy/Ms",
-	"Q0Mx7uoByCsxIhHP1Ok/g25WzG4Dn+gSxmDpDuwNzdbtTpSdJxO9ear/TZfunE+WnyOLbT1LcZ0MDN9I",
-	"zDGYu1uG91XyPBFSoqyvOnbuvgeO2OstvWWJFk6aLB7MPL2HtvBOsuScDwWGdDfzGExwpynn/+0VI9Tq",
-	"+EvvliXRMMoy102K9DHn5NS8pV6bJmzIkoSFPRvDwDfq3UwH6299Og01k+xRVeu0Dg92j5qHBwfNtffP",
-	"LkPZBp7ENJpIY4FAdIUlUp/JjHvALhwbrgQLZjO4Or/Wpok+xypC6U6DpAdsuKTE6mpKA7Yt2ZQmkF8V",
-	"s1sWS2cYoAFe13/PxlEAYVjgM1yko3GH9Ft94B2QEkgDJZI66bfxmpqJBjkfkggISl+lseCsTqiZDpmN",
-	"BYR+9WcYBB9tqNe8DH6Rjqd7lQ8SKjr0rU/hYyg+IYEPeBtGlPXX9N1o7ehRpHzCVIEp90zBw0TvT79B",
-	"3oDKjCtGaMJINOIiwRhlZru385VK+yWZ//VaABtZUhyEG6wESZhKE04GbC4gTi6ky5KBLGNZJ1RCHhz5",
-	"8s2U8fPn5ERwzgJFTrTl8/tv+439rbpJUpCk/2u3llVzdH7t4tHo1jo8jeNPn/odJ6bPn3tSRF/sQ0FX",
-	"xIei3yDvTKZBYGixah3WKNiq22x/VDFLSj7c731MC/JzdBI2iqRiWv1MTEmTDVgUi5XcyR3sBq3tw7Dd",
-	"2j4aHjS39+negO3SdnAYHhXGu39QNlwRsl5QXfqnx/z225PTYqHO4cHuAfn9t71GsQrn9Og1i8eCtt/M",
-	"bs+S09fXL0fpyTdUsG9b6sm7y/eD9MXLK6lm28Hr/Pha7Scrx9ebMDUWJUv7OpXA2/tX7f2Dfn5E+lL+",
-	"U3tlG2dJqTeOeEkFyzF3VOQqdbKzLccijUM9AnfCQb5MsK7TKCv5cbH5y/HgRRC9iV5evfvlvHURvTxq",
-	"sPnLX8L359Gb6Hz2+joe//B8NL+YvzxqBO2YDyZnzfD7l3F+Nk9aR+2S+YD6UzGZYlibbeuT45LYlCDD",
-	"KI4JysJsxCg6cjS1V/LlCf3Yo2XEZIrTgFd6C5gxxVhwbfrRkahjViLk2+vfc9puNqLdAyh+zR3LkhFx",
-	"wYOywkUxYZIMaHBjc2rtFheqFLebVwe9978ct1//tA4vnCZiMlUrRVCH9DXj7gNXkgITBfuwb/066QeC",
-	"S8aV/qdkMQtUz/D9PiRB9IOEUaWfRnklx2ImTYKCdfDiLdKXGV+e80hFVEV8RLRgJpfAdIyF1mo0C+cZ",
-	"hlM4qaWTthyrlybR4tTfcMfsPS7nmFudDOaKAWvW//DPTsyGioB/cohlbkYwZ69Bz9BUJApZaizEFDbV",
-	"0rN+UxgNhyxB5vWkvd8mv/92uMC8VpWAriUBkkw7Kdoyirj046eQ620yPTTzR+UhlwnWt3o6F6rnnuwv",
-	"k0oVzMC+qHRvQC55d4Bk6r99c3VNdqY06UP5DyfsliVzgoURWdbPIFU5oRZJJzzJMbf3uz0rm12aRBvM",
-	"cL9q1aVIk6CqUNrYKXAqVIl7RlMe0sZh83CrAwO2VeJpGDEeMJk9jbajwDRhjxCXD7t81ODO7E3A3qsU",
-	"a5Dr36+bjHIoesx/zJZKrpJy7oPKJOZVfFDL3cI2gEm6+gtYjbZS/UaVr0HeAymIKeOaepQrQHOOXptj",
-	"XcqZ8Tlt/Q6jmC2wqdLxqdJiZE8WpDwYUz4q7qdX6b0WH0ijXiwCGq9ljFA+SumISaeyaiYu67YiGM24",
-	"rB7J04JDtn18TUJGGO/jcmIwB6TKzNW95/PaFfuo0NrQRxTofFLP6+S2UL4EIoHxhQUoqwU2V8TgJxZA",
-	"Gc1JmiSMq7fGpZ+PEFIyEyJknIxFIvVWunpeGwIo0WcnEXfbXa9NqVIs0ev7Pz/+T7f7sdn88NX/rpVs",
-	"zXOmuUHOpgTzMQwj/W8av/XMyiGNJasXLM0Q3tALSo/tmXU+wE1oDHY0g2cfkbJMka9+mlBleS3QNxy6",
-	"lWo7KpSyF/FqCIAh7L9WDQZCjeFjaNyAw7dRW1YxvXuwqmS6jsHIWxovASGw/NIsxIxGSpIBUzPGuLaa",
-	"sxyRslWoHt7BysGBR3L57qD2WQf9XWsIEJjWUljroTNwrUnMN52ZQ6WfGs+nY+RCPqsp2yN00RjDu1Lw",
-	"ZsqapxFrtiZzS7AeXsjiR3t+3m45gEjmatDrhXAilPzjEv40upVR1JW2CqAYWxA6Shi7wxg/+bALP+YO",
-	"kr9tJeu3bHa5I+HR5ocSNlRy+is9SpuZ816mBAo2ykk/96E+QWehJrSCgvuZDHwcIBYcVClHUOeA7gjB",
-	"h5HJmjZTqZOUx1DbBBqqsZRwGgsazzpM+yFUBivjPIXI/r6hguALjW73Y7up/6+l/293u9v9uP9M/99z",
-	"/c/D01JxUibpTrU9fQK8fkPBYhy/v+bNbucDFsnIX2W8ew2bfOrJ3GW+2qKILh5X+0H3vg+Vs9eUpIe5",
-	"uXC1fHvZQF9DIfuJvrMwvZL6HpxUlrmfx3/K2C8IZLQGIBOK2KkjjyxELvE1VJXjSP1x+kxhi2D1Srcl",
-	"SURyUioT4Secvmb/00SMEjqRDXLitAYaQlyFM4g6eQoy10L4x0Jh92JQuBgtXyM8WorPkXj+il4QCwlv",
-	"92v20EkIJiVA8cAN1t3lIFjKYFlK0QMw4GJv4Zgf11OiFyCFw8Ueuul76M2HA7KY5FFZT10GWAHpLz2P",
-	"VlwNHYpH+0vP7X29ZgjRv1SWfbSQRuaH5T7kqPKgjJmc3tog1rIzXUy4S1ggkpCFhN2CgDxGFAiol0rj",
-	"mEQQQHF5PXQ6jeemekr/DT76Rq2+EPIxkBGLxz5yB11vPjjZjBvAON3h8IZRCJKkH4jJRGt7cWR9cn3N",
-	"bMI0Zv0GuciG6NcJUtnlqDBZ3wY4zKxTDpwFM84SrK/W8wD0kAkNGcIwFdZarwRGjTGut7D2VOWQuUKq",
-	"2LaKJutY5it0GbMozksH5FJmjawcY9kXjsm7d+fPbw+du1Ik2haYEz34vBqZRgXWuFumNETTnvHvlU+n",
-	"UPGxfF5rLf1NxFfKTzga30amNpdJqc901Yqb300yrqKaMdQJ4zaAPaNQ+BausTwrB48cdsSqwgHvJEu2",
-	"j0cPRAHwtappL4hdYAj6WEEY+KFmi/HupaEPagdhaHAziijIXRgo1cIPCCVbBG849ZqVD9lhzNFJjq5z",
-	"u1Yq0R21lc5TjwPUem55rr43J86lRQkw+I1av5mqrPiaM9no8i7ftoGJDkQqIFcvFqMRhrqy34386nfy",
-	"pZKakvNF1JYIwghgjMJMrc+CFZ0MQiGSXU7ssLKQLSJR6fk44MmwTgYsoKlkJoSEVlaWR+oNVtkE334n",
-	"y7vyyi7pULGkMjH3aSbSBA/ASgYXR8RHerBTlkQixM85YY3rCx906zjSEgHVT0hXdV+og3fdT+kxTAJL",
-	"yJF5UB7qrxmNzIJW6Mcx/m000tyiR9KtO5pQOHUqbwz6LJpS7oTqD9hnARms7vsU9YqVpN74dayYuICx",
-	"gHywsUHOEjHRHxA8Y9re23GNpQd/OIxuMdsB6NNsEqPBGFa/TtIpUYK09l26nN1xkUI0Df/Vg3gGOEhh",
-	"9816wvAx1OGu6BkAV8Y3JWyYMDnuJUwTCTxsLhm7wPJteCtkb2gGYyUfLKMkCGk3VE/NZOFbeh28L0H0",
-	"O/sMAu86XwLq63f/WMaAcV1TCRs9pqGjs9xYIByJ5dIs9CKUPW0chQmd5bgD+IdCYyBxv0a/Dsc21MLf",
-	"85/U4aSCduRTX6T0mLSSZpUnJDAhbtBbT+PYerBxoHnF2R/SbCxguRzjglfp+VIyAb5lXGBwIqk570Xr",
-	"sXCizcHT62HVbwy75i6FLGbFS+YE9ut6hu6yQeKCsC+sg/tCh3gwiFC8g0OxT6Y8FsGNJRUXo4I9hOcM",
-	"czKcyRycYpo9zg79Jd6n3SKyWDLHbTKIG8PVzaGGl6DhZKwknJG55N7qPWMS9s3NxuD2t8V/aSykMo+n",
-	"PHvIf1XCJuLWlwaW/1hGlj0WKUQZgee4AIrLjyTiZLdJQjqXT4lI6kC6zjioG6OAC5vAkD2cfZyIOPS+",
-	"PqYy/xk7PDllcRzxUYHMEiaZAl7D2SwvWIOxkIyXrNjTPCPzT7MBNuoFYhq5nZDRiFOVJgzZBgK1UguC",
-	"hJVF+syB2oAHmwRiOkc8V8I+RlLJp34+nS9N/dMJ4cUSHcFIwLqFUkEW54p3gL2ZhDmsV4N34pUeqDSa",
-	"yszfhgIMd889SyWRTJF0WsdEf7jRcvdAC7M5jLFnWK+j/kICHyX2do9Ec2+QvYQBIpRZZK16aXWFzfKP",
-	"LkJHiTi0+pebo0Q6sMa8Ewu+y4IM2EhfI3Br6eLJJZSR/1BAecBiqyG5XcW55xfV3Wqkv2Sq5I1m13Fs",
-	"ZuFLBmhkDkoHj5/aKxnTNVcsg+24nLpyMYMv1qSfCEXtE3o7NIljFiYULHMxI4IbrGTj47LJML6q6/50",
-	"yqTvnLH6Ht4lUuX+4ekf4NXydYqaSXzz/soJX++Kk71lLqOikPJcRGZNvStmBf0rRkJ5l4x0Mu/OOIh3",
-	"ixVDNePYl97XC3LFedccG8yuFO7QHD/v9ZJMuTkbn5jPCLI/DZXBKhfPdvFidlzd8wtnbuEXR/nFXzI7",
-	"L1vuPAVnF7Ll94hzpTeuXvu4ralz+5aChSk1mZ5+d3px3Xv15sX5Ra3u/9U7Oz5/dfq8cPH6m8s319f+",
-	"9bfHV1fv31w+7x2fnJy+vc4/8ebddeHP3ul3p5f/fP/N6eWp++Xy9Ozy9Oqb3uXpuyvv+ZM3z0+L1/TX",
-	"vj39Z+/kzdvz3K0XV/q/Ly6PL65Lrr8/v/7m+eXx+2yO7y/fXLxwg1+czck3xxcvvDcdn5y8eaffeHl6",
-	"fF1y/fnpq9PS6+dXx89elfxwelF+/d3Fqzcn33o/XJ28eXt6tTCgt5dvzs5fnS5cP319fP5KT/zs/PL1",
-	"4vXSu1+9ubpeXILL06vT68KC6T1xl86OT67fXPaOnz/33mguXp6+fvOdd/ny9OSN3nnc1dye5n666l2e",
-	"vn11fLLwxiscT+/y9B/vTq+uK38/Ob44OX31qur3jDRenZ+W7Ke9XFgnc7m4y5oUL99cwxs+WCfLW7px",
-	"JA8Q7nP/WOk4NNmz5/iAn2dJk4TOIZU1axlQkmGYamPIKxqz2PpF4P4NPVswnvy3y9xRZ84Zv0mwDzlj",
-	"7x6ObSenyvp+gFJtdHt7ozF9Ws2mtfGsBkZJgoX/5iMDIWJGeebV3tRNfVPqnesroaZ9V8+RBb70hSlq",
-	"pVZH79/RbVcYXGmOOJUQe7OrX0JNGPIAwwgifwv+6CUbtdJNW+WizWfDjKkko+iWcQNRsDw8VeaVNQ5Z",
-	"44L11BqP+AqrUU3fryKpPisrMMcoxwvaJaygoLjEbFiyiZd5IwOsNoAb4EItbuaK1hnNslQr1IHKCOj9",
-	"mPG8K08rYsaVh3pSXRPYggWjd3zARqmzYhrkuGh85KwO243gAaiygveVLbY392pyuSil8WN0mwzmXqDQ",
-	"kLv+0ohHv+QWqkEuBELqixicFfw2ktEgZl7zAbSauSD9HW0YdfrARbrdQh7v27HgbPEY5VMPFo4qTuYS",
-	"tNrNiP9e9LHupi7fxDW26R3UOG44Ncu/Vp9moILisODx0iFFLA4dXMxGaanKpA+tToR2jSqK2wIleG/x",
-	"V4M8edRsbZGIGzCggQjnphgxj08vYyrHBh8862GzRss2f1XsuFy9c+kKpXFccbJkrjgriRT0KnlK+vrg",
-	"90kQM5oAvyDnioxFHMqyM2Md6DMo7JrQG8gNpSSO+I09aF1uT6R/CLEMJhKcTGhyI6FwHZWQkjNL2EeQ",
-	"3D+JiOs//eTY7K5ix6Z8mW8xEzt/kovsLpdUtNPpwv8+Npvb3e7H1lm3+/HwTP/z6KzbTZsHrZNuN203",
-	"m8/wP6f4nzP4T/vJNv4Xrx408c8D/evZ6dlZRfL1N4zGemwbEbatPv/V+WLETcE4LknCLVCWeUkZPZ3r",
-	"fZRT3LgNU1uwHvKgTX7/rd1oa1GFYSALPQDZLIGKbplNv0d6mLDJAFMoF6qYy+O5ULK8ULFsziHQ+xcy",
-	"l6G2smzZdF3bO2yS3387MMCyqxKbcS7VynZWxOH6k/EqpZpOkvJ+k6X1gVih0zo82Fo6bf0pp2mt0oGX",
-	"61g0rYitax4FgZWEBdFUq+KWI+ZjgXoekZQpbvTqBG5tC/RAxlWLy+K61PXaSJN0j40KWkeHzZVr5Kt9",
-	"B3u+2tfe391rtnebzcOjo1X633ppRSaYB5YErEdIlFi31qFiLSDmAFnfFSvwcJOMKvWX3Jw+/ziq0p02",
-	"obGfVLQsY64EoGdVRmBFBve5ki58amv8ZT6ru7Fe0VYZdZ0DRr+J0aOdqvmr4EWto9QwBwSMquygLySJ",
-	"skwGR+F+yf4XkmhTu2yJyukYq8vL6+76A2he2fcQHtz6P80yDrA2pozPWHUFAgQgY/AVuQxd+IYXbMBU",
-	"3A+rOf566VSwCTnmj7Ae1IF6bGi7G0GzUl7fpXrjFaO3oNJBg00TBpwy43nIUkfLyzeWAkPcpQ4jPxys",
-	"urFdJbxEald+UT4sVExdYC5rYGFDsJ+zXMPgo+arRcx0TsRkSk0lIqY19LM0Q1PoGXGpGF1aRFvBHZCO",
-	"yyAb/HNUJ6XimRZkEp54CjF4B3tagdtwhrgN5/KcX+4HJ+cH55Oz5rft6W54sgGWw4pNwJLuFeZ5xlwq",
-	"IB/6uBSWhWgrJ89VnhJK9KOZ2srQJsfzWChu8F626al2XGfhUH/L5huq3m84s/2YbtjcQJPstw7J77/t",
-	"mUbk+60nWrfFv540d/Vv7S08YaiBSxKyKQOMHdK/UfN+h5yegCgJkts6+djl+lTNn5I33761l+GgfXxK",
-	"Lq+OUamHCyanu6DOx6OiQV7KIJLbdW5j69x0gxxvldS+UfN13sYX/AntvXIhsc7bPhZvKsV9ma9xV4Gu",
-	"bqALZgq1NnrNcRkq6OxqYzeWbcy2lgtXU/IK26I4ev36ssF6hU4VJYgizLhpHHEHZjKhUZw/treDJ293",
-	"z4bNFzet6Xe7vzQnJ/s3h/O95B8/t4Mnk6uj8EB9P345a736QawhHBZ9DQvb+JopGlJFN1zrDMcrA4Uo",
-	"n73BrhJD0qdBYhASZozeMEgUNa07y4zBUuL0g29lxqAnc3uMh+CqukNf/+KrHCpDJGXPedSWzR3M9nbz",
-	"sNyqHtDgJhhTzlncM9kmNsd8yTut/Y5P2Ab+kJHZlxGicqz3repvFIC9ntHgZvsEnyav8LutRrP8S4jP",
-	"VbU+lffn7iqjhNKY4oowbCku1UN8a/FTpkK6mvgWKePJQfvJncrHGQ8dpdyLvsEOAX1kjUV5svmiOLQu",
-	"GY14xEc9Go9KWcYDbULk2xv3W5ryV8H+flY6Qg/BnYb80+xGWgiDjR9GNKzPuTnTVI5Z2CvyVEQXWn5S",
-	"jlrtgzudFPv6tbmRj3a00UNRwnrLZiiXz6zspR7o0OfZkRzM0Of6xK0IHkASl7zn859Fkxi58tXlUGsr",
-	"ZJOpcu2FIkgnjCtXgr/x2sgU1NDPuIvIxO+1gflXfP69s8ih9xl1MckAWXOlhrlKCViXBa7LUFZodWsq",
-	"mGVLVaFibKwQL2fAq7ntUm1yCYtcQ/Orlnj1csOm+pytq+eU6LoLR6ucY1ZqNp7Qr+IoJWxsCeev0gnX",
-	"PcAbcepNtawyw/uCze6U0Dh0D62X5JXPLCo3cwulInn8kroFkJS2QNKkDF2P2RyyBuUYswLjues0UcYM",
-	"D/Y2ZIYFNmZmXrGYprv95umhBo6ozGClivQ5vY1GVE/Ya/jaMOioBqFRpQlnoQcw3df/aeAso+G8XwAC",
-	"BWjpbq3Trd1etP/f//m/3Vq9W0vo7Hzhop4pXEM35PYNm+PN5hwgMjX6kZ9TRfV34X42f2nfQZViEg/V",
-	"G1gxuEG0L+CGT59W+2JaB7tPVudwPUS6Ut3fkSU7XY3GE8MIsSlyyhVG9r2MGIhAzqF43UQLJTpXJ+Kn",
-	"iEQ8iNOQhU8JF67A3T3d5RDsMC5r8PG6OsgJndufyARbKVFOWDQaK+MNFlKRQEwmgmf1kLYUTUhE7SBi",
-	"2OUqF/UCCIM8grIJHBq++QXmQtXhLGbVcA8KF/RkA/hDr6v7xo65zO/fU2oV9p9mSX4IRpI4umUdQhUu",
-	"NpVYWA91rT4ePOQDQsCmidFOvDF3SHe1XlWdufrkYG917mqJHlOK1Pe+iKMpGbe9WpyvDJuqUb+oTi5A",
-	"2Vd4vLYa5HQyVXOYLRczy6ZXYxN7U9h2JWYb4tRvmtT+EDn7qNBi8+1KV+SUiWkMzTscCrjgBk5SOlxG",
-	"6sBK1TgR6QjAlL+0jrA8azdkvWgV67VbvvnQEhF3H7C2Tfc40SDHpnZX/2UAa02tsQU58DeXV+wslBHm",
-	"9tbkeO3gZsH2/teYyvHXe4fPT/8x/enJN8+u6Hbv+nzyfnv/5QlL/8Eubyb7F6+nL9//8GJ3fJWevVuL",
-	"GsqD+1djzHCw2wBI97gN+RnM2GDjhGJXybc+CcTY9cjbZAddmW8av96OT4VU9tT76OWyigS8oQwYtsc0",
-	"CCFjUzu6gOP442pM8Q/lyljFTi1PV0MlZGkdjElBxNyAKgfR+osB6mXZShRo5A9eCGfn3gRs6XJghwEG",
-	"aRP9vG3Xb5BjG102uRj67ty0ciUE3hKiZVSmAGkxZ8A/IbQyBOgByeKhSUIJWHRrJKERiX4CTbagFct1",
-	"R5cRGuTriXRzt8QaMyPMO5qqMr1qc3m+VJq3W3uHe092D/YOV4l0NY6SUJv1GNxeylSgogpAbzBzaZ6h",
-	"2q5iH0XQRQ/OyejJ5izmR1SgzAU2WBCMlRqKJ68csRUP7jIOV19U5fJUkBPyZXq+p0SewJ2PquS/qSr5",
-	"l1TlykquQD3LAewT6N8TBWM7PDO0DqHk7cWLOnn59vSFpp33bPCWRBM6QoZsiG63Tb6NnoGF2Gq298g0",
-	"+shiADMHOCoZhQwyggdUsoO9/CZE3z17czlrfvtiJI6Pj48vrt6NT9+N9D9P9f89OzmG/x0Mp+o7/Y+T",
-	"m/j0H99d7vEXF3DX8ej42dW3/3kT/ANuf3n5bv80uXk5Go2+/rqgf+8eHLXz5uHx9g90+5fm9tF/7nz4",
-	"6utfm/X2p1JL8VEv/LfRC/Xobxib5pXDlYrOo674qCs+6oob6YqVZZ+eSvXZ8SZ8H2BxzzfGnTiOZ3SO",
-	"MM4Z3prgprsF1ljS2DYUkI2SRMLPg0jhzXLNAt9JxP2rrUe19VFt/TdXW82+QAvXiYAylUdV9lGV/dO0",
-	"tUeF81HhfFQ4Vyicy1Sh95EaX7lCxEef3WP4d8Pw7/Ja1uMB8FwDPuCzqLXqpB+Dy4/B5UfN6zG4/Ki/",
-	"Pepvjw7Df+Pg8l0A8Jh9ZqXvM+uG+KmOj/Vy27nQIvHjNKYcG69Aj0TY5cbnaimaa7pp2vQtjnL52m3U",
-	"69Eg/R3uHZHff9tvtA1gwkH7Cfn9t93G/pYPJWN7EWYNH113QnQpZxcsrWFHSJFEvzDvLr8lYlYf4D1u",
-	"2z669pE0GbHik/mu9sVikinjIWKly1jMeqEAsHxDoiHjCF+PSFJZf8rJkPp9FPWfjCcijics32ER+Y/r",
-	"pajYZCoSmkTxvLdhX0Xr9C+goV2/flVCZqWc2OTYQ0JGJPgbeIfcEFTjLfCWb+E1JtO78ELMoX/PBprU",
-	"OHkFuHS7QDetxtFWCaRdluFeAk2itdaFvudVVfMOKPmKxWvC9S3gkUKHY4M2UhiLa7Zvu9PksJmhw5h0",
-	"SuENm1uQNR+dFs2GHCwSBljXmaN+7Duvz/XSMa5+4SISqpt8ybfK+IlTWUoQuKyPOE3iRtEuK60v/wjZ",
-	"+xlhyaqu6LC4Xgt5r2+ONokK+wKquuBWJ5gAYGcGtZgreNkkpBZuNOdW+aRVQrnUnEpWQx1aG1Or/wl4",
-	"4ReI746ohk9Kii7LMciyCpbN6cpy7fJSqpV2hWE2b6mWRLkY5ibeKQTaKYZPTt5cnRIaj0QSqfFkOdz1",
-	"wf7+7r6nBG6bCyWa4GdbQz2NzRcxmT4AbeujNxbSa83pDuKAxYKPyjAbdzcAdrfdwoZ+eUxZOHgNUPfK",
-	"MLqKJkykJVb/6yiOI4POuJwOdg+MhHWU0CojAs0/N0VojuQ0pvOLygUapnFsyoVMyM8KkjXWqV65rVG4",
-	"UDUYLeFkGzhyrquHuCY8f4bL75ZmcV+Lgmxq5FfNl1AlzCSjh0r9oZ7TT8pIyuhVBmjwwdSq/PuWalWt",
-	"Zola9ZCiOZmef06O8MceyhUKlCWkUh2PyhvTsJQMIz5iyTSJ9HGBlgMMQQTfnl9szN59Ks1IEpZ9TU3M",
-	"UOFVNOLnm2q9G6D0zqI4Rq8VLA6XM2iCS/pv31xdkx2EC8z69ULzdCg83gY3RKHdgPfLau//p4pZz0QS",
-	"nkDHrE2njeizWVO0Fa6BE7zfVbBC5tNs7cf94teF/S8OpfDqD0vmfpe+C4Gx/peN1wOXu89MVyHEuo7f",
-	"Atou5nzqYtggl2aZtKUk2S1LaGyfMQBkfqNQI8eg4WK+hpbzVZGCXI3sf3e7soh9/+E/V/tjTLe5zXbP",
-	"A6ndxJ81Mf0ccrP8b8/F7bNMvLtwylbKYHyqdAKJGMRssqGgO+YEnCEWXH7/sEx0rUGdORdd1trizn65",
-	"RXNUf2CDxjxZW47VXm+LQFLFcb/fNhSxff4cSRpK19GRtRbmtmuJUC0y93OI4r7g902ZSMUVBxe/Ae1O",
-	"oTnwOlpiuWV0bZu5UkkoeXd5vhJ1a01zCUfvlsMRSt0eU28jSmkckHBycMqbnlHEoO9FvDq8oSkTM/YQ",
-	"FxmcmSts0dWqjodys/jpM5GQ/ovTa7LjHK9Fm3R/DWwi/xt1f65rLmYlOHeGhVOybHmQeOx8IRdaX4ih",
-	"WVTBGaBNc5GOxiu7XjTI+dDsg75KY8FZ3QXCIBI9prLY6zd7mWkTG3FCR1SPw0WKDfC24OypB+WOsk+r",
-	"Vhgf5RY0ArikHkXKJwzBaYweauGYooRNNA/qN8gbCC4ZwFOaMBKNuFhAZm4v7HBpAgeNJiXLfgLXMdNT",
-	"pQknAzYXDv7Crr4B8ndYKoUUlxORMDBa9rfqRKbBWN/ZB0QVdK4jJApInW6tw9M4/vSp33EZrufPPbxu",
-	"fbG/Y3Gk+g3yzrS4wylUr8PmWTBl0LqubbBTOjCPBZRfvbvlOOw2BjtgJGZDtRC4rzVbRzR80j7cHuwG",
-	"re3DsN3aPhoeNLf36d6A7dJ2cBgePQCq/DWSZIJtoCl2Gze2p+uSnMNrN9DBFSj3d4KLz8e9ywf59tuT",
-	"U+LuMTjeB7sH5Pff9hq7BXCe06PXLB4L2n4zuz1LTl9fvxylJ99Qwb5tqSfvLt8P0hcvr6SabQevC/Kq",
-	"FGq6FNCrxE5NpdIb2r9q7x8UbBx9aY20JAfmVQ7Rfswd7Vty8ziSHEMnqgHL+BJ0sDJ0ZsJXlVD1VwhV",
-	"vwEs/QIE/WL7SOh7XT4Z3yukD3IBIEcJMtRmZjHZZ0GFL9Nf4YZeabDMyFvg8KUthEyHfjoSdQzKY46G",
-	"yf8Cfp4f0e5Bs7lG2IYLXpYMciImTELTfHu07Bbnv8K3m1cHvfe/HLdf/7QOB0eIuZWCs0MwuAa8VAp0",
-	"vfZh36B3OjYR1/+U4A3rGWnVh+KAvgHRss1FMDPNViGgRMNbpC/pvjznkYqoiviIvJMsIZdshK0dtY4O",
-	"2Y65uduu6is1Sz/LoARa2oV/SAIfZNqiNASnBdZgrjDkrf/hnx3Lo7X5CSBpRp3IXoMAUVORGEYaCzGF",
-	"TbX0rN8URsOh7Zj3pL3fJr//drjAvFYmKm0APlvSslUo4sLiT6HbBdxpEeK8XiB4qW/VOy48hMf+Mlla",
-	"wQyW6qJ6XDSOxYyFxipstQ+gX1pra9m39qvmL0WaBFVGC4YVcrFDl4OsV2BobdMnh83DrY4XOCQ0DSPG",
-	"A+ZFHh2AGELJOZJYPuzyUWegkksEzM8pS+YGyj5kQ5rGBe0BblhD3uTTIqo/CB0E8p8wttOqL1S0gimq",
-	"76gyGq2pL6aMa5UqaxXkesBgemsFj8TnyDQRw6jY+LCqb5QyNX+VXDnlphN/QQ4Nm9HwJxmHNz+tdSLT",
-	"qBeLgMZrGTOUj1Io48oVdeGGu9g+2htRIpWnRYds+/iahIwseGDBvixkqZtsTMU+KrRW+NwGyOt5nd6F",
-	"nzUDL+gQfC3LfMEUtI2HTyyq5UYpGishMf9QYMvCeD6UTteCk96lG9WxY1quuVgUGpNvFkktohbaVaWS",
-	"5f3uWnzNRZoQyAAjcTRIaGIUHFDDaGk/owewM0qGb1KAK6fwtDB2axk/jM2xsiPUYiuo/IePf0j++XJ/",
-	"dhtc/xz/8M0e30/On0Pt4vGz9qB5szvY/a4ZTM7SH14cqX/yuPnD9xfih79tO6d8Q7gH6+eENUaXbBrT",
-	"ANwYG7fcYdOeiMPesKzofNG1BtI6dn3PpKJzz9OWVQ4dLC8dau8ftZuriocW2vd4Qy1fC0h/3bwRzvqt",
-	"YFf7vdZp7nrnhqxOSE1nYd91hzZRHjAnhJr2ncwDZ7DpNpmPv06nD9jANV9NtLyhaixGIzSs79Z1vG5j",
-	"fMt64xqAWga6l7ZGpW06ZzKky8smrON1WR9Sc0/eo2POdqHR/yaTuluRWDTtGeOoIhGIqZlIbopRPaxT",
-	"WiP8EVNtbMiKrdVf0NNzr6VS4buxDgLW5M4rkhVgPFiRRCpZ0qMjVuVL0Yb09rH+fdlKVcTUFzJuLJ16",
-	"6f2a1eDxz+1dbmS541TYghyJLuGAnx3ZxHLa1Wv+IJgm3sk1RqPnCgkoh/j1H4d4chWN+JtU3UUJLeaB",
-	"UHkjwU1iatKcm2Rmnd85h2b/87i4N3ea2gJcmIRxmzIe/gW8pSJVFdM4L4thrOkMrSrEWVbHbCQeVJ3a",
-	"+roZTUKZ84aU+dEKkZC1nFvrNZt5tNX/LFv92ppLd8QCKLMIX76/Nq6+5sGTLbd8uXiZa1vcfwa9qcn/",
-	"+z//txijrjhNy4Lur6Ih84V/3v/nGrQvD78XAQRKA/CWOS3nSxUR0vaW65gNUhhowHrHrLPMeLuMQx6C",
-	"pn1baYvHEOKgYpgLk65ewnrt4/ZIbOuL2/Immm6LKW78NjRKYQmKpU/FbuElHR3pzynDNglgazkLJJWs",
-	"QXJgACs7p++37jHQCmekFmtQWuYckXdsQp9v4F7oqr6yi/pCb/NcB2Xv3TnatrP6UHVqH71Nf763KSj1",
-	"558ZjpcvRgSzdxFHYI1v71XkMIiQ9W4hdZglS6Lr9pZCcL211SAPPdLyOLupPV6+WN5Nd/t2+Q55paWV",
-	"zo2AxjFL8u3283KbajY2MYEzG9w2nNmOpq91qgrQCMMxFpfZK9Wu1Re8ceY4eN2NtFWW8E7E1LADDcxk",
-	"R+i3duBbwCs7/nLj7ZJJOmH+PSaXX3OXbI3L13XRBteMWU9p+5bCQkg9t5x4P8Fvv81eeIlTuzYzc/Dh",
-	"3sSew7i9R80A15UCQk2XZB86EwHytKyPLNPt/D2z3qliApfmG9qWiCSk1IRe8LDgx6pbP7PXvWtTgi51",
-	"fkyzXlol2daYsa9VgvLeWCOm+jZ9Kz/5Gza/45HHBlSVQCzVJ34JuErthovgZhv+f82Tv3YPpOWGEvZc",
-	"wzuKHqrc8bW+vDsw0XXC/Es1L/vF3G1lH/t8wYwSfe2hw/MN8ionyg29ZnhJ1BSqmPdKa/dDaqCSLqS/",
-	"ecB+o+h2Dj9hdyHvY8I6CaMhmbDOLIkU+yy4EavqMLKSdOBLRiUIC8lZGS0vO5s/iTEPBStxUKx5BssN",
-	"UTU9EXwYaarbPFxSrls45p9R3HSKyUyF3Nknh80n7fVY8ooAHuNhD0rPba9TWR0TYCAbENPL+q7ytZqA",
-	"JbcWNNCmLf7qNclUWiEx+/Ab5L72paKJ0ttTTBRpfzcevPju5vybizj85rvZ+YujyfmLs/T8xVkrfDGO",
-	"B/xy+s/2WXOwez765/fPZmuIEht7q17fgi2FU3AJ/5WFwXr4V3a6d0jwLws0vOMqihH6zy5XaXr/JuGF",
-	"n5NeNSW/uzzHGop/XAJVd7SOcvXdC4T5LUnwL+VsyxKGNed0QdSIk2dUst12HcJU8ylw4oibmJUJ1q2s",
-	"VSknMihRCPC8I20ZvUoyGjOMGg5Eqhm88M/DevZ6pWSXYJ5CplFfqKmW2H29rjbPkU6nkojpgneitUa5",
-	"hFnZuilpsVtZd0S6IkrybvOS8ocATIwkHcRVXehdEdrKQrMVMQ3zKmuuVnxumMZxzzKyDaMm5QXw73j0",
-	"c4q5n5rZPiVcKJIwSINkt1rrGOYq7UmUdw6uGfKsxmWzVRMmsGIikYG2LuSNHldVxPtusUSAur8XQUDQ",
-	"b8IUDamiqwSKptnX9t6CErI5GoB7uu7IrEA1Pol4tOsFM3NhSm85qk7ccTiJuMtR3rDeEVAbIhaHXvwv",
-	"e59AUBeMXCzWQfonr1w9AFqRud6xayFQulNb9J5xNrOqXh3J3yKKyimL44iPrPohYght1NGrN2DE8Gqb",
-	"PUw9vSqSZALVxPrJBCzkrlYQJRw25HroJXb4pcjMv5D2tWhRuWcytHnS18e+T4KY0UTqK8XuuZvXxK5k",
-	"JDk2tFSfSuPYaVNLWEA2X8MMXHUVI/0J6/SdexrFEOqFHvBRncSR1BYHBI8A7lU1yDE+1uUu00soe2Mk",
-	"CY2lBe4PyTARE1+QfpHhLXa0jE0RPxLhNu0+gfIPEa8uN3FDiD4Ii5mKVRP5LfkRzrEEo6e2DE1yhSK9",
-	"jNWt4RSC03E/fvapgmfcqetdxaF8x7OTlYJGqS1XMeMMPO/oUTTHSx+5p25HQXJRlZ2aMZ1OGZYsRpzs",
-	"NklI59KdIOOctBrQog/8L3OSHhyIAJWAOknYiCZhbDw6MdPGKgmoZMCcZlGoxtBcvP/f/Trp7+j/62CG",
-	"ZbfbrwO8LTQlr5tn4TWCaxGvP9Ygb3g87/KcCJAgA0bRLQIgYZNzdBSpuRczhoeMR9lUY/SRaeJjsNWx",
-	"EDckjm4gfjwpYYWbgSDsdLrwvwUoBP3Po7UAETyRvRQQQR+bcz4Udz00mwIdlOmbVXl5zBy3guWtOV12",
-	"Nj0YivI0Pb4a16mxTrDEpRb01vPorGWEpYO1saEoJCGgBCoL1Lb398u0xpziWZ6uKyMeMNI6OmwW4+8H",
-	"e378/cj9bxUo7/14e854SwdL6XZJLfuyZIjrgpPThv0ThuK6oop4Ux98aaZElfR67a3XBrrue82AIOxL",
-	"p9PYVKpD30DgaUZqEToADEyeEZRlcZRMY8rR/xiyKU3UBAqqzx14+IRNBpqr6vXp6NMG35N1IpIuD1kQ",
-	"A7AywQ11yBlotmE6byiCdGIyJWne36zfHUqTO0mO8zwaHLMQ6fNSpKx72fQu6/JZPi8DvLoLGumvC+vu",
-	"KSu1Tu0nKXjjks5eMynpiNld+ezJkeBeuGdm5IXmZIJnebXTRcfTwefLcNRTWLOZW36l7qCGfCqDoZMs",
-	"SLXcvtK346sxkPmMyjJ8/NJ0C6ArdBYBt+1jdNYmYJrKWwLYYyh4Jg1ySoOxiZBMthnXmmDY5ZDZkAs/",
-	"tBu7jdaWtSPQ9ATtcKyNu8gCqMOJuMLvAmAqEjEsA8g1mI9bgrFSUwcw3X5bGdnLqmxQcmAm01e0GBr+",
-	"Sh9sv/UGxdxae6QtsLs51Sbv7Smanl9ZHvgVoWYJMLnDriC2aMl5dexRdmENhMZvkOsouPGwLXBh9OBm",
-	"lCvzQa0qExUFNwwYUpePDJKVKdHUKqBZwGEsZigWFqLhxYvvkrjWqWUILVn43/xikwAyw9IwIrSsOrVL",
-	"zX9QUJuZf5lXPbdcCoE0oadODW2XuiENWJiQxUyxlW8yuljtWy5mKAjywSPNBlgHX1br1J7jWwVnJuvL",
-	"CAS8zZ/Cwi31LK1aj4/d6hngc24aOPyFR/EBOGAm+FI31aN25LOxgA2mCUOXDJSU+tPKUQ1ccRqccVKV",
-	"bYE/ABrHZtRlC4lvWHdDXG198UU2Ly1HLgXz6ZGiHinqnhSltRfD6LSstivtrR2k6Ai+7bAJfvS2zS1W",
-	"tjL1DHfu4zaCtm0LHs8rXl9f822+yNZctV37pC9FxuoMBFc0AA0eNQFQzl2Jf170YNZaLrNYjGx7j4jX",
-	"yYRyBMJgkQvdSrTXIylTZtuegTyxAV6TpRBQjgH4eaPLu/yrr66TudYjv/qKnHPy49WMjkYsIe/OP3y5",
-	"E4pA7myRKaShfGWNBfZVHQRSpeTCkZinroyctVhVXW4E6lcINDyfMg+0Hsktk5RorXzZ12oCSVLed8Af",
-	"KAInwhFU32QG9J28zVFYlxsvR50MhBqXdFnqe2k//S2A3uAQjtMGBW5VZBRzMzdcOiJS9ZVZzPMJgHXg",
-	"ev6oH6bTqDGnk/jDlzv+n1vwHneH1su9O/SfWwSIBrSQSHY50sYXktCBFHGqWFYb0SERfhcw6CFI+lZI",
-	"NUGD53gahWIEqz1iXE8jS5J1ntlJo8t/nOJDdjSw/f61Lcw9s+8ORGygjMmEhix7l/UXjbCkIFViQlUU",
-	"0BgcVHp3mFTSMASHPdjl1zNhGs3Ksc2OFFwlNFCdctJUgijYhDr58ZI9F8GHL3cSFopgC9HErI2k9wYQ",
-	"FOVXX0FIo+/ZkTtTxJv8Tz3HvgcfaaMNUmlzwgBWPPXQOfS56/KhsNnIRjqRoYhjMSNONY64VHosX/YB",
-	"e61fJ/2Fpir9LTw3fQ83z1yAQluRAjwO5NjBuGClGuRCGEC3hE0ZVZLIdDCJlNbeEbSt0eXHnKQGwGxK",
-	"Fejye809ExYhCD1lY4Rwg3PrGm8gPrFvclCP9ez6jS4/ze2ghdHo+xiT/afk51SAfYvpCiCsMPpIxiye",
-	"gg0O0YIxlV3eP6HBmG2f6H0XcYdwsQ3dL/p1wj4GbKpc4qAaJ8zfCOOQtpa6iSLAGlhWt5Bb9NVXNvNr",
-	"UZWXAPDQMRXs4ESFrkdE3xQxmUlX+UWX2/eahKyjw2ZzC9XyOAoYl8zj/a/PryFSH3u1S/roY/paQySj",
-	"HfPQziRSHlZmDa2mWr12yxKs6641G61GU99jmEetU9ttNBu74BRVY9C0dhozFsfbQAE7P81uJBxn/cuo",
-	"LB3jElD4TD4x9grTJKiNOIDgBn8KgPC9ZwPyLZuTK2YswcP91uFWgxzn2m/q/Xj5/lqSKUuIrc152uX9",
-	"myhLXDbp4U+IGqeTARig1j14w+YN/RlJEqGoYh0yZCqw0IcKA0G2Dybm8yEpdrkle/hUg2AU8obN9Vdh",
-	"anJsA1uKcTKJeKogRDYUkMeHmIt1IgW4dDJcg0CTaUi46HKD7QUtwiIlSZ6E+4hAJC07xwJpDmXCSCCO",
-	"hM+1DjZiSk+1luHowBa2m02rSFhEA4+D2e3MHEE1vVO1zo+mP0Xt1IDFBcltrVN7u41/3YAiefHL4JX8",
-	"fvwkfX4ShNsHry9m35/tve8dcvH++7Mfjoff3Hz8QV6+ODn6Xg/rRs31+05Q9at1ajKCrOxapzZ8svvm",
-	"5e7z9sez1rPRk9t0cKResdbom9e/fHd4wJ5cp/IoffvN7eV3p+9q9Zp+zcfe2ekvl+nRZPfgm1cXPZWy",
-	"g/2jVxfT798fTE/mVyq6+edP356/P9+nzdqnD5+Ml2Clu/VbNr9iCnWwRaeo3n+JjQLR5YnOFH/Xqj5g",
-	"7t+Bm8+iW/YaKQY/tY+bVPag28ydKxDkBs/X8+tg+zuZTiY0mVtlvOII1uo1RUeQ+v48kpjmjSotBWm/",
-	"PRRxyBJtt7if9bdyjAAU1e2cX2DbaKDrcIZ8QrJTT6xH3OTS7rX2thqkD3pp4g67/hsS/JxRkPltyk6E",
-	"cxvf91Rk6K8Z7JhexVatXmvrFcznUTMeQkzXMOrOzk6rfdhoNpqNVudJ80kz50HJP+pQsCIpe1AtwRRL",
-	"/K+id7KkGZ7tWbfWvcV7sDJv2RfNHbn5R2DwynQA8zCNyWr1WkRtA4ueSeFBxMF84T5VvTGVY/0GYx4t",
-	"hJFcuw0vWFOMoVRm3nyogMssTAJY3AdX8rPhVpY9VcOUWrshK99hNbWaX/tTGOVfsg7HlbsbLtOj8aj0",
-	"oFzaRY40n5RTNABWrwy8fSd7qFb1BtiA8v3NFej10E2sRwK8perLtXpNazxYcFExuHL1yMJdlq4DF5zV",
-	"6g5E0kBaQsKlj2jpksL0QKcAU90r8gkEMFy5glOaeLDipefbxB88TMSV90HbziXjkt7dHo5gYTUQGvBD",
-	"AfuvuH2aFuEei1m2LtnoJ27QSb3w6BJ6MXtURjbFq9rM1WNDf0YZ2UnrG8q7IDOe5TuKSj1JJd4jz/uW",
-	"d6R9wAaP+gjbsKLJEaziXtogRhb+k6a/kvU3zVs/2LLf9Ra/Vrz9YRfcFo+vHo29s7a2FugF3Ev1QCt4",
-	"/i6KoKk88uTlAyiBQJTbkGsySrNE1JXqH4bvrLJnK1wszrK2kgrwA24QpNVokt9/2wObGtIqy1Q+fPok",
-	"N65H7e9R+3vU/h61v0ft71H7e9T+HrW/fyvtr6BOBQXN6G6qYKbBVOl81wuuPrtXudyvvUarTsoBp3Yb",
-	"rUZ7q0GOF3OkMNnxC+nQxaCGp8uv86ivclmmFqE8rBOIXUF8JhfEqRM6ShiTJpzrA5lhUJUrBHkzlZ5m",
-	"hBjngnhfHYqQlQ3GgeMSQzzt5uEWoqrB3Rjag1ATIN/gVWjbQgz6KjQbdEA4W64JzgLev5xFCuILkSJi",
-	"OLQ4Vot9dGBVRci63Jb/wr0HTYs2BqO2sFh6bMf55gw0Cw3aFbMzgoIyT5/31gdzZpWH1FcnI6ak3SFM",
-	"RcDQWZdbSAsWZo2UnGTKN1Mix9kvXlN7kMHQKAjvqxMlRFn0xNfIs09AHGTjLgQR95oemNBdvreBz4qW",
-	"lzZ+qq/R6YnmyM9DQSxigjB5J9DLsglleF0VkynHdv2X7YJSvukeaEvVMpUXaf9JLSrKZoGwIhXDb603",
-	"/E1RMUvHAYCb91vGO/Y3KhuOtWhLh7PfXPcof8ZWYqXHNt/drGpXS4p8Foe/Roux1UOwDczuwxL/zl2k",
-	"ylbIdMuqPnLrrMnn6ixWNmDb36zycK55GO7cga1sUF67t0oRtbfGwP5ife7KppoHna6YbUW91f37Oi3V",
-	"dyYGTuShDvffEeK4bIE8VOdqkXaX5XlsPbtB69mynfEa/d5Lun+25nbl5w3T2O939v/AdnTe8fPU1kg+",
-	"HF5eBVtCqL976219z12KkGNv31xdk50pTTDVl+eA0jLjdJCqnP2WGacNcszt/c6YKaOPNInuQSPLrJH9",
-	"NdXof6nGy+XmLbSc3sja+LAyzKhlyc5YTeJcfLHWTZvN3eB/hSKAsgZ9A1xi+AMk8eIFUxWB13e8H2rr",
-	"ejehZLfEs3mM6q2TqcDgG7VP9dpuc3fRu/dswfdVcIe+Mh73VZ7QS2Mju/thbHvreEL1VC7xgOhx7rXb",
-	"Gz+zf4fv7ON6rH7mHae3NMKS4mWe2lypC7XahOeavUIpXu6YtT/q35DCt41jzmEMg9e8GlrOK2lxvjUt",
-	"saFuF50ome8TG3BYfLsMarbYut+9ddKodrZpGXAmkkkWoXomwvmS2PzH7dlstg31xGkSm5Ji7zDlYDWz",
-	"FT42dQMIAFWr10C+F2Dn1/WGFRuEb2iVV/TvthZzHuh3Hc9ToW2q9UIaNNiijweO13qsIofyYLEkPuXr",
-	"4F3TBY/vlTKM65UU8+czkNbuHZ7Z/3dnVHUymBtmsSnPglCSiYyuTB6icewqbIzzTiShg8CJEgQdKvPu",
-	"x5FUJ+Yz980FMrgVP+ZRVHpKxYD3UpJsgyc5i2VuxGw8sMxau9k+2G61ttu71629TqvVaTZ/qLnEFUjR",
-	"cHF3/e3sy0armbGBlzVSeKKqLxNsZ2WrJEhQgAixyRNa+1HHwj54OQU3gYPfsAXfQIMmlcauMgTsehCw",
-	"s6BpHwowIKAvrsvqoAwPKaRSQcrID9SitTjMaxrrc2HOfbO1+ol33O/oYJ5b4xyfiWQQhSFW028eSF6T",
-	"WyzhFL8uAG0UciA+fMoxk1eR9EODfmmKPaqlvMP+WKnXnFjnbC7U6UVAtW1lgo4W0QR9IwaMEOoGQxeL",
-	"FMr0bUafKDm2hTX6PdZN0UGDvsspkREfxWxbq9N1EjJ5o8RUmyjTsX5AnwJQqUz/Dge0FikMY/mV0Vmf",
-	"jy9kVqBWxuGQT+DarK1NlXC3PKO478G+y/kzOIVr6BltPE+bpHH+AQw73wyo9nNLfjf6jn/7j+bgfbAf",
-	"/9yc7PL9lz8/mb/eF0dpS16rdvL94S+ne/SffzN27xK8/hx+fwfS0uYGNnmuyu3hbObSGYybznVr+qsz",
-	"/b3m0eoncCEu6IRdUwO9spbaey3EK5og8tdaOu9rFkb0Wlsk62q85xzyUP6K8stk1+UFGDIqJ2Y2ll+e",
-	"7rvzq+M0n1CgIXpMUbQhmIz0xGbdIr3Iks6uBvpjTG8ZgYYIgMyViHQ0dhBweTGCH/bESI7d7i1twhpJ",
-	"g9gS/g2Oyt7qJy7EVRoYzvEvS8QGnujORFxfbrNpjccRqm3xzcWsooC9ivCaf0E5/2iYfT5BXSWeraf5",
-	"kb38PWw8yEG+B29ZmomZEcQX0o+o3T3FcUrVuDzDMW+I+BS9WdMNvTxTqoJxidlqYC+1GNcGIbdNGrSA",
-	"R8RacHmpMUuklxRtMJMkWLxwNOuE2o6A2M6v0BgObwZMrU30hadECgT4AWhJ/cCABZBQRz2Em/kXskEs",
-	"TjUyfGMvB5RrY9q0lujyLr8WAJibJQzXEfTETqAOOJ+YI2fB8vWk4KqXVkwx1cN+v+5FlCGrCWaEEy5a",
-	"1y4vuW6gniNFAkjpMYCZE2KgtMiMzsvkFpam3d/03pw/1xdqHu5pexuc2rVs70eZ/CiTPe0fe3DAkTKt",
-	"Y/4lhfSjjf3H2tgGDfSBbeydrKHcv6aKUeoYf01vQFZzNnMdyK+ztkla5M/9YqC+1jp6Ig57Q5H0bWEQ",
-	"YJohOL1pEjydu7zYRIwSOkGntsGb1l+DLD+q1Q1o0gdPz6gkAxbxEUnYNKYBCx16mh0EFyZL2dQ5NOt+",
-	"myc/PwogJLnQX8I5bSj8y+S6GRbS0pXtk3dn8e4vpt64ZnNtLowfv8TxTBwv/jtK6Efv+N/YO+5XmUVK",
-	"+ozkX1PaP0rtO0ltw6lsnrdm+V6V4p2EeCnMhhbflalt+MTSEuQnB+0nWGe8ZfrKs5jdRhnkeiAmE/3f",
-	"OOKmFNi+FquC+og1YrLQIROY8rDL+4BQAhWiNlUOEyrrkDIPmK25dCiXgmcT7WC9MGJs8tYm01SxpJ5l",
-	"1APGdZ0wDgl7ynSNriNSsq1efs0on42jmJkyDlwTeSNtvjKwe8z310faIK+iaO9DV7pbGjvhD1b7Gx7P",
-	"s5pTl63f91lvHwpgNFODhojniviHGKFgVX4MiLKqZiK5gYdBblMSR5NIsZDwdDKAhelyCzJhirejCTMZ",
-	"11hGaiofI0n22kdLi32fw4gfNvswo6FCDmJu9fV668flPZMR75/lh2tw11y/jbUMH2FmU/lvexFrTRo6",
-	"9lj6rHX2DSqQee/75y+fbb9++c01Qh7nzugKKJ+SJ3p62Uw/h2WP/pcbwtfZAO6zEZWCWFPOffAnLsSV",
-	"EglIoLcJHVUPLnsA3r9BciXIDD/rcR1Z76kjmyZmwqMbC2N4qiCRj9b/2GvK52uLZXjoLrIZHtw0SRNg",
-	"LwzLyQAR7phcDjIYKjG2/cMhd0yvwWpRfII3yEWYN9ONV9uBthOvaJAz0wyA25ZdtipM25SmgatRQE2n",
-	"SYE+8S737zTjAuFjTwzRokUSwQNWtw1HKQnp3FaMmRfYBhhazEEdSG7ssYCms+i/tm+eJuJWSzVbKuUa",
-	"oA7ERxyALf4CkxRg6+EZ7OIox9F0oaehw9KAl3a5V4GqV69YLNe3mEH9DIkDUMWthWML42aRZFkJX2DL",
-	"V1WCzaIirkTX9nfV5jnm1trpYxq9VAnVhvkX0vW4JwWAEM4i/TUPFoTMEsFHDkm/7roFdHkqmdNgGuQs",
-	"Xw+YUa8D4U9xCvbPhEno/Q/dElwfsVLKA/gP3Lk44g4GAGqNUS8rB4vBRbei228AomdYt6gtp1fHr097",
-	"351enp/9s/fu8lW/TmiX2xdCZ8AGwN1AZzOvD66/AnUyYAHVV2BYMtD2d4I9/mHUsgrGxMz51IBL3dlZ",
-	"YcTo7eDJ292zYfPFTWv63e4vzcnJ/s3hfC/5x8/t4Mnk6ig8UN+PX85ar34QPhpdp0bJTIiQcTIWiWTr",
-	"y0AY+InXXns9HaQiMcVueuT1RP3DLdWjJSvvNxAp3wGENFQUIbVCprD51HG+J/lC29dI+n1fbeFfXrE8",
-	"CtrD7cPWLt2m+wd724esfcgOBu3m7v6eViwVVamsdfaaR1kbCb0zcQQwfMbr6EEEmsl0/CGvvfFv8eHS",
-	"xOsVc/Va3P6hNvtme1pRmeQkSCSRPdYJODRFYqEDcgYCEkWE/gAL0+iown+ZuaduX6PfCM34idHuXacT",
-	"vV3g0IY+N8YLbt645EX6wNu25bUdGMqnD/ektXY7o7V3fJoILfmgh84pV1rXWUZ3uVXRZDSJpIz4KL/g",
-	"FyiWXMMPDvLMSRKtjUjG1VPHjKHmTUVxjE7pku1wLkTHprw9uWLFLo5FOe+EXVZlDa1pl+wJZyw0VcFZ",
-	"49rc494X8hvlmPSfu1mLa/ap0AUwf0ayHpjunBgx7LMFDoGG9XcO3tTzUFS9oxRJm/2/ZPccvEpxFDC8",
-	"uUjRizEUyUgoxThqra4aMa/AdAy4TJXesoQehPJH8YUk3pz+eptfWPYNnBVLxMRqTvqUFDQ3fathEqCl",
-	"6qcaa9uA1+NEKBWzP88v+6le5prNWhwWYqnGJKJ8sWOlNQYv2TIMSPcrmoO3a5XtAXwHNoEUQyjis2ZW",
-	"3bRkVloaGawW6lAETIJRrE0GJbSZZ57r2KhflwPEj/GeWjRCKAKsF3oYyzq0v2mQUzOSVMXYmAtsG3uY",
-	"3wKuDHggKSj6Xd6PI6lez/G5flVx4antzVkIJ5ftbXbLzqsI+3StvPEEi9rK8PPiube8qPk5CxLsIINE",
-	"5HKzS0PXy499KYCNZEkR/m/DSPVas7mJeLg+dJa+e20sBNi1b/UT64A3bFAXqkSy/uIui2b6HmGv05ye",
-	"fI5r02Zrd/tw0GTbT+jB3nY73G+xJj0MjoYtfe+0Z496p+Y8l9DGi4fegtq44sK7W9uHwf7+9hO619pu",
-	"hrvDdmu4R58MDi0WOx3BGtWCNIl3njT2G037yybCxaG+I6rX/So6YW9XgF1gH6m/Q0Hn3zVM6CFVl5V/",
-	"Zg2CPRlkeGmpBDK/gfwZMxqr8S8rBVC72dTcHAQJlTZPBdTlJOUSglPBmAU3Wct5FktWB61Kjw5DZ1TR",
-	"AZWstOfENzCUe9ctWO2qJm7Wt5zNtys0IjvTCCbLI6PgPCjS9IlevCyrxl9cb1vNOEu31c2hXgPA+qWB",
-	"XcSdLwR2resxH+A9arUPKgCkM6iTMvASDK1CLHeNuCVAREf+620YV4kKYBQfAcoiXC1ASkHSkotnAvha",
-	"g1xpXWggwrlDX8tB0FGO7WtFYltp56drm7cCnt/crZuXS2WgtNFHmh9TBVZ0PQPt8qvSYkZDcIZDFZAI",
-	"S9tW6t0sDT4+QsL8BSFh3sLZu3uweMOC7XzAN9eiwliWi91MvHs6m4SX77MGVdzXni59KgcM/W+PUdvP",
-	"EbX9CwVgNX2AS65MQN0p8Go67sgdrIGR1fLR1V3ijZjGy+ltNKJKJA2vG1BjxFSffNl/C/mK37L5ifut",
-	"MaWJZOZcv8E3nSVi8vLqzUXfZEpRMkwEB3lrA1tdbX7n4cJ87GScQq53q7ZSnxp5ONG7qT/VIV9ooRJh",
-	"tc8XfRclk8J2C4PCKOuJs1ZDo8vB1zqDRsvKIBOC/MmJaw+DFIuk+kvbHGXiGbDSfHCAiJNhdMts82fT",
-	"fiLD8nbSUvCANciFUS7BKwkIIyaWiltt2pDbeKBmkhE3Lcjf2tXL/CF6RGMhIbPOhh3fvnv26vwEwo4N",
-	"8gz3QJKYKdMd38QYJ7iOVOEL9Pz0e2dQ4wW9/6NRxG1UHdpTY0B86LcVfnf5ygtmDxiJuBvIyZvLq96b",
-	"y/MX5xdXpT4TqC4zs9Kkfs7vFa2ssJLXZ+m5kXyOtCdfOdhAKlXdqldreu5sd18P0BwmmjCRqlpnt9kE",
-	"pEp9Rr7z8jYMGCj63TdcpDxfqJJ8hgHd2bBeK1vXHovHXN2KVCB9yjwOY9IwbAO3TBS5hSyVRdkyW2Gk",
-	"zfttiFnI5bYaOOTxxoUwCuVzwrieRLiYzeLFPjq5AIu7IwsBRwpzXj2/8UiADICyEM3RDAgxpmpEQ8LF",
-	"wqeL76wjY8sJK3h5lxtM2Ug1iA0n5jJPuU2mjSb66i2jsSQzUxILabsgBADylnsJNFnfHICnEpx1OTrq",
-	"jYwxxhuU2qHooVGMAScLoj0WaVInYZpoUYMOYBcPMww8plJhZomVUOXlL3DOrTfnUm/ifZg0NjwD195/",
-	"++xqI/7jRrKR1dEuJ07P9qVBwKYK+wjZIJJJSouGfi5SgTZtBhokKaMRrRXuO2eZPDKxBSb2WhPqhNl0",
-	"QSVIMBYC8r84m/mBzrsEsQrcbHU+4xUCx/mftnzVEAxmcOHRK8s4tGdUkw62KJQ5qHBMZsPmXDbXzGa4",
-	"kFO40TjqC8FogAFySZGm7g4L+SVGxSHZ0IS1oUcqGcwx/0Or7V2+MpfRFP+Vp1YRJYRrTUaXZu1o1nnc",
-	"5dbl5FayNB0OVODzIZF6lWgWP3SVfRl6QN9aA31DJcBFF3s9FDqYuT4DljyhLdpeu0365mMuT8H1hYE4",
-	"I0mnsEIu6WICy189jQfIO7Qrau0SnxSzXMQut8r45enV6bXNRSQbpiIuSTJ8MMlwp2RDzma9XMLhIBqN",
-	"WHLHvMP8XO6Tc+jnFphGVwajK3dy9XFgPLxHPuJjXuED5xWW5hRalwMY/1qf++snGdq0r5y7+2oV79wk",
-	"barIE0vz3bJeTsNFBb7It0zjj6oUp4npSYStRjqEcq4PFW/n05tcAPnPTW9aWB5Ne4+pn39k6mcgJpNi",
-	"Ad51Cc1pcYe6v/7UJmcArmOF2BD0vuJuLP/UklX3+ulMhFQE5+LeJa0CQhNGRimTgH8QJbKQ6JkTkH/u",
-	"9iyu1R+V8lcv5TT5rcA2gav4Y+MvYQydPKDpkzAazlenT+w3d4lXQWzSICyY14BZkxczKCPIclWibvoH",
-	"B3qwcpyqUOvZY8D8GKW8NIviktEw4piQ+JdKpNADm4P+bSuP/yrUkEu8MBYDeiHC+R1yL8BRCJ7jJU29",
-	"tYC3amyWblFo7nT5dts0xGQheQU4GtgEk5yrBbjaYh89py47gLoMMsbi0oFrT5uR740t1881Qey7Qjn7",
-	"hnwYSVPmUzS4bT0c9J8GQ0szU4zmFDt/u+43/SqAkD74Fwstr73WxsYCxcgYfrU0QBKN+JtUrepGXdKb",
-	"Mrdipjsl4+Hfuymlhz7iDGJM3MLIumsGPSunhr9a2+v3rtmkKcO0pAW+3RlNQplrrFfWG9v+lrXfWt2w",
-	"uqrhbAUxP1y35T+16/N5WeO3pY1j9ULcv3PsY+vSx/Z4j+3xHqTrlKb2PMn+VfrjVYnuz9PbDphS3rNj",
-	"l8eKPqsQ+EZrXhbfS9hvYLpd4Up8rtZxVlt97Bz3dz3D920dh3S+NAMBdWNnp4ghuTw7IQeHe0eA/NU2",
-	"CWsinEMcGMZSJ1ybH9C21jjvaTD2evhO6LzL6XTKaGKSu/RL9KPQo3rlqe7XbSWCHow5ElLL8i7vT9JY",
-	"RVOaqB14SlvcLujU1xzlub6iZzKwKV5Oe0SArm3Sh0Q2SP/92uF/kC9//22vsbtFFACBerEyPcUMJwSn",
-	"jHFD6JEFBgUE7AhB+BcWFvvzY6Qz4gSh34rJeeQYlweT/aq+rD+gr9jCZm8akHwOAQiDDE7ha2dUquO3",
-	"519IolIlkojGDf0SU5Xrmk/HmE8Rzz0vv3P1GFSZL23A7Or8xUXv/KL37uLkzcXZ+eXr0+dfi+Gwv1U3",
-	"/sEE4NS9XBYcdz6coAnB+iUNJJrl0OzjNKYc6APXOtKjg9gs9iXz3LM2uBxH/AamdlzSKJ3aduqm6zpk",
-	"rnDGQkn6Qk37Hbeiptv2whz0aCdDmoU5S5fRUurCBws+/i+z2OM/3p1fnvauTk/eXDzvnR2fXL+57G+Z",
-	"SRsXq62Z1nqsttOl/vQo0WTkwmT15cNmPBFxPGF+oLbj21fSJNSQdGqBhZxCZ9KjGsWDk0vgNWh+cIRa",
-	"2SGCug0D9Kd3o5+rIqH5drl+8qieIzzYMycqMYeh4EwoPYrFkSZsmDA57hkwvy9//+3AnfL8bzbtwLTU",
-	"NH7EKDGZBXpU5oGsI3tW8gELKFkHE1h9eN8GuWI8NHBBDqEXOuZlUEtDNtMfMFUj5EtKYiGVC7rXiZoJ",
-	"ouhAbmXZu1YJc985hophCEQQc4CRlw4VFuyQBf/SwnqVVw54yb8eSl2/gBW5l9v63I3ICPqlYJUVW4ku",
-	"Uo9Q4TiPEsbCBnnHVRRnyIYQL4Amg4T088Q5xcVH6Ke+jMWsF4qZwXWkC64TooQgYqgYr2c5YpzMqGZE",
-	"kFhm9wjxl8mAqRnLDqd1gz614VGG5xmEH8IIh4xHLOzDeIy/yZBg6W4syb+GI7fv6NleR45AuZwhXOay",
-	"NHdz/mxWvNmnxSTkvm1WX7FZi0hU6ITKyHAmDEv0W3RM6BzIVa/QENIVibuWy4o0og0bUQyEwiBPMd/e",
-	"20bPgaQki4cLa2v8Vd6KmAXd2zIxV5ieXyvv4ktZ3iQJTE9Nx7lwv+wE8ee+XgyZ8Q060GvluUJxjOTL",
-	"vkwHIM8BnyyrhNuqa/LX7+fCrblJZ8pxJZPkBEpaf8I6X/VN20xQf46z/Mg84pg0HOujIiqZYy6fAKqv",
-	"Y6oUyjRq0AjgI619m9+vr0+EVJ0uT/MHswA5iqPrXzKVzLdhMH0i6VySsZgRm7+vv9ogFwbvNHPqDRMx",
-	"6fIscdPPxIjFaAQIbRYp3UCkwh1+I2Qx4xlMew6tDQOGsstDAWGwWAQ3nvohUgS2sw6mPixr38HFuTak",
-	"oKfopYdiQw96DqsLHWg+3k3j2PY1tWWNtjfrOaQiOUyUCcoVyr3ep9idJWvpMsJsYsThwx9hwc1YMbPK",
-	"K5yMI4npxxN9Jl0bVRg+oiJk+jX+/Zr1UX2qo9JoPPqQa58lYxkQwH7CpEiTwEmKw+bhFplGgTmgNA0j",
-	"xgM/EcJB9XhOXpe7nNO48tGDLs/BzB2/e35+enFyetVvEIBOsC5Ai/loMnbsADDmKbOlfOp9zIEe9yGP",
-	"IuJD0bfJaF1uHItINXoZ7fHMOhPZZcBZRIVwjUgaxGbcWHwc10coMjCA2UzrOf1Z0UTzcTzdGSnifuiN",
-	"AlqGbBOv6y8nULdF4miQ0GSOn4JUEsxLQWVGdnnfKxpxpGB8qLZRwpfX1l3rMvRCEaRa5cQCL5rkWhL1",
-	"QxHIfmMLlspnr6ZKWJ+5CJsMG4hsS7f9XGlhhzyjMgr6BL0WetlM6iB4nzD8BcVA8Hvd/QQSJmFT5mUw",
-	"dbnHbZ86O8O7iHBU7goOrZ/fDSP9QZC0G7uNFpRYw2Z0ue0X5ZQOLFkCThupjoPrdKIDCpaRt5f3pETh",
-	"cm1cWg/oSytHm3oF1qDvPMvEqQf2lcc7vOEiuNmG//fqbIvsMY9x8ZMY81Cg38SsQH4kl+Zi1VBymn2t",
-	"Xvi7Uzv+Ifnny/3ZbXD9c/zDN3t8Pzl//t2x/t+z9qB5szvY/a4ZTM7SH14cqX/yuPnD9xfiB3Tx1WuG",
-	"aIsY1nlavm/Z9L26QeTWYlHP8fYBUShwCzZwXwLJZc7Leq3EM1NIPPjcpHLHoX/eZiF5f/IZ+pPP5Tm/",
-	"3A9Ozg/OJ2fNb9vT3fBkg4DyAtT3gxH30jU3zU9w/waMJizZcNHLg0eodGhD2zBYpyD52sBjbfifjei9",
-	"MaTbH1NSjjKJgAfOygTrLQeqq6jcM79lvvKdSBOTnLJArS4iB20mTRJQWhRVDLtSIC2Dqnt4cNA2BeFG",
-	"MEhbxgwaGbi25raphNbAJYtvXam009ATNoxZgK5YkSrUQ8NI5ir0pM3bMcpu0W7NOk5o7axudOUqPYss",
-	"VbOMpum9OBbihqTTrB7Qndq6q8TI2ahmJWZY7SdTqI+xZjo5EZOp1hj7NA37ZqhFY2EuUreuHb+lJWbx",
-	"YMGf06i1wjt3RdvZwHwl2wQ+61l6JBYgucxeVPR+7dZooKJb1q11CPYT6hs7HEvYtZXWIJB+1uX9jGn2",
-	"rWEKJh1YG5ZgOsbXUPAuos8o76NskD4NrDuUpmrcU9GEgQ0NJjR4+WbW+LYO3mjEwTZ+6nNXMeOewecg",
-	"yTPvwYRhPVfIoNGLie9PDHzQ3mFzy5BC3ro0YSJbCZQkFufAkbQekpjYjAxZ9xF20IgrqtONLrdUAfRp",
-	"PugygMyLHan43cyAVJzajLZrmS6dHf/PoE/joShojHloWl9h/Gy6Q0aPNtyd01Y20ADP3XJ9xq4oZu30",
-	"eStq287SrVpDGmg236rV3QuwWxidJFo2TGehFgw0Das6l+gn7QmrdVqHB7tHzcODg+Yy6EH2cWpvfdLW",
-	"t0ZU5Z+NAGmw6oM/qajWqe0Pm8ODwRHb3qPNYHuP7h5tH4WHbPsobNFDujs8HOy3lytrchOcQpkO1k97",
-	"L1MDF/EJP9VrES/dOMuIyzYMb0euekdKrMyFLwprJzMeNct/QdShX02LNNBctMpYQFjUGotV19LpnVVG",
-	"VBGWqYtYw5zXDJvNoy0MCnrw5IsaQAcUNC+dXBp8HtSz4J4uL+Ryg2+vqMvAy2PIfHdaTRaKiKUg7WYz",
-	"66wRZV5HjG8aIAds8q0lPj7sEs8zHW5B8TRJyE6X0trpwPgb8zEV3/eHoBVGKdUfMAnqRcAiT7EzDvG8",
-	"lz3TCFweuFELrZe9btz1+XSETG/F5/z2r+DZa22V40LoWX4G9aHUB3YKE7X0MZjD2uUoqEyluIdzYFF5",
-	"yHseNuDZ+mAEd2yoVpXIZKqXcJcon4MqDj4F1GdndAPMnUe2+yCWeZZ86ShyU05rIy5LC2/eSZac86Go",
-	"rro50bbX77/tN3a3OsSg1GRRWNuCEtMl5hCx4GLWIH2DBNknNAxll/ddLnrPZWrVSd/+N52Gpg2vsdEA",
-	"6XnCFIVctaekD6Xa+LbsD30n1nDbHLK+gZ3IEuv6OGhn9ZSDvPpwCBMwcAdzMIFL2NWIKbtuFWVlK2qx",
-	"zMNnIuXhXx0m+q8C+4wAo0XI5/djkZnpG+d7rkzTHsyJFptW1FYejUbL5bH5vcIj21TVRdLyobYu/xIz",
-	"R/ebREvH9paFWgGX0kCocSm+rZB5Any4VHAY5mKNc/l0PDG5gQizI/cE2Kd/+VP0iMJ0n4N935xuCNat",
-	"rEr2+4hYQhdJ6CfBWNElMbkH6zttw2BjmvS9BgNlkNuS9O2PSmgtOssg0u9zHkBjPEwiyOHh4KifMgqe",
-	"7CwjeIhavNSSt8tNN3vNZkxvDjKx3ZpNXL//s9bS7TRnkCPicDUGLGt+EgFMgCsbM5lJQrIux6dsmra2",
-	"MKqamLyDlf8jepjQOBaz08lUzb9DnoReq/xWv03YMPpYzCS3PXzy6ed1W+UWM6XATpLsKWH6C+h39sgl",
-	"X+VWUeP289LKvynVX9GP/c+P/9Ptfmw2/3/2rnW5bWNJv8oUaqvibJEURMqSLJdrV5FlW0kk61hydLyF",
-	"FAkRIxIxOOABQDE8LlXt0+y+xz7KPsmp6e4ZDG68y7qE+RWLIDgYzHT3dH/9fb//+79Zc3QE4vLFE2Kx",
-	"vvFCTsOPiIwJUnLEUPCYvYCM0Y+ZwcOfysevbp55DJXQCsOAu2K9oie0mtvT1Ez0oNTIqzgB6RMdKOov",
-	"3IyCoE2PeCgEO6ah5PVQZrBaQOactJJAnKJmGXlFDQuT1ioNdqufa63CJXIXztYtSRfzRrnkIZRLDGim",
-	"KXJx6A184ccJWtZyb5e7pjKwPRQT6bcQxoW4OCLiwH9SrcdHXdjX9BnmtbpBGOumCQRRYjuILhw5omPA",
-	"YvAklhpZH1A0Nz7B3LXylk9lRP8fI16T43AjL6CmPMP0UonO95I+Bsn9MPAATtf5T/qpXPuQT+05Liku",
-	"I8I2BaZqUTxfn7WRIVGVNpWENCp3xKGeM1/0Umo7JGPVXKyuMAfwFQnMT4jIE7M01FwtB6dVkYvNQ5Qy",
-	"FATnle8siSZs14Zgg3qwgfdRRkceB/UNaO/u8ji+GQWQwQlBAnAKqNgRc6GK04H4EICcnN/upO2TEf1p",
-	"l23t7rxmLtva2dcjTrhwBI7ZjbFFoMGOYAXFRvOWWjaUQyAIPPeq8XufsWV37fSx03xCtSBx0WYvYp6P",
-	"4InuRfFi40aXeyVVJTHBx5pgebku4SW6g9fpapdmeDSdRBv9gUlR9innQ/CKBjuMv6JZ1E4qjBS3tDGR",
-	"q1E/tlIysTRYmMYgVvYw62AQK5+FtDJCvlP7D+nHshYwt6qurq7qh8arnLW6rq6uMpfTIluN3FNtpCK/",
-	"J8japl4+hqYqMYWMTt3hXlgWF6YAzT3YujjkChNSY0Me9d0hOW6svRnxDeQGEdhOJcFcU+7YjfWhnrIT",
-	"wLrespnnTr63UvncwTchJZdeeEkYtgeumChMU5wjRYw44uGSMGTyukwki71P2FpB8UuDXbl+okBlOvUi",
-	"T9+D4ep2qGmsv8swZKdySJ/SoVcvxOKDrmUtqmlJIh8LwTrwL0xNjk48Z4aMKLGMwhx7OyleLExvEk0y",
-	"aYbtfdvOBzqlqq++SFpNlH31B6OBddAC6Lb0JPDPbT2l0pj00Gs/LvFks1Ugd+77pN5FutnNk586DJaf",
-	"+dSnaYpza8Dx1UCIVHhJb+HvcYHxGwAEbhCYuImY+QPUT+LBRB6vpCfT/Iwj4QE89CQpOQMWW+Bcaqvq",
-	"acoE6Fk1294U/gAvNDq4GDwv9e/Jk4SSRtIsfXgBYlJzZxx7O0UyAKtnxxfx6ObG7wIQDYVmU1/ph6KD",
-	"EIrOwP2z7fb4m13b1gDNVIYphXIeKKoH6EunNKnRIiW9vWZpp443VNgwyPNvKvnvVW89fDPOZi3lxJHx",
-	"z/aP4qk3H3B1XcF6/i0c5wFxYsaxJWcs1bZozUtTbrBUaGHox55JsueA8f/qxsmhOZWPKadknIiypgU3",
-	"OxtMVjAstWrgQIF624STGg16NYIhwWYel3K0li0xe3PEfcgjLp5RfojT49kGpTDvdizL7171Q+YO2MlS",
-	"e3DoJt1+cRceAfkl+gRp1wVqGGKjS9pCjeXB16wjRkHQYd2AuxGQUsmLsynamtEDoOSveBb5q4UNdChA",
-	"HJxK4rewwXEJ0x5fMlGX33jhDbuMwslia/0zDOR+lPgexPyoWXgY89M8aN2b+dHBKbBuUOgleryxgXk8",
-	"2eKXXmM504hmTMYpSjt6tQPQFu2rb9ZwVBK7nELsnQp/Kb4prYZFOGm4S/3WELjUQl4ddaZwUVKLFmeM",
-	"QA9auz/EqQqKEZoDQZk7iXVUhOpwqgQUBp55DNCSWoqWGXcBaVe5M4R1DA2rtOhl3tUXccJd73Xh3KS4",
-	"HRqOKBEQZMvoB1IVSqSCtVhdoxpU1QhYEoalBSCYiWN41WuuAIVRb2qdZ24LB6PD5f0dNAWVRlpBN5Bl",
-	"9d5M8ozcCtqY1yU1kox0JbBDtQ2ahqycDnVTmWSD8I0p6XIZZyUl381m0B+JLEvu8deVTS/MVy2/qs0m",
-	"hsbcHfqLN+c/Ck+ZBTqsxWFu3Wa0nKsas8h9kt1AWUpKX+mm8LGrjRLlBvLgEqBoJCYqJRzBVGkVMRgR",
-	"B9LXOK1zUD/6Ot2RI8r90TSHWCVqC9Y+I4i9se9LpuOWNr70NttJ2FaiqzkDbMZKIiwgPiEVnRUgpf6/",
-	"769NWPIw6zKnuVkoPr5qetTTsFx18bFb1BIdYHxgSJsWrOsiSlipdb2VY58JPjeSK8QxgV+skQFMpIUA",
-	"KPYB1kjimuZ+UP82mU7oTILmbNwPHTFwPU6MhZU4dbYiTF0a1AxOHR7CQKn33eGQCxOU/pn0crHOMUT8",
-	"uqGK4EZcPWgVyPx0coyTfO848zWCm4HRdX47Mi21VE2rUGAzaNX3rm1e33d3d+pN7+U2t9297qubbXnt",
-	"sK2W/IGlCRasmvXVFx5K2ECLFRUI24swJWChrQdzZHVHUbC133jZsNUnixjUtQKjYd3MRkbjVtzgor9v",
-	"0hxA0TLaVZtb2WHa7aVWmD7L2mCiT57LCGdI6ONc3rumqMi1NVZY5LECn6ATAIeCxivgN8gcanpdN3EE",
-	"KHE2bZPcmajv/djo5IBQdtu2iXgYbwzc51E4fs0iPgixqIut/wkbDTMcThVG8x3NyQO3a5hb361vd1/y",
-	"+p5nX9dfua2b+svrfd682e3uebZhiJIwGVo1Sx4K2tItlP1gU/0gmYrzfigUugzfEPCrx235dqyDbQCj",
-	"xDyBey1kQnAe5VqtirayK2pTSluPVcjOqmEd1MIuNQ/qw1L7sPUN/6fte3fTcDSfYMvNVKyQ+zEH9TC4",
-	"deFMi1+sUehVMB0KRuEIDbSZjZBR3OI11dSQHaR/U+AAD0VGtzLbr0gwmtnAmSy/WckxWU4azv8sCcor",
-	"6qVAwhY0ZTldTzV+Lrxs9x0iycr617jw2nCvtsI4ZTrZqINCW6Y5OtsqgDCpFceHfgo4mJ1VD97tG+jD",
-	"nn7eBu1BnJ7VD9Q76YH6LEzYO/r9qSdqGuU9HaQzj/cMa3Vo+PImZWHbO2P3p1voh5h1fK+DSNWOEbWU",
-	"i6/Oih/AKAzdpJ/aBG3wrbnQqKMRXGn07rZ2S1UpKzAb7/25/AZaPIEJx+dg+uWjaNO/dLWO3tnHwGND",
-	"jOcWC9IeGwLkO8W+S89XldVTimBPDp2x8XL34uU2oJfFHSkJi6zmSDOHGBKxiquLd8C5GWt5qK+c+AQr",
-	"ZK5IgQle+8D1qLRWONG8wzYSwJ0X/It6QkfgIx7k+ZUhlWGo4eKw3EDpuWQ+ghKwqs+pa4kA0jg8NbKx",
-	"giNQrUdNUE2J4qVeSevkpWeUDlk1SplfKeJvlHEiE2g+LkoIAfrfPMjVTOUl7VpRqx+Yx5+Dh3c9j0TP",
-	"VvHv6eKzDqxvjuV7jnXgWLdnzf//7/9xrJpjRe74pPBHaQrhb8PRdeB361/5BC+mp3Ssg28OJcnfuon7",
-	"88XHM7ieT35W93CThMeouvPx+g/eTeCCsHkGF9zdFTJJ85rWMz5WM3Mfvd1kOO47AmmmEchQv+dsECJG",
-	"QVCcpGy2DSAKPx29rR+/e/+hfvLzL7/WT88+nlu/LzKd02MTGt5ayInvnkY8M/0bZ+G5cgwbX72Mrz70",
-	"PBJnxGWvXLSe1lIfnU56qZPeIt3I2YoZSmDyJoxmOeoXnXOwgL/wyZH+uDF0o5gDvYQ0bng36bOlGewo",
-	"PuUx6auRRqojkpB1Uque6gxn2nzo4ApATcqp1VQTKYJvVK/eZaZ9TgvAPhsHaOp+rlxSMZwRnDoEJ0p9",
-	"Gk8YXfCAaNuB5DgGbp1fuFyummeVaqUZSJL58V3N0m9kMaGsqkutmnTBtPrOQQYXS91Bzzqo7+lDS+qn",
-	"sSIzhDqSrjE3st0Q5FIu4JQjR534Ax6OEuugZcv/8DFhA/nxMHAnZ5UdWqdvj19+ufrbzukf3eTj1enk",
-	"v3y7dXp51v/16nj77I+/JWfNz5Oz5ufmlz9Oxqf//Gynv67I+ec8T+FCyG26KpdFO/ypHJ/v1d08dmdw",
-	"Ifc5QOvW7RWUamBp18KlVocuIIixbVpLWR/PVzJ5bd7MAXSktE++GJVzOeJZ6DyFHi8f5ONvtqcRKQk+",
-	"zn5+7fd6PFoSh69GvQgUv6KyY+KQqfFtA5pfEjSPqj79MEqKfMMoIZ/OtYwDEBsLG9iUiMTUHIQTSOVz",
-	"A3jZfIpOgWw17c6NT7B6eShwu0kVAh/EXVEUOWEBd+OE7ct3L79D3KYpCj+zcB8WiV+cEbnuAUNSnO/K",
-	"voSSqX6oDoeC4XhcnQ5368q2Vs6g7nkgY1/cGM++8cFYGSu1PKi0RJ3SEtXtDuB3uYA5zyX22NS8nmLu",
-	"QCEbgo0B726DHbvdfvYQBGTD0PEATKwO0LPr85V5xMGzFDbz9VBobuD6wTMpFMIUKCT1EbycVU9T605B",
-	"ZUc3hSMQfu8vkohatW+jjQuwrQshU+trmcUKqzwHnuqGowDg5HI5PUTrRu557qsSlzEMz/LA9Z4nJbZ3",
-	"tUqZhn9NwfgdCy8m/Fn5MaqG1Gngh0U3GHnyKJA3aFx4FynWbPYZ4zAIUgIuCDq58J7AGeOxryIlqQQv",
-	"FNiXTR0J9YbKhSTUp1VsSOUdPOotIrYToN4R73KRBBNQxcU6YgkuHK/dtu1GKWy7ejmt0Ikin7NpZSQ+",
-	"axYiTQY3rpyXeapLFLgq+JSSW898pWVnECqL9JBU9qfMB4aZynvye3WLymoNJvS6qlpMMgqb9GY3m31d",
-	"AHG9Uxbd6aXeYutb2vl0N9N1SL+QcxyaVAva3agll2Fem1rcUMeRaix4fsjIfxNlJ3cENOKppEYoyqLp",
-	"1PnMTeGnRgyN2U/C89wXpiui4zWinZRI6HNFc+nne4b1W+X7jR25lPOfiVnWgVsOs6xu0nlN3dUoxS4v",
-	"Cm/MDY+bvBTaPNM5FqHNRp/mOrHNGdsIcNRZ2RPMYEQ8QRlZlqlkMnc4ZC8uP16e1xho4TVb+wfs4sNh",
-	"fbvGdpnn9/wkrrGWTYed+EdMgBCVaoyQNkXjAExLjuhQG/dlmAw1CW0Co+nEPBkNO0rt1siyyIFQ7drI",
-	"kDyf6vQlBnSrRY2lQV0u0vpH1Cbj6oxsu9WNb3vsz0Eg4jeO0m8fj8eNcasRRr2tpm3bW/Ftz7HYrc/H",
-	"P4V/vnEsm9ls5yXbeengPTjeSS5w5r1xrNMdttPfu93u1/f+6Vhb5jVwL/g39CrLdWcdWD//dHH1pfX2",
-	"/PjD+S+t87+f5/8N1yajoYz9mr/1r9//9vXkw1ngffhtfPL+1eDk/bvRyft32977fnAtPg2/NN/Z162T",
-	"3pe//zS2atYo8q0DGTDL13KwBdtiCx37gSvEf+Aw3swahBx2cxdEoaM3+HX8kxv0wshP+oM3Fx8Ot/Fv",
-	"uDPe7OK/hjzyQ+9Ny57fTcj1cAHPXOIorjSt63CIq18xCbgJy2wv/PSvkeZ6ttVs3TZcNM6rpVpgJyj6",
-	"knmAyUXnIJ0G62gT1mFuoYMGOIg60uh0GOVkEnMBQ1a+HL7sCN2RuTCyd3oBgEBPQBCIuk4u6GQQxVAc",
-	"OgKKkeSRlFvLHBlUgJ/eQD5bqW+BeEMGE3QywHMDnAyevgMzDM5K2AN0S839PXu/KcOsYkcoxUcZHOsK",
-	"vmEha3yET2lIAz1NtPCsfqVHAhVOO3Q2nushMSC4KwuQBKI/g9L3ax23+zGLEz8IsHZaAk/w8WSKIWge",
-	"nGDes8GO+rz7FVMzQdj9qoyux299Vb+NuVJtAoKoglNRpPZTkA3mKcOPyaWauAY50IfFMmTmDOMJsHf5",
-	"dxLzpD4ayhkk1r4aOTRsYs3RzS30cuR7zd9d3hZ4nxgGKiCxMWW2c1/LTjM+0qOa57UhRsxlDU1TOtII",
-	"I3PnZBkyH3t0+s4Xftyn/AEsjYr8wQoh6jfin7r7vro5l0QA4oiCRgtdSdQfB2zHftVgMAJf9NgkHEVm",
-	"/niuwM4RmcjOpWYCJfDSyWRUlhanQRLnMnWaGvNGoJmK8TLK05jPDVMkvwo0RrDLKwVptOjns5WkmQtl",
-	"fTHq9pFCfxUVm6etpFxqNUj3plxQaykp5alVX3ke04iAmVI35Yt3I3bzoGI3T4cdd3HL8OyU0j9x11vn",
-	"5p5Z1UkhHR3fy5VwRtcLlXCmb5WSEo4ix/wu3DTr0BOi1noY94AnrucmbgeJsACK50HyzhHjfhjwBnsL",
-	"VkpGBobYKURVmYjKTSihdkh4Wg9FivDGyIGrKuMsVxivQcqa3/IoC9BxBJXUY3eC6uZjM8YZGbrsU3Tj",
-	"tbIfsLllYpqaDsY02xsXROlIT1rUPq9BIKQ4da+5IzQPpAgjFoQxHULh+TE4rNRcWlUevVpvKLXqmY26",
-	"iDHO78SNKtN8frKWmfKNRNMjj6837fZLhPDU77E2L19y3CfKzzqQvkJh6i8YB5TW4t4Bnw4x9Iz7IRR5",
-	"QLBDoaHNglAqlmFWxhrsWKVGtBPPo6dLinGOSD09mBWXee6EEkCQnIiIeTXR6fu4wT6n8lpmhgbTxJgf",
-	"wXAi0zUQAv0Q8wUpULnw77piI/JB47DLaXywTmScQHcptBOmZEEs8auEQmJeTbvcXLSrRbEVp1Z/x3Bt",
-	"C1K9fYJ9UGHr4bdgHVzz3kg8YxP/IB0sm/6UaQ7x+bk32GsVXPPr83kzh4ijgpmoRjRGeHCSJw6lQI4Z",
-	"YOiZBuiTXOJbUFih8ebv9CsIpNcUJgF0Slg4Ih8QhOFXwJ4QpwwAAXb3dl4hHnDPttX/7e42f2ykTvES",
-	"XCyod+TQJGjXFYLhOgrHMY/SG7P/+9+dxra6aWu3xj4OuTh5y45CIXg3YUdhxNl2wzZ/7QKdQ8nPKQ1/",
-	"lQ13vZryBvIPGLcXEvfGrQ2t38KZnORoXJGTKmJhxLr9UJ4H3Wy3PD01qUYBHV76U6lGzdRZC0cJkVvI",
-	"W6Y8fG5K0FcilsBeXPFrucqEOXEGHUj+J7/IOcntgRcKBPpjqsSFPX3U54dNsi5piAnz6VKC4bK+Kpr4",
-	"uIY6YNn6g3kUl6+wkyYy1NncfGP5NFJpwJg6EBr8kIfDgKu4A8XRocYc3fpdPm1gSF6XGZr6U2FwR/hB",
-	"yaigM4IKV+mCTPtOTK4dBXsuezIU9YFdfKOn1fi60uAofPmUUkIwCGQBYnJtwIOracC5gnP2RPU9wKrY",
-	"39neoV37cnvPXGNv/bhyXUORH38hCF2PXbuBjOsizGuFUbfP1WQbd/zA3SDpW3e/3/0rAAD//w==",
+	"7L35chu3ti/8Krj87qnEOSRFUjNdqXNkWXLk2JK2JMfZCX1IsBskO2oC3A1QNJNy1X2am/fIo9wn+Qpr",
+	"AWh0s5uDJGfa2n/sWM0eMCysef3WL5VAjCeCM65kpf1LZcRoyBL45zENRuw0umNvIz5VDK6FTAZJNFGR",
+	"4JV25S2dkz4jgb4xJAORkEF0x8gY769XqhX2kY4nMau0K5NpP46CKhnTjzU6ZF9vNxqVaiVh/5pGCQsr",
+	"bZVMWbUigxEbU/2lMf34hvGhGlXaO41qRc0n+i1SJREfVj59qlaO44hxdTyiccz4kC2O7hsxI5QEcBsJ",
+	"KCd0qkaMqyigipEvr06Pyd7+ziH57dfdeqtK9N/7e839Z9lxv6AyCkjCaDz+ulORTNIx61SqJBjRRDL1",
+	"dafy7ua0dtCprDubZqNROJ83IqA48vxEbkaMvLt6Q8SAqBEjNAjElKvsMEdKTdpbW83Wfr1Rb9Sb7YPG",
+	"QWNrKlkitxrNQxoetPZrh0FrUNtvbtMa3d3bqe2z1j7b67ca27s7S0c/EMmYqkq7Mk2iStWfTKtkMucC",
+	"qKd4LnoJq0Au39zcXG416w0koRzFcFGDyw8jk3NxrURSMBIYoCTjqVSEC0Wkvo0occu4zFFH89nCyODu",
+	"h43sioVRwgJVvvHvR0wPacRIPxEzyRIyFPlV0hsv21tbdDKpm6v1QIy3AhrHfRrc/lcgQvb1D+PDu860",
+	"0WjtSUUV+5oOGtHgJxmHtz/h5UjKr/Wr/mP76D9ap//ROnWU9B/bR5qW1p9rCUlcMZXMjwaKJYsTvWaB",
+	"4KEkSpAZjRTps4EwM+fsoyIqmWdm3VyLWiOutltIr9F4Oq60D/XIxhHHv5pulBFXbMgSGOb79++PPD5R",
+	"TMGB5TpIKIfNZoP89muzWd+rN59VySxSIxh8wqgU3FLTrr5pO89fGE1YUsBgWJKI5OtOJeJ3NI7CLlDm",
+	"Q9nMp2plQhM6Zsoy+WkiBewIjWMxOxlP1Pw7Gk+Zffni5Ht6S7oBPNizTGmSsLtITCWZ0CF7Tph+Dxxx",
+	"/eMgSqSCX+rkTJFIEpgSETxOb9LzJnEkVYe79YNrgyjWo613eGbhKtVKpIf0rylL5pVqhdOxvozjqpSs",
+	"yl4J743GkSqSb0A4hE/HfZboqUaKjSWZsARn4w9ot1E8oBje7Y8nZAM6jRU+Uk6tzZXU+knTgpwILlE6",
+	"o0g8p2N2Q28ZMJRAcMU4zI1OJnGErGZrkoh+zMb/+ZNEvuNmoZ8IYR3hXV09ia6Ct2laUDSKK+3KERdq",
+	"xBIrXEdUEjWKJNF3w6Jo2pWV9o+/pM9Ektj3TISeQ1JpV7ZgkT59QKJmUnWjsNKurCmxNC+bSs1zDqsV",
+	"FSmgi2PBB3EU6CU3CzZNeBvPVdvMu704u0/+Dv3vhA0q7cr/t5UqR1v4q9y6xFfg8mfppXBZmFmVT9XK",
+	"qUj6URg+cGciLqeDQRTADGQgJszfmhvUEJiUKMtITINbHAfcS8asPUsiBfv0sEXfThc9ndmyVS8Y+WMs",
+	"u56yP1eKM30Ok05Ztd4GSSJQnDw19/3797U8xy8aiHlkKy8gYEBnyKQftK/wBri5O6BRzML8tprdIqFg",
+	"ElSWQaRwjoKrhAaq7OiBjjOid4xQRcZCKtJqNECDpQEIgsyRHEzjuPs457LVSknkHZ8kQtMl7ceMnHAV",
+	"qflSallcj8ciloWFHFMVjDJL+Zz0cCV7IJOkkWMsDiUc5TdUqqNQc2epEqpQhN5762MqVZdmXpfZ+0hq",
+	"oamHoO8kmTvr5GgCu0eoYT+CG5H78CO+KV8tmMhjbZoxezILwbgmphBmDEpDDyweZHA92Ki3NNYilj3s",
+	"bPZp2DUrmT+VfRHO9aA0HaFa8/r64vzhS99Il/4FDcmV+3r56vujfOyzElCuZ9hnZKIN35B8qf/UU60S",
+	"ShI2YVSxkNyyORFaOzJKpv4ReXPEYd9AO9JXByIZspCgvvYM94qFEb2B6T1gr6ZcTicTkSgWdsf6jV1Y",
+	"MW/brhkPif9S/bIqmXK9PAmTenqUh3rIYNw/eDObuz4fdMMjMGFyg8Mr39eSGT3WFvsUbNT5kAUxTVhI",
+	"4HNEf66q9zWSJF0j2LNzcUmlvGVz+aBN40J1B2LKwwXGJ1lyxxJQprggE/Oxth7mnHCmt4qgcwmcJM52",
+	"0BJMT4eSkZCqihuKShnl5OyS0DDU83j4Sd1JN/dcKHJqplG+n+lkH2sLixepSmTEA0YiJf0lWlgCTeiT",
+	"mAbMbn927cw+X0+DEVoYn2OnWcKQBq32bDZSi77w77BHbn5yGozMJL2VvUzEXRSy5POu7cR8xVtda7P9",
+	"vdbXTtRb4Xfyc68ufNlzz/69ltRN7FO1cqFNIGQGV2wwlUvVq4IVBd0abFl0buFxsOZLt8DjhkwhkmTK",
+	"b7mYcZBGSouHIGHwwywRfFhff+4whxMYSAlXXfhoteiTIBg11xQTlsCMQSzJNPigRY9Kl5Ozeod/2QMV",
+	"vTahiZr3LOfGVxthJUmCa4unVT/3DJxg+SBN7VhbLSJeZbpaX/inauUyocPyJUofQDc++kU3MpPz4RlY",
+	"YljydbS8NUgmVceLaGZBxftYm81mNW0K1KZJzLg+0+FSne8RCcnXsEDzHRdpU3/Exrpd2fgYwygjWL6Y",
+	"IT3I6XhMk3mlXTlKLQA9y3EkZcSHlWrlDn3Lm26nXkSt1cxEEpJhQrkyZ0zbe6Ct6L2zd9TBqQuHMzus",
+	"9/oSCRIWajKmsVw2IvjMkvG4T5vj78bn8aJPj0hE1hKb0ZQx5KKYz/5gIroGNRRnca/DjXpsF/8sOdli",
+	"zNQo4kMyAzURtlQz1zr5x1QoZgIvuFZRSGYjxslcTAmVt4T2xVSBD/CRNuaIY6DGas44gT94G25GiVAq",
+	"vq9QVmw8EQlNonjenXJ6R6OY9mNWfhQSRmYQqRSCjCmfm02xB0LWyfuiqB5V+kuPtxc3JZ83ISaj6+rj",
+	"OkjE2FxhaiaSW2cMEjxpGFRJHYQJu2M01rQEHjZ4FJxOVLPwJGGBqv9BghniqjUXWF32lBeC9YhFiDc0",
+	"GX5WaezLwFh/TC8h5WRvh3wbvfgsorboM3/soRTiLeXzP+pImg2Si7T/e5/OJSP5ix6hd96O/D7bax0+",
+	"xitrIisZ0cfFrE5ukjmhQxpxIkciUfH88bczFsOIS0IVETxgzhgKqaJ9KpnnOE4YJIrZHABJB5o+ibJj",
+	"/Atu/yUdsmLNWbGPamukxnFmyyudaaOxHfyvUATajif6BrjE8Acw+PECOj+jIa9F3C6ifn/Ep+bmLe/u",
+	"ytoWP7XGWE6RgYwGzS8VkXQuyUz/y6my5Fyg0gUeWa5g45yJDFSl31x+Eh68Hlq3jAJGvE98tmVANSB7",
+	"xiiXM5bAscrS6UPIx3ipHp6uYf1d5bkazvWXydYgVjWKpJyi4vr7RgxzA3/MNIzcjBnxrTU730/VynpW",
+	"yzqJGUpbhLEzX9KA0+PYLA/bm10/pHhmxkpw8uTEDHlZ8kZmdo+zUYXGE7lmNAlG4GuLxdBliKULBNu2",
+	"jpWzetOUEF0tx6wGKxeduw+ybR6aQeGdJy1ytQppY8Fy6X4tTuxRvMKly/BYhtMD2OkapswanJTOY0HD",
+	"rl4/MCLKAv7FFsbD4sReSpXZZJMpQ/TCvzHDWcJNFwb/2EHiEvPtHfez6+9xJI070aVReb5ETsz1KmEf",
+	"J1HCQs3EE3YnblmI2QW+H89xYy9vdmmGXCTte6vurSLxEjqAUz9YMjb9HAC9WiKJfmbhCqbrT0LvjHWl",
+	"ZpboXJQuwzS3Mfnw+kLQgmcW54+Zdn7Q4EZVNF7wMoPxgUprJIFHizh0AsPNrZA8vFzEqWRJ1/skPpJd",
+	"KBvTwU/OIi3P00wkxbireyFvxJBEPDVq/gi6WTG7DTzTSxiDpTuw+jRbtztRdJ5MDO25/jddunM+WX6O",
+	"bM317PV1Mo18Uz3DYO5vnz9UyfNESIHJtOrYufseOTNFb+kdS7Rw0mTxaE6CB2gL7yRLzvhAYGB9M7/N",
+	"GHeacv7fXtFNpYq/dO9YEg2itELDlAIccU5OzFuqlUnCBixJWNi1kSR8o97NaX/9rZ9OQs0ku1RV2s39",
+	"ve3Dxv7eXmPt/bPLULSBxzGNxtJYIBDjYonUZzLlHrALR4YrwYLZTMX2L9oqnbBERSjdaZB0gQ0XlBJe",
+	"T2jAapJNaAJ5hDG7Y7F0hgG6Qar679koCiAYDnyGi+lw1Ca9Zg94B6S+0kCJpEp6LbymZqJOzgYkAoLS",
+	"V2ksOKsSaqZDZiMBNqL+DIMQsA24m5fBL9LxdK/CR0Llkr71OXwMxSckqgJvw7i+/pq+G60dPYopHzOV",
+	"Y8pdU9gz1vvTq5MLUJlxxQhNGImGXCQYKU49KK1sRd5uQYVLtRLARhYUweEGK0ESpqYJJ302F5CtIKTL",
+	"BoNselklVEK+J/nyYsL42UtyLDhngSLH2vL57dfd+u6zqkkVkaT3S6eSVi21f+ng0ehU2nwax58+9dpO",
+	"TJ+99KSIvtiDwsWID0SvTt6ZfI/A0GLZOqxRmFi1VS2oYhaUNrnfe5j+5ueiJWwYScW0+pmY0j0bNsoX",
+	"5bmT298OmrX9sNWsHQ72GrVdutNn27QV7IeHufHu7hUNV4SsG5SXuOoxX357fJIvSNvf294jv/26U89X",
+	"m50cvmXxSNDWxezuNDl5e/N6OD3+hgr2bVMdvLt635++en0t1awWvM2Or9k6WDm+7pipkShY2rdTCby9",
+	"d93a3etlR6QvZT+1U7RxlpS6o4gXVGodcUdFriItPdtyJKZxqEfgTjjIlzHWLxtlJTsuNn896r8Koovo",
+	"9fW7n8+a59Hrwzqbv/45fH8WXURns7c38eiHl8P5+fz1YT1oxbw/Pm2E37+Os7M5aB62CuYD6k/JZPLJ",
+	"BaymT45L1lSCDKI4JigL0xGj6MjQ1E7Bl8f0Y5cWEZMpwgRe6S1gyhRjwbXpR4eiitm3UFeif89ou+mI",
+	"tvegyDtzLAtGxAUPigp0xZhJ0qfBrc0dt1ucq8atNa73uu9/Pmq9/WkdXjhJxHiiVoqgNulpxt0DriQF",
+	"JsT2YN96VdILBJeMK/1PyWIWqK7h+z1IRekFCaNKP43ySo7ETJo0Eetmx1ukLzO+POORiqiK+JBowUyu",
+	"gOkYC61Zb+TOMwwnd1ILJ205VneaRItTv+CO2XtczjG3KunPFQPWrP/hn52YDRQB/+QAyzmNYE5fg56h",
+	"iUgUstRYiAlsqqVn/aYwGgxYgszroLXbIr/9ur/AvFaVOq8lAZJUO8nbMoq4NPvnUNNg8m0080flIZOP",
+	"17N6Oheq657sLZNKJczAvqhwb0AueXeAZOpdXlzfkK0JTXpQ5sYJu2PJnBjHt8u96k9VRqhF0glPcsTt",
+	"/W7PimY3TaINZrhbtupSTJOgDBDA2ClwKlSBe0ZTHtLGfmP/WRsGbNEQpmHEeMBk+jTajgL9/h4hLh92",
+	"8ajBndkdg71XKtagpqVXNZUTUNyb/ZgtCV4l5dwHlUmPLPmglru5bQCTdPUXsOpypfqNKl+dvAdSEBPG",
+	"NfUoV2jpHL22lqCQM+Nz2vodRDFbYFOF41OFRfeeLJjyYET5ML+fHqLBWnxgGnVjEdB4LWOE8uGUDpl0",
+	"Kqtm4rJqK9/RjEvr7jwtOGS1oxsSMsJ4D5cTgzkgVWYO3yFbv6HYR4XWhj6iQOfjalYnt4AQBVAgjC8s",
+	"QFHNu7ki+j+xAMrFjqdJwri6NC79bJyWkpkQIeNkJBKpt9LVrdsQQIE+O4642+5qZUKVYole3//58X86",
+	"nY+Nxoev/nelYGteMs0NMjYlmI9hGOl/0/jSMysHNJasmrM0Q3hDNyg8tqfW+QA3oTHY1gyefUTKMuFR",
+	"/TShyvJaoG84dCvVdlQoZTfi5VAXA9h/rRr0hRrBx9C4AYdvvbIMGWB7bxU0QBWDkXc0XgK2YfmlWYgZ",
+	"jZQkfaZmjHFtNaeZOkWrUD68vZWDA4/k8t1B7bMK+rvWECA9QEthrYfOwLUmMet3Zg6Vfmo0n4yQC/ms",
+	"pmiP0EVjDO9SwZsqa55GrNmazCzBerg4ix/t+tnTxUA5qatBrxfC5lDyjyv40+hWRlFX2iqAWLcgdJgw",
+	"do8xfvLhRX7MHCR/2wrWb9nsMkfCo80PBWyo4PSXepQ2M+e9fBUUbJSTXuZDPYLOQk1oOQX3Mxn4OEAs",
+	"+yhTjqDaBN0Rgg8ik7tuplIlUx5DDR9oqMZSwmksaDzrMO3HUBmsjPMUIvv7hgqCLzQ6nY+thv6/pv6/",
+	"7Vqn83H3hf6/l/qf+yeF4qRI0p1oe/oYeP2GgsU4fn/Jmt3OByySob/KePcaNvnEk7nLfLV5EZ0/rvaD",
+	"7n0fSmevKUkPc3Phavn2soG+BcCGY31nbnoFVVY4qbR+IotzlrJfEMhoDUA+GrFTRx6Zi1zia6gqxkv7",
+	"/fSZ3BbB6hVuS5KI5LhQJsJPOH3N/ieJGCZ0LOvk2GkNNIS4CmcQdfIUZK6F8I85AIPFoHA+Wr5GeLQQ",
+	"hybx/BXdIBYS3u5XTqKTEExKgJyCG6y7y6WvFcEPLeS4AdrEjM5RqhSCaGA8xj7AMYmxq0Q3wAMAF7vo",
+	"xe+isx/Oz2IOSCmsQBFuC2THdD1ScoWOKD3tL11HGtWKoVP/UlFy0kKWmR+1+5Ah2r0iXnNyZ2Ncy458",
+	"PisyYYFIQhYSdgfy8wjBUKCobRrHJIL4ikv7oZNJPDclbvpvcOHXK9WFiJBBTlnkCpHjA5o2wAdnvATG",
+	"Jw9nO4xCEDS9QIzHWhmMI+uy62leFE5j1quT83SIfjEnlR2O+pR1fYA/zfrswJcw4yxBmAE9DwDRGdOQ",
+	"IRpZbq31SmBQGcN+C2tPVQagLqSK1VQ0XsdwX6HqmEVxTjwglyJjZeUYi75wRN69O3t5t++8mSLRpsKc",
+	"6MFntcxplOOc20U6RTTpGvdf8XRyZTnL57XW0t9GfKV4haPxbWQKqJmU+kyXrbj53WRMK6oZQ5UwbuPb",
+	"MwrVieEay7Ny8MiAh6wsWvBOsqR2NHwkCoCvlU17QSoDQ9DHCqLEjzVbDIcvjYxQOwhDg5tRRE4sw0Cp",
+	"lo1AKOkieMOpVqx8SA9jhk4ydJ3ZtUKB76itcJ56HKD1c8tz9b0ZaS8tWIaBMdXqz0SlFfKcyXqHd3jN",
+	"xi3aEMiAVL5YDIcYCUt/N/Kr187Ws2pKzla6WyIII0DzClOtP41ltNOU60h2OLHDSiO6CMim5+PwV8Mq",
+	"6bOATiUzESY0wtI0U2+wyub/9tppWpZXG0sHiiWlebvPU5EmeABGNHhAIj7Ug52wJBIhfs4Ja1xf+KBb",
+	"x6GWCKidQjar+0IVnO9+xo9hEljnj8yD8lB/zShsFrtFP47hcaOwZhY9km7d0cLCqVN5a0CY0dJyJ1R/",
+	"wD4LAHlV3+WoV6wgM8cvNsa8BgwVZGORdXKaiLH+gOAp0/bejmssPRTQQXSHyRBAn2aTGA1GsPpVMp0Q",
+	"JUhz12XT2R0XUwi24b+6EO4A/ynsvllPGD5GQtwVPQPgyvimhA0SJkfdhGkigYfNJWM2WL4Nb4XkDs1g",
+	"rOSDZZQECwoG6rmZLHxLr4P3JQiOp59B/GnnakB1/v4fSxkwrutUwkaPaOjoLDMWiFZiTTsLvQBmV9tO",
+	"YUJnGe4A7qPQ2E/cB1KowrENtfD33CtVOKmgHfnUFyk9Jq2kWeUJCUyIW3Tm0zi2Dm4caFZx9oc0GwlY",
+	"Lse44FV6vpSMgW8ZDxmcSGrOe964zJ1oc/D0elj1G6OymUshi1n+kjmBvaqeobtsAOkgKgzr4L7QJn4R",
+	"iqRzQ9n2ySmPRXBrScWFsGAP4TnDnAxnMgcnn4WPs0N3ivdpt4gslsxxm3xJjD3U8BI0nIyVhDMyl9xb",
+	"vWdMPr+52djj/rb4L42FVObxKU8f8l+VsLG486WB5T+WkaWPRQqhYOA5LoDisiOJONlukJDO5XMikiqQ",
+	"rjMOqsYo4MLmN6QPpx8nIg69r4+ozH7GDk9OWBxHfJgjs4RJpoDXcDbLCtZgJCTjBSv2PMvI/NNs8L26",
+	"gZhEbidkNORUTROGbAPxiqnFAsPCI33mQG3Ag00CMZkjrDFhHyOp5HM/3c6Xpvhh9D2qeTeO+C0Shbs0",
+	"5eYiELC9TOA7rhIroHhsA8rTFa/aHBJHvmjmeycxvZYeWHfNHs+29yUIHEinf5CI++zK5zUQSy3QeIw8",
+	"r1r0HmTYrlIJmLXJDsQSSXgnXumCgqYHaf429GxkVeZZKolkikwnVaxqgButrAq0aJ7DGLtGkLiznMtW",
+	"pMTe7h24zBtkN2EA82ZIRiuSWvlis+yji3hwIg6tNunmKJGqrWvCCTnfAUP6bKivEbi1cPHkEjrPfiig",
+	"PGCx1fccjeLcs4vqbjW6jGSq4I1m13FsZuELBmgkKBKPR5P2SkqR5opPj9ZJXyQ08cX6ICdCUfuE3g59",
+	"YDHlFGrkuZgRwQ0AunHo2cwfX3F3fzrV2Hc1We0V7xJT5f7haVPgwvM1pIrJ8vP+yqgS3hWnSRQ5wPIi",
+	"13N4mTX1rpgV9K8YeetdMrLWvDvlh94tVqhWTBRDel/PSUnnK3RMPb2Su0PLr6wPTzJ9Iccd/SuWObqV",
+	"MX5An12kfxpahL3Ic4D8xfRQu+cXTubCL+585H9Jbdt0U7J0nl5INynPsTOX/AXP8Gtta6e0v9J1Wa18",
+	"rGnir91RMMelPgUn352c33TfXLw6O69U/b+6p0dnb05e5i7efHN1cXPjX788ur5+f3H1snt0fHxyeZN9",
+	"4uLdTe7P7sl3J1f/fP/NydWJ++Xq5PTq5Pqb7tXJu2vv+eOLlyf5a/pr3578s3t8cXmWufX8Wv/31dXR",
+	"+U3B9fdnN9+8vDp6n87x/dXF+Ss3+MXZHH9zdP7Ke9PR8fHFO/3Gq5Ojm4LrL0/enBReP7s+evGm4IeT",
+	"8+Lr787fXBx/6/1wfXxxeXK9MKDLq4vTszcnC9dP3h6dvdETPz27ert4vfDuNxfXN4tLcHVyfZJePnt5",
+	"cn5zdvPP7puzc3947vq789wvuMR6F92l06Pjm4ur7tHLl9595uLVyduL77zLVyfHF5pWkA4yVJD56bp7",
+	"dXL55uh44Y3XOIPu1ck/3p1c35T+fnx0fnzy5k3Z7ykxvTk7KaAAezm3suZyni4ury6+O3t5crXwmvSH",
+	"xY3GH/Kv0ufg6uIG3vLBusMu6cYhWWjJkfnHShevSYM+wwf8hFmaJHQOOclpj5OCVNGpNlu96j/bDCTf",
+	"aWRDHySMJ/vtIsfhqQubbBK1RdbcfUAIwsngokZFYP4YK8zeaIzUZqNhrXGrXVKSII6G+UhfiJhRnsYf",
+	"Ng0o3Bb6UXtKqEnPFeakEUx9YYIat7Wmevd0sOYGV5jsTyUEUe3qF1ATBqfAhIUQ7kLkYMlGrXSolznT",
+	"s2lNIyrJMLpj3GBNLA8kFvnPjevcOMs9lc0jvtxqlNP3m0iqz8oKzDHK8IJWASvIqVsxGxRs4lXWgAL7",
+	"GnAjuFCLm7mi10+jKGcONbciAno/YjzrdNXqo3G6onZX1QS2YJ3pHe+z4dRZaHVylDesMhaVbZ/yCFRZ",
+	"wvuKFtubezm5nBfS+BE6APpzL6RryF1/acijnzMLVSfnAnuAiBjcSvwuklE/Zl63FPQIcEF6W9roa/eA",
+	"i3Q6uYTsy5HgbPEYZXNIFo4qTuYKdPHNiP9B9LHupi7fxDW26R0Uq244Ncu/Vp9moIL8sODxwiFFLA4d",
+	"7s9G+cXK5IGtzmh3nXXy2wK1lJf4qwFyPWw0n5GIG2ytvgjnpqo021BDxlSOTEODFMB9jR6T/qrYcbnC",
+	"9cIVmsZxycmSmSq7JFLQXOk56emD3yNBzGgC/IKcKTIScSiLzowNdcygQm9MbyHJlxJtLtuD1uH2RPqH",
+	"EOuZIsHJmCa3EhAIUAkpOLOEfQTJ/ZOIuP7Tz3JO78q3mMvWa+dT6rMnOc/uMtlhW+0O/O9jo1HrdD42",
+	"Tzudj/un+p+Hp53OtLHXPO50pq1G4wX+5wT/cwr/aR3U8L94da+Bf+7pX09PTk9Lsui/YTTWY9uIsC2M",
+	"wC/OzyRuc5Z5QTZ1jrLMS4ro6cw4RDbOPzJ0lvEmY3J4QLmrQTQHx8v4e3Ql+H7qKaKN5RhGcdFRTPss",
+	"LmLiVltLfenOw+lqXQ2jd953CJiB5ymtSQE1wLU+yWSH7G6svIJsSZMKqCkI9fzSj6YxpB6kklx9uzCu",
+	"8N7DeXMpYBkcfiiwGYuEmSI6LmAaPkm59Hu7pvdJPpJTPAErMt1SIvcR6lbuUZEq7pbK0V46Cktjm+rl",
+	"9vB+diPdcYkH2ulH8YzOMUExjSTqbYeyDpRJVJMFfi9asOZan8+IP9MSTU5QhG3IDrHEf69Ffvu1VW9p",
+	"pR1TFyyaDmRgBiq6Y7aiDCXjmI37SFELwBzFpAkoHAsgHEYjAWL9QmaSrlcicZiGuTv7DfLbr3sGsX5V",
+	"rQ7OpdztkNYlutayvMy9QMdJcavwwpJ3LDpt7u89Wzpt/SlH2au8AcutTTotyQfT2hokAyQsiCYR48rq",
+	"htn8lXLWUayf0qkadYEhlxsO+XWp6rWRpo4Me0w1D/cbK9fIN4D3dnwDuLW7vdNobTca+4eHqyzh9VJh",
+	"TQIKiEBYj5AosW75XslaQJwcCplKVuDxJhmVStvMnD7/OMpSdDehsZ9UtEz2FWDOrcpiLylKOlPSpfxY",
+	"2BqZLVSqr1eHXERdZ9D8x+SVocdO81fB8/ZXoQ4IoE5lGa1fSBKl2XeOwn0Umi8kETNeuETFdIyAKcWl",
+	"5L0+9B3veaBFbv2fp1lyWO5ZxGes4QZhYJAx+IpM0Ql8wwspY3XJh9Ucf70U4KpR6FLmj0hV1OFUbejF",
+	"NIJmpby+T0HiG0bvwLiF3ugm2WPCrLLnlMDiisSlWEf3KS3MDgcLSW27Kq82yFUUFg8LTXSXfpF2xrJp",
+	"Q5+zAtEAr2cLIM10jsV4Qk1xPabi9dLUeINdEHGpGF2KC1HCHZCOi1CI/HNUJYXimeZkEp54CnljDk+9",
+	"BIroFKGIzuQZv9oNjs/2zsanjW9bk+3weAN4ohWbgCglKxyVKXMpQTHq4VJYFiKSPFd5TijRj6ZqK0Pv",
+	"JJ7HXL2e97JNT7XjOguH+lu2qSfiQlsP2Erzls0N2tZuc5/89utOlZi/DrRui38dNLb1b61neMJQA5ck",
+	"ZBMGsHGkd6vmvTY5OQZREiR3VfKxw/Wpmj8nF99e2stw0D4+J1fXR6jUwwVTh5RT5+Nh3jVZyCCSu3Vu",
+	"Y+vcdIscb5XUvkXPz6q38QXPamunWEis87aP+ZsKoczma9yVo6tbaGA+hfJRvea4DCV0dr2xQ9/21F3L",
+	"ZNaUvMK2yI9ev75osF7tbklVvQhTbhpH3OFzjWkUZ4/tXf/gcvt00Hh125x8t/1zY3y8e7s/30n+8a9W",
+	"cDC+Pgz31Pej17Pmmx/EGsJh0eu6sI1vmaIhVXTDtU6hKVOco+LZGzhGMSA9GiQG9GfG6C2D4gbTdb3I",
+	"GCwkTt+9UWQMejK3y3gITvusA3JN6InsqxzQUCRl18UWls0dzPZWY7/Yqu7T4DYYUc5Z3DU5hbYuask7",
+	"rf2OT6CAlFhF0JMRAk2t963yb+SwKl/Q4LZ2jE+TN/jdZr1R/CWEnCxbn9L7M3cVUUKhY3mFo6sQavEx",
+	"vrX4KQP6UU58i5RxsNc6uBciCuOho5QH0TfYIaCPrLEoB5svigOglNGQR3zYpfGwkGU80iZEvr3xsKUp",
+	"fhXs72elozTosfGQf5rdSovKs/HDCPD4OTdnMpUjFnbzPBUB85aflMNma+9eJ8W+fm1u5AP4bfRQlLDu",
+	"shnK5TMreqmHo/d5diSDnPe5PnEngkeQxAXv+fxn0aS/r3x1MXroCtlkkBm6oQimY8aVQ5XZeG1MiOoz",
+	"7iIy8QdtYPYVn3/vLBj2Q0adj1LZmGCJkF+lBKzLAtdlKCu0ujUVzKKlKlExNlaIlzPg1dx2qTa5hEWu",
+	"ofmVS7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCNOPWmWlaR4X3OZvdK7R64h9ZL",
+	"d83mWBabubmCwCwkV9Vmdkhb1G+SJ29GbA7503KE+dHx3DVPKmKGezsbMsMcGzMzL1nMS0zs3jxR3iDs",
+	"lSTh9Di9i4ZUT9jrJF83gN8GdFhNE85Cr2dCT/+njrOMBvNeDtsauiV0Ku1O5e689f/+z//tVKqdSkJn",
+	"ZwsX9UzhGroha7dsjjebc4DNFtCP/JIqqr8L97P5a/sOqhSTeKguYMXgBtE6hxs+fVrti2nubR+szmZ9",
+	"jMTNqr8jS3a6HGAuhhESgHSdcoWRfS83ECKQcwBcMdFCic7VsfgpIhEP4mnIwueECwfK4p7ucAh2GJc1",
+	"+Hhd7f6Yzu1PkGSETdNYNBwp4w0WUpFAjMeCpzX8tuBYSESaImLQ4SoT9QLYnWxTABM4NHzzC8wKrcJZ",
+	"TCu4HxUB72ADRF9oJXwMJLmxYy71+3eVWgVnq1mSH4KRJI7uWJtQhYtNJYLBQHKY3+IEMqMhYNPAaCfe",
+	"mDmk21qvKs/hP9jbWZ3FX6DHFILPvs9DQ0vGbfsx5yvDhD/ql07Lhe4sJR6vZ3VyMp6oOcyWi5ll06vh",
+	"9r0p1Fwh8YatVzbNn3yM6iVUaEEnKHdFTpiYxCyTASi4QUiWDmqYOvxtNUrEdAj9Ab60jrAsazdkvWgV",
+	"67VbvvnQaxl3H9pHmIaook5si1v9l8FgN/gYFpjH31xesrNQLJ7ZW5PjtYWbBdv7XyMqR1/v7L88+cfk",
+	"p4NvXlzTWvfmbPy+tvv6mE3/wa5ux7vnbyev3//want0PT19txY1FAf3r0eY4WC3AZq3GGyIzAxmrL9x",
+	"aYWr116fBGJs5OdtsksHdVgR8Lb1dnwipLKn3m/IIctIwBtKn2HfbYNqNTIIAQvQxD+ubpPxoVgZK9mp",
+	"5elqqIQsrQg0KYiYG1DmIFp/MUC9LFqJHI38zgvh7NzbgC1dDmyawyBtope17Xp1cmSjyyYXQ9+dmVYm",
+	"B9VbQrSMihQgLeYMnjWEVgYAlyNZPDBJKAGL7owkNCLRT6BJF7Rkue7pMkKDfD2Rbu6WmGBuhHlbU1Wq",
+	"V20uz5dK81ZzZ3/nYHtvZ3+VSFejKAm1WY/B7aVMBWpLAagNM5fmKVD7KvaRxxH2IAiNnmzOYnZEOcpc",
+	"YIM5wViqoXjyyhFb/uAu43DVRVUuSwUZIV+k53tK5DHc+aRK/puqkn9KVa6o+BTUs0zPGAJlOlEwssMz",
+	"Q2sTSi7PX1XJ68uTV5p23rP+JYnGdIgM2RDddot8G70AC7HZaO2QSfSRxdCfAyAUZRQyyAjuU8n2drKb",
+	"EH334uJq1vj21VAcHR0dnV+/G528G+p/nuj/e3F8BP/bG0zUd/ofx7fxyT++u9rhr87hrqPh0Yvrb//z",
+	"NvgH3P766t3uSXL7ejgcfv11Tv/e3jtsZc3Do9oPtPZzo3b4n1sfvvr6l0a19anQUnzSC/9t9EI9+lvG",
+	"JlnlcKWi86QrPumKT7riRrpiaQG8p1J99qI+3weY3/PPVtln0Ft+v7I+b5ZrQh2MI+5fbT6prU9q67+5",
+	"2mr2BbqSjwWUqTypsk+q7B+mrT0pnE8K55PCuULhXKYKvY/U6NoVIj757J7CvxuGf5fXsh71geca8AGf",
+	"Ra1VJ/0UXH4KLj9pXk/B5Sf97Ul/e3IY/hsHl+8DBcrsMyt9n2mD309VfKyb2c6Frr8fJzHl2CwM2v7C",
+	"Ltc/V5fsTB9p01p2cZTL126j9sUG83R/55D89utuvWUAE/ZaB+S3X7fru898KBnbPzftYew66qJLOb1g",
+	"aQ2bHIsk+pl5d/ltfNP6AO9x28nYdUSmyZDln8wUHSwUk0wYD7FlhYzFrBsKaIliSDRkHJuUIJJU2nJ5",
+	"PKB+71/9J+OJiOMxy3YFRv7j+v8qNp6IhCZRPO9u2AvYOv1zaGg3b98UkFkhJzY59pCQEQl+Ae+QG4Jq",
+	"XAJv+RZeYzK9cy/EHPr3rK9JjZM3gEu3DXTTrB8+K4C0SzPcC6BJtNbaWwgKlFTNO8j4axavCde3gMwM",
+	"CIMGbSQ3lknCBixJ0o5qGZR66IopnVJ4y+YWZM3H6UazIQOLhAHWdeaoH/uOJdHAtvZeNsbVL1zEhHaT",
+	"L/hWET9xKksBApf1EU+TuJ63ywrryz9C9n5KWCX1LmZx066Zfq83bRLl9gVUdcGtTjAG6OIUajFT8LJJ",
+	"SC3caM7N4kmrhHKpOZUshzq0NqZW/xPwwi8Q3z1RDQ8Kii6LMcjSCpbN6cpy7eJSqpV2hWE2l1RLokwM",
+	"cxPvFALt5MMnxxfXJ4TGQ5FEajReDvy/t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ67aTdQeyz",
+	"WPBhEWbj9gYtLmyHy4FfHlMUDl4DU7c0jK6iMRPTAqv/bRTHkUFnXE4H23tGwjpKaBYRgeafm2LVR3IS",
+	"0/l56QINpnFsyoVMyM8KkjXWqVq6rSminasajJZwsg0cOTflQ1yzUUnaocQtzeK+5gXZxMivii+hCphJ",
+	"Sg+l+kM1o58UkZTRqwzQ4KOpVdn3LdWqmo0CteoxRXMyOfucHOH3PZQrFChLSIU6HpW3psk2GUR8yJJJ",
+	"EunjAs1XGIIIXp6db8zefSpNSRKWfU1NzFDhdTTkZ5tqvRug9M6iOEavFSwOlzNo3E56lxfXN2QL4QLT",
+	"HvORqpIeFB7XwA2Ra7zi/bLa+/+pZNYzkYTH0Lpw02kj+mza+nKFa+AY73cVrJD5NFv7cb/4dWH/80PJ",
+	"vfrDkrnfpwNNYKz/ZeP1wOUeMtNVCLFWeVcCmutmfOpiUCdXZpm0pSTZHUtobJ8xAGR+c2sjx6CtbraG",
+	"lvNVkYJMjex/dzoy3wXkw3+u9seYbqGb7Z4HUruJP2tsOttkZvnfnovbZ5l4d+6UrZTB+FThBBLRj9l4",
+	"0/YgnIAzxILL7+4Xia41qDPjokub/NzbL7dojuoPbNCiLG1QtNrrbRFIyjju9zVDEbWzl0jSULqOjqy1",
+	"MLddc5hykbmbQRT3Bb9vykQqLjm4+A1ovAEN7dfREostoxvbsptKQsm7q7OVqFtrmks4erccjlCq9ph6",
+	"G1FC466LyePJU6tup2HdXL+Y3ysUPqKyNFCfNmzwhplBm843uUnbe5fG91KYuZxC6rp6YFgPIW+kW6ZC",
+	"APvinjy2u+Sys2q39Vt974o+PiZgkzAa2j6i/alSYi3o+zjit907UN30TqGMYrJ8tbGnuOsJFNmWQLl2",
+	"SWnfHNcCG+Jj9lN+16DFXSiWxZc0USnuNoZsSroPFc7VD/OUSHojoyFZdBhJtZryS6DHSmKcrvGSpVet",
+	"rWdodFDuKivGGt4ApddYqrZhj+mw6eC7/ECdd/C8IFoZteTWdmWAzJL3vUovH4N3pfpIs7W9s7u3f3DY",
+	"qNF+UKeTiawPhRjGTCuFgeCKcWU0lSUAJs3NE41AQiHG/YoBe8aKTzyRzGcoYUOq5+RVpL6Z9i1ejGsq",
+	"kc761cXx9eX3tXTyedHYWp2lUsYq034eVcI+0kDFkCOnT38YSYMEZbG4wFeEnf1ORWIHDlhPOaWZ2h9P",
+	"uAKrVjJyDQtRkmpmNHCzm4tbuLsGAnRxJ+Ajbiaox5VNkQO3Fw7UjziKKAwq1cowUqNpXx+JdLzmp6XY",
+	"zoXt6rFrdtoT++Ls5XGlunD51dnNN+9eQFfse0sRj3BgMTfOaPo9xQycEDp2xOMaezgeq+93gkiT3oWm",
+	"N5Pxl2n8NhdTopKpNOlUDGjX6wi4OpPqfqIsXfDhWgvuG4ZYT/DB/LdWgqL0YAnlpS+JCeMgNawFN0nE",
+	"IMKo8ecUZEaApQJhmaz59nMd5c1Pbv7IFp1VO+zPXkrnLIjfqT+epaPfsY7OTvGRiuj+LgqITc0tqJe2",
+	"CkLj8GB/b3dnu9W8h4LwJG5+f3Hzl2Pri4cVsH0zDaI29TpiV71uxMsTNvXqYw0idnqC9KwV0fXVwRsP",
+	"t3fx01q/7b06uSFbLpWst+gwWCMHJv1G1Z/rh/UWs7TdWIruW7Bs2bZ32MtTLjTzFAOzqJrvR5IwLqbD",
+	"0co+nnVyNjD7oK/SWHBWdam9kFuvz1CuF3D6MvgF/Hx0SPU4XO67aSUmOHvuNafLHmUOXwMYTPD76lFM",
+	"+Zgh3K7xJlmA6Shh2myRvTq5AM5hWrjQhJFoyMVCr6nWOi4hxD9eXPZjuI7uCDVNOOmzuXCAnnb1TWtC",
+	"hw6bK9o5FgmDMOzus7Rvcw8wYjFdEEFe4ZB3Km0tgj996rVdze7ZS68Dmb7Y27LI2L06ecdvuZhxglMo",
+	"X4fN63qKmgXZ313HIFOZAxay3t3iznI2q7zPSMwGaqEUodJoHtLwoLVf628Hzdp+2GrWDgd7jdou3emz",
+	"bdoK9sPDR+iTlzX5KUoRE003U6lmO9CZZkglffvu1QAvm8lfPMjLb49PiLvHdCbb294jv/26U9/OwQ2f",
+	"HL5l8UjQ1sXs7jQ5eXvzejg9/oYK9m1THby7et+fvnp9LdWsFrzNaRGFAqMQorwg8q7FZJ+R3nVrdy8X",
+	"tdWX1mq/bnK8i5vOHXFH+7mm2lDtMxLTOIRqF8uX6uTM0ZlJyC1tvneNzfc2aLS30FRvUe0Rw6hsMn6e",
+	"iz7IOchfJcggiuOF8qWFoGRRRA5u6Bam/xp5Cxy+sClyLPhQ6yNDUcUyA6w6MRVtwM+zI9reazTWSETl",
+	"gheVtxyLMZOkTwPXZ8xucfYrvNa43uu+//mo9fandTg4guavFJxtgunCwEulwGSyHuxbr0p6geCScaX/",
+	"KSG/p2ukVQ/gDnoGFty2S8VaO4urgBINb5G+pPvyjEcqoiriQ/JOsoRcgW87wagj1G9m5g7DWSdWttyh",
+	"fuESWp0zPfX7a4HVnytM4tf/8M+O5dFakwZXoFEn0tcg5PVEJIaRxkJMYFMtPes3hdFgwEwc96C12yK/",
+	"/bq/wLxWll5t0E5ncQ3OhSIu0f859O+EOy3mvdfdFC/1rHrHhdezordMlpYwg6W6qB4XjWMxY6GJczdb",
+	"e9ABvvls2bd2y+YvxTQJysKwmCiZyYZ2VdV6BQY22n6w39h/1vZSoQmdhhHjAfNyqR0kOoLjO5JYPuzi",
+	"UadtMpYImH9NWTI3zflCNqDTOKc9wA1ryJtsoUf5B6EnYvYTJhq86gslzW3z6juqjEZr6qGd1/OaH7uu",
+	"tliwW8Ij8TlircK1OmEr44Ap5cpTHkCmVL5l66ARDX6ScXj701onchp1YxHQeC1jhvLhFIBpMjA1VWMf",
+	"m2oFtDeiRCpPiw5Z7eiGhIws5JSBfZmruzf1pYp9VGit8LlN+a9mdXqXUL9g+VfyLWtLcg0WTMEr04Tj",
+	"2Pbp2KjoZGWTj9+1VUduPB8Kp2vbrdynv/aRY1quXXoUGpNvFkktohYacE8ly2YSavE1F9OEQE0biaN+",
+	"QhOj4IAaRgs7ND+CnVEwfOPkK53C89zYrWX8ODbHyh7Xi82tsx8++iH55+vd2V1w86/4h292+G5y9hLQ",
+	"mI5etPqN2+3+9neNYHw6/eHVofonjxs/fH8ufvjLNqjOtrh/tA7ViJpyxSYxDcCNsXETYTbpijjsDooC",
+	"AIuuNZDWsevkLhWde562FAtlbzkYSmv3sNVYBYey0JDYG2rxWkBB7+atfcvawtyxOOcPW+33WhX3/VSt",
+	"0HFSXne1YE2hFtXc3/NdPZNZ2LPuZpu3CuaEUJOek3mQ3gbda/IZ5ZPJPYu3iip9sklhC9547s8rFsMh",
+	"Gtb+Md4kf8xkLa9IHrNKOdYESOv0NzXfxSlK1vFaOg/NWPGerEfHnG0W3ntS94O9iSY2EFJS2sTUTCS3",
+	"+TxlRF5ZJ5OMamNDlmyt/oKennstlQrfjcgOsCb3XpE06vFosA9TyZIuHbIyX4o2pGtH+vdlK1VSJbBQ",
+	"Q2Tp1Mu10qwGj39m7zIjyxyn3BZkSHQJB/zsAWbLaX+n+LJ3co3R6LlCAsohI//3iz1fR0N+MVX3UULz",
+	"lS1U3kpwkxiUHecmmVnnd8ah2fs8Lu7NnaYWUgwmYdymjId/Am+pmKqSaZwVxTDWdIaWQYssQ2YzEg9y",
+	"Bixi0Iwmocx4Q4r8aLlIyFrOrfVyWJ9s9T/KVr+x5tI90Q2LLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
+	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJW/WQeErEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
+	"5CFo2rPYYXgMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNWr+yBMUSSCHfOFx0u0/ov6YMGz+CreUs",
+	"kKlkdZKBN3TeAQSzM1a37zhtPmCgJc5ILdYALMc5Ik2jzPSYr1f/lBrlkPVh8vP6QLkrE/Py8jxzfDLv",
+	"ztC2ndWHslP75G36471NQaE//9RwvCy8Epi9i8iIa3x7pySHQYTM5p4lS6Lr9pZccL35DDPhH3OkxXF2",
+	"g6a2fLG8m+737eId8sCySp0bAY3jfElXVm5TzcbGJnBmg9uGM9vR9LROVQKDaTjG4jJ74HOV6oI3zhwH",
+	"r1+ztsoS3o6YGrShJbtsC/3WNnwLeGXbX268XTJJx8y/x6ATZAsEitd10QYvTDXOiPdj/PZl+sIrnNqN",
+	"mZlriOZN7CWM23vUDHBdKSDUZEk9pTMRIE/L+shS3c7fM+udyidwab6hbQmoh/HfuuDHqlo/s9ePfFOC",
+	"LnR+TNLu4AVVZYhBoFWC4m7fQ6Z6Nn0rO/lbNr/nkceW2qXQsuUnfglcbOWWi+C2Bv+/5slfu6vz6uK8",
+	"fJ2Ev8upBmt8efdgouuE+ZdqXvaLmduKPvb5ghkF+tpjh+fr5E1GlBt69bLdDfSGea+0dj+kBirpQvqb",
+	"B+w3im5nECG3F/I+xqwNyedj1p4lkWKfBQlzFbJECrIHfMkliWeTs1JaXnY2fxIjHgpW4KBY8wwWG6Jq",
+	"coyp7vfJxC7WLRzzTyluMsFkplzu7MF+46C1HkteEcBjPOxCtUPX+gbLYwKYdm9rI9B3lUWfAnT8tcCO",
+	"7d4vBWYAqQfAUYA3rKYlErMHv0Hua08qmii9PflEkdZ3o/6r727PvjmPw2++m529OhyfvTqdnr06bYav",
+	"RnGfX03+2Tpt9LfPhv/8/sVsDVHSWFkombOlcAoOwqAU6kwP/9pO9x4J/kWBhndcRTE2M7DLVZjev0l4",
+	"4V9Jt5yS312dISrEP66AqttaR7n+7hU2LipI8C/kbMsShjXndEHUiJMXVLLtVhXCVPMJcOKI20IVDNat",
+	"RN8oJjIoUTClLUhbRq+SjMYMo4Z9MeX5upj17PVSyY7lM5Bp1BNqoiV2T6+rzXOkk4kkYrLgnWiuUS7h",
+	"itixXsJuZdUR6YooybvNQfIeowVEJGk/ZqCmFcQeLazOSuicFTEN8ypXKlX8ucE0jruWkW0YNSmG9HvH",
+	"o39NMfdTM9vnhAtFEgZpkOxOax2DDHYgibLOwTVDnuVI87ZqwgRWTCQy0NaFvF2KwXCvWCLUHT6IICDo",
+	"N2aKhlTRVQJF0+xbe29OCdkc39A9nRaC5ajGJxGPdr1gZiZM6S1H2Yk7CscRdznKGyI4AQ5lxOLQi/+l",
+	"7xMIU4uRi0VkJ//kFasHQCtY6WJSd9crzXOnNu8942yWFg8C+dseKXLC4jjiQ6t+iBhCG1X06vWZV4Zo",
+	"sG1SvSqSZAz4aAgKoTl5RyuIEg4bcj30EruOLMjMv3DVjWhRuWfS/nmkp499jwQxowmgN3R4PlK2KcrX",
+	"SkaSYUNL9alpHDttagkLSOdrmIGrrmKkN2btnnNPoxjKlGOSEZVVEkdSWxwQPIIGNqpOjvCxDneZXkLZ",
+	"GyNJaCxtK8KQDBIx9gXpF2kHibaWsVPsiIENROw+gfIPEa8ON3FDiD4I2wUGqyayW/IjnGMJRk9lWX+M",
+	"FYr0Mla3hlMITsfD+NmnEp5xLzCZkkP5jqcnawoapbZcxYwz8LyjR9EcL33knrsdBclFVXpqRnQyYViy",
+	"GHGy3SAhnUt3goxz0mpAiz7wP81JenRoRVQCqiRhQ5qEsfHoxEwbqySgkgFzmkWhGmkFgfT+u1clvS39",
+	"f23MsOx0elVo2DOhgT6m+Cy8RnAt4vXHsNy6wzMiQIIMGEZ3zADQiIF1FKm5FzOGh4xH2VRj9JBp4mOw",
+	"1bEQtySObiF+PC5ghZvBOm61O/C/BXBH/c/DtSAePZG9FOJRH5szPhD3PTSbQjcW6ZtleXnMHLec5b1Y",
+	"fH8PJLEMUnV9nWCJSy3orufRWcsIm/bXRrumkISAEqgoUNva3S3SGjOKZ3G6rox4wEjzcL+Rj7/v7fjx",
+	"90P3v1Vthh7G2zPGGyKslNLtklr2ZckQNzknpw37JwzFdUkV8aY++MJMiTLp9dZbrw103fcGNgLCG7Gp",
+	"VCe3jE2ApxmpRWgfunrwlKAsi6NkElOO/seQTWiixlBQfebaoY3ZuK+5ql6ftj5t8D1ZJSLp8JAFMbSK",
+	"IrihDvoEzTZM53VgX1Crl/E363eH0uROkqMsjwbHLET6vBQp61423dg7fJbNywCv7oJG+svCunvKSqVd",
+	"+UkKXr+is7dMSjpkdlc+e3IkuBcemBl5rjmZAVGBvNrJouNp7/NlOOoprImsk12pe6ghn4qA9SULplpu",
+	"X+vb8dUYyHxBZVHHv8J0C6ArdBYBt+1hdNYmYJrKWwJo6ih4xnVyQoORiZCMa4xrTTDscMhsyIQfWvXt",
+	"evOZtSPQ9ATtcKSNu8i2hIMTcY3fhRYwSMSwDCDXYD5uCUZKTVzLrNZlaWQvrbJByYGZTF/RfGj4K8Cf",
+	"8ZqJUsytzaIZVe2pNnlvz9H0/MrywK8INUuAyR12BbHpbMarY4+yC2tgs786uYmCWw/bIgXHmVGuzAe1",
+	"qkxUFNwyYEgdPjTY3KZEU6uAZgEHsZihWFiIhucvvkviSruSIrSk4X/zi00CSA1Lw4jQsmpXrjT/QUFt",
+	"Zv5lVvV85lIIpAk9tStou1QNacDChCxmiq18k9HFKt9yMUNBkA0eaTbA2viySrvyEt8qODNZX0Yg4G3+",
+	"FBZuqaZp1Xp87E7PAJ9z08DhLzyKD8ABM8GXqkUXMiOfjQRsME2YBzTkTytDNXDFaXDGSVW0Bf4AaByb",
+	"URctJL5h3Q1xtfX5F9m8tAy55MynJ4p6oqgHUpTWXgyj07LarrS3dpCiI3jNYRP86G1bNQX3Ssu3HZL+",
+	"xxrCs9UEj+clr6+u+TZfZGuu2qp80pciY3UGgisagAaPmgAo567EPyt6MGstk1kshhZKLuJVMqYcgTBY",
+	"5EK3Eu11QHm0jdxBntgAr8lSCCjHAPy83uEd/tVXN8lc65FffUXOOPnxekaHQ5aQd2cfvtwKRSC3npEJ",
+	"pKF8ZY0F9lUVBFKp5MKRmKeujZy1WFUdbgTqV9g6aT5hXhs+JLdUUqK18mVPqwkkmfKeA/5AETgWjqB6",
+	"JjOg5+RthsI63Hg5qqQv1Kigb3TPS/vpPQPoDQ7hOG1Q4FZFRjE3c8OlI2KqvjKLeTYGsA5czx/1w3QS",
+	"1ed0HH/4csv/8xm8x92h9XLvDv3nMwJEA1pIJDscaeMLSWhfiniqWFob0SYRfhe66kGQ9FJINUaD52gS",
+	"hWIIqz1kXE8jTZJ1ntlxvcN/nOBDdjSw/f61Z5h7Zt8diNg0ZyJjGrL0XdZfNMSSgqkSY6qigMbgoNK7",
+	"w6SShiG4bgodfjMTWOcAWRKmXJOrhAaqXUyaShAFm1AlP16xlyL48OVWwkIRPEM0MWsj6b2BnhDyq68g",
+	"pNHz7MitCXbQ+E89x57XEMMh6SttThjAiuceOoc+dx0+EDYb2UgnMhBxLGbEqcYRl0qP5cseYK/1qqS3",
+	"0Ca29wzPTc/DzTMXoNBWTAEeB3LsYFywUnVyLgygW8ImjCpJ5LQ/jpTW3hG0rd7hR5xMDYDZhCrQ5Xca",
+	"OyYsQhB6ysYI4Qbn1jXeQHxi1+SgHunZ9eodfpLZQQuj0fO7ZvSek39NBdi3mK4Awgqjj2TE4gnY4BAt",
+	"GFHZ4b1jGoxY7Vjvu4jbhIsa9PPsVQn7GLCJcomDapQwfyOMQ9pa6iaKAGtgWd1CbtFXX9nMr0VVXgLA",
+	"Q9tUsIMTFfo4E31TxGQqXeUXHW7faxKyDvcbjWeolsdRwLhkHu9/e3YDkfrYq13SRx/T1+oiGW6Zh7bG",
+	"kfK6f1TQaqpUK3cswbruSqPerDf0PYZ5VNqV7Xqjvg1OUTUCTWurPmNxXAMK2PppdivhOOtfhkXpGFeA",
+	"wmfyiRF4XZOgNuKgqRj4UwCE7z3rk2/ZnFwzYwnu7zb3n9XJkWeIYQzx9fsbSSYsIbY253mH926jNHHZ",
+	"pIcfEDWajvtggFr34C2b1/VnJEmEooq1yYCpwEIfKgwEIXVRk8+HpNjhluzhU3WCUchbBtinMDU5soEt",
+	"xTgZR3yqIEQ2EJDHh5iLVSIFuHRSXINAk2lIuOhwg+0FTc8jJUmWhHuIQCQtO8cCaQ5lwkggjoTPtA42",
+	"ZEpPtZLi6MAWthoNq0hYRAOPg9ntTB1BFb1TlfaPpuNm5cSAxQXJXaVduazhX7egSJ7/3H8jvx8dTF8e",
+	"B2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH3+th3aq5ft8xqn6VdkVGkJVdaVcGB9sXr7dftj6e",
+	"Nl8MD+6m/UP1hjWH37z9+bv9PXZwM5WH08tv7q6+O3lXqVb0az52T09+vpoejrf3vnlz3lVTtrd7+OZ8",
+	"8v37vcnx/FpFt//86duz92e7tFH59OGT8RKsdLd+y+bXTKEOtugU1fsvEQoYXZ7oTPF3rewD5v4tuPk0",
+	"umNvkWLwU7u4SUUPus3cQjR/06HI8+tgQ385HY9pMrfKeMkRrFQrig4h9f2lbTaAKi0FaV8biBja5Xg/",
+	"629lGAEoqrWMX6BmNNB1OEM2IdmpJ9YjbnJpd5o7z+qkh+jj7rDrvyHBzxkFqd+m6EQ4t/FDT0WK/prC",
+	"julVbFaqlZZewWweNeMhxHQNo25vbTVb+/VGvVFvtg8aB42MByX7qEPBiqTsQrUEUyzxv4reyYL2/rYL",
+	"/1r35u/ByrxlXzR3ZOYfgcErp32Yh2m1XqlWImpbcnZNCg8iDmYL96nqjqgc6TcY82ghjOQaiHrBmnwM",
+	"pTTz5kMJXGZuEsDiPriSnw23suipCqbU2g1Z+Q6rqVX82p/cKP+UdTiu3N1wmS6Nh4UH5coucqT5pJyg",
+	"AbB6ZeDtW+lDlbI3wAYU72+mQK+LbuIPaYeW4i9XqhWt8WDBRcngitUjC3dZuA5ccGgyZEAkDaQlJFz6",
+	"iJYuKUwPdAIw1d08n0AAw5UrOKGJ1yit8Hyb+IOHibjyvihh3WXjkt7dHo5gbjUQGvBDDvsvv32aFuEe",
+	"i1m2LtnoJ27RSb3w6BJ6MXtURDb5q9rM1WNDf0YR2UnrG8q6IFOe5TuKCj1JBd4jz/uWdaTpoaDLpmvD",
+	"iiZHsIx7aYMYWfhPmv4K1h/1CAhuwVFfb/Er+dsfd8Ft8fjq0dg7K2trgV7AvVAPtILnr6IImsojT14+",
+	"ghIIRFmDXJPhNE1EXan+YfjOKnu2wsXiLGsrKQc/4AZBmvUG+e3XHbCpIa2ySOXDp48z43rS/p60vyft",
+	"70n7e9L+nrS/J+3vSfv7t9L+cupUkNOM7qcKphpMmc53s+Dqs3uVyf3aqTerpBhwarverLee1cnRYo4U",
+	"Jjt+IR26GNTwdPhNFvVVLsvUIpSHVQKxK4jPZII4VUKHCWPShHN9IDMMqnKFIG+m0tOMEONcEO+rQhGy",
+	"ssE4cFxiiKfV2H+GqGpwN4b2INQEyDd4Fdq2EIO+GiW2EcH+3vbeM9cEZwHvX84iBfGFSBExGFgcq8U+",
+	"OrCqImQdbst/4d69hkUbg1FbWCw9tqNscwaahgbtitkZQUGZp89764M5s8pD6quSIVPS7hCmImDorMMt",
+	"pAUL00ZKTjJlmymRo/QXGAUk9GIUDxoF4X1VooQoip74Gnn6CYiDbNyFIOJe0wMTusv2NvBZ0fLSxk/V",
+	"NTo90Qz5eSiIeUwQJu8Felk0Ib8bduFkirFd/7ZdUIo3PdP1u3iZiou0/6AWFUWzQFiRkuE31xv+pqiY",
+	"heMAwM2HLeM9+xsVDcdatIXD2W2se5Q/YyuxwmOb7W5WtqsFRT6Lw1+jxdjqIdgGZg9hiX/lLlJFK2S6",
+	"ZZUfuXXW5HN1FisasO1vVno41zwM9+7AVjQor91bqYjaWWNgf7I+d0VTzYJOl8y2pN7q4X2dluo7YwMn",
+	"8liH+68IcVy0QB6qc7lIu8/yPLWe3aD1bNHOeI1+HyTdP1tzu+LzhmnsDzv7v2M7Ou/4eWprJB8PL6+E",
+	"LSHU34P1tp7nLkXIscuL6xuyNaEJpvryDFBaapz2pypjv6XGaZ0ccXu/M2aK6GOaRA+gkWXWyO6aavTf",
+	"qvFysXkLLac3sjY+rAwzalmyNVLjOBNfrHSmjcZ28L9CEUBZg74BLjH8AZJ48YKpisDrW94PlXW9m1Cy",
+	"W+DZPEL11slUYPD1yqdqZbuxvejde7Hg+8q5Q98Yj/sqT+iVsZHd/TC2nXU8oXoqV3hA9Dh3Wq2Nn9m9",
+	"x3d2cT1WP/OO0zsaYUnxMk9tptSFWm3Cc81eoxQvdszaH/VvSOE145hzGMPgNS+HlvNKWpxvTUtsqNtF",
+	"J0rq+8QGHBbfLoWazbfud28d18udbVoGnIpknEaoXohwviQ2/7E2m81qUE88TWJTUuwdpgysZrrCR6Zu",
+	"AAGgKtUKyPcc7Py63rB8g/ANrfKS/t3WYs4C/a7jecq1TbVeSIMGm/fxwPFaj1VkUB4slsSnbB28a7rg",
+	"8b1ChnGzkmL+eAbS3L7HM7v/7oyqSvpzwyw25VkQSjKR0ZXJQzSOXYWNcd6JJHQQOFGCoENF3v04kurY",
+	"fOahuUAGt+LHLIpKV6kY8F4Kkm3wJKexzI2YjQeWWWk1Wnu1ZrPW2r5p7rSbzXaj8UPFJa5AioaLu+tv",
+	"p182Ws2M9b2skdwTZX2ZYDtLWyVBggJEiE2e0NqPOhb2wcspuA0c/IYt+AYaNKk0dpUhYNeFgJ0FTfuQ",
+	"gwEBfXFdVgdleEghpQpSSn6gFq3FYd7SWJ8Lc+4bzdVPvON+Rwfz3Brn+FQk/SgMsZp+80DymtxiCaf4",
+	"ZQFoI5cD8eFThpm8iaQfGvRLU+xRLeQd9sdSvebYOmczoU4vAqptKxN0tIgm6BsxYIRQNxi6WKRQpm8z",
+	"+kTJkS2s0e+xboo2GvQdTomM+DBmNa1OV0nI5K0SE22iTEb6AX0KQKUy/Tsc0FqkMIzlV0anfT6+kGmB",
+	"WhGHQz6Ba7O2NlXA3bKM4qEH+z7nz+AUrqFntPA8bZLG+Tsw7GwzoMq/mvK74Xf82380+u+D3fhfjfE2",
+	"3339r4P5211xOG3KG9VKvt//+WSH/vMvxu5dgtcfw+/vQVra3MAmz2W5PZzNXDqDcdO5bk1/dqa/0zhc",
+	"/QQuxDkdsxtqoFfWUntvhHhDE0T+WkvnfcvCiN5oi2RdjfeMQx7Kn1F+mey6rABDRuXEzMbyy9N9t35x",
+	"nOYTCjREj8mLNgSTkZ7YrFqkF1nQ2dVAf4zoHSPQEAGQuRIxHY4cBFxWjOCHPTGSYbc7S5uwRtIgtoR/",
+	"gaOys/qJc3E9DQzn+NsSsYEnujcRV5fbbFrjcYRqW3xzMSspYC8jvMafUM4/GWafT1CXiWfraX5iL38N",
+	"Gw9ykB/AW5ZmYqYE8YX0I2r3T3GcUDUqznDMGiI+RW/WdEMvz4SqYFRgthrYSy3GtUHIbZMGLeARsRZc",
+	"XmrEEuklRRvMJAkWLxzNKqG2IyC288s1hsObAVNrE33hOZECAX4AWlI/0GcBJNRRD+Fm/oWsE4tTjQzf",
+	"2MsB5dqYNq0lOrzDbwQA5qYJw1UEPbETqALOJ+bIWbB8PSm46qUVU0z1sN+vehFlyGqCGeGE89a1y0uu",
+	"GqjnSJEAUnoMYOaYGCgtMqPzIrmFpWkPN70358/VhZqHB9reBqd2Ldv7SSY/yWRP+8ceHHCkTOuYv6WQ",
+	"frKxf18b26CBPrKNvZU2lPt7qhiFjvG39BZkNWcz14H8Jm2bpEX+3C8G6mmtoyvisDsQSc8WBgGmGYLT",
+	"mybBk7nLi03EMKFjdGobvGn9Ncjyo1rdgCZ98PSMStJnER+ShE1iGrDQoafZQXBhspRNnUOj6rd58vOj",
+	"AEKSC/0lnNOGwr9IrpthIS1d2z559xbv/mLqjWs01ubC+PErHM/Y8eK/ooR+8o7/hb3jfpVZpKTPSP6e",
+	"0v5Jat9LahtOZfO8Ncv3qhTvJcQLYTa0+C5NbcMnlpYgH+y1DrDO+JnpK89idhelkOuBGI/1f+OIm1Jg",
+	"+1qsCuoh1ojJQodMYMrDDu8BQglUiNpUOUyorELKPGC2ZtKhXAqeTbSD9cKIsclbG0+miiXVNKMeMK6r",
+	"hHFI2FOma3QVkZJt9fJbRvlsFMXMlHHgmshbafOVgd1jvr8+0gZ5FUV7D7rS3dHYCX+w2i94PE9rTl22",
+	"fs9nvT0ogNFMDRoininiH2KEglXZMSDKqpqJ5BYeBrlNSRyNI8VCwqfjPixMh1uQCVO8HY2ZybjGMlJT",
+	"+RhJstM6XFrs+xJG/LjZhykN5XIQM6uv11s/Lh+YjPjwLD9cg/vm+m2sZfgIM5vKf9uLWGvS0LHH0mel",
+	"vWtQgcx73798/aL29vU3Nwh5nDmjK6B8Cp7o6mUz/RyWPfpfbghfpwN4yEaUCmJNOQ/BnzgX10okIIEu",
+	"EzosH1z6ALx/g+RKkBl+1uM6st5TRzZNzIRHNxbG8FROIh+u/7G3lM/XFsvw0H1kMzy4aZImwF4YlpMC",
+	"ItwzuRxkMFRi1PzDIbdMr8FyUXyMN8hFmDfTjVfbgbYTr6iTU9MMgNuWXbYqTNuUpoGrUUBNp0mBPvEO",
+	"9+804wLhY08M0aJFEsEDVrUNRykJ6dxWjJkX2AYYWsxBHUhm7LGAprPov7ZvniTiTks1WyrlGqD2xUcc",
+	"gC3+ApMUYOvhGeziKEfRZKGnocPSgJd2uFeBqlcvXyzXs5hBvRSJA1DFrYVjC+NmkWRpCV9gy1dVgs2i",
+	"Iq5Ex/Z31eY55tba6WMavVQJ1Yb5F9L1uCc5gBDOIv01DxaEzBLBhw5Jv+q6BXT4VDKnwdTJabYeMKVe",
+	"B8I/xSnYPxMmofc/dEtwfcQKKQ/gP3Dn4og7GACoNUa9rBgsBhfdim6/AYieYdWitpxcH7096X53cnV2",
+	"+s/uu6s3vSqhHW5fCJ0B6wB3A53NvD64/gpUSZ8FVF+BYclA298J9viHUcsyGBMz5xMDLnVvZ4URo3f9",
+	"g8vt00Hj1W1z8t32z43x8e7t/nwn+ce/WsHB+Pow3FPfj17Pmm9+ED4aXbtCyUyIkHEyEolk68tAGPix",
+	"1157PR2kJDHFbnrk9UT93S3VwyUr7zcQKd4BhDRUFCG1Qqaw+dRRtif5QtvXSPp9X23hX1axPAxag9p+",
+	"c5vW6O7eTm2ftfbZXr/V2N7d0YqlomoqK+2dxmHaRkLvTBwBDJ/xOnoQgWYybX/Ia2/8JT5cmHi9Yq5e",
+	"i9vf1WbfbE9LKpOcBIkksscqAYemSCx0QMZAQKKI0B9gYRodVfgvM/dU7Wv0G6EZPzHavet0orcLHNrQ",
+	"58Z4wc0bl7xIH3jbtryyBUP59OGBtNZqpbT2jk8SoSUf9NA54UrrOsvoLrMqmozGkZQRH2YX/BzFkmv4",
+	"wUGeOUmitRHJuHrumDHUvKkojtEpXbAdzoXo2JS3J9cs38UxL+edsEurrKE17ZI94YyFpio4bVybedz7",
+	"QnajHJP+Yzdrcc0+5boAZs9I2gPTnRMjhn22wCHQsP7OwZu6Hoqqd5QiabP/l+yeg1fJjwKGNxdT9GIM",
+	"RDIUSjGOWqurRswqMG0DLlOmtyyhB6H8UXwhiTenP9/m55Z9A2fFEjGxmpM+JznNTd9qmARoqfqp+to2",
+	"4M0oEUrF7I/zy36qFrlm0xaHuViqMYkoX+xYaY3BK7YMA9L9iubg3VplewDfgU0gxQCK+KyZVTUtmZWW",
+	"RgarhToUAZNgFGuTQQlt5pnn2jbq1+EA8WO8pxaNEIoAq7kexrIK7W/q5MSMZKpibMwFto09zJeAKwMe",
+	"SAqKfof34kiqt3N8rldWXHhie3PmwslFe5vesvUmwj5dK288xqK2Ivy8eO4tL2p+zoIEO8ggEbnc7MLQ",
+	"9fJjXwhgI1mSh//bMFK91mxuIx6uD52l714bCwF27Vv9xDrgDRvUhSqRrL+4y6KZvkfY6zSnJ5/h2rTR",
+	"3K7t9xusdkD3dmqtcLfJGnQ/OBw09b2Trj3q7YrzXEIbLx56C2rjigvvbtb2g93d2gHdadYa4fag1Rzs",
+	"0IP+vsVip0NYo0owTeKtg/puvWF/2US4ONR3RPV6WEUn7O0KsAvsI/VXKOj8q4YJPaTqovLPtEGwJ4MM",
+	"Ly2UQOY3kD8jRmM1+nmlAGo1GpqbgyCh0uapgLqcTLmE4FQwYsFt2nKexZJVQavSo8PQGVW0TyUr7Dnx",
+	"DQzlwXULVruqiNv1LWfz7RKNyM40gsnyyCg4j4o0fawXL82q8RfX21YzzsJtdXOoVgCwfmlgF3Hnc4Fd",
+	"63rMBngPm629EgDpFOqkCLwEQ6sQy10jbgkQ0ZH/ehvGVaIEGMVHgLIIVwuQUpC05OKZAL5WJ9daF+qL",
+	"cO7Q1zIQdJRj+1qR2Fba2ena5q2A5zd36+blUhkobfSRZsdUghVdTUG7/Kq0mNEQnOFQBSTCwraVejcL",
+	"g49PkDB/QkiYSzh79w8Wb1iwnQ34ZlpUGMtysZuJd097k/DyQ9agjPva06VPZZ+h/+0pavs5orZ/ogCs",
+	"pg9wyRUJqHsFXk3HHbmFNTCyXD66uku8EdN4Ob2LhlSJpO51A6oPmeqRL3uXkK/4LZsfu9/qE5pIZs71",
+	"Bb7pNBHj19cX5z2TKUXJIBEc5K0NbHW0+Z2FC/Oxk3EKmd6t2kp9buThWO+m/lSbfKGFSoTVPl/0XJRM",
+	"CtstDAqjrCfOWg31Dgdf6wwaLSuDTAjyJyOuPQxSLJLqLW1zlIpnwErzwQEiTgbRHbPNn037iRTL20lL",
+	"wQNWJ+dGuQSvJCCMmFgqbrVpQ27jgZpJRty0IL+0q5f6Q/SIRkJCZp0NO16+e/Hm7BjCjnXyAvdAkpgp",
+	"0x3fxBjHuI5U4Qv0/PR7Z1DjBb3/o2HEbVQd2lNjQHzgtxV+d/XGC2b3GYm4G8jxxdV19+Lq7NXZ+XWh",
+	"zwSqy8ysNKmf8QdFK0us5PVZemYknyPtyVcONpBKZbfq1ZqcOdvd1wM0h4nGTExVpb3daABSpT4j33l5",
+	"GwYMFP3uGy5Sli+UST7DgO5tWK+VrWuPxVOubkkqkD5lHocxaRi2gVsqitxCFsqidJmtMNLmfQ1iFnK5",
+	"rQYOebxxIYxC+ZwwricRLmazeLGPdibA4u5IQ8CRwpxXz288FCADoCxEczQDQoypGtGAcLHw6fw7q8jY",
+	"MsIKXt7hBlM2UnViw4mZzFNuk2mjsb56x2gsycyUxELaLggBgLzlXgJN2jcH4KkEZx2OjnojY4zxBqV2",
+	"KHpoFGPAyYJoj8Q0qZJwmmhRgw5gFw8zDDymUmFmiZVQxeUvcM6tN+dKb+JDmDQ2PAPX3n/77Goj/uNG",
+	"spHV0SomTs/2pUHAJgr7CNkgkklKiwZ+LlKONm0GGiQpoxGtFe57Z5k8MbEFJvZWE+qY2XRBJUgwEgLy",
+	"vzib+YHO+wSxctxsdT7jNQLH+Z+2fNUQDGZw4dEryji0Z1STDrYolBmocExmw+ZcNtfMZriQE7jROOpz",
+	"wWiAAXJJkabuDgv5JUbFIdnQhLWhRyrpzzH/Q6vtHb4yl9EU/xWnVhElhGtNRpdm7WjWedTh1uXkVrIw",
+	"HQ5U4LMBkXqVaBo/dJV9KXpAz1oDPUMlwEUXez3kOpi5PgOWPKEt2k6rRXrmYy5PwfWFgTgjmU5ghVzS",
+	"xRiWv3waj5B3aFfU2iU+Kaa5iB1ulfGrk+uTG5uLSDZMRVySZPhokuFeyYaczbqZhMN+NByy5J55h9m5",
+	"PCTn0M8tMI2uDEZX5uTq48B4+IB8xKe8wkfOKyzMKbQuBzD+tT73508ytGlfGXf39SreuUnaVJ4nFua7",
+	"pb2cBosKfJ5vmcYfZSlOY9OTCFuNtAnlXB8q3sqmN7kA8h+b3rSwPJr2nlI/f8/Uz0CMx/kCvJsCmtPi",
+	"DnV//alNzgBcxwqxAeh9+d1Y/qklq+710xkLqQjOxb1LWgWEJowMp0wC/kGUyFyiZ0ZA/rHbs7hWv1fK",
+	"X7WQ02S3AtsEruKP9T+FMXT8mKZPIu4iG4daibzv7nYYHC5rz+StRrIIk78/VUrwUlT+SzeIx8u/8t3B",
+	"zdb2zu7e/sFho0b7QZ1OJrI+FGIYMy0szNuN23QdeIkRlQ69AoEZIimnsLouLmtIyHzHvNykWokoDCrV",
+	"Skz7TB/3V3CLvhDx2y6W1ukR2P63DkfC5EUN7f0lMeEFb/CW8f1t4ZN+kNghSqQt5m1TehsZ/vCwHCy7",
+	"ucsg9R1dPYHqPyao/sQ7V87L664Vu3ndz6XQ+m+YkhYl0HYKtQCBlBM8CvrsZ1t9VT1HpDFrBxEPJenP",
+	"wU8a2t7yJBTBdGybids3v4rUN9N+vcOvTPs4my2THoFe2kTaZstk1wHjkgaMIo3AMR4k84kyaP/QdhzB",
+	"/rHluZsSlKtOkuiOKuZACpzXwXoU9Cms+qk0RW3aAeBQgtP6Sxe4uzr77uhG//fiu7OXJ1fXvWe2tXMJ",
+	"Y/B7PXPGQomuD+lKQJUQbeNidovQ4QHl6caJXMEr+xhJVd5cwNLHY0XqNmLNOdygVxfH15ff19JXVB6L",
+	"EWcZ7cas7jN2L3gSa48n1jbd1mX9AhyL+Vs0CLAzfoIufKz2AJOUb24uiTOK+tYv9p9LuwScY3pohtcb",
+	"UeqLxEXQPOyQoyIGaTpGzmO8Uio6Rz+m/1roiAMRsg53r01b/NIxswI0kqZpeljediAjYNbytdpP/j1b",
+	"D6TM5+/efOBBR2SNFgT2/VVXMuv1dSluRVBOjI0nsf1XF9t/IZH9b8ktlvQSeCCrWAn364csUjLxyw8d",
+	"1RcA+k6yNlIxnq9XFbm3U62MI27/bEJ3AMUS/eb/+ZHWfm7UDj+Y/9Y+fPW/K5+xo8CZwmJLbHynpBXd",
+	"Gdh+TMYqVBRcbmqHQ9tf8h5wByMDT1RmyIL5DPlOkaquYdWWQ/A/hoGaZYXkvUhu5YQG97AEPyOW/pNI",
+	"+fOKlL81EH5GxjzZhQ+DtH+wXail5Hx1/etuY5t4ELCmjtWy9T6zOYsIgREBTIkSaOwJHuihytFUhWKG",
+	"aSt9NpzywjJYLaIjjogSf6pKWD2wOSRQWejYP0s4L1M5a3zjmEYazu9RPAvMEFL/S4hCsyrGQ5eHlNbL",
+	"Zl325OqydsYjFWm+Qt4AEDpp1hvPoFw632/QKky27sflO7kOQynmv20sBN6HSBk/N+WkF4UGfH4UcdVz",
+	"SIf2Ddk6IE2Zz1F3sYCGdGjBdaMEHNk3FhPYjitCcCeoCSpDeO9Bgni2PQBJTOTBZIYLW9qEXy2scImG",
+	"/GKqKitUziNOzl5mYZsyKyZHgM/IeAgLb7A8THQ7q5ey+etR/1UQXUSvr9/9fNY8j14f1tn89c/h+7Po",
+	"Ijqbvb2JRz+8HM7P568P60Er5v3xaSP8/nVcgqWR2Y9KiQZ70DxsrYHs4cHHu4xGrLzH0siYDRTRNDYr",
+	"pob7d9zITcpvuVE4odbuOkgl78ErlgJ7O9IC8T+jSSjbfiaHR0BO97G/2a52/gxLWwwUz6qMmEsnCWVB",
+	"K2d5DN29tDpFptxkM2bHSQeNaPCTjMPbn0qGplk5e+A4zoZcLNA75WUgMGYhlpFta3dnje9ea9W/Jpk+",
+	"wppnxZQPp1BKl4KADplJiZgkbMASSJPizOIZYQQOwNFrRzck1Ny3t5iP7KjJiACEESOKfVSA9U657bEy",
+	"rpo6lxzLxRqSLEMoW59p1I1FQGNAHy/bl0JLc4VU1+PdGqlxnBHnlc600dgO/lcoAv1Kom+ASwx/gLwi",
+	"vGDAi/H6lvdDZf1M3qWQL27f4NSCFrCNEj17+wtN8yb3PT2fXuH2GxG4JgTLSrCvzGl0969fi62n4tdT",
+	"r6MN557Zvcd31tJw9DMbIVJras+S7Kal0Pq3CBhBzeTtO3O6vAANYhAuIuGhfgD2sza36mWiW5/RU5GM",
+	"HxeJAphSNjXXLo8VfVYh8LMOs7L4QcJ+g9y7a1yJDYqtCg/TTbZmxAGuWG2198efreb2PZ7Z/bc/w1XS",
+	"n5tzdC9kA6TzpSWkqBs7O0UMyNXpMdnb3zmE1i0tgzggwjkU8sFYqiaV5/X1xbmpvqDBKD3+Wo/ucDqZ",
+	"MJqY6nz9Ev2ofklv5anuVS2UlB6MORKQCdThvfE0VtGEJmoLntIWt6sa6mmO8lJf0TPp2xp9pz1ih5Ua",
+	"6QESAeC3fO0A3MmXv/26U99+RhR0cvOKnfQUU6B3nDIWfmnrHQ0KqLgixPrgciCQplQt4gR79+TRFcgR",
+	"Lg+iNZR9WX9AX7FhNm8aPUwQjaRt7Urha6dUqqPLsy8kUVMlkojGdf0SA6vqsqZiLIiN516ZhsteMm0B",
+	"XDrV9dmr8+7Zeffd+fHF+enZ1duTl1+LwaD3rGoSvBPoh+sVI+O4s/UgmhBsYrnpaWM5NPs4iSkH+qg6",
+	"dzkW14En28+vt9WBccRvYWpHfLGYmRooJTIA8EAsPTYecKEmvbYXuCyegx7teEDTOrXCZbSUuvDBXJHG",
+	"l2nx2D/enV2ddK9Pji/OX3ZPj45vLq56z8ykTY68Bb3Veqy206X+9DDRZOTqnKrLh814IuJ4zPxKu7Zv",
+	"X0lTEU2mE9sZwil0xgVczx+cDAKLaccER6iZHiJIJTSdmvRu9DIwYDR1GKSaoC2wI/ig9Won5jDknAmF",
+	"RzE/0oQNEiZHXdON6cvfft1zpzz7m60bNZnZJhE8SkxpqB6VecBwzgxmFyygZG3Mf/T7M9bJNeOh6ffg",
+	"WixigofrlTFgM/0BA/tFvqQkFlK5pMsqUTNBFO3LZyn8ilXC3HeOAPIVKkmIOcDISwcKEdfIgn9pYb2K",
+	"oZ889BavzVAv1+xrJ7P1mRuREfQKu42VbCW6SD1CheM8TBgL6+QdV1GctqaCgg8SwfHoZYlzgouP0bCe",
+	"jMWsG4qZacxFF1wnRAlBxEAx7uXWcjKjmhEBMoDdI2ygSfpMzVh6OK0b9LnNk2V4nkH4YR/IkPGIhT0Y",
+	"j/E3GRIs3I0lADpw5HYdPdvryBEolzPMGV6GU2TOn4U1Mvu0iCLT06SUSv2FzVpsJYJOqJQMZ8KwRL/H",
+	"+pjOgVz1Cg0gdZe4axlYCyPasJN4Xyis0skDJnnb6DmQlGTxYGFtjb/KWxGzoDvPTNEcTM8HO3YFQinw",
+	"hUm+kinnwv2yE8SfexgEdnyD9vVaea5QHCP5sienfZDn0GAmhTJ8VtXkr9/PhVtzU4+e4UpVL9+6N2bt",
+	"r3rYuh7Vn6MU4CLbMkYajvVREZXMEYxBANVXsdYdZRo1hSnwkeauBWjS18dCqnaH///sfety2zi27qug",
+	"9GeSKknWxZdErtQ5bsdJ3N1xPInTnnRxjgmJkMQ2RapJyoom5arzNGfeYx7lPMkurLUAAhSpiyW3E4/n",
+	"x97tiKJAEFg3fOv7JvbGzGnG4ejcjyKNZzUYjMsSPkvYMJoyRcAkf7XOzmwsuEigru2EGeDdbKUNosEA",
+	"JHaU1C1p3MEVZtdMNA0znV1Lbgc7vhIn9CLoYwqi3rURfkQTVCZSBSYXptXVej9/U68X4hQ59cAWaWgH",
+	"IT2kVj3Gq3kQ0AvSvJRUFZEhxiyaaFL7EfoVjhPb40GA5SzzaH+AdDAopIQfwoTTWLE13mC+DPwE+WNG",
+	"ck/iPZTkEeL+svga/34vXAyfqhg0UkUfTo+zbnpScXJjkUSTuKc9xUHj4Dkb+z3aoHzi+SLsmZ2sWmvB",
+	"KPJq8hkr4rJPD5zQ0gk6+vz69OTs+OSTW2fAfa1KgEq0i1qu1QCwaS3JpvLQ+DGtWulCI6wf9iNXsQk4",
+	"IRUWcdXIaVTbMwOCqGmgdq7ccU0U15lqmVYCB/LZVe8X6DhlT1q14ueUx9KO4+7OliK+D/miYC0D9kat",
+	"PeDDgbNVFvjdmMcz/CnoBUaUDgYziRO6BuuXXgpUQ1VK188uVLlWUyyobhNk6OMUEJGtc72ol7j15zBV",
+	"pnklmldAyCBYRrWV0Lp1LW7IDvuJJ37PZVi1kNNG3A9QfcLjL2Bzg8+r+iPwMLEYC6MF3QkNa3uo8wzj",
+	"H1FPRP8LDs213wZ5f3AkrXq73gSOXHgZTqj7edTjIq4HLK2fdrTemnYdwDiLtt1f0D5yQSWtLdbSiuVC",
+	"foVs0CyeZe7UUGuxBauuw6h3XYP/axCl5s2jTVL+RzQMvQjrJjQD9kg+0j+WDcWK7CvV3N+dytHv8Zef",
+	"96Y3vYs/g9/f7YZ78enr347k/35qdRvX7W77t0Zv9Gby+9uX6ZcwaPz+j7PodyzxVSu0aPMipPZa3pT3",
+	"diM5b2su5uMc4z0YILB1ypew5LLiZbVSUJnJAQ/ue6nccej3q/Zu15PfYD35NDkNP+71jk/3T0dvGr+0",
+	"xm3veI0D5Tmt1q0t7oVzTur1+P66gscIVlpj0osPjzDokIk2GVgdIJnRwBO570NLsq6tyfPXcAKjT2JQ",
+	"gVM+QVXLYdWVIL7os6xWvuPLxZSMRS9dzgIM0cwkjiFoSXkqUFYc1zKEugf7+y1i9CXHkCgeWojIoLQ1",
+	"U6rgMgJPRHCjuW51hB6LfiB6WIqNJinGoZ6fWBSLicLtULCbz1szyXAZnVUpVi6Ls9jCMIsiTePGQRRd",
+	"s8k4I3TUu7aqqbSsHJVmYop0jckECM5Ums6Oo9FYRowun3guDTWfLMyiiZ7XjpH/EIoHGRt1RC0D3plm",
+	"3c0GZgbZdPBZzfgtkEFOU7NgoPfNqfBe6t8Ip9JhALC9dSkPRw5imaXVGcDPnNDNjKarElNI6SDbUAum",
+	"Q7WGXHURa0Z2jbLOXN5T5VA+SYdXqT8SkENDCg1VvqlKvlWB1x+EkBsfmtY1moZGwqc1ZbPqwUggIZ8n",
+	"QKmfzvdHpP+we9B4TkvBzi7pmEhRucWxIqrWS1oOKRopREZi9XVjEpcPp+tOqFYFrE/6wXxnetYfhwk1",
+	"vFtYKjpsxty1KJbOtv89xNO4KXIRo60taAaM9xY7ZOtRHXdb0coaEeCpnq57lLWnuZP7LR9t60y3bA55",
+	"T5r5ZqWqb4Cgez6KpW8YTz3pGPjEK5Oel99UO6zSaR7st182Dvb3G4u0o8TXsbr0RUte6vPU/q4PUlFl",
+	"P/hH6lc6lb1+o7/ffSlqu7zRq+3y9svaS+9A1F56TX7A2/2D7l5rcbCWrCM0lUy6q/MWFYWB8wJTt9WK",
+	"Hxa+OGWIi14YXo5W9Y4rsZTMKO+stc94iiwfoWzEtwo+PUQuMmTMkbnIiEWFa5PxnUNGDBEWhYtIQmtH",
+	"ho3Gy+d4KGjoy85HAB1qpdVw8oQEFjDOgmucMIflhtpePpaBmweAfNdRTXYUESQRazUamTS6n1Ud8XyT",
+	"mLinfEYeH7+sgedZDDcXeBIIWcdSMjrtUr3RPlMxa3/IOk5BqfwBAqjnFSeMwI4K4naVPYsINA6cwkJV",
+	"Za9Sud6GI2RxK34vSflMHfZCZa/5vJjYWz7lPYQPhTWwE3hQtT6I8MdaQUUhxQbFgfngwa48rGGz5cbo",
+	"8buFDmVAJqKfw7fEwxmE4lBTwHh2ytdgwnoyu1vJzDPwpV6R61padeKysPHmcyLi07AflXfdHMvc6z//",
+	"3qu3n3cYyQxkp7AYTSro2QxOLMJoWmcu9TO6jHte4oSuxqJfaaRWlbnq/2O7rHfFU8rRQKpzJFIOWLVD",
+	"5kKfJN4t+0NeiSS8CkPmEm94BqxzcdA66ylW6TP5rEeQ4HZnkAIXczGoeStpK1vSi0VffhNNQu+JY261",
+	"DkZqmM0FJJfDKEvT18Z7LoVpd2dMuk3laku3Rr2pcWyI29SWlXJ7dZJmH7U54TNEju41mPSOreeKKx9K",
+	"St0oHRYKFEaJvQC3BwWHYc6T1BY/juEm13BhauSGA7t99LvoqTV5k429KaYbDutW4pTVdWFa6DnqWOW6",
+	"EgT3YH8n1CP9EeEVmWuwkxZppibMVR+mkYyiMwSRvJ+uAFLyMPIBwxNCoX4sOFSyM0Rwn8gypOd1QqJT",
+	"kGaG2KfYSPAQeq0VfeOfMkpXjzkFjIgmRu+KTL3eB55n3TZGyKQoEU6I31IwbZlhlJHpfk6Q8PP+ReiB",
+	"xPJkNE5nv6FNwqqV/arPY9H3v+aR5Iw6sGz4eVV1uQUiTSFPSsQhE/IXsO5sLBe7y62kx+3PhZ1/JsvK",
+	"/3Gcr41GMblKtXj5YoY4f77xTE7Dc0TGBJm6VRSKhD2DitFza/DEfVE0fnVz6zFUQSuKAsHD7arWr0IO",
+	"ogelRl4m6kSf6EBRf6E/CYIresSjMGQnNJS8oP0SWnLN7EFVxUq1YtQVNSxMWqss2C1/rq0qz8tduFx4",
+	"PlvMT9LzDyE9b0AzTY7kI2/kh36SomUt9na5a0oD26NwJv0WwriIuRiJOPBPOuvxExAAOqTPsK7VC6JE",
+	"N00giBLbQfTBkRNa3EgYCWsjiwxNfZ9g7vSkHbr7JPT/nIiqHAePvYCa8gzTS0d0vpcOMUgeRoEHcDr3",
+	"f9NP5dqHfGrP4Zi2MkTYZsBUatuBKhnl2ihxpY42ST0rRen1JNJz5oeDTJsI1fS0mB4PzQFcowLtKSmx",
+	"YZWGmqvl4JywtHmISoaK2lm+szSesf0GBBvUgw3CXTI68gTIp0N7d08kSX8SQAUnAi78BaBiJ1wJVZwN",
+	"xIcA5PT8Zjdrn4zpn/bZzv7uIeNsZ/eFHnEqQifEMfMEWwTq7BhWUGI0b6llQzUEgsAXs3OiZ/icbMas",
+	"Ve4qyn2CJfBkKTvN2+x1zPN9sjQ/udE7vZJFDMtKIfNuXcJ36A7epqu9s0SX6SSu0B+YGjMfcz4Er6iz",
+	"o+QazaJ2UlGsxEGNidxMu6udqcFkwcIiCZiih9mGBEzxLGQnI+Q7tf+Qfsy2gLlVdXl5WTsyXuWy1XV5",
+	"eWldTotsM3U2tZHmBdouhn5iePkEmqrCBWpC6g73IpO1toZb7sG2JQI0NyFVNhbxkI/JcePZmxHfQG0Q",
+	"ge10JJhryp1yTSmtqhMgm9tuMI/Pkvp3WmYipOSdF14aRVcjHs4UpinJqVrFAvFwaRQxeZ0VyWLvE7ZW",
+	"UPxSZ5fcTxWoTJdeZPY9Gm9uh1rG+ruIIvZeDuljNvTyhTj/oFtZi2pa0tjHg2Ad+M9NTU4PNmeGjCix",
+	"SIMWezspXpyb3jSeWWWG5gsEYJcR0kpfB37dD9N2S3p+/tUfTUaVThug29KTwJ9NPaXSmAzQaz9Uzndb",
+	"LU/7CpkXtXxMttnNzE8lg8U5n/o0K3HujMQiFn4kN0/mJFsBQMCDwMRNJMwfjeS+T0Uwk+mV9GSan3ES",
+	"egAPPU0LcsD5FjhObVUDTZkAPatm25vCH+CFRgcX6HrF1L8nMwlqncxY+vACxKTmcpxGM0MygCyb64fJ",
+	"pN/3ewBEg0NGI0ryo9BFCIU74l+v+EC82m80NECzN5SuOxwIA8rZUVQP0JdOZVKjRUp6ey2zSx1vKJFu",
+	"qB/3SwWMVW89fDOxq5Zy4sj42/2jmPXmA64eD4FzGfgaIurTV+FXqQLCe7Gy9oHBUvHjSB+sAOP/lSfp",
+	"kTmV31NNyciICpUMRrMNDEu1HDgwp51qwkmNBr0qwZBgM08LOVqLlljjKcV9yBQXcxQECWN69oRSWHU7",
+	"FtV3L4cR4yN2eqc9uA0u/UPmhpMgcFkvEDwGUip5sV2irRo9AOgG4W8T+auVqXUoQBycTEbi5UT4tMfv",
+	"WKjLb7yozy7iaLbeWr9P9vsHMT9qFh7G/LQ67XszPzo4/eGI659gHgss4yLy+dGMKQWEzRKgHdpX3yrj",
+	"SUHs8h5ibzzpURw+EAiTprLCScNdargHceMnOxSVuyqn4CneppdZYiektSt9p5KxN0JzICjjs0RHRUDp",
+	"o4+AosAz04AwSpEYT9Ey4y6Q6cRpf44dbsiNxMHMKKrGoZd5Vz9MUsG9w7m8SXE71EFwVA1ooPjO8JSN",
+	"OGwoccv4cTC7AfI1qvEOo0lMp1Cq20+frtEZVNkIyuRVcCZOSDtjqydAUTxYeM6zsoWD0eHyXs3rtIpD",
+	"bQVR9RPqf4SaupYZp1NKEnblLPBHPh03ahEFM700yDNyK+jJvGrzeudyJbBDXRk0DZYCv+qmMskG4RsL",
+	"yuUyzkoLvmtX0L8TXf3c42+rmj43X9X8qjabGOord+iv35z/XXhKG+iwFYe5Y7q68sYscp9kN+Sa19oU",
+	"uil8yrVRotpAHlwCFI3ERKWEI5g6WkUMRiyA9DXJzjmoH32b7sgJi/3RIodY0LwEmw2s/W/mJD7Z9zuW",
+	"4+5sfOltXqXRFQVCeQNsxkphNIf4hFK0VYBV/X+bH1CvezBZ8DDbMqe5WZh/fNX0qKfhbqeL37tFldaM",
+	"IcEbpQP0wFA2nbOuH0UvuhHxrNi66k9z1vVGjn0p+NworhDHBH6xSgYwlRYCoNgdPCNJqpr7Qf1tMp1Q",
+	"ToLmbDqMnHDEPUGMhaU4dbYhTF0aVAunDg9hoNSHfDwWoQlK/4w9t3TOMUb8uqGKwGOhHrQMZP5+doKT",
+	"fO848y2Cm4HRdXU7sqi0VE6rMMdm0K4ddBui9oLv79Za3l5TNPhB72W/Ka8dKw1E0HAkgoVMRhFWmbRo",
+	"eEB4tQ5TAh60DWCOKr1JHOy8qO/VG+qTdQzqVoHRsG6WI6NxKz7hov/aojmAomW0qza3ssO02wutMH1m",
+	"22CiT17JCFsk9Emu7l1VVOTaGiss8lSBT9AJgENB4xWIPjKHml6Xp044klFwq2GSOxP1vZ8YnRwQyjYb",
+	"DSIexhsD93kcTQ9ZLEYRHupi63/KJmOLw6nEaL6hOXngdg1z6/Nas7cnagdeo1t7ydv92l73hWj193sH",
+	"XsMwRGmUjkHPNYET/MIfbKkfJFNxPoxChS7DNwT86smVfDuVThPAKIlI4V5rmRCcR7lWy6Ite0U9HaVt",
+	"xyrYs2pYB7WwC82D+rDQPux8w/+48r3bRTiaj7DllipWyP2Yg3oY3LqQ0+IXqxR6zZkOBaNwQg20WY6Q",
+	"UdziVdXUYA/S789xgEehpVtp9ysSjGY5cMbmNytIk+Wk4fwvk6C8pF4KJGxBU5bT9VTjF6Fnd9+RQnRB",
+	"/5oIvSu415XCOFmdbNRBoS3TCp1tJUCYzIrjQ3s/iuDyJon3VR/6sBfn26A9iNOzeUK9myXUZ1HK3tDv",
+	"L8yoaZT3lEhbj/cIz+rQ8OVNytq2d8nuz7bQ3xLm+p6LSFXXiFqKxVeXxQ9gFMY8HWY2QRv8ykpo1MkE",
+	"rjR6d9v7haqUJZiNt/5KfgMtXogFx8dg+uWjaNN/59M6emcfAo+NMZ5bL0j73hAgf1Hse+f5KrN6ShHs",
+	"h0NnPHm5e/FyT6CX9R0pCYts5kitJAb7q1NfrFbnyC5nPGXjOLrxPRET92+PI/sxIN+jxRWQOjsX0TgQ",
+	"ICeI2jOZGJ4Tujv0TWOAbllR4jR7hr+2LpEvZvZbtQPebNS6u7292l6r1+AH/f3+ngdhRJJM4D1oRXRF",
+	"nDCIooFG8QW8K4rxfatZb/VKKp0K3hcZZ/8AnvVKs9lo7r/cfbG7e7DbfrHfOthvt3c3rIbS7M/KCqIX",
+	"1rJ5KmRsp5Dhm2te7f9ztR+LLUD2cZkN2PlG/z1bVs0w3uoMNn4YKYm+YhOAR/XFvSxGS9AavTxVg4F8",
+	"/Yh145afPDP7hSrPTPmM+aHdi5khnym575ifzqv5ERSbh9kkI32S2t9MfPWTNClvwVHbcuVGHP1DwKsh",
+	"zfJTCcKOXtQMPdrwLHvALcAqwF9N+ezKn2/8JnAMtJzp7WIZi0/C2g50ahLFGC/MQVT+apiF+XDbeCNI",
+	"9bJ4Th5jSPs5pPep196d3NkKtSEoCVHNRJu6rER0aoSZRVWipeHdfJXIcKVbrRNZvptEaJNy8B1w5ida",
+	"3vVaEB94iUwtKaiCXRhxj6Bxcw77DbaBQ9/onLdVGYoTokfu5PVR4ChSO1w1LB4oPUbrIzAACl+nriUC",
+	"d+Pwo27X+pwQ1TbVBFWVqHVWVdI619kZg0tVCYK8XCrhHpRhpfjCfFyUAIXuXfMgpmoqp+pIIxlG0wSV",
+	"gx5DhY57HokWb1KfyxZfpVP55lR8z6l0nMrNWev//9//51SqTiXm09O5f5TbAv5tPOkGfq92LWZ4MT2l",
+	"U+l8cwjk8pqn/OdPH87gejH7Wd2Dp6lIUDXzA6RIcEHUOoMLbm/nToJXtfRnYqpm5j64mSjxv+8KYiur",
+	"II71e7bTUJkpzk+SfVoOEOOfjl/XTt68fVc7/fmXX2vvzz6cV/65znQuri3S8LYiLnL7Y4S8i79xFp0r",
+	"x/BUa7tLYHLkeRR/4rLXMYma1uKQRE96oZPeId335Yp3SiC+H8XLHPUz9xws4C9idqw/ro95nAigh5PG",
+	"De8mfbY0g67SQ5mSPnKMv+rIiNPNrDq1rHFbOUsFUdBoRWfiVUUCg+B5xbVxYdFf+ErT49E4QFO3f+PS",
+	"o+GMIDENBUli0Xii+JMISHYJREoSCDB/EXK5ap0EwjpaLQXmx7fVin4j6wndll1aqUoXTKvvXIbhBFUN",
+	"BpVO7UAHsJmfRkTVGOqtGiNat6ud5FI+QdolR536IxFN0kqn3ZD/w8eEDeQn44DPzkoZFt6/Ptn7cvn3",
+	"3fd/9NIPl+9nv/uN9vuLs+GvlyfNsz/+np61Ps/OWp9bX/44nb7/1+dG9utKXGvF9A4XQm7Tlbks2uE/",
+	"SoXlXt3N9+4MPsl9Dq0x2/YKSvW7sOv4gl+LpLCLj2iPQjHFBqeT1SBPh+bNHOhukvbJDyfFXOyYC51n",
+	"rYN3D/LxN68WEaGGYmp/3vUHAxHfsY9WjXqdVtqSyqjZR0jEFU9Nr3dsekVVzmEUp/N6IXI5m3Mt4wDs",
+	"bYMNbEq8Y4kRwgmk4uxDv1u+iqua5DRtZt+ntliZFPBeWtZBO5okMo64AaGGQPAkZS/ku5ffIW2CrIvW",
+	"WrgP20k7PyNy3QMGfH6+S/uKC6b6oTqU5wzH99WpfLutcnzpDOqeZTL28xvj0TcuGytjo5ZlVZaoUVmi",
+	"vF0Z/K4IYc5zhT22sK6nmPdQiJJAD6CbUWcnvDe0kyAQC4GOZVBScEBeSedXZoqDuRSScQxQKHrE/eCR",
+	"AP1gClQn5DG8nE2zqW2XoOzRLeD4ht/7LylEbdp3fYUL8EoDmRYewVqLFVZ5rvmhF00CaAeVy+khWq9z",
+	"z3NfR7WWYXiUCddbkRbY3s2Qbrp9YwGq5ST0EuofKU6jqkh9DH447AUTT6YCeYMmQu9T1iuyPMc4CoKM",
+	"QBeCThF6P0CO8b2vIiWJCi8U1FNMHTj1hoqF4NSnZWymxR346i0i3hFaNWPRE2EazBg03RP2ca6vE69t",
+	"Nhr1QoRj+XLaoJNcPmerYkn0VyuIFB/1uZyXVU6XKHBVx9pIzJLYX2k3LIziOj3gpf3lq8EhF/IW/rO8",
+	"xXwzSCS9rkWISK2QT2/2abNvq8FT75R1d3qht9j5ljEX3C51HdIv5ByHJsUFuooM3gTHJ0hRgTrsdMaC",
+	"+YMhK67VCIQTApGGKmpEYVE0nTmflZF/asRArPRDeJ77gv3FlF4jHE6J/D9WuJ9+vkd4fqt8v7Ej7+T8",
+	"l+LKdOCW6zlUN3EPiR1JGgM3IRSaseFxk5eCzhY6x3nQmcGzcm+YM2gnW1Y9wQpGLFIobYTMOslkfDxm",
+	"zy4+XJxXGWhZt9ovOuzTu6Nas8r2mecP/DSpsnaDkp3kuQUfTxDSpmjYgCnVCV2iYbqI0rEWkUhhNG4i",
+	"0snYpWMTs8oiB0Jn10aF5PGcTl9gQLdZ1FgY1OUirT/jKzKuzqTRaPeSmwH7OgrC5JUDLS+dnZ3pdFqf",
+	"tutRPNhpNRqNneRm4FTYjS+mP0VfXzmVBmuw3T22u+fgPQTeSS5w5r1yKu932e7w4KY5rB38y6nsmNfA",
+	"veBv4BqS667Sqfz806fLL+3X5yfvzn9pn//jPP83XJtOxjL2a/027L797fr03Vngvfttevr25ej07ZvJ",
+	"6ds3Te/tMOiGH8dfWm8a3fbp4Ms/fppWqpVJ7Fc6MmCWr6WzA9tiBx17h4fh/8JhvFo2CDns1j62B73C",
+	"r+M/8WAQxX46HL369O6oif+GO+PVPv41FrEfea/ajdXdhFwPn+CZCxzFpZZlGI9x9SsmMJ4ya3vhp/8d",
+	"Za5He5qtaX/mjfNmpRbYCYp+cBVg8rxzkE6DudqEuYzPdcADh6grjY7LqCaTmgsYqvLF8GUn1IwqayN7",
+	"Fx8AEOgJCL5Rl5WDzh1RhCaRE8JhJHkk5daslEEF+NkN5LMV+haIN2QwQZkB5g2QGfz4DswwOBthD9At",
+	"tV4cNF60ZJg1z+hC8ZGFY93AN6xljY/xKQ1pzx8TLbyMb+A7gQpnHfZPnushMSC4K+cgCURfDEffhzpu",
+	"9xOWpH4Q4NlpATzBx8wUQ9A8OMG8Z50dD0XvGkszQdS7VkbXEze+Or9NhFJdBYLXOaeiRKkWIBvMLMNP",
+	"yKWauAY50IfFMlhzhvEE2Lv8O0lEWpuM5QwS63aVHBqS0OR68dZ6OfK95u8ubwu8rQwDFZDIWzDbua/Z",
+	"04yP9F3N89YQI+ayhqYpHWlEsblzbIb77z06feOHfqK6umFplNQPNghRvxF/7O1fq3upOsSdcE5jka4k",
+	"6r4O2228rDMYgR8O2CyaxGb9eKXAzgmtyI5TM4ESaHQXNeSvLi6JIixF6pJV5k1iOXqMl1Fe0nxumCL5",
+	"VaAhhV1e2s2uRfsfraTkSijrT5PeECWwNlGh/FFrvQskcUm3slgQN3t+uUaKEWP2NctOfWU+phEBS6Uq",
+	"ixfvk1jlg4pV/jjqFutbhh96fxed7n4U3Nvm5l56qpNBOlzfyx3hTLprHeEs3ioFRziK3P4v4Zbchh4o",
+	"tdbDuEci5R5PuYtEtgDF86B454TTYRSIOnsNVkpGBgYFDkRVVkTFUyqoHRGe1kORUbwxaliok3GWOxiv",
+	"Qsla3IjYBug4IR2pJ3wmb2xo+CHtTabggvJ7mQQefSIHadP9WDFNVQdjmq1ZhETJbpD94GSRL3OrSKBE",
+	"mhhd4YSaxz2MYhZECSWh8PwYHJZqpmpns2XVVNOqWxt1HWOc34lPqqqr+cmqNeVPEqvfeXz91G5/hxCe",
+	"+j225uUL0n2i7K+BaAMcTP0XxgGFZ3FvgE+HGHqmwwgOeUBwT6GhzQOhTOzOPBmrsxNVGtFOPI+eLjiM",
+	"c8LM04NZ4czjMyoAQXEiJuWEVJfvkzr7nMnjmhUaLBNjfQTDCatrIFLshKQgy+HvmmIj8oGprydofLBO",
+	"ZJxAd5lrJ8zIgljqlwn9JaJcNqW1bleLUhvJrP6u4drWpGr+CPugxNbDb8E66IrBJHzEJv5BOlie+lMW",
+	"OcTH595gr5VoRW3P5y0dIo4KZqIc0Rhj4iQzDijy4hmW6pkG6JNc4jtwsELjzd/p12gAZpYwCaAzyKIJ",
+	"+YAgiq4Be0KcMgAE2D/YfYl4wINGQ/3X/n7reT1zihfgYkF9L4cmIdZZQjB042iaiDi7MfvPv3frTXXT",
+	"9n6VfRiL8PQ1O47CUPRSdhzFgjXrDfPXPqFzKPi5jyBOK2JVDedeVXkD+Q8Yt88V7o1bZz2qc/cmRAAo",
+	"IVpSoyyKWW8YyXyQ293y9NSk+gp0eNlPZRqTC2fNZqDNePh4RtBXIHbGnl2KrlxloTlxBh1I/ie/yDnJ",
+	"7YFnCgT6PFPSxZ4+6vPDJllOGsCh+XSZQEhRX5Vi2a6ijq99/mCm4vIVulkhQ+Xm5hvLl5EKA8bMgdDg",
+	"x8hznrEiqzPm+MbviUUDQ/I6a2jqn+YGd4wfFIzqA2popsM4mgyGMrgb5cZURTg4T9hboAyvsl/ErBdE",
+	"/Fqugbd++m7S3WSYh/qdGvTxUV++R7svQl4Tm+/WpPicMzB+og/kso2W9dOYHEIKzl30xlBsFKxTXy8X",
+	"4+tKG3Duy++p1AWDQHYjJtc8zJR6vbgGoH4wU/0csNpf7DZ3yRrtNQ/MvfPaT0r3K4AX8BeCiHusywMZ",
+	"r8ZYr4vi3lCot2Pc8Z3gQTqs3P7z9n8CAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -19,9 +19,9 @@ let television; // a client
 
 // cases have the values of operations for which the examples do not work: `fields` for the rows of a form and of parameters,
 // `body` for the JSON. `before` runs first, `login` logs in again, as the account unless it names another, `client` uses a
-// service client, and `code` is from the last mail to an address. `refused` says that the first try is refused, since the tokens
+// service client, and `code` is from the last mail to an address. `stale` says that the first try is refused, since the tokens
 // of the page are older than the second factor. `leadsTo` is the status of the page to which an operation sends the browser, which
-// follows. Operations that end something come last.
+// follows. `refused` is the status of an operation that cannot succeed here. Operations that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
@@ -38,6 +38,11 @@ const cases = {
   updateClient: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ name: 'shop' }) },
   replaceClientSecret: { fields: () => ({ client_id: shown.createClient.client_id }), body: () => ({ keep_old_for: 0 }) },
   deleteClient: { fields: () => ({ client_id: shown.createClient.client_id }) },
+  createProvider: { body: () => ({ name: 'google', kind: 'oidc', issuer: 'https://accounts.google.com', client_id: 'sesame' }) },
+  listProviders: {},
+  getProvider: { fields: () => ({ provider: 'google' }) },
+  updateProvider: { fields: () => ({ provider: 'google' }), body: () => ({ label: 'Google' }) },
+  deleteProvider: { fields: () => ({ provider: 'google' }) },
   resetFactors: { before: strengthenGuest, fields: () => ({ user_id: guest.id }) },
   deleteUser: { fields: () => ({ user_id: guest.id }) },
   authorize: { fields: () => authorization() },
@@ -60,12 +65,14 @@ const cases = {
   confirmPasswordReset: { code: forgetful.email, body: () => ({ code, new_password: forgetful.password = 'an apple of discord' }) },
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
+  listIdentities: {},
+  deleteIdentity: { fields: () => ({ identity_id: '019ad827-a0f2-7a10-b4c5-52c0a7f6f5d1' }), refused: 404 }, // the account has none
   listMyEvents: { fields: () => ({ limit: '1' }) },
   startPasskeySignIn: {},
   startTotp: {},
   confirmTotp: { body: () => ({ setup: shown.startTotp.setup, code: totp(shown.startTotp.secret), name: 'Phone' }) },
   listFactors: {},
-  renameFactor: { refused: true, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
+  renameFactor: { stale: true, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
   replaceRecoveryCodes: {},
   removeFactor: { fields: () => ({ factor_id: shown.listFactors.items[0].id }) },
   startPasskey: {},
@@ -176,13 +183,13 @@ test('every operation can be tried out', async (t) => {
       if (example.client) await useClient(page, JSON.parse(sesame.command('client', 'create', 'swagger', '--json')));
       const block = await openOperation(page, id);
       await fillIn(block, example);
-      if (example.refused) { // the page refreshes its tokens then
+      if (example.stale) { // the page refreshes its tokens then
         const renewed = page.waitForResponse((response) => response.url().endsWith('/token'));
         assert.equal((await press(block)).status, 401);
         pair = await (await renewed).json();
       }
       const { status, text } = await press(block);
-      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2'));
+      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2') || Number(each) === example.refused);
       if (example.leadsTo) {
         assert.equal(status, example.leadsTo, text);
       } else {

@@ -66,6 +66,23 @@ def make_client(base):
     return answer.json()["client_id"]
 
 
+def remove_providers(base):
+    """Removes every provider, since there can be few."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    for provider in requests.get(f"{base}/providers", headers=bearer, timeout=10).json()["items"]:
+        requests.delete(f"{base}/providers/{provider['name']}", headers=bearer, timeout=10)
+
+
+def make_provider(base):
+    """Makes a provider, and gives its name."""
+    bearer = {"Authorization": f"Bearer {administrator(base).token}"}
+    remove_providers(base)
+    name = f"st-{secrets.token_hex(6)}"
+    provider = {"name": name, "kind": "oidc", "issuer": f"https://{name}.example.com", "client_id": "sesame"}
+    requests.post(f"{base}/providers", json=provider, headers=bearer, timeout=10).raise_for_status()
+    return name
+
+
 def client():
     return {"name": f"st-{secrets.token_hex(8)}", "redirect_uris": ["https://app.example.com/callback"]}
 

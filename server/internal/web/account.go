@@ -85,6 +85,7 @@ func (p *Pages) accountPage(o owner, refused refusedForm) error {
 	shown.Nav = []link{
 		{"account/security", t.T("account-security.title")},
 		{"account/sessions", t.T("account-sessions.title")},
+		{"account/identities", t.T("account-identities.title")},
 		{"account/applications", t.T("account-applications.title")},
 		{"account/events", t.T("account-events.title")},
 		{"account/delete", t.T("account-delete.title")},

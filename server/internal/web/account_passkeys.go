@@ -51,10 +51,9 @@ func (p *Pages) newPasskeyPage(o owner, status int, name string, refused *proble
 // addPasskey is POST /account/passkeys.
 func (p *Pages) addPasskey(o owner) error {
 	name := o.form.Get("name")
-	ctx := o.Request().Context()
-	_, codes, err := p.Accounts.AddPasskey(ctx, o.caller, name, o.form.Get("passkey"))
+	_, codes, err := p.Accounts.AddPasskey(o.Request().Context(), o.caller, name, o.form.Get("passkey"))
 	if err == nil {
-		err = p.renewCookie(ctx, o.Context, o.browser)
+		err = p.renewCookie(o.Request().Context(), o.Context, o.browser)
 	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.ValidationFailed {
 		return p.newPasskeyPage(o, fault.Code.Status(), name, fault)

@@ -14,7 +14,7 @@ import (
 	"sesame/server/secret"
 )
 
-// secondFactorPath is where the form for the second factor is sent. There is no page without the step before it.
+// secondFactorPath is where the form for the second factor is sent. Only a browser that keeps the step before it can complete a sign-in.
 const secondFactorPath = "/second-factor"
 
 // stepCookie keeps a sign-in until the second factor completes it, so that no other browser can (OWASP ASVS 6.7.2). Strict: only
@@ -55,6 +55,23 @@ func (p *Pages) askForFactor(ctx context.Context, status int, e errand, step sec
 		shown.Text[len(shown.Text)-1] = t.H("second-factor.passkey-text")
 	}
 	return p.Site.answer(status, shown)
+}
+
+// openSecondFactor is GET /second-factor, where a person comes who has signed in at a provider: it asks for what the sign-in lacks.
+func (p *Pages) openSecondFactor(ctx context.Context, c echo.Context, e errand) error {
+	step := p.step(ctx)
+	who, err := p.Identity.Resume(ctx, step)
+	if fault, ok := errors.AsType[*problem.Error](err); ok {
+		return p.askToSignIn(ctx, statusOf(fault), e, "", explain(c, e.texts(ctx, p), fault)).write(c.Response())
+	}
+	if err != nil {
+		return err
+	}
+	if who.User().Factors == "" {
+		answer, err := p.askToEnroll(ctx, e, who.User())
+		return answer.writeUnless(err, c)
+	}
+	return p.askForFactor(ctx, http.StatusOK, e, step, "").write(c.Response())
 }
 
 // secondFactor is POST /second-factor.

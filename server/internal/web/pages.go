@@ -18,6 +18,7 @@ import (
 	"sesame/server/internal/identity"
 	"sesame/server/internal/oauth"
 	"sesame/server/internal/problem"
+	"sesame/server/internal/upstream"
 	"sesame/server/secret"
 )
 
@@ -27,6 +28,7 @@ type Pages struct {
 	Identity  *identity.Service
 	Accounts  *account.Service
 	OAuth     *oauth.Service
+	Upstream  *upstream.Service
 	Audit     *audit.Log
 	PublicURL string // no trailing slash
 	// DescribeScope returns what the contract says of a scope.
@@ -67,7 +69,9 @@ type handled struct {
 func (p *Pages) all() []handled {
 	pages := []handled{
 		{"/sign-in", p.opened(p.openSignIn), p.sent(p.signIn)},
-		{secondFactorPath, nil, p.sent(p.secondFactor)},
+		{"/sign-in/:provider", nil, p.sent(p.toProvider)},
+		{"/sign-in/:provider/callback", p.fromProvider, nil},
+		{secondFactorPath, p.opened(p.openSecondFactor), p.sent(p.secondFactor)},
 		{enrollPath, nil, p.sent(p.enroll)},
 		{continuePath, p.opened(p.goOn), nil},
 		{"/sign-up", p.opened(p.openSignUp), p.sent(p.signUp)},
@@ -80,6 +84,7 @@ func (p *Pages) all() []handled {
 		{recoveryPath, nil, p.asOwner(p.freshly("security", p.newRecoveryCodes))},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
+		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
 		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
@@ -89,6 +94,9 @@ func (p *Pages) all() []handled {
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	if p.Accounts.HasMagicLinks() {
+		pages = append(pages, handled{MagicLinkPath, p.openLink, p.sent(p.useLink)})
 	}
 	for _, code := range p.codePages() {
 		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
@@ -115,6 +123,7 @@ type Answer struct {
 	policy   string
 	referrer bool // whether its form sends an Origin
 	cookies  []*http.Cookie
+	refresh  string // an address that the page leads on to by itself
 	err      error
 }
 
@@ -139,6 +148,9 @@ func (a Answer) write(w http.ResponseWriter) error {
 	header.Set(echo.HeaderXFrameOptions, "DENY")
 	if a.referrer { // no-referrer makes the Origin of a form null. Over http there is no Sec-Fetch-Site in its place.
 		header.Set(echo.HeaderReferrerPolicy, "same-origin")
+	}
+	if a.refresh != "" {
+		header.Set("Refresh", "0; url="+a.refresh)
 	}
 	header.Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	w.WriteHeader(a.Status)

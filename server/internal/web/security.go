@@ -31,6 +31,7 @@ var freshErrands = map[string]errand{
 	"security":      {path: securityPath, sealed: "security", fresh: true},
 	"authenticator": {path: authenticatorPath, sealed: "authenticator", fresh: true},
 	"passkey":       {path: passkeysPath, sealed: "passkey", fresh: true},
+	"identities":    {path: identitiesPath, sealed: "identities", fresh: true},
 }
 
 // freshly is asOwner for what needs a fresh login (identity.RequireFreshLogin). Without one it sends the person to sign in again,
