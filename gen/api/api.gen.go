@@ -2390,7 +2390,7 @@ type ServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx echo.Context, userID string) error
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx echo.Context, userID string) error
 }
 
@@ -3341,7 +3341,7 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp", wrapper.StartTotp, options.OperationMiddlewares["startTotp"]...)
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
-	router.POST(options.BaseURL+"/users/:user_id/factors/reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -10800,7 +10800,7 @@ type StrictServerInterface interface {
 	// (PATCH /users/{user_id})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
 	// ResetFactors Reset the second factors of an account
-	// (POST /users/{user_id}/factors/reset)
+	// (POST /users/{user_id}/factor-reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 }
 
@@ -13066,17 +13066,18 @@ var swaggerSpec = []string{
 	"Q1QGIwJQNO1OeOx6buz2kA0JoHgeJO86Yj6WAa+zX8BKqcjA6qOEqCoVUbkxJdQuCU/roVIN3hiJUHVl",
 	"nGUK41VIWfPPPEwDdDqCSuqRu0CJ67kd48wsce4l4uHpntFUTFM1wZih/OKCeP2sjtG0/GsVu3CJWLXP",
 	"O8KQAQoZskBGdAiF58fgsFR4Z1eN7HLRmcSqpzbqJsY4uxMP0jzr+clqasoPOj2PPL4+8KNsEcJTv8fe",
-	"vHzBcd/wPgL1J1Sm/gMDgcJi3CsZMpdNeRhJweZjCVUekG3QcGi7IpRIJtilsTq70rkR48Wz8OmCalxH",
-	"JK4e7IrLPHdBGSDIToTEvxmb/H1UZx8SkSU7RYN5YkyQYDyRahuQmuOCdIhc+LvmC/TLPvA9DDiND9aJ",
-	"ChToLrl+QjR/cG3sl8lFRLycfLe5aVuL5qxNzH7b8m0bEn69g31QYuzht2Ad9PloJp6wjX+QFpZDg8oy",
-	"j/j0/BvstRLG8f05vZVDxFHBTJRDGkM8Oakjh9ahxhQwNE0D9kkt8SOorNB4s3f6FWSyqxqUAGoVTM7I",
-	"BwRSfgLwCQkIAxLg5LT9HAGBp46j/+/kpPmsnjjFW3CxoOGQgZMQdxFBGPqhnEc8TG7M/v2vdr2hb9o6",
-	"qbLfp1xc/8JeSiH4IGYvZchZo+7Yv/YenUPBz2kld50Od72q9gbqHzBwz2XurVtbiq+5QzmJkrgiI1jD",
-	"ZMgGY6kOhG66XZ6emrSDlHmyfipRKsn91B9qgJkF+ZOGZD5LxJGww4667rBl1SVZJ2H/VML5WtTlpInT",
-	"qijNlK4G2AdjNZ+9JK2gT8r29GWTOoXRW2LNafBTpK5LiK50xTf87A/4soGh6EZqaPqfcoN7iR8UjOp3",
-	"lEWJx6GcjcYq0ppkxlRFcLYbsdfAAldl/+CLQSDdT+rtv/bjN7P+LsO8MO/UYgSUQ/Ue010K6prQfrc2",
-	"a0tut/uRKY8lqz7pbkl2VAKuLnpjqB8DpmJolov1dS33kPvyW0o8wSCms37gD9gnvsCql369uAbgNL/Q",
-	"3RWw2s/ajTaZhuPGqW0BfvGj0s0DUAL8hUC6Huu7gQoeQ8yeyXAw5vrtWHd8w90gHle+/fnt/wMAAP//",
+	"vHzBcZ94H2vA/AmFqf/AOKCwFvdKhsxlUx5GUrD5WEKRB1QbNBraLggligl2ZazOrnRqxDjxLHq6oBjX",
+	"EYmnB7PiMs9dUAIIkhMh0W/GJn0f1dmHRGPJztBgmhjzIxhOpLoGpKa4IBkiF/6u+QLdsg90DwNO44N1",
+	"ouIEukuunRCtH1wb+2VqEREv595tbtrVoilrE6vftlzbhnxf72AflNh6+C1YB30+moknbOIfpIPl0J+y",
+	"zCE+PfcGe62EcHx/Pm/lEHFUMBPliMYQD07qxKFlqDEDDD3TAH1SS/wICis03uydfgWV7KrGJIBYBZMz",
+	"8gGBlJ8Ae0L6wQAEODltP0c84Knj6P87OWk+qydO8RZcLEg4ZNAkRF1ECIZ+KOcRD5Mbs3//q11v6Ju2",
+	"Tqrs9ykX17+wl1IIPojZSxly1qg79q+9R+dQ8HNayF1nw12vqr2B+geM23OJe+vWluBr7kxOmiSuyOjV",
+	"MBmywViq86Cb7panpybpIGWerJ9KhEpyP/WHGmBmQf6kEZnPEm0kbLCjpjvsWHVJ1UnYP5VQvhY1OWne",
+	"tCoqM6WLAfa5WM1nL8kq6IOyPX3ZnE5h9JZYcxr8FJnrEp4rXfANP/sDvmxgqLmRGpr+p9zgXuIHBaP6",
+	"HVVR4nEoZ6OxirQmmTFVEZvtRuw1kMBV2T/4YhBI95N6+6/9+M2sv8swL8w7tQgB5VC9x3STgromtN+t",
+	"TdqS2+1+ZKpjyapPmluSHZVgq4veGMrHgKkYmuVifV2rPeS+/JbyTjCI6awf+AP2iS+w6KVfL64BOMwv",
+	"dHMFrPazdqNNpuG4cWpbgF/8qHTzAJIAfyGQrsf6bqCCxxCTZzIcjLl+O9Yd33A3iMeVb39++/8AAAD/",
+	"/w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -3240,7 +3240,7 @@ type ClientInterface interface {
 	// at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
 	// a sign-in with it cancels the reset. A second request does not change the time.
 	//
-	// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+	// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 	ResetFactors(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
@@ -4961,7 +4961,7 @@ func (c *Client) UpdateUser(ctx context.Context, userID openapi_types.UUID, body
 // at once. After a day the server removes the factors. Until then the account still needs its second factor to sign in, and
 // a sign-in with it cancels the reset. A second request does not change the time.
 //
-// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 func (c *Client) ResetFactors(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewResetFactorsRequest(c.Server, userID)
 	if err != nil {
@@ -7367,7 +7367,7 @@ func NewResetFactorsRequest(server string, userID openapi_types.UUID) (*http.Req
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/users/%s/factors/reset", pathParam0)
+	operationPath := fmt.Sprintf("/users/%s/factor-reset", pathParam0)
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -8440,7 +8440,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+	// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 	ResetFactorsWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResetFactorsResponse, error)
 }
 
@@ -15650,7 +15650,7 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, userID
 //
 // Returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /users/{user_id}/factors/reset (the `ResetFactors` operationId).
+// Corresponds with POST /users/{user_id}/factor-reset (the `ResetFactors` operationId).
 func (c *ClientWithResponses) ResetFactorsWithResponse(ctx context.Context, userID openapi_types.UUID, reqEditors ...RequestEditorFn) (*ResetFactorsResponse, error) {
 	rsp, err := c.ResetFactors(ctx, userID, reqEditors...)
 	if err != nil {

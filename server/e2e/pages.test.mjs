@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { after, before, describe, test } from 'node:test';
 import { axeVersion, eachWithAPage, screenshot, seriousFindings } from './browser.mjs';
 import { report } from './consumer.mjs';
+import { totp } from './totp.mjs';
 
 const ann = { username: 'ann', password: 'a wooden horse', email: 'ann@example.com' };
 let callback; // the redirect address of the client
@@ -182,6 +183,24 @@ async function visit(at, look) {
     await page.getByRole('heading', { name: title }).waitFor();
     await look(`account-${name}`);
   }
+  await page.goto(`${origin}/account`);
+  await page.getByRole('link', { name: 'Second factors', exact: true }).click();
+  await page.getByRole('link', { name: 'Set up an authenticator app' }).click();
+  await look('authenticator');
+  await page.locator('#code').fill('x');
+  await page.getByRole('button', { name: 'Finish', exact: true }).click();
+  await page.locator('#code-fault').waitFor();
+  await look('authenticator-refused');
+  await page.locator('#code').fill(totp((await page.locator('code').innerText()).replaceAll(' ', '')));
+  await page.getByRole('button', { name: 'Finish', exact: true }).click();
+  await page.getByRole('heading', { name: 'Your recovery codes' }).waitFor();
+  await look('recovery-codes');
+  await page.getByRole('link', { name: 'I have kept the codes' }).click();
+  await look('account-security');
+  await page.getByRole('button', { name: 'Change' }).click();
+  await look('account-factor');
+  await page.getByRole('button', { name: 'Remove it', exact: true }).click();
+  await page.getByText('The second factor is removed.').waitFor();
   await page.goto(`${origin}/sign-out`);
   await look('sign-out');
   await page.getByRole('button', { name: 'Sign out' }).click();

@@ -67,6 +67,9 @@ func (p *Pages) changePasskeys(o owner) (err error) {
 		}
 	} else {
 		_, codes, err = p.Accounts.AddPasskey(ctx, o.caller, trimName(o.form.Get("name")), o.form.Get("passkey"))
+		if err == nil {
+			err = p.renewCookie(ctx, o.Context, o.browser)
+		}
 	}
 	if fault, ok := errors.AsType[*problem.Error](err); ok {
 		text := passkeyFault(o.t, err)

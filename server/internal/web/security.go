@@ -1,11 +1,14 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/labstack/echo/v4"
 
 	"sesame/server/internal/account"
 	"sesame/server/internal/identity"
@@ -210,6 +213,9 @@ func (p *Pages) confirmAuthenticator(o owner) error {
 		}
 		return p.authenticatorPage(o, statusOf(fault), setup, fault)
 	}
+	if err == nil {
+		err = p.renewCookie(ctx, o.Context, o.browser)
+	}
 	if err != nil {
 		return err
 	}
@@ -217,6 +223,15 @@ func (p *Pages) confirmAuthenticator(o owner) error {
 		return p.ownCodes(o, codes)
 	}
 	return p.done(o, securityPath, "factor")
+}
+
+// renewCookie gives the browser another cookie for its session, which has gained a second factor.
+func (p *Pages) renewCookie(ctx context.Context, c echo.Context, b *identity.Browser) error {
+	cookie, err := p.Identity.RenewCookie(ctx, b)
+	if err == nil {
+		http.SetCookie(c.Response(), p.cookie(cookie, b.Session.EndsAt))
+	}
+	return store.IgnoreNotFound(err)
 }
 
 // confirmationOf reads the form of a set-up.

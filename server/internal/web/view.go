@@ -38,7 +38,7 @@ type page struct {
 
 // showsImages reports whether the page has a logo.
 func (p page) showsImages() bool {
-	return p.Site.Logo() != "" || p.ClientLogo != "" || slices.ContainsFunc(p.Items, func(i item) bool { return i.Logo != "" })
+	return p.Logo() != "" || p.ClientLogo != "" || slices.ContainsFunc(p.Items, func(i item) bool { return i.Logo != "" })
 }
 
 // PageTitle begins with what has happened.
