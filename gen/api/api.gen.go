@@ -117,17 +117,17 @@ func (e ErrorCode) Valid() bool {
 
 // Defines values for EventKind.
 const (
-	EventKindEVENTACCOUNTCREATED        EventKind = "account_created"
-	EventKindEVENTACCOUNTDELETED        EventKind = "account_deleted"
-	EventKindEVENTACCOUNTDISABLED       EventKind = "account_disabled"
-	EventKindEVENTACCOUNTENABLED        EventKind = "account_enabled"
+	EventKindEVENTACCOUNTCREATED        EventKind = "account_deleted"
+	EventKindEVENTACCOUNTDELETED        EventKind = "account_disabled"
+	EventKindEVENTACCOUNTDISABLED       EventKind = "account_enabled"
+	EventKindEVENTACCOUNTENABLED        EventKind = "passkey_copied"
 	EventKindEVENTACCOUNTUNLOCKED       EventKind = "account_unlocked"
 	EventKindEVENTCLIENTCHANGED         EventKind = "client_changed"
 	EventKindEVENTCLIENTCREATED         EventKind = "client_created"
 	EventKindEVENTCLIENTDELETED         EventKind = "client_deleted"
 	EventKindEVENTCODEREUSED            EventKind = "code_reused"
-	EventKindEVENTCONSENTGRANTED        EventKind = "consent_granted"
-	EventKindEVENTCONSENTWITHDRAWN      EventKind = "consent_withdrawn"
+	EventKindEVENTCONSENTGRANTED        EventKind = "consent_withdrawn"
+	EventKindEVENTCONSENTWITHDRAWN      EventKind = "wrong_password"
 	EventKindEVENTEMAILCHANGED          EventKind = "email_changed"
 	EventKindEVENTEMAILCONFIRMED        EventKind = "email_confirmed"
 	EventKindEVENTEMAILLOST             EventKind = "email_lost"
@@ -144,8 +144,9 @@ const (
 	EventKindEVENTLOGINTHROTTLED        EventKind = "login_throttled"
 	EventKindEVENTLOGOUT                EventKind = "logout"
 	EventKindEVENTLOGOUTEVERYWHERE      EventKind = "logout_everywhere"
+	EventKindEVENTPASSKEYCOPIED         EventKind = "consent_granted"
 	EventKindEVENTPASSWORDACCEPTED      EventKind = "password_accepted"
-	EventKindEVENTPASSWORDCHANGED       EventKind = "password_changed"
+	EventKindEVENTPASSWORDCHANGED       EventKind = "account_created"
 	EventKindEVENTPASSWORDRESET         EventKind = "password_reset"
 	EventKindEVENTPROFILECHANGED        EventKind = "profile_changed"
 	EventKindEVENTPROVIDERCHANGED       EventKind = "provider_changed"
@@ -156,7 +157,7 @@ const (
 	EventKindEVENTREFRESHREUSED         EventKind = "refresh_reused"
 	EventKindEVENTSCOPESCHANGED         EventKind = "scopes_changed"
 	EventKindEVENTWRONGCODE             EventKind = "wrong_code"
-	EventKindEVENTWRONGPASSWORD         EventKind = "wrong_password"
+	EventKindEVENTWRONGPASSWORD         EventKind = "password_changed"
 )
 
 // Valid indicates whether the value is a known member of the EventKind enum.
@@ -215,6 +216,8 @@ func (e EventKind) Valid() bool {
 	case EventKindEVENTLOGOUT:
 		return true
 	case EventKindEVENTLOGOUTEVERYWHERE:
+		return true
+	case EventKindEVENTPASSKEYCOPIED:
 		return true
 	case EventKindEVENTPASSWORDACCEPTED:
 		return true
@@ -396,6 +399,7 @@ const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
+	TokenRequestGrantTypePasskey           TokenRequestGrantType = "urn:sesame:grant-type:passkey"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -408,6 +412,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypeDeviceCode:
+		return true
+	case TokenRequestGrantTypePasskey:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -627,6 +633,7 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
 	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
@@ -681,6 +688,7 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
 //   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 //   - `wrong_code`: the password was correct, and the code of the second factor wrong.
@@ -956,6 +964,19 @@ type NewFactor struct {
 
 	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
+// NewPasskey defines model for NewPasskey.
+type NewPasskey struct {
+	// Credential What `navigator.credentials.create` has returned, as JSON (`JSON.stringify`).
+	//
+	// Example: {"id":"vN2…","rawId":"vN2…","type":"public-key","response":{"clientDataJSON":"eyJ…","attestationObject":"o2N…"}}
+	Credential secret.Text `json:"credential"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1257,6 +1278,84 @@ type OAuthErrorCode string
 
 // Page HTML.
 type Page = string
+
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3 §5.1.9).
+type PasskeyCreationOptions struct {
+	// Attestation `none`.
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		// ResidentKey `preferred`: the authenticator stores the passkey, for a sign-in without a username, if it can.
+		ResidentKey string `json:"residentKey"`
+
+		// UserVerification `preferred`.
+		UserVerification string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has. An authenticator with one of them makes no other.
+	ExcludeCredentials []struct {
+		// ID In base64url.
+		ID string `json:"id"`
+
+		// Transports How the browser can reach the authenticator.
+		Transports []string `json:"transports,omitempty"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"excludeCredentials,omitempty"`
+	PubKeyCredParams []struct {
+		// Alg A COSE algorithm.
+		Alg int32 `json:"alg"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"pubKeyCredParams"`
+	Rp struct {
+		// ID The host that the passkeys belong to.
+		ID string `json:"id"`
+
+		// Name The name of the service.
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		// DisplayName The full name, or the username.
+		DisplayName string `json:"displayName"`
+
+		// ID The id of the account, in base64url.
+		ID string `json:"id"`
+
+		// Name The username.
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 §5.1.10).
+type PasskeyRequestOptions struct {
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// RpID The host that the passkeys belong to.
+	RpID string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification `required`: the authenticator asks for a fingerprint, a face or a PIN.
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	// ClientID The client that will send the answer to `POST /token`. Without it, `first-party`.
+	//
+	// Example: first-party
+	ClientID *string `json:"client_id,omitempty"`
+}
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -1715,6 +1814,11 @@ type TokenRequest struct {
 	// Example:
 	Otp *secret.Text `json:"otp,omitempty"`
 
+	// Passkey The answer of `navigator.credentials.get` as JSON, for the passkey grant.
+	//
+	// Example:
+	Passkey *secret.Text `json:"passkey,omitempty"`
+
 	// Password For the password grant.
 	//
 	// Example: knock-knock
@@ -1970,6 +2074,9 @@ type Malformed = Problem
 // MediaType An error (RFC 9457).
 type MediaType = Problem
 
+// NoPasskeys An error (RFC 9457).
+type NoPasskeys = Problem
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -2174,6 +2281,9 @@ type ConfirmEmailJSONRequestBody = EmailConfirmation
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
+// StartPasskeySignInJSONRequestBody defines body for StartPasskeySignIn for application/json ContentType.
+type StartPasskeySignInJSONRequestBody = PasskeySignIn
+
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
@@ -2215,6 +2325,9 @@ type ChangeEmailJSONRequestBody = EmailChange
 
 // RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
 type RenameFactorJSONRequestBody = FactorUpdate
+
+// AddPasskeyJSONRequestBody defines body for AddPasskey for application/json ContentType.
+type AddPasskeyJSONRequestBody = NewPasskey
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
@@ -2275,6 +2388,9 @@ type ServerInterface interface {
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx echo.Context) error
+	// StartPasskeySignIn Start a sign-in with a passkey
+	// (POST /passkeys/options)
+	StartPasskeySignIn(ctx echo.Context) error
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx echo.Context) error
@@ -2359,6 +2475,12 @@ type ServerInterface interface {
 	// DeleteIdentity Unlink an identity
 	// (DELETE /users/me/identities/{identity_id})
 	DeleteIdentity(ctx echo.Context, identityID string) error
+	// AddPasskey Add a passkey
+	// (POST /users/me/passkeys)
+	AddPasskey(ctx echo.Context) error
+	// StartPasskey Start to add a passkey
+	// (POST /users/me/passkeys/options)
+	StartPasskey(ctx echo.Context) error
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx echo.Context) error
@@ -2733,6 +2855,15 @@ func (w *ServerInterfaceWrapper) PushAuthorizationRequest(ctx echo.Context) erro
 
 	// Invoke the callback with all the unmarshaled arguments
 	err = w.Handler.PushAuthorizationRequest(ctx)
+	return err
+}
+
+// StartPasskeySignIn converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskeySignIn(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskeySignIn(ctx)
 	return err
 }
 
@@ -3129,6 +3260,24 @@ func (w *ServerInterfaceWrapper) DeleteIdentity(ctx echo.Context) error {
 	return err
 }
 
+// AddPasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) AddPasskey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.AddPasskey(ctx)
+	return err
+}
+
+// StartPasskey converts echo context to params.
+func (w *ServerInterfaceWrapper) StartPasskey(ctx echo.Context) error {
+	var err error
+
+	// Invoke the callback with all the unmarshaled arguments
+	err = w.Handler.StartPasskey(ctx)
+	return err
+}
+
 // ChangePassword converts echo context to params.
 func (w *ServerInterfaceWrapper) ChangePassword(ctx echo.Context) error {
 	var err error
@@ -3342,6 +3491,9 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 	router.POST(options.BaseURL+"/users/me/totp/confirm", wrapper.ConfirmTotp, options.OperationMiddlewares["confirmTotp"]...)
 	router.POST(options.BaseURL+"/users/me/recovery-codes", wrapper.ReplaceRecoveryCodes, options.OperationMiddlewares["replaceRecoveryCodes"]...)
 	router.POST(options.BaseURL+"/users/:user_id/factor-reset", wrapper.ResetFactors, options.OperationMiddlewares["resetFactors"]...)
+	router.POST(options.BaseURL+"/passkeys/options", wrapper.StartPasskeySignIn, options.OperationMiddlewares["startPasskeySignIn"]...)
+	router.POST(options.BaseURL+"/users/me/passkeys/options", wrapper.StartPasskey, options.OperationMiddlewares["startPasskey"]...)
+	router.POST(options.BaseURL+"/users/me/passkeys", wrapper.AddPasskey, options.OperationMiddlewares["addPasskey"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions", wrapper.EndSessions, options.OperationMiddlewares["endSessions"]...)
 	router.GET(options.BaseURL+"/users/me/sessions", wrapper.ListSessions, options.OperationMiddlewares["listSessions"]...)
 	router.DELETE(options.BaseURL+"/users/me/sessions/:session_id", wrapper.EndSession, options.OperationMiddlewares["endSession"]...)
@@ -3386,6 +3538,8 @@ type LastAdministratorApplicationProblemPlusJSONResponse Problem
 type MalformedApplicationProblemPlusJSONResponse Problem
 
 type MediaTypeApplicationProblemPlusJSONResponse Problem
+
+type NoPasskeysApplicationProblemPlusJSONResponse Problem
 
 type NoSuchClientApplicationProblemPlusJSONResponse Problem
 
@@ -5406,6 +5560,141 @@ func (response PushAuthorizationRequest503JSONResponse) VisitPushAuthorizationRe
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
 	w.Header().Set("Pragma", fmt.Sprint(response.Headers.Pragma))
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignInRequestObject struct {
+	Body *StartPasskeySignInJSONRequestBody
+}
+
+type StartPasskeySignInResponseObject interface {
+	VisitStartPasskeySignInResponse(w http.ResponseWriter) error
+}
+
+type StartPasskeySignIn200JSONResponse PasskeyRequestOptions
+
+func (response StartPasskeySignIn200JSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn400ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn404ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn413ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn415ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn422ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn500ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeySignIn503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskeySignIn503ApplicationProblemPlusJSONResponse) VisitStartPasskeySignInResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
 	w.WriteHeader(503)
 	_, err := buf.WriteTo(w)
@@ -9076,6 +9365,319 @@ func (response DeleteIdentity503ApplicationProblemPlusJSONResponse) VisitDeleteI
 	return err
 }
 
+type AddPasskeyRequestObject struct {
+	Body *AddPasskeyJSONRequestBody
+}
+
+type AddPasskeyResponseObject interface {
+	VisitAddPasskeyResponse(w http.ResponseWriter) error
+}
+
+type AddPasskey201ResponseHeaders struct {
+	CacheControl string
+}
+
+type AddPasskey201JSONResponse struct {
+	Body    NewFactor
+	Headers AddPasskey201ResponseHeaders
+}
+
+func (response AddPasskey201JSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", fmt.Sprint(response.Headers.CacheControl))
+	w.WriteHeader(201)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey400ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey401ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey403ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey404ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey413ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey415ApplicationProblemPlusJSONResponse struct {
+	MediaTypeApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey415ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(415)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey422ApplicationProblemPlusJSONResponse struct {
+	InvalidApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey422ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(422)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey500ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type AddPasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response AddPasskey503ApplicationProblemPlusJSONResponse) VisitAddPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskeyRequestObject struct {
+}
+
+type StartPasskeyResponseObject interface {
+	VisitStartPasskeyResponse(w http.ResponseWriter) error
+}
+
+type StartPasskey200JSONResponse PasskeyCreationOptions
+
+func (response StartPasskey200JSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(200)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey400ApplicationProblemPlusJSONResponse struct {
+	MalformedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey400ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(400)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey401ApplicationProblemPlusJSONResponse struct {
+	UnauthenticatedApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey401ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(401)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey403ApplicationProblemPlusJSONResponse struct {
+	ForbiddenApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey403ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("WWW-Authenticate", fmt.Sprint(response.Headers.WWWAuthenticate))
+	w.WriteHeader(403)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey404ApplicationProblemPlusJSONResponse struct {
+	NoPasskeysApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey404ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(404)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey413ApplicationProblemPlusJSONResponse struct {
+	TooLargeApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey413ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(413)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey500ApplicationProblemPlusJSONResponse struct {
+	ServerErrorApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey500ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(500)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
+type StartPasskey503ApplicationProblemPlusJSONResponse struct {
+	UnavailableApplicationProblemPlusJSONResponse
+}
+
+func (response StartPasskey503ApplicationProblemPlusJSONResponse) VisitStartPasskeyResponse(w http.ResponseWriter) error {
+
+	var buf bytes.Buffer
+	if err := json.NewEncoder(&buf).Encode(response.Body); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Retry-After", fmt.Sprint(response.Headers.RetryAfter))
+	w.WriteHeader(503)
+	_, err := buf.WriteTo(w)
+	return err
+}
+
 type ChangePasswordRequestObject struct {
 	Body *ChangePasswordJSONRequestBody
 }
@@ -10685,6 +11287,9 @@ type StrictServerInterface interface {
 	// PushAuthorizationRequest Push an authorization request
 	// (POST /par)
 	PushAuthorizationRequest(ctx context.Context, request PushAuthorizationRequestRequestObject) (PushAuthorizationRequestResponseObject, error)
+	// StartPasskeySignIn Start a sign-in with a passkey
+	// (POST /passkeys/options)
+	StartPasskeySignIn(ctx context.Context, request StartPasskeySignInRequestObject) (StartPasskeySignInResponseObject, error)
 	// RequestPasswordReset Mail me a code to choose a new password
 	// (POST /password-resets)
 	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
@@ -10769,6 +11374,12 @@ type StrictServerInterface interface {
 	// DeleteIdentity Unlink an identity
 	// (DELETE /users/me/identities/{identity_id})
 	DeleteIdentity(ctx context.Context, request DeleteIdentityRequestObject) (DeleteIdentityResponseObject, error)
+	// AddPasskey Add a passkey
+	// (POST /users/me/passkeys)
+	AddPasskey(ctx context.Context, request AddPasskeyRequestObject) (AddPasskeyResponseObject, error)
+	// StartPasskey Start to add a passkey
+	// (POST /users/me/passkeys/options)
+	StartPasskey(ctx context.Context, request StartPasskeyRequestObject) (StartPasskeyResponseObject, error)
 	// ChangePassword Change my password
 	// (PUT /users/me/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
@@ -11312,6 +11923,52 @@ func (sh *strictHandler) PushAuthorizationRequest(ctx echo.Context) error {
 		return err
 	} else if validResponse, ok := response.(PushAuthorizationRequestResponseObject); ok {
 		return validResponse.VisitPushAuthorizationRequestResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskeySignIn operation middleware
+func (sh *strictHandler) StartPasskeySignIn(ctx echo.Context) error {
+	var request StartPasskeySignInRequestObject
+
+	var body StartPasskeySignInJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskeySignIn(ctx.Request().Context(), request.(StartPasskeySignInRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskeySignIn")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeySignInResponseObject); ok {
+		return validResponse.VisitStartPasskeySignInResponse(ctx.Response())
 	} else if response != nil {
 		return fmt.Errorf("unexpected response type: %T", response)
 	}
@@ -12224,6 +12881,75 @@ func (sh *strictHandler) DeleteIdentity(ctx echo.Context, identityID string) err
 	return nil
 }
 
+// AddPasskey operation middleware
+func (sh *strictHandler) AddPasskey(ctx echo.Context) error {
+	var request AddPasskeyRequestObject
+
+	var body AddPasskeyJSONRequestBody
+	var err error
+	if binder, ok := ctx.Echo().Binder.(*echo.DefaultBinder); ok {
+		// A request validator built on kin-openapi's openapi3filter with
+		// KeepValidatedValue leaves the value it validated on the body. Bind
+		// that value, matching member names exactly, so the handler receives
+		// what was validated instead of a second, case-insensitive decode.
+		// Otherwise bind only the request body, so that path and query
+		// parameters are not also bound into the body struct.
+		if vb, ok := ctx.Request().Body.(interface{ ValidatedValue() any }); !ok || runtime.BindJSONValue(vb.ValidatedValue(), &body) != nil {
+			err = binder.BindBody(ctx, &body)
+		}
+	} else {
+		// A custom binder is installed on the Echo instance; defer to it
+		// entirely, since echo.Binder does not expose body-only binding and
+		// the binder may do more than decode (for example call ctx.Validate).
+		err = ctx.Bind(&body)
+	}
+	if err != nil {
+		return err
+	}
+	request.Body = &body
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.AddPasskey(ctx.Request().Context(), request.(AddPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "AddPasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(AddPasskeyResponseObject); ok {
+		return validResponse.VisitAddPasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
+// StartPasskey operation middleware
+func (sh *strictHandler) StartPasskey(ctx echo.Context) error {
+	var request StartPasskeyRequestObject
+
+	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
+		return sh.ssi.StartPasskey(ctx.Request().Context(), request.(StartPasskeyRequestObject))
+	}
+	for _, middleware := range sh.middlewares {
+		handler = middleware(handler, "StartPasskey")
+	}
+
+	response, err := handler(ctx, request)
+
+	if err != nil {
+		return err
+	} else if validResponse, ok := response.(StartPasskeyResponseObject); ok {
+		return validResponse.VisitStartPasskeyResponse(ctx.Response())
+	} else if response != nil {
+		return fmt.Errorf("unexpected response type: %T", response)
+	}
+	return nil
+}
+
 // ChangePassword operation middleware
 func (sh *strictHandler) ChangePassword(ctx echo.Context) error {
 	var request ChangePasswordRequestObject
@@ -12561,523 +13287,557 @@ func (sh *strictHandler) ResetFactors(ctx echo.Context, userID string) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7P35chu31i8M3woOv/NU4jwkRVIzXanzyLJky7Elb0m2sxP6kGA3SHbUBJgGKJpJueq7mjf3kUt5r+Qt",
-	"rAWg0c1uDpKcaWv/sWM1e8CwsOb1W79WAjGeCM64kpX2r5URoyFL4J/HNBix0+iWvYn4VDG4FjIZJNFE",
-	"RYJX2pU3dE76jAT6xpAMREIG0S0jY7y/XqlW2Cc6nsSs0q5Mpv04CqpkTD/V6JB9u91oVKqVhP08jRIW",
-	"VtoqmbJqRQYjNqb6S2P66TXjQzWqtHca1YqaT/RbpEoiPqx8/lytHMcR4+p4ROOY8SFbHN1LMSOUBHAb",
-	"CSgndKpGjKsooIqRry9Pj8ne/s4h+f233XqrSvTf+3vN/SfZcT+jMgpIwmg8/rZTkUzSMetUqiQY0UQy",
-	"9W2n8u76tHbQqaw7m2ajUTif1yKgOPL8RK5HjLy7fE3EgKgRIzQIxJSr7DBHSk3aW1vN1n69UW/Um+2D",
-	"xkFjaypZIrcazUMaHrT2a4dBa1Dbb27TGt3d26nts9Y+2+u3Gtu7O0tHPxDJmKpKuzJNokrVn0yrZDLn",
-	"AqineC56CatALi+vr99uNesNJKEcxXBRg8v3I5NzcaVEUjASGKAk46lUhAtFpL6NKHHDuMxRR/PJwsjg",
-	"7vuN7JKFUcICVb7xH0ZMD2nESD8RM8kSMhT5VdIbL9tbW3QyqZur9UCMtwIax30a3PyfQITs2x/Gh7ed",
-	"aaPR2pOKKvYtHTSiwU8yDm9+wsuRlN/qV/3X9tF/tU7/q3XqKOm/to80La0/1xKSuGQqmR8NFEsWJ3rF",
-	"AsFDSZQgMxop0mcDYWbO2SdFVDLPzLq5FrVGXG23kF6j8XRcaR/qkY0jjn813SgjrtiQJTDMDx8+HHl8",
-	"opiCA8t1kFAOm80G+f23ZrO+V28+qZJZpEYw+IRRKbilpl1903aevzCasKSAwbAkEcm3nUrEb2kchV2g",
-	"zPuymc/VyoQmdMyUZfLTRArYERrHYnYynqj5expPmX354uR7eku6ATzYs0xpkrDbSEwlmdAhe0qYfg8c",
-	"cf3jIEqkgl/q5EyRSBKYEhE8Tm/S8yZxJFWHu/WDa4Mo1qOtd3hm4SrVSqSH9POUJfNKtcLpWF/GcVVK",
-	"VmWvhPdG40gVyTcgHMKn4z5L9FQjxcaSTFiCs/EHtNsoHlAM7/bHE7IBncYKHymn1uZKav2saUFOBJco",
-	"nVEkntMxu6Y3DBhKILhiHOZGJ5M4QlazNUlEP2bj//5JIt9xs9BPhLCO8K6unkRXwds0LSgaxZV25YgL",
-	"NWKJFa4jKokaRZLou2FRNO3KSvvHX9NnIknseyZCzyGptCtbsEifPyJRM6m6UVhpV9aUWJqXTaXmOYfV",
-	"iooU0MWx4IM4CvSSmwWbJryN56pt5t1enN1nf4f+d8IGlXbl/7eVKkdb+KvceouvwOXP0kvhsjCzKp+r",
-	"lVOR9KMwvOfORFxOB4MogBnIQEyYvzXXqCEwKVGWkZgGNzgOuJeMWXuWRAr26X6Lvp0uejqzZateMPKH",
-	"WHY9ZX+uFGf6FCadsmq9DZJEoDh5au6HDx9qeY5fNBDzyFZeQMCAzpBJ32tf4Q1wc3dAo5iF+W01u0VC",
-	"wSSoLINI4RwFVwkNVNnRAx1nRG8ZoYqMhVSk1WiABksDEASZIzmYxnH3Yc5lq5WSyDs+SYSmS9qPGTnh",
-	"KlLzpdSyuB4PRSwLCzmmKhhllvIp6eFK9kAmSSPHWBxKOMqvqVRHoebOUiVUoQi989bHVKouzbwus/eR",
-	"1EJTD0HfSTJ31snRBHaPUMN+BDci9/5HfFO+WjCRh9o0Y/ZkFoJxTUwhzBiUhh5YPMjgerBRb2isRSy7",
-	"39ns07BrVjJ/KvsinOtBaTpCtebV1cX5/Ze+kS79MxqSS/f18tX3R/nQZyWgXM+wz8hEG74h+Vr/qada",
-	"JZQkbMKoYiG5YXMitHZklEz9I/LmiMO+gXakrw5EMmQhQX3tCe4VCyN6DdO7x15NuZxOJiJRLOyO9Ru7",
-	"sGLetl0xHhL/pfplVTLlenkSJvX0KA/1kMG4v/dmNnd9PuiGR2DC5BqHV76vJTN6qC32Kdio8yELYpqw",
-	"kMDniP5cVe9rJEm6RrBn5+JqGoxQ87zXtnGhugMx5XmxlzAcm9WqjHGgWWJ4/1O2k27MuVDk1AygfC/S",
-	"YT7Q8rv5yWkwMpP0VvZtIm6jkCVfdm0n5ive6lpd/p+1vnai3gq/k196deHLntvun7WkbmKfq5ULrRoj",
-	"M7hkg6lcKnYLVhR0LrBx0OmBx8Gqtd0CTwwyhUiSKb/hYsaBSylJJAsSBj/MEsGH9fXnDnM4gYGUMMyF",
-	"j1aLPgkMUzNTMWEJzJhwxkKZOqW1jFHpcnJW7/Cve6C61SY0UfMe2JB6oeHVVZRKkiS4tnha9XNPwDmS",
-	"d97XjrU2K+JVJo31kX6uVt4mdFi+ROkD6N5Ff9lG5lPebQ9LDEu+jvRfg2RSNa2IZhZE/6fabDaraRWx",
-	"Nk1ixvWZDpfqAg9ISL7kBY1oXCRl/4yNdbuy8TGGUUawfDFDepDT8Zgm80q7cpRqhnqW40jKiA8rVW38",
-	"Tu+wnXoRJ1TKmUhCMkwoV+aMaTtASzDYO3tHHZx9cDizw/qgL5EgYaEmYxrLZSOCzywZj/u0Of5ufB4v",
-	"+vyARGQ19BlNGUMuuvXkTyaiK5bcsgRncafDLeEFXfyz5GSLMVOjiA/JDNRE2FLNXOvkX1OhmHHI41pF",
-	"IZmNGCdzMSVU3hDaF1MFvqEH2pgjjg58q1DjBP7kbbgeJUKp+K5CWbHxRCQ0ieJ5d8rpLY1ibX6XH4WE",
-	"kRlEsIQgY8rnZlPsgZB18qEo2kOV/tLD7cV1yedN6MHouvq4DhIxNleYmonkhtAw1Gy4TvCkobM9dRwl",
-	"7JbRWNMSeF7gUXBGUM3Ck4QFqv4nCWaIt9VcwG3ZU15oziMWIV7TZPhFpbEvA2P9Mb2ElJO9HfJd9OyL",
-	"iNqiz/y5h1KIN5TP/6wjaTZILtL+H306l4zkb3qE3nk78sdsr5Ez1ltnPO4Z0cfFrE6ukzmhQxpxIkci",
-	"UfH84bczFsOIS0IVETxgzhgKqaJ9KpnnUEwYJBDZ2LCkA02fRNkx/g23/y0dsmLNWbFPamukxnFmyyud",
-	"aaOxHfyvUATajif6BrjE8Acw+PECRANkNOS1iNtF1O+P+NTcvOXdXVnb4qfWGMspMhDp1vxSEUnnksz0",
-	"v5wqS84FKl16UFrv0hvnTGSgKv3m8pNw7/XQumUUMOJ94ostA6oB2TNGuZyxBI5Vlk7vQz7GS3X/ML71",
-	"d5XH8J3rLxPFJ1Y1iqScouL6x0aScgN/yPB8bsaM+Naane/namU9q2WdgL3SFmHszJc0EPEwNsv99mbX",
-	"DzWdmbESnDw5MUNeFtTPzO5hNqrQeCJXjCbBCHxtsRi6zKF0gWDb1rFyVm+aEqKr5ZjVYOWic/dets19",
-	"I+veedIiV6uQNkYol+7X4sQexCtcugwPZTjdg52uYcqswUnpPBY07Or1AyOiLBBcbGHcL37opdqYTTYZ",
-	"FEQv/GsznCXcdGHwDx08LDHf3nE/6/oOR9K4E116jedL5MRcrxL2aRIlLNRMPGG34oaFGHX2/XiOG3v5",
-	"lEszpyJp31t1bxWJF+gHTn1vydj0Y8N6tUQS/cLCFUzXn4TeGetKzSzRuShdhmluY/L5JgtBC55ZnD9n",
-	"2vlBgxtV0XjBywzGByqtkQQeLeLQCQw3t0Ly8HLUppIlXe+T+Eh2oWxMBz85i7Q8TzNUFOOuHoK8FkMS",
-	"8dSo+TPoZsXsNvBML2EMlu7A6tNs3e5E0XkyMbSn+t906c75ZPklsvjWs9fXyUDxTfUMg7m7fX5fJc8T",
-	"IQUm06pj5+57KLlhFkJv6S1LtHDSZPFgToJ7aAvvJEvO+EBgYH0zv80Yd5py/j9eMUalir90b1kSDaI0",
-	"c9+kiB9xTk7MW6qVScIGLElY2LWRJHyj3s1pf/2tn05CzSS7VFXazf297cPG/t5eY+39s8tQtIHHMY3G",
-	"0lggEONiidRnMuUesAtHhivBgtkMtvav2iqdsERFKN1pkHSBDReUmF1NaMBqkk1oAvllMbtlsXSGAbpB",
-	"qvrv2SgKIBgOfIaL6XDUJr1mD3gHpETSQImkSnotvKZmok7OBiQCgtJXaSw4qxJqpkNmIwE2ov4MgxCw",
-	"Dbibl8Ev0vF0r/JDQkWLvvUpfAzFJyQwAm/DuL7+mr4brR09iikfM5Vjyl1T8DHW+9OrkwtQmXHFCE0Y",
-	"iYZcJBgpTj0orWyl1m5B5UO1EsBGFhRH4QYrQRKmpgknfTYXkK0gJHOrH4gJk1VCJeQBkq8vJoyfPSfH",
-	"gnMWKHKsLZ/ff9ut7z6pmlQRSXq/dippNUv71w4ejU6lzadx/Plzr+3E9NlzT4roiz0oaIv4QPTq5J3J",
-	"9wgMLZatwxoFa1Vb7YAqZkHJi/sdCl5oJhctYcNIKqbVz8SUdNmwUb5Yy53c/nbQrO2HrWbtcLDXqO3S",
-	"nT7bpq1gPzzMjXd3r2i4ImTdoLz0UY/57XfHJ/lCpf297T3y+2879XwV0snhGxaPBG1dzG5Pk5M316+G",
-	"0+OXVLDvmurg3eWH/vTFqyupZrXgTXZ8zdbByvF1x0yNRMHSvplK4O29q9buXi87In0p+6mdoo2zpNQd",
-	"RbyggueIOypylUrp2ZYjMY1DPQJ3wkG+jLGu1Sgr2XGx+atR/0UQXUSvrt79ctY8j14d1tn81S/hh7Po",
-	"IjqbvbmORz88H87P568O60Er5v3xaSP8/lWcnc1B87BVMB9Qf0omk08uYDV9ciyt6cM6iOKYoCxMR4yi",
-	"I0NTOwVfHtNPXVpETKY4D3ilt4ApU4wF16YfHQrgZnOsqdS/Z7TddETbe1D8mzmWBSPiggdFhZtizCTp",
-	"0+DG5hTbLc5VadYaV3vdD78ctd78tA4vnCRiPFErRVCb9DTj7gFXkmIM7LAH+9arkl4guGRc6X9KFrNA",
-	"dQ3f70EqSi9IGFX6aZRXciRm0qSJWDc73iJ9mfH1GY9URFXEh0QLZnIJTMdYaM16I3eeYTi5k1o4acux",
-	"utMkWpz6BXfM3uNyjrlVSX+uGLBm/Q//7MRsoAj4JwdY5mcEc/oa9AxNRKKQpcZCTGBTLT3rN4XRYMAS",
-	"ZF4Hrd0W+f23/QXmtaoEdi0JkKTaSd6WUcSlXz+FXHeTb6OZPyoPmXy8ntXTuVBd92RvmVQqYQb2RYV7",
-	"A3LJuwMkU+/txdU12ZrQpAflT5ywW5bMiXF8u9yr/lRlhFoknfAkR9ze7/asaHbTJNpghrtlqy7FNAnK",
-	"CsWNnQKnQhW4ZzTlIW3sN/aftGHAtkp+GkaMB0ymT6PtKNDv7xHi8mEXjxrcmd0x2HulYg1qHXpVk1EP",
-	"RZ/Zj9lS0VVSzn1QmfTIkg9quZvbBjBJV38Bq/FWqt+o8tXJByAFMWFcU49yBXjO0auXmPISzozPaet3",
-	"EMVsgU0Vjk8VFmN7smDKgxHlw/x+epXua/GBadSNRUDjtYwRyodTOmTSqayaicuqrYhGMy6tx/K04JDV",
-	"jq5JyAjjPVxODOaAVJm5un9jJZssYMU+KbQ29BEFOh9Xszq5BQoogIhgfGEBimqhzRXR/4kFUEZ0PE0S",
-	"xtVb49LPxmkpmQkRMk5GIpF6K109sw0BFOiz44i77a5WJlQpluj1/b8//t9O51Oj8fGb/10p2JrnTHOD",
-	"jE0J5mMYRvrfNH7rmZUDGktWzVmaIbyhGxQe21PrfICb0BhsawbPPiFlmfCofppQZXkt0DccupVqOyqU",
-	"shvxcgiEAey/Vg36Qo3gY2jcgMO3XllWMb69t6pkvIrByFsaLwFhsPzSLMSMRkqSPlMzxri2mtNMnaJV",
-	"KB/e3srBgUdy+e6g9lkF/V1rCJAeoKWw1kNn4FqTmPU7M4dKPzWaT0bIhXxWU7RH6KIxhnep4E2VNU8j",
-	"1mxNZpZgPbyUxY92/ezpYgCV1NWg1wvhVCj51yX8aXQro6grbRVArFsQOkwYu8MYP/uwEz9mDpK/bQXr",
-	"t2x2mSPh0ebHAjZUcPpLPUqbmfNevgoKNspJL/OhHkFnoSa0nIL7hQx8HCCWfZQpR1Btgu4IwQeRyV03",
-	"U6mSKY+1soQaqrGUcBoLGs86TPshVAYr4zyFyP6+oYLgC41O51Orof+vqf9vu9bpfNp9pv/vuf7n/kmh",
-	"OCmSdCfanj4GXr+hYDGO31+zZrfzAYtk6K8y3r2GTT7xZO4yX21eROePq/2ge9/H0tlrStLD3Fy4Wr69",
-	"bKBvoJD/WN+Zm15BlRVOKq2fyOJfpewXBDJaA5CPRuzUkUfmIpf4GqqKcbT+OH0mt0WweoXbkiQiOS6U",
-	"ifATTl+z/0kihgkdyzo5dloDDSGuwhlEnTwFmWsh/GOusH0xKJyPlq8RHi3EJ0k8f0U3iIWEt/uVk+gk",
-	"BJMSoIjgBuvuculrRbA0CzlugEIwo3OUKoXgChiPsQ9wTGLsKtEN8ADAxS568bvo7Ifzs5gDUlpuXoTn",
-	"AdkxXY+UXKEjSk/7S9eRRrVi6NS/VJSctJBl5kftPmaIdq+I15zc2hjXsiOfz4pMWCCSkIWE3YL8PEKQ",
-	"DChqm8YxiSC+4tJ+6GQSz02Jm/4bXPj1SnUhImQQNRa5QuT4gKYN8MEZL4HxycPZDqMQBE0vEOOxVgbj",
-	"yLrsepoXhdOY9erkPB2iX8xJZYejPmVdH+BPsz478CXMOEsg9g/zAHCVMQ0ZolTl1lqvBAaVMey3sPZU",
-	"ZYDLQqpYTUXjdQz3FaqOWRTnxANyKTJWVo6x6AtH5N27s+e3+86bKRJtKsyJHnxWy5xGOc65XaRTRJOu",
-	"cf8VTydXlrN8Xmst/U3EV4pXOBrfRaaAmkmpz3TZipvfTca0opoxVAnjNr49o1CdGK6xPCsHjwx4yMqi",
-	"Be8kS2pHwweiAPha2bQXpDIwBH2sIEr8ULPFcPjSyAi1gzA0uBlF5MQyDJRq2QiEki6CN5xqxcqH9DBm",
-	"6CRD15ldKxT4jtoK56nHAVo/tzxX35uR9tKCZRh4S63+TFRaIc+ZrHd4h9ds3KINgQxI5YvFcIiRsPR3",
-	"I7967Ww9q6bkbKW7JYIwApSnMNX601hGO025jmSHEzusNKKLQF16Pg6XM6ySPgvoVDITYUIjLE0z9Qar",
-	"bP5vr52mZXm1sXSgWFKat/s0FWmCB2BEgwck4kM92AlLIhHi55ywxvWFD7p1HGqJgNopZLO6L1TB+e5n",
-	"/BgmgXX+yDwoD/XXjMIGCB3mcQyPG4U1s+iRdOuOFhZOncobA86LlpY7ofoD9lkATqv6Lke9YgWZOX6x",
-	"MeY1YKggG4usk9NEjPUHBE+Ztvd2XGPpoUMOoltMhgD6NJvEaDCC1a+S6YQoQZq7LpvO7riYQrAN/9WF",
-	"cAf4T2H3zXrC8DES4q7oGQBXxjclbJAwOeomTBMJPGwuGbPB8m14KyR3aAZjJR8soyRYUDBQT81k4Vt6",
-	"HbwvQXA8/QziEjtXA6rzd/9YyoBxXacSNnpEQ0dnmbFAtBJr2lnoBTC72nYKEzrLcAdwH4XGfuI+kEIV",
-	"jm2ohb/nXqnCSQXtyKe+SOkxaSXNKk9IYELcoDOfxrF1cONAs4qzP6TZSMByOcYFr9LzpWQMfMt4yOBE",
-	"UnPe88Zl7kSbg6fXw6rfGJXNXApZzPKXzAnsVfUM3WUDVAZRYVgH94U28YtQJJ0byrZPTnksghtLKi6E",
-	"BXsIzxnmZDiTOTj5LHycHbpTvE+7RWSxZI7b5Eti7KGGl6DhZKwknJG55N7qPWPy+c3Nxh73t8V/aSyk",
-	"Mo9PefqQ/6qEjcWtLw0s/7GMLH0sUggFA89xARSXHUnEyXaDhHQunxKRVIF0nXFQNUYBFza/IX04/TgR",
-	"ceh9fURl9jN2eHLC4jjiwxyZJUwyBbyGs1lWsAYjIRkvWLGnWUbmn2Z0Aap5N474De6NuzTl5iLQkb2s",
-	"lSWaFkQFFE9PQHk68apN5XBUhNa2dyDSa+m5cdfsKWl7XwL/vXRqAIm4zzX8Iw8hzQLFw4jVqgXRQb7p",
-	"CoaAZ5okPaxUhHfilS7oSXqQ5m9DVkZkZJ6lkkimyHRSxeICuNGKjEBLyDmMsWv4uTtSuaRBSuztHt1n",
-	"3iC7CZvENLBnSOtzWgdis+yjsFpwo52uiEOr1Lk5SiQu6yFwssb3g5A+G+prBG4tXDy5hNyyHwooD1hs",
-	"1S5boGrmnl1Ud6tRKSRTBW80u45jMwtfMEAjyJB4PJq0V1KKNFd8erS+8iLZhS++YfNuIhS1T+jtuGFz",
-	"k/kJpepczIjgBp/a+NVsAo6vP7s/nYbqe3ysEol3ialy//CUGvCk+YpKxSTbeX9lJLp3xQn0Ij9UXvJ5",
-	"fiezpt4Vs4L+FSP2vEtG5HlXrCirmNiB9D6Wk03OQ+dYaXold4eWGlnPmWT6Qo4Z+lcsL3QLYbxvPndI",
-	"/zSkB0ufP/D5i+kZds8vHMSFX9xxyP+SWpTpHmTJOr2Q7kmeQWcu+QueYc/awk1JfaXDsFr5VNO0Xrul",
-	"YARLTfQn70/Or7uvL16cnVeq/l/d06Oz1yfPcxevX15eXF/7198eXV19uLh83j06Pj55e5194uLdde7P",
-	"7sn7k8t/f3h5cnnifrk8Ob08uXrZvTx5d+U9f3zx/GTx2vmV/u+Ly6Pz64LrH86uXz6/PPqQTubD5cX5",
-	"CzfKxWEfvzw6f+G96ej4+OKdfuPlydF1wfXnJ69PCq+fXR09e13ww8l58fV3568vjr/zfrg6vnh7crUw",
-	"oLeXF6dnr08Wrp+8OTp7rSd+enb5ZvF64d2vL66uF5fg8uTqJL189vzk/Prs+t/d12fn/vDc9XfnuV9w",
-	"ifV2uUunR8fXF5fdo+fPvfvMxcuTNxfvvcuXJ8cXmihwwzPbnfnpqnt58vb10fHCG69wBt3Lk3+9O7m6",
-	"Lv39+Oj8+OT167LfU2J6fXZSQAH2cm5lzeU8Xby9vHh/9vzkcuE16Q+LG40/5F/13cm/u5cX1/CWj9bb",
-	"9JZuHPGETgiZf6z0oJos4zN8wM9HpUlC55Dym7aWKMjEnGqr0Cuusz0Y8g0eNnTxwXiy3y7yy526qMQm",
-	"QVHkwd17ePidbC3qDwPWhTFy7I3GBmw2GtbYtVojJQnCVJiP9IWIGeWpe39Tf/1NoZuyp4Sa9FzdSxog",
-	"1BcmqEmDEXTD5r07+i9zgyvMpacSYpR29QuoCWM/YCFChHTBMb9ko1b6q8t81dmsoRGVZBjdMm6gHJbH",
-	"6Yrc08YzbXzRnirmEV9uNcrp+3Uk1RdlBeYYZXhBq4AV5PSqmA0KNvEyaxiBcwlgGbhQi5u5osVKoygl",
-	"DVW0IgL6MGI869PUeqLxaaIaV9UEtmB16R3vs+HUWV51cpQ3mDKWku1a8QBUWcL7ihbbm3s5uZwX0vgR",
-	"Gvb9uRcxNeSuvzTk0S+ZhaqTc4GtF0QMXht+G8moHzOvSQVa+lyQ3pY25to94CKdTi7f+e1IcLZ4jLIp",
-	"GgtHFSdzCUr3ZsR/L/pYd1OXb+Ia2/QOakE3nJrlX6tPM1BBfljweOGQIhaHDlZno/RdZdKsVieMu4Ym",
-	"+W2BUsW3+KvBST1sNJ+QiBvoqr4I56ZoM9vHQMZUjhAMWKX46Gu09vNXxY7L1YUXrtA0jktOlswUsSWR",
-	"gp42T0lPH/weCWJGE+AX5EyRkYhDWXRmbCRhBgVwY3oDObSUaLvYHrQOtyfSP4RYLhQJTsY0uZFQ4I9K",
-	"SMGZJewTSO6fRMT1n34ScXpXvrNXthw6n7GePcl5dpdJvtpqd+B/nxqNWqfzqXna6XzaP9X/PDztdKaN",
-	"veZxpzNtNRrP8D8n+J9T+E/roIb/xat7DfxzT/96enJ6WpKk/pLRWI9tI8K2Vfq/Ov+RuMmZ4AXJyjnK",
-	"Mi8poqcz4/nYOL3H0FnGS4y51wHlrsTPHBwvoe7BleC7qacI5pVjGMU1PTHts7iIiVttLfWRO8+lKyU1",
-	"jN551SEeBS6mtOQD1AAMpOSTL3Y3Vl5BtqQxe2rqLT1/84NpDKmrqCQV3i6Mq2v3YNRchlUG5h7qV8Yi",
-	"YaZGjQuYhk9SLrvdruldcnvkFE/AikSylMh9ALiVe1SkirulcrSXjsLS2KZ6uT28X9xId1zinnb6UTyj",
-	"c8z/SwN1etuhagJlEtVkgd+LFqy51pcz4s+0RJMTFGEbskOsoN9rkd9/a9VbWmnHzAALVgMJjoGKbpkt",
-	"2ELJOGbjPlLUAu5FMWkCyMUCxoXRSIBYv5KZnOaVQBemT+nOfoP8/tueAYRfVQqDcyl3O6Rlf66jJy9z",
-	"L9BxUtyhubCiHGs6m/t7T5ZOW3/KUfYqb8Bya5NOS9KttLYGsfaEBdEkYlxZ3TCbHlLOOor1UzpVoy4w",
-	"5HLDIb8uVb020pRpyYgHjDQP9xsr18g3gPd2fAO4tbu902htNxr7h4erLOH1Mk1NfgeIQFiPkCixbnVc",
-	"yVpADR7UCZWswMNNMiqVtpk5fflxlGXAbkJjP6lomewrgHRblSReUvNzpqTLqLGoMDJbB1Rfr8y3iLrO",
-	"oLeOSdtCj53mr4Ln7a9CHRAwk8oSRr+SJEqT2xyF+yAvX0kiZrxwiYrpGPFIiiu1e31o99zzMIHc+j9N",
-	"k9CwmrKIz1jDDcK7IGPwFZmaDviGFyrG4o2Pqzn+ehm2VaPQpcwfgaCog4Ha0ItpBM1KeX2Xer/XjN6C",
-	"cQstqU0Sx4RZZc8pgcUFf0uhhO5SuZcdDtZp2m5QXumNK9grHhaa6C6tIm08ZXJcv2iBn8E1z9YXmukc",
-	"i/GEmtp1zHTrpZnnBhog4lIxuhR2oYQ7IB0Xgfz456hKCsUzzckkPPEU0rIcXHkJ0s8pIv2cyTN+uRsc",
-	"n+2djU8b37Um2+HxBug/KzYBQUBWOCpT5lICEtTDpbAsRCR5rvKUUKIfTdVWht5JPI+5cjjvZZueasd1",
-	"Fg71d2xTT8SFth6m/TgKIPkGwax2m/vk9992qsT8daB1W/zroLGtf2s9wROGGrgkIZswQGUjvRs177XJ",
-	"yTGIkiC5rZJPHa5P1fwpufjurb0MB+3TU3J5dYRKPVwwZT45dT4e5l2ThQwiuV3nNrbOTTfI8VZJ7Rv0",
-	"/Kx6G1/wrLZ2ioXEOm/7lL+pEClsvsZdObq6gb7RU6jO1GuOy1BCZ1cbO/Rv2Hx9k1lT8grbIj96/fqi",
-	"wXqlsSVF6yJMuWkccQd/NaZRnD22t/2Dt9ung8aLm+bk/fYvjfHx7s3+fCf518+t4GB8dRjuqe9Hr2bN",
-	"1z+INYTDotd1YRvfMEVDquiGa50iP6YwQsWzN2iHYkB6NEgMps6M0RsGtQOm2XWRMVhInL57o8gY9GRu",
-	"l/EQnPZZB+SayA7ZVzkcn0jKrostLJs7mO2txn6xVd2nwU0wopyzuGtyBW3Z0ZJ3Wvsdn0ABKTFJvycj",
-	"xHFa71vl38hBQT6jwU3tGJ8mr/G7zXqj+EuI6Fi2PqX3Z+4qooRCx/IKR1chkuFDfGvxUwZTo5z4Finj",
-	"YK91cCfAEcZDRyn3om+wQ0AfWWNRDjZfFIfvKKMhj/iwS+NhIct4oE2IfHvjfktT/CrY3y9KR2nQY+Mh",
-	"/zS7kRb0ZuOHET/xS27OZCpHLOzmeSri0S0/KYfN1t6dTop9/drcyMfH2+ihKGHdZTOUy2dW9FIPpu7L",
-	"7EgGmO5LfeJWBA8giQve8+XPoslzX/nqYnDOFbLJAB90QxFMx4wrB9qy8dqYENUX3EVk4vfawOwrvvze",
-	"Wazp+4w6H6WyMcESIb9KCViXBa7LUFZodWsqmEVLVaJibKwQL2fAq7ntUm1yCYtcQ/Mrl3jVYsOm/Jyt",
-	"q+cU6LoLR6uYY5ZqNp7QL+MoBWxsCecv0wnXPcAbcepNtawiw/ucze6U2j1wD62X7prNsSw2c3OFflnE",
-	"q6rN7JC2Zt4kT16P2Bzyp+UI86PjuetNVMQM93Y2ZIY5NmZmXrKYb5eiesUwBmxxP+UK471exhjEpeaA",
-	"cmFiSBJdbmPxU0QiHsTTkIVPCRcOCcM93eHgAjeOTPD8uYLpMZ3bnyD1BDtVsWg4UsZHKKQigRiPBU8L",
-	"p215qZAI70PEoMNVJhYCWCdZJHYTTjKn6SvMFazCDlkHfS7l7b6wYwcbwKhC/9ZjcHhv7K5JvcFdpVZh",
-	"iGpC9R3zksTRLWsTqnCxqUQEDkgZ8vtKQL4suPEbGAPDGzM+rm0tbcszuw/2dlbndhdIt0LEzw95PF7J",
-	"uO355DwomAZG/UJZudASo8QP8qROTsYTNYfZcjGzh3c1xrk3hZorG92w38WmWXUPUdOCag5IinIH1YSJ",
-	"ScwyeWGCG1ha6fBdqQM9VqNETIcAyv61dY9kseINWS/aSnrtlm8+NLjF3QfMftOFUtSJ7Suq/zLA1waU",
-	"wKKh+JvLS3YWSoMze2syf7Zws2B7/8+IytG3O/vPT/41+eng5bMrWuten40/1HZfHbPpv9jlzXj3/M3k",
-	"1YcfXmyPrqan79aihuKQ79UI4952G6BjhkECyMxgxvobJ9y7ct31SSDG7mneJrskQYcMAG9bb8cnQip7",
-	"6v0uCLKMBLyh9Bk2OzZQQiNTD76AB/vj6t4EH4tFdMlOLU9iwgjZ0joxk5iGEeMyt8H6iwFKR9FK5Gjk",
-	"D14IZ/3cBGzpcmCnEgbB9F5W4+/VyZGNOZoIvb47M61MZqK3hKgvFylAWswZEGFwuA8Ao0SyeGBSEwIW",
-	"3RpJaESin1aRLmjJct3RkYBm2noi3dwtMe3YCPO2pqpUr9pcni+V5q3mzv7Owfbezv4qka5GURJqYw9D",
-	"nkuZClQcAjoW5rPMU3TsVewjD97q4b6ZMjxzFrMjylHmAhvMCcZSDcWTV47Y8gd3GYerLqpyWSrICPki",
-	"Pd9TIo/hzkdV8j9UlfxLqnJFJYmgnmUadRAo3oiCkR2eGVqbUPL2/EWVvHp78kLTzgfWf0uiMR0iQzZE",
-	"t90i30XPwEJsNlo7ZBJ9YjE0RQDcOhmFDPJE+1SyvZ3sJkTvn11czhrfvRiKo6Ojo/Ord6OTd0P9zxP9",
-	"f8+Oj+B/e4OJeq//cXwTn/zr/eUOf3EOdx0Nj55dffffN8G/4PZXl+92T5KbV8Ph8Ntvc/r39t5hK2se",
-	"HtV+oLVfGrXD/976+M23vzaqrc+FluKjXvgfoxfq0d8wNskqhysVnUdd8VFXfNQVN9IVS8uiPZXqi5d6",
-	"+T7A/J5/sXovg+nxxxV7ebNcswB+HHH/avNRbX1UW//D1VazL9AKeiygeOFRlX1UZf80be1R4XxUOB8V",
-	"zhUK5zJV6EOkRleuPO3RZ/cY/t0w/Lu8wvGoDzzXlKT7LGqt6tnH4PJjcPlR83oMLj/qb4/626PD8D84",
-	"uHwXgEhmn1np+0y7qn6u4mPdzHYutFr9NIkpxw5N0GsVdrn+pVoTZ5r3mn6ei6NcvnYb9Yw1SJj7O4fk",
-	"99926y1TRr/XOiC//7Zd333iA4zYpqVp41jXxhRdyukFS2vYWVYk0S/Mu8vvnZpmjXuP2/axrg0tTYYs",
-	"/2QmFX2hxGDCeIgdC2QsZt1QQAMMQ6Ih4xH2kgB8obTP7XhA/Yar+k/GExHHY5ZtxYr8xzVdVWw8EQlN",
-	"onje3bABq3X65zCyrt+8LiCzQk5sM6/v1MLa4Pd079xzulrhbLb2436i+ALHyw8l9+oiurcvuwuG7+ad",
-	"q+8801UYO66NpoC2Qxn9Uwzq5NK2to4GRLJbltDYPmNKuP3uW7a5vQhzdgHlfJVWnckn/59OR+ZxVD/+",
-	"95pdrTfdPQ/m5+FasAdifIcW7IV91AsnkIh+zMabAqxyAozDwvPt7j8pQE9dgzoz4iyFSb6zDFssGNcf",
-	"2ADkPYV4Xq0h2hquMmS572uGImpnz5GkocwDmf5aqGUOXrdcC9zNYLLtNIoVwEjFJQcXvwHQpdBxb2FV",
-	"iyoaCzHCrm0zM23sk3eXZyvrllci8aBcxNG75XCEUrXH1NuIEhp3OLCbcNfluIEWgit1geQQd/8ot9GI",
-	"ylKnVgp56Q0zg9eVhwlOG5+V2sJpoX4O787hoqIJjEWD0i1TIQRgMarxOt2t7bbaBtfLkJCNcZMwGtpO",
-	"LP2pUmIt8MA44jfdW5ZEg0jvFMooJstXG7utOVTlyIIq5wCnU+Rhv/ujJPZTPu7y4i4Uy+K3NPF6ZqN5",
-	"U4LfXDhX3yQqkfRGRkNgdRhJtZryS4q3S/wBDrra0qu8kVkaHYikFDWnEK1pA5wjY6layGPTo8QVQPtG",
-	"rXfwPIOzjFpya7vSmLTkfac05YfgXak+0mxt7+zu7R8cNmq0H9TpZCLrQyGGMdNKYSC4YlwZTWVJsV9z",
-	"c6c8NqYHlMAVA3Ydu6MM8UQy781HSO+n5EWkXk77trbSwXKms35xcXz19vtaOvm8aGyt9uiWscoUEbVK",
-	"2CcaqBjiSfr0h5E0tbS2mtk0Fo9UnZyKxA4cqmVzSjO1P55wxZJJEklGrmAhSsIyRgM3u7m4hbtrYGgV",
-	"91I64maCelzZcBI4vXCgvnUuojCoVCvDSI2mfX0k0vGan5aiYxV29sO+Y2lXsYuz58eV6sLlF2fXL989",
-	"g75id5YiHuHAYm7s/f8jxQycEDp2xOOgUR2P1fc7QaRJ70LTm4mOZaDz52JKVDKVJvSAbVe9ngqrow53",
-	"E2Xpgg/XWnDfMMTcm4/mv7WSiuN7SyjP1S8mjEeu+2faObTMxf9QgswIsFQgLJM1332po7z5yc0f2aKz",
-	"aof9xdNOnQXxB3UYsHT0B+ac2ik+UMLpP0UBsWHsgtoCqyA0Dg/293Z3tlvNOygIj+Lmjxc3fzu2vnhY",
-	"AR0pA7G9qdcR+xJ0I14e3NSrj/m6iJUNoYzljQn3MtlLzeLGhA75aPHTWr/tvTi5Jlsu7NJbdBis0Vku",
-	"/UbVn+vH9RazFLA9xUcqWLZs4wDshiIX2qGIgVlUzfcjSRgX0+FoZSeUOjkbmH3QV2ksOKu6MDjkoegz",
-	"lOumlL7MNH6POKFDqsfh8kQMGLvg7KkH7589yhy+BpAx4PfVo5jyMUPAIuNNshBdUcK02SJ7dXIBnMOA",
-	"4NKEkWjIxQJad2sdlxAiSC0u+zFcR3eEmiac9NlcOPAbu/qmuQOVBPro5RPcjkXCIIC4+yTtfNX7tePw",
-	"rTqV9q8dPOSdSluL4M+fe22X33723MNw1xd7WxZbrFcn70wDWJxC+TpsngNXBLdsf3eYyyaLDSxkvbvF",
-	"2Pw2A6PPSMwGaiFtp9JoHtLwoLVf628Hzdp+2GrWDgd7jdou3emzbdoK9sPDB+g0kDX5KUoREDrUluJU",
-	"sxj+Bk66pPPBnVoIZLNeigf59rvjE+LuMdjue9t75Pffdurb2RS7ysnhGxaPBG1dzG5Pk5M316+G0+OX",
-	"VLDvmurg3eWH/vTFqyupZrXgTU6LKBQYhSBvi8N8o8Vkn5HeVWt3L9dwVF9aq4GdyYcohu0/4o72c23J",
-	"IDNuBH0a+yzlS9Df0dCZCV6Xti+4wvYFG7QqWGhLsKj2iGFUNhm/WYg+yDl4LCXIIIrjhVS/haBkUUQO",
-	"bugWhsqNvAUOX9hWKhZ8qPWRoahiSg5maJnsT+Dn2RFt7zUaeWZSlOIoeFEq2LEYM0n6NHBI7XaLs1/h",
-	"tcbVXvfDL0etNz+tw8ERdnCl4GyTnhY3PeClUoyBifdg33pV0gsEl4wr/U/JYhaorpFWPSgN6qFb1XUK",
-	"xbxUW4OEEg1vkb6k+/qMRyqiKuJD8k6yhFyCbzvBqCPkOmfmDsNZJ1a23KF+wVnq4kBneur31wKrP1eY",
-	"8KL/4Z8dy6O1Jg2uQKNOpK9BeLiJSAwjjYWYwKZaetZvCqPBwPaTPWjttsjvv+0vMK+VaYobABIXNDQX",
-	"irikmKfQAQXutKiBXn8YvNSz6h0XHupnb5ksLWEGS3VRPS4ax2LGQhPnbrb2oIde88myb+2WzV+KaRKU",
-	"hWERcw/p01hTrgJBr8DARtsP9hv7T9qw3RZmcRpGjAe2j7jy4QO18uaRxPJhF486BRpdImB+nrJkbtob",
-	"hGxAp3FOe4Ab1pA32aSo8g9CV4nsJ0w0eNUXStoD5dV3VBmN1tRDO6/ntY9yfYEwub2ER+JzxFqFa/US",
-	"U8YBU8qVpzyATKl805tBIxr8JOPw5qe1TuQ06sYioPFaxgzlwykUcWZKOqvGPmYDlmjOBfZGlEjladEh",
-	"qx1dk5ARxnt+mAb4+yxfo2JysRX7pNBa4XND5+NqVqe3BQ6Lln8l3/SnJNdgwRS0bfmPLdLpRg3VV8Kk",
-	"/qFgp7nxfCycrgWsvUuHsiPHtFzDuSg0Jt8sklpELbQwm0pGekAgNUj+7WnxNRfThED+J4mjfkITo+CA",
-	"GkYLe1w9gJ1RMHzj5CudwtPc2K1l/DA2x8ouYYvtwbIfPvoh+fer3dltcP1z/MPLHb6bnD2HyuWjZ61+",
-	"42a7v/2+EYxPpz+8OFT/5nHjh+/PxQ9/2xZf2SaBD9bjCysML9kkpgG4MTZuw8QmXRGH3UFRAGDRtQbS",
-	"Ona98KSic8/TltYN7i0vHGztHiKXX1YJsNDSyRtq8VpA8vvmzZHWbw+82u+1TsPfOzfpdUJqMgtt30qX",
-	"twrmhFCTnpN5kN5mOpCmfi/91GTygE19s0lhy5vsxmI4RMN6zbbpi3wSs5ZXJI9ZpbzPtDUqrdPf1EcU",
-	"pyhZx+uy3rTmnqxHx5xtFt55Unfsuz+xgZBiCuZMzURyk89TxirFdTLJljbH11/Q03OvpVLhu7EKCtbk",
-	"ziuSRj0erERqKlnSpUNW5kvRhnTtSP++bKWKpGFRj3pLp16ulWY1ePwze5cZ2bK29RkSXcIBv3iA2XLa",
-	"Pyi+7J1cYzR6rpCAcsjI/+Niz1fRkF9M1V2U0HwHbypvJLhJTEWqc5PMrPM749DsfRkX9+ZOU1t+D5Mw",
-	"blPGw7+At1RMVck0zopiGGs6Q8vK8JahGBiJBzkDtrp2RpNQZrwhRX60XCRkLefWejmsj7b6n2WrX1tz",
-	"6Y5IIEUW4asP18bV19g7eOKWLxMvc62se8+gXzn5f////08+Rl1ympYF3V9HA+YL/6z/zzXtXx5+z8OH",
-	"FAbgLXNazpdKIqStJy53A6Qw0ID1jllnmfF2GYc8BE17ts4ejyHEQcUgEyZdvYTVyqfaUNT0xZq8iSY1",
-	"McGNr0HzHJagWPqc7yBf0OWT/jxl2CQFbC1ngUwlq5MMFMjKbvq7zXsMtMQZqcUaFJY6R6RpKpMe8/r6",
-	"rcedL9Xm5/WBclcm5i32u8901fbenaFtO6uPZaf20dv053ubgkJ//qnheNlSZDB7F1FE1vj2TkkOgwiZ",
-	"zT1LlkTX7S254HrzCWbCP+RIi+PsBnlg+WJ5N93t28U75BWWlzo3AhrH+ZKurNymmo2NTeDMBrcNZ7aj",
-	"6WmdqgQyxnCMxWX2gBoq1QVvnDkOQcJM6gZYZQlvR0wN2tDUTraFfmsbvgW8su0vd6YAoHjdFm3swlTi",
-	"jPg+xqG/TV94iUO/NiN3zQG8gT+HcR2bYa3L24WaLKmSdIo/ZF9Zz1eqsfk7YX1O+bQszQ20hQBVLv5b",
-	"F7xTVes99vq0bUqmhS6NSWnXtNPCqWQ/esNFcFOD/1/zmKzdLmx1JVu+qMBfvFTdM46vO3CcdWLiS9UU",
-	"+8XMbUUf+3Ke/wLl5qFj2XXyOiP3zBnwUsN56Pelk9ZIhjw6JV38e/Po9kah4AzUyPZCksSYtSFTe8za",
-	"syRS7ItArKyCYUjb+8FxdxnV2UymlJaXnc2fxIiHghVY82uewWKrTU2OMS/8LmnLxYLY8dSU4iYTzPzJ",
-	"JZoe7DcOWutxuhXRLsbDLpQG2GaxSzLnMUfdFhKgoyfbIhNgF9dC0bJ7v7p357m+E4Cs1LREEPXgN0gU",
-	"7UlFE6W3J59V0Xo/6r94f3P28jwOX76fnb04HJ+9OJ2evThthi9GcZ9fTv7dOm30t8+G//7+2WwNVaux",
-	"sqowZ3jgFFy9fykUvR7+lZ3uHbLhi7zy77iKYkTJtMtVmAu/iS/+56RbTsnvLs8QQuFfl0DVbS36r96/",
-	"QETsgmz4Qs62LLtWc04XcYw4eUYl225VIaYznwAnjrit6sDI1kqoimIig3x+UweCtGXUFclozDDE1hdT",
-	"ni8iWc+4LZXsWGsCaTk9oSZaYvf0utqkQDqZSCImC6Z8c43aAlfxjcUFdiurjkhXhBTeyc2RKB4AWzSS",
-	"tB+XtfF3GDQrcWZWBADMq1xdUfHnBtM47lpGtmGIwYb28oc0+nmKiZKa2T4lXCiSMMgZZLda60B267J7",
-	"o6wnbc34YDmEoS0xMFEIE7YLtNIub5YCFtwp8AZFevciCIiQjZmiIVV0lUDRNPvG3ptTQjbKu4hs13VT",
-	"nWrJLEc1Pol4tOtF/jIxPW85yk7cUTiOuEvo3RDuSG/vIGJx6AXL0veJBPYZ3fyLMEj+yStWD4BWZKbN",
-	"8lp1bO7U5l1NnM3SSjsgfwu+KycsjiM+tOqHiCEOUEUXWJ95NXsGCCbVqyJJxgAmhggKmpN3tIIo4bAh",
-	"10OXqoP6RWb+lSsFRIvKPZM2ZiA9fex7JIgZTQDqIN9oenNIrJWMJMOGlupT0zh22tQSFpDO1zADV4rE",
-	"SG/M2j3ny0UxlKld1AZ9lcSR1BYHRFoAGVnVyRE+1uEuLUooe6O2/GNpe1yEZJCIsS9Iv0qhSdtaxk4R",
-	"ahWRae0+gfIP4aEON0E2cNULCy+MJQbZLfkRzrEEo6eyDHh1hSK9jNWt4WuB03E/fva5hGfcCXml5FC+",
-	"4+nJmoJGqS1XMeMM3NTofjPHSx+5p25HQXJRlZ6aEZ1MGNb3RZxsN0hI59KdIOPJsxrQosP4L3OSHhyH",
-	"EJWAKknYkCZhbDw6MdPGKgmoZMCcZlGoRtCHv/c/vSrpben/a2M6YqfTqwISNPTvr5pn4TWCaxGvP4a1",
-	"yR2eEQESZMAwumUGrUUMrKNIzb0AKzxk3K+mdKGHTBMfg62OhbghcXQDwdZxASvcDANxq92B/y0gIep/",
-	"Hq6Fh+iJ7KV4iPrYnPGBuOuh2RTnsEjfLEtiY+a45SzvxUr1O8BugYYwjWPYxfo6kQUXh++u59FZywib",
-	"9pfDLbhZQyVsxI0EKopqtnZ3i7TGjOJZnNsqIx4w0jzcb+SD1Xs7frD60P1vFX71/Xh7xnhDOJJSul1S",
-	"+L0sc+A65+S0MfKEobguKbnd1AFfmFZQJr3eeOu1ga77wWAsQNQgNmXd0GITeJqRWoT2ocsETwnKsjhK",
-	"JjHl6H8M2YQmagzVx2cOZ3/Mxn3NVfX6tPVpg+/JKhFJh4csiAGDnOCGOpwQNNsw99UhY0FhW8bfrN8d",
-	"SpNoSI6yPBocsxAW8/KJrHvZtPnr8Fk2iQG8ugsa6a8L6+4pK5V25ScpeP2Szt4wKemQ2V354pmE4F64",
-	"ZxrhueZkBnEEklAni46nvS+XDqinsCYMTXal7qCGLJ4edJ5Ntdy+0rfjqzEq+IzKolYShbkJQFfoLAJu",
-	"25MMlDKTrWjKVMkkiSDLAyQ9OaHByERIxjXGtSYYdjikAWTCD636dr35xNoRaHqCdjjSxl1kew3AibjC",
-	"747pDZNIxLAMINdgPm4JRkpNHBZ7621pZC8tSUHJgWk/39B8nPUbAGvxutRQTETNQv9U7ak2SWJP0fT8",
-	"xvLAbwg1S4CZEHYFsZtRxqtjj7ILa2AXiTq5joIbDwgiRZKZUa7MB7WqTFQU3DBgSB0+NEDWpp5Rq4Bm",
-	"AQexmKFYWAgt5y++S+JKu5LCmaSxcvOLjZinhqVhRGhZtSuXmv+goDYz/zqrej5x8XZpQk/tCtouVUMa",
-	"sDAhi5liK99kdLHKd1zMUBBkg0eaDbA2vqzSrjzHtwrOTIqUEQh4mz+FhVuqaQ6yHh+71TPA59w0cPgL",
-	"j+IDcMBM8KVqoXjMyGcjARtME+ah8vjTylANXHEanHFSFW2BPwAax2bURQuJb1h3Q1whev5FNokrQy45",
-	"8+mRoh4p6p4UpbUXw+i0rLYr7a0dZL4IXnOF/D9621ZNkbDSWmcHO/+phlhmNcHjecnrq2u+zRfZmqu2",
-	"Kp/1pchYnYHgigagwaMmAMq5q4fPih5M8cqk4YqhxV2LeJWMKUfUCBa50K1Eex0gEW2HQJAnNsBrshQC",
-	"yjEAP693eId/8811Mtd65DffkDNOfrya0eGQJeTd2cevt0IRyK0nZAJpKN9YY4F9UwWBVCq5cCTmqSsj",
-	"Zy2wU4cbgfoNZANAZI9madQrdkNr5eueVhNIMuU9h5KBInAsHEH1TGZAz8nbDIV1uPFyVElfqFFBQ7Ke",
-	"l/bTewI4FRzCcdqgwK2KjGJu5oZLR8RUfWMW82wMyBa4nj/qh+kkqs/pOP749Zb/5xN4j7tD6+XeHfrP",
-	"JwSIBrSQSHY40sZXktC+FPFUsbSQoE0i/K5W1zBI+lZINUaD52gShWIIqz1kXE8jzSh1ntlxvcN/nOBD",
-	"djSw/f61J5jSZd8diDhmASzKmIYsfZf1Fw0x/36qxJiqKKAxOKj07jCppGEIrvVAh1/PhOnJLEc2lVBw",
-	"ldBAtYtJUwmiYBOq5MdL9lwEH7/eSlgogicIvWVtJL030EBBfvMNhDR6nh25NcF2E/+t59jzukc42Hml",
-	"zQmD7vDUg7LQ567DB8Km7hrpRAYijsWMONU44lLpsXzdA6CyXpX0FvoP9Z7guel5IHPmAlSliilgyciZ",
-	"hcOHlaqTc2HQzxI2YVRJIqf9caS09o4IZ/UOP+JkatC+JlSBLr/T2DFhEYI4TTZGCDc4t67xBuITuyZh",
-	"80jPrlfv8JPMDlrMiZ7fYqL3lPw8FWDfYroCCCuMPpIRiydgg0O0YERlh/eOaTBitWO97yJuEy5qUomE",
-	"9aqEfQrYRLlkRDVKmL8RxiFtLXUTRYA1sKxuIbfom29s5teiKi8BDaFtyr3BiQoNwoi+KWIyla7yqw63",
-	"7zUJWYf7jcYTVMvjKGBcMo/3vzm7hkh97BX66KOP6Wt1kQy3zENb40h5rTIqaDVVqpVblmARdKVRb9Yb",
-	"+h7DPCrtyna9Ud8Gp6gagaa1VZ+xOK4BBWz9NLuRcJz1L8OidIxLgKwzybeIUq5JUBtxN2wu0Z8CiHUf",
-	"WJ98x+bkihlLcH+3uf+kTo4ynWr1frz6cC3JhCXEFrI87fDeTZRm+Zpc6gOiRtNxHwxQ6x68YfO6/owk",
-	"iVBUsTYZMBVYnECFgSDbMhbz+ZAUO9ySPXyqTjAKecMAKBSmJkc2sKUYJ+OITxWEyAYC8vgQoLBKpACX",
-	"TgoCEGgyDQkXHW6AsKCbXqQkyZJwD+F6pGXnWE3MoaYWCcSR8JnWwYZM6alWUtAZ2MJWo2EVCVv+73Ew",
-	"u52pI6iid6rS/vHXCo2HlXblxCCrBcltpV15W8O/bkCRPP+l/1p+PzqYPj8Owtrem/PZ96c7H7r7XHz4",
-	"/vSHo8HLm08/yMsXx4ff62HdqLl+3zGqfpV2RUaQ4lxpVwYH2xevtp+3Pp02nw0Pbqf9Q/WaNYcv3/zy",
-	"fn+PHVxP5eH07cvby/cn7yrVin7Np+7pyS+X08Px9t7L1+ddNWV7u4evzyfff9ibHM+vVHTz75++O/tw",
-	"tksblc8fPxsvwUp363dsfsUU6mCLTlG9/xJxc9Hlic4Uf9fKPmDu34KbT6Nb9gYpBj+1i5tU9KDbzC2E",
-	"vjftfDy/DnaKlNPxmCZzq4yXHMFKtaLoEPLIn1tkflRpKUj72kDE0FvG+1l/K8MIQFGtZfwCNaOBrsMZ",
-	"sgnJTj2xHnGTS7vT3HlSJz2E6naHXf8NCX7OKEj9NkUnwrmN73sqUqjUFKNLr2KzUq209Apm86gZDyGm",
-	"axh1e2ur2dqvN+qNerN90DhoZDwo2UcdZFQkZRdKC5hiif9V9E4W9I207R3Xujd/D5axLfuiuSMz/wgM",
-	"XjntwzxMD79KtRJBKoueWdek8CA8X7bKnaruiMqRfoMxjxbCSK7bphesycdQSjNvPpZgS+YmASzuo6uP",
-	"2XAri56qYEqt3ZCV77CaWsUvlMmN8k8pWnG134aLdGk8LDwIl3YRI80H5QQV/NUzh7dvpQ9Vyt4AC1y8",
-	"f5lqtS66gT+m7UqKv1ypVrRGgwUVJYMrVn8s9mPhOnDBWaXqEBUNviMkVPrwji7pSw90ApjN3TwfQDS/",
-	"lSs4oYnXNazw/Jr4ggcQuPI+6GC7ZFzSu9sD1cutBuLkfcwB4eW3z9Ba4gC81iUb/cQNOqEXHl1CL2aP",
-	"isgmf1WbsXps6K8oIjtpfT9ZF2PKk3xHUKGnqMA75HnXso6yj9jrVB9RGzY0OYBl3EkbvMiif9L0V7D+",
-	"po/xR1sDu97iV/K3P+yC20rq1aOxd1bW1vK8gHqhnmcFy99F0TOVRZ48fAAlD4iyBrkkw2maaLpSvcPw",
-	"nFXmbAWLBR3WVlCuFt8NgjTrDfL7bztgM0PaZJFKh08fZ8b1qN09aneP2t2jdveo3T1qd4/a3aN294/S",
-	"7nLqUpDTfO6m6qUaSplOd73gqrN7lcnd2qk3q6QYXWm73qy3ntTJ0WKOEyYrfiUdlBbU4HT4dRbiVC7L",
-	"tCKUh1UCsSeIr2SCMFVChwlj0oRjfdQuDIpyhYhmplLTjBDjVBCvq0IRsbLBNHA8Yoim1dh/ghBicDeG",
-	"5iBUBDAveBV6lBADNRolFnV/f29774nr+LIAbi9nkYL4QKSIGAwsaNNi0xhYVRGyDrflu3DvXsNCa8Go",
-	"LQaUHttRthMBTUN7dsXsjKAgzNPXvfXBnFflwdJVyZApaXcIUwkw9NXhFpKChWnXICeZsp2DyFH6C4wC",
-	"EnIxCgddcfC+KlFCFEU/fI07/QTEMTaG3I+4h/BvQm9ZIH+fFS0vTfxcXaOtEc2Qnwf5l8f0YPJOCI9F",
-	"E/JbPxdOphjI9B/b8qN40zMtrouXqbjI+k/qx1A0C4QFKRl+c73hbwoBWTgOQJe83zLesZlP0XCsxVo4",
-	"nN3Gukf5C/bNKjy22VZeZbtaUKSzOPw1+mmtHoLt1nUflvh3bplUtEKmNVT5kVtnTb5UG62iAdtmXqWH",
-	"c83DcOd2Y0WD8nqblYqonTUG9hdr6lY01SzCcslsS+ql7t/EaKm+MzZwIA91uP+OeL5FC+RBGJeLtLss",
-	"z2Of1Q36rBbtjNfV9l7S/Yt1cis+b5iGfr+z/wf2XvOOn6e2RvLh8O5K2BJC9d1bb+t57lKEDHt7cXVN",
-	"tiY0wVRdngE6S43T/lRl7LfUOK2TI27vd8ZMEX1Mk+geNLLMGtldU43+R3UZLjZvob/yRtbGx5VhRC1L",
-	"tkZqHGfih5XOtNHYDv5XKAIoS9A3wCWGP0ASLl4wVQ14fcv7obKudxNKbgs8m0eo3jqZCgy+XvlcrWw3",
-	"the9e88WfF85d+hr43Ff5Qm9NDayux/GtrOOJ1RP5RIPiB7nTqu18TO7d/jOLq7H6mfecXpLIywJXuap",
-	"zZSqUKtNeK7ZK5TixY5Z+6P+DSm8ZhxzDnoXvObl0HBeSYrzrWmJDXW36ERJfZ/YbcLi06VQsfk+9e6t",
-	"43q5s03LgFORjNMI1TMRzpfE3j/VZrNZDeqBp0lsSoK9w5SBxUxX+Mjk/SOAU6VaAfmew1hf1xuW74a9",
-	"oVVe0qzaWsxZoN51PE+5HqHWC2nQXPM+Hjhe67GKDEqDxYL4nK1jdx0GPL5XyDCuV1LMn89Amtt3eGb3",
-	"P51RVUl/bpjFpjwLQkkmMroyOYjGsauQMc47kYQOwiZKEDSoyLsfR1Idm8/cN9fH4E78mEVB6SoVA15L",
-	"QTINnuQ0lrkRs/HALiutRmuv1mzWWtvXzZ12s9luNH6ouMQUSNNwcXf97fTLRquZsb6XFZJ7oqwJEWxn",
-	"aV8gSFCACLHJA1r7UcfCPno5BTeBg8+wBdtAgyZVxq4yBOy6ELCzoGcfczAeoC+uy+qgjA4ppFRBSskP",
-	"1KK1OMwbGutzYc59o7n6iXfcb19gnlvjHJ+KpB+FIVbDbx5IXpNbLOEUvy4AZeRyID5+zjCT15H0Q4N+",
-	"aYk9qoW8w/5YqtccW+dsJtTpRUC1bWWCjhaRBH0jBkwQ6v5CF4sUyjQpRp8oObKFMfo91k3RRoO+wymR",
-	"ER/GrKbV6SoJmbxRYqJNlMlIP6BPAahUplmFA0qLFIax/MrmtKnFVzItMCvicMgncG3W1qYKuFuWUdz3",
-	"YN/l/BmcwTX0jBaep03SNP8Ahp3tfFP5uSnfD9/z7/7V6H8IduOfG+Ntvvvq54P5m11xOG3Ka9VKvt//",
-	"5WSH/vtvxu5dgtefw+/vQFra3MCOxmW5PZzNXDqDcdO51kR/daa/0zhc/QQuxDkds2tqoFPWUnuvhXhN",
-	"E0TuWkvnfcPCiF5ri2RdjfeMQx7KX1F+mey6rABDRuXEzMbyy9N9t351nOYzCjREf8mLNgSDkZ7YrFqk",
-	"FlnQxtRAd4zoLSPQ0ACQtRIxHY4chFtWjOCHPTGSYbc7SzuORtIgroR/g6Oys/qJc3E1DQzn+McSsYEX",
-	"ujMRV5fbbFrjcYRq+1lzMSspQC8jvMZfUM4/GmZfTlCXiWfraX5kL38PGw9ykO/BW5ZmYqYE8ZX0I2p3",
-	"T3GcUDUqznDMGiI+RW/WNEMvz4SqYFRgthrYSi3GtUHIbZMFLeARcRZcXmrEEuklRRvMIwkWLxzNKqG2",
-	"UR52ucs1dsObARNrE33hKZECAXoAGlI/0GcBJNRRD6Fm/pWsE4szjQzf2MsB5dqYNq0hOrzDrwUA3qYJ",
-	"w1UELbETqAJOJ+bIWbB7PSm46qUVU0z1sN+vehFlyGqCGeGE89a1y0uuGqjmSJEAUnoM4OWYGCgsMqPz",
-	"IrmFpWf3N70358/VhZqHe9reBmd2Ldv7USY/ymRP+8ceGnCkTOuXf6SQfrSx/1gb26B5PrCNvZU2hPtn",
-	"qhiFjvE39AZkNWcz1277Om17pEX+3C8G6mmtoyvisDsQSc8WBgEmGYLLm965k7nLi03EMKFjdGobvGj9",
-	"Ncjyo1rdgCZ78PSMStJnER+ShE1iGrDQoZ/ZQXBhspRNnUOj6rdp8vOjAAKSC/0lnNOGwr9IrpthIS1d",
-	"2T53dxbv/mLqjWs01ubC+PFLHM/Y8eK/o4R+9I7/jb3jfpVZpKTPSP6Z0v5Rat9JahtOZfO8Ncv3qhTv",
-	"JMQLYTS0+C5NbcMnlpYgH+y1DrDO+InpNc9idhulkOmBGI/1f+OIm1Jg+1qsCuohlojJQodMYMrDDu8B",
-	"AglUiNpUOUyorELKPGCuZtKhXAqeTbSD9cKIsclbG0+miiXVNKMeMKqrhHFI2FOm63MVkY5t9fIbRvls",
-	"FMXMlHHgmsgbafOVgd1jvr8+0gY5FUV7D7rK3dLYCX+w2i94PE9rTl22fs9nvT0ogNFMDRoanim/CT9D",
-	"KFeVHQOipKqZSG7gYZDblMTROFIsJHw67sPCdLgFmTDF29GYmYxrLCM1lY+RJDutw6XFvs9hxA+bfZjS",
-	"UC4HMbP6er314/KeyYj3z/LDNbhrrt/GWoaPILOp/Le9hLUmDR13LH1W2rsG9ce898PzV89qb169vEbI",
-	"4swZXQHVU/BEVy+b6cew7NH/44bwbTqA+2xEqSDWlHMf/IlzcaVEAhLobUKH5YNLH4D3b5BcCTLDz3pc",
-	"R9Z76simiZnw6MbCGJ7KSeTD9T/2hvL52mIZHrqLbIYHN03SBNgLw3JSQIQ7JpeDDIZKjJp/OOSW6RVY",
-	"LoqP8Qa5CONmuulqO9B20hV1cmrA/LltuWWrwrRNaRqwGgXUdIoU6BPvcP9OMy4QPvbEEC1aJBE8YFXb",
-	"MJSSkM5txZh5gW1gocUc1IFkxh4LaBqL/mv75kkibrVUs6VSroFpX3zCAdjiLzBJAXYensEujHIUTRZ6",
-	"EjosDXhph3sVqHr18sVyPYsZ1EuROAAV3Fo4tjBuFkmWlvAFtnxVJdjsKeJKdGx/Vm2eY26tnT6m0UuV",
-	"UG2YfyVdj3qSAwjhLNJf82BByCwRfOiQ8KsO7b/Dp5I5DaZOTrP1gCn1OhD9KU7B/pkwCb37oduB6wNW",
-	"SHkA/4E7F0fcwQBArTHqZcVgMbjoVnT7DTz0DKsWteXk6ujNSff9yeXZ6b+77y5f96qEdrh9IXT2qwPc",
-	"DXQm8/rY+itQJX0WUH0FhiUDbX8n2KMfRi3LYEzMnE8MuNSdnRVGjN72D95unw4aL26ak/fbvzTGx7s3",
-	"+/Od5F8/t4KD8dVhuKe+H72aNV//IHy0uXaFkpkQIeNkJBLJ1peBMPBjrz32ejpISWKK3fTI62n6h1uq",
-	"h0tW3m8AUrwDCFmoKEJqhUxh86ijbE/xhbatkfT7ttrCv6xieRi0BrX95jat0d29ndo+a+2zvX6rsb27",
-	"oxVLRdVUVto7jcO0DYTemTgCGD7jdZwmvI2t/NpmMm1/yGtv/Ft8uDDxesVcvRa1f6jNvtmellQmOQkS",
-	"SWSPVQIOTZFY6ICMgYBEEaE/wKI8OqrwX2buqdrX6DdCM31itHvXqURvFzi0oU+N8YKbNy55kT7wtu14",
-	"ZQuG8vnjPWmt1Upp7R2fJEJLPuiBc8KV1nWW0V1mVTQZjSMpIz7MLvg5iiXXsIODPHOSRGsjknH11DFj",
-	"qHlTURyjU7pgO5wL0bEpb0+uWL4LY17OO2GXVllDa9kle8IZC01VcNp4NvO494XsRjkm/edu1uKafc51",
-	"8cuekbSHpTsnRgz7bIFDoGH9nYM3dT2UVO8oRdJm/y/ZPQevkh8FDG8upujFGIhkKJRiHLVWV42YVWDa",
-	"BlymTG9ZQg9C+aP4ShJvTn+9zc8t+wbOiiViYjUnfUpympu+1TAJ0FL1U/W1bcDrUSKUitmf55f9XC1y",
-	"zaYtCnOxVGMSUb7YcdIag5dsGQak+xXNwdu1yvYAvgObOIoBFPFZM6tqWiorLY0MVgt1KAImwSjWJoMS",
-	"2swzz7Vt1K/DAeLHeE8tGiEUAVZzPYhlFdrX1MmJGclUxdhYC2wbe5jfAq4MeCApKPod3osjqd7M8ble",
-	"WXHhie2tmQsnF+1tesvW6wj7bK288RiL2orw8+K5t7yo+TkLEuwgg0TkcrMLQ9fLj30hgI1kSR7+b8NI",
-	"9VqzuYl4uD50lr57bSwE2LXv9BPrgDdsUBeqRLL+4i6LZvoeYa9TnJ58hmvTRnO7tt9vsNoB3duptcLd",
-	"JmvQ/eBw0NT3Trr2qLcrznMJbbh46C2ojSsuvLtZ2w92d2sHdKdZa4Tbg1ZzsEMP+vsWa50OYY0qwTSJ",
-	"tw7qu/WG/WUT4eJQ3RHV634VnbC3K8AusA/U36Gg8+8aJvSQqovKP9MGv54MMry0UAKZ30D+jBiN1eiX",
-	"lQKo1Whobg6ChEqbpwLqcjLlEoJTwYgFN2nLeBZLVgWtSo8OQ2dU0T6VrLCnxEsYyr3rFqx2VRE361vO",
-	"5tslGpGdaQST5ZFRcB4UafpYL16aVeMvrretZpyF2+rmUK0AYP3SwC7izucCu9b1mA3wHjZbeyUA0inU",
-	"SRF4CYZWIZa7RtwSIKIj//U2jKtECTCKjwBlEa4WIKUgacnFMwF8rU6utC7UF+Hcoa9lIOgox/azIrGt",
-	"sLPTtc1XAc9v7tbNy6UyUNroI82OqQQrupqCdvlVaTGjITjDoQpIhIVtJ/VuFgYfHyFh/oKQMG/h7N09",
-	"WLxhwXY24JtpUWEsy8VuJd497U3Cy/dZgzLua0+XPpV9hv63x6jtl4ja/oUCsJo+wCVXJKDuFHi1/ooa",
-	"uInkcvEIPhC8ccFzRfmcMK5nEC4GED13Uzvj03J3pF73SJmG6qmpPhSA5QiZuK5xvUgwOhYNtAGf/3T+",
-	"nVUMjLrerO7rHW5g/CJVJ9aDm0n24TZ/KRrrq7eMxpLMTBUSdvOPpEEZ5F7MMm1VAIgggrMOR9+I6cls",
-	"5CVUNwyiWwzJoY/P4paOxDSpknCqrVpjczsXpHEXxlQqDOZZEVqccQw0YhXoS72J94niYY8ZsKb+x5MU",
-	"G7A6fyQbMfpWMXF66gYNAjZR2LrB+u1MHkA08MO/Odq0QX/IC0O9BVpi39WGe8zxXOBgbzShjpnN0FCC",
-	"BCMhIOTO2cz3Ld/Fb5jjZqtTSK4Qq8f/tM0oMASDQXM8ekVJHvaMatLBrlAyg86K+QPYD8WG921QkZzA",
-	"jcY3kvP/A/KCy0MxpQ5YOykxEAH5HSaSAG3nSH+OITdtNnT4yvQRU29RHM0mSgjXDYYuDZRq1nmkzQnU",
-	"8t1KFmYggP5/NiBSrxJNXbaumCIt2OxZt03PUAlw0UV47VzTGAftbMkTOtHstFqkZz7mQkMOih9cu2Q6",
-	"gRVyca4xLH/5NB4g1cOuqLXUfFJM0z863OZ/XJ5cnVzb9A+yYfbHkryOB5MMd8rv4GzWzeR49KPhkCV3",
-	"TPXIzuU+aR5+OMf0FjGwKJmTq48D4+E9UkAeUzkeOJWjMI3D9nwFbFqtz/318zpspD3jYbhaxTs3iVTn",
-	"eWJhikHaPmOwqMDn+ZbBWi+LKo9NGwhEd28Tyrk+VLyVjSg7n/2fG1FeWB5Ne4/ZNn9ktk0gxuN8zcN1",
-	"Ac1pcYe6v/7UJmcArmNS/gD0vvxuLP/UklX3WhiMhVQE5+LeJa0CQhNGhlMmoeQ0SmQutyYjIP/c7Vlc",
-	"qz8qy6JayGmyW4GdmVbxx/pfwhg6fkjTJxG3kXX9rQQ7dne7smeXKGFShSJZBIPcnyoleCkQ8ls3iIcL",
-	"efs+82Zre2d3b//gsFGj/aBOJxNZHwoxjJkWFubt4IdYr6J3RKUrGMZa2EzrZnCFGxIy3zEvN9FtEYVB",
-	"pVqJaZ/p4/4CbtEXIn7jmoF3XctBV7prQtFDe3+JGx6C5xlHvGm6s4VP+n55V8SbdvW1fYCtM/7j/cLe",
-	"dnOXoRg7unrEMX5IHOOJd64sc0jPWiF3SH8uRTN+zZS0wEy2OZvFZKKc4FHQZz/bXaXqOSKNWTuIeChJ",
-	"fw5+0tC28yW2UbRJqMQ3v4jUy2m/3uGXpmOPDVCmR6CX9u20AcrsOmDdi6n/BeEOsMqMB8l8ogzAMnR6",
-	"RXxl7DLrpgQVQpMkuqWKubpQ53WwHgV9Cqt+9LKoMy5gSklwWn9tTfS3l2fvj671fy/enz0/ubzqPbHd",
-	"NEsYg99ekzMWSnR9SFd1o4RoGxezW4QODyhPN07kaozYp0iqcjxnSx/3MvXvyppzUA0vLo6v3n5fS19R",
-	"eShGnGW0G7O6LwgY/SjWHk6sbbqtyyCaHYv5R2Ay2xk/okU9FCLzJOWbm0vijKK+9av951Jg5nPMyMnw",
-	"eiNKfZG4iFOETQlUxCAPych5jFdKRefox/RfC00IIELW4e61aVdFOmZWgEbS9KkNy5GeMwJmLV+r/eQ/",
-	"E+05ZT7/dLznex2RNVCf7furrkrJg9IvRn8uJ8bGo9j+u4vtv5HI/o/kFkvgm+/JKlYiLPohi5RM/IoP",
-	"R/UFGIqTrI1UDKHoFaLs7VQr44i7buoAyKxYot/8f3+ktV8atcOP5r+1j9/878oXBHE+U1jfgr2GlLSi",
-	"O4OUjMlYhYqCK4/qcOi0SD4A1FNkECHKDFkwnyHfKVLVNazactTjhzBQs6yQfBDJjZzQ4A6W4BeEL34U",
-	"KX9dkfKPxh7OyJhHu/B+KML3tgu1lJyvLjnabWwTD3XPlA5Ztt5nNmcRq44jqAxXAo09wQM9VDmaqlDM",
-	"MG2lz4ZTXlh5pEV0xLGI9y9VfKQHNocEKovW91cJ52WKlYxvHNNIw/kd6pWAGYqpKiUKzaoYD10eUlqi",
-	"lGuIfvm2dsYjFWm+Ql4D9ixp1htPoEIt3+LJKky28MflO7mmDinMsu3lAN6HSBk/N+WkZ1utd0cRVz0H",
-	"LmXfYFPUpCAAiBWwp6i7WAwpOrR4hlECjuxrC8NY0DG6Vwaq24ME8SwiM0lM5MFkhovEYG7iV4tUEr0T",
-	"F1NVWaFyHnHXOt61qvdXTI4AEovxEBbelE+b6HZWL2XzV6P+iyC6iF5dvfvlrHkevTqss/mrX8IPZ9FF",
-	"dDZ7cx2Pfng+nJ/PXx3Wg1bM++PTRvj9q7ikfDmzH2Xd5w+ah601iqk9xF6X0YjFjliNErOBIprGZsXU",
-	"cHeQ84Ve+inKeXE7/d11isM/gFcsxVJ1pAXif0aTULb9TA6PgJzuY39LW9anMyxFdS6eVRkxl06y0Wis",
-	"MctjaKii1Sky5SabMTtOOmhEg59kHN78VDI0zcrZPcdxBq3k85/mZXX3ZiGWkW1rd2eN715p1b8mmT7C",
-	"mmfFlA+nAMuQ4q4NmUmJmCRswBJIk+LMQkhgBA7waGtH1yTU3Le3mI/sqMmIAERuIYp9wv7SlFtY+3HV",
-	"1LnkWC7WkGQZQtn6TKNuLAIaA+Br2b4UWporpLoe79ZIjeOMOK90po3GdvC/QhHoVxJ9A1xi+APkFeEF",
-	"gxeJ17e8HyrrZ/IurbJ3+wanFrSAwg7xzzTNm9z39Hz+uR3h/9ad2jW1Z0l20+oz/VsEjKBm8vadOV1e",
-	"gAYxCBeR8AqtAW5Tm1v1MtGtz+gp9pF/wOJfYErZ1Fy7PFb0WYXAzzrMyuJ7CfsNcu+ucCU2KLYqPEzX",
-	"2ZoRV+NutdXen3+2mtt3eGb3P/4MV0l/bs7RnYpJkc6XlpCibuzsFDEgl6fHZG9/5xDQ8lsYuoSIZyTN",
-	"WKomlefV1cW5qb6gwSg9/lqP7nA6mTCagCWBL9GP6pf0Vp7qXtWid+jBmCMBmUAd3htPYxVNaKK24Clt",
-	"cbuqoZ7mKM/1FT0Ts4oy1R4R1L5GegBcDyXz3zrMXPL177/t1LefEAXNc7xiJz3FFFsXp4yFX9BXHgwK",
-	"qLgixPrgcrhbplQt4gTbJZh9tp+okyNcHgSMKPuy/oC+YsNs3jR6mCAaSdtNj8LXTqlUR2/PvpJETZVI",
-	"IhrX9UsMkp3LmoqxIDaee2UaLnvJIDG7dKqrsxfn3bPz7rvz44vz07PLNyfPvxWDQe9J1SR4J9CC0CtG",
-	"xnFn60E0IdjEctNGwHJo9mkSUw70UXXuciyuw17+Xn69rQ6MI34DUzvii8XM1KBXkAHgNWHpsfGACzXp",
-	"tb3AZfEc9GjHA5rWqRUuo6XUhQ/mijS+TovH/vXu7PKke3VyfHH+vHt6dHx9cdl7YiZtcuQtzqDWY7Wd",
-	"LvWnh4kmI1fnVF0+bMYTEcdj5lfatX37SpqKaDKdWDBup9AZF3A9f3AyRe+mAwYcoWZ6iCCV0DTH0LvR",
-	"yyCv0NRh4Le5xgI7gg9ar3ZiDkPOmVB4FPMjTdggYXLUNQ0wvv79tz13yrO/2bpRk5ltEsGjxJSG6lGZ",
-	"BwznzMCkwAJK1sb8R78lVp1cMR4aiG3X1QoTPBw8+YDN9AcM0gr5mpJYSOWSLqtEzQRRtC+fuBG6RBD3",
-	"nSNA2YNKEmIOMPLSgUKQG7LgX1pYr2K0Dbihpm9oe50dern+KjuZrc/ciIygV9jgpWQr0UXqESoc52HC",
-	"WFgn77iK4rQbCBR8kAiORy9LnBNcfIyG9WQsZt1QzEwvFLrgOiFKCCIGinEvt5aTGdWMCJAB7B5hzzLS",
-	"Z2rG0sNp3aBPbZ4sw/MMwg9bb4WMRyzswXiMv8mQ4MJuGJ9KkDCIC9JYmnO288QUdsF6+RiIroglBWcw",
-	"CUIyPV1YRmInjz/3MFDpaJv2NVf03HWRkiwekK97ctoHmQO48ynC0ZOq3iL9fi7cJpqa6czJqXo5wb0x",
-	"a3/Tw462KKKPUhCGLJK8NKfqkyIqmSNggICdqWI9NvJdaoon4CPNXQPwAPWGYyFVu8OnWeLJtZLB0fUu",
-	"mUrmNRhMj0g6l2QkZsTiVOqv1sl5Nl+ZSfC9dnialO2Xe8ZiOATkfdsBz7S+gTv8yg4x42n7vQwKP1Yl",
-	"yQ4PBdTaxCK48USkmGLDAusE6cGy9lwbgK/s9oIs1UsPIFJeSwFEjXLNEPFuGsdmgxxclbHctRici6nD",
-	"uh0j76O4sAGNY3S5+OHnIUKWYH8F/BEW3IwVy7c9QKw4kohxMtYcDt9hOyFgblqqA+Lfb1gPRXwVFRvj",
-	"dYYIZ1rxbZo79BImxTQJHDfbb+w/IZMouDF4FNMwYjzwqy0dBLPniHQAKRmtIOvh7vBM+4Cjd8/PTs6P",
-	"T656dQKQmNZNZXt5mLJgOwAsrJLpUj71PuaaWfWgWDPiA9GzFe8dbpxfSDV6Ge3xTJMV7DKYkqNcSEEk",
-	"dWLLei3usesPHZn2DulMqxkdT9FkyFQPT3dKirgfeqOAliE/xNIeYLZA/I/EUT+hyRw/BfWqmEmCAld2",
-	"eM+DzHSkYPx8tgHm19fWpehgAGxFBAL30CTTaroXikD26k9gqXz2atDfIIsDEzps6YOh214GMqpNnlEZ",
-	"BT2ClrVeNoNPAB4SDNHoP/H3qvsJAhIJmzCvTLrDPW771OnC3kWEGXdXcGi97G4YCQWCpFXfrjcBOg82",
-	"o8NdzYmdLuaeAKeNVNu1YXGiA4DokLdHS0ocro3b5QH9PcUo4q/BYvEdPKk49UDcs30sbrgIbmrw/x5+",
-	"Wp49ZrFLfxIjHgq07c0KZEdyaS6WDSWjfVaqub/blaMfkn+/2p3dBtc/xz+83OG7ydnz90f6f89a/cbN",
-	"dn/7fSMYn05/eHGo/s3jxg/fn4sf0A1VrRiizfcmy9LyfeHw7tXlM7MWi3qOtw9eotImLjYgudTBVq0U",
-	"eA9ywfEvTSp3HPqXbQKb9Xmeos/zTJ7xy93g+GzvbHza+K412Q6PNwh6LrRwezDiXrrmpqkt7l+f0QQT",
-	"ajZY9OIAByod2hg0DNYpSL428Ij592d3atsYqv+PgQpEmUTAS2RlgvXoAtWVZCWZ31J/7lakiUlOWKDK",
-	"Xbs+In8wTRJQWhRVDLuNIi2Dqru/t9cyLVGNYDD1isa6APfL3DYL1Rq4ZPEtmGnXvt2UsEHMAnQXiqlC",
-	"PTSMZAYGUNrcEqPs5u3WtJOo1s6qRlcu07PIUjXLaJrei2Mhbsh0koIOulNbdXBPGRvVrMQMIQXlFEC4",
-	"jAlcJ8diPNEaY49Ow54Zat5YmIupW9e2Z/+YTBNEFXQatVZ457bFnTcwX8k2wblqisGAKGcOPgQVvV87",
-	"FRqo6JZ1Km2CfaJ7xg5H3GttpdUJpEh1eC9lmj1rmIJJB9aGJZi28TXkPGDo18j60eqkRwPrsqNTNeqq",
-	"aMzAhgYTGjxRM2t8WydkNORgGz/1uauYcc/gc63mUu/BmCFoXMigga+JQY8NLPTOfuOJIYWsdWlCGRZu",
-	"LEnETGZdAXpIYmyzBmSm9hiNuLw6Xe9wSxVAn+aD+erptIbL61IPpOLUZrRdi3Tp9Ph/AX0aD0VOY8y2",
-	"HPIVxi+mO6T0aEOyGW1lAw3wzC3XF+x2a9ZOn7e8tu0s3bI1pIFm881K1b0AE8PpONGyYTILtWCg07Cs",
-	"I61+0p6wSru5v7d92Njf22ssaynBPk3srQctfWtEVfbZCDpIlH3wJxVV2pXdQWOw1z9ktR3aCGo7dPuw",
-	"dhjus9ph2KT7dHuw399tLVfW5Cb9J+S0vz62TpEauNh34nO1EvHCjbOM+P9j71qX28aR9aug9GcnVZJM",
-	"XXyJXalzPBkn8e5kxpU48U6V5kiUCEk8oQANSUXRSeV59j32yU6huwGCN90dO179mnFEUSAIdDe6v/6+",
-	"oheGl6NV3XIllhLuZJ218RmHyPIJskl/Jel7iFxUyJghHFERiw7XZtOtQ0YMEZaFi0iUmo4MHef5Myxc",
-	"WbJz+QjgnNo9DeQ5IolUjLPgmo7I4I0ht5eNZeDmAaCzTVSTlCKCSLKm4ySKqX6SdcQaHLFFz90FeXz8",
-	"sgFHJzFcLvAkoKyJpVR02qd8Y7qmYuf+kBmbglL1AwSijmVO797YE0yIp7PsSURgsMoUFuose5XS9emS",
-	"eRK34vei2F3ogiRk9hrPismn1VPeQ/hQmAO7ggfV64NIaVIrqCik2CE5kA8e0pmHDWy22hiDLYXyy8A2",
-	"RJGGb8kVCwjFIaeA8ezc3YCt6WB293IyTwCCZkVuaml1xWVpc8iHiIfXYijLO0NeqrPXv/91XG89O2dE",
-	"hZ9UYTGa1PCoBVQshJzXWY967nrM9byoI3oGL901aKIq6+n/Ykun13VjOqOBgteExy7gqS5YD3r58G7J",
-	"H+pKJIrVOKcecVsn4K8eDtqceorFe2zO5QkccPsLOAIX8wXoeStpfVrRL0RffiVnwjvwoK3XZUdNnZmA",
-	"5G4sk2P6xpjElVDi/oIpt6ldbenWqDcM1gqxhcay0tleV9LSpbaO+AnRjccOU96x+UzzuUNKqS/jcaFu",
-	"kYzSC3B/cGUYZp5ItfhxLDe5gQvTI7cc2Lcnv4sO7bO7bOxdccdQrFuL99TkhWmhZ+hNteuKENyDPYiQ",
-	"j/QnhKljPYtBs0hKLWI9/WEsVRSdIIjU/UwGkA4PEx8wPAIS9VPuQiY7Qa0OidBBed6OoJZ/ZWaIIYlN",
-	"uCugH1hTDP6lonT9mHPAiBjy7j5PRG194CI2rU2ETJIR7wj8loYSqxNGGeHrhwhJKe9fmxaIFq8m03jx",
-	"EW0SZq3Sr/om5EP/SxbtrLWZ0xDpqu7ECngcwzkp4heMq1/AvLO1XNKdWCV9WH8t7U6zmUD+p9P54jjF",
-	"BCDV4uWLJ8R8feMnNQ3PEBkTJApMUvCI/QQZo2epwRM/Q9H49c1Tj6ETWlIG3BX7FbNdh8DCDEqPvEx4",
-	"iD4xgaL5wnAWBF16xEsh2BUNJatzu4I627BPUFaxUq1YeUUDC1PWKgl2y59rr4K0aheu1qNNFvNBkfYh",
-	"FGktaKbN43vpTXzhRzFa1mJvl7mmNLC9FAvltxDGRey6SBaBf1Ktx49ApOaCPsO81iCQkQH2I4gSWxZM",
-	"4agjUvw9GAkbI4ssQkOfoNhGUd2nMqL/14xX1Tjc0AuoccwyvVSi8714jEHyWAYewOl6/00/lWlx8amF",
-	"xMVjK0OEbQJMpdYSyJLRWRtlmHRpkxSeYlRkjaSZM1+MEv0cVHwzgm+usAcA+UTofIdaHWZpqAFYDa4j",
-	"ShtcKGWo6YfVO4vDBTtxINigPmEQl1LRkcdBVRVakAc8ioazADI4Evjal4CKO2ItVHEyEB8CkOubz+2k",
-	"xS+kfzphRyftC+ayo/aZGXHMRUfgmN0IYex19hJWUGQ1GOllQzmEmCDIXjl+70O0G/tTuaso9wkpEaKU",
-	"+lDeZm9inu+TSfjgRrd6JctYgLWK43adrFt0sO7T1W4tI2U7iS76A1sH5V3Gh+AVdXYZfUKzaJyUDLWA",
-	"pTWRu+lLtRLFkiRYWCZTUvQw+5ApKZ6FpDJCvtP4D+XH0hYws6ru7u5ql9arXLW67u7uUpfTIttNQUxv",
-	"pLyI2O1YuW/j5SNotxJLFG/0He5FymljnbHMg+1LqCY3IVU25eHYnZLjxtqbFd9AbhCB7VQSzDSOzl1D",
-	"e6yzEyDt2nKY5y6i+iNNMxFScuuFF0vZnbhioTFNUUZ5KeSIh4ulZOq6VCSLvU/YWkHxS53duX6sQWUm",
-	"9aJO35Pp7naoaa2/WynZWzWkd8nQyxdi/kH3shb1tMShj4VgE/jnpiajWZoxQ1aUWKSTiv2HFC/mpjcO",
-	"F6k0Q+PMcZaRpipfB37dF3GrqTy/+8WfzCaV8xZAt5UngT8bZkqVMRmh136oM9+3avmxr5Ad0EicJJvd",
-	"Pvnpw2DxmU9/mqQ4jyZ8GVM8EnBHOVlRABC4QWDjJiLmTyZq38c8WKjjlfJkhkNwJjyAh17HBWfAfAuc",
-	"S21VI9PW7w/Vqctqe9P4A7zQ6uAC7amQ+vfUSYJaJxMmObwAMamZM47TSJAMIB3W80U0Gw79AQDRoMho",
-	"RUm+FD2EUPQm7peuO+IvThzHADQHY+W6xYhbUM5zTUcAvdOUJrVapJS3N1Kw1PGGMt6WQu+wVGRX93/D",
-	"N6N01lJNHBn/dP8onnqzAdfAFcALDJwCknrJdfhVytL/lq/Nz28xKfw49PxrwPh/daP40p7Kx5RTsk5E",
-	"hWz7k8UOhqVaDhzI6XvacFKrQa9KMCTYzPNCHtGiJeYcjrgPecTFMwqChPF4dkAprLsdi/K7d2PJ3Am7",
-	"3moP7oPv/YL1xCwIemwQcDcE4iR1cTpFW7V6ANANwt828teoJ5tQgHgimYrEy8naaY9vmajLbjw5ZLeh",
-	"XGy21u+Tof1BzI+ehYcxP83z1r2ZHxOc/nDk6geYxxLLuIwgfbJgmqV/twPQEe2rr5XprCB2eQuxN1Z6",
-	"NM8TBMKk+6tx0nCXGu5B3PjREUXlPX2mcGO8zSCxxB1Ba/dvUSK1boXmQKLlLiITFdXZpcVxJgPPPgYI",
-	"GSN5m6YOxl2gjhPXwxyDWVa9n1tIBlP0su/qiyjmrneROzdpboc6iGLqAY00JxdW2YjDhg5uCT8Onm6A",
-	"IIxyvGM5C6kKpbv9THWNalBlIyiTAMGZuCJ9h71WgGQ4WlrnWdvCwehwea/ndZrFobaGqPoR9T9CTt1I",
-	"YVOVksRHXRb4E5/KjYbo3z5eWuQZmRV0MK/GvG6drgR2qK5F05DW7KduKpsQD76xJF2u4qy44LvpDPoj",
-	"0X7PPP6+sum5+apmV7XdxFBfu0N/8+b8R+Ep00CHvTjMI9vVlTdmkfsku6HWvNFPME3hc9cYJcoNZMEl",
-	"QCNITFRa3IDp0ipiMEIOxKRRUuegfvR9uqOOKPZHyxxiQfMSbDaw9h/tSTzY9y3TcVsbX3qb3Vh2KRDK",
-	"GmA7VhIyh/iEVHQqAav7/3YvUG9amCx4mH2Z08ws5B9fNz2aadiuuvjYLaqyZgwJ3ug4QA8MadOcdX3H",
-	"Ube+2LqaTzPW9bMa+0rwuZVcIY4J/GKVDGCsLARAsc+xRhJVDfeD/ttmOqEzCZqz+Vh2xMT1ODEWluLU",
-	"2Y4wdWVQUzh1eAgLpT52p1MubFD6B+y5pTrHFPHrFnO/G3L9oGUg87eLK5zke8eZ7xHcDETM69uRZaml",
-	"clqFHJtBq3bad3jtzD1p15recYM77ung+bChrp1qnT7QGSSChUTqD1aZsmhYIOxuwpSAhbYRzFFlMAuD",
-	"o7P6cd3Rn2xiUPcKjIZ1sxoZjVvxgIv+vklzAEWraFdvbm2HabcXWmH6LG2DkfV8PSOcIkqPMnnvqqbL",
-	"NtZYY5HnGnyCTgAcChqvgA+ROdT2um7cERMVBTcd/VPAuY/07H5kdXJAKNtwHCIexhsDP3co5xcs5BOJ",
-	"RV1s/Y/ZbJricCoxmq9oTh64XcPe+m6tMTjmtVPP6deeu61h7bh/xpvDk8Gp51iGKJbxFDRHI6jgF/5g",
-	"U/8gmYqbsRQaXYZvCDjAo656O5XzBoBRIh7DvTYyITiPaq2WRVvpFXUope3HKqRn1bIOemEXmgf9YaF9",
-	"OPqK/9P1vW/LcDTvYMutVFVQ+zED9bC4deFMi1+sUuiVMx0aRtERBmizGiGjucWruqkhPUh/mOMAlyKl",
-	"rZjuVyQYzWrgTJrfrOCYrCYN53+VTOId9VIgYQuasoz2pB4/F166+45UjAv617jwunCvrsY4pTrZqIPC",
-	"WKY1OttKgDCJFceH9n4UUeBdDt7dIfRhLz9vgz4eTs/uB+p2cqD+TcbsFf3+0hM1jfKeDtKpx3uCtTo0",
-	"fFmTsrHtXUOXH+/8t4j1fK+HSNWeFbUUC4Suih8KFPyNwa+shUadzeBKq3e3dbKJRv9rfy2/gRZPYMLx",
-	"KZh+9SjG9G9draN39nvgsSnGc5sFaY8NAfKdYt+t56vM6mnVqh9U+v7g5fbs5Q6gl80dKQmL7OZIU4cY",
-	"7K+Ofb5eniO5nLkxm4bys+/xkLh/By6yHwPyXS7PgNTZDZfTgIPkHWrPJIJtHdE7om9aA+yVJSWuk2f4",
-	"vnmJbDJz2Kydug2n1m8PjmvHzYHjng5PhscehBFRNIP3YFS7NXHCSMqRQfEFbp8X4/vWs976lVTOK3hf",
-	"ZJz9X+BZrzQaTuPkefus3T5tt85OmqcnrVZ7x2wozf6iLCF6m1o2h0TGfhIZvr3m9f6/0fux2AIkH5fZ",
-	"gKOv9P+LVdkM660uYOMLqWXkik0AluqLe1mslqANenmqFgP55hHrzi0/WWb2W52embsL5ot0L2aCfKbD",
-	"/bn9qdbtdBPICkKxXZFMMtIn6f3N+Bc/iqPyFhy9LdduxDE/BLwayiwfUhDp6EXP0JMNz5IH3AOsAvzV",
-	"3F10/XzjN4FjoOXMbJeUsXjPU9uBqiYyxHghB1H53jAL++H28UaQ6mX5nDzFkPaDoPdp1t5W7myN3BCk",
-	"hChnYkxdkiK6tsLMoizRyvAunyWyXOle80Qp321LxxVC12+NjG0ORoq9s0Zz92q9vPmFfbMOQOSUjfDF",
-	"rJjQD4/5Nwn+dOtMDv1mdxmbjuDz9Od9f6SCku3A2HrUm+CxS9yrDUal7qcDcnpL5DRKu4xlGOdJZ1Hr",
-	"OplrFXYhQBJsla0TiH4KbCXyuQwBNJkNBTTS0nCvDI2+uohDdxCXwbBB4ROVcWMWcBUbnql3r75DBJcJ",
-	"FDu1cB8Wjp2fEbXuAUiQn+9ScHrBVD8UzD1nOB4X3P3bvmK60hk0wHcy9vmN8eTR79bK2An3rgvuNSi4",
-	"L8O8g9/lAuY8Xaa39NiTY2g0lvMIZOU0fQOqmVhS+1GdXbkqTtfqGHi1LxjA3oGOswMc3dpxpw7GeATH",
-	"jq4Rqo2pg/gTqRbBFGg47Ut4ObtmA9OoH1gyP7/8pXb16vWb2vXf//Fr7e1vv99U/txAh8Me3RKiOPi9",
-	"vUglfXvy4P0uLsCuyYYvPcenFius8gyCZiBnAWCK1XJ6CPx+5nnu67yfMgxPEqf/mscFtne3conBAC1J",
-	"jV4JLyIQUvExqor8WeCHxSCYeeookDVoXHjvE8DR6jPGZRAkLEwQdHLh/QBnjMe+irSuDrxQoOC1xQT0",
-	"GypWE9CfllHiFLdx6LeIRTPA+4Z8wEUcLEAaVRfQcuBgvLbhOPXCMln5ctqhHUE9Z7OS0nmsVhBuMBm6",
-	"al7WKaRR4KpzI1pzO/WVlpMqdG3SSFDapLBeTW0p+cWf5X0Ku9XV6HUtK6sZmUV6s4fNvi+UsNkpm+70",
-	"Qm9x9DVpf/m20nUov5BxHIZZCXqekhw5kB1gnxOK+RGfFp4fUhrQxNvIOwK6sXRSQ4qiaDpxPmuXj/SI",
-	"oTv3h/A891U7Cul4jTUVrRT5VGtG5vmeYHVC+35rR27l/FcWJ0zglgGu6pv0LqjFFvW4qZRhbXjc5KWV",
-	"i6XOMV+5sJr17q1wAZjEVdkTzGCEPEYtUWbtehkydzplP93+fntTZSCI1mydnbP3by5rjSo7YZ4/8uOo",
-	"yloOHXaiZykMQqQOyJHhlgG6nY7oUS/vrYynhok0htH0Ih7Ppj0teWplWdRAiAXXypA8ibxKFLthfIsB",
-	"3W5RY2FQl4m0/gq7ZFw7M8dpDaLPI/ZlEojoRUeLeM/n8/q8VZfh6KjpOM5R9HnUqbDPPp//LL+86FQc",
-	"5rD2MWsfd/AeHO+kFjjzXnQqb9usPT793BjXTv+vUzmyr4F7wd/QsKrWXeW88vef39/90frl5urNzT9a",
-	"N/+8yf4N18azqYr9mh/H/dcfP12/+S3w3nycX79+Prl+/Wp2/fpVw3s9Dvri3fSP5iun37oe/fHPn+eV",
-	"amUW+pVzFTCr13J+BNviCB37uSvEf+EwXqwahBp28wQxZi/w6/hPbjCSoR+PJy/ev7ls4L/hznhxgn9N",
-	"eehL70XLWd9NqPXwHp65wFHcGW7P6RRXv24nd2OW2l746X9GmuupJVfeK7vAYpn0juaN826pFtgJmsOi",
-	"1FG8RyuuJVrTzkE5DdYzJqzH3FwbBRDR9JTR6THKycT2AoasfLWwK68jTFsenMiTrGJipyHNHgO58wYF",
-	"APRTyBKH4j4uiCUQz0wkOwKKkeSRtFtLHRl0gJ/cQD1boW+BeEMFE3QywHMDnAx+fAdmGZydsAfolppn",
-	"p85ZU4VZ+bZAio9SvcM7+IaNrPFLfEpLH2bPckCUjX7ophUxC4Jse3Z173Wa3/h8nV6Wg+d6aAwI7soc",
-	"JIE4sKD0fWHidj9iUewHAdZOC+AJPp5MMQTNghPse9bZyzEffMLUTCAHn7TR9fhnX9dvI66le4AlKOdU",
-	"NLP5EmSDfcrwI3KpNq5BDfRhsQypOcN4Auxd9p1EPK7NpmoGibqtSg4NOxkzgM6NXo56r9m7q9sC+Q/D",
-	"QAV0FpbMduZr6WnGR3pU87w3xIi9rNXTz02kIUN756RpEh97dPrKF36kWwNgaZTkD3YIUb8SCdG37yue",
-	"otsMOiIn1EFXEv/DOWs7z+sMRuCLEVvIWWjnj9cK7DoiFdm5KLzS0yofvWVdHesrlCCTb5FESZV5MxDO",
-	"xHgZNUrs54YpUl8FLhvY5aUtEUb58cnqkrRXf+M3+X42GCOP+i5SJj+2nG6h1SDxk2JVpa30dJdWfdV5",
-	"zCACVuqdFC/eg+LJgyqe/DgUqZtbhicnl/2Ou94+N/fKqk4C6ej5XqaEM+tvVMJZvlUKSjiaIfG7EJTs",
-	"Q1QGIwJQNO1OeOx6buz2kA0JoHgeJO86Yj6WAa+zX8BKqcjA6qOEqCoVUbkxJdQuCU/roVIN3hiJUHVl",
-	"nGUK41VIWfPPPEwDdDqCSuqRu0CJ67kd48wsce4l4uHpntFUTFM1wZih/OKCeP2sjtG0/GsVu3CJWLXP",
-	"O8KQAQoZskBGdAiF58fgsFR4Z1eN7HLRmcSqpzbqJsY4uxMP0jzr+clqasoPOj2PPL4+8KNsEcJTv8fe",
-	"vHzBcZ94H2vA/AmFqf/AOKCwFvdKhsxlUx5GUrD5WEKRB1QbNBraLggligl2ZazOrnRqxDjxLHq6oBjX",
-	"EYmnB7PiMs9dUAIIkhMh0W/GJn0f1dmHRGPJztBgmhjzIxhOpLoGpKa4IBkiF/6u+QLdsg90DwNO44N1",
-	"ouIEukuunRCtH1wb+2VqEREv595tbtrVoilrE6vftlzbhnxf72AflNh6+C1YB30+moknbOIfpIPl0J+y",
-	"zCE+PfcGe62EcHx/Pm/lEHFUMBPliMYQD07qxKFlqDEDDD3TAH1SS/wICis03uydfgWV7KrGJIBYBZMz",
-	"8gGBlJ8Ae0L6wQAEODltP0c84Knj6P87OWk+qydO8RZcLEg4ZNAkRF1ECIZ+KOcRD5Mbs3//q11v6Ju2",
-	"Tqrs9ykX17+wl1IIPojZSxly1qg79q+9R+dQ8HNayF1nw12vqr2B+geM23OJe+vWluBr7kxOmiSuyOjV",
-	"MBmywViq86Cb7panpybpIGWerJ9KhEpyP/WHGmBmQf6kEZnPEm0kbLCjpjvsWHVJ1UnYP5VQvhY1OWne",
-	"tCoqM6WLAfa5WM1nL8kq6IOyPX3ZnE5h9JZYcxr8FJnrEp4rXfANP/sDvmxgqLmRGpr+p9zgXuIHBaP6",
-	"HVVR4nEoZ6OxirQmmTFVEZvtRuw1kMBV2T/4YhBI95N6+6/9+M2sv8swL8w7tQgB5VC9x3STgromtN+t",
-	"TdqS2+1+ZKpjyapPmluSHZVgq4veGMrHgKkYmuVifV2rPeS+/JbyTjCI6awf+AP2iS+w6KVfL64BOMwv",
-	"dHMFrPazdqNNpuG4cWpbgF/8qHTzAJIAfyGQrsf6bqCCxxCTZzIcjLl+O9Yd33A3iMeVb39++/8AAAD/",
-	"/w==",
+	"7L35chu3ti/8Krj87qnEOSRFUjNdqXNkWXLk2JK2JMfZCX1IsBskO2oC3A1QNJNy1X2am/fIo9wn+Qpr",
+	"AWh0s5uDJGfa2n/sWM0eMCysef3WL5VAjCeCM65kpf1LZcRoyBL45zENRuw0umNvIz5VDK6FTAZJNFGR",
+	"4JV25S2dkz4jgb4xJAORkEF0x8gY769XqhX2kY4nMau0K5NpP46CKhnTjzU6ZF9vNxqVaiVh/5pGCQsr",
+	"bZVMWbUigxEbU/2lMf34hvGhGlXaO41qRc0n+i1SJREfVj59qlaO44hxdTyiccz4kC2O7hsxI5QEcBsJ",
+	"KCd0qkaMqyigipEvr06Pyd7+ziH57dfdeqtK9N/7e839Z9lxv6AyCkjCaDz+ulORTNIx61SqJBjRRDL1",
+	"dafy7ua0dtCprDubZqNROJ83IqA48vxEbkaMvLt6Q8SAqBEjNAjElKvsMEdKTdpbW83Wfr1Rb9Sb7YPG",
+	"QWNrKlkitxrNQxoetPZrh0FrUNtvbtMa3d3bqe2z1j7b67ca27s7S0c/EMmYqkq7Mk2iStWfTKtkMucC",
+	"qKd4LnoJq0Au39zcXG416w0koRzFcFGDyw8jk3NxrURSMBIYoCTjqVSEC0Wkvo0occu4zFFH89nCyODu",
+	"h43sioVRwgJVvvHvR0wPacRIPxEzyRIyFPlV0hsv21tbdDKpm6v1QIy3AhrHfRrc/lcgQvb1D+PDu860",
+	"0WjtSUUV+5oOGtHgJxmHtz/h5UjKr/Wr/mP76D9ap//ROnWU9B/bR5qW1p9rCUlcMZXMjwaKJYsTvWaB",
+	"4KEkSpAZjRTps4EwM+fsoyIqmWdm3VyLWiOutltIr9F4Oq60D/XIxhHHv5pulBFXbMgSGOb79++PPD5R",
+	"TMGB5TpIKIfNZoP89muzWd+rN59VySxSIxh8wqgU3FLTrr5pO89fGE1YUsBgWJKI5OtOJeJ3NI7CLlDm",
+	"Q9nMp2plQhM6Zsoy+WkiBewIjWMxOxlP1Pw7Gk+Zffni5Ht6S7oBPNizTGmSsLtITCWZ0CF7Tph+Dxxx",
+	"/eMgSqSCX+rkTJFIEpgSETxOb9LzJnEkVYe79YNrgyjWo613eGbhKtVKpIf0rylL5pVqhdOxvozjqpSs",
+	"yl4J743GkSqSb0A4hE/HfZboqUaKjSWZsARn4w9ot1E8oBje7Y8nZAM6jRU+Uk6tzZXU+knTgpwILlE6",
+	"o0g8p2N2Q28ZMJRAcMU4zI1OJnGErGZrkoh+zMb/+ZNEvuNmoZ8IYR3hXV09ia6Ct2laUDSKK+3KERdq",
+	"xBIrXEdUEjWKJNF3w6Jo2pWV9o+/pM9Ektj3TISeQ1JpV7ZgkT59QKJmUnWjsNKurCmxNC+bSs1zDqsV",
+	"FSmgi2PBB3EU6CU3CzZNeBvPVdvMu704u0/+Dv3vhA0q7cr/t5UqR1v4q9y6xFfg8mfppXBZmFmVT9XK",
+	"qUj6URg+cGciLqeDQRTADGQgJszfmhvUEJiUKMtITINbHAfcS8asPUsiBfv0sEXfThc9ndmyVS8Y+WMs",
+	"u56yP1eKM30Ok05Ztd4GSSJQnDw19/3797U8xy8aiHlkKy8gYEBnyKQftK/wBri5O6BRzML8tprdIqFg",
+	"ElSWQaRwjoKrhAaq7OiBjjOid4xQRcZCKtJqNECDpQEIgsyRHEzjuPs457LVSknkHZ8kQtMl7ceMnHAV",
+	"qflSallcj8ciloWFHFMVjDJL+Zz0cCV7IJOkkWMsDiUc5TdUqqNQc2epEqpQhN5762MqVZdmXpfZ+0hq",
+	"oamHoO8kmTvr5GgCu0eoYT+CG5H78CO+KV8tmMhjbZoxezILwbgmphBmDEpDDyweZHA92Ki3NNYilj3s",
+	"bPZp2DUrmT+VfRHO9aA0HaFa8/r64vzhS99Il/4FDcmV+3r56vujfOyzElCuZ9hnZKIN35B8qf/UU60S",
+	"ShI2YVSxkNyyORFaOzJKpv4ReXPEYd9AO9JXByIZspCgvvYM94qFEb2B6T1gr6ZcTicTkSgWdsf6jV1Y",
+	"MW/brhkPif9S/bIqmXK9PAmTenqUh3rIYNw/eDObuz4fdMMjMGFyg8Mr39eSGT3WFvsUbNT5kAUxTVhI",
+	"4HNEf66q9zWSJF0j2LNzcUmlvGVz+aBN40J1B2LKwwXGJ1lyxxJQprggE/Oxth7mnHCmt4qgcwmcJM52",
+	"0BJMT4eSkZCqihuKShnl5OyS0DDU83j4Sd1JN/dcKHJqplG+n+lkH2sLixepSmTEA0YiJf0lWlgCTeiT",
+	"mAbMbn927cw+X0+DEVoYn2OnWcKQBq32bDZSi77w77BHbn5yGozMJL2VvUzEXRSy5POu7cR8xVtda7P9",
+	"vdbXTtRb4Xfyc68ufNlzz/69ltRN7FO1cqFNIGQGV2wwlUvVq4IVBd0abFl0buFxsOZLt8DjhkwhkmTK",
+	"b7mYcZBGSouHIGHwwywRfFhff+4whxMYSAlXXfhoteiTIBg11xQTlsCMQSzJNPigRY9Kl5Ozeod/2QMV",
+	"vTahiZr3LOfGVxthJUmCa4unVT/3DJxg+SBN7VhbLSJeZbpaX/inauUyocPyJUofQDc++kU3MpPz4RlY",
+	"YljydbS8NUgmVceLaGZBxftYm81mNW0K1KZJzLg+0+FSne8RCcnXsEDzHRdpU3/Exrpd2fgYwygjWL6Y",
+	"IT3I6XhMk3mlXTlKLQA9y3EkZcSHlWrlDn3Lm26nXkSt1cxEEpJhQrkyZ0zbe6Ct6L2zd9TBqQuHMzus",
+	"9/oSCRIWajKmsVw2IvjMkvG4T5vj78bn8aJPj0hE1hKb0ZQx5KKYz/5gIroGNRRnca/DjXpsF/8sOdli",
+	"zNQo4kMyAzURtlQz1zr5x1QoZgIvuFZRSGYjxslcTAmVt4T2xVSBD/CRNuaIY6DGas44gT94G25GiVAq",
+	"vq9QVmw8EQlNonjenXJ6R6OY9mNWfhQSRmYQqRSCjCmfm02xB0LWyfuiqB5V+kuPtxc3JZ83ISaj6+rj",
+	"OkjE2FxhaiaSW2cMEjxpGFRJHYQJu2M01rQEHjZ4FJxOVLPwJGGBqv9BghniqjUXWF32lBeC9YhFiDc0",
+	"GX5WaezLwFh/TC8h5WRvh3wbvfgsorboM3/soRTiLeXzP+pImg2Si7T/e5/OJSP5ix6hd96O/D7bax0+",
+	"xitrIisZ0cfFrE5ukjmhQxpxIkciUfH88bczFsOIS0IVETxgzhgKqaJ9KpnnOE4YJIrZHABJB5o+ibJj",
+	"/Atu/yUdsmLNWbGPamukxnFmyyudaaOxHfyvUATajif6BrjE8Acw+PECOj+jIa9F3C6ifn/Ep+bmLe/u",
+	"ytoWP7XGWE6RgYwGzS8VkXQuyUz/y6my5Fyg0gUeWa5g45yJDFSl31x+Eh68Hlq3jAJGvE98tmVANSB7",
+	"xiiXM5bAscrS6UPIx3ipHp6uYf1d5bkazvWXydYgVjWKpJyi4vr7RgxzA3/MNIzcjBnxrTU730/VynpW",
+	"yzqJGUpbhLEzX9KA0+PYLA/bm10/pHhmxkpw8uTEDHlZ8kZmdo+zUYXGE7lmNAlG4GuLxdBliKULBNu2",
+	"jpWzetOUEF0tx6wGKxeduw+ybR6aQeGdJy1ytQppY8Fy6X4tTuxRvMKly/BYhtMD2OkapswanJTOY0HD",
+	"rl4/MCLKAv7FFsbD4sReSpXZZJMpQ/TCvzHDWcJNFwb/2EHiEvPtHfez6+9xJI070aVReb5ETsz1KmEf",
+	"J1HCQs3EE3YnblmI2QW+H89xYy9vdmmGXCTte6vurSLxEjqAUz9YMjb9HAC9WiKJfmbhCqbrT0LvjHWl",
+	"ZpboXJQuwzS3Mfnw+kLQgmcW54+Zdn7Q4EZVNF7wMoPxgUprJIFHizh0AsPNrZA8vFzEqWRJ1/skPpJd",
+	"KBvTwU/OIi3P00wkxbireyFvxJBEPDVq/gi6WTG7DTzTSxiDpTuw+jRbtztRdJ5MDO25/jddunM+WX6O",
+	"bM317PV1Mo18Uz3DYO5vnz9UyfNESIHJtOrYufseOTNFb+kdS7Rw0mTxaE6CB2gL7yRLzvhAYGB9M7/N",
+	"GHeacv7fXtFNpYq/dO9YEg2itELDlAIccU5OzFuqlUnCBixJWNi1kSR8o97NaX/9rZ9OQs0ku1RV2s39",
+	"ve3Dxv7eXmPt/bPLULSBxzGNxtJYIBDjYonUZzLlHrALR4YrwYLZTMX2L9oqnbBERSjdaZB0gQ0XlBJe",
+	"T2jAapJNaAJ5hDG7Y7F0hgG6Qar679koCiAYDnyGi+lw1Ca9Zg94B6S+0kCJpEp6LbymZqJOzgYkAoLS",
+	"V2ksOKsSaqZDZiMBNqL+DIMQsA24m5fBL9LxdK/CR0Llkr71OXwMxSckqgJvw7i+/pq+G60dPYopHzOV",
+	"Y8pdU9gz1vvTq5MLUJlxxQhNGImGXCQYKU49KK1sRd5uQYVLtRLARhYUweEGK0ESpqYJJ302F5CtIKTL",
+	"BoNselklVEK+J/nyYsL42UtyLDhngSLH2vL57dfd+u6zqkkVkaT3S6eSVi21f+ng0ehU2nwax58+9dpO",
+	"TJ+99KSIvtiDwsWID0SvTt6ZfI/A0GLZOqxRmFi1VS2oYhaUNrnfe5j+5ueiJWwYScW0+pmY0j0bNsoX",
+	"5bmT298OmrX9sNWsHQ72GrVdutNn27QV7IeHufHu7hUNV4SsG5SXuOoxX357fJIvSNvf294jv/26U89X",
+	"m50cvmXxSNDWxezuNDl5e/N6OD3+hgr2bVMdvLt635++en0t1awWvM2Or9k6WDm+7pipkShY2rdTCby9",
+	"d93a3etlR6QvZT+1U7RxlpS6o4gXVGodcUdFriItPdtyJKZxqEfgTjjIlzHWLxtlJTsuNn896r8Koovo",
+	"9fW7n8+a59Hrwzqbv/45fH8WXURns7c38eiHl8P5+fz1YT1oxbw/Pm2E37+Os7M5aB62CuYD6k/JZPLJ",
+	"BaymT45L1lSCDKI4JigL0xGj6MjQ1E7Bl8f0Y5cWEZMpwgRe6S1gyhRjwbXpR4eiitm3UFeif89ou+mI",
+	"tvegyDtzLAtGxAUPigp0xZhJ0qfBrc0dt1ucq8atNa73uu9/Pmq9/WkdXjhJxHiiVoqgNulpxt0DriQF",
+	"JsT2YN96VdILBJeMK/1PyWIWqK7h+z1IRekFCaNKP43ySo7ETJo0Eetmx1ukLzO+POORiqiK+JBowUyu",
+	"gOkYC61Zb+TOMwwnd1ILJ205VneaRItTv+CO2XtczjG3KunPFQPWrP/hn52YDRQB/+QAyzmNYE5fg56h",
+	"iUgUstRYiAlsqqVn/aYwGgxYgszroLXbIr/9ur/AvFaVOq8lAZJUO8nbMoq4NPvnUNNg8m0080flIZOP",
+	"17N6Oheq657sLZNKJczAvqhwb0AueXeAZOpdXlzfkK0JTXpQ5sYJu2PJnBjHt8u96k9VRqhF0glPcsTt",
+	"/W7PimY3TaINZrhbtupSTJOgDBDA2ClwKlSBe0ZTHtLGfmP/WRsGbNEQpmHEeMBk+jTajgL9/h4hLh92",
+	"8ajBndkdg71XKtagpqVXNZUTUNyb/ZgtCV4l5dwHlUmPLPmglru5bQCTdPUXsOpypfqNKl+dvAdSEBPG",
+	"NfUoV2jpHL22lqCQM+Nz2vodRDFbYFOF41OFRfeeLJjyYET5ML+fHqLBWnxgGnVjEdB4LWOE8uGUDpl0",
+	"Kqtm4rJqK9/RjEvr7jwtOGS1oxsSMsJ4D5cTgzkgVWYO3yFbv6HYR4XWhj6iQOfjalYnt4AQBVAgjC8s",
+	"QFHNu7ki+j+xAMrFjqdJwri6NC79bJyWkpkQIeNkJBKpt9LVrdsQQIE+O4642+5qZUKVYole3//58X86",
+	"nY+Nxoev/nelYGteMs0NMjYlmI9hGOl/0/jSMysHNJasmrM0Q3hDNyg8tqfW+QA3oTHY1gyefUTKMuFR",
+	"/TShyvJaoG84dCvVdlQoZTfi5VAXA9h/rRr0hRrBx9C4AYdvvbIMGWB7bxU0QBWDkXc0XgK2YfmlWYgZ",
+	"jZQkfaZmjHFtNaeZOkWrUD68vZWDA4/k8t1B7bMK+rvWECA9QEthrYfOwLUmMet3Zg6Vfmo0n4yQC/ms",
+	"pmiP0EVjDO9SwZsqa55GrNmazCzBerg4ix/t+tnTxUA5qatBrxfC5lDyjyv40+hWRlFX2iqAWLcgdJgw",
+	"do8xfvLhRX7MHCR/2wrWb9nsMkfCo80PBWyo4PSXepQ2M+e9fBUUbJSTXuZDPYLOQk1oOQX3Mxn4OEAs",
+	"+yhTjqDaBN0Rgg8ik7tuplIlUx5DDR9oqMZSwmksaDzrMO3HUBmsjPMUIvv7hgqCLzQ6nY+thv6/pv6/",
+	"7Vqn83H3hf6/l/qf+yeF4qRI0p1oe/oYeP2GgsU4fn/Jmt3OByySob/KePcaNvnEk7nLfLV5EZ0/rvaD",
+	"7n0fSmevKUkPc3Phavn2soG+BcCGY31nbnoFVVY4qbR+IotzlrJfEMhoDUA+GrFTRx6Zi1zia6gqxkv7",
+	"/fSZ3BbB6hVuS5KI5LhQJsJPOH3N/ieJGCZ0LOvk2GkNNIS4CmcQdfIUZK6F8I85AIPFoHA+Wr5GeLQQ",
+	"hybx/BXdIBYS3u5XTqKTEExKgJyCG6y7y6WvFcEPLeS4AdrEjM5RqhSCaGA8xj7AMYmxq0Q3wAMAF7vo",
+	"xe+isx/Oz2IOSCmsQBFuC2THdD1ScoWOKD3tL11HGtWKoVP/UlFy0kKWmR+1+5Ah2r0iXnNyZ2Ncy458",
+	"PisyYYFIQhYSdgfy8wjBUKCobRrHJIL4ikv7oZNJPDclbvpvcOHXK9WFiJBBTlnkCpHjA5o2wAdnvATG",
+	"Jw9nO4xCEDS9QIzHWhmMI+uy62leFE5j1quT83SIfjEnlR2O+pR1fYA/zfrswJcw4yxBmAE9DwDRGdOQ",
+	"IRpZbq31SmBQGcN+C2tPVQagLqSK1VQ0XsdwX6HqmEVxTjwglyJjZeUYi75wRN69O3t5t++8mSLRpsKc",
+	"6MFntcxplOOc20U6RTTpGvdf8XRyZTnL57XW0t9GfKV4haPxbWQKqJmU+kyXrbj53WRMK6oZQ5UwbuPb",
+	"MwrVieEay7Ny8MiAh6wsWvBOsqR2NHwkCoCvlU17QSoDQ9DHCqLEjzVbDIcvjYxQOwhDg5tRRE4sw0Cp",
+	"lo1AKOkieMOpVqx8SA9jhk4ydJ3ZtUKB76itcJ56HKD1c8tz9b0ZaS8tWIaBMdXqz0SlFfKcyXqHd3jN",
+	"xi3aEMiAVL5YDIcYCUt/N/Kr187Ws2pKzla6WyIII0DzClOtP41ltNOU60h2OLHDSiO6CMim5+PwV8Mq",
+	"6bOATiUzESY0wtI0U2+wyub/9tppWpZXG0sHiiWlebvPU5EmeABGNHhAIj7Ug52wJBIhfs4Ja1xf+KBb",
+	"x6GWCKidQjar+0IVnO9+xo9hEljnj8yD8lB/zShsFrtFP47hcaOwZhY9km7d0cLCqVN5a0CY0dJyJ1R/",
+	"wD4LAHlV3+WoV6wgM8cvNsa8BgwVZGORdXKaiLH+gOAp0/bejmssPRTQQXSHyRBAn2aTGA1GsPpVMp0Q",
+	"JUhz12XT2R0XUwi24b+6EO4A/ynsvllPGD5GQtwVPQPgyvimhA0SJkfdhGkigYfNJWM2WL4Nb4XkDs1g",
+	"rOSDZZQECwoG6rmZLHxLr4P3JQiOp59B/GnnakB1/v4fSxkwrutUwkaPaOjoLDMWiFZiTTsLvQBmV9tO",
+	"YUJnGe4A7qPQ2E/cB1KowrENtfD33CtVOKmgHfnUFyk9Jq2kWeUJCUyIW3Tm0zi2Dm4caFZx9oc0GwlY",
+	"Lse44FV6vpSMgW8ZDxmcSGrOe964zJ1oc/D0elj1G6OymUshi1n+kjmBvaqeobtsAOkgKgzr4L7QJn4R",
+	"iqRzQ9n2ySmPRXBrScWFsGAP4TnDnAxnMgcnn4WPs0N3ivdpt4gslsxxm3xJjD3U8BI0nIyVhDMyl9xb",
+	"vWdMPr+52djj/rb4L42FVObxKU8f8l+VsLG486WB5T+WkaWPRQqhYOA5LoDisiOJONlukJDO5XMikiqQ",
+	"rjMOqsYo4MLmN6QPpx8nIg69r4+ozH7GDk9OWBxHfJgjs4RJpoDXcDbLCtZgJCTjBSv2PMvI/NNs8L26",
+	"gZhEbidkNORUTROGbAPxiqnFAsPCI33mQG3Ag00CMZkjrDFhHyOp5HM/3c6Xpvhh9D2qeTeO+C0Shbs0",
+	"5eYiELC9TOA7rhIroHhsA8rTFa/aHBJHvmjmeycxvZYeWHfNHs+29yUIHEinf5CI++zK5zUQSy3QeIw8",
+	"r1r0HmTYrlIJmLXJDsQSSXgnXumCgqYHaf429GxkVeZZKolkikwnVaxqgButrAq0aJ7DGLtGkLiznMtW",
+	"pMTe7h24zBtkN2EA82ZIRiuSWvlis+yji3hwIg6tNunmKJGqrWvCCTnfAUP6bKivEbi1cPHkEjrPfiig",
+	"PGCx1fccjeLcs4vqbjW6jGSq4I1m13FsZuELBmgkKBKPR5P2SkqR5opPj9ZJXyQ08cX6ICdCUfuE3g59",
+	"YDHlFGrkuZgRwQ0AunHo2cwfX3F3fzrV2Hc1We0V7xJT5f7haVPgwvM1pIrJ8vP+yqgS3hWnSRQ5wPIi",
+	"13N4mTX1rpgV9K8YeetdMrLWvDvlh94tVqhWTBRDel/PSUnnK3RMPb2Su0PLr6wPTzJ9Iccd/SuWObqV",
+	"MX5An12kfxpahL3Ic4D8xfRQu+cXTubCL+585H9Jbdt0U7J0nl5INynPsTOX/AXP8Gtta6e0v9J1Wa18",
+	"rGnir91RMMelPgUn352c33TfXLw6O69U/b+6p0dnb05e5i7efHN1cXPjX788ur5+f3H1snt0fHxyeZN9",
+	"4uLdTe7P7sl3J1f/fP/NydWJ++Xq5PTq5Pqb7tXJu2vv+eOLlyf5a/pr3578s3t8cXmWufX8Wv/31dXR",
+	"+U3B9fdnN9+8vDp6n87x/dXF+Ss3+MXZHH9zdP7Ke9PR8fHFO/3Gq5Ojm4LrL0/enBReP7s+evGm4IeT",
+	"8+Lr787fXBx/6/1wfXxxeXK9MKDLq4vTszcnC9dP3h6dvdETPz27ert4vfDuNxfXN4tLcHVyfZJePnt5",
+	"cn5zdvPP7puzc3947vq789wvuMR6F92l06Pjm4ur7tHLl9595uLVyduL77zLVyfHF5pWkA4yVJD56bp7",
+	"dXL55uh44Y3XOIPu1ck/3p1c35T+fnx0fnzy5k3Z7ykxvTk7KaAAezm3suZyni4ury6+O3t5crXwmvSH",
+	"xY3GH/Kv0ufg6uIG3vLBusMu6cYhWWjJkfnHShevSYM+wwf8hFmaJHQOOclpj5OCVNGpNlu96j/bDCTf",
+	"aWRDHySMJ/vtIsfhqQubbBK1RdbcfUAIwsngokZFYP4YK8zeaIzUZqNhrXGrXVKSII6G+UhfiJhRnsYf",
+	"Ng0o3Bb6UXtKqEnPFeakEUx9YYIat7Wmevd0sOYGV5jsTyUEUe3qF1ATBqfAhIUQ7kLkYMlGrXSolznT",
+	"s2lNIyrJMLpj3GBNLA8kFvnPjevcOMs9lc0jvtxqlNP3m0iqz8oKzDHK8IJWASvIqVsxGxRs4lXWgAL7",
+	"GnAjuFCLm7mi10+jKGcONbciAno/YjzrdNXqo3G6onZX1QS2YJ3pHe+z4dRZaHVylDesMhaVbZ/yCFRZ",
+	"wvuKFtubezm5nBfS+BE6APpzL6RryF1/acijnzMLVSfnAnuAiBjcSvwuklE/Zl63FPQIcEF6W9roa/eA",
+	"i3Q6uYTsy5HgbPEYZXNIFo4qTuYKdPHNiP9B9LHupi7fxDW26R0Uq244Ncu/Vp9moIL8sODxwiFFLA4d",
+	"7s9G+cXK5IGtzmh3nXXy2wK1lJf4qwFyPWw0n5GIG2ytvgjnpqo021BDxlSOTEODFMB9jR6T/qrYcbnC",
+	"9cIVmsZxycmSmSq7JFLQXOk56emD3yNBzGgC/IKcKTIScSiLzowNdcygQm9MbyHJlxJtLtuD1uH2RPqH",
+	"EOuZIsHJmCa3EhAIUAkpOLOEfQTJ/ZOIuP7Tz3JO78q3mMvWa+dT6rMnOc/uMtlhW+0O/O9jo1HrdD42",
+	"Tzudj/un+p+Hp53OtLHXPO50pq1G4wX+5wT/cwr/aR3U8L94da+Bf+7pX09PTk9Lsui/YTTWY9uIsC2M",
+	"wC/OzyRuc5Z5QTZ1jrLMS4ro6cw4RDbOPzJ0lvEmY3J4QLmrQTQHx8v4e3Ql+H7qKaKN5RhGcdFRTPss",
+	"LmLiVltLfenOw+lqXQ2jd953CJiB5ymtSQE1wLU+yWSH7G6svIJsSZMKqCkI9fzSj6YxpB6kklx9uzCu",
+	"8N7DeXMpYBkcfiiwGYuEmSI6LmAaPkm59Hu7pvdJPpJTPAErMt1SIvcR6lbuUZEq7pbK0V46Cktjm+rl",
+	"9vB+diPdcYkH2ulH8YzOMUExjSTqbYeyDpRJVJMFfi9asOZan8+IP9MSTU5QhG3IDrHEf69Ffvu1VW9p",
+	"pR1TFyyaDmRgBiq6Y7aiDCXjmI37SFELwBzFpAkoHAsgHEYjAWL9QmaSrlcicZiGuTv7DfLbr3sGsX5V",
+	"rQ7OpdztkNYlutayvMy9QMdJcavwwpJ3LDpt7u89Wzpt/SlH2au8AcutTTotyQfT2hokAyQsiCYR48rq",
+	"htn8lXLWUayf0qkadYEhlxsO+XWp6rWRpo4Me0w1D/cbK9fIN4D3dnwDuLW7vdNobTca+4eHqyzh9VJh",
+	"TQIKiEBYj5AosW75XslaQJwcCplKVuDxJhmVStvMnD7/OMpSdDehsZ9UtEz2FWDOrcpiLylKOlPSpfxY",
+	"2BqZLVSqr1eHXERdZ9D8x+SVocdO81fB8/ZXoQ4IoE5lGa1fSBKl2XeOwn0Umi8kETNeuETFdIyAKcWl",
+	"5L0+9B3veaBFbv2fp1lyWO5ZxGes4QZhYJAx+IpM0Ql8wwspY3XJh9Ucf70U4KpR6FLmj0hV1OFUbejF",
+	"NIJmpby+T0HiG0bvwLiF3ugm2WPCrLLnlMDiisSlWEf3KS3MDgcLSW27Kq82yFUUFg8LTXSXfpF2xrJp",
+	"Q5+zAtEAr2cLIM10jsV4Qk1xPabi9dLUeINdEHGpGF2KC1HCHZCOi1CI/HNUJYXimeZkEp54CnljDk+9",
+	"BIroFKGIzuQZv9oNjs/2zsanjW9bk+3weAN4ohWbgCglKxyVKXMpQTHq4VJYFiKSPFd5TijRj6ZqK0Pv",
+	"JJ7HXL2e97JNT7XjOguH+lu2qSfiQlsP2Erzls0N2tZuc5/89utOlZi/DrRui38dNLb1b61neMJQA5ck",
+	"ZBMGsHGkd6vmvTY5OQZREiR3VfKxw/Wpmj8nF99e2stw0D4+J1fXR6jUwwVTh5RT5+Nh3jVZyCCSu3Vu",
+	"Y+vcdIscb5XUvkXPz6q38QXPamunWEis87aP+ZsKoczma9yVo6tbaGA+hfJRvea4DCV0dr2xQ9/21F3L",
+	"ZNaUvMK2yI9ev75osF7tbklVvQhTbhpH3OFzjWkUZ4/tXf/gcvt00Hh125x8t/1zY3y8e7s/30n+8a9W",
+	"cDC+Pgz31Pej17Pmmx/EGsJh0eu6sI1vmaIhVXTDtU6hKVOco+LZGzhGMSA9GiQG9GfG6C2D4gbTdb3I",
+	"GCwkTt+9UWQMejK3y3gITvusA3JN6InsqxzQUCRl18UWls0dzPZWY7/Yqu7T4DYYUc5Z3DU5hbYuask7",
+	"rf2OT6CAlFhF0JMRAk2t963yb+SwKl/Q4LZ2jE+TN/jdZr1R/CWEnCxbn9L7M3cVUUKhY3mFo6sQavEx",
+	"vrX4KQP6UU58i5RxsNc6uBciCuOho5QH0TfYIaCPrLEoB5svigOglNGQR3zYpfGwkGU80iZEvr3xsKUp",
+	"fhXs72elozTosfGQf5rdSovKs/HDCPD4OTdnMpUjFnbzPBUB85aflMNma+9eJ8W+fm1u5AP4bfRQlLDu",
+	"shnK5TMreqmHo/d5diSDnPe5PnEngkeQxAXv+fxn0aS/r3x1MXroCtlkkBm6oQimY8aVQ5XZeG1MiOoz",
+	"7iIy8QdtYPYVn3/vLBj2Q0adj1LZmGCJkF+lBKzLAtdlKCu0ujUVzKKlKlExNlaIlzPg1dx2qTa5hEWu",
+	"ofmVS7xqsWFTfs7W1XMKdN2Fo1XMMUs1G0/ol3GUAja2hPOX6YTrHuCNOPWmWlaR4X3OZvdK7R64h9ZL",
+	"d83mWBabubmCwCwkV9Vmdkhb1G+SJ29GbA7503KE+dHx3DVPKmKGezsbMsMcGzMzL1nMS0zs3jxR3iDs",
+	"lSTh9Di9i4ZUT9jrJF83gN8GdFhNE85Cr2dCT/+njrOMBvNeDtsauiV0Ku1O5e689f/+z//tVKqdSkJn",
+	"ZwsX9UzhGroha7dsjjebc4DNFtCP/JIqqr8L97P5a/sOqhSTeKguYMXgBtE6hxs+fVrti2nubR+szmZ9",
+	"jMTNqr8jS3a6HGAuhhESgHSdcoWRfS83ECKQcwBcMdFCic7VsfgpIhEP4mnIwueECwfK4p7ucAh2GJc1",
+	"+Hhd7f6Yzu1PkGSETdNYNBwp4w0WUpFAjMeCpzX8tuBYSESaImLQ4SoT9QLYnWxTABM4NHzzC8wKrcJZ",
+	"TCu4HxUB72ADRF9oJXwMJLmxYy71+3eVWgVnq1mSH4KRJI7uWJtQhYtNJYLBQHKY3+IEMqMhYNPAaCfe",
+	"mDmk21qvKs/hP9jbWZ3FX6DHFILPvs9DQ0vGbfsx5yvDhD/ql07Lhe4sJR6vZ3VyMp6oOcyWi5ll06vh",
+	"9r0p1Fwh8YatVzbNn3yM6iVUaEEnKHdFTpiYxCyTASi4QUiWDmqYOvxtNUrEdAj9Ab60jrAsazdkvWgV",
+	"67VbvvnQaxl3H9pHmIaook5si1v9l8FgN/gYFpjH31xesrNQLJ7ZW5PjtYWbBdv7XyMqR1/v7L88+cfk",
+	"p4NvXlzTWvfmbPy+tvv6mE3/wa5ux7vnbyev3//want0PT19txY1FAf3r0eY4WC3AZq3GGyIzAxmrL9x",
+	"aYWr116fBGJs5OdtsksHdVgR8Lb1dnwipLKn3m/IIctIwBtKn2HfbYNqNTIIAQvQxD+ubpPxoVgZK9mp",
+	"5elqqIQsrQg0KYiYG1DmIFp/MUC9LFqJHI38zgvh7NzbgC1dDmyawyBtope17Xp1cmSjyyYXQ9+dmVYm",
+	"B9VbQrSMihQgLeYMnjWEVgYAlyNZPDBJKAGL7owkNCLRT6BJF7Rkue7pMkKDfD2Rbu6WmGBuhHlbU1Wq",
+	"V20uz5dK81ZzZ3/nYHtvZ3+VSFejKAm1WY/B7aVMBWpLAagNM5fmKVD7KvaRxxH2IAiNnmzOYnZEOcpc",
+	"YIM5wViqoXjyyhFb/uAu43DVRVUuSwUZIV+k53tK5DHc+aRK/puqkn9KVa6o+BTUs0zPGAJlOlEwssMz",
+	"Q2sTSi7PX1XJ68uTV5p23rP+JYnGdIgM2RDddot8G70AC7HZaO2QSfSRxdCfAyAUZRQyyAjuU8n2drKb",
+	"EH334uJq1vj21VAcHR0dnV+/G528G+p/nuj/e3F8BP/bG0zUd/ofx7fxyT++u9rhr87hrqPh0Yvrb//z",
+	"NvgH3P766t3uSXL7ejgcfv11Tv/e3jtsZc3Do9oPtPZzo3b4n1sfvvr6l0a19anQUnzSC/9t9EI9+lvG",
+	"JlnlcKWi86QrPumKT7riRrpiaQG8p1J99qI+3weY3/PPVtln0Ft+v7I+b5ZrQh2MI+5fbT6prU9q67+5",
+	"2mr2BbqSjwWUqTypsk+q7B+mrT0pnE8K55PCuULhXKYKvY/U6NoVIj757J7CvxuGf5fXsh71geca8AGf",
+	"Ra1VJ/0UXH4KLj9pXk/B5Sf97Ul/e3IY/hsHl+8DBcrsMyt9n2mD309VfKyb2c6Frr8fJzHl2CwM2v7C",
+	"Ltc/V5fsTB9p01p2cZTL126j9sUG83R/55D89utuvWUAE/ZaB+S3X7fru898KBnbPzftYew66qJLOb1g",
+	"aQ2bHIsk+pl5d/ltfNP6AO9x28nYdUSmyZDln8wUHSwUk0wYD7FlhYzFrBsKaIliSDRkHJuUIJJU2nJ5",
+	"PKB+71/9J+OJiOMxy3YFRv7j+v8qNp6IhCZRPO9u2AvYOv1zaGg3b98UkFkhJzY59pCQEQl+Ae+QG4Jq",
+	"XAJv+RZeYzK9cy/EHPr3rK9JjZM3gEu3DXTTrB8+K4C0SzPcC6BJtNbaWwgKlFTNO8j4axavCde3gMwM",
+	"CIMGbSQ3lknCBixJ0o5qGZR66IopnVJ4y+YWZM3H6UazIQOLhAHWdeaoH/uOJdHAtvZeNsbVL1zEhHaT",
+	"L/hWET9xKksBApf1EU+TuJ63ywrryz9C9n5KWCX1LmZx066Zfq83bRLl9gVUdcGtTjAG6OIUajFT8LJJ",
+	"SC3caM7N4kmrhHKpOZUshzq0NqZW/xPwwi8Q3z1RDQ8Kii6LMcjSCpbN6cpy7eJSqpV2hWE2l1RLokwM",
+	"cxPvFALt5MMnxxfXJ4TGQ5FEajReDvy/t7u7vespgTVzoUAT/GxrqKex+SImk0egbX30RkJ67aTdQeyz",
+	"WPBhEWbj9gYtLmyHy4FfHlMUDl4DU7c0jK6iMRPTAqv/bRTHkUFnXE4H23tGwjpKaBYRgeafm2LVR3IS",
+	"0/l56QINpnFsyoVMyM8KkjXWqVq6rSminasajJZwsg0cOTflQ1yzUUnaocQtzeK+5gXZxMivii+hCphJ",
+	"Sg+l+kM1o58UkZTRqwzQ4KOpVdn3LdWqmo0CteoxRXMyOfucHOH3PZQrFChLSIU6HpW3psk2GUR8yJJJ",
+	"EunjAs1XGIIIXp6db8zefSpNSRKWfU1NzFDhdTTkZ5tqvRug9M6iOEavFSwOlzNo3E56lxfXN2QL4QLT",
+	"HvORqpIeFB7XwA2Ra7zi/bLa+/+pZNYzkYTH0Lpw02kj+mza+nKFa+AY73cVrJD5NFv7cb/4dWH/80PJ",
+	"vfrDkrnfpwNNYKz/ZeP1wOUeMtNVCLFWeVcCmutmfOpiUCdXZpm0pSTZHUtobJ8xAGR+c2sjx6CtbraG",
+	"lvNVkYJMjex/dzoy3wXkw3+u9seYbqGb7Z4HUruJP2tsOttkZvnfnovbZ5l4d+6UrZTB+FThBBLRj9l4",
+	"0/YgnIAzxILL7+4Xia41qDPjokub/NzbL7dojuoPbNCiLG1QtNrrbRFIyjju9zVDEbWzl0jSULqOjqy1",
+	"MLddc5hykbmbQRT3Bb9vykQqLjm4+A1ovAEN7dfREostoxvbsptKQsm7q7OVqFtrmks4erccjlCq9ph6",
+	"G1FC466LyePJU6tup2HdXL+Y3ysUPqKyNFCfNmzwhplBm843uUnbe5fG91KYuZxC6rp6YFgPIW+kW6ZC",
+	"APvinjy2u+Sys2q39Vt974o+PiZgkzAa2j6i/alSYi3o+zjit907UN30TqGMYrJ8tbGnuOsJFNmWQLl2",
+	"SWnfHNcCG+Jj9lN+16DFXSiWxZc0USnuNoZsSroPFc7VD/OUSHojoyFZdBhJtZryS6DHSmKcrvGSpVet",
+	"rWdodFDuKivGGt4ApddYqrZhj+mw6eC7/ECdd/C8IFoZteTWdmWAzJL3vUovH4N3pfpIs7W9s7u3f3DY",
+	"qNF+UKeTiawPhRjGTCuFgeCKcWU0lSUAJs3NE41AQiHG/YoBe8aKTzyRzGcoYUOq5+RVpL6Z9i1ejGsq",
+	"kc761cXx9eX3tXTyedHYWp2lUsYq034eVcI+0kDFkCOnT38YSYMEZbG4wFeEnf1ORWIHDlhPOaWZ2h9P",
+	"uAKrVjJyDQtRkmpmNHCzm4tbuLsGAnRxJ+Ajbiaox5VNkQO3Fw7UjziKKAwq1cowUqNpXx+JdLzmp6XY",
+	"zoXt6rFrdtoT++Ls5XGlunD51dnNN+9eQFfse0sRj3BgMTfOaPo9xQycEDp2xOMaezgeq+93gkiT3oWm",
+	"N5Pxl2n8NhdTopKpNOlUDGjX6wi4OpPqfqIsXfDhWgvuG4ZYT/DB/LdWgqL0YAnlpS+JCeMgNawFN0nE",
+	"IMKo8ecUZEaApQJhmaz59nMd5c1Pbv7IFp1VO+zPXkrnLIjfqT+epaPfsY7OTvGRiuj+LgqITc0tqJe2",
+	"CkLj8GB/b3dnu9W8h4LwJG5+f3Hzl2Pri4cVsH0zDaI29TpiV71uxMsTNvXqYw0idnqC9KwV0fXVwRsP",
+	"t3fx01q/7b06uSFbLpWst+gwWCMHJv1G1Z/rh/UWs7TdWIruW7Bs2bZ32MtTLjTzFAOzqJrvR5IwLqbD",
+	"0co+nnVyNjD7oK/SWHBWdam9kFuvz1CuF3D6MvgF/Hx0SPU4XO67aSUmOHvuNafLHmUOXwMYTPD76lFM",
+	"+Zgh3K7xJlmA6Shh2myRvTq5AM5hWrjQhJFoyMVCr6nWOi4hxD9eXPZjuI7uCDVNOOmzuXCAnnb1TWtC",
+	"hw6bK9o5FgmDMOzus7Rvcw8wYjFdEEFe4ZB3Km0tgj996rVdze7ZS68Dmb7Y27LI2L06ecdvuZhxglMo",
+	"X4fN63qKmgXZ313HIFOZAxay3t3iznI2q7zPSMwGaqEUodJoHtLwoLVf628Hzdp+2GrWDgd7jdou3emz",
+	"bdoK9sPDR+iTlzX5KUoRE003U6lmO9CZZkglffvu1QAvm8lfPMjLb49PiLvHdCbb294jv/26U9/OwQ2f",
+	"HL5l8UjQ1sXs7jQ5eXvzejg9/oYK9m1THby7et+fvnp9LdWsFrzNaRGFAqMQorwg8q7FZJ+R3nVrdy8X",
+	"tdWX1mq/bnK8i5vOHXFH+7mm2lDtMxLTOIRqF8uX6uTM0ZlJyC1tvneNzfc2aLS30FRvUe0Rw6hsMn6e",
+	"iz7IOchfJcggiuOF8qWFoGRRRA5u6Bam/xp5Cxy+sClyLPhQ6yNDUcUyA6w6MRVtwM+zI9reazTWSETl",
+	"gheVtxyLMZOkTwPXZ8xucfYrvNa43uu+//mo9fandTg4guavFJxtgunCwEulwGSyHuxbr0p6geCScaX/",
+	"KSG/p2ukVQ/gDnoGFty2S8VaO4urgBINb5G+pPvyjEcqoiriQ/JOsoRcgW87wagj1G9m5g7DWSdWttyh",
+	"fuESWp0zPfX7a4HVnytM4tf/8M+O5dFakwZXoFEn0tcg5PVEJIaRxkJMYFMtPes3hdFgwEwc96C12yK/",
+	"/bq/wLxWll5t0E5ncQ3OhSIu0f859O+EOy3mvdfdFC/1rHrHhdezordMlpYwg6W6qB4XjWMxY6GJczdb",
+	"e9ABvvls2bd2y+YvxTQJysKwmCiZyYZ2VdV6BQY22n6w39h/1vZSoQmdhhHjAfNyqR0kOoLjO5JYPuzi",
+	"UadtMpYImH9NWTI3zflCNqDTOKc9wA1ryJtsoUf5B6EnYvYTJhq86gslzW3z6juqjEZr6qGd1/OaH7uu",
+	"tliwW8Ij8TlircK1OmEr44Ap5cpTHkCmVL5l66ARDX6ScXj701onchp1YxHQeC1jhvLhFIBpMjA1VWMf",
+	"m2oFtDeiRCpPiw5Z7eiGhIws5JSBfZmruzf1pYp9VGit8LlN+a9mdXqXUL9g+VfyLWtLcg0WTMEr04Tj",
+	"2Pbp2KjoZGWTj9+1VUduPB8Kp2vbrdynv/aRY1quXXoUGpNvFkktohYacE8ly2YSavE1F9OEQE0biaN+",
+	"QhOj4IAaRgs7ND+CnVEwfOPkK53C89zYrWX8ODbHyh7Xi82tsx8++iH55+vd2V1w86/4h292+G5y9hLQ",
+	"mI5etPqN2+3+9neNYHw6/eHVofonjxs/fH8ufvjLNqjOtrh/tA7ViJpyxSYxDcCNsXETYTbpijjsDooC",
+	"AIuuNZDWsevkLhWde562FAtlbzkYSmv3sNVYBYey0JDYG2rxWkBB7+atfcvawtyxOOcPW+33WhX3/VSt",
+	"0HFSXne1YE2hFtXc3/NdPZNZ2LPuZpu3CuaEUJOek3mQ3gbda/IZ5ZPJPYu3iip9sklhC9547s8rFsMh",
+	"Gtb+Md4kf8xkLa9IHrNKOdYESOv0NzXfxSlK1vFaOg/NWPGerEfHnG0W3ntS94O9iSY2EFJS2sTUTCS3",
+	"+TxlRF5ZJ5OMamNDlmyt/oKennstlQrfjcgOsCb3XpE06vFosA9TyZIuHbIyX4o2pGtH+vdlK1VSJbBQ",
+	"Q2Tp1Mu10qwGj39m7zIjyxyn3BZkSHQJB/zsAWbLaX+n+LJ3co3R6LlCAsohI//3iz1fR0N+MVX3UULz",
+	"lS1U3kpwkxiUHecmmVnnd8ah2fs8Lu7NnaYWUgwmYdymjId/Am+pmKqSaZwVxTDWdIaWQYssQ2YzEg9y",
+	"Bixi0Iwmocx4Q4r8aLlIyFrOrfVyWJ9s9T/KVr+x5tI90Q2LLMLX72+Mq6+xd/DMLV8mXmbiTFXSe8Fo",
+	"whLy//7P/83HqEtO07Kg+5towHzhn/X/cbJW/WQeErEwAG+Z03K+VBIhbT1zuRsghYEGrHfMOsuMt8s4",
+	"5CFo2rPYYXgMIQ4qBpkw6eolrFY+1oaipi/W5G00qYkJbnwNWr+yBMUSSCHfOFx0u0/ov6YMGz+CreUs",
+	"kKlkdZKBN3TeAQSzM1a37zhtPmCgJc5ILdYALMc5Ik2jzPSYr1f/lBrlkPVh8vP6QLkrE/Py8jxzfDLv",
+	"ztC2ndWHslP75G36471NQaE//9RwvCy8Epi9i8iIa3x7pySHQYTM5p4lS6Lr9pZccL35DDPhH3OkxXF2",
+	"g6a2fLG8m+737eId8sCySp0bAY3jfElXVm5TzcbGJnBmg9uGM9vR9LROVQKDaTjG4jJ74HOV6oI3zhwH",
+	"r1+ztsoS3o6YGrShJbtsC/3WNnwLeGXbX268XTJJx8y/x6ATZAsEitd10QYvTDXOiPdj/PZl+sIrnNqN",
+	"mZlriOZN7CWM23vUDHBdKSDUZEk9pTMRIE/L+shS3c7fM+udyidwab6hbQmoh/HfuuDHqlo/s9ePfFOC",
+	"LnR+TNLu4AVVZYhBoFWC4m7fQ6Z6Nn0rO/lbNr/nkceW2qXQsuUnfglcbOWWi+C2Bv+/5slfu6vz6uK8",
+	"fJ2Ev8upBmt8efdgouuE+ZdqXvaLmduKPvb5ghkF+tpjh+fr5E1GlBt69bLdDfSGea+0dj+kBirpQvqb",
+	"B+w3im5nECG3F/I+xqwNyedj1p4lkWKfBQlzFbJECrIHfMkliWeTs1JaXnY2fxIjHgpW4KBY8wwWG6Jq",
+	"coyp7vfJxC7WLRzzTyluMsFkplzu7MF+46C1HkteEcBjPOxCtUPX+gbLYwKYdm9rI9B3lUWfAnT8tcCO",
+	"7d4vBWYAqQfAUYA3rKYlErMHv0Hua08qmii9PflEkdZ3o/6r727PvjmPw2++m529OhyfvTqdnr06bYav",
+	"RnGfX03+2Tpt9LfPhv/8/sVsDVHSWFkombOlcAoOwqAU6kwP/9pO9x4J/kWBhndcRTE2M7DLVZjev0l4",
+	"4V9Jt5yS312dISrEP66AqttaR7n+7hU2LipI8C/kbMsShjXndEHUiJMXVLLtVhXCVPMJcOKI20IVDNat",
+	"RN8oJjIoUTClLUhbRq+SjMYMo4Z9MeX5upj17PVSyY7lM5Bp1BNqoiV2T6+rzXOkk4kkYrLgnWiuUS7h",
+	"itixXsJuZdUR6YooybvNQfIeowVEJGk/ZqCmFcQeLazOSuicFTEN8ypXKlX8ucE0jruWkW0YNSmG9HvH",
+	"o39NMfdTM9vnhAtFEgZpkOxOax2DDHYgibLOwTVDnuVI87ZqwgRWTCQy0NaFvF2KwXCvWCLUHT6IICDo",
+	"N2aKhlTRVQJF0+xbe29OCdkc39A9nRaC5ajGJxGPdr1gZiZM6S1H2Yk7CscRdznKGyI4AQ5lxOLQi/+l",
+	"7xMIU4uRi0VkJ//kFasHQCtY6WJSd9crzXOnNu8942yWFg8C+dseKXLC4jjiQ6t+iBhCG1X06vWZV4Zo",
+	"sG1SvSqSZAz4aAgKoTl5RyuIEg4bcj30EruOLMjMv3DVjWhRuWfS/nmkp499jwQxowmgN3R4PlK2KcrX",
+	"SkaSYUNL9alpHDttagkLSOdrmIGrrmKkN2btnnNPoxjKlGOSEZVVEkdSWxwQPIIGNqpOjvCxDneZXkLZ",
+	"GyNJaCxtK8KQDBIx9gXpF2kHibaWsVPsiIENROw+gfIPEa8ON3FDiD4I2wUGqyayW/IjnGMJRk9lWX+M",
+	"FYr0Mla3hlMITsfD+NmnEp5xLzCZkkP5jqcnawoapbZcxYwz8LyjR9EcL33knrsdBclFVXpqRnQyYViy",
+	"GHGy3SAhnUt3goxz0mpAiz7wP81JenRoRVQCqiRhQ5qEsfHoxEwbqySgkgFzmkWhGmkFgfT+u1clvS39",
+	"f23MsOx0elVo2DOhgT6m+Cy8RnAt4vXHsNy6wzMiQIIMGEZ3zADQiIF1FKm5FzOGh4xH2VRj9JBp4mOw",
+	"1bEQtySObiF+PC5ghZvBOm61O/C/BXBH/c/DtSAePZG9FOJRH5szPhD3PTSbQjcW6ZtleXnMHLec5b1Y",
+	"fH8PJLEMUnV9nWCJSy3orufRWcsIm/bXRrumkISAEqgoUNva3S3SGjOKZ3G6rox4wEjzcL+Rj7/v7fjx",
+	"90P3v1Vthh7G2zPGGyKslNLtklr2ZckQNzknpw37JwzFdUkV8aY++MJMiTLp9dZbrw103fcGNgLCG7Gp",
+	"VCe3jE2ApxmpRWgfunrwlKAsi6NkElOO/seQTWiixlBQfebaoY3ZuK+5ql6ftj5t8D1ZJSLp8JAFMbSK",
+	"IrihDvoEzTZM53VgX1Crl/E363eH0uROkqMsjwbHLET6vBQp61423dg7fJbNywCv7oJG+svCunvKSqVd",
+	"+UkKXr+is7dMSjpkdlc+e3IkuBcemBl5rjmZAVGBvNrJouNp7/NlOOoprImsk12pe6ghn4qA9SULplpu",
+	"X+vb8dUYyHxBZVHHv8J0C6ArdBYBt+1hdNYmYJrKWwJo6ih4xnVyQoORiZCMa4xrTTDscMhsyIQfWvXt",
+	"evOZtSPQ9ATtcKSNu8i2hIMTcY3fhRYwSMSwDCDXYD5uCUZKTVzLrNZlaWQvrbJByYGZTF/RfGj4K8Cf",
+	"8ZqJUsytzaIZVe2pNnlvz9H0/MrywK8INUuAyR12BbHpbMarY4+yC2tgs786uYmCWw/bIgXHmVGuzAe1",
+	"qkxUFNwyYEgdPjTY3KZEU6uAZgEHsZihWFiIhucvvkviSruSIrSk4X/zi00CSA1Lw4jQsmpXrjT/QUFt",
+	"Zv5lVvV85lIIpAk9tStou1QNacDChCxmiq18k9HFKt9yMUNBkA0eaTbA2viySrvyEt8qODNZX0Yg4G3+",
+	"FBZuqaZp1Xp87E7PAJ9z08DhLzyKD8ABM8GXqkUXMiOfjQRsME2YBzTkTytDNXDFaXDGSVW0Bf4AaByb",
+	"URctJL5h3Q1xtfX5F9m8tAy55MynJ4p6oqgHUpTWXgyj07LarrS3dpCiI3jNYRP86G1bNQX3Ssu3HZL+",
+	"xxrCs9UEj+clr6+u+TZfZGuu2qp80pciY3UGgisagAaPmgAo567EPyt6MGstk1kshhZKLuJVMqYcgTBY",
+	"5EK3Eu11QHm0jdxBntgAr8lSCCjHAPy83uEd/tVXN8lc65FffUXOOPnxekaHQ5aQd2cfvtwKRSC3npEJ",
+	"pKF8ZY0F9lUVBFKp5MKRmKeujZy1WFUdbgTqV9g6aT5hXhs+JLdUUqK18mVPqwkkmfKeA/5AETgWjqB6",
+	"JjOg5+RthsI63Hg5qqQv1Kigb3TPS/vpPQPoDQ7hOG1Q4FZFRjE3c8OlI2KqvjKLeTYGsA5czx/1w3QS",
+	"1ed0HH/4csv/8xm8x92h9XLvDv3nMwJEA1pIJDscaeMLSWhfiniqWFob0SYRfhe66kGQ9FJINUaD52gS",
+	"hWIIqz1kXE8jTZJ1ntlxvcN/nOBDdjSw/f61Z5h7Zt8diNg0ZyJjGrL0XdZfNMSSgqkSY6qigMbgoNK7",
+	"w6SShiG4bgodfjMTWOcAWRKmXJOrhAaqXUyaShAFm1AlP16xlyL48OVWwkIRPEM0MWsj6b2BnhDyq68g",
+	"pNHz7MitCXbQ+E89x57XEMMh6SttThjAiuceOoc+dx0+EDYb2UgnMhBxLGbEqcYRl0qP5cseYK/1qqS3",
+	"0Ca29wzPTc/DzTMXoNBWTAEeB3LsYFywUnVyLgygW8ImjCpJ5LQ/jpTW3hG0rd7hR5xMDYDZhCrQ5Xca",
+	"OyYsQhB6ysYI4Qbn1jXeQHxi1+SgHunZ9eodfpLZQQuj0fO7ZvSek39NBdi3mK4Awgqjj2TE4gnY4BAt",
+	"GFHZ4b1jGoxY7Vjvu4jbhIsa9PPsVQn7GLCJcomDapQwfyOMQ9pa6iaKAGtgWd1CbtFXX9nMr0VVXgLA",
+	"Q9tUsIMTFfo4E31TxGQqXeUXHW7faxKyDvcbjWeolsdRwLhkHu9/e3YDkfrYq13SRx/T1+oiGW6Zh7bG",
+	"kfK6f1TQaqpUK3cswbruSqPerDf0PYZ5VNqV7Xqjvg1OUTUCTWurPmNxXAMK2PppdivhOOtfhkXpGFeA",
+	"wmfyiRF4XZOgNuKgqRj4UwCE7z3rk2/ZnFwzYwnu7zb3n9XJkWeIYQzx9fsbSSYsIbY253mH926jNHHZ",
+	"pIcfEDWajvtggFr34C2b1/VnJEmEooq1yYCpwEIfKgwEIXVRk8+HpNjhluzhU3WCUchbBtinMDU5soEt",
+	"xTgZR3yqIEQ2EJDHh5iLVSIFuHRSXINAk2lIuOhwg+0FTc8jJUmWhHuIQCQtO8cCaQ5lwkggjoTPtA42",
+	"ZEpPtZLi6MAWthoNq0hYRAOPg9ntTB1BFb1TlfaPpuNm5cSAxQXJXaVduazhX7egSJ7/3H8jvx8dTF8e",
+	"B2Ft7+357PvTnffdfS7ef3/6w9Hgm9uPP8irV8eH3+th3aq5ft8xqn6VdkVGkJVdaVcGB9sXr7dftj6e",
+	"Nl8MD+6m/UP1hjWH37z9+bv9PXZwM5WH08tv7q6+O3lXqVb0az52T09+vpoejrf3vnlz3lVTtrd7+OZ8",
+	"8v37vcnx/FpFt//86duz92e7tFH59OGT8RKsdLd+y+bXTKEOtugU1fsvEQoYXZ7oTPF3rewD5v4tuPk0",
+	"umNvkWLwU7u4SUUPus3cQjR/06HI8+tgQ385HY9pMrfKeMkRrFQrig4h9f2lbTaAKi0FaV8biBja5Xg/",
+	"629lGAEoqrWMX6BmNNB1OEM2IdmpJ9YjbnJpd5o7z+qkh+jj7rDrvyHBzxkFqd+m6EQ4t/FDT0WK/prC",
+	"julVbFaqlZZewWweNeMhxHQNo25vbTVb+/VGvVFvtg8aB42MByX7qEPBiqTsQrUEUyzxv4reyYL2/rYL",
+	"/1r35u/ByrxlXzR3ZOYfgcErp32Yh2m1XqlWImpbcnZNCg8iDmYL96nqjqgc6TcY82ghjOQaiHrBmnwM",
+	"pTTz5kMJXGZuEsDiPriSnw23suipCqbU2g1Z+Q6rqVX82p/cKP+UdTiu3N1wmS6Nh4UH5coucqT5pJyg",
+	"AbB6ZeDtW+lDlbI3wAYU72+mQK+LbuIPaYeW4i9XqhWt8WDBRcngitUjC3dZuA5ccGgyZEAkDaQlJFz6",
+	"iJYuKUwPdAIw1d08n0AAw5UrOKGJ1yit8Hyb+IOHibjyvihh3WXjkt7dHo5gbjUQGvBDDvsvv32aFuEe",
+	"i1m2LtnoJ27RSb3w6BJ6MXtURDb5q9rM1WNDf0YR2UnrG8q6IFOe5TuKCj1JBd4jz/uWdaTpoaDLpmvD",
+	"iiZHsIx7aYMYWfhPmv4K1h/1CAhuwVFfb/Er+dsfd8Ft8fjq0dg7K2trgV7AvVAPtILnr6IImsojT14+",
+	"ghIIRFmDXJPhNE1EXan+YfjOKnu2wsXiLGsrKQc/4AZBmvUG+e3XHbCpIa2ySOXDp48z43rS/p60vyft",
+	"70n7e9L+nrS/J+3vSfv7t9L+cupUkNOM7qcKphpMmc53s+Dqs3uVyf3aqTerpBhwarverLee1cnRYo4U",
+	"Jjt+IR26GNTwdPhNFvVVLsvUIpSHVQKxK4jPZII4VUKHCWPShHN9IDMMqnKFIG+m0tOMEONcEO+rQhGy",
+	"ssE4cFxiiKfV2H+GqGpwN4b2INQEyDd4Fdq2EIO+GiW2EcH+3vbeM9cEZwHvX84iBfGFSBExGFgcq8U+",
+	"OrCqImQdbst/4d69hkUbg1FbWCw9tqNscwaahgbtitkZQUGZp89764M5s8pD6quSIVPS7hCmImDorMMt",
+	"pAUL00ZKTjJlmymRo/QXGAUk9GIUDxoF4X1VooQoip74Gnn6CYiDbNyFIOJe0wMTusv2NvBZ0fLSxk/V",
+	"NTo90Qz5eSiIeUwQJu8Felk0Ib8bduFkirFd/7ZdUIo3PdP1u3iZiou0/6AWFUWzQFiRkuE31xv+pqiY",
+	"heMAwM2HLeM9+xsVDcdatIXD2W2se5Q/YyuxwmOb7W5WtqsFRT6Lw1+jxdjqIdgGZg9hiX/lLlJFK2S6",
+	"ZZUfuXXW5HN1FisasO1vVno41zwM9+7AVjQor91bqYjaWWNgf7I+d0VTzYJOl8y2pN7q4X2dluo7YwMn",
+	"8liH+68IcVy0QB6qc7lIu8/yPLWe3aD1bNHOeI1+HyTdP1tzu+LzhmnsDzv7v2M7Ou/4eWprJB8PL6+E",
+	"LSHU34P1tp7nLkXIscuL6xuyNaEJpvryDFBaapz2pypjv6XGaZ0ccXu/M2aK6GOaRA+gkWXWyO6aavTf",
+	"qvFysXkLLac3sjY+rAwzalmyNVLjOBNfrHSmjcZ28L9CEUBZg74BLjH8AZJ48YKpisDrW94PlXW9m1Cy",
+	"W+DZPEL11slUYPD1yqdqZbuxvejde7Hg+8q5Q98Yj/sqT+iVsZHd/TC2nXU8oXoqV3hA9Dh3Wq2Nn9m9",
+	"x3d2cT1WP/OO0zsaYUnxMk9tptSFWm3Cc81eoxQvdszaH/VvSOE145hzGMPgNS+HlvNKWpxvTUtsqNtF",
+	"J0rq+8QGHBbfLoWazbfud28d18udbVoGnIpknEaoXohwviQ2/7E2m81qUE88TWJTUuwdpgysZrrCR6Zu",
+	"AAGgKtUKyPcc7Py63rB8g/ANrfKS/t3WYs4C/a7jecq1TbVeSIMGm/fxwPFaj1VkUB4slsSnbB28a7rg",
+	"8b1ChnGzkmL+eAbS3L7HM7v/7oyqSvpzwyw25VkQSjKR0ZXJQzSOXYWNcd6JJHQQOFGCoENF3v04kurY",
+	"fOahuUAGt+LHLIpKV6kY8F4Kkm3wJKexzI2YjQeWWWk1Wnu1ZrPW2r5p7rSbzXaj8UPFJa5AioaLu+tv",
+	"p182Ws2M9b2skdwTZX2ZYDtLWyVBggJEiE2e0NqPOhb2wcspuA0c/IYt+AYaNKk0dpUhYNeFgJ0FTfuQ",
+	"gwEBfXFdVgdleEghpQpSSn6gFq3FYd7SWJ8Lc+4bzdVPvON+Rwfz3Brn+FQk/SgMsZp+80DymtxiCaf4",
+	"ZQFoI5cD8eFThpm8iaQfGvRLU+xRLeQd9sdSvebYOmczoU4vAqptKxN0tIgm6BsxYIRQNxi6WKRQpm8z",
+	"+kTJkS2s0e+xboo2GvQdTomM+DBmNa1OV0nI5K0SE22iTEb6AX0KQKUy/Tsc0FqkMIzlV0anfT6+kGmB",
+	"WhGHQz6Ba7O2NlXA3bKM4qEH+z7nz+AUrqFntPA8bZLG+Tsw7GwzoMq/mvK74Xf82380+u+D3fhfjfE2",
+	"3339r4P5211xOG3KG9VKvt//+WSH/vMvxu5dgtcfw+/vQVra3MAmz2W5PZzNXDqDcdO5bk1/dqa/0zhc",
+	"/QQuxDkdsxtqoFfWUntvhHhDE0T+WkvnfcvCiN5oi2RdjfeMQx7Kn1F+mey6rABDRuXEzMbyy9N9t35x",
+	"nOYTCjREj8mLNgSTkZ7YrFqkF1nQ2dVAf4zoHSPQEAGQuRIxHY4cBFxWjOCHPTGSYbc7S5uwRtIgtoR/",
+	"gaOys/qJc3E9DQzn+NsSsYEnujcRV5fbbFrjcYRqW3xzMSspYC8jvMafUM4/GWafT1CXiWfraX5iL38N",
+	"Gw9ykB/AW5ZmYqYE8YX0I2r3T3GcUDUqznDMGiI+RW/WdEMvz4SqYFRgthrYSy3GtUHIbZMGLeARsRZc",
+	"XmrEEuklRRvMJAkWLxzNKqG2IyC288s1hsObAVNrE33hOZECAX4AWlI/0GcBJNRRD+Fm/oWsE4tTjQzf",
+	"2MsB5dqYNq0lOrzDbwQA5qYJw1UEPbETqALOJ+bIWbB8PSm46qUVU0z1sN+vehFlyGqCGeGE89a1y0uu",
+	"GqjnSJEAUnoMYOaYGCgtMqPzIrmFpWkPN70358/VhZqHB9reBqd2Ldv7SSY/yWRP+8ceHHCkTOuYv6WQ",
+	"frKxf18b26CBPrKNvZU2lPt7qhiFjvG39BZkNWcz14H8Jm2bpEX+3C8G6mmtoyvisDsQSc8WBgGmGYLT",
+	"mybBk7nLi03EMKFjdGobvGn9Ncjyo1rdgCZ98PSMStJnER+ShE1iGrDQoafZQXBhspRNnUOj6rd58vOj",
+	"AEKSC/0lnNOGwr9IrpthIS1d2z559xbv/mLqjWs01ubC+PErHM/Y8eK/ooR+8o7/hb3jfpVZpKTPSP6e",
+	"0v5Jat9LahtOZfO8Ncv3qhTvJcQLYTa0+C5NbcMnlpYgH+y1DrDO+JnpK89idhelkOuBGI/1f+OIm1Jg",
+	"+1qsCuoh1ojJQodMYMrDDu8BQglUiNpUOUyorELKPGC2ZtKhXAqeTbSD9cKIsclbG0+miiXVNKMeMK6r",
+	"hHFI2FOma3QVkZJt9fJbRvlsFMXMlHHgmshbafOVgd1jvr8+0gZ5FUV7D7rS3dHYCX+w2i94PE9rTl22",
+	"fs9nvT0ogNFMDRoininiH2KEglXZMSDKqpqJ5BYeBrlNSRyNI8VCwqfjPixMh1uQCVO8HY2ZybjGMlJT",
+	"+RhJstM6XFrs+xJG/LjZhykN5XIQM6uv11s/Lh+YjPjwLD9cg/vm+m2sZfgIM5vKf9uLWGvS0LHH0mel",
+	"vWtQgcx73798/aL29vU3Nwh5nDmjK6B8Cp7o6mUz/RyWPfpfbghfpwN4yEaUCmJNOQ/BnzgX10okIIEu",
+	"EzosH1z6ALx/g+RKkBl+1uM6st5TRzZNzIRHNxbG8FROIh+u/7G3lM/XFsvw0H1kMzy4aZImwF4YlpMC",
+	"ItwzuRxkMFRi1PzDIbdMr8FyUXyMN8hFmDfTjVfbgbYTr6iTU9MMgNuWXbYqTNuUpoGrUUBNp0mBPvEO",
+	"9+804wLhY08M0aJFEsEDVrUNRykJ6dxWjJkX2AYYWsxBHUhm7LGAprPov7ZvniTiTks1WyrlGqD2xUcc",
+	"gC3+ApMUYOvhGeziKEfRZKGnocPSgJd2uFeBqlcvXyzXs5hBvRSJA1DFrYVjC+NmkWRpCV9gy1dVgs2i",
+	"Iq5Ex/Z31eY55tba6WMavVQJ1Yb5F9L1uCc5gBDOIv01DxaEzBLBhw5Jv+q6BXT4VDKnwdTJabYeMKVe",
+	"B8I/xSnYPxMmofc/dEtwfcQKKQ/gP3Dn4og7GACoNUa9rBgsBhfdim6/AYieYdWitpxcH7096X53cnV2",
+	"+s/uu6s3vSqhHW5fCJ0B6wB3A53NvD64/gpUSZ8FVF+BYclA298J9viHUcsyGBMz5xMDLnVvZ4URo3f9",
+	"g8vt00Hj1W1z8t32z43x8e7t/nwn+ce/WsHB+Pow3FPfj17Pmm9+ED4aXbtCyUyIkHEyEolk68tAGPix",
+	"1157PR2kJDHFbnrk9UT93S3VwyUr7zcQKd4BhDRUFCG1Qqaw+dRRtif5QtvXSPp9X23hX1axPAxag9p+",
+	"c5vW6O7eTm2ftfbZXr/V2N7d0YqlomoqK+2dxmHaRkLvTBwBDJ/xOnoQgWYybX/Ia2/8JT5cmHi9Yq5e",
+	"i9vf1WbfbE9LKpOcBIkksscqAYemSCx0QMZAQKKI0B9gYRodVfgvM/dU7Wv0G6EZPzHavet0orcLHNrQ",
+	"58Z4wc0bl7xIH3jbtryyBUP59OGBtNZqpbT2jk8SoSUf9NA54UrrOsvoLrMqmozGkZQRH2YX/BzFkmv4",
+	"wUGeOUmitRHJuHrumDHUvKkojtEpXbAdzoXo2JS3J9cs38UxL+edsEurrKE17ZI94YyFpio4bVybedz7",
+	"QnajHJP+Yzdrcc0+5boAZs9I2gPTnRMjhn22wCHQsP7OwZu6Hoqqd5QiabP/l+yeg1fJjwKGNxdT9GIM",
+	"RDIUSjGOWqurRswqMG0DLlOmtyyhB6H8UXwhiTenP9/m55Z9A2fFEjGxmpM+JznNTd9qmARoqfqp+to2",
+	"4M0oEUrF7I/zy36qFrlm0xaHuViqMYkoX+xYaY3BK7YMA9L9iubg3VplewDfgU0gxQCK+KyZVTUtmZWW",
+	"RgarhToUAZNgFGuTQQlt5pnn2jbq1+EA8WO8pxaNEIoAq7kexrIK7W/q5MSMZKpibMwFto09zJeAKwMe",
+	"SAqKfof34kiqt3N8rldWXHhie3PmwslFe5vesvUmwj5dK288xqK2Ivy8eO4tL2p+zoIEO8ggEbnc7MLQ",
+	"9fJjXwhgI1mSh//bMFK91mxuIx6uD52l714bCwF27Vv9xDrgDRvUhSqRrL+4y6KZvkfY6zSnJ5/h2rTR",
+	"3K7t9xusdkD3dmqtcLfJGnQ/OBw09b2Trj3q7YrzXEIbLx56C2rjigvvbtb2g93d2gHdadYa4fag1Rzs",
+	"0IP+vsVip0NYo0owTeKtg/puvWF/2US4ONR3RPV6WEUn7O0KsAvsI/VXKOj8q4YJPaTqovLPtEGwJ4MM",
+	"Ly2UQOY3kD8jRmM1+nmlAGo1GpqbgyCh0uapgLqcTLmE4FQwYsFt2nKexZJVQavSo8PQGVW0TyUr7Dnx",
+	"DQzlwXULVruqiNv1LWfz7RKNyM40gsnyyCg4j4o0fawXL82q8RfX21YzzsJtdXOoVgCwfmlgF3Hnc4Fd",
+	"63rMBngPm629EgDpFOqkCLwEQ6sQy10jbgkQ0ZH/ehvGVaIEGMVHgLIIVwuQUpC05OKZAL5WJ9daF+qL",
+	"cO7Q1zIQdJRj+1qR2Fba2ena5q2A5zd36+blUhkobfSRZsdUghVdTUG7/Kq0mNEQnOFQBSTCwraVejcL",
+	"g49PkDB/QkiYSzh79w8Wb1iwnQ34ZlpUGMtysZuJd097k/DyQ9agjPva06VPZZ+h/+0pavs5orZ/ogCs",
+	"pg9wyRUJqHsFXk3HHbmFNTCyXD66uku8EdN4Ob2LhlSJpO51A6oPmeqRL3uXkK/4LZsfu9/qE5pIZs71",
+	"Bb7pNBHj19cX5z2TKUXJIBEc5K0NbHW0+Z2FC/Oxk3EKmd6t2kp9buThWO+m/lSbfKGFSoTVPl/0XJRM",
+	"CtstDAqjrCfOWg31Dgdf6wwaLSuDTAjyJyOuPQxSLJLqLW1zlIpnwErzwQEiTgbRHbPNn037iRTL20lL",
+	"wQNWJ+dGuQSvJCCMmFgqbrVpQ27jgZpJRty0IL+0q5f6Q/SIRkJCZp0NO16+e/Hm7BjCjnXyAvdAkpgp",
+	"0x3fxBjHuI5U4Qv0/PR7Z1DjBb3/o2HEbVQd2lNjQHzgtxV+d/XGC2b3GYm4G8jxxdV19+Lq7NXZ+XWh",
+	"zwSqy8ysNKmf8QdFK0us5PVZemYknyPtyVcONpBKZbfq1ZqcOdvd1wM0h4nGTExVpb3daABSpT4j33l5",
+	"GwYMFP3uGy5Sli+UST7DgO5tWK+VrWuPxVOubkkqkD5lHocxaRi2gVsqitxCFsqidJmtMNLmfQ1iFnK5",
+	"rQYOebxxIYxC+ZwwricRLmazeLGPdibA4u5IQ8CRwpxXz288FCADoCxEczQDQoypGtGAcLHw6fw7q8jY",
+	"MsIKXt7hBlM2UnViw4mZzFNuk2mjsb56x2gsycyUxELaLggBgLzlXgJN2jcH4KkEZx2OjnojY4zxBqV2",
+	"KHpoFGPAyYJoj8Q0qZJwmmhRgw5gFw8zDDymUmFmiZVQxeUvcM6tN+dKb+JDmDQ2PAPX3n/77Goj/uNG",
+	"spHV0SomTs/2pUHAJgr7CNkgkklKiwZ+LlKONm0GGiQpoxGtFe57Z5k8MbEFJvZWE+qY2XRBJUgwEgLy",
+	"vzib+YHO+wSxctxsdT7jNQLH+Z+2fNUQDGZw4dEryji0Z1STDrYolBmocExmw+ZcNtfMZriQE7jROOpz",
+	"wWiAAXJJkabuDgv5JUbFIdnQhLWhRyrpzzH/Q6vtHb4yl9EU/xWnVhElhGtNRpdm7WjWedTh1uXkVrIw",
+	"HQ5U4LMBkXqVaBo/dJV9KXpAz1oDPUMlwEUXez3kOpi5PgOWPKEt2k6rRXrmYy5PwfWFgTgjmU5ghVzS",
+	"xRiWv3waj5B3aFfU2iU+Kaa5iB1ulfGrk+uTG5uLSDZMRVySZPhokuFeyYaczbqZhMN+NByy5J55h9m5",
+	"PCTn0M8tMI2uDEZX5uTq48B4+IB8xKe8wkfOKyzMKbQuBzD+tT73508ytGlfGXf39SreuUnaVJ4nFua7",
+	"pb2cBosKfJ5vmcYfZSlOY9OTCFuNtAnlXB8q3sqmN7kA8h+b3rSwPJr2nlI/f8/Uz0CMx/kCvJsCmtPi",
+	"DnV//alNzgBcxwqxAeh9+d1Y/qklq+710xkLqQjOxb1LWgWEJowMp0wC/kGUyFyiZ0ZA/rHbs7hWv1fK",
+	"X7WQ02S3AtsEruKP9T+FMXT8mKZPIu4iG4daibzv7nYYHC5rz+StRrIIk78/VUrwUlT+SzeIx8u/8t3B",
+	"zdb2zu7e/sFho0b7QZ1OJrI+FGIYMy0szNuN23QdeIkRlQ69AoEZIimnsLouLmtIyHzHvNykWokoDCrV",
+	"Skz7TB/3V3CLvhDx2y6W1ukR2P63DkfC5EUN7f0lMeEFb/CW8f1t4ZN+kNghSqQt5m1TehsZ/vCwHCy7",
+	"ucsg9R1dPYHqPyao/sQ7V87L664Vu3ndz6XQ+m+YkhYl0HYKtQCBlBM8CvrsZ1t9VT1HpDFrBxEPJenP",
+	"wU8a2t7yJBTBdGybids3v4rUN9N+vcOvTPs4my2THoFe2kTaZstk1wHjkgaMIo3AMR4k84kyaP/QdhzB",
+	"/rHluZsSlKtOkuiOKuZACpzXwXoU9Cms+qk0RW3aAeBQgtP6Sxe4uzr77uhG//fiu7OXJ1fXvWe2tXMJ",
+	"Y/B7PXPGQomuD+lKQJUQbeNidovQ4QHl6caJXMEr+xhJVd5cwNLHY0XqNmLNOdygVxfH15ff19JXVB6L",
+	"EWcZ7cas7jN2L3gSa48n1jbd1mX9AhyL+Vs0CLAzfoIufKz2AJOUb24uiTOK+tYv9p9LuwScY3pohtcb",
+	"UeqLxEXQPOyQoyIGaTpGzmO8Uio6Rz+m/1roiAMRsg53r01b/NIxswI0kqZpeljediAjYNbytdpP/j1b",
+	"D6TM5+/efOBBR2SNFgT2/VVXMuv1dSluRVBOjI0nsf1XF9t/IZH9b8ktlvQSeCCrWAn364csUjLxyw8d",
+	"1RcA+k6yNlIxnq9XFbm3U62MI27/bEJ3AMUS/eb/+ZHWfm7UDj+Y/9Y+fPW/K5+xo8CZwmJLbHynpBXd",
+	"Gdh+TMYqVBRcbmqHQ9tf8h5wByMDT1RmyIL5DPlOkaquYdWWQ/A/hoGaZYXkvUhu5YQG97AEPyOW/pNI",
+	"+fOKlL81EH5GxjzZhQ+DtH+wXail5Hx1/etuY5t4ELCmjtWy9T6zOYsIgREBTIkSaOwJHuihytFUhWKG",
+	"aSt9NpzywjJYLaIjjogSf6pKWD2wOSRQWejYP0s4L1M5a3zjmEYazu9RPAvMEFL/S4hCsyrGQ5eHlNbL",
+	"Zl325OqydsYjFWm+Qt4AEDpp1hvPoFw632/QKky27sflO7kOQynmv20sBN6HSBk/N+WkF4UGfH4UcdVz",
+	"SIf2Ddk6IE2Zz1F3sYCGdGjBdaMEHNk3FhPYjitCcCeoCSpDeO9Bgni2PQBJTOTBZIYLW9qEXy2scImG",
+	"/GKqKitUziNOzl5mYZsyKyZHgM/IeAgLb7A8THQ7q5ey+etR/1UQXUSvr9/9fNY8j14f1tn89c/h+7Po",
+	"Ijqbvb2JRz+8HM7P568P60Er5v3xaSP8/nVcgqWR2Y9KiQZ70DxsrYHs4cHHu4xGrLzH0siYDRTRNDYr",
+	"pob7d9zITcpvuVE4odbuOkgl78ErlgJ7O9IC8T+jSSjbfiaHR0BO97G/2a52/gxLWwwUz6qMmEsnCWVB",
+	"K2d5DN29tDpFptxkM2bHSQeNaPCTjMPbn0qGplk5e+A4zoZcLNA75WUgMGYhlpFta3dnje9ea9W/Jpk+",
+	"wppnxZQPp1BKl4KADplJiZgkbMASSJPizOIZYQQOwNFrRzck1Ny3t5iP7KjJiACEESOKfVSA9U657bEy",
+	"rpo6lxzLxRqSLEMoW59p1I1FQGNAHy/bl0JLc4VU1+PdGqlxnBHnlc600dgO/lcoAv1Kom+ASwx/gLwi",
+	"vGDAi/H6lvdDZf1M3qWQL27f4NSCFrCNEj17+wtN8yb3PT2fXuH2GxG4JgTLSrCvzGl0969fi62n4tdT",
+	"r6MN557Zvcd31tJw9DMbIVJras+S7Kal0Pq3CBhBzeTtO3O6vAANYhAuIuGhfgD2sza36mWiW5/RU5GM",
+	"HxeJAphSNjXXLo8VfVYh8LMOs7L4QcJ+g9y7a1yJDYqtCg/TTbZmxAGuWG2198efreb2PZ7Z/bc/w1XS",
+	"n5tzdC9kA6TzpSWkqBs7O0UMyNXpMdnb3zmE1i0tgzggwjkU8sFYqiaV5/X1xbmpvqDBKD3+Wo/ucDqZ",
+	"MJqY6nz9Ev2ofklv5anuVS2UlB6MORKQCdThvfE0VtGEJmoLntIWt6sa6mmO8lJf0TPp2xp9pz1ih5Ua",
+	"6QESAeC3fO0A3MmXv/26U99+RhR0cvOKnfQUU6B3nDIWfmnrHQ0KqLgixPrgciCQplQt4gR79+TRFcgR",
+	"Lg+iNZR9WX9AX7FhNm8aPUwQjaRt7Urha6dUqqPLsy8kUVMlkojGdf0SA6vqsqZiLIiN516ZhsteMm0B",
+	"XDrV9dmr8+7Zeffd+fHF+enZ1duTl1+LwaD3rGoSvBPoh+sVI+O4s/UgmhBsYrnpaWM5NPs4iSkH+qg6",
+	"dzkW14En28+vt9WBccRvYWpHfLGYmRooJTIA8EAsPTYecKEmvbYXuCyegx7teEDTOrXCZbSUuvDBXJHG",
+	"l2nx2D/enV2ddK9Pji/OX3ZPj45vLq56z8ykTY68Bb3Veqy206X+9DDRZOTqnKrLh814IuJ4zPxKu7Zv",
+	"X0lTEU2mE9sZwil0xgVczx+cDAKLaccER6iZHiJIJTSdmvRu9DIwYDR1GKSaoC2wI/ig9Won5jDknAmF",
+	"RzE/0oQNEiZHXdON6cvfft1zpzz7m60bNZnZJhE8SkxpqB6VecBwzgxmFyygZG3Mf/T7M9bJNeOh6ffg",
+	"WixigofrlTFgM/0BA/tFvqQkFlK5pMsqUTNBFO3LZyn8ilXC3HeOAPIVKkmIOcDISwcKEdfIgn9pYb2K",
+	"oZ889BavzVAv1+xrJ7P1mRuREfQKu42VbCW6SD1CheM8TBgL6+QdV1GctqaCgg8SwfHoZYlzgouP0bCe",
+	"jMWsG4qZacxFF1wnRAlBxEAx7uXWcjKjmhEBMoDdI2ygSfpMzVh6OK0b9LnNk2V4nkH4YR/IkPGIhT0Y",
+	"j/E3GRIs3I0lADpw5HYdPdvryBEolzPMGV6GU2TOn4U1Mvu0iCLT06SUSv2FzVpsJYJOqJQMZ8KwRL/H",
+	"+pjOgVz1Cg0gdZe4axlYCyPasJN4Xyis0skDJnnb6DmQlGTxYGFtjb/KWxGzoDvPTNEcTM8HO3YFQinw",
+	"hUm+kinnwv2yE8SfexgEdnyD9vVaea5QHCP5sienfZDn0GAmhTJ8VtXkr9/PhVtzU4+e4UpVL9+6N2bt",
+	"r3rYuh7Vn6MU4CLbMkYajvVREZXMEYxBANVXsdYdZRo1hSnwkeauBWjS18dCqnaH///sfety2zi27qug",
+	"9GeSKknWxZdErtQ5bsdJ3N1xPInTnnRxjgmJkMQ2RapJyoom5arzNGfeYx7lPMkurLUAAhSpiyW3E4/n",
+	"x97tiKJAEFg3fOv7JvbGzGnG4ejcjyKNZzUYjMsSPkvYMJoyRcAkf7XOzmwsuEigru2EGeDdbKUNosEA",
+	"JHaU1C1p3MEVZtdMNA0znV1Lbgc7vhIn9CLoYwqi3rURfkQTVCZSBSYXptXVej9/U68X4hQ59cAWaWgH",
+	"IT2kVj3Gq3kQ0AvSvJRUFZEhxiyaaFL7EfoVjhPb40GA5SzzaH+AdDAopIQfwoTTWLE13mC+DPwE+WNG",
+	"ck/iPZTkEeL+svga/34vXAyfqhg0UkUfTo+zbnpScXJjkUSTuKc9xUHj4Dkb+z3aoHzi+SLsmZ2sWmvB",
+	"KPJq8hkr4rJPD5zQ0gk6+vz69OTs+OSTW2fAfa1KgEq0i1qu1QCwaS3JpvLQ+DGtWulCI6wf9iNXsQk4",
+	"IRUWcdXIaVTbMwOCqGmgdq7ccU0U15lqmVYCB/LZVe8X6DhlT1q14ueUx9KO4+7OliK+D/miYC0D9kat",
+	"PeDDgbNVFvjdmMcz/CnoBUaUDgYziRO6BuuXXgpUQ1VK188uVLlWUyyobhNk6OMUEJGtc72ol7j15zBV",
+	"pnklmldAyCBYRrWV0Lp1LW7IDvuJJ37PZVi1kNNG3A9QfcLjL2Bzg8+r+iPwMLEYC6MF3QkNa3uo8wzj",
+	"H1FPRP8LDs213wZ5f3AkrXq73gSOXHgZTqj7edTjIq4HLK2fdrTemnYdwDiLtt1f0D5yQSWtLdbSiuVC",
+	"foVs0CyeZe7UUGuxBauuw6h3XYP/axCl5s2jTVL+RzQMvQjrJjQD9kg+0j+WDcWK7CvV3N+dytHv8Zef",
+	"96Y3vYs/g9/f7YZ78enr347k/35qdRvX7W77t0Zv9Gby+9uX6ZcwaPz+j7PodyzxVSu0aPMipPZa3pT3",
+	"diM5b2su5uMc4z0YILB1ypew5LLiZbVSUJnJAQ/ue6nccej3q/Zu15PfYD35NDkNP+71jk/3T0dvGr+0",
+	"xm3veI0D5Tmt1q0t7oVzTur1+P66gscIVlpj0osPjzDokIk2GVgdIJnRwBO570NLsq6tyfPXcAKjT2JQ",
+	"gVM+QVXLYdWVIL7os6xWvuPLxZSMRS9dzgIM0cwkjiFoSXkqUFYc1zKEugf7+y1i9CXHkCgeWojIoLQ1",
+	"U6rgMgJPRHCjuW51hB6LfiB6WIqNJinGoZ6fWBSLicLtULCbz1szyXAZnVUpVi6Ls9jCMIsiTePGQRRd",
+	"s8k4I3TUu7aqqbSsHJVmYop0jckECM5Ums6Oo9FYRowun3guDTWfLMyiiZ7XjpH/EIoHGRt1RC0D3plm",
+	"3c0GZgbZdPBZzfgtkEFOU7NgoPfNqfBe6t8Ip9JhALC9dSkPRw5imaXVGcDPnNDNjKarElNI6SDbUAum",
+	"Q7WGXHURa0Z2jbLOXN5T5VA+SYdXqT8SkENDCg1VvqlKvlWB1x+EkBsfmtY1moZGwqc1ZbPqwUggIZ8n",
+	"QKmfzvdHpP+we9B4TkvBzi7pmEhRucWxIqrWS1oOKRopREZi9XVjEpcPp+tOqFYFrE/6wXxnetYfhwk1",
+	"vFtYKjpsxty1KJbOtv89xNO4KXIRo60taAaM9xY7ZOtRHXdb0coaEeCpnq57lLWnuZP7LR9t60y3bA55",
+	"T5r5ZqWqb4Cgez6KpW8YTz3pGPjEK5Oel99UO6zSaR7st182Dvb3G4u0o8TXsbr0RUte6vPU/q4PUlFl",
+	"P/hH6lc6lb1+o7/ffSlqu7zRq+3y9svaS+9A1F56TX7A2/2D7l5rcbCWrCM0lUy6q/MWFYWB8wJTt9WK",
+	"Hxa+OGWIi14YXo5W9Y4rsZTMKO+stc94iiwfoWzEtwo+PUQuMmTMkbnIiEWFa5PxnUNGDBEWhYtIQmtH",
+	"ho3Gy+d4KGjoy85HAB1qpdVw8oQEFjDOgmucMIflhtpePpaBmweAfNdRTXYUESQRazUamTS6n1Ud8XyT",
+	"mLinfEYeH7+sgedZDDcXeBIIWcdSMjrtUr3RPlMxa3/IOk5BqfwBAqjnFSeMwI4K4naVPYsINA6cwkJV",
+	"Za9Sud6GI2RxK34vSflMHfZCZa/5vJjYWz7lPYQPhTWwE3hQtT6I8MdaQUUhxQbFgfngwa48rGGz5cbo",
+	"8buFDmVAJqKfw7fEwxmE4lBTwHh2ytdgwnoyu1vJzDPwpV6R61padeKysPHmcyLi07AflXfdHMvc6z//",
+	"3qu3n3cYyQxkp7AYTSro2QxOLMJoWmcu9TO6jHte4oSuxqJfaaRWlbnq/2O7rHfFU8rRQKpzJFIOWLVD",
+	"5kKfJN4t+0NeiSS8CkPmEm94BqxzcdA66ylW6TP5rEeQ4HZnkAIXczGoeStpK1vSi0VffhNNQu+JY261",
+	"DkZqmM0FJJfDKEvT18Z7LoVpd2dMuk3laku3Rr2pcWyI29SWlXJ7dZJmH7U54TNEju41mPSOreeKKx9K",
+	"St0oHRYKFEaJvQC3BwWHYc6T1BY/juEm13BhauSGA7t99LvoqTV5k429KaYbDutW4pTVdWFa6DnqWOW6",
+	"EgT3YH8n1CP9EeEVmWuwkxZppibMVR+mkYyiMwSRvJ+uAFLyMPIBwxNCoX4sOFSyM0Rwn8gypOd1QqJT",
+	"kGaG2KfYSPAQeq0VfeOfMkpXjzkFjIgmRu+KTL3eB55n3TZGyKQoEU6I31IwbZlhlJHpfk6Q8PP+ReiB",
+	"xPJkNE5nv6FNwqqV/arPY9H3v+aR5Iw6sGz4eVV1uQUiTSFPSsQhE/IXsO5sLBe7y62kx+3PhZ1/JsvK",
+	"/3Gcr41GMblKtXj5YoY4f77xTE7Dc0TGBJm6VRSKhD2DitFza/DEfVE0fnVz6zFUQSuKAsHD7arWr0IO",
+	"ogelRl4m6kSf6EBRf6E/CYIresSjMGQnNJS8oP0SWnLN7EFVxUq1YtQVNSxMWqss2C1/rq0qz8tduFx4",
+	"PlvMT9LzDyE9b0AzTY7kI2/kh36SomUt9na5a0oD26NwJv0WwriIuRiJOPBPOuvxExAAOqTPsK7VC6JE",
+	"N00giBLbQfTBkRNa3EgYCWsjiwxNfZ9g7vSkHbr7JPT/nIiqHAePvYCa8gzTS0d0vpcOMUgeRoEHcDr3",
+	"f9NP5dqHfGrP4Zi2MkTYZsBUatuBKhnl2ihxpY42ST0rRen1JNJz5oeDTJsI1fS0mB4PzQFcowLtKSmx",
+	"YZWGmqvl4JywtHmISoaK2lm+szSesf0GBBvUgw3CXTI68gTIp0N7d08kSX8SQAUnAi78BaBiJ1wJVZwN",
+	"xIcA5PT8Zjdrn4zpn/bZzv7uIeNsZ/eFHnEqQifEMfMEWwTq7BhWUGI0b6llQzUEgsAXs3OiZ/icbMas",
+	"Ve4qyn2CJfBkKTvN2+x1zPN9sjQ/udE7vZJFDMtKIfNuXcJ36A7epqu9s0SX6SSu0B+YGjMfcz4Er6iz",
+	"o+QazaJ2UlGsxEGNidxMu6udqcFkwcIiCZiih9mGBEzxLGQnI+Q7tf+Qfsy2gLlVdXl5WTsyXuWy1XV5",
+	"eWldTotsM3U2tZHmBdouhn5iePkEmqrCBWpC6g73IpO1toZb7sG2JQI0NyFVNhbxkI/JcePZmxHfQG0Q",
+	"ge10JJhryp1yTSmtqhMgm9tuMI/Pkvp3WmYipOSdF14aRVcjHs4UpinJqVrFAvFwaRQxeZ0VyWLvE7ZW",
+	"UPxSZ5fcTxWoTJdeZPY9Gm9uh1rG+ruIIvZeDuljNvTyhTj/oFtZi2pa0tjHg2Ad+M9NTU4PNmeGjCix",
+	"SIMWezspXpyb3jSeWWWG5gsEYJcR0kpfB37dD9N2S3p+/tUfTUaVThug29KTwJ9NPaXSmAzQaz9Uzndb",
+	"LU/7CpkXtXxMttnNzE8lg8U5n/o0K3HujMQiFn4kN0/mJFsBQMCDwMRNJMwfjeS+T0Uwk+mV9GSan3ES",
+	"egAPPU0LcsD5FjhObVUDTZkAPatm25vCH+CFRgcX6HrF1L8nMwlqncxY+vACxKTmcpxGM0MygCyb64fJ",
+	"pN/3ewBEg0NGI0ryo9BFCIU74l+v+EC82m80NECzN5SuOxwIA8rZUVQP0JdOZVKjRUp6ey2zSx1vKJFu",
+	"qB/3SwWMVW89fDOxq5Zy4sj42/2jmPXmA64eD4FzGfgaIurTV+FXqQLCe7Gy9oHBUvHjSB+sAOP/lSfp",
+	"kTmV31NNyciICpUMRrMNDEu1HDgwp51qwkmNBr0qwZBgM08LOVqLlljjKcV9yBQXcxQECWN69oRSWHU7",
+	"FtV3L4cR4yN2eqc9uA0u/UPmhpMgcFkvEDwGUip5sV2irRo9AOgG4W8T+auVqXUoQBycTEbi5UT4tMfv",
+	"WKjLb7yozy7iaLbeWr9P9vsHMT9qFh7G/LQ67XszPzo4/eGI659gHgss4yLy+dGMKQWEzRKgHdpX3yrj",
+	"SUHs8h5ibzzpURw+EAiTprLCScNdargHceMnOxSVuyqn4CneppdZYiektSt9p5KxN0JzICjjs0RHRUDp",
+	"o4+AosAz04AwSpEYT9Ey4y6Q6cRpf44dbsiNxMHMKKrGoZd5Vz9MUsG9w7m8SXE71EFwVA1ooPjO8JSN",
+	"OGwoccv4cTC7AfI1qvEOo0lMp1Cq20+frtEZVNkIyuRVcCZOSDtjqydAUTxYeM6zsoWD0eHyXs3rtIpD",
+	"bQVR9RPqf4SaupYZp1NKEnblLPBHPh03ahEFM700yDNyK+jJvGrzeudyJbBDXRk0DZYCv+qmMskG4RsL",
+	"yuUyzkoLvmtX0L8TXf3c42+rmj43X9X8qjabGOord+iv35z/XXhKG+iwFYe5Y7q68sYscp9kN+Sa19oU",
+	"uil8yrVRotpAHlwCFI3ERKWEI5g6WkUMRiyA9DXJzjmoH32b7sgJi/3RIodY0LwEmw2s/W/mJD7Z9zuW",
+	"4+5sfOltXqXRFQVCeQNsxkphNIf4hFK0VYBV/X+bH1CvezBZ8DDbMqe5WZh/fNX0qKfhbqeL37tFldaM",
+	"IcEbpQP0wFA2nbOuH0UvuhHxrNi66k9z1vVGjn0p+NworhDHBH6xSgYwlRYCoNgdPCNJqpr7Qf1tMp1Q",
+	"ToLmbDqMnHDEPUGMhaU4dbYhTF0aVAunDg9hoNSHfDwWoQlK/4w9t3TOMUb8uqGKwGOhHrQMZP5+doKT",
+	"fO848y2Cm4HRdXU7sqi0VE6rMMdm0K4ddBui9oLv79Za3l5TNPhB72W/Ka8dKw1E0HAkgoVMRhFWmbRo",
+	"eEB4tQ5TAh60DWCOKr1JHOy8qO/VG+qTdQzqVoHRsG6WI6NxKz7hov/aojmAomW0qza3ssO02wutMH1m",
+	"22CiT17JCFsk9Emu7l1VVOTaGiss8lSBT9AJgENB4xWIPjKHml6Xp044klFwq2GSOxP1vZ8YnRwQyjYb",
+	"DSIexhsD93kcTQ9ZLEYRHupi63/KJmOLw6nEaL6hOXngdg1z6/Nas7cnagdeo1t7ydv92l73hWj193sH",
+	"XsMwRGmUjkHPNYET/MIfbKkfJFNxPoxChS7DNwT86smVfDuVThPAKIlI4V5rmRCcR7lWy6Ite0U9HaVt",
+	"xyrYs2pYB7WwC82D+rDQPux8w/+48r3bRTiaj7DllipWyP2Yg3oY3LqQ0+IXqxR6zZkOBaNwQg20WY6Q",
+	"UdziVdXUYA/S789xgEehpVtp9ysSjGY5cMbmNytIk+Wk4fwvk6C8pF4KJGxBU5bT9VTjF6Fnd9+RQnRB",
+	"/5oIvSu415XCOFmdbNRBoS3TCp1tJUCYzIrjQ3s/iuDyJon3VR/6sBfn26A9iNOzeUK9myXUZ1HK3tDv",
+	"L8yoaZT3lEhbj/cIz+rQ8OVNytq2d8nuz7bQ3xLm+p6LSFXXiFqKxVeXxQ9gFMY8HWY2QRv8ykpo1MkE",
+	"rjR6d9v7haqUJZiNt/5KfgMtXogFx8dg+uWjaNN/59M6emcfAo+NMZ5bL0j73hAgf1Hse+f5KrN6ShHs",
+	"h0NnPHm5e/FyT6CX9R0pCYts5kitJAb7q1NfrFbnyC5nPGXjOLrxPRET92+PI/sxIN+jxRWQOjsX0TgQ",
+	"ICeI2jOZGJ4Tujv0TWOAbllR4jR7hr+2LpEvZvZbtQPebNS6u7292l6r1+AH/f3+ngdhRJJM4D1oRXRF",
+	"nDCIooFG8QW8K4rxfatZb/VKKp0K3hcZZ/8AnvVKs9lo7r/cfbG7e7DbfrHfOthvt3c3rIbS7M/KCqIX",
+	"1rJ5KmRsp5Dhm2te7f9ztR+LLUD2cZkN2PlG/z1bVs0w3uoMNn4YKYm+YhOAR/XFvSxGS9AavTxVg4F8",
+	"/Yh145afPDP7hSrPTPmM+aHdi5khnym575ifzqv5ERSbh9kkI32S2t9MfPWTNClvwVHbcuVGHP1DwKsh",
+	"zfJTCcKOXtQMPdrwLHvALcAqwF9N+ezKn2/8JnAMtJzp7WIZi0/C2g50ahLFGC/MQVT+apiF+XDbeCNI",
+	"9bJ4Th5jSPs5pPep196d3NkKtSEoCVHNRJu6rER0aoSZRVWipeHdfJXIcKVbrRNZvptEaJNy8B1w5ida",
+	"3vVaEB94iUwtKaiCXRhxj6Bxcw77DbaBQ9/onLdVGYoTokfu5PVR4ChSO1w1LB4oPUbrIzAACl+nriUC",
+	"d+Pwo27X+pwQ1TbVBFWVqHVWVdI619kZg0tVCYK8XCrhHpRhpfjCfFyUAIXuXfMgpmoqp+pIIxlG0wSV",
+	"gx5DhY57HokWb1KfyxZfpVP55lR8z6l0nMrNWev//9//51SqTiXm09O5f5TbAv5tPOkGfq92LWZ4MT2l",
+	"U+l8cwjk8pqn/OdPH87gejH7Wd2Dp6lIUDXzA6RIcEHUOoMLbm/nToJXtfRnYqpm5j64mSjxv+8KYiur",
+	"II71e7bTUJkpzk+SfVoOEOOfjl/XTt68fVc7/fmXX2vvzz6cV/65znQuri3S8LYiLnL7Y4S8i79xFp0r",
+	"x/BUa7tLYHLkeRR/4rLXMYma1uKQRE96oZPeId335Yp3SiC+H8XLHPUz9xws4C9idqw/ro95nAigh5PG",
+	"De8mfbY0g67SQ5mSPnKMv+rIiNPNrDq1rHFbOUsFUdBoRWfiVUUCg+B5xbVxYdFf+ErT49E4QFO3f+PS",
+	"o+GMIDENBUli0Xii+JMISHYJREoSCDB/EXK5ap0EwjpaLQXmx7fVin4j6wndll1aqUoXTKvvXIbhBFUN",
+	"BpVO7UAHsJmfRkTVGOqtGiNat6ud5FI+QdolR536IxFN0kqn3ZD/w8eEDeQn44DPzkoZFt6/Ptn7cvn3",
+	"3fd/9NIPl+9nv/uN9vuLs+GvlyfNsz/+np61Ps/OWp9bX/44nb7/1+dG9utKXGvF9A4XQm7Tlbks2uE/",
+	"SoXlXt3N9+4MPsl9Dq0x2/YKSvW7sOv4gl+LpLCLj2iPQjHFBqeT1SBPh+bNHOhukvbJDyfFXOyYC51n",
+	"rYN3D/LxN68WEaGGYmp/3vUHAxHfsY9WjXqdVtqSyqjZR0jEFU9Nr3dsekVVzmEUp/N6IXI5m3Mt4wDs",
+	"bYMNbEq8Y4kRwgmk4uxDv1u+iqua5DRtZt+ntliZFPBeWtZBO5okMo64AaGGQPAkZS/ku5ffIW2CrIvW",
+	"WrgP20k7PyNy3QMGfH6+S/uKC6b6oTqU5wzH99WpfLutcnzpDOqeZTL28xvj0TcuGytjo5ZlVZaoUVmi",
+	"vF0Z/K4IYc5zhT22sK6nmPdQiJJAD6CbUWcnvDe0kyAQC4GOZVBScEBeSedXZoqDuRSScQxQKHrE/eCR",
+	"AP1gClQn5DG8nE2zqW2XoOzRLeD4ht/7LylEbdp3fYUL8EoDmRYewVqLFVZ5rvmhF00CaAeVy+khWq9z",
+	"z3NfR7WWYXiUCddbkRbY3s2Qbrp9YwGq5ST0EuofKU6jqkh9DH447AUTT6YCeYMmQu9T1iuyPMc4CoKM",
+	"QBeCThF6P0CO8b2vIiWJCi8U1FNMHTj1hoqF4NSnZWymxR346i0i3hFaNWPRE2EazBg03RP2ca6vE69t",
+	"Nhr1QoRj+XLaoJNcPmerYkn0VyuIFB/1uZyXVU6XKHBVx9pIzJLYX2k3LIziOj3gpf3lq8EhF/IW/rO8",
+	"xXwzSCS9rkWISK2QT2/2abNvq8FT75R1d3qht9j5ljEX3C51HdIv5ByHJsUFuooM3gTHJ0hRgTrsdMaC",
+	"+YMhK67VCIQTApGGKmpEYVE0nTmflZF/asRArPRDeJ77gv3FlF4jHE6J/D9WuJ9+vkd4fqt8v7Ej7+T8",
+	"l+LKdOCW6zlUN3EPiR1JGgM3IRSaseFxk5eCzhY6x3nQmcGzcm+YM2gnW1Y9wQpGLFIobYTMOslkfDxm",
+	"zy4+XJxXGWhZt9ovOuzTu6Nas8r2mecP/DSpsnaDkp3kuQUfTxDSpmjYgCnVCV2iYbqI0rEWkUhhNG4i",
+	"0snYpWMTs8oiB0Jn10aF5PGcTl9gQLdZ1FgY1OUirT/jKzKuzqTRaPeSmwH7OgrC5JUDLS+dnZ3pdFqf",
+	"tutRPNhpNRqNneRm4FTYjS+mP0VfXzmVBmuw3T22u+fgPQTeSS5w5r1yKu932e7w4KY5rB38y6nsmNfA",
+	"veBv4BqS667Sqfz806fLL+3X5yfvzn9pn//jPP83XJtOxjL2a/027L797fr03Vngvfttevr25ej07ZvJ",
+	"6ds3Te/tMOiGH8dfWm8a3fbp4Ms/fppWqpVJ7Fc6MmCWr6WzA9tiBx17h4fh/8JhvFo2CDns1j62B73C",
+	"r+M/8WAQxX46HL369O6oif+GO+PVPv41FrEfea/ajdXdhFwPn+CZCxzFpZZlGI9x9SsmMJ4ya3vhp/8d",
+	"Za5He5qtaX/mjfNmpRbYCYp+cBVg8rxzkE6DudqEuYzPdcADh6grjY7LqCaTmgsYqvLF8GUn1IwqayN7",
+	"Fx8AEOgJCL5Rl5WDzh1RhCaRE8JhJHkk5daslEEF+NkN5LMV+haIN2QwQZkB5g2QGfz4DswwOBthD9At",
+	"tV4cNF60ZJg1z+hC8ZGFY93AN6xljY/xKQ1pzx8TLbyMb+A7gQpnHfZPnushMSC4K+cgCURfDEffhzpu",
+	"9xOWpH4Q4NlpATzBx8wUQ9A8OMG8Z50dD0XvGkszQdS7VkbXEze+Or9NhFJdBYLXOaeiRKkWIBvMLMNP",
+	"yKWauAY50IfFMlhzhvEE2Lv8O0lEWpuM5QwS63aVHBqS0OR68dZ6OfK95u8ubwu8rQwDFZDIWzDbua/Z",
+	"04yP9F3N89YQI+ayhqYpHWlEsblzbIb77z06feOHfqK6umFplNQPNghRvxF/7O1fq3upOsSdcE5jka4k",
+	"6r4O2228rDMYgR8O2CyaxGb9eKXAzgmtyI5TM4ESaHQXNeSvLi6JIixF6pJV5k1iOXqMl1Fe0nxumCL5",
+	"VaAhhV1e2s2uRfsfraTkSijrT5PeECWwNlGh/FFrvQskcUm3slgQN3t+uUaKEWP2NctOfWU+phEBS6Uq",
+	"ixfvk1jlg4pV/jjqFutbhh96fxed7n4U3Nvm5l56qpNBOlzfyx3hTLprHeEs3ioFRziK3P4v4Zbchh4o",
+	"tdbDuEci5R5PuYtEtgDF86B454TTYRSIOnsNVkpGBgYFDkRVVkTFUyqoHRGe1kORUbwxaliok3GWOxiv",
+	"Qsla3IjYBug4IR2pJ3wmb2xo+CHtTabggvJ7mQQefSIHadP9WDFNVQdjmq1ZhETJbpD94GSRL3OrSKBE",
+	"mhhd4YSaxz2MYhZECSWh8PwYHJZqpmpns2XVVNOqWxt1HWOc34lPqqqr+cmqNeVPEqvfeXz91G5/hxCe",
+	"+j225uUL0n2i7K+BaAMcTP0XxgGFZ3FvgE+HGHqmwwgOeUBwT6GhzQOhTOzOPBmrsxNVGtFOPI+eLjiM",
+	"c8LM04NZ4czjMyoAQXEiJuWEVJfvkzr7nMnjmhUaLBNjfQTDCatrIFLshKQgy+HvmmIj8oGprydofLBO",
+	"ZJxAd5lrJ8zIgljqlwn9JaJcNqW1bleLUhvJrP6u4drWpGr+CPugxNbDb8E66IrBJHzEJv5BOlie+lMW",
+	"OcTH595gr5VoRW3P5y0dIo4KZqIc0Rhj4iQzDijy4hmW6pkG6JNc4jtwsELjzd/p12gAZpYwCaAzyKIJ",
+	"+YAgiq4Be0KcMgAE2D/YfYl4wINGQ/3X/n7reT1zihfgYkF9L4cmIdZZQjB042iaiDi7MfvPv3frTXXT",
+	"9n6VfRiL8PQ1O47CUPRSdhzFgjXrDfPXPqFzKPi5jyBOK2JVDedeVXkD+Q8Yt88V7o1bZz2qc/cmRAAo",
+	"IVpSoyyKWW8YyXyQ293y9NSk+gp0eNlPZRqTC2fNZqDNePh4RtBXIHbGnl2KrlxloTlxBh1I/ie/yDnJ",
+	"7YFnCgT6PFPSxZ4+6vPDJllOGsCh+XSZQEhRX5Vi2a6ijq99/mCm4vIVulkhQ+Xm5hvLl5EKA8bMgdDg",
+	"x8hznrEiqzPm+MbviUUDQ/I6a2jqn+YGd4wfFIzqA2popsM4mgyGMrgb5cZURTg4T9hboAyvsl/ErBdE",
+	"/Fqugbd++m7S3WSYh/qdGvTxUV++R7svQl4Tm+/WpPicMzB+og/kso2W9dOYHEIKzl30xlBsFKxTXy8X",
+	"4+tKG3Duy++p1AWDQHYjJtc8zJR6vbgGoH4wU/0csNpf7DZ3yRrtNQ/MvfPaT0r3K4AX8BeCiHusywMZ",
+	"r8ZYr4vi3lCot2Pc8Z3gQTqs3P7z9n8CAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -138,6 +138,7 @@ const (
 	EventKindLoginThrottled        EventKind = "login_throttled"
 	EventKindLogout                EventKind = "logout"
 	EventKindLogoutEverywhere      EventKind = "logout_everywhere"
+	EventKindPasskeyCopied         EventKind = "passkey_copied"
 	EventKindPasswordAccepted      EventKind = "password_accepted"
 	EventKindPasswordChanged       EventKind = "password_changed"
 	EventKindPasswordReset         EventKind = "password_reset"
@@ -209,6 +210,8 @@ func (e EventKind) Valid() bool {
 	case EventKindLogout:
 		return true
 	case EventKindLogoutEverywhere:
+		return true
+	case EventKindPasskeyCopied:
 		return true
 	case EventKindPasswordAccepted:
 		return true
@@ -390,6 +393,7 @@ const (
 	TokenRequestGrantTypeAuthorizationCode TokenRequestGrantType = "authorization_code"
 	TokenRequestGrantTypeClientCredentials TokenRequestGrantType = "client_credentials"
 	TokenRequestGrantTypeDeviceCode        TokenRequestGrantType = "urn:ietf:params:oauth:grant-type:device_code"
+	TokenRequestGrantTypePasskey           TokenRequestGrantType = "urn:sesame:grant-type:passkey"
 	TokenRequestGrantTypePassword          TokenRequestGrantType = "password"
 	TokenRequestGrantTypeRefreshToken      TokenRequestGrantType = "refresh_token"
 )
@@ -402,6 +406,8 @@ func (e TokenRequestGrantType) Valid() bool {
 	case TokenRequestGrantTypeClientCredentials:
 		return true
 	case TokenRequestGrantTypeDeviceCode:
+		return true
+	case TokenRequestGrantTypePasskey:
 		return true
 	case TokenRequestGrantTypePassword:
 		return true
@@ -621,6 +627,7 @@ type Event struct {
 	//   confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 	//   confirmed another spelling.
 	// - `password_reset`: a new password was chosen with a mailed code; every session ended.
+	// - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 	// - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
 	// - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 	// - `wrong_code`: the password was correct, and the code of the second factor wrong.
@@ -675,6 +682,7 @@ type Event struct {
 //     confirmed within 30 days; or, by `schedule`, it is no longer confirmed because an older account has
 //     confirmed another spelling.
 //   - `password_reset`: a new password was chosen with a mailed code; every session ended.
+//   - `passkey_copied`: the signature counter of a passkey went back, so that a copy of it exists; the sign-in was refused.
 //   - `identity_linked`, `identity_unlinked`: an identity at a provider can, or can no longer, sign in.
 //   - `provider_created`, `provider_changed`, `provider_deleted`: a provider, whose name is in `client_id`.
 //   - `wrong_code`: the password was correct, and the code of the second factor wrong.
@@ -950,6 +958,19 @@ type NewFactor struct {
 
 	// RecoveryCodes The recovery codes of the account, with its first factor. They are shown only here.
 	RecoveryCodes []string `json:"recovery_codes,omitempty"`
+}
+
+// NewPasskey defines model for NewPasskey.
+type NewPasskey struct {
+	// Credential What `navigator.credentials.create` has returned, as JSON (`JSON.stringify`).
+	//
+	// Example: {"id":"vN2…","rawId":"vN2…","type":"public-key","response":{"clientDataJSON":"eyJ…","attestationObject":"o2N…"}}
+	Credential string `json:"credential"`
+
+	// Name A name by which the person recognizes the factor. No control or invisible characters, and no `/`, `:` or `\`.
+	//
+	// Example: Phone
+	Name FactorName `json:"name"`
 }
 
 // NewPassword The length is counted in characters of any kind, spaces and emoji included; no kind of character
@@ -1251,6 +1272,84 @@ type OAuthErrorCode string
 
 // Page HTML.
 type Page = string
+
+// PasskeyCreationOptions PublicKeyCredentialCreationOptionsJSON (WebAuthn Level 3 §5.1.9).
+type PasskeyCreationOptions struct {
+	// Attestation `none`.
+	Attestation            string `json:"attestation"`
+	AuthenticatorSelection struct {
+		// ResidentKey `preferred`: the authenticator stores the passkey, for a sign-in without a username, if it can.
+		ResidentKey string `json:"residentKey"`
+
+		// UserVerification `preferred`.
+		UserVerification string `json:"userVerification"`
+	} `json:"authenticatorSelection"`
+
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// ExcludeCredentials The passkeys that the account has. An authenticator with one of them makes no other.
+	ExcludeCredentials []struct {
+		// ID In base64url.
+		ID string `json:"id"`
+
+		// Transports How the browser can reach the authenticator.
+		Transports []string `json:"transports,omitempty"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"excludeCredentials,omitempty"`
+	PubKeyCredParams []struct {
+		// Alg A COSE algorithm.
+		Alg int32 `json:"alg"`
+
+		// Type `public-key`.
+		Type string `json:"type"`
+	} `json:"pubKeyCredParams"`
+	Rp struct {
+		// ID The host that the passkeys belong to.
+		ID string `json:"id"`
+
+		// Name The name of the service.
+		Name string `json:"name"`
+	} `json:"rp"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+	User    struct {
+		// DisplayName The full name, or the username.
+		DisplayName string `json:"displayName"`
+
+		// ID The id of the account, in base64url.
+		ID string `json:"id"`
+
+		// Name The username.
+		Name string `json:"name"`
+	} `json:"user"`
+}
+
+// PasskeyRequestOptions PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 §5.1.10).
+type PasskeyRequestOptions struct {
+	// Challenge In base64url.
+	Challenge string `json:"challenge"`
+
+	// RpID The host that the passkeys belong to.
+	RpID string `json:"rpId"`
+
+	// Timeout Milliseconds.
+	Timeout int32 `json:"timeout"`
+
+	// UserVerification `required`: the authenticator asks for a fingerprint, a face or a PIN.
+	UserVerification string `json:"userVerification"`
+}
+
+// PasskeySignIn defines model for PasskeySignIn.
+type PasskeySignIn struct {
+	// ClientID The client that will send the answer to `POST /token`. Without it, `first-party`.
+	//
+	// Example: first-party
+	ClientID *string `json:"client_id,omitempty"`
+}
 
 // PasswordChange defines model for PasswordChange.
 type PasswordChange struct {
@@ -1709,6 +1808,11 @@ type TokenRequest struct {
 	// Example:
 	Otp *string `json:"otp,omitempty"`
 
+	// Passkey The answer of `navigator.credentials.get` as JSON, for the passkey grant.
+	//
+	// Example:
+	Passkey *string `json:"passkey,omitempty"`
+
 	// Password For the password grant.
 	//
 	// Example: knock-knock
@@ -1964,6 +2068,9 @@ type Malformed = Problem
 // MediaType An error (RFC 9457).
 type MediaType = Problem
 
+// NoPasskeys An error (RFC 9457).
+type NoPasskeys = Problem
+
 // NoSuchClient An error (RFC 9457).
 type NoSuchClient = Problem
 
@@ -2168,6 +2275,9 @@ type ConfirmEmailJSONRequestBody = EmailConfirmation
 // PushAuthorizationRequestFormdataRequestBody defines body for PushAuthorizationRequest for application/x-www-form-urlencoded ContentType.
 type PushAuthorizationRequestFormdataRequestBody = PushedAuthorizationRequest
 
+// StartPasskeySignInJSONRequestBody defines body for StartPasskeySignIn for application/json ContentType.
+type StartPasskeySignInJSONRequestBody = PasskeySignIn
+
 // RequestPasswordResetJSONRequestBody defines body for RequestPasswordReset for application/json ContentType.
 type RequestPasswordResetJSONRequestBody = PasswordResetRequest
 
@@ -2209,6 +2319,9 @@ type ChangeEmailJSONRequestBody = EmailChange
 
 // RenameFactorJSONRequestBody defines body for RenameFactor for application/json ContentType.
 type RenameFactorJSONRequestBody = FactorUpdate
+
+// AddPasskeyJSONRequestBody defines body for AddPasskey for application/json ContentType.
+type AddPasskeyJSONRequestBody = NewPasskey
 
 // ChangePasswordJSONRequestBody defines body for ChangePassword for application/json ContentType.
 type ChangePasswordJSONRequestBody = PasswordChange
@@ -2545,6 +2658,36 @@ type ClientInterface interface {
 	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
 	PushAuthorizationRequestWithFormdataBody(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// StartPasskeySignInWithBody Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasskeySignIn Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
 	//
 	// The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -2733,6 +2876,9 @@ type ClientInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -2786,6 +2932,9 @@ type ClientInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -3100,6 +3249,44 @@ type ClientInterface interface {
 	//
 	// Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
 	DeleteIdentity(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddPasskeyWithBody Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// AddPasskey Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskey(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// StartPasskey Start to add a passkey
+	//
+	// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+	// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangePasswordWithBody Change my password
 	//
@@ -3726,6 +3913,56 @@ func (c *Client) PushAuthorizationRequestWithFormdataBody(ctx context.Context, b
 	return c.Client.Do(req)
 }
 
+// StartPasskeySignInWithBody Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *Client) StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeySignInRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasskeySignIn Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *Client) StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeySignInRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RequestPasswordResetWithBody Mail me a code to choose a new password
 //
 // The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -4064,6 +4301,9 @@ func (c *Client) SignOutWithFormWithFormdataBody(ctx context.Context, body SignO
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -4127,6 +4367,9 @@ func (c *Client) CreateTokenWithBody(ctx context.Context, contentType string, bo
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -4682,6 +4925,74 @@ func (c *Client) ListIdentities(ctx context.Context, reqEditors ...RequestEditor
 // Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
 func (c *Client) DeleteIdentity(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDeleteIdentityRequest(c.Server, identityID)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddPasskeyWithBody Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *Client) AddPasskeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddPasskeyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// AddPasskey Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *Client) AddPasskey(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAddPasskeyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// StartPasskey Start to add a passkey
+//
+// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+func (c *Client) StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewStartPasskeyRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -5812,6 +6123,46 @@ func NewPushAuthorizationRequestRequestWithBody(server string, contentType strin
 	}
 
 	operationPath := fmt.Sprintf("/par")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewStartPasskeySignInRequest calls the generic StartPasskeySignIn builder with application/json body
+func NewStartPasskeySignInRequest(server string, body StartPasskeySignInJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewStartPasskeySignInRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewStartPasskeySignInRequestWithBody constructs an http.Request for the StartPasskeySignIn method, with any body, and a specified content type
+func NewStartPasskeySignInRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/passkeys/options")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7014,6 +7365,73 @@ func NewDeleteIdentityRequest(server string, identityID openapi_types.UUID) (*ht
 	return req, nil
 }
 
+// NewAddPasskeyRequest calls the generic AddPasskey builder with application/json body
+func NewAddPasskeyRequest(server string, body AddPasskeyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewAddPasskeyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewAddPasskeyRequestWithBody constructs an http.Request for the AddPasskey method, with any body, and a specified content type
+func NewAddPasskeyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/passkeys")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewStartPasskeyRequest constructs an http.Request for the StartPasskey method
+func NewStartPasskeyRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/users/me/passkeys/options")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewChangePasswordRequest calls the generic ChangePassword builder with application/json body
 func NewChangePasswordRequest(server string, body ChangePasswordJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -7699,6 +8117,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /par (the `PushAuthorizationRequest` operationId).
 	PushAuthorizationRequestWithFormdataBodyWithResponse(ctx context.Context, body PushAuthorizationRequestFormdataRequestBody, reqEditors ...RequestEditorFn) (*PushAuthorizationRequestResponse, error)
 
+	// StartPasskeySignInWithBodyWithResponse Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
+
+	// StartPasskeySignInWithResponse Start a sign-in with a passkey
+	//
+	// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+	// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+	// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+	// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+	//
+	// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+	// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
+
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 	//
 	// The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -7897,6 +8345,9 @@ type ClientWithResponsesInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -7950,6 +8401,9 @@ type ClientWithResponsesInterface interface {
 	//   `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 	//   `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 	//   requests; at the end it is `access_denied` or `expired_token`.
+	// - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+	//   `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+	//   may use the password grant, since both are for a front end that asks the person itself.
 	// - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 	//   `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 	//   no session and no refresh token, and never `me:*` scopes.
@@ -8284,6 +8738,46 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with DELETE /users/me/identities/{identity_id} (the `DeleteIdentity` operationId).
 	DeleteIdentityWithResponse(ctx context.Context, identityID openapi_types.UUID, reqEditors ...RequestEditorFn) (*DeleteIdentityResponse, error)
+
+	// AddPasskeyWithBodyWithResponse Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error)
+
+	// AddPasskeyWithResponse Add a passkey
+	//
+	// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+	// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+	// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+	// which the response shows once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+	AddPasskeyWithResponse(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error)
+
+	// StartPasskeyWithResponse Start to add a passkey
+	//
+	// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+	// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+	// response is 401 `insufficient_user_authentication` (RFC 9470).
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error)
 
 	// ChangePasswordWithBodyWithResponse Change my password
 	//
@@ -9961,6 +10455,103 @@ func (r PushAuthorizationRequestResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PushAuthorizationRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasskeySignInResponse503Headers the declared response headers of an HTTP 503 response for StartPasskeySignIn
+type StartPasskeySignInResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasskeySignInResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyRequestOptions
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoPasskeys
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasskeySignInResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartPasskeySignInResponse) GetJSON200() *PasskeyRequestOptions {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON404() *NoPasskeys {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasskeySignInResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasskeySignInResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasskeySignInResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasskeySignInResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasskeySignInResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -12928,6 +13519,249 @@ func (r DeleteIdentityResponse) ContentType() string {
 	return ""
 }
 
+// AddPasskeyResponse201Headers the declared response headers of an HTTP 201 response for AddPasskey
+type AddPasskeyResponse201Headers struct {
+	CacheControl string
+}
+
+// AddPasskeyResponse401Headers the declared response headers of an HTTP 401 response for AddPasskey
+type AddPasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// AddPasskeyResponse403Headers the declared response headers of an HTTP 403 response for AddPasskey
+type AddPasskeyResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// AddPasskeyResponse503Headers the declared response headers of an HTTP 503 response for AddPasskey
+type AddPasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type AddPasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *NewFactor
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoPasskeys
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON415 the response for an HTTP 415 `application/problem+json` response
+	ApplicationProblemJSON415 *MediaType
+	// ApplicationProblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationProblemJSON422 *Invalid
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers201 the parsed response headers for an HTTP 201 response
+	Headers201 *AddPasskeyResponse201Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AddPasskeyResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *AddPasskeyResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AddPasskeyResponse503Headers
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r AddPasskeyResponse) GetJSON201() *NewFactor {
+	return r.JSON201
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON404() *NoPasskeys {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON415 returns the response for an HTTP 415 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON415() *MediaType {
+	return r.ApplicationProblemJSON415
+}
+
+// GetApplicationProblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON422() *Invalid {
+	return r.ApplicationProblemJSON422
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r AddPasskeyResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AddPasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AddPasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AddPasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AddPasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// StartPasskeyResponse401Headers the declared response headers of an HTTP 401 response for StartPasskey
+type StartPasskeyResponse401Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasskeyResponse403Headers the declared response headers of an HTTP 403 response for StartPasskey
+type StartPasskeyResponse403Headers struct {
+	WWWAuthenticate string
+}
+
+// StartPasskeyResponse503Headers the declared response headers of an HTTP 503 response for StartPasskey
+type StartPasskeyResponse503Headers struct {
+	RetryAfter int32
+}
+
+type StartPasskeyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PasskeyCreationOptions
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Malformed
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Unauthenticated
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Forbidden
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *NoPasskeys
+	// ApplicationProblemJSON413 the response for an HTTP 413 `application/problem+json` response
+	ApplicationProblemJSON413 *TooLarge
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *ServerError
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Unavailable
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *StartPasskeyResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *StartPasskeyResponse403Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *StartPasskeyResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r StartPasskeyResponse) GetJSON200() *PasskeyCreationOptions {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON400() *Malformed {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON401() *Unauthenticated {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON403() *Forbidden {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON404() *NoPasskeys {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON413 returns the response for an HTTP 413 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON413() *TooLarge {
+	return r.ApplicationProblemJSON413
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON500() *ServerError {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r StartPasskeyResponse) GetApplicationProblemJSON503() *Unavailable {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r StartPasskeyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r StartPasskeyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r StartPasskeyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r StartPasskeyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ChangePasswordResponse401Headers the declared response headers of an HTTP 401 response for ChangePassword
 type ChangePasswordResponse401Headers struct {
 	WWWAuthenticate string
@@ -14585,6 +15419,48 @@ func (c *ClientWithResponses) PushAuthorizationRequestWithFormdataBodyWithRespon
 	return ParsePushAuthorizationRequestResponse(rsp)
 }
 
+// StartPasskeySignInWithBodyWithResponse Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *ClientWithResponses) StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
+	rsp, err := c.StartPasskeySignInWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeySignInResponse(rsp)
+}
+
+// StartPasskeySignInWithResponse Start a sign-in with a passkey
+//
+// Returns options for `navigator.credentials.get` (`PublicKeyCredential.parseRequestOptionsFromJSON`), for a front end of your
+// own. The browser shows the passkeys of every account; with `mediation: 'conditional'` it does so at the field of the username.
+// Send what it returns to `POST /token`, with the grant `urn:sesame:grant-type:passkey` and the same client, within five minutes.
+// The challenge is valid once. Nothing is stored for a sign-in that does not continue.
+//
+// Passkeys belong to the host of `SESAME_PUBLIC_URL`. Browsers let pages use them at that host and below it; an origin other
+// than that of the public URL must also be in `SESAME_CORS_ORIGINS`.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+func (c *ClientWithResponses) StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
+	rsp, err := c.StartPasskeySignIn(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeySignInResponse(rsp)
+}
+
 // RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
 //
 // The code resets the password of any enabled account that has the address: the account that has confirmed it
@@ -14873,6 +15749,9 @@ func (c *ClientWithResponses) SignOutWithFormWithFormdataBodyWithResponse(ctx co
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -14932,6 +15811,9 @@ func (c *ClientWithResponses) CreateTokenWithBodyWithResponse(ctx context.Contex
 //     `/device_authorization`, and starts a session once the person has agreed. Until then the error is
 //     `authorization_pending`, or `slow_down` for a client that asks too often, which then waits five seconds longer between its
 //     requests; at the end it is `access_denied` or `expired_token`.
+//   - `grant_type=urn:sesame:grant-type:passkey` (§4.5) takes `passkey`, the answer of `navigator.credentials.get` to the options of
+//     `startPasskeySignIn` as JSON, and starts a session without a password. It counts as two factors. A client may use it if it
+//     may use the password grant, since both are for a front end that asks the person itself.
 //   - `grant_type=client_credentials` (§4.4) is for a service client, which an operator creates with
 //     `sesame client create`. Its token is about the client itself (`sub` is its `client_id`), has
 //     no session and no refresh token, and never `me:*` scopes.
@@ -15415,6 +16297,64 @@ func (c *ClientWithResponses) DeleteIdentityWithResponse(ctx context.Context, id
 		return nil, err
 	}
 	return ParseDeleteIdentityResponse(rsp)
+}
+
+// AddPasskeyWithBodyWithResponse Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *ClientWithResponses) AddPasskeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error) {
+	rsp, err := c.AddPasskeyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddPasskeyResponse(rsp)
+}
+
+// AddPasskeyWithResponse Add a passkey
+//
+// Stores the passkey that `navigator.credentials.create` has made, and mails the owner. From then on the account has a second
+// factor: the person signs in with the passkey alone, or with the password and the passkey or a recovery code. `listFactors`
+// lists passkeys, and `renameFactor` and `removeFactor` change them. With its first factor the account gets ten recovery codes,
+// which the response shows once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/passkeys (the `AddPasskey` operationId).
+func (c *ClientWithResponses) AddPasskeyWithResponse(ctx context.Context, body AddPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*AddPasskeyResponse, error) {
+	rsp, err := c.AddPasskey(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAddPasskeyResponse(rsp)
+}
+
+// StartPasskeyWithResponse Start to add a passkey
+//
+// Returns options for `navigator.credentials.create` (`PublicKeyCredential.parseCreationOptionsFromJSON`). Send what it returns
+// to `addPasskey` with an access token of the same session, within five minutes. The challenge is valid once.
+// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
+// response is 401 `insufficient_user_authentication` (RFC 9470).
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+func (c *ClientWithResponses) StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error) {
+	rsp, err := c.StartPasskey(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseStartPasskeyResponse(rsp)
 }
 
 // ChangePasswordWithBodyWithResponse Change my password
@@ -17232,6 +18172,94 @@ func ParsePushAuthorizationRequestResponse(rsp *http.Response) (*PushAuthorizati
 			}
 			headers.Pragma = value
 		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasskeySignInResponse parses an HTTP response from a StartPasskeySignInWithResponse call
+func ParseStartPasskeySignInResponse(rsp *http.Response) (*StartPasskeySignInResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasskeySignInResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyRequestOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 503:
+		var headers StartPasskeySignInResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
@@ -20319,6 +21347,246 @@ func ParseDeleteIdentityResponse(rsp *http.Response) (*DeleteIdentityResponse, e
 		response.Headers403 = &headers
 	case rsp.StatusCode == 503:
 		var headers DeleteIdentityResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAddPasskeyResponse parses an HTTP response from a AddPasskeyWithResponse call
+func ParseAddPasskeyResponse(rsp *http.Response) (*AddPasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AddPasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest NewFactor
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 415:
+		var dest MediaType
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON415 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest Invalid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 201:
+		var headers AddPasskeyResponse201Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers201 = &headers
+	case rsp.StatusCode == 401:
+		var headers AddPasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers AddPasskeyResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers AddPasskeyResponse503Headers
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int32
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseStartPasskeyResponse parses an HTTP response from a StartPasskeyWithResponse call
+func ParseStartPasskeyResponse(rsp *http.Response) (*StartPasskeyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &StartPasskeyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PasskeyCreationOptions
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Malformed
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Unauthenticated
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Forbidden
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest NoPasskeys
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest ServerError
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 401:
+		var headers StartPasskeyResponse401Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers StartPasskeyResponse403Headers
+		if values := rsp.Header.Values("WWW-Authenticate"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "WWW-Authenticate", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.WWWAuthenticate = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 503:
+		var headers StartPasskeyResponse503Headers
 		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
 			var value int32
 			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int32"}); err != nil {

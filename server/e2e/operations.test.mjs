@@ -1,5 +1,6 @@
 // "Try it out" of every operation of the contract, once each, in Swagger UI.
 import assert from 'node:assert/strict';
+import { generateKeyPairSync, randomBytes, createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { assertCalm, eachWithAPage, logIn, logOut, openOperation, press, swaggerUI, useClient } from './browser.mjs';
 import { report } from './consumer.mjs';
@@ -18,9 +19,9 @@ let television; // a client
 
 // cases have the values of operations for which the examples do not work: `fields` for the rows of a form and of parameters,
 // `body` for the JSON. `before` runs first, `login` logs in again, as the account unless it names another, `client` uses a
-// service client, and `code` is from the last mail to an address. `refused` says that the first try is refused, since the tokens
+// service client, and `code` is from the last mail to an address. `stale` says that the first try is refused, since the tokens
 // of the page are older than the second factor. `leadsTo` is the status of the page to which an operation sends the browser, which
-// follows. `fails` is the status of an operation that cannot succeed here. Operations that end something come last.
+// follows. `refused` is the status of an operation that cannot succeed here. Operations that end something come last.
 const cases = {
   getHealth: {},
   getReadiness: {},
@@ -65,15 +66,18 @@ const cases = {
   updateMe: { body: () => ({ full_name: null }) },
   listSessions: {},
   listIdentities: {},
-  deleteIdentity: { fields: () => ({ identity_id: '019ad827-a0f2-7a10-b4c5-52c0a7f6f5d1' }), fails: 404 }, // the account has none
+  deleteIdentity: { fields: () => ({ identity_id: '019ad827-a0f2-7a10-b4c5-52c0a7f6f5d1' }), refused: 404 }, // the account has none
   listMyEvents: { fields: () => ({ limit: '1' }) },
+  startPasskeySignIn: {},
   startTotp: {},
   confirmTotp: { body: () => ({ setup: shown.startTotp.setup, code: totp(shown.startTotp.secret), name: 'Phone' }) },
   listFactors: {},
-  renameFactor: { refused: true, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
+  renameFactor: { stale: true, fields: () => ({ factor_id: shown.listFactors.items[0].id }), body: () => ({ name: 'Old phone' }) },
   replaceRecoveryCodes: {},
   removeFactor: { fields: () => ({ factor_id: shown.listFactors.items[0].id }) },
-  introspectToken: { client: true, fields: () => ({ token: pair.access_token }) },
+  startPasskey: {},
+  addPasskey: { body: () => ({ name: 'Key', credential: passkey(shown.startPasskey) }) },
+  introspectToken: { before: weaken, client: true, fields: () => ({ token: pair.access_token }) },
   endSession: { fields: () => ({ session_id: shown.listSessions.items.find((session) => !session.current).id }) },
   changePassword: {
     body: () => {
@@ -106,6 +110,40 @@ async function invite() {
     method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ username: 'guest', password: account.password }),
   });
   guest = await answer.json();
+}
+
+// passkey is what navigator.credentials.create would return, at localhost: a new key, with the attestation "none".
+function passkey({ challenge, rp }) {
+  const { x, y } = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' });
+  const id = randomBytes(32);
+  const [cose, byX, byY] = ['a5010203262001215820', x, '225820'].map((part, i) => Buffer.from(part, i === 1 ? 'base64url' : 'hex')); // {1: 2, 3: -7, -1: 1, -2: x, -3: y}
+  const data = Buffer.concat([
+    createHash('sha256').update(rp.id).digest(), Buffer.from('4500000000', 'hex'), Buffer.alloc(16), Buffer.from([0, id.length]), id,
+    cose, byX, byY, Buffer.from(y, 'base64url'),
+  ]);
+  // {"fmt": "none", "attStmt": {}, "authData": data}
+  const object = Buffer.concat([Buffer.from('a363666d74646e6f6e656761747453746d74a0686175746844617461' + '58', 'hex'), Buffer.from([data.length]), data]);
+  const client = JSON.stringify({ type: 'webauthn.create', challenge, origin: at.sesame.origin.replace('127.0.0.1', rp.id), crossOrigin: false });
+  return JSON.stringify({
+    id: id.toString('base64url'), rawId: id.toString('base64url'), type: 'public-key',
+    response: { clientDataJSON: Buffer.from(client).toString('base64url'), attestationObject: object.toString('base64url') },
+  });
+}
+
+// strengthen gives the page tokens of the second factor that its session has set up, which it would get at its next refresh.
+async function strengthen() {
+  pair = await post('/token', new URLSearchParams({ grant_type: 'refresh_token', refresh_token: pair.refresh_token }));
+  await at.page.evaluate((token) => {
+    window.ui.authActions.authorizeOauth2({ auth: window.ui.authSelectors.authorized().get('OAuth2Password').toJS(), token });
+  }, pair);
+}
+
+// weaken removes the passkey, without which the account could not log in again.
+async function weaken() {
+  await strengthen();
+  const headers = { Authorization: `Bearer ${pair.access_token}` };
+  const answer = await fetch(`${at.sesame.origin}/users/me/factors/${shown.addPasskey.factor.id}`, { method: 'DELETE', headers });
+  assert.equal(answer.status, 204);
 }
 
 // strengthenGuest gives the guest a second factor.
@@ -153,13 +191,13 @@ test('every operation can be tried out', async (t) => {
       if (example.client) await useClient(page, JSON.parse(sesame.command('client', 'create', 'swagger', '--json')));
       const block = await openOperation(page, id);
       await fillIn(block, example);
-      if (example.refused) { // the page refreshes its tokens then
+      if (example.stale) { // the page refreshes its tokens then
         const renewed = page.waitForResponse((response) => response.url().endsWith('/token'));
         assert.equal((await press(block)).status, 401);
         pair = await (await renewed).json();
       }
       const { status, text } = await press(block);
-      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2') || Number(each) === example.fails);
+      const documented = Object.entries(operations.get(id).responses).filter(([each]) => each.startsWith('2') || Number(each) === example.refused);
       if (example.leadsTo) {
         assert.equal(status, example.leadsTo, text);
       } else {

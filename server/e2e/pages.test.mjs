@@ -246,3 +246,39 @@ describe('in German, with the look of an operator', () => {
     });
   }
 });
+
+describe('with a mailed link', () => {
+  const at = eachWithAPage({ env: { SESAME_MAGIC_LINKS: 'on' }, path: '/sign-in' });
+
+  test('a person signs in to a client, from a page of another site, and no other browser does', async () => {
+    const { page, sesame } = at;
+    makeAnn(at);
+    await page.goto(authorizeURL(at));
+    await page.getByLabel('Username or e-mail address').fill(ann.email);
+    assert.deepEqual(await seriousFindings(page), []);
+    await screenshot(page, 'pages-link-asked');
+    await page.getByRole('button', { name: 'Send me a link' }).click(); // without a password
+    await page.getByRole('heading', { name: 'Look into your mailbox' }).waitFor();
+    await screenshot(page, 'pages-link-sent');
+    const link = `${sesame.origin}/sign-in-link?code=${await sesame.mailedCode(ann.email)}`;
+
+    const other = await (await page.context().browser().newContext()).newPage();
+    await other.goto(link);
+    await other.getByRole('heading', { name: 'Open this link in the other browser' }).waitFor();
+    await screenshot(other, 'pages-link-other');
+    await other.context().close();
+
+    // As webmail does: another site, under another name of this machine.
+    await page.goto(`${callback.replace('127.0.0.1', 'localhost')}?mail`);
+    await page.setContent(`<a href="${link}">Sign in</a>`);
+    await page.getByRole('link', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.deepEqual(await seriousFindings(page), []);
+    await screenshot(page, 'pages-link-opened');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('heading', { name: 'Allow Photo Album?' }).waitFor();
+    const came = await callbackOf(page, () => page.getByRole('button', { name: 'Allow', exact: true }).click());
+    assert.ok(came.searchParams.get('code'));
+    report('Chromium', at.page.context().browser().version(), 'signs in with a mailed link that another site shows, and in no other browser');
+  });
+});

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sesame/server/internal/network"
 	"sesame/server/internal/problem"
 	"sesame/server/internal/store"
 	"sesame/server/internal/token/atjwt"
@@ -18,6 +19,8 @@ import (
 const (
 	ByPassword = "pwd"
 	ByCode     = "otp" // of an authenticator app, or a recovery code
+	// ByEmail is a mailed link. RFC 8176 has no value for it; "otp" would look like a second factor.
+	ByEmail = "email"
 	// A passkey is ByDevice, or BySyncedKey if it may be copied between devices; with each the person has touched it (ByPresence).
 	ByDevice    = "hwk"
 	BySyncedKey = "swk"
@@ -186,4 +189,18 @@ func (s *Service) StartBrowser(ctx context.Context, who Authentication) (Browser
 	session, refresh, err := s.startConfirmed(ctx, who, Wanted{ClientID: store.BrowserClient})
 	s.Count.Login(outcomeOf(err))
 	return s.browserOf(ctx, session, refresh, err)
+}
+
+// ByLink returns the Authentication of a person who has opened a link that was mailed to their confirmed address. use uses the link
+// up. No counter makes the person wait: the link cannot be guessed, so the wrong passwords of strangers must not keep its owner out.
+func (s *Service) ByLink(ctx context.Context, user store.User, use func(ctx context.Context, q *store.Queries) error) (Authentication, error) {
+	from, now := network.FromContext(ctx), s.Now()
+	a := &attempt{
+		Counters: s.loginCounters(user.UsernameKey, from), user: user, clientID: store.BrowserClient, name: user.EmailKey,
+		knownAddress: s.knownAddress(from), reserved: true,
+	}
+	var err error
+	a.state, err = s.db.ReadThrottles(ctx, a.Counters, user.ID, a.knownAddress, now)
+	a.known = isKnown(a.state, now)
+	return Authentication{Methods: []string{ByEmail}, user: user, attempt: a, use: func(ctx context.Context, q *store.Queries, _ string) error { return use(ctx, q) }}, err
 }

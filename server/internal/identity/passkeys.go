@@ -124,7 +124,7 @@ func (s *Service) NewPasskeyOptions(person passkey.Person, sessionID string) ([]
 // ValidationFailed.
 func (s *Service) ReadNewPasskey(ctx context.Context, userID, sessionID, text string) (passkey.Credential, error) {
 	refuse := func(cause error) (passkey.Credential, error) {
-		return passkey.Credential{}, problem.Wrap(problem.ValidationFailed, "The passkey was not accepted. Try again.", errors.Join(ErrWrongPasskey, cause))
+		return passkey.Credential{}, problem.Wrap(problem.ValidationFailed, "The passkey was not accepted. Try again.", errors.Join(ErrWrongPasskey, cause)).At("/credential", "is not valid")
 	}
 	made, err := passkey.ParseMade(text)
 	if err != nil {

@@ -91,9 +91,6 @@ func (p *Pages) accountPage(o owner, refused refusedForm) error {
 		{"account/delete", t.T("account-delete.title")},
 		{"sign-out", t.T("sign-out.button")},
 	}
-	if p.Identity.Passkeys != nil {
-		shown.Nav = slices.Insert(shown.Nav, 0, link{"account/passkeys", t.T("account-passkeys.title")})
-	}
 	email := &form{Heading: t.T("account.email"), Text: p.stateOfAddress(o), Username: user.Username, Fields: []*field{
 		{Name: "email", Type: "email", Label: t.T("account.new-email"), Autocomplete: "email"},
 		currentPasswordField(t, "password", "account.password-now"),

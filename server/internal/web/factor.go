@@ -84,8 +84,8 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 	step, code := p.step(ctx), secret.New(form.Get("code"))
 	var browser identity.Browser
 	var cookie secret.Text
-	if passkey := form.Get("passkey"); passkey != "" {
-		code = secret.Text{}
+	passkey := form.Get("passkey")
+	if passkey != "" {
 		browser, cookie, err = p.Identity.CompleteWithPasskey(ctx, step, secret.New(passkey))
 	} else {
 		browser, cookie, err = p.Identity.CompleteSignIn(ctx, step, code)
@@ -103,7 +103,7 @@ func (p *Pages) secondFactor(ctx context.Context, c echo.Context, e errand, form
 		}
 		return p.askForFactor(ctx, statusOf(fault), e, step, explain(c, t, fault)).write(c.Response())
 	}
-	if err == nil && !code.Empty() && identity.IsRecoveryCode(code) {
+	if err == nil && passkey == "" && identity.IsRecoveryCode(code) {
 		answer, err := p.arrive(ctx, before, browser, cookie, func() (Answer, error) { return p.recoveryUsed(ctx, e, &browser) })
 		return answer.writeUnless(err, c)
 	}

@@ -79,9 +79,9 @@ func (p *Pages) all() []handled {
 		{"/account", p.asOwner(p.showAccount), p.asOwner(p.changeAccount)},
 		{securityPath, p.asOwner(p.showSecurity), nil},
 		{authenticatorPath, p.asOwner(p.freshly("authenticator", p.showAuthenticator)), p.asOwner(p.freshly("authenticator", p.confirmAuthenticator))},
+		{passkeysPath, p.asOwner(p.freshly("passkey", p.showNewPasskey)), p.asOwner(p.freshly("passkey", p.addPasskey))},
 		{factorPath, p.asOwner(p.freshly("security", p.showFactor)), p.asOwner(p.freshly("security", p.changeFactor))},
 		{recoveryPath, nil, p.asOwner(p.freshly("security", p.newRecoveryCodes))},
-		{passkeysPath, p.asOwner(p.showPasskeys), p.asOwner(p.changePasskeys)},
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{identitiesPath, p.asOwner(p.showIdentities), p.asOwner(p.changeIdentities)},
@@ -94,6 +94,9 @@ func (p *Pages) all() []handled {
 		{devicePath, p.openDevice, p.findDevice},
 		{devicePath + "/decide", nil, p.decideDevice},
 		{"/sign-out/confirm", nil, p.confirmSignOut},
+	}
+	if p.Accounts.HasMagicLinks() {
+		pages = append(pages, handled{MagicLinkPath, p.openLink, p.sent(p.useLink)})
 	}
 	for _, code := range p.codePages() {
 		pages = append(pages, handled{"/" + code.path, code.open, code.submit})
@@ -274,8 +277,8 @@ func explain(c echo.Context, t *texts, fault *problem.Error) string {
 		header.Set(echo.HeaderRetryAfter, "1")
 		return t.T("fault.busy")
 	case problem.InvalidGrant:
-		if text := passkeyFault(t, fault); text != "" {
-			return text
+		if errors.Is(fault, identity.ErrWrongPasskey) {
+			return t.T("passkey.refused")
 		}
 		if !errors.Is(fault, identity.ErrUnconfirmed) {
 			return t.T("fault.wrong-credentials")

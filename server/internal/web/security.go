@@ -29,8 +29,8 @@ const (
 // None of them is a sealed request.
 var freshErrands = map[string]errand{
 	"security":      {path: securityPath, sealed: "security", fresh: true},
-	"passkeys":      {path: passkeysPath, sealed: "passkeys", fresh: true},
 	"authenticator": {path: authenticatorPath, sealed: "authenticator", fresh: true},
+	"passkey":       {path: passkeysPath, sealed: "passkey", fresh: true},
 	"identities":    {path: identitiesPath, sealed: "identities", fresh: true},
 }
 
@@ -72,7 +72,10 @@ func (p *Pages) showSecurity(o owner) error {
 		shown.Forms = []*form{{Action: ".." + recoveryPath, Buttons: []button{{Text: t.T("account-security.codes"), Second: true}}}}
 	}
 	shown.Forms = append(shown.Forms, &form{Action: "../account/sessions", Hidden: []hidden{{"do", "others"}}, Buttons: []button{{Text: t.T("account-sessions.others"), Second: true}}})
-	shown.Links = append([]link{{".." + authenticatorPath, t.T("authenticator.title")}, {".." + passkeysPath, t.T("account-passkeys.title")}}, shown.Links...)
+	shown.Links = append([]link{{".." + authenticatorPath, t.T("authenticator.title")}}, shown.Links...)
+	if p.Identity.Passkeys.OnPages() {
+		shown.Links = append([]link{{".." + passkeysPath, t.T("account-passkeys.title")}}, shown.Links...)
+	}
 	return p.Site.answer(http.StatusOK, shown).write(o.Response())
 }
 

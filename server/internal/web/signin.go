@@ -209,6 +209,9 @@ func (p *Pages) signInPage(ctx context.Context, status int, e errand, username, 
 	}
 	f.Fields[1].FaultAbove = wrong
 	f.Buttons = []button{{Text: t.T("sign-in.button")}}
+	if p.Accounts.HasMagicLinks() {
+		f.Buttons = append(f.Buttons, button{Text: t.T("sign-in.link"), Name: "do", Value: "link", Second: true, Incomplete: true})
+	}
 	if f.focus(); fault != "" && username != "" { // the name is probably correct
 		f.Fields[0].Focus, f.Fields[1].Focus = false, true
 	}
@@ -252,6 +255,9 @@ func (p *Pages) openSignIn(ctx context.Context, c echo.Context, e errand) error 
 // signIn is POST /sign-in: the form with the password.
 func (p *Pages) signIn(ctx context.Context, c echo.Context, e errand, form url.Values) error {
 	username := form.Get("username")
+	if form.Get("do") == "link" && p.Accounts.HasMagicLinks() {
+		return p.mailLink(ctx, c, e, username)
+	}
 	var answer Answer
 	var err error
 	if passkey := form.Get("passkey"); passkey != "" {

@@ -87,10 +87,10 @@ type form struct {
 // hidden is a value that comes back with a form.
 type hidden struct{ Name, Value string }
 
-// button sends a form. Second is that of the lesser choice.
+// button sends a form. Second is that of the lesser choice. Incomplete is one that needs no field but the first.
 type button struct {
-	Text, Name, Value string
-	Second            bool
+	Text, Name, Value  string
+	Second, Incomplete bool
 }
 
 // field asks for one value.
