@@ -134,7 +134,8 @@ func nameField(t *texts, name string) *field {
 
 // changeFactor is POST /account/factor.
 func (p *Pages) changeFactor(o owner) (err error) {
-	ctx, id, done := o.Request().Context(), o.form.Get("factor"), ""
+	var done string
+	ctx, id := o.Request().Context(), o.form.Get("factor")
 	switch o.form.Get("do") {
 	case "rename":
 		done = "factor-renamed"
