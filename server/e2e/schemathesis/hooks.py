@@ -214,8 +214,8 @@ if not ANONYMOUS:
     def fill_login(case, me):
         # Other clients are refused, as the anonymous run sees.
         case.body = {key: value for key, value in case.body.items() if not key.startswith("client_")}
-        if case.body.get("grant_type") in ("client_credentials", "authorization_code"):
-            case.body["grant_type"] = "password"  # a client of ours might have no scopes to ask for, and a code needs a browser
+        if case.body.get("grant_type") in ("client_credentials", "authorization_code", "urn:sesame:grant-type:passkey"):
+            case.body["grant_type"] = "password"  # a client of ours might have no scopes to ask for, and a code and a passkey need a browser
         if "grant_type" not in case.body:
             case.body.pop("refresh_token", None)  # the two together would have two readings
         if case.body.get("grant_type", "password") == "password":
