@@ -2670,7 +2670,7 @@ type ClientInterface interface {
 	//
 	// Takes any type of body and a specified content type.
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartPasskeySignIn Start a sign-in with a passkey
@@ -2685,7 +2685,7 @@ type ClientInterface interface {
 	//
 	// Takes a body of the `application/json` content type.
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RequestPasswordResetWithBody Mail me a code to choose a new password
@@ -3285,7 +3285,7 @@ type ClientInterface interface {
 	// It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
 	// response is 401 `insufficient_user_authentication` (RFC 9470).
 	//
-	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 	StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ChangePasswordWithBody Change my password
@@ -3925,7 +3925,7 @@ func (c *Client) PushAuthorizationRequestWithFormdataBody(ctx context.Context, b
 //
 // Takes any type of body and a specified content type.
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *Client) StartPasskeySignInWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartPasskeySignInRequestWithBody(c.Server, contentType, body)
 	if err != nil {
@@ -3950,7 +3950,7 @@ func (c *Client) StartPasskeySignInWithBody(ctx context.Context, contentType str
 //
 // Takes a body of the `application/json` content type.
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *Client) StartPasskeySignIn(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartPasskeySignInRequest(c.Server, body)
 	if err != nil {
@@ -4990,7 +4990,7 @@ func (c *Client) AddPasskey(ctx context.Context, body AddPasskeyJSONRequestBody,
 // It needs a login that is not older than ten minutes, with a second factor if the account has one; otherwise the
 // response is 401 `insufficient_user_authentication` (RFC 9470).
 //
-// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 func (c *Client) StartPasskey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartPasskeyRequest(c.Server)
 	if err != nil {
@@ -6162,7 +6162,7 @@ func NewStartPasskeySignInRequestWithBody(server string, contentType string, bod
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/passkeys/options")
+	operationPath := fmt.Sprintf("/passkeys/challenges")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -7414,7 +7414,7 @@ func NewStartPasskeyRequest(server string) (*http.Request, error) {
 		return nil, err
 	}
 
-	operationPath := fmt.Sprintf("/users/me/passkeys/options")
+	operationPath := fmt.Sprintf("/users/me/passkeys/challenges")
 	if operationPath[0] == '/' {
 		operationPath = "." + operationPath
 	}
@@ -8129,7 +8129,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
 
 	// StartPasskeySignInWithResponse Start a sign-in with a passkey
@@ -8144,7 +8144,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+	// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 	StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error)
 
 	// RequestPasswordResetWithBodyWithResponse Mail me a code to choose a new password
@@ -8776,7 +8776,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
-	// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+	// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 	StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error)
 
 	// ChangePasswordWithBodyWithResponse Change my password
@@ -15431,7 +15431,7 @@ func (c *ClientWithResponses) PushAuthorizationRequestWithFormdataBodyWithRespon
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *ClientWithResponses) StartPasskeySignInWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
 	rsp, err := c.StartPasskeySignInWithBody(ctx, contentType, body, reqEditors...)
 	if err != nil {
@@ -15452,7 +15452,7 @@ func (c *ClientWithResponses) StartPasskeySignInWithBodyWithResponse(ctx context
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /passkeys/options (the `StartPasskeySignIn` operationId).
+// Corresponds with POST /passkeys/challenges (the `StartPasskeySignIn` operationId).
 func (c *ClientWithResponses) StartPasskeySignInWithResponse(ctx context.Context, body StartPasskeySignInJSONRequestBody, reqEditors ...RequestEditorFn) (*StartPasskeySignInResponse, error) {
 	rsp, err := c.StartPasskeySignIn(ctx, body, reqEditors...)
 	if err != nil {
@@ -16348,7 +16348,7 @@ func (c *ClientWithResponses) AddPasskeyWithResponse(ctx context.Context, body A
 //
 // Returns a wrapper object for the known response body format(s).
 //
-// Corresponds with POST /users/me/passkeys/options (the `StartPasskey` operationId).
+// Corresponds with POST /users/me/passkeys/challenges (the `StartPasskey` operationId).
 func (c *ClientWithResponses) StartPasskeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*StartPasskeyResponse, error) {
 	rsp, err := c.StartPasskey(ctx, reqEditors...)
 	if err != nil {

@@ -26,11 +26,11 @@ func (s *server) startPasskeySignIn(t *testing.T, client ...string) string {
 	for _, id := range client {
 		body["client_id"] = id
 	}
-	return string(s.do(t, request{method: "POST", path: "/passkeys/options", json: body}).want(200).body)
+	return string(s.do(t, request{method: "POST", path: "/passkeys/challenges", json: body}).want(200).body)
 }
 
 func startPasskey(token string) request {
-	return request{method: "POST", path: "/users/me/passkeys/options", token: token}
+	return request{method: "POST", path: "/users/me/passkeys/challenges", token: token}
 }
 
 func addPasskey(token, credential string) request {
@@ -169,7 +169,7 @@ func TestPasskeysOfAnIPAddress(t *testing.T) {
 	s.do(t, passkeyGrant(key.get(t, s.startPasskeySignIn(t), s.onLoopback))).want(200)
 	s = start(t, sqliteURL(t), "SESAME_PUBLIC_URL=https://192.0.2.1")
 	token := s.newcomer(t, "ann").AccessToken
-	s.do(t, request{method: "POST", path: "/passkeys/options", json: map[string]any{}}).want(404, "not_found")
+	s.do(t, request{method: "POST", path: "/passkeys/challenges", json: map[string]any{}}).want(404, "not_found")
 	s.do(t, startPasskey(token)).want(404, "not_found")
 	s.do(t, addPasskey(token, "{}")).want(404, "not_found")
 	s.do(t, passkeyGrant("{}")).want(400, "invalid_grant")

@@ -148,7 +148,7 @@ def set_up(base, account):
 
 def passkey(base, account):
     """A new passkey, as navigator.credentials.create returns it at localhost: the attestation is "none"."""
-    options = requests.post(f"{base}/users/me/passkeys/options", headers={"Authorization": f"Bearer {account.token}"}, timeout=10).json()
+    options = requests.post(f"{base}/users/me/passkeys/challenges", headers={"Authorization": f"Bearer {account.token}"}, timeout=10).json()
     identifier = secrets.token_bytes(32)
     # The generator of P-256 is a point like any other: nobody signs with this key.
     x = bytes.fromhex("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
