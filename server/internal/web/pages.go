@@ -81,7 +81,7 @@ func (p *Pages) all() []handled {
 		{"/account/sessions", p.asOwner(p.showSessions), p.asOwner(p.endSessions)},
 		{"/account/applications", p.asOwner(p.showApplications), p.asOwner(p.withdraw)},
 		{"/account/events", p.asOwner(p.showEvents), nil},
-		{"/account/delete", p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
+		{deletionPath, p.asOwner(p.showDeletion), p.asOwner(p.deleteAccount)},
 		{changePasswordPath, p.toAccount, nil},
 		{"/" + logoPath, p.Site.showLogo, nil},
 		{"/sign-in/client-logo", p.showClientLogo, nil},

@@ -28,6 +28,8 @@ var freshErrands = map[string]errand{
 	"security":      {path: securityPath, sealed: "security", fresh: true},
 	"passkeys":      {path: passkeysPath, sealed: "passkeys", fresh: true},
 	"authenticator": {path: authenticatorPath, sealed: "authenticator", fresh: true},
+	"account":       {path: "/account", sealed: "account", fresh: true},
+	"delete":        {path: deletionPath, sealed: "delete", fresh: true},
 }
 
 // freshly is asOwner for what needs a fresh login (identity.RequireFreshLogin). Without one it sends the person to sign in again,
@@ -38,11 +40,16 @@ func (p *Pages) freshly(errand string, handle func(owner) error) func(owner) err
 		if err == nil {
 			err = handle(o)
 		}
-		if fault, ok := errors.AsType[*problem.Error](err); ok && fault.Code == problem.StaleLogin {
-			return Redirect(p.PublicURL + string(freshErrands[errand].link("/sign-in"))).write(o.Response())
+		if mustSignInAgain(err) {
+			return p.signInAgain(o, errand)
 		}
 		return err
 	}
+}
+
+// signInAgain sends a person to sign in again, and back to one of freshErrands.
+func (p *Pages) signInAgain(o owner, errand string) error {
+	return Redirect(p.PublicURL + string(freshErrands[errand].link("/sign-in"))).write(o.Response())
 }
 
 // showSecurity is GET /account/security.
@@ -68,7 +75,11 @@ func (p *Pages) showSecurity(o owner) error {
 		shown.Forms = []*form{{Action: ".." + recoveryPath, Buttons: []button{{Text: t.T("account-security.codes"), Second: true}}}}
 	}
 	shown.Forms = append(shown.Forms, &form{Action: "../account/sessions", Hidden: []hidden{{"do", "others"}}, Buttons: []button{{Text: t.T("account-sessions.others"), Second: true}}})
-	shown.Links = append([]link{{".." + authenticatorPath, t.T("authenticator.title")}, {".." + passkeysPath, t.T("account-passkeys.title")}}, shown.Links...)
+	links := []link{{".." + authenticatorPath, t.T("authenticator.title")}}
+	if p.Identity.Passkeys != nil {
+		links = append(links, link{".." + passkeysPath, t.T("account-passkeys.title")})
+	}
+	shown.Links = append(links, shown.Links...)
 	return p.Site.answer(http.StatusOK, shown).write(o.Response())
 }
 
