@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sesame/server/internal/account"
 )
 
 // A wrong recovery code is recorded and counted for the network, as a wrong code of an app is: the owner sees the guesses. It does not
@@ -117,4 +119,24 @@ func TestAServerWithoutPasskeysDoesNotOfferThem(t *testing.T) {
 			}
 		}
 	})
+}
+
+// C5, F15: a stranger who has registered an account with the address of another person, and has added a passkey, loses both when the
+// owner of the address resets the password: the passkey alone would let the stranger in again, and the owner would need it.
+func TestAResetRemovesTheFactorsOfAStranger(t *testing.T) {
+	onEachEngine(t, func(t *testing.T, s *server) {
+		key := s.withKey(t, "ann") // nobody has confirmed the address
+		s.newBrowser().withPasskey(t, key).want(303)
+		const next = "a bigger wooden horse"
+		s.plantCode(t, "a code", account.ToReset, "", "ann@example.com")
+		s.do(t, resetPassword("a code", next)).want(204)
+		s.newBrowser().withPasskey(t, key).want(422)
+		s.do(t, passwordGrant("ann", next)).want(200)
+		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM recovery_codes`); n != "0" {
+			t.Errorf("%s recovery codes are left", n)
+		}
+		if n := s.value(t, `SELECT CAST(COUNT(*) AS TEXT) FROM events WHERE kind = 'factors_reset'`); n != "1" {
+			t.Errorf("the removal is recorded %s times", n)
+		}
+	}, withPasskeys)
 }
